@@ -1,0 +1,2 @@
+//! Creel: a webhook inbox in one binary and one SQLite file.
+#![forbid(unsafe_code)]
