@@ -1,2 +1,4 @@
 //! Creel: a webhook inbox in one binary and one SQLite file.
 #![forbid(unsafe_code)]
+
+pub mod verify;

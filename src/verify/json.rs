@@ -1,0 +1,290 @@
+//! What counts as JSON, and the few values that are wanted from it, in one pass over the body.
+//!
+//! JSON is valid UTF-8 without a byte order mark, in serde_json's syntax, at most 127 levels deep.
+//! Unlike `serde_json::Value` it may have numbers that no `f64` holds and lone surrogates in strings:
+//! both are legal syntax, and what a provider has signed is not refused for them.
+//! Only what stands below a wanted key or in an array's first item is looked at a second time.
+
+use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde_json::value::RawValue;
+
+/// Nesting that serde_json's own limit lets pass; SQLite's JSON functions take more.
+const MAX_LEVELS: usize = 127;
+
+/// Whether the whole body is JSON.
+pub fn accepts(body: &[u8]) -> bool {
+    syntax_candidate(body).is_some_and(|text| serde_json::from_str::<IgnoredAny>(text).is_ok())
+}
+
+/// The body as text, if encoding and nesting allow it to be JSON.
+fn syntax_candidate(body: &[u8]) -> Option<&str> {
+    let text = std::str::from_utf8(body).ok()?;
+    // Skipping values does not use the stack, but readers of the stored text may.
+    (opening_brackets(body) <= MAX_LEVELS || levels(body) <= MAX_LEVELS).then_some(text)
+}
+
+/// Counts `[` and `{`, strings included: an upper bound of the nesting that costs next to nothing.
+fn opening_brackets(body: &[u8]) -> usize {
+    // The two differ in one bit; sums in bytes let the compiler use wide registers.
+    let count = |chunk: &[u8]| chunk.iter().map(|byte| u8::from(byte | 0x20 == b'{')).sum::<u8>();
+    body.chunks(128).map(|chunk| usize::from(count(chunk))).sum()
+}
+
+/// The deepest nesting outside strings; right for whatever is JSON.
+fn levels(body: &[u8]) -> usize {
+    let (mut level, mut deepest) = (0_usize, 0_usize);
+    let mut bytes = body.iter();
+    while let Some(byte) = bytes.next() {
+        match byte {
+            b'"' => skip_string(&mut bytes),
+            b'[' | b'{' => {
+                level += 1;
+                deepest = deepest.max(level);
+            }
+            b']' | b'}' => level = level.saturating_sub(1),
+            _ => {}
+        }
+    }
+    deepest
+}
+
+fn skip_string(bytes: &mut std::slice::Iter<'_, u8>) {
+    while let Some(byte) = bytes.next() {
+        match byte {
+            b'"' => return,
+            b'\\' => {
+                bytes.next();
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Places of values in a JSON document: object keys joined by dots. In a body that is an array, those of its first item.
+#[derive(Clone, Debug, Default)]
+pub struct Paths {
+    root: Branch,
+    count: usize,
+}
+
+/// Where a path's value will be among what was read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Slot(usize);
+
+#[derive(Clone, Debug, Default)]
+struct Branch(Vec<(String, Node)>);
+
+#[derive(Clone, Debug)]
+enum Node {
+    Value(Slot),
+    Branch(Branch),
+}
+
+/// The values found, by slot.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Extracted(Vec<Found>);
+
+/// What stands at a path.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Found {
+    Absent,
+    Text(String),
+    /// Digits as sent: no precision is lost.
+    Number(String),
+    /// An object, an array, a literal, or text that is not Unicode.
+    Other,
+}
+
+impl Extracted {
+    pub fn get(&self, slot: Slot) -> &Found {
+        self.0.get(slot.0).unwrap_or(&Found::Absent)
+    }
+}
+
+impl Paths {
+    /// # Errors
+    /// A path with an empty key, or one that needs an object where another needs a value.
+    pub fn add(&mut self, path: &str) -> Result<Slot, String> {
+        let mut branch = &mut self.root;
+        let mut keys = path.split('.').peekable();
+        while let Some(key) = keys.next() {
+            if key.is_empty() {
+                return Err(format!("`{path}` has an empty key"));
+            }
+            let is_last = keys.peek().is_none();
+            let place = branch.place(key).unwrap_or_else(|| {
+                let node =
+                    if is_last { Node::Value(Slot(self.count)) } else { Node::Branch(Branch::default()) };
+                self.count += usize::from(is_last);
+                branch.0.push((key.to_owned(), node));
+                branch.0.len() - 1
+            });
+            match (&mut branch.0[place].1, is_last) {
+                (Node::Value(slot), true) => return Ok(*slot),
+                (Node::Branch(inner), false) => branch = inner,
+                _ => return Err(format!("`{path}` is wanted both as a value and as an object")),
+            }
+        }
+        Err("is empty".to_owned())
+    }
+
+    /// What stands at the paths; `None` unless `accepts(body)`.
+    pub fn read(&self, body: &[u8]) -> Option<Extracted> {
+        let text = syntax_candidate(body)?;
+        let mut found = vec![Found::Absent; self.count];
+        self.root.read(text, &mut found).ok()?;
+        Some(Extracted(found))
+    }
+}
+
+impl Branch {
+    fn place(&self, key: &str) -> Option<usize> {
+        self.0.iter().position(|(name, _)| name == key)
+    }
+
+    /// Reads a whole document. Only objects and arrays are visited: asking serde_json for any
+    /// other value would refuse the numbers and strings that it cannot represent.
+    fn read(&self, text: &str, found: &mut [Found]) -> serde_json::Result<()> {
+        let mut document = serde_json::Deserializer::from_str(text);
+        match text.bytes().find(|byte| !byte.is_ascii_whitespace()) {
+            Some(b'{') if !self.0.is_empty() => Object { branch: self, found }.deserialize(&mut document)?,
+            Some(b'[') if !self.0.is_empty() => {
+                FirstItem { branch: self, found }.deserialize(&mut document)?
+            }
+            _ => {
+                serde::Deserialize::deserialize(&mut document).map(|IgnoredAny| ())?;
+            }
+        }
+        document.end()
+    }
+
+    /// Reads a value inside a document, which may be anything.
+    fn read_object(&self, raw: &str, found: &mut [Found]) -> serde_json::Result<()> {
+        if !raw.starts_with('{') {
+            return Ok(());
+        }
+        Object { branch: self, found }.deserialize(&mut serde_json::Deserializer::from_str(raw))
+    }
+
+    fn forget(&self, found: &mut [Found]) {
+        for (_, node) in &self.0 {
+            match node {
+                Node::Value(slot) => found[slot.0] = Found::Absent,
+                Node::Branch(inner) => inner.forget(found),
+            }
+        }
+    }
+}
+
+impl Node {
+    fn take(&self, raw: &str, found: &mut [Found]) -> serde_json::Result<()> {
+        match self {
+            Self::Value(slot) => found[slot.0] = Found::from_raw(raw),
+            Self::Branch(branch) => {
+                // Of a key that appears twice the last one counts, with all that is in it.
+                branch.forget(found);
+                branch.read_object(raw, found)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Found {
+    fn from_raw(raw: &str) -> Self {
+        match raw.as_bytes().first() {
+            Some(b'"') => serde_json::from_str(raw).map_or(Self::Other, Self::Text),
+            Some(b'-' | b'0'..=b'9') => Self::Number(raw.to_owned()),
+            _ => Self::Other,
+        }
+    }
+}
+
+struct Object<'a> {
+    branch: &'a Branch,
+    found: &'a mut [Found],
+}
+
+impl<'de> DeserializeSeed<'de> for Object<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Object<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        while let Some(wanted) = map.next_key_seed(WantedKey(self.branch))? {
+            match wanted {
+                None => map.next_value::<IgnoredAny>().map(|_| ())?,
+                Some(node) => {
+                    let raw: &RawValue = map.next_value()?;
+                    node.take(raw.get(), self.found).map_err(A::Error::custom)?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+struct FirstItem<'a> {
+    branch: &'a Branch,
+    found: &'a mut [Found],
+}
+
+impl<'de> DeserializeSeed<'de> for FirstItem<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_seq(self)
+    }
+}
+
+impl<'de> Visitor<'de> for FirstItem<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("an array")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<(), A::Error> {
+        if let Some(first) = items.next_element::<&RawValue>()? {
+            self.branch.read_object(first.get(), self.found).map_err(A::Error::custom)?;
+        }
+        while items.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(())
+    }
+}
+
+/// Compares keys as bytes: a key with a lone surrogate has no text, and none that is wanted has one.
+struct WantedKey<'a>(&'a Branch);
+
+impl<'de, 'a> DeserializeSeed<'de> for WantedKey<'a> {
+    type Value = Option<&'a Node>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_bytes(self)
+    }
+}
+
+impl<'a> Visitor<'_> for WantedKey<'a> {
+    type Value = Option<&'a Node>;
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("a key")
+    }
+
+    fn visit_bytes<E: Error>(self, key: &[u8]) -> Result<Self::Value, E> {
+        Ok(self.0.0.iter().find(|(name, _)| name.as_bytes() == key).map(|(_, node)| node))
+    }
+}
+
+#[cfg(test)]
+mod tests;

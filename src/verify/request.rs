@@ -1,0 +1,95 @@
+//! A request as the rules of a sender see it, the causes for which it may be refused, and values that must not be shown.
+
+use serde::Deserialize;
+use time::OffsetDateTime;
+
+/// A value that must never be shown: `Debug` prints `[redacted]`, there is no `Display`.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(Vec<u8>);
+
+impl Secret {
+    pub fn new(value: impl Into<Vec<u8>>) -> Self {
+        Self(value.into())
+    }
+
+    pub fn expose(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("[redacted]")
+    }
+}
+
+/// The header fields of a request in the order received; names are in lower case.
+#[derive(Clone, Copy, Debug)]
+pub struct Headers<'a>(pub &'a [(&'a str, &'a [u8])]);
+
+impl<'a> Headers<'a> {
+    /// The value of a field that may appear once, without surrounding white space; `None` if absent or empty.
+    ///
+    /// # Errors
+    /// A field that decides about authenticity and appears twice is ambiguous: another
+    /// program on the way may have looked at the other value.
+    pub fn single(&self, name: &str) -> Result<Option<&'a [u8]>, Cause> {
+        let mut values = self.0.iter().filter(|(field, _)| *field == name);
+        let Some((_, value)) = values.next() else {
+            return Ok(None);
+        };
+        if values.next().is_some() {
+            return Err(Cause::MalformedSignature);
+        }
+        let value = value.trim_ascii();
+        Ok((!value.is_empty()).then_some(value))
+    }
+}
+
+/// One request as a provider's rules see it.
+#[derive(Clone, Copy, Debug)]
+pub struct Request<'a> {
+    pub method: &'a str,
+    /// Path and query exactly as received.
+    pub target: &'a str,
+    /// The raw query without `?`; empty when there is none.
+    pub query: &'a str,
+    pub headers: Headers<'a>,
+    /// The exact bytes; empty while they have not been read.
+    pub body: &'a [u8],
+    pub now: OffsetDateTime,
+}
+
+/// Why a request was refused. `name()` is what logs, metrics and the database call it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Cause {
+    /// A header that the scheme needs is absent or empty, or only a scheme that this source does not allow was used.
+    MissingHeader,
+    /// A signature or timestamp that cannot be read as the scheme writes it, or one that appears twice.
+    MalformedSignature,
+    /// The signature names an algorithm or version that the provider's recipe does not know.
+    UnknownAlgorithm,
+    /// Rightly signed, but longer ago, or further ahead, than the tolerance.
+    StaleTimestamp,
+    /// A readable signature that belongs to another body, timestamp or secret.
+    SignatureMismatch,
+    /// A token that is none of the configured ones.
+    TokenMismatch,
+    /// The client address is outside the source's allowlist.
+    AddressNotAllowed,
+}
+
+impl Cause {
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::MissingHeader => "missing_header",
+            Self::MalformedSignature => "malformed_signature",
+            Self::UnknownAlgorithm => "unknown_algorithm",
+            Self::StaleTimestamp => "stale_timestamp",
+            Self::SignatureMismatch => "signature_mismatch",
+            Self::TokenMismatch => "token_mismatch",
+            Self::AddressNotAllowed => "address_not_allowed",
+        }
+    }
+}
