@@ -1,4 +1,5 @@
 //! Creel: a webhook inbox in one binary and one SQLite file.
 #![forbid(unsafe_code)]
 
+pub mod providers;
 pub mod verify;

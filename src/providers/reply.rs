@@ -1,0 +1,56 @@
+//! Replies in the provider's convention.
+
+use super::Cause;
+use super::json;
+
+const TEXT: &str = "text/plain";
+/// Named only where it matters, so that replies of the conventions stay to the letter.
+const UNICODE_TEXT: &str = "text/plain; charset=utf-8";
+const JSON: &str = "application/json";
+
+/// A reply in the provider's convention.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reply {
+    pub status: u16,
+    /// `None` sends no Content-Type (an empty body).
+    pub content_type: Option<&'static str>,
+    pub body: String,
+}
+
+impl Reply {
+    pub(super) fn empty(status: u16) -> Self {
+        Self { status, content_type: None, body: String::new() }
+    }
+
+    pub(super) fn text(status: u16, body: String) -> Self {
+        let content_type = if body.is_ascii() { TEXT } else { UNICODE_TEXT };
+        Self { status, content_type: Some(content_type), body }
+    }
+
+    pub(super) fn json(status: u16, body: String) -> Self {
+        Self { status, content_type: Some(JSON), body }
+    }
+
+    /// A body that a user configured: JSON where it is an object or an array, else text.
+    pub(super) fn configured(status: u16, body: &str) -> Self {
+        match body.as_bytes().first() {
+            None => Self::empty(status),
+            Some(b'{' | b'[') if json::accepts(body.as_bytes()) => Self::json(status, body.to_owned()),
+            Some(_) => Self::text(status, body.to_owned()),
+        }
+    }
+}
+
+/// The reply to an accepted message, for one event type or for all others.
+#[derive(Clone, Debug)]
+pub(super) struct AcceptedReply {
+    pub event: Option<String>,
+    pub reply: Reply,
+}
+
+/// The reply to a refused request, for some causes or for all others.
+#[derive(Clone, Debug)]
+pub(super) struct RefusedReply {
+    pub causes: Option<Vec<Cause>>,
+    pub reply: Reply,
+}

@@ -1,0 +1,65 @@
+//! What a user configures for a source, as far as its provider's recipe takes it.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::Secret;
+
+/// The settings of one source that its provider's recipe names, keys in lower case
+/// (`secret` may hold several values: `_SECRET`, `_SECRET_2` …).
+#[derive(Clone, Debug, Default)]
+pub struct Settings {
+    pub values: BTreeMap<String, Vec<Secret>>,
+    pub tolerance: Option<Duration>,
+    pub reply_status: Option<u16>,
+    pub reply_body: Option<String>,
+}
+
+impl Settings {
+    /// All values of a key that may have several.
+    pub(super) fn all(&self, key: &str) -> &[Secret] {
+        self.values.get(key).map_or(&[], Vec::as_slice)
+    }
+
+    /// The text of a key that is no secret.
+    pub(super) fn text(&self, key: &str) -> Result<Option<&str>, SettingError> {
+        match self.all(key) {
+            [] => Ok(None),
+            [value] => std::str::from_utf8(value.expose())
+                .map(Some)
+                .map_err(|_| SettingError::new(key, "is not UTF-8 text")),
+            _ => Err(SettingError::new(key, "takes one value")),
+        }
+    }
+
+    /// `yes` or `no`; no where it is not set.
+    pub(super) fn switch(&self, key: &str) -> Result<bool, SettingError> {
+        match self.text(key)? {
+            Some("yes") => Ok(true),
+            Some("no") | None => Ok(false),
+            Some(_) => Err(SettingError::new(key, "is `yes` or `no`")),
+        }
+    }
+}
+
+/// A problem with one setting; the caller adds the variable's name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SettingError {
+    pub key: String,
+    pub problem: String,
+}
+
+impl SettingError {
+    pub(super) fn new(key: &str, problem: impl Into<String>) -> Self {
+        Self { key: key.to_owned(), problem: problem.into() }
+    }
+}
+
+/// A key that a recipe takes beyond the common ones.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Key {
+    pub name: String,
+    pub required: bool,
+    pub secret: bool,
+    pub doc: String,
+}

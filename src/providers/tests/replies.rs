@@ -1,0 +1,89 @@
+//! Replies to the letter.
+
+use super::*;
+
+fn reply(status: u16, content_type: &'static str, body: &str) -> Reply {
+    Reply { status, content_type: Some(content_type), body: body.to_owned() }
+}
+
+fn accepted(verifier: &Verifier, event: &str) -> Reply {
+    verifier.accepted(&Description { event_type: event.to_owned(), delivery_id: None })
+}
+
+fn no_content() -> Reply {
+    Reply { status: 204, content_type: None, body: String::new() }
+}
+
+#[test]
+fn acme_is_told_that_the_message_came_or_which_header_was_wrong() {
+    for header in ["Acme-Webhook-Token", "Codeunderscored-Webhook-Token"] {
+        let verifier = bind("token", &[("header", header), ("secret", "a")]);
+        assert_eq!(accepted(&verifier, "message"), reply(200, "text/plain", "Message received okay."));
+        for cause in [Cause::MissingHeader, Cause::TokenMismatch] {
+            assert_eq!(
+                verifier.refused(cause),
+                reply(403, "text/plain", &format!("Incorrect token in {header} header."))
+            );
+        }
+    }
+}
+
+#[test]
+fn an_open_receiver_always_says_what_its_user_wants() {
+    let settings = Settings { reply_body: Some("success".into()), ..Settings::default() };
+    let verifier = Verifier::bind(recipe("none").unwrap(), &settings).unwrap();
+    assert_eq!(accepted(&verifier, "message"), reply(200, "text/plain", "success"));
+}
+
+#[test]
+fn github_is_answered_by_event_and_by_cause() {
+    let verifier = bind("github", &usable("github"));
+    assert_eq!(accepted(&verifier, "ping"), reply(200, "text/plain", "pong"));
+    assert_eq!(accepted(&verifier, "push"), reply(200, "text/plain", "success"));
+    assert_eq!(accepted(&verifier, "issues.opened"), no_content());
+    assert_eq!(accepted(&verifier, "message"), no_content());
+    assert_eq!(
+        verifier.refused(Cause::UnknownAlgorithm),
+        reply(501, "text/plain", "Operation not supported.")
+    );
+    for cause in
+        [Cause::MissingHeader, Cause::MalformedSignature, Cause::SignatureMismatch, Cause::AddressNotAllowed]
+    {
+        assert_eq!(verifier.refused(cause), reply(403, "text/plain", "Permission denied."));
+    }
+}
+
+#[test]
+fn typeform_is_answered_in_json() {
+    let verifier = bind("typeform", &usable("typeform"));
+    let json = |status, body| reply(status, "application/json", body);
+    assert_eq!(accepted(&verifier, "form_response"), json(200, "{}"));
+    assert_eq!(verifier.refused(Cause::MissingHeader), json(403, r#"{"Fail": "Permission denied."}"#));
+    assert_eq!(
+        verifier.refused(Cause::UnknownAlgorithm),
+        json(501, r#"{"Fail": "Operation not supported."}"#)
+    );
+    assert_eq!(
+        verifier.refused(Cause::SignatureMismatch),
+        json(403, r#"{"Fail": "Invalid signature. Permission Denied."}"#)
+    );
+}
+
+#[test]
+fn a_configured_reply_stands_for_every_event() {
+    let with = |reply_status, reply_body: Option<&str>| {
+        let settings = Settings {
+            reply_status,
+            reply_body: reply_body.map(str::to_owned),
+            ..settings(&usable("github"))
+        };
+        accepted(&Verifier::bind(recipe("github").unwrap(), &settings).unwrap(), "ping")
+    };
+    assert_eq!(with(Some(202), None), reply(202, "text/plain", "pong"));
+    assert_eq!(with(Some(204), None), no_content());
+    assert_eq!(with(Some(201), Some("made")), reply(201, "text/plain", "made"));
+    assert_eq!(with(None, Some("{\"ok\": true}")), reply(200, "application/json", "{\"ok\": true}"));
+    assert_eq!(with(None, Some("{ok}")), reply(200, "text/plain", "{ok}"));
+    assert_eq!(with(None, Some("schön")), reply(200, "text/plain; charset=utf-8", "schön"));
+    assert_eq!(with(None, Some("")), Reply { status: 200, content_type: None, body: String::new() });
+}

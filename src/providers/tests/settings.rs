@@ -1,0 +1,64 @@
+//! Settings that a recipe refuses, and how it says so.
+
+use super::*;
+
+fn problems(provider: &str, settings: &Settings) -> Vec<(String, String)> {
+    let errors = Verifier::bind(recipe(provider).unwrap(), settings).map(|_| ()).unwrap_err();
+    errors.into_iter().map(|error| (error.key, error.problem)).collect()
+}
+
+#[test]
+fn each_wrong_setting_is_named_with_its_problem() {
+    let rows: &[(&str, Values<'_>, &str, &str)] = &[
+        ("github", &[], "secret", "is missing"),
+        ("github", &[("secret", "")], "secret", "is empty"),
+        ("github", &[("secret", "a"), ("allow_sha1", "maybe")], "allow_sha1", "`yes` or `no`"),
+        ("github", &[("secret", "a"), ("header", "a")], "header", "takes allow_sha1, secret"),
+        ("none", &[("secret", "a")], "secret", "takes none"),
+        ("token", &[("secret", "a")], "header", "is missing"),
+        ("token", &[("secret", "a"), ("header", "a b")], "header", "is not the name of a header"),
+        ("token", &[("secret", "a"), ("header", "a"), ("header", "b")], "header", "takes one value"),
+        ("token", &[("header", "a")], "secret", "is missing"),
+        ("token", &[("header", "a"), ("secret", "b"), ("secret", "")], "secret", "is empty"),
+        ("token", &[("header", "a"), ("secret", "b\n")], "secret", "white space"),
+        ("standard-webhooks", &[], "secret", "needs `public_key` or `secret`"),
+        ("standard-webhooks", &[("secret", "whsec_not base64")], "secret", "copy it again"),
+        ("standard-webhooks", &[("secret", "whsec_")], "secret", "is empty"),
+        ("standard-webhooks", &[("public_key", "whpk_YWJj")], "public_key", "32 bytes"),
+    ];
+    for (provider, values, key, problem) in rows {
+        let problems = problems(provider, &settings(values));
+        let named = problems.iter().any(|(found, text)| found == key && text.contains(problem));
+        assert!(named, "{provider} {values:?}: {problems:?}");
+    }
+}
+
+#[test]
+fn all_problems_are_told_together_and_no_secret_is_shown() {
+    let settings = Settings {
+        tolerance: Some(std::time::Duration::from_secs(1)),
+        reply_status: Some(500),
+        reply_body: None,
+        ..settings(&[("secret", ""), ("nonsense", "hidden"), ("allow_sha1", "hidden")])
+    };
+    let problems = problems("github", &settings);
+    let keys: Vec<&str> = problems.iter().map(|(key, _)| key.as_str()).collect();
+    assert_eq!(keys, ["nonsense", "secret", "allow_sha1", "tolerance", "reply_status"]);
+    assert!(!format!("{problems:?}").contains("hidden"));
+}
+
+#[test]
+fn a_body_that_would_never_be_sent_is_refused() {
+    let settings =
+        Settings { reply_status: Some(204), reply_body: Some("a".into()), ..settings(&usable("github")) };
+    assert_eq!(problems("github", &settings)[0].0, "reply_body");
+}
+
+#[test]
+fn debug_shows_no_secret() {
+    for recipe in recipes() {
+        let verifier = bind(recipe.name(), &usable(recipe.name()));
+        let shown = format!("{verifier:?}");
+        assert!(!shown.contains("correct horse") && !shown.contains("MfKQ9r8G"), "{}", recipe.name());
+    }
+}
