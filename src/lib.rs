@@ -2,4 +2,5 @@
 #![forbid(unsafe_code)]
 
 pub mod providers;
+pub mod store;
 pub mod verify;

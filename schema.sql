@@ -1,0 +1,103 @@
+-- The whole schema of creel's database. Look into it while the service runs:
+--
+--   sqlite3 -readonly data/creel.db 'SELECT * FROM recent_messages'
+--
+-- Timestamps are RFC 3339 in UTC with microseconds and a fixed width, so that the order of the text is the
+-- order of time and SQLite's date functions understand them.
+
+-- Every webhook that was received and verified. Never updated after it was written, but for the columns that say so.
+CREATE TABLE messages (
+  id                INTEGER PRIMARY KEY AUTOINCREMENT,        -- never used again, not even after clean-up
+  received_at       TEXT    NOT NULL,                         -- when its last byte had arrived
+  source            TEXT    NOT NULL,                         -- the configured sender
+  event             TEXT    NOT NULL,                         -- <source>.<type>, <source>.message where there is no type
+  owner             TEXT,                                     -- whom an emitted event belongs to; NULL for received ones
+  delivery_id       TEXT,                                     -- the provider's own id; NULL where it has none
+  method            TEXT    NOT NULL,                         -- of the request
+  query             TEXT,                                     -- of the request, without the question mark; tokens redacted
+  remote_ip         TEXT    NOT NULL,                         -- the client's address
+  body_sha256       BLOB    NOT NULL,                         -- 32 bytes: SHA-256 of the exact body
+  not_json          INTEGER NOT NULL DEFAULT 0,               -- 1: the body is not empty, not JSON and no form
+  body_unsigned     INTEGER NOT NULL DEFAULT 0,               -- 1: what proved the sender does not cover the body
+  unverified        INTEGER NOT NULL DEFAULT 0,               -- 1: released from quarantine by force
+  conflict_of       INTEGER,                                  -- the message with the same delivery id and another body
+  duplicates        INTEGER NOT NULL DEFAULT 0,               -- updated: how often the same message came again
+  last_duplicate_at TEXT,                                     -- updated: when it last did
+  confirmation      TEXT,                                     -- updated: what the provider's API said; NULL if not asked
+  headers           TEXT    NOT NULL,                         -- JSON object: name to value, or values if it was repeated
+  payload           TEXT,                                     -- the JSON body as received, or the decoded form as JSON
+  body              BLOB                                      -- the exact body, where payload is not identical with it
+) STRICT;
+
+CREATE INDEX messages_received_at ON messages (received_at);
+
+-- What makes a repeated message known, for longer than the message itself is kept. Appended in sorted generations,
+-- because an index over random ids would dirty a page for each message. A message whose id is above every
+-- merged_through below is not in here yet: it is found by its row in messages.
+CREATE TABLE delivery_keys (
+  generation  INTEGER NOT NULL,                               -- see key_generations
+  key         BLOB    NOT NULL,                               -- 16 bytes of SHA-256 over source and delivery id
+  message_id  INTEGER NOT NULL,                               -- the message that had it
+  body_digest BLOB    NOT NULL,                               -- the first 16 bytes of its body_sha256
+  PRIMARY KEY (generation, key, message_id)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE key_generations (
+  generation     INTEGER PRIMARY KEY,                         -- counts up
+  keys           INTEGER NOT NULL,                            -- how many it holds
+  merged_through INTEGER NOT NULL,                            -- the newest message whose key is in it
+  newest_at      TEXT    NOT NULL                             -- when it was last added to; it is dropped as a whole
+) STRICT;
+
+-- Quarantine: requests that failed authentication, for a day at most.
+CREATE TABLE rejections (
+  id                 INTEGER PRIMARY KEY AUTOINCREMENT,       -- the older the smaller
+  received_at        TEXT NOT NULL,                           -- when it was refused
+  source             TEXT NOT NULL,                           -- whom it claimed to come from
+  cause              TEXT NOT NULL,                           -- signature_mismatch, stale_timestamp …
+  remote_ip          TEXT NOT NULL,                           -- the client's address
+  network            TEXT NOT NULL,                           -- /24 or /64 of remote_ip: at most 20 rows each and cause
+  method             TEXT NOT NULL,                           -- of the request
+  query              TEXT,                                    -- without the question mark; tokens redacted
+  headers            TEXT NOT NULL,                           -- as in messages, credentials redacted
+  body               BLOB,                                    -- NULL where the address was refused
+  sealed_credentials BLOB                                     -- what was redacted, encrypted with CREEL_KEY
+) STRICT;
+
+CREATE INDEX rejections_received_at ON rejections (received_at);
+
+-- Rejections beyond the bounds of the quarantine: only counted.
+CREATE TABLE rejection_counts (
+  source   TEXT    NOT NULL,                                  -- whom they claimed to come from
+  cause    TEXT    NOT NULL,                                  -- as in rejections
+  counted  INTEGER NOT NULL,                                  -- since first_at, without the rows in rejections
+  first_at TEXT    NOT NULL,                                  -- when this count began
+  last_at  TEXT    NOT NULL,                                  -- when it was last added to
+  PRIMARY KEY (source, cause)
+) STRICT, WITHOUT ROWID;
+
+-- What the service itself must remember.
+CREATE TABLE settings (
+  name       TEXT    PRIMARY KEY,                             -- what it is: admin_token, inbox_path …
+  value      TEXT    NOT NULL,                                -- base64 of nonce and ciphertext where sealed
+  sealed     INTEGER NOT NULL,                                -- 1: encrypted with CREEL_KEY
+  updated_at TEXT    NOT NULL                                 -- when it was last written
+) STRICT, WITHOUT ROWID;
+
+-- The newest messages, without what is long.
+CREATE VIEW recent_messages AS
+  SELECT id, received_at, event, delivery_id, duplicates,
+         length(coalesce(body, CAST(payload AS BLOB))) AS bytes, remote_ip
+  FROM messages ORDER BY id DESC LIMIT 100;
+
+-- How much came from each source on each of the last days.
+CREATE VIEW messages_per_day AS
+  SELECT substr(received_at, 1, 10) AS day, source, count(*) AS messages, sum(duplicates) AS duplicates,
+         sum(not_json) AS not_json, sum(conflict_of IS NOT NULL) AS conflicts
+  FROM messages GROUP BY day, source ORDER BY day DESC, source;
+
+-- Who fails to authenticate, and why.
+CREATE VIEW rejections_by_cause AS
+  SELECT source, cause, count(*) AS rejections, min(received_at) AS first_at, max(received_at) AS last_at,
+         group_concat(DISTINCT network) AS networks
+  FROM rejections GROUP BY source, cause ORDER BY rejections DESC;

@@ -1,0 +1,153 @@
+//! Checkpoints: copying the WAL into the database outside the writer's commits, and bounding the WAL.
+//!
+//! A passive checkpoint on a connection of its own does nearly all the work without stopping the writer, but never
+//! resets a WAL that is being written to. So when the WAL has grown, the writer is asked to do the last, short step.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::SyncSender;
+use std::time::{Duration, Instant};
+
+use rusqlite::Connection;
+
+use super::files::Files;
+use super::state::{Shared, Unavailable};
+use super::writer::Job;
+
+/// Below this a checkpoint would only cost a sync: 1 MiB.
+pub const FRAMES_WORTH_A_CHECKPOINT: i32 = 256;
+const PAUSE_BETWEEN: Duration = Duration::from_millis(200);
+/// How large the WAL gets before the writer resets it. Beyond `LIMIT_BYTES` the file is cut as well.
+const RESET_BYTES: u64 = 40 << 20;
+const LIMIT_BYTES: u64 = 64 << 20;
+/// Where the writer waits for a whole checkpoint, because it writes faster than the checkpointer copies.
+const STOP_BYTES: u64 = 72 << 20;
+/// With so much to copy there is no pause: 16 MiB.
+const FRAMES_IN_A_HURRY: i32 = 4096;
+/// As much as the writer may have left to copy in its last step: 4 MiB.
+const FRAMES_LEFT_FOR_RESET: i32 = 1024;
+/// How often a passive checkpoint is repeated to get down to that.
+const CATCH_UPS: usize = 4;
+
+const WAL_HEADER_BYTES: u64 = 32;
+const FRAME_BYTES: u64 = 24 + 4096;
+
+/// The length of a WAL with so many frames.
+pub fn wal_length(frames: i32) -> u64 {
+    match u64::try_from(frames) {
+        Ok(0) | Err(_) => 0,
+        Ok(frames) => WAL_HEADER_BYTES + frames * FRAME_BYTES,
+    }
+}
+
+/// Whether the WAL has grown so much that the writer must not add to it before it is reset.
+pub fn must_stop(frames: i32) -> bool {
+    wal_length(frames) >= STOP_BYTES
+}
+
+/// The thread that checkpoints. It sleeps until the writer has written something worth it.
+pub struct Checkpointer {
+    pub connection: Connection,
+    pub files: Arc<Files>,
+    pub shared: Arc<Shared>,
+    pub writer: SyncSender<Job>,
+    pub is_closing: Arc<AtomicBool>,
+}
+
+impl Checkpointer {
+    pub fn run(self) {
+        let mut last = Instant::now();
+        loop {
+            std::thread::park();
+            if self.is_closing.load(Ordering::Acquire) || self.shared.is_stopped() {
+                return;
+            }
+            if self.shared.frames_to_copy() < FRAMES_IN_A_HURRY {
+                std::thread::sleep(PAUSE_BETWEEN.saturating_sub(last.elapsed()));
+            }
+            if self.shared.frames_to_copy() >= FRAMES_WORTH_A_CHECKPOINT {
+                self.checkpoint();
+            }
+            last = Instant::now();
+        }
+    }
+
+    fn checkpoint(&self) {
+        let Some(alone) = self.shared.checkpoint_alone() else { return };
+        if self.files.check().is_err() {
+            drop(alone);
+            // The writer finds out what has happened; copying from or to a changed file would make it worse.
+            let _ = self.writer.try_send(Job::Wake).inspect(|()| self.shared.job_queued());
+            return;
+        }
+        self.files.database_may_change();
+        let copied = self.copy();
+        self.files.database_stays();
+        drop(alone);
+        match copied {
+            Ok(()) => self.ask_for_reset(),
+            Err(error) if error.sqlite_error_code() == Some(rusqlite::ErrorCode::DatabaseBusy) => {}
+            Err(error) if error.sqlite_error_code() == Some(rusqlite::ErrorCode::DiskFull) => {
+                self.files.note_full()
+            }
+            Err(error) => self.shared.fail(Unavailable::Failed, format!("a checkpoint failed: {error}")),
+        }
+    }
+
+    fn copy(&self) -> rusqlite::Result<()> {
+        for _ in 0..CATCH_UPS {
+            let Progress { frames, copied, .. } = checkpoint(&self.connection, "PASSIVE")?;
+            self.shared.set_copied_frames(copied);
+            // Readers may hold frames back: then repeating changes nothing.
+            let is_held_back = copied < frames;
+            let is_due = wal_length(self.shared.wal_frames()) >= RESET_BYTES;
+            if is_held_back || !is_due || self.shared.frames_to_copy() <= FRAMES_LEFT_FOR_RESET / 4 {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn ask_for_reset(&self) {
+        let is_due = wal_length(self.shared.wal_frames()) >= RESET_BYTES;
+        if is_due && self.shared.frames_to_copy() <= FRAMES_LEFT_FOR_RESET {
+            self.shared.request_reset();
+            let _ = self.writer.try_send(Job::Wake).inspect(|()| self.shared.job_queued());
+        }
+    }
+}
+
+struct Progress {
+    is_busy: bool,
+    frames: i32,
+    copied: i32,
+}
+
+fn checkpoint(connection: &Connection, mode: &str) -> rusqlite::Result<Progress> {
+    connection.query_row(&format!("PRAGMA wal_checkpoint({mode})"), [], |row| {
+        Ok(Progress { is_busy: row.get(0)?, frames: row.get(1)?, copied: row.get(2)? })
+    })
+}
+
+/// Copies what is left and starts the WAL anew; false while a reader still needs it. The file keeps its length,
+/// because writing over it is cheaper than making it grow, unless it is beyond the limit.
+pub fn reset(connection: &Connection, wal_bytes: u64) -> rusqlite::Result<bool> {
+    connection.busy_timeout(Duration::ZERO)?;
+    let mode = if wal_bytes > LIMIT_BYTES { "TRUNCATE" } else { "RESTART" };
+    let result = checkpoint(connection, mode);
+    connection.busy_timeout(super::connection::WRITER_BUSY)?;
+    match result {
+        Err(error) if error.sqlite_error_code() == Some(rusqlite::ErrorCode::DatabaseBusy) => Ok(false),
+        progress => Ok(!progress?.is_busy),
+    }
+}
+
+/// Copies everything and empties the WAL.
+pub fn truncate(connection: &Connection) -> rusqlite::Result<bool> {
+    Ok(!checkpoint(connection, "TRUNCATE")?.is_busy)
+}
+
+/// The frames that SQLite believes to be in the WAL; does nothing else.
+pub fn frames_in_wal(connection: &Connection) -> rusqlite::Result<i32> {
+    Ok(checkpoint(connection, "NOOP")?.frames.max(0))
+}

@@ -1,0 +1,133 @@
+//! How connections to the file are opened: every pragma in one place, with its reason.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use r2d2_sqlite::SqliteConnectionManager;
+use rusqlite::{Connection, OpenFlags};
+use scheduled_thread_pool::ScheduledThreadPool;
+
+use super::OpenError;
+
+pub type Pool = r2d2::Pool<SqliteConnectionManager>;
+pub type Pooled = r2d2::PooledConnection<SqliteConnectionManager>;
+
+/// The oldest SQLite without the bug in which a checkpoint races with the reset of the WAL.
+const OLDEST_SQLITE: i32 = 3_051_003;
+/// Longest wait of one attempt to get the write lock; the writer itself tries again.
+pub const WRITER_BUSY: Duration = Duration::from_millis(50);
+const READER_BUSY: Duration = Duration::from_millis(1_000);
+pub const READERS: u32 = 4;
+
+/// What the WAL file is cut back to after a reset, so that one long reader does not leave a huge file behind.
+const JOURNAL_SIZE_LIMIT_BYTES: i64 = 64 * 1024 * 1024;
+
+/// Refuses to run with a SQLite that can lose commits.
+pub fn check_sqlite_version() -> Result<(), OpenError> {
+    if rusqlite::version_number() < OLDEST_SQLITE {
+        return Err(OpenError(format!(
+            "SQLite {} can lose data when the WAL is reset: build with 3.51.3 or newer",
+            rusqlite::version()
+        )));
+    }
+    Ok(())
+}
+
+/// The one connection that writes, as a pool of size one whose connection is held for life.
+pub fn writer(path: &Path, threads: Arc<ScheduledThreadPool>) -> Result<(Pool, Pooled), OpenError> {
+    let manager = SqliteConnectionManager::file(path)
+        .with_flags(flags(OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE))
+        .with_init(|connection| prepare_writer(connection));
+    let pool = r2d2::Pool::builder()
+        .max_size(1)
+        .test_on_check_out(false)
+        .max_lifetime(None)
+        .idle_timeout(None)
+        .thread_pool(threads)
+        .error_handler(Box::new(r2d2::NopErrorHandler))
+        .connection_timeout(Duration::from_secs(5))
+        .build_unchecked(manager);
+    // The pool would only report a time-out: the first connection is tried by hand for its error.
+    let connection = Connection::open_with_flags(
+        path,
+        flags(OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE),
+    )
+    .map_err(|error| OpenError(format!("cannot open the database {}: {error}", path.display())))?;
+    prepare_writer(&connection)
+        .map_err(|error| OpenError(format!("cannot use the database {}: {error}", path.display())))?;
+    let held = pool
+        .get()
+        .map_err(|error| OpenError(format!("cannot open the database {}: {error}", path.display())))?;
+    drop(connection);
+    Ok((pool, held))
+}
+
+fn prepare_writer(connection: &Connection) -> rusqlite::Result<()> {
+    connection.busy_timeout(Duration::from_secs(5))?;
+    // Before the first table, else it has no effect: clean-up gives space back without a VACUUM of the whole file.
+    connection.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
+    connection.pragma_update(None, "journal_mode", "WAL")?;
+    // NORMAL does not sync the WAL at a commit: a power cut would lose what was acknowledged.
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.pragma_update(None, "foreign_keys", true)?;
+    // A function or view in a doctored file must not run with side effects.
+    connection.pragma_update(None, "trusted_schema", false)?;
+    connection.pragma_update(None, "journal_size_limit", JOURNAL_SIZE_LIMIT_BYTES)?;
+    // Checkpoints run on a connection of their own, outside the commits (see checkpoint.rs).
+    connection.pragma_update(None, "wal_autocheckpoint", 0)?;
+    connection.pragma_update(None, "cache_size", -4096)?;
+    connection.set_prepared_statement_cache_capacity(64);
+    connection.busy_timeout(WRITER_BUSY)
+}
+
+/// The connection that copies the WAL into the database.
+pub fn checkpointer(path: &Path) -> Result<Connection, OpenError> {
+    let open = || {
+        let connection = Connection::open_with_flags(path, flags(OpenFlags::SQLITE_OPEN_READ_WRITE))?;
+        connection.busy_timeout(Duration::ZERO)?;
+        connection.pragma_update(None, "synchronous", "FULL")?;
+        connection.pragma_update(None, "wal_autocheckpoint", 0)?;
+        connection.pragma_update(None, "cache_size", -64)?;
+        Ok(connection)
+    };
+    open().map_err(|error: rusqlite::Error| {
+        OpenError(format!("cannot open the database {}: {error}", path.display()))
+    })
+}
+
+/// Connections that can only read, opened when they are needed.
+pub fn readers(path: &Path, threads: Arc<ScheduledThreadPool>) -> Pool {
+    let manager = SqliteConnectionManager::file(path)
+        .with_flags(flags(OpenFlags::SQLITE_OPEN_READ_ONLY))
+        .with_init(|connection| {
+            connection.busy_timeout(READER_BUSY)?;
+            connection.pragma_update(None, "trusted_schema", false)?;
+            connection.pragma_update(None, "cache_size", -1024)?;
+            connection.pragma_update(None, "query_only", true)
+        });
+    r2d2::Pool::builder()
+        .max_size(READERS)
+        .min_idle(Some(0))
+        .test_on_check_out(false)
+        .idle_timeout(Some(Duration::from_secs(60)))
+        .thread_pool(threads)
+        .error_handler(Box::new(r2d2::NopErrorHandler))
+        .connection_timeout(Duration::from_secs(2))
+        .build_unchecked(manager)
+}
+
+/// A connection of a command that runs beside the service.
+pub fn beside_the_service(path: &Path) -> Result<Connection, OpenError> {
+    let problem = |error| OpenError(format!("cannot open the database {}: {error}", path.display()));
+    let connection =
+        Connection::open_with_flags(path, flags(OpenFlags::SQLITE_OPEN_READ_WRITE)).map_err(problem)?;
+    connection.busy_timeout(Duration::from_secs(5)).map_err(problem)?;
+    connection.pragma_update(None, "wal_autocheckpoint", 0).map_err(problem)?;
+    Ok(connection)
+}
+
+/// Each connection stays on one thread at a time: SQLite's own mutexes would only cost.
+fn flags(access: OpenFlags) -> OpenFlags {
+    access | OpenFlags::SQLITE_OPEN_NO_MUTEX
+}

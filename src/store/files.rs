@@ -1,0 +1,357 @@
+//! The files around the database: the lock of the single instance, their identity, the free space, and the ballast.
+//!
+//! Never opens the database or its WAL: closing any descriptor of them would drop SQLite's POSIX locks in this
+//! process. Their paths are only looked at with `stat`.
+
+use std::fs::{File, Metadata, OpenOptions, TryLockError};
+use std::io::{Read as _, Seek as _, Write as _};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use super::OpenError;
+
+/// Kept on the disk so that clean-up can still write when something else has filled it.
+const BALLAST_BYTES: u64 = 8 * 1024 * 1024;
+const STAT_BLOCK_BYTES: u64 = 512;
+/// A hole that is smaller than this is no sign of a file that was cut and written again.
+const HOLE_BYTES: u64 = 64 * 1024;
+
+/// Held as long as the process lives; the kernel gives it back however the process ends.
+#[derive(Debug)]
+pub struct InstanceLock {
+    _file: File,
+}
+
+impl InstanceLock {
+    /// `Ok(None)`: another process has it.
+    pub fn try_take(database: &Path) -> Result<Option<Self>, OpenError> {
+        let path = beside(database, "lock");
+        let problem = |error| OpenError(format!("cannot use the lock file {}: {error}", path.display()));
+        let mut file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(&path)
+            .map_err(problem)?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Ok(None),
+            Err(TryLockError::Error(error)) => return Err(problem(error)),
+        }
+        file.set_len(0).and_then(|()| write!(file, "{}", std::process::id())).map_err(problem)?;
+        Ok(Some(Self { _file: file }))
+    }
+
+    /// The process that holds the lock, for the error message.
+    pub fn holder(database: &Path) -> String {
+        let mut text = String::new();
+        let read = File::open(beside(database, "lock")).and_then(|mut file| {
+            file.rewind()?;
+            file.read_to_string(&mut text)
+        });
+        if read.is_ok() && !text.is_empty() {
+            format!("process {text}")
+        } else {
+            "another process".to_owned()
+        }
+    }
+}
+
+/// `creel.db` → `creel.db-wal` is SQLite's; ours are `creel.db.lock`, `creel.db.key`, `creel.db.ballast`.
+pub fn beside(database: &Path, extension: &str) -> PathBuf {
+    let mut name = database.as_os_str().to_owned();
+    name.push(".");
+    name.push(extension);
+    PathBuf::from(name)
+}
+
+fn wal_of(database: &Path) -> PathBuf {
+    let mut name = database.as_os_str().to_owned();
+    name.push("-wal");
+    PathBuf::from(name)
+}
+
+/// What happened to a file behind SQLite's back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// Unlinked, renamed, or another file stands in its place: the open handle still has everything.
+    Moved(&'static str),
+    /// Shorter than what was written to it. For the WAL this may be a checkpoint of another process.
+    Cut(&'static str),
+}
+
+#[derive(Debug)]
+struct Watched {
+    name: &'static str,
+    path: PathBuf,
+    device: u64,
+    inode: u64,
+    /// The least length that the file must have; 0 while it is being changed on purpose.
+    least_bytes: AtomicU64,
+    /// The space that it took when it was last looked at: a file that was cut and then written at its old
+    /// end has the right length, but a hole.
+    allocated_bytes: AtomicU64,
+}
+
+impl Watched {
+    fn new(name: &'static str, path: PathBuf) -> std::io::Result<Self> {
+        let metadata = std::fs::metadata(&path)?;
+        Ok(Self {
+            name,
+            device: metadata.dev(),
+            inode: metadata.ino(),
+            path,
+            least_bytes: AtomicU64::new(0),
+            allocated_bytes: AtomicU64::new(0),
+        })
+    }
+
+    fn look(&self, holes_are_visible: bool) -> Result<Metadata, Change> {
+        let metadata = std::fs::metadata(&self.path).map_err(|_| Change::Moved(self.name))?;
+        if (metadata.dev(), metadata.ino()) != (self.device, self.inode) {
+            return Err(Change::Moved(self.name));
+        }
+        let least = self.least_bytes.load(Ordering::Acquire);
+        let allocated = metadata.blocks() * STAT_BLOCK_BYTES;
+        let before = self.allocated_bytes.load(Ordering::Acquire);
+        let has_hole = allocated + HOLE_BYTES < metadata.len();
+        if metadata.len() < least || (least > 0 && holes_are_visible && has_hole && allocated < before) {
+            return Err(Change::Cut(self.name));
+        }
+        if least > 0 && allocated > before {
+            self.allocated_bytes.store(allocated, Ordering::Release);
+        }
+        Ok(metadata)
+    }
+
+    fn expect_at_least(&self, bytes: u64) {
+        if bytes == 0 {
+            self.allocated_bytes.store(0, Ordering::Release);
+        }
+        self.least_bytes.store(bytes, Ordering::Release);
+    }
+}
+
+/// The database and its WAL as they must stay while they are open.
+#[derive(Debug)]
+pub struct Files {
+    database: Watched,
+    wal: Watched,
+    holes_are_visible: bool,
+    min_free_bytes: u64,
+    ballast: Mutex<PathBuf>,
+    disk_full: AtomicBool,
+}
+
+impl Files {
+    /// Remembers what the files are; they must exist (the WAL does once a connection has written).
+    pub fn watch(database: &Path, min_free_bytes: u64) -> Result<Self, OpenError> {
+        let problem =
+            |error| OpenError(format!("cannot look at the database {}: {error}", database.display()));
+        Ok(Self {
+            database: Watched::new("database", database.to_owned()).map_err(problem)?,
+            wal: Watched::new("WAL", wal_of(database)).map_err(problem)?,
+            holes_are_visible: shows_holes(database),
+            min_free_bytes,
+            ballast: Mutex::new(beside(database, "ballast")),
+            disk_full: AtomicBool::new(false),
+        })
+    }
+
+    /// Whether both files are what they were; two `stat` calls.
+    pub fn check(&self) -> Result<(), Change> {
+        self.database.look(self.holes_are_visible)?;
+        self.wal.look(self.holes_are_visible)?;
+        Ok(())
+    }
+
+    /// The WAL holds at least this much from now on; 0 before it is reset on purpose.
+    pub fn expect_wal(&self, bytes: u64) {
+        self.wal.expect_at_least(bytes);
+    }
+
+    /// Before a checkpoint, which may extend or cut the database.
+    pub fn database_may_change(&self) {
+        self.database.expect_at_least(0);
+    }
+
+    /// After a checkpoint: the length that it has now must not shrink.
+    pub fn database_stays(&self) {
+        self.database.expect_at_least(self.database_bytes());
+    }
+
+    pub fn database_bytes(&self) -> u64 {
+        std::fs::metadata(&self.database.path).map_or(0, |metadata| metadata.len())
+    }
+
+    pub fn wal_bytes(&self) -> u64 {
+        std::fs::metadata(&self.wal.path).map_or(0, |metadata| metadata.len())
+    }
+
+    /// Whether nothing stands at the database's path any more, and no other name leads to it.
+    pub fn database_was_unlinked(&self) -> bool {
+        !self.database.path.exists() && self.has_deleted_descriptor()
+    }
+
+    /// Linux shows an open file without a name as `/path (deleted)`.
+    fn has_deleted_descriptor(&self) -> bool {
+        let Ok(descriptors) = std::fs::read_dir("/proc/self/fd") else { return true };
+        let is_ours = |link: PathBuf| {
+            std::fs::metadata(&link).is_ok_and(|metadata| {
+                (metadata.dev(), metadata.ino()) == (self.database.device, self.database.inode)
+                    && metadata.nlink() == 0
+            })
+        };
+        descriptors.flatten().any(|entry| is_ours(entry.path()))
+    }
+
+    /// Free space for unprivileged users; `u64::MAX` where the file system does not say.
+    pub fn free_bytes(&self) -> u64 {
+        free_bytes(self.database.path.parent().unwrap_or(Path::new(".")))
+    }
+
+    pub fn is_low(&self) -> bool {
+        self.free_bytes() < self.min_free_bytes
+    }
+
+    /// A write has failed for lack of space: the ballast goes, so that clean-up can write.
+    pub fn note_full(&self) {
+        self.disk_full.store(true, Ordering::Release);
+        if let Ok(ballast) = self.ballast.lock()
+            && std::fs::remove_file(&*ballast).is_ok()
+        {
+            log::warn!("the disk is full: released {} MiB of ballast for the clean-up", BALLAST_BYTES >> 20);
+        }
+    }
+
+    /// A write has succeeded.
+    pub fn note_space(&self) {
+        if self.disk_full.load(Ordering::Relaxed) {
+            self.disk_full.store(false, Ordering::Release);
+            log::info!("there is space on the disk again");
+        }
+    }
+
+    /// Whether the last write failed for lack of space and there is still hardly any.
+    pub fn is_full(&self) -> bool {
+        self.disk_full.load(Ordering::Acquire) && self.free_bytes() < BALLAST_BYTES
+    }
+
+    /// Lays the ballast out (again) where there is room for it above the low-water mark.
+    pub fn lay_ballast(&self) {
+        let Ok(path) = self.ballast.lock() else { return };
+        let is_there = std::fs::metadata(&*path).is_ok_and(|metadata| metadata.len() == BALLAST_BYTES);
+        if self.min_free_bytes == 0
+            || is_there
+            || self.free_bytes() < self.min_free_bytes.saturating_add(2 * BALLAST_BYTES)
+        {
+            return;
+        }
+        if let Err(error) = write_ballast(&path) {
+            log::warn!("cannot write the ballast file {}: {error}", path.display());
+        }
+    }
+}
+
+/// Real blocks, not a sparse file.
+fn write_ballast(path: &Path) -> std::io::Result<()> {
+    let file = File::create(path)?;
+    if rustix::fs::fallocate(&file, rustix::fs::FallocateFlags::empty(), 0, BALLAST_BYTES).is_err() {
+        let chunk = vec![0x5a; 1 << 20];
+        (0..BALLAST_BYTES >> 20).try_for_each(|_| (&file).write_all(&chunk))?;
+    }
+    file.sync_all()
+}
+
+pub fn free_bytes(directory: &Path) -> u64 {
+    let directory = if directory.as_os_str().is_empty() { Path::new(".") } else { directory };
+    rustix::fs::statvfs(directory).map_or(u64::MAX, |stat| stat.f_bavail.saturating_mul(stat.f_frsize))
+}
+
+/// Only file systems that allocate what was written, without compressing it.
+fn shows_holes(path: &Path) -> bool {
+    const EXT: u64 = 0xef53;
+    const XFS: u64 = 0x5846_5342;
+    const TMPFS: u64 = 0x0102_1994;
+    // The type's width differs between machines.
+    rustix::fs::statfs(path)
+        .is_ok_and(|stat| u64::try_from(stat.f_type).is_ok_and(|kind| [EXT, XFS, TMPFS].contains(&kind)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn files(directory: &Path) -> Files {
+        std::fs::write(directory.join("creel.db"), vec![1; 8192]).unwrap();
+        std::fs::write(directory.join("creel.db-wal"), vec![1; 400_000]).unwrap();
+        let files = Files::watch(&directory.join("creel.db"), 0).unwrap();
+        files.database_stays();
+        files.expect_wal(400_000);
+        files
+    }
+
+    #[test]
+    fn files_that_stay_or_grow_are_fine() {
+        let directory = tempfile::tempdir().unwrap();
+        let files = files(directory.path());
+        assert_eq!(files.check(), Ok(()));
+        std::fs::write(directory.path().join("creel.db-wal"), vec![1; 500_000]).unwrap();
+        assert_eq!(files.check(), Ok(()));
+    }
+
+    #[test]
+    fn an_unlinked_a_renamed_and_a_replaced_file_are_noticed() {
+        let directory = tempfile::tempdir().unwrap();
+        let files = files(directory.path());
+        let wal = directory.path().join("creel.db-wal");
+        std::fs::rename(&wal, directory.path().join("elsewhere")).unwrap();
+        assert_eq!(files.check(), Err(Change::Moved("WAL")));
+        std::fs::write(&wal, vec![1; 400_000]).unwrap();
+        assert_eq!(files.check(), Err(Change::Moved("WAL")));
+        std::fs::remove_file(directory.path().join("creel.db")).unwrap();
+        assert_eq!(files.check(), Err(Change::Moved("database")));
+    }
+
+    #[test]
+    fn a_cut_file_is_noticed_even_when_it_was_written_at_its_old_end() {
+        let directory = tempfile::tempdir().unwrap();
+        let files = files(directory.path());
+        assert_eq!(files.check(), Ok(()));
+        let wal = OpenOptions::new().write(true).open(directory.path().join("creel.db-wal")).unwrap();
+        wal.set_len(0).unwrap();
+        assert_eq!(files.check(), Err(Change::Cut("WAL")));
+        wal.set_len(400_000).unwrap();
+        if files.holes_are_visible {
+            assert_eq!(files.check(), Err(Change::Cut("WAL")));
+        }
+    }
+
+    #[test]
+    fn a_second_holder_does_not_get_the_lock() {
+        let directory = tempfile::tempdir().unwrap();
+        let database = directory.path().join("creel.db");
+        let first = InstanceLock::try_take(&database).unwrap();
+        assert!(first.is_some());
+        assert!(InstanceLock::try_take(&database).unwrap().is_none());
+        assert_eq!(InstanceLock::holder(&database), format!("process {}", std::process::id()));
+        drop(first);
+        assert!(InstanceLock::try_take(&database).unwrap().is_some());
+    }
+
+    #[test]
+    fn the_ballast_is_laid_once_and_released_when_the_disk_is_full() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut files = files(directory.path());
+        files.min_free_bytes = 1;
+        let ballast = directory.path().join("creel.db.ballast");
+        files.lay_ballast();
+        assert_eq!(std::fs::metadata(&ballast).unwrap().len(), BALLAST_BYTES);
+        files.note_full();
+        assert!(!ballast.exists());
+    }
+}

@@ -1,0 +1,363 @@
+//! Which messages are already known: the memory of delivery ids.
+//!
+//! A unique index over random ids would dirty a page for each message. Since one writer sees every message, the
+//! newest keys are kept in memory, and are appended to `delivery_keys` in sorted generations, slice by slice, inside
+//! the writer's transactions. A Bloom filter over each group of generations says for nearly every new id that none
+//! of them has it. After a crash the memory is rebuilt from the rows of `messages` above the last merged one.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::ops::RangeInclusive;
+
+use fastbloom::BloomFilter;
+use ring::digest::{Context, SHA256};
+use rusqlite::{Connection, OptionalExtension as _, params};
+
+/// As many keys as one generation takes, and as many as wait in memory before they are merged.
+const KEYS_PER_GENERATION: usize = 32_768;
+/// Generations that share a filter: about a million keys in 2 MiB, one false alarm in a thousand.
+const GENERATIONS_PER_FILTER: i64 = 32;
+const FILTER_BITS: usize = 16 * KEYS_PER_GENERATION * GENERATIONS_PER_FILTER as usize;
+const HASHES: u32 = 6;
+/// As many keys as one transaction merges while messages are waiting: well under a millisecond.
+const KEYS_PER_SLICE: usize = 512;
+/// As many messages without a key may lie above the mark: they are read again at start.
+const MESSAGES_ABOVE_MARK: i64 = 2 * KEYS_PER_GENERATION as i64;
+/// What one key takes in memory: its place in the tree, with the tree's own overhead.
+const BYTES_PER_KEY: usize = 64;
+
+/// The first 16 bytes of SHA-256 over the source and what identifies the message there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Key(u128);
+
+/// The first 16 bytes of a body's SHA-256.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct BodyDigest(u128);
+
+impl Key {
+    /// Of a message with the provider's own id.
+    pub fn of_delivery_id(source: &str, delivery_id: &str) -> Self {
+        Self::of(&[b"id", source.as_bytes(), delivery_id.as_bytes()])
+    }
+
+    /// Of a message without one: same method, query and body are the same message.
+    pub fn of_content(source: &str, method: &str, query: Option<&str>, body_sha256: &[u8]) -> Self {
+        Self::of(&[
+            b"content",
+            source.as_bytes(),
+            method.as_bytes(),
+            query.unwrap_or("").as_bytes(),
+            body_sha256,
+        ])
+    }
+
+    /// Each part with its length before it, so that no two lists of parts run together.
+    fn of(parts: &[&[u8]]) -> Self {
+        let mut context = Context::new(&SHA256);
+        for part in parts {
+            context.update(&(part.len() as u64).to_be_bytes());
+            context.update(part);
+        }
+        Self(first_16(context.finish().as_ref()))
+    }
+
+    fn bytes(self) -> [u8; 16] {
+        self.0.to_be_bytes()
+    }
+
+    /// The key is uniformly distributed already.
+    fn hash(self) -> u64 {
+        self.0 as u64
+    }
+}
+
+impl BodyDigest {
+    pub fn of(body_sha256: &[u8]) -> Self {
+        Self(first_16(body_sha256))
+    }
+}
+
+fn first_16(bytes: &[u8]) -> u128 {
+    let mut first = [0; 16];
+    let length = bytes.len().min(16);
+    first[..length].copy_from_slice(&bytes[..length]);
+    u128::from_be_bytes(first)
+}
+
+/// What is known of a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Known {
+    Nothing,
+    /// The newest message with the same body.
+    Same(i64),
+    /// The first message with the key, whose body was another.
+    Other(i64),
+}
+
+type Entry = (Key, i64, BodyDigest);
+
+/// Keys on their way into `delivery_keys`.
+#[derive(Debug)]
+struct Merge {
+    entries: VecDeque<Entry>,
+    generation: i64,
+    merged: usize,
+    /// The newest message whose key this merge, once complete, has written.
+    through: i64,
+}
+
+#[derive(Debug)]
+pub struct Keys {
+    newest: BTreeMap<(Key, i64), BodyDigest>,
+    /// Of the transaction that is being written.
+    staged: Vec<(Key, i64)>,
+    merging: BTreeMap<(Key, i64), BodyDigest>,
+    merge: Option<Merge>,
+    filters: BTreeMap<i64, BloomFilter>,
+    /// The generation that is added to, and how many keys it has.
+    generation: i64,
+    generation_keys: usize,
+    merged_through: i64,
+    newest_message: i64,
+}
+
+impl Keys {
+    /// Rebuilds the memory part from the rows above the mark, and the filters from the merged keys.
+    pub fn load(connection: &Connection) -> rusqlite::Result<Self> {
+        let (generation, merged_through): (Option<i64>, Option<i64>) = connection.query_row(
+            "SELECT max(generation), max(merged_through) FROM key_generations",
+            [],
+            |row| Ok((row.get(0)?, row.get(1)?)),
+        )?;
+        let merged_through = merged_through.unwrap_or(0);
+        let mut keys = Self {
+            newest: BTreeMap::new(),
+            staged: Vec::new(),
+            merging: BTreeMap::new(),
+            merge: None,
+            filters: BTreeMap::new(),
+            generation: generation.unwrap_or(1),
+            generation_keys: 0,
+            merged_through,
+            newest_message: merged_through,
+        };
+        keys.load_filters(connection)?;
+        keys.load_newest(connection)?;
+        Ok(keys)
+    }
+
+    fn load_filters(&mut self, connection: &Connection) -> rusqlite::Result<()> {
+        let mut statement =
+            connection.prepare("SELECT generation, key FROM delivery_keys ORDER BY generation")?;
+        let mut rows = statement.query([])?;
+        while let Some(row) = rows.next()? {
+            let generation: i64 = row.get(0)?;
+            let key = Key(first_16(row.get_ref(1)?.as_blob()?));
+            self.filter_of(generation).insert_hash(key.hash());
+            // A crash may have left part of a generation behind that has no row in key_generations yet.
+            if generation > self.generation {
+                self.generation = generation;
+                self.generation_keys = 0;
+            }
+            self.generation_keys += usize::from(generation == self.generation);
+        }
+        Ok(())
+    }
+
+    fn load_newest(&mut self, connection: &Connection) -> rusqlite::Result<()> {
+        let mut statement = connection.prepare(
+            "SELECT id, source, delivery_id, method, query, body_sha256 FROM messages WHERE id > ?1 ORDER BY id",
+        )?;
+        let mut rows = statement.query([self.merged_through])?;
+        while let Some(row) = rows.next()? {
+            let (id, source, delivery_id): (i64, String, Option<String>) =
+                (row.get(0)?, row.get(1)?, row.get(2)?);
+            let (method, query): (String, Option<String>) = (row.get(3)?, row.get(4)?);
+            let body_sha256 = row.get_ref(5)?.as_blob()?;
+            // Whether a source without ids drops repeats is its configuration's matter: its keys do no harm.
+            let key = match &delivery_id {
+                Some(delivery_id) => Key::of_delivery_id(&source, delivery_id),
+                None => Key::of_content(&source, &method, query.as_deref(), body_sha256),
+            };
+            self.newest.insert((key, id), BodyDigest::of(body_sha256));
+            self.newest_message = id;
+        }
+        Ok(())
+    }
+
+    fn filter_of(&mut self, generation: i64) -> &mut BloomFilter {
+        self.filters
+            .entry(generation / GENERATIONS_PER_FILTER)
+            .or_insert_with(|| BloomFilter::with_num_bits(FILTER_BITS).hashes(HASHES))
+    }
+
+    /// What is known of a key, committed or in the transaction that is being written.
+    pub fn find(&self, connection: &Connection, key: Key, digest: BodyDigest) -> rusqlite::Result<Known> {
+        let mut known = Known::Nothing;
+        for (group, filter) in &self.filters {
+            if filter.contains_hash(key.hash()) {
+                let first = group * GENERATIONS_PER_FILTER;
+                let generations = first..=(first + GENERATIONS_PER_FILTER - 1).min(self.generation);
+                known = known.and(find_merged(connection, generations, key, digest)?);
+            }
+        }
+        for entries in [&self.merging, &self.newest] {
+            for (&(_, id), &other) in entries.range((key, i64::MIN)..=(key, i64::MAX)) {
+                known = known.and(Known::of(id, other == digest));
+            }
+        }
+        Ok(known)
+    }
+
+    /// Remembers the key of a message of the transaction that is being written.
+    pub fn stage(&mut self, key: Key, message: i64, digest: BodyDigest) {
+        self.newest.insert((key, message), digest);
+        self.staged.push((key, message));
+    }
+
+    /// The transaction was committed; `newest_message` is the greatest id in it.
+    pub fn commit(&mut self, newest_message: i64) {
+        self.staged.clear();
+        self.newest_message = self.newest_message.max(newest_message);
+    }
+
+    /// The transaction was undone.
+    pub fn roll_back(&mut self) {
+        for staged in self.staged.drain(..) {
+            self.newest.remove(&staged);
+        }
+    }
+
+    /// Whether a merge is under way, so that the writer should go on even when nothing is waiting.
+    pub fn is_merging(&self) -> bool {
+        self.merge.is_some()
+    }
+
+    /// Starts a merge once enough keys are waiting, or of whatever there is (`at_once`).
+    pub fn start_merge(&mut self, at_once: bool) {
+        let unmerged = self.newest_message - self.merged_through;
+        let enough = self.newest.len() >= KEYS_PER_GENERATION || unmerged >= MESSAGES_ABOVE_MARK;
+        if self.merge.is_some() || !(enough || (at_once && unmerged > 0)) {
+            return;
+        }
+        if self.generation_keys >= KEYS_PER_GENERATION {
+            self.generation += 1;
+            self.generation_keys = 0;
+        }
+        self.merging = std::mem::take(&mut self.newest);
+        self.merge = Some(Merge {
+            entries: self.merging.iter().map(|(&(key, id), &digest)| (key, id, digest)).collect(),
+            generation: self.generation,
+            merged: 0,
+            through: self.newest_message,
+        });
+    }
+
+    /// Writes one slice of the merge in the writer's transaction, and with the last one the mark.
+    /// The entries are only forgotten in `merge_committed`.
+    pub fn write_slice(&mut self, connection: &Connection, now: &str, whole: bool) -> rusqlite::Result<()> {
+        let Some(merge) = &mut self.merge else { return Ok(()) };
+        let slice = if whole { merge.entries.len() } else { KEYS_PER_SLICE.max(self.newest.len() / 16) };
+        let mut insert = connection.prepare_cached(
+            "INSERT OR IGNORE INTO delivery_keys (generation, key, message_id, body_digest) VALUES (?1, ?2, ?3, ?4)",
+        )?;
+        merge.merged = 0;
+        for (key, id, digest) in merge.entries.iter().take(slice) {
+            insert.execute(params![merge.generation, key.bytes(), id, digest.0.to_be_bytes()])?;
+            merge.merged += 1;
+        }
+        if merge.merged == merge.entries.len() {
+            connection.prepare_cached(
+                "INSERT INTO key_generations (generation, keys, merged_through, newest_at) VALUES (?1, ?2, ?3, ?4)
+                 ON CONFLICT (generation) DO UPDATE SET
+                   keys = ?2, merged_through = ?3, newest_at = max(newest_at, excluded.newest_at)",
+            )?
+            .execute(params![merge.generation, self.generation_keys + self.merging.len(), merge.through, now])?;
+        }
+        Ok(())
+    }
+
+    /// The transaction with the slice was committed.
+    pub fn merge_committed(&mut self) {
+        let Some(mut merge) = self.merge.take() else { return };
+        let written: Vec<Entry> = merge.entries.drain(..merge.merged).collect();
+        let filter = self.filter_of(merge.generation);
+        for (key, ..) in written {
+            filter.insert_hash(key.hash());
+        }
+        merge.merged = 0;
+        if merge.entries.is_empty() {
+            self.generation_keys += self.merging.len();
+            self.merged_through = merge.through;
+            self.merging = BTreeMap::new();
+        } else {
+            self.merge = Some(merge);
+        }
+    }
+
+    /// The newest message whose key is in the table: only up to it may messages be deleted.
+    pub fn merged_through(&self) -> i64 {
+        self.merged_through
+    }
+
+    /// Drops what the clean-up has deleted from the table.
+    pub fn forget_generations(&mut self, connection: &Connection) -> rusqlite::Result<()> {
+        let oldest: Option<i64> = connection
+            .query_row("SELECT generation FROM delivery_keys ORDER BY generation LIMIT 1", [], |row| {
+                row.get(0)
+            })
+            .optional()?;
+        let oldest = oldest.unwrap_or(self.generation);
+        self.filters.retain(|group, _| (group + 1) * GENERATIONS_PER_FILTER > oldest);
+        Ok(())
+    }
+
+    /// How many keys are held in memory, and the bytes that they and the filters take.
+    pub fn in_memory(&self) -> (usize, usize) {
+        let keys = self.newest.len() + self.merging.len();
+        let queued = self.merge.as_ref().map_or(0, |merge| merge.entries.len() * size_of::<Entry>());
+        (keys, keys * BYTES_PER_KEY + queued + self.filters.len() * FILTER_BITS / 8)
+    }
+
+    /// The generation that is added to: it must not be deleted.
+    pub fn generation(&self) -> i64 {
+        self.generation
+    }
+}
+
+impl Known {
+    fn of(id: i64, same: bool) -> Self {
+        if same { Self::Same(id) } else { Self::Other(id) }
+    }
+
+    /// The newest same message, else the first other one.
+    fn and(self, next: Self) -> Self {
+        match (self, next) {
+            (Self::Same(a), Self::Same(b)) => Self::Same(a.max(b)),
+            (Self::Same(id), _) | (_, Self::Same(id)) => Self::Same(id),
+            (Self::Other(a), Self::Other(b)) => Self::Other(a.min(b)),
+            (Self::Other(id), Self::Nothing) | (Self::Nothing, Self::Other(id)) => Self::Other(id),
+            (Self::Nothing, Self::Nothing) => Self::Nothing,
+        }
+    }
+}
+
+/// One look-up a generation: the filter has said that one of them probably has the key.
+fn find_merged(
+    connection: &Connection,
+    generations: RangeInclusive<i64>,
+    key: Key,
+    digest: BodyDigest,
+) -> rusqlite::Result<Known> {
+    let mut statement = connection.prepare_cached(
+        "SELECT message_id, body_digest FROM delivery_keys WHERE generation = ?1 AND key = ?2",
+    )?;
+    let mut known = Known::Nothing;
+    for generation in generations {
+        let mut rows = statement.query(params![generation, key.bytes()])?;
+        while let Some(row) = rows.next()? {
+            let other = BodyDigest(first_16(row.get_ref(1)?.as_blob()?));
+            known = known.and(Known::of(row.get(0)?, other == digest));
+        }
+    }
+    Ok(known)
+}

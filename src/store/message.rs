@@ -1,0 +1,202 @@
+//! Messages: what the writer is given, and the row that it makes of it.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use rusqlite::types::{ToSqlOutput, ValueRef};
+use rusqlite::{Connection, params};
+use time::OffsetDateTime;
+
+use super::keys::{BodyDigest, Key, Keys, Known};
+use super::timestamp;
+
+/// What is stored of a message's content.
+#[derive(Clone, Debug)]
+pub enum Content {
+    /// The body is JSON: stored as text, byte for byte.
+    Json(Bytes),
+    /// A form: the exact bytes, and the decoded form as JSON text.
+    Form { body: Bytes, payload: String },
+    /// Anything else: the exact bytes, flagged as not JSON unless there are none.
+    Other(Bytes),
+}
+
+/// What makes two messages the same.
+#[derive(Clone, Debug)]
+pub enum Identity {
+    /// The provider's own id.
+    DeliveryId(String),
+    /// No id, but the source asks to drop repeats of method, query and body within the window.
+    Content { window: Duration },
+    /// Nothing is dropped.
+    None,
+}
+
+/// A verified message on its way to the disk.
+#[derive(Clone, Debug)]
+pub struct NewMessage {
+    pub received_at: OffsetDateTime,
+    pub source: Arc<str>,
+    /// `<source>.<type>`
+    pub event: String,
+    pub identity: Identity,
+    pub method: String,
+    pub query: Option<String>,
+    pub remote_ip: IpAddr,
+    /// JSON object: lower-case name to value, or to an array of values where the field is repeated.
+    pub headers: String,
+    pub content: Content,
+    pub body_sha256: [u8; 32],
+    /// What proved the sender does not cover the body.
+    pub body_unsigned: bool,
+}
+
+/// What became of a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kept {
+    New {
+        id: i64,
+    },
+    /// The same message came before: only counted.
+    Duplicate {
+        of: i64,
+    },
+    /// The same delivery id came before with another body: kept as a message of its own.
+    Conflict {
+        id: i64,
+        of: i64,
+    },
+}
+
+impl Kept {
+    /// The message that has the content.
+    pub fn id(self) -> i64 {
+        match self {
+            Self::New { id } | Self::Conflict { id, .. } | Self::Duplicate { of: id } => id,
+        }
+    }
+}
+
+/// A message with everything computed that does not need the writer's thread.
+#[derive(Debug)]
+pub struct Prepared {
+    message: NewMessage,
+    received_at: String,
+    remote_ip: String,
+    key: Option<Key>,
+}
+
+impl Prepared {
+    pub fn new(message: NewMessage) -> Self {
+        let key = match &message.identity {
+            Identity::DeliveryId(id) => Some(Key::of_delivery_id(&message.source, id)),
+            Identity::Content { .. } => Some(Key::of_content(
+                &message.source,
+                &message.method,
+                message.query.as_deref(),
+                &message.body_sha256,
+            )),
+            Identity::None => None,
+        };
+        Self {
+            received_at: timestamp::to_text(message.received_at),
+            remote_ip: message.remote_ip.to_string(),
+            key,
+            message,
+        }
+    }
+
+    /// The size of what is written, for bounding a batch.
+    pub fn bytes(&self) -> usize {
+        self.message.headers.len()
+            + match &self.message.content {
+                Content::Json(body) | Content::Other(body) => body.len(),
+                Content::Form { body, payload } => body.len() + payload.len(),
+            }
+    }
+
+    /// Stores the message, or counts it as a duplicate. Every path is one statement that changes the database, so
+    /// that a failure undoes this message alone.
+    pub fn keep(&self, connection: &Connection, keys: &mut Keys) -> rusqlite::Result<Kept> {
+        let digest = BodyDigest::of(&self.message.body_sha256);
+        let known = match self.key {
+            Some(key) => keys.find(connection, key, digest)?,
+            None => Known::Nothing,
+        };
+        let conflict_of = match known {
+            Known::Same(of) if self.is_within_window(connection, of)? => {
+                self.count_duplicate(connection, of)?;
+                return Ok(Kept::Duplicate { of });
+            }
+            Known::Other(of) => Some(of),
+            Known::Same(_) | Known::Nothing => None,
+        };
+        let id = self.insert(connection, conflict_of)?;
+        if let Some(key) = self.key {
+            keys.stage(key, id, digest);
+        }
+        Ok(conflict_of.map_or(Kept::New { id }, |of| Kept::Conflict { id, of }))
+    }
+
+    fn is_within_window(&self, connection: &Connection, of: i64) -> rusqlite::Result<bool> {
+        let Identity::Content { window } = self.message.identity else { return Ok(true) };
+        let since = timestamp::to_text(self.message.received_at - window);
+        connection
+            .prepare_cached("SELECT EXISTS (SELECT 1 FROM messages WHERE id = ?1 AND received_at >= ?2)")?
+            .query_row(params![of, since], |row| row.get(0))
+    }
+
+    fn count_duplicate(&self, connection: &Connection, of: i64) -> rusqlite::Result<usize> {
+        connection
+            .prepare_cached(
+                "UPDATE messages SET duplicates = duplicates + 1, last_duplicate_at = ?2 WHERE id = ?1",
+            )?
+            .execute(params![of, self.received_at])
+    }
+
+    fn insert(&self, connection: &Connection, conflict_of: Option<i64>) -> rusqlite::Result<i64> {
+        let message = &self.message;
+        let delivery_id = match &message.identity {
+            Identity::DeliveryId(id) => Some(id.as_str()),
+            Identity::Content { .. } | Identity::None => None,
+        };
+        let (payload, body) = match &message.content {
+            Content::Json(payload) => (Some(Text(payload)), None),
+            Content::Form { body, payload } => (Some(Text(payload.as_bytes())), Some(&body[..])),
+            Content::Other(body) => (None, Some(&body[..])),
+        };
+        connection
+            .prepare_cached(
+                "INSERT INTO messages (received_at, source, event, delivery_id, method, query, remote_ip, body_sha256,
+                   not_json, body_unsigned, conflict_of, headers, payload, body)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
+            )?
+            .insert(params![
+                self.received_at,
+                &*message.source,
+                message.event,
+                delivery_id,
+                message.method,
+                message.query,
+                self.remote_ip,
+                &message.body_sha256[..],
+                matches!(&message.content, Content::Other(body) if !body.is_empty()),
+                message.body_unsigned,
+                conflict_of,
+                message.headers,
+                payload,
+                body,
+            ])
+    }
+}
+
+/// Bytes that are known to be UTF-8, bound as text without being checked again.
+struct Text<'a>(&'a [u8]);
+
+impl rusqlite::ToSql for Text<'_> {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(ToSqlOutput::Borrowed(ValueRef::Text(self.0)))
+    }
+}

@@ -1,0 +1,106 @@
+//! The schema and its versions: which files are ours, and how an older one is brought up to date.
+
+use rusqlite::Connection;
+
+use super::OpenError;
+
+/// Marks the file as creel's ("CREL" in ASCII), for `file` and for the check at start.
+pub const APPLICATION_ID: i32 = 0x4352_454c;
+
+/// One step a version; frozen once released. `schema.sql` is what they make together.
+const MIGRATIONS: &[&str] = &[include_str!("migrations/0001.sql")];
+
+/// Makes the schema in a new file, or brings an older one up to date, in one transaction.
+pub fn migrate(connection: &mut Connection) -> Result<(), OpenError> {
+    let problem = |error| OpenError(format!("cannot read or migrate the database: {error}"));
+    let transaction =
+        connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate).map_err(problem)?;
+    let version = check_ours(&transaction)?;
+    for (number, migration) in MIGRATIONS.iter().enumerate().skip(version) {
+        transaction.execute_batch(migration).map_err(problem)?;
+        transaction.pragma_update(None, "user_version", number + 1).map_err(problem)?;
+    }
+    transaction.pragma_update(None, "application_id", APPLICATION_ID).map_err(problem)?;
+    transaction.commit().map_err(problem)
+}
+
+/// The number of migrations that the file has had.
+pub fn check_ours(connection: &Connection) -> Result<usize, OpenError> {
+    let problem = |error| OpenError(format!("cannot read the database: {error}"));
+    let id: i32 = connection.pragma_query_value(None, "application_id", |row| row.get(0)).map_err(problem)?;
+    let version: usize =
+        connection.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(problem)?;
+    let tables: i64 =
+        connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0)).map_err(problem)?;
+    if id != APPLICATION_ID && (id != 0 || version != 0 || tables != 0) {
+        return Err(OpenError(
+            "the file is a SQLite database, but not creel's: set CREEL_DATABASE to another path".to_owned(),
+        ));
+    }
+    if version > MIGRATIONS.len() {
+        return Err(OpenError(format!(
+            "the database was made by a newer creel (its schema is version {version}, this one knows {}): \
+             run that version, or restore a backup made before the upgrade",
+            MIGRATIONS.len()
+        )));
+    }
+    Ok(version)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn schema_of(connection: &Connection) -> Vec<(String, String)> {
+        let mut statement = connection
+            .prepare("SELECT name, sql FROM sqlite_schema WHERE name NOT LIKE 'sqlite_%' ORDER BY name")
+            .unwrap();
+        let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
+        rows.map(Result::unwrap).collect()
+    }
+
+    #[test]
+    fn schema_sql_is_what_the_migrations_make() {
+        let whole = Connection::open_in_memory().unwrap();
+        whole.execute_batch(include_str!("../../schema.sql")).unwrap();
+        let mut migrated = Connection::open_in_memory().unwrap();
+        migrate(&mut migrated).unwrap();
+        assert_eq!(schema_of(&migrated), schema_of(&whole));
+        assert!(schema_of(&whole).len() > 5);
+    }
+
+    #[test]
+    fn migrating_twice_changes_nothing() {
+        let mut connection = Connection::open_in_memory().unwrap();
+        migrate(&mut connection).unwrap();
+        migrate(&mut connection).unwrap();
+        assert_eq!(check_ours(&connection).unwrap(), MIGRATIONS.len());
+    }
+
+    #[test]
+    fn a_file_of_somebody_else_is_refused() {
+        let mut connection = Connection::open_in_memory().unwrap();
+        connection.execute_batch("CREATE TABLE theirs (a)").unwrap();
+        assert!(migrate(&mut connection).unwrap_err().0.contains("not creel's"));
+    }
+
+    #[test]
+    fn a_file_of_a_newer_creel_is_refused() {
+        let mut connection = Connection::open_in_memory().unwrap();
+        migrate(&mut connection).unwrap();
+        connection.pragma_update(None, "user_version", MIGRATIONS.len() + 1).unwrap();
+        assert!(migrate(&mut connection).unwrap_err().0.contains("newer creel"));
+    }
+
+    #[test]
+    fn every_column_has_a_comment() {
+        for table in include_str!("../../schema.sql").split("CREATE TABLE ").skip(1) {
+            let name = table.split_whitespace().next().unwrap();
+            let columns =
+                table.split("STRICT").next().unwrap().lines().skip(1).filter(|line| line.starts_with("  "));
+            let bare: Vec<_> =
+                columns.filter(|line| !line.contains("--") && !line.contains("PRIMARY KEY (")).collect();
+            assert!(bare.is_empty(), "{name}: {bare:?}");
+        }
+    }
+}

@@ -1,0 +1,38 @@
+//! The small key-value table for what the service itself must remember.
+
+use rusqlite::{Connection, OptionalExtension as _, params};
+
+/// Whether a setting is stored as it is or encrypted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sealing {
+    Plain,
+    Sealed,
+}
+
+/// The stored text of a setting and how it is stored.
+pub fn read(connection: &Connection, name: &str) -> rusqlite::Result<Option<(String, Sealing)>> {
+    connection
+        .prepare_cached("SELECT value, sealed FROM settings WHERE name = ?1")?
+        .query_row([name], |row| {
+            let sealed: bool = row.get(1)?;
+            Ok((row.get(0)?, if sealed { Sealing::Sealed } else { Sealing::Plain }))
+        })
+        .optional()
+}
+
+/// Stores a setting whose value has been sealed already where it must be.
+pub fn write(
+    connection: &Connection,
+    name: &str,
+    value: &str,
+    sealing: Sealing,
+    now: &str,
+) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached(
+            "INSERT INTO settings (name, value, sealed, updated_at) VALUES (?1, ?2, ?3, ?4)
+             ON CONFLICT (name) DO UPDATE SET value = ?2, sealed = ?3, updated_at = ?4",
+        )?
+        .execute(params![name, value, sealing == Sealing::Sealed, now])?;
+    Ok(())
+}

@@ -1,0 +1,229 @@
+//! What the threads of the store share: whether it still takes messages, and its numbers.
+
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU8, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, OnceLock};
+use std::thread::Thread;
+
+use tokio::sync::watch;
+
+use super::checkpoint;
+
+/// Why nothing was acknowledged: 503 with `Retry-After` outside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unavailable {
+    #[error("the queue of the writer is full")]
+    QueueFull,
+    #[error("free disk space is below CREEL_MIN_FREE")]
+    DiskLow,
+    #[error("the disk is full")]
+    DiskFull,
+    #[error("not written within the deadline")]
+    Deadline,
+    #[error("a file of the database was moved, replaced or cut")]
+    FileChanged,
+    #[error("the store has failed")]
+    Failed,
+    #[error("the message could not be stored")]
+    Refused,
+}
+
+impl Unavailable {
+    /// A word for metrics and logs.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::QueueFull => "queue_full",
+            Self::DiskLow => "disk_low",
+            Self::DiskFull => "disk_full",
+            Self::Deadline => "deadline",
+            Self::FileChanged => "file_changed",
+            Self::Failed => "failed",
+            Self::Refused => "refused",
+        }
+    }
+}
+
+const OPEN: u8 = 0;
+const FILE_CHANGED: u8 = 1;
+const FAILED: u8 = 2;
+
+/// Called after each committed batch with its number of messages.
+pub type BatchObserver = Box<dyn Fn(usize) + Send + Sync>;
+
+pub struct Shared {
+    state: AtomicU8,
+    failure: watch::Sender<Option<String>>,
+    queued: AtomicUsize,
+    keys: AtomicUsize,
+    keys_bytes: AtomicUsize,
+    batches: AtomicU64,
+    batched_messages: AtomicU64,
+    observer: OnceLock<BatchObserver>,
+    /// Frames in the WAL, and how many of them have been copied into the database.
+    wal_frames: AtomicI32,
+    copied_frames: AtomicI32,
+    reset_requested: AtomicBool,
+    checkpointing: Mutex<()>,
+    checkpointer: OnceLock<Thread>,
+}
+
+impl Shared {
+    pub fn new() -> Self {
+        Self {
+            state: AtomicU8::new(OPEN),
+            failure: watch::Sender::new(None),
+            queued: AtomicUsize::new(0),
+            keys: AtomicUsize::new(0),
+            keys_bytes: AtomicUsize::new(0),
+            batches: AtomicU64::new(0),
+            batched_messages: AtomicU64::new(0),
+            observer: OnceLock::new(),
+            wal_frames: AtomicI32::new(0),
+            copied_frames: AtomicI32::new(0),
+            reset_requested: AtomicBool::new(false),
+            checkpointing: Mutex::new(()),
+            checkpointer: OnceLock::new(),
+        }
+    }
+
+    /// Why no message is taken any more; `None` while all is well.
+    pub fn stopped(&self) -> Option<Unavailable> {
+        match self.state.load(Ordering::Acquire) {
+            OPEN => None,
+            FILE_CHANGED => Some(Unavailable::FileChanged),
+            _ => Some(Unavailable::Failed),
+        }
+    }
+
+    pub fn is_stopped(&self) -> bool {
+        self.stopped().is_some()
+    }
+
+    /// Takes no message from now on.
+    pub fn stop(&self, why: Unavailable) {
+        let state = if why == Unavailable::FileChanged { FILE_CHANGED } else { FAILED };
+        // The first reason stands.
+        let _ = self.state.compare_exchange(OPEN, state, Ordering::AcqRel, Ordering::Acquire);
+    }
+
+    /// The store has failed for good; `line` says how.
+    pub fn fail(&self, why: Unavailable, line: String) {
+        self.stop(why);
+        self.failure.send_if_modified(|failure| {
+            let is_first = failure.is_none();
+            if is_first {
+                *failure = Some(line);
+            }
+            is_first
+        });
+    }
+
+    pub fn failure(&self) -> watch::Receiver<Option<String>> {
+        self.failure.subscribe()
+    }
+
+    pub fn job_queued(&self) {
+        self.queued.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub fn job_taken(&self) {
+        self.queued.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    pub fn queued(&self) -> usize {
+        self.queued.load(Ordering::Relaxed)
+    }
+
+    pub fn observe_batches(&self, observer: BatchObserver) {
+        if self.observer.set(observer).is_err() {
+            log::warn!("batches are observed already");
+        }
+    }
+
+    pub fn batch_written(&self, messages: usize) {
+        if messages == 0 {
+            return;
+        }
+        self.batches.fetch_add(1, Ordering::Relaxed);
+        self.batched_messages.fetch_add(messages as u64, Ordering::Relaxed);
+        if let Some(observer) = self.observer.get() {
+            observer(messages);
+        }
+    }
+
+    pub fn batches(&self) -> (u64, u64) {
+        (self.batches.load(Ordering::Relaxed), self.batched_messages.load(Ordering::Relaxed))
+    }
+
+    pub fn set_keys(&self, keys: usize, bytes: usize) {
+        self.keys.store(keys, Ordering::Relaxed);
+        self.keys_bytes.store(bytes, Ordering::Relaxed);
+    }
+
+    pub fn keys(&self) -> (usize, usize) {
+        (self.keys.load(Ordering::Relaxed), self.keys_bytes.load(Ordering::Relaxed))
+    }
+
+    pub fn set_checkpointer(&self, thread: Thread) {
+        if self.checkpointer.set(thread).is_err() {
+            log::warn!("there is a checkpointer already");
+        }
+    }
+
+    /// Whether this process checkpoints at all.
+    pub fn checkpoints(&self) -> bool {
+        self.checkpointer.get().is_some()
+    }
+
+    /// Keeps checkpoints apart; `None` while one is running.
+    pub fn checkpoint_alone(&self) -> Option<MutexGuard<'_, ()>> {
+        self.checkpointing.try_lock().ok()
+    }
+
+    /// Waits until no checkpoint is running, and keeps others out.
+    pub fn wait_for_checkpoint(&self) -> MutexGuard<'_, ()> {
+        self.checkpointing.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    pub fn set_wal_frames(&self, frames: i32) {
+        self.wal_frames.store(frames, Ordering::Release);
+    }
+
+    pub fn wal_frames(&self) -> i32 {
+        self.wal_frames.load(Ordering::Acquire)
+    }
+
+    pub fn set_copied_frames(&self, frames: i32) {
+        self.copied_frames.store(frames, Ordering::Release);
+    }
+
+    pub fn frames_to_copy(&self) -> i32 {
+        self.wal_frames() - self.copied_frames.load(Ordering::Acquire)
+    }
+
+    pub fn wal_was_reset(&self) {
+        self.set_copied_frames(0);
+        self.set_wal_frames(0);
+    }
+
+    pub fn wake_checkpointer_if_worth_it(&self) {
+        if let Some(checkpointer) = self.checkpointer.get()
+            && self.frames_to_copy() >= checkpoint::FRAMES_WORTH_A_CHECKPOINT
+        {
+            checkpointer.unpark();
+        }
+    }
+
+    pub fn wake_checkpointer(&self) {
+        if let Some(checkpointer) = self.checkpointer.get() {
+            checkpointer.unpark();
+        }
+    }
+
+    pub fn request_reset(&self) {
+        self.reset_requested.store(true, Ordering::Release);
+    }
+
+    pub fn take_reset_request(&self) -> bool {
+        self.reset_requested.load(Ordering::Relaxed) && self.reset_requested.swap(false, Ordering::AcqRel)
+    }
+}

@@ -1,0 +1,402 @@
+//! The store as its users see it, on real files.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use ring::digest::{SHA256, digest};
+use rusqlite::Connection;
+use tempfile::TempDir;
+use time::OffsetDateTime;
+
+use super::*;
+
+struct Setup {
+    directory: TempDir,
+    runtime: tokio::runtime::Runtime,
+}
+
+impl Setup {
+    fn new() -> Self {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        Self { directory: tempfile::tempdir().unwrap(), runtime }
+    }
+
+    fn path(&self) -> PathBuf {
+        self.directory.path().join("creel.db")
+    }
+
+    fn open(&self) -> Store {
+        Store::open(&options(&self.path())).unwrap()
+    }
+
+    fn close(&self, store: Store) {
+        self.runtime.block_on(store.close(Duration::from_secs(10)));
+    }
+
+    fn keep(&self, store: &Store, message: NewMessage) -> Result<Kept, Unavailable> {
+        self.runtime.block_on(store.keep(message, soon()))
+    }
+
+    /// All at once, so that they share transactions.
+    fn keep_all(&self, store: &Store, messages: Vec<NewMessage>) -> Vec<Result<Kept, Unavailable>> {
+        self.runtime.block_on(async {
+            let local = tokio::task::LocalSet::new();
+            let tasks: Vec<_> = messages
+                .into_iter()
+                .map(|message| {
+                    let store = store.clone();
+                    local.spawn_local(async move { store.keep(message, soon()).await })
+                })
+                .collect();
+            local.await;
+            let mut kept = Vec::new();
+            for task in tasks {
+                kept.push(task.await.unwrap());
+            }
+            kept
+        })
+    }
+
+    fn merge_keys(&self, store: &Store) {
+        let give_up = Instant::now() + Duration::from_secs(30);
+        while !self.runtime.block_on(store.merge_keys()).unwrap() {
+            assert!(Instant::now() < give_up, "the keys are not merged");
+        }
+    }
+
+    fn query<T: rusqlite::types::FromSql>(&self, sql: &str) -> T {
+        Connection::open(self.path()).unwrap().query_row(sql, [], |row| row.get(0)).unwrap()
+    }
+
+    /// What kill -9 would leave: the files as they are, under another name. Copied by a process of its own.
+    fn crash_copy(&self) -> Setup {
+        let copy = Setup::new();
+        for suffix in ["", "-wal", ".key"] {
+            let from = format!("{}{suffix}", self.path().display());
+            let to = format!("{}{suffix}", copy.path().display());
+            assert!(Command::new("cp").args([from, to]).status().unwrap().success());
+        }
+        copy
+    }
+}
+
+fn options(path: &Path) -> StoreOptions {
+    StoreOptions { path: path.to_owned(), key: None, checkpoint: true, min_free_bytes: 0 }
+}
+
+fn soon() -> Instant {
+    Instant::now() + Duration::from_secs(20)
+}
+
+fn message(identity: Identity, body: &str) -> NewMessage {
+    NewMessage {
+        received_at: OffsetDateTime::now_utc(),
+        source: "github".into(),
+        event: "github.push".to_owned(),
+        identity,
+        method: "POST".to_owned(),
+        query: None,
+        remote_ip: IpAddr::V4(Ipv4Addr::LOCALHOST),
+        headers: "{}".to_owned(),
+        body_sha256: digest(&SHA256, body.as_bytes()).as_ref().try_into().unwrap(),
+        content: Content::Json(Bytes::copy_from_slice(body.as_bytes())),
+        body_unsigned: false,
+    }
+}
+
+fn with_id(id: &str, body: &str) -> NewMessage {
+    message(Identity::DeliveryId(id.to_owned()), body)
+}
+
+#[test]
+fn a_kept_message_is_in_the_file_with_its_exact_bytes() {
+    let setup = Setup::new();
+    let store = setup.open();
+    let body = "{ \"a\" :  1e400 }";
+    assert_eq!(setup.keep(&store, with_id("one", body)), Ok(Kept::New { id: 1 }));
+    assert_eq!(setup.query::<String>("SELECT payload FROM messages"), body);
+    setup.close(store);
+    assert_eq!(verify(&setup.path()).unwrap(), VerifyReport { checked: 1, ..VerifyReport::default() });
+}
+
+#[test]
+fn the_same_message_again_is_only_counted_and_another_body_is_a_conflict() {
+    let setup = Setup::new();
+    let store = setup.open();
+    assert_eq!(setup.keep(&store, with_id("one", "1")), Ok(Kept::New { id: 1 }));
+    assert_eq!(setup.keep(&store, with_id("one", "1")), Ok(Kept::Duplicate { of: 1 }));
+    assert_eq!(setup.keep(&store, with_id("one", "2")), Ok(Kept::Conflict { id: 2, of: 1 }));
+    assert_eq!(setup.keep(&store, with_id("one", "2")), Ok(Kept::Duplicate { of: 2 }));
+    assert_eq!(setup.query::<i64>("SELECT duplicates FROM messages WHERE id = 1"), 1);
+    assert_eq!(setup.query::<i64>("SELECT conflict_of FROM messages WHERE id = 2"), 1);
+}
+
+#[test]
+fn both_copies_in_one_batch_make_one_message() {
+    let setup = Setup::new();
+    let store = setup.open();
+    let kept = setup.keep_all(&store, vec![with_id("one", "1"); 50]);
+    assert_eq!(kept.iter().filter(|kept| matches!(kept, Ok(Kept::New { .. }))).count(), 1);
+    assert_eq!(kept.iter().filter(|kept| matches!(kept, Ok(Kept::Duplicate { of: 1 }))).count(), 49);
+    assert!(store.stats().batches < 50);
+}
+
+#[test]
+fn without_an_id_nothing_is_dropped_unless_the_source_asks_for_it() {
+    let setup = Setup::new();
+    let store = setup.open();
+    assert_eq!(setup.keep(&store, message(Identity::None, "1")), Ok(Kept::New { id: 1 }));
+    assert_eq!(setup.keep(&store, message(Identity::None, "1")), Ok(Kept::New { id: 2 }));
+    let windowed = || message(Identity::Content { window: Duration::from_secs(600) }, "2");
+    assert_eq!(setup.keep(&store, windowed()), Ok(Kept::New { id: 3 }));
+    assert_eq!(setup.keep(&store, windowed()), Ok(Kept::Duplicate { of: 3 }));
+    let mut later = windowed();
+    later.received_at += Duration::from_secs(601);
+    assert_eq!(setup.keep(&store, later), Ok(Kept::New { id: 4 }));
+}
+
+#[test]
+fn the_oldest_key_is_known_after_a_merge_a_restart_and_the_end_of_its_message() {
+    let setup = Setup::new();
+    let store = setup.open();
+    let messages = (0..500).map(|number| with_id(&format!("id {number}"), "1")).collect();
+    setup.keep_all(&store, messages);
+    setup.merge_keys(&store);
+    assert_eq!(setup.query::<i64>("SELECT count(*) FROM delivery_keys"), 500);
+    assert_eq!(setup.runtime.block_on(store.delete_messages(vec![1])), Ok(1));
+    assert_eq!(setup.keep(&store, with_id("id 0", "1")), Ok(Kept::Duplicate { of: 1 }));
+    setup.close(store);
+    let store = setup.open();
+    assert_eq!(setup.keep(&store, with_id("id 0", "1")), Ok(Kept::Duplicate { of: 1 }));
+    assert_eq!(setup.keep(&store, with_id("id 0", "2")), Ok(Kept::Conflict { id: 501, of: 1 }));
+}
+
+#[test]
+fn a_message_whose_key_is_only_in_memory_is_not_deleted() {
+    let setup = Setup::new();
+    let store = setup.open();
+    setup.keep(&store, with_id("one", "1")).unwrap();
+    setup.runtime.block_on(store.delete_messages(vec![1])).unwrap();
+    assert_eq!(setup.query::<i64>("SELECT count(*) FROM messages"), 1);
+}
+
+#[test]
+fn after_a_crash_every_key_is_known_merged_or_not() {
+    let setup = Setup::new();
+    let store = setup.open();
+    setup.keep_all(&store, (0..300).map(|number| with_id(&format!("merged {number}"), "1")).collect());
+    setup.merge_keys(&store);
+    setup.keep_all(&store, (0..300).map(|number| with_id(&format!("in memory {number}"), "1")).collect());
+    let crashed = setup.crash_copy();
+    let reopened = crashed.open();
+    for number in [0, 150, 299] {
+        for kind in ["merged", "in memory"] {
+            let kept = crashed.keep(&reopened, with_id(&format!("{kind} {number}"), "1"));
+            assert!(matches!(kept, Ok(Kept::Duplicate { .. })), "{kind} {number}: {kept:?}");
+        }
+    }
+}
+
+#[test]
+fn after_a_crash_in_the_middle_of_a_merge_every_key_is_known() {
+    let setup = Setup::new();
+    let store = setup.open();
+    setup.keep_all(&store, (0..3_000).map(|number| with_id(&format!("id {number}"), "1")).collect());
+    setup.close(store);
+    // Part of a generation without its mark, as a crash between two slices leaves it.
+    let connection = Connection::open(setup.path()).unwrap();
+    connection
+        .execute_batch("DELETE FROM key_generations; DELETE FROM delivery_keys WHERE message_id > 700")
+        .unwrap();
+    drop(connection);
+    let store = setup.open();
+    for number in [0, 699, 700, 2_999] {
+        let kept = setup.keep(&store, with_id(&format!("id {number}"), "1"));
+        assert_eq!(kept, Ok(Kept::Duplicate { of: number + 1 }));
+    }
+    setup.merge_keys(&store);
+    assert_eq!(setup.query::<i64>("SELECT count(*) FROM delivery_keys"), 3_000);
+    assert_eq!(setup.query::<i64>("SELECT merged_through FROM key_generations"), 3_000);
+}
+
+#[test]
+fn a_poison_row_fails_alone() {
+    let setup = Setup::new();
+    let store = setup.open();
+    for raise in ["ABORT", "FAIL", "ROLLBACK"] {
+        let connection = Connection::open(setup.path()).unwrap();
+        let trigger = format!(
+            "DROP TRIGGER IF EXISTS poison;
+             CREATE TRIGGER poison BEFORE INSERT ON messages WHEN NEW.delivery_id LIKE 'poison%'
+             BEGIN SELECT RAISE({raise}, 'poison'); END"
+        );
+        connection.execute_batch(&trigger).unwrap();
+        let mut messages: Vec<_> = (0..63).map(|number| with_id(&format!("{raise} {number}"), "1")).collect();
+        messages.insert(31, with_id("poison", "1"));
+        let kept = setup.keep_all(&store, messages);
+        assert_eq!(kept[31], Err(Unavailable::Refused), "{raise}");
+        assert_eq!(kept.iter().filter(|kept| matches!(kept, Ok(Kept::New { .. }))).count(), 63, "{raise}");
+        let stored = format!("SELECT count(*) FROM messages WHERE delivery_id LIKE '{raise}%'");
+        assert_eq!(setup.query::<i64>(&stored), 63, "{raise}");
+    }
+}
+
+#[test]
+fn a_message_waits_for_the_lock_until_its_deadline_and_no_longer() {
+    let setup = Setup::new();
+    let store = setup.open();
+    let other = Connection::open(setup.path()).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let began = Instant::now();
+    let deadline = began + Duration::from_millis(300);
+    let kept = setup.runtime.block_on(store.keep(with_id("one", "1"), deadline));
+    assert_eq!(kept, Err(Unavailable::Deadline));
+    assert!(began.elapsed() < Duration::from_secs(2));
+    let waiting = std::thread::spawn({
+        let store = store.clone();
+        move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+            runtime.block_on(store.keep(with_id("two", "1"), soon()))
+        }
+    });
+    while store.stats().queue_depth > 0 {
+        std::thread::yield_now();
+    }
+    other.execute_batch("COMMIT").unwrap();
+    assert!(matches!(waiting.join().unwrap(), Ok(Kept::New { .. })));
+}
+
+#[test]
+fn below_the_low_water_mark_messages_are_refused_and_settings_are_not() {
+    let setup = Setup::new();
+    let store = Store::open(&StoreOptions { min_free_bytes: u64::MAX, ..options(&setup.path()) }).unwrap();
+    assert_eq!(setup.keep(&store, with_id("one", "1")), Err(Unavailable::DiskLow));
+    assert_eq!(store.ready(), Err(Unavailable::DiskLow));
+    let now = OffsetDateTime::now_utc();
+    assert_eq!(setup.runtime.block_on(store.set_setting("a", "b", Sealing::Plain, now)), Ok(()));
+}
+
+#[test]
+fn sealed_settings_are_read_back_and_are_not_in_the_file() {
+    let setup = Setup::new();
+    let store = setup.open();
+    let now = OffsetDateTime::now_utc();
+    setup
+        .runtime
+        .block_on(store.set_setting("inbox_path", "very-secret-path", Sealing::Sealed, now))
+        .unwrap();
+    assert_eq!(setup.runtime.block_on(store.setting("inbox_path")), Ok(Some("very-secret-path".to_owned())));
+    assert_eq!(setup.runtime.block_on(store.setting("nothing")), Ok(None));
+    setup.close(store);
+    let file = std::fs::read(setup.path()).unwrap();
+    assert!(!file.windows(16).any(|bytes| bytes == b"very-secret-path"));
+}
+
+#[test]
+fn a_second_instance_and_another_key_are_refused_with_what_to_do() {
+    let setup = Setup::new();
+    let store = setup.open();
+    let second = Store::open(&options(&setup.path())).unwrap_err();
+    assert!(second.0.contains("in use by process"), "{second}");
+    setup.close(store);
+    let other_key = StoreOptions { key: Some(b"another key".to_vec()), ..options(&setup.path()) };
+    assert!(Store::open(&other_key).unwrap_err().0.contains("another key"));
+}
+
+#[test]
+fn an_unlinked_database_is_written_again_and_nothing_is_acknowledged_after() {
+    let setup = Setup::new();
+    let store = setup.open();
+    setup.keep_all(&store, (0..100).map(|number| with_id(&format!("id {number}"), "1")).collect());
+    std::fs::remove_file(setup.path()).unwrap();
+    assert_eq!(store.ready(), Err(Unavailable::FileChanged));
+    assert_eq!(setup.keep(&store, with_id("late", "1")), Err(Unavailable::FileChanged));
+    let line = setup.runtime.block_on(store.failed());
+    assert!(line.contains("moved, deleted or replaced"), "{line}");
+    setup.close(store);
+    let store = setup.open();
+    assert_eq!(setup.query::<i64>("SELECT count(*) FROM messages"), 100);
+    assert_eq!(setup.keep(&store, with_id("id 0", "1")), Ok(Kept::Duplicate { of: 1 }));
+}
+
+#[test]
+fn an_unlinked_wal_is_copied_into_the_database() {
+    let setup = Setup::new();
+    let store = setup.open();
+    setup.keep_all(&store, (0..100).map(|number| with_id(&format!("id {number}"), "1")).collect());
+    std::fs::remove_file(format!("{}-wal", setup.path().display())).unwrap();
+    assert_eq!(setup.keep(&store, with_id("late", "1")), Err(Unavailable::FileChanged));
+    setup.runtime.block_on(store.failed());
+    setup.close(store);
+    assert_eq!(setup.query::<i64>("SELECT count(*) FROM messages"), 100);
+}
+
+#[test]
+fn a_renamed_database_keeps_everything_under_its_new_name() {
+    let setup = Setup::new();
+    let store = setup.open();
+    setup.keep_all(&store, (0..100).map(|number| with_id(&format!("id {number}"), "1")).collect());
+    let elsewhere = setup.directory.path().join("elsewhere.db");
+    std::fs::rename(setup.path(), &elsewhere).unwrap();
+    assert_eq!(setup.keep(&store, with_id("late", "1")), Err(Unavailable::FileChanged));
+    let line = setup.runtime.block_on(store.failed());
+    assert!(line.contains("move that file back"), "{line}");
+    setup.close(store);
+    let count: i64 = Connection::open(&elsewhere)
+        .unwrap()
+        .query_row("SELECT count(*) FROM messages", [], |row| row.get(0))
+        .unwrap();
+    assert_eq!(count, 100);
+}
+
+#[test]
+fn a_cut_wal_stops_the_store() {
+    let setup = Setup::new();
+    let store = setup.open();
+    setup.keep(&store, with_id("one", "1")).unwrap();
+    let wal =
+        std::fs::OpenOptions::new().write(true).open(format!("{}-wal", setup.path().display())).unwrap();
+    wal.set_len(100).unwrap();
+    assert_eq!(setup.keep(&store, with_id("two", "1")), Err(Unavailable::FileChanged));
+}
+
+#[test]
+fn a_checkpoint_by_the_sqlite3_shell_is_no_reason_to_stop() {
+    let setup = Setup::new();
+    let store = setup.open();
+    setup.keep(&store, with_id("one", "1")).unwrap();
+    let other = Connection::open(setup.path()).unwrap();
+    let busy: i64 = other.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0)).unwrap();
+    assert_eq!(busy, 0);
+    assert!(matches!(setup.keep(&store, with_id("two", "1")), Ok(Kept::New { .. })));
+    assert_eq!(store.ready(), Ok(()));
+}
+
+#[test]
+fn the_wal_stays_bounded_while_it_is_written_to() {
+    let setup = Setup::new();
+    let store = setup.open();
+    let body = format!("\"{}\"", "x".repeat(200_000));
+    for round in 0..30 {
+        let messages = (0..20).map(|number| with_id(&format!("{round} {number}"), &body)).collect();
+        assert!(setup.keep_all(&store, messages).iter().all(Result::is_ok));
+        assert!(store.stats().wal_bytes < 96 << 20, "{} bytes", store.stats().wal_bytes);
+    }
+    assert!(store.stats().database_bytes > 40 << 20, "nothing was checkpointed");
+}
+
+#[test]
+fn verify_finds_a_flipped_bit() {
+    let setup = Setup::new();
+    let store = setup.open();
+    setup.keep_all(&store, (0..10).map(|number| with_id(&format!("id {number}"), "[1]")).collect());
+    setup.close(store);
+    let connection = Connection::open(setup.path()).unwrap();
+    connection.execute("UPDATE messages SET payload = '[3]' WHERE id = 7", []).unwrap();
+    drop(connection);
+    let report = verify(&setup.path()).unwrap();
+    assert_eq!((report.checked, &report.flipped[..]), (10, &[7][..]));
+    assert!(report.to_string().contains("message 7"));
+}

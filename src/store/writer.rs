@@ -1,0 +1,543 @@
+//! The one writer: a thread that drains what is waiting into one transaction, commits once, then answers everybody.
+//!
+//! Nothing is answered with success before the commit has returned, and with it the sync of the WAL. After a failed
+//! sync nothing is answered with success at all, because a later success would prove nothing about the failed one.
+
+use std::cell::Cell;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::{Duration, Instant};
+
+use rusqlite::{Connection, ErrorCode};
+use time::OffsetDateTime;
+use tokio::sync::oneshot;
+
+use super::checkpoint;
+use super::connection::Pooled;
+use super::files::{Change, Files};
+use super::keys::Keys;
+use super::message::{Kept, Prepared};
+use super::rejection::{Quarantine, Waiting};
+use super::rescue;
+use super::seal::Sealer;
+use super::state::{Shared, Unavailable};
+use super::timestamp;
+
+const JOBS_PER_BATCH: usize = 256;
+const BYTES_PER_BATCH: usize = 8 << 20;
+/// Pause after background work could not be done (the file is locked, the disk is full).
+const BACKGROUND_PAUSE: Duration = Duration::from_millis(200);
+
+/// While a reader holds the WAL, trying to reset it at each batch would only cost.
+const PAUSE_BETWEEN_STOPS: Duration = Duration::from_millis(250);
+
+thread_local! {
+    /// The frames in the WAL after the last commit of this thread, as SQLite's hook reports them.
+    static WAL_FRAMES: Cell<i32> = const { Cell::new(0) };
+}
+
+/// What the writer is asked to do.
+pub enum Job {
+    Keep(Keep),
+    Run(Box<dyn Task>),
+    /// There is background work, or the files should be looked at.
+    Wake,
+    /// Finish what is queued, and stop.
+    Close,
+}
+
+pub struct Keep {
+    pub message: Box<Prepared>,
+    pub deadline: Instant,
+    pub reply: oneshot::Sender<Result<Kept, Unavailable>>,
+}
+
+/// Any other write, in a savepoint of its own.
+pub trait Task: Send {
+    fn run(&mut self, database: &mut Database<'_>) -> rusqlite::Result<()>;
+    fn answer(self: Box<Self>, outcome: Result<(), Unavailable>);
+}
+
+/// What a task may use.
+pub struct Database<'a> {
+    pub connection: &'a Connection,
+    pub keys: &'a mut Keys,
+    pub quarantine: &'a mut Quarantine,
+    pub waiting: &'a Waiting,
+}
+
+/// A closure as a task.
+pub struct Call<T, F> {
+    pub work: Option<F>,
+    pub value: Option<T>,
+    pub reply: oneshot::Sender<Result<T, Unavailable>>,
+}
+
+impl<T, F> Task for Call<T, F>
+where
+    T: Send,
+    F: FnOnce(&mut Database<'_>) -> rusqlite::Result<T> + Send,
+{
+    fn run(&mut self, database: &mut Database<'_>) -> rusqlite::Result<()> {
+        // Consumed by an earlier try whose transaction was lost: it must be asked for again.
+        let work = self.work.take().ok_or(rusqlite::Error::StatementChangedRows(0))?;
+        self.value = Some(work(database)?);
+        Ok(())
+    }
+
+    fn answer(self: Box<Self>, outcome: Result<(), Unavailable>) {
+        let Self { value, reply, .. } = *self;
+        let _ = reply.send(outcome.and_then(|()| value.ok_or(Unavailable::Refused)));
+    }
+}
+
+impl Job {
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Keep(keep) => keep.message.bytes(),
+            Self::Run(_) | Self::Wake | Self::Close => 0,
+        }
+    }
+
+    fn is_message(&self) -> bool {
+        matches!(self, Self::Keep(_))
+    }
+
+    /// Nobody waits for the answer any more, or will in a moment.
+    fn is_expired(&self, now: Instant) -> bool {
+        match self {
+            Self::Keep(keep) => keep.deadline <= now || keep.reply.is_closed(),
+            Self::Run(_) | Self::Wake | Self::Close => false,
+        }
+    }
+
+    fn refuse(self, why: Unavailable) {
+        match self {
+            Self::Keep(keep) => drop(keep.reply.send(Err(why))),
+            Self::Run(task) => task.answer(Err(why)),
+            Self::Wake | Self::Close => {}
+        }
+    }
+}
+
+/// What became of one job of a transaction.
+#[derive(Clone, Copy)]
+enum Outcome {
+    Kept(Kept),
+    Done,
+    Refused,
+}
+
+impl Outcome {
+    fn tell(self, job: Job) {
+        match (self, job) {
+            (Self::Kept(kept), Job::Keep(keep)) => drop(keep.reply.send(Ok(kept))),
+            (Self::Done, Job::Run(task)) => task.answer(Ok(())),
+            (_, job) => job.refuse(Unavailable::Refused),
+        }
+    }
+}
+
+/// Why a transaction came to nothing.
+enum Trouble {
+    /// Somebody else holds the write lock.
+    Locked,
+    DiskFull,
+    /// SQLite has undone the whole transaction because of one job.
+    Lost,
+    /// Nothing may be acknowledged any more.
+    Fatal(String),
+}
+
+pub struct Writer {
+    pub connection: Pooled,
+    pub keys: Keys,
+    pub quarantine: Quarantine,
+    pub waiting: Arc<Waiting>,
+    pub sealer: Arc<Sealer>,
+    pub files: Arc<Files>,
+    pub shared: Arc<Shared>,
+    pub clock: fn() -> OffsetDateTime,
+    /// Not before then is the writer stopped again for a checkpoint that a reader holds up.
+    pub next_stop: Instant,
+}
+
+impl Writer {
+    /// Runs until it is told to close, or until the store has failed and nobody can send any more.
+    pub fn run(mut self, jobs: &Receiver<Job>) {
+        self.connection.wal_hook(Some(|_, frames| {
+            WAL_FRAMES.set(frames);
+            Ok(())
+        }));
+        let mut is_closing = false;
+        let mut background_works = true;
+        while !is_closing {
+            let first = match self.next(jobs, background_works) {
+                Next::Job(job) => Some(job),
+                Next::Nothing => None,
+                Next::Closed => break,
+            };
+            background_works = match first {
+                Some(job) => {
+                    is_closing = self.take_batch(job, jobs);
+                    true
+                }
+                None => self.work_in_background(),
+            };
+            self.after_batch();
+        }
+        self.close();
+    }
+
+    fn next(&self, jobs: &Receiver<Job>, background_works: bool) -> Next {
+        if !self.has_background_work() || self.shared.is_stopped() {
+            return jobs.recv().map_or(Next::Closed, Next::Job);
+        }
+        let wait = if background_works { Duration::ZERO } else { BACKGROUND_PAUSE };
+        match jobs.recv_timeout(wait) {
+            Ok(job) => Next::Job(job),
+            Err(RecvTimeoutError::Timeout) => Next::Nothing,
+            Err(RecvTimeoutError::Disconnected) => Next::Closed,
+        }
+    }
+
+    fn has_background_work(&self) -> bool {
+        self.keys.is_merging() || !self.waiting.is_empty()
+    }
+
+    /// Collects what waits behind the first job, and writes it. True when it was told to close.
+    fn take_batch(&mut self, first: Job, jobs: &Receiver<Job>) -> bool {
+        let mut batch = Vec::with_capacity(JOBS_PER_BATCH);
+        let mut bytes = 0;
+        let mut is_closing = false;
+        let mut next = Some(first);
+        while let Some(job) = next {
+            self.shared.job_taken();
+            bytes += job.bytes();
+            match job {
+                Job::Close => is_closing = true,
+                job => batch.push(job),
+            }
+            let is_full = is_closing || batch.len() >= JOBS_PER_BATCH || bytes >= BYTES_PER_BATCH;
+            next = if is_full { None } else { jobs.try_recv().ok() };
+        }
+        self.write(batch);
+        is_closing
+    }
+
+    fn write(&mut self, mut batch: Vec<Job>) {
+        if let Err(why) = self.check_files() {
+            batch.drain(..).for_each(|job| job.refuse(why));
+            return;
+        }
+        batch = self.refuse_if_low(batch);
+        batch.retain(|job| !matches!(job, Job::Wake));
+        while !batch.is_empty() {
+            match self.write_transaction(&mut batch) {
+                Ok(outcomes) => {
+                    self.files.note_space();
+                    self.shared
+                        .batch_written(outcomes.iter().filter(|one| matches!(one, Outcome::Kept(_))).count());
+                    outcomes.into_iter().zip(batch.drain(..)).for_each(|(outcome, job)| outcome.tell(job));
+                }
+                Err(Trouble::Locked) => batch = drop_expired(batch, self.shared.is_stopped()),
+                Err(Trouble::DiskFull) => {
+                    self.files.note_full();
+                    batch.drain(..).for_each(|job| job.refuse(Unavailable::DiskFull));
+                }
+                Err(Trouble::Lost) if batch.len() > 1 => {
+                    batch.drain(..).for_each(|job| self.write(vec![job]));
+                }
+                Err(Trouble::Lost) => batch.drain(..).for_each(|job| job.refuse(Unavailable::Refused)),
+                Err(Trouble::Fatal(line)) => {
+                    self.shared.fail(Unavailable::Failed, line);
+                    batch.drain(..).for_each(|job| job.refuse(Unavailable::Failed));
+                }
+            }
+        }
+    }
+
+    /// Below the low-water mark only clean-up and settings are written.
+    fn refuse_if_low(&self, batch: Vec<Job>) -> Vec<Job> {
+        if !batch.iter().any(Job::is_message) || !self.files.is_low() {
+            return batch;
+        }
+        let (messages, others): (Vec<_>, Vec<_>) = batch.into_iter().partition(Job::is_message);
+        messages.into_iter().for_each(|job| job.refuse(Unavailable::DiskLow));
+        others
+    }
+
+    fn write_transaction(&mut self, batch: &mut Vec<Job>) -> Result<Vec<Outcome>, Trouble> {
+        self.begin()?;
+        // Only now is it known how long the lock took.
+        *batch = drop_expired(std::mem::take(batch), false);
+        let outcomes = self.run_jobs(batch).and_then(|outcomes| {
+            self.write_merge_slice().map_err(|error| self.classify(&error))?;
+            self.commit()?;
+            Ok(outcomes)
+        });
+        match &outcomes {
+            Ok(outcomes) => {
+                let ids = outcomes.iter().filter_map(|outcome| match outcome {
+                    Outcome::Kept(kept) => Some(kept.id()),
+                    Outcome::Done | Outcome::Refused => None,
+                });
+                self.keys.commit(ids.max().unwrap_or(0));
+                self.keys.merge_committed();
+            }
+            Err(_) => self.roll_back(),
+        }
+        outcomes
+    }
+
+    fn begin(&self) -> Result<(), Trouble> {
+        self.execute("BEGIN IMMEDIATE").map_err(|error| self.classify(&error))
+    }
+
+    fn commit(&self) -> Result<(), Trouble> {
+        self.execute("COMMIT").map_err(|error| self.classify(&error))?;
+        self.files.expect_wal(checkpoint::wal_length(WAL_FRAMES.get()));
+        self.shared.set_wal_frames(WAL_FRAMES.get());
+        Ok(())
+    }
+
+    fn roll_back(&mut self) {
+        if !self.connection.is_autocommit()
+            && let Err(error) = self.execute("ROLLBACK")
+        {
+            log::error!("cannot roll back: {error}");
+        }
+        self.keys.roll_back();
+    }
+
+    fn execute(&self, sql: &str) -> rusqlite::Result<()> {
+        self.connection.prepare_cached(sql)?.execute([]).map(drop)
+    }
+
+    fn run_jobs(&mut self, batch: &mut [Job]) -> Result<Vec<Outcome>, Trouble> {
+        let mut outcomes = Vec::with_capacity(batch.len());
+        for job in batch {
+            let done = match job {
+                Job::Keep(keep) => keep.message.keep(&self.connection, &mut self.keys).map(Outcome::Kept),
+                Job::Run(task) => self.run_task(&mut **task).map(|()| Outcome::Done),
+                Job::Wake | Job::Close => Ok(Outcome::Done),
+            };
+            outcomes.push(match done {
+                Ok(outcome) => outcome,
+                Err(error) => self.refuse_one(&error)?,
+            });
+        }
+        Ok(outcomes)
+    }
+
+    /// The failure of one job stays its own, unless it has cost the whole transaction.
+    fn refuse_one(&self, error: &rusqlite::Error) -> Result<Outcome, Trouble> {
+        match self.classify(error) {
+            Trouble::Lost if !self.connection.is_autocommit() => {
+                log::error!("one job of a batch could not be written, the others are: {error}");
+                Ok(Outcome::Refused)
+            }
+            trouble => Err(trouble),
+        }
+    }
+
+    fn run_task(&mut self, task: &mut dyn Task) -> rusqlite::Result<()> {
+        self.execute("SAVEPOINT job")?;
+        let mut database = Database {
+            connection: &self.connection,
+            keys: &mut self.keys,
+            quarantine: &mut self.quarantine,
+            waiting: &self.waiting,
+        };
+        let result = task.run(&mut database);
+        if result.is_err() && !self.connection.is_autocommit() {
+            self.execute("ROLLBACK TO job")?;
+        }
+        if !self.connection.is_autocommit() {
+            self.execute("RELEASE job")?;
+        }
+        result
+    }
+
+    fn write_merge_slice(&mut self) -> rusqlite::Result<()> {
+        if !self.keys.is_merging() {
+            return Ok(());
+        }
+        let now = timestamp::to_text((self.clock)());
+        self.keys.write_slice(&self.connection, &now, false)
+    }
+
+    /// One small transaction of what can wait. False when it could not be done now.
+    fn work_in_background(&mut self) -> bool {
+        if self.check_files().is_err() || self.files.is_low() {
+            return false;
+        }
+        let written = self.begin().and_then(|()| {
+            self.quarantine
+                .write(&self.connection, &self.waiting, &self.sealer)
+                .and_then(|_| self.write_merge_slice())
+                .map_err(|error| self.classify(&error))?;
+            self.commit()
+        });
+        match written {
+            Ok(()) => {
+                self.keys.merge_committed();
+                true
+            }
+            Err(trouble) => {
+                self.roll_back();
+                self.reload_quarantine();
+                match trouble {
+                    Trouble::Fatal(line) => self.shared.fail(Unavailable::Failed, line),
+                    Trouble::DiskFull => self.files.note_full(),
+                    Trouble::Locked | Trouble::Lost => {}
+                }
+                false
+            }
+        }
+    }
+
+    /// What was undone in the table must be undone in the memory of it.
+    fn reload_quarantine(&mut self) {
+        match Quarantine::load(&self.connection) {
+            Ok(quarantine) => self.quarantine = quarantine,
+            Err(error) => log::warn!("cannot read the quarantine: {error}"),
+        }
+    }
+
+    fn after_batch(&mut self) {
+        self.keys.start_merge(false);
+        let (keys, bytes) = self.keys.in_memory();
+        self.shared.set_keys(keys, bytes);
+        if !self.shared.is_stopped() {
+            self.bound_wal();
+        }
+        self.shared.wake_checkpointer_if_worth_it();
+    }
+
+    fn bound_wal(&mut self) {
+        if self.shared.take_reset_request()
+            && let Some(alone) = self.shared.checkpoint_alone()
+        {
+            let is_reset = self.reset_wal();
+            drop(alone);
+            self.follow_up(is_reset);
+        } else if self.shared.checkpoints()
+            && checkpoint::must_stop(WAL_FRAMES.get())
+            && self.next_stop <= Instant::now()
+        {
+            let alone = self.shared.wait_for_checkpoint();
+            let is_reset = self.reset_wal();
+            drop(alone);
+            self.follow_up(is_reset);
+            self.next_stop = Instant::now() + PAUSE_BETWEEN_STOPS;
+        }
+    }
+
+    /// The last step of a checkpoint, which only succeeds while nobody writes: so the writer does it, between two
+    /// batches, when little is left to copy.
+    fn reset_wal(&self) -> rusqlite::Result<bool> {
+        self.files.expect_wal(0);
+        self.files.database_may_change();
+        let is_reset = checkpoint::reset(&self.connection, self.files.wal_bytes());
+        self.files.database_stays();
+        is_reset
+    }
+
+    fn follow_up(&self, is_reset: rusqlite::Result<bool>) {
+        match is_reset {
+            Ok(true) => {
+                WAL_FRAMES.set(0);
+                self.shared.wal_was_reset();
+            }
+            Ok(false) => self.files.expect_wal(checkpoint::wal_length(WAL_FRAMES.get())),
+            Err(error) => match self.classify(&error) {
+                Trouble::Fatal(line) => self.shared.fail(Unavailable::Failed, line),
+                Trouble::DiskFull => self.files.note_full(),
+                Trouble::Locked | Trouble::Lost => {}
+            },
+        }
+    }
+
+    /// SQLite does not notice files that are moved or cut under it: it would go on writing to nowhere.
+    fn check_files(&mut self) -> Result<(), Unavailable> {
+        if let Some(why) = self.shared.stopped() {
+            return Err(why);
+        }
+        let change = match self.files.check() {
+            Ok(()) => return Ok(()),
+            Err(Change::Cut("WAL")) if self.was_reset_by_another() => return Ok(()),
+            Err(change) => change,
+        };
+        // First of all nothing is acknowledged any more.
+        self.shared.stop(Unavailable::FileChanged);
+        let line = rescue::rescue(&self.connection, &self.files, change);
+        self.shared.fail(Unavailable::FileChanged, line);
+        Err(Unavailable::FileChanged)
+    }
+
+    /// Another process may have checkpointed and cut the WAL, as the sqlite3 shell or Litestream do: then SQLite
+    /// knows that it is empty.
+    fn was_reset_by_another(&self) -> bool {
+        let Ok(frames) = checkpoint::frames_in_wal(&self.connection) else { return false };
+        let length = checkpoint::wal_length(frames);
+        if length > self.files.wal_bytes() {
+            return false;
+        }
+        WAL_FRAMES.set(frames);
+        self.files.expect_wal(0);
+        self.files.expect_wal(length);
+        true
+    }
+
+    fn classify(&self, error: &rusqlite::Error) -> Trouble {
+        let Some(failure) = error.sqlite_error() else { return Trouble::Lost };
+        let is_sync = [rusqlite::ffi::SQLITE_IOERR_FSYNC, rusqlite::ffi::SQLITE_IOERR_DIR_FSYNC]
+            .contains(&failure.extended_code);
+        match failure.code {
+            ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked => Trouble::Locked,
+            ErrorCode::DiskFull => Trouble::DiskFull,
+            // Growing the shared memory of the WAL reports a full disk as an I/O error.
+            ErrorCode::SystemIoFailure if !is_sync && self.files.free_bytes() < 1 << 20 => Trouble::DiskFull,
+            ErrorCode::SystemIoFailure
+            | ErrorCode::DatabaseCorrupt
+            | ErrorCode::NotADatabase
+            | ErrorCode::CannotOpen
+            | ErrorCode::ReadOnly
+            | ErrorCode::PermissionDenied => {
+                Trouble::Fatal(format!("the database cannot be written: {error}"))
+            }
+            _ => Trouble::Lost,
+        }
+    }
+
+    fn close(&mut self) {
+        if self.shared.is_stopped() {
+            return;
+        }
+        self.keys.start_merge(true);
+        while self.has_background_work() && self.work_in_background() {}
+        if self.shared.checkpoints()
+            && let Some(_alone) = self.shared.checkpoint_alone()
+        {
+            self.files.expect_wal(0);
+            self.files.database_may_change();
+            if let Err(error) = checkpoint::truncate(&self.connection) {
+                log::warn!("the last checkpoint failed, the next start does it: {error}");
+            }
+        }
+    }
+}
+
+enum Next {
+    Job(Job),
+    Nothing,
+    Closed,
+}
+
+fn drop_expired(batch: Vec<Job>, all: bool) -> Vec<Job> {
+    let now = Instant::now();
+    let (expired, rest): (Vec<_>, Vec<_>) = batch.into_iter().partition(|job| all || job.is_expired(now));
+    expired.into_iter().for_each(|job| job.refuse(Unavailable::Deadline));
+    rest
+}
