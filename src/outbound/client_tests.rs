@@ -1,0 +1,86 @@
+use std::net::TcpListener;
+
+use super::*;
+use crate::outbound::loopback::{Loopback, reply, run};
+
+const SECOND: Duration = Duration::from_secs(1);
+const LONG: Duration = Duration::from_secs(10);
+
+fn get(url: &str, timeout: Duration) -> Result<Response, RequestError> {
+    run(Client::new().request("GET", url, &[], Vec::new(), timeout))
+}
+
+#[test]
+fn method_headers_and_body_arrive_and_the_whole_response_comes_back() {
+    let server = Loopback::start(vec![reply("201 Created", "X-Answer: yes\r\n", "made")]);
+    let headers = [("x-question".to_owned(), "why".to_owned())];
+    let response =
+        run(Client::new().request("PUT", &server.url, &headers, b"the body".to_vec(), LONG)).unwrap();
+
+    assert_eq!((response.status, response.body.as_slice()), (201, b"made".as_slice()));
+    assert_eq!(response.header("x-answer"), Some("yes"));
+    let request = server.request();
+    assert!(request.starts_with("PUT /meta HTTP/1.1\r\n"), "{request}");
+    assert!(request.contains("x-question: why\r\n"), "{request}");
+    assert!(request.contains(concat!("user-agent: creel/", env!("CARGO_PKG_VERSION"), "\r\n")), "{request}");
+    assert!(request.ends_with("\r\n\r\nthe body"), "{request}");
+}
+
+#[test]
+fn a_redirect_is_a_response_and_is_not_followed() {
+    let location = "location: http://127.0.0.1:1/elsewhere\r\n";
+    let server = Loopback::start(vec![reply("302 Found", location, "")]);
+    let response = get(&server.url, LONG).unwrap();
+    assert_eq!((response.status, response.header("location")), (302, Some("http://127.0.0.1:1/elsewhere")));
+}
+
+#[test]
+fn a_body_of_exactly_the_limit_is_read_and_one_byte_more_is_refused() {
+    let full = "a".repeat(MAX_RESPONSE_BYTES);
+    let server =
+        Loopback::start(vec![reply("200 OK", "", &full), reply("200 OK", "", &(full.clone() + "a"))]);
+    assert_eq!(get(&server.url, LONG).unwrap().body.len(), MAX_RESPONSE_BYTES);
+    assert_eq!(get(&server.url, LONG), Err(RequestError::TooLarge { limit: MAX_RESPONSE_BYTES }));
+}
+
+#[test]
+fn a_body_that_does_not_tell_its_length_is_bounded_too() {
+    let mut endless = b"HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n".to_vec();
+    endless.resize(MAX_RESPONSE_BYTES + 4096, b'a');
+    let server = Loopback::start(vec![endless]);
+    assert_eq!(get(&server.url, LONG), Err(RequestError::TooLarge { limit: MAX_RESPONSE_BYTES }));
+}
+
+#[test]
+fn a_server_that_never_answers_is_a_timeout() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/", listener.local_addr().unwrap());
+    assert_eq!(get(&url, SECOND), Err(RequestError::Timeout(SECOND)));
+}
+
+#[test]
+fn a_body_that_is_cut_short_is_an_error() {
+    let cut = b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nonly this".to_vec();
+    let server = Loopback::start(vec![cut]);
+    assert!(matches!(get(&server.url, LONG), Err(RequestError::Exchange(_))));
+}
+
+#[test]
+fn errors_name_the_cause_but_never_the_url() {
+    let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let error = get(&format!("http://{closed}/?token=hush"), LONG).unwrap_err();
+    assert!(matches!(error, RequestError::Connect(_)), "{error:?}");
+    let text = error.to_string();
+    assert!(text.contains("refused") && !text.contains("hush"), "{text}");
+}
+
+#[test]
+fn an_invalid_request_is_refused_before_anything_is_sent() {
+    let send = |method: &str, url: &str, headers: &[(String, String)]| {
+        run(Client::new().request(method, url, headers, Vec::new(), LONG)).unwrap_err().to_string()
+    };
+    assert!(send("GE T", "http://127.0.0.1:1/", &[]).starts_with("the request is not valid"));
+    assert!(send("GET", "no url", &[]).starts_with("the request is not valid"));
+    let header = [("x-token".to_owned(), "hush\r\nx: y".to_owned())];
+    assert_eq!(send("GET", "http://127.0.0.1:1/", &header), "the request is not valid: header \"x-token\"");
+}
