@@ -1,0 +1,334 @@
+//! One value of text into one value that cannot be wrong. Pure; an error says what is wrong and what to write
+//! instead, and leaves the variable's name to the caller.
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use ipnet::IpNet;
+
+use super::{Allow, LogFormat, Rate, Retention};
+use crate::providers::Secret;
+
+const DAY_SECONDS: u64 = 24 * 60 * 60;
+/// Keeps every sum of a time and a duration far from the end of the calendar.
+const MAX_DURATION_SECONDS: u64 = 36_500 * DAY_SECONDS;
+const MAX_SHOWN_CHARACTERS: usize = 60;
+const MIN_TOKEN_CHARACTERS: usize = 16;
+const MIN_KEY_CHARACTERS: usize = 32;
+const MIN_PATH_CHARACTERS: usize = 16;
+const MAX_PATH_CHARACTERS: usize = 200;
+const MAX_RATE: u32 = 1_000_000;
+const LOG_LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
+
+/// A value for a message: quoted, on one line, cut. Never for a secret.
+pub fn shown(text: &str) -> String {
+    let cut: String = text.chars().take(MAX_SHOWN_CHARACTERS).collect();
+    let dots = if cut.len() < text.len() { "…" } else { "" };
+    format!("{cut:?}{dots}")
+}
+
+/// `90s`, `15m`, `2h`, `7d`; never zero.
+pub fn duration(text: &str) -> Result<Duration, String> {
+    let text = text.trim();
+    let wrong = || {
+        format!("{} is no duration; write a whole number and a unit, like 90s, 15m, 2h or 7d", shown(text))
+    };
+    let (digits, unit) = number_and_unit(text).ok_or_else(wrong)?;
+    let unit_seconds = match unit {
+        "s" => 1,
+        "m" => 60,
+        "h" => 60 * 60,
+        "d" => DAY_SECONDS,
+        _ => return Err(wrong()),
+    };
+    let seconds = digits
+        .parse::<u64>()
+        .ok()
+        .and_then(|count| count.checked_mul(unit_seconds))
+        .filter(|seconds| *seconds <= MAX_DURATION_SECONDS)
+        .ok_or_else(|| format!("{} is too long; the longest is 36500d", shown(text)))?;
+    if seconds == 0 {
+        return Err(format!("{} is zero; write at least 1s", shown(text)));
+    }
+    Ok(Duration::from_secs(seconds))
+}
+
+/// A duration of at most `limit`, which is written as `limit_text`.
+pub fn duration_up_to(text: &str, limit: Duration, limit_text: &str) -> Result<Duration, String> {
+    let value = duration(text)?;
+    if value > limit {
+        return Err(format!("{} is too long; the longest is {limit_text}", shown(text.trim())));
+    }
+    Ok(value)
+}
+
+/// A duration, or `off` to keep messages for ever.
+pub fn retention(text: &str) -> Result<Retention, String> {
+    if text.trim() == "off" {
+        return Ok(Retention::Keep);
+    }
+    match duration(text) {
+        Ok(age) => Ok(Retention::For(age)),
+        Err(problem) => Err(format!("{problem}, or off to keep messages for ever")),
+    }
+}
+
+/// Bytes: `25MiB`, `64KiB`, `1GiB`, or a plain number; never zero.
+pub fn size(text: &str) -> Result<u64, String> {
+    let text = text.trim();
+    let wrong = || {
+        format!(
+            "{} is no size; write a whole number and a unit, like 64KiB, 25MiB or 1GiB, or plain bytes",
+            shown(text)
+        )
+    };
+    let (digits, unit) = number_and_unit(text).ok_or_else(wrong)?;
+    let unit_bytes: u64 = match unit {
+        "" | "B" => 1,
+        "KiB" => 1 << 10,
+        "MiB" => 1 << 20,
+        "GiB" => 1 << 30,
+        "TiB" => 1 << 40,
+        _ => return Err(wrong()),
+    };
+    let bytes = digits
+        .parse::<u64>()
+        .ok()
+        .and_then(|count| count.checked_mul(unit_bytes))
+        .filter(|bytes| i64::try_from(*bytes).is_ok())
+        .ok_or_else(|| format!("{} is too large", shown(text)))?;
+    if bytes == 0 {
+        return Err(format!("{} is zero; write a size above it", shown(text)));
+    }
+    Ok(bytes)
+}
+
+/// A size of at least `least` and at most `most` bytes.
+pub fn size_between(text: &str, least: u64, most: u64) -> Result<u64, String> {
+    let bytes = size(text)?;
+    if bytes < least {
+        return Err(format!("{} is too small; the smallest is {least} bytes", shown(text.trim())));
+    }
+    if bytes > most {
+        return Err(format!("{} is too large; the largest is {most} bytes", shown(text.trim())));
+    }
+    Ok(bytes)
+}
+
+/// The digits in front and whatever follows; `None` without digits.
+fn number_and_unit(text: &str) -> Option<(&str, &str)> {
+    let end = text.find(|character: char| !character.is_ascii_digit()).unwrap_or(text.len());
+    (end > 0).then(|| text.split_at(end))
+}
+
+/// `50/s`, `100/m`, `1000/h`.
+pub fn rate(text: &str) -> Result<Rate, String> {
+    let text = text.trim();
+    let wrong = || {
+        format!("{} is no rate; write a count and a unit of time, like 50/s, 100/m or 1000/h", shown(text))
+    };
+    let (count, unit) = text.split_once('/').ok_or_else(wrong)?;
+    let per = match unit {
+        "s" => Duration::from_secs(1),
+        "m" => Duration::from_secs(60),
+        "h" => Duration::from_secs(60 * 60),
+        _ => return Err(wrong()),
+    };
+    if count.is_empty() || !count.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Err(wrong());
+    }
+    match count.parse::<u32>() {
+        Ok(0) => Err(format!("{} lets nothing through; write at least 1", shown(text))),
+        Ok(count) if count <= MAX_RATE => Ok(Rate { count, per }),
+        _ => Err(format!("{} is too large; the largest count is {MAX_RATE}", shown(text))),
+    }
+}
+
+pub fn on_off(text: &str) -> Result<bool, String> {
+    match text.trim() {
+        "on" => Ok(true),
+        "off" => Ok(false),
+        other => Err(format!("{} is neither on nor off; write one of them", shown(other))),
+    }
+}
+
+pub fn log_format(text: &str) -> Result<LogFormat, String> {
+    match text.trim() {
+        "text" => Ok(LogFormat::Text),
+        "json" => Ok(LogFormat::Json),
+        other => Err(format!("{} is no log format; write text or json", shown(other))),
+    }
+}
+
+/// An `env_logger` filter. A bare word that is no level is refused: `env_logger` would take it for a module's name
+/// and silence everything else.
+pub fn log_filter(text: &str) -> Result<String, String> {
+    let text = text.trim();
+    for directive in text.split(',') {
+        let level = directive.rsplit_once('=').map_or(directive, |(_, level)| level);
+        if !LOG_LEVELS.contains(&level.trim().to_ascii_lowercase().as_str()) {
+            return Err(format!(
+                "{} is no level; write off, error, warn, info, debug or trace, or module=level, with commas between",
+                shown(level.trim())
+            ));
+        }
+    }
+    Ok(text.to_owned())
+}
+
+pub fn socket_address(text: &str) -> Result<SocketAddr, String> {
+    text.trim().parse().map_err(|_| {
+        format!(
+            "{} is no address with a port; write it like 127.0.0.1:8080 or [::1]:8080 (a number, not a host name)",
+            shown(text.trim())
+        )
+    })
+}
+
+pub fn database(text: &str) -> Result<PathBuf, String> {
+    let text = text.trim();
+    if text.ends_with('/') || text.starts_with("file:") || text.starts_with(':') {
+        return Err(format!("{} is no path of a file; write it like data/creel.db", shown(text)));
+    }
+    Ok(PathBuf::from(text))
+}
+
+/// An absolute http(s) URL without its trailing slash. The value is not repeated: it may hold a password.
+pub fn base_url(text: &str) -> Result<String, String> {
+    let parsed = web_url(text)?;
+    if parsed.query().is_some() {
+        return Err("has a query; leave off the ? and what follows".to_owned());
+    }
+    Ok(text.trim().trim_end_matches('/').to_owned())
+}
+
+/// An absolute http(s) URL.
+pub fn http_url(text: &str) -> Result<String, String> {
+    web_url(text)?;
+    Ok(text.trim().to_owned())
+}
+
+fn web_url(text: &str) -> Result<url::Url, String> {
+    let wrong = || "is no absolute http or https URL; write it like https://hooks.example.com".to_owned();
+    let text = text.trim();
+    let parsed = url::Url::parse(text).map_err(|_| wrong())?;
+    // The parser mends `https:/host` and white space in the middle, which then reach the provider as typed.
+    let slashes = text.get(parsed.scheme().len()..).is_some_and(|rest| rest.starts_with("://"));
+    let is_web = matches!(parsed.scheme(), "http" | "https");
+    if !is_web || !slashes || parsed.host_str().is_none() || text.contains(char::is_whitespace) {
+        return Err(wrong());
+    }
+    if !parsed.username().is_empty() || parsed.password().is_some() {
+        return Err("holds a user name or password; leave it off".to_owned());
+    }
+    if parsed.fragment().is_some() {
+        return Err("has a fragment; leave off the # and what follows".to_owned());
+    }
+    Ok(parsed)
+}
+
+/// CIDRs or single addresses. `0.0.0.0/0` and `::/0` are refused: a list of everybody is no list.
+pub fn networks(text: &str) -> Result<Vec<IpNet>, String> {
+    let nets = text.split_whitespace().map(network).collect::<Result<Vec<_>, _>>()?;
+    if nets.is_empty() {
+        return Err("is an empty list; write CIDRs or addresses, like 192.0.2.0/24".to_owned());
+    }
+    Ok(nets)
+}
+
+fn network(word: &str) -> Result<IpNet, String> {
+    let parsed = word
+        .parse::<IpNet>()
+        .map(|net| net.trunc())
+        .or_else(|_| word.parse::<IpAddr>().map(|address| IpNet::from(address.to_canonical())));
+    match parsed {
+        Ok(net) if net.prefix_len() == 0 => {
+            Err(format!("{} holds every address; name the ones that are meant", shown(word)))
+        }
+        Ok(net) => Ok(net),
+        Err(_) => Err(format!(
+            "{} is no CIDR or address; write it like 192.0.2.0/24 or 2001:db8::7, with white space between",
+            shown(word)
+        )),
+    }
+}
+
+/// As `networks`, and the word `github` (which is not judged while the provider is unknown).
+pub fn allowlist(text: &str, provider: Option<&str>) -> Result<Allow, String> {
+    let (words, rest): (Vec<&str>, Vec<&str>) = text.split_whitespace().partition(|word| *word == "github");
+    let github = !words.is_empty();
+    if let Some(provider) = provider.filter(|provider| github && *provider != "github") {
+        return Err(format!(
+            "github stands for GitHub's addresses and is for the provider github; this source's is {provider}"
+        ));
+    }
+    let nets = if github && rest.is_empty() { Vec::new() } else { networks(&rest.join(" "))? };
+    Ok(Allow { nets, github })
+}
+
+/// Upper case, each once.
+pub fn methods(text: &str) -> Result<Vec<String>, String> {
+    let mut methods: Vec<String> = Vec::new();
+    for word in text.split_whitespace() {
+        let method = word.to_ascii_uppercase();
+        if !matches!(method.as_str(), "GET" | "POST") {
+            return Err(format!("{} is not taken; write GET, POST or both", shown(word)));
+        }
+        if !methods.contains(&method) {
+            methods.push(method);
+        }
+    }
+    if methods.is_empty() {
+        return Err("is an empty list; write GET, POST or both".to_owned());
+    }
+    Ok(methods)
+}
+
+/// A token that fits into a header field.
+pub fn token(text: &str) -> Result<Secret, String> {
+    if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err(
+            "holds white space or other characters that do not fit into a header; `creel secret` makes a good one"
+                .to_owned(),
+        );
+    }
+    if text.len() < MIN_TOKEN_CHARACTERS {
+        return Err(format!(
+            "is shorter than {MIN_TOKEN_CHARACTERS} characters and could be guessed; `creel secret` makes a good one"
+        ));
+    }
+    Ok(Secret::new(text))
+}
+
+pub fn key(text: &str) -> Result<Secret, String> {
+    if text.chars().count() < MIN_KEY_CHARACTERS {
+        return Err(format!(
+            "is shorter than {MIN_KEY_CHARACTERS} characters; `creel secret` makes a good one"
+        ));
+    }
+    Ok(Secret::new(text))
+}
+
+/// The random part of a source's URL.
+pub fn path(text: &str) -> Result<Secret, String> {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
+    if !text.bytes().all(allowed) {
+        return Err("may hold only A-Z, a-z, 0-9, _ and -, without slashes; `creel secret` makes a good one"
+            .to_owned());
+    }
+    if !(MIN_PATH_CHARACTERS..=MAX_PATH_CHARACTERS).contains(&text.len()) {
+        return Err(format!(
+            "must have {MIN_PATH_CHARACTERS} to {MAX_PATH_CHARACTERS} characters, or it could be guessed; \
+             `creel secret` makes a good one"
+        ));
+    }
+    Ok(Secret::new(text))
+}
+
+/// Only a 2xx tells a sender that the message is kept; anything else makes it send again.
+pub fn reply_status(text: &str) -> Result<u16, String> {
+    text.trim().parse::<u16>().ok().filter(|status| (200..=299).contains(status)).ok_or_else(|| {
+        format!("{} is no status from 200 to 299; others make the sender send again", shown(text.trim()))
+    })
+}

@@ -1,0 +1,249 @@
+//! The raw values of one source into a `Source` whose sender is proven by something.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::names::{self, Reading, recipe_keys, source_prefix};
+use super::parse::{self, shown};
+use super::table::{self, SOURCE_PREFIX};
+use super::values::{SourceValues, Value, parse_default, parse_value};
+use super::{Retention, Source};
+use crate::providers::{self, Recipe, Secret, Settings, Verifier};
+
+const MAX_TOLERANCE: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+/// `None` where something is wrong, which is then noted.
+pub fn build(
+    name: &str,
+    values: &SourceValues,
+    retention: Retention,
+    problems: &mut Vec<String>,
+) -> Option<Source> {
+    let before = problems.len();
+    let recipe = provider(name, values, problems);
+    let draft = Draft { name, values, prefix: source_prefix(name) };
+    let path = draft.parsed("PATH", parse::path, problems);
+    let allow = draft.parsed("ALLOW_IPS", |text| parse::allowlist(text, recipe.map(Recipe::name)), problems);
+    let methods = draft
+        .parsed("METHODS", parse::methods, problems)
+        .unwrap_or_else(|| parse_default("CREEL_SOURCE_<NAME>_METHODS", parse::methods));
+    let rate = draft.parsed("RATE", parse::rate, problems);
+    let own_retention = draft.parsed("RETENTION", parse::retention, problems);
+    let dedupe = draft.dedupe(own_retention.unwrap_or(retention), problems);
+    let common = draft.common_settings(problems);
+    // What follows is the provider's to judge; without one, the problems so far are all that can be known.
+    let recipe = recipe?;
+    draft.refuse_untaken_keys(recipe, problems);
+    let verifier = draft.verifier(recipe, common, problems);
+    draft.refuse_unproven_sender(recipe, problems);
+    let verifier = verifier.filter(|_| problems.len() == before)?;
+    Some(Source {
+        name: name.to_owned(),
+        provider: recipe.name().to_owned(),
+        verifier,
+        path,
+        allow,
+        methods,
+        rate,
+        dedupe,
+        retention: own_retention,
+    })
+}
+
+/// The one that is named, else the one that the source is called after.
+fn provider(name: &str, values: &SourceValues, problems: &mut Vec<String>) -> Option<&'static Recipe> {
+    let prefix = source_prefix(name);
+    if let Some(value) = values.get("PROVIDER") {
+        return parse_value(value, provider_named, problems);
+    }
+    let recipe = providers::recipe(name);
+    if recipe.is_none() {
+        let readings: Vec<String> = values
+            .iter()
+            .map(|(key, value)| format!("{}{}", value.variable, other_reading(name, key)))
+            .collect();
+        problems.push(format!(
+            "{prefix}PROVIDER: is missing, and {name} is no provider's name; set it to one of {} (the source comes from {})",
+            provider_names(),
+            readings.join(", ")
+        ));
+    }
+    recipe
+}
+
+fn provider_named(text: &str) -> Result<&'static Recipe, String> {
+    let text = text.trim();
+    providers::recipe(text).ok_or_else(|| {
+        let nearest = providers::recipes()
+            .iter()
+            .map(Recipe::name)
+            .min_by_key(|name| strsim::damerau_levenshtein(text, name))
+            .unwrap_or_default();
+        format!("{} is no provider; the nearest is {nearest}, and all are {}", shown(text), provider_names())
+    })
+}
+
+fn provider_names() -> String {
+    let names: Vec<&str> = providers::recipes().iter().map(Recipe::name).collect();
+    names.join(" ")
+}
+
+fn other_reading(name: &str, key: &str) -> String {
+    let prefix = source_prefix(name);
+    let rest = format!("{}{key}", prefix.strip_prefix(SOURCE_PREFIX).unwrap_or(&prefix));
+    words_for_other_reading(&names::readings(&rest), key)
+}
+
+/// ` (or as KEY of the source my-public)`, where a name can be read in another way than with `key`.
+fn words_for_other_reading(readings: &[Reading], key: &str) -> String {
+    match readings.iter().find(|reading| reading.key != key) {
+        Some(other) => format!(" (or as {} of the source {})", other.key, other.source),
+        None => String::new(),
+    }
+}
+
+/// One source on its way from raw to validated.
+struct Draft<'a> {
+    name: &'a str,
+    values: &'a SourceValues,
+    /// `CREEL_SOURCE_MY_SHOP_`
+    prefix: String,
+}
+
+impl Draft<'_> {
+    fn parsed<T>(
+        &self,
+        key: &str,
+        parse: impl Fn(&str) -> Result<T, String>,
+        problems: &mut Vec<String>,
+    ) -> Option<T> {
+        parse_value(self.values.get(key)?, parse, problems)
+    }
+
+    fn refuse_untaken_keys(&self, recipe: &Recipe, problems: &mut Vec<String>) {
+        let own = recipe_keys(recipe);
+        for (key, value) in self.values {
+            let common = table::source_keys().any(|(name, _)| name == key);
+            if common || own.contains(key) {
+                continue;
+            }
+            let takes = match own.is_empty() {
+                true => "only the keys of every source".to_owned(),
+                false => format!("{} and the keys of every source", list_keys(&own)),
+            };
+            problems.push(format!(
+                "{}: is read as {key} of the source {}{}, but its provider {} takes no {key}; it takes {takes}",
+                value.variable,
+                self.name,
+                other_reading(self.name, key),
+                recipe.name(),
+            ));
+        }
+    }
+
+    /// A window beyond the retention would promise what deleted messages cannot keep.
+    fn dedupe(&self, retention: Retention, problems: &mut Vec<String>) -> Option<Duration> {
+        let window = self.parsed("DEDUPE", parse::duration, problems)?;
+        match retention {
+            Retention::For(age) if window > age => {
+                problems.push(format!(
+                    "{}: is longer than the retention of the source's messages ({} s); shorten it or lengthen {}RETENTION",
+                    self.variable("DEDUPE"),
+                    age.as_secs(),
+                    self.prefix
+                ));
+                None
+            }
+            _ => Some(window),
+        }
+    }
+
+    fn verifier(
+        &self,
+        recipe: &'static Recipe,
+        mut settings: Settings,
+        problems: &mut Vec<String>,
+    ) -> Option<Verifier> {
+        settings.values = self.recipe_values(recipe);
+        let errors = match Verifier::bind(recipe, &settings) {
+            Ok(verifier) => return Some(verifier),
+            Err(errors) => errors,
+        };
+        for error in errors {
+            let key = error.key.to_ascii_uppercase();
+            if !self.is_broken(&key) {
+                problems.push(format!("{}: {}", self.variable(&key), error.problem));
+            }
+        }
+        None
+    }
+
+    /// Whether a value has a problem of its own already; binding would call it missing.
+    fn is_broken(&self, key: &str) -> bool {
+        let setting = names::setting_of(key);
+        self.values.iter().any(|(name, value)| names::setting_of(name) == setting && value.text.is_empty())
+    }
+
+    fn recipe_values(&self, recipe: &Recipe) -> BTreeMap<String, Vec<Secret>> {
+        let is_plain = |setting: &str| recipe.keys().iter().any(|key| key.name == setting && !key.secret);
+        let mut values: BTreeMap<String, Vec<Secret>> = BTreeMap::new();
+        // The further secrets follow the first one, in the order of their numbers.
+        for key in recipe_keys(recipe) {
+            if let Some(value) = self.values.get(&key).filter(|value| !value.text.is_empty()) {
+                let setting = names::setting_of(&key);
+                // White space around a secret may belong to it.
+                let text = if is_plain(&setting) { value.text.trim() } else { &value.text };
+                values.entry(setting).or_default().push(Secret::new(text));
+            }
+        }
+        values
+    }
+
+    /// The settings that every provider takes.
+    fn common_settings(&self, problems: &mut Vec<String>) -> Settings {
+        let tolerance =
+            self.parsed("TOLERANCE", |text| parse::duration_up_to(text, MAX_TOLERANCE, "7d"), problems);
+        let reply_status = self.parsed("REPLY_STATUS", parse::reply_status, problems);
+        let reply_body = self.values.get("REPLY_BODY").map(|value| value.text.clone());
+        Settings { values: BTreeMap::new(), tolerance, reply_status, reply_body }
+    }
+
+    fn refuse_unproven_sender(&self, recipe: &Recipe, problems: &mut Vec<String>) {
+        let given = |key: &str| self.values.contains_key(key);
+        if recipe.proves_sender() || given("PATH") || given("ALLOW_IPS") {
+            return;
+        }
+        problems.push(format!(
+            "{prefix}PATH: is missing, and nothing else proves the sender of {name}: set it to a random path part \
+             (`creel secret` makes one), or {prefix}ALLOW_IPS to the sender's addresses",
+            prefix = self.prefix,
+            name = self.name,
+        ));
+    }
+
+    /// The variable as it was set, or as it would be.
+    fn variable(&self, key: &str) -> String {
+        self.values
+            .get(key)
+            .map_or_else(|| format!("{}{key}", self.prefix), |value: &Value| value.variable.clone())
+    }
+}
+
+/// `SECRET SECRET_2 … SECRET_9` is told as `SECRET`.
+fn list_keys(keys: &[String]) -> String {
+    let first: Vec<&str> =
+        keys.iter().filter(|key| !key.starts_with("SECRET_")).map(String::as_str).collect();
+    first.join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{names, words_for_other_reading};
+
+    #[test]
+    fn a_name_with_two_readings_is_told_the_second_one() {
+        let keys = ["PUBLIC_KEY", "KEY"].map(str::to_owned);
+        let readings = names::readings_among("MY_PUBLIC_KEY", keys.iter());
+        assert_eq!(words_for_other_reading(&readings, "PUBLIC_KEY"), " (or as KEY of the source my-public)");
+        assert_eq!(words_for_other_reading(&readings[..1], "PUBLIC_KEY"), "");
+    }
+}

@@ -1,0 +1,209 @@
+//! Single values: where they come from, which are refused, and that secrets are never shown.
+
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt;
+
+use super::super::{Config, Problems, values::Values};
+use super::{PATH, SECRET, accepted, assert_refused, refused, vars};
+
+#[test]
+fn a_value_from_a_file_loses_its_last_line_break_alone() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let rows: [(&str, &[u8]); 4] = [
+        ("  two words \n", b"  two words "),
+        ("crlf\r\n", b"crlf"),
+        ("two\n\n", b"two\n"),
+        ("bare", b"bare"),
+    ];
+    for (content, expected) in rows {
+        let file = directory.path().join("secret");
+        std::fs::write(&file, content).expect("the file is written");
+        let read =
+            Values::read(&vars(&[("CREEL_SOURCE_GITHUB_SECRET_FILE", file.to_str().expect("a UTF-8 path"))]));
+        assert!(read.problems.is_empty(), "{:?}", read.problems);
+        assert_eq!(read.sources["github"]["SECRET"].text.as_bytes(), expected);
+    }
+}
+
+#[test]
+fn a_file_that_cannot_be_used_is_named_with_its_variable() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let binary = directory.path().join("binary");
+    std::fs::write(&binary, [0xff, 0xfe]).expect("the file is written");
+    let large = directory.path().join("large");
+    std::fs::write(&large, vec![b'a'; 70_000]).expect("the file is written");
+    let empty = directory.path().join("empty");
+    std::fs::write(&empty, "\n").expect("the file is written");
+    let rows = [
+        (directory.path().join("missing"), "No such file"),
+        (binary, "not UTF-8"),
+        (large, "larger than 64 KiB"),
+    ];
+    for (file, part) in rows {
+        let path = file.to_str().expect("a UTF-8 path");
+        assert_refused(
+            &[("CREEL_SOURCE_GITHUB_SECRET_FILE", path)],
+            &["CREEL_SOURCE_GITHUB_SECRET_FILE: ", part, path],
+        );
+    }
+    let path = empty.to_str().expect("a UTF-8 path");
+    assert_refused(&[("CREEL_KEY_FILE", path)], &["CREEL_KEY_FILE: is empty"]);
+}
+
+#[test]
+fn a_value_given_directly_and_as_a_file_is_refused() {
+    assert_refused(
+        &[("CREEL_KEY", "0123456789012345678901234567890123456789"), ("CREEL_KEY_FILE", "/dev/null")],
+        &["CREEL_KEY_FILE: ", "CREEL_KEY;"],
+    );
+}
+
+#[test]
+fn values_that_make_no_sense_are_refused() {
+    let rows = [
+        ("CREEL_LISTEN", "localhost:80", "127.0.0.1:8080"),
+        ("CREEL_DATABASE", "data/", "no path of a file"),
+        ("CREEL_KEY", "short", "32 characters"),
+        ("CREEL_ADMIN_TOKEN", "short", "16 characters"),
+        ("CREEL_ADMIN_TOKEN", "with white space in it", "white space"),
+        ("CREEL_PUBLIC_URL", "hooks.example.com", "https://"),
+        ("CREEL_PUBLIC_URL", "ftp://example.com", "https://"),
+        ("CREEL_PUBLIC_URL", "https:/example.com", "https://"),
+        ("CREEL_PUBLIC_URL", "https://example.com/?a=b", "query"),
+        ("CREEL_PUBLIC_URL", "https://user:pw@example.com", "password"),
+        ("CREEL_TRUSTED_PROXIES", "0.0.0.0/0", "every address"),
+        ("CREEL_TRUSTED_PROXIES", "10.0.0.0/33", "CIDR"),
+        ("CREEL_RETENTION", "0d", "zero"),
+        ("CREEL_RETENTION", "7 days", "or off"),
+        ("CREEL_RETENTION", "99999999999999999999d", "too long"),
+        ("CREEL_CLEANUP_INTERVAL", "2d", "longest is 1d"),
+        ("CREEL_MAX_DATABASE_SIZE", "1KiB", "too small"),
+        ("CREEL_MIN_FREE", "0", "zero"),
+        ("CREEL_MIN_FREE", "-1", "no size"),
+        ("CREEL_MIN_FREE", "1MB", "no size"),
+        ("CREEL_MIN_FREE", "99999999TiB", "too large"),
+        ("CREEL_MAX_BODY", "1GiB", "too large"),
+        ("CREEL_MAX_BODY", "65MiB", "CREEL_BODY_BUDGET"),
+        ("CREEL_CHECKPOINT", "no", "neither on nor off"),
+        ("CREEL_LOG", "verbose", "no level"),
+        ("CREEL_LOG_FORMAT", "xml", "text or json"),
+        ("CREEL_GITHUB_META_URL", "api.github.com", "https://"),
+        ("CREEL_ADMIN_LISTEN", "127.0.0.1:8080", "same as CREEL_LISTEN"),
+        ("CREEL_TRUSTED_PROXIES", "", "is empty"),
+        ("CREEL_SOURCE_GITHUB_PATH", "too-short", "16 to 200"),
+        ("CREEL_SOURCE_GITHUB_PATH", "with/slash/in/the/path", "without slashes"),
+        ("CREEL_SOURCE_GITHUB_ALLOW_IPS", "::/0", "every address"),
+        ("CREEL_SOURCE_GITHUB_ALLOW_IPS", "example.com", "CIDR"),
+        ("CREEL_SOURCE_GITHUB_METHODS", "PUT", "GET, POST"),
+        ("CREEL_SOURCE_GITHUB_RATE", "0/s", "at least 1"),
+        ("CREEL_SOURCE_GITHUB_RATE", "+5/s", "no rate"),
+        ("CREEL_SOURCE_GITHUB_RATE", "5/d", "no rate"),
+        ("CREEL_SOURCE_GITHUB_RATE", "99999999999/s", "too large"),
+        ("CREEL_SOURCE_GITHUB_DEDUPE", "8d", "retention"),
+        ("CREEL_SOURCE_GITHUB_TOLERANCE", "8d", "longest is 7d"),
+        ("CREEL_SOURCE_GITHUB_REPLY_STATUS", "302", "200 to 299"),
+        ("CREEL_SOURCE_GITHUB_PROVIDER", "githbu", "the nearest is github"),
+    ];
+    for (name, value, part) in rows {
+        let pairs = [("CREEL_SOURCE_GITHUB_SECRET", SECRET), (name, value)];
+        assert_refused(&pairs, &[&format!("{name}: "), part]);
+    }
+}
+
+#[test]
+fn a_body_limit_above_a_quarter_of_the_budget_is_fine() {
+    accepted(&[("CREEL_MAX_BODY", "64MiB")]);
+}
+
+#[test]
+fn a_reply_that_has_no_body_cannot_be_given_one() {
+    assert_refused(
+        &[
+            ("CREEL_SOURCE_GITHUB_SECRET", SECRET),
+            ("CREEL_SOURCE_GITHUB_REPLY_STATUS", "204"),
+            ("CREEL_SOURCE_GITHUB_REPLY_BODY", "success"),
+        ],
+        &["CREEL_SOURCE_GITHUB_REPLY_BODY: ", "204"],
+    );
+}
+
+#[test]
+fn the_readers_token_must_not_be_the_admins() {
+    let token = "one-token-for-both-of-them";
+    assert_refused(
+        &[("CREEL_ADMIN_TOKEN", token), ("CREEL_READ_TOKEN", token)],
+        &["CREEL_READ_TOKEN: ", "CREEL_ADMIN_TOKEN"],
+    );
+}
+
+#[test]
+fn githubs_address_list_is_for_github_alone() {
+    assert_refused(
+        &[("CREEL_SOURCE_OPEN_PROVIDER", "none"), ("CREEL_SOURCE_OPEN_ALLOW_IPS", "github")],
+        &["CREEL_SOURCE_OPEN_ALLOW_IPS: ", "provider github"],
+    );
+}
+
+#[test]
+fn a_window_for_repeats_is_compared_with_the_sources_own_retention() {
+    accepted(&[
+        ("CREEL_SOURCE_GITHUB_SECRET", SECRET),
+        ("CREEL_SOURCE_GITHUB_DEDUPE", "8d"),
+        ("CREEL_SOURCE_GITHUB_RETENTION", "off"),
+    ]);
+}
+
+#[test]
+fn a_source_that_proves_its_sender_by_nothing_is_refused() {
+    assert_refused(
+        &[("CREEL_SOURCE_OPEN_PROVIDER", "none"), ("CREEL_SOURCE_OPEN_METHODS", "GET POST")],
+        &["CREEL_SOURCE_OPEN_PATH: is missing", "CREEL_SOURCE_OPEN_ALLOW_IPS", "creel secret"],
+    );
+    accepted(&[("CREEL_SOURCE_OPEN_PROVIDER", "none"), ("CREEL_SOURCE_OPEN_ALLOW_IPS", "192.0.2.1")]);
+    accepted(&[("CREEL_SOURCE_OPEN_PROVIDER", "none"), ("CREEL_SOURCE_OPEN_PATH", PATH)]);
+}
+
+#[test]
+fn what_the_provider_misses_is_named_by_its_variable() {
+    assert_refused(&[("CREEL_SOURCE_GITHUB_RATE", "50/s")], &["CREEL_SOURCE_GITHUB_SECRET: "]);
+}
+
+#[test]
+fn no_secret_is_shown_by_debug_or_in_a_problem() {
+    let config = accepted(&[
+        ("CREEL_ADMIN_TOKEN", "hidden-admin-token-hidden"),
+        ("CREEL_READ_TOKEN", "hidden-read-token-hidden"),
+        ("CREEL_KEY", "hidden-key-hidden-key-hidden-key-hidden"),
+        ("CREEL_SOURCE_GITHUB_SECRET", "hidden-secret"),
+        ("CREEL_SOURCE_GITHUB_PATH", "hidden-path-hidden-path"),
+    ]);
+    assert!(!format!("{config:?}").contains("hidden"));
+    let problems = refused(&[
+        ("CREEL_ADMIN_TOKEN", "hidden"),
+        ("CREEL_KEY", "hidden"),
+        ("CREEL_PUBLIC_URL", "https://hidden:hidden@example.com"),
+        ("CREEL_SOURCE_GITHUB_SECRT", "hidden"),
+        ("CREEL_SOURCE_GITHUB_PATH", "hidden"),
+        ("CREEL_SOURCE_GITHUB_SECRET", "hidden"),
+        ("CREEL_SOURCE_GITHUB_HEADER", "hidden"),
+    ]);
+    assert!(problems.len() >= 6 && !problems.concat().contains("hidden"), "{problems:#?}");
+}
+
+#[test]
+fn text_from_outside_stays_on_one_line_in_a_problem() {
+    let problems = refused(&[("CREEL_LOG_FORMAT", "x\n\u{1b}[31m\u{202e}"), ("CREEL_\n\u{1b}", "x")]);
+    assert!(!problems.concat().contains(['\n', '\u{1b}', '\u{202e}']), "{problems:?}");
+}
+
+#[test]
+fn a_value_that_is_not_utf_8_is_a_problem_of_creels_variables_alone() {
+    let raw = || OsString::from_vec(vec![b'a', 0xff]);
+    let result = Config::from_os_vars(
+        [("OTHER".into(), raw()), ("CREEL_DATABASE".into(), raw()), ("CREEL_LOG".into(), "loud".into())]
+            .into_iter(),
+    );
+    let Err(Problems(problems)) = result else { panic!("the value is refused") };
+    assert_eq!(problems.len(), 2, "{problems:?}");
+    assert!(problems[0].starts_with("CREEL_DATABASE: is not UTF-8"));
+}

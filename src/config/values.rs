@@ -1,0 +1,168 @@
+//! The raw values by what they are for: names understood, files read, nothing parsed yet.
+
+use std::collections::BTreeMap;
+use std::io::Read;
+
+use super::names::{self, Meaning, escaped};
+use super::parse::shown;
+use super::table::{self, Absent, FILE_SUFFIX};
+
+/// Enough for a private key with its certificates, far from a database named by mistake.
+const MAX_FILE_BYTES: u64 = 64 * 1024;
+/// An empty reply is a reply; every other empty value is a mistake, such as an unset variable of a shell.
+const MAY_BE_EMPTY: &str = "REPLY_BODY";
+
+/// One value. It may be a secret: there is no `Debug`.
+pub struct Value {
+    /// The variable as it was set, with `_FILE` where it had it.
+    pub variable: String,
+    pub text: String,
+}
+
+/// The values of one source by key, such as `PUBLIC_KEY`.
+pub type SourceValues = BTreeMap<String, Value>;
+
+/// All values, and the problems found so far.
+#[derive(Default)]
+pub struct Values {
+    globals: BTreeMap<&'static str, Value>,
+    pub sources: BTreeMap<String, SourceValues>,
+    pub problems: Vec<String>,
+}
+
+impl Values {
+    /// Sorts the variables by what they are for.
+    pub fn read(vars: &BTreeMap<String, String>) -> Self {
+        let mut values = Self::default();
+        for (name, text) in vars {
+            let (base, is_file) = names::without_file(name);
+            match names::read(base) {
+                None => {}
+                Some(Err(problem)) => {
+                    values.problems.push(format!("{}: {problem}", escaped(name)));
+                }
+                Some(Ok(meaning)) => {
+                    values.add(
+                        meaning,
+                        name,
+                        text,
+                        Given { is_file, twice: is_file && vars.contains_key(base) },
+                    );
+                }
+            }
+        }
+        values
+    }
+
+    fn add(&mut self, meaning: Meaning, name: &str, text: &str, given: Given) {
+        if given.twice {
+            let base = names::without_file(name).0;
+            self.problems.push(format!("{name}: is set, and so is {base}; keep one of them"));
+            return;
+        }
+        let may_be_empty = match &meaning {
+            Meaning::Source(reading) => reading.key == MAY_BE_EMPTY,
+            Meaning::Global(_) => false,
+        };
+        let text = if given.is_file { read_file(text) } else { Ok(text.to_owned()) };
+        let text = text.and_then(|text| match text.trim().is_empty() && !may_be_empty {
+            true => Err("is empty; give it a value or remove it".to_owned()),
+            false => Ok(text),
+        });
+        let value = Value {
+            variable: name.to_owned(),
+            // The problem is noted; an empty text keeps the source known, so that it is not reported as missing too.
+            text: text.unwrap_or_else(|problem| {
+                self.problems.push(format!("{name}: {problem}"));
+                String::new()
+            }),
+        };
+        match meaning {
+            Meaning::Global(name) => {
+                self.globals.insert(name, value);
+            }
+            Meaning::Source(reading) => {
+                self.sources.entry(reading.source).or_default().insert(reading.key, value);
+            }
+        }
+    }
+
+    /// A value with a default in the table.
+    pub fn required<T>(&mut self, name: &str, parse: impl Fn(&str) -> Result<T, String>) -> T {
+        let set = self.optional(name, &parse);
+        set.unwrap_or_else(|| parse_default(name, parse))
+    }
+
+    /// A value that may be absent; also `None` where it has a problem, which is then noted.
+    pub fn optional<T>(&mut self, name: &str, parse: impl Fn(&str) -> Result<T, String>) -> Option<T> {
+        let value = self.globals.get(table::variable(name).name)?;
+        parse_value(value, parse, &mut self.problems)
+    }
+
+    pub fn problem(&mut self, variable: &str, problem: &str) {
+        self.problems.push(format!("{variable}: {problem}"));
+    }
+}
+
+/// How a value was given.
+struct Given {
+    is_file: bool,
+    /// Both directly and as a file.
+    twice: bool,
+}
+
+/// Parses the default that the table gives.
+pub fn parse_default<T>(name: &str, parse: impl Fn(&str) -> Result<T, String>) -> T {
+    match table::variable(name).absent {
+        Absent::Default(text) => parse(text).expect("the table's defaults are good values"),
+        Absent::Means(_) => unreachable!("{name} has no default to parse"),
+    }
+}
+
+/// `None` where the value has a problem, which is then noted. An empty text's problem is noted already.
+pub fn parse_value<T>(
+    value: &Value,
+    parse: impl Fn(&str) -> Result<T, String>,
+    problems: &mut Vec<String>,
+) -> Option<T> {
+    if value.text.is_empty() {
+        return None;
+    }
+    match parse(&value.text) {
+        Ok(parsed) => Some(parsed),
+        Err(problem) => {
+            problems.push(format!("{}: {problem}", value.variable));
+            None
+        }
+    }
+}
+
+/// The content without its trailing newline.
+fn read_file(path: &str) -> Result<String, String> {
+    if path.trim().is_empty() {
+        return Err("is empty; give it the path of a file or remove it".to_owned());
+    }
+    let cannot = |error: &dyn std::fmt::Display| {
+        format!("cannot read the file {}: {error}; mend the path or the file's permissions", shown(path))
+    };
+    let mut bytes = Vec::new();
+    std::fs::File::open(path)
+        .and_then(|file| file.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes))
+        .map_err(|error| cannot(&error))?;
+    if bytes.len() as u64 > MAX_FILE_BYTES {
+        return Err(format!(
+            "the file {} is larger than {} KiB; a variable in {FILE_SUFFIX} names a file that holds the value alone",
+            shown(path),
+            MAX_FILE_BYTES / 1024
+        ));
+    }
+    let mut text = String::from_utf8(bytes)
+        .map_err(|_| format!("the file {} is not UTF-8 text; write the value as text", shown(path)))?;
+    if text.ends_with('\n') {
+        text.pop();
+        if text.ends_with('\r') {
+            text.pop();
+        }
+    }
+    Ok(text)
+}
