@@ -1,6 +1,7 @@
 //! Creel: a webhook inbox in one binary and one SQLite file.
 #![forbid(unsafe_code)]
 
+pub mod cleanup;
 pub mod config;
 pub mod outbound;
 pub mod providers;

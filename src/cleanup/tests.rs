@@ -1,0 +1,190 @@
+//! Clean-up on a real store.
+
+use std::net::{IpAddr, Ipv4Addr};
+
+use bytes::Bytes;
+use tempfile::TempDir;
+use time::macros::datetime;
+
+use super::*;
+use crate::store::{Content, Identity, Kept, NewMessage};
+
+const NOW: OffsetDateTime = datetime!(2026-11-22 12:00 UTC);
+const DAY: Duration = Duration::from_secs(86_400);
+
+struct Setup {
+    _directory: TempDir,
+    store: Store,
+    number: std::cell::Cell<u64>,
+}
+
+impl Setup {
+    fn new() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("creel.db");
+        let store =
+            Store::open(&StoreOptions { path, key: None, checkpoint: true, min_free_bytes: 0 }).unwrap();
+        Self { _directory: directory, store, number: std::cell::Cell::new(0) }
+    }
+
+    async fn keep(&self, source: &str, age: Duration, body: &str) -> Kept {
+        self.number.set(self.number.get() + 1);
+        self.keep_with_id(source, age, body, &format!("id {}", self.number.get())).await
+    }
+
+    async fn keep_with_id(&self, source: &str, age: Duration, body: &str, id: &str) -> Kept {
+        let message = NewMessage {
+            received_at: NOW - age,
+            source: source.into(),
+            event: format!("{source}.message"),
+            identity: Identity::DeliveryId(id.to_owned()),
+            method: "POST".to_owned(),
+            query: None,
+            remote_ip: IpAddr::V4(Ipv4Addr::LOCALHOST),
+            headers: "{}".to_owned(),
+            content: Content::Json(Bytes::copy_from_slice(body.as_bytes())),
+            body_sha256: [0; 32],
+            body_unsigned: false,
+        };
+        self.store.keep(message, Instant::now() + Duration::from_secs(20)).await.unwrap()
+    }
+
+    async fn left(&self) -> usize {
+        self.store.oldest_messages(100_000).await.unwrap().len()
+    }
+}
+
+fn cleaner(
+    retention: Retention,
+    of_sources: &[(&str, Retention)],
+    max_database_bytes: Option<u64>,
+) -> Cleaner {
+    let of_sources = of_sources.iter().map(|(name, retention)| ((*name).to_owned(), *retention)).collect();
+    Cleaner::new(Policy { retention, of_sources, max_database_bytes }, Pace::Alone, NOW, Duration::ZERO)
+}
+
+fn run<T>(test: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(test)
+}
+
+#[test]
+fn messages_older_than_the_retention_go_and_younger_ones_stay() {
+    run(async {
+        let setup = Setup::new();
+        setup.keep("acme", 7 * DAY + Duration::from_micros(1), "1").await;
+        setup.keep("acme", 7 * DAY, "2").await;
+        setup.keep("acme", Duration::ZERO, "3").await;
+        let outcome =
+            cleaner(Retention::For(7 * DAY), &[], None).run_once(&setup.store, NOW, Duration::ZERO).await;
+        assert_eq!(outcome, Ok(Outcome { messages: 1, ..Outcome::default() }));
+        assert_eq!(setup.left().await, 2);
+    });
+}
+
+#[test]
+fn a_source_has_its_own_retention_and_off_keeps_its_messages() {
+    run(async {
+        let setup = Setup::new();
+        for source in ["short", "kept", "other"] {
+            setup.keep(source, 2 * DAY, "1").await;
+            setup.keep(source, 30 * DAY, "1").await;
+        }
+        let own = [("short", Retention::For(DAY)), ("kept", Retention::Keep)];
+        let outcome =
+            cleaner(Retention::For(7 * DAY), &own, None).run_once(&setup.store, NOW, Duration::ZERO).await;
+        assert_eq!(outcome.unwrap().messages, 3);
+        assert_eq!(setup.left().await, 3);
+    });
+}
+
+#[test]
+fn a_message_that_gets_old_later_goes_in_a_later_run() {
+    run(async {
+        let setup = Setup::new();
+        let mut cleaner = cleaner(Retention::For(DAY), &[], None);
+        for hour in 0..5 {
+            setup.keep("acme", Duration::from_secs(3_600 * hour), "1").await;
+        }
+        let mut left = Vec::new();
+        for hours in [0, 20, 22, 26] {
+            let later = Duration::from_secs(3_600 * hours);
+            cleaner.run_once(&setup.store, NOW + later, later).await.unwrap();
+            left.push(setup.left().await);
+        }
+        assert_eq!(left, [5, 5, 3, 0]);
+    });
+}
+
+#[test]
+fn a_deleted_message_is_still_known_for_a_week() {
+    run(async {
+        let setup = Setup::new();
+        setup.keep_with_id("acme", 2 * DAY, "1", "the id").await;
+        let mut cleaner = cleaner(Retention::For(DAY), &[], None);
+        cleaner.run_once(&setup.store, NOW, Duration::ZERO).await.unwrap();
+        assert_eq!(setup.left().await, 0);
+        cleaner.run_once(&setup.store, NOW + 6 * DAY, 6 * DAY).await.unwrap();
+        assert_eq!(
+            setup.keep_with_id("acme", Duration::ZERO, "1", "the id").await,
+            Kept::Duplicate { of: 1 }
+        );
+    });
+}
+
+#[test]
+fn above_the_size_limit_the_oldest_go_first_and_the_space_is_given_back() {
+    run(async {
+        let setup = Setup::new();
+        let body = format!("\"{}\"", "x".repeat(20_000));
+        for _ in 0..500 {
+            setup.keep("acme", Duration::ZERO, &body).await;
+        }
+        let (used, _) = setup.store.used_and_free_bytes().await.unwrap();
+        assert!(used > 9_000_000, "{used}");
+        let mut cleaner = cleaner(Retention::Keep, &[], Some(4_000_000));
+        let outcome = cleaner.run_once(&setup.store, NOW, Duration::ZERO).await.unwrap();
+        assert!(outcome.messages > 200, "{outcome:?}");
+        let left = setup.store.oldest_messages(1_000).await.unwrap();
+        assert_eq!(left.last(), Some(&500));
+        let (used, free) = setup.store.used_and_free_bytes().await.unwrap();
+        assert!(used <= 4_000_000 && free <= 2_000_000, "{used} used, {free} free");
+        setup.store.close(Duration::from_secs(10)).await;
+        assert!(setup.store.stats().database_bytes < 6_500_000, "{:?}", setup.store.stats());
+    });
+}
+
+#[test]
+fn nothing_is_deleted_when_the_clock_has_jumped_until_a_person_confirms() {
+    run(async {
+        let setup = Setup::new();
+        setup.keep("acme", Duration::ZERO, "1").await;
+        let mut cleaner = cleaner(Retention::For(7 * DAY), &[], None);
+        let later = NOW + 3_650 * DAY;
+        let outcome = cleaner.run_once(&setup.store, later, Duration::from_secs(60)).await.unwrap();
+        assert!(outcome.paused.is_some());
+        assert_eq!(setup.left().await, 1);
+        store::set_beside_the_service(setup.store.path(), CONFIRMED, &timestamp::to_text(later), later)
+            .unwrap();
+        let outcome = cleaner.run_once(&setup.store, later, Duration::from_secs(61)).await.unwrap();
+        assert_eq!(outcome.messages, 1);
+    });
+}
+
+#[test]
+fn a_clock_set_back_over_a_restart_is_noticed_and_an_old_confirmation_does_not_count() {
+    run(async {
+        let setup = Setup::new();
+        setup.keep("acme", 30 * DAY, "1").await;
+        let keep = Retention::For(60 * DAY);
+        cleaner(keep, &[], None).run_once(&setup.store, NOW, Duration::ZERO).await.unwrap();
+        let earlier = NOW - 2 * DAY;
+        let old = NOW - 20 * DAY;
+        store::set_beside_the_service(setup.store.path(), CONFIRMED, &timestamp::to_text(old), old).unwrap();
+        let policy =
+            Policy { retention: Retention::For(DAY), of_sources: Vec::new(), max_database_bytes: None };
+        let mut restarted = Cleaner::new(policy, Pace::Alone, earlier, Duration::ZERO);
+        let outcome = restarted.run_once(&setup.store, earlier, Duration::ZERO).await.unwrap();
+        assert!(outcome.paused.is_some());
+        assert_eq!(setup.left().await, 1);
+    });
+}
