@@ -3,6 +3,7 @@
 
 pub mod cleanup;
 pub mod config;
+pub mod http;
 pub mod outbound;
 pub mod providers;
 pub mod store;
