@@ -1,7 +1,9 @@
 //! Creel: a webhook inbox in one binary and one SQLite file.
 #![forbid(unsafe_code)]
 
+pub mod app;
 pub mod cleanup;
+pub mod cli;
 pub mod config;
 pub mod http;
 pub mod outbound;

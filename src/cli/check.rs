@@ -1,0 +1,126 @@
+//! `creel check`: what the configuration means, the URLs to paste, and what is allowed but unwise.
+
+use std::fmt::Write;
+
+use crate::config::{Config, Retention, Source};
+use crate::providers;
+
+/// The report on a valid configuration. It holds the random path parts, on purpose.
+pub fn report(config: &Config) -> String {
+    let mut text = format!("The configuration is valid. creel would listen on http://{}", config.listen);
+    match config.admin_listen {
+        Some(admin) => writeln!(text, ", admin on http://{admin}."),
+        None => writeln!(text, "."),
+    }
+    .expect("writing to a string succeeds");
+    let mut line = |words: String| {
+        text.push_str(&words);
+        text.push('\n');
+    };
+    line(format!("Database: {}", config.database.display()));
+    line(format!("Messages are kept {}.", age(config.retention)));
+    if config.sources.is_empty() {
+        line("\nNo source is configured: the service starts with one, inbox, and prints its URL.".to_owned());
+    }
+    for source in &config.sources {
+        line(format!("\n{}", describe(config, source)));
+    }
+    if config.public_url.is_none() {
+        line("\nSet CREEL_PUBLIC_URL to see the URLs as the outside reaches them.".to_owned());
+    }
+    line(String::new());
+    for warning in warnings(config) {
+        line(format!("warning: {warning}"));
+    }
+    line(
+        "note: bodies are stored byte for byte; a secret that a provider puts inside a body is stored as it is."
+            .to_owned(),
+    );
+    text
+}
+
+fn describe(config: &Config, source: &Source) -> String {
+    let title = providers::recipe(&source.provider).map_or(source.provider.as_str(), |recipe| recipe.title());
+    format!(
+        "source {}\n  provider  {} ({title})\n  methods   {}\n  proof     {}\n  kept      {}\n  URL       {}{}",
+        source.name,
+        source.provider,
+        source.methods.join(" "),
+        proofs(source).join(", "),
+        age(source.retention.unwrap_or(config.retention)),
+        config.base_url(),
+        source.endpoint(),
+    )
+}
+
+/// What proves the sender, in words.
+fn proofs(source: &Source) -> Vec<String> {
+    let mut proofs = Vec::new();
+    if proves_sender(source) {
+        proofs.push(match source.verifier.covers_body() {
+            true => "signature over the body".to_owned(),
+            false => "secret that is sent along".to_owned(),
+        });
+    }
+    if source.path.is_some() {
+        proofs.push("random path".to_owned());
+    }
+    if let Some(allow) = &source.allow {
+        let mut lists: Vec<String> = allow.nets.iter().map(ToString::to_string).collect();
+        if allow.github {
+            lists.insert(0, "GitHub's published list".to_owned());
+        }
+        proofs.push(format!("addresses ({})", lists.join(" ")));
+    }
+    proofs
+}
+
+fn proves_sender(source: &Source) -> bool {
+    providers::recipe(&source.provider).is_some_and(|recipe| recipe.proves_sender())
+}
+
+fn age(retention: Retention) -> String {
+    let Retention::For(age) = retention else {
+        return "for ever".to_owned();
+    };
+    let seconds = age.as_secs();
+    let units = [(24 * 60 * 60, "days"), (60 * 60, "hours"), (60, "minutes"), (1, "seconds")];
+    let (unit_seconds, unit) = units
+        .into_iter()
+        .find(|(unit_seconds, _)| seconds.is_multiple_of(*unit_seconds))
+        .unwrap_or((1, "seconds"));
+    format!("for {} {unit}", seconds / unit_seconds)
+}
+
+/// What is allowed but unwise; each names the variable that mends it.
+pub fn warnings(config: &Config) -> Vec<String> {
+    let mut warnings = Vec::new();
+    let is_plain =
+        config.public_url.as_ref().is_some_and(|url| url.to_ascii_lowercase().starts_with("http://"));
+    for source in &config.sources {
+        let name = &source.name;
+        if !source.verifier.covers_body() {
+            warnings.push(format!(
+                "source {name}: the body is not covered by a signature; whoever knows what proves the sender can send anything"
+            ));
+            if is_plain {
+                warnings.push(format!(
+                    "source {name}: what proves the sender travels in clear text over a plain http CREEL_PUBLIC_URL; use https"
+                ));
+            }
+        }
+        if config.trusted_proxies.is_empty() && (source.allow.is_some() || source.rate.is_some()) {
+            warnings.push(format!(
+                "source {name}: behind a proxy its allowlist and rate see the proxy's address alone; set CREEL_TRUSTED_PROXIES"
+            ));
+        }
+    }
+    if config.listen.ip().is_unspecified() && config.trusted_proxies.is_empty() {
+        warnings.push(
+            "CREEL_LISTEN takes connections from everywhere and CREEL_TRUSTED_PROXIES is not set: \
+             behind a proxy, every message seems to come from the proxy"
+                .to_owned(),
+        );
+    }
+    warnings
+}

@@ -1,0 +1,26 @@
+//! `creel healthcheck`: whether the running service takes messages.
+
+use std::time::Duration;
+
+use super::output::{Failure, harmless};
+use super::send::block_on;
+use crate::config::Config;
+use crate::outbound::Client;
+
+/// Less than the time-out of a container's health check.
+const TIMEOUT: Duration = Duration::from_secs(3);
+const MAX_SHOWN_CHARACTERS: usize = 200;
+
+pub fn ask(config: &Config) -> Result<String, Failure> {
+    let url = format!("{}/readyz", config.local_url());
+    let answer = block_on(async { Client::new().request("GET", &url, &[], Vec::new(), TIMEOUT).await })?;
+    match answer {
+        Ok(response) if response.status == 200 => Ok("ready\n".to_owned()),
+        Ok(response) => {
+            let reason: String =
+                String::from_utf8_lossy(&response.body).chars().take(MAX_SHOWN_CHARACTERS).collect();
+            Err(Failure(format!("{url} answered {}: {}", response.status, harmless(reason.trim()))))
+        }
+        Err(error) => Err(Failure(format!("{url} cannot be reached: {error}"))),
+    }
+}

@@ -1,0 +1,184 @@
+//! The commands: arguments in, exit code out. Their doc comments are the help text. Nothing here decides anything
+//! about messages: each command reads the configuration and calls the part that does the work.
+
+mod check;
+mod healthcheck;
+mod output;
+mod secret;
+mod send;
+mod store;
+#[cfg(test)]
+mod tests;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::config::Config;
+use output::Failure;
+
+/// Creel is a webhook inbox: one program and one SQLite file that receive
+/// webhooks from any provider, prove that they are genuine, keep every one of
+/// them, and acknowledge in milliseconds.
+///
+/// The first two minutes:
+///
+///     creel
+///
+/// Without any configuration it makes data/creel.db, prints an admin token
+/// (once) and the URL of an inbox behind a random path, with a curl line to try.
+/// Look at what arrived, at any time:
+///
+///     sqlite3 -readonly data/creel.db 'select received_at, event, payload from messages'
+///
+/// Then a real sender. Make a secret, start creel with it, and give it to the
+/// provider together with the URL that `creel check` prints:
+///
+///     creel secret > github.secret
+///     export CREEL_SOURCE_GITHUB_SECRET_FILE=github.secret
+///     creel check
+///     creel
+///
+/// A rightly signed sample arrives without the provider (in another shell with
+/// the same environment):
+///
+///     creel send github push
+///
+/// Everything is configured by environment variables that begin with CREEL_.
+/// .env.example and the table in README.md list them all, with their defaults.
+/// Every value can also come from a file: CREEL_KEY_FILE=/run/secrets/key.
+#[derive(Debug, Parser)]
+#[command(name = "creel", version, verbatim_doc_comment, disable_help_subcommand = true)]
+pub struct Arguments {
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Receive webhooks (what creel does without a command).
+    ///
+    /// Exit codes: 0 after a stop by SIGTERM or SIGINT, 1 when the configuration or
+    /// the start failed, 74 when the store failed while running.
+    ///
+    /// Examples:
+    ///     creel
+    ///     CREEL_LISTEN=0.0.0.0:8080 CREEL_SOURCE_STRIPE_SECRET_FILE=/run/secrets/stripe creel serve
+    #[command(verbatim_doc_comment)]
+    Serve,
+
+    /// Validate the configuration and print each source with the URL to paste at the provider.
+    ///
+    /// Prints the random path parts on purpose: they belong into the URL. Warnings do
+    /// not change the exit code; problems do: 1, all of them together.
+    ///
+    /// Examples:
+    ///     creel check
+    ///     docker compose run --rm creel check
+    #[command(verbatim_doc_comment)]
+    Check,
+
+    /// Make a random secret, token or path part.
+    ///
+    /// Examples:
+    ///     creel secret
+    ///     creel secret > github.secret && CREEL_SOURCE_GITHUB_SECRET_FILE=github.secret creel
+    #[command(verbatim_doc_comment)]
+    Secret {
+        /// Random bytes in it, from 16 to 1024; the text is a third longer.
+        #[arg(long, default_value_t = 32, value_parser = clap::value_parser!(u16).range(16..=1024))]
+        length: u16,
+    },
+
+    /// Make a new admin token; the old one stops working.
+    ///
+    /// The token is printed once and kept as a hash; the database must be there
+    /// already. Where CREEL_ADMIN_TOKEN is set, that is the token, and there is
+    /// nothing to make.
+    ///
+    /// Example:
+    ///     creel token
+    #[command(verbatim_doc_comment)]
+    Token,
+
+    /// Send a rightly signed sample message, without the provider.
+    ///
+    /// Uses the secrets of the configured source with that name, else of the only
+    /// source of that provider.
+    ///
+    /// Examples:
+    ///     creel send github
+    ///     creel send github issues
+    ///     creel send stripe invoice.paid --url https://hooks.example.com/webhooks/stripe
+    ///     creel send github --secret "$(cat github.secret)" --url http://127.0.0.1:8080/webhooks/github
+    #[command(verbatim_doc_comment)]
+    Send(send::Send),
+
+    /// Ask the running service whether it takes messages: exit code 0 if so, 1 if not.
+    ///
+    /// Made for HEALTHCHECK in a container, where there is no curl. Reads CREEL_LISTEN.
+    ///
+    /// Example:
+    ///     creel healthcheck && echo ready
+    #[command(verbatim_doc_comment)]
+    Healthcheck,
+
+    /// Hash every stored body again and compare; exit code 1 if a single bit has changed.
+    ///
+    /// Only reads, and may run beside the service.
+    ///
+    /// Example:
+    ///     creel verify
+    #[command(verbatim_doc_comment)]
+    Verify,
+
+    /// Clean up now, instead of waiting for the interval.
+    ///
+    /// Examples:
+    ///     creel cleanup
+    ///     creel cleanup --confirm
+    #[command(verbatim_doc_comment)]
+    Cleanup {
+        /// Confirm that the clock is right, after a jump of more than a day has paused deletion.
+        #[arg(long)]
+        confirm: bool,
+    },
+}
+
+/// Runs one command to its end.
+pub fn run(arguments: Arguments) -> ExitCode {
+    let outcome = match arguments.command {
+        None | Some(Command::Serve) => return serve(),
+        Some(Command::Check) => configured(|config| Ok(check::report(config))),
+        Some(Command::Secret { length }) => secret::make(length),
+        Some(Command::Token) => configured(store::renew_admin_token),
+        Some(Command::Send(arguments)) => send::run(&arguments),
+        Some(Command::Healthcheck) => configured(healthcheck::ask),
+        Some(Command::Verify) => configured(store::verify),
+        Some(Command::Cleanup { confirm }) => configured(|config| store::clean_up(config, confirm)),
+    };
+    match outcome {
+        Ok(text) => {
+            output::print(&text);
+            ExitCode::SUCCESS
+        }
+        Err(failure) => {
+            output::complain(&failure);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn serve() -> ExitCode {
+    match Config::from_env() {
+        Ok(config) => crate::app::run(config),
+        Err(problems) => {
+            output::complain(&problems.into());
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn configured(command: impl FnOnce(&Config) -> Result<String, Failure>) -> Result<String, Failure> {
+    command(&Config::from_env()?)
+}

@@ -1,0 +1,196 @@
+//! `creel send`: a rightly signed sample message, made without the provider.
+
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::future::Future;
+use std::time::Duration;
+
+use time::OffsetDateTime;
+
+use super::output::{Failure, harmless};
+use super::secret::random_text;
+use crate::config::{Config, Source};
+use crate::outbound::{Client, Response};
+use crate::providers::{self, Sample, Secret, Settings, Verifier};
+
+const TIMEOUT: Duration = Duration::from_secs(30);
+const NONCE_BYTES: usize = 16;
+
+/// What to send, and where to.
+#[derive(Debug, clap::Args)]
+pub struct Send {
+    /// A configured source or a provider, such as github.
+    provider: String,
+
+    /// The event's type as the provider names it, such as push; the provider's most common one if left out.
+    event: Option<String>,
+
+    /// Where to send it; the source's URL on this machine if left out.
+    #[arg(long)]
+    url: Option<String>,
+
+    /// Sign with this secret instead of the configured source's. Other users of this machine may see it.
+    #[arg(long, value_parser = secret_argument)]
+    secret: Option<Secret>,
+}
+
+/// Kept from `Debug` from the start.
+fn secret_argument(text: &str) -> Result<Secret, Infallible> {
+    Ok(Secret::new(text))
+}
+
+/// Sends the sample and tells what came back; only a 2xx is a success.
+pub fn run(arguments: &Send) -> Result<String, Failure> {
+    let config = Config::from_env()?;
+    let source = choose(&config, &arguments.provider)?;
+    let url = url(&config, source, arguments)?;
+    let nonce = random_text(NONCE_BYTES)?;
+    let sample = sample(source, arguments, OffsetDateTime::now_utc(), &nonce)?;
+    let answer = block_on(async {
+        Client::new().request("POST", &url, &sample.headers, sample.body.into_bytes(), TIMEOUT).await
+    })?;
+    let response = answer.map_err(|error| Failure(format!("the sample was not sent: {error}")))?;
+    tell(&response)
+}
+
+/// The source of that name, else the only one of that provider; `None` where there is none of either.
+fn choose<'a>(config: &'a Config, wanted: &str) -> Result<Option<&'a Source>, Failure> {
+    if let Some(source) = config.sources.iter().find(|source| source.name == wanted) {
+        return Ok(Some(source));
+    }
+    let found: Vec<&Source> = config.sources.iter().filter(|source| source.provider == wanted).collect();
+    if found.len() > 1 {
+        let names: Vec<&str> = found.iter().map(|source| source.name.as_str()).collect();
+        return Err(Failure(format!(
+            "{wanted} is the provider of several sources; name one of them: {}",
+            names.join(" ")
+        )));
+    }
+    Ok(found.first().copied())
+}
+
+fn url(config: &Config, source: Option<&Source>, arguments: &Send) -> Result<String, Failure> {
+    match (&arguments.url, source) {
+        (Some(url), _) => Ok(url.clone()),
+        (None, Some(source)) if config.listen.port() != 0 => {
+            Ok(format!("{}{}", config.local_url(), source.endpoint()))
+        }
+        (None, Some(_)) => Err(Failure(
+            "CREEL_LISTEN has port 0, so the service's port is unknown here; say where to send with --url"
+                .to_owned(),
+        )),
+        (None, None) => Err(Failure(format!(
+            "no source called {:?} is configured; say where to send with --url (and --secret), or configure it",
+            arguments.provider
+        ))),
+    }
+}
+
+fn sample(
+    source: Option<&Source>,
+    arguments: &Send,
+    now: OffsetDateTime,
+    nonce: &str,
+) -> Result<Sample, Failure> {
+    let event = arguments.event.as_deref();
+    let made = match (source, &arguments.secret) {
+        (Some(source), None) => source.verifier.sample(event, now, nonce),
+        (source, secret) => {
+            let provider = source.map_or(arguments.provider.as_str(), |source| source.provider.as_str());
+            bind(provider, secret.as_ref())?.sample(event, now, nonce)
+        }
+    };
+    made.ok_or_else(|| Failure(format!("no sample can be made for {:?}", arguments.provider)))
+}
+
+/// A verifier of that provider with nothing but a secret.
+fn bind(provider: &str, secret: Option<&Secret>) -> Result<Verifier, Failure> {
+    let recipe = providers::recipe(provider).ok_or_else(|| {
+        let names: Vec<&str> = providers::recipes().iter().map(|recipe| recipe.name()).collect();
+        Failure(format!(
+            "{provider:?} is neither a configured source nor a provider; the providers are {}",
+            names.join(" ")
+        ))
+    })?;
+    let secrets = secret.map(|secret| ("secret".to_owned(), vec![secret.clone()]));
+    let settings = Settings { values: BTreeMap::from_iter(secrets), ..Settings::default() };
+    Verifier::bind(recipe, &settings).map_err(|errors| {
+        let problems: Vec<String> =
+            errors.iter().map(|error| format!("{}: {}", error.key, error.problem)).collect();
+        Failure(format!(
+            "the provider {provider} needs more (configure a source, or give --secret): {}",
+            problems.join("; ")
+        ))
+    })
+}
+
+fn tell(response: &Response) -> Result<String, Failure> {
+    let body = harmless(&String::from_utf8_lossy(&response.body));
+    if (200..=299).contains(&response.status) {
+        return Ok(format!("{}\n{}\n", response.status, body.trim_end()));
+    }
+    Err(Failure(format!("the sample was answered {}: {}", response.status, body.trim_end())))
+}
+
+/// Runs one piece of asynchronous work on this thread.
+pub fn block_on<T>(work: impl Future<Output = T>) -> Result<T, Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure(format!("cannot start the runtime: {error}")))?;
+    Ok(runtime.block_on(work))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Secret, Send, choose, sample, url};
+    use crate::config::Config;
+
+    fn config(pairs: &[(&str, &str)]) -> Config {
+        let vars = pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        Config::from_vars(vars.collect()).expect("the configuration is valid")
+    }
+
+    fn arguments(provider: &str, secret: Option<&str>) -> Send {
+        Send { provider: provider.to_owned(), event: None, url: None, secret: secret.map(Secret::new) }
+    }
+
+    #[test]
+    fn a_source_is_found_by_its_name_and_then_by_its_provider() {
+        let one = config(&[("CREEL_SOURCE_CODE_PROVIDER", "github"), ("CREEL_SOURCE_CODE_SECRET", "s")]);
+        for wanted in ["code", "github"] {
+            let found = choose(&one, wanted).expect("no ambiguity").expect("a source");
+            assert_eq!(found.name, "code");
+        }
+        assert!(choose(&one, "stripe").expect("no ambiguity").is_none());
+        let two = config(&[
+            ("CREEL_SOURCE_CODE_PROVIDER", "github"),
+            ("CREEL_SOURCE_CODE_SECRET", "s"),
+            ("CREEL_SOURCE_MORE_PROVIDER", "github"),
+            ("CREEL_SOURCE_MORE_SECRET", "s"),
+        ]);
+        let failure = choose(&two, "github").expect_err("two sources have the provider");
+        assert!(failure.to_string().ends_with("code more"), "{failure}");
+    }
+
+    #[test]
+    fn a_sample_goes_to_the_sources_own_url_on_this_machine() {
+        let config = config(&[("CREEL_LISTEN", "0.0.0.0:8080"), ("CREEL_SOURCE_GITHUB_SECRET", "s")]);
+        let source = config.sources.first();
+        let own = url(&config, source, &arguments("github", None)).expect("a URL");
+        assert_eq!(own, "http://127.0.0.1:8080/webhooks/github");
+        let failure = url(&config, None, &arguments("stripe", None)).expect_err("nothing says where to");
+        assert!(failure.to_string().contains("--url"), "{failure}");
+    }
+
+    #[test]
+    fn a_provider_without_its_secret_is_told_what_is_missing() {
+        let now = time::OffsetDateTime::UNIX_EPOCH;
+        let made = sample(None, &arguments("github", None), now, "nonce");
+        let failure = made.expect_err("the secret is missing").to_string();
+        assert!(failure.contains("secret") && failure.contains("--secret"), "{failure}");
+        let made = sample(None, &arguments("githbu", Some("s")), now, "nonce");
+        let failure = made.expect_err("there is no such provider").to_string();
+        assert!(failure.contains("github"), "{failure}");
+    }
+}
