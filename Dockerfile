@@ -1,0 +1,33 @@
+# The image: one static configuration, one volume (/data), one process that is not root.
+# `scripts/image-check` builds it and checks the layout, also where there is no Docker engine.
+
+ARG BUILD_IMAGE=rust:1-bookworm
+ARG RUN_IMAGE=debian:bookworm-slim
+
+FROM ${BUILD_IMAGE} AS build
+WORKDIR /src
+COPY . .
+# Cargo is the only tool here. What it downloaded and compiled stays in the two caches between builds.
+RUN --mount=type=cache,target=/usr/local/cargo/registry \
+    --mount=type=cache,target=/src/target \
+    cargo install --locked --path . --root /out
+
+FROM ${RUN_IMAGE}
+RUN groupadd --gid 10001 creel \
+    && useradd --uid 10001 --gid creel --home-dir /data --no-create-home --shell /usr/sbin/nologin creel \
+    && install --directory --owner creel --group creel --mode 0700 /data
+# For the requests that creel makes itself (address lists).
+COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
+COPY --from=build /out/bin/creel /usr/local/bin/creel
+
+ENV CREEL_LISTEN=0.0.0.0:8080 \
+    CREEL_DATABASE=/data/creel.db
+# As numbers, so that an orchestrator can tell that it is not root.
+USER 10001:10001
+WORKDIR /data
+VOLUME /data
+EXPOSE 8080
+STOPSIGNAL SIGTERM
+HEALTHCHECK --interval=10s --timeout=3s --start-period=10s --retries=3 CMD ["creel", "healthcheck"]
+ENTRYPOINT ["creel"]
+CMD ["serve"]
