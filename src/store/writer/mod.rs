@@ -3,25 +3,29 @@
 //! Nothing is answered with success before the commit has returned, and with it the sync of the WAL. After a failed
 //! sync nothing is answered with success at all, because a later success would prove nothing about the failed one.
 
+mod job;
+mod trouble;
+mod wal;
+
 use std::cell::Cell;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
-use rusqlite::{Connection, ErrorCode};
 use time::OffsetDateTime;
-use tokio::sync::oneshot;
 
 use super::checkpoint;
 use super::connection::Pooled;
-use super::files::{Change, Files};
+use super::files::Files;
 use super::keys::Keys;
-use super::message::{Kept, Prepared};
 use super::rejection::{Quarantine, Waiting};
-use super::rescue;
 use super::seal::Sealer;
 use super::state::{Shared, Unavailable};
 use super::timestamp;
+
+pub use job::{Call, Database, Job, Keep};
+use job::{Outcome, Task, drop_expired};
+use trouble::Trouble;
 
 const JOBS_PER_BATCH: usize = 256;
 const BYTES_PER_BATCH: usize = 8 << 20;
@@ -35,120 +39,6 @@ thread_local! {
     /// The frames in the WAL after the last commit of this thread, as SQLite's hook reports them.
     static WAL_FRAMES: Cell<i32> = const { Cell::new(0) };
 }
-
-/// What the writer is asked to do.
-pub enum Job {
-    Keep(Keep),
-    Run(Box<dyn Task>),
-    /// There is background work, or the files should be looked at.
-    Wake,
-    /// Finish what is queued, and stop.
-    Close,
-}
-
-pub struct Keep {
-    pub message: Box<Prepared>,
-    pub deadline: Instant,
-    pub reply: oneshot::Sender<Result<Kept, Unavailable>>,
-}
-
-/// Any other write, in a savepoint of its own.
-pub trait Task: Send {
-    fn run(&mut self, database: &mut Database<'_>) -> rusqlite::Result<()>;
-    fn answer(self: Box<Self>, outcome: Result<(), Unavailable>);
-}
-
-/// What a task may use.
-pub struct Database<'a> {
-    pub connection: &'a Connection,
-    pub keys: &'a mut Keys,
-    pub quarantine: &'a mut Quarantine,
-    pub waiting: &'a Waiting,
-}
-
-/// A closure as a task.
-pub struct Call<T, F> {
-    pub work: Option<F>,
-    pub value: Option<T>,
-    pub reply: oneshot::Sender<Result<T, Unavailable>>,
-}
-
-impl<T, F> Task for Call<T, F>
-where
-    T: Send,
-    F: FnOnce(&mut Database<'_>) -> rusqlite::Result<T> + Send,
-{
-    fn run(&mut self, database: &mut Database<'_>) -> rusqlite::Result<()> {
-        // Consumed by an earlier try whose transaction was lost: it must be asked for again.
-        let work = self.work.take().ok_or(rusqlite::Error::StatementChangedRows(0))?;
-        self.value = Some(work(database)?);
-        Ok(())
-    }
-
-    fn answer(self: Box<Self>, outcome: Result<(), Unavailable>) {
-        let Self { value, reply, .. } = *self;
-        let _ = reply.send(outcome.and_then(|()| value.ok_or(Unavailable::Refused)));
-    }
-}
-
-impl Job {
-    fn bytes(&self) -> usize {
-        match self {
-            Self::Keep(keep) => keep.message.bytes(),
-            Self::Run(_) | Self::Wake | Self::Close => 0,
-        }
-    }
-
-    fn is_message(&self) -> bool {
-        matches!(self, Self::Keep(_))
-    }
-
-    /// Nobody waits for the answer any more, or will in a moment.
-    fn is_expired(&self, now: Instant) -> bool {
-        match self {
-            Self::Keep(keep) => keep.deadline <= now || keep.reply.is_closed(),
-            Self::Run(_) | Self::Wake | Self::Close => false,
-        }
-    }
-
-    fn refuse(self, why: Unavailable) {
-        match self {
-            Self::Keep(keep) => drop(keep.reply.send(Err(why))),
-            Self::Run(task) => task.answer(Err(why)),
-            Self::Wake | Self::Close => {}
-        }
-    }
-}
-
-/// What became of one job of a transaction.
-#[derive(Clone, Copy)]
-enum Outcome {
-    Kept(Kept),
-    Done,
-    Refused,
-}
-
-impl Outcome {
-    fn tell(self, job: Job) {
-        match (self, job) {
-            (Self::Kept(kept), Job::Keep(keep)) => drop(keep.reply.send(Ok(kept))),
-            (Self::Done, Job::Run(task)) => task.answer(Ok(())),
-            (_, job) => job.refuse(Unavailable::Refused),
-        }
-    }
-}
-
-/// Why a transaction came to nothing.
-enum Trouble {
-    /// Somebody else holds the write lock.
-    Locked,
-    DiskFull,
-    /// SQLite has undone the whole transaction because of one job.
-    Lost,
-    /// Nothing may be acknowledged any more.
-    Fatal(String),
-}
-
 pub struct Writer {
     pub connection: Pooled,
     pub keys: Keys,
@@ -414,101 +304,8 @@ impl Writer {
         }
         self.shared.wake_checkpointer_if_worth_it();
     }
-
-    fn bound_wal(&mut self) {
-        if self.shared.take_reset_request()
-            && let Some(alone) = self.shared.checkpoint_alone()
-        {
-            let is_reset = self.reset_wal();
-            drop(alone);
-            self.follow_up(is_reset);
-        } else if self.shared.checkpoints()
-            && checkpoint::must_stop(WAL_FRAMES.get())
-            && self.next_stop <= Instant::now()
-        {
-            let alone = self.shared.wait_for_checkpoint();
-            let is_reset = self.reset_wal();
-            drop(alone);
-            self.follow_up(is_reset);
-            self.next_stop = Instant::now() + PAUSE_BETWEEN_STOPS;
-        }
-    }
-
-    /// The last step of a checkpoint, which only succeeds while nobody writes: so the writer does it, between two
-    /// batches, when little is left to copy.
-    fn reset_wal(&self) -> rusqlite::Result<bool> {
-        self.files.expect_wal(0);
-        self.files.database_may_change();
-        let is_reset = checkpoint::reset(&self.connection, self.files.wal_bytes());
-        self.files.database_stays();
-        is_reset
-    }
-
-    fn follow_up(&self, is_reset: rusqlite::Result<bool>) {
-        match is_reset {
-            Ok(true) => {
-                WAL_FRAMES.set(0);
-                self.shared.wal_was_reset();
-            }
-            Ok(false) => self.files.expect_wal(checkpoint::wal_length(WAL_FRAMES.get())),
-            Err(error) => match self.classify(&error) {
-                Trouble::Fatal(line) => self.shared.fail(Unavailable::Failed, line),
-                Trouble::DiskFull => self.files.note_full(),
-                Trouble::Locked | Trouble::Lost => {}
-            },
-        }
-    }
-
-    /// SQLite does not notice files that are moved or cut under it: it would go on writing to nowhere.
-    fn check_files(&mut self) -> Result<(), Unavailable> {
-        if let Some(why) = self.shared.stopped() {
-            return Err(why);
-        }
-        let change = match self.files.check() {
-            Ok(()) => return Ok(()),
-            Err(Change::Cut("WAL")) if self.was_reset_by_another() => return Ok(()),
-            Err(change) => change,
-        };
-        // First of all nothing is acknowledged any more.
-        self.shared.stop(Unavailable::FileChanged);
-        let line = rescue::rescue(&self.connection, &self.files, change);
-        self.shared.fail(Unavailable::FileChanged, line);
-        Err(Unavailable::FileChanged)
-    }
-
-    /// Another process may have checkpointed and cut the WAL, as the sqlite3 shell or Litestream do: then SQLite
-    /// knows that it is empty.
-    fn was_reset_by_another(&self) -> bool {
-        let Ok(frames) = checkpoint::frames_in_wal(&self.connection) else { return false };
-        let length = checkpoint::wal_length(frames);
-        if length > self.files.wal_bytes() {
-            return false;
-        }
-        WAL_FRAMES.set(frames);
-        self.files.expect_wal(0);
-        self.files.expect_wal(length);
-        true
-    }
-
     fn classify(&self, error: &rusqlite::Error) -> Trouble {
-        let Some(failure) = error.sqlite_error() else { return Trouble::Lost };
-        let is_sync = [rusqlite::ffi::SQLITE_IOERR_FSYNC, rusqlite::ffi::SQLITE_IOERR_DIR_FSYNC]
-            .contains(&failure.extended_code);
-        match failure.code {
-            ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked => Trouble::Locked,
-            ErrorCode::DiskFull => Trouble::DiskFull,
-            // Growing the shared memory of the WAL reports a full disk as an I/O error.
-            ErrorCode::SystemIoFailure if !is_sync && self.files.free_bytes() < 1 << 20 => Trouble::DiskFull,
-            ErrorCode::SystemIoFailure
-            | ErrorCode::DatabaseCorrupt
-            | ErrorCode::NotADatabase
-            | ErrorCode::CannotOpen
-            | ErrorCode::ReadOnly
-            | ErrorCode::PermissionDenied => {
-                Trouble::Fatal(format!("the database cannot be written: {error}"))
-            }
-            _ => Trouble::Lost,
-        }
+        Trouble::of(error, || self.files.free_bytes())
     }
 
     fn close(&mut self) {
@@ -528,16 +325,8 @@ impl Writer {
         }
     }
 }
-
 enum Next {
     Job(Job),
     Nothing,
     Closed,
-}
-
-fn drop_expired(batch: Vec<Job>, all: bool) -> Vec<Job> {
-    let now = Instant::now();
-    let (expired, rest): (Vec<_>, Vec<_>) = batch.into_iter().partition(|job| all || job.is_expired(now));
-    expired.into_iter().for_each(|job| job.refuse(Unavailable::Deadline));
-    rest
 }

@@ -1,0 +1,30 @@
+//! What a command does to the database while the service may be running on it.
+
+use std::path::Path;
+
+use time::OffsetDateTime;
+
+use super::files::InstanceLock;
+use super::setting::{self, Sealing};
+use super::{OpenError, connection, schema, timestamp};
+
+/// A setting written by a command while the service runs; the service reads it when it next needs it.
+///
+/// # Errors
+/// When there is no database yet, or it cannot be written.
+pub fn set_beside_the_service(
+    path: &Path,
+    name: &str,
+    value: &str,
+    now: OffsetDateTime,
+) -> Result<(), OpenError> {
+    let connection = connection::beside_the_service(path)?;
+    schema::check_ours(&connection)?;
+    setting::write(&connection, name, value, Sealing::Plain, &timestamp::to_text(now))
+        .map_err(|error| OpenError(format!("cannot write to the database {}: {error}", path.display())))
+}
+
+/// Whether an instance is running on the database.
+pub fn is_in_use(path: &Path) -> Result<bool, OpenError> {
+    Ok(InstanceLock::try_take(path)?.is_none())
+}

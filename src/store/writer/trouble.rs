@@ -1,0 +1,35 @@
+//! Why a transaction came to nothing, and what that means for those after it.
+
+use rusqlite::ErrorCode;
+
+/// Why a transaction came to nothing.
+pub enum Trouble {
+    /// Somebody else holds the write lock.
+    Locked,
+    DiskFull,
+    /// SQLite has undone the whole transaction because of one job.
+    Lost,
+    /// Nothing may be acknowledged any more.
+    Fatal(String),
+}
+impl Trouble {
+    /// `free_bytes`: of the disk, which tells a full one from a broken one.
+    pub fn of(error: &rusqlite::Error, free_bytes: impl FnOnce() -> u64) -> Self {
+        let Some(failure) = error.sqlite_error() else { return Self::Lost };
+        let is_sync = [rusqlite::ffi::SQLITE_IOERR_FSYNC, rusqlite::ffi::SQLITE_IOERR_DIR_FSYNC]
+            .contains(&failure.extended_code);
+        match failure.code {
+            ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked => Self::Locked,
+            ErrorCode::DiskFull => Self::DiskFull,
+            // Growing the shared memory of the WAL reports a full disk as an I/O error.
+            ErrorCode::SystemIoFailure if !is_sync && free_bytes() < 1 << 20 => Self::DiskFull,
+            ErrorCode::SystemIoFailure
+            | ErrorCode::DatabaseCorrupt
+            | ErrorCode::NotADatabase
+            | ErrorCode::CannotOpen
+            | ErrorCode::ReadOnly
+            | ErrorCode::PermissionDenied => Self::Fatal(format!("the database cannot be written: {error}")),
+            _ => Self::Lost,
+        }
+    }
+}

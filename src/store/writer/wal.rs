@@ -1,0 +1,85 @@
+//! The writer's care for its files: the WAL stays bounded, and nothing is written to files that were moved or cut.
+
+use std::time::Instant;
+
+use super::{PAUSE_BETWEEN_STOPS, Trouble, WAL_FRAMES, Writer};
+use crate::store::files::Change;
+use crate::store::state::Unavailable;
+use crate::store::{checkpoint, rescue};
+
+impl Writer {
+    pub(super) fn bound_wal(&mut self) {
+        if self.shared.take_reset_request()
+            && let Some(alone) = self.shared.checkpoint_alone()
+        {
+            let is_reset = self.reset_wal();
+            drop(alone);
+            self.follow_up(is_reset);
+        } else if self.shared.checkpoints()
+            && checkpoint::must_stop(WAL_FRAMES.get())
+            && self.next_stop <= Instant::now()
+        {
+            let alone = self.shared.wait_for_checkpoint();
+            let is_reset = self.reset_wal();
+            drop(alone);
+            self.follow_up(is_reset);
+            self.next_stop = Instant::now() + PAUSE_BETWEEN_STOPS;
+        }
+    }
+
+    /// The last step of a checkpoint, which only succeeds while nobody writes: so the writer does it, between two
+    /// batches, when little is left to copy.
+    fn reset_wal(&self) -> rusqlite::Result<bool> {
+        self.files.expect_wal(0);
+        self.files.database_may_change();
+        let is_reset = checkpoint::reset(&self.connection, self.files.wal_bytes());
+        self.files.database_stays();
+        is_reset
+    }
+
+    fn follow_up(&self, is_reset: rusqlite::Result<bool>) {
+        match is_reset {
+            Ok(true) => {
+                WAL_FRAMES.set(0);
+                self.shared.wal_was_reset();
+            }
+            Ok(false) => self.files.expect_wal(checkpoint::wal_length(WAL_FRAMES.get())),
+            Err(error) => match self.classify(&error) {
+                Trouble::Fatal(line) => self.shared.fail(Unavailable::Failed, line),
+                Trouble::DiskFull => self.files.note_full(),
+                Trouble::Locked | Trouble::Lost => {}
+            },
+        }
+    }
+
+    /// SQLite does not notice files that are moved or cut under it: it would go on writing to nowhere.
+    pub(super) fn check_files(&mut self) -> Result<(), Unavailable> {
+        if let Some(why) = self.shared.stopped() {
+            return Err(why);
+        }
+        let change = match self.files.check() {
+            Ok(()) => return Ok(()),
+            Err(Change::Cut("WAL")) if self.was_reset_by_another() => return Ok(()),
+            Err(change) => change,
+        };
+        // First of all nothing is acknowledged any more.
+        self.shared.stop(Unavailable::FileChanged);
+        let line = rescue::rescue(&self.connection, &self.files, change);
+        self.shared.fail(Unavailable::FileChanged, line);
+        Err(Unavailable::FileChanged)
+    }
+
+    /// Another process may have checkpointed and cut the WAL, as the sqlite3 shell or Litestream do: then SQLite
+    /// knows that it is empty.
+    fn was_reset_by_another(&self) -> bool {
+        let Ok(frames) = checkpoint::frames_in_wal(&self.connection) else { return false };
+        let length = checkpoint::wal_length(frames);
+        if length > self.files.wal_bytes() {
+            return false;
+        }
+        WAL_FRAMES.set(frames);
+        self.files.expect_wal(0);
+        self.files.expect_wal(length);
+        true
+    }
+}
