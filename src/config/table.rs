@@ -53,7 +53,7 @@ pub const VARIABLES: &[Variable] = &[
         absent: Absent::Means("on `CREEL_LISTEN`"),
         unit: "address:port",
         secret: false,
-        doc: "moves API and metrics to an address of their own, where metrics need no token",
+        doc: "moves `/metrics` to an address of its own, where it needs no token",
         example: "127.0.0.1:8081",
     },
     Variable {
@@ -61,7 +61,7 @@ pub const VARIABLES: &[Variable] = &[
         absent: Absent::Means("generated at the first start, shown once"),
         unit: "16 or more visible ASCII characters",
         secret: true,
-        doc: "opens the admin API; `creel token` makes a new one where this is not set",
+        doc: "opens what is for the operator alone (`/metrics`); `creel token` makes a new one where this is not set",
         example: NEW_SECRET,
     },
     Variable {
@@ -69,7 +69,7 @@ pub const VARIABLES: &[Variable] = &[
         absent: Absent::Means("none"),
         unit: "16 or more visible ASCII characters",
         secret: true,
-        doc: "may list, stream and read metrics, no more",
+        doc: "may read `/metrics`, no more",
         example: NEW_SECRET,
     },
     Variable {
