@@ -18,14 +18,16 @@ use super::writer::Job;
 pub const FRAMES_WORTH_A_CHECKPOINT: i32 = 256;
 const PAUSE_BETWEEN: Duration = Duration::from_millis(200);
 /// How large the WAL gets before the writer resets it. Beyond `LIMIT_BYTES` the file is cut as well.
-const RESET_BYTES: u64 = 40 << 20;
+const RESET_BYTES: u64 = 24 << 20;
 const LIMIT_BYTES: u64 = 64 << 20;
 /// Where the writer waits for a whole checkpoint, because it writes faster than the checkpointer copies.
-const STOP_BYTES: u64 = 72 << 20;
-/// With so much to copy there is no pause: 16 MiB.
-const FRAMES_IN_A_HURRY: i32 = 4096;
+const STOP_BYTES: u64 = 60 << 20;
+/// With so much to copy there is no pause: 8 MiB.
+const FRAMES_IN_A_HURRY: i32 = 2048;
 /// As much as the writer may have left to copy in its last step: 4 MiB.
 const FRAMES_LEFT_FOR_RESET: i32 = 1024;
+/// From here on repeating the checkpoint is worth less than it costs.
+const FEW_FRAMES_LEFT: i32 = 256;
 /// How often a passive checkpoint is repeated to get down to that.
 const CATCH_UPS: usize = 4;
 
@@ -85,7 +87,10 @@ impl Checkpointer {
         self.files.database_stays();
         drop(alone);
         match copied {
-            Ok(()) => self.ask_for_reset(),
+            Ok(Synced::Yes) => self.ask_for_reset(),
+            Ok(Synced::No(error)) => {
+                self.shared.fail(Unavailable::Failed, format!("the database cannot be synced: {error}"))
+            }
             Err(error) if error.sqlite_error_code() == Some(rusqlite::ErrorCode::DatabaseBusy) => {}
             Err(error) if error.sqlite_error_code() == Some(rusqlite::ErrorCode::DiskFull) => {
                 self.files.note_full()
@@ -94,18 +99,21 @@ impl Checkpointer {
         }
     }
 
-    fn copy(&self) -> rusqlite::Result<()> {
+    fn copy(&self) -> rusqlite::Result<Synced> {
         for _ in 0..CATCH_UPS {
             let Progress { frames, copied, .. } = checkpoint(&self.connection, "PASSIVE")?;
             self.shared.set_copied_frames(copied);
+            if let Err(error) = self.files.sync_database() {
+                return Ok(Synced::No(error));
+            }
             // Readers may hold frames back: then repeating changes nothing.
             let is_held_back = copied < frames;
             let is_due = wal_length(self.shared.wal_frames()) >= RESET_BYTES;
-            if is_held_back || !is_due || self.shared.frames_to_copy() <= FRAMES_LEFT_FOR_RESET / 4 {
+            if is_held_back || !is_due || self.shared.frames_to_copy() <= FEW_FRAMES_LEFT {
                 break;
             }
         }
-        Ok(())
+        Ok(Synced::Yes)
     }
 
     fn ask_for_reset(&self) {
@@ -115,6 +123,12 @@ impl Checkpointer {
             let _ = self.writer.try_send(Job::Wake).inspect(|()| self.shared.job_queued());
         }
     }
+}
+
+/// Whether the disk has taken what was copied.
+enum Synced {
+    Yes,
+    No(std::io::Error),
 }
 
 struct Progress {

@@ -1,10 +1,11 @@
 //! The files around the database: the lock of the single instance, their identity, the free space, and the ballast.
 //!
-//! Never opens the database or its WAL: closing any descriptor of them would drop SQLite's POSIX locks in this
-//! process. Their paths are only looked at with `stat`.
+//! Closing any descriptor of the database would drop SQLite's POSIX locks in this process. So its path is only looked
+//! at with `stat`, and the one descriptor that is opened here, for syncing, is never closed.
 
 use std::fs::{File, Metadata, OpenOptions, TryLockError};
 use std::io::{Read as _, Seek as _, Write as _};
+use std::mem::ManuallyDrop;
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
@@ -141,6 +142,8 @@ impl Watched {
 pub struct Files {
     database: Watched,
     wal: Watched,
+    /// For syncing the database outside SQLite; must never be closed.
+    for_sync: ManuallyDrop<File>,
     holes_are_visible: bool,
     min_free_bytes: u64,
     ballast: Mutex<PathBuf>,
@@ -155,6 +158,7 @@ impl Files {
         Ok(Self {
             database: Watched::new("database", database.to_owned()).map_err(problem)?,
             wal: Watched::new("WAL", wal_of(database)).map_err(problem)?,
+            for_sync: ManuallyDrop::new(File::open(database).map_err(problem)?),
             holes_are_visible: shows_holes(database),
             min_free_bytes,
             ballast: Mutex::new(beside(database, "ballast")),
@@ -182,6 +186,12 @@ impl Files {
     /// After a checkpoint: the length that it has now must not shrink.
     pub fn database_stays(&self) {
         self.database.expect_at_least(self.database_bytes());
+    }
+
+    /// Has the disk take what checkpoints have written. A passive checkpoint beside a busy writer does not sync the
+    /// database: all of it would be left to the step for which the writer stops.
+    pub fn sync_database(&self) -> std::io::Result<()> {
+        Ok(rustix::fs::fdatasync(&*self.for_sync)?)
     }
 
     pub fn database_bytes(&self) -> u64 {

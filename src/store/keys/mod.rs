@@ -5,12 +5,16 @@
 //! the writer's transactions. A Bloom filter over each group of generations says for nearly every new id that none
 //! of them has it. After a crash the memory is rebuilt from the rows of `messages` above the last merged one.
 
+mod recent;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::RangeInclusive;
 
 use fastbloom::BloomFilter;
 use ring::digest::{Context, SHA256};
 use rusqlite::{Connection, OptionalExtension as _, params};
+
+use recent::Recent;
 
 /// As many keys as one generation takes, and as many as wait in memory before they are merged.
 const KEYS_PER_GENERATION: usize = 32_768;
@@ -22,11 +26,9 @@ const HASHES: u32 = 6;
 const KEYS_PER_SLICE: usize = 512;
 /// As many messages without a key may lie above the mark: they are read again at start.
 const MESSAGES_ABOVE_MARK: i64 = 2 * KEYS_PER_GENERATION as i64;
-/// What one key takes in memory: its place in the tree, with the tree's own overhead.
-const BYTES_PER_KEY: usize = 64;
 
 /// The first 16 bytes of SHA-256 over the source and what identifies the message there.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Key(u128);
 
 /// The first 16 bytes of a body's SHA-256.
@@ -107,10 +109,10 @@ struct Merge {
 
 #[derive(Debug)]
 pub struct Keys {
-    newest: BTreeMap<(Key, i64), BodyDigest>,
+    newest: Recent,
     /// Of the transaction that is being written.
     staged: Vec<(Key, i64)>,
-    merging: BTreeMap<(Key, i64), BodyDigest>,
+    merging: Recent,
     merge: Option<Merge>,
     filters: BTreeMap<i64, BloomFilter>,
     /// The generation that is added to, and how many keys it has.
@@ -130,9 +132,9 @@ impl Keys {
         )?;
         let merged_through = merged_through.unwrap_or(0);
         let mut keys = Self {
-            newest: BTreeMap::new(),
+            newest: Recent::default(),
             staged: Vec::new(),
-            merging: BTreeMap::new(),
+            merging: Recent::default(),
             merge: None,
             filters: BTreeMap::new(),
             generation: generation.unwrap_or(1),
@@ -178,7 +180,7 @@ impl Keys {
                 Some(delivery_id) => Key::of_delivery_id(&source, delivery_id),
                 None => Key::of_content(&source, &method, query.as_deref(), body_sha256),
             };
-            self.newest.insert((key, id), BodyDigest::of(body_sha256));
+            self.newest.insert(key, id, BodyDigest::of(body_sha256));
             self.newest_message = id;
         }
         Ok(())
@@ -200,17 +202,15 @@ impl Keys {
                 known = known.and(find_merged(connection, generations, key, digest)?);
             }
         }
-        for entries in [&self.merging, &self.newest] {
-            for (&(_, id), &other) in entries.range((key, i64::MIN)..=(key, i64::MAX)) {
-                known = known.and(Known::of(id, other == digest));
-            }
+        for recent in [&self.merging, &self.newest] {
+            known = known.and(recent.find(key, digest));
         }
         Ok(known)
     }
 
     /// Remembers the key of a message of the transaction that is being written.
     pub fn stage(&mut self, key: Key, message: i64, digest: BodyDigest) {
-        self.newest.insert((key, message), digest);
+        self.newest.insert(key, message, digest);
         self.staged.push((key, message));
     }
 
@@ -222,8 +222,8 @@ impl Keys {
 
     /// The transaction was undone.
     pub fn roll_back(&mut self) {
-        for staged in self.staged.drain(..) {
-            self.newest.remove(&staged);
+        for (key, message) in self.staged.drain(..) {
+            self.newest.remove(key, message);
         }
     }
 
@@ -245,7 +245,7 @@ impl Keys {
         }
         self.merging = std::mem::take(&mut self.newest);
         self.merge = Some(Merge {
-            entries: self.merging.iter().map(|(&(key, id), &digest)| (key, id, digest)).collect(),
+            entries: self.merging.sorted().into(),
             generation: self.generation,
             merged: 0,
             through: self.newest_message,
@@ -288,7 +288,7 @@ impl Keys {
         if merge.entries.is_empty() {
             self.generation_keys += self.merging.len();
             self.merged_through = merge.through;
-            self.merging = BTreeMap::new();
+            self.merging = Recent::default();
         } else {
             self.merge = Some(merge);
         }
@@ -314,8 +314,9 @@ impl Keys {
     /// How many keys are held in memory, and the bytes that they and the filters take.
     pub fn in_memory(&self) -> (usize, usize) {
         let keys = self.newest.len() + self.merging.len();
+        let bytes = self.newest.bytes() + self.merging.bytes();
         let queued = self.merge.as_ref().map_or(0, |merge| merge.entries.len() * size_of::<Entry>());
-        (keys, keys * BYTES_PER_KEY + queued + self.filters.len() * FILTER_BITS / 8)
+        (keys, bytes + queued + self.filters.len() * FILTER_BITS / 8)
     }
 
     /// The generation that is added to: it must not be deleted.

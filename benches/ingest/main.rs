@@ -1,0 +1,89 @@
+//! Benchmark of the way of a message: the real release server on a real disk, against a handler that keeps nothing.
+//! It measures and reports; it never fails because a figure was not reached. See docs/benchmarks.md.
+
+mod client;
+mod files;
+mod handlers;
+mod latency;
+mod long_run;
+mod machine;
+mod options;
+mod payload;
+mod rates;
+mod report;
+mod rows;
+mod runs;
+mod server;
+mod table;
+
+use std::process::ExitCode;
+
+use options::{Options, Section};
+use report::Report;
+
+pub type Outcome<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
+
+/// The allocator of creel, so that the handlers it is compared with do not lose by theirs.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// Of the full table at 1 kB, with room for its WAL and the log.
+const DISK_BYTES_PER_ROW: u64 = 2_500;
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let outcome = match arguments.split_first() {
+        Some((first, rest)) if first == handlers::SERVE => handlers::serve(rest),
+        // Cargo builds and starts benchmarks as tests too: then it does not give this flag.
+        _ if arguments.iter().any(|word| word == "--help")
+            || !arguments.iter().any(|word| word == "--bench") =>
+        {
+            print!("{}", options::HELP);
+            Ok(())
+        }
+        _ => Options::read(&arguments).and_then(|options| measure(&options)),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("ingest: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn measure(options: &Options) -> Outcome<()> {
+    machine::refuse_memory_file_system(&options.directory)?;
+    machine::refuse_small_disk(
+        &options.directory,
+        4 * options.start_bytes + DISK_BYTES_PER_ROW * options.table_rows,
+    )?;
+    let machine = machine::describe(&options.directory)?;
+    let mut report = Report::default();
+    if options.wants(Section::Rates) {
+        rates::measure(options, &mut report)?;
+    }
+    if options.wants(Section::Latency) {
+        latency::measure(options, &mut report)?;
+    }
+    if options.wants(Section::Wal) || options.wants(Section::Memory) {
+        long_run::measure(options, &mut report)?;
+    }
+    if options.wants(Section::Start) || options.wants(Section::Disk) {
+        files::measure(options, &mut report)?;
+    }
+    if options.wants(Section::Table) {
+        table::measure(options, &mut report)?;
+    }
+    if options.quick {
+        report.note(
+            "short runs (`--quick`): these figures show that the benchmark works, and prove nothing"
+                .to_owned(),
+        );
+    }
+    if cfg!(debug_assertions) {
+        report.note("not an optimised build: these figures mean nothing".to_owned());
+    }
+    print!("{}", report.to_markdown(&machine));
+    Ok(())
+}

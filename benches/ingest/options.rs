@@ -1,0 +1,110 @@
+//! What the command line and the environment ask for.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::Outcome;
+
+pub const HELP: &str = "\
+Measures how fast creel keeps webhooks, against a handler that keeps nothing.
+
+  cargo bench --bench ingest                  everything, about a quarter of an hour
+  cargo bench --bench ingest -- --quick       short runs: shows that it works, proves nothing
+  cargo bench --bench ingest -- rates disk    some sections alone
+
+Sections: rates latency wal memory start disk table
+
+Environment:
+  INGEST_DIRECTORY     where databases and logs are made; must be on a real disk (default: below target/)
+  INGEST_SECONDS       length of one run (default 5)
+  INGEST_ROUNDS        runs of each kind, of which the median counts (default 5)
+  INGEST_LONG_SECONDS  length of the run that WAL and memory are watched in (default 60)
+  INGEST_ROWS          rows of the full table (default 2000000)
+  INGEST_START_BYTES   size of the database for the start (default 1000000000)
+";
+
+/// A part of the benchmark that can be run alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Section {
+    Rates,
+    Latency,
+    Wal,
+    Memory,
+    Start,
+    Disk,
+    Table,
+}
+
+const SECTIONS: [(&str, Section); 7] = [
+    ("rates", Section::Rates),
+    ("latency", Section::Latency),
+    ("wal", Section::Wal),
+    ("memory", Section::Memory),
+    ("start", Section::Start),
+    ("disk", Section::Disk),
+    ("table", Section::Table),
+];
+
+#[derive(Debug)]
+pub struct Options {
+    pub sections: BTreeSet<Section>,
+    pub quick: bool,
+    pub directory: PathBuf,
+    pub warm_up: Duration,
+    pub run: Duration,
+    pub rounds: usize,
+    pub long_run: Duration,
+    pub start_bytes: u64,
+    pub table_rows: u64,
+}
+
+impl Options {
+    /// Reads the words behind `--` and the environment; an unknown word is an error.
+    pub fn read(arguments: &[String]) -> Outcome<Self> {
+        let mut sections = BTreeSet::new();
+        let mut quick = false;
+        for argument in arguments {
+            match argument.as_str() {
+                "--bench" => {}
+                "--quick" => quick = true,
+                word => {
+                    let known = SECTIONS.iter().find(|(name, _)| *name == word);
+                    let (_, section) = known.ok_or_else(|| format!("{word}: no such section\n\n{HELP}"))?;
+                    sections.insert(*section);
+                }
+            }
+        }
+        if sections.is_empty() {
+            sections.extend(SECTIONS.map(|(_, section)| section));
+        }
+        let standard = |full: u64, short: u64| if quick { short } else { full };
+        let directory = std::env::var_os("INGEST_DIRECTORY");
+        Ok(Self {
+            sections,
+            quick,
+            directory: directory.map_or_else(|| PathBuf::from(env!("CARGO_TARGET_TMPDIR")), PathBuf::from),
+            warm_up: Duration::from_millis(standard(1_000, 300)),
+            run: Duration::from_secs(number("INGEST_SECONDS", standard(5, 1))?),
+            rounds: usize::try_from(number("INGEST_ROUNDS", standard(5, 3))?)?,
+            long_run: Duration::from_secs(number("INGEST_LONG_SECONDS", standard(60, 5))?),
+            start_bytes: number("INGEST_START_BYTES", standard(1_000_000_000, 50_000_000))?,
+            table_rows: number("INGEST_ROWS", standard(2_000_000, 50_000))?,
+        })
+    }
+
+    pub fn wants(&self, section: Section) -> bool {
+        self.sections.contains(&section)
+    }
+}
+
+/// A whole number above zero from the environment.
+fn number(name: &str, default: u64) -> Outcome<u64> {
+    match std::env::var(name) {
+        Err(_) => Ok(default),
+        Ok(text) => match text.parse() {
+            Ok(value) if value > 0 => Ok(value),
+            _ => Err(format!("{name}: `{text}` is not a whole number above zero").into()),
+        },
+    }
+}

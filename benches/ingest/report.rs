@@ -1,0 +1,105 @@
+//! The figures as a table in Markdown, each with what was wanted and whether it was reached.
+
+use std::fmt::Write as _;
+
+#[derive(Clone, Copy, Debug)]
+pub enum Bound {
+    AtLeast(f64),
+    AtMost(f64),
+}
+
+impl Bound {
+    fn is_reached_by(self, value: f64) -> bool {
+        match self {
+            Self::AtLeast(least) => value >= least,
+            Self::AtMost(most) => value <= most,
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Row {
+    figure: String,
+    body: String,
+    measured: String,
+    wanted: String,
+    reached: &'static str,
+}
+
+#[derive(Debug, Default)]
+pub struct Report {
+    rows: Vec<Row>,
+    notes: Vec<String>,
+}
+
+impl Report {
+    /// A figure that nothing is asked of.
+    pub fn figure(&mut self, figure: &str, body: &str, measured: String) {
+        self.row(figure, body, measured, String::new(), "");
+    }
+
+    /// A figure with a bound, both in `unit`.
+    pub fn bounded(&mut self, figure: &str, body: &str, value: f64, unit: &str, bound: Bound) {
+        let wanted = match bound {
+            Bound::AtLeast(least) => format!("≥ {least}{unit}"),
+            Bound::AtMost(most) => format!("≤ {most}{unit}"),
+        };
+        let reached = if bound.is_reached_by(value) { "reached" } else { "**not reached**" };
+        self.row(figure, body, format!("{}{unit}", number(value)), wanted, reached);
+    }
+
+    /// A figure whose runs do not count.
+    pub fn void(&mut self, figure: &str, body: &str, value: f64, why: &str) {
+        self.row(figure, body, format!("{} (void: {why})", number(value)), String::new(), "**void**");
+    }
+
+    pub fn note(&mut self, note: String) {
+        self.notes.push(note);
+    }
+
+    fn row(&mut self, figure: &str, body: &str, measured: String, wanted: String, reached: &'static str) {
+        eprintln!("  {figure} {body}: {measured} {wanted} {reached}");
+        self.rows.push(Row { figure: figure.to_owned(), body: body.to_owned(), measured, wanted, reached });
+    }
+
+    pub fn to_markdown(&self, machine: &[(&'static str, String)]) -> String {
+        let mut text = "| machine | |\n|---|---|\n".to_owned();
+        for (name, value) in machine {
+            let _ = writeln!(text, "| {name} | {value} |");
+        }
+        text.push_str("\n| figure | body | measured | wanted | |\n|---|---|---|---|---|\n");
+        for Row { figure, body, measured, wanted, reached } in &self.rows {
+            let _ = writeln!(text, "| {figure} | {body} | {measured} | {wanted} | {reached} |");
+        }
+        if !self.notes.is_empty() {
+            text.push('\n');
+        }
+        for note in &self.notes {
+            let _ = writeln!(text, "- {note}");
+        }
+        text
+    }
+}
+
+/// Three digits that count, or all of a whole number.
+pub fn number(value: f64) -> String {
+    match value.abs() {
+        size if size >= 100.0 => format!("{value:.0}"),
+        size if size >= 10.0 => format!("{value:.1}"),
+        _ => format!("{value:.2}"),
+    }
+}
+
+/// The upper one of two middle values; 0 for no values.
+pub fn median(values: &[f64]) -> f64 {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    sorted.get(sorted.len() / 2).copied().unwrap_or_default()
+}
+
+/// The median, with the smallest and the largest value behind it.
+pub fn with_spread(values: &[f64], unit: &str) -> String {
+    let smallest = values.iter().copied().fold(f64::INFINITY, f64::min);
+    let largest = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    format!("{}{unit} ({}–{})", number(median(values)), number(smallest), number(largest))
+}

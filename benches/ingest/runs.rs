@@ -1,0 +1,82 @@
+//! One run: a fresh directory, a fresh server, a warm-up, and what is measured after it.
+
+use std::fs::File;
+use std::path::Path;
+
+use tempfile::TempDir;
+
+use crate::Outcome;
+use crate::client::{Client, Tally, Until};
+use crate::machine::{Moment, Usage};
+use crate::options::Options;
+use crate::payload::BodySize;
+use crate::server::{Kind, Server};
+
+/// A run at saturation.
+#[derive(Debug)]
+pub struct Run {
+    pub tally: Tally,
+    pub usage: Usage,
+}
+
+/// A directory for one run, after what earlier runs wrote has reached the disk: it would be written during this one.
+pub fn fresh_directory(options: &Options) -> Outcome<TempDir> {
+    rustix::fs::syncfs(File::open(&options.directory)?)?;
+    Ok(TempDir::with_prefix_in("ingest-", &options.directory)?)
+}
+
+/// A server of its own for one run at saturation.
+pub fn run(kind: Kind, size: BodySize, workers: usize, options: &Options) -> Outcome<Run> {
+    let directory = fresh_directory(options)?;
+    run_in(directory.path(), kind, size, workers, options)
+}
+
+pub fn run_in(
+    directory: &Path,
+    kind: Kind,
+    size: BodySize,
+    workers: usize,
+    options: &Options,
+) -> Outcome<Run> {
+    let server = Server::start(kind, directory, workers)?;
+    if kind == Kind::Creel {
+        server.wait_until_ready()?;
+    }
+    let run = saturate(&server, size, options)?;
+    server.stop()?;
+    Ok(run)
+}
+
+/// Warm-up and measured time with all connections busy.
+pub fn saturate(server: &Server, size: BodySize, options: &Options) -> Outcome<Run> {
+    let mut client = Client::connect(server.address(), size)?;
+    client.start()?;
+    client.pump(Until::Elapsed(options.warm_up))?;
+    let before = Moment::now(server.process())?;
+    let tally = client.pump(Until::Elapsed(options.run))?;
+    let usage = Moment::now(server.process())?.usage_since(before)?;
+    client.drain()?;
+    if tally.acknowledged == 0 {
+        return Err(format!("nothing was acknowledged, {} requests were refused", tally.refused).into());
+    }
+    Ok(Run { tally, usage })
+}
+
+/// Sends until so many messages are kept; the number that really are.
+pub fn fill(server: &Server, size: BodySize, messages: u64) -> Outcome<u64> {
+    let mut client = Client::connect(server.address(), size)?;
+    client.start()?;
+    client.pump(Until::Acknowledged(messages))?;
+    client.drain()?;
+    Ok(client.acknowledged())
+}
+
+/// How many workers creel decides to have on this machine.
+pub fn workers_of_creel(options: &Options) -> Outcome<usize> {
+    let directory = fresh_directory(options)?;
+    let server = Server::start(Kind::Creel, directory.path(), 0)?;
+    server.wait_until_ready()?;
+    let workers = server.workers()?;
+    server.stop()?;
+    Ok(workers)
+}

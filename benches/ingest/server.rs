@@ -1,0 +1,174 @@
+//! The servers under test, each a process of its own with its log in a file on the disk of the database.
+
+use std::fs::{self, File};
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::Outcome;
+use crate::handlers::SERVE;
+use crate::machine::field;
+use crate::payload::SECRET;
+
+const READ_TOKEN: &str = "read-token-of-the-benchmark";
+const PATIENCE: Duration = Duration::from_secs(60);
+/// How the kernel shows the names of actix's workers, which it cuts: `actix-rt|system:0|arbiter:N` below an actix
+/// system, else `actix-server worker N`.
+const WORKER_THREADS: [&str; 2] = ["actix-rt|system", "actix-server wo"];
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// The real server in its default configuration.
+    Creel,
+    /// Checks and replies, keeps nothing.
+    Bare,
+    /// One transaction a request.
+    Transactions,
+}
+
+#[derive(Debug)]
+pub struct Server {
+    child: Child,
+    address: SocketAddr,
+    begin: Instant,
+}
+
+impl Server {
+    /// Starts the server on `creel.db` in the directory, and waits until it listens. `workers` is for the handlers
+    /// that creel is compared with; creel decides for itself.
+    pub fn start(kind: Kind, directory: &Path, workers: usize) -> Outcome<Self> {
+        let log = directory.join("log");
+        let begin = Instant::now();
+        let mut command = command(kind, directory, workers)?;
+        let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(File::create(&log)?).spawn()?;
+        let mut server = Self { child, address: SocketAddr::from(([127, 0, 0, 1], 0)), begin };
+        server.address = server.wait_for_address(&log)?;
+        Ok(server)
+    }
+
+    fn wait_for_address(&mut self, log: &Path) -> Outcome<SocketAddr> {
+        const ANNOUNCEMENT: &str = "listening on http://";
+        while self.begin.elapsed() < PATIENCE {
+            let text = String::from_utf8_lossy(&fs::read(log)?).into_owned();
+            // Only a whole line: the port could be cut.
+            let line =
+                text.split_inclusive('\n').find(|line| line.contains(ANNOUNCEMENT) && line.ends_with('\n'));
+            if let Some((_, address)) = line.and_then(|line| line.split_once(ANNOUNCEMENT)) {
+                return Ok(address.split_whitespace().next().unwrap_or_default().parse()?);
+            }
+            if let Some(status) = self.child.try_wait()? {
+                return Err(format!("the server ended at its start with {status}:\n{text}").into());
+            }
+            std::thread::sleep(Duration::from_micros(200));
+        }
+        Err(format!("the server did not say where it listens: see {}", log.display()).into())
+    }
+
+    /// Time from the start of the process until it says that it is ready.
+    pub fn wait_until_ready(&self) -> Outcome<Duration> {
+        while self.begin.elapsed() < PATIENCE {
+            if get(self.address, "/readyz")?.starts_with("HTTP/1.1 200") {
+                return Ok(self.begin.elapsed());
+            }
+            std::thread::sleep(Duration::from_micros(200));
+        }
+        Err("the server did not become ready".into())
+    }
+
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    pub fn process(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// How many threads take requests.
+    pub fn workers(&self) -> Outcome<usize> {
+        let mut workers = 0;
+        for thread in fs::read_dir(format!("/proc/{}/task", self.process()))? {
+            let name = fs::read_to_string(thread?.path().join("comm"))?;
+            workers += usize::from(WORKER_THREADS.iter().any(|worker| name.starts_with(worker)));
+        }
+        if workers == 0 { Err("the server has no threads that take requests".into()) } else { Ok(workers) }
+    }
+
+    /// SIGTERM, and the time until the process has ended.
+    pub fn stop(mut self) -> Outcome<Duration> {
+        let begin = Instant::now();
+        let process = Pid::from_child(&self.child);
+        kill_process(process, Signal::TERM)?;
+        let status = self.child.wait()?;
+        if !status.success() {
+            return Err(format!("the server ended with {status}").into());
+        }
+        Ok(begin.elapsed())
+    }
+
+    /// SIGKILL.
+    pub fn kill(mut self) -> Outcome<()> {
+        self.child.kill()?;
+        self.child.wait()?;
+        Ok(())
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // After an error in the middle of a run. A process that has ended already is no trouble.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+pub fn database(directory: &Path) -> PathBuf {
+    directory.join("creel.db")
+}
+
+/// Creel gets nothing that would change how it works: an address, a place, a source, and a token to read metrics with.
+fn command(kind: Kind, directory: &Path, workers: usize) -> Outcome<Command> {
+    let database = database(directory);
+    if kind == Kind::Creel {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_creel"));
+        command.env_clear().current_dir(directory);
+        command.env("CREEL_LISTEN", "127.0.0.1:0").env("CREEL_DATABASE", database);
+        command.env("CREEL_SOURCE_GITHUB_SECRET", SECRET).env("CREEL_READ_TOKEN", READ_TOKEN);
+        return Ok(command);
+    }
+    let mut command = Command::new(std::env::current_exe()?);
+    command.env_clear().current_dir(directory).arg(SERVE).arg(workers.to_string());
+    if kind == Kind::Transactions {
+        command.arg(database);
+    }
+    Ok(command)
+}
+
+fn get(address: SocketAddr, path: &str) -> Outcome<String> {
+    let mut stream = TcpStream::connect(address)?;
+    stream.set_read_timeout(Some(Duration::from_secs(10)))?;
+    let head = format!(
+        "GET {path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {READ_TOKEN}\r\nConnection: close\r\n\r\n"
+    );
+    stream.write_all(head.as_bytes())?;
+    let mut reply = String::new();
+    stream.read_to_string(&mut reply)?;
+    Ok(reply)
+}
+
+/// The value of a metric without labels.
+pub fn metric(address: SocketAddr, name: &str) -> Outcome<f64> {
+    let reply = get(address, "/metrics")?;
+    let value = field(&reply, &format!("{name} ")).ok_or_else(|| format!("there is no metric {name}"))?;
+    Ok(value.parse()?)
+}
+
+/// Resident memory of a process: all of it (`VmRSS:`), or the part that is not backed by a file (`RssAnon:`).
+pub fn resident_bytes(process: u32, part: &str) -> Outcome<u64> {
+    let status = fs::read_to_string(format!("/proc/{process}/status"))?;
+    let kib: u64 = field(&status, part).ok_or("the process has no memory")?.parse()?;
+    Ok(kib * 1024)
+}

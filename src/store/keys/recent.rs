@@ -1,0 +1,121 @@
+//! The keys of the newest messages, in memory.
+
+use std::collections::{BTreeMap, HashMap};
+use std::hash::{BuildHasherDefault, Hasher};
+
+use super::{BodyDigest, Entry, Key, Known};
+
+/// What one key takes in memory: its entry, at the usual load of the table.
+const BYTES_PER_KEY: usize = 2 * (size_of::<Entry>() + 1);
+
+/// A table of keys. Nearly every key has one message; those of conflicts are beside it.
+#[derive(Debug, Default)]
+pub struct Recent {
+    first: HashMap<Key, (i64, BodyDigest), BuildHasherDefault<KeyHasher>>,
+    more: BTreeMap<(Key, i64), BodyDigest>,
+}
+
+impl Recent {
+    pub fn len(&self) -> usize {
+        self.first.len() + self.more.len()
+    }
+
+    pub fn bytes(&self) -> usize {
+        self.first.capacity().max(self.first.len()) * BYTES_PER_KEY + self.more.len() * BYTES_PER_KEY
+    }
+
+    pub fn insert(&mut self, key: Key, message: i64, digest: BodyDigest) {
+        match self.first.get(&key) {
+            Some((first, _)) if *first != message => drop(self.more.insert((key, message), digest)),
+            _ => drop(self.first.insert(key, (message, digest))),
+        }
+    }
+
+    pub fn remove(&mut self, key: Key, message: i64) {
+        if self.first.get(&key).is_some_and(|(first, _)| *first == message) {
+            self.first.remove(&key);
+        } else {
+            self.more.remove(&(key, message));
+        }
+    }
+
+    pub fn find(&self, key: Key, digest: BodyDigest) -> Known {
+        let Some((first, of_first)) = self.first.get(&key) else { return Known::Nothing };
+        let known = Known::of(*first, *of_first == digest);
+        let more = self.more.range((key, i64::MIN)..=(key, i64::MAX));
+        more.fold(known, |known, (&(_, id), of_other)| known.and(Known::of(id, *of_other == digest)))
+    }
+
+    /// All of them, in the order in which the table on disk has them.
+    pub fn sorted(&self) -> Vec<Entry> {
+        let first = self.first.iter().map(|(&key, &(id, digest))| (key, id, digest));
+        let more = self.more.iter().map(|(&(key, id), &digest)| (key, id, digest));
+        let mut entries: Vec<Entry> = first.chain(more).collect();
+        entries.sort_unstable();
+        entries
+    }
+}
+
+/// A key is part of a SHA-256: nothing is gained by hashing it again.
+#[derive(Debug, Default)]
+pub struct KeyHasher(u64);
+
+impl Hasher for KeyHasher {
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
+        }
+    }
+
+    fn write_u128(&mut self, key: u128) {
+        self.0 = (key >> 64) as u64;
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(id: &str) -> Key {
+        Key::of_delivery_id("github", id)
+    }
+
+    const ONE: BodyDigest = BodyDigest(1);
+    const TWO: BodyDigest = BodyDigest(2);
+
+    #[test]
+    fn a_key_finds_its_message_and_conflicts_beside_it() {
+        let mut recent = Recent::default();
+        assert_eq!(recent.find(key("a"), ONE), Known::Nothing);
+        recent.insert(key("a"), 1, ONE);
+        recent.insert(key("a"), 5, TWO);
+        assert_eq!(recent.find(key("a"), ONE), Known::Same(1));
+        assert_eq!(recent.find(key("a"), TWO), Known::Same(5));
+        assert_eq!(recent.find(key("a"), BodyDigest(3)), Known::Other(1));
+        assert_eq!(recent.find(key("b"), ONE), Known::Nothing);
+    }
+
+    #[test]
+    fn what_is_removed_is_not_found_and_the_rest_is() {
+        let mut recent = Recent::default();
+        recent.insert(key("a"), 1, ONE);
+        recent.insert(key("a"), 5, TWO);
+        recent.remove(key("a"), 5);
+        assert_eq!(recent.find(key("a"), TWO), Known::Other(1));
+        recent.remove(key("a"), 1);
+        assert_eq!((recent.find(key("a"), ONE), recent.len()), (Known::Nothing, 0));
+    }
+
+    #[test]
+    fn entries_come_sorted() {
+        let mut recent = Recent::default();
+        (0..1_000).for_each(|number| recent.insert(key(&number.to_string()), number, ONE));
+        let sorted = recent.sorted();
+        assert_eq!(sorted.len(), 1_000);
+        assert!(sorted.is_sorted());
+    }
+}
