@@ -1,56 +1,66 @@
-//! What a first start makes: an admin token, and, where no source is configured, an inbox behind a random path.
+//! What the service makes up for itself when it is not told: an inbox behind a random path, and an admin token.
 
-use std::net::SocketAddr;
+use base64::Engine;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use ring::rand::{SecureRandom, SystemRandom};
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use ring::rand::{SecureRandom as _, SystemRandom};
-
+use super::StartError;
 use super::admin_token;
 use crate::config::{Config, Source};
 use crate::http::Clock;
 use crate::providers::{Secret, Settings, Verifier, recipe};
-use crate::store::{OpenError, Sealing, Store};
+use crate::store::{Sealing, Store};
 
-const INBOX_PATH_SETTING: &str = "inbox_path";
+const INBOX: &str = "inbox";
+const INBOX_PROVIDER: &str = "none";
+/// The setting with the random path part of the inbox.
+const INBOX_PATH: &str = "inbox_path";
 const RANDOM_BYTES: usize = 24;
 
-/// Completes the configuration by what the service made itself, and tells the person at the terminal.
-pub async fn prepare(
-    config: &mut Config,
-    store: &Store,
-    address: SocketAddr,
-    clock: Clock,
-) -> Result<(), OpenError> {
+/// What a person is shown on stdout, once.
+#[derive(Debug, Default)]
+pub struct Notices {
+    /// Just made, and never to be seen again.
+    pub admin_token: Option<String>,
+    /// Path of the inbox, `/webhooks/inbox/…`.
+    pub inbox: Option<String>,
+}
+
+/// Completes the configuration with what the service remembers, or makes it.
+///
+/// # Errors
+/// When the store or the source of randomness fails.
+pub async fn complete(config: &mut Config, store: &Store, clock: Clock) -> Result<Notices, StartError> {
+    let mut notices = Notices::default();
     if config.sources.is_empty() {
-        let path = inbox_path(store, clock).await?;
-        config.sources.push(source(&path)?);
-        print_inbox(config, address, &path);
+        let inbox = inbox(store, clock).await?;
+        notices.inbox = Some(inbox.endpoint());
+        config.sources.push(inbox);
     }
-    if config.admin_token.is_none() && setting(store, admin_token::SETTING).await?.is_none() {
+    if config.admin_token.is_none() && store.setting(admin_token::SETTING).await?.is_none() {
         let token = random_text()?;
-        remember(store, admin_token::SETTING, &admin_token::hash(&token), Sealing::Plain, clock).await?;
-        println!("The admin token, shown only now (`creel token` makes a new one):\n\n  {token}\n");
+        store.set_setting(admin_token::SETTING, &admin_token::hash(&token), Sealing::Plain, clock()).await?;
+        notices.admin_token = Some(token);
     }
-    Ok(())
+    Ok(notices)
 }
 
-async fn inbox_path(store: &Store, clock: Clock) -> Result<String, OpenError> {
-    if let Some(path) = setting(store, INBOX_PATH_SETTING).await? {
-        return Ok(path);
-    }
-    let path = random_text()?;
-    remember(store, INBOX_PATH_SETTING, &path, Sealing::Sealed, clock).await?;
-    Ok(path)
-}
-
-fn source(path: &str) -> Result<Source, OpenError> {
-    let broken = || OpenError("the built-in recipe `none` cannot be used: this is a bug in creel".to_owned());
+/// The source that there is when none is configured.
+async fn inbox(store: &Store, clock: Clock) -> Result<Source, StartError> {
+    let path = match store.setting(INBOX_PATH).await? {
+        Some(path) => path,
+        None => {
+            let path = random_text()?;
+            store.set_setting(INBOX_PATH, &path, Sealing::Sealed, clock()).await?;
+            path
+        }
+    };
+    let recipe = recipe(INBOX_PROVIDER).expect("the catalogue has the provider `none`");
     let verifier =
-        Verifier::bind(recipe("none").ok_or_else(broken)?, &Settings::default()).map_err(|_| broken())?;
+        Verifier::bind(recipe, &Settings::default()).expect("the provider `none` needs no settings");
     Ok(Source {
-        name: "inbox".to_owned(),
-        provider: "none".to_owned(),
+        name: INBOX.to_owned(),
+        provider: INBOX_PROVIDER.to_owned(),
         verifier,
         path: Some(Secret::new(path)),
         allow: None,
@@ -61,42 +71,55 @@ fn source(path: &str) -> Result<Source, OpenError> {
     })
 }
 
-/// The line works when it is pasted into a shell on this machine.
-fn print_inbox(config: &Config, address: SocketAddr, path: &str) {
-    let base = config.public_url.clone().unwrap_or_else(|| {
-        let host = if address.ip().is_unspecified() { "127.0.0.1".to_owned() } else { host_of(address) };
-        format!("http://{host}:{}", address.port())
-    });
-    println!("No source is configured, so there is one to try, behind a random path:\n");
-    println!(
-        "  curl -H 'Content-Type: application/json' -d '{{\"hello\":\"world\"}}' {base}/webhooks/inbox/{path}\n"
-    );
-    println!("Then look into the file:\n");
-    println!("  sqlite3 -readonly {} 'SELECT * FROM recent_messages'\n", config.database.display());
-}
-
-fn host_of(address: SocketAddr) -> String {
-    if address.is_ipv6() { format!("[{}]", address.ip()) } else { address.ip().to_string() }
-}
-
-fn random_text() -> Result<String, OpenError> {
+fn random_text() -> Result<String, StartError> {
     let mut bytes = [0; RANDOM_BYTES];
-    let random = SystemRandom::new();
-    random.fill(&mut bytes).map_err(|_| OpenError("the system gives no random bytes".to_owned()))?;
-    Ok(URL_SAFE_NO_PAD.encode(bytes))
+    SystemRandom::new().fill(&mut bytes).map_err(|_| StartError::Randomness)?;
+    Ok(BASE64_URL_SAFE_NO_PAD.encode(bytes))
 }
 
-async fn setting(store: &Store, name: &'static str) -> Result<Option<String>, OpenError> {
-    store.setting(name).await.map_err(|why| OpenError(format!("cannot read the setting {name}: {why}")))
+impl Notices {
+    /// As text for a person; `base` is where the service is reached, without a trailing slash.
+    pub fn text(&self, base: &str) -> String {
+        let mut text = String::new();
+        if let Some(token) = &self.admin_token {
+            text += &format!("Admin token, shown this once (`creel token` makes another):\n\n  {token}\n\n");
+        }
+        if let Some(path) = &self.inbox {
+            text += &format!(
+                "No source is configured, so there is an inbox. Try it:\n\n  \
+                 curl -d '{{\"hello\":\"world\"}}' -H 'Content-Type: application/json' {base}{path}\n\n"
+            );
+        }
+        text
+    }
 }
 
-async fn remember(
-    store: &Store,
-    name: &'static str,
-    value: &str,
-    sealing: Sealing,
-    clock: Clock,
-) -> Result<(), OpenError> {
-    let stored = store.set_setting(name, value, sealing, clock()).await;
-    stored.map_err(|why| OpenError(format!("cannot remember the setting {name}: {why}")))
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn random_texts_are_long_fit_into_a_path_and_differ() {
+        let (one, other) = (random_text().unwrap(), random_text().unwrap());
+        assert_ne!(one, other);
+        assert_eq!(one.len(), 32);
+        assert!(
+            one.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_'),
+            "{one}"
+        );
+    }
+
+    #[test]
+    fn the_curl_line_stands_alone_so_that_it_can_be_pasted() {
+        let notices =
+            Notices { admin_token: Some("t".to_owned()), inbox: Some("/webhooks/inbox/p".to_owned()) };
+        let text = notices.text("http://127.0.0.1:8080");
+        let line = text.lines().find(|line| line.trim_start().starts_with("curl")).unwrap();
+        assert_eq!(
+            line.trim(),
+            "curl -d '{\"hello\":\"world\"}' -H 'Content-Type: application/json' http://127.0.0.1:8080/webhooks/inbox/p"
+        );
+        assert!(text.lines().any(|line| line.trim() == "t"));
+        assert_eq!(Notices::default().text(""), "");
+    }
 }

@@ -1,36 +1,47 @@
-//! What the operating system grants, and what of it the connections may use.
+//! How many connections there may be: as many as there are file descriptors for, and no more than memory is meant for.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use tokio::signal::unix::{SignalKind, signal};
 
-/// Connections to the address for operations alone.
-pub const ADMIN_CONNECTIONS: usize = 32;
-/// Kept for the database, the log, the runtime and outgoing requests.
-const RESERVED_DESCRIPTORS: u64 = 64;
-/// More would not be memory that a small machine has.
-const MOST_CONNECTIONS: u64 = 10_000;
-const SIGXFSZ: i32 = 25;
+/// Each connection may hold a head of 128 KiB, so this bounds the memory for heads at 512 MiB. It is twice as many
+/// as the slow clients that must not keep out the others.
+const MAX_CONNECTIONS: u64 = 4_096;
+/// The database with its readers, listeners, event loops, signals, and requests of our own.
+const OTHER_DESCRIPTORS: u64 = 64;
+/// With fewer descriptors than this the service is of no use to anyone, but it still starts.
+const MIN_CONNECTIONS: u64 = 16;
 
-/// Raises the limit on descriptors as far as it goes, and says how many connections fit into it.
-pub fn connections() -> usize {
+/// Raises the limit of file descriptors as far as is needed and allowed, and says how many connections fit under it.
+pub fn max_connections() -> usize {
     let limit = getrlimit(Resource::Nofile);
-    let wanted = limit.maximum.unwrap_or(u64::MAX).min(MOST_CONNECTIONS + RESERVED_DESCRIPTORS);
-    let current = limit.current.unwrap_or(u64::MAX);
-    let raised = if current < wanted
-        && setrlimit(Resource::Nofile, Rlimit { current: Some(wanted), maximum: limit.maximum }).is_ok()
-    {
-        wanted
-    } else {
-        current
-    };
-    // With very few descriptors, half of them must do.
-    let usable = raised.saturating_sub(RESERVED_DESCRIPTORS).max(raised / 2).min(MOST_CONNECTIONS);
-    usize::try_from(usable).unwrap_or(usize::MAX)
+    let wanted = MAX_CONNECTIONS + OTHER_DESCRIPTORS;
+    let raised = limit.maximum.map_or(wanted, |maximum| maximum.min(wanted));
+    let mut allowed = limit.current.unwrap_or(u64::MAX);
+    if allowed < raised {
+        match setrlimit(Resource::Nofile, Rlimit { current: Some(raised), maximum: limit.maximum }) {
+            Ok(()) => allowed = raised,
+            Err(error) => log::warn!("the limit of open files stays at {allowed}: {error}"),
+        }
+    }
+    let connections = connections_under(allowed);
+    if connections < MAX_CONNECTIONS {
+        log::warn!("at most {connections} connections at a time: the limit of open files is {allowed}");
+    }
+    usize::try_from(connections).unwrap_or(usize::MAX)
 }
 
-/// A write beyond the limit on file sizes must fail with an error that the store can answer, not end the process.
-pub fn survive_file_size_limit() {
-    if let Err(error) = signal(SignalKind::from_raw(SIGXFSZ)) {
-        log::warn!("SIGXFSZ is not handled, a limit on file sizes would end this process: {error}");
+fn connections_under(descriptors: u64) -> u64 {
+    descriptors.saturating_sub(OTHER_DESCRIPTORS).clamp(MIN_CONNECTIONS, MAX_CONNECTIONS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn room_is_left_for_what_is_no_connection() {
+        let rows = [(0, 16), (64, 16), (128, 64), (1_024, 960), (1_048_576, 4_096), (u64::MAX, 4_096)];
+        for (descriptors, connections) in rows {
+            assert_eq!(connections_under(descriptors), connections, "{descriptors}");
+        }
     }
 }

@@ -1,177 +1,150 @@
-//! The log: env_logger for what is logged, and a thread that writes it, so that a slow terminal or pipe never holds
-//! up a request. Warnings and errors are written at once.
+//! The log: env_logger decides what is logged and gathers each line in its own buffer; this module gives the lines
+//! their form and a sink that never stalls a request.
 
-use std::io::Write;
-use std::sync::{Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::cell::Cell;
+use std::fmt;
+use std::io::{self, Write};
 use std::time::Duration;
 
-use env_logger::{Builder, Logger, Target};
-use log::{Level, LevelFilter, Log, Metadata, Record};
+use env_logger::{Builder, Target};
+use log::{Level, LevelFilter, Record};
 use time::OffsetDateTime;
 
+use super::sink::{Sink, Urgency};
 use crate::config::LogFormat;
-use crate::http::request_log;
+use crate::http::REQUEST_LOG_TARGET;
+use crate::http::escape::{Harmless, JsonString, JsonText};
 use crate::store::timestamp;
 
-/// Lines that wait longer than this would be missed by somebody who watches.
-const WRITE_EVERY: Duration = Duration::from_millis(50);
-/// When nobody takes the output, lines are dropped rather than memory used up.
-const MOST_WAITING_BYTES: usize = 4 << 20;
-/// Beyond it the writing begins at once.
-const HURRY_BYTES: usize = 256 << 10;
+/// A log that nobody reads must not keep the process from ending.
+const FLUSHED_WITHIN: Duration = Duration::from_secs(1);
 
-static OUTPUT: OnceLock<Output> = OnceLock::new();
-
-#[derive(Default)]
-struct Output {
-    waiting: Mutex<Waiting>,
-    wake: Condvar,
-    /// Held while writing, so that lines stay in order.
-    writing: Mutex<Vec<u8>>,
+thread_local! {
+    /// env_logger formats a line and hands it on in one go, on the thread that logs.
+    static URGENCY: Cell<Urgency> = const { Cell::new(Urgency::Ordinary) };
 }
 
-#[derive(Default)]
-struct Waiting {
-    bytes: Vec<u8>,
-    dropped: u64,
-    is_urgent: bool,
+/// Writes out what is left when it is dropped.
+#[derive(Clone, Debug)]
+pub struct Log(Sink);
+
+impl Log {
+    pub fn flush(&self) {
+        self.0.flush(FLUSHED_WITHIN);
+    }
 }
 
-/// Starts logging to standard error. `filter` is env_logger's.
-pub fn start(filter: &str, format: LogFormat) {
-    let output = OUTPUT.get_or_init(Output::default);
+/// Starts the log of the process.
+///
+/// # Errors
+/// When there is a logger already, or no thread can be made.
+pub fn start(filter: &str, format: LogFormat) -> io::Result<Log> {
+    let sink = Sink::start(io::stderr())?;
     let mut builder = Builder::new();
-    // The server's own lines say nothing that ours do not; CREEL_LOG may ask for them.
-    builder.filter_module("actix_server", LevelFilter::Warn).parse_filters(filter);
-    builder.target(Target::Pipe(Box::new(Sink(output))));
+    // What the server says of its own workers is of no use to an operator who has not asked for it.
+    builder.filter_module("actix_server", LevelFilter::Warn);
+    builder.parse_filters(filter).target(Target::Pipe(Box::new(Pipe(sink.clone()))));
     match format {
-        LogFormat::Text => builder.format(write_text),
-        LogFormat::Json => builder.format(write_json),
+        LogFormat::Text => builder.format(|line, record| write_text(line, record, OffsetDateTime::now_utc())),
+        LogFormat::Json => builder.format(|line, record| write_json(line, record, OffsetDateTime::now_utc())),
     };
-    let inner = builder.build();
-    let level = inner.filter();
-    let thread = std::thread::Builder::new().name("log".to_owned()).spawn(|| output.run());
-    if thread.is_err() || log::set_boxed_logger(Box::new(UrgentFirst { inner, output })).is_err() {
-        eprintln!("creel: logging cannot be started");
-        return;
-    }
-    log::set_max_level(level);
+    builder.try_init().map_err(io::Error::other)?;
+    std::panic::set_hook(Box::new(|panic| log::error!("a mistake of our own: {panic}")));
+    Ok(Log(sink))
 }
 
-/// Writes what waits; before the process ends.
-pub fn flush() {
-    if let Some(output) = OUTPUT.get() {
-        output.write_waiting();
-    }
-}
+/// What env_logger writes finished lines to.
+struct Pipe(Sink);
 
-fn now() -> String {
-    timestamp::to_text(OffsetDateTime::now_utc())
-}
-
-fn write_text(buffer: &mut env_logger::fmt::Formatter, record: &Record<'_>) -> std::io::Result<()> {
-    writeln!(buffer, "{} {:<5} {}", now(), record.level(), record.args())
-}
-
-fn write_json(buffer: &mut env_logger::fmt::Formatter, record: &Record<'_>) -> std::io::Result<()> {
-    let (at, level) = (now(), record.level().as_str().to_ascii_lowercase());
-    if record.target() == request_log::TARGET {
-        // It comes as members of an object already.
-        return writeln!(buffer, "{{\"at\":\"{at}\",\"level\":\"{level}\",{}}}", record.args());
-    }
-    let message = serde_json::Value::from(record.args().to_string());
-    writeln!(buffer, "{{\"at\":\"{at}\",\"level\":\"{level}\",\"message\":{message}}}")
-}
-
-/// env_logger's logger, with warnings and errors written at once.
-struct UrgentFirst {
-    inner: Logger,
-    output: &'static Output,
-}
-
-impl Log for UrgentFirst {
-    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        self.inner.enabled(metadata)
-    }
-
-    fn log(&self, record: &Record<'_>) {
-        self.inner.log(record);
-        if record.level() <= Level::Warn {
-            self.output.hurry();
-        }
-    }
-
-    fn flush(&self) {
-        self.output.write_waiting();
-    }
-}
-
-struct Sink(&'static Output);
-
-impl Write for Sink {
-    fn write(&mut self, line: &[u8]) -> std::io::Result<usize> {
-        self.0.add(line);
+impl Write for Pipe {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        self.0.push(line, URGENCY.get());
         Ok(line.len())
     }
 
-    fn flush(&mut self) -> std::io::Result<()> {
+    fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
 }
 
-impl Output {
-    fn waiting(&self) -> MutexGuard<'_, Waiting> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+fn note_urgency(level: Level) {
+    URGENCY.set(if level <= Level::Warn { Urgency::Urgent } else { Urgency::Ordinary });
+}
+
+/// `2026-11-22T14:31:00.000000Z INFO listening on …`
+fn write_text(line: &mut dyn Write, record: &Record<'_>, now: OffsetDateTime) -> io::Result<()> {
+    note_urgency(record.level());
+    line.write_all(timestamp::to_text(now).as_bytes())?;
+    write!(line, " {} ", record.level())?;
+    fmt::write(&mut Harmless(Text(line)), *record.args()).map_err(io::Error::other)?;
+    line.write_all(b"\n")
+}
+
+/// One object a line; the fields of a request are members of it, any other message is one member.
+fn write_json(line: &mut dyn Write, record: &Record<'_>, now: OffsetDateTime) -> io::Result<()> {
+    note_urgency(record.level());
+    line.write_all(b"{\"time\":\"")?;
+    line.write_all(timestamp::to_text(now).as_bytes())?;
+    write!(line, "\",\"level\":\"{}\",\"target\":{},", record.level(), JsonString(record.target()))?;
+    if record.target() == REQUEST_LOG_TARGET {
+        write!(line, "{}", record.args())?;
+        return line.write_all(b"}\n");
+    }
+    line.write_all(b"\"message\":\"")?;
+    fmt::write(&mut JsonText(Text(line)), *record.args()).map_err(io::Error::other)?;
+    line.write_all(b"\"}\n")
+}
+
+/// Text into bytes.
+struct Text<'a>(&'a mut dyn Write);
+
+impl fmt::Write for Text<'_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        self.0.write_all(text.as_bytes()).map_err(|_| fmt::Error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use time::macros::datetime;
+
+    use super::*;
+
+    fn line(
+        write: fn(&mut dyn Write, &Record<'_>, OffsetDateTime) -> io::Result<()>,
+        target: &str,
+        message: &str,
+    ) -> String {
+        let mut line = Vec::new();
+        let now = datetime!(2026-11-22 14:31:00 UTC);
+        let arguments = format_args!("{message}");
+        write(&mut line, &Record::builder().level(Level::Info).target(target).args(arguments).build(), now)
+            .unwrap();
+        String::from_utf8(line).unwrap()
     }
 
-    fn add(&self, line: &[u8]) {
-        let mut waiting = self.waiting();
-        if waiting.bytes.len() + line.len() > MOST_WAITING_BYTES {
-            waiting.dropped += 1;
-            return;
-        }
-        let must_wake = waiting.bytes.is_empty();
-        waiting.bytes.extend_from_slice(line);
-        let is_much = waiting.bytes.len() > HURRY_BYTES && !waiting.is_urgent;
-        waiting.is_urgent |= is_much;
-        drop(waiting);
-        if must_wake || is_much {
-            self.wake.notify_one();
-        }
+    #[test]
+    fn a_line_of_text_is_one_line_whatever_is_in_it() {
+        assert_eq!(
+            line(write_text, "creel", "listening on\nhttp://\u{1b}[0m"),
+            "2026-11-22T14:31:00.000000Z INFO listening on\\nhttp://\\u{1b}[0m\n"
+        );
     }
 
-    fn hurry(&self) {
-        self.waiting().is_urgent = true;
-        self.wake.notify_one();
+    #[test]
+    fn a_line_of_json_is_one_object() {
+        let shown = line(write_json, "creel::app", "a \"quoted\"\nline");
+        assert_eq!(shown.matches('\n').count(), 1);
+        let expected = serde_json::json!({
+            "time": "2026-11-22T14:31:00.000000Z", "level": "INFO", "target": "creel::app",
+            "message": "a \"quoted\"\nline",
+        });
+        assert_eq!(serde_json::from_str::<serde_json::Value>(&shown).unwrap(), expected);
     }
 
-    /// Sleeps until there is something, gathers for a moment, writes.
-    fn run(&self) {
-        loop {
-            let waiting = self.waiting();
-            let nothing = |waiting: &mut Waiting| waiting.bytes.is_empty();
-            let waiting = self.wake.wait_while(waiting, nothing).unwrap_or_else(PoisonError::into_inner);
-            let gathering = |waiting: &mut Waiting| !waiting.is_urgent;
-            let waited = self.wake.wait_timeout_while(waiting, WRITE_EVERY, gathering);
-            drop(waited);
-            self.write_waiting();
-        }
-    }
-
-    fn write_waiting(&self) {
-        let mut buffer = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
-        buffer.clear();
-        let dropped = {
-            let mut waiting = self.waiting();
-            std::mem::swap(&mut waiting.bytes, &mut *buffer);
-            waiting.is_urgent = false;
-            std::mem::take(&mut waiting.dropped)
-        };
-        // Nothing can be done about a standard error that is closed.
-        let mut stderr = std::io::stderr().lock();
-        let _ = stderr.write_all(&buffer);
-        if dropped > 0 {
-            let _ = writeln!(stderr, "{} WARN  {dropped} log lines were dropped: nobody takes them", now());
-        }
+    #[test]
+    fn the_fields_of_a_request_are_members_of_the_object() {
+        let shown = line(write_json, REQUEST_LOG_TARGET, "\"status\":204");
+        assert_eq!(serde_json::from_str::<serde_json::Value>(&shown).unwrap()["status"], 204);
     }
 }

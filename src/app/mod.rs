@@ -1,71 +1,124 @@
-//! Putting the parts together: one function builds the actix app that the service and the tests share; another runs
-//! it until it is told to stop or the store has failed.
+//! The service as a whole: what is started in which order, and how it ends. Building is apart from running, so that
+//! tests can do one without the other. It must never decide anything about a message.
 
-mod background;
 mod first_start;
 mod limits;
-pub mod logging;
+mod logging;
+mod server;
+mod signals;
+mod sink;
+mod tasks;
 
-use std::net::{SocketAddr, TcpListener};
+use std::io::{self, Write};
+use std::net::SocketAddr;
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::dev::{Server, ServerHandle};
-use actix_web::web::Data;
-use actix_web::{App, HttpServer};
+use actix_web::{rt, web};
+use time::OffsetDateTime;
 
-use crate::config::{Config, LogFormat};
-use crate::http::{Clock, Inbox, Service, admin_routes, health_routes, inbox_routes};
-use crate::store::{OpenError, Store, StoreOptions};
+pub use server::Listeners;
 
-/// Longer than any proxy keeps its connections to us (Caddy: 120 s): otherwise a request could meet the closing of
-/// its connection, and the sender would see a 502.
-const KEEP_ALIVE: Duration = Duration::from_secs(150);
-/// For the head of a request.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
-const DISCONNECT_TIMEOUT: Duration = Duration::from_secs(2);
-const BACKLOG: u32 = 2_048;
-/// What is in flight may finish within this time after a signal.
-const SHUTDOWN_SECONDS: u64 = 4;
-/// Then the store gets this long; all together stay below the 8 s that are promised.
-const CLOSE_STORE_WITHIN: Duration = Duration::from_secs(3);
-/// After the store has failed, replies on their way get this long.
-const FAIL_WITHIN: Duration = Duration::from_millis(200);
+use crate::cleanup::Policy;
+use crate::config::Config;
+use crate::http::routes::Surface;
+use crate::http::{Clock, Service};
+use crate::store::{OpenError, Store, StoreOptions, Unavailable};
+use first_start::Notices;
+use logging::Log;
+use server::{BindError, Capacity, OPERATOR_CONNECTIONS};
+use signals::Signals;
 
-/// The store has failed while running (EX_IOERR).
-const EXIT_STORE_FAILED: u8 = 74;
-
+/// The token of the admin API, of which only a hash is kept.
 pub mod admin_token {
-    //! How the generated admin token is kept.
-
-    /// The setting with its hash.
-    pub const SETTING: &str = crate::http::ADMIN_TOKEN_SETTING;
-
-    /// SHA-256 in lower-case hex: the token is random and long, nothing slower is needed.
-    pub fn hash(token: &str) -> String {
-        crate::http::token_hash(token.as_bytes())
-    }
+    pub use crate::http::tokens::{ADMIN_TOKEN_SETTING as SETTING, hash};
 }
 
-/// Runs the service until it is told to stop.
+/// What `sysexits.h` calls an input/output error.
+const STORE_FAILED: u8 = 74;
+/// Of the 8 s that a stop may take, 5 belong to the requests in flight.
+const STORE_CLOSED_WITHIN: Duration = Duration::from_secs(2);
+/// When the store has failed, requests in flight only have to be told so.
+const REFUSED_WITHIN: Duration = Duration::from_millis(500);
+
+/// Why the service does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    #[error(transparent)]
+    Store(#[from] OpenError),
+    #[error("the database cannot be used: {0}")]
+    Settings(#[from] Unavailable),
+    #[error("the system gives no random numbers")]
+    Randomness,
+    #[error("the server cannot be started: {0}")]
+    Server(#[from] io::Error),
+}
+
+/// How the service ended.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// As it was asked to.
+    Stopped,
+    /// With one line that says how the store failed.
+    StoreFailed(String),
+}
+
+/// Everything in place, nothing accepted yet.
+pub struct App {
+    config: Config,
+    policy: Policy,
+    service: web::Data<Service>,
+    servers: Vec<Server>,
+    notices: Notices,
+    webhooks: SocketAddr,
+    operator: Option<SocketAddr>,
+    uses_github_addresses: bool,
+}
+
+/// Runs the service to its end.
 pub fn run(config: Config) -> ExitCode {
-    logging::start(&config.log, config.log_format);
-    let connections = limits::connections();
-    let code = actix_web::rt::System::new().block_on(async {
-        match Running::start(config, connections, time::OffsetDateTime::now_utc).await {
-            Ok(running) => running.until_stopped().await,
-            Err(error) => {
-                eprintln!("creel: {error}");
-                ExitCode::FAILURE
-            }
-        }
-    });
-    logging::flush();
+    let log = match logging::start(&config.log, config.log_format) {
+        Ok(log) => log,
+        Err(error) => return complain(&StartError::Server(error)),
+    };
+    let code = rt::System::new().block_on(serve(config, &log));
+    log.flush();
     code
 }
 
+async fn serve(config: Config, log: &Log) -> ExitCode {
+    let built = match Listeners::bind(&config) {
+        Ok(listeners) => App::build(config, listeners, OffsetDateTime::now_utc).await,
+        Err(error) => Err(error.into()),
+    };
+    let ended = match built {
+        Ok(app) => app.run(Some(log.clone())).await,
+        Err(error) => Err(error),
+    };
+    match ended {
+        Ok(Ended::Stopped) => ExitCode::SUCCESS,
+        Ok(Ended::StoreFailed(line)) => {
+            log::error!("{line}");
+            ExitCode::from(STORE_FAILED)
+        }
+        Err(error) => {
+            log.flush();
+            complain(&error)
+        }
+    }
+}
+
+fn complain(error: &StartError) -> ExitCode {
+    // When stderr is closed there is nobody to tell.
+    let _ = writeln!(io::stderr(), "creel: {error}");
+    ExitCode::FAILURE
+}
+
 impl From<&Config> for StoreOptions {
+    /// The part of the configuration that is the store's.
     fn from(config: &Config) -> Self {
         Self {
             path: config.database.clone(),
@@ -76,168 +129,106 @@ impl From<&Config> for StoreOptions {
     }
 }
 
-/// The service while it listens.
-pub struct Running {
-    store: Store,
-    server: ServerHandle,
-    done: actix_web::rt::task::JoinHandle<std::io::Result<()>>,
-    /// Where it listens; the port is known only now when 0 was asked for.
-    pub address: SocketAddr,
-    pub admin_address: Option<SocketAddr>,
-}
-
-impl Running {
-    /// Opens the store, binds, and serves.
+impl App {
+    /// Opens the store and puts everything together. Must be called inside an actix system.
     ///
     /// # Errors
-    /// One line that says what to do.
-    pub async fn start(mut config: Config, connections: usize, clock: Clock) -> Result<Self, OpenError> {
-        let listener = listen(config.listen, "CREEL_LISTEN")?;
-        let admin_listener =
-            config.admin_listen.map(|address| listen(address, "CREEL_ADMIN_LISTEN")).transpose()?;
+    /// When the database, a setting in it or a socket cannot be used.
+    pub async fn build(mut config: Config, listeners: Listeners, clock: Clock) -> Result<Self, StartError> {
+        let connections = limits::max_connections();
         let store = Store::open(&StoreOptions::from(&config))?;
-        let address = local_address(&listener)?;
-        let admin_address = admin_listener.as_ref().map(local_address).transpose()?;
-        first_start::prepare(&mut config, &store, address, clock).await?;
-        background::clean_up(&config, &store, clock);
-        let github = background::github_addresses(&config, &store, clock).await;
-        let format = config.log_format;
-        let service = Data::new(Service::new(&config, store.clone(), github, clock));
-        let sources = std::mem::take(&mut config.sources);
-        let inboxes = Inbox::of_sources(&service, sources);
-        let server = serve(service, inboxes, format, connections, listener, admin_listener)?;
-        log::info!("listening on http://{address}");
-        if let Some(admin) = admin_address {
-            log::info!("admin on http://{admin}");
+        let notices = first_start::complete(&mut config, &store, clock).await?;
+        let github = tasks::github_addresses(&store).await;
+        let uses_github_addresses =
+            config.sources.iter().any(|source| source.allow.as_ref().is_some_and(|allow| allow.github));
+        let policy = Policy::from_config(&config);
+
+        let webhooks = listeners.webhooks.local_addr()?;
+        let operator = listeners.operator.as_ref().map(std::net::TcpListener::local_addr).transpose()?;
+        let service = web::Data::new(Service::new(&mut config, store, github, clock));
+        let surface = if operator.is_some() { Surface::Webhooks } else { Surface::Everything };
+        let workers = std::thread::available_parallelism().map_or(2, usize::from);
+        let capacity = Capacity { workers, connections };
+        let mut servers = vec![server::server(listeners.webhooks, service.clone(), surface, capacity)?];
+        if let Some(listener) = listeners.operator {
+            let capacity = Capacity { workers: 1, connections: OPERATOR_CONNECTIONS };
+            servers.push(server::server(listener, service.clone(), Surface::Operator, capacity)?);
         }
-        limits::survive_file_size_limit();
-        Ok(Self {
-            store,
-            server: server.handle(),
-            done: actix_web::rt::spawn(server),
-            address,
-            admin_address,
-        })
+        Ok(Self { config, policy, service, servers, notices, webhooks, operator, uses_github_addresses })
     }
 
-    /// Until a signal, or the failure of the store.
-    async fn until_stopped(self) -> ExitCode {
+    /// Where webhooks arrive.
+    pub fn address(&self) -> SocketAddr {
+        self.webhooks
+    }
+
+    /// Accepts and serves until a signal or the failure of the store.
+    ///
+    /// # Errors
+    /// When signals cannot be watched, or a server ends by itself.
+    pub async fn run(mut self, log: Option<Log>) -> Result<Ended, StartError> {
+        let mut signals = Signals::watch()?;
+        let store = self.service.store.clone();
+        let clock = self.service.clock;
+        tasks::clean_up_regularly(self.policy.clone(), self.config.cleanup_interval, store.clone(), clock);
+        if self.uses_github_addresses {
+            let url = self.config.github_meta_url.clone();
+            tasks::keep_github_addresses_fresh(url, self.service.github.clone(), store.clone(), clock);
+        }
+        let handles: Vec<ServerHandle> = self.servers.iter().map(Server::handle).collect();
+        let servers: Vec<_> = self.servers.drain(..).map(rt::spawn).collect();
+        self.announce();
         tokio::select! {
-            signal = stop_signal() => {
-                log::info!("{signal}: stopping");
-                self.stop().await;
-                ExitCode::SUCCESS
+            (name, _) = signals.next() => log::info!("{name}: stopping"),
+            line = store.failed() => {
+                let stopped = stop(&handles);
+                if tokio::time::timeout(REFUSED_WITHIN, stopped).await.is_err() {
+                    log::warn!("some requests were cut off");
+                }
+                return Ok(Ended::StoreFailed(line));
             }
-            line = self.store.failed() => {
-                log::error!("{line}");
-                let _ = tokio::time::timeout(FAIL_WITHIN, self.server.stop(true)).await;
-                logging::flush();
-                // Nothing is closed in order any more: that would write to files that are not to be trusted.
-                std::process::exit(i32::from(EXIT_STORE_FAILED))
-            }
+            error = first_to_end(servers) => return Err(error.into()),
+        }
+        signals.end_at_once(log);
+        stop(&handles).await;
+        store.close(STORE_CLOSED_WITHIN).await;
+        log::info!("stopped");
+        Ok(Ended::Stopped)
+    }
+
+    fn announce(&mut self) {
+        let base = self.config.public_url.clone().unwrap_or_else(|| {
+            self.config.listen = self.webhooks;
+            self.config.local_url()
+        });
+        let text = std::mem::take(&mut self.notices).text(&base);
+        let mut stdout = io::stdout().lock();
+        // A closed stdout is no reason not to serve.
+        let _ = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
+        drop(stdout);
+        log::info!("listening on http://{}", self.webhooks);
+        if let Some(operator) = self.operator {
+            log::info!("admin on http://{operator}");
         }
     }
+}
 
-    /// Takes no more connections, finishes what is in flight, closes the store. A second signal ends it at once.
-    pub async fn stop(self) {
-        let graceful = async {
-            self.server.stop(true).await;
-            if let Ok(Err(error)) = self.done.await {
-                log::warn!("the server stopped with an error: {error}");
-            }
-            self.store.close(CLOSE_STORE_WITHIN).await;
-        };
-        tokio::select! {
-            () = graceful => log::info!("stopped"),
-            signal = stop_signal() => log::warn!("{signal} again: stopping at once, what was acknowledged is safe"),
+/// Stops accepting and waits for the requests in flight, as long as the servers allow.
+async fn stop(handles: &[ServerHandle]) {
+    let stops: Vec<_> = handles.iter().map(|handle| rt::spawn(handle.stop(true))).collect();
+    for stopped in stops {
+        if let Err(error) = stopped.await {
+            log::warn!("a server did not stop cleanly: {error}");
         }
     }
 }
 
-fn listen(address: SocketAddr, variable: &str) -> Result<TcpListener, OpenError> {
-    let problem =
-        |error: std::io::Error| OpenError(format!("cannot listen on {address} ({variable}): {error}"));
-    let socket = socket2::Socket::new(socket2::Domain::for_address(address), socket2::Type::STREAM, None)
-        .map_err(problem)?;
-    socket.set_reuse_address(true).map_err(problem)?;
-    socket.set_nonblocking(true).map_err(problem)?;
-    socket.bind(&address.into()).map_err(problem)?;
-    socket.listen(i32::try_from(BACKLOG).unwrap_or(i32::MAX)).map_err(problem)?;
-    Ok(socket.into())
-}
-
-fn local_address(listener: &TcpListener) -> Result<SocketAddr, OpenError> {
-    listener
-        .local_addr()
-        .map_err(|error| OpenError(format!("cannot read the address of a listener: {error}")))
-}
-
-fn serve(
-    service: Data<Service>,
-    inboxes: Vec<Arc<Inbox>>,
-    format: LogFormat,
-    connections: usize,
-    listener: TcpListener,
-    admin_listener: Option<TcpListener>,
-) -> Result<Server, OpenError> {
-    let problem = |error: std::io::Error| OpenError(format!("cannot start the server: {error}"));
-    let workers = std::thread::available_parallelism().map_or(1, usize::from);
-    let public = {
-        let (service, inboxes) = (service.clone(), inboxes);
-        let has_admin_listener = admin_listener.is_some();
-        move || {
-            App::new()
-                .configure(|app| inbox_routes(app, &inboxes, format))
-                .configure(|app| {
-                    if !has_admin_listener {
-                        admin_routes(app)
-                    }
-                })
-                .configure(|app| health_routes(app, &service, format))
+/// A server never ends unless it is stopped.
+async fn first_to_end(servers: Vec<rt::task::JoinHandle<io::Result<()>>>) -> io::Error {
+    for server in servers {
+        if let Ok(Err(error)) = server.await {
+            return error;
         }
-    };
-    let server = HttpServer::new(public)
-        .workers(workers)
-        .worker_max_blocking_threads(4)
-        .max_connections((connections / workers).max(1))
-        .backlog(BACKLOG)
-        .keep_alive(KEEP_ALIVE)
-        .client_request_timeout(HEAD_TIMEOUT)
-        .client_disconnect_timeout(DISCONNECT_TIMEOUT)
-        .shutdown_timeout(SHUTDOWN_SECONDS)
-        .disable_signals()
-        .listen(listener)
-        .map_err(problem)?
-        .run();
-    if let Some(listener) = admin_listener {
-        let admin = HttpServer::new(move || {
-            App::new().configure(admin_routes).configure(|app| health_routes(app, &service, format))
-        })
-        .workers(1)
-        .max_connections(limits::ADMIN_CONNECTIONS)
-        .keep_alive(KEEP_ALIVE)
-        .client_request_timeout(HEAD_TIMEOUT)
-        .shutdown_timeout(1)
-        .disable_signals()
-        .listen(listener)
-        .map_err(problem)?
-        .run();
-        actix_web::rt::spawn(admin);
     }
-    Ok(server)
-}
-
-/// The next signal that asks the service to stop.
-async fn stop_signal() -> &'static str {
-    use tokio::signal::unix::{SignalKind, signal};
-    let (Ok(mut terminate), Ok(mut interrupt)) =
-        (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
-    else {
-        log::warn!("signals cannot be received: only SIGKILL stops this process");
-        return std::future::pending().await;
-    };
-    tokio::select! {
-        _ = terminate.recv() => "SIGTERM",
-        _ = interrupt.recv() => "SIGINT",
-    }
+    io::Error::other("it ended by itself")
 }

@@ -1,94 +1,92 @@
-//! One budget for all bodies in flight, so that memory is bounded however many clients send at once.
+//! The memory for all bodies in flight, from their first byte until they are committed.
 
 use std::collections::HashMap;
-use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::throttle::Client;
+use super::client::Network;
 
-/// One client may hold this part of the budget.
-const SHARE: usize = 4;
+/// One client holds at most this share of the budget, unless it has nothing else in flight.
+const SHARE_OF_ONE_CLIENT: usize = 4;
 
+/// How much memory bodies hold, and whose.
 #[derive(Debug)]
 pub struct Budget {
     total_bytes: usize,
-    client_bytes: usize,
-    used: Mutex<Used>,
+    in_flight: Mutex<InFlight>,
 }
 
 #[derive(Debug, Default)]
-struct Used {
+struct InFlight {
     bytes: usize,
-    clients: HashMap<Client, usize>,
+    /// Only clients that hold something.
+    of_clients: HashMap<Network, usize>,
 }
 
-/// Bytes of the budget; given back when it is dropped.
-#[derive(Debug)]
-pub struct Permit {
-    budget: Arc<Budget>,
-    client: Client,
-    bytes: usize,
-}
-
-/// There is no room for more bodies now.
+/// There is no room for so many bytes now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct UsedUp;
 
 impl Budget {
-    /// A client always gets room for one body of the greatest size.
-    pub fn new(total_bytes: usize, max_body_bytes: usize) -> Self {
-        let client_bytes = (total_bytes / SHARE).max(max_body_bytes).min(total_bytes);
-        Self { total_bytes, client_bytes, used: Mutex::default() }
+    pub fn new(total_bytes: usize) -> Arc<Self> {
+        Arc::new(Self { total_bytes, in_flight: Mutex::default() })
     }
 
-    /// # Errors
-    /// When the budget, or the client's part of it, is used up.
-    pub fn reserve(self: &Arc<Self>, client: IpAddr, bytes: usize) -> Result<Permit, UsedUp> {
-        let mut permit = Permit { budget: self.clone(), client: Client::of(client), bytes: 0 };
-        permit.grow_to(bytes)?;
-        Ok(permit)
+    /// The reservation for one body; it holds nothing yet.
+    pub fn reservation(self: &Arc<Self>, client: Network) -> Reservation {
+        Reservation { budget: Arc::clone(self), client, bytes: 0 }
     }
 
-    fn used(&self) -> MutexGuard<'_, Used> {
-        self.used.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, InFlight> {
+        self.in_flight.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Permit {
-    /// Holds at least so many bytes from now on.
+/// Bytes reserved for one body, given back on drop.
+#[derive(Debug)]
+pub struct Reservation {
+    budget: Arc<Budget>,
+    client: Network,
+    bytes: usize,
+}
+
+impl Reservation {
+    /// Reserves up to `bytes` in all; less than before changes nothing.
     ///
     /// # Errors
-    /// As `reserve`; what is held stays held.
+    /// When the budget, or the client's share of it, is used up.
     pub fn grow_to(&mut self, bytes: usize) -> Result<(), UsedUp> {
         let more = bytes.saturating_sub(self.bytes);
         if more == 0 {
             return Ok(());
         }
-        let mut used = self.budget.used();
-        let of_client = used.clients.get(&self.client).copied().unwrap_or(0);
-        if used.bytes + more > self.budget.total_bytes || of_client + more > self.budget.client_bytes {
+        let mut in_flight = self.budget.lock();
+        if more > self.budget.total_bytes.saturating_sub(in_flight.bytes) {
             return Err(UsedUp);
         }
-        used.bytes += more;
-        used.clients.insert(self.client, of_client + more);
-        drop(used);
-        self.bytes += more;
+        let of_client = in_flight.of_clients.get(&self.client).copied().unwrap_or_default();
+        let is_alone = of_client == self.bytes;
+        if !is_alone && of_client + more > self.budget.total_bytes / SHARE_OF_ONE_CLIENT {
+            return Err(UsedUp);
+        }
+        in_flight.bytes += more;
+        in_flight.of_clients.insert(self.client, of_client + more);
+        self.bytes = bytes;
         Ok(())
     }
 }
 
-impl Drop for Permit {
+impl Drop for Reservation {
     fn drop(&mut self) {
         if self.bytes == 0 {
             return;
         }
-        let mut used = self.budget.used();
-        used.bytes -= self.bytes;
-        if let Some(of_client) = used.clients.get_mut(&self.client) {
-            *of_client -= self.bytes;
-            if *of_client == 0 {
-                used.clients.remove(&self.client);
-            }
+        let mut in_flight = self.budget.lock();
+        in_flight.bytes -= self.bytes;
+        let of_client = in_flight.of_clients.get(&self.client).copied().unwrap_or_default();
+        if of_client > self.bytes {
+            in_flight.of_clients.insert(self.client, of_client - self.bytes);
+        } else {
+            in_flight.of_clients.remove(&self.client);
         }
     }
 }
@@ -97,38 +95,58 @@ impl Drop for Permit {
 mod tests {
     use super::*;
 
-    fn address(last: u8) -> IpAddr {
-        IpAddr::from([192, 0, 2, last])
+    const CLIENT: Network = Network::V4([192, 0, 2, 1]);
+
+    fn other(number: u8) -> Network {
+        Network::V4([198, 51, 100, number])
     }
 
     #[test]
-    fn one_client_gets_a_quarter_and_all_together_the_whole() {
-        let budget = Arc::new(Budget::new(400, 50));
-        let permits: Vec<_> = (0..4).map(|last| budget.reserve(address(last), 100).unwrap()).collect();
-        assert_eq!(budget.reserve(address(9), 1).unwrap_err(), UsedUp);
-        drop(permits);
-        assert!(budget.reserve(address(9), 100).is_ok());
-        assert_eq!(budget.reserve(address(9), 101).unwrap_err(), UsedUp);
+    fn bodies_together_never_hold_more_than_the_budget() {
+        let budget = Budget::new(100);
+        let mut held = Vec::new();
+        for number in 0..4 {
+            let mut reservation = budget.reservation(other(number));
+            assert_eq!(reservation.grow_to(25), Ok(()));
+            held.push(reservation);
+        }
+        let mut late = budget.reservation(CLIENT);
+        assert_eq!(late.grow_to(1), Err(UsedUp));
+        held.pop();
+        assert_eq!(late.grow_to(25), Ok(()));
+        assert_eq!(late.grow_to(26), Err(UsedUp));
     }
 
     #[test]
-    fn one_body_of_the_greatest_size_always_fits_a_client() {
-        let budget = Arc::new(Budget::new(64, 25));
-        let permit = budget.reserve(address(1), 25).unwrap();
-        assert_eq!(budget.reserve(address(1), 1).unwrap_err(), UsedUp);
-        drop(permit);
+    fn one_client_holds_at_most_a_quarter_with_several_bodies() {
+        let budget = Budget::new(100);
+        let mut first = budget.reservation(CLIENT);
+        let mut second = budget.reservation(CLIENT);
+        assert_eq!(first.grow_to(20), Ok(()));
+        assert_eq!(second.grow_to(5), Ok(()));
+        assert_eq!(second.grow_to(6), Err(UsedUp));
+        assert_eq!(first.grow_to(21), Err(UsedUp));
+        assert_eq!(budget.reservation(other(1)).grow_to(25), Ok(()));
     }
 
     #[test]
-    fn a_permit_grows_and_gives_everything_back() {
-        let budget = Arc::new(Budget::new(400, 50));
-        let mut permit = budget.reserve(address(1), 10).unwrap();
-        assert_eq!(permit.grow_to(90), Ok(()));
-        assert_eq!(permit.grow_to(50), Ok(()));
-        assert_eq!(permit.grow_to(101), Err(UsedUp));
-        assert_eq!(budget.used().bytes, 90);
-        drop(permit);
-        assert_eq!(budget.used().bytes, 0);
-        assert!(budget.used().clients.is_empty());
+    fn a_single_body_of_a_client_may_take_all_that_is_free() {
+        let budget = Budget::new(100);
+        let mut only = budget.reservation(CLIENT);
+        assert_eq!(only.grow_to(60), Ok(()));
+        assert_eq!(only.grow_to(100), Ok(()));
+        assert_eq!(only.grow_to(101), Err(UsedUp));
+    }
+
+    #[test]
+    fn what_is_dropped_is_given_back() {
+        let budget = Budget::new(100);
+        for _ in 0..3 {
+            let mut reservation = budget.reservation(CLIENT);
+            assert_eq!(reservation.grow_to(100), Ok(()));
+        }
+        let in_flight = budget.lock();
+        assert_eq!(in_flight.bytes, 0);
+        assert!(in_flight.of_clients.is_empty());
     }
 }

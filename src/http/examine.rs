@@ -1,113 +1,166 @@
-//! Authenticating and describing a request whose body has been read.
+//! The part of the way that only computes: authenticate, hash, read what the body says.
 
-use std::sync::Arc;
-
-use actix_web::web::{self, Bytes};
+use bytes::Bytes;
 use ring::digest::{SHA256, digest};
 use time::OffsetDateTime;
 
-use super::head::Head;
-use super::state::Inbox;
 use crate::providers::{Cause, Description, Headers, Request, Verifier};
 use crate::store::Content;
 
-/// Larger bodies are examined on a thread of their own, so that they do not hold up the small ones.
-const LARGE_BODY_BYTES: usize = 256 * 1024;
+const FORM: &[u8] = b"application/x-www-form-urlencoded";
 
-/// A request that is genuine.
+/// Whether the scheme has proven the sender already, or needs the body for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Proof {
+    Given,
+    NeedsBody,
+}
+
+/// What is known of a message before it is stored.
+#[derive(Debug)]
 pub struct Examined {
     pub description: Description,
     pub content: Content,
-    /// False where the body is neither JSON, nor a form, nor empty.
-    pub is_json: bool,
     pub body_sha256: [u8; 32],
 }
 
 /// # Errors
-/// The named cause of the refusal.
-pub async fn examine(
-    inbox: &Arc<Inbox>,
-    head: &Head<'_>,
+/// Why the request is not authentic.
+pub fn examine(
+    verifier: &Verifier,
+    request: &Request<'_>,
     body: &Bytes,
-    now: OffsetDateTime,
+    proof: Proof,
 ) -> Result<Examined, Cause> {
-    if body.len() <= LARGE_BODY_BYTES {
-        return examine_now(&inbox.source.verifier, &head.as_request(body, now), body);
-    }
-    let owned = Owned::of(&head.as_request(&[], now));
-    let (inbox, body) = (inbox.clone(), body.clone());
-    let examined =
-        web::block(move || owned.with(&body, |request| examine_now(&inbox.source.verifier, request, &body)));
-    match examined.await {
-        Ok(examined) => examined,
-        // The thread has panicked: let the request do the same, which costs it a 500.
-        Err(error) => std::panic::panic_any(error.to_string()),
-    }
-}
-
-fn examine_now(verifier: &Verifier, request: &Request<'_>, body: &Bytes) -> Result<Examined, Cause> {
-    if verifier.reads_body() {
+    if proof == Proof::NeedsBody {
         verifier.authenticate(request)?;
     }
     let mut body_sha256 = [0; 32];
     body_sha256.copy_from_slice(digest(&SHA256, body).as_ref());
-    let (content, json, is_json) = match verifier.read_json(body) {
-        Some(json) => (Content::Json(body.clone()), Some(json), true),
-        None if is_form(request.headers) => {
-            let payload = verifier.form_to_json(body);
-            let json = verifier.read_json(payload.as_bytes());
-            (Content::Form { body: body.clone(), payload }, json, true)
-        }
-        None => (Content::Other(body.clone()), None, body.is_empty()),
-    };
-    let description = verifier.describe(request, json.as_ref());
-    Ok(Examined { description, content, is_json, body_sha256 })
+    let (content, description) = read(verifier, request, body);
+    Ok(Examined { description, content, body_sha256 })
+}
+
+fn read(verifier: &Verifier, request: &Request<'_>, body: &Bytes) -> (Content, Description) {
+    // Many senders forget to change the type that their tool calls a body by default: JSON is believed before forms.
+    let is_form = is_form(request.headers) && !body.is_empty();
+    if (!is_form || looks_like_json(body))
+        && let Some(json) = verifier.read_json(body)
+    {
+        return (Content::Json(body.clone()), verifier.describe(request, Some(&json)));
+    }
+    if is_form {
+        let payload = verifier.form_to_json(body);
+        let json = verifier.read_json(payload.as_bytes());
+        let description = verifier.describe(request, json.as_ref());
+        return (Content::Form { body: body.clone(), payload }, description);
+    }
+    (Content::Other(body.clone()), verifier.describe(request, None))
 }
 
 fn is_form(headers: Headers<'_>) -> bool {
-    const FORM: &[u8] = b"application/x-www-form-urlencoded";
-    let content_type = headers.0.iter().find(|(name, _)| *name == "content-type");
-    content_type.is_some_and(|(_, value)| {
-        let media_type = value.split(|&byte| byte == b';').next().unwrap_or_default();
-        media_type.trim_ascii().eq_ignore_ascii_case(FORM)
+    let mut types = headers.0.iter().filter(|(name, _)| *name == "content-type");
+    types.next().is_some_and(|(_, value)| {
+        let essence = value.split(|byte| *byte == b';').next().unwrap_or_default();
+        essence.trim_ascii().eq_ignore_ascii_case(FORM)
     })
 }
 
-/// A head that another thread can look at.
-struct Owned {
+fn looks_like_json(body: &[u8]) -> bool {
+    matches!(body.trim_ascii_start().first(), Some(b'{' | b'['))
+}
+
+/// A request that can be carried to another thread.
+#[derive(Debug)]
+pub struct OwnedRequest {
     method: String,
     target: String,
     query: String,
-    fields: Vec<(String, Vec<u8>)>,
+    headers: Vec<(String, Vec<u8>)>,
     now: OffsetDateTime,
 }
 
-impl Owned {
-    fn of(request: &Request<'_>) -> Self {
+impl From<&Request<'_>> for OwnedRequest {
+    fn from(request: &Request<'_>) -> Self {
+        let field = |(name, value): &(&str, &[u8])| ((*name).to_owned(), value.to_vec());
         Self {
             method: request.method.to_owned(),
             target: request.target.to_owned(),
             query: request.query.to_owned(),
-            fields: request
-                .headers
-                .0
-                .iter()
-                .map(|(name, value)| ((*name).to_owned(), value.to_vec()))
-                .collect(),
+            headers: request.headers.0.iter().map(field).collect(),
             now: request.now,
         }
     }
+}
 
-    fn with<T>(&self, body: &[u8], examine: impl FnOnce(&Request<'_>) -> T) -> T {
-        let fields: Vec<_> =
-            self.fields.iter().map(|(name, value)| (name.as_str(), value.as_slice())).collect();
-        examine(&Request {
+impl OwnedRequest {
+    /// As `examine`, there.
+    ///
+    /// # Errors
+    /// Why the request is not authentic.
+    pub fn examine(&self, verifier: &Verifier, body: &Bytes, proof: Proof) -> Result<Examined, Cause> {
+        let fields: Vec<(&str, &[u8])> =
+            self.headers.iter().map(|(name, value)| (name.as_str(), value.as_slice())).collect();
+        let request = Request {
             method: &self.method,
             target: &self.target,
             query: &self.query,
             headers: Headers(&fields),
             body,
             now: self.now,
-        })
+        };
+        examine(verifier, &request, body, proof)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::providers::{Settings, recipe};
+
+    use super::*;
+
+    fn content(body: &'static str, content_type: &str) -> Content {
+        let verifier = Verifier::bind(recipe("none").unwrap(), &Settings::default()).unwrap();
+        let fields = [("content-type", content_type.as_bytes())];
+        let body = Bytes::from_static(body.as_bytes());
+        let request = Request {
+            method: "POST",
+            target: "/",
+            query: "",
+            headers: Headers(&fields),
+            body: &body,
+            now: OffsetDateTime::UNIX_EPOCH,
+        };
+        examine(&verifier, &request, &body, Proof::Given).unwrap().content
+    }
+
+    #[test]
+    fn json_is_json_whatever_its_content_type() {
+        for content_type in ["application/json", "text/plain", "application/x-www-form-urlencoded", ""] {
+            assert!(matches!(content(r#" {"a":1}"#, content_type), Content::Json(_)), "{content_type}");
+        }
+        assert!(matches!(content("1", "application/json"), Content::Json(_)));
+    }
+
+    #[test]
+    fn a_form_is_decoded_and_keeps_its_bytes() {
+        for content_type in
+            ["application/x-www-form-urlencoded", "Application/X-WWW-Form-URLencoded ; charset=utf-8"]
+        {
+            let Content::Form { body, payload } = content("a=1&b=x+y", content_type) else {
+                panic!("{content_type} is a form");
+            };
+            assert_eq!((&body[..], payload.as_str()), (&b"a=1&b=x+y"[..], r#"{"a":"1","b":"x y"}"#));
+        }
+        assert!(matches!(content("1", "application/x-www-form-urlencoded"), Content::Form { .. }));
+    }
+
+    #[test]
+    fn anything_else_is_kept_as_it_is() {
+        for (body, content_type) in
+            [("", "application/json"), ("", "application/x-www-form-urlencoded"), ("{", "")]
+        {
+            assert!(matches!(content(body, content_type), Content::Other(_)), "{body}");
+        }
     }
 }

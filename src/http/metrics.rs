@@ -1,20 +1,18 @@
-//! What Prometheus is told. The handles that a request needs are made once, at start.
+//! What is counted, and the page that shows it.
 
-use std::time::Duration;
-
-use prometheus::core::Collector;
+use actix_web::HttpResponse;
+use actix_web::http::header::CONTENT_TYPE;
 use prometheus::{
-    Encoder as _, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, Opts, Registry, TextEncoder,
+    Encoder, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, Opts, Registry, TextEncoder,
 };
 
-use crate::providers::Cause;
-use crate::store::{Stats, Store};
+use crate::store::{BatchObserver, Stats};
 
-/// Seconds: from the fastest disk to the last moment at which we still acknowledge.
-const ACK_SECONDS: [f64; 12] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5];
-const BATCH_SIZES: [f64; 9] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0];
+const ACK_SECONDS: [f64; 14] =
+    [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 1.5, 2.0, 2.5];
+const BATCH_SIZES: [f64; 10] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0];
+const CONTENT_TYPE_OF_PAGE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-/// All metrics of the process.
 #[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
@@ -23,133 +21,163 @@ pub struct Metrics {
     not_json: IntCounterVec,
     rejected: IntCounterVec,
     unavailable: IntCounterVec,
-    ack_seconds: Histogram,
-    gauges: Gauges,
-}
-
-#[derive(Debug)]
-struct Gauges {
+    pub ack_seconds: Histogram,
+    batch_size: Histogram,
+    queue_depth: IntGauge,
     wal_bytes: IntGauge,
     database_bytes: IntGauge,
     free_disk_bytes: IntGauge,
-    queue_depth: IntGauge,
     keys_in_memory: IntGauge,
     keys_bytes: IntGauge,
 }
 
-/// The handles of one source.
-#[derive(Clone, Debug)]
+/// The counters of one source, looked up once.
+#[derive(Debug)]
 pub struct SourceMetrics {
     pub received: IntCounter,
     pub duplicates: IntCounter,
     pub not_json: IntCounter,
-    pub ack_seconds: Histogram,
-    source: String,
     rejected: IntCounterVec,
-    unavailable: IntCounterVec,
+    name: String,
 }
 
 impl SourceMetrics {
-    pub fn rejected(&self, cause: Cause) {
-        self.rejected.with_label_values(&[self.source.as_str(), cause.name()]).inc();
+    pub fn rejected(&self, cause: &str) {
+        self.rejected.with_label_values(&[self.name.as_str(), cause]).inc();
+    }
+}
+
+impl Metrics {
+    pub fn new() -> Self {
+        let registry = Registry::new();
+        let counters = |name, help, labels: &[&str]| {
+            let counters = IntCounterVec::new(Opts::new(name, help), labels);
+            registered(&registry, counters.expect("the name of a metric is well-formed"))
+        };
+        let histogram = |name, help, buckets: &[f64]| {
+            let histogram = Histogram::with_opts(HistogramOpts::new(name, help).buckets(buckets.to_vec()));
+            registered(&registry, histogram.expect("the name of a metric is well-formed"))
+        };
+        let gauge = |name, help| {
+            registered(&registry, IntGauge::new(name, help).expect("the name of a metric is well-formed"))
+        };
+        Self {
+            received: counters(
+                "creel_messages_received_total",
+                "Messages verified, kept and acknowledged, duplicates included.",
+                &["source"],
+            ),
+            duplicates: counters(
+                "creel_duplicates_total",
+                "Messages that had come before and were only counted.",
+                &["source"],
+            ),
+            not_json: counters(
+                "creel_not_json_total",
+                "Messages whose body is neither JSON nor a form.",
+                &["source"],
+            ),
+            rejected: counters(
+                "creel_rejected_total",
+                "Requests that failed authentication or were over the rate.",
+                &["source", "cause"],
+            ),
+            unavailable: counters(
+                "creel_unavailable_total",
+                "Requests that were answered 503, by the reason.",
+                &["reason"],
+            ),
+            ack_seconds: histogram(
+                "creel_ack_seconds",
+                "Time from the head of a request to its acknowledgement.",
+                &ACK_SECONDS,
+            ),
+            batch_size: histogram("creel_batch_size", "Messages in one transaction.", &BATCH_SIZES),
+            queue_depth: gauge("creel_queue_depth", "Jobs that wait for the writer."),
+            wal_bytes: gauge("creel_wal_bytes", "Size of the write-ahead log."),
+            database_bytes: gauge("creel_database_bytes", "Size of the database file."),
+            free_disk_bytes: gauge("creel_free_disk_bytes", "Free space on the disk of the database."),
+            keys_in_memory: gauge(
+                "creel_keys_in_memory",
+                "Keys of messages, for recognising duplicates, that are held in memory.",
+            ),
+            keys_bytes: gauge("creel_keys_bytes", "Memory that these keys and their filters take."),
+            registry,
+        }
     }
 
-    pub fn rate_limited(&self) {
-        self.rejected.with_label_values(&[self.source.as_str(), "rate_limited"]).inc();
+    pub fn of_source(&self, name: &str) -> SourceMetrics {
+        SourceMetrics {
+            received: self.received.with_label_values(&[name]),
+            duplicates: self.duplicates.with_label_values(&[name]),
+            not_json: self.not_json.with_label_values(&[name]),
+            rejected: self.rejected.clone(),
+            name: name.to_owned(),
+        }
     }
 
     pub fn unavailable(&self, reason: &str) {
         self.unavailable.with_label_values(&[reason]).inc();
     }
 
-    pub fn acknowledged(&self, after: Duration) {
-        self.ack_seconds.observe(after.as_secs_f64());
+    pub fn batch_observer(&self) -> BatchObserver {
+        let batch_size = self.batch_size.clone();
+        Box::new(move |messages| batch_size.observe(messages as f64))
+    }
+
+    /// The page in Prometheus' text format.
+    pub fn page(&self, stats: Stats) -> HttpResponse {
+        let gauges = [
+            (&self.queue_depth, stats.queue_depth as u64),
+            (&self.wal_bytes, stats.wal_bytes),
+            (&self.database_bytes, stats.database_bytes),
+            (&self.free_disk_bytes, stats.free_disk_bytes),
+            (&self.keys_in_memory, stats.keys_in_memory as u64),
+            (&self.keys_bytes, stats.keys_bytes as u64),
+        ];
+        for (gauge, value) in gauges {
+            gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
+        }
+        let mut page = Vec::new();
+        // Writing into a vector fails only for a metric without a value, which a registry does not give out.
+        if let Err(error) = TextEncoder::new().encode(&self.registry.gather(), &mut page) {
+            log::error!("the metrics cannot be written: {error}");
+        }
+        HttpResponse::Ok().insert_header((CONTENT_TYPE, CONTENT_TYPE_OF_PAGE)).body(page)
     }
 }
 
-impl Metrics {
-    /// Registers everything; the store reports its batches here from now on.
-    pub fn new(store: &Store) -> Self {
-        let registry = Registry::new();
-        let batch_size =
-            histogram(&registry, "creel_batch_size", "Messages in one transaction.", &BATCH_SIZES);
-        store.observe_batches(Box::new(move |messages| batch_size.observe(messages as f64)));
-        let by_source = |name, help| counters(&registry, name, help, &["source"]);
-        Self {
-            received: by_source(
-                "creel_messages_received_total",
-                "Messages that were acknowledged, without duplicates.",
-            ),
-            duplicates: by_source("creel_duplicates_total", "Messages that came again."),
-            not_json: by_source("creel_not_json_total", "Messages whose body is not JSON."),
-            rejected: counters(&registry, "creel_rejected_total", "Refused requests.", &["source", "cause"]),
-            unavailable: counters(
-                &registry,
-                "creel_unavailable_total",
-                "Requests answered 503.",
-                &["reason"],
-            ),
-            ack_seconds: histogram(
-                &registry,
-                "creel_ack_seconds",
-                "Time from the head of a request to its acknowledgement.",
-                &ACK_SECONDS,
-            ),
-            gauges: Gauges {
-                wal_bytes: gauge(&registry, "creel_wal_bytes", "Size of the WAL file."),
-                database_bytes: gauge(&registry, "creel_database_bytes", "Size of the database file."),
-                free_disk_bytes: gauge(&registry, "creel_free_disk_bytes", "Free space beside the database."),
-                queue_depth: gauge(&registry, "creel_queue_depth", "Jobs that wait for the writer."),
-                keys_in_memory: gauge(&registry, "creel_keys_in_memory", "Keys of messages held in memory."),
-                keys_bytes: gauge(&registry, "creel_keys_bytes", "Memory of these keys and their filters."),
-            },
-            registry,
+fn registered<M: prometheus::core::Collector + Clone + 'static>(registry: &Registry, metric: M) -> M {
+    registry.register(Box::new(metric.clone())).expect("no two metrics have the same name");
+    metric
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_web::body::to_bytes;
+
+    use super::*;
+
+    #[actix_web::test]
+    async fn the_page_shows_what_was_counted() {
+        let metrics = Metrics::new();
+        let acme = metrics.of_source("acme");
+        acme.received.inc();
+        acme.rejected("token_mismatch");
+        metrics.unavailable("queue_full");
+        metrics.batch_observer()(3);
+        let page = metrics.page(Stats { wal_bytes: 4_096, ..Stats::default() });
+        let page = String::from_utf8(to_bytes(page.into_body()).await.unwrap().to_vec()).unwrap();
+        for line in [
+            "creel_messages_received_total{source=\"acme\"} 1",
+            "creel_duplicates_total{source=\"acme\"} 0",
+            "creel_rejected_total{cause=\"token_mismatch\",source=\"acme\"} 1",
+            "creel_unavailable_total{reason=\"queue_full\"} 1",
+            "creel_batch_size_bucket{le=\"4\"} 1",
+            "creel_wal_bytes 4096",
+            "creel_ack_seconds_count 0",
+        ] {
+            assert!(page.lines().any(|shown| shown == line), "{line} is missing in\n{page}");
         }
     }
-
-    pub fn of_source(&self, source: &str) -> SourceMetrics {
-        SourceMetrics {
-            received: self.received.with_label_values(&[source]),
-            duplicates: self.duplicates.with_label_values(&[source]),
-            not_json: self.not_json.with_label_values(&[source]),
-            ack_seconds: self.ack_seconds.clone(),
-            source: source.to_owned(),
-            rejected: self.rejected.clone(),
-            unavailable: self.unavailable.clone(),
-        }
-    }
-
-    /// The text that Prometheus reads.
-    pub fn render(&self, stats: &Stats) -> Vec<u8> {
-        let set = |gauge: &IntGauge, value: u64| gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
-        set(&self.gauges.wal_bytes, stats.wal_bytes);
-        set(&self.gauges.database_bytes, stats.database_bytes);
-        set(&self.gauges.free_disk_bytes, stats.free_disk_bytes);
-        set(&self.gauges.queue_depth, stats.queue_depth as u64);
-        set(&self.gauges.keys_in_memory, stats.keys_in_memory as u64);
-        set(&self.gauges.keys_bytes, stats.keys_bytes as u64);
-        let mut text = Vec::new();
-        if let Err(error) = TextEncoder::new().encode(&self.registry.gather(), &mut text) {
-            log::error!("cannot write the metrics: {error}");
-        }
-        text
-    }
-}
-
-fn register<C: Collector + Clone + 'static>(registry: &Registry, collector: C) -> C {
-    registry.register(Box::new(collector.clone())).expect("each metric has a name of its own");
-    collector
-}
-
-fn counters(registry: &Registry, name: &str, help: &str, labels: &[&str]) -> IntCounterVec {
-    register(registry, IntCounterVec::new(Opts::new(name, help), labels).expect("the name is valid"))
-}
-
-fn gauge(registry: &Registry, name: &str, help: &str) -> IntGauge {
-    register(registry, IntGauge::new(name, help).expect("the name is valid"))
-}
-
-fn histogram(registry: &Registry, name: &str, help: &str, buckets: &[f64]) -> Histogram {
-    let options = HistogramOpts::new(name, help).buckets(buckets.to_vec());
-    register(registry, Histogram::with_opts(options).expect("the name is valid"))
 }

@@ -1,21 +1,28 @@
-//! The HTTP side: what a webhook goes through from its first byte to its acknowledgement, and the few addresses for
-//! operation. It must never acknowledge what the store has not kept, nor do any work that can wait until after.
+//! The HTTP side: routes, the way of a message from its first byte to its acknowledgement, and the few operational
+//! endpoints. `receive` shows the way from top to bottom; the other files are its steps. It must never deliver
+//! anything, name a provider, or let one of actix-web's own error texts reach a client.
 
 mod body;
 mod budget;
-mod client_address;
+mod client;
+pub mod connection;
+mod endpoints;
+mod error;
+pub mod escape;
 mod examine;
-mod head;
-pub mod metrics;
-mod operations;
+mod framing;
+mod metrics;
+mod panics;
 mod receive;
-mod redaction;
+mod record;
+mod refusal;
 mod reply;
-pub mod request_log;
-mod routes;
-mod state;
+mod request_log;
+pub mod routes;
+mod service;
+mod source;
 mod throttle;
+pub mod tokens;
 
-pub use operations::{ADMIN_TOKEN_SETTING, token_hash};
-pub use routes::{admin_routes, health_routes, inbox_routes};
-pub use state::{Clock, Inbox, Service};
+pub use request_log::TARGET as REQUEST_LOG_TARGET;
+pub use service::{Clock, Service};

@@ -1,275 +1,281 @@
-//! The way of a message, from top to bottom. The order is fixed: each step is cheaper than the next, and nothing is
-//! read or stored that an earlier step refuses.
+//! The way of a message, from top to bottom. Each step is cheaper than the next, and nothing is read or stored that an
+//! earlier step refuses. What the steps do is in the files beside this one; their order is here and nowhere else.
 
-use std::net::IpAddr;
-use std::panic::AssertUnwindSafe;
+use std::net::{IpAddr, Ipv4Addr};
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use actix_web::web::Payload;
-use actix_web::{HttpRequest, HttpResponse};
-use futures_util::FutureExt as _;
+use actix_web::http::header::HeaderMap;
+use actix_web::{HttpRequest, HttpResponse, web};
+use bytes::Bytes;
+use time::OffsetDateTime;
 
-use super::body::{self, BodyError};
-use super::budget::Permit;
-use super::examine::{self, Examined};
-use super::head::Head;
-use super::request_log::{self, Details, Line};
-use super::state::Inbox;
-use super::{redaction, reply};
-use crate::config::LogFormat;
-use crate::providers::{Cause, Description, Headers};
-use crate::store::{Identity, Kept, NewMessage, NewRejection, Unavailable};
+use super::client::Network;
+use super::endpoints::client_address;
+use super::examine::{Examined, OwnedRequest, Proof, examine};
+use super::panics::caught;
+use super::refusal::Refusal;
+use super::request_log::{Entry, Path};
+use super::service::Service;
+use super::source::Source;
+use super::{body, framing, reply};
+use crate::providers::{Cause, Headers, Request};
+use crate::store::{Content, Identity, Kept, NewMessage, NewRejection};
 
-/// From the last byte of the request; with what the reply itself takes it stays below 2.5 s.
-const ACKNOWLEDGE_WITHIN: Duration = Duration::from_millis(2_400);
+/// After the last byte of a request it is answered within 2.5 s; what is left of them is for the reply itself.
+const KEPT_WITHIN: Duration = Duration::from_millis(2_400);
+/// Hashing and reading more than this takes so long that other requests should not wait for it.
+const COMPUTED_ELSEWHERE_ABOVE: usize = 256 << 10;
 
-/// Why a request is not acknowledged.
-enum Refusal {
-    NotFound,
-    MethodNotAllowed,
-    NotHttp,
-    RateLimited { retry_after_seconds: u64 },
-    Body(BodyError),
-    Cause(Cause),
-    Unavailable(Unavailable),
+/// A source with what it shares with all others; one for each worker thread.
+#[derive(Debug)]
+pub struct Mount {
+    pub source: Arc<Source>,
+    pub service: web::Data<Service>,
 }
 
-struct Acknowledged {
-    kept: Kept,
-    event: String,
-    is_json: bool,
-    description: Description,
+/// The head of a request, and when and from where it came.
+struct Incoming<'a> {
+    method: &'a str,
+    target: &'a str,
+    query: &'a str,
+    fields: Vec<(&'a str, &'a [u8])>,
+    received_at: OffsetDateTime,
+    client: IpAddr,
 }
 
-/// Receives one webhook, and says in the log what became of it. A panic costs this request a 500 and nothing else.
-pub async fn receive(
-    inbox: Arc<Inbox>,
-    request: HttpRequest,
-    payload: Payload,
-    format: LogFormat,
-) -> HttpResponse {
+/// What was found out on the way, for the log.
+#[derive(Default)]
+struct Findings {
+    client: Option<IpAddr>,
+    event_type: Option<String>,
+    kept: Option<Kept>,
+    is_not_json: bool,
+}
+
+/// The handler of all sources.
+pub async fn receive(mount: Rc<Mount>, request: HttpRequest, payload: web::Payload) -> HttpResponse {
     let began = Instant::now();
-    let mut client = None;
-    let way = AssertUnwindSafe(pass(&inbox, &request, payload, &mut client)).catch_unwind().await;
-    let outcome = match &way {
-        Ok(Ok(acknowledged)) => Outcome::acknowledged(&inbox, acknowledged, began),
-        Ok(Err(refusal)) => Outcome::refused(&inbox, refusal),
-        Err(_) => Outcome {
-            response: reply::closing(reply::internal_error()),
-            details: Details::Refused { cause: "panic" },
-        },
+    let mut findings = Findings::default();
+    let way = caught(way_of_a_message(&mount, &request, payload, &mut findings)).await;
+    let outcome = way.unwrap_or_else(|panicked| Err(panicked.into()));
+    let took = began.elapsed();
+    let (response, refusal) = match outcome {
+        Ok(response) => (response, None),
+        Err(refusal) => (refusal.reply(&mount.source), Some(refusal)),
     };
-    let is_known = !matches!(way, Ok(Err(Refusal::NotFound)));
-    let line = Line {
-        method: request.method().as_str(),
-        path: Head::logged_path(&inbox.name, &request),
-        status: outcome.response.status().as_u16(),
-        took: began.elapsed(),
-        source: is_known.then_some(&*inbox.name),
-        ip: client.or_else(|| request.peer_addr().map(|peer| peer.ip())),
-        details: outcome.details,
-    };
-    request_log::write(&line, format);
-    outcome.response
+    count(&mount, &findings, refusal, took);
+    log(&mount, &request, &response, &findings, refusal, took);
+    response
 }
 
-async fn pass(
-    inbox: &Arc<Inbox>,
+async fn way_of_a_message(
+    mount: &Mount,
     request: &HttpRequest,
-    payload: Payload,
-    client: &mut Option<IpAddr>,
-) -> Result<Acknowledged, Refusal> {
-    let service = &inbox.service;
-    let head = Head::of(request);
+    payload: web::Payload,
+    findings: &mut Findings,
+) -> Result<HttpResponse, Refusal> {
+    let (service, source) = (&**mount.service, &*mount.source);
+    let client = client_address(&service.proxies, request).unwrap_or(Ipv4Addr::UNSPECIFIED.into());
+    findings.client = Some(client);
 
-    // 1. Route
-    if !head.is_for(&inbox.name, inbox.source.path.as_ref()) {
+    // 1. Route: a wrong path part leads to the same place as an unknown source.
+    if !source.is_reached_by(request.uri().path()) {
         return Err(Refusal::NotFound);
     }
-    // 2. Method
-    if !inbox.methods.contains(request.method()) {
+
+    // 2. Method, and whether it is clear where the request ends.
+    if !source.takes(request.method()) {
         return Err(Refusal::MethodNotAllowed);
     }
-    // 3. Allowlist
-    let address = head.client_address(&service.trusted_proxies).ok_or(Refusal::NotHttp)?;
-    *client = Some(address);
-    if !is_allowed(inbox, address) {
-        quarantine(inbox, &head, address, Cause::AddressNotAllowed, None);
-        return Err(Refusal::Cause(Cause::AddressNotAllowed));
+    let announced_length = framing::announced_length(request.headers())?;
+
+    // 3. Allowlist.
+    let mut incoming = Incoming::new(request, (service.clock)(), client);
+    if !source.admits(client, &service.github) {
+        return Err(reject(service, source, &incoming, Cause::AddressNotAllowed, None));
     }
-    // 4. Throttle
-    if let Some(throttle) = &inbox.throttle {
-        throttle
-            .check(address)
-            .map_err(|retry_after_seconds| Refusal::RateLimited { retry_after_seconds })?;
+
+    // 4. Throttle.
+    let network = Network::from(client);
+    source.throttle(network).map_err(Refusal::RateLimited)?;
+
+    // 5. Body; a scheme that does not read it comes before it.
+    let proof = if source.verifier.reads_body() {
+        Proof::NeedsBody
+    } else {
+        let proven = source.verifier.authenticate(&incoming.request(&Bytes::new()));
+        proven.map_err(|cause| reject(service, source, &incoming, cause, None))?;
+        Proof::Given
+    };
+    let reservation = service.budget.reservation(network);
+    let body =
+        body::read(payload.into_inner(), announced_length, service.max_body_bytes, reservation).await?;
+    let deadline = Instant::now() + KEPT_WITHIN;
+    incoming.received_at = (service.clock)();
+
+    // 6. Unsigned handshakes: no provider in the catalogue has one yet.
+
+    // 7. Authenticate, 8. describe.
+    let examined = match examine_where_it_fits(mount, &incoming, &body, proof).await? {
+        Ok(examined) => examined,
+        Err(cause) => return Err(reject(service, source, &incoming, cause, Some(&body))),
+    };
+    findings.is_not_json = matches!(examined.content, Content::Other(_));
+    findings.event_type = Some(examined.description.event_type.clone());
+
+    // 9. Commit.
+    let accepted = source.verifier.accepted(&examined.description);
+    let kept = service.store.keep(message(source, incoming, examined), deadline).await?;
+    findings.kept = Some(kept);
+
+    // 10. Acknowledge: a message that had come before gets the reply of the first.
+    Ok(reply::of_provider(accepted))
+}
+
+impl<'a> Incoming<'a> {
+    fn new(request: &'a HttpRequest, received_at: OffsetDateTime, client: IpAddr) -> Self {
+        let uri = request.uri();
+        Self {
+            method: request.method().as_str(),
+            target: uri.path_and_query().map_or_else(|| uri.path(), |target| target.as_str()),
+            query: uri.query().unwrap_or_default(),
+            fields: fields(request.headers()),
+            received_at,
+            client,
+        }
     }
-    // 5. Body; a scheme that does not read it authenticates first
-    let now = (service.clock)();
-    if !inbox.source.verifier.reads_body() {
-        let without_body = head.as_request(&[], now);
-        inbox.source.verifier.authenticate(&without_body).map_err(|cause| {
-            quarantine(inbox, &head, address, cause, None);
-            Refusal::Cause(cause)
-        })?;
+
+    fn request(&'a self, body: &'a [u8]) -> Request<'a> {
+        Request {
+            method: self.method,
+            target: self.target,
+            query: self.query,
+            headers: Headers(&self.fields),
+            body,
+            now: self.received_at,
+        }
     }
-    let (body, _permit) = read_body(inbox, &head, address, payload).await.map_err(|error| match error {
-        ReadError::NotHttp => Refusal::NotHttp,
-        ReadError::Body(error) => Refusal::Body(error),
-    })?;
-    let deadline = Instant::now() + ACKNOWLEDGE_WITHIN;
-    let received_at = (service.clock)();
-    // 7. Authenticate, 8. Describe
-    let examined = examine::examine(inbox, &head, &body, received_at).await.map_err(|cause| {
-        quarantine(inbox, &head, address, cause, Some(body.clone()));
-        Refusal::Cause(cause)
-    })?;
-    // 9. Commit
-    let Examined { description, content, is_json, body_sha256 } = examined;
-    let event = format!("{}.{}", inbox.name, description.event_type);
-    let stored = redaction::stored_head(Headers(&head.fields), head.query, &inbox.source.verifier);
-    let message = NewMessage {
-        received_at,
-        source: inbox.name.clone(),
-        event: event.clone(),
-        identity: identity(inbox, &description),
-        method: head.method.to_owned(),
-        query: stored.query,
-        remote_ip: address,
-        headers: stored.headers,
+}
+
+/// By name, so that what is stored has an order; fields of one name stay in the order in which they came.
+fn fields(headers: &HeaderMap) -> Vec<(&str, &[u8])> {
+    let mut fields = Vec::with_capacity(headers.len());
+    fields.extend(headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes())));
+    fields.sort_by_key(|(name, _)| *name);
+    fields
+}
+
+/// Small bodies here, large ones on a thread for such work.
+async fn examine_where_it_fits(
+    mount: &Mount,
+    incoming: &Incoming<'_>,
+    body: &Bytes,
+    proof: Proof,
+) -> Result<Result<Examined, Cause>, Refusal> {
+    let request = incoming.request(body);
+    if body.len() <= COMPUTED_ELSEWHERE_ABOVE {
+        return Ok(examine(&mount.source.verifier, &request, body, proof));
+    }
+    let (source, request, body) = (Arc::clone(&mount.source), OwnedRequest::from(&request), body.clone());
+    let examined = web::block(move || request.examine(&source.verifier, &body, proof)).await;
+    examined.map_err(|_| Refusal::Failed)
+}
+
+fn message(source: &Source, incoming: Incoming<'_>, examined: Examined) -> NewMessage {
+    let Examined { description, content, body_sha256 } = examined;
+    let mut event = String::with_capacity(source.name.len() + 1 + description.event_type.len());
+    event.push_str(&source.name);
+    event.push('.');
+    event.push_str(&description.event_type);
+    NewMessage {
+        received_at: incoming.received_at,
+        source: Arc::clone(&source.name),
+        event,
+        identity: match (description.delivery_id, source.dedupe) {
+            (Some(id), _) => Identity::DeliveryId(id),
+            (None, Some(window)) => Identity::Content { window },
+            (None, None) => Identity::None,
+        },
+        method: incoming.method.to_owned(),
+        query: source.redaction.query(incoming.query).map(Into::into),
+        remote_ip: incoming.client,
+        headers: source.redaction.headers(&incoming.fields),
         content,
         body_sha256,
-        body_unsigned: !inbox.source.verifier.covers_body(),
-    };
-    let kept = service.store.keep(message, deadline).await.map_err(Refusal::Unavailable)?;
-    // 10. Acknowledge
-    Ok(Acknowledged { kept, event, is_json, description })
-}
-
-fn is_allowed(inbox: &Inbox, address: IpAddr) -> bool {
-    inbox.source.allow.as_ref().is_none_or(|allow| {
-        allow.nets.iter().any(|net| net.contains(&address))
-            || (allow.github && inbox.service.github.contains(address))
-    })
-}
-
-enum ReadError {
-    NotHttp,
-    Body(BodyError),
-}
-
-impl From<BodyError> for ReadError {
-    fn from(error: BodyError) -> Self {
-        Self::Body(error)
+        body_unsigned: !source.verifier.covers_body(),
     }
 }
 
-/// The permit holds the body's share of the memory until the request is answered.
-async fn read_body(
-    inbox: &Inbox,
-    head: &Head<'_>,
-    client: IpAddr,
-    payload: Payload,
-) -> Result<(actix_web::web::Bytes, Permit), ReadError> {
-    let declared = head.declared_length().map_err(|()| ReadError::NotHttp)?;
-    let max_bytes = inbox.service.max_body_bytes;
-    if declared.is_some_and(|bytes| bytes > max_bytes) {
-        return Err(BodyError::TooLarge.into());
-    }
-    let mut permit =
-        inbox.service.budget.reserve(client, body::first_reservation(declared)).map_err(BodyError::from)?;
-    let body = body::read(payload, declared, max_bytes, &mut permit).await?;
-    Ok((body, permit))
-}
-
-fn identity(inbox: &Inbox, description: &Description) -> Identity {
-    match (&description.delivery_id, inbox.source.dedupe) {
-        (Some(id), _) => Identity::DeliveryId(id.clone()),
-        (None, Some(window)) => Identity::Content { window },
-        (None, None) => Identity::None,
-    }
-}
-
-fn quarantine(
-    inbox: &Inbox,
-    head: &Head<'_>,
-    client: IpAddr,
+/// Into quarantine.
+fn reject(
+    service: &Service,
+    source: &Source,
+    incoming: &Incoming<'_>,
     cause: Cause,
-    body: Option<actix_web::web::Bytes>,
-) {
-    let verifier = &inbox.source.verifier;
-    let stored = redaction::stored_head(Headers(&head.fields), head.query, verifier);
-    inbox.service.store.quarantine(NewRejection {
-        received_at: (inbox.service.clock)(),
-        source: inbox.name.clone(),
+    body: Option<&Bytes>,
+) -> Refusal {
+    service.store.quarantine(NewRejection {
+        received_at: incoming.received_at,
+        source: Arc::clone(&source.name),
         cause: cause.name(),
-        remote_ip: client,
-        method: head.method.to_owned(),
-        query: stored.query,
-        headers: stored.headers,
-        body,
-        credentials: redaction::credentials(Headers(&head.fields), head.query, verifier),
+        remote_ip: incoming.client,
+        method: incoming.method.to_owned(),
+        query: source.redaction.query(incoming.query).map(Into::into),
+        headers: source.redaction.headers(&incoming.fields),
+        // A copy: what waits in quarantine must not take the place of bodies in flight.
+        body: body.map(|body| Bytes::copy_from_slice(body)),
+        credentials: source.redaction.credentials(&incoming.fields, incoming.query),
     });
+    Refusal::Rejected(cause)
 }
 
-struct Outcome<'a> {
-    response: HttpResponse,
-    details: Details<'a>,
-}
-
-impl<'a> Outcome<'a> {
-    fn acknowledged(inbox: &Inbox, acknowledged: &'a Acknowledged, began: Instant) -> Self {
-        let metrics = &inbox.metrics;
-        let note = match acknowledged.kept {
-            Kept::Duplicate { .. } => {
-                metrics.duplicates.inc();
-                Some("duplicate")
-            }
-            Kept::New { .. } | Kept::Conflict { .. } => {
-                metrics.received.inc();
-                matches!(acknowledged.kept, Kept::Conflict { .. }).then_some("conflict")
-            }
-        };
-        if !acknowledged.is_json {
+fn count(mount: &Mount, findings: &Findings, refusal: Option<Refusal>, took: Duration) {
+    let metrics = &mount.source.metrics;
+    if let Some(kept) = findings.kept {
+        mount.service.metrics.ack_seconds.observe(took.as_secs_f64());
+        metrics.received.inc();
+        if matches!(kept, Kept::Duplicate { .. }) {
+            metrics.duplicates.inc();
+        } else if findings.is_not_json {
             metrics.not_json.inc();
         }
-        metrics.acknowledged(began.elapsed());
-        Self {
-            response: reply::provider(inbox.source.verifier.accepted(&acknowledged.description)),
-            details: Details::Kept {
-                event: &acknowledged.event,
-                id: acknowledged.kept.id(),
-                note: note.or((!acknowledged.is_json).then_some("not_json")),
-            },
-        }
     }
+    if let Some(cause) = refusal.and_then(Refusal::cause) {
+        metrics.rejected(cause);
+    }
+    if let Some(reason) = refusal.and_then(Refusal::unavailable_reason) {
+        mount.service.metrics.unavailable(reason);
+    }
+}
 
-    fn refused(inbox: &Inbox, refusal: &Refusal) -> Self {
-        let (response, cause) = match refusal {
-            Refusal::NotFound => (reply::not_found(), None),
-            Refusal::MethodNotAllowed => (reply::closing(reply::method_not_allowed(&inbox.allow)), None),
-            Refusal::NotHttp => (reply::bad_request(), None),
-            Refusal::RateLimited { retry_after_seconds } => {
-                inbox.metrics.rate_limited();
-                (reply::closing(reply::too_many_requests(*retry_after_seconds)), Some("rate_limited"))
-            }
-            Refusal::Body(error) => {
-                if *error == BodyError::BudgetUsedUp {
-                    inbox.metrics.unavailable("body_budget");
-                }
-                (reply::body(*error), None)
-            }
-            Refusal::Cause(cause) => {
-                inbox.metrics.rejected(*cause);
-                let response = reply::provider(inbox.source.verifier.refused(*cause));
-                let is_body_left = *cause == Cause::AddressNotAllowed || !inbox.source.verifier.reads_body();
-                (if is_body_left { reply::closing(response) } else { response }, Some(cause.name()))
-            }
-            Refusal::Unavailable(why) => {
-                inbox.metrics.unavailable(why.name());
-                (reply::unavailable(), Some(why.name()))
-            }
-        };
-        Self { response, details: cause.map_or(Details::None, |cause| Details::Refused { cause }) }
-    }
+fn log(
+    mount: &Mount,
+    request: &HttpRequest,
+    response: &HttpResponse,
+    findings: &Findings,
+    refusal: Option<Refusal>,
+    took: Duration,
+) {
+    let is_ours = refusal != Some(Refusal::NotFound);
+    let entry = Entry {
+        method: request.method().as_str(),
+        path: if is_ours { Path::Known(mount.source.path()) } else { Path::Unknown(request.uri().path()) },
+        status: response.status().as_u16(),
+        took,
+        source: is_ours.then_some(&*mount.source.name),
+        event_type: findings.event_type.as_deref(),
+        id: findings.kept.map(Kept::id),
+        is_duplicate: matches!(findings.kept, Some(Kept::Duplicate { .. })),
+        conflict_of: match findings.kept {
+            Some(Kept::Conflict { of, .. }) => Some(of),
+            _ => None,
+        },
+        is_not_json: findings.is_not_json,
+        cause: refusal.and_then(Refusal::cause),
+        reason: refusal.and_then(Refusal::unavailable_reason),
+        ip: findings.client,
+    };
+    entry.write(mount.service.log_format);
 }

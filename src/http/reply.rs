@@ -1,89 +1,109 @@
-//! Replies of the service itself, and those in a provider's convention, as HTTP responses.
+//! Replies: short texts of the pipeline itself, and those in a provider's convention.
 
+use std::sync::LazyLock;
+use std::time::Duration;
+
+use actix_http::ConnectionType;
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
-use actix_web::http::header::{ALLOW, CONTENT_TYPE, HeaderValue, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS};
+use actix_web::http::header::{
+    ALLOW, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE,
+    X_CONTENT_TYPE_OPTIONS,
+};
 
-use super::body::BodyError;
-use crate::providers::Reply;
+use crate::providers;
 
-/// How long a sender should wait when nothing can be stored now.
-const RETRY_AFTER_SECONDS: u64 = 5;
+const NO_SNIFF: HeaderValue = HeaderValue::from_static("nosniff");
+/// Made once and copied: actix-http writes the fields of each new map in another order, and two replies that must not
+/// be told apart would differ in it.
+static TEXT_HEADERS: LazyLock<HeaderMap> = LazyLock::new(|| {
+    let mut headers = HeaderMap::new();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain"));
+    headers.insert(X_CONTENT_TYPE_OPTIONS, NO_SNIFF);
+    headers
+});
+/// How long a sender should wait while the store takes nothing.
+const UNAVAILABLE_FOR: Duration = Duration::from_secs(5);
 
-/// A reply in the provider's convention.
-pub fn provider(reply: Reply) -> HttpResponse {
-    // A recipe's status was checked when it was read; 200 is what most senders take for "received".
-    let status = StatusCode::from_u16(reply.status).unwrap_or(StatusCode::OK);
-    let mut response = HttpResponse::build(status);
-    if let Some(content_type) = reply.content_type {
-        response.insert_header((CONTENT_TYPE, HeaderValue::from_static(content_type)));
-        response.insert_header((X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")));
-    }
-    if reply.body.is_empty() { response.finish() } else { response.body(reply.body) }
+pub fn text(status: StatusCode, body: &'static str) -> HttpResponse {
+    let mut reply = HttpResponse::with_body(status, body).map_into_boxed_body();
+    *reply.headers_mut() = TEXT_HEADERS.clone();
+    reply
 }
 
-fn text(status: StatusCode, body: &'static str) -> HttpResponse {
-    HttpResponse::build(status)
-        .insert_header((CONTENT_TYPE, HeaderValue::from_static("text/plain")))
-        .body(body)
-}
-
-/// The same to the last byte for an unknown source, a wrong path part, and any other address.
+/// The one reply to whatever leads nowhere.
 pub fn not_found() -> HttpResponse {
-    closing(text(StatusCode::NOT_FOUND, "Not found."))
+    text(StatusCode::NOT_FOUND, "Not found.")
 }
 
 pub fn method_not_allowed(allow: &str) -> HttpResponse {
-    let mut response = text(StatusCode::METHOD_NOT_ALLOWED, "Method not allowed.");
-    if let Ok(allow) = HeaderValue::from_str(allow) {
-        response.headers_mut().insert(ALLOW, allow);
-    }
-    response
+    let reply = text(StatusCode::METHOD_NOT_ALLOWED, "Method not allowed.");
+    // Methods were parsed at start, so they are fit for a header.
+    HeaderValue::from_str(allow).map_or_else(|_| internal_error(), |allow| with(reply, ALLOW, allow))
 }
 
-pub fn bad_request() -> HttpResponse {
-    closing(text(StatusCode::BAD_REQUEST, "Bad request."))
+/// For requests after which the connection cannot be trusted to begin a new one where we think it does.
+pub fn text_and_close(status: StatusCode, body: &'static str) -> HttpResponse {
+    let mut reply = text(status, body);
+    reply.head_mut().set_connection_type(ConnectionType::Close);
+    reply
 }
 
-pub fn too_many_requests(retry_after_seconds: u64) -> HttpResponse {
-    with_retry_after(text(StatusCode::TOO_MANY_REQUESTS, "Too many requests."), retry_after_seconds)
+pub fn unauthorized(body: &'static str) -> HttpResponse {
+    let challenge = HeaderValue::from_static("Bearer");
+    with(text(StatusCode::UNAUTHORIZED, body), WWW_AUTHENTICATE, challenge)
+}
+
+pub fn too_many_requests(wait: Duration) -> HttpResponse {
+    with(text(StatusCode::TOO_MANY_REQUESTS, "Too many requests."), RETRY_AFTER, whole_seconds(wait))
 }
 
 pub fn unavailable() -> HttpResponse {
-    with_retry_after(
-        text(StatusCode::SERVICE_UNAVAILABLE, "Temporarily unavailable, try again."),
-        RETRY_AFTER_SECONDS,
-    )
+    let reply = text(StatusCode::SERVICE_UNAVAILABLE, "Temporarily unavailable, try again.");
+    with(reply, RETRY_AFTER, whole_seconds(UNAVAILABLE_FOR))
 }
 
 pub fn internal_error() -> HttpResponse {
     text(StatusCode::INTERNAL_SERVER_ERROR, "Internal error.")
 }
 
-pub fn unauthorized() -> HttpResponse {
-    let mut response = text(StatusCode::UNAUTHORIZED, "A bearer token is needed.");
-    response
-        .headers_mut()
-        .insert(actix_web::http::header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
-    response
+pub fn of_provider(reply: providers::Reply) -> HttpResponse {
+    // Recipes and settings were validated at start; a status that is none would be our own mistake.
+    let status = StatusCode::from_u16(reply.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let Some(content_type) = reply.content_type else { return HttpResponse::new(status) };
+    HttpResponse::build(status)
+        .insert_header((CONTENT_TYPE, HeaderValue::from_static(content_type)))
+        .insert_header((X_CONTENT_TYPE_OPTIONS, NO_SNIFF))
+        .body(reply.body)
 }
 
-pub fn body(error: BodyError) -> HttpResponse {
-    closing(match error {
-        BodyError::TooLarge => text(StatusCode::PAYLOAD_TOO_LARGE, "Body too large."),
-        BodyError::TooSlow => text(StatusCode::REQUEST_TIMEOUT, "Request timed out."),
-        BodyError::BudgetUsedUp => unavailable(),
-        BodyError::Broken => text(StatusCode::BAD_REQUEST, "Bad request."),
-    })
+fn with(mut reply: HttpResponse, name: HeaderName, value: HeaderValue) -> HttpResponse {
+    reply.headers_mut().insert(name, value);
+    reply
 }
 
-/// The body has not been read to its end: the connection cannot carry another request.
-pub fn closing(mut response: HttpResponse) -> HttpResponse {
-    response.head_mut().set_connection_type(actix_http::ConnectionType::Close);
-    response
+/// In whole seconds, rounded up, at least one.
+fn whole_seconds(wait: Duration) -> HeaderValue {
+    let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+    HeaderValue::from(seconds.max(1))
 }
 
-fn with_retry_after(mut response: HttpResponse, seconds: u64) -> HttpResponse {
-    response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
-    response
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn replies_that_must_not_be_told_apart_have_their_headers_in_the_same_order() {
+        let names = || not_found().headers().keys().cloned().collect::<Vec<_>>();
+        let first = names();
+        assert_eq!(first.len(), 2);
+        assert!((0..100).all(|_| names() == first));
+    }
+
+    #[test]
+    fn the_time_to_wait_is_rounded_up_to_whole_seconds() {
+        for (milliseconds, seconds) in [(0, "1"), (1, "1"), (1_000, "1"), (1_001, "2"), (59_500, "60")] {
+            assert_eq!(whole_seconds(Duration::from_millis(milliseconds)), seconds, "{milliseconds} ms");
+        }
+    }
 }

@@ -1,204 +1,242 @@
-//! One line for each request. What comes from outside is escaped, so that no request can forge a line or move the
-//! cursor of whoever reads it.
+//! One line per request. This is on the path of every message: a line is written straight into the logger's own
+//! buffer, piece by piece.
 
-use std::cell::RefCell;
-use std::fmt::Write as _;
+use std::borrow::Cow;
+use std::fmt::{self, Display, Formatter};
 use std::net::IpAddr;
 use std::time::Duration;
 
+use super::escape::{JsonString, Value};
 use crate::config::LogFormat;
 
-/// The log target of the lines.
 pub const TARGET: &str = "creel::request";
 
-/// What a line says. The random part of a path is never among it.
-#[derive(Clone, Copy, Debug)]
-pub struct Line<'a> {
+/// Parts of an unknown path that are longer may be a secret that was pasted in the wrong place.
+const MAX_SHOWN_PART: usize = 32;
+const ELLIPSIS: &str = "...";
+
+/// What is told of a request; what does not apply is left out.
+#[derive(Debug)]
+pub struct Entry<'a> {
     pub method: &'a str,
-    /// `/webhooks/<source>`, or what was asked for where there is no such source.
-    pub path: &'a str,
+    pub path: Path<'a>,
     pub status: u16,
     pub took: Duration,
     pub source: Option<&'a str>,
+    /// Without the source.
+    pub event_type: Option<&'a str>,
+    pub id: Option<i64>,
+    pub is_duplicate: bool,
+    pub conflict_of: Option<i64>,
+    pub is_not_json: bool,
+    pub cause: Option<&'a str>,
+    pub reason: Option<&'a str>,
     pub ip: Option<IpAddr>,
-    pub details: Details<'a>,
 }
 
-/// What became of the request.
+/// A path that may be shown.
 #[derive(Clone, Copy, Debug)]
-pub enum Details<'a> {
-    None,
-    Kept { event: &'a str, id: i64, note: Option<&'static str> },
-    Refused { cause: &'static str },
+pub enum Path<'a> {
+    /// One of ours.
+    Known(&'a str),
+    /// As it was sent: only so much is shown that no random path part can be among it.
+    Unknown(&'a str),
 }
 
-thread_local! {
-    static BUFFER: RefCell<String> = const { RefCell::new(String::new()) };
-}
-
-/// Writes the line, if such lines are written at all.
-pub fn write(line: &Line<'_>, format: LogFormat) {
-    if !log::log_enabled!(target: TARGET, log::Level::Info) {
-        return;
+impl Entry<'_> {
+    pub fn write(&self, format: LogFormat) {
+        log::info!(target: TARGET, "{}", Shown(self, format));
     }
-    BUFFER.with_borrow_mut(|text| {
-        text.clear();
-        match format {
-            LogFormat::Text => line.write_text(text),
-            LogFormat::Json => line.write_json(text),
-        }
-        log::info!(target: TARGET, "{text}");
-    });
-}
 
-impl Line<'_> {
-    fn write_text(&self, text: &mut String) {
-        push_escaped(text, self.method);
-        text.push(' ');
-        push_escaped(text, self.path);
-        let _ = write!(text, " {} {:.1}ms", self.status, milliseconds(self.took));
+    fn text(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {} ", Value(self.method), Value(&self.path.shown()))?;
+        write!(f, "{} {}ms", self.status, Milliseconds(self.took))?;
         if let Some(source) = self.source {
-            text.push_str(" source=");
-            text.push_str(source);
-        }
-        match self.details {
-            Details::None => {}
-            Details::Kept { event, id, note } => {
-                text.push_str(" event=");
-                push_escaped(text, event);
-                let _ = write!(text, " id={id}");
-                if let Some(note) = note {
-                    text.push(' ');
-                    text.push_str(note);
-                }
-            }
-            Details::Refused { cause } => {
-                text.push_str(" cause=");
-                text.push_str(cause);
+            write!(f, " source={}", Value(source))?;
+            if let Some(event_type) = self.event_type {
+                write!(f, " event={}", Value(&event(source, event_type)))?;
             }
         }
-        if let Some(ip) = self.ip {
-            let _ = write!(text, " ip={ip}");
+        self.text_field(f, "id", self.id)?;
+        if self.is_duplicate {
+            f.write_str(" duplicate=true")?;
         }
+        self.text_field(f, "conflict_of", self.conflict_of)?;
+        if self.is_not_json {
+            f.write_str(" not_json=true")?;
+        }
+        self.text_field(f, "cause", self.cause)?;
+        self.text_field(f, "reason", self.reason)?;
+        self.text_field(f, "ip", self.ip)
     }
 
-    /// The members of an object, without its braces: time and level stand before them.
-    fn write_json(&self, text: &mut String) {
-        text.push_str("\"method\":");
-        push_json(text, self.method);
-        text.push_str(",\"path\":");
-        push_json(text, self.path);
-        let _ = write!(text, ",\"status\":{},\"ms\":{:.1}", self.status, milliseconds(self.took));
+    fn text_field(&self, f: &mut Formatter<'_>, name: &str, value: Option<impl Display>) -> fmt::Result {
+        value.map_or(Ok(()), |value| write!(f, " {name}={value}"))
+    }
+
+    /// The members of an object, without its braces.
+    fn json(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        write!(f, "\"method\":{},\"path\":{}", JsonString(self.method), JsonString(&self.path.shown()))?;
+        write!(f, ",\"status\":{},\"ms\":{}", self.status, Milliseconds(self.took))?;
         if let Some(source) = self.source {
-            text.push_str(",\"source\":");
-            push_json(text, source);
-        }
-        match self.details {
-            Details::None => {}
-            Details::Kept { event, id, note } => {
-                text.push_str(",\"event\":");
-                push_json(text, event);
-                let _ = write!(text, ",\"id\":{id}");
-                if let Some(note) = note {
-                    let _ = write!(text, ",\"note\":\"{note}\"");
-                }
-            }
-            Details::Refused { cause } => {
-                let _ = write!(text, ",\"cause\":\"{cause}\"");
+            write!(f, ",\"source\":{}", JsonString(source))?;
+            if let Some(event_type) = self.event_type {
+                write!(f, ",\"event\":{}", JsonString(&event(source, event_type)))?;
             }
         }
-        if let Some(ip) = self.ip {
-            let _ = write!(text, ",\"ip\":\"{ip}\"");
+        if let Some(id) = self.id {
+            write!(f, ",\"id\":{id}")?;
+        }
+        if self.is_duplicate {
+            f.write_str(",\"duplicate\":true")?;
+        }
+        if let Some(of) = self.conflict_of {
+            write!(f, ",\"conflict_of\":{of}")?;
+        }
+        if self.is_not_json {
+            f.write_str(",\"not_json\":true")?;
+        }
+        for (name, value) in [("cause", self.cause), ("reason", self.reason)] {
+            if let Some(value) = value {
+                write!(f, ",\"{name}\":{}", JsonString(value))?;
+            }
+        }
+        self.ip.map_or(Ok(()), |ip| write!(f, ",\"ip\":\"{ip}\""))
+    }
+}
+
+/// In the form that the log has.
+struct Shown<'a>(&'a Entry<'a>, LogFormat);
+
+impl Display for Shown<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self.1 {
+            LogFormat::Text => self.0.text(f),
+            LogFormat::Json => self.0.json(f),
         }
     }
 }
 
-fn milliseconds(time: Duration) -> f64 {
-    time.as_secs_f64() * 1_000.0
-}
+/// With one digit behind the point.
+struct Milliseconds(Duration);
 
-/// Letters, digits and the usual punctuation stay; white space, controls, quotes and whatever reorders or hides text
-/// is written as `\u{…}`.
-pub fn push_escaped(line: &mut String, text: &str) {
-    if text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\' && byte != b'"') {
-        line.push_str(text);
-        return;
-    }
-    for character in text.chars() {
-        if character.is_alphanumeric()
-            || (character.is_ascii_graphic() && character != '\\' && character != '"')
-        {
-            line.push(character);
-        } else {
-            let _ = write!(line, "{}", character.escape_unicode());
-        }
+impl Display for Milliseconds {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let tenths = (self.0.as_micros() + 50) / 100;
+        write!(f, "{}.{}", tenths / 10, tenths % 10)
     }
 }
 
-fn push_json(line: &mut String, text: &str) {
-    line.push('"');
-    for character in text.chars() {
-        match character {
-            '"' => line.push_str("\\\""),
-            '\\' => line.push_str("\\\\"),
-            ' ' => line.push(' '),
-            _ if character.is_alphanumeric() || character.is_ascii_graphic() => line.push(character),
-            _ => {
-                let mut units = [0; 2];
-                for unit in character.encode_utf16(&mut units) {
-                    let _ = write!(line, "\\u{unit:04x}");
-                }
-            }
+fn event(source: &str, event_type: &str) -> String {
+    let mut event = String::with_capacity(source.len() + 1 + event_type.len());
+    event.push_str(source);
+    event.push('.');
+    event.push_str(event_type);
+    event
+}
+
+impl<'a> Path<'a> {
+    fn shown(self) -> Cow<'a, str> {
+        let path = match self {
+            Self::Known(path) => return Cow::Borrowed(path),
+            Self::Unknown(path) => path,
+        };
+        let mut shown = String::with_capacity(2 * MAX_SHOWN_PART);
+        let mut parts = path.split('/').filter(|part| !part.is_empty());
+        for part in parts.by_ref().take(2) {
+            let is_harmless = part.len() <= MAX_SHOWN_PART && !part.contains('%');
+            shown.push('/');
+            shown.push_str(if is_harmless { part } else { ELLIPSIS });
         }
+        if parts.next().is_some() {
+            shown.push('/');
+            shown.push_str(ELLIPSIS);
+        }
+        if shown.is_empty() { Cow::Borrowed("/") } else { Cow::Owned(shown) }
     }
-    line.push('"');
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn line(event: &str) -> Line<'_> {
-        Line {
+    fn entry() -> Entry<'static> {
+        Entry {
             method: "POST",
-            path: "/webhooks/github",
+            path: Path::Known("/webhooks/github"),
             status: 204,
-            took: Duration::from_micros(12_340),
+            took: Duration::from_micros(12_345),
             source: Some("github"),
-            ip: Some([203, 0, 113, 9].into()),
-            details: Details::Kept { event, id: 42, note: None },
+            event_type: Some("push"),
+            id: Some(42),
+            is_duplicate: false,
+            conflict_of: None,
+            is_not_json: false,
+            cause: None,
+            reason: None,
+            ip: Some("203.0.113.9".parse().unwrap()),
         }
     }
 
-    #[test]
-    fn a_line_says_what_became_of_the_request() {
-        let mut text = String::new();
-        line("github.push").write_text(&mut text);
-        assert_eq!(
-            text,
-            "POST /webhooks/github 204 12.3ms source=github event=github.push id=42 ip=203.0.113.9"
-        );
-        text.clear();
-        Line { details: Details::Refused { cause: "signature_mismatch" }, status: 403, ..line("") }
-            .write_text(&mut text);
-        assert_eq!(
-            text,
-            "POST /webhooks/github 403 12.3ms source=github cause=signature_mismatch ip=203.0.113.9"
-        );
+    fn text(entry: &Entry<'_>) -> String {
+        Shown(entry, LogFormat::Text).to_string()
     }
 
     #[test]
-    fn what_comes_from_outside_stays_on_its_line() {
-        let hostile = "push\r\n\u{1b}[2J\u{202e}x id=1 \"";
-        let mut text = String::new();
-        line(hostile).write_text(&mut text);
-        assert!(text.is_ascii() && !text.contains(['\r', '\n', '\u{1b}', '"']), "{text}");
-        assert!(text.contains(r"\u{d}\u{a}\u{1b}[2J\u{202e}x\u{20}id=1"), "{text}");
-        let mut json = "{".to_owned();
-        line(hostile).write_json(&mut json);
-        json.push('}');
-        let value: serde_json::Value = serde_json::from_str(&json).unwrap();
-        assert_eq!(value["event"], hostile);
-        assert!(json.is_ascii() && !json.contains(['\r', '\n', '\u{1b}']), "{json}");
+    fn a_message_is_told_in_one_line() {
+        let line = "POST /webhooks/github 204 12.3ms source=github event=github.push id=42 ip=203.0.113.9";
+        assert_eq!(text(&entry()), line);
+    }
+
+    #[test]
+    fn json_has_the_same_fields() {
+        let json = format!("{{{}}}", Shown(&entry(), LogFormat::Json));
+        let expected = serde_json::json!({
+            "method": "POST", "path": "/webhooks/github", "status": 204, "ms": 12.3, "source": "github",
+            "event": "github.push", "id": 42, "ip": "203.0.113.9",
+        });
+        assert_eq!(serde_json::from_str::<serde_json::Value>(&json).unwrap(), expected);
+    }
+
+    #[test]
+    fn what_applies_to_few_is_told_of_those() {
+        let entry = Entry {
+            is_duplicate: true,
+            conflict_of: Some(7),
+            is_not_json: true,
+            cause: Some("signature_mismatch"),
+            reason: Some("queue_full"),
+            ..entry()
+        };
+        let tail = "duplicate=true conflict_of=7 not_json=true cause=signature_mismatch reason=queue_full ip=203.0.113.9";
+        assert!(text(&entry).ends_with(tail), "{}", text(&entry));
+        let json = format!("{{{}}}", Shown(&entry, LogFormat::Json));
+        let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+        assert_eq!((&json["duplicate"], &json["conflict_of"]), (&true.into(), &7.into()));
+    }
+
+    #[test]
+    fn what_comes_from_outside_cannot_break_the_line() {
+        let entry = Entry { event_type: Some("a b\r\n\u{202e}id=1"), method: "G E", ..entry() };
+        let line = text(&entry);
+        assert!(line.starts_with("\"G E\" /webhooks/github 204"), "{line}");
+        assert!(line.contains(r#" event="github.a b\r\n\u{202e}id=1" id=42"#), "{line}");
+    }
+
+    #[test]
+    fn an_unknown_path_never_shows_what_may_be_a_random_path_part() {
+        let rows = [
+            ("/", "/"),
+            ("", "/"),
+            ("/favicon.ico", "/favicon.ico"),
+            ("/webhooks/acme", "/webhooks/acme"),
+            ("/webhooks/acme/s3cret", "/webhooks/acme/..."),
+            ("//webhooks//acme//s3cret", "/webhooks/acme/..."),
+            ("/webhooks/QXRoZSBzZWNyZXQgb2YgdGhlIHBhdGggcGFydA", "/webhooks/..."),
+            ("/webhooks%2facme%2fs3cret", "/..."),
+        ];
+        for (path, shown) in rows {
+            assert_eq!(Path::Unknown(path).shown(), shown);
+        }
     }
 }

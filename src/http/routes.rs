@@ -1,56 +1,108 @@
 //! All routes, in reading order.
 
-use std::sync::Arc;
-use std::time::Instant;
+use std::rc::Rc;
 
-use actix_web::web::{Data, Payload, ServiceConfig};
-use actix_web::{HttpRequest, HttpResponse, web};
+use actix_web::dev::{ServiceFactory, ServiceRequest, ServiceResponse};
+use actix_web::{App, Error, HttpRequest, guard, web};
 
-use super::request_log::{self, Details, Line};
-use super::state::{Inbox, Service};
-use super::{operations, receive, reply};
-use crate::config::LogFormat;
+use super::endpoints;
+use super::receive::{Mount, receive};
+use super::request_log::Path;
+use super::service::Service;
 
-/// Alive and ready: on both addresses.
-pub fn health_routes(app: &mut ServiceConfig, service: &Data<Service>, format: LogFormat) {
-    app.app_data(service.clone())
-        .route("/healthz", web::get().to(operations::healthz))
-        .route("/readyz", web::get().to(operations::readyz))
-        .default_service(web::to(move |request: HttpRequest| nothing_here(request, format)));
+/// What is served at an address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Surface {
+    /// Webhooks and what is for the operator.
+    Everything,
+    /// What is for the operator has an address of its own.
+    Webhooks,
+    Operator,
 }
 
-/// What is for the operator alone.
-pub fn admin_routes(app: &mut ServiceConfig) {
-    app.route("/metrics", web::get().to(operations::metrics));
+/// What proves that a request may see what is for the operator.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    WithToken,
+    /// Reaching the address is proof enough.
+    Free,
 }
 
-/// One resource for each source, with and without the random path part. Which of them it must be, and everything
-/// after that, is the handler's matter.
-pub fn inbox_routes(app: &mut ServiceConfig, inboxes: &[Arc<Inbox>], format: LogFormat) {
-    for inbox in inboxes {
-        let name = &inbox.name;
-        let paths = ["", "/", "/{path}", "/{path}/"].map(|rest| format!("/webhooks/{name}{rest}"));
-        let inbox = inbox.clone();
-        let handler = move |request: HttpRequest, payload: Payload| {
-            receive::receive(inbox.clone(), request, payload, format)
+/// The actix app of an address; the only place that makes one.
+pub fn application(
+    service: &web::Data<Service>,
+    surface: Surface,
+) -> App<
+    impl ServiceFactory<ServiceRequest, Config = (), Response = ServiceResponse, Error = Error, InitError = ()>
+    + use<>,
+> {
+    App::new().app_data(service.clone()).configure(|config| mount(config, service, surface))
+}
+
+fn mount(config: &mut web::ServiceConfig, service: &web::Data<Service>, surface: Surface) {
+    if surface != Surface::Operator {
+        mount_sources(config, service);
+    }
+    if surface != Surface::Webhooks {
+        let access = if surface == Surface::Operator { Access::Free } else { Access::WithToken };
+        mount_metrics(config, access);
+    }
+    config
+        .service(web::resource("/healthz").route(read().to(healthz)).default_service(web::to(healthz_wrong)))
+        .service(web::resource("/readyz").route(read().to(readyz)).default_service(web::to(readyz_wrong)))
+        .default_service(web::to(nowhere));
+}
+
+/// `/webhooks/{source}` and `/webhooks/{source}/{path}`.
+fn mount_sources(config: &mut web::ServiceConfig, service: &web::Data<Service>) {
+    for source in &service.sources {
+        let mount = Rc::new(Mount { source: source.clone(), service: service.clone() });
+        // Only roughly the right paths: the handler compares the path as it was sent, in constant time.
+        let patterns = if source.has_path_part() {
+            vec![format!("{}/{{path:.*}}", source.path())]
+        } else {
+            vec![source.path().to_owned(), format!("{}/", source.path())]
         };
-        app.service(web::resource(paths).to(handler));
+        for pattern in patterns {
+            let mount = mount.clone();
+            let handler = move |request, payload| receive(mount.clone(), request, payload);
+            config.service(web::resource(pattern).to(handler));
+        }
     }
 }
 
-async fn nothing_here(request: HttpRequest, format: LogFormat) -> HttpResponse {
-    let began = Instant::now();
-    let response = reply::not_found();
-    // Its path may hold somebody's mistyped secret.
-    let line = Line {
-        method: request.method().as_str(),
-        path: "(unknown)",
-        status: response.status().as_u16(),
-        took: began.elapsed(),
-        source: None,
-        ip: request.peer_addr().map(|peer| peer.ip()),
-        details: Details::None,
+fn mount_metrics(config: &mut web::ServiceConfig, access: Access) {
+    let metrics = move |service: web::Data<Service>, request: HttpRequest| async move {
+        let page = endpoints::metrics(&service, &request, access);
+        endpoints::answer(&service, &request, Path::Known("/metrics"), page).await
     };
-    request_log::write(&line, format);
-    response
+    let wrong = |service: web::Data<Service>, request: HttpRequest| async move {
+        endpoints::answer(&service, &request, Path::Known("/metrics"), endpoints::wrong_method()).await
+    };
+    config.service(web::resource("/metrics").route(read().to(metrics)).default_service(web::to(wrong)));
+}
+
+fn read() -> actix_web::Route {
+    web::route().guard(guard::Any(guard::Get()).or(guard::Head()))
+}
+
+async fn healthz(service: web::Data<Service>, request: HttpRequest) -> actix_web::HttpResponse {
+    endpoints::answer(&service, &request, Path::Known("/healthz"), endpoints::health()).await
+}
+
+async fn healthz_wrong(service: web::Data<Service>, request: HttpRequest) -> actix_web::HttpResponse {
+    endpoints::answer(&service, &request, Path::Known("/healthz"), endpoints::wrong_method()).await
+}
+
+async fn readyz(service: web::Data<Service>, request: HttpRequest) -> actix_web::HttpResponse {
+    endpoints::answer(&service, &request, Path::Known("/readyz"), endpoints::readiness(&service)).await
+}
+
+async fn readyz_wrong(service: web::Data<Service>, request: HttpRequest) -> actix_web::HttpResponse {
+    endpoints::answer(&service, &request, Path::Known("/readyz"), endpoints::wrong_method()).await
+}
+
+async fn nowhere(service: web::Data<Service>, request: HttpRequest) -> actix_web::HttpResponse {
+    let path = Path::Unknown(request.uri().path());
+    endpoints::answer(&service, &request, path, endpoints::nowhere()).await
 }

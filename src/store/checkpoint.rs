@@ -67,14 +67,15 @@ impl Checkpointer {
             if self.shared.frames_to_copy() < FRAMES_IN_A_HURRY {
                 std::thread::sleep(PAUSE_BETWEEN.saturating_sub(last.elapsed()));
             }
-            if self.shared.frames_to_copy() >= FRAMES_WORTH_A_CHECKPOINT {
-                self.checkpoint();
+            let is_requested = self.shared.take_checkpoint_request();
+            if is_requested || self.shared.frames_to_copy() >= FRAMES_WORTH_A_CHECKPOINT {
+                self.checkpoint(is_requested);
             }
             last = Instant::now();
         }
     }
 
-    fn checkpoint(&self) {
+    fn checkpoint(&self, is_requested: bool) {
         let Some(alone) = self.shared.checkpoint_alone() else { return };
         if self.files.check().is_err() {
             drop(alone);
@@ -87,7 +88,7 @@ impl Checkpointer {
         self.files.database_stays();
         drop(alone);
         match copied {
-            Ok(Synced::Yes) => self.ask_for_reset(),
+            Ok(Synced::Yes) => self.ask_for_reset(is_requested),
             Ok(Synced::No(error)) => {
                 self.shared.fail(Unavailable::Failed, format!("the database cannot be synced: {error}"))
             }
@@ -116,8 +117,9 @@ impl Checkpointer {
         Ok(Synced::Yes)
     }
 
-    fn ask_for_reset(&self) {
-        let is_due = wal_length(self.shared.wal_frames()) >= RESET_BYTES;
+    fn ask_for_reset(&self, is_requested: bool) {
+        let is_long = wal_length(self.shared.wal_frames()) >= RESET_BYTES;
+        let is_due = is_long || (is_requested && self.files.is_low());
         if is_due && self.shared.frames_to_copy() <= FRAMES_LEFT_FOR_RESET {
             self.shared.request_reset();
             let _ = self.writer.try_send(Job::Wake).inspect(|()| self.shared.job_queued());
@@ -144,10 +146,10 @@ fn checkpoint(connection: &Connection, mode: &str) -> rusqlite::Result<Progress>
 }
 
 /// Copies what is left and starts the WAL anew; false while a reader still needs it. The file keeps its length,
-/// because writing over it is cheaper than making it grow, unless it is beyond the limit.
-pub fn reset(connection: &Connection, wal_bytes: u64) -> rusqlite::Result<bool> {
+/// because writing over it is cheaper than making it grow, unless it is beyond the limit or the disk is low.
+pub fn reset(connection: &Connection, wal_bytes: u64, is_disk_low: bool) -> rusqlite::Result<bool> {
     connection.busy_timeout(Duration::ZERO)?;
-    let mode = if wal_bytes > LIMIT_BYTES { "TRUNCATE" } else { "RESTART" };
+    let mode = if wal_bytes > LIMIT_BYTES || is_disk_low { "TRUNCATE" } else { "RESTART" };
     let result = checkpoint(connection, mode);
     connection.busy_timeout(super::connection::WRITER_BUSY)?;
     match result {

@@ -16,6 +16,11 @@ use super::OpenError;
 /// Kept on the disk so that clean-up can still write when something else has filled it.
 const BALLAST_BYTES: u64 = 8 * 1024 * 1024;
 const STAT_BLOCK_BYTES: u64 = 512;
+/// With less free space than this a full disk counts as full, whatever fits into the WAL as it is. More than the
+/// ballast, which is for the clean-up alone.
+const FULL_BELOW_BYTES: u64 = BALLAST_BYTES + (4 << 20);
+/// So much SQLite needs to open the database at all.
+const OPENS_WITH_BYTES: u64 = 1 << 20;
 /// A hole that is smaller than this is no sign of a file that was cut and written again.
 const HOLE_BYTES: u64 = 64 * 1024;
 
@@ -43,7 +48,8 @@ impl InstanceLock {
             Err(TryLockError::WouldBlock) => return Ok(None),
             Err(TryLockError::Error(error)) => return Err(problem(error)),
         }
-        file.set_len(0).and_then(|()| write!(file, "{}", std::process::id())).map_err(problem)?;
+        // On a full disk the lock holds without saying whose it is.
+        let _ = file.set_len(0).and_then(|()| write!(file, "{}", std::process::id()));
         Ok(Some(Self { _file: file }))
     }
 
@@ -248,7 +254,7 @@ impl Files {
 
     /// Whether the last write failed for lack of space and there is still hardly any.
     pub fn is_full(&self) -> bool {
-        self.disk_full.load(Ordering::Acquire) && self.free_bytes() < BALLAST_BYTES
+        self.disk_full.load(Ordering::Acquire) && self.free_bytes() < FULL_BELOW_BYTES
     }
 
     /// Lays the ballast out (again) where there is room for it above the low-water mark.
@@ -264,6 +270,14 @@ impl Files {
         if let Err(error) = write_ballast(&path) {
             log::warn!("cannot write the ballast file {}: {error}", path.display());
         }
+    }
+}
+
+/// On a full disk the ballast goes before the database is opened, which takes a little space.
+pub fn make_room_to_open(database: &Path) {
+    let directory = database.parent().unwrap_or(Path::new("."));
+    if free_bytes(directory) < OPENS_WITH_BYTES && std::fs::remove_file(beside(database, "ballast")).is_ok() {
+        log::warn!("the disk is full: released the ballast to open the database");
     }
 }
 

@@ -269,7 +269,7 @@ impl Store {
 
     /// Has the space that a vacuum freed given back to the file system, and the ballast laid out again.
     pub fn settle(&self) {
-        self.inner.shared.wake_checkpointer();
+        self.inner.shared.request_checkpoint();
         self.inner.files.lay_ballast();
     }
 

@@ -11,7 +11,7 @@ use time::OffsetDateTime;
 use tokio::sync::Semaphore;
 
 use super::checkpoint::Checkpointer;
-use super::files::{Files, InstanceLock, beside};
+use super::files::{self, Files, InstanceLock, beside};
 use super::keys::Keys;
 use super::rejection::Quarantine;
 use super::seal::{self, Sealer};
@@ -32,6 +32,7 @@ impl Store {
     pub fn open(options: &StoreOptions) -> Result<Self, OpenError> {
         connection::check_sqlite_version()?;
         let path = absolute(&options.path)?;
+        files::make_room_to_open(&path);
         let lock = InstanceLock::try_take(&path)?.ok_or_else(|| {
             OpenError(format!(
                 "the database {} is in use by {}: stop that instance first, or set CREEL_DATABASE to another file",
@@ -44,6 +45,7 @@ impl Store {
             None => seal::key_file(&beside(&path, "key"))?,
         };
         let sealer = Arc::new(Sealer::new(&secret));
+        schema::check_before_opening(&path)?;
         let pool_threads = Arc::new(ScheduledThreadPool::new(1));
         let (writer_pool, mut connection) = connection::writer(&path, pool_threads.clone())?;
         schema::migrate(&mut connection)?;
@@ -120,11 +122,15 @@ fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> std::io::Result<Jo
     std::thread::Builder::new().name(name.to_owned()).spawn(work)
 }
 
-/// The path as the kernel shows it, so that a later change of the working directory or of a link does not matter.
+/// The path as the kernel shows it, so that a later change of the working directory or of a link does not matter, and
+/// so that every name of one file leads to one lock.
 fn absolute(path: &Path) -> Result<PathBuf, OpenError> {
     let problem =
         |error| OpenError(format!("cannot use the directory of the database {}: {error}", path.display()));
     let name = path.file_name().ok_or_else(|| OpenError(format!("{} is not a file name", path.display())))?;
+    if let Ok(existing) = std::fs::canonicalize(path) {
+        return Ok(existing);
+    }
     let directory = match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),

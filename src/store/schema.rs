@@ -1,6 +1,8 @@
 //! The schema and its versions: which files are ours, and how an older one is brought up to date.
 
-use rusqlite::Connection;
+use std::path::Path;
+
+use rusqlite::{Connection, OpenFlags};
 
 use super::OpenError;
 
@@ -22,6 +24,17 @@ pub fn migrate(connection: &mut Connection) -> Result<(), OpenError> {
     }
     transaction.pragma_update(None, "application_id", APPLICATION_ID).map_err(problem)?;
     transaction.commit().map_err(problem)
+}
+
+/// Looks at an existing file without changing it: what is not ours stays as it is.
+pub fn check_before_opening(path: &Path) -> Result<(), OpenError> {
+    if std::fs::metadata(path).is_ok_and(|metadata| metadata.len() > 0) {
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(path, flags)
+            .map_err(|error| OpenError(format!("cannot open the database {}: {error}", path.display())))?;
+        check_ours(&connection).map_err(|OpenError(why)| OpenError(format!("{}: {why}", path.display())))?;
+    }
+    Ok(())
 }
 
 /// The number of migrations that the file has had.

@@ -62,6 +62,7 @@ pub struct Shared {
     wal_frames: AtomicI32,
     copied_frames: AtomicI32,
     reset_requested: AtomicBool,
+    checkpoint_requested: AtomicBool,
     checkpointing: Mutex<()>,
     checkpointer: OnceLock<Thread>,
 }
@@ -80,6 +81,7 @@ impl Shared {
             wal_frames: AtomicI32::new(0),
             copied_frames: AtomicI32::new(0),
             reset_requested: AtomicBool::new(false),
+            checkpoint_requested: AtomicBool::new(false),
             checkpointing: Mutex::new(()),
             checkpointer: OnceLock::new(),
         }
@@ -217,6 +219,16 @@ impl Shared {
         if let Some(checkpointer) = self.checkpointer.get() {
             checkpointer.unpark();
         }
+    }
+
+    /// However little there is to copy: a vacuum gives its space back only with a checkpoint.
+    pub fn request_checkpoint(&self) {
+        self.checkpoint_requested.store(true, Ordering::Release);
+        self.wake_checkpointer();
+    }
+
+    pub fn take_checkpoint_request(&self) -> bool {
+        self.checkpoint_requested.swap(false, Ordering::AcqRel)
     }
 
     pub fn request_reset(&self) {

@@ -344,10 +344,8 @@ fn a_renamed_database_keeps_everything_under_its_new_name() {
     let line = setup.runtime.block_on(store.failed());
     assert!(line.contains("move that file back"), "{line}");
     setup.close(store);
-    let count: i64 = Connection::open(&elsewhere)
-        .unwrap()
-        .query_row("SELECT count(*) FROM messages", [], |row| row.get(0))
-        .unwrap();
+    let connection = Connection::open(&elsewhere).unwrap();
+    let count: i64 = connection.query_row("SELECT count(*) FROM messages", [], |row| row.get(0)).unwrap();
     assert_eq!(count, 100);
 }
 

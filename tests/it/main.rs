@@ -1,1 +1,12 @@
+//! Black-box tests: the real binary, real sockets on loopback, the real database file.
+//!
+//! `harness` starts and watches the binary; every other module is a group of promises. Nothing here uses the
+//! crate's own code, so that a mistake in it cannot hide itself.
+
 mod architecture;
+mod bad_input;
+mod faults;
+mod harness;
+mod operations;
+mod promises;
+mod systems;

@@ -120,7 +120,7 @@ impl Writer {
             batch.drain(..).for_each(|job| job.refuse(why));
             return;
         }
-        batch = self.refuse_if_low(batch);
+        batch = self.refuse_without_space(batch);
         batch.retain(|job| !matches!(job, Job::Wake));
         while !batch.is_empty() {
             match self.write_transaction(&mut batch) {
@@ -147,13 +147,16 @@ impl Writer {
         }
     }
 
-    /// Below the low-water mark only clean-up and settings are written.
-    fn refuse_if_low(&self, batch: Vec<Job>) -> Vec<Job> {
-        if !batch.iter().any(Job::is_message) || !self.files.is_low() {
-            return batch;
-        }
+    /// On a full disk, and below the low-water mark, only clean-up and settings are written.
+    fn refuse_without_space(&self, batch: Vec<Job>) -> Vec<Job> {
+        let why = match () {
+            () if !batch.iter().any(Job::is_message) => return batch,
+            () if self.files.is_full() => Unavailable::DiskFull,
+            () if self.files.is_low() => Unavailable::DiskLow,
+            () => return batch,
+        };
         let (messages, others): (Vec<_>, Vec<_>) = batch.into_iter().partition(Job::is_message);
-        messages.into_iter().for_each(|job| job.refuse(Unavailable::DiskLow));
+        messages.into_iter().for_each(|job| job.refuse(why));
         others
     }
 

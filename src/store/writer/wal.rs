@@ -32,7 +32,7 @@ impl Writer {
     fn reset_wal(&self) -> rusqlite::Result<bool> {
         self.files.expect_wal(0);
         self.files.database_may_change();
-        let is_reset = checkpoint::reset(&self.connection, self.files.wal_bytes());
+        let is_reset = checkpoint::reset(&self.connection, self.files.wal_bytes(), self.files.is_low());
         self.files.database_stays();
         is_reset
     }

@@ -1,3 +1,5 @@
+//! What is JSON and what is not, and what is taken from it.
+
 use proptest::prelude::*;
 
 use super::*;

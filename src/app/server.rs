@@ -1,0 +1,118 @@
+//! The actix servers: sockets, worker threads, time-outs.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::time::Duration;
+
+use actix_http::{HttpService, KeepAlive};
+use actix_service::{IntoServiceFactory, ServiceFactoryExt, fn_service, map_config};
+use actix_web::dev::{AppConfig, Server};
+use actix_web::{Error, web};
+use socket2::SockRef;
+use tokio::net::TcpStream;
+
+use crate::config::Config;
+use crate::http::Service;
+use crate::http::connection::Connection;
+use crate::http::routes::{Surface, application};
+
+/// Connections that wait to be accepted.
+const BACKLOG: i32 = 1_024;
+/// A first request must have its whole head by then.
+const HEAD_WITHIN: Duration = Duration::from_secs(5);
+/// Longer than a proxy keeps its idle connections (Caddy: 120 s): who closes first races with the next request.
+const KEEP_ALIVE: Duration = Duration::from_secs(150);
+/// After a refusal before the end of the body, what still comes is thrown away for so long: closing at once could
+/// make the client lose the reply.
+const LINGER: Duration = Duration::from_secs(1);
+/// Requests in flight are finished for so long at the end.
+const FINISHED_WITHIN_SECONDS: u64 = 5;
+/// For each worker: large bodies are hashed there, and more at once than there are processors gains nothing.
+const BLOCKING_THREADS: usize = 4;
+/// For an address that only the operator uses.
+pub const OPERATOR_CONNECTIONS: usize = 32;
+
+/// The sockets, bound but not yet served.
+#[derive(Debug)]
+pub struct Listeners {
+    pub webhooks: TcpListener,
+    pub operator: Option<TcpListener>,
+}
+
+/// An address cannot be listened on.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot listen on {address} ({variable}): {error}")]
+pub struct BindError {
+    variable: &'static str,
+    address: SocketAddr,
+    error: io::Error,
+}
+
+impl Listeners {
+    /// # Errors
+    /// When an address is in use, not ours, or not allowed.
+    pub fn bind(config: &Config) -> Result<Self, BindError> {
+        Ok(Self {
+            webhooks: bind("CREEL_LISTEN", config.listen)?,
+            operator: config.admin_listen.map(|address| bind("CREEL_ADMIN_LISTEN", address)).transpose()?,
+        })
+    }
+}
+
+fn bind(variable: &'static str, address: SocketAddr) -> Result<TcpListener, BindError> {
+    let problem = |error| BindError { variable, address, error };
+    let listener = TcpListener::bind(address).map_err(problem)?;
+    // The standard library asks for a shorter queue; asking again only changes its length.
+    SockRef::from(&listener).listen(BACKLOG).map_err(problem)?;
+    Ok(listener)
+}
+
+/// How much one address is given.
+#[derive(Clone, Copy, Debug)]
+pub struct Capacity {
+    pub workers: usize,
+    pub connections: usize,
+}
+
+/// Serves one address; the server runs once it is awaited. Signals are not its business.
+///
+/// # Errors
+/// When the socket cannot be used.
+pub fn server(
+    listener: TcpListener,
+    service: web::Data<Service>,
+    surface: Surface,
+    capacity: Capacity,
+) -> io::Result<Server> {
+    let builder = Server::build()
+        .workers(capacity.workers)
+        .max_concurrent_connections((capacity.connections / capacity.workers).max(1))
+        .worker_max_blocking_threads(BLOCKING_THREADS)
+        .shutdown_timeout(FINISHED_WITHIN_SECONDS)
+        .disable_signals();
+    let shutdown = builder.graceful_shutdown_signal();
+    let connections = move || {
+        let shutdown = shutdown.clone();
+        let http = HttpService::build()
+            .graceful_shutdown_signal(move || {
+                let shutdown = shutdown.clone();
+                async move { shutdown.notified().await }
+            })
+            .keep_alive(KeepAlive::Timeout(KEEP_ALIVE))
+            .client_request_timeout(HEAD_WITHIN)
+            .client_disconnect_timeout(LINGER);
+        let app = application(&service, surface).into_factory();
+        let app = app.map_err(|error: Error| error.error_response());
+        fn_service(accept).and_then(http.h1(map_config(app, |()| AppConfig::default())))
+    };
+    Ok(builder.listen("creel", listener, connections)?.run())
+}
+
+async fn accept(
+    stream: TcpStream,
+) -> Result<(Connection, Option<SocketAddr>), actix_http::error::DispatchError> {
+    // Replies are written whole: waiting for more to send with them would only delay them.
+    stream.set_nodelay(true)?;
+    let peer = stream.peer_addr().ok();
+    Ok((Connection::new(stream), peer))
+}

@@ -1,0 +1,177 @@
+//! Where log lines go: a bounded buffer that a thread of its own writes out in large pieces, so that no request ever
+//! waits for whoever reads the log. What finds no room is counted, and the count is logged.
+
+use std::io::{self, Write};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+/// Lines that may wait. Beyond it, ordinary lines are dropped …
+const BUFFER_BYTES: usize = 1 << 20;
+/// … and here urgent ones too.
+const URGENT_BUFFER_BYTES: usize = BUFFER_BYTES + (64 << 10);
+/// Lines are gathered for so long before they are written …
+const GATHERED_FOR: Duration = Duration::from_millis(50);
+/// … unless there are as many as this.
+const GATHERED_BYTES: usize = 64 << 10;
+
+/// Whether a line may wait a moment for others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Urgency {
+    Ordinary,
+    Urgent,
+}
+
+/// A handle for writing and flushing; clones share the buffer.
+#[derive(Clone, Debug, Default)]
+pub struct Sink {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    state: Mutex<State>,
+    /// Told when there is something to write at once.
+    filled: Condvar,
+    /// Told when everything has been written.
+    drained: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    buffer: Vec<u8>,
+    dropped: u64,
+    is_urgent: bool,
+    is_writing: bool,
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Sink {
+    /// Starts the thread; it ends with the process.
+    ///
+    /// # Errors
+    /// When no thread can be made.
+    pub fn start(output: impl Write + Send + 'static) -> io::Result<Self> {
+        let sink = Self::default();
+        let shared = Arc::clone(&sink.shared);
+        std::thread::Builder::new().name("log".to_owned()).spawn(move || write_out(&shared, output))?;
+        Ok(sink)
+    }
+
+    /// Never waits for the output.
+    pub fn push(&self, line: &[u8], urgency: Urgency) {
+        let limit = if urgency == Urgency::Urgent { URGENT_BUFFER_BYTES } else { BUFFER_BYTES };
+        let mut state = self.shared.lock();
+        if state.buffer.len() + line.len() > limit {
+            state.dropped += 1;
+            return;
+        }
+        let before = state.buffer.len();
+        state.buffer.extend_from_slice(line);
+        let becomes_urgent = urgency == Urgency::Urgent && !state.is_urgent;
+        state.is_urgent |= becomes_urgent;
+        // Waking costs a system call: once for a piece, not for each line.
+        if before == 0 || becomes_urgent || (before < GATHERED_BYTES && state.buffer.len() >= GATHERED_BYTES)
+        {
+            self.shared.filled.notify_one();
+        }
+    }
+
+    /// Waits until everything is written, at most `limit`.
+    pub fn flush(&self, limit: Duration) {
+        let mut state = self.shared.lock();
+        state.is_urgent = true;
+        self.shared.filled.notify_one();
+        let is_pending = |state: &mut State| !state.buffer.is_empty() || state.is_writing;
+        drop(self.shared.drained.wait_timeout_while(state, limit, is_pending));
+    }
+}
+
+fn write_out(shared: &Shared, mut output: impl Write) {
+    let mut piece = Vec::new();
+    loop {
+        let mut state = shared.lock();
+        while state.buffer.is_empty() {
+            // A flush with nothing to write leaves nothing behind.
+            state.is_urgent = false;
+            state = shared.filled.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+        let gathers = |state: &mut State| !state.is_urgent && state.buffer.len() < GATHERED_BYTES;
+        let waited = shared.filled.wait_timeout_while(state, GATHERED_FOR, gathers);
+        let (mut state, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        std::mem::swap(&mut state.buffer, &mut piece);
+        state.is_urgent = false;
+        state.is_writing = true;
+        let dropped = std::mem::take(&mut state.dropped);
+        drop(state);
+        if dropped > 0 {
+            // Nothing can be done about an output that fails: that is where it would be said.
+            let _ = writeln!(piece, "creel: {dropped} log lines were dropped because nothing took them");
+        }
+        let _ = output.write_all(&piece).and_then(|()| output.flush());
+        piece.clear();
+        shared.lock().is_writing = false;
+        shared.drained.notify_all();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::{Receiver, Sender, channel};
+
+    use super::*;
+
+    const PLENTY: Duration = Duration::from_secs(10);
+
+    /// An output that tells what it is given, and takes it only when told to.
+    struct Reader(Sender<Vec<u8>>, Receiver<()>);
+
+    impl Write for Reader {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.send(bytes.to_vec()).map_err(io::Error::other)?;
+            self.1.recv().map_err(io::Error::other)?;
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn sink() -> (Sink, Receiver<Vec<u8>>, Sender<()>) {
+        let (pieces, written) = channel();
+        let (take, takes) = channel();
+        (Sink::start(Reader(pieces, takes)).unwrap(), written, take)
+    }
+
+    #[test]
+    fn everything_pushed_before_a_flush_is_written_by_its_end() {
+        let (sink, written, take) = sink();
+        sink.push(b"one\n", Urgency::Ordinary);
+        sink.push(b"two\n", Urgency::Urgent);
+        (0..3).for_each(|_| take.send(()).unwrap());
+        sink.flush(PLENTY);
+        assert_eq!(written.try_iter().collect::<Vec<_>>().concat(), b"one\ntwo\n");
+    }
+
+    #[test]
+    fn an_output_that_takes_nothing_stalls_nobody_and_the_loss_is_told() {
+        let (sink, written, take) = sink();
+        sink.push(b"first\n", Urgency::Urgent);
+        assert_eq!(written.recv_timeout(PLENTY).unwrap(), b"first\n");
+        let line = [b'x'; 1_024];
+        for _ in 0..2_000 {
+            sink.push(&line, Urgency::Ordinary);
+        }
+        sink.push(b"urgent\n", Urgency::Urgent);
+        assert!(sink.shared.lock().buffer.len() <= URGENT_BUFFER_BYTES);
+        take.send(()).unwrap();
+        let rest = written.recv_timeout(PLENTY).unwrap();
+        let rest = String::from_utf8(rest).unwrap();
+        assert!(rest.ends_with("urgent\ncreel: 976 log lines were dropped because nothing took them\n"));
+    }
+}

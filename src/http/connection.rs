@@ -1,0 +1,148 @@
+//! A connection that does not wait for ever. actix-http gives up on a client that is slow with its first request, and on
+//! one that is idle between two; what it has no time limit for is limited here: a later request that arrives byte by
+//! byte, and a client that does not read its replies.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::time::{Instant, Sleep, sleep};
+
+/// From the first byte of a request to the first byte of its reply: longer than the longest body may take, and the
+/// commit after it.
+const ANSWERED_WITHIN: Duration = Duration::from_secs(70);
+/// A client that takes nothing of a reply for so long is not there.
+const WRITTEN_WITHIN: Duration = Duration::from_secs(15);
+/// How often it is looked at: a timer for each request would cost more.
+const LOOKED_AT_EVERY: Duration = Duration::from_secs(5);
+
+/// A stream that fails when its client is too slow.
+#[derive(Debug)]
+pub struct Connection<S = TcpStream> {
+    stream: S,
+    next_look: Pin<Box<Sleep>>,
+    /// Since when the client has sent something that was not answered yet.
+    unanswered_since: Option<Instant>,
+    /// Since when nothing more of a reply could be written.
+    blocked_since: Option<Instant>,
+}
+
+impl<S> Connection<S> {
+    pub fn new(stream: S) -> Self {
+        let next_look = Box::pin(sleep(LOOKED_AT_EVERY));
+        Self { stream, next_look, unanswered_since: None, blocked_since: None }
+    }
+
+    /// Registers the task for the next look, and fails if one is due and finds the client too slow.
+    fn look(&mut self, context: &mut Context<'_>) -> io::Result<()> {
+        while self.next_look.as_mut().poll(context).is_ready() {
+            let now = Instant::now();
+            let is_over = |since: Option<Instant>, limit| since.is_some_and(|since| now - since >= limit);
+            if is_over(self.unanswered_since, ANSWERED_WITHIN) || is_over(self.blocked_since, WRITTEN_WITHIN)
+            {
+                return Err(io::ErrorKind::TimedOut.into());
+            }
+            self.next_look.as_mut().reset(now + LOOKED_AT_EVERY);
+        }
+        Ok(())
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Connection<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        self.look(context)?;
+        let before = buffer.filled().len();
+        let read = Pin::new(&mut self.stream).poll_read(context, buffer);
+        if buffer.filled().len() > before && self.unanswered_since.is_none() {
+            self.unanswered_since = Some(Instant::now());
+        }
+        read
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Connection<S> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write(context, bytes);
+        if written.is_pending() {
+            self.blocked_since.get_or_insert_with(Instant::now);
+            self.look(context)?;
+        } else {
+            self.unanswered_since = None;
+            self.blocked_since = None;
+        }
+        written
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
+
+    use super::*;
+
+    fn with_paused_time<T>(test: impl Future<Output = T>) -> T {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
+        runtime.unwrap().block_on(test)
+    }
+
+    #[test]
+    fn a_request_that_never_ends_is_given_up() {
+        with_paused_time(async {
+            let (mut client, server) = duplex(64);
+            let mut connection = Connection::new(server);
+            client.write_all(b"P").await.unwrap();
+            let began = Instant::now();
+            let error = connection.read_to_end(&mut Vec::new()).await.unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+            assert!(began.elapsed() <= ANSWERED_WITHIN + LOOKED_AT_EVERY, "{:?}", began.elapsed());
+        });
+    }
+
+    #[test]
+    fn a_client_that_reads_nothing_is_given_up() {
+        with_paused_time(async {
+            let (_client, server) = duplex(64);
+            let mut connection = Connection::new(server);
+            let began = Instant::now();
+            let error = connection.write_all(&[0; 65]).await.unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+            assert!(began.elapsed() <= WRITTEN_WITHIN + LOOKED_AT_EVERY, "{:?}", began.elapsed());
+        });
+    }
+
+    #[test]
+    fn an_idle_connection_and_one_that_is_answered_stay_open() {
+        with_paused_time(async {
+            let (mut client, server) = duplex(64);
+            let mut connection = Connection::new(server);
+            let mut byte = [0];
+            for _ in 0..3 {
+                client.write_all(b"P").await.unwrap();
+                connection.read_exact(&mut byte).await.unwrap();
+                connection.write_all(b"R").await.unwrap();
+                client.read_exact(&mut byte).await.unwrap();
+                let idle = tokio::time::timeout(2 * ANSWERED_WITHIN, connection.read(&mut byte)).await;
+                assert!(idle.is_err(), "it waits for the next request");
+            }
+        });
+    }
+}

@@ -1,0 +1,86 @@
+//! The endpoints that are no webhooks: whether the service lives, whether it takes messages, what it has counted.
+
+use std::time::Instant;
+
+use actix_web::http::StatusCode;
+use actix_web::http::header::AUTHORIZATION;
+use actix_web::{HttpRequest, HttpResponse, ResponseError};
+
+use super::client::TrustedProxies;
+use super::error::ApiError;
+use super::panics::caught;
+use super::reply;
+use super::request_log::{Entry, Path};
+use super::routes::Access;
+use super::service::Service;
+
+/// The process lives.
+pub async fn health() -> Result<HttpResponse, ApiError> {
+    Ok(reply::text(StatusCode::OK, "ok"))
+}
+
+/// Messages would be taken now. Why not is for the log, not for strangers.
+pub async fn readiness(service: &Service) -> Result<HttpResponse, ApiError> {
+    service.store.ready().map_err(|_| ApiError::NotReady)?;
+    Ok(reply::text(StatusCode::OK, "ready"))
+}
+
+pub async fn metrics(
+    service: &Service,
+    request: &HttpRequest,
+    access: Access,
+) -> Result<HttpResponse, ApiError> {
+    let authorization = request.headers().get(AUTHORIZATION).map(|value| value.as_bytes());
+    if access == Access::WithToken && !service.tokens.may_read(authorization).await? {
+        return Err(ApiError::Unauthorized);
+    }
+    Ok(service.metrics.page(service.store.stats()))
+}
+
+/// Where no route leads.
+pub async fn nowhere() -> Result<HttpResponse, ApiError> {
+    Ok(reply::not_found())
+}
+
+/// A known path with a method that it does not take.
+pub async fn wrong_method() -> Result<HttpResponse, ApiError> {
+    Ok(reply::method_not_allowed("GET, HEAD"))
+}
+
+/// Answers a request that is no webhook, and logs it.
+pub async fn answer(
+    service: &Service,
+    request: &HttpRequest,
+    path: Path<'_>,
+    work: impl Future<Output = Result<HttpResponse, ApiError>>,
+) -> HttpResponse {
+    let began = Instant::now();
+    let response = match caught(work).await {
+        Ok(Ok(response)) => response,
+        Ok(Err(error)) => error.error_response(),
+        Err(_) => reply::internal_error(),
+    };
+    let entry = Entry {
+        method: request.method().as_str(),
+        path,
+        status: response.status().as_u16(),
+        took: began.elapsed(),
+        source: None,
+        event_type: None,
+        id: None,
+        is_duplicate: false,
+        conflict_of: None,
+        is_not_json: false,
+        cause: None,
+        reason: None,
+        ip: client_address(&service.proxies, request),
+    };
+    entry.write(service.log_format);
+    response
+}
+
+/// `None` only where there is no peer: in tests without a socket.
+pub fn client_address(proxies: &TrustedProxies, request: &HttpRequest) -> Option<std::net::IpAddr> {
+    let lines = request.headers().get_all("x-forwarded-for").map(|value| value.as_bytes());
+    request.peer_addr().map(|peer| proxies.client_address(peer.ip(), lines))
+}

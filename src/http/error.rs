@@ -1,0 +1,77 @@
+//! Errors of the endpoints that are not webhooks.
+
+use std::fmt;
+
+use actix_web::http::StatusCode;
+use actix_web::{HttpResponse, ResponseError};
+
+use super::reply;
+use crate::store::Unavailable;
+
+/// What a client is told; never more than this.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ApiError {
+    NotReady,
+    Unauthorized,
+    Unavailable(Unavailable),
+}
+
+impl ApiError {
+    /// A word for programs.
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::NotReady => "not_ready",
+            Self::Unauthorized => "unauthorized",
+            Self::Unavailable(_) => "unavailable",
+        }
+    }
+}
+
+impl fmt::Display for ApiError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.code())
+    }
+}
+
+impl std::error::Error for ApiError {}
+
+impl From<Unavailable> for ApiError {
+    fn from(why: Unavailable) -> Self {
+        Self::Unavailable(why)
+    }
+}
+
+impl ResponseError for ApiError {
+    fn status_code(&self) -> StatusCode {
+        match self {
+            Self::NotReady | Self::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Unauthorized => StatusCode::UNAUTHORIZED,
+        }
+    }
+
+    fn error_response(&self) -> HttpResponse {
+        match self {
+            Self::Unavailable(_) => reply::unavailable(),
+            Self::NotReady => reply::text(self.status_code(), "not ready"),
+            Self::Unauthorized => reply::unauthorized("A token is needed."),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_error_has_its_status_and_code() {
+        let rows = [
+            (ApiError::NotReady, 503, "not_ready"),
+            (ApiError::Unauthorized, 401, "unauthorized"),
+            (ApiError::Unavailable(Unavailable::QueueFull), 503, "unavailable"),
+        ];
+        for (error, status, code) in rows {
+            assert_eq!((error.status_code().as_u16(), error.code()), (status, code));
+            assert_eq!(error.error_response().status(), error.status_code());
+        }
+    }
+}

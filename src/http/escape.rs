@@ -1,0 +1,125 @@
+//! Text from outside in a log line: always one line, nothing that a terminal obeys, nothing that turns the direction.
+
+use std::fmt::{self, Display, Formatter, Write};
+
+/// As the value of `name=`: bare where that is unmistakable, else in quotes.
+#[derive(Clone, Copy, Debug)]
+pub struct Value<'a>(pub &'a str);
+
+/// As a JSON string, quotes included.
+#[derive(Clone, Copy, Debug)]
+pub struct JsonString<'a>(pub &'a str);
+
+/// Makes a writer whose every character is harmless.
+pub struct Harmless<W>(pub W);
+
+impl Display for Value<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let is_bare = |byte: u8| byte.is_ascii_alphanumeric() || b"._:/-@+%~,;()*".contains(&byte);
+        if !self.0.is_empty() && self.0.bytes().all(is_bare) {
+            return f.write_str(self.0);
+        }
+        f.write_char('"')?;
+        for character in self.0.chars() {
+            match character {
+                '"' | '\\' => write!(f, "\\{character}")?,
+                '\'' => f.write_char('\'')?,
+                other => write!(f, "{}", other.escape_debug())?,
+            }
+        }
+        f.write_char('"')
+    }
+}
+
+impl Display for JsonString<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        f.write_char('"')?;
+        JsonText(&mut *f).write_str(self.0)?;
+        f.write_char('"')
+    }
+}
+
+/// Makes a writer of the inside of a JSON string.
+pub struct JsonText<W>(pub W);
+
+impl<W: Write> Write for JsonText<W> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        if text.bytes().all(|byte| matches!(byte, b' '..=b'~') && byte != b'"' && byte != b'\\') {
+            return self.0.write_str(text);
+        }
+        text.chars().try_for_each(|character| match character {
+            '"' | '\\' => write!(self.0, "\\{character}"),
+            harmless if is_harmless(harmless) => self.0.write_char(harmless),
+            harmful => {
+                let mut units = [0; 2];
+                harmful.encode_utf16(&mut units).iter().try_for_each(|unit| write!(self.0, "\\u{unit:04x}"))
+            }
+        })
+    }
+}
+
+impl<W: Write> Write for Harmless<W> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        if text.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+            return self.0.write_str(text);
+        }
+        text.chars().try_for_each(|character| match character {
+            harmless if is_harmless(harmless) => self.0.write_char(harmless),
+            harmful => write!(self.0, "{}", harmful.escape_debug()),
+        })
+    }
+}
+
+/// Printable and itself: no control character, no override of the direction, no line separator.
+fn is_harmless(character: char) -> bool {
+    matches!(character, '"' | '\'' | '\\') || character.escape_debug().len() == 1
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What must never reach a log as it is.
+    const HARMFUL: [char; 12] = [
+        '\r', '\n', '\0', '\u{1b}', '\u{7f}', '\u{9b}', '\u{202e}', '\u{2066}', '\u{200f}', '\u{2028}',
+        '\u{feff}', '\u{85}',
+    ];
+
+    #[test]
+    fn values_are_bare_where_that_is_unmistakable() {
+        let rows = [
+            ("github.push", "github.push"),
+            ("2001:db8::1", "2001:db8::1"),
+            ("", "\"\""),
+            ("a b", "\"a b\""),
+            ("a=b", "\"a=b\""),
+            ("say \"x\\y\"", "\"say \\\"x\\\\y\\\"\""),
+            ("it's", "\"it's\""),
+            ("grün", "\"grün\""),
+            ("a\r\nb", "\"a\\r\\nb\""),
+        ];
+        for (text, shown) in rows {
+            assert_eq!(Value(text).to_string(), shown);
+        }
+    }
+
+    #[test]
+    fn nothing_harmful_comes_out_of_any_of_them() {
+        for harmful in HARMFUL {
+            let text = format!("a{harmful}b");
+            let mut harmless = Harmless(String::new());
+            harmless.write_str(&text).unwrap();
+            for shown in [Value(&text).to_string(), JsonString(&text).to_string(), harmless.0] {
+                assert!(!shown.contains(HARMFUL), "{shown:?}");
+                assert!(shown.contains('a') && shown.contains('b'), "{shown:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn json_strings_read_back_as_they_were() {
+        let text: String = HARMFUL.iter().chain(&['"', '\\', 'ü', '\u{1f600}', '\u{e0001}', '\'']).collect();
+        let shown = JsonString(&text).to_string();
+        assert_eq!(serde_json::from_str::<String>(&shown).unwrap(), text);
+    }
+}

@@ -1,0 +1,197 @@
+//! What is written down of a request's head, with what must stay secret taken out.
+
+use std::borrow::Cow;
+
+use serde_json::{Map, Value};
+
+/// Stands for a value that was taken out.
+const REDACTED: &str = "[redacted]";
+/// Credentials whatever the provider.
+const ALWAYS_SECRET: [&str; 3] = ["authorization", "proxy-authorization", "cookie"];
+
+/// The header and query fields of one source that hold credentials.
+#[derive(Clone, Debug)]
+pub struct Redaction {
+    /// In lower case.
+    headers: Vec<String>,
+    query: Vec<String>,
+}
+
+impl Redaction {
+    /// `headers` in lower case.
+    pub fn new(headers: &[String], query: &[String]) -> Self {
+        let headers = ALWAYS_SECRET.iter().map(ToString::to_string).chain(headers.iter().cloned()).collect();
+        Self { headers, query: query.to_vec() }
+    }
+
+    /// The header fields as a JSON object: name to value, or to an array of values where the field is repeated.
+    /// Fields of the same name must follow each other.
+    pub fn headers(&self, fields: &[(&str, &[u8])]) -> String {
+        let mut json = Vec::with_capacity(
+            fields.iter().map(|(name, value)| name.len() + value.len() + 8).sum::<usize>() + 2,
+        );
+        json.push(b'{');
+        for repeats in fields.chunk_by(|(before, _), (after, _)| before == after) {
+            let name = repeats[0].0;
+            if json.len() > 1 {
+                json.push(b',');
+            }
+            write_string(&mut json, name);
+            json.push(b':');
+            let is_secret = self.is_secret_header(name);
+            let write_value = |json: &mut Vec<u8>, value| {
+                write_string(json, &if is_secret { Cow::Borrowed(REDACTED) } else { text(value) });
+            };
+            match repeats {
+                [(_, value)] => write_value(&mut json, value),
+                several => {
+                    for (place, (_, value)) in several.iter().enumerate() {
+                        json.push(if place == 0 { b'[' } else { b',' });
+                        write_value(&mut json, value);
+                    }
+                    json.push(b']');
+                }
+            }
+        }
+        json.push(b'}');
+        String::from_utf8(json).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
+    }
+
+    /// The query without its secrets; `None` where there is no query.
+    pub fn query<'a>(&self, query: &'a str) -> Option<Cow<'a, str>> {
+        if query.is_empty() {
+            return None;
+        }
+        if !query.split('&').any(|field| self.is_secret_field(field)) {
+            return Some(Cow::Borrowed(query));
+        }
+        let show = |field: &'a str| match field.split_once('=') {
+            Some((name, _)) if self.is_secret_field(field) => Cow::Owned(format!("{name}={REDACTED}")),
+            _ => Cow::Borrowed(field),
+        };
+        Some(Cow::Owned(query.split('&').map(show).collect::<Vec<_>>().join("&")))
+    }
+
+    /// The originals of what `headers` and `query` have taken out, as JSON; `None` if that is nothing.
+    pub fn credentials(&self, fields: &[(&str, &[u8])], query: &str) -> Option<String> {
+        let mut headers = Map::new();
+        for (name, value) in fields.iter().filter(|(name, _)| self.is_secret_header(name)) {
+            let values = headers.entry(*name).or_insert_with(|| Value::Array(Vec::new()));
+            if let Value::Array(values) = values {
+                values.push(Value::String(text(value).into_owned()));
+            }
+        }
+        let has_secret_query = query.split('&').any(|field| self.is_secret_field(field));
+        if headers.is_empty() && !has_secret_query {
+            return None;
+        }
+        let mut credentials = Map::new();
+        credentials.insert("headers".to_owned(), Value::Object(headers));
+        if has_secret_query {
+            credentials.insert("query".to_owned(), Value::String(query.to_owned()));
+        }
+        Some(Value::Object(credentials).to_string())
+    }
+
+    fn is_secret_header(&self, name: &str) -> bool {
+        self.headers.iter().any(|secret| secret == name)
+    }
+
+    fn is_secret_field(&self, field: &str) -> bool {
+        if self.query.is_empty() {
+            return false;
+        }
+        let name = form_urlencoded::parse(field.as_bytes()).next().map(|(name, _)| name);
+        name.is_some_and(|name| self.query.iter().any(|secret| *secret == name))
+    }
+}
+
+/// UTF-8 where it is that, else Latin-1, as HTTP has it.
+fn text(value: &[u8]) -> Cow<'_, str> {
+    match std::str::from_utf8(value) {
+        Ok(text) => Cow::Borrowed(text),
+        Err(_) => Cow::Owned(value.iter().map(|byte| char::from(*byte)).collect()),
+    }
+}
+
+fn write_string(json: &mut Vec<u8>, text: &str) {
+    let needs_no_escape = |byte: u8| byte >= b' ' && byte != b'"' && byte != b'\\';
+    if text.bytes().all(needs_no_escape) {
+        json.push(b'"');
+        json.extend_from_slice(text.as_bytes());
+        json.push(b'"');
+        return;
+    }
+    // Writing text into a vector cannot fail.
+    let _ = serde_json::to_writer(json, text);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    type Fields = &'static [(&'static str, &'static [u8])];
+
+    fn redaction() -> Redaction {
+        Redaction::new(&["x-token".to_owned()], &["key".to_owned()])
+    }
+
+    #[test]
+    fn headers_become_an_object_with_repeats_as_arrays() {
+        let rows: [(Fields, &str); 5] = [
+            (&[], "{}"),
+            (&[("a", b"1"), ("b", b"2")], r#"{"a":"1","b":"2"}"#),
+            (&[("a", b"1"), ("a", b"2"), ("b", b"3")], r#"{"a":["1","2"],"b":"3"}"#),
+            (&[("a", b"say \"\\\t")], r#"{"a":"say \"\\\t"}"#),
+            (&[("a", b"gr\xfcn"), ("b", b"gr\xc3\xbcn")], r#"{"a":"grün","b":"grün"}"#),
+        ];
+        for (fields, json) in rows {
+            assert_eq!(redaction().headers(fields), json);
+        }
+    }
+
+    #[test]
+    fn credentials_are_taken_out_of_the_headers_and_only_they() {
+        let fields: [(&str, &[u8]); 6] = [
+            ("authorization", b"Bearer s1"),
+            ("cookie", b"s2"),
+            ("cookie", b"s3"),
+            ("proxy-authorization", b"s4"),
+            ("x-token", b"s5"),
+            ("x-hub-signature-256", b"sha256=00"),
+        ];
+        assert_eq!(
+            redaction().headers(&fields),
+            r#"{"authorization":"[redacted]","cookie":["[redacted]","[redacted]"],"proxy-authorization":"[redacted]","x-token":"[redacted]","x-hub-signature-256":"sha256=00"}"#
+        );
+    }
+
+    #[test]
+    fn credentials_are_taken_out_of_the_query_however_their_name_is_written() {
+        let rows = [
+            ("", None),
+            ("id=1", Some("id=1")),
+            ("id=1&key=s1&x", Some("id=1&key=[redacted]&x")),
+            ("k%65y=s1&key=s2", Some("k%65y=[redacted]&key=[redacted]")),
+            ("key", Some("key")),
+            ("keys=1&%ff=%zz", Some("keys=1&%ff=%zz")),
+        ];
+        for (query, shown) in rows {
+            assert_eq!(redaction().query(query).as_deref(), shown, "{query}");
+        }
+    }
+
+    #[test]
+    fn the_originals_of_what_was_taken_out_can_be_kept_apart() {
+        let fields: [(&str, &[u8]); 3] = [("x-token", b"s1"), ("x-token", b"s\xfc"), ("accept", b"*/*")];
+        assert_eq!(redaction().credentials(&fields[2..], "id=1"), None);
+        assert_eq!(
+            redaction().credentials(&fields, "").as_deref(),
+            Some(r#"{"headers":{"x-token":["s1","sü"]}}"#)
+        );
+        assert_eq!(
+            redaction().credentials(&[], "key=s2").as_deref(),
+            Some(r#"{"headers":{},"query":"key=s2"}"#)
+        );
+    }
+}

@@ -1,0 +1,93 @@
+//! Why a request is not acknowledged, and what it is told.
+
+use std::time::Duration;
+
+use actix_web::HttpResponse;
+use actix_web::http::StatusCode;
+
+use super::body::BodyError;
+use super::framing::Ambiguous;
+use super::panics::Panicked;
+use super::reply;
+use super::source::Source;
+use crate::providers::Cause;
+use crate::store::Unavailable;
+
+/// The ways off the way of a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    NotFound,
+    MethodNotAllowed,
+    Ambiguous,
+    /// Answered in the provider's convention.
+    Rejected(Cause),
+    RateLimited(Duration),
+    Body(BodyError),
+    Unavailable(Unavailable),
+    /// Our own mistake.
+    Failed,
+}
+
+impl From<Ambiguous> for Refusal {
+    fn from(_: Ambiguous) -> Self {
+        Self::Ambiguous
+    }
+}
+
+impl From<BodyError> for Refusal {
+    fn from(error: BodyError) -> Self {
+        Self::Body(error)
+    }
+}
+
+impl From<Unavailable> for Refusal {
+    fn from(why: Unavailable) -> Self {
+        Self::Unavailable(why)
+    }
+}
+
+impl From<Panicked> for Refusal {
+    fn from(_: Panicked) -> Self {
+        Self::Failed
+    }
+}
+
+impl Refusal {
+    pub fn reply(self, source: &Source) -> HttpResponse {
+        match self {
+            Self::NotFound => reply::not_found(),
+            Self::MethodNotAllowed => reply::method_not_allowed(source.allow()),
+            Self::Ambiguous | Self::Body(BodyError::Malformed | BodyError::Interrupted) => {
+                reply::text_and_close(StatusCode::BAD_REQUEST, "Bad request.")
+            }
+            Self::Rejected(cause) => reply::of_provider(source.verifier.refused(cause)),
+            Self::RateLimited(wait) => reply::too_many_requests(wait),
+            Self::Body(BodyError::TooLarge) => {
+                reply::text_and_close(StatusCode::PAYLOAD_TOO_LARGE, "Body too large.")
+            }
+            Self::Body(BodyError::TimedOut) => {
+                reply::text_and_close(StatusCode::REQUEST_TIMEOUT, "Request timed out.")
+            }
+            Self::Body(BodyError::BudgetUsedUp) | Self::Unavailable(_) => reply::unavailable(),
+            Self::Failed => reply::internal_error(),
+        }
+    }
+
+    /// Why the sender was not believed, for logs and metrics.
+    pub fn cause(self) -> Option<&'static str> {
+        match self {
+            Self::Rejected(cause) => Some(cause.name()),
+            Self::RateLimited(_) => Some("rate_limited"),
+            _ => None,
+        }
+    }
+
+    /// Why a good request could not be taken now, for logs and metrics.
+    pub fn unavailable_reason(self) -> Option<&'static str> {
+        match self {
+            Self::Unavailable(why) => Some(why.name()),
+            Self::Body(BodyError::BudgetUsedUp) => Some("body_budget"),
+            _ => None,
+        }
+    }
+}

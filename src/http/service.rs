@@ -1,0 +1,56 @@
+//! What all requests share.
+
+use std::sync::Arc;
+
+use time::OffsetDateTime;
+
+use super::budget::Budget;
+use super::client::TrustedProxies;
+use super::metrics::Metrics;
+use super::source::Source;
+use super::throttle;
+use super::tokens::Tokens;
+use crate::config::{Config, LogFormat};
+use crate::outbound::GithubAddresses;
+use crate::store::Store;
+
+/// Passed in, so that tests can set the time.
+pub type Clock = fn() -> OffsetDateTime;
+
+#[derive(Debug)]
+pub struct Service {
+    pub store: Store,
+    pub sources: Vec<Arc<Source>>,
+    pub github: GithubAddresses,
+    pub clock: Clock,
+    pub(super) tokens: Tokens,
+    pub(super) metrics: Metrics,
+    pub(super) proxies: TrustedProxies,
+    pub(super) budget: Arc<Budget>,
+    pub(super) max_body_bytes: usize,
+    pub(super) log_format: LogFormat,
+}
+
+impl Service {
+    /// Takes the sources out of `config`: from here on they belong to the HTTP side.
+    pub fn new(config: &mut Config, store: Store, github: GithubAddresses, clock: Clock) -> Self {
+        let metrics = Metrics::new();
+        store.observe_batches(metrics.batch_observer());
+        let throttled = config.sources.iter().filter(|source| source.rate.is_some()).count();
+        let throttle_keys = throttle::MAX_KEYS / throttled.max(1);
+        let sources = std::mem::take(&mut config.sources);
+        let mount = |source| Arc::new(Source::new(source, throttle_keys, &metrics));
+        Self {
+            sources: sources.into_iter().map(mount).collect(),
+            tokens: Tokens::new(store.clone(), config.admin_token.as_ref(), config.read_token.as_ref()),
+            proxies: TrustedProxies::new(config.trusted_proxies.clone()),
+            budget: Budget::new(config.body_budget_bytes),
+            max_body_bytes: config.max_body_bytes,
+            log_format: config.log_format,
+            store,
+            github,
+            clock,
+            metrics,
+        }
+    }
+}

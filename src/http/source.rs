@@ -1,0 +1,154 @@
+//! One configured source as the HTTP side sees it: where it is reached, by which methods, from which addresses, how
+//! often, and what it counts.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::http::Method;
+use governor::clock::DefaultClock;
+use subtle::ConstantTimeEq;
+
+use super::client::Network;
+use super::metrics::{Metrics, SourceMetrics};
+use super::record::Redaction;
+use super::throttle::Throttle;
+use crate::config;
+use crate::outbound::GithubAddresses;
+use crate::providers::Verifier;
+
+#[derive(Debug)]
+pub struct Source {
+    pub name: Arc<str>,
+    pub verifier: Verifier,
+    pub redaction: Redaction,
+    pub dedupe: Option<Duration>,
+    pub metrics: SourceMetrics,
+    /// `/webhooks/<name>`
+    path: String,
+    /// What must follow it: nothing, or `/` and the random path part.
+    path_part: Vec<u8>,
+    methods: Vec<Method>,
+    /// The methods as the header `Allow` has them.
+    allow: String,
+    addresses: Option<config::Allow>,
+    throttle: Option<Throttle>,
+}
+
+impl Source {
+    /// `throttle_keys`: how many clients the source may tell apart.
+    pub fn new(source: config::Source, throttle_keys: usize, metrics: &Metrics) -> Self {
+        let path_part = source.path.as_ref().map(|path| [b"/", path.expose()].concat());
+        Self {
+            metrics: metrics.of_source(&source.name),
+            redaction: Redaction::new(
+                source.verifier.credential_headers(),
+                source.verifier.credential_query(),
+            ),
+            path: format!("/webhooks/{}", source.name),
+            path_part: path_part.unwrap_or_default(),
+            methods: source.methods.iter().filter_map(|name| name.parse().ok()).collect(),
+            allow: source.methods.join(", "),
+            addresses: source.allow,
+            throttle: source.rate.map(|rate| Throttle::new(rate, throttle_keys, DefaultClock::default())),
+            name: source.name.into(),
+            verifier: source.verifier,
+            dedupe: source.dedupe,
+        }
+    }
+
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
+    pub fn has_path_part(&self) -> bool {
+        !self.path_part.is_empty()
+    }
+
+    /// Whether the path, as it was sent, is exactly the source's, with or without a slash at its end. The time that
+    /// this takes does not tell how much of a guess was right.
+    pub fn is_reached_by(&self, path: &str) -> bool {
+        let Some(rest) = path.strip_prefix(&self.path) else { return false };
+        let rest = rest.strip_suffix('/').unwrap_or(rest);
+        rest.as_bytes().ct_eq(&self.path_part).into()
+    }
+
+    pub fn takes(&self, method: &Method) -> bool {
+        self.methods.contains(method)
+    }
+
+    pub fn allow(&self) -> &str {
+        &self.allow
+    }
+
+    pub fn admits(&self, client: IpAddr, github: &GithubAddresses) -> bool {
+        let Some(allow) = &self.addresses else { return true };
+        allow.nets.iter().any(|network| network.contains(&client))
+            || (allow.github && github.contains(client))
+    }
+
+    /// # Errors
+    /// How long the client has to wait.
+    pub fn throttle(&self, client: Network) -> Result<(), Duration> {
+        self.throttle.as_ref().map_or(Ok(()), |throttle| throttle.take(client))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::providers::{Secret, Settings, recipe};
+
+    use super::*;
+
+    fn source(path: Option<&str>) -> Source {
+        let source = config::Source {
+            name: "acme".to_owned(),
+            provider: "none".to_owned(),
+            verifier: Verifier::bind(recipe("none").unwrap(), &Settings::default()).unwrap(),
+            path: path.map(Secret::new),
+            allow: Some(config::Allow { nets: vec!["192.0.2.0/24".parse().unwrap()], github: true }),
+            methods: vec!["GET".to_owned(), "POST".to_owned()],
+            rate: None,
+            dedupe: None,
+            retention: None,
+        };
+        Source::new(source, 1, &Metrics::new())
+    }
+
+    #[test]
+    fn only_the_exact_path_reaches_a_source() {
+        let open = source(None);
+        for path in ["/webhooks/acme", "/webhooks/acme/"] {
+            assert!(open.is_reached_by(path), "{path}");
+        }
+        for path in
+            ["/webhooks/acme//", "/webhooks/acme/x", "/webhooks/acmes", "/webhooks/Acme", "/webhooks/%61cme"]
+        {
+            assert!(!open.is_reached_by(path), "{path}");
+        }
+        let hidden = source(Some("s3cret"));
+        for path in ["/webhooks/acme/s3cret", "/webhooks/acme/s3cret/"] {
+            assert!(hidden.is_reached_by(path), "{path}");
+        }
+        for path in [
+            "/webhooks/acme",
+            "/webhooks/acme/",
+            "/webhooks/acme/s3cre",
+            "/webhooks/acme/s3crets",
+            "/webhooks/acme/S3cret",
+            "/webhooks/acme//s3cret",
+            "/webhooks/acme/s3cret/x",
+            "/webhooks/acme/s3cret%00",
+        ] {
+            assert!(!hidden.is_reached_by(path), "{path}");
+        }
+    }
+
+    #[test]
+    fn addresses_are_admitted_by_network_or_by_the_published_list() {
+        let github = GithubAddresses::from_cache(r#"{"hooks":["198.51.100.0/24"]}"#).unwrap();
+        let admits = |text: &str| source(None).admits(text.parse().unwrap(), &github);
+        assert!(admits("192.0.2.9") && admits("198.51.100.9"));
+        assert!(!admits("203.0.113.9") && !admits("2001:db8::1"));
+    }
+}

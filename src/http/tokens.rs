@@ -1,0 +1,114 @@
+//! Who may read what the service knows of itself: the admin token and the read token, by their hashes alone.
+
+use std::fmt::Write;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use ring::digest::{SHA256, digest};
+use subtle::ConstantTimeEq;
+
+use crate::providers::Secret;
+use crate::store::{Store, Unavailable};
+
+/// The setting that keeps the hash of the generated admin token.
+pub const ADMIN_TOKEN_SETTING: &str = "admin_token";
+/// `creel token` replaces the stored hash while the service runs: so long, at most, the old one is remembered. A
+/// flood of guesses costs one look into the database in this time.
+const REMEMBERED_FOR: Duration = Duration::from_secs(1);
+
+/// Lower-case hex SHA-256: all that is stored of a token.
+pub fn hash(token: &str) -> String {
+    digest(&SHA256, token.as_bytes()).as_ref().iter().fold(String::with_capacity(64), |mut hex, byte| {
+        // Writing into a string cannot fail.
+        let _ = write!(hex, "{byte:02x}");
+        hex
+    })
+}
+
+/// The tokens that are accepted.
+#[derive(Debug)]
+pub struct Tokens {
+    admin: Admin,
+    read: Option<String>,
+}
+
+#[derive(Debug)]
+enum Admin {
+    Configured(String),
+    /// Made at the first start, or by `creel token` since.
+    Stored(Store, Mutex<Option<(Instant, Option<String>)>>),
+}
+
+impl Tokens {
+    pub fn new(store: Store, admin: Option<&Secret>, read: Option<&Secret>) -> Self {
+        let hash_of = |secret: &Secret| hash(&String::from_utf8_lossy(secret.expose()));
+        Self {
+            admin: match admin {
+                Some(token) => Admin::Configured(hash_of(token)),
+                None => Admin::Stored(store, Mutex::default()),
+            },
+            read: read.map(hash_of),
+        }
+    }
+
+    /// Whether the value of an `Authorization` header carries a token that may read.
+    ///
+    /// # Errors
+    /// When the stored hash cannot be read now.
+    pub async fn may_read(&self, authorization: Option<&[u8]>) -> Result<bool, Unavailable> {
+        let Some(token) = authorization.and_then(bearer) else { return Ok(false) };
+        let given = hash(token);
+        let is = |known: &String| bool::from(known.as_bytes().ct_eq(given.as_bytes()));
+        if self.read.as_ref().is_some_and(is) {
+            return Ok(true);
+        }
+        Ok(match &self.admin {
+            Admin::Configured(known) => is(known),
+            Admin::Stored(store, remembered) => stored(store, remembered).await?.as_ref().is_some_and(is),
+        })
+    }
+}
+
+async fn stored(
+    store: &Store,
+    remembered: &Mutex<Option<(Instant, Option<String>)>>,
+) -> Result<Option<String>, Unavailable> {
+    let lock = || remembered.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some((at, hash)) = &*lock()
+        && at.elapsed() < REMEMBERED_FOR
+    {
+        return Ok(hash.clone());
+    }
+    let hash = store.setting(ADMIN_TOKEN_SETTING).await?;
+    *lock() = Some((Instant::now(), hash.clone()));
+    Ok(hash)
+}
+
+fn bearer(authorization: &[u8]) -> Option<&str> {
+    let (scheme, token) = std::str::from_utf8(authorization).ok()?.trim().split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim_start())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hash_is_the_sha256_in_lower_case_hex() {
+        assert_eq!(hash("abc"), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+    }
+
+    #[test]
+    fn only_the_bearer_scheme_carries_a_token() {
+        let rows = [
+            ("Bearer abc", Some("abc")),
+            ("bearer  abc", Some("abc")),
+            ("Bearer", None),
+            ("Basic abc", None),
+            ("abc", None),
+        ];
+        for (header, token) in rows {
+            assert_eq!(bearer(header.as_bytes()), token, "{header}");
+        }
+    }
+}

@@ -1,0 +1,43 @@
+//! Limits on heads: what is too large is refused, and the service lives on.
+
+use std::time::Duration;
+
+use super::{push, service};
+
+#[test]
+fn a_head_without_end_is_refused() {
+    let app = service();
+    let mut connection = app.connect();
+    let _ = connection.write(b"POST /webhooks/github HTTP/1.1\r\nHost: a\r\nX-Long: ");
+    // 8 MiB are more than any limit on a head; the service stops reading long before.
+    let written = (0..512).all(|_| connection.write(&[b'x'; 16 * 1024]).is_ok());
+    let reply = connection.read_within(Duration::from_secs(10));
+    let is_refused = reply.as_ref().map_or(!written, |reply| (400..500).contains(&reply.status));
+    assert!(is_refused, "{reply:?}");
+    assert_eq!(app.send(&push("{}")).status, 200);
+}
+
+#[test]
+fn more_headers_than_any_sender_has_are_refused() {
+    let app = service();
+    let request = (0..1000).fold(push("{}"), |request, number| request.header(&format!("X-{number}"), "v"));
+    let mut connection = app.connect();
+    let _ = connection.write(&request.bytes());
+    let reply = connection.read_within(Duration::from_secs(10));
+    assert!(reply.as_ref().map_or(true, |reply| (400..500).contains(&reply.status)), "{reply:?}");
+    assert_eq!(app.send(&push("{}")).status, 200);
+}
+
+#[test]
+fn garbage_instead_of_http_is_refused() {
+    let app = service();
+    let tls_hello = [0x16, 0x03, 0x01, 0x02, 0x00, 0x01, 0x00, 0x01, 0xfc, 0x03, 0x03];
+    for garbage in [b"\0\0\0\0\r\n\r\n".as_slice(), b"hello\r\n\r\n", b"GET\r\n\r\n", &tls_hello] {
+        let mut connection = app.connect();
+        let _ = connection.write(garbage);
+        connection.finish();
+        let reply = connection.read_within(Duration::from_secs(10));
+        assert!(reply.as_ref().map_or(true, |reply| reply.status == 400), "{garbage:?}: {reply:?}");
+    }
+    assert_eq!(app.send(&push("{}")).status, 200);
+}

@@ -1,0 +1,117 @@
+//! Bad input, row by row, over raw sockets: what is answered, and whether anything is stored.
+
+mod contents;
+mod framing;
+mod harmful_text;
+mod identity;
+mod limits;
+mod routes;
+mod signatures;
+mod slow;
+mod unavailable;
+
+use std::time::Duration;
+
+use crate::harness::sign::{self, OTHER_SECRET, SECRET};
+use crate::harness::{Reply, Request, TestApp};
+
+const MAX_BODY_BYTES: usize = 4 * 1024 * 1024;
+
+/// One service for many rows: sources with an HMAC scheme, with timestamps, without ids, and with another secret.
+fn service() -> TestApp {
+    TestApp::github()
+        .set("CREEL_SOURCE_STRIPE_SECRET", SECRET)
+        .set("CREEL_SOURCE_STANDARD_PROVIDER", "standard-webhooks")
+        .set("CREEL_SOURCE_STANDARD_SECRET", STANDARD_SECRET)
+        .set("CREEL_SOURCE_OTHER_PROVIDER", "github")
+        .set("CREEL_SOURCE_OTHER_SECRET", OTHER_SECRET)
+        .set("CREEL_SOURCE_SHOP_PROVIDER", "token")
+        .set("CREEL_SOURCE_SHOP_SECRET", SHOP_TOKEN)
+        .set("CREEL_SOURCE_SHOP_HEADER", "Shop-Token")
+        .set("CREEL_MAX_BODY", format!("{MAX_BODY_BYTES}"))
+        .set("CREEL_BODY_BUDGET", "64MiB")
+        .start()
+}
+
+/// The example of the Standard Webhooks documentation.
+const STANDARD_SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+const SHOP_TOKEN: &str = "token-of-the-shop";
+
+/// What a row leaves behind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stored {
+    Nothing,
+    /// Once, with exactly the bytes that were sent; whether it is flagged is another test's matter.
+    Once,
+    AsJson,
+    Flagged,
+}
+
+struct Row {
+    name: String,
+    request: Request,
+    status: u16,
+    stored: Stored,
+}
+
+fn row(name: impl Into<String>, request: Request, status: u16, stored: Stored) -> Row {
+    Row { name: name.into(), request, status, stored }
+}
+
+/// A push with a delivery id of its own.
+fn push(body: impl Into<Vec<u8>>) -> Request {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    static NUMBER: AtomicUsize = AtomicUsize::new(0);
+    sign::github(&format!("row-{}", NUMBER.fetch_add(1, Ordering::Relaxed)), body)
+}
+
+/// Runs all rows, each on a connection of its own, and reports all that went wrong together.
+#[track_caller]
+fn assert_rows(app: &TestApp, rows: &[Row]) {
+    let problems: Vec<String> = rows.iter().filter_map(|row| problem_of(app, row)).collect();
+    assert!(problems.is_empty(), "{} of {} rows:\n{}", problems.len(), rows.len(), problems.join("\n"));
+    assert_eq!(app.get("/healthz").status, 200, "the service is alive after the rows");
+}
+
+fn problem_of(app: &TestApp, row: &Row) -> Option<String> {
+    let last_id = "SELECT coalesce(max(id), 0) FROM messages";
+    let before: i64 = app.database().value(last_id);
+    let reply = match send(app, &row.request) {
+        Ok(reply) => reply,
+        Err(error) => return Some(format!("{}: no reply: {error}", row.name)),
+    };
+    if reply.status != row.status {
+        return Some(format!(
+            "{}: answered {} {:?}, not {}",
+            row.name,
+            reply.status,
+            reply.text(),
+            row.status
+        ));
+    }
+    let kept = app.database().messages_where(&format!("id > {before}"));
+    match (row.stored, kept.as_slice()) {
+        (Stored::Nothing, []) => None,
+        (Stored::Nothing, more) => Some(format!("{}: stored {}", row.name, more.len())),
+        (stored, [message]) => {
+            let sent = row.request.content();
+            let flag = match stored {
+                Stored::AsJson => message.not_json,
+                Stored::Flagged => !message.not_json,
+                _ => false,
+            };
+            if message.body != sent || message.body_sha256 != sign::sha256(sent) {
+                return Some(format!("{}: the stored bytes are not those that were sent", row.name));
+            }
+            flag.then(|| format!("{}: not_json is {}", row.name, message.not_json))
+        }
+        (_, more) => Some(format!("{}: stored {} messages, not one", row.name, more.len())),
+    }
+}
+
+fn send(app: &TestApp, request: &Request) -> std::io::Result<Reply> {
+    let mut connection = app.connect();
+    // What is refused early may be cut off while it is still being sent.
+    let _ = connection.write(&request.bytes());
+    connection.read_within(Duration::from_secs(20))
+}

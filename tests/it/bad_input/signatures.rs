@@ -1,0 +1,169 @@
+//! Signatures and timestamps that are missing, broken, forged or stale.
+
+use super::{STANDARD_SECRET, Stored, assert_rows, push, row, service};
+use crate::harness::sign::{
+    self, OTHER_SECRET, SECRET, base64, github_signature, hmac_sha256, stripe, stripe_signature,
+};
+use crate::harness::{Request, eventually};
+
+const BODY: &str = r#"{"amount":100}"#;
+const HEADER: &str = "X-Hub-Signature-256";
+
+#[test]
+fn what_is_no_right_signature_is_refused() {
+    let app = service();
+    let right = github_signature(SECRET, BODY.as_bytes());
+    let with = |value: &[u8]| push(BODY).replace(HEADER, value);
+    let refused = |name: &str, request: Request| row(name, request, 403, Stored::Nothing);
+    assert_rows(
+        &app,
+        &[
+            refused("none", push(BODY).without(HEADER)),
+            refused("empty", with(b"")),
+            refused("white space", with(b"   ")),
+            refused("prefix only", with(b"sha256=")),
+            refused("one digit short", with(&right.as_bytes()[..right.len() - 1])),
+            refused("one byte short", with(&right.as_bytes()[..right.len() - 2])),
+            refused("one digit long", with(format!("{right}0").as_bytes())),
+            refused("twice", with(format!("{right}{}", &right[7..]).as_bytes())),
+            refused("not hex", with(format!("sha256={}", "g".repeat(64)).as_bytes())),
+            refused("not ASCII", with(format!("sha256={}é", &right[7..69]).as_bytes())),
+            refused("not UTF-8", with(&[b"sha256=".as_slice(), &[0xff; 64]].concat())),
+            refused("of another secret", with(github_signature(OTHER_SECRET, BODY.as_bytes()).as_bytes())),
+            refused("a changed bit", push(BODY).body(BODY.replace("100", "101"))),
+            refused("a bit more", push(BODY).body(format!("{BODY} "))),
+            refused("an empty body", push(BODY).body("")),
+            row("right", push(BODY), 200, Stored::AsJson),
+        ],
+    );
+}
+
+#[test]
+fn every_single_changed_bit_of_the_body_is_noticed() {
+    let app = service();
+    let good = push(BODY);
+    for bit in 0..BODY.len() * 8 {
+        let mut body = BODY.as_bytes().to_vec();
+        body[bit / 8] ^= 1 << (bit % 8);
+        assert_eq!(app.send(&good.clone().body(body)).status, 403, "bit {bit}");
+    }
+}
+
+#[test]
+fn upper_case_hex_is_right() {
+    let app = service();
+    let upper = format!("sha256={}", github_signature(SECRET, BODY.as_bytes())[7..].to_uppercase());
+    assert_rows(&app, &[row("upper case", push(BODY).replace(HEADER, upper), 200, Stored::AsJson)]);
+}
+
+#[test]
+fn two_signature_headers_are_refused_even_if_one_is_right() {
+    let app = service();
+    let right = github_signature(SECRET, BODY.as_bytes());
+    let wrong = github_signature(OTHER_SECRET, BODY.as_bytes());
+    let both = |first: &str, second: &str| push(BODY).replace(HEADER, first).header(HEADER, second);
+    assert_rows(
+        &app,
+        &[
+            row("right first", both(&right, &wrong), 403, Stored::Nothing),
+            row("right last", both(&wrong, &right), 403, Stored::Nothing),
+        ],
+    );
+}
+
+#[test]
+fn the_signature_of_one_source_opens_no_other() {
+    let app = service();
+    let request = push(BODY);
+    assert_rows(
+        &app,
+        &[
+            row("for github at other", request.clone().target("/webhooks/other"), 403, Stored::Nothing),
+            row("for github at github", request, 200, Stored::AsJson),
+        ],
+    );
+}
+
+#[test]
+fn of_a_thousand_candidate_signatures_few_are_tried() {
+    let app = service();
+    let now = sign::now().to_string();
+    let right = stripe_signature(SECRET, &now, BODY.as_bytes());
+    let (_, right_hex) = right.split_once(",v1=").unwrap();
+    let wrong = format!(",v1={}", "0".repeat(64)).repeat(999);
+    let request = stripe(&now, BODY).replace("Stripe-Signature", format!("t={now}{wrong},v1={right_hex}"));
+    assert_rows(&app, &[row("1,000 candidates, the last one right", request, 403, Stored::Nothing)]);
+    let few = format!("t={now},v1={},v0=abc,v1={right_hex}", "0".repeat(64));
+    let request = stripe(&now, BODY).replace("Stripe-Signature", few);
+    assert_rows(&app, &[row("the second of two right", request, 200, Stored::AsJson)]);
+}
+
+#[test]
+fn a_timestamp_is_fresh_for_five_minutes_in_both_directions() {
+    let app = service();
+    let at = |offset: i64| stripe(&(sign::now() + offset).to_string(), BODY);
+    assert_rows(&app, &[row("299 s old", at(-299), 200, Stored::AsJson)]);
+    assert_rows(&app, &[row("301 s old", at(-301), 403, Stored::Nothing)]);
+    // A second may pass on the way: 301 s ahead must still be ahead when it is looked at.
+    assert_rows(&app, &[row("302 s ahead", at(302), 403, Stored::Nothing)]);
+    assert_rows(&app, &[row("299 s ahead", at(299), 200, Stored::AsJson)]);
+    let stale = r#"creel_rejected_total{cause="stale_timestamp",source="stripe"}"#;
+    eventually("both are counted", std::time::Duration::from_secs(5), || app.metric(stale) == 2.0);
+}
+
+#[test]
+fn a_timestamp_that_is_no_number_is_refused_though_rightly_signed() {
+    let app = service();
+    let now = sign::now();
+    let texts = [
+        String::new(),
+        "NaN".into(),
+        "-1".into(),
+        format!("-{now}"),
+        format!("{now}.0"),
+        format!("{now}e0"),
+        format!("+{now}"),
+        format!(" {now}"),
+        "1".repeat(20),
+        format!("0x{now:x}"),
+        "inf".into(),
+    ];
+    let rows: Vec<_> =
+        texts.iter().map(|text| row(format!("{text:?}"), stripe(text, BODY), 403, Stored::Nothing)).collect();
+    assert_rows(&app, &rows);
+}
+
+fn standard(id: &str, timestamp: &str) -> Request {
+    use base64::Engine;
+    let encoded = STANDARD_SECRET.trim_start_matches("whsec_");
+    let key = base64::engine::general_purpose::STANDARD.decode(encoded).unwrap();
+    let signature = base64(&hmac_sha256(&key, format!("{id}.{timestamp}.{BODY}").as_bytes()));
+    Request::post("/webhooks/standard")
+        .header("webhook-id", id)
+        .header("webhook-timestamp", timestamp)
+        .header("webhook-signature", format!("v1,{signature}"))
+        .body(BODY)
+}
+
+#[test]
+fn standard_webhooks_bind_id_time_and_body() {
+    let app = service();
+    let now = sign::now().to_string();
+    let good = standard("msg_1", &now);
+    let status = app.send(&good).status;
+    assert!((200..300).contains(&status), "{status}");
+    assert_eq!(app.database().only_message().delivery_id.as_deref(), Some("msg_1"));
+    let refused = |name: &str, request: Request| row(name, request, 403, Stored::Nothing);
+    assert_rows(
+        &app,
+        &[
+            refused("another id", good.clone().replace("webhook-id", "msg_2")),
+            refused("another time", good.clone().replace("webhook-timestamp", (sign::now() - 1).to_string())),
+            refused("another body", good.clone().body("{}")),
+            refused("no id", good.clone().without("webhook-id")),
+            refused("no time", good.clone().without("webhook-timestamp")),
+            refused("no signature", good.clone().without("webhook-signature")),
+            refused("stale", standard("msg_3", &(sign::now() - 301).to_string())),
+        ],
+    );
+}

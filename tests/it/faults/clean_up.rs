@@ -1,0 +1,46 @@
+//! Clean-up of many rows beside the ingest.
+
+use std::time::{Duration, Instant};
+
+use super::form;
+use crate::harness::load::{Load, assert_nothing_lost};
+use crate::harness::{TestApp, allow, eventually, sign};
+
+/// Copies the one message until there are many old ones.
+const MULTIPLY: &str = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?1) \
+    INSERT INTO messages (received_at, source, event, delivery_id, method, remote_ip, body_sha256, headers, payload) \
+    SELECT strftime('%Y-%m-%dT%H:%M:%f000Z', 'now', '-8 days'), source, event, 'old-' || i, method, remote_ip, \
+    body_sha256, headers, payload FROM n, (SELECT * FROM messages LIMIT 1)";
+
+#[test]
+fn clean_up_of_many_rows_lets_the_ingest_go_on_and_gives_the_space_back() {
+    let app = TestApp::github().start();
+    let body = format!("\"{}\"", "x".repeat(1000));
+    assert_eq!(app.send(&sign::github("first", body)).status, 200);
+    let builder = app.stop();
+    let rows = form(5_000_i64, 1_000_000);
+    assert_eq!(builder.database().writer().execute(MULTIPLY, [rows]).unwrap() as i64, rows);
+    let size = || std::fs::metadata(builder.database().path()).unwrap().len();
+    builder.database().writer().execute_batch("PRAGMA wal_checkpoint(TRUNCATE)").unwrap();
+    let before = size();
+    let app = builder.clone().set("CREEL_CLEANUP_INTERVAL", "1s").start();
+    let load = Load::start(app.address, 2);
+    let begun = Instant::now();
+    let left = || app.database().value::<i64>("SELECT count(*) FROM messages WHERE delivery_id LIKE 'old-%'");
+    eventually(
+        "the old messages are gone",
+        form(Duration::from_secs(90), Duration::from_secs(3_600)),
+        || left() == 0,
+    );
+    println!("{rows} rows in {:?}", begun.elapsed());
+    let sent = load.finish();
+    assert!(sent.iter().all(|sent| sent.is_acknowledged()));
+    let mut times: Vec<Duration> = sent.iter().map(|sent| sent.took).collect();
+    times.sort_unstable();
+    let p99 = times[times.len() * 99 / 100];
+    assert!(p99 <= allow(Duration::from_millis(100)), "{p99:?}");
+    eventually("the space is given back", form(Duration::from_secs(30), Duration::from_secs(600)), || {
+        size() * 10 <= before + 10 * sent.len() as u64 * 4096
+    });
+    assert_nothing_lost(&app.database(), &sent);
+}

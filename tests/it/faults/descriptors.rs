@@ -1,0 +1,39 @@
+//! Few file descriptors.
+
+use std::time::Duration;
+
+use crate::harness::{Connection, TestApp, eventually, sign};
+
+const LIMITED: [&str; 3] = ["sh", "-c", "ulimit -n 128; exec \"$0\" \"$@\""];
+
+fn serves(app: &TestApp, id: &str, limit: Duration) -> bool {
+    let reply = Connection::try_open(app.address).and_then(|mut connection| {
+        connection.write(&sign::github(id, "{}").bytes())?;
+        connection.read_within(limit)
+    });
+    reply.is_ok_and(|reply| reply.status == 200)
+}
+
+#[test]
+fn with_few_descriptors_and_many_idle_connections_it_lives_and_serves_again() {
+    let mut app = TestApp::github().wrapped(&LIMITED).start();
+    assert_eq!(app.send(&sign::github("before", "{}")).status, 200);
+    let mut idle: Vec<Connection> = (0..200).filter_map(|_| Connection::try_open(app.address).ok()).collect();
+    assert!(idle.len() >= 128, "{} connections do not use up the descriptors", idle.len());
+    // The first ones were accepted: the service has to write for them while descriptors are scarce.
+    for (number, connection) in idle.iter_mut().take(20).enumerate() {
+        assert_eq!(connection.exchange(&sign::github(&format!("idle-{number}"), "{}")).status, 200);
+    }
+    serves(&app, "squeezed", Duration::from_millis(500));
+    assert!(app.process.has_ended().is_none(), "{}", app.log());
+    drop(idle);
+    eventually("it serves again", Duration::from_secs(10), || serves(&app, "after", Duration::from_secs(1)));
+    let kept = app.database().delivery_ids();
+    let expected =
+        (0..20).map(|number| format!("idle-{number}")).chain(["before".to_owned(), "after".to_owned()]);
+    let missing: Vec<String> = expected.filter(|id| !kept.contains_key(id)).collect();
+    assert!(missing.is_empty(), "{missing:?}");
+    let lines = app.log().lines().count();
+    assert!(lines < 1_000, "the log is flooded: {lines} lines");
+    app.stop().database().assert_sound();
+}

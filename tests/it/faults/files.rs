@@ -1,0 +1,119 @@
+//! The database or its WAL is unlinked, renamed or cut under load.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use crate::harness::load::{Load, Sent, assert_nothing_lost};
+use crate::harness::{TestApp, eventually};
+
+/// No acknowledgement for what is begun this long after the event.
+const NOTICED: Duration = Duration::from_millis(100);
+
+struct Outcome {
+    builder: crate::harness::Builder,
+    sent: Vec<Sent>,
+    log: String,
+}
+
+/// Does `harm` to the running service's files and checks what always holds.
+fn harmed(harm: impl FnOnce(&Path)) -> Outcome {
+    let mut app = TestApp::github().start();
+    let load = Load::start(app.address, 4);
+    load.wait_for_more(200, Duration::from_secs(60));
+    harm(app.database().path());
+    let event = Instant::now();
+    eventually("the service is not ready", Duration::from_secs(1), || !app.is_ready());
+    // It may go on answering 503, or end; where the files were moved it ends.
+    eventually("requests after the event are answered or refused", Duration::from_secs(10), || {
+        event.elapsed() > Duration::from_secs(2)
+    });
+    let sent = load.finish();
+    let late: Vec<&Sent> =
+        sent.iter().filter(|sent| sent.begun > event + NOTICED && sent.is_acknowledged()).collect();
+    assert!(late.is_empty(), "{} acknowledged after the event: {:?}", late.len(), late.first());
+    let others =
+        sent.iter().filter(|sent| sent.status.is_some_and(|status| !matches!(status, 200 | 503))).count();
+    assert_eq!(others, 0, "nothing but 200 and 503");
+    let status = app.process.wait(Duration::from_secs(10));
+    assert!(status.code().is_some_and(|code| code != 0), "ended with {status}");
+    let log = app.log();
+    let errors: Vec<&str> = log.lines().filter(|line| line.contains("ERROR")).collect();
+    assert!(
+        !errors.is_empty() && errors.len() <= 2 && !log.contains("panicked"),
+        "one clear line: {errors:?}"
+    );
+    Outcome { builder: app.ended(), sent, log }
+}
+
+fn beside(database: &Path, ending: &str) -> PathBuf {
+    PathBuf::from(format!("{}{ending}", database.display()))
+}
+
+fn elsewhere(path: &Path) -> PathBuf {
+    beside(path, ".elsewhere")
+}
+
+#[test]
+fn an_unlinked_database_loses_nothing_acknowledged() {
+    let outcome = harmed(|database| std::fs::remove_file(database).unwrap());
+    assert_nothing_lost(&outcome.builder.database(), &outcome.sent);
+    outcome.builder.database().assert_sound();
+    outcome.builder.start().stop();
+}
+
+#[test]
+fn a_renamed_database_loses_nothing_acknowledged() {
+    let outcome = harmed(|database| std::fs::rename(database, elsewhere(database)).unwrap());
+    let database = outcome.builder.database();
+    assert!(outcome.log.contains(database.path().file_name().unwrap().to_str().unwrap()), "{}", outcome.log);
+    // The operator moves it back, as the log says.
+    std::fs::rename(elsewhere(database.path()), database.path()).unwrap();
+    assert_nothing_lost(&database, &outcome.sent);
+    database.assert_sound();
+    outcome.builder.start().stop();
+}
+
+#[test]
+fn an_unlinked_wal_loses_nothing_acknowledged() {
+    let outcome = harmed(|database| std::fs::remove_file(beside(database, "-wal")).unwrap());
+    assert_nothing_lost(&outcome.builder.database(), &outcome.sent);
+    outcome.builder.database().assert_sound();
+    outcome.builder.start().stop();
+}
+
+#[test]
+fn a_renamed_wal_loses_nothing_acknowledged() {
+    let outcome =
+        harmed(|database| std::fs::rename(beside(database, "-wal"), beside(database, "-old")).unwrap());
+    assert_nothing_lost(&outcome.builder.database(), &outcome.sent);
+    outcome.builder.database().assert_sound();
+    outcome.builder.start().stop();
+}
+
+#[test]
+fn another_file_in_the_databases_place_is_not_written_to() {
+    let other = "somebody else's file".repeat(1000);
+    let content = other.clone();
+    let outcome = harmed(move |database| {
+        std::fs::rename(database, elsewhere(database)).unwrap();
+        std::fs::write(database, content).unwrap();
+    });
+    let database = outcome.builder.database();
+    assert_eq!(std::fs::read_to_string(database.path()).unwrap(), other);
+    std::fs::rename(elsewhere(database.path()), database.path()).unwrap();
+    assert_nothing_lost(&database, &outcome.sent);
+}
+
+fn cut(path: &Path) {
+    std::fs::File::options().write(true).open(path).unwrap().set_len(0).unwrap();
+}
+
+#[test]
+fn a_cut_database_is_noticed() {
+    harmed(cut);
+}
+
+#[test]
+fn a_cut_wal_is_noticed() {
+    harmed(|database| cut(&beside(database, "-wal")));
+}

@@ -1,0 +1,109 @@
+//! A disk that fills up, and has space again.
+
+use std::time::{Duration, Instant};
+
+use super::form;
+use crate::harness::disk::SmallDisk;
+use crate::harness::load::{Load, assert_nothing_lost};
+use crate::harness::{Builder, TestApp, eventually, needs, sign};
+
+const RECOVERY: Duration = Duration::from_secs(5);
+
+fn on(disk: &SmallDisk, min_free: &str) -> Builder {
+    TestApp::github().within(disk.path()).set("CREEL_MIN_FREE", min_free)
+}
+
+fn takes_messages(app: &TestApp, id: &str) -> bool {
+    app.send(&sign::github(id, "{}")).status == 200
+}
+
+/// Fills and releases the disk under load; no false acknowledgement, and recovery without a restart.
+fn fills_up(min_free: &str, left: u64) {
+    if !needs("root") {
+        return;
+    }
+    let disk = SmallDisk::mount(96);
+    let app = on(&disk, min_free).start();
+    let load = Load::with_padding(app.address, 4, 20_000);
+    for cycle in 0..form(2, 20) {
+        load.wait_for_more(20, Duration::from_secs(30));
+        disk.fill(left);
+        eventually("the service is not ready", Duration::from_secs(20), || {
+            disk.fill(left);
+            !app.is_ready()
+        });
+        let reply = app.send(&sign::github(&format!("while-full-{cycle}"), "{}"));
+        assert_eq!((reply.status, reply.retry_after_seconds().is_some()), (503, true), "{reply:?}");
+        disk.release();
+        let released = Instant::now();
+        eventually("messages are taken again", RECOVERY, || takes_messages(&app, &format!("again-{cycle}")));
+        println!("taken again after {:?}", released.elapsed());
+    }
+    let sent = load.finish();
+    assert!(sent.iter().any(|sent| sent.status == Some(503)), "the load has seen a 503");
+    assert!(sent.iter().all(|sent| matches!(sent.status, Some(200 | 503))), "nothing but 200 and 503");
+    let builder = app.stop();
+    assert_nothing_lost(&builder.database(), &sent);
+    builder.database().assert_sound();
+}
+
+#[test]
+fn below_the_low_water_mark_messages_are_refused_before_sqlite_fails() {
+    fills_up("24MiB", 8 << 20);
+}
+
+#[test]
+fn on_a_disk_without_a_byte_left_nothing_is_falsely_acknowledged() {
+    fills_up("1", 0);
+}
+
+fn send_large_messages(app: &TestApp) {
+    let body = format!("\"{}\"", "x".repeat(100_000));
+    for number in 0..200 {
+        assert_eq!(app.send(&sign::github(&number.to_string(), body.clone())).status, 200);
+    }
+}
+
+#[track_caller]
+fn assert_cleans_up_and_recovers(app: &TestApp, disk: &SmallDisk) {
+    assert_eq!(app.send(&sign::github("while-full", "{}")).status, 503);
+    eventually("old messages are cleaned up", Duration::from_secs(60), || {
+        app.database().count("messages") == 0
+    });
+    eventually("their space is given back", Duration::from_secs(60), || disk.free_bytes() >= 10 << 20);
+    disk.release();
+    eventually("messages are taken again", RECOVERY, || takes_messages(app, "again"));
+}
+
+/// Old enough for clean-up before the test is over, and young enough until the disk is full.
+const SHORT_RETENTION: &str = "15s";
+
+#[test]
+fn clean_up_works_while_the_disk_is_full() {
+    if !needs("root") {
+        return;
+    }
+    let disk = SmallDisk::mount(128);
+    let builder = on(&disk, "24MiB").set("CREEL_RETENTION", SHORT_RETENTION);
+    let app = builder.set("CREEL_CLEANUP_INTERVAL", "1s").start();
+    send_large_messages(&app);
+    disk.fill(0);
+    assert_eq!(app.database().count("messages"), 200, "nothing is old yet");
+    assert_cleans_up_and_recovers(&app, &disk);
+}
+
+#[test]
+fn a_start_on_a_full_disk_cleans_up_too() {
+    if !needs("root") {
+        return;
+    }
+    let disk = SmallDisk::mount(128);
+    let builder = on(&disk, "24MiB").set("CREEL_RETENTION", "1s").set("CREEL_CLEANUP_INTERVAL", "1d");
+    let app = builder.start();
+    send_large_messages(&app);
+    let builder = app.stop();
+    assert_eq!(builder.database().count("messages"), 200, "nothing was cleaned up yet");
+    disk.fill(0);
+    let app = builder.set("CREEL_CLEANUP_INTERVAL", "1s").start();
+    assert_cleans_up_and_recovers(&app, &disk);
+}

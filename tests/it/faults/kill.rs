@@ -1,0 +1,44 @@
+//! kill -9 at random moments under load.
+
+use std::time::Duration;
+
+use super::cycles;
+use crate::harness::load::{Load, assert_nothing_lost};
+use crate::harness::{TestApp, sign};
+
+/// Different in each run, and printed if a test fails.
+fn random(limit: u32) -> u32 {
+    let nanoseconds =
+        std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().subsec_nanos();
+    (nanoseconds / 1000) % limit
+}
+
+#[test]
+fn nothing_acknowledged_is_lost_by_kill_9() {
+    let mut sent = Vec::new();
+    let mut builder = TestApp::github();
+    for cycle in 0..cycles(8, 200) {
+        let app = builder.start();
+        let load = Load::start(app.address, 4);
+        load.wait_for_more(10, Duration::from_secs(30));
+        let pause = Duration::from_millis(u64::from(random(150)));
+        println!("cycle {cycle}: killed {pause:?} after the tenth acknowledgement");
+        std::thread::sleep(pause);
+        builder = app.kill();
+        sent.extend(load.finish());
+        builder.database().assert_sound();
+        assert_nothing_lost(&builder.database(), &sent);
+    }
+    // What was sent but not answered may be kept or not; sent again, it is there once.
+    let app = builder.start();
+    let unanswered: Vec<_> = sent.iter().filter(|sent| sent.status.is_none()).cloned().collect();
+    for lost in &unanswered {
+        let body = format!(r#"{{"marker":"{}","padding":"{}"}}"#, lost.id, "p".repeat(64));
+        assert_eq!(app.send(&sign::github(&lost.id, body)).status, 200);
+    }
+    let builder = app.stop();
+    assert_nothing_lost(&builder.database(), &sent);
+    let kept = builder.database().delivery_ids();
+    assert!(unanswered.iter().all(|lost| kept.get(&lost.id) == Some(&1)));
+    builder.run(&["verify"]).succeeded();
+}

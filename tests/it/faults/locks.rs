@@ -1,0 +1,86 @@
+//! Another process holds a lock on the database.
+
+use std::time::{Duration, Instant};
+
+use super::form;
+use crate::harness::load::{Load, assert_nothing_lost, slowest};
+use crate::harness::{TestApp, eventually, sign};
+
+#[test]
+fn a_write_lock_held_for_a_second_costs_nothing_but_the_second() {
+    let app = TestApp::github().start();
+    let load = Load::start(app.address, 4);
+    load.wait_for_more(20, Duration::from_secs(30));
+    let lock = app.database().writer();
+    lock.execute_batch("BEGIN IMMEDIATE").unwrap();
+    std::thread::sleep(Duration::from_secs(1));
+    lock.execute_batch("COMMIT").unwrap();
+    load.wait_for_more(20, Duration::from_secs(30));
+    let sent = load.finish();
+    assert!(sent.iter().all(|sent| sent.is_acknowledged()), "all are acknowledged");
+    assert!(slowest(&sent) >= Duration::from_millis(700), "nothing waited for the lock: nothing was tried");
+    assert_nothing_lost(&app.database(), &sent);
+}
+
+#[test]
+fn a_write_lock_held_for_long_is_answered_in_time_and_forgotten_soon() {
+    let app = TestApp::github().start();
+    let load = Load::start(app.address, 4);
+    load.wait_for_more(20, Duration::from_secs(30));
+    let lock = app.database().writer();
+    lock.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let taken = Instant::now();
+    std::thread::sleep(form(Duration::from_secs(4), Duration::from_secs(30)));
+    lock.execute_batch("COMMIT").unwrap();
+    let released = Instant::now();
+    let mut number = 0;
+    eventually("messages are taken again", Duration::from_secs(1), || {
+        number += 1;
+        app.send(&sign::github(&format!("again-{number}"), "{}")).status == 200
+    });
+    load.wait_for_more(20, Duration::from_secs(30));
+    let sent = load.finish();
+    let during = |sent: &&crate::harness::load::Sent| sent.begun > taken && sent.begun + sent.took < released;
+    assert!(sent.iter().filter(during).all(|sent| sent.status == Some(503)));
+    assert!(sent.iter().any(|sent| sent.status == Some(503)));
+    let slowest = slowest(&sent);
+    assert!(slowest <= Duration::from_millis(2_800), "{slowest:?}");
+    assert!(sent.iter().all(|sent| matches!(sent.status, Some(200 | 503))), "nothing but 200 and 503");
+    assert_nothing_lost(&app.database(), &sent);
+}
+
+#[test]
+fn a_long_read_snapshot_lets_the_wal_shrink_soon_after() {
+    let app = TestApp::github().start();
+    let wal = app.path().join("creel.db-wal");
+    let wal_bytes = || std::fs::metadata(&wal).map_or(0, |metadata| metadata.len());
+    let reader = app.database().writer();
+    reader.execute_batch("BEGIN").unwrap();
+    let _: i64 = reader.query_row("SELECT count(*) FROM messages", [], |row| row.get(0)).unwrap();
+    let begun = Instant::now();
+    let load = Load::with_padding(app.address, 4, 300_000);
+    eventually("the WAL grows beyond its limit", Duration::from_secs(90), || wal_bytes() > 80 << 20);
+    std::thread::sleep(form(Duration::ZERO, Duration::from_secs(60)).saturating_sub(begun.elapsed()));
+    reader.execute_batch("COMMIT").unwrap();
+    drop(reader);
+    eventually("the WAL is small again under load", Duration::from_secs(20), || wal_bytes() <= 64 << 20);
+    let sent = load.finish();
+    assert!(sent.iter().all(|sent| sent.is_acknowledged()), "all are acknowledged");
+    assert_nothing_lost(&app.database(), &sent);
+}
+
+#[test]
+fn the_wal_stays_bounded_under_load() {
+    let app = TestApp::github().start();
+    let wal = app.path().join("creel.db-wal");
+    let load = Load::with_padding(app.address, 4, 300_000);
+    let until = Instant::now() + form(Duration::from_secs(6), Duration::from_secs(60));
+    let mut highest = 0;
+    while Instant::now() < until {
+        highest = highest.max(std::fs::metadata(&wal).map_or(0, |metadata| metadata.len()));
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let sent = load.finish();
+    assert!(highest <= 96 << 20, "the WAL grew to {highest} bytes");
+    assert_nothing_lost(&app.database(), &sent);
+}

@@ -1,0 +1,60 @@
+//! Many large bodies at once: memory is bounded, the excess is refused.
+
+use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
+use std::sync::Barrier;
+use std::time::Duration;
+
+use super::form;
+use crate::harness::{Connection, TestApp, sign};
+
+const MEBIBYTE: usize = 1 << 20;
+
+/// All clients hold their last byte back until everybody has sent the rest.
+fn post_at_once(app: &TestApp, clients: usize) -> BTreeMap<u16, usize> {
+    let body = format!("\"{}\"", "x".repeat(MEBIBYTE - 2));
+    let barrier = Barrier::new(clients);
+    let statuses: Vec<u16> = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..clients)
+            .map(|number| {
+                let bytes = sign::github(&format!("large-{number}"), body.as_str()).bytes();
+                let barrier = &barrier;
+                scope.spawn(move || {
+                    let client = Ipv4Addr::new(127, 0, 4, u8::try_from(number % 16 + 1).unwrap());
+                    let mut connection = Connection::open_from(client, app.address);
+                    let (most, last) = bytes.split_at(bytes.len() - 1);
+                    let written = connection.write(most);
+                    barrier.wait();
+                    let _ = written.and_then(|()| connection.write(last));
+                    connection.read_within(Duration::from_secs(60)).map_or(0, |reply| reply.status)
+                })
+            })
+            .collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+    });
+    statuses.into_iter().fold(BTreeMap::new(), |mut counts, status| {
+        *counts.entry(status).or_default() += 1;
+        counts
+    })
+}
+
+#[test]
+fn two_hundred_megabyte_bodies_at_once_use_bounded_memory_and_the_excess_is_refused() {
+    let app = TestApp::github().set("CREEL_BODY_BUDGET", "16MiB").set("CREEL_MAX_BODY", "4MiB").start();
+    assert_eq!(app.send(&sign::github("before", "{}")).status, 200);
+    let before = app.peak_memory_bytes();
+    for clients in form(vec![200], vec![200, 2_000]) {
+        let counts = post_at_once(&app, clients);
+        let kept =
+            app.database().value::<i64>("SELECT count(*) FROM messages WHERE delivery_id LIKE 'large-%'");
+        let acknowledged = counts.get(&200).copied().unwrap_or(0);
+        assert!(acknowledged >= 1 && counts.get(&503).copied().unwrap_or(0) >= clients / 2, "{counts:?}");
+        // A connection that is cut in the middle of a body that nobody wants is no acknowledgement either.
+        assert!(counts.keys().all(|status| matches!(status, 0 | 200 | 503)), "{counts:?}");
+        assert!(i64::try_from(acknowledged).unwrap() <= kept + 1, "{acknowledged} acknowledged, {kept} kept");
+        let growth = app.peak_memory_bytes().saturating_sub(before);
+        // The budget, the copies on the way through SQLite, and the connections' own buffers.
+        assert!(growth <= 96 << 20, "{counts:?}: memory grew by {} MiB", growth >> 20);
+    }
+    assert_eq!(app.send(&sign::github("after", "{}")).status, 200);
+}

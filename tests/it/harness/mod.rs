@@ -1,0 +1,48 @@
+//! Everything that the tests share: the running binary, the wire, signers, rows of the database, load and traces.
+
+pub mod app;
+pub mod command;
+pub mod database;
+pub mod disk;
+pub mod load;
+pub mod meta_api;
+pub mod output;
+pub mod sign;
+pub mod trace;
+pub mod wire;
+
+use std::time::{Duration, Instant};
+
+pub use app::{ADMIN_TOKEN, Builder, TestApp};
+pub use wire::{Connection, Reply, Request};
+
+/// Waits for what is only promised "soon"; fails with `what` after `limit`.
+#[track_caller]
+pub fn eventually(what: &str, limit: Duration, mut holds: impl FnMut() -> bool) {
+    let deadline = Instant::now() + limit;
+    while !holds() {
+        assert!(Instant::now() < deadline, "not within {limit:?}: {what}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// A limit of time as promised, times ten in a build without optimisation, whose tests also run side by side.
+pub fn allow(promised: Duration) -> Duration {
+    if cfg!(debug_assertions) { promised * 10 } else { promised }
+}
+
+/// Whether a tool or right that a test needs may be used. A test must not be skipped in silence: what is missing has
+/// to be named in `CREEL_TEST_WITHOUT`.
+#[track_caller]
+pub fn needs(what: &str) -> bool {
+    let named = std::env::var("CREEL_TEST_WITHOUT").unwrap_or_default();
+    if named.split([' ', ',']).any(|word| word == what) {
+        return false;
+    }
+    let is_there = match what {
+        "root" => rustix::process::geteuid().is_root(),
+        tool => std::process::Command::new(tool).arg("-V").output().is_ok(),
+    };
+    assert!(is_there, "this test needs {what}; name it in CREEL_TEST_WITHOUT to go without");
+    true
+}

@@ -1,0 +1,188 @@
+//! The other commands, as an operator runs them.
+
+use crate::harness::sign::SECRET;
+use crate::harness::{ADMIN_TOKEN, Builder, TestApp, sign};
+
+fn listening_at(app: &TestApp, builder: Builder) -> Builder {
+    builder.beside(app).set("CREEL_LISTEN", app.address.to_string())
+}
+
+#[test]
+fn check_prints_each_source_with_the_url_to_paste() {
+    let said = TestApp::github()
+        .set("CREEL_PUBLIC_URL", "https://hooks.example.com")
+        .set("CREEL_SOURCE_SHOP_PROVIDER", "token")
+        .set("CREEL_SOURCE_SHOP_SECRET", "hunter2-shop")
+        .set("CREEL_SOURCE_SHOP_PATH", "random-path-part-of-the-shop")
+        .set("CREEL_SOURCE_SHOP_HEADER", "Shop-Token")
+        .run(&["check"])
+        .succeeded();
+    assert!(said.contains("https://hooks.example.com/webhooks/github"), "{said}");
+    assert!(said.contains("https://hooks.example.com/webhooks/shop/random-path-part-of-the-shop"), "{said}");
+    for secret in [SECRET, "hunter2-shop", ADMIN_TOKEN] {
+        assert!(!said.contains(secret), "{said}");
+    }
+}
+
+#[test]
+fn check_touches_nothing() {
+    let builder = TestApp::github();
+    builder.run(&["check"]).succeeded();
+    assert_eq!(std::fs::read_dir(builder.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn check_reports_all_problems_together() {
+    let said = TestApp::github()
+        .set("CREEL_SOURCE_GITHUB_RATE", "lots")
+        .set("CREEL_MAX_BODY", "1 elephant")
+        .set("CREEL_LISTNE", "127.0.0.1:0")
+        .run(&["check"])
+        .failed();
+    for part in ["CREEL_SOURCE_GITHUB_RATE", "CREEL_MAX_BODY", "CREEL_LISTNE", "CREEL_LISTEN"] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+}
+
+#[test]
+fn a_secret_is_long_random_and_fit_for_a_url() {
+    let make = || TestApp::builder().run(&["secret"]).succeeded().trim().to_owned();
+    let (one, other) = (make(), make());
+    assert_ne!(one, other);
+    assert!(one.len() >= 32, "{one}");
+    assert!(one.chars().all(|c| c.is_ascii_alphanumeric() || "-_".contains(c)), "{one}");
+}
+
+#[test]
+fn wrong_usage_is_exit_code_two() {
+    let outcome = TestApp::builder().run(&["no-such-command"]);
+    assert_eq!(outcome.code, Some(2), "{}", outcome.stderr);
+    let help = TestApp::builder().run(&["--help"]).succeeded();
+    for command in ["serve", "check", "secret", "token", "send", "healthcheck", "verify", "cleanup"] {
+        assert!(help.contains(command), "{command}: {help}");
+    }
+}
+
+#[test]
+fn send_makes_a_rightly_signed_sample_of_each_provider() {
+    let configured = TestApp::github()
+        .set("CREEL_SOURCE_STRIPE_SECRET", "whsec_of_stripe")
+        .set("CREEL_SOURCE_TYPEFORM_SECRET", SECRET)
+        .set("CREEL_SOURCE_STANDARD_WEBHOOKS_SECRET", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")
+        .set("CREEL_SOURCE_TOKEN_SECRET", "token-of-the-source")
+        .set("CREEL_SOURCE_TOKEN_HEADER", "Shop-Token");
+    let app = configured.start();
+    let sender = listening_at(&app, configured);
+    for provider in ["github", "stripe", "typeform", "standard-webhooks", "token"] {
+        sender.run(&["send", provider]).succeeded();
+        assert_eq!(app.database().newest_message().source, provider);
+        assert!(!app.database().newest_message().not_json, "{provider}");
+    }
+    sender.run(&["send", "github", "issues"]).succeeded();
+    assert!(app.database().newest_message().event.starts_with("github.issues"));
+    assert_eq!(app.database().count("messages"), 6, "every sample is a message of its own");
+}
+
+#[test]
+fn send_to_a_url_with_a_secret_needs_no_configuration() {
+    let app = TestApp::github().start();
+    let bare = Builder::bare();
+    let url = format!("http://{}/webhooks/github", app.address);
+    bare.run(&["send", "github", "push", "--url", &url, "--secret", SECRET]).succeeded();
+    assert_eq!(app.database().only_message().event, "github.push");
+    let refused = bare.run(&["send", "github", "push", "--url", &url, "--secret", "wrong"]).failed();
+    assert!(refused.contains("403"), "{refused}");
+}
+
+#[test]
+fn healthcheck_says_whether_the_service_takes_messages() {
+    let app = TestApp::github().start();
+    let asking = listening_at(&app, Builder::bare());
+    asking.run(&["healthcheck"]).succeeded();
+    app.stop();
+    let said = asking.run(&["healthcheck"]).failed();
+    assert!(said.starts_with("creel: "), "{said}");
+}
+
+#[test]
+fn healthcheck_fails_while_nothing_is_taken() {
+    let app = TestApp::github().set("CREEL_MIN_FREE", "1000TiB").start();
+    listening_at(&app, Builder::bare()).run(&["healthcheck"]).failed();
+}
+
+/// One message of each way in which a body is stored; the service is stopped.
+fn with_bodies() -> Builder {
+    let app = TestApp::github().start();
+    let form = sign::github("2", "a=1&b=2").replace("Content-Type", "application/x-www-form-urlencoded");
+    for request in
+        [sign::github("1", r#"{"text":"abc"}"#), form, sign::github("3", "not JSON"), sign::github("4", "")]
+    {
+        assert_eq!(app.send(&request).status, 200);
+    }
+    app.stop()
+}
+
+#[test]
+fn verify_is_content_with_what_was_received() {
+    let builder = with_bodies();
+    let said = builder.run(&["verify"]).succeeded();
+    assert!(said.contains('4'), "{said}");
+    let app = builder.start();
+    listening_at(&app, builder).run(&["verify"]).succeeded();
+}
+
+#[test]
+fn verify_finds_a_flipped_bit_wherever_it_is() {
+    for (id, flip) in [
+        (1, "UPDATE messages SET payload = replace(payload, 'abc', 'abb') WHERE id = 1"),
+        (2, "UPDATE messages SET body = CAST('a=1&b=3' AS BLOB) WHERE id = 2"),
+        (3, "UPDATE messages SET body = CAST('not JSOO' AS BLOB) WHERE id = 3"),
+        (4, "UPDATE messages SET body_sha256 = zeroblob(32) WHERE id = 4"),
+    ] {
+        let builder = with_bodies();
+        assert_eq!(builder.database().change(flip), 1);
+        let said = builder.run(&["verify"]).failed();
+        assert!(said.contains(&format!("message {id}")), "{said}");
+    }
+}
+
+#[test]
+fn cleanup_beside_the_running_service_loses_nothing() {
+    let app = TestApp::github().start();
+    assert_eq!(app.send(&sign::github("1", "{}")).status, 200);
+    // Whether it runs or refuses while the service has the file, it must leave both intact.
+    let outcome = listening_at(&app, TestApp::github()).run(&["cleanup"]);
+    assert!(matches!(outcome.code, Some(0 | 1)), "{}", outcome.stderr);
+    assert_eq!(app.send(&sign::github("2", "{}")).status, 200);
+    assert_eq!(app.database().count("messages"), 2);
+}
+
+#[test]
+fn clean_up_gives_the_space_back() {
+    let app = TestApp::github().start();
+    let body = format!("\"{}\"", "x".repeat(100_000));
+    for number in 0..100 {
+        assert_eq!(app.send(&sign::github(&number.to_string(), body.clone())).status, 200);
+    }
+    let builder = app.stop();
+    let size = || std::fs::metadata(builder.database().path()).unwrap().len();
+    let before = size();
+    assert!(before > 10_000_000, "{before}");
+    builder
+        .database()
+        .change("UPDATE messages SET received_at = strftime('%Y-%m-%dT%H:%M:%f000Z', 'now', '-8 days')");
+    builder.run(&["cleanup"]).succeeded();
+    builder.start().stop();
+    assert_eq!(builder.database().count("messages"), 0);
+    assert!(size() * 10 <= before, "{} of {before} bytes are left", size());
+}
+
+#[test]
+fn the_commands_need_a_database_that_is_there() {
+    for command in ["verify", "token"] {
+        let builder = Builder::bare();
+        let said = builder.run(&[command]).failed();
+        assert!(said.contains("creel.db"), "{command}: {said}");
+        assert!(!builder.path().join("creel.db").exists(), "{command} made an empty database");
+    }
+}

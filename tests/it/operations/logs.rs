@@ -1,0 +1,63 @@
+//! One line per request, as text or as JSON.
+
+use std::time::Duration;
+
+use crate::harness::{TestApp, sign};
+
+const LIMIT: Duration = Duration::from_secs(10);
+const PATH: &str = "random-path-part-of-github-1";
+
+#[track_caller]
+fn line_with(app: &TestApp, needle: &str) -> String {
+    app.process.log.wait_for(needle, LIMIT).unwrap_or_else(|log| panic!("no {needle:?} in the log:\n{log}"))
+}
+
+#[test]
+fn a_request_is_one_line_of_text_without_its_random_path() {
+    let app = TestApp::github().set("CREEL_SOURCE_GITHUB_PATH", PATH).start();
+    let target = format!("/webhooks/github/{PATH}");
+    let issue =
+        sign::github("1", r#"{"action":"opened"}"#).replace("X-GitHub-Event", "issues").target(&target);
+    assert_eq!(app.send(&issue).status, 204);
+    let line = line_with(&app, "POST /webhooks/github 204 ");
+    for field in ["source=github", "event=github.issues.opened", "id=1", "ip=127.0.0.1", "ms"] {
+        assert!(line.contains(field), "{field} is missing: {line}");
+    }
+    assert!(!app.log().contains(PATH));
+    assert_eq!(app.send(&issue.body("{}")).status, 403);
+    let line = line_with(&app, "POST /webhooks/github 403 ");
+    assert!(line.contains("cause=signature_mismatch") && line.contains("ip=127.0.0.1"), "{line}");
+}
+
+#[test]
+fn a_request_is_one_object_of_json() {
+    let app = TestApp::github().set("CREEL_LOG_FORMAT", "json").start();
+    assert_eq!(app.send(&sign::github("1", "{}")).status, 200);
+    assert_eq!(app.send(&sign::github("1", "{}").body("[]")).status, 403);
+    line_with(&app, "signature_mismatch");
+    let log = app.log();
+    let lines: Vec<serde_json::Value> = log.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let of_requests: Vec<_> = lines.iter().filter(|line| line["source"] == "github").collect();
+    assert_eq!(of_requests.len(), 2, "{log}");
+    assert_eq!(
+        (&of_requests[0]["event"], &of_requests[0]["ip"]),
+        (&"github.push".into(), &"127.0.0.1".into())
+    );
+    assert_eq!(
+        of_requests[0]["id"].as_i64().or_else(|| of_requests[0]["id"].as_str()?.parse().ok()),
+        Some(1)
+    );
+    assert_eq!(of_requests[1]["cause"], "signature_mismatch");
+}
+
+#[test]
+fn the_log_can_be_made_quiet() {
+    let app = TestApp::github().set("CREEL_LOG", "warn,creel=info").start();
+    assert_eq!(app.send(&sign::github("1", "{}")).status, 200);
+    line_with(&app, "POST /webhooks/github 200 ");
+    let builder = app.stop().set("CREEL_LOG", "error").set("CREEL_LISTEN", "127.0.0.1:0");
+    let process = builder.spawn();
+    // It says nothing at all; readiness is seen by its lock on the database.
+    let quiet = process.log.wait_for("listening", Duration::from_secs(2));
+    assert_eq!(quiet, Err(String::new()));
+}

@@ -1,0 +1,7 @@
+//! Running the service: health, metrics, logs, commands, the first start, the end.
+
+mod commands;
+mod first_start;
+mod health;
+mod logs;
+mod stopping;

@@ -1,0 +1,6 @@
+//! What the store promises: repeats are recognised, secrets stay secret, quarantine is bounded, files are guarded.
+
+mod duplicates;
+mod opening;
+mod quarantine;
+mod secrecy;

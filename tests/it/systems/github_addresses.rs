@@ -1,0 +1,134 @@
+//! GitHub's published address list, fetched from a real server on loopback that plays the meta API.
+
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+use crate::harness::meta_api::{self, MetaApi};
+use crate::harness::{Builder, Connection, Reply, TestApp, eventually, sign};
+
+const LISTED: Ipv4Addr = Ipv4Addr::new(127, 7, 0, 1);
+const NOT_LISTED: Ipv4Addr = Ipv4Addr::new(127, 8, 0, 1);
+const SOON: Duration = Duration::from_secs(20);
+
+fn builder(api: &MetaApi) -> Builder {
+    TestApp::github().set("CREEL_SOURCE_GITHUB_ALLOW_IPS", "github").set("CREEL_GITHUB_META_URL", api.url())
+}
+
+fn push_from(app: &TestApp, client: Ipv4Addr) -> Reply {
+    Connection::open_from(client, app.address).exchange(&sign::github("1", "{}"))
+}
+
+/// A push that came through a proxy at 127.0.0.1.
+fn push_through_proxy(app: &TestApp, forwarded_for: &str) -> Reply {
+    app.send(&sign::github("1", "{}").header("X-Forwarded-For", forwarded_for))
+}
+
+#[track_caller]
+fn wait_until_taken(app: &TestApp, client: Ipv4Addr) {
+    eventually("the listed address is taken", SOON, || push_from(app, client).status == 200);
+}
+
+#[test]
+fn the_fetched_list_decides_who_may_send() {
+    let api = MetaApi::start(&["127.7.0.0/16", "2001:db8:7::/48"]);
+    let app = builder(&api).start();
+    wait_until_taken(&app, LISTED);
+    let refused = push_from(&app, NOT_LISTED);
+    refused.assert_is(403, "text/plain", "Permission denied.");
+    let series = r#"creel_rejected_total{cause="address_not_allowed",source="github"}"#;
+    assert!(app.metric(series) >= 1.0, "{}", app.metrics());
+    let kept: Vec<String> = app.database().column("SELECT DISTINCT remote_ip FROM messages");
+    assert_eq!(kept, ["127.7.0.1"]);
+}
+
+#[test]
+fn an_address_refusal_is_kept_without_a_body() {
+    let api = MetaApi::start(&["127.7.0.0/16"]);
+    let app = builder(&api).start();
+    wait_until_taken(&app, LISTED);
+    assert_eq!(push_from(&app, NOT_LISTED).status, 403);
+    let sql =
+        "SELECT count(*) FROM rejections WHERE cause = 'address_not_allowed' AND remote_ip = '127.8.0.1'";
+    eventually("the refusal is kept", SOON, || app.database().value::<i64>(sql) == 1);
+    let body: Option<Vec<u8>> =
+        app.database().value("SELECT body FROM rejections WHERE remote_ip = '127.8.0.1'");
+    assert_eq!(body, None);
+}
+
+#[test]
+fn behind_a_trusted_proxy_the_rightmost_untrusted_hop_counts() {
+    let api = MetaApi::start(&["192.0.2.0/24", "2001:db8:7::/48"]);
+    let app = builder(&api).set("CREEL_TRUSTED_PROXIES", "127.0.0.1 198.51.100.7").start();
+    eventually("the list is fetched", SOON, || push_through_proxy(&app, "192.0.2.9").status == 200);
+    let rows = [
+        ("2001:db8:7::1", 200),
+        ("2001:db8:8::1", 403),
+        ("192.0.2.9, 198.51.100.7", 200),
+        ("203.0.113.5, 192.0.2.9", 200),
+        ("192.0.2.9, 203.0.113.5", 403),
+        ("192.0.2.9, nonsense", 403),
+        ("203.0.113.5", 403),
+    ];
+    for (forwarded_for, status) in rows {
+        assert_eq!(push_through_proxy(&app, forwarded_for).status, status, "{forwarded_for}");
+    }
+    assert_eq!(app.send(&sign::github("1", "{}")).status, 403, "the proxy's own address is not listed");
+    assert_eq!(app.database().only_message().remote_ip, "192.0.2.9");
+}
+
+#[test]
+fn x_forwarded_for_from_an_untrusted_peer_is_not_believed() {
+    let api = MetaApi::start(&["127.7.0.0/16"]);
+    let app = builder(&api).set("CREEL_TRUSTED_PROXIES", "127.9.0.1").start();
+    wait_until_taken(&app, LISTED);
+    push_through_proxy(&app, "127.7.0.1").assert_is(403, "text/plain", "Permission denied.");
+    let mut untrusted = Connection::open_from(LISTED, app.address);
+    let reply = untrusted.exchange(&sign::github("1", "{}").header("X-Forwarded-For", "127.8.0.1"));
+    assert_eq!(reply.status, 200, "the peer itself is listed");
+}
+
+#[test]
+fn the_last_good_list_survives_a_restart_while_the_api_fails() {
+    let api = MetaApi::start(&["127.7.0.0/16"]);
+    let app = builder(&api).start();
+    wait_until_taken(&app, LISTED);
+    let asked = "SELECT count(*) FROM settings WHERE value LIKE '%127.7.0.0/16%'";
+    eventually("the list is cached in the database", SOON, || app.database().value::<i64>(asked) == 1);
+    let mut builder = app.stop();
+    let failures = [
+        (500, "down".to_owned()),
+        (200, "no JSON".to_owned()),
+        (200, meta_api::answer(&[])),
+        (200, meta_api::answer(&["nonsense"])),
+    ];
+    for (times, (status, body)) in failures.into_iter().enumerate() {
+        api.answers(status, body.clone());
+        let app = builder.start();
+        assert_eq!(push_from(&app, LISTED).status, 200, "after {status} {body}");
+        api.wait_until_asked(times + 2);
+        assert_eq!(push_from(&app, LISTED).status, 200, "after {status} {body}");
+        assert_eq!(push_from(&app, NOT_LISTED).status, 403, "after {status} {body}");
+        builder = app.stop();
+    }
+}
+
+#[test]
+fn a_newer_list_takes_the_older_ones_place() {
+    let api = MetaApi::start(&["127.7.0.0/16"]);
+    let app = builder(&api).start();
+    wait_until_taken(&app, LISTED);
+    api.answers(200, meta_api::answer(&["127.8.0.0/16"]));
+    let app = app.restart();
+    wait_until_taken(&app, NOT_LISTED);
+    assert_eq!(push_from(&app, LISTED).status, 403);
+}
+
+#[test]
+fn until_the_first_answer_the_list_that_is_compiled_in_holds() {
+    let api = MetaApi::start(&[]);
+    api.answers(503, "not now");
+    let app = builder(&api).set("CREEL_TRUSTED_PROXIES", "127.0.0.1").start();
+    // One of the networks that GitHub has published for years.
+    assert_eq!(push_through_proxy(&app, "140.82.112.1").status, 200);
+    assert_eq!(push_through_proxy(&app, "203.0.113.5").status, 403);
+}

@@ -1,0 +1,8 @@
+//! The systems that the product must cover, one file each, replies to the letter.
+
+mod acme;
+mod codeunderscored;
+mod github;
+mod github_addresses;
+mod throttling;
+mod typeform;

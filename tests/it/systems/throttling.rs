@@ -1,0 +1,72 @@
+//! Throttling: a limit on the requests that one client may send to a source.
+
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+use crate::harness::{Builder, Connection, Request, TestApp, eventually, sign};
+
+fn limited(rate: &str) -> Builder {
+    TestApp::github().set("CREEL_SOURCE_GITHUB_RATE", rate)
+}
+
+#[test]
+fn over_the_rate_nothing_is_kept_and_the_client_is_told_when_to_come_again() {
+    let app = limited("5/h").start();
+    let statuses: Vec<u16> = (0..8).map(|n| app.send(&sign::github(&n.to_string(), "{}")).status).collect();
+    assert_eq!(statuses, [200, 200, 200, 200, 200, 429, 429, 429]);
+    let reply = app.send(&sign::github("again", "{}"));
+    reply.assert_is(429, "text/plain", "Too many requests.");
+    let seconds = reply.retry_after_seconds().expect("Retry-After");
+    assert!((1..=720).contains(&seconds), "one of 5/h comes back every 720 s, not in {seconds} s");
+    assert_eq!(app.database().count("messages"), 5);
+    assert_eq!(
+        app.metric(r#"creel_rejected_total{cause="rate_limited",source="github"}"#),
+        4.0,
+        "{}",
+        app.metrics()
+    );
+    assert_eq!(app.database().count("rejections"), 0, "rate refusals are only counted");
+}
+
+#[test]
+fn the_rate_comes_back_with_time() {
+    let app = limited("2/s").start();
+    let over = (0..50).any(|n| app.send(&sign::github(&n.to_string(), "{}")).status == 429);
+    assert!(over, "50 at once are more than 2/s");
+    eventually("a request is taken again", Duration::from_secs(10), || {
+        app.send(&sign::github("later", "{}")).status == 200
+    });
+}
+
+#[test]
+fn each_client_and_each_source_has_a_rate_of_its_own() {
+    let app = limited("1/h")
+        .set("CREEL_SOURCE_OTHER_PROVIDER", "github")
+        .set("CREEL_SOURCE_OTHER_SECRET", sign::SECRET)
+        .set("CREEL_SOURCE_OTHER_RATE", "1/h")
+        .start();
+    let from = |client: u8, request: &Request| {
+        Connection::open_from(Ipv4Addr::new(127, 0, 1, client), app.address).exchange(request).status
+    };
+    let request = sign::github("1", "{}");
+    assert_eq!((from(1, &request), from(1, &request), from(2, &request)), (200, 429, 200));
+    let other = request.target("/webhooks/other");
+    assert_eq!((from(1, &other), from(1, &other)), (200, 429));
+}
+
+#[test]
+fn a_network_of_64_bits_is_one_client_in_ipv6() {
+    let app = limited("1/h").set("CREEL_TRUSTED_PROXIES", "127.0.0.1").start();
+    let from = |client: &str| app.send(&sign::github("1", "{}").header("X-Forwarded-For", client)).status;
+    assert_eq!(from("2001:db8:1:1::1"), 200);
+    assert_eq!(from("2001:db8:1:1:ffff::2"), 429);
+    assert_eq!(from("2001:db8:1:2::1"), 200);
+}
+
+#[test]
+fn forged_requests_use_up_the_rate_too() {
+    let app = limited("2/h").start();
+    let forged = sign::github("1", "{}").body(r#"{"other":1}"#);
+    assert_eq!((app.send(&forged).status, app.send(&forged).status), (403, 403));
+    assert_eq!(app.send(&sign::github("1", "{}")).status, 429);
+}
