@@ -18,10 +18,11 @@ const ROWS_PER_SOURCE: usize = 1_000;
 const BYTES_PER_SOURCE: usize = 16 << 20;
 const ROWS_PER_NETWORK_AND_CAUSE: usize = 20;
 /// What may wait in memory until the writer is idle.
-const WAITING_ROWS: usize = 256;
+const WAITING_ROWS: usize = 1_024;
 const WAITING_BYTES: usize = 4 << 20;
 /// As many as are written between two looks at the messages' queue.
-const ROWS_PER_TRANSACTION: usize = 16;
+const ROWS_PER_TRANSACTION: usize = 64;
+const BYTES_PER_TRANSACTION: usize = 256 << 10;
 /// Sources and causes that are counted; there are never more than configured sources times causes.
 const COUNTERS: usize = 10_000;
 
@@ -97,9 +98,14 @@ impl Waiting {
     fn take(&self) -> Vec<NewRejection> {
         let Ok(mut queue) = self.queue.lock() else { return Vec::new() };
         let (rows, bytes) = &mut *queue;
-        let count = rows.len().min(ROWS_PER_TRANSACTION);
-        let taken: Vec<_> = rows.drain(..count).collect();
-        *bytes -= taken.iter().map(NewRejection::bytes).sum::<usize>();
+        let mut taken = Vec::new();
+        let mut taken_bytes = 0;
+        while taken.len() < ROWS_PER_TRANSACTION && taken_bytes < BYTES_PER_TRANSACTION {
+            let Some(rejection) = rows.pop_front() else { break };
+            taken_bytes += rejection.bytes();
+            taken.push(rejection);
+        }
+        *bytes -= taken_bytes;
         taken
     }
 
@@ -314,11 +320,11 @@ mod tests {
     fn what_waits_in_memory_is_bounded_and_the_rest_is_counted() {
         let waiting = Waiting::default();
         assert!(waiting.add(rejection("192.0.2.1", "missing_header", 1)));
-        for _ in 0..1_000 {
+        for _ in 0..2_000 {
             assert!(!waiting.add(rejection("192.0.2.1", "missing_header", 1)));
         }
         assert_eq!(waiting.queue.lock().unwrap().0.len(), WAITING_ROWS);
-        assert_eq!(waiting.take_counts().values().sum::<u64>(), 1_001 - WAITING_ROWS as u64);
+        assert_eq!(waiting.take_counts().values().sum::<u64>(), 2_001 - WAITING_ROWS as u64);
     }
 
     #[test]
