@@ -37,6 +37,7 @@ fn harmed(harm: impl FnOnce(&Path)) -> Outcome {
     let status = app.process.wait(Duration::from_secs(10));
     assert!(status.code().is_some_and(|code| code != 0), "ended with {status}");
     let log = app.log();
+    eprintln!("{}", log.lines().filter(|line| !line.contains(" POST ")).collect::<Vec<_>>().join("\n"));
     let errors: Vec<&str> = log.lines().filter(|line| line.contains("ERROR")).collect();
     assert!(
         !errors.is_empty() && errors.len() <= 2 && !log.contains("panicked"),

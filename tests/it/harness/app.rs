@@ -119,6 +119,7 @@ impl Builder {
         let mut process = self.spawn();
         let line = process.log.wait_for("listening on http://", START_LIMIT);
         let line = line.unwrap_or_else(|log| {
+            std::thread::sleep(Duration::from_millis(100));
             let status = process.has_ended();
             panic!("the service does not listen ({status:?}); its log:\n{log}")
         });
