@@ -1,5 +1,4 @@
 //! Who may use whom, read from the source: the arrows of ARCHITECTURE.md.
-#![expect(clippy::unwrap_used, reason = "a source that cannot be read fails the test")]
 
 use std::path::{Path, PathBuf};
 

@@ -3,6 +3,8 @@
 //! `harness` starts and watches the binary; every other module is a group of promises. Nothing here uses the
 //! crate's own code, so that a mistake in it cannot hide itself.
 
+#![expect(clippy::unwrap_used, reason = "what cannot be had fails the test, and says where")]
+
 mod architecture;
 mod bad_input;
 mod faults;

@@ -5,6 +5,7 @@ mod clean_up;
 mod descriptors;
 mod files;
 mod full_disk;
+mod keys;
 mod kill;
 mod locks;
 mod memory;
