@@ -20,6 +20,8 @@ const KEYS_OUTLIVE_BY: Duration = Duration::from_secs(86_400);
 const SELECTED_AT_ONCE: usize = 1_000;
 /// A step of deleting is followed by a pause of this many times its length, so that messages hardly notice.
 const PAUSE_FACTOR: u32 = 4;
+/// What a step itself takes at most, with its commit.
+const LONGEST_STEP: Duration = Duration::from_millis(4);
 /// How often everything is looked at again, not only what has become old since the last time.
 const WHOLE_LOOK_EVERY: Duration = Duration::from_secs(3_600);
 /// The size limit is reached again only after this share of it was freed.
@@ -242,7 +244,8 @@ impl Cleaner {
         let began = Instant::now();
         let done = step.await?;
         if self.pace == Pace::BesideMessages {
-            tokio::time::sleep(began.elapsed() * PAUSE_FACTOR).await;
+            // Most of a long step was waiting for its turn.
+            tokio::time::sleep(began.elapsed().min(LONGEST_STEP) * PAUSE_FACTOR).await;
         }
         Ok(done)
     }

@@ -83,9 +83,9 @@ impl Checkpointer {
             let _ = self.writer.try_send(Job::Wake).inspect(|()| self.shared.job_queued());
             return;
         }
-        self.files.database_may_change();
+        let before = self.files.database_may_change();
         let copied = self.copy();
-        self.files.database_stays();
+        self.files.database_stays(before, content_bytes(&self.connection));
         drop(alone);
         match copied {
             Ok(Synced::Yes) => self.ask_for_reset(is_requested),
@@ -161,6 +161,18 @@ pub fn reset(connection: &Connection, wal_bytes: u64, is_disk_low: bool) -> rusq
 /// Copies everything and empties the WAL.
 pub fn truncate(connection: &Connection) -> rusqlite::Result<bool> {
     Ok(!checkpoint(connection, "TRUNCATE")?.is_busy)
+}
+
+/// Copies everything without waiting for readers to be gone from the WAL; false while some hold a part of it back.
+pub fn copy_all(connection: &Connection) -> rusqlite::Result<bool> {
+    let Progress { frames, copied, .. } = checkpoint(connection, "PASSIVE")?;
+    Ok(copied >= frames)
+}
+
+/// The length that the database has once everything is copied; 0 if that cannot be said.
+pub fn content_bytes(connection: &Connection) -> u64 {
+    let pragma = |name| connection.pragma_query_value(None, name, |row| row.get::<_, u64>(0)).unwrap_or(0);
+    pragma("page_count") * pragma("page_size")
 }
 
 /// The frames that SQLite believes to be in the WAL; does nothing else.

@@ -1,5 +1,6 @@
 //! How connections to the file are opened: every pragma in one place, with its reason.
 
+use std::fmt::Display;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -36,8 +37,16 @@ pub fn check_sqlite_version() -> Result<(), OpenError> {
 
 /// The one connection that writes, as a pool of size one whose connection is held for life.
 pub fn writer(path: &Path, threads: Arc<ScheduledThreadPool>) -> Result<(Pool, Pooled), OpenError> {
+    let access = flags(OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE);
+    let problem = |verb: &str, error: &dyn Display| {
+        OpenError(format!("cannot {verb} the database {}: {error}", path.display()))
+    };
+    // The pool would only report a time-out, and two connections that make a new file a WAL database at once get into
+    // each other's way: so the first one is made and prepared by hand, before the pool opens its own.
+    let first = Connection::open_with_flags(path, access).map_err(|error| problem("open", &error))?;
+    prepare_writer(&first).map_err(|error| problem("use", &error))?;
     let manager = SqliteConnectionManager::file(path)
-        .with_flags(flags(OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE))
+        .with_flags(access)
         .with_init(|connection| prepare_writer(connection));
     let pool = r2d2::Pool::builder()
         .max_size(1)
@@ -48,18 +57,8 @@ pub fn writer(path: &Path, threads: Arc<ScheduledThreadPool>) -> Result<(Pool, P
         .error_handler(Box::new(r2d2::NopErrorHandler))
         .connection_timeout(Duration::from_secs(5))
         .build_unchecked(manager);
-    // The pool would only report a time-out: the first connection is tried by hand for its error.
-    let connection = Connection::open_with_flags(
-        path,
-        flags(OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE),
-    )
-    .map_err(|error| OpenError(format!("cannot open the database {}: {error}", path.display())))?;
-    prepare_writer(&connection)
-        .map_err(|error| OpenError(format!("cannot use the database {}: {error}", path.display())))?;
-    let held = pool
-        .get()
-        .map_err(|error| OpenError(format!("cannot open the database {}: {error}", path.display())))?;
-    drop(connection);
+    let held = pool.get().map_err(|error| problem("open", &error))?;
+    drop(first);
     Ok((pool, held))
 }
 

@@ -137,6 +137,7 @@ impl Watched {
 
     fn expect_at_least(&self, bytes: u64) {
         if bytes == 0 {
+            // The file may be cut on purpose now, and take less space.
             self.allocated_bytes.store(0, Ordering::Release);
         }
         self.least_bytes.store(bytes, Ordering::Release);
@@ -184,14 +185,18 @@ impl Files {
         self.wal.expect_at_least(bytes);
     }
 
-    /// Before a checkpoint, which may extend or cut the database.
-    pub fn database_may_change(&self) {
-        self.database.expect_at_least(0);
+    /// Before a checkpoint, which may extend or cut the database. The length that it had to have until now.
+    #[must_use = "`database_stays` compares with it"]
+    pub fn database_may_change(&self) -> u64 {
+        self.database.least_bytes.swap(0, Ordering::AcqRel)
     }
 
-    /// After a checkpoint: the length that it has now must not shrink.
-    pub fn database_stays(&self) {
-        self.database.expect_at_least(self.database_bytes());
+    /// After a checkpoint: the length that it has now must not shrink. A checkpoint cuts it only down to its content
+    /// (`content_bytes`); if it is shorter than that, somebody else has cut it, and the length before stands.
+    pub fn database_stays(&self, before: u64, content_bytes: u64) {
+        let now = self.database_bytes();
+        let was_cut = now < before.min(content_bytes);
+        self.database.least_bytes.store(if was_cut { before } else { now }, Ordering::Release);
     }
 
     /// Has the disk take what checkpoints have written. A passive checkpoint beside a busy writer does not sync the
@@ -314,7 +319,7 @@ mod tests {
         std::fs::write(directory.join("creel.db"), vec![1; 8192]).unwrap();
         std::fs::write(directory.join("creel.db-wal"), vec![1; 400_000]).unwrap();
         let files = Files::watch(&directory.join("creel.db"), 0).unwrap();
-        files.database_stays();
+        files.database_stays(0, 0);
         files.expect_wal(400_000);
         files
     }
@@ -353,6 +358,21 @@ mod tests {
         if files.holes_are_visible {
             assert_eq!(files.check(), Err(Change::Cut("WAL")));
         }
+    }
+
+    #[test]
+    fn a_database_that_is_cut_during_a_checkpoint_is_noticed_and_a_vacuum_is_not() {
+        let directory = tempfile::tempdir().unwrap();
+        let files = files(directory.path());
+        let database = OpenOptions::new().write(true).open(directory.path().join("creel.db")).unwrap();
+        let before = files.database_may_change();
+        database.set_len(4096).unwrap();
+        files.database_stays(before, 4096);
+        assert_eq!(files.check(), Ok(()));
+        let before = files.database_may_change();
+        database.set_len(0).unwrap();
+        files.database_stays(before, 4096);
+        assert_eq!(files.check(), Err(Change::Cut("database")));
     }
 
     #[test]

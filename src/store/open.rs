@@ -1,5 +1,6 @@
 //! Opening the store: what must be true before it takes a message.
 
+use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::sync::{Arc, Mutex};
@@ -16,7 +17,7 @@ use super::keys::Keys;
 use super::rejection::Quarantine;
 use super::seal::{self, Sealer};
 use super::setting::{self, Sealing};
-use super::state::Shared;
+use super::state::{Shared, Unavailable};
 use super::writer::{Job, Writer};
 use super::{Inner, OpenError, Store, StoreOptions, connection, schema, timestamp};
 
@@ -51,7 +52,7 @@ impl Store {
         schema::migrate(&mut connection)?;
         check_key(&connection, &sealer)?;
         let files = Arc::new(Files::watch(&path, options.min_free_bytes)?);
-        files.database_stays();
+        files.database_stays(0, 0);
         files.lay_ballast();
         let readers = connection::readers(&path, pool_threads);
         let (jobs, waiting_jobs) = sync_channel(QUEUE);
@@ -95,7 +96,8 @@ impl Inner {
                 writer: self.jobs.clone(),
                 is_closing: self.is_closing.clone(),
             };
-            let thread = spawn("checkpoint", move || checkpointer.run()).map_err(|error| problem(&error))?;
+            let thread = spawn("checkpoint", self.shared.clone(), move || checkpointer.run())
+                .map_err(|error| problem(&error))?;
             self.shared.set_checkpointer(thread.thread().clone());
             threads.push(thread);
         }
@@ -110,7 +112,10 @@ impl Inner {
             clock: OffsetDateTime::now_utc,
             next_stop: Instant::now(),
         };
-        threads.push(spawn("writer", move || writer.run(&jobs)).map_err(|error| problem(&error))?);
+        threads.push(
+            spawn("writer", self.shared.clone(), move || writer.run(&jobs))
+                .map_err(|error| problem(&error))?,
+        );
         if let Ok(mut running) = self.threads.lock() {
             *running = threads;
         }
@@ -118,8 +123,20 @@ impl Inner {
     }
 }
 
-fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> std::io::Result<JoinHandle<()>> {
-    std::thread::Builder::new().name(name.to_owned()).spawn(work)
+/// A thread whose panic is the end of the store: without it nothing would be written, or the WAL never reset.
+fn spawn(
+    name: &'static str,
+    shared: Arc<Shared>,
+    work: impl FnOnce() + Send + 'static,
+) -> std::io::Result<JoinHandle<()>> {
+    std::thread::Builder::new().name(name.to_owned()).spawn(move || {
+        if std::panic::catch_unwind(AssertUnwindSafe(work)).is_err() {
+            shared.fail(
+                Unavailable::Failed,
+                format!("the thread \"{name}\" of the store has panicked: this is a bug in creel"),
+            );
+        }
+    })
 }
 
 /// The path as the kernel shows it, so that a later change of the working directory or of a link does not matter, and

@@ -1,14 +1,15 @@
 //! What is done when the files were moved or cut under the running service: save what the open handle still has.
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
 
 use super::checkpoint;
 use super::files::{Change, Files, beside};
 
-const CHECKPOINT_WAIT: Duration = Duration::from_secs(2);
+const COPY_WITHIN: Duration = Duration::from_secs(2);
+const COPY_AGAIN_AFTER: Duration = Duration::from_millis(20);
 
 /// Saves what was acknowledged, as far as the open handle reaches it, and says in one line what happened and what
 /// was done.
@@ -27,31 +28,59 @@ pub fn rescue(connection: &Connection, files: &Files, change: Change) -> String 
 
 fn save(connection: &Connection, files: &Files) -> String {
     let path = connection.path().map(PathBuf::from).unwrap_or_default();
-    let copied =
-        connection.busy_timeout(CHECKPOINT_WAIT).and_then(|()| checkpoint::truncate(connection)).map_or_else(
-            |error| format!("the WAL could not be copied ({error})"),
-            |_| "the WAL was copied".to_owned(),
-        );
+    let copied = copy_wal(connection);
     if files.database_was_unlinked() {
-        return match write_again(connection, &path) {
+        return match write_anew(connection, &path, &path) {
             Ok(()) => {
                 format!("Everything that was acknowledged has been written to {} again", path.display())
             }
             Err(error) => format!("Writing it to {} again failed: {error}", path.display()),
         };
     }
-    format!("Into the database file as it was opened, {copied}: move that file back to {}", path.display())
+    match copied {
+        Ok(()) => format!(
+            "Everything that was acknowledged is in the database file as it was opened: if it was moved, move it back \
+             to {}",
+            path.display()
+        ),
+        Err(why) => {
+            let copy = beside(&path, "rescued");
+            match write_anew(connection, &path, &copy) {
+                Ok(()) => format!("The WAL could not be copied ({why}); everything is in {}", copy.display()),
+                Err(error) => {
+                    format!("The WAL could not be copied ({why}), nor everything written anew ({error})")
+                }
+            }
+        }
+    }
 }
 
-/// The file has no name any more and goes with this process: its content is written anew under the old one.
-fn write_again(connection: &Connection, path: &Path) -> Result<(), String> {
-    let temporary = beside(path, "rescued");
+/// Readers may hold a part of the WAL back for a moment.
+fn copy_wal(connection: &Connection) -> Result<(), String> {
+    let give_up = Instant::now() + COPY_WITHIN;
+    loop {
+        let why = match checkpoint::copy_all(connection) {
+            Ok(true) => return Ok(()),
+            Ok(false) => "a reader needs it".to_owned(),
+            Err(error) => error.to_string(),
+        };
+        if Instant::now() >= give_up {
+            return Err(why);
+        }
+        std::thread::sleep(COPY_AGAIN_AFTER);
+    }
+}
+
+/// Writes the whole content to `target`, which takes the place of what may be there.
+fn write_anew(connection: &Connection, path: &Path, target: &Path) -> Result<(), String> {
+    let temporary = beside(path, "rescuing");
+    let _ = std::fs::remove_file(&temporary);
     let name = temporary.to_str().ok_or("the path is not UTF-8")?;
     connection.execute("VACUUM INTO ?1", [name]).map_err(|error| error.to_string())?;
     std::fs::File::open(&temporary).and_then(|file| file.sync_all()).map_err(|error| error.to_string())?;
     for leftover in ["-wal", "-shm"] {
         // They belong to the file that is gone; a new one must not be read together with them.
-        let _ = std::fs::remove_file(format!("{}{leftover}", path.display()));
+        let _ = std::fs::remove_file(format!("{}{leftover}", target.display()));
     }
-    std::fs::rename(&temporary, path).map_err(|error| error.to_string())
+    std::fs::rename(&temporary, target).map_err(|error| error.to_string())
 }

@@ -342,7 +342,7 @@ fn a_renamed_database_keeps_everything_under_its_new_name() {
     std::fs::rename(setup.path(), &elsewhere).unwrap();
     assert_eq!(setup.keep(&store, with_id("late", "1")), Err(Unavailable::FileChanged));
     let line = setup.runtime.block_on(store.failed());
-    assert!(line.contains("move that file back"), "{line}");
+    assert!(line.contains("move it back"), "{line}");
     setup.close(store);
     let connection = Connection::open(&elsewhere).unwrap();
     let count: i64 = connection.query_row("SELECT count(*) FROM messages", [], |row| row.get(0)).unwrap();

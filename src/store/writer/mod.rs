@@ -321,7 +321,7 @@ impl Writer {
             && let Some(_alone) = self.shared.checkpoint_alone()
         {
             self.files.expect_wal(0);
-            self.files.database_may_change();
+            let _ = self.files.database_may_change();
             if let Err(error) = checkpoint::truncate(&self.connection) {
                 log::warn!("the last checkpoint failed, the next start does it: {error}");
             }

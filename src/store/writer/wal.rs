@@ -31,9 +31,9 @@ impl Writer {
     /// batches, when little is left to copy.
     fn reset_wal(&self) -> rusqlite::Result<bool> {
         self.files.expect_wal(0);
-        self.files.database_may_change();
+        let before = self.files.database_may_change();
         let is_reset = checkpoint::reset(&self.connection, self.files.wal_bytes(), self.files.is_low());
-        self.files.database_stays();
+        self.files.database_stays(before, checkpoint::content_bytes(&self.connection));
         is_reset
     }
 
@@ -64,6 +64,7 @@ impl Writer {
         };
         // First of all nothing is acknowledged any more.
         self.shared.stop(Unavailable::FileChanged);
+        let _alone = self.shared.wait_for_checkpoint();
         let line = rescue::rescue(&self.connection, &self.files, change);
         self.shared.fail(Unavailable::FileChanged, line);
         Err(Unavailable::FileChanged)
@@ -74,7 +75,8 @@ impl Writer {
     fn was_reset_by_another(&self) -> bool {
         let Ok(frames) = checkpoint::frames_in_wal(&self.connection) else { return false };
         let length = checkpoint::wal_length(frames);
-        if length > self.files.wal_bytes() {
+        // With as many frames as we have written, nobody has reset it: then it was cut.
+        if frames >= WAL_FRAMES.get() || length > self.files.wal_bytes() {
             return false;
         }
         WAL_FRAMES.set(frames);

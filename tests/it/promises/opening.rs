@@ -34,6 +34,16 @@ fn a_second_instance_on_the_same_file_refuses_to_start() {
 }
 
 #[test]
+fn a_first_start_never_meets_itself_on_the_new_file() {
+    // Side by side, so that the threads of each start are interrupted at odd moments.
+    std::thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| (0..12).for_each(|_| drop(TestApp::github().start().kill())));
+        }
+    });
+}
+
+#[test]
 fn a_second_instance_through_another_name_of_the_file_refuses_to_start() {
     let app = TestApp::github().start();
     let elsewhere = TestApp::github();
