@@ -214,7 +214,8 @@ impl Client {
         self.last_reply = begin;
         let total = u32::try_from(duration.as_nanos() / interval.as_nanos())?;
         let mut tally = Tally::new()?;
-        let mut idle: Vec<usize> = (0..self.connections.len()).collect();
+        // In turn, so that none is unused for so long that the server gives it up.
+        let mut idle: VecDeque<usize> = (0..self.connections.len()).collect();
         let mut due = VecDeque::new();
         let mut planned = 1;
         while tally.acknowledged + tally.refused < u64::from(total) {
@@ -222,17 +223,17 @@ impl Client {
                 if number as u64 == TIMER {
                     rustix::io::read(&timer, &mut [0; 8])?;
                 } else if self.take_reply(number, &mut tally)?.is_some() {
-                    idle.push(number);
+                    idle.push_back(number);
                 }
             }
             while planned <= total && begin + interval * planned <= Instant::now() {
                 due.push_back(begin + interval * planned);
                 planned += 1;
             }
-            while let (Some(intended), Some(number)) = (due.front().copied(), idle.last().copied()) {
+            while let (Some(intended), Some(number)) = (due.front().copied(), idle.front().copied()) {
                 self.connections[number].send(&mut self.ids, intended)?;
                 due.pop_front();
-                idle.pop();
+                idle.pop_front();
             }
         }
         tally.elapsed = begin.elapsed();

@@ -84,8 +84,11 @@ pub fn run(config: Config) -> ExitCode {
         Ok(log) => log,
         Err(error) => return complain(&StartError::Server(error)),
     };
-    let code = rt::System::new().block_on(serve(config, &log));
+    let system = rt::System::new();
+    let code = system.block_on(serve(config, &log));
     log.flush();
+    // Dropping it would wait for work on blocking threads without limit: for a foreign lock, or a hung name server.
+    std::mem::forget(system);
     code
 }
 

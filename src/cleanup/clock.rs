@@ -42,6 +42,16 @@ impl ClockGuard {
         Self { wall, uptime, is_first: true, not_before: None, is_paused: false, agrees_since: None }
     }
 
+    /// After a restart during a pause: `expected` is what the time should have been then.
+    pub fn paused(expected: OffsetDateTime, uptime: Duration) -> Self {
+        Self { is_first: false, is_paused: true, ..Self::new(expected, uptime) }
+    }
+
+    /// What the time should be.
+    pub fn expected(&self, uptime: Duration) -> OffsetDateTime {
+        self.not_before.unwrap_or(self.wall + uptime.saturating_sub(self.uptime))
+    }
+
     /// `last_seen`: the wall time of the last clean-up before this process, if there was one.
     pub fn observe(
         &mut self,
@@ -69,8 +79,7 @@ impl ClockGuard {
         {
             return Some(format!("the clock was set back over a restart, it was {not_before} before"));
         }
-        let expected = self.wall + uptime.saturating_sub(self.uptime);
-        let drift = wall - expected;
+        let drift = wall - (self.wall + uptime.saturating_sub(self.uptime));
         (drift.unsigned_abs() > JUMP)
             .then(|| format!("the clock has jumped by {} hours", drift.whole_hours()))
     }
@@ -149,6 +158,16 @@ mod tests {
         assert!(is_paused(&guard.observe(START + HOUR, HOUR, last_seen)));
         assert!(is_paused(&guard.observe(START + HOUR * 2, HOUR * 2, last_seen)));
         assert_eq!(guard.observe(START + HOUR * 3, HOUR * 3, last_seen), Verdict::Go);
+    }
+
+    #[test]
+    fn a_restart_during_a_pause_does_not_end_it_unless_the_clock_is_right_again() {
+        let mut still_wrong = ClockGuard::paused(START, Duration::ZERO);
+        assert!(is_paused(&still_wrong.observe(START + HOUR * 48, Duration::ZERO, None)));
+        assert!(is_paused(&still_wrong.observe(START + HOUR * 50, HOUR * 2, None)));
+        let mut right_again = ClockGuard::paused(START, Duration::ZERO);
+        assert!(is_paused(&right_again.observe(START + HOUR, Duration::ZERO, None)));
+        assert_eq!(right_again.observe(START + HOUR * 2, HOUR, None), Verdict::Go);
     }
 
     #[test]

@@ -9,7 +9,9 @@ use std::time::{Duration, Instant};
 use time::OffsetDateTime;
 
 use crate::config::{Config, Retention};
-use crate::store::{self, OpenError, Selection, Sources, Store, StoreOptions, Unavailable, timestamp};
+use crate::store::{
+    self, OpenError, Position, Selection, Sources, Store, StoreOptions, Unavailable, timestamp,
+};
 
 pub use clock::{ClockGuard, Verdict, uptime};
 
@@ -17,7 +19,6 @@ pub use clock::{ClockGuard, Verdict, uptime};
 const KEYS_KEPT_AT_LEAST: Duration = Duration::from_secs(7 * 86_400);
 /// Keys outlive the messages by a day, so that a message at the very end of its retention has its key.
 const KEYS_OUTLIVE_BY: Duration = Duration::from_secs(86_400);
-const SELECTED_AT_ONCE: usize = 1_000;
 /// A step of deleting is followed by a pause of this many times its length, so that messages hardly notice.
 const PAUSE_FACTOR: u32 = 4;
 /// What a step itself takes at most, with its commit.
@@ -34,6 +35,8 @@ const DELETED_FOR_SIZE_AT_ONCE: usize = 64;
 const CONFIRMED_WITHIN: time::Duration = time::Duration::HOUR;
 /// The setting with the last time that the clean-up saw, to notice a clock set back over a restart.
 const LAST_SEEN: &str = "clock_last_seen";
+/// The setting with the time that it should have been when clean-up was last paused; empty while it is not.
+const PAUSED: &str = "clock_paused";
 /// The setting with the time at which a person said that the clock is right.
 const CONFIRMED: &str = "clock_confirmed_at";
 
@@ -113,6 +116,7 @@ pub struct Cleaner {
     whole_look: Option<Duration>,
     confirmed: Option<String>,
     was_paused: bool,
+    is_first_run: bool,
 }
 
 impl Cleaner {
@@ -126,6 +130,7 @@ impl Cleaner {
             whole_look: None,
             confirmed: None,
             was_paused: false,
+            is_first_run: true,
         }
     }
 
@@ -155,7 +160,13 @@ impl Cleaner {
         if let Some(kept) = self.policy.keys_kept() {
             while !self.step(store.forget_keys(now - kept)).await? {}
         }
-        outcome.rejections = store.expire_rejections(now).await?;
+        loop {
+            let dropped = self.step(store.expire_rejections(now)).await?;
+            outcome.rejections += dropped;
+            if dropped == 0 {
+                break;
+            }
+        }
         while !self.step(store.vacuum()).await? {}
         store.settle();
         Ok(outcome)
@@ -168,6 +179,13 @@ impl Cleaner {
         now: OffsetDateTime,
         uptime: Duration,
     ) -> Result<Option<String>, Unavailable> {
+        let paused_at = store.setting(PAUSED).await?.filter(|text| !text.is_empty());
+        if std::mem::take(&mut self.is_first_run)
+            && let Some(expected) = paused_at.as_deref().and_then(timestamp::from_text)
+        {
+            // A restart must not make a clock right that was wrong before it.
+            self.guard = ClockGuard::paused(expected, uptime);
+        }
         let confirmed = store.setting(CONFIRMED).await?;
         let is_news = confirmed != self.confirmed;
         let confirmed_at = confirmed.as_deref().and_then(timestamp::from_text);
@@ -182,9 +200,14 @@ impl Cleaner {
             if std::mem::take(&mut self.was_paused) {
                 log::info!("the clock agrees again: clean-up goes on");
             }
+            if paused_at.is_some() {
+                store.set_setting(PAUSED, "", store::Sealing::Plain, now).await?;
+            }
             store.set_setting(LAST_SEEN, &timestamp::to_text(now), store::Sealing::Plain, now).await?;
             return Ok(None);
         };
+        let expected = timestamp::to_text(self.guard.expected(uptime));
+        store.set_setting(PAUSED, &expected, store::Sealing::Plain, now).await?;
         if !std::mem::replace(&mut self.was_paused, true) {
             log::warn!("clean-up is paused: {why}. If the clock is right now, run `creel cleanup --confirm`");
         }
@@ -199,15 +222,16 @@ impl Cleaner {
         cut_off: OffsetDateTime,
     ) -> Result<usize, Unavailable> {
         let before = timestamp::to_text(cut_off);
-        let from = self.looked_at.get(&group).cloned().unwrap_or_default();
-        let selection = Selection { from, before: before.clone(), sources, limit: SELECTED_AT_ONCE };
+        let received_at = self.looked_at.get(&group).cloned().unwrap_or_default();
+        let mut next = Some(Position { received_at, id: i64::MIN });
         let mut deleted = 0;
-        loop {
-            let ids = store.old_messages(selection.clone()).await?;
-            if ids.is_empty() {
-                break;
+        while let Some(after) = next {
+            let selection = Selection { after, before: before.clone(), sources: sources.clone() };
+            let page = self.step(store.old_messages(selection)).await?;
+            if !page.ids.is_empty() {
+                deleted += self.delete(store, page.ids).await?;
             }
-            deleted += self.delete(store, ids).await?;
+            next = page.next;
         }
         self.looked_at.insert(group, before);
         Ok(deleted)
@@ -230,7 +254,8 @@ impl Cleaner {
 
     /// Deletes all of `ids`, their keys having been merged first.
     async fn delete(&self, store: &Store, mut ids: Vec<i64>) -> Result<usize, Unavailable> {
-        while !self.step(store.merge_keys()).await? {}
+        let newest = ids.iter().copied().max().unwrap_or(0);
+        while !self.step(store.merge_keys(newest)).await? {}
         let count = ids.len();
         while !ids.is_empty() {
             let taken = self.step(store.delete_messages(ids.clone())).await?;

@@ -171,6 +171,54 @@ fn nothing_is_deleted_when_the_clock_has_jumped_until_a_person_confirms() {
 }
 
 #[test]
+fn a_restart_does_not_make_a_clock_right_that_had_jumped() {
+    run(async {
+        let setup = Setup::new();
+        setup.keep("acme", Duration::ZERO, "1").await;
+        let policy = || Policy {
+            retention: Retention::For(7 * DAY),
+            of_sources: Vec::new(),
+            max_database_bytes: None,
+        };
+        let later = NOW + 3_650 * DAY;
+        let mut before = Cleaner::new(policy(), Pace::Alone, NOW, Duration::ZERO);
+        assert!(before.run_once(&setup.store, later, DAY).await.unwrap().paused.is_some());
+        let mut restarted = Cleaner::new(policy(), Pace::Alone, later, DAY);
+        assert!(restarted.run_once(&setup.store, later, DAY).await.unwrap().paused.is_some());
+        assert_eq!(setup.left().await, 1);
+    });
+}
+
+#[test]
+fn messages_are_deleted_while_others_keep_coming() {
+    run(async {
+        let setup = Setup::new();
+        for _ in 0..50 {
+            setup.keep("acme", 30 * DAY, "1").await;
+        }
+        let mut cleaner = cleaner(Retention::For(7 * DAY), &[], None);
+        let mut is_done = false;
+        let cleaned = async {
+            let outcome = cleaner.run_once(&setup.store, NOW, Duration::ZERO).await;
+            outcome.map(|outcome| outcome.messages)
+        };
+        let mut cleaned = std::pin::pin!(cleaned);
+        for _ in 0..2_000 {
+            tokio::select! {
+                biased;
+                messages = &mut cleaned => {
+                    assert_eq!(messages, Ok(50));
+                    is_done = true;
+                    break;
+                }
+                _ = setup.keep("acme", Duration::ZERO, "1") => {}
+            }
+        }
+        assert!(is_done, "the clean-up never got to delete");
+    });
+}
+
+#[test]
 fn a_clock_set_back_over_a_restart_is_noticed_and_an_old_confirmation_does_not_count() {
     run(async {
         let setup = Setup::new();

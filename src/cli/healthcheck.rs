@@ -8,7 +8,7 @@ use crate::config::Config;
 use crate::outbound::Client;
 
 /// Less than the time-out of a container's health check.
-const TIMEOUT: Duration = Duration::from_secs(3);
+const TIMEOUT: Duration = Duration::from_secs(2);
 const MAX_SHOWN_CHARACTERS: usize = 200;
 
 pub fn ask(config: &Config) -> Result<String, Failure> {

@@ -240,7 +240,7 @@ pub fn networks(text: &str) -> Result<Vec<IpNet>, String> {
 fn network(word: &str) -> Result<IpNet, String> {
     let parsed = word
         .parse::<IpNet>()
-        .map(|net| net.trunc())
+        .map(|net| unmapped(net.trunc()))
         .or_else(|_| word.parse::<IpAddr>().map(|address| IpNet::from(address.to_canonical())));
     match parsed {
         Ok(net) if net.prefix_len() == 0 => {
@@ -252,6 +252,13 @@ fn network(word: &str) -> Result<IpNet, String> {
             shown(word)
         )),
     }
+}
+
+/// IPv4 in IPv6 clothes as what it is: clients' addresses are compared that way.
+fn unmapped(net: IpNet) -> IpNet {
+    let IpNet::V6(v6) = net else { return net };
+    let mapped = v6.addr().to_ipv4_mapped().zip(v6.prefix_len().checked_sub(96));
+    mapped.and_then(|(v4, prefix)| IpNet::new(v4.into(), prefix).ok()).unwrap_or(net)
 }
 
 /// As `networks`, and the word `github` (which is not judged while the provider is unknown).

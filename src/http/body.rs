@@ -55,7 +55,8 @@ pub async fn read(
     if announced.is_some_and(|length| length > max_bytes) {
         return Err(BodyError::TooLarge);
     }
-    reservation.grow_to(announced.unwrap_or_default())?;
+    // No more than that before it has come: a few silent senders of large lengths would hold the whole budget.
+    reservation.grow_to(announced.unwrap_or_default().min(FIRST_CAPACITY))?;
     let mut parts = Parts::default();
     loop {
         let expected = announced.unwrap_or_default().max(parts.len());
@@ -117,7 +118,7 @@ impl Parts {
         let mut joined = match std::mem::take(self) {
             Self::Joined(joined) => joined,
             Self::One(first) => {
-                let capacity = announced.unwrap_or(FIRST_CAPACITY).max(first.len());
+                let capacity = announced.unwrap_or(FIRST_CAPACITY).min(FIRST_CAPACITY).max(first.len());
                 reservation.grow_to(capacity)?;
                 let mut joined = Vec::with_capacity(capacity);
                 joined.extend_from_slice(&first);
@@ -127,7 +128,8 @@ impl Parts {
         };
         let needed = joined.len() + chunk.len();
         if needed > joined.capacity() {
-            let capacity = needed.max(joined.capacity() * 2).min(max_bytes.max(needed));
+            let at_most = announced.unwrap_or(max_bytes).max(needed);
+            let capacity = needed.max(joined.capacity() * 2).min(at_most);
             reservation.grow_to(capacity)?;
             joined.reserve_exact(capacity - joined.len());
         }
@@ -230,11 +232,19 @@ mod tests {
     }
 
     #[actix_web::test]
-    async fn an_announced_body_takes_its_place_before_its_first_byte() {
+    async fn a_body_that_does_not_fit_is_refused_and_one_that_has_not_come_takes_little() {
         let budget = Budget::new(100);
         let mut taken = budget.reservation(OTHER);
         taken.grow_to(1).unwrap();
         assert_eq!(read_with(&budget, &[100], Some(100)).await, Err(BodyError::BudgetUsedUp));
+        let budget = Budget::new(1 << 20);
+        let silent = payload(&[], Then::Stall);
+        let reading = read(silent, Some(1 << 20), 1 << 20, budget.reservation(CLIENT));
+        let unread = tokio::time::timeout(Duration::from_millis(1), reading);
+        let mut others = budget.reservation(OTHER);
+        let (unread, taken) = (unread, others.grow_to((1 << 20) - FIRST_CAPACITY));
+        assert_eq!(taken, Ok(()));
+        assert!(unread.await.is_err());
     }
 
     #[actix_web::test]

@@ -49,8 +49,7 @@ fn read(verifier: &Verifier, request: &Request<'_>, body: &Bytes) -> (Content, D
     {
         return (Content::Json(body.clone()), verifier.describe(request, Some(&json)));
     }
-    if is_form {
-        let payload = verifier.form_to_json(body);
+    if is_form && let Some(payload) = verifier.form_to_json(body) {
         let json = verifier.read_json(payload.as_bytes());
         let description = verifier.describe(request, json.as_ref());
         return (Content::Form { body: body.clone(), payload }, description);

@@ -21,7 +21,7 @@ use super::service::Service;
 use super::source::Source;
 use super::{body, framing, reply};
 use crate::providers::{Cause, Headers, Request};
-use crate::store::{Content, Identity, Kept, NewMessage, NewRejection};
+use crate::store::{Content, Identity, Kept, NewMessage, NewRejection, Unavailable};
 
 /// After the last byte of a request it is answered within 2.5 s; what is left of them is for the reply itself.
 const KEPT_WITHIN: Duration = Duration::from_millis(2_400);
@@ -118,7 +118,7 @@ async fn way_of_a_message(
     // 6. Unsigned handshakes: no provider in the catalogue has one yet.
 
     // 7. Authenticate, 8. describe.
-    let examined = match examine_where_it_fits(mount, &incoming, &body, proof).await? {
+    let examined = match examine_where_it_fits(mount, &incoming, &body, proof, deadline).await? {
         Ok(examined) => examined,
         Err(cause) => return Err(reject(service, source, &incoming, cause, Some(&body))),
     };
@@ -173,14 +173,18 @@ async fn examine_where_it_fits(
     incoming: &Incoming<'_>,
     body: &Bytes,
     proof: Proof,
+    deadline: Instant,
 ) -> Result<Result<Examined, Cause>, Refusal> {
     let request = incoming.request(body);
     if body.len() <= COMPUTED_ELSEWHERE_ABOVE {
         return Ok(examine(&mount.source.verifier, &request, body, proof));
     }
     let (source, request, body) = (Arc::clone(&mount.source), OwnedRequest::from(&request), body.clone());
-    let examined = web::block(move || request.examine(&source.verifier, &body, proof)).await;
-    examined.map_err(|_| Refusal::Failed)
+    let examined = web::block(move || request.examine(&source.verifier, &body, proof));
+    match tokio::time::timeout_at(deadline.into(), examined).await {
+        Ok(examined) => examined.map_err(|_| Refusal::Failed),
+        Err(_) => Err(Refusal::Unavailable(Unavailable::Deadline)),
+    }
 }
 
 fn message(source: &Source, incoming: Incoming<'_>, examined: Examined) -> NewMessage {
@@ -224,8 +228,7 @@ fn reject(
         method: incoming.method.to_owned(),
         query: source.redaction.query(incoming.query).map(Into::into),
         headers: source.redaction.headers(&incoming.fields),
-        // A copy: what waits in quarantine must not take the place of bodies in flight.
-        body: body.map(|body| Bytes::copy_from_slice(body)),
+        body: body.cloned(),
         credentials: source.redaction.credentials(&incoming.fields, incoming.query),
     });
     Refusal::Rejected(cause)

@@ -73,12 +73,19 @@ impl Refusal {
         }
     }
 
-    /// Why the sender was not believed, for logs and metrics.
+    /// Why the request was refused, for logs and metrics; nothing where it was none for a source, or ours to answer for.
     pub fn cause(self) -> Option<&'static str> {
         match self {
             Self::Rejected(cause) => Some(cause.name()),
             Self::RateLimited(_) => Some("rate_limited"),
-            _ => None,
+            Self::MethodNotAllowed => Some("method_not_allowed"),
+            Self::Ambiguous | Self::Body(BodyError::Malformed) => Some("malformed"),
+            Self::Body(BodyError::TooLarge) => Some("too_large"),
+            Self::Body(BodyError::TimedOut) => Some("timed_out"),
+            Self::Body(BodyError::Interrupted) => Some("interrupted"),
+            Self::Body(BodyError::BudgetUsedUp) | Self::NotFound | Self::Unavailable(_) | Self::Failed => {
+                None
+            }
         }
     }
 

@@ -11,8 +11,9 @@ use crate::config::LogFormat;
 
 pub const TARGET: &str = "creel::request";
 
-/// Parts of an unknown path that are longer may be a secret that was pasted in the wrong place.
-const MAX_SHOWN_PART: usize = 32;
+/// Parts of an unknown path that are longer may be a secret that was pasted in the wrong place: a random path part has
+/// 16 characters at least.
+const MAX_SHOWN_PART: usize = 15;
 const ELLIPSIS: &str = "...";
 
 /// What is told of a request; what does not apply is left out.

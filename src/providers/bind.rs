@@ -77,6 +77,8 @@ fn bind_token(
     };
     if settings.values.contains_key("header") && !is_header_name(header) {
         errors.push(SettingError::new("header", "is not the name of a header, such as `Acme-Webhook-Token`"));
+    } else if EVERYBODY_SENDS.iter().any(|name| header.eq_ignore_ascii_case(name)) {
+        errors.push(SettingError::new("header", "is a header that every client sends: it proves nothing"));
     }
     let tokens = settings.all("secret");
     for token in tokens {
@@ -96,6 +98,19 @@ fn bind_token(
         tokens: tokens.to_vec(),
     }
 }
+
+/// What HTTP itself or any proxy puts into a request.
+const EVERYBODY_SENDS: [&str; 9] = [
+    "Host",
+    "Content-Length",
+    "Content-Type",
+    "Connection",
+    "Transfer-Encoding",
+    "User-Agent",
+    "Accept",
+    "X-Forwarded-For",
+    "X-Forwarded-Proto",
+];
 
 fn is_header_name(name: &str) -> bool {
     !name.is_empty()

@@ -17,16 +17,25 @@ const MAX_CHARACTERS: usize = 200;
 pub struct Description {
     /// Without the source: `issues.opened`, or `message` where there is no type; at most 200 characters.
     pub event_type: String,
+    /// How much of it is the type alone, without the action: replies go by that.
+    pub type_bytes: usize,
     /// At most 200 characters; longer ones are their SHA-256 in hex; `None` where there is none.
     pub delivery_id: Option<String>,
 }
 
 impl Description {
+    /// The type without the action.
+    pub fn bare_type(&self) -> &str {
+        self.event_type.get(..self.type_bytes).unwrap_or(&self.event_type)
+    }
+
     pub(super) fn of(recipe: &Recipe, request: &Request<'_>, json: Option<&Extracted>) -> Self {
         let find = |place: &Option<Place>| place.as_ref().and_then(|place| find(place, request, json));
+        let event_type = find(&recipe.event_type)
+            .map_or_else(|| NO_TYPE.to_owned(), |name| event_type(name, find(&recipe.event_action)));
         Self {
-            event_type: find(&recipe.event_type)
-                .map_or_else(|| NO_TYPE.to_owned(), |name| event_type(name, find(&recipe.event_action))),
+            type_bytes: find(&recipe.event_type).map_or(event_type.len(), str::len).min(event_type.len()),
+            event_type,
             delivery_id: find(&recipe.delivery_id).map(delivery_id),
         }
     }

@@ -66,8 +66,8 @@ impl Verifier {
     }
 
     /// A form's content as JSON text, which `read_json` takes: an object with repeats as arrays,
-    /// or the payload itself where the provider sends that as the only field.
-    pub fn form_to_json(&self, body: &[u8]) -> String {
+    /// or the payload itself where the provider sends that as the only field. `None` for a form that is too large.
+    pub fn form_to_json(&self, body: &[u8]) -> Option<String> {
         form::to_json(body, self.recipe.form_payload.as_deref())
     }
 
@@ -79,7 +79,7 @@ impl Verifier {
     /// The reply once the message is kept.
     pub fn accepted(&self, description: &Description) -> Reply {
         let applies =
-            |row: &&AcceptedReply| row.event.as_ref().is_none_or(|event| *event == description.event_type);
+            |row: &&AcceptedReply| row.event.as_ref().is_none_or(|event| event == description.bare_type());
         self.accepted.iter().find(applies).map_or_else(|| Reply::empty(204), |row| row.reply.clone())
     }
 

@@ -12,7 +12,7 @@ use rusqlite::Connection;
 
 use super::files::Files;
 use super::state::{Shared, Unavailable};
-use super::writer::Job;
+use super::writer::{Job, Trouble};
 
 /// Below this a checkpoint would only cost a sync: 1 MiB.
 pub const FRAMES_WORTH_A_CHECKPOINT: i32 = 256;
@@ -80,7 +80,7 @@ impl Checkpointer {
         if self.files.check().is_err() {
             drop(alone);
             // The writer finds out what has happened; copying from or to a changed file would make it worse.
-            let _ = self.writer.try_send(Job::Wake).inspect(|()| self.shared.job_queued());
+            let _ = self.writer.try_send(Job::Wake).inspect(|()| self.shared.job_queued(0));
             return;
         }
         let before = self.files.database_may_change();
@@ -92,11 +92,13 @@ impl Checkpointer {
             Ok(Synced::No(error)) => {
                 self.shared.fail(Unavailable::Failed, format!("the database cannot be synced: {error}"))
             }
-            Err(error) if error.sqlite_error_code() == Some(rusqlite::ErrorCode::DatabaseBusy) => {}
-            Err(error) if error.sqlite_error_code() == Some(rusqlite::ErrorCode::DiskFull) => {
-                self.files.note_full()
-            }
-            Err(error) => self.shared.fail(Unavailable::Failed, format!("a checkpoint failed: {error}")),
+            Err(error) => match Trouble::of(&error, || self.files.free_bytes()) {
+                Trouble::DiskFull => self.files.note_full(),
+                Trouble::Locked => {}
+                Trouble::Lost | Trouble::Fatal(_) => {
+                    self.shared.fail(Unavailable::Failed, format!("a checkpoint failed: {error}"));
+                }
+            },
         }
     }
 
@@ -122,7 +124,7 @@ impl Checkpointer {
         let is_due = is_long || (is_requested && self.files.is_low());
         if is_due && self.shared.frames_to_copy() <= FRAMES_LEFT_FOR_RESET {
             self.shared.request_reset();
-            let _ = self.writer.try_send(Job::Wake).inspect(|()| self.shared.job_queued());
+            let _ = self.writer.try_send(Job::Wake).inspect(|()| self.shared.job_queued(0));
         }
     }
 }

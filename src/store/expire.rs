@@ -4,11 +4,13 @@ use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, params};
 
+use super::checkpoint;
 use super::writer::Database;
 
 /// A step stops after this: what is left is the next step's.
 const STEP: Duration = Duration::from_millis(2);
 const PAGES_PER_STEP: u32 = 128;
+const LOOKED_AT_A_PAGE: usize = 1_000;
 /// Free pages up to this share of the file are left for new messages, and at least so many.
 const FREE_PAGES_KEPT_PERCENT: i64 = 5;
 const FREE_PAGES_KEPT: i64 = 256;
@@ -16,11 +18,26 @@ const FREE_PAGES_KEPT: i64 = 256;
 /// Which messages are old.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Selection {
-    /// Received in this half-open range of times.
-    pub from: String,
+    /// Behind this message in the order of time.
+    pub after: Position,
+    /// Received before this.
     pub before: String,
     pub sources: Sources,
-    pub limit: usize,
+}
+
+/// A place in the order of time: when it was received, and its id.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Position {
+    pub received_at: String,
+    pub id: i64,
+}
+
+/// Some of the selected messages.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Page {
+    pub ids: Vec<i64>,
+    /// Where the next page begins; `None` after the last one.
+    pub next: Option<Position>,
 }
 
 /// Whose messages a retention is about.
@@ -30,25 +47,38 @@ pub enum Sources {
     AllBut(Vec<String>),
 }
 
-/// The ids of old messages, oldest first. Runs on a reader.
-pub fn select(connection: &Connection, selection: &Selection) -> rusqlite::Result<Vec<i64>> {
-    let (names, is_exclusion) = match &selection.sources {
-        Sources::Only(name) => (vec![name.clone()], false),
-        Sources::AllBut(names) => (names.clone(), true),
-    };
-    let names = serde_json::to_string(&names)
-        .map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))?;
-    connection
-        .prepare_cached(
-            "SELECT id FROM messages
-             WHERE received_at >= ?1 AND received_at < ?2
-               AND (source IN (SELECT value FROM json_each(?3))) = ?4
-             ORDER BY received_at LIMIT ?5",
-        )?
-        .query_map(params![selection.from, selection.before, names, !is_exclusion, selection.limit], |row| {
-            row.get(0)
-        })?
-        .collect()
+impl Sources {
+    fn contains(&self, source: &str) -> bool {
+        match self {
+            Self::Only(name) => name == source,
+            Self::AllBut(names) => !names.iter().any(|name| name == source),
+        }
+    }
+}
+
+/// A page of old messages, oldest first. Runs on a reader. A page is bounded by what is looked at, not by what is
+/// found: a source whose messages are kept for long must not keep a reader, and with it the WAL, busy for long.
+pub fn select(connection: &Connection, selection: &Selection) -> rusqlite::Result<Page> {
+    let mut statement = connection.prepare_cached(
+        "SELECT id, source, received_at FROM messages
+         WHERE (received_at, id) > (?1, ?2) AND received_at < ?3
+         ORDER BY received_at, id LIMIT ?4",
+    )?;
+    let Selection { after, before, sources } = selection;
+    let mut rows = statement.query(params![after.received_at, after.id, before, LOOKED_AT_A_PAGE])?;
+    let mut page = Page::default();
+    let mut looked_at = 0;
+    while let Some(row) = rows.next()? {
+        looked_at += 1;
+        let id = row.get(0)?;
+        if sources.contains(row.get_ref(1)?.as_str()?) {
+            page.ids.push(id);
+        }
+        if looked_at == LOOKED_AT_A_PAGE {
+            page.next = Some(Position { received_at: row.get(2)?, id });
+        }
+    }
+    Ok(page)
 }
 
 /// The oldest messages whatever their age, for the size limit. Runs on a reader.
@@ -84,12 +114,16 @@ pub fn delete(database: &mut Database<'_>, ids: &[i64]) -> rusqlite::Result<usiz
     Ok(taken)
 }
 
-/// Writes some of the keys that are only in memory; true when none is left from before the call.
-pub fn merge_keys(database: &mut Database<'_>) -> bool {
-    let is_done = !database.keys.is_merging();
-    // The writer itself writes the slices, between the messages.
-    database.keys.start_merge(true);
-    is_done && !database.keys.is_merging()
+/// Has the keys that are only in memory written, up to the message `through`; true once they are. The writer itself
+/// does it, in slices between the messages.
+pub fn merge_keys(database: &mut Database<'_>, through: i64) -> bool {
+    // A row that somebody has added by hand may be beyond what is known here.
+    let goal = through.min(database.keys.newest_message());
+    let is_done = database.keys.merged_through() >= goal;
+    if !is_done {
+        database.keys.want_merge();
+    }
+    is_done
 }
 
 /// Deletes keys of generations that were last added to before `cut_off`; true when nothing is left to delete.
@@ -126,5 +160,9 @@ pub fn vacuum(database: &mut Database<'_>) -> rusqlite::Result<bool> {
     let mut statement = connection.prepare(&format!("PRAGMA incremental_vacuum({PAGES_PER_STEP})"))?;
     let mut rows = statement.query([])?;
     while rows.next()?.is_some() && began.elapsed() < STEP {}
+    drop(rows);
+    drop(statement);
+    // The next checkpoint, whosever it is, cuts the file down to this.
+    database.files.database_may_shrink_to(checkpoint::content_bytes(connection));
     Ok(false)
 }

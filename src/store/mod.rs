@@ -34,7 +34,7 @@ use time::OffsetDateTime;
 use tokio::sync::{Semaphore, oneshot};
 
 pub use beside::{is_in_use, set_beside_the_service};
-pub use expire::{Selection, Sources};
+pub use expire::{Page, Position, Selection, Sources};
 pub use message::{Content, Identity, Kept, NewMessage};
 pub use rejection::{NewRejection, network_of};
 pub use setting::Sealing;
@@ -48,12 +48,14 @@ use seal::Sealer;
 use state::Shared;
 use writer::{Call, Database, Job, Keep};
 
+/// What may wait for the writer in all; the bodies have a budget of their own, the heads only this.
+const QUEUED_BYTES: usize = 256 << 20;
 /// A write that is not a message waits at most this long.
 const WRITE_WAIT: Duration = Duration::from_secs(10);
 const READ_WAIT: Duration = Duration::from_secs(2);
 
-/// Where the store lives and its limits.
-#[derive(Clone, Debug)]
+/// Where the store lives and its limits. Not `Debug`: it has the key.
+#[derive(Clone)]
 pub struct StoreOptions {
     pub path: PathBuf,
     /// `CREEL_KEY`; `None`: the key file beside the database, made at the first start.
@@ -225,8 +227,8 @@ impl Store {
         self.write(move |database| setting::write(database.connection, name, &stored, sealing, &now)).await
     }
 
-    /// The ids of messages that are old, oldest first.
-    pub async fn old_messages(&self, selection: Selection) -> Result<Vec<i64>, Unavailable> {
+    /// One page of messages that are old, oldest first.
+    pub async fn old_messages(&self, selection: Selection) -> Result<Page, Unavailable> {
         self.read(move |connection| expire::select(connection, &selection)).await
     }
 
@@ -245,9 +247,9 @@ impl Store {
         self.write(move |database| expire::delete(database, &ids)).await
     }
 
-    /// One step of writing the keys that are only in memory; true when it is done.
-    pub async fn merge_keys(&self) -> Result<bool, Unavailable> {
-        self.write(|database| Ok(expire::merge_keys(database))).await
+    /// One step of writing the keys that are only in memory, up to the message `through`; true when it is done.
+    pub async fn merge_keys(&self, through: i64) -> Result<bool, Unavailable> {
+        self.write(move |database| Ok(expire::merge_keys(database, through))).await
     }
 
     /// One step of dropping keys that were last added to before `cut_off`; true when it is done.
@@ -256,7 +258,8 @@ impl Store {
         self.write(move |database| expire::forget_keys(database, &cut_off)).await
     }
 
-    /// Drops old rejections and writes down what was only counted; how many were dropped.
+    /// One step of dropping old rejections, and of writing down what was only counted; how many were dropped, 0 when
+    /// it is done.
     pub async fn expire_rejections(&self, now: OffsetDateTime) -> Result<usize, Unavailable> {
         self.write(move |database| database.quarantine.expire(database.connection, database.waiting, now))
             .await
@@ -336,9 +339,13 @@ impl Store {
 
 impl Inner {
     fn send(&self, job: Job) -> Result<(), Unavailable> {
-        self.shared.job_queued();
+        let bytes = job.bytes();
+        if bytes > 0 && self.shared.queued_bytes() + bytes > QUEUED_BYTES {
+            return Err(Unavailable::QueueFull);
+        }
+        self.shared.job_queued(bytes);
         self.jobs.try_send(job).map_err(|error| {
-            self.shared.job_taken();
+            self.shared.job_taken(bytes);
             match error {
                 TrySendError::Full(_) => Unavailable::QueueFull,
                 TrySendError::Disconnected(_) => Unavailable::Failed,

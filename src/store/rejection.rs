@@ -23,6 +23,8 @@ const WAITING_BYTES: usize = 4 << 20;
 /// As many as are written between two looks at the messages' queue.
 const ROWS_PER_TRANSACTION: usize = 64;
 const BYTES_PER_TRANSACTION: usize = 256 << 10;
+/// As many as one step of the clean-up drops: a body has up to 4 MiB.
+const DROPPED_IN_A_STEP: usize = 16;
 /// Sources and causes that are counted; there are never more than configured sources times causes.
 const COUNTERS: usize = 10_000;
 
@@ -83,7 +85,9 @@ impl Waiting {
             return false;
         }
         *bytes += rejection.bytes();
-        rows.push_back(rejection);
+        // A copy: what waits here must not hold on to the budget for bodies in flight.
+        let body = rejection.body.as_deref().map(Bytes::copy_from_slice);
+        rows.push_back(NewRejection { body, ..rejection });
         rows.len() == 1
     }
 
@@ -189,7 +193,7 @@ impl Quarantine {
         Ok(())
     }
 
-    /// Drops what is older than a day, and writes the counts. Called by the clean-up.
+    /// One step of dropping what is older than a day, and of writing the counts; how many were dropped.
     pub fn expire(
         &mut self,
         connection: &Connection,
@@ -197,11 +201,18 @@ impl Quarantine {
         now: OffsetDateTime,
     ) -> rusqlite::Result<usize> {
         let cut_off = timestamp::to_text(now - KEPT_FOR);
-        let deleted = connection.execute("DELETE FROM rejections WHERE received_at < ?1", [&cut_off])?;
-        connection.execute("DELETE FROM rejection_counts WHERE last_at < ?1", [&cut_off])?;
-        if deleted > 0 {
-            *self = Self::load(connection)?;
+        let old: Vec<i64> = connection
+            .prepare_cached("SELECT id FROM rejections WHERE received_at < ?1 ORDER BY received_at LIMIT ?2")?
+            .query_map(params![cut_off, DROPPED_IN_A_STEP], |row| row.get(0))?
+            .collect::<rusqlite::Result<_>>()?;
+        let mut delete = connection.prepare_cached("DELETE FROM rejections WHERE id = ?1")?;
+        for id in &old {
+            delete.execute([id])?;
         }
+        for rows in self.sources.values_mut() {
+            rows.retain(|row| !old.contains(&row.id));
+        }
+        connection.prepare_cached("DELETE FROM rejection_counts WHERE last_at < ?1")?.execute([&cut_off])?;
         for ((source, cause), count) in waiting.take_counts() {
             connection
                 .prepare_cached(
@@ -211,7 +222,7 @@ impl Quarantine {
                 )?
                 .execute(params![&*source, cause, count, timestamp::to_text(now)])?;
         }
-        Ok(deleted)
+        Ok(old.len())
     }
 }
 
@@ -337,6 +348,7 @@ mod tests {
         assert_eq!(sealer.open("rejection", &text).unwrap(), b"[\"secret\"]");
         let later = OffsetDateTime::UNIX_EPOCH + KEPT_FOR + Duration::SECOND;
         assert_eq!(quarantine.expire(&connection, &waiting, later).unwrap(), 1);
+        assert_eq!(quarantine.expire(&connection, &waiting, later).unwrap(), 0);
         assert_eq!(rows(&connection), 0);
     }
 

@@ -1,7 +1,7 @@
 //! Sealing: what the service must keep secret is encrypted with AES-256-GCM before it reaches the database,
 //! so that a copy of the database alone gives nothing away.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -80,9 +80,18 @@ fn make_key_file(path: &Path) -> std::io::Result<Vec<u8>> {
     let mut random = [0; KEY_FILE_BYTES];
     SystemRandom::new().fill(&mut random).map_err(|_| std::io::Error::other("no random bytes"))?;
     let text = STANDARD.encode(random);
-    let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+    // Whole or not at all: a start that is broken off must not leave half a key behind.
+    let mut name = path.as_os_str().to_owned();
+    name.push(".new");
+    let temporary = PathBuf::from(name);
+    let _ = std::fs::remove_file(&temporary);
+    let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary)?;
     file.write_all(text.as_bytes())?;
     file.sync_all()?;
+    std::fs::rename(&temporary, path)?;
+    if let Some(directory) = path.parent() {
+        std::fs::File::open(directory)?.sync_all()?;
+    }
     Ok(text.into_bytes())
 }
 

@@ -53,6 +53,7 @@ pub struct Shared {
     state: AtomicU8,
     failure: watch::Sender<Option<String>>,
     queued: AtomicUsize,
+    queued_bytes: AtomicUsize,
     keys: AtomicUsize,
     keys_bytes: AtomicUsize,
     batches: AtomicU64,
@@ -73,6 +74,7 @@ impl Shared {
             state: AtomicU8::new(OPEN),
             failure: watch::Sender::new(None),
             queued: AtomicUsize::new(0),
+            queued_bytes: AtomicUsize::new(0),
             keys: AtomicUsize::new(0),
             keys_bytes: AtomicUsize::new(0),
             batches: AtomicU64::new(0),
@@ -123,12 +125,18 @@ impl Shared {
         self.failure.subscribe()
     }
 
-    pub fn job_queued(&self) {
+    pub fn job_queued(&self, bytes: usize) {
         self.queued.fetch_add(1, Ordering::Relaxed);
+        self.queued_bytes.fetch_add(bytes, Ordering::Relaxed);
     }
 
-    pub fn job_taken(&self) {
+    pub fn job_taken(&self, bytes: usize) {
         self.queued.fetch_sub(1, Ordering::Relaxed);
+        self.queued_bytes.fetch_sub(bytes, Ordering::Relaxed);
+    }
+
+    pub fn queued_bytes(&self) -> usize {
+        self.queued_bytes.load(Ordering::Relaxed)
     }
 
     pub fn queued(&self) -> usize {
@@ -187,6 +195,10 @@ impl Shared {
     }
 
     pub fn set_wal_frames(&self, frames: i32) {
+        // SQLite starts a WAL anew by itself when all of it had been copied.
+        if frames < self.wal_frames() {
+            self.set_copied_frames(0);
+        }
         self.wal_frames.store(frames, Ordering::Release);
     }
 

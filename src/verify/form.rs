@@ -7,17 +7,34 @@ use serde::{Serialize, Serializer};
 
 use super::json;
 
+/// Decoded, a form of many short fields takes thirty times its size: what is larger is kept as bytes alone.
+const MAX_BYTES: usize = 1 << 20;
+const MAX_FIELDS: usize = 10_000;
+
 /// The form as the text of a JSON object: fields in the order of their first appearance, repeats as arrays,
 /// bytes that are not UTF-8 replaced. A form whose only field is `unwrap` and holds JSON becomes that JSON.
-pub fn to_json(body: &[u8], unwrap: Option<&str>) -> String {
+/// `None` where it is too large for that.
+pub fn to_json(body: &[u8], unwrap: Option<&str>) -> Option<String> {
+    let separators = body.iter().filter(|byte| **byte == b'&').count();
+    if separators == 0
+        && let Some(payload) = unwrap.and_then(|name| sole_payload(body, name))
+    {
+        return Some(payload);
+    }
+    if body.len() > MAX_BYTES || separators >= MAX_FIELDS {
+        return None;
+    }
     let mut fields = Fields::default();
     for (name, value) in form_urlencoded::parse(body) {
         fields.push(name, value);
     }
-    match fields.into_sole_value(unwrap) {
-        Ok(payload) => payload,
-        Err(fields) => serde_json::to_string(&fields).expect("text keys and text values always serialize"),
-    }
+    Some(serde_json::to_string(&fields).expect("text keys and text values always serialize"))
+}
+
+/// The value of the only field, if it has this name and holds JSON.
+fn sole_payload(body: &[u8], name: &str) -> Option<String> {
+    let (found, value) = form_urlencoded::parse(body).next()?;
+    (found == name && json::accepts(value.as_bytes())).then(|| value.into_owned())
 }
 
 #[derive(Default)]
@@ -33,19 +50,6 @@ impl<'a> Fields<'a> {
             self.values.len() - 1
         });
         self.values[place].1.push(value);
-    }
-
-    fn into_sole_value(self, unwrap: Option<&str>) -> Result<String, Self> {
-        match self.values.as_slice() {
-            [(name, values)]
-                if Some(name.as_ref()) == unwrap
-                    && values.len() == 1
-                    && json::accepts(values[0].as_bytes()) =>
-            {
-                Ok(values[0].clone().into_owned())
-            }
-            _ => Err(self),
-        }
     }
 }
 
@@ -82,7 +86,7 @@ mod tests {
             ("payload=%7B%7D", r#"{"payload":"{}"}"#),
         ];
         for (form, json) in rows {
-            assert_eq!(to_json(form.as_bytes(), None), json, "{form}");
+            assert_eq!(to_json(form.as_bytes(), None).as_deref(), Some(json), "{form}");
         }
     }
 
@@ -96,7 +100,17 @@ mod tests {
             ("a=%7B%7D", r#"{"a":"{}"}"#),
         ];
         for (form, json) in rows {
-            assert_eq!(to_json(form.as_bytes(), Some("payload")), json, "{form}");
+            assert_eq!(to_json(form.as_bytes(), Some("payload")).as_deref(), Some(json), "{form}");
         }
+    }
+
+    #[test]
+    fn a_form_that_would_take_much_memory_is_not_decoded() {
+        assert_eq!(to_json("a&".repeat(MAX_FIELDS).as_bytes(), None), None);
+        assert!(to_json("a&".repeat(MAX_FIELDS - 1).as_bytes(), None).is_some());
+        assert_eq!(to_json(&vec![b'a'; MAX_BYTES + 1], None), None);
+        let payload = format!("payload=\"{}\"", "x".repeat(2 * MAX_BYTES));
+        assert_eq!(to_json(payload.as_bytes(), None), None);
+        assert_eq!(to_json(payload.as_bytes(), Some("payload")).as_deref(), Some(&payload[8..]));
     }
 }

@@ -80,6 +80,6 @@ proptest! {
         prop_assert_eq!(verdict.is_ok(), provider == "none");
         let description = sent.description(&verifier);
         prop_assert!(description.event_type.chars().count() <= 200 && !description.event_type.is_empty());
-        prop_assert!(verifier.read_json(verifier.form_to_json(&sent.body).as_bytes()).is_some());
+        prop_assert!(verifier.form_to_json(&sent.body).is_none_or(|json| verifier.read_json(json.as_bytes()).is_some()));
     }
 }

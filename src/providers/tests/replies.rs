@@ -7,7 +7,11 @@ fn reply(status: u16, content_type: &'static str, body: &str) -> Reply {
 }
 
 fn accepted(verifier: &Verifier, event: &str) -> Reply {
-    verifier.accepted(&Description { event_type: event.to_owned(), delivery_id: None })
+    verifier.accepted(&Description {
+        type_bytes: event.len(),
+        event_type: event.to_owned(),
+        delivery_id: None,
+    })
 }
 
 fn no_content() -> Reply {
@@ -86,4 +90,14 @@ fn a_configured_reply_stands_for_every_event() {
     assert_eq!(with(None, Some("{ok}")), reply(200, "text/plain", "{ok}"));
     assert_eq!(with(None, Some("schön")), reply(200, "text/plain; charset=utf-8", "schön"));
     assert_eq!(with(None, Some("")), Reply { status: 200, content_type: None, body: String::new() });
+}
+
+#[test]
+fn github_is_answered_by_the_type_in_its_header_whatever_action_the_body_names() {
+    let verifier = bind("github", &[("secret", "a")]);
+    for (event, expected) in [("push", "success"), ("ping", "pong")] {
+        let description =
+            Description { event_type: format!("{event}.opened"), type_bytes: 4, delivery_id: None };
+        assert_eq!(verifier.accepted(&description), reply(200, "text/plain", expected));
+    }
 }

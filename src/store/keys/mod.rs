@@ -120,6 +120,8 @@ pub struct Keys {
     generation_keys: usize,
     merged_through: i64,
     newest_message: i64,
+    /// Somebody waits for a merge of whatever there is.
+    merge_wanted: bool,
 }
 
 impl Keys {
@@ -141,6 +143,7 @@ impl Keys {
             generation_keys: 0,
             merged_through,
             newest_message: merged_through,
+            merge_wanted: false,
         };
         keys.load_filters(connection)?;
         keys.load_newest(connection)?;
@@ -232,17 +235,25 @@ impl Keys {
         self.merge.is_some()
     }
 
-    /// Starts a merge once enough keys are waiting, or of whatever there is (`at_once`).
-    pub fn start_merge(&mut self, at_once: bool) {
+    /// Has the next merge begin as soon as it can: between two transactions, never within one.
+    pub fn want_merge(&mut self) {
+        self.merge_wanted = true;
+    }
+
+    /// Starts a merge once enough keys are waiting, or of whatever there is if it is wanted. Only between two
+    /// transactions: the keys of one that may still be undone must not be on their way to the table.
+    pub fn start_merge(&mut self) {
+        debug_assert!(self.staged.is_empty(), "a transaction is open");
         let unmerged = self.newest_message - self.merged_through;
         let enough = self.newest.len() >= KEYS_PER_GENERATION || unmerged >= MESSAGES_ABOVE_MARK;
-        if self.merge.is_some() || !(enough || (at_once && unmerged > 0)) {
+        if self.merge.is_some() || !(enough || (self.merge_wanted && unmerged > 0)) {
             return;
         }
         if self.generation_keys >= KEYS_PER_GENERATION {
             self.generation += 1;
             self.generation_keys = 0;
         }
+        self.merge_wanted = false;
         self.merging = std::mem::take(&mut self.newest);
         self.merge = Some(Merge {
             entries: self.merging.sorted().into(),
@@ -292,6 +303,11 @@ impl Keys {
         } else {
             self.merge = Some(merge);
         }
+    }
+
+    /// The newest message that is known here.
+    pub fn newest_message(&self) -> i64 {
+        self.newest_message
     }
 
     /// The newest message whose key is in the table: only up to it may messages be deleted.
@@ -362,3 +378,6 @@ fn find_merged(
     }
     Ok(known)
 }
+
+#[cfg(test)]
+mod tests;

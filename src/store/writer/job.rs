@@ -5,6 +5,7 @@ use std::time::Instant;
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
+use crate::store::files::Files;
 use crate::store::keys::Keys;
 use crate::store::message::{Kept, Prepared};
 use crate::store::rejection::{Quarantine, Waiting};
@@ -30,6 +31,8 @@ pub struct Keep {
 pub trait Task: Send {
     fn run(&mut self, database: &mut Database<'_>) -> rusqlite::Result<()>;
     fn answer(self: Box<Self>, outcome: Result<(), Unavailable>);
+    /// Whoever asked for it has given up.
+    fn is_abandoned(&self) -> bool;
 }
 
 /// What a task may use.
@@ -38,6 +41,7 @@ pub struct Database<'a> {
     pub keys: &'a mut Keys,
     pub quarantine: &'a mut Quarantine,
     pub waiting: &'a Waiting,
+    pub files: &'a Files,
 }
 
 /// A closure as a task.
@@ -57,6 +61,10 @@ where
         let work = self.work.take().ok_or(rusqlite::Error::StatementChangedRows(0))?;
         self.value = Some(work(database)?);
         Ok(())
+    }
+
+    fn is_abandoned(&self) -> bool {
+        self.reply.is_closed()
     }
 
     fn answer(self: Box<Self>, outcome: Result<(), Unavailable>) {
@@ -81,7 +89,8 @@ impl Job {
     pub fn is_expired(&self, now: Instant) -> bool {
         match self {
             Self::Keep(keep) => keep.deadline <= now || keep.reply.is_closed(),
-            Self::Run(_) | Self::Wake | Self::Close => false,
+            Self::Run(task) => task.is_abandoned(),
+            Self::Wake | Self::Close => false,
         }
     }
 

@@ -25,7 +25,7 @@ use super::timestamp;
 
 pub use job::{Call, Database, Job, Keep};
 use job::{Outcome, Task, drop_expired};
-use trouble::Trouble;
+pub use trouble::Trouble;
 
 const JOBS_PER_BATCH: usize = 256;
 const BYTES_PER_BATCH: usize = 8 << 20;
@@ -102,7 +102,7 @@ impl Writer {
         let mut is_closing = false;
         let mut next = Some(first);
         while let Some(job) = next {
-            self.shared.job_taken();
+            self.shared.job_taken(job.bytes());
             bytes += job.bytes();
             match job {
                 Job::Close => is_closing = true,
@@ -178,7 +178,13 @@ impl Writer {
                 self.keys.commit(ids.max().unwrap_or(0));
                 self.keys.merge_committed();
             }
-            Err(_) => self.roll_back(),
+            Err(_) => {
+                self.roll_back();
+                // Only tasks change the quarantine.
+                if batch.iter().any(|job| !job.is_message()) {
+                    self.reload_quarantine();
+                }
+            }
         }
         outcomes
     }
@@ -241,6 +247,7 @@ impl Writer {
             keys: &mut self.keys,
             quarantine: &mut self.quarantine,
             waiting: &self.waiting,
+            files: &self.files,
         };
         let result = task.run(&mut database);
         if result.is_err() && !self.connection.is_autocommit() {
@@ -299,7 +306,7 @@ impl Writer {
     }
 
     fn after_batch(&mut self) {
-        self.keys.start_merge(false);
+        self.keys.start_merge();
         let (keys, bytes) = self.keys.in_memory();
         self.shared.set_keys(keys, bytes);
         if !self.shared.is_stopped() {
@@ -315,7 +322,8 @@ impl Writer {
         if self.shared.is_stopped() {
             return;
         }
-        self.keys.start_merge(true);
+        self.keys.want_merge();
+        self.keys.start_merge();
         while self.has_background_work() && self.work_in_background() {}
         if self.shared.checkpoints()
             && let Some(_alone) = self.shared.checkpoint_alone()

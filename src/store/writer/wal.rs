@@ -60,6 +60,7 @@ impl Writer {
         let change = match self.files.check() {
             Ok(()) => return Ok(()),
             Err(Change::Cut("WAL")) if self.was_reset_by_another() => return Ok(()),
+            Err(Change::Cut("database")) if self.was_shrunk_by_another() => return Ok(()),
             Err(change) => change,
         };
         // First of all nothing is acknowledged any more.
@@ -68,6 +69,16 @@ impl Writer {
         let line = rescue::rescue(&self.connection, &self.files, change);
         self.shared.fail(Unavailable::FileChanged, line);
         Err(Unavailable::FileChanged)
+    }
+
+    /// Another process may have vacuumed: then SQLite knows that the content is smaller.
+    fn was_shrunk_by_another(&self) -> bool {
+        let content_bytes = checkpoint::content_bytes(&self.connection);
+        let is_whole = content_bytes > 0 && content_bytes <= self.files.database_bytes();
+        if is_whole {
+            self.files.database_may_shrink_to(content_bytes);
+        }
+        is_whole
     }
 
     /// Another process may have checkpointed and cut the WAL, as the sqlite3 shell or Litestream do: then SQLite

@@ -1,0 +1,87 @@
+//! Files that are moved, cut, locked, and laid out.
+
+use super::*;
+
+fn files(directory: &Path) -> Files {
+    std::fs::write(directory.join("creel.db"), vec![1; 8192]).unwrap();
+    std::fs::write(directory.join("creel.db-wal"), vec![1; 400_000]).unwrap();
+    let files = Files::watch(&directory.join("creel.db"), 0).unwrap();
+    files.database_stays(0, 0);
+    files.expect_wal(400_000);
+    files
+}
+
+#[test]
+fn files_that_stay_or_grow_are_fine() {
+    let directory = tempfile::tempdir().unwrap();
+    let files = files(directory.path());
+    assert_eq!(files.check(), Ok(()));
+    std::fs::write(directory.path().join("creel.db-wal"), vec![1; 500_000]).unwrap();
+    assert_eq!(files.check(), Ok(()));
+}
+
+#[test]
+fn an_unlinked_a_renamed_and_a_replaced_file_are_noticed() {
+    let directory = tempfile::tempdir().unwrap();
+    let files = files(directory.path());
+    let wal = directory.path().join("creel.db-wal");
+    std::fs::rename(&wal, directory.path().join("elsewhere")).unwrap();
+    assert_eq!(files.check(), Err(Change::Moved("WAL")));
+    std::fs::write(&wal, vec![1; 400_000]).unwrap();
+    assert_eq!(files.check(), Err(Change::Moved("WAL")));
+    std::fs::remove_file(directory.path().join("creel.db")).unwrap();
+    assert_eq!(files.check(), Err(Change::Moved("database")));
+}
+
+#[test]
+fn a_cut_file_is_noticed_even_when_it_was_written_at_its_old_end() {
+    let directory = tempfile::tempdir().unwrap();
+    let files = files(directory.path());
+    assert_eq!(files.check(), Ok(()));
+    let wal = OpenOptions::new().write(true).open(directory.path().join("creel.db-wal")).unwrap();
+    wal.set_len(0).unwrap();
+    assert_eq!(files.check(), Err(Change::Cut("WAL")));
+    wal.set_len(400_000).unwrap();
+    if files.holes_are_visible {
+        assert_eq!(files.check(), Err(Change::Cut("WAL")));
+    }
+}
+
+#[test]
+fn a_database_that_is_cut_during_a_checkpoint_is_noticed_and_a_vacuum_is_not() {
+    let directory = tempfile::tempdir().unwrap();
+    let files = files(directory.path());
+    let database = OpenOptions::new().write(true).open(directory.path().join("creel.db")).unwrap();
+    let before = files.database_may_change();
+    database.set_len(4096).unwrap();
+    files.database_stays(before, 4096);
+    assert_eq!(files.check(), Ok(()));
+    let before = files.database_may_change();
+    database.set_len(0).unwrap();
+    files.database_stays(before, 4096);
+    assert_eq!(files.check(), Err(Change::Cut("database")));
+}
+
+#[test]
+fn a_second_holder_does_not_get_the_lock() {
+    let directory = tempfile::tempdir().unwrap();
+    let database = directory.path().join("creel.db");
+    let first = InstanceLock::try_take(&database).unwrap();
+    assert!(first.is_some());
+    assert!(InstanceLock::try_take(&database).unwrap().is_none());
+    assert_eq!(InstanceLock::holder(&database), format!("process {}", std::process::id()));
+    drop(first);
+    assert!(InstanceLock::try_take(&database).unwrap().is_some());
+}
+
+#[test]
+fn the_ballast_is_laid_once_and_released_when_the_disk_is_full() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut files = files(directory.path());
+    files.min_free_bytes = 1;
+    let ballast = directory.path().join("creel.db.ballast");
+    files.lay_ballast();
+    assert_eq!(std::fs::metadata(&ballast).unwrap().len(), BALLAST_BYTES);
+    files.note_full();
+    assert!(!ballast.exists());
+}

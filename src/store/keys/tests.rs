@@ -1,0 +1,28 @@
+//! Keys within a transaction and across a merge.
+
+use super::*;
+
+fn keys() -> (Connection, Keys) {
+    let connection = Connection::open_in_memory().unwrap();
+    connection.execute_batch(include_str!("../../../schema.sql")).unwrap();
+    let keys = Keys::load(&connection).unwrap();
+    (connection, keys)
+}
+
+#[test]
+fn a_merge_that_is_wanted_within_a_transaction_takes_nothing_of_it() {
+    let (connection, mut keys) = keys();
+    let (kept, undone) = (Key::of_delivery_id("github", "kept"), Key::of_delivery_id("github", "undone"));
+    let digest = BodyDigest::of(&[1; 32]);
+    keys.stage(kept, 1, digest);
+    keys.commit(1);
+    keys.stage(undone, 2, digest);
+    keys.want_merge();
+    keys.roll_back();
+    keys.start_merge();
+    assert!(keys.is_merging());
+    keys.write_slice(&connection, "now", true).unwrap();
+    keys.merge_committed();
+    assert_eq!(keys.find(&connection, undone, digest).unwrap(), Known::Nothing);
+    assert_eq!(keys.find(&connection, kept, digest).unwrap(), Known::Same(1));
+}
