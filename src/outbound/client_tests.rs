@@ -1,3 +1,5 @@
+//! The client against a real server on loopback.
+
 use std::net::TcpListener;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! The address list against a real server on loopback.
+
 use tokio::sync::mpsc::unbounded_channel;
 use tokio::task::{LocalSet, spawn_local};
 use tokio::time::timeout;
