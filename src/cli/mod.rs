@@ -17,38 +17,42 @@ use clap::{Parser, Subcommand};
 use crate::config::Config;
 use output::Failure;
 
-/// Creel is a webhook inbox: one program and one SQLite file that receive
-/// webhooks from any provider, prove that they are genuine, keep every one of
-/// them, and acknowledge in milliseconds.
-///
-/// The first two minutes:
-///
-///     creel
-///
-/// Without any configuration it makes data/creel.db, prints an admin token
-/// (once) and the URL of an inbox behind a random path, with a curl line to try.
-/// Look at what arrived, at any time:
-///
-///     sqlite3 -readonly data/creel.db 'select received_at, event, payload from messages'
-///
-/// Then a real sender. Make a secret, start creel with it, and give it to the
-/// provider together with the URL that `creel check` prints:
-///
-///     creel secret > github.secret
-///     export CREEL_SOURCE_GITHUB_SECRET_FILE=github.secret
-///     creel check
-///     creel
-///
-/// A rightly signed sample arrives without the provider (in another shell with
-/// the same environment):
-///
-///     creel send github push
-///
-/// Everything is configured by environment variables that begin with CREEL_.
-/// .env.example and the table in README.md list them all, with their defaults.
-/// Every value can also come from a file: CREEL_KEY_FILE=/run/secrets/key.
+/// What `creel --help` says before the commands.
+const STORY: &str = "\
+Creel is a webhook inbox: one program and one SQLite file that receive
+webhooks from any provider, prove that they are genuine, keep every one of
+them, and acknowledge in milliseconds.
+
+The first two minutes:
+
+    creel
+
+Without any configuration it makes data/creel.db, prints an admin token
+(once) and the URL of an inbox behind a random path, with a curl line to try.
+Look at what arrived, at any time:
+
+    sqlite3 -readonly data/creel.db 'select received_at, event, payload from messages'
+
+Then a real sender. Make a secret, start creel with it, and give it to the
+provider together with the URL that `creel check` prints:
+
+    creel secret > github.secret
+    export CREEL_SOURCE_GITHUB_SECRET_FILE=github.secret
+    creel check
+    creel
+
+A rightly signed sample arrives without the provider (in another shell with
+the same environment):
+
+    creel send github push
+
+Everything is configured by environment variables that begin with CREEL_.
+.env.example and the table in README.md list them all, with their defaults.
+Every value can also come from a file: CREEL_KEY_FILE=/run/secrets/key.";
+
+/// A webhook inbox: receives, verifies, keeps, acknowledges.
 #[derive(Debug, Parser)]
-#[command(name = "creel", version, verbatim_doc_comment, disable_help_subcommand = true)]
+#[command(name = "creel", version, long_about = STORY, disable_help_subcommand = true)]
 pub struct Arguments {
     #[command(subcommand)]
     command: Option<Command>,
