@@ -2,7 +2,12 @@
 
 use time::{OffsetDateTime, UtcOffset};
 
-/// `2026-11-22T14:31:00.000000Z`
+/// Years beyond 9999 are written as 9999.
+///
+/// ```
+/// use creel::store::timestamp::to_text;
+/// assert_eq!(to_text(time::OffsetDateTime::UNIX_EPOCH), "1970-01-01T00:00:00.000000Z");
+/// ```
 pub fn to_text(at: OffsetDateTime) -> String {
     let at = at.to_offset(UtcOffset::UTC);
     let mut text = *b"0000-00-00T00:00:00.000000Z";
