@@ -265,9 +265,9 @@ impl Keys {
 
     /// Writes one slice of the merge in the writer's transaction, and with the last one the mark.
     /// The entries are only forgotten in `merge_committed`.
-    pub fn write_slice(&mut self, connection: &Connection, now: &str, whole: bool) -> rusqlite::Result<()> {
+    pub fn write_slice(&mut self, connection: &Connection, now: &str) -> rusqlite::Result<()> {
         let Some(merge) = &mut self.merge else { return Ok(()) };
-        let slice = if whole { merge.entries.len() } else { KEYS_PER_SLICE.max(self.newest.len() / 16) };
+        let slice = KEYS_PER_SLICE.max(self.newest.len() / 16);
         let mut insert = connection.prepare_cached(
             "INSERT OR IGNORE INTO delivery_keys (generation, key, message_id, body_digest) VALUES (?1, ?2, ?3, ?4)",
         )?;

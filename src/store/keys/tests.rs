@@ -21,7 +21,7 @@ fn a_merge_that_is_wanted_within_a_transaction_takes_nothing_of_it() {
     keys.roll_back();
     keys.start_merge();
     assert!(keys.is_merging());
-    keys.write_slice(&connection, "now", true).unwrap();
+    keys.write_slice(&connection, "now").unwrap();
     keys.merge_committed();
     assert_eq!(keys.find(&connection, undone, digest).unwrap(), Known::Nothing);
     assert_eq!(keys.find(&connection, kept, digest).unwrap(), Known::Same(1));

@@ -125,9 +125,12 @@ impl Writer {
         while !batch.is_empty() {
             match self.write_transaction(&mut batch) {
                 Ok(outcomes) => {
-                    self.files.note_space();
-                    self.shared
-                        .batch_written(outcomes.iter().filter(|one| matches!(one, Outcome::Kept(_))).count());
+                    let messages = outcomes.iter().filter(|one| matches!(one, Outcome::Kept(_))).count();
+                    // What the clean-up writes goes into the ballast's place: that is no space for messages.
+                    if messages > 0 {
+                        self.files.note_space();
+                    }
+                    self.shared.batch_written(messages);
                     outcomes.into_iter().zip(batch.drain(..)).for_each(|(outcome, job)| outcome.tell(job));
                 }
                 Err(Trouble::Locked) => batch = drop_expired(batch, self.shared.is_stopped()),
@@ -218,7 +221,13 @@ impl Writer {
         for job in batch {
             let done = match job {
                 Job::Keep(keep) => keep.message.keep(&self.connection, &mut self.keys).map(Outcome::Kept),
-                Job::Run(task) => self.run_task(&mut **task).map(|()| Outcome::Done),
+                Job::Run(task) => {
+                    let done = self.run_task(&mut **task);
+                    if done.is_err() {
+                        self.reload_quarantine();
+                    }
+                    done.map(|()| Outcome::Done)
+                }
                 Job::Wake | Job::Close => Ok(Outcome::Done),
             };
             outcomes.push(match done {
@@ -264,7 +273,7 @@ impl Writer {
             return Ok(());
         }
         let now = timestamp::to_text((self.clock)());
-        self.keys.write_slice(&self.connection, &now, false)
+        self.keys.write_slice(&self.connection, &now)
     }
 
     /// One small transaction of what can wait. False when it could not be done now.
@@ -314,6 +323,7 @@ impl Writer {
         }
         self.shared.wake_checkpointer_if_worth_it();
     }
+
     fn classify(&self, error: &rusqlite::Error) -> Trouble {
         Trouble::of(error, || self.files.free_bytes())
     }
