@@ -63,6 +63,7 @@ async fn inbox(store: &Store, clock: Clock) -> Result<Source, StartError> {
         provider: INBOX_PROVIDER.to_owned(),
         verifier,
         path: Some(Secret::new(path)),
+        url: None,
         allow: None,
         methods: vec!["POST".to_owned()],
         rate: None,

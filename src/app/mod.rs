@@ -22,8 +22,10 @@ pub use server::Listeners;
 
 use crate::cleanup::Policy;
 use crate::config::Config;
+use crate::http::learning;
 use crate::http::routes::Surface;
 use crate::http::{Clock, Service};
+use crate::providers::{Answer, Roots, Wanted};
 use crate::store::{OpenError, Store, StoreOptions, Unavailable};
 use first_start::Notices;
 use logging::Log;
@@ -33,6 +35,11 @@ use signals::Signals;
 /// The token of the admin API, of which only a hash is kept.
 pub mod admin_token {
     pub use crate::http::tokens::{ADMIN_TOKEN_SETTING as SETTING, hash};
+}
+
+/// Secrets that a handshake teaches, as far as a command has to do with them.
+pub mod learned_secret {
+    pub use crate::http::learning::{WINDOW, secret_setting, window_setting};
 }
 
 /// What `sysexits.h` calls an input/output error.
@@ -149,6 +156,9 @@ impl App {
         let webhooks = listeners.webhooks.local_addr()?;
         let operator = listeners.operator.as_ref().map(std::net::TcpListener::local_addr).transpose()?;
         let service = web::Data::new(Service::new(&mut config, store, github, clock));
+        for source in &service.sources {
+            learning::recall(source, &service.store).await?;
+        }
         let surface = if operator.is_some() { Surface::Webhooks } else { Surface::Everything };
         let workers = std::thread::available_parallelism().map_or(2, usize::from);
         let capacity = Capacity { workers, connections };
@@ -158,6 +168,18 @@ impl App {
             servers.push(server::server(listener, service.clone(), Surface::Operator, capacity)?);
         }
         Ok(Self { config, policy, service, servers, notices, webhooks, operator, uses_github_addresses })
+    }
+
+    /// All that there is to know of a source's provider: nothing is fetched for it any more.
+    pub fn know_only(&self, source: &str, known: Vec<(Wanted, Answer)>) {
+        if let Some(source) = self.service.sources.iter().find(|mounted| &*mounted.name == source) {
+            source.fetches.put_all_there_is(known);
+        }
+    }
+
+    /// Whom certificates must come from, instead of the system's.
+    pub fn trust(&self, roots: Roots) {
+        self.service.trust(roots);
     }
 
     /// Where webhooks arrive.

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use crate::config::{Config, Retention, Source};
-use crate::providers;
+use crate::providers::Coverage;
 
 /// The report on a valid configuration. It holds the random path parts, on purpose.
 pub fn report(config: &Config) -> String {
@@ -40,7 +40,7 @@ pub fn report(config: &Config) -> String {
 }
 
 fn describe(config: &Config, source: &Source) -> String {
-    let title = providers::recipe(&source.provider).map_or(source.provider.as_str(), |recipe| recipe.title());
+    let title = source.verifier.recipe().title();
     format!(
         "source {}\n  provider  {} ({title})\n  methods   {}\n  proof     {}\n  kept      {}\n  URL       {}{}",
         source.name,
@@ -57,10 +57,14 @@ fn describe(config: &Config, source: &Source) -> String {
 fn proofs(source: &Source) -> Vec<String> {
     let mut proofs = Vec::new();
     if proves_sender(source) {
-        proofs.push(match source.verifier.covers_body() {
-            true => "signature over the body".to_owned(),
-            false => "secret that is sent along".to_owned(),
+        proofs.push(match source.verifier.recipe().coverage() {
+            Coverage::Full => "signature over the body".to_owned(),
+            Coverage::Partial => "signature over a part of the body".to_owned(),
+            Coverage::None => "what is sent along (not a signature over the body)".to_owned(),
         });
+    }
+    if source.verifier.waits_for_secret() {
+        proofs.push("a secret that the sender's handshake teaches".to_owned());
     }
     if source.path.is_some() {
         proofs.push("random path".to_owned());
@@ -76,7 +80,20 @@ fn proofs(source: &Source) -> Vec<String> {
 }
 
 fn proves_sender(source: &Source) -> bool {
-    providers::recipe(&source.provider).is_some_and(|recipe| recipe.proves_sender())
+    source.verifier.proves_sender()
+}
+
+/// What a reader of its messages must know.
+fn uncovered(source: &Source) -> String {
+    let trap = match source.verifier.recipe().coverage() {
+        Coverage::Partial => {
+            "the signature covers only a part of the body; what it does not cover can have been changed"
+        }
+        Coverage::Full | Coverage::None => {
+            "the body is not covered by a signature; whoever knows what proves the sender can send anything"
+        }
+    };
+    format!("{trap} (`creel providers {}`); its messages are flagged body_unsigned", source.provider)
 }
 
 fn age(retention: Retention) -> String {
@@ -100,14 +117,23 @@ pub fn warnings(config: &Config) -> Vec<String> {
     for source in &config.sources {
         let name = &source.name;
         if !source.verifier.covers_body() {
-            warnings.push(format!(
-                "source {name}: the body is not covered by a signature; whoever knows what proves the sender can send anything"
-            ));
+            warnings.push(format!("source {name}: {}", uncovered(source)));
             if is_plain {
                 warnings.push(format!(
                     "source {name}: what proves the sender travels in clear text over a plain http CREEL_PUBLIC_URL; use https"
                 ));
             }
+        }
+        if source.verifier.has_token_in_body() {
+            warnings.push(format!(
+                "source {name}: its token stands in the body, and bodies are kept as they came: whoever reads the database can read it"
+            ));
+        }
+        if source.verifier.recipe().asks_provider() {
+            warnings.push(format!(
+                "source {name}: its provider {} signs nothing, and this version does not ask its API yet: only path and addresses prove the sender",
+                source.provider
+            ));
         }
         if config.trusted_proxies.is_empty() && (source.allow.is_some() || source.rate.is_some()) {
             warnings.push(format!(

@@ -3,7 +3,9 @@
 
 mod check;
 mod healthcheck;
+mod learn;
 mod output;
+mod providers;
 mod secret;
 mod send;
 mod store;
@@ -118,6 +120,30 @@ enum Command {
     #[command(verbatim_doc_comment)]
     Send(send::Send),
 
+    /// List the providers that creel knows, or show how to set one up.
+    ///
+    /// A name shows its page: what to paste where, which variables, what is signed,
+    /// which traps. A part of a name, or --search, lists those that fit.
+    ///
+    /// Examples:
+    ///     creel providers
+    ///     creel providers stripe
+    ///     creel providers --search payments
+    ///     creel providers custom
+    #[command(verbatim_doc_comment)]
+    Providers(providers::Providers),
+
+    /// Let a handshake teach a source its secret again, for the next ten minutes.
+    ///
+    /// For providers that send the secret themselves (Asana, Notion). A source that has
+    /// no secret yet needs this not: it learns the first one.
+    ///
+    /// Examples:
+    ///     creel learn asana
+    ///     creel learn notion --show
+    #[command(verbatim_doc_comment)]
+    Learn(learn::Learn),
+
     /// Ask the running service whether it takes messages: exit code 0 if so, 1 if not.
     ///
     /// Made for HEALTHCHECK in a container, where there is no curl. Reads CREEL_LISTEN.
@@ -157,6 +183,8 @@ pub fn run(arguments: Arguments) -> ExitCode {
         Some(Command::Secret { length }) => secret::make(length),
         Some(Command::Token) => configured(store::renew_admin_token),
         Some(Command::Send(arguments)) => send::run(&arguments),
+        Some(Command::Providers(arguments)) => providers::run(&arguments),
+        Some(Command::Learn(arguments)) => configured(|config| learn::run(config, &arguments)),
         Some(Command::Healthcheck) => configured(healthcheck::ask),
         Some(Command::Verify) => configured(store::verify),
         Some(Command::Cleanup { confirm }) => configured(|config| store::clean_up(config, confirm)),

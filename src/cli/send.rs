@@ -11,7 +11,7 @@ use super::output::{Failure, harmless};
 use super::secret::random_text;
 use crate::config::{Config, Source};
 use crate::outbound::{Client, Response};
-use crate::providers::{self, Sample, Secret, Settings, Verifier};
+use crate::providers::{self, Sample, Secret, SettingError, Settings, Verifier, Wish};
 
 const TIMEOUT: Duration = Duration::from_secs(30);
 const NONCE_BYTES: usize = 16;
@@ -45,7 +45,15 @@ pub fn run(arguments: &Send) -> Result<String, Failure> {
     let source = choose(&config, &arguments.provider)?;
     let url = url(&config, source, arguments)?;
     let nonce = random_text(NONCE_BYTES)?;
-    let sample = sample(source, arguments, OffsetDateTime::now_utc(), &nonce)?;
+    let registered = registered_url(&config, source, &url);
+    let wish = Wish {
+        event: arguments.event.as_deref(),
+        now: OffsetDateTime::now_utc(),
+        nonce: &nonce,
+        url: &registered,
+    };
+    let sample = sample(source, arguments, &wish)?;
+    let url = if sample.query.is_empty() { url } else { format!("{url}?{}", sample.query) };
     let answer = block_on(async {
         Client::new().request("POST", &url, &sample.headers, sample.body.into_bytes(), TIMEOUT).await
     })?;
@@ -86,42 +94,52 @@ fn url(config: &Config, source: Option<&Source>, arguments: &Send) -> Result<Str
     }
 }
 
-fn sample(
-    source: Option<&Source>,
-    arguments: &Send,
-    now: OffsetDateTime,
-    nonce: &str,
-) -> Result<Sample, Failure> {
-    let event = arguments.event.as_deref();
+/// The URL that the source takes for the one registered at the provider: some schemes sign it.
+fn registered_url(config: &Config, source: Option<&Source>, url: &str) -> String {
+    let Some(source) = source else { return url.to_owned() };
+    let public = || config.public_url.as_ref().map(|base| format!("{base}{}", source.endpoint()));
+    source.url.clone().or_else(public).unwrap_or_else(|| url.to_owned())
+}
+
+fn sample(source: Option<&Source>, arguments: &Send, wish: &Wish<'_>) -> Result<Sample, Failure> {
     let made = match (source, &arguments.secret) {
-        (Some(source), None) => source.verifier.sample(event, now, nonce),
-        (source, secret) => {
-            let provider = source.map_or(arguments.provider.as_str(), |source| source.provider.as_str());
-            bind(provider, secret.as_ref())?.sample(event, now, nonce)
+        (Some(source), None) => source.verifier.sample(wish),
+        (Some(source), secret @ Some(_)) => {
+            let bound = source.verifier.with_learned(secret.as_ref());
+            bound.map_err(|errors| refused(source.verifier.recipe().name(), &errors))?.sample(wish)
         }
+        (None, secret) => bind(&arguments.provider, secret.as_ref())?.sample(wish),
     };
-    made.ok_or_else(|| Failure(format!("no sample can be made for {:?}", arguments.provider)))
+    made.ok_or_else(|| {
+        Failure(format!(
+            "no sample can be made for {:?}: only the provider has the key that signs its messages, or the source has no secret yet",
+            arguments.provider
+        ))
+    })
 }
 
 /// A verifier of that provider with nothing but a secret.
 fn bind(provider: &str, secret: Option<&Secret>) -> Result<Verifier, Failure> {
     let recipe = providers::recipe(provider).ok_or_else(|| {
-        let names: Vec<&str> = providers::recipes().iter().map(|recipe| recipe.name()).collect();
+        let nearest = providers::recipes().iter().map(|recipe| recipe.name());
+        let nearest = nearest.min_by_key(|name| strsim::damerau_levenshtein(name, provider));
         Failure(format!(
-            "{provider:?} is neither a configured source nor a provider; the providers are {}",
-            names.join(" ")
+            "{provider:?} is neither a configured source nor a provider; the nearest provider is {}, and `creel providers` lists all",
+            nearest.unwrap_or_default()
         ))
     })?;
     let secrets = secret.map(|secret| ("secret".to_owned(), vec![secret.clone()]));
     let settings = Settings { values: BTreeMap::from_iter(secrets), ..Settings::default() };
-    Verifier::bind(recipe, &settings).map_err(|errors| {
-        let problems: Vec<String> =
-            errors.iter().map(|error| format!("{}: {}", error.key, error.problem)).collect();
-        Failure(format!(
-            "the provider {provider} needs more (configure a source, or give --secret): {}",
-            problems.join("; ")
-        ))
-    })
+    Verifier::bind(recipe, &settings).map_err(|errors| refused(provider, &errors))
+}
+
+fn refused(provider: &str, errors: &[SettingError]) -> Failure {
+    let problems: Vec<String> =
+        errors.iter().map(|error| format!("{}: {}", error.key, error.problem)).collect();
+    Failure(format!(
+        "the provider {provider} needs more (configure a source, or give --secret): {}",
+        problems.join("; ")
+    ))
 }
 
 fn tell(response: &Response) -> Result<String, Failure> {
@@ -143,7 +161,7 @@ pub fn block_on<T>(work: impl Future<Output = T>) -> Result<T, Failure> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Secret, Send, choose, sample, url};
+    use super::{Secret, Send, Wish, choose, sample, url};
     use crate::config::Config;
 
     fn config(pairs: &[(&str, &str)]) -> Config {
@@ -186,10 +204,11 @@ mod tests {
     #[test]
     fn a_provider_without_its_secret_is_told_what_is_missing() {
         let now = time::OffsetDateTime::UNIX_EPOCH;
-        let made = sample(None, &arguments("github", None), now, "nonce");
+        let wish = Wish { event: None, now, nonce: "nonce", url: "http://127.0.0.1/" };
+        let made = sample(None, &arguments("github", None), &wish);
         let failure = made.expect_err("the secret is missing").to_string();
         assert!(failure.contains("secret") && failure.contains("--secret"), "{failure}");
-        let made = sample(None, &arguments("githbu", Some("s")), now, "nonce");
+        let made = sample(None, &arguments("githbu", Some("s")), &wish);
         let failure = made.expect_err("there is no such provider").to_string();
         assert!(failure.contains("github"), "{failure}");
     }

@@ -108,32 +108,40 @@ fn is_secret(key: &str) -> bool {
     keys.any(|known| known.secret && known.name.eq_ignore_ascii_case(key))
 }
 
-/// The recipes' keys in alphabetical order, each with what it means to which provider.
+/// How many providers of a key are named.
+const NAMED_PROVIDERS: usize = 4;
+
+/// The recipes' keys in alphabetical order, each with what it means to the first provider, and whose it is.
 fn recipe_rows() -> Vec<RecipeRow> {
-    let mut meanings: BTreeMap<String, Vec<(String, Vec<&str>)>> = BTreeMap::new();
+    let mut users: BTreeMap<String, Vec<(&str, &str)>> = BTreeMap::new();
     for recipe in providers::recipes() {
         for key in recipe.keys() {
-            let doc = if key.required { format!("{}, required", key.doc) } else { key.doc.clone() };
-            let docs = meanings.entry(key.name.to_ascii_uppercase()).or_default();
-            match docs.iter_mut().find(|(known, _)| *known == doc) {
-                Some((_, providers)) => providers.push(recipe.name()),
-                None => docs.push((doc, vec![recipe.name()])),
-            }
+            users.entry(key.name.to_ascii_uppercase()).or_default().push((recipe.name(), &key.doc));
         }
     }
-    meanings
-        .into_iter()
-        .map(|(key, docs)| {
-            let parts: Vec<String> =
-                docs.iter().map(|(doc, providers)| format!("{}: {doc}", providers.join(", "))).collect();
-            let mut doc = parts.join("; ");
-            if key == "SECRET" {
-                doc.push_str("; `_SECRET_2` … `_SECRET_9` are accepted beside it, for rotation");
-            }
-            let unit = if is_secret(&key) { "text; secret" } else { "text" };
-            RecipeRow { name: format!("{SOURCE_PATTERN}{key}"), unit, doc }
-        })
-        .collect()
+    let row = |(key, users): (String, Vec<(&str, &str)>)| {
+        let mut doc = match key.as_str() {
+            "SECRET" => "what the provider signs with or sends along (`creel providers <name>` says where it is found); \
+                         `_SECRET_2` … `_SECRET_9` are accepted beside it, for rotation"
+                .to_owned(),
+            "PUBLIC_KEY" => "the provider's public key, as PEM, base64 or hex".to_owned(),
+            _ => users[0].1.to_owned(),
+        };
+        let names: Vec<&str> = users.iter().map(|(name, _)| *name).collect();
+        let more = match names.len().saturating_sub(NAMED_PROVIDERS) {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
+        doc.push_str(&format!(" ({}{more})", names[..names.len().min(NAMED_PROVIDERS)].join(", ")));
+        let unit = if is_secret(&key) { "text; secret" } else { "text" };
+        RecipeRow { name: format!("{SOURCE_PATTERN}{key}"), unit, doc }
+    };
+    let custom = providers::CUSTOM_FIELDS.iter().map(|field| RecipeRow {
+        name: format!("{SOURCE_PATTERN}{}", providers::custom_variable(field.name)),
+        unit: "text",
+        doc: format!("{} (custom)", field.doc),
+    });
+    users.into_iter().map(row).chain(custom).collect()
 }
 
 fn sentence(text: &str) -> String {
@@ -148,6 +156,7 @@ fn sentence(text: &str) -> String {
 mod tests {
     use super::{environment_example, readme_table};
     use crate::config::names;
+    use crate::providers;
 
     const BEGIN: &str = "<!-- configuration -->\n";
     const END: &str = "<!-- /configuration -->";
@@ -156,9 +165,11 @@ mod tests {
     fn compare(file: &str, expected: &str) {
         let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(file);
         if std::env::var_os("UPDATE_DOCUMENTS").is_some() {
+            let folder = path.parent().expect("the file is in a folder");
+            std::fs::create_dir_all(folder).expect("the folder is made");
             std::fs::write(&path, expected).expect("the file is written");
         }
-        let found = std::fs::read_to_string(&path).expect("the file is there");
+        let found = std::fs::read_to_string(&path).unwrap_or_default();
         assert!(
             found == expected,
             "{file} is not what the code says; run UPDATE_DOCUMENTS=1 cargo test documents"
@@ -177,6 +188,18 @@ mod tests {
         let (before, rest) = readme.split_once(BEGIN).expect("README.md has the mark where the table begins");
         let (_, after) = rest.split_once(END).expect("README.md has the mark where the table ends");
         compare("README.md", &format!("{before}{BEGIN}{}{END}{after}", readme_table()));
+    }
+
+    #[test]
+    fn the_documents_of_all_providers_are_what_their_recipes_say() {
+        for recipe in providers::recipes() {
+            compare(&format!("docs/providers/{}.md", recipe.name()), &providers::page(recipe));
+        }
+        compare("docs/providers/custom.md", &providers::custom_page());
+        compare("docs/providers/README.md", &providers::index(providers::recipes().iter()));
+        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/providers");
+        let pages = std::fs::read_dir(folder).expect("the folder is there").count();
+        assert_eq!(pages, providers::recipes().len() + 2, "the page of a provider that is gone is left over");
     }
 
     #[test]

@@ -5,6 +5,7 @@
 mod documents;
 mod names;
 mod parse;
+mod recipes;
 mod sources;
 mod table;
 mod values;
@@ -81,6 +82,8 @@ pub struct Source {
     pub provider: String,
     pub verifier: Verifier,
     pub path: Option<Secret>,
+    /// As registered at the provider, where that is not the public URL and the path.
+    pub url: Option<String>,
     pub allow: Option<Allow>,
     /// Upper case; `POST` by default.
     pub methods: Vec<String>,
@@ -131,7 +134,7 @@ impl Config {
     /// # Errors
     /// All problems together.
     pub fn from_vars(vars: BTreeMap<String, String>) -> Result<Self, Problems> {
-        Self::build(Values::read(&vars))
+        Self::build(Self::build_from(&vars))
     }
 
     fn from_os_vars(vars: impl Iterator<Item = (OsString, OsString)>) -> Result<Self, Problems> {
@@ -152,10 +155,18 @@ impl Config {
                 )),
             }
         }
-        let mut values = Values::read(&readable);
+        let mut values = Self::build_from(&readable);
         problems.append(&mut values.problems);
         values.problems = problems;
         Self::build(values)
+    }
+
+    /// The user's own recipes must be known before the names of variables can be read.
+    fn build_from(vars: &BTreeMap<String, String>) -> Values {
+        let added = recipes::add(vars);
+        let mut values = Values::read(vars);
+        values.problems.extend(added.err());
+        values
     }
 
     fn build(mut values: Values) -> Result<Self, Problems> {
@@ -190,6 +201,7 @@ impl Config {
             .iter()
             .filter_map(|(name, own)| sources::build(name, own, config.retention, &mut values.problems))
             .collect();
+        config.check_urls(&mut values);
         if values.problems.is_empty() { Ok(config) } else { Err(Problems(values.problems)) }
     }
 
@@ -212,6 +224,21 @@ impl Config {
                 "CREEL_READ_TOKEN",
                 "is the same as CREEL_ADMIN_TOKEN, so that every reader would be an administrator; choose another one",
             );
+        }
+    }
+
+    /// A signed URL must be known as it was registered: what a proxy shows is not it.
+    fn check_urls(&self, values: &mut Values) {
+        for source in self.sources.iter().filter(|source| source.url.is_none() && self.public_url.is_none()) {
+            if source.verifier.recipe().signs_url() {
+                values.problem(
+                    &format!("{}URL", names::source_prefix(&source.name)),
+                    &format!(
+                        "is missing: {} signs the URL; set it to the URL as registered there, or set CREEL_PUBLIC_URL",
+                        source.provider
+                    ),
+                );
+            }
         }
     }
 

@@ -2,7 +2,7 @@
 //! means nothing. Names are read from the end: `_FILE` off, then the longest known key; the rest is the source.
 
 use std::collections::BTreeSet;
-use std::sync::OnceLock;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::parse::shown;
 use super::table::{self, FILE_SUFFIX, PREFIX, SOURCE_PREFIX};
@@ -102,14 +102,22 @@ pub fn without_file(name: &str) -> (&str, bool) {
     }
 }
 
-/// Every key that some source may have.
-fn known_keys() -> &'static BTreeSet<String> {
-    static KEYS: OnceLock<BTreeSet<String>> = OnceLock::new();
-    KEYS.get_or_init(|| {
-        let common = table::source_keys().map(|(key, _)| key.to_owned());
-        let special = providers::recipes().iter().flat_map(recipe_keys);
-        common.chain(special).collect()
-    })
+/// Every key that some source may have. Made anew when the user's own recipes have been added.
+fn known_keys() -> Arc<BTreeSet<String>> {
+    static KEYS: Mutex<Option<(usize, Arc<BTreeSet<String>>)>> = Mutex::new(None);
+    let added = providers::added_recipes();
+    let mut known = KEYS.lock().unwrap_or_else(PoisonError::into_inner);
+    match &*known {
+        Some((count, keys)) if *count == added.len() => keys.clone(),
+        _ => {
+            let common = table::source_keys().map(|(key, _)| key.to_owned());
+            let special = providers::recipes().iter().chain(added.iter().copied()).flat_map(recipe_keys);
+            let custom = providers::CUSTOM_FIELDS.iter().map(|field| providers::custom_variable(field.name));
+            let keys = Arc::new(common.chain(special).chain(custom).collect::<BTreeSet<String>>());
+            *known = Some((added.len(), keys.clone()));
+            keys
+        }
+    }
 }
 
 fn source_name(written: &str) -> String {
@@ -152,10 +160,11 @@ fn unknown_global(base: &str) -> String {
 
 fn unknown_source_key(rest: &str) -> String {
     let splits = rest.match_indices('_').filter(|(at, _)| *at > 0);
+    let known = known_keys();
     let nearest = splits
         .flat_map(|(at, _)| {
             let (name, tail) = (&rest[..at], &rest[at + 1..]);
-            known_keys().iter().map(move |key| (strsim::normalized_damerau_levenshtein(tail, key), name, key))
+            known.iter().map(move |key| (strsim::normalized_damerau_levenshtein(tail, key), name, key))
         })
         .max_by(|a, b| a.0.total_cmp(&b.0))
         .filter(|(likeness, ..)| *likeness >= LEAST_LIKENESS);
@@ -165,9 +174,9 @@ fn unknown_source_key(rest: &str) -> String {
             escaped(&format!("{SOURCE_PREFIX}{name}_{key}"))
         ),
         None => {
-            let keys: Vec<&str> = known_keys().iter().map(String::as_str).collect();
+            let keys: Vec<&str> = table::source_keys().map(|(key, _)| key).collect();
             format!(
-                "ends in no known key; a source's variable is {SOURCE_PREFIX}<NAME>_<KEY>, and the keys are {}",
+                "ends in no known key; a source's variable is {SOURCE_PREFIX}<NAME>_<KEY>, and the keys of every source are {} (`creel providers NAME` lists a provider's own)",
                 keys.join(" ")
             )
         }

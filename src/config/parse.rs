@@ -279,15 +279,18 @@ pub fn methods(text: &str) -> Result<Vec<String>, String> {
     let mut methods: Vec<String> = Vec::new();
     for word in text.split_whitespace() {
         let method = word.to_ascii_uppercase();
-        if !matches!(method.as_str(), "GET" | "POST") {
-            return Err(format!("{} is not taken; write GET, POST or both", shown(word)));
+        if !matches!(method.as_str(), "GET" | "POST" | "PUT" | "PATCH" | "DELETE") {
+            return Err(format!(
+                "{} is not taken; write some of GET, POST, PUT, PATCH and DELETE",
+                shown(word)
+            ));
         }
         if !methods.contains(&method) {
             methods.push(method);
         }
     }
     if methods.is_empty() {
-        return Err("is an empty list; write GET, POST or both".to_owned());
+        return Err("is an empty list; write some of GET, POST, PUT, PATCH and DELETE".to_owned());
     }
     Ok(methods)
 }

@@ -11,6 +11,10 @@ use super::{Retention, Source};
 use crate::providers::{self, Recipe, Secret, Settings, Verifier};
 
 const MAX_TOLERANCE: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+/// The provider of a sender that is described by variables.
+const CUSTOM: &str = "custom";
+const NAMES_TO_SUGGEST: usize = 5;
+
 /// `None` where something is wrong, which is then noted.
 pub fn build(
     name: &str,
@@ -19,8 +23,8 @@ pub fn build(
     problems: &mut Vec<String>,
 ) -> Option<Source> {
     let before = problems.len();
-    let recipe = provider(name, values, problems);
     let draft = Draft { name, values, prefix: source_prefix(name) };
+    let recipe = if draft.is_custom() { draft.custom(problems) } else { provider(name, values, problems) };
     let path = draft.parsed("PATH", parse::path, problems);
     let allow = draft.parsed("ALLOW_IPS", |text| parse::allowlist(text, recipe.map(Recipe::name)), problems);
     let methods = draft
@@ -33,14 +37,19 @@ pub fn build(
     // What follows is the provider's to judge; without one, the problems so far are all that can be known.
     let recipe = recipe?;
     draft.refuse_untaken_keys(recipe, problems);
+    let url = draft.parsed("URL", parse::http_url, problems);
     let verifier = draft.verifier(recipe, common, problems);
-    draft.refuse_unproven_sender(recipe, problems);
+    if let Some(verifier) = &verifier {
+        draft.refuse_unproven_sender(verifier, problems);
+        draft.refuse_missing_keys(verifier, problems);
+    }
     let verifier = verifier.filter(|_| problems.len() == before)?;
     Some(Source {
         name: name.to_owned(),
-        provider: recipe.name().to_owned(),
+        provider: if draft.is_custom() { CUSTOM.to_owned() } else { recipe.name().to_owned() },
         verifier,
         path,
+        url,
         allow,
         methods,
         rate,
@@ -62,8 +71,8 @@ fn provider(name: &str, values: &SourceValues, problems: &mut Vec<String>) -> Op
             .map(|(key, value)| format!("{}{}", value.variable, other_reading(name, key)))
             .collect();
         problems.push(format!(
-            "{prefix}PROVIDER: is missing, and {name} is no provider's name; set it to one of {} (the source comes from {})",
-            provider_names(),
+            "{prefix}PROVIDER: is missing, and {name} is no provider's name; set it to the sender's (the nearest are {}; `creel providers` lists all) (the source comes from {})",
+            nearest_names(name).join(" "),
             readings.join(", ")
         ));
     }
@@ -73,18 +82,20 @@ fn provider(name: &str, values: &SourceValues, problems: &mut Vec<String>) -> Op
 fn provider_named(text: &str) -> Result<&'static Recipe, String> {
     let text = text.trim();
     providers::recipe(text).ok_or_else(|| {
-        let nearest = providers::recipes()
-            .iter()
-            .map(Recipe::name)
-            .min_by_key(|name| strsim::damerau_levenshtein(text, name))
-            .unwrap_or_default();
-        format!("{} is no provider; the nearest is {nearest}, and all are {}", shown(text), provider_names())
+        format!(
+            "{} is no provider; the nearest are {}, `creel providers` lists all, and {CUSTOM} is one that you describe",
+            shown(text),
+            nearest_names(text).join(" ")
+        )
     })
 }
 
-fn provider_names() -> String {
-    let names: Vec<&str> = providers::recipes().iter().map(Recipe::name).collect();
-    names.join(" ")
+fn nearest_names(text: &str) -> Vec<&'static str> {
+    let own = providers::added_recipes();
+    let mut names: Vec<&str> = providers::recipes().iter().chain(own).map(Recipe::name).collect();
+    names.sort_by_key(|name| strsim::damerau_levenshtein(text, name));
+    names.truncate(NAMES_TO_SUGGEST);
+    names
 }
 
 fn other_reading(name: &str, key: &str) -> String {
@@ -207,16 +218,69 @@ impl Draft<'_> {
         Settings { values: BTreeMap::new(), tolerance, reply_status, reply_body }
     }
 
-    fn refuse_unproven_sender(&self, recipe: &Recipe, problems: &mut Vec<String>) {
+    fn is_custom(&self) -> bool {
+        self.values.get("PROVIDER").is_some_and(|value| value.text.trim() == CUSTOM)
+    }
+
+    /// The recipe that the source's own variables describe.
+    fn custom(&self, problems: &mut Vec<String>) -> Option<&'static Recipe> {
+        let given = |field: &str| {
+            let value = self.values.get(&providers::custom_variable(field))?;
+            Some(value.text.clone())
+        };
+        match providers::custom_recipe(self.name, given) {
+            Ok(recipe) => Some(recipe),
+            Err(error) => {
+                let variable = self.variable(&providers::custom_variable(&error.field));
+                problems.push(format!("{variable}: {}", error.problem));
+                None
+            }
+        }
+    }
+
+    fn refuse_unproven_sender(&self, verifier: &Verifier, problems: &mut Vec<String>) {
         let given = |key: &str| self.values.contains_key(key);
-        if recipe.proves_sender() || given("PATH") || given("ALLOW_IPS") {
+        let learns = verifier.waits_for_secret();
+        if (verifier.proves_sender() && !learns) || given("PATH") || (given("ALLOW_IPS") && !learns) {
             return;
         }
+        let alternative = if learns {
+            "the handshake teaches the secret to whoever knows the URL".to_owned()
+        } else {
+            let settings: Vec<String> = verifier
+                .recipe()
+                .requires()
+                .iter()
+                .filter(|name| *name != "path" && *name != "allow_ips")
+                .map(|name| format!("{}{}", self.prefix, name.to_ascii_uppercase()))
+                .collect();
+            let or =
+                if settings.is_empty() { String::new() } else { format!(", or {}", settings.join(", or ")) };
+            format!("or {}ALLOW_IPS to the sender's addresses{or}", self.prefix)
+        };
         problems.push(format!(
             "{prefix}PATH: is missing, and nothing else proves the sender of {name}: set it to a random path part \
-             (`creel secret` makes one), or {prefix}ALLOW_IPS to the sender's addresses",
+             (`creel secret` makes one), {alternative}",
             prefix = self.prefix,
             name = self.name,
+        ));
+    }
+
+    /// Keys that the provider publishes must come from somewhere.
+    fn refuse_missing_keys(&self, verifier: &Verifier, problems: &mut Vec<String>) {
+        if !verifier.lacks_keys() {
+            return;
+        }
+        let takes: Vec<String> = verifier
+            .recipe()
+            .keys()
+            .iter()
+            .map(|key| format!("{}{}", self.prefix, key.name.to_ascii_uppercase()))
+            .collect();
+        problems.push(format!(
+            "{}: the provider's public keys are missing and cannot be fetched with these settings; give them: {}",
+            self.name,
+            takes.join(" ")
         ));
     }
 

@@ -177,6 +177,14 @@ pub const VARIABLES: &[Variable] = &[
         example: "text",
     },
     Variable {
+        name: "CREEL_RECIPES",
+        absent: Absent::Means("none"),
+        unit: "path",
+        secret: false,
+        doc: "a file with recipes of your own, in the format of `docs/recipes.md`",
+        example: "recipes.toml",
+    },
+    Variable {
         name: "CREEL_GITHUB_META_URL",
         absent: Absent::Default("https://api.github.com/meta"),
         unit: "http(s) URL",
@@ -201,6 +209,14 @@ pub const VARIABLES: &[Variable] = &[
         example: NEW_SECRET,
     },
     Variable {
+        name: "CREEL_SOURCE_<NAME>_URL",
+        absent: Absent::Means("`CREEL_PUBLIC_URL` and the request's path and query"),
+        unit: "http(s) URL",
+        secret: false,
+        doc: "the URL as registered at the provider, for schemes that sign it; where it has no query, the request's is appended",
+        example: "https://hooks.example.com/webhooks/my-shop",
+    },
+    Variable {
         name: "CREEL_SOURCE_<NAME>_ALLOW_IPS",
         absent: Absent::Means("every address"),
         unit: "list of CIDRs or addresses",
@@ -211,7 +227,7 @@ pub const VARIABLES: &[Variable] = &[
     Variable {
         name: "CREEL_SOURCE_<NAME>_METHODS",
         absent: Absent::Default("POST"),
-        unit: "list of `GET` and `POST`",
+        unit: "list of `GET`, `POST`, `PUT`, `PATCH` and `DELETE`",
         secret: false,
         doc: "methods that make a message; others are answered 405",
         example: "GET POST",

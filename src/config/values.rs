@@ -7,8 +7,8 @@ use super::names::{self, Meaning, escaped};
 use super::parse::shown;
 use super::table::{self, Absent, FILE_SUFFIX};
 
-/// Enough for a private key with its certificates, far from a database named by mistake.
-const MAX_FILE_BYTES: u64 = 64 * 1024;
+/// Enough for a private key with its certificates, or for many recipes; far from a database named by mistake.
+const MAX_FILE_BYTES: u64 = 256 * 1024;
 /// An empty reply is a reply; every other empty value is a mistake, such as an unset variable of a shell.
 const MAY_BE_EMPTY: &str = "REPLY_BODY";
 
@@ -138,7 +138,7 @@ pub fn parse_value<T>(
 }
 
 /// The content without its trailing newline.
-fn read_file(path: &str) -> Result<String, String> {
+pub fn read_file(path: &str) -> Result<String, String> {
     if path.trim().is_empty() {
         return Err("is empty; give it the path of a file or remove it".to_owned());
     }

@@ -1,6 +1,7 @@
 //! The way of a message, from top to bottom. Each step is cheaper than the next, and nothing is read or stored that an
 //! earlier step refuses. What the steps do is in the files beside this one; their order is here and nowhere else.
 
+use std::borrow::Cow;
 use std::net::{IpAddr, Ipv4Addr};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -13,20 +14,26 @@ use time::OffsetDateTime;
 
 use super::client::Network;
 use super::endpoints::client_address;
-use super::examine::{Examined, OwnedRequest, Proof, examine};
+use super::examine::{Examined, Found, OwnedRequest, Proof, examine};
 use super::panics::caught;
 use super::refusal::Refusal;
 use super::request_log::{Entry, Path};
 use super::service::Service;
 use super::source::Source;
-use super::{body, framing, reply};
-use crate::providers::{Cause, Headers, Request};
+use super::{body, fetches, framing, learning, reply};
+use crate::providers::{
+    Answer, Cause, First, Handshake, Headers, Learning, Moment, NothingOutside, Outside, Request, Roots,
+    Unproven, Verifier, Wanted,
+};
 use crate::store::{Content, Identity, Kept, NewMessage, NewRejection, Unavailable};
 
 /// After the last byte of a request it is answered within 2.5 s; what is left of them is for the reply itself.
 const KEPT_WITHIN: Duration = Duration::from_millis(2_400);
 /// Hashing and reading more than this takes so long that other requests should not wait for it.
 const COMPUTED_ELSEWHERE_ABOVE: usize = 256 << 10;
+
+/// A key, a certificate, and the issuers of that.
+const MOST_FETCHES: usize = 5;
 
 /// A source with what it shares with all others; one for each worker thread.
 #[derive(Debug)]
@@ -35,11 +42,23 @@ pub struct Mount {
     pub service: web::Data<Service>,
 }
 
+impl Outside for Mount {
+    fn known(&self, wanted: &Wanted) -> Answer {
+        self.source.fetches.get(wanted)
+    }
+
+    fn roots(&self) -> &Roots {
+        self.service.roots()
+    }
+}
+
 /// The head of a request, and when and from where it came.
 struct Incoming<'a> {
     method: &'a str,
     target: &'a str,
     query: &'a str,
+    /// As registered at the provider, where a scheme signs it.
+    url: Cow<'a, str>,
     fields: Vec<(&'a str, &'a [u8])>,
     received_at: OffsetDateTime,
     client: IpAddr,
@@ -93,6 +112,7 @@ async fn way_of_a_message(
 
     // 3. Allowlist.
     let mut incoming = Incoming::new(request, (service.clock)(), client);
+    incoming.url = source.registered_url(incoming.target, incoming.query);
     if !source.admits(client, &service.github) {
         return Err(reject(service, source, &incoming, Cause::AddressNotAllowed, None));
     }
@@ -102,36 +122,109 @@ async fn way_of_a_message(
     source.throttle(network).map_err(Refusal::RateLimited)?;
 
     // 5. Body; a scheme that does not read it comes before it.
-    let proof = if source.verifier.reads_body() {
-        Proof::NeedsBody
-    } else {
-        let proven = source.verifier.authenticate(&incoming.request(&Bytes::new()));
-        proven.map_err(|cause| reject(service, source, &incoming, cause, None))?;
-        Proof::Given
-    };
+    let verifier = source.verifier();
+    let mut proof = Proof::NeedsBody;
+    if !verifier.reads_body() {
+        if let Some(handshake) = unsigned_handshake(&verifier, &incoming, &[]) {
+            return answer(mount, &incoming, handshake).await;
+        }
+        if !source.makes_message_of(request.method()) {
+            return Err(Refusal::MethodNotAllowed);
+        }
+        let proven = verifier.authenticate(&incoming.request(&[]), &NothingOutside);
+        if let Err(Unproven::Refused(cause)) = proven {
+            return Err(reject(service, source, &incoming, cause, None));
+        }
+        proof = Proof::Given;
+    }
     let reservation = service.budget.reservation(network);
     let body =
         body::read(payload.into_inner(), announced_length, service.max_body_bytes, reservation).await?;
     let deadline = Instant::now() + KEPT_WITHIN;
     incoming.received_at = (service.clock)();
 
-    // 6. Unsigned handshakes: no provider in the catalogue has one yet.
+    // 6. Unsigned handshakes: answered and not stored.
+    if let Some(handshake) = unsigned_handshake(&verifier, &incoming, &body) {
+        return answer(mount, &incoming, handshake).await;
+    }
+    if !source.makes_message_of(request.method()) {
+        return Err(Refusal::MethodNotAllowed);
+    }
 
-    // 7. Authenticate, 8. describe.
-    let examined = match examine_where_it_fits(mount, &incoming, &body, proof, deadline).await? {
-        Ok(examined) => examined,
+    // 7. Authenticate, signed handshakes, 8. describe.
+    let examined = match prove(mount, &verifier, &incoming, &body, proof, deadline).await? {
+        Ok(Found::Message(examined)) => examined,
+        Ok(Found::Handshake(handshake)) => {
+            return answer(mount, &incoming, Ok(handshake)).await;
+        }
         Err(cause) => return Err(reject(service, source, &incoming, cause, Some(&body))),
     };
     findings.is_not_json = matches!(examined.content, Content::Other(_));
     findings.event_type = Some(examined.description.event_type.clone());
 
     // 9. Commit.
-    let accepted = source.verifier.accepted(&examined.description);
-    let kept = service.store.keep(message(source, incoming, examined), deadline).await?;
+    let accepted = verifier.accepted(&examined.description);
+    let kept = service.store.keep(message(source, &verifier, incoming, examined), deadline).await?;
     findings.kept = Some(kept);
 
     // 10. Acknowledge: a message that had come before gets the reply of the first.
     Ok(reply::of_provider(accepted))
+}
+
+/// The answer to a handshake that needs no signature; nothing where the request is none.
+fn unsigned_handshake(
+    verifier: &Verifier,
+    incoming: &Incoming<'_>,
+    body: &[u8],
+) -> Option<Result<Handshake, Cause>> {
+    // Whether a secret may be learned now is asked when there is one to learn.
+    verifier.handshake(&incoming.request(body), Moment::BeforeAuthentication, Learning::Open)
+}
+
+/// Does what must come first, then answers. What is refused is kept without its body: that may be a secret to be learned.
+async fn answer(
+    mount: &Mount,
+    incoming: &Incoming<'_>,
+    handshake: Result<Handshake, Cause>,
+) -> Result<HttpResponse, Refusal> {
+    let (service, source) = (&**mount.service, &mount.source);
+    let handshake = handshake.map_err(|cause| reject(service, source, incoming, cause, None))?;
+    match handshake.first {
+        First::Nothing => {}
+        First::Learn(secret) => {
+            if learning::learn(source, &service.store, &secret, incoming.received_at).await?
+                == Learning::Closed
+            {
+                return Err(reject(service, source, incoming, Cause::HandshakeRefused, None));
+            }
+        }
+        First::Visit(url) => fetches::visit(&service.client, url).await?,
+    }
+    Ok(reply::of_provider(handshake.reply))
+}
+
+/// Judges a request, fetching what that takes.
+async fn prove(
+    mount: &Mount,
+    verifier: &Arc<Verifier>,
+    incoming: &Incoming<'_>,
+    body: &Bytes,
+    proof: Proof,
+    deadline: Instant,
+) -> Result<Result<Found, Cause>, Refusal> {
+    for _ in 0..MOST_FETCHES {
+        match examine_where_it_fits(mount, verifier, incoming, body, proof, deadline).await? {
+            Ok(found) => {
+                fetches::refresh_what_is_old(&mount.source, &mount.service.client);
+                return Ok(Ok(found));
+            }
+            Err(Unproven::Refused(cause)) => return Ok(Err(cause)),
+            Err(Unproven::Wanting(wanted)) => {
+                fetches::fetch(&mount.source, &mount.service.client, wanted).await?;
+            }
+        }
+    }
+    Err(Refusal::NotReached)
 }
 
 impl<'a> Incoming<'a> {
@@ -141,6 +234,7 @@ impl<'a> Incoming<'a> {
             method: request.method().as_str(),
             target: uri.path_and_query().map_or_else(|| uri.path(), |target| target.as_str()),
             query: uri.query().unwrap_or_default(),
+            url: Cow::Borrowed(""),
             fields: fields(request.headers()),
             received_at,
             client,
@@ -152,6 +246,7 @@ impl<'a> Incoming<'a> {
             method: self.method,
             target: self.target,
             query: self.query,
+            url: &self.url,
             headers: Headers(&self.fields),
             body,
             now: self.received_at,
@@ -170,24 +265,26 @@ fn fields(headers: &HeaderMap) -> Vec<(&str, &[u8])> {
 /// Small bodies here, large ones on a thread for such work.
 async fn examine_where_it_fits(
     mount: &Mount,
+    verifier: &Arc<Verifier>,
     incoming: &Incoming<'_>,
     body: &Bytes,
     proof: Proof,
     deadline: Instant,
-) -> Result<Result<Examined, Cause>, Refusal> {
+) -> Result<Result<Found, Unproven>, Refusal> {
     let request = incoming.request(body);
+    let (source, service) = (Arc::clone(&mount.source), mount.service.clone());
     if body.len() <= COMPUTED_ELSEWHERE_ABOVE {
-        return Ok(examine(&mount.source.verifier, &request, body, proof));
+        return Ok(examine(verifier, &request, body, proof, mount));
     }
-    let (source, request, body) = (Arc::clone(&mount.source), OwnedRequest::from(&request), body.clone());
-    let examined = web::block(move || request.examine(&source.verifier, &body, proof));
+    let (verifier, request, body) = (Arc::clone(verifier), OwnedRequest::from(&request), body.clone());
+    let examined = web::block(move || request.examine(&verifier, &body, proof, &Mount { source, service }));
     match tokio::time::timeout_at(deadline.into(), examined).await {
         Ok(examined) => examined.map_err(|_| Refusal::Failed),
         Err(_) => Err(Refusal::Unavailable(Unavailable::Deadline)),
     }
 }
 
-fn message(source: &Source, incoming: Incoming<'_>, examined: Examined) -> NewMessage {
+fn message(source: &Source, verifier: &Verifier, incoming: Incoming<'_>, examined: Examined) -> NewMessage {
     let Examined { description, content, body_sha256 } = examined;
     let mut event = String::with_capacity(source.name.len() + 1 + description.event_type.len());
     event.push_str(&source.name);
@@ -208,7 +305,7 @@ fn message(source: &Source, incoming: Incoming<'_>, examined: Examined) -> NewMe
         headers: source.redaction.headers(&incoming.fields),
         content,
         body_sha256,
-        body_unsigned: !source.verifier.covers_body(),
+        body_unsigned: !verifier.covers_body(),
     }
 }
 

@@ -6,6 +6,7 @@ use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 
 use super::body::BodyError;
+use super::fetches::NotReached;
 use super::framing::Ambiguous;
 use super::panics::Panicked;
 use super::reply;
@@ -24,6 +25,8 @@ pub enum Refusal {
     RateLimited(Duration),
     Body(BodyError),
     Unavailable(Unavailable),
+    /// What authentication needs from the provider could not be had: whether the request is genuine is not known.
+    NotReached,
     /// Our own mistake.
     Failed,
 }
@@ -46,6 +49,12 @@ impl From<Unavailable> for Refusal {
     }
 }
 
+impl From<NotReached> for Refusal {
+    fn from(_: NotReached) -> Self {
+        Self::NotReached
+    }
+}
+
 impl From<Panicked> for Refusal {
     fn from(_: Panicked) -> Self {
         Self::Failed
@@ -60,7 +69,7 @@ impl Refusal {
             Self::Ambiguous | Self::Body(BodyError::Malformed | BodyError::Interrupted) => {
                 reply::text_and_close(StatusCode::BAD_REQUEST, "Bad request.")
             }
-            Self::Rejected(cause) => reply::of_provider(source.verifier.refused(cause)),
+            Self::Rejected(cause) => reply::of_provider(source.verifier().refused(cause)),
             Self::RateLimited(wait) => reply::too_many_requests(wait),
             Self::Body(BodyError::TooLarge) => {
                 reply::text_and_close(StatusCode::PAYLOAD_TOO_LARGE, "Body too large.")
@@ -68,7 +77,9 @@ impl Refusal {
             Self::Body(BodyError::TimedOut) => {
                 reply::text_and_close(StatusCode::REQUEST_TIMEOUT, "Request timed out.")
             }
-            Self::Body(BodyError::BudgetUsedUp) | Self::Unavailable(_) => reply::unavailable(),
+            Self::Body(BodyError::BudgetUsedUp) | Self::Unavailable(_) | Self::NotReached => {
+                reply::unavailable()
+            }
             Self::Failed => reply::internal_error(),
         }
     }
@@ -83,9 +94,11 @@ impl Refusal {
             Self::Body(BodyError::TooLarge) => Some("too_large"),
             Self::Body(BodyError::TimedOut) => Some("timed_out"),
             Self::Body(BodyError::Interrupted) => Some("interrupted"),
-            Self::Body(BodyError::BudgetUsedUp) | Self::NotFound | Self::Unavailable(_) | Self::Failed => {
-                None
-            }
+            Self::Body(BodyError::BudgetUsedUp)
+            | Self::NotFound
+            | Self::Unavailable(_)
+            | Self::NotReached
+            | Self::Failed => None,
         }
     }
 
@@ -94,6 +107,7 @@ impl Refusal {
         match self {
             Self::Unavailable(why) => Some(why.name()),
             Self::Body(BodyError::BudgetUsedUp) => Some("body_budget"),
+            Self::NotReached => Some("provider_unreachable"),
             _ => None,
         }
     }

@@ -70,11 +70,20 @@ pub fn internal_error() -> HttpResponse {
 pub fn of_provider(reply: providers::Reply) -> HttpResponse {
     // Recipes and settings were validated at start; a status that is none would be our own mistake.
     let status = StatusCode::from_u16(reply.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let Some(content_type) = reply.content_type else { return HttpResponse::new(status) };
-    HttpResponse::build(status)
-        .insert_header((CONTENT_TYPE, HeaderValue::from_static(content_type)))
-        .insert_header((X_CONTENT_TYPE_OPTIONS, NO_SNIFF))
-        .body(reply.body)
+    let mut response = match reply.content_type {
+        None => HttpResponse::new(status),
+        Some(content_type) => HttpResponse::build(status)
+            .insert_header((CONTENT_TYPE, HeaderValue::from_static(content_type)))
+            .insert_header((X_CONTENT_TYPE_OPTIONS, NO_SNIFF))
+            .body(reply.body),
+    };
+    for (name, value) in reply.headers {
+        // Names are a recipe's; values were found to be visible ASCII.
+        if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(value)) {
+            response.headers_mut().insert(name, value);
+        }
+    }
+    response
 }
 
 fn with(mut reply: HttpResponse, name: HeaderName, value: HeaderValue) -> HttpResponse {

@@ -1,6 +1,6 @@
 //! What all requests share.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use time::OffsetDateTime;
 
@@ -11,7 +11,8 @@ use super::source::Source;
 use super::throttle;
 use super::tokens::Tokens;
 use crate::config::{Config, LogFormat};
-use crate::outbound::GithubAddresses;
+use crate::outbound::{Client, GithubAddresses, system_roots};
+use crate::providers::Roots;
 use crate::store::Store;
 
 /// Passed in, so that tests can set the time.
@@ -23,6 +24,9 @@ pub struct Service {
     pub sources: Vec<Arc<Source>>,
     pub github: GithubAddresses,
     pub clock: Clock,
+    pub client: Client,
+    /// Read when they are first needed, unless they were passed in.
+    roots: OnceLock<Roots>,
     pub(super) tokens: Tokens,
     pub(super) metrics: Metrics,
     pub(super) proxies: TrustedProxies,
@@ -39,7 +43,8 @@ impl Service {
         let throttled = config.sources.iter().filter(|source| source.rate.is_some()).count();
         let throttle_keys = throttle::MAX_KEYS / throttled.max(1);
         let sources = std::mem::take(&mut config.sources);
-        let mount = |source| Arc::new(Source::new(source, throttle_keys, &metrics));
+        let public_url = config.public_url.as_deref();
+        let mount = |source| Arc::new(Source::new(source, public_url, throttle_keys, &metrics));
         Self {
             sources: sources.into_iter().map(mount).collect(),
             tokens: Tokens::new(store.clone(), config.admin_token.as_ref(), config.read_token.as_ref()),
@@ -50,7 +55,19 @@ impl Service {
             store,
             github,
             clock,
+            client: Client::new(),
+            roots: OnceLock::new(),
             metrics,
         }
+    }
+
+    /// Whom certificates must come from; those of the system unless others were given.
+    pub fn roots(&self) -> &Roots {
+        self.roots.get_or_init(|| Roots::new(system_roots()))
+    }
+
+    /// For those who do not trust the system's: has no effect once they have been used.
+    pub fn trust(&self, roots: Roots) {
+        let _ = self.roots.set(roots);
     }
 }

@@ -1,26 +1,36 @@
 //! One configured source as the HTTP side sees it: where it is reached, by which methods, from which addresses, how
 //! often, and what it counts.
 
+use std::borrow::Cow;
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use actix_web::http::Method;
 use governor::clock::DefaultClock;
 use subtle::ConstantTimeEq;
+use tokio::sync::{Mutex, MutexGuard};
 
 use super::client::Network;
+use super::fetches::Fetches;
 use super::metrics::{Metrics, SourceMetrics};
 use super::record::Redaction;
 use super::throttle::Throttle;
 use crate::config;
 use crate::outbound::GithubAddresses;
-use crate::providers::Verifier;
+use crate::providers::{Secret, SettingError, Verifier};
 
 #[derive(Debug)]
 pub struct Source {
     pub name: Arc<str>,
-    pub verifier: Verifier,
+    pub fetches: Fetches,
+    verifier: Arc<Verifier>,
+    /// With the secret that a handshake has taught, for sources that learn theirs.
+    learned: Option<RwLock<Option<Arc<Verifier>>>>,
+    /// Held while a secret is being learned.
+    learning: Mutex<()>,
+    /// The URL as registered, or what stands before the request target.
+    url: Registered,
     pub redaction: Redaction,
     pub dedupe: Option<Duration>,
     pub metrics: SourceMetrics,
@@ -28,18 +38,51 @@ pub struct Source {
     path: String,
     /// What must follow it: nothing, or `/` and the random path part.
     path_part: Vec<u8>,
+    /// Those that make a message, then those of handshakes alone.
     methods: Vec<Method>,
+    message_methods: usize,
     /// The methods as the header `Allow` has them.
     allow: String,
     addresses: Option<config::Allow>,
     throttle: Option<Throttle>,
 }
 
+/// The URL that a scheme signs.
+#[derive(Debug)]
+enum Registered {
+    /// No scheme of the source signs it.
+    NotSigned,
+    Whole(String),
+    /// Without a trailing slash.
+    Base(String),
+}
+
 impl Source {
     /// `throttle_keys`: how many clients the source may tell apart.
-    pub fn new(source: config::Source, throttle_keys: usize, metrics: &Metrics) -> Self {
+    pub fn new(
+        source: config::Source,
+        public_url: Option<&str>,
+        throttle_keys: usize,
+        metrics: &Metrics,
+    ) -> Self {
         let path_part = source.path.as_ref().map(|path| [b"/", path.expose()].concat());
+        let mut methods: Vec<Method> = source.methods.iter().filter_map(|name| name.parse().ok()).collect();
+        let message_methods = methods.len();
+        for method in source.verifier.recipe().handshake_methods().filter_map(|name| name.parse().ok()) {
+            if !methods.contains(&method) {
+                methods.push(method);
+            }
+        }
+        let learns = source.verifier.waits_for_secret();
         Self {
+            fetches: Fetches::default(),
+            url: match (source.verifier.recipe().signs_url(), source.url, public_url) {
+                (false, ..) => Registered::NotSigned,
+                (true, Some(url), _) => Registered::Whole(url),
+                (true, None, base) => Registered::Base(base.unwrap_or_default().to_owned()),
+            },
+            learned: learns.then(RwLock::default),
+            learning: Mutex::default(),
             metrics: metrics.of_source(&source.name),
             redaction: Redaction::new(
                 source.verifier.credential_headers(),
@@ -47,12 +90,13 @@ impl Source {
             ),
             path: format!("/webhooks/{}", source.name),
             path_part: path_part.unwrap_or_default(),
-            methods: source.methods.iter().filter_map(|name| name.parse().ok()).collect(),
-            allow: source.methods.join(", "),
+            allow: methods.iter().map(Method::as_str).collect::<Vec<_>>().join(", "),
+            methods,
+            message_methods,
             addresses: source.allow,
             throttle: source.rate.map(|rate| Throttle::new(rate, throttle_keys, DefaultClock::default())),
             name: source.name.into(),
-            verifier: source.verifier,
+            verifier: Arc::new(source.verifier),
             dedupe: source.dedupe,
         }
     }
@@ -77,6 +121,50 @@ impl Source {
         self.methods.contains(method)
     }
 
+    /// Whether a request with that method is a message if it is no handshake.
+    pub fn makes_message_of(&self, method: &Method) -> bool {
+        self.methods[..self.message_methods].contains(method)
+    }
+
+    /// The rules with the keys that hold now.
+    pub fn verifier(&self) -> Arc<Verifier> {
+        let learned = self.learned.as_ref().map(|lock| lock.read().unwrap_or_else(PoisonError::into_inner));
+        let current = learned.as_ref().and_then(|learned| learned.as_ref());
+        Arc::clone(current.unwrap_or(&self.verifier))
+    }
+
+    /// Whether its secret comes from a handshake.
+    pub fn learns(&self) -> bool {
+        self.learned.is_some()
+    }
+
+    /// For whoever is about to learn a secret.
+    pub async fn learning_turn(&self) -> MutexGuard<'_, ()> {
+        self.learning.lock().await
+    }
+
+    /// From now on.
+    ///
+    /// # Errors
+    /// When it cannot be a secret of this provider.
+    pub fn use_secret(&self, secret: &Secret) -> Result<(), Vec<SettingError>> {
+        let verifier = Arc::new(self.verifier.with_learned(Some(secret))?);
+        if let Some(lock) = &self.learned {
+            *lock.write().unwrap_or_else(PoisonError::into_inner) = Some(verifier);
+        }
+        Ok(())
+    }
+
+    /// The URL as registered at the provider; empty where no scheme signs it.
+    pub fn registered_url<'a>(&'a self, target: &str, query: &str) -> Cow<'a, str> {
+        match &self.url {
+            Registered::NotSigned => Cow::Borrowed(""),
+            Registered::Whole(url) if url.contains('?') || query.is_empty() => Cow::Borrowed(url),
+            Registered::Whole(url) => Cow::Owned(format!("{url}?{query}")),
+            Registered::Base(base) => Cow::Owned(format!("{base}{target}")),
+        }
+    }
+
     pub fn allow(&self) -> &str {
         &self.allow
     }
@@ -96,7 +184,7 @@ impl Source {
 
 #[cfg(test)]
 mod tests {
-    use crate::providers::{Secret, Settings, recipe};
+    use crate::providers::{Settings, recipe};
 
     use super::*;
 
@@ -106,13 +194,14 @@ mod tests {
             provider: "none".to_owned(),
             verifier: Verifier::bind(recipe("none").unwrap(), &Settings::default()).unwrap(),
             path: path.map(Secret::new),
+            url: None,
             allow: Some(config::Allow { nets: vec!["192.0.2.0/24".parse().unwrap()], github: true }),
             methods: vec!["GET".to_owned(), "POST".to_owned()],
             rate: None,
             dedupe: None,
             retention: None,
         };
-        Source::new(source, 1, &Metrics::new())
+        Source::new(source, None, 1, &Metrics::new())
     }
 
     #[test]

@@ -7,6 +7,8 @@ mod client;
 mod github_meta;
 #[cfg(test)]
 mod loopback;
+mod roots;
 
 pub use client::{Client, MAX_RESPONSE_BYTES, RequestError, Response};
 pub use github_meta::{GithubAddresses, ListError, Refreshed};
+pub use roots::system_roots;

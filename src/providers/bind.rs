@@ -2,26 +2,29 @@
 
 use std::collections::BTreeSet;
 
-use crate::verify::key::VerifyingKey;
-use crate::verify::signature::Keyed;
-use crate::verify::token::Token;
+use crate::verify::condition::Condition;
+use crate::verify::jwt::JwtKeys;
+use crate::verify::key::{Derivation, SecretKey};
+use crate::verify::place::{Place, is_header_name};
+use crate::verify::public_key::PublicKey;
+use crate::verify::signature::{Keyed, Keys};
+use crate::verify::token::{Basic, Token};
+use crate::verify::view::Texts;
 
 use super::Secret;
-use super::recipe::{KeySource, Proof, Recipe, Signature};
+use super::code::BoundCode;
+use super::recipe::{JwtRule, KeySource, NamedPlace, Recipe, Signature, TokenRule};
 use super::reply::{AcceptedReply, Reply};
-use super::settings::{SettingError, Settings};
-use super::verifier::{BoundProof, Verifier};
+use super::settings::{Key, Kind, SettingError, Settings};
+use super::verifier::{BoundProofs, BoundToken, OwnKey, Verifier};
 
 impl Verifier {
     /// # Errors
     /// Every setting that is missing, unknown to the recipe, or malformed.
     pub fn bind(recipe: &'static Recipe, settings: &Settings) -> Result<Self, Vec<SettingError>> {
         let mut errors = unknown_and_missing(recipe, settings);
-        let proof = match &recipe.proof {
-            Proof::Nothing => BoundProof::Nothing,
-            Proof::Token { header } => bind_token(header.as_deref(), settings, &mut errors),
-            Proof::Signatures(signatures) => bind_signatures(signatures, settings, &mut errors),
-        };
+        let texts = texts(recipe, settings, &mut errors);
+        let proofs = bind_proofs(recipe, settings, &texts, &mut errors);
         if settings.tolerance.is_some() && recipe.tolerance.is_none() {
             errors.push(SettingError::new(
                 "tolerance",
@@ -32,19 +35,40 @@ impl Verifier {
         if !errors.is_empty() {
             return Err(errors);
         }
-        let credential_headers = match &proof {
-            BoundProof::Token { token, .. } => vec![token.header().to_owned()],
-            BoundProof::Nothing | BoundProof::Signatures(_) => Vec::new(),
-        };
         let mut refused = recipe.refused.clone();
-        if let BoundProof::Token { header, .. } = &proof {
+        if let Some(header) = texts.first("header").and_then(|header| std::str::from_utf8(header).ok()) {
             for row in &mut refused {
-                row.reply.body = row.reply.body.replace("{header}", header);
+                row.reply.body = row.reply.body.replace("{setting:header}", header);
             }
         }
-        let tolerance = settings.tolerance.or(recipe.tolerance).unwrap_or_default();
-        Ok(Self { recipe, proof, tolerance, accepted, refused, credential_headers })
+        let places: Vec<&Place> =
+            proofs.tokens.iter().map(|bound| bound.token.at()).chain(secrets_of_handshakes(recipe)).collect();
+        let at = |wanted: fn(&Place) -> Option<&String>| {
+            places.iter().filter_map(|place| wanted(place).cloned()).collect()
+        };
+        Ok(Self {
+            recipe,
+            settings: settings.clone(),
+            credential_headers: at(|place| if let Place::Header(name) = place { Some(name) } else { None }),
+            credential_query: at(|place| if let Place::Query(name) = place { Some(name) } else { None }),
+            own_keys: own_keys(recipe, &texts),
+            proofs,
+            texts,
+            tolerance: settings.tolerance.or(recipe.tolerance).unwrap_or_default(),
+            accepted,
+            refused,
+        })
     }
+}
+
+/// Where handshakes have a secret: the one that they teach, and those that they are compared with.
+fn secrets_of_handshakes(recipe: &Recipe) -> impl Iterator<Item = &Place> {
+    let is_secret = |name: &str| recipe.keys.iter().any(|key| key.name == name && key.kind == Kind::Secret);
+    recipe.handshakes.iter().flat_map(move |rule| {
+        let conditions = rule.when.iter().chain(&rule.check);
+        let compared = conditions.filter(move |condition| condition.setting().is_some_and(is_secret));
+        rule.learn.iter().chain(compared.map(Condition::place))
+    })
 }
 
 fn unknown_and_missing(recipe: &Recipe, settings: &Settings) -> Vec<SettingError> {
@@ -63,40 +87,125 @@ fn unknown_and_missing(recipe: &Recipe, settings: &Settings) -> Vec<SettingError
         .collect()
 }
 
-fn bind_token(
-    default_header: Option<&str>,
-    settings: &Settings,
-    errors: &mut Vec<SettingError>,
-) -> BoundProof {
-    let header = match settings.text("header") {
-        Ok(header) => header.or(default_header).unwrap_or_default(),
-        Err(error) => {
-            errors.push(error);
-            ""
+/// What templates and conditions read.
+fn texts(recipe: &Recipe, settings: &Settings, errors: &mut Vec<SettingError>) -> Texts {
+    let mut texts = Texts::default();
+    for key in &recipe.keys {
+        let given = settings.all(&key.name);
+        let default = key.default.as_ref().filter(|_| given.is_empty()).map(Secret::new_text);
+        let values: Vec<Secret> = given.iter().cloned().chain(default).collect();
+        if key.kind != Kind::Secret && values.len() > 1 {
+            errors.push(SettingError::new(&key.name, "takes one value"));
         }
-    };
-    if settings.values.contains_key("header") && !is_header_name(header) {
-        errors.push(SettingError::new("header", "is not the name of a header, such as `Acme-Webhook-Token`"));
-    } else if EVERYBODY_SENDS.iter().any(|name| header.eq_ignore_ascii_case(name)) {
-        errors.push(SettingError::new("header", "is a header that every client sends: it proves nothing"));
+        if key.kind != Kind::Secret && given.iter().any(|value| value.expose().trim_ascii().is_empty()) {
+            errors.push(SettingError::new(&key.name, "is empty; give it a value or remove it"));
+        }
+        let words = |value: &Secret| {
+            let text = String::from_utf8_lossy(value.expose()).into_owned();
+            text.split_whitespace().map(Secret::new_text).collect::<Vec<_>>()
+        };
+        let values = if key.kind == Kind::List { values.iter().flat_map(words).collect() } else { values };
+        texts.insert(&key.name, values);
     }
-    let tokens = settings.all("secret");
-    for token in tokens {
-        let value = token.expose();
+    texts
+}
+
+fn bind_proofs(
+    recipe: &'static Recipe,
+    settings: &Settings,
+    texts: &Texts,
+    errors: &mut Vec<SettingError>,
+) -> BoundProofs {
+    let rules = &recipe.proofs;
+    let mut proofs = BoundProofs { confirms: rules.confirm.is_some(), ..BoundProofs::default() };
+    let mut missing: Vec<&str> = Vec::new();
+    for rule in &rules.tokens {
+        if settings.all(&rule.key).is_empty() {
+            missing.extend((!rule.optional).then_some(rule.key.as_str()));
+        } else {
+            proofs.tokens.extend(bind_token(rule, settings, texts, errors));
+        }
+    }
+    if rules.basic {
+        proofs.basic = bind_basic(settings, errors);
+        missing.extend(proofs.basic.is_none().then_some("username"));
+    }
+    missing.extend(rules.signatures.iter().filter_map(|signature| signature.key.setting()));
+    proofs.signatures = bind_signatures(&rules.signatures, settings, texts, errors);
+    for rule in &rules.jwts {
+        missing.extend(rule.key.setting());
+        let keys = bind_jwt(rule, settings);
+        proofs.jwts.extend(once(keys, errors).flatten().map(|keys| (&rule.jwt, keys)));
+    }
+    if let Some(code) = rules.code {
+        missing.extend(code.secret_setting());
+        proofs.code = once(BoundCode::bind(code, settings), errors).flatten();
+    }
+    if proofs.signatures.iter().all(|keyed| matches!(&keyed.keys, Keys::Secrets(keys) if keys.is_empty())) {
+        proofs.signatures.clear();
+    }
+    let is_unproven = !rules.are_none() && proofs.are_none();
+    let by_address = recipe.requires.iter().any(|name| ["path", "allow_ips"].contains(&name.as_str()));
+    let is_optional = recipe.learns() || by_address || rules.tokens.iter().any(|rule| rule.optional);
+    if errors.is_empty() && is_unproven && !is_optional {
+        let first = missing.first().copied().unwrap_or("secret");
+        let names: BTreeSet<String> = missing.iter().map(|name| format!("`{name}`")).collect();
+        let names: Vec<String> = names.into_iter().collect();
+        errors.push(SettingError::new(first, format!("is missing: the source needs {}", names.join(" or "))));
+    }
+    proofs
+}
+
+/// Two schemes may share a key; its problem is told once.
+fn once<T>(bound: Result<T, SettingError>, errors: &mut Vec<SettingError>) -> Option<T> {
+    match bound {
+        Ok(bound) => Some(bound),
+        Err(error) => {
+            if !errors.contains(&error) {
+                errors.push(error);
+            }
+            None
+        }
+    }
+}
+
+fn bind_token(
+    rule: &TokenRule,
+    settings: &Settings,
+    texts: &Texts,
+    errors: &mut Vec<SettingError>,
+) -> Option<BoundToken> {
+    let place = match &rule.at {
+        NamedPlace::Place(place) => place.clone(),
+        NamedPlace::HeaderOf { setting } => Place::Header(once(named_header(setting, texts), errors)?),
+    };
+    let values = settings.all(&rule.key);
+    for value in values {
+        let value = value.expose();
         if value.is_empty() {
-            errors.push(SettingError::new("secret", "is empty"));
+            errors.push(SettingError::new(&rule.key, "is empty"));
         } else if value.trim_ascii() != value {
             errors.push(SettingError::new(
-                "secret",
+                &rule.key,
                 "begins or ends with white space, which a header's value cannot",
             ));
         }
     }
-    BoundProof::Token {
-        header: header.to_owned(),
-        token: Token::new(header, tokens),
-        tokens: tokens.to_vec(),
+    Some(BoundToken { token: Token::new(place, &rule.scheme, values), values: values.to_vec() })
+}
+
+fn named_header(setting: &str, texts: &Texts) -> Result<String, SettingError> {
+    let header = texts.first(setting).and_then(|header| std::str::from_utf8(header).ok());
+    let Some(header) = header else {
+        return Err(SettingError::new(setting, "is missing: the name of the header that carries the token"));
+    };
+    if !is_header_name(header) {
+        return Err(SettingError::new(setting, "is not the name of a header, such as `Acme-Webhook-Token`"));
     }
+    if EVERYBODY_SENDS.iter().any(|name| header.eq_ignore_ascii_case(name)) {
+        return Err(SettingError::new(setting, "is a header that every client sends: it proves nothing"));
+    }
+    Ok(header.to_ascii_lowercase())
 }
 
 /// What HTTP itself or any proxy puts into a request.
@@ -112,52 +221,130 @@ const EVERYBODY_SENDS: [&str; 9] = [
     "X-Forwarded-Proto",
 ];
 
-fn is_header_name(name: &str) -> bool {
-    !name.is_empty()
-        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte))
+fn bind_basic(settings: &Settings, errors: &mut Vec<SettingError>) -> Option<Basic> {
+    let username = settings.all("username").first().map_or(&b""[..], Secret::expose);
+    let password = settings.all("password").first().map_or(&b""[..], Secret::expose);
+    if username.contains(&b':') {
+        errors.push(SettingError::new("username", "holds a colon, which ends a user's name in HTTP"));
+    }
+    if password.is_empty() {
+        if !username.is_empty() {
+            errors.push(SettingError::new("password", "is missing: a user's name alone proves nothing"));
+        }
+        return None;
+    }
+    Some(Basic::new(username, password))
 }
 
+/// A value that one scheme cannot take as its key may be right for another one (hex or text): it is wrong if none can.
 fn bind_signatures(
     signatures: &'static [Signature],
     settings: &Settings,
+    texts: &Texts,
     errors: &mut Vec<SettingError>,
-) -> BoundProof {
+) -> Vec<Keyed> {
     let mut bound = Vec::with_capacity(signatures.len());
-    let mut key_settings = BTreeSet::new();
+    let mut refused: Vec<SettingError> = Vec::new();
+    let mut taken = BTreeSet::new();
     for signature in signatures {
-        key_settings.insert(signature.key.setting.as_str());
-        match bind_signature(signature, settings) {
-            Ok(keyed) => bound.push(keyed),
-            // Two schemes may share a key; its problem is told once.
-            Err(error) if errors.contains(&error) => {}
-            Err(error) => errors.push(error),
+        match bind_signature(signature, settings, texts) {
+            Ok(keyed) => {
+                taken.extend(signature.key.setting());
+                bound.push(keyed);
+            }
+            Err(error) => refused.push(error),
         }
     }
-    if errors.is_empty() && bound.iter().all(|keyed| keyed.keys.is_empty()) {
-        let names: Vec<String> = key_settings.iter().map(|name| format!("`{name}`")).collect();
-        let first = signatures.first().map_or("secret", |signature| &signature.key.setting);
-        errors.push(SettingError::new(first, format!("is missing: the source needs {}", names.join(" or "))));
+    for error in refused {
+        if !taken.contains(error.key.as_str()) {
+            once::<()>(Err(error), errors);
+        }
     }
-    BoundProof::Signatures(bound)
+    bound
 }
 
-fn bind_signature(signature: &'static Signature, settings: &Settings) -> Result<Keyed, SettingError> {
+fn bind_signature(
+    signature: &'static Signature,
+    settings: &Settings,
+    texts: &Texts,
+) -> Result<Keyed, SettingError> {
     let enabled = signature.enabled_by.as_deref().map_or(Ok(true), |switch| settings.switch(switch))?;
-    let values = settings.all(&signature.key.setting);
-    let keys = values.iter().map(|value| {
-        let bytes = decode(&signature.key, value)?;
-        VerifyingKey::new(signature.scheme.algorithm, &bytes)
-    });
-    let keys = keys
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(|problem| SettingError::new(&signature.key.setting, problem))?;
-    Ok(Keyed { scheme: &signature.scheme, keys: if enabled { keys } else { Vec::new() } })
+    let scheme = &signature.scheme;
+    let keys = match &signature.key {
+        KeySource::ById(place) => Keys::ById(bind_place(place, texts)?),
+        KeySource::AnyPublished => Keys::AnyPublished,
+        KeySource::Certificate { url, hosts } => Keys::Certificate { url: url.clone(), hosts },
+        KeySource::Setting { setting, derivation } if scheme.algorithm.public().is_none() => {
+            let prepare = |value: &Secret| SecretKey::new(scheme.algorithm, derivation, value.expose());
+            let keys = settings.all(setting).iter().map(prepare).collect::<Result<Vec<_>, _>>();
+            Keys::Secrets(keys.map_err(|problem| SettingError::new(setting, problem))?)
+        }
+        KeySource::Setting { setting, derivation } => {
+            let keys = public_keys(setting, derivation, settings)?;
+            let fits =
+                |key: &PublicKey| scheme.algorithm.public().is_some_and(|algorithm| key.fits(algorithm));
+            if !keys.iter().all(fits) {
+                let problem =
+                    format!("is a key of another kind: the provider signs with {}", scheme.algorithm);
+                return Err(SettingError::new(setting, problem));
+            }
+            if keys.is_empty() { Keys::Secrets(Vec::new()) } else { Keys::Public(keys) }
+        }
+    };
+    Ok(Keyed { scheme, keys: if enabled { keys } else { Keys::Secrets(Vec::new()) } })
 }
 
-fn decode(source: &KeySource, value: &Secret) -> Result<Vec<u8>, &'static str> {
-    let text = value.expose();
-    let text = source.prefix.as_ref().and_then(|prefix| text.strip_prefix(prefix.as_bytes())).unwrap_or(text);
-    source.encoding.decode(text)
+fn public_keys(
+    setting: &str,
+    derivation: &Derivation,
+    settings: &Settings,
+) -> Result<Vec<PublicKey>, SettingError> {
+    let parse = |value: &Secret| {
+        let text = std::str::from_utf8(value.expose()).map_err(|_| "is not UTF-8 text")?;
+        let text =
+            derivation.prefix.iter().find_map(|prefix| text.strip_prefix(prefix.as_str())).unwrap_or(text);
+        PublicKey::parse(text)
+    };
+    let keys = settings.all(setting).iter().map(parse).collect::<Result<_, _>>();
+    keys.map_err(|problem| SettingError::new(setting, problem))
+}
+
+fn bind_place(place: &NamedPlace, texts: &Texts) -> Result<Place, SettingError> {
+    match place {
+        NamedPlace::Place(place) => Ok(place.clone()),
+        NamedPlace::HeaderOf { setting } => named_header(setting, texts).map(Place::Header),
+    }
+}
+
+/// `None` where this source does not use the scheme.
+fn bind_jwt(rule: &JwtRule, settings: &Settings) -> Result<Option<JwtKeys>, SettingError> {
+    let KeySource::Setting { setting, derivation } = &rule.key else {
+        return Ok(Some(JwtKeys::Published));
+    };
+    let values = settings.all(setting);
+    if values.is_empty() {
+        return Ok(None);
+    }
+    let is_shared = rule.jwt.algorithms.iter().any(|algorithm| algorithm.public().is_none());
+    if is_shared {
+        let derive = |value: &Secret| derivation.derive(value.expose()).map(Secret::new);
+        // An empty secret is none: the source then accepts nothing, and still says why a token is refused.
+        let secrets =
+            values.iter().filter(|value| !value.expose().is_empty()).map(derive).collect::<Result<_, _>>();
+        return Ok(Some(JwtKeys::Secrets(secrets.map_err(|problem| SettingError::new(setting, problem))?)));
+    }
+    public_keys(setting, derivation, settings).map(|keys| Some(JwtKeys::Public(keys)))
+}
+
+/// Keys that stand for what would be fetched: a key set, or a key with its id.
+fn own_keys(recipe: &Recipe, texts: &Texts) -> Vec<OwnKey> {
+    if !recipe.uses_published_keys() {
+        return Vec::new();
+    }
+    let text = |name: &str| texts.first(name).map(|value| String::from_utf8_lossy(value).into_owned());
+    let set = text("jwks").map(|text| OwnKey { id: None, text });
+    let single = text("public_key").map(|key| OwnKey { id: text("key_id"), text: key });
+    set.into_iter().chain(single).collect()
 }
 
 /// The user's reply stands for all events of the source.
@@ -187,5 +374,12 @@ fn bind_accepted(recipe: &Recipe, settings: &Settings, errors: &mut Vec<SettingE
             };
             recipe.accepted.iter().map(with_status).collect()
         }
+    }
+}
+
+impl Key {
+    /// Whether several values may be given, for rotation.
+    pub fn rotates(&self) -> bool {
+        self.name == "secret"
     }
 }

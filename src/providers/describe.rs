@@ -1,12 +1,14 @@
 //! What a verified message is about: its event type and the provider's own id for it.
 
+use std::borrow::Cow;
+
 use ring::digest::{SHA256, digest};
 
 use crate::verify::encoding::hex;
 use crate::verify::json::{Extracted, Found};
 
 use super::Request;
-use super::recipe::{Place, Recipe};
+use super::recipe::{Detail, Recipe};
 
 /// The type of a message that names none.
 const NO_TYPE: &str = "message";
@@ -30,23 +32,47 @@ impl Description {
     }
 
     pub(super) fn of(recipe: &Recipe, request: &Request<'_>, json: Option<&Extracted>) -> Self {
-        let find = |place: &Option<Place>| place.as_ref().and_then(|place| find(place, request, json));
-        let event_type = find(&recipe.event_type)
-            .map_or_else(|| NO_TYPE.to_owned(), |name| event_type(name, find(&recipe.event_action)));
+        let find = |details: &[Detail]| details.iter().find_map(|detail| find(detail, request, json));
+        let bare_type = find(&recipe.event_type);
+        let event_type = bare_type.as_deref().map_or_else(
+            || NO_TYPE.to_owned(),
+            |name| event_type(name, find(&recipe.event_action).as_deref()),
+        );
         Self {
-            type_bytes: find(&recipe.event_type).map_or(event_type.len(), str::len).min(event_type.len()),
+            type_bytes: bare_type.map_or(event_type.len(), |name| name.len()).min(event_type.len()),
             event_type,
-            delivery_id: find(&recipe.delivery_id).map(delivery_id),
+            delivery_id: joined_id(&recipe.delivery_id, request, json),
+        }
+    }
+}
+
+/// All parts of an id, joined with colons: a part that is missing would make two messages one.
+fn joined_id(details: &[Vec<Detail>], request: &Request<'_>, json: Option<&Extracted>) -> Option<String> {
+    let find = |places: &[Detail]| places.iter().find_map(|place| find(place, request, json));
+    match details {
+        [] => None,
+        [one] => find(one).map(|id| delivery_id(&id)),
+        several => {
+            let parts: Option<Vec<Cow<'_, str>>> = several.iter().map(|places| find(places)).collect();
+            parts.map(|parts| delivery_id(&parts.join(":")))
         }
     }
 }
 
 /// The text or number at a place; nothing where it is empty, repeated, not text, or anything else.
-fn find<'a>(place: &Place, request: &Request<'a>, json: Option<&'a Extracted>) -> Option<&'a str> {
-    let text = match place {
-        Place::Header(name) => std::str::from_utf8(request.headers.single(name).ok()??).ok()?,
-        Place::Json(slot) => match json?.get(*slot) {
-            Found::Text(text) | Found::Number(text) => text,
+fn find<'a>(detail: &Detail, request: &Request<'a>, json: Option<&'a Extracted>) -> Option<Cow<'a, str>> {
+    let text = match detail {
+        Detail::Header(name) => Cow::Borrowed(std::str::from_utf8(request.headers.single(name).ok()??).ok()?),
+        Detail::Query(name) => {
+            let mut fields =
+                form_urlencoded::parse(request.query.as_bytes()).filter(|(field, _)| field == name);
+            match (fields.next(), fields.next()) {
+                (Some((_, value)), None) => value,
+                _ => return None,
+            }
+        }
+        Detail::Json(slot) => match json?.get(*slot) {
+            Found::Text(text) | Found::Number(text) => Cow::Borrowed(text.as_str()),
             Found::Absent | Found::Other => return None,
         },
     };

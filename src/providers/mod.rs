@@ -3,24 +3,35 @@
 
 mod bind;
 mod catalogue;
+mod code;
+mod custom;
 mod describe;
+mod fetch;
+mod file;
+mod handshake;
+mod page;
 mod recipe;
-mod recipe_file;
 mod reply;
 mod sample;
 mod settings;
 mod verifier;
 
+pub use crate::verify::certificate::Roots;
 pub use crate::verify::json::{self, Extracted};
+pub use crate::verify::outside::{Answer, Outside, Unproven, Wanted};
 pub use crate::verify::request::{Cause, Headers, Request, Secret};
-pub use catalogue::{recipe, recipes};
+pub use catalogue::{add_file, added_recipes, recipe, recipes};
+pub use custom::{CUSTOM_FIELDS, CustomField, custom_recipe, custom_variable};
 pub use describe::Description;
-pub use recipe::Recipe;
-pub use recipe_file::RecipeError;
+pub use fetch::{Call, Plan};
+pub use file::RecipeError;
+pub use handshake::{First, Handshake, Learning, Moment};
+pub use page::{coverage_in_words, custom_page, group_name, index, page};
+pub use recipe::{Coverage, Facts, Group, Recipe};
 pub use reply::Reply;
-pub use sample::Sample;
-pub use settings::{Key, SettingError, Settings};
-pub use verifier::Verifier;
+pub use sample::{Sample, Wish};
+pub use settings::{Key, Kind, SettingError, Settings};
+pub use verifier::{NothingOutside, Verifier};
 
 #[cfg(test)]
 mod tests;

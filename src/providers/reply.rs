@@ -14,21 +14,23 @@ pub struct Reply {
     pub status: u16,
     /// `None` sends no Content-Type (an empty body).
     pub content_type: Option<&'static str>,
+    /// Beside the Content-Type.
+    pub headers: Vec<(String, String)>,
     pub body: String,
 }
 
 impl Reply {
     pub(super) fn empty(status: u16) -> Self {
-        Self { status, content_type: None, body: String::new() }
+        Self { status, content_type: None, headers: Vec::new(), body: String::new() }
     }
 
     pub(super) fn text(status: u16, body: String) -> Self {
         let content_type = if body.is_ascii() { TEXT } else { UNICODE_TEXT };
-        Self { status, content_type: Some(content_type), body }
+        Self { status, content_type: Some(content_type), headers: Vec::new(), body }
     }
 
     pub(super) fn json(status: u16, body: String) -> Self {
-        Self { status, content_type: Some(JSON), body }
+        Self { status, content_type: Some(JSON), headers: Vec::new(), body }
     }
 
     /// A body that a user configured: JSON where it is an object or an array, else text.

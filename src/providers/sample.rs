@@ -1,24 +1,58 @@
 //! Sample requests, signed as the provider signs: for trying a source without the provider.
 
+use serde_json::{Map, Value};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
+use crate::verify::condition::Condition;
+use crate::verify::form;
 use crate::verify::freshness::TimestampPlace;
-use crate::verify::signature::Keyed;
+use crate::verify::jwt::{self, Jwt, JwtKeys, Must};
+use crate::verify::place::Place;
+use crate::verify::signature::{Keyed, Keys};
+use crate::verify::template::Scope;
+use crate::verify::token::basic_authorization;
+use crate::verify::view::{Texts, View};
 
-use super::recipe::{Place, SampleBody};
-use super::verifier::{BoundProof, Verifier};
-use super::{Headers, Request};
+use super::recipe::{Detail, SampleBody};
+use super::verifier::Verifier;
+use super::{Headers, Request, Secret};
 
 /// A POST request that the source accepts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sample {
     /// Names are in lower case.
     pub headers: Vec<(String, String)>,
+    /// Without `?`; empty where there is none.
+    pub query: String,
     pub body: String,
 }
 
-/// What a sample is made of.
+/// What a sample should be.
+#[derive(Clone, Copy, Debug)]
+pub struct Wish<'a> {
+    /// The provider's commonest one where there is none.
+    pub event: Option<&'a str>,
+    pub now: OffsetDateTime,
+    /// Makes the delivery id unlike others.
+    pub nonce: &'a str,
+    /// As registered at the provider: some schemes sign it.
+    pub url: &'a str,
+}
+
+/// A sample while it is being made.
+#[derive(Clone, Debug)]
+pub(super) struct Draft {
+    pub headers: Vec<(String, String)>,
+    pub query: String,
+    /// With the query.
+    pub url: String,
+    pub body: String,
+    pub now: OffsetDateTime,
+    pub nonce: String,
+}
+
+/// What the placeholders of a sample's body stand for.
 struct Content<'a> {
     event_type: &'a str,
     /// Empty where the event has none.
@@ -28,35 +62,56 @@ struct Content<'a> {
 }
 
 impl Verifier {
-    /// A correctly signed request with a plausible payload; without an event, the provider's commonest one.
-    /// `nonce` makes the delivery id unlike others. `None` where the source has only a public key, or the recipe no sample.
-    pub fn sample(&self, event: Option<&str>, now: OffsetDateTime, nonce: &str) -> Option<Sample> {
-        let row = self.sample_body(event)?;
-        let event = event.unwrap_or(&row.event);
-        let (event_type, action) = match (&self.recipe.event_action, event.split_once('.')) {
-            (Some(_), Some((name, action))) => (name, action),
+    /// A correctly signed request with a plausible payload. `None` where the key is the provider's alone, or the recipe has no sample.
+    pub fn sample(&self, wish: &Wish<'_>) -> Option<Sample> {
+        let mut draft = self.unsigned_sample(wish)?;
+        self.prove(&mut draft)?;
+        Some(Sample { headers: draft.headers, query: draft.query, body: draft.body })
+    }
+
+    fn unsigned_sample(&self, wish: &Wish<'_>) -> Option<Draft> {
+        let row = self.sample_body(wish.event)?;
+        let event = wish.event.unwrap_or(&row.event);
+        let (event_type, action) = match event.split_once('.') {
+            Some((name, action)) if !self.recipe.event_action.is_empty() => (name, action),
             _ => (event, ""),
         };
-        let content = Content { event_type, action, id: row.id.replace("$nonce", nonce), now };
-        let body = content.fill(&row.body);
-        let mut headers = vec![("content-type".to_owned(), "application/json".to_owned())];
-        self.describing_headers(&content, &mut headers);
-        match &self.proof {
-            BoundProof::Nothing => {}
-            BoundProof::Token { token, tokens, .. } => {
-                headers.push((
-                    token.header().to_owned(),
-                    String::from_utf8(tokens.first()?.expose().to_vec()).ok()?,
-                ));
-            }
-            BoundProof::Signatures(schemes) => {
-                schemes
-                    .iter()
-                    .find_map(|keyed| sign(keyed, &content, &body, &headers))
-                    .map(|signed| headers.extend(signed))?;
-            }
+        let content = Content { event_type, action, id: row.id.replace("$nonce", wish.nonce), now: wish.now };
+        let mut draft = Draft {
+            headers: vec![("content-type".to_owned(), row.content_type.clone())],
+            query: String::new(),
+            url: wish.url.to_owned(),
+            body: content.fill(&row.body, row.content_type.contains("json")),
+            now: wish.now,
+            nonce: wish.nonce.to_owned(),
+        };
+        if !row.query.is_empty() {
+            draft.add_query(&content.fill(&row.query, false));
         }
-        Some(Sample { headers, body })
+        self.describing_headers(&content, &mut draft);
+        Some(draft)
+    }
+
+    fn prove(&self, draft: &mut Draft) -> Option<()> {
+        let proofs = &self.proofs;
+        if let Some(code) = &proofs.code {
+            return code.sign(draft, &self.texts);
+        }
+        if !proofs.signatures.is_empty() {
+            return proofs.signatures.iter().find_map(|keyed| sign(keyed, draft, &self.texts));
+        }
+        if !proofs.jwts.is_empty() {
+            return proofs.jwts.iter().find_map(|(jwt, keys)| issue(jwt, keys, draft, &self.texts));
+        }
+        if let Some(bound) = proofs.tokens.first() {
+            let token = std::str::from_utf8(bound.values.first()?.expose()).ok()?;
+            return draft.put(bound.token.at(), &format!("{}{token}", bound.token.scheme()));
+        }
+        if proofs.basic.is_some() {
+            let of = |name| self.settings.all(name).first().map_or(&b""[..], Secret::expose);
+            draft.push_header("authorization", basic_authorization(of("username"), of("password")));
+        }
+        (!self.recipe.learns()).then_some(())
     }
 
     /// The row for the event, else one of the same type with another action, else the first.
@@ -69,65 +124,242 @@ impl Verifier {
         exact.or_else(similar).or_else(|| rows.first())
     }
 
-    fn describing_headers(&self, content: &Content<'_>, headers: &mut Vec<(String, String)>) {
-        let mut push = |place: &Option<Place>, value: &str| {
-            if let Some(Place::Header(name)) = place {
-                headers.push((name.clone(), value.to_owned()));
+    fn describing_headers(&self, content: &Content<'_>, draft: &mut Draft) {
+        let mut push = |detail: Option<&Detail>, value: &str| match detail {
+            Some(Detail::Header(name)) => draft.push_header(name, value.to_owned()),
+            Some(Detail::Query(name)) if !draft.query.contains(name.as_str()) => {
+                let pair = form_urlencoded::Serializer::new(String::new()).append_pair(name, value).finish();
+                draft.add_query(&pair);
             }
+            _ => {}
         };
-        push(&self.recipe.event_type, content.event_type);
-        push(&self.recipe.delivery_id, &content.id);
+        push(self.recipe.event_type.first(), content.event_type);
+        if !content.action.is_empty() {
+            push(self.recipe.event_action.first(), content.action);
+        }
+        for places in &self.recipe.delivery_id {
+            push(places.first(), &content.id);
+        }
+    }
+}
+
+impl Draft {
+    pub fn is_form(&self) -> bool {
+        self.headers.iter().any(|(_, value)| value.starts_with("application/x-www-form-urlencoded"))
+    }
+
+    pub fn form(&self) -> Vec<(String, String)> {
+        let kind = self.is_form().then_some(form::Kind::UrlEncoded);
+        kind.and_then(|kind| form::fields(self.body.as_bytes(), kind)).unwrap_or_default()
+    }
+
+    /// A header that is there already stays as it is.
+    pub fn push_header(&mut self, name: &str, value: String) {
+        let name = name.to_ascii_lowercase();
+        if self.headers.iter().all(|(present, _)| *present != name) {
+            self.headers.push((name, value));
+        }
+    }
+
+    pub fn add_query(&mut self, pairs: &str) {
+        for (text, mark) in [(&mut self.query, ""), (&mut self.url, "?")] {
+            let joint = if text.contains('?') || (mark.is_empty() && !text.is_empty()) { "&" } else { mark };
+            text.push_str(joint);
+            text.push_str(pairs);
+        }
+    }
+
+    /// Puts a value where the sender has it.
+    fn put(&mut self, place: &Place, value: &str) -> Option<()> {
+        let pair =
+            |name: &str| form_urlencoded::Serializer::new(String::new()).append_pair(name, value).finish();
+        match place {
+            Place::Header(name) => self.push_header(name, value.to_owned()),
+            Place::Headers(beginning) => self.push_header(&format!("{beginning}1"), value.to_owned()),
+            Place::Query(name) => self.add_query(&pair(name)),
+            Place::Form(name) => {
+                let joint = if self.body.is_empty() { "" } else { "&" };
+                self.body.push_str(&format!("{joint}{}", pair(name)));
+            }
+            Place::Json(path) => {
+                let mut body: Value = serde_json::from_str(&self.body).ok()?;
+                set(&mut body, &path.to_string(), value)?;
+                self.body = body.to_string();
+            }
+            Place::KeyOf { .. } => return None,
+        }
+        Some(())
+    }
+
+    /// What a condition asks for.
+    fn satisfy(&mut self, condition: &Condition, texts: &Texts) -> Option<()> {
+        let value = match (condition.literal(), condition.setting()) {
+            (Some(literal), _) => literal.to_owned(),
+            (None, Some(setting)) => String::from_utf8(texts.first(setting)?.to_vec()).ok()?,
+            (None, None) => return Some(()),
+        };
+        if condition.place().is_in_body() {
+            return Some(());
+        }
+        self.put(condition.place(), &value)
+    }
+
+    fn with_request<T>(&self, use_view: impl FnOnce(&View<'_>) -> T) -> T {
+        let fields: Vec<(&str, &[u8])> =
+            self.headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes())).collect();
+        let request = Request {
+            method: "POST",
+            target: "",
+            query: &self.query,
+            url: &self.url,
+            headers: Headers(&fields),
+            body: self.body.as_bytes(),
+            now: self.now,
+        };
+        use_view(&View::new(&request, None))
+    }
+}
+
+/// A body with what the recipe wants to know in its places, for recipes that have no sample of their own.
+pub(super) fn invented(event_type: &[String], delivery_id: &[String]) -> SampleBody {
+    let mut body = Value::Object(Map::new());
+    for (places, mark) in [(event_type, "$type"), (delivery_id, "$id")] {
+        for path in places.iter().filter_map(|place| place.strip_prefix("json ")) {
+            set(&mut body, path, mark);
+        }
+    }
+    SampleBody {
+        event: "sample".to_owned(),
+        id: "$nonce".to_owned(),
+        body: body.to_string(),
+        content_type: "application/json".to_owned(),
+        query: String::new(),
+    }
+}
+
+/// Sets a value in every item on the way; the path must be there but for its last key.
+fn set(document: &mut Value, path: &str, value: &str) -> Option<()> {
+    let (key, rest) = path.split_once('.').map_or((path, None), |(key, rest)| (key, Some(rest)));
+    let (key, is_array) = key.strip_suffix("[]").map_or((key, false), |key| (key, true));
+    let object = document.as_object_mut()?;
+    match (rest, is_array) {
+        (None, false) => {
+            object.insert(key.to_owned(), value.into());
+            Some(())
+        }
+        (Some(rest), true) => {
+            object.get_mut(key)?.as_array_mut()?.iter_mut().try_for_each(|item| set(item, rest, value))
+        }
+        (Some(rest), false) => {
+            let inner = object.entry(key).or_insert_with(|| Value::Object(Map::new()));
+            set(inner, rest, value)
+        }
+        (None, true) => None,
     }
 }
 
 impl Content<'_> {
-    /// Fills a template of a JSON body; values stand inside its strings.
-    fn fill(&self, template: &str) -> String {
+    /// Fills a template of a body; in JSON, values stand inside its strings.
+    fn fill(&self, template: &str, is_json: bool) -> String {
         let date = self.now.format(&Rfc3339).unwrap_or_default();
-        [("$type", self.event_type), ("$action", self.action), ("$id", &self.id), ("$date", &date)]
-            .iter()
-            .fold(template.replace("$time", &self.now.unix_timestamp().to_string()), |body, (name, value)| {
-                body.replace(name, &escaped(value))
-            })
+        let seconds = self.now.unix_timestamp();
+        let plain = template
+            .replace("$time_ms", &(seconds * 1_000).to_string())
+            .replace("$time", &seconds.to_string());
+        let values =
+            [("$type", self.event_type), ("$action", self.action), ("$id", &self.id), ("$date", &date)];
+        values.iter().fold(plain, |body, (name, value)| {
+            let value = if is_json {
+                escaped(value)
+            } else {
+                form_urlencoded::byte_serialize(value.as_bytes()).collect()
+            };
+            body.replace(name, &value)
+        })
     }
 }
 
 /// A text as it stands between the quotes of a JSON string.
 fn escaped(text: &str) -> String {
-    let quoted = serde_json::Value::from(text).to_string();
+    let quoted = Value::from(text).to_string();
     quoted[1..quoted.len() - 1].to_owned()
 }
 
-/// The headers that prove the sender; `None` where the scheme is off or cannot sign.
-fn sign(
-    keyed: &Keyed,
-    content: &Content<'_>,
-    body: &str,
-    headers: &[(String, String)],
-) -> Option<Vec<(String, String)>> {
+/// Adds what proves the sender; `None` where the scheme is off or cannot sign.
+fn sign(keyed: &Keyed, draft: &mut Draft, texts: &Texts) -> Option<()> {
     let scheme = keyed.scheme;
-    let fields: Vec<(&str, &[u8])> =
-        headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes())).collect();
-    let request = Request {
-        method: "POST",
-        target: "",
-        query: "",
-        headers: Headers(&fields),
-        body: body.as_bytes(),
-        now: content.now,
-    };
-    let timestamp =
-        scheme.timestamp.as_ref().map(|timestamp| (timestamp, timestamp.unit.of(content.now).to_string()));
-    let sent = timestamp.as_ref().map(|(_, text)| text.as_bytes());
-    let tag = keyed.keys.first()?.sign(&scheme.template, &request, sent).ok()??;
-    let mut pairs = Vec::new();
-    let mut proof = Vec::new();
-    if let Some((timestamp, text)) = &timestamp {
-        match &timestamp.place {
-            TimestampPlace::Header(name) => proof.push((name.clone(), text.clone())),
-            TimestampPlace::Pair(key) => pairs.push((key.as_str(), text.as_str())),
+    let Keys::Secrets(secrets) = &keyed.keys else { return None };
+    let secret = secrets.first()?;
+    for condition in &scheme.require {
+        draft.satisfy(condition, texts)?;
+    }
+    for place in scheme.template.places().cloned().collect::<Vec<_>>() {
+        let is_absent = draft.with_request(|view| place.find(view).is_ok_and(|found| found.is_none()));
+        if is_absent && !place.is_in_body() {
+            let value = draft.nonce.clone();
+            draft.put(&place, &value)?;
         }
     }
-    proof.push((scheme.header.clone(), scheme.layout.compose(&scheme.encoding.encode(tag.as_ref()), &pairs)));
-    Some(proof)
+    let timestamp = match &scheme.timestamp {
+        None => None,
+        Some(timestamp) => Some(match &timestamp.at {
+            TimestampPlace::Layout(_) => timestamp.unit.write(draft.now),
+            TimestampPlace::Request(place) if place.is_in_body() => {
+                let found =
+                    draft.with_request(|view| place.find(view).ok().flatten().map(|text| text.into_owned()));
+                String::from_utf8(found?).ok()?
+            }
+            TimestampPlace::Request(place) => {
+                let text = timestamp.unit.write(draft.now);
+                draft.put(place, &text)?;
+                text
+            }
+        }),
+    };
+    let stamp = timestamp.as_deref().unwrap_or_default();
+    let is_stamp = |name: &str| {
+        scheme
+            .timestamp
+            .as_ref()
+            .is_some_and(|timestamp| timestamp.at == TimestampPlace::Layout(name.to_owned()))
+    };
+    let part = |name: &str| if is_stamp(name) { stamp.to_owned() } else { "sample".to_owned() };
+    // Named parts are read out of a value that looks like the final one.
+    let unsigned = scheme.layout.compose("", part);
+    let tag = draft.with_request(|view| {
+        let scope = Scope {
+            timestamp: timestamp.as_ref().map(String::as_bytes),
+            layout: Some((&scheme.layout, unsigned.as_bytes())),
+            ..Scope::new(view, texts)
+        };
+        secret.sign(&scheme.template, &scope).ok()
+    })?;
+    let value = scheme.layout.compose(&scheme.encoding.encode(tag.as_ref()), part);
+    draft.put(&scheme.at, &value)
+}
+
+/// Adds a token that claims what it must.
+fn issue(jwt: &Jwt, keys: &JwtKeys, draft: &mut Draft, texts: &Texts) -> Option<()> {
+    let JwtKeys::Secrets(secrets) = keys else { return None };
+    let now = draft.now.unix_timestamp();
+    let mut claims = Map::new();
+    for (name, time) in [("iat", now), ("nbf", now), ("exp", now + 300)] {
+        claims.insert(name.to_owned(), time.into());
+    }
+    if let Some(issued) = &jwt.issued {
+        claims.insert(issued.clone(), now.into());
+    }
+    for claim in &jwt.claims {
+        let value = match &claim.must {
+            Must::BeTrue => Value::Bool(true),
+            Must::BeOneOf(texts) => texts.first()?.as_str().into(),
+            Must::Equal(template) => {
+                let text = draft.with_request(|view| template.render(&Scope::new(view, texts)).ok())?;
+                String::from_utf8(text).ok()?.into()
+            }
+        };
+        claims.insert(claim.name.clone(), value);
+    }
+    let token = jwt::compose(*jwt.algorithms.first()?, secrets.first()?, &Value::Object(claims))?;
+    draft.put(&jwt.at, &format!("{}{token}", jwt.scheme))
 }

@@ -61,5 +61,18 @@ pub struct Key {
     pub name: String,
     pub required: bool,
     pub secret: bool,
+    pub kind: Kind,
+    pub default: Option<String>,
     pub doc: String,
+}
+
+/// What a key's value is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    Secret,
+    Text,
+    /// `yes` or `no`.
+    Switch,
+    /// Words with white space between.
+    List,
 }

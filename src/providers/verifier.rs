@@ -1,22 +1,34 @@
 //! A recipe bound to one source: what a received request is put to.
 
+use std::sync::LazyLock;
 use std::time::Duration;
 
+use crate::verify::certificate::Roots;
 use crate::verify::form;
 use crate::verify::json::Extracted;
-use crate::verify::signature::{self, Keyed};
-use crate::verify::token::Token;
+use crate::verify::jwt::{Jwt, JwtKeys};
+use crate::verify::outside::{Answer, Outside, Unproven, Wanted};
+use crate::verify::request::Secret;
+use crate::verify::signature::{self, Keyed, Keys, Terms, heavier};
+use crate::verify::token::{Basic, Token};
+use crate::verify::view::{Texts, View};
 
+use super::code::BoundCode;
 use super::describe::Description;
-use super::recipe::Recipe;
+use super::fetch::{Plan, keys_among};
+use super::recipe::{Coverage, Recipe};
 use super::reply::{AcceptedReply, RefusedReply, Reply};
-use super::{Cause, Request, Secret};
+use super::settings::Settings;
+use super::{Cause, Request};
 
 /// A recipe bound to the settings of one source: everything precomputed that can be (HMAC keys, parsed templates).
 #[derive(Debug)]
 pub struct Verifier {
     pub(super) recipe: &'static Recipe,
-    pub(super) proof: BoundProof,
+    /// What it was bound to, for binding it anew with a learned secret.
+    pub(super) settings: Settings,
+    pub(super) proofs: BoundProofs,
+    pub(super) texts: Texts,
     /// Unused where nothing signs a timestamp.
     pub(super) tolerance: Duration,
     /// Ends with a row for all events.
@@ -24,20 +36,45 @@ pub struct Verifier {
     /// Ends with a row for all causes.
     pub(super) refused: Vec<RefusedReply>,
     pub(super) credential_headers: Vec<String>,
+    pub(super) credential_query: Vec<String>,
+    /// Keys that the source has configured instead of having them fetched.
+    pub(super) own_keys: Vec<OwnKey>,
 }
 
 /// What proves the sender, with the source's keys.
+#[derive(Debug, Default)]
+pub(super) struct BoundProofs {
+    pub tokens: Vec<BoundToken>,
+    pub basic: Option<Basic>,
+    pub signatures: Vec<Keyed>,
+    pub jwts: Vec<(&'static Jwt, JwtKeys)>,
+    pub code: Option<BoundCode>,
+    pub confirms: bool,
+}
+
 #[derive(Debug)]
-pub(super) enum BoundProof {
-    Nothing,
-    Token {
-        /// As the user wrote it.
-        header: String,
-        token: Token,
-        /// For samples.
-        tokens: Vec<Secret>,
-    },
-    Signatures(Vec<Keyed>),
+pub(super) struct BoundToken {
+    pub token: Token,
+    /// For samples.
+    pub values: Vec<Secret>,
+}
+
+/// A public key with the id that requests name it by; without an id it is the only one.
+#[derive(Clone, Debug)]
+pub(super) struct OwnKey {
+    pub id: Option<String>,
+    pub text: String,
+}
+
+impl BoundProofs {
+    pub fn are_none(&self) -> bool {
+        self.tokens.is_empty()
+            && self.basic.is_none()
+            && self.signatures.is_empty()
+            && self.jwts.is_empty()
+            && self.code.is_none()
+            && !self.confirms
+    }
 }
 
 impl Verifier {
@@ -45,19 +82,117 @@ impl Verifier {
         self.recipe
     }
 
-    /// False for schemes that authenticate before the body is read (tokens, none).
+    /// False for schemes that authenticate before the body is read (tokens in headers, none).
     pub fn reads_body(&self) -> bool {
-        matches!(self.proof, BoundProof::Signatures(_))
+        let proofs = &self.proofs;
+        let token_in_body = proofs.tokens.iter().any(|bound| bound.token.at().is_in_body());
+        token_in_body
+            || !proofs.signatures.is_empty()
+            || !proofs.jwts.is_empty()
+            || proofs.code.is_some()
+            || proofs.confirms
+            // A handshake is not asked for the credentials of a message; this one is known by its body.
+            || self.recipe.handshakes.iter().any(|rule| !rule.signed && rule.is_known_by_body())
+    }
+
+    /// Whether the scheme itself proves the sender, as this source is configured.
+    pub fn proves_sender(&self) -> bool {
+        let proofs = &self.proofs;
+        !proofs.tokens.is_empty()
+            || proofs.basic.is_some()
+            || !proofs.signatures.is_empty()
+            || !proofs.jwts.is_empty()
+            || proofs.code.is_some()
     }
 
     /// # Errors
-    /// Why the request is refused.
-    pub fn authenticate(&self, request: &Request<'_>) -> Result<(), Cause> {
-        match &self.proof {
-            BoundProof::Nothing => Ok(()),
-            BoundProof::Token { token, .. } => token.check(request),
-            BoundProof::Signatures(schemes) => signature::authenticate(schemes, request, self.tolerance),
+    /// Why the request is refused, or what must be fetched before it can be judged.
+    pub fn authenticate(&self, request: &Request<'_>, outside: &dyn Outside) -> Result<(), Unproven> {
+        if self.proofs.are_none() {
+            // A source that is still to learn its secret has nothing to check a message with.
+            let waits = self.recipe.learns();
+            return if waits { Err(Cause::MissingHeader.into()) } else { Ok(()) };
         }
+        let view = self.view(request);
+        let outside = WithOwn { verifier: self, outside };
+        let terms = Terms { texts: &self.texts, tolerance: self.tolerance, outside: &outside };
+        self.check(&view, &terms)?;
+        // What has the shape of a challenge may have been signed by us, for whoever asked.
+        if self.recipe.signs_for_strangers() && has_shape_of_id(request.body) {
+            return Err(Cause::ClaimMismatch.into());
+        }
+        Ok(())
+    }
+
+    pub(super) fn view<'a>(&'a self, request: &'a Request<'a>) -> View<'a> {
+        View::new(request, self.recipe.form_payload.as_deref())
+    }
+
+    fn check(&self, view: &View<'_>, terms: &Terms<'_>) -> Result<(), Unproven> {
+        let proofs = &self.proofs;
+        if proofs.confirms {
+            return self.confirm(view, terms);
+        }
+        let mut refusal = Unproven::Refused(Cause::MissingHeader);
+        let mut verdicts: [Option<Result<(), Unproven>>; 3] = [
+            (!proofs.signatures.is_empty()).then(|| signature::authenticate(&proofs.signatures, view, terms)),
+            proofs.code.as_ref().map(|code| code.check(view, terms)),
+            proofs.basic.as_ref().map(|basic| basic.check(view).map_err(Unproven::from)),
+        ];
+        let tokens = proofs.tokens.iter().map(|bound| bound.token.check(view).map_err(Unproven::from));
+        let jwts = proofs.jwts.iter().map(|(jwt, keys)| jwt.check(keys, view, terms));
+        for verdict in verdicts.iter_mut().filter_map(Option::take).chain(tokens).chain(jwts) {
+            match verdict {
+                Ok(()) => return Ok(()),
+                Err(unproven) => refusal = heavier(refusal, unproven),
+            }
+        }
+        Err(refusal)
+    }
+
+    /// What goes into the URL must look like an id: it comes from a stranger.
+    fn confirm(&self, view: &View<'_>, terms: &Terms<'_>) -> Result<(), Unproven> {
+        let Some(confirm) = &self.recipe.proofs.confirm else { return Ok(()) };
+        let id = confirm.shape_of.require(view)?;
+        if !has_shape_of_id(&id) {
+            return Err(Cause::NotConfirmed.into());
+        }
+        let scope = crate::verify::template::Scope::new(view, terms.texts);
+        let url = String::from_utf8(confirm.url.render(&scope)?).map_err(|_| Cause::NotConfirmed)?;
+        terms.outside.confirmed(url)
+    }
+
+    /// What the source has configured itself.
+    fn own(&self, wanted: &Wanted) -> Option<Answer> {
+        let Wanted::Key { id } = wanted else { return None };
+        if self.own_keys.is_empty() {
+            return None;
+        }
+        let texts: Vec<String> = self
+            .own_keys
+            .iter()
+            .filter(|key| key.id.is_none() || id.is_none() || key.id == *id)
+            .filter_map(|key| match keys_among(&key.text, id.as_deref()) {
+                Some(Answer::Keys(texts)) => Some(texts),
+                _ => None,
+            })
+            .flatten()
+            .collect();
+        Some(if texts.is_empty() { Answer::Unknown } else { Answer::Keys(texts) })
+    }
+
+    /// How something that was wanted is fetched.
+    pub fn plan<'a>(&'a self, wanted: &'a Wanted) -> Plan<'a> {
+        Plan::new(self.recipe.fetch.as_ref(), &self.texts, wanted)
+    }
+
+    /// Whether keys that the provider publishes are needed and can be neither fetched nor taken from the settings.
+    pub fn lacks_keys(&self) -> bool {
+        let cannot_fetch = || self.plan(&Wanted::Key { id: Some(String::new()) }).call(Some("")).is_none();
+        let proofs = &self.proofs;
+        let by_secret = proofs.jwts.iter().any(|(_, keys)| !matches!(keys, JwtKeys::Published))
+            || proofs.signatures.iter().any(|keyed| matches!(keyed.keys, Keys::Secrets(_) | Keys::Public(_)));
+        self.recipe.uses_published_keys() && self.own_keys.is_empty() && !by_secret && cannot_fetch()
     }
 
     /// What the recipe wants to know from a JSON body, in one pass; `None` where the body is not JSON.
@@ -66,9 +201,15 @@ impl Verifier {
     }
 
     /// A form's content as JSON text, which `read_json` takes: an object with repeats as arrays,
-    /// or the payload itself where the provider sends that as the only field. `None` for a form that is too large.
-    pub fn form_to_json(&self, body: &[u8]) -> Option<String> {
-        form::to_json(body, self.recipe.form_payload.as_deref())
+    /// or the payload itself where the provider sends that as the only field. `None` for a form that is too large,
+    /// and for a multipart body of a provider that is not known to send such.
+    pub fn form_to_json(&self, request: &Request<'_>) -> Option<String> {
+        let field = self.recipe.form_payload.as_deref();
+        match (form::kind(request.headers)?, field) {
+            (form::Kind::UrlEncoded, field) => form::to_json(request.body, field),
+            (kind @ form::Kind::Multipart(_), Some(field)) => form::payload(request.body, kind, field),
+            (form::Kind::Multipart(_), None) => None,
+        }
     }
 
     /// What a message is about; `json` is what `read_json` gave for the body, or for the form's JSON text.
@@ -93,16 +234,73 @@ impl Verifier {
         &self.credential_headers
     }
 
-    /// Names of query fields likewise. No scheme of the catalogue reads a token from the query.
+    /// Names of query fields likewise.
     pub fn credential_query(&self) -> &[String] {
-        &[]
+        &self.credential_query
+    }
+
+    /// Whether a token of the source stands in bodies, which are kept as they are.
+    pub fn has_token_in_body(&self) -> bool {
+        self.proofs.tokens.iter().any(|bound| bound.token.at().is_in_body())
     }
 
     /// Whether the proof covers the body.
     pub fn covers_body(&self) -> bool {
-        match &self.proof {
-            BoundProof::Nothing | BoundProof::Token { .. } => false,
-            BoundProof::Signatures(schemes) => schemes.iter().all(|keyed| keyed.scheme.template.has_body()),
+        self.proves_sender() && self.recipe.coverage == Coverage::Full
+    }
+
+    /// Whether the source has no secret yet and waits for the handshake that teaches it.
+    pub fn waits_for_secret(&self) -> bool {
+        self.recipe.learns() && self.settings.all("secret").is_empty()
+    }
+
+    /// The same source with another secret.
+    ///
+    /// # Errors
+    /// The secret is none.
+    pub fn with_learned(&self, secret: Option<&Secret>) -> Result<Self, Vec<super::SettingError>> {
+        let mut settings = self.settings.clone();
+        settings.values.remove("secret");
+        if let Some(secret) = secret {
+            settings.values.insert("secret".to_owned(), vec![secret.clone()]);
         }
+        Self::bind(self.recipe, &settings)
+    }
+}
+
+/// `[A-Za-z0-9_-]`, at most 100 of them.
+pub(super) fn has_shape_of_id(text: &[u8]) -> bool {
+    (1..=100).contains(&text.len())
+        && text.iter().all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(byte))
+}
+
+/// What the source has configured itself comes first.
+struct WithOwn<'a> {
+    verifier: &'a Verifier,
+    outside: &'a dyn Outside,
+}
+
+impl Outside for WithOwn<'_> {
+    fn known(&self, wanted: &Wanted) -> Answer {
+        self.verifier.own(wanted).unwrap_or_else(|| self.outside.known(wanted))
+    }
+
+    fn roots(&self) -> &Roots {
+        self.outside.roots()
+    }
+}
+
+/// For those who have fetched nothing and trust nobody.
+#[derive(Clone, Copy, Debug)]
+pub struct NothingOutside;
+
+impl Outside for NothingOutside {
+    fn known(&self, _: &Wanted) -> Answer {
+        Answer::NotYet
+    }
+
+    fn roots(&self) -> &Roots {
+        static NOBODY: LazyLock<Roots> = LazyLock::new(|| Roots::new([]));
+        &NOBODY
     }
 }

@@ -6,7 +6,7 @@ use time::OffsetDateTime;
 
 use super::files::InstanceLock;
 use super::setting::{self, Sealing};
-use super::{OpenError, connection, schema, timestamp};
+use super::{OpenError, StoreOptions, connection, open, schema, timestamp};
 
 /// A setting written by a command while the service runs; the service reads it when it next needs it.
 ///
@@ -27,4 +27,22 @@ pub fn set_beside_the_service(
 /// Whether an instance is running on the database.
 pub fn is_in_use(path: &Path) -> Result<bool, OpenError> {
     Ok(InstanceLock::try_take(path)?.is_none())
+}
+
+/// A sealed setting, read by a command while the service may be running.
+///
+/// # Errors
+/// When there is no database yet, it cannot be read, or it was sealed under another key.
+pub fn secret_beside_the_service(options: &StoreOptions, name: &str) -> Result<Option<String>, OpenError> {
+    let connection = connection::beside_the_service(&options.path)?;
+    schema::check_ours(&connection)?;
+    let stored = setting::read(&connection, name).map_err(|error| {
+        OpenError(format!("cannot read the database {}: {error}", options.path.display()))
+    })?;
+    let Some((sealed, _)) = stored else { return Ok(None) };
+    let sealer = open::sealer(options, &open::absolute(&options.path)?)?;
+    let plain = sealer.open(name, &sealed).ok().and_then(|plain| String::from_utf8(plain).ok());
+    plain
+        .map(Some)
+        .ok_or_else(|| OpenError("the secret was sealed under another CREEL_KEY or key file".to_owned()))
 }

@@ -33,7 +33,7 @@ use std::time::{Duration, Instant};
 use time::OffsetDateTime;
 use tokio::sync::{Semaphore, oneshot};
 
-pub use beside::{is_in_use, set_beside_the_service};
+pub use beside::{is_in_use, secret_beside_the_service, set_beside_the_service};
 pub use expire::{Page, Position, Selection, Sources};
 pub use message::{Content, Identity, Kept, NewMessage};
 pub use rejection::{NewRejection, network_of};
@@ -196,8 +196,9 @@ impl Store {
     ///
     /// # Errors
     /// When it cannot be read, or was sealed under another key.
-    pub async fn setting(&self, name: &'static str) -> Result<Option<String>, Unavailable> {
-        let stored = self.read(move |connection| setting::read(connection, name)).await?;
+    pub async fn setting(&self, name: &str) -> Result<Option<String>, Unavailable> {
+        let wanted = name.to_owned();
+        let stored = self.read(move |connection| setting::read(connection, &wanted)).await?;
         let Some((value, sealing)) = stored else { return Ok(None) };
         match sealing {
             Sealing::Plain => Ok(Some(value)),
@@ -214,7 +215,7 @@ impl Store {
     /// When it could not be written.
     pub async fn set_setting(
         &self,
-        name: &'static str,
+        name: &str,
         value: &str,
         sealing: Sealing,
         now: OffsetDateTime,
@@ -223,8 +224,8 @@ impl Store {
             Sealing::Plain => value.to_owned(),
             Sealing::Sealed => self.inner.sealer.seal(name, value.as_bytes()),
         };
-        let now = timestamp::to_text(now);
-        self.write(move |database| setting::write(database.connection, name, &stored, sealing, &now)).await
+        let (name, now) = (name.to_owned(), timestamp::to_text(now));
+        self.write(move |database| setting::write(database.connection, &name, &stored, sealing, &now)).await
     }
 
     /// One page of messages that are old, oldest first.

@@ -41,11 +41,7 @@ impl Store {
                 InstanceLock::holder(&path)
             ))
         })?;
-        let secret = match &options.key {
-            Some(key) => key.clone(),
-            None => seal::key_file(&beside(&path, "key"))?,
-        };
-        let sealer = Arc::new(Sealer::new(&secret));
+        let sealer = Arc::new(sealer(options, &path)?);
         schema::check_before_opening(&path)?;
         let pool_threads = Arc::new(ScheduledThreadPool::new(1));
         let (writer_pool, mut connection) = connection::writer(&path, pool_threads.clone())?;
@@ -141,7 +137,7 @@ fn spawn(
 
 /// The path as the kernel shows it, so that a later change of the working directory or of a link does not matter, and
 /// so that every name of one file leads to one lock.
-fn absolute(path: &Path) -> Result<PathBuf, OpenError> {
+pub fn absolute(path: &Path) -> Result<PathBuf, OpenError> {
     let problem =
         |error| OpenError(format!("cannot use the directory of the database {}: {error}", path.display()));
     let name = path.file_name().ok_or_else(|| OpenError(format!("{} is not a file name", path.display())))?;
@@ -171,5 +167,13 @@ fn check_key(connection: &rusqlite::Connection, sealer: &Sealer) -> Result<(), O
             let now = timestamp::to_text(OffsetDateTime::now_utc());
             setting::write(connection, NAME, &sealer.seal(NAME, b"creel"), Sealing::Sealed, &now).map_err(problem)
         }
+    }
+}
+
+/// Under the configured key, else the one in the file beside the database.
+pub fn sealer(options: &StoreOptions, database: &Path) -> Result<Sealer, OpenError> {
+    match &options.key {
+        Some(key) => Ok(Sealer::new(key)),
+        None => seal::key_file(&beside(database, "key")).map(|key| Sealer::new(&key)),
     }
 }

@@ -7,6 +7,9 @@ use serde::Deserialize;
 /// The longest signature of any algorithm: HMAC-SHA512 and Ed25519.
 pub const MAX_SIGNATURE_BYTES: usize = 64;
 
+/// More than any public-key signature takes: RSA with 8,192 bits in hex.
+const MAX_ENCODED_BYTES: usize = 2_048;
+
 /// How a signature is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -38,6 +41,21 @@ impl Encoding {
             Self::Base64Url => decode_base64(&URL_SAFE_NO_PAD, text, &mut bytes)?,
         };
         (written == length).then_some(bytes)
+    }
+
+    /// Bytes of any number up to a limit that no signature reaches.
+    pub fn decode_any(self, text: &[u8]) -> Option<Vec<u8>> {
+        if text.is_empty() || text.len() > MAX_ENCODED_BYTES {
+            return None;
+        }
+        match self {
+            Self::Hex => {
+                let mut bytes = vec![0; text.len() / 2];
+                decode_hex(text, &mut bytes).map(|_| bytes)
+            }
+            Self::Base64 => STANDARD.decode(text).ok(),
+            Self::Base64Url => URL_SAFE_NO_PAD.decode(text).ok(),
+        }
     }
 
     pub fn encode(self, bytes: &[u8]) -> String {
@@ -88,10 +106,11 @@ pub fn hex(bytes: &[u8]) -> String {
 }
 
 /// How a configured key is written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum KeyEncoding {
     /// The bytes of the text itself, also where it looks encoded.
+    #[default]
     Text,
     Base64,
     Hex,

@@ -1,15 +1,98 @@
-//! `application/x-www-form-urlencoded` bodies as JSON.
+//! Form bodies: their fields, and the whole of one as JSON.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
 
+use bytes::Bytes;
+use futures_util::FutureExt;
 use serde::{Serialize, Serializer};
 
 use super::json;
+use super::request::Headers;
+
+const URL_ENCODED: &[u8] = b"application/x-www-form-urlencoded";
+const MULTIPART: &[u8] = b"multipart/form-data";
 
 /// Decoded, a form of many short fields takes thirty times its size: what is larger is kept as bytes alone.
 const MAX_BYTES: usize = 1 << 20;
 const MAX_FIELDS: usize = 10_000;
+
+/// How a form is written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// `application/x-www-form-urlencoded`
+    UrlEncoded,
+    /// `multipart/form-data` with its boundary.
+    Multipart(String),
+}
+
+/// What the first Content-Type says; nothing where it is no form's.
+pub fn kind(headers: Headers<'_>) -> Option<Kind> {
+    let (_, value) = headers.0.iter().find(|(name, _)| *name == "content-type")?;
+    let essence = value.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
+    if essence.eq_ignore_ascii_case(URL_ENCODED) {
+        return Some(Kind::UrlEncoded);
+    }
+    let is_multipart = essence.eq_ignore_ascii_case(MULTIPART);
+    let text = is_multipart.then(|| std::str::from_utf8(value).ok()).flatten()?;
+    multer::parse_boundary(text).ok().map(Kind::Multipart)
+}
+
+/// The fields in the order received, bytes that are not UTF-8 replaced; `None` where it is too large for that.
+pub fn fields(body: &[u8], kind: Kind) -> Option<Vec<(String, String)>> {
+    if body.len() > MAX_BYTES {
+        return None;
+    }
+    match kind {
+        Kind::UrlEncoded => {
+            let separators = body.iter().filter(|byte| **byte == b'&').count();
+            let owned = |(name, value): (Cow<'_, str>, Cow<'_, str>)| (name.into_owned(), value.into_owned());
+            (separators < MAX_FIELDS).then(|| form_urlencoded::parse(body).map(owned).collect())
+        }
+        Kind::Multipart(boundary) => parts(body, boundary),
+    }
+}
+
+/// The parts of a multipart body that have a name and are no files.
+fn parts(body: &[u8], boundary: String) -> Option<Vec<(String, String)>> {
+    let whole = Bytes::copy_from_slice(body);
+    let stream = futures_util::stream::iter([Ok::<_, std::convert::Infallible>(whole)]);
+    let mut multipart = multer::Multipart::new(stream, boundary);
+    let reading = async {
+        let mut fields = Vec::new();
+        while let Some(field) = multipart.next_field().await.ok()? {
+            let name = field.name().map(str::to_owned);
+            let is_file = field.file_name().is_some();
+            let value = field.bytes().await.ok()?;
+            if let Some(name) = name.filter(|_| !is_file) {
+                fields.push((name, String::from_utf8_lossy(&value).into_owned()));
+            }
+            if fields.len() > MAX_FIELDS {
+                return None;
+            }
+        }
+        Some(fields)
+    };
+    // Everything is there already: nothing is waited for.
+    reading.now_or_never().flatten()
+}
+
+/// The JSON in the field that holds a form's payload.
+pub fn payload(body: &[u8], kind: Kind, field: &str) -> Option<String> {
+    match kind {
+        Kind::UrlEncoded => sole_payload(body, field),
+        Kind::Multipart(boundary) => {
+            if body.len() > MAX_BYTES {
+                return None;
+            }
+            let mut values = parts(body, boundary)?.into_iter().filter(|(name, _)| name == field);
+            match (values.next(), values.next()) {
+                (Some((_, value)), None) if json::accepts(value.as_bytes()) => Some(value),
+                _ => None,
+            }
+        }
+    }
+}
 
 /// The form as the text of a JSON object: fields in the order of their first appearance, repeats as arrays,
 /// bytes that are not UTF-8 replaced. A form whose only field is `unwrap` and holds JSON becomes that JSON.
@@ -33,6 +116,9 @@ pub fn to_json(body: &[u8], unwrap: Option<&str>) -> Option<String> {
 
 /// The value of the only field, if it has this name and holds JSON.
 fn sole_payload(body: &[u8], name: &str) -> Option<String> {
+    if body.contains(&b'&') {
+        return None;
+    }
     let (found, value) = form_urlencoded::parse(body).next()?;
     (found == name && json::accepts(value.as_bytes())).then(|| value.into_owned())
 }

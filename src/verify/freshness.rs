@@ -1,20 +1,30 @@
 //! How old a signed timestamp may be. The text as sent goes into the signed text; the number is only for the clock.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use serde::Deserialize;
-use time::OffsetDateTime;
+use time::format_description::well_known::{Iso8601, Rfc2822, Rfc3339};
+use time::{OffsetDateTime, PrimitiveDateTime};
 
 use super::layout::Layout;
-use super::request::{Cause, Request};
+use super::place::Place;
+use super::request::Cause;
+use super::view::View;
+
+/// The timestamp of a signature scheme.
+#[derive(Clone, Debug)]
+pub struct Timestamp {
+    pub at: TimestampPlace,
+    pub unit: TimestampUnit,
+}
 
 /// Where the timestamp is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TimestampPlace {
-    /// A header of its own, in lower case.
-    Header(String),
-    /// A key among the pairs of the signature's value.
-    Pair(String),
+    Request(Place),
+    /// A named part of the signature's value.
+    Layout(String),
 }
 
 impl TimestampPlace {
@@ -24,57 +34,112 @@ impl TimestampPlace {
     /// Absent or ambiguous.
     pub fn find<'a>(
         &self,
-        request: &Request<'a>,
+        view: &'a View<'a>,
         layout: &Layout,
         value: &'a [u8],
-    ) -> Result<&'a [u8], Cause> {
+    ) -> Result<Cow<'a, [u8]>, Cause> {
         match self {
-            Self::Header(name) => request.headers.single(name)?.ok_or(Cause::MissingHeader),
-            Self::Pair(key) => layout.named(value, key),
+            Self::Request(place) => place.require(view),
+            Self::Layout(name) => layout.named(value, name).map(Cow::Borrowed),
         }
     }
 }
 
-/// What a timestamp counts since 1970.
+/// How a timestamp is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 pub enum TimestampUnit {
+    /// Seconds since 1970.
     #[serde(rename = "s")]
     Seconds,
     #[serde(rename = "ms")]
     Milliseconds,
+    /// Thirteen digits and more are milliseconds.
+    #[serde(rename = "s-or-ms")]
+    SecondsOrMilliseconds,
+    /// Without a zone it means UTC; any number of decimals.
+    #[serde(rename = "rfc3339")]
+    Rfc3339,
+    /// `Thu, 09 Oct 2025 08:53:20 GMT`
+    #[serde(rename = "http-date")]
+    HttpDate,
+}
+
+/// A point in time with the precision in which it was written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Moment {
+    Seconds(i64),
+    Milliseconds(i64),
 }
 
 impl TimestampUnit {
-    /// Plain digits only: a sign, a fraction or an exponent is somebody else's idea of a timestamp.
+    /// Numbers are plain digits only: a sign, a fraction or an exponent is somebody else's idea of a timestamp.
     ///
     /// # Errors
     /// `MalformedSignature`.
-    pub fn parse(self, text: &[u8]) -> Result<i64, Cause> {
-        // Eighteen digits fit an i64 whatever they are.
-        if text.is_empty() || text.len() > 18 || !text.iter().all(u8::is_ascii_digit) {
-            return Err(Cause::MalformedSignature);
-        }
-        Ok(text.iter().fold(0, |number, digit| number * 10 + i64::from(digit - b'0')))
-    }
-
-    pub fn of(self, time: OffsetDateTime) -> i64 {
+    pub fn parse(self, text: &[u8]) -> Result<Moment, Cause> {
         match self {
-            Self::Seconds => time.unix_timestamp(),
-            // Fits: years up to 9999 are far below 2^63 milliseconds.
-            Self::Milliseconds => i64::try_from(time.unix_timestamp_nanos() / 1_000_000).unwrap_or(i64::MAX),
+            Self::Seconds => digits(text).map(Moment::Seconds),
+            Self::Milliseconds => digits(text).map(Moment::Milliseconds),
+            Self::SecondsOrMilliseconds if text.len() >= 13 => digits(text).map(Moment::Milliseconds),
+            Self::SecondsOrMilliseconds => digits(text).map(Moment::Seconds),
+            Self::Rfc3339 => date(text, |text| {
+                OffsetDateTime::parse(text, &Rfc3339).ok().or_else(|| {
+                    PrimitiveDateTime::parse(text, &Iso8601::PARSING).ok().map(PrimitiveDateTime::assume_utc)
+                })
+            }),
+            Self::HttpDate => date(text, |text| {
+                let zoned = text.strip_suffix("GMT").map(|date| format!("{date}+0000"));
+                OffsetDateTime::parse(zoned.as_deref().unwrap_or(text), &Rfc2822).ok()
+            }),
         }
     }
 
+    /// As a sender writes it.
+    pub fn write(self, time: OffsetDateTime) -> String {
+        match self {
+            Self::Seconds | Self::SecondsOrMilliseconds => time.unix_timestamp().to_string(),
+            Self::Milliseconds => milliseconds(time).to_string(),
+            Self::Rfc3339 => time.format(&Rfc3339).unwrap_or_default(),
+            Self::HttpDate => {
+                let date = time.to_offset(time::UtcOffset::UTC).format(&Rfc2822).unwrap_or_default();
+                date.strip_suffix("+0000").map_or(date.clone(), |date| format!("{date}GMT"))
+            }
+        }
+    }
+}
+
+impl Moment {
     /// # Errors
     /// `StaleTimestamp` where the clocks differ by more than the tolerance, in either direction.
-    pub fn check(self, timestamp: i64, now: OffsetDateTime, tolerance: Duration) -> Result<(), Cause> {
-        let tolerance = match self {
-            Self::Seconds => u128::from(tolerance.as_secs()),
-            Self::Milliseconds => tolerance.as_millis(),
+    pub fn check(self, now: OffsetDateTime, tolerance: Duration) -> Result<(), Cause> {
+        let (difference, tolerance) = match self {
+            Self::Seconds(timestamp) => {
+                (now.unix_timestamp().abs_diff(timestamp), u128::from(tolerance.as_secs()))
+            }
+            Self::Milliseconds(timestamp) => (milliseconds(now).abs_diff(timestamp), tolerance.as_millis()),
         };
-        let difference = u128::from(self.of(now).abs_diff(timestamp));
-        if difference <= tolerance { Ok(()) } else { Err(Cause::StaleTimestamp) }
+        if u128::from(difference) <= tolerance { Ok(()) } else { Err(Cause::StaleTimestamp) }
     }
+}
+
+fn digits(text: &[u8]) -> Result<i64, Cause> {
+    // Eighteen digits fit an i64 whatever they are.
+    if text.is_empty() || text.len() > 18 || !text.iter().all(u8::is_ascii_digit) {
+        return Err(Cause::MalformedSignature);
+    }
+    Ok(text.iter().fold(0, |number, digit| number * 10 + i64::from(digit - b'0')))
+}
+
+fn date(text: &[u8], parse: impl Fn(&str) -> Option<OffsetDateTime>) -> Result<Moment, Cause> {
+    // The longest date with nanoseconds and a zone has 35 characters.
+    let text = std::str::from_utf8(text).ok().filter(|text| text.len() <= 64);
+    let time = text.and_then(parse).ok_or(Cause::MalformedSignature)?;
+    Ok(Moment::Milliseconds(milliseconds(time)))
+}
+
+fn milliseconds(time: OffsetDateTime) -> i64 {
+    // Fits: years up to 9999 are far below 2^63 milliseconds.
+    i64::try_from(time.unix_timestamp_nanos() / 1_000_000).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]
@@ -82,9 +147,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_plain_digits_are_a_timestamp() {
-        assert_eq!(TimestampUnit::Seconds.parse(b"1760000000"), Ok(1_760_000_000));
-        assert_eq!(TimestampUnit::Seconds.parse(b"999999999999999999"), Ok(999_999_999_999_999_999));
+    fn only_plain_digits_are_a_number() {
+        assert_eq!(TimestampUnit::Seconds.parse(b"1760000000"), Ok(Moment::Seconds(1_760_000_000)));
+        assert_eq!(
+            TimestampUnit::Seconds.parse(b"999999999999999999"),
+            Ok(Moment::Seconds(999_999_999_999_999_999))
+        );
         for refused in ["", "NaN", "-1", "+1760000000", "1760000000.0", "1e9", " 1", "12345678901234567890"] {
             assert_eq!(
                 TimestampUnit::Seconds.parse(refused.as_bytes()),
@@ -95,11 +163,53 @@ mod tests {
     }
 
     #[test]
+    fn dates_are_read_in_every_way_in_which_senders_write_them() {
+        let second = Ok(Moment::Milliseconds(1_760_000_000_000));
+        for text in [
+            "2025-10-09T08:53:20Z",
+            "2025-10-09T08:53:20.000000000Z",
+            "2025-10-09T10:53:20+02:00",
+            "2025-10-09T08:53:20",
+        ] {
+            assert_eq!(TimestampUnit::Rfc3339.parse(text.as_bytes()), second, "{text}");
+        }
+        let with_decimals = TimestampUnit::Rfc3339.parse(b"2025-10-09T08:53:20.123456");
+        assert_eq!(with_decimals, Ok(Moment::Milliseconds(1_760_000_000_123)));
+        assert_eq!(TimestampUnit::HttpDate.parse(b"Thu, 09 Oct 2025 08:53:20 GMT"), second);
+        for refused in ["", "yesterday", "2025-10-09", "2025-13-09T08:53:20Z", "1760000000"] {
+            assert_eq!(
+                TimestampUnit::Rfc3339.parse(refused.as_bytes()),
+                Err(Cause::MalformedSignature),
+                "{refused}"
+            );
+            assert_eq!(
+                TimestampUnit::HttpDate.parse(refused.as_bytes()),
+                Err(Cause::MalformedSignature),
+                "{refused}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_written_is_read_again() {
+        let now = OffsetDateTime::from_unix_timestamp(1_760_000_000).unwrap();
+        for unit in [
+            TimestampUnit::Seconds,
+            TimestampUnit::Milliseconds,
+            TimestampUnit::SecondsOrMilliseconds,
+            TimestampUnit::Rfc3339,
+            TimestampUnit::HttpDate,
+        ] {
+            let moment = unit.parse(unit.write(now).as_bytes()).unwrap();
+            assert_eq!(moment.check(now, Duration::ZERO), Ok(()), "{unit:?}");
+        }
+    }
+
+    #[test]
     fn a_difference_of_exactly_the_tolerance_is_fresh_in_both_directions() {
         let now = OffsetDateTime::from_unix_timestamp(1_760_000_000).unwrap();
-        let seconds = |timestamp| TimestampUnit::Seconds.check(timestamp, now, Duration::from_secs(300));
-        let milliseconds =
-            |timestamp| TimestampUnit::Milliseconds.check(timestamp, now, Duration::from_secs(300));
+        let seconds = |timestamp| Moment::Seconds(timestamp).check(now, Duration::from_secs(300));
+        let milliseconds = |timestamp| Moment::Milliseconds(timestamp).check(now, Duration::from_secs(300));
         for (distance, verdict) in [(0, Ok(())), (300, Ok(())), (301, Err(Cause::StaleTimestamp))] {
             assert_eq!(seconds(1_760_000_000 + distance), verdict);
             assert_eq!(seconds(1_760_000_000 - distance), verdict);

@@ -8,6 +8,8 @@
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
+use super::lookup::{JsonPath, first_key_except, key_text};
+
 /// Nesting that serde_json's own limit lets pass; SQLite's JSON functions take more.
 const MAX_LEVELS: usize = 127;
 
@@ -60,11 +62,21 @@ fn skip_string(bytes: &mut std::slice::Iter<'_, u8>) {
     }
 }
 
-/// Places of values in a JSON document: object keys joined by dots. In a body that is an array, those of its first item.
+/// Places of values in a JSON document: object keys joined by dots, `items[]` for the first item of an array.
+/// In a body that is an array, those of its first item.
 #[derive(Clone, Debug, Default)]
 pub struct Paths {
     root: Branch,
     count: usize,
+    names: Vec<NameOf>,
+}
+
+/// The name of a key is wanted, not its value.
+#[derive(Clone, Debug)]
+struct NameOf {
+    slot: Slot,
+    object: JsonPath,
+    except: Vec<String>,
 }
 
 /// Where a path's value will be among what was read.
@@ -78,6 +90,8 @@ struct Branch(Vec<(String, Node)>);
 enum Node {
     Value(Slot),
     Branch(Branch),
+    /// What is wanted from the first item of an array.
+    FirstItem(Branch),
 }
 
 /// The values found, by slot.
@@ -112,20 +126,39 @@ impl Paths {
                 return Err(format!("`{path}` has an empty key"));
             }
             let is_last = keys.peek().is_none();
+            let (key, is_array) = key.strip_suffix("[]").map_or((key, false), |key| (key, true));
+            if is_last && is_array {
+                return Err(format!("`{path}` ends in an array; name a key of its items"));
+            }
             let place = branch.place(key).unwrap_or_else(|| {
-                let node =
-                    if is_last { Node::Value(Slot(self.count)) } else { Node::Branch(Branch::default()) };
+                let node = match (is_last, is_array) {
+                    (true, _) => Node::Value(Slot(self.count)),
+                    (false, true) => Node::FirstItem(Branch::default()),
+                    (false, false) => Node::Branch(Branch::default()),
+                };
                 self.count += usize::from(is_last);
                 branch.0.push((key.to_owned(), node));
                 branch.0.len() - 1
             });
-            match (&mut branch.0[place].1, is_last) {
-                (Node::Value(slot), true) => return Ok(*slot),
-                (Node::Branch(inner), false) => branch = inner,
-                _ => return Err(format!("`{path}` is wanted both as a value and as an object")),
+            match (&mut branch.0[place].1, is_last, is_array) {
+                (Node::Value(slot), true, _) => return Ok(*slot),
+                (Node::Branch(inner), false, false) | (Node::FirstItem(inner), false, true) => branch = inner,
+                _ => {
+                    return Err(format!(
+                        "`{path}` is wanted in two ways, as a value and as an object or array"
+                    ));
+                }
             }
         }
         Err("is empty".to_owned())
+    }
+
+    /// The name of the first key of an object that is not among the excepted ones.
+    pub fn add_name(&mut self, object: JsonPath, except: Vec<String>) -> Slot {
+        let slot = Slot(self.count);
+        self.count += 1;
+        self.names.push(NameOf { slot, object, except });
+        slot
     }
 
     /// What stands at the paths; `None` unless `accepts(body)`.
@@ -133,6 +166,12 @@ impl Paths {
         let text = syntax_candidate(body)?;
         let mut found = vec![Found::Absent; self.count];
         self.root.read(text, &mut found).ok()?;
+        for name in &self.names {
+            let object = name.object.raw(text.as_bytes());
+            if let Some(key) = object.and_then(|object| first_key_except(object, &name.except)) {
+                found[name.slot.0] = Found::Text(key);
+            }
+        }
         Some(Extracted(found))
     }
 }
@@ -140,6 +179,10 @@ impl Paths {
 impl Branch {
     fn place(&self, key: &str) -> Option<usize> {
         self.0.iter().position(|(name, _)| name == key)
+    }
+
+    fn node(&self, key: &str) -> Option<&Node> {
+        self.place(key).map(|place| &self.0[place].1)
     }
 
     /// Reads a whole document. Only objects and arrays are visited: asking serde_json for any
@@ -170,7 +213,7 @@ impl Branch {
         for (_, node) in &self.0 {
             match node {
                 Node::Value(slot) => found[slot.0] = Found::Absent,
-                Node::Branch(inner) => inner.forget(found),
+                Node::Branch(inner) | Node::FirstItem(inner) => inner.forget(found),
             }
         }
     }
@@ -185,13 +228,20 @@ impl Node {
                 branch.forget(found);
                 branch.read_object(raw, found)?;
             }
+            Self::FirstItem(branch) => {
+                branch.forget(found);
+                if raw.starts_with('[') {
+                    FirstItem { branch, found }.deserialize(&mut serde_json::Deserializer::from_str(raw))?;
+                }
+            }
         }
         Ok(())
     }
 }
 
 impl Found {
-    fn from_raw(raw: &str) -> Self {
+    /// Of a value as it stands in a document.
+    pub fn from_raw(raw: &str) -> Self {
         match raw.as_bytes().first() {
             Some(b'"') => serde_json::from_str(raw).map_or(Self::Other, Self::Text),
             Some(b'-' | b'0'..=b'9') => Self::Number(raw.to_owned()),
@@ -221,8 +271,8 @@ impl<'de> Visitor<'de> for Object<'_> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        while let Some(wanted) = map.next_key_seed(WantedKey(self.branch))? {
-            match wanted {
+        while let Some(key) = map.next_key()? {
+            match key_text(key).and_then(|key| self.branch.node(&key)) {
                 None => map.next_value::<IgnoredAny>().map(|_| ())?,
                 Some(node) => {
                     let raw: &RawValue = map.next_value()?;
@@ -260,29 +310,6 @@ impl<'de> Visitor<'de> for FirstItem<'_> {
         }
         while items.next_element::<IgnoredAny>()?.is_some() {}
         Ok(())
-    }
-}
-
-/// Compares keys as bytes: a key with a lone surrogate has no text, and none that is wanted has one.
-struct WantedKey<'a>(&'a Branch);
-
-impl<'de, 'a> DeserializeSeed<'de> for WantedKey<'a> {
-    type Value = Option<&'a Node>;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
-        deserializer.deserialize_bytes(self)
-    }
-}
-
-impl<'a> Visitor<'_> for WantedKey<'a> {
-    type Value = Option<&'a Node>;
-
-    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("a key")
-    }
-
-    fn visit_bytes<E: Error>(self, key: &[u8]) -> Result<Self::Value, E> {
-        Ok(self.0.0.iter().find(|(name, _)| name.as_bytes() == key).map(|(_, node)| node))
     }
 }
 

@@ -1,54 +1,39 @@
-//! How signatures are laid out in a value: the whole of it, behind a prefix, in a list, or among pairs.
-
-use serde::Deserialize;
+//! How signatures are laid out in a value, given by example: `sha256={signature}`, `t={ts},v1={signature}`,
+//! `v1,{signature} v1,{signature}`, `{ts},{signature},{signature}`.
 
 use super::request::Cause;
 
 /// More candidates than any sender needs for rotating its keys; a value with more is refused unread.
 pub const MAX_CANDIDATES: usize = 16;
+const SIGNATURE: &str = "signature";
 
 /// Where in a value the encoded signatures are.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Layout {
     /// The whole value.
     Raw,
     /// Behind a fixed prefix that names the algorithm or version: `sha256=…`.
     Prefix(String),
     /// Elements that begin with a label: `v1,… v1,…`.
-    List(List),
+    List { separator: u8, label: String },
     /// `key=value` elements, of which one key, which may repeat, has the signatures: `t=…,v1=…`.
     Pairs(Pairs),
+    /// Several groups of pairs with spaces between, each with a timestamp of its own.
+    Groups(Pairs),
+    /// Named parts in a fixed order, then any number of signatures.
+    Positions { separator: u8, before: Vec<String> },
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct List {
-    pub separator: Separator,
-    pub label: String,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pairs {
-    pub separator: Separator,
+    pub separator: u8,
+    /// The key of the signatures.
     pub signature: String,
-}
-
-/// One ASCII character between elements.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(try_from = "char")]
-pub struct Separator(u8);
-
-impl TryFrom<char> for Separator {
-    type Error = &'static str;
-
-    fn try_from(character: char) -> Result<Self, Self::Error> {
-        match u8::try_from(character) {
-            Ok(byte) if byte.is_ascii() => Ok(Self(byte)),
-            _ => Err("a separator is one ASCII character"),
-        }
-    }
+    /// In the order in which the sender writes them: key, and the name that templates use.
+    pub named: Vec<(String, String)>,
+    /// Between elements as the sender writes them: the separator and maybe a space.
+    written_separator: String,
+    signature_first: bool,
 }
 
 /// The encoded signatures found in a value; never empty.
@@ -76,6 +61,87 @@ impl<'a> Candidates<'a> {
 
 impl Layout {
     /// # Errors
+    /// What is wrong with the example, in words.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let elements = placeholders(text)?;
+        let signatures = elements.iter().filter(|element| element.name == SIGNATURE).count();
+        if signatures == 0 {
+            return Err(format!("`{text}` does not say where the signature is; write {{signature}} there"));
+        }
+        let [first, rest @ ..] = elements.as_slice() else { return Err("is empty".to_owned()) };
+        if rest.is_empty() {
+            let is_pair = first.label.len() > 1 && first.label.ends_with('=') && !first.after.is_empty();
+            return match (first.label.as_str(), first.after.as_str()) {
+                (_, after) if is_pair || !after.is_empty() => {
+                    Err(format!("`{text}` ends in `{after}`, which is not supported"))
+                }
+                ("", _) => Ok(Self::Raw),
+                (label, _) => Ok(Self::Prefix(label.to_owned())),
+            };
+        }
+        if signatures == 2 && elements.len() == 2 && elements[0].label == elements[1].own_label() {
+            let separator = separator(&elements[1].between(), text)?;
+            return Ok(Self::List { separator, label: first.label.clone() });
+        }
+        if elements.iter().all(|element| element.own_label().is_empty()) {
+            let separator = separator(&elements[1].between(), text)?;
+            let before = elements.iter().take_while(|element| element.name != SIGNATURE);
+            return Ok(Self::Positions {
+                separator,
+                before: before.map(|element| element.name.clone()).collect(),
+            });
+        }
+        Self::parse_pairs(text)
+    }
+
+    fn parse_pairs(text: &str) -> Result<Self, String> {
+        if let Some((first, second)) = text.split_once(' ')
+            && first == second
+        {
+            return match Self::parse(first)? {
+                Self::Pairs(pairs) => Ok(Self::Groups(pairs)),
+                _ => Err(format!("`{text}` repeats something that has no pairs")),
+            };
+        }
+        let elements = placeholders(text)?;
+        let between = elements.get(1).map(Element::between).unwrap_or_default();
+        let separator = separator(&between, text)?;
+        let mut pairs = Pairs {
+            separator,
+            signature: String::new(),
+            named: Vec::new(),
+            written_separator: between,
+            signature_first: elements.first().is_some_and(|element| element.name == SIGNATURE),
+        };
+        for element in &elements {
+            let key = element.own_label().strip_suffix('=').filter(|key| !key.is_empty()).map(str::to_owned);
+            let key = key.ok_or_else(|| format!("`{text}` mixes pairs with something that is none"))?;
+            if element.name == SIGNATURE {
+                pairs.signature = key;
+            } else {
+                pairs.named.push((key, element.name.clone()));
+            }
+        }
+        Ok(Self::Pairs(pairs))
+    }
+
+    /// Whether a template may use a part of that name.
+    pub fn has(&self, name: &str) -> bool {
+        match self {
+            Self::Pairs(pairs) | Self::Groups(pairs) => pairs.named.iter().any(|(_, named)| named == name),
+            Self::Positions { before, .. } => before.iter().any(|named| named == name),
+            Self::Raw | Self::Prefix(_) | Self::List { .. } => false,
+        }
+    }
+
+    /// The parts of a value that stand for themselves: each with its own timestamp and signatures.
+    pub fn groups<'a>(&self, value: &'a [u8]) -> impl Iterator<Item = &'a [u8]> + use<'a> {
+        let splits = matches!(self, Self::Groups(_));
+        let parts = value.split(move |byte| splits && *byte == b' ');
+        parts.filter(move |part| !splits || !part.is_empty()).take(MAX_CANDIDATES)
+    }
+
+    /// # Errors
     /// `UnknownAlgorithm` where the value is laid out rightly but under other names,
     /// `MalformedSignature` where it is not, or has too many candidates.
     pub fn candidates<'a>(&self, value: &'a [u8]) -> Result<Candidates<'a>, Cause> {
@@ -85,59 +151,133 @@ impl Layout {
                 let found = Candidates::collect(value.strip_prefix(prefix.as_bytes()).into_iter())?;
                 found.ok_or_else(|| unlabelled([value].into_iter(), prefix))
             }
-            Self::List(list) => {
-                let labelled = |element: &'a [u8]| element.strip_prefix(list.label.as_bytes());
-                let found = Candidates::collect(elements(value, list.separator).filter_map(labelled))?;
-                found.ok_or_else(|| unlabelled(elements(value, list.separator), &list.label))
+            Self::List { separator, label } => {
+                // Some senders put commas between the elements as well.
+                let labelled = |element: &'a [u8]| {
+                    let element = element.strip_suffix(b",").unwrap_or(element);
+                    element.strip_prefix(label.as_bytes())
+                };
+                let found = Candidates::collect(elements(value, *separator).filter_map(labelled))?;
+                found.ok_or_else(|| unlabelled(elements(value, *separator), label))
             }
-            Self::Pairs(pairs) => {
+            Self::Pairs(pairs) | Self::Groups(pairs) => {
                 let found = Candidates::collect(values_of(value, pairs.separator, &pairs.signature))?;
                 found.ok_or_else(|| unlabelled(elements(value, pairs.separator), "="))
             }
+            Self::Positions { separator, before } => {
+                Candidates::collect(elements(value, *separator).skip(before.len()))?
+                    .ok_or(Cause::MalformedSignature)
+            }
         }
     }
 
-    /// The value of a key that must be there exactly once; only pairs have one.
+    /// The part with that name, which must be there exactly once.
     ///
     /// # Errors
     /// `MalformedSignature` where it is absent or ambiguous.
-    pub fn named<'a>(&self, value: &'a [u8], key: &str) -> Result<&'a [u8], Cause> {
-        let Self::Pairs(pairs) = self else {
-            return Err(Cause::MalformedSignature);
-        };
-        let mut values = values_of(value, pairs.separator, key);
-        match (values.next(), values.next()) {
-            (Some(value), None) => Ok(value),
-            _ => Err(Cause::MalformedSignature),
+    pub fn named<'a>(&self, value: &'a [u8], name: &str) -> Result<&'a [u8], Cause> {
+        match self {
+            Self::Pairs(pairs) | Self::Groups(pairs) => {
+                let key = pairs.named.iter().find(|(_, named)| named == name).map(|(key, _)| key);
+                let mut values = values_of(value, pairs.separator, key.ok_or(Cause::MalformedSignature)?);
+                match (values.next(), values.next()) {
+                    (Some(value), None) => Ok(value),
+                    _ => Err(Cause::MalformedSignature),
+                }
+            }
+            Self::Positions { separator, before } => {
+                let place = before.iter().position(|named| named == name);
+                let found = place.and_then(|place| elements(value, *separator).nth(place));
+                found.ok_or(Cause::MalformedSignature)
+            }
+            Self::Raw | Self::Prefix(_) | Self::List { .. } => Err(Cause::MalformedSignature),
         }
     }
 
-    /// A value with one signature, as the sender writes it; `pairs` go before it where the layout has pairs.
-    pub fn compose(&self, signature: &str, pairs: &[(&str, &str)]) -> String {
+    /// A value with one signature, as the sender writes it; `part` gives the named parts.
+    pub fn compose(&self, signature: &str, part: impl Fn(&str) -> String) -> String {
         match self {
             Self::Raw => signature.to_owned(),
             Self::Prefix(prefix) => format!("{prefix}{signature}"),
-            Self::List(list) => format!("{}{signature}", list.label),
-            Self::Pairs(layout) => {
-                let before: String = pairs
-                    .iter()
-                    .map(|(key, value)| format!("{key}={value}{}", char::from(layout.separator.0)))
-                    .collect();
-                format!("{before}{}={signature}", layout.signature)
+            Self::List { label, .. } => format!("{label}{signature}"),
+            Self::Pairs(pairs) | Self::Groups(pairs) => {
+                let own = format!("{}={signature}", pairs.signature);
+                let named = pairs.named.iter().map(|(key, name)| format!("{key}={}", part(name)));
+                let elements: Vec<String> = if pairs.signature_first {
+                    std::iter::once(own).chain(named).collect()
+                } else {
+                    named.chain(std::iter::once(own)).collect()
+                };
+                elements.join(&pairs.written_separator)
+            }
+            Self::Positions { separator, before } => {
+                let named = before.iter().map(|name| part(name));
+                let elements: Vec<String> = named.chain(std::iter::once(signature.to_owned())).collect();
+                elements.join(&char::from(*separator).to_string())
             }
         }
+    }
+}
+
+/// A placeholder of the example with the text before it.
+#[derive(Debug)]
+struct Element {
+    label: String,
+    name: String,
+    /// What follows the last placeholder; empty for others.
+    after: String,
+    is_first: bool,
+}
+
+impl Element {
+    /// The label without what separates it from the element before.
+    fn own_label(&self) -> &str {
+        if self.is_first { &self.label } else { self.label.trim_start_matches([',', ';', '&', ' ']) }
+    }
+
+    fn between(&self) -> String {
+        self.label[..self.label.len() - self.own_label().len()].to_owned()
+    }
+}
+
+fn placeholders(text: &str) -> Result<Vec<Element>, String> {
+    let mut elements: Vec<Element> = Vec::new();
+    let mut rest = text;
+    while let Some((label, tail)) = rest.split_once('{') {
+        let (name, after) =
+            tail.split_once('}').ok_or_else(|| format!("`{text}` has a brace without its partner"))?;
+        let element = Element {
+            label: label.to_owned(),
+            name: name.to_owned(),
+            after: String::new(),
+            is_first: elements.is_empty(),
+        };
+        elements.push(element);
+        rest = after;
+    }
+    match elements.last_mut() {
+        Some(last) => rest.clone_into(&mut last.after),
+        None => {
+            return Err(format!("`{text}` does not say where the signature is; write {{signature}} there"));
+        }
+    }
+    Ok(elements)
+}
+
+fn separator(between: &str, text: &str) -> Result<u8, String> {
+    match between.trim_end_matches(' ').as_bytes() {
+        [one] => Ok(*one),
+        [] if !between.is_empty() => Ok(b' '),
+        _ => Err(format!("`{text}` must have one of `,` `;` `&` or a space between its parts")),
     }
 }
 
 /// The elements of a list; proxies are known to add spaces behind the separator.
-fn elements(value: &[u8], separator: Separator) -> impl Iterator<Item = &[u8]> {
-    value
-        .split(move |byte| *byte == separator.0)
-        .map(<[u8]>::trim_ascii)
-        .filter(|element| !element.is_empty())
+fn elements(value: &[u8], separator: u8) -> impl Iterator<Item = &[u8]> {
+    value.split(move |byte| *byte == separator).map(<[u8]>::trim_ascii).filter(|element| !element.is_empty())
 }
 
-fn values_of<'a>(value: &'a [u8], separator: Separator, key: &str) -> impl Iterator<Item = &'a [u8]> {
+fn values_of<'a>(value: &'a [u8], separator: u8, key: &str) -> impl Iterator<Item = &'a [u8]> {
     elements(value, separator).filter_map(move |pair| pair.strip_prefix(key.as_bytes())?.strip_prefix(b"="))
 }
 
@@ -158,49 +298,4 @@ fn is_name(text: &[u8]) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn found(layout: &Layout, value: &str) -> Result<Vec<String>, Cause> {
-        let candidates = layout.candidates(value.as_bytes())?;
-        Ok(candidates.as_slice().iter().map(|text| String::from_utf8_lossy(text).into_owned()).collect())
-    }
-
-    #[test]
-    fn a_prefix_separates_other_algorithms_from_nonsense() {
-        let layout = Layout::Prefix("sha256=".into());
-        assert_eq!(found(&layout, "sha256=ab"), Ok(vec!["ab".into()]));
-        assert_eq!(found(&layout, "sha256="), Ok(vec![String::new()]));
-        for other in ["md5=ab", "sha1=ab", "SHA256=ab", "sha512="] {
-            assert_eq!(found(&layout, other), Err(Cause::UnknownAlgorithm), "{other}");
-        }
-        for nonsense in ["ab", "=ab", "sha256", "wK8O5GHIQS3QMLzjXuCGXP/ApCQzeJOOH4AuAaf59Yw="] {
-            assert_eq!(found(&layout, nonsense), Err(Cause::MalformedSignature), "{nonsense}");
-        }
-    }
-
-    #[test]
-    fn a_list_gives_every_element_with_the_label() {
-        let layout = Layout::List(List { separator: Separator(b' '), label: "v1,".into() });
-        assert_eq!(found(&layout, "v1,a v2,b  v1,c"), Ok(vec!["a".into(), "c".into()]));
-        assert_eq!(found(&layout, "v9,a"), Err(Cause::UnknownAlgorithm));
-        assert_eq!(found(&layout, "a"), Err(Cause::MalformedSignature));
-    }
-
-    #[test]
-    fn pairs_give_the_signatures_and_exactly_one_named_value() {
-        let layout = Layout::Pairs(Pairs { separator: Separator(b','), signature: "v1".into() });
-        assert_eq!(found(&layout, "t=1, v1=a,v0=x,v1=b"), Ok(vec!["a".into(), "b".into()]));
-        assert_eq!(found(&layout, "t=1,v9=a"), Err(Cause::UnknownAlgorithm));
-        assert_eq!(layout.named(b"v1=a,t=1", "t"), Ok(&b"1"[..]));
-        assert_eq!(layout.named(b"t=1,t=2,v1=a", "t"), Err(Cause::MalformedSignature));
-        assert_eq!(layout.named(b"v1=a", "t"), Err(Cause::MalformedSignature));
-    }
-
-    #[test]
-    fn too_many_candidates_are_refused_unread() {
-        let layout = Layout::List(List { separator: Separator(b' '), label: "v1,".into() });
-        assert_eq!(found(&layout, &"v1,a ".repeat(MAX_CANDIDATES)).map(|all| all.len()), Ok(MAX_CANDIDATES));
-        assert_eq!(found(&layout, &"v1,a ".repeat(1_000)), Err(Cause::MalformedSignature));
-    }
-}
+mod tests;

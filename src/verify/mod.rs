@@ -1,13 +1,22 @@
-//! The mechanics of proving a webhook genuine: signatures, tokens, timestamps, and reading what the body says.
+//! The mechanics of proving a webhook genuine: signatures, tokens, timestamps, certificates, and reading what the body says.
 //! Knows no provider by name and does no I/O: a request, keys and the time go in, a verdict comes out.
 
+pub mod canonical;
+pub mod certificate;
+pub mod condition;
 pub mod encoding;
 pub mod form;
 pub mod freshness;
 pub mod json;
+pub mod jwt;
 pub mod key;
 pub mod layout;
+pub mod lookup;
+pub mod outside;
+pub mod place;
+pub mod public_key;
 pub mod request;
 pub mod signature;
 pub mod template;
 pub mod token;
+pub mod view;

@@ -12,6 +12,10 @@ impl Secret {
         Self(value.into())
     }
 
+    pub fn new_text(value: impl AsRef<str>) -> Self {
+        Self(value.as_ref().as_bytes().to_vec())
+    }
+
     pub fn expose(&self) -> &[u8] {
         &self.0
     }
@@ -54,6 +58,8 @@ pub struct Request<'a> {
     pub target: &'a str,
     /// The raw query without `?`; empty when there is none.
     pub query: &'a str,
+    /// The whole URL as it is registered at the provider: some schemes sign it. Empty where it is not known.
+    pub url: &'a str,
     pub headers: Headers<'a>,
     /// The exact bytes; empty while they have not been read.
     pub body: &'a [u8],
@@ -76,6 +82,18 @@ pub enum Cause {
     SignatureMismatch,
     /// A token that is none of the configured ones.
     TokenMismatch,
+    /// A genuine token or signature, but for another body, URL, issuer or recipient than this request's.
+    ClaimMismatch,
+    /// Rightly signed by the provider, but for another account than the configured one.
+    WrongAccount,
+    /// The provider has no key with the id that the request names.
+    UnknownKey,
+    /// The certificate that the request names is of another host, not valid now, or not issued by anybody who is trusted.
+    CertificateNotTrusted,
+    /// A handshake that must not be answered: a wrong verify token, a challenge of another shape, a secret that is known already.
+    HandshakeRefused,
+    /// The provider's API does not know what the request claims.
+    NotConfirmed,
     /// The client address is outside the source's allowlist.
     AddressNotAllowed,
 }
@@ -89,6 +107,12 @@ impl Cause {
             Self::StaleTimestamp => "stale_timestamp",
             Self::SignatureMismatch => "signature_mismatch",
             Self::TokenMismatch => "token_mismatch",
+            Self::ClaimMismatch => "claim_mismatch",
+            Self::WrongAccount => "wrong_account",
+            Self::UnknownKey => "unknown_key",
+            Self::CertificateNotTrusted => "certificate_not_trusted",
+            Self::HandshakeRefused => "handshake_refused",
+            Self::NotConfirmed => "not_confirmed",
             Self::AddressNotAllowed => "address_not_allowed",
         }
     }

@@ -1,31 +1,63 @@
 //! One signature scheme: where the signature is, how it is written, what it is over.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
+use subtle::ConstantTimeEq;
+
+use super::condition::Condition;
 use super::encoding::{Encoding, MAX_SIGNATURE_BYTES};
-use super::freshness::{TimestampPlace, TimestampUnit};
-use super::key::{Algorithm, VerifyingKey};
-use super::layout::Layout;
-use super::request::{Cause, Request};
-use super::template::Template;
+use super::freshness::{Moment, Timestamp};
+use super::key::{Algorithm, SecretKey};
+use super::layout::{Layout, MAX_CANDIDATES};
+use super::outside::{Outside, Unproven};
+use super::place::Place;
+use super::public_key::PublicKey;
+use super::request::Cause;
+use super::template::{Scope, Template};
+use super::view::{Texts, View};
 
 /// A scheme as its provider documents it.
 #[derive(Clone, Debug)]
 pub struct Scheme {
-    /// The header with the signature, in lower case.
-    pub header: String,
+    /// Where the signature is.
+    pub at: Place,
     pub layout: Layout,
     pub encoding: Encoding,
     pub algorithm: Algorithm,
     pub template: Template,
     pub timestamp: Option<Timestamp>,
+    /// Under which the scheme applies at all.
+    pub require: Vec<Condition>,
+    /// Whether the header may come several times, as one provider has it during rotation.
+    pub repeats: bool,
 }
 
-/// The timestamp that a scheme signs.
+/// The keys of one source for one scheme.
 #[derive(Clone, Debug)]
-pub struct Timestamp {
-    pub place: TimestampPlace,
-    pub unit: TimestampUnit,
+pub enum Keys {
+    /// None where the source has not configured or allowed the scheme.
+    Secrets(Vec<SecretKey>),
+    Public(Vec<PublicKey>),
+    /// The provider's key with the id that the request names.
+    ById(Place),
+    /// Any key that the provider has published.
+    AnyPublished,
+    /// Of the certificate at the URL that the request names.
+    Certificate {
+        url: Place,
+        hosts: &'static [String],
+    },
+}
+
+impl Keys {
+    fn are_absent(&self) -> bool {
+        match self {
+            Self::Secrets(keys) => keys.is_empty(),
+            Self::Public(keys) => keys.is_empty(),
+            Self::ById(_) | Self::AnyPublished | Self::Certificate { .. } => false,
+        }
+    }
 }
 
 /// A scheme with the keys of one source. Without keys it accepts nothing, but still tells
@@ -33,101 +65,216 @@ pub struct Timestamp {
 #[derive(Clone, Debug)]
 pub struct Keyed {
     pub scheme: &'static Scheme,
-    pub keys: Vec<VerifyingKey>,
+    pub keys: Keys,
+}
+
+/// What a check goes by beside the request.
+#[derive(Clone, Copy)]
+pub struct Terms<'a> {
+    pub texts: &'a Texts,
+    pub tolerance: Duration,
+    pub outside: &'a dyn Outside,
 }
 
 impl Keyed {
     /// # Errors
     /// The cause of refusal. The clock comes last: only a genuine message can be called stale.
-    pub fn check(&self, request: &Request<'_>, tolerance: Duration) -> Result<(), Cause> {
-        let scheme = self.scheme;
-        let value = request.headers.single(&scheme.header)?.ok_or(Cause::MissingHeader)?;
-        let candidates = scheme.layout.candidates(value)?;
-        if self.keys.is_empty() {
-            return Err(Cause::MissingHeader);
+    pub fn check(&self, view: &View<'_>, terms: &Terms<'_>) -> Result<(), Unproven> {
+        match &self.scheme.at {
+            Place::Header(name) if !self.scheme.repeats => {
+                let value = view.request.headers.single(name)?.ok_or(Cause::MissingHeader)?;
+                self.check_value(view, terms, value)
+            }
+            Place::Header(name) => self.check_any(view, terms, |field| field == name),
+            Place::Headers(beginning) => self.check_any(view, terms, |field| field.starts_with(beginning)),
+            place => self.check_value(view, terms, &place.require(view)?),
         }
-        let sent = match &scheme.timestamp {
+    }
+
+    fn check_any(
+        &self,
+        view: &View<'_>,
+        terms: &Terms<'_>,
+        is_wanted: impl Fn(&str) -> bool,
+    ) -> Result<(), Unproven> {
+        let mut refusal = Unproven::Refused(Cause::MissingHeader);
+        let fields = view.request.headers.0.iter().filter(|(name, _)| is_wanted(name));
+        for (place, (_, value)) in fields.enumerate() {
+            if place == MAX_CANDIDATES {
+                return Err(Cause::MalformedSignature.into());
+            }
+            let value = value.trim_ascii();
+            match self.check_value(view, terms, value) {
+                Ok(()) => return Ok(()),
+                Err(_) if value.is_empty() => {}
+                Err(unproven) => refusal = heavier(refusal, unproven),
+            }
+        }
+        Err(refusal)
+    }
+
+    fn check_value(&self, view: &View<'_>, terms: &Terms<'_>, value: &[u8]) -> Result<(), Unproven> {
+        for condition in &self.scheme.require {
+            if !condition.holds(view, terms.texts)? {
+                return Err(Cause::UnknownAlgorithm.into());
+            }
+        }
+        let mut refusal = Unproven::Refused(Cause::MissingHeader);
+        for group in self.scheme.layout.groups(value) {
+            match self.check_group(view, terms, group) {
+                Ok(()) => return Ok(()),
+                Err(unproven) => refusal = heavier(refusal, unproven),
+            }
+        }
+        Err(refusal)
+    }
+
+    fn check_group(&self, view: &View<'_>, terms: &Terms<'_>, value: &[u8]) -> Result<(), Unproven> {
+        let scheme = self.scheme;
+        let candidates = scheme.layout.candidates(value)?;
+        if self.keys.are_absent() {
+            return Err(Cause::MissingHeader.into());
+        }
+        let sent: Option<(Cow<'_, [u8]>, Moment)> = match &scheme.timestamp {
             Some(timestamp) => {
-                let text = timestamp.place.find(request, &scheme.layout, value)?;
-                Some((text, timestamp.unit, timestamp.unit.parse(text)?))
+                let text = timestamp.at.find(view, &scheme.layout, value)?;
+                let moment = timestamp.unit.parse(&text)?;
+                Some((text, moment))
             }
             None => None,
         };
-        let text = sent.map(|(text, _, _)| text);
-        self.check_candidates(request, text, candidates.as_slice())?;
-        sent.map_or(Ok(()), |(_, unit, timestamp)| unit.check(timestamp, request.now, tolerance))
+        let scope = Scope {
+            timestamp: sent.as_ref().map(|(text, _)| &**text),
+            layout: Some((&scheme.layout, value)),
+            ..Scope::new(view, terms.texts)
+        };
+        self.check_candidates(&scope, terms, candidates.as_slice())?;
+        if let Some((_, moment)) = sent {
+            moment.check(view.request.now, terms.tolerance)?;
+        }
+        Ok(())
     }
 
     fn check_candidates(
         &self,
-        request: &Request<'_>,
-        timestamp: Option<&[u8]>,
+        scope: &Scope<'_>,
+        terms: &Terms<'_>,
+        candidates: &[&[u8]],
+    ) -> Result<(), Unproven> {
+        let outside = terms.outside;
+        match &self.keys {
+            Keys::Secrets(secrets) => Ok(self.check_secrets(secrets, scope, candidates)?),
+            Keys::Public(keys) => self.check_public(scope, candidates, || Ok(keys.clone())),
+            Keys::ById(place) => {
+                let id = place.require(scope.view)?;
+                let id = std::str::from_utf8(&id).map_err(|_| Cause::UnknownKey)?.to_owned();
+                self.check_public(scope, candidates, || outside.keys(Some(&id)))
+            }
+            Keys::AnyPublished => self.check_public(scope, candidates, || outside.keys(None)),
+            Keys::Certificate { url, hosts } => {
+                let url = url.require(scope.view)?;
+                let url = std::str::from_utf8(&url).map_err(|_| Cause::CertificateNotTrusted)?.to_owned();
+                let is_allowed = |host: &str| hosts.iter().any(|allowed| allowed == host);
+                self.check_public(scope, candidates, || {
+                    outside.certified_key(&url, is_allowed, scope.view).map(|key| vec![key])
+                })
+            }
+        }
+    }
+
+    /// The time that this takes does not depend on the content of the signatures.
+    fn check_secrets(
+        &self,
+        secrets: &[SecretKey],
+        scope: &Scope<'_>,
         candidates: &[&[u8]],
     ) -> Result<(), Cause> {
-        let length = self.scheme.algorithm.signature_bytes();
-        let decoded = || {
-            candidates
-                .iter()
-                .filter_map(|text| self.scheme.encoding.decode(text, length))
-                .map(|bytes| Decoded { bytes, length })
-        };
+        let length = self.scheme.algorithm.signature_bytes().unwrap_or(MAX_SIGNATURE_BYTES);
+        let decoded = || candidates.iter().filter_map(|text| self.scheme.encoding.decode(text, length));
         if decoded().next().is_none() {
             return Err(Cause::MalformedSignature);
         }
-        for key in &self.keys {
-            if key.matches(&self.scheme.template, request, timestamp, decoded())? {
+        for secret in secrets {
+            let tag = secret.sign(&self.scheme.template, scope)?;
+            if decoded().any(|signature| tag.as_ref().ct_eq(&signature[..length]).into()) {
                 return Ok(());
             }
         }
         Err(Cause::SignatureMismatch)
     }
-}
 
-struct Decoded {
-    bytes: [u8; MAX_SIGNATURE_BYTES],
-    length: usize,
-}
-
-impl AsRef<[u8]> for Decoded {
-    fn as_ref(&self) -> &[u8] {
-        &self.bytes[..self.length]
+    /// Looks for the keys only where there is something to check.
+    fn check_public(
+        &self,
+        scope: &Scope<'_>,
+        candidates: &[&[u8]],
+        keys: impl FnOnce() -> Result<Vec<PublicKey>, Unproven>,
+    ) -> Result<(), Unproven> {
+        let algorithm = self.scheme.algorithm.public().ok_or(Cause::UnknownAlgorithm)?;
+        let has_right_length = |bytes: &Vec<u8>| {
+            self.scheme.algorithm.signature_bytes().is_none_or(|length| bytes.len() == length)
+        };
+        let decoded: Vec<Vec<u8>> = candidates
+            .iter()
+            .filter_map(|text| self.scheme.encoding.decode_any(text))
+            .filter(has_right_length)
+            .collect();
+        if decoded.is_empty() {
+            return Err(Cause::MalformedSignature.into());
+        }
+        let text = self.scheme.template.render(scope)?;
+        let keys = keys()?;
+        let matches =
+            |key: &PublicKey| decoded.iter().any(|signature| key.verify(algorithm, &text, signature));
+        if keys.iter().any(matches) { Ok(()) } else { Err(Cause::SignatureMismatch.into()) }
     }
 }
 
-/// Checks a request against the schemes of one source, in the order of the recipe. The first header
-/// that is present decides, so that a weaker one beside it cannot stand in for it;
-/// schemes that share that header (versions in one list) are all tried.
+/// Checks a request against the schemes of one source, in the order of the recipe. The first place
+/// that is filled decides, so that a weaker one beside it cannot stand in for it;
+/// schemes that share that place (versions in one list) are all tried.
 ///
 /// # Errors
-/// The cause that says most about the deciding header.
-pub fn authenticate(schemes: &[Keyed], request: &Request<'_>, tolerance: Duration) -> Result<(), Cause> {
-    let mut deciding: Option<&str> = None;
-    let mut refusal = Cause::MissingHeader;
+/// The cause that says most about the deciding place.
+pub fn authenticate(schemes: &[Keyed], view: &View<'_>, terms: &Terms<'_>) -> Result<(), Unproven> {
+    let mut deciding: Option<&Place> = None;
+    let mut refusal = Unproven::Refused(Cause::MissingHeader);
     for keyed in schemes {
-        let header = keyed.scheme.header.as_str();
-        if deciding.is_some_and(|decided| decided != header) {
+        let place = &keyed.scheme.at;
+        if deciding.is_some_and(|decided| decided != place) {
             continue;
         }
-        let Err(cause) = keyed.check(request, tolerance) else {
+        let Err(unproven) = keyed.check(view, terms) else {
             return Ok(());
         };
-        if cause != Cause::MissingHeader {
-            deciding = Some(header);
+        if unproven != Unproven::Refused(Cause::MissingHeader) {
+            deciding = Some(place);
         }
-        if weight(cause) > weight(refusal) {
-            refusal = cause;
-        }
+        refusal = heavier(refusal, unproven);
     }
     Err(refusal)
 }
 
+/// What says more about why a request is not proven.
+pub fn heavier(first: Unproven, second: Unproven) -> Unproven {
+    if weight(&second) > weight(&first) { second } else { first }
+}
+
 /// How far a check came before it failed.
-const fn weight(cause: Cause) -> u8 {
-    match cause {
-        Cause::MissingHeader | Cause::TokenMismatch | Cause::AddressNotAllowed => 0,
-        Cause::UnknownAlgorithm => 1,
-        Cause::MalformedSignature => 2,
-        Cause::SignatureMismatch => 3,
-        Cause::StaleTimestamp => 4,
+const fn weight(unproven: &Unproven) -> u8 {
+    match unproven {
+        Unproven::Wanting(_) => 7,
+        Unproven::Refused(cause) => match cause {
+            Cause::MissingHeader => 0,
+            Cause::AddressNotAllowed | Cause::UnknownAlgorithm => 1,
+            Cause::MalformedSignature | Cause::TokenMismatch => 2,
+            Cause::UnknownKey
+            | Cause::CertificateNotTrusted
+            | Cause::HandshakeRefused
+            | Cause::NotConfirmed => 3,
+            Cause::SignatureMismatch => 4,
+            Cause::ClaimMismatch | Cause::WrongAccount => 5,
+            Cause::StaleTimestamp => 6,
+        },
     }
 }

@@ -1,7 +1,16 @@
-//! The text that is signed, as a template: `{id}.{ts}.{body}`. Parsed once, then fed piece by piece
-//! into the digest, so that no copy of the body is made.
+//! Texts with placeholders: what is signed (`{id}.{ts}.{body}`), what a claim must be, what a reply says. Parsed once, then
+//! fed piece by piece into the digest, so that no copy of the body is made.
 
-use super::request::{Cause, Request};
+mod forms;
+
+use std::borrow::Cow;
+
+use super::canonical;
+use super::layout::Layout;
+use super::place::Place;
+use super::request::Cause;
+use super::view::{Texts, View};
+use forms::{BodyForm, UrlForm};
 
 /// A parsed template; has at least one part.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -11,52 +20,104 @@ pub struct Template(Vec<Part>);
 enum Part {
     Literal(String),
     Body,
+    BodyAs(BodyForm),
     Timestamp,
-    /// In lower case.
-    Header(String),
+    OfLayout(String),
+    /// The values of the headers that a part of the layout names, joined with dots.
+    HeadersOfLayout(String),
+    Place(Place),
+    QueryInLowerCase(Place),
+    SortedForm,
+    Url(UrlForm),
+    Method,
+    /// Path and query of the URL as registered.
+    Path,
+    Setting(String),
+    Secret,
+    Answer,
+    /// What a fetch asks for, or has been given before.
+    Id,
+    Login,
+}
+
+/// What the placeholders stand for.
+#[derive(Clone, Copy, Debug)]
+pub struct Scope<'a> {
+    pub view: &'a View<'a>,
+    pub texts: &'a Texts,
+    /// Exactly as sent.
+    pub timestamp: Option<&'a [u8]>,
+    /// The signature's layout and value.
+    pub layout: Option<(&'a Layout, &'a [u8])>,
+    pub secret: Option<&'a [u8]>,
+    pub answer: Option<&'a str>,
+    pub id: Option<&'a str>,
+    pub login: Option<&'a str>,
+}
+
+impl<'a> Scope<'a> {
+    pub const fn new(view: &'a View<'a>, texts: &'a Texts) -> Self {
+        Self { view, texts, timestamp: None, layout: None, secret: None, answer: None, id: None, login: None }
+    }
 }
 
 impl Template {
-    /// Placeholders are `{body}`, `{ts}` (the timestamp exactly as sent) and `{header:Name}`.
-    ///
     /// # Errors
     /// What is wrong with it, in words.
     pub fn parse(text: &str) -> Result<Self, String> {
         let mut parts = Vec::new();
+        let mut literal = String::new();
         let mut rest = text;
         while let Some(start) = rest.find(['{', '}']) {
-            let (literal, placeholder) = rest.split_at(start);
-            if !literal.is_empty() {
-                parts.push(Part::Literal(literal.to_owned()));
+            let (before, brace) = rest.split_at(start);
+            literal.push_str(before);
+            if let Some(after) = brace.strip_prefix("{{").or_else(|| brace.strip_prefix("}}")) {
+                literal.push_str(&brace[..1]);
+                rest = after;
+                continue;
             }
-            let (name, after) = placeholder
+            let (name, after) = brace
                 .strip_prefix('{')
                 .and_then(|inner| inner.split_once('}'))
                 .ok_or_else(|| format!("`{text}` has a brace without its partner"))?;
-            parts.push(match (name, name.strip_prefix("header:")) {
-                ("body", _) => Part::Body,
-                ("ts", _) => Part::Timestamp,
-                (_, Some(header)) if !header.is_empty() => Part::Header(header.to_ascii_lowercase()),
-                _ => {
-                    return Err(format!(
-                        "`{{{name}}}` is not known; there are {{body}}, {{ts}} and {{header:Name}}"
-                    ));
-                }
-            });
+            if !literal.is_empty() {
+                parts.push(Part::Literal(std::mem::take(&mut literal)));
+            }
+            parts.push(Part::parse(name)?);
             rest = after;
         }
-        if !rest.is_empty() {
-            parts.push(Part::Literal(rest.to_owned()));
+        literal.push_str(rest);
+        if !literal.is_empty() {
+            parts.push(Part::Literal(literal));
         }
         if parts.is_empty() { Err("is empty".to_owned()) } else { Ok(Self(parts)) }
     }
 
+    /// Whether every byte of the body goes into the text in some form.
     pub fn has_body(&self) -> bool {
-        self.0.contains(&Part::Body)
+        let covers = |part: &Part| match part {
+            Part::Body | Part::SortedForm => true,
+            // Of a batch only the first item.
+            Part::BodyAs(form) => *form != BodyForm::FirstItem,
+            _ => false,
+        };
+        self.0.iter().any(covers)
     }
 
     pub fn has_timestamp(&self) -> bool {
         self.0.contains(&Part::Timestamp)
+    }
+
+    pub fn has_secret(&self) -> bool {
+        self.0.contains(&Part::Secret)
+    }
+
+    pub fn has_url(&self) -> bool {
+        self.0.iter().any(|part| matches!(part, Part::Url(_) | Part::Path))
+    }
+
+    pub fn has_id(&self) -> bool {
+        self.0.contains(&Part::Id)
     }
 
     /// Whether the signed text is the body and nothing else.
@@ -64,34 +125,173 @@ impl Template {
         self.0 == [Part::Body]
     }
 
-    /// Names of the header fields whose values are signed, in lower case.
-    pub fn headers(&self) -> impl Iterator<Item = &str> {
+    /// Whether a part of it is in the body.
+    pub fn reads_body(&self) -> bool {
+        let reads = |part: &Part| match part {
+            Part::Body | Part::BodyAs(_) | Part::SortedForm => true,
+            Part::Place(place) => place.is_in_body(),
+            _ => false,
+        };
+        self.0.iter().any(reads)
+    }
+
+    /// The places that it reads.
+    pub fn places(&self) -> impl Iterator<Item = &Place> {
         self.0.iter().filter_map(|part| match part {
-            Part::Header(name) => Some(name.as_str()),
+            Part::Place(place) | Part::QueryInLowerCase(place) => Some(place),
             _ => None,
         })
     }
 
-    /// Gives the signed text to `sink`, piece by piece.
+    /// The settings that it reads.
+    pub fn settings(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().filter_map(|part| match part {
+            Part::Setting(name) => Some(name.as_str()),
+            _ => None,
+        })
+    }
+
+    pub fn layout_parts(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().filter_map(|part| match part {
+            Part::OfLayout(name) | Part::HeadersOfLayout(name) => Some(name.as_str()),
+            _ => None,
+        })
+    }
+
+    /// Gives the text to `sink`, piece by piece.
     ///
     /// # Errors
-    /// A signed header or timestamp that is absent, or a header that appears twice.
-    pub fn feed(
-        &self,
-        request: &Request<'_>,
-        timestamp: Option<&[u8]>,
-        mut sink: impl FnMut(&[u8]),
-    ) -> Result<(), Cause> {
+    /// A part that is absent, comes twice, or cannot be read as it should be.
+    pub fn feed(&self, scope: &Scope<'_>, mut sink: impl FnMut(&[u8])) -> Result<(), Cause> {
         for part in &self.0 {
             match part {
                 Part::Literal(text) => sink(text.as_bytes()),
-                Part::Body => sink(request.body),
-                Part::Timestamp => sink(timestamp.ok_or(Cause::MissingHeader)?),
-                Part::Header(name) => sink(request.headers.single(name)?.ok_or(Cause::MissingHeader)?),
+                Part::Body => sink(scope.view.request.body),
+                Part::Timestamp => sink(scope.timestamp.ok_or(Cause::MissingHeader)?),
+                other => sink(&other.value(scope)?),
             }
         }
         Ok(())
     }
+
+    /// # Errors
+    /// As for `feed`.
+    pub fn render(&self, scope: &Scope<'_>) -> Result<Vec<u8>, Cause> {
+        let mut text = Vec::new();
+        self.feed(scope, |piece| text.extend_from_slice(piece))?;
+        Ok(text)
+    }
+
+    /// The text of a JSON document: what is put in is escaped as it stands between the quotes of a string.
+    ///
+    /// # Errors
+    /// As for `feed`.
+    pub fn render_json(&self, scope: &Scope<'_>) -> Result<String, Cause> {
+        let mut text = String::new();
+        for part in &self.0 {
+            match part {
+                Part::Literal(literal) => text.push_str(literal),
+                other => {
+                    let quoted =
+                        canonical::json_string(&other.value(scope)?).ok_or(Cause::MalformedSignature)?;
+                    text.push_str(&quoted[1..quoted.len() - 1]);
+                }
+            }
+        }
+        Ok(text)
+    }
+}
+
+impl Part {
+    fn parse(name: &str) -> Result<Self, String> {
+        let (kind, rest) = name.split_once(':').unwrap_or((name, ""));
+        Ok(match (kind, rest) {
+            ("body", "") => Self::Body,
+            ("body", form) => Self::BodyAs(BodyForm::parse(form)?),
+            ("ts", "") => Self::Timestamp,
+            ("sorted-form", "") => Self::SortedForm,
+            ("url", form) => Self::Url(UrlForm::parse(form)?),
+            ("method", "") => Self::Method,
+            ("path", "") => Self::Path,
+            ("secret", "") => Self::Secret,
+            ("answer", "") => Self::Answer,
+            ("id", "") => Self::Id,
+            ("login", "") => Self::Login,
+            ("layout", part) if !part.is_empty() => Self::OfLayout(part.to_owned()),
+            ("layout-headers", part) if !part.is_empty() => Self::HeadersOfLayout(part.to_owned()),
+            ("setting", setting) if !setting.is_empty() => Self::Setting(setting.to_owned()),
+            ("header" | "query" | "json" | "form", place) if !place.is_empty() => {
+                Self::Place(Place::parse(&format!("{kind} {place}"))?)
+            }
+            ("query-lower", field) if !field.is_empty() => {
+                Self::QueryInLowerCase(Place::Query(field.to_owned()))
+            }
+            _ => {
+                return Err(format!(
+                    "`{{{name}}}` is not known; there are {{body}}, {{ts}}, {{header:Name}}, {{json:a.b}}, {{query:name}}, {{form:name}}, \
+                     {{url}}, {{method}}, {{path}}, {{setting:name}}, {{secret}} and others (docs/recipes.md); a brace is written twice"
+                ));
+            }
+        })
+    }
+
+    fn value<'a>(&'a self, scope: &Scope<'a>) -> Result<Cow<'a, [u8]>, Cause> {
+        let view = scope.view;
+        let request = view.request;
+        let owned = |text: String| Cow::Owned(text.into_bytes());
+        Ok(match self {
+            Self::Literal(text) => Cow::Borrowed(text.as_bytes()),
+            Self::Body => Cow::Borrowed(request.body),
+            Self::BodyAs(form) => form.of(request.body)?,
+            Self::Timestamp => Cow::Borrowed(scope.timestamp.ok_or(Cause::MissingHeader)?),
+            Self::OfLayout(name) => {
+                let (layout, value) = scope.layout.ok_or(Cause::MalformedSignature)?;
+                Cow::Borrowed(layout.named(value, name)?)
+            }
+            Self::HeadersOfLayout(name) => {
+                let (layout, value) = scope.layout.ok_or(Cause::MalformedSignature)?;
+                Cow::Owned(headers_named(layout.named(value, name)?, view)?)
+            }
+            Self::Place(place) => place.require(view)?,
+            Self::QueryInLowerCase(place) => {
+                owned(String::from_utf8_lossy(&place.require(view)?).to_lowercase())
+            }
+            Self::SortedForm => owned(canonical::sorted_form(view.whole_form()?)),
+            Self::Url(form) => form.of(request.url),
+            Self::Method => Cow::Borrowed(request.method.as_bytes()),
+            Self::Path => Cow::Borrowed(path_of(request.url).as_bytes()),
+            Self::Setting(name) => Cow::Borrowed(scope.texts.first(name).ok_or(Cause::MissingHeader)?),
+            Self::Secret => Cow::Borrowed(scope.secret.ok_or(Cause::MissingHeader)?),
+            Self::Answer => Cow::Borrowed(scope.answer.ok_or(Cause::MissingHeader)?.as_bytes()),
+            Self::Id => Cow::Borrowed(scope.id.ok_or(Cause::MissingHeader)?.as_bytes()),
+            Self::Login => Cow::Borrowed(scope.login.ok_or(Cause::MissingHeader)?.as_bytes()),
+        })
+    }
+}
+
+/// No sender binds more.
+const MAX_NAMED_HEADERS: usize = 32;
+
+fn headers_named(names: &[u8], view: &View<'_>) -> Result<Vec<u8>, Cause> {
+    let names = std::str::from_utf8(names).map_err(|_| Cause::MalformedSignature)?;
+    let mut values = Vec::new();
+    for (place, name) in names.split_ascii_whitespace().enumerate() {
+        if place == MAX_NAMED_HEADERS {
+            return Err(Cause::MalformedSignature);
+        }
+        let value = view.request.headers.single(&name.to_ascii_lowercase())?.ok_or(Cause::MissingHeader)?;
+        if place > 0 {
+            values.push(b'.');
+        }
+        values.extend_from_slice(value);
+    }
+    Ok(values)
+}
+
+/// Path and query of an absolute URL.
+pub fn path_of(url: &str) -> &str {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    rest.find('/').map_or("/", |start| &rest[start..])
 }
 
 #[cfg(test)]
@@ -103,7 +303,7 @@ mod tests {
         let template = Template::parse("v0:{header:X-Id}.{ts}.{body}]").unwrap();
         let expected = [
             Part::Literal("v0:".into()),
-            Part::Header("x-id".into()),
+            Part::Place(Place::Header("x-id".into())),
             Part::Literal(".".into()),
             Part::Timestamp,
             Part::Literal(".".into()),
@@ -113,6 +313,9 @@ mod tests {
         assert_eq!(template.0, expected);
         assert!(template.has_body() && template.has_timestamp() && !template.is_body_alone());
         assert!(Template::parse("{body}").unwrap().is_body_alone());
+        let braces = Template::parse("{{\"a\":{body:json-string}}}").unwrap();
+        assert_eq!(braces.0.first(), Some(&Part::Literal("{\"a\":".into())));
+        assert_eq!(braces.0.last(), Some(&Part::Literal("}".into())));
     }
 
     #[test]
@@ -123,9 +326,16 @@ mod tests {
             ("body}", "without its partner"),
             ("{bdy}", "`{bdy}` is not known"),
             ("{header:}", "`{header:}` is not known"),
+            ("{body:md5}", "`{body:md5}` is not known"),
         ] {
             let error = Template::parse(text).unwrap_err();
             assert!(error.contains(problem), "{text}: {error}");
         }
+    }
+
+    #[test]
+    fn a_path_is_what_follows_the_host() {
+        assert_eq!(path_of("https://a.example/x?y=1"), "/x?y=1");
+        assert_eq!(path_of("https://a.example"), "/");
     }
 }

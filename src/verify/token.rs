@@ -1,41 +1,94 @@
-//! A shared token in a header.
+//! A shared token, in a header, the query or the body; and HTTP basic authentication.
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use ring::digest::{SHA256, digest};
-use subtle::ConstantTimeEq;
+use subtle::{Choice, ConstantTimeEq};
 
-use super::request::{Cause, Request, Secret};
+use super::json::Found;
+use super::place::Place;
+use super::request::{Cause, Secret};
+use super::view::View;
 
-/// The tokens of one source and the header that carries them.
+/// The tokens of one source and where they are carried.
 #[derive(Clone, Debug)]
 pub struct Token {
-    /// In lower case.
-    header: String,
+    at: Place,
+    /// What stands before the token: `Bearer `.
+    scheme: String,
     /// SHA-256 of each token: comparing digests gives away neither content nor length.
     digests: Vec<Secret>,
 }
 
 impl Token {
-    pub fn new(header: &str, tokens: &[Secret]) -> Self {
+    pub fn new(at: Place, scheme: &str, tokens: &[Secret]) -> Self {
         let digests =
             tokens.iter().map(|token| Secret::new(digest(&SHA256, token.expose()).as_ref())).collect();
-        Self { header: header.to_ascii_lowercase(), digests }
+        Self { at, scheme: scheme.to_owned(), digests }
     }
 
-    pub fn header(&self) -> &str {
-        &self.header
+    pub const fn at(&self) -> &Place {
+        &self.at
+    }
+
+    pub fn scheme(&self) -> &str {
+        &self.scheme
     }
 
     /// # Errors
     /// `MissingHeader` or `TokenMismatch`.
-    pub fn check(&self, request: &Request<'_>) -> Result<(), Cause> {
+    pub fn check(&self, view: &View<'_>) -> Result<(), Cause> {
+        if let Place::Json(path) = &self.at {
+            let every = path.every(view.json()).ok_or(Cause::MissingHeader)?;
+            return every.iter().try_for_each(|found| match found {
+                Found::Text(text) | Found::Number(text) => self.check_value(text.as_bytes()),
+                Found::Absent | Found::Other => Err(Cause::TokenMismatch),
+            });
+        }
         // A token that is sent twice is no signature, but just as ambiguous.
-        let presented = request.headers.single(&self.header).map_err(|_| Cause::TokenMismatch)?;
-        let presented = digest(&SHA256, presented.ok_or(Cause::MissingHeader)?);
+        let presented = self.at.find(view).map_err(|_| Cause::TokenMismatch)?;
+        let presented = presented.ok_or(Cause::MissingHeader)?;
+        self.check_value(presented.strip_prefix(self.scheme.as_bytes()).ok_or(Cause::TokenMismatch)?)
+    }
+
+    fn check_value(&self, presented: &[u8]) -> Result<(), Cause> {
+        let presented = digest(&SHA256, presented);
         let matching = self
             .digests
             .iter()
             .map(|configured| configured.expose().ct_eq(presented.as_ref()))
-            .fold(subtle::Choice::from(0), |any, equal| any | equal);
+            .fold(Choice::from(0), |any, equal| any | equal);
         if matching.into() { Ok(()) } else { Err(Cause::TokenMismatch) }
     }
+}
+
+/// HTTP basic authentication (RFC 7617), user and password in UTF-8.
+#[derive(Clone, Debug)]
+pub struct Basic {
+    /// SHA-256 of `user:password`.
+    digest: Secret,
+}
+
+impl Basic {
+    pub fn new(username: &[u8], password: &[u8]) -> Self {
+        let pair = [username, b":", password].concat();
+        Self { digest: Secret::new(digest(&SHA256, &pair).as_ref()) }
+    }
+
+    /// # Errors
+    /// `MissingHeader`, `MalformedSignature` or `TokenMismatch`.
+    pub fn check(&self, view: &View<'_>) -> Result<(), Cause> {
+        let value = view.request.headers.single("authorization").map_err(|_| Cause::TokenMismatch)?;
+        let value = value.ok_or(Cause::MissingHeader)?;
+        let is_basic = value.get(..6).is_some_and(|scheme| scheme.eq_ignore_ascii_case(b"basic "));
+        let encoded = value.get(6..).filter(|_| is_basic).ok_or(Cause::TokenMismatch)?;
+        let pair = STANDARD.decode(encoded.trim_ascii()).map_err(|_| Cause::MalformedSignature)?;
+        let equal = self.digest.expose().ct_eq(digest(&SHA256, &pair).as_ref());
+        if equal.into() { Ok(()) } else { Err(Cause::TokenMismatch) }
+    }
+}
+
+/// The value of `Authorization` for a user and a password.
+pub fn basic_authorization(username: &[u8], password: &[u8]) -> String {
+    format!("Basic {}", STANDARD.encode([username, b":", password].concat()))
 }

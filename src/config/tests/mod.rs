@@ -195,7 +195,12 @@ fn a_key_that_the_provider_does_not_take_is_refused_with_what_it_takes() {
 fn a_source_without_a_provider_is_told_where_it_comes_from() {
     assert_refused(
         &[("CREEL_SOURCE_SHOP_SECRET", SECRET)],
-        &["CREEL_SOURCE_SHOP_PROVIDER: is missing", "comes from CREEL_SOURCE_SHOP_SECRET", "github"],
+        &[
+            "CREEL_SOURCE_SHOP_PROVIDER: is missing",
+            "comes from CREEL_SOURCE_SHOP_SECRET",
+            "creel providers",
+            "shopify",
+        ],
     );
 }
 

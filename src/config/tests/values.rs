@@ -31,13 +31,13 @@ fn a_file_that_cannot_be_used_is_named_with_its_variable() {
     let binary = directory.path().join("binary");
     std::fs::write(&binary, [0xff, 0xfe]).expect("the file is written");
     let large = directory.path().join("large");
-    std::fs::write(&large, vec![b'a'; 70_000]).expect("the file is written");
+    std::fs::write(&large, vec![b'a'; 270_000]).expect("the file is written");
     let empty = directory.path().join("empty");
     std::fs::write(&empty, "\n").expect("the file is written");
     let rows = [
         (directory.path().join("missing"), "No such file"),
         (binary, "not UTF-8"),
-        (large, "larger than 64 KiB"),
+        (large, "larger than 256 KiB"),
     ];
     for (file, part) in rows {
         let path = file.to_str().expect("a UTF-8 path");
@@ -94,7 +94,7 @@ fn values_that_make_no_sense_are_refused() {
         ("CREEL_SOURCE_GITHUB_PATH", "with/slash/in/the/path", "without slashes"),
         ("CREEL_SOURCE_GITHUB_ALLOW_IPS", "::/0", "every address"),
         ("CREEL_SOURCE_GITHUB_ALLOW_IPS", "example.com", "CIDR"),
-        ("CREEL_SOURCE_GITHUB_METHODS", "PUT", "GET, POST"),
+        ("CREEL_SOURCE_GITHUB_METHODS", "HEAD", "GET, POST"),
         ("CREEL_SOURCE_GITHUB_RATE", "0/s", "at least 1"),
         ("CREEL_SOURCE_GITHUB_RATE", "+5/s", "no rate"),
         ("CREEL_SOURCE_GITHUB_RATE", "5/d", "no rate"),
@@ -102,7 +102,7 @@ fn values_that_make_no_sense_are_refused() {
         ("CREEL_SOURCE_GITHUB_DEDUPE", "8d", "retention"),
         ("CREEL_SOURCE_GITHUB_TOLERANCE", "8d", "longest is 7d"),
         ("CREEL_SOURCE_GITHUB_REPLY_STATUS", "302", "200 to 299"),
-        ("CREEL_SOURCE_GITHUB_PROVIDER", "githbu", "the nearest is github"),
+        ("CREEL_SOURCE_GITHUB_PROVIDER", "githbu", "the nearest are github"),
     ];
     for (name, value, part) in rows {
         let pairs = [("CREEL_SOURCE_GITHUB_SECRET", SECRET), (name, value)];

@@ -82,14 +82,14 @@ fn repeated_or_unreadable_headers_describe_nothing() {
 #[test]
 fn a_githubs_form_is_described_by_its_payload() {
     let verifier = bind("github", &usable("github"));
-    let json = verifier.form_to_json(b"payload=%7B%22action%22%3A%22opened%22%7D").unwrap();
+    let json = form(&verifier, "payload=%7B%22action%22%3A%22opened%22%7D").unwrap();
     assert_eq!(json, r#"{"action":"opened"}"#);
     let extracted = verifier.read_json(json.as_bytes()).unwrap();
     let description = Sent::new(&[("X-GitHub-Event", "issues")], "")
         .put(|request| verifier.describe(request, Some(&extracted)));
     assert_eq!(description.event_type, "issues.opened");
     assert_eq!(
-        bind("stripe", &usable("stripe")).form_to_json(b"payload=%7B%7D").as_deref(),
+        form(&bind("stripe", &usable("stripe")), "payload=%7B%7D").as_deref(),
         Some(r#"{"payload":"{}"}"#)
     );
 }
@@ -114,4 +114,31 @@ fn a_sample_is_of_the_event_that_was_asked_for() {
         assert_eq!(description.event_type, event, "{provider}");
         assert!(description.delivery_id.is_some_and(|id| id.ends_with("nonce")), "{provider}");
     }
+}
+
+fn form(verifier: &Verifier, body: &str) -> Option<String> {
+    let sent = Sent::new(&[("Content-Type", "application/x-www-form-urlencoded")], body);
+    sent.put(|request| verifier.form_to_json(request))
+}
+
+#[test]
+fn the_first_of_several_places_is_the_type_and_all_of_them_are_the_id() {
+    let recipe = Recipe::parse(
+        "several",
+        r#"
+title = "Several"
+event_type = ["json kind", "header X-Kind", "key-of . except id"]
+delivery_id = ["json id", "header X-Try"]
+"#,
+    );
+    let verifier = Verifier::bind(Box::leak(Box::new(recipe.unwrap())), &Settings::default()).unwrap();
+    let described = |headers: &[(&str, &str)], body: &str| {
+        let description = Sent::new(headers, body).description(&verifier);
+        (description.event_type, description.delivery_id)
+    };
+    let headers = [("X-Kind", "b"), ("X-Try", "2")];
+    assert_eq!(described(&headers, r#"{"kind":"a","id":"1"}"#), ("a".into(), Some("1:2".into())));
+    assert_eq!(described(&headers[..1], r#"{"id":"1"}"#), ("b".into(), None));
+    assert_eq!(described(&[], r#"{"id":"1","message":{}}"#), ("message".into(), None));
+    assert_eq!(described(&[], r#"{"id":"1","poll":{}}"#), ("poll".into(), None));
 }

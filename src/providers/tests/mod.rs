@@ -1,17 +1,20 @@
 //! The providers as the rest of the crate sees them: settings and requests in, verdicts, descriptions and replies out.
 
 mod descriptions;
+mod handshakes;
+mod own;
 mod properties;
 mod recipe_files;
 mod replies;
 mod settings;
 mod signatures;
-mod vectors;
 
 use super::*;
+use own::own_requests;
 use time::OffsetDateTime;
 
 const NOW: i64 = 1_760_000_000;
+const URL: &str = "https://hooks.example.com/webhooks/test";
 
 /// Names with values: settings, or header fields.
 type Values<'a> = &'a [(&'a str, &'a str)];
@@ -42,9 +45,16 @@ fn usable(provider: &str) -> Vec<(&'static str, &'static str)> {
     }
 }
 
+fn wish<'a>(event: Option<&'a str>, nonce: &'a str) -> Wish<'a> {
+    Wish { event, now: now(), nonce, url: URL }
+}
+
 /// A request that can be changed before it is put to a verifier.
 #[derive(Clone, Debug)]
 struct Sent {
+    method: String,
+    url: String,
+    query: String,
     headers: Vec<(String, Vec<u8>)>,
     body: Vec<u8>,
     now: OffsetDateTime,
@@ -54,22 +64,42 @@ impl Sent {
     fn new(headers: &[(&str, &str)], body: &str) -> Self {
         let headers =
             headers.iter().map(|(name, value)| (name.to_lowercase(), value.as_bytes().to_vec())).collect();
-        Self { headers, body: body.as_bytes().to_vec(), now: now() }
+        Self {
+            method: "POST".to_owned(),
+            url: URL.to_owned(),
+            query: String::new(),
+            headers,
+            body: body.as_bytes().to_vec(),
+            now: now(),
+        }
     }
 
     fn sample(verifier: &Verifier, event: Option<&str>) -> Self {
-        let sample = verifier.sample(event, now(), "nonce").unwrap();
+        Self::of(verifier.sample(&wish(event, "nonce")).unwrap())
+    }
+
+    fn of(sample: Sample) -> Self {
         let headers = sample.headers.into_iter().map(|(name, value)| (name, value.into_bytes())).collect();
-        Self { headers, body: sample.body.into_bytes(), now: now() }
+        let mark = if sample.query.is_empty() { "" } else { "?" };
+        let url = format!("{URL}{mark}{}", sample.query);
+        Self {
+            method: "POST".to_owned(),
+            url,
+            query: sample.query,
+            headers,
+            body: sample.body.into_bytes(),
+            now: now(),
+        }
     }
 
     fn put<T>(&self, use_request: impl FnOnce(&Request<'_>) -> T) -> T {
         let fields: Vec<(&str, &[u8])> =
             self.headers.iter().map(|(name, value)| (name.as_str(), value.as_slice())).collect();
         use_request(&Request {
-            method: "POST",
+            method: &self.method,
             target: "/webhooks/test",
-            query: "",
+            query: &self.query,
+            url: &self.url,
             headers: Headers(&fields),
             body: &self.body,
             now: self.now,
@@ -77,7 +107,14 @@ impl Sent {
     }
 
     fn verdict(&self, verifier: &Verifier) -> Result<(), Cause> {
-        self.put(|request| verifier.authenticate(request))
+        self.verdict_in(verifier, &NothingOutside)
+    }
+
+    fn verdict_in(&self, verifier: &Verifier, outside: &dyn Outside) -> Result<(), Cause> {
+        self.put(|request| verifier.authenticate(request, outside)).map_err(|unproven| match unproven {
+            Unproven::Refused(cause) => cause,
+            Unproven::Wanting(wanted) => panic!("{wanted:?} must be fetched"),
+        })
     }
 
     fn description(&self, verifier: &Verifier) -> Description {

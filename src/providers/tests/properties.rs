@@ -1,85 +1,285 @@
-//! What must hold for every provider and any input.
+//! What must hold for every provider and any input. Each starts from a request that is accepted: the project's own
+//! vector, and a sample where one can be signed.
 
+use std::sync::LazyLock;
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use proptest::prelude::*;
 
+use crate::verify::encoding::Encoding;
+use crate::verify::layout::Layout;
+use crate::verify::place::Place;
+use crate::verify::signature::{Keyed, Keys};
+use crate::verify::template::Scope;
+
+use super::own::OwnRequest;
 use super::*;
 
-const SIGNED: [&str; 4] = ["github", "standard-webhooks", "stripe", "typeform"];
-const STAMPED: [&str; 2] = ["standard-webhooks", "stripe"];
+static OWN: LazyLock<Vec<OwnRequest>> = LazyLock::new(own_requests);
 
-fn provider() -> impl Strategy<Value = &'static str> {
-    prop::sample::select(recipes().iter().map(Recipe::name).collect::<Vec<_>>())
+/// Those that are proven by something.
+fn proven() -> impl Iterator<Item = &'static OwnRequest> {
+    OWN.iter().filter(|request| request.verifier.proves_sender())
 }
 
-/// The header that carries the signature itself.
-fn signature_header(sent: &Sent) -> usize {
-    sent.headers.iter().position(|(name, _)| name.contains("signature")).unwrap()
+/// With a body that is not what `other` was, a verdict may only stand where nothing of it is signed.
+fn accepted(sent: &Sent, request: &OwnRequest) -> bool {
+    sent.verdict_in(&request.verifier, &request.world).is_ok()
+}
+
+/// The text that a scheme signs in a request.
+fn signed_text(keyed: &Keyed, sent: &Sent, verifier: &Verifier) -> Option<Vec<u8>> {
+    sent.put(|request| {
+        let view = verifier.view(request);
+        let scheme = keyed.scheme;
+        let value = scheme.at.find(&view).ok()??.into_owned();
+        let value = scheme.layout.groups(&value).last()?.to_vec();
+        let timestamp = match &scheme.timestamp {
+            Some(timestamp) => Some(timestamp.at.find(&view, &scheme.layout, &value).ok()?.into_owned()),
+            None => None,
+        };
+        let scope = Scope {
+            timestamp: timestamp.as_deref(),
+            layout: Some((&scheme.layout, &value)),
+            secret: Some(b"secret"),
+            ..Scope::new(&view, &verifier.texts)
+        };
+        let mut text = scheme.template.render(&scope).ok()?;
+        // A timestamp that is part of the key is signed as well.
+        text.extend_from_slice(timestamp.as_deref().unwrap_or_default());
+        Some(text)
+    })
+}
+
+/// Every place in a request that holds encoded signatures: where, how they are laid out, how they are encoded.
+fn signature_places(request: &OwnRequest) -> Vec<(Place, Layout, Encoding)> {
+    let code = [
+        ("twilio", "header x-twilio-signature", "{signature}", Encoding::Base64),
+        ("plivo-v3", "header x-plivo-signature-v3", "{signature},{signature}", Encoding::Base64),
+        ("contentful", "header x-contentful-signature", "{signature}", Encoding::Hex),
+    ];
+    let of_code = code.into_iter().filter(|(provider, ..)| *provider == request.provider);
+    let of_code = of_code.map(|(_, place, layout, encoding)| {
+        (Place::parse(place).unwrap(), Layout::parse(layout).unwrap(), encoding)
+    });
+    let of_data = request
+        .verifier
+        .proofs
+        .signatures
+        .iter()
+        .map(|keyed| (keyed.scheme.at.clone(), keyed.scheme.layout.clone(), keyed.scheme.encoding));
+    let mut places: Vec<(Place, Layout, Encoding)> = Vec::new();
+    for (place, layout, encoding) in of_data.chain(of_code) {
+        // Schemes that share a place share its value: flipped twice it would be what it was.
+        if places.iter().all(|(known, other, _)| *known != place || *other != layout) {
+            places.push((place, layout, encoding));
+        }
+    }
+    places
+}
+
+/// Flips one bit of what each signature in a value decodes to.
+fn flipped(value: &str, layout: &Layout, encoding: Encoding, bit: usize) -> Option<String> {
+    let mut changed = value.to_owned();
+    for group in layout.groups(value.as_bytes()) {
+        for text in layout.candidates(group).ok()?.as_slice() {
+            let Some(mut bytes) = encoding.decode_any(text) else { continue };
+            let place = bit % (bytes.len() * 8);
+            bytes[place / 8] ^= 1 << (place % 8);
+            changed = changed.replace(std::str::from_utf8(text).ok()?, &encoding.encode(&bytes));
+        }
+    }
+    (changed != value).then_some(changed)
+}
+
+fn change_header(
+    sent: &mut Sent,
+    is_wanted: impl Fn(&str) -> bool,
+    change: impl Fn(&str) -> Option<String>,
+) -> bool {
+    let mut has_changed = false;
+    for (_, value) in sent.headers.iter_mut().filter(|(name, _)| is_wanted(name)) {
+        if let Some(changed) = change(&String::from_utf8_lossy(value)) {
+            *value = changed.into_bytes();
+            has_changed = true;
+        }
+    }
+    has_changed
+}
+
+#[test]
+fn every_provider_has_an_own_request_that_is_accepted() {
+    for request in OWN.iter() {
+        assert_eq!(
+            request.sent.verdict_in(&request.verifier, &request.world),
+            Ok(()),
+            "{}",
+            request.provider
+        );
+    }
+    assert_eq!(OWN.len(), recipes().len(), "a provider has no own vector");
+}
+
+#[test]
+fn every_scheme_of_a_shared_secret_can_be_signed() {
+    let cannot: Vec<&str> = OWN
+        .iter()
+        .filter(|request| request.verifier.sample(&wish(None, "nonce")).is_none())
+        .map(|request| request.provider.as_str())
+        .collect();
+    let public = |request: &&OwnRequest| {
+        let verifier = &request.verifier;
+        let by_key = verifier.proofs.signatures.iter().any(|keyed| !matches!(keyed.keys, Keys::Secrets(_)));
+        by_key
+            || verifier
+                .proofs
+                .jwts
+                .iter()
+                .any(|(jwt, _)| jwt.algorithms.iter().any(|name| name.public().is_some()))
+            || verifier.proofs.code.is_some()
+    };
+    let public: Vec<&str> = OWN.iter().filter(public).map(|request| request.provider.as_str()).collect();
+    let shared: Vec<&&str> = cannot.iter().filter(|name| !public.contains(name)).collect();
+    assert!(shared.is_empty(), "{shared:?}");
 }
 
 proptest! {
-    #[test]
-    fn a_sample_is_accepted_whatever_its_event(provider in provider(), event in "[^\\x00-\\x20\\x7f]{1,20}", nonce in "[a-z0-9]{1,32}") {
-        let verifier = bind(provider, &usable(provider));
-        let sample = verifier.sample(Some(&event), now(), &nonce).unwrap();
-        let headers: Vec<(&str, &str)> = sample.headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
-        prop_assert!(verifier.read_json(sample.body.as_bytes()).is_some());
-        prop_assert_eq!(Sent::new(&headers, &sample.body).verdict(&verifier), Ok(()));
-    }
+    // Each case goes through all providers.
+    #![proptest_config(ProptestConfig::with_cases(32))]
 
     #[test]
-    fn a_flipped_bit_of_the_body_is_refused(provider in prop::sample::select(&SIGNED[..]), place in any::<prop::sample::Index>(), bit in 0..8_u32) {
-        let verifier = bind(provider, &usable(provider));
-        let mut sent = Sent::sample(&verifier, None);
-        let place = place.index(sent.body.len());
-        sent.body[place] ^= 1_u8 << bit;
-        prop_assert_eq!(sent.verdict(&verifier), Err(Cause::SignatureMismatch));
-    }
-
-    #[test]
-    fn a_flipped_bit_of_the_signature_is_refused(provider in prop::sample::select(&SIGNED[..]), place in any::<prop::sample::Index>(), bit in 0..8_u32) {
-        let verifier = bind(provider, &usable(provider));
-        let mut sent = Sent::sample(&verifier, None);
-        let header = signature_header(&sent);
-        let value = &mut sent.headers[header].1;
-        let digits = value.iter().rposition(|byte| *byte == b'=').unwrap() + 1;
-        let place = place.index(value.len());
-        value[place] ^= 1_u8 << bit;
-        // The case of a hex digit is one bit, and may be either.
-        let is_hex = ["github", "stripe"].contains(&provider);
-        let harmless = is_hex && place >= digits && bit == 5 && value[place].is_ascii_hexdigit();
-        prop_assert_eq!(sent.verdict(&verifier).is_ok(), harmless);
-    }
-
-    #[test]
-    fn another_secret_is_refused(provider in prop::sample::select(&SIGNED[..]), secret in "[A-Za-z]{4,40}") {
-        let sent = Sent::sample(&bind(provider, &usable(provider)), None);
-        let whole = &secret[..secret.len() / 4 * 4];
-        prop_assert_eq!(sent.verdict(&bind(provider, &[("secret", whole)])), Err(Cause::SignatureMismatch));
-    }
-
-    #[test]
-    fn a_stale_sample_is_refused(provider in prop::sample::select(&STAMPED[..]), seconds in 0_i64..100_000, ahead in any::<bool>()) {
-        let verifier = bind(provider, &usable(provider));
-        let mut sent = Sent::sample(&verifier, None);
-        sent.now += time::Duration::seconds(if ahead { -seconds } else { seconds });
-        let expected = if seconds <= 300 { Ok(()) } else { Err(Cause::StaleTimestamp) };
-        prop_assert_eq!(sent.verdict(&verifier), expected);
-    }
-
-    #[test]
-    fn arbitrary_bytes_never_panic_and_never_pass(provider in provider(), value in prop::collection::vec(any::<u8>(), 0..200), body in prop::collection::vec(any::<u8>(), 0..200)) {
-        let verifier = bind(provider, &usable(provider));
-        let mut sent = Sent::sample(&verifier, None);
-        for (name, header) in &mut sent.headers {
-            if name != "content-type" {
-                header.clone_from(&value);
+    fn a_sample_is_accepted_whatever_its_event(event in "[^\\x00-\\x20\\x7f$]{1,20}", nonce in "[a-z0-9]{1,32}") {
+        for request in OWN.iter() {
+            let asks = request.verifier.recipe().asks_provider();
+            if let Some(sample) = request.verifier.sample(&wish(Some(&event), &nonce)).filter(|_| !asks) {
+                let sent = Sent::of(sample);
+                prop_assert_eq!(sent.verdict_in(&request.verifier, &request.world), Ok(()), "{}: {:?}", request.provider, sent);
             }
         }
-        sent.body = body;
-        let verdict = sent.verdict(&verifier);
-        prop_assert_eq!(verdict.is_ok(), provider == "none");
-        let description = sent.description(&verifier);
-        prop_assert!(description.event_type.chars().count() <= 200 && !description.event_type.is_empty());
-        prop_assert!(verifier.form_to_json(&sent.body).is_none_or(|json| verifier.read_json(json.as_bytes()).is_some()));
+    }
+
+    #[test]
+    fn a_flipped_bit_of_the_signed_text_is_refused(place in any::<prop::sample::Index>(), bit in 0..8_u32) {
+        for request in proven() {
+            let mut sent = request.sent.clone();
+            if sent.body.is_empty() {
+                continue;
+            }
+            let place = place.index(sent.body.len());
+            sent.body[place] ^= 1_u8 << bit;
+            let proofs = &request.verifier.proofs;
+            let texts = |sent: &Sent| -> Vec<Option<Vec<u8>>> {
+                proofs.signatures.iter().map(|keyed| signed_text(keyed, sent, &request.verifier)).collect()
+            };
+            if accepted(&sent, request) {
+                // Nothing that is signed has changed: white space, or a part that the provider does not cover.
+                let is_same = texts(&sent).iter().zip(texts(&request.sent)).any(|(now, before)| now.is_some() && *now == before);
+                let is_uncovered = request.verifier.recipe().coverage() != Coverage::Full || proofs.code.is_some();
+                prop_assert!(is_same || is_uncovered, "{}", request.provider);
+            }
+        }
+    }
+
+    #[test]
+    fn a_flipped_bit_of_the_signature_is_refused(bit in any::<usize>()) {
+        for request in proven() {
+            let mut sent = request.sent.clone();
+            let mut has_changed = false;
+            for (place, layout, encoding) in signature_places(request) {
+                let change = |value: &str| flipped(value, &layout, encoding, bit);
+                has_changed |= match &place {
+                    Place::Header(name) => change_header(&mut sent, |given| given == name, change),
+                    Place::Headers(beginning) => change_header(&mut sent, |given| given.starts_with(beginning.as_str()), change),
+                    _ => false,
+                };
+            }
+            prop_assert!(!has_changed || !accepted(&sent, request), "{}", request.provider);
+        }
+    }
+
+    #[test]
+    fn a_flipped_bit_of_a_tokens_signature_is_refused(bit in any::<usize>()) {
+        for request in proven() {
+            let mut sent = request.sent.clone();
+            let change = |value: &str| {
+                let (signed, signature) = value.rsplit_once('.')?;
+                let mut bytes = URL_SAFE_NO_PAD.decode(signature).ok().filter(|bytes| !bytes.is_empty())?;
+                let place = bit % (bytes.len() * 8);
+                bytes[place / 8] ^= 1 << (place % 8);
+                Some(format!("{signed}.{}", URL_SAFE_NO_PAD.encode(bytes)))
+            };
+            let mut has_changed = false;
+            for (jwt, _) in request.verifier.proofs.jwts.iter().take(1) {
+                if let Place::Header(name) = &jwt.at {
+                    has_changed |= change_header(&mut sent, |given| given == name, change);
+                }
+            }
+            prop_assert!(!has_changed || !accepted(&sent, request), "{}", request.provider);
+        }
+    }
+
+    #[test]
+    fn another_secret_is_refused(bit in any::<usize>()) {
+        for request in proven() {
+            let mut settings = request.settings.clone();
+            let secrets = ["secret", "primary_secret", "secondary_secret", "access_token", "password"];
+            for (_, values) in settings.values.iter_mut().filter(|(name, _)| secrets.contains(&name.as_str())) {
+                // Another letter or digit in the second half: prefixes and encodings stay what they are.
+                let mut text = values[0].expose().to_vec();
+                let half = text.len() / 2;
+                let places: Vec<usize> = (half..text.len()).filter(|place| text[*place].is_ascii_alphanumeric()).collect();
+                // The last characters of base64 may hold bits that do not count.
+                let place = places[bit % places.len().saturating_sub(3).max(1)];
+                text[place] = if text[place] == b'1' { b'2' } else { b'1' };
+                values[0] = Secret::new(text);
+            }
+            if settings.values == request.settings.values {
+                continue;
+            }
+            if let Ok(other) = Verifier::bind(request.verifier.recipe(), &settings) {
+                prop_assert!(request.sent.verdict_in(&other, &request.world).is_err(), "{}", request.provider);
+            }
+        }
+    }
+
+    #[test]
+    fn outside_the_tolerance_a_request_is_stale(seconds in 1_i64..1_000_000, ahead in any::<bool>()) {
+        for request in OWN.iter() {
+            let signs_time = request.verifier.proofs.signatures.iter().all(|keyed| keyed.scheme.timestamp.is_some())
+                && !request.verifier.proofs.signatures.is_empty();
+            if !signs_time {
+                continue;
+            }
+            let tolerance = i64::try_from(request.verifier.tolerance.as_secs()).unwrap();
+            let mut sent = request.sent.clone();
+            // The own vectors are at most a minute old.
+            let distance = tolerance + 60 + seconds;
+            sent.now += time::Duration::seconds(if ahead { -distance } else { distance });
+            prop_assert_eq!(sent.verdict_in(&request.verifier, &request.world), Err(Cause::StaleTimestamp), "{}", request.provider);
+        }
+    }
+
+    #[test]
+    fn arbitrary_bytes_never_panic_and_never_pass(value in prop::collection::vec(any::<u8>(), 0..200), body in prop::collection::vec(any::<u8>(), 0..200)) {
+        for request in OWN.iter() {
+            let mut sent = request.sent.clone();
+            for (name, header) in &mut sent.headers {
+                if name != "content-type" {
+                    header.clone_from(&value);
+                }
+            }
+            sent.body.clone_from(&body);
+            sent.query = String::from_utf8_lossy(&value).into_owned();
+            let verdict = sent.verdict_in(&request.verifier, &request.world);
+            prop_assert!(verdict.is_err() || !request.verifier.proves_sender(), "{}", request.provider);
+            let description = sent.description(&request.verifier);
+            prop_assert!(description.event_type.chars().count() <= 200 && !description.event_type.is_empty());
+            let form = sent.put(|received| request.verifier.form_to_json(received));
+            prop_assert!(form.is_none_or(|json| request.verifier.read_json(json.as_bytes()).is_some()));
+            for moment in [Moment::BeforeAuthentication, Moment::AfterAuthentication] {
+                let _ = sent.put(|received| request.verifier.handshake(received, moment, Learning::Open));
+            }
+        }
     }
 }

@@ -4,21 +4,20 @@ use super::*;
 
 const GOOD: &str = r#"
 title = "Good"
-event_type = { json = "data.type" }
+event_type = "json data.type"
 [[key]]
 name = "secret"
 kind = "secret"
 required = true
 doc = "the secret"
 [[signature]]
-header = "X-Signature"
-layout = "raw"
+at = "header X-Signature"
 encoding = "base64url"
 algorithm = "hmac-sha512"
 key = { setting = "secret", encoding = "hex" }
 text = "{header:X-Method}:{ts}:{body}"
 [timestamp]
-at = { header = "X-Time" }
+at = "header X-Time"
 unit = "ms"
 tolerance_seconds = 60
 [[accepted]]
@@ -31,13 +30,20 @@ body = '{"data":{"type":"$type"}}'
 "#;
 
 #[test]
-fn the_catalogue_is_complete_and_in_order() {
-    let names: Vec<&str> = recipes().iter().map(Recipe::name).collect();
-    assert_eq!(names, ["github", "none", "standard-webhooks", "stripe", "token", "typeform"]);
+fn every_recipe_of_the_catalogue_is_complete() {
+    assert!(recipes().len() >= 189, "the catalogue has shrunk");
     for recipe in recipes() {
-        assert_eq!(super::recipe(recipe.name()).map(Recipe::title), Some(recipe.title()));
-        assert!(recipe.docs().starts_with("https://") || ["none", "token"].contains(&recipe.name()));
-        assert!(recipe.keys().iter().all(|key| !key.doc.is_empty()));
+        let name = recipe.name();
+        assert_eq!(super::recipe(name).map(Recipe::title), Some(recipe.title()));
+        assert!(!recipe.title().is_empty(), "{name}");
+        assert!(recipe.facts().docs.is_empty() || recipe.facts().docs.starts_with("https://"), "{name}");
+        assert!(recipe.keys().iter().all(|key| !key.doc.is_empty()), "{name}");
+        assert!(recipe.samples.iter().all(|sample| sample.event != "sample"), "{name} has no sample");
+        // What is not signed is said.
+        assert!(
+            recipe.coverage() == Coverage::Full || !recipe.facts().traps.is_empty(),
+            "{name} has no trap"
+        );
     }
     assert!(recipe("GitHub").is_none());
 }
@@ -61,14 +67,22 @@ fn a_recipe_nobody_wrote_before_works_from_its_data_alone() {
 fn a_wrong_recipe_is_refused_with_the_name_of_the_field() {
     let rows = [
         ("title = \"Good\"", "titel = \"Good\"", "titel"),
-        ("layout = \"raw\"", "layout = \"row\"", "row"),
-        ("layout = \"raw\"", "layout = { list = { separator = \"ß\", label = \"a\" } }", "ASCII"),
-        ("hmac-sha512", "md5", "md5"),
+        ("encoding = \"base64url\"", "encoding = \"base65\"", "base65"),
+        ("encoding = \"base64url\"", "encoding = \"hex\"\nlayout = \"t={ts}\"", "signature.layout"),
+        ("header X-Signature", "hedder X-Signature", "signature.at"),
+        ("header X-Signature", "header X Signature", "signature.at"),
+        ("hmac-sha512", "sha512", "sha512"),
+        ("hmac-sha512", "sha256", "signature.text"),
         ("{body}", "{boddy}", "signature.text"),
+        ("{body}", "{body}{secret}", "signature.text"),
+        ("{body}", "{body}{setting:account}", "signature.text"),
         ("{ts}:", "", "signature.text"),
-        ("{ header = \"X-Time\" }", "{ pair = \"t\" }", "timestamp.at"),
-        ("{ header = \"X-Time\" }", "{ header = \"X-Time\", pair = \"t\" }", "at"),
-        ("setting = \"secret\"", "setting = \"sekret\"", "signature.key.setting"),
+        ("header X-Time", "layout t", "timestamp.at"),
+        ("header X-Time", "X-Time", "timestamp.at"),
+        ("unit = \"ms\"", "unit = \"minutes\"", "minutes"),
+        ("title = \"Good\"", "title = \"Good\"\nunconfirmed = [\"weather\"]", "unconfirmed"),
+        ("title = \"Good\"", "title = \"Good\"\ncode = \"magic\"", "code"),
+        ("setting = \"secret\"", "setting = \"sekret\"", "signature.key"),
         ("text = \"", "enabled_by = \"secret\"\ntext = \"", "signature.enabled_by"),
         ("data.type\"", "data..type\"", "event_type"),
         ("status = 200", "status = 404", "accepted.status"),
@@ -78,7 +92,13 @@ fn a_wrong_recipe_is_refused_with_the_name_of_the_field() {
         ("status = 200", "status = 204\ntext = \"a\"", "accepted"),
         ("status = 401", "causes = [\"weather\"]\nstatus = 401", "weather"),
         ("status = 401", "causes = [\"stale_timestamp\"]\nstatus = 401", "refused"),
-        ("[timestamp]", "[token]\n[timestamp]", "token"),
+        ("[timestamp]", "[[token]]\nat = \"cookie a\"\n[timestamp]", "token.at"),
+        ("[timestamp]", "[[handshake]]\nreply = { status = 200 }\n[timestamp]", "handshake.when"),
+        (
+            "[timestamp]",
+            "[[handshake]]\nmethod = \"GET\"\nreply = { status = 300 }\n[timestamp]",
+            "handshake.reply.status",
+        ),
     ];
     assert!(Recipe::parse("good", GOOD).is_ok());
     for (good, wrong, field) in rows {
@@ -98,9 +118,51 @@ fn every_cause_has_the_name_that_recipes_use() {
         Cause::StaleTimestamp,
         Cause::SignatureMismatch,
         Cause::TokenMismatch,
+        Cause::ClaimMismatch,
+        Cause::WrongAccount,
+        Cause::UnknownKey,
+        Cause::CertificateNotTrusted,
+        Cause::HandshakeRefused,
+        Cause::NotConfirmed,
         Cause::AddressNotAllowed,
     ];
     for cause in all {
         assert_eq!(serde_json::from_value::<Cause>(cause.name().into()).unwrap(), cause);
     }
+}
+
+#[test]
+fn a_handshake_that_signs_or_visits_what_a_stranger_says_is_no_recipe() {
+    let key = "[[key]]\nname = \"secret\"\nkind = \"secret\"\ndoc = \"d\"\n";
+    let answer = "answer = { algorithm = \"hmac-sha256\", encoding = \"hex\", key = \"secret\", text = \"{query:c}\" }";
+    let rows = [
+        (
+            format!("[[handshake]]\nmethod = \"GET\"\n{answer}\nreply = {{ status = 200 }}"),
+            "handshake.challenge",
+        ),
+        (
+            "[[handshake]]\nmethod = \"GET\"\nvisit = \"query u\"\nreply = { status = 200 }".to_owned(),
+            "handshake.visit",
+        ),
+        (
+            "[[jwt]]\nat = \"header A\"\nkey = \"secret\"\nalgorithms = [\"HS256\", \"RS256\"]".to_owned(),
+            "jwt.algorithms",
+        ),
+    ];
+    for (table, field) in rows {
+        let error = Recipe::parse("wrong", &format!("title = \"T\"\n{key}{table}")).unwrap_err();
+        assert_eq!(error.field, field, "{table}");
+    }
+}
+
+#[test]
+fn a_file_may_hold_one_recipe_or_several() {
+    let one = Recipe::parse_file("title = \"One\"", "one").unwrap();
+    assert_eq!(one[0].name(), "one");
+    let several =
+        Recipe::parse_file("[first]\ntitle = \"First\"\n[second]\ntitle = \"Second\"", "file").unwrap();
+    assert_eq!(several.iter().map(Recipe::name).collect::<Vec<_>>(), ["first", "second"]);
+    let wrong = Recipe::parse_file("[first]\ntitle = \"First\"\nevent_type = \"x\"", "file").unwrap_err();
+    assert_eq!((wrong.recipe.as_str(), wrong.field.as_str()), ("first", "event_type"));
+    assert_eq!(add_file("[github]\ntitle = \"Mine\"", "x").unwrap_err().field, "name");
 }

@@ -3,7 +3,7 @@
 use super::*;
 
 fn reply(status: u16, content_type: &'static str, body: &str) -> Reply {
-    Reply { status, content_type: Some(content_type), body: body.to_owned() }
+    Reply { status, content_type: Some(content_type), headers: Vec::new(), body: body.to_owned() }
 }
 
 fn accepted(verifier: &Verifier, event: &str) -> Reply {
@@ -15,7 +15,7 @@ fn accepted(verifier: &Verifier, event: &str) -> Reply {
 }
 
 fn no_content() -> Reply {
-    Reply { status: 204, content_type: None, body: String::new() }
+    Reply { status: 204, content_type: None, headers: Vec::new(), body: String::new() }
 }
 
 #[test]
@@ -89,7 +89,7 @@ fn a_configured_reply_stands_for_every_event() {
     assert_eq!(with(None, Some("{\"ok\": true}")), reply(200, "application/json", "{\"ok\": true}"));
     assert_eq!(with(None, Some("{ok}")), reply(200, "text/plain", "{ok}"));
     assert_eq!(with(None, Some("schön")), reply(200, "text/plain; charset=utf-8", "schön"));
-    assert_eq!(with(None, Some("")), Reply { status: 200, content_type: None, body: String::new() });
+    assert_eq!(with(None, Some("")), Reply { status: 200, ..no_content() });
 }
 
 #[test]

@@ -56,6 +56,7 @@ fn what_is_not_json_gives_nothing() {
         r#"{"id":"a"} {}"#,
         r#"{"id":01}"#,
         "{\"id\":\"\n\"}",
+        "{\"\n\":1,\"id\":\"a\"}",
         r#"[{"id":1},]"#,
     ] {
         assert_eq!(extract(&["id"], body), None, "{body}");

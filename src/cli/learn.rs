@@ -1,0 +1,80 @@
+//! `creel learn`: opens the window in which a handshake may teach a source its secret again.
+
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+use super::output::Failure;
+use crate::app::learned_secret::{WINDOW, secret_setting, window_setting};
+use crate::config::{Config, Source};
+use crate::store;
+
+/// Which source.
+#[derive(Debug, clap::Args)]
+pub struct Learn {
+    /// The name of the source.
+    source: String,
+
+    /// Prints the secret that was learned, to be pasted at the provider (Notion asks for it), and opens nothing.
+    #[arg(long)]
+    show: bool,
+}
+
+pub fn run(config: &Config, arguments: &Learn) -> Result<String, Failure> {
+    let source = chosen(config, &arguments.source)?;
+    if arguments.show {
+        return show(config, source);
+    }
+    let until =
+        (OffsetDateTime::now_utc() + WINDOW).format(&Rfc3339).map_err(|error| Failure(error.to_string()))?;
+    store::set_beside_the_service(
+        &config.database,
+        &window_setting(&source.name),
+        &until,
+        OffsetDateTime::now_utc(),
+    )
+    .map_err(|error| Failure(error.to_string()))?;
+    Ok(format!(
+        "Until {until} a handshake may teach {} its secret. Register the webhook at the provider now, at\n{}{}\n",
+        source.name,
+        config.base_url(),
+        source.endpoint()
+    ))
+}
+
+fn chosen<'a>(config: &'a Config, name: &str) -> Result<&'a Source, Failure> {
+    let Some(source) = config.sources.iter().find(|source| source.name == name) else {
+        let learning: Vec<&str> = config
+            .sources
+            .iter()
+            .filter(|source| source.verifier.waits_for_secret())
+            .map(|source| source.name.as_str())
+            .collect();
+        return Err(Failure(format!(
+            "no source is called {name:?}; the sources that learn their secret are: {}",
+            if learning.is_empty() { "none".to_owned() } else { learning.join(" ") }
+        )));
+    };
+    let recipe = source.verifier.recipe();
+    if !recipe.learns() {
+        return Err(Failure(format!(
+            "{name} does not learn its secret: the provider {} does not send it; it is configured",
+            recipe.name()
+        )));
+    }
+    if !source.verifier.waits_for_secret() {
+        return Err(Failure(format!(
+            "{name} has a secret in its configuration, which no handshake may replace; remove it there first"
+        )));
+    }
+    Ok(source)
+}
+
+fn show(config: &Config, source: &Source) -> Result<String, Failure> {
+    let secret =
+        store::secret_beside_the_service(&store::StoreOptions::from(config), &secret_setting(&source.name))
+            .map_err(|error| Failure(error.to_string()))?;
+    match secret {
+        Some(secret) => Ok(format!("{secret}\n")),
+        None => Err(Failure(format!("{} has not learned a secret yet", source.name))),
+    }
+}

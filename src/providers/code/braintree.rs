@@ -1,0 +1,46 @@
+//! Braintree: two form fields, the payload and a list of signatures, each beside the public key of the account that it is for.
+//! <https://developer.paypal.com/braintree/docs/guides/webhooks/parse>
+
+use ring::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
+use ring::hmac;
+
+use super::{Cause, Draft, Encoding, Secret, Texts, View, any_hmac, hmac_text};
+
+const ALGORITHM: hmac::Algorithm = hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY;
+
+/// The key is the digest of the private key.
+pub fn key(private_key: &[u8]) -> Vec<u8> {
+    digest(&SHA1_FOR_LEGACY_USE_ONLY, private_key).as_ref().to_vec()
+}
+
+pub fn check(view: &View<'_>, secrets: &[Secret], texts: &Texts) -> Result<(), Cause> {
+    let signatures =
+        view.form_field("bt_signature")?.filter(|text| !text.is_empty()).ok_or(Cause::MissingHeader)?;
+    let payload =
+        view.form_field("bt_payload")?.filter(|text| !text.is_empty()).ok_or(Cause::MissingHeader)?;
+    let public_key = texts.first("public_key").ok_or(Cause::MissingHeader)?;
+    let ours: Vec<&[u8]> = signatures
+        .split('&')
+        .take(16)
+        .filter_map(|pair| pair.split_once('|'))
+        .filter(|(key, _)| key.as_bytes() == public_key)
+        .map(|(_, signature)| signature.as_bytes())
+        .collect();
+    if ours.is_empty() {
+        return Err(Cause::WrongAccount);
+    }
+    // Some of its libraries have signed the payload with a line break behind it.
+    let plain = any_hmac(ALGORITHM, secrets, payload.as_bytes(), Encoding::Hex, &ours);
+    plain.or_else(|_| any_hmac(ALGORITHM, secrets, format!("{payload}\n").as_bytes(), Encoding::Hex, &ours))
+}
+
+pub fn sign(draft: &mut Draft, secret: &Secret, texts: &Texts) -> Option<()> {
+    let payload = format!("{}\n", Encoding::Base64.encode(draft.body.as_bytes()));
+    let signature = hmac_text(ALGORITHM, secret, payload.as_bytes(), Encoding::Hex);
+    let public_key = String::from_utf8_lossy(texts.first("public_key")?).into_owned();
+    draft.body = form_urlencoded::Serializer::new(String::new())
+        .append_pair("bt_signature", &format!("{public_key}|{signature}"))
+        .append_pair("bt_payload", &payload)
+        .finish();
+    Some(())
+}

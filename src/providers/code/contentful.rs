@@ -1,0 +1,54 @@
+//! Contentful: method, path, the headers that the request itself lists, and the body.
+//! <https://www.contentful.com/developers/docs/webhooks/request-verification/>
+
+use std::time::Duration;
+
+use ring::hmac::HMAC_SHA256;
+
+use super::{Cause, Draft, Encoding, Secret, View, any_hmac, header, header_text, hmac_text};
+use crate::verify::freshness::TimestampUnit;
+use crate::verify::template::path_of;
+
+const SIGNATURE: &str = "x-contentful-signature";
+const SIGNED_HEADERS: &str = "x-contentful-signed-headers";
+const TIMESTAMP: &str = "x-contentful-timestamp";
+const MAX_SIGNED_HEADERS: usize = 64;
+
+pub fn check(view: &View<'_>, secrets: &[Secret], tolerance: Duration) -> Result<(), Cause> {
+    let signature = header(view, SIGNATURE)?;
+    let names: Vec<String> =
+        header_text(view, SIGNED_HEADERS)?.split(',').map(|name| name.trim().to_ascii_lowercase()).collect();
+    // An attacker must not be able to leave out of the list what makes a message old.
+    if names.len() > MAX_SIGNED_HEADERS
+        || ![TIMESTAMP, SIGNED_HEADERS].iter().all(|name| names.iter().any(|listed| listed == name))
+    {
+        return Err(Cause::MalformedSignature);
+    }
+    let moment = TimestampUnit::Milliseconds.parse(header(view, TIMESTAMP)?)?;
+    let lines: Vec<String> = names
+        .iter()
+        .map(|name| {
+            let value = view.request.headers.single(name)?.unwrap_or_default();
+            Ok(format!("{name}:{}", String::from_utf8_lossy(value)))
+        })
+        .collect::<Result<_, Cause>>()?;
+    let text = text(view.request.method, path_of(view.request.url), &lines, view.request.body);
+    any_hmac(HMAC_SHA256, secrets, &text, Encoding::Hex, &[signature])?;
+    moment.check(view.request.now, tolerance)
+}
+
+fn text(method: &str, path: &str, headers: &[String], body: &[u8]) -> Vec<u8> {
+    [format!("{method}\n{path}\n{}\n", headers.join(";")).as_bytes(), body].concat()
+}
+
+pub fn sign(draft: &mut Draft, secret: &Secret) -> Option<()> {
+    let timestamp = TimestampUnit::Milliseconds.write(draft.now);
+    let listed = format!("{SIGNED_HEADERS},{TIMESTAMP}");
+    let lines = [format!("{SIGNED_HEADERS}:{listed}"), format!("{TIMESTAMP}:{timestamp}")];
+    let text = text("POST", path_of(&draft.url), &lines, draft.body.as_bytes());
+    let signature = hmac_text(HMAC_SHA256, secret, &text, Encoding::Hex);
+    draft.push_header(SIGNED_HEADERS, listed);
+    draft.push_header(TIMESTAMP, timestamp);
+    draft.push_header(SIGNATURE, signature);
+    Some(())
+}

@@ -1,0 +1,116 @@
+//! MailChannels: an HTTP message signature (RFC 9421) over the body's digest (RFC 9530).
+//! <https://docs.mailchannels.net/email-api/advanced/delivery-events>
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use ring::digest::{SHA256, SHA512, digest};
+use sfv::{BareItem, Dictionary, InnerList, ListEntry, Parser};
+use subtle::ConstantTimeEq;
+
+use super::{Cause, Terms, Unproven, View, header, header_text};
+use crate::verify::freshness::Moment;
+use crate::verify::public_key::PublicAlgorithm;
+
+const MAX_COMPONENTS: usize = 16;
+
+pub fn check(view: &View<'_>, terms: &Terms<'_>) -> Result<(), Unproven> {
+    check_digest(view)?;
+    let inputs = dictionary(header(view, "signature-input")?)?;
+    let signatures = dictionary(header(view, "signature")?)?;
+    let mut refusal = Unproven::Refused(Cause::MalformedSignature);
+    for (label, entry) in inputs.iter().take(MAX_COMPONENTS) {
+        let ListEntry::InnerList(input) = entry else { continue };
+        let Some(ListEntry::Item(item)) = signatures.get(label) else { continue };
+        let BareItem::ByteSequence(signature) = &item.bare_item else { continue };
+        match check_one(view, terms, input, signature) {
+            Ok(()) => return Ok(()),
+            Err(unproven) => refusal = unproven,
+        }
+    }
+    Err(refusal)
+}
+
+fn dictionary(value: &[u8]) -> Result<Dictionary, Cause> {
+    Parser::new(value).parse().map_err(|_| Cause::MalformedSignature)
+}
+
+/// The digest is what is signed: it must be the body's.
+fn check_digest(view: &View<'_>) -> Result<(), Cause> {
+    let digests = dictionary(header(view, "content-digest")?)?;
+    let body = view.request.body;
+    let known = [("sha-256", digest(&SHA256, body)), ("sha-512", digest(&SHA512, body))];
+    for (name, actual) in &known {
+        if let Some(ListEntry::Item(item)) = digests.get(*name)
+            && let BareItem::ByteSequence(claimed) = &item.bare_item
+        {
+            let is_equal: bool = actual.as_ref().ct_eq(claimed).into();
+            return if is_equal { Ok(()) } else { Err(Cause::SignatureMismatch) };
+        }
+    }
+    Err(Cause::UnknownAlgorithm)
+}
+
+fn check_one(
+    view: &View<'_>,
+    terms: &Terms<'_>,
+    input: &InnerList,
+    signature: &[u8],
+) -> Result<(), Unproven> {
+    let text =
+        |name: &str| input.params.get(name).and_then(|item| item.as_string()).map(|text| text.as_str());
+    if text("alg").is_some_and(|algorithm| algorithm != "ed25519") {
+        return Err(Cause::UnknownAlgorithm.into());
+    }
+    let created =
+        input.params.get("created").and_then(|item| item.as_integer()).ok_or(Cause::MalformedSignature)?;
+    let base = signature_base(view, input)?;
+    let id = text("keyid").ok_or(Cause::UnknownKey)?;
+    let keys = terms.outside.keys(Some(id))?;
+    if !keys.iter().any(|key| key.verify(PublicAlgorithm::Ed25519, base.as_bytes(), signature)) {
+        return Err(Cause::SignatureMismatch.into());
+    }
+    Ok(Moment::Seconds(i64::from(created)).check(view.request.now, terms.tolerance)?)
+}
+
+/// One line for each component that is covered, and one for the parameters. The body's digest must be among them.
+fn signature_base(view: &View<'_>, input: &InnerList) -> Result<String, Cause> {
+    let mut base = String::new();
+    let mut covers_digest = false;
+    for item in input.items.iter().take(MAX_COMPONENTS) {
+        let name = item.bare_item.as_string().ok_or(Cause::MalformedSignature)?.as_str();
+        let value = match name {
+            "@method" => view.request.method.to_owned(),
+            "@target-uri" => view.request.url.to_owned(),
+            field if field.starts_with('@') => return Err(Cause::UnknownAlgorithm),
+            field => header_text(view, field)?.to_owned(),
+        };
+        covers_digest |= name == "content-digest";
+        base.push_str(&format!("\"{name}\": {value}\n"));
+    }
+    if !covers_digest || input.items.len() > MAX_COMPONENTS {
+        return Err(Cause::MalformedSignature);
+    }
+    base.push_str(&format!("\"@signature-params\": {}", written(input)));
+    Ok(base)
+}
+
+/// The list as RFC 8941 writes it: the one form that both sides must agree on.
+fn written(input: &InnerList) -> String {
+    let items: Vec<String> = input.items.iter().map(|item| written_item(&item.bare_item)).collect();
+    let params = input.params.iter().map(|(name, value)| match value {
+        BareItem::Boolean(true) => format!(";{name}"),
+        value => format!(";{name}={}", written_item(value)),
+    });
+    format!("({}){}", items.join(" "), params.collect::<String>())
+}
+
+fn written_item(item: &BareItem) -> String {
+    match item {
+        BareItem::String(text) => format!("\"{}\"", text.as_str().replace('\\', "\\\\").replace('"', "\\\"")),
+        BareItem::Integer(number) => i64::from(*number).to_string(),
+        BareItem::Token(token) => token.as_str().to_owned(),
+        BareItem::Boolean(yes) => format!("?{}", u8::from(*yes)),
+        BareItem::ByteSequence(bytes) => format!(":{}:", STANDARD.encode(bytes)),
+        other => format!("{other:?}"),
+    }
+}

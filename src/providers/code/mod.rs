@@ -1,0 +1,217 @@
+//! Canonical forms that data cannot say, one file for each provider. Behind the same interface as recipes: a request,
+//! keys and the time go in, a verdict comes out. No I/O.
+
+mod adyen;
+mod aws_sns;
+mod braintree;
+mod contentful;
+mod ebay;
+mod mailchannels;
+mod payfast;
+mod plivo;
+mod truelayer;
+mod twilio;
+
+use ring::hmac;
+use subtle::ConstantTimeEq;
+
+use crate::verify::encoding::{Encoding, KeyEncoding};
+use crate::verify::outside::Unproven;
+use crate::verify::request::{Cause, Secret};
+use crate::verify::signature::Terms;
+use crate::verify::view::{Texts, View};
+
+use super::sample::Draft;
+use super::settings::{SettingError, Settings};
+
+/// A provider whose scheme is code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Code {
+    Adyen,
+    AwsSns,
+    Braintree,
+    Contentful,
+    Ebay,
+    Mailchannels,
+    Payfast,
+    PlivoV3,
+    Truelayer,
+    Twilio,
+}
+
+const NAMES: [(&str, Code); 10] = [
+    ("adyen", Code::Adyen),
+    ("aws-sns", Code::AwsSns),
+    ("braintree", Code::Braintree),
+    ("contentful", Code::Contentful),
+    ("ebay", Code::Ebay),
+    ("mailchannels", Code::Mailchannels),
+    ("payfast", Code::Payfast),
+    ("plivo-v3", Code::PlivoV3),
+    ("truelayer", Code::Truelayer),
+    ("twilio", Code::Twilio),
+];
+
+impl Code {
+    pub fn named(name: &str) -> Option<Self> {
+        NAMES.iter().find(|(known, _)| *known == name).map(|(_, code)| *code)
+    }
+
+    pub fn names() -> Vec<&'static str> {
+        NAMES.iter().map(|(name, _)| *name).collect()
+    }
+
+    /// The setting that holds the shared secret; `None` where keys are public.
+    pub const fn secret_setting(self) -> Option<&'static str> {
+        if self.is_public() { None } else { Some("secret") }
+    }
+
+    const fn is_public(self) -> bool {
+        matches!(self, Self::AwsSns | Self::Ebay | Self::Mailchannels | Self::Truelayer)
+    }
+
+    pub const fn uses_published_keys(self) -> bool {
+        matches!(self, Self::Ebay | Self::Mailchannels | Self::Truelayer)
+    }
+
+    pub const fn signs_url(self) -> bool {
+        matches!(self, Self::Twilio | Self::PlivoV3 | Self::Contentful | Self::Truelayer)
+    }
+
+    /// What is signed, for people.
+    pub const fn in_words(self) -> &'static str {
+        match self {
+            Self::Adyen => {
+                "HMAC-SHA256 over eight fields of each item joined by `:`, in additionalData.hmacSignature of the item as base64; the key is hex"
+            }
+            Self::AwsSns => {
+                "RSA with SHA-1 or SHA-256 (SignatureVersion 1 or 2) over named fields of the body, in its field Signature; the certificate is fetched from sns.<region>.amazonaws.com"
+            }
+            Self::Braintree => {
+                "HMAC-SHA1 over the form field bt_payload, in bt_signature beside the public key; the key is the SHA-1 of the private key"
+            }
+            Self::Contentful => {
+                "HMAC-SHA256 over method, path, the headers that the request lists, and the body, in header x-contentful-signature as hex"
+            }
+            Self::Ebay => {
+                "ECDSA P-256 with SHA-1 over the body, in header X-EBAY-SIGNATURE as base64 of JSON that names the key"
+            }
+            Self::Mailchannels => {
+                "an HTTP message signature (RFC 9421, Ed25519) over the Content-Digest of the body, in headers Signature and Signature-Input"
+            }
+            Self::Payfast => {
+                "MD5 over the form fields in the order received and the passphrase, in the form field signature"
+            }
+            Self::PlivoV3 => {
+                "HMAC-SHA256 over the URL with sorted query, the sorted form and a nonce, in header X-Plivo-Signature-V3 as base64"
+            }
+            Self::Truelayer => {
+                "a detached JWS (ES512) over method, path, the headers that it lists, and the body, in header Tl-Signature"
+            }
+            Self::Twilio => {
+                "HMAC-SHA1 over the URL and the sorted form, or the URL with bodySHA256 for JSON, in header X-Twilio-Signature as base64"
+            }
+        }
+    }
+}
+
+/// A scheme with the keys of one source.
+#[derive(Debug)]
+pub struct BoundCode {
+    code: Code,
+    secrets: Vec<Secret>,
+}
+
+impl BoundCode {
+    /// `None` where the source has no secret for it.
+    ///
+    /// # Errors
+    /// A secret that cannot be one.
+    pub(super) fn bind(code: Code, settings: &Settings) -> Result<Option<Self>, SettingError> {
+        let Some(setting) = code.secret_setting() else {
+            return Ok(Some(Self { code, secrets: Vec::new() }));
+        };
+        let prepare = |value: &Secret| {
+            let text = value.expose();
+            if text.is_empty() {
+                return Err("is empty; anybody can sign with an empty key");
+            }
+            match code {
+                Code::Adyen => KeyEncoding::Hex.decode(text),
+                Code::Braintree => Ok(braintree::key(text)),
+                _ => Ok(text.to_vec()),
+            }
+        };
+        let secrets = settings.all(setting).iter().map(|value| prepare(value).map(Secret::new));
+        let secrets: Vec<Secret> =
+            secrets.collect::<Result<_, _>>().map_err(|problem| SettingError::new(setting, problem))?;
+        Ok((!secrets.is_empty()).then_some(Self { code, secrets }))
+    }
+
+    /// # Errors
+    /// The cause of refusal, or what must be fetched.
+    pub fn check(&self, view: &View<'_>, terms: &Terms<'_>) -> Result<(), Unproven> {
+        let secrets = self.secrets.as_slice();
+        match self.code {
+            Code::Adyen => Ok(adyen::check(view, secrets)?),
+            Code::AwsSns => aws_sns::check(view, terms),
+            Code::Braintree => Ok(braintree::check(view, secrets, terms.texts)?),
+            Code::Contentful => Ok(contentful::check(view, secrets, terms.tolerance)?),
+            Code::Ebay => ebay::check(view, terms.outside),
+            Code::Mailchannels => mailchannels::check(view, terms),
+            Code::Payfast => Ok(payfast::check(view, secrets)?),
+            Code::PlivoV3 => Ok(plivo::check(view, secrets)?),
+            Code::Truelayer => truelayer::check(view, terms),
+            Code::Twilio => Ok(twilio::check(view, secrets)?),
+        }
+    }
+
+    /// Signs a sample; `None` where the key is the provider's alone.
+    pub(super) fn sign(&self, draft: &mut Draft, texts: &Texts) -> Option<()> {
+        let secret = self.secrets.first()?;
+        match self.code {
+            Code::Adyen => adyen::sign(draft, secret),
+            Code::Braintree => braintree::sign(draft, secret, texts),
+            Code::Contentful => contentful::sign(draft, secret),
+            Code::Payfast => payfast::sign(draft, secret),
+            Code::PlivoV3 => plivo::sign(draft, secret),
+            Code::Twilio => twilio::sign(draft, secret),
+            Code::AwsSns | Code::Ebay | Code::Mailchannels | Code::Truelayer => None,
+        }
+    }
+}
+
+/// Whether one of the encoded signatures is that of one of the secrets over the text.
+fn any_hmac(
+    algorithm: hmac::Algorithm,
+    secrets: &[Secret],
+    text: &[u8],
+    encoding: Encoding,
+    signatures: &[&[u8]],
+) -> Result<(), Cause> {
+    let length = algorithm.digest_algorithm().output_len();
+    let decoded: Vec<_> =
+        signatures.iter().filter_map(|signature| encoding.decode(signature, length)).collect();
+    if decoded.is_empty() {
+        return Err(Cause::MalformedSignature);
+    }
+    let is_right = |secret: &Secret| {
+        let tag = hmac::sign(&hmac::Key::new(algorithm, secret.expose()), text);
+        decoded.iter().any(|signature| tag.as_ref().ct_eq(&signature[..length]).into())
+    };
+    if secrets.iter().any(is_right) { Ok(()) } else { Err(Cause::SignatureMismatch) }
+}
+
+/// The only value of a header that must be there.
+fn header<'a>(view: &View<'a>, name: &str) -> Result<&'a [u8], Cause> {
+    view.request.headers.single(name)?.ok_or(Cause::MissingHeader)
+}
+
+/// The same as text.
+fn header_text<'a>(view: &View<'a>, name: &str) -> Result<&'a str, Cause> {
+    std::str::from_utf8(header(view, name)?).map_err(|_| Cause::MalformedSignature)
+}
+
+fn hmac_text(algorithm: hmac::Algorithm, secret: &Secret, text: &[u8], encoding: Encoding) -> String {
+    encoding.encode(hmac::sign(&hmac::Key::new(algorithm, secret.expose()), text).as_ref())
+}

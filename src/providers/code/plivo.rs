@@ -1,0 +1,58 @@
+//! Plivo, third version: the URL with its query sorted, the form's names and values sorted, and a nonce.
+//! <https://www.plivo.com/docs/voice/concepts/signature-validation>
+
+use ring::hmac::HMAC_SHA256;
+
+use super::{Cause, Draft, Encoding, Secret, View, any_hmac, header, hmac_text};
+use crate::verify::form;
+
+const SIGNATURE: &str = "x-plivo-signature-v3";
+const NONCE: &str = "x-plivo-signature-v3-nonce";
+
+pub fn check(view: &View<'_>, secrets: &[Secret]) -> Result<(), Cause> {
+    let signatures = header(view, SIGNATURE)?;
+    let nonce = header(view, NONCE)?;
+    // A body that is no form would not be part of the text at all.
+    let is_form =
+        view.request.body.is_empty() || form::kind(view.request.headers) == Some(form::Kind::UrlEncoded);
+    if !is_form {
+        return Err(Cause::SignatureMismatch);
+    }
+    let fields: Vec<(String, String)> = view.whole_form()?.to_vec();
+    let text = text(view.request.method, view.request.url, fields, nonce);
+    let candidates: Vec<&[u8]> =
+        signatures.split(|byte| *byte == b',').map(<[u8]>::trim_ascii).take(16).collect();
+    any_hmac(HMAC_SHA256, secrets, &text, Encoding::Base64, &candidates)
+}
+
+fn text(method: &str, url: &str, mut form: Vec<(String, String)>, nonce: &[u8]) -> Vec<u8> {
+    let (base, query) = url.split_once('?').unwrap_or((url, ""));
+    let mut query: Vec<(String, String)> = form_urlencoded::parse(query.as_bytes())
+        .map(|(name, value)| (name.into_owned(), value.into_owned()))
+        .collect();
+    if method == "GET" {
+        query.append(&mut form);
+    }
+    query.sort();
+    form.sort();
+    let query: Vec<String> = query.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    let mut text = base.to_owned();
+    if !query.is_empty() || !form.is_empty() {
+        text.push('?');
+        text.push_str(&query.join("&"));
+    }
+    if !query.is_empty() && !form.is_empty() {
+        text.push('.');
+    }
+    text.extend(form.iter().flat_map(|(name, value)| [name.as_str(), value.as_str()]));
+    text.push('.');
+    [text.as_bytes(), nonce].concat()
+}
+
+pub fn sign(draft: &mut Draft, secret: &Secret) -> Option<()> {
+    let nonce = draft.nonce.clone();
+    let text = text("POST", &draft.url, draft.form(), nonce.as_bytes());
+    draft.push_header(NONCE, nonce);
+    draft.push_header(SIGNATURE, hmac_text(HMAC_SHA256, secret, &text, Encoding::Base64));
+    Some(())
+}

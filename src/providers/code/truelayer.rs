@@ -1,0 +1,62 @@
+//! TrueLayer: a detached JWS whose payload is method, path, the headers that it lists, and the body.
+//! <https://github.com/TrueLayer/truelayer-signing>
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::Deserialize;
+
+use super::{Cause, Terms, Unproven, View, header_text};
+use crate::verify::public_key::PublicAlgorithm;
+use crate::verify::template::path_of;
+
+const MAX_HEADERS: usize = 64;
+
+#[derive(Deserialize)]
+struct Header {
+    alg: String,
+    kid: String,
+    jku: Option<String>,
+    tl_version: String,
+    #[serde(default)]
+    tl_headers: String,
+}
+
+pub fn check(view: &View<'_>, terms: &Terms<'_>) -> Result<(), Unproven> {
+    let value = header_text(view, "tl-signature")?;
+    let mut parts = value.split('.');
+    let (Some(header), Some(""), Some(signature), None) =
+        (parts.next(), parts.next(), parts.next(), parts.next())
+    else {
+        return Err(Cause::MalformedSignature.into());
+    };
+    let decode = |text: &str| URL_SAFE_NO_PAD.decode(text).map_err(|_| Cause::MalformedSignature);
+    let signature = decode(signature)?;
+    let parsed: Header = serde_json::from_slice(&decode(header)?).map_err(|_| Cause::MalformedSignature)?;
+    if parsed.alg != "ES512" || parsed.tl_version != "2" {
+        return Err(Cause::UnknownAlgorithm.into());
+    }
+    // The token says where its key set is: only an address that was configured may.
+    let jku = parsed.jku.as_deref().ok_or(Cause::WrongAccount)?;
+    if !terms.texts.all("allowed_jku").iter().any(|allowed| allowed.expose() == jku.as_bytes()) {
+        return Err(Cause::WrongAccount.into());
+    }
+    let payload = payload(view, &parsed.tl_headers)?;
+    let signed = format!("{header}.{}", URL_SAFE_NO_PAD.encode(payload));
+    let keys = terms.outside.keys(Some(&parsed.kid))?;
+    let is_right = keys.iter().any(|key| key.verify(PublicAlgorithm::Es512, signed.as_bytes(), &signature));
+    if is_right { Ok(()) } else { Err(Cause::SignatureMismatch.into()) }
+}
+
+fn payload(view: &View<'_>, listed: &str) -> Result<Vec<u8>, Cause> {
+    let path = path_of(view.request.url);
+    let mut text = format!("{} {path}\n", view.request.method.to_ascii_uppercase()).into_bytes();
+    for name in listed.split(',').map(str::trim).filter(|name| !name.is_empty()).take(MAX_HEADERS) {
+        let value = view.request.headers.single(&name.to_ascii_lowercase())?.ok_or(Cause::MissingHeader)?;
+        text.extend_from_slice(name.as_bytes());
+        text.extend_from_slice(b": ");
+        text.extend_from_slice(value);
+        text.push(b'\n');
+    }
+    text.extend_from_slice(view.request.body);
+    Ok(text)
+}

@@ -1,0 +1,96 @@
+//! Twilio: the URL as registered, then names and values of the form in order; for JSON the URL alone, whose query has the
+//! body's digest. <https://www.twilio.com/docs/usage/webhooks/webhooks-security>
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use ring::digest::{SHA256, digest};
+use ring::hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY as SHA1;
+use subtle::ConstantTimeEq;
+
+use super::{Cause, Draft, Encoding, Secret, View, any_hmac, header, hmac_text};
+use crate::verify::form;
+
+const HEADER: &str = "x-twilio-signature";
+
+pub fn check(view: &View<'_>, secrets: &[Secret]) -> Result<(), Cause> {
+    let signature = header(view, HEADER)?;
+    let is_form =
+        view.request.body.is_empty() || form::kind(view.request.headers) == Some(form::Kind::UrlEncoded);
+    let fields = if is_form { in_order(view.whole_form()?) } else { String::new() };
+    let mut refusal = Cause::SignatureMismatch;
+    for url in variants(view.request.url) {
+        let text = format!("{url}{fields}");
+        match any_hmac(SHA1, secrets, text.as_bytes(), Encoding::Base64, &[signature]) {
+            Ok(()) if is_form => return Ok(()),
+            Ok(()) => return check_digest(view),
+            Err(cause) => refusal = cause,
+        }
+    }
+    Err(refusal)
+}
+
+/// Names sorted, the values of a name sorted and each once, without anything between.
+fn in_order(fields: &[(String, String)]) -> String {
+    let mut sorted: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    for (name, value) in fields {
+        sorted.entry(name).or_default().insert(value);
+    }
+    sorted
+        .iter()
+        .flat_map(|(name, values)| values.iter().map(move |value| format!("{name}{value}")))
+        .collect()
+}
+
+/// The port may or may not have been in the URL that was signed: as it is, without it, with the scheme's own.
+fn variants(url: &str) -> Vec<String> {
+    let mut variants = vec![url.to_owned()];
+    let Some((scheme, rest)) = url.split_once("://") else { return variants };
+    let end = rest.find(['/', '?']).unwrap_or(rest.len());
+    let (host, tail) = rest.split_at(end);
+    match host.rsplit_once(':').filter(|(_, port)| port.bytes().all(|byte| byte.is_ascii_digit())) {
+        Some((bare, _)) => variants.push(format!("{scheme}://{bare}{tail}")),
+        None => {
+            let port = if scheme == "http" { 80 } else { 443 };
+            variants.push(format!("{scheme}://{host}:{port}{tail}"));
+        }
+    }
+    variants
+}
+
+/// The digest stands in the query of the URL that was signed.
+fn check_digest(view: &View<'_>) -> Result<(), Cause> {
+    let (_, query) = view.request.url.split_once('?').ok_or(Cause::MissingHeader)?;
+    let mut fields = form_urlencoded::parse(query.as_bytes()).filter(|(name, _)| name == "bodySHA256");
+    let claimed = match (fields.next(), fields.next()) {
+        (Some((_, claimed)), None) => claimed,
+        _ => return Err(Cause::MissingHeader),
+    };
+    let claimed = Encoding::Hex.decode(claimed.as_bytes(), 32).ok_or(Cause::MalformedSignature)?;
+    let actual = digest(&SHA256, view.request.body);
+    if actual.as_ref().ct_eq(&claimed[..32]).into() { Ok(()) } else { Err(Cause::SignatureMismatch) }
+}
+
+pub fn sign(draft: &mut Draft, secret: &Secret) -> Option<()> {
+    let text = if draft.is_form() {
+        format!("{}{}", draft.url, in_order(&draft.form()))
+    } else {
+        let body_digest = Encoding::Hex.encode(digest(&SHA256, draft.body.as_bytes()).as_ref());
+        draft.add_query(&format!("bodySHA256={body_digest}"));
+        draft.url.clone()
+    };
+    draft.push_header(HEADER, hmac_text(SHA1, secret, text.as_bytes(), Encoding::Base64));
+    Some(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::variants;
+
+    #[test]
+    fn the_port_is_tried_both_ways() {
+        assert_eq!(variants("https://a.example/x?y"), ["https://a.example/x?y", "https://a.example:443/x?y"]);
+        assert_eq!(variants("http://a.example?y"), ["http://a.example?y", "http://a.example:80?y"]);
+        assert_eq!(variants("https://a.example:8443/x"), ["https://a.example:8443/x", "https://a.example/x"]);
+        assert_eq!(variants("nothing"), ["nothing"]);
+    }
+}

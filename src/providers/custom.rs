@@ -1,0 +1,174 @@
+//! A sender that is described by variables: the fields of a recipe, one variable each.
+
+use serde::Deserialize;
+use serde::de::IntoDeserializer;
+use serde::de::value::{Error, StrDeserializer};
+
+use crate::verify::encoding::{Encoding, KeyEncoding};
+use crate::verify::freshness::TimestampUnit;
+use crate::verify::key::Algorithm;
+
+use super::file::{
+    File, KeyField, KeyKind, KeySourceTable, KeyTable, OneOrMany, Problem, RecipeError, SignatureTable,
+    TimestampTable, TokenTable, problem,
+};
+use super::recipe::Recipe;
+
+/// A field of a recipe that a variable can give.
+#[derive(Debug)]
+pub struct CustomField {
+    /// As in a recipe's file.
+    pub name: &'static str,
+    pub doc: &'static str,
+}
+
+/// The fields in the order in which a person thinks of them.
+pub const CUSTOM_FIELDS: &[CustomField] = &[
+    CustomField {
+        name: "signature.at",
+        doc: "where the signature is: `header X-Signature`, `query sig`, `json a.b`, `form f`",
+    },
+    CustomField {
+        name: "signature.layout",
+        doc: "how it is written, by example: `sha256={signature}`, `t={ts},v1={signature}` (default `{signature}`)",
+    },
+    CustomField { name: "signature.encoding", doc: "`hex` (default), `base64` or `base64url`" },
+    CustomField {
+        name: "signature.algorithm",
+        doc: "`hmac-sha256` (default), `hmac-sha1`, `hmac-sha512`, `ed25519`, `rsa-sha256` and others",
+    },
+    CustomField {
+        name: "signature.text",
+        doc: "what is signed: `{body}` (default), `{ts}.{body}`, `{url}{body}` and the like",
+    },
+    CustomField {
+        name: "signature.key.encoding",
+        doc: "how the secret is written: `text` (default), `base64` or `hex`",
+    },
+    CustomField {
+        name: "signature.key.prefix",
+        doc: "what is taken off the secret where it begins so, like `whsec_`",
+    },
+    CustomField {
+        name: "timestamp.at",
+        doc: "where the signed timestamp is: `header X-Timestamp`, `layout ts`, `json a.b`",
+    },
+    CustomField { name: "timestamp.unit", doc: "`s` (default), `ms`, `s-or-ms`, `rfc3339` or `http-date`" },
+    CustomField { name: "token.at", doc: "where a shared token is, instead of a signature" },
+    CustomField { name: "token.scheme", doc: "what stands before the token, like `Bearer `" },
+    CustomField { name: "event_type", doc: "where the event type is: `header X-Event`, `json type`" },
+    CustomField { name: "event_action", doc: "what is put behind the type with a dot" },
+    CustomField { name: "delivery_id", doc: "where the id of the delivery is" },
+    CustomField { name: "form_payload", doc: "the form field that holds the JSON" },
+];
+
+/// `signature.key.encoding` → `SIGNATURE_KEY_ENCODING`.
+pub fn custom_variable(field: &str) -> String {
+    field.replace('.', "_").to_ascii_uppercase()
+}
+
+/// The recipe that the given fields describe. It lives as long as the process.
+///
+/// # Errors
+/// The first field that is wrong.
+pub fn custom_recipe(
+    source: &str,
+    given: impl Fn(&str) -> Option<String>,
+) -> Result<&'static Recipe, RecipeError> {
+    let file = file(&given);
+    let recipe = file
+        .map_err(|Problem(field, problem)| RecipeError { recipe: source.to_owned(), field, problem })
+        .and_then(|file| Recipe::from_file(source, file))?;
+    Ok(Box::leak(Box::new(recipe)))
+}
+
+fn file(given: &impl Fn(&str) -> Option<String>) -> Result<File, Problem> {
+    let places = |field: &str| given(field).map(OneOrMany::One);
+    let mut file = File {
+        title: "your own sender".to_owned(),
+        event_type: places("event_type"),
+        event_action: places("event_action"),
+        delivery_id: places("delivery_id"),
+        form_payload: given("form_payload"),
+        ..File::default()
+    };
+    let setting = match (given("signature.at"), given("token.at")) {
+        (Some(at), None) => signature(&mut file, at, given)?,
+        (None, Some(at)) => {
+            let scheme = given("token.scheme").unwrap_or_default();
+            file.token.push(TokenTable { at, scheme, key: "secret".to_owned(), optional: false });
+            "secret"
+        }
+        (Some(_), Some(_)) => {
+            return Err(problem("token.at", "is set beside SIGNATURE_AT; keep one of them"));
+        }
+        (None, None) => {
+            return Err(problem(
+                "signature.at",
+                "is missing: say where the signature is, like `header X-Signature`, or set TOKEN_AT",
+            ));
+        }
+    };
+    let proof = |name: &str, kind, required| KeyTable {
+        name: name.to_owned(),
+        kind,
+        required,
+        default: None,
+        doc: "what you and the sender share".to_owned(),
+    };
+    file.key.push(proof(setting, if setting == "secret" { KeyKind::Secret } else { KeyKind::Text }, true));
+    // The fields themselves are variables of the source.
+    let field = |field: &CustomField| KeyTable {
+        name: custom_variable(field.name).to_ascii_lowercase(),
+        kind: KeyKind::Text,
+        required: false,
+        default: None,
+        doc: field.doc.to_owned(),
+    };
+    file.key.extend(CUSTOM_FIELDS.iter().map(field));
+    Ok(file)
+}
+
+/// Adds the signature and says which setting holds the key.
+fn signature(
+    file: &mut File,
+    at: String,
+    given: &impl Fn(&str) -> Option<String>,
+) -> Result<&'static str, Problem> {
+    let algorithm: Algorithm = parsed("signature.algorithm", given)?.unwrap_or(Algorithm::HmacSha256);
+    let setting = if algorithm.public().is_some() { "public_key" } else { "secret" };
+    let key = KeySourceTable {
+        setting: Some(setting.to_owned()),
+        encoding: parsed::<KeyEncoding>("signature.key.encoding", given)?.unwrap_or_default(),
+        prefix: given("signature.key.prefix").into_iter().collect(),
+        ..KeySourceTable::default()
+    };
+    file.signature.push(SignatureTable {
+        at,
+        layout: given("signature.layout").unwrap_or_else(|| "{signature}".to_owned()),
+        encoding: parsed("signature.encoding", given)?.unwrap_or(Encoding::Hex),
+        algorithm,
+        key: KeyField::Table(Box::new(key)),
+        text: given("signature.text").unwrap_or_else(|| "{body}".to_owned()),
+        timestamp: None,
+        require: Vec::new(),
+        repeats: false,
+        enabled_by: None,
+    });
+    if let Some(at) = given("timestamp.at") {
+        let unit = parsed("timestamp.unit", given)?.unwrap_or(TimestampUnit::Seconds);
+        file.timestamp =
+            Some(TimestampTable { at, unit, tolerance_seconds: super::file::DEFAULT_TOLERANCE_SECONDS });
+    }
+    Ok(setting)
+}
+
+/// A word of a fixed set.
+fn parsed<'de, T: Deserialize<'de>>(
+    field: &str,
+    given: &impl Fn(&str) -> Option<String>,
+) -> Result<Option<T>, Problem> {
+    let Some(text) = given(field) else { return Ok(None) };
+    let word: StrDeserializer<'_, Error> = text.trim().into_deserializer();
+    T::deserialize(word).map(Some).map_err(|error| problem(field, error.to_string()))
+}

@@ -1,0 +1,147 @@
+//! How the keys of a provider are fetched: as data, since no I/O is done in here.
+
+use crate::verify::lookup::{self, JsonPath};
+use crate::verify::outside::{Answer, Wanted};
+use crate::verify::request::{Headers, Request};
+use crate::verify::template::{Scope, Template};
+use crate::verify::view::{Texts, View};
+
+/// A request that gives keys.
+#[derive(Debug)]
+pub(super) struct FetchRule {
+    pub method: String,
+    pub url: Template,
+    pub body: Option<Template>,
+    pub headers: Vec<(String, Template)>,
+    /// Where the key is in the answer; the whole answer where it is not said.
+    pub take: Option<JsonPath>,
+    /// Made before: what it takes becomes `{login}`.
+    pub login: Option<Box<FetchRule>>,
+}
+
+/// A request to make, and how its answer is to be read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Call {
+    pub method: String,
+    pub url: String,
+    pub headers: Vec<(String, String)>,
+    pub body: Vec<u8>,
+}
+
+/// What is to be done for something wanted.
+#[derive(Debug)]
+pub struct Plan<'a> {
+    rule: Option<&'a FetchRule>,
+    texts: &'a Texts,
+    wanted: &'a Wanted,
+}
+
+impl<'a> Plan<'a> {
+    pub(super) const fn new(rule: Option<&'a FetchRule>, texts: &'a Texts, wanted: &'a Wanted) -> Self {
+        Self { rule, texts, wanted }
+    }
+
+    /// A call that must be made first.
+    pub fn login(&self) -> Option<Call> {
+        call(self.rule?.login.as_deref()?, self.texts, None, None)
+    }
+
+    /// What the answer to the first call gives to the second.
+    pub fn logged_in(&self, answer: &[u8]) -> Option<String> {
+        let login = self.rule?.login.as_deref()?;
+        let text = match &login.take {
+            Some(path) => path.raw(answer).and_then(|raw| serde_json::from_str::<String>(raw).ok())?,
+            None => String::from_utf8(answer.to_vec()).ok()?,
+        };
+        Some(text)
+    }
+
+    /// The call that answers what is wanted; `None` where the recipe does not say how.
+    pub fn call(&self, login: Option<&str>) -> Option<Call> {
+        match self.wanted {
+            Wanted::Document(url) | Wanted::Issuer(url) | Wanted::Status(url) => Some(Call {
+                method: "GET".to_owned(),
+                url: url.clone(),
+                headers: Vec::new(),
+                body: Vec::new(),
+            }),
+            Wanted::Key { id } => call(self.rule?, self.texts, id.as_deref(), login),
+        }
+    }
+
+    /// Whether one answer holds all keys of the provider.
+    pub fn is_whole_set(&self) -> bool {
+        self.rule
+            .is_some_and(|rule| !rule.url.has_id() && rule.body.as_ref().is_none_or(|body| !body.has_id()))
+    }
+
+    /// What an answer of the provider says of what is wanted.
+    pub fn read(&self, status: u16, body: &[u8]) -> Option<Answer> {
+        match (self.wanted, status) {
+            (Wanted::Status(_), 200..=499) => Some(Answer::Status(status)),
+            (_, 404 | 410) => Some(Answer::Unknown),
+            (Wanted::Key { .. }, 400 | 422) if !self.is_whole_set() => Some(Answer::Unknown),
+            (Wanted::Document(_) | Wanted::Issuer(_), 200..=299) => Some(Answer::Document(body.to_vec())),
+            (Wanted::Key { id }, 200..=299) => self.read_keys(id.as_deref(), body),
+            _ => None,
+        }
+    }
+
+    fn read_keys(&self, id: Option<&str>, body: &[u8]) -> Option<Answer> {
+        let text = match self.rule.and_then(|rule| rule.take.as_ref()) {
+            Some(path) => {
+                let raw = path.raw(body)?;
+                serde_json::from_str::<String>(raw).unwrap_or_else(|_| raw.to_owned())
+            }
+            None => String::from_utf8(body.to_vec()).ok()?,
+        };
+        keys_among(&text, if self.is_whole_set() { id } else { None })
+    }
+}
+
+/// The keys in a text: those of a JSON Web Key Set (with that id, where one is asked for), or the text itself as one key.
+pub fn keys_among(text: &str, id: Option<&str>) -> Option<Answer> {
+    let text = text.trim();
+    let Some(set) = text.starts_with('{').then(|| lookup::member(text, "keys")).flatten() else {
+        return (!text.is_empty()).then(|| Answer::Keys(vec![text.to_owned()]));
+    };
+    let has_id = |key: &&str| {
+        let kid = lookup::member(key, "kid").and_then(|kid| serde_json::from_str::<String>(kid).ok());
+        id.is_none() || kid.as_deref() == id
+    };
+    let keys: Vec<String> = lookup::items(set)?.into_iter().filter(has_id).map(str::to_owned).collect();
+    Some(if keys.is_empty() { Answer::Unknown } else { Answer::Keys(keys) })
+}
+
+fn call(rule: &FetchRule, texts: &Texts, id: Option<&str>, login: Option<&str>) -> Option<Call> {
+    let nothing = Request {
+        method: "",
+        target: "",
+        query: "",
+        url: "",
+        headers: Headers(&[]),
+        body: &[],
+        now: time::OffsetDateTime::UNIX_EPOCH,
+    };
+    let view = View::new(&nothing, None);
+    let render = |template: &Template, id: Option<&str>| {
+        let scope = Scope { id, login, ..Scope::new(&view, texts) };
+        template.render(&scope).ok().and_then(|bytes| String::from_utf8(bytes).ok())
+    };
+    let escaped = id.map(|id| form_urlencoded::byte_serialize(id.as_bytes()).collect::<String>());
+    let headers = rule.headers.iter().map(|(name, value)| Some((name.clone(), render(value, id)?)));
+    let json_scope = Scope { id, login, ..Scope::new(&view, texts) };
+    let body = rule.body.as_ref().map(|body| {
+        let is_json = body.render(&json_scope).is_ok_and(|text| text.first() == Some(&b'{'));
+        if is_json { body.render_json(&json_scope).ok() } else { render(body, escaped.as_deref()) }
+    });
+    Some(Call {
+        method: rule.method.clone(),
+        url: render(&rule.url, escaped.as_deref())?,
+        headers: headers.collect::<Option<_>>()?,
+        body: match body {
+            Some(text) => text?.into_bytes(),
+            None => Vec::new(),
+        },
+    })
+}

@@ -1,0 +1,130 @@
+//! Handshakes, and how keys are fetched, from their tables.
+
+use crate::verify::lookup::JsonPath;
+use crate::verify::place::{Place, is_header_name};
+use crate::verify::template::Template;
+
+use super::super::fetch::FetchRule;
+use super::super::recipe::{AnswerRule, HandshakeBody, HandshakeReply, HandshakeRule, KeySource};
+use super::proofs::{conditions, declared, key_source, template};
+use super::tables::{AnswerTable, FetchTable, HandshakeReplyTable, HandshakeTable};
+use super::{KeyKind, KeyTable, Problem, problem};
+
+const METHODS: [&str; 4] = ["GET", "POST", "HEAD", "OPTIONS"];
+
+pub fn handshakes(tables: &[HandshakeTable], keys: &[KeyTable]) -> Result<Vec<HandshakeRule>, Problem> {
+    tables.iter().map(|table| handshake(table, keys)).collect()
+}
+
+fn handshake(table: &HandshakeTable, keys: &[KeyTable]) -> Result<HandshakeRule, Problem> {
+    if !METHODS.contains(&table.method.as_str()) {
+        return Err(problem(
+            "handshake.method",
+            format!("`{}` is none of {}", table.method, METHODS.join(", ")),
+        ));
+    }
+    if table.method == "POST" && table.when.is_empty() {
+        return Err(problem("handshake.when", "is missing: every message would be taken for a handshake"));
+    }
+    let place = |field: &str, text: &Option<String>| {
+        text.as_ref().map(|text| Place::parse(text).map_err(|error| problem(field, error))).transpose()
+    };
+    let challenge = place("handshake.challenge", &table.challenge)?;
+    let answer = table.answer.as_ref().map(|answer| answer_rule(answer, keys)).transpose()?;
+    if answer.is_some() && challenge.is_none() {
+        return Err(problem(
+            "handshake.challenge",
+            "is missing: whatever we sign must have the shape of a challenge",
+        ));
+    }
+    let visit = place("handshake.visit", &table.visit)?;
+    if visit.is_some() && (table.visit_hosts.is_empty() || !table.signed) {
+        return Err(problem(
+            "handshake.visit",
+            "needs `visit_hosts` and `signed`: nobody else may say what we fetch",
+        ));
+    }
+    if table.learn.is_some() {
+        declared("handshake.learn", "secret", &[KeyKind::Secret], keys)?;
+    }
+    Ok(HandshakeRule {
+        method: table.method.clone(),
+        when: conditions("handshake.when", &table.when, keys)?,
+        check: conditions("handshake.check", &table.check, keys)?,
+        signed: table.signed,
+        answer,
+        challenge,
+        reply: reply(&table.reply, keys)?,
+        learn: place("handshake.learn", &table.learn)?,
+        visit,
+        visit_hosts: table.visit_hosts.clone(),
+    })
+}
+
+fn answer_rule(table: &AnswerTable, keys: &[KeyTable]) -> Result<AnswerRule, Problem> {
+    let key = table.key.as_ref().map(|key| key_source("handshake.answer.key", key, keys)).transpose()?;
+    let key = match key {
+        Some(KeySource::Setting { setting, derivation }) => Some((setting, derivation)),
+        Some(_) => return Err(problem("handshake.answer.key", "must be a setting")),
+        None => None,
+    };
+    if key.is_some() == table.algorithm.is_plain_digest() || table.algorithm.public().is_some() {
+        return Err(problem(
+            "handshake.answer.algorithm",
+            "must be an HMAC with a `key`, or a plain digest without one",
+        ));
+    }
+    Ok(AnswerRule {
+        algorithm: table.algorithm,
+        encoding: table.encoding,
+        text: template("handshake.answer.text", &table.text, keys)?,
+        key,
+    })
+}
+
+fn reply(table: &HandshakeReplyTable, keys: &[KeyTable]) -> Result<HandshakeReply, Problem> {
+    if !(200..=299).contains(&table.status) {
+        return Err(problem(
+            "handshake.reply.status",
+            format!("{} is not between 200 and 299", table.status),
+        ));
+    }
+    let body = match (&table.text, &table.json) {
+        (Some(_), Some(_)) => return Err(problem("handshake.reply", "has both `text` and `json`")),
+        (Some(text), None) if text.is_empty() => HandshakeBody::Empty,
+        (Some(text), None) => HandshakeBody::Text(template("handshake.reply.text", text, keys)?),
+        (None, Some(json)) => HandshakeBody::Json(template("handshake.reply.json", json, keys)?),
+        (None, None) => HandshakeBody::Empty,
+    };
+    let header = |(name, value): (&String, &String)| {
+        if !is_header_name(name) {
+            return Err(problem("handshake.reply.headers", format!("`{name}` is not the name of a header")));
+        }
+        Ok((name.clone(), template("handshake.reply.headers", value, keys)?))
+    };
+    let headers = table.headers.iter().map(header).collect::<Result<_, _>>()?;
+    Ok(HandshakeReply { status: table.status, body, headers })
+}
+
+pub fn fetch(table: &FetchTable) -> Result<FetchRule, Problem> {
+    let parse = |field: &str, text: &str| Template::parse(text).map_err(|error| problem(field, error));
+    if !table.url.starts_with("https://") && !table.url.starts_with("{setting:") {
+        return Err(problem("fetch.url", "must begin with https://, or be a setting"));
+    }
+    Ok(FetchRule {
+        method: table.method.clone(),
+        url: parse("fetch.url", &table.url)?,
+        body: table.body.as_ref().map(|body| parse("fetch.body", body)).transpose()?,
+        headers: table
+            .headers
+            .iter()
+            .map(|(name, value)| Ok((name.clone(), parse("fetch.headers", value)?)))
+            .collect::<Result<_, _>>()?,
+        take: table
+            .take
+            .as_ref()
+            .map(|path| JsonPath::parse(path).map_err(|error| problem("fetch.take", error)))
+            .transpose()?,
+        login: table.login.as_ref().map(|login| fetch(login).map(Box::new)).transpose()?,
+    })
+}

@@ -1,0 +1,231 @@
+//! Reading a recipe from its text. Strict: what is not understood is refused with the name of the field. The same
+//! fields come from a file and, for a sender that is described by variables, from the environment.
+
+mod handshakes;
+mod proofs;
+mod replies;
+mod tables;
+mod words;
+
+use std::time::Duration;
+
+use crate::verify::json::Paths;
+use crate::verify::place::Place;
+
+use super::recipe::{Coverage, Detail, Facts, Group, Proofs, Recipe, SampleBody};
+use super::sample;
+use super::settings::Key;
+pub(super) use tables::{
+    DEFAULT_TOLERANCE_SECONDS, File, KeyField, KeyKind, KeySourceTable, KeyTable, OneOrMany, SampleTable,
+    SignatureTable, TimestampTable, TokenTable,
+};
+
+/// Why a recipe cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("recipe `{recipe}`: {field}: {problem}")]
+pub struct RecipeError {
+    pub recipe: String,
+    pub field: String,
+    pub problem: String,
+}
+
+/// A problem in one field, before the recipe's name is known.
+#[derive(Debug)]
+pub(super) struct Problem(pub String, pub String);
+
+pub(super) fn problem(field: &str, problem: impl Into<String>) -> Problem {
+    Problem(field.to_owned(), problem.into())
+}
+
+impl Recipe {
+    /// # Errors
+    /// The first thing that is wrong, with the field's name.
+    pub fn parse(name: &str, text: &str) -> Result<Self, RecipeError> {
+        let file: File = toml::from_str(text).map_err(|error| RecipeError {
+            recipe: name.to_owned(),
+            field: "file".to_owned(),
+            problem: error.to_string().trim_end().to_owned(),
+        })?;
+        Self::from_file(name, file)
+    }
+
+    /// All recipes of a file: one whose fields stand at the top, or several, each in a table of its name.
+    ///
+    /// # Errors
+    /// The first thing that is wrong, with recipe and field.
+    pub(super) fn parse_file(text: &str, name: &str) -> Result<Vec<Self>, RecipeError> {
+        let wrong = |recipe: &str, error: &toml::de::Error| RecipeError {
+            recipe: recipe.to_owned(),
+            field: "file".to_owned(),
+            problem: error.to_string().trim_end().to_owned(),
+        };
+        let table: toml::Table = toml::from_str(text).map_err(|error| wrong(name, &error))?;
+        if table.contains_key("title") {
+            return Self::parse(name, text).map(|recipe| vec![recipe]);
+        }
+        let parse = |(name, fields): (String, toml::Value)| {
+            let file: File = fields.try_into().map_err(|error| wrong(&name, &error))?;
+            Self::from_file(&name, file)
+        };
+        table.into_iter().map(parse).collect()
+    }
+
+    /// # Errors
+    /// The first thing that is wrong, with the field's name.
+    pub(super) fn from_file(name: &str, file: File) -> Result<Self, RecipeError> {
+        file.into_recipe(name).map_err(|Problem(field, problem)| RecipeError {
+            recipe: name.to_owned(),
+            field,
+            problem,
+        })
+    }
+}
+
+impl File {
+    fn into_recipe(self, name: &str) -> Result<Recipe, Problem> {
+        let mut paths = Paths::default();
+        let mut details = |field: &str, places: &Option<OneOrMany>| {
+            let texts = places.as_ref().map(OneOrMany::to_vec).unwrap_or_default();
+            let alternatives = |text: &String| {
+                text.split(" or ")
+                    .map(|text| detail(field, text, &mut paths))
+                    .collect::<Result<Vec<Detail>, Problem>>()
+            };
+            texts.iter().map(alternatives).collect::<Result<Vec<_>, Problem>>()
+        };
+        let event_type = details("event_type", &self.event_type)?.into_iter().flatten().collect();
+        let event_action = details("event_action", &self.event_action)?.into_iter().flatten().collect();
+        let delivery_id = details("delivery_id", &self.delivery_id)?;
+        let proofs = proofs::proofs(&self)?;
+        let coverage = self.coverage(&proofs);
+        let handshakes = handshakes::handshakes(&self.handshake, &self.key)?;
+        let refused = replies::refused(&self.refused, &self.handshake)?;
+        let mut samples: Vec<SampleBody> = self.sample.iter().map(SampleTable::to_body).collect();
+        let fetch = self.fetch.as_ref().map(handshakes::fetch).transpose()?;
+        let facts = self.facts(&proofs);
+        facts.check()?;
+        if samples.is_empty() {
+            samples.push(sample::invented(&facts.event_type, &facts.delivery_id));
+        }
+        Ok(Recipe {
+            name: name.to_owned(),
+            group: self.group.unwrap_or(Group::Generic),
+            tolerance: self
+                .timestamp
+                .as_ref()
+                .map(|table| Duration::from_secs(table.tolerance_seconds))
+                .or_else(|| self.token_age()),
+            keys: self.key.iter().map(Key::from).collect(),
+            accepted: replies::accepted(&self.accepted)?,
+            title: self.title,
+            facts,
+            proofs,
+            paths,
+            event_type,
+            event_action,
+            delivery_id,
+            form_payload: self.form_payload,
+            coverage,
+            requires: self.requires,
+            handshakes,
+            fetch,
+            refused,
+            samples,
+        })
+    }
+
+    /// A token whose age is checked has a tolerance too.
+    fn token_age(&self) -> Option<Duration> {
+        let checks_age = self.jwt.iter().any(|table| table.issued.is_some());
+        (checks_age || self.tolerance_seconds.is_some())
+            .then(|| Duration::from_secs(self.tolerance_seconds.unwrap_or(DEFAULT_TOLERANCE_SECONDS)))
+    }
+
+    /// Worked out from what is signed, unless the recipe says less.
+    fn coverage(&self, proofs: &Proofs) -> Coverage {
+        let signed = proofs.signatures.iter().all(|signature| signature.scheme.template.has_body());
+        let claimed = self.jwt.iter().all(tables::JwtTable::covers_body);
+        let only_signed = proofs.tokens.is_empty() && !proofs.basic && proofs.confirm.is_none();
+        let is_proven = !proofs.signatures.is_empty() || !self.jwt.is_empty() || proofs.code.is_some();
+        match self.body_coverage {
+            Some(coverage) => coverage,
+            None if is_proven && signed && claimed && only_signed => Coverage::Full,
+            None => Coverage::None,
+        }
+    }
+
+    fn facts(&self, proofs: &Proofs) -> Facts {
+        let places = |places: &Option<OneOrMany>| places.as_ref().map(OneOrMany::to_vec).unwrap_or_default();
+        Facts {
+            docs: self.docs.clone(),
+            source: self.source.clone(),
+            registered_at: self.registered_at.clone(),
+            answer_within: self.answer_within.clone(),
+            retries: self.retries.clone(),
+            addresses: self.addresses.clone(),
+            rotation: self.rotation.clone(),
+            traps: self.traps.clone(),
+            unconfirmed: self.unconfirmed.clone(),
+            event_type: places(&self.event_type),
+            event_action: places(&self.event_action),
+            delivery_id: places(&self.delivery_id),
+            schemes: words::in_words(self, proofs),
+            handshakes: self.handshake.iter().map(words::handshake).collect(),
+        }
+    }
+}
+
+impl Facts {
+    /// A field that is called unconfirmed must be one.
+    fn check(&self) -> Result<(), Problem> {
+        const FIELDS: [&str; 16] = [
+            "docs",
+            "where",
+            "answer_within",
+            "retries",
+            "addresses",
+            "rotation",
+            "traps",
+            "event_type",
+            "event_action",
+            "delivery_id",
+            "accepted",
+            "refused",
+            "signature",
+            "token",
+            "timestamp",
+            "handshake",
+        ];
+        match self.unconfirmed.iter().find(|field| !FIELDS.contains(&field.as_str())) {
+            Some(field) => Err(problem("unconfirmed", format!("`{field}` is none of {}", FIELDS.join(", ")))),
+            None => Ok(()),
+        }
+    }
+}
+
+impl SampleTable {
+    fn to_body(&self) -> SampleBody {
+        SampleBody {
+            event: self.event.clone(),
+            id: self.id.clone(),
+            body: self.body.clone(),
+            content_type: self.content_type.clone(),
+            query: self.query.clone(),
+        }
+    }
+}
+
+/// A form's fields are read as JSON, so that both have one place.
+fn detail(name: &str, text: &str, paths: &mut Paths) -> Result<Detail, Problem> {
+    let place = Place::parse(text).map_err(|error| problem(name, error))?;
+    let path = text.trim().split_once(' ').map_or("", |(_, path)| path.trim());
+    Ok(match place {
+        Place::Header(header) => Detail::Header(header),
+        Place::Query(field) => Detail::Query(field),
+        Place::Json(_) | Place::Form(_) => {
+            Detail::Json(paths.add(path).map_err(|error| problem(name, error))?)
+        }
+        Place::KeyOf { object, except } => Detail::Json(paths.add_name(object, except)),
+        Place::Headers(_) => return Err(problem(name, "is in one header, not in several")),
+    })
+}

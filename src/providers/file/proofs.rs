@@ -1,0 +1,257 @@
+//! What proves the sender, from its tables.
+
+use std::time::Duration;
+
+use crate::verify::condition::Condition;
+use crate::verify::freshness::{Timestamp, TimestampPlace};
+use crate::verify::jwt::{Claim, Jwt, JwtAlgorithm, Must};
+use crate::verify::layout::Layout;
+use crate::verify::place::Place;
+use crate::verify::signature::Scheme;
+use crate::verify::template::Template;
+
+use super::super::code::Code;
+use super::super::recipe::{Confirm, JwtRule, KeySource, NamedPlace, Proofs, Signature, TokenRule};
+use super::tables::{
+    ClaimTable, ConfirmTable, File, JwtTable, KeyField, OwnTimestamp, SignatureTable, TimestampTable,
+    TokenTable,
+};
+use super::{KeyKind, KeyTable, Problem, problem};
+
+pub fn proofs(file: &File) -> Result<Proofs, Problem> {
+    if file.timestamp.is_some() && file.signature.is_empty() && file.code.is_none() {
+        return Err(problem("timestamp", "proves nothing without a signature"));
+    }
+    if file.basic.is_some() {
+        declared("basic", "username", &[KeyKind::Text], &file.key)?;
+        declared("basic", "password", &[KeyKind::Secret], &file.key)?;
+    }
+    let code = file.code.as_ref().map(|name| {
+        Code::named(name)
+            .ok_or_else(|| problem("code", format!("`{name}` is none of {}", Code::names().join(", "))))
+    });
+    Ok(Proofs {
+        tokens: file.token.iter().map(|table| token(table, &file.key)).collect::<Result<_, _>>()?,
+        basic: file.basic.is_some(),
+        signatures: file
+            .signature
+            .iter()
+            .map(|table| signature(table, file.timestamp.as_ref(), &file.key))
+            .collect::<Result<_, _>>()?,
+        jwts: file.jwt.iter().map(|table| jwt(table, &file.key)).collect::<Result<_, _>>()?,
+        code: code.transpose()?,
+        confirm: file.confirm.as_ref().map(confirm).transpose()?,
+    })
+}
+
+fn token(table: &TokenTable, keys: &[KeyTable]) -> Result<TokenRule, Problem> {
+    declared("token.key", &table.key, &[KeyKind::Secret], keys)?;
+    let at = named_place("token.at", &table.at, keys)?;
+    if matches!(at, NamedPlace::Place(Place::Headers(_) | Place::KeyOf { .. })) {
+        return Err(problem("token.at", "must be a header, a query field or a place in the body"));
+    }
+    Ok(TokenRule { at, scheme: table.scheme.clone(), key: table.key.clone(), optional: table.optional })
+}
+
+/// `header {setting:header}` is a header that the user names.
+fn named_place(field: &str, text: &str, keys: &[KeyTable]) -> Result<NamedPlace, Problem> {
+    let setting = text.strip_prefix("header {setting:").and_then(|rest| rest.strip_suffix('}'));
+    let Some(setting) = setting else {
+        return Place::parse(text).map(NamedPlace::Place).map_err(|error| problem(field, error));
+    };
+    declared(field, setting, &[KeyKind::Text], keys)?;
+    Ok(NamedPlace::HeaderOf { setting: setting.to_owned() })
+}
+
+fn signature(
+    table: &SignatureTable,
+    timestamp: Option<&TimestampTable>,
+    keys: &[KeyTable],
+) -> Result<Signature, Problem> {
+    let at = Place::parse(&table.at).map_err(|error| problem("signature.at", error))?;
+    let layout = Layout::parse(&table.layout).map_err(|error| problem("signature.layout", error))?;
+    let template = template("signature.text", &table.text, keys)?;
+    let key = key_source("signature.key", &table.key, keys)?;
+    let timestamp = match &table.timestamp {
+        None | Some(OwnTimestamp::None(true)) => timestamp,
+        Some(OwnTimestamp::None(false)) => None,
+        Some(OwnTimestamp::Elsewhere(own)) => Some(own),
+    };
+    let timestamp = timestamp.map(|table| stamp(table, &template, &layout, &key)).transpose()?;
+    if template.has_timestamp() && timestamp.is_none() {
+        return Err(problem(
+            "signature.text",
+            "has `{ts}`, but there is no `[timestamp]` that says where it is",
+        ));
+    }
+    if let Some(unknown) = template.layout_parts().find(|name| !layout.has(name)) {
+        return Err(problem("signature.text", format!("`{{layout:{unknown}}}` is no part of the layout")));
+    }
+    check_algorithm(table, &key, &template)?;
+    if let Some(switch) = &table.enabled_by {
+        declared("signature.enabled_by", switch, &[KeyKind::Switch], keys)?;
+    }
+    Ok(Signature {
+        scheme: Scheme {
+            at,
+            layout,
+            encoding: table.encoding,
+            algorithm: table.algorithm,
+            template,
+            timestamp,
+            require: conditions("signature.require", &table.require, keys)?,
+            repeats: table.repeats,
+        },
+        key,
+        enabled_by: table.enabled_by.clone(),
+    })
+}
+
+fn check_algorithm(table: &SignatureTable, key: &KeySource, template: &Template) -> Result<(), Problem> {
+    if table.algorithm.is_plain_digest() && !template.has_secret() {
+        return Err(problem(
+            "signature.text",
+            "of a plain digest needs `{secret}`, else anybody can make it",
+        ));
+    }
+    if !table.algorithm.is_plain_digest() && template.has_secret() {
+        return Err(problem("signature.text", "has `{secret}`, but the secret is the key already"));
+    }
+    if table.algorithm.public().is_none() && key.setting().is_none() {
+        return Err(problem("signature.key", "of a shared secret must be a setting"));
+    }
+    Ok(())
+}
+
+/// A timestamp that is not signed can be renewed by anybody who resends an old message.
+fn stamp(
+    table: &TimestampTable,
+    template: &Template,
+    layout: &Layout,
+    key: &KeySource,
+) -> Result<Timestamp, Problem> {
+    let at = match table.at.strip_prefix("layout ") {
+        Some(name) if layout.has(name.trim()) => TimestampPlace::Layout(name.trim().to_owned()),
+        Some(name) => {
+            return Err(problem("timestamp.at", format!("`{name}` is no part of the signature's layout")));
+        }
+        None => {
+            TimestampPlace::Request(Place::parse(&table.at).map_err(|error| problem("timestamp.at", error))?)
+        }
+    };
+    let is_signed = match &at {
+        TimestampPlace::Request(place) if place.is_in_body() => {
+            template.has_timestamp() || template.has_body() || template.places().any(|signed| signed == place)
+        }
+        _ => template.has_timestamp(),
+    };
+    let is_in_key = matches!(key, KeySource::Setting { derivation, .. } if derivation.prepend_timestamp);
+    if !is_signed && !is_in_key {
+        return Err(problem(
+            "signature.text",
+            "must sign the timestamp: put `{ts}` into it, or `timestamp = false` beside it",
+        ));
+    }
+    Ok(Timestamp { at, unit: table.unit })
+}
+
+pub fn key_source(field: &str, key: &KeyField, keys: &[KeyTable]) -> Result<KeySource, Problem> {
+    let table = match key {
+        KeyField::Setting(setting) => {
+            declared(field, setting, &[KeyKind::Secret, KeyKind::Text], keys)?;
+            return Ok(KeySource::Setting { setting: setting.clone(), derivation: Default::default() });
+        }
+        KeyField::Table(table) => table,
+    };
+    let place = |text: &str| Place::parse(text).map_err(|error| problem(field, error));
+    match (&table.setting, &table.by_id, table.key_set, &table.certificate_url) {
+        (Some(setting), None, false, None) => {
+            declared(field, setting, &[KeyKind::Secret, KeyKind::Text], keys)?;
+            Ok(KeySource::Setting { setting: setting.clone(), derivation: table.derivation() })
+        }
+        (None, Some(by_id), false, None) => Ok(KeySource::ById(named_place(field, by_id, keys)?)),
+        (None, None, true, None) => Ok(KeySource::AnyPublished),
+        (None, None, false, Some(_)) if table.hosts.is_empty() => {
+            Err(problem(field, "names a certificate's URL without the `hosts` that are trusted"))
+        }
+        (None, None, false, Some(url)) => {
+            Ok(KeySource::Certificate { url: place(url)?, hosts: table.hosts.clone() })
+        }
+        _ => Err(problem(field, "must have one of `setting`, `by_id`, `key_set` and `certificate_url`")),
+    }
+}
+
+fn jwt(table: &JwtTable, keys: &[KeyTable]) -> Result<JwtRule, Problem> {
+    let key = key_source("jwt.key", &table.key, keys)?;
+    let shared = |algorithm: &&JwtAlgorithm| algorithm.public().is_none();
+    let shared_algorithms = table.algorithms.iter().filter(shared).count();
+    // With both kinds the public key could be used as the secret of an HMAC.
+    if table.algorithms.is_empty() || (shared_algorithms > 0 && shared_algorithms < table.algorithms.len()) {
+        return Err(problem(
+            "jwt.algorithms",
+            "must be of one kind: those of shared secrets or those of public keys",
+        ));
+    }
+    if shared_algorithms > 0 && key.setting().is_none() {
+        return Err(problem("jwt.key", "of a shared secret must be a setting"));
+    }
+    Ok(JwtRule {
+        jwt: Jwt {
+            at: Place::parse(&table.at).map_err(|error| problem("jwt.at", error))?,
+            scheme: table.scheme.clone(),
+            scheme_optional: table.scheme_optional,
+            algorithms: table.algorithms.clone(),
+            claims: table.claim.iter().map(|table| claim(table, keys)).collect::<Result<_, _>>()?,
+            expires: table.expires,
+            issued: table.issued.clone(),
+            leeway: Duration::from_secs(table.leeway_seconds),
+        },
+        key,
+    })
+}
+
+fn claim(table: &ClaimTable, keys: &[KeyTable]) -> Result<Claim, Problem> {
+    let must = match (&table.equals, &table.one_of, table.is_true) {
+        (Some(text), None, false) => Must::Equal(template("jwt.claim.equals", text, keys)?),
+        (None, Some(texts), false) => Must::BeOneOf(texts.clone()),
+        (None, None, true) => Must::BeTrue,
+        _ => return Err(problem("jwt.claim", "must have one of `equals`, `one_of` and `is_true`")),
+    };
+    Ok(Claim { name: table.name.clone(), must, unless_empty_body: table.unless_empty_body })
+}
+
+fn confirm(table: &ConfirmTable) -> Result<Confirm, Problem> {
+    Ok(Confirm {
+        url: Template::parse(&table.url).map_err(|error| problem("confirm.url", error))?,
+        shape_of: Place::parse(&table.shape_of).map_err(|error| problem("confirm.shape_of", error))?,
+    })
+}
+
+/// A template whose settings are all declared.
+pub fn template(field: &str, text: &str, keys: &[KeyTable]) -> Result<Template, Problem> {
+    let template = Template::parse(text).map_err(|error| problem(field, error))?;
+    for setting in template.settings() {
+        declared(field, setting, &[KeyKind::Secret, KeyKind::Text, KeyKind::List], keys)?;
+    }
+    Ok(template)
+}
+
+pub fn conditions(field: &str, texts: &[String], keys: &[KeyTable]) -> Result<Vec<Condition>, Problem> {
+    let parse = |text: &String| {
+        let condition = Condition::parse(text).map_err(|error| problem(field, error))?;
+        if let Some(setting) = condition.setting() {
+            declared(field, setting, &[KeyKind::Secret, KeyKind::Text, KeyKind::List], keys)?;
+        }
+        Ok(condition)
+    };
+    texts.iter().map(parse).collect()
+}
+
+pub fn declared(field: &str, name: &str, kinds: &[KeyKind], keys: &[KeyTable]) -> Result<(), Problem> {
+    if keys.iter().any(|key| key.name == name && kinds.contains(&key.kind)) {
+        return Ok(());
+    }
+    let kinds: Vec<String> =
+        kinds.iter().map(|kind| format!("`{}`", format!("{kind:?}").to_lowercase())).collect();
+    Err(problem(field, format!("needs a `[[key]]` named `{name}` of kind {}", kinds.join(" or "))))
+}

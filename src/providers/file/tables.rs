@@ -1,0 +1,354 @@
+//! The fields of a recipe's file, as they are written.
+
+use serde::Deserialize;
+
+use crate::verify::encoding::{Encoding, KeyEncoding};
+use crate::verify::freshness::TimestampUnit;
+use crate::verify::jwt::{Expires, JwtAlgorithm};
+use crate::verify::key::{Algorithm, Derivation, KeyHash, Normalization};
+use crate::verify::request::Cause;
+
+use super::super::recipe::{Coverage, Group};
+use super::super::settings::{Key, Kind};
+
+/// Where a provider names none.
+pub const DEFAULT_TOLERANCE_SECONDS: u64 = 300;
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct File {
+    pub title: String,
+    pub group: Option<Group>,
+    pub docs: String,
+    pub source: String,
+    #[serde(rename = "where")]
+    pub registered_at: Option<String>,
+    pub answer_within: Option<String>,
+    pub retries: Option<String>,
+    pub addresses: Option<String>,
+    pub rotation: Option<String>,
+    pub traps: Vec<String>,
+    pub unconfirmed: Vec<String>,
+    pub event_type: Option<OneOrMany>,
+    pub event_action: Option<OneOrMany>,
+    pub delivery_id: Option<OneOrMany>,
+    pub form_payload: Option<String>,
+    pub body_coverage: Option<Coverage>,
+    pub requires: Vec<String>,
+    pub code: Option<String>,
+    /// For schemes without a `[timestamp]` of their own.
+    pub tolerance_seconds: Option<u64>,
+    pub key: Vec<KeyTable>,
+    pub token: Vec<TokenTable>,
+    pub basic: Option<BasicTable>,
+    pub signature: Vec<SignatureTable>,
+    pub jwt: Vec<JwtTable>,
+    pub confirm: Option<ConfirmTable>,
+    pub timestamp: Option<TimestampTable>,
+    pub handshake: Vec<HandshakeTable>,
+    pub fetch: Option<FetchTable>,
+    pub accepted: Vec<AcceptedTable>,
+    pub refused: Vec<RefusedTable>,
+    pub sample: Vec<SampleTable>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+pub enum OneOrMany {
+    One(String),
+    Many(Vec<String>),
+}
+
+impl OneOrMany {
+    pub fn to_vec(&self) -> Vec<String> {
+        match self {
+            Self::One(text) => vec![text.clone()],
+            Self::Many(texts) => texts.clone(),
+        }
+    }
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KeyTable {
+    pub name: String,
+    pub kind: KeyKind,
+    #[serde(default)]
+    pub required: bool,
+    pub default: Option<String>,
+    pub doc: String,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+pub enum KeyKind {
+    Secret,
+    Text,
+    Switch,
+    List,
+}
+
+impl From<&KeyTable> for Key {
+    fn from(table: &KeyTable) -> Self {
+        Self {
+            name: table.name.clone(),
+            required: table.required,
+            secret: table.kind == KeyKind::Secret,
+            kind: match table.kind {
+                KeyKind::Secret => Kind::Secret,
+                KeyKind::Text => Kind::Text,
+                KeyKind::Switch => Kind::Switch,
+                KeyKind::List => Kind::List,
+            },
+            default: table.default.clone(),
+            doc: table.doc.clone(),
+        }
+    }
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TokenTable {
+    pub at: String,
+    #[serde(default)]
+    pub scheme: String,
+    #[serde(default = "secret")]
+    pub key: String,
+    #[serde(default)]
+    pub optional: bool,
+}
+
+fn secret() -> String {
+    "secret".to_owned()
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BasicTable {}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SignatureTable {
+    pub at: String,
+    #[serde(default = "whole")]
+    pub layout: String,
+    pub encoding: Encoding,
+    pub algorithm: Algorithm,
+    pub key: KeyField,
+    pub text: String,
+    pub timestamp: Option<OwnTimestamp>,
+    #[serde(default)]
+    pub require: Vec<String>,
+    #[serde(default)]
+    pub repeats: bool,
+    pub enabled_by: Option<String>,
+}
+
+/// Where a signature's timestamp is not the recipe's.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+pub enum OwnTimestamp {
+    /// `false`: this signature has none though the recipe has.
+    None(bool),
+    Elsewhere(TimestampTable),
+}
+
+pub fn whole() -> String {
+    "{signature}".to_owned()
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+pub enum KeyField {
+    Setting(String),
+    Table(Box<KeySourceTable>),
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct KeySourceTable {
+    pub setting: Option<String>,
+    pub encoding: KeyEncoding,
+    pub prefix: Vec<String>,
+    pub after: Option<String>,
+    pub suffix: Option<String>,
+    pub normalize: Option<Normalization>,
+    pub hash: Option<KeyHash>,
+    pub prepend_timestamp: bool,
+    pub by_id: Option<String>,
+    pub key_set: bool,
+    pub certificate_url: Option<String>,
+    pub hosts: Vec<String>,
+}
+
+impl KeySourceTable {
+    pub fn derivation(&self) -> Derivation {
+        Derivation {
+            prefix: self.prefix.clone(),
+            after: self.after.clone(),
+            encoding: self.encoding,
+            normalize: self.normalize,
+            hash: self.hash,
+            suffix: self.suffix.clone(),
+            prepend_timestamp: self.prepend_timestamp,
+        }
+    }
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TimestampTable {
+    pub at: String,
+    pub unit: TimestampUnit,
+    #[serde(default = "default_tolerance")]
+    pub tolerance_seconds: u64,
+}
+
+const fn default_tolerance() -> u64 {
+    DEFAULT_TOLERANCE_SECONDS
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct JwtTable {
+    pub at: String,
+    #[serde(default)]
+    pub scheme: String,
+    #[serde(default)]
+    pub scheme_optional: bool,
+    pub algorithms: Vec<JwtAlgorithm>,
+    pub key: KeyField,
+    #[serde(default)]
+    pub expires: Expires,
+    pub issued: Option<String>,
+    #[serde(default)]
+    pub leeway_seconds: u64,
+    #[serde(default)]
+    pub claim: Vec<ClaimTable>,
+}
+
+impl JwtTable {
+    /// Whether a claim binds the token to the body.
+    pub fn covers_body(&self) -> bool {
+        self.claim.iter().any(|claim| claim.equals.as_deref().is_some_and(|text| text.contains("{body")))
+    }
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ClaimTable {
+    pub name: String,
+    pub equals: Option<String>,
+    pub one_of: Option<Vec<String>>,
+    #[serde(default)]
+    pub is_true: bool,
+    #[serde(default)]
+    pub unless_empty_body: bool,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ConfirmTable {
+    pub url: String,
+    pub shape_of: String,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HandshakeTable {
+    #[serde(default = "post")]
+    pub method: String,
+    #[serde(default)]
+    pub when: Vec<String>,
+    #[serde(default)]
+    pub check: Vec<String>,
+    pub refuse_status: Option<u16>,
+    #[serde(default)]
+    pub signed: bool,
+    pub answer: Option<AnswerTable>,
+    pub challenge: Option<String>,
+    pub reply: HandshakeReplyTable,
+    pub learn: Option<String>,
+    pub visit: Option<String>,
+    #[serde(default)]
+    pub visit_hosts: Vec<String>,
+}
+
+fn post() -> String {
+    "POST".to_owned()
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AnswerTable {
+    pub algorithm: Algorithm,
+    pub encoding: Encoding,
+    pub key: Option<KeyField>,
+    pub text: String,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HandshakeReplyTable {
+    pub status: u16,
+    pub text: Option<String>,
+    pub json: Option<String>,
+    #[serde(default)]
+    pub headers: std::collections::BTreeMap<String, String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FetchTable {
+    pub url: String,
+    #[serde(default = "get")]
+    pub method: String,
+    pub body: Option<String>,
+    #[serde(default)]
+    pub headers: std::collections::BTreeMap<String, String>,
+    pub take: Option<String>,
+    pub login: Option<Box<FetchTable>>,
+}
+
+fn get() -> String {
+    "GET".to_owned()
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AcceptedTable {
+    pub event: Option<String>,
+    pub status: u16,
+    pub text: Option<String>,
+    pub json: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RefusedTable {
+    pub causes: Option<Vec<Cause>>,
+    pub status: u16,
+    pub text: Option<String>,
+    pub json: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SampleTable {
+    pub event: String,
+    #[serde(default = "nonce_alone")]
+    pub id: String,
+    pub body: String,
+    #[serde(default = "json_type")]
+    pub content_type: String,
+    #[serde(default)]
+    pub query: String,
+}
+
+fn nonce_alone() -> String {
+    "$nonce".to_owned()
+}
+
+fn json_type() -> String {
+    "application/json".to_owned()
+}

@@ -1,0 +1,151 @@
+//! Requests that are no messages and want an answer: challenges, probes, subscriptions to be confirmed.
+
+use crate::verify::key::{SecretKey, plain_digest};
+use crate::verify::outside::is_pinned;
+use crate::verify::request::Secret;
+use crate::verify::template::Scope;
+use crate::verify::view::View;
+
+use super::recipe::{AnswerRule, HandshakeBody, HandshakeRule};
+use super::reply::Reply;
+use super::verifier::{Verifier, has_shape_of_id};
+use super::{Cause, Request};
+
+/// A handshake is small; what is larger is a message, and reading it more than once takes time.
+const MAX_HANDSHAKE_BYTES: usize = 64 << 10;
+/// No provider's secret is longer.
+const MAX_SECRET_BYTES: usize = 512;
+
+/// How a handshake is answered, and what is to be done before.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Handshake {
+    pub reply: Reply,
+    pub first: First,
+}
+
+/// What must have succeeded before a handshake is answered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum First {
+    Nothing,
+    /// This secret must be kept.
+    Learn(Secret),
+    /// This URL must be visited.
+    Visit(String),
+}
+
+/// Whether a handshake may teach a secret now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Learning {
+    Closed,
+    Open,
+}
+
+/// When a handshake is looked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Moment {
+    BeforeAuthentication,
+    AfterAuthentication,
+}
+
+impl Verifier {
+    /// The answer to a handshake; `None` where the request is none.
+    ///
+    /// # Errors
+    /// A handshake that must not be answered.
+    pub fn handshake(
+        &self,
+        request: &Request<'_>,
+        moment: Moment,
+        learning: Learning,
+    ) -> Option<Result<Handshake, Cause>> {
+        if self.recipe.handshakes.is_empty() || request.body.len() > MAX_HANDSHAKE_BYTES {
+            return None;
+        }
+        let view = self.view(request);
+        let wants_signed = moment == Moment::AfterAuthentication;
+        let rule = self.recipe.handshakes.iter().find(|rule| {
+            rule.signed == wants_signed
+                && rule.method == request.method
+                && rule.when.iter().all(|condition| condition.holds(&view, &self.texts) == Ok(true))
+        })?;
+        Some(self.answer(rule, &view, learning))
+    }
+
+    fn answer(&self, rule: &HandshakeRule, view: &View<'_>, learning: Learning) -> Result<Handshake, Cause> {
+        for condition in &rule.check {
+            if !condition.holds(view, &self.texts)? {
+                return Err(Cause::HandshakeRefused);
+            }
+        }
+        let first = self.first(rule, view, learning)?;
+        if let Some(challenge) = &rule.challenge
+            && !has_shape_of_id(&challenge.require(view)?)
+        {
+            // Whatever we would sign here could be sent to us as a message.
+            return Err(Cause::HandshakeRefused);
+        }
+        let answer = rule.answer.as_ref().map(|answer| self.signed_answer(answer, view)).transpose()?;
+        let scope = Scope { answer: answer.as_deref(), ..Scope::new(view, &self.texts) };
+        let status = rule.reply.status;
+        let mut reply = match &rule.reply.body {
+            HandshakeBody::Empty => Reply::empty(status),
+            HandshakeBody::Text(template) => {
+                let text =
+                    String::from_utf8(template.render(&scope)?).map_err(|_| Cause::HandshakeRefused)?;
+                Reply::text(status, text)
+            }
+            HandshakeBody::Json(template) => Reply::json(status, template.render_json(&scope)?),
+        };
+        for (name, template) in &rule.reply.headers {
+            // A header whose setting or place is absent is left out: those are grants that nobody asked for.
+            if let Ok(value) = template.render(&scope) {
+                let is_visible = |byte: &u8| (b' '..=b'~').contains(byte);
+                let value =
+                    String::from_utf8(value).ok().filter(|text| text.as_bytes().iter().all(is_visible));
+                reply.headers.push((name.clone(), value.ok_or(Cause::HandshakeRefused)?));
+            }
+        }
+        Ok(Handshake { reply, first })
+    }
+
+    fn first(&self, rule: &HandshakeRule, view: &View<'_>, learning: Learning) -> Result<First, Cause> {
+        if let Some(place) = &rule.learn {
+            let secret = place.require(view)?;
+            if learning == Learning::Closed || secret.len() > MAX_SECRET_BYTES {
+                return Err(Cause::HandshakeRefused);
+            }
+            return Ok(First::Learn(Secret::new(secret.into_owned())));
+        }
+        if let Some(place) = &rule.visit {
+            let url =
+                String::from_utf8(place.require(view)?.into_owned()).map_err(|_| Cause::HandshakeRefused)?;
+            if !is_pinned(&url, |host| rule.visit_hosts.iter().any(|pattern| host_matches(pattern, host))) {
+                return Err(Cause::HandshakeRefused);
+            }
+            return Ok(First::Visit(url));
+        }
+        Ok(First::Nothing)
+    }
+
+    fn signed_answer(&self, rule: &AnswerRule, view: &View<'_>) -> Result<String, Cause> {
+        let scope = Scope::new(view, &self.texts);
+        let tag = match &rule.key {
+            Some((setting, derivation)) => {
+                let secret = self.settings.all(setting).first().ok_or(Cause::HandshakeRefused)?;
+                let key = SecretKey::new(rule.algorithm, derivation, secret.expose());
+                key.map_err(|_| Cause::HandshakeRefused)?.sign(&rule.text, &scope)?
+            }
+            None => plain_digest(rule.algorithm, &rule.text, &scope)?,
+        };
+        Ok(rule.encoding.encode(tag.as_ref()))
+    }
+}
+
+/// `sns.*.amazonaws.com`: the star stands for one label.
+pub(super) fn host_matches(pattern: &str, host: &str) -> bool {
+    let Some((before, after)) = pattern.split_once('*') else { return pattern == host };
+    let label = host.strip_prefix(before).and_then(|rest| rest.strip_suffix(after));
+    label.is_some_and(|label| {
+        !label.is_empty() && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+    })
+}

@@ -1,0 +1,169 @@
+//! Handshakes, and what must not come of them.
+
+use super::*;
+
+type Answered = Option<Result<Handshake, Cause>>;
+
+fn before(verifier: &Verifier, sent: &Sent, learning: Learning) -> Answered {
+    sent.put(|request| verifier.handshake(request, Moment::BeforeAuthentication, learning))
+}
+
+fn get(query: &str) -> Sent {
+    Sent { method: "GET".to_owned(), query: query.to_owned(), ..Sent::new(&[], "") }
+}
+
+fn text(answered: Answered) -> String {
+    answered.unwrap().unwrap().reply.body
+}
+
+#[test]
+fn a_challenge_that_we_sign_cannot_be_a_webhooks_body() {
+    let x = bind("x", &[("secret", "consumer secret")]);
+    assert!(text(before(&x, &get("crc_token=uzwcfYtzr9"), Learning::Closed)).contains("sha256="));
+    let forged = r#"{"tweet_create_events":[]}"#;
+    let encoded: String = form_urlencoded::byte_serialize(forged.as_bytes()).collect();
+    for challenge in [encoded.as_str(), "", "a.b", "a+b", &"a".repeat(101), "%00"] {
+        let answer = before(&x, &get(&format!("crc_token={challenge}")), Learning::Closed);
+        assert!(answer.is_none_or(|answer| answer == Err(Cause::HandshakeRefused)), "{challenge}");
+    }
+}
+
+#[test]
+fn zoom_and_smartcar_sign_challenges_but_no_bodies() {
+    let zoom = bind("zoom", &[("secret", "secret token")]);
+    let sent = |token: &str| {
+        Sent::new(
+            &[],
+            &format!(r#"{{"event":"endpoint.url_validation","payload":{{"plainToken":{token}}}}}"#),
+        )
+    };
+    let after = |sent: &Sent| {
+        sent.put(|request| zoom.handshake(request, Moment::AfterAuthentication, Learning::Closed))
+    };
+    assert!(text(after(&sent(r#""qgg8vlvZRS6UYooatFL8Aw""#))).contains("encryptedToken"));
+    for forged in [
+        r#""v0:1760000000:{\"event\":\"meeting.started\"}""#,
+        r#""""#,
+        "{}",
+        &format!("\"{}\"", "a".repeat(101)),
+    ] {
+        let answer = after(&sent(forged));
+        assert!(
+            matches!(answer, Some(Err(Cause::HandshakeRefused | Cause::MissingHeader))),
+            "{forged}: {answer:?}"
+        );
+    }
+    let smartcar = bind("smartcar", &[("secret", "management token")]);
+    let verify = |challenge: &str| {
+        Sent::new(&[], &format!(r#"{{"eventName":"verify","payload":{{"challenge":{challenge}}}}}"#))
+    };
+    assert!(text(before(&smartcar, &verify(r#""1158201444""#), Learning::Closed)).contains("challenge"));
+    let forged = verify(r#""{\"eventName\":\"schedule\"}""#);
+    assert_eq!(before(&smartcar, &forged, Learning::Closed), Some(Err(Cause::HandshakeRefused)));
+}
+
+#[test]
+fn a_verify_token_must_be_the_configured_one() {
+    let meta = bind("meta", &[("secret", "app secret"), ("verify_token", "meatyhamhock")]);
+    let subscribe =
+        |token: &str| get(&format!("hub.mode=subscribe&hub.challenge=1158201444&hub.verify_token={token}"));
+    assert_eq!(text(before(&meta, &subscribe("meatyhamhock"), Learning::Closed)), "1158201444");
+    for wrong in ["", "meatyhamhoc", "meatyhamhock2", "Meatyhamhock", "meatyhamhock&hub.verify_token=x"] {
+        let answer = before(&meta, &subscribe(wrong), Learning::Closed);
+        assert!(matches!(answer, Some(Err(_))), "{wrong}: {answer:?}");
+    }
+}
+
+#[test]
+fn an_echo_cannot_carry_a_script_or_another_header() {
+    let meta = bind("meta", &[("secret", "app secret"), ("verify_token", "t")]);
+    let script = get("hub.mode=subscribe&hub.verify_token=t&hub.challenge=%3Cscript%3Ealert(1)%3C/script%3E");
+    let answer = before(&meta, &script, Learning::Closed).unwrap().unwrap();
+    assert_eq!(answer.reply.content_type, Some("text/plain"));
+    let asana = bind("asana", &[]);
+    let split = Sent::new(&[("X-Hook-Secret", "a\r\nSet-Cookie: b")], "{}");
+    assert_eq!(before(&asana, &split, Learning::Open), Some(Err(Cause::HandshakeRefused)));
+}
+
+#[test]
+fn a_secret_is_learned_only_while_the_window_is_open() {
+    for (provider, sent) in [
+        ("asana", Sent::new(&[("X-Hook-Secret", "s3cr3t")], "{}")),
+        ("notion", Sent::new(&[], r#"{"verification_token":"s3cr3t"}"#)),
+    ] {
+        let verifier = bind(provider, &[]);
+        let learned = before(&verifier, &sent, Learning::Open).unwrap().unwrap();
+        assert_eq!(learned.first, First::Learn(Secret::new("s3cr3t")), "{provider}");
+        assert_eq!(
+            before(&verifier, &sent, Learning::Closed),
+            Some(Err(Cause::HandshakeRefused)),
+            "{provider}"
+        );
+        // Without a secret nothing is accepted.
+        assert_eq!(
+            Sent::new(&[], r#"{"events":[]}"#).verdict(&verifier),
+            Err(Cause::MissingHeader),
+            "{provider}"
+        );
+        let long = "a".repeat(1_000);
+        let long = match provider {
+            "asana" => Sent::new(&[("X-Hook-Secret", &long)], "{}"),
+            _ => Sent::new(&[], &format!(r#"{{"verification_token":"{long}"}}"#)),
+        };
+        assert_eq!(
+            before(&verifier, &long, Learning::Open),
+            Some(Err(Cause::HandshakeRefused)),
+            "{provider}"
+        );
+    }
+}
+
+#[test]
+fn cloud_events_are_granted_to_known_origins_alone() {
+    let verifier =
+        bind("cloudevents", &[("allowed_origins", "a.example b.example"), ("allowed_rate", "120")]);
+    let options = |origin: &str| Sent {
+        method: "OPTIONS".to_owned(),
+        ..Sent::new(&[("WebHook-Request-Origin", origin)], "")
+    };
+    let granted = before(&verifier, &options("b.example"), Learning::Closed).unwrap().unwrap();
+    assert!(
+        granted.reply.headers.contains(&("WebHook-Allowed-Rate".to_owned(), "120".to_owned())),
+        "{granted:?}"
+    );
+    for other in ["c.example", "a.example b.example", "a.example.evil"] {
+        assert_eq!(
+            before(&verifier, &options(other), Learning::Closed),
+            Some(Err(Cause::HandshakeRefused)),
+            "{other}"
+        );
+    }
+}
+
+#[test]
+fn a_subscription_is_confirmed_only_at_amazon_and_only_when_signed() {
+    let verifier = bind("aws-sns", &[("topic_arn", "arn:aws:sns:us-east-1:1:a")]);
+    let confirmation = |url: &str| {
+        Sent::new(
+            &[("x-amz-sns-message-type", "SubscriptionConfirmation")],
+            &format!(r#"{{"Type":"SubscriptionConfirmation","SubscribeURL":"{url}"}}"#),
+        )
+    };
+    let after = |url: &str| {
+        let sent = confirmation(url);
+        sent.put(|request| verifier.handshake(request, Moment::AfterAuthentication, Learning::Closed))
+    };
+    let good = "https://sns.us-east-1.amazonaws.com/?Action=ConfirmSubscription&Token=t";
+    assert_eq!(before(&verifier, &confirmation(good), Learning::Open), None, "unsigned");
+    assert_eq!(after(good).unwrap().unwrap().first, First::Visit(good.to_owned()));
+    for url in [
+        "http://sns.us-east-1.amazonaws.com/",
+        "https://sns.us-east-1.amazonaws.com.evil.example/",
+        "https://sns.evil.example/?.amazonaws.com",
+        "https://sns.a.b.amazonaws.com/",
+        "https://169.254.169.254/latest/meta-data",
+        "https://sns.us-east-1.amazonaws.com@evil.example/",
+    ] {
+        assert_eq!(after(url), Some(Err(Cause::HandshakeRefused)), "{url}");
+    }
+}

@@ -1,0 +1,138 @@
+//! Other forms of a body that some senders sign instead of its bytes.
+
+use std::borrow::Cow;
+
+use super::json;
+use super::lookup;
+
+/// JSON without the white space between its parts; numbers and strings stay as they are. `None` where it is not JSON.
+pub fn compact(body: &[u8]) -> Option<Cow<'_, [u8]>> {
+    if !json::accepts(body) {
+        return None;
+    }
+    let is_blank = |byte: u8| matches!(byte, b' ' | b'\t' | b'\n' | b'\r');
+    let mut compacted = Vec::with_capacity(body.len());
+    let (mut in_string, mut escaped) = (false, false);
+    for byte in body {
+        if !in_string && is_blank(*byte) {
+            continue;
+        }
+        if in_string && !escaped && *byte == b'\\' {
+            escaped = true;
+        } else {
+            if *byte == b'"' && !escaped {
+                in_string = !in_string;
+            }
+            escaped = false;
+        }
+        compacted.push(*byte);
+    }
+    Some(Cow::Owned(compacted))
+}
+
+/// The canonical form of RFC 8785: keys sorted, no white space, numbers as ECMAScript writes them.
+pub fn sorted(body: &[u8]) -> Option<Vec<u8>> {
+    if !json::accepts(body) {
+        return None;
+    }
+    let value: serde_json::Value = serde_json::from_slice(body).ok()?;
+    serde_json_canonicalizer::to_vec(&value).ok()
+}
+
+/// The first item of an array, compact; any other JSON as it is, compact.
+pub fn first_item(body: &[u8]) -> Option<Vec<u8>> {
+    let text = std::str::from_utf8(body).ok()?.trim_ascii();
+    if !text.starts_with('[') {
+        return compact(body).map(Cow::into_owned);
+    }
+    compact(lookup::first_item(text)?.as_bytes()).map(Cow::into_owned)
+}
+
+/// Every line break as CR LF, whether it was LF, CR or CR LF.
+pub fn crlf(body: &[u8]) -> Vec<u8> {
+    let mut text = Vec::with_capacity(body.len() + 16);
+    let mut bytes = body.iter().peekable();
+    while let Some(byte) = bytes.next() {
+        match byte {
+            b'\r' => {
+                bytes.next_if(|next| **next == b'\n');
+                text.extend_from_slice(b"\r\n");
+            }
+            b'\n' => text.extend_from_slice(b"\r\n"),
+            other => text.push(*other),
+        }
+    }
+    text
+}
+
+/// Names and values of a form, sorted by name (by value where a name repeats), joined without anything between.
+pub fn sorted_form(fields: &[(String, String)]) -> String {
+    let mut fields: Vec<&(String, String)> = fields.iter().collect();
+    fields.sort();
+    fields.iter().flat_map(|(name, value)| [name.as_str(), value.as_str()]).collect()
+}
+
+/// The text as a JSON string with its quotes, escaped as `JSON.stringify` does.
+pub fn json_string(body: &[u8]) -> Option<String> {
+    let text = std::str::from_utf8(body).ok()?;
+    serde_json::to_string(text).ok()
+}
+
+/// The URL with the escapes decoded that HubSpot decodes before it signs (its guide to validating requests lists them).
+pub fn decoded_url(url: &str) -> String {
+    const ESCAPES: [(&str, &str); 12] = [
+        ("%3A", ":"),
+        ("%2F", "/"),
+        ("%3F", "?"),
+        ("%40", "@"),
+        ("%21", "!"),
+        ("%24", "$"),
+        ("%27", "'"),
+        ("%28", "("),
+        ("%29", ")"),
+        ("%2A", "*"),
+        ("%2C", ","),
+        ("%3B", ";"),
+    ];
+    ESCAPES.iter().fold(url.to_owned(), |text, (escape, character)| {
+        text.replace(escape, character).replace(&escape.to_ascii_lowercase(), character)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn compact_json_keeps_strings_and_numbers_as_they_are() {
+        let compacted =
+            |text: &str| compact(text.as_bytes()).map(|bytes| String::from_utf8(bytes.into_owned()).unwrap());
+        assert_eq!(
+            compacted(" { \"a b\" : [ 1.0 , \"x \\\" y\\\\\" , 1e400 ] }\n").as_deref(),
+            Some(r#"{"a b":[1.0,"x \" y\\",1e400]}"#)
+        );
+        assert_eq!(compacted("{"), None);
+    }
+
+    #[test]
+    fn canonical_json_has_sorted_keys() {
+        assert_eq!(
+            sorted(br#"{"b":1.0,"a":{"z":1,"c":"\u00e9"}}"#).as_deref(),
+            Some("{\"a\":{\"c\":\"é\",\"z\":1},\"b\":1}".as_bytes())
+        );
+        assert_eq!(sorted(b"nothing"), None);
+        assert_eq!(sorted(br#"{"a":1e400}"#), None);
+    }
+
+    #[test]
+    fn the_first_item_stands_for_a_batch() {
+        assert_eq!(first_item(br#"[ {"a": 1}, {"b": 2}]"#).as_deref(), Some(&br#"{"a":1}"#[..]));
+        assert_eq!(first_item(br#"{"a": 1}"#).as_deref(), Some(&br#"{"a":1}"#[..]));
+        assert_eq!(first_item(b"[]"), None);
+    }
+
+    #[test]
+    fn line_breaks_become_cr_lf() {
+        assert_eq!(crlf(b"a\nb\r\nc\rd"), b"a\r\nb\r\nc\r\nd");
+    }
+}

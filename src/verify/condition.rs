@@ -1,0 +1,113 @@
+//! Conditions on a request: `PLACE`, `no PLACE`, `PLACE = text`, `PLACE = setting NAME`, `PLACE in setting NAME`.
+
+use subtle::ConstantTimeEq;
+
+use super::place::Place;
+use super::request::Cause;
+use super::view::{Texts, View};
+
+/// What must hold of a request.
+#[derive(Clone, Debug)]
+pub struct Condition {
+    place: Place,
+    wants: Wants,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Wants {
+    Something,
+    Nothing,
+    Text(String),
+    /// One of the setting's values; compared in constant time, since it may be a shared token.
+    Setting(String),
+}
+
+impl Condition {
+    /// # Errors
+    /// What is wrong with it, in words.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let setting = |name: &str| Wants::Setting(name.trim().to_owned());
+        let (place, wants) = if let Some(place) = text.strip_prefix("no ") {
+            (place, Wants::Nothing)
+        } else if let Some((place, name)) =
+            text.split_once(" = setting ").or_else(|| text.split_once(" in setting "))
+        {
+            (place, setting(name))
+        } else if let Some((place, literal)) = text.split_once(" = ") {
+            (place, Wants::Text(literal.to_owned()))
+        } else {
+            (text, Wants::Something)
+        };
+        Ok(Self { place: Place::parse(place)?, wants })
+    }
+
+    pub const fn place(&self) -> &Place {
+        &self.place
+    }
+
+    /// The setting that the value is compared with.
+    pub fn setting(&self) -> Option<&str> {
+        match &self.wants {
+            Wants::Setting(name) => Some(name),
+            _ => None,
+        }
+    }
+
+    /// The text that the value is compared with.
+    pub fn literal(&self) -> Option<&str> {
+        match &self.wants {
+            Wants::Text(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// # Errors
+    /// A place that is filled twice is ambiguous.
+    pub fn holds(&self, view: &View<'_>, texts: &Texts) -> Result<bool, Cause> {
+        Ok(match &self.wants {
+            Wants::Something => self.place.is_filled(view)?,
+            Wants::Nothing => !self.place.is_filled(view)?,
+            Wants::Text(text) => self.place.find(view)?.is_some_and(|found| *found == *text.as_bytes()),
+            Wants::Setting(name) => {
+                let is_equal =
+                    |found: &[u8]| texts.all(name).iter().any(|value| value.expose().ct_eq(found).into());
+                self.place.find(view)?.is_some_and(|found| is_equal(&found))
+            }
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use time::OffsetDateTime;
+
+    use super::*;
+    use crate::verify::request::{Headers, Request};
+
+    fn holds(condition: &str, body: &str) -> bool {
+        let request = Request {
+            method: "POST",
+            target: "/",
+            query: "",
+            url: "",
+            headers: Headers(&[]),
+            body: body.as_bytes(),
+            now: OffsetDateTime::UNIX_EPOCH,
+        };
+        let condition = Condition::parse(condition).unwrap();
+        condition.holds(&View::new(&request, None), &Texts::default()).unwrap()
+    }
+
+    #[test]
+    fn an_object_is_something_and_null_is_nothing() {
+        for body in
+            [r#"{"event":{}}"#, r#"{"event":[]}"#, r#"{"event":"x"}"#, r#"{"event":0}"#, r#"{"event":false}"#]
+        {
+            assert!(holds("json event", body) && !holds("no json event", body), "{body}");
+        }
+        for body in ["{}", r#"{"event":null}"#, r#"{"event":""}"#, "not JSON"] {
+            assert!(!holds("json event", body) && holds("no json event", body), "{body}");
+        }
+        assert!(holds("json type = 1", r#"{"type":1}"#) && !holds("json type = 1", r#"{"type":11}"#));
+    }
+}

@@ -1,0 +1,318 @@
+//! One value out of a JSON document, for the few schemes that sign or carry something inside the body.
+
+use std::borrow::Cow;
+
+use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde_json::value::RawValue;
+
+use super::json::Found;
+
+/// Whoever reads all items holds a reference to each: a body of small ones would take many times its size.
+const MAX_ITEMS: usize = 10_000;
+
+/// Object keys joined by dots; `items[]` is the first item of an array. In a document that is an array, its first item is meant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JsonPath(Vec<Step>);
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Step {
+    Key(String),
+    FirstItem,
+}
+
+impl JsonPath {
+    /// # Errors
+    /// A path with an empty key.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let mut steps = Vec::new();
+        for part in text.split('.') {
+            let (key, is_array) = part.strip_suffix("[]").map_or((part, false), |key| (key, true));
+            if key.is_empty() {
+                return Err(format!("`{text}` has an empty key"));
+            }
+            steps.push(Step::Key(key.to_owned()));
+            if is_array {
+                steps.push(Step::FirstItem);
+            }
+        }
+        Ok(Self(steps))
+    }
+
+    /// The document itself.
+    pub const fn root() -> Self {
+        Self(Vec::new())
+    }
+
+    /// The value as it stands in the document; `None` where there is none or the document is not JSON.
+    pub fn raw<'a>(&self, document: &'a [u8]) -> Option<&'a str> {
+        let text = trimmed(document)?;
+        let start = if text.starts_with('[') && !self.0.is_empty() { first_item(text)? } else { text };
+        self.0.iter().try_fold(start, |raw, step| match step {
+            Step::Key(key) => member(raw, key),
+            Step::FirstItem => first_item(raw),
+        })
+    }
+
+    pub fn find(&self, document: &[u8]) -> Found {
+        self.raw(document).map_or(Found::Absent, Found::from_raw)
+    }
+
+    /// The values at the path, in every item of the arrays on the way; `None` where one of them lacks it,
+    /// or where there is no item at all.
+    pub fn every(&self, document: &[u8]) -> Option<Vec<Found>> {
+        let text = trimmed(document)?;
+        let mut raws = if text.starts_with('[') { items(text)? } else { vec![text] };
+        for step in &self.0 {
+            raws = match step {
+                Step::Key(key) => raws.into_iter().map(|raw| member(raw, key)).collect::<Option<_>>()?,
+                Step::FirstItem => raws.into_iter().map(items).collect::<Option<Vec<_>>>()?.concat(),
+            };
+        }
+        (!raws.is_empty()).then(|| raws.into_iter().map(Found::from_raw).collect())
+    }
+}
+
+impl std::fmt::Display for JsonPath {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        for (place, step) in self.0.iter().enumerate() {
+            match step {
+                Step::Key(key) if place == 0 => f.write_str(key)?,
+                Step::Key(key) => write!(f, ".{key}")?,
+                Step::FirstItem => f.write_str("[]")?,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The name of the first key of an object that is not among the given ones.
+pub fn first_key_except(object: &str, except: &[String]) -> Option<String> {
+    if !object.starts_with('{') {
+        return None;
+    }
+    let mut keys = Keys { except, found: None };
+    whole(&mut keys, object)?;
+    keys.found
+}
+
+/// The last member with that key: of a key that appears twice the last one counts.
+pub fn member<'a>(object: &'a str, key: &str) -> Option<&'a str> {
+    if !object.starts_with('{') {
+        return None;
+    }
+    whole(Member { key }, object)?
+}
+
+/// A key as text; `None` where it has a lone surrogate, and no key that is wanted has one. Keys are taken as they stand in
+/// the document, since serde_json lets control characters pass in those that it gives as bytes.
+pub(super) fn key_text(key: &RawValue) -> Option<Cow<'_, str>> {
+    let quoted = key.get();
+    if quoted.contains('\\') {
+        return serde_json::from_str(quoted).ok().map(Cow::Owned);
+    }
+    Some(Cow::Borrowed(quoted.trim_matches('"')))
+}
+
+/// Reads a document to its end: what has something behind it is no JSON.
+fn whole<'de, S: DeserializeSeed<'de>>(seed: S, text: &'de str) -> Option<S::Value> {
+    let mut document = serde_json::Deserializer::from_str(text);
+    let value = seed.deserialize(&mut document).ok()?;
+    document.end().ok().map(|()| value)
+}
+
+/// Without the white space that JSON knows; a form feed is none.
+fn trimmed(document: &[u8]) -> Option<&str> {
+    Some(std::str::from_utf8(document).ok()?.trim_matches([' ', '\t', '\n', '\r']))
+}
+
+/// The first item as it stands in an array.
+pub fn first_item(array: &str) -> Option<&str> {
+    let mut first = Items { items: Vec::with_capacity(1), limit: 1, rest: Rest::Skipped };
+    read_items(array, &mut first)?;
+    first.items.first().copied()
+}
+
+/// The items of an array as they stand in it; `None` where there are more than any sender puts into one message.
+pub fn items(array: &str) -> Option<Vec<&str>> {
+    let mut items = Items { items: Vec::new(), limit: MAX_ITEMS, rest: Rest::Refused };
+    read_items(array, &mut items)?;
+    Some(items.items)
+}
+
+fn read_items<'a>(array: &'a str, items: &mut Items<'a>) -> Option<()> {
+    if !array.starts_with('[') {
+        return None;
+    }
+    whole(items, array)
+}
+
+/// The items up to a limit.
+struct Items<'a> {
+    items: Vec<&'a str>,
+    limit: usize,
+    rest: Rest,
+}
+
+/// What becomes of items beyond the limit.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Rest {
+    Skipped,
+    Refused,
+}
+
+impl<'de> DeserializeSeed<'de> for &mut Items<'de> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_seq(self)
+    }
+}
+
+impl<'de> Visitor<'de> for &mut Items<'de> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("an array")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<(), A::Error> {
+        while self.items.len() < self.limit {
+            match items.next_element::<&RawValue>()? {
+                Some(item) => self.items.push(item.get()),
+                None => return Ok(()),
+            }
+        }
+        while items.next_element::<IgnoredAny>()?.is_some() {
+            if self.rest == Rest::Refused {
+                return Err(A::Error::custom("too many items"));
+            }
+        }
+        Ok(())
+    }
+}
+
+struct Member<'k> {
+    key: &'k str,
+}
+
+impl<'de> DeserializeSeed<'de> for Member<'_> {
+    type Value = Option<&'de str>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Member<'_> {
+    type Value = Option<&'de str>;
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut found = None;
+        while let Some(key) = map.next_key()? {
+            if key_text(key).is_some_and(|key| key == self.key) {
+                found = Some(map.next_value::<&RawValue>()?.get());
+            } else {
+                map.next_value::<IgnoredAny>()?;
+            }
+        }
+        Ok(found)
+    }
+}
+
+struct Keys<'a> {
+    except: &'a [String],
+    found: Option<String>,
+}
+
+impl<'de> DeserializeSeed<'de> for &mut Keys<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for &mut Keys<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        while let Some(key) = map.next_key()? {
+            map.next_value::<IgnoredAny>()?;
+            if self.found.is_none() {
+                let is_excepted = |key: &str| self.except.iter().any(|except| except == key);
+                self.found = key_text(key).filter(|key| !is_excepted(key)).map(Cow::into_owned);
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn find(path: &str, document: &str) -> Found {
+        JsonPath::parse(path).unwrap().find(document.as_bytes())
+    }
+
+    #[test]
+    fn a_path_leads_through_objects_and_first_items() {
+        let document = r#"{"a":{"b":[{"c":"x"},{"c":"y"}]},"n":1.50,"a2":"z","a2":"last"}"#;
+        assert_eq!(find("a.b[].c", document), Found::Text("x".into()));
+        assert_eq!(find("n", document), Found::Number("1.50".into()));
+        assert_eq!(find("a2", document), Found::Text("last".into()));
+        assert_eq!(find("a.b.c", document), Found::Absent);
+        assert_eq!(find("a[].b", document), Found::Absent);
+        assert_eq!(find("c", r#" [{"c":"x"}]"#), Found::Text("x".into()));
+        for broken in [
+            "",
+            "{",
+            "[",
+            "[]",
+            "{\"c\"",
+            "\"c\"",
+            "nul",
+            "{\"c\":1} x",
+            "\u{c}{\"c\":1}",
+            "[{\"c\":1}",
+            "[{\"c\":1}] x",
+            "{\"\n\":0,\"c\":1}",
+        ] {
+            assert_eq!(find("c", broken), Found::Absent, "{broken}");
+        }
+        assert!(JsonPath::parse("a..b").is_err() && JsonPath::parse("").is_err());
+    }
+
+    #[test]
+    fn every_item_must_have_the_value() {
+        let path = JsonPath::parse("value[].state").unwrap();
+        let every = |document: &str| path.every(document.as_bytes()).map(|found| found.len());
+        assert_eq!(every(r#"{"value":[{"state":"a"},{"state":"b"}]}"#), Some(2));
+        assert_eq!(every(r#"{"value":[{"state":"a"},{}]}"#), None);
+        assert_eq!(every(r#"{"value":[]}"#), None);
+        let many = format!(r#"{{"value":[{}{{}}]}}"#, r#"{"state":"a"},"#.repeat(MAX_ITEMS));
+        assert_eq!(every(&many), None);
+        assert_eq!(find("value[].state", &many), Found::Text("a".into()));
+        assert_eq!(every("{}"), None);
+    }
+
+    #[test]
+    fn the_first_key_that_is_not_excepted_is_a_name() {
+        let except = ["update_id".to_owned()];
+        assert_eq!(first_key_except(r#"{"message":{}} x"#, &except), None);
+        assert_eq!(
+            first_key_except(r#"{"update_id":1,"message":{},"x":2}"#, &except).as_deref(),
+            Some("message")
+        );
+        assert_eq!(first_key_except(r#"{"update_id":1}"#, &except), None);
+        assert_eq!(first_key_except("[]", &except), None);
+    }
+}

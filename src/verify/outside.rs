@@ -1,0 +1,166 @@
+//! What authentication needs from elsewhere: keys, certificates, a provider's word. Nothing is fetched in here: what is
+//! missing is named, and the caller comes again with it.
+
+use super::certificate::{CertificateError, Roots, certificates, trusted_key};
+use super::public_key::PublicKey;
+use super::request::Cause;
+use super::view::View;
+
+/// What is remembered as unknown comes from strangers: no provider's names are longer.
+const MAX_ID_BYTES: usize = 256;
+const MAX_URL_BYTES: usize = 512;
+
+/// Something that must be fetched.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Wanted {
+    /// A public key of the provider; without an id, all of them.
+    Key { id: Option<String> },
+    /// What is at a URL whose host the recipe pins: a certificate.
+    Document(String),
+    /// The issuer of a certificate, at the URL that the certificate names. It proves itself by the chain.
+    Issuer(String),
+    /// The status with which the provider's API answers at a URL.
+    Status(String),
+}
+
+/// What is known of something wanted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// Public keys, each as PEM, base64 or a JSON Web Key.
+    Keys(Vec<String>),
+    Document(Vec<u8>),
+    Status(u16),
+    /// The provider has no such thing.
+    Unknown,
+    /// It has not been fetched, or is too old.
+    NotYet,
+}
+
+/// What the caller has fetched, and whom it trusts.
+pub trait Outside {
+    fn known(&self, wanted: &Wanted) -> Answer;
+
+    /// For certificates. Asked for only when there is one.
+    fn roots(&self) -> &Roots;
+}
+
+/// Why a request is not proven.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Unproven {
+    Refused(Cause),
+    /// It can be judged once this has been fetched.
+    Wanting(Wanted),
+}
+
+impl From<Cause> for Unproven {
+    fn from(cause: Cause) -> Self {
+        Self::Refused(cause)
+    }
+}
+
+impl dyn Outside + '_ {
+    /// # Errors
+    /// No such key, or none yet.
+    pub fn keys(&self, id: Option<&str>) -> Result<Vec<PublicKey>, Unproven> {
+        if id.is_some_and(|id| id.len() > MAX_ID_BYTES) {
+            return Err(Cause::UnknownKey.into());
+        }
+        let wanted = Wanted::Key { id: id.map(str::to_owned) };
+        match self.known(&wanted) {
+            Answer::Keys(texts) => {
+                let keys: Vec<PublicKey> = texts.iter().filter_map(|text| parse(text)).collect();
+                if keys.is_empty() { Err(Cause::UnknownKey.into()) } else { Ok(keys) }
+            }
+            Answer::NotYet => Err(Unproven::Wanting(wanted)),
+            Answer::Document(_) | Answer::Status(_) | Answer::Unknown => Err(Cause::UnknownKey.into()),
+        }
+    }
+
+    /// The key of the certificate at a URL, if host, validity and chain are as they must be.
+    ///
+    /// # Errors
+    /// `CertificateNotTrusted`, or something must be fetched.
+    pub fn certified_key(
+        &self,
+        url: &str,
+        hosts: impl Fn(&str) -> bool,
+        view: &View<'_>,
+    ) -> Result<PublicKey, Unproven> {
+        if url.len() > MAX_URL_BYTES || !is_pinned(url, hosts) {
+            return Err(Cause::CertificateNotTrusted.into());
+        }
+        let chain = self.document(Wanted::Document(url.to_owned()))?;
+        let mut further = Vec::new();
+        // A chain has few links; one that goes on is somebody's joke.
+        for _ in 0..3 {
+            match trusted_key(&chain, &further, self.roots(), view.request.now) {
+                Ok(key) => return Ok(key),
+                Err(CertificateError::IssuerMissing { url: Some(url) }) => {
+                    further.extend(certificates(&self.document(Wanted::Issuer(url))?));
+                }
+                Err(_) => break,
+            }
+        }
+        Err(Cause::CertificateNotTrusted.into())
+    }
+
+    fn document(&self, wanted: Wanted) -> Result<Vec<u8>, Unproven> {
+        match self.known(&wanted) {
+            Answer::Document(text) => Ok(text),
+            Answer::NotYet => Err(Unproven::Wanting(wanted)),
+            Answer::Keys(_) | Answer::Status(_) | Answer::Unknown => Err(Cause::CertificateNotTrusted.into()),
+        }
+    }
+
+    /// # Errors
+    /// `NotConfirmed` unless the provider's API answers 2xx.
+    pub fn confirmed(&self, url: String) -> Result<(), Unproven> {
+        let wanted = Wanted::Status(url);
+        match self.known(&wanted) {
+            Answer::Status(200..=299) => Ok(()),
+            Answer::NotYet => Err(Unproven::Wanting(wanted)),
+            _ => Err(Cause::NotConfirmed.into()),
+        }
+    }
+}
+
+fn parse(text: &str) -> Option<PublicKey> {
+    if text.trim_start().starts_with('{') {
+        return PublicKey::from_jwk(&serde_json::from_str(text).ok()?).ok();
+    }
+    PublicKey::parse(text).ok()
+}
+
+/// Whether a URL is https, at the standard port, without user, and at a host that is allowed.
+pub fn is_pinned(url: &str, hosts: impl Fn(&str) -> bool) -> bool {
+    url::Url::parse(url).is_ok_and(|url| {
+        url.scheme() == "https"
+            && url.port().is_none()
+            && url.username().is_empty()
+            && url.password().is_none()
+            && url.host_str().is_some_and(hosts)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_https_at_the_pinned_host_is_pinned() {
+        let pinned = |url: &str| is_pinned(url, |host| host == "api.paypal.com");
+        assert!(pinned("https://api.paypal.com/v1/cert"));
+        for url in [
+            "http://api.paypal.com/v1/cert",
+            "https://api.paypal.com:444/",
+            "https://api.paypal.com@evil.example/",
+            "https://evil@api.paypal.com/",
+            "https://api.paypal.com.evil.example/",
+            "https://evil.example/?https://api.paypal.com/",
+            "//api.paypal.com/",
+            "",
+        ] {
+            assert!(!pinned(url), "{url}");
+        }
+    }
+}

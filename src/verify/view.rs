@@ -1,0 +1,93 @@
+//! A request with what is decoded of it on demand: most schemes need none of it, and none of it twice.
+
+use std::cell::OnceCell;
+use std::collections::BTreeMap;
+
+use super::form;
+use super::request::{Cause, Request, Secret};
+
+/// What a source has configured, by setting; lists have several values.
+#[derive(Clone, Debug, Default)]
+pub struct Texts(BTreeMap<String, Vec<Secret>>);
+
+impl Texts {
+    pub fn insert(&mut self, name: &str, values: Vec<Secret>) {
+        self.0.insert(name.to_owned(), values);
+    }
+
+    pub fn all(&self, name: &str) -> &[Secret] {
+        self.0.get(name).map_or(&[], Vec::as_slice)
+    }
+
+    pub fn first(&self, name: &str) -> Option<&[u8]> {
+        self.all(name).first().map(Secret::expose)
+    }
+}
+
+/// A request and its decoded parts.
+#[derive(Debug)]
+pub struct View<'a> {
+    pub request: &'a Request<'a>,
+    /// The form field that holds the JSON where a form has no other.
+    payload_field: Option<&'a str>,
+    form: OnceCell<Vec<(String, String)>>,
+    json: OnceCell<Option<String>>,
+}
+
+impl<'a> View<'a> {
+    pub const fn new(request: &'a Request<'a>, payload_field: Option<&'a str>) -> Self {
+        Self { request, payload_field, form: OnceCell::new(), json: OnceCell::new() }
+    }
+
+    /// The body, or the JSON that stands in a form's field for it.
+    pub fn json(&self) -> &[u8] {
+        let Some(field) = self.payload_field else { return self.request.body };
+        let payload = self.json.get_or_init(|| {
+            let kind = form::kind(self.request.headers)?;
+            form::payload(self.request.body, kind, field)
+        });
+        payload.as_ref().map_or(self.request.body, String::as_bytes)
+    }
+
+    /// The fields of a form body in the order received; none where the body is no form or too large for one.
+    pub fn form(&self) -> &[(String, String)] {
+        self.form.get_or_init(|| {
+            form::kind(self.request.headers)
+                .and_then(|kind| form::fields(self.request.body, kind))
+                .unwrap_or_default()
+        })
+    }
+
+    /// The fields, where a scheme takes them for the whole body.
+    ///
+    /// # Errors
+    /// A body that is no form has no fields: a signature of nothing must not stand for it.
+    pub fn whole_form(&self) -> Result<&[(String, String)], Cause> {
+        let fields = self.form();
+        if fields.is_empty() && !self.request.body.is_empty() {
+            Err(Cause::SignatureMismatch)
+        } else {
+            Ok(fields)
+        }
+    }
+
+    /// # Errors
+    /// A field that comes twice is ambiguous.
+    pub fn form_field(&self, name: &str) -> Result<Option<&str>, Cause> {
+        single(self.form().iter().filter(|(field, _)| field == name).map(|(_, value)| value.as_str()))
+    }
+
+    /// # Errors
+    /// A field that comes twice is ambiguous.
+    pub fn query_field(&self, name: &str) -> Result<Option<String>, Cause> {
+        let fields = form_urlencoded::parse(self.request.query.as_bytes());
+        single(fields.filter(|(field, _)| field == name).map(|(_, value)| value.into_owned()))
+    }
+}
+
+fn single<T>(mut values: impl Iterator<Item = T>) -> Result<Option<T>, Cause> {
+    match (values.next(), values.next()) {
+        (Some(_), Some(_)) => Err(Cause::MalformedSignature),
+        (value, _) => Ok(value),
+    }
+}

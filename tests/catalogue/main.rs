@@ -1,0 +1,10 @@
+//! The catalogue of providers: vectors at the provider interface and through the running server, and properties that must
+//! hold for every recipe.
+//!
+//! `cargo test vectors` runs the vectors in `tests/vectors`; `TEST_VECTORS` names another file or folder of them.
+
+#![expect(clippy::unwrap_used, reason = "what cannot be had fails the test, and says where")]
+
+mod vector;
+mod vectors_at_the_interface;
+mod vectors_through_the_server;

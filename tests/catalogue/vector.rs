@@ -1,0 +1,301 @@
+//! One vector: a request, what the source is configured with, and what must come of it.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use creel::providers::{
+    Answer, Headers, Outside, Recipe, Request, Roots, Secret, Settings, Verifier, Wanted, recipe,
+};
+use serde::Deserialize;
+use serde_json::Value;
+use time::OffsetDateTime;
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Vector {
+    pub provider: String,
+    pub name: String,
+    #[serde(default)]
+    pub kind: Kind,
+    #[expect(dead_code, reason = "for readers of the file")]
+    source: String,
+    #[expect(dead_code, reason = "for readers of the file")]
+    published: bool,
+    pub config: Config,
+    pub method: String,
+    pub path_and_query: String,
+    pub full_url: Option<String>,
+    pub headers: BTreeMap<String, HeaderValue>,
+    #[serde(default)]
+    body: String,
+    body_base64: Option<String>,
+    pub now: Option<f64>,
+    pub expect: Expect,
+    #[expect(dead_code, reason = "for readers of the file")]
+    why: String,
+    pub expect_response: Option<Response>,
+    /// The project's own vectors: what the message is about, and what its sender is told.
+    pub event: Option<String>,
+    #[serde(default, deserialize_with = "present")]
+    pub delivery_id: Option<Option<String>>,
+    pub reply: Option<Reply>,
+}
+
+/// Tells `null` from what is not there.
+fn present<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Option<String>>, D::Error> {
+    Option::<String>::deserialize(deserializer).map(Some)
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    #[default]
+    Delivery,
+    Handshake,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Expect {
+    Accept,
+    Reject,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(untagged)]
+pub enum HeaderValue {
+    One(String),
+    Many(Vec<String>),
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Response {
+    pub status: u16,
+    #[serde(default)]
+    pub headers: BTreeMap<String, String>,
+    pub body: String,
+    pub then_get: Option<String>,
+    pub then_store: Option<String>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Reply {
+    pub status: u16,
+    pub content_type: Option<String>,
+    pub body: String,
+}
+
+/// What the source is configured with, and what its caller passes in.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Config {
+    pub jwks: Option<Value>,
+    #[serde(default)]
+    pub keys_by_id: BTreeMap<String, String>,
+    #[serde(default)]
+    pub fetch: BTreeMap<String, Value>,
+    pub url: Option<String>,
+    pub tolerance_seconds: Option<u64>,
+    #[serde(default)]
+    pub secrets: Vec<String>,
+    #[serde(default)]
+    pub allow: Vec<String>,
+    pub peer_ip: Option<String>,
+    /// Everything else is a setting of the recipe.
+    #[serde(flatten)]
+    pub settings: BTreeMap<String, Value>,
+}
+
+/// Where the vectors are, and their number.
+pub fn all() -> Vec<Vector> {
+    let given = std::env::var("TEST_VECTORS").ok().filter(|path| !path.is_empty());
+    let place =
+        given.map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/vectors"), PathBuf::from);
+    let mut files: Vec<PathBuf> = if place.is_dir() {
+        std::fs::read_dir(&place).unwrap().map(|entry| entry.unwrap().path()).collect()
+    } else {
+        vec![place]
+    };
+    files.retain(|file| file.extension().is_some_and(|extension| extension == "json"));
+    files.sort();
+    let read = |file: &PathBuf| -> Vec<Vector> {
+        let text =
+            std::fs::read_to_string(file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+        serde_json::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", file.display()))
+    };
+    let vectors: Vec<Vector> = files.iter().flat_map(read).collect();
+    assert!(!vectors.is_empty(), "no vectors were found");
+    vectors
+}
+
+impl Vector {
+    /// Two names in the vectors are those of shapes.
+    pub fn provider(&self) -> &str {
+        match self.provider.as_str() {
+            "acme-token" => "token",
+            "ip-allowlist" => "none",
+            other => other,
+        }
+    }
+
+    pub fn recipe(&self) -> Result<&'static Recipe, String> {
+        recipe(self.provider()).ok_or_else(|| "there is no such provider".to_owned())
+    }
+
+    pub fn body(&self) -> Vec<u8> {
+        match &self.body_base64 {
+            Some(text) => STANDARD.decode(text).unwrap(),
+            None => self.body.clone().into_bytes(),
+        }
+    }
+
+    pub fn now(&self) -> OffsetDateTime {
+        let seconds = self.now.unwrap_or(1_760_000_000.0);
+        #[expect(clippy::cast_possible_truncation, reason = "seconds since 1970 with decimals fit")]
+        OffsetDateTime::from_unix_timestamp_nanos((seconds * 1e3) as i128 * 1_000_000).unwrap()
+    }
+
+    /// As registered at the provider.
+    pub fn registered_url(&self) -> String {
+        let configured = self.config.url.clone().or_else(|| self.full_url.clone());
+        configured.unwrap_or_else(|| format!("https://hooks.example.com{}", self.path_and_query))
+    }
+
+    pub fn query(&self) -> &str {
+        self.path_and_query.split_once('?').map_or("", |(_, query)| query)
+    }
+
+    /// What a request's scheme sees: the query is appended to a registered URL that has none.
+    pub fn url(&self) -> String {
+        let url = self.registered_url();
+        if url.contains('?') || self.query().is_empty() { url } else { format!("{url}?{}", self.query()) }
+    }
+
+    /// The settings of the recipe, each with its values.
+    pub fn settings(&self) -> BTreeMap<String, Vec<String>> {
+        let mut settings: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        for (name, value) in &self.config.settings {
+            let name = if name == "rate" { "allowed_rate" } else { name };
+            let text = match value {
+                Value::Array(words) => {
+                    words.iter().map(|word| word.as_str().unwrap()).collect::<Vec<_>>().join(" ")
+                }
+                Value::String(text) => text.clone(),
+                other => other.to_string(),
+            };
+            settings.insert(name.to_owned(), vec![text]);
+        }
+        if !self.config.secrets.is_empty() {
+            settings.entry("secret".to_owned()).or_default().extend(self.config.secrets.iter().cloned());
+        }
+        settings
+    }
+
+    /// A tolerance, where the recipe has something that it could be for.
+    pub fn tolerance(&self) -> Option<u64> {
+        let has_one = self.recipe().is_ok_and(|recipe| recipe.tolerance().is_some());
+        self.config.tolerance_seconds.filter(|_| has_one)
+    }
+
+    /// # Errors
+    /// An unknown provider, or settings that it does not take.
+    pub fn verifier(&self) -> Result<Verifier, String> {
+        let values = self
+            .settings()
+            .into_iter()
+            .map(|(name, values)| (name, values.into_iter().map(Secret::new).collect::<Vec<_>>()));
+        let settings = Settings {
+            values: values.collect(),
+            tolerance: self.tolerance().map(Duration::from_secs),
+            ..Settings::default()
+        };
+        Verifier::bind(self.recipe()?, &settings)
+            .map_err(|errors| format!("it cannot be configured: {errors:?}"))
+    }
+
+    pub fn header_lines(&self) -> Vec<(String, String)> {
+        let lines = |(name, value): (&String, &HeaderValue)| match value {
+            HeaderValue::One(value) => vec![(name.clone(), value.clone())],
+            HeaderValue::Many(values) => values.iter().map(|value| (name.clone(), value.clone())).collect(),
+        };
+        self.headers.iter().flat_map(lines).collect()
+    }
+
+    /// Gives the request as the HTTP side would.
+    pub fn put<T>(&self, use_request: impl FnOnce(&Request<'_>) -> T) -> T {
+        let lines: Vec<(String, String)> =
+            self.header_lines().into_iter().map(|(name, value)| (name.to_lowercase(), value)).collect();
+        let mut fields: Vec<(&str, &[u8])> =
+            lines.iter().map(|(name, value)| (name.as_str(), value.as_bytes())).collect();
+        fields.sort_by_key(|(name, _)| *name);
+        let (body, url) = (self.body(), self.url());
+        use_request(&Request {
+            method: &self.method,
+            target: &self.path_and_query,
+            query: self.query(),
+            url: &url,
+            headers: Headers(&fields),
+            body: &body,
+            now: self.now(),
+        })
+    }
+
+    /// What the network would give for something wanted.
+    pub fn fetched(&self, wanted: &Wanted) -> Answer {
+        match wanted {
+            Wanted::Key { id } => self.keys(id.as_deref()),
+            Wanted::Document(url) | Wanted::Issuer(url) | Wanted::Status(url) => {
+                match self.config.fetch.get(url) {
+                    Some(Value::String(text)) => Answer::Document(text.clone().into_bytes()),
+                    Some(Value::Number(status)) => {
+                        Answer::Status(u16::try_from(status.as_u64().unwrap()).unwrap())
+                    }
+                    _ => Answer::Unknown,
+                }
+            }
+        }
+    }
+
+    fn keys(&self, id: Option<&str>) -> Answer {
+        let set = self.config.jwks.as_ref().and_then(|set| set.get("keys")).and_then(Value::as_array);
+        let in_set = set.into_iter().flatten().filter(|key| {
+            let kid = key.get("kid").and_then(Value::as_str);
+            id.is_none() || kid == id
+        });
+        let by_id = self.config.keys_by_id.iter().filter(|(kid, _)| id.is_none_or(|id| id == *kid));
+        let keys: Vec<String> =
+            in_set.map(ToString::to_string).chain(by_id.map(|(_, key)| key.clone())).collect();
+        if keys.is_empty() { Answer::Unknown } else { Answer::Keys(keys) }
+    }
+
+    /// The vector's own certificates are the ones that are trusted.
+    pub fn certificates(&self) -> String {
+        self.config.fetch.values().filter_map(Value::as_str).collect()
+    }
+}
+
+/// The vector's network, and its trust.
+pub struct World<'a> {
+    vector: &'a Vector,
+    roots: Roots,
+}
+
+impl<'a> World<'a> {
+    pub fn of(vector: &'a Vector) -> Self {
+        Self { vector, roots: Roots::from_pem(&vector.certificates()) }
+    }
+}
+
+impl Outside for World<'_> {
+    fn known(&self, wanted: &Wanted) -> Answer {
+        self.vector.fetched(wanted)
+    }
+
+    fn roots(&self) -> &Roots {
+        &self.roots
+    }
+}

@@ -1,0 +1,290 @@
+//! Every vector through the running server: the real actix app with the real store, posted over a socket, with the
+//! vector's clock. Address vectors and those that ask a provider's API run at the interface only.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::path::Path;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
+use creel::app::{App, Listeners};
+use creel::config::Config;
+use creel::providers::{Answer, Roots, Wanted};
+use rusqlite::{Connection, OptionalExtension};
+use time::OffsetDateTime;
+
+use crate::vector::{self, Expect, Kind, Vector};
+
+/// In milliseconds since 1970; the service's clock.
+static NOW: AtomicI64 = AtomicI64::new(0);
+
+const PATH_PART: &str = "the-random-path-part";
+
+/// Settings that only fetching keys needs: the vectors pass the keys in.
+const FOR_FETCHING: [(&str, &[(&str, &str)]); 3] = [
+    ("plaid", &[("client_id", "none"), ("api_secret", "none")]),
+    ("fusionauth", &[("base_url", "https://auth.example.com")]),
+    ("ebay", &[("app_credentials", "none")]),
+];
+
+fn clock() -> OffsetDateTime {
+    OffsetDateTime::from_unix_timestamp_nanos(i128::from(NOW.load(Ordering::SeqCst)) * 1_000_000).unwrap()
+}
+
+/// Vectors with the same settings share a source.
+struct Mounted {
+    name: String,
+    path: String,
+    vectors: Vec<Vector>,
+}
+
+fn runs_here(vector: &Vector) -> bool {
+    vector.config.peer_ip.is_none() && vector.recipe().is_ok_and(|recipe| !recipe.asks_provider())
+}
+
+/// The variables of a source for a vector.
+fn variables(name: &str, vector: &Vector, methods: &BTreeSet<String>) -> BTreeMap<String, String> {
+    let prefix = format!("CREEL_SOURCE_{}_", name.to_uppercase());
+    let mut variables = BTreeMap::new();
+    let mut set = |key: &str, value: &str| {
+        variables.insert(format!("{prefix}{}", key.to_uppercase()), value.to_owned());
+    };
+    set("PROVIDER", vector.provider());
+    for (name, values) in vector.settings() {
+        for (place, value) in values.iter().enumerate() {
+            // The configuration takes no empty value; whatever stands there, the vector must be refused.
+            let value = if value.is_empty() { "instead of nothing" } else { value };
+            set(&if place == 0 { name.clone() } else { format!("{name}_{}", place + 1) }, value);
+        }
+    }
+    if let Some(seconds) = vector.tolerance() {
+        set("TOLERANCE", &format!("{seconds}s"));
+    }
+    set("URL", &vector.registered_url());
+    let needed = FOR_FETCHING.iter().filter(|(provider, _)| *provider == vector.provider());
+    for (name, value) in needed.flat_map(|(_, settings)| settings.iter()) {
+        set(name, value);
+    }
+    if let Some((id, key)) =
+        vector.config.keys_by_id.first_key_value().filter(|_| vector.provider() == "wechat-pay")
+    {
+        set("KEY_ID", id);
+        set("PUBLIC_KEY", key);
+    }
+    if !methods.is_empty() {
+        set("METHODS", &methods.iter().cloned().collect::<Vec<_>>().join(" "));
+    }
+    // Where nothing else proves the sender, as the configuration demands it.
+    if Config::from_vars(variables.clone()).is_err() {
+        variables.insert(format!("{prefix}PATH"), PATH_PART.to_owned());
+    }
+    variables
+}
+
+fn mount(vectors: Vec<Vector>) -> (Vec<Mounted>, BTreeMap<String, String>) {
+    let mut groups: BTreeMap<String, Vec<Vector>> = BTreeMap::new();
+    for vector in vectors.into_iter().filter(runs_here) {
+        let config = format!("{} {:?} {}", vector.provider, vector.config, vector.registered_url());
+        // A secret is learned once.
+        let alone =
+            if vector.recipe().is_ok_and(|recipe| recipe.learns()) { vector.name.as_str() } else { "" };
+        groups.entry(format!("{config} {alone}")).or_default().push(vector);
+    }
+    let mut variables_of_all = BTreeMap::new();
+    let mut mounted = Vec::new();
+    for (number, vectors) in groups.into_values().enumerate() {
+        let name = format!("v{number}");
+        let is_taken = |method: &String| ["GET", "POST", "PUT", "PATCH", "DELETE"].contains(&method.as_str());
+        let deliveries = vectors.iter().filter(|vector| vector.kind == Kind::Delivery);
+        let methods: BTreeSet<String> =
+            deliveries.map(|vector| vector.method.clone()).filter(is_taken).collect();
+        let variables = variables(&name, &vectors[0], &methods);
+        let has_path = variables.keys().any(|variable| variable.ends_with("_PATH"));
+        let path =
+            if has_path { format!("/webhooks/{name}/{PATH_PART}") } else { format!("/webhooks/{name}") };
+        variables_of_all.extend(variables);
+        mounted.push(Mounted { name, path, vectors });
+    }
+    (mounted, variables_of_all)
+}
+
+/// Runs the service on a thread of its own, for as long as the process.
+fn start(mounted: &[Mounted], variables: BTreeMap<String, String>) -> SocketAddr {
+    let known: Vec<(String, Vec<(Wanted, Answer)>)> =
+        mounted.iter().map(|source| (source.name.clone(), passed_in(source))).collect();
+    let certificates: String =
+        mounted.iter().flat_map(|source| &source.vectors).map(Vector::certificates).collect();
+    let (sender, address) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        actix_web::rt::System::new().block_on(async move {
+            let config = Config::from_vars(variables).unwrap();
+            let listeners = Listeners::bind(&config).unwrap();
+            let app = App::build(config, listeners, clock).await.unwrap();
+            for (source, all) in known {
+                app.know_only(&source, all);
+            }
+            app.trust(Roots::from_pem(&certificates));
+            sender.send(app.address()).unwrap();
+            app.run(None).await.unwrap();
+        });
+    });
+    address.recv_timeout(Duration::from_secs(60)).unwrap()
+}
+
+/// What the vectors pass in: keys by their ids and all together, and what is at a URL.
+fn passed_in(source: &Mounted) -> Vec<(Wanted, Answer)> {
+    let vector = &source.vectors[0];
+    let set = vector.config.jwks.as_ref().and_then(|set| set.get("keys")).and_then(|keys| keys.as_array());
+    let in_set = set.into_iter().flatten().filter_map(|key| key.get("kid")?.as_str());
+    let ids = in_set.chain(vector.config.keys_by_id.keys().map(String::as_str)).map(|id| Some(id.to_owned()));
+    let keys = ids.chain([None]).map(|id| Wanted::Key { id });
+    let documents = vector.config.fetch.keys().map(|url| Wanted::Document(url.clone()));
+    keys.chain(documents).map(|wanted| (wanted.clone(), vector.fetched(&wanted))).collect()
+}
+
+struct Reply {
+    status: u16,
+    headers: BTreeMap<String, String>,
+    body: String,
+}
+
+fn send(address: SocketAddr, source: &Mounted, vector: &Vector) -> Reply {
+    let body = vector.body();
+    let mark = if vector.query().is_empty() { "" } else { "?" };
+    let mut head = format!(
+        "{} {}{mark}{} HTTP/1.1\r\nHost: hooks.example.com\r\nConnection: close\r\n",
+        vector.method,
+        source.path,
+        vector.query()
+    );
+    for (name, value) in vector.header_lines() {
+        head.push_str(&format!("{name}: {value}\r\n"));
+    }
+    head.push_str(&format!("Content-Length: {}\r\n\r\n", body.len()));
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    stream.write_all(&[head.as_bytes(), &body].concat()).unwrap();
+    let mut reader = BufReader::new(stream);
+    let mut line = String::new();
+    reader.read_line(&mut line).unwrap();
+    let status =
+        line.split(' ').nth(1).unwrap_or_else(|| panic!("{}: {line:?}", vector.name)).parse().unwrap();
+    let mut headers = BTreeMap::new();
+    loop {
+        let mut line = String::new();
+        reader.read_line(&mut line).unwrap();
+        let Some((name, value)) = line.trim_end().split_once(':') else { break };
+        headers.insert(name.to_ascii_lowercase(), value.trim().to_owned());
+    }
+    let length = headers.get("content-length").filter(|_| vector.method != "HEAD");
+    let mut body = vec![0; length.map_or(0, |length| length.parse().unwrap())];
+    reader.read_exact(&mut body).unwrap();
+    Reply { status, headers, body: String::from_utf8(body).unwrap() }
+}
+
+type Row = (String, Option<String>);
+
+/// The event and delivery id of the newest message of a source, and how many it has.
+fn stored(database: &Connection, source: &str) -> (i64, Option<Row>) {
+    let count = database
+        .query_row("SELECT count(*) FROM messages WHERE source = ?1", [source], |row| row.get(0))
+        .unwrap();
+    let newest = "SELECT event, delivery_id FROM messages WHERE source = ?1 ORDER BY id DESC LIMIT 1";
+    let row = database.query_row(newest, [source], |row| Ok((row.get(0)?, row.get(1)?))).optional().unwrap();
+    (count, row)
+}
+
+fn judge(
+    address: SocketAddr,
+    source: &Mounted,
+    vector: &Vector,
+    database: &Connection,
+) -> Result<(), String> {
+    #[expect(clippy::cast_possible_truncation, reason = "milliseconds since 1970 fit")]
+    NOW.store((vector.now().unix_timestamp_nanos() / 1_000_000) as i64, Ordering::SeqCst);
+    let before = stored(database, &source.name).0;
+    let reply = send(address, source, vector);
+    let (after, newest) = stored(database, &source.name);
+    let is_refusal = matches!(reply.status, 401 | 403 | 404 | 405 | 412 | 498 | 501);
+    match (vector.expect, vector.kind) {
+        (Expect::Reject, _) if is_refusal && after == before => Ok(()),
+        (Expect::Accept, Kind::Delivery) if (200..=299).contains(&reply.status) => {
+            let (event, id) = newest.ok_or("nothing was stored")?;
+            check_own(vector, &reply, &event, id)
+        }
+        (Expect::Accept, Kind::Handshake) => check_handshake(vector, &reply),
+        _ => Err(format!("{} with {} messages more: {}", reply.status, after - before, reply.body)),
+    }
+}
+
+fn check_own(vector: &Vector, reply: &Reply, event: &str, id: Option<String>) -> Result<(), String> {
+    let Some(wanted) = &vector.event else { return Ok(()) };
+    let event = event.split_once('.').map_or(event, |(_, kind)| kind);
+    if event != wanted || Some(&id) != vector.delivery_id.as_ref() {
+        return Err(format!("stored as {event:?} with id {id:?}"));
+    }
+    let wanted = vector.reply.as_ref().ok_or("states no reply")?;
+    if reply.status == wanted.status && reply.body == wanted.body {
+        return Ok(());
+    }
+    Err(format!("answered {} {:?}", reply.status, reply.body))
+}
+
+fn check_handshake(vector: &Vector, reply: &Reply) -> Result<(), String> {
+    let wanted = vector.expect_response.as_ref().ok_or("states no response")?;
+    // The URL would have to be visited, which the machine of a test must not.
+    if wanted.then_get.is_some() {
+        return if reply.status == 503 { Ok(()) } else { Err(format!("answered {}", reply.status)) };
+    }
+    let header_agrees = |(name, value): (&String, &String)| {
+        let given = reply.headers.get(&name.to_ascii_lowercase()).map(String::as_str).unwrap_or_default();
+        given == value || given.split(';').next() == Some(value)
+    };
+    if reply.status == wanted.status && reply.body == wanted.body && wanted.headers.iter().all(header_agrees)
+    {
+        return Ok(());
+    }
+    Err(format!("answered {} {:?} {:?}", reply.status, reply.headers, reply.body))
+}
+
+#[test]
+fn all_vectors_agree() {
+    let folder = tempfile::tempdir().unwrap();
+    let vectors = vector::all();
+    let mut wrong: Vec<String> = vectors
+        .iter()
+        .filter_map(|vector| vector.recipe().err().map(|problem| format!("{}: {problem}", vector.provider)))
+        .collect();
+    let (mounted, mut variables) = mount(vectors);
+    let database = folder.path().join("creel.db");
+    variables.insert("CREEL_DATABASE".to_owned(), database.display().to_string());
+    variables.insert("CREEL_LISTEN".to_owned(), "127.0.0.1:0".to_owned());
+    variables.insert("CREEL_MIN_FREE".to_owned(), "1MiB".to_owned());
+    // The clock jumps from vector to vector.
+    variables.insert("CREEL_RETENTION".to_owned(), "off".to_owned());
+    NOW.store(1_760_000_000_000, Ordering::SeqCst);
+    let address = start(&mounted, variables);
+    let database = open(&database);
+    let mut counts: BTreeMap<(Kind, Expect), usize> = BTreeMap::new();
+    for (source, vector) in
+        mounted.iter().flat_map(|source| source.vectors.iter().map(move |vector| (source, vector)))
+    {
+        *counts.entry((vector.kind, vector.expect)).or_default() += 1;
+        if let Err(problem) = judge(address, source, vector, &database) {
+            wrong.push(format!("{}: {}: {:?}, but {problem}", vector.provider, vector.name, vector.expect));
+        }
+    }
+    println!("vectors through the server, {} sources:", mounted.len());
+    for ((kind, expect), count) in counts {
+        println!("  {kind:?} {expect:?}: {count}");
+    }
+    assert!(wrong.is_empty(), "{} vectors disagree:\n{}", wrong.len(), wrong.join("\n"));
+}
+
+fn open(database: &Path) -> Connection {
+    let connection =
+        Connection::open_with_flags(database, rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap();
+    connection.busy_timeout(Duration::from_secs(10)).unwrap();
+    connection
+}
