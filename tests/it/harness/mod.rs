@@ -11,6 +11,7 @@ pub mod sign;
 pub mod trace;
 pub mod wire;
 
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 pub use app::{ADMIN_TOKEN, Builder, TestApp};
@@ -45,4 +46,20 @@ pub fn needs(what: &str) -> bool {
     };
     assert!(is_there, "this test needs {what}; name it in CREEL_TEST_WITHOUT to go without");
     true
+}
+
+/// Every file below the directory that holds `needle`.
+pub fn files_with(directory: &Path, needle: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(directory).unwrap().map(Result::unwrap) {
+        if entry.file_type().unwrap().is_dir() {
+            found.extend(files_with(&entry.path(), needle));
+            continue;
+        }
+        let content = std::fs::read(entry.path()).unwrap_or_default();
+        if content.windows(needle.len()).any(|window| window == needle.as_bytes()) {
+            found.push(entry.path().display().to_string());
+        }
+    }
+    found
 }

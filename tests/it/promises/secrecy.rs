@@ -1,30 +1,12 @@
 //! Configured secrets never appear in files, log or metrics.
 
-use std::path::Path;
-
 use crate::harness::sign;
-use crate::harness::{ADMIN_TOKEN, Request, TestApp, eventually};
+use crate::harness::{ADMIN_TOKEN, Request, TestApp, eventually, files_with};
 
 const PATH: &str = "random-path-part-of-the-shop-77";
 const SHOP_TOKEN: &str = "hunter2-shop-token";
 const READ_TOKEN: &str = "hunter2-read-token-0123456789";
 const KEY: &str = "hunter2-key-with-thirty-two-characters";
-
-/// Every file below the directory that holds `needle`.
-fn files_with(directory: &Path, needle: &str) -> Vec<String> {
-    let mut found = Vec::new();
-    for entry in std::fs::read_dir(directory).unwrap().map(Result::unwrap) {
-        if entry.file_type().unwrap().is_dir() {
-            found.extend(files_with(&entry.path(), needle));
-            continue;
-        }
-        let content = std::fs::read(entry.path()).unwrap_or_default();
-        if content.windows(needle.len()).any(|window| window == needle.as_bytes()) {
-            found.push(entry.path().display().to_string());
-        }
-    }
-    found
-}
 
 #[track_caller]
 fn assert_nowhere(app: &TestApp, needles: &[&str]) {

@@ -1,0 +1,124 @@
+//! The commands about providers: what creel knows, what it says of a source, and samples of every shape.
+
+use crate::harness::sign::SECRET;
+use crate::harness::{Builder, TestApp};
+
+#[test]
+fn providers_lists_what_creel_knows() {
+    let list = Builder::bare().run(&["providers"]).succeeded();
+    for name in ["github ", "stripe ", "standard-webhooks ", "token "] {
+        assert!(list.lines().any(|line| line.starts_with(name)), "{name}: {list}");
+    }
+    let line = |name: &str| list.lines().find(|line| line.starts_with(name)).unwrap();
+    assert!(line("gitlab ").contains("body not fully signed") && !line("github ").contains("signed"));
+}
+
+#[test]
+fn a_name_shows_what_to_set_and_what_is_signed() {
+    let page = Builder::bare().run(&["providers", "stripe"]).succeeded();
+    for part in ["# Stripe", "CREEL_SOURCE_STRIPE_SECRET", "{ts}.{body}", "stripe-signature", "300"] {
+        assert!(page.to_lowercase().contains(&part.to_lowercase()), "{part}: {page}");
+    }
+    let custom = Builder::bare().run(&["providers", "custom"]).succeeded();
+    assert!(custom.contains("SIGNATURE_AT") && custom.contains("CREEL_RECIPES"), "{custom}");
+}
+
+#[test]
+fn a_search_lists_those_that_fit() {
+    let found = Builder::bare().run(&["providers", "--search", "Stand"]).succeeded();
+    assert!(found.contains("standard-webhooks") && !found.contains("github"), "{found}");
+    let part = Builder::bare().run(&["providers", "mollie"]).succeeded();
+    assert!(part.starts_with("# Mollie"), "a whole name is a page: {part}");
+}
+
+#[test]
+fn an_unknown_name_suggests_the_nearest() {
+    let said = Builder::bare().run(&["providers", "strpe"]).failed();
+    assert!(said.contains("strpe") && said.contains("stripe"), "{said}");
+    let said = Builder::bare().run(&["send", "githbu", "--url", "http://127.0.0.1:1/"]).failed();
+    assert!(said.contains("github"), "{said}");
+    let source = Builder::bare().set("CREEL_SOURCE_SHOP_PROVIDER", "shopfy").run(&["check"]).failed();
+    assert!(source.contains("CREEL_SOURCE_SHOP_PROVIDER") && source.contains("shopify"), "{source}");
+}
+
+#[test]
+fn a_page_needs_no_valid_configuration() {
+    let builder = Builder::bare().set("CREEL_MAX_BODY", "1 elephant");
+    assert!(builder.run(&["providers", "github"]).succeeded().contains("X-Hub-Signature-256"));
+}
+
+#[test]
+fn check_says_whose_body_is_not_signed() {
+    let said = TestApp::github().set("CREEL_SOURCE_MAILGUN_SECRET", SECRET).run(&["check"]).succeeded();
+    let warnings: Vec<&str> = said.lines().filter(|line| line.starts_with("warning: ")).collect();
+    let of_mailgun = warnings.iter().find(|line| line.contains("source mailgun"));
+    assert!(of_mailgun.is_some_and(|line| line.contains("body is not covered")), "{said}");
+    assert!(!warnings.iter().any(|line| line.contains("source github")), "{said}");
+    assert!(!said.contains(SECRET), "{said}");
+}
+
+/// One source of each shape: digests of the body, with a timestamp, over the URL, within the body; tokens, basic
+/// authentication, a signed token.
+fn of_every_shape() -> Builder {
+    let builder = TestApp::builder()
+        .set("CREEL_PUBLIC_URL", "https://hooks.example.com/in")
+        .set("CREEL_SOURCE_CHARGEBEE_USERNAME", "zoë")
+        .set("CREEL_SOURCE_CHARGEBEE_PASSWORD", "pass:word");
+    let with_secret =
+        ["STRIPE", "SLACK", "SHOPIFY", "TWILIO", "MAILGUN", "GITLAB", "OKTA", "NETLIFY", "TYPEFORM"];
+    with_secret.iter().fold(builder, |builder, name| {
+        builder.set(&format!("CREEL_SOURCE_{name}_SECRET"), format!("secret of {name}"))
+    })
+}
+
+#[test]
+fn send_is_believed_for_every_shape_of_proof() {
+    let builder = of_every_shape();
+    let app = builder.start();
+    let sender = builder.set("CREEL_LISTEN", app.address.to_string());
+    let expected = [
+        ("stripe", None),
+        ("slack", Some("slack.app_mention")),
+        ("shopify", Some("shopify.orders/create")),
+        ("twilio", Some("twilio.message")),
+        ("mailgun", Some("mailgun.delivered")),
+        ("gitlab", Some("gitlab.Push Hook")),
+        ("okta", Some("okta.user.lifecycle.create")),
+        ("chargebee", Some("chargebee.payment_succeeded")),
+        ("netlify", Some("netlify.deploy_created")),
+        ("typeform", Some("typeform.form_response")),
+    ];
+    for (count, (provider, event)) in (1..).zip(expected) {
+        let said = sender.run(&["send", provider]).succeeded();
+        assert!(said.starts_with('2'), "{provider}: {said}");
+        assert_eq!(app.database().count("messages"), count, "{provider}");
+        let kept = app.database().newest_message();
+        assert_eq!(kept.source, provider);
+        assert!(event.is_none_or(|event| kept.event == event), "{}", kept.event);
+    }
+}
+
+#[test]
+fn a_sample_that_is_signed_otherwise_is_refused() {
+    let builder = of_every_shape();
+    let app = builder.start();
+    let mut sender = builder.set("CREEL_LISTEN", app.address.to_string());
+    let providers = ["stripe", "slack", "twilio", "mailgun", "okta", "netlify"];
+    for provider in providers {
+        sender = sender.set(&format!("CREEL_SOURCE_{}_SECRET", provider.to_uppercase()), "another");
+    }
+    for provider in providers {
+        let said = sender.run(&["send", provider]).failed();
+        assert!(said.contains("answered 4"), "{provider}: {said}");
+    }
+    assert_eq!(app.database().count("messages"), 0);
+}
+
+#[test]
+fn a_sample_that_only_the_provider_could_sign_is_not_made() {
+    let app = TestApp::builder().set("CREEL_SOURCE_TASKS_PROVIDER", "asana");
+    let builder = app.set("CREEL_SOURCE_TASKS_PATH", "random-path-part-of-the-tasks");
+    let app = builder.start();
+    let said = builder.set("CREEL_LISTEN", app.address.to_string()).run(&["send", "tasks"]).failed();
+    assert!(said.contains("no sample") && said.contains("no secret yet"), "{said}");
+}

@@ -1,0 +1,120 @@
+//! A sender that nobody knows but the user: described by variables.
+
+use crate::harness::sign::{self, SECRET, hex, hmac_sha256};
+use crate::harness::{Builder, Request, TestApp};
+
+const BODY: &str = r#"{"type":"order.paid","number":1042}"#;
+
+fn shop() -> Builder {
+    TestApp::builder()
+        .set("CREEL_SOURCE_SHOP_PROVIDER", "custom")
+        .set("CREEL_SOURCE_SHOP_SECRET", SECRET)
+        .set("CREEL_SOURCE_SHOP_SIGNATURE_AT", "header Shop-Signature")
+        .set("CREEL_SOURCE_SHOP_SIGNATURE_LAYOUT", "t={ts},v1={signature}")
+        .set("CREEL_SOURCE_SHOP_SIGNATURE_TEXT", "{ts}.{body}")
+        .set("CREEL_SOURCE_SHOP_TIMESTAMP_AT", "layout ts")
+        .set("CREEL_SOURCE_SHOP_EVENT_TYPE", "json type")
+        .set("CREEL_SOURCE_SHOP_DELIVERY_ID", "header Shop-Delivery")
+}
+
+fn order(secret: &str, timestamp: i64) -> Request {
+    let tag = hex(&hmac_sha256(secret.as_bytes(), format!("{timestamp}.{BODY}").as_bytes()));
+    Request::post("/webhooks/shop")
+        .header("Content-Type", "application/json")
+        .header("Shop-Signature", format!("t={timestamp},v1={tag}"))
+        .header("Shop-Delivery", "delivery-77")
+        .body(BODY)
+}
+
+#[test]
+fn a_message_of_a_described_sender_is_kept_with_its_event_and_id() {
+    let app = shop().start();
+    assert_eq!(app.send(&order(SECRET, sign::now())).status, 200);
+    let kept = app.database().only_message();
+    assert_eq!((kept.source.as_str(), kept.event.as_str()), ("shop", "shop.order.paid"));
+    assert_eq!(kept.delivery_id.as_deref(), Some("delivery-77"));
+    assert!(!kept.body_unsigned);
+}
+
+#[test]
+fn a_forged_or_stale_message_of_a_described_sender_is_refused() {
+    let app = shop().start();
+    let now = sign::now();
+    let requests = [
+        ("of another secret", order(sign::OTHER_SECRET, now)),
+        ("of another body", order(SECRET, now).body("{}")),
+        ("unsigned", order(SECRET, now).without("Shop-Signature")),
+        ("too old", order(SECRET, now - 400)),
+        ("of the future", order(SECRET, now + 400)),
+        ("without time", order(SECRET, now).replace("Shop-Signature", "v1=00")),
+    ];
+    for (name, request) in requests {
+        assert_eq!(app.send(&request).status, 403, "{name}");
+    }
+    assert_eq!(app.database().count("messages"), 0);
+}
+
+#[test]
+fn the_tolerance_of_a_described_sender_can_be_set() {
+    let app = shop().set("CREEL_SOURCE_SHOP_TOLERANCE", "10m").start();
+    assert_eq!(app.send(&order(SECRET, sign::now() - 400)).status, 200);
+    assert_eq!(app.send(&order(SECRET, sign::now() - 700)).status, 403);
+}
+
+#[test]
+fn a_described_token_is_asked_for_and_redacted() {
+    let app = TestApp::builder()
+        .set("CREEL_SOURCE_SHOP_PROVIDER", "custom")
+        .set("CREEL_SOURCE_SHOP_SECRET", SECRET)
+        .set("CREEL_SOURCE_SHOP_TOKEN_AT", "header Shop-Token")
+        .set("CREEL_SOURCE_SHOP_TOKEN_SCHEME", "Shop ")
+        .start();
+    let post = Request::post("/webhooks/shop").body(BODY);
+    for wrong in [SECRET.to_owned(), format!("Shop {SECRET}!"), "Shop ".to_owned()] {
+        assert_eq!(app.send(&post.clone().header("Shop-Token", wrong)).status, 403);
+    }
+    assert_eq!(app.send(&post.clone()).status, 403);
+    assert_eq!(app.send(&post.header("Shop-Token", format!("Shop {SECRET}"))).status, 200);
+    let kept = app.database().only_message();
+    assert_eq!(kept.headers["shop-token"], "[redacted]");
+    assert!(kept.body_unsigned, "a token proves nothing about the body");
+}
+
+#[test]
+fn a_field_with_a_wrong_value_is_named_by_its_variable() {
+    for (variable, value) in [
+        ("SIGNATURE_AT", "Shop-Signature"),
+        ("SIGNATURE_LAYOUT", "t={ts},v1="),
+        ("SIGNATURE_ENCODING", "hexagon"),
+        ("SIGNATURE_ALGORITHM", "hmac-sha257"),
+        ("SIGNATURE_TEXT", "{ts}.{bdy}"),
+        ("SIGNATURE_KEY_ENCODING", "base65"),
+        ("TIMESTAMP_AT", "layout time"),
+        ("TIMESTAMP_UNIT", "fortnight"),
+        ("EVENT_TYPE", "jsn type"),
+        ("DELIVERY_ID", "header"),
+        ("TOKEN_AT", "header Shop-Token"),
+        ("SIGNATUR_AT", "header Shop-Signature"),
+    ] {
+        let name = format!("CREEL_SOURCE_SHOP_{variable}");
+        let said = shop().set(&name, value).run(&["serve"]).failed();
+        assert!(said.contains(&format!("{name}:")), "{name}: {said}");
+        assert!(!said.contains(SECRET), "{said}");
+    }
+}
+
+#[test]
+fn a_described_sender_needs_a_proof_and_a_secret() {
+    let unproven = shop().unset("CREEL_SOURCE_SHOP_SIGNATURE_AT").run(&["serve"]).failed();
+    assert!(unproven.contains("CREEL_SOURCE_SHOP_SIGNATURE_AT:"), "{unproven}");
+    let secretless = shop().unset("CREEL_SOURCE_SHOP_SECRET").run(&["serve"]).failed();
+    assert!(secretless.contains("CREEL_SOURCE_SHOP_SECRET:"), "{secretless}");
+}
+
+#[test]
+fn a_sample_can_be_sent_for_a_described_sender() {
+    let app = shop().start();
+    let sender = shop().set("CREEL_LISTEN", app.address.to_string());
+    sender.run(&["send", "shop", "order.paid"]).succeeded();
+    assert_eq!(app.database().only_message().event, "shop.order.paid");
+}

@@ -1,0 +1,236 @@
+//! Secrets that a handshake teaches: learned once, kept sealed, replaced only while the operator lets them.
+
+use std::time::Duration;
+
+use crate::harness::sign::{hex, hmac_sha256};
+use crate::harness::{Builder, Reply, Request, TestApp, eventually, files_with};
+
+const PATH: &str = "random-path-part-of-asana-42";
+const FIRST: &str = "first-secret-1158201444";
+const SECOND: &str = "second-secret-9911223344";
+const THIRD: &str = "third-secret-5566778899";
+const BODY: &str = r#"{"events":[{"action":"changed","resource":{"gid":"1337","resource_type":"task"}}]}"#;
+
+fn asana() -> Builder {
+    TestApp::builder().set("CREEL_SOURCE_ASANA_PATH", PATH)
+}
+
+fn to_asana() -> Request {
+    Request::post(&format!("/webhooks/asana/{PATH}")).header("Content-Type", "application/json")
+}
+
+fn handshake(secret: &str) -> Request {
+    to_asana().header("X-Hook-Secret", secret).body("{}")
+}
+
+fn event(secret: &str) -> Request {
+    to_asana().header("X-Hook-Signature", hex(&hmac_sha256(secret.as_bytes(), BODY.as_bytes()))).body(BODY)
+}
+
+#[track_caller]
+fn assert_taught(reply: &Reply, secret: &str) {
+    assert_eq!((reply.status, reply.header("x-hook-secret")), (200, Some(secret)), "{reply:?}");
+}
+
+#[track_caller]
+fn assert_refused(reply: &Reply) {
+    assert_eq!((reply.status, reply.header("x-hook-secret")), (403, None), "{reply:?}");
+}
+
+#[track_caller]
+fn assert_nowhere(app: &TestApp, secret: &str) {
+    assert_eq!(files_with(app.path(), secret), Vec::<String>::new(), "it is in a file");
+    assert!(!app.log().contains(secret) && !app.process.stdout.text().contains(secret), "{}", app.log());
+}
+
+fn taught(builder: &Builder) -> TestApp {
+    let app = builder.start();
+    assert_taught(&app.send(&handshake(FIRST)), FIRST);
+    app
+}
+
+#[test]
+fn a_handshake_is_echoed_and_what_is_signed_with_its_secret_is_kept() {
+    let app = taught(&asana());
+    assert_eq!(app.database().count("messages"), 0, "a handshake is no message");
+    assert_eq!(app.send(&event(FIRST)).status, 200);
+    let kept = app.database().only_message();
+    assert_eq!((kept.event.as_str(), kept.payload.as_deref()), ("asana.changed", Some(BODY)));
+    assert!(!kept.body_unsigned);
+}
+
+#[test]
+fn what_is_not_signed_with_the_learned_secret_is_refused() {
+    let app = asana().start();
+    let forgeries = [event(FIRST).without("X-Hook-Signature"), event(SECOND), event("")];
+    for forgery in forgeries.iter().chain([&event(FIRST)]) {
+        assert_refused(&app.send(forgery));
+    }
+    assert_taught(&app.send(&handshake(FIRST)), FIRST);
+    for forgery in &forgeries {
+        assert_refused(&app.send(forgery));
+    }
+    assert_eq!(app.database().count("messages"), 0);
+}
+
+#[test]
+fn a_second_handshake_is_refused_and_replaces_nothing() {
+    let app = taught(&asana());
+    for secret in [SECOND, FIRST] {
+        assert_refused(&app.send(&handshake(secret)));
+    }
+    assert_refused(&app.send(&event(SECOND)));
+    assert_eq!(app.send(&event(FIRST)).status, 200);
+}
+
+#[test]
+fn of_handshakes_at_the_same_time_one_teaches() {
+    let app = asana().start();
+    let secrets: Vec<String> = (0..8).map(|number| format!("secret-of-thread-{number}")).collect();
+    let statuses: Vec<u16> = std::thread::scope(|scope| {
+        let send = |secret: &String| app.send(&handshake(secret)).status;
+        let threads: Vec<_> = secrets.iter().map(|secret| scope.spawn(move || send(secret))).collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+    });
+    let taught = statuses.iter().position(|status| *status == 200).unwrap();
+    assert_eq!(statuses.iter().filter(|status| **status == 403).count(), 7, "{statuses:?}");
+    for (number, secret) in secrets.iter().enumerate() {
+        assert_eq!(app.send(&event(secret)).status == 200, number == taught, "{secret}, {statuses:?}");
+    }
+}
+
+#[test]
+fn only_who_knows_the_path_can_teach() {
+    let app = asana().start();
+    for target in ["/webhooks/asana", "/webhooks/asana/guessed"] {
+        assert_eq!(app.send(&handshake(SECOND).target(target)).status, 404, "{target}");
+    }
+    assert_taught(&app.send(&handshake(FIRST)), FIRST);
+}
+
+#[test]
+fn a_secret_that_is_none_teaches_nothing() {
+    let app = asana().start();
+    for secret in ["", &"x".repeat(513)] {
+        assert_refused(&app.send(&handshake(secret)));
+    }
+    assert_refused(&app.send(&handshake(FIRST).header("X-Hook-Secret", SECOND)));
+    assert_taught(&app.send(&handshake(FIRST)), FIRST);
+}
+
+#[test]
+fn a_learned_secret_is_known_after_a_restart() {
+    let app = taught(&asana()).restart();
+    assert_eq!(app.send(&event(FIRST)).status, 200);
+    assert_refused(&app.send(&handshake(SECOND)));
+    let builder = app.kill();
+    assert_eq!(builder.start().send(&event(FIRST)).status, 200);
+}
+
+/// Also not when the sender repeats the handshake because it has not got the reply: that one is quarantined.
+#[test]
+fn a_learned_secret_is_in_no_file_and_not_in_the_log() {
+    let app = taught(&asana().set("CREEL_LOG", "debug"));
+    assert_refused(&app.send(&handshake(FIRST)));
+    assert_eq!(app.send(&event(FIRST)).status, 200);
+    eventually("the rejection is kept", Duration::from_secs(10), || app.database().count("rejections") == 1);
+    assert_nowhere(&app, FIRST);
+    // What a stop and the next run write is looked at, too.
+    let app = app.restart();
+    assert_eq!(app.send(&event(FIRST)).status, 200);
+    assert_nowhere(&app, FIRST);
+}
+
+#[test]
+fn learn_opens_the_window_for_one_handshake() {
+    let builder = asana();
+    let app = taught(&builder);
+    let said = builder.run(&["learn", "asana"]).succeeded();
+    assert!(said.contains(&format!("/webhooks/asana/{PATH}")), "{said}");
+    assert_taught(&app.send(&handshake(SECOND)), SECOND);
+    assert_refused(&app.send(&handshake(THIRD)));
+    assert_refused(&app.send(&event(FIRST)));
+    assert_eq!(app.send(&event(SECOND)).status, 200);
+    let app = app.restart();
+    assert_refused(&app.send(&handshake(THIRD)));
+    assert_eq!(app.send(&event(SECOND)).status, 200);
+}
+
+#[test]
+fn until_the_new_handshake_comes_the_old_secret_holds() {
+    let builder = asana();
+    let app = taught(&builder);
+    builder.run(&["learn", "asana"]).succeeded();
+    assert_eq!(app.send(&event(FIRST)).status, 200);
+}
+
+#[test]
+fn learn_show_prints_the_secret_and_opens_nothing() {
+    let builder = asana();
+    let app = builder.start();
+    let said = builder.run(&["learn", "asana", "--show"]).failed();
+    assert!(said.contains("has not learned"), "{said}");
+    assert_taught(&app.send(&handshake(FIRST)), FIRST);
+    assert_eq!(builder.run(&["learn", "asana", "--show"]).succeeded().trim(), FIRST);
+    assert_refused(&app.send(&handshake(SECOND)));
+}
+
+#[test]
+fn learn_says_where_there_is_nothing_to_learn() {
+    let builder = TestApp::github()
+        .set("CREEL_SOURCE_ASANA_SECRET", FIRST)
+        .set("CREEL_SOURCE_TASKS_PROVIDER", "asana")
+        .set("CREEL_SOURCE_TASKS_PATH", PATH);
+    let app = builder.start();
+    for (source, parts) in [
+        ("asana", ["configuration", "remove"]),
+        ("github", ["github", "does not learn"]),
+        ("asanna", ["asanna", "tasks"]),
+    ] {
+        let said = builder.run(&["learn", source]).failed();
+        assert!(parts.iter().all(|part| said.contains(part)), "{source}: {said}");
+        assert!(!said.contains(FIRST), "{said}");
+    }
+    // And no handshake overrules the configuration.
+    assert_refused(&app.send(&handshake(SECOND).target("/webhooks/asana")));
+    assert_eq!(app.send(&event(FIRST).target("/webhooks/asana")).status, 200);
+}
+
+#[test]
+fn without_a_path_a_source_that_learns_does_not_start() {
+    let named = TestApp::builder().set("CREEL_SOURCE_ASANA_PROVIDER", "asana");
+    for builder in [named.clone(), named.set("CREEL_SOURCE_ASANA_ALLOW_IPS", "127.0.0.0/8")] {
+        let said = builder.run(&["serve"]).failed();
+        let parts = ["CREEL_SOURCE_ASANA_PATH", "creel secret", "handshake"];
+        assert!(parts.iter().all(|part| said.contains(part)), "{said}");
+    }
+}
+
+#[test]
+fn notion_teaches_its_token_in_a_body() {
+    let builder = TestApp::builder().set("CREEL_SOURCE_NOTION_PATH", PATH);
+    let app = builder.start();
+    let post = |body: &str| Request::post(&format!("/webhooks/notion/{PATH}")).body(body);
+    let token = |secret: &str| post(&format!(r#"{{"verification_token":"{secret}"}}"#));
+    let page = r#"{"id":"367cba44-b6f3-4c92-81e7-6a2e9659efd4","type":"page.created"}"#;
+    let signed = |secret: &str| {
+        let signature = hex(&hmac_sha256(secret.as_bytes(), page.as_bytes()));
+        post(page).header("X-Notion-Signature", format!("sha256={signature}"))
+    };
+    assert_eq!(app.send(&signed(FIRST)).status, 403);
+    let reply = app.send(&token(FIRST));
+    assert_eq!((reply.status, reply.text().as_str()), (200, ""));
+    assert_eq!(builder.run(&["learn", "notion", "--show"]).succeeded().trim(), FIRST);
+    assert_nowhere(&app, FIRST);
+    assert_eq!(app.send(&token(SECOND)).status, 403);
+    // The repeated handshake of the right sender is refused as well, and holds the secret in its body.
+    assert_eq!(app.send(&token(FIRST)).status, 403);
+    assert_nowhere(&app, FIRST);
+    for forgery in [post(page), signed(SECOND)] {
+        assert_eq!(app.send(&forgery).status, 403);
+    }
+    assert_eq!(app.send(&signed(FIRST)).status, 200);
+    let kept = app.database().only_message();
+    assert_eq!(kept.event, "notion.page.created");
+    assert_eq!(kept.delivery_id.as_deref(), Some("367cba44-b6f3-4c92-81e7-6a2e9659efd4"));
+}

@@ -1,0 +1,10 @@
+//! The catalogue of providers as it is used from outside: handshakes, learned secrets, senders of one's own, the commands
+//! about providers, and what is told about how far a message is proven.
+
+mod commands;
+mod custom;
+mod handshakes;
+mod learning;
+mod recipes;
+mod redelivery;
+mod signed_url;

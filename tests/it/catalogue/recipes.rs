@@ -1,0 +1,132 @@
+//! A sender that nobody knows but the user: described by a recipe file.
+
+use crate::harness::sign::{SECRET, hex, hmac_sha256};
+use crate::harness::{Builder, Request, TestApp};
+
+const BODY: &str = r#"{"kind":"parcel.sent"}"#;
+
+const FIELDS: &str = r#"
+title = "The parcel shop"
+event_type = "json kind"
+
+[[KEYS]]
+name = "secret"
+kind = "secret"
+required = true
+doc = "the secret of the parcel shop"
+
+[[SIGNATURES]]
+at = "header Parcel-Signature"
+encoding = "hex"
+algorithm = "hmac-sha256"
+key = "secret"
+text = "{body}"
+
+[[SAMPLES]]
+event = "parcel.sent"
+body = '{"kind":"$type"}'
+"#;
+
+/// The fields at the top of a file.
+fn alone() -> String {
+    FIELDS.replace("KEYS", "key").replace("SIGNATURES", "signature").replace("SAMPLES", "sample")
+}
+
+/// The fields in a table.
+fn below(name: &str) -> String {
+    let nested = |field: &str| format!("{name}.{field}");
+    let fields = FIELDS.replace("KEYS", &nested("key")).replace("SIGNATURES", &nested("signature"));
+    format!("[{name}]{}", fields.replace("SAMPLES", &nested("sample")))
+}
+
+fn with_file(file: &str, text: &str) -> Builder {
+    let builder = TestApp::builder().set("CREEL_RECIPES", file);
+    std::fs::write(builder.path().join(file), text).unwrap();
+    builder
+}
+
+fn parcel(source: &str) -> Request {
+    Request::post(&format!("/webhooks/{source}"))
+        .header("Parcel-Signature", hex(&hmac_sha256(SECRET.as_bytes(), BODY.as_bytes())))
+        .body(BODY)
+}
+
+#[test]
+fn a_recipe_at_the_top_of_a_file_is_called_after_the_file() {
+    let builder = with_file("parcels.toml", &alone()).set("CREEL_SOURCE_PARCELS_SECRET", SECRET);
+    let app = builder.start();
+    assert_eq!(app.send(&parcel("parcels").body("{}")).status, 403);
+    assert_eq!(app.send(&parcel("parcels")).status, 200);
+    let kept = app.database().only_message();
+    assert_eq!((kept.event.as_str(), kept.body_unsigned), ("parcels.parcel.sent", false));
+}
+
+#[test]
+fn several_recipes_stand_in_tables_of_their_names() {
+    let text = format!("{}\n{}", below("parcels"), below("letters"));
+    let builder = with_file("own.toml", &text)
+        .set("CREEL_SOURCE_PARCELS_SECRET", SECRET)
+        .set("CREEL_SOURCE_POST_PROVIDER", "letters")
+        .set("CREEL_SOURCE_POST_SECRET", SECRET);
+    let app = builder.start();
+    for source in ["parcels", "post"] {
+        assert_eq!(app.send(&parcel(source)).status, 200);
+        assert_eq!(app.database().newest_message().event, format!("{source}.parcel.sent"));
+    }
+}
+
+#[test]
+fn providers_shows_the_users_own_recipes() {
+    let builder = with_file("parcels.toml", &alone());
+    let list = builder.run(&["providers"]).succeeded();
+    let own = list.lines().find(|line| line.starts_with("parcels "));
+    assert!(own.is_some_and(|line| line.contains("The parcel shop")), "{list}");
+    assert!(list.lines().any(|line| line.starts_with("github ")), "{list}");
+    let page = builder.run(&["providers", "parcels"]).succeeded();
+    for part in ["The parcel shop", "CREEL_SOURCE_PARCELS_SECRET", "Parcel-Signature"] {
+        assert!(page.to_lowercase().contains(&part.to_lowercase()), "{part}: {page}");
+    }
+    assert!(!TestApp::builder().run(&["providers"]).succeeded().contains("parcels"));
+}
+
+#[test]
+fn send_signs_for_the_users_own_recipe() {
+    let builder = with_file("parcels.toml", &alone()).set("CREEL_SOURCE_PARCELS_SECRET", SECRET);
+    let app = builder.start();
+    let sender = builder.set("CREEL_LISTEN", app.address.to_string());
+    sender.run(&["send", "parcels"]).succeeded();
+    sender.run(&["send", "parcels", "parcel.lost"]).succeeded();
+    let events: Vec<String> = app.database().column("SELECT event FROM messages ORDER BY id");
+    assert_eq!(events, ["parcels.parcel.sent", "parcels.parcel.lost"]);
+}
+
+#[test]
+fn what_is_wrong_in_a_recipe_is_named_with_recipe_and_field() {
+    let of_tables = |old: &str, new: &str| {
+        let text = format!("{}\n{}", below("letters"), below("parcels").replace(old, new));
+        ("own.toml", text)
+    };
+    let of_one = |old: &str, new: &str| ("parcels.toml", alone().replace(old, new));
+    for ((file, text), parts) in [
+        (of_one("header Parcel-Signature", "head Parcel-Signature"), ["signature.at", "head"]),
+        (of_one("\"{body}\"", "\"{bdy}\""), ["signature.text", "bdy"]),
+        (of_one("hmac-sha256", "hmac-sha257"), ["algorithm", "hmac-sha257"]),
+        (of_tables("header Parcel-Signature", "head Parcel-Signature"), ["signature.at", "head"]),
+        (of_tables("json kind", "jsn kind"), ["event_type", "jsn"]),
+        (of_tables("encoding = \"hex\"", "encoding = \"hexagon\""), ["encoding", "hexagon"]),
+        (of_tables("required = true", "requird = true"), ["key", "requird"]),
+    ] {
+        let said = with_file(file, &text).run(&["serve"]).failed();
+        let named = ["CREEL_RECIPES", "parcels"].iter().chain(&parts).all(|part| said.contains(part));
+        assert!(named, "{parts:?}: {said}");
+        assert!(!said.contains("letters"), "{said}");
+    }
+}
+
+#[test]
+fn a_recipe_file_that_cannot_be_used_stops_the_start() {
+    let said = TestApp::builder().set("CREEL_RECIPES", "absent.toml").run(&["serve"]).failed();
+    assert!(said.contains("CREEL_RECIPES") && said.contains("absent.toml"), "{said}");
+    let said = with_file("github.toml", &alone()).run(&["serve"]).failed();
+    assert!(said.contains("github") && said.contains("built-in"), "{said}");
+}

@@ -1,0 +1,51 @@
+//! What could not be kept comes again: no answer of ours may have spoilt it.
+
+use std::time::Duration;
+
+use crate::harness::{TestApp, eventually, sign};
+
+const ID: &str = "72d3162e-cc78-11e3-81ab-4c9367dc0958";
+const BODY: &str = r#"{"ref":"refs/heads/main"}"#;
+
+#[test]
+fn a_delivery_that_a_full_disk_kept_out_is_kept_when_it_comes_again() {
+    let app = TestApp::github().set("CREEL_MIN_FREE", "1000TiB").start();
+    assert_eq!(app.send(&sign::github(ID, BODY)).status, 503);
+    let app = app.stop().set("CREEL_MIN_FREE", "1MiB").start();
+    assert_eq!(app.send(&sign::github(ID, BODY)).status, 200);
+    let kept = app.database().only_message();
+    assert_eq!((kept.delivery_id.as_deref(), kept.duplicates), (Some(ID), 0));
+    assert_eq!(kept.body, BODY.as_bytes());
+}
+
+#[test]
+fn a_delivery_that_a_lock_kept_out_is_kept_once_however_often_it_comes_again() {
+    let app = TestApp::github().start();
+    let lock = app.database().writer();
+    lock.execute_batch("BEGIN IMMEDIATE").unwrap();
+    assert_eq!(app.send(&sign::github(ID, BODY)).status, 503);
+    lock.execute_batch("COMMIT").unwrap();
+    let mut refused = 0;
+    eventually("the delivery is taken", Duration::from_secs(10), || {
+        let reply = app.send(&sign::github(ID, BODY));
+        refused += i64::from(reply.status != 200);
+        reply.status == 200
+    });
+    let kept = app.database().only_message();
+    assert_eq!(kept.delivery_id.as_deref(), Some(ID));
+    // What was answered 503 may have been written all the same, never more than that.
+    assert!(kept.duplicates <= 1 + refused, "{kept:?}");
+}
+
+#[test]
+fn a_delivery_that_was_kept_and_comes_again_is_answered_alike_and_counted() {
+    let app = TestApp::github().start();
+    let first = app.send(&sign::github(ID, BODY));
+    first.assert_is(200, "text/plain", "success");
+    // Redelivered by hand: the same id, whatever else is new.
+    let again = app.send(&sign::github(ID, BODY).header("X-GitHub-Hook-ID", "42"));
+    again.assert_is(200, "text/plain", "success");
+    let app = app.restart();
+    app.send(&sign::github(ID, BODY)).assert_is(200, "text/plain", "success");
+    assert_eq!(app.database().only_message().duplicates, 2);
+}

@@ -1,0 +1,113 @@
+//! What is proven of a message: the URL as registered, the body or not, and secrets that stand in a query.
+
+use std::time::Duration;
+
+use crate::harness::sign::{self, SECRET, base64, hex, hmac_sha1, hmac_sha256};
+use crate::harness::{Builder, Request, TestApp, eventually};
+
+const REGISTERED: &str = "https://shop.example.com/in/square";
+const PAYMENT: &str = r#"{"type":"payment.created","event_id":"e-77"}"#;
+
+fn square() -> Builder {
+    TestApp::builder().set("CREEL_SOURCE_SQUARE_SECRET", SECRET)
+}
+
+fn payment(signed_url: &str) -> Request {
+    let content = format!("{signed_url}{PAYMENT}");
+    Request::post("/webhooks/square")
+        .header("Content-Type", "application/json")
+        .header("x-square-hmacsha256-signature", base64(&hmac_sha256(SECRET.as_bytes(), content.as_bytes())))
+        .body(PAYMENT)
+}
+
+#[test]
+fn the_url_as_registered_counts_whatever_host_says() {
+    let app = square().set("CREEL_SOURCE_SQUARE_URL", REGISTERED).start();
+    for (number, host) in ["shop.example.com", "127.0.0.1:8080", "evil.example.com"].into_iter().enumerate() {
+        let request = payment(REGISTERED).header("Host", host).header("X-Forwarded-Host", host);
+        assert_eq!(app.send(&request).status, 200, "{number} {host}");
+    }
+    let seen = "http://evil.example.com/webhooks/square";
+    let request = payment(seen).header("Host", "evil.example.com").header("X-Forwarded-Proto", "http");
+    assert_eq!(app.send(&request).status, 403, "the URL that the request claims counts for nothing");
+    let kept = app.database().only_message();
+    assert_eq!((kept.event.as_str(), kept.duplicates), ("square.payment.created", 2));
+}
+
+#[test]
+fn without_a_url_of_its_own_the_public_url_counts() {
+    let app = square().set("CREEL_PUBLIC_URL", "https://hooks.example.com/in/").start();
+    for wrong in [REGISTERED, "https://hooks.example.com/webhooks/square"] {
+        assert_eq!(app.send(&payment(wrong)).status, 403, "{wrong}");
+    }
+    let right = "https://hooks.example.com/in/webhooks/square";
+    assert_eq!(app.send(&payment(right).header("Host", "10.0.0.7")).status, 200);
+}
+
+#[test]
+fn twilio_signs_the_registered_url_with_its_query_and_form() {
+    let app = TestApp::builder()
+        .set("CREEL_SOURCE_TWILIO_SECRET", SECRET)
+        .set("CREEL_SOURCE_TWILIO_URL", "https://sms.example.com/twilio")
+        .start();
+    let text = "https://sms.example.com/twilio?shop=1BodyHi thereFrom+15005550006";
+    let request = |target: &str| {
+        Request::post(target)
+            .header("Host", "10.0.0.7")
+            .header("Content-Type", "application/x-www-form-urlencoded")
+            .header("X-Twilio-Signature", base64(&hmac_sha1(SECRET.as_bytes(), text.as_bytes())))
+            .body("From=%2B15005550006&Body=Hi+there")
+    };
+    assert_eq!(app.send(&request("/webhooks/twilio?shop=2")).status, 403);
+    assert_eq!(app.send(&request("/webhooks/twilio?shop=1")).status, 200);
+    assert_eq!(app.database().only_message().query.as_deref(), Some("shop=1"));
+}
+
+#[test]
+fn a_source_whose_url_is_signed_needs_to_know_it() {
+    for name in ["SQUARE", "TWILIO"] {
+        let secret = format!("CREEL_SOURCE_{name}_SECRET");
+        let said = TestApp::builder().set(&secret, SECRET).run(&["serve"]).failed();
+        for part in [&format!("CREEL_SOURCE_{name}_URL"), "CREEL_PUBLIC_URL", "signs the URL"] {
+            assert!(said.contains(part), "{part}: {said}");
+        }
+    }
+}
+
+#[test]
+fn a_message_is_flagged_where_its_body_is_not_signed() {
+    let app = TestApp::github().set("CREEL_SOURCE_MAILGUN_SECRET", SECRET).start();
+    assert_eq!(app.send(&sign::github("1", "{}")).status, 200);
+    assert!(!app.database().newest_message().body_unsigned);
+    let now = sign::now();
+    let signature = hex(&hmac_sha256(SECRET.as_bytes(), format!("{now}token-of-mailgun").as_bytes()));
+    let mail = |signature: &str| {
+        let proof =
+            format!(r#"{{"timestamp":"{now}","token":"token-of-mailgun","signature":"{signature}"}}"#);
+        let data = r#"{"event":"opened","id":"m-1"}"#;
+        Request::post("/webhooks/mailgun").body(format!(r#"{{"signature":{proof},"event-data":{data}}}"#))
+    };
+    assert_eq!(app.send(&mail(&"0".repeat(64))).status, 403);
+    assert_eq!(app.send(&mail(&signature)).status, 200);
+    let kept = app.database().newest_message();
+    assert_eq!((kept.event.as_str(), kept.body_unsigned), ("mailgun.opened", true));
+}
+
+#[test]
+fn a_token_in_a_query_is_not_written_down() {
+    const TOKEN: &str = "token-in-the-query-4711";
+    let app = TestApp::builder().set("CREEL_SOURCE_DOCKER_HUB_SECRET", TOKEN).start();
+    let push = |token: &str| {
+        let target = format!("/webhooks/docker-hub?a=1&token={token}&b=2");
+        Request::post(&target).body(r#"{"push_data":{"tag":"latest"}}"#)
+    };
+    assert_eq!(app.send(&push("token-mistyped")).status, 403);
+    assert_eq!(app.send(&push(TOKEN)).status, 200);
+    let kept = app.database().only_message();
+    assert_eq!((kept.event.as_str(), kept.body_unsigned), ("docker-hub.latest", true));
+    assert_eq!(kept.query.as_deref(), Some("a=1&token=[redacted]&b=2"));
+    eventually("the rejection is kept", Duration::from_secs(10), || app.database().count("rejections") == 1);
+    let refused: String = app.database().value("SELECT query FROM rejections");
+    assert_eq!(refused, "a=1&token=[redacted]&b=2");
+    assert!(!app.log().contains(TOKEN) && !app.log().contains("token-mistyped"), "{}", app.log());
+}
