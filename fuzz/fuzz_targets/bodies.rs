@@ -1,0 +1,179 @@
+//! Bodies: JSON with the paths into it and the forms in which it is signed, and forms. The first line is a path, the second a
+//! Content-Type; the rest is the body.
+#![no_main]
+
+use std::sync::LazyLock;
+
+use creel::providers::json::{Found, Paths};
+use creel::providers::{Headers, json};
+use creel::verify::form::{self, Kind};
+use creel::verify::lookup::{JsonPath, first_key_except, items, member};
+use creel::verify::template::{Scope, Template};
+use creel::verify::view::{Texts, View};
+use creel::verify::{canonical, lookup};
+use creel_fuzz::{Sent, line};
+use serde_json::Value;
+
+/// What recipes want to know, and a few that are in each other's way.
+const PATHS: [&str; 10] = [
+    "type",
+    "id",
+    "data.id",
+    "data.object.id",
+    "event.type",
+    "events[].id",
+    "value[].clientState",
+    "a",
+    "b.a",
+    "b.c[].a",
+];
+
+static REPLY: LazyLock<Template> = LazyLock::new(|| {
+    Template::parse(r#"{{"a":"{json:a}","all":"{body}","again":"{body:json-string}"}}"#)
+        .expect("it is a template")
+});
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| {
+    let (path, rest) = line(data);
+    let (content_type, body) = line(rest);
+    paths(&path, body);
+    json_forms(body);
+    text_forms(body);
+    form(&content_type, body);
+    encoded_form(body);
+    multipart(body);
+    reply(&content_type, body);
+});
+
+fn paths(path: &str, body: &[u8]) {
+    let mut wanted = Paths::default();
+    let texts: Vec<&str> = PATHS.into_iter().chain([path]).collect();
+    let slots: Vec<_> = texts.iter().map(|text| wanted.add(text).ok()).collect();
+    let name = wanted.add_name(JsonPath::root(), vec!["id".to_owned()]);
+    let read = wanted.read(body);
+    assert_eq!(read.is_some(), json::accepts(body), "what is read is what is accepted");
+    for (text, slot) in texts.into_iter().zip(slots) {
+        let Ok(single) = JsonPath::parse(text) else { continue };
+        assert_eq!(single.to_string(), text);
+        let raw = single.raw(body);
+        if let Some(raw) = raw.filter(|_| read.is_some()) {
+            assert!(json::accepts(raw.as_bytes()), "{raw} at {text} is not JSON");
+        }
+        assert!(raw.is_none() || is_json_of_any_depth(body), "{text} leads into what is not JSON");
+        assert!(single.every(body).is_none_or(|found| !found.is_empty()));
+        if let (Some(read), Some(slot)) = (&read, slot) {
+            assert_eq!(*read.get(slot), single.find(body), "{text} leads to two places");
+        }
+    }
+    if let Some(read) = &read {
+        let raw = JsonPath::root().raw(body).expect("the document is there");
+        let key = first_key_except(raw, &["id".to_owned()]);
+        assert_eq!(*read.get(name), key.map_or(Found::Absent, Found::Text));
+        assert!(items(raw).is_none_or(|items| items.iter().all(|item| json::accepts(item.as_bytes()))));
+        let last: Option<Value> =
+            serde_json::from_str::<Value>(raw).ok().and_then(|value| value.get("a").cloned());
+        if let (Some(value), true) = (last, raw.starts_with('{')) {
+            let member = member(raw, "a").and_then(|raw| serde_json::from_str::<Value>(raw).ok());
+            assert_eq!(member, Some(value), "of a key that is there twice the last one counts");
+        }
+    }
+    let _ = lookup::member(&String::from_utf8_lossy(body), path);
+}
+
+/// The depth alone may keep a document from being accepted.
+fn is_json_of_any_depth(body: &[u8]) -> bool {
+    let blank = |byte: &u8| byte.is_ascii_whitespace();
+    json::accepts(body)
+        || body.iter().filter(|byte| !blank(byte)).filter(|byte| b"[{".contains(byte)).count() > 127
+}
+
+fn json_forms(body: &[u8]) {
+    let compact = canonical::compact(body);
+    assert_eq!(compact.is_some(), json::accepts(body));
+    if let Some(compact) = compact {
+        assert!(json::accepts(&compact), "compact JSON is JSON");
+        assert!(compact.len() <= body.len());
+        assert_eq!(canonical::compact(&compact).as_deref(), Some(&*compact), "compact JSON is compact");
+        assert_eq!(value(&compact), value(body), "compact JSON says the same");
+        assert_eq!(canonical::sorted(&compact), canonical::sorted(body));
+    }
+    if let Some(sorted) = canonical::sorted(body) {
+        assert!(json::accepts(&sorted), "sorted JSON is JSON");
+        assert_eq!(canonical::sorted(&sorted).as_deref(), Some(&*sorted), "sorted JSON is sorted");
+        assert_eq!(canonical::compact(&sorted).as_deref(), Some(&*sorted), "sorted JSON is compact");
+    }
+    if let Some(first) = canonical::first_item(body) {
+        assert!(json::accepts(&first), "a first item is JSON");
+        assert_eq!(canonical::compact(&first).as_deref(), Some(&*first), "a first item is compact");
+    }
+}
+
+fn value(text: &[u8]) -> Option<Value> {
+    serde_json::from_slice(text).ok()
+}
+
+fn text_forms(body: &[u8]) {
+    let lines = canonical::crlf(body);
+    assert_eq!(canonical::crlf(&lines), lines, "line breaks are changed once");
+    let count = |byte| lines.iter().filter(|other| **other == byte).count();
+    assert_eq!(count(b'\r'), count(b'\n'));
+    let quoted = canonical::json_string(body);
+    assert_eq!(quoted.is_some(), std::str::from_utf8(body).is_ok());
+    if let Some(quoted) = quoted {
+        assert_eq!(
+            serde_json::from_str::<String>(&quoted).map(String::into_bytes).ok().as_deref(),
+            Some(body)
+        );
+    }
+    let _ = canonical::decoded_url(&String::from_utf8_lossy(body));
+}
+
+/// A form as its Content-Type has it.
+fn form(content_type: &str, body: &[u8]) {
+    let fields = [("content-type", content_type.as_bytes())];
+    let Some(kind) = form::kind(Headers(&fields)) else { return };
+    let _ = form::fields(body, kind.clone());
+    let payload = form::payload(body, kind, "payload");
+    assert!(payload.is_none_or(|payload| json::accepts(payload.as_bytes())), "a payload is JSON");
+}
+
+fn encoded_form(body: &[u8]) {
+    let Some(fields) = form::fields(body, Kind::UrlEncoded) else { return };
+    let written = form_urlencoded::Serializer::new(String::new()).extend_pairs(&fields).finish();
+    assert_eq!(form::fields(written.as_bytes(), Kind::UrlEncoded).as_ref(), Some(&fields), "{written}");
+    let text = form::to_json(body, None).expect("a form that has fields has JSON");
+    let Some(Value::Object(object)) = value(text.as_bytes()) else { panic!("{text} is no object") };
+    let values = |value: &Value| value.as_array().map_or(1, Vec::len);
+    assert_eq!(object.values().map(values).sum::<usize>(), fields.len(), "{text}");
+    assert!(fields.iter().all(|(name, _)| object.contains_key(name)), "{text}");
+    assert!(form::to_json(body, Some("payload")).is_some_and(|text| json::accepts(text.as_bytes())));
+    let sorted = canonical::sorted_form(&fields);
+    let mut reversed = fields;
+    reversed.reverse();
+    assert_eq!(canonical::sorted_form(&reversed), sorted, "the order of the fields shows");
+}
+
+/// The fields of an encoded form are the same in parts.
+fn multipart(body: &[u8]) {
+    let Some(mut fields) = form::fields(body, Kind::UrlEncoded) else { return };
+    fields.retain(|(name, value)| {
+        name.bytes().all(|byte| byte.is_ascii_alphanumeric()) && !value.contains("--")
+    });
+    let part = |(name, value): &(String, String)| {
+        format!("--edge\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n")
+    };
+    let written: String = fields.iter().map(part).chain(["--edge--\r\n".to_owned()]).collect();
+    let read = form::fields(written.as_bytes(), Kind::Multipart("edge".to_owned()));
+    assert_eq!(read, Some(fields), "{written}");
+}
+
+/// A reply is JSON whatever is put into it.
+fn reply(content_type: &str, body: &[u8]) {
+    let headers = vec![("content-type".to_owned(), content_type.as_bytes().to_vec())];
+    let sent = Sent { headers, body: body.to_vec(), ..Sent::default() };
+    sent.put(|request| {
+        let view = View::new(request, Some("payload"));
+        let reply = REPLY.render_json(&Scope::new(&view, &Texts::default())).ok();
+        assert!(reply.is_none_or(|text| json::accepts(text.as_bytes())));
+    });
+}

@@ -1,0 +1,119 @@
+//! JSON Web Tokens: none that is not signed with the source's secret is accepted, and one that is says what it claims.
+//! The first line is a token, the second a token's claims.
+#![no_main]
+
+use std::sync::LazyLock;
+use std::time::Duration;
+
+use creel::providers::{NothingOutside, Outside, Secret, Unproven};
+use creel::verify::jwt::{Claim, Expires, Jwt, JwtAlgorithm, JwtKeys, Must, compose};
+use creel::verify::place::Place;
+use creel::verify::public_key::PublicKey;
+use creel::verify::signature::Terms;
+use creel::verify::template::Template;
+use creel::verify::view::{Texts, View};
+use creel_fuzz::{Sent, World, keys, line, now};
+use serde_json::Value;
+
+static WORLD: LazyLock<World> = LazyLock::new(World::new);
+static PUBLIC: LazyLock<Vec<PublicKey>> =
+    LazyLock::new(|| keys().iter().map(|key| PublicKey::parse(key).expect("the keys are good")).collect());
+
+const ALGORITHMS: [JwtAlgorithm; 10] = [
+    JwtAlgorithm::HS256,
+    JwtAlgorithm::HS384,
+    JwtAlgorithm::HS512,
+    JwtAlgorithm::RS256,
+    JwtAlgorithm::RS384,
+    JwtAlgorithm::RS512,
+    JwtAlgorithm::ES256,
+    JwtAlgorithm::ES384,
+    JwtAlgorithm::ES512,
+    JwtAlgorithm::EdDSA,
+];
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| {
+    let (token, claims) = line(data);
+    let secrets = JwtKeys::Secrets(vec![Secret::new_text("8Qp3yLz0cXv7Rk2Jt5Wn9Ad4Hs6Gf1Bu")]);
+    // Nothing more is asked of it than the signature, so that nothing else can refuse it.
+    let lax = rule(Vec::new(), Expires::Never);
+    for keys in [&secrets, &JwtKeys::Public(PUBLIC.clone()), &JwtKeys::Published] {
+        let verdict = check(&lax, keys, &token, &*WORLD);
+        assert!(matches!(verdict, Err(Unproven::Refused(_))), "{token} is accepted");
+        let unknown = check(&lax, keys, &token, &NothingOutside);
+        assert!(unknown.is_err(), "{token} is accepted");
+    }
+    if let Ok(claims) = serde_json::from_slice::<Value>(claims) {
+        signed(&secrets, &claims);
+    }
+});
+
+/// What a token with these claims is worth once it is signed.
+fn signed(secrets: &JwtKeys, claims: &Value) {
+    let JwtKeys::Secrets(values) = secrets else { return };
+    for algorithm in &ALGORITHMS[..3] {
+        let token = compose(*algorithm, &values[0], claims).expect("the algorithm takes a secret");
+        let fits = token.len() <= 16 << 10;
+        let verdict = |jwt: &Jwt| check(jwt, secrets, &token, &NothingOutside);
+        let lax = verdict(&rule(Vec::new(), Expires::Never));
+        if claims.is_object() && claims.get("nbf").is_none() && fits {
+            assert_eq!(lax, Ok(()), "{token}");
+        }
+        assert!(lax.is_err() || claims.is_object(), "{token} claims nothing");
+        let expiring = verdict(&rule(Vec::new(), Expires::Required));
+        let end = claims.get("exp").and_then(Value::as_f64);
+        #[expect(clippy::cast_precision_loss, reason = "the time now is exact in a float")]
+        let is_past = end.is_none_or(|end| end <= now().unix_timestamp() as f64);
+        assert!(expiring.is_err() || !is_past, "{token} has expired");
+        let issuer =
+            Claim { name: "iss".into(), must: Must::BeOneOf(vec!["creel".into()]), unless_empty_body: false };
+        let issued = verdict(&rule(vec![issuer], Expires::Never));
+        assert_eq!(issued.is_ok(), lax.is_ok() && claims["iss"] == "creel", "{token}");
+        let audience = Must::Equal(Template::parse("{url}").expect("it is a template"));
+        let audience = Claim { name: "aud".into(), must: audience, unless_empty_body: false };
+        let addressed = verdict(&rule(vec![audience], Expires::Never));
+        assert!(addressed.is_err() || claims["aud"].is_string() || claims["aud"].is_array(), "{token}");
+        changed(secrets, &token);
+    }
+}
+
+/// The signature is over all of the token and for no other key.
+fn changed(secrets: &JwtKeys, token: &str) {
+    let lax = rule(Vec::new(), Expires::Never);
+    let refused = |keys: &JwtKeys, token: &str| {
+        assert!(check(&lax, keys, token, &*WORLD).is_err(), "{token} is accepted");
+    };
+    refused(&JwtKeys::Public(PUBLIC.clone()), token);
+    refused(&JwtKeys::Published, token);
+    refused(&JwtKeys::Secrets(vec![Secret::new_text(keys()[0].clone())]), token);
+    let (signed, signature) = token.rsplit_once('.').expect("it has been composed");
+    let (header, claims) = signed.split_once('.').expect("it has been composed");
+    refused(secrets, &format!("{header}.{claims}A.{signature}"));
+    refused(secrets, &format!("{header}.{claims}."));
+    refused(secrets, &format!("{header}.{claims}.{}", &signature[1..]));
+    refused(secrets, &format!("{header}.{claims}.{signature}."));
+    // {"alg":"none"}
+    refused(secrets, &format!("eyJhbGciOiJub25lIn0.{claims}."));
+}
+
+fn rule(claims: Vec<Claim>, expires: Expires) -> Jwt {
+    Jwt {
+        at: Place::parse("header authorization").expect("it is a place"),
+        scheme: "Bearer ".to_owned(),
+        scheme_optional: true,
+        algorithms: ALGORITHMS.to_vec(),
+        claims,
+        expires,
+        issued: None,
+        leeway: Duration::ZERO,
+    }
+}
+
+fn check(jwt: &Jwt, keys: &JwtKeys, token: &str, outside: &dyn Outside) -> Result<(), Unproven> {
+    let sent =
+        Sent { headers: vec![("authorization".to_owned(), token.as_bytes().to_vec())], ..Sent::default() };
+    sent.put(|request| {
+        let terms = Terms { texts: &Texts::default(), tolerance: Duration::from_secs(300), outside };
+        jwt.check(keys, &View::new(request, None), &terms)
+    })
+}

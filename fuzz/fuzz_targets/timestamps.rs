@@ -1,0 +1,62 @@
+//! Timestamps in every unit: what is read is the time that was written.
+#![no_main]
+
+use std::time::Duration;
+
+use creel::verify::freshness::{Moment, TimestampUnit};
+use time::OffsetDateTime;
+
+const UNITS: [TimestampUnit; 5] = [
+    TimestampUnit::Seconds,
+    TimestampUnit::Milliseconds,
+    TimestampUnit::SecondsOrMilliseconds,
+    TimestampUnit::Rfc3339,
+    TimestampUnit::HttpDate,
+];
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| {
+    for unit in UNITS {
+        let moment = unit.parse(data);
+        let is_number = (1..=18).contains(&data.len()) && data.iter().all(u8::is_ascii_digit);
+        if !matches!(unit, TimestampUnit::Rfc3339 | TimestampUnit::HttpDate) {
+            assert_eq!(moment.is_ok(), is_number, "{unit:?} takes digits and nothing else");
+        }
+        if let Ok(moment) = moment {
+            check(unit, moment);
+        }
+    }
+});
+
+fn check(unit: TimestampUnit, moment: Moment) {
+    // No clock and no tolerance may be too far away to be compared with.
+    let ends = [OffsetDateTime::UNIX_EPOCH, time::macros::datetime!(9999-12-31 23:59:59.999_999_999 UTC)];
+    for clock in ends {
+        let _ = moment.check(clock, Duration::ZERO);
+        assert_eq!(moment.check(clock, Duration::MAX), Ok(()), "{moment:?} is too far from {clock}");
+    }
+    let Some(time) = time_of(moment) else { return };
+    assert_eq!(moment.check(time, Duration::ZERO), Ok(()), "{moment:?} is not {time}");
+    let second = time::Duration::SECOND;
+    for clock in [time.checked_add(second), time.checked_sub(second)].into_iter().flatten() {
+        assert_eq!(moment.check(clock, Duration::from_secs(1)), Ok(()), "{moment:?} at {clock}");
+        assert!(moment.check(clock, Duration::ZERO).is_err(), "{moment:?} at {clock}");
+    }
+    // Samples are of today, and dates of before 1970 are of no use to anybody.
+    if time >= OffsetDateTime::UNIX_EPOCH {
+        let written = unit.write(time);
+        let read = unit
+            .parse(written.as_bytes())
+            .unwrap_or_else(|_| panic!("{unit:?} does not read its own {written}"));
+        assert_eq!(read.check(time, Duration::ZERO), Ok(()), "{unit:?} reads {written} as {read:?}");
+    }
+}
+
+/// What a moment is, as far as calendars go.
+fn time_of(moment: Moment) -> Option<OffsetDateTime> {
+    match moment {
+        Moment::Seconds(seconds) => OffsetDateTime::from_unix_timestamp(seconds).ok(),
+        Moment::Milliseconds(milliseconds) => {
+            OffsetDateTime::from_unix_timestamp_nanos(i128::from(milliseconds) * 1_000_000).ok()
+        }
+    }
+}
