@@ -116,7 +116,8 @@ pub fn warnings(config: &Config) -> Vec<String> {
         config.public_url.as_ref().is_some_and(|url| url.to_ascii_lowercase().starts_with("http://"));
     for source in &config.sources {
         let name = &source.name;
-        if !source.verifier.covers_body() {
+        // One that has still to learn its secret takes no messages yet.
+        if !source.verifier.covers_body() && !source.verifier.waits_for_secret() {
             warnings.push(format!("source {name}: {}", uncovered(source)));
             if is_plain {
                 warnings.push(format!(

@@ -131,11 +131,12 @@ async fn way_of_a_message(
         if !source.makes_message_of(request.method()) {
             return Err(Refusal::MethodNotAllowed);
         }
-        let proven = verifier.authenticate(&incoming.request(&[]), &NothingOutside);
-        if let Err(Unproven::Refused(cause)) = proven {
-            return Err(reject(service, source, &incoming, cause, None));
+        match verifier.authenticate(&incoming.request(&[]), &NothingOutside) {
+            Ok(()) => proof = Proof::Given,
+            Err(Unproven::Refused(cause)) => return Err(reject(service, source, &incoming, cause, None)),
+            // Nothing is given that had still to be fetched: it is asked again below.
+            Err(Unproven::Wanting(_)) => {}
         }
-        proof = Proof::Given;
     }
     let reservation = service.budget.reservation(network);
     let body =
