@@ -11,7 +11,7 @@ use tokio::sync::Mutex;
 
 use super::source::Source;
 use crate::outbound::{Client, Response};
-use crate::providers::{Answer, Call, Verifier, Wanted};
+use crate::providers::{Answer, Call, Verifier, Wanted, key_of_set};
 
 /// In the way of a message.
 const WAIT_AT_MOST: Duration = Duration::from_secs(1);
@@ -26,6 +26,9 @@ const BELIEVED_FOR: Duration = Duration::from_secs(24 * 60 * 60);
 /// What the provider does not know may be known to it later.
 const UNKNOWN_FOR: Duration = Duration::from_secs(10 * 60);
 const MAX_ENTRIES: usize = 1_000;
+
+/// All keys of a provider that publishes them together.
+const WHOLE_SET: Wanted = Wanted::Key { id: None };
 
 /// Nothing could be learned now; the sender should come again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,10 +61,18 @@ impl Fetches {
     /// What is known now.
     pub fn get(&self, wanted: &Wanted) -> Answer {
         let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
-        let believed = known.get(wanted).filter(|known| known.since.elapsed() < known.believed_for());
+        let believed =
+            |wanted: &Wanted| known.get(wanted).filter(|known| known.since.elapsed() < known.believed_for());
+        // A set that was fetched for one of its keys has the others too.
+        if let Wanted::Key { id: Some(id) } = wanted
+            && let Some(Known { answer: Answer::Keys(set), .. }) = believed(&WHOLE_SET)
+            && let Some(keys) = key_of_set(set, id)
+        {
+            return keys;
+        }
         let otherwise =
             || if self.is_complete.load(Ordering::Acquire) { Answer::Unknown } else { Answer::NotYet };
-        believed.map_or_else(otherwise, |known| known.answer.clone())
+        believed(wanted).map_or_else(otherwise, |known| known.answer.clone())
     }
 
     /// What is not among these is unknown to the provider.
@@ -124,8 +135,14 @@ pub async fn fetch(source: &Arc<Source>, client: &Client, wanted: Wanted) -> Res
         if is_limited {
             *last = Some(Instant::now());
         }
-        let answer = ask(&source.verifier(), client, &wanted, WAIT_AT_MOST).await?;
-        source.fetches.put(wanted.clone(), answer);
+        let verifier = source.verifier();
+        let is_of_set = matches!(wanted, Wanted::Key { .. }) && verifier.plan(&wanted).is_whole_set();
+        let asked = if is_of_set { WHOLE_SET } else { wanted.clone() };
+        let answer = ask(&verifier, client, &asked, WAIT_AT_MOST).await?;
+        source.fetches.put(asked, answer);
+        if source.fetches.get(&wanted) == Answer::NotYet {
+            source.fetches.put(wanted.clone(), Answer::Unknown);
+        }
         Ok(())
     };
     match tokio::time::timeout(WAIT_AT_MOST, work).await {
@@ -142,13 +159,11 @@ pub async fn fetch(source: &Arc<Source>, client: &Client, wanted: Wanted) -> Res
 
 /// A key set that has just been fetched and does not have the key will not have it now either.
 fn limited(source: &Source, wanted: &Wanted) -> Result<(), NotReached> {
-    let whole_set = source.verifier().plan(wanted).is_whole_set();
-    let has_keys = |known: &Known| matches!(known.answer, Answer::Keys(_) | Answer::Unknown);
     let known = source.fetches.known.read().unwrap_or_else(PoisonError::into_inner);
-    let was_answered =
-        known.values().any(|known| known.since.elapsed() < BETWEEN_REFRESHES && has_keys(known));
+    let set = known.get(&WHOLE_SET).filter(|set| set.since.elapsed() < BETWEEN_REFRESHES);
+    let has_set = set.is_some_and(|set| matches!(set.answer, Answer::Keys(_)));
     drop(known);
-    if !whole_set || !was_answered {
+    if !has_set || !matches!(wanted, Wanted::Key { .. }) {
         return Err(NotReached);
     }
     source.fetches.put(wanted.clone(), Answer::Unknown);
@@ -236,6 +251,18 @@ mod tests {
         fetches.put(key("a"), Answer::Unknown);
         assert_eq!(fetches.get(&key("a")), Answer::Unknown);
         assert!(!fetches.is_due() && !fetches.take_refresh(&key("a")));
+    }
+
+    #[test]
+    fn a_set_that_was_fetched_for_one_key_has_the_others_too() {
+        let fetches = Fetches::default();
+        let jwk = |kid: &str| format!(r#"{{"kty":"OKP","kid":"{kid}"}}"#);
+        fetches.put(key("c"), Answer::Unknown);
+        fetches.put(WHOLE_SET, Answer::Keys(vec![jwk("a"), jwk("b"), jwk("c")]));
+        for kid in ["a", "b", "c"] {
+            assert_eq!(fetches.get(&key(kid)), Answer::Keys(vec![jwk(kid)]), "{kid}");
+        }
+        assert_eq!(fetches.get(&key("d")), Answer::NotYet);
     }
 
     #[test]

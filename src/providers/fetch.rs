@@ -113,6 +113,16 @@ pub fn keys_among(text: &str, id: Option<&str>) -> Option<Answer> {
     Some(if keys.is_empty() { Answer::Unknown } else { Answer::Keys(keys) })
 }
 
+/// The keys with that id among all that a provider has published; one without an id is nobody's.
+pub fn key_of_set(texts: &[String], id: &str) -> Option<Answer> {
+    let fits = |text: &&String| {
+        let kid = lookup::member(text.trim(), "kid").and_then(|kid| serde_json::from_str::<String>(kid).ok());
+        kid.as_deref() == Some(id)
+    };
+    let keys: Vec<String> = texts.iter().filter(fits).cloned().collect();
+    (!keys.is_empty()).then_some(Answer::Keys(keys))
+}
+
 fn call(rule: &FetchRule, texts: &Texts, id: Option<&str>, login: Option<&str>) -> Option<Call> {
     let nothing = Request {
         method: "",

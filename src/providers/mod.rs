@@ -23,7 +23,7 @@ pub use crate::verify::request::{Cause, Headers, Request, Secret};
 pub use catalogue::{add_file, added_recipes, recipe, recipes};
 pub use custom::{CUSTOM_FIELDS, CustomField, custom_recipe, custom_variable};
 pub use describe::Description;
-pub use fetch::{Call, Plan};
+pub use fetch::{Call, Plan, key_of_set};
 pub use file::RecipeError;
 pub use handshake::{First, Handshake, Learning, Moment};
 pub use page::{coverage_in_words, custom_page, group_name, index, page};

@@ -3,6 +3,7 @@
 
 mod commands;
 mod custom;
+mod fetched_keys;
 mod handshakes;
 mod learning;
 mod recipes;
