@@ -5,6 +5,7 @@ pub mod app;
 pub mod cleanup;
 pub mod cli;
 pub mod config;
+pub mod deliver;
 pub mod http;
 pub mod outbound;
 pub mod providers;

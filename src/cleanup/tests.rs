@@ -45,6 +45,9 @@ impl Setup {
             content: Content::Json(Bytes::copy_from_slice(body.as_bytes())),
             body_sha256: [0; 32],
             body_unsigned: false,
+            owner: None,
+            unverified: false,
+            asking: None,
         };
         self.store.keep(message, Instant::now() + Duration::from_secs(20)).await.unwrap()
     }

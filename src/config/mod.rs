@@ -8,6 +8,7 @@ mod parse;
 mod recipes;
 mod sources;
 mod table;
+mod targets;
 mod values;
 
 #[cfg(test)]
@@ -26,6 +27,7 @@ use crate::providers::{Secret, Verifier};
 use values::Values;
 
 pub use documents::{environment_example, readme_table};
+pub use targets::{Destination, Target};
 
 const MAX_CLEANUP_INTERVAL: Duration = Duration::from_secs(24 * 60 * 60);
 /// SQLite holds no larger values than a billion bytes by default; half of it leaves room for its own copies.
@@ -59,6 +61,16 @@ pub struct Config {
     pub github_meta_url: String,
     /// In alphabetical order. Empty: the app adds the `inbox` source.
     pub sources: Vec<Source>,
+    /// In alphabetical order.
+    pub targets: Vec<Target>,
+    /// Names that the app may emit.
+    pub events: Vec<String>,
+    /// Private networks that targets made through the API may reach.
+    pub target_allow_ips: Vec<IpNet>,
+    /// Age at which finished deliveries and their attempts are cleaned up.
+    pub attempt_retention: Retention,
+    /// Age at which dead deliveries are cleaned up.
+    pub dead_retention: Retention,
 }
 
 /// Age at which messages are cleaned up.
@@ -194,6 +206,11 @@ impl Config {
             log_format: values.required("CREEL_LOG_FORMAT", parse::log_format),
             github_meta_url: values.required("CREEL_GITHUB_META_URL", parse::http_url),
             sources: Vec::new(),
+            targets: Vec::new(),
+            events: Vec::new(),
+            target_allow_ips: Vec::new(),
+            attempt_retention: Retention::For(Duration::from_secs(7 * 86_400)),
+            dead_retention: Retention::For(Duration::from_secs(30 * 86_400)),
         };
         config.check_together(&mut values);
         let sources = std::mem::take(&mut values.sources);

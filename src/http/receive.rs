@@ -307,6 +307,9 @@ fn message(source: &Source, verifier: &Verifier, incoming: Incoming<'_>, examine
         content,
         body_sha256,
         body_unsigned: !verifier.covers_body(),
+        owner: None,
+        unverified: false,
+        asking: None,
     }
 }
 

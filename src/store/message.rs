@@ -10,7 +10,9 @@ use rusqlite::{Connection, params};
 use time::OffsetDateTime;
 
 use super::keys::{BodyDigest, Key, Keys, Known};
-use super::timestamp;
+use super::seal::Sealer;
+use super::subscription::Subscriptions;
+use super::{access, confirmation, delivery, timestamp};
 
 /// What is stored of a message's content.
 #[derive(Clone, Debug)]
@@ -30,8 +32,25 @@ pub enum Identity {
     DeliveryId(String),
     /// No id, but the source asks to drop repeats of method, query and body within the window.
     Content { window: Duration },
+    /// Chosen by the user's own app: the same one with another body is refused.
+    IdempotencyKey(String),
     /// Nothing is dropped.
     None,
+}
+
+/// What is asked before the message is believed.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Asking {
+    /// For the one who asks; sealed before it is stored.
+    pub request: String,
+    /// The source has no more than so many awaiting messages: one more is not taken.
+    pub most_awaiting: u32,
+}
+
+impl std::fmt::Debug for Asking {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("[redacted]")
+    }
 }
 
 /// A verified message on its way to the disk.
@@ -41,6 +60,8 @@ pub struct NewMessage {
     pub source: Arc<str>,
     /// `<source>.<type>`
     pub event: String,
+    /// Of an emitted event.
+    pub owner: Option<String>,
     pub identity: Identity,
     pub method: String,
     pub query: Option<String>,
@@ -51,6 +72,10 @@ pub struct NewMessage {
     pub body_sha256: [u8; 32],
     /// What proved the sender does not cover the body.
     pub body_unsigned: bool,
+    /// Released from quarantine by force.
+    pub unverified: bool,
+    /// Nothing is delivered before the provider's API has confirmed it.
+    pub asking: Option<Asking>,
 }
 
 /// What became of a message.
@@ -68,13 +93,34 @@ pub enum Kept {
         id: i64,
         of: i64,
     },
+    /// The idempotency key came before with another body: not kept.
+    KeyReused {
+        of: i64,
+    },
+    /// The source has as many awaiting messages as it may: not kept.
+    TooManyAwaiting,
 }
 
 impl Kept {
     /// The message that has the content.
     pub fn id(self) -> i64 {
         match self {
-            Self::New { id } | Self::Conflict { id, .. } | Self::Duplicate { of: id } => id,
+            Self::New { id }
+            | Self::Conflict { id, .. }
+            | Self::Duplicate { of: id }
+            | Self::KeyReused { of: id } => id,
+            Self::TooManyAwaiting => 0,
+        }
+    }
+}
+
+impl Content {
+    /// As JSON text.
+    pub fn payload(&self) -> Option<&[u8]> {
+        match self {
+            Self::Json(payload) => Some(payload),
+            Self::Form { payload, .. } => Some(payload.as_bytes()),
+            Self::Other(_) => None,
         }
     }
 }
@@ -86,12 +132,25 @@ pub struct Prepared {
     received_at: String,
     remote_ip: String,
     key: Option<Key>,
+    /// Who gets it, if it is new and need not be confirmed.
+    targets: Vec<i64>,
+    sealed_request: Option<String>,
 }
 
 impl Prepared {
-    pub fn new(message: NewMessage) -> Self {
+    pub fn new(message: NewMessage, subscriptions: &Subscriptions, sealer: &Sealer) -> Self {
+        let targets = match message.asking {
+            Some(_) => Vec::new(),
+            None => {
+                let payload = message.content.payload();
+                subscriptions.matching(&message.event, message.owner.as_deref(), payload)
+            }
+        };
+        let seal = |asking: &Asking| sealer.seal(access::CONFIRMATION_SEALED_AS, asking.request.as_bytes());
         let key = match &message.identity {
-            Identity::DeliveryId(id) => Some(Key::of_delivery_id(&message.source, id)),
+            Identity::DeliveryId(id) | Identity::IdempotencyKey(id) => {
+                Some(Key::of_delivery_id(&message.source, id))
+            }
             Identity::Content { .. } => Some(Key::of_content(
                 &message.source,
                 &message.method,
@@ -104,8 +163,25 @@ impl Prepared {
             received_at: timestamp::to_text(message.received_at),
             remote_ip: message.remote_ip.to_string(),
             key,
+            targets,
+            sealed_request: message.asking.as_ref().map(seal),
             message,
         }
+    }
+
+    /// The targets to be told of new deliveries, if it was new.
+    pub fn targets(&self) -> &[i64] {
+        &self.targets
+    }
+
+    /// Whether something must be asked about it.
+    pub fn is_asked_about(&self) -> bool {
+        self.sealed_request.is_some()
+    }
+
+    /// Whether it takes more than one statement.
+    pub fn has_followers(&self) -> bool {
+        self.sealed_request.is_some() || !self.targets.is_empty()
     }
 
     /// The size of what is written, for bounding a batch.
@@ -117,9 +193,9 @@ impl Prepared {
             }
     }
 
-    /// Stores the message, or counts it as a duplicate. Every path is one statement that changes the database, so
-    /// that a failure undoes this message alone.
-    pub fn keep(&self, connection: &Connection, keys: &mut Keys) -> rusqlite::Result<Kept> {
+    /// Stores the message with its deliveries, or counts it as a duplicate. Without followers every path is one statement
+    /// that changes the database, so that a failure undoes this message alone; with them it needs a savepoint.
+    pub fn keep(&self, connection: &Connection, keys: &mut Keys, now: &str) -> rusqlite::Result<Kept> {
         let digest = BodyDigest::of(&self.message.body_sha256);
         let known = match self.key {
             Some(key) => keys.find(connection, key, digest)?,
@@ -130,14 +206,42 @@ impl Prepared {
                 self.count_duplicate(connection, of)?;
                 return Ok(Kept::Duplicate { of });
             }
+            Known::Other(of) if matches!(self.message.identity, Identity::IdempotencyKey(_)) => {
+                return Ok(Kept::KeyReused { of });
+            }
             Known::Other(of) => Some(of),
             Known::Same(_) | Known::Nothing => None,
         };
+        if let Some(asking) = &self.message.asking
+            && confirmation::awaiting(connection, &self.message.source)? >= i64::from(asking.most_awaiting)
+        {
+            return Ok(Kept::TooManyAwaiting);
+        }
         let id = self.insert(connection, conflict_of)?;
+        self.insert_followers(connection, id, conflict_of, now)?;
         if let Some(key) = self.key {
             keys.stage(key, id, digest);
         }
         Ok(conflict_of.map_or(Kept::New { id }, |of| Kept::Conflict { id, of }))
+    }
+
+    /// A conflict is not delivered by itself.
+    fn insert_followers(
+        &self,
+        connection: &Connection,
+        id: i64,
+        conflict_of: Option<i64>,
+        now: &str,
+    ) -> rusqlite::Result<()> {
+        if let Some(request) = &self.sealed_request {
+            confirmation::insert(connection, id, &self.message.source, request, now)?;
+        }
+        if conflict_of.is_none() {
+            for target in &self.targets {
+                delivery::insert(connection, id, *target, None, now)?;
+            }
+        }
+        Ok(())
     }
 
     fn is_within_window(&self, connection: &Connection, of: i64) -> rusqlite::Result<bool> {
@@ -159,7 +263,7 @@ impl Prepared {
     fn insert(&self, connection: &Connection, conflict_of: Option<i64>) -> rusqlite::Result<i64> {
         let message = &self.message;
         let delivery_id = match &message.identity {
-            Identity::DeliveryId(id) => Some(id.as_str()),
+            Identity::DeliveryId(id) | Identity::IdempotencyKey(id) => Some(id.as_str()),
             Identity::Content { .. } | Identity::None => None,
         };
         let (payload, body) = match &message.content {
@@ -170,8 +274,8 @@ impl Prepared {
         connection
             .prepare_cached(
                 "INSERT INTO messages (received_at, source, event, delivery_id, method, query, remote_ip, body_sha256,
-                   not_json, body_unsigned, conflict_of, headers, payload, body)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
+                   not_json, body_unsigned, conflict_of, headers, payload, body, owner, unverified, confirmation)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)",
             )?
             .insert(params![
                 self.received_at,
@@ -188,6 +292,9 @@ impl Prepared {
                 message.headers,
                 payload,
                 body,
+                message.owner,
+                message.unverified,
+                self.is_asked_about().then_some("awaiting"),
             ])
     }
 }

@@ -3,20 +3,27 @@
 //! All writes go through one writer thread (`writer.rs`), which commits what is waiting in one transaction; reads go
 //! through a pool of read-only connections. It must never acknowledge what is not synced to disk.
 
+mod access;
 mod beside;
 mod checkpoint;
+mod confirmation;
 mod connection;
+mod delivery;
 mod expire;
 mod files;
 mod keys;
 mod message;
 mod open;
 mod rejection;
+mod replay;
 mod rescue;
 mod schema;
 mod seal;
 mod setting;
 mod state;
+mod stored;
+mod subscription;
+mod target;
 #[cfg(test)]
 mod tests;
 pub mod timestamp;
@@ -26,19 +33,31 @@ mod writer;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{SyncSender, TrySendError};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, RwLock};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use time::OffsetDateTime;
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::{Semaphore, oneshot, watch};
 
 pub use beside::{is_in_use, secret_beside_the_service, set_beside_the_service};
+pub use confirmation::{Asked, Confirmation, ConfirmationState, DueConfirmation, Settlement};
+pub use delivery::{
+    Attempt, AttemptOutcome, AttemptRecord, Delivery, DeliveryFilter, DeliveryState, DueDelivery, DuePage,
+    DueQuery, DueSignal, Next,
+};
 pub use expire::{Page, Position, Selection, Sources};
-pub use message::{Content, Identity, Kept, NewMessage};
+pub use message::{Asking, Content, Identity, Kept, NewMessage};
 pub use rejection::{NewRejection, network_of};
+pub use replay::{NewReplay, Replay, ReplayState, ReplayStep};
 pub use setting::Sealing;
 pub use state::{BatchObserver, Unavailable};
+pub use stored::{Direction, MessageFilter, MessageHead, MessagePage, StoredMessage};
+pub use subscription::{Condition, EMITTED, Filter, Pattern};
+pub use target::{
+    ContentType, DeliveryRate, NewTarget, Ordering as DeliveryOrdering, Origin, Target, TargetKind,
+    TargetRefused, TargetSecret, TargetSecrets, TargetSettings, TargetState,
+};
 pub use verify::{VerifyReport, verify};
 
 use files::{Files, InstanceLock};
@@ -46,6 +65,7 @@ use message::Prepared;
 use rejection::Waiting;
 use seal::Sealer;
 use state::Shared;
+use subscription::Subscriptions;
 use writer::{Call, Database, Job, Keep};
 
 /// What may wait for the writer in all; the bodies have a budget of their own, the heads only this.
@@ -53,6 +73,8 @@ const QUEUED_BYTES: usize = 256 << 20;
 /// A write that is not a message waits at most this long.
 const WRITE_WAIT: Duration = Duration::from_secs(10);
 const READ_WAIT: Duration = Duration::from_secs(2);
+/// A filter's look into a longer payload takes so long that other requests should not wait for it.
+const READ_ELSEWHERE_ABOVE: usize = 256 << 10;
 
 /// Where the store lives and its limits. Not `Debug`: it has the key.
 #[derive(Clone)]
@@ -101,6 +123,8 @@ struct Inner {
     sealer: Arc<Sealer>,
     files: Arc<Files>,
     shared: Arc<Shared>,
+    subscriptions: RwLock<Arc<Subscriptions>>,
+    target_changes: watch::Sender<u64>,
     is_closing: Arc<AtomicBool>,
     threads: Mutex<Vec<JoinHandle<()>>>,
     _writer_pool: connection::Pool,
@@ -127,10 +151,27 @@ impl Store {
             return Err(why);
         }
         let (reply, answer) = oneshot::channel();
-        self.inner.send(Job::Keep(Keep { message: Box::new(Prepared::new(message)), deadline, reply }))?;
+        let prepared = self.prepare(message, deadline).await?;
+        self.inner.send(Job::Keep(Keep { message: Box::new(prepared), deadline, reply }))?;
         match tokio::time::timeout_at(deadline.into(), answer).await {
+            Ok(Ok(Ok(Kept::TooManyAwaiting))) => Err(Unavailable::TooManyAwaiting),
             Ok(Ok(outcome)) => outcome,
             Ok(Err(_)) => Err(Unavailable::Failed),
+            Err(_) => Err(Unavailable::Deadline),
+        }
+    }
+
+    /// Finds out who gets the message. Reading a large payload for that would hold up other requests.
+    async fn prepare(&self, message: NewMessage, deadline: Instant) -> Result<Prepared, Unavailable> {
+        let subscriptions = self.subscriptions();
+        let is_long = message.content.payload().is_some_and(|payload| payload.len() > READ_ELSEWHERE_ABOVE);
+        let sealer = self.inner.sealer.clone();
+        if !is_long || !subscriptions.read_payload(&message.event, message.owner.as_deref()) {
+            return Ok(Prepared::new(message, &subscriptions, &sealer));
+        }
+        let prepared = tokio::task::spawn_blocking(move || Prepared::new(message, &subscriptions, &sealer));
+        match tokio::time::timeout_at(deadline.into(), prepared).await {
+            Ok(prepared) => prepared.map_err(|_| Unavailable::Refused),
             Err(_) => Err(Unavailable::Deadline),
         }
     }

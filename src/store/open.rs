@@ -3,13 +3,13 @@
 use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, sync_channel};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, RwLock};
 use std::thread::JoinHandle;
 use std::time::Instant;
 
 use scheduled_thread_pool::ScheduledThreadPool;
 use time::OffsetDateTime;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 
 use super::checkpoint::Checkpointer;
 use super::files::{self, Files, InstanceLock, beside};
@@ -19,7 +19,7 @@ use super::seal::{self, Sealer};
 use super::setting::{self, Sealing};
 use super::state::{Shared, Unavailable};
 use super::writer::{Job, Writer};
-use super::{Inner, OpenError, Store, StoreOptions, connection, schema, timestamp};
+use super::{Inner, OpenError, Store, StoreOptions, connection, schema, target, timestamp};
 
 /// Jobs that may wait for the writer. Their bodies are bounded by the budget for bodies in flight.
 const QUEUE: usize = 8_192;
@@ -52,6 +52,8 @@ impl Store {
         files.lay_ballast();
         let readers = connection::readers(&path, pool_threads);
         let (jobs, waiting_jobs) = sync_channel(QUEUE);
+        let subscriptions = target::subscriptions(&connection)
+            .map_err(|error| OpenError(format!("cannot read the targets: {error}")))?;
         let inner = Inner {
             path,
             jobs,
@@ -61,6 +63,8 @@ impl Store {
             sealer,
             files,
             shared: Arc::new(Shared::new()),
+            subscriptions: RwLock::new(Arc::new(subscriptions)),
+            target_changes: watch::Sender::new(0),
             is_closing: Arc::default(),
             threads: Mutex::default(),
             _writer_pool: writer_pool,

@@ -10,7 +10,7 @@ use super::OpenError;
 pub const APPLICATION_ID: i32 = 0x4352_454c;
 
 /// One step a version; frozen once released. `schema.sql` is what they make together.
-const MIGRATIONS: &[&str] = &[include_str!("migrations/0001.sql")];
+const MIGRATIONS: &[&str] = &[include_str!("migrations/0001.sql"), include_str!("migrations/0002.sql")];
 
 /// Makes the schema in a new file, or brings an older one up to date, in one transaction.
 pub fn migrate(connection: &mut Connection) -> Result<(), OpenError> {

@@ -1,12 +1,13 @@
 //! What the threads of the store share: whether it still takes messages, and its numbers.
 
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU8, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Mutex, MutexGuard, OnceLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::thread::Thread;
 
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 use super::checkpoint;
+use super::delivery::DueSignal;
 
 /// Why nothing was acknowledged: 503 with `Retry-After` outside.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -25,6 +26,8 @@ pub enum Unavailable {
     Failed,
     #[error("the message could not be stored")]
     Refused,
+    #[error("the source has as many unconfirmed messages as it may")]
+    TooManyAwaiting,
 }
 
 impl Unavailable {
@@ -38,6 +41,7 @@ impl Unavailable {
             Self::FileChanged => "file_changed",
             Self::Failed => "failed",
             Self::Refused => "refused",
+            Self::TooManyAwaiting => "too_many_awaiting",
         }
     }
 }
@@ -66,6 +70,12 @@ pub struct Shared {
     checkpoint_requested: AtomicBool,
     checkpointing: Mutex<()>,
     checkpointer: OnceLock<Thread>,
+    pub due: Arc<DueSignal>,
+    /// There may be something to ask about.
+    pub confirmations: Notify,
+    /// A replay was asked for.
+    pub replays: Notify,
+    commits: watch::Sender<u64>,
 }
 
 impl Shared {
@@ -86,6 +96,10 @@ impl Shared {
             checkpoint_requested: AtomicBool::new(false),
             checkpointing: Mutex::new(()),
             checkpointer: OnceLock::new(),
+            due: Arc::default(),
+            confirmations: Notify::new(),
+            replays: Notify::new(),
+            commits: watch::Sender::new(0),
         }
     }
 
@@ -133,6 +147,22 @@ impl Shared {
     pub fn job_taken(&self, bytes: usize) {
         self.queued.fetch_sub(1, Ordering::Relaxed);
         self.queued_bytes.fetch_sub(bytes, Ordering::Relaxed);
+    }
+
+    /// Deliveries were committed for these targets; there may be none.
+    pub fn work_committed(&self, targets: Vec<i64>) {
+        if !targets.is_empty() {
+            self.due.add(targets);
+            self.followers_should_look();
+        }
+    }
+
+    pub fn followers_should_look(&self) {
+        self.commits.send_modify(|number| *number += 1);
+    }
+
+    pub fn commits(&self) -> watch::Receiver<u64> {
+        self.commits.subscribe()
     }
 
     pub fn queued_bytes(&self) -> usize {

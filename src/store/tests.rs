@@ -103,6 +103,9 @@ fn message(identity: Identity, body: &str) -> NewMessage {
         body_sha256: digest(&SHA256, body.as_bytes()).as_ref().try_into().unwrap(),
         content: Content::Json(Bytes::copy_from_slice(body.as_bytes())),
         body_unsigned: false,
+        owner: None,
+        unverified: false,
+        asking: None,
     }
 }
 

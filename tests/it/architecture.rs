@@ -3,12 +3,13 @@
 use std::path::{Path, PathBuf};
 
 /// A module and those that it may use.
-const ARROWS: [(&str, &[&str]); 9] = [
+const ARROWS: [(&str, &[&str]); 10] = [
     ("cli", &["app", "cleanup", "config", "outbound", "providers", "store"]),
-    ("app", &["cleanup", "config", "http", "outbound", "providers", "store"]),
+    ("app", &["cleanup", "config", "deliver", "http", "outbound", "providers", "store"]),
     ("http", &["config", "outbound", "providers", "store"]),
+    ("deliver", &["config", "outbound", "providers", "store"]),
     ("cleanup", &["config", "store"]),
-    ("config", &["providers"]),
+    ("config", &["providers", "store"]),
     ("providers", &["verify"]),
     ("verify", &[]),
     ("store", &[]),

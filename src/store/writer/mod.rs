@@ -8,6 +8,7 @@ mod trouble;
 mod wal;
 
 use std::cell::Cell;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
@@ -18,6 +19,7 @@ use super::checkpoint;
 use super::connection::Pooled;
 use super::files::Files;
 use super::keys::Keys;
+use super::message::{Kept, Prepared};
 use super::rejection::{Quarantine, Waiting};
 use super::seal::Sealer;
 use super::state::{Shared, Unavailable};
@@ -131,6 +133,7 @@ impl Writer {
                         self.files.note_space();
                     }
                     self.shared.batch_written(messages);
+                    self.tell_of_work(&outcomes, &batch);
                     outcomes.into_iter().zip(batch.drain(..)).for_each(|(outcome, job)| outcome.tell(job));
                 }
                 Err(Trouble::Locked) => batch = drop_expired(batch, self.shared.is_stopped()),
@@ -147,6 +150,30 @@ impl Writer {
                     batch.drain(..).for_each(|job| job.refuse(Unavailable::Failed));
                 }
             }
+        }
+    }
+
+    /// Those who process messages off the path of a request.
+    fn tell_of_work(&self, outcomes: &[Outcome], batch: &[Job]) {
+        let mut is_news = false;
+        let mut is_asked = false;
+        let mut targets = BTreeSet::new();
+        for (outcome, job) in outcomes.iter().zip(batch) {
+            if let (Outcome::Kept(Kept::New { .. } | Kept::Conflict { .. }), Job::Keep(keep)) = (outcome, job)
+            {
+                is_news = true;
+                is_asked |= keep.message.is_asked_about();
+                targets.extend(keep.message.targets());
+            }
+        }
+        if is_asked {
+            self.shared.confirmations.notify_one();
+        }
+        if !targets.is_empty() {
+            self.shared.due.add(targets);
+        }
+        if is_news {
+            self.shared.followers_should_look();
         }
     }
 
@@ -175,8 +202,10 @@ impl Writer {
         match &outcomes {
             Ok(outcomes) => {
                 let ids = outcomes.iter().filter_map(|outcome| match outcome {
-                    Outcome::Kept(kept) => Some(kept.id()),
-                    Outcome::Done | Outcome::Refused => None,
+                    Outcome::Kept(
+                        Kept::New { id } | Kept::Conflict { id, .. } | Kept::Duplicate { of: id },
+                    ) => Some(*id),
+                    Outcome::Kept(_) | Outcome::Done | Outcome::Refused => None,
                 });
                 self.keys.commit(ids.max().unwrap_or(0));
                 self.keys.merge_committed();
@@ -218,9 +247,10 @@ impl Writer {
 
     fn run_jobs(&mut self, batch: &mut [Job]) -> Result<Vec<Outcome>, Trouble> {
         let mut outcomes = Vec::with_capacity(batch.len());
+        let now = timestamp::to_text((self.clock)());
         for job in batch {
             let done = match job {
-                Job::Keep(keep) => keep.message.keep(&self.connection, &mut self.keys).map(Outcome::Kept),
+                Job::Keep(keep) => self.keep(&keep.message, &now).map(Outcome::Kept),
                 Job::Run(task) => {
                     let done = self.run_task(&mut **task);
                     if done.is_err() {
@@ -236,6 +266,27 @@ impl Writer {
             });
         }
         Ok(outcomes)
+    }
+
+    fn keep(&mut self, message: &Prepared, now: &str) -> rusqlite::Result<Kept> {
+        if !message.has_followers() {
+            return message.keep(&self.connection, &mut self.keys, now);
+        }
+        self.execute("SAVEPOINT job")?;
+        let kept = message.keep(&self.connection, &mut self.keys, now);
+        self.end_savepoint(kept.is_ok())?;
+        kept
+    }
+
+    /// An error may have cost the whole transaction already.
+    fn end_savepoint(&self, is_good: bool) -> rusqlite::Result<()> {
+        if !is_good && !self.connection.is_autocommit() {
+            self.execute("ROLLBACK TO job")?;
+        }
+        if !self.connection.is_autocommit() {
+            self.execute("RELEASE job")?;
+        }
+        Ok(())
     }
 
     /// The failure of one job stays its own, unless it has cost the whole transaction.
@@ -259,12 +310,7 @@ impl Writer {
             files: &self.files,
         };
         let result = task.run(&mut database);
-        if result.is_err() && !self.connection.is_autocommit() {
-            self.execute("ROLLBACK TO job")?;
-        }
-        if !self.connection.is_autocommit() {
-            self.execute("RELEASE job")?;
-        }
+        self.end_savepoint(result.is_ok())?;
         result
     }
 

@@ -1,0 +1,53 @@
+//! Confirmations: about which messages is to be asked, and what the answer was.
+
+use time::OffsetDateTime;
+
+use super::super::confirmation::{self, Asked, Confirmation, DueConfirmation, Settlement};
+use super::super::{Store, Unavailable, stored, timestamp};
+
+impl Store {
+    /// Resolves when there may be something new to ask about.
+    pub async fn confirmation_due(&self) {
+        self.inner.shared.confirmations.notified().await;
+    }
+
+    /// Those that are due, and when the next one is.
+    pub async fn due_confirmations(
+        &self,
+        now: OffsetDateTime,
+        limit: usize,
+    ) -> Result<(Vec<DueConfirmation>, Option<OffsetDateTime>), Unavailable> {
+        let now = timestamp::to_text(now);
+        let (found, next) = self.read(move |connection| confirmation::due(connection, &now, limit)).await?;
+        let open = |(due, sealed): (DueConfirmation, Option<String>)| {
+            let plain = sealed.and_then(|sealed| self.inner.sealer.open(SEALED_AS, &sealed).ok());
+            DueConfirmation { request: plain.and_then(|plain| String::from_utf8(plain).ok()), ..due }
+        };
+        let next = next.as_deref().and_then(timestamp::from_text);
+        Ok((found.into_iter().map(open).collect(), next))
+    }
+
+    /// Writes the answer; a confirmed message is on its way to its targets with it.
+    pub async fn settle_confirmation(&self, asked: Asked, now: OffsetDateTime) -> Result<(), Unavailable> {
+        let now = timestamp::to_text(now);
+        let mut targets = Vec::new();
+        let id = asked.message;
+        if asked.settlement == Settlement::Confirmed
+            && let Some(message) = self.read(move |connection| stored::one(connection, id)).await?
+            && message.head.conflict_of.is_none()
+        {
+            targets = self.targets_for(&message.head.event, message.head.owner.as_deref(), message.payload());
+        }
+        let signalled = targets.clone();
+        self.write(move |database| confirmation::settle(database.connection, &asked, &targets, &now)).await?;
+        self.inner.shared.work_committed(signalled);
+        Ok(())
+    }
+
+    pub async fn confirmation(&self, message: i64) -> Result<Option<Confirmation>, Unavailable> {
+        self.read(move |connection| confirmation::one(connection, message)).await
+    }
+}
+
+/// Sealed values open under the same name only.
+pub const SEALED_AS: &str = "confirmation";

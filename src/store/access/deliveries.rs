@@ -1,0 +1,101 @@
+//! Deliveries: what is due, and what became of it.
+
+use std::sync::Arc;
+
+use time::OffsetDateTime;
+
+use super::super::delivery::{
+    self, Attempt, AttemptRecord, Delivery, DeliveryFilter, DuePage, DueQuery, DueSignal,
+};
+use super::super::{Store, Unavailable, stored, timestamp};
+
+impl Store {
+    /// Says which targets have new work. For one listener: who delivers.
+    pub fn due_signal(&self) -> Arc<DueSignal> {
+        self.inner.shared.due.clone()
+    }
+
+    /// Counts the transactions that made deliveries or messages: for those who follow them.
+    pub fn commits(&self) -> tokio::sync::watch::Receiver<u64> {
+        self.inner.shared.commits()
+    }
+
+    pub async fn due_deliveries(&self, query: DueQuery) -> Result<DuePage, Unavailable> {
+        self.read(move |connection| delivery::due(connection, &query)).await
+    }
+
+    /// Writes what attempts came to, all in one step.
+    pub async fn record_attempts(
+        &self,
+        records: Arc<Vec<AttemptRecord>>,
+        now: OffsetDateTime,
+    ) -> Result<(), Unavailable> {
+        let now = timestamp::to_text(now);
+        self.write(move |database| delivery::record(database.connection, &records, &now)).await
+    }
+
+    /// Ends deliveries without an attempt.
+    pub async fn bury_deliveries(
+        &self,
+        deliveries: Vec<i64>,
+        why: &'static str,
+        now: OffsetDateTime,
+    ) -> Result<(), Unavailable> {
+        let now = timestamp::to_text(now);
+        self.write(move |database| delivery::bury(database.connection, &deliveries, why, &now)).await
+    }
+
+    /// A listener has got these; how many of them were pending.
+    pub async fn acknowledge_deliveries(
+        &self,
+        target: i64,
+        deliveries: Vec<i64>,
+        now: OffsetDateTime,
+    ) -> Result<usize, Unavailable> {
+        let now = timestamp::to_text(now);
+        self.write(move |database| delivery::acknowledge(database.connection, target, &deliveries, &now))
+            .await
+    }
+
+    /// New deliveries of one message, committed together; their ids. `None`: there is no such message.
+    pub async fn deliver_again(
+        &self,
+        message: i64,
+        targets: Vec<i64>,
+        now: OffsetDateTime,
+    ) -> Result<Option<Vec<i64>>, Unavailable> {
+        let now = timestamp::to_text(now);
+        let signalled = targets.clone();
+        let ids = self
+            .write(move |database| {
+                // The clean-up may have been faster.
+                if stored::one(database.connection, message)?.is_none() {
+                    return Ok(None);
+                }
+                let insert =
+                    |target: &i64| delivery::insert(database.connection, message, *target, None, &now);
+                targets.iter().map(insert).collect::<rusqlite::Result<Vec<i64>>>().map(Some)
+            })
+            .await?;
+        self.inner.shared.work_committed(signalled);
+        Ok(ids)
+    }
+
+    pub async fn delivery(&self, id: i64) -> Result<Option<Delivery>, Unavailable> {
+        self.read(move |connection| delivery::one(connection, id)).await
+    }
+
+    /// Newest first, those below `from`; and where the next page begins.
+    pub async fn deliveries(
+        &self,
+        filter: DeliveryFilter,
+        from: Option<i64>,
+        limit: usize,
+    ) -> Result<(Vec<Delivery>, Option<i64>), Unavailable> {
+        self.read(move |connection| delivery::page(connection, &filter, from, limit)).await
+    }
+
+    pub async fn attempts(&self, delivery: i64) -> Result<Vec<Attempt>, Unavailable> {
+        self.read(move |connection| delivery::attempts(connection, delivery)).await
+    }
+}

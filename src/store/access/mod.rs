@@ -1,0 +1,10 @@
+//! What the other parts ask of the store beyond keeping messages, a file for each noun. Reads run on a reader, writes
+//! on the writer's thread.
+
+mod confirmations;
+mod deliveries;
+mod messages;
+mod replays;
+mod targets;
+
+pub(super) use confirmations::SEALED_AS as CONFIRMATION_SEALED_AS;

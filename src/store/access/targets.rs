@@ -1,0 +1,142 @@
+//! Targets. After each change messages are matched against what is now in the table.
+
+use std::sync::{Arc, PoisonError};
+
+use time::OffsetDateTime;
+
+use super::super::subscription::Subscriptions;
+use super::super::target::{
+    self, NewTarget, Target, TargetRefused, TargetSecrets, TargetSettings, TargetState,
+};
+use super::super::{Store, Unavailable, timestamp};
+
+/// Sealed values open under the same name only; the id of a new target is not known yet.
+const SEALED_AS: &str = "target";
+
+impl Store {
+    /// Makes the targets of the environment what is declared now; their ids, in that order. `Err`: the name that
+    /// another target has.
+    pub async fn declare_targets(
+        &self,
+        declared: Vec<NewTarget>,
+        now: OffsetDateTime,
+    ) -> Result<Result<Vec<i64>, String>, Unavailable> {
+        let now = timestamp::to_text(now);
+        let ids = self.write(move |database| target::declare(database.connection, &declared, &now)).await?;
+        self.reload_subscriptions().await?;
+        Ok(ids)
+    }
+
+    /// The id of the new target.
+    pub async fn create_target(
+        &self,
+        new: NewTarget,
+        now: OffsetDateTime,
+    ) -> Result<Result<i64, TargetRefused>, Unavailable> {
+        let now = timestamp::to_text(now);
+        let sealed = new.secrets.as_ref().map(|secrets| self.seal_secrets(secrets));
+        let id = self
+            .write(move |database| target::insert(database.connection, &new, sealed.as_deref(), &now))
+            .await?;
+        self.reload_subscriptions().await?;
+        Ok(id)
+    }
+
+    pub async fn update_target(
+        &self,
+        id: i64,
+        settings: TargetSettings,
+        now: OffsetDateTime,
+    ) -> Result<Result<(), TargetRefused>, Unavailable> {
+        let now = timestamp::to_text(now);
+        let done =
+            self.write(move |database| target::update(database.connection, id, &settings, &now)).await?;
+        self.reload_subscriptions().await?;
+        Ok(done)
+    }
+
+    pub async fn set_target_secrets(
+        &self,
+        id: i64,
+        secrets: &TargetSecrets,
+        now: OffsetDateTime,
+    ) -> Result<Result<(), TargetRefused>, Unavailable> {
+        let (sealed, now) = (self.seal_secrets(secrets), timestamp::to_text(now));
+        let done = self
+            .write(move |database| target::set_sealed_secrets(database.connection, id, &sealed, &now))
+            .await?;
+        self.targets_changed();
+        Ok(done)
+    }
+
+    pub async fn set_target_state(
+        &self,
+        id: i64,
+        state: TargetState,
+        reason: Option<String>,
+        now: OffsetDateTime,
+    ) -> Result<Result<(), TargetRefused>, Unavailable> {
+        let now = timestamp::to_text(now);
+        let done = self
+            .write(move |database| target::set_state(database.connection, id, state, reason.as_deref(), &now))
+            .await?;
+        self.reload_subscriptions().await?;
+        Ok(done)
+    }
+
+    /// All that are not removed.
+    pub async fn targets(&self) -> Result<Vec<Target>, Unavailable> {
+        self.read(target::all).await
+    }
+
+    /// Whatever its state.
+    pub async fn target(&self, id: i64) -> Result<Option<Target>, Unavailable> {
+        self.read(move |connection| target::one(connection, id)).await
+    }
+
+    pub async fn target_named(&self, name: &str) -> Result<Option<Target>, Unavailable> {
+        let name = name.to_owned();
+        self.read(move |connection| target::by_name(connection, &name)).await
+    }
+
+    /// What is sealed of a target; nothing for those of the environment.
+    ///
+    /// # Errors
+    /// Also when it was sealed under another key.
+    pub async fn target_secrets(&self, id: i64) -> Result<TargetSecrets, Unavailable> {
+        let sealed = self.read(move |connection| target::sealed_secrets(connection, id)).await?;
+        let Some(sealed) = sealed else { return Ok(TargetSecrets::default()) };
+        let plain = self.inner.sealer.open(SEALED_AS, &sealed).map_err(|_| Unavailable::Refused)?;
+        serde_json::from_slice(&plain).map_err(|_| Unavailable::Refused)
+    }
+
+    /// Counts the changes of targets: who waits for one sees that the number has changed.
+    pub fn target_changes(&self) -> tokio::sync::watch::Receiver<u64> {
+        self.inner.target_changes.subscribe()
+    }
+
+    /// Who gets an event. `payload`: the JSON text.
+    pub fn targets_for(&self, event: &str, owner: Option<&str>, payload: Option<&[u8]>) -> Vec<i64> {
+        self.subscriptions().matching(event, owner, payload)
+    }
+
+    pub(in crate::store) fn subscriptions(&self) -> Arc<Subscriptions> {
+        self.inner.subscriptions.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn targets_changed(&self) {
+        self.inner.target_changes.send_modify(|number| *number += 1);
+    }
+
+    async fn reload_subscriptions(&self) -> Result<(), Unavailable> {
+        let now = self.read(target::subscriptions).await?;
+        *self.inner.subscriptions.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(now);
+        self.targets_changed();
+        Ok(())
+    }
+
+    fn seal_secrets(&self, secrets: &TargetSecrets) -> String {
+        // Texts cannot fail to be written as JSON.
+        self.inner.sealer.seal(SEALED_AS, &serde_json::to_vec(secrets).unwrap_or_default())
+    }
+}

@@ -1,0 +1,389 @@
+//! Deliveries and their attempts. A delivery is written in the transaction of its message; what became of it is
+//! written many at a time.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rusqlite::{Connection, OptionalExtension as _, Row, params};
+use tokio::sync::Notify;
+
+use super::stored::{self, StoredMessage};
+use super::target::{Ordering, words};
+
+words!(
+    /// What has become of a delivery.
+    DeliveryState { Pending = "pending", Delivered = "delivered", Dead = "dead" }
+);
+words!(
+    /// How an attempt ended.
+    AttemptOutcome { Delivered = "delivered", Failed = "failed", Gone = "gone" }
+);
+
+/// Which targets have new work, for the one who delivers. Targets are only remembered, so that nothing can pile up.
+#[derive(Debug, Default)]
+pub struct DueSignal {
+    targets: Mutex<BTreeSet<i64>>,
+    notify: Notify,
+}
+
+impl DueSignal {
+    pub fn add(&self, targets: impl IntoIterator<Item = i64>) {
+        let mut waiting = self.targets.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = waiting.len();
+        waiting.extend(targets);
+        let is_news = waiting.len() > before;
+        drop(waiting);
+        if is_news {
+            self.notify.notify_one();
+        }
+    }
+
+    /// Resolves when there is something to take; there may turn out to be nothing.
+    pub async fn wait(&self) {
+        self.notify.notified().await;
+    }
+
+    pub fn take(&self) -> BTreeSet<i64> {
+        std::mem::take(&mut *self.targets.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// One delivery to be made within the writer's transaction.
+pub fn insert(
+    connection: &Connection,
+    message: i64,
+    target: i64,
+    replay: Option<i64>,
+    now: &str,
+) -> rusqlite::Result<i64> {
+    connection
+        .prepare_cached(
+            "INSERT INTO deliveries (message_id, target_id, created_at, due_at, replay_id) VALUES (?1, ?2, ?3, ?3, ?4)",
+        )?
+        .insert(params![message, target, now, replay])
+}
+
+/// What is to be read for a target.
+#[derive(Clone, Debug)]
+pub struct DueQuery {
+    pub target: i64,
+    pub ordering: Ordering,
+    /// As timestamps are written.
+    pub now: String,
+    /// Deliveries that are under way already.
+    pub held: Vec<i64>,
+    pub limit: usize,
+    /// No further message is read once this much has been.
+    pub bytes: usize,
+}
+
+/// A delivery that is due, with its message.
+#[derive(Clone, Debug)]
+pub struct DueDelivery {
+    pub id: i64,
+    pub attempts: u32,
+    pub created_at: String,
+    pub replay: Option<i64>,
+    pub message: Arc<StoredMessage>,
+}
+
+/// Some of what is due.
+#[derive(Clone, Debug, Default)]
+pub struct DuePage {
+    pub deliveries: Vec<DueDelivery>,
+    /// Deliveries whose message is gone.
+    pub orphans: Vec<i64>,
+    /// When the first one is due that is not yet; `None` where there is none, or more are due now.
+    pub next_due: Option<String>,
+    /// Whether more may be due now.
+    pub is_full: bool,
+}
+
+/// What is due for a target, in its order. Runs on a reader.
+pub fn due(connection: &Connection, query: &DueQuery) -> rusqlite::Result<DuePage> {
+    let is_strict = query.ordering == Ordering::Strict;
+    let limit = if is_strict { 1 } else { query.limit + query.held.len() + 1 };
+    let mut statement = connection.prepare_cached(
+        "SELECT id, message_id, attempts, created_at, due_at, not_before, replay_id FROM deliveries
+         WHERE target_id = ?1 AND state = 'pending' ORDER BY due_at, id LIMIT ?2",
+    )?;
+    let mut rows = statement.query(params![query.target, limit])?;
+    let mut page = DuePage::default();
+    let mut bytes = 0;
+    while let Some(row) = rows.next()? {
+        let id = row.get(0)?;
+        if query.held.contains(&id) {
+            continue;
+        }
+        let due_at: String = row.get(4)?;
+        let not_before: Option<String> = row.get(5)?;
+        let due_at = not_before.filter(|at| *at > due_at).unwrap_or(due_at);
+        if due_at > query.now {
+            page.next_due = Some(due_at);
+            break;
+        }
+        if page.deliveries.len() + page.orphans.len() >= query.limit || bytes >= query.bytes {
+            page.is_full = true;
+            break;
+        }
+        let Some(message) = stored::one(connection, row.get(1)?)? else {
+            page.orphans.push(id);
+            continue;
+        };
+        bytes += message.body.len() + message.form.as_ref().map_or(0, String::len);
+        page.deliveries.push(DueDelivery {
+            id,
+            attempts: row.get(2)?,
+            created_at: row.get(3)?,
+            replay: row.get(6)?,
+            message: Arc::new(message),
+        });
+    }
+    // Behind the head of a strict queue there may be another one.
+    page.is_full |= is_strict && !page.deliveries.is_empty();
+    Ok(page)
+}
+
+/// What one attempt came to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AttemptRecord {
+    pub delivery: i64,
+    /// From 1 on.
+    pub number: u32,
+    pub began_at: String,
+    pub took_ms: u64,
+    pub outcome: AttemptOutcome,
+    /// HTTP status or exit code.
+    pub status: Option<i64>,
+    pub error: Option<String>,
+    pub excerpt: Option<String>,
+    pub next: Next,
+}
+
+/// What becomes of the delivery.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Next {
+    Delivered,
+    /// Tried again at that time; in a strict queue at the same place.
+    Again {
+        at: String,
+        ordering: Ordering,
+    },
+    Dead,
+}
+
+impl AttemptRecord {
+    /// For a person who looks at the delivery.
+    fn summary(&self) -> String {
+        match (&self.error, self.status) {
+            (Some(error), _) => error.clone(),
+            (None, Some(status)) => status.to_string(),
+            (None, None) => self.outcome.name().to_owned(),
+        }
+    }
+}
+
+/// Writes what has become of deliveries. One that is not pending any more stays as it is.
+pub fn record(connection: &Connection, records: &[AttemptRecord], now: &str) -> rusqlite::Result<()> {
+    for record in records {
+        connection
+            .prepare_cached(
+                "INSERT OR REPLACE INTO attempts (delivery_id, number, began_at, took_ms, outcome, status, error, excerpt)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+            )?
+            .execute(params![
+                record.delivery,
+                record.number,
+                record.began_at,
+                record.took_ms,
+                record.outcome,
+                record.status,
+                record.error,
+                record.excerpt,
+            ])?;
+        let (state, due_at, not_before) = match &record.next {
+            Next::Delivered => (DeliveryState::Delivered, None, None),
+            Next::Dead => (DeliveryState::Dead, None, None),
+            Next::Again { at, ordering: Ordering::Any } => (DeliveryState::Pending, Some(at), None),
+            Next::Again { at, ordering: Ordering::Strict } => (DeliveryState::Pending, None, Some(at)),
+        };
+        let finished_at = (state != DeliveryState::Pending).then_some(now);
+        connection
+            .prepare_cached(
+                "UPDATE deliveries SET state = ?2, attempts = ?3, due_at = coalesce(?4, due_at), not_before = ?5,
+                   finished_at = ?6, outcome = ?7
+                 WHERE id = ?1 AND state = 'pending'",
+            )?
+            .execute(params![
+                record.delivery,
+                state,
+                record.number,
+                due_at,
+                not_before,
+                finished_at,
+                record.summary(),
+            ])?;
+    }
+    Ok(())
+}
+
+/// Deliveries end without an attempt.
+pub fn bury(connection: &Connection, deliveries: &[i64], why: &str, now: &str) -> rusqlite::Result<()> {
+    for id in deliveries {
+        connection
+            .prepare_cached(
+                "UPDATE deliveries SET state = 'dead', finished_at = ?2, outcome = ?3 WHERE id = ?1 AND state = 'pending'",
+            )?
+            .execute(params![id, now, why])?;
+    }
+    Ok(())
+}
+
+/// Deliveries that reached a listener, who says so himself.
+pub fn acknowledge(
+    connection: &Connection,
+    target: i64,
+    deliveries: &[i64],
+    now: &str,
+) -> rusqlite::Result<usize> {
+    let mut done = 0;
+    for id in deliveries {
+        done += connection
+            .prepare_cached(
+                "UPDATE deliveries SET state = 'delivered', attempts = attempts + 1, finished_at = ?3
+                 WHERE id = ?1 AND target_id = ?2 AND state = 'pending'",
+            )?
+            .execute(params![id, target, now])?;
+    }
+    Ok(done)
+}
+
+/// One row of `deliveries`, with the names that it stands for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Delivery {
+    pub id: i64,
+    pub message: i64,
+    /// `None` where the message is gone.
+    pub event: Option<String>,
+    pub target: i64,
+    pub target_name: String,
+    pub state: DeliveryState,
+    pub attempts: u32,
+    pub created_at: String,
+    /// When the next attempt is due, while it is pending.
+    pub due_at: String,
+    pub finished_at: Option<String>,
+    pub outcome: Option<String>,
+    pub replay: Option<i64>,
+}
+
+/// Which deliveries.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DeliveryFilter {
+    pub message: Option<i64>,
+    pub target: Option<i64>,
+    pub state: Option<DeliveryState>,
+    pub replay: Option<i64>,
+}
+
+const COLUMNS: &str =
+    "deliveries.id, message_id, messages.event, target_id, targets.name, deliveries.state, attempts,
+  deliveries.created_at, max(due_at, coalesce(not_before, due_at)), finished_at, outcome, replay_id";
+const FROM: &str =
+    "deliveries LEFT JOIN targets ON targets.id = target_id LEFT JOIN messages ON messages.id = message_id";
+
+fn read_row(row: &Row<'_>) -> rusqlite::Result<Delivery> {
+    Ok(Delivery {
+        id: row.get(0)?,
+        message: row.get(1)?,
+        event: row.get(2)?,
+        target: row.get(3)?,
+        target_name: row.get::<_, Option<String>>(4)?.unwrap_or_default(),
+        state: row.get(5)?,
+        attempts: row.get(6)?,
+        created_at: row.get(7)?,
+        due_at: row.get(8)?,
+        finished_at: row.get(9)?,
+        outcome: row.get(10)?,
+        replay: row.get(11)?,
+    })
+}
+
+pub fn one(connection: &Connection, id: i64) -> rusqlite::Result<Option<Delivery>> {
+    let sql = format!("SELECT {COLUMNS} FROM {FROM} WHERE deliveries.id = ?1");
+    connection.prepare_cached(&sql)?.query_row([id], read_row).optional()
+}
+
+/// A page looks at no more rows than this.
+const LOOKED_AT_A_PAGE: i64 = 20_000;
+
+/// Newest first, those below `from`; and where the next page begins. A page may be short and not be the last one.
+pub fn page(
+    connection: &Connection,
+    filter: &DeliveryFilter,
+    from: Option<i64>,
+    limit: usize,
+) -> rusqlite::Result<(Vec<Delivery>, Option<i64>)> {
+    let from = from.unwrap_or(i64::MAX);
+    // The deliveries of one message are few and have an index.
+    let (last, looked_at): (i64, i64) = match filter.message {
+        Some(_) => (0, 0),
+        None => connection
+            .prepare_cached(
+                "SELECT coalesce(min(id), 0), count(*) FROM (SELECT id FROM deliveries WHERE id < ?1 ORDER BY id DESC LIMIT ?2)",
+            )?
+            .query_row([from, LOOKED_AT_A_PAGE], |row| Ok((row.get(0)?, row.get(1)?)))?,
+    };
+    let of_message = if filter.message.is_some() { "message_id = ?3" } else { "?3 IS NULL" };
+    let sql = format!(
+        "SELECT {COLUMNS} FROM {FROM}
+         WHERE deliveries.id < ?1 AND deliveries.id >= ?2 AND {of_message} AND (?4 IS NULL OR target_id = ?4)
+           AND (?5 IS NULL OR deliveries.state = ?5) AND (?6 IS NULL OR replay_id = ?6)
+         ORDER BY deliveries.id DESC LIMIT ?7"
+    );
+    let deliveries: Vec<Delivery> = connection
+        .prepare_cached(&sql)?
+        .query_map(
+            params![from, last, filter.message, filter.target, filter.state, filter.replay, limit],
+            read_row,
+        )?
+        .collect::<rusqlite::Result<_>>()?;
+    let next = match deliveries.last() {
+        Some(delivery) if deliveries.len() == limit => Some(delivery.id),
+        _ => (looked_at == LOOKED_AT_A_PAGE).then_some(last),
+    };
+    Ok((deliveries, next))
+}
+
+/// One row of `attempts`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Attempt {
+    pub number: u32,
+    pub began_at: String,
+    pub took_ms: i64,
+    pub outcome: AttemptOutcome,
+    pub status: Option<i64>,
+    pub error: Option<String>,
+    pub excerpt: Option<String>,
+}
+
+/// The oldest first.
+pub fn attempts(connection: &Connection, delivery: i64) -> rusqlite::Result<Vec<Attempt>> {
+    connection
+        .prepare_cached(
+            "SELECT number, began_at, took_ms, outcome, status, error, excerpt FROM attempts
+             WHERE delivery_id = ?1 ORDER BY number",
+        )?
+        .query_map([delivery], |row| {
+            Ok(Attempt {
+                number: row.get(0)?,
+                began_at: row.get(1)?,
+                took_ms: row.get(2)?,
+                outcome: row.get(3)?,
+                status: row.get(4)?,
+                error: row.get(5)?,
+                excerpt: row.get(6)?,
+            })
+        })?
+        .collect()
+}

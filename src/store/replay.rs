@@ -1,0 +1,130 @@
+//! Replays: old messages on their way again, in steps that survive a restart.
+
+use rusqlite::{Connection, OptionalExtension as _, Row, params};
+
+use super::delivery;
+use super::stored::MessageFilter;
+use super::target::words;
+
+words!(
+    /// Whether a replay goes on.
+    ReplayState { Running = "running", Done = "done", Cancelled = "cancelled" }
+);
+
+/// A replay to be begun.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewReplay {
+    pub filter: MessageFilter,
+    /// `None`: to whom the messages would go today.
+    pub target: Option<i64>,
+    /// Messages per second.
+    pub rate: u32,
+}
+
+/// One row of `replays`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Replay {
+    pub id: i64,
+    pub created_at: String,
+    pub filter: MessageFilter,
+    pub target: Option<i64>,
+    pub rate: u32,
+    pub state: ReplayState,
+    pub position: i64,
+    pub through: i64,
+    pub messages: i64,
+    pub deliveries: i64,
+    pub updated_at: String,
+}
+
+/// One step of a replay: for each message the targets that get it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReplayStep {
+    pub replay: i64,
+    /// Where the step began: if the replay is elsewhere by now, nothing is written.
+    pub from: i64,
+    /// The last message that was looked at.
+    pub to: i64,
+    pub messages: Vec<(i64, Vec<i64>)>,
+    pub is_last: bool,
+}
+
+const COLUMNS: &str =
+    "id, created_at, filter, target_id, rate, state, position, through, messages, deliveries, updated_at";
+
+fn read_row(row: &Row<'_>) -> rusqlite::Result<Replay> {
+    let filter: String = row.get(2)?;
+    Ok(Replay {
+        id: row.get(0)?,
+        created_at: row.get(1)?,
+        filter: serde_json::from_str(&filter).map_err(|error| {
+            rusqlite::Error::FromSqlConversionFailure(2, rusqlite::types::Type::Text, Box::new(error))
+        })?,
+        target: row.get(3)?,
+        rate: row.get(4)?,
+        state: row.get(5)?,
+        position: row.get(6)?,
+        through: row.get(7)?,
+        messages: row.get(8)?,
+        deliveries: row.get(9)?,
+        updated_at: row.get(10)?,
+    })
+}
+
+pub fn insert(connection: &Connection, replay: &NewReplay, now: &str) -> rusqlite::Result<i64> {
+    let filter = serde_json::to_string(&replay.filter).unwrap_or_default();
+    connection
+        .prepare_cached(
+            "INSERT INTO replays (created_at, filter, target_id, rate, state, position, through, messages, deliveries, updated_at)
+             VALUES (?1, ?2, ?3, ?4, 'running', 0, (SELECT coalesce(max(id), 0) FROM messages), 0, 0, ?1)",
+        )?
+        .insert(params![now, filter, replay.target, replay.rate])
+}
+
+pub fn one(connection: &Connection, id: i64) -> rusqlite::Result<Option<Replay>> {
+    let sql = format!("SELECT {COLUMNS} FROM replays WHERE id = ?1");
+    connection.prepare_cached(&sql)?.query_row([id], read_row).optional()
+}
+
+/// Newest first, those below `from`.
+pub fn page(connection: &Connection, from: Option<i64>, limit: usize) -> rusqlite::Result<Vec<Replay>> {
+    let sql = format!("SELECT {COLUMNS} FROM replays WHERE id < ?1 ORDER BY id DESC LIMIT ?2");
+    connection.prepare_cached(&sql)?.query_map(params![from.unwrap_or(i64::MAX), limit], read_row)?.collect()
+}
+
+pub fn running(connection: &Connection) -> rusqlite::Result<Vec<Replay>> {
+    let sql = format!("SELECT {COLUMNS} FROM replays WHERE state = 'running' ORDER BY id");
+    connection.prepare_cached(&sql)?.query_map([], read_row)?.collect()
+}
+
+/// True where it was running.
+pub fn cancel(connection: &Connection, id: i64, now: &str) -> rusqlite::Result<bool> {
+    connection
+        .prepare_cached(
+            "UPDATE replays SET state = 'cancelled', updated_at = ?2 WHERE id = ?1 AND state = 'running'",
+        )?
+        .execute(params![id, now])
+        .map(|changed| changed == 1)
+}
+
+/// Writes a step; false if the replay was cancelled or has moved on.
+pub fn step(connection: &Connection, step: &ReplayStep, now: &str) -> rusqlite::Result<bool> {
+    let deliveries: usize = step.messages.iter().map(|(_, targets)| targets.len()).sum();
+    let state = if step.is_last { ReplayState::Done } else { ReplayState::Running };
+    let changed = connection
+        .prepare_cached(
+            "UPDATE replays SET position = ?3, state = ?4, messages = messages + ?5, deliveries = deliveries + ?6,
+               updated_at = ?7
+             WHERE id = ?1 AND position = ?2 AND state = 'running'",
+        )?
+        .execute(params![step.replay, step.from, step.to, state, step.messages.len(), deliveries, now])?;
+    if changed == 0 {
+        return Ok(false);
+    }
+    for (message, targets) in &step.messages {
+        for target in targets {
+            delivery::insert(connection, *message, *target, Some(step.replay), now)?;
+        }
+    }
+    Ok(true)
+}
