@@ -2,3 +2,4 @@
 //! the limits of attempts. It must never import `http`: they meet in the database.
 
 pub mod attempt;
+pub mod schedule;

@@ -1,0 +1,98 @@
+//! When something is tried again. Pure.
+
+use std::time::Duration;
+
+use ring::rand::{SecureRandom, SystemRandom};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc2822;
+
+/// The pause before each try, the first one included: about three days in all.
+const PAUSES_SECONDS: [u64; 12] = [0, 5, 30, 120, 600, 1_800, 3_600, 10_800, 21_600, 43_200, 86_400, 86_400];
+/// As far as a pause is made longer or shorter, so that what failed together does not come again together.
+const JITTER: f64 = 0.1;
+/// A target may ask for a longer pause, up to this.
+const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// The pause after so many tries that failed; `None`: no further one follows. `jitter` from -1 to 1.
+pub fn next_try(tries: u32, jitter: f64) -> Option<Duration> {
+    let seconds = *PAUSES_SECONDS.get(tries as usize)?;
+    Some(Duration::from_secs(seconds).mul_f64(1.0 + JITTER * jitter.clamp(-1.0, 1.0)))
+}
+
+/// As `next_try`, but not before the time that the target asked for.
+pub fn next_try_after(tries: u32, jitter: f64, asked_for: Option<Duration>) -> Option<Duration> {
+    let pause = next_try(tries, jitter)?;
+    Some(pause.max(asked_for.unwrap_or_default().min(LONGEST_RETRY_AFTER)))
+}
+
+/// A `Retry-After` header: seconds, or an HTTP date (RFC 9110, section 10.2.3). `None` for anything else.
+pub fn retry_after(text: &str, now: OffsetDateTime) -> Option<Duration> {
+    let text = text.trim();
+    if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
+        // More digits than fit are more than the longest pause.
+        return Some(Duration::from_secs(text.parse().unwrap_or(u64::MAX)));
+    }
+    let at = OffsetDateTime::parse(text, &Rfc2822).ok()?;
+    Some(Duration::try_from(at - now).unwrap_or_default())
+}
+
+/// From -1 to 1.
+pub fn random_jitter() -> f64 {
+    let mut bytes = [0; 4];
+    // Without random numbers nothing else would work either.
+    let _ = SystemRandom::new().fill(&mut bytes);
+    f64::from(u32::from_le_bytes(bytes)) / f64::from(u32::MAX) * 2.0 - 1.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use time::macros::datetime;
+
+    #[test]
+    fn twelve_tries_take_about_three_days() {
+        let pauses: Vec<Duration> = (0..).map_while(|tries| next_try(tries, 0.0)).collect();
+        assert_eq!(pauses.len(), 12);
+        assert_eq!(pauses[0], Duration::ZERO);
+        let whole: Duration = pauses.iter().sum();
+        assert!((2.5..3.5).contains(&(whole.as_secs_f64() / 86_400.0)), "{whole:?}");
+    }
+
+    #[test]
+    fn a_pause_is_at_most_a_tenth_longer_or_shorter() {
+        assert_eq!(next_try(2, 1.0), Some(Duration::from_secs(33)));
+        assert_eq!(next_try(2, -1.0), Some(Duration::from_secs(27)));
+        assert_eq!(next_try(2, 9.0), Some(Duration::from_secs(33)));
+        let random: Vec<f64> = (0..100).map(|_| random_jitter()).collect();
+        assert!(random.iter().all(|jitter| (-1.0..=1.0).contains(jitter)));
+        assert!(random.iter().any(|jitter| *jitter < 0.0) && random.iter().any(|jitter| *jitter > 0.0));
+    }
+
+    #[test]
+    fn a_target_can_ask_for_a_longer_pause_up_to_a_day_but_not_for_a_shorter_one() {
+        let hour = Duration::from_secs(3_600);
+        assert_eq!(next_try_after(1, 0.0, Some(hour)), Some(hour));
+        assert_eq!(next_try_after(1, 0.0, Some(hour * 1_000)), Some(hour * 24));
+        assert_eq!(next_try_after(3, 0.0, Some(Duration::from_secs(1))), Some(Duration::from_secs(120)));
+        assert_eq!(next_try_after(12, 0.0, Some(hour)), None);
+    }
+
+    #[test]
+    fn retry_after_is_seconds_or_a_date() {
+        let now = datetime!(2026-11-25 08:00:00 UTC);
+        let rows = [
+            ("120", Some(120)),
+            (" 0 ", Some(0)),
+            ("99999999999999999999999", Some(u64::MAX)),
+            ("Wed, 25 Nov 2026 08:01:30 GMT", Some(90)),
+            ("Wed, 25 Nov 2026 07:00:00 GMT", Some(0)),
+            ("-5", None),
+            ("1.5", None),
+            ("soon", None),
+            ("", None),
+        ];
+        for (text, seconds) in rows {
+            assert_eq!(retry_after(text, now), seconds.map(Duration::from_secs), "{text}");
+        }
+    }
+}
