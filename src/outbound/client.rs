@@ -7,6 +7,9 @@ use std::time::Duration;
 use reqwest::Method;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 
+use super::reach::UnreachableName;
+use super::vetting::ForbiddenAddress;
+
 /// Most bytes of a response's body that are read; a longer one is an error, never cut.
 pub const MAX_RESPONSE_BYTES: usize = 2 * 1024 * 1024;
 
@@ -15,25 +18,29 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Cheap to clone; clones share connections.
 #[derive(Clone, Debug, Default)]
 pub struct Client {
-    inner: Arc<Inner>,
+    inner: Arc<Clients>,
 }
 
 /// Made when they are needed: reading the machine's root certificates costs time and memory that an instance which
 /// never asks anybody should not pay, and a machine without certificates must still receive webhooks.
 #[derive(Debug, Default)]
-struct Inner {
+pub(super) struct Clients {
     plain: OnceLock<Result<reqwest::Client, RequestError>>,
     tls: OnceLock<Result<reqwest::Client, RequestError>>,
 }
 
-impl Inner {
-    /// Redirects are not followed, so that the URL alone decides.
-    fn client(&self, url: &str) -> Result<&reqwest::Client, RequestError> {
-        let https = url.get(..6).is_some_and(|scheme| scheme.eq_ignore_ascii_case("https:"));
-        let client = if https {
-            self.tls.get_or_init(|| build(reqwest::Client::builder()))
+impl Clients {
+    /// The one for this scheme. Redirects are not followed, so that the URL alone decides.
+    pub(super) fn get(
+        &self,
+        is_https: bool,
+        configure: impl Fn(reqwest::ClientBuilder) -> reqwest::ClientBuilder,
+    ) -> Result<&reqwest::Client, RequestError> {
+        let builder = || configure(reqwest::Client::builder());
+        let client = if is_https {
+            self.tls.get_or_init(|| build(builder()))
         } else {
-            self.plain.get_or_init(|| build(reqwest::Client::builder().tls_certs_only([])))
+            self.plain.get_or_init(|| build(builder().tls_certs_only([])))
         };
         client.as_ref().map_err(Clone::clone)
     }
@@ -65,6 +72,8 @@ pub enum RequestError {
     Invalid(String),
     #[error("cannot connect: {0}")]
     Connect(String),
+    #[error("{0}: it is not connected to, unless CREEL_TARGET_ALLOW_IPS opens its network")]
+    Forbidden(#[from] ForbiddenAddress),
     #[error("no complete response within {0:?}")]
     Timeout(Duration),
     #[error("the response is larger than {limit} bytes")]
@@ -91,7 +100,8 @@ impl Client {
         body: Vec<u8>,
         timeout: Duration,
     ) -> Result<Response, RequestError> {
-        let client = self.inner.client(url)?;
+        let is_https = url.get(..6).is_some_and(|scheme| scheme.eq_ignore_ascii_case("https:"));
+        let client = self.inner.get(is_https, |builder| builder)?;
         let method = Method::from_bytes(method.as_bytes())
             .map_err(|error| RequestError::Invalid(error.to_string()))?;
         let request = client.request(method, url).headers(header_map(headers)?).body(body).timeout(timeout);
@@ -142,9 +152,11 @@ async fn read(mut response: reqwest::Response, timeout: Duration) -> Result<Resp
     Ok(Response { status: response.status().as_u16(), headers, body })
 }
 
-fn describe(error: reqwest::Error, timeout: Duration) -> RequestError {
+pub(super) fn describe(error: reqwest::Error, timeout: Duration) -> RequestError {
     let error = error.without_url();
-    if error.is_timeout() && error.is_connect() {
+    if let Some(address) = forbidden(&error) {
+        RequestError::Forbidden(address)
+    } else if error.is_timeout() && error.is_connect() {
         RequestError::Timeout(timeout.min(CONNECT_TIMEOUT))
     } else if error.is_timeout() {
         RequestError::Timeout(timeout)
@@ -155,6 +167,16 @@ fn describe(error: reqwest::Error, timeout: Duration) -> RequestError {
     } else {
         RequestError::Exchange(chain(&error))
     }
+}
+
+/// The address that the resolver refused, where that is the cause.
+fn forbidden(error: &dyn Error) -> Option<ForbiddenAddress> {
+    let causes = std::iter::successors(error.source(), |cause| (*cause).source());
+    let mut names = causes.filter_map(|cause| cause.downcast_ref::<UnreachableName>());
+    names.find_map(|name| match name {
+        UnreachableName::Forbidden(address) => Some(*address),
+        UnreachableName::Lookup(_) => None,
+    })
 }
 
 /// The error with its causes: the outermost text alone says only that sending failed.

@@ -1,13 +1,14 @@
 //! A real HTTP server on loopback for the tests: one scripted reply per connection, and what was asked.
 
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::Duration;
 
 /// Longest wait for something that must happen.
-const PATIENCE: Duration = Duration::from_secs(10);
+pub const PATIENCE: Duration = Duration::from_secs(10);
 
 pub struct Loopback {
     pub url: String,
@@ -60,4 +61,62 @@ pub fn reply(status: &str, headers: &str, body: &str) -> Vec<u8> {
 /// Runs the future as the service would: on one thread.
 pub fn run<F: Future>(future: F) -> F::Output {
     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future)
+}
+
+/// A listener that hands every connection to a thread of its own, and knows who came.
+pub struct Listening {
+    pub address: SocketAddr,
+    came: Receiver<SocketAddr>,
+}
+
+impl Listening {
+    pub fn start(serve: impl Fn(TcpStream) + Send + Sync + 'static) -> Self {
+        Self::at("127.0.0.1:0".parse().unwrap(), serve)
+    }
+
+    pub fn at(address: SocketAddr, serve: impl Fn(TcpStream) + Send + Sync + 'static) -> Self {
+        let listener = TcpListener::bind(address).unwrap();
+        let address = listener.local_addr().unwrap();
+        let (sender, came) = channel();
+        let serve = Arc::new(serve);
+        thread::spawn(move || {
+            while let Ok((stream, peer)) = listener.accept() {
+                stream.set_read_timeout(Some(PATIENCE)).unwrap();
+                // The test may be over.
+                let _ = sender.send(peer);
+                let serve = Arc::clone(&serve);
+                thread::spawn(move || serve(stream));
+            }
+        });
+        Self { address, came }
+    }
+
+    pub fn url(&self) -> String {
+        format!("http://{}/hook", self.address)
+    }
+
+    /// How many connections came since this was asked last: connections are accepted in the order in which they come,
+    /// so those before one of our own are all.
+    pub fn connections(&self) -> usize {
+        let own = TcpStream::connect(self.address).unwrap().local_addr().unwrap();
+        std::iter::from_fn(|| Some(self.came.recv_timeout(PATIENCE).unwrap()))
+            .take_while(|peer| *peer != own)
+            .count()
+    }
+}
+
+/// A request as it came over the wire: head and body. Empty when the client has closed.
+pub fn read_bytes(reader: &mut impl BufRead) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    while !bytes.ends_with(b"\r\n\r\n") {
+        if reader.read_until(b'\n', &mut bytes).unwrap_or(0) == 0 {
+            return Vec::new();
+        }
+    }
+    let head = String::from_utf8_lossy(&bytes).to_ascii_lowercase();
+    let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
+    let head_length = bytes.len();
+    bytes.resize(head_length + length.map_or(0, |length| length.parse().unwrap()), 0);
+    reader.read_exact(&mut bytes[head_length..]).unwrap();
+    bytes
 }

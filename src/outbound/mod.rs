@@ -1,14 +1,22 @@
 //! Requests that creel makes itself: the only module that names the HTTP client.
 //!
-//! Owns the client and what is fetched with it. It must never follow a redirect, read a reply without a bound, take a
-//! proxy from the environment, or use another part of the crate.
+//! Owns the clients, what is fetched with them, and which addresses deliveries may reach. It must never follow a redirect,
+//! read a reply without a bound, take a proxy from the environment, connect to another address than the one that was
+//! vetted, or use another part of the crate.
 
 mod client;
+mod delivery;
 mod github_meta;
 #[cfg(test)]
 mod loopback;
+mod reach;
+mod resolve;
 mod roots;
+mod vetting;
 
 pub use client::{Client, MAX_RESPONSE_BYTES, RequestError, Response};
+pub use delivery::{DeliveryClient, DeliveryResponse, EXCERPT_BYTES, MAX_DELIVERY_RESPONSE_BYTES};
 pub use github_meta::{GithubAddresses, ListError, Refreshed};
+pub use reach::{Reach, VetError, vet_url};
 pub use roots::system_roots;
+pub use vetting::ForbiddenAddress;
