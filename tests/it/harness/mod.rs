@@ -7,7 +7,9 @@ pub mod disk;
 pub mod load;
 pub mod meta_api;
 pub mod output;
+pub mod relay;
 pub mod sign;
+pub mod target;
 pub mod trace;
 pub mod wire;
 
