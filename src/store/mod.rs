@@ -12,6 +12,7 @@ mod delivery;
 mod expire;
 mod files;
 mod keys;
+mod listener;
 mod message;
 mod open;
 mod rejection;
@@ -47,6 +48,7 @@ pub use delivery::{
     DueQuery, DueSignal, Next,
 };
 pub use expire::{Page, Position, Selection, Sources};
+pub use listener::{LATE_MESSAGES_WITHIN, Listener, ListenerRefused, MOST_LISTENERS, Opened};
 pub use message::{Asking, Content, Identity, Kept, NewMessage};
 pub use rejection::{NewRejection, network_of};
 pub use replay::{NewReplay, Replay, ReplayState, ReplayStep};

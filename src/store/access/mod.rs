@@ -3,6 +3,7 @@
 
 mod confirmations;
 mod deliveries;
+mod listeners;
 mod messages;
 mod replays;
 mod targets;

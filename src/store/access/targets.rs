@@ -124,11 +124,11 @@ impl Store {
         self.inner.subscriptions.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    fn targets_changed(&self) {
+    pub(super) fn targets_changed(&self) {
         self.inner.target_changes.send_modify(|number| *number += 1);
     }
 
-    async fn reload_subscriptions(&self) -> Result<(), Unavailable> {
+    pub(super) async fn reload_subscriptions(&self) -> Result<(), Unavailable> {
         let now = self.read(target::subscriptions).await?;
         *self.inner.subscriptions.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(now);
         self.targets_changed();

@@ -17,6 +17,7 @@ CREATE TABLE targets (
   ordering        TEXT    NOT NULL,                           -- any, strict
   rate            TEXT,                                       -- such as 50/s
   timeout_seconds INTEGER NOT NULL,                           -- for each attempt
+  wanted_since    TEXT,                                       -- of a listener: since when messages have still to be added
   created_at      TEXT    NOT NULL,                           -- when it was made
   updated_at      TEXT    NOT NULL                            -- when its settings were last changed
 ) STRICT;

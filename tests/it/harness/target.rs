@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 /// Longest wait for a request that must come.
 const PATIENCE: Duration = Duration::from_secs(30);
-const CHUNK: [u8; 64 * 1024] = [b'x'; 64 * 1024];
+static CHUNK: [u8; 64 * 1024] = [b'x'; 64 * 1024];
 
 /// What becomes of a request.
 #[derive(Clone, Debug)]

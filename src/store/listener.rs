@@ -1,0 +1,227 @@
+//! Listeners: targets that a program on a developer's machine connects to. Their pending deliveries are what it has not
+//! acknowledged yet.
+
+use std::time::Duration;
+
+use rusqlite::{Connection, OptionalExtension as _, params};
+
+use super::subscription::Pattern;
+use super::target::{self, NewTarget, Ordering, Origin, Target, TargetKind, TargetSettings, TargetState};
+
+/// Each of them gets every message that fits, whether or not somebody listens.
+pub const MOST_LISTENERS: usize = 32;
+/// A message that was matched before a listener was made is committed by then.
+pub const LATE_MESSAGES_WITHIN: Duration = Duration::from_secs(3);
+/// A listener must not take a name that somebody wants to declare in the environment.
+const NAMED: &str = "listener:";
+/// Not looked at where the other side takes what it wants.
+const TIMEOUT: Duration = Duration::from_secs(30);
+
+/// One listener.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Listener {
+    pub name: String,
+    pub target: Target,
+    /// What it has not acknowledged.
+    pub pending: i64,
+}
+
+/// A listener that somebody has connected to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Opened {
+    pub target: i64,
+    pub is_new: bool,
+    /// Old messages have still to be added.
+    pub must_be_filled: bool,
+    pub pending: i64,
+}
+
+/// Why there is no such listener.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ListenerRefused {
+    #[error("there are {MOST_LISTENERS} listeners already")]
+    TooMany,
+}
+
+/// Where the next page of old messages begins.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FillPosition {
+    received_at: String,
+    message: i64,
+}
+
+impl FillPosition {
+    pub fn since(since: String) -> Self {
+        Self { received_at: since, message: 0 }
+    }
+}
+
+fn stored_name(name: &str) -> String {
+    format!("{NAMED}{name}")
+}
+
+pub fn by_name(connection: &Connection, name: &str) -> rusqlite::Result<Option<Target>> {
+    target::by_name(connection, &stored_name(name))
+}
+
+/// Makes the listener if there is none of that name, or changes what it wants. `since`: a new one also gets the messages
+/// from then on.
+pub fn open(
+    connection: &Connection,
+    name: &str,
+    events: Vec<Pattern>,
+    since: Option<&str>,
+    now: &str,
+) -> rusqlite::Result<Result<Opened, ListenerRefused>> {
+    if let Some(known) = by_name(connection, name)? {
+        if known.settings.events != events {
+            let settings = TargetSettings { events, ..known.settings };
+            // A target that was read in this transaction is still there, under its name.
+            let _ = target::update(connection, known.id, &settings, now)?;
+        }
+        let must_be_filled = wanted_since(connection, known.id)?.is_some();
+        let pending = pending(connection, known.id)?;
+        return Ok(Ok(Opened { target: known.id, is_new: false, must_be_filled, pending }));
+    }
+    let listeners: usize = connection
+        .prepare_cached("SELECT count(*) FROM targets WHERE kind = 'listener' AND state <> 'removed'")?
+        .query_row([], |row| row.get(0))?;
+    if listeners >= MOST_LISTENERS {
+        return Ok(Err(ListenerRefused::TooMany));
+    }
+    let Ok(target) = target::insert(connection, &new(name, events), None, now)? else {
+        return Ok(Err(ListenerRefused::TooMany));
+    };
+    connection
+        .prepare_cached("UPDATE targets SET wanted_since = ?2 WHERE id = ?1")?
+        .execute(params![target, since])?;
+    Ok(Ok(Opened { target, is_new: true, must_be_filled: since.is_some(), pending: 0 }))
+}
+
+fn new(name: &str, events: Vec<Pattern>) -> NewTarget {
+    NewTarget {
+        kind: TargetKind::Listener,
+        origin: Origin::Listener,
+        settings: TargetSettings {
+            name: stored_name(name),
+            owner: None,
+            events,
+            filter: None,
+            url: None,
+            content_type: None,
+            concurrency: 1,
+            ordering: Ordering::Any,
+            rate: None,
+            timeout: TIMEOUT,
+        },
+        secrets: None,
+    }
+}
+
+fn pending(connection: &Connection, target: i64) -> rusqlite::Result<i64> {
+    connection
+        .prepare_cached("SELECT count(*) FROM deliveries WHERE target_id = ?1 AND state = 'pending'")?
+        .query_row([target], |row| row.get(0))
+}
+
+pub fn all(connection: &Connection) -> rusqlite::Result<Vec<Listener>> {
+    let listeners = target::all(connection)?.into_iter().filter(|target| target.kind == TargetKind::Listener);
+    listeners
+        .map(|target| {
+            let name = target.settings.name.strip_prefix(NAMED).unwrap_or(&target.settings.name).to_owned();
+            Ok(Listener { name, pending: pending(connection, target.id)?, target })
+        })
+        .collect()
+}
+
+/// Nobody can be connected when the service starts.
+pub fn pause_all(connection: &Connection, now: &str) -> rusqlite::Result<()> {
+    connection
+        .execute(
+            "UPDATE targets SET state = 'paused', state_since = ?1 WHERE kind = 'listener' AND state = 'active'",
+            [now],
+        )
+        .map(drop)
+}
+
+/// Since when messages have still to be added.
+pub fn wanted_since(connection: &Connection, target: i64) -> rusqlite::Result<Option<String>> {
+    connection
+        .prepare_cached("SELECT wanted_since FROM targets WHERE id = ?1 AND state <> 'removed'")?
+        .query_row([target], |row| row.get(0))
+        .optional()
+        .map(Option::flatten)
+}
+
+/// All old messages are there.
+pub fn filled(connection: &Connection, target: i64) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached("UPDATE targets SET wanted_since = NULL WHERE id = ?1")?
+        .execute([target])
+        .map(drop)
+}
+
+/// Old messages that the target wants and does not have, one page; where the next one begins, `None` after the last. Runs
+/// on a reader.
+pub fn missing(
+    connection: &Connection,
+    target: &Target,
+    from: &FillPosition,
+    limit: usize,
+) -> rusqlite::Result<(Vec<i64>, Option<FillPosition>)> {
+    // A message that its provider has not confirmed, and one that conflicts with another, is delivered to nobody by itself.
+    let mut statement = connection.prepare_cached(
+        "SELECT id, received_at, event,
+           conflict_of IS NULL AND coalesce(confirmation, 'confirmed') = 'confirmed'
+             AND NOT EXISTS (SELECT 1 FROM deliveries WHERE message_id = messages.id AND target_id = ?1)
+         FROM messages
+         WHERE (received_at, id) > (?2, ?3) ORDER BY received_at, id LIMIT ?4",
+    )?;
+    let mut rows = statement.query(params![target.id, from.received_at, from.message, limit])?;
+    let mut wanted = Vec::new();
+    let mut last = None;
+    let mut looked_at = 0;
+    while let Some(row) = rows.next()? {
+        looked_at += 1;
+        let id = row.get(0)?;
+        let event: String = row.get(2)?;
+        let is_missing: bool = row.get(3)?;
+        if is_missing && target.settings.events.iter().any(|pattern| pattern.matches(&event)) {
+            wanted.push(id);
+        }
+        last = Some(FillPosition { received_at: row.get(1)?, message: id });
+    }
+    Ok((wanted, last.filter(|_| looked_at == limit)))
+}
+
+/// Adds old messages at their place: before what has arrived since.
+pub fn fill(connection: &Connection, target: i64, messages: &[i64], now: &str) -> rusqlite::Result<usize> {
+    let mut added = 0;
+    for message in messages {
+        added += connection
+            .prepare_cached(
+                "INSERT INTO deliveries (message_id, target_id, created_at, due_at)
+                 SELECT id, ?2, ?3, received_at FROM messages
+                 WHERE id = ?1
+                   AND EXISTS (SELECT 1 FROM targets WHERE id = ?2 AND state <> 'removed')
+                   AND NOT EXISTS (SELECT 1 FROM deliveries WHERE message_id = ?1 AND target_id = ?2)",
+            )?
+            .execute(params![message, target, now])?;
+    }
+    Ok(added)
+}
+
+/// Whether the target is a listener that somebody is or was connected to.
+pub fn set_connected(
+    connection: &Connection,
+    target: i64,
+    is_connected: bool,
+    now: &str,
+) -> rusqlite::Result<()> {
+    let state = if is_connected { TargetState::Active } else { TargetState::Paused };
+    target::set_state(connection, target, state, None, now).map(drop)
+}
+
+#[cfg(test)]
+#[path = "listener_tests.rs"]
+mod tests;
