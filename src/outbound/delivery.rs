@@ -61,7 +61,7 @@ impl DeliveryClient {
         Self::with(reach, Resolver::system())
     }
 
-    fn with(reach: Reach, resolver: Resolver) -> Self {
+    pub(super) fn with(reach: Reach, resolver: Resolver) -> Self {
         let vetted = Vetted { reach, resolver };
         Self { inner: Arc::new(Inner { vetted, clients: Clients::default() }) }
     }

@@ -314,3 +314,27 @@ fn an_invalid_request_is_refused_before_anything_is_sent() {
     }
     assert_eq!(server.connections(), 0);
 }
+
+#[test]
+fn a_name_server_that_does_not_answer_is_a_timeout_and_holds_up_nobody_else() {
+    let (never, hold) = channel::<()>();
+    let hold = Mutex::new(hold);
+    let resolver = Resolver::new(move |name| {
+        if name == "dead.example" {
+            let _ = hold.lock().unwrap().recv();
+        }
+        Ok(vec![(std::net::Ipv4Addr::LOCALHOST, 0).into()])
+    });
+    let (server, _requests) = answering("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n");
+    let client = DeliveryClient::with(Reach::Anywhere, resolver);
+    let url = |name: &str| format!("http://{name}:{}/", server.address.port());
+    run(async {
+        let (dead, alive) = (url("dead.example"), url("alive.example"));
+        let dead = client.post(&dead, &[], Bytes::new(), SECOND / 4);
+        let alive = client.post(&alive, &[], Bytes::new(), LONG);
+        let (dead, alive) = tokio::join!(dead, alive);
+        assert_eq!(dead, Err(RequestError::Timeout(SECOND / 4)));
+        assert_eq!(alive.unwrap().status, 200);
+    });
+    drop(never);
+}

@@ -6,6 +6,8 @@
 
 mod client;
 mod delivery;
+#[cfg(test)]
+mod forbidden_tests;
 mod github_meta;
 #[cfg(test)]
 mod loopback;

@@ -90,7 +90,7 @@ pub async fn vet_url(url: &str, reach: &Reach) -> Result<(), VetError> {
     vet_url_by(url, reach, &Resolver::system()).await
 }
 
-async fn vet_url_by(url: &str, reach: &Reach, resolver: &Resolver) -> Result<(), VetError> {
+pub(super) async fn vet_url_by(url: &str, reach: &Reach, resolver: &Resolver) -> Result<(), VetError> {
     let url = Url::parse(url)?;
     if !matches!(url.scheme(), "http" | "https") {
         return Err(VetError::Scheme);

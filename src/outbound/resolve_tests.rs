@@ -1,7 +1,10 @@
 //! Lookups, by the machine's resolver and by one that does as it is told.
 
+use std::net::Ipv4Addr;
+use std::sync::mpsc::{Receiver, Sender, channel};
+
 use super::*;
-use crate::outbound::loopback::run;
+use crate::outbound::loopback::{PATIENCE, run};
 
 #[test]
 fn the_machine_knows_itself_and_no_name_that_cannot_be() {
@@ -20,4 +23,79 @@ fn a_name_without_an_address_is_an_error() {
     assert_eq!(run(nowhere.addresses("name")), Err(LookupError::new("the name has no address")));
     let failing = Resolver::new(|_| Err(io::Error::other("the name server is on fire")));
     assert_eq!(run(failing.addresses("name")), Err(LookupError::new("the name server is on fire")));
+}
+
+/// Looks names up when it is told to: what is asked comes out of the one channel, and what is sent into the other lets
+/// one lookup go.
+fn told() -> (Resolver, Receiver<String>, Sender<()>) {
+    let (asked, names) = channel();
+    let (go, gone) = channel::<()>();
+    let (asked, gone) = (Mutex::new(asked), Mutex::new(gone));
+    let resolver = Resolver::new(move |name| {
+        asked.lock().unwrap().send(name.to_owned()).unwrap();
+        // An error means that the test is over.
+        let _ = gone.lock().unwrap().recv();
+        Ok(vec![(Ipv4Addr::LOCALHOST, 0).into()])
+    });
+    (resolver, names, go)
+}
+
+fn next(names: &Receiver<String>) -> String {
+    names.recv_timeout(PATIENCE).unwrap()
+}
+
+#[test]
+fn who_asks_for_the_same_name_at_the_same_time_shares_the_lookup_and_nothing_is_kept() {
+    let (resolver, names, go) = told();
+    for _ in 0..2 {
+        let waiting: Vec<_> = (0..10).map(|_| resolver.ask("name")).collect();
+        assert_eq!(next(&names), "name");
+        go.send(()).unwrap();
+        for answer in waiting {
+            assert_eq!(run(answer).unwrap().unwrap().len(), 1);
+        }
+        assert!(names.try_recv().is_err(), "ten asked, one was looked up");
+    }
+}
+
+#[test]
+fn a_dead_name_takes_one_thread_and_others_go_on() {
+    let (dead, alive) = (channel::<()>(), channel::<()>());
+    let (never, hold) = (dead.0, Mutex::new(dead.1));
+    let (started, is_dead) = (Mutex::new(alive.0), alive.1);
+    let resolver = Resolver::new(move |name| {
+        if name == "dead" {
+            started.lock().unwrap().send(()).unwrap();
+            let _ = hold.lock().unwrap().recv();
+        }
+        Ok(vec![(Ipv4Addr::LOCALHOST, 0).into()])
+    });
+    let waiting: Vec<_> = (0..1_000).map(|_| resolver.ask("dead")).collect();
+    is_dead.recv_timeout(PATIENCE).unwrap();
+    for _ in 0..100 {
+        assert!(run(resolver.addresses("alive")).is_ok());
+    }
+    assert!(is_dead.try_recv().is_err(), "a thousand asked, one was looked up");
+    drop(never);
+    waiting.into_iter().for_each(|answer| assert!(run(answer).unwrap().is_ok()));
+}
+
+#[test]
+fn there_are_only_so_many_threads_and_who_gave_up_is_not_looked_up_for() {
+    let (resolver, names, go) = told();
+    let waiting: Vec<_> = (0..MAX_THREADS).map(|number| resolver.ask(&format!("dead{number}"))).collect();
+    for _ in 0..MAX_THREADS {
+        next(&names);
+    }
+    drop(resolver.ask("gave up"));
+    let patient = resolver.ask("patient");
+    assert_eq!(resolver.shared.lock().threads, MAX_THREADS);
+    assert!(names.try_recv().is_err(), "no thread is left");
+
+    go.send(()).unwrap();
+    assert_eq!(next(&names), "patient");
+    drop(go);
+    assert!(run(patient).unwrap().is_ok());
+    waiting.into_iter().for_each(|answer| assert!(run(answer).unwrap().is_ok()));
+    assert!(resolver.shared.lock().waiting.is_empty());
 }
