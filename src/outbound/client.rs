@@ -7,7 +7,8 @@ use std::time::Duration;
 use reqwest::Method;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 
-use super::reach::UnreachableName;
+use super::reach::{Reach, UnreachableName, Vetted};
+use super::resolve::Resolver;
 use super::vetting::ForbiddenAddress;
 
 /// Most bytes of a response's body that are read; a longer one is an error, never cut.
@@ -101,7 +102,10 @@ impl Client {
         timeout: Duration,
     ) -> Result<Response, RequestError> {
         let is_https = url.get(..6).is_some_and(|scheme| scheme.eq_ignore_ascii_case("https:"));
-        let client = self.inner.get(is_https, |builder| builder)?;
+        let client = self.inner.get(is_https, |builder| {
+            // Not the runtime's own threads: the ingest has few, and a dead name server would take them all.
+            builder.dns_resolver(Vetted { reach: Reach::Anywhere, resolver: Resolver::system() })
+        })?;
         let method = Method::from_bytes(method.as_bytes())
             .map_err(|error| RequestError::Invalid(error.to_string()))?;
         let request = client.request(method, url).headers(header_map(headers)?).body(body).timeout(timeout);

@@ -29,6 +29,15 @@ fn method_headers_and_body_arrive_and_the_whole_response_comes_back() {
 }
 
 #[test]
+fn a_name_leads_to_its_address_and_one_that_does_not_exist_cannot_be_connected_to() {
+    let server = Loopback::start(vec![reply("200 OK", "", "here")]);
+    let url = server.url.replace("127.0.0.1", "localhost");
+    assert_eq!(get(&url, LONG).unwrap().body, b"here");
+    let error = get(&format!("http://{}/", "a.".repeat(200)), LONG).unwrap_err();
+    assert!(matches!(error, RequestError::Connect(_)), "{error}");
+}
+
+#[test]
 fn a_redirect_is_a_response_and_is_not_followed() {
     let location = "location: http://127.0.0.1:1/elsewhere\r\n";
     let server = Loopback::start(vec![reply("302 Found", location, "")]);

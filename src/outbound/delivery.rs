@@ -4,12 +4,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::header::{self, HeaderMap, HeaderName, HeaderValue};
 use url::Url;
 
 use super::client::{Clients, RequestError, describe};
-use super::reach::{Reach, addresses};
+use super::reach::{Reach, Vetted};
 use super::resolve::Resolver;
 
 /// Most bytes of a response's body that are read; the connection of a longer one is closed.
@@ -106,24 +105,6 @@ impl DeliveryClient {
             .tcp_nodelay(true)
             .pool_idle_timeout(IDLE_FOR)
             .pool_max_idle_per_host(MAX_IDLE_PER_HOST)
-    }
-}
-
-/// Gives the HTTP client only addresses that may be reached: it connects to these and to no others.
-#[derive(Clone, Debug)]
-struct Vetted {
-    reach: Reach,
-    resolver: Resolver,
-}
-
-impl Resolve for Vetted {
-    fn resolve(&self, name: Name) -> Resolving {
-        let Self { reach, resolver } = self.clone();
-        Box::pin(async move {
-            let addresses = addresses(&resolver, name.as_str(), &reach).await?;
-            let addresses: Addrs = Box::new((0..addresses.len()).map(move |index| addresses[index]));
-            Ok(addresses)
-        })
     }
 }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ipnet::IpNet;
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use url::{Host, Url};
 
 use super::resolve::{LookupError, Resolver};
@@ -51,7 +52,7 @@ pub(super) enum UnreachableName {
 
 /// The addresses of a name: all of them may be connected to. One that is forbidden speaks against the name: who names
 /// a public and a private address together is after the private one.
-pub(super) async fn addresses(
+async fn addresses(
     resolver: &Resolver,
     name: &str,
     reach: &Reach,
@@ -59,6 +60,24 @@ pub(super) async fn addresses(
     let addresses = resolver.addresses(name).await?;
     addresses.iter().try_for_each(|address| reach.vet(address))?;
     Ok(addresses)
+}
+
+/// Gives the HTTP client only addresses that may be reached: it connects to these and to no others.
+#[derive(Clone, Debug)]
+pub(super) struct Vetted {
+    pub reach: Reach,
+    pub resolver: Resolver,
+}
+
+impl Resolve for Vetted {
+    fn resolve(&self, name: Name) -> Resolving {
+        let Self { reach, resolver } = self.clone();
+        Box::pin(async move {
+            let addresses = addresses(&resolver, name.as_str(), &reach).await?;
+            let addresses: Addrs = Box::new((0..addresses.len()).map(move |index| addresses[index]));
+            Ok(addresses)
+        })
+    }
 }
 
 /// Why a URL cannot be delivered to. The texts never hold the URL: it may carry a token.
