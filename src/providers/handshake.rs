@@ -8,7 +8,7 @@ use crate::verify::view::View;
 
 use super::recipe::{AnswerRule, HandshakeBody, HandshakeRule};
 use super::reply::Reply;
-use super::verifier::{Verifier, has_shape_of_id};
+use super::verifier::Verifier;
 use super::{Cause, Request};
 
 /// A handshake is small; what is larger is a message, and reading it more than once takes time.
@@ -79,7 +79,7 @@ impl Verifier {
         }
         let first = self.first(rule, view, learning)?;
         if let Some(challenge) = &rule.challenge
-            && !has_shape_of_id(&challenge.require(view)?)
+            && !rule.challenge_shape.fits(&challenge.require(view)?)
         {
             // Whatever we would sign here could be sent to us as a message.
             return Err(Cause::HandshakeRefused);

@@ -1,5 +1,6 @@
 //! A provider's rules, validated: what is in here cannot be wrong.
 
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use crate::verify::condition::Condition;
@@ -186,6 +187,7 @@ pub(super) struct HandshakeRule {
     pub answer: Option<AnswerRule>,
     /// What we sign for the sender: only what cannot be a webhook's body.
     pub challenge: Option<Place>,
+    pub challenge_shape: ChallengeShape,
     pub reply: HandshakeReply,
     pub learn: Option<Place>,
     pub visit: Option<Place>,
@@ -196,6 +198,41 @@ impl HandshakeRule {
     pub fn is_known_by_body(&self) -> bool {
         self.when.iter().any(|condition| condition.place().is_in_body())
     }
+
+    /// Whether whoever asks is given a signature with a key of the source.
+    pub fn signs_for_strangers(&self) -> bool {
+        !self.signed && self.answer.as_ref().is_some_and(|answer| answer.key.is_some())
+    }
+}
+
+/// What a challenge looks like, so that nothing else is signed in its place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum ChallengeShape {
+    /// `[A-Za-z0-9_-]`, at most 100 of them.
+    Id,
+    /// So many lower-case hex digits.
+    HexDigits(RangeInclusive<usize>),
+}
+
+impl ChallengeShape {
+    pub fn fits(&self, text: &[u8]) -> bool {
+        match self {
+            Self::Id => has_shape_of_id(text),
+            Self::HexDigits(count) => {
+                let is_digit = |byte: &u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(byte);
+                count.contains(&text.len()) && text.iter().all(is_digit)
+            }
+        }
+    }
+}
+
+/// `[A-Za-z0-9_-]`, at most 100 of them.
+pub(super) fn has_shape_of_id(text: &[u8]) -> bool {
+    (1..=100).contains(&text.len()) && text.iter().all(|byte| is_byte_of_id(*byte))
+}
+
+pub(super) const fn is_byte_of_id(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-')
 }
 
 #[derive(Debug)]
@@ -301,8 +338,7 @@ impl Recipe {
 
     /// Whether a handshake has something signed that nobody has proven to have asked for.
     pub(super) fn signs_for_strangers(&self) -> bool {
-        let signs = |rule: &HandshakeRule| rule.answer.as_ref().is_some_and(|answer| answer.key.is_some());
-        self.handshakes.iter().any(|rule| !rule.signed && signs(rule))
+        self.handshakes.iter().any(HandshakeRule::signs_for_strangers)
     }
 
     /// Whether some scheme uses keys that the provider publishes.

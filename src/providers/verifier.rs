@@ -16,7 +16,7 @@ use crate::verify::view::{Texts, View};
 use super::code::BoundCode;
 use super::describe::Description;
 use super::fetch::{Plan, keys_among};
-use super::recipe::{Coverage, Recipe};
+use super::recipe::{Coverage, Recipe, has_shape_of_id};
 use super::reply::{AcceptedReply, RefusedReply, Reply};
 use super::settings::Settings;
 use super::{Cause, Request};
@@ -117,7 +117,8 @@ impl Verifier {
         let outside = WithOwn { verifier: self, outside };
         let terms = Terms { texts: &self.texts, tolerance: self.tolerance, outside: &outside };
         self.check(&view, &terms)?;
-        // What has the shape of a challenge may have been signed by us, for whoever asked.
+        // What has the shape of a challenge may have been signed by us, for whoever asked. A recipe that signs something else
+        // than the body is loaded only if that cannot be a challenge (`file/handshakes.rs`).
         if self.recipe.signs_for_strangers() && has_shape_of_id(request.body) {
             return Err(Cause::ClaimMismatch.into());
         }
@@ -266,12 +267,6 @@ impl Verifier {
         }
         Self::bind(self.recipe, &settings)
     }
-}
-
-/// `[A-Za-z0-9_-]`, at most 100 of them.
-pub(super) fn has_shape_of_id(text: &[u8]) -> bool {
-    (1..=100).contains(&text.len())
-        && text.iter().all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(byte))
 }
 
 /// What the source has configured itself comes first.

@@ -125,6 +125,16 @@ impl Template {
         self.0 == [Part::Body]
     }
 
+    /// Whether it is what stands at that place and nothing else.
+    pub fn is_place_alone(&self, place: &Place) -> bool {
+        matches!(self.0.as_slice(), [Part::Place(alone)] if alone == place)
+    }
+
+    /// Whether some text of it is always the same, and such a one.
+    pub fn has_literal(&self, is_wanted: impl Fn(&str) -> bool) -> bool {
+        self.0.iter().any(|part| matches!(part, Part::Literal(text) if is_wanted(text)))
+    }
+
     /// Whether a part of it is in the body.
     pub fn reads_body(&self) -> bool {
         let reads = |part: &Part| match part {

@@ -70,6 +70,15 @@ impl Code {
         matches!(self, Self::AwsSns | Self::Ebay | Self::Mailchannels | Self::Truelayer)
     }
 
+    pub const fn has_secret(self) -> bool {
+        !self.is_public()
+    }
+
+    /// Whether it accepts nothing that has the shape of a challenge: a handshake may then sign one for whoever asks.
+    pub const fn refuses_challenges(self) -> bool {
+        matches!(self, Self::Braintree)
+    }
+
     pub const fn uses_published_keys(self) -> bool {
         matches!(self, Self::Ebay | Self::Mailchannels | Self::Truelayer)
     }

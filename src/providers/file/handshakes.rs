@@ -5,15 +5,44 @@ use crate::verify::place::{Place, is_header_name};
 use crate::verify::template::Template;
 
 use super::super::fetch::FetchRule;
-use super::super::recipe::{AnswerRule, HandshakeBody, HandshakeReply, HandshakeRule, KeySource};
+use super::super::recipe::{
+    AnswerRule, ChallengeShape, HandshakeBody, HandshakeReply, HandshakeRule, KeySource, Proofs,
+    is_byte_of_id,
+};
 use super::proofs::{conditions, declared, key_source, template};
 use super::tables::{AnswerTable, FetchTable, HandshakeReplyTable, HandshakeTable};
 use super::{KeyKind, KeyTable, Problem, problem};
 
 const METHODS: [&str; 4] = ["GET", "POST", "HEAD", "OPTIONS"];
 
-pub fn handshakes(tables: &[HandshakeTable], keys: &[KeyTable]) -> Result<Vec<HandshakeRule>, Problem> {
-    tables.iter().map(|table| handshake(table, keys)).collect()
+pub fn handshakes(
+    tables: &[HandshakeTable],
+    keys: &[KeyTable],
+    proofs: &Proofs,
+) -> Result<Vec<HandshakeRule>, Problem> {
+    let rules: Vec<_> = tables.iter().map(|table| handshake(table, keys)).collect::<Result<_, _>>()?;
+    if rules.iter().any(HandshakeRule::signs_for_strangers) {
+        no_message_is_a_challenge(proofs)?;
+    }
+    Ok(rules)
+}
+
+/// Whoever asks gets a challenge signed, and must not be able to send that as a message. A body with the shape of a challenge
+/// is refused (`Verifier::authenticate`); of any other signed text it must be certain that it cannot be one.
+fn no_message_is_a_challenge(proofs: &Proofs) -> Result<(), Problem> {
+    let is_safe = |text: &Template| {
+        text.is_body_alone() || text.has_literal(|literal| !literal.bytes().all(is_byte_of_id))
+    };
+    let by_secret = proofs.signatures.iter().filter(|signature| signature.key.setting().is_some());
+    let signed_by_code = proofs.code.is_some_and(|code| code.has_secret() && !code.refuses_challenges());
+    if signed_by_code || by_secret.into_iter().any(|signature| !is_safe(&signature.scheme.template)) {
+        return Err(problem(
+            "handshake.answer",
+            "signs a challenge for whoever asks, and a message could be one: the signed text must be `{body}`, or have a \
+             character that no challenge has, such as a dot",
+        ));
+    }
+    Ok(())
 }
 
 fn handshake(table: &HandshakeTable, keys: &[KeyTable]) -> Result<HandshakeRule, Problem> {
@@ -37,6 +66,12 @@ fn handshake(table: &HandshakeTable, keys: &[KeyTable]) -> Result<HandshakeRule,
             "is missing: whatever we sign must have the shape of a challenge",
         ));
     }
+    let answers_stranger = answer.as_ref().filter(|answer| answer.key.is_some() && !table.signed);
+    if let (Some(answer), Some(challenge)) = (answers_stranger, &challenge)
+        && !answer.text.is_place_alone(challenge)
+    {
+        return Err(problem("handshake.answer.text", "must be the challenge and nothing else"));
+    }
     let visit = place("handshake.visit", &table.visit)?;
     if visit.is_some() && (table.visit_hosts.is_empty() || !table.signed) {
         return Err(problem(
@@ -54,11 +89,25 @@ fn handshake(table: &HandshakeTable, keys: &[KeyTable]) -> Result<HandshakeRule,
         signed: table.signed,
         answer,
         challenge,
+        challenge_shape: challenge_shape(table)?,
         reply: reply(&table.reply, keys)?,
         learn: place("handshake.learn", &table.learn)?,
         visit,
         visit_hosts: table.visit_hosts.clone(),
     })
+}
+
+fn challenge_shape(table: &HandshakeTable) -> Result<ChallengeShape, Problem> {
+    match table.challenge_hex_digits {
+        None => Ok(ChallengeShape::Id),
+        Some((least, most)) if table.challenge.is_some() && least > 0 && least <= most && most <= 100 => {
+            Ok(ChallengeShape::HexDigits(least..=most))
+        }
+        Some(_) => Err(problem(
+            "handshake.challenge_hex_digits",
+            "must be the least and the most digits of the `challenge`, at most 100, like [20, 32]",
+        )),
+    }
 }
 
 fn answer_rule(table: &AnswerTable, keys: &[KeyTable]) -> Result<AnswerRule, Problem> {

@@ -98,7 +98,7 @@ impl File {
         let delivery_id = details("delivery_id", &self.delivery_id)?;
         let proofs = proofs::proofs(&self)?;
         let coverage = self.coverage(&proofs);
-        let handshakes = handshakes::handshakes(&self.handshake, &self.key)?;
+        let handshakes = handshakes::handshakes(&self.handshake, &self.key, &proofs)?;
         let refused = replies::refused(&self.refused, &self.handshake)?;
         let mut samples: Vec<SampleBody> = self.sample.iter().map(SampleTable::to_body).collect();
         let fetch = self.fetch.as_ref().map(handshakes::fetch).transpose()?;

@@ -267,6 +267,7 @@ pub struct HandshakeTable {
     pub signed: bool,
     pub answer: Option<AnswerTable>,
     pub challenge: Option<String>,
+    pub challenge_hex_digits: Option<(usize, usize)>,
     pub reply: HandshakeReplyTable,
     pub learn: Option<String>,
     pub visit: Option<String>,

@@ -28,6 +28,42 @@ fn a_challenge_that_we_sign_cannot_be_a_webhooks_body() {
     }
 }
 
+/// `<notification><kind>check</kind></notification> ` in base64, which has none of `+`, `/` and `=`.
+const BRAINTREE_PAYLOAD: &str = "PG5vdGlmaWNhdGlvbj48a2luZD5jaGVjazwva2luZD48L25vdGlmaWNhdGlvbj4g";
+
+#[test]
+fn what_braintree_has_us_sign_is_no_payload() {
+    let braintree = bind("braintree", &[("public_key", "public"), ("secret", "private key")]);
+    let challenge =
+        |text: &str| before(&braintree, &get(&format!("bt_challenge={text}")), Learning::Closed).unwrap();
+    let reply = challenge("20f9f8ed05f77439fe955c977e4c8a53").unwrap().reply.body;
+    // Published with the libraries of Braintree, for these keys of theirs.
+    let theirs =
+        bind("braintree", &[("public_key", "integration_public_key"), ("secret", "integration_private_key")]);
+    let published =
+        before(&theirs, &get("bt_challenge=20f9f8ed05f77439fe955c977e4c8a53"), Learning::Closed).unwrap();
+    assert_eq!(
+        published.unwrap().reply.body,
+        "integration_public_key|d9b899556c966b3f06945ec21311865d35df3ce4"
+    );
+    for forged in [
+        BRAINTREE_PAYLOAD,
+        "0123456789abcdef012",
+        "0123456789abcdef0123456789abcdef0",
+        "0123456789ABCDEF0123",
+        "0123456789abcdef012g",
+    ] {
+        assert_eq!(challenge(forged), Err(Cause::HandshakeRefused), "{forged}");
+    }
+    // A challenge that was signed all the same does not come back as a message.
+    let answered = form_urlencoded::Serializer::new(String::new())
+        .append_pair("bt_signature", &reply)
+        .append_pair("bt_payload", "20f9f8ed05f77439fe955c977e4c8a53")
+        .finish();
+    let sent = Sent::new(&[("content-type", "application/x-www-form-urlencoded")], &answered);
+    assert_eq!(sent.verdict(&braintree), Err(Cause::ClaimMismatch));
+}
+
 #[test]
 fn zoom_and_smartcar_sign_challenges_but_no_bodies() {
     let zoom = bind("zoom", &[("secret", "secret token")]);

@@ -156,6 +156,50 @@ fn a_handshake_that_signs_or_visits_what_a_stranger_says_is_no_recipe() {
 }
 
 #[test]
+fn a_recipe_that_signs_challenges_takes_no_message_that_could_be_one() {
+    let recipe = |proof: &str, answer: &str, more: &str| {
+        let text = format!(
+            "title = \"T\"\n{proof}\n[[handshake]]\nmethod = \"GET\"\nchallenge = \"query c\"\n\
+             answer = {{ algorithm = \"hmac-sha256\", encoding = \"hex\", key = \"secret\", text = \"{answer}\" }}\n\
+             {more}\nreply = {{ status = 200 }}\n[[key]]\nname = \"secret\"\nkind = \"secret\"\ndoc = \"d\""
+        );
+        Recipe::parse("mine", &text).map_err(|error| error.field)
+    };
+    let signature = |text: &str| {
+        format!(
+            "[[signature]]\nat = \"header A\"\nencoding = \"hex\"\nalgorithm = \"hmac-sha256\"\nkey = \"secret\"\ntext = \"{text}\""
+        )
+    };
+    for safe in [signature("{body}"), signature("v0:{body}"), "code = \"braintree\"".to_owned()] {
+        assert!(recipe(&safe, "{query:c}", "").is_ok(), "{safe}");
+        assert!(recipe(&safe, "{query:c}", "challenge_hex_digits = [20, 32]").is_ok(), "{safe}");
+    }
+    for unsafe_proof in [
+        signature("{form:payload}"),
+        signature("{header:B}{body}"),
+        signature("v1{body}"),
+        "code = \"payfast\"".to_owned(),
+    ] {
+        assert_eq!(
+            recipe(&unsafe_proof, "{query:c}", "").err().as_deref(),
+            Some("handshake.answer"),
+            "{unsafe_proof}"
+        );
+        // Only whoever has the secret already may ask then.
+        assert!(recipe(&unsafe_proof, "{query:c}", "signed = true").is_ok(), "{unsafe_proof}");
+    }
+    for text in ["{query:d}", "{query:c}{query:d}", "a{query:c}"] {
+        let refused = recipe(&signature("{body}"), text, "").err();
+        assert_eq!(refused.as_deref(), Some("handshake.answer.text"), "{text}");
+    }
+    for digits in ["[0, 4]", "[5, 4]", "[1, 101]"] {
+        let refused =
+            recipe(&signature("{body}"), "{query:c}", &format!("challenge_hex_digits = {digits}")).err();
+        assert_eq!(refused.as_deref(), Some("handshake.challenge_hex_digits"), "{digits}");
+    }
+}
+
+#[test]
 fn a_file_may_hold_one_recipe_or_several() {
     let one = Recipe::parse_file("title = \"One\"", "one").unwrap();
     assert_eq!(one[0].name(), "one");
