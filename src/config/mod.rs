@@ -2,6 +2,7 @@
 //! variables; nothing after it checks a setting again. Every problem is reported together, and no problem and no
 //! `Debug` ever shows a secret. It must never read anything but the environment and the files that it names.
 
+mod command_environment;
 mod documents;
 mod names;
 mod parse;
@@ -26,6 +27,7 @@ use ipnet::IpNet;
 use crate::providers::{Secret, Verifier};
 use values::Values;
 
+pub use command_environment::{CommandEnvironment, command_environment};
 pub use documents::{environment_example, readme_table};
 pub use targets::{Destination, Target};
 

@@ -2,4 +2,5 @@
 //! the limits of attempts. It must never import `http`: they meet in the database.
 
 pub mod attempt;
+pub mod command;
 pub mod schedule;

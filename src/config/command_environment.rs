@@ -1,0 +1,52 @@
+//! What a command gets of our own environment: three variables that programs cannot do without, and none of ours,
+//! which hold secrets.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+const PASSED_ON: [&str; 3] = ["PATH", "HOME", "LANG"];
+/// Where programs are looked for when nobody says so.
+const DEFAULT_PATH: &str = "/usr/local/bin:/usr/bin:/bin";
+
+/// The environment of commands, but for what each message adds.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CommandEnvironment {
+    pub variables: Vec<(OsString, OsString)>,
+}
+
+/// What commands get of the environment of this process.
+pub fn command_environment() -> CommandEnvironment {
+    let variable = |name: &str| Some((OsString::from(name), std::env::var_os(name)?));
+    CommandEnvironment { variables: PASSED_ON.into_iter().filter_map(variable).collect() }
+}
+
+impl CommandEnvironment {
+    /// The directories in which programs without a slash in their name are looked for. The working directory, which an
+    /// empty entry would mean, is not among them.
+    pub fn search_path(&self) -> Vec<PathBuf> {
+        let path = self.variables.iter().find(|(name, _)| name == "PATH").map(|(_, value)| value.clone());
+        let path = path.unwrap_or_else(|| DEFAULT_PATH.into());
+        std::env::split_paths(&path).filter(|directory| !directory.as_os_str().is_empty()).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_three_variables_are_passed_on() {
+        let names: Vec<OsString> =
+            command_environment().variables.into_iter().map(|(name, _)| name).collect();
+        assert!(names.iter().any(|name| name == "PATH"), "{names:?}");
+        assert!(names.iter().all(|name| PASSED_ON.iter().any(|passed| name == passed)), "{names:?}");
+    }
+
+    #[test]
+    fn programs_are_looked_for_in_path_and_not_where_the_service_happens_to_run() {
+        let with = |path: &str| CommandEnvironment { variables: vec![("PATH".into(), path.into())] };
+        assert_eq!(with("/a::/b:").search_path(), ["/a", "/b"].map(PathBuf::from));
+        let default = ["/usr/local/bin", "/usr/bin", "/bin"].map(PathBuf::from);
+        assert_eq!(CommandEnvironment::default().search_path(), default);
+    }
+}

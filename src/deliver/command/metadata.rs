@@ -1,0 +1,65 @@
+//! What a command is told of its message: `HOOK_*` variables, always all of them, so that a script may use `set -u`.
+
+use serde_json::Value;
+
+use crate::deliver::attempt::Attempt;
+use crate::store::StoredMessage;
+
+/// Longer values are cut.
+const LONGEST_VALUE: usize = 4 << 10;
+
+/// What is not known is empty.
+pub fn variables(attempt: &Attempt<'_>) -> Vec<(&'static str, String)> {
+    let head = &attempt.message.head;
+    let kind = head.event.strip_prefix(&head.source).and_then(|rest| rest.strip_prefix('.'));
+    let or_empty = |value: &Option<String>| value.clone().unwrap_or_default();
+    let values = [
+        ("HOOK_MESSAGE_ID", head.id.to_string()),
+        ("HOOK_WEBHOOK_ID", attempt.webhook_id.to_owned()),
+        ("HOOK_DELIVERY", attempt.delivery.to_string()),
+        ("HOOK_ATTEMPT", attempt.number.to_string()),
+        ("HOOK_TARGET", attempt.target.to_owned()),
+        ("HOOK_SOURCE", head.source.clone()),
+        ("HOOK_EVENT", head.event.clone()),
+        ("HOOK_TYPE", kind.unwrap_or(&head.event).to_owned()),
+        ("HOOK_OWNER", or_empty(&head.owner)),
+        ("HOOK_PROVIDER_DELIVERY_ID", or_empty(&head.delivery_id)),
+        ("HOOK_METHOD", head.method.clone()),
+        ("HOOK_QUERY", or_empty(&head.query)),
+        ("HOOK_CONTENT_TYPE", content_type(attempt.message)),
+        ("HOOK_RECEIVED_AT", head.received_at.clone()),
+        ("HOOK_REMOTE_IP", head.remote_ip.clone()),
+    ];
+    values.into_iter().map(|(name, value)| (name, cleaned(&value))).collect()
+}
+
+/// As it was received; the first one if there were several.
+fn content_type(message: &StoredMessage) -> String {
+    let headers: Value = serde_json::from_str(&message.head.headers).unwrap_or_default();
+    let value = headers.get("content-type");
+    let first = value.and_then(|value| value.as_array().map_or(Some(value), |values| values.first()));
+    match first.and_then(Value::as_str) {
+        Some(text) => text.to_owned(),
+        None if message.is_emitted() => "application/json".to_owned(),
+        None => String::new(),
+    }
+}
+
+/// Without control characters: scripts print values, and terminals obey them. A NUL would end the value.
+fn cleaned(value: &str) -> String {
+    let mut value: String = value.chars().filter(|character| !character.is_control()).collect();
+    value.truncate(super::output::boundary_before(&value, LONGEST_VALUE));
+    value
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_lose_control_characters_and_what_is_too_long() {
+        assert_eq!(cleaned("a\u{0}b\n\u{1b}[31mc\u{7f}\u{85} ü"), "ab[31mc ü");
+        assert_eq!(cleaned(&"ü".repeat(5_000)).len(), LONGEST_VALUE);
+        assert_eq!(cleaned(&format!("a{}", "ü".repeat(5_000))).len(), LONGEST_VALUE - 1);
+    }
+}

@@ -1,0 +1,112 @@
+//! What a command writes: taken to its end, so that it never waits for us, and kept in part.
+
+use std::collections::VecDeque;
+use std::sync::{Mutex, PoisonError};
+
+use tokio::io::{AsyncRead, AsyncReadExt as _};
+
+/// An excerpt is no longer than this.
+const EXCERPT_BYTES: usize = 1 << 10;
+/// Of a longer output this much from its beginning, and the rest from its end, where a script says why it failed.
+const FROM_BEGINNING: usize = 400;
+const LEFT_OUT: &str = "\n…\n";
+const FROM_END: usize = EXCERPT_BYTES - FROM_BEGINNING - LEFT_OUT.len();
+const READ_AT_ONCE: usize = 16 << 10;
+
+/// What is kept of stdout and stderr together, in the order in which they came.
+#[derive(Debug, Default)]
+pub struct Output {
+    bytes: u64,
+    beginning: Vec<u8>,
+    end: VecDeque<u8>,
+}
+
+impl Output {
+    fn add(&mut self, bytes: &[u8]) {
+        self.bytes += bytes.len() as u64;
+        let room = EXCERPT_BYTES - self.beginning.len();
+        self.beginning.extend_from_slice(&bytes[..bytes.len().min(room)]);
+        let last = &bytes[bytes.len().saturating_sub(FROM_END)..];
+        self.end.extend(last);
+        self.end.drain(..self.end.len().saturating_sub(FROM_END));
+    }
+
+    /// `None` where nothing was written.
+    pub fn excerpt(mut self) -> Option<String> {
+        if self.bytes <= EXCERPT_BYTES as u64 {
+            let mut text = readable(&self.beginning);
+            text.truncate(boundary_before(&text, EXCERPT_BYTES));
+            return Some(text).filter(|text| !text.is_empty());
+        }
+        // A character that was cut in two is left out.
+        let is_cut = |character| character == char::REPLACEMENT_CHARACTER;
+        let beginning = readable(&self.beginning[..FROM_BEGINNING]);
+        let beginning = beginning.trim_end_matches(is_cut);
+        let beginning = &beginning[..boundary_before(beginning, FROM_BEGINNING)];
+        let end = readable(self.end.make_contiguous());
+        let end = end.trim_start_matches(is_cut);
+        let end = &end[boundary_after(end, end.len().saturating_sub(FROM_END))..];
+        Some(format!("{beginning}{LEFT_OUT}{end}"))
+    }
+}
+
+/// The last place up to `limit` at which the text can be cut.
+pub fn boundary_before(text: &str, limit: usize) -> usize {
+    (0..=limit.min(text.len())).rev().find(|place| text.is_char_boundary(*place)).unwrap_or(0)
+}
+
+fn boundary_after(text: &str, from: usize) -> usize {
+    (from..text.len()).find(|place| text.is_char_boundary(*place)).unwrap_or(text.len())
+}
+
+/// As text, without what a terminal would obey.
+fn readable(bytes: &[u8]) -> String {
+    let text = String::from_utf8_lossy(bytes);
+    text.chars().filter(|character| matches!(character, '\n' | '\t') || !character.is_control()).collect()
+}
+
+/// Reads to the end.
+pub async fn drain(pipe: Option<impl AsyncRead + Unpin>, output: &Mutex<Output>) {
+    let Some(mut pipe) = pipe else { return };
+    let mut buffer = vec![0; READ_AT_ONCE];
+    while let Ok(read @ 1..) = pipe.read(&mut buffer).await {
+        output.lock().unwrap_or_else(PoisonError::into_inner).add(&buffer[..read]);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn excerpt_of(parts: &[&[u8]]) -> Option<String> {
+        let mut output = Output::default();
+        parts.iter().for_each(|part| output.add(part));
+        output.excerpt()
+    }
+
+    #[test]
+    fn a_short_output_is_kept_whole_and_nothing_is_none() {
+        assert_eq!(excerpt_of(&[]), None);
+        assert_eq!(excerpt_of(&["a\n".as_bytes(), "ü\t\u{1b}[31mb".as_bytes()]).unwrap(), "a\nü\t[31mb");
+        let most = "x".repeat(EXCERPT_BYTES);
+        assert_eq!(excerpt_of(&[most.as_bytes()]).unwrap(), most);
+    }
+
+    #[test]
+    fn of_a_long_output_the_beginning_and_the_end_are_kept() {
+        let long = format!("begin{}the reason", "ü".repeat(100_000));
+        for parts in [vec![long.as_bytes()], long.as_bytes().chunks(7).collect()] {
+            let excerpt = excerpt_of(&parts).unwrap();
+            assert!(excerpt.starts_with("beginü") && excerpt.ends_with("üthe reason"), "{excerpt}");
+            assert!(excerpt.len() <= EXCERPT_BYTES && excerpt.len() > EXCERPT_BYTES - 8, "{}", excerpt.len());
+            assert!(!excerpt.contains(char::REPLACEMENT_CHARACTER), "{excerpt}");
+        }
+    }
+
+    #[test]
+    fn bytes_that_are_no_text_take_no_more_room() {
+        for length in [1_000, 100_000] {
+            assert!(excerpt_of(&[&vec![0xff; length]]).unwrap().len() <= EXCERPT_BYTES);
+        }
+    }
+}

@@ -1,0 +1,312 @@
+//! Commands that really run.
+
+use std::collections::BTreeMap;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::time::Instant;
+
+use super::*;
+use crate::config::command_environment;
+use crate::store::{MessageHead, Store, StoreOptions, StoredMessage};
+
+const LONG: Duration = Duration::from_secs(60);
+
+fn message(body: &[u8]) -> StoredMessage {
+    let head = MessageHead {
+        id: 7,
+        received_at: "2026-11-22T14:31:00.000000Z".to_owned(),
+        source: "github".to_owned(),
+        event: "github.issues.opened".to_owned(),
+        owner: None,
+        delivery_id: Some("an\u{1b}[31m id\n".to_owned()),
+        method: "POST".to_owned(),
+        query: Some("a=b&c=$(reboot)".to_owned()),
+        remote_ip: "192.0.2.1".to_owned(),
+        body_sha256: vec![0; 32],
+        not_json: false,
+        body_unsigned: false,
+        unverified: false,
+        conflict_of: None,
+        duplicates: 0,
+        last_duplicate_at: None,
+        confirmation: None,
+        headers: r#"{"content-type":"application/json","x-repeated":["1","2"]}"#.to_owned(),
+        body_bytes: i64::try_from(body.len()).unwrap(),
+    };
+    StoredMessage { head, body: body.to_vec(), form: None }
+}
+
+fn in_runtime<T>(test: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(test)
+}
+
+async fn attempt(words: &[&str], body: &[u8], timeout: Duration) -> Attempted {
+    let words: Vec<String> = words.iter().map(ToString::to_string).collect();
+    let message = message(body);
+    let attempt = Attempt {
+        message: &message,
+        delivery: 8,
+        number: 3,
+        webhook_id: "msg_instance_7",
+        target: "deploy",
+        timeout,
+    };
+    run(&words, &command_environment(), &attempt).await
+}
+
+fn run_with(words: &[&str], body: &[u8], timeout: Duration) -> Attempted {
+    in_runtime(attempt(words, body, timeout))
+}
+
+fn shell(script: &str) -> Attempted {
+    run_with(&["sh", "-c", script], b"{}", LONG)
+}
+
+fn failed(is_target_ill: bool) -> Verdict {
+    Verdict::Failed { retry_after: None, is_target_ill }
+}
+
+fn process_in(text: &str) -> u32 {
+    text.trim().parse().unwrap_or_else(|_| panic!("no process id in {text:?}"))
+}
+
+/// Somebody else may have to reap it: a zombie has ended as well.
+fn is_alive(process: u32) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
+    !matches!(stat.rsplit_once(") ").and_then(|(_, rest)| rest.chars().next()), None | Some('Z' | 'X'))
+}
+
+fn exists(process: u32) -> bool {
+    Path::new(&format!("/proc/{process}")).exists()
+}
+
+fn eventually(what: &str, is_so: impl Fn() -> bool) {
+    let give_up = Instant::now() + Duration::from_secs(20);
+    while !is_so() {
+        assert!(Instant::now() < give_up, "never: {what}");
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn the_exit_code_says_what_becomes_of_the_delivery() {
+    let rows = [
+        ("exit 0", Verdict::Delivered, Some(0), None),
+        ("exit 75", failed(false), Some(75), Some("exit code 75: it asks to be tried again")),
+        ("exit 1", Verdict::Final, Some(1), Some("exit code 1")),
+        ("exit 255", Verdict::Final, Some(255), Some("exit code 255")),
+        ("kill -KILL $$", failed(false), None, Some("killed by signal 9")),
+        ("kill -SEGV $$", failed(false), None, Some("killed by signal 11")),
+    ];
+    for (script, verdict, status, error) in rows {
+        let expected = Attempted { verdict, status, error: error.map(str::to_owned), excerpt: None };
+        assert_eq!(shell(script), expected, "{script}");
+    }
+}
+
+#[test]
+fn both_outputs_are_kept_in_the_order_in_which_they_came() {
+    let attempted = shell("echo one; sleep 0.1; echo two >&2; sleep 0.1; echo three; exit 2");
+    assert_eq!(attempted.excerpt.as_deref(), Some("one\ntwo\nthree\n"));
+}
+
+#[test]
+fn a_program_that_cannot_be_started_makes_the_target_ill_and_says_what_to_do() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = |name: &str, text: &str, mode: u32| {
+        let path = directory.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let rows = [
+        ("no-such-program".to_owned(), "write its whole path"),
+        ("/no/such/program".to_owned(), "there is no such file"),
+        (file("not-executable", "#!/bin/sh\n", 0o644), "chmod +x"),
+        (file("no-interpreter", "#!/no/such/interpreter\n", 0o755), "interpreter that its first line names"),
+        (file("no-first-line", "echo a\n", 0o755), "#!/bin/sh"),
+        ("with\0nul".to_owned(), "cannot start"),
+    ];
+    for (program, says) in rows {
+        let attempted = run_with(&[&program], b"", LONG);
+        assert_eq!((attempted.verdict, attempted.status), (failed(true), None), "{program}");
+        assert!(attempted.error.as_deref().unwrap().contains(says), "{program}: {attempted:?}");
+    }
+    assert!(run_with(&[], b"", LONG).error.unwrap().contains("names no program"));
+}
+
+#[test]
+fn arguments_arrive_as_they_were_split_and_no_shell_sees_them() {
+    let words = ["printf", "<%s>", "a b", "", "c\"d'", "$HOME", "*", "; reboot", "ü\n"];
+    assert_eq!(run_with(&words, b"", LONG).excerpt.unwrap(), "<a b><><c\"d'><$HOME><*><; reboot><ü\n>");
+}
+
+#[test]
+fn the_environment_is_three_variables_and_what_there_is_to_know_of_the_message() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("environment");
+    let words = ["sh", "-c", "exec env -0 > \"$1\"", "sh", path.to_str().unwrap()];
+    assert_eq!(run_with(&words, b"", LONG).verdict, Verdict::Delivered);
+    let text = std::fs::read_to_string(path).unwrap();
+    let mut found: BTreeMap<&str, &str> =
+        text.split_terminator('\0').map(|line| line.split_once('=').unwrap()).collect();
+    for (name, value) in command_environment().variables {
+        assert_eq!(found.remove(name.to_str().unwrap()), value.to_str());
+    }
+    let is_of_the_shell = |name: &str| ["PWD", "SHLVL", "_", "OLDPWD"].contains(&name);
+    found.retain(|name, _| !is_of_the_shell(name));
+    let expected = BTreeMap::from([
+        ("HOOK_MESSAGE_ID", "7"),
+        ("HOOK_WEBHOOK_ID", "msg_instance_7"),
+        ("HOOK_DELIVERY", "8"),
+        ("HOOK_ATTEMPT", "3"),
+        ("HOOK_TARGET", "deploy"),
+        ("HOOK_SOURCE", "github"),
+        ("HOOK_EVENT", "github.issues.opened"),
+        ("HOOK_TYPE", "issues.opened"),
+        ("HOOK_OWNER", ""),
+        ("HOOK_PROVIDER_DELIVERY_ID", "an[31m id"),
+        ("HOOK_METHOD", "POST"),
+        ("HOOK_QUERY", "a=b&c=$(reboot)"),
+        ("HOOK_CONTENT_TYPE", "application/json"),
+        ("HOOK_RECEIVED_AT", "2026-11-22T14:31:00.000000Z"),
+        ("HOOK_REMOTE_IP", "192.0.2.1"),
+    ]);
+    assert_eq!(found, expected);
+}
+
+#[test]
+fn the_exact_body_arrives_on_stdin_and_comes_back_while_it_is_still_written() {
+    let body: Vec<u8> = (0..10 << 20).map(|number: u32| number.to_le_bytes()[1] ^ 0x5a).collect();
+    assert_eq!(run_with(&["sh", "-c", "cat >/dev/null"], &body, LONG).verdict, Verdict::Delivered);
+    let digest = ring::digest::digest(&ring::digest::SHA256, &body);
+    let expected: String = digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+    assert_eq!(run_with(&["sha256sum"], &body, LONG).excerpt.unwrap(), format!("{expected}  -\n"));
+    assert_eq!(run_with(&["cat"], &body, LONG).verdict, Verdict::Delivered);
+}
+
+#[test]
+fn a_command_that_does_not_read_its_stdin_has_not_failed_for_that() {
+    let body = vec![b'x'; 10 << 20];
+    for script in ["true", "exec <&-; echo closed", "sleep 0.2", "head -c 100000 >/dev/null"] {
+        let attempted = run_with(&["sh", "-c", script], &body, LONG);
+        assert_eq!(attempted.verdict, Verdict::Delivered, "{script}");
+    }
+}
+
+#[test]
+fn a_huge_output_is_taken_and_little_of_it_kept() {
+    let attempted = shell("echo begin; yes | head -c 100000000; echo the end; exit 1");
+    assert_eq!(attempted.verdict, Verdict::Final);
+    let excerpt = attempted.excerpt.unwrap();
+    assert!(excerpt.starts_with("begin\ny\n") && excerpt.ends_with("y\nthe end\n"), "{excerpt}");
+    assert!(excerpt.len() <= 1_024);
+}
+
+#[test]
+fn at_the_time_out_the_whole_group_is_killed() {
+    let words = ["sh", "-c", "sleep 1000 & echo $!; wait"];
+    let attempted = run_with(&words, b"", Duration::from_secs(1));
+    assert_eq!((attempted.verdict, attempted.status), (failed(true), None));
+    assert_eq!(attempted.error.as_deref(), Some("not finished within 1 s, stopped"));
+    let grandchild = process_in(&attempted.excerpt.unwrap());
+    assert!(!is_alive(grandchild));
+}
+
+#[test]
+fn a_command_may_clean_up_at_the_time_out_and_one_that_will_not_end_is_killed() {
+    let gentle = ["sh", "-c", "trap 'echo cleaned up; exit 0' TERM; sleep 1000 & wait"];
+    let attempted = run_with(&gentle, b"", Duration::from_millis(200));
+    assert_eq!((attempted.verdict, attempted.excerpt.as_deref()), (failed(true), Some("cleaned up\n")));
+    let stubborn = ["sh", "-c", "trap '' TERM; (while :; do sleep 0.1; done) & echo $!; wait"];
+    let began = Instant::now();
+    let attempted = run_with(&stubborn, &vec![b'x'; 1 << 20], Duration::from_millis(200));
+    assert_eq!(attempted.verdict, failed(true));
+    assert!(began.elapsed() >= Duration::from_secs(2), "{:?}", began.elapsed());
+    let grandchild = process_in(&attempted.excerpt.unwrap());
+    eventually("the stubborn grandchild is gone", || !is_alive(grandchild));
+}
+
+#[test]
+fn a_grandchild_that_holds_the_output_open_is_waited_for_a_second_and_killed() {
+    let began = Instant::now();
+    let attempted = shell("trap '' TERM; sleep 1000 & echo $!");
+    assert_eq!(attempted.verdict, Verdict::Delivered);
+    assert!(began.elapsed() >= Duration::from_secs(1), "{:?}", began.elapsed());
+    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+    assert!(!is_alive(process_in(&attempted.excerpt.unwrap())));
+}
+
+#[test]
+fn what_a_grandchild_writes_within_the_second_is_kept() {
+    let attempted = shell("(sleep 0.3; echo late) & echo early");
+    assert_eq!(attempted.excerpt.as_deref(), Some("early\nlate\n"));
+}
+
+#[test]
+fn one_that_has_let_go_of_the_output_may_go_on() {
+    let attempted = shell("sleep 1000 </dev/null >/dev/null 2>&1 & echo $!");
+    assert_eq!(attempted.verdict, Verdict::Delivered);
+    let process = process_in(&attempted.excerpt.unwrap());
+    assert!(is_alive(process));
+    let process = rustix::process::Pid::from_raw(i32::try_from(process).unwrap()).unwrap();
+    rustix::process::kill_process(process, Signal::KILL).unwrap();
+}
+
+#[test]
+fn a_command_that_nobody_waits_for_any_more_is_killed_with_its_group_and_reaped() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("processes");
+    let path = path.to_str().unwrap();
+    in_runtime(async {
+        let words = ["sh", "-c", "sleep 1000 & echo $$ $! > $0.new; mv $0.new $0; wait", path];
+        let running = attempt(&words, b"", LONG);
+        let started = async {
+            while !Path::new(path).exists() {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::select! {
+            attempted = running => panic!("it has ended: {attempted:?}"),
+            () = started => {}
+        }
+        let text = std::fs::read_to_string(path).unwrap();
+        let (leader, grandchild) = text.split_once(' ').unwrap();
+        let (leader, grandchild) = (process_in(leader), process_in(grandchild));
+        let give_up = Instant::now() + Duration::from_secs(20);
+        while exists(leader) || is_alive(grandchild) {
+            assert!(Instant::now() < give_up, "they live on: {leader} or {grandchild}");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    });
+}
+
+#[test]
+fn no_zombie_is_left() {
+    let leader = process_in(&shell("echo $$").excerpt.unwrap());
+    assert!(!exists(leader));
+}
+
+#[test]
+fn many_commands_at_once_each_get_their_own_end() {
+    in_runtime(async {
+        let scripts: Vec<String> = (0..24).map(|code| format!("cat >/dev/null; exit {code}")).collect();
+        let runs = scripts.iter().map(async |script| attempt(&["sh", "-c", script], b"{}", LONG).await);
+        let ends = futures_util::future::join_all(runs).await;
+        let codes: Vec<_> = ends.into_iter().map(|attempted| attempted.status).collect();
+        assert_eq!(codes, (0..24).map(Some).collect::<Vec<_>>());
+    });
+}
+
+#[test]
+fn the_files_of_the_database_are_closed_to_commands() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("creel.db");
+    let store = Store::open(&StoreOptions { path, key: None, checkpoint: true, min_free_bytes: 0 }).unwrap();
+    let ours = std::fs::read_dir("/proc/self/fd").unwrap().flatten();
+    let is_database = |link: &Path| link.to_string_lossy().contains("creel.db");
+    assert!(ours.filter_map(|entry| std::fs::read_link(entry.path()).ok()).any(|link| is_database(&link)));
+    let listing = shell("exec ls -l /proc/self/fd").excerpt.unwrap();
+    assert!(listing.contains("pipe:") && !listing.contains("creel.db"), "{listing}");
+    in_runtime(store.close(Duration::from_secs(10)));
+}
