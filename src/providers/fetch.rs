@@ -1,10 +1,16 @@
 //! How the keys of a provider are fetched: as data, since no I/O is done in here.
 
+use crate::verify::certificate::certificates;
 use crate::verify::lookup::{self, JsonPath};
-use crate::verify::outside::{Answer, Wanted};
+use crate::verify::outside::{self, Answer, Wanted};
 use crate::verify::request::{Headers, Request};
 use crate::verify::template::{Scope, Template};
 use crate::verify::view::{Texts, View};
+
+/// The largest sets are those of whole platforms, with dozens of keys.
+const MAX_KEYS_BYTES: usize = 256 << 10;
+/// A chain of several.
+const MAX_CERTIFICATE_BYTES: usize = 64 << 10;
 
 /// A request that gives keys.
 #[derive(Debug)]
@@ -75,19 +81,45 @@ impl<'a> Plan<'a> {
             .is_some_and(|rule| !rule.url.has_id() && rule.body.as_ref().is_none_or(|body| !body.has_id()))
     }
 
-    /// What an answer of the provider says of what is wanted.
+    /// Whether there is a call for it: what the recipe does not say how to ask for, or what a setting is missing for, is not
+    /// worth an attempt.
+    pub fn is_possible(&self) -> bool {
+        let logs_in = self.rule.is_some_and(|rule| rule.login.is_some());
+        (!logs_in || self.login().is_some()) && self.call(Some("")).is_some()
+    }
+
+    /// Whether the provider gives each key by its id alone, so that there is none without.
+    pub fn needs_id(&self) -> bool {
+        self.rule.is_some() && !self.is_whole_set()
+    }
+
+    /// What an answer of the provider says of what is wanted. Of what it says in passing trouble (a page for maintenance, a
+    /// refusal of our credentials, a set without keys) nothing is believed: `None`.
     pub fn read(&self, status: u16, body: &[u8]) -> Option<Answer> {
-        match (self.wanted, status) {
-            (Wanted::Status(_), 200..=499) => Some(Answer::Status(status)),
-            (_, 404 | 410) => Some(Answer::Unknown),
-            (Wanted::Key { .. }, 400 | 422) if !self.is_whole_set() => Some(Answer::Unknown),
-            (Wanted::Document(_) | Wanted::Issuer(_), 200..=299) => Some(Answer::Document(body.to_vec())),
-            (Wanted::Key { id }, 200..=299) => self.read_keys(id.as_deref(), body),
+        let is_ok = (200..=299).contains(&status);
+        let is_absent = matches!(status, 404 | 410);
+        match self.wanted {
+            Wanted::Status(_) => (200..=499).contains(&status).then_some(Answer::Status(status)),
+            Wanted::Key { id } if self.is_whole_set() => {
+                if is_ok {
+                    self.read_keys(id.as_deref(), body)
+                } else {
+                    None
+                }
+            }
+            _ if is_absent => Some(Answer::Unknown),
+            Wanted::Key { id } if is_ok => self.read_keys(id.as_deref(), body),
+            Wanted::Document(_) | Wanted::Issuer(_) if is_ok && is_certificate(body) => {
+                Some(Answer::Document(body.to_vec()))
+            }
             _ => None,
         }
     }
 
     fn read_keys(&self, id: Option<&str>, body: &[u8]) -> Option<Answer> {
+        if body.len() > MAX_KEYS_BYTES {
+            return None;
+        }
         let text = match self.rule.and_then(|rule| rule.take.as_ref()) {
             Some(path) => {
                 let raw = path.raw(body)?;
@@ -95,8 +127,16 @@ impl<'a> Plan<'a> {
             }
             None => String::from_utf8(body.to_vec()).ok()?,
         };
-        keys_among(&text, if self.is_whole_set() { id } else { None })
+        keys_among(&text, if self.is_whole_set() { id } else { None }).filter(has_usable_key)
     }
+}
+
+fn has_usable_key(answer: &Answer) -> bool {
+    matches!(answer, Answer::Keys(texts) if texts.iter().any(|text| outside::key(text).is_some()))
+}
+
+fn is_certificate(body: &[u8]) -> bool {
+    body.len() <= MAX_CERTIFICATE_BYTES && !certificates(body).is_empty()
 }
 
 /// The keys in a text: those of a JSON Web Key Set (with that id, where one is asked for), or the text itself as one key.

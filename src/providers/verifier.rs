@@ -189,7 +189,7 @@ impl Verifier {
 
     /// Whether keys that the provider publishes are needed and can be neither fetched nor taken from the settings.
     pub fn lacks_keys(&self) -> bool {
-        let cannot_fetch = || self.plan(&Wanted::Key { id: Some(String::new()) }).call(Some("")).is_none();
+        let cannot_fetch = || !self.plan(&Wanted::Key { id: Some(String::new()) }).is_possible();
         let proofs = &self.proofs;
         let by_secret = proofs.jwts.iter().any(|(_, keys)| !matches!(keys, JwtKeys::Published))
             || proofs.signatures.iter().any(|keyed| matches!(keyed.keys, Keys::Secrets(_) | Keys::Public(_)));
@@ -277,7 +277,19 @@ struct WithOwn<'a> {
 
 impl Outside for WithOwn<'_> {
     fn known(&self, wanted: &Wanted) -> Answer {
-        self.verifier.own(wanted).unwrap_or_else(|| self.outside.known(wanted))
+        if let Some(own) = self.verifier.own(wanted) {
+            return own;
+        }
+        // A request that does not name its key where there is none without a name: nobody needs to be asked.
+        let names_no_key = matches!(wanted, Wanted::Key { id: None });
+        if names_no_key && self.verifier.plan(wanted).needs_id() {
+            return Answer::Unknown;
+        }
+        self.outside.known(wanted)
+    }
+
+    fn may_be_outdated(&self, wanted: &Wanted) -> bool {
+        self.verifier.own_keys.is_empty() && self.outside.may_be_outdated(wanted)
     }
 
     fn roots(&self) -> &Roots {

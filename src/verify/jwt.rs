@@ -180,7 +180,10 @@ impl Jwt {
         let algorithm = algorithm.ok_or(Cause::UnknownAlgorithm)?;
         let signature = decode(signature)?;
         if !is_signed(algorithm, keys, header.kid.as_deref(), signed.as_bytes(), &signature, outside)? {
-            return Err(Cause::SignatureMismatch.into());
+            return Err(match keys {
+                JwtKeys::Published => outside.mismatch(header.kid.as_deref()),
+                JwtKeys::Secrets(_) | JwtKeys::Public(_) => Cause::SignatureMismatch.into(),
+            });
         }
         Ok(serde_json::from_slice(&decode(claims)?).map_err(|_| Cause::MalformedSignature)?)
     }

@@ -40,6 +40,11 @@ pub enum Answer {
 pub trait Outside {
     fn known(&self, wanted: &Wanted) -> Answer;
 
+    /// Whether the answer may be another one by now, and is worth being fetched again before somebody is refused by it.
+    fn may_be_outdated(&self, _wanted: &Wanted) -> bool {
+        false
+    }
+
     /// For certificates. Asked for only when there is one.
     fn roots(&self) -> &Roots;
 }
@@ -62,17 +67,29 @@ impl dyn Outside + '_ {
     /// # Errors
     /// No such key, or none yet.
     pub fn keys(&self, id: Option<&str>) -> Result<Vec<PublicKey>, Unproven> {
-        if id.is_some_and(|id| id.len() > MAX_ID_BYTES) {
+        // It may become a part of a URL, in which dots lead elsewhere.
+        if id.is_some_and(|id| id.len() > MAX_ID_BYTES || matches!(id, "" | "." | "..")) {
             return Err(Cause::UnknownKey.into());
         }
         let wanted = Wanted::Key { id: id.map(str::to_owned) };
         match self.known(&wanted) {
             Answer::Keys(texts) => {
-                let keys: Vec<PublicKey> = texts.iter().filter_map(|text| parse(text)).collect();
+                let keys: Vec<PublicKey> = texts.iter().filter_map(|text| key(text)).collect();
                 if keys.is_empty() { Err(Cause::UnknownKey.into()) } else { Ok(keys) }
             }
             Answer::NotYet => Err(Unproven::Wanting(wanted)),
             Answer::Document(_) | Answer::Status(_) | Answer::Unknown => Err(Cause::UnknownKey.into()),
+        }
+    }
+
+    /// Why nothing is proven by a signature that no key with that id, or none at all, has made. A key that is not named may be
+    /// newer than the set that is known.
+    pub fn mismatch(&self, id: Option<&str>) -> Unproven {
+        let wanted = Wanted::Key { id: id.map(str::to_owned) };
+        if self.may_be_outdated(&wanted) {
+            Unproven::Wanting(wanted)
+        } else {
+            Cause::SignatureMismatch.into()
         }
     }
 
@@ -124,7 +141,8 @@ impl dyn Outside + '_ {
     }
 }
 
-fn parse(text: &str) -> Option<PublicKey> {
+/// A key as providers publish it: PEM, base64 or a JSON Web Key.
+pub fn key(text: &str) -> Option<PublicKey> {
     if text.trim_start().starts_with('{') {
         return PublicKey::from_jwk(&serde_json::from_str(text).ok()?).ok();
     }

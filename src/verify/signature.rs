@@ -170,7 +170,13 @@ impl Keyed {
                 let id = std::str::from_utf8(&id).map_err(|_| Cause::UnknownKey)?.to_owned();
                 self.check_public(scope, candidates, || outside.keys(Some(&id)))
             }
-            Keys::AnyPublished => self.check_public(scope, candidates, || outside.keys(None)),
+            Keys::AnyPublished => {
+                let verdict = self.check_public(scope, candidates, || outside.keys(None));
+                verdict.map_err(|unproven| match unproven {
+                    Unproven::Refused(Cause::SignatureMismatch) => outside.mismatch(None),
+                    other => other,
+                })
+            }
             Keys::Certificate { url, hosts } => {
                 let url = url.require(scope.view)?;
                 let url = std::str::from_utf8(&url).map_err(|_| Cause::CertificateNotTrusted)?.to_owned();

@@ -1,0 +1,175 @@
+//! What of a provider's answers is believed, and when a key that is not among those known is asked for again.
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use ring::signature::{Ed25519KeyPair, KeyPair};
+
+use super::*;
+use crate::providers::verifier::OwnKey;
+
+const KEY: &str =
+    r#"{"kty":"OKP","crv":"Ed25519","kid":"a","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}"#;
+
+fn id(id: &str) -> Wanted {
+    Wanted::Key { id: Some(id.to_owned()) }
+}
+
+#[test]
+fn a_set_is_believed_only_where_it_has_a_usable_key() {
+    let pubsub = bind("google-pubsub", &[("audience", "a"), ("service_account", "s")]);
+    let all = Wanted::Key { id: None };
+    let read = |status: u16, body: &str| pubsub.plan(&all).read(status, body.as_bytes());
+    assert_eq!(read(200, &format!(r#"{{"keys":[{KEY}]}}"#)), Some(Answer::Keys(vec![KEY.to_owned()])));
+    let html = "<html>maintenance</html>";
+    for (status, body) in [
+        (404, ""),
+        (410, ""),
+        (400, ""),
+        (403, ""),
+        (500, ""),
+        (302, ""),
+        (200, ""),
+        (200, html),
+        (200, r#"{"error":"later"}"#),
+        (200, r#"{"keys":[]}"#),
+        (200, r#"{"keys":[{"kid":"a"}]}"#),
+        (200, r#"{"keys":[{"kid":"a","kty":"oct","k":"AAAA"}]}"#),
+        (200, &format!(r#"{{"keys":[{KEY}]}}{}"#, " ".repeat(300 << 10))),
+    ] {
+        assert_eq!(read(status, body), None, "{status} {body:.60}");
+    }
+}
+
+#[test]
+fn only_the_provider_itself_says_that_it_has_no_such_key() {
+    let plaid = bind("plaid", &[("client_id", "c"), ("api_secret", "s")]);
+    let wanted = id("a");
+    let read = |status: u16, body: &str| plaid.plan(&wanted).read(status, body.as_bytes());
+    assert_eq!(read(200, &format!(r#"{{"key":{KEY}}}"#)), Some(Answer::Keys(vec![KEY.to_owned()])));
+    assert_eq!(read(404, ""), Some(Answer::Unknown));
+    // Our own credentials may be wrong, or the provider be in trouble: the sender comes again.
+    for (status, body) in
+        [(400, ""), (401, ""), (422, ""), (500, ""), (200, "{}"), (200, r#"{"key":"later"}"#)]
+    {
+        assert_eq!(read(status, body), None, "{status} {body}");
+    }
+}
+
+#[test]
+fn a_page_is_no_certificate() {
+    let paypal = bind("paypal", &[("webhook_id", "w")]);
+    for wanted in
+        [Wanted::Document("https://api.paypal.com/c".into()), Wanted::Issuer("http://ca.example/c".into())]
+    {
+        let read = |status: u16, body: &[u8]| paypal.plan(&wanted).read(status, body);
+        assert_eq!(read(200, b"<html>maintenance</html>"), None);
+        assert_eq!(read(200, b""), None);
+        assert_eq!(read(500, b""), None);
+        assert_eq!(read(404, b""), Some(Answer::Unknown));
+        let certificate = [&[0x30, 0x82][..], &[0; 1_000]].concat();
+        assert_eq!(read(200, &certificate), Some(Answer::Document(certificate.clone())));
+        assert_eq!(read(200, &[certificate, vec![0; 64 << 10]].concat()), None);
+    }
+}
+
+/// What is known, and whether it may be old.
+struct Known {
+    keys: Vec<String>,
+    is_old: bool,
+}
+
+impl Outside for Known {
+    fn known(&self, _: &Wanted) -> Answer {
+        Answer::Keys(self.keys.clone())
+    }
+
+    fn may_be_outdated(&self, wanted: &Wanted) -> bool {
+        self.is_old && *wanted == (Wanted::Key { id: None })
+    }
+
+    fn roots(&self) -> &Roots {
+        NothingOutside.roots()
+    }
+}
+
+fn pair(seed: u8) -> Ed25519KeyPair {
+    Ed25519KeyPair::from_seed_unchecked(&[seed; 32]).unwrap()
+}
+
+fn known(pair: &Ed25519KeyPair, is_old: bool) -> Known {
+    let x = URL_SAFE_NO_PAD.encode(pair.public_key().as_ref());
+    Known { keys: vec![format!(r#"{{"kty":"OKP","crv":"Ed25519","x":"{x}"}}"#)], is_old }
+}
+
+#[test]
+fn a_signature_with_a_new_key_that_is_not_named_waits_for_the_new_set() {
+    let fal = bind("fal", &[]);
+    let (old, new) = (pair(1), pair(2));
+    let (body, time) = ("{}", NOW.to_string());
+    let digest =
+        crate::verify::encoding::hex(ring::digest::digest(&ring::digest::SHA256, body.as_bytes()).as_ref());
+    let signature =
+        crate::verify::encoding::hex(new.sign(format!("id\nuser\n{time}\n{digest}").as_bytes()).as_ref());
+    let fal_sent = Sent::new(
+        &[
+            ("x-fal-webhook-request-id", "id"),
+            ("x-fal-webhook-user-id", "user"),
+            ("x-fal-webhook-timestamp", &time),
+            ("x-fal-webhook-signature", &signature),
+        ],
+        body,
+    );
+    let auth = bind("fusionauth", &[("base_url", "https://auth.example.com")]);
+    let token = |header: &str| {
+        let digest = ring::digest::digest(&ring::digest::SHA256, body.as_bytes());
+        let digest = base64::engine::general_purpose::STANDARD.encode(digest.as_ref());
+        let claims = URL_SAFE_NO_PAD.encode(format!(r#"{{"request_body_sha256":"{digest}"}}"#));
+        let signed = format!("{}.{claims}", URL_SAFE_NO_PAD.encode(header));
+        let token = format!("{signed}.{}", URL_SAFE_NO_PAD.encode(new.sign(signed.as_bytes())));
+        Sent::new(&[("x-fusionauth-signature-jwt", &token)], body)
+    };
+    let wanting = Err(Unproven::Wanting(Wanted::Key { id: None }));
+    let refused = Err(Unproven::Refused(Cause::SignatureMismatch));
+    for (verifier, sent) in [(&fal, fal_sent), (&auth, token(r#"{"alg":"EdDSA"}"#))] {
+        let say = |outside: &Known| sent.put(|request| verifier.authenticate(request, outside));
+        assert_eq!(say(&known(&new, true)), Ok(()));
+        assert_eq!(say(&known(&old, true)), wanting);
+        assert_eq!(say(&known(&old, false)), refused);
+    }
+    // A key that is named and known is no other one.
+    let named = token(r#"{"alg":"EdDSA","kid":"a"}"#);
+    assert_eq!(named.put(|request| auth.authenticate(request, &known(&old, true))), refused);
+    // Nothing is fetched where the source has configured its keys itself.
+    let mut configured = bind("fusionauth", &[]);
+    configured.own_keys = vec![OwnKey { id: None, text: known(&old, true).keys.remove(0) }];
+    let sent = token(r#"{"alg":"EdDSA"}"#);
+    assert_eq!(sent.put(|request| configured.authenticate(request, &known(&old, true))), refused);
+}
+
+#[test]
+fn an_id_that_is_no_id_is_asked_of_nobody() {
+    let plaid = bind("plaid", &[("client_id", "c"), ("api_secret", "s")]);
+    let ebay = bind("ebay", &[("app_credentials", "c")]);
+    let token = |kid: &str| {
+        let header = URL_SAFE_NO_PAD.encode(format!(r#"{{"alg":"ES256"{kid}}}"#));
+        Sent::new(&[("plaid-verification", &format!("{header}.e30.AAAA"))], "{}")
+    };
+    let named = |id: &str| {
+        let value = format!(r#"{{"alg":"ecdsa","kid":"{id}","signature":"AAAA","digest":"SHA1"}}"#);
+        let value = base64::engine::general_purpose::STANDARD.encode(value);
+        Sent::new(&[("x-ebay-signature", &value)], "{}")
+    };
+    for (verifier, sent) in [
+        (&plaid, token("")),
+        (&plaid, token(r#","kid":"""#)),
+        (&ebay, named("..")),
+        (&ebay, named(".")),
+        (&ebay, named("")),
+        (&ebay, named(&"a".repeat(257))),
+    ] {
+        assert_eq!(sent.verdict(verifier), Err(Cause::UnknownKey), "{sent:?}");
+    }
+    let wanting = |wanted: Wanted| Err(Unproven::Wanting(wanted));
+    assert_eq!(token(r#","kid":"a""#).put(|r| plaid.authenticate(r, &NothingOutside)), wanting(id("a")));
+    assert_eq!(named("a.b").put(|r| ebay.authenticate(r, &NothingOutside)), wanting(id("a.b")));
+}
