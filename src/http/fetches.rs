@@ -1,210 +1,206 @@
-//! What the scheme of one source needs from elsewhere: keys, certificates. Fetched in the way of a message only when it is
-//! not known yet, at most for a second and once a minute; refreshed in the background, and kept when the provider fails.
+//! What the scheme of one source needs from elsewhere: keys, certificates. It is fetched off the path of requests; one that
+//! needs it waits a second at most. What is known is refreshed in the background, and kept when the provider fails.
+
+mod cache;
+mod limit;
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use actix_web::rt;
-use tokio::sync::Mutex;
+use tokio::sync::watch;
+use tokio::time::{timeout, timeout_at};
 
+use super::client::Network;
 use super::source::Source;
 use crate::outbound::{Client, Response};
-use crate::providers::{Answer, Call, Verifier, Wanted, key_of_set};
+use crate::providers::{Answer, Call, Verifier, Wanted};
+use cache::{Cache, WHOLE_SET};
+use limit::Limit;
 
 /// In the way of a message.
 const WAIT_AT_MOST: Duration = Duration::from_secs(1);
 /// Out of it.
-const REFRESH_WITHIN: Duration = Duration::from_secs(10);
-/// One refresh a minute: a stranger can ask for as many unknown keys as he likes.
-const BETWEEN_REFRESHES: Duration = Duration::from_secs(60);
-/// After that what is known is refreshed in the background when it is next used …
-const FRESH_FOR: Duration = Duration::from_secs(60 * 60);
-/// … and after that it is no longer believed.
-const BELIEVED_FOR: Duration = Duration::from_secs(24 * 60 * 60);
-/// What the provider does not know may be known to it later.
-const UNKNOWN_FOR: Duration = Duration::from_secs(10 * 60);
-const MAX_ENTRIES: usize = 1_000;
-
-/// All keys of a provider that publishes them together.
-const WHOLE_SET: Wanted = Wanted::Key { id: None };
+const FETCHED_WITHIN: Duration = Duration::from_secs(10);
+/// Of the time that a request has, this is for keeping it.
+const LEFT_FOR_KEEPING: Duration = Duration::from_millis(400);
 
 /// Nothing could be learned now; the sender should come again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NotReached;
 
-/// What is known, for one source.
+/// What is known, for one source, and what is being asked.
 #[derive(Debug, Default)]
 pub struct Fetches {
-    known: RwLock<HashMap<Wanted, Known>>,
-    /// Whether nothing else is to be fetched.
-    is_complete: AtomicBool,
-    /// When the last fetch that a request asked for began. Held while one is under way, so that others wait for its answer.
-    last: Mutex<Option<Instant>>,
+    cache: RwLock<Cache>,
+    calls: Mutex<Calls>,
 }
 
-#[derive(Clone, Debug)]
-struct Known {
-    answer: Answer,
-    since: Instant,
-    is_being_refreshed: bool,
+#[derive(Debug, Default)]
+struct Calls {
+    /// Whoever wants the same waits for the same call. It ends with `true`, or without a word.
+    under_way: HashMap<Wanted, watch::Receiver<bool>>,
+    limit: Limit,
 }
 
-impl Known {
-    fn believed_for(&self) -> Duration {
-        if self.answer == Answer::Unknown { UNKNOWN_FOR } else { BELIEVED_FOR }
+/// How it is with something that a request wants.
+enum Asking {
+    /// Somebody else's call has ended in between.
+    Known,
+    UnderWay(watch::Receiver<bool>),
+    Begun(Asked, watch::Receiver<bool>),
+    NotNow,
+}
+
+/// A call that has been begun. However it ends, it does not stay under way.
+struct Asked {
+    source: Arc<Source>,
+    what: Wanted,
+    is_answered: watch::Sender<bool>,
+}
+
+impl Drop for Asked {
+    fn drop(&mut self) {
+        self.source.fetches.calls().under_way.remove(&self.what);
     }
 }
 
 impl Fetches {
     /// What is known now.
     pub fn get(&self, wanted: &Wanted) -> Answer {
-        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
-        let believed =
-            |wanted: &Wanted| known.get(wanted).filter(|known| known.since.elapsed() < known.believed_for());
-        // A set that was fetched for one of its keys has the others too.
-        if let Wanted::Key { id: Some(id) } = wanted
-            && let Some(Known { answer: Answer::Keys(set), .. }) = believed(&WHOLE_SET)
-            && let Some(keys) = key_of_set(set, id)
-        {
-            return keys;
-        }
-        let otherwise =
-            || if self.is_complete.load(Ordering::Acquire) { Answer::Unknown } else { Answer::NotYet };
-        believed(wanted).map_or_else(otherwise, |known| known.answer.clone())
+        self.cache.read().unwrap_or_else(PoisonError::into_inner).get(wanted, Instant::now())
+    }
+
+    /// Whether the provider may have another answer by now.
+    pub fn may_be_outdated(&self, wanted: &Wanted) -> bool {
+        self.cache.read().unwrap_or_else(PoisonError::into_inner).may_be_outdated(wanted, Instant::now())
     }
 
     /// What is not among these is unknown to the provider.
     pub fn put_all_there_is(&self, all: Vec<(Wanted, Answer)>) {
-        for (wanted, answer) in all {
-            self.put(wanted, answer);
-        }
-        self.is_complete.store(true, Ordering::Release);
+        self.change(|cache| cache.complete(all, Instant::now()));
     }
 
-    pub fn put(&self, wanted: Wanted, answer: Answer) {
-        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
-        if known.len() >= MAX_ENTRIES && !known.contains_key(&wanted) {
-            let oldest = known.iter().min_by_key(|(_, known)| known.since).map(|(wanted, _)| wanted.clone());
-            oldest.map(|oldest| known.remove(&oldest));
-        }
-        known.insert(wanted, Known { answer, since: Instant::now(), is_being_refreshed: false });
+    fn change<T>(&self, change: impl FnOnce(&mut Cache) -> T) -> T {
+        change(&mut self.cache.write().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Whether this caller is to refresh it.
-    fn take_refresh(&self, wanted: &Wanted) -> bool {
-        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
-        let due = known.get_mut(wanted).filter(|known| {
-            known.answer != Answer::Unknown && known.since.elapsed() >= FRESH_FOR && !known.is_being_refreshed
-        });
-        due.map(|known| known.is_being_refreshed = true).is_some()
-    }
-
-    fn is_due(&self) -> bool {
-        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
-        known.values().any(|known| known.since.elapsed() >= FRESH_FOR && !known.is_being_refreshed)
-    }
-
-    fn give_up_refresh(&self, wanted: &Wanted) {
-        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
-        if let Some(known) = known.get_mut(wanted) {
-            known.is_being_refreshed = false;
-            // Not at every request from now on: the answer that we have is still believed.
-            known.since = known.since.checked_add(BETWEEN_REFRESHES).unwrap_or(known.since);
-        }
+    fn calls(&self) -> MutexGuard<'_, Calls> {
+        self.calls.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Fetches what a request needs.
+/// Fetches what a request needs, or waits for who does already.
 ///
 /// # Errors
-/// When it could not be had in time.
-pub async fn fetch(source: &Arc<Source>, client: &Client, wanted: Wanted) -> Result<(), NotReached> {
-    let work = async {
-        let mut last = source.fetches.last.lock().await;
-        // Somebody else may have fetched it while we waited.
-        if source.fetches.get(&wanted) != Answer::NotYet {
-            return Ok(());
-        }
-        // The issuer of a certificate that has just been fetched belongs to the same refresh.
-        let is_limited = !matches!(wanted, Wanted::Issuer(_));
-        if is_limited && last.is_some_and(|last| last.elapsed() < BETWEEN_REFRESHES) {
-            return limited(source, &wanted);
-        }
-        if is_limited {
-            *last = Some(Instant::now());
-        }
-        let verifier = source.verifier();
-        let is_of_set = matches!(wanted, Wanted::Key { .. }) && verifier.plan(&wanted).is_whole_set();
-        let asked = if is_of_set { WHOLE_SET } else { wanted.clone() };
-        let answer = ask(&verifier, client, &asked, WAIT_AT_MOST).await?;
-        source.fetches.put(asked, answer);
-        if source.fetches.get(&wanted) == Answer::NotYet {
-            source.fetches.put(wanted.clone(), Answer::Unknown);
-        }
-        Ok(())
-    };
-    match tokio::time::timeout(WAIT_AT_MOST, work).await {
-        Ok(outcome) => outcome,
-        Err(_) => {
-            log::warn!(
-                "source {}: what its provider publishes could not be fetched within a second",
-                source.name
-            );
-            Err(NotReached)
-        }
-    }
-}
-
-/// A key set that has just been fetched and does not have the key will not have it now either.
-fn limited(source: &Source, wanted: &Wanted) -> Result<(), NotReached> {
-    let known = source.fetches.known.read().unwrap_or_else(PoisonError::into_inner);
-    let set = known.get(&WHOLE_SET).filter(|set| set.since.elapsed() < BETWEEN_REFRESHES);
-    let has_set = set.is_some_and(|set| matches!(set.answer, Answer::Keys(_)));
-    drop(known);
-    if !has_set || !matches!(wanted, Wanted::Key { .. }) {
-        return Err(NotReached);
-    }
-    source.fetches.put(wanted.clone(), Answer::Unknown);
-    Ok(())
-}
-
-/// Refreshes in the background what was used and has become old.
-pub fn refresh_what_is_old(source: &Arc<Source>, client: &Client) {
-    if !source.fetches.is_due() {
-        return;
-    }
-    let known = source.fetches.known.read().unwrap_or_else(PoisonError::into_inner);
-    let all: Vec<Wanted> = known.keys().cloned().collect();
-    drop(known);
-    for wanted in all.into_iter().filter(|wanted| source.fetches.take_refresh(wanted)) {
-        let (source, client) = (Arc::clone(source), client.clone());
-        rt::spawn(async move {
-            match ask(&source.verifier(), &client, &wanted, REFRESH_WITHIN).await {
-                Ok(answer) => source.fetches.put(wanted, answer),
-                Err(NotReached) => source.fetches.give_up_refresh(&wanted),
-            }
-        });
-    }
-}
-
-async fn ask(
-    verifier: &Verifier,
+/// When it could not be had in time. A call that takes longer goes on, for the next request.
+pub async fn fetch(
+    source: &Arc<Source>,
     client: &Client,
     wanted: &Wanted,
-    within: Duration,
-) -> Result<Answer, NotReached> {
+    asker: Network,
+    deadline: Instant,
+) -> Result<(), NotReached> {
+    let what = what_to_ask(&source.verifier(), wanted)?;
+    let mut answer = match ask_for(source, what, wanted, asker) {
+        Asking::Known => return Ok(()),
+        Asking::NotNow => return Err(NotReached),
+        Asking::UnderWay(answer) => answer,
+        Asking::Begun(asked, answer) => {
+            rt::spawn(carry_out(asked, client.clone()));
+            answer
+        }
+    };
+    let until = deadline.checked_sub(LEFT_FOR_KEEPING).unwrap_or(deadline).min(Instant::now() + WAIT_AT_MOST);
+    match timeout_at(until.into(), answer.wait_for(|is_answered| *is_answered)).await {
+        Ok(Ok(_)) => Ok(()),
+        Ok(Err(_)) | Err(_) => Err(NotReached),
+    }
+}
+
+/// What is asked of the provider to know something: all its keys, where it publishes them together.
+fn what_to_ask(verifier: &Verifier, wanted: &Wanted) -> Result<Wanted, NotReached> {
+    let plan = verifier.plan(wanted);
+    // Nothing is counted that cannot be asked at all.
+    if !plan.is_possible() {
+        return Err(NotReached);
+    }
+    let is_of_set = matches!(wanted, Wanted::Key { .. }) && plan.is_whole_set();
+    Ok(if is_of_set { WHOLE_SET } else { wanted.clone() })
+}
+
+fn ask_for(source: &Arc<Source>, what: Wanted, wanted: &Wanted, asker: Network) -> Asking {
+    let now = Instant::now();
+    let mut calls = source.fetches.calls();
+    if let Some(answer) = calls.under_way.get(&what) {
+        return Asking::UnderWay(answer.clone());
+    }
+    if source.fetches.get(wanted) != Answer::NotYet && !source.fetches.may_be_outdated(wanted) {
+        return Asking::Known;
+    }
+    let may_ask = source.fetches.change(|cache| cache.may_ask(&what, now));
+    // One call for the set serves everybody, so nobody can use it up.
+    if !may_ask || (what != WHOLE_SET && !calls.limit.take(asker, now)) {
+        return Asking::NotNow;
+    }
+    let (asked, answer) = begin(source, &mut calls, what);
+    Asking::Begun(asked, answer)
+}
+
+fn begin(source: &Arc<Source>, calls: &mut Calls, what: Wanted) -> (Asked, watch::Receiver<bool>) {
+    let (is_answered, answer) = watch::channel(false);
+    calls.under_way.insert(what.clone(), answer.clone());
+    (Asked { source: Arc::clone(source), what, is_answered }, answer)
+}
+
+/// Notes what has proven a message and where that came from, and refreshes what has become old.
+pub fn has_proven(source: &Arc<Source>, client: &Client, used: &[Wanted], sender: Network) {
+    if used.is_empty() {
+        return;
+    }
+    let due = source.fetches.change(|cache| cache.proved(used, Instant::now()));
+    let mut calls = source.fetches.calls();
+    calls.limit.sent(sender);
+    for what in due {
+        if !calls.under_way.contains_key(&what) {
+            let (asked, _) = begin(source, &mut calls, what);
+            rt::spawn(carry_out(asked, client.clone()));
+        }
+    }
+}
+
+async fn carry_out(asked: Asked, client: Client) {
+    let began = Instant::now();
+    let Asked { source, what, is_answered } = &asked;
+    let answer = timeout(FETCHED_WITHIN, ask(&source.verifier(), &client, what)).await;
+    let Ok(answer) = answer.unwrap_or(Err(NotReached)) else {
+        source.fetches.change(|cache| cache.failed(what, Instant::now()));
+        log::warn!("source {}: what its provider publishes could not be fetched", source.name);
+        return;
+    };
+    if began.elapsed() > WAIT_AT_MOST {
+        log::warn!(
+            "source {}: its provider took {} ms to say what it publishes; messages that needed it were told to come again",
+            source.name,
+            began.elapsed().as_millis()
+        );
+    }
+    source.fetches.change(|cache| cache.put(what.clone(), answer, Instant::now()));
+    is_answered.send_replace(true);
+}
+
+async fn ask(verifier: &Verifier, client: &Client, wanted: &Wanted) -> Result<Answer, NotReached> {
     let plan = verifier.plan(wanted);
     let login = match plan.login() {
         Some(login) => {
-            let response = send(client, login, within).await?;
+            let response = send(client, login, FETCHED_WITHIN).await?;
             Some(plan.logged_in(&response.body).filter(|_| response.status < 300).ok_or(NotReached)?)
         }
         None => None,
     };
     let call = plan.call(login.as_deref()).ok_or(NotReached)?;
-    let response = send(client, call, within).await?;
+    let response = send(client, call, FETCHED_WITHIN).await?;
     plan.read(response.status, &response.body).ok_or_else(|| {
         log::warn!(
             "what a provider publishes could not be read: it answered with status {}",
@@ -237,41 +233,5 @@ pub async fn visit(client: &Client, url: String) -> Result<(), NotReached> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn key(id: &str) -> Wanted {
-        Wanted::Key { id: Some(id.to_owned()) }
-    }
-
-    #[test]
-    fn what_was_put_is_known_and_what_was_not_is_not() {
-        let fetches = Fetches::default();
-        assert_eq!(fetches.get(&key("a")), Answer::NotYet);
-        fetches.put(key("a"), Answer::Unknown);
-        assert_eq!(fetches.get(&key("a")), Answer::Unknown);
-        assert!(!fetches.is_due() && !fetches.take_refresh(&key("a")));
-    }
-
-    #[test]
-    fn a_set_that_was_fetched_for_one_key_has_the_others_too() {
-        let fetches = Fetches::default();
-        let jwk = |kid: &str| format!(r#"{{"kty":"OKP","kid":"{kid}"}}"#);
-        fetches.put(key("c"), Answer::Unknown);
-        fetches.put(WHOLE_SET, Answer::Keys(vec![jwk("a"), jwk("b"), jwk("c")]));
-        for kid in ["a", "b", "c"] {
-            assert_eq!(fetches.get(&key(kid)), Answer::Keys(vec![jwk(kid)]), "{kid}");
-        }
-        assert_eq!(fetches.get(&key("d")), Answer::NotYet);
-    }
-
-    #[test]
-    fn strangers_cannot_make_it_remember_without_bound() {
-        let fetches = Fetches::default();
-        for number in 0..2 * MAX_ENTRIES {
-            fetches.put(key(&number.to_string()), Answer::Unknown);
-        }
-        assert_eq!(fetches.known.read().unwrap().len(), MAX_ENTRIES);
-        assert_eq!(fetches.get(&key(&(2 * MAX_ENTRIES - 1).to_string())), Answer::Unknown);
-    }
-}
+#[path = "fetches/tests.rs"]
+mod tests;

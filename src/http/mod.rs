@@ -13,6 +13,7 @@ mod examine;
 mod fetches;
 mod framing;
 pub mod learning;
+mod lookups;
 mod metrics;
 mod panics;
 mod receive;

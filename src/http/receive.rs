@@ -15,6 +15,7 @@ use time::OffsetDateTime;
 use super::client::Network;
 use super::endpoints::client_address;
 use super::examine::{Examined, Found, OwnedRequest, Proof, examine};
+use super::lookups::Lookups;
 use super::panics::caught;
 use super::refusal::Refusal;
 use super::request_log::{Entry, Path};
@@ -22,8 +23,7 @@ use super::service::Service;
 use super::source::Source;
 use super::{body, fetches, framing, learning, reply};
 use crate::providers::{
-    Answer, Cause, First, Handshake, Headers, Learning, Moment, NothingOutside, Outside, Request, Roots,
-    Unproven, Verifier, Wanted,
+    Cause, First, Handshake, Headers, Learning, Moment, NothingOutside, Request, Unproven, Verifier, Wanted,
 };
 use crate::store::{Content, Identity, Kept, NewMessage, NewRejection, Unavailable};
 
@@ -40,16 +40,6 @@ const MOST_FETCHES: usize = 5;
 pub struct Mount {
     pub source: Arc<Source>,
     pub service: web::Data<Service>,
-}
-
-impl Outside for Mount {
-    fn known(&self, wanted: &Wanted) -> Answer {
-        self.source.fetches.get(wanted)
-    }
-
-    fn roots(&self) -> &Roots {
-        self.service.roots()
-    }
 }
 
 /// The head of a request, and when and from where it came.
@@ -213,15 +203,18 @@ async fn prove(
     proof: Proof,
     deadline: Instant,
 ) -> Result<Result<Found, Cause>, Refusal> {
+    let (source, client) = (&mount.source, &mount.service.client);
+    let network = Network::from(incoming.client);
     for _ in 0..MOST_FETCHES {
-        match examine_where_it_fits(mount, verifier, incoming, body, proof, deadline).await? {
+        let (verdict, used) = examine_where_it_fits(mount, verifier, incoming, body, proof, deadline).await?;
+        match verdict {
             Ok(found) => {
-                fetches::refresh_what_is_old(&mount.source, &mount.service.client);
+                fetches::has_proven(source, client, &used, network);
                 return Ok(Ok(found));
             }
             Err(Unproven::Refused(cause)) => return Ok(Err(cause)),
             Err(Unproven::Wanting(wanted)) => {
-                fetches::fetch(&mount.source, &mount.service.client, wanted).await?;
+                fetches::fetch(source, client, &wanted, network, deadline).await?;
             }
         }
     }
@@ -263,7 +256,7 @@ fn fields(headers: &HeaderMap) -> Vec<(&str, &[u8])> {
     fields
 }
 
-/// Small bodies here, large ones on a thread for such work.
+/// Small bodies here, large ones on a thread for such work. With the verdict comes what it was given by.
 async fn examine_where_it_fits(
     mount: &Mount,
     verifier: &Arc<Verifier>,
@@ -271,14 +264,20 @@ async fn examine_where_it_fits(
     body: &Bytes,
     proof: Proof,
     deadline: Instant,
-) -> Result<Result<Found, Unproven>, Refusal> {
+) -> Result<(Result<Found, Unproven>, Vec<Wanted>), Refusal> {
     let request = incoming.request(body);
-    let (source, service) = (Arc::clone(&mount.source), mount.service.clone());
     if body.len() <= COMPUTED_ELSEWHERE_ABOVE {
-        return Ok(examine(verifier, &request, body, proof, mount));
+        let lookups = Lookups::new(mount);
+        let verdict = examine(verifier, &request, body, proof, &lookups);
+        return Ok((verdict, lookups.used()));
     }
+    let mount = Mount { source: Arc::clone(&mount.source), service: mount.service.clone() };
     let (verifier, request, body) = (Arc::clone(verifier), OwnedRequest::from(&request), body.clone());
-    let examined = web::block(move || request.examine(&verifier, &body, proof, &Mount { source, service }));
+    let examined = web::block(move || {
+        let lookups = Lookups::new(&mount);
+        let verdict = request.examine(&verifier, &body, proof, &lookups);
+        (verdict, lookups.used())
+    });
     match tokio::time::timeout_at(deadline.into(), examined).await {
         Ok(examined) => examined.map_err(|_| Refusal::Failed),
         Err(_) => Err(Refusal::Unavailable(Unavailable::Deadline)),

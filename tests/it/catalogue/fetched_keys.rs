@@ -1,39 +1,46 @@
 //! Keys that a provider publishes: fetched from a real server when they are first needed, cached, and never guessed.
 
 use std::io::{BufRead, BufReader, Write};
-use std::net::{SocketAddr, TcpListener};
-use std::sync::Arc;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, mpsc};
+use std::time::{Duration, Instant};
 
+use ring::signature::{Ed25519KeyPair, KeyPair};
 use serde_json::Value;
 
+use crate::harness::sign::base64;
+use crate::harness::wire::Connection;
 use crate::harness::{Builder, Request, TestApp, eventually};
 
-/// Serves a key set, and counts how often it was asked.
+/// What a provider answers to a path.
+type Says = dyn Fn(&str) -> (u16, String) + Send + Sync;
+
+/// A provider's key server: answers each path, and counts how often it was asked.
 struct KeyServer {
     address: SocketAddr,
     asked: Arc<AtomicUsize>,
 }
 
 impl KeyServer {
+    /// Serves a key set.
     fn start(set: String) -> Self {
+        Self::saying(move |path| {
+            assert_eq!(path, "/.well-known/jwks.json");
+            (200, set.clone())
+        })
+    }
+
+    fn saying(says: impl Fn(&str) -> (u16, String) + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let asked = Arc::new(AtomicUsize::new(0));
-        let counter = Arc::clone(&asked);
+        let (counter, says): (_, Arc<Says>) = (Arc::clone(&asked), Arc::new(says));
         std::thread::spawn(move || {
             for stream in listener.incoming() {
-                let mut stream = stream.unwrap();
-                let mut lines = BufReader::new(stream.try_clone().unwrap()).lines();
-                assert_eq!(lines.next().unwrap().unwrap(), "GET /.well-known/jwks.json HTTP/1.1");
-                while lines.next().is_some_and(|line| !line.unwrap().is_empty()) {}
+                let (stream, says) = (stream.unwrap(), Arc::clone(&says));
                 counter.fetch_add(1, Ordering::SeqCst);
-                let length = set.len();
-                let _ = write!(
-                    stream,
-                    "HTTP/1.1 200 OK\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{set}"
-                );
+                std::thread::spawn(move || answer(stream, &*says));
             }
         });
         Self { address, asked }
@@ -42,6 +49,19 @@ impl KeyServer {
     fn times_asked(&self) -> usize {
         self.asked.load(Ordering::SeqCst)
     }
+}
+
+fn answer(mut stream: TcpStream, says: &Says) {
+    let mut lines = BufReader::new(stream.try_clone().unwrap()).lines();
+    let first = lines.next().unwrap().unwrap();
+    let path = first.strip_prefix("GET ").and_then(|rest| rest.strip_suffix(" HTTP/1.1")).unwrap().to_owned();
+    while lines.next().is_some_and(|line| !line.unwrap().is_empty()) {}
+    let (status, body) = says(&path);
+    let length = body.len();
+    let _ = write!(
+        stream,
+        "HTTP/1.1 {status} Said\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}"
+    );
 }
 
 fn source(address: SocketAddr) -> Builder {
@@ -100,4 +120,89 @@ fn a_provider_that_cannot_be_reached_is_no_reason_to_refuse() {
     assert_eq!(reply.status, 503);
     assert!(reply.retry_after_seconds().is_some());
     assert_eq!(app.database().count("messages"), 0);
+}
+
+#[test]
+fn what_a_provider_in_trouble_says_is_no_reason_to_refuse() {
+    let vector = vector();
+    let set = vector["config"]["jwks"].to_string();
+    for (status, body) in [
+        (404, ""),
+        (200, "<html>maintenance</html>"),
+        (200, r#"{"error":"later"}"#),
+        (200, r#"{"keys":[]}"#),
+        (403, &*set),
+    ] {
+        let body = body.to_owned();
+        let server = KeyServer::saying(move |_| (status, body.clone()));
+        let app = source(server.address).start();
+        assert_eq!(app.send(&request(&vector)).status, 503, "{status}");
+        assert_eq!(app.send(&request(&vector)).status, 503, "{status}");
+        assert_eq!(server.times_asked(), 1, "not at every message");
+        assert_eq!(app.database().count("rejections"), 0);
+    }
+}
+
+#[test]
+fn a_provider_that_takes_longer_than_a_second_is_reached_all_the_same() {
+    let vector = vector();
+    let (let_go, holds) = mpsc::channel::<()>();
+    let holds = Mutex::new(holds);
+    let set = vector["config"]["jwks"].to_string();
+    let server = KeyServer::saying(move |_| {
+        let _ = holds.lock().unwrap().recv();
+        (200, set.clone())
+    });
+    let app = source(server.address).start();
+    let began = Instant::now();
+    assert_eq!(app.send(&request(&vector)).status, 503);
+    assert!(began.elapsed() < Duration::from_millis(2_500));
+    let_go.send(()).unwrap();
+    eventually("the next one is taken", Duration::from_secs(5), || app.send(&request(&vector)).status == 200);
+    assert_eq!(server.times_asked(), 1);
+}
+
+const BY_ID: &str = r#"
+title = "Keys by their ids"
+
+[[key]]
+name = "base_url"
+kind = "text"
+required = true
+doc = "where the keys are"
+
+[[signature]]
+at = "header X-Signature"
+encoding = "base64"
+algorithm = "ed25519"
+key = { by_id = "header X-Key" }
+text = "{body}"
+
+[fetch]
+url = "{setting:base_url}/keys/{id}"
+"#;
+
+#[test]
+fn a_stranger_who_invents_ids_keeps_no_genuine_message_out() {
+    let pair = Ed25519KeyPair::from_seed_unchecked(&[1; 32]).unwrap();
+    let public = base64(pair.public_key().as_ref());
+    let server = KeyServer::saying(move |path| match path {
+        "/keys/genuine" => (200, public.clone()),
+        _ => (404, String::new()),
+    });
+    let builder = TestApp::builder()
+        .set("CREEL_RECIPES", "by-id.toml")
+        .set("CREEL_SOURCE_BY_ID_BASE_URL", format!("http://{}", server.address));
+    std::fs::write(builder.path().join("by-id.toml"), BY_ID).unwrap();
+    let app = builder.start();
+    let sent = |id: &str| {
+        let signature = base64(pair.sign(b"{}").as_ref());
+        Request::post("/webhooks/by-id").header("X-Key", id).header("X-Signature", signature).body("{}")
+    };
+    let mut stranger = Connection::open_from(Ipv4Addr::new(127, 0, 1, 1), app.address);
+    let replies: Vec<u16> =
+        (0..50).map(|number| stranger.exchange(&sent(&format!("invented{number}"))).status).collect();
+    assert!(replies.starts_with(&[403]) && replies.ends_with(&[503]), "{replies:?}");
+    assert!(server.times_asked() < 10);
+    assert_eq!(app.send(&sent("genuine")).status, 200);
 }
