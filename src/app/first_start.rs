@@ -6,12 +6,11 @@ use ring::rand::{SecureRandom, SystemRandom};
 
 use super::StartError;
 use super::admin_token;
-use crate::config::{Config, Source};
+use crate::config::{Config, INBOX, Source};
 use crate::http::Clock;
 use crate::providers::{Secret, Settings, Verifier, recipe};
 use crate::store::{Sealing, Store};
 
-const INBOX: &str = "inbox";
 const INBOX_PROVIDER: &str = "none";
 /// The setting with the random path part of the inbox.
 const INBOX_PATH: &str = "inbox_path";

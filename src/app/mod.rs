@@ -7,6 +7,7 @@ mod logging;
 mod server;
 mod signals;
 mod sink;
+mod targets;
 mod tasks;
 
 use std::io::{self, Write};
@@ -58,6 +59,10 @@ pub enum StartError {
     Store(#[from] OpenError),
     #[error("the database cannot be used: {0}")]
     Settings(#[from] Unavailable),
+    #[error(
+        "{variable}: a target that was made through the API is already named {name}; give this one another name, or remove or rename that one"
+    )]
+    TargetNameTaken { variable: String, name: String },
     #[error("the system gives no random numbers")]
     Randomness,
     #[error("the server cannot be started: {0}")]
@@ -152,6 +157,7 @@ impl App {
         let uses_github_addresses =
             config.sources.iter().any(|source| source.allow.as_ref().is_some_and(|allow| allow.github));
         let policy = Policy::from_config(&config);
+        let _targets = targets::declare(&mut config, &store, clock()).await?;
 
         let webhooks = listeners.webhooks.local_addr()?;
         let operator = listeners.operator.as_ref().map(std::net::TcpListener::local_addr).transpose()?;

@@ -1,8 +1,10 @@
 //! `creel check`: what the configuration means, the URLs to paste, and what is allowed but unwise.
 
+mod targets;
+
 use std::fmt::Write;
 
-use crate::config::{Config, Retention, Source};
+use crate::config::{Config, Retention, Source, command_environment};
 use crate::providers::Coverage;
 
 /// The report on a valid configuration. It holds the random path parts, on purpose.
@@ -24,6 +26,12 @@ pub fn report(config: &Config) -> String {
     }
     for source in &config.sources {
         line(format!("\n{}", describe(config, source)));
+    }
+    for target in &config.targets {
+        line(format!("\n{}", targets::describe(target)));
+    }
+    if !config.events.is_empty() {
+        line(format!("\nevents that the app may emit: {}", config.events.join(" ")));
     }
     if config.public_url.is_none() {
         line("\nSet CREEL_PUBLIC_URL to see the URLs as the outside reaches them.".to_owned());
@@ -149,5 +157,6 @@ pub fn warnings(config: &Config) -> Vec<String> {
                 .to_owned(),
         );
     }
+    warnings.extend(targets::warnings(config, &command_environment().search_path()));
     warnings
 }

@@ -98,6 +98,83 @@ fn what_is_unwise_is_warned_of_and_what_is_fine_is_not() {
 }
 
 #[test]
+fn the_report_shows_each_target_and_nothing_that_may_be_secret() {
+    let report = check::report(&config(&[
+        ("CREEL_EVENTS", "pay_info.paid"),
+        ("CREEL_TARGET_APP_URL", "https://app.example.com:8443/hidden?token=hidden"),
+        ("CREEL_TARGET_APP_SECRET", "hidden"),
+        ("CREEL_TARGET_APP_SECRET_2", "hidden too"),
+        ("CREEL_TARGET_APP_HEADERS", r#"{"Authorization": "hidden"}"#),
+        ("CREEL_TARGET_APP_OWNER", "customer 42"),
+        ("CREEL_TARGET_APP_FILTER", "/amount=100"),
+        ("CREEL_TARGET_APP_RATE", "50/s"),
+        ("CREEL_TARGET_RUN_EXEC", "/bin/sh -c hidden"),
+        ("CREEL_TARGET_RUN_EVENTS", "inbox.message pay_info.*"),
+        ("CREEL_TARGET_RUN_ORDER", "strict"),
+    ]));
+    for part in [
+        "target app\n  kind      URL\n  events    *\n  filter    [{\"pointer\":\"/amount\",\"in\":[100,\"100\"]}]\n",
+        "  owner     customer 42\n  where     https://app.example.com:8443\n  signed    yes, with 2 secrets\n",
+        "  pace      8 at the same time, at most 50/s, 30 s for each attempt\n",
+        "target run\n  kind      command\n  events    inbox.message pay_info.*\n  where     /bin/sh\n",
+        "  pace      strictly one after the other, 30 s for each attempt\n",
+        "events that the app may emit: pay_info.paid\n",
+    ] {
+        assert!(report.contains(part), "{part:?} is not in\n{report}");
+    }
+    assert!(!report.contains("hidden"), "{report}");
+}
+
+#[test]
+fn what_is_unwise_of_a_target_is_warned_of_with_its_variable() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let script = directory.path().join("script");
+    std::fs::write(&script, "").expect("the file is written");
+    let script = script.to_str().expect("a UTF-8 path");
+    let url = |value| ("CREEL_TARGET_X_URL", value);
+    let exec = |value| [("CREEL_TARGET_X_EXEC", value)];
+    let assert_warned = |pairs: &[(&str, &str)], parts: &[&str]| {
+        let warnings = check::warnings(&config(pairs));
+        assert_eq!(warnings.len(), 1, "{pairs:?}: {warnings:#?}");
+        for part in parts {
+            assert!(warnings[0].contains(part), "{part:?} is not in {warnings:?}");
+        }
+    };
+    assert_warned(
+        &[url("http://example.com/"), ("CREEL_TARGET_X_SECRET", "s")],
+        &["target x: ", "clear text", "CREEL_TARGET_X_URL"],
+    );
+    assert_warned(&[url("http://192.0.2.1/"), ("CREEL_TARGET_X_HEADERS", r#"{"a": "b"}"#)], &["clear text"]);
+    assert_warned(&exec("/no/such/program"), &["not there", "CREEL_TARGET_X_EXEC"]);
+    assert_warned(&exec("no-such-program-anywhere"), &["not on PATH"]);
+    assert_warned(&exec(script), &["not executable"]);
+    assert_warned(
+        &[url("http://app/"), ("CREEL_TARGET_X_EVENTS", "gitlab.*")],
+        &["no source or event", "gitlab.*"],
+    );
+    assert_warned(&[url("http://app/"), ("CREEL_TARGET_X_OWNER", "ann")], &["no event", "can match *"]);
+    let fine = config(&[
+        ("CREEL_TARGET_A_URL", "https://example.com/"),
+        ("CREEL_TARGET_A_SECRET", "s"),
+        ("CREEL_TARGET_B_URL", "http://app:8000/"),
+        ("CREEL_TARGET_B_SECRET", "s"),
+        ("CREEL_TARGET_C_URL", "http://10.0.0.1/"),
+        ("CREEL_TARGET_C_SECRET", "s"),
+        ("CREEL_TARGET_D_URL", "http://[::1]/"),
+        ("CREEL_TARGET_D_SECRET", "s"),
+        ("CREEL_TARGET_E_URL", "http://app.internal/"),
+        ("CREEL_TARGET_E_SECRET", "s"),
+        ("CREEL_TARGET_F_URL", "http://example.com/"),
+        ("CREEL_TARGET_G_EXEC", "sh -c true"),
+    ]);
+    assert_eq!(check::warnings(&fine), Vec::<String>::new());
+    let alike =
+        config(&[("CREEL_SOURCE_GITHUB_SECRET", "s"), ("CREEL_EVENTS", "github.push pay.paid github")]);
+    let warnings = check::warnings(&alike);
+    assert!(warnings.len() == 1 && warnings[0].contains("github.push looks like"), "{warnings:#?}");
+}
+
+#[test]
 fn a_reply_cannot_steer_the_terminal() {
     assert_eq!(output::harmless("a \"b\"\n\u{1b}[31m\u{202e}ü"), "a \"b\"\n\\u{1b}[31m\\u{202e}ü");
 }

@@ -4,8 +4,12 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
-use super::table::{Absent, SOURCE_PATTERN, VARIABLES, Variable};
+use super::noun::Noun;
+use super::table::{self, Absent, Variable};
 use crate::providers;
+
+const EXAMPLE_SOURCE: &str = "MY_SHOP";
+const EXAMPLE_TARGET: &str = "APP";
 
 const EXAMPLE_HEAD: &str = "\
 # Settings of creel, for `docker run --env-file`, compose's `env_file` and systemd's `EnvironmentFile`.
@@ -30,51 +34,73 @@ const EXAMPLE_RECIPES: &str = "
 # The keys that only some providers take:
 ";
 
+const EXAMPLE_TARGETS: &str = "
+# --- Targets: where messages go --------------------------------------------------------------------
+# CREEL_TARGET_<NAME>_<KEY>; the name in lower case with - for _ is the target. Its URL or command is enough:
+# it then gets every message. Here for a target called `app`:
+";
+
 /// The content of `.env.example`.
 pub fn environment_example() -> String {
     let mut text = EXAMPLE_HEAD.to_owned();
-    let mut in_sources = false;
-    for variable in VARIABLES {
-        if variable.name.starts_with(SOURCE_PATTERN) && !in_sources {
-            in_sources = true;
-            text.push_str(EXAMPLE_SOURCES);
-        }
-        let name = variable.name.replace("<NAME>", "MY_SHOP");
-        let _ = writeln!(text, "\n# {}.\n# Value: {}.", sentence(variable.doc), unit(variable));
-        let _ = match variable.absent {
-            Absent::Default(_) | Absent::Means("none") => {
-                writeln!(text, "#{name}={}", variable.example)
-            }
-            Absent::Means(words) => {
-                writeln!(text, "# Not set: {words}.\n#{name}={}", variable.example)
-            }
-        };
+    for variable in table::globals() {
+        text.push_str(&example(variable, ""));
+    }
+    text.push_str(EXAMPLE_SOURCES);
+    for (_, variable) in Noun::Source.keys() {
+        text.push_str(&example(variable, EXAMPLE_SOURCE));
     }
     text.push_str(EXAMPLE_RECIPES);
     for row in recipe_rows() {
-        let name = row.name.replace("<NAME>", "MY_SHOP");
+        let name = row.name.replace("<NAME>", EXAMPLE_SOURCE);
         let _ = writeln!(text, "\n# {}.\n#{name}=", row.doc.replace("; ", ";\n# "));
     }
+    text.push_str(EXAMPLE_TARGETS);
+    for (_, variable) in Noun::Target.keys() {
+        text.push_str(&example(variable, EXAMPLE_TARGET));
+    }
     text.replace('`', "")
+}
+
+/// What a variable means, and how it is written.
+fn example(variable: &Variable, of: &str) -> String {
+    let name = variable.name.replace("<NAME>", of);
+    let absent = match variable.absent {
+        Absent::Default(_) | Absent::Means("none") => String::new(),
+        Absent::Means(words) => format!("# Not set: {words}.\n"),
+    };
+    format!(
+        "\n# {}.\n# Value: {}.\n{absent}#{name}={}\n",
+        sentence(variable.doc),
+        unit(variable),
+        variable.example
+    )
 }
 
 /// The README's table, as Markdown.
 pub fn readme_table() -> String {
     let mut text = "| variable | default | value | meaning |\n|---|---|---|---|\n".to_owned();
-    for variable in VARIABLES {
-        let _ = writeln!(
-            text,
-            "| `{}` | {} | {} | {} |",
-            variable.name,
-            default_cell(variable),
-            unit(variable),
-            cell(variable.doc)
-        );
+    let sources = Noun::Source.keys().map(|(_, variable)| variable);
+    for variable in table::globals().chain(sources) {
+        text.push_str(&row(variable));
     }
     for row in recipe_rows() {
         let _ = writeln!(text, "| `{}` | – | {} | {} |", row.name, row.unit, cell(&row.doc));
     }
+    for (_, variable) in Noun::Target.keys() {
+        text.push_str(&row(variable));
+    }
     text
+}
+
+fn row(variable: &Variable) -> String {
+    format!(
+        "| `{}` | {} | {} | {} |\n",
+        variable.name,
+        default_cell(variable),
+        unit(variable),
+        cell(variable.doc)
+    )
 }
 
 fn default_cell(variable: &Variable) -> String {
@@ -134,10 +160,10 @@ fn recipe_rows() -> Vec<RecipeRow> {
         };
         doc.push_str(&format!(" ({}{more})", names[..names.len().min(NAMED_PROVIDERS)].join(", ")));
         let unit = if is_secret(&key) { "text; secret" } else { "text" };
-        RecipeRow { name: format!("{SOURCE_PATTERN}{key}"), unit, doc }
+        RecipeRow { name: format!("{}{key}", Noun::Source.pattern()), unit, doc }
     };
     let custom = providers::CUSTOM_FIELDS.iter().map(|field| RecipeRow {
-        name: format!("{SOURCE_PATTERN}{}", providers::custom_variable(field.name)),
+        name: format!("{}{}", Noun::Source.pattern(), providers::custom_variable(field.name)),
         unit: "text",
         doc: format!("{} (custom)", field.doc),
     });

@@ -5,6 +5,7 @@
 mod command_environment;
 mod documents;
 mod names;
+mod noun;
 mod parse;
 mod recipes;
 mod sources;
@@ -25,11 +26,14 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 use crate::providers::{Secret, Verifier};
+use noun::Noun;
 use values::Values;
 
 pub use command_environment::{CommandEnvironment, command_environment};
 pub use documents::{environment_example, readme_table};
-pub use targets::{Destination, Target};
+pub use targets::{Destination, Target, rules as target_rules};
+
+use targets::rules::KnownEvents;
 
 const MAX_CLEANUP_INTERVAL: Duration = Duration::from_secs(24 * 60 * 60);
 /// SQLite holds no larger values than a billion bytes by default; half of it leaves room for its own copies.
@@ -37,6 +41,9 @@ const MAX_BODY_BYTES: u64 = 512 << 20;
 const MAX_BUDGET_BYTES: u64 = 1 << 40;
 /// An empty database with its ballast and WAL does not fit below it.
 const MIN_DATABASE_BYTES: u64 = 1 << 20;
+
+/// The source that there is where none is configured.
+pub const INBOX: &str = "inbox";
 
 /// Everything that the operator decided.
 #[derive(Debug)]
@@ -209,16 +216,23 @@ impl Config {
             github_meta_url: values.required("CREEL_GITHUB_META_URL", parse::http_url),
             sources: Vec::new(),
             targets: Vec::new(),
-            events: Vec::new(),
-            target_allow_ips: Vec::new(),
-            attempt_retention: Retention::For(Duration::from_secs(7 * 86_400)),
-            dead_retention: Retention::For(Duration::from_secs(30 * 86_400)),
+            events: values.optional("CREEL_EVENTS", parse::events).unwrap_or_default(),
+            target_allow_ips: values.optional("CREEL_TARGET_ALLOW_IPS", parse::networks).unwrap_or_default(),
+            attempt_retention: values.required("CREEL_ATTEMPT_RETENTION", parse::retention),
+            dead_retention: values.required("CREEL_DEAD_RETENTION", parse::retention),
         };
         config.check_together(&mut values);
         let sources = std::mem::take(&mut values.sources);
         config.sources = sources
             .iter()
             .filter_map(|(name, own)| sources::build(name, own, config.retention, &mut values.problems))
+            .collect();
+        // A source with a problem is known all the same: its targets have none.
+        let known = known_events(sources.into_keys(), &config.events);
+        let targets = std::mem::take(&mut values.targets);
+        config.targets = targets
+            .iter()
+            .filter_map(|(name, own)| targets::build(name, own, &known, &mut values.problems))
             .collect();
         config.check_urls(&mut values);
         if values.problems.is_empty() { Ok(config) } else { Err(Problems(values.problems)) }
@@ -251,7 +265,7 @@ impl Config {
         for source in self.sources.iter().filter(|source| source.url.is_none() && self.public_url.is_none()) {
             if source.verifier.recipe().signs_url() {
                 values.problem(
-                    &format!("{}URL", names::source_prefix(&source.name)),
+                    &format!("{}URL", names::prefix(Noun::Source, &source.name)),
                     &format!(
                         "is missing: {} signs the URL; set it to the URL as registered there, or set CREEL_PUBLIC_URL",
                         source.provider
@@ -259,6 +273,11 @@ impl Config {
                 );
             }
         }
+    }
+
+    /// What targets can subscribe to.
+    pub fn known_events(&self) -> KnownEvents {
+        known_events(self.sources.iter().map(|source| source.name.clone()), &self.events)
     }
 
     /// Where this machine reaches the service, without a trailing slash: `http://127.0.0.1:8080` for `0.0.0.0:8080`.
@@ -280,6 +299,14 @@ impl Source {
             None => format!("/webhooks/{}", self.name),
         }
     }
+}
+
+fn known_events(sources: impl Iterator<Item = String>, events: &[String]) -> KnownEvents {
+    let mut sources: Vec<String> = sources.collect();
+    if sources.is_empty() {
+        sources.push(INBOX.to_owned());
+    }
+    KnownEvents { sources, emitted: events.to_vec() }
 }
 
 /// The address to connect to for one that is listened on: `0.0.0.0` is no destination.

@@ -1,12 +1,14 @@
-//! What a variable's name means: which variable, or which key of which source; and the nearest known name where it
-//! means nothing. Names are read from the end: `_FILE` off, then the longest known key; the rest is the source.
+//! What a variable's name means: which variable, or which key of which source or target; and the nearest known name
+//! where it means nothing. Names are read from the end: `_FILE` off, then the longest known key; the rest is the name.
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
+use super::noun::Noun;
 use super::parse::shown;
-use super::table::{self, FILE_SUFFIX, PREFIX, SOURCE_PREFIX};
+use super::table::{self, FILE_SUFFIX, PREFIX};
 use crate::providers::{self, Recipe};
+use crate::store::EMITTED;
 
 const MAX_NAME_CHARACTERS: usize = 64;
 /// A first key and eight further ones, for rotation.
@@ -18,14 +20,15 @@ const LEAST_LIKENESS: f64 = 0.5;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Meaning {
     Global(&'static str),
-    Source(Reading),
+    Of(Reading),
 }
 
-/// One way to split the name of a source's variable.
+/// One way to split the name of a source's or target's variable.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reading {
-    /// As the source is called: lower case, `-` for `_`.
-    pub source: String,
+    pub noun: Noun,
+    /// As the source or target is called: lower case, `-` for `_`.
+    pub name: String,
     /// Upper case, such as `PUBLIC_KEY`.
     pub key: String,
 }
@@ -41,37 +44,36 @@ pub fn read(base: &str) -> Option<Result<Meaning, String>> {
     if let Some(variable) = table::globals().find(|variable| variable.name == base) {
         return Some(Ok(Meaning::Global(variable.name)));
     }
-    let Some(rest) = base.strip_prefix(SOURCE_PREFIX) else {
-        return Some(Err(unknown_global(base)));
-    };
-    let Some(reading) = readings(rest).into_iter().next() else {
-        return Some(Err(unknown_source_key(rest)));
+    let split = Noun::ALL.into_iter().find_map(|noun| Some((noun, base.strip_prefix(noun.prefix())?)));
+    let Some((noun, rest)) = split else { return Some(Err(unknown_global(base))) };
+    let Some(reading) = readings(noun, rest).into_iter().next() else {
+        return Some(Err(unknown_key(noun, rest)));
     };
     // Checked as written: `acme` and `ACME` would be one source otherwise.
     let written = &rest[..rest.len() - reading.key.len() - 1];
-    Some(check_source_name(written).map(|()| Meaning::Source(reading)))
+    Some(check_name(noun, written).map(|()| Meaning::Of(reading)))
 }
 
-/// All readings of what follows `CREEL_SOURCE_`, the longest key first.
-pub fn readings(rest: &str) -> Vec<Reading> {
-    readings_among(rest, known_keys().iter())
+/// All readings of what follows `CREEL_SOURCE_` or `CREEL_TARGET_`, the longest key first.
+pub fn readings(noun: Noun, rest: &str) -> Vec<Reading> {
+    readings_among(noun, rest, known_keys(noun).iter())
 }
 
 /// As `readings`, with other keys than the known ones.
-pub fn readings_among<'a>(rest: &str, keys: impl Iterator<Item = &'a String>) -> Vec<Reading> {
+pub fn readings_among<'a>(noun: Noun, rest: &str, keys: impl Iterator<Item = &'a String>) -> Vec<Reading> {
     let mut found: Vec<Reading> = keys
         .filter_map(|key| {
             let name = rest.strip_suffix(key.as_str())?.strip_suffix('_')?;
-            (!name.is_empty()).then(|| Reading { source: source_name(name), key: key.clone() })
+            (!name.is_empty()).then(|| Reading { noun, name: name_from(name), key: key.clone() })
         })
         .collect();
     found.sort_by_key(|reading| std::cmp::Reverse(reading.key.len()));
     found
 }
 
-/// The beginning of a source's variables: `my-shop` → `CREEL_SOURCE_MY_SHOP_`.
-pub fn source_prefix(source: &str) -> String {
-    format!("{SOURCE_PREFIX}{}_", source.to_ascii_uppercase().replace('-', "_"))
+/// The beginning of the variables of one of them: source `my-shop` → `CREEL_SOURCE_MY_SHOP_`.
+pub fn prefix(noun: Noun, name: &str) -> String {
+    format!("{}{}_", noun.prefix(), name.to_ascii_uppercase().replace('-', "_"))
 }
 
 /// The keys that a recipe takes beyond the common ones, in upper case, further secrets included.
@@ -82,16 +84,24 @@ pub fn recipe_keys(recipe: &Recipe) -> Vec<String> {
         let rotates = name == "SECRET";
         keys.push(name);
         if rotates {
-            keys.extend((2..=LAST_SECRET).map(|number| format!("SECRET_{number}")));
+            keys.extend(further_secrets());
         }
     }
     keys
 }
 
+/// The keys of the secrets beside the first one, in their order.
+pub fn further_secrets() -> impl Iterator<Item = String> {
+    (2..=LAST_SECRET).map(|number| format!("SECRET_{number}"))
+}
+
 /// The setting that a key gives a value for: `SECRET_2` is a further value of `secret`.
 pub fn setting_of(key: &str) -> String {
-    let numbered = (2..=LAST_SECRET).any(|number| key == format!("SECRET_{number}"));
-    if numbered { "secret".to_owned() } else { key.to_ascii_lowercase() }
+    if further_secrets().any(|further| further == key) {
+        "secret".to_owned()
+    } else {
+        key.to_ascii_lowercase()
+    }
 }
 
 /// The name without `_FILE`, and whether it had it.
@@ -102,15 +112,27 @@ pub fn without_file(name: &str) -> (&str, bool) {
     }
 }
 
-/// Every key that some source may have. Made anew when the user's own recipes have been added.
-fn known_keys() -> Arc<BTreeSet<String>> {
+/// Every key that one of them may have.
+fn known_keys(noun: Noun) -> Arc<BTreeSet<String>> {
+    static TARGET_KEYS: LazyLock<Arc<BTreeSet<String>>> = LazyLock::new(|| {
+        let common = Noun::Target.keys().map(|(key, _)| key.to_owned());
+        Arc::new(common.chain(further_secrets()).collect())
+    });
+    match noun {
+        Noun::Source => known_source_keys(),
+        Noun::Target => TARGET_KEYS.clone(),
+    }
+}
+
+/// Made anew when the user's own recipes have been added.
+fn known_source_keys() -> Arc<BTreeSet<String>> {
     static KEYS: Mutex<Option<(usize, Arc<BTreeSet<String>>)>> = Mutex::new(None);
     let added = providers::added_recipes();
     let mut known = KEYS.lock().unwrap_or_else(PoisonError::into_inner);
     match &*known {
         Some((count, keys)) if *count == added.len() => keys.clone(),
         _ => {
-            let common = table::source_keys().map(|(key, _)| key.to_owned());
+            let common = Noun::Source.keys().map(|(key, _)| key.to_owned());
             let special = providers::recipes().iter().chain(added.iter().copied()).flat_map(recipe_keys);
             let custom = providers::CUSTOM_FIELDS.iter().map(|field| providers::custom_variable(field.name));
             let keys = Arc::new(common.chain(special).chain(custom).collect::<BTreeSet<String>>());
@@ -120,22 +142,28 @@ fn known_keys() -> Arc<BTreeSet<String>> {
     }
 }
 
-fn source_name(written: &str) -> String {
+fn name_from(written: &str) -> String {
     written.to_ascii_lowercase().replace('_', "-")
 }
 
 /// `written` is the part of the variable's name, such as `MY_SHOP`.
-fn check_source_name(written: &str) -> Result<(), String> {
+fn check_name(noun: Noun, written: &str) -> Result<(), String> {
+    let word = noun.word();
     let allowed = |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_';
     if !written.bytes().all(allowed) || written.starts_with('_') || written.ends_with('_') {
-        return Err(
-            "holds no good name for a source; write it with A-Z, 0-9 and _ between, like CREEL_SOURCE_MY_SHOP_SECRET"
-                .to_owned(),
-        );
+        return Err(format!(
+            "holds no good name for a {word}; write it with A-Z, 0-9 and _ between, like {}",
+            noun.example()
+        ));
     }
     if written.len() > MAX_NAME_CHARACTERS {
         return Err(format!(
-            "names a source with more than {MAX_NAME_CHARACTERS} characters; choose a shorter name"
+            "names a {word} with more than {MAX_NAME_CHARACTERS} characters; choose a shorter name"
+        ));
+    }
+    if noun == Noun::Source && name_from(written) == EMITTED {
+        return Err(format!(
+            "names a source {EMITTED}, as which the events of your own app are kept; choose another name"
         ));
     }
     Ok(())
@@ -143,40 +171,48 @@ fn check_source_name(written: &str) -> Result<(), String> {
 
 fn unknown_global(base: &str) -> String {
     let rest = base.strip_prefix(PREFIX).unwrap_or(base);
-    if let Some((first, others)) = rest.split_once('_')
-        && strsim::damerau_levenshtein(first, "SOURCE") <= 2
-    {
-        return format!(
-            "is unknown; the nearest known name is {}",
-            escaped(&format!("{SOURCE_PREFIX}{others}"))
-        );
-    }
-    let nearest = table::globals()
-        .map(|variable| variable.name)
-        .min_by_key(|name| strsim::damerau_levenshtein(base, name))
-        .unwrap_or_default();
+    let meant = rest.split_once('_').and_then(|(first, others)| {
+        let is_near =
+            |noun: &Noun| strsim::damerau_levenshtein(first, &noun.word().to_ascii_uppercase()) <= 2;
+        let noun = Noun::ALL.into_iter().find(is_near)?;
+        Some(escaped(&format!("{}{others}", noun.prefix())))
+    });
+    let nearest = meant.unwrap_or_else(|| {
+        let known = table::globals().map(|variable| variable.name);
+        known.min_by_key(|name| strsim::damerau_levenshtein(base, name)).unwrap_or_default().to_owned()
+    });
     format!("is unknown; the nearest known name is {nearest}")
 }
 
-fn unknown_source_key(rest: &str) -> String {
+fn unknown_key(noun: Noun, rest: &str) -> String {
+    let likeness = strsim::normalized_damerau_levenshtein;
+    let known = known_keys(noun);
     let splits = rest.match_indices('_').filter(|(at, _)| *at > 0);
-    let known = known_keys();
-    let nearest = splits
-        .flat_map(|(at, _)| {
-            let (name, tail) = (&rest[..at], &rest[at + 1..]);
-            known.iter().map(move |key| (strsim::normalized_damerau_levenshtein(tail, key), name, key))
-        })
-        .max_by(|a, b| a.0.total_cmp(&b.0))
-        .filter(|(likeness, ..)| *likeness >= LEAST_LIKENESS);
+    let of_keys = splits.flat_map(|(at, _)| {
+        let (name, tail) = (&rest[..at], &rest[at + 1..]);
+        known.iter().map(move |key| (likeness(tail, key), format!("{name}_{key}")))
+    });
+    let of_globals = table::globals()
+        .filter_map(|variable| variable.name.strip_prefix(noun.prefix()))
+        .map(|global| (likeness(rest, global), global.to_owned()));
+    let nearest = of_keys
+        .chain(of_globals)
+        .filter(|(likeness, _)| *likeness >= LEAST_LIKENESS)
+        .max_by(|a, b| a.0.total_cmp(&b.0));
+    let (prefix, word) = (noun.prefix(), noun.word());
     match nearest {
-        Some((_, name, key)) => format!(
+        Some((_, nearest)) => format!(
             "ends in no known key; the nearest known name is {}",
-            escaped(&format!("{SOURCE_PREFIX}{name}_{key}"))
+            escaped(&format!("{prefix}{nearest}"))
         ),
         None => {
-            let keys: Vec<&str> = table::source_keys().map(|(key, _)| key).collect();
+            let keys: Vec<&str> = noun.keys().map(|(key, _)| key).collect();
+            let more = match noun {
+                Noun::Source => " (`creel providers NAME` lists a provider's own)",
+                Noun::Target => "",
+            };
             format!(
-                "ends in no known key; a source's variable is {SOURCE_PREFIX}<NAME>_<KEY>, and the keys of every source are {} (`creel providers NAME` lists a provider's own)",
+                "ends in no known key; a {word}'s variable is {prefix}<NAME>_<KEY>, and the keys of every {word} are {}{more}",
                 keys.join(" ")
             )
         }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
+use super::target_rules::check_event;
 use super::{Allow, LogFormat, Rate, Retention};
 use crate::providers::Secret;
 
@@ -63,14 +64,14 @@ pub fn duration_up_to(text: &str, limit: Duration, limit_text: &str) -> Result<D
     Ok(value)
 }
 
-/// A duration, or `off` to keep messages for ever.
+/// A duration, or `off` for no end.
 pub fn retention(text: &str) -> Result<Retention, String> {
     if text.trim() == "off" {
         return Ok(Retention::Keep);
     }
     match duration(text) {
         Ok(age) => Ok(Retention::For(age)),
-        Err(problem) => Err(format!("{problem}, or off to keep messages for ever")),
+        Err(problem) => Err(format!("{problem}, or off to keep them for ever")),
     }
 }
 
@@ -293,6 +294,18 @@ pub fn methods(text: &str) -> Result<Vec<String>, String> {
         return Err("is an empty list; write some of GET, POST, PUT, PATCH and DELETE".to_owned());
     }
     Ok(methods)
+}
+
+/// Names of events that the app may emit, each once.
+pub fn events(text: &str) -> Result<Vec<String>, String> {
+    let mut events: Vec<String> = Vec::new();
+    for name in text.split_whitespace() {
+        check_event(name)?;
+        if !events.iter().any(|event| event == name) {
+            events.push(name.to_owned());
+        }
+    }
+    Ok(events)
 }
 
 /// A token that fits into a header field.

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::names::{self, Reading, recipe_keys, source_prefix};
+use super::names::{self, Reading, recipe_keys};
+use super::noun::Noun;
 use super::parse::{self, shown};
-use super::table::{self, SOURCE_PREFIX};
-use super::values::{SourceValues, Value, parse_default, parse_value};
+use super::values::{Draft, OwnValues, parse_default, parse_value};
 use super::{Retention, Source};
 use crate::providers::{self, Recipe, Secret, Settings, Verifier};
 
@@ -18,12 +18,12 @@ const NAMES_TO_SUGGEST: usize = 5;
 /// `None` where something is wrong, which is then noted.
 pub fn build(
     name: &str,
-    values: &SourceValues,
+    values: &OwnValues,
     retention: Retention,
     problems: &mut Vec<String>,
 ) -> Option<Source> {
     let before = problems.len();
-    let draft = Draft { name, values, prefix: source_prefix(name) };
+    let draft = Draft::new(Noun::Source, name, values);
     let recipe = if draft.is_custom() { draft.custom(problems) } else { provider(name, values, problems) };
     let path = draft.parsed("PATH", parse::path, problems);
     let allow = draft.parsed("ALLOW_IPS", |text| parse::allowlist(text, recipe.map(Recipe::name)), problems);
@@ -59,8 +59,8 @@ pub fn build(
 }
 
 /// The one that is named, else the one that the source is called after.
-fn provider(name: &str, values: &SourceValues, problems: &mut Vec<String>) -> Option<&'static Recipe> {
-    let prefix = source_prefix(name);
+fn provider(name: &str, values: &OwnValues, problems: &mut Vec<String>) -> Option<&'static Recipe> {
+    let prefix = names::prefix(Noun::Source, name);
     if let Some(value) = values.get("PROVIDER") {
         return parse_value(value, provider_named, problems);
     }
@@ -99,41 +99,24 @@ fn nearest_names(text: &str) -> Vec<&'static str> {
 }
 
 fn other_reading(name: &str, key: &str) -> String {
-    let prefix = source_prefix(name);
-    let rest = format!("{}{key}", prefix.strip_prefix(SOURCE_PREFIX).unwrap_or(&prefix));
-    words_for_other_reading(&names::readings(&rest), key)
+    let prefix = names::prefix(Noun::Source, name);
+    let rest = format!("{}{key}", prefix.strip_prefix(Noun::Source.prefix()).unwrap_or(&prefix));
+    words_for_other_reading(&names::readings(Noun::Source, &rest), key)
 }
 
 /// ` (or as KEY of the source my-public)`, where a name can be read in another way than with `key`.
 fn words_for_other_reading(readings: &[Reading], key: &str) -> String {
     match readings.iter().find(|reading| reading.key != key) {
-        Some(other) => format!(" (or as {} of the source {})", other.key, other.source),
+        Some(other) => format!(" (or as {} of the source {})", other.key, other.name),
         None => String::new(),
     }
 }
 
-/// One source on its way from raw to validated.
-struct Draft<'a> {
-    name: &'a str,
-    values: &'a SourceValues,
-    /// `CREEL_SOURCE_MY_SHOP_`
-    prefix: String,
-}
-
 impl Draft<'_> {
-    fn parsed<T>(
-        &self,
-        key: &str,
-        parse: impl Fn(&str) -> Result<T, String>,
-        problems: &mut Vec<String>,
-    ) -> Option<T> {
-        parse_value(self.values.get(key)?, parse, problems)
-    }
-
     fn refuse_untaken_keys(&self, recipe: &Recipe, problems: &mut Vec<String>) {
         let own = recipe_keys(recipe);
         for (key, value) in self.values {
-            let common = table::source_keys().any(|(name, _)| name == key);
+            let common = Noun::Source.keys().any(|(name, _)| name == key);
             if common || own.contains(key) {
                 continue;
             }
@@ -283,13 +266,6 @@ impl Draft<'_> {
             takes.join(" ")
         ));
     }
-
-    /// The variable as it was set, or as it would be.
-    fn variable(&self, key: &str) -> String {
-        self.values
-            .get(key)
-            .map_or_else(|| format!("{}{key}", self.prefix), |value: &Value| value.variable.clone())
-    }
 }
 
 /// `SECRET SECRET_2 … SECRET_9` is told as `SECRET`.
@@ -301,12 +277,12 @@ fn list_keys(keys: &[String]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{names, words_for_other_reading};
+    use super::{Noun, names, words_for_other_reading};
 
     #[test]
     fn a_name_with_two_readings_is_told_the_second_one() {
         let keys = ["PUBLIC_KEY", "KEY"].map(str::to_owned);
-        let readings = names::readings_among("MY_PUBLIC_KEY", keys.iter());
+        let readings = names::readings_among(Noun::Source, "MY_PUBLIC_KEY", keys.iter());
         assert_eq!(words_for_other_reading(&readings, "PUBLIC_KEY"), " (or as KEY of the source my-public)");
         assert_eq!(words_for_other_reading(&readings[..1], "PUBLIC_KEY"), "");
     }

@@ -2,10 +2,14 @@
 //! defaults and the suggestions for misspelt names all come from here. The keys that a provider's recipe names
 //! (`_SECRET`, `_HEADER` …) are not in it: their recipes describe them.
 
+mod targets;
+
+use super::noun::Noun;
+
 /// One environment variable.
 #[derive(Debug)]
 pub struct Variable {
-    /// The whole name; a source's begin with `SOURCE_PATTERN`.
+    /// The whole name; a source's or target's begin with the pattern of their `Noun`.
     pub name: &'static str,
     pub absent: Absent,
     /// What the value is written in, as the reader of the documentation is told.
@@ -29,17 +33,18 @@ pub enum Absent {
 
 /// How every variable of creel begins.
 pub const PREFIX: &str = "CREEL_";
-/// How every variable of a source begins.
-pub const SOURCE_PREFIX: &str = "CREEL_SOURCE_";
-/// How the table writes the beginning of a source's variable.
-pub const SOURCE_PATTERN: &str = "CREEL_SOURCE_<NAME>_";
 /// What is put behind a name to read the value from a file.
 pub const FILE_SUFFIX: &str = "_FILE";
 
 const NEW_SECRET: &str = "<paste what `creel secret` prints>";
 
-/// In the order in which a reader meets them.
-pub const VARIABLES: &[Variable] = &[
+/// All rows, in the order in which a reader meets them.
+pub fn variables() -> impl Iterator<Item = &'static Variable> {
+    VARIABLES.iter().chain(targets::VARIABLES)
+}
+
+/// Those of the service and of sources.
+const VARIABLES: &[Variable] = &[
     Variable {
         name: "CREEL_LISTEN",
         absent: Absent::Default("127.0.0.1:8080"),
@@ -113,6 +118,22 @@ pub const VARIABLES: &[Variable] = &[
         example: "7d",
     },
     Variable {
+        name: "CREEL_ATTEMPT_RETENTION",
+        absent: Absent::Default("7d"),
+        unit: "duration, or `off`",
+        secret: false,
+        doc: "age at which what became of delivered messages, attempt by attempt, is cleaned up",
+        example: "7d",
+    },
+    Variable {
+        name: "CREEL_DEAD_RETENTION",
+        absent: Absent::Default("30d"),
+        unit: "duration, or `off`",
+        secret: false,
+        doc: "age at which deliveries that ended without success are cleaned up",
+        example: "30d",
+    },
+    Variable {
         name: "CREEL_CLEANUP_INTERVAL",
         absent: Absent::Default("1m"),
         unit: "duration",
@@ -183,6 +204,22 @@ pub const VARIABLES: &[Variable] = &[
         secret: false,
         doc: "a file with recipes of your own, in the format of `docs/recipes.md`",
         example: "recipes.toml",
+    },
+    Variable {
+        name: "CREEL_EVENTS",
+        absent: Absent::Means("none"),
+        unit: "list of names of `A-Z a-z 0-9 _ . -`",
+        secret: false,
+        doc: "the events that your own app may emit",
+        example: "pay_info.created pay_info.paid",
+    },
+    Variable {
+        name: "CREEL_TARGET_ALLOW_IPS",
+        absent: Absent::Means("none"),
+        unit: "list of CIDRs or addresses",
+        secret: false,
+        doc: "private addresses that targets made through the API may reach; those declared here may reach any",
+        example: "10.0.0.0/24",
     },
     Variable {
         name: "CREEL_GITHUB_META_URL",
@@ -284,20 +321,12 @@ pub const VARIABLES: &[Variable] = &[
 
 /// The row of a variable that the code itself names.
 pub fn variable(name: &str) -> &'static Variable {
-    VARIABLES
-        .iter()
+    variables()
         .find(|variable| variable.name == name)
         .expect("the code asks only for variables that the table has")
 }
 
 /// The variables that stand for themselves.
 pub fn globals() -> impl Iterator<Item = &'static Variable> {
-    VARIABLES.iter().filter(|variable| !variable.name.starts_with(SOURCE_PATTERN))
-}
-
-/// The keys that every source takes, such as `PATH`, with their rows.
-pub fn source_keys() -> impl Iterator<Item = (&'static str, &'static Variable)> {
-    VARIABLES
-        .iter()
-        .filter_map(|variable| variable.name.strip_prefix(SOURCE_PATTERN).map(|key| (key, variable)))
+    variables().filter(|variable| !Noun::ALL.iter().any(|noun| variable.name.starts_with(noun.pattern())))
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::io::Read;
 
 use super::names::{self, Meaning, escaped};
+use super::noun::Noun;
 use super::parse::shown;
 use super::table::{self, Absent, FILE_SUFFIX};
 
@@ -19,14 +20,15 @@ pub struct Value {
     pub text: String,
 }
 
-/// The values of one source by key, such as `PUBLIC_KEY`.
-pub type SourceValues = BTreeMap<String, Value>;
+/// The values of one source or target by key, such as `PUBLIC_KEY`.
+pub type OwnValues = BTreeMap<String, Value>;
 
 /// All values, and the problems found so far.
 #[derive(Default)]
 pub struct Values {
     globals: BTreeMap<&'static str, Value>,
-    pub sources: BTreeMap<String, SourceValues>,
+    pub sources: BTreeMap<String, OwnValues>,
+    pub targets: BTreeMap<String, OwnValues>,
     pub problems: Vec<String>,
 }
 
@@ -61,7 +63,7 @@ impl Values {
             return;
         }
         let may_be_empty = match &meaning {
-            Meaning::Source(reading) => reading.key == MAY_BE_EMPTY,
+            Meaning::Of(reading) => reading.noun == Noun::Source && reading.key == MAY_BE_EMPTY,
             Meaning::Global(_) => false,
         };
         let text = if given.is_file { read_file(text) } else { Ok(text.to_owned()) };
@@ -81,8 +83,12 @@ impl Values {
             Meaning::Global(name) => {
                 self.globals.insert(name, value);
             }
-            Meaning::Source(reading) => {
-                self.sources.entry(reading.source).or_default().insert(reading.key, value);
+            Meaning::Of(reading) => {
+                let all = match reading.noun {
+                    Noun::Source => &mut self.sources,
+                    Noun::Target => &mut self.targets,
+                };
+                all.entry(reading.name).or_default().insert(reading.key, value);
             }
         }
     }
@@ -109,6 +115,35 @@ struct Given {
     is_file: bool,
     /// Both directly and as a file.
     twice: bool,
+}
+
+/// One source or target on its way from raw to validated.
+pub struct Draft<'a> {
+    pub name: &'a str,
+    pub values: &'a OwnValues,
+    /// `CREEL_SOURCE_MY_SHOP_`
+    pub prefix: String,
+}
+
+impl<'a> Draft<'a> {
+    pub fn new(noun: Noun, name: &'a str, values: &'a OwnValues) -> Self {
+        Self { name, values, prefix: names::prefix(noun, name) }
+    }
+
+    /// `None` where it is absent, or has a problem, which is then noted.
+    pub fn parsed<T>(
+        &self,
+        key: &str,
+        parse: impl Fn(&str) -> Result<T, String>,
+        problems: &mut Vec<String>,
+    ) -> Option<T> {
+        parse_value(self.values.get(key)?, parse, problems)
+    }
+
+    /// The variable as it was set, or as it would be.
+    pub fn variable(&self, key: &str) -> String {
+        self.values.get(key).map_or_else(|| format!("{}{key}", self.prefix), |value| value.variable.clone())
+    }
 }
 
 /// Parses the default that the table gives.

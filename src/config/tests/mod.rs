@@ -1,5 +1,6 @@
 //! The environment as a whole: what is accepted, what is refused, and in which words.
 
+mod targets;
 mod values;
 
 use std::collections::BTreeMap;
@@ -207,8 +208,7 @@ fn a_source_without_a_provider_is_told_where_it_comes_from() {
 #[test]
 fn the_longest_key_wins_and_the_other_reading_is_known() {
     let keys = ["REPLY_BODY", "BODY"].map(str::to_owned);
-    let readings = super::names::readings_among("MY_REPLY_BODY", keys.iter());
-    let read: Vec<(&str, &str)> =
-        readings.iter().map(|one| (one.source.as_str(), one.key.as_str())).collect();
+    let readings = super::names::readings_among(super::noun::Noun::Source, "MY_REPLY_BODY", keys.iter());
+    let read: Vec<(&str, &str)> = readings.iter().map(|one| (one.name.as_str(), one.key.as_str())).collect();
     assert_eq!(read, [("my", "REPLY_BODY"), ("my-reply", "BODY")]);
 }

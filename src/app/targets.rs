@@ -1,0 +1,95 @@
+//! The targets that the environment declares, made known to the store, which gives each the id that its deliveries have.
+
+use time::OffsetDateTime;
+
+use super::StartError;
+use crate::config::{Config, Destination, Target};
+use crate::store::{NewTarget, Origin, Store, TargetKind};
+
+/// Takes the targets out of the configuration, each with its id. Those that were declared once and are not any more
+/// get nothing from now on.
+///
+/// # Errors
+/// When another target has the name of one, or the store fails.
+pub async fn declare(
+    config: &mut Config,
+    store: &Store,
+    now: OffsetDateTime,
+) -> Result<Vec<(i64, Target)>, StartError> {
+    let targets = std::mem::take(&mut config.targets);
+    let declared = targets.iter().map(new_target).collect();
+    match store.declare_targets(declared, now).await? {
+        Ok(ids) => Ok(ids.into_iter().zip(targets).collect()),
+        Err(name) => {
+            let named = targets.iter().find(|target| target.settings.name == name);
+            let variable = named.map(Target::variable).unwrap_or_default();
+            Err(StartError::TargetNameTaken { variable, name })
+        }
+    }
+}
+
+fn new_target(target: &Target) -> NewTarget {
+    let kind = match target.destination {
+        Destination::Http(_) => TargetKind::Http,
+        Destination::Command(_) => TargetKind::Command,
+    };
+    NewTarget { kind, origin: Origin::Environment, settings: target.settings.clone(), secrets: None }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::store::{StoreOptions, TargetState};
+
+    fn config(pairs: &[(&str, &str)]) -> Config {
+        let vars: BTreeMap<String, String> =
+            pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        Config::from_vars(vars).unwrap()
+    }
+
+    fn store(directory: &tempfile::TempDir) -> Store {
+        let path = directory.path().join("creel.db");
+        Store::open(&StoreOptions { path, key: None, checkpoint: true, min_free_bytes: 0 }).unwrap()
+    }
+
+    #[actix_web::test]
+    async fn declared_targets_are_paired_with_their_ids_and_their_secrets_stay_out_of_the_database() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = store(&directory);
+        let mut config = config(&[
+            ("CREEL_TARGET_APP_URL", "http://app/hidden"),
+            ("CREEL_TARGET_APP_SECRET", "hidden"),
+            ("CREEL_TARGET_RUN_EXEC", "deploy hidden"),
+        ]);
+        let declared = declare(&mut config, &store, OffsetDateTime::now_utc()).await.unwrap();
+        assert!(config.targets.is_empty());
+        let names: Vec<&str> = declared.iter().map(|(_, target)| target.settings.name.as_str()).collect();
+        assert_eq!(names, ["app", "run"]);
+        for (id, target) in &declared {
+            let stored = store.target(*id).await.unwrap().unwrap();
+            assert_eq!((&stored.settings, stored.state), (&target.settings, TargetState::Active));
+            assert_eq!((stored.origin, stored.settings.url), (Origin::Environment, None));
+        }
+        assert_eq!(store.targets_for("inbox.message", None, None), [declared[0].0, declared[1].0]);
+        store.close(std::time::Duration::from_secs(10)).await;
+        let bytes = std::fs::read(directory.path().join("creel.db")).unwrap();
+        assert!(!bytes.windows(6).any(|bytes| bytes == b"hidden"));
+    }
+
+    #[actix_web::test]
+    async fn a_name_that_another_target_has_is_told_with_the_variable() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = store(&directory);
+        let now = OffsetDateTime::now_utc();
+        let mut settings = config(&[("CREEL_TARGET_APP_URL", "http://app/")]).targets.remove(0).settings;
+        settings.url = Some("https://example.com/".to_owned());
+        let made = NewTarget { kind: TargetKind::Http, origin: Origin::Api, settings, secrets: None };
+        store.create_target(made, now).await.unwrap().unwrap();
+        let mut config = config(&[("CREEL_TARGET_APP_EXEC", "deploy")]);
+        let error = declare(&mut config, &store, now).await.unwrap_err();
+        let text = error.to_string();
+        assert!(text.starts_with("CREEL_TARGET_APP_EXEC: ") && text.contains("named app"), "{text}");
+    }
+}

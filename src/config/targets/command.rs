@@ -1,0 +1,105 @@
+//! `_EXEC`: a command line into a program and its arguments. There is no shell: what only a shell would understand is
+//! refused, rather than handed to the program as an argument.
+
+/// `git -C "/srv/my app" pull` → four words, without any expansion.
+pub fn split(text: &str) -> Result<Vec<String>, String> {
+    let text = text.trim();
+    let words = shlex::split(text)
+        .ok_or_else(|| "has a quote that is not closed, or ends in a backslash; close it".to_owned())?;
+    if words.first().is_none_or(String::is_empty) {
+        return Err("names no program; write it like /usr/local/bin/deploy --quiet".to_owned());
+    }
+    if words.iter().any(|word| word.contains('\0')) {
+        return Err("holds a NUL character, which no program can be given; remove it".to_owned());
+    }
+    // What stands in double quotes behind `-c` is for the shell that is named, which expands it.
+    let is_for_a_shell = words.get(1).is_some_and(|word| word.starts_with('-') && word.ends_with('c'));
+    match for_a_shell(text, is_for_a_shell) {
+        Some(found) => Err(format!(
+            "has {} in it, which means something to a shell alone, and there is none: \
+             name a script, or sh -c '…'; where it is meant as it stands, put it into single quotes",
+            if found == '\n' { "a line break".to_owned() } else { format!("a {found}") }
+        )),
+        None => Ok(words),
+    }
+}
+
+/// The first character that a shell would act on: an operator or a `$` outside of quotes, a `$` inside double ones.
+fn for_a_shell(text: &str, skip_double_quotes: bool) -> Option<char> {
+    let mut characters = text.chars();
+    let mut in_double_quotes = false;
+    while let Some(character) = characters.next() {
+        match character {
+            '\\' => {
+                if let Some('\n') = characters.next() {
+                    return Some('\n');
+                }
+            }
+            '"' => in_double_quotes = !in_double_quotes,
+            '\'' if !in_double_quotes => {
+                characters.find(|character| *character == '\'');
+            }
+            '$' | '`' if !(in_double_quotes && skip_double_quotes) => return Some(character),
+            '&' | '|' | '<' | '>' | ';' | '\n' if !in_double_quotes => return Some(character),
+            _ => {}
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::split;
+
+    #[test]
+    fn a_command_is_split_like_a_shell_line_without_expansion() {
+        let rows: [(&str, &[&str]); 7] = [
+            ("/usr/local/bin/deploy", &["/usr/local/bin/deploy"]),
+            ("  git -C \"/srv/my app\"  pull\t--quiet \n", &["git", "-C", "/srv/my app", "pull", "--quiet"]),
+            ("sh -c 'git pull && make'", &["sh", "-c", "git pull && make"]),
+            ("sh -ec \"cd $DIR; make\"", &["sh", "-ec", "cd $DIR; make"]),
+            ("echo '$HOME' \\; \\$ \\| 'a|b' \"a > b\"", &["echo", "$HOME", ";", "$", "|", "a|b", "a > b"]),
+            ("say \"it's\" ''", &["say", "it's", ""]),
+            ("find . -name *.tmp", &["find", ".", "-name", "*.tmp"]),
+        ];
+        for (text, words) in rows {
+            assert_eq!(
+                split(text).as_deref(),
+                Ok(words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>().as_slice()),
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_only_a_shell_understands_is_refused_with_the_way_out() {
+        let lines = [
+            "git pull && make",
+            "git pull; make",
+            "make > log",
+            "a | b",
+            "make &",
+            "sort < list",
+            "echo $HOOK_EVENT",
+            "echo \"$HOOK_EVENT\"",
+            "echo `date`",
+            "git pull\nmake",
+            "git \\\n pull",
+            "sh -c 'a' && b",
+        ];
+        for line in lines {
+            let problem = split(line).expect_err(line);
+            assert!(problem.contains("name a script, or sh -c"), "{line}: {problem}");
+        }
+    }
+
+    #[test]
+    fn an_open_quote_and_a_missing_program_are_refused() {
+        for line in ["echo \"open", "echo 'open", "echo \\"] {
+            assert!(split(line).expect_err(line).contains("not closed"), "{line}");
+        }
+        for line in ["''", "\"\" x", "# nothing but a comment"] {
+            assert!(split(line).expect_err(line).contains("names no program"), "{line}");
+        }
+    }
+}

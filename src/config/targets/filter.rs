@@ -1,0 +1,249 @@
+//! `_FILTER`: conditions on the payload as a person writes them, and the rules for those that come as JSON.
+
+use serde_json::Value;
+
+use crate::config::parse::shown;
+use crate::store::{Condition, Filter};
+
+const MAX_CONDITIONS: usize = 50;
+const MAX_VALUES: usize = 200;
+const MAX_SHOWN_ERROR: usize = 200;
+
+/// `/ref=refs/heads/main !/deleted`, or what begins with `[` as JSON.
+pub fn parse(text: &str) -> Result<Filter, String> {
+    let text = text.trim();
+    let filter = if text.starts_with('[') { from_json(text)? } else { Filter(conditions(text)?) };
+    check(&filter)?;
+    Ok(filter)
+}
+
+/// The rules for a filter however it came.
+pub fn check(filter: &Filter) -> Result<(), String> {
+    if filter.0.is_empty() {
+        return Err(
+            "has no condition; leave the filter off, or write one like /ref=refs/heads/main".to_owned()
+        );
+    }
+    if filter.0.len() > MAX_CONDITIONS {
+        return Err(format!("has more than {MAX_CONDITIONS} conditions; take some off"));
+    }
+    filter.0.iter().try_for_each(check_condition)
+}
+
+fn check_condition(condition: &Condition) -> Result<(), String> {
+    let pointer = &condition.pointer;
+    let escapes_are_good = pointer.split('~').skip(1).all(|rest| rest.starts_with(['0', '1']));
+    if !(pointer.is_empty() || pointer.starts_with('/')) || !escapes_are_good {
+        return Err(format!(
+            "has {} for a place; write a JSON pointer like /repository/name (~0 is a ~ in a name, ~1 a /)",
+            shown(pointer)
+        ));
+    }
+    let values = condition.among.as_ref().map_or(1, Vec::len);
+    if condition.equals.is_none() && condition.among.is_none() && condition.exists.is_none() {
+        return Err(format!("asks nothing of {}; give it equals, in or exists", shown(pointer)));
+    }
+    if values == 0 {
+        return Err(format!("has no value for {}; write at least one", shown(pointer)));
+    }
+    if values > MAX_VALUES {
+        return Err(format!("has more than {MAX_VALUES} values for {}; take some off", shown(pointer)));
+    }
+    Ok(())
+}
+
+fn from_json(text: &str) -> Result<Filter, String> {
+    serde_json::from_str(text).map_err(|error| {
+        let error: String = error.to_string().escape_debug().take(MAX_SHOWN_ERROR).collect();
+        format!(
+            "is no JSON array of conditions like [{{\"pointer\": \"/ref\", \"equals\": \"main\"}}] (or \"in\": […], \"exists\": true): {error}"
+        )
+    })
+}
+
+fn conditions(mut text: &str) -> Result<Vec<Condition>, String> {
+    let mut conditions = Vec::new();
+    while !text.is_empty() {
+        let (condition, rest) = condition(text)?;
+        conditions.push(condition);
+        text = rest.trim_start();
+    }
+    Ok(conditions)
+}
+
+/// The first condition, and what follows it.
+fn condition(text: &str) -> Result<(Condition, &str), String> {
+    let (is_negated, place) = match text.strip_prefix('!') {
+        Some(place) => (true, place),
+        None => (false, text),
+    };
+    if !place.starts_with('/') {
+        return Err(format!(
+            "has {} where a condition should begin; write it like /ref=refs/heads/main, /ref or !/deleted, without white space around =, and text that has some in double quotes",
+            shown(text)
+        ));
+    }
+    let end =
+        place.find(|character: char| character == '=' || character.is_whitespace()).unwrap_or(place.len());
+    let (pointer, rest) = place.split_at(end);
+    if pointer.contains(['!', '<', '>']) {
+        return Err(format!(
+            "has {}, but conditions can only ask for =, for there being something or nothing; a place with such a character needs the JSON form",
+            shown(pointer)
+        ));
+    }
+    let mut condition = Condition { pointer: pointer.to_owned(), equals: None, among: None, exists: None };
+    let Some(values) = rest.strip_prefix('=') else {
+        condition.exists = Some(!is_negated);
+        return Ok((condition, rest));
+    };
+    if is_negated {
+        return Err(format!(
+            "has {}, but ! is only for a place that is not there, like !/deleted; take off the ! or the value",
+            shown(text)
+        ));
+    }
+    let (mut values, rest) = alternatives(values, pointer)?;
+    match values.len() {
+        1 => condition.equals = values.pop(),
+        _ => condition.among = Some(values),
+    }
+    Ok((condition, rest))
+}
+
+/// What stands behind the `=`, with `|` between, and what follows it.
+fn alternatives<'a>(mut text: &'a str, pointer: &str) -> Result<(Vec<Value>, &'a str), String> {
+    let mut values = Vec::new();
+    loop {
+        let rest = if text.starts_with('"') {
+            let (value, rest) = quoted(text, pointer)?;
+            values.push(value);
+            rest
+        } else {
+            let end = text
+                .find(|character: char| character == '|' || character.is_whitespace())
+                .unwrap_or(text.len());
+            let (word, rest) = text.split_at(end);
+            values.extend(bare(word, pointer)?);
+            rest
+        };
+        match rest.strip_prefix('|') {
+            Some(next) => text = next,
+            None => return Ok((values, rest)),
+        }
+    }
+}
+
+/// A JSON string is always text.
+fn quoted<'a>(text: &'a str, pointer: &str) -> Result<(Value, &'a str), String> {
+    let mut stream = serde_json::Deserializer::from_str(text).into_iter::<String>();
+    let value = stream.next();
+    let rest = text.get(stream.byte_offset()..).unwrap_or_default();
+    let is_whole = rest.is_empty() || rest.starts_with(|next: char| next == '|' || next.is_whitespace());
+    match value {
+        Some(Ok(value)) if is_whole => Ok((Value::String(value), rest)),
+        _ => Err(format!(
+            "has a value for {} that begins with a double quote and is no text in JSON's form; close it, or write a quote inside it as \\\"",
+            shown(pointer)
+        )),
+    }
+}
+
+/// A number, true, false or null, and its text as well, so that one need not know how a sender writes it; else text.
+fn bare(word: &str, pointer: &str) -> Result<Vec<Value>, String> {
+    if word.is_empty() {
+        return Err(format!(
+            "has no value for {} behind = or |; write \"\" for the empty text",
+            shown(pointer)
+        ));
+    }
+    if word.starts_with('=') {
+        return Err(format!("has two = behind {}; write one, or the value in double quotes", shown(pointer)));
+    }
+    let text = Value::String(word.to_owned());
+    let literal = serde_json::from_str::<Value>(word).ok();
+    let literal = literal.filter(|value| value.is_number() || value.is_boolean() || value.is_null());
+    Ok(literal.into_iter().chain([text]).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::{Filter, parse};
+
+    fn as_json(filter: &Filter) -> Value {
+        serde_json::to_value(filter).expect("a filter is JSON")
+    }
+
+    #[test]
+    fn conditions_are_read_as_people_write_them() {
+        let rows = [
+            ("/ref=refs/heads/main", json!([{"pointer": "/ref", "equals": "refs/heads/main"}])),
+            ("/a=x|y|z", json!([{"pointer": "/a", "in": ["x", "y", "z"]}])),
+            ("/a !/b", json!([{"pointer": "/a", "exists": true}, {"pointer": "/b", "exists": false}])),
+            ("/n=1", json!([{"pointer": "/n", "in": [1, "1"]}])),
+            ("/n=-1.5e3|x", json!([{"pointer": "/n", "in": [-1500.0, "-1.5e3", "x"]}])),
+            ("/draft=false", json!([{"pointer": "/draft", "in": [false, "false"]}])),
+            ("/none=null", json!([{"pointer": "/none", "in": [null, "null"]}])),
+            ("/n=\"1\"", json!([{"pointer": "/n", "equals": "1"}])),
+            ("/n=01", json!([{"pointer": "/n", "equals": "01"}])),
+            (
+                "/t=\"two words\\n\\u00e4|=\"|b /x",
+                json!([{"pointer": "/t", "in": ["two words\nä|=", "b"]}, {"pointer": "/x", "exists": true}]),
+            ),
+            ("/e=\"\"", json!([{"pointer": "/e", "equals": ""}])),
+            ("/url=a?b=c", json!([{"pointer": "/url", "equals": "a?b=c"}])),
+            (
+                "\n /a~1b=[1]\t/c={} ",
+                json!([{"pointer": "/a~1b", "equals": "[1]"}, {"pointer": "/c", "equals": "{}"}]),
+            ),
+            (r#"[{"pointer": "/a b", "equals": null}]"#, json!([{"pointer": "/a b", "equals": null}])),
+        ];
+        for (text, expected) in rows {
+            let filter = parse(text).unwrap_or_else(|problem| panic!("{text}: {problem}"));
+            assert_eq!(as_json(&filter), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_number_in_a_filter_is_met_by_a_number_and_by_its_text() {
+        let filter = parse("/n=1").expect("a good filter");
+        for (payload, holds) in [(json!({"n": 1}), true), (json!({"n": "1"}), true), (json!({"n": 2}), false)]
+        {
+            assert_eq!(filter.holds(Some(&payload)), holds, "{payload}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_condition_is_refused_with_what_to_write() {
+        let rows = [
+            ("ref=main", "where a condition should begin"),
+            ("/a = b", "without white space around ="),
+            ("/a=b c", "where a condition should begin"),
+            ("/a=", "no value"),
+            ("/a=x|", "no value"),
+            ("/a==b", "two ="),
+            ("/a!=b", "only ask for ="),
+            ("/n>5", "only ask for ="),
+            ("!/a=b", "! is only for"),
+            ("!a", "where a condition should begin"),
+            ("/a=\"open", "begins with a double quote"),
+            ("/a=\"x\"y", "begins with a double quote"),
+            ("/a~2", "JSON pointer"),
+            ("[]", "no condition"),
+            ("[1]", "no JSON array"),
+            (r#"[{"pointer": "/a", "equal": 1}]"#, "unknown field"),
+            (r#"[{"pointer": "/a"}]"#, "asks nothing"),
+            (r#"[{"pointer": "a", "exists": true}]"#, "JSON pointer"),
+            (r#"[{"pointer": "/a", "in": []}]"#, "no value"),
+            (r#"[{"pointer": "/a", "equals": 1}"#, "no JSON array"),
+        ];
+        for (text, part) in rows {
+            let problem = parse(text).expect_err(text);
+            assert!(problem.contains(part), "{text}: {problem}");
+        }
+        assert!(parse(&"/a ".repeat(51)).expect_err("too many").contains("more than 50"));
+        assert!(parse(&format!("/a=x{}", "|x".repeat(200))).expect_err("too many").contains("more than 200"));
+    }
+}

@@ -1,0 +1,170 @@
+//! `_HEADERS`: what is sent along with every request. No problem shows a value.
+
+use std::fmt;
+
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+
+use crate::config::parse::shown;
+use crate::providers::Secret;
+
+const MAX_HEADERS: usize = 50;
+const MAX_NAME_CHARACTERS: usize = 100;
+const MAX_VALUE_CHARACTERS: usize = 8_192;
+/// What belongs to the request itself, to its connection, or to the message that is sent.
+const OURS: [&str; 12] = [
+    "host",
+    "content-length",
+    "content-type",
+    "content-encoding",
+    "transfer-encoding",
+    "connection",
+    "keep-alive",
+    "te",
+    "trailer",
+    "upgrade",
+    "expect",
+    "proxy-connection",
+];
+/// The names of Standard Webhooks.
+const SIGNED: &str = "webhook-";
+
+/// `{"Authorization": "Bearer x"}`; names in lower case, in the order given.
+pub fn from_json(text: &str) -> Result<Vec<(String, Secret)>, String> {
+    let Fields(fields) = serde_json::from_str(text).map_err(|error| {
+        format!(
+            "is no JSON object of texts like {{\"Authorization\": \"Bearer …\"}} (line {}, character {})",
+            error.line(),
+            error.column()
+        )
+    })?;
+    check(fields.iter().map(|(name, value)| (name.as_str(), value.as_str())))?;
+    Ok(fields.into_iter().map(|(name, value)| (name.to_ascii_lowercase(), Secret::new_text(value))).collect())
+}
+
+/// The rules for headers however they came.
+pub fn check<'a>(headers: impl IntoIterator<Item = (&'a str, &'a str)>) -> Result<(), String> {
+    let mut seen: Vec<String> = Vec::new();
+    for (name, value) in headers {
+        check_name(name)?;
+        check_value(value).map_err(|problem| format!("{problem} in the value of {}", shown(name)))?;
+        let name = name.to_ascii_lowercase();
+        if seen.contains(&name) {
+            return Err(format!("has the header {} twice; keep one", shown(&name)));
+        }
+        seen.push(name);
+    }
+    if seen.len() > MAX_HEADERS {
+        return Err(format!("has more than {MAX_HEADERS} headers; take some off"));
+    }
+    Ok(())
+}
+
+fn check_name(name: &str) -> Result<(), String> {
+    // RFC 9110, section 5.6.2.
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+    if name.is_empty() || name.len() > MAX_NAME_CHARACTERS || !name.bytes().all(allowed) {
+        return Err(format!(
+            "has {} for a header's name; write it like Authorization or X-Api-Key",
+            shown(name)
+        ));
+    }
+    let lower = name.to_ascii_lowercase();
+    if OURS.contains(&lower.as_str()) || lower.starts_with(SIGNED) {
+        return Err(format!("has the header {lower}, which belongs to what is sent; take it off"));
+    }
+    Ok(())
+}
+
+fn check_value(value: &str) -> Result<(), &'static str> {
+    let allowed = |byte: u8| byte.is_ascii_graphic() || matches!(byte, b' ' | b'\t');
+    if !value.bytes().all(allowed) {
+        return Err("has characters that are not visible ASCII");
+    }
+    if value.trim() != value {
+        return Err("has white space around it");
+    }
+    if value.is_empty() {
+        return Err("has nothing");
+    }
+    if value.len() > MAX_VALUE_CHARACTERS {
+        return Err("has more than 8192 characters");
+    }
+    Ok(())
+}
+
+/// A JSON object with its repeats, which a map would drop in silence.
+struct Fields(Vec<(String, String)>);
+
+impl<'de> Deserialize<'de> for Fields {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(FieldsVisitor)
+    }
+}
+
+struct FieldsVisitor;
+
+impl<'de> Visitor<'de> for FieldsVisitor {
+    type Value = Fields;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object of texts")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Fields, A::Error> {
+        let mut fields = Vec::new();
+        while let Some(field) = map.next_entry()? {
+            fields.push(field);
+        }
+        Ok(Fields(fields))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::from_json;
+
+    #[test]
+    fn headers_are_a_json_object_and_their_names_become_lower_case() {
+        let headers =
+            from_json(r#" {"X-Api-Key": "a b", "Authorization": "Bearer x"} "#).expect("good headers");
+        let read: Vec<(&str, &[u8])> =
+            headers.iter().map(|(name, value)| (name.as_str(), value.expose())).collect();
+        assert_eq!(read, [("x-api-key", &b"a b"[..]), ("authorization", b"Bearer x")]);
+    }
+
+    #[test]
+    fn headers_that_cannot_be_sent_or_are_ours_are_refused_without_their_values() {
+        let rows = [
+            ("Authorization: Bearer hidden", "no JSON object"),
+            (r#"["hidden"]"#, "no JSON object"),
+            (r#"{"a": 5150}"#, "no JSON object"),
+            (r#"{"a": "hidden"} x"#, "no JSON object"),
+            (r#"{"a b": "hidden"}"#, "header's name"),
+            (r#"{"": "hidden"}"#, "header's name"),
+            (r#"{"ä": "hidden"}"#, "header's name"),
+            (r#"{"a": "hidden\r\nb: c"}"#, "not visible ASCII in the value of \"a\""),
+            (r#"{"a": "hidden ä"}"#, "not visible ASCII"),
+            (r#"{"a": " hidden"}"#, "white space around"),
+            (r#"{"a": ""}"#, "has nothing"),
+            (r#"{"a": "hidden", "A": "hidden"}"#, "twice"),
+            (r#"{"a": "hidden", "a": "hidden"}"#, "twice"),
+        ];
+        for (text, part) in rows {
+            let problem = from_json(text).expect_err(text);
+            assert!(problem.contains(part), "{text}: {problem}");
+            assert!(!problem.contains("hidden") && !problem.contains("5150"), "{problem}");
+        }
+        for name in [
+            "Host",
+            "content-length",
+            "Content-Type",
+            "Transfer-Encoding",
+            "Connection",
+            "Webhook-Id",
+            "webhook-x",
+        ] {
+            let problem = from_json(&format!(r#"{{"{name}": "x"}}"#)).expect_err(name);
+            assert!(problem.contains("belongs to what is sent"), "{problem}");
+        }
+    }
+}

@@ -1,0 +1,180 @@
+//! Targets that the environment declares: the raw values of one into a `Target` that cannot be wrong.
+
+mod command;
+mod filter;
+mod headers;
+pub mod rules;
+
+use std::fmt;
+
+use super::noun::Noun;
+use super::values::{Draft, OwnValues, parse_default};
+use super::{names, parse};
+use crate::providers::Secret;
+use crate::store::{DeliveryOrdering, Pattern, TargetSettings};
+use rules::KnownEvents;
+
+/// Keys that say how a request is made, which a command is not.
+const FOR_URLS_ALONE: [&str; 3] = ["SECRET", "HEADERS", "CONTENT_TYPE"];
+
+/// One declared target.
+#[derive(Debug)]
+pub struct Target {
+    /// Without the URL, which may hold a token.
+    pub settings: TargetSettings,
+    pub destination: Destination,
+    /// As they were given; all of them sign, the first one first. Empty: nothing is signed.
+    pub secrets: Vec<Secret>,
+    /// Sent with every request; names in lower case.
+    pub headers: Vec<(String, Secret)>,
+}
+
+/// Where it is.
+pub enum Destination {
+    Http(Secret),
+    /// The program and its arguments.
+    Command(Vec<String>),
+}
+
+impl fmt::Debug for Destination {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.place())
+    }
+}
+
+impl Destination {
+    /// For people: what may be a secret, a URL's path or a command's arguments, is left out.
+    pub fn place(&self) -> String {
+        match self {
+            Self::Http(url) => {
+                let url = url::Url::parse(&String::from_utf8_lossy(url.expose()));
+                url.map(|url| url.origin().ascii_serialization()).unwrap_or_default()
+            }
+            Self::Command(words) => words.first().cloned().unwrap_or_default(),
+        }
+    }
+
+    /// The key that declares it.
+    pub fn key(&self) -> &'static str {
+        match self {
+            Self::Http(_) => "URL",
+            Self::Command(_) => "EXEC",
+        }
+    }
+}
+
+impl Target {
+    /// The variable that makes it a target.
+    pub fn variable(&self) -> String {
+        format!("{}{}", names::prefix(Noun::Target, &self.settings.name), self.destination.key())
+    }
+}
+
+/// `None` where something is wrong, which is then noted.
+pub fn build(
+    name: &str,
+    values: &OwnValues,
+    known: &KnownEvents,
+    problems: &mut Vec<String>,
+) -> Option<Target> {
+    let before = problems.len();
+    let draft = Draft::new(Noun::Target, name, values);
+    let destination = draft.destination(problems);
+    draft.refuse_what_a_command_has_not(problems);
+    let settings = draft.settings(problems);
+    let secrets = draft.secrets(problems);
+    let headers = draft.parsed("HEADERS", headers::from_json, problems).unwrap_or_default();
+    for problem in rules::check(&settings, known) {
+        let variable = draft.variable(&problem.field.to_ascii_uppercase());
+        problems.push(format!("{variable}: {}", problem.problem));
+    }
+    let destination = destination.filter(|_| problems.len() == before)?;
+    Some(Target { settings, destination, secrets, headers })
+}
+
+impl Draft<'_> {
+    fn destination(&self, problems: &mut Vec<String>) -> Option<Destination> {
+        match (self.values.get("URL"), self.values.get("EXEC")) {
+            (Some(url), Some(command)) => {
+                problems.push(format!(
+                    "{}: is set, and so is {}, but a target is one of the two; keep one, and make a second target for the other",
+                    command.variable, url.variable
+                ));
+                None
+            }
+            (Some(_), None) => {
+                self.parsed("URL", rules::url, problems).map(|url| Destination::Http(Secret::new_text(url)))
+            }
+            (None, Some(_)) => self.parsed("EXEC", command::split, problems).map(Destination::Command),
+            (None, None) => {
+                let given: Vec<&str> = self.values.values().map(|value| value.variable.as_str()).collect();
+                problems.push(format!(
+                    "{prefix}URL: is missing; set it to where the messages of the target {} go, or set {prefix}EXEC to a command (the target comes from {})",
+                    self.name,
+                    given.join(", "),
+                    prefix = self.prefix,
+                ));
+                None
+            }
+        }
+    }
+
+    fn refuse_what_a_command_has_not(&self, problems: &mut Vec<String>) {
+        if self.values.contains_key("URL") || !self.values.contains_key("EXEC") {
+            return;
+        }
+        for (key, value) in self.values {
+            if FOR_URLS_ALONE.contains(&key.as_str()) || names::setting_of(key) == "secret" {
+                problems.push(format!(
+                    "{}: is for what is sent to a URL, but the target {} is a command ({}EXEC), which gets the body as it is; remove it",
+                    value.variable, self.name, self.prefix
+                ));
+            }
+        }
+    }
+
+    fn settings(&self, problems: &mut Vec<String>) -> TargetSettings {
+        let with_default = |key: &str| format!("{}{key}", Noun::Target.pattern());
+        let ordering = self
+            .parsed("ORDER", rules::ordering, problems)
+            .unwrap_or_else(|| parse_default(&with_default("ORDER"), rules::ordering));
+        let concurrency = self.parsed("CONCURRENCY", rules::concurrency, problems);
+        TargetSettings {
+            name: self.name.to_owned(),
+            owner: self.parsed("OWNER", |text| Ok(text.trim().to_owned()), problems),
+            events: self
+                .parsed("EVENTS", patterns, problems)
+                .unwrap_or_else(|| parse_default(&with_default("EVENTS"), patterns)),
+            filter: self.parsed("FILTER", filter::parse, problems),
+            url: None,
+            content_type: self.parsed("CONTENT_TYPE", rules::content_type, problems),
+            concurrency: concurrency.unwrap_or_else(|| match ordering {
+                DeliveryOrdering::Any => parse_default(&with_default("CONCURRENCY"), rules::concurrency),
+                DeliveryOrdering::Strict => 1,
+            }),
+            ordering,
+            rate: self.parsed("RATE", rules::rate, problems),
+            timeout: self
+                .parsed("TIMEOUT", parse::duration, problems)
+                .unwrap_or_else(|| parse_default(&with_default("TIMEOUT"), parse::duration)),
+        }
+    }
+
+    /// In the order of their numbers.
+    fn secrets(&self, problems: &mut Vec<String>) -> Vec<Secret> {
+        let keys = std::iter::once("SECRET".to_owned()).chain(names::further_secrets());
+        let parse = |text: &str| rules::check_secret(text).map(|()| Secret::new_text(text));
+        keys.filter_map(|key| self.parsed(&key, parse, problems)).collect()
+    }
+}
+
+/// Each once.
+fn patterns(text: &str) -> Result<Vec<Pattern>, String> {
+    let mut patterns: Vec<Pattern> = Vec::new();
+    for pattern in text.split_whitespace().map(Pattern::new) {
+        if !patterns.contains(&pattern) {
+            patterns.push(pattern);
+        }
+    }
+    Ok(patterns)
+}

@@ -1,0 +1,305 @@
+//! The rules for targets, whoever makes them: the environment, or a person through the API. Pure; a problem says what is
+//! wrong and what to write instead, and leaves the field's name to the caller.
+
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+
+use crate::config::parse::{self, shown};
+use crate::store::{ContentType, DeliveryOrdering, DeliveryRate, Pattern, TargetSettings};
+
+pub use super::filter::{check as check_filter, parse as filter};
+pub use super::headers::check as check_headers;
+
+const MAX_NAME_CHARACTERS: usize = 64;
+const MAX_OWNER_CHARACTERS: usize = 200;
+const MAX_EVENT_CHARACTERS: usize = 200;
+const MAX_PATTERNS: usize = 100;
+/// A source's name, a type and an action have room.
+const MAX_PATTERN_CHARACTERS: usize = 300;
+const MAX_URL_CHARACTERS: usize = 4_096;
+const MAX_SECRET_CHARACTERS: usize = 4_096;
+const MAX_CONCURRENCY: u32 = 1_000;
+const MAX_TIMEOUT: Duration = Duration::from_secs(15 * 60);
+/// How the secrets of Standard Webhooks begin.
+const ENCODED_SECRET: &str = "whsec_";
+
+/// What a target can subscribe to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct KnownEvents {
+    /// Names of the configured sources.
+    pub sources: Vec<String>,
+    /// Those that the app may emit.
+    pub emitted: Vec<String>,
+}
+
+impl KnownEvents {
+    /// A pattern without `*` must be a declared event, or begin with a configured source's name and a dot.
+    ///
+    /// # Errors
+    /// What is wrong with it, with the nearest that would be right.
+    pub fn check_pattern(&self, pattern: &str) -> Result<(), String> {
+        if pattern.is_empty() || pattern.chars().any(char::is_control) {
+            return Err(format!(
+                "has {} for an event; write a name, or a pattern like github.*",
+                shown(pattern)
+            ));
+        }
+        if pattern.chars().count() > MAX_PATTERN_CHARACTERS {
+            return Err(format!(
+                "has {}, which is longer than {MAX_PATTERN_CHARACTERS} characters and could match nothing; shorten it",
+                shown(pattern)
+            ));
+        }
+        if pattern.contains('*') || self.is_of_a_source(pattern) || self.is_emitted(pattern) {
+            return Ok(());
+        }
+        let nearest =
+            self.nearest(pattern).map(|name| format!("; the nearest is {name}")).unwrap_or_default();
+        Err(format!(
+            "has {}, which is no event that the app may emit (CREEL_EVENTS) and does not begin with a source's name and a dot{nearest}",
+            shown(pattern)
+        ))
+    }
+
+    /// Whether there may be a message that the pattern matches and a target of this owner gets.
+    pub fn fits(&self, pattern: &Pattern, owner: Option<&str>) -> bool {
+        let is_emitted = self.emitted.iter().any(|event| pattern.matches(event));
+        is_emitted || (owner.is_none() && self.may_match_a_source(pattern.as_str()))
+    }
+
+    /// Whether what stands before the first `*` may be the beginning of a source's event.
+    fn may_match_a_source(&self, pattern: &str) -> bool {
+        let Some((head, _)) = pattern.split_once('*') else { return self.is_of_a_source(pattern) };
+        self.sources
+            .iter()
+            .any(|source| format!("{source}.").starts_with(head) || begins_with_source(head, source))
+    }
+
+    fn is_of_a_source(&self, pattern: &str) -> bool {
+        self.sources
+            .iter()
+            .any(|source| begins_with_source(pattern, source) && pattern.len() > source.len() + 1)
+    }
+
+    fn is_emitted(&self, pattern: &str) -> bool {
+        self.emitted.iter().any(|event| event == pattern)
+    }
+
+    /// A target with an owner never gets a received message: patterns for nothing else are a mistake.
+    fn is_only_for_sources(&self, pattern: &Pattern) -> bool {
+        let head = pattern.as_str().split('*').next().unwrap_or_default();
+        !self.fits(pattern, Some("")) && self.sources.iter().any(|source| begins_with_source(head, source))
+    }
+
+    fn nearest(&self, pattern: &str) -> Option<String> {
+        let (first, rest) = pattern.split_once('.').unwrap_or((pattern, "*"));
+        let of_sources = self.sources.iter().map(|source| format!("{source}.{rest}"));
+        let known = self.emitted.iter().cloned().chain(of_sources);
+        let near = known.min_by_key(|name| strsim::damerau_levenshtein(pattern, name));
+        near.filter(|_| !first.is_empty())
+    }
+}
+
+fn begins_with_source(text: &str, source: &str) -> bool {
+    text.strip_prefix(source).is_some_and(|rest| rest.starts_with('.'))
+}
+
+/// As `KnownEvents::check_pattern`, for whoever has the two lists apart.
+///
+/// # Errors
+/// What is wrong with the pattern.
+pub fn check_pattern(pattern: &str, sources: &[String], events: &[String]) -> Result<(), String> {
+    KnownEvents { sources: sources.to_vec(), emitted: events.to_vec() }.check_pattern(pattern)
+}
+
+/// A setting that breaks a rule.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// `name`, `owner`, `events`, `filter`, `url`, `concurrency` or `timeout`.
+    pub field: &'static str,
+    pub problem: String,
+}
+
+/// All rules on what can be set of a target; every problem that there is.
+pub fn check(settings: &TargetSettings, known: &KnownEvents) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    let mut note = |field, outcome: Result<(), String>| {
+        problems.extend(outcome.err().map(|problem| Problem { field, problem }));
+    };
+    note("name", check_name(&settings.name));
+    note("owner", settings.owner.as_deref().map_or(Ok(()), check_owner));
+    note("events", check_number_of_patterns(&settings.events));
+    for pattern in &settings.events {
+        note("events", known.check_pattern(pattern.as_str()));
+    }
+    note("owner", check_patterns_of_owner(settings, known));
+    note("filter", settings.filter.as_ref().map_or(Ok(()), check_filter));
+    note("url", settings.url.as_deref().map_or(Ok(()), |text| url(text).map(drop)));
+    note("concurrency", check_concurrency(settings));
+    note("timeout", check_timeout(settings.timeout));
+    problems
+}
+
+fn check_name(name: &str) -> Result<(), String> {
+    let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    let is_good =
+        !name.is_empty() && name.bytes().all(allowed) && !name.starts_with('-') && !name.ends_with('-');
+    match is_good && name.len() <= MAX_NAME_CHARACTERS {
+        true => Ok(()),
+        false => Err(format!(
+            "is {}, but a name is of a-z, 0-9 and - between, and at most {MAX_NAME_CHARACTERS} characters long",
+            shown(name)
+        )),
+    }
+}
+
+/// Also for the owner of an event.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn check_owner(owner: &str) -> Result<(), String> {
+    let length = owner.chars().count();
+    let is_good = owner.trim() == owner && !owner.chars().any(char::is_control);
+    match is_good && (1..=MAX_OWNER_CHARACTERS).contains(&length) {
+        true => Ok(()),
+        false => Err(format!(
+            "is {}, but an owner has 1 to {MAX_OWNER_CHARACTERS} characters, no control characters, and no white space around it",
+            shown(owner)
+        )),
+    }
+}
+
+fn check_number_of_patterns(patterns: &[Pattern]) -> Result<(), String> {
+    match patterns.len() {
+        0 => Err("is an empty list; write patterns of events, like * or github.*".to_owned()),
+        1..=MAX_PATTERNS => Ok(()),
+        _ => Err(format!("has more than {MAX_PATTERNS} patterns; use * in some")),
+    }
+}
+
+fn check_patterns_of_owner(settings: &TargetSettings, known: &KnownEvents) -> Result<(), String> {
+    let is_owned = settings.owner.is_some() && !settings.events.is_empty();
+    if !is_owned || !settings.events.iter().all(|pattern| known.is_only_for_sources(pattern)) {
+        return Ok(());
+    }
+    let patterns: Vec<String> = settings.events.iter().map(|pattern| shown(pattern.as_str())).collect();
+    Err(format!(
+        "is set, and so the target gets only events that the app emits for this owner, but its events ({}) are those of sources alone; \
+         take off the owner, or name events of CREEL_EVENTS",
+        patterns.join(" ")
+    ))
+}
+
+fn check_concurrency(settings: &TargetSettings) -> Result<(), String> {
+    match (settings.ordering, settings.concurrency) {
+        (_, count) if !(1..=MAX_CONCURRENCY).contains(&count) => Err(wrong_concurrency(&count.to_string())),
+        (DeliveryOrdering::Strict, 2..) => Err(
+            "is more than 1, but the order is strict, which sends one after the other; set it to 1 or leave it off"
+                .to_owned(),
+        ),
+        _ => Ok(()),
+    }
+}
+
+fn check_timeout(timeout: Duration) -> Result<(), String> {
+    match timeout.as_secs() {
+        0 => Err("is shorter than 1s; write at least that".to_owned()),
+        _ if timeout > MAX_TIMEOUT => Err("is too long; the longest is 15m".to_owned()),
+        _ => Ok(()),
+    }
+}
+
+/// The name of an event that the app may emit.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn check_event(name: &str) -> Result<(), String> {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-');
+    match !name.is_empty() && name.bytes().all(allowed) && name.len() <= MAX_EVENT_CHARACTERS {
+        true => Ok(()),
+        false => Err(format!(
+            "has {} for an event; a name is of A-Z, a-z, 0-9, _, . and -, and at most {MAX_EVENT_CHARACTERS} characters long",
+            shown(name)
+        )),
+    }
+}
+
+/// The URL as it was written, without white space around it. The value is not repeated: it may hold a token.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn url(text: &str) -> Result<String, String> {
+    let has_password = |url: url::Url| !url.username().is_empty() || url.password().is_some();
+    if url::Url::parse(text.trim()).is_ok_and(has_password) {
+        return Err(
+            "holds a user name or password; take it off, and send an Authorization header instead".to_owned()
+        );
+    }
+    if text.len() > MAX_URL_CHARACTERS {
+        return Err(format!("is longer than {MAX_URL_CHARACTERS} characters; use a shorter URL"));
+    }
+    parse::http_url(text)
+}
+
+/// What begins like a secret of Standard Webhooks must be one; any other text is taken as it is.
+///
+/// # Errors
+/// What is wrong with it, without the secret.
+pub fn check_secret(secret: &str) -> Result<(), String> {
+    if secret.len() > MAX_SECRET_CHARACTERS {
+        return Err(format!("is longer than {MAX_SECRET_CHARACTERS} characters; use a shorter one"));
+    }
+    let Some(encoded) = secret.strip_prefix(ENCODED_SECRET) else {
+        return match secret.is_empty() {
+            true => Err("is empty; write a secret, or leave it off".to_owned()),
+            false => Ok(()),
+        };
+    };
+    match BASE64_STANDARD.decode(encoded) {
+        Ok(key) if !key.is_empty() => Ok(()),
+        _ => Err(format!(
+            "begins with {ENCODED_SECRET}, but what follows is no base64 (with + and /, and = at its end); \
+             `openssl rand -base64 32` makes some"
+        )),
+    }
+}
+
+/// `json` or `form`.
+///
+/// # Errors
+/// What to write.
+pub fn content_type(text: &str) -> Result<ContentType, String> {
+    ContentType::from_name(text.trim()).ok_or_else(|| {
+        format!("{} is neither json nor form; write one of them, or leave it off", shown(text.trim()))
+    })
+}
+
+/// `any` or `strict`.
+///
+/// # Errors
+/// What to write.
+pub fn ordering(text: &str) -> Result<DeliveryOrdering, String> {
+    DeliveryOrdering::from_name(text.trim())
+        .ok_or_else(|| format!("{} is no order; write any or strict", shown(text.trim())))
+}
+
+/// `50/s`, `100/m`, `1000/h`.
+///
+/// # Errors
+/// What to write.
+pub fn rate(text: &str) -> Result<DeliveryRate, String> {
+    parse::rate(text).map(|rate| DeliveryRate { count: rate.count, per: rate.per })
+}
+
+/// 1 to 1000.
+pub(super) fn concurrency(text: &str) -> Result<u32, String> {
+    let text = text.trim();
+    let number = text.parse().ok().filter(|count| (1..=MAX_CONCURRENCY).contains(count));
+    number.filter(|_| !text.starts_with('+')).ok_or_else(|| wrong_concurrency(text))
+}
+
+fn wrong_concurrency(text: &str) -> String {
+    format!("{} is no number from 1 to {MAX_CONCURRENCY}; write one", shown(text))
+}
