@@ -12,7 +12,7 @@ use time::OffsetDateTime;
 use super::keys::{BodyDigest, Key, Keys, Known};
 use super::seal::Sealer;
 use super::subscription::Subscriptions;
-use super::{access, confirmation, delivery, timestamp};
+use super::{access, confirmation, delivery, rejection, timestamp};
 
 /// What is stored of a message's content.
 #[derive(Clone, Debug)]
@@ -99,9 +99,16 @@ pub enum Kept {
     },
     /// The source has as many awaiting messages as it may: not kept.
     TooManyAwaiting,
+    /// The rejection of which it was to be made is gone: not kept.
+    RejectionGone,
 }
 
 impl Kept {
+    /// Whether a message has the content now.
+    pub fn is_kept(&self) -> bool {
+        matches!(self, Self::New { .. } | Self::Duplicate { .. } | Self::Conflict { .. })
+    }
+
     /// The message that has the content.
     pub fn id(self) -> i64 {
         match self {
@@ -109,7 +116,7 @@ impl Kept {
             | Self::Conflict { id, .. }
             | Self::Duplicate { of: id }
             | Self::KeyReused { of: id } => id,
-            Self::TooManyAwaiting => 0,
+            Self::TooManyAwaiting | Self::RejectionGone => 0,
         }
     }
 }
@@ -135,6 +142,8 @@ pub struct Prepared {
     /// Who gets it, if it is new and need not be confirmed.
     targets: Vec<i64>,
     sealed_request: Option<String>,
+    /// The rejection that becomes this message.
+    rejection: Option<i64>,
 }
 
 impl Prepared {
@@ -165,8 +174,19 @@ impl Prepared {
             key,
             targets,
             sealed_request: message.asking.as_ref().map(seal),
+            rejection: None,
             message,
         }
+    }
+
+    /// The same, made of what was rejected: in one transaction the message comes and the rejection goes.
+    pub fn released(self, rejection: i64) -> Self {
+        Self { rejection: Some(rejection), ..self }
+    }
+
+    /// The rejection that goes when it is kept.
+    pub fn rejection(&self) -> Option<i64> {
+        self.rejection
     }
 
     /// The targets to be told of new deliveries, if it was new.
@@ -181,7 +201,7 @@ impl Prepared {
 
     /// Whether it takes more than one statement.
     pub fn has_followers(&self) -> bool {
-        self.sealed_request.is_some() || !self.targets.is_empty()
+        self.sealed_request.is_some() || self.rejection.is_some() || !self.targets.is_empty()
     }
 
     /// The size of what is written, for bounding a batch.
@@ -196,6 +216,19 @@ impl Prepared {
     /// Stores the message with its deliveries, or counts it as a duplicate. Without followers every path is one statement
     /// that changes the database, so that a failure undoes this message alone; with them it needs a savepoint.
     pub fn keep(&self, connection: &Connection, keys: &mut Keys, now: &str) -> rusqlite::Result<Kept> {
+        let Some(rejection) = self.rejection else { return self.keep_message(connection, keys, now) };
+        // Somebody else may have released it, or the clean-up may have been faster.
+        if !rejection::exists(connection, rejection)? {
+            return Ok(Kept::RejectionGone);
+        }
+        let kept = self.keep_message(connection, keys, now)?;
+        if kept.is_kept() {
+            rejection::delete(connection, rejection)?;
+        }
+        Ok(kept)
+    }
+
+    fn keep_message(&self, connection: &Connection, keys: &mut Keys, now: &str) -> rusqlite::Result<Kept> {
         let digest = BodyDigest::of(&self.message.body_sha256);
         let known = match self.key {
             Some(key) => keys.find(connection, key, digest)?,

@@ -15,6 +15,7 @@ mod keys;
 mod listener;
 mod message;
 mod open;
+mod quarantined;
 mod rejection;
 mod replay;
 mod rescue;
@@ -50,6 +51,7 @@ pub use delivery::{
 pub use expire::{Page, Position, Selection, Sources};
 pub use listener::{LATE_MESSAGES_WITHIN, Listener, ListenerRefused, MOST_LISTENERS, Opened};
 pub use message::{Asking, Content, Identity, Kept, NewMessage};
+pub use quarantined::{RejectionFilter, RejectionHead, SourceNumbers, StoredRejection};
 pub use rejection::{NewRejection, network_of};
 pub use replay::{NewReplay, Replay, ReplayState, ReplayStep};
 pub use setting::Sealing;
@@ -152,9 +154,13 @@ impl Store {
         if let Some(why) = self.inner.shared.stopped() {
             return Err(why);
         }
-        let (reply, answer) = oneshot::channel();
         let prepared = self.prepare(message, deadline).await?;
-        self.inner.send(Job::Keep(Keep { message: Box::new(prepared), deadline, reply }))?;
+        self.keep_prepared(prepared, deadline).await
+    }
+
+    async fn keep_prepared(&self, message: Prepared, deadline: Instant) -> Result<Kept, Unavailable> {
+        let (reply, answer) = oneshot::channel();
+        self.inner.send(Job::Keep(Keep { message: Box::new(message), deadline, reply }))?;
         match tokio::time::timeout_at(deadline.into(), answer).await {
             Ok(Ok(Ok(Kept::TooManyAwaiting))) => Err(Unavailable::TooManyAwaiting),
             Ok(Ok(outcome)) => outcome,
@@ -175,13 +181,6 @@ impl Store {
         match tokio::time::timeout_at(deadline.into(), prepared).await {
             Ok(prepared) => prepared.map_err(|_| Unavailable::Refused),
             Err(_) => Err(Unavailable::Deadline),
-        }
-    }
-
-    /// Never waits; what does not fit is counted only.
-    pub fn quarantine(&self, rejection: NewRejection) {
-        if self.inner.waiting.add(rejection) {
-            let _ = self.inner.send(Job::Wake);
         }
     }
 

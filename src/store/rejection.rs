@@ -28,6 +28,9 @@ const DROPPED_IN_A_STEP: usize = 16;
 /// Sources and causes that are counted; there are never more than configured sources times causes.
 const COUNTERS: usize = 10_000;
 
+/// Sealed values open under the same name only.
+pub const SEALED_AS: &str = "rejection";
+
 /// A request that failed authentication.
 #[derive(Clone, Debug)]
 pub struct NewRejection {
@@ -185,12 +188,17 @@ impl Quarantine {
         while rows.len() >= ROWS_PER_SOURCE || bytes + rejection.bytes() > BYTES_PER_SOURCE {
             let Some(oldest) = rows.pop_front() else { break };
             bytes -= oldest.bytes;
-            connection.prepare_cached("DELETE FROM rejections WHERE id = ?1")?.execute([oldest.id])?;
+            delete(connection, oldest.id)?;
             waiting.count(&rejection.source, rejection.cause);
         }
         let id = insert(connection, sealer, rejection, &network)?;
         rows.push_back(Row { id, bytes: rejection.bytes(), network, cause: rejection.cause.to_owned() });
         Ok(())
+    }
+
+    /// It is no longer in the table.
+    pub fn forget(&mut self, id: i64) {
+        self.sources.values_mut().for_each(|rows| rows.retain(|row| row.id != id));
     }
 
     /// One step of dropping what is older than a day, and of writing the counts; how many were dropped.
@@ -205,9 +213,8 @@ impl Quarantine {
             .prepare_cached("SELECT id FROM rejections WHERE received_at < ?1 ORDER BY received_at LIMIT ?2")?
             .query_map(params![cut_off, DROPPED_IN_A_STEP], |row| row.get(0))?
             .collect::<rusqlite::Result<_>>()?;
-        let mut delete = connection.prepare_cached("DELETE FROM rejections WHERE id = ?1")?;
         for id in &old {
-            delete.execute([id])?;
+            delete(connection, *id)?;
         }
         for rows in self.sources.values_mut() {
             rows.retain(|row| !old.contains(&row.id));
@@ -226,6 +233,16 @@ impl Quarantine {
     }
 }
 
+pub fn exists(connection: &Connection, id: i64) -> rusqlite::Result<bool> {
+    connection
+        .prepare_cached("SELECT EXISTS (SELECT 1 FROM rejections WHERE id = ?1)")?
+        .query_row([id], |row| row.get(0))
+}
+
+pub fn delete(connection: &Connection, id: i64) -> rusqlite::Result<()> {
+    connection.prepare_cached("DELETE FROM rejections WHERE id = ?1")?.execute([id]).map(drop)
+}
+
 fn insert(
     connection: &Connection,
     sealer: &Sealer,
@@ -233,7 +250,7 @@ fn insert(
     network: &str,
 ) -> rusqlite::Result<i64> {
     let sealed =
-        rejection.credentials.as_ref().map(|plain| sealer.seal("rejection", plain.as_bytes()).into_bytes());
+        rejection.credentials.as_ref().map(|plain| sealer.seal(SEALED_AS, plain.as_bytes()).into_bytes());
     connection
         .prepare_cached(
             "INSERT INTO rejections (received_at, source, cause, remote_ip, network, method, query, headers, body,

@@ -5,6 +5,7 @@ mod confirmations;
 mod deliveries;
 mod listeners;
 mod messages;
+mod rejections;
 mod replays;
 mod targets;
 

@@ -85,6 +85,14 @@ impl Job {
         matches!(self, Self::Keep(_))
     }
 
+    /// Whether the quarantine must be read again when the job's transaction is undone.
+    pub fn may_change_quarantine(&self) -> bool {
+        match self {
+            Self::Keep(keep) => keep.message.rejection().is_some(),
+            Self::Run(_) | Self::Wake | Self::Close => true,
+        }
+    }
+
     /// Nobody waits for the answer any more, or will in a moment.
     pub fn is_expired(&self, now: Instant) -> bool {
         match self {
@@ -120,6 +128,14 @@ impl Outcome {
         }
     }
 }
+
+/// What the writer does next.
+pub enum Next {
+    Job(Job),
+    Nothing,
+    Closed,
+}
+
 /// Refuses the jobs that nobody waits for any more; `all` refuses every one.
 pub fn drop_expired(batch: Vec<Job>, all: bool) -> Vec<Job> {
     let now = Instant::now();

@@ -26,7 +26,7 @@ use super::state::{Shared, Unavailable};
 use super::timestamp;
 
 pub use job::{Call, Database, Job, Keep};
-use job::{Outcome, Task, drop_expired};
+use job::{Next, Outcome, Task, drop_expired};
 pub use trouble::Trouble;
 
 const JOBS_PER_BATCH: usize = 256;
@@ -212,8 +212,7 @@ impl Writer {
             }
             Err(_) => {
                 self.roll_back();
-                // Only tasks change the quarantine.
-                if batch.iter().any(|job| !job.is_message()) {
+                if batch.iter().any(Job::may_change_quarantine) {
                     self.reload_quarantine();
                 }
             }
@@ -275,6 +274,9 @@ impl Writer {
         self.execute("SAVEPOINT job")?;
         let kept = message.keep(&self.connection, &mut self.keys, now);
         self.end_savepoint(kept.is_ok())?;
+        if kept.as_ref().is_ok_and(Kept::is_kept) {
+            message.rejection().into_iter().for_each(|id| self.quarantine.forget(id));
+        }
         kept
     }
 
@@ -391,9 +393,4 @@ impl Writer {
             }
         }
     }
-}
-enum Next {
-    Job(Job),
-    Nothing,
-    Closed,
 }

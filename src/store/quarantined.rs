@@ -1,0 +1,131 @@
+//! Rejections as they are read again, and what is known of each source.
+
+use std::collections::BTreeMap;
+
+use rusqlite::{Connection, OptionalExtension as _, Row, named_params};
+
+/// One row of `rejections` without what is long.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RejectionHead {
+    pub id: i64,
+    pub received_at: String,
+    pub source: String,
+    pub cause: String,
+    pub remote_ip: String,
+    pub method: String,
+    /// `None` where the body was not kept.
+    pub body_bytes: Option<i64>,
+}
+
+/// A rejection with all that was kept of it. Not `Debug`: it has credentials.
+#[derive(Clone)]
+pub struct StoredRejection {
+    pub head: RejectionHead,
+    pub query: Option<String>,
+    /// JSON object, credentials redacted.
+    pub headers: String,
+    pub body: Option<Vec<u8>>,
+    /// What was redacted, as `NewRejection` had it; `None` if that is nothing, or was sealed under another key.
+    pub credentials: Option<String>,
+}
+
+/// Which rejections.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RejectionFilter {
+    pub source: Option<String>,
+    pub cause: Option<String>,
+}
+
+const HEAD: &str = "id, received_at, source, cause, remote_ip, method, length(body)";
+
+fn read_head(row: &Row<'_>) -> rusqlite::Result<RejectionHead> {
+    Ok(RejectionHead {
+        id: row.get(0)?,
+        received_at: row.get(1)?,
+        source: row.get(2)?,
+        cause: row.get(3)?,
+        remote_ip: row.get(4)?,
+        method: row.get(5)?,
+        body_bytes: row.get(6)?,
+    })
+}
+
+/// Newest first, those below `from`. There are at most a thousand of each source.
+pub fn page(
+    connection: &Connection,
+    filter: &RejectionFilter,
+    from: Option<i64>,
+    limit: usize,
+) -> rusqlite::Result<Vec<RejectionHead>> {
+    let sql = format!(
+        "SELECT {HEAD} FROM rejections
+         WHERE id < :from AND (:source IS NULL OR source = :source) AND (:cause IS NULL OR cause = :cause)
+         ORDER BY id DESC LIMIT :limit"
+    );
+    connection
+        .prepare_cached(&sql)?
+        .query_map(
+            named_params! {
+                ":from": from.unwrap_or(i64::MAX), ":source": filter.source, ":cause": filter.cause, ":limit": limit,
+            },
+            read_head,
+        )?
+        .collect()
+}
+
+/// One rejection, and what is sealed of it.
+pub fn one(connection: &Connection, id: i64) -> rusqlite::Result<Option<(StoredRejection, Option<Vec<u8>>)>> {
+    let sql =
+        format!("SELECT {HEAD}, query, headers, body, sealed_credentials FROM rejections WHERE id = ?1");
+    connection
+        .prepare_cached(&sql)?
+        .query_row([id], |row| {
+            let rejection = StoredRejection {
+                head: read_head(row)?,
+                query: row.get(7)?,
+                headers: row.get(8)?,
+                body: row.get(9)?,
+                credentials: None,
+            };
+            Ok((rejection, row.get(10)?))
+        })
+        .optional()
+}
+
+/// What the database knows of a source.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SourceNumbers {
+    /// Among the newest messages of all.
+    pub recent_messages: i64,
+    pub last_message_at: Option<String>,
+    /// Of the last day, those too that were only counted.
+    pub rejections: i64,
+}
+
+/// How many of the newest messages are looked at: there is no index for sources.
+const LOOKED_AT: i64 = 20_000;
+
+/// By the name of the source.
+pub fn source_numbers(connection: &Connection) -> rusqlite::Result<BTreeMap<String, SourceNumbers>> {
+    let mut sources: BTreeMap<String, SourceNumbers> = BTreeMap::new();
+    let mut statement = connection.prepare_cached(
+        "SELECT source, count(*), max(received_at) FROM
+           (SELECT source, received_at FROM messages ORDER BY id DESC LIMIT ?1) GROUP BY source",
+    )?;
+    let mut rows = statement.query([LOOKED_AT])?;
+    while let Some(row) = rows.next()? {
+        let numbers = sources.entry(row.get(0)?).or_default();
+        numbers.recent_messages = row.get(1)?;
+        numbers.last_message_at = row.get(2)?;
+    }
+    let mut statement = connection.prepare_cached(
+        "SELECT source, sum(number) FROM
+           (SELECT source, count(*) AS number FROM rejections GROUP BY source
+            UNION ALL SELECT source, counted FROM rejection_counts) GROUP BY source",
+    )?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        sources.entry(row.get(0)?).or_default().rejections = row.get(1)?;
+    }
+    Ok(sources)
+}
