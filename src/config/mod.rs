@@ -31,6 +31,7 @@ use values::Values;
 
 pub use command_environment::{CommandEnvironment, command_environment};
 pub use documents::{environment_example, readme_table};
+pub use parse::{duration, shown};
 pub use targets::{Destination, Target, rules as target_rules};
 
 use targets::rules::KnownEvents;

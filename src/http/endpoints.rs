@@ -7,7 +7,7 @@ use actix_web::http::header::AUTHORIZATION;
 use actix_web::{HttpRequest, HttpResponse, ResponseError};
 
 use super::client::TrustedProxies;
-use super::error::ApiError;
+use super::error::EndpointError;
 use super::panics::caught;
 use super::reply;
 use super::request_log::{Entry, Path};
@@ -15,13 +15,13 @@ use super::routes::Access;
 use super::service::Service;
 
 /// The process lives.
-pub async fn health() -> Result<HttpResponse, ApiError> {
+pub async fn health() -> Result<HttpResponse, EndpointError> {
     Ok(reply::text(StatusCode::OK, "ok"))
 }
 
 /// Messages would be taken now. Why not is for the log, not for strangers.
-pub async fn readiness(service: &Service) -> Result<HttpResponse, ApiError> {
-    service.store.ready().map_err(|_| ApiError::NotReady)?;
+pub async fn readiness(service: &Service) -> Result<HttpResponse, EndpointError> {
+    service.store.ready().map_err(|_| EndpointError::NotReady)?;
     Ok(reply::text(StatusCode::OK, "ready"))
 }
 
@@ -29,21 +29,21 @@ pub async fn metrics(
     service: &Service,
     request: &HttpRequest,
     access: Access,
-) -> Result<HttpResponse, ApiError> {
+) -> Result<HttpResponse, EndpointError> {
     let authorization = request.headers().get(AUTHORIZATION).map(|value| value.as_bytes());
-    if access == Access::WithToken && !service.tokens.may_read(authorization).await? {
-        return Err(ApiError::Unauthorized);
+    if access == Access::WithToken && service.tokens.role(authorization).await?.is_none() {
+        return Err(EndpointError::Unauthorized);
     }
     Ok(service.metrics.page(service.store.stats()))
 }
 
 /// Where no route leads.
-pub async fn nowhere() -> Result<HttpResponse, ApiError> {
+pub async fn nowhere() -> Result<HttpResponse, EndpointError> {
     Ok(reply::not_found())
 }
 
 /// A known path with a method that it does not take.
-pub async fn wrong_method() -> Result<HttpResponse, ApiError> {
+pub async fn wrong_method() -> Result<HttpResponse, EndpointError> {
     Ok(reply::method_not_allowed("GET, HEAD"))
 }
 
@@ -52,7 +52,7 @@ pub async fn answer(
     service: &Service,
     request: &HttpRequest,
     path: Path<'_>,
-    work: impl Future<Output = Result<HttpResponse, ApiError>>,
+    work: impl Future<Output = Result<HttpResponse, EndpointError>>,
 ) -> HttpResponse {
     let began = Instant::now();
     let response = match caught(work).await {

@@ -1,4 +1,4 @@
-//! Errors of the endpoints that are not webhooks.
+//! Errors of the endpoints that are neither webhooks nor the API: plain text for probes and scrapers.
 
 use std::fmt;
 
@@ -10,13 +10,13 @@ use crate::store::Unavailable;
 
 /// What a client is told; never more than this.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ApiError {
+pub enum EndpointError {
     NotReady,
     Unauthorized,
     Unavailable(Unavailable),
 }
 
-impl ApiError {
+impl EndpointError {
     /// A word for programs.
     pub fn code(self) -> &'static str {
         match self {
@@ -27,21 +27,21 @@ impl ApiError {
     }
 }
 
-impl fmt::Display for ApiError {
+impl fmt::Display for EndpointError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.code())
     }
 }
 
-impl std::error::Error for ApiError {}
+impl std::error::Error for EndpointError {}
 
-impl From<Unavailable> for ApiError {
+impl From<Unavailable> for EndpointError {
     fn from(why: Unavailable) -> Self {
         Self::Unavailable(why)
     }
 }
 
-impl ResponseError for ApiError {
+impl ResponseError for EndpointError {
     fn status_code(&self) -> StatusCode {
         match self {
             Self::NotReady | Self::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
@@ -65,9 +65,9 @@ mod tests {
     #[test]
     fn every_error_has_its_status_and_code() {
         let rows = [
-            (ApiError::NotReady, 503, "not_ready"),
-            (ApiError::Unauthorized, 401, "unauthorized"),
-            (ApiError::Unavailable(Unavailable::QueueFull), 503, "unavailable"),
+            (EndpointError::NotReady, 503, "not_ready"),
+            (EndpointError::Unauthorized, 401, "unauthorized"),
+            (EndpointError::Unavailable(Unavailable::QueueFull), 503, "unavailable"),
         ];
         for (error, status, code) in rows {
             assert_eq!((error.status_code().as_u16(), error.code()), (status, code));

@@ -1,7 +1,9 @@
 //! The HTTP side: routes, the way of a message from its first byte to its acknowledgement, and the few operational
 //! endpoints. `receive` shows the way from top to bottom; the other files are its steps. It must never deliver
-//! anything, name a provider, or let one of actix-web's own error texts reach a client.
+//! anything, name a provider, or let one of actix-web's own error texts reach a client. `api` is the admin API.
 
+#[expect(unused_qualifications, reason = "utoipa's macro makes paths of the types of parameters")]
+mod api;
 mod body;
 mod budget;
 mod client;

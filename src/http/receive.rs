@@ -43,15 +43,16 @@ pub struct Mount {
 }
 
 /// The head of a request, and when and from where it came.
-struct Incoming<'a> {
-    method: &'a str,
-    target: &'a str,
-    query: &'a str,
+pub struct Incoming<'a> {
+    pub method: &'a str,
+    pub target: &'a str,
+    pub query: &'a str,
     /// As registered at the provider, where a scheme signs it.
-    url: Cow<'a, str>,
-    fields: Vec<(&'a str, &'a [u8])>,
-    received_at: OffsetDateTime,
-    client: IpAddr,
+    pub url: Cow<'a, str>,
+    /// By name; fields of one name in the order in which they came.
+    pub fields: Vec<(&'a str, &'a [u8])>,
+    pub received_at: OffsetDateTime,
+    pub client: IpAddr,
 }
 
 /// What was found out on the way, for the log.
@@ -195,7 +196,10 @@ async fn answer(
 }
 
 /// Judges a request, fetching what that takes.
-async fn prove(
+///
+/// # Errors
+/// When it cannot be judged now; `Err` inside: the cause for which it is no message.
+pub async fn prove(
     mount: &Mount,
     verifier: &Arc<Verifier>,
     incoming: &Incoming<'_>,
@@ -284,7 +288,13 @@ async fn examine_where_it_fits(
     }
 }
 
-fn message(source: &Source, verifier: &Verifier, incoming: Incoming<'_>, examined: Examined) -> NewMessage {
+/// What is kept of a request that was judged to be a message.
+pub fn message(
+    source: &Source,
+    verifier: &Verifier,
+    incoming: Incoming<'_>,
+    examined: Examined,
+) -> NewMessage {
     let Examined { description, content, body_sha256 } = examined;
     let mut event = String::with_capacity(source.name.len() + 1 + description.event_type.len());
     event.push_str(&source.name);

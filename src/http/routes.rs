@@ -1,10 +1,11 @@
-//! All routes, in reading order.
+//! All routes, in reading order; those of the admin API are in `api/routes.rs`.
 
 use std::rc::Rc;
 
 use actix_web::dev::{ServiceFactory, ServiceRequest, ServiceResponse};
 use actix_web::{App, Error, HttpRequest, guard, web};
 
+use super::api;
 use super::endpoints;
 use super::receive::{Mount, receive};
 use super::request_log::Path;
@@ -46,6 +47,7 @@ fn mount(config: &mut web::ServiceConfig, service: &web::Data<Service>, surface:
     if surface != Surface::Webhooks {
         let access = if surface == Surface::Operator { Access::Free } else { Access::WithToken };
         mount_metrics(config, access);
+        api::routes::mount(config);
     }
     config
         .service(web::resource("/healthz").route(read().to(healthz)).default_service(web::to(healthz_wrong)))

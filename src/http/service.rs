@@ -33,6 +33,10 @@ pub struct Service {
     pub(super) budget: Arc<Budget>,
     pub(super) max_body_bytes: usize,
     pub(super) log_format: LogFormat,
+    /// Names that may be emitted.
+    pub(super) events: Vec<String>,
+    /// Without a trailing slash.
+    pub(super) public_url: Option<String>,
 }
 
 impl Service {
@@ -52,6 +56,8 @@ impl Service {
             budget: Budget::new(config.body_budget_bytes),
             max_body_bytes: config.max_body_bytes,
             log_format: config.log_format,
+            events: config.events.clone(),
+            public_url: config.public_url.clone(),
             store,
             github,
             clock,

@@ -23,6 +23,7 @@ use crate::providers::{Secret, SettingError, Verifier};
 #[derive(Debug)]
 pub struct Source {
     pub name: Arc<str>,
+    pub provider: String,
     pub fetches: Fetches,
     verifier: Arc<Verifier>,
     /// With the secret that a handshake has taught, for sources that learn theirs.
@@ -96,6 +97,7 @@ impl Source {
             addresses: source.allow,
             throttle: source.rate.map(|rate| Throttle::new(rate, throttle_keys, DefaultClock::default())),
             name: source.name.into(),
+            provider: source.provider,
             verifier: Arc::new(source.verifier),
             dedupe: source.dedupe,
         }
@@ -103,6 +105,11 @@ impl Source {
 
     pub fn path(&self) -> &str {
         &self.path
+    }
+
+    /// The path with its random part. Show it only on purpose.
+    pub fn whole_path(&self) -> String {
+        format!("{}{}", self.path, String::from_utf8_lossy(&self.path_part))
     }
 
     pub fn has_path_part(&self) -> bool {
@@ -165,6 +172,7 @@ impl Source {
         }
     }
 
+    /// As the header `Allow` has it.
     pub fn allow(&self) -> &str {
         &self.allow
     }

@@ -25,6 +25,15 @@ pub fn hash(token: &str) -> String {
     })
 }
 
+/// What a token opens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// Everything.
+    Admin,
+    /// Lists, streams and metrics; no content of messages, and no change.
+    Reader,
+}
+
 /// The tokens that are accepted.
 #[derive(Debug)]
 pub struct Tokens {
@@ -51,21 +60,22 @@ impl Tokens {
         }
     }
 
-    /// Whether the value of an `Authorization` header carries a token that may read.
+    /// What the token in the value of an `Authorization` header opens; `None` where there is no token, or a wrong one.
     ///
     /// # Errors
     /// When the stored hash cannot be read now.
-    pub async fn may_read(&self, authorization: Option<&[u8]>) -> Result<bool, Unavailable> {
-        let Some(token) = authorization.and_then(bearer) else { return Ok(false) };
+    pub async fn role(&self, authorization: Option<&[u8]>) -> Result<Option<Role>, Unavailable> {
+        let Some(token) = authorization.and_then(bearer) else { return Ok(None) };
         let given = hash(token);
         let is = |known: &String| bool::from(known.as_bytes().ct_eq(given.as_bytes()));
         if self.read.as_ref().is_some_and(is) {
-            return Ok(true);
+            return Ok(Some(Role::Reader));
         }
-        Ok(match &self.admin {
+        let is_admin = match &self.admin {
             Admin::Configured(known) => is(known),
             Admin::Stored(store, remembered) => stored(store, remembered).await?.as_ref().is_some_and(is),
-        })
+        };
+        Ok(is_admin.then_some(Role::Admin))
     }
 }
 

@@ -5,6 +5,7 @@
 
 #![expect(clippy::unwrap_used, reason = "what cannot be had fails the test, and says where")]
 
+mod api;
 mod architecture;
 mod bad_input;
 mod catalogue;

@@ -1,0 +1,296 @@
+//! What a client of the API is told when something is wrong: RFC 9457 problems, each with a status and a code for
+//! programs. It must never tell more than the request's own mistake.
+
+use std::fmt;
+use std::time::Duration;
+
+use actix_http::ConnectionType;
+use actix_web::http::StatusCode;
+use actix_web::http::header::{
+    ALLOW, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
+};
+use actix_web::{HttpResponse, ResponseError};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::http::body::BodyError;
+use crate::http::framing::Ambiguous;
+use crate::store::Unavailable;
+
+pub const MEDIA_TYPE: &str = "application/problem+json";
+/// How long a client should wait while the store takes nothing.
+const UNAVAILABLE_FOR: Duration = Duration::from_secs(5);
+
+/// Everything that can be wrong.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ApiError {
+    Unauthorized,
+    /// What the read token does not open.
+    Forbidden(&'static str),
+    NoSuchPath,
+    /// There is no such thing, or no more.
+    NotFound(String),
+    /// With the methods that the path takes.
+    MethodNotAllowed(String),
+    InvalidPath(String),
+    InvalidQuery(String),
+    InvalidHeader(String),
+    InvalidBody(String),
+    UnsupportedMediaType,
+    Body(BodyError),
+    Ambiguous,
+    /// A value that can be read and still cannot be.
+    InvalidValue {
+        field: &'static str,
+        problem: String,
+    },
+    /// A pattern or name that nothing could ever match.
+    UndeclaredEvent(String),
+    UrlRefused(String),
+    IdempotencyKeyReused(i64),
+    /// A target with an owner never gets what is not that owner's.
+    OtherOwner(String),
+    NameTaken(String),
+    TooManyTargets(usize),
+    /// What the environment declares is not changed here.
+    NotChangeable(String),
+    /// A message that its provider has not confirmed.
+    NotConfirmed(String),
+    /// There are not as many messages as were confirmed.
+    CountChanged {
+        confirmed: u64,
+        count: u64,
+    },
+    NotRunning(String),
+    /// A rejection that cannot become a message.
+    NotReleasable(String),
+    TooBroad,
+    Unavailable(Unavailable),
+    /// What a provider must be asked could not be had now.
+    ProviderUnreachable,
+    /// Our own mistake.
+    Internal,
+}
+
+/// How a request failed (RFC 9457).
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Problem {
+    /// Always `about:blank`: `code` tells problems apart.
+    #[serde(rename = "type")]
+    #[schema(examples("about:blank"))]
+    pub kind: &'static str,
+    /// The status in words.
+    #[schema(examples("Not Found"))]
+    pub title: &'static str,
+    /// The HTTP status.
+    #[schema(examples(404))]
+    pub status: u16,
+    /// What is wrong with this request, and what to do, for a person.
+    #[schema(examples("There is no message 42."))]
+    pub detail: String,
+    /// What is wrong, for a program.
+    #[schema(examples("not_found"))]
+    pub code: &'static str,
+}
+
+/// The code of the problem that a response tells of; for the log.
+#[derive(Clone, Copy, Debug)]
+pub struct ProblemCode(pub &'static str);
+
+impl ApiError {
+    /// A word for programs.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Unauthorized => "unauthorized",
+            Self::Forbidden(_) => "forbidden",
+            Self::NoSuchPath => "no_such_path",
+            Self::NotFound(_) => "not_found",
+            Self::MethodNotAllowed(_) => "method_not_allowed",
+            Self::InvalidPath(_) => "invalid_path",
+            Self::InvalidQuery(_) => "invalid_query",
+            Self::InvalidHeader(_) => "invalid_header",
+            Self::InvalidBody(_) => "invalid_body",
+            Self::UnsupportedMediaType => "unsupported_media_type",
+            Self::Body(BodyError::TooLarge) => "body_too_large",
+            Self::Body(BodyError::TimedOut) => "body_timed_out",
+            Self::Body(BodyError::BudgetUsedUp) | Self::Unavailable(_) => "unavailable",
+            Self::Body(BodyError::Malformed | BodyError::Interrupted) | Self::Ambiguous => {
+                "malformed_request"
+            }
+            Self::InvalidValue { .. } => "invalid_value",
+            Self::UndeclaredEvent(_) => "undeclared_event",
+            Self::UrlRefused(_) => "url_refused",
+            Self::IdempotencyKeyReused(_) => "idempotency_key_reused",
+            Self::OtherOwner(_) => "other_owner",
+            Self::NameTaken(_) => "name_taken",
+            Self::TooManyTargets(_) => "too_many_targets",
+            Self::NotChangeable(_) => "not_changeable",
+            Self::NotConfirmed(_) => "not_confirmed",
+            Self::CountChanged { .. } => "count_changed",
+            Self::NotRunning(_) => "not_running",
+            Self::NotReleasable(_) => "not_releasable",
+            Self::TooBroad => "too_broad",
+            Self::ProviderUnreachable => "provider_unreachable",
+            Self::Internal => "internal_error",
+        }
+    }
+
+    pub fn status(&self) -> StatusCode {
+        match self {
+            Self::Unauthorized => StatusCode::UNAUTHORIZED,
+            Self::Forbidden(_) => StatusCode::FORBIDDEN,
+            Self::NoSuchPath | Self::NotFound(_) => StatusCode::NOT_FOUND,
+            Self::MethodNotAllowed(_) => StatusCode::METHOD_NOT_ALLOWED,
+            Self::InvalidPath(_)
+            | Self::InvalidQuery(_)
+            | Self::InvalidHeader(_)
+            | Self::InvalidBody(_)
+            | Self::Body(BodyError::Malformed | BodyError::Interrupted)
+            | Self::Ambiguous => StatusCode::BAD_REQUEST,
+            Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::Body(BodyError::TooLarge) => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::Body(BodyError::TimedOut) => StatusCode::REQUEST_TIMEOUT,
+            Self::InvalidValue { .. }
+            | Self::UndeclaredEvent(_)
+            | Self::UrlRefused(_)
+            | Self::IdempotencyKeyReused(_)
+            | Self::OtherOwner(_)
+            | Self::TooBroad => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::NameTaken(_)
+            | Self::TooManyTargets(_)
+            | Self::NotChangeable(_)
+            | Self::NotConfirmed(_)
+            | Self::CountChanged { .. }
+            | Self::NotRunning(_)
+            | Self::NotReleasable(_) => StatusCode::CONFLICT,
+            Self::Body(BodyError::BudgetUsedUp) | Self::Unavailable(_) | Self::ProviderUnreachable => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
+            Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+
+    fn detail(&self) -> String {
+        match self {
+            Self::Unauthorized => {
+                "Send the admin token or the read token: `Authorization: Bearer <token>`.".to_owned()
+            }
+            Self::Forbidden(what) => {
+                format!("The read token does not open this: {what}. Use the admin token.")
+            }
+            Self::NoSuchPath => "Nothing is here; `/api/v1/openapi.json` lists all paths.".to_owned(),
+            Self::MethodNotAllowed(allow) => format!("This path takes {allow}."),
+            Self::UnsupportedMediaType => "Send JSON, with `Content-Type: application/json`.".to_owned(),
+            Self::Body(BodyError::TooLarge) => "The body is larger than this path takes.".to_owned(),
+            Self::Body(BodyError::TimedOut) => "The body did not arrive in time.".to_owned(),
+            Self::Body(BodyError::Malformed | BodyError::Interrupted) | Self::Ambiguous => {
+                "The request cannot be read as HTTP/1.1 has it.".to_owned()
+            }
+            Self::InvalidValue { field, problem } => format!("{field}: {problem}"),
+            Self::UndeclaredEvent(problem) => format!("{problem}."),
+            Self::UrlRefused(problem) => format!("url: {problem}"),
+            Self::IdempotencyKeyReused(of) => format!(
+                "Message {of} was emitted with this idempotency key, and it is not the same: use a new key for each event."
+            ),
+            Self::NameTaken(name) => format!("Another target is called {name}: choose another name."),
+            Self::TooManyTargets(most) => format!("There are {most} targets already: remove some."),
+            Self::CountChanged { confirmed, count } => {
+                format!(
+                    "{confirmed} messages were confirmed, but it would be {count} now: look at them again."
+                )
+            }
+            Self::TooBroad => {
+                "Counting takes too long: narrow the filter, by `since` and `until` for instance.".to_owned()
+            }
+            Self::NotFound(detail)
+            | Self::InvalidPath(detail)
+            | Self::InvalidQuery(detail)
+            | Self::InvalidHeader(detail)
+            | Self::InvalidBody(detail)
+            | Self::OtherOwner(detail)
+            | Self::NotChangeable(detail)
+            | Self::NotConfirmed(detail)
+            | Self::NotRunning(detail)
+            | Self::NotReleasable(detail) => detail.clone(),
+            Self::Body(BodyError::BudgetUsedUp) | Self::Unavailable(_) => {
+                "Nothing can be read or written now: try again.".to_owned()
+            }
+            Self::ProviderUnreachable => {
+                "The provider's keys could not be fetched now: try again.".to_owned()
+            }
+            Self::Internal => "Something went wrong here; the log says what.".to_owned(),
+        }
+    }
+
+    /// Whether what follows on the connection cannot be trusted to be the next request.
+    fn ends_connection(&self) -> bool {
+        matches!(self, Self::Ambiguous | Self::Body(_))
+    }
+}
+
+impl fmt::Display for ApiError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.detail())
+    }
+}
+
+impl std::error::Error for ApiError {}
+
+impl From<Unavailable> for ApiError {
+    fn from(why: Unavailable) -> Self {
+        Self::Unavailable(why)
+    }
+}
+
+impl From<BodyError> for ApiError {
+    fn from(error: BodyError) -> Self {
+        Self::Body(error)
+    }
+}
+
+impl From<Ambiguous> for ApiError {
+    fn from(_: Ambiguous) -> Self {
+        Self::Ambiguous
+    }
+}
+
+impl ResponseError for ApiError {
+    fn status_code(&self) -> StatusCode {
+        self.status()
+    }
+
+    fn error_response(&self) -> HttpResponse {
+        let status = self.status();
+        let problem = Problem {
+            kind: "about:blank",
+            title: status.canonical_reason().unwrap_or_default(),
+            status: status.as_u16(),
+            detail: self.detail(),
+            code: self.code(),
+        };
+        // Texts and a number cannot fail to be written as JSON.
+        let mut response = HttpResponse::build(status).body(serde_json::to_vec(&problem).unwrap_or_default());
+        let mut header = |name: HeaderName, value: HeaderValue| {
+            response.headers_mut().insert(name, value);
+        };
+        header(CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
+        header(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+        match self {
+            Self::Unauthorized => header(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer")),
+            Self::MethodNotAllowed(allow) => {
+                if let Ok(allow) = HeaderValue::from_str(allow) {
+                    header(ALLOW, allow);
+                }
+            }
+            _ if status == StatusCode::SERVICE_UNAVAILABLE => {
+                header(RETRY_AFTER, HeaderValue::from(UNAVAILABLE_FOR.as_secs()));
+            }
+            _ => {}
+        }
+        if self.ends_connection() {
+            response.head_mut().set_connection_type(ConnectionType::Close);
+        }
+        response.extensions_mut().insert(ProblemCode(self.code()));
+        response
+    }
+}

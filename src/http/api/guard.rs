@@ -1,0 +1,113 @@
+//! What surrounds each request of the API: whose token it carries, what that opens, and the line in the log.
+
+use std::time::Instant;
+
+use actix_web::body::{BoxBody, MessageBody};
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::Method;
+use actix_web::http::header::{AUTHORIZATION, CACHE_CONTROL, HeaderValue, X_CONTENT_TYPE_OPTIONS};
+use actix_web::middleware::Next;
+use actix_web::{Error, HttpMessage as _, ResponseError as _, web};
+
+use super::error::{ApiError, ProblemCode};
+use super::routes::OPENAPI_PATH;
+use crate::http::endpoints::client_address;
+use crate::http::panics::caught;
+use crate::http::request_log::{Entry, Path};
+use crate::http::service::Service;
+
+/// Around everything under `/api`.
+///
+/// # Errors
+/// A problem, where there is no request left to answer.
+pub async fn guard(
+    request: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse<BoxBody>, Error> {
+    let began = Instant::now();
+    let Some(service) = request.app_data::<web::Data<Service>>().cloned() else {
+        return Err(ApiError::Internal.into());
+    };
+    let method = request.method().clone();
+    let client = client_address(&service.proxies, request.request());
+    let path = shown_path(&request);
+    let outcome = match admit(&service, &request).await {
+        Ok(()) => match caught(next.call(request)).await {
+            Ok(done) => done.map(ServiceResponse::map_into_boxed_body),
+            // The request has gone with what panicked; the server answers with the error.
+            Err(_) => Err(ApiError::Internal.into()),
+        },
+        Err(error) => Ok(request.into_response(error.error_response())),
+    };
+    let outcome = outcome.map(|mut response| {
+        let headers = response.headers_mut();
+        headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+        if !headers.contains_key(CACHE_CONTROL) {
+            headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        }
+        response
+    });
+    let (status, cause) = match &outcome {
+        Ok(response) => {
+            let code = response.response().extensions().get::<ProblemCode>().map(|code| code.0);
+            (response.status(), code)
+        }
+        Err(error) => (error.as_response_error().status_code(), None),
+    };
+    let entry = Entry {
+        method: method.as_str(),
+        path: path.as_ref(),
+        status: status.as_u16(),
+        took: began.elapsed(),
+        source: None,
+        event_type: None,
+        id: None,
+        is_duplicate: false,
+        conflict_of: None,
+        is_not_json: false,
+        cause,
+        reason: None,
+        ip: client,
+    };
+    entry.write(service.log_format);
+    outcome
+}
+
+/// Whether the token opens what is asked for. Reading is for both tokens, as far as a handler does not want more;
+/// everything else is for the admin token.
+async fn admit(service: &Service, request: &ServiceRequest) -> Result<(), ApiError> {
+    if request.path() == OPENAPI_PATH {
+        return Ok(());
+    }
+    let authorization = request.headers().get(AUTHORIZATION).map(HeaderValue::as_bytes);
+    let role = service.tokens.role(authorization).await?.ok_or(ApiError::Unauthorized)?;
+    if !matches!(*request.method(), Method::GET | Method::HEAD) {
+        role.must_be_admin("a change")?;
+    }
+    request.extensions_mut().insert(role);
+    Ok(())
+}
+
+/// A path for the log: with its id, where it is one of ours.
+enum Shown {
+    Ours(String),
+    Unknown(String),
+}
+
+impl Shown {
+    fn as_ref(&self) -> Path<'_> {
+        match self {
+            Self::Ours(path) => Path::Known(path),
+            Self::Unknown(path) => Path::Unknown(path),
+        }
+    }
+}
+
+fn shown_path(request: &ServiceRequest) -> Shown {
+    let Some(pattern) = request.match_pattern() else { return Shown::Unknown(request.path().to_owned()) };
+    let is_short_number = |part: &str| part.len() < 20 && part.bytes().all(|byte| byte.is_ascii_digit());
+    let parts = pattern.split('/').zip(request.path().split('/'));
+    let shown: Vec<&str> =
+        parts.map(|(ours, sent)| if ours == "{id}" && is_short_number(sent) { sent } else { ours }).collect();
+    Shown::Ours(shown.join("/"))
+}

@@ -1,0 +1,146 @@
+//! The description of the API in OpenAPI 3.1, made from the handlers themselves.
+
+use std::sync::LazyLock;
+
+use actix_web::HttpResponse;
+use actix_web::http::header::{CACHE_CONTROL, ContentType};
+use utoipa::openapi::path::{Operation, Parameter, ParameterIn};
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
+use utoipa::openapi::{Content, OpenApi as Document, Ref, RefOr, Response, ResponseBuilder};
+use utoipa::{Modify, OpenApi};
+
+use super::error::{MEDIA_TYPE, Problem};
+use super::input::{NoParameters, Query};
+use super::{deliveries, events, messages, rejections, sources};
+
+const TOKEN: &str = "token";
+
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "creel",
+        description = "A webhook inbox: what it has received, where that goes, and what went wrong.\n\n\
+            Every request carries a token, `Authorization: Bearer <token>`. The admin token opens everything. The read token \
+            opens what GET shows, without the content of messages and rejections, and changes nothing.\n\n\
+            Errors are problems in the sense of RFC 9457; `code` is for programs. Lists come in pages, the newest first: \
+            pass `next_cursor` as `cursor` until it is null. What is created in between does not shift the pages.",
+        license(name = "MIT OR Apache-2.0", identifier = "MIT OR Apache-2.0"),
+    ),
+    servers((url = "/api/v1")),
+    paths(
+        document,
+        messages::list,
+        messages::one,
+        messages::body,
+        deliveries::list,
+        deliveries::one,
+        deliveries::dead_letters,
+        events::emit,
+        sources::list,
+        rejections::list,
+        rejections::one,
+        rejections::body,
+        rejections::recheck,
+        rejections::release,
+    ),
+    components(schemas(Problem)),
+    modifiers(&Token, &CommonProblems),
+)]
+struct Api;
+
+static DOCUMENT: LazyLock<String> = LazyLock::new(|| Api::openapi().to_json().unwrap_or_default());
+
+/// This document. Needs no token.
+#[utoipa::path(get, path = "/openapi.json", tag = "openapi", security(()),
+    responses((status = 200, description = "OpenAPI 3.1.", body = Object)))]
+pub async fn document(_: Query<NoParameters>) -> HttpResponse {
+    HttpResponse::Ok()
+        .content_type(ContentType::json())
+        .insert_header((CACHE_CONTROL, "no-cache"))
+        .body(DOCUMENT.as_str())
+}
+
+/// Every operation needs a token, unless it says otherwise.
+struct Token;
+
+impl Modify for Token {
+    fn modify(&self, document: &mut Document) {
+        let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).description(Some(
+            "The admin token (`CREEL_ADMIN_TOKEN`, or the one that was shown at the first start), or the read token (`CREEL_READ_TOKEN`).",
+        ));
+        if let Some(components) = &mut document.components {
+            components.add_security_scheme(TOKEN, SecurityScheme::Http(bearer.build()));
+        }
+        document.security = Some(vec![SecurityRequirement::new(TOKEN, [""; 0])]);
+    }
+}
+
+/// The problems that follow from how an operation is asked for, and the problem as the body of all of them.
+struct CommonProblems;
+
+impl Modify for CommonProblems {
+    fn modify(&self, document: &mut Document) {
+        for item in document.paths.paths.values_mut() {
+            let operations = [&mut item.get, &mut item.post, &mut item.patch, &mut item.delete];
+            for operation in operations.into_iter().flatten() {
+                complete(operation);
+                name(operation);
+            }
+        }
+    }
+}
+
+fn complete(operation: &mut Operation) {
+    let is_in = |parameter: &RefOr<Parameter>, place: &ParameterIn| match parameter {
+        RefOr::T(parameter) => parameter.parameter_in == *place,
+        RefOr::Ref(_) => false,
+    };
+    let takes = |place: &ParameterIn| operation.parameters.iter().flatten().any(|one| is_in(one, place));
+    let needs_token = operation.security.is_none();
+    let mut problems = vec![
+        ("400", "A value that cannot be read, or that nobody knows; `detail` names it."),
+        ("500", "Something went wrong; the log says what."),
+    ];
+    if needs_token {
+        problems.push(("401", "No token, or a wrong one."));
+        problems.push(("403", "The read token does not open this."));
+        problems.push(("503", "Nothing can be read or written now: try again after `Retry-After`."));
+    }
+    if takes(&ParameterIn::Path) {
+        problems.push(("404", "There is no such thing, or no more."));
+    }
+    if takes(&ParameterIn::Query) || operation.request_body.is_some() {
+        problems.push(("422", "A value that cannot be; `detail` names it."));
+    }
+    if operation.request_body.is_some() {
+        problems.push(("408", "The body did not arrive in time."));
+        problems.push(("413", "The body is too large."));
+        problems.push(("415", "The body does not call itself JSON."));
+    }
+    let responses = &mut operation.responses.responses;
+    for (status, description) in problems {
+        responses
+            .entry(status.to_owned())
+            .or_insert_with(|| RefOr::T(ResponseBuilder::new().description(description).build()));
+    }
+    for (status, response) in responses {
+        if let RefOr::T(response) = response
+            && !status.starts_with('2')
+        {
+            add_problem(response);
+        }
+    }
+}
+
+/// Handlers have short names, which several nouns share.
+fn name(operation: &mut Operation) {
+    let noun = operation.tags.iter().flatten().next();
+    if let (Some(noun), Some(id)) = (noun, &operation.operation_id) {
+        operation.operation_id = Some(format!("{noun}_{id}"));
+    }
+}
+
+fn add_problem(response: &mut Response) {
+    let problem = Content::new(Some(Ref::from_schema_name("Problem")));
+    response.content.insert(MEDIA_TYPE.to_owned(), problem.into());
+}

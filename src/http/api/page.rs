@@ -1,0 +1,88 @@
+//! Lists in pages. A cursor is the id of the last item of the page before, so that what comes in between neither
+//! hides an item nor shows it twice.
+
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::error::ApiError;
+
+const DEFAULT_LIMIT: u16 = 50;
+pub const MAX_LIMIT: u16 = 200;
+
+/// One page, the newest first.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Page<T> {
+    /// There may be fewer than `limit`, even none, before the last page: how much is searched for one page is bounded.
+    pub items: Vec<T>,
+    /// `cursor` of the next page; null after the last one.
+    #[schema(examples(1234))]
+    pub next_cursor: Option<i64>,
+}
+
+impl<T> Page<T> {
+    pub fn new<S>(items: Vec<S>, next_cursor: Option<i64>) -> Self
+    where
+        T: From<S>,
+    {
+        Self { items: items.into_iter().map(T::from).collect(), next_cursor }
+    }
+}
+
+/// Which page is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Paging {
+    /// Only items below this id.
+    pub cursor: Option<i64>,
+    pub limit: usize,
+}
+
+impl Paging {
+    /// # Errors
+    /// When the limit is out of bounds.
+    pub fn new(cursor: Option<i64>, limit: Option<u16>) -> Result<Self, ApiError> {
+        let limit = limit.unwrap_or(DEFAULT_LIMIT);
+        if !(1..=MAX_LIMIT).contains(&limit) {
+            return Err(ApiError::InvalidQuery(format!("limit: must be from 1 to {MAX_LIMIT}")));
+        }
+        Ok(Self { cursor, limit: usize::from(limit) })
+    }
+
+    /// The page of a list that is whole in memory. `items`: any order, with their ids.
+    pub fn of_all<T>(self, mut items: Vec<(i64, T)>) -> (Vec<T>, Option<i64>) {
+        items.retain(|(id, _)| self.cursor.is_none_or(|cursor| *id < cursor));
+        items.sort_by_key(|(id, _)| std::cmp::Reverse(*id));
+        let has_more = items.len() > self.limit;
+        items.truncate(self.limit);
+        let next = items.last().filter(|_| has_more).map(|(id, _)| *id);
+        (items.into_iter().map(|(_, item)| item).collect(), next)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_in_memory_is_paged_newest_first_without_gap_or_repeat() {
+        let items = || (1..=5).map(|id| (id, id)).collect::<Vec<_>>();
+        let page = |cursor, limit| Paging::new(cursor, Some(limit)).unwrap().of_all(items());
+        assert_eq!(page(None, 2), (vec![5, 4], Some(4)));
+        assert_eq!(page(Some(4), 2), (vec![3, 2], Some(2)));
+        assert_eq!(page(Some(2), 2), (vec![1], None));
+        assert_eq!(page(None, 5), (vec![5, 4, 3, 2, 1], None));
+    }
+
+    #[test]
+    fn limits_have_bounds() {
+        let rows = [
+            (None, true),
+            (Some(1), true),
+            (Some(MAX_LIMIT), true),
+            (Some(0), false),
+            (Some(MAX_LIMIT + 1), false),
+        ];
+        for (limit, fits) in rows {
+            assert_eq!(Paging::new(None, limit).is_ok(), fits, "{limit:?}");
+        }
+    }
+}

@@ -1,0 +1,49 @@
+//! The causes of rejections in words, for whoever has to mend something.
+
+use crate::providers::Cause;
+
+/// `name`: as the database has it.
+pub fn of_name(name: &str) -> &'static str {
+    let cause: Result<Cause, _> = serde_json::from_value(name.into());
+    cause.map_or("Refused for a cause that this version does not know.", of)
+}
+
+pub fn of(cause: Cause) -> &'static str {
+    match cause {
+        Cause::MissingHeader => {
+            "A header that the provider's scheme needs was missing or empty: look whether a secret is set at the provider, and whether a proxy takes headers away."
+        }
+        Cause::MalformedSignature => {
+            "The signature or its timestamp is not written as the provider writes it, or came twice: look whether the source has the right provider."
+        }
+        Cause::UnknownAlgorithm => {
+            "The signature names an algorithm or version that the provider's recipe does not know."
+        }
+        Cause::StaleTimestamp => {
+            "Rightly signed, but too long ago or too far ahead: look at the clock of this machine, or at the source's tolerance. It may also be a repetition by somebody who has listened."
+        }
+        Cause::SignatureMismatch => {
+            "The signature is not that of this body with the configured secret: look whether the secret is the provider's, and whether a proxy changes bodies."
+        }
+        Cause::TokenMismatch => {
+            "The token is none of the configured ones: look whether it is the provider's."
+        }
+        Cause::ClaimMismatch => {
+            "A genuine token or signature, but for another body, URL, issuer or recipient: look whether the source's URL is as registered at the provider."
+        }
+        Cause::WrongAccount => {
+            "Rightly signed by the provider, but for another account than the configured one."
+        }
+        Cause::UnknownKey => "The provider has published no key with the id that the request names.",
+        Cause::CertificateNotTrusted => {
+            "The certificate that the request names is of another host, not valid now, or issued by nobody who is trusted."
+        }
+        Cause::HandshakeRefused => {
+            "A handshake that must not be answered: a wrong verify token, a challenge of another shape, or a secret that is known already (`creel learn` opens the window again)."
+        }
+        Cause::NotConfirmed => "The provider's API does not know what the request claims.",
+        Cause::AddressNotAllowed => {
+            "The client's address is not among those that the source allows: look at its allowlist, and at CREEL_TRUSTED_PROXIES."
+        }
+    }
+}

@@ -1,0 +1,135 @@
+//! Who may do what: no token, a wrong one, the read token, over all routes that the API describes.
+
+use serde_json::Value;
+
+use super::{READ_TOKEN, get, json, push, reject_some, service, with_token};
+use crate::harness::{ADMIN_TOKEN, Request, TestApp, sign};
+
+/// What GET shows to the admin token alone.
+const FOR_THE_ADMIN_ALONE: [&str; 2] = ["/messages/{id}/body", "/rejections/{id}/body"];
+
+fn document(app: &TestApp) -> Value {
+    json(&app.get("/api/v1/openapi.json"))
+}
+
+/// Method and path of all operations but the description itself.
+fn operations(document: &Value) -> Vec<(String, String)> {
+    let paths = document["paths"].as_object().unwrap();
+    let of_path = |(path, item): (&String, &Value)| {
+        let methods: Vec<String> = item.as_object().unwrap().keys().cloned().collect();
+        methods.into_iter().map(|method| (method.to_uppercase(), path.clone())).collect::<Vec<_>>()
+    };
+    paths.iter().flat_map(of_path).filter(|(_, path)| path != "/openapi.json").collect()
+}
+
+fn request(method: &str, path: &str) -> Request {
+    let path = path.replace("{id}", "1");
+    Request::new(method, &format!("/api/v1{path}")).header("Content-Type", "application/json").body("{}")
+}
+
+#[test]
+fn the_description_needs_no_token() {
+    let app = service();
+    let document = document(&app);
+    assert_eq!(document["openapi"], "3.1.0");
+    assert!(operations(&document).len() >= 6, "{document}");
+}
+
+#[test]
+fn without_a_token_every_route_is_401_and_says_how() {
+    let app = service();
+    push(&app, "one", "{}");
+    for (method, path) in operations(&document(&app)) {
+        let wrong = |header: &str| request(&method, &path).header("Authorization", header);
+        let requests = [
+            request(&method, &path),
+            wrong("Bearer"),
+            wrong("Bearer wrong"),
+            wrong(&format!("Basic {ADMIN_TOKEN}")),
+            wrong(&format!("Bearer {}", &ADMIN_TOKEN[1..])),
+        ];
+        for request in requests {
+            let reply = app.send(&request);
+            assert_eq!(
+                (reply.status, reply.header("www-authenticate")),
+                (401, Some("Bearer")),
+                "{method} {path}"
+            );
+            assert_eq!(json(&reply)["code"], "unauthorized", "{method} {path}");
+        }
+    }
+}
+
+#[test]
+fn the_read_token_opens_what_get_shows_and_nothing_else() {
+    let app = service();
+    push(&app, "one", "{}");
+    for (method, path) in operations(&document(&app)) {
+        let reply = app.send(&with_token(request(&method, &path), READ_TOKEN));
+        let may = method == "GET" && !FOR_THE_ADMIN_ALONE.contains(&path.as_str());
+        if may {
+            assert!(matches!(reply.status, 200 | 404), "{method} {path}: {reply:?}");
+        } else {
+            assert_eq!(reply.status, 403, "{method} {path}: {reply:?}");
+            assert_eq!(json(&reply)["code"], "forbidden", "{method} {path}");
+        }
+    }
+}
+
+#[test]
+fn every_operation_describes_what_it_may_answer_to_a_token() {
+    let app = service();
+    let document = document(&app);
+    for (method, path) in operations(&document) {
+        let operation = &document["paths"][&path][method.to_lowercase()];
+        for status in ["401", "403", "500", "503"] {
+            let content = &operation["responses"][status]["content"]["application/problem+json"];
+            assert!(content.is_object(), "{method} {path} {status}");
+        }
+        assert!(operation["summary"].is_string(), "{method} {path} says nothing");
+    }
+}
+
+#[test]
+fn the_read_token_sees_no_content() {
+    let app = service();
+    let id = push(&app, "one", r#"{"needle":"in the payload"}"#);
+    let shown = |path: &str, token: &str| {
+        app.send(&with_token(Request::get(&format!("/api/v1{path}")), token)).text()
+    };
+    let one = format!("/messages/{id}");
+    assert!(shown(&one, ADMIN_TOKEN).contains("in the payload"));
+    reject_some(&app);
+    for path in ["/messages", one.as_str(), "/deliveries", "/dead-letters", "/rejections", "/rejections/1"] {
+        let text = shown(path, READ_TOKEN);
+        assert!(
+            !text.contains("needle") && !text.contains("forged") && !text.contains("x-hub-signature"),
+            "{path}: {text}"
+        );
+    }
+    let search = with_token(Request::get("/api/v1/messages?text=needle"), READ_TOKEN);
+    assert_eq!(app.send(&search).status, 403);
+}
+
+#[test]
+fn no_secret_is_in_any_answer() {
+    let app = service();
+    push(&app, "one", "{}");
+    reject_some(&app);
+    let stored = Request::post(&format!("/webhooks/shop/{}", super::SHOP_PATH))
+        .header("Shop-Token", super::SHOP_TOKEN)
+        .body("{}");
+    assert_eq!(app.send(&stored).status, 200);
+    let secrets = [ADMIN_TOKEN, READ_TOKEN, sign::SECRET, super::SHOP_TOKEN, "wrong-token-of-a-stranger"];
+    for (method, path) in operations(&document(&app)) {
+        for id in 1..=3 {
+            let target = path.replace("{id}", &id.to_string());
+            let reply = app.send(&get(&target).method(&method));
+            let text = reply.text();
+            for secret in secrets {
+                assert!(!text.contains(secret), "{method} {target} shows {secret}: {text}");
+            }
+        }
+    }
+    assert!(!app.log().contains(super::SHOP_PATH), "{}", app.log());
+}

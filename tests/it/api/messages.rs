@@ -1,0 +1,128 @@
+//! Messages: filters, one with its content, its exact bytes.
+
+use serde_json::{Value, json};
+
+use super::{answered, assert_rows, get, post, push, row, service};
+use crate::harness::{Request, TestApp};
+
+fn ids(list: &Value) -> Vec<i64> {
+    list["items"].as_array().unwrap().iter().map(|item| item["id"].as_i64().unwrap()).collect()
+}
+
+fn emit(app: &TestApp, event: &str, owner: Option<&str>, payload: Value) -> i64 {
+    let mut body = json!({"event": event, "payload": payload});
+    if let Some(owner) = owner {
+        body["owner"] = owner.into();
+    }
+    answered(app, &post("/events", &body), 202)["id"].as_i64().unwrap()
+}
+
+#[test]
+fn messages_are_found_by_source_event_time_owner_and_text() {
+    let app = service();
+    let push_id = push(&app, "one", r#"{"ref":"refs/heads/main","say":"100% [sure]? *yes* 'it''s' \\"}"#);
+    let paid = emit(&app, "pay_info.paid", Some("ann"), json!({"n": 1}));
+    let shipped = emit(&app, "order.shipped", None, json!({"n": 2}));
+    let all = [shipped, paid, push_id];
+    let rows: [(&str, &[i64]); 27] = [
+        ("", &all),
+        ("?source=github", &[push_id]),
+        ("?source=emitted", &[shipped, paid]),
+        ("?source=git%25", &[]),
+        ("?source=git*", &[]),
+        ("?source=%27%20OR%201=1--", &[]),
+        ("?event=github.push", &[push_id]),
+        ("?event=github.*", &[push_id]),
+        ("?event=*.paid", &[paid]),
+        ("?event=*", &all),
+        ("?event=pay%3Finfo.paid", &[]),
+        ("?event=pay_info.pai%5Bd%5D", &[]),
+        ("?event=%5Ba-z%5D*", &[]),
+        ("?event=github%25", &[]),
+        ("?owner=ann", &[paid]),
+        ("?owner=Ann", &[]),
+        ("?owner=*", &[]),
+        ("?since=1h", &all),
+        ("?until=1h", &[]),
+        ("?since=2026-01-01T00:00:00Z&until=2999-01-01T00:00:00%2B01:00", &all),
+        ("?since=2999-01-01T00:00:00Z", &[]),
+        ("?text=refs/heads/main", &[push_id]),
+        ("?text=100%25%20%5Bsure%5D%3F%20*yes*%20%27it%27%27s%27", &[push_id]),
+        ("?text=100_", &[]),
+        ("?text=%00", &[]),
+        ("?dead=true", &[]),
+        ("?dead=false&source=github&event=github.push&since=1h", &[push_id]),
+    ];
+    for (query, expected) in rows {
+        let list = answered(&app, &get(&format!("/messages{query}")), 200);
+        assert_eq!(ids(&list), expected, "{query}");
+        assert_eq!(list["next_cursor"], Value::Null, "{query}");
+    }
+}
+
+#[test]
+fn one_message_has_its_headers_and_payload_as_json() {
+    let app = service();
+    let body = r#"{ "n": 1e999, "s": "\ud800 \u0000", "n": 2 }"#;
+    let id = push(&app, "one", body);
+    let reply = app.send(&get(&format!("/messages/{id}")));
+    assert!(reply.text().contains(&format!("\"payload\":{body}")), "{}", reply.text());
+    assert!(reply.text().contains(r#""x-github-delivery":"one""#), "{}", reply.text());
+    let emitted = emit(&app, "pay_info.paid", Some("ann"), json!([1, {"a": null}]));
+    let one = answered(&app, &get(&format!("/messages/{emitted}")), 200);
+    assert_eq!(one["content"]["payload"], json!([1, {"a": null}]));
+    assert_eq!(one["content"]["headers"], json!({"content-type": "application/json"}));
+    assert_eq!((&one["owner"], &one["event"]), (&json!("ann"), &json!("pay_info.paid")));
+    assert_eq!((&one["deliveries"], &one["confirmation_details"]), (&json!([]), &Value::Null));
+}
+
+#[test]
+fn a_long_payload_is_left_to_the_body() {
+    let app = service();
+    let body = format!("[\"{}\"]", "x".repeat(1 << 20));
+    let id = push(&app, "long", &body);
+    let one = answered(&app, &get(&format!("/messages/{id}")), 200);
+    assert_eq!(
+        (&one["content"]["payload"], &one["content"]["payload_left_out"]),
+        (&Value::Null, &json!(true))
+    );
+    assert_eq!(app.send(&get(&format!("/messages/{id}/body"))).body, body.as_bytes());
+}
+
+#[test]
+fn a_body_comes_as_a_download_that_no_browser_runs() {
+    let app = service();
+    let body = "<script>alert(1)</script>\0";
+    let request =
+        crate::harness::sign::github("html", body).replace("Content-Type", "text/html; charset=utf-8");
+    assert_eq!(app.send(&request).status, 200);
+    let reply = app.send(&get("/messages/1/body"));
+    assert_eq!((reply.status, reply.body.as_slice()), (200, body.as_bytes()));
+    for (name, value) in [
+        ("content-type", "application/octet-stream"),
+        ("content-disposition", "attachment; filename=\"message-1\""),
+        ("x-content-type-options", "nosniff"),
+        ("content-security-policy", "sandbox; default-src 'none'"),
+        ("cache-control", "no-store"),
+        ("x-creel-content-type", "text/html; charset=utf-8"),
+    ] {
+        assert_eq!(reply.header(name), Some(value), "{name}");
+    }
+    assert_rows(&app, &[row(get("/messages/2/body"), 404, &["not_found"], &[])]);
+    let head = app.send(&get("/messages/1/body").method("HEAD"));
+    assert_eq!((head.status, head.header("content-length")), (200, Some("26")));
+}
+
+#[test]
+fn a_message_without_a_body_has_one_of_no_bytes() {
+    let app = TestApp::builder()
+        .set("CREEL_SOURCE_OPEN_PROVIDER", "none")
+        .set("CREEL_SOURCE_OPEN_PATH", super::SHOP_PATH)
+        .start();
+    let request = Request::post(&format!("/webhooks/open/{}", super::SHOP_PATH));
+    assert!(app.send(&request).status < 300);
+    let one = answered(&app, &get("/messages/1"), 200);
+    assert_eq!((&one["body_bytes"], &one["content"]["payload"]), (&json!(0), &Value::Null));
+    let reply = app.send(&get("/messages/1/body"));
+    assert_eq!((reply.status, reply.body.len()), (200, 0));
+}

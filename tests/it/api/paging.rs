@@ -1,0 +1,57 @@
+//! Lists in pages, while the list grows.
+
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use serde_json::json;
+
+use super::{answered, get, post, service};
+
+#[test]
+fn paging_loses_and_repeats_nothing_while_messages_come_in() {
+    let app = service();
+    let emit = |n: usize| post("/events", &json!({"event": "order.shipped", "payload": n}));
+    for n in 0..120 {
+        answered(&app, &emit(n), 202);
+    }
+    let is_done = AtomicBool::new(false);
+    let seen = std::thread::scope(|scope| {
+        let writer = scope.spawn(|| {
+            let mut count = 0;
+            while !is_done.load(Ordering::Relaxed) {
+                answered(&app, &emit(1_000 + count), 202);
+                count += 1;
+            }
+            count
+        });
+        let mut seen = Vec::new();
+        let mut cursor = None;
+        loop {
+            let from = cursor.map(|cursor: i64| format!("&cursor={cursor}")).unwrap_or_default();
+            let page = answered(&app, &get(&format!("/messages?limit=7{from}")), 200);
+            seen.extend(page["items"].as_array().unwrap().iter().map(|item| item["id"].as_i64().unwrap()));
+            cursor = page["next_cursor"].as_i64();
+            if cursor.is_none() {
+                break;
+            }
+        }
+        is_done.store(true, Ordering::Relaxed);
+        assert!(writer.join().unwrap() > 0, "nothing came in meanwhile, so nothing was tried");
+        seen
+    });
+    let different: BTreeSet<i64> = seen.iter().copied().collect();
+    assert_eq!(different.len(), seen.len(), "an id came twice");
+    assert!((1..=120).all(|id| different.contains(&id)), "an id was lost: {seen:?}");
+    assert!(seen.is_sorted_by(|a, b| a > b), "not the newest first: {seen:?}");
+}
+
+#[test]
+fn the_largest_cursor_is_before_the_first_page_and_the_smallest_behind_the_last() {
+    let app = service();
+    answered(&app, &post("/events", &json!({"event": "order.shipped", "payload": 1})), 202);
+    let count = |cursor: i64| {
+        let page = answered(&app, &get(&format!("/messages?cursor={cursor}")), 200);
+        page["items"].as_array().unwrap().len()
+    };
+    assert_eq!((count(i64::MAX), count(2), count(1)), (1, 1, 0));
+}

@@ -1,0 +1,204 @@
+//! Rejections: why, judged again after a secret was mended, and let in by force.
+
+use serde_json::{Value, json};
+
+use super::{SHOP_PATH, SHOP_TOKEN, answered, assert_rows, builder, get, post, reject_some, row, service};
+use crate::harness::sign::{self, OTHER_SECRET, SECRET};
+use crate::harness::{Request, TestApp, eventually};
+
+fn recheck(app: &TestApp, id: i64) -> Value {
+    answered(app, &post(&format!("/rejections/{id}/recheck"), &Value::Null).body(""), 200)
+}
+
+fn release(id: i64) -> Request {
+    post(&format!("/rejections/{id}/release"), &Value::Null).body("")
+}
+
+/// Sends what will be refused; the id of the rejection.
+#[track_caller]
+fn rejected(app: &TestApp, request: &Request) -> i64 {
+    let before = app.database().count("rejections");
+    assert!(app.send(request).status >= 400);
+    eventually("the rejection is written", std::time::Duration::from_secs(10), || {
+        app.database().count("rejections") > before
+    });
+    app.database().value("SELECT max(id) FROM rejections")
+}
+
+#[test]
+fn rejections_are_listed_with_their_cause_and_without_credentials() {
+    let app = service();
+    reject_some(&app);
+    let list = answered(&app, &get("/rejections"), 200);
+    assert_eq!(list["items"].as_array().unwrap().len(), 2, "{list}");
+    let secrets = ["wrong-token-of-a-stranger", SHOP_TOKEN, SHOP_PATH];
+    let count = |query: &str| {
+        answered(&app, &get(&format!("/rejections{query}")), 200)["items"].as_array().unwrap().len()
+    };
+    assert_eq!(
+        [
+            count("?source=github"),
+            count("?cause=signature_mismatch"),
+            count("?source=shop&cause=token_mismatch"),
+            count("?source=shop&cause=signature_mismatch"),
+            count("?source=git%25"),
+            count("?limit=1&cursor=2"),
+        ],
+        [1, 1, 1, 0, 0, 1]
+    );
+    assert_rows(
+        &app,
+        &[
+            row(
+                get("/rejections/1"),
+                200,
+                &[
+                    "signature_mismatch",
+                    "look whether the secret",
+                    r#"\"forged\":true"#,
+                    "x-hub-signature-256",
+                ],
+                &secrets,
+            ),
+            row(
+                get("/rejections/2"),
+                200,
+                &["token_mismatch", "[redacted]", "\"body_bytes\":null"],
+                &secrets,
+            ),
+            row(get("/rejections/3"), 404, &["not_found"], &[]),
+            row(get("/rejections/2/body"), 409, &["not_releasable"], &[]),
+            row(get("/rejections?cause=%00"), 422, &["cause"], &[]),
+        ],
+    );
+    let body = app.send(&get("/rejections/1/body"));
+    assert_eq!(body.header("content-disposition"), Some("attachment; filename=\"rejection-1\""));
+    assert_eq!(body.text(), r#"{"forged":true}"#);
+}
+
+#[test]
+fn what_is_genuine_once_the_secret_is_mended_becomes_a_message() {
+    let app = builder().set("CREEL_SOURCE_GITHUB_SECRET", OTHER_SECRET).start();
+    let id = rejected(&app, &sign::github("late", r#"{"ref":"main"}"#));
+    let still = recheck(&app, id);
+    assert_eq!((&still["verdict"], &still["cause"]), (&json!("refused"), &json!("signature_mismatch")));
+    assert_eq!((app.database().count("rejections"), app.database().count("messages")), (1, 0));
+    let received_at: String = app.database().value("SELECT received_at FROM rejections");
+    let app = app.stop().set("CREEL_SOURCE_GITHUB_SECRET", SECRET).start();
+    let now = recheck(&app, id);
+    assert_eq!(
+        (&now["verdict"], &now["message_id"], &now["duplicate"]),
+        (&json!("accepted"), &json!(1), &json!(false))
+    );
+    let message = app.database().only_message();
+    assert_eq!((message.received_at, message.delivery_id.as_deref()), (received_at, Some("late")));
+    assert_eq!((message.event.as_str(), message.body.as_slice()), ("github.push", &br#"{"ref":"main"}"#[..]));
+    let unverified: i64 = app.database().value("SELECT unverified FROM messages");
+    assert_eq!((unverified, app.database().count("rejections")), (0, 0));
+    assert_rows(&app, &[row(release(id), 404, &["not_found"], &[])]);
+    // The provider sends it again: it is known.
+    assert_eq!(app.send(&sign::github("late", r#"{"ref":"main"}"#)).status, 200);
+    assert_eq!(app.database().only_message().duplicates, 1);
+}
+
+#[test]
+fn what_came_in_the_meantime_is_only_counted() {
+    let app = builder().set("CREEL_SOURCE_GITHUB_SECRET", OTHER_SECRET).start();
+    let request = sign::github("twice", "{}");
+    let id = rejected(&app, &request);
+    let app = app.stop().set("CREEL_SOURCE_GITHUB_SECRET", SECRET).start();
+    assert_eq!(app.send(&request).status, 200);
+    let now = recheck(&app, id);
+    assert_eq!((&now["message_id"], &now["duplicate"]), (&json!(1), &json!(true)));
+    assert_eq!((app.database().only_message().duplicates, app.database().count("rejections")), (1, 0));
+}
+
+#[test]
+fn a_signed_timestamp_is_judged_by_the_clock_of_then() {
+    let app = builder().set("CREEL_SOURCE_STRIPE_SECRET", SECRET).start();
+    let an_hour_ago = sign::now() - 3_600;
+    let id = rejected(&app, &sign::stripe(&an_hour_ago.to_string(), "{}"));
+    assert_eq!(recheck(&app, id)["cause"], "stale_timestamp");
+    // As if it had been refused for another cause when it was fresh.
+    app.database()
+        .change("UPDATE rejections SET received_at = strftime('%Y-%m-%dT%H:%M:%f000Z', 'now', '-1 hour')");
+    assert_eq!(recheck(&app, id)["verdict"], "accepted");
+    assert_eq!(app.database().count("messages"), 1);
+}
+
+#[test]
+fn without_a_body_there_is_a_verdict_and_no_message() {
+    let app = builder().set("CREEL_SOURCE_SHOP_SECRET", "another token of the shop").start();
+    let request =
+        Request::post(&format!("/webhooks/shop/{SHOP_PATH}")).header("Shop-Token", SHOP_TOKEN).body("{}");
+    let id = rejected(&app, &request);
+    assert_eq!(recheck(&app, id)["cause"], "token_mismatch");
+    let app = app.stop().set("CREEL_SOURCE_SHOP_SECRET", SHOP_TOKEN).start();
+    let now = recheck(&app, id);
+    assert_eq!((&now["verdict"], &now["message_id"]), (&json!("accepted"), &Value::Null));
+    assert!(now["explanation"].as_str().unwrap().contains("not kept"), "{now}");
+    assert_rows(&app, &[row(release(id), 409, &["not_releasable", "not kept"], &[])]);
+    assert_eq!((app.database().count("rejections"), app.database().count("messages")), (1, 0));
+}
+
+#[test]
+fn a_forced_release_is_marked_unverified() {
+    let app = service();
+    reject_some(&app);
+    let released = answered(&app, &release(1), 200);
+    assert_eq!(released, json!({"message_id": 1, "duplicate": false}));
+    let one = answered(&app, &get("/messages/1"), 200);
+    assert_eq!((&one["unverified"], &one["event"]), (&json!(true), &json!("github.push")));
+    assert_eq!(one["content"]["payload"], json!({"forged": true}));
+    assert_eq!(app.database().count("rejections"), 1);
+}
+
+#[test]
+fn twenty_releases_at_once_make_one_message() {
+    let app = service();
+    reject_some(&app);
+    let statuses: Vec<u16> = std::thread::scope(|scope| {
+        let senders: Vec<_> = (0..20).map(|_| scope.spawn(|| app.send(&release(1)).status)).collect();
+        senders.into_iter().map(|sender| sender.join().unwrap()).collect()
+    });
+    assert_eq!(statuses.iter().filter(|status| **status == 200).count(), 1, "{statuses:?}");
+    assert!(statuses.iter().all(|status| [200, 404].contains(status)), "{statuses:?}");
+    assert_eq!((app.database().count("messages"), app.database().count("rejections")), (1, 1));
+}
+
+#[test]
+fn a_source_that_is_no_longer_configured_can_judge_nothing() {
+    let app = service();
+    reject_some(&app);
+    let app = app.stop().unset("CREEL_SOURCE_GITHUB_SECRET").start();
+    let again = |what: &str| post(&format!("/rejections/1/{what}"), &Value::Null).body("");
+    assert_rows(
+        &app,
+        &[
+            row(again("recheck"), 409, &["not_releasable", "github", "not configured"], &[]),
+            row(again("release"), 409, &["not_releasable"], &[]),
+        ],
+    );
+}
+
+#[test]
+fn sources_tell_where_they_are_and_what_has_come_from_them() {
+    let app = builder().set("CREEL_PUBLIC_URL", "https://hooks.example.com").start();
+    super::push(&app, "one", "{}");
+    reject_some(&app);
+    let list = answered(&app, &get("/sources"), 200);
+    let named = |name: &str| {
+        list["items"].as_array().unwrap().iter().find(|one| one["name"] == name).unwrap().clone()
+    };
+    let github = named("github");
+    assert_eq!(github["endpoint"], "https://hooks.example.com/webhooks/github");
+    assert_eq!((&github["recent_messages"], &github["rejections"]), (&json!(1), &json!(1)));
+    assert_eq!((&github["covers_body"], &github["methods"]), (&json!(true), &json!(["POST"])));
+    assert!(github["last_message_at"].is_string(), "{github}");
+    let shop = named("shop");
+    assert_eq!(shop["endpoint"], format!("https://hooks.example.com/webhooks/shop/{SHOP_PATH}"));
+    assert_eq!((&shop["provider"], &shop["covers_body"]), (&json!("token"), &json!(false)));
+    assert_eq!(shop["last_message_at"], Value::Null);
+    let for_readers = super::with_token(Request::get("/api/v1/sources"), super::READ_TOKEN);
+    assert_rows(&app, &[row(for_readers, 200, &["/webhooks/shop/…"], &[SHOP_PATH])]);
+}
