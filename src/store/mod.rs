@@ -30,6 +30,7 @@ mod target;
 mod tests;
 pub mod timestamp;
 mod verify;
+mod words;
 mod writer;
 
 use std::path::{Path, PathBuf};

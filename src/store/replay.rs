@@ -19,6 +19,8 @@ pub struct NewReplay {
     pub target: Option<i64>,
     /// Messages per second.
     pub rate: u32,
+    /// The newest message that is among them; `None`: the newest that there is.
+    pub through: Option<i64>,
 }
 
 /// One row of `replays`.
@@ -76,9 +78,9 @@ pub fn insert(connection: &Connection, replay: &NewReplay, now: &str) -> rusqlit
     connection
         .prepare_cached(
             "INSERT INTO replays (created_at, filter, target_id, rate, state, position, through, messages, deliveries, updated_at)
-             VALUES (?1, ?2, ?3, ?4, 'running', 0, (SELECT coalesce(max(id), 0) FROM messages), 0, 0, ?1)",
+             VALUES (?1, ?2, ?3, ?4, 'running', 0, coalesce(?5, (SELECT max(id) FROM messages), 0), 0, 0, ?1)",
         )?
-        .insert(params![now, filter, replay.target, replay.rate])
+        .insert(params![now, filter, replay.target, replay.rate, replay.through])
 }
 
 pub fn one(connection: &Connection, id: i64) -> rusqlite::Result<Option<Replay>> {

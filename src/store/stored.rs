@@ -148,6 +148,15 @@ pub enum Direction {
     OldestFirst,
 }
 
+/// What a filter asks of a message.
+const MATCHES: &str = "(:ids IS NULL OR id IN (SELECT value FROM json_each(:ids)))
+  AND (:since IS NULL OR received_at >= :since) AND (:until IS NULL OR received_at < :until)
+  AND (:source IS NULL OR source = :source) AND (:event IS NULL OR event GLOB :event)
+  AND (:owner IS NULL OR owner = :owner)
+  AND (:text IS NULL OR instr(coalesce(body, CAST(payload AS BLOB)), CAST(:text AS BLOB)) > 0
+       OR instr(CAST(payload AS BLOB), CAST(:text AS BLOB)) > 0)
+  AND (NOT :dead OR EXISTS (SELECT 1 FROM deliveries WHERE message_id = messages.id AND state = 'dead'))";
+
 /// `from`: only messages beyond this id in the direction.
 pub fn page(
     connection: &Connection,
@@ -168,18 +177,11 @@ pub fn page(
         .query_row([from, LOOKED_AT_A_PAGE], |row| Ok((row.get(0)?, row.get(1)?)))?;
     let (Some(last), looked_at) = end else { return Ok(MessagePage::default()) };
     let within = if direction == Direction::NewestFirst { ">=" } else { "<=" };
-    let ids = (!filter.ids.is_empty()).then(|| serde_json::Value::from(filter.ids.clone()).to_string());
+    let ids = ids_text(filter);
     let sql = format!(
         "SELECT {HEAD} FROM messages
          WHERE id {beyond} :from AND id {within} :last
-           AND (:ids IS NULL OR id IN (SELECT value FROM json_each(:ids)))
-           AND (:since IS NULL OR received_at >= :since) AND (:until IS NULL OR received_at < :until)
-           AND (:source IS NULL OR source = :source) AND (:event IS NULL OR event GLOB :event)
-           AND (:owner IS NULL OR owner = :owner)
-           AND (:text IS NULL OR instr(coalesce(body, CAST(payload AS BLOB)), CAST(:text AS BLOB)) > 0
-                OR instr(CAST(payload AS BLOB), CAST(:text AS BLOB)) > 0)
-           AND (NOT :dead OR EXISTS
-                (SELECT 1 FROM deliveries WHERE message_id = messages.id AND state = 'dead'))
+           AND {MATCHES}
          ORDER BY id {order} LIMIT :limit"
     );
     let messages: Vec<MessageHead> = connection
@@ -198,6 +200,42 @@ pub fn page(
         _ => (looked_at == LOOKED_AT_A_PAGE).then_some(last),
     };
     Ok(MessagePage { messages, next })
+}
+
+fn ids_text(filter: &MessageFilter) -> Option<String> {
+    (!filter.ids.is_empty()).then(|| serde_json::Value::from(filter.ids.clone()).to_string())
+}
+
+/// How many of the messages behind `from`, up to `through`, a replay would deliver: those that the filter wants and that
+/// need not be confirmed any more, and where the target has an owner, only that owner's. Looks at no more than for a page;
+/// with where to go on.
+pub fn count_step(
+    connection: &Connection,
+    filter: &MessageFilter,
+    target_owner: Option<&str>,
+    from: i64,
+    through: i64,
+) -> rusqlite::Result<(u64, Option<i64>)> {
+    let last: Option<i64> = connection
+        .prepare_cached(
+            "SELECT max(id) FROM (SELECT id FROM messages WHERE id > ?1 AND id <= ?2 ORDER BY id LIMIT ?3)",
+        )?
+        .query_row([from, through, LOOKED_AT_A_PAGE], |row| row.get(0))?;
+    let Some(last) = last else { return Ok((0, None)) };
+    let sql = format!(
+        "SELECT count(*) FROM messages
+         WHERE id > :from AND id <= :last AND {MATCHES} AND (confirmation IS NULL OR confirmation = 'confirmed')
+           AND (:target_owner IS NULL OR owner = :target_owner)"
+    );
+    let count = connection.prepare_cached(&sql)?.query_row(
+        named_params! {
+            ":from": from, ":last": last, ":ids": ids_text(filter), ":since": filter.since,
+            ":until": filter.until, ":source": filter.source, ":event": filter.event.as_deref().map(glob),
+            ":owner": filter.owner, ":text": filter.text, ":dead": filter.dead, ":target_owner": target_owner,
+        },
+        |row| row.get(0),
+    )?;
+    Ok((count, (last < through).then_some(last)))
 }
 
 /// A pattern as SQLite's GLOB writes it: only the star is special.

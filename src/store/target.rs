@@ -7,37 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::subscription::{Filter, Pattern, Subscription, Subscriptions};
 
-/// A word that stands in a column.
-macro_rules! words {
-    ($(#[$doc:meta])* $name:ident { $($variant:ident = $text:literal),+ $(,)? }) => {
-        $(#[$doc])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-        pub enum $name { $($variant),+ }
-
-        impl $name {
-            pub fn name(self) -> &'static str {
-                match self { $(Self::$variant => $text),+ }
-            }
-
-            pub fn from_name(name: &str) -> Option<Self> {
-                match name { $($text => Some(Self::$variant),)+ _ => None }
-            }
-        }
-
-        impl rusqlite::ToSql for $name {
-            fn to_sql(&self) -> rusqlite::Result<rusqlite::types::ToSqlOutput<'_>> {
-                Ok(self.name().into())
-            }
-        }
-
-        impl rusqlite::types::FromSql for $name {
-            fn column_result(value: rusqlite::types::ValueRef<'_>) -> rusqlite::types::FromSqlResult<Self> {
-                Self::from_name(value.as_str()?).ok_or(rusqlite::types::FromSqlError::InvalidType)
-            }
-        }
-    };
-}
-pub(super) use words;
+pub(super) use super::words::words;
 
 words!(
     /// What a target is.
@@ -162,6 +132,8 @@ pub enum TargetRefused {
     NameTaken,
     #[error("there is no such target")]
     NotFound,
+    #[error("its secrets were sealed under another key")]
+    Sealed,
 }
 
 const COLUMNS: &str =

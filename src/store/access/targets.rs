@@ -4,6 +4,7 @@ use std::sync::{Arc, PoisonError};
 
 use time::OffsetDateTime;
 
+use super::super::seal::Sealer;
 use super::super::subscription::Subscriptions;
 use super::super::target::{
     self, NewTarget, Target, TargetRefused, TargetSecrets, TargetSettings, TargetState,
@@ -34,7 +35,7 @@ impl Store {
         now: OffsetDateTime,
     ) -> Result<Result<i64, TargetRefused>, Unavailable> {
         let now = timestamp::to_text(now);
-        let sealed = new.secrets.as_ref().map(|secrets| self.seal_secrets(secrets));
+        let sealed = new.secrets.as_ref().map(|secrets| seal_secrets(&self.inner.sealer, secrets));
         let id = self
             .write(move |database| target::insert(database.connection, &new, sealed.as_deref(), &now))
             .await?;
@@ -55,13 +56,51 @@ impl Store {
         Ok(done)
     }
 
+    /// Changes some of a target in one step: two changes at the same time lose nothing of each other.
+    pub async fn change_target(
+        &self,
+        id: i64,
+        change: impl FnOnce(&mut TargetSettings, &mut TargetSecrets) + Send + 'static,
+        now: OffsetDateTime,
+    ) -> Result<Result<Target, TargetRefused>, Unavailable> {
+        let now = timestamp::to_text(now);
+        let sealer = self.inner.sealer.clone();
+        let changed = self
+            .write(move |database| {
+                let connection = database.connection;
+                let found = target::one(connection, id)?;
+                let Some(target) = found.filter(|target| target.state != TargetState::Removed) else {
+                    return Ok(Err(TargetRefused::NotFound));
+                };
+                let Ok(before) = open_secrets(&sealer, target::sealed_secrets(connection, id)?.as_deref())
+                else {
+                    return Ok(Err(TargetRefused::Sealed));
+                };
+                let (mut settings, mut secrets) = (target.settings, before.clone());
+                change(&mut settings, &mut secrets);
+                if let Err(refused) = target::update(connection, id, &settings, &now)? {
+                    return Ok(Err(refused));
+                }
+                if secrets != before {
+                    let sealed = seal_secrets(&sealer, &secrets);
+                    if let Err(refused) = target::set_sealed_secrets(connection, id, &sealed, &now)? {
+                        return Ok(Err(refused));
+                    }
+                }
+                Ok(target::one(connection, id)?.ok_or(TargetRefused::NotFound))
+            })
+            .await?;
+        self.reload_subscriptions().await?;
+        Ok(changed)
+    }
+
     pub async fn set_target_secrets(
         &self,
         id: i64,
         secrets: &TargetSecrets,
         now: OffsetDateTime,
     ) -> Result<Result<(), TargetRefused>, Unavailable> {
-        let (sealed, now) = (self.seal_secrets(secrets), timestamp::to_text(now));
+        let (sealed, now) = (seal_secrets(&self.inner.sealer, secrets), timestamp::to_text(now));
         let done = self
             .write(move |database| target::set_sealed_secrets(database.connection, id, &sealed, &now))
             .await?;
@@ -105,9 +144,7 @@ impl Store {
     /// Also when it was sealed under another key.
     pub async fn target_secrets(&self, id: i64) -> Result<TargetSecrets, Unavailable> {
         let sealed = self.read(move |connection| target::sealed_secrets(connection, id)).await?;
-        let Some(sealed) = sealed else { return Ok(TargetSecrets::default()) };
-        let plain = self.inner.sealer.open(SEALED_AS, &sealed).map_err(|_| Unavailable::Refused)?;
-        serde_json::from_slice(&plain).map_err(|_| Unavailable::Refused)
+        open_secrets(&self.inner.sealer, sealed.as_deref()).map_err(|Unopened| Unavailable::Refused)
     }
 
     /// Counts the changes of targets: who waits for one sees that the number has changed.
@@ -134,9 +171,18 @@ impl Store {
         self.targets_changed();
         Ok(())
     }
+}
 
-    fn seal_secrets(&self, secrets: &TargetSecrets) -> String {
-        // Texts cannot fail to be written as JSON.
-        self.inner.sealer.seal(SEALED_AS, &serde_json::to_vec(secrets).unwrap_or_default())
-    }
+fn seal_secrets(sealer: &Sealer, secrets: &TargetSecrets) -> String {
+    // Texts cannot fail to be written as JSON.
+    sealer.seal(SEALED_AS, &serde_json::to_vec(secrets).unwrap_or_default())
+}
+
+/// Sealed under another key, or changed.
+struct Unopened;
+
+fn open_secrets(sealer: &Sealer, sealed: Option<&str>) -> Result<TargetSecrets, Unopened> {
+    let Some(sealed) = sealed else { return Ok(TargetSecrets::default()) };
+    let plain = sealer.open(SEALED_AS, sealed).map_err(|_| Unopened)?;
+    serde_json::from_slice(&plain).map_err(|_| Unopened)
 }
