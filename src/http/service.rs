@@ -10,8 +10,9 @@ use super::metrics::Metrics;
 use super::source::Source;
 use super::throttle;
 use super::tokens::Tokens;
+use crate::config::target_rules::KnownEvents;
 use crate::config::{Config, LogFormat};
-use crate::outbound::{Client, GithubAddresses, system_roots};
+use crate::outbound::{Client, GithubAddresses, Reach, system_roots};
 use crate::providers::Roots;
 use crate::store::Store;
 
@@ -33,8 +34,10 @@ pub struct Service {
     pub(super) budget: Arc<Budget>,
     pub(super) max_body_bytes: usize,
     pub(super) log_format: LogFormat,
-    /// Names that may be emitted.
-    pub(super) events: Vec<String>,
+    /// What targets may subscribe to, and what may be emitted.
+    pub(super) known_events: KnownEvents,
+    /// Where targets that were made through the API may be.
+    pub(super) reach: Reach,
     /// Without a trailing slash.
     pub(super) public_url: Option<String>,
 }
@@ -46,6 +49,7 @@ impl Service {
         store.observe_batches(metrics.batch_observer());
         let throttled = config.sources.iter().filter(|source| source.rate.is_some()).count();
         let throttle_keys = throttle::MAX_KEYS / throttled.max(1);
+        let known_events = config.known_events();
         let sources = std::mem::take(&mut config.sources);
         let public_url = config.public_url.as_deref();
         let mount = |source| Arc::new(Source::new(source, public_url, throttle_keys, &metrics));
@@ -56,7 +60,8 @@ impl Service {
             budget: Budget::new(config.body_budget_bytes),
             max_body_bytes: config.max_body_bytes,
             log_format: config.log_format,
-            events: config.events.clone(),
+            known_events,
+            reach: Reach::Public { allowed: config.target_allow_ips.as_slice().into() },
             public_url: config.public_url.clone(),
             store,
             github,

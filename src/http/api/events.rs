@@ -15,7 +15,7 @@ use utoipa::ToSchema;
 use super::error::ApiError;
 use super::input::{self, NoParameters, Query};
 use super::schemas;
-use crate::config;
+use crate::config::{self, target_rules};
 use crate::http::endpoints::client_address;
 use crate::http::service::Service;
 use crate::providers::json;
@@ -37,7 +37,7 @@ pub struct NewEvent<'a> {
     #[schema(value_type = String, min_length = 1, max_length = 200, examples("pay_info.paid"))]
     pub event: String,
     /// Whom it belongs to: it goes to that owner's targets, and to those without an owner.
-    #[schema(schema_with = schemas::name, required = false)]
+    #[schema(schema_with = schemas::owner, required = false)]
     pub owner: Option<String>,
     /// Any JSON, kept as it is written.
     #[serde(borrow)]
@@ -145,7 +145,9 @@ async fn read_where_it_fits(body: Bytes) -> Result<Event, ApiError> {
 fn read(body: &Bytes) -> Result<Event, ApiError> {
     let event: NewEvent<'_> = input::parse_json(body)?;
     input::name("event", &event.event)?;
-    event.owner.as_deref().map_or(Ok(()), |owner| input::name("owner", owner))?;
+    if let Some(problem) = event.owner.as_deref().and_then(|owner| target_rules::check_owner(owner).err()) {
+        return Err(ApiError::InvalidValue { field: "owner", problem });
+    }
     let payload = event.payload.get().as_bytes();
     if !json::accepts(payload) {
         let problem = "is nested more than 127 levels deep".to_owned();
@@ -159,13 +161,14 @@ fn read(body: &Bytes) -> Result<Event, ApiError> {
 }
 
 fn refuse_undeclared(service: &Service, event: &str) -> Result<(), ApiError> {
-    if service.events.iter().any(|declared| declared == event) {
+    let declared = &service.known_events.emitted;
+    if declared.iter().any(|declared| declared == event) {
         return Ok(());
     }
     Err(ApiError::UndeclaredEvent(format!(
         "{} is no declared event: add it to CREEL_EVENTS, which has {}",
         config::shown(event),
-        if service.events.is_empty() { "none".to_owned() } else { service.events.join(" ") }
+        if declared.is_empty() { "none".to_owned() } else { declared.join(" ") }
     )))
 }
 

@@ -14,15 +14,14 @@ use super::error::ApiError;
 use super::input::{self, Id, NoParameters, Query};
 use super::page::{Page, Paging};
 use super::schemas;
+use super::selection::Selection;
 use super::words::ConfirmationState;
 use crate::http::service::Service;
 use crate::http::tokens::Role;
-use crate::store::{self, DeliveryFilter, Direction, MessageFilter};
+use crate::store::{self, DeliveryFilter, Direction};
 
 /// Longer payloads are not shown with the message: its body has them.
 const MAX_SHOWN_PAYLOAD_BYTES: usize = 1 << 20;
-/// Of a text that is searched.
-const MAX_TEXT_CHARACTERS: usize = 1_000;
 /// Deliveries that are shown with the message.
 const MAX_SHOWN_DELIVERIES: usize = 200;
 const ORIGINAL_CONTENT_TYPE: HeaderName = HeaderName::from_static("x-creel-content-type");
@@ -113,7 +112,7 @@ pub struct Confirmation {
 }
 
 /// Which messages are listed. All that is given must hold.
-#[derive(Clone, Debug, Default, Deserialize, IntoParams)]
+#[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub struct ListMessages {
@@ -157,7 +156,7 @@ pub async fn list(
     if query.text.is_some() {
         role.must_be_admin("searching the content of messages")?;
     }
-    let filter = query.filter((service.clock)())?;
+    let filter = query.selection().filter((service.clock)())?;
     let found = service.store.messages(filter, Direction::NewestFirst, paging.cursor, paging.limit).await?;
     Ok(web::Json(Page::new(found.messages, found.next)))
 }
@@ -241,31 +240,9 @@ fn content_type(headers: &str) -> Option<String> {
 }
 
 impl ListMessages {
-    /// # Errors
-    /// When a value cannot be.
-    pub fn filter(&self, now: time::OffsetDateTime) -> Result<MessageFilter, ApiError> {
-        let names = [("source", &self.source), ("event", &self.event), ("owner", &self.owner)];
-        for (field, name) in names {
-            name.as_deref().map_or(Ok(()), |name| input::name(field, name))?;
-        }
-        let at = |field, text: &Option<String>| {
-            text.as_deref().map(|text| input::time(field, text, now)).transpose()
-        };
-        let length = self.text.as_ref().map(|text| text.chars().count());
-        if length.is_some_and(|length| !(1..=MAX_TEXT_CHARACTERS).contains(&length)) {
-            let problem = format!("must have 1 to {MAX_TEXT_CHARACTERS} characters");
-            return Err(ApiError::InvalidValue { field: "text", problem });
-        }
-        Ok(MessageFilter {
-            ids: Vec::new(),
-            since: at("since", &self.since)?,
-            until: at("until", &self.until)?,
-            source: self.source.clone(),
-            event: self.event.clone(),
-            owner: self.owner.clone(),
-            text: self.text.clone(),
-            dead: self.dead.unwrap_or(false),
-        })
+    fn selection(self) -> Selection {
+        let Self { source, event, since, until, text, owner, dead, .. } = self;
+        Selection { source, event, since, until, text, owner, dead }
     }
 }
 

@@ -11,7 +11,7 @@ use utoipa::{Modify, OpenApi};
 
 use super::error::{MEDIA_TYPE, Problem};
 use super::input::{NoParameters, Query};
-use super::{deliveries, events, messages, rejections, sources};
+use super::{deliveries, events, messages, rejections, replays, sources, targets};
 
 const TOKEN: &str = "token";
 
@@ -32,10 +32,24 @@ const TOKEN: &str = "token";
         messages::list,
         messages::one,
         messages::body,
+        replays::replay_one,
         deliveries::list,
         deliveries::one,
+        replays::retry,
         deliveries::dead_letters,
         events::emit,
+        targets::list,
+        targets::create,
+        targets::one,
+        targets::patch,
+        targets::remove,
+        targets::pause,
+        targets::resume,
+        targets::rotate,
+        replays::list,
+        replays::create,
+        replays::one,
+        replays::cancel,
         sources::list,
         rejections::list,
         rejections::one,

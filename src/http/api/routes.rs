@@ -5,7 +5,7 @@ use actix_web::{HttpResponse, Resource, ResponseError as _, Route, guard, web};
 
 use super::error::ApiError;
 use super::guard::guard as surrounded;
-use super::{deliveries, events, messages, openapi, rejections, sources};
+use super::{deliveries, events, messages, openapi, rejections, replays, sources, targets};
 
 pub const OPENAPI_PATH: &str = "/api/v1/openapi.json";
 
@@ -22,10 +22,33 @@ fn mount_version_1(config: &mut web::ServiceConfig) {
         .service(at("/messages", READ).route(get().to(messages::list)))
         .service(at("/messages/{id}", READ).route(get().to(messages::one)))
         .service(at("/messages/{id}/body", READ).route(get().to(messages::body)))
+        .service(at("/messages/{id}/replay", POST).route(web::post().to(replays::replay_one)))
         .service(at("/deliveries", READ).route(get().to(deliveries::list)))
         .service(at("/deliveries/{id}", READ).route(get().to(deliveries::one)))
+        .service(at("/deliveries/{id}/retry", POST).route(web::post().to(replays::retry)))
         .service(at("/dead-letters", READ).route(get().to(deliveries::dead_letters)))
         .service(at("/events", POST).route(web::post().to(events::emit)))
+        .service(
+            at("/targets", "GET, HEAD, POST")
+                .route(get().to(targets::list))
+                .route(web::post().to(targets::create)),
+        )
+        .service(
+            at("/targets/{id}", "GET, HEAD, PATCH, DELETE")
+                .route(get().to(targets::one))
+                .route(web::patch().to(targets::patch))
+                .route(web::delete().to(targets::remove)),
+        )
+        .service(at("/targets/{id}/pause", POST).route(web::post().to(targets::pause)))
+        .service(at("/targets/{id}/resume", POST).route(web::post().to(targets::resume)))
+        .service(at("/targets/{id}/secret", POST).route(web::post().to(targets::rotate)))
+        .service(
+            at("/replays", "GET, HEAD, POST")
+                .route(get().to(replays::list))
+                .route(web::post().to(replays::create)),
+        )
+        .service(at("/replays/{id}", READ).route(get().to(replays::one)))
+        .service(at("/replays/{id}/cancel", POST).route(web::post().to(replays::cancel)))
         .service(at("/sources", READ).route(get().to(sources::list)))
         .service(at("/rejections", READ).route(get().to(rejections::list)))
         .service(at("/rejections/{id}", READ).route(get().to(rejections::one)))

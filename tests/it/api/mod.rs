@@ -6,6 +6,8 @@ mod messages;
 mod paging;
 mod problems;
 mod rejections;
+mod replays;
+mod targets;
 
 use serde_json::Value;
 
@@ -17,6 +19,7 @@ fn builder() -> Builder {
     TestApp::github()
         .set("CREEL_READ_TOKEN", READ_TOKEN)
         .set("CREEL_EVENTS", "pay_info.paid order.shipped")
+        .set("CREEL_TARGET_ALLOW_IPS", "127.0.0.1")
         .set("CREEL_SOURCE_SHOP_PROVIDER", "token")
         .set("CREEL_SOURCE_SHOP_SECRET", SHOP_TOKEN)
         .set("CREEL_SOURCE_SHOP_HEADER", "Shop-Token")

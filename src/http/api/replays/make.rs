@@ -1,0 +1,288 @@
+//! Asking for a replay: of one message, of a dead delivery, or of many, which are counted first.
+
+use std::time::{Duration, Instant};
+
+use actix_web::http::header::LOCATION;
+use actix_web::{HttpResponse, web};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::super::deliveries::{self, Delivery};
+use super::super::error::ApiError;
+use super::super::input::{Body, Id, NoParameters, OptionalBody, Query};
+use super::super::messages::no_such_message;
+use super::super::schemas;
+use super::super::selection::Selection;
+use super::super::targets;
+use super::{Replay, ReplayFilter, stored};
+use crate::http::service::Service;
+use crate::http::tokens::Role;
+use crate::store::{self, ConfirmationState, MessageFilter, NewReplay, StoredMessage, TargetState};
+
+const DEFAULT_RATE: u32 = 50;
+const MAX_RATE: u32 = 10_000;
+const MAX_IDS: usize = 1_000;
+/// Somebody waits for the count.
+const COUNTED_WITHIN: Duration = Duration::from_secs(20);
+
+/// A target by its id or its name.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(untagged)]
+pub enum TargetReference {
+    Id(i64),
+    Name(String),
+}
+
+/// What is to be replayed, a filter or ids, and where to. Without `confirm` it is only counted.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ReplayRequest {
+    /// `{}` for all messages.
+    #[schema(nullable = false)]
+    pub filter: Option<Selection>,
+    /// Instead of a filter.
+    #[schema(schema_with = schemas::ids, required = false)]
+    pub ids: Option<Vec<i64>>,
+    /// Left out, as `url`: to whom the messages would go today.
+    #[schema(schema_with = schemas::target, required = false)]
+    pub target: Option<TargetReference>,
+    /// Somewhere else, on a public address. The requests are not signed.
+    #[schema(max_length = 2000, nullable = false, examples("https://staging.example.com/hooks"))]
+    pub url: Option<String>,
+    /// Messages per second.
+    #[schema(minimum = 1, maximum = 10_000, default = 50, nullable = false)]
+    pub rate: Option<u32>,
+    /// The newest message that is among them: the `through` of the count, so that what came in since is not.
+    #[schema(minimum = 0, nullable = false)]
+    pub through: Option<i64>,
+    /// How many messages it must be.
+    #[schema(minimum = 0, nullable = false)]
+    pub confirm: Option<u64>,
+}
+
+/// How many messages would be replayed. Send the same again with `confirm` and `through`.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ReplayCount {
+    #[schema(examples(120))]
+    pub count: u64,
+    #[schema(examples(120))]
+    pub confirm: u64,
+    /// The newest message that was looked at.
+    #[schema(examples(4711))]
+    pub through: i64,
+    pub filter: ReplayFilter,
+}
+
+/// Where one message is replayed to; left out: to whom it would go today.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct ReplayOne {
+    #[schema(schema_with = schemas::target, required = false)]
+    pub target: Option<TargetReference>,
+    /// Somewhere else, on a public address. The request is not signed.
+    #[schema(max_length = 2000, nullable = false, examples("https://staging.example.com/hooks"))]
+    pub url: Option<String>,
+}
+
+/// The deliveries that a replayed message has got.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Replayed {
+    #[schema(examples(42))]
+    pub message_id: i64,
+    /// None where nobody subscribes to it.
+    #[schema(examples(json!([7])))]
+    pub delivery_ids: Vec<i64>,
+}
+
+/// Replays many messages. First they are only counted; with `confirm` the replay begins, if it is still as many.
+///
+/// Messages that their provider has not confirmed are not among them, nor, where the target has an owner, those that are
+/// not that owner's.
+#[utoipa::path(post, path = "/replays", tag = "replays", request_body = ReplayRequest,
+    responses(
+        (status = 200, description = "The count; nothing has begun.", body = ReplayCount),
+        (status = 201, description = "The replay, which goes on by itself.", body = Replay, headers(("Location" = String))),
+        (status = 404, description = "There is no such target."),
+        (status = 409, description = "It is not as many messages as were confirmed, or the target is removed."),
+        (status = 422, description = "A value that cannot be, a URL that must not be reached, or more messages than can be counted in 20 seconds."),
+    ))]
+pub async fn create(
+    service: web::Data<Service>,
+    _: Query<NoParameters>,
+    body: Body<ReplayRequest>,
+) -> Result<HttpResponse, ApiError> {
+    let Body(request) = body;
+    let now = (service.clock)();
+    let filter = match (request.filter, request.ids) {
+        (Some(selection), None) => selection.filter(now)?,
+        (None, Some(ids)) => MessageFilter { ids: checked_ids(ids)?, ..MessageFilter::default() },
+        _ => return Err(wrong("filter", "give either a filter or ids; `{}` is a filter for all messages")),
+    };
+    let rate = request.rate.unwrap_or(DEFAULT_RATE);
+    if !(1..=MAX_RATE).contains(&rate) {
+        return Err(wrong("rate", "must be from 1 to 10000 messages per second"));
+    }
+    if request.through.is_some_and(|through| through < 0) {
+        return Err(wrong("through", "must not be negative"));
+    }
+    let to = To::of(&service, request.target, request.url).await?;
+    let newest = service.store.newest_message().await?;
+    let through = request.through.map_or(newest, |through| through.min(newest));
+    let deadline = Instant::now() + COUNTED_WITHIN;
+    let counting = service.store.count_to_replay(filter.clone(), to.owner(), through, deadline);
+    let count = counting.await?.ok_or(ApiError::TooBroad)?;
+    let Some(confirmed) = request.confirm else {
+        let reply = ReplayCount { count, confirm: count, through, filter: filter.into() };
+        return Ok(HttpResponse::Ok().json(reply));
+    };
+    if confirmed != count {
+        return Err(ApiError::CountChanged { confirmed, count });
+    }
+    let target = to.into_target(&service).await?.map(|target| target.id);
+    let new = NewReplay { filter, target, rate, through: Some(through) };
+    let id = service.store.create_replay(new, now).await?;
+    let replay = Replay::of(stored(&service, id).await?, Role::Admin);
+    let location = (LOCATION, format!("/api/v1/replays/{id}"));
+    Ok(HttpResponse::Created().insert_header(location).json(replay))
+}
+
+/// Replays one message: its deliveries are made at once.
+#[utoipa::path(post, path = "/messages/{id}/replay", tag = "messages", request_body = Option<ReplayOne>,
+    params(("id" = i64, Path, minimum = 1)),
+    responses(
+        (status = 200, description = "The new deliveries.", body = Replayed),
+        (status = 404, description = "There is no such message, or no such target."),
+        (status = 409, description = "The provider has not confirmed the message, or the target is removed."),
+        (status = 422, description = "The target has an owner, and the message is not that owner's; or a URL that must not be reached."),
+    ))]
+pub async fn replay_one(
+    service: web::Data<Service>,
+    id: Id,
+    _: Query<NoParameters>,
+    body: OptionalBody<ReplayOne>,
+) -> Result<web::Json<Replayed>, ApiError> {
+    let OptionalBody(request) = body;
+    let message = message_to_replay(&service, id.0).await?;
+    let to = To::of(&service, request.target, request.url).await?;
+    let targets = match to.into_target(&service).await? {
+        Some(target) => {
+            refuse_other_owner(&target, &message)?;
+            vec![target.id]
+        }
+        None => {
+            let head = &message.head;
+            service.store.targets_for(&head.event, head.owner.as_deref(), message.payload())
+        }
+    };
+    let made = service.store.deliver_again(id.0, targets, (service.clock)()).await?;
+    let delivery_ids = made.ok_or_else(|| no_such_message(id.0))?;
+    Ok(web::Json(Replayed { message_id: id.0, delivery_ids }))
+}
+
+/// Delivers the message to the target again: a new delivery, whatever has become of this one.
+#[utoipa::path(post, path = "/deliveries/{id}/retry", tag = "deliveries",
+    params(("id" = i64, Path, minimum = 1)),
+    responses(
+        (status = 201, description = "The new delivery.", body = Delivery, headers(("Location" = String))),
+        (status = 409, description = "The provider has not confirmed the message, or the target is removed."),
+        (status = 422, description = "The target has an owner by now, and the message is not that owner's."),
+    ))]
+pub async fn retry(
+    service: web::Data<Service>,
+    id: Id,
+    _: Query<NoParameters>,
+) -> Result<HttpResponse, ApiError> {
+    let old = deliveries::stored(&service, id.0).await?;
+    let message = message_to_replay(&service, old.message).await?;
+    let target = targets::stored(&service, old.target).await?;
+    refuse_removed(&target)?;
+    refuse_other_owner(&target, &message)?;
+    let made = service.store.deliver_again(old.message, vec![target.id], (service.clock)()).await?;
+    let new = made.and_then(|ids| ids.first().copied()).ok_or_else(|| no_such_message(old.message))?;
+    let delivery = deliveries::stored(&service, new).await?;
+    let location = (LOCATION, format!("/api/v1/deliveries/{new}"));
+    Ok(HttpResponse::Created().insert_header(location).json(Delivery::from(delivery)))
+}
+
+/// Where to.
+enum To {
+    WhoWouldGetItToday,
+    Target(Box<store::Target>),
+    Url(String),
+}
+
+impl To {
+    async fn of(
+        service: &Service,
+        target: Option<TargetReference>,
+        url: Option<String>,
+    ) -> Result<Self, ApiError> {
+        let target = match (target, url) {
+            (None, None) => return Ok(Self::WhoWouldGetItToday),
+            (None, Some(url)) => return Ok(Self::Url(url)),
+            (Some(_), Some(_)) => return Err(wrong("url", "give either a target or a url")),
+            (Some(TargetReference::Id(id)), None) => targets::stored(service, id).await?,
+            (Some(TargetReference::Name(name)), None) => targets::named(service, &name).await?,
+        };
+        refuse_removed(&target)?;
+        Ok(Self::Target(Box::new(target)))
+    }
+
+    fn owner(&self) -> Option<String> {
+        match self {
+            Self::Target(target) => target.settings.owner.clone(),
+            Self::WhoWouldGetItToday | Self::Url(_) => None,
+        }
+    }
+
+    /// A URL becomes a target only now.
+    async fn into_target(self, service: &Service) -> Result<Option<store::Target>, ApiError> {
+        match self {
+            Self::WhoWouldGetItToday => Ok(None),
+            Self::Target(target) => Ok(Some(*target)),
+            Self::Url(url) => targets::replay_target(service, &url).await.map(Some),
+        }
+    }
+}
+
+/// A message that may be delivered.
+async fn message_to_replay(service: &Service, id: i64) -> Result<StoredMessage, ApiError> {
+    let message = service.store.message(id).await?.ok_or_else(|| no_such_message(id))?;
+    match message.head.confirmation.as_deref() {
+        None => Ok(message),
+        Some(state) if state == ConfirmationState::Confirmed.name() => Ok(message),
+        Some(state) => Err(ApiError::NotConfirmed(format!(
+            "Message {id} is {state}: only what the provider has confirmed is delivered."
+        ))),
+    }
+}
+
+fn refuse_removed(target: &store::Target) -> Result<(), ApiError> {
+    if target.state != TargetState::Removed {
+        return Ok(());
+    }
+    Err(ApiError::NotChangeable(format!("The target {} is removed.", target.settings.name)))
+}
+
+/// A target with an owner never gets a received message, or another owner's event.
+fn refuse_other_owner(target: &store::Target, message: &StoredMessage) -> Result<(), ApiError> {
+    let owner = &target.settings.owner;
+    if owner.is_none() || *owner == message.head.owner {
+        return Ok(());
+    }
+    Err(ApiError::OtherOwner(format!(
+        "The target {} has an owner, and message {} is not that owner's.",
+        target.settings.name, message.head.id
+    )))
+}
+
+fn checked_ids(ids: Vec<i64>) -> Result<Vec<i64>, ApiError> {
+    if !(1..=MAX_IDS).contains(&ids.len()) || ids.iter().any(|id| *id < 1) {
+        return Err(wrong("ids", "must be 1 to 1000 ids of messages"));
+    }
+    Ok(ids)
+}
+
+fn wrong(field: &'static str, problem: &str) -> ApiError {
+    ApiError::InvalidValue { field, problem: problem.to_owned() }
+}
