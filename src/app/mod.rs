@@ -22,7 +22,8 @@ use time::OffsetDateTime;
 pub use server::Listeners;
 
 use crate::cleanup::Policy;
-use crate::config::Config;
+use crate::config::{self, Config};
+use crate::deliver::{self, Deliveries};
 use crate::http::learning;
 use crate::http::routes::Surface;
 use crate::http::{Clock, Service};
@@ -88,6 +89,7 @@ pub struct App {
     webhooks: SocketAddr,
     operator: Option<SocketAddr>,
     uses_github_addresses: bool,
+    deliveries: deliver::Settings,
 }
 
 /// Runs the service to its end.
@@ -157,7 +159,12 @@ impl App {
         let uses_github_addresses =
             config.sources.iter().any(|source| source.allow.as_ref().is_some_and(|allow| allow.github));
         let policy = Policy::from_config(&config);
-        let _targets = targets::declare(&mut config, &store, clock()).await?;
+        let deliveries = deliver::Settings {
+            declared: targets::declare(&mut config, &store, clock()).await?,
+            environment: config::command_environment(),
+            allowed: config.target_allow_ips.clone(),
+            instance_id: first_start::instance_id(&store, clock).await?,
+        };
 
         let webhooks = listeners.webhooks.local_addr()?;
         let operator = listeners.operator.as_ref().map(std::net::TcpListener::local_addr).transpose()?;
@@ -173,7 +180,17 @@ impl App {
             let capacity = Capacity { workers: 1, connections: OPERATOR_CONNECTIONS };
             servers.push(server::server(listener, service.clone(), Surface::Operator, capacity)?);
         }
-        Ok(Self { config, policy, service, servers, notices, webhooks, operator, uses_github_addresses })
+        Ok(Self {
+            config,
+            policy,
+            service,
+            servers,
+            notices,
+            webhooks,
+            operator,
+            uses_github_addresses,
+            deliveries,
+        })
     }
 
     /// All that there is to know of a source's provider: nothing is fetched for it any more.
@@ -209,6 +226,7 @@ impl App {
         let handles: Vec<ServerHandle> = self.servers.iter().map(Server::handle).collect();
         let servers: Vec<_> = self.servers.drain(..).map(rt::spawn).collect();
         self.announce();
+        let deliveries = Deliveries::start(store.clone(), clock, self.deliveries)?;
         tokio::select! {
             (name, _) = signals.next() => log::info!("{name}: stopping"),
             line = store.failed() => {
@@ -221,7 +239,7 @@ impl App {
             error = first_to_end(servers) => return Err(error.into()),
         }
         signals.end_at_once(log);
-        stop(&handles).await;
+        tokio::join!(stop(&handles), deliveries.stop());
         store.close(STORE_CLOSED_WITHIN).await;
         log::info!("stopped");
         Ok(Ended::Stopped)

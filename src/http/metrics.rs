@@ -29,6 +29,8 @@ pub struct Metrics {
     free_disk_bytes: IntGauge,
     keys_in_memory: IntGauge,
     keys_bytes: IntGauge,
+    attempts: IntCounterVec,
+    dead: IntCounter,
 }
 
 /// The counters of one source, looked up once.
@@ -102,6 +104,16 @@ impl Metrics {
                 "Keys of messages, for recognising duplicates, that are held in memory.",
             ),
             keys_bytes: gauge("creel_keys_bytes", "Memory that these keys and their filters take."),
+            attempts: counters(
+                "creel_attempts_total",
+                "Tries of deliveries since the start, by what came of them.",
+                &["outcome"],
+            ),
+            dead: registered(
+                &registry,
+                IntCounter::new("creel_deliveries_dead_total", "Deliveries that died since the start.")
+                    .expect("the name of a metric is well-formed"),
+            ),
             registry,
         }
     }
@@ -138,6 +150,14 @@ impl Metrics {
         for (gauge, value) in gauges {
             gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
         }
+        let counters = [
+            (self.attempts.with_label_values(&["delivered"]), stats.attempts_delivered),
+            (self.attempts.with_label_values(&["failed"]), stats.attempts_failed),
+            (self.dead.clone(), stats.deliveries_dead),
+        ];
+        for (counter, value) in counters {
+            counter.inc_by(value.saturating_sub(counter.get()));
+        }
         let mut page = Vec::new();
         // Writing into a vector fails only for a metric without a value, which a registry does not give out.
         if let Err(error) = TextEncoder::new().encode(&self.registry.gather(), &mut page) {
@@ -166,7 +186,7 @@ mod tests {
         acme.rejected("token_mismatch");
         metrics.unavailable("queue_full");
         metrics.batch_observer()(3);
-        let page = metrics.page(Stats { wal_bytes: 4_096, ..Stats::default() });
+        let page = metrics.page(Stats { wal_bytes: 4_096, attempts_failed: 2, ..Stats::default() });
         let page = String::from_utf8(to_bytes(page.into_body()).await.unwrap().to_vec()).unwrap();
         for line in [
             "creel_messages_received_total{source=\"acme\"} 1",
@@ -175,6 +195,8 @@ mod tests {
             "creel_unavailable_total{reason=\"queue_full\"} 1",
             "creel_batch_size_bucket{le=\"4\"} 1",
             "creel_wal_bytes 4096",
+            "creel_attempts_total{outcome=\"failed\"} 2",
+            "creel_deliveries_dead_total 0",
             "creel_ack_seconds_count 0",
         ] {
             assert!(page.lines().any(|shown| shown == line), "{line} is missing in\n{page}");

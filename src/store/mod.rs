@@ -111,6 +111,10 @@ pub struct Stats {
     /// Transactions that held messages, and the messages in them.
     pub batches: u64,
     pub batched_messages: u64,
+    /// Attempts that delivered, attempts that failed, and deliveries that died, since the start.
+    pub attempts_delivered: u64,
+    pub attempts_failed: u64,
+    pub deliveries_dead: u64,
 }
 
 /// A handle to the store; cheap to clone.
@@ -218,6 +222,7 @@ impl Store {
         let inner = &self.inner;
         let (keys_in_memory, keys_bytes) = inner.shared.keys();
         let (batches, batched_messages) = inner.shared.batches();
+        let [attempts_delivered, attempts_failed, deliveries_dead] = inner.shared.attempts();
         Stats {
             queue_depth: inner.shared.queued(),
             wal_bytes: inner.files.wal_bytes(),
@@ -227,6 +232,9 @@ impl Store {
             keys_bytes,
             batches,
             batched_messages,
+            attempts_delivered,
+            attempts_failed,
+            deliveries_dead,
         }
     }
 
@@ -269,62 +277,6 @@ impl Store {
         };
         let (name, now) = (name.to_owned(), timestamp::to_text(now));
         self.write(move |database| setting::write(database.connection, &name, &stored, sealing, &now)).await
-    }
-
-    /// One page of messages that are old, oldest first.
-    pub async fn old_messages(&self, selection: Selection) -> Result<Page, Unavailable> {
-        self.read(move |connection| expire::select(connection, &selection)).await
-    }
-
-    /// The ids of the oldest messages whatever their age.
-    pub async fn oldest_messages(&self, limit: usize) -> Result<Vec<i64>, Unavailable> {
-        self.read(move |connection| expire::select_oldest(connection, limit)).await
-    }
-
-    /// Bytes of the file that hold data, and those that are free inside it.
-    pub async fn used_and_free_bytes(&self) -> Result<(u64, u64), Unavailable> {
-        self.read(expire::used_and_free_bytes).await
-    }
-
-    /// Deletes some of `ids` in one short step; how many of them it has looked at.
-    pub async fn delete_messages(&self, ids: Vec<i64>) -> Result<usize, Unavailable> {
-        self.write(move |database| expire::delete(database, &ids)).await
-    }
-
-    /// One step of writing the keys that are only in memory, up to the message `through`; true when it is done.
-    pub async fn merge_keys(&self, through: i64) -> Result<bool, Unavailable> {
-        self.write(move |database| Ok(expire::merge_keys(database, through))).await
-    }
-
-    /// One step of dropping keys that were last added to before `cut_off`; true when it is done.
-    pub async fn forget_keys(&self, cut_off: OffsetDateTime) -> Result<bool, Unavailable> {
-        let cut_off = timestamp::to_text(cut_off);
-        self.write(move |database| expire::forget_keys(database, &cut_off)).await
-    }
-
-    /// One step of dropping old rejections, and of writing down what was only counted; how many were dropped, 0 when
-    /// it is done.
-    pub async fn expire_rejections(&self, now: OffsetDateTime) -> Result<usize, Unavailable> {
-        self.write(move |database| database.quarantine.expire(database.connection, database.waiting, now))
-            .await
-    }
-
-    /// One step of giving free pages back; true when nothing more is worth it.
-    pub async fn vacuum(&self) -> Result<bool, Unavailable> {
-        self.write(expire::vacuum).await
-    }
-
-    /// Has the space that a vacuum freed given back to the file system, and the ballast laid out again.
-    pub fn settle(&self) {
-        self.inner.shared.request_checkpoint();
-        self.inner.files.lay_ballast();
-    }
-
-    /// Releases the ballast when the disk is nearly full, so that clean-up can write.
-    pub fn make_room(&self) {
-        if self.inner.files.is_full() || self.inner.files.free_bytes() < 1 << 20 {
-            self.inner.files.note_full();
-        }
     }
 
     /// Writes what is queued, checkpoints and closes; waits at most `limit`.

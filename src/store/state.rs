@@ -76,6 +76,8 @@ pub struct Shared {
     /// A replay was asked for.
     pub replays: Notify,
     commits: watch::Sender<u64>,
+    /// Attempts that delivered, that failed, and deliveries that died.
+    attempts: [AtomicU64; 3],
 }
 
 impl Shared {
@@ -100,6 +102,7 @@ impl Shared {
             confirmations: Notify::new(),
             replays: Notify::new(),
             commits: watch::Sender::new(0),
+            attempts: Default::default(),
         }
     }
 
@@ -155,6 +158,17 @@ impl Shared {
             self.due.add(targets);
             self.followers_should_look();
         }
+    }
+
+    pub fn attempts_recorded(&self, delivered: u64, failed: u64, dead: u64) {
+        for (counter, more) in self.attempts.iter().zip([delivered, failed, dead]) {
+            counter.fetch_add(more, Ordering::Relaxed);
+        }
+    }
+
+    /// Attempts that delivered, that failed, and deliveries that died.
+    pub fn attempts(&self) -> [u64; 3] {
+        self.attempts.each_ref().map(|counter| counter.load(Ordering::Relaxed))
     }
 
     pub fn followers_should_look(&self) {

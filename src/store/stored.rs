@@ -1,5 +1,6 @@
 //! Messages as they are read again: whole for those who deliver them, without the body for lists.
 
+use bytes::Bytes;
 use rusqlite::{Connection, OptionalExtension as _, Row, named_params};
 use serde::{Deserialize, Serialize};
 
@@ -36,7 +37,7 @@ pub struct MessageHead {
 pub struct StoredMessage {
     pub head: MessageHead,
     /// Exactly as received.
-    pub body: Vec<u8>,
+    pub body: Bytes,
     /// The form as JSON, where the body is a form; `None` also where the body itself is the JSON.
     pub form: Option<String>,
 }
@@ -95,9 +96,9 @@ pub fn one(connection: &Connection, id: i64) -> rusqlite::Result<Option<StoredMe
             let body: Option<Vec<u8>> = row.get(19)?;
             let payload: Option<String> = row.get(20)?;
             Ok(match (body, payload) {
-                (Some(body), form) => StoredMessage { head, body, form },
+                (Some(body), form) => StoredMessage { head, body: body.into(), form },
                 (None, payload) => {
-                    StoredMessage { head, body: payload.unwrap_or_default().into_bytes(), form: None }
+                    StoredMessage { head, body: payload.unwrap_or_default().into_bytes().into(), form: None }
                 }
             })
         })

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use time::OffsetDateTime;
 
 use super::super::delivery::{
-    self, Attempt, AttemptRecord, Delivery, DeliveryFilter, DuePage, DueQuery, DueSignal,
+    self, Attempt, AttemptRecord, Delivery, DeliveryFilter, DuePage, DueQuery, DueSignal, Next,
 };
 use super::super::{Store, Unavailable, stored, timestamp};
 
@@ -31,7 +31,17 @@ impl Store {
         now: OffsetDateTime,
     ) -> Result<(), Unavailable> {
         let now = timestamp::to_text(now);
-        self.write(move |database| delivery::record(database.connection, &records, &now)).await
+        let written = records.clone();
+        self.write(move |database| delivery::record(database.connection, &written, &now)).await?;
+        let count =
+            |next: fn(&Next) -> bool| records.iter().filter(|record| next(&record.next)).count() as u64;
+        let delivered = count(|next| *next == Next::Delivered);
+        self.inner.shared.attempts_recorded(
+            delivered,
+            records.len() as u64 - delivered,
+            count(|next| *next == Next::Dead),
+        );
+        Ok(())
     }
 
     /// Ends deliveries without an attempt.

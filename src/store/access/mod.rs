@@ -1,6 +1,7 @@
 //! What the other parts ask of the store beyond keeping messages, a file for each noun. Reads run on a reader, writes
 //! on the writer's thread.
 
+mod cleaning;
 mod confirmations;
 mod deliveries;
 mod listeners;

@@ -1,0 +1,196 @@
+//! A message as an HTTP request to a target: exactly what was received, the provider's own headers that matter, and a
+//! signature of ours. And what the answer means.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use serde_json::{Map, Value};
+use time::OffsetDateTime;
+
+use super::attempt::{Attempt, Attempted, Verdict};
+use super::schedule;
+use super::signature::Signer;
+use crate::outbound::{DeliveryClient, DeliveryResponse};
+use crate::store::{ContentType, StoredMessage};
+
+/// What is between two hosts, or about the way that the message came: it would be wrong about ours.
+const LEFT_OUT: [&str; 29] = [
+    "accept",
+    "accept-charset",
+    "accept-encoding",
+    "accept-language",
+    "authorization",
+    "cdn-loop",
+    "connection",
+    "content-length",
+    "content-type",
+    "cookie",
+    "date",
+    "expect",
+    "forwarded",
+    "host",
+    "http2-settings",
+    "keep-alive",
+    "max-forwards",
+    "origin",
+    "pragma",
+    "referer",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "true-client-ip",
+    "upgrade",
+    "user-agent",
+    "via",
+    "x-client-ip",
+    "x-real-ip",
+];
+const LEFT_OUT_WITH_PREFIX: [&str; 6] = ["proxy-", "x-forwarded-", "cf-", "webhook-", "creel-", "sec-"];
+/// Stands for a value that was not stored.
+const REDACTED: &str = "[redacted]";
+const JSON: &str = "application/json";
+const FORM: &str = "application/x-www-form-urlencoded";
+
+pub type Fields = Vec<(String, Vec<u8>)>;
+
+/// A target that is reached by HTTP. Not `Debug`: it has secrets.
+#[derive(Clone)]
+pub struct HttpRoute {
+    pub client: DeliveryClient,
+    pub url: String,
+    pub content_type: Option<ContentType>,
+    pub signer: Signer,
+    /// Names in lower case.
+    pub headers: Fields,
+}
+
+impl HttpRoute {
+    /// One try. `now` is what the signature's timestamp says.
+    pub async fn deliver(&self, attempt: &Attempt<'_>, now: OffsetDateTime) -> Attempted {
+        let (headers, body) = self.request(attempt, now);
+        match self.client.post(&self.url, &headers, body, attempt.timeout).await {
+            Ok(response) => judge(&response, now),
+            Err(error) => Attempted::failed(error.to_string()),
+        }
+    }
+
+    fn request(&self, attempt: &Attempt<'_>, now: OffsetDateTime) -> (Fields, Bytes) {
+        let message = attempt.message;
+        let stored: Map<String, Value> = serde_json::from_str(&message.head.headers).unwrap_or_default();
+        let (content_type, body) = content(message, self.content_type, &stored);
+        let timestamp = now.unix_timestamp();
+        let mut headers = of_provider(&stored);
+        let mut set = |name: &str, value: &[u8]| headers.push((name.to_owned(), value.to_vec()));
+        if let Some(content_type) = content_type {
+            set("content-type", content_type.as_bytes());
+        }
+        set("webhook-id", attempt.webhook_id.as_bytes());
+        set("webhook-timestamp", timestamp.to_string().as_bytes());
+        if let Some(signature) = self.signer.sign(attempt.webhook_id, timestamp, &body) {
+            set("webhook-signature", signature.as_bytes());
+        }
+        set("creel-event", visible(&message.head.event).as_bytes());
+        set("creel-source", message.head.source.as_bytes());
+        set("creel-attempt", attempt.number.to_string().as_bytes());
+        if let Some(query) = &message.head.query {
+            set("creel-query", visible(query).as_bytes());
+        }
+        headers.retain(|(name, _)| !self.headers.iter().any(|(own, _)| own == name));
+        headers.extend(self.headers.iter().cloned());
+        (headers, body)
+    }
+}
+
+/// What was received, or the form of it that the target wants; and its type.
+fn content(
+    message: &StoredMessage,
+    wanted: Option<ContentType>,
+    headers: &Map<String, Value>,
+) -> (Option<String>, Bytes) {
+    let received = || {
+        let given = headers.get("content-type").and_then(first_text).map(str::to_owned);
+        let emitted = message.is_emitted().then(|| JSON.to_owned());
+        (given.or(emitted), message.body.clone())
+    };
+    match (wanted, &message.form, message.payload()) {
+        (Some(ContentType::Json), Some(form), _) => (Some(JSON.to_owned()), Bytes::from(form.clone())),
+        (Some(ContentType::Json), None, Some(_)) => (Some(JSON.to_owned()), message.body.clone()),
+        (Some(ContentType::Form), None, Some(payload)) => {
+            (Some(FORM.to_owned()), Bytes::from(as_form(payload)))
+        }
+        _ => received(),
+    }
+}
+
+/// The members of an object as fields; texts as they are, anything else as JSON. What is no object is one field.
+fn as_form(payload: &[u8]) -> String {
+    let mut form = form_urlencoded::Serializer::new(String::new());
+    match serde_json::from_slice(payload) {
+        Ok(Value::Object(members)) => {
+            for (name, value) in members {
+                match value {
+                    Value::String(text) => form.append_pair(&name, &text),
+                    other => form.append_pair(&name, &other.to_string()),
+                };
+            }
+        }
+        _ => {
+            form.append_pair("payload", &String::from_utf8_lossy(payload));
+        }
+    }
+    form.finish()
+}
+
+/// The headers that the provider has sent for whoever processes the message.
+pub fn of_provider(stored: &Map<String, Value>) -> Fields {
+    let matters = |name: &str| {
+        !LEFT_OUT.contains(&name) && !LEFT_OUT_WITH_PREFIX.iter().any(|prefix| name.starts_with(prefix))
+    };
+    let mut fields = Fields::new();
+    for (name, value) in stored.iter().filter(|(name, _)| matters(name)) {
+        let values: Vec<&str> = match value {
+            Value::String(text) => vec![text],
+            Value::Array(texts) => texts.iter().filter_map(Value::as_str).collect(),
+            _ => Vec::new(),
+        };
+        let kept = values.into_iter().filter(|text| *text != REDACTED);
+        fields.extend(kept.map(|text| (name.clone(), visible(text).into_bytes())));
+    }
+    fields
+}
+
+fn first_text(value: &Value) -> Option<&str> {
+    match value {
+        Value::Array(texts) => texts.first()?.as_str(),
+        value => value.as_str(),
+    }
+}
+
+/// Without what could end the line of a header.
+fn visible(text: &str) -> String {
+    text.chars().filter(|character| !character.is_control()).collect()
+}
+
+fn judge(response: &DeliveryResponse, now: OffsetDateTime) -> Attempted {
+    let verdict = match response.status {
+        200..=299 => Verdict::Delivered,
+        410 => Verdict::Gone,
+        status => Verdict::Failed {
+            retry_after: retry_after(response, now),
+            is_target_ill: status >= 500 || status == 429,
+        },
+    };
+    let excerpt = String::from_utf8_lossy(&response.excerpt);
+    Attempted {
+        verdict,
+        status: Some(i64::from(response.status)),
+        error: matches!(response.status, 300..=399).then(|| {
+            format!("{}: redirects are not followed; set the target to the address itself", response.status)
+        }),
+        excerpt: (!excerpt.is_empty()).then(|| excerpt.into_owned()),
+    }
+}
+
+fn retry_after(response: &DeliveryResponse, now: OffsetDateTime) -> Option<Duration> {
+    schedule::retry_after(response.retry_after.as_deref()?, now)
+}

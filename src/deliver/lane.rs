@@ -1,0 +1,274 @@
+//! One target's queue: what is loaded, what is under way, and whether the next one may begin. Lanes share nothing, so
+//! that a slow target holds up nobody else.
+
+use std::collections::{HashSet, VecDeque};
+use std::time::Duration;
+
+use governor::clock::{Clock as _, DefaultClock};
+use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
+use std::num::NonZeroU32;
+use time::OffsetDateTime;
+
+use super::attempt::Verdict;
+use super::breaker::{Breaker, Permit};
+use super::route::Route;
+use crate::store::{
+    DeliveryOrdering, DeliveryRate, DueDelivery, DuePage, DueQuery, Target, TargetKind, TargetState,
+    timestamp,
+};
+
+/// Loaded ahead of what can begin, at most.
+const LOADED_AHEAD: usize = 64;
+/// Messages loaded for one lane, unless a single one is larger.
+const BYTES_A_PAGE: usize = 2 << 20;
+
+/// Whether a delivery can begin now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Turn {
+    Now,
+    /// Not before this time has passed.
+    In(Duration),
+    /// When something has happened: a message, an outcome.
+    Later,
+}
+
+pub struct Lane {
+    pub target: Target,
+    pub route: Option<Route>,
+    ready: VecDeque<DueDelivery>,
+    /// Begun, and the outcome is not on disk yet: so many at most come twice after a crash.
+    under_way: HashSet<i64>,
+    is_loading: bool,
+    may_have_more: bool,
+    next_due: Option<OffsetDateTime>,
+    breaker: Breaker,
+    rate: Option<DefaultDirectRateLimiter>,
+    bytes: usize,
+}
+
+impl Lane {
+    pub fn new(target: Target, route: Option<Route>) -> Self {
+        Self {
+            rate: target.settings.rate.map(limiter),
+            target,
+            route,
+            ready: VecDeque::new(),
+            under_way: HashSet::new(),
+            is_loading: false,
+            may_have_more: true,
+            next_due: None,
+            breaker: Breaker::default(),
+            bytes: 0,
+        }
+    }
+
+    /// What has changed of the target counts from the next delivery on.
+    pub fn change(&mut self, target: Target, route: Option<Route>) {
+        if target.settings.rate != self.target.settings.rate {
+            self.rate = target.settings.rate.map(limiter);
+        }
+        let was_asleep = !self.is_served();
+        let has_moved = target.settings.url != self.target.settings.url;
+        self.target = target;
+        self.route = route;
+        if !self.is_served() {
+            self.forget_ready();
+        } else if was_asleep || has_moved {
+            self.breaker = Breaker::default();
+        }
+        self.may_have_more = true;
+    }
+
+    /// Whether this is one that the engine delivers to.
+    pub fn is_served(&self) -> bool {
+        self.target.state == TargetState::Active
+            && self.target.kind != TargetKind::Listener
+            && self.route.is_some()
+    }
+
+    pub fn is_idle(&self) -> bool {
+        self.under_way.is_empty() && !self.is_loading
+    }
+
+    /// Bytes of the messages that it holds.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    pub fn look_again(&mut self) {
+        self.may_have_more = true;
+    }
+
+    fn is_strict(&self) -> bool {
+        self.target.settings.ordering == DeliveryOrdering::Strict
+    }
+
+    fn concurrency(&self) -> usize {
+        if self.is_strict() { 1 } else { self.target.settings.concurrency as usize }
+    }
+
+    /// What is loaded is still pending in the database.
+    fn forget_ready(&mut self) {
+        for delivery in std::mem::take(&mut self.ready) {
+            self.bytes = self.bytes.saturating_sub(size(&delivery));
+        }
+        self.may_have_more = true;
+    }
+
+    /// What should be read for it now; at most one such query is open.
+    pub fn query(
+        &mut self,
+        now: OffsetDateTime,
+        is_memory_scarce: bool,
+        uptime: Duration,
+    ) -> Option<DueQuery> {
+        if let Some(due) = self.next_due.filter(|due| *due <= now) {
+            self.next_due = None;
+            log::trace!("target {}: due since {due}", self.target.settings.name);
+            self.may_have_more = true;
+        }
+        let has_enough = self.ready.len() >= (self.concurrency() / 2).clamp(1, LOADED_AHEAD / 2);
+        let holds = !self.ready.is_empty() || !self.under_way.is_empty();
+        let must_wait = has_enough || (holds && (is_memory_scarce || self.is_strict()));
+        if !self.may_have_more || self.is_loading || !self.is_served() || must_wait {
+            return None;
+        }
+        let limit = match self.breaker.permit(uptime) {
+            Permit::Free if self.is_strict() => 1,
+            Permit::Free => (2 * self.concurrency()).clamp(8, LOADED_AHEAD),
+            Permit::Probe => 1,
+            Permit::Wait(_) => return None,
+        };
+        self.is_loading = true;
+        self.may_have_more = false;
+        let ready = self.ready.iter().map(|delivery| delivery.id);
+        Some(DueQuery {
+            target: self.target.id,
+            ordering: self.target.settings.ordering,
+            now: timestamp::to_text(now),
+            held: self.under_way.iter().copied().chain(ready).collect(),
+            limit,
+            bytes: BYTES_A_PAGE,
+        })
+    }
+
+    /// What was read; `None` if it could not be.
+    pub fn loaded(&mut self, page: Option<DuePage>) {
+        self.is_loading = false;
+        let Some(page) = page else {
+            self.may_have_more = true;
+            return;
+        };
+        self.may_have_more |= page.is_full;
+        self.next_due = page.next_due.as_deref().and_then(timestamp::from_text);
+        self.bytes += page.deliveries.iter().map(size).sum::<usize>();
+        self.ready.extend(page.deliveries);
+        if !self.is_served() {
+            self.forget_ready();
+        }
+    }
+
+    /// Whether the next loaded delivery may begin. `uptime` is a clock that nobody sets.
+    pub fn turn(&mut self, uptime: Duration) -> Turn {
+        if self.ready.is_empty() || !self.is_served() || self.under_way.len() >= self.concurrency() {
+            return self.turn_of_breaker(uptime);
+        }
+        match self.breaker.permit(uptime) {
+            Permit::Wait(Some(until)) => return Turn::In(until.saturating_sub(uptime)),
+            Permit::Wait(None) => return Turn::Later,
+            // What began before it opened must have ended.
+            Permit::Probe if !self.under_way.is_empty() => return Turn::Later,
+            Permit::Free | Permit::Probe => {}
+        }
+        match self.rate.as_ref().map(|rate| rate.check()) {
+            Some(Err(not_yet)) => Turn::In(not_yet.wait_time_from(DefaultClock::default().now())),
+            Some(Ok(())) | None => Turn::Now,
+        }
+    }
+
+    /// A lane whose breaker is open has loaded nothing, and must be looked at when it may probe.
+    fn turn_of_breaker(&self, uptime: Duration) -> Turn {
+        match self.breaker.permit(uptime) {
+            Permit::Wait(Some(until)) if self.is_served() && self.may_have_more => {
+                Turn::In(until.saturating_sub(uptime))
+            }
+            _ => Turn::Later,
+        }
+    }
+
+    /// Takes the next one, after its `turn` has come.
+    pub fn begin(&mut self, uptime: Duration) -> Option<DueDelivery> {
+        let delivery = self.ready.pop_front()?;
+        if self.breaker.permit(uptime) == Permit::Probe {
+            self.breaker.probe_began();
+            // Nobody else's turn comes before the probe has come back.
+            self.forget_ready_but_bytes();
+        }
+        self.under_way.insert(delivery.id);
+        Some(delivery)
+    }
+
+    fn forget_ready_but_bytes(&mut self) {
+        let dropped: usize = self.ready.iter().map(size).sum();
+        self.bytes = self.bytes.saturating_sub(dropped);
+        self.may_have_more |= !self.ready.is_empty();
+        self.ready.clear();
+    }
+
+    /// The attempt has ended; its outcome is not on disk yet.
+    pub fn ended(&mut self, verdict: Verdict, uptime: Duration) {
+        match verdict {
+            Verdict::Delivered => {
+                if self.breaker.is_open() {
+                    log::info!("target {}: answers again", self.target.settings.name);
+                    self.may_have_more = true;
+                }
+                self.breaker.succeeded();
+            }
+            Verdict::Failed { is_target_ill: true, .. } => {
+                if self.breaker.failed(uptime) {
+                    log::warn!(
+                        "target {}: failed several times in a row; it is left alone for a while, then tried with one delivery",
+                        self.target.settings.name
+                    );
+                }
+                if self.breaker.is_open() {
+                    self.forget_ready_but_bytes();
+                    self.may_have_more = true;
+                }
+            }
+            Verdict::Failed { .. } | Verdict::Final | Verdict::Gone => self.breaker.answered(),
+        }
+    }
+
+    /// The outcome is on disk: its place is free. `due`: when it comes again.
+    pub fn recorded(&mut self, delivery: i64, bytes: usize, due: Option<OffsetDateTime>) {
+        self.under_way.remove(&delivery);
+        self.bytes = self.bytes.saturating_sub(bytes);
+        if let Some(due) = due {
+            self.next_due = Some(self.next_due.map_or(due, |next| next.min(due)));
+        }
+        if self.is_strict() {
+            self.may_have_more = true;
+        }
+    }
+
+    /// When it must be looked at again, though nothing happens.
+    pub fn next_due(&self) -> Option<OffsetDateTime> {
+        self.next_due.filter(|_| self.is_served() && !self.may_have_more)
+    }
+}
+
+pub fn size(delivery: &DueDelivery) -> usize {
+    let message = &delivery.message;
+    message.body.len() + message.form.as_ref().map_or(0, String::len) + message.head.headers.len()
+}
+
+fn limiter(rate: DeliveryRate) -> DefaultDirectRateLimiter {
+    let count = NonZeroU32::new(rate.count).unwrap_or(NonZeroU32::MIN);
+    let period = rate.per / count.get();
+    let quota = Quota::with_period(period).unwrap_or_else(|| Quota::per_second(count));
+    // Evenly spread: a burst of a whole minute's or hour's worth is what the limit is to prevent.
+    let burst = NonZeroU32::new(count.get() / u32::try_from(rate.per.as_secs()).unwrap_or(1).max(1));
+    RateLimiter::direct(quota.allow_burst(burst.unwrap_or(NonZeroU32::MIN)))
+}

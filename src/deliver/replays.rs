@@ -1,0 +1,121 @@
+//! Replays: walks the messages that were asked for and makes deliveries of them, at a bounded rate, in steps that a
+//! restart continues.
+
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+use tokio::sync::watch;
+
+use super::Clock;
+use crate::store::{Direction, MessageHead, Replay, ReplayStep, Store, Target, Unavailable};
+
+/// Steps in a second, of a tenth of the rate each; a rate below that has longer steps of one message.
+const STEPS_A_SECOND: u32 = 10;
+/// While the store takes nothing.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// Runs until `stop` changes.
+pub async fn run(store: Store, clock: Clock, mut stop: watch::Receiver<bool>) {
+    loop {
+        tokio::select! {
+            biased;
+            _ = stop.changed() => return,
+            () = go_on(&store, clock) => {}
+        }
+        tokio::select! {
+            biased;
+            _ = stop.changed() => return,
+            () = store.replay_asked_for() => {}
+        }
+    }
+}
+
+/// Works off all replays that are running, step by step in turns.
+async fn go_on(store: &Store, clock: Clock) {
+    let mut not_before: HashMap<i64, Instant> = HashMap::new();
+    loop {
+        let running = match store.running_replays().await {
+            Ok(running) if running.is_empty() => return,
+            Ok(running) => running,
+            Err(why) => {
+                log::warn!("the replays cannot be read, and go on later: {why}");
+                tokio::time::sleep(PAUSE).await;
+                continue;
+            }
+        };
+        let now = Instant::now();
+        for replay in &running {
+            if not_before.get(&replay.id).is_some_and(|at| *at > now) {
+                continue;
+            }
+            not_before.insert(replay.id, now + pause(replay.rate));
+            if let Err(why) = step(store, clock, replay).await {
+                log::warn!("replay {} cannot go on now, and is tried again: {why}", replay.id);
+                tokio::time::sleep(PAUSE).await;
+            }
+        }
+        tokio::time::sleep(Duration::from_secs(1) / STEPS_A_SECOND).await;
+    }
+}
+
+fn messages_a_step(rate: u32) -> u32 {
+    (rate / STEPS_A_SECOND).max(1)
+}
+
+fn pause(rate: u32) -> Duration {
+    Duration::from_secs(1) * messages_a_step(rate) / rate.max(1)
+}
+
+/// One step of a replay; also for those who step by hand. True when it was the last one.
+///
+/// # Errors
+/// When the store cannot be read or written now.
+pub async fn step(store: &Store, clock: Clock, replay: &Replay) -> Result<bool, Unavailable> {
+    let limit = messages_a_step(replay.rate) as usize;
+    let from = Some(replay.position);
+    let page = store.messages(replay.filter.clone(), Direction::OldestFirst, from, limit).await?;
+    let target = match replay.target {
+        Some(id) => store.target(id).await?,
+        None => None,
+    };
+    let mut messages = Vec::new();
+    let within = page.messages.iter().filter(|message| message.id <= replay.through);
+    for message in within.clone() {
+        let targets = match replay.target {
+            Some(_) => {
+                target.iter().filter(|target| may_get(target, message)).map(|target| target.id).collect()
+            }
+            None if is_believed(message) => targets_today(store, message).await?,
+            None => Vec::new(),
+        };
+        if !targets.is_empty() {
+            messages.push((message.id, targets));
+        }
+    }
+    let to = match page.next {
+        Some(next) => next.min(replay.through),
+        None => replay.through,
+    };
+    let to = to.max(replay.position);
+    let is_last = page.next.is_none_or(|next| next >= replay.through);
+    let step = ReplayStep { replay: replay.id, from: replay.position, to, messages, is_last };
+    store.step_replay(step, clock()).await?;
+    Ok(is_last)
+}
+
+/// What its provider has not confirmed goes nowhere.
+fn is_believed(message: &MessageHead) -> bool {
+    message.confirmation.as_deref().is_none_or(|state| state == "confirmed")
+}
+
+/// A target with an owner gets what was emitted for that owner, replayed or not.
+fn may_get(target: &Target, message: &MessageHead) -> bool {
+    let is_owners = target.settings.owner.is_none() || target.settings.owner == message.owner;
+    is_owners && is_believed(message)
+}
+
+/// Those that would get the message if it came now.
+async fn targets_today(store: &Store, head: &MessageHead) -> Result<Vec<i64>, Unavailable> {
+    let Some(message) = store.message(head.id).await? else { return Ok(Vec::new()) };
+    Ok(store.targets_for(&head.event, head.owner.as_deref(), message.payload()))
+}

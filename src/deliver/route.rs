@@ -1,0 +1,86 @@
+//! How a target is reached: from its row, its sealed secrets, and what the environment says of it.
+
+use std::collections::HashMap;
+
+use time::OffsetDateTime;
+
+use super::attempt::{Attempt, Attempted};
+use super::command;
+use super::http::HttpRoute;
+use super::signature::Signer;
+use crate::config::{self, CommandEnvironment, Destination};
+use crate::outbound::DeliveryClient;
+use crate::store::{Origin, Target, TargetKind, TargetSecrets, timestamp};
+
+/// Not `Debug`: it has secrets.
+#[derive(Clone)]
+pub enum Route {
+    Http(HttpRoute),
+    Command(Vec<String>, CommandEnvironment),
+}
+
+impl Route {
+    pub async fn deliver(&self, attempt: &Attempt<'_>, now: OffsetDateTime) -> Attempted {
+        match self {
+            Self::Http(route) => route.deliver(attempt, now).await,
+            Self::Command(words, environment) => command::run(words, environment, attempt).await,
+        }
+    }
+}
+
+/// What routes are made of.
+pub struct Routes {
+    /// By the id of the target.
+    pub declared: HashMap<i64, config::Target>,
+    pub environment: CommandEnvironment,
+    /// For targets that the operator has declared.
+    pub anywhere: DeliveryClient,
+    /// For targets that were made through the API.
+    pub public: DeliveryClient,
+}
+
+impl Routes {
+    /// `None` for listeners, and for what the environment does not declare any more.
+    pub fn of(&self, target: &Target, secrets: &TargetSecrets) -> Option<Route> {
+        match (target.origin, target.kind) {
+            (Origin::Environment, _) => self.declared.get(&target.id).map(|declared| self.declared(declared)),
+            (_, TargetKind::Http) => {
+                let until =
+                    |text: &String| timestamp::from_text(text).map_or(0, OffsetDateTime::unix_timestamp);
+                let signing = secrets.secrets.iter();
+                let signing =
+                    signing.map(|secret| (secret.secret.as_bytes(), secret.until.as_ref().map(until)));
+                Some(Route::Http(HttpRoute {
+                    client: self.public.clone(),
+                    url: target.settings.url.clone()?,
+                    content_type: target.settings.content_type,
+                    signer: Signer::new(signing),
+                    headers: secrets
+                        .headers
+                        .iter()
+                        .map(|(name, value)| (name.to_ascii_lowercase(), value.clone().into_bytes()))
+                        .collect(),
+                }))
+            }
+            // Commands are declared by the environment alone: whoever has the API's token must not run programs.
+            (_, TargetKind::Command | TargetKind::Listener) => None,
+        }
+    }
+
+    fn declared(&self, target: &config::Target) -> Route {
+        match &target.destination {
+            Destination::Command(words) => Route::Command(words.clone(), self.environment.clone()),
+            Destination::Http(url) => Route::Http(HttpRoute {
+                client: self.anywhere.clone(),
+                url: String::from_utf8_lossy(url.expose()).into_owned(),
+                content_type: target.settings.content_type,
+                signer: Signer::new(target.secrets.iter().map(|secret| (secret.expose(), None))),
+                headers: target
+                    .headers
+                    .iter()
+                    .map(|(name, value)| (name.clone(), value.expose().to_vec()))
+                    .collect(),
+            }),
+        }
+    }
+}

@@ -1,0 +1,101 @@
+//! The Standard Webhooks signature of what is sent (standardwebhooks.com, specification version 1.0.0).
+
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use ring::hmac::{self, HMAC_SHA256, Key};
+
+/// A secret in this form is base64 behind the prefix; any other is taken as it is.
+const PREFIX: &str = "whsec_";
+
+/// The keys of a target, the newest first. Not `Debug`.
+#[derive(Clone)]
+pub struct Signer {
+    /// With the time (seconds since 1970) until which each one signs.
+    keys: Vec<(Key, Option<i64>)>,
+}
+
+impl Signer {
+    /// What looks like base64 behind its prefix and is none is taken as it is, too.
+    pub fn new<'a>(secrets: impl IntoIterator<Item = (&'a [u8], Option<i64>)>) -> Self {
+        let key = |(secret, until)| (Key::new(HMAC_SHA256, &key_bytes(secret)), until);
+        Self { keys: secrets.into_iter().map(key).collect() }
+    }
+
+    /// The value of `webhook-signature`: one signature for each key. `None` without a key.
+    pub fn sign(&self, id: &str, timestamp: i64, body: &[u8]) -> Option<String> {
+        let mut value = String::new();
+        for (key, _) in self.keys.iter().filter(|(_, until)| until.is_none_or(|until| timestamp < until)) {
+            let mut context = hmac::Context::with_key(key);
+            context.update(format!("{id}.{timestamp}.").as_bytes());
+            context.update(body);
+            if !value.is_empty() {
+                value.push(' ');
+            }
+            value.push_str("v1,");
+            BASE64_STANDARD.encode_string(context.sign(), &mut value);
+        }
+        (!value.is_empty()).then_some(value)
+    }
+}
+
+fn key_bytes(secret: &[u8]) -> Vec<u8> {
+    let encoded = secret.strip_prefix(PREFIX.as_bytes());
+    encoded.and_then(|text| BASE64_STANDARD.decode(text).ok()).unwrap_or_else(|| secret.to_vec())
+}
+
+#[cfg(test)]
+mod tests {
+    use standardwebhooks::Webhook;
+
+    use super::*;
+
+    const ENCODED: &str = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD";
+
+    fn headers(id: &str, timestamp: i64, signature: &str) -> http::HeaderMap {
+        let mut headers = http::HeaderMap::new();
+        headers.insert("webhook-id", id.parse().unwrap());
+        headers.insert("webhook-timestamp", timestamp.to_string().parse().unwrap());
+        headers.insert("webhook-signature", signature.parse().unwrap());
+        headers
+    }
+
+    #[test]
+    fn the_public_library_verifies_what_is_signed_with_either_form_of_secret() {
+        let now = time::OffsetDateTime::now_utc().unix_timestamp();
+        let body = "{\"name\":\"Zoë\"}".as_bytes();
+        let signer = Signer::new([(ENCODED.as_bytes(), None), (b"plain text".as_slice(), None)]);
+        let signature = signer.sign("msg_1", now, body).unwrap();
+        for webhook in [Webhook::new(ENCODED).unwrap(), Webhook::from_bytes(b"plain text".to_vec()).unwrap()]
+        {
+            webhook.verify(body, &headers("msg_1", now, &signature)).unwrap();
+            assert!(webhook.verify(b"{}", &headers("msg_1", now, &signature)).is_err());
+            assert!(webhook.verify(body, &headers("msg_2", now, &signature)).is_err());
+            assert!(webhook.verify(body, &headers("msg_1", now + 1, &signature)).is_err());
+        }
+        let other = Signer::new([(b"another".as_slice(), None)]).sign("msg_1", now, body).unwrap();
+        assert!(Webhook::new(ENCODED).unwrap().verify(body, &headers("msg_1", now, &other)).is_err());
+    }
+
+    #[test]
+    fn the_published_example_has_its_signature() {
+        let id = "msg_p5jXN8AQM9LWM0D4loKWxJek";
+        let body = br#"{"test": 2432232314}"#;
+        let signer = Signer::new([(b"whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw".as_slice(), None)]);
+        assert_eq!(
+            signer.sign(id, 1_614_265_330, body).unwrap(),
+            "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="
+        );
+    }
+
+    #[test]
+    fn an_old_secret_signs_beside_the_new_one_until_its_time_is_over() {
+        let signer = Signer::new([(b"new".as_slice(), None), (b"old".as_slice(), Some(1_000))]);
+        let signatures = |at| signer.sign("msg_1", at, b"").unwrap().split(' ').count();
+        assert_eq!((signatures(999), signatures(1_000)), (2, 1));
+    }
+
+    #[test]
+    fn without_a_secret_nothing_is_signed() {
+        assert_eq!(Signer::new([]).sign("msg_1", 0, b""), None);
+    }
+}

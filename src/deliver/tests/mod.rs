@@ -1,0 +1,169 @@
+//! The engine with a real store and real HTTP servers on loopback, and a clock that the tests move on.
+
+mod server;
+mod targets;
+
+use std::cell::Cell;
+use std::net::{IpAddr, Ipv4Addr};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use ring::digest::{SHA256, digest};
+use tempfile::TempDir;
+use time::OffsetDateTime;
+
+use super::route::Routes;
+use super::{Engine, watch};
+use crate::config::command_environment;
+use crate::outbound::{DeliveryClient, Reach};
+use crate::store::{
+    Content, Delivery, DeliveryFilter, DeliveryOrdering, DeliveryState, EMITTED, Identity, Kept, NewMessage,
+    NewTarget, Origin, Pattern, Store, StoreOptions, TargetKind, TargetSecret, TargetSecrets, TargetSettings,
+};
+use server::Server;
+
+thread_local! {
+    /// How far the engine's clock is ahead.
+    static AHEAD: Cell<Duration> = const { Cell::new(Duration::ZERO) };
+}
+
+fn clock() -> OffsetDateTime {
+    OffsetDateTime::now_utc() + AHEAD.get()
+}
+
+const LIMIT: Duration = Duration::from_secs(20);
+const SECRET: &str = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD";
+
+/// A store with an engine on it, as long as `test` runs.
+fn with_engine<F: Future>(test: impl FnOnce(Store) -> F) -> F::Output {
+    AHEAD.set(Duration::ZERO);
+    let directory = TempDir::new().unwrap();
+    let store = open(&directory);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    tokio::task::LocalSet::new().block_on(&runtime, async {
+        let (stop, stopping) = watch::channel(false);
+        let running = tokio::task::spawn_local(run(store.clone(), stopping));
+        let outcome = test(store.clone()).await;
+        stop.send(true).unwrap();
+        running.await.unwrap();
+        store.close(LIMIT).await;
+        outcome
+    })
+}
+
+fn open(directory: &TempDir) -> Store {
+    Store::open(&StoreOptions {
+        path: directory.path().join("creel.db"),
+        key: Some(vec![7; 32]),
+        checkpoint: true,
+        min_free_bytes: 1,
+    })
+    .unwrap()
+}
+
+async fn run(store: Store, stopping: watch::Receiver<bool>) {
+    let allowed = vec!["127.0.0.0/8".parse().unwrap()];
+    let routes = Routes {
+        declared: Default::default(),
+        environment: command_environment(),
+        anywhere: DeliveryClient::new(Reach::Anywhere),
+        public: DeliveryClient::new(Reach::Public { allowed: allowed.into() }),
+    };
+    Engine::run(store, clock, || super::monotonic() + AHEAD.get(), routes, "test", stopping).await;
+}
+
+fn settings(name: &str, url: &str) -> TargetSettings {
+    TargetSettings {
+        name: name.to_owned(),
+        owner: None,
+        events: vec![Pattern::new("*")],
+        filter: None,
+        url: Some(url.to_owned()),
+        content_type: None,
+        concurrency: 4,
+        ordering: DeliveryOrdering::Any,
+        rate: None,
+        timeout: Duration::from_secs(5),
+    }
+}
+
+async fn create(store: &Store, settings: TargetSettings) -> i64 {
+    let secrets = vec![TargetSecret { secret: SECRET.to_owned(), until: None }];
+    let headers = vec![("X-Team".to_owned(), "payments".to_owned())];
+    let new = NewTarget {
+        kind: TargetKind::Http,
+        origin: Origin::Api,
+        settings,
+        secrets: Some(TargetSecrets { secrets, headers }),
+    };
+    store.create_target(new, clock()).await.unwrap().unwrap()
+}
+
+fn message(event: &str, body: &str) -> NewMessage {
+    let content = match serde_json::from_str::<serde_json::Value>(body) {
+        Ok(_) => Content::Json(Bytes::copy_from_slice(body.as_bytes())),
+        Err(_) => Content::Other(Bytes::copy_from_slice(body.as_bytes())),
+    };
+    NewMessage {
+        received_at: OffsetDateTime::now_utc(),
+        source: event.split('.').next().unwrap().into(),
+        event: event.to_owned(),
+        owner: None,
+        identity: Identity::None,
+        method: "POST".to_owned(),
+        query: None,
+        remote_ip: IpAddr::V4(Ipv4Addr::LOCALHOST),
+        headers: r#"{"content-type":"application/json","host":"example.com","x-github-event":"push","authorization":"[redacted]"}"#.to_owned(),
+        body_sha256: digest(&SHA256, body.as_bytes()).as_ref().try_into().unwrap(),
+        content,
+        body_unsigned: false,
+        unverified: false,
+        asking: None,
+    }
+}
+
+fn emitted(event: &str, owner: Option<&str>, body: &str) -> NewMessage {
+    NewMessage {
+        source: EMITTED.into(),
+        owner: owner.map(str::to_owned),
+        headers: "{}".to_owned(),
+        ..message(event, body)
+    }
+}
+
+async fn keep(store: &Store, message: NewMessage) -> i64 {
+    match store.keep(message, Instant::now() + LIMIT).await.unwrap() {
+        Kept::New { id } => id,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Moves the clock on, and has the engine look at it.
+async fn pass(store: &Store, time: Duration) {
+    AHEAD.set(AHEAD.get() + time);
+    let ids: Vec<i64> = store.targets().await.unwrap().iter().map(|target| target.id).collect();
+    store.due_signal().add(ids);
+}
+
+async fn all(store: &Store) -> Vec<Delivery> {
+    let (mut deliveries, _) = store.deliveries(DeliveryFilter::default(), None, 1_000).await.unwrap();
+    deliveries.reverse();
+    deliveries
+}
+
+/// Waits until the deliveries are as they should be.
+async fn until(store: &Store, what: &str, holds: impl Fn(&[Delivery]) -> bool) -> Vec<Delivery> {
+    let deadline = Instant::now() + LIMIT;
+    loop {
+        let deliveries = all(store).await;
+        if holds(&deliveries) {
+            return deliveries;
+        }
+        assert!(Instant::now() < deadline, "not in time: {what}: {deliveries:#?}");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+fn are_all(state: DeliveryState, count: usize) -> impl Fn(&[Delivery]) -> bool {
+    move |all| all.len() == count && all.iter().all(|delivery| delivery.state == state)
+}

@@ -1,0 +1,94 @@
+//! A real HTTP server on loopback that answers as it is told, and remembers what it was asked.
+
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::Duration;
+
+/// One request as it came.
+#[derive(Clone, Debug)]
+pub struct Asked {
+    pub target: String,
+    pub headers: BTreeMap<String, String>,
+    pub body: Vec<u8>,
+}
+
+/// What is answered.
+#[derive(Clone, Debug)]
+pub enum Reply {
+    Status(u16),
+    With(u16, &'static str, &'static str),
+    Hang,
+    Reset,
+}
+
+type Rule = dyn Fn(&Asked) -> Reply + Send + Sync;
+
+pub struct Server {
+    pub url: String,
+    asked: Arc<Mutex<Vec<Asked>>>,
+}
+
+impl Server {
+    pub fn start(rule: impl Fn(&Asked) -> Reply + Send + Sync + 'static) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}/hooks", listener.local_addr().unwrap());
+        let asked: Arc<Mutex<Vec<Asked>>> = Arc::default();
+        let (rule, remembered): (Arc<Rule>, _) = (Arc::new(rule), asked.clone());
+        thread::spawn(move || {
+            for stream in listener.incoming() {
+                let (rule, remembered) = (rule.clone(), remembered.clone());
+                thread::spawn(move || serve(stream.unwrap(), &*rule, &remembered));
+            }
+        });
+        Self { url, asked }
+    }
+
+    pub fn asked(&self) -> Vec<Asked> {
+        self.asked.lock().unwrap().clone()
+    }
+}
+
+fn serve(stream: TcpStream, rule: &Rule, remembered: &Mutex<Vec<Asked>>) {
+    let mut reader = BufReader::new(stream.try_clone().unwrap());
+    let mut stream = stream;
+    while let Some(asked) = read(&mut reader) {
+        let reply = rule(&asked);
+        remembered.lock().unwrap().push(asked);
+        let (status, headers, body) = match reply {
+            Reply::Status(status) => (status, "", ""),
+            Reply::With(status, headers, body) => (status, headers, body),
+            Reply::Hang => {
+                thread::sleep(Duration::from_secs(60));
+                return;
+            }
+            Reply::Reset => return,
+        };
+        let length = body.len();
+        let text = format!("HTTP/1.1 {status} X\r\n{headers}content-length: {length}\r\n\r\n{body}");
+        if stream.write_all(text.as_bytes()).is_err() {
+            return;
+        }
+    }
+}
+
+fn read(reader: &mut BufReader<TcpStream>) -> Option<Asked> {
+    let mut line = String::new();
+    if reader.read_line(&mut line).ok()? == 0 {
+        return None;
+    }
+    let target = line.split(' ').nth(1)?.to_owned();
+    let mut headers = BTreeMap::new();
+    loop {
+        let mut line = String::new();
+        reader.read_line(&mut line).ok()?;
+        let Some((name, value)) = line.trim_end().split_once(": ") else { break };
+        headers.insert(name.to_ascii_lowercase(), value.to_owned());
+    }
+    let length = headers.get("content-length").map_or(0, |length| length.parse().unwrap());
+    let mut body = vec![0; length];
+    reader.read_exact(&mut body).ok()?;
+    Some(Asked { target, headers, body })
+}

@@ -1,0 +1,324 @@
+//! What a target sees, and what becomes of deliveries when it does not behave.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use standardwebhooks::Webhook;
+
+use super::server::Reply;
+use super::*;
+use crate::store::{ContentType, TargetState};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+#[test]
+fn a_message_arrives_byte_for_byte_with_the_providers_headers_and_our_signature() {
+    with_engine(|store| async move {
+        let server = Server::start(|_| Reply::With(200, "", "thank you"));
+        create(&store, settings("app", &server.url)).await;
+        let body = "{ \"name\":\"Zo\u{eb}\",\n \"n\": 1e400 }";
+        let id =
+            keep(&store, NewMessage { query: Some("a=1&b=%20".to_owned()), ..message("github.push", body) })
+                .await;
+        let delivered = until(&store, "delivered", are_all(DeliveryState::Delivered, 1)).await;
+        let asked = server.asked();
+        assert_eq!(asked.len(), 1);
+        assert_eq!((asked[0].target.as_str(), &asked[0].body[..]), ("/hooks", body.as_bytes()));
+        let header = |name: &str| asked[0].headers.get(name).map(String::as_str);
+        for (name, value) in [
+            ("content-type", Some("application/json")),
+            ("x-github-event", Some("push")),
+            ("x-team", Some("payments")),
+            ("creel-event", Some("github.push")),
+            ("creel-source", Some("github")),
+            ("creel-attempt", Some("1")),
+            ("creel-query", Some("a=1&b=%20")),
+            ("webhook-id", Some(format!("msg_test_{id}").as_str())),
+            ("authorization", None),
+        ] {
+            assert_eq!(header(name), value, "{name}");
+        }
+        assert_ne!(header("host"), Some("example.com"));
+        let mut signed = ::http::HeaderMap::new();
+        for name in ["webhook-id", "webhook-timestamp", "webhook-signature"] {
+            signed.insert(name, header(name).unwrap().parse().unwrap());
+        }
+        Webhook::new(SECRET).unwrap().verify(&asked[0].body, &signed).unwrap();
+        let attempts = store.attempts(delivered[0].id).await.unwrap();
+        assert_eq!(attempts.len(), 1);
+        assert_eq!((attempts[0].status, attempts[0].excerpt.as_deref()), (Some(200), Some("thank you")));
+    });
+}
+
+#[test]
+fn an_emitted_event_goes_as_json_or_as_a_form_as_the_target_likes() {
+    with_engine(|store| async move {
+        let server = Server::start(|_| Reply::Status(204));
+        create(&store, settings("json", &format!("{}/json", server.url))).await;
+        let form = TargetSettings {
+            content_type: Some(ContentType::Form),
+            ..settings("form", &format!("{}/form", server.url))
+        };
+        create(&store, form).await;
+        keep(&store, emitted("pay_info.paid", Some("ann"), r#"{"id":7,"who":"Zoë & co","items":[1,2]}"#))
+            .await;
+        until(&store, "delivered", are_all(DeliveryState::Delivered, 2)).await;
+        let mut asked = server.asked();
+        asked.sort_by_key(|one| one.target.clone());
+        let of = |one: &super::server::Asked| {
+            (one.headers["content-type"].clone(), String::from_utf8(one.body.clone()).unwrap())
+        };
+        let form = "id=7&items=%5B1%2C2%5D&who=Zo%C3%AB+%26+co";
+        assert_eq!(of(&asked[0]).0, "application/x-www-form-urlencoded");
+        let mut fields: Vec<String> = of(&asked[0]).1.split('&').map(str::to_owned).collect();
+        fields.sort();
+        assert_eq!(fields.join("&"), form);
+        assert_eq!(
+            of(&asked[1]),
+            ("application/json".to_owned(), r#"{"id":7,"who":"Zoë & co","items":[1,2]}"#.to_owned())
+        );
+    });
+}
+
+#[test]
+fn a_target_that_fails_is_tried_again_by_the_schedule_until_it_answers() {
+    with_engine(|store| async move {
+        let tries = AtomicUsize::new(0);
+        let server = Server::start(move |_| match tries.fetch_add(1, Ordering::SeqCst) {
+            0 => Reply::Reset,
+            1 => Reply::With(500, "", "no"),
+            2 => Reply::With(302, "location: http://169.254.169.254/\r\n", ""),
+            _ => Reply::Status(200),
+        });
+        create(&store, settings("app", &server.url)).await;
+        keep(&store, message("github.push", "{}")).await;
+        for (tries, pause) in [(1, 6), (2, 34), (3, 140)] {
+            let waiting = until(&store, "tried", |all| all.len() == 1 && all[0].attempts == tries).await;
+            assert_eq!(waiting[0].state, DeliveryState::Pending);
+            pass(&store, SECOND * pause).await;
+        }
+        let delivered = until(&store, "delivered", are_all(DeliveryState::Delivered, 1)).await;
+        let attempts = store.attempts(delivered[0].id).await.unwrap();
+        let statuses: Vec<Option<i64>> = attempts.iter().map(|attempt| attempt.status).collect();
+        assert_eq!(statuses, [None, Some(500), Some(302), Some(200)]);
+        let ids: Vec<String> =
+            server.asked().iter().map(|asked| asked.headers["webhook-id"].clone()).collect();
+        assert_eq!(ids.len(), 4);
+        assert!(ids.iter().all(|id| *id == ids[0]));
+    });
+}
+
+#[test]
+fn a_delivery_that_never_succeeds_is_dead_after_twelve_tries() {
+    with_engine(|store| async move {
+        let server = Server::start(|_| Reply::Status(400));
+        create(&store, settings("app", &server.url)).await;
+        keep(&store, message("github.push", "{}")).await;
+        for tries in 1..=12 {
+            until(&store, "tried", |all| all.len() == 1 && all[0].attempts == tries).await;
+            pass(&store, SECOND * 100_000).await;
+        }
+        let dead = until(&store, "dead", are_all(DeliveryState::Dead, 1)).await;
+        assert_eq!(dead[0].outcome.as_deref(), Some("400"));
+        assert_eq!(server.asked().len(), 12);
+    });
+}
+
+#[test]
+fn the_pause_that_a_target_asks_for_is_kept() {
+    with_engine(|store| async move {
+        let tries = AtomicUsize::new(0);
+        let server = Server::start(move |_| match tries.fetch_add(1, Ordering::SeqCst) {
+            0 => Reply::With(503, "retry-after: 3600\r\n", ""),
+            _ => Reply::Status(200),
+        });
+        create(&store, settings("app", &server.url)).await;
+        keep(&store, message("github.push", "{}")).await;
+        let waiting = until(&store, "tried", |all| all.len() == 1 && all[0].attempts == 1).await;
+        let due = crate::store::timestamp::from_text(&waiting[0].due_at).unwrap();
+        assert!((due - clock()).whole_minutes() >= 58, "{due}");
+        pass(&store, SECOND * 3_601).await;
+        until(&store, "delivered", are_all(DeliveryState::Delivered, 1)).await;
+    });
+}
+
+#[test]
+fn a_target_that_answers_410_is_disabled_and_its_deliveries_wait() {
+    with_engine(|store| async move {
+        let server = Server::start(|_| Reply::Status(410));
+        let id = create(&store, settings("app", &server.url)).await;
+        keep(&store, message("github.push", "{}")).await;
+        let deadline = Instant::now() + LIMIT;
+        while store.target(id).await.unwrap().unwrap().state != TargetState::Disabled {
+            assert!(Instant::now() < deadline);
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        keep(&store, message("github.push", "{}")).await;
+        pass(&store, SECOND * 1_000).await;
+        let waiting = until(&store, "waiting", are_all(DeliveryState::Pending, 2)).await;
+        assert_eq!(waiting.iter().map(|delivery| delivery.attempts).sum::<u32>(), 1);
+        assert_eq!(server.asked().len(), 1);
+        store.set_target_state(id, TargetState::Active, None, clock()).await.unwrap().unwrap();
+        until(&store, "asked again", |_| server.asked().len() >= 2).await;
+    });
+}
+
+#[test]
+fn a_strict_target_gets_everything_in_order_though_one_fails() {
+    with_engine(|store| async move {
+        let tries = AtomicUsize::new(0);
+        let server = Server::start(move |asked| {
+            let is_second = asked.body == b"2";
+            if is_second && tries.fetch_add(1, Ordering::SeqCst) < 2 {
+                Reply::Status(500)
+            } else {
+                Reply::Status(200)
+            }
+        });
+        let strict = TargetSettings { ordering: DeliveryOrdering::Strict, ..settings("app", &server.url) };
+        create(&store, strict).await;
+        for number in 1..=5 {
+            keep(&store, message("github.push", &number.to_string())).await;
+        }
+        for (tries, pause) in [(1, 6), (2, 34)] {
+            let waiting = until(&store, "tried", |all| all.len() == 5 && all[1].attempts == tries).await;
+            assert!(waiting[2..].iter().all(|delivery| delivery.attempts == 0));
+            pass(&store, SECOND * pause).await;
+        }
+        until(&store, "delivered", are_all(DeliveryState::Delivered, 5)).await;
+        let bodies: Vec<u8> = server.asked().iter().map(|asked| asked.body[0]).collect();
+        assert_eq!(bodies, *b"1222345");
+    });
+}
+
+#[test]
+fn a_failing_message_steps_aside_for_the_others() {
+    with_engine(|store| async move {
+        let server =
+            Server::start(|asked| if asked.body == b"1" { Reply::Status(500) } else { Reply::Status(200) });
+        let serial = TargetSettings { concurrency: 1, ..settings("app", &server.url) };
+        create(&store, serial).await;
+        for number in 1..=4 {
+            keep(&store, message("github.push", &number.to_string())).await;
+        }
+        let all = until(&store, "three delivered", |all| {
+            all.iter().filter(|delivery| delivery.state == DeliveryState::Delivered).count() == 3
+        })
+        .await;
+        assert_eq!((all[0].state, all[0].attempts), (DeliveryState::Pending, 1));
+    });
+}
+
+#[test]
+fn an_open_breaker_uses_up_no_attempt_and_lets_a_single_probe_through() {
+    with_engine(|store| async move {
+        let is_well = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
+        let answers = is_well.clone();
+        let server =
+            Server::start(move |_| Reply::Status(if answers.load(Ordering::SeqCst) { 200 } else { 503 }));
+        create(&store, TargetSettings { concurrency: 1, ..settings("app", &server.url) }).await;
+        for number in 1..=20 {
+            keep(&store, message("github.push", &number.to_string())).await;
+        }
+        let failed =
+            until(&store, "opened", |all| all.iter().filter(|one| one.attempts == 1).count() == 5).await;
+        assert_eq!(failed.len(), 20);
+        // Time alone makes the failed ones due again, but the breaker is closed to them.
+        pass(&store, SECOND * 10).await;
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        assert_eq!(server.asked().len(), 5);
+        is_well.store(true, Ordering::SeqCst);
+        pass(&store, SECOND * 6).await;
+        until(&store, "delivered", are_all(DeliveryState::Delivered, 20)).await;
+    });
+}
+
+#[test]
+fn no_more_deliveries_are_under_way_than_the_target_allows() {
+    with_engine(|store| async move {
+        static NOW: AtomicUsize = AtomicUsize::new(0);
+        static MOST: AtomicUsize = AtomicUsize::new(0);
+        let server = Server::start(|_| {
+            MOST.fetch_max(NOW.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+            std::thread::sleep(Duration::from_millis(5));
+            NOW.fetch_sub(1, Ordering::SeqCst);
+            Reply::Status(200)
+        });
+        let id = create(&store, TargetSettings { concurrency: 3, ..settings("app", &server.url) }).await;
+        store.set_target_state(id, TargetState::Paused, None, clock()).await.unwrap().unwrap();
+        for number in 1..=60 {
+            keep(&store, message("github.push", &number.to_string())).await;
+        }
+        store.set_target_state(id, TargetState::Active, None, clock()).await.unwrap().unwrap();
+        until(&store, "delivered", are_all(DeliveryState::Delivered, 60)).await;
+        assert_eq!(MOST.load(Ordering::SeqCst), 3);
+        assert_eq!(server.asked().len(), 60);
+    });
+}
+
+#[test]
+fn a_target_that_hangs_holds_up_nobody_else() {
+    with_engine(|store| async move {
+        let (hanging, well) = (Server::start(|_| Reply::Hang), Server::start(|_| Reply::Status(200)));
+        let hangs = TargetSettings { timeout: Duration::from_secs(1), ..settings("hangs", &hanging.url) };
+        let hanging_id = create(&store, hangs).await;
+        create(&store, settings("well", &well.url)).await;
+        for number in 1..=50 {
+            keep(&store, message("github.push", &number.to_string())).await;
+        }
+        let all = until(&store, "delivered to the one that is well", |all| {
+            all.iter().filter(|one| one.state == DeliveryState::Delivered).count() == 50
+        })
+        .await;
+        assert!(
+            all.iter().filter(|one| one.target == hanging_id).all(|one| one.state == DeliveryState::Pending)
+        );
+        let timed_out = until(&store, "timed out", |all| {
+            all.iter().any(|one| one.attempts == 1 && one.target == hanging_id)
+        })
+        .await;
+        let one = timed_out.iter().find(|one| one.attempts == 1 && one.target == hanging_id).unwrap();
+        assert!(one.outcome.as_deref().unwrap().contains("within 1s"), "{one:?}");
+    });
+}
+
+#[test]
+fn a_paused_target_gets_nothing_until_it_goes_on_and_then_everything() {
+    with_engine(|store| async move {
+        let server = Server::start(|_| Reply::Status(200));
+        let id = create(&store, settings("app", &server.url)).await;
+        store.set_target_state(id, TargetState::Paused, None, clock()).await.unwrap().unwrap();
+        for number in 1..=10 {
+            keep(&store, message("github.push", &number.to_string())).await;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        assert!(server.asked().is_empty());
+        store.set_target_state(id, TargetState::Active, None, clock()).await.unwrap().unwrap();
+        until(&store, "delivered", are_all(DeliveryState::Delivered, 10)).await;
+    });
+}
+
+#[test]
+fn a_rate_is_kept() {
+    with_engine(|store| async move {
+        let server = Server::start(|_| Reply::Status(200));
+        let rate = crate::store::DeliveryRate { count: 50, per: Duration::from_secs(1) };
+        create(&store, TargetSettings { rate: Some(rate), ..settings("app", &server.url) }).await;
+        let began = Instant::now();
+        for number in 1..=100 {
+            keep(&store, message("github.push", &number.to_string())).await;
+        }
+        until(&store, "delivered", are_all(DeliveryState::Delivered, 100)).await;
+        assert!(began.elapsed() >= Duration::from_millis(900), "{:?}", began.elapsed());
+    });
+}
+
+#[test]
+fn a_private_address_is_refused_for_a_target_of_the_api_unless_it_is_allowed() {
+    with_engine(|store| async move {
+        create(&store, settings("app", "http://169.254.169.254/latest/meta-data")).await;
+        keep(&store, message("github.push", "{}")).await;
+        let refused = until(&store, "refused", |all| all.len() == 1 && all[0].attempts == 1).await;
+        let outcome = refused[0].outcome.as_deref().unwrap();
+        assert!(outcome.contains("169.254.169.254"), "{outcome}");
+    });
+}
