@@ -1,0 +1,83 @@
+//! Deliveries a second with durable outcomes, against the same client in a bare loop at the same concurrency.
+
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use creel::outbound::{DeliveryClient, Reach};
+use creel::store::TargetState;
+use tempfile::TempDir;
+use time::OffsetDateTime;
+
+use crate::report::{Bound, Report, median, with_spread};
+use crate::{Outcome, setup, target};
+
+const ROUNDS: usize = 5;
+const DELIVERIES: usize = 20_000;
+const CONCURRENCY: u32 = 32;
+
+pub fn measure(report: &mut Report) -> Outcome<()> {
+    let address = target::start()?;
+    let url = format!("http://{address}/hooks");
+    let (mut bare, mut durable) = (Vec::new(), Vec::new());
+    for _ in 0..ROUNDS {
+        bare.push(bare_loop(&url)?);
+        durable.push(durable_deliveries(&url)?);
+    }
+    report.figure("bare loop of the client", "1 kB", with_spread(&bare, "/s"));
+    report.figure("deliveries with durable outcomes", "1 kB", with_spread(&durable, "/s"));
+    let ratio = median(&durable) / median(&bare);
+    report.bounded("durable deliveries ÷ bare loop", "1 kB", ratio, "", Bound::AtLeast(0.5));
+    Ok(())
+}
+
+/// Requests a second of the client alone.
+fn bare_loop(url: &str) -> Outcome<f64> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let client = DeliveryClient::new(Reach::Anywhere);
+    let headers: Vec<(String, Vec<u8>)> = (0..12).map(|n| (format!("x-header-{n}"), vec![b'v'; 40])).collect();
+    let body = setup::body();
+    tokio::task::LocalSet::new().block_on(&runtime, async {
+        let began = Instant::now();
+        let loops = (0..CONCURRENCY).map(|_| async {
+            for _ in 0..DELIVERIES / CONCURRENCY as usize {
+                client.post(url, &headers, body.clone(), Duration::from_secs(30)).await?;
+            }
+            Ok::<_, Box<dyn std::error::Error + Send + Sync>>(())
+        });
+        for ended in futures_util::future::join_all(loops).await {
+            ended?;
+        }
+        Ok(DELIVERIES as f64 / began.elapsed().as_secs_f64())
+    })
+}
+
+/// Deliveries a second, from the moment at which the target goes on until the last outcome is on disk.
+fn durable_deliveries(url: &str) -> Outcome<f64> {
+    let directory = TempDir::new_in(setup::directory()?)?;
+    let store = setup::open(directory.path())?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let id = setup::target(&store, "target", url, CONCURRENCY).await?;
+        store.set_target_state(id, TargetState::Paused, None, OffsetDateTime::now_utc()).await??;
+        setup::fill(&store, DELIVERIES).await?;
+        let deliveries = setup::deliveries(&store)?;
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        let answered = target::ANSWERED.load(Ordering::Relaxed);
+        let began = Instant::now();
+        store.set_target_state(id, TargetState::Active, None, OffsetDateTime::now_utc()).await??;
+        while store.stats().attempts_delivered < DELIVERIES as u64 {
+            if began.elapsed() > Duration::from_secs(120) {
+                return Err("the deliveries did not come to their end".into());
+            }
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        let took = began.elapsed();
+        let came = target::ANSWERED.load(Ordering::Relaxed) - answered;
+        if came != DELIVERIES as u64 {
+            return Err(format!("{came} requests came for {DELIVERIES} deliveries").into());
+        }
+        deliveries.stop().await;
+        store.close(Duration::from_secs(10)).await;
+        Ok(DELIVERIES as f64 / took.as_secs_f64())
+    })
+}
