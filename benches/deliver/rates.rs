@@ -34,7 +34,8 @@ pub fn measure(report: &mut Report) -> Outcome<()> {
 fn bare_loop(url: &str) -> Outcome<f64> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let client = DeliveryClient::new(Reach::Anywhere);
-    let headers: Vec<(String, Vec<u8>)> = (0..12).map(|n| (format!("x-header-{n}"), vec![b'v'; 40])).collect();
+    let headers: Vec<(String, Vec<u8>)> =
+        (0..12).map(|n| (format!("x-header-{n}"), vec![b'v'; 40])).collect();
     let body = setup::body();
     tokio::task::LocalSet::new().block_on(&runtime, async {
         let began = Instant::now();

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use creel::deliver::{Deliveries, Settings};
 use creel::store::{
-    Content, DeliveryOrdering, Identity, NewMessage, NewTarget, Origin, Pattern, Store, StoreOptions, TargetKind,
-    TargetSecret, TargetSecrets, TargetSettings,
+    Content, DeliveryOrdering, Identity, NewMessage, NewTarget, Origin, Pattern, Store, StoreOptions,
+    TargetKind, TargetSecret, TargetSecrets, TargetSettings,
 };
 use ring::digest::{SHA256, digest};
 use time::OffsetDateTime;
