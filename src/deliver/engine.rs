@@ -126,8 +126,7 @@ impl Engine {
         let mut bytes: usize = self.lanes.values().map(Lane::bytes).sum();
         let ids: Vec<i64> = self.lanes.keys().copied().collect();
         for id in ids {
-            loop {
-                let Some(lane) = self.lanes.get_mut(&id) else { break };
+            while let Some(lane) = self.lanes.get_mut(&id) {
                 match lane.turn(uptime) {
                     Turn::Now => match (lane.begin(uptime), lane.route.clone()) {
                         (Some(delivery), Some(route)) => self.begin(id, delivery, route),

@@ -21,6 +21,9 @@ pub struct DueConfirmation {
     pub request: Option<String>,
 }
 
+/// One that is due, and its request as it was sealed.
+pub type SealedConfirmation = (DueConfirmation, Option<String>);
+
 /// What came of asking.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Settlement {
@@ -80,7 +83,7 @@ pub fn due(
     connection: &Connection,
     now: &str,
     limit: usize,
-) -> rusqlite::Result<(Vec<(DueConfirmation, Option<String>)>, Option<String>)> {
+) -> rusqlite::Result<(Vec<SealedConfirmation>, Option<String>)> {
     let mut statement = connection.prepare_cached(
         "SELECT message_id, source, tries, unknowns, sealed_request, due_at FROM confirmations
          WHERE state = 'awaiting' ORDER BY due_at LIMIT ?1",

@@ -1,5 +1,6 @@
 //! Commands that really run.
 
+use bytes::Bytes;
 use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
@@ -33,7 +34,7 @@ fn message(body: &[u8]) -> StoredMessage {
         headers: r#"{"content-type":"application/json","x-repeated":["1","2"]}"#.to_owned(),
         body_bytes: i64::try_from(body.len()).unwrap(),
     };
-    StoredMessage { head, body: body.to_vec(), form: None }
+    StoredMessage { head, body: Bytes::copy_from_slice(body), form: None }
 }
 
 fn in_runtime<T>(test: impl Future<Output = T>) -> T {

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use standardwebhooks::Webhook;
 
-use super::server::Reply;
+use super::server::{Asked, Reply};
 use super::*;
 use crate::store::{ContentType, TargetState};
 
@@ -64,9 +64,8 @@ fn an_emitted_event_goes_as_json_or_as_a_form_as_the_target_likes() {
         until(&store, "delivered", are_all(DeliveryState::Delivered, 2)).await;
         let mut asked = server.asked();
         asked.sort_by_key(|one| one.target.clone());
-        let of = |one: &super::server::Asked| {
-            (one.headers["content-type"].clone(), String::from_utf8(one.body.clone()).unwrap())
-        };
+        let of =
+            |one: &Asked| (one.headers["content-type"].clone(), String::from_utf8(one.body.clone()).unwrap());
         let form = "id=7&items=%5B1%2C2%5D&who=Zo%C3%AB+%26+co";
         assert_eq!(of(&asked[0]).0, "application/x-www-form-urlencoded");
         let mut fields: Vec<String> = of(&asked[0]).1.split('&').map(str::to_owned).collect();

@@ -1,117 +1,14 @@
 //! The store as its users see it, on real files.
 
-use std::net::{IpAddr, Ipv4Addr};
-use std::process::Command;
+mod setup;
+
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
-use ring::digest::{SHA256, digest};
 use rusqlite::Connection;
-use tempfile::TempDir;
 use time::OffsetDateTime;
 
 use super::*;
-
-struct Setup {
-    directory: TempDir,
-    runtime: tokio::runtime::Runtime,
-}
-
-impl Setup {
-    fn new() -> Self {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
-        Self { directory: tempfile::tempdir().unwrap(), runtime }
-    }
-
-    fn path(&self) -> PathBuf {
-        self.directory.path().join("creel.db")
-    }
-
-    fn open(&self) -> Store {
-        Store::open(&options(&self.path())).unwrap()
-    }
-
-    fn close(&self, store: Store) {
-        self.runtime.block_on(store.close(Duration::from_secs(10)));
-    }
-
-    fn keep(&self, store: &Store, message: NewMessage) -> Result<Kept, Unavailable> {
-        self.runtime.block_on(store.keep(message, soon()))
-    }
-
-    /// All at once, so that they share transactions.
-    fn keep_all(&self, store: &Store, messages: Vec<NewMessage>) -> Vec<Result<Kept, Unavailable>> {
-        self.runtime.block_on(async {
-            let local = tokio::task::LocalSet::new();
-            let tasks: Vec<_> = messages
-                .into_iter()
-                .map(|message| {
-                    let store = store.clone();
-                    local.spawn_local(async move { store.keep(message, soon()).await })
-                })
-                .collect();
-            local.await;
-            let mut kept = Vec::new();
-            for task in tasks {
-                kept.push(task.await.unwrap());
-            }
-            kept
-        })
-    }
-
-    fn merge_keys(&self, store: &Store) {
-        let give_up = Instant::now() + Duration::from_secs(30);
-        while !self.runtime.block_on(store.merge_keys(i64::MAX)).unwrap() {
-            assert!(Instant::now() < give_up, "the keys are not merged");
-        }
-    }
-
-    fn query<T: rusqlite::types::FromSql>(&self, sql: &str) -> T {
-        Connection::open(self.path()).unwrap().query_row(sql, [], |row| row.get(0)).unwrap()
-    }
-
-    /// What kill -9 would leave: the files as they are, under another name. Copied by a process of its own.
-    fn crash_copy(&self) -> Setup {
-        let copy = Setup::new();
-        for suffix in ["", "-wal", ".key"] {
-            let from = format!("{}{suffix}", self.path().display());
-            let to = format!("{}{suffix}", copy.path().display());
-            assert!(Command::new("cp").args([from, to]).status().unwrap().success());
-        }
-        copy
-    }
-}
-
-fn options(path: &Path) -> StoreOptions {
-    StoreOptions { path: path.to_owned(), key: None, checkpoint: true, min_free_bytes: 0 }
-}
-
-fn soon() -> Instant {
-    Instant::now() + Duration::from_secs(20)
-}
-
-fn message(identity: Identity, body: &str) -> NewMessage {
-    NewMessage {
-        received_at: OffsetDateTime::now_utc(),
-        source: "github".into(),
-        event: "github.push".to_owned(),
-        identity,
-        method: "POST".to_owned(),
-        query: None,
-        remote_ip: IpAddr::V4(Ipv4Addr::LOCALHOST),
-        headers: "{}".to_owned(),
-        body_sha256: digest(&SHA256, body.as_bytes()).as_ref().try_into().unwrap(),
-        content: Content::Json(Bytes::copy_from_slice(body.as_bytes())),
-        body_unsigned: false,
-        owner: None,
-        unverified: false,
-        asking: None,
-    }
-}
-
-fn with_id(id: &str, body: &str) -> NewMessage {
-    message(Identity::DeliveryId(id.to_owned()), body)
-}
+use setup::{Setup, message, options, soon, with_id};
 
 #[test]
 fn a_kept_message_is_in_the_file_with_its_exact_bytes() {
