@@ -136,7 +136,7 @@ impl Group {
         }
     }
 
-    /// Everybody in the group, and waits until they are gone.
+    /// Everybody in the group. Waits for those whose end this process has to take note of.
     pub async fn kill(&mut self) {
         self.signal(Signal::KILL);
         self.reap().await;
