@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use actix_web::rt;
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
 use crate::cleanup::{Cleaner, Pace, Policy, uptime};
 use crate::http::Clock;
@@ -13,28 +13,43 @@ use crate::store::{Sealing, Store};
 /// The setting with GitHub's address list as it was last fetched.
 const GITHUB_ADDRESSES: &str = "github_addresses";
 
-/// Cleans up at once and then every interval.
+/// Between two clean-ups for the size limit alone.
+const PAUSE_BETWEEN_MAKING_ROOM: Duration = Duration::from_secs(1);
+
+/// Cleans up at once and then every interval, and in between when the database is beyond its limit.
 pub fn clean_up_regularly(policy: Policy, every: Duration, store: Store, clock: Clock) {
     let mut ticks = interval(every);
     // After a long run the next one need not be made up for.
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    if let Some(limit) = policy.max_database_bytes {
+        store.limit_size(limit);
+    }
     let mut cleaner = Cleaner::new(policy, Pace::BesideMessages, clock(), uptime());
     rt::spawn(async move {
+        let mut not_before = Instant::now();
         loop {
-            ticks.tick().await;
-            match cleaner.run_once(&store, clock(), uptime()).await {
-                Ok(outcome) if outcome.messages + outcome.rejections > 0 => {
-                    log::info!(
-                        "cleaned up: {} messages, {} rejections",
-                        outcome.messages,
-                        outcome.rejections
-                    );
+            let done = tokio::select! {
+                biased;
+                _ = ticks.tick() => cleaner.run_once(&store, clock(), uptime()).await,
+                () = beyond_size_limit(&store, not_before) => {
+                    let done = cleaner.make_room(&store, clock()).await;
+                    not_before = Instant::now() + PAUSE_BETWEEN_MAKING_ROOM;
+                    done
                 }
-                Ok(_) => {}
+            };
+            match done {
+                Ok(outcome) if outcome.is_nothing() => {}
+                Ok(outcome) => log::info!("cleaned up: {outcome}"),
                 Err(why) => log::warn!("the clean-up stopped and goes on at the next interval: {why}"),
             }
         }
     });
+}
+
+/// Not more often than it is worth: while nothing can be deleted, every write says it again.
+async fn beyond_size_limit(store: &Store, not_before: Instant) {
+    sleep_until(not_before).await;
+    store.beyond_size_limit().await;
 }
 
 /// The list from the last run, else the one compiled in.

@@ -1,53 +1,37 @@
-//! The clean-up: drops old messages, keys and rejections in short steps between the messages, and gives the space
-//! back. It must never delete on the word of a clock that has jumped.
+//! The clean-up: drops old messages, deliveries, keys and rejections in short steps between the messages, and gives the
+//! space back. It must never delete on the word of a clock that has jumped, nor a message that something still waits for.
 
 mod clock;
+mod deliveries;
+mod guard;
+mod messages;
+mod policy;
+mod size;
+mod targets;
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use time::OffsetDateTime;
 
-use crate::config::{Config, Retention};
-use crate::store::{
-    self, OpenError, Position, Selection, Sources, Store, StoreOptions, Unavailable, timestamp,
-};
+use crate::config::Config;
+use crate::store::{self, OpenError, Position, Step, Store, StoreOptions, Unavailable, timestamp};
 
 pub use clock::{ClockGuard, Verdict, uptime};
+pub use policy::Policy;
 
-/// Keys are remembered this long at least, whatever the retention: Stripe sends again for three days.
-const KEYS_KEPT_AT_LEAST: Duration = Duration::from_secs(7 * 86_400);
-/// Keys outlive the messages by a day, so that a message at the very end of its retention has its key.
-const KEYS_OUTLIVE_BY: Duration = Duration::from_secs(86_400);
+use guard::CONFIRMED;
+use size::SizeWalk;
+
 /// A step of deleting is followed by a pause of this many times its length, so that messages hardly notice.
 const PAUSE_FACTOR: u32 = 4;
 /// What a step itself takes at most, with its commit.
 const LONGEST_STEP: Duration = Duration::from_millis(4);
-/// How often everything is looked at again, not only what has become old since the last time.
-const WHOLE_LOOK_EVERY: Duration = Duration::from_secs(3_600);
-/// The size limit is reached again only after this share of it was freed.
-const SIZE_MARGIN_PERCENT: u64 = 5;
-
-/// As many messages as go between two looks at the size.
-const DELETED_FOR_SIZE_AT_ONCE: usize = 64;
-
-/// A confirmation is about the clock as it is now: an older one, left from another jump, does not count.
-const CONFIRMED_WITHIN: time::Duration = time::Duration::HOUR;
-/// The setting with the last time that the clean-up saw, to notice a clock set back over a restart.
-const LAST_SEEN: &str = "clock_last_seen";
-/// The setting with the time that it should have been when clean-up was last paused; empty while it is not.
-const PAUSED: &str = "clock_paused";
-/// The setting with the time at which a person said that the clock is right.
-const CONFIRMED: &str = "clock_confirmed_at";
-
-/// What is old, and how large the database may be.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Policy {
-    pub retention: Retention,
-    /// Sources with a retention of their own.
-    pub of_sources: Vec<(String, Retention)>,
-    pub max_database_bytes: Option<u64>,
-}
+/// How often everything is looked at again, not only what has become old or is over since the last time. That takes the
+/// longer the more messages wait for something.
+const WHOLE_LOOK_EVERY: Duration = Duration::from_secs(86_400);
+/// Replays that are over are remembered so long.
+const REPLAYS_KEPT: Duration = Duration::from_secs(30 * 86_400);
 
 /// Whether the clean-up leaves room for messages between its steps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,48 +44,29 @@ pub enum Pace {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Outcome {
     pub messages: usize,
+    /// Deliveries that had ended long ago.
+    pub deliveries: usize,
+    /// Deliveries that died because their target takes nothing any more.
+    pub buried: usize,
     pub rejections: usize,
     /// Why nothing was deleted.
     pub paused: Option<String>,
 }
 
-impl Policy {
-    pub fn from_config(config: &Config) -> Self {
-        let of_source =
-            |source: &crate::config::Source| source.retention.map(|own| (source.name.clone(), own));
-        Self {
-            retention: config.retention,
-            of_sources: config.sources.iter().filter_map(of_source).collect(),
-            max_database_bytes: config.max_database_bytes,
-        }
+impl Outcome {
+    pub fn is_nothing(&self) -> bool {
+        self.messages + self.deliveries + self.buried + self.rejections == 0
     }
+}
 
-    /// The groups of sources that share a retention, with their age limit; those that keep everything are left out.
-    fn groups(&self) -> Vec<(Sources, Duration)> {
-        let mut groups = Vec::new();
-        if let Retention::For(age) = self.retention {
-            groups
-                .push((Sources::AllBut(self.of_sources.iter().map(|(name, _)| name.clone()).collect()), age));
+impl std::fmt::Display for Outcome {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { messages, deliveries, rejections, .. } = self;
+        write!(f, "{messages} messages, {deliveries} finished deliveries, {rejections} rejections")?;
+        match self.buried {
+            0 => Ok(()),
+            buried => write!(f, "; {buried} deliveries to inactive targets have died"),
         }
-        for (name, retention) in &self.of_sources {
-            if let Retention::For(age) = retention {
-                groups.push((Sources::Only(name.clone()), *age));
-            }
-        }
-        groups
-    }
-
-    /// How long keys are remembered; `None`: for ever, because some messages are.
-    fn keys_kept(&self) -> Option<Duration> {
-        let retentions = self.of_sources.iter().map(|(_, retention)| *retention).chain([self.retention]);
-        let mut longest = KEYS_KEPT_AT_LEAST;
-        for retention in retentions {
-            match retention {
-                Retention::Keep => return None,
-                Retention::For(age) => longest = longest.max(age),
-            }
-        }
-        Some(longest + KEYS_OUTLIVE_BY)
     }
 }
 
@@ -111,8 +76,19 @@ pub struct Cleaner {
     policy: Policy,
     pace: Pace,
     guard: ClockGuard,
-    /// Up to where each group was looked at: what is older has been deleted already.
+    /// Up to where each group of sources was looked at: what is older has been deleted already, or something keeps it.
     looked_at: HashMap<usize, String>,
+    /// The newest message that was looked at: what keeps one up to here may end, see `finished_seen`.
+    looked_through: i64,
+    /// Up to where was looked at deliveries that have ended, for the messages that they have kept.
+    finished_seen: Option<Position>,
+    /// Up to where deliveries that have ended were looked at for their own sake.
+    attempts_at: String,
+    dead_at: String,
+    size_walk: SizeWalk,
+    is_out_of_room: bool,
+    /// Since when targets that were made for a replay have had nothing to do.
+    idle_since: HashMap<i64, Duration>,
     whole_look: Option<Duration>,
     confirmed: Option<String>,
     was_paused: bool,
@@ -127,6 +103,13 @@ impl Cleaner {
             pace,
             guard: ClockGuard::new(now, uptime),
             looked_at: HashMap::new(),
+            looked_through: 0,
+            finished_seen: None,
+            attempts_at: String::new(),
+            dead_at: String::new(),
+            size_walk: SizeWalk::default(),
+            is_out_of_room: false,
+            idle_since: HashMap::new(),
             whole_look: None,
             confirmed: None,
             was_paused: false,
@@ -148,15 +131,22 @@ impl Cleaner {
         if let Some(paused) = self.check_clock(store, now, uptime).await? {
             return Ok(Outcome { paused: Some(paused), ..Outcome::default() });
         }
-        if self.whole_look.is_none_or(|last| uptime.saturating_sub(last) >= WHOLE_LOOK_EVERY) {
-            self.looked_at.clear();
+        let is_whole = self.whole_look.is_none_or(|last| uptime.saturating_sub(last) >= WHOLE_LOOK_EVERY);
+        if is_whole {
+            self.look_at_everything();
             self.whole_look = Some(uptime);
         }
-        let mut outcome = Outcome::default();
-        for (number, (sources, age)) in self.policy.groups().into_iter().enumerate() {
-            outcome.messages += self.delete_old(store, number, sources, now - age).await?;
+        let mut outcome = Outcome { buried: self.bury_waiting(store, now).await?, ..Outcome::default() };
+        self.delete_finished(store, now, &mut outcome).await?;
+        self.look_at_finished(store, now, &mut outcome).await?;
+        self.delete_old(store, now, &mut outcome).await?;
+        self.delete_refused(store, now, &mut outcome).await?;
+        outcome.messages += self.keep_within_size(store).await?;
+        self.retire_targets(store, now, uptime).await?;
+        if is_whole {
+            self.delete_removed_targets(store, now).await?;
         }
-        outcome.messages += self.delete_beyond_size(store).await?;
+        while self.step(store.delete_replays(timestamp::to_text(now - REPLAYS_KEPT))).await? > 0 {}
         if let Some(kept) = self.policy.keys_kept() {
             while !self.step(store.forget_keys(now - kept)).await? {}
         }
@@ -172,96 +162,26 @@ impl Cleaner {
         Ok(outcome)
     }
 
-    /// Why nothing may be deleted now, if so.
-    async fn check_clock(
-        &mut self,
-        store: &Store,
-        now: OffsetDateTime,
-        uptime: Duration,
-    ) -> Result<Option<String>, Unavailable> {
-        let paused_at = store.setting(PAUSED).await?.filter(|text| !text.is_empty());
-        if std::mem::take(&mut self.is_first_run)
-            && let Some(expected) = paused_at.as_deref().and_then(timestamp::from_text)
-        {
-            // A restart must not make a clock right that was wrong before it.
-            self.guard = ClockGuard::paused(expected, uptime);
+    /// Between two runs, when the database has grown beyond its limit: the oldest finished messages go.
+    ///
+    /// # Errors
+    /// As for [`Self::run_once`].
+    pub async fn make_room(&mut self, store: &Store, now: OffsetDateTime) -> Result<Outcome, Unavailable> {
+        let mut outcome = Outcome::default();
+        // The first run comes at once, and knows whether the clock can be believed.
+        if !self.is_first_run && !self.was_paused {
+            self.look_at_finished(store, now, &mut outcome).await?;
+            outcome.messages += self.keep_within_size(store).await?;
         }
-        let confirmed = store.setting(CONFIRMED).await?;
-        let is_news = confirmed != self.confirmed;
-        let confirmed_at = confirmed.as_deref().and_then(timestamp::from_text);
-        let is_confirmed = is_news && confirmed_at.is_some_and(|at| (now - at).abs() < CONFIRMED_WITHIN);
-        self.confirmed = confirmed;
-        if is_confirmed {
-            self.guard = ClockGuard::new(now, uptime);
-        }
-        let last_seen = store.setting(LAST_SEEN).await?.as_deref().and_then(timestamp::from_text);
-        let verdict = self.guard.observe(now, uptime, if is_confirmed { None } else { last_seen });
-        let Verdict::Paused(why) = verdict else {
-            if std::mem::take(&mut self.was_paused) {
-                log::info!("the clock agrees again: clean-up goes on");
-            }
-            if paused_at.is_some() {
-                store.set_setting(PAUSED, "", store::Sealing::Plain, now).await?;
-            }
-            store.set_setting(LAST_SEEN, &timestamp::to_text(now), store::Sealing::Plain, now).await?;
-            return Ok(None);
-        };
-        let expected = timestamp::to_text(self.guard.expected(uptime));
-        store.set_setting(PAUSED, &expected, store::Sealing::Plain, now).await?;
-        if !std::mem::replace(&mut self.was_paused, true) {
-            log::warn!("clean-up is paused: {why}. If the clock is right now, run `creel cleanup --confirm`");
-        }
-        Ok(Some(why))
+        Ok(outcome)
     }
 
-    async fn delete_old(
-        &mut self,
-        store: &Store,
-        group: usize,
-        sources: Sources,
-        cut_off: OffsetDateTime,
-    ) -> Result<usize, Unavailable> {
-        let before = timestamp::to_text(cut_off);
-        let received_at = self.looked_at.get(&group).cloned().unwrap_or_default();
-        let mut next = Some(Position { received_at, id: i64::MIN });
-        let mut deleted = 0;
-        while let Some(after) = next {
-            let selection = Selection { after, before: before.clone(), sources: sources.clone() };
-            let page = self.step(store.old_messages(selection)).await?;
-            if !page.ids.is_empty() {
-                deleted += self.delete(store, page.ids).await?;
-            }
-            next = page.next;
-        }
-        self.looked_at.insert(group, before);
-        Ok(deleted)
-    }
-
-    async fn delete_beyond_size(&self, store: &Store) -> Result<usize, Unavailable> {
-        let Some(limit) = self.policy.max_database_bytes else { return Ok(0) };
-        let mut deleted = 0;
-        let mut goal = limit;
-        while store.used_and_free_bytes().await?.0 > goal {
-            goal = limit - limit * SIZE_MARGIN_PERCENT / 100;
-            let ids = store.oldest_messages(DELETED_FOR_SIZE_AT_ONCE).await?;
-            if ids.is_empty() {
-                break;
-            }
-            deleted += self.delete(store, ids).await?;
-        }
-        Ok(deleted)
-    }
-
-    /// Deletes all of `ids`, their keys having been merged first.
-    async fn delete(&self, store: &Store, mut ids: Vec<i64>) -> Result<usize, Unavailable> {
-        let newest = ids.iter().copied().max().unwrap_or(0);
-        while !self.step(store.merge_keys(newest)).await? {}
-        let count = ids.len();
-        while !ids.is_empty() {
-            let taken = self.step(store.delete_messages(ids.clone())).await?;
-            ids.drain(..taken.min(ids.len()));
-        }
-        Ok(count)
+    /// From the beginning, as after a start.
+    fn look_at_everything(&mut self) {
+        self.looked_at.clear();
+        self.attempts_at.clear();
+        self.dead_at.clear();
+        self.size_walk = SizeWalk::default();
     }
 
     /// One step, and the pause after it.
@@ -273,6 +193,21 @@ impl Cleaner {
             tokio::time::sleep(began.elapsed().min(LONGEST_STEP) * PAUSE_FACTOR).await;
         }
         Ok(done)
+    }
+
+    /// As many steps as all of `ids` need; how many rows they have changed.
+    async fn in_steps(
+        &self,
+        mut ids: Vec<i64>,
+        step: impl AsyncFn(Vec<i64>) -> Result<Step, Unavailable>,
+    ) -> Result<usize, Unavailable> {
+        let mut changed = 0;
+        while !ids.is_empty() {
+            let done = self.step(step(ids.clone())).await?;
+            ids.drain(..done.taken.min(ids.len()));
+            changed += done.changed;
+        }
+        Ok(changed)
     }
 }
 
@@ -304,9 +239,7 @@ pub async fn run_now(
         Ok(Outcome { paused: Some(why), .. }) => Err(OpenError(format!(
             "nothing was deleted: {why}. If the clock is right, run `creel cleanup --confirm`"
         ))),
-        Ok(outcome) => {
-            Ok(format!("Deleted {} messages and {} rejections.", outcome.messages, outcome.rejections))
-        }
+        Ok(outcome) => Ok(format!("Deleted {outcome}.")),
         Err(why) => Err(OpenError(format!("the clean-up stopped: {why}"))),
     }
 }

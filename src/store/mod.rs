@@ -49,7 +49,10 @@ pub use delivery::{
     Attempt, AttemptOutcome, AttemptRecord, Delivery, DeliveryFilter, DeliveryState, DueDelivery, DuePage,
     DueQuery, DueSignal, Next,
 };
-pub use expire::{Page, Position, Selection, Sources};
+pub use expire::{
+    AnyAge, Burial, Candidate, Finished, FinishedPage, InactiveTarget, Keeping, Page, Position, Refused,
+    Selection, Sources, Step,
+};
 pub use listener::{LATE_MESSAGES_WITHIN, Listener, ListenerRefused, MOST_LISTENERS, Opened};
 pub use message::{Asking, Content, Identity, Kept, NewMessage};
 pub use quarantined::{RejectionFilter, RejectionHead, SourceNumbers, StoredRejection};
@@ -164,6 +167,9 @@ impl Store {
     }
 
     async fn keep_prepared(&self, message: Prepared, deadline: Instant) -> Result<Kept, Unavailable> {
+        if self.inner.shared.is_out_of_room() {
+            return Err(Unavailable::DatabaseFull);
+        }
         let (reply, answer) = oneshot::channel();
         self.inner.send(Job::Keep(Keep { message: Box::new(message), deadline, reply }))?;
         match tokio::time::timeout_at(deadline.into(), answer).await {
@@ -207,6 +213,9 @@ impl Store {
         }
         if self.inner.files.is_low() {
             return Err(Unavailable::DiskLow);
+        }
+        if self.inner.shared.is_out_of_room() {
+            return Err(Unavailable::DatabaseFull);
         }
         Ok(())
     }

@@ -111,6 +111,7 @@ impl Inner {
             shared: self.shared.clone(),
             clock: OffsetDateTime::now_utc,
             next_stop: Instant::now(),
+            next_look: Instant::now(),
         };
         threads.push(
             spawn("writer", self.shared.clone(), move || writer.run(&jobs))

@@ -28,6 +28,10 @@ pub enum Unavailable {
     Refused,
     #[error("the source has as many unconfirmed messages as it may")]
     TooManyAwaiting,
+    #[error(
+        "the database is above CREEL_MAX_DATABASE_SIZE and has only messages whose deliveries are pending"
+    )]
+    DatabaseFull,
 }
 
 impl Unavailable {
@@ -42,6 +46,7 @@ impl Unavailable {
             Self::Failed => "failed",
             Self::Refused => "refused",
             Self::TooManyAwaiting => "too_many_awaiting",
+            Self::DatabaseFull => "database_full",
         }
     }
 }
@@ -78,6 +83,11 @@ pub struct Shared {
     commits: watch::Sender<u64>,
     /// Attempts that delivered, that failed, and deliveries that died.
     attempts: [AtomicU64; 3],
+    /// `u64::MAX`: none.
+    size_limit: AtomicU64,
+    /// More of the file is used than it may be.
+    pub beyond_size: Notify,
+    out_of_room: AtomicBool,
 }
 
 impl Shared {
@@ -103,7 +113,28 @@ impl Shared {
             replays: Notify::new(),
             commits: watch::Sender::new(0),
             attempts: Default::default(),
+            size_limit: AtomicU64::new(u64::MAX),
+            beyond_size: Notify::new(),
+            out_of_room: AtomicBool::new(false),
         }
+    }
+
+    pub fn limit_size(&self, bytes: u64) {
+        self.size_limit.store(bytes, Ordering::Relaxed);
+    }
+
+    /// `u64::MAX`: none.
+    pub fn size_limit(&self) -> u64 {
+        self.size_limit.load(Ordering::Relaxed)
+    }
+
+    pub fn is_out_of_room(&self) -> bool {
+        self.out_of_room.load(Ordering::Relaxed)
+    }
+
+    /// What it was before.
+    pub fn set_out_of_room(&self, is_out_of_room: bool) -> bool {
+        self.out_of_room.swap(is_out_of_room, Ordering::Relaxed)
     }
 
     /// Why no message is taken any more; `None` while all is well.

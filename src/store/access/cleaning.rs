@@ -1,19 +1,123 @@
-//! The steps of the clean-up.
+//! The steps of the clean-up: pages of what may go, and short writes that make it go.
 
 use time::OffsetDateTime;
 
-use super::super::expire::{self, Page, Selection};
+use super::super::expire::{
+    self, AnyAge, Burial, Candidate, FinishedPage, InactiveTarget, Keeping, Page, Position, Refused,
+    Selection, Step,
+};
 use super::super::{Store, Unavailable, timestamp};
 
 impl Store {
-    /// One page of messages that are old, oldest first.
+    /// One page of messages that are old and that nothing keeps, oldest first.
     pub async fn old_messages(&self, selection: Selection) -> Result<Page, Unavailable> {
         self.read(move |connection| expire::select(connection, &selection)).await
     }
 
-    /// The ids of the oldest messages whatever their age.
-    pub async fn oldest_messages(&self, limit: usize) -> Result<Vec<i64>, Unavailable> {
-        self.read(move |connection| expire::select_oldest(connection, limit)).await
+    /// The oldest messages behind `after` that nothing keeps, whatever their age.
+    pub async fn oldest_messages(&self, after: i64, limit: usize) -> Result<AnyAge, Unavailable> {
+        self.read(move |connection| expire::oldest(connection, after, limit)).await
+    }
+
+    /// Those of `ids` that nothing keeps.
+    pub async fn messages_not_kept(
+        &self,
+        ids: Vec<i64>,
+        keeping: Keeping,
+    ) -> Result<Vec<Candidate>, Unavailable> {
+        self.read(move |connection| expire::candidates(connection, &ids, &keeping)).await
+    }
+
+    /// One page of messages that were refused before `before`.
+    pub async fn refused_messages(&self, after: Position, before: String) -> Result<Refused, Unavailable> {
+        self.read(move |connection| expire::refused(connection, &after, &before)).await
+    }
+
+    /// Deletes some of `ids` in one short step, with their deliveries.
+    pub async fn delete_messages(&self, ids: Vec<i64>, keeping: Keeping) -> Result<Step, Unavailable> {
+        self.write(move |database| expire::delete(database, &ids, &keeping)).await
+    }
+
+    /// One page of deliveries that ended before `before`.
+    pub async fn finished_deliveries(
+        &self,
+        after: Position,
+        before: String,
+    ) -> Result<FinishedPage, Unavailable> {
+        self.read(move |connection| expire::finished(connection, &after, &before)).await
+    }
+
+    /// The messages up to `through` of which a delivery has ended behind `after`; and where the next page begins.
+    pub async fn messages_finished(
+        &self,
+        after: Position,
+        through: i64,
+    ) -> Result<(Vec<i64>, Option<Position>), Unavailable> {
+        self.read(move |connection| expire::messages_finished(connection, &after, through)).await
+    }
+
+    /// Deletes the attempts of some deliveries that have ended, and the delivered ones themselves, in one short step.
+    pub async fn delete_finished(&self, ids: Vec<i64>) -> Result<Step, Unavailable> {
+        self.write(move |database| expire::delete_finished(database, &ids)).await
+    }
+
+    /// Deletes some dead deliveries in one short step.
+    pub async fn delete_dead(&self, ids: Vec<i64>) -> Result<Step, Unavailable> {
+        self.write(move |database| expire::delete_dead(database, &ids)).await
+    }
+
+    /// Targets that are not served, and those that were made for a replay.
+    pub async fn inactive_targets(&self) -> Result<Vec<InactiveTarget>, Unavailable> {
+        self.read(expire::inactive).await
+    }
+
+    /// Pending deliveries of a target from before `before`, one page.
+    pub async fn waiting_deliveries(&self, target: i64, before: String) -> Result<Vec<i64>, Unavailable> {
+        self.read(move |connection| expire::waiting(connection, target, &before)).await
+    }
+
+    /// Ends some deliveries of an inactive target in one short step.
+    pub async fn bury_waiting(&self, burial: Burial, now: OffsetDateTime) -> Result<Step, Unavailable> {
+        let now = timestamp::to_text(now);
+        self.write(move |database| expire::bury(database, &burial, &now)).await
+    }
+
+    /// Removes a target that was made for a replay, unless it has something to do; true where it did.
+    pub async fn retire_replay_target(&self, target: i64, now: OffsetDateTime) -> Result<bool, Unavailable> {
+        let now = timestamp::to_text(now);
+        let is_retired = self
+            .write(move |database| expire::retire_replay_target(database.connection, target, &now))
+            .await?;
+        if is_retired {
+            self.reload_subscriptions().await?;
+        }
+        Ok(is_retired)
+    }
+
+    /// Removes the listeners that nobody has connected to since `before`; how many.
+    pub async fn retire_listeners(&self, before: String, now: OffsetDateTime) -> Result<usize, Unavailable> {
+        let now = timestamp::to_text(now);
+        let retired =
+            self.write(move |database| expire::retire_listeners(database.connection, &before, &now)).await?;
+        if retired > 0 {
+            self.reload_subscriptions().await?;
+        }
+        Ok(retired)
+    }
+
+    /// The targets of a page of deliveries; and where the next page begins.
+    pub async fn targets_in_use(&self, after: i64) -> Result<(Vec<i64>, Option<i64>), Unavailable> {
+        self.read(move |connection| expire::in_use(connection, after)).await
+    }
+
+    /// Deletes the row of a target that was removed before `before`; true where it did.
+    pub async fn delete_removed_target(&self, target: i64, before: String) -> Result<bool, Unavailable> {
+        self.write(move |database| expire::delete_removed(database.connection, target, &before)).await
+    }
+
+    /// Deletes some replays that were over before `before`; how many.
+    pub async fn delete_replays(&self, before: String) -> Result<usize, Unavailable> {
+        self.write(move |database| expire::delete_replays(database.connection, &before)).await
     }
 
     /// Bytes of the file that hold data, and those that are free inside it.
@@ -21,9 +125,34 @@ impl Store {
         self.read(expire::used_and_free_bytes).await
     }
 
-    /// Deletes some of `ids` in one short step; how many of them it has looked at.
-    pub async fn delete_messages(&self, ids: Vec<i64>) -> Result<usize, Unavailable> {
-        self.write(move |database| expire::delete(database, &ids)).await
+    /// Whether any message waits for a delivery or for its confirmation.
+    pub async fn is_anything_pending(&self) -> Result<bool, Unavailable> {
+        self.read(expire::is_anything_pending).await
+    }
+
+    /// From now on [`Self::beyond_size_limit`] tells when more of the file than this is used.
+    pub fn limit_size(&self, bytes: u64) {
+        self.inner.shared.limit_size(bytes);
+    }
+
+    /// Resolves when the file has been found beyond its limit, soon after the write that made it so.
+    pub async fn beyond_size_limit(&self) {
+        self.inner.shared.beyond_size.notified().await;
+    }
+
+    /// Whether messages are refused because there is no room for them, and none can be made.
+    pub fn set_out_of_room(&self, is_out_of_room: bool) {
+        if self.inner.shared.set_out_of_room(is_out_of_room) == is_out_of_room {
+            return;
+        }
+        if is_out_of_room {
+            log::error!(
+                "the database is larger than CREEL_MAX_DATABASE_SIZE, and nothing in it may be deleted while deliveries are \
+                 pending: no message is taken until some of them are delivered or dead. Raise it, or mend the targets"
+            );
+        } else {
+            log::info!("there is room in the database again");
+        }
     }
 
     /// One step of writing the keys that are only in memory, up to the message `through`; true when it is done.

@@ -41,6 +41,7 @@ CREATE TABLE deliveries (
 
 CREATE INDEX deliveries_due ON deliveries (target_id, due_at) WHERE state = 'pending';
 CREATE INDEX deliveries_message ON deliveries (message_id);
+CREATE INDEX deliveries_finished ON deliveries (finished_at) WHERE finished_at IS NOT NULL;
 
 -- One try of a delivery.
 CREATE TABLE attempts (

@@ -4,6 +4,7 @@
 //! sync nothing is answered with success at all, because a later success would prove nothing about the failed one.
 
 mod job;
+mod space;
 mod trouble;
 mod wal;
 
@@ -52,6 +53,8 @@ pub struct Writer {
     pub clock: fn() -> OffsetDateTime,
     /// Not before then is the writer stopped again for a checkpoint that a reader holds up.
     pub next_stop: Instant,
+    /// Not before then is looked at how much of the file is used.
+    pub next_look: Instant,
 }
 
 impl Writer {
@@ -175,19 +178,6 @@ impl Writer {
         if is_news {
             self.shared.followers_should_look();
         }
-    }
-
-    /// On a full disk, and below the low-water mark, only clean-up and settings are written.
-    fn refuse_without_space(&self, batch: Vec<Job>) -> Vec<Job> {
-        let why = match () {
-            () if !batch.iter().any(Job::is_message) => return batch,
-            () if self.files.is_full() => Unavailable::DiskFull,
-            () if self.files.is_low() => Unavailable::DiskLow,
-            () => return batch,
-        };
-        let (messages, others): (Vec<_>, Vec<_>) = batch.into_iter().partition(Job::is_message);
-        messages.into_iter().for_each(|job| job.refuse(why));
-        others
     }
 
     fn write_transaction(&mut self, batch: &mut Vec<Job>) -> Result<Vec<Outcome>, Trouble> {
@@ -368,6 +358,7 @@ impl Writer {
         self.shared.set_keys(keys, bytes);
         if !self.shared.is_stopped() {
             self.bound_wal();
+            self.look_at_size();
         }
         self.shared.wake_checkpointer_if_worth_it();
     }

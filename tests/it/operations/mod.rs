@@ -1,5 +1,6 @@
 //! Running the service: health, metrics, logs, commands, the first start, the end.
 
+mod clean_up;
 mod commands;
 mod first_start;
 mod health;

@@ -7,7 +7,12 @@ use tempfile::TempDir;
 use time::macros::datetime;
 
 use super::*;
-use crate::store::{Content, Identity, Kept, NewMessage};
+use crate::config::Retention;
+use crate::store::{Asking, Content, Identity, Kept, NewMessage};
+
+mod deliveries;
+mod limits;
+mod targets;
 
 const NOW: OffsetDateTime = datetime!(2026-11-22 12:00 UTC);
 const DAY: Duration = Duration::from_secs(86_400);
@@ -33,27 +38,48 @@ impl Setup {
     }
 
     async fn keep_with_id(&self, source: &str, age: Duration, body: &str, id: &str) -> Kept {
-        let message = NewMessage {
-            received_at: NOW - age,
-            source: source.into(),
-            event: format!("{source}.message"),
-            identity: Identity::DeliveryId(id.to_owned()),
-            method: "POST".to_owned(),
-            query: None,
-            remote_ip: IpAddr::V4(Ipv4Addr::LOCALHOST),
-            headers: "{}".to_owned(),
-            content: Content::Json(Bytes::copy_from_slice(body.as_bytes())),
-            body_sha256: [0; 32],
-            body_unsigned: false,
-            owner: None,
-            unverified: false,
-            asking: None,
-        };
+        self.keep_message(message(source, age, body, id)).await
+    }
+
+    /// Its id.
+    async fn keep_one(&self, age: Duration) -> i64 {
+        match self.keep("acme", age, "1").await {
+            Kept::New { id } => id,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    async fn keep_message(&self, message: NewMessage) -> Kept {
         self.store.keep(message, Instant::now() + Duration::from_secs(20)).await.unwrap()
     }
 
     async fn left(&self) -> usize {
-        self.store.oldest_messages(100_000).await.unwrap().len()
+        self.ids_left().await.len()
+    }
+
+    async fn ids_left(&self) -> Vec<i64> {
+        let filter = store::MessageFilter::default();
+        let page = self.store.messages(filter, store::Direction::OldestFirst, None, 100_000).await;
+        page.unwrap().messages.iter().map(|message| message.id).collect()
+    }
+}
+
+fn message(source: &str, age: Duration, body: &str, id: &str) -> NewMessage {
+    NewMessage {
+        received_at: NOW - age,
+        source: source.into(),
+        event: format!("{source}.message"),
+        identity: Identity::DeliveryId(id.to_owned()),
+        method: "POST".to_owned(),
+        query: None,
+        remote_ip: IpAddr::V4(Ipv4Addr::LOCALHOST),
+        headers: "{}".to_owned(),
+        content: Content::Json(Bytes::copy_from_slice(body.as_bytes())),
+        body_sha256: [0; 32],
+        body_unsigned: false,
+        owner: None,
+        unverified: false,
+        asking: None,
     }
 }
 
@@ -63,7 +89,18 @@ fn cleaner(
     max_database_bytes: Option<u64>,
 ) -> Cleaner {
     let of_sources = of_sources.iter().map(|(name, retention)| ((*name).to_owned(), *retention)).collect();
-    Cleaner::new(Policy { retention, of_sources, max_database_bytes }, Pace::Alone, NOW, Duration::ZERO)
+    let policy = Policy { of_sources, max_database_bytes, ..policy(retention) };
+    Cleaner::new(policy, Pace::Alone, NOW, Duration::ZERO)
+}
+
+fn policy(retention: Retention) -> Policy {
+    Policy {
+        retention,
+        of_sources: Vec::new(),
+        max_database_bytes: None,
+        attempts: Retention::For(7 * DAY),
+        dead: Retention::For(30 * DAY),
+    }
 }
 
 fn run<T>(test: impl Future<Output = T>) -> T {
@@ -135,6 +172,17 @@ fn a_deleted_message_is_still_known_for_a_week() {
 }
 
 #[test]
+fn a_message_whose_key_is_only_in_memory_is_not_deleted() {
+    run(async {
+        let setup = Setup::new();
+        let message = setup.keep_one(DAY).await;
+        let step = setup.store.delete_messages(vec![message], store::Keeping::default()).await;
+        assert_eq!(step, Ok(Step { taken: 1, changed: 0 }));
+        assert_eq!(setup.left().await, 1);
+    });
+}
+
+#[test]
 fn above_the_size_limit_the_oldest_go_first_and_the_space_is_given_back() {
     run(async {
         let setup = Setup::new();
@@ -147,8 +195,7 @@ fn above_the_size_limit_the_oldest_go_first_and_the_space_is_given_back() {
         let mut cleaner = cleaner(Retention::Keep, &[], Some(4_000_000));
         let outcome = cleaner.run_once(&setup.store, NOW, Duration::ZERO).await.unwrap();
         assert!(outcome.messages > 200, "{outcome:?}");
-        let left = setup.store.oldest_messages(1_000).await.unwrap();
-        assert_eq!(left.last(), Some(&500));
+        assert_eq!(setup.ids_left().await.last(), Some(&500));
         let (used, free) = setup.store.used_and_free_bytes().await.unwrap();
         assert!(used <= 4_000_000 && free <= 2_000_000, "{used} used, {free} free");
         setup.store.close(Duration::from_secs(10)).await;
@@ -178,11 +225,7 @@ fn a_restart_does_not_make_a_clock_right_that_had_jumped() {
     run(async {
         let setup = Setup::new();
         setup.keep("acme", Duration::ZERO, "1").await;
-        let policy = || Policy {
-            retention: Retention::For(7 * DAY),
-            of_sources: Vec::new(),
-            max_database_bytes: None,
-        };
+        let policy = || policy(Retention::For(7 * DAY));
         let later = NOW + 3_650 * DAY;
         let mut before = Cleaner::new(policy(), Pace::Alone, NOW, Duration::ZERO);
         assert!(before.run_once(&setup.store, later, DAY).await.unwrap().paused.is_some());
@@ -231,8 +274,7 @@ fn a_clock_set_back_over_a_restart_is_noticed_and_an_old_confirmation_does_not_c
         let earlier = NOW - 2 * DAY;
         let old = NOW - 20 * DAY;
         store::set_beside_the_service(setup.store.path(), CONFIRMED, &timestamp::to_text(old), old).unwrap();
-        let policy =
-            Policy { retention: Retention::For(DAY), of_sources: Vec::new(), max_database_bytes: None };
+        let policy = policy(Retention::For(DAY));
         let mut restarted = Cleaner::new(policy, Pace::Alone, earlier, Duration::ZERO);
         let outcome = restarted.run_once(&setup.store, earlier, Duration::ZERO).await.unwrap();
         assert!(outcome.paused.is_some());

@@ -1,0 +1,102 @@
+//! Deliveries that have ended, and those that never will because their target takes nothing.
+
+use std::time::Duration;
+
+use time::OffsetDateTime;
+
+use super::{Cleaner, Outcome};
+use crate::config::Retention;
+use crate::store::{
+    Burial, DeliveryState, InactiveTarget, Position, Store, TargetKind, TargetState, Unavailable, timestamp,
+};
+
+/// So long deliveries wait for a target that is not active.
+pub const WAITS_FOR_TARGET: Duration = Duration::from_secs(7 * 86_400);
+/// A timestamp without its fraction.
+const SECONDS_OF_TIMESTAMP: usize = "2026-11-22T14:31:00".len();
+
+impl Cleaner {
+    /// Deliveries of targets that have been inactive for a week die; how many.
+    pub(super) async fn bury_waiting(
+        &self,
+        store: &Store,
+        now: OffsetDateTime,
+    ) -> Result<usize, Unavailable> {
+        let before = timestamp::to_text(now - WAITS_FOR_TARGET);
+        let mut buried = 0;
+        for target in self.step(store.inactive_targets()).await? {
+            if !target.is_busy || target.state == TargetState::Active || target.state_since >= before {
+                continue;
+            }
+            let why = why(&target);
+            loop {
+                let waiting = self.step(store.waiting_deliveries(target.id, before.clone())).await?;
+                let burial = |deliveries| Burial { deliveries, before: before.clone(), why: why.clone() };
+                let bury = async |ids| store.bury_waiting(burial(ids), now).await;
+                let ended = self.in_steps(waiting, bury).await?;
+                buried += ended;
+                // None are left, or the target has become active.
+                if ended == 0 {
+                    break;
+                }
+            }
+        }
+        Ok(buried)
+    }
+
+    /// Delivered ones go with their attempts; of dead ones first the attempts, later the rest.
+    pub(super) async fn delete_finished(
+        &mut self,
+        store: &Store,
+        now: OffsetDateTime,
+        outcome: &mut Outcome,
+    ) -> Result<(), Unavailable> {
+        if let Retention::For(age) = self.policy.attempts {
+            let before = timestamp::to_text(now - age);
+            let mut next = Some(Position::before(self.attempts_at.clone()));
+            while let Some(after) = next {
+                let page = self.step(store.finished_deliveries(after, before.clone())).await?;
+                let is_left = |state| state == DeliveryState::Delivered;
+                let ended = page.deliveries.iter().filter(|one| is_left(one.state) || one.has_attempts);
+                let ids = ended.map(|delivery| delivery.id).collect();
+                outcome.deliveries +=
+                    self.in_steps(ids, async |ids| store.delete_finished(ids).await).await?;
+                next = page.next;
+            }
+            self.attempts_at = before;
+        }
+        if let Retention::For(age) = self.policy.dead {
+            let before = timestamp::to_text(now - age);
+            let mut next = Some(Position::before(self.dead_at.clone()));
+            while let Some(after) = next {
+                let page = self.step(store.finished_deliveries(after, before.clone())).await?;
+                let dead: Vec<_> =
+                    page.deliveries.iter().filter(|delivery| delivery.state == DeliveryState::Dead).collect();
+                let ids = dead.iter().map(|delivery| delivery.id).collect();
+                outcome.deliveries += self.in_steps(ids, async |ids| store.delete_dead(ids).await).await?;
+                // They may have been all that kept their messages.
+                let mut messages: Vec<i64> = dead.iter().map(|delivery| delivery.message).collect();
+                messages.sort_unstable();
+                messages.dedup();
+                outcome.messages += self.delete_if_old(store, messages, now).await?;
+                next = page.next;
+            }
+            self.dead_at = before;
+        }
+        Ok(())
+    }
+}
+
+/// For a person who looks at the delivery.
+fn why(target: &InactiveTarget) -> String {
+    let since = target.state_since.get(..SECONDS_OF_TIMESTAMP).unwrap_or_default();
+    let what = match (target.kind, target.state) {
+        (TargetKind::Listener, TargetState::Paused) => format!("nobody has listened since {since}Z"),
+        (_, TargetState::Removed) => format!("the target was removed at {since}Z"),
+        (_, state) => format!("the target has been {} since {since}Z", state.name()),
+    };
+    match &target.state_reason {
+        Some(reason) => format!("{what}: {reason}"),
+        None => what,
+    }
+}

@@ -1,0 +1,85 @@
+//! What is old, and how large the database may be.
+
+use std::time::Duration;
+
+use time::OffsetDateTime;
+
+use crate::config::{Config, Retention, Source};
+use crate::store::{Candidate, Keeping, Sources, timestamp};
+
+/// Keys are remembered this long at least, whatever the retention: Stripe sends again for three days.
+const KEYS_KEPT_AT_LEAST: Duration = Duration::from_secs(7 * 86_400);
+/// Keys outlive the messages by a day, so that a message at the very end of its retention has its key.
+const KEYS_OUTLIVE_BY: Duration = Duration::from_secs(86_400);
+
+/// What is old, and how large the database may be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Policy {
+    pub retention: Retention,
+    /// Sources with a retention of their own.
+    pub of_sources: Vec<(String, Retention)>,
+    pub max_database_bytes: Option<u64>,
+    /// Of delivered deliveries and of all attempts, after the end of their delivery.
+    pub attempts: Retention,
+    /// Of dead deliveries, which keep their messages as long.
+    pub dead: Retention,
+}
+
+impl Policy {
+    pub fn from_config(config: &Config) -> Self {
+        let of_source = |source: &Source| source.retention.map(|own| (source.name.clone(), own));
+        Self {
+            retention: config.retention,
+            of_sources: config.sources.iter().filter_map(of_source).collect(),
+            max_database_bytes: config.max_database_bytes,
+            attempts: config.attempt_retention,
+            dead: config.dead_retention,
+        }
+    }
+
+    /// The groups of sources that share a retention, with their age limit; those that keep everything are left out.
+    pub(super) fn groups(&self) -> Vec<(Sources, Duration)> {
+        let mut groups = Vec::new();
+        if let Retention::For(age) = self.retention {
+            groups
+                .push((Sources::AllBut(self.of_sources.iter().map(|(name, _)| name.clone()).collect()), age));
+        }
+        for (name, retention) in &self.of_sources {
+            if let Retention::For(age) = retention {
+                groups.push((Sources::Only(name.clone()), *age));
+            }
+        }
+        groups
+    }
+
+    /// How long keys are remembered; `None`: for ever, because some messages are.
+    pub(super) fn keys_kept(&self) -> Option<Duration> {
+        let retentions = self.of_sources.iter().map(|(_, retention)| *retention).chain([self.retention]);
+        let mut longest = KEYS_KEPT_AT_LEAST;
+        for retention in retentions {
+            match retention {
+                Retention::Keep => return None,
+                Retention::For(age) => longest = longest.max(age),
+            }
+        }
+        Some(longest + KEYS_OUTLIVE_BY)
+    }
+
+    /// Which dead deliveries keep their messages now.
+    pub(super) fn keeping(&self, now: OffsetDateTime) -> Keeping {
+        let since = match self.dead {
+            Retention::Keep => String::new(),
+            Retention::For(age) => timestamp::to_text(now - age),
+        };
+        Keeping { by_dead_since: Some(since) }
+    }
+
+    /// Whether a message has outlived its retention.
+    pub(super) fn is_old(&self, message: &Candidate, now: OffsetDateTime) -> bool {
+        let own = self.of_sources.iter().find(|(source, _)| *source == message.source);
+        match own.map_or(self.retention, |(_, retention)| *retention) {
+            Retention::Keep => false,
+            Retention::For(age) => message.received_at < timestamp::to_text(now - age),
+        }
+    }
+}

@@ -1,0 +1,74 @@
+//! Targets that nobody needs any more: those made for a replay that is over, listeners that nobody comes back to, and the
+//! rows of removed targets once no delivery names them.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use time::OffsetDateTime;
+
+use super::Cleaner;
+use super::deliveries::WAITS_FOR_TARGET;
+use crate::store::{InactiveTarget, Origin, Store, TargetKind, TargetState, Unavailable, timestamp};
+
+/// So long a target that was made for a replay has nothing to do before it is removed.
+const REPLAY_TARGET_KEPT: Duration = Duration::from_secs(86_400);
+/// A listener gets every message that fits, whether or not somebody listens.
+const LISTENER_KEPT: Duration = Duration::from_secs(30 * 86_400);
+
+impl Cleaner {
+    pub(super) async fn retire_targets(
+        &mut self,
+        store: &Store,
+        now: OffsetDateTime,
+        uptime: Duration,
+    ) -> Result<(), Unavailable> {
+        let targets = self.step(store.inactive_targets()).await?;
+        let is_idle = |target: &&InactiveTarget| {
+            target.origin == Origin::Replay && target.state != TargetState::Removed && !target.is_busy
+        };
+        let idle: BTreeSet<i64> = targets.iter().filter(is_idle).map(|target| target.id).collect();
+        self.idle_since.retain(|target, _| idle.contains(target));
+        for target in idle {
+            let since = *self.idle_since.entry(target).or_insert(uptime);
+            if uptime.saturating_sub(since) >= REPLAY_TARGET_KEPT {
+                self.step(store.retire_replay_target(target, now)).await?;
+            }
+        }
+        let before = timestamp::to_text(now - LISTENER_KEPT);
+        let is_abandoned = |target: &InactiveTarget| {
+            target.kind == TargetKind::Listener
+                && target.state == TargetState::Paused
+                && target.state_since < before
+        };
+        if targets.iter().any(is_abandoned) {
+            self.step(store.retire_listeners(before, now)).await?;
+        }
+        Ok(())
+    }
+
+    /// Looks at all deliveries, so it is not done in every run.
+    pub(super) async fn delete_removed_targets(
+        &self,
+        store: &Store,
+        now: OffsetDateTime,
+    ) -> Result<(), Unavailable> {
+        let before = timestamp::to_text(now - WAITS_FOR_TARGET);
+        let targets = self.step(store.inactive_targets()).await?;
+        let removed = targets
+            .iter()
+            .filter(|target| target.state == TargetState::Removed && target.state_since < before);
+        let mut unused: BTreeSet<i64> = removed.map(|target| target.id).collect();
+        let mut next = Some(0);
+        while let Some(after) = next.filter(|_| !unused.is_empty()) {
+            let (in_use, behind) = self.step(store.targets_in_use(after)).await?;
+            for target in in_use {
+                unused.remove(&target);
+            }
+            next = behind;
+        }
+        for target in unused {
+            self.step(store.delete_removed_target(target, before.clone())).await?;
+        }
+        Ok(())
+    }
+}

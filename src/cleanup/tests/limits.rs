@@ -1,0 +1,141 @@
+//! The size limit: what goes, what stays, and when there is no room at all.
+
+use super::*;
+use crate::store::{DeliveryState, Next, Origin, TargetKind};
+
+const LIMIT: u64 = 4_000_000;
+const BODY: usize = 20_000;
+
+impl Setup {
+    /// Their ids.
+    async fn keep_large(&self, count: usize) -> Vec<i64> {
+        let body = format!("\"{}\"", "x".repeat(BODY));
+        let mut ids = Vec::new();
+        for _ in 0..count {
+            match self.keep("acme", Duration::ZERO, &body).await {
+                Kept::New { id } => ids.push(id),
+                other => panic!("{other:?}"),
+            }
+        }
+        ids
+    }
+
+    async fn used(&self) -> u64 {
+        self.store.used_and_free_bytes().await.unwrap().0
+    }
+
+    async fn is_refused(&self) -> bool {
+        let kept = self
+            .store
+            .keep(message("acme", Duration::ZERO, "1", "refused"), Instant::now() + Duration::from_secs(20))
+            .await;
+        assert_eq!(kept.err(), self.store.ready().err());
+        self.store.ready() == Err(Unavailable::DatabaseFull)
+    }
+}
+
+async fn limited() -> (Setup, Cleaner) {
+    (Setup::new(), cleaner(Retention::Keep, &[], Some(LIMIT)))
+}
+
+#[test]
+fn pending_messages_stay_and_finished_and_dead_ones_go_oldest_first() {
+    run(async {
+        let (setup, mut cleaner) = limited().await;
+        let target = setup.target(TargetKind::Http, Origin::Api).await;
+        let ids = setup.keep_large(300).await;
+        for id in &ids[..100] {
+            setup.deliver(*id, target, NOW).await;
+        }
+        let dead = setup.deliver(ids[100], target, NOW).await;
+        setup.attempt(dead, Next::Dead, NOW).await;
+        let outcome = cleaner.run_once(&setup.store, NOW, Duration::ZERO).await.unwrap();
+        assert!(outcome.messages > 100, "{outcome:?}");
+        let left = setup.ids_left().await;
+        assert_eq!(left[..100], ids[..100]);
+        assert!(!left.contains(&ids[100]) && left.contains(&ids[299]), "{left:?}");
+        assert!(setup.used().await <= LIMIT);
+        assert!(!setup.is_refused().await);
+    });
+}
+
+#[test]
+fn where_only_pending_messages_are_left_nothing_is_taken_until_there_is_room_again() {
+    run(async {
+        let (setup, mut cleaner) = limited().await;
+        let target = setup.target(TargetKind::Http, Origin::Api).await;
+        cleaner.run_once(&setup.store, NOW, Duration::ZERO).await.unwrap();
+        let mut deliveries = Vec::new();
+        for id in setup.keep_large(250).await {
+            deliveries.push(setup.deliver(id, target, NOW).await);
+        }
+        assert!(!setup.is_refused().await, "it has not been looked at yet");
+        cleaner.make_room(&setup.store, NOW).await.unwrap();
+        assert!(setup.is_refused().await);
+        assert_eq!(setup.state(deliveries[0]).await, Some(DeliveryState::Pending));
+        for delivery in &deliveries[..2] {
+            setup.attempt(*delivery, Next::Delivered, NOW).await;
+        }
+        let minute = Duration::from_secs(60);
+        assert_eq!(cleaner.make_room(&setup.store, NOW + minute).await.unwrap().messages, 2);
+        assert!(setup.is_refused().await, "that is not enough");
+        for delivery in &deliveries[2..100] {
+            setup.attempt(*delivery, Next::Dead, NOW + minute).await;
+        }
+        assert!(cleaner.make_room(&setup.store, NOW + 2 * minute).await.unwrap().messages > 40);
+        assert!(!setup.is_refused().await);
+        assert!(setup.ids_left().await.contains(&250));
+    });
+}
+
+#[test]
+fn a_replay_is_taken_while_there_is_no_room_for_messages() {
+    run(async {
+        let setup = Setup::new();
+        let target = setup.target(TargetKind::Http, Origin::Api).await;
+        let mut cleaner = cleaner(Retention::For(DAY), &[], Some(LIMIT));
+        let ids = setup.keep_large(250).await;
+        for id in &ids {
+            setup.deliver(*id, target, NOW).await;
+        }
+        cleaner.run_once(&setup.store, NOW, Duration::ZERO).await.unwrap();
+        assert!(setup.is_refused().await);
+        let delivery = setup.deliver(ids[0], target, NOW).await;
+        assert_eq!(setup.state(delivery).await, Some(DeliveryState::Pending));
+    });
+}
+
+#[test]
+fn space_that_no_message_takes_is_no_reason_to_refuse_messages() {
+    run(async {
+        let setup = Setup::new();
+        let mut cleaner = cleaner(Retention::Keep, &[], Some(50_000));
+        setup.keep_large(3).await;
+        cleaner.run_once(&setup.store, NOW, Duration::ZERO).await.unwrap();
+        assert_eq!(setup.left().await, 0);
+        assert!(setup.used().await > 50_000, "an empty database is larger");
+        assert!(!setup.is_refused().await);
+    });
+}
+
+#[test]
+fn the_write_that_goes_beyond_the_limit_is_noticed() {
+    run(async {
+        let setup = Setup::new();
+        setup.store.limit_size(LIMIT);
+        setup.keep_large(100).await;
+        let noticed = tokio::time::timeout(Duration::from_millis(50), setup.store.beyond_size_limit()).await;
+        assert!(noticed.is_err(), "{} bytes are within the limit", setup.used().await);
+        let more = async {
+            loop {
+                setup.keep_large(10).await;
+            }
+        };
+        tokio::select! {
+            () = setup.store.beyond_size_limit() => {}
+            () = more => {}
+            () = tokio::time::sleep(Duration::from_secs(30)) => panic!("it was not noticed"),
+        }
+        assert!(setup.used().await > LIMIT);
+    });
+}

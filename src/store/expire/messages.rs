@@ -1,0 +1,225 @@
+//! Messages that are old, and what keeps a message whatever its age.
+
+use std::time::Instant;
+
+use rusqlite::{Connection, OptionalExtension as _, params};
+
+use super::{LOOKED_AT_A_PAGE, Position, STEP_TIME, Step};
+use crate::store::writer::Database;
+
+/// So many deliveries of one message go before the clock is looked at.
+const DELIVERIES_AT_ONCE: usize = 64;
+
+/// Which messages are old.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Selection {
+    /// Behind this message in the order of time.
+    pub after: Position,
+    /// Received before this.
+    pub before: String,
+    pub sources: Sources,
+    pub keeping: Keeping,
+}
+
+/// A dead delivery keeps its message, so that it can be replayed, if it died at this time or later. `None`: dead ones
+/// keep nothing.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Keeping {
+    pub by_dead_since: Option<String>,
+}
+
+/// Some of the selected messages.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Page {
+    pub ids: Vec<i64>,
+    /// The greatest id among those that were looked at.
+    pub looked_through: i64,
+    /// Where the next page begins; `None` after the last one.
+    pub next: Option<Position>,
+}
+
+/// Whose messages a retention is about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Sources {
+    Only(String),
+    AllBut(Vec<String>),
+}
+
+impl Sources {
+    fn contains(&self, source: &str) -> bool {
+        match self {
+            Self::Only(name) => name == source,
+            Self::AllBut(names) => !names.iter().any(|name| name == source),
+        }
+    }
+}
+
+/// What must not be deleted: a message that waits for its confirmation, has a pending delivery, or a dead one that may
+/// still be replayed. To listeners nothing is replayed: their deliveries die when nobody has come for a week. Nothing where
+/// there is no such message. The result says whether it is kept.
+const IS_KEPT: &str = "SELECT coalesce(confirmation, '') = 'awaiting' OR EXISTS
+       (SELECT 1 FROM deliveries WHERE message_id = messages.id AND (state = 'pending' OR (state = 'dead' AND finished_at >= ?2
+          AND NOT EXISTS (SELECT 1 FROM targets WHERE id = target_id AND kind = 'listener'))))
+     FROM messages WHERE id = ?1";
+
+fn is_kept(connection: &Connection, id: i64, keeping: &Keeping) -> rusqlite::Result<Option<bool>> {
+    connection
+        .prepare_cached(IS_KEPT)?
+        .query_row(params![id, keeping.by_dead_since], |row| row.get(0))
+        .optional()
+}
+
+/// A page of old messages that nothing keeps, oldest first. Runs on a reader. A page is bounded by what is looked at, not
+/// by what is found: a source whose messages are kept for long must not keep a reader, and with it the WAL, busy for long.
+pub fn select(connection: &Connection, selection: &Selection) -> rusqlite::Result<Page> {
+    let mut statement = connection.prepare_cached(
+        "SELECT id, source, received_at FROM messages
+         WHERE (received_at, id) > (?1, ?2) AND received_at < ?3
+         ORDER BY received_at, id LIMIT ?4",
+    )?;
+    let Selection { after, before, sources, keeping } = selection;
+    let mut rows = statement.query(params![after.at, after.id, before, LOOKED_AT_A_PAGE])?;
+    let mut page = Page::default();
+    let mut looked_at = 0;
+    while let Some(row) = rows.next()? {
+        looked_at += 1;
+        let id = row.get(0)?;
+        page.looked_through = page.looked_through.max(id);
+        if sources.contains(row.get_ref(1)?.as_str()?) && is_kept(connection, id, keeping)? == Some(false) {
+            page.ids.push(id);
+        }
+        if looked_at == LOOKED_AT_A_PAGE {
+            page.next = Some(Position { at: row.get(2)?, id });
+        }
+    }
+    Ok(page)
+}
+
+/// The oldest messages with an id above `after` that nothing keeps, whatever their age, at most `limit` of them, for the
+/// size limit. Runs on a reader.
+pub fn oldest(connection: &Connection, after: i64, limit: usize) -> rusqlite::Result<AnyAge> {
+    let mut statement =
+        connection.prepare_cached("SELECT id FROM messages WHERE id > ?1 ORDER BY id LIMIT ?2")?;
+    let mut rows = statement.query(params![after, LOOKED_AT_A_PAGE])?;
+    let mut page = AnyAge { ids: Vec::new(), looked_through: after, is_last: false };
+    let mut looked_at = 0;
+    while let Some(row) = rows.next()? {
+        looked_at += 1;
+        let id = row.get(0)?;
+        page.looked_through = id;
+        if is_kept(connection, id, &Keeping::default())? == Some(false) {
+            page.ids.push(id);
+        }
+        if page.ids.len() == limit {
+            return Ok(page);
+        }
+    }
+    page.is_last = looked_at < LOOKED_AT_A_PAGE;
+    Ok(page)
+}
+
+/// Some of the messages, in the order of their ids.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AnyAge {
+    pub ids: Vec<i64>,
+    /// The last one that was looked at: the next page begins behind it.
+    pub looked_through: i64,
+    pub is_last: bool,
+}
+
+/// A message that nothing keeps any more.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Candidate {
+    pub id: i64,
+    pub source: String,
+    pub received_at: String,
+}
+
+/// Those of `ids` that nothing keeps. Runs on a reader.
+pub fn candidates(
+    connection: &Connection,
+    ids: &[i64],
+    keeping: &Keeping,
+) -> rusqlite::Result<Vec<Candidate>> {
+    let mut found = Vec::new();
+    for id in ids {
+        if is_kept(connection, *id, keeping)? != Some(false) {
+            continue;
+        }
+        let candidate = connection
+            .prepare_cached("SELECT source, received_at FROM messages WHERE id = ?1")?
+            .query_row([id], |row| Ok(Candidate { id: *id, source: row.get(0)?, received_at: row.get(1)? }))
+            .optional()?;
+        found.extend(candidate);
+    }
+    Ok(found)
+}
+
+/// A page of messages that were refused before `before`, behind `after`. Runs on a reader.
+pub fn refused(connection: &Connection, after: &Position, before: &str) -> rusqlite::Result<Refused> {
+    let mut statement = connection.prepare_cached(
+        "SELECT message_id, settled_at FROM confirmations
+         WHERE state = 'refused' AND (settled_at, message_id) > (?1, ?2) AND settled_at < ?3
+         ORDER BY settled_at, message_id LIMIT ?4",
+    )?;
+    let mut rows = statement.query(params![after.at, after.id, before, LOOKED_AT_A_PAGE])?;
+    let mut page = Refused::default();
+    while let Some(row) = rows.next()? {
+        let id = row.get(0)?;
+        page.ids.push(id);
+        if page.ids.len() == LOOKED_AT_A_PAGE {
+            page.next = Some(Position { at: row.get(1)?, id });
+        }
+    }
+    Ok(page)
+}
+
+/// Some of the messages that were refused.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Refused {
+    pub ids: Vec<i64>,
+    pub next: Option<Position>,
+}
+
+/// Deletes messages with all that belongs to them until the step is over. A message whose key is not merged yet stays,
+/// because the key would be lost with it.
+pub fn delete(database: &mut Database<'_>, ids: &[i64], keeping: &Keeping) -> rusqlite::Result<Step> {
+    let began = Instant::now();
+    let merged_through = database.keys.merged_through();
+    let connection = database.connection;
+    let mut done = Step::default();
+    for id in ids {
+        if is_kept(connection, *id, keeping)? == Some(true) || *id > merged_through {
+            done.taken += 1;
+        } else {
+            if !delete_deliveries(connection, *id, began)? {
+                return Ok(done);
+            }
+            done.taken += 1;
+            done.changed += connection.prepare_cached("DELETE FROM messages WHERE id = ?1")?.execute([id])?;
+            connection.prepare_cached("DELETE FROM confirmations WHERE message_id = ?1")?.execute([id])?;
+        }
+        if began.elapsed() >= STEP_TIME {
+            break;
+        }
+    }
+    Ok(done)
+}
+
+/// False where there are so many that the step is over before the last one is gone.
+fn delete_deliveries(connection: &Connection, message: i64, began: Instant) -> rusqlite::Result<bool> {
+    loop {
+        let deliveries: Vec<i64> = connection
+            .prepare_cached("SELECT id FROM deliveries WHERE message_id = ?1 LIMIT ?2")?
+            .query_map(params![message, DELIVERIES_AT_ONCE], |row| row.get(0))?
+            .collect::<rusqlite::Result<_>>()?;
+        for delivery in &deliveries {
+            super::deliveries::delete_one(connection, *delivery)?;
+        }
+        match deliveries.len() {
+            DELIVERIES_AT_ONCE if began.elapsed() >= STEP_TIME => return Ok(false),
+            DELIVERIES_AT_ONCE => {}
+            _ => return Ok(true),
+        }
+    }
+}

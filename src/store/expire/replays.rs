@@ -1,0 +1,15 @@
+//! Replays that are over.
+
+use rusqlite::{Connection, params};
+
+const DELETED_AT_ONCE: usize = 100;
+
+/// Deletes some of those that were over before `before`; how many.
+pub fn delete_replays(connection: &Connection, before: &str) -> rusqlite::Result<usize> {
+    connection
+        .prepare_cached(
+            "DELETE FROM replays WHERE id IN
+               (SELECT id FROM replays WHERE state <> 'running' AND updated_at < ?1 LIMIT ?2)",
+        )?
+        .execute(params![before, DELETED_AT_ONCE])
+}

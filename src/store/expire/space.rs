@@ -1,0 +1,53 @@
+//! The space that rows take: how much of the file is used, and giving back what is free.
+
+use std::time::Instant;
+
+use rusqlite::Connection;
+
+use super::STEP_TIME;
+use crate::store::checkpoint;
+use crate::store::writer::Database;
+
+const PAGES_PER_STEP: u32 = 128;
+/// Free pages up to this share of the file are left for new messages, and at least so many.
+const FREE_PAGES_KEPT_PERCENT: i64 = 5;
+const FREE_PAGES_KEPT: i64 = 256;
+
+/// Bytes of the file that hold data, and those that are free inside it. Takes microseconds.
+pub fn used_and_free_bytes(connection: &Connection) -> rusqlite::Result<(u64, u64)> {
+    let pragma = |sql| connection.prepare_cached(sql)?.query_row([], |row| row.get::<_, u64>(0));
+    let size = pragma("PRAGMA page_size")?;
+    let (pages, free) = (pragma("PRAGMA page_count")?, pragma("PRAGMA freelist_count")?);
+    Ok((pages.saturating_sub(free) * size, free * size))
+}
+
+/// Whether any message has still something to wait for: a delivery, or its confirmation.
+pub fn is_anything_pending(connection: &Connection) -> rusqlite::Result<bool> {
+    connection
+        .prepare_cached(
+            "SELECT EXISTS (SELECT 1 FROM deliveries WHERE state = 'pending')
+               OR EXISTS (SELECT 1 FROM confirmations WHERE state = 'awaiting')",
+        )?
+        .query_row([], |row| row.get(0))
+}
+
+/// Gives free pages back to the file system; true when nothing more is worth it. The pragma frees one page a step,
+/// so it must be run as a query and drained.
+pub fn vacuum(database: &mut Database<'_>) -> rusqlite::Result<bool> {
+    let connection = database.connection;
+    let pragma = |name| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
+    let (pages, free) = (pragma("page_count")?, pragma("freelist_count")?);
+    let kept = FREE_PAGES_KEPT.max(pages * FREE_PAGES_KEPT_PERCENT / 100);
+    if free <= kept {
+        return Ok(true);
+    }
+    let began = Instant::now();
+    let mut statement = connection.prepare(&format!("PRAGMA incremental_vacuum({PAGES_PER_STEP})"))?;
+    let mut rows = statement.query([])?;
+    while rows.next()?.is_some() && began.elapsed() < STEP_TIME {}
+    drop(rows);
+    drop(statement);
+    // The next checkpoint, whosever it is, cuts the file down to this.
+    database.files.database_may_shrink_to(checkpoint::content_bytes(connection));
+    Ok(false)
+}

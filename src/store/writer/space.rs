@@ -1,0 +1,39 @@
+//! The writer's care for space: on the disk, and within the limit of the database.
+
+use std::time::{Duration, Instant};
+
+use super::{Job, Writer};
+use crate::store::expire;
+use crate::store::state::Unavailable;
+
+const PAUSE_BETWEEN_LOOKS: Duration = Duration::from_millis(100);
+
+impl Writer {
+    /// On a full disk, and below the low-water mark, only clean-up and settings are written.
+    pub(super) fn refuse_without_space(&self, batch: Vec<Job>) -> Vec<Job> {
+        let why = match () {
+            () if !batch.iter().any(Job::is_message) => return batch,
+            () if self.files.is_full() => Unavailable::DiskFull,
+            () if self.files.is_low() => Unavailable::DiskLow,
+            () => return batch,
+        };
+        let (messages, others): (Vec<_>, Vec<_>) = batch.into_iter().partition(Job::is_message);
+        messages.into_iter().for_each(|job| job.refuse(why));
+        others
+    }
+
+    /// The clean-up runs once an interval: what comes between two runs must not fill the disk meanwhile.
+    pub(super) fn look_at_size(&mut self) {
+        let limit = self.shared.size_limit();
+        let now = Instant::now();
+        if limit == u64::MAX || now < self.next_look {
+            return;
+        }
+        self.next_look = now + PAUSE_BETWEEN_LOOKS;
+        match expire::used_and_free_bytes(&self.connection) {
+            Ok((used, _)) if used > limit => self.shared.beyond_size.notify_one(),
+            Ok(_) => {}
+            Err(error) => log::warn!("cannot tell how large the database is: {error}"),
+        }
+    }
+}

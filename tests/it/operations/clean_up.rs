@@ -1,0 +1,77 @@
+//! The clean-up honours what is still to be delivered.
+
+use std::time::Duration;
+
+use crate::harness::database::Database;
+use crate::harness::{Builder, TestApp, eventually, sign};
+
+/// A target that gets everything and takes nothing.
+const PAUSED_TARGET: &str = "INSERT INTO targets (name, kind, origin, state, state_since, events, url, concurrency, ordering, \
+    timeout_seconds, created_at, updated_at) \
+    SELECT 'paused', 'http', 'api', 'paused', at, '[\"*\"]', 'http://127.0.0.1:9/', 1, 'any', 30, at, at \
+    FROM (SELECT strftime('%Y-%m-%dT%H:%M:%f000Z', 'now') AS at)";
+const ALL_OLD: &str = "UPDATE messages SET received_at = strftime('%Y-%m-%dT%H:%M:%f000Z', 'now', '-8 days')";
+
+fn with_paused_target(builder: Builder) -> Builder {
+    let builder = builder.start().stop();
+    builder.database().change(PAUSED_TARGET);
+    builder
+}
+
+fn deliver(database: &Database, which: &str) -> usize {
+    database.change(&format!(
+        "UPDATE deliveries SET state = 'delivered', finished_at = strftime('%Y-%m-%dT%H:%M:%f000Z', 'now') WHERE {which}"
+    ))
+}
+
+#[test]
+fn the_cleanup_command_keeps_what_is_still_to_be_delivered() {
+    let app = with_paused_target(TestApp::github()).start();
+    for id in ["one", "two"] {
+        assert_eq!(app.send(&sign::github(id, "{}")).status, 200);
+    }
+    let builder = app.stop();
+    let database = builder.database();
+    database.change(ALL_OLD);
+    assert_eq!(database.count("deliveries"), 2);
+    deliver(&database, "message_id = 2");
+    let said = builder.run(&["cleanup"]).succeeded();
+    assert!(said.contains("Deleted 1 messages"), "{said}");
+    assert_eq!(database.column::<i64>("SELECT id FROM messages"), [1]);
+    assert_eq!(database.column::<i64>("SELECT message_id FROM deliveries"), [1]);
+    deliver(&database, "message_id = 1");
+    builder.run(&["cleanup"]).succeeded();
+    assert_eq!((database.count("messages"), database.count("deliveries")), (0, 0));
+    database.assert_sound();
+}
+
+#[test]
+fn a_database_full_of_pending_messages_takes_no_more_until_some_are_delivered() {
+    let builder = TestApp::github().set("CREEL_MAX_DATABASE_SIZE", "2MiB");
+    // The next run of the clean-up is not what notices it.
+    let builder = with_paused_target(builder.set("CREEL_CLEANUP_INTERVAL", "1d"));
+    let app = builder.start();
+    let body = format!("\"{}\"", "x".repeat(50_000));
+    let mut kept = 0;
+    eventually("a message is refused", Duration::from_secs(60), || {
+        let reply = app.send(&sign::github(&kept.to_string(), body.clone()));
+        kept += i64::from(reply.status == 200);
+        reply.status == 503 && reply.retry_after_seconds().is_some()
+    });
+    assert!(!app.is_ready());
+    assert_eq!(app.log().matches("larger than CREEL_MAX_DATABASE_SIZE").count(), 1, "{}", app.log());
+    let database = app.database();
+    assert_eq!((database.count("messages"), database.count("deliveries")), (kept, kept));
+    let size =
+        database.value::<i64>("SELECT page_count * page_size FROM pragma_page_count, pragma_page_size");
+    assert!(size < 8 << 20, "{kept} messages, {size} bytes");
+
+    let app = app.stop().set("CREEL_CLEANUP_INTERVAL", "1s").start();
+    eventually("it is noticed at once", Duration::from_secs(10), || !app.is_ready());
+    deliver(&database, "message_id > 3");
+    eventually("messages are taken again", Duration::from_secs(10), || {
+        app.send(&sign::github("again", body.clone())).status == 200
+    });
+    assert!(app.is_ready());
+    assert_eq!(database.column::<i64>("SELECT id FROM messages WHERE id <= 4"), [1, 2, 3]);
+}
