@@ -275,17 +275,23 @@ async fn examine_where_it_fits(
         let verdict = examine(verifier, &request, body, proof, &lookups);
         return Ok((verdict, lookups.used()));
     }
+    let late = |_| Refusal::Unavailable(Unavailable::Deadline);
+    let mut turn = None;
+    if verifier.rewrites_body() {
+        let next = Arc::clone(&mount.service.rewriting).acquire_owned();
+        turn = tokio::time::timeout_at(deadline.into(), next).await.map_err(late)?.ok();
+    }
     let mount = Mount { source: Arc::clone(&mount.source), service: mount.service.clone() };
     let (verifier, request, body) = (Arc::clone(verifier), OwnedRequest::from(&request), body.clone());
     let examined = web::block(move || {
+        // It ends with the work, which goes on when nobody waits for it any more.
+        let _turn = turn;
         let lookups = Lookups::new(&mount);
         let verdict = request.examine(&verifier, &body, proof, &lookups);
         (verdict, lookups.used())
     });
-    match tokio::time::timeout_at(deadline.into(), examined).await {
-        Ok(examined) => examined.map_err(|_| Refusal::Failed),
-        Err(_) => Err(Refusal::Unavailable(Unavailable::Deadline)),
-    }
+    let examined = tokio::time::timeout_at(deadline.into(), examined).await.map_err(late)?;
+    examined.map_err(|_| Refusal::Failed)
 }
 
 /// What is kept of a request that was judged to be a message.

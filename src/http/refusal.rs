@@ -69,6 +69,8 @@ impl Refusal {
             Self::Ambiguous | Self::Body(BodyError::Malformed | BodyError::Interrupted) => {
                 reply::text_and_close(StatusCode::BAD_REQUEST, "Bad request.")
             }
+            // Not the provider's convention for what is not genuine: that is not known.
+            Self::Rejected(Cause::TooLarge) => reply::text(StatusCode::PAYLOAD_TOO_LARGE, "Body too large."),
             Self::Rejected(cause) => reply::of_provider(source.verifier().refused(cause)),
             Self::RateLimited(wait) => reply::too_many_requests(wait),
             Self::Body(BodyError::TooLarge) => {

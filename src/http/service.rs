@@ -3,6 +3,7 @@
 use std::sync::{Arc, OnceLock};
 
 use time::OffsetDateTime;
+use tokio::sync::Semaphore;
 
 use super::budget::Budget;
 use super::client::TrustedProxies;
@@ -15,6 +16,9 @@ use crate::config::{Config, LogFormat};
 use crate::outbound::{Client, GithubAddresses, Reach, system_roots};
 use crate::providers::Roots;
 use crate::store::Store;
+
+/// Large bodies that are decoded or written anew at a time.
+const REWRITTEN_AT_ONCE: usize = 2;
 
 /// Passed in, so that tests can set the time.
 pub type Clock = fn() -> OffsetDateTime;
@@ -32,6 +36,8 @@ pub struct Service {
     pub(super) metrics: Metrics,
     pub(super) proxies: TrustedProxies,
     pub(super) budget: Arc<Budget>,
+    /// For large bodies that are decoded or written anew: that takes a multiple of what the budget counts.
+    pub(super) rewriting: Arc<Semaphore>,
     pub(super) max_body_bytes: usize,
     pub(super) log_format: LogFormat,
     /// What targets may subscribe to, and what may be emitted.
@@ -58,6 +64,7 @@ impl Service {
             tokens: Tokens::new(store.clone(), config.admin_token.as_ref(), config.read_token.as_ref()),
             proxies: TrustedProxies::new(config.trusted_proxies.clone()),
             budget: Budget::new(config.body_budget_bytes),
+            rewriting: Arc::new(Semaphore::new(REWRITTEN_AT_ONCE)),
             max_body_bytes: config.max_body_bytes,
             log_format: config.log_format,
             known_events,

@@ -8,6 +8,7 @@ use crate::verify::form;
 use crate::verify::json::Extracted;
 use crate::verify::jwt::{Jwt, JwtKeys};
 use crate::verify::outside::{Answer, Outside, Unproven, Wanted};
+use crate::verify::place::Place;
 use crate::verify::request::Secret;
 use crate::verify::signature::{self, Keyed, Keys, Terms, heavier};
 use crate::verify::token::{Basic, Token};
@@ -93,6 +94,19 @@ impl Verifier {
             || proofs.confirms
             // A handshake is not asked for the credentials of a message; this one is known by its body.
             || self.recipe.handshakes.iter().any(|rule| !rule.signed && rule.is_known_by_body())
+    }
+
+    /// Whether judging a request decodes its body or writes it anew: of large ones only a few should be judged at a time.
+    pub fn rewrites_body(&self) -> bool {
+        let proofs = &self.proofs;
+        let is_in_form = |place: &Place| matches!(place, Place::Form(_));
+        self.recipe.form_payload.is_some()
+            || proofs.code.as_ref().is_some_and(BoundCode::rewrites_body)
+            || proofs.tokens.iter().any(|bound| is_in_form(bound.token.at()))
+            || proofs
+                .signatures
+                .iter()
+                .any(|Keyed { scheme, .. }| scheme.template.rewrites_body() || is_in_form(&scheme.at))
     }
 
     /// Whether the scheme itself proves the sender, as this source is configured.

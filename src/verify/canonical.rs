@@ -1,5 +1,7 @@
 //! Other forms of a body that some senders sign instead of its bytes.
 
+mod sorted;
+
 use std::borrow::Cow;
 
 use super::json;
@@ -30,13 +32,13 @@ pub fn compact(body: &[u8]) -> Option<Cow<'_, [u8]>> {
     Some(Cow::Owned(compacted))
 }
 
-/// The canonical form of RFC 8785: keys sorted, no white space, numbers as ECMAScript writes them.
+/// The canonical form of RFC 8785: keys sorted, no white space, numbers as ECMAScript writes them. `None` where it is not JSON,
+/// or has a key twice: which of the values is meant, two readers may see differently.
 pub fn sorted(body: &[u8]) -> Option<Vec<u8>> {
     if !json::accepts(body) {
         return None;
     }
-    let value: serde_json::Value = serde_json::from_slice(body).ok()?;
-    serde_json_canonicalizer::to_vec(&value).ok()
+    sorted::write(std::str::from_utf8(body).ok()?)
 }
 
 /// The first item of an array, compact; any other JSON as it is, compact.
@@ -122,6 +124,15 @@ mod tests {
         );
         assert_eq!(sorted(b"nothing"), None);
         assert_eq!(sorted(br#"{"a":1e400}"#), None);
+    }
+
+    #[test]
+    fn a_key_that_comes_twice_has_no_canonical_form() {
+        for twice in [r#"{"a":1,"a":1000}"#, r#"{"a":1,"b":2,"\u0061":3}"#, r#"[{"x":{"b":1,"a":1,"b":1}}]"#]
+        {
+            assert_eq!(sorted(twice.as_bytes()), None, "{twice}");
+        }
+        assert!(sorted(br#"[{"a":1},{"a":2}]"#).is_some());
     }
 
     #[test]

@@ -13,9 +13,10 @@ use super::request::Headers;
 const URL_ENCODED: &[u8] = b"application/x-www-form-urlencoded";
 const MULTIPART: &[u8] = b"multipart/form-data";
 
-/// Decoded, a form of many short fields takes thirty times its size: what is larger is kept as bytes alone.
-const MAX_BYTES: usize = 1 << 20;
+/// Decoded, a form of many short fields takes thirty times its size.
 const MAX_FIELDS: usize = 10_000;
+/// As JSON a form takes several times its size: what is larger is kept as bytes alone.
+const MAX_JSON_BYTES: usize = 1 << 20;
 
 /// How a form is written.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,11 +39,8 @@ pub fn kind(headers: Headers<'_>) -> Option<Kind> {
     multer::parse_boundary(text).ok().map(Kind::Multipart)
 }
 
-/// The fields in the order received, bytes that are not UTF-8 replaced; `None` where it is too large for that.
+/// The fields in the order received, bytes that are not UTF-8 replaced; `None` where there are more than any sender's.
 pub fn fields(body: &[u8], kind: Kind) -> Option<Vec<(String, String)>> {
-    if body.len() > MAX_BYTES {
-        return None;
-    }
     match kind {
         Kind::UrlEncoded => {
             let separators = body.iter().filter(|byte| **byte == b'&').count();
@@ -53,28 +51,27 @@ pub fn fields(body: &[u8], kind: Kind) -> Option<Vec<(String, String)>> {
     }
 }
 
-/// The parts of a multipart body that have a name and are no files.
+/// The parts of a multipart body that have a name and are no files; none where it is not well-formed, `None` where there are
+/// too many.
 fn parts(body: &[u8], boundary: String) -> Option<Vec<(String, String)>> {
     let whole = Bytes::copy_from_slice(body);
     let stream = futures_util::stream::iter([Ok::<_, std::convert::Infallible>(whole)]);
     let mut multipart = multer::Multipart::new(stream, boundary);
     let reading = async {
         let mut fields = Vec::new();
-        while let Some(field) = multipart.next_field().await.ok()? {
+        for _ in 0..=MAX_FIELDS {
+            let Some(field) = multipart.next_field().await? else { return Ok(Some(fields)) };
             let name = field.name().map(str::to_owned);
             let is_file = field.file_name().is_some();
-            let value = field.bytes().await.ok()?;
+            let value = field.bytes().await?;
             if let Some(name) = name.filter(|_| !is_file) {
                 fields.push((name, String::from_utf8_lossy(&value).into_owned()));
             }
-            if fields.len() > MAX_FIELDS {
-                return None;
-            }
         }
-        Some(fields)
+        Ok::<_, multer::Error>(None)
     };
     // Everything is there already: nothing is waited for.
-    reading.now_or_never().flatten()
+    reading.now_or_never().and_then(Result::ok).unwrap_or_else(|| Some(Vec::new()))
 }
 
 /// The JSON in the field that holds a form's payload.
@@ -82,9 +79,6 @@ pub fn payload(body: &[u8], kind: Kind, field: &str) -> Option<String> {
     match kind {
         Kind::UrlEncoded => sole_payload(body, field),
         Kind::Multipart(boundary) => {
-            if body.len() > MAX_BYTES {
-                return None;
-            }
             let mut values = parts(body, boundary)?.into_iter().filter(|(name, _)| name == field);
             match (values.next(), values.next()) {
                 (Some((_, value)), None) if json::accepts(value.as_bytes()) => Some(value),
@@ -104,7 +98,7 @@ pub fn to_json(body: &[u8], unwrap: Option<&str>) -> Option<String> {
     {
         return Some(payload);
     }
-    if body.len() > MAX_BYTES || separators >= MAX_FIELDS {
+    if body.len() > MAX_JSON_BYTES || separators >= MAX_FIELDS {
         return None;
     }
     let mut fields = Fields::default();
@@ -194,9 +188,31 @@ mod tests {
     fn a_form_that_would_take_much_memory_is_not_decoded() {
         assert_eq!(to_json("a&".repeat(MAX_FIELDS).as_bytes(), None), None);
         assert!(to_json("a&".repeat(MAX_FIELDS - 1).as_bytes(), None).is_some());
-        assert_eq!(to_json(&vec![b'a'; MAX_BYTES + 1], None), None);
-        let payload = format!("payload=\"{}\"", "x".repeat(2 * MAX_BYTES));
+        assert_eq!(to_json(&vec![b'a'; MAX_JSON_BYTES + 1], None), None);
+        let payload = format!("payload=\"{}\"", "x".repeat(2 * MAX_JSON_BYTES));
         assert_eq!(to_json(payload.as_bytes(), None), None);
         assert_eq!(to_json(payload.as_bytes(), Some("payload")).as_deref(), Some(&payload[8..]));
+    }
+
+    #[test]
+    fn fields_that_are_signed_may_be_as_large_as_bodies_but_not_as_many() {
+        let multipart = |part: &str, count: usize| {
+            let parts =
+                format!("--b\r\ncontent-disposition: form-data; name=a\r\n\r\n{part}\r\n").repeat(count);
+            fields(format!("{parts}--b--\r\n").as_bytes(), Kind::Multipart("b".to_owned()))
+        };
+        let large = "x".repeat(5 << 20);
+        let one = Some(vec![("a".to_owned(), large.clone())]);
+        assert_eq!(fields(format!("a={large}").as_bytes(), Kind::UrlEncoded), one);
+        assert_eq!(multipart(&large, 1), one);
+        let many = "a&".repeat(MAX_FIELDS - 1);
+        assert!(fields(many.as_bytes(), Kind::UrlEncoded).is_some());
+        assert_eq!(fields(format!("{many}a&").as_bytes(), Kind::UrlEncoded), None);
+        assert!(multipart("", MAX_FIELDS).is_some());
+        assert_eq!(multipart("", MAX_FIELDS + 1), None);
+        let files =
+            "--b\r\ncontent-disposition: form-data; name=a; filename=f\r\n\r\n\r\n".repeat(MAX_FIELDS + 1);
+        assert_eq!(fields(format!("{files}--b--\r\n").as_bytes(), Kind::Multipart("b".to_owned())), None);
+        assert_eq!(fields(b"--b\r\nno end", Kind::Multipart("b".to_owned())), Some(Vec::new()));
     }
 }

@@ -94,6 +94,9 @@ pub enum Cause {
     HandshakeRefused,
     /// The provider's API does not know what the request claims.
     NotConfirmed,
+    /// A body that must be taken apart or written anew to be checked, and is larger or has more fields than any sender's:
+    /// whether it is genuine is not known.
+    TooLarge,
     /// The client address is outside the source's allowlist.
     AddressNotAllowed,
 }
@@ -113,6 +116,7 @@ impl Cause {
             Self::CertificateNotTrusted => "certificate_not_trusted",
             Self::HandshakeRefused => "handshake_refused",
             Self::NotConfirmed => "not_confirmed",
+            Self::TooLarge => "too_large",
             Self::AddressNotAllowed => "address_not_allowed",
         }
     }

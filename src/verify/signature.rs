@@ -279,7 +279,7 @@ const fn weight(unproven: &Unproven) -> u8 {
             | Cause::HandshakeRefused
             | Cause::NotConfirmed => 3,
             Cause::SignatureMismatch => 4,
-            Cause::ClaimMismatch | Cause::WrongAccount => 5,
+            Cause::ClaimMismatch | Cause::WrongAccount | Cause::TooLarge => 5,
             Cause::StaleTimestamp => 6,
         },
     }

@@ -96,12 +96,26 @@ impl Template {
     /// Whether every byte of the body goes into the text in some form.
     pub fn has_body(&self) -> bool {
         let covers = |part: &Part| match part {
-            Part::Body | Part::SortedForm => true,
-            // Of a batch only the first item.
-            Part::BodyAs(form) => *form != BodyForm::FirstItem,
+            Part::Body => true,
+            Part::BodyAs(form) => !form.leaves_out(),
             _ => false,
         };
         self.0.iter().any(covers)
+    }
+
+    /// Whether what the body says goes into the text, though not every byte: of sorted JSON how numbers are written is lost, of
+    /// a form where a name ends and its value begins.
+    pub fn has_content_of_body(&self) -> bool {
+        self.0.iter().any(|part| matches!(part, Part::BodyAs(BodyForm::Sorted) | Part::SortedForm))
+    }
+
+    /// Whether the body is decoded or written anew for it, which takes memory.
+    pub fn rewrites_body(&self) -> bool {
+        self.0.iter().any(|part| match part {
+            Part::BodyAs(form) => form.is_rewritten(),
+            Part::SortedForm | Part::Place(Place::Form(_)) => true,
+            _ => false,
+        })
     }
 
     pub fn has_timestamp(&self) -> bool {

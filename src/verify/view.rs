@@ -30,7 +30,8 @@ pub struct View<'a> {
     pub request: &'a Request<'a>,
     /// The form field that holds the JSON where a form has no other.
     payload_field: Option<&'a str>,
-    form: OnceCell<Vec<(String, String)>>,
+    /// Nothing where it has too many.
+    form: OnceCell<Option<Vec<(String, String)>>>,
     json: OnceCell<Option<String>>,
 }
 
@@ -49,32 +50,33 @@ impl<'a> View<'a> {
         payload.as_ref().map_or(self.request.body, String::as_bytes)
     }
 
-    /// The fields of a form body in the order received; none where the body is no form or too large for one.
-    pub fn form(&self) -> &[(String, String)] {
-        self.form.get_or_init(|| {
-            form::kind(self.request.headers)
-                .and_then(|kind| form::fields(self.request.body, kind))
-                .unwrap_or_default()
-        })
+    /// The fields of a form body in the order received; none where the body is no form.
+    fn form(&self) -> Result<&[(String, String)], Cause> {
+        let fields = self.form.get_or_init(|| match form::kind(self.request.headers) {
+            Some(kind) => form::fields(self.request.body, kind),
+            None => Some(Vec::new()),
+        });
+        fields.as_deref().ok_or(Cause::TooLarge)
     }
 
     /// The fields, where a scheme takes them for the whole body.
     ///
     /// # Errors
-    /// A body that is no form has no fields: a signature of nothing must not stand for it.
+    /// A body that is no form has no fields: a signature of nothing must not stand for it. Nor may that of the fields stand for
+    /// the files beside them.
     pub fn whole_form(&self) -> Result<&[(String, String)], Cause> {
-        let fields = self.form();
-        if fields.is_empty() && !self.request.body.is_empty() {
-            Err(Cause::SignatureMismatch)
-        } else {
-            Ok(fields)
+        let is_empty = self.request.body.is_empty();
+        if !is_empty && form::kind(self.request.headers) != Some(form::Kind::UrlEncoded) {
+            return Err(Cause::SignatureMismatch);
         }
+        let fields = self.form()?;
+        if fields.is_empty() && !is_empty { Err(Cause::SignatureMismatch) } else { Ok(fields) }
     }
 
     /// # Errors
     /// A field that comes twice is ambiguous.
     pub fn form_field(&self, name: &str) -> Result<Option<&str>, Cause> {
-        single(self.form().iter().filter(|(field, _)| field == name).map(|(_, value)| value.as_str()))
+        single(self.form()?.iter().filter(|(field, _)| field == name).map(|(_, value)| value.as_str()))
     }
 
     /// # Errors

@@ -79,6 +79,14 @@ impl Code {
         matches!(self, Self::Braintree)
     }
 
+    /// Whether it takes the body apart, which takes memory.
+    pub const fn rewrites_body(self) -> bool {
+        matches!(
+            self,
+            Self::Adyen | Self::AwsSns | Self::Braintree | Self::Payfast | Self::PlivoV3 | Self::Twilio
+        )
+    }
+
     pub const fn uses_published_keys(self) -> bool {
         matches!(self, Self::Ebay | Self::Mailchannels | Self::Truelayer)
     }
@@ -155,6 +163,10 @@ impl BoundCode {
         let secrets: Vec<Secret> =
             secrets.collect::<Result<_, _>>().map_err(|problem| SettingError::new(setting, problem))?;
         Ok((!secrets.is_empty()).then_some(Self { code, secrets }))
+    }
+
+    pub const fn rewrites_body(&self) -> bool {
+        self.code.rewrites_body()
     }
 
     /// # Errors

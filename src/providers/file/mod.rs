@@ -10,9 +10,11 @@ mod words;
 use std::time::Duration;
 
 use crate::verify::json::Paths;
+use crate::verify::jwt::Must;
 use crate::verify::place::Place;
+use crate::verify::template::Template;
 
-use super::recipe::{Coverage, Detail, Facts, Group, Proofs, Recipe, SampleBody};
+use super::recipe::{Coverage, Detail, Facts, Group, JwtRule, Proofs, Recipe, SampleBody};
 use super::sample;
 use super::settings::Key;
 pub(super) use tables::{
@@ -143,13 +145,20 @@ impl File {
 
     /// Worked out from what is signed, unless the recipe says less.
     fn coverage(&self, proofs: &Proofs) -> Coverage {
-        let signed = proofs.signatures.iter().all(|signature| signature.scheme.template.has_body());
-        let claimed = self.jwt.iter().all(tables::JwtTable::covers_body);
+        let is_in_all = |is_in: &dyn Fn(&Template) -> bool| {
+            let is_claimed = |rule: &JwtRule| {
+                rule.jwt.claims.iter().any(|claim| matches!(&claim.must, Must::Equal(text) if is_in(text)))
+            };
+            proofs.signatures.iter().all(|signature| is_in(&signature.scheme.template))
+                && proofs.jwts.iter().all(is_claimed)
+        };
         let only_signed = proofs.tokens.is_empty() && !proofs.basic && proofs.confirm.is_none();
         let is_proven = !proofs.signatures.is_empty() || !self.jwt.is_empty() || proofs.code.is_some();
         match self.body_coverage {
             Some(coverage) => coverage,
-            None if is_proven && signed && claimed && only_signed => Coverage::Full,
+            None if !is_proven || !only_signed => Coverage::None,
+            None if is_in_all(&Template::has_body) => Coverage::Full,
+            None if is_in_all(&|text| text.has_body() || text.has_content_of_body()) => Coverage::Partial,
             None => Coverage::None,
         }
     }

@@ -227,13 +227,6 @@ pub struct JwtTable {
     pub claim: Vec<ClaimTable>,
 }
 
-impl JwtTable {
-    /// Whether a claim binds the token to the body.
-    pub fn covers_body(&self) -> bool {
-        self.claim.iter().any(|claim| claim.equals.as_deref().is_some_and(|text| text.contains("{body")))
-    }
-}
-
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ClaimTable {

@@ -124,6 +124,7 @@ fn every_cause_has_the_name_that_recipes_use() {
         Cause::CertificateNotTrusted,
         Cause::HandshakeRefused,
         Cause::NotConfirmed,
+        Cause::TooLarge,
         Cause::AddressNotAllowed,
     ];
     for cause in all {

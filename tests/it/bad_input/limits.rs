@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::{push, service};
+use crate::harness::{Request, TestApp, eventually, sign};
 
 #[test]
 fn a_head_without_end_is_refused() {
@@ -40,4 +41,22 @@ fn garbage_instead_of_http_is_refused() {
         assert!(reply.as_ref().map_or(true, |reply| reply.status == 400), "{garbage:?}: {reply:?}");
     }
     assert_eq!(app.send(&push("{}")).status, 200);
+}
+
+#[test]
+fn a_form_with_too_many_fields_to_be_judged_is_not_called_forged() {
+    let app = TestApp::builder()
+        .set("CREEL_PUBLIC_URL", "https://hooks.example.com")
+        .set("CREEL_SOURCE_MANDRILL_SECRET", sign::SECRET)
+        .start();
+    let form = Request::post("/webhooks/mandrill")
+        .header("Content-Type", "application/x-www-form-urlencoded")
+        .header("X-Mandrill-Signature", sign::base64(&[0; 20]));
+    let many = form.clone().body("a&".repeat(10_001));
+    app.send(&many).assert_is(413, "text/plain", "Body too large.");
+    assert_eq!(app.send(&form.body("mandrill_events=%5B%5D")).status, 403);
+    let causes = || app.database().column::<String>("SELECT cause FROM rejections ORDER BY cause");
+    eventually("the causes are told", Duration::from_secs(10), || {
+        causes() == ["signature_mismatch", "too_large"]
+    });
 }

@@ -6,7 +6,7 @@ use std::sync::Barrier;
 use std::time::Duration;
 
 use super::form;
-use crate::harness::{Connection, TestApp, sign};
+use crate::harness::{Connection, Request, TestApp, sign};
 
 const MEBIBYTE: usize = 1 << 20;
 
@@ -58,4 +58,46 @@ fn two_hundred_megabyte_bodies_at_once_use_bounded_memory_and_the_excess_is_refu
         assert!(growth <= bound, "{counts:?}: memory grew by {} MiB", growth >> 20);
     }
     assert_eq!(app.send(&sign::github("after", "{}")).status, 200);
+}
+
+/// Sends the same request from so many clients at once.
+fn send_at_once(app: &TestApp, request: &Request, clients: u8) -> Vec<u16> {
+    let bytes = request.bytes();
+    std::thread::scope(|scope| {
+        let send = |number: u8| {
+            let mut connection = Connection::open_from(Ipv4Addr::new(127, 0, 5, number), app.address);
+            connection.write(&bytes).unwrap();
+            connection.read_within(Duration::from_secs(60)).map_or(0, |reply| reply.status)
+        };
+        let threads: Vec<_> = (1..=clients).map(|number| scope.spawn(move || send(number))).collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+    })
+}
+
+#[test]
+fn bodies_that_are_written_anew_to_be_judged_use_bounded_memory() {
+    let app = TestApp::builder()
+        .set("CREEL_PUBLIC_URL", "https://hooks.example.com")
+        .set("CREEL_SOURCE_NOWPAYMENTS_SECRET", sign::SECRET)
+        .set("CREEL_SOURCE_MANDRILL_SECRET", sign::SECRET)
+        .start();
+    let before = app.peak_memory_bytes();
+    let members: String = (0..190_000).map(|number| format!("\"{number:x}\":0,")).collect();
+    let json = Request::post("/webhooks/nowpayments")
+        .header("Content-Type", "application/json")
+        .header("x-nowpayments-sig", "a".repeat(128))
+        .body(format!("{{\"z\":0,{members}\"y\":0}}"));
+    let form = Request::post("/webhooks/mandrill")
+        .header("Content-Type", "application/x-www-form-urlencoded")
+        .header("X-Mandrill-Signature", sign::base64(&[0; 20]))
+        .body(format!("mandrill_events={}", "x".repeat(6 << 20)));
+    for forged in [json, form] {
+        let statuses = send_at_once(&app, &forged, 8);
+        // On a busy machine the time for an answer may be over before they are judged; the memory is taken all the same.
+        assert!(statuses.iter().all(|status| matches!(status, 403 | 503)), "{statuses:?}");
+        let growth = app.peak_memory_bytes().saturating_sub(before);
+        // All bodies, and what two of them take while they are judged.
+        let bound = 8 * forged.content().len() as u64 + (160 << 20);
+        assert!(growth <= bound, "memory grew by {} MiB, not {}", growth >> 20, bound >> 20);
+    }
 }

@@ -42,6 +42,9 @@ pub fn of(cause: Cause) -> &'static str {
             "A handshake that must not be answered: a wrong verify token, a challenge of another shape, or a secret that is known already (`creel learn` opens the window again)."
         }
         Cause::NotConfirmed => "The provider's API does not know what the request claims.",
+        Cause::TooLarge => {
+            "The body must be decoded or written anew to be checked, and is larger, or has more fields, than what any provider of that kind sends: whether it is genuine is not known."
+        }
         Cause::AddressNotAllowed => {
             "The client's address is not among those that the source allows: look at its allowlist, and at CREEL_TRUSTED_PROXIES."
         }

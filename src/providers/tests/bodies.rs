@@ -1,0 +1,147 @@
+//! Bodies that are taken apart or written anew to be checked: which are genuine, which say something else than what was
+//! signed, and which are too large to tell.
+
+use ring::hmac;
+
+use super::*;
+use crate::verify::encoding::{Encoding, hex};
+
+const FORM: (&str, &str) = ("content-type", "application/x-www-form-urlencoded");
+
+fn base64_hmac(algorithm: hmac::Algorithm, key: &str, text: &str) -> String {
+    Encoding::Base64.encode(hmac::sign(&hmac::Key::new(algorithm, key.as_bytes()), text.as_bytes()).as_ref())
+}
+
+fn hex_hmac(algorithm: hmac::Algorithm, key: &str, text: &str) -> String {
+    hex(hmac::sign(&hmac::Key::new(algorithm, key.as_bytes()), text.as_bytes()).as_ref())
+}
+
+fn form(fields: &[(&str, &str)]) -> String {
+    form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish()
+}
+
+/// A form as Mandrill signs it.
+fn mandrill(fields: &[(&str, &str)]) -> Sent {
+    let mut sorted = fields.to_vec();
+    sorted.sort_unstable();
+    let text: String = sorted.iter().flat_map(|(name, value)| [*name, *value]).collect();
+    let signature = base64_hmac(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, "the key", &format!("{URL}{text}"));
+    Sent::new(&[FORM, ("x-mandrill-signature", &signature)], &form(fields))
+}
+
+#[test]
+fn a_form_that_is_signed_may_be_as_large_as_any_body() {
+    let verifier = bind("mandrill", &[("secret", "the key")]);
+    for size in [900_000, 1_100_000, 8 << 20] {
+        let events = format!(r#"[{{"event":"inbound","msg":{{"raw_msg":"{}"}}}}]"#, "x".repeat(size));
+        let mut sent = mandrill(&[("mandrill_events", &events)]);
+        assert_eq!(sent.verdict(&verifier), Ok(()), "{size}");
+        sent.body.push(b'x');
+        assert_eq!(sent.verdict(&verifier), Err(Cause::SignatureMismatch), "{size}");
+    }
+    let braintree = bind("braintree", &[("public_key", "public"), ("secret", "private key")]);
+    let mut large = braintree.sample(&wish(None, "nonce")).unwrap();
+    let payload = format!("{}\n", Encoding::Base64.encode(&vec![b'x'; 2 << 20]));
+    let key = ring::digest::digest(&ring::digest::SHA1_FOR_LEGACY_USE_ONLY, b"private key");
+    let key = hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, key.as_ref());
+    let signature = hex(hmac::sign(&key, payload.as_bytes()).as_ref());
+    large.body = form(&[("bt_signature", &format!("public|{signature}")), ("bt_payload", &payload)]);
+    assert_eq!(Sent::of(large).verdict(&braintree), Ok(()));
+}
+
+#[test]
+fn a_body_that_is_too_large_to_tell_is_not_called_forged() {
+    let verifier = bind("mandrill", &[("secret", "the key")]);
+    let many = vec![("a", ""); 10_001];
+    assert_eq!(mandrill(&many).verdict(&verifier), Err(Cause::TooLarge));
+    assert_eq!(mandrill(&many[1..]).verdict(&verifier), Ok(()));
+
+    let nowpayments = bind("nowpayments", &[("secret", "k")]);
+    let sorted = |size: usize| {
+        let body = format!(r#"{{"a":"{}"}}"#, "x".repeat(size));
+        Sent::new(&[("x-nowpayments-sig", &hex_hmac(hmac::HMAC_SHA512, "k", &body))], &body)
+    };
+    assert_eq!(sorted(1 << 20).verdict(&nowpayments), Ok(()));
+    assert_eq!(sorted(2 << 20).verdict(&nowpayments), Err(Cause::TooLarge));
+
+    // Of schemes that share a place one may do without writing anything anew.
+    let inngest = bind("inngest", &[("secret", "k")]);
+    let body = format!(r#"{{"b":1.0,"a":"{}"}}"#, "x".repeat(3 << 20));
+    let signature = format!("t={NOW}&s={}", hex_hmac(hmac::HMAC_SHA256, "k", &format!("{body}{NOW}")));
+    assert_eq!(Sent::new(&[("x-inngest-signature", &signature)], &body).verdict(&inngest), Ok(()));
+
+    let adyen = bind("adyen", &[("secret", "00ff")]);
+    let item = r#"{"NotificationRequestItem":{"additionalData":{"hmacSignature":"AAAA"}}}"#;
+    let items = |count: usize| format!(r#"{{"notificationItems":[{}]}}"#, vec![item; count].join(","));
+    assert_eq!(Sent::new(&[], &items(101)).verdict(&adyen), Err(Cause::TooLarge));
+    assert_eq!(Sent::new(&[], &items(100_000)).verdict(&adyen), Err(Cause::TooLarge));
+    assert_eq!(Sent::new(&[], &items(0)).verdict(&adyen), Err(Cause::MissingHeader));
+}
+
+#[test]
+fn adyen_signs_eight_fields_of_an_item_of_any_size() {
+    let verifier = bind("adyen", &[("secret", "00ff")]);
+    let text = "7914073381342284::TestMerchant:a \u{e9}\":1130:EUR:AUTHORISATION:true";
+    let signature = Encoding::Base64
+        .encode(hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, &[0, 0xff]), text.as_bytes()).as_ref());
+    let sent = |success: &str, more: &str| {
+        let item = format!(
+            r#"{{"amount":{{"currency":"EUR","value":1130}},"pspReference":"7914073381342284","originalReference":null,
+            "merchantAccountCode":"TestMerchant","merchantReference":"a \u00e9\"","eventCode":"AUTHORISATION",
+            "success":{success},"additionalData":{{"hmacSignature":"{signature}","x":"{more}"}}}}"#
+        );
+        Sent::new(
+            &[],
+            &format!(r#" {{"live":"false","notificationItems":[{{"NotificationRequestItem":{item}}}]}}"#),
+        )
+    };
+    assert_eq!(sent("\"true\"", "").verdict(&verifier), Ok(()));
+    assert_eq!(sent("true", &"x".repeat(3 << 20)).verdict(&verifier), Ok(()));
+    assert_eq!(sent("false", "").verdict(&verifier), Err(Cause::SignatureMismatch));
+}
+
+#[test]
+fn a_file_beside_signed_fields_is_not_taken_for_signed() {
+    let verifier = bind("mandrill", &[("secret", "the key")]);
+    let events = r#"[{"event":"send"}]"#;
+    let mut sent = mandrill(&[("mandrill_events", events)]);
+    assert_eq!(sent.verdict(&verifier), Ok(()));
+    sent.headers[0].1 = b"multipart/form-data; boundary=b".to_vec();
+    sent.body = format!(
+        "--b\r\nContent-Disposition: form-data; name=\"mandrill_events\"\r\n\r\n{events}\r\n\
+         --b\r\nContent-Disposition: form-data; name=\"x\"; filename=\"f\"\r\n\r\nnot signed\r\n--b--\r\n"
+    )
+    .into_bytes();
+    assert_eq!(sent.verdict(&verifier), Err(Cause::SignatureMismatch));
+}
+
+#[test]
+fn a_key_that_comes_twice_is_refused_where_sorted_json_is_signed() {
+    let verifier = bind("nowpayments", &[("secret", "k")]);
+    let signature = hex_hmac(hmac::HMAC_SHA512, "k", r#"{"price_amount":1000}"#);
+    let verdict = |body: &str| Sent::new(&[("x-nowpayments-sig", &signature)], body).verdict(&verifier);
+    assert_eq!(verdict(r#"{"price_amount":1000}"#), Ok(()));
+    assert_eq!(verdict(r#"{"price_amount":1,"price_amount":1000}"#), Err(Cause::SignatureMismatch));
+    assert_eq!(verdict(r#"{"price_amount":1,"price\u005famount":1000}"#), Err(Cause::SignatureMismatch));
+}
+
+#[test]
+fn what_is_signed_in_another_form_is_not_said_to_be_signed_byte_for_byte() {
+    for provider in ["nowpayments", "inngest", "mandrill"] {
+        assert_eq!(recipe(provider).unwrap().coverage(), Coverage::Partial, "{provider}");
+    }
+    for provider in ["github", "stripe", "coinbase-cdp", "checkr", "hygraph", "fusionauth"] {
+        assert_eq!(recipe(provider).unwrap().coverage(), Coverage::Full, "{provider}");
+    }
+    let mine = |text: &str| {
+        let recipe = format!(
+            "title = \"T\"\n[[key]]\nname = \"secret\"\nkind = \"secret\"\ndoc = \"d\"\n[[jwt]]\nat = \"header A\"\n\
+             key = \"secret\"\nalgorithms = [\"HS256\"]\n[[jwt.claim]]\nname = \"body\"\nequals = \"{text}\""
+        );
+        Recipe::parse("mine", &recipe).unwrap().coverage()
+    };
+    assert_eq!(mine("{body:sha256-hex}"), Coverage::Full);
+    assert_eq!(mine("{body:sorted}"), Coverage::Partial);
+    assert_eq!(mine("{body:first-item}"), Coverage::None);
+    assert_eq!(mine("{url}"), Coverage::None);
+}
