@@ -149,7 +149,11 @@ impl BoundCode {
             return Ok(Some(Self { code, secrets: Vec::new() }));
         };
         let prepare = |value: &Secret| {
-            let text = value.expose();
+            let text = match code {
+                // Payfast leaves out the blanks around it.
+                Code::Payfast => value.expose().trim_ascii(),
+                _ => value.expose(),
+            };
             if text.is_empty() {
                 return Err("is empty; anybody can sign with an empty key");
             }

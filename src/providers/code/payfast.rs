@@ -12,22 +12,44 @@ pub fn check(view: &View<'_>, secrets: &[Secret]) -> Result<(), Cause> {
     let signature = view.form_field(FIELD)?.filter(|text| !text.is_empty()).ok_or(Cause::MissingHeader)?;
     let signature = Encoding::Hex.decode(signature.as_bytes(), 16).ok_or(Cause::MalformedSignature)?;
     let fields = view.whole_form()?;
+    // Names are signed as they are: with these in them, one field could be taken for two.
+    if fields.iter().any(|(name, _)| name.contains(['=', '&'])) {
+        return Err(Cause::MalformedSignature);
+    }
     let is_right = |secret: &Secret| bool::from(digest(fields, secret).ct_eq(&signature[..16]));
-    if secrets.iter().any(is_right) { Ok(()) } else { Err(Cause::SignatureMismatch) }
+    if !secrets.iter().any(is_right) {
+        return Err(Cause::SignatureMismatch);
+    }
+    // The form of a shop's checkout is signed in the same way, and every buyer sees it. It has no status of a payment and no
+    // number from Payfast; a notification has both, though the number of a cancelled subscription may be empty.
+    let has_status = view.form_field("payment_status")?.is_some_and(|status| !status.trim().is_empty());
+    let is_notification = has_status && view.form_field("pf_payment_id")?.is_some();
+    if is_notification { Ok(()) } else { Err(Cause::ClaimMismatch) }
 }
 
 fn digest(fields: &[(String, String)], passphrase: &Secret) -> [u8; 16] {
-    let mut text = String::new();
+    let mut digest = Md5::new();
     for (name, value) in fields.iter().filter(|(name, _)| name != FIELD) {
-        text.push_str(&format!("{name}={}&", encoded(value.trim().as_bytes())));
+        digest.update(name);
+        digest.update("=");
+        update_encoded(&mut digest, value.trim().as_bytes());
+        digest.update("&");
     }
-    text.push_str(&format!("passphrase={}", encoded(passphrase.expose().trim_ascii())));
-    Md5::digest(text.as_bytes()).into()
+    digest.update("passphrase=");
+    update_encoded(&mut digest, passphrase.expose());
+    digest.finalize().into()
 }
 
 /// As PHP's `urlencode`, which also escapes the star.
-fn encoded(value: &[u8]) -> String {
-    form_urlencoded::byte_serialize(value).collect::<String>().replace('*', "%2A")
+fn update_encoded(digest: &mut Md5, value: &[u8]) {
+    for piece in form_urlencoded::byte_serialize(value) {
+        for (number, part) in piece.split('*').enumerate() {
+            if number > 0 {
+                digest.update("%2A");
+            }
+            digest.update(part);
+        }
+    }
 }
 
 pub fn sign(draft: &mut Draft, secret: &Secret) -> Option<()> {

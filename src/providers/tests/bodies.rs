@@ -1,6 +1,8 @@
 //! Bodies that are taken apart or written anew to be checked: which are genuine, which say something else than what was
 //! signed, and which are too large to tell.
 
+use std::borrow::Cow;
+
 use ring::hmac;
 
 use super::*;
@@ -144,4 +146,77 @@ fn what_is_signed_in_another_form_is_not_said_to_be_signed_byte_for_byte() {
     assert_eq!(mine("{body:sorted}"), Coverage::Partial);
     assert_eq!(mine("{body:first-item}"), Coverage::None);
     assert_eq!(mine("{url}"), Coverage::None);
+}
+
+/// A form with the signature that Payfast, and a shop's checkout, puts behind it.
+fn payfast(fields: &[(&str, &str)], passphrase: &str) -> Sent {
+    use md5::{Digest, Md5};
+    let encoded = |text: &str| {
+        let text: Cow<'_, str> = form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>().into();
+        text.replace('*', "%2A")
+    };
+    let signed: String = fields.iter().map(|(name, value)| format!("{name}={}&", encoded(value))).collect();
+    let signature = hex(&Md5::digest(format!("{signed}passphrase={}", encoded(passphrase))));
+    let mut all = fields.to_vec();
+    all.push(("signature", &signature));
+    Sent::new(&[FORM], &form(&all))
+}
+
+#[test]
+fn the_form_of_a_checkout_is_no_notification_of_payfast() {
+    let verifier = bind("payfast", &[("secret", "jt7NOE43FZPn")]);
+    let verdict = |fields: &[(&str, &str)]| payfast(fields, "jt7NOE43FZPn").verdict(&verifier);
+    let checkout = [
+        ("merchant_id", "10000100"),
+        ("merchant_key", "46f0cd694581a"),
+        ("return_url", "https://shop.example/thanks"),
+        ("m_payment_id", "1042"),
+        ("amount", "5.00"),
+        ("item_name", "Tea"),
+    ];
+    assert_eq!(verdict(&checkout), Err(Cause::ClaimMismatch));
+    let notification =
+        [("m_payment_id", "1042"), ("pf_payment_id", "1089250"), ("payment_status", "COMPLETE")];
+    assert_eq!(verdict(&notification), Ok(()));
+    assert_eq!(verdict(&[("pf_payment_id", ""), ("payment_status", "CANCELLED")]), Ok(()));
+    for lacking in [
+        &[("pf_payment_id", "1")][..],
+        &[("payment_status", "COMPLETE")],
+        &[("pf_payment_id", "1"), ("payment_status", "")],
+    ] {
+        assert_eq!(verdict(lacking), Err(Cause::ClaimMismatch), "{lacking:?}");
+    }
+}
+
+#[test]
+fn two_fields_of_payfast_are_not_taken_for_one() {
+    let verifier = bind("payfast", &[("secret", "a passphrase * of words")]);
+    let genuine = [
+        ("amount", "5.00"),
+        ("payment_status", "COMPLETE"),
+        ("pf_payment_id", "1"),
+        ("item_name", "* \u{eb}~"),
+    ];
+    let sent = payfast(&genuine, "a passphrase * of words");
+    assert_eq!(sent.verdict(&verifier), Ok(()));
+    let body = String::from_utf8(sent.body.clone()).unwrap();
+    for (as_signed, merged) in [
+        ("amount=5.00&payment_status=COMPLETE", "amount%3D5.00%26payment_status=COMPLETE"),
+        ("amount=5.00&", "amount%3D5.00="),
+        ("&payment_status=", "%26payment_status="),
+    ] {
+        let forged = Sent { body: body.replace(as_signed, merged).into_bytes(), ..sent.clone() };
+        assert_ne!(forged.body, sent.body);
+        assert!(forged.verdict(&verifier).is_err(), "{merged}");
+    }
+}
+
+#[test]
+fn a_passphrase_of_blanks_is_none() {
+    for passphrase in ["", " ", " \t "] {
+        assert!(Verifier::bind(recipe("payfast").unwrap(), &settings(&[("secret", passphrase)])).is_err());
+    }
+    let verifier = bind("payfast", &[("secret", " words with blanks around ")]);
+    let notification = [("pf_payment_id", "1"), ("payment_status", "COMPLETE")];
+    assert_eq!(payfast(&notification, "words with blanks around").verdict(&verifier), Ok(()));
 }
