@@ -220,3 +220,25 @@ fn a_passphrase_of_blanks_is_none() {
     let notification = [("pf_payment_id", "1"), ("payment_status", "COMPLETE")];
     assert_eq!(payfast(&notification, "words with blanks around").verdict(&verifier), Ok(()));
 }
+
+#[test]
+fn a_signature_over_headers_and_body_is_none_over_a_body_that_begins_with_the_headers() {
+    let verifier = bind("coinbase-cdp", &[("secret", "k")]);
+    let body = r#"{"a":1}"#;
+    let sign = |text: &str| hex_hmac(hmac::HMAC_SHA256, "k", text);
+    let v1 = sign(&format!("{NOW}.content-type.application/json.{body}"));
+    let sent = |value: &str, body: &str| {
+        Sent::new(&[("content-type", "application/json"), ("x-hook0-signature", value)], body)
+    };
+    assert_eq!(sent(&format!("t={NOW},h=content-type,v1={v1}"), body).verdict(&verifier), Ok(()));
+    let v0 = sign(&format!("{NOW}.{body}"));
+    assert_eq!(sent(&format!("t={NOW},v0={v0}"), body).verdict(&verifier), Ok(()));
+    let forged = format!("content-type.application/json.{body}");
+    for value in [
+        format!("t={NOW},v0={v1}"),
+        format!("t={NOW},h=content-type,v0={v1}"),
+        format!("t={NOW},v0={v1},v1={v1}"),
+    ] {
+        assert_eq!(sent(&value, &forged).verdict(&verifier), Err(Cause::SignatureMismatch), "{value}");
+    }
+}

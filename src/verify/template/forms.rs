@@ -6,6 +6,7 @@ use ring::digest::{SHA256, digest};
 
 use crate::verify::canonical;
 use crate::verify::encoding::Encoding;
+use crate::verify::json;
 use crate::verify::request::Cause;
 
 /// Sorted or escaped, a body takes up to ten times its size before anybody knows whether it is genuine. No provider that
@@ -21,6 +22,8 @@ pub enum BodyForm {
     Sorted,
     FirstItem,
     CrLf,
+    /// As it is, if it is JSON.
+    Json,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,7 +42,7 @@ impl BodyForm {
 
     /// Whether the body is written anew for it.
     pub const fn is_rewritten(self) -> bool {
-        !matches!(self, Self::Sha256(_) | Self::Crc32)
+        !matches!(self, Self::Sha256(_) | Self::Crc32 | Self::Json)
     }
 
     pub fn parse(text: &str) -> Result<Self, String> {
@@ -52,6 +55,7 @@ impl BodyForm {
             "compact" => Self::Compact,
             "sorted" => Self::Sorted,
             "first-item" => Self::FirstItem,
+            "json" => Self::Json,
             "crlf" => Self::CrLf,
             _ => return Err(format!("`{{body:{text}}}` is not known")),
         })
@@ -70,6 +74,7 @@ impl BodyForm {
             Self::Sorted => canonical::sorted(body).map(Cow::Owned),
             Self::FirstItem => canonical::first_item(body).map(Cow::Owned),
             Self::CrLf => Some(Cow::Owned(canonical::crlf(body))),
+            Self::Json => json::accepts(body).then_some(Cow::Borrowed(body)),
         };
         // What cannot be read so has not been signed so.
         text.ok_or(Cause::SignatureMismatch)
