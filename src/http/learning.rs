@@ -26,13 +26,22 @@ pub fn window_setting(source: &str) -> String {
 /// Takes up the secret that was learned before.
 ///
 /// # Errors
-/// When the store cannot be read, or the secret was sealed under another key.
+/// When the store cannot be read, or the secret was sealed under another key. One that is no secret of the provider is passed
+/// over: the source waits for another.
 pub async fn recall(source: &Source, store: &Store) -> Result<(), Unavailable> {
     if !source.verifier().waits_for_secret() {
         return Ok(());
     }
-    if let Some(secret) = store.setting(&secret_setting(&source.name)).await? {
-        source.use_secret(&Secret::new(secret)).map_err(|_| Unavailable::Refused)?;
+    if let Some(secret) = store.setting(&secret_setting(&source.name)).await?
+        && let Err(problems) = source.use_secret(&Secret::new(secret))
+    {
+        let problems: Vec<&str> = problems.iter().map(|error| error.problem.as_str()).collect();
+        log::error!(
+            "source {}: what it had learned {}; it waits for another secret (creel learn {})",
+            source.name,
+            problems.join(", "),
+            source.name
+        );
     }
     Ok(())
 }
@@ -69,10 +78,15 @@ pub async fn learn(
     if window(source, store, now).await? == Learning::Closed {
         return Ok(Learning::Closed);
     }
-    let text = std::str::from_utf8(secret.expose()).map_err(|_| Unavailable::Refused)?;
+    // What the provider's scheme cannot work with must not be kept: it would be met again at each start.
+    let usable = std::str::from_utf8(secret.expose()).ok().zip(source.with_secret(secret).ok());
+    let Some((text, verifier)) = usable else {
+        log::warn!("source {}: what a handshake sent cannot be its secret", source.name);
+        return Ok(Learning::Closed);
+    };
     store.set_setting(&secret_setting(&source.name), text, Sealing::Sealed, now).await?;
     store.set_setting(&window_setting(&source.name), "", Sealing::Plain, now).await?;
-    source.use_secret(secret).map_err(|_| Unavailable::Refused)?;
+    source.use_verifier(verifier);
     log::info!("source {}: learned its secret (creel learn {} --show prints it)", source.name, source.name);
     Ok(Learning::Open)
 }

@@ -155,11 +155,23 @@ impl Source {
     /// # Errors
     /// When it cannot be a secret of this provider.
     pub fn use_secret(&self, secret: &Secret) -> Result<(), Vec<SettingError>> {
-        let verifier = Arc::new(self.verifier.with_learned(Some(secret))?);
-        if let Some(lock) = &self.learned {
-            *lock.write().unwrap_or_else(PoisonError::into_inner) = Some(verifier);
-        }
+        self.use_verifier(self.with_secret(secret)?);
         Ok(())
+    }
+
+    /// The rules as they would be with that secret.
+    ///
+    /// # Errors
+    /// When it cannot be a secret of this provider.
+    pub fn with_secret(&self, secret: &Secret) -> Result<Verifier, Vec<SettingError>> {
+        self.verifier.with_learned(Some(secret))
+    }
+
+    /// From now on.
+    pub fn use_verifier(&self, verifier: Verifier) {
+        if let Some(lock) = &self.learned {
+            *lock.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(verifier));
+        }
     }
 
     /// The URL as registered at the provider; empty where no scheme signs it.

@@ -234,3 +234,65 @@ fn notion_teaches_its_token_in_a_body() {
     assert_eq!(kept.event, "notion.page.created");
     assert_eq!(kept.delivery_id.as_deref(), Some("367cba44-b6f3-4c92-81e7-6a2e9659efd4"));
 }
+
+/// A sender of one's own whose secret is written in base64, or as it is.
+fn parcels(encoding: &str) -> String {
+    format!(
+        r#"
+title = "The parcel shop"
+requires = ["secret", "path"]
+
+[[key]]
+name = "secret"
+kind = "secret"
+doc = "what the handshake teaches"
+
+[[signature]]
+at = "header Parcel-Signature"
+encoding = "hex"
+algorithm = "hmac-sha256"
+key = {{ setting = "secret", encoding = "{encoding}" }}
+text = "{{body}}"
+
+[[handshake]]
+when = ["header Parcel-Secret"]
+learn = "header Parcel-Secret"
+reply = {{ status = 200 }}
+"#
+    )
+}
+
+#[test]
+fn what_cannot_be_a_secret_is_neither_learned_nor_in_the_way_of_a_start() {
+    let builder = TestApp::builder()
+        .set("CREEL_RECIPES", "parcels.toml")
+        .set("CREEL_SOURCE_PARCELS_PATH", "random-path-part-of-parcels");
+    let recipe = builder.path().join("parcels.toml");
+    let target = "/webhooks/parcels/random-path-part-of-parcels";
+    let teach = |secret: &str| Request::post(target).header("Parcel-Secret", secret).body("{}");
+    let event = |key: &[u8]| {
+        Request::post(target).header("Parcel-Signature", hex(&hmac_sha256(key, BODY.as_bytes()))).body(BODY)
+    };
+    std::fs::write(&recipe, parcels("base64")).unwrap();
+    let app = builder.start();
+    assert_eq!(app.send(&teach("no base64!")).status, 403);
+    let app = app.restart();
+    assert_eq!(app.send(&teach("AAEC")).status, 200, "the window has stayed open");
+    assert_eq!(app.send(&event(&[0, 1, 2])).status, 200);
+
+    // One that was learned under other rules.
+    let builder = TestApp::builder()
+        .set("CREEL_RECIPES", "parcels.toml")
+        .set("CREEL_SOURCE_PARCELS_PATH", "random-path-part-of-parcels");
+    let recipe = builder.path().join("parcels.toml");
+    std::fs::write(&recipe, parcels("text")).unwrap();
+    let app = builder.start();
+    assert_eq!(app.send(&teach("no base64!")).status, 200);
+    std::fs::write(&recipe, parcels("base64")).unwrap();
+    let app = app.restart();
+    assert!(app.log().contains("source parcels: what it had learned"), "{}", app.log());
+    assert!(!app.log().contains("no base64!"));
+    assert_eq!(app.send(&event(b"no base64!")).status, 403);
+    assert_eq!(app.send(&teach("AAEC")).status, 200);
+    assert_eq!(app.send(&event(&[0, 1, 2])).status, 200);
+}
