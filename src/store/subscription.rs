@@ -92,10 +92,12 @@ impl Condition {
     }
 }
 
-/// `1` and `1.0` are the same number.
+/// `1` and `1.0` are the same number; of two whole numbers every digit counts, however long they are.
 fn same(a: &Value, b: &Value) -> bool {
     match (a, b) {
-        (Value::Number(a), Value::Number(b)) => a == b || a.as_f64() == b.as_f64(),
+        (Value::Number(a), Value::Number(b)) => {
+            a == b || ((a.is_f64() || b.is_f64()) && a.as_f64() == b.as_f64())
+        }
         _ => a == b,
     }
 }
@@ -207,6 +209,9 @@ mod tests {
             let filter: Filter = serde_json::from_str(filter).unwrap();
             assert_eq!(filter.holds(Some(&payload)), holds, "{filter:?}");
         }
+        let id: Filter = serde_json::from_str(r#"[{"pointer":"/id","equals":9007199254740993}]"#).unwrap();
+        assert!(id.holds(Some(&serde_json::json!({"id": 9_007_199_254_740_993_u64}))));
+        assert!(!id.holds(Some(&serde_json::json!({"id": 9_007_199_254_740_992_u64}))));
         let absent: Filter = serde_json::from_str(r#"[{"pointer":"/a","exists":false}]"#).unwrap();
         assert!(absent.holds(None));
         assert!(serde_json::from_str::<Filter>(r#"[{"pointer":"/a","equal":1}]"#).is_err());
