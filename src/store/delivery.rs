@@ -48,19 +48,24 @@ impl DueSignal {
     }
 }
 
-/// One delivery to be made within the writer's transaction.
+/// One delivery to be made within the writer's transaction; its id. `None`: the target must not have the message. Who
+/// gets what was decided before, perhaps by a person who named the target: this is where no one passes by the owner.
 pub fn insert(
     connection: &Connection,
     message: i64,
     target: i64,
     replay: Option<i64>,
     now: &str,
-) -> rusqlite::Result<i64> {
-    connection
+) -> rusqlite::Result<Option<i64>> {
+    let made = connection
         .prepare_cached(
-            "INSERT INTO deliveries (message_id, target_id, created_at, due_at, replay_id) VALUES (?1, ?2, ?3, ?3, ?4)",
+            "INSERT INTO deliveries (message_id, target_id, created_at, due_at, replay_id)
+             SELECT ?1, targets.id, ?3, ?3, ?4 FROM targets
+             WHERE targets.id = ?2 AND targets.state <> 'removed'
+               AND (targets.owner IS NULL OR targets.owner IS (SELECT messages.owner FROM messages WHERE messages.id = ?1))",
         )?
-        .insert(params![message, target, now, replay])
+        .execute(params![message, target, now, replay])?;
+    Ok((made == 1).then(|| connection.last_insert_rowid()))
 }
 
 /// What is to be read for a target.

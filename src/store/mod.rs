@@ -4,10 +4,12 @@
 //! through a pool of read-only connections. It must never acknowledge what is not synced to disk.
 
 mod access;
+mod audience;
 mod beside;
 mod checkpoint;
 mod confirmation;
 mod connection;
+mod declaration;
 mod delivery;
 mod expire;
 mod files;
@@ -36,12 +38,11 @@ mod writer;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{SyncSender, TrySendError};
-use std::sync::{Arc, Mutex, RwLock};
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use time::OffsetDateTime;
-use tokio::sync::{Semaphore, oneshot, watch};
+use tokio::sync::{Semaphore, oneshot};
 
 pub use beside::{is_in_use, secret_beside_the_service, set_beside_the_service};
 pub use confirmation::{Asked, Confirmation, ConfirmationState, DueConfirmation, Settlement};
@@ -73,7 +74,6 @@ use message::Prepared;
 use rejection::Waiting;
 use seal::Sealer;
 use state::Shared;
-use subscription::Subscriptions;
 use writer::{Call, Database, Job, Keep};
 
 /// What may wait for the writer in all; the bodies have a budget of their own, the heads only this.
@@ -135,8 +135,6 @@ struct Inner {
     sealer: Arc<Sealer>,
     files: Arc<Files>,
     shared: Arc<Shared>,
-    subscriptions: RwLock<Arc<Subscriptions>>,
-    target_changes: watch::Sender<u64>,
     is_closing: Arc<AtomicBool>,
     threads: Mutex<Vec<JoinHandle<()>>>,
     _writer_pool: connection::Pool,
@@ -182,7 +180,7 @@ impl Store {
 
     /// Finds out who gets the message. Reading a large payload for that would hold up other requests.
     async fn prepare(&self, message: NewMessage, deadline: Instant) -> Result<Prepared, Unavailable> {
-        let subscriptions = self.subscriptions();
+        let subscriptions = self.inner.shared.audience.current();
         let is_long = message.content.payload().is_some_and(|payload| payload.len() > READ_ELSEWHERE_ABOVE);
         let sealer = self.inner.sealer.clone();
         if !is_long || !subscriptions.read_payload(&message.event, message.owner.as_deref()) {
@@ -252,42 +250,6 @@ impl Store {
         self.inner.shared.observe_batches(observer);
     }
 
-    /// A value that the service remembers, unsealed.
-    ///
-    /// # Errors
-    /// When it cannot be read, or was sealed under another key.
-    pub async fn setting(&self, name: &str) -> Result<Option<String>, Unavailable> {
-        let wanted = name.to_owned();
-        let stored = self.read(move |connection| setting::read(connection, &wanted)).await?;
-        let Some((value, sealing)) = stored else { return Ok(None) };
-        match sealing {
-            Sealing::Plain => Ok(Some(value)),
-            Sealing::Sealed => {
-                let plain = self.inner.sealer.open(name, &value).map_err(|_| Unavailable::Refused)?;
-                String::from_utf8(plain).map(Some).map_err(|_| Unavailable::Refused)
-            }
-        }
-    }
-
-    /// Remembers a value.
-    ///
-    /// # Errors
-    /// When it could not be written.
-    pub async fn set_setting(
-        &self,
-        name: &str,
-        value: &str,
-        sealing: Sealing,
-        now: OffsetDateTime,
-    ) -> Result<(), Unavailable> {
-        let stored = match sealing {
-            Sealing::Plain => value.to_owned(),
-            Sealing::Sealed => self.inner.sealer.seal(name, value.as_bytes()),
-        };
-        let (name, now) = (name.to_owned(), timestamp::to_text(now));
-        self.write(move |database| setting::write(database.connection, &name, &stored, sealing, &now)).await
-    }
-
     /// Writes what is queued, checkpoints and closes; waits at most `limit`.
     pub async fn close(&self, limit: Duration) {
         self.inner.is_closing.store(true, Ordering::Release);
@@ -307,11 +269,24 @@ impl Store {
         T: Send + 'static,
         F: FnOnce(&mut Database<'_>) -> rusqlite::Result<T> + Send + 'static,
     {
+        self.write_then(work, |_| ()).await
+    }
+
+    /// `committed` runs on the writer's thread, in the order of the commits, and also when nobody waits any more.
+    async fn write_then<T, F>(
+        &self,
+        work: F,
+        committed: impl FnOnce(&T) + Send + 'static,
+    ) -> Result<T, Unavailable>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut Database<'_>) -> rusqlite::Result<T> + Send + 'static,
+    {
         if let Some(why) = self.inner.shared.stopped() {
             return Err(why);
         }
         let (reply, answer) = oneshot::channel();
-        self.inner.send(Job::Run(Box::new(Call { work: Some(work), value: None, reply })))?;
+        self.inner.send(Job::Run(Box::new(Call { work: Some(work), value: None, committed, reply })))?;
         match tokio::time::timeout(WRITE_WAIT, answer).await {
             Ok(Ok(outcome)) => outcome,
             Ok(Err(_)) => Err(Unavailable::Failed),

@@ -3,13 +3,13 @@
 use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, sync_channel};
-use std::sync::{Arc, Mutex, RwLock};
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Instant;
 
 use scheduled_thread_pool::ScheduledThreadPool;
 use time::OffsetDateTime;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::Semaphore;
 
 use super::checkpoint::Checkpointer;
 use super::files::{self, Files, InstanceLock, beside};
@@ -54,6 +54,8 @@ impl Store {
         let (jobs, waiting_jobs) = sync_channel(QUEUE);
         let subscriptions = target::subscriptions(&connection)
             .map_err(|error| OpenError(format!("cannot read the targets: {error}")))?;
+        let shared = Arc::new(Shared::new());
+        shared.audience.replace(Arc::new(subscriptions));
         let inner = Inner {
             path,
             jobs,
@@ -62,9 +64,7 @@ impl Store {
             waiting: Arc::default(),
             sealer,
             files,
-            shared: Arc::new(Shared::new()),
-            subscriptions: RwLock::new(Arc::new(subscriptions)),
-            target_changes: watch::Sender::new(0),
+            shared,
             is_closing: Arc::default(),
             threads: Mutex::default(),
             _writer_pool: writer_pool,

@@ -111,22 +111,25 @@ pub fn cancel(connection: &Connection, id: i64, now: &str) -> rusqlite::Result<b
 
 /// Writes a step; false if the replay was cancelled or has moved on.
 pub fn step(connection: &Connection, step: &ReplayStep, now: &str) -> rusqlite::Result<bool> {
-    let deliveries: usize = step.messages.iter().map(|(_, targets)| targets.len()).sum();
     let state = if step.is_last { ReplayState::Done } else { ReplayState::Running };
     let changed = connection
         .prepare_cached(
-            "UPDATE replays SET position = ?3, state = ?4, messages = messages + ?5, deliveries = deliveries + ?6,
-               updated_at = ?7
+            "UPDATE replays SET position = ?3, state = ?4, messages = messages + ?5, updated_at = ?6
              WHERE id = ?1 AND position = ?2 AND state = 'running'",
         )?
-        .execute(params![step.replay, step.from, step.to, state, step.messages.len(), deliveries, now])?;
+        .execute(params![step.replay, step.from, step.to, state, step.messages.len(), now])?;
     if changed == 0 {
         return Ok(false);
     }
+    let mut made = 0;
     for (message, targets) in &step.messages {
         for target in targets {
-            delivery::insert(connection, *message, *target, Some(step.replay), now)?;
+            let id = delivery::insert(connection, *message, *target, Some(step.replay), now)?;
+            made += i64::from(id.is_some());
         }
     }
+    connection
+        .prepare_cached("UPDATE replays SET deliveries = deliveries + ?2 WHERE id = ?1")?
+        .execute(params![step.replay, made])?;
     Ok(true)
 }

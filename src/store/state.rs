@@ -6,6 +6,7 @@ use std::thread::Thread;
 
 use tokio::sync::{Notify, watch};
 
+use super::audience::Audience;
 use super::checkpoint;
 use super::delivery::DueSignal;
 
@@ -75,6 +76,7 @@ pub struct Shared {
     checkpoint_requested: AtomicBool,
     checkpointing: Mutex<()>,
     checkpointer: OnceLock<Thread>,
+    pub audience: Audience,
     pub due: Arc<DueSignal>,
     /// There may be something to ask about.
     pub confirmations: Notify,
@@ -108,6 +110,7 @@ impl Shared {
             checkpoint_requested: AtomicBool::new(false),
             checkpointing: Mutex::new(()),
             checkpointer: OnceLock::new(),
+            audience: Audience::new(),
             due: Arc::default(),
             confirmations: Notify::new(),
             replays: Notify::new(),

@@ -134,6 +134,9 @@ pub enum TargetRefused {
     NotFound,
     #[error("its secrets were sealed under another key")]
     Sealed,
+    /// What waits for one owner would go to another.
+    #[error("the owner of a target cannot be changed; make another target")]
+    OwnerIsFixed,
 }
 
 const COLUMNS: &str =
@@ -252,7 +255,7 @@ pub fn insert(
     Ok(Ok(id))
 }
 
-/// Writes all settings anew.
+/// Writes all settings anew, but for the owner.
 pub fn update(
     connection: &Connection,
     id: i64,
@@ -264,9 +267,9 @@ pub fn update(
     }
     let changed = connection
         .prepare_cached(
-            "UPDATE targets SET name = ?2, owner = ?3, events = ?4, filter = ?5, url = ?6, content_type = ?7,
+            "UPDATE targets SET name = ?2, events = ?4, filter = ?5, url = ?6, content_type = ?7,
                concurrency = ?8, ordering = ?9, rate = ?10, timeout_seconds = ?11, updated_at = ?12
-             WHERE id = ?1 AND state <> 'removed'",
+             WHERE id = ?1 AND state <> 'removed' AND owner IS ?3",
         )?
         .execute(params![
             id,
@@ -282,7 +285,11 @@ pub fn update(
             settings.timeout.as_secs(),
             now,
         ])?;
-    Ok(if changed == 1 { Ok(()) } else { Err(TargetRefused::NotFound) })
+    if changed == 1 {
+        return Ok(Ok(()));
+    }
+    let is_there = one(connection, id)?.is_some_and(|target| target.state != TargetState::Removed);
+    Ok(Err(if is_there { TargetRefused::OwnerIsFixed } else { TargetRefused::NotFound }))
 }
 
 pub fn set_sealed_secrets(
@@ -299,7 +306,7 @@ pub fn set_sealed_secrets(
     Ok(if changed == 1 { Ok(()) } else { Err(TargetRefused::NotFound) })
 }
 
-/// A target that is removed stays so, but for one of the environment that is declared again.
+/// A target that is removed stays so, but for one of the environment that is declared again (`declaration`).
 pub fn set_state(
     connection: &Connection,
     id: i64,
@@ -315,49 +322,6 @@ pub fn set_state(
         )?
         .execute(params![id, state, reason, now])?;
     Ok(if changed == 1 { Ok(()) } else { Err(TargetRefused::NotFound) })
-}
-
-/// Makes those of the environment what it says now; the ids, in the order of `declared`.
-pub fn declare(
-    connection: &Connection,
-    declared: &[NewTarget],
-    now: &str,
-) -> rusqlite::Result<Result<Vec<i64>, String>> {
-    let names: Vec<&str> = declared.iter().map(|target| target.settings.name.as_str()).collect();
-    let names = serde_json::Value::from(names).to_string();
-    connection.execute(
-        "UPDATE targets SET state = 'removed', state_since = ?2, state_reason = 'no longer declared'
-         WHERE origin = 'environment' AND state <> 'removed' AND name NOT IN (SELECT value FROM json_each(?1))",
-        params![names, now],
-    )?;
-    let mut ids = Vec::with_capacity(declared.len());
-    for target in declared {
-        let name = &target.settings.name;
-        let known: Option<i64> = connection
-            .prepare_cached(
-                "SELECT id FROM targets WHERE origin = 'environment' AND name = ?1 ORDER BY id DESC LIMIT 1",
-            )?
-            .query_row([name], |row| row.get(0))
-            .optional()?;
-        if name_is_taken(connection, name, known.unwrap_or(0))? {
-            return Ok(Err(name.clone()));
-        }
-        match known {
-            Some(id) => {
-                connection
-                    .prepare_cached(
-                        "UPDATE targets SET kind = ?2, state = 'active', state_reason = NULL, state_since = ?3
-                         WHERE id = ?1 AND (state = 'removed' OR kind <> ?2)",
-                    )?
-                    .execute(params![id, target.kind, now])?;
-                if update(connection, id, &target.settings, now)?.is_ok() {
-                    ids.push(id);
-                }
-            }
-            None => ids.extend(insert(connection, target, None, now)?.ok()),
-        }
-    }
-    Ok(Ok(ids))
 }
 
 /// Who gets new messages: also those who are paused or disabled, for their deliveries wait.

@@ -7,6 +7,7 @@ use time::OffsetDateTime;
 use super::super::delivery::{
     self, Attempt, AttemptRecord, Delivery, DeliveryFilter, DuePage, DueQuery, DueSignal, Next,
 };
+use super::super::writer::Database;
 use super::super::{Store, Unavailable, stored, timestamp};
 
 impl Store {
@@ -67,7 +68,8 @@ impl Store {
             .await
     }
 
-    /// New deliveries of one message, committed together; their ids. `None`: there is no such message.
+    /// New deliveries of one message, committed together; their ids, without those that the target must not have.
+    /// `None`: there is no such message.
     pub async fn deliver_again(
         &self,
         message: i64,
@@ -75,20 +77,17 @@ impl Store {
         now: OffsetDateTime,
     ) -> Result<Option<Vec<i64>>, Unavailable> {
         let now = timestamp::to_text(now);
-        let signalled = targets.clone();
-        let ids = self
-            .write(move |database| {
-                // The clean-up may have been faster.
-                if stored::one(database.connection, message)?.is_none() {
-                    return Ok(None);
-                }
-                let insert =
-                    |target: &i64| delivery::insert(database.connection, message, *target, None, &now);
-                targets.iter().map(insert).collect::<rusqlite::Result<Vec<i64>>>().map(Some)
-            })
-            .await?;
-        self.inner.shared.work_committed(signalled);
-        Ok(ids)
+        let (signalled, shared) = (targets.clone(), self.inner.shared.clone());
+        let work = move |database: &mut Database<'_>| {
+            // The clean-up may have been faster.
+            if stored::one(database.connection, message)?.is_none() {
+                return Ok(None);
+            }
+            let insert = |target: &i64| delivery::insert(database.connection, message, *target, None, &now);
+            let made = targets.iter().map(insert).collect::<rusqlite::Result<Vec<Option<i64>>>>()?;
+            Ok(Some(made.into_iter().flatten().collect()))
+        };
+        self.write_then(work, move |_| shared.work_committed(signalled)).await
     }
 
     pub async fn delivery(&self, id: i64) -> Result<Option<Delivery>, Unavailable> {

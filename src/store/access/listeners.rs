@@ -21,11 +21,10 @@ impl Store {
         now: OffsetDateTime,
     ) -> Result<Result<Opened, ListenerRefused>, Unavailable> {
         let now = timestamp::to_text(now);
-        let opened = self
-            .write(move |database| listener::open(database.connection, &name, events, since.as_deref(), &now))
-            .await?;
-        self.reload_subscriptions().await?;
-        Ok(opened)
+        self.change_targets(move |database| {
+            listener::open(database.connection, &name, events, since.as_deref(), &now)
+        })
+        .await
     }
 
     /// Adds the old messages that a listener has asked for; how many. It can be done again at any time. Once it was done
@@ -99,9 +98,9 @@ impl Store {
         now: OffsetDateTime,
     ) -> Result<(), Unavailable> {
         let now = timestamp::to_text(now);
-        self.write(move |database| listener::set_connected(database.connection, target, is_connected, &now))
-            .await?;
-        self.targets_changed();
-        Ok(())
+        self.change_targets(move |database| {
+            listener::set_connected(database.connection, target, is_connected, &now)
+        })
+        .await
     }
 }

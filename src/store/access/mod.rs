@@ -8,6 +8,7 @@ mod listeners;
 mod messages;
 mod rejections;
 mod replays;
+mod settings;
 mod targets;
 
 pub(super) use confirmations::SEALED_AS as CONFIRMATION_SEALED_AS;

@@ -3,15 +3,16 @@
 use time::OffsetDateTime;
 
 use super::super::replay::{self, NewReplay, Replay, ReplayStep};
+use super::super::writer::Database;
 use super::super::{Store, Unavailable, timestamp};
 
 impl Store {
     /// The id of the replay, which goes on in steps.
     pub async fn create_replay(&self, new: NewReplay, now: OffsetDateTime) -> Result<i64, Unavailable> {
         let now = timestamp::to_text(now);
-        let id = self.write(move |database| replay::insert(database.connection, &new, &now)).await?;
-        self.inner.shared.replays.notify_one();
-        Ok(id)
+        let shared = self.inner.shared.clone();
+        let insert = move |database: &mut Database<'_>| replay::insert(database.connection, &new, &now);
+        self.write_then(insert, move |_| shared.replays.notify_one()).await
     }
 
     /// Resolves when there may be a new one.

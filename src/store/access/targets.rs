@@ -1,14 +1,15 @@
 //! Targets. After each change messages are matched against what is now in the table.
 
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 
 use time::OffsetDateTime;
 
+use super::super::declaration;
 use super::super::seal::Sealer;
-use super::super::subscription::Subscriptions;
 use super::super::target::{
     self, NewTarget, Target, TargetRefused, TargetSecrets, TargetSettings, TargetState,
 };
+use super::super::writer::Database;
 use super::super::{Store, Unavailable, timestamp};
 
 /// Sealed values open under the same name only; the id of a new target is not known yet.
@@ -23,9 +24,7 @@ impl Store {
         now: OffsetDateTime,
     ) -> Result<Result<Vec<i64>, String>, Unavailable> {
         let now = timestamp::to_text(now);
-        let ids = self.write(move |database| target::declare(database.connection, &declared, &now)).await?;
-        self.reload_subscriptions().await?;
-        Ok(ids)
+        self.change_targets(move |database| declaration::declare(database.connection, &declared, &now)).await
     }
 
     /// The id of the new target.
@@ -36,11 +35,10 @@ impl Store {
     ) -> Result<Result<i64, TargetRefused>, Unavailable> {
         let now = timestamp::to_text(now);
         let sealed = new.secrets.as_ref().map(|secrets| seal_secrets(&self.inner.sealer, secrets));
-        let id = self
-            .write(move |database| target::insert(database.connection, &new, sealed.as_deref(), &now))
-            .await?;
-        self.reload_subscriptions().await?;
-        Ok(id)
+        self.change_targets(move |database| {
+            target::insert(database.connection, &new, sealed.as_deref(), &now)
+        })
+        .await
     }
 
     pub async fn update_target(
@@ -50,10 +48,7 @@ impl Store {
         now: OffsetDateTime,
     ) -> Result<Result<(), TargetRefused>, Unavailable> {
         let now = timestamp::to_text(now);
-        let done =
-            self.write(move |database| target::update(database.connection, id, &settings, &now)).await?;
-        self.reload_subscriptions().await?;
-        Ok(done)
+        self.change_targets(move |database| target::update(database.connection, id, &settings, &now)).await
     }
 
     /// Changes some of a target in one step: two changes at the same time lose nothing of each other.
@@ -65,33 +60,29 @@ impl Store {
     ) -> Result<Result<Target, TargetRefused>, Unavailable> {
         let now = timestamp::to_text(now);
         let sealer = self.inner.sealer.clone();
-        let changed = self
-            .write(move |database| {
-                let connection = database.connection;
-                let found = target::one(connection, id)?;
-                let Some(target) = found.filter(|target| target.state != TargetState::Removed) else {
-                    return Ok(Err(TargetRefused::NotFound));
-                };
-                let Ok(before) = open_secrets(&sealer, target::sealed_secrets(connection, id)?.as_deref())
-                else {
-                    return Ok(Err(TargetRefused::Sealed));
-                };
-                let (mut settings, mut secrets) = (target.settings, before.clone());
-                change(&mut settings, &mut secrets);
-                if let Err(refused) = target::update(connection, id, &settings, &now)? {
+        self.change_targets(move |database| {
+            let connection = database.connection;
+            let found = target::one(connection, id)?;
+            let Some(target) = found.filter(|target| target.state != TargetState::Removed) else {
+                return Ok(Err(TargetRefused::NotFound));
+            };
+            let Ok(before) = open_secrets(&sealer, target::sealed_secrets(connection, id)?.as_deref()) else {
+                return Ok(Err(TargetRefused::Sealed));
+            };
+            let (mut settings, mut secrets) = (target.settings, before.clone());
+            change(&mut settings, &mut secrets);
+            if let Err(refused) = target::update(connection, id, &settings, &now)? {
+                return Ok(Err(refused));
+            }
+            if secrets != before {
+                let sealed = seal_secrets(&sealer, &secrets);
+                if let Err(refused) = target::set_sealed_secrets(connection, id, &sealed, &now)? {
                     return Ok(Err(refused));
                 }
-                if secrets != before {
-                    let sealed = seal_secrets(&sealer, &secrets);
-                    if let Err(refused) = target::set_sealed_secrets(connection, id, &sealed, &now)? {
-                        return Ok(Err(refused));
-                    }
-                }
-                Ok(target::one(connection, id)?.ok_or(TargetRefused::NotFound))
-            })
-            .await?;
-        self.reload_subscriptions().await?;
-        Ok(changed)
+            }
+            Ok(target::one(connection, id)?.ok_or(TargetRefused::NotFound))
+        })
+        .await
     }
 
     pub async fn set_target_secrets(
@@ -101,11 +92,10 @@ impl Store {
         now: OffsetDateTime,
     ) -> Result<Result<(), TargetRefused>, Unavailable> {
         let (sealed, now) = (seal_secrets(&self.inner.sealer, secrets), timestamp::to_text(now));
-        let done = self
-            .write(move |database| target::set_sealed_secrets(database.connection, id, &sealed, &now))
-            .await?;
-        self.targets_changed();
-        Ok(done)
+        self.change_targets(move |database| {
+            target::set_sealed_secrets(database.connection, id, &sealed, &now)
+        })
+        .await
     }
 
     pub async fn set_target_state(
@@ -116,11 +106,10 @@ impl Store {
         now: OffsetDateTime,
     ) -> Result<Result<(), TargetRefused>, Unavailable> {
         let now = timestamp::to_text(now);
-        let done = self
-            .write(move |database| target::set_state(database.connection, id, state, reason.as_deref(), &now))
-            .await?;
-        self.reload_subscriptions().await?;
-        Ok(done)
+        self.change_targets(move |database| {
+            target::set_state(database.connection, id, state, reason.as_deref(), &now)
+        })
+        .await
     }
 
     /// All that are not removed.
@@ -149,27 +138,30 @@ impl Store {
 
     /// Counts the changes of targets: who waits for one sees that the number has changed.
     pub fn target_changes(&self) -> tokio::sync::watch::Receiver<u64> {
-        self.inner.target_changes.subscribe()
+        self.inner.shared.audience.changes()
     }
 
     /// Who gets an event. `payload`: the JSON text.
     pub fn targets_for(&self, event: &str, owner: Option<&str>, payload: Option<&[u8]>) -> Vec<i64> {
-        self.subscriptions().matching(event, owner, payload)
+        self.inner.shared.audience.current().matching(event, owner, payload)
     }
 
-    pub(in crate::store) fn subscriptions(&self) -> Arc<Subscriptions> {
-        self.inner.subscriptions.read().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    pub(super) fn targets_changed(&self) {
-        self.inner.target_changes.send_modify(|number| *number += 1);
-    }
-
-    pub(super) async fn reload_subscriptions(&self) -> Result<(), Unavailable> {
-        let now = self.read(target::subscriptions).await?;
-        *self.inner.subscriptions.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(now);
-        self.targets_changed();
-        Ok(())
+    /// Writes a change. Before it is answered, messages are matched against what is then in the table, also when whoever
+    /// asked for it has gone.
+    pub(super) async fn change_targets<T, F>(&self, work: F) -> Result<T, Unavailable>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut Database<'_>) -> rusqlite::Result<T> + Send + 'static,
+    {
+        let shared = self.inner.shared.clone();
+        let change = move |database: &mut Database<'_>| {
+            let done = work(database)?;
+            Ok((done, Arc::new(target::subscriptions(database.connection)?)))
+        };
+        let (done, _) = self
+            .write_then(change, move |(_, subscriptions)| shared.audience.replace(subscriptions.clone()))
+            .await?;
+        Ok(done)
     }
 }
 

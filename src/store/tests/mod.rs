@@ -1,6 +1,7 @@
 //! The store as its users see it, on real files.
 
 mod setup;
+mod targets;
 
 use std::time::{Duration, Instant};
 

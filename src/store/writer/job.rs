@@ -45,16 +45,19 @@ pub struct Database<'a> {
 }
 
 /// A closure as a task.
-pub struct Call<T, F> {
+pub struct Call<T, F, C> {
     pub work: Option<F>,
     pub value: Option<T>,
+    /// Told of the value once it is committed.
+    pub committed: C,
     pub reply: oneshot::Sender<Result<T, Unavailable>>,
 }
 
-impl<T, F> Task for Call<T, F>
+impl<T, F, C> Task for Call<T, F, C>
 where
     T: Send,
     F: FnOnce(&mut Database<'_>) -> rusqlite::Result<T> + Send,
+    C: FnOnce(&T) + Send,
 {
     fn run(&mut self, database: &mut Database<'_>) -> rusqlite::Result<()> {
         // Consumed by an earlier try whose transaction was lost: it must be asked for again.
@@ -68,7 +71,10 @@ where
     }
 
     fn answer(self: Box<Self>, outcome: Result<(), Unavailable>) {
-        let Self { value, reply, .. } = *self;
+        let Self { value, committed, reply, .. } = *self;
+        if let (Ok(()), Some(value)) = (outcome, &value) {
+            committed(value);
+        }
         let _ = reply.send(outcome.and_then(|()| value.ok_or(Unavailable::Refused)));
     }
 }

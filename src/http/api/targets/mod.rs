@@ -284,6 +284,9 @@ fn told(refused: TargetRefused, name: &str) -> ApiError {
         TargetRefused::Sealed => ApiError::NotChangeable(format!(
             "The secrets of {name} were sealed under another CREEL_KEY: start with that one, or make the target anew."
         )),
+        TargetRefused::OwnerIsFixed => {
+            ApiError::NotChangeable(format!("The owner of {name} cannot be changed: make another target."))
+        }
     }
 }
 

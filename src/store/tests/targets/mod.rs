@@ -1,0 +1,357 @@
+//! Targets and the deliveries that messages bring with them, on real files.
+
+mod owners;
+
+use std::future::Future;
+use std::task::Poll;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use rusqlite::Connection;
+use rusqlite::types::FromSql;
+use tempfile::TempDir;
+use time::OffsetDateTime;
+
+use super::setup::{self, with_id};
+use crate::store::{
+    Content, ContentType, DeliveryFilter, DeliveryOrdering, DeliveryRate, DeliveryState, DueQuery, Identity,
+    Kept, NewMessage, NewTarget, Origin, Pattern, Store, StoreOptions, Target, TargetKind, TargetRefused,
+    TargetSecret, TargetSecrets, TargetSettings, TargetState, Unavailable, timestamp,
+};
+
+/// No targets.
+const NONE: [i64; 0] = [];
+
+/// A store with everything that it takes to use it.
+struct World {
+    directory: TempDir,
+    runtime: tokio::runtime::Runtime,
+    store: Store,
+}
+
+impl World {
+    fn new() -> Self {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        let directory = tempfile::tempdir().unwrap();
+        let store = open(&directory);
+        Self { directory, runtime, store }
+    }
+
+    fn reopened(self) -> Self {
+        self.wait(self.store.close(Duration::from_secs(10)));
+        let Self { directory, runtime, store } = self;
+        drop(store);
+        let store = open(&directory);
+        Self { directory, runtime, store }
+    }
+
+    fn wait<T>(&self, future: impl Future<Output = T>) -> T {
+        self.runtime.block_on(future)
+    }
+
+    fn declare(&self, targets: &[TargetSettings]) -> Result<Vec<i64>, String> {
+        let declared = targets.iter().map(|settings| NewTarget {
+            kind: TargetKind::Http,
+            origin: Origin::Environment,
+            settings: settings.clone(),
+            secrets: None,
+        });
+        self.wait(self.store.declare_targets(declared.collect(), now())).unwrap()
+    }
+
+    fn create(&self, settings: TargetSettings) -> Result<i64, TargetRefused> {
+        let secrets = Some(TargetSecrets::default());
+        let target = NewTarget { kind: TargetKind::Http, origin: Origin::Api, settings, secrets };
+        self.wait(self.store.create_target(target, now())).unwrap()
+    }
+
+    fn update(&self, id: i64, settings: TargetSettings) -> Result<(), TargetRefused> {
+        self.wait(self.store.update_target(id, settings, now())).unwrap()
+    }
+
+    fn set_state(&self, id: i64, state: TargetState) -> Result<(), TargetRefused> {
+        self.wait(self.store.set_target_state(id, state, None, now())).unwrap()
+    }
+
+    fn target(&self, id: i64) -> Target {
+        self.wait(self.store.target(id)).unwrap().unwrap()
+    }
+
+    fn keep(&self, message: NewMessage) -> Result<Kept, Unavailable> {
+        self.wait(self.store.keep(message, Instant::now() + Duration::from_secs(20)))
+    }
+
+    /// Keeps a new message; the targets that it is delivered to.
+    fn targets_of(&self, message: NewMessage) -> Vec<i64> {
+        let Ok(Kept::New { id }) = self.keep(message) else { panic!("the message is new") };
+        self.deliveries_of(id)
+    }
+
+    fn deliveries_of(&self, message: i64) -> Vec<i64> {
+        let filter = DeliveryFilter { message: Some(message), ..DeliveryFilter::default() };
+        let (deliveries, _) = self.wait(self.store.deliveries(filter, None, 100)).unwrap();
+        deliveries.iter().rev().map(|delivery| delivery.target).collect()
+    }
+
+    /// The messages that wait for a target.
+    fn due(&self, target: i64) -> Vec<i64> {
+        let query = DueQuery {
+            target,
+            ordering: DeliveryOrdering::Any,
+            now: timestamp::to_text(now()),
+            held: Vec::new(),
+            limit: 100,
+            bytes: 1 << 20,
+        };
+        let page = self.wait(self.store.due_deliveries(query)).unwrap();
+        page.deliveries.iter().map(|delivery| delivery.message.head.id).collect()
+    }
+
+    fn connection(&self) -> Connection {
+        Connection::open(self.directory.path().join("creel.db")).unwrap()
+    }
+
+    fn query<T: FromSql>(&self, sql: &str) -> T {
+        self.connection().query_row(sql, [], |row| row.get(0)).unwrap()
+    }
+}
+
+fn open(directory: &TempDir) -> Store {
+    let path = directory.path().join("creel.db");
+    Store::open(&StoreOptions { path, key: None, checkpoint: true, min_free_bytes: 0 }).unwrap()
+}
+
+fn now() -> OffsetDateTime {
+    OffsetDateTime::now_utc()
+}
+
+fn settings(name: &str, owner: Option<&str>, events: &str) -> TargetSettings {
+    TargetSettings {
+        name: name.to_owned(),
+        owner: owner.map(str::to_owned),
+        events: events.split_whitespace().map(Pattern::new).collect(),
+        filter: None,
+        url: None,
+        content_type: None,
+        concurrency: 8,
+        ordering: DeliveryOrdering::Any,
+        rate: None,
+        timeout: Duration::from_secs(30),
+    }
+}
+
+fn message(event: &str, owner: Option<&str>, body: &str) -> NewMessage {
+    NewMessage {
+        source: event.split('.').next().unwrap_or_default().into(),
+        event: event.to_owned(),
+        owner: owner.map(str::to_owned),
+        ..setup::message(Identity::None, body)
+    }
+}
+
+#[test]
+fn a_declared_target_is_made_changed_removed_and_comes_back_under_its_id() {
+    let world = World::new();
+    let first = world.declare(&[settings("app", None, "*"), settings("other", None, "github.*")]).unwrap();
+    let mut changed = settings("app", None, "github.push");
+    changed.concurrency = 3;
+    changed.rate = Some(DeliveryRate { count: 50, per: Duration::from_secs(60) });
+    changed.content_type = Some(ContentType::Form);
+    changed.filter = Some(serde_json::from_str(r#"[{"pointer":"/a","equals":1}]"#).unwrap());
+    assert_eq!(world.declare(std::slice::from_ref(&changed)), Ok(vec![first[0]]));
+    let target = world.target(first[0]);
+    assert_eq!((target.settings, target.state), (changed.clone(), TargetState::Active));
+    let removed = world.target(first[1]);
+    assert_eq!(
+        (removed.state, removed.state_reason.as_deref()),
+        (TargetState::Removed, Some("no longer declared"))
+    );
+    assert_eq!(world.wait(world.store.targets()).unwrap().len(), 1);
+    let again = world.declare(&[settings("other", None, "*"), changed]).unwrap();
+    assert_eq!(again, [first[1], first[0]]);
+    let target = world.target(first[1]);
+    assert_eq!((target.state, target.state_reason), (TargetState::Active, None));
+    assert_eq!(target.settings.events, [Pattern::new("*")]);
+}
+
+#[test]
+fn what_a_person_has_paused_stays_paused_when_it_is_declared_again() {
+    let world = World::new();
+    let ids = world.declare(&[settings("app", None, "*")]).unwrap();
+    world.set_state(ids[0], TargetState::Paused).unwrap();
+    let world = world.reopened();
+    assert_eq!(world.declare(&[settings("app", None, "*")]).unwrap(), ids);
+    assert_eq!(world.target(ids[0]).state, TargetState::Paused);
+}
+
+#[test]
+fn a_name_that_another_target_has_is_told_and_then_nothing_is_changed() {
+    let world = World::new();
+    let old = world.declare(&[settings("old", None, "*")]).unwrap();
+    let made = world.create(settings("taken", None, "github.*")).unwrap();
+    assert_eq!(
+        world.declare(&[settings("new", None, "*"), settings("taken", None, "*")]),
+        Err("taken".to_owned())
+    );
+    assert_eq!(world.target(old[0]).state, TargetState::Active);
+    assert_eq!(world.wait(world.store.target_named("new")).unwrap(), None);
+    assert_eq!(world.store.targets_for("x.y", None, None), old);
+    world.set_state(made, TargetState::Removed).unwrap();
+    assert!(world.declare(&[settings("taken", None, "*")]).is_ok());
+}
+
+#[test]
+fn targets_are_made_changed_paused_and_removed_and_messages_are_matched_with_what_they_are_then() {
+    let world = World::new();
+    let id = world.create(settings("app", None, "github.*")).unwrap();
+    assert_eq!(world.create(settings("app", None, "*")), Err(TargetRefused::NameTaken));
+    assert_eq!(world.targets_of(message("github.push", None, "1")), [id]);
+    assert_eq!(world.targets_of(message("gitlab.push", None, "1")), NONE);
+    world.update(id, settings("renamed", None, "gitlab.*")).unwrap();
+    assert_eq!(world.targets_of(message("gitlab.push", None, "2")), [id]);
+    assert_eq!(world.targets_of(message("github.push", None, "2")), NONE);
+    for state in [TargetState::Paused, TargetState::Disabled] {
+        world.set_state(id, state).unwrap();
+        assert_eq!(world.targets_of(message("gitlab.push", None, "3")), [id], "{state:?}");
+    }
+    let other = world.create(settings("app", None, "x.*")).unwrap();
+    assert_eq!(world.update(other, settings("renamed", None, "*")), Err(TargetRefused::NameTaken));
+    world.set_state(id, TargetState::Removed).unwrap();
+    assert_eq!(world.targets_of(message("gitlab.push", None, "4")), NONE);
+    assert_eq!(world.update(id, settings("renamed", None, "*")), Err(TargetRefused::NotFound));
+    assert_eq!(world.set_state(id, TargetState::Active), Err(TargetRefused::NotFound));
+    assert_eq!(world.update(99, settings("x", None, "*")), Err(TargetRefused::NotFound));
+}
+
+#[test]
+fn targets_survive_a_restart_with_their_subscriptions() {
+    let world = World::new();
+    let mut wanted = settings("app", Some("ann"), "*.paid a*b");
+    wanted.url = Some("https://example.com/".to_owned());
+    let id = world.create(wanted.clone()).unwrap();
+    let world = world.reopened();
+    assert_eq!(world.target(id).settings, wanted);
+    assert_eq!(world.store.targets_for("pay.paid", Some("ann"), None), [id]);
+}
+
+#[test]
+fn changes_at_the_same_time_are_all_known_to_the_matching() {
+    let world = World::new();
+    let store = &world.store;
+    let changes = (0..40).map(|number| {
+        let settings = settings(&format!("target-{number}"), None, "*");
+        store.create_target(
+            NewTarget { kind: TargetKind::Http, origin: Origin::Api, settings, secrets: None },
+            now(),
+        )
+    });
+    let made = world.wait(futures_util::future::join_all(changes));
+    assert!(made.iter().all(|made| matches!(made, Ok(Ok(_)))));
+    assert_eq!(store.targets_for("x.y", None, None).len(), 40);
+}
+
+#[test]
+fn a_change_is_known_to_the_matching_though_nobody_waits_for_its_answer() {
+    let world = World::new();
+    let target = NewTarget {
+        kind: TargetKind::Http,
+        origin: Origin::Api,
+        settings: settings("app", None, "*"),
+        secrets: None,
+    };
+    let mut changes = world.store.target_changes();
+    world.wait(async {
+        // Polled once, so that the writer has it, and then dropped: like a client that hangs up.
+        let mut asked = Box::pin(world.store.create_target(target, now()));
+        let is_pending =
+            std::future::poll_fn(|context| Poll::Ready(asked.as_mut().poll(context).is_pending()));
+        assert!(is_pending.await);
+        tokio::select! {
+            biased;
+            changed = changes.changed() => changed.unwrap(),
+            _ = tokio::time::sleep(Duration::from_secs(20)) => panic!("nothing was made"),
+        }
+        drop(asked);
+    });
+    assert_eq!(world.store.targets_for("x.y", None, None).len(), 1);
+}
+
+#[test]
+fn secrets_and_headers_are_sealed_and_the_files_hold_neither() {
+    let world = World::new();
+    let id = world.create(settings("app", None, "*")).unwrap();
+    let secret = |text: &str| TargetSecret { secret: text.to_owned(), until: None };
+    let secrets = TargetSecrets {
+        secrets: vec![secret("never-in-the-file-1"), secret("never-in-the-file-2")],
+        headers: vec![("authorization".to_owned(), "Bearer never-in-the-file-3".to_owned())],
+    };
+    world.wait(world.store.set_target_secrets(id, &secrets, now())).unwrap().unwrap();
+    assert!(world.wait(world.store.target_secrets(id)).unwrap() == secrets);
+    assert_eq!(format!("{secrets:?}"), "[redacted]");
+    world.keep(message("github.push", None, "1")).unwrap();
+    let files = || {
+        let names = std::fs::read_dir(world.directory.path()).unwrap().map(|entry| entry.unwrap().path());
+        // Read by another process: closing a descriptor of the database here would drop its locks.
+        let output = std::process::Command::new("cat").args(names).output().unwrap();
+        assert!(output.status.success());
+        output.stdout
+    };
+    assert!(!files().windows(17).any(|bytes| bytes == b"never-in-the-file"));
+    world.wait(world.store.close(Duration::from_secs(10)));
+    assert!(!files().windows(17).any(|bytes| bytes == b"never-in-the-file"));
+}
+
+#[test]
+fn a_message_and_its_deliveries_are_one_transaction() {
+    let world = World::new();
+    let ids = world.declare(&[settings("a", None, "*"), settings("b", None, "*")]).unwrap();
+    assert_eq!(world.targets_of(message("github.push", None, "1")), ids);
+    let poison = format!(
+        "CREATE TRIGGER poison BEFORE INSERT ON deliveries WHEN NEW.target_id = {}
+         BEGIN SELECT RAISE(ABORT, 'poison'); END",
+        ids[1]
+    );
+    world.connection().execute_batch(&poison).unwrap();
+    assert_eq!(world.keep(message("github.push", None, "2")), Err(Unavailable::Refused));
+    assert_eq!(world.query::<i64>("SELECT count(*) FROM messages"), 1);
+    assert_eq!(world.query::<i64>("SELECT count(*) FROM deliveries"), 2);
+}
+
+#[test]
+fn a_duplicate_and_a_conflict_bring_no_deliveries() {
+    let world = World::new();
+    let ids = world.declare(&[settings("app", None, "*")]).unwrap();
+    assert_eq!(world.targets_of(with_id("one", "1")), ids);
+    assert!(matches!(world.keep(with_id("one", "1")), Ok(Kept::Duplicate { of: 1 })));
+    assert!(matches!(world.keep(with_id("one", "2")), Ok(Kept::Conflict { id: 2, of: 1 })));
+    assert_eq!(world.query::<i64>("SELECT count(*) FROM deliveries"), 1);
+    assert_eq!(world.due(ids[0]), [1]);
+}
+
+#[test]
+fn a_filter_looks_at_json_and_forms_and_nothing_else_meets_it() {
+    let world = World::new();
+    let mut main = settings("main", None, "*");
+    main.filter = Some(serde_json::from_str(r#"[{"pointer":"/ref","equals":"main"}]"#).unwrap());
+    let ids = world.declare(&[main, settings("all", None, "*")]).unwrap();
+    assert_eq!(world.targets_of(message("github.push", None, r#"{"ref": "main"}"#)), ids);
+    assert_eq!(world.targets_of(message("github.push", None, r#"{"ref": "x"}"#)), ids[1..]);
+    let form =
+        Content::Form { body: Bytes::from_static(b"ref=main"), payload: r#"{"ref":"main"}"#.to_owned() };
+    assert_eq!(world.targets_of(NewMessage { content: form, ..message("github.push", None, "") }), ids);
+    let other = Content::Other(Bytes::from_static(b"ref=main"));
+    assert_eq!(world.targets_of(NewMessage { content: other, ..message("github.push", None, "") }), ids[1..]);
+}
+
+#[test]
+fn what_a_removed_target_still_waits_for_is_kept_until_it_is_declared_again() {
+    let world = World::new();
+    let ids = world.declare(&[settings("app", None, "*")]).unwrap();
+    world.keep(message("github.push", None, "1")).unwrap();
+    world.declare(&[]).unwrap();
+    world.keep(message("github.push", None, "2")).unwrap();
+    assert_eq!(world.declare(&[settings("app", None, "*")]).unwrap(), ids);
+    assert_eq!(world.due(ids[0]), [1]);
+    let state = world.query::<String>("SELECT state FROM deliveries");
+    assert_eq!(DeliveryState::from_name(&state), Some(DeliveryState::Pending));
+}

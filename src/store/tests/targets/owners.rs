@@ -1,0 +1,188 @@
+//! The rules on owners, each with what tries to get around it: a target with an owner gets what was emitted for that
+//! owner and nothing else.
+
+use super::*;
+use crate::store::{Asked, Asking, MessageFilter, NewReplay, ReplayStep, Settlement};
+
+const EMITTED: &str = "pay_info.paid";
+
+/// Targets for everything: of nobody, of ann, of bob.
+fn everybodys(world: &World) -> [i64; 3] {
+    let ids = world.declare(&[
+        settings("nobody", None, "*"),
+        settings("ann", Some("ann"), "*"),
+        settings("bob", Some("bob"), "*"),
+    ]);
+    ids.unwrap().try_into().unwrap()
+}
+
+#[test]
+fn a_received_message_goes_to_no_target_with_an_owner_whatever_it_says_of_itself() {
+    let world = World::new();
+    let [nobody, ..] = everybodys(&world);
+    for body in ["{}", r#"{"owner": "ann"}"#, "\"ann\""] {
+        assert_eq!(world.targets_of(message("github.push", None, body)), [nobody], "{body}");
+    }
+    // Called like an event of the app, and like an owner.
+    for event in [EMITTED, "ann", "ann.paid"] {
+        assert_eq!(world.targets_of(message(event, None, "{}")), [nobody], "{event}");
+    }
+}
+
+#[test]
+fn an_event_of_an_owner_goes_to_that_owner_and_to_targets_without_one() {
+    let world = World::new();
+    let [nobody, ann, bob] = everybodys(&world);
+    assert_eq!(world.targets_of(message(EMITTED, Some("ann"), "{}")), [nobody, ann]);
+    assert_eq!(world.targets_of(message(EMITTED, Some("bob"), "{}")), [nobody, bob]);
+}
+
+#[test]
+fn an_owner_is_compared_letter_by_letter() {
+    let world = World::new();
+    let [nobody, ..] = everybodys(&world);
+    for owner in ["", "Ann", "ann ", "an", "anne", "*", "ann\0", "ａnn", "%"] {
+        assert_eq!(world.targets_of(message(EMITTED, Some(owner), "{}")), [nobody], "{owner:?}");
+    }
+}
+
+#[test]
+fn an_event_without_an_owner_goes_to_no_target_with_one() {
+    let world = World::new();
+    let [nobody, ..] = everybodys(&world);
+    let empty = world.create(settings("empty", Some(""), "*")).unwrap();
+    assert_eq!(world.targets_of(message(EMITTED, None, "{}")), [nobody]);
+    assert_eq!(world.targets_of(message(EMITTED, Some(""), "{}")), [nobody, empty]);
+}
+
+#[test]
+fn a_filter_that_holds_gets_no_one_past_the_owner() {
+    let world = World::new();
+    let mut filtered = settings("ann", Some("ann"), "*");
+    filtered.filter = Some(serde_json::from_str(r#"[{"pointer":"/owner","equals":"bob"}]"#).unwrap());
+    let ids = world.declare(&[filtered]).unwrap();
+    let body = r#"{"owner": "bob"}"#;
+    assert_eq!(world.targets_of(message(EMITTED, Some("bob"), body)), NONE);
+    assert_eq!(world.targets_of(message(EMITTED, None, body)), NONE);
+    assert_eq!(world.targets_of(message(EMITTED, Some("ann"), body)), ids);
+}
+
+#[test]
+fn what_waits_for_one_owner_does_not_go_to_the_next_of_the_same_target_name() {
+    let world = World::new();
+    let for_ann = world.declare(&[settings("hook", Some("ann"), "*")]).unwrap();
+    world.keep(message(EMITTED, Some("ann"), "{}")).unwrap();
+    let for_bob = world.declare(&[settings("hook", Some("bob"), "*")]).unwrap();
+    assert_ne!(for_ann, for_bob);
+    assert_eq!((world.due(for_ann[0]), world.due(for_bob[0])), (vec![1], vec![]));
+    assert_eq!(world.target(for_ann[0]).state, TargetState::Removed);
+    let for_nobody = world.declare(&[settings("hook", None, "*")]).unwrap();
+    world.keep(message("github.push", None, "{}")).unwrap();
+    assert_eq!(world.due(for_nobody[0]), [2]);
+    // A target of the environment that gets an owner must not be handed what was received for nobody.
+    let again = world.declare(&[settings("hook", Some("ann"), "*")]).unwrap();
+    assert_eq!((again[0], world.due(again[0])), (for_ann[0], vec![1]));
+}
+
+#[test]
+fn the_owner_of_a_target_cannot_be_changed_but_its_name_can() {
+    let world = World::new();
+    let id = world.create(settings("hook", Some("ann"), "*")).unwrap();
+    let open = world.create(settings("open", None, "*")).unwrap();
+    world.keep(message(EMITTED, Some("ann"), "{}")).unwrap();
+    for owner in [Some("bob"), None] {
+        assert_eq!(
+            world.update(id, settings("hook", owner, "*")),
+            Err(TargetRefused::OwnerIsFixed),
+            "{owner:?}"
+        );
+    }
+    assert_eq!(world.update(open, settings("open", Some("ann"), "*")), Err(TargetRefused::OwnerIsFixed));
+    assert_eq!(world.target(id).settings.owner.as_deref(), Some("ann"));
+    world.update(id, settings("bob", Some("ann"), "*")).unwrap();
+    assert_eq!(world.targets_of(message(EMITTED, Some("bob"), "{}")), [open]);
+    assert_eq!(world.targets_of(message(EMITTED, Some("ann"), "{}")), [id, open]);
+}
+
+#[test]
+fn a_new_target_under_the_name_of_a_removed_one_gets_nothing_of_what_waited_for_it() {
+    let world = World::new();
+    let old = world.create(settings("hook", Some("ann"), "*")).unwrap();
+    world.keep(message(EMITTED, Some("ann"), "{}")).unwrap();
+    world.set_state(old, TargetState::Removed).unwrap();
+    let new = world.create(settings("hook", Some("bob"), "*")).unwrap();
+    assert_eq!((world.due(old), world.due(new)), (vec![1], vec![]));
+}
+
+#[test]
+fn delivering_again_by_hand_gets_no_one_past_the_owner() {
+    let world = World::new();
+    let [nobody, ann, bob] = everybodys(&world);
+    world.keep(message("github.push", None, "{}")).unwrap();
+    world.keep(message(EMITTED, Some("ann"), "{}")).unwrap();
+    let again = |message| {
+        let all = vec![nobody, ann, bob];
+        let made = world.wait(world.store.deliver_again(message, all, now())).unwrap().unwrap();
+        let target = |id: &i64| world.wait(world.store.delivery(*id)).unwrap().unwrap().target;
+        made.iter().map(target).collect::<Vec<i64>>()
+    };
+    assert_eq!(again(1), [nobody]);
+    assert_eq!(again(2), [nobody, ann]);
+    assert_eq!(world.wait(world.store.deliver_again(3, vec![nobody], now())).unwrap(), None);
+    world.set_state(nobody, TargetState::Paused).unwrap();
+    assert_eq!(again(1), [nobody]);
+    world.declare(&[]).unwrap();
+    assert_eq!(again(1), NONE);
+}
+
+#[test]
+fn a_replay_gets_no_one_past_the_owner_and_counts_what_it_made() {
+    let world = World::new();
+    let [nobody, ann, bob] = everybodys(&world);
+    world.keep(message("github.push", None, "{}")).unwrap();
+    world.keep(message(EMITTED, Some("bob"), "{}")).unwrap();
+    let replay = world.wait(async {
+        let new = NewReplay { filter: MessageFilter::default(), target: Some(ann), rate: 100, through: None };
+        let replay = world.store.create_replay(new, now()).await.unwrap();
+        let messages = vec![(1, vec![ann, bob]), (2, vec![ann, bob, nobody])];
+        let step = ReplayStep { replay, from: 0, to: 2, messages, is_last: true };
+        assert!(world.store.step_replay(step, now()).await.unwrap());
+        world.store.replay(replay).await.unwrap().unwrap()
+    });
+    assert_eq!((replay.messages, replay.deliveries), (2, 2));
+    assert_eq!(world.due(ann), NONE);
+    assert_eq!(world.due(bob), [2, 2]);
+    assert_eq!(world.due(nobody), [1, 2, 2]);
+}
+
+#[test]
+fn a_confirmed_message_gets_no_one_past_the_owner() {
+    let world = World::new();
+    let asking = Asking { request: "sealed".to_owned(), most_awaiting: 10 };
+    let awaiting = NewMessage { asking: Some(asking), ..message("shop.paid", None, "{}") };
+    assert!(matches!(world.keep(awaiting), Ok(Kept::New { id: 1 })));
+    let [nobody, ..] = everybodys(&world);
+    assert_eq!(world.deliveries_of(1), NONE);
+    let asked = Asked {
+        message: 1,
+        tries: 1,
+        unknowns: 0,
+        reason: "it is so".to_owned(),
+        settlement: Settlement::Confirmed,
+    };
+    world.wait(world.store.settle_confirmation(asked, now())).unwrap();
+    assert_eq!(world.deliveries_of(1), [nobody]);
+}
+
+#[test]
+fn matching_that_was_done_before_a_change_cannot_leak_into_what_came_of_it() {
+    let world = World::new();
+    let old = world.declare(&[settings("hook", None, "*")]).unwrap();
+    // As a request that was matched, and whose message the writer takes only after the change.
+    let matched = world.store.targets_for("github.push", None, None);
+    let new = world.declare(&[settings("hook", Some("ann"), "*")]).unwrap();
+    assert_eq!(matched, old);
+    world.keep(message("github.push", None, "{}")).unwrap();
+    world.wait(world.store.deliver_again(1, matched, now())).unwrap();
+    assert_eq!((world.deliveries_of(1), world.due(new[0])), (vec![], vec![]));
+}
