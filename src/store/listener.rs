@@ -50,6 +50,14 @@ pub struct FillPosition {
     message: i64,
 }
 
+/// Old messages that a listener lacks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FillPage {
+    pub messages: Vec<i64>,
+    /// `None` after the last page.
+    pub next: Option<FillPosition>,
+}
+
 impl FillPosition {
     pub fn since(since: String) -> Self {
         Self { received_at: since, message: 0 }
@@ -161,14 +169,13 @@ pub fn filled(connection: &Connection, target: i64) -> rusqlite::Result<()> {
         .map(drop)
 }
 
-/// Old messages that the target wants and does not have, one page; where the next one begins, `None` after the last. Runs
-/// on a reader.
+/// Old messages that the target wants and does not have, one page of those looked at. Runs on a reader.
 pub fn missing(
     connection: &Connection,
     target: &Target,
     from: &FillPosition,
     limit: usize,
-) -> rusqlite::Result<(Vec<i64>, Option<FillPosition>)> {
+) -> rusqlite::Result<FillPage> {
     // A message that its provider has not confirmed, and one that conflicts with another, is delivered to nobody by itself.
     let mut statement = connection.prepare_cached(
         "SELECT id, received_at, event,
@@ -178,7 +185,7 @@ pub fn missing(
          WHERE (received_at, id) > (?2, ?3) ORDER BY received_at, id LIMIT ?4",
     )?;
     let mut rows = statement.query(params![target.id, from.received_at, from.message, limit])?;
-    let mut wanted = Vec::new();
+    let mut messages = Vec::new();
     let mut last = None;
     let mut looked_at = 0;
     while let Some(row) = rows.next()? {
@@ -187,11 +194,11 @@ pub fn missing(
         let event: String = row.get(2)?;
         let is_missing: bool = row.get(3)?;
         if is_missing && target.settings.events.iter().any(|pattern| pattern.matches(&event)) {
-            wanted.push(id);
+            messages.push(id);
         }
         last = Some(FillPosition { received_at: row.get(1)?, message: id });
     }
-    Ok((wanted, last.filter(|_| looked_at == limit)))
+    Ok(FillPage { messages, next: last.filter(|_| looked_at == limit) })
 }
 
 /// Adds old messages at their place: before what has arrived since.

@@ -2,7 +2,7 @@
 
 use time::OffsetDateTime;
 
-use super::super::listener::{self, FillPosition, Listener, ListenerRefused, Opened};
+use super::super::listener::{self, FillPage, FillPosition, Listener, ListenerRefused, Opened};
 use super::super::subscription::Pattern;
 use super::super::target::{Target, TargetKind};
 use super::super::{Store, Unavailable, timestamp};
@@ -46,11 +46,11 @@ impl Store {
         let mut added = 0;
         let mut from = FillPosition::since(since);
         loop {
-            let (wanted, next) = self.missing_of(&listener, from).await?;
-            if !wanted.is_empty() {
+            let FillPage { messages, next } = self.missing_of(&listener, from).await?;
+            if !messages.is_empty() {
                 let now = now.clone();
                 added += self
-                    .write(move |database| listener::fill(database.connection, target, &wanted, &now))
+                    .write(move |database| listener::fill(database.connection, target, &messages, &now))
                     .await?;
             }
             let Some(next) = next else { break };
@@ -65,11 +65,7 @@ impl Store {
         Ok(added)
     }
 
-    async fn missing_of(
-        &self,
-        listener: &Target,
-        from: FillPosition,
-    ) -> Result<(Vec<i64>, Option<FillPosition>), Unavailable> {
+    async fn missing_of(&self, listener: &Target, from: FillPosition) -> Result<FillPage, Unavailable> {
         let listener = listener.clone();
         self.read(move |connection| listener::missing(connection, &listener, &from, PAGE)).await
     }
