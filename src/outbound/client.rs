@@ -101,6 +101,17 @@ impl Client {
         body: Vec<u8>,
         timeout: Duration,
     ) -> Result<Response, RequestError> {
+        let request = self.prepare(method, url, headers)?.body(body).timeout(timeout);
+        let response = request.send().await.map_err(|error| describe(error, timeout))?;
+        read(response, timeout).await
+    }
+
+    pub(super) fn prepare(
+        &self,
+        method: &str,
+        url: &str,
+        headers: &[(String, String)],
+    ) -> Result<reqwest::RequestBuilder, RequestError> {
         let is_https = url.get(..6).is_some_and(|scheme| scheme.eq_ignore_ascii_case("https:"));
         let client = self.inner.get(is_https, |builder| {
             // Not the runtime's own threads: the ingest has few, and a dead name server would take them all.
@@ -108,9 +119,7 @@ impl Client {
         })?;
         let method = Method::from_bytes(method.as_bytes())
             .map_err(|error| RequestError::Invalid(error.to_string()))?;
-        let request = client.request(method, url).headers(header_map(headers)?).body(body).timeout(timeout);
-        let response = request.send().await.map_err(|error| describe(error, timeout))?;
-        read(response, timeout).await
+        Ok(client.request(method, url).headers(header_map(headers)?))
     }
 }
 
@@ -138,7 +147,10 @@ fn header_map(headers: &[(String, String)]) -> Result<HeaderMap, RequestError> {
     Ok(map)
 }
 
-async fn read(mut response: reqwest::Response, timeout: Duration) -> Result<Response, RequestError> {
+pub(super) async fn read(
+    mut response: reqwest::Response,
+    timeout: Duration,
+) -> Result<Response, RequestError> {
     let limit = MAX_RESPONSE_BYTES;
     if response.content_length().is_some_and(|length| length > limit as u64) {
         return Err(RequestError::TooLarge { limit });

@@ -6,6 +6,7 @@
 
 mod client;
 mod delivery;
+mod event_stream;
 #[cfg(test)]
 mod forbidden_tests;
 mod github_meta;
@@ -18,6 +19,7 @@ mod vetting;
 
 pub use client::{Client, MAX_RESPONSE_BYTES, RequestError, Response};
 pub use delivery::{DeliveryClient, DeliveryResponse, EXCERPT_BYTES, MAX_DELIVERY_RESPONSE_BYTES};
+pub use event_stream::{EventStream, MAX_EVENT_BYTES, ServerEvent, StreamAnswer, StreamError};
 pub use github_meta::{GithubAddresses, ListError, Refreshed};
 pub use reach::{Reach, VetError, vet_url};
 pub use roots::system_roots;
