@@ -154,6 +154,9 @@ impl App {
     pub async fn build(mut config: Config, listeners: Listeners, clock: Clock) -> Result<Self, StartError> {
         let connections = limits::max_connections();
         let store = Store::open(&StoreOptions::from(&config))?;
+        if let Err(why) = store.pause_listeners(clock()).await {
+            log::warn!("whether listeners are connected could not be written: {why}");
+        }
         let notices = first_start::complete(&mut config, &store, clock).await?;
         let github = tasks::github_addresses(&store).await;
         let uses_github_addresses =
@@ -216,8 +219,9 @@ impl App {
     /// When signals cannot be watched, or a server ends by itself.
     pub async fn run(mut self, log: Option<Log>) -> Result<Ended, StartError> {
         let mut signals = Signals::watch()?;
-        let store = self.service.store.clone();
-        let clock = self.service.clock;
+        let service = self.service.clone();
+        let store = service.store.clone();
+        let clock = service.clock;
         tasks::clean_up_regularly(self.policy.clone(), self.config.cleanup_interval, store.clone(), clock);
         if self.uses_github_addresses {
             let url = self.config.github_meta_url.clone();
@@ -230,6 +234,7 @@ impl App {
         tokio::select! {
             (name, _) = signals.next() => log::info!("{name}: stopping"),
             line = store.failed() => {
+                service.end_streams();
                 let stopped = stop(&handles);
                 if tokio::time::timeout(REFUSED_WITHIN, stopped).await.is_err() {
                     log::warn!("some requests were cut off");
@@ -239,6 +244,7 @@ impl App {
             error = first_to_end(servers) => return Err(error.into()),
         }
         signals.end_at_once(log);
+        service.end_streams();
         tokio::join!(stop(&handles), deliveries.stop());
         store.close(STORE_CLOSED_WITHIN).await;
         log::info!("stopped");

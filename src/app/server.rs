@@ -29,8 +29,8 @@ const LINGER: Duration = Duration::from_secs(1);
 const FINISHED_WITHIN_SECONDS: u64 = 5;
 /// For each worker: large bodies are hashed there, and more at once than there are processors gains nothing.
 const BLOCKING_THREADS: usize = 4;
-/// For an address that only the operator uses.
-pub const OPERATOR_CONNECTIONS: usize = 32;
+/// For an address that only the operator uses: streams, of which there may be half as many, and the rest.
+pub const OPERATOR_CONNECTIONS: usize = 96;
 
 /// The sockets, bound but not yet served.
 #[derive(Debug)]
@@ -97,6 +97,9 @@ pub fn server(
             .graceful_shutdown_signal(move || {
                 let shutdown = shutdown.clone();
                 async move { shutdown.notified().await }
+            })
+            .on_connect_ext(|connection: &Connection, data| {
+                data.insert(connection.gone());
             })
             .keep_alive(KeepAlive::Timeout(KEEP_ALIVE))
             .client_request_timeout(HEAD_WITHIN)

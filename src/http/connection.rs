@@ -4,11 +4,13 @@
 
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
+use tokio::sync::Notify;
 use tokio::time::{Instant, Sleep, sleep};
 
 /// From the first byte of a request to the first byte of its reply: longer than the longest body may take, and the
@@ -19,6 +21,17 @@ const WRITTEN_WITHIN: Duration = Duration::from_secs(15);
 /// How often it is looked at: a timer for each request would cost more.
 const LOOKED_AT_EVERY: Duration = Duration::from_secs(5);
 
+/// Tells when the client sends no more. Its reply is still written: only a stream, which nobody reads to its end, ends then.
+#[derive(Clone, Debug, Default)]
+pub struct Gone(Arc<Notify>);
+
+impl Gone {
+    /// For one who waits.
+    pub async fn wait(&self) {
+        self.0.notified().await;
+    }
+}
+
 /// A stream that fails when its client is too slow.
 #[derive(Debug)]
 pub struct Connection<S = TcpStream> {
@@ -28,12 +41,17 @@ pub struct Connection<S = TcpStream> {
     unanswered_since: Option<Instant>,
     /// Since when nothing more of a reply could be written.
     blocked_since: Option<Instant>,
+    gone: Gone,
 }
 
 impl<S> Connection<S> {
     pub fn new(stream: S) -> Self {
         let next_look = Box::pin(sleep(LOOKED_AT_EVERY));
-        Self { stream, next_look, unanswered_since: None, blocked_since: None }
+        Self { stream, next_look, unanswered_since: None, blocked_since: None, gone: Gone::default() }
+    }
+
+    pub fn gone(&self) -> Gone {
+        self.gone.clone()
     }
 
     /// Registers the task for the next look, and fails if one is due and finds the client too slow.
@@ -60,7 +78,10 @@ impl<S: AsyncRead + Unpin> AsyncRead for Connection<S> {
         self.look(context)?;
         let before = buffer.filled().len();
         let read = Pin::new(&mut self.stream).poll_read(context, buffer);
-        if buffer.filled().len() > before && self.unanswered_since.is_none() {
+        let is_end = read.is_ready() && buffer.filled().len() == before && buffer.remaining() > 0;
+        if is_end {
+            self.gone.0.notify_one();
+        } else if buffer.filled().len() > before && self.unanswered_since.is_none() {
             self.unanswered_since = Some(Instant::now());
         }
         read
@@ -126,6 +147,21 @@ mod tests {
             let error = connection.write_all(&[0; 65]).await.unwrap_err();
             assert_eq!(error.kind(), io::ErrorKind::TimedOut);
             assert!(began.elapsed() <= WRITTEN_WITHIN + LOOKED_AT_EVERY, "{:?}", began.elapsed());
+        });
+    }
+
+    #[test]
+    fn the_end_of_what_a_client_sends_is_told() {
+        with_paused_time(async {
+            let (mut client, server) = duplex(64);
+            let mut connection = Connection::new(server);
+            let gone = connection.gone();
+            client.write_all(b"P").await.unwrap();
+            connection.read_exact(&mut [0]).await.unwrap();
+            assert!(tokio::time::timeout(LOOKED_AT_EVERY, gone.wait()).await.is_err());
+            client.shutdown().await.unwrap();
+            assert_eq!(connection.read(&mut [0]).await.unwrap(), 0);
+            gone.wait().await;
         });
     }
 

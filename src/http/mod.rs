@@ -26,6 +26,7 @@ mod request_log;
 pub mod routes;
 mod service;
 mod source;
+mod streams;
 mod throttle;
 pub mod tokens;
 

@@ -9,6 +9,7 @@ use super::budget::Budget;
 use super::client::TrustedProxies;
 use super::metrics::Metrics;
 use super::source::Source;
+use super::streams::Streams;
 use super::throttle;
 use super::tokens::Tokens;
 use crate::config::target_rules::KnownEvents;
@@ -44,6 +45,7 @@ pub struct Service {
     pub(super) known_events: KnownEvents,
     /// Where targets that were made through the API may be.
     pub(super) reach: Reach,
+    pub(super) streams: Streams,
     /// Without a trailing slash.
     pub(super) public_url: Option<String>,
 }
@@ -69,6 +71,7 @@ impl Service {
             log_format: config.log_format,
             known_events,
             reach: Reach::Public { allowed: config.target_allow_ips.as_slice().into() },
+            streams: Streams::default(),
             public_url: config.public_url.clone(),
             store,
             github,
@@ -77,6 +80,11 @@ impl Service {
             roots: OnceLock::new(),
             metrics,
         }
+    }
+
+    /// Streams never end by themselves: to be called before the servers are stopped.
+    pub fn end_streams(&self) {
+        self.streams.end();
     }
 
     /// Whom certificates must come from; those of the system unless others were given.

@@ -11,6 +11,7 @@ mod bad_input;
 mod catalogue;
 mod faults;
 mod harness;
+mod local_development;
 mod operations;
 mod promises;
 mod systems;

@@ -52,6 +52,8 @@ pub enum ApiError {
     OtherOwner(String),
     NameTaken(String),
     TooManyTargets(usize),
+    TooManyListeners(usize),
+    TooManyStreams(usize),
     /// What the environment declares is not changed here.
     NotChangeable(String),
     /// A message that its provider has not confirmed.
@@ -124,6 +126,8 @@ impl ApiError {
             Self::OtherOwner(_) => "other_owner",
             Self::NameTaken(_) => "name_taken",
             Self::TooManyTargets(_) => "too_many_targets",
+            Self::TooManyListeners(_) => "too_many_listeners",
+            Self::TooManyStreams(_) => "too_many_streams",
             Self::NotChangeable(_) => "not_changeable",
             Self::NotConfirmed(_) => "not_confirmed",
             Self::CountChanged { .. } => "count_changed",
@@ -158,14 +162,16 @@ impl ApiError {
             | Self::TooBroad => StatusCode::UNPROCESSABLE_ENTITY,
             Self::NameTaken(_)
             | Self::TooManyTargets(_)
+            | Self::TooManyListeners(_)
             | Self::NotChangeable(_)
             | Self::NotConfirmed(_)
             | Self::CountChanged { .. }
             | Self::NotRunning(_)
             | Self::NotReleasable(_) => StatusCode::CONFLICT,
-            Self::Body(BodyError::BudgetUsedUp) | Self::Unavailable(_) | Self::ProviderUnreachable => {
-                StatusCode::SERVICE_UNAVAILABLE
-            }
+            Self::Body(BodyError::BudgetUsedUp)
+            | Self::TooManyStreams(_)
+            | Self::Unavailable(_)
+            | Self::ProviderUnreachable => StatusCode::SERVICE_UNAVAILABLE,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -194,6 +200,12 @@ impl ApiError {
             ),
             Self::NameTaken(name) => format!("Another target is called {name}: choose another name."),
             Self::TooManyTargets(most) => format!("There are {most} targets already: remove some."),
+            Self::TooManyListeners(most) => {
+                format!("There are {most} listeners already: remove one, or connect under the name of one.")
+            }
+            Self::TooManyStreams(most) => {
+                format!("There are {most} streams already: end one, and try again.")
+            }
             Self::CountChanged { confirmed, count } => {
                 format!(
                     "{confirmed} messages were confirmed, but it would be {count} now: look at them again."

@@ -10,7 +10,7 @@ use actix_web::middleware::Next;
 use actix_web::{Error, HttpMessage as _, ResponseError as _, web};
 
 use super::error::{ApiError, ProblemCode};
-use super::routes::OPENAPI_PATH;
+use super::routes::{ACKNOWLEDGE_PATTERN, OPENAPI_PATH};
 use crate::http::endpoints::client_address;
 use crate::http::panics::caught;
 use crate::http::request_log::{Entry, Path};
@@ -81,7 +81,9 @@ async fn admit(service: &Service, request: &ServiceRequest) -> Result<(), ApiErr
     }
     let authorization = request.headers().get(AUTHORIZATION).map(HeaderValue::as_bytes);
     let role = service.tokens.role(authorization).await?.ok_or(ApiError::Unauthorized)?;
-    if !matches!(*request.method(), Method::GET | Method::HEAD) {
+    let is_read = matches!(*request.method(), Method::GET | Method::HEAD)
+        || request.match_pattern().is_some_and(|pattern| pattern == ACKNOWLEDGE_PATTERN);
+    if !is_read {
         role.must_be_admin("a change")?;
     }
     request.extensions_mut().insert(role);

@@ -24,6 +24,7 @@ use crate::store::timestamp;
 
 /// Bodies of requests that are no events.
 const MAX_BODY_BYTES: usize = 1 << 20;
+const MAX_LISTENER_CHARACTERS: usize = 64;
 /// Texts that are compared with names.
 const MAX_NAME_CHARACTERS: usize = 200;
 
@@ -60,6 +61,24 @@ impl FromRequest for Id {
         let wrong =
             || ApiError::InvalidPath("The id in the path must be a whole number from 1 on.".to_owned());
         ready(id.map(Self).ok_or_else(wrong))
+    }
+}
+
+/// The name of a listener in the path.
+#[derive(Clone, Debug)]
+pub struct ListenerName(pub String);
+
+impl FromRequest for ListenerName {
+    type Error = ApiError;
+    type Future = Ready<Result<Self, ApiError>>;
+
+    fn from_request(request: &HttpRequest, _: &mut dev::Payload) -> Self::Future {
+        let text = request.match_info().get("name").unwrap_or_default();
+        let is_plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+        let is_name = (1..=MAX_LISTENER_CHARACTERS).contains(&text.len()) && text.bytes().all(is_plain);
+        let wrong =
+            || ApiError::InvalidPath("The name in the path must have 1 to 64 of `a-z0-9-`.".to_owned());
+        ready(is_name.then(|| Self(text.to_owned())).ok_or_else(wrong))
     }
 }
 

@@ -11,7 +11,7 @@ use utoipa::{Modify, OpenApi};
 
 use super::error::{MEDIA_TYPE, Problem};
 use super::input::{NoParameters, Query};
-use super::{deliveries, events, messages, rejections, replays, sources, targets};
+use super::{deliveries, events, listeners, messages, rejections, replays, sources, tail, targets};
 
 const TOKEN: &str = "token";
 
@@ -30,6 +30,7 @@ const TOKEN: &str = "token";
     paths(
         document,
         messages::list,
+        tail::stream,
         messages::one,
         messages::body,
         replays::replay_one,
@@ -50,6 +51,11 @@ const TOKEN: &str = "token";
         replays::create,
         replays::one,
         replays::cancel,
+        listeners::list,
+        listeners::remove,
+        listeners::stream,
+        listeners::acknowledge,
+        listeners::body,
         sources::list,
         rejections::list,
         rejections::one,

@@ -5,9 +5,11 @@ use actix_web::{HttpResponse, Resource, ResponseError as _, Route, guard, web};
 
 use super::error::ApiError;
 use super::guard::guard as surrounded;
-use super::{deliveries, events, messages, openapi, rejections, replays, sources, targets};
+use super::{deliveries, events, listeners, messages, openapi, rejections, replays, sources, tail, targets};
 
 pub const OPENAPI_PATH: &str = "/api/v1/openapi.json";
+/// The one change that is for the read token too: it belongs to reading a stream.
+pub const ACKNOWLEDGE_PATTERN: &str = "/api/v1/listeners/{name}/acknowledge";
 
 /// Everything under `/api`.
 pub fn mount(config: &mut web::ServiceConfig) {
@@ -20,6 +22,7 @@ fn mount_version_1(config: &mut web::ServiceConfig) {
     config
         .service(at("/openapi.json", READ).route(get().to(openapi::document)))
         .service(at("/messages", READ).route(get().to(messages::list)))
+        .service(at("/messages/stream", GET).route(web::get().to(tail::stream)))
         .service(at("/messages/{id}", READ).route(get().to(messages::one)))
         .service(at("/messages/{id}/body", READ).route(get().to(messages::body)))
         .service(at("/messages/{id}/replay", POST).route(web::post().to(replays::replay_one)))
@@ -49,6 +52,11 @@ fn mount_version_1(config: &mut web::ServiceConfig) {
         )
         .service(at("/replays/{id}", READ).route(get().to(replays::one)))
         .service(at("/replays/{id}/cancel", POST).route(web::post().to(replays::cancel)))
+        .service(at("/listeners", READ).route(get().to(listeners::list)))
+        .service(at("/listeners/{name}", "DELETE").route(web::delete().to(listeners::remove)))
+        .service(at("/listeners/{name}/stream", GET).route(web::get().to(listeners::stream)))
+        .service(at("/listeners/{name}/acknowledge", POST).route(web::post().to(listeners::acknowledge)))
+        .service(at("/listeners/{name}/deliveries/{id}/body", READ).route(get().to(listeners::body)))
         .service(at("/sources", READ).route(get().to(sources::list)))
         .service(at("/rejections", READ).route(get().to(rejections::list)))
         .service(at("/rejections/{id}", READ).route(get().to(rejections::one)))
@@ -59,6 +67,7 @@ fn mount_version_1(config: &mut web::ServiceConfig) {
 
 /// What a path takes, as the header `Allow` has it.
 const READ: &str = "GET, HEAD";
+const GET: &str = "GET";
 const POST: &str = "POST";
 
 /// A path, and what it answers to other methods than `allow`.

@@ -28,6 +28,12 @@ pub fn pattern() -> Object {
     text("^[^\\u0000-\\u001f\\u007f-\\u009f]{1,200}$", "github.*")
 }
 
+/// What `stream::patterns` takes, but for their number.
+pub fn pattern_list() -> Object {
+    let word = "[^\\u0000-\\u0020\\u007f-\\u00a0]{1,200}";
+    text(&format!("^{word}( {word}){{0,7}}$"), "github.* *.paid")
+}
+
 /// Some of what `input::time` takes: it also knows fractions, offsets, and the last days of a month.
 pub fn time() -> Object {
     let duration = "[1-9][0-9]{0,3}[smhd]";

@@ -4,6 +4,7 @@ pub mod app;
 pub mod command;
 pub mod database;
 pub mod disk;
+pub mod events;
 pub mod load;
 pub mod meta_api;
 pub mod output;

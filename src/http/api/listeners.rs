@@ -1,0 +1,236 @@
+//! Listeners: programs on developers' machines that get messages over a stream and acknowledge them. What is not
+//! acknowledged is kept, and comes again.
+
+use actix_web::{HttpRequest, HttpResponse, web};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use utoipa::{IntoParams, ToSchema};
+
+use super::error::ApiError;
+use super::input::{self, Body, Id, ListenerName, NoParameters, Query};
+use super::listening::Listening;
+use super::messages::{self, MessageHead};
+use super::page::Page;
+use super::schemas;
+use super::stream::{Waiting, patterns, response};
+use crate::http::service::Service;
+use crate::store::{self, DeliveryState, DueDelivery, ListenerRefused, MOST_LISTENERS, Target, TargetState};
+
+/// A longer body is fetched apart, so that an event stays of a size that a client can hold.
+const MAX_SENT_BODY_BYTES: usize = 256 << 10;
+const MOST_ACKNOWLEDGED: usize = 1_000;
+
+/// A program that gets messages over a stream.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Listener {
+    #[schema(examples("laptop"))]
+    pub name: String,
+    /// The target that it is.
+    #[schema(examples(3))]
+    pub target_id: i64,
+    /// Patterns of the events that it gets.
+    pub events: Vec<String>,
+    /// Somebody is connected.
+    pub connected: bool,
+    /// Since when somebody is connected, or nobody: what is pending for a listener that nobody connects to is given up
+    /// after a week.
+    #[schema(format = DateTime)]
+    pub since: String,
+    /// Deliveries that it has not acknowledged.
+    pub pending: i64,
+    #[schema(format = DateTime)]
+    pub created_at: String,
+}
+
+impl From<store::Listener> for Listener {
+    fn from(stored: store::Listener) -> Self {
+        let target = stored.target;
+        Self {
+            name: stored.name,
+            target_id: target.id,
+            events: target.settings.events.iter().map(ToString::to_string).collect(),
+            connected: target.state == TargetState::Active,
+            since: target.state_since,
+            pending: stored.pending,
+            created_at: target.created_at,
+        }
+    }
+}
+
+/// A delivery as a listener gets it, the data of an event `message`.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Delivered {
+    /// What is acknowledged.
+    pub delivery: i64,
+    /// The replay that asked for it.
+    pub replay: Option<i64>,
+    pub message: DeliveredMessage,
+    /// The exact bytes of the body in base64; null where it is longer than 256 KiB.
+    pub body_base64: Option<String>,
+    /// Where the body is, if it is longer: until the delivery is acknowledged.
+    #[schema(examples("/api/v1/listeners/laptop/deliveries/7/body"))]
+    pub body_url: Option<String>,
+}
+
+/// A message without its body.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct DeliveredMessage {
+    #[serde(flatten)]
+    pub head: MessageHead,
+    /// Name to value, or to values where it was repeated; credentials are redacted.
+    #[schema(value_type = Object)]
+    pub headers: Box<RawValue>,
+}
+
+impl Delivered {
+    /// `None` where the headers were broken by hand.
+    pub fn new(listener: &str, due: &DueDelivery) -> Option<Self> {
+        let message = &due.message;
+        let is_short = message.body.len() <= MAX_SENT_BODY_BYTES;
+        let elsewhere = || format!("/api/v1/listeners/{listener}/deliveries/{}/body", due.id);
+        Some(Self {
+            delivery: due.id,
+            replay: due.replay,
+            body_base64: is_short.then(|| STANDARD.encode(&message.body)),
+            body_url: (!is_short).then(elsewhere),
+            message: DeliveredMessage {
+                headers: RawValue::from_string(message.head.headers.clone()).ok()?,
+                head: message.head.clone().into(),
+            },
+        })
+    }
+}
+
+/// Which messages a listener gets.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct Wanted {
+    /// Patterns of events, separated by spaces; all where it is left out. Other ones than before hold from now on.
+    #[param(schema_with = schemas::pattern_list)]
+    pub events: Option<String>,
+    /// Also the messages since then: a time like `2026-11-22T14:31:00Z`, or a duration before now like `2h`. Only for a
+    /// listener that is new: one that there is goes on where it was.
+    #[param(schema_with = schemas::time)]
+    pub since: Option<String>,
+}
+
+/// All listeners.
+#[utoipa::path(get, path = "/listeners", tag = "listeners",
+    responses((status = 200, description = "All of them, in one page.", body = Page<Listener>)))]
+pub async fn list(
+    service: web::Data<Service>,
+    _: Query<NoParameters>,
+) -> Result<web::Json<Page<Listener>>, ApiError> {
+    Ok(web::Json(Page::new(service.store.listeners().await?, None)))
+}
+
+/// Messages as they come, and those that the listener has not acknowledged yet, as server-sent events.
+///
+/// A name that there is not yet is a new listener. First an event `listening`, then an event `message` for each delivery,
+/// in order, of which at most 64 are sent before one of them is acknowledged. What is not acknowledged comes again with
+/// the next connection. Who connects under the name of another one takes over: the other one gets an event `replaced`.
+/// A comment every 15 seconds is a sign of life.
+#[utoipa::path(get, path = "/listeners/{name}/stream", tag = "listeners",
+    params(("name" = String, Path, pattern = "^[a-z0-9-]{1,64}$"), Wanted),
+    responses(
+        (status = 200, description = "Events without an end.", body = Delivered, content_type = "text/event-stream"),
+        (status = 409, description = "There are as many listeners as there may be."),
+    ))]
+pub async fn stream(
+    service: web::Data<Service>,
+    request: HttpRequest,
+    name: ListenerName,
+    query: Query<Wanted>,
+) -> Result<HttpResponse, ApiError> {
+    let Query(query) = query;
+    let now = (service.clock)();
+    let events = patterns(&service.known_events, query.events.as_deref())?;
+    let since = query.since.as_deref().map(|since| input::time("since", since, now)).transpose()?;
+    let waiting = Waiting::new(&service, &request)?;
+    let opened = service.store.open_listener(name.0.clone(), events, since, now).await?;
+    let opened = opened.map_err(|ListenerRefused::TooMany| ApiError::TooManyListeners(MOST_LISTENERS))?;
+    Ok(response(Listening::new(service, name.0, opened, waiting)))
+}
+
+/// Deliveries that have reached their program.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Acknowledgement {
+    /// Their ids.
+    #[schema(min_items = 1, max_items = 1000)]
+    pub deliveries: Vec<i64>,
+}
+
+/// What became of an acknowledgement.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Acknowledged {
+    /// How many of them were pending.
+    pub acknowledged: usize,
+}
+
+/// Deliveries have reached the program: they do not come again. The read token suffices.
+#[utoipa::path(post, path = "/listeners/{name}/acknowledge", tag = "listeners", request_body = Acknowledgement,
+    params(("name" = String, Path, pattern = "^[a-z0-9-]{1,64}$")),
+    responses((status = 200, description = "It is written.", body = Acknowledged)))]
+pub async fn acknowledge(
+    service: web::Data<Service>,
+    name: ListenerName,
+    _: Query<NoParameters>,
+    body: Body<Acknowledgement>,
+) -> Result<web::Json<Acknowledged>, ApiError> {
+    let Body(Acknowledgement { deliveries }) = body;
+    if deliveries.is_empty() || deliveries.len() > MOST_ACKNOWLEDGED {
+        let problem = format!("must have 1 to {MOST_ACKNOWLEDGED} ids");
+        return Err(ApiError::InvalidValue { field: "deliveries", problem });
+    }
+    let target = known(&service, &name).await?.id;
+    let now = (service.clock)();
+    let acknowledged = service.store.acknowledge_deliveries(target, deliveries.clone(), now).await?;
+    service.streams.acknowledged(target, &deliveries);
+    Ok(web::Json(Acknowledged { acknowledged }))
+}
+
+/// The exact bytes of the body of a delivery that the listener has not acknowledged yet. The read token suffices.
+#[utoipa::path(get, path = "/listeners/{name}/deliveries/{id}/body", tag = "listeners",
+    params(("name" = String, Path, pattern = "^[a-z0-9-]{1,64}$"), ("id" = i64, Path, minimum = 1)),
+    responses((status = 200, description = "The body.", body = Vec<u8>, content_type = "application/octet-stream")))]
+pub async fn body(
+    service: web::Data<Service>,
+    name: ListenerName,
+    id: Id,
+    _: Query<NoParameters>,
+) -> Result<HttpResponse, ApiError> {
+    let target = known(&service, &name).await?.id;
+    let delivery = service.store.delivery(id.0).await?;
+    let is_pending = |one: &store::Delivery| one.target == target && one.state == DeliveryState::Pending;
+    let none = || ApiError::NotFound(format!("Nothing is pending as delivery {} for {}.", id.0, name.0));
+    let delivery = delivery.filter(is_pending).ok_or_else(none)?;
+    let message = service.store.message(delivery.message).await?;
+    let message = message.ok_or_else(|| messages::no_such_message(delivery.message))?;
+    Ok(messages::download(&format!("delivery-{}", id.0), &message.head.headers, message.body))
+}
+
+/// Removes a listener and what is pending for it.
+#[utoipa::path(delete, path = "/listeners/{name}", tag = "listeners",
+    params(("name" = String, Path, pattern = "^[a-z0-9-]{1,64}$")),
+    responses((status = 204, description = "It is removed.")))]
+pub async fn remove(
+    service: web::Data<Service>,
+    name: ListenerName,
+    _: Query<NoParameters>,
+) -> Result<HttpResponse, ApiError> {
+    let target = known(&service, &name).await?.id;
+    let now = (service.clock)();
+    // Somebody who was faster has done the same.
+    let _ = service.store.set_target_state(target, TargetState::Removed, None, now).await?;
+    service.streams.remove(target);
+    Ok(HttpResponse::NoContent().finish())
+}
+
+async fn known(service: &Service, name: &ListenerName) -> Result<Target, ApiError> {
+    let found = service.store.listener_named(&name.0).await?;
+    found.ok_or_else(|| ApiError::NotFound(format!("There is no listener {}, or no more.", name.0)))
+}

@@ -1,0 +1,211 @@
+//! The stream of one listener: what is pending for it, in order, and no more at a time than it acknowledges.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use actix_web::{rt, web};
+use bytes::Bytes;
+use serde::Serialize;
+
+use super::listeners::Delivered;
+use super::stream::{ALIVE, Pieces, Waiting, Woken, event};
+use crate::http::service::Service;
+use crate::http::streams::{Connected, Over};
+use crate::store::{DeliveryOrdering, DueDelivery, DueQuery, LATE_MESSAGES_WITHIN, Opened, Unavailable};
+
+/// Deliveries that are sent and not acknowledged.
+const MOST_IN_FLIGHT: usize = 64;
+/// Of one look into the database; what a slow client has not taken yet stays in memory.
+const PAGE_BYTES: usize = 1 << 20;
+/// Later than any delivery is due: a listener takes what is pending when it is there.
+const END_OF_TIME: &str = "9999-12-31T23:59:59.999999Z";
+
+pub struct Listening {
+    service: web::Data<Service>,
+    name: String,
+    opened: Opened,
+    stream: Arc<Connected>,
+    waiting: Waiting,
+    step: Step,
+    page: VecDeque<DueDelivery>,
+    may_have_more: bool,
+}
+
+enum Step {
+    /// Old messages are added first, for they come before the others.
+    Fill(rt::task::JoinHandle<Result<i64, Unavailable>>),
+    Greet {
+        pending: i64,
+    },
+    Deliver,
+    Done,
+}
+
+/// The first event.
+#[derive(Debug, Serialize)]
+struct Greeting<'a> {
+    name: &'a str,
+    is_new: bool,
+    pending: i64,
+}
+
+/// The last event, where the stream ends while somebody reads it.
+#[derive(Debug, Serialize)]
+struct Farewell<'a> {
+    name: &'a str,
+}
+
+impl Listening {
+    pub fn new(service: web::Data<Service>, name: String, opened: Opened, waiting: Waiting) -> Self {
+        let stream = service.streams.connect(opened.target);
+        settle(&service, opened.target);
+        let step = if opened.must_be_filled {
+            Step::Fill(rt::spawn(fill(service.clone(), opened)))
+        } else {
+            Step::Greet { pending: opened.pending }
+        };
+        Self { service, name, opened, stream, waiting, step, page: VecDeque::new(), may_have_more: true }
+    }
+}
+
+impl Pieces for Listening {
+    async fn next(&mut self) -> Option<Bytes> {
+        loop {
+            if self.waiting.is_ending() {
+                return None;
+            }
+            if let Some(over) = self.stream.over() {
+                return self.farewell(over);
+            }
+            let woken = match &mut self.step {
+                Step::Done => return None,
+                Step::Greet { pending } => {
+                    let is_new = self.opened.is_new;
+                    let piece =
+                        event("listening", None, &Greeting { name: &self.name, is_new, pending: *pending });
+                    self.step = Step::Deliver;
+                    return Some(piece);
+                }
+                Step::Fill(filling) => {
+                    let mut filled = None;
+                    let woken = self.waiting.wait(async { filled = Some(filling.await) }).await;
+                    if let Some(filled) = filled {
+                        // The client comes again, and what is missing is added then.
+                        let added = filled.ok()?.ok()?;
+                        self.step = Step::Greet { pending: self.opened.pending + added };
+                    }
+                    woken
+                }
+                Step::Deliver => match self.deliver().await {
+                    Ok(Some(piece)) => return Some(piece),
+                    Ok(None) => self.waiting.wait(self.stream.changed()).await,
+                    Err(_) => return None,
+                },
+            };
+            match woken {
+                Woken::ToEnd => return None,
+                Woken::ToSaySo => return Some(ALIVE),
+                Woken::ByNews => self.may_have_more = true,
+                Woken::ByOther => {}
+            }
+        }
+    }
+}
+
+impl Listening {
+    /// The next delivery, if there is one and room for it. After an error the client comes again, and gets what it has not
+    /// acknowledged.
+    async fn deliver(&mut self) -> Result<Option<Bytes>, Unavailable> {
+        loop {
+            if let Some(due) = self.page.pop_front() {
+                if let Some(delivered) = Delivered::new(&self.name, &due) {
+                    self.stream.sent(due.id);
+                    return Ok(Some(event("message", Some(due.id), &delivered)));
+                }
+                self.bury(vec![due.id], "the headers of the message cannot be read").await?;
+                continue;
+            }
+            let in_flight = self.stream.in_flight();
+            let room = MOST_IN_FLIGHT.saturating_sub(in_flight.len());
+            if !self.may_have_more || room == 0 {
+                return Ok(None);
+            }
+            self.look(in_flight, room).await?;
+        }
+    }
+
+    async fn look(&mut self, held: Vec<i64>, limit: usize) -> Result<(), Unavailable> {
+        self.waiting.will_look();
+        let query = DueQuery {
+            target: self.opened.target,
+            ordering: DeliveryOrdering::Any,
+            now: END_OF_TIME.to_owned(),
+            held,
+            limit,
+            bytes: PAGE_BYTES,
+        };
+        let found = self.service.store.due_deliveries(query).await?;
+        self.may_have_more = found.is_full || !found.orphans.is_empty();
+        self.page = found.deliveries.into();
+        if !found.orphans.is_empty() {
+            self.bury(found.orphans, "the message was cleaned up").await?;
+        }
+        Ok(())
+    }
+
+    async fn bury(&self, deliveries: Vec<i64>, why: &'static str) -> Result<(), Unavailable> {
+        self.service.store.bury_deliveries(deliveries, why, (self.service.clock)()).await
+    }
+
+    fn farewell(&mut self, over: Over) -> Option<Bytes> {
+        if matches!(self.step, Step::Done) {
+            return None;
+        }
+        self.step = Step::Done;
+        let kind = match over {
+            Over::Replaced => "replaced",
+            Over::Removed => "removed",
+        };
+        Some(event(kind, None, &Farewell { name: &self.name }))
+    }
+}
+
+impl Drop for Listening {
+    fn drop(&mut self) {
+        self.service.streams.disconnect(self.opened.target, &self.stream);
+        settle(&self.service, self.opened.target);
+    }
+}
+
+/// Adds the old messages that a new listener has asked for; how many.
+async fn fill(service: web::Data<Service>, opened: Opened) -> Result<i64, Unavailable> {
+    let added = service.store.fill_listener(opened.target, false, (service.clock)()).await?;
+    // A message that was on its way when the listener was made may have been committed behind what was looked at.
+    rt::spawn(async move {
+        tokio::time::sleep(LATE_MESSAGES_WITHIN).await;
+        if let Err(why) = service.store.fill_listener(opened.target, true, (service.clock)()).await {
+            log::warn!("a listener's old messages are looked through again when it connects next: {why}");
+        }
+    });
+    Ok(i64::try_from(added).unwrap_or(i64::MAX))
+}
+
+/// Writes down whether somebody is connected, until that is what is written.
+fn settle(service: &web::Data<Service>, target: i64) {
+    // When the service has stopped there is nobody to do it; the next start begins with nobody connected.
+    let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
+    let service = service.clone();
+    runtime.spawn(async move {
+        loop {
+            let is_connected = service.streams.is_connected(target);
+            let written = service.store.set_listener_connected(target, is_connected, (service.clock)()).await;
+            if let Err(why) = written {
+                log::warn!("whether a listener is connected could not be written: {why}");
+                return;
+            }
+            if service.streams.is_connected(target) == is_connected {
+                return;
+            }
+        }
+    });
+}

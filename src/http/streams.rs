@@ -1,0 +1,172 @@
+//! The streams that are open: how many there may be, which one a listener is connected to, and their end. A stream is a
+//! request that never ends by itself, so whoever stops the service has to end it.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, watch};
+
+/// An address for the operator alone has more connections than these.
+pub const MOST_STREAMS: usize = 48;
+
+#[derive(Debug)]
+pub struct Streams {
+    places: Arc<Semaphore>,
+    is_ending: watch::Sender<bool>,
+    /// By the listener's target.
+    connected: Mutex<HashMap<i64, Arc<Connected>>>,
+}
+
+/// The stream that a listener is connected to.
+#[derive(Debug, Default)]
+pub struct Connected {
+    state: Mutex<State>,
+    changed: Notify,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// Sent and not acknowledged yet.
+    in_flight: BTreeSet<i64>,
+    over: Option<Over>,
+}
+
+/// Why a stream ends that somebody would still read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Over {
+    /// The same listener has connected again.
+    Replaced,
+    /// There is no such listener any more.
+    Removed,
+}
+
+impl Default for Streams {
+    fn default() -> Self {
+        Self {
+            places: Arc::new(Semaphore::new(MOST_STREAMS)),
+            is_ending: watch::Sender::new(false),
+            connected: Mutex::default(),
+        }
+    }
+}
+
+impl Streams {
+    /// A place for one more stream; `None` where there is none.
+    pub fn place(&self) -> Option<OwnedSemaphorePermit> {
+        self.places.clone().try_acquire_owned().ok()
+    }
+
+    /// All streams end now, and no other lives.
+    pub fn end(&self) {
+        self.is_ending.send_replace(true);
+    }
+
+    pub fn ending(&self) -> watch::Receiver<bool> {
+        self.is_ending.subscribe()
+    }
+
+    /// The one before ends.
+    pub fn connect(&self, target: i64) -> Arc<Connected> {
+        let new = Arc::new(Connected::default());
+        if let Some(old) = lock(&self.connected).insert(target, new.clone()) {
+            old.end(Over::Replaced);
+        }
+        new
+    }
+
+    /// Unless another one has taken over.
+    pub fn disconnect(&self, target: i64, stream: &Arc<Connected>) {
+        let mut connected = lock(&self.connected);
+        if connected.get(&target).is_some_and(|current| Arc::ptr_eq(current, stream)) {
+            connected.remove(&target);
+        }
+    }
+
+    pub fn is_connected(&self, target: i64) -> bool {
+        lock(&self.connected).contains_key(&target)
+    }
+
+    pub fn acknowledged(&self, target: i64, deliveries: &[i64]) {
+        let connected = lock(&self.connected).get(&target).cloned();
+        if let Some(connected) = connected {
+            let mut state = lock(&connected.state);
+            state.in_flight.retain(|delivery| !deliveries.contains(delivery));
+            drop(state);
+            connected.changed.notify_one();
+        }
+    }
+
+    pub fn remove(&self, target: i64) {
+        if let Some(removed) = lock(&self.connected).remove(&target) {
+            removed.end(Over::Removed);
+        }
+    }
+}
+
+impl Connected {
+    pub fn over(&self) -> Option<Over> {
+        lock(&self.state).over
+    }
+
+    pub fn in_flight(&self) -> Vec<i64> {
+        lock(&self.state).in_flight.iter().copied().collect()
+    }
+
+    pub fn sent(&self, delivery: i64) {
+        lock(&self.state).in_flight.insert(delivery);
+    }
+
+    /// Resolves when something was acknowledged, or the stream is over. For one who waits.
+    pub async fn changed(&self) {
+        self.changed.notified().await;
+    }
+
+    fn end(&self, over: Over) {
+        lock(&self.state).over = Some(over);
+        self.changed.notify_one();
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_connects_again_takes_over_and_the_one_before_does_not_disconnect_him() {
+        let streams = Streams::default();
+        let old = streams.connect(1);
+        let other = streams.connect(2);
+        let new = streams.connect(1);
+        assert_eq!((old.over(), new.over(), other.over()), (Some(Over::Replaced), None, None));
+        streams.disconnect(1, &old);
+        assert!(streams.is_connected(1));
+        streams.disconnect(1, &new);
+        assert!(!streams.is_connected(1) && streams.is_connected(2));
+    }
+
+    #[test]
+    fn what_is_acknowledged_is_no_longer_in_flight() {
+        let streams = Streams::default();
+        let stream = streams.connect(1);
+        [5, 6, 7].into_iter().for_each(|delivery| stream.sent(delivery));
+        streams.acknowledged(1, &[6, 99]);
+        streams.acknowledged(2, &[5]);
+        assert_eq!(stream.in_flight(), [5, 7]);
+        streams.remove(1);
+        assert_eq!(stream.over(), Some(Over::Removed));
+    }
+
+    #[test]
+    fn places_are_limited_and_given_back() {
+        let streams = Streams::default();
+        let places: Vec<_> = (0..MOST_STREAMS).map_while(|_| streams.place()).collect();
+        assert_eq!(places.len(), MOST_STREAMS);
+        assert!(streams.place().is_none());
+        drop(places);
+        assert!(streams.place().is_some());
+    }
+}

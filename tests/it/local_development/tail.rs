@@ -1,0 +1,41 @@
+//! The stream of all messages.
+
+use super::{A_WHILE, builder, get, open, push};
+use crate::harness::events::EventStream;
+use crate::harness::sign;
+
+#[test]
+fn whoever_watches_sees_each_message_as_it_comes() {
+    let app = builder().start();
+    push(&app, "0");
+    let mut stream = open(&app, "/messages/stream");
+    assert_eq!(stream.next().kind, "watching");
+    let id = push(&app, "{\"secret\":1}");
+    let event = stream.next();
+    assert_eq!((event.kind.as_str(), event.id), ("message", Some(id)));
+    assert_eq!(event.data["event"], "github.push");
+    assert!(event.data["confirmation"].is_null());
+    assert!(!event.data.to_string().contains("secret"), "no content");
+    let issue = sign::github("issue", r#"{"action":"opened"}"#).replace("X-GitHub-Event", "issues");
+    let mut only_issues = open(&app, "/messages/stream?events=*.issues.*");
+    only_issues.next();
+    push(&app, "2");
+    assert!(app.send(&issue).status < 300);
+    assert_eq!(only_issues.next().data["event"], "github.issues.opened");
+    assert!(only_issues.next_within(A_WHILE).is_err());
+}
+
+#[test]
+fn it_begins_where_it_is_asked_to_and_goes_on_where_it_was() {
+    let app = builder().start();
+    let ids: Vec<i64> = (0..250).map(|number| push(&app, &number.to_string())).collect();
+    let mut stream = open(&app, &format!("/messages/stream?from={}", ids[9]));
+    stream.next();
+    let found: Vec<i64> = (10..250).map(|_| stream.next().id.unwrap()).collect();
+    assert_eq!(found, ids[10..]);
+    let again = get("/messages/stream?from=now").header("Last-Event-ID", ids[247].to_string());
+    let mut again = EventStream::open(app.address, &again);
+    again.next();
+    let new = push(&app, "new");
+    assert_eq!([0, 1, 2].map(|_| again.next().id.unwrap()), [ids[248], ids[249], new]);
+}
