@@ -85,24 +85,21 @@ impl Store {
     /// Removes a target that was made for a replay, unless it has something to do; true where it did.
     pub async fn retire_replay_target(&self, target: i64, now: OffsetDateTime) -> Result<bool, Unavailable> {
         let now = timestamp::to_text(now);
-        let is_retired = self
-            .write(move |database| expire::retire_replay_target(database.connection, target, &now))
-            .await?;
-        if is_retired {
-            self.reload_subscriptions().await?;
-        }
-        Ok(is_retired)
+        self.change_targets_where(
+            move |database| expire::retire_replay_target(database.connection, target, &now),
+            |is_retired| *is_retired,
+        )
+        .await
     }
 
     /// Removes the listeners that nobody has connected to since `before`; how many.
     pub async fn retire_listeners(&self, before: String, now: OffsetDateTime) -> Result<usize, Unavailable> {
         let now = timestamp::to_text(now);
-        let retired =
-            self.write(move |database| expire::retire_listeners(database.connection, &before, &now)).await?;
-        if retired > 0 {
-            self.reload_subscriptions().await?;
-        }
-        Ok(retired)
+        self.change_targets_where(
+            move |database| expire::retire_listeners(database.connection, &before, &now),
+            |retired| *retired > 0,
+        )
+        .await
     }
 
     /// The targets of a page of deliveries; and where the next page begins.

@@ -6,6 +6,7 @@ use time::OffsetDateTime;
 
 use super::super::declaration;
 use super::super::seal::Sealer;
+use super::super::subscription::Subscriptions;
 use super::super::target::{
     self, NewTarget, Target, TargetRefused, TargetSecrets, TargetSettings, TargetState,
 };
@@ -153,15 +154,34 @@ impl Store {
         T: Send + 'static,
         F: FnOnce(&mut Database<'_>) -> rusqlite::Result<T> + Send + 'static,
     {
+        self.change_targets_where(work, |_| true).await
+    }
+
+    /// As `change_targets`, for what may turn out to change nothing.
+    pub(super) async fn change_targets_where<T, F>(
+        &self,
+        work: F,
+        is_change: fn(&T) -> bool,
+    ) -> Result<T, Unavailable>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut Database<'_>) -> rusqlite::Result<T> + Send + 'static,
+    {
         let shared = self.inner.shared.clone();
         let change = move |database: &mut Database<'_>| {
             let done = work(database)?;
-            Ok((done, Arc::new(target::subscriptions(database.connection)?)))
+            let subscriptions = match is_change(&done) {
+                true => Some(Arc::new(target::subscriptions(database.connection)?)),
+                false => None,
+            };
+            Ok((done, subscriptions))
         };
-        let (done, _) = self
-            .write_then(change, move |(_, subscriptions)| shared.audience.replace(subscriptions.clone()))
-            .await?;
-        Ok(done)
+        let publish = move |(_, subscriptions): &(T, Option<Arc<Subscriptions>>)| {
+            if let Some(subscriptions) = subscriptions {
+                shared.audience.replace(subscriptions.clone());
+            }
+        };
+        self.write_then(change, publish).await.map(|(done, _)| done)
     }
 }
 
