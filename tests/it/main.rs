@@ -9,6 +9,7 @@ mod api;
 mod architecture;
 mod bad_input;
 mod catalogue;
+mod deliveries;
 mod faults;
 mod harness;
 mod local_development;

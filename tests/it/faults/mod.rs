@@ -24,7 +24,7 @@ fn is_long() -> bool {
     std::env::var("CREEL_FAULTS").is_ok_and(|form| form == "long")
 }
 
-fn cycles(short: u32, long: u32) -> u32 {
+pub fn cycles(short: u32, long: u32) -> u32 {
     let given = std::env::var("CREEL_FAULT_CYCLES").ok();
     given.map_or_else(|| form(short, long), |text| text.parse().expect("CREEL_FAULT_CYCLES is a number"))
 }

@@ -1,0 +1,57 @@
+//! SIGTERM with deliveries under way.
+
+use std::time::{Duration, Instant};
+
+use super::{delivering_to, eventually_delivered, push};
+use crate::harness::allow;
+use crate::harness::target::{Behaviour, Target};
+
+#[test]
+fn what_is_under_way_at_sigterm_is_finished_and_written_down() {
+    let target = Target::start();
+    let app = delivering_to(&target).start();
+    target.behave(Behaviour::status(200).after(Duration::from_millis(500)));
+    push(&app, "first", "{}");
+    target.wait_for(1);
+    let builder = app.stop();
+    assert_eq!(builder.database().column::<String>("SELECT state FROM deliveries"), ["delivered"]);
+    assert_eq!(target.received().len(), 1);
+}
+
+#[test]
+fn a_target_that_hangs_does_not_hold_up_the_stop_and_gets_its_message_later() {
+    let target = Target::start();
+    let app = delivering_to(&target).start();
+    target.behave(Behaviour::Hang);
+    push(&app, "first", "{}");
+    target.wait_for(1);
+    let began = Instant::now();
+    let builder = app.stop();
+    assert!(
+        began.elapsed() < allow(Duration::from_secs(8)).min(Duration::from_secs(15)),
+        "{:?}",
+        began.elapsed()
+    );
+    assert_eq!(builder.database().column::<String>("SELECT state FROM deliveries"), ["pending"]);
+    assert_eq!(builder.database().value::<i64>("SELECT count(*) FROM attempts"), 0);
+    target.answers(200);
+    let app = builder.start();
+    eventually_delivered(&app, 1);
+}
+
+#[test]
+fn a_command_under_way_is_killed_with_its_group_and_runs_again() {
+    let app = crate::harness::TestApp::github()
+        .set("CREEL_TARGET_SLOW_EXEC", "sh -c 'echo $$ > pid; test -e again || (touch again; sleep 1000)'")
+        .start();
+    push(&app, "first", "{}");
+    let pid = app.path().join("again");
+    crate::harness::eventually("it runs", super::SOON, || pid.exists());
+    let builder = app.stop();
+    let running = std::process::Command::new("pgrep").args(["-f", "sleep 1000"]).output();
+    if let Ok(running) = running {
+        assert_eq!(String::from_utf8_lossy(&running.stdout), "", "its child is still there");
+    }
+    let app = builder.start();
+    eventually_delivered(&app, 1);
+}
