@@ -40,8 +40,8 @@ fn deliveries_to_an_inactive_target_die_after_a_week_and_say_why() {
             let target = setup.target(TargetKind::Http, Origin::Api).await;
             let message = setup.keep_one(Duration::ZERO).await;
             let early = setup.deliver(message, target, NOW - 20 * DAY).await;
-            setup.set_state(target, state, reason, NOW).await;
             let late = setup.deliver(message, target, NOW + DAY).await;
+            setup.set_state(target, state, reason, NOW).await;
             let mut cleaner = cleaner(Retention::Keep, &[], None);
             assert_eq!(run_at(&mut cleaner, &setup, 7 * DAY).await.buried, 0);
             assert_eq!(run_at(&mut cleaner, &setup, 7 * DAY + MINUTE).await.buried, 1);
