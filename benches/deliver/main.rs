@@ -9,6 +9,9 @@ mod machine;
 #[expect(dead_code, reason = "the ingest benchmark uses more of it")]
 mod report;
 
+mod backlog;
+mod ingest;
+mod latency;
 mod rates;
 mod setup;
 mod target;
@@ -29,7 +32,7 @@ fn main() -> ExitCode {
     if !arguments.iter().any(|word| word == "--bench") {
         return ExitCode::SUCCESS;
     }
-    match measure() {
+    match measure(&arguments) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("deliver: {error}");
@@ -38,12 +41,28 @@ fn main() -> ExitCode {
     }
 }
 
-fn measure() -> Outcome<()> {
+/// Sections can be named: rates latency backlog ingest. `DELIVER_PENDING` replaces the million of the backlog.
+fn measure(arguments: &[String]) -> Outcome<()> {
+    let named: Vec<&str> =
+        arguments.iter().map(String::as_str).filter(|word| !word.starts_with('-')).collect();
+    let wants = |section| named.is_empty() || named.contains(&section);
     let directory = setup::directory()?;
     machine::refuse_memory_file_system(&directory)?;
     let machine = machine::describe(&directory)?;
     let mut report = Report::default();
-    rates::measure(&mut report)?;
+    if wants("rates") {
+        rates::measure(&mut report)?;
+    }
+    if wants("latency") {
+        latency::measure(&mut report)?;
+    }
+    if wants("backlog") {
+        let pending = std::env::var("DELIVER_PENDING").ok();
+        backlog::measure(&mut report, pending.map_or(Ok(1_000_000), |text| text.parse())?)?;
+    }
+    if wants("ingest") {
+        ingest::measure(&mut report)?;
+    }
     print!("{}", report.to_markdown(&machine));
     Ok(())
 }

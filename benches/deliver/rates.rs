@@ -16,8 +16,7 @@ const DELIVERIES: usize = 20_000;
 const CONCURRENCY: u32 = 32;
 
 pub fn measure(report: &mut Report) -> Outcome<()> {
-    let address = target::start()?;
-    let url = format!("http://{address}/hooks");
+    let url = target::start()?;
     let (mut bare, mut durable) = (Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
         bare.push(bare_loop(&url)?);
