@@ -222,9 +222,10 @@ async fn send(client: &Client, call: Call, within: Duration) -> Result<Response,
 ///
 /// # Errors
 /// Anything else, so that the sender comes again.
-pub async fn visit(client: &Client, url: String) -> Result<(), NotReached> {
+pub async fn visit(client: &Client, url: String, deadline: Instant) -> Result<(), NotReached> {
     let call = Call { method: "GET".to_owned(), url, headers: Vec::new(), body: Vec::new() };
-    let response = send(client, call, WAIT_AT_MOST).await?;
+    let within = deadline.saturating_duration_since(Instant::now()).min(WAIT_AT_MOST);
+    let response = send(client, call, within).await?;
     if (200..=299).contains(&response.status) {
         return Ok(());
     }

@@ -25,7 +25,7 @@ use super::{body, fetches, framing, learning, reply};
 use crate::providers::{
     Cause, First, Handshake, Headers, Learning, Moment, NothingOutside, Request, Unproven, Verifier, Wanted,
 };
-use crate::store::{Content, Identity, Kept, NewMessage, NewRejection, Unavailable};
+use crate::store::{Content, Identity, Kept, NewMessage, NewRejection};
 
 /// After the last byte of a request it is answered within 2.5 s; what is left of them is for the reply itself.
 const KEPT_WITHIN: Duration = Duration::from_millis(2_400);
@@ -117,7 +117,7 @@ async fn way_of_a_message(
     let mut proof = Proof::NeedsBody;
     if !verifier.reads_body() {
         if let Some(handshake) = unsigned_handshake(&verifier, &incoming, &[]) {
-            return answer(mount, &incoming, handshake).await;
+            return answer(mount, &incoming, handshake, Instant::now() + KEPT_WITHIN).await;
         }
         if !source.makes_message_of(request.method()) {
             return Err(Refusal::MethodNotAllowed);
@@ -137,7 +137,7 @@ async fn way_of_a_message(
 
     // 6. Unsigned handshakes: answered and not stored.
     if let Some(handshake) = unsigned_handshake(&verifier, &incoming, &body) {
-        return answer(mount, &incoming, handshake).await;
+        return answer(mount, &incoming, handshake, deadline).await;
     }
     if !source.makes_message_of(request.method()) {
         return Err(Refusal::MethodNotAllowed);
@@ -147,7 +147,7 @@ async fn way_of_a_message(
     let examined = match prove(mount, &verifier, &incoming, &body, proof, deadline).await? {
         Ok(Found::Message(examined)) => examined,
         Ok(Found::Handshake(handshake)) => {
-            return answer(mount, &incoming, Ok(handshake)).await;
+            return answer(mount, &incoming, Ok(handshake), deadline).await;
         }
         Err(cause) => return Err(reject(service, source, &incoming, cause, Some(&body))),
     };
@@ -178,6 +178,7 @@ async fn answer(
     mount: &Mount,
     incoming: &Incoming<'_>,
     handshake: Result<Handshake, Cause>,
+    deadline: Instant,
 ) -> Result<HttpResponse, Refusal> {
     let (service, source) = (&**mount.service, &mount.source);
     let handshake = handshake.map_err(|cause| reject(service, source, incoming, cause, None))?;
@@ -190,7 +191,7 @@ async fn answer(
                 return Err(reject(service, source, incoming, Cause::HandshakeRefused, None));
             }
         }
-        First::Visit(url) => fetches::visit(&service.client, url).await?,
+        First::Visit(url) => fetches::visit(&service.client, url, deadline).await?,
     }
     Ok(reply::of_provider(handshake.reply))
 }
@@ -275,11 +276,10 @@ async fn examine_where_it_fits(
         let verdict = examine(verifier, &request, body, proof, &lookups);
         return Ok((verdict, lookups.used()));
     }
-    let late = |_| Refusal::Unavailable(Unavailable::Deadline);
     let mut turn = None;
     if verifier.rewrites_body() {
         let next = Arc::clone(&mount.service.rewriting).acquire_owned();
-        turn = tokio::time::timeout_at(deadline.into(), next).await.map_err(late)?.ok();
+        turn = tokio::time::timeout_at(deadline.into(), next).await?.ok();
     }
     let mount = Mount { source: Arc::clone(&mount.source), service: mount.service.clone() };
     let (verifier, request, body) = (Arc::clone(verifier), OwnedRequest::from(&request), body.clone());
@@ -290,8 +290,7 @@ async fn examine_where_it_fits(
         let verdict = request.examine(&verifier, &body, proof, &lookups);
         (verdict, lookups.used())
     });
-    let examined = tokio::time::timeout_at(deadline.into(), examined).await.map_err(late)?;
-    examined.map_err(|_| Refusal::Failed)
+    tokio::time::timeout_at(deadline.into(), examined).await?.map_err(|_| Refusal::Failed)
 }
 
 /// What is kept of a request that was judged to be a message.

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
+use tokio::time::error::Elapsed;
 
 use super::body::BodyError;
 use super::fetches::NotReached;
@@ -46,6 +47,12 @@ impl From<BodyError> for Refusal {
 impl From<Unavailable> for Refusal {
     fn from(why: Unavailable) -> Self {
         Self::Unavailable(why)
+    }
+}
+
+impl From<Elapsed> for Refusal {
+    fn from(_: Elapsed) -> Self {
+        Self::Unavailable(Unavailable::Deadline)
     }
 }
 

@@ -184,3 +184,13 @@ async fn a_stranger_who_invents_ids_leaves_the_sender_his_calls() {
     let asked = ask_for(&plaid, key("genuine"), &key("genuine"), SENDER);
     assert!(matches!(asked, Asking::Begun(..)));
 }
+
+#[actix_web::test]
+async fn a_visit_takes_no_longer_than_the_request_has() {
+    let (_let_go, holds) = mpsc::channel();
+    let provider = Provider::start(vec![String::new()], Some(holds));
+    let began = Instant::now();
+    let url = format!("http://{}/", provider.address);
+    assert_eq!(visit(&Client::new(), url, began + Duration::from_millis(50)).await, Err(NotReached));
+    assert!(began.elapsed() < WAIT_AT_MOST);
+}
