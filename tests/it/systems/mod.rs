@@ -5,5 +5,6 @@ mod codeunderscored;
 mod commands;
 mod github;
 mod github_addresses;
+mod outgoing_webhooks;
 mod throttling;
 mod typeform;
