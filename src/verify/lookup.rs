@@ -11,6 +11,7 @@ use super::json::Found;
 const MAX_ITEMS: usize = 10_000;
 
 /// Object keys joined by dots; `items[]` is the first item of an array. In a document that is an array, its first item is meant.
+/// What begins with a slash is a JSON pointer (RFC 6901) instead, and is meant as it stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct JsonPath(Vec<Step>);
 
@@ -18,12 +19,18 @@ pub struct JsonPath(Vec<Step>);
 enum Step {
     Key(String),
     FirstItem,
+    /// A pointer's: the key of an object, or the place in an array.
+    Token(String),
 }
 
 impl JsonPath {
     /// # Errors
     /// A path with an empty key.
     pub fn parse(text: &str) -> Result<Self, String> {
+        if let Some(pointer) = text.strip_prefix('/') {
+            let unescaped = |token: &str| Step::Token(token.replace("~1", "/").replace("~0", "~"));
+            return Ok(Self(pointer.split('/').map(unescaped).collect()));
+        }
         let mut steps = Vec::new();
         for part in text.split('.') {
             let (key, is_array) = part.strip_suffix("[]").map_or((part, false), |key| (key, true));
@@ -46,10 +53,12 @@ impl JsonPath {
     /// The value as it stands in the document; `None` where there is none or the document is not JSON.
     pub fn raw<'a>(&self, document: &'a [u8]) -> Option<&'a str> {
         let text = trimmed(document)?;
-        let start = if text.starts_with('[') && !self.0.is_empty() { first_item(text)? } else { text };
+        let means_first = matches!(self.0.first(), Some(Step::Key(_) | Step::FirstItem));
+        let start = if text.starts_with('[') && means_first { first_item(text)? } else { text };
         self.0.iter().try_fold(start, |raw, step| match step {
             Step::Key(key) => member(raw, key),
             Step::FirstItem => first_item(raw),
+            Step::Token(token) => at_token(raw, token),
         })
     }
 
@@ -61,11 +70,15 @@ impl JsonPath {
     /// or where there is no item at all.
     pub fn every(&self, document: &[u8]) -> Option<Vec<Found>> {
         let text = trimmed(document)?;
-        let mut raws = if text.starts_with('[') { items(text)? } else { vec![text] };
+        let is_pointer = matches!(self.0.first(), Some(Step::Token(_)));
+        let mut raws = if text.starts_with('[') && !is_pointer { items(text)? } else { vec![text] };
         for step in &self.0 {
             raws = match step {
                 Step::Key(key) => raws.into_iter().map(|raw| member(raw, key)).collect::<Option<_>>()?,
                 Step::FirstItem => raws.into_iter().map(items).collect::<Option<Vec<_>>>()?.concat(),
+                Step::Token(token) => {
+                    raws.into_iter().map(|raw| at_token(raw, token)).collect::<Option<_>>()?
+                }
             };
         }
         (!raws.is_empty()).then(|| raws.into_iter().map(Found::from_raw).collect())
@@ -79,10 +92,25 @@ impl std::fmt::Display for JsonPath {
                 Step::Key(key) if place == 0 => f.write_str(key)?,
                 Step::Key(key) => write!(f, ".{key}")?,
                 Step::FirstItem => f.write_str("[]")?,
+                Step::Token(token) => write!(f, "/{}", token.replace('~', "~0").replace('/', "~1"))?,
             }
         }
         Ok(())
     }
+}
+
+/// What a pointer's token leads to.
+fn at_token<'a>(raw: &'a str, token: &str) -> Option<&'a str> {
+    if !raw.starts_with('[') {
+        return member(raw, token);
+    }
+    // A place is written without leading zeros.
+    let is_place =
+        token == "0" || (!token.starts_with('0') && token.bytes().all(|byte| byte.is_ascii_digit()));
+    let place = token.parse::<usize>().ok().filter(|place| is_place && *place < MAX_ITEMS)?;
+    let mut items = Items { items: Vec::new(), limit: place + 1, rest: Rest::Skipped };
+    read_items(raw, &mut items)?;
+    items.items.get(place).copied()
 }
 
 /// The name of the first key of an object that is not among the given ones.
@@ -289,6 +317,28 @@ mod tests {
             assert_eq!(find("c", broken), Found::Absent, "{broken}");
         }
         assert!(JsonPath::parse("a..b").is_err() && JsonPath::parse("").is_err());
+    }
+
+    #[test]
+    fn a_pointer_leads_through_objects_and_arrays() {
+        let document =
+            r#"{"a":{"b":[{"c":"x"},{"c":7}]},"":{"":"empty"},"m/n":"slash","o~p":"tilde","0":"key"}"#;
+        assert_eq!(find("/a/b/1/c", document), Found::Number("7".into()));
+        assert_eq!(find("/a/b/0/c", document), Found::Text("x".into()));
+        assert_eq!(find("//", document), Found::Text("empty".into()));
+        assert_eq!(find("/m~1n", document), Found::Text("slash".into()));
+        assert_eq!(find("/o~0p", document), Found::Text("tilde".into()));
+        assert_eq!(find("/0", document), Found::Text("key".into()));
+        for nowhere in
+            ["/a/b/2", "/a/b/01", "/a/b/-", "/a/b/+1", "/a/b/18446744073709551616", "/a.b", "/a/b[]/c"]
+        {
+            assert_eq!(find(nowhere, document), Found::Absent, "{nowhere}");
+        }
+        assert_eq!(find("/1", "[1,2]"), Found::Number("2".into()));
+        assert_eq!(find("/a", r#"[{"a":1}]"#), Found::Absent);
+        for text in ["/a/b/1/c", "/m~1n/o~0p", "/"] {
+            assert_eq!(JsonPath::parse(text).unwrap().to_string(), text);
+        }
     }
 
     #[test]

@@ -1,10 +1,12 @@
 //! The mechanics of proving a webhook genuine: signatures, tokens, timestamps, certificates, and reading what the body says.
 //! Knows no provider by name and does no I/O: a request, keys and the time go in, a verdict comes out.
 
+pub mod asked_url;
 pub mod canonical;
 pub mod certificate;
 pub mod condition;
 pub mod encoding;
+pub mod expectation;
 pub mod form;
 pub mod freshness;
 pub mod json;

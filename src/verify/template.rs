@@ -2,6 +2,7 @@
 //! fed piece by piece into the digest, so that no copy of the body is made.
 
 mod forms;
+mod pieces;
 
 use std::borrow::Cow;
 
@@ -9,8 +10,10 @@ use super::canonical;
 use super::layout::Layout;
 use super::place::Place;
 use super::request::Cause;
+use super::token::basic_credentials;
 use super::view::{Texts, View};
 use forms::{BodyForm, UrlForm};
+pub use pieces::Piece;
 
 /// A parsed template; has at least one part.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,6 +36,11 @@ enum Part {
     /// Path and query of the URL as registered.
     Path,
     Setting(String),
+    /// Two settings as user and password of HTTP basic authentication.
+    Basic {
+        username: String,
+        password: String,
+    },
     Secret,
     Answer,
     /// What a fetch asks for, or has been given before.
@@ -169,10 +177,12 @@ impl Template {
 
     /// The settings that it reads.
     pub fn settings(&self) -> impl Iterator<Item = &str> {
-        self.0.iter().filter_map(|part| match part {
-            Part::Setting(name) => Some(name.as_str()),
-            _ => None,
-        })
+        let names = self.0.iter().flat_map(|part| match part {
+            Part::Setting(name) => [name.as_str(), ""],
+            Part::Basic { username, password } => [username.as_str(), password.as_str()],
+            _ => ["", ""],
+        });
+        names.filter(|name| !name.is_empty())
     }
 
     pub fn layout_parts(&self) -> impl Iterator<Item = &str> {
@@ -244,6 +254,10 @@ impl Part {
             ("layout", part) if !part.is_empty() => Self::OfLayout(part.to_owned()),
             ("layout-headers", part) if !part.is_empty() => Self::HeadersOfLayout(part.to_owned()),
             ("setting", setting) if !setting.is_empty() => Self::Setting(setting.to_owned()),
+            ("basic", settings) if settings.contains(':') => {
+                let (username, password) = settings.split_once(':').unwrap_or_default();
+                Self::Basic { username: username.to_owned(), password: password.to_owned() }
+            }
             ("header" | "query" | "json" | "form", place) if !place.is_empty() => {
                 Self::Place(Place::parse(&format!("{kind} {place}"))?)
             }
@@ -285,6 +299,13 @@ impl Part {
             Self::Method => Cow::Borrowed(request.method.as_bytes()),
             Self::Path => Cow::Borrowed(path_of(request.url).as_bytes()),
             Self::Setting(name) => Cow::Borrowed(scope.texts.first(name).ok_or(Cause::MissingHeader)?),
+            Self::Basic { username, password } => {
+                let of = |name: &str| match name {
+                    "" => Ok(&b""[..]),
+                    name => scope.texts.first(name).ok_or(Cause::MissingHeader),
+                };
+                owned(basic_credentials(of(username)?, of(password)?))
+            }
             Self::Secret => Cow::Borrowed(scope.secret.ok_or(Cause::MissingHeader)?),
             Self::Answer => Cow::Borrowed(scope.answer.ok_or(Cause::MissingHeader)?.as_bytes()),
             Self::Id => Cow::Borrowed(scope.id.ok_or(Cause::MissingHeader)?.as_bytes()),

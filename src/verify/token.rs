@@ -90,5 +90,10 @@ impl Basic {
 
 /// The value of `Authorization` for a user and a password.
 pub fn basic_authorization(username: &[u8], password: &[u8]) -> String {
-    format!("Basic {}", STANDARD.encode([username, b":", password].concat()))
+    format!("Basic {}", basic_credentials(username, password))
+}
+
+/// What stands behind `Basic` in it.
+pub fn basic_credentials(username: &[u8], password: &[u8]) -> String {
+    STANDARD.encode([username, b":", password].concat())
 }

@@ -1,0 +1,292 @@
+//! The URL at which an API is asked about a message: scheme, host and port are the operator's word, and only path and
+//! query hold what a stranger sent, each value percent-encoded so that it stays one segment or one value.
+
+use std::fmt::Write;
+
+use super::place::Place;
+use super::template::{Piece, Template};
+use super::view::Texts;
+
+/// Ids and tokens are shorter.
+const MAX_VALUE_BYTES: usize = 512;
+
+/// A URL with the places of a request whose values go into it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct AskedUrl(Vec<Part>);
+
+/// It may hold a token: without `Debug`.
+#[derive(Clone, PartialEq, Eq)]
+enum Part {
+    Fixed(String),
+    Value { place: Place, within: Within },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Within {
+    Path,
+    Query,
+}
+
+impl std::fmt::Debug for AskedUrl {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("[redacted]")
+    }
+}
+
+impl AskedUrl {
+    /// With the settings filled in. The texts of errors do not repeat the URL: it may hold a token.
+    ///
+    /// # Errors
+    /// What is wrong with it, in words.
+    pub fn new(template: &Template, texts: &Texts) -> Result<Self, String> {
+        let pieces = template
+            .pieces()
+            .ok_or("may hold only values like {query:id}, {header:X-Id}, {json:/data/id} and {form:id}")?;
+        let mut parts = Vec::new();
+        let mut fixed = String::new();
+        let mut before = String::new();
+        for piece in pieces {
+            let text = match piece {
+                Piece::Literal(text) => text,
+                Piece::Setting(name) => {
+                    let value = texts.first(name).ok_or_else(|| format!("needs the setting `{name}`"))?;
+                    std::str::from_utf8(value)
+                        .map_err(|_| format!("the setting `{name}` is not UTF-8 text"))?
+                        .trim()
+                }
+                Piece::Body => return Err("cannot hold {body}: it is no id".to_owned()),
+                Piece::Place(place) => {
+                    let within = within(&before, place)?;
+                    parts.push(Part::Fixed(std::mem::take(&mut fixed)));
+                    parts.push(Part::Value { place: place.clone(), within });
+                    // Stands for the value in what is checked below.
+                    before.push('x');
+                    continue;
+                }
+            };
+            fixed.push_str(text);
+            before.push_str(text);
+        }
+        parts.push(Part::Fixed(fixed));
+        check(&before)?;
+        Ok(Self(parts))
+    }
+
+    /// The places whose values it needs.
+    pub fn places(&self) -> impl Iterator<Item = &Place> {
+        self.0.iter().filter_map(|part| match part {
+            Part::Value { place, .. } => Some(place),
+            Part::Fixed(_) => None,
+        })
+    }
+
+    /// `https://api.example.com`, for people.
+    pub fn origin(&self) -> String {
+        let Some(Part::Fixed(beginning)) = self.0.first() else { return String::new() };
+        url::Url::parse(beginning).map_or_else(|_| String::new(), |url| url.origin().ascii_serialization())
+    }
+
+    /// # Errors
+    /// Why nothing can be asked with these values, in words.
+    pub fn fill<'a>(&self, value_of: impl Fn(&Place) -> Option<&'a str>) -> Result<String, String> {
+        let mut url = String::new();
+        for part in &self.0 {
+            match part {
+                Part::Fixed(text) => url.push_str(text),
+                Part::Value { place, within } => {
+                    let value = value_of(place).ok_or_else(|| format!("{place} is missing"))?;
+                    check_value(value, *within).map_err(|problem| format!("{place} {problem}"))?;
+                    push_encoded(&mut url, value);
+                }
+            }
+        }
+        // Two values may make up what neither is alone.
+        if has_dot_segment(path_of(&url)) {
+            return Err("the values would lead to another path".to_owned());
+        }
+        Ok(url)
+    }
+}
+
+/// Where a value stands, from what is before it.
+fn within(before: &str, place: &Place) -> Result<Within, String> {
+    let authority = before.split_once("://").map(|(_, rest)| rest);
+    match authority.and_then(|rest| rest.find(['/', '?'])) {
+        Some(_) if before.contains('?') => Ok(Within::Query),
+        Some(_) => Ok(Within::Path),
+        None => Err(format!(
+            "has {place} before its path begins: what a stranger sends may stand in path and query only, never in scheme, host or port"
+        )),
+    }
+}
+
+/// The whole, with a letter for each value.
+fn check(text: &str) -> Result<(), String> {
+    let wrong = || {
+        "is no absolute http or https URL; write it like https://api.example.com/payments/{query:id}"
+            .to_owned()
+    };
+    let url = url::Url::parse(text).map_err(|_| wrong())?;
+    let slashes = text.get(url.scheme().len()..).is_some_and(|rest| rest.starts_with("://"));
+    // The parser mends back slashes and white space, which then reach the API as typed.
+    let is_strange = text
+        .contains(|character: char| character.is_whitespace() || character.is_control() || character == '\\');
+    if !matches!(url.scheme(), "http" | "https") || !slashes || url.host_str().is_none() || is_strange {
+        return Err(wrong());
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err("holds a user name or password; leave it off".to_owned());
+    }
+    if url.fragment().is_some() {
+        return Err("has a fragment; leave off the # and what follows".to_owned());
+    }
+    let path = path_of(text);
+    if path.contains("//") {
+        return Err("has an empty segment in its path; leave off the second slash".to_owned());
+    }
+    if has_dot_segment(path) {
+        return Err("has `.` or `..` as a segment of its path; write the path that is meant".to_owned());
+    }
+    Ok(())
+}
+
+fn check_value(value: &str, within: Within) -> Result<(), &'static str> {
+    if value.is_empty() {
+        return Err("is empty");
+    }
+    if value.len() > MAX_VALUE_BYTES {
+        return Err("is longer than any id");
+    }
+    if value.chars().any(char::is_control) {
+        return Err("holds control characters");
+    }
+    // Some servers decode before they split: then an encoded slash separates, too.
+    if within == Within::Path && value.split(['/', '\\']).any(|segment| matches!(segment, "." | "..")) {
+        return Err("would lead to another path");
+    }
+    Ok(())
+}
+
+fn has_dot_segment(path: &str) -> bool {
+    let is_dots = |segment: &str| {
+        let segment = segment.replace("%2e", ".").replace("%2E", ".");
+        matches!(segment.as_str(), "." | "..")
+    };
+    path.split('/').any(is_dots)
+}
+
+/// Without host and query.
+fn path_of(url: &str) -> &str {
+    super::template::path_of(url).split('?').next().unwrap_or_default()
+}
+
+/// Everything but what RFC 3986 calls unreserved.
+fn push_encoded(url: &mut String, value: &str) {
+    for byte in value.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            url.push(char::from(byte));
+        } else {
+            let _ = write!(url, "%{byte:02X}");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::request::Secret;
+    use super::*;
+
+    fn url(template: &str) -> Result<AskedUrl, String> {
+        let mut texts = Texts::default();
+        texts.insert("base", vec![Secret::new("https://api.example.com/v2/payments/")]);
+        AskedUrl::new(&Template::parse(template).unwrap(), &texts)
+    }
+
+    fn filled(template: &str, value: &str) -> Result<String, String> {
+        url(template).unwrap().fill(|_| Some(value))
+    }
+
+    #[test]
+    fn a_value_stays_one_segment_or_one_value() {
+        let rows = [
+            ("abc", "abc"),
+            ("a/b", "a%2Fb"),
+            ("a?b=c#d", "a%3Fb%3Dc%23d"),
+            ("a&b=c;d", "a%26b%3Dc%3Bd"),
+            ("%2e%2e%2f", "%252e%252e%252f"),
+            ("a b+c", "a%20b%2Bc"),
+            ("a:b@c", "a%3Ab%40c"),
+            ("grün", "gr%C3%BCn"),
+            ("...", "..."),
+            ("a..b", "a..b"),
+            ("~-._", "~-._"),
+        ];
+        for (value, encoded) in rows {
+            let expected = format!("https://api.example.com/p/{encoded}/state?id={encoded}&x=1");
+            let template = "https://api.example.com/p/{query:id}/state?id={query:id}&x=1";
+            assert_eq!(filled(template, value), Ok(expected), "{value}");
+        }
+        assert_eq!(
+            filled("{setting:base}{form:id}", "tr_1").unwrap(),
+            "https://api.example.com/v2/payments/tr_1"
+        );
+        assert_eq!(
+            filled("https://api.example.com?id={json:/data/id}", "7").unwrap(),
+            "https://api.example.com?id=7"
+        );
+    }
+
+    #[test]
+    fn a_value_that_would_lead_elsewhere_is_refused() {
+        let template = "https://api.example.com/p/{query:id}";
+        for value in
+            ["", ".", "..", "../admin", "a/../b", "..\\admin", "a\nb", "\0", &"x".repeat(MAX_VALUE_BYTES + 1)]
+        {
+            let problem = filled(template, value).unwrap_err();
+            assert!(problem.starts_with("query field id "), "{value:?}: {problem}");
+        }
+        assert!(filled("https://api.example.com/{query:a}{query:b}", ".").is_err());
+        assert!(filled("https://api.example.com/%2e{query:a}", ".").is_err());
+        assert!(filled("https://api.example.com/?id={query:id}", "..").is_ok(), "a query has no segments");
+        let missing = url(template).unwrap().fill(|_| None);
+        assert_eq!(missing, Err("query field id is missing".to_owned()));
+    }
+
+    #[test]
+    fn values_may_stand_in_path_and_query_only() {
+        for text in [
+            "{query:url}",
+            "https://{query:host}/p",
+            "https://api.example.com{query:host}/p",
+            "https://api.example.com:{query:port}/p",
+            "{query:scheme}://api.example.com/",
+            "https://user:{query:p}@api.example.com/",
+        ] {
+            let problem = url(text).unwrap_err();
+            assert!(problem.contains("never in scheme, host or port"), "{text}: {problem}");
+        }
+        for (text, problem) in [
+            ("ftp://api.example.com/{query:id}", "no absolute http"),
+            ("https:/api.example.com/{query:id}", "never in scheme"),
+            ("https://api.example.com/ {query:id}", "no absolute http"),
+            ("https://api.example.com\\{query:id}/", "never in scheme"),
+            ("https://me:secret@api.example.com/{query:id}", "user name or password"),
+            ("https://api.example.com/{query:id}#x", "fragment"),
+            ("https://api.example.com/a/../{query:id}", "as a segment"),
+            ("https://api.example.com//{query:id}", "empty segment"),
+            ("https://api.example.com/{body}", "{body}"),
+            ("https://api.example.com/{ts}", "may hold only values"),
+            ("https://api.example.com/{setting:other}", "needs the setting `other`"),
+        ] {
+            let found = url(text).unwrap_err();
+            assert!(found.contains(problem) && !found.contains("secret"), "{text}: {found}");
+        }
+    }
+
+    #[test]
+    fn the_origin_is_told_and_the_rest_is_not() {
+        let url = url("https://api.example.com:8443/p/{query:id}?key=s3cret").unwrap();
+        assert_eq!(url.origin(), "https://api.example.com:8443");
+        assert_eq!(format!("{url:?}"), "[redacted]");
+    }
+}
