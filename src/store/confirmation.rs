@@ -78,17 +78,33 @@ pub fn awaiting(connection: &Connection, source: &str) -> rusqlite::Result<i64> 
         .query_row([source], |row| row.get(0))
 }
 
-/// Those that are due, with what is sealed; and when the next one is. Runs on a reader.
+/// The sources that have some.
+pub fn sources(connection: &Connection) -> rusqlite::Result<Vec<String>> {
+    // One step for each source, however many messages wait.
+    let mut statement = connection.prepare_cached(
+        "WITH RECURSIVE sources (name) AS (
+           SELECT min(source) FROM confirmations WHERE state = 'awaiting'
+           UNION ALL
+           SELECT (SELECT min(source) FROM confirmations WHERE state = 'awaiting' AND source > name) FROM sources
+           WHERE name IS NOT NULL)
+         SELECT name FROM sources WHERE name IS NOT NULL",
+    )?;
+    let rows = statement.query_map([], |row| row.get(0))?;
+    rows.collect()
+}
+
+/// Those of a source that are due, with what is sealed; and when its next one is. Runs on a reader.
 pub fn due(
     connection: &Connection,
+    source: &str,
     now: &str,
     limit: usize,
 ) -> rusqlite::Result<(Vec<SealedConfirmation>, Option<String>)> {
     let mut statement = connection.prepare_cached(
         "SELECT message_id, source, tries, unknowns, sealed_request, due_at FROM confirmations
-         WHERE state = 'awaiting' ORDER BY due_at LIMIT ?1",
+         WHERE state = 'awaiting' AND source = ?1 ORDER BY due_at LIMIT ?2",
     )?;
-    let mut rows = statement.query([limit + 1])?;
+    let mut rows = statement.query(params![source, limit + 1])?;
     let mut found = Vec::new();
     while let Some(row) = rows.next()? {
         let due_at: String = row.get(5)?;

@@ -127,7 +127,7 @@ fn more_old_messages_than_a_page_are_all_added() {
 #[test]
 fn what_was_not_confirmed_is_not_among_the_old_messages() {
     run(async |store| {
-        let asking = || Some(Asking { request: String::new(), most_awaiting: 9 });
+        let asking = || Some(Asking { request: String::new(), most_awaiting: Some(9) });
         let confirmed = keep(&store, "github.push", Duration::MINUTE, asking()).await;
         keep(&store, "github.push", Duration::MINUTE, asking()).await;
         let settlement = Settlement::Confirmed;

@@ -43,8 +43,8 @@ pub enum Identity {
 pub struct Asking {
     /// For the one who asks; sealed before it is stored.
     pub request: String,
-    /// The source has no more than so many awaiting messages: one more is not taken.
-    pub most_awaiting: u32,
+    /// The source has no more than so many awaiting messages: one more is not taken. `None`: no limit.
+    pub most_awaiting: Option<u32>,
 }
 
 impl std::fmt::Debug for Asking {
@@ -245,8 +245,8 @@ impl Prepared {
             Known::Other(of) => Some(of),
             Known::Same(_) | Known::Nothing => None,
         };
-        if let Some(asking) = &self.message.asking
-            && confirmation::awaiting(connection, &self.message.source)? >= i64::from(asking.most_awaiting)
+        if let Some(most) = self.message.asking.as_ref().and_then(|asking| asking.most_awaiting)
+            && confirmation::awaiting(connection, &self.message.source)? >= i64::from(most)
         {
             return Ok(Kept::TooManyAwaiting);
         }
@@ -267,7 +267,7 @@ impl Prepared {
         now: &str,
     ) -> rusqlite::Result<()> {
         if let Some(request) = &self.sealed_request {
-            confirmation::insert(connection, id, &self.message.source, request, now)?;
+            confirmation::insert(connection, id, &self.message.source, request, &self.received_at)?;
         }
         if conflict_of.is_none() {
             for target in &self.targets {

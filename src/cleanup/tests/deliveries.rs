@@ -246,7 +246,7 @@ fn a_message_with_very_many_deliveries_goes_in_short_steps() {
 }
 
 fn asked_about(age: Duration, id: &str) -> NewMessage {
-    let asking = Asking { request: "is it true?".to_owned(), most_awaiting: 100 };
+    let asking = Asking { request: "is it true?".to_owned(), most_awaiting: Some(100) };
     NewMessage { asking: Some(asking), ..message("mollie", age, "1", id) }
 }
 

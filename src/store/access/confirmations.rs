@@ -1,5 +1,7 @@
 //! Confirmations: about which messages is to be asked, and what the answer was.
 
+use std::sync::Arc;
+
 use time::OffsetDateTime;
 
 use super::super::confirmation::{self, Asked, Confirmation, DueConfirmation, Settlement};
@@ -11,14 +13,21 @@ impl Store {
         self.inner.shared.confirmations.notified().await;
     }
 
-    /// Those that are due, and when the next one is.
+    /// The sources that have messages about which is to be asked.
+    pub async fn sources_awaiting_confirmation(&self) -> Result<Vec<String>, Unavailable> {
+        self.read(confirmation::sources).await
+    }
+
+    /// Those of a source that are due, and when its next one is.
     pub async fn due_confirmations(
         &self,
+        source: Arc<str>,
         now: OffsetDateTime,
         limit: usize,
     ) -> Result<(Vec<DueConfirmation>, Option<OffsetDateTime>), Unavailable> {
         let now = timestamp::to_text(now);
-        let (found, next) = self.read(move |connection| confirmation::due(connection, &now, limit)).await?;
+        let (found, next) =
+            self.read(move |connection| confirmation::due(connection, &source, &now, limit)).await?;
         let open = |(due, sealed): (DueConfirmation, Option<String>)| {
             let plain = sealed.and_then(|sealed| self.inner.sealer.open(SEALED_AS, &sealed).ok());
             DueConfirmation { request: plain.and_then(|plain| String::from_utf8(plain).ok()), ..due }

@@ -69,8 +69,7 @@ CREATE TABLE confirmations (
   sealed_request TEXT                                         -- what is asked, encrypted; NULL once it is settled
 ) STRICT;
 
-CREATE INDEX confirmations_due ON confirmations (due_at) WHERE state = 'awaiting';
-CREATE INDEX confirmations_awaiting ON confirmations (source) WHERE state = 'awaiting';
+CREATE INDEX confirmations_due ON confirmations (source, due_at) WHERE state = 'awaiting';
 CREATE INDEX confirmations_refused ON confirmations (settled_at) WHERE state = 'refused';
 
 -- Old messages on their way again, many at a time.
