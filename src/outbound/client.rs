@@ -101,9 +101,25 @@ impl Client {
         body: Vec<u8>,
         timeout: Duration,
     ) -> Result<Response, RequestError> {
+        self.request_up_to(MAX_RESPONSE_BYTES, method, url, headers, body, timeout).await
+    }
+
+    /// As `request`, with a bound of its own on the response.
+    ///
+    /// # Errors
+    /// There is no complete response within `timeout`, or it is larger than `limit` bytes.
+    pub async fn request_up_to(
+        &self,
+        limit: usize,
+        method: &str,
+        url: &str,
+        headers: &[(String, String)],
+        body: Vec<u8>,
+        timeout: Duration,
+    ) -> Result<Response, RequestError> {
         let request = self.prepare(method, url, headers)?.body(body).timeout(timeout);
         let response = request.send().await.map_err(|error| describe(error, timeout))?;
-        read(response, timeout).await
+        read(response, limit, timeout).await
     }
 
     pub(super) fn prepare(
@@ -149,9 +165,9 @@ fn header_map(headers: &[(String, String)]) -> Result<HeaderMap, RequestError> {
 
 pub(super) async fn read(
     mut response: reqwest::Response,
+    limit: usize,
     timeout: Duration,
 ) -> Result<Response, RequestError> {
-    let limit = MAX_RESPONSE_BYTES;
     if response.content_length().is_some_and(|length| length > limit as u64) {
         return Err(RequestError::TooLarge { limit });
     }

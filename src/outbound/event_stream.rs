@@ -7,7 +7,7 @@ use std::time::Duration;
 use reqwest::StatusCode;
 use reqwest::header::ACCEPT;
 
-use super::client::{Client, RequestError, Response, describe, read};
+use super::client::{Client, MAX_RESPONSE_BYTES, RequestError, Response, describe, read};
 
 /// Most bytes of one event.
 pub const MAX_EVENT_BYTES: usize = 4 * 1024 * 1024;
@@ -67,7 +67,9 @@ impl Client {
         let response = tokio::time::timeout(silence, request.send()).await.map_err(late)?;
         let response = response.map_err(|error| describe(error, silence))?;
         if response.status() != StatusCode::OK {
-            let refusal = tokio::time::timeout(silence, read(response, silence)).await.map_err(late)??;
+            let refusal = tokio::time::timeout(silence, read(response, MAX_RESPONSE_BYTES, silence))
+                .await
+                .map_err(late)??;
             return Ok(StreamAnswer::Refused(refusal));
         }
         let parser = Parser::default();
