@@ -71,6 +71,7 @@ async fn inbox(store: &Store, clock: Clock) -> Result<Source, StartError> {
         rate: None,
         dedupe: None,
         retention: None,
+        confirm: None,
     })
 }
 

@@ -3,6 +3,7 @@
 //! `Debug` ever shows a secret. It must never read anything but the environment and the files that it names.
 
 mod command_environment;
+mod confirm;
 mod documents;
 mod names;
 mod noun;
@@ -30,6 +31,7 @@ use noun::Noun;
 use values::Values;
 
 pub use command_environment::{CommandEnvironment, command_environment};
+pub use confirm::Confirm;
 pub use documents::{environment_example, readme_table};
 pub use parse::{duration, shown};
 pub use targets::{Destination, Target, rules as target_rules};
@@ -112,6 +114,8 @@ pub struct Source {
     pub rate: Option<Rate>,
     pub dedupe: Option<Duration>,
     pub retention: Option<Retention>,
+    /// What is asked about its messages before anything is done with them.
+    pub confirm: Option<Confirm>,
 }
 
 /// Which client addresses may send.

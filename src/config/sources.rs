@@ -3,14 +3,17 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::confirm::{self, Proof};
 use super::names::{self, Reading, recipe_keys};
 use super::noun::Noun;
 use super::parse::{self, shown};
 use super::values::{Draft, OwnValues, parse_default, parse_value};
-use super::{Retention, Source};
+use super::{Confirm, Rate, Retention, Source};
 use crate::providers::{self, Recipe, Secret, Settings, Verifier};
 
 const MAX_TOLERANCE: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+/// For each client, where nothing but confirmation proves the sender.
+const RATE_OF_STRANGERS: Rate = Rate { count: 5, per: Duration::from_secs(1) };
 /// The provider of a sender that is described by variables.
 const CUSTOM: &str = "custom";
 const NAMES_TO_SUGGEST: usize = 5;
@@ -39,11 +42,13 @@ pub fn build(
     draft.refuse_untaken_keys(recipe, problems);
     let url = draft.parsed("URL", parse::http_url, problems);
     let verifier = draft.verifier(recipe, common, problems);
+    let confirm = verifier.as_ref().and_then(|verifier| draft.confirm(verifier, problems));
     if let Some(verifier) = &verifier {
         draft.refuse_unproven_sender(verifier, problems);
         draft.refuse_missing_keys(verifier, problems);
     }
     let verifier = verifier.filter(|_| problems.len() == before)?;
+    let is_for_strangers = confirm.as_ref().is_some_and(|confirm| confirm.most_awaiting.is_some());
     Some(Source {
         name: name.to_owned(),
         provider: if draft.is_custom() { CUSTOM.to_owned() } else { recipe.name().to_owned() },
@@ -52,9 +57,10 @@ pub fn build(
         url,
         allow,
         methods,
-        rate,
+        rate: rate.or(is_for_strangers.then_some(RATE_OF_STRANGERS)),
         dedupe,
         retention: own_retention,
+        confirm,
     })
 }
 
@@ -221,10 +227,19 @@ impl Draft<'_> {
         }
     }
 
+    fn confirm(&self, verifier: &Verifier, problems: &mut Vec<String>) -> Option<Confirm> {
+        let given = |key: &str| self.values.contains_key(key);
+        let is_proven = verifier.proves_sender() || given("PATH") || given("ALLOW_IPS");
+        let proof = if is_proven { Proof::AlsoOther } else { Proof::ConfirmationAlone };
+        confirm::build(&self.prefix, self.values, verifier, proof, problems)
+    }
+
     fn refuse_unproven_sender(&self, verifier: &Verifier, problems: &mut Vec<String>) {
         let given = |key: &str| self.values.contains_key(key);
         let learns = verifier.waits_for_secret();
-        if (verifier.proves_sender() && !learns) || given("PATH") || (given("ALLOW_IPS") && !learns) {
+        let confirms = verifier.asker().is_some() || given("CONFIRM_URL");
+        let is_proven = verifier.proves_sender() || confirms || given("ALLOW_IPS");
+        if given("PATH") || (is_proven && !learns) {
             return;
         }
         let alternative = if learns {
@@ -239,7 +254,10 @@ impl Draft<'_> {
                 .collect();
             let or =
                 if settings.is_empty() { String::new() } else { format!(", or {}", settings.join(", or ")) };
-            format!("or {}ALLOW_IPS to the sender's addresses{or}", self.prefix)
+            format!(
+                "or {prefix}ALLOW_IPS to the sender's addresses, or {prefix}CONFIRM_URL to what its API is asked{or}",
+                prefix = self.prefix
+            )
         };
         problems.push(format!(
             "{prefix}PATH: is missing, and nothing else proves the sender of {name}: set it to a random path part \

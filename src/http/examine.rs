@@ -1,11 +1,13 @@
 //! The part of the way that only computes: authenticate, hash, read what the body says.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use ring::digest::{SHA256, digest};
 use time::OffsetDateTime;
 
 use crate::providers::{
-    Description, Handshake, Headers, Learning, Moment, Outside, Request, Unproven, Verifier, Wanted,
+    Asker, Description, Handshake, Headers, Learning, Moment, Outside, Question, Request, Unproven, Verifier,
 };
 use crate::store::Content;
 
@@ -24,6 +26,8 @@ pub struct Examined {
     pub description: Description,
     pub content: Content,
     pub body_sha256: [u8; 32],
+    /// What is to be asked before it is believed.
+    pub question: Option<Question>,
 }
 
 /// What a request is found to be.
@@ -34,22 +38,33 @@ pub enum Found {
     Handshake(Handshake),
 }
 
+/// The rules of a source, as they are now.
+#[derive(Clone, Debug)]
+pub struct Rules {
+    pub verifier: Arc<Verifier>,
+    pub asker: Option<Arc<Asker>>,
+}
+
+impl Rules {
+    /// Of large bodies for which this holds only a few should be judged at a time.
+    pub fn rewrites_body(&self) -> bool {
+        let asks = self.asker.as_ref().is_some_and(|asker| asker.decodes_body());
+        asks || self.verifier.rewrites_body()
+    }
+}
+
 /// # Errors
 /// Why the request is not authentic, or what must be fetched first.
 pub fn examine(
-    verifier: &Verifier,
+    rules: &Rules,
     request: &Request<'_>,
     body: &Bytes,
     proof: Proof,
     outside: &dyn Outside,
 ) -> Result<Found, Unproven> {
+    let verifier = &rules.verifier;
     if proof == Proof::NeedsBody {
-        match verifier.authenticate(request, outside) {
-            // The provider's API is asked off the path of a request, and not by this version yet: `creel check` says so,
-            // and the configuration demands a random path or an allowlist.
-            Ok(()) | Err(Unproven::Wanting(Wanted::Status(_))) => {}
-            Err(unproven) => return Err(unproven),
-        }
+        verifier.authenticate(request, outside)?;
     }
     if let Some(handshake) = verifier.handshake(request, Moment::AfterAuthentication, Learning::Closed) {
         return Ok(Found::Handshake(handshake?));
@@ -57,7 +72,13 @@ pub fn examine(
     let mut body_sha256 = [0; 32];
     body_sha256.copy_from_slice(digest(&SHA256, body).as_ref());
     let (content, description) = read(verifier, request, body);
-    Ok(Found::Message(Examined { description, content, body_sha256 }))
+    let question = rules.asker.as_ref().map(|asker| question(asker, request));
+    Ok(Found::Message(Examined { description, content, body_sha256, question }))
+}
+
+/// What a stranger sent and cannot be asked about is kept like the rest, and refused off the path of the request.
+fn question(asker: &Asker, request: &Request<'_>) -> Question {
+    asker.question(request).unwrap_or_else(|unaskable| Question::Unaskable(unaskable.reason))
 }
 
 fn read(verifier: &Verifier, request: &Request<'_>, body: &Bytes) -> (Content, Description) {
@@ -122,7 +143,7 @@ impl OwnedRequest {
     /// Why the request is not authentic, or what must be fetched first.
     pub fn examine(
         &self,
-        verifier: &Verifier,
+        rules: &Rules,
         body: &Bytes,
         proof: Proof,
         outside: &dyn Outside,
@@ -138,7 +159,7 @@ impl OwnedRequest {
             body,
             now: self.now,
         };
-        examine(verifier, &request, body, proof, outside)
+        examine(rules, &request, body, proof, outside)
     }
 }
 
@@ -150,6 +171,7 @@ mod tests {
 
     fn content(body: &'static str, content_type: &str) -> Content {
         let verifier = Verifier::bind(recipe("none").unwrap(), &Settings::default()).unwrap();
+        let rules = Rules { verifier: Arc::new(verifier), asker: None };
         let fields = [("content-type", content_type.as_bytes())];
         let body = Bytes::from_static(body.as_bytes());
         let request = Request {
@@ -161,7 +183,7 @@ mod tests {
             body: &body,
             now: OffsetDateTime::UNIX_EPOCH,
         };
-        let found = examine(&verifier, &request, &body, Proof::Given, &NothingOutside).unwrap();
+        let found = examine(&rules, &request, &body, Proof::Given, &NothingOutside).unwrap();
         let Found::Message(examined) = found else { panic!("no handshake was sent") };
         examined.content
     }

@@ -270,24 +270,24 @@ async fn examine_where_it_fits(
     proof: Proof,
     deadline: Instant,
 ) -> Result<(Result<Found, Unproven>, Vec<Wanted>), Refusal> {
-    let request = incoming.request(body);
+    let (request, rules) = (incoming.request(body), mount.source.rules(verifier));
     if body.len() <= COMPUTED_ELSEWHERE_ABOVE {
         let lookups = Lookups::new(mount);
-        let verdict = examine(verifier, &request, body, proof, &lookups);
+        let verdict = examine(&rules, &request, body, proof, &lookups);
         return Ok((verdict, lookups.used()));
     }
     let mut turn = None;
-    if verifier.rewrites_body() {
+    if rules.rewrites_body() {
         let next = Arc::clone(&mount.service.rewriting).acquire_owned();
         turn = tokio::time::timeout_at(deadline.into(), next).await?.ok();
     }
     let mount = Mount { source: Arc::clone(&mount.source), service: mount.service.clone() };
-    let (verifier, request, body) = (Arc::clone(verifier), OwnedRequest::from(&request), body.clone());
+    let (request, body) = (OwnedRequest::from(&request), body.clone());
     let examined = web::block(move || {
         // It ends with the work, which goes on when nobody waits for it any more.
         let _turn = turn;
         let lookups = Lookups::new(&mount);
-        let verdict = request.examine(&verifier, &body, proof, &lookups);
+        let verdict = request.examine(&rules, &body, proof, &lookups);
         (verdict, lookups.used())
     });
     tokio::time::timeout_at(deadline.into(), examined).await?.map_err(|_| Refusal::Failed)
@@ -300,7 +300,7 @@ pub fn message(
     incoming: Incoming<'_>,
     examined: Examined,
 ) -> NewMessage {
-    let Examined { description, content, body_sha256 } = examined;
+    let Examined { description, content, body_sha256, question } = examined;
     let mut event = String::with_capacity(source.name.len() + 1 + description.event_type.len());
     event.push_str(&source.name);
     event.push('.');
@@ -323,7 +323,7 @@ pub fn message(
         body_unsigned: !verifier.covers_body(),
         owner: None,
         unverified: false,
-        asking: None,
+        asking: question.map(|question| source.asking(&question)),
     }
 }
 

@@ -12,13 +12,15 @@ use subtle::ConstantTimeEq;
 use tokio::sync::{Mutex, MutexGuard};
 
 use super::client::Network;
+use super::examine::Rules;
 use super::fetches::Fetches;
 use super::metrics::{Metrics, SourceMetrics};
 use super::record::Redaction;
 use super::throttle::Throttle;
 use crate::config;
 use crate::outbound::GithubAddresses;
-use crate::providers::{Secret, SettingError, Verifier};
+use crate::providers::{Question, Secret, SettingError, Verifier};
+use crate::store::Asking;
 
 #[derive(Debug)]
 pub struct Source {
@@ -34,6 +36,8 @@ pub struct Source {
     url: Registered,
     pub redaction: Redaction,
     pub dedupe: Option<Duration>,
+    /// What is asked about its messages before they are believed.
+    pub confirm: Option<config::Confirm>,
     pub metrics: SourceMetrics,
     /// `/webhooks/<name>`
     path: String,
@@ -100,6 +104,7 @@ impl Source {
             provider: source.provider,
             verifier: Arc::new(source.verifier),
             dedupe: source.dedupe,
+            confirm: source.confirm,
         }
     }
 
@@ -138,6 +143,18 @@ impl Source {
         let learned = self.learned.as_ref().map(|lock| lock.read().unwrap_or_else(PoisonError::into_inner));
         let current = learned.as_ref().and_then(|learned| learned.as_ref());
         Arc::clone(current.unwrap_or(&self.verifier))
+    }
+
+    /// What a request is judged by.
+    pub fn rules(&self, verifier: &Arc<Verifier>) -> Rules {
+        let asker = self.confirm.as_ref().map(|confirm| Arc::clone(&confirm.asker));
+        Rules { verifier: Arc::clone(verifier), asker }
+    }
+
+    /// What is to be asked about a message.
+    pub fn asking(&self, question: &Question) -> Asking {
+        let most_awaiting = self.confirm.as_ref().and_then(|confirm| confirm.most_awaiting);
+        Asking { request: question.to_text(), most_awaiting }
     }
 
     /// Whether its secret comes from a handshake.
@@ -220,6 +237,7 @@ mod tests {
             rate: None,
             dedupe: None,
             retention: None,
+            confirm: None,
         };
         Source::new(source, None, 1, &Metrics::new())
     }

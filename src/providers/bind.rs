@@ -1,6 +1,7 @@
 //! Binding a recipe to the settings of one source: keys are decoded and prepared, replies made ready.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use crate::verify::condition::Condition;
 use crate::verify::jwt::JwtKeys;
@@ -13,6 +14,7 @@ use crate::verify::view::Texts;
 
 use super::Secret;
 use super::code::BoundCode;
+use super::confirm::Asker;
 use super::recipe::{JwtRule, KeySource, NamedPlace, Recipe, Signature, TokenRule};
 use super::reply::{AcceptedReply, Reply};
 use super::settings::{Key, Kind, SettingError, Settings};
@@ -117,7 +119,11 @@ fn bind_proofs(
     errors: &mut Vec<SettingError>,
 ) -> BoundProofs {
     let rules = &recipe.proofs;
-    let mut proofs = BoundProofs { confirms: rules.confirm.is_some(), ..BoundProofs::default() };
+    let mut proofs = BoundProofs::default();
+    if let Some(rule) = rules.confirm.as_ref().filter(|_| errors.is_empty()) {
+        let asker = once(Asker::bind(rule, texts, recipe.form_payload.as_deref()), errors);
+        proofs.asker = asker.map(Arc::new);
+    }
     let mut missing: Vec<&str> = Vec::new();
     for rule in &rules.tokens {
         if settings.all(&rule.key).is_empty() {

@@ -28,7 +28,7 @@ static FILES: &[(&str, &str)] = files! {
     "linear" "livekit" "mailchannels" "mailgun" "mandrill" "mercadopago" "messagebird" "meta"
     "microsoft-graph" "modern-treasury" "mollie" "mollie-classic" "monday" "ms-teams-outgoing" "mux"
     "netlify" "none" "notion" "nowpayments" "nylas" "okta" "onfido" "openai" "orb" "paddle" "pagerduty"
-    "patreon" "payfast" "paypal" "paystack" "persona" "plaid" "plivo-v2" "plivo-v3" "polar" "postmark"
+    "patreon" "payfast" "paypal" "paypal-postback" "paystack" "persona" "plaid" "plivo-v2" "plivo-v3" "polar" "postmark"
     "pusher" "razorpay" "recharge" "recurly" "replicate" "resend" "retell" "revenuecat" "ripple-collections"
     "rootly" "samsara" "sanity" "segment" "sendgrid" "sentry" "shopify" "sinch-conversation" "sinch-numbers"
     "slack" "smartcar" "smartsheet" "snipcart" "sparkpost" "square" "standard-webhooks"

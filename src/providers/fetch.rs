@@ -21,6 +21,8 @@ pub(super) struct FetchRule {
     pub headers: Vec<(String, Template)>,
     /// Where the key is in the answer; the whole answer where it is not said.
     pub take: Option<JsonPath>,
+    /// Where the answer says for how many seconds what was taken holds.
+    pub expires: Option<JsonPath>,
     /// Made before: what it takes becomes `{login}`.
     pub login: Option<Box<FetchRule>>,
 }
@@ -65,7 +67,7 @@ impl<'a> Plan<'a> {
     /// The call that answers what is wanted; `None` where the recipe does not say how.
     pub fn call(&self, login: Option<&str>) -> Option<Call> {
         match self.wanted {
-            Wanted::Document(url) | Wanted::Issuer(url) | Wanted::Status(url) => Some(Call {
+            Wanted::Document(url) | Wanted::Issuer(url) => Some(Call {
                 method: "GET".to_owned(),
                 url: url.clone(),
                 headers: Vec::new(),
@@ -99,7 +101,6 @@ impl<'a> Plan<'a> {
         let is_ok = (200..=299).contains(&status);
         let is_absent = matches!(status, 404 | 410);
         match self.wanted {
-            Wanted::Status(_) => (200..=499).contains(&status).then_some(Answer::Status(status)),
             Wanted::Key { id } if self.is_whole_set() => {
                 if is_ok {
                     self.read_keys(id.as_deref(), body)
@@ -163,7 +164,22 @@ pub fn key_of_set(texts: &[String], id: &str) -> Option<Answer> {
     (!keys.is_empty()).then_some(Answer::Keys(keys))
 }
 
-fn call(rule: &FetchRule, texts: &Texts, id: Option<&str>, login: Option<&str>) -> Option<Call> {
+/// A text that needs no request; nothing where a setting that it needs is missing.
+pub(super) fn render(
+    template: &Template,
+    texts: &Texts,
+    id: Option<&str>,
+    login: Option<&str>,
+) -> Option<String> {
+    with_scope(texts, id, login, |scope| String::from_utf8(template.render(scope).ok()?).ok())
+}
+
+fn with_scope<T>(
+    texts: &Texts,
+    id: Option<&str>,
+    login: Option<&str>,
+    use_scope: impl FnOnce(&Scope<'_>) -> T,
+) -> T {
     let nothing = Request {
         method: "",
         target: "",
@@ -174,16 +190,19 @@ fn call(rule: &FetchRule, texts: &Texts, id: Option<&str>, login: Option<&str>) 
         now: time::OffsetDateTime::UNIX_EPOCH,
     };
     let view = View::new(&nothing, None);
-    let render = |template: &Template, id: Option<&str>| {
-        let scope = Scope { id, login, ..Scope::new(&view, texts) };
-        template.render(&scope).ok().and_then(|bytes| String::from_utf8(bytes).ok())
-    };
+    use_scope(&Scope { id, login, ..Scope::new(&view, texts) })
+}
+
+pub(super) fn call(rule: &FetchRule, texts: &Texts, id: Option<&str>, login: Option<&str>) -> Option<Call> {
+    let render = |template: &Template, id: Option<&str>| render(template, texts, id, login);
     let escaped = id.map(|id| form_urlencoded::byte_serialize(id.as_bytes()).collect::<String>());
     let headers = rule.headers.iter().map(|(name, value)| Some((name.clone(), render(value, id)?)));
-    let json_scope = Scope { id, login, ..Scope::new(&view, texts) };
     let body = rule.body.as_ref().map(|body| {
-        let is_json = body.render(&json_scope).is_ok_and(|text| text.first() == Some(&b'{'));
-        if is_json { body.render_json(&json_scope).ok() } else { render(body, escaped.as_deref()) }
+        let is_json = render(body, id).is_some_and(|text| text.starts_with('{'));
+        match is_json {
+            true => with_scope(texts, id, login, |scope| body.render_json(scope).ok()),
+            false => render(body, escaped.as_deref()),
+        }
     });
     Some(Call {
         method: rule.method.clone(),

@@ -4,6 +4,7 @@
 mod bind;
 mod catalogue;
 mod code;
+mod confirm;
 mod custom;
 mod describe;
 mod fetch;
@@ -21,6 +22,7 @@ pub use crate::verify::json::{self, Extracted};
 pub use crate::verify::outside::{Answer, Outside, Unproven, Wanted};
 pub use crate::verify::request::{Cause, Headers, Request, Secret};
 pub use catalogue::{add_file, added_recipes, recipe, recipes};
+pub use confirm::{Asker, Judgement, Login, OwnQuestion, Question, Unaskable};
 pub use custom::{CUSTOM_FIELDS, CustomField, custom_recipe, custom_variable};
 pub use describe::Description;
 pub use fetch::{Call, Plan, key_of_set};

@@ -106,7 +106,12 @@ fn setup(recipe: &Recipe) -> Vec<String> {
             "Set `{variable}PATH` to what `creel secret` prints: the sender's handshake teaches the secret, once. `creel learn {}` opens the window again for ten minutes.",
             recipe.name
         ));
-    } else if recipe.proofs.are_none() || recipe.proofs.confirm.is_some() {
+    } else if recipe.asks_provider() {
+        steps.push("Neither path nor allowlist is needed: the sender's API is asked about each message before anything is done with it.".to_owned());
+        steps.extend(asking_keys(recipe).map(|key| {
+            format!("Set `{variable}{}`: the API is asked with it.", key.name.to_ascii_uppercase())
+        }));
+    } else if recipe.proofs.are_none() {
         steps.push(format!("Set `{variable}PATH` to what `creel secret` prints, or `{variable}ALLOW_IPS`: nothing else proves the sender."));
     }
     if recipe.signs_url() {
@@ -117,13 +122,23 @@ fn setup(recipe: &Recipe) -> Vec<String> {
     let place = recipe.facts.registered_at.as_ref();
     let place = place.map(|place| format!(" ({place}){}", mark(recipe, "where"))).unwrap_or_default();
     steps.push(format!("`creel check` prints the URL; register it at the sender{place}."));
-    if !recipe.samples.is_empty() {
+    if recipe.asks_provider() {
+        steps.push(format!(
+            "`creel send {}` sends a sample; it ends refused, since the sender's API does not know it.",
+            recipe.name
+        ));
+    } else if !recipe.samples.is_empty() {
         steps.push(format!(
             "`creel send {}` sends a sample without the sender, where the source has the secret.",
             recipe.name
         ));
     }
     steps.iter().enumerate().map(|(number, step)| format!("{}. {step}", number + 1)).collect()
+}
+
+/// Secrets that open the API and could be left out.
+fn asking_keys(recipe: &Recipe) -> impl Iterator<Item = &Key> {
+    recipe.keys.iter().filter(|key| key.secret && !key.required)
 }
 
 fn settings(recipe: &Recipe) -> Vec<String> {

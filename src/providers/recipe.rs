@@ -13,6 +13,7 @@ use crate::verify::signature::Scheme;
 use crate::verify::template::Template;
 
 use super::code::Code;
+use super::confirm::ConfirmRule;
 use super::fetch::FetchRule;
 use super::reply::{AcceptedReply, RefusedReply};
 use super::settings::Key;
@@ -111,7 +112,7 @@ pub(super) struct Proofs {
     pub signatures: Vec<Signature>,
     pub jwts: Vec<JwtRule>,
     pub code: Option<Code>,
-    pub confirm: Option<Confirm>,
+    pub confirm: Option<ConfirmRule>,
 }
 
 /// A shared token.
@@ -166,14 +167,6 @@ impl KeySource {
 pub(super) struct JwtRule {
     pub jwt: Jwt,
     pub key: KeySource,
-}
-
-/// The provider's API is asked.
-#[derive(Debug)]
-pub(super) struct Confirm {
-    pub url: Template,
-    /// What goes into the URL: it must look like an id, not like a path.
-    pub shape_of: Place,
 }
 
 /// A request that is no message and wants an answer.

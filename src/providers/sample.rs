@@ -94,6 +94,9 @@ impl Verifier {
 
     fn prove(&self, draft: &mut Draft) -> Option<()> {
         let proofs = &self.proofs;
+        if let Some(asker) = &proofs.asker {
+            return draft.put_something(asker.places());
+        }
         if let Some(code) = &proofs.code {
             return code.sign(draft, &self.texts);
         }
@@ -187,6 +190,17 @@ impl Draft {
                 self.body = body.to_string();
             }
             Place::KeyOf { .. } => return None,
+        }
+        Some(())
+    }
+
+    /// Something in each of the places; bodies are left as they are.
+    fn put_something<'a>(&mut self, places: impl Iterator<Item = &'a Place>) -> Option<()> {
+        for place in places.filter(|place| !place.is_in_body()) {
+            if self.with_request(|view| place.find(view).is_ok_and(|found| found.is_none())) {
+                let value = self.nonce.clone();
+                self.put(place, &value)?;
+            }
         }
         Some(())
     }
@@ -293,13 +307,7 @@ fn sign(keyed: &Keyed, draft: &mut Draft, texts: &Texts) -> Option<()> {
     for condition in &scheme.require {
         draft.satisfy(condition, texts)?;
     }
-    for place in scheme.template.places().cloned().collect::<Vec<_>>() {
-        let is_absent = draft.with_request(|view| place.find(view).is_ok_and(|found| found.is_none()));
-        if is_absent && !place.is_in_body() {
-            let value = draft.nonce.clone();
-            draft.put(&place, &value)?;
-        }
-    }
+    draft.put_something(scheme.template.places())?;
     let timestamp = match &scheme.timestamp {
         None => None,
         Some(timestamp) => Some(match &timestamp.at {

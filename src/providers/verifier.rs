@@ -1,6 +1,6 @@
 //! A recipe bound to one source: what a received request is put to.
 
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use crate::verify::certificate::Roots;
@@ -15,6 +15,7 @@ use crate::verify::token::{Basic, Token};
 use crate::verify::view::{Texts, View};
 
 use super::code::BoundCode;
+use super::confirm::Asker;
 use super::describe::Description;
 use super::fetch::{Plan, keys_among};
 use super::recipe::{Coverage, Recipe, has_shape_of_id};
@@ -50,7 +51,8 @@ pub(super) struct BoundProofs {
     pub signatures: Vec<Keyed>,
     pub jwts: Vec<(&'static Jwt, JwtKeys)>,
     pub code: Option<BoundCode>,
-    pub confirms: bool,
+    /// How the provider's API is asked about its messages.
+    pub asker: Option<Arc<Asker>>,
 }
 
 #[derive(Debug)]
@@ -74,7 +76,7 @@ impl BoundProofs {
             && self.signatures.is_empty()
             && self.jwts.is_empty()
             && self.code.is_none()
-            && !self.confirms
+            && self.asker.is_none()
     }
 }
 
@@ -91,7 +93,7 @@ impl Verifier {
             || !proofs.signatures.is_empty()
             || !proofs.jwts.is_empty()
             || proofs.code.is_some()
-            || proofs.confirms
+            || proofs.asker.is_some()
             // A handshake is not asked for the credentials of a message; this one is known by its body.
             || self.recipe.handshakes.iter().any(|rule| !rule.signed && rule.is_known_by_body())
     }
@@ -101,6 +103,7 @@ impl Verifier {
         let proofs = &self.proofs;
         let is_in_form = |place: &Place| matches!(place, Place::Form(_));
         self.recipe.form_payload.is_some()
+            || proofs.asker.as_ref().is_some_and(|asker| asker.decodes_body())
             || proofs.code.as_ref().is_some_and(BoundCode::rewrites_body)
             || proofs.tokens.iter().any(|bound| is_in_form(bound.token.at()))
             || proofs
@@ -145,8 +148,8 @@ impl Verifier {
 
     fn check(&self, view: &View<'_>, terms: &Terms<'_>) -> Result<(), Unproven> {
         let proofs = &self.proofs;
-        if proofs.confirms {
-            return self.confirm(view, terms);
+        if let Some(asker) = &proofs.asker {
+            return self.check_askable(asker, view);
         }
         let mut refusal = Unproven::Refused(Cause::MissingHeader);
         let mut verdicts: [Option<Result<(), Unproven>>; 3] = [
@@ -165,16 +168,20 @@ impl Verifier {
         Err(refusal)
     }
 
-    /// What goes into the URL must look like an id: it comes from a stranger.
-    fn confirm(&self, view: &View<'_>, terms: &Terms<'_>) -> Result<(), Unproven> {
+    /// Whether the provider can be asked about it; its API's answer comes later. What goes into the URL must look like an
+    /// id: it comes from a stranger.
+    fn check_askable(&self, asker: &Asker, view: &View<'_>) -> Result<(), Unproven> {
         let Some(confirm) = &self.recipe.proofs.confirm else { return Ok(()) };
         let id = confirm.shape_of.require(view)?;
         if !has_shape_of_id(&id) {
             return Err(Cause::NotConfirmed.into());
         }
-        let scope = crate::verify::template::Scope::new(view, terms.texts);
-        let url = String::from_utf8(confirm.url.render(&scope)?).map_err(|_| Cause::NotConfirmed)?;
-        terms.outside.confirmed(url)
+        asker.question(view.request).map(drop).map_err(|unaskable| unaskable.cause.into())
+    }
+
+    /// How the provider's API is asked about the messages; `None` where they are believed as they come.
+    pub fn asker(&self) -> Option<&Arc<Asker>> {
+        self.proofs.asker.as_ref()
     }
 
     /// What the source has configured itself.

@@ -1,4 +1,4 @@
-//! What authentication needs from elsewhere: keys, certificates, a provider's word. Nothing is fetched in here: what is
+//! What authentication needs from elsewhere: keys, certificates. Nothing is fetched in here: what is
 //! missing is named, and the caller comes again with it.
 
 use super::certificate::{CertificateError, Roots, certificates, trusted_key};
@@ -19,8 +19,6 @@ pub enum Wanted {
     Document(String),
     /// The issuer of a certificate, at the URL that the certificate names. It proves itself by the chain.
     Issuer(String),
-    /// The status with which the provider's API answers at a URL.
-    Status(String),
 }
 
 /// What is known of something wanted.
@@ -29,7 +27,6 @@ pub enum Answer {
     /// Public keys, each as PEM, base64 or a JSON Web Key.
     Keys(Vec<String>),
     Document(Vec<u8>),
-    Status(u16),
     /// The provider has no such thing.
     Unknown,
     /// It has not been fetched, or is too old.
@@ -78,7 +75,7 @@ impl dyn Outside + '_ {
                 if keys.is_empty() { Err(Cause::UnknownKey.into()) } else { Ok(keys) }
             }
             Answer::NotYet => Err(Unproven::Wanting(wanted)),
-            Answer::Document(_) | Answer::Status(_) | Answer::Unknown => Err(Cause::UnknownKey.into()),
+            Answer::Document(_) | Answer::Unknown => Err(Cause::UnknownKey.into()),
         }
     }
 
@@ -125,18 +122,7 @@ impl dyn Outside + '_ {
         match self.known(&wanted) {
             Answer::Document(text) => Ok(text),
             Answer::NotYet => Err(Unproven::Wanting(wanted)),
-            Answer::Keys(_) | Answer::Status(_) | Answer::Unknown => Err(Cause::CertificateNotTrusted.into()),
-        }
-    }
-
-    /// # Errors
-    /// `NotConfirmed` unless the provider's API answers 2xx.
-    pub fn confirmed(&self, url: String) -> Result<(), Unproven> {
-        let wanted = Wanted::Status(url);
-        match self.known(&wanted) {
-            Answer::Status(200..=299) => Ok(()),
-            Answer::NotYet => Err(Unproven::Wanting(wanted)),
-            _ => Err(Cause::NotConfirmed.into()),
+            Answer::Keys(_) | Answer::Unknown => Err(Cause::CertificateNotTrusted.into()),
         }
     }
 }

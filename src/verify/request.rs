@@ -92,7 +92,7 @@ pub enum Cause {
     CertificateNotTrusted,
     /// A handshake that must not be answered: a wrong verify token, a challenge of another shape, a secret that is known already.
     HandshakeRefused,
-    /// The provider's API does not know what the request claims.
+    /// What the request claims cannot be asked about: an id of another shape.
     NotConfirmed,
     /// A body that must be taken apart or written anew to be checked, and is larger or has more fields than any sender's:
     /// whether it is genuine is not known.

@@ -248,15 +248,19 @@ impl Vector {
     pub fn fetched(&self, wanted: &Wanted) -> Answer {
         match wanted {
             Wanted::Key { id } => self.keys(id.as_deref()),
-            Wanted::Document(url) | Wanted::Issuer(url) | Wanted::Status(url) => {
-                match self.config.fetch.get(url) {
-                    Some(Value::String(text)) => Answer::Document(text.clone().into_bytes()),
-                    Some(Value::Number(status)) => {
-                        Answer::Status(u16::try_from(status.as_u64().unwrap()).unwrap())
-                    }
-                    _ => Answer::Unknown,
-                }
-            }
+            Wanted::Document(url) | Wanted::Issuer(url) => match self.config.fetch.get(url) {
+                Some(Value::String(text)) => Answer::Document(text.clone().into_bytes()),
+                _ => Answer::Unknown,
+            },
+        }
+    }
+
+    /// What the provider's API answers at a URL: 200 with a text, or a status without one.
+    pub fn asked(&self, url: &str) -> (u16, String) {
+        match self.config.fetch.get(url) {
+            Some(Value::String(text)) => (200, text.clone()),
+            Some(status) => (u16::try_from(status.as_u64().unwrap()).unwrap(), String::new()),
+            None => (404, String::new()),
         }
     }
 

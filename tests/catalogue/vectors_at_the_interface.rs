@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use creel::providers::{
-    Cause, First, Handshake, Learning, Moment, Reply, Request, Unproven, Verifier, recipes,
+    Cause, First, Handshake, Judgement, Learning, Moment, Question, Reply, Request, Unproven, Verifier,
+    recipes,
 };
 use ipnet::IpNet;
 
@@ -39,7 +40,20 @@ fn outcome(vector: &Vector, verifier: &Verifier, request: &Request<'_>) -> Resul
     match verifier.handshake(request, Moment::AfterAuthentication, Learning::Closed) {
         Some(Ok(handshake)) => Ok(Outcome::Handshake(Box::new(handshake))),
         Some(Err(cause)) => Ok(Outcome::Refused(cause)),
-        None => Ok(Outcome::Message),
+        None => Ok(asked(vector, verifier, request)),
+    }
+}
+
+/// What the provider's API says of it, where it is asked.
+fn asked(vector: &Vector, verifier: &Verifier, request: &Request<'_>) -> Outcome {
+    let Some(asker) = verifier.asker() else { return Outcome::Message };
+    let Question::Values(values) = asker.question(request).unwrap() else { panic!("nothing to ask with") };
+    let login = asker.login().map(|call| asker.logged_in(vector.asked(&call.url).1.as_bytes()).unwrap());
+    let call = asker.call(&values, request.body, login.as_ref()).unwrap();
+    let (status, body) = vector.asked(&call.url);
+    match asker.judge(status, body.as_bytes()) {
+        Judgement::Confirmed => Outcome::Message,
+        Judgement::Unknown(_) | Judgement::NotYet(_) => Outcome::Refused(Cause::NotConfirmed),
     }
 }
 

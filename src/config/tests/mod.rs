@@ -1,5 +1,6 @@
 //! The environment as a whole: what is accepted, what is refused, and in which words.
 
+mod confirmation;
 mod targets;
 mod values;
 

@@ -198,12 +198,12 @@ fn key((wanted, _): (&Wanted, &Entry)) -> Wanted {
 fn size(wanted: &Wanted, answer: &Answer) -> usize {
     let named = match wanted {
         Wanted::Key { id } => id.as_ref().map_or(0, String::len),
-        Wanted::Document(url) | Wanted::Issuer(url) | Wanted::Status(url) => url.len(),
+        Wanted::Document(url) | Wanted::Issuer(url) => url.len(),
     };
     let said = match answer {
         Answer::Keys(keys) => keys.iter().map(String::len).sum(),
         Answer::Document(text) => text.len(),
-        Answer::Status(_) | Answer::Unknown | Answer::NotYet => 0,
+        Answer::Unknown | Answer::NotYet => 0,
     };
     named + said
 }

@@ -75,6 +75,7 @@ fn source(provider: &str, values: &[(&str, &str)]) -> Arc<Source> {
         rate: None,
         dedupe: None,
         retention: None,
+        confirm: None,
     };
     Arc::new(Source::new(source, None, 1, &Metrics::new()))
 }

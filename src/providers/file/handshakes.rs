@@ -155,8 +155,8 @@ fn reply(table: &HandshakeReplyTable, keys: &[KeyTable]) -> Result<HandshakeRepl
     Ok(HandshakeReply { status: table.status, body, headers })
 }
 
-pub fn fetch(table: &FetchTable) -> Result<FetchRule, Problem> {
-    let parse = |field: &str, text: &str| Template::parse(text).map_err(|error| problem(field, error));
+pub fn fetch(table: &FetchTable, keys: &[KeyTable]) -> Result<FetchRule, Problem> {
+    let parse = |field: &str, text: &str| template(field, text, keys);
     if !table.url.starts_with("https://") && !table.url.starts_with("{setting:") {
         return Err(problem("fetch.url", "must begin with https://, or be a setting"));
     }
@@ -174,6 +174,11 @@ pub fn fetch(table: &FetchTable) -> Result<FetchRule, Problem> {
             .as_ref()
             .map(|path| JsonPath::parse(path).map_err(|error| problem("fetch.take", error)))
             .transpose()?,
-        login: table.login.as_ref().map(|login| fetch(login).map(Box::new)).transpose()?,
+        expires: table
+            .expires
+            .as_ref()
+            .map(|path| JsonPath::parse(path).map_err(|error| problem("fetch.expires", error)))
+            .transpose()?,
+        login: table.login.as_ref().map(|login| fetch(login, keys).map(Box::new)).transpose()?,
     })
 }

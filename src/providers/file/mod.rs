@@ -103,7 +103,7 @@ impl File {
         let handshakes = handshakes::handshakes(&self.handshake, &self.key, &proofs)?;
         let refused = replies::refused(&self.refused, &self.handshake)?;
         let mut samples: Vec<SampleBody> = self.sample.iter().map(SampleTable::to_body).collect();
-        let fetch = self.fetch.as_ref().map(handshakes::fetch).transpose()?;
+        let fetch = self.fetch.as_ref().map(|table| handshakes::fetch(table, &self.key)).transpose()?;
         let facts = self.facts(&proofs);
         facts.check()?;
         if samples.is_empty() {
@@ -231,6 +231,12 @@ fn detail(name: &str, text: &str, paths: &mut Paths) -> Result<Detail, Problem> 
     Ok(match place {
         Place::Header(header) => Detail::Header(header),
         Place::Query(field) => Detail::Query(field),
+        Place::Json(_) if path.starts_with('/') => {
+            return Err(problem(
+                name,
+                "is a JSON pointer; write keys with dots between, like `json data.id`",
+            ));
+        }
         Place::Json(_) | Place::Form(_) => {
             Detail::Json(paths.add(path).map_err(|error| problem(name, error))?)
         }

@@ -3,15 +3,18 @@
 use std::time::Duration;
 
 use crate::verify::condition::Condition;
+use crate::verify::expectation::Expectation;
 use crate::verify::freshness::{Timestamp, TimestampPlace};
 use crate::verify::jwt::{Claim, Jwt, JwtAlgorithm, Must};
 use crate::verify::layout::Layout;
-use crate::verify::place::Place;
+use crate::verify::place::{Place, is_header_name};
 use crate::verify::signature::Scheme;
 use crate::verify::template::Template;
 
 use super::super::code::Code;
-use super::super::recipe::{Confirm, JwtRule, KeySource, NamedPlace, Proofs, Signature, TokenRule};
+use super::super::confirm::{ConfirmRule, default_unknown};
+use super::super::recipe::{JwtRule, KeySource, NamedPlace, Proofs, Signature, TokenRule};
+use super::handshakes::fetch;
 use super::tables::{
     ClaimTable, ConfirmTable, File, JwtTable, KeyField, OwnTimestamp, SignatureTable, TimestampTable,
     TokenTable,
@@ -40,7 +43,7 @@ pub fn proofs(file: &File) -> Result<Proofs, Problem> {
             .collect::<Result<_, _>>()?,
         jwts: file.jwt.iter().map(|table| jwt(table, &file.key)).collect::<Result<_, _>>()?,
         code: code.transpose()?,
-        confirm: file.confirm.as_ref().map(confirm).transpose()?,
+        confirm: file.confirm.as_ref().map(|table| confirm(table, &file.key)).transpose()?,
     })
 }
 
@@ -221,11 +224,56 @@ fn claim(table: &ClaimTable, keys: &[KeyTable]) -> Result<Claim, Problem> {
     Ok(Claim { name: table.name.clone(), must, unless_empty_body: table.unless_empty_body })
 }
 
-fn confirm(table: &ConfirmTable) -> Result<Confirm, Problem> {
-    Ok(Confirm {
-        url: Template::parse(&table.url).map_err(|error| problem("confirm.url", error))?,
+fn confirm(table: &ConfirmTable, keys: &[KeyTable]) -> Result<ConfirmRule, Problem> {
+    if !["GET", "POST"].contains(&table.method.as_str()) {
+        return Err(problem("confirm.method", format!("`{}` is neither GET nor POST", table.method)));
+    }
+    let headers = table.headers.iter().map(|(name, value)| confirm_header(name, value, table, keys));
+    let body = table.body.as_ref().map(|body| template("confirm.body", body, keys)).transpose()?;
+    if body.as_ref().is_some_and(|body| body.pieces().is_none()) {
+        return Err(problem("confirm.body", "may hold only the body, settings and places of the request"));
+    }
+    let expectation =
+        |field: &str, text: &String| Expectation::parse(text).map_err(|error| problem(field, error));
+    let unknown = table.unknown.as_ref().map(|texts| {
+        texts.iter().map(|text| expectation("confirm.unknown", text)).collect::<Result<Vec<_>, _>>()
+    });
+    Ok(ConfirmRule {
+        method: table.method.clone(),
+        url: template("confirm.url", &table.url, keys)?,
+        headers: headers.collect::<Result<_, _>>()?,
+        body,
+        expect: table
+            .expect
+            .as_ref()
+            .map(|text| expectation("confirm.expect", text))
+            .transpose()?
+            .unwrap_or_default(),
+        unknown: unknown.transpose()?.unwrap_or_else(default_unknown),
+        login: table.login.as_ref().map(|login| fetch(login, keys)).transpose()?,
         shape_of: Place::parse(&table.shape_of).map_err(|error| problem("confirm.shape_of", error))?,
     })
+}
+
+/// Made anew whenever is asked, when the request is no longer there.
+fn confirm_header(
+    name: &str,
+    value: &str,
+    table: &ConfirmTable,
+    keys: &[KeyTable],
+) -> Result<(String, Template), Problem> {
+    const FIELD: &str = "confirm.headers";
+    if !is_header_name(name) {
+        return Err(problem(FIELD, format!("`{name}` is not the name of a header")));
+    }
+    let value = template(FIELD, value, keys)?;
+    if !value.needs_no_request() {
+        return Err(problem(FIELD, "may hold only settings and `{login}`"));
+    }
+    if value.has_login() && table.login.is_none() {
+        return Err(problem(FIELD, "has `{login}`, but there is no `[confirm.login]`"));
+    }
+    Ok((name.to_owned(), value))
 }
 
 /// A template whose settings are all declared.

@@ -242,8 +242,16 @@ pub struct ClaimTable {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ConfirmTable {
+    #[serde(default = "get")]
+    pub method: String,
     pub url: String,
     pub shape_of: String,
+    #[serde(default)]
+    pub headers: std::collections::BTreeMap<String, String>,
+    pub body: Option<String>,
+    pub expect: Option<String>,
+    pub unknown: Option<Vec<String>>,
+    pub login: Option<Box<FetchTable>>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -301,6 +309,7 @@ pub struct FetchTable {
     #[serde(default)]
     pub headers: std::collections::BTreeMap<String, String>,
     pub take: Option<String>,
+    pub expires: Option<String>,
     pub login: Option<Box<FetchTable>>,
 }
 

@@ -47,9 +47,12 @@ pub fn in_words(file: &File, proofs: &Proofs) -> Vec<String> {
         words.push(format!("a JSON Web Token ({}) in {}{claims}", algorithms.join(", "), table.at));
     }
     words.extend(proofs.code.map(|code| code.in_words().to_owned()));
-    if file.confirm.is_some() {
-        words.push("nothing is signed: the provider's API is asked".to_owned());
-    }
+    words.extend(file.confirm.as_ref().map(|table| {
+        format!(
+            "nothing that could be checked here: the provider's API is asked about each message, `{} {}`",
+            table.method, table.url
+        )
+    }));
     words
 }
 

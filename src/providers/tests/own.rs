@@ -48,7 +48,7 @@ impl Outside for World {
                 let keys: Vec<String> = self.keys.iter().filter(fits).map(|(_, key)| key.clone()).collect();
                 if keys.is_empty() { Answer::Unknown } else { Answer::Keys(keys) }
             }
-            Wanted::Document(url) | Wanted::Issuer(url) | Wanted::Status(url) => {
+            Wanted::Document(url) | Wanted::Issuer(url) => {
                 self.documents.get(url).cloned().unwrap_or(Answer::Unknown)
             }
         }
@@ -136,10 +136,7 @@ fn world(config: &BTreeMap<String, Value>) -> World {
     let documents: BTreeMap<String, Answer> = fetch
         .into_iter()
         .flatten()
-        .map(|(url, value)| match value {
-            Value::String(text) => (url.clone(), Answer::Document(text.clone().into_bytes())),
-            other => (url.clone(), Answer::Status(u16::try_from(other.as_u64().unwrap()).unwrap())),
-        })
+        .filter_map(|(url, value)| Some((url.clone(), Answer::Document(value.as_str()?.as_bytes().to_vec()))))
         .collect();
     let certificates = documents.values().filter_map(|answer| match answer {
         Answer::Document(text) => Some(String::from_utf8(text.clone()).unwrap()),

@@ -119,7 +119,8 @@ pub async fn release(
     }
     match rejection.judge(Proof::Given).await? {
         Ok(Judged::Message(message)) => {
-            let message = NewMessage { unverified: true, ..*message };
+            // The operator's word stands: nobody is asked about it.
+            let message = NewMessage { unverified: true, asking: None, ..*message };
             Ok(web::Json(release_as(&service, id, message).await?))
         }
         Ok(Judged::Handshake) | Err(_) => Err(ApiError::NotReleasable(

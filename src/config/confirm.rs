@@ -1,0 +1,108 @@
+//! How the messages of a source are confirmed with an API before anything is done with them: by its provider's recipe, or
+//! by the source's own `_CONFIRM_…` variables.
+
+use std::sync::Arc;
+
+use super::values::{OwnValues, Value, parse_value};
+use crate::providers::{Asker, OwnQuestion, Secret, Verifier};
+
+/// As many messages may await their confirmation where nothing else proves the sender: anybody can send them.
+const MOST_AWAITING: u32 = 1_000;
+
+/// What asks, and within which bounds.
+#[derive(Clone, Debug)]
+pub struct Confirm {
+    pub asker: Arc<Asker>,
+    /// Above that no further message is taken; `None`: no limit.
+    pub most_awaiting: Option<u32>,
+    /// The variables that open the API.
+    pub credentials: Vec<String>,
+    /// Those of them that are not set.
+    pub missing: Vec<String>,
+}
+
+/// Whether something else proves the sender.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Proof {
+    ConfirmationAlone,
+    AlsoOther,
+}
+
+/// `None` where nothing is asked, and where something is wrong, which is then noted. `prefix`: `CREEL_SOURCE_MY_SHOP_`.
+pub fn build(
+    prefix: &str,
+    values: &OwnValues,
+    verifier: &Verifier,
+    proof: Proof,
+    problems: &mut Vec<String>,
+) -> Option<Confirm> {
+    let before = problems.len();
+    let asker = match values.get("CONFIRM_URL") {
+        Some(url) => Some(own(url, values, verifier, problems)?),
+        None => {
+            refuse_without_url(values, verifier, problems);
+            verifier.asker().cloned()
+        }
+    };
+    let expect = values.get("CONFIRM_EXPECT").filter(|_| asker.is_some());
+    let expect = expect.and_then(|value| parse_value(value, Asker::expectation, problems));
+    let asker = asker.filter(|_| problems.len() == before)?;
+    let asker = match expect {
+        Some(expect) => Arc::new(asker.expecting(expect)),
+        None => asker,
+    };
+    let variables = |names: Vec<&str>| -> Vec<String> {
+        names.iter().map(|name| format!("{prefix}{}", name.to_ascii_uppercase())).collect()
+    };
+    let credentials = match asker.credentials() {
+        // Where the API turns out to want one.
+        names if names.is_empty() => vec![format!("{prefix}CONFIRM_TOKEN")],
+        names => variables(names),
+    };
+    Some(Confirm {
+        missing: variables(asker.missing_credentials()),
+        most_awaiting: (proof == Proof::ConfirmationAlone).then_some(MOST_AWAITING),
+        credentials,
+        asker,
+    })
+}
+
+/// What the source's own variables say comes before the recipe.
+fn own(
+    url: &Value,
+    values: &OwnValues,
+    verifier: &Verifier,
+    problems: &mut Vec<String>,
+) -> Option<Arc<Asker>> {
+    let token = match values.get("CONFIRM_TOKEN") {
+        Some(value) => Some(parse_value(value, token, problems)?),
+        None => None,
+    };
+    let own = |text: &str| Asker::own(&OwnQuestion { url: text, token: token.clone() }, verifier.recipe());
+    parse_value(url, own, problems).map(Arc::new)
+}
+
+/// Without a URL they would do nothing.
+fn refuse_without_url(values: &OwnValues, verifier: &Verifier, problems: &mut Vec<String>) {
+    let asks = verifier.asker().is_some();
+    let name = verifier.recipe().name();
+    for (key, is_taken) in [("CONFIRM_EXPECT", asks), ("CONFIRM_TOKEN", false)] {
+        let Some(value) = values.get(key).filter(|_| !is_taken) else { continue };
+        let instead = match asks {
+            true => format!("; the API of {name} is opened by the keys that `creel providers {name}` lists"),
+            false => "; set the URL that is to be asked, like https://api.example.com/payments/{query:id}"
+                .to_owned(),
+        };
+        problems.push(format!("{}: does nothing without _CONFIRM_URL{instead}", value.variable));
+    }
+}
+
+/// The value is not repeated: it is a secret.
+fn token(text: &str) -> Result<Secret, String> {
+    let text = text.trim();
+    if text.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Ok(Secret::new(text));
+    }
+    Err("holds white space or other characters that do not fit into a header; write the token alone, without `Bearer`"
+        .to_owned())
+}

@@ -1,0 +1,373 @@
+//! Asking a provider's API about a message: what of the message goes into the question, the request that asks, and what
+//! its answer means. No I/O in here. The question is kept with the message; all that is the operator's word (URL,
+//! credentials, expectation) is taken from the source's settings when it is asked, so that it can be mended meanwhile.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::verify::asked_url::AskedUrl;
+use crate::verify::canonical::json_string;
+use crate::verify::expectation::Expectation;
+use crate::verify::json;
+use crate::verify::place::Place;
+use crate::verify::template::{Piece, Template};
+use crate::verify::view::{Texts, View};
+
+use super::fetch::{Call, FetchRule, call, render};
+use super::recipe::Recipe;
+use super::{Cause, Request, Secret, SettingError};
+
+/// No provider that has a body sent back to it sends more.
+const MAX_BODY_BYTES: usize = 1 << 20;
+/// Signatures and the URLs of certificates are shorter; for what goes into the URL there is a limit of its own.
+const MAX_VALUE_BYTES: usize = 4_096;
+/// Where a login does not say how long it holds.
+const LOGIN_HOLDS: Duration = Duration::from_secs(5 * 60);
+/// A login is renewed so long before it ends, at the most.
+const RENEWED_BEFORE: Duration = Duration::from_secs(60);
+/// Holds the token of `CREEL_SOURCE_<NAME>_CONFIRM_TOKEN` among the settings.
+const TOKEN: &str = "confirm_token";
+
+/// How a provider's API is asked.
+#[derive(Debug)]
+pub(super) struct ConfirmRule {
+    pub method: String,
+    pub url: Template,
+    /// Without values from the request. One whose setting is missing is left out.
+    pub headers: Vec<(String, Template)>,
+    /// JSON.
+    pub body: Option<Template>,
+    pub expect: Expectation,
+    /// Answers that say for certain that there is no such thing.
+    pub unknown: Vec<Expectation>,
+    /// Made before: what it takes becomes `{login}`.
+    pub login: Option<FetchRule>,
+    /// What must look like an id, not like a path.
+    pub shape_of: Place,
+}
+
+/// How the API of one source is asked, with its settings.
+#[derive(Clone, Debug)]
+pub struct Asker {
+    method: String,
+    url: AskedUrl,
+    headers: Vec<(String, Template)>,
+    body: Vec<BodyPart>,
+    expect: Expectation,
+    unknown: Vec<Expectation>,
+    login: Option<&'static FetchRule>,
+    texts: Texts,
+    form_payload: Option<&'static str>,
+}
+
+#[derive(Clone, Debug)]
+enum BodyPart {
+    /// Ready-made JSON. It may hold a setting.
+    Fixed(Secret),
+    /// Escaped as it stands between the quotes of a JSON string.
+    Value(Place),
+    /// The message's body, which is JSON.
+    Message,
+}
+
+/// What of a message goes into the question.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Question {
+    /// By place.
+    Values(BTreeMap<String, String>),
+    /// Nothing can be asked, and why.
+    Unaskable(String),
+}
+
+/// Why nothing can be asked about a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unaskable {
+    pub cause: Cause,
+    pub reason: String,
+}
+
+/// What an answer means.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Judgement {
+    Confirmed,
+    /// There is no such thing, for certain.
+    Unknown(String),
+    /// It may be confirmed later.
+    NotYet(String),
+}
+
+/// What a login gave.
+#[derive(Clone, Debug)]
+pub struct Login {
+    pub token: Secret,
+    /// After that a new one is needed.
+    pub holds: Duration,
+}
+
+/// What a source's own variables say.
+#[derive(Debug)]
+pub struct OwnQuestion<'a> {
+    pub url: &'a str,
+    pub token: Option<Secret>,
+}
+
+impl Asker {
+    /// By the recipe's rule.
+    pub(super) fn bind(
+        rule: &'static ConfirmRule,
+        texts: &Texts,
+        form_payload: Option<&'static str>,
+    ) -> Result<Self, SettingError> {
+        let setting = rule.url.settings().next().unwrap_or("url").to_owned();
+        let url = AskedUrl::new(&rule.url, texts).map_err(|problem| SettingError::new(&setting, problem))?;
+        let body = rule.body.as_ref().map(|body| body_parts(body, texts)).transpose();
+        Ok(Self {
+            method: rule.method.clone(),
+            url,
+            headers: rule.headers.clone(),
+            body: body
+                .map_err(|name| SettingError::new(&name, "is missing or is not UTF-8 text"))?
+                .unwrap_or_default(),
+            expect: rule.expect.clone(),
+            unknown: rule.unknown.clone(),
+            login: rule.login.as_ref(),
+            texts: texts.clone(),
+            form_payload,
+        })
+    }
+
+    /// By the source's own variables.
+    ///
+    /// # Errors
+    /// What is wrong with the URL, without repeating it.
+    pub fn own(question: &OwnQuestion<'_>, recipe: &'static Recipe) -> Result<Self, String> {
+        let template = Template::parse(question.url.trim()).map_err(|_| {
+            "has a brace or placeholder that is not known; values are written like {query:id}, {header:X-Id}, {json:/data/id} and {form:id}, and a brace is written twice"
+        })?;
+        let mut texts = Texts::default();
+        let url = AskedUrl::new(&template, &texts)?;
+        if url.places().next().is_none() {
+            return Err(
+                "holds no value of the message, so that every message would get the same answer; write one into path or query, like {query:id}, {header:X-Id}, {json:/data/id} or {form:id}"
+                    .to_owned(),
+            );
+        }
+        let mut headers = vec![("Accept".to_owned(), "application/json")];
+        if let Some(token) = &question.token {
+            texts.insert(TOKEN, vec![token.clone()]);
+            headers.push(("Authorization".to_owned(), "Bearer {setting:confirm_token}"));
+        }
+        let parse = |(name, text): (String, &str)| Template::parse(text).map(|template| (name, template));
+        Ok(Self {
+            method: "GET".to_owned(),
+            url,
+            headers: headers.into_iter().map(parse).collect::<Result<_, _>>()?,
+            body: Vec::new(),
+            expect: Expectation::default(),
+            unknown: default_unknown(),
+            login: None,
+            texts,
+            form_payload: recipe.form_payload.as_deref(),
+        })
+    }
+
+    /// What an answer must be.
+    ///
+    /// # Errors
+    /// What is wrong with it, in words.
+    pub fn expectation(text: &str) -> Result<Expectation, String> {
+        let expectation = Expectation::parse(text)?;
+        if expectation.is_success() {
+            return Ok(expectation);
+        }
+        Err("expects an error; write a status from 200 to 299, like `200`, `2xx` or `200 /status=paid`"
+            .to_owned())
+    }
+
+    /// The same with another expectation.
+    #[must_use]
+    pub fn expecting(&self, expect: Expectation) -> Self {
+        Self { expect, ..self.clone() }
+    }
+
+    /// What of a request goes into the question.
+    ///
+    /// # Errors
+    /// Why nothing can be asked about it.
+    pub fn question(&self, request: &Request<'_>) -> Result<Question, Unaskable> {
+        let view = View::new(request, self.form_payload);
+        let mut values = BTreeMap::new();
+        for place in self.places() {
+            values.insert(place.to_string(), value(place, &view)?);
+        }
+        let unaskable = |reason: &str| Unaskable { cause: Cause::NotConfirmed, reason: reason.to_owned() };
+        if self.needs_body() {
+            if request.body.len() > MAX_BODY_BYTES {
+                return Err(unaskable("the body is larger than any that its provider sends"));
+            }
+            // Anything else could end the document that it is put into.
+            if !json::accepts(request.body) {
+                return Err(unaskable("the body is not JSON"));
+            }
+        }
+        self.url(&values).map_err(|reason| unaskable(&reason))?;
+        Ok(Question::Values(values))
+    }
+
+    pub(super) fn places(&self) -> impl Iterator<Item = &Place> {
+        let in_body = self.body.iter().filter_map(|part| match part {
+            BodyPart::Value(place) => Some(place),
+            BodyPart::Fixed(_) | BodyPart::Message => None,
+        });
+        self.url.places().chain(in_body)
+    }
+
+    /// Whether a body is decoded for its values.
+    pub fn decodes_body(&self) -> bool {
+        let is_decoded = |place: &Place| match place {
+            Place::Form(_) => true,
+            other => other.is_in_body() && self.form_payload.is_some(),
+        };
+        self.places().any(is_decoded)
+    }
+
+    fn url(&self, values: &BTreeMap<String, String>) -> Result<String, String> {
+        self.url.fill(|place| values.get(&place.to_string()).map(String::as_str))
+    }
+
+    /// Whether the message's body is part of the question.
+    pub fn needs_body(&self) -> bool {
+        self.body.iter().any(|part| matches!(part, BodyPart::Message))
+    }
+
+    /// The request that asks. `login`: what `logged_in` gave.
+    ///
+    /// # Errors
+    /// Why it cannot be made (the settings have changed since the message came), in words.
+    pub fn call(
+        &self,
+        values: &BTreeMap<String, String>,
+        message: &[u8],
+        login: Option<&Login>,
+    ) -> Result<Call, String> {
+        let login = login.and_then(|login| std::str::from_utf8(login.token.expose()).ok());
+        let header = |(name, template): &(String, Template)| {
+            Some((name.clone(), render(template, &self.texts, None, login)?))
+        };
+        let mut body = Vec::new();
+        for part in &self.body {
+            match part {
+                BodyPart::Fixed(text) => body.extend_from_slice(text.expose()),
+                BodyPart::Value(place) => {
+                    let value =
+                        values.get(&place.to_string()).ok_or_else(|| format!("{place} is missing"))?;
+                    body.extend_from_slice(escaped(value.as_bytes()).unwrap_or_default().as_bytes());
+                }
+                BodyPart::Message => body.extend_from_slice(message),
+            }
+        }
+        Ok(Call {
+            method: self.method.clone(),
+            url: self.url(values)?,
+            headers: self.headers.iter().filter_map(header).collect(),
+            body,
+        })
+    }
+
+    /// A call that must be made first.
+    pub fn login(&self) -> Option<Call> {
+        call(self.login?, &self.texts, None, None)
+    }
+
+    /// What the answer to that call gives; nothing where it gives nothing.
+    pub fn logged_in(&self, answer: &[u8]) -> Option<Login> {
+        let rule = self.login?;
+        let token: String = serde_json::from_str(rule.take.as_ref()?.raw(answer)?).ok()?;
+        let seconds = rule.expires.as_ref().and_then(|path| path.raw(answer)?.trim_matches('"').parse().ok());
+        let whole = seconds.map_or(LOGIN_HOLDS, Duration::from_secs);
+        Some(Login { token: Secret::new(token), holds: whole.saturating_sub(RENEWED_BEFORE.min(whole / 2)) })
+    }
+
+    /// What an answer of the API means.
+    pub fn judge(&self, status: u16, body: &[u8]) -> Judgement {
+        let Some(unmet) = self.expect.unmet(status, body) else { return Judgement::Confirmed };
+        match self.unknown.iter().any(|unknown| unknown.unmet(status, body).is_none()) {
+            true => Judgement::Unknown(unmet),
+            false => Judgement::NotYet(unmet),
+        }
+    }
+
+    /// `https://api.example.com`, for people.
+    pub fn origin(&self) -> String {
+        self.url.origin()
+    }
+
+    /// The settings that open the API, which are to blame when it says that they do not.
+    pub fn credentials(&self) -> Vec<&str> {
+        let of_login = self.login.iter().flat_map(|rule| &rule.headers);
+        let templates = self.headers.iter().chain(of_login).map(|(_, template)| template);
+        templates.flat_map(Template::settings).collect()
+    }
+
+    /// Those of them that are not set.
+    pub fn missing_credentials(&self) -> Vec<&str> {
+        self.credentials().into_iter().filter(|name| self.texts.first(name).is_none()).collect()
+    }
+}
+
+impl Question {
+    /// For the store.
+    pub fn to_text(&self) -> String {
+        // Strings and maps of them cannot fail.
+        serde_json::to_string(self).unwrap_or_default()
+    }
+
+    pub fn from_text(text: &str) -> Option<Self> {
+        serde_json::from_str(text).ok()
+    }
+}
+
+/// What most APIs answer for what they do not have.
+pub(super) fn default_unknown() -> Vec<Expectation> {
+    ["404", "410"].iter().filter_map(|status| Expectation::parse(status).ok()).collect()
+}
+
+fn value(place: &Place, view: &View<'_>) -> Result<String, Unaskable> {
+    let unaskable = |cause: Cause, problem: &str| Unaskable { cause, reason: format!("{place} {problem}") };
+    let found = place.find(view).map_err(|cause| match cause {
+        Cause::TooLarge => unaskable(cause, "is in a form with too many fields"),
+        _ => unaskable(cause, "comes twice"),
+    })?;
+    let found = found.ok_or_else(|| unaskable(Cause::MissingHeader, "is missing"))?;
+    if found.len() > MAX_VALUE_BYTES {
+        return Err(unaskable(Cause::NotConfirmed, "is longer than any id"));
+    }
+    String::from_utf8(found.into_owned()).map_err(|_| unaskable(Cause::NotConfirmed, "is not UTF-8 text"))
+}
+
+/// # Errors
+/// The setting that is missing.
+fn body_parts(template: &Template, texts: &Texts) -> Result<Vec<BodyPart>, String> {
+    let pieces = template.pieces().unwrap_or_default();
+    let part = |piece: &Piece<'_>| {
+        Ok(match *piece {
+            Piece::Literal(text) => BodyPart::Fixed(Secret::new(text)),
+            Piece::Place(place) => BodyPart::Value(place.clone()),
+            Piece::Body => BodyPart::Message,
+            Piece::Setting(name) => {
+                let text = texts.first(name).and_then(escaped).ok_or_else(|| name.to_owned())?;
+                BodyPart::Fixed(Secret::new(text))
+            }
+        })
+    };
+    pieces.iter().map(part).collect()
+}
+
+/// As it stands between the quotes of a JSON string.
+fn escaped(text: &[u8]) -> Option<String> {
+    let quoted = json_string(text)?;
+    Some(quoted[1..quoted.len() - 1].to_owned())
+}

@@ -1,0 +1,192 @@
+//! Questions to an API: what goes into them, what they look like, and what an answer means.
+
+use super::*;
+
+const URL_WITH_ALL: &str =
+    "https://api.example.com/{query:id}/{json:/data/0/id}?token={header:X-Token}&form={form:id}";
+
+fn own(url: &str, token: Option<&str>) -> Asker {
+    let question = OwnQuestion { url, token: token.map(Secret::new) };
+    Asker::own(&question, recipe("none").unwrap()).unwrap()
+}
+
+fn sent(query: &str, headers: &[(&str, &str)], body: &str) -> Sent {
+    Sent { query: query.to_owned(), ..Sent::new(headers, body) }
+}
+
+fn asked(asker: &Asker, sent: &Sent) -> Result<Call, String> {
+    let question = sent.put(|request| asker.question(request)).map_err(|unaskable| unaskable.reason)?;
+    let Some(Question::Values(values)) = Question::from_text(&question.to_text()) else {
+        panic!("{question:?}")
+    };
+    asker.call(&values, &sent.body, None)
+}
+
+#[test]
+fn values_come_from_query_header_json_and_form() {
+    let form = [("Content-Type", "application/x-www-form-urlencoded"), ("X-Token", "t/1")];
+    let asker =
+        own("https://api.example.com/{query:id}?token={header:X-Token}&form={form:id}", Some("secret"));
+    let call = asked(&asker, &sent("id=a%2Fb&x=1", &form, "id=f+1&y=2")).unwrap();
+    assert_eq!(call.url, "https://api.example.com/a%2Fb?token=t%2F1&form=f%201");
+    assert_eq!((call.method.as_str(), call.body.len()), ("GET", 0));
+    let headers = [("Accept", "application/json"), ("Authorization", "Bearer secret")];
+    let given: Vec<(&str, &str)> =
+        call.headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    assert_eq!(given, headers);
+    let asker = own("https://api.example.com/{json:/data/0/id}", None);
+    let call = asked(&asker, &sent("", &[], r#"{"data":[{"id":17}]}"#)).unwrap();
+    assert_eq!(call.url, "https://api.example.com/17");
+    assert_eq!(call.headers.len(), 1, "no token, no Authorization");
+}
+
+#[test]
+fn what_is_missing_or_ambiguous_cannot_be_asked_and_the_reason_is_told() {
+    let query = own("https://api.example.com/{query:id}", None);
+    for (text, reason) in [
+        ("", "query field id is missing"),
+        ("id=", "query field id is missing"),
+        ("ID=abc", "query field id is missing"),
+        ("id=a&id=b", "query field id comes twice"),
+        ("id=..", "query field id would lead to another path"),
+        ("id=a%2F..%2Fb", "query field id would lead to another path"),
+        ("id=a%0Ab", "query field id holds control characters"),
+    ] {
+        assert_eq!(asked(&query, &sent(text, &[], "")).unwrap_err(), reason, "{text}");
+    }
+    let long = "x".repeat(600);
+    let reason = asked(&query, &sent(&format!("id={long}"), &[], "")).unwrap_err();
+    assert_eq!(reason, "query field id is longer than any id");
+    let json = own("https://api.example.com/{json:/id}", None);
+    for body in ["", "{}", r#"{"id":null}"#, r#"{"id":{}}"#, r#"{"id":""}"#, "id=1"] {
+        assert_eq!(asked(&json, &sent("", &[], body)).unwrap_err(), "/id in the body is missing", "{body}");
+    }
+    let header = own("https://api.example.com/{header:X-Id}", None);
+    let twice = [("X-Id", "a"), ("X-Id", "b")];
+    assert_eq!(asked(&header, &sent("", &twice, "")).unwrap_err(), "header x-id comes twice");
+    let latin = Sent { headers: vec![("x-id".to_owned(), b"gr\xfcn".to_vec())], ..sent("", &[], "") };
+    assert_eq!(asked(&header, &latin).unwrap_err(), "header x-id is not UTF-8 text");
+}
+
+#[test]
+fn a_question_that_would_be_the_same_for_every_message_is_refused() {
+    let wrong = |url: &str| {
+        let question = OwnQuestion { url, token: None };
+        Asker::own(&question, recipe("none").unwrap()).unwrap_err()
+    };
+    assert!(wrong("https://api.example.com/status").contains("the same answer"));
+    assert!(wrong("https://{query:host}/").contains("never in scheme, host or port"));
+    assert!(wrong("https://api.example.com/{id").contains("a brace is written twice"));
+    assert!(wrong("https://api.example.com/{setting:key}/{query:id}").contains("needs the setting"));
+    assert!(Asker::own(&OwnQuestion { url: URL_WITH_ALL, token: None }, recipe("none").unwrap()).is_ok());
+}
+
+#[test]
+fn an_answer_confirms_denies_for_certain_or_leaves_it_open() {
+    let asker = own("https://api.example.com/{query:id}", None);
+    let paid = asker.expecting(Asker::expectation("200 /status=paid").unwrap());
+    let judge = |status, body: &str| paid.judge(status, body.as_bytes());
+    assert_eq!(judge(200, r#"{"status":"paid"}"#), Judgement::Confirmed);
+    for status in [404, 410] {
+        assert_eq!(judge(status, ""), Judgement::Unknown(format!("answered {status}")));
+    }
+    for status in [201, 301, 400, 401, 403, 408, 429, 500, 503] {
+        assert_eq!(judge(status, r#"{"status":"paid"}"#), Judgement::NotYet(format!("answered {status}")));
+    }
+    assert_eq!(asker.judge(204, b""), Judgement::Confirmed, "any 2xx, where nothing else is said");
+    for text in ["404", "302", "paid"] {
+        assert!(Asker::expectation(text).is_err(), "{text}");
+    }
+}
+
+#[test]
+fn the_catalogues_apis_are_asked_as_their_documentation_has_it() {
+    let mollie = bind("mollie-classic", &[("api_key", "live_x")]);
+    let form = [("Content-Type", "application/x-www-form-urlencoded")];
+    let call = asked(mollie.asker().unwrap(), &Sent::new(&form, "id=tr_1")).unwrap();
+    assert_eq!(call.url, "https://api.mollie.com/v2/payments/tr_1");
+    assert_eq!(call.headers, [("Authorization".to_owned(), "Bearer live_x".to_owned())]);
+
+    let snipcart = bind("snipcart", &[("api_key", "ST_x")]);
+    let token = [("X-Snipcart-RequestToken", "0f2b")];
+    let call = asked(snipcart.asker().unwrap(), &Sent::new(&token, "{}")).unwrap();
+    assert_eq!(call.url, "https://app.snipcart.com/api/requestvalidation/0f2b");
+    let headers = [("Accept", "application/json"), ("Authorization", "Basic U1RfeDo=")];
+    assert_eq!(call.headers, headers.map(|(name, value)| (name.to_owned(), value.to_owned())));
+
+    let without = bind("snipcart", &[]);
+    let asker = without.asker().unwrap();
+    assert_eq!(asker.missing_credentials(), ["api_key"]);
+    let call = asked(asker, &Sent::new(&token, "{}")).unwrap();
+    assert_eq!(call.headers, [("Accept".to_owned(), "application/json".to_owned())]);
+}
+
+#[test]
+fn a_login_is_renewed_before_it_ends() {
+    let values = [("webhook_id", "WH"), ("client_id", "id"), ("client_secret", "whisper")];
+    let paypal = bind("paypal-postback", &values);
+    let asker = paypal.asker().unwrap();
+    let holds = |answer: &str| asker.logged_in(answer.as_bytes()).map(|login| login.holds.as_secs());
+    assert_eq!(holds(r#"{"access_token":"t","expires_in":31668}"#), Some(31_608));
+    assert_eq!(holds(r#"{"access_token":"t","expires_in":"60"}"#), Some(30));
+    assert_eq!(holds(r#"{"access_token":"t","expires_in":0}"#), Some(0));
+    assert_eq!(holds(r#"{"access_token":"t"}"#), Some(240));
+    assert_eq!(holds(r#"{"error":"invalid_client"}"#), None);
+    assert_eq!(holds("<html>"), None);
+    assert_eq!(asker.credentials(), ["client_id", "client_secret"]);
+    let shown = format!("{paypal:?} {:?}", asker.logged_in(br#"{"access_token":"hush"}"#));
+    assert!(!shown.contains("whisper") && !shown.contains("hush"), "{shown}");
+}
+
+#[test]
+fn a_body_that_is_posted_back_is_json_of_a_usual_size() {
+    let values = [("webhook_id", "WH"), ("client_id", "id"), ("client_secret", "secret")];
+    let paypal = bind("paypal-postback", &values);
+    let headers = ["Auth-Algo", "Cert-Url", "Transmission-Id", "Transmission-Sig", "Transmission-Time"]
+        .map(|name| (format!("PayPal-{name}"), "x"));
+    let headers: Vec<(&str, &str)> = headers.iter().map(|(name, value)| (name.as_str(), *value)).collect();
+    let verdict = |body: &str| Sent::new(&headers, body).verdict(&paypal);
+    assert_eq!(verdict(r#"{"id":"WH-1"}"#), Ok(()));
+    for body in ["", "x", "{}{}", "{},\"webhook_id\":\"other\"", &format!("\"{}\"", "x".repeat(1 << 20))] {
+        assert_eq!(verdict(body), Err(Cause::NotConfirmed), "{:.40}", body);
+    }
+    assert_eq!(Sent::new(&headers[1..], "{}").verdict(&paypal), Err(Cause::MissingHeader));
+}
+
+#[test]
+fn a_recipe_that_asks_wrongly_is_refused_with_the_field() {
+    let rows = [
+        ("url = \"https://a.example/{query:id}\"\nshape_of = \"query id\"", ""),
+        ("url = \"https://a.example/{query:id\"\nshape_of = \"query id\"", "confirm.url"),
+        ("url = \"https://a.example/{setting:x}\"\nshape_of = \"query id\"", "confirm.url"),
+        ("url = \"https://a.example/\"\nshape_of = \"query\"", "confirm.shape_of"),
+        ("url = \"https://a.example/\"\nshape_of = \"query id\"\nmethod = \"PUT\"", "confirm.method"),
+        ("url = \"https://a.example/\"\nshape_of = \"query id\"\nexpect = \"paid\"", "confirm.expect"),
+        ("url = \"https://a.example/\"\nshape_of = \"query id\"\nunknown = [\"x\"]", "confirm.unknown"),
+        ("url = \"https://a.example/\"\nshape_of = \"query id\"\nbody = \"{ts}\"", "confirm.body"),
+        (
+            "url = \"https://a.example/\"\nshape_of = \"query id\"\nheaders = { A = \"{query:id}\" }",
+            "confirm.headers",
+        ),
+        (
+            "url = \"https://a.example/\"\nshape_of = \"query id\"\nheaders = { A = \"{login}\" }",
+            "confirm.headers",
+        ),
+        (
+            "url = \"https://a.example/\"\nshape_of = \"query id\"\nheaders = { A = \"{basic:user:password}\" }",
+            "confirm.headers",
+        ),
+        (
+            "url = \"https://a.example/\"\nshape_of = \"query id\"\nheaders = { \"A b\" = \"x\" }",
+            "confirm.headers",
+        ),
+    ];
+    for (table, field) in rows {
+        let parsed = Recipe::parse("r", &format!("title = \"T\"\n[confirm]\n{table}"));
+        assert_eq!(parsed.map_err(|error| error.field).err().unwrap_or_default(), field, "{table}");
+    }
+    let slash =
+        [("webhook_id", "WH"), ("client_id", "a"), ("client_secret", "b"), ("api_url", "https://a.example/")];
+    let errors = Verifier::bind(recipe("paypal-postback").unwrap(), &settings(&slash)).unwrap_err();
+    assert_eq!(errors[0].key, "api_url");
+}
