@@ -23,6 +23,7 @@ pub use server::Listeners;
 
 use crate::cleanup::Policy;
 use crate::config::{self, Config};
+use crate::deliver::confirm::AskedSource;
 use crate::deliver::{self, Deliveries};
 use crate::http::learning;
 use crate::http::routes::Surface;
@@ -90,6 +91,8 @@ pub struct App {
     operator: Option<SocketAddr>,
     uses_github_addresses: bool,
     deliveries: deliver::Settings,
+    /// Whose messages are confirmed first.
+    confirmed: Vec<AskedSource>,
 }
 
 /// Runs the service to its end.
@@ -162,6 +165,7 @@ impl App {
         let uses_github_addresses =
             config.sources.iter().any(|source| source.allow.as_ref().is_some_and(|allow| allow.github));
         let policy = Policy::from_config(&config);
+        let confirmed = AskedSource::among(&config.sources);
         let deliveries = deliver::Settings {
             declared: targets::declare(&mut config, &store, clock()).await?,
             environment: config::command_environment(),
@@ -193,6 +197,7 @@ impl App {
             operator,
             uses_github_addresses,
             deliveries,
+            confirmed,
         })
     }
 
@@ -227,6 +232,7 @@ impl App {
             let url = self.config.github_meta_url.clone();
             tasks::keep_github_addresses_fresh(url, self.service.github.clone(), store.clone(), clock);
         }
+        let confirming = tasks::confirm(std::mem::take(&mut self.confirmed), store.clone(), clock);
         let handles: Vec<ServerHandle> = self.servers.iter().map(Server::handle).collect();
         let servers: Vec<_> = self.servers.drain(..).map(rt::spawn).collect();
         self.announce();
@@ -245,6 +251,8 @@ impl App {
         }
         signals.end_at_once(log);
         service.end_streams();
+        // What was being asked is asked again after the next start.
+        confirming.abort();
         tokio::join!(stop(&handles), deliveries.stop());
         store.close(STORE_CLOSED_WITHIN).await;
         log::info!("stopped");

@@ -6,6 +6,7 @@ use actix_web::rt;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
 use crate::cleanup::{Cleaner, Pace, Policy, uptime};
+use crate::deliver::confirm::{AskedSource, Confirmer};
 use crate::http::Clock;
 use crate::outbound::{Client, GithubAddresses};
 use crate::store::{Sealing, Store};
@@ -50,6 +51,11 @@ pub fn clean_up_regularly(policy: Policy, every: Duration, store: Store, clock: 
 async fn beyond_size_limit(store: &Store, not_before: Instant) {
     sleep_until(not_before).await;
     store.beyond_size_limit().await;
+}
+
+/// Asks the APIs of sources about their messages.
+pub fn confirm(sources: Vec<AskedSource>, store: Store, clock: Clock) -> rt::task::JoinHandle<()> {
+    rt::spawn(Confirmer::new(store, clock, Client::new(), sources).run())
 }
 
 /// The list from the last run, else the one compiled in.

@@ -77,6 +77,12 @@ fn proofs(source: &Source) -> Vec<String> {
     if source.path.is_some() {
         proofs.push("random path".to_owned());
     }
+    if let Some(confirm) = &source.confirm {
+        proofs.push(format!(
+            "confirmation by {} before anything is done with a message",
+            confirm.asker.origin()
+        ));
+    }
     if let Some(allow) = &source.allow {
         let mut lists: Vec<String> = allow.nets.iter().map(ToString::to_string).collect();
         if allow.github {
@@ -93,7 +99,11 @@ fn proves_sender(source: &Source) -> bool {
 
 /// What a reader of its messages must know.
 fn uncovered(source: &Source) -> String {
+    let by_confirmation = source.confirm.is_some() && !proves_sender(source);
     let trap = match source.verifier.recipe().coverage() {
+        Coverage::None if by_confirmation => {
+            "its API confirms what it is asked about, not the body; read from the API what has happened"
+        }
         Coverage::Partial => {
             "the signature covers only a part of the body; what it does not cover can have been changed"
         }
@@ -138,10 +148,11 @@ pub fn warnings(config: &Config) -> Vec<String> {
                 "source {name}: its token stands in the body, and bodies are kept as they came: whoever reads the database can read it"
             ));
         }
-        if source.verifier.recipe().asks_provider() {
+        if let Some(confirm) = source.confirm.as_ref().filter(|confirm| !confirm.missing.is_empty()) {
             warnings.push(format!(
-                "source {name}: its provider {} signs nothing, and this version does not ask its API yet: only path and addresses prove the sender",
-                source.provider
+                "source {name}: {} is not set: {} will most likely not answer, and without its answer no message is delivered",
+                confirm.missing.join(" and "),
+                confirm.asker.origin(),
             ));
         }
         if config.trusted_proxies.is_empty() && (source.allow.is_some() || source.rate.is_some()) {

@@ -4,6 +4,7 @@
 pub mod attempt;
 mod breaker;
 pub mod command;
+pub mod confirm;
 mod engine;
 mod http;
 mod lane;

@@ -1,0 +1,138 @@
+//! What an answer means for a message: confirmed, refused, or asked again by the schedule. Pure.
+
+use std::time::Duration;
+
+use time::OffsetDateTime;
+
+use super::super::schedule::next_try_after;
+use crate::providers::Judgement;
+use crate::store::{Asked, DueConfirmation, Settlement, timestamp};
+
+/// So often a provider has to say that it does not know something: it may hear of it later than we do.
+const UNKNOWN_IS_FINAL_AFTER: u32 = 3;
+/// Reasons hold parts of answers.
+const MAX_REASON_CHARACTERS: usize = 300;
+
+/// What came of asking once.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer {
+    Confirmed(String),
+    /// There is no such thing, for certain.
+    Unknown(String),
+    /// Not as expected, or no answer at all.
+    NotYet {
+        reason: String,
+        retry_after: Option<Duration>,
+    },
+    /// Nothing can ever be asked.
+    Unaskable(String),
+}
+
+impl Answer {
+    pub fn not_yet(reason: impl Into<String>) -> Self {
+        Self::NotYet { reason: reason.into(), retry_after: None }
+    }
+
+    pub fn judged(judgement: Judgement, status: u16, retry_after: Option<Duration>) -> Self {
+        match judgement {
+            Judgement::Confirmed => Self::Confirmed(format!("answered {status}")),
+            Judgement::Unknown(reason) => Self::Unknown(reason),
+            Judgement::NotYet(reason) => Self::NotYet { reason, retry_after },
+        }
+    }
+}
+
+/// What is written of it. `jitter` from -1 to 1.
+pub fn asked(due: &DueConfirmation, answer: Answer, now: OffsetDateTime, jitter: f64) -> Asked {
+    let was_asked = !matches!(answer, Answer::Unaskable(_));
+    let tries = due.tries.saturating_add(u32::from(was_asked));
+    let unknowns = due.unknowns.saturating_add(u32::from(matches!(answer, Answer::Unknown(_))));
+    let again =
+        |reason: String, retry_after: Option<Duration>| match next_try_after(tries, jitter, retry_after) {
+            Some(pause) => (Settlement::Again { at: timestamp::to_text(now + pause) }, reason),
+            None => (Settlement::Refused, format!("{reason}, after {tries} tries")),
+        };
+    let (settlement, reason) = match answer {
+        Answer::Confirmed(reason) => (Settlement::Confirmed, reason),
+        Answer::Unaskable(reason) => (Settlement::Refused, reason),
+        Answer::Unknown(reason) if unknowns >= UNKNOWN_IS_FINAL_AFTER => {
+            (Settlement::Refused, format!("{reason}, {unknowns} times"))
+        }
+        Answer::Unknown(reason) => again(reason, None),
+        Answer::NotYet { reason, retry_after } => again(reason, retry_after),
+    };
+    let reason = reason.chars().take(MAX_REASON_CHARACTERS).collect();
+    Asked { message: due.message, tries, unknowns, reason, settlement }
+}
+
+#[cfg(test)]
+mod tests {
+    use time::macros::datetime;
+
+    use super::*;
+
+    const NOW: OffsetDateTime = datetime!(2026-11-25 08:00:00 UTC);
+
+    fn due(tries: u32, unknowns: u32) -> DueConfirmation {
+        DueConfirmation { message: 7, source: "pay".to_owned(), tries, unknowns, request: None }
+    }
+
+    fn unknown() -> Answer {
+        Answer::Unknown("answered 404".to_owned())
+    }
+
+    fn again(seconds: u64) -> Settlement {
+        Settlement::Again { at: timestamp::to_text(NOW + Duration::from_secs(seconds)) }
+    }
+
+    #[test]
+    fn an_answer_that_is_not_yet_as_expected_is_asked_for_again_by_the_schedule_and_then_refused() {
+        let pauses = [5, 30, 120, 600, 1_800, 3_600, 10_800, 21_600, 43_200, 86_400, 86_400];
+        for (tries, pause) in (0..).zip(pauses) {
+            let asked = asked(&due(tries, 0), Answer::not_yet("answered 503"), NOW, 0.0);
+            assert_eq!((asked.tries, asked.settlement), (tries + 1, again(pause)));
+            assert_eq!(asked.reason, "answered 503");
+        }
+        let last = asked(&due(11, 0), Answer::not_yet("answered 503"), NOW, 0.0);
+        assert_eq!((last.tries, last.settlement), (12, Settlement::Refused));
+        assert_eq!(last.reason, "answered 503, after 12 tries");
+    }
+
+    #[test]
+    fn a_definite_unknown_is_final_after_three_of_them_whatever_came_between() {
+        for (tries, unknowns, pause) in [(0, 0, 5), (1, 1, 30), (5, 1, 3_600)] {
+            let asked = asked(&due(tries, unknowns), unknown(), NOW, 0.0);
+            assert_eq!((asked.unknowns, asked.settlement), (unknowns + 1, again(pause)));
+        }
+        let third = asked(&due(5, 2), unknown(), NOW, 0.0);
+        assert_eq!((third.tries, third.unknowns, third.settlement), (6, 3, Settlement::Refused));
+        assert_eq!(third.reason, "answered 404, 3 times");
+    }
+
+    #[test]
+    fn what_is_confirmed_or_cannot_be_asked_is_settled_at_once() {
+        let confirmed = asked(&due(2, 1), Answer::Confirmed("answered 200".to_owned()), NOW, 0.0);
+        assert_eq!((confirmed.tries, confirmed.settlement), (3, Settlement::Confirmed));
+        let unaskable =
+            asked(&due(0, 0), Answer::Unaskable("query field id is missing".to_owned()), NOW, 0.0);
+        assert_eq!((unaskable.tries, unaskable.settlement), (0, Settlement::Refused));
+        assert_eq!(unaskable.reason, "query field id is missing");
+    }
+
+    #[test]
+    fn a_pause_that_the_api_asks_for_is_kept_up_to_a_day() {
+        let wait = |seconds| Answer::NotYet {
+            reason: "answered 429".to_owned(),
+            retry_after: Some(Duration::from_secs(seconds)),
+        };
+        assert_eq!(asked(&due(0, 0), wait(3_600), NOW, 0.0).settlement, again(3_600));
+        assert_eq!(asked(&due(0, 0), wait(1), NOW, 0.0).settlement, again(5));
+        assert_eq!(asked(&due(0, 0), wait(u64::MAX), NOW, 0.0).settlement, again(86_400));
+    }
+
+    #[test]
+    fn a_reason_is_short_whatever_was_answered() {
+        let asked = asked(&due(0, 0), Answer::not_yet("é".repeat(10_000)), NOW, 0.0);
+        assert_eq!(asked.reason.chars().count(), MAX_REASON_CHARACTERS);
+    }
+}

@@ -1,0 +1,221 @@
+//! The questions of one source: a few at a time, each with a time-out, and the login that they share.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use futures_util::StreamExt as _;
+use futures_util::stream;
+use time::OffsetDateTime;
+use tokio::sync::Notify;
+
+use super::super::schedule::{random_jitter, retry_after};
+use super::AskedSource;
+use super::answer::{Answer, asked};
+use crate::outbound::{Client, RequestError, Response};
+use crate::providers::{Call, Login, Question};
+use crate::store::{DueConfirmation, Settlement, Store, Unavailable};
+
+/// At the same time, of one source.
+const CONCURRENCY: usize = 4;
+/// Read from the store at once.
+const PAGE: usize = 16;
+const TIMEOUT: Duration = Duration::from_secs(10);
+const MAX_ANSWER_BYTES: usize = 64 * 1024;
+/// When the store cannot be used.
+const PAUSE_AFTER_TROUBLE: Duration = Duration::from_secs(5);
+/// An API that is down fails every question: it is told of once in this time.
+const BETWEEN_COMPLAINTS: Duration = Duration::from_secs(60);
+
+#[derive(Debug)]
+pub struct Lane {
+    name: Arc<str>,
+    /// `None`: the source is no longer configured to be confirmed.
+    source: Option<AskedSource>,
+    store: Store,
+    client: Client,
+    news: Notify,
+    /// Held while one is being fetched, so that others wait for it.
+    login: tokio::sync::Mutex<Option<KnownLogin>>,
+    complained: Mutex<Option<Instant>>,
+}
+
+/// As `Login`, with the time until which it holds.
+#[derive(Clone, Debug)]
+struct KnownLogin {
+    login: Login,
+    until: Instant,
+}
+
+impl Lane {
+    pub fn new(name: Arc<str>, source: Option<AskedSource>, store: &Store, client: &Client) -> Self {
+        Self {
+            name,
+            source,
+            store: store.clone(),
+            client: client.clone(),
+            news: Notify::new(),
+            login: tokio::sync::Mutex::default(),
+            complained: Mutex::default(),
+        }
+    }
+
+    pub fn is_of(&self, source: &str) -> bool {
+        *self.name == *source
+    }
+
+    /// There may be something new to ask about.
+    pub fn wake(&self) {
+        self.news.notify_one();
+    }
+
+    /// Goes on for as long as the process.
+    pub async fn run(&self, clock: fn() -> OffsetDateTime) {
+        loop {
+            let pause = match self.run_once(clock()).await {
+                Ok(next) => next.map(|next| Duration::try_from(next - clock()).unwrap_or_default()),
+                Err(why) => {
+                    log::warn!("source {}: confirmation stops for a moment: {why}", self.name);
+                    Some(PAUSE_AFTER_TROUBLE)
+                }
+            };
+            match pause {
+                Some(pause) => drop(tokio::time::timeout(pause, self.news.notified()).await),
+                None => self.news.notified().await,
+            }
+        }
+    }
+
+    /// Asks about all that is due; when something is due next.
+    pub async fn run_once(&self, now: OffsetDateTime) -> Result<Option<OffsetDateTime>, Unavailable> {
+        let began = Instant::now();
+        loop {
+            let now = now + began.elapsed();
+            let (page, next) = self.store.due_confirmations(Arc::clone(&self.name), now, PAGE).await?;
+            if page.is_empty() {
+                return Ok(next);
+            }
+            let mut settled =
+                stream::iter(page).map(|due| self.settle(due, now)).buffer_unordered(CONCURRENCY);
+            while let Some(settled) = settled.next().await {
+                settled?;
+            }
+        }
+    }
+
+    async fn settle(&self, due: DueConfirmation, now: OffsetDateTime) -> Result<(), Unavailable> {
+        let began = Instant::now();
+        let answer = self.answer(&due, now).await?;
+        let now = now + began.elapsed();
+        let asked = asked(&due, answer, now, random_jitter());
+        match asked.settlement {
+            Settlement::Refused => {
+                log::info!("source {}: message {} is refused: {}", self.name, due.message, asked.reason);
+            }
+            Settlement::Confirmed | Settlement::Again { .. } => {
+                log::debug!("source {}: message {}: {}", self.name, due.message, asked.reason);
+            }
+        }
+        self.store.settle_confirmation(asked, now).await
+    }
+
+    async fn answer(&self, due: &DueConfirmation, now: OffsetDateTime) -> Result<Answer, Unavailable> {
+        let Some(source) = &self.source else {
+            return Ok(Answer::not_yet("the source is no longer configured to be confirmed"));
+        };
+        let values = match due.request.as_deref().and_then(Question::from_text) {
+            Some(Question::Values(values)) => values,
+            Some(Question::Unaskable(reason)) => return Ok(Answer::Unaskable(reason)),
+            None => return Ok(Answer::not_yet("the question cannot be opened with this CREEL_KEY")),
+        };
+        let mut body = Bytes::new();
+        if source.asker.needs_body() {
+            match self.store.message(due.message).await? {
+                Some(message) => body = message.body,
+                None => return Ok(Answer::Unaskable("the message is no longer kept".to_owned())),
+            }
+        }
+        let mut is_second = false;
+        loop {
+            let login = match self.login(source).await {
+                Ok(login) => login,
+                Err(answer) => return Ok(answer),
+            };
+            let call = match source.asker.call(&values, &body, login.as_ref()) {
+                Ok(call) => call,
+                Err(reason) => return Ok(Answer::not_yet(reason)),
+            };
+            let answered = self.send(call).await;
+            // A login may end before its time: once, a new one is tried.
+            let is_closed = answered.as_ref().is_ok_and(|response| response.status == 401);
+            if let Some(login) = login.filter(|_| is_closed && !is_second) {
+                is_second = true;
+                self.forget(&login).await;
+                continue;
+            }
+            return Ok(match answered {
+                Ok(response) => self.judge(source, &response, now),
+                Err(error) => self.not_reached(&error),
+            });
+        }
+    }
+
+    fn judge(&self, source: &AskedSource, response: &Response, now: OffsetDateTime) -> Answer {
+        let status = response.status;
+        self.complain_of(source, status);
+        let asked_for = response.header("retry-after").and_then(|text| retry_after(text, now));
+        let asked_for = asked_for.filter(|_| matches!(status, 429 | 503));
+        Answer::judged(source.asker.judge(status, &response.body), status, asked_for)
+    }
+
+    fn complain_of(&self, source: &AskedSource, status: u16) {
+        match status {
+            401 | 403 => self
+                .complain(&format!("its API answers {status}: check {}", source.credentials.join(" and "))),
+            429 | 500..=599 => self.complain(&format!("its API answers {status}")),
+            _ => {}
+        }
+    }
+
+    fn not_reached(&self, error: &RequestError) -> Answer {
+        self.complain(&error.to_string());
+        Answer::not_yet(error.to_string())
+    }
+
+    fn complain(&self, words: &str) {
+        let mut complained = self.complained.lock().unwrap_or_else(PoisonError::into_inner);
+        if complained.is_some_and(|last| last.elapsed() < BETWEEN_COMPLAINTS) {
+            return;
+        }
+        *complained = Some(Instant::now());
+        log::warn!("source {}: its messages cannot be confirmed now: {words}", self.name);
+    }
+
+    /// The login that the API wants, if it wants one.
+    async fn login(&self, source: &AskedSource) -> Result<Option<Login>, Answer> {
+        let Some(call) = source.asker.login() else { return Ok(None) };
+        let mut known = self.login.lock().await;
+        if let Some(known) = known.as_ref().filter(|known| Instant::now() < known.until) {
+            return Ok(Some(known.login.clone()));
+        }
+        let response = self.send(call).await.map_err(|error| self.not_reached(&error))?;
+        let login = source.asker.logged_in(&response.body).filter(|_| (200..=299).contains(&response.status));
+        let Some(login) = login else {
+            self.complain_of(source, response.status);
+            return Err(Answer::not_yet(format!("its login answered {}", response.status)));
+        };
+        *known = Some(KnownLogin { until: Instant::now() + login.holds, login: login.clone() });
+        Ok(Some(login))
+    }
+
+    /// Unless somebody else has got a new one meanwhile.
+    async fn forget(&self, login: &Login) {
+        let mut known = self.login.lock().await;
+        known.take_if(|known| known.login.token == login.token);
+    }
+
+    async fn send(&self, call: Call) -> Result<Response, RequestError> {
+        let Call { method, url, headers, body } = call;
+        self.client.request_up_to(MAX_ANSWER_BYTES, &method, &url, &headers, body, TIMEOUT).await
+    }
+}

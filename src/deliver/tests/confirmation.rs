@@ -1,0 +1,317 @@
+//! Confirmation, stepped through the schedule, with real APIs on loopback.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex};
+
+use super::super::confirm::{AskedSource, Confirmer};
+use super::server::Reply;
+use super::*;
+use crate::config::Config;
+use crate::outbound::Client;
+use crate::providers::Question;
+use crate::store::{Asking, Confirmation, ConfirmationState};
+
+/// Everything on one thread, with a store of its own.
+pub(super) fn with_store<F: Future>(test: impl FnOnce(Store) -> F) -> F::Output {
+    let directory = TempDir::new().unwrap();
+    let store = open(&directory);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    tokio::task::LocalSet::new().block_on(&runtime, async {
+        create(&store, settings("app", "http://127.0.0.1:1/")).await;
+        let outcome = test(store.clone()).await;
+        store.close(LIMIT).await;
+        outcome
+    })
+}
+
+/// Sources as the environment describes them.
+pub(super) fn sources(variables: &[(&str, &str)]) -> Vec<AskedSource> {
+    let variables: BTreeMap<String, String> =
+        variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    AskedSource::among(&Config::from_vars(variables).unwrap().sources)
+}
+
+fn pay(api: &Server) -> Vec<AskedSource> {
+    sources(&[
+        ("CREEL_SOURCE_PAY_PROVIDER", "none"),
+        ("CREEL_SOURCE_PAY_CONFIRM_URL", &format!("{}/{{query:id}}", api.url)),
+        ("CREEL_SOURCE_PAY_CONFIRM_EXPECT", "200 /status=paid"),
+        ("CREEL_SOURCE_PAY_CONFIRM_TOKEN", "gateway-token"),
+    ])
+}
+
+pub(super) fn confirmer(store: &Store, sources: Vec<AskedSource>) -> Confirmer {
+    Confirmer::new(store.clone(), clock, Client::new(), sources)
+}
+
+fn about(source: &str, question: &Question) -> NewMessage {
+    let asking = Asking { request: question.to_text(), most_awaiting: None };
+    NewMessage { asking: Some(asking), ..message(&format!("{source}.message"), "{}") }
+}
+
+pub(super) fn values(pairs: &[(&str, &str)]) -> Question {
+    Question::Values(pairs.iter().map(|(place, value)| ((*place).to_owned(), (*value).to_owned())).collect())
+}
+
+fn payment(id: &str) -> NewMessage {
+    about("pay", &values(&[("query field id", id)]))
+}
+
+pub(super) async fn confirmation(store: &Store, message: i64) -> Confirmation {
+    store.confirmation(message).await.unwrap().unwrap()
+}
+
+async fn state_of_message(store: &Store, message: i64) -> Option<String> {
+    store.message(message).await.unwrap().unwrap().head.confirmation
+}
+
+/// The schedule, a little late each time.
+pub(super) const PAUSES_SECONDS: [i64; 11] =
+    [6, 34, 140, 670, 2_000, 4_000, 12_000, 24_000, 48_000, 96_000, 96_000];
+
+/// Asks at once and then whenever the schedule has it.
+pub(super) async fn ask_through(confirmer: &mut Confirmer, pauses: &[i64]) {
+    let mut now = clock();
+    confirmer.run_once(now).await;
+    for pause in pauses {
+        now += time::Duration::seconds(*pause);
+        confirmer.run_once(now).await;
+    }
+}
+
+#[test]
+fn a_message_is_delivered_once_its_api_has_confirmed_it_and_not_before() {
+    let api = Server::start(|_| Reply::With(200, "", r#"{"status":"paid"}"#));
+    with_store(async |store| {
+        let id = keep(&store, payment("a/b c")).await;
+        assert_eq!(state_of_message(&store, id).await.as_deref(), Some("awaiting"));
+        assert!(all(&store).await.is_empty(), "nothing is delivered before");
+        let next = confirmer(&store, pay(&api)).run_once(clock()).await;
+        assert_eq!(next, None, "nothing is left to ask");
+        assert_eq!(state_of_message(&store, id).await.as_deref(), Some("confirmed"));
+        let settled = confirmation(&store, id).await;
+        assert_eq!((settled.state, settled.tries), (ConfirmationState::Confirmed, 1));
+        assert!(settled.settled_at.is_some());
+        let deliveries = all(&store).await;
+        assert_eq!(deliveries.iter().map(|delivery| delivery.message).collect::<Vec<_>>(), [id]);
+    });
+    let asked = api.asked();
+    assert_eq!(asked.len(), 1);
+    assert_eq!(asked[0].target, "/hooks/a%2Fb%20c");
+    assert_eq!(asked[0].headers["authorization"], "Bearer gateway-token");
+}
+
+#[test]
+fn a_payment_that_is_made_later_is_confirmed_later() {
+    let times = AtomicUsize::new(0);
+    let api = Server::start(move |_| match times.fetch_add(1, Ordering::Relaxed) {
+        0 => Reply::With(200, "", r#"{"status":"open"}"#),
+        _ => Reply::With(200, "", r#"{"status":"paid"}"#),
+    });
+    with_store(async |store| {
+        let id = keep(&store, payment("abc")).await;
+        let mut confirmer = confirmer(&store, pay(&api));
+        let began = clock();
+        let next = confirmer.run_once(began).await.unwrap();
+        let pause = (next - began).as_seconds_f64();
+        assert!((4.5..6.0).contains(&pause), "{pause}");
+        let open = confirmation(&store, id).await;
+        assert_eq!((open.state, open.tries), (ConfirmationState::Awaiting, 1));
+        assert_eq!(open.reason.as_deref(), Some(r#"answered 200, but /status is "open", not paid"#));
+        assert_eq!(confirmer.run_once(began + Duration::from_secs(1)).await, Some(next), "it is not due");
+        assert_eq!(confirmer.run_once(next).await, None);
+        assert_eq!(confirmation(&store, id).await.state, ConfirmationState::Confirmed);
+        assert_eq!(all(&store).await.len(), 1);
+    });
+    assert_eq!(api.asked().len(), 2);
+}
+
+#[test]
+fn what_the_api_does_not_know_is_refused_after_three_tries() {
+    let api = Server::start(|_| Reply::Status(404));
+    with_store(async |store| {
+        let id = keep(&store, payment("abc")).await;
+        ask_through(&mut confirmer(&store, pay(&api)), &PAUSES_SECONDS).await;
+        let refused = confirmation(&store, id).await;
+        assert_eq!((refused.state, refused.tries), (ConfirmationState::Refused, 3));
+        assert_eq!(refused.reason.as_deref(), Some("answered 404, 3 times"));
+        assert!(refused.settled_at.is_some());
+        assert_eq!(state_of_message(&store, id).await.as_deref(), Some("refused"));
+        assert!(all(&store).await.is_empty());
+    });
+    assert_eq!(api.asked().len(), 3);
+}
+
+#[test]
+fn whatever_else_an_api_answers_is_asked_again_for_three_days_and_then_refused() {
+    let large: &'static str = Box::leak("x".repeat(64 * 1024 + 1).into_boxed_str());
+    let replies: [(Reply, &str); 8] = [
+        (Reply::With(200, "", r#"{"status":"open"}"#), "answered 200, but"),
+        (Reply::With(200, "", "<html>"), "answered 200, but not with JSON"),
+        (Reply::With(302, "location: /hooks/paid\r\n", ""), "answered 302"),
+        (Reply::Status(401), "answered 401"),
+        (Reply::Status(403), "answered 403"),
+        (Reply::Status(500), "answered 500"),
+        (Reply::With(200, "", large), "larger than 65536 bytes"),
+        (Reply::Reset, "exchange failed"),
+    ];
+    for (reply, reason) in replies {
+        let answer = reply.clone();
+        let api = Server::start(move |_| answer.clone());
+        with_store(async |store| {
+            let id = keep(&store, payment("abc")).await;
+            let mut confirmer = confirmer(&store, pay(&api));
+            ask_through(&mut confirmer, &PAUSES_SECONDS[..10]).await;
+            let waiting = confirmation(&store, id).await;
+            assert_eq!((waiting.state, waiting.tries), (ConfirmationState::Awaiting, 11), "{reply:?}");
+            confirmer.run_once(clock() + time::Duration::days(9)).await;
+            let refused = confirmation(&store, id).await;
+            assert_eq!((refused.state, refused.tries), (ConfirmationState::Refused, 12), "{reply:?}");
+            let told = refused.reason.unwrap();
+            assert!(told.contains(reason) && told.ends_with(", after 12 tries"), "{told}");
+            assert!(!told.contains("gateway-token") && !told.contains("127.0.0.1"), "{told}");
+            assert!(all(&store).await.is_empty());
+        });
+    }
+}
+
+#[test]
+fn an_api_that_cannot_be_reached_is_asked_again_after_a_restart_too() {
+    let nobody = sources(&[
+        ("CREEL_SOURCE_PAY_PROVIDER", "none"),
+        ("CREEL_SOURCE_PAY_CONFIRM_URL", "http://127.0.0.1:1/{query:id}"),
+    ]);
+    let api = Server::start(|_| Reply::With(200, "", r#"{"status":"paid"}"#));
+    with_store(async |store| {
+        let id = keep(&store, payment("abc")).await;
+        let next = confirmer(&store, nobody).run_once(clock()).await.unwrap();
+        let told = confirmation(&store, id).await;
+        assert_eq!((told.state, told.tries), (ConfirmationState::Awaiting, 1));
+        assert!(told.reason.unwrap().starts_with("cannot connect"));
+        // The operator has mended the address meanwhile.
+        assert_eq!(confirmer(&store, pay(&api)).run_once(next).await, None);
+        let confirmed = confirmation(&store, id).await;
+        assert_eq!((confirmed.state, confirmed.tries), (ConfirmationState::Confirmed, 2));
+    });
+}
+
+#[test]
+fn a_pause_that_the_api_asks_for_is_kept() {
+    for (status, header, expected) in [
+        (429, "retry-after: 3600\r\n", 3_600.0..3_700.0),
+        (503, "retry-after: 3600\r\n", 3_600.0..3_700.0),
+        (429, "", 4.5..6.0),
+        (500, "retry-after: 3600\r\n", 4.5..6.0),
+    ] {
+        let api = Server::start(move |_| Reply::With(status, header, ""));
+        with_store(async |store| {
+            keep(&store, payment("abc")).await;
+            let began = clock();
+            let next = confirmer(&store, pay(&api)).run_once(began).await.unwrap();
+            let pause = (next - began).as_seconds_f64();
+            assert!(expected.contains(&pause), "{status}: {pause}");
+        });
+    }
+}
+
+#[test]
+fn what_cannot_be_asked_is_refused_without_asking() {
+    let api = Server::start(|_| Reply::Status(200));
+    with_store(async |store| {
+        let question = Question::Unaskable("query field id is missing".to_owned());
+        let id = keep(&store, about("pay", &question)).await;
+        confirmer(&store, pay(&api)).run_once(clock()).await;
+        let refused = confirmation(&store, id).await;
+        assert_eq!((refused.state, refused.tries), (ConfirmationState::Refused, 0));
+        assert_eq!(refused.reason.as_deref(), Some("query field id is missing"));
+    });
+    assert!(api.asked().is_empty());
+}
+
+#[test]
+fn messages_of_a_source_that_is_no_longer_confirmed_are_refused_in_the_end() {
+    with_store(async |store| {
+        let id = keep(&store, payment("abc")).await;
+        let mut confirmer = confirmer(&store, Vec::new());
+        ask_through(&mut confirmer, &PAUSES_SECONDS).await;
+        let refused = confirmation(&store, id).await;
+        assert_eq!(refused.state, ConfirmationState::Refused);
+        assert!(refused.reason.unwrap().contains("no longer configured"));
+        assert!(all(&store).await.is_empty());
+    });
+}
+
+/// Holds answers back until it is opened, and counts how many wait.
+#[derive(Default)]
+struct Gate {
+    state: Mutex<(usize, bool)>,
+    changed: Condvar,
+}
+
+impl Gate {
+    fn pass(&self) {
+        let mut state = self.state.lock().unwrap();
+        state.0 += 1;
+        self.changed.notify_all();
+        drop(self.changed.wait_while(state, |state| !state.1).unwrap());
+    }
+
+    fn waiting(&self) -> usize {
+        self.state.lock().unwrap().0
+    }
+
+    fn open(&self) {
+        self.state.lock().unwrap().1 = true;
+        self.changed.notify_all();
+    }
+}
+
+async fn until_so(what: &str, mut holds: impl AsyncFnMut() -> bool) {
+    let deadline = Instant::now() + LIMIT;
+    while !holds().await {
+        assert!(Instant::now() < deadline, "not in time: {what}");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+#[test]
+fn a_slow_api_is_asked_a_few_things_at_a_time_and_holds_up_nobody_else() {
+    let gate = Arc::new(Gate::default());
+    let held = Arc::clone(&gate);
+    let slow = Server::start(move |_| {
+        held.pass();
+        Reply::With(200, "", r#"{"status":"paid"}"#)
+    });
+    let quick = Server::start(|_| Reply::Status(200));
+    let mut sources_of_both = pay(&slow);
+    sources_of_both.extend(sources(&[
+        ("CREEL_SOURCE_SHOP_PROVIDER", "none"),
+        ("CREEL_SOURCE_SHOP_CONFIRM_URL", &format!("{}/{{query:id}}", quick.url)),
+    ]));
+    with_store(async |store| {
+        let mut slow_ones = Vec::new();
+        for number in 0..20 {
+            slow_ones.push(keep(&store, payment(&number.to_string())).await);
+        }
+        let running = tokio::task::spawn_local(confirmer(&store, sources_of_both).run());
+        until_so("the slow API is asked", async || gate.waiting() == 4).await;
+        // What comes now is asked about at once.
+        for number in 0..20 {
+            let question = values(&[("query field id", &number.to_string())]);
+            let id = keep(&store, about("shop", &question)).await;
+            until_so("the other source goes on", async || {
+                confirmation(&store, id).await.state == ConfirmationState::Confirmed
+            })
+            .await;
+        }
+        assert_eq!(gate.waiting(), 4, "no more than four at a time");
+        gate.open();
+        until_so("the slow source goes on", async || {
+            let last = slow_ones.last().copied().unwrap();
+            confirmation(&store, last).await.state == ConfirmationState::Confirmed
+        })
+        .await;
+        running.abort();
+    });
+}

@@ -1,0 +1,163 @@
+//! Confirmation by posting back: the exact body, and a login that is shared and renewed.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use super::super::confirm::AskedSource;
+use super::confirmation::{
+    PAUSES_SECONDS, ask_through, confirmation, confirmer, sources, values, with_store,
+};
+use super::server::{Asked, Reply};
+use super::*;
+use crate::store::{Asking, ConfirmationState};
+
+const VERIFY: &str = "/v1/notifications/verify-webhook-signature";
+
+/// PayPal with tokens that count up; an old one is not taken any more once it has been ended.
+struct Paypal {
+    server: Server,
+    issued: Arc<AtomicUsize>,
+    ended: Arc<AtomicUsize>,
+}
+
+impl Paypal {
+    fn start(seconds: &'static str) -> Self {
+        let (issued, ended): (Arc<AtomicUsize>, Arc<AtomicUsize>) = Default::default();
+        let (given, taken) = (Arc::clone(&issued), Arc::clone(&ended));
+        let server = Server::start(move |asked| {
+            if asked.target.ends_with("/v1/oauth2/token") {
+                let number = given.fetch_add(1, Ordering::Relaxed) + 1;
+                let text = format!(r#"{{"access_token":"token-{number}","expires_in":{seconds}}}"#);
+                return Reply::With(200, "", Box::leak(text.into_boxed_str()));
+            }
+            let number: usize =
+                asked.headers["authorization"].trim_start_matches("Bearer token-").parse().unwrap();
+            match number > taken.load(Ordering::Relaxed) {
+                true => Reply::With(200, "", r#"{"verification_status":"SUCCESS"}"#),
+                false => Reply::Status(401),
+            }
+        });
+        Self { server, issued, ended }
+    }
+
+    fn sources(&self) -> Vec<AskedSource> {
+        sources(&[
+            ("CREEL_SOURCE_SHOP_PROVIDER", "paypal-postback"),
+            ("CREEL_SOURCE_SHOP_WEBHOOK_ID", "WH-\"1\""),
+            ("CREEL_SOURCE_SHOP_CLIENT_ID", "client"),
+            ("CREEL_SOURCE_SHOP_CLIENT_SECRET", "secret"),
+            ("CREEL_SOURCE_SHOP_API_URL", &self.server.url),
+        ])
+    }
+
+    fn asked_at(&self, path: &str) -> Vec<Asked> {
+        self.server.asked().into_iter().filter(|asked| asked.target.ends_with(path)).collect()
+    }
+}
+
+fn posted(body: &str) -> NewMessage {
+    let question = values(&[
+        ("header paypal-auth-algo", "SHA256withRSA"),
+        ("header paypal-cert-url", "https://api.paypal.com/cert"),
+        ("header paypal-transmission-id", "69cd13f0-d67a"),
+        ("header paypal-transmission-sig", "a\"b"),
+        ("header paypal-transmission-time", "2025-10-09T08:53:20Z"),
+    ]);
+    let asking = Asking { request: question.to_text(), most_awaiting: None };
+    NewMessage { asking: Some(asking), ..message("shop.paid", body) }
+}
+
+#[test]
+fn a_post_back_carries_the_exact_body_and_one_login_serves_many() {
+    let paypal = Paypal::start("31668");
+    let body = "{ \"id\": \"WH-1\",\n  \"amount\": 1.50, \"name\": \"Zo\u{eb} \\u00eb\" }";
+    with_store(async |store| {
+        for _ in 0..9 {
+            keep(&store, posted(body)).await;
+        }
+        assert_eq!(confirmer(&store, paypal.sources()).run_once(clock()).await, None);
+        assert_eq!(all(&store).await.len(), 9);
+    });
+    assert_eq!(paypal.issued.load(Ordering::Relaxed), 1);
+    let login = &paypal.asked_at("/v1/oauth2/token")[0];
+    assert_eq!(login.headers["authorization"], "Basic Y2xpZW50OnNlY3JldA==");
+    assert_eq!(login.headers["content-type"], "application/x-www-form-urlencoded");
+    assert_eq!(login.body, b"grant_type=client_credentials");
+    let asked = &paypal.asked_at(VERIFY)[0];
+    let expected = format!(
+        r#"{{"auth_algo":"SHA256withRSA","cert_url":"https://api.paypal.com/cert","transmission_id":"69cd13f0-d67a","transmission_sig":"a\"b","transmission_time":"2025-10-09T08:53:20Z","webhook_id":"WH-\"1\"","webhook_event":{body}}}"#
+    );
+    assert_eq!(String::from_utf8_lossy(&asked.body), expected);
+    assert_eq!(asked.headers["content-type"], "application/json");
+}
+
+#[test]
+fn a_login_that_has_ended_is_renewed_within_the_same_try() {
+    let paypal = Paypal::start("31668");
+    with_store(async |store| {
+        let mut confirmer = confirmer(&store, paypal.sources());
+        keep(&store, posted("{}")).await;
+        confirmer.run_once(clock()).await;
+        paypal.ended.store(1, Ordering::Relaxed);
+        let ids = [keep(&store, posted("{}")).await, keep(&store, posted("{}")).await];
+        assert_eq!(confirmer.run_once(clock()).await, None);
+        for id in ids {
+            let confirmed = confirmation(&store, id).await;
+            assert_eq!((confirmed.state, confirmed.tries), (ConfirmationState::Confirmed, 1));
+        }
+        assert_eq!(paypal.issued.load(Ordering::Relaxed), 2, "both use the new one");
+        // One that is never taken is asked for once a try.
+        paypal.ended.store(usize::MAX, Ordering::Relaxed);
+        let id = keep(&store, posted("{}")).await;
+        confirmer.run_once(clock()).await;
+        assert_eq!(confirmation(&store, id).await.reason.as_deref(), Some("answered 401"));
+        assert_eq!(paypal.issued.load(Ordering::Relaxed), 3);
+    });
+}
+
+#[test]
+fn a_login_is_not_used_beyond_its_time() {
+    let paypal = Paypal::start("0");
+    with_store(async |store| {
+        let mut confirmer = confirmer(&store, paypal.sources());
+        for number in 1..=2 {
+            keep(&store, posted("{}")).await;
+            confirmer.run_once(clock()).await;
+            assert_eq!(paypal.issued.load(Ordering::Relaxed), number);
+        }
+    });
+}
+
+#[test]
+fn a_post_back_is_refused_when_paypal_has_said_failure_three_times() {
+    let api = Server::start(|asked| match asked.target.ends_with(VERIFY) {
+        true => Reply::With(200, "", r#"{"verification_status":"FAILURE"}"#),
+        false => Reply::With(200, "", r#"{"access_token":"t","expires_in":31668}"#),
+    });
+    let paypal = Paypal { server: api, issued: Arc::default(), ended: Arc::default() };
+    with_store(async |store| {
+        let id = keep(&store, posted("{}")).await;
+        ask_through(&mut confirmer(&store, paypal.sources()), &PAUSES_SECONDS[..3]).await;
+        let refused = confirmation(&store, id).await;
+        assert_eq!((refused.state, refused.tries), (ConfirmationState::Refused, 3));
+        let reason = r#"answered 200, but /verification_status is "FAILURE", not SUCCESS, 3 times"#;
+        assert_eq!(refused.reason.as_deref(), Some(reason));
+    });
+}
+
+#[test]
+fn a_login_that_fails_is_no_answer_about_the_message() {
+    for (status, body, reason) in [(401, "", "its login answered 401"), (200, "{}", "its login answered 200")]
+    {
+        let api = Server::start(move |_| Reply::With(status, "", body));
+        let paypal = Paypal { server: api, issued: Arc::default(), ended: Arc::default() };
+        with_store(async |store| {
+            let id = keep(&store, posted("{}")).await;
+            confirmer(&store, paypal.sources()).run_once(clock()).await;
+            let waiting = confirmation(&store, id).await;
+            assert_eq!((waiting.state, waiting.tries), (ConfirmationState::Awaiting, 1));
+            assert_eq!(waiting.reason.as_deref(), Some(reason));
+        });
+        assert!(paypal.asked_at(VERIFY).is_empty());
+    }
+}
