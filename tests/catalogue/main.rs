@@ -5,6 +5,7 @@
 
 #![expect(clippy::unwrap_used, reason = "what cannot be had fails the test, and says where")]
 
+mod asked;
 mod vector;
 mod vectors_at_the_interface;
 mod vectors_through_the_server;

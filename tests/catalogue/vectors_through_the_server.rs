@@ -1,5 +1,5 @@
 //! Every vector through the running server: the real actix app with the real store, posted over a socket, with the
-//! vector's clock. Address vectors and those that ask a provider's API run at the interface only.
+//! vector's clock. Address vectors run at the interface only.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead, BufReader, Read, Write};
@@ -14,6 +14,7 @@ use creel::providers::{Answer, Roots, Wanted};
 use rusqlite::{Connection, OptionalExtension};
 use time::OffsetDateTime;
 
+use crate::asked::{Api, Expected};
 use crate::vector::{self, Expect, Kind, Vector};
 
 /// In milliseconds since 1970; the service's clock.
@@ -40,11 +41,15 @@ struct Mounted {
 }
 
 fn runs_here(vector: &Vector) -> bool {
-    vector.config.peer_ip.is_none() && vector.recipe().is_ok_and(|recipe| !recipe.asks_provider())
+    vector.config.peer_ip.is_none() && vector.recipe().is_ok()
+}
+
+fn asks_provider(vector: &Vector) -> bool {
+    vector.recipe().is_ok_and(|recipe| recipe.asks_provider())
 }
 
 /// The variables of a source for a vector.
-fn variables(name: &str, vector: &Vector, methods: &BTreeSet<String>) -> BTreeMap<String, String> {
+fn variables(name: &str, vector: &Vector, methods: &BTreeSet<String>, api: &Api) -> BTreeMap<String, String> {
     let prefix = format!("CREEL_SOURCE_{}_", name.to_uppercase());
     let mut variables = BTreeMap::new();
     let mut set = |key: &str, value: &str| {
@@ -57,6 +62,10 @@ fn variables(name: &str, vector: &Vector, methods: &BTreeSet<String>) -> BTreeMa
             let value = if value.is_empty() { "instead of nothing" } else { value };
             set(&if place == 0 { name.clone() } else { format!("{name}_{}", place + 1) }, value);
         }
+    }
+    if asks_provider(vector) {
+        api.settings(name, vector).iter().for_each(|(setting, value)| set(setting, value));
+        set("RATE", "1000/s");
     }
     if let Some(seconds) = vector.tolerance() {
         set("TOLERANCE", &format!("{seconds}s"));
@@ -82,7 +91,7 @@ fn variables(name: &str, vector: &Vector, methods: &BTreeSet<String>) -> BTreeMa
     variables
 }
 
-fn mount(vectors: Vec<Vector>) -> (Vec<Mounted>, BTreeMap<String, String>) {
+fn mount(vectors: Vec<Vector>, api: &Api) -> (Vec<Mounted>, BTreeMap<String, String>) {
     let mut groups: BTreeMap<String, Vec<Vector>> = BTreeMap::new();
     for vector in vectors.into_iter().filter(runs_here) {
         let config = format!("{} {:?} {}", vector.provider, vector.config, vector.registered_url());
@@ -93,19 +102,31 @@ fn mount(vectors: Vec<Vector>) -> (Vec<Mounted>, BTreeMap<String, String>) {
     }
     let mut variables_of_all = BTreeMap::new();
     let mut mounted = Vec::new();
+    let mut patterns = Vec::new();
     for (number, vectors) in groups.into_values().enumerate() {
         let name = format!("v{number}");
         let is_taken = |method: &String| ["GET", "POST", "PUT", "PATCH", "DELETE"].contains(&method.as_str());
         let deliveries = vectors.iter().filter(|vector| vector.kind == Kind::Delivery);
         let methods: BTreeSet<String> =
             deliveries.map(|vector| vector.method.clone()).filter(is_taken).collect();
-        let variables = variables(&name, &vectors[0], &methods);
+        let variables = variables(&name, &vectors[0], &methods, api);
         let has_path = variables.keys().any(|variable| variable.ends_with("_PATH"));
         let path =
             if has_path { format!("/webhooks/{name}/{PATH_PART}") } else { format!("/webhooks/{name}") };
         variables_of_all.extend(variables);
+        patterns.extend(asks_provider(&vectors[0]).then(|| format!("{name}.*")));
         mounted.push(Mounted { name, path, vectors });
     }
+    let mut set = |name: &str, value: String| variables_of_all.insert(name.to_owned(), value);
+    if !patterns.is_empty() {
+        // Where confirmed messages go; nobody is there.
+        set("CREEL_TARGET_APP_URL", "http://127.0.0.1:1/".to_owned());
+        set("CREEL_TARGET_APP_EVENTS", patterns.join(" "));
+    }
+    // Its messages have the service look at the clock.
+    set("CREEL_SOURCE_WAKE_PROVIDER", "none".to_owned());
+    set("CREEL_SOURCE_WAKE_CONFIRM_URL", api.url("wake/{query:id}"));
+    set("CREEL_SOURCE_WAKE_RATE", "1000/s".to_owned());
     (mounted, variables_of_all)
 }
 
@@ -183,15 +204,16 @@ fn send(address: SocketAddr, source: &Mounted, vector: &Vector) -> Reply {
     Reply { status, headers, body: String::from_utf8(body).unwrap() }
 }
 
-type Row = (String, Option<String>);
+type Row = (String, Option<String>, i64);
 
-/// The event and delivery id of the newest message of a source, and how many it has.
+/// The event, delivery id and id of the newest message of a source, and how many it has.
 fn stored(database: &Connection, source: &str) -> (i64, Option<Row>) {
     let count = database
         .query_row("SELECT count(*) FROM messages WHERE source = ?1", [source], |row| row.get(0))
         .unwrap();
-    let newest = "SELECT event, delivery_id FROM messages WHERE source = ?1 ORDER BY id DESC LIMIT 1";
-    let row = database.query_row(newest, [source], |row| Ok((row.get(0)?, row.get(1)?))).optional().unwrap();
+    let newest = "SELECT event, delivery_id, id FROM messages WHERE source = ?1 ORDER BY id DESC LIMIT 1";
+    let read = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?));
+    let row = database.query_row(newest, [source], read).optional().unwrap();
     (count, row)
 }
 
@@ -200,6 +222,7 @@ fn judge(
     source: &Mounted,
     vector: &Vector,
     database: &Connection,
+    expected: &mut Expected,
 ) -> Result<(), String> {
     #[expect(clippy::cast_possible_truncation, reason = "milliseconds since 1970 fit")]
     NOW.store((vector.now().unix_timestamp_nanos() / 1_000_000) as i64, Ordering::SeqCst);
@@ -210,8 +233,16 @@ fn judge(
     match (vector.expect, vector.kind) {
         (Expect::Reject, _) if is_refusal && after == before => Ok(()),
         (Expect::Accept, Kind::Delivery) if (200..=299).contains(&reply.status) => {
-            let (event, id) = newest.ok_or("nothing was stored")?;
+            let (event, id, message) = newest.ok_or("nothing was stored")?;
+            if asks_provider(vector) {
+                expected.confirmed(message);
+            }
             check_own(vector, &reply, &event, id)
+        }
+        // Its provider says later what it is.
+        (Expect::Reject, Kind::Delivery) if asks_provider(vector) && after == before + 1 => {
+            expected.refused(newest.ok_or("nothing was stored")?.2);
+            Ok(())
         }
         (Expect::Accept, Kind::Handshake) => check_handshake(vector, &reply),
         _ => Err(format!("{} with {} messages more: {}", reply.status, after - before, reply.body)),
@@ -256,7 +287,8 @@ fn all_vectors_agree() {
         .iter()
         .filter_map(|vector| vector.recipe().err().map(|problem| format!("{}: {problem}", vector.provider)))
         .collect();
-    let (mounted, mut variables) = mount(vectors);
+    let api = Api::start();
+    let (mounted, mut variables) = mount(vectors, &api);
     let database = folder.path().join("creel.db");
     variables.insert("CREEL_DATABASE".to_owned(), database.display().to_string());
     variables.insert("CREEL_LISTEN".to_owned(), "127.0.0.1:0".to_owned());
@@ -267,19 +299,35 @@ fn all_vectors_agree() {
     let address = start(&mounted, variables);
     let database = open(&database);
     let mut counts: BTreeMap<(Kind, Expect), usize> = BTreeMap::new();
+    let mut expected = Expected::default();
     for (source, vector) in
         mounted.iter().flat_map(|source| source.vectors.iter().map(move |vector| (source, vector)))
     {
         *counts.entry((vector.kind, vector.expect)).or_default() += 1;
-        if let Err(problem) = judge(address, source, vector, &database) {
+        if let Err(problem) = judge(address, source, vector, &database, &mut expected) {
             wrong.push(format!("{}: {}: {:?}, but {problem}", vector.provider, vector.name, vector.expect));
         }
     }
-    println!("vectors through the server, {} sources:", mounted.len());
+    wrong.extend(expected.problems(&database, || move_on(address)));
+    println!("vectors through the server, {} sources, {} asked about:", mounted.len(), expected.count());
     for ((kind, expect), count) in counts {
         println!("  {kind:?} {expect:?}: {count}");
     }
     assert!(wrong.is_empty(), "{} vectors disagree:\n{}", wrong.len(), wrong.join("\n"));
+}
+
+/// A day more than the longest pause of the schedule.
+fn move_on(address: SocketAddr) {
+    let later = NOW.load(Ordering::SeqCst).max(2_000_000_000_000) + 2 * 86_400_000;
+    NOW.store(later, Ordering::SeqCst);
+    let mut stream = TcpStream::connect(address).unwrap();
+    let head = format!(
+        "POST /webhooks/wake?id={later} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+    );
+    stream.write_all(head.as_bytes()).unwrap();
+    let mut reply = String::new();
+    stream.read_to_string(&mut reply).unwrap();
+    assert!(reply.starts_with("HTTP/1.1 200"), "{reply}");
 }
 
 fn open(database: &Path) -> Connection {

@@ -2,9 +2,9 @@
 
 mod acme;
 mod codeunderscored;
-mod commands;
 mod github;
 mod github_addresses;
 mod outgoing_webhooks;
+mod payment_gateway;
 mod throttling;
 mod typeform;

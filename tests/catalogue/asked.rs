@@ -1,0 +1,142 @@
+//! Vectors of providers whose API is asked: an API on loopback that answers as each vector has it, and the end of what is
+//! kept: confirmed and on its way, or refused and never delivered.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use rusqlite::Connection;
+use serde_json::Value;
+
+use crate::vector::Vector;
+
+/// Settings that say where an API is, with their defaults.
+const ADDRESSES: [(&str, &str, &str); 3] = [
+    ("snipcart", "validate_url", "https://app.snipcart.com/api/requestvalidation/"),
+    ("mollie-classic", "validate_url", "https://api.mollie.com/v2/payments/"),
+    ("paypal-postback", "api_url", "https://api-m.paypal.com"),
+];
+
+const PATIENCE: Duration = Duration::from_secs(60);
+
+type Answers = BTreeMap<String, (u16, String)>;
+
+/// Plays the APIs of all providers; each source asks below a path of its own.
+pub struct Api {
+    address: SocketAddr,
+    answers: Arc<Mutex<Answers>>,
+}
+
+impl Api {
+    pub fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let answers: Arc<Mutex<Answers>> = Arc::default();
+        let known = Arc::clone(&answers);
+        std::thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                let known = Arc::clone(&known);
+                std::thread::spawn(move || serve(&stream, &known));
+            }
+        });
+        Self { address, answers }
+    }
+
+    /// Where a source asks instead of at the provider.
+    pub fn url(&self, source: &str) -> String {
+        format!("http://{}/{source}", self.address)
+    }
+
+    /// The settings that lead a source here, which then gets the answers of its vector.
+    pub fn settings(&self, source: &str, vector: &Vector) -> Vec<(&'static str, String)> {
+        let mut answers = self.answers.lock().unwrap();
+        for (url, answer) in &vector.config.fetch {
+            let path = url.split_once("://").and_then(|(_, rest)| rest.find('/').map(|at| &rest[at..]));
+            let answer = match answer {
+                Value::String(text) => (200, text.clone()),
+                status => (u16::try_from(status.as_u64().unwrap()).unwrap(), String::new()),
+            };
+            answers.insert(format!("/{source}{}", path.unwrap()), answer);
+        }
+        let of_provider = ADDRESSES.iter().filter(|(provider, ..)| *provider == vector.provider());
+        let here = |(_, setting, default): &(&str, &'static str, &str)| {
+            let settings = vector.settings();
+            let given =
+                settings.get(*setting).and_then(|values| values.first()).map_or(*default, String::as_str);
+            let rest = given.split_once("://").map_or("", |(_, rest)| rest);
+            let path = rest.find('/').map_or("", |at| &rest[at..]);
+            (*setting, format!("{}{path}", self.url(source)))
+        };
+        of_provider.map(here).collect()
+    }
+}
+
+fn serve(stream: &TcpStream, answers: &Mutex<Answers>) {
+    let mut reader = BufReader::new(stream);
+    loop {
+        let mut line = String::new();
+        if reader.read_line(&mut line).unwrap_or(0) == 0 {
+            return;
+        }
+        let path = line.split(' ').nth(1).unwrap().to_owned();
+        let mut length = 0;
+        loop {
+            let mut line = String::new();
+            reader.read_line(&mut line).unwrap();
+            let Some((name, value)) = line.trim_end().split_once(": ") else { break };
+            if name.eq_ignore_ascii_case("content-length") {
+                length = value.parse().unwrap();
+            }
+        }
+        reader.read_exact(&mut vec![0; length]).unwrap();
+        let (status, body) = answers.lock().unwrap().get(&path).cloned().unwrap_or((404, String::new()));
+        let text = format!("HTTP/1.1 {status} X\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+        if (&mut &*stream).write_all(text.as_bytes()).is_err() {
+            return;
+        }
+    }
+}
+
+/// What must become of messages that were kept.
+#[derive(Default)]
+pub struct Expected {
+    confirmed: BTreeSet<i64>,
+    refused: BTreeSet<i64>,
+}
+
+impl Expected {
+    pub fn confirmed(&mut self, message: i64) {
+        self.confirmed.insert(message);
+    }
+
+    pub fn refused(&mut self, message: i64) {
+        self.refused.insert(message);
+    }
+
+    pub fn count(&self) -> usize {
+        self.confirmed.len() + self.refused.len()
+    }
+
+    /// Has the time of the schedule pass and looks at the end of each. `move_on` sets the clock a day ahead and has the
+    /// service look at it.
+    pub fn problems(&self, database: &Connection, mut move_on: impl FnMut()) -> Vec<String> {
+        let deadline = Instant::now() + PATIENCE;
+        let awaiting = "SELECT count(*) FROM messages WHERE confirmation = 'awaiting' AND source <> 'wake'";
+        while database.query_row(awaiting, [], |row| row.get::<_, i64>(0)).unwrap() > 0 {
+            assert!(Instant::now() < deadline, "some are not settled in time");
+            move_on();
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        let end = |message: &i64| -> (String, i64) {
+            let sql = "SELECT confirmation, (SELECT count(*) FROM deliveries WHERE message_id = messages.id)
+                       FROM messages WHERE id = ?1";
+            database.query_row(sql, [message], |row| Ok((row.get(0)?, row.get(1)?))).unwrap()
+        };
+        let confirmed = self.confirmed.iter().map(|message| (message, ("confirmed".to_owned(), 1)));
+        let refused = self.refused.iter().map(|message| (message, ("refused".to_owned(), 0)));
+        let wrong = confirmed.chain(refused).filter(|(message, wanted)| end(message) != *wanted);
+        wrong.map(|(message, _)| format!("message {message} is {:?}", end(message))).collect()
+    }
+}

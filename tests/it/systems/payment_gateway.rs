@@ -1,0 +1,243 @@
+//! Payment gateway: confirm before you believe. The id proves nothing: anybody can send it.
+
+use std::time::Duration;
+
+use crate::harness::target::{Behaviour, Target};
+use crate::harness::{Builder, Request, TestApp, eventually, files_with};
+
+const TOKEN: &str = "token-of-the-gateways-api";
+const SOON: Duration = Duration::from_secs(30);
+
+/// The gateway's API, and the app that the messages are for.
+struct Shop {
+    gateway: Target,
+    app: Target,
+}
+
+impl Shop {
+    fn open() -> Self {
+        Self { gateway: Target::start(), app: Target::start() }
+    }
+
+    fn inbox(&self) -> Builder {
+        TestApp::builder()
+            .set("CREEL_SOURCE_PAY_PROVIDER", "none")
+            .set("CREEL_SOURCE_PAY_METHODS", "GET POST")
+            .set("CREEL_SOURCE_PAY_CONFIRM_URL", self.gateway.url("/v1/payments/{query:id}"))
+            .set("CREEL_SOURCE_PAY_CONFIRM_EXPECT", "200 /status=paid")
+            .set("CREEL_SOURCE_PAY_CONFIRM_TOKEN", TOKEN)
+            .set("CREEL_TARGET_APP_URL", self.app.url("/paid"))
+            .set("CREEL_TARGET_APP_EVENTS", "pay.*")
+    }
+
+    fn says(&self, status: &str) {
+        self.gateway.behave(Behaviour::status(200).body(format!(r#"{{"id":"abc","status":"{status}"}}"#)));
+    }
+
+    fn assert_nothing_was_processed(&self, inbox: &TestApp) {
+        assert_eq!(inbox.database().count("deliveries"), 0);
+        assert!(self.app.received().is_empty());
+    }
+}
+
+fn notice(method: &str, query: &str) -> Request {
+    Request::new(method, &format!("/webhooks/pay{query}"))
+}
+
+#[track_caller]
+fn sent(inbox: &TestApp, query: &str) {
+    inbox.send(&notice("POST", query)).assert_is(200, "text/plain", "Message received okay.");
+}
+
+fn confirmation(inbox: &TestApp) -> String {
+    inbox.database().value("SELECT confirmation FROM messages")
+}
+
+fn reason(inbox: &TestApp) -> String {
+    inbox.database().value("SELECT coalesce(reason, '') FROM confirmations")
+}
+
+fn tries(inbox: &TestApp) -> i64 {
+    inbox.database().value("SELECT tries FROM confirmations")
+}
+
+#[track_caller]
+fn wait_until_tried(inbox: &TestApp, times: i64) {
+    eventually("the gateway is asked", SOON, || tries(inbox) >= times);
+}
+
+/// Has what waits for its next try tried now, as if the time had passed.
+fn let_time_pass(inbox: TestApp) -> TestApp {
+    let builder = inbox.stop();
+    builder
+        .database()
+        .change("UPDATE confirmations SET due_at = '2026-01-01T00:00:00.000000Z' WHERE state = 'awaiting'");
+    builder.start()
+}
+
+#[test]
+fn a_get_or_post_is_stored_and_answered_and_only_a_confirmed_message_is_processed() {
+    for method in ["GET", "POST"] {
+        let shop = Shop::open();
+        shop.gateway.behave(Behaviour::Hang);
+        let inbox = shop.inbox().start();
+        inbox.send(&notice(method, "?id=abc")).assert_is(200, "text/plain", "Message received okay.");
+        let asked = shop.gateway.wait_for(1);
+        assert_eq!((asked[0].method(), asked[0].target()), ("GET", "/v1/payments/abc"));
+        assert_eq!(asked[0].header("authorization"), Some(format!("Bearer {TOKEN}").as_str()));
+        let kept = inbox.database().only_message();
+        assert_eq!((kept.method.as_str(), kept.query.as_deref()), (method, Some("id=abc")));
+        assert!(kept.body_unsigned);
+        assert_eq!(confirmation(&inbox), "awaiting");
+        shop.assert_nothing_was_processed(&inbox);
+
+        shop.says("paid");
+        shop.app.wait_for(1);
+        assert_eq!(confirmation(&inbox), "confirmed");
+        assert_eq!(inbox.database().count("deliveries"), 1);
+        assert!(files_with(inbox.path(), TOKEN).is_empty() && !inbox.log().contains(TOKEN));
+    }
+}
+
+#[test]
+fn what_is_not_paid_is_not_processed_and_asked_again_with_the_retry_schedule() {
+    let shop = Shop::open();
+    shop.says("open");
+    let inbox = shop.inbox().start();
+    sent(&inbox, "?id=abc");
+    wait_until_tried(&inbox, 1);
+    assert_eq!(reason(&inbox), r#"answered 200, but /status is "open", not paid"#);
+    assert_eq!(confirmation(&inbox), "awaiting");
+    let pause: f64 = inbox.database().value(
+        "SELECT (julianday(due_at) - julianday('now')) * 86400 FROM confirmations WHERE state = 'awaiting'",
+    );
+    assert!((0.0..6.0).contains(&pause), "{pause}");
+    shop.assert_nothing_was_processed(&inbox);
+    shop.says("paid");
+    // The schedule's first pause is five seconds.
+    shop.app.wait_for(1);
+    assert_eq!((confirmation(&inbox).as_str(), tries(&inbox)), ("confirmed", 2));
+}
+
+#[test]
+fn what_the_gateway_does_not_know_is_refused_with_the_reason() {
+    let shop = Shop::open();
+    shop.gateway.answers(404);
+    let mut inbox = shop.inbox().start();
+    sent(&inbox, "?id=forged");
+    for times in 1..=3 {
+        wait_until_tried(&inbox, times);
+        if times < 3 {
+            inbox = let_time_pass(inbox);
+        }
+    }
+    assert_eq!(
+        (confirmation(&inbox).as_str(), reason(&inbox).as_str()),
+        ("refused", "answered 404, 3 times")
+    );
+    let is_settled: bool = inbox.database().value("SELECT settled_at IS NOT NULL FROM confirmations");
+    assert!(is_settled && inbox.log().contains("is refused: answered 404, 3 times"));
+    shop.assert_nothing_was_processed(&inbox);
+}
+
+#[test]
+fn a_gateway_that_cannot_be_reached_is_asked_again_and_the_message_is_refused_in_the_end() {
+    let shop = Shop::open();
+    shop.gateway.refuse();
+    let inbox = shop.inbox().start();
+    sent(&inbox, "?id=abc");
+    wait_until_tried(&inbox, 1);
+    assert!(reason(&inbox).starts_with("cannot connect"), "{}", reason(&inbox));
+    assert_eq!(confirmation(&inbox), "awaiting");
+    let builder = inbox.stop();
+    builder.database().change("UPDATE confirmations SET tries = 11, due_at = '2026-01-01T00:00:00.000000Z'");
+    let inbox = builder.start();
+    wait_until_tried(&inbox, 12);
+    assert_eq!(confirmation(&inbox), "refused");
+    assert!(reason(&inbox).ends_with(", after 12 tries"), "{}", reason(&inbox));
+    shop.assert_nothing_was_processed(&inbox);
+}
+
+#[test]
+fn a_notice_without_an_id_or_with_one_that_leads_elsewhere_is_kept_and_refused_without_asking() {
+    for (query, told) in [
+        ("", "query field id is missing"),
+        ("?id=", "query field id is missing"),
+        ("?id=a&id=b", "query field id comes twice"),
+        ("?id=..%2F..%2Fadmin", "query field id would lead to another path"),
+        ("?id=%2E%2E", "query field id would lead to another path"),
+    ] {
+        let shop = Shop::open();
+        shop.says("paid");
+        let inbox = shop.inbox().start();
+        sent(&inbox, query);
+        eventually("it is refused", SOON, || confirmation(&inbox) == "refused");
+        assert_eq!((reason(&inbox).as_str(), tries(&inbox)), (told, 0), "{query}");
+        assert!(shop.gateway.received().is_empty(), "{query}");
+        shop.assert_nothing_was_processed(&inbox);
+    }
+}
+
+#[test]
+fn an_id_stays_one_segment_of_the_path_whatever_it_holds() {
+    let shop = Shop::open();
+    shop.says("paid");
+    let inbox = shop.inbox().start();
+    sent(&inbox, "?id=a%2Fb%3Fstatus%3Dpaid%23%26");
+    shop.app.wait_for(1);
+    assert_eq!(shop.gateway.received()[0].target(), "/v1/payments/a%2Fb%3Fstatus%3Dpaid%23%26");
+}
+
+#[test]
+fn a_confirmation_that_kill_9_interrupts_is_asked_for_again() {
+    let shop = Shop::open();
+    shop.gateway.behave(Behaviour::Hang);
+    let inbox = shop.inbox().start();
+    sent(&inbox, "?id=abc");
+    shop.gateway.wait_for(1);
+    let builder = inbox.kill();
+    shop.says("paid");
+    let inbox = builder.start();
+    shop.app.wait_for(1);
+    assert_eq!(confirmation(&inbox), "confirmed");
+}
+
+#[test]
+fn strangers_may_send_five_a_second_and_leave_a_thousand_unconfirmed() {
+    let shop = Shop::open();
+    shop.gateway.behave(Behaviour::Hang);
+    let inbox = shop.inbox().start();
+    let replies: Vec<u16> =
+        (0..20).map(|number| inbox.send(&notice("POST", &format!("?id={number}"))).status).collect();
+    assert_eq!(replies[..5], [200; 5]);
+    assert!(replies.contains(&429), "{replies:?}");
+
+    let builder = inbox.stop();
+    builder.database().change(
+        "WITH RECURSIVE numbers (number) AS (SELECT 1001 UNION ALL SELECT number + 1 FROM numbers WHERE number < 2000)
+         INSERT INTO confirmations (message_id, source, state, due_at)
+         SELECT number, 'pay', 'awaiting', '2999-01-01T00:00:00.000000Z' FROM numbers",
+    );
+    let inbox = builder.start();
+    let before = inbox.database().count("messages");
+    let reply = inbox.send(&notice("POST", "?id=more"));
+    assert_eq!(reply.status, 503);
+    assert!(reply.header("retry-after").is_some());
+    assert_eq!(inbox.database().count("messages"), before);
+    let refused = inbox.metric(r#"creel_unavailable_total{reason="too_many_awaiting"}"#);
+    assert_eq!(refused, 1.0, "{}", inbox.metrics());
+}
+
+#[test]
+fn check_says_whom_it_would_ask() {
+    let shop = Shop::open();
+    let report = shop.inbox().run(&["check"]).succeeded();
+    let origin = format!("confirmation by http://{} before anything is done", shop.gateway.address());
+    assert!(report.contains(&origin) && !report.contains(TOKEN), "{report}");
+    let mollie = TestApp::builder().set("CREEL_SOURCE_MOLLIE_CLASSIC_CONFIRM_EXPECT", "200 /status=paid");
+    let report = mollie.run(&["check"]).succeeded();
+    assert!(
+        report.contains("warning: source mollie-classic: CREEL_SOURCE_MOLLIE_CLASSIC_API_KEY is not set"),
+        "{report}"
+    );
+}
