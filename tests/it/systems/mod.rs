@@ -2,6 +2,7 @@
 
 mod acme;
 mod codeunderscored;
+mod commands;
 mod github;
 mod github_addresses;
 mod outgoing_webhooks;
