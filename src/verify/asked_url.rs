@@ -252,6 +252,22 @@ mod tests {
         assert_eq!(missing, Err("query field id is missing".to_owned()));
     }
 
+    proptest::proptest! {
+        #[test]
+        fn no_value_changes_host_path_or_query_around_it(value in "(\\PC|[./\\\\%?#&;=@:+ \\x00-\\x1f]){0,40}") {
+            let template = "https://api.example.com/p/{query:id}/state?id={query:id}&x=1";
+            let Ok(filled) = filled(template, &value) else { return Ok(()) };
+            let url = url::Url::parse(&filled).unwrap();
+            proptest::prop_assert_eq!(url.origin().ascii_serialization(), "https://api.example.com");
+            let segments: Vec<&str> = url.path_segments().unwrap().collect();
+            proptest::prop_assert_eq!((segments.len(), segments[0], segments[2]), (3, "p", "state"));
+            let pairs: Vec<(String, String)> = url.query_pairs().into_owned().collect();
+            let expected = [("id".to_owned(), value.clone()), ("x".to_owned(), "1".to_owned())];
+            proptest::prop_assert_eq!(pairs, expected);
+            proptest::prop_assert!(url.fragment().is_none());
+        }
+    }
+
     #[test]
     fn values_may_stand_in_path_and_query_only() {
         for text in [
