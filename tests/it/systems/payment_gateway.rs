@@ -136,7 +136,10 @@ fn what_the_gateway_does_not_know_is_refused_with_the_reason() {
         ("refused", "answered 404, 3 times")
     );
     let is_settled: bool = inbox.database().value("SELECT settled_at IS NOT NULL FROM confirmations");
-    assert!(is_settled && inbox.log().contains("is refused: answered 404, 3 times"));
+    assert!(is_settled);
+    // The log is written beside the work.
+    let told = || inbox.log().contains("is refused: answered 404, 3 times");
+    eventually("the log tells of the refusal", SOON, told);
     shop.assert_nothing_was_processed(&inbox);
 }
 
