@@ -141,6 +141,12 @@ pub struct MessagePage {
 
 /// A page looks at no more rows than this, so that no reader holds up the WAL for long.
 const LOOKED_AT_A_PAGE: i64 = 20_000;
+/// Where their bodies are searched.
+const SEARCHED_A_PAGE: i64 = 2_000;
+
+fn looked_at_a_page(filter: &MessageFilter) -> i64 {
+    if filter.text.is_some() { SEARCHED_A_PAGE } else { LOOKED_AT_A_PAGE }
+}
 
 /// In which order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -175,7 +181,7 @@ pub fn page(
         .prepare_cached(&format!(
             "SELECT {edge}(id), count(*) FROM (SELECT id FROM messages WHERE id {beyond} ?1 ORDER BY id {order} LIMIT ?2)"
         ))?
-        .query_row([from, LOOKED_AT_A_PAGE], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        .query_row([from, looked_at_a_page(filter)], |row| Ok((row.get(0)?, row.get(1)?)))?;
     let (Some(last), looked_at) = end else { return Ok(MessagePage::default()) };
     let within = if direction == Direction::NewestFirst { ">=" } else { "<=" };
     let ids = ids_text(filter);
@@ -198,7 +204,7 @@ pub fn page(
         .collect::<rusqlite::Result<_>>()?;
     let next = match messages.last() {
         Some(message) if messages.len() == limit => Some(message.id),
-        _ => (looked_at == LOOKED_AT_A_PAGE).then_some(last),
+        _ => (looked_at == looked_at_a_page(filter)).then_some(last),
     };
     Ok(MessagePage { messages, next })
 }
@@ -221,7 +227,7 @@ pub fn count_step(
         .prepare_cached(
             "SELECT max(id) FROM (SELECT id FROM messages WHERE id > ?1 AND id <= ?2 ORDER BY id LIMIT ?3)",
         )?
-        .query_row([from, through, LOOKED_AT_A_PAGE], |row| row.get(0))?;
+        .query_row([from, through, looked_at_a_page(filter)], |row| row.get(0))?;
     let Some(last) = last else { return Ok((0, None)) };
     let sql = format!(
         "SELECT count(*) FROM messages
