@@ -58,7 +58,7 @@ const VARIABLES: &[Variable] = &[
         absent: Absent::Means("on `CREEL_LISTEN`"),
         unit: "address:port",
         secret: false,
-        doc: "moves `/metrics` to an address of its own, where it needs no token",
+        doc: "moves API and metrics to an address of their own, where `/metrics` needs no token",
         example: "127.0.0.1:8081",
     },
     Variable {
@@ -66,7 +66,7 @@ const VARIABLES: &[Variable] = &[
         absent: Absent::Means("generated at the first start, shown once"),
         unit: "16 or more visible ASCII characters",
         secret: true,
-        doc: "opens what is for the operator alone (`/metrics`); `creel token` makes a new one where this is not set",
+        doc: "opens the admin API and `/metrics`; `creel token` makes a new one where this is not set",
         example: NEW_SECRET,
     },
     Variable {
@@ -74,7 +74,7 @@ const VARIABLES: &[Variable] = &[
         absent: Absent::Means("none"),
         unit: "16 or more visible ASCII characters",
         secret: true,
-        doc: "may read `/metrics`, no more",
+        doc: "may list, stream and read `/metrics`, no more: it changes nothing, and sees no content of messages but what a listener's stream brings",
         example: NEW_SECRET,
     },
     Variable {

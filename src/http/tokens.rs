@@ -30,7 +30,7 @@ pub fn hash(token: &str) -> String {
 pub enum Role {
     /// Everything.
     Admin,
-    /// Lists, streams and metrics; no content of messages, and no change.
+    /// Lists, streams and metrics, and no change. No content of messages but what a listener's stream brings.
     Reader,
 }
 

@@ -168,7 +168,7 @@ async fn page(
 
 /// One delivery with its tries.
 #[utoipa::path(get, path = "/deliveries/{id}", tag = "deliveries",
-    params(("id" = i64, Path, minimum = 1)),
+    params(("id" = i64, Path, minimum = 1, example = 1)),
     responses((status = 200, description = "The delivery.", body = DeliveryWithAttempts)))]
 pub async fn one(
     service: web::Data<Service>,

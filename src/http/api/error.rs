@@ -306,3 +306,6 @@ impl ResponseError for ApiError {
         response
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -34,10 +34,15 @@ const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
 #[serde(deny_unknown_fields)]
 pub struct NewEvent<'a> {
     /// One of the names in `CREEL_EVENTS`.
-    #[schema(value_type = String, min_length = 1, max_length = 200, examples("pay_info.paid"))]
+    #[schema(
+        min_length = 1,
+        max_length = 200,
+        pattern = "^[A-Za-z0-9_.-]{1,200}$",
+        examples("pay_info.paid")
+    )]
     pub event: String,
     /// Whom it belongs to: it goes to that owner's targets, and to those without an owner.
-    #[schema(schema_with = schemas::owner, required = false)]
+    #[schema(schema_with = schemas::owner_or_null, required = false)]
     pub owner: Option<String>,
     /// Any JSON, kept as it is written.
     #[serde(borrow)]

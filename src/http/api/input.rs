@@ -58,9 +58,9 @@ impl FromRequest for Id {
         let text = request.match_info().get("id").unwrap_or_default();
         let is_plain = text.bytes().all(|byte| byte.is_ascii_digit());
         let id = text.parse().ok().filter(|id: &i64| is_plain && *id >= 1);
-        let wrong =
-            || ApiError::InvalidPath("The id in the path must be a whole number from 1 on.".to_owned());
-        ready(id.map(Self).ok_or_else(wrong))
+        let nothing =
+            || ApiError::NotFound("There is no such id: ids are whole numbers from 1 on.".to_owned());
+        ready(id.map(Self).ok_or_else(nothing))
     }
 }
 
@@ -155,7 +155,10 @@ impl<T: DeserializeOwned + Default + 'static> FromRequest for OptionalBody<T> {
         let (request, payload) = (request.clone(), payload.take());
         Box::pin(async move {
             let bytes = json_bytes(&request, payload, MAX_BODY_BYTES).await?;
-            if bytes.is_empty() { Ok(Self(T::default())) } else { parse_json(&bytes).map(Self) }
+            if bytes.is_empty() || &bytes[..] == b"null" {
+                return Ok(Self(T::default()));
+            }
+            parse_json(&bytes).map(Self)
         })
     }
 }
@@ -182,7 +185,15 @@ pub async fn json_bytes(
     Ok(body::read(payload, announced, max_bytes, reservation).await?)
 }
 
+/// A JSON object.
+///
+/// # Errors
+/// When it is something else, or has members that nobody knows.
 pub fn parse_json<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, ApiError> {
+    // The parser would take an array for an object whose members have lost their names.
+    if bytes.trim_ascii_start().first() == Some(&b'[') {
+        return Err(ApiError::InvalidBody("The body: must be a JSON object, and is an array.".to_owned()));
+    }
     serde_json::from_slice(bytes).map_err(|error| ApiError::InvalidBody(format!("The body: {error}")))
 }
 

@@ -15,6 +15,7 @@ use super::messages::{self, MessageHead};
 use super::page::Page;
 use super::schemas;
 use super::stream::{Waiting, patterns, response};
+use super::whole;
 use crate::http::service::Service;
 use crate::store::{self, DeliveryState, DueDelivery, ListenerRefused, MOST_LISTENERS, Target, TargetState};
 
@@ -160,6 +161,7 @@ pub async fn stream(
 #[serde(deny_unknown_fields)]
 pub struct Acknowledgement {
     /// Their ids.
+    #[serde(deserialize_with = "whole::list")]
     #[schema(min_items = 1, max_items = 1000)]
     pub deliveries: Vec<i64>,
 }

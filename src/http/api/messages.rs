@@ -163,7 +163,7 @@ pub async fn list(
 
 /// One message, with its deliveries, and for the admin token with its content.
 #[utoipa::path(get, path = "/messages/{id}", tag = "messages",
-    params(("id" = i64, Path, minimum = 1)),
+    params(("id" = i64, Path, minimum = 1, example = 1)),
     responses((status = 200, description = "The message.", body = Message)))]
 pub async fn one(
     service: web::Data<Service>,
@@ -192,7 +192,7 @@ pub async fn one(
 /// Always called `application/octet-stream`, so that no browser makes a page of it; what the sender called it is in
 /// `X-Creel-Content-Type`. Only for the admin token.
 #[utoipa::path(get, path = "/messages/{id}/body", tag = "messages",
-    params(("id" = i64, Path, minimum = 1)),
+    params(("id" = i64, Path, minimum = 1, example = 1)),
     responses((status = 200, description = "The body.", body = Vec<u8>, content_type = "application/octet-stream",
         headers(("Content-Disposition" = String), ("X-Creel-Content-Type" = String)))))]
 pub async fn body(

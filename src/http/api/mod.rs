@@ -21,4 +21,5 @@ mod sources;
 mod stream;
 mod tail;
 mod targets;
+mod whole;
 mod words;

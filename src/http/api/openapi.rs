@@ -5,8 +5,9 @@ use std::sync::LazyLock;
 use actix_web::HttpResponse;
 use actix_web::http::header::{CACHE_CONTROL, ContentType};
 use utoipa::openapi::path::{Operation, Parameter, ParameterIn};
+use utoipa::openapi::schema::{ObjectBuilder, Type};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
-use utoipa::openapi::{Content, OpenApi as Document, Ref, RefOr, Response, ResponseBuilder};
+use utoipa::openapi::{Content, HeaderBuilder, OpenApi as Document, Ref, RefOr, Response, ResponseBuilder};
 use utoipa::{Modify, OpenApi};
 
 use super::error::{MEDIA_TYPE, Problem};
@@ -21,7 +22,7 @@ const TOKEN: &str = "token";
         title = "creel",
         description = "A webhook inbox: what it has received, where that goes, and what went wrong.\n\n\
             Every request carries a token, `Authorization: Bearer <token>`. The admin token opens everything. The read token \
-            opens what GET shows, without the content of messages and rejections, and changes nothing.\n\n\
+            opens what GET shows, and changes nothing; of messages it sees no content but what a listener's stream brings.\n\n\
             Errors are problems in the sense of RFC 9457; `code` is for programs. Lists come in pages, the newest first: \
             pass `next_cursor` as `cursor` until it is null. What is created in between does not shift the pages.",
         license(name = "MIT OR Apache-2.0", identifier = "MIT OR Apache-2.0"),
@@ -147,7 +148,7 @@ fn complete(operation: &mut Operation) {
         if let RefOr::T(response) = response
             && !status.starts_with('2')
         {
-            add_problem(response);
+            add_problem(status, response);
         }
     }
 }
@@ -160,7 +161,43 @@ fn name(operation: &mut Operation) {
     }
 }
 
-fn add_problem(response: &mut Response) {
+fn add_problem(status: &str, response: &mut Response) {
     let problem = Content::new(Some(Ref::from_schema_name("Problem")));
     response.content.insert(MEDIA_TYPE.to_owned(), problem.into());
+    let header = match status {
+        "401" => ("WWW-Authenticate", "`Bearer`."),
+        "503" => ("Retry-After", "So many seconds."),
+        _ => return,
+    };
+    let text = ObjectBuilder::new().schema_type(Type::String);
+    let header = (header.0, HeaderBuilder::new().schema(Some(text)).description(Some(header.1)).build());
+    response.headers.insert(header.0.to_owned(), header.1.into());
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn what_is_routed_is_described_and_what_is_described_is_routed() {
+        let routes = include_str!("routes.rs");
+        let routed: BTreeSet<&str> =
+            routes.split("at(\"").skip(1).filter_map(|rest| rest.split('"').next()).collect();
+        let document: serde_json::Value = serde_json::from_str(&DOCUMENT).unwrap();
+        let described: BTreeSet<&str> =
+            document["paths"].as_object().unwrap().keys().map(String::as_str).collect();
+        assert_eq!(routed, described);
+    }
+
+    #[test]
+    fn operations_have_names_of_their_own() {
+        let document: serde_json::Value = serde_json::from_str(&DOCUMENT).unwrap();
+        let items = document["paths"].as_object().unwrap().values();
+        let operations = items.flat_map(|item| item.as_object().unwrap().values());
+        let names: Vec<&str> = operations.map(|one| one["operationId"].as_str().unwrap()).collect();
+        assert_eq!(names.iter().collect::<BTreeSet<_>>().len(), names.len(), "{names:?}");
+        assert!(names.contains(&"messages_list"), "{names:?}");
+    }
 }

@@ -16,25 +16,24 @@ const MAX_TEXT_CHARACTERS: usize = 1_000;
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Selection {
-    #[schema(schema_with = schemas::name, required = false)]
+    #[schema(schema_with = schemas::name_or_null, required = false)]
     pub source: Option<String>,
     /// A pattern: `*` stands for any characters.
-    #[schema(schema_with = schemas::pattern, required = false)]
+    #[schema(schema_with = schemas::pattern_or_null, required = false)]
     pub event: Option<String>,
     /// Received then or later: a time like `2026-11-22T14:31:00Z`, or a duration before now like `2h`.
-    #[schema(schema_with = schemas::time, required = false)]
+    #[schema(schema_with = schemas::time_or_null, required = false)]
     pub since: Option<String>,
     /// Received before: written like `since`.
-    #[schema(schema_with = schemas::time, required = false)]
+    #[schema(schema_with = schemas::time_or_null, required = false)]
     pub until: Option<String>,
     /// A text that stands in the body exactly so.
-    #[schema(min_length = 1, max_length = 1000, nullable = false)]
+    #[schema(min_length = 1, max_length = 1000)]
     pub text: Option<String>,
     /// Whom emitted events belong to.
-    #[schema(schema_with = schemas::name, required = false)]
+    #[schema(schema_with = schemas::name_or_null, required = false)]
     pub owner: Option<String>,
     /// Only those with a dead delivery.
-    #[schema(nullable = false)]
     pub dead: Option<bool>,
 }
 

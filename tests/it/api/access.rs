@@ -89,6 +89,31 @@ fn the_read_token_opens_what_get_shows_and_nothing_else() {
 }
 
 #[test]
+fn every_path_takes_what_it_describes_and_says_so() {
+    let app = service();
+    let document = document(&app);
+    for (path, item) in document["paths"].as_object().unwrap() {
+        let mut described: Vec<String> =
+            item.as_object().unwrap().keys().map(|method| method.to_uppercase()).collect();
+        // The head of a stream would not end either.
+        if described.contains(&"GET".to_owned()) && !path.ends_with("/stream") {
+            described.push("HEAD".to_owned());
+        }
+        described.sort();
+        for method in ["TRACE", "OPTIONS", "PUT"] {
+            let reply = app.send(&with_token(request(method, path), ADMIN_TOKEN));
+            let mut allowed: Vec<&str> = reply.header("allow").unwrap_or_default().split(", ").collect();
+            allowed.sort_unstable();
+            assert_eq!(
+                (reply.status, allowed),
+                (405, described.iter().map(String::as_str).collect()),
+                "{method} {path}"
+            );
+        }
+    }
+}
+
+#[test]
 fn every_operation_describes_what_it_may_answer_to_a_token() {
     let app = service();
     let document = document(&app);
@@ -132,7 +157,19 @@ fn no_secret_is_in_any_answer() {
         .header("Shop-Token", super::SHOP_TOKEN)
         .body("{}");
     assert_eq!(app.send(&stored).status, 200);
-    let secrets = [ADMIN_TOKEN, READ_TOKEN, sign::SECRET, super::SHOP_TOKEN, "wrong-token-of-a-stranger"];
+    let target = serde_json::json!({
+        "events": ["*"], "url": "http://127.0.0.1:9/", "secret": "secret-of-the-target", "headers": {"a": "header-of-the-target"},
+    });
+    assert_eq!(app.send(&super::post("/targets", &target)).status, 201);
+    let secrets = [
+        ADMIN_TOKEN,
+        READ_TOKEN,
+        sign::SECRET,
+        super::SHOP_TOKEN,
+        "wrong-token-of-a-stranger",
+        "secret-of-the-target",
+        "header-of-the-target",
+    ];
     for (method, path) in answered_operations(&document(&app)) {
         for id in 1..=3 {
             let target = path.replace("{id}", &id.to_string()).replace("{name}", "laptop");

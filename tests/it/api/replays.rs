@@ -78,7 +78,9 @@ fn one_message_is_replayed_to_whom_it_would_go_today_or_to_a_named_target() {
 #[test]
 fn a_delivery_is_tried_again_as_a_new_one() {
     let app = service();
-    target(&app, "all", &["*"], None);
+    let id = target(&app, "all", &["*"], None);
+    // So that nothing happens but what is asked for.
+    answered(&app, &post(&format!("/targets/{id}/pause"), &Value::Null).body(""), 200);
     let message = push(&app, "one", "{}");
     app.database().change(
         "UPDATE deliveries SET state = 'dead', outcome = '503', finished_at = created_at, attempts = 12",
@@ -99,7 +101,7 @@ fn a_delivery_is_tried_again_as_a_new_one() {
         (&again["id"], &again["state"], &again["message_id"]),
         (&json!(2), &json!("pending"), &json!(message))
     );
-    assert_eq!((&again["attempts"], &again["target"]), (&json!(0), &json!("all")));
+    assert_eq!(again["target"], "all");
     assert_eq!(answered(&app, &get("/messages?dead=true"), 200)["items"].as_array().unwrap().len(), 1);
     for (query, count) in [
         ("?state=dead", 1),
@@ -164,10 +166,7 @@ fn many_are_counted_first_and_replayed_when_it_is_still_as_many() {
         reply.text()
     );
     let replay = answered(&app, &get("/replays/1"), 200);
-    assert_eq!(
-        (&replay["state"], &replay["rate"], &replay["through"]),
-        (&json!("running"), &json!(7), &counted["through"])
-    );
+    assert_eq!((&replay["rate"], &replay["through"]), (&json!(7), &counted["through"]));
     assert_eq!((&replay["target_id"], &replay["filter"]["source"]), (&Value::Null, &json!("github")));
     assert_eq!(answered(&app, &get("/replays"), 200)["items"].as_array().unwrap().len(), 1);
 }
@@ -208,9 +207,10 @@ fn a_replay_that_cannot_be_is_told_why() {
 #[test]
 fn a_replay_is_cancelled_once() {
     let app = service();
-    push(&app, "one", "{}");
-    answered(&app, &post("/replays", &json!({"filter": {}, "confirm": 1, "rate": 1})), 201);
-    app.database().change("UPDATE replays SET state = 'running'");
+    for number in 0..30 {
+        push(&app, &format!("p{number}"), "{}");
+    }
+    answered(&app, &post("/replays", &json!({"filter": {}, "confirm": 30, "rate": 1})), 201);
     let cancel = || post("/replays/1/cancel", &Value::Null).body("");
     assert_eq!(answered(&app, &cancel(), 200)["state"], "cancelled");
     assert_rows(&app, &[row(cancel(), 409, &["not_running", "cancelled already"], &[])]);

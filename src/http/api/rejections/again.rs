@@ -65,7 +65,7 @@ pub struct Released {
 /// Judges a rejection again, after a secret was mended. What is genuine becomes a message at once, with the time of when
 /// it arrived.
 #[utoipa::path(post, path = "/rejections/{id}/recheck", tag = "rejections",
-    params(("id" = i64, Path, minimum = 1)),
+    params(("id" = i64, Path, minimum = 1, example = 1)),
     responses(
         (status = 200, description = "The verdict.", body = Recheck),
         (status = 409, description = "It cannot be judged: its source is not configured, or its body was not kept."),
@@ -103,7 +103,7 @@ pub async fn recheck(
 
 /// Makes a message of a rejection without proof of its sender. The message is marked `unverified`, and delivered like any other.
 #[utoipa::path(post, path = "/rejections/{id}/release", tag = "rejections",
-    params(("id" = i64, Path, minimum = 1)),
+    params(("id" = i64, Path, minimum = 1, example = 1)),
     responses(
         (status = 200, description = "The message.", body = Released),
         (status = 409, description = "It cannot become a message: its source is not configured, its body was not kept, or it is a handshake."),

@@ -107,7 +107,7 @@ pub async fn list(
 
 /// One rejection, and for the admin token what was sent.
 #[utoipa::path(get, path = "/rejections/{id}", tag = "rejections",
-    params(("id" = i64, Path, minimum = 1)),
+    params(("id" = i64, Path, minimum = 1, example = 1)),
     responses((status = 200, description = "The rejection.", body = Rejection)))]
 pub async fn one(
     service: web::Data<Service>,
@@ -125,7 +125,7 @@ pub async fn one(
 
 /// The exact bytes of a rejected request's body, as a download, as for messages.
 #[utoipa::path(get, path = "/rejections/{id}/body", tag = "rejections",
-    params(("id" = i64, Path, minimum = 1)),
+    params(("id" = i64, Path, minimum = 1, example = 1)),
     responses(
         (status = 200, description = "The body.", body = Vec<u8>, content_type = "application/octet-stream",
             headers(("Content-Disposition" = String), ("X-Creel-Content-Type" = String))),

@@ -14,6 +14,7 @@ use super::super::messages::no_such_message;
 use super::super::schemas;
 use super::super::selection::Selection;
 use super::super::targets;
+use super::super::whole::{self, Whole};
 use super::{Replay, ReplayFilter, stored};
 use crate::http::service::Service;
 use crate::http::tokens::Role;
@@ -26,10 +27,10 @@ const MAX_IDS: usize = 1_000;
 const COUNTED_WITHIN: Duration = Duration::from_secs(20);
 
 /// A target by its id or its name.
-#[derive(Debug, Deserialize, ToSchema)]
-#[serde(untagged)]
+#[derive(Debug, Deserialize)]
+#[serde(untagged, expecting = "target: must be the id or the name of a target")]
 pub enum TargetReference {
-    Id(i64),
+    Id(Whole<i64>),
     Name(String),
 }
 
@@ -38,25 +39,28 @@ pub enum TargetReference {
 #[serde(deny_unknown_fields)]
 pub struct ReplayRequest {
     /// `{}` for all messages.
-    #[schema(nullable = false)]
     pub filter: Option<Selection>,
     /// Instead of a filter.
-    #[schema(schema_with = schemas::ids, required = false)]
+    #[serde(default, deserialize_with = "whole::optional_list")]
+    #[schema(schema_with = schemas::ids_or_null, required = false)]
     pub ids: Option<Vec<i64>>,
     /// Left out, as `url`: to whom the messages would go today.
-    #[schema(schema_with = schemas::target, required = false)]
+    #[schema(schema_with = schemas::target_or_null, required = false)]
     pub target: Option<TargetReference>,
     /// Somewhere else, on a public address. The requests are not signed.
-    #[schema(max_length = 2000, nullable = false, examples("https://staging.example.com/hooks"))]
+    #[schema(max_length = 2000, examples("https://staging.example.com/hooks"))]
     pub url: Option<String>,
     /// Messages per second.
-    #[schema(minimum = 1, maximum = 10_000, default = 50, nullable = false)]
+    #[serde(default, deserialize_with = "whole::optional")]
+    #[schema(minimum = 1, maximum = 10_000, default = 50)]
     pub rate: Option<u32>,
     /// The newest message that is among them: the `through` of the count, so that what came in since is not.
-    #[schema(minimum = 0, nullable = false)]
+    #[serde(default, deserialize_with = "whole::optional")]
+    #[schema(minimum = 0)]
     pub through: Option<i64>,
     /// How many messages it must be.
-    #[schema(minimum = 0, nullable = false)]
+    #[serde(default, deserialize_with = "whole::optional")]
+    #[schema(minimum = 0)]
     pub confirm: Option<u64>,
 }
 
@@ -77,10 +81,10 @@ pub struct ReplayCount {
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ReplayOne {
-    #[schema(schema_with = schemas::target, required = false)]
+    #[schema(schema_with = schemas::target_or_null, required = false)]
     pub target: Option<TargetReference>,
     /// Somewhere else, on a public address. The request is not signed.
-    #[schema(max_length = 2000, nullable = false, examples("https://staging.example.com/hooks"))]
+    #[schema(max_length = 2000, examples("https://staging.example.com/hooks"))]
     pub url: Option<String>,
 }
 
@@ -148,7 +152,7 @@ pub async fn create(
 
 /// Replays one message: its deliveries are made at once.
 #[utoipa::path(post, path = "/messages/{id}/replay", tag = "messages", request_body = Option<ReplayOne>,
-    params(("id" = i64, Path, minimum = 1)),
+    params(("id" = i64, Path, minimum = 1, example = 1)),
     responses(
         (status = 200, description = "The new deliveries.", body = Replayed),
         (status = 404, description = "There is no such message, or no such target."),
@@ -181,7 +185,7 @@ pub async fn replay_one(
 
 /// Delivers the message to the target again: a new delivery, whatever has become of this one.
 #[utoipa::path(post, path = "/deliveries/{id}/retry", tag = "deliveries",
-    params(("id" = i64, Path, minimum = 1)),
+    params(("id" = i64, Path, minimum = 1, example = 1)),
     responses(
         (status = 201, description = "The new delivery.", body = Delivery, headers(("Location" = String))),
         (status = 409, description = "The provider has not confirmed the message, or the target is removed."),
@@ -221,7 +225,7 @@ impl To {
             (None, None) => return Ok(Self::WhoWouldGetItToday),
             (None, Some(url)) => return Ok(Self::Url(url)),
             (Some(_), Some(_)) => return Err(wrong("url", "give either a target or a url")),
-            (Some(TargetReference::Id(id)), None) => targets::stored(service, id).await?,
+            (Some(TargetReference::Id(Whole(id))), None) => targets::stored(service, id).await?,
             (Some(TargetReference::Name(name)), None) => targets::named(service, &name).await?,
         };
         refuse_removed(&target)?;

@@ -89,7 +89,7 @@ pub async fn list(
 
 /// One replay, and how far it is.
 #[utoipa::path(get, path = "/replays/{id}", tag = "replays",
-    params(("id" = i64, Path, minimum = 1)),
+    params(("id" = i64, Path, minimum = 1, example = 1)),
     responses((status = 200, description = "The replay.", body = Replay)))]
 pub async fn one(
     service: web::Data<Service>,
@@ -102,7 +102,7 @@ pub async fn one(
 
 /// Ends a replay where it is. Deliveries that it has made stay.
 #[utoipa::path(post, path = "/replays/{id}/cancel", tag = "replays",
-    params(("id" = i64, Path, minimum = 1)),
+    params(("id" = i64, Path, minimum = 1, example = 1)),
     responses(
         (status = 200, description = "The replay.", body = Replay),
         (status = 409, description = "It has ended already."),

@@ -12,6 +12,7 @@ use utoipa::ToSchema;
 use super::super::error::ApiError;
 use super::super::input::{Body, Id, NoParameters, Query};
 use super::super::schemas;
+use super::super::whole;
 use super::super::words::{ContentType, Order};
 use super::secret::{generated_name, given_or_generated};
 use super::{Condition, TargetDetails, details, present, refuse_if_declared, stored, told};
@@ -31,45 +32,40 @@ const DEFAULT_TIMEOUT_SECONDS: u64 = 30;
 #[serde(deny_unknown_fields)]
 pub struct NewTarget {
     /// Generated where it is left out.
-    #[schema(
-        max_length = 64,
-        pattern = "^[a-z0-9]([a-z0-9-]{0,62}[a-z0-9])?$",
-        nullable = false,
-        examples("billing")
-    )]
+    #[schema(max_length = 64, pattern = "^[a-z0-9]([a-z0-9-]{0,62}[a-z0-9])?$", examples("billing"))]
     pub name: Option<String>,
     /// It gets only events that are emitted for this owner, and never a received message. Cannot be changed later.
-    #[schema(schema_with = schemas::owner, required = false)]
+    #[schema(schema_with = schemas::owner_or_null, required = false)]
     pub owner: Option<String>,
     /// Patterns of events: `*` stands for any characters. One without it must be a declared event (`CREEL_EVENTS`) or begin
     /// with the name of a source and a dot.
     #[schema(schema_with = schemas::patterns)]
     pub events: Vec<String>,
     /// Conditions on the payload; all must hold.
-    #[schema(min_items = 1, max_items = 50, nullable = false)]
+    #[schema(min_items = 1, max_items = 50)]
     pub filter: Option<Vec<Condition>>,
     /// `http://` or `https://`, on a public address, or one that `CREEL_TARGET_ALLOW_IPS` opens.
     #[schema(max_length = 2000, examples("https://billing.example.com/hooks"))]
     pub url: String,
     /// Left out: as it was received; JSON for emitted events.
-    #[schema(nullable = false)]
     pub content_type: Option<ContentType>,
     /// Sent with every request; the values are never shown again.
-    #[schema(schema_with = schemas::headers, required = false)]
+    #[schema(schema_with = schemas::headers_or_null, required = false)]
     pub headers: Option<BTreeMap<String, String>>,
     /// `whsec_` and base64, or any text; generated where it is left out.
-    #[schema(min_length = 16, max_length = 200, pattern = "^[!-~]{16,200}$", nullable = false)]
+    #[schema(min_length = 16, max_length = 200, pattern = "^[!-~]{16,200}$")]
     pub secret: Option<String>,
     /// Deliveries at the same time: 8 where it is left out, 1 where the order is strict.
-    #[schema(minimum = 1, maximum = 1000, nullable = false)]
+    #[serde(default, deserialize_with = "whole::optional")]
+    #[schema(minimum = 1, maximum = 1000)]
     pub concurrency: Option<u32>,
-    #[schema(nullable = false)]
     pub order: Option<Order>,
     /// So many in a second, minute or hour.
-    #[schema(pattern = "^[1-9][0-9]{0,5}/[smh]$", nullable = false, examples("50/s"))]
+    #[schema(pattern = "^[1-9][0-9]{0,5}/[smh]$", examples("50/s"))]
     pub rate: Option<String>,
     /// For each attempt.
-    #[schema(minimum = 1, maximum = 900, default = 30, nullable = false)]
+    #[serde(default, deserialize_with = "whole::optional")]
+    #[schema(minimum = 1, maximum = 900, default = 30)]
     pub timeout_seconds: Option<u64>,
     /// Asked for again and again, and refused with a reason.
     #[serde(default)]
@@ -80,18 +76,18 @@ pub struct NewTarget {
     pub command: Option<IgnoredAny>,
 }
 
-/// What is to be changed of a target; what is left out stays, null takes away.
+/// What is to be changed of a target. What is left out stays; null takes a filter, a content type, headers or a rate away.
 #[derive(Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct TargetPatch {
-    #[schema(max_length = 64, pattern = "^[a-z0-9]([a-z0-9-]{0,62}[a-z0-9])?$", nullable = false)]
+    #[schema(max_length = 64, pattern = "^[a-z0-9]([a-z0-9-]{0,62}[a-z0-9])?$")]
     pub name: Option<String>,
-    #[schema(schema_with = schemas::patterns, required = false)]
+    #[schema(schema_with = schemas::patterns_or_null, required = false)]
     pub events: Option<Vec<String>>,
     #[serde(deserialize_with = "present")]
     #[schema(value_type = Option<Vec<Condition>>, min_items = 1, max_items = 50)]
     pub filter: Option<Option<Vec<Condition>>>,
-    #[schema(max_length = 2000, nullable = false)]
+    #[schema(max_length = 2000)]
     pub url: Option<String>,
     #[serde(deserialize_with = "present")]
     #[schema(value_type = Option<ContentType>)]
@@ -100,14 +96,15 @@ pub struct TargetPatch {
     #[serde(deserialize_with = "present")]
     #[schema(schema_with = schemas::headers_or_null, required = false)]
     pub headers: Option<Option<BTreeMap<String, String>>>,
-    #[schema(minimum = 1, maximum = 1000, nullable = false)]
+    #[serde(default, deserialize_with = "whole::optional")]
+    #[schema(minimum = 1, maximum = 1000)]
     pub concurrency: Option<u32>,
-    #[schema(nullable = false)]
     pub order: Option<Order>,
     #[serde(deserialize_with = "present")]
     #[schema(value_type = Option<String>, pattern = "^[1-9][0-9]{0,5}/[smh]$")]
     pub rate: Option<Option<String>>,
-    #[schema(minimum = 1, maximum = 900, nullable = false)]
+    #[serde(default, deserialize_with = "whole::optional")]
+    #[schema(minimum = 1, maximum = 900)]
     pub timeout_seconds: Option<u64>,
 }
 
@@ -168,7 +165,7 @@ pub async fn create(
 
 /// Changes some of a target that was made through the API.
 #[utoipa::path(patch, path = "/targets/{id}", tag = "targets", request_body = TargetPatch,
-    params(("id" = i64, Path, minimum = 1)),
+    params(("id" = i64, Path, minimum = 1, example = 1)),
     responses(
         (status = 200, description = "The target as it is now.", body = TargetDetails),
         (status = 409, description = "The environment declares it, it is a listener, or another target has the name."),

@@ -140,7 +140,7 @@ pub async fn list(
 
 /// One target, also one that is removed.
 #[utoipa::path(get, path = "/targets/{id}", tag = "targets",
-    params(("id" = i64, Path, minimum = 1)),
+    params(("id" = i64, Path, minimum = 1, example = 1)),
     responses((status = 200, description = "The target.", body = TargetDetails)))]
 pub async fn one(
     service: web::Data<Service>,
@@ -154,7 +154,7 @@ pub async fn one(
 
 /// Nothing more is delivered to the target until it is resumed; what comes meanwhile waits for up to a week.
 #[utoipa::path(post, path = "/targets/{id}/pause", tag = "targets",
-    params(("id" = i64, Path, minimum = 1)),
+    params(("id" = i64, Path, minimum = 1, example = 1)),
     responses(
         (status = 200, description = "The target.", body = TargetDetails),
         (status = 409, description = "A listener is served while somebody is connected."),
@@ -169,7 +169,7 @@ pub async fn pause(
 
 /// The target is served again, after it was paused, or disabled because it answered 410.
 #[utoipa::path(post, path = "/targets/{id}/resume", tag = "targets",
-    params(("id" = i64, Path, minimum = 1)),
+    params(("id" = i64, Path, minimum = 1, example = 1)),
     responses(
         (status = 200, description = "The target.", body = TargetDetails),
         (status = 409, description = "A listener is served while somebody is connected."),
@@ -184,7 +184,7 @@ pub async fn resume(
 
 /// Removes a target. What is pending for it is given up after a week.
 #[utoipa::path(delete, path = "/targets/{id}", tag = "targets",
-    params(("id" = i64, Path, minimum = 1)),
+    params(("id" = i64, Path, minimum = 1, example = 1)),
     responses(
         (status = 204, description = "It is removed."),
         (status = 409, description = "The environment declares it."),

@@ -10,6 +10,7 @@ use utoipa::ToSchema;
 
 use super::super::error::ApiError;
 use super::super::input::{Id, NoParameters, OptionalBody, Query};
+use super::super::whole;
 use super::{TargetSecret, refuse_if_declared, stored, told};
 use crate::config::target_rules;
 use crate::http::service::Service;
@@ -30,12 +31,12 @@ pub struct NewSecret {
         min_length = 16,
         max_length = 200,
         pattern = "^[!-~]{16,200}$",
-        nullable = false,
         examples("whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD")
     )]
     pub secret: Option<String>,
     /// So long the old ones go on signing as well: a day where it is left out.
-    #[schema(minimum = 0, maximum = 2_592_000, default = 86_400, nullable = false)]
+    #[serde(default, deserialize_with = "whole::optional")]
+    #[schema(minimum = 0, maximum = 2_592_000, default = 86_400)]
     pub overlap_seconds: Option<u32>,
 }
 
@@ -50,7 +51,7 @@ pub struct Rotated {
 
 /// Gives a target a new secret. Until the old ones end, each request is signed with all of them.
 #[utoipa::path(post, path = "/targets/{id}/secret", tag = "targets", request_body = Option<NewSecret>,
-    params(("id" = i64, Path, minimum = 1)),
+    params(("id" = i64, Path, minimum = 1, example = 1)),
     responses(
         (status = 200, description = "The new secret.", body = Rotated),
         (status = 409, description = "The environment declares it, or it is a listener."),
