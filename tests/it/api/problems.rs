@@ -101,6 +101,11 @@ fn a_body_is_at_most_as_long_as_the_path_takes() {
     assert_eq!(app.send(&event(1_900_000)).status, 202);
     let reply = app.send(&event(2_200_000));
     assert_eq!((reply.status, &json_of(&reply)["code"]), (413, &json!("body_too_large")));
+    let target = |bytes: usize| {
+        post("/targets", &json!({"events": ["*"], "url": "http://127.0.0.1:9/", "name": "x".repeat(bytes)}))
+    };
+    assert_eq!(app.send(&target(1_000_000)).status, 422);
+    assert_eq!(app.send(&target(1 << 20)).status, 413);
 }
 
 #[test]

@@ -144,12 +144,15 @@ fn without_a_body_there_is_a_verdict_and_no_message() {
 #[test]
 fn a_forced_release_is_marked_unverified() {
     let app = service();
+    let target = json!({"name": "all", "events": ["github.*"], "url": "http://127.0.0.1:9/"});
+    answered(&app, &post("/targets", &target), 201);
     reject_some(&app);
     let released = answered(&app, &release(1), 200);
     assert_eq!(released, json!({"message_id": 1, "duplicate": false}));
     let one = answered(&app, &get("/messages/1"), 200);
     assert_eq!((&one["unverified"], &one["event"]), (&json!(true), &json!("github.push")));
     assert_eq!(one["content"]["payload"], json!({"forged": true}));
+    assert_eq!(one["deliveries"][0]["target"], "all");
     assert_eq!(app.database().count("rejections"), 1);
 }
 
