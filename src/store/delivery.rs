@@ -244,25 +244,6 @@ pub fn bury(connection: &Connection, deliveries: &[i64], why: &str, now: &str) -
     Ok(())
 }
 
-/// Deliveries that reached a listener, who says so himself.
-pub fn acknowledge(
-    connection: &Connection,
-    target: i64,
-    deliveries: &[i64],
-    now: &str,
-) -> rusqlite::Result<usize> {
-    let mut done = 0;
-    for id in deliveries {
-        done += connection
-            .prepare_cached(
-                "UPDATE deliveries SET state = 'delivered', attempts = attempts + 1, finished_at = ?3
-                 WHERE id = ?1 AND target_id = ?2 AND state = 'pending'",
-            )?
-            .execute(params![id, target, now])?;
-    }
-    Ok(done)
-}
-
 /// One row of `deliveries`, with the names that it stands for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Delivery {

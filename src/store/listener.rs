@@ -4,9 +4,12 @@
 use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension as _, params};
+use time::OffsetDateTime;
 
+use super::delivery::AttemptOutcome;
 use super::subscription::Pattern;
 use super::target::{self, NewTarget, Ordering, Origin, Target, TargetKind, TargetSettings, TargetState};
+use super::timestamp;
 
 /// Each of them gets every message that fits, whether or not somebody listens.
 pub const MOST_LISTENERS: usize = 32;
@@ -41,6 +44,21 @@ pub struct Opened {
 pub enum ListenerRefused {
     #[error("there are {MOST_LISTENERS} listeners already")]
     TooMany,
+}
+
+/// A delivery has reached the program behind a listener.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Acknowledgement {
+    pub delivery: i64,
+    pub answer: Option<ListenerAnswer>,
+}
+
+/// What the program has answered: nobody judges it, but it can be looked at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListenerAnswer {
+    pub status: u16,
+    pub took: Duration,
+    pub excerpt: Option<String>,
 }
 
 /// Where the next page of old messages begins.
@@ -140,6 +158,47 @@ pub fn all(connection: &Connection) -> rusqlite::Result<Vec<Listener>> {
             Ok(Listener { name, pending: pending(connection, target.id)?, target })
         })
         .collect()
+}
+
+/// How many of the deliveries were pending.
+pub fn acknowledge(
+    connection: &Connection,
+    target: i64,
+    acknowledgements: &[Acknowledgement],
+    now: OffsetDateTime,
+) -> rusqlite::Result<usize> {
+    let now_text = timestamp::to_text(now);
+    let mut done = 0;
+    for Acknowledgement { delivery, answer } in acknowledgements {
+        let status = answer.as_ref().map(|answer| answer.status);
+        let number: Option<u32> = connection
+            .prepare_cached(
+                "UPDATE deliveries
+                 SET state = 'delivered', attempts = attempts + 1, finished_at = ?3, outcome = CAST(?4 AS TEXT)
+                 WHERE id = ?1 AND target_id = ?2 AND state = 'pending' RETURNING attempts",
+            )?
+            .query_row(params![delivery, target, now_text, status], |row| row.get(0))
+            .optional()?;
+        let Some(number) = number else { continue };
+        done += 1;
+        if let Some(answer) = answer {
+            connection
+                .prepare_cached(
+                    "INSERT OR REPLACE INTO attempts (delivery_id, number, began_at, took_ms, outcome, status, excerpt)
+                     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+                )?
+                .execute(params![
+                    delivery,
+                    number,
+                    timestamp::to_text(now - answer.took),
+                    u64::try_from(answer.took.as_millis()).unwrap_or(u64::MAX),
+                    AttemptOutcome::Delivered,
+                    answer.status,
+                    answer.excerpt,
+                ])?;
+        }
+    }
+    Ok(done)
 }
 
 /// Nobody can be connected when the service starts.

@@ -10,8 +10,8 @@ use time::{Duration, OffsetDateTime};
 
 use super::*;
 use crate::store::{
-    Asked, Asking, Content, DeliveryOrdering, DueQuery, Identity, NewMessage, Settlement, Store,
-    StoreOptions, timestamp,
+    Asked, Asking, Content, DeliveryFilter, DeliveryOrdering, DueQuery, Identity, NewMessage, Settlement,
+    Store, StoreOptions, timestamp,
 };
 
 fn now() -> OffsetDateTime {
@@ -181,5 +181,38 @@ fn listeners_are_few_and_take_no_name_of_a_target() {
         let found = store.listener_named("laptop-0").await.unwrap().unwrap();
         store.set_target_state(found.id, TargetState::Removed, None, now()).await.unwrap().unwrap();
         assert!(open(&store, "laptop-0", &["*"], None).await.is_new);
+    });
+}
+
+#[test]
+fn an_acknowledgement_ends_a_delivery_once_and_keeps_what_was_answered() {
+    run(async |store| {
+        let opened = open(&store, "laptop", &["*"], None).await;
+        let other = open(&store, "other", &["*"], None).await;
+        keep(&store, "github.push", Duration::ZERO, None).await;
+        keep(&store, "github.push", Duration::ZERO, None).await;
+        let (all, _) = store.deliveries(DeliveryFilter::default(), None, 9).await.unwrap();
+        let mut own: Vec<i64> =
+            all.iter().filter(|one| one.target == opened.target).map(|one| one.id).collect();
+        own.sort_unstable();
+        let answer =
+            ListenerAnswer { status: 500, took: Wait::from_millis(12), excerpt: Some("oh".to_owned()) };
+        let acknowledgements = vec![
+            Acknowledgement { delivery: own[0], answer: Some(answer) },
+            Acknowledgement { delivery: own[1], answer: None },
+        ];
+        let acknowledge =
+            async |target| store.acknowledge_deliveries(target, acknowledgements.clone(), now()).await;
+        assert_eq!(acknowledge(other.target).await, Ok(0), "they are another one's");
+        assert_eq!(acknowledge(opened.target).await, Ok(2));
+        assert_eq!(acknowledge(opened.target).await, Ok(0));
+        assert!(pending(&store, opened.target).await.is_empty());
+        let attempts = store.attempts(own[0]).await.unwrap();
+        assert_eq!(attempts.len(), 1);
+        assert_eq!((attempts[0].status, attempts[0].took_ms), (Some(500), 12));
+        assert_eq!(attempts[0].excerpt.as_deref(), Some("oh"));
+        let delivery = store.delivery(own[0]).await.unwrap().unwrap();
+        assert_eq!((delivery.attempts, delivery.outcome.as_deref()), (1, Some("500")));
+        assert!(store.attempts(own[1]).await.unwrap().is_empty());
     });
 }

@@ -54,7 +54,9 @@ pub use expire::{
     AnyAge, Burial, Candidate, Finished, FinishedPage, InactiveTarget, Keeping, Page, Position, Refused,
     Selection, Sources, Step,
 };
-pub use listener::{LATE_MESSAGES_WITHIN, Listener, ListenerRefused, MOST_LISTENERS, Opened};
+pub use listener::{
+    Acknowledgement, LATE_MESSAGES_WITHIN, Listener, ListenerAnswer, ListenerRefused, MOST_LISTENERS, Opened,
+};
 pub use message::{Asking, Content, Identity, Kept, NewMessage};
 pub use quarantined::{RejectionFilter, RejectionHead, SourceNumbers, StoredRejection};
 pub use rejection::{NewRejection, network_of};

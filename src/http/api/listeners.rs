@@ -1,6 +1,9 @@
 //! Listeners: programs on developers' machines that get messages over a stream and acknowledge them. What is not
 //! acknowledged is kept, and comes again.
 
+use std::collections::HashMap;
+use std::time::Duration;
+
 use actix_web::{HttpRequest, HttpResponse, web};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -15,13 +18,15 @@ use super::messages::{self, MessageHead};
 use super::page::Page;
 use super::schemas;
 use super::stream::{Waiting, patterns, response};
-use super::whole;
+use super::whole::{self, Whole};
 use crate::http::service::Service;
 use crate::store::{self, DeliveryState, DueDelivery, ListenerRefused, MOST_LISTENERS, Target, TargetState};
 
 /// A longer body is fetched apart, so that an event stays of a size that a client can hold.
 const MAX_SENT_BODY_BYTES: usize = 256 << 10;
 const MOST_ACKNOWLEDGED: usize = 1_000;
+const MAX_EXCERPT_CHARACTERS: usize = 1_024;
+const LONGEST_MS: u64 = 24 * 60 * 60 * 1_000;
 
 /// A program that gets messages over a stream.
 #[derive(Debug, Serialize, ToSchema)]
@@ -164,6 +169,59 @@ pub struct Acknowledgement {
     #[serde(deserialize_with = "whole::list")]
     #[schema(min_items = 1, max_items = 1000)]
     pub deliveries: Vec<i64>,
+    /// What the program has answered to some of them, for whoever looks at them later.
+    #[serde(default)]
+    #[schema(max_items = 1000)]
+    pub answers: Vec<Answer>,
+}
+
+/// What a program has answered. Whatever it is, the delivery has reached it.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Answer {
+    /// One of `deliveries`.
+    #[schema(value_type = i64)]
+    pub delivery: Whole<i64>,
+    /// The HTTP status.
+    #[schema(value_type = u16, minimum = 100, maximum = 999)]
+    pub status: Whole<u16>,
+    /// Until the answer was there.
+    #[schema(value_type = u64, minimum = 0, maximum = 86_400_000)]
+    pub took_ms: Whole<u64>,
+    /// How its body began; cut after 1024 characters.
+    pub excerpt: Option<String>,
+}
+
+impl Acknowledgement {
+    fn checked(self) -> Result<Vec<store::Acknowledgement>, ApiError> {
+        let wrong = |field, problem: String| Err(ApiError::InvalidValue { field, problem });
+        let (deliveries, answers) = (self.deliveries, self.answers);
+        if deliveries.is_empty() || deliveries.len() > MOST_ACKNOWLEDGED {
+            return wrong("deliveries", format!("must have 1 to {MOST_ACKNOWLEDGED} ids"));
+        }
+        if answers.len() > MOST_ACKNOWLEDGED {
+            return wrong("answers", format!("must have at most {MOST_ACKNOWLEDGED} of them"));
+        }
+        if answers
+            .iter()
+            .any(|answer| !(100..=999).contains(&answer.status.0) || answer.took_ms.0 > LONGEST_MS)
+        {
+            return wrong(
+                "answers",
+                "must have a status from 100 to 999, and have taken a day at most".to_owned(),
+            );
+        }
+        let mut of: HashMap<i64, Answer> =
+            answers.into_iter().map(|answer| (answer.delivery.0, answer)).collect();
+        let stored = |answer: Answer| store::ListenerAnswer {
+            status: answer.status.0,
+            took: Duration::from_millis(answer.took_ms.0),
+            excerpt: answer.excerpt.map(|text| text.chars().take(MAX_EXCERPT_CHARACTERS).collect()),
+        };
+        let acknowledged =
+            |delivery| store::Acknowledgement { delivery, answer: of.remove(&delivery).map(stored) };
+        Ok(deliveries.into_iter().map(acknowledged).collect())
+    }
 }
 
 /// What became of an acknowledgement.
@@ -183,14 +241,11 @@ pub async fn acknowledge(
     _: Query<NoParameters>,
     body: Body<Acknowledgement>,
 ) -> Result<web::Json<Acknowledged>, ApiError> {
-    let Body(Acknowledgement { deliveries }) = body;
-    if deliveries.is_empty() || deliveries.len() > MOST_ACKNOWLEDGED {
-        let problem = format!("must have 1 to {MOST_ACKNOWLEDGED} ids");
-        return Err(ApiError::InvalidValue { field: "deliveries", problem });
-    }
+    let acknowledgements = body.0.checked()?;
+    let deliveries: Vec<i64> = acknowledgements.iter().map(|one| one.delivery).collect();
     let target = known(&service, &name).await?.id;
     let now = (service.clock)();
-    let acknowledged = service.store.acknowledge_deliveries(target, deliveries.clone(), now).await?;
+    let acknowledged = service.store.acknowledge_deliveries(target, acknowledgements, now).await?;
     service.streams.acknowledged(target, &deliveries);
     Ok(web::Json(Acknowledged { acknowledged }))
 }

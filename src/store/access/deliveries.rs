@@ -56,18 +56,6 @@ impl Store {
         self.write(move |database| delivery::bury(database.connection, &deliveries, why, &now)).await
     }
 
-    /// A listener has got these; how many of them were pending.
-    pub async fn acknowledge_deliveries(
-        &self,
-        target: i64,
-        deliveries: Vec<i64>,
-        now: OffsetDateTime,
-    ) -> Result<usize, Unavailable> {
-        let now = timestamp::to_text(now);
-        self.write(move |database| delivery::acknowledge(database.connection, target, &deliveries, &now))
-            .await
-    }
-
     /// New deliveries of one message, committed together; their ids, without those that the target must not have.
     /// `None`: there is no such message.
     pub async fn deliver_again(

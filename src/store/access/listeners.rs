@@ -2,7 +2,9 @@
 
 use time::OffsetDateTime;
 
-use super::super::listener::{self, FillPage, FillPosition, Listener, ListenerRefused, Opened};
+use super::super::listener::{
+    self, Acknowledgement, FillPage, FillPosition, Listener, ListenerRefused, Opened,
+};
 use super::super::subscription::Pattern;
 use super::super::target::{Target, TargetKind};
 use super::super::{Store, Unavailable, timestamp};
@@ -68,6 +70,17 @@ impl Store {
     async fn missing_of(&self, listener: &Target, from: FillPosition) -> Result<FillPage, Unavailable> {
         let listener = listener.clone();
         self.read(move |connection| listener::missing(connection, &listener, &from, PAGE)).await
+    }
+
+    /// The program behind a listener has got these; how many of them were pending.
+    pub async fn acknowledge_deliveries(
+        &self,
+        target: i64,
+        acknowledgements: Vec<Acknowledgement>,
+        now: OffsetDateTime,
+    ) -> Result<usize, Unavailable> {
+        self.write(move |database| listener::acknowledge(database.connection, target, &acknowledgements, now))
+            .await
     }
 
     pub async fn listener_named(&self, name: &str) -> Result<Option<Target>, Unavailable> {

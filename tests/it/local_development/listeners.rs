@@ -241,7 +241,7 @@ fn what_cannot_be_is_refused_as_a_problem() {
         let request = request("POST", "/listeners/laptop/acknowledge");
         request.header("Content-Type", "application/json").body(body)
     };
-    let rows: [(Request, u16, &str); 12] = [
+    let rows: [(Request, u16, &str); 14] = [
         (Request::get("/api/v1/listeners/laptop/stream"), 401, "token"),
         (Request::get("/api/v1/messages/stream"), 401, "token"),
         (get("/listeners/Laptop/stream"), 400, "a-z0-9-"),
@@ -253,6 +253,18 @@ fn what_cannot_be_is_refused_as_a_problem() {
         (get("/messages/stream").header("Last-Event-ID", "x"), 400, "Last-Event-ID"),
         (acknowledged(r#"{"deliveries":[1]}"#), 404, "laptop"),
         (acknowledged(r#"{"deliveries":[]}"#), 422, "deliveries"),
+        (
+            acknowledged(r#"{"deliveries":[1],"answers":[{"delivery":1,"status":99,"took_ms":1}]}"#),
+            422,
+            "status",
+        ),
+        (
+            acknowledged(
+                r#"{"deliveries":[1],"answers":[{"delivery":1,"status":200,"took_ms":99999999999999}]}"#,
+            ),
+            422,
+            "day",
+        ),
         (request("POST", "/listeners/laptop/stream"), 403, "read token"),
     ];
     for (request, status, part) in rows {
