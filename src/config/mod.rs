@@ -12,6 +12,7 @@ mod recipes;
 mod sources;
 mod table;
 mod targets;
+mod tokens;
 mod values;
 
 #[cfg(test)]
@@ -33,8 +34,9 @@ use values::Values;
 pub use command_environment::{CommandEnvironment, command_environment};
 pub use confirm::Confirm;
 pub use documents::{environment_example, readme_table};
-pub use parse::{duration, shown};
+pub use parse::{base_url, duration, http_url, shown, token};
 pub use targets::{Destination, Target, rules as target_rules};
+pub use tokens::Tokens;
 
 use targets::rules::KnownEvents;
 
@@ -203,11 +205,11 @@ impl Config {
         let mut config = Self {
             listen: values.required("CREEL_LISTEN", parse::socket_address),
             admin_listen: values.optional("CREEL_ADMIN_LISTEN", parse::socket_address),
-            admin_token: values.optional("CREEL_ADMIN_TOKEN", parse::token),
-            read_token: values.optional("CREEL_READ_TOKEN", parse::token),
+            admin_token: values.optional("CREEL_ADMIN_TOKEN", token),
+            read_token: values.optional("CREEL_READ_TOKEN", token),
             database: values.required("CREEL_DATABASE", parse::database),
             key: values.optional("CREEL_KEY", parse::key),
-            public_url: values.optional("CREEL_PUBLIC_URL", parse::base_url),
+            public_url: values.optional("CREEL_PUBLIC_URL", base_url),
             trusted_proxies: values.optional("CREEL_TRUSTED_PROXIES", parse::networks).unwrap_or_default(),
             retention: values.required("CREEL_RETENTION", parse::retention),
             cleanup_interval: values.required("CREEL_CLEANUP_INTERVAL", interval),
@@ -218,7 +220,7 @@ impl Config {
             checkpoint: values.required("CREEL_CHECKPOINT", parse::on_off),
             log: values.required("CREEL_LOG", parse::log_filter),
             log_format: values.required("CREEL_LOG_FORMAT", parse::log_format),
-            github_meta_url: values.required("CREEL_GITHUB_META_URL", parse::http_url),
+            github_meta_url: values.required("CREEL_GITHUB_META_URL", http_url),
             sources: Vec::new(),
             targets: Vec::new(),
             events: values.optional("CREEL_EVENTS", parse::events).unwrap_or_default(),
@@ -288,6 +290,11 @@ impl Config {
     /// Where this machine reaches the service, without a trailing slash: `http://127.0.0.1:8080` for `0.0.0.0:8080`.
     pub fn local_url(&self) -> String {
         format!("http://{}", reachable(self.listen))
+    }
+
+    /// Where this machine reaches the API.
+    pub fn local_admin_url(&self) -> String {
+        format!("http://{}", reachable(self.admin_listen.unwrap_or(self.listen)))
     }
 
     /// The public URL, else the local one.

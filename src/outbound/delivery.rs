@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use reqwest::Method;
 use reqwest::header::{self, HeaderMap, HeaderName, HeaderValue};
 use url::Url;
 
@@ -65,13 +66,28 @@ impl DeliveryClient {
         Self { inner: Arc::new(Inner { vetted, clients: Clients::default() }) }
     }
 
-    /// Posts the body once, over a connection to an address that may be reached. Any status is a response, redirects too.
+    /// Posts the body once: [`Self::send`].
+    ///
+    /// # Errors
+    /// As for any method.
+    pub async fn post(
+        &self,
+        url: &str,
+        headers: &[(String, Vec<u8>)],
+        body: Bytes,
+        timeout: Duration,
+    ) -> Result<DeliveryResponse, RequestError> {
+        self.send("POST", url, headers, body, timeout).await
+    }
+
+    /// Sends the body once, over a connection to an address that may be reached. Any status is a response, redirects too.
     /// The head must come within `timeout`; a body that is too long, too slow or cut short is left where it is.
     ///
     /// # Errors
     /// There is no response in time, the host is or has a forbidden address, or the request is not one.
-    pub async fn post(
+    pub async fn send(
         &self,
+        method: &str,
         url: &str,
         headers: &[(String, Vec<u8>)],
         body: Bytes,
@@ -84,7 +100,9 @@ impl DeliveryClient {
             self.inner.vetted.reach.vet_literal(&host)?;
         }
         let client = self.inner.clients.get(url.scheme() == "https", |builder| self.configure(builder))?;
-        let request = client.post(url).headers(header_map(headers)?).body(body);
+        let method = Method::from_bytes(method.as_bytes())
+            .map_err(|error| RequestError::Invalid(error.to_string()))?;
+        let request = client.request(method, url).headers(header_map(headers)?).body(body);
         let response = tokio::time::timeout(timeout, request.send()).await;
         let response = response
             .map_err(|_| RequestError::Timeout(timeout))?

@@ -1,0 +1,68 @@
+//! The tokens alone: what a command needs of the environment on a machine where nothing else of creel is configured.
+
+use std::collections::BTreeMap;
+
+use super::values::Values;
+use super::{Problems, parse, table};
+use crate::providers::Secret;
+
+const ADMIN: &str = "CREEL_ADMIN_TOKEN";
+const READ: &str = "CREEL_READ_TOKEN";
+
+/// Those that are set.
+#[derive(Debug)]
+pub struct Tokens {
+    pub admin: Option<Secret>,
+    pub read: Option<Secret>,
+}
+
+impl Tokens {
+    /// Reads the environment of the process, and nothing of it but the tokens.
+    ///
+    /// # Errors
+    /// All problems together.
+    pub fn from_env() -> Result<Self, Problems> {
+        let names = [ADMIN, READ]
+            .into_iter()
+            .flat_map(|name| [name.to_owned(), format!("{name}{}", table::FILE_SUFFIX)]);
+        let set = names.filter_map(|name| {
+            let value = std::env::var_os(&name)?;
+            // What is no text becomes what is no token.
+            Some((name, value.to_string_lossy().into_owned()))
+        });
+        Self::from_vars(&set.collect())
+    }
+
+    fn from_vars(vars: &BTreeMap<String, String>) -> Result<Self, Problems> {
+        let mut values = Values::read(vars);
+        let admin = values.optional(ADMIN, parse::token);
+        let read = values.optional(READ, parse::token);
+        if values.problems.is_empty() { Ok(Self { admin, read }) } else { Err(Problems(values.problems)) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(pairs: &[(&str, &str)]) -> Result<Tokens, Problems> {
+        Tokens::from_vars(
+            &pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
+        )
+    }
+
+    #[test]
+    fn tokens_come_from_variables_and_files_and_problems_name_them() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), "token-in-a-file-0123456789\n").unwrap();
+        let path = file.path().to_str().unwrap();
+        let tokens = read(&[(ADMIN, "token-as-it-is-0123456789"), ("CREEL_READ_TOKEN_FILE", path)]).unwrap();
+        assert_eq!(tokens.admin.unwrap().expose(), b"token-as-it-is-0123456789");
+        assert_eq!(tokens.read.unwrap().expose(), b"token-in-a-file-0123456789");
+        assert!(read(&[]).unwrap().admin.is_none());
+        let problems = read(&[(ADMIN, "short"), ("CREEL_READ_TOKEN_FILE", "/nowhere/at/all")]).unwrap_err();
+        assert!(
+            problems.to_string().contains(ADMIN) && problems.to_string().contains("CREEL_READ_TOKEN_FILE")
+        );
+    }
+}
