@@ -2,13 +2,22 @@
 //! about messages: each command reads the configuration and calls the part that does the work.
 
 mod check;
+mod emit;
+mod following;
+mod forward;
 mod healthcheck;
 mod learn;
+mod listen;
+mod messages;
 mod output;
 mod providers;
+mod remote;
+mod replay;
 mod secret;
 mod send;
+mod show;
 mod store;
+mod tail;
 #[cfg(test)]
 mod tests;
 
@@ -133,6 +142,78 @@ enum Command {
     #[command(verbatim_doc_comment)]
     Providers(providers::Providers),
 
+    /// Send the messages of a service on to a program on this machine, as they come.
+    ///
+    /// The service remembers by --name what this machine has got: what comes while it sleeps
+    /// comes when it is back, in order, and nothing is lost. A message counts as received once
+    /// the program has answered it, whatever the status; while nothing answers, it is tried
+    /// again every second. The program gets the method, headers, query and exact body of the
+    /// original request, without credentials, and creel-event beside them.
+    ///
+    /// Needs the address and a token, nothing else: CREEL_READ_TOKEN is enough. Ctrl-C ends it.
+    ///
+    /// Examples:
+    ///     creel listen https://hooks.example.com --forward http://localhost:3000/hooks
+    ///     creel listen https://hooks.example.com --forward http://localhost:3000/hooks --name ann --since 2h
+    ///     creel listen --forward http://localhost:3000/hooks --events 'github.*' --events '*.paid'
+    #[command(verbatim_doc_comment)]
+    Listen(listen::Listen),
+
+    /// Print the messages of a service as they come.
+    ///
+    /// One line each: id, time, event, size, and what is unusual about it. Nothing is
+    /// acknowledged or changed; the read token is enough.
+    ///
+    /// Examples:
+    ///     creel tail
+    ///     creel tail --server https://hooks.example.com --events 'stripe.*'
+    ///     creel tail --json | jq .event
+    #[command(verbatim_doc_comment)]
+    Tail(tail::Tail),
+
+    /// List the messages that a service has kept, the newest first.
+    ///
+    /// Examples:
+    ///     creel messages
+    ///     creel messages --source github --since 2h
+    ///     creel messages --event '*.failed' --limit 500 --json --server https://hooks.example.com
+    #[command(verbatim_doc_comment)]
+    Messages(messages::Messages),
+
+    /// Show one message: headers, body, and its deliveries with every try and what was answered.
+    ///
+    /// The read token shows no headers and no body.
+    ///
+    /// Examples:
+    ///     creel show 42
+    ///     creel show 42 --body > body.json
+    #[command(verbatim_doc_comment)]
+    Show(show::Show),
+
+    /// Deliver a message again.
+    ///
+    /// With --to it is sent from this machine, so localhost is fine, and the answer is
+    /// printed; only a 2xx is a success. Otherwise the service delivers it, and tries again
+    /// as with any delivery.
+    ///
+    /// Examples:
+    ///     creel replay 42
+    ///     creel replay 42 --target billing
+    ///     creel replay 42 --to http://localhost:3000/hooks
+    #[command(verbatim_doc_comment)]
+    Replay(replay::Replay),
+
+    /// Emit an event of your own app.
+    ///
+    /// The event must be declared in CREEL_EVENTS. When this ends well, the event is stored,
+    /// and on its way to the targets that want it.
+    ///
+    /// Examples:
+    ///     creel emit pay_info.paid '{"amount": 1200}' --owner customer-17
+    ///     creel emit pay_info.paid - --idempotency-key invoice-7 < payload.json
+    #[command(verbatim_doc_comment)]
+    Emit(emit::Emit),
+
     /// Let a handshake teach a source its secret again, for the next ten minutes.
     ///
     /// For providers that send the secret themselves (Asana, Notion). A source that has
@@ -185,6 +266,12 @@ pub fn run(arguments: Arguments) -> ExitCode {
         Some(Command::Send(arguments)) => send::run(&arguments),
         Some(Command::Providers(arguments)) => providers::run(&arguments),
         Some(Command::Learn(arguments)) => configured(|config| learn::run(config, &arguments)),
+        Some(Command::Listen(arguments)) => listen::run(&arguments),
+        Some(Command::Tail(arguments)) => tail::run(&arguments),
+        Some(Command::Messages(arguments)) => messages::run(&arguments),
+        Some(Command::Show(arguments)) => show::run(&arguments),
+        Some(Command::Replay(arguments)) => replay::run(&arguments),
+        Some(Command::Emit(arguments)) => emit::run(&arguments),
         Some(Command::Healthcheck) => configured(healthcheck::ask),
         Some(Command::Verify) => configured(store::verify),
         Some(Command::Cleanup { confirm }) => configured(|config| store::clean_up(config, confirm)),

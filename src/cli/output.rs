@@ -17,8 +17,18 @@ impl From<Problems> for Failure {
 
 /// To stdout. `creel check | head` closes the pipe early; `println!` would panic then.
 pub fn print(text: &str) {
+    let _ = print_to_reader(text);
+}
+
+/// To stdout; false when nobody reads it any more.
+pub fn print_to_reader(text: &str) -> bool {
     let mut stdout = std::io::stdout().lock();
-    let _ = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
+    stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()).is_ok()
+}
+
+/// To stderr: what a person should know while a command goes on.
+pub fn say(text: &str) {
+    let _ = writeln!(std::io::stderr(), "creel: {text}");
 }
 
 /// To stderr.

@@ -1,0 +1,92 @@
+//! `creel emit`: an event of one's own app, as the app itself would emit it.
+
+use std::io::Read as _;
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use super::output::Failure;
+use super::remote::{Address, JSON};
+use super::send::block_on;
+
+/// More than any service takes.
+const MAX_PAYLOAD_BYTES: u64 = 512 << 20;
+
+/// Which event.
+#[derive(Debug, clap::Args)]
+pub struct Emit {
+    /// The event's name, one of CREEL_EVENTS.
+    event: String,
+
+    /// The payload as JSON, or - to read it from stdin; {} if left out.
+    #[arg(value_name = "JSON", allow_hyphen_values = true)]
+    payload: Option<String>,
+
+    /// Whom it belongs to: it goes to that owner's targets, and to those without an owner.
+    #[arg(long)]
+    owner: Option<String>,
+
+    /// The same event with the same key is emitted once, however often this is run.
+    #[arg(long, value_name = "KEY")]
+    idempotency_key: Option<String>,
+
+    #[command(flatten)]
+    address: Address,
+}
+
+#[derive(Debug, Serialize)]
+struct NewEvent<'a> {
+    event: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    owner: Option<&'a str>,
+    payload: &'a RawValue,
+}
+
+#[derive(Debug, Deserialize)]
+struct Emitted {
+    id: i64,
+}
+
+pub fn run(arguments: &Emit) -> Result<String, Failure> {
+    let payload = payload(arguments.payload.as_deref())?;
+    let event = NewEvent { event: &arguments.event, owner: arguments.owner.as_deref(), payload: &payload };
+    let body = serde_json::to_vec(&event).map_err(|error| Failure(error.to_string()))?;
+    let mut headers = vec![JSON];
+    headers.extend(arguments.idempotency_key.as_deref().map(|key| ("idempotency-key", key)));
+    let remote = arguments.address.remote()?;
+    block_on(async {
+        let response = remote.request("POST", "/events", &headers, body).await?;
+        let Emitted { id } = remote.read(&response)?;
+        let again = if response.status == 200 { ", emitted before with this key" } else { "" };
+        Ok(format!("message #{id}{again}\n"))
+    })?
+}
+
+/// Exactly as it is written.
+fn payload(given: Option<&str>) -> Result<Box<RawValue>, Failure> {
+    let text = match given {
+        None => "{}".to_owned(),
+        Some("-") => {
+            let mut text = String::new();
+            let read = std::io::stdin().take(MAX_PAYLOAD_BYTES).read_to_string(&mut text);
+            read.map_err(|error| Failure(format!("the payload cannot be read from stdin: {error}")))?;
+            text
+        }
+        Some(text) => text.to_owned(),
+    };
+    let text = text.trim().to_owned();
+    RawValue::from_string(text).map_err(|error| Failure(format!("the payload is no JSON: {error}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::payload;
+
+    #[test]
+    fn a_payload_is_taken_as_it_is_written() {
+        assert_eq!(payload(None).expect("JSON").get(), "{}");
+        assert_eq!(payload(Some(" { \"a\" : 1.00 }\n")).expect("JSON").get(), "{ \"a\" : 1.00 }");
+        let failure = payload(Some("{a}")).expect_err("no JSON").to_string();
+        assert!(failure.contains("no JSON"), "{failure}");
+    }
+}

@@ -1,0 +1,114 @@
+//! A stream of the service that is followed over as many connections as it takes. That a connection is gone is said
+//! loudly: whoever watches must not take silence for peace.
+
+use std::time::{Duration, Instant};
+
+use super::output::{Failure, say};
+use super::remote::Remote;
+use crate::outbound::{EventStream, ServerEvent, StreamAnswer};
+
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+
+/// Where a new connection goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Resume {
+    /// Where the service has it.
+    ByName,
+    /// Behind the last event that came.
+    ById,
+}
+
+#[derive(Debug)]
+pub struct Following<'a> {
+    remote: &'a Remote,
+    path: String,
+    resume: Resume,
+    /// After so long without a sign of life a connection is dead.
+    silence: Duration,
+    stream: Option<Box<EventStream>>,
+    last_id: Option<String>,
+    /// Since when there is no connection; `None` before the first one.
+    lost_at: Option<Instant>,
+}
+
+impl<'a> Following<'a> {
+    pub fn new(remote: &'a Remote, path: String, resume: Resume, silence: Duration) -> Self {
+        Self { remote, path, resume, silence, stream: None, last_id: None, lost_at: None }
+    }
+
+    /// What came up to this id is known, though no event of it has come.
+    pub fn begin_at(&mut self, id: i64) {
+        self.last_id.get_or_insert_with(|| id.to_string());
+    }
+
+    /// The next event.
+    ///
+    /// # Errors
+    /// The first connection fails, or the service refuses a later one for good.
+    pub async fn next(&mut self) -> Result<ServerEvent, Failure> {
+        loop {
+            let stream = match &mut self.stream {
+                Some(stream) => stream,
+                None => {
+                    let stream = self.connect().await?;
+                    self.stream.insert(stream)
+                }
+            };
+            let why = match stream.next().await {
+                Ok(Some(event)) => {
+                    if event.id.is_some() {
+                        self.last_id.clone_from(&event.id);
+                    }
+                    return Ok(event);
+                }
+                Ok(None) => "the service has ended it".to_owned(),
+                Err(error) => error.to_string(),
+            };
+            self.stream = None;
+            self.lost_at = Some(Instant::now());
+            say(&format!("CONNECTION LOST to {}: {why}. Connecting again …", self.remote.base()));
+        }
+    }
+
+    /// The first time it works or fails; later it works, or is tried again.
+    async fn connect(&mut self) -> Result<Box<EventStream>, Failure> {
+        let mut pause = FIRST_PAUSE;
+        loop {
+            let failure = match self.connect_once().await {
+                Ok(stream) => {
+                    if let Some(lost_at) = self.lost_at {
+                        say(&format!("CONNECTED AGAIN after {} s", lost_at.elapsed().as_secs()));
+                    }
+                    return Ok(stream);
+                }
+                Err(Refusal::ForGood(failure)) => return Err(failure),
+                Err(Refusal::ForNow(failure)) if self.lost_at.is_none() => return Err(failure),
+                Err(Refusal::ForNow(failure)) => failure,
+            };
+            say(&format!("STILL NO CONNECTION: {failure}. Next try in {} s", pause.as_secs()));
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+    }
+
+    async fn connect_once(&self) -> Result<Box<EventStream>, Refusal> {
+        let last = self.last_id.as_deref().filter(|_| self.resume == Resume::ById);
+        let headers: Vec<(&str, &str)> = last.map(|id| ("last-event-id", id)).into_iter().collect();
+        match self.remote.stream(&self.path, &headers, self.silence).await {
+            Ok(StreamAnswer::Open(stream)) => Ok(stream),
+            Ok(StreamAnswer::Refused(response)) => {
+                let failure = self.remote.refused(&response);
+                // A proxy before a service that is being started answers in many ways; what the service itself says is final.
+                let is_final = matches!(response.status, 400 | 401 | 403 | 409 | 422);
+                Err(if is_final { Refusal::ForGood(failure) } else { Refusal::ForNow(failure) })
+            }
+            Err(error) => Err(Refusal::ForNow(self.remote.unreached(&error))),
+        }
+    }
+}
+
+enum Refusal {
+    ForNow(Failure),
+    ForGood(Failure),
+}

@@ -1,0 +1,178 @@
+//! A message as a request to a program on this machine: as if its sender had called it.
+
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+use super::output::Failure;
+use crate::config;
+use crate::outbound::{DeliveryClient, DeliveryResponse, Reach, RequestError};
+
+/// Somebody may have stopped the program in a debugger.
+const TIMEOUT: Duration = Duration::from_secs(3_600);
+/// What is between two hosts, or about the way that the message came, would be wrong here.
+const LEFT_OUT: [&str; 22] = [
+    "accept-encoding",
+    "cdn-loop",
+    "connection",
+    "content-length",
+    "expect",
+    "forwarded",
+    "host",
+    "http2-settings",
+    "keep-alive",
+    "max-forwards",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "true-client-ip",
+    "upgrade",
+    "via",
+    "x-client-ip",
+    "x-real-ip",
+    "x-forwarded-for",
+    "x-forwarded-host",
+    "x-forwarded-port",
+    "x-forwarded-proto",
+];
+const LEFT_OUT_WITH_PREFIX: [&str; 3] = ["proxy-", "cf-", "creel-"];
+/// Stands for a value that the service has not kept.
+const REDACTED: &str = "[redacted]";
+
+/// A message without its body.
+#[derive(Debug, Deserialize)]
+pub struct Message {
+    pub id: i64,
+    pub source: String,
+    pub event: String,
+    pub method: String,
+    pub query: Option<String>,
+    /// Name to value, or to values.
+    pub headers: Map<String, Value>,
+}
+
+/// Where messages go.
+#[derive(Debug)]
+pub struct Forwarder {
+    client: DeliveryClient,
+    url: String,
+}
+
+/// What the program said.
+#[derive(Debug)]
+pub struct Answer {
+    pub response: DeliveryResponse,
+    pub took: Duration,
+}
+
+impl Forwarder {
+    pub fn new(url: &str) -> Result<Self, Failure> {
+        let url =
+            config::http_url(url).map_err(|problem| Failure(format!("the URL to forward to {problem}")))?;
+        // The sender of these requests is this machine itself, so it may reach what this machine reaches.
+        Ok(Self { client: DeliveryClient::new(Reach::Anywhere), url })
+    }
+
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    pub async fn send(&self, message: &Message, body: Bytes) -> Result<Answer, RequestError> {
+        let url = with_query(&self.url, message.query.as_deref());
+        let headers = headers(message);
+        let began = Instant::now();
+        let response = self.client.send(&message.method, &url, &headers, body, TIMEOUT).await?;
+        Ok(Answer { response, took: began.elapsed() })
+    }
+}
+
+fn with_query(url: &str, query: Option<&str>) -> String {
+    match query {
+        Some(query) if !query.is_empty() => {
+            let separator = if url.contains('?') { '&' } else { '?' };
+            format!("{url}{separator}{query}")
+        }
+        _ => url.to_owned(),
+    }
+}
+
+fn headers(message: &Message) -> Vec<(String, Vec<u8>)> {
+    let is_left_out = |name: &str| {
+        LEFT_OUT.contains(&name) || LEFT_OUT_WITH_PREFIX.iter().any(|prefix| name.starts_with(prefix))
+    };
+    let mut headers = Vec::new();
+    for (name, value) in message.headers.iter().filter(|(name, _)| !is_left_out(name)) {
+        let values = match value {
+            Value::Array(values) => values.as_slice(),
+            value => std::slice::from_ref(value),
+        };
+        let kept = values.iter().filter_map(Value::as_str).filter(|text| *text != REDACTED);
+        headers.extend(kept.map(|text| (name.clone(), visible(text))));
+    }
+    headers.push(("creel-event".to_owned(), visible(&message.event)));
+    headers.push(("creel-source".to_owned(), visible(&message.source)));
+    headers.push(("creel-message".to_owned(), message.id.to_string().into_bytes()));
+    headers
+}
+
+/// Without what could end the line of a header.
+fn visible(text: &str) -> Vec<u8> {
+    text.chars().filter(|character| !character.is_control()).collect::<String>().into_bytes()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn message(headers: &str) -> Message {
+        Message {
+            id: 7,
+            source: "github".to_owned(),
+            event: "github.a\r\nb".to_owned(),
+            method: "POST".to_owned(),
+            query: None,
+            headers: serde_json::from_str(headers).expect("the headers are JSON"),
+        }
+    }
+
+    #[test]
+    fn the_program_sees_what_the_sender_has_sent_but_not_how_it_came() {
+        let stored = r#"{"host":"hooks.example.com","user-agent":"GitHub-Hookshot","content-type":"application/json",
+            "x-forwarded-for":"192.0.2.1","cf-ray":"1","authorization":"[redacted]","x-two":["a","b"],
+            "webhook-signature":"v1,abc","content-length":"9","te":"trailers"}"#;
+        let sent: Vec<String> = headers(&message(stored))
+            .into_iter()
+            .map(|(name, value)| format!("{name}: {}", String::from_utf8_lossy(&value)))
+            .collect();
+        let mut sorted = sent.clone();
+        sorted.sort();
+        assert_eq!(
+            sorted,
+            [
+                "content-type: application/json",
+                "creel-event: github.ab",
+                "creel-message: 7",
+                "creel-source: github",
+                "user-agent: GitHub-Hookshot",
+                "webhook-signature: v1,abc",
+                "x-two: a",
+                "x-two: b",
+            ]
+        );
+    }
+
+    #[test]
+    fn the_query_is_appended() {
+        let rows = [
+            ("http://h/p", None, "http://h/p"),
+            ("http://h/p", Some(""), "http://h/p"),
+            ("http://h/p", Some("a=1"), "http://h/p?a=1"),
+            ("http://h/p?x", Some("a=1&b"), "http://h/p?x&a=1&b"),
+        ];
+        for (url, query, expected) in rows {
+            assert_eq!(with_query(url, query), expected);
+        }
+    }
+}

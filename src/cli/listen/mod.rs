@@ -1,0 +1,326 @@
+//! `creel listen`: messages of a service, sent on to a program on this machine. Nothing is lost: what the program has not
+//! answered is not acknowledged, and what is not acknowledged the service keeps.
+
+mod queue;
+
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use serde::Deserialize;
+use serde_json::json;
+use time::OffsetDateTime;
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::following::{Following, Resume};
+use super::forward::{Answer, Forwarder};
+use super::output::{Failure, harmless, print_to_reader, say};
+use super::remote::{JSON, Remote, TokenSource, with_query};
+use super::send::block_on;
+use queue::{Answered, Delivered, Queue};
+
+const PAUSE: Duration = Duration::from_secs(1);
+/// While something does not work, it is said once in so many tries.
+const SAID_EVERY: u32 = 30;
+/// For the last acknowledgement, when it was asked to stop.
+const LAST_WORDS_WITHIN: Duration = Duration::from_secs(3);
+const MOST_NAME_CHARACTERS: usize = 64;
+
+/// From where, to where, and which messages.
+#[derive(Debug, clap::Args)]
+pub struct Listen {
+    /// The service's address, such as https://hooks.example.com; if left out, the one on this machine.
+    server: Option<String>,
+
+    /// The program that gets the messages, such as http://localhost:3000/hooks.
+    #[arg(long, value_name = "URL")]
+    forward: String,
+
+    /// By which name the service knows what this machine has got; if left out, the host's name.
+    #[arg(long, value_parser = listener_name)]
+    name: Option<String>,
+
+    /// With a new name, also what came since then, such as 2h or 2026-11-22T14:31:00Z.
+    #[arg(long, value_name = "TIME")]
+    since: Option<String>,
+
+    /// Only these events, such as 'github.*'; can be given several times.
+    #[arg(long, value_name = "PATTERN")]
+    events: Vec<String>,
+
+    #[command(flatten)]
+    token: TokenSource,
+
+    /// For tests: seconds without a sign of life after which a connection is dead.
+    #[arg(long, hide = true, default_value_t = SILENCE_SECONDS)]
+    dead_after: u64,
+}
+
+/// Three signs of life of the service.
+pub const SILENCE_SECONDS: u64 = 45;
+
+/// The first event of a stream.
+#[derive(Debug, Deserialize)]
+struct Greeting {
+    name: String,
+    is_new: bool,
+    pending: i64,
+}
+
+#[derive(Debug, Deserialize)]
+struct Acknowledged {}
+
+/// Goes on until it is interrupted, or another one takes over.
+pub fn run(arguments: &Listen) -> Result<String, Failure> {
+    let forwarder = Forwarder::new(&arguments.forward)?;
+    let name = match &arguments.name {
+        Some(name) => name.clone(),
+        None => host_name()?,
+    };
+    let remote = Remote::new(arguments.server.as_deref(), &arguments.token)?;
+    if remote.is_open_to_all() {
+        say(&format!("warning: the token travels in clear text to {}; use https", remote.base()));
+    }
+    block_on(listen(arguments, &name, &remote, &forwarder))?
+}
+
+async fn listen(
+    arguments: &Listen,
+    name: &str,
+    remote: &Remote,
+    forwarder: &Forwarder,
+) -> Result<String, Failure> {
+    let problem = |error: std::io::Error| Failure(format!("signals cannot be watched: {error}"));
+    let mut terminate = signal(SignalKind::terminate()).map_err(problem)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(problem)?;
+    let queue = Queue::default();
+    let ended = tokio::select! {
+        ended = receive(arguments, name, remote, &queue) => ended,
+        ended = forward(name, remote, forwarder, &queue) => ended,
+        ended = acknowledge(name, remote, &queue) => ended,
+        _ = terminate.recv() => Ok(()),
+        _ = interrupt.recv() => Ok(()),
+    };
+    let answered = queue.answered_now();
+    if !answered.is_empty() {
+        let last = post_acknowledgement(name, remote, &answered);
+        if !matches!(tokio::time::timeout(LAST_WORDS_WITHIN, last).await, Ok(Ok(()))) {
+            say(&format!(
+                "{} answered messages could not be acknowledged: they will come again",
+                answered.len()
+            ));
+        }
+    }
+    ended.map(|()| String::new())
+}
+
+/// Reads the stream into the queue. A slow program does not keep it from noticing that the connection is dead.
+async fn receive(arguments: &Listen, name: &str, remote: &Remote, queue: &Queue) -> Result<(), Failure> {
+    let events = if arguments.events.is_empty() { "*".to_owned() } else { arguments.events.join(" ") };
+    let path = with_query(
+        &format!("/listeners/{name}/stream"),
+        &[("events", Some(&events)), ("since", arguments.since.as_deref())],
+    );
+    let silence = Duration::from_secs(arguments.dead_after);
+    let mut stream = Following::new(remote, path, Resume::ByName, silence);
+    loop {
+        let event = stream.next().await?;
+        match event.kind.as_str() {
+            "listening" => greet(arguments, &understood(&event.data)?, remote),
+            "message" => queue.add(understood(&event.data)?).await,
+            "replaced" => {
+                return Err(Failure(format!(
+                    "another `creel listen` has connected as {name} and taken over; give each machine a --name of its own"
+                )));
+            }
+            "removed" => return Err(Failure(format!("the listener {name} was removed from the service"))),
+            // Of a newer service.
+            _ => {}
+        }
+    }
+}
+
+pub fn understood<'a, T: Deserialize<'a>>(data: &'a str) -> Result<T, Failure> {
+    serde_json::from_str(data)
+        .map_err(|error| Failure(format!("the service sends what this creel does not understand: {error}")))
+}
+
+fn greet(arguments: &Listen, greeting: &Greeting, remote: &Remote) {
+    let Greeting { name, is_new, pending } = greeting;
+    let kind = if *is_new { "new" } else { "known" };
+    say(&format!(
+        "listening to {} as {name} ({kind}, {pending} waiting), forwarding to {}",
+        remote.base(),
+        arguments.forward
+    ));
+    if !is_new && arguments.since.is_some() {
+        say(&format!(
+            "--since has no effect: {name} goes on where it was; with another --name it would have"
+        ));
+    }
+}
+
+/// Sends one after the other, so that their order stays.
+async fn forward(name: &str, remote: &Remote, forwarder: &Forwarder, queue: &Queue) -> Result<(), Failure> {
+    loop {
+        let delivered = queue.take().await;
+        // Where the service has nothing any more for a delivery, it is settled.
+        let Some(body) = body_of(remote, &delivered).await? else { continue };
+        let answer = answer(forwarder, &delivered, body).await;
+        queue.answered(answered(delivered.delivery, &answer));
+        if !print_to_reader(&line(&delivered, &answer)) {
+            return Err(Failure(format!("nobody reads what is printed any more; {name} stops")));
+        }
+    }
+}
+
+/// `None` where the service has nothing any more for this delivery.
+async fn body_of(remote: &Remote, delivered: &Delivered) -> Result<Option<Bytes>, Failure> {
+    if let Some(text) = &delivered.body_base64 {
+        let body = STANDARD.decode(text);
+        return body
+            .map(|body| Some(body.into()))
+            .map_err(|_| Failure("the service sends no base64".to_owned()));
+    }
+    let Some(url) = &delivered.body_url else { return Ok(None) };
+    let mut tries = 0;
+    loop {
+        match remote.download(url).await {
+            Ok(body) => return Ok(body.map(Bytes::from)),
+            Err(failure) => {
+                said_now_and_then(
+                    &mut tries,
+                    &format!("a body cannot be fetched and is tried again: {failure}"),
+                );
+            }
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
+/// Any answer of the program is one; without one it is asked again, for what it has not got is not to be lost.
+async fn answer(forwarder: &Forwarder, delivered: &Delivered, body: Bytes) -> Answer {
+    let mut tries = 0;
+    loop {
+        match forwarder.send(&delivered.message, body.clone()).await {
+            Ok(answer) => {
+                if tries > 0 {
+                    say(&format!("{} answers again", forwarder.url()));
+                }
+                return answer;
+            }
+            Err(error) => {
+                let waiting = format!("message {} waits and is tried every second", delivered.message.id);
+                said_now_and_then(
+                    &mut tries,
+                    &format!("NO ANSWER from {}: {error}; {waiting}", forwarder.url()),
+                );
+            }
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
+fn answered(delivery: i64, answer: &Answer) -> Answered {
+    let excerpt = String::from_utf8_lossy(&answer.response.excerpt).into_owned();
+    Answered {
+        delivery,
+        status: answer.response.status,
+        took_ms: u64::try_from(answer.took.as_millis()).unwrap_or(u64::MAX),
+        excerpt: (!excerpt.is_empty()).then_some(excerpt),
+    }
+}
+
+fn said_now_and_then(tries: &mut u32, text: &str) {
+    if tries.is_multiple_of(SAID_EVERY) {
+        say(text);
+    }
+    *tries += 1;
+}
+
+fn line(delivered: &Delivered, answer: &Answer) -> String {
+    let (hour, minute, second) = OffsetDateTime::now_utc().to_hms();
+    let message = &delivered.message;
+    format!(
+        "{hour:02}:{minute:02}:{second:02}Z  {}  #{}  {}  {} ms\n",
+        harmless(&message.event),
+        message.id,
+        answer.response.status,
+        answer.took.as_millis()
+    )
+}
+
+/// Acknowledges what was answered, as much at once as has come together.
+async fn acknowledge(name: &str, remote: &Remote, queue: &Queue) -> Result<(), Failure> {
+    let mut tries = 0;
+    loop {
+        let answered = queue.to_acknowledge().await;
+        match post_acknowledgement(name, remote, &answered).await {
+            Ok(()) => {
+                let deliveries: Vec<i64> = answered.iter().map(|one| one.delivery).collect();
+                queue.acknowledged(&deliveries);
+                tries = 0;
+            }
+            Err(failure) => {
+                said_now_and_then(
+                    &mut tries,
+                    &format!("answers cannot be acknowledged and are kept: {failure}"),
+                );
+                tokio::time::sleep(PAUSE).await;
+            }
+        }
+    }
+}
+
+async fn post_acknowledgement(name: &str, remote: &Remote, answers: &[Answered]) -> Result<(), Failure> {
+    let deliveries: Vec<i64> = answers.iter().map(|one| one.delivery).collect();
+    let body = json!({ "deliveries": deliveries, "answers": answers }).to_string().into_bytes();
+    let Acknowledged {} = remote.post(&format!("/listeners/{name}/acknowledge"), &[JSON], body).await?;
+    Ok(())
+}
+
+fn listener_name(text: &str) -> Result<String, String> {
+    let fits = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    if (1..=MOST_NAME_CHARACTERS).contains(&text.len()) && text.bytes().all(fits) {
+        return Ok(text.to_owned());
+    }
+    Err("a name has 1 to 64 lower-case letters, digits and hyphens".to_owned())
+}
+
+/// The host's name as far as it can be a listener's.
+fn host_name() -> Result<String, Failure> {
+    let host = rustix::system::uname();
+    let name = name_from_host(&host.nodename().to_string_lossy());
+    name.ok_or_else(|| {
+        Failure("the name of this host is no name for a listener; give one with --name".to_owned())
+    })
+}
+
+fn name_from_host(host: &str) -> Option<String> {
+    let first = host.split('.').next().unwrap_or_default().to_ascii_lowercase();
+    let fits = |character: char| if character.is_ascii_alphanumeric() { character } else { '-' };
+    let name: String = first.chars().map(fits).take(MOST_NAME_CHARACTERS).collect();
+    let name = name.trim_matches('-');
+    (!name.is_empty()).then(|| name.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hosts_name_becomes_a_listeners() {
+        let rows = [
+            ("Anns-MacBook-Pro.local", Some("anns-macbook-pro")),
+            ("desk_7", Some("desk-7")),
+            ("laptop", Some("laptop")),
+            ("ü.example.com", None),
+            ("", None),
+        ];
+        for (host, name) in rows {
+            assert_eq!(name_from_host(host).as_deref(), name, "{host}");
+        }
+        assert_eq!(name_from_host(&"x".repeat(99)).map(|name| name.len()), Some(64));
+    }
+}

@@ -1,0 +1,178 @@
+//! What has come from the service and is not settled yet: in order, each delivery once, however often it comes. All users
+//! are on one thread.
+
+use std::cell::RefCell;
+use std::collections::{HashSet, VecDeque};
+
+use serde::{Deserialize, Serialize};
+use tokio::sync::Notify;
+
+use crate::cli::forward::Message;
+
+/// The service sends no more than 64 that are not acknowledged; after a lost connection they come again.
+const MOST_WAITING: usize = 256;
+/// What was acknowledged may still be on its way to us for the second time.
+const REMEMBERED: usize = 4_096;
+/// In one acknowledgement, each with the beginning of its answer.
+const MOST_ACKNOWLEDGED: usize = 100;
+
+/// A delivery as the service sends it.
+#[derive(Debug, Deserialize)]
+pub struct Delivered {
+    pub delivery: i64,
+    pub message: Message,
+    pub body_base64: Option<String>,
+    pub body_url: Option<String>,
+}
+
+/// What the program has answered, as the service is told.
+#[derive(Clone, Debug, Serialize)]
+pub struct Answered {
+    pub delivery: i64,
+    pub status: u16,
+    pub took_ms: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub excerpt: Option<String>,
+}
+
+#[derive(Debug, Default)]
+pub struct Queue {
+    state: RefCell<State>,
+    arrived: Notify,
+    answered: Notify,
+    room: Notify,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    waiting: VecDeque<Delivered>,
+    /// Answered by the program, and not acknowledged.
+    answered: VecDeque<Answered>,
+    /// Acknowledged, the newest last.
+    settled: VecDeque<i64>,
+    /// All of these, and the one that is being sent.
+    known: HashSet<i64>,
+}
+
+impl Queue {
+    /// Adds a delivery, unless it is known; waits while there is no room.
+    pub async fn add(&self, delivered: Delivered) {
+        while self.state.borrow().waiting.len() >= MOST_WAITING {
+            self.room.notified().await;
+        }
+        let mut state = self.state.borrow_mut();
+        if state.known.insert(delivered.delivery) {
+            state.waiting.push_back(delivered);
+            self.arrived.notify_one();
+        }
+    }
+
+    /// The oldest delivery.
+    pub async fn take(&self) -> Delivered {
+        loop {
+            if let Some(delivered) = self.state.borrow_mut().waiting.pop_front() {
+                self.room.notify_one();
+                return delivered;
+            }
+            self.arrived.notified().await;
+        }
+    }
+
+    /// The program has answered.
+    pub fn answered(&self, answered: Answered) {
+        self.state.borrow_mut().answered.push_back(answered);
+        self.answered.notify_one();
+    }
+
+    /// What is to be acknowledged; waits until there is any.
+    pub async fn to_acknowledge(&self) -> Vec<Answered> {
+        loop {
+            let answered = self.answered_now();
+            if !answered.is_empty() {
+                return answered;
+            }
+            self.answered.notified().await;
+        }
+    }
+
+    pub fn answered_now(&self) -> Vec<Answered> {
+        self.state.borrow().answered.iter().take(MOST_ACKNOWLEDGED).cloned().collect()
+    }
+
+    /// The service has written that.
+    pub fn acknowledged(&self, deliveries: &[i64]) {
+        let mut state = self.state.borrow_mut();
+        let state = &mut *state;
+        state.answered.retain(|answered| !deliveries.contains(&answered.delivery));
+        state.settled.extend(deliveries);
+        while state.settled.len() > REMEMBERED {
+            if let Some(oldest) = state.settled.pop_front() {
+                state.known.remove(&oldest);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::send::block_on;
+
+    fn delivered(delivery: i64) -> Delivered {
+        let text = format!(
+            r#"{{"delivery":{delivery},"body_base64":"","message":{{"id":1,"source":"s","event":"s.e","method":"POST",
+                "query":null,"headers":{{}}}}}}"#
+        );
+        serde_json::from_str(&text).expect("a delivery")
+    }
+
+    fn answered(delivery: i64) -> Answered {
+        Answered { delivery, status: 200, took_ms: 1, excerpt: None }
+    }
+
+    fn ids(answered: &[Answered]) -> Vec<i64> {
+        answered.iter().map(|one| one.delivery).collect()
+    }
+
+    #[test]
+    fn a_delivery_that_comes_again_is_not_sent_again() {
+        let queue = Queue::default();
+        block_on(async {
+            for delivery in [1, 2, 1] {
+                queue.add(delivered(delivery)).await;
+            }
+            assert_eq!(queue.take().await.delivery, 1);
+            queue.add(delivered(1)).await;
+            queue.answered(answered(1));
+            queue.add(delivered(1)).await;
+            assert_eq!(ids(&queue.to_acknowledge().await), [1]);
+            queue.acknowledged(&[1]);
+            queue.add(delivered(1)).await;
+            queue.add(delivered(3)).await;
+            assert_eq!([queue.take().await.delivery, queue.take().await.delivery], [2, 3]);
+            assert!(queue.answered_now().is_empty());
+        })
+        .expect("a runtime");
+    }
+
+    #[test]
+    fn neither_what_waits_nor_what_is_remembered_grows_for_ever() {
+        let queue = Queue::default();
+        block_on(async {
+            for delivery in 0..2 * REMEMBERED as i64 {
+                queue.add(delivered(delivery)).await;
+                queue.take().await;
+                queue.answered(answered(delivery));
+                queue.acknowledged(&ids(&queue.answered_now()));
+            }
+            assert_eq!(queue.state.borrow().known.len(), REMEMBERED);
+            for delivery in 0..MOST_WAITING as i64 {
+                queue.add(delivered(-1 - delivery)).await;
+            }
+            let more = queue.add(delivered(-9_999));
+            let late = tokio::time::timeout(std::time::Duration::from_millis(20), more).await;
+            assert!(late.is_err(), "it waits for room");
+        })
+        .expect("a runtime");
+    }
+}

@@ -1,0 +1,210 @@
+//! `creel messages`: the list of what a service has kept.
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::listen::understood;
+use super::output::{Failure, harmless, print_to_reader};
+use super::remote::{Address, with_query};
+use super::send::block_on;
+
+/// What one page of the service holds at most.
+const PAGE: usize = 200;
+
+/// Which messages.
+#[derive(Debug, clap::Args)]
+pub struct Messages {
+    /// Only of this source.
+    #[arg(long)]
+    source: Option<String>,
+
+    /// Only these events, such as 'github.*'.
+    #[arg(long, value_name = "PATTERN")]
+    event: Option<String>,
+
+    /// Received then or later, such as 2h or 2026-11-22T14:31:00Z.
+    #[arg(long, value_name = "TIME")]
+    since: Option<String>,
+
+    /// Received before.
+    #[arg(long, value_name = "TIME")]
+    until: Option<String>,
+
+    /// With this text in the body, exactly so; needs the admin token.
+    #[arg(long)]
+    text: Option<String>,
+
+    /// Only those that were emitted for this owner.
+    #[arg(long)]
+    owner: Option<String>,
+
+    /// Only those with a delivery that was given up.
+    #[arg(long)]
+    dead: bool,
+
+    /// At most so many, the newest first.
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..))]
+    limit: u32,
+
+    /// Print what the service says of each message, as JSON, one on a line.
+    #[arg(long)]
+    json: bool,
+
+    #[command(flatten)]
+    address: Address,
+}
+
+#[derive(Debug, Deserialize)]
+struct Page {
+    items: Vec<Box<RawValue>>,
+    next_cursor: Option<i64>,
+}
+
+/// What a line shows of a message.
+#[derive(Debug, Deserialize)]
+pub struct Head {
+    pub id: i64,
+    pub received_at: String,
+    pub source: String,
+    pub event: String,
+    pub owner: Option<String>,
+    pub delivery_id: Option<String>,
+    pub method: String,
+    pub query: Option<String>,
+    pub remote_ip: String,
+    pub body_sha256: String,
+    pub body_bytes: u64,
+    pub not_json: bool,
+    pub body_unsigned: bool,
+    pub unverified: bool,
+    pub conflict_of: Option<i64>,
+    pub duplicates: i64,
+    pub confirmation: Option<String>,
+}
+
+impl Head {
+    pub fn read(text: &str) -> Result<Self, Failure> {
+        understood(text)
+    }
+
+    /// One line, with what is unusual at its end.
+    pub fn line(&self) -> String {
+        let mut parts = vec![
+            format!("#{}", self.id),
+            seconds(&self.received_at),
+            self.event.clone(),
+            size(self.body_bytes),
+        ];
+        parts.extend(self.owner.as_ref().map(|owner| format!("owner={owner}")));
+        parts.extend(self.remarks());
+        format!("{}\n", harmless(&parts.join("  ").replace(['\n', '\t'], " ")))
+    }
+
+    /// What is not the case for most messages.
+    pub fn remarks(&self) -> Vec<String> {
+        let flag = |is_so: bool, word: &str| is_so.then(|| word.to_owned());
+        let confirmation = self.confirmation.clone().filter(|state| state != "confirmed");
+        let all = [
+            confirmation,
+            flag(self.not_json, "not-json"),
+            flag(self.body_unsigned, "body-unsigned"),
+            flag(self.unverified, "unverified"),
+            self.conflict_of.map(|of| format!("conflict-of=#{of}")),
+            (self.duplicates > 0).then(|| format!("duplicates={}", self.duplicates)),
+        ];
+        all.into_iter().flatten().collect()
+    }
+}
+
+/// A timestamp without what is behind its seconds.
+pub fn seconds(timestamp: &str) -> String {
+    match timestamp.split_once('.') {
+        Some((whole, _)) => format!("{whole}Z"),
+        None => timestamp.to_owned(),
+    }
+}
+
+fn size(bytes: u64) -> String {
+    match bytes {
+        0..10_000 => format!("{bytes} B"),
+        10_000..10_000_000 => format!("{} kB", bytes / 1_000),
+        _ => format!("{} MB", bytes / 1_000_000),
+    }
+}
+
+/// Page by page, printed as it comes.
+pub fn run(arguments: &Messages) -> Result<String, Failure> {
+    let remote = arguments.address.remote()?;
+    let mut left = usize::try_from(arguments.limit).unwrap_or(usize::MAX);
+    let mut cursor: Option<i64> = None;
+    block_on(async {
+        while left > 0 {
+            let page: Page = remote.get(&arguments.path(left.min(PAGE), cursor)).await?;
+            for item in page.items.iter().take(left) {
+                let text =
+                    if arguments.json { format!("{}\n", item.get()) } else { Head::read(item.get())?.line() };
+                if !print_to_reader(&text) {
+                    return Ok(String::new());
+                }
+            }
+            left = left.saturating_sub(page.items.len());
+            // A page may be short, or empty, and still not be the last.
+            match page.next_cursor {
+                Some(next) => cursor = Some(next),
+                None => break,
+            }
+        }
+        Ok(String::new())
+    })?
+}
+
+impl Messages {
+    fn path(&self, limit: usize, cursor: Option<i64>) -> String {
+        let (limit, cursor) = (limit.to_string(), cursor.map(|cursor| cursor.to_string()));
+        with_query(
+            "/messages",
+            &[
+                ("source", self.source.as_deref()),
+                ("event", self.event.as_deref()),
+                ("since", self.since.as_deref()),
+                ("until", self.until.as_deref()),
+                ("text", self.text.as_deref()),
+                ("owner", self.owner.as_deref()),
+                ("dead", self.dead.then_some("true")),
+                ("limit", Some(&limit)),
+                ("cursor", cursor.as_deref()),
+            ],
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_shows_what_is_unusual_and_does_not_steer_the_terminal() {
+        let plain = r#"{"id":7,"received_at":"2026-11-22T14:31:00.123456Z","source":"github","event":"github.push",
+            "owner":null,"delivery_id":"x","method":"POST","query":null,"remote_ip":"192.0.2.7","body_sha256":"ab",
+            "body_bytes":1234,"not_json":false,"body_unsigned":false,"unverified":false,"conflict_of":null,
+            "duplicates":0,"last_duplicate_at":null,"confirmation":null}"#;
+        let line = |text: &str| Head::read(text).expect("a head").line();
+        assert_eq!(line(plain), "#7  2026-11-22T14:31:00Z  github.push  1234 B\n");
+        let odd = plain
+            .replace("github.push", "github.\\u001b[31m\\n")
+            .replace(r#""conflict_of":null"#, r#""conflict_of":3"#)
+            .replace(r#""duplicates":0"#, r#""duplicates":2"#)
+            .replace(r#""confirmation":null"#, r#""confirmation":"awaiting""#);
+        let expected =
+            "#7  2026-11-22T14:31:00Z  github.\\u{1b}[31m   1234 B  awaiting  conflict-of=#3  duplicates=2\n";
+        assert_eq!(line(&odd), expected);
+    }
+
+    #[test]
+    fn sizes_are_short() {
+        let rows = [(0, "0 B"), (9_999, "9999 B"), (10_000, "10 kB"), (25_000_000, "25 MB")];
+        for (bytes, text) in rows {
+            assert_eq!(size(bytes), text);
+        }
+    }
+}

@@ -1,0 +1,284 @@
+//! A service that is spoken to through its API: where it is, and the token that opens it.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use form_urlencoded::Serializer;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+
+use super::output::{Failure, harmless};
+use crate::config::{self, Config, Tokens};
+use crate::outbound::{Client, RequestError, Response, StreamAnswer};
+use crate::providers::Secret;
+
+const TIMEOUT: Duration = Duration::from_secs(30);
+/// A body may be long and the connection slow.
+const DOWNLOAD_TIMEOUT: Duration = Duration::from_secs(600);
+/// More than any body that a service takes.
+const MAX_BODY_BYTES: usize = 512 << 20;
+const MAX_SHOWN_CHARACTERS: usize = 300;
+pub const JSON: (&str, &str) = ("content-type", "application/json");
+
+/// Where the service is, for most commands.
+#[derive(Debug, clap::Args)]
+pub struct Address {
+    /// The service's address, such as https://hooks.example.com; if left out, the one on this machine.
+    #[arg(long, value_name = "URL")]
+    server: Option<String>,
+
+    #[command(flatten)]
+    token: TokenSource,
+}
+
+/// Where the token comes from.
+#[derive(Debug, clap::Args)]
+pub struct TokenSource {
+    /// A file that holds the token; if left out, CREEL_ADMIN_TOKEN or CREEL_READ_TOKEN is used.
+    #[arg(long, value_name = "FILE")]
+    token_file: Option<PathBuf>,
+}
+
+/// A service, and a token for it.
+#[derive(Debug)]
+pub struct Remote {
+    /// Without a trailing slash.
+    base: String,
+    token: Secret,
+    client: Client,
+}
+
+#[derive(Debug, Deserialize)]
+struct Problem {
+    detail: String,
+    code: Option<String>,
+}
+
+impl Address {
+    pub fn remote(&self) -> Result<Remote, Failure> {
+        Remote::new(self.server.as_deref(), &self.token)
+    }
+}
+
+impl Remote {
+    /// `server`: where it is; `None`: on this machine, by its configuration.
+    pub fn new(server: Option<&str>, token: &TokenSource) -> Result<Self, Failure> {
+        let base = match server {
+            Some(url) => config::base_url(url)
+                .map_err(|problem| Failure(format!("the service's address {problem}")))?,
+            None => local(&Config::from_env()?)?,
+        };
+        Ok(Self { base, token: token.read()?, client: Client::new() })
+    }
+
+    pub fn base(&self) -> &str {
+        &self.base
+    }
+
+    /// Whether everybody on the way can read the token.
+    pub fn is_open_to_all(&self) -> bool {
+        let host =
+            self.base.strip_prefix("http://").map(|rest| rest.split(['/', ':']).next().unwrap_or_default());
+        host.is_some_and(|host| host != "localhost" && !host.starts_with("127.") && !host.starts_with('['))
+    }
+
+    /// `path` begins behind `/api/v1`.
+    pub async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Failure> {
+        let response = self.request("GET", path, &[], Vec::new()).await?;
+        self.read(&response)
+    }
+
+    pub async fn post<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: Vec<u8>,
+    ) -> Result<T, Failure> {
+        let response = self.request("POST", path, headers, body).await?;
+        self.read(&response)
+    }
+
+    /// The exact bytes of something large; `None` where the service says that there is no such thing. `path` as the service
+    /// has named it, or behind `/api/v1`.
+    pub async fn download(&self, path: &str) -> Result<Option<Vec<u8>>, Failure> {
+        let url = if path.starts_with("/api/") { format!("{}{path}", self.base) } else { self.url(path) };
+        let headers = self.headers(&[]);
+        let answer = self
+            .client
+            .request_up_to(MAX_BODY_BYTES, "GET", &url, &headers, Vec::new(), DOWNLOAD_TIMEOUT)
+            .await;
+        let response = answer.map_err(|error| self.unreached(&error))?;
+        match response.status {
+            200 => Ok(Some(response.body)),
+            404 if code(&response).as_deref() == Some("not_found") => Ok(None),
+            _ => Err(self.refused(&response)),
+        }
+    }
+
+    /// A response of any status.
+    pub async fn request(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: Vec<u8>,
+    ) -> Result<Response, Failure> {
+        let answer =
+            self.client.request(method, &self.url(path), &self.headers(headers), body, TIMEOUT).await;
+        answer.map_err(|error| self.unreached(&error))
+    }
+
+    pub async fn stream(
+        &self,
+        path: &str,
+        headers: &[(&str, &str)],
+        silence: Duration,
+    ) -> Result<StreamAnswer, RequestError> {
+        self.client.event_stream(&self.url(path), &self.headers(headers), silence).await
+    }
+
+    pub fn read<T: DeserializeOwned>(&self, response: &Response) -> Result<T, Failure> {
+        if !(200..=299).contains(&response.status) {
+            return Err(self.refused(response));
+        }
+        serde_json::from_slice(&response.body).map_err(|error| {
+            Failure(format!("{} answers what this creel does not understand: {error}", self.base))
+        })
+    }
+
+    /// What the service has said, in its own words where it has some.
+    pub fn refused(&self, response: &Response) -> Failure {
+        let base = &self.base;
+        if response.status == 401 {
+            return Failure(format!(
+                "{base} does not know the token. It was printed at the first start; `creel token`, run where the service \
+                 is, makes a new one, and CREEL_READ_TOKEN there sets one that may only read"
+            ));
+        }
+        match serde_json::from_slice::<Problem>(&response.body) {
+            Ok(problem) => Failure(harmless(&problem.detail)),
+            Err(_) => {
+                let text = String::from_utf8_lossy(&response.body);
+                let shown: String = text.trim().chars().take(MAX_SHOWN_CHARACTERS).collect();
+                Failure(format!(
+                    "{base} answered {}, and not as creel does; is this its address? {}",
+                    response.status,
+                    harmless(&shown)
+                ))
+            }
+        }
+    }
+
+    pub fn unreached(&self, error: &RequestError) -> Failure {
+        Failure(format!("{} cannot be reached: {error}", self.base))
+    }
+
+    fn url(&self, path: &str) -> String {
+        format!("{}/api/v1{path}", self.base)
+    }
+
+    fn headers(&self, more: &[(&str, &str)]) -> Vec<(String, String)> {
+        let token = format!("Bearer {}", String::from_utf8_lossy(self.token.expose()));
+        let more = more.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        std::iter::once(("authorization".to_owned(), token)).chain(more).collect()
+    }
+}
+
+impl TokenSource {
+    fn read(&self) -> Result<Secret, Failure> {
+        if let Some(file) = &self.token_file {
+            let name = file.display();
+            let text = std::fs::read_to_string(file);
+            let text =
+                text.map_err(|error| Failure(format!("the token file {name} cannot be read: {error}")))?;
+            let token = config::token(text.trim());
+            return token.map_err(|problem| Failure(format!("the token in {name} {problem}")));
+        }
+        let Tokens { admin, read } = Tokens::from_env()?;
+        admin.or(read).ok_or_else(|| {
+            Failure(
+                "no token is known. Set CREEL_ADMIN_TOKEN or CREEL_READ_TOKEN, or name a file with --token-file. The admin \
+                 token was printed at the first start of the service; `creel token`, run there, makes a new one"
+                    .to_owned(),
+            )
+        })
+    }
+}
+
+/// What the service calls the problem; `None` where it is not the service that answers.
+fn code(response: &Response) -> Option<String> {
+    serde_json::from_slice::<Problem>(&response.body).ok()?.code
+}
+
+/// The service on this machine; its operator's address, if it has one.
+fn local(config: &Config) -> Result<String, Failure> {
+    let url = config.local_admin_url();
+    if url.ends_with(":0") {
+        return Err(Failure(
+            "the service's port is chosen at its start (port 0), and unknown here; say where it is with its URL".to_owned(),
+        ));
+    }
+    Ok(url)
+}
+
+/// A path with the parameters that have a value.
+pub fn with_query(path: &str, parameters: &[(&str, Option<&str>)]) -> String {
+    let mut query = Serializer::new(String::new());
+    for (name, value) in parameters {
+        if let Some(value) = value {
+            query.append_pair(name, value);
+        }
+    }
+    let query = query.finish();
+    if query.is_empty() { path.to_owned() } else { format!("{path}?{query}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn remote(base: &str) -> Remote {
+        Remote { base: base.to_owned(), token: Secret::new("t"), client: Client::new() }
+    }
+
+    #[test]
+    fn only_an_address_elsewhere_without_tls_is_open_to_all() {
+        let rows = [
+            ("http://hooks.example.com", true),
+            ("http://192.0.2.7:8080/creel", true),
+            ("https://hooks.example.com", false),
+            ("http://localhost:8080", false),
+            ("http://127.0.0.1:8080", false),
+            ("http://[::1]:8080", false),
+        ];
+        for (base, is_open) in rows {
+            assert_eq!(remote(base).is_open_to_all(), is_open, "{base}");
+        }
+    }
+
+    #[test]
+    fn only_parameters_with_a_value_are_sent() {
+        assert_eq!(with_query("/messages", &[("source", None)]), "/messages");
+        let query =
+            with_query("/messages", &[("event", Some("a b.*")), ("source", None), ("limit", Some("5"))]);
+        assert_eq!(query, "/messages?event=a+b.*&limit=5");
+    }
+
+    #[test]
+    fn a_refusal_is_told_in_the_services_own_words_without_steering_the_terminal() {
+        let response = |status, body: &str| Response { status, headers: Vec::new(), body: body.into() };
+        let remote = remote("http://localhost:8080");
+        let rows = [
+            (response(404, r#"{"detail":"There is no message 7."}"#), "There is no message 7."),
+            (response(401, "{}"), "`creel token`"),
+            (
+                response(502, "<html>\u{1b}[31m"),
+                "answered 502, and not as creel does; is this its address? <html>\\u{1b}[31m",
+            ),
+        ];
+        for (response, said) in rows {
+            let failure = remote.refused(&response).to_string();
+            assert!(failure.contains(said), "{failure}");
+        }
+    }
+}

@@ -1,0 +1,263 @@
+//! `creel show`: one message with all that is known of it.
+
+use std::fmt::Write as _;
+use std::io::{IsTerminal as _, Write as _};
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use serde_json::{Map, Value};
+
+use super::messages::{Head, seconds};
+use super::output::{Failure, harmless};
+use super::remote::{Address, Remote};
+use super::send::block_on;
+
+/// Of a body or an answer; --body prints all of it.
+const MOST_SHOWN_CHARACTERS: usize = 20_000;
+
+/// Which message.
+#[derive(Debug, clap::Args)]
+pub struct Show {
+    /// The message's id.
+    id: u64,
+
+    /// Print the body alone, byte for byte; on a terminal, without what could steer it.
+    #[arg(long, conflicts_with = "json")]
+    body: bool,
+
+    /// Print what the service says of the message, as JSON.
+    #[arg(long)]
+    json: bool,
+
+    #[command(flatten)]
+    address: Address,
+}
+
+/// A message as the service shows it.
+#[derive(Debug, Deserialize)]
+pub struct Message {
+    #[serde(flatten)]
+    pub head: Head,
+    pub confirmation_details: Option<Confirmation>,
+    pub deliveries: Vec<Delivery>,
+    /// `None` for the read token.
+    pub content: Option<Content>,
+}
+
+#[derive(Debug, Deserialize)]
+pub struct Content {
+    pub headers: Map<String, Value>,
+}
+
+#[derive(Debug, Deserialize)]
+pub struct Confirmation {
+    state: String,
+    tries: u32,
+    due_at: Option<String>,
+    reason: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+pub struct Delivery {
+    id: i64,
+    target: String,
+    state: String,
+    attempts: u32,
+    due_at: Option<String>,
+    finished_at: Option<String>,
+    outcome: Option<String>,
+    #[serde(default)]
+    tries: Vec<Attempt>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Attempt {
+    number: u32,
+    began_at: String,
+    took_ms: i64,
+    outcome: String,
+    status: Option<i64>,
+    error: Option<String>,
+    excerpt: Option<String>,
+}
+
+pub fn run(arguments: &Show) -> Result<String, Failure> {
+    let remote = arguments.address.remote()?;
+    block_on(async {
+        let path = format!("/messages/{}", arguments.id);
+        if arguments.body {
+            return print_body(&body(&remote, arguments.id).await?);
+        }
+        if arguments.json {
+            let message: Box<RawValue> = remote.get(&path).await?;
+            return Ok(format!("{}\n", message.get()));
+        }
+        let message: Message = remote.get(&path).await?;
+        let body = match message.content {
+            Some(_) => Some(body(&remote, arguments.id).await?),
+            None => None,
+        };
+        let mut text = head(&message);
+        text.push_str(&content(&message, body.as_deref()));
+        text.push_str(&deliveries(&remote, &message.deliveries).await?);
+        Ok(text)
+    })?
+}
+
+/// The exact bytes of a message's body.
+pub async fn body(remote: &Remote, id: u64) -> Result<Vec<u8>, Failure> {
+    let body = remote.download(&format!("/messages/{id}/body")).await?;
+    body.ok_or_else(|| Failure(format!("There is no message {id}, or no more.")))
+}
+
+fn print_body(body: &[u8]) -> Result<String, Failure> {
+    let mut stdout = std::io::stdout();
+    if stdout.is_terminal() {
+        return Ok(format!("{}\n", harmless(&String::from_utf8_lossy(body))));
+    }
+    // Whoever closes the pipe early has seen enough.
+    let _ = stdout.write_all(body).and_then(|()| stdout.flush());
+    Ok(String::new())
+}
+
+/// A line with a name in front; what comes from outside cannot begin another line.
+fn line(text: &mut String, name: &str, value: &str) {
+    let value = harmless(&value.replace('\n', "\\n"));
+    // Writing into a string cannot fail.
+    let _ = writeln!(text, "{name:<13}{value}");
+}
+
+fn head(message: &Message) -> String {
+    let head = &message.head;
+    let mut text = String::new();
+    line(&mut text, "message", &format!("#{} {}", head.id, head.event));
+    line(&mut text, "received", &format!("{} from {}", seconds(&head.received_at), head.remote_ip));
+    line(&mut text, "source", &head.source);
+    let query = head.query.as_ref().map(|query| format!(" ?{query}")).unwrap_or_default();
+    line(&mut text, "request", &format!("{}{query}", head.method));
+    for (name, value) in [("owner", &head.owner), ("delivery id", &head.delivery_id)] {
+        if let Some(value) = value {
+            line(&mut text, name, value);
+        }
+    }
+    line(&mut text, "body", &format!("{} bytes, SHA-256 {}", head.body_bytes, head.body_sha256));
+    let remarks = head.remarks();
+    if !remarks.is_empty() {
+        line(&mut text, "remarks", &remarks.join(", "));
+    }
+    if let Some(confirmation) = &message.confirmation_details {
+        let due = confirmation.due_at.as_ref().map(|at| format!(", asked again at {}", seconds(at)));
+        let reason = confirmation.reason.as_ref().map(|reason| format!(": {reason}"));
+        let (due, reason) = (due.unwrap_or_default(), reason.unwrap_or_default());
+        let asked = format!("{} after {} tries{due}{reason}", confirmation.state, confirmation.tries);
+        line(&mut text, "confirmation", &asked);
+    }
+    text
+}
+
+fn content(message: &Message, body: Option<&[u8]>) -> String {
+    let (Some(content), Some(body)) = (&message.content, body) else {
+        return "\nHeaders and body are for the admin token.\n".to_owned();
+    };
+    let mut text = "\n".to_owned();
+    for (name, value) in &content.headers {
+        let values = value.as_array().map_or(std::slice::from_ref(value), Vec::as_slice);
+        for value in values {
+            let shown = format!("{name}: {}", value.as_str().unwrap_or_default());
+            let _ = writeln!(text, "{}", harmless(&shown.replace('\n', "\\n")));
+        }
+    }
+    let _ = writeln!(text, "\n{}", shown(body));
+    text
+}
+
+/// A body for a terminal: JSON in lines, anything else as it is, and never more than a person would read.
+fn shown(body: &[u8]) -> String {
+    let pretty = match serde_json::from_slice::<Box<RawValue>>(body) {
+        Ok(_) if body.len() <= MOST_SHOWN_CHARACTERS => {
+            serde_json::from_slice::<Value>(body).and_then(|value| serde_json::to_string_pretty(&value)).ok()
+        }
+        _ => None,
+    };
+    let text = pretty.unwrap_or_else(|| String::from_utf8_lossy(body).into_owned());
+    let cut: String = text.trim_end().chars().take(MOST_SHOWN_CHARACTERS).collect();
+    let more = if cut.len() < text.trim_end().len() { "\n… (--body prints all of it)" } else { "" };
+    format!("{}{more}", harmless(&cut))
+}
+
+async fn deliveries(remote: &Remote, deliveries: &[Delivery]) -> Result<String, Failure> {
+    if deliveries.is_empty() {
+        return Ok("\nNo deliveries.\n".to_owned());
+    }
+    let mut text = String::new();
+    for delivery in deliveries {
+        let with_attempts: Delivery = remote.get(&format!("/deliveries/{}", delivery.id)).await?;
+        text.push('\n');
+        text.push_str(&with_attempts.text());
+    }
+    Ok(text)
+}
+
+impl Delivery {
+    fn text(&self) -> String {
+        let mut text = String::new();
+        let when = match (&self.finished_at, &self.due_at) {
+            (Some(at), _) => format!(" at {}", seconds(at)),
+            (None, Some(at)) => format!(", next try at {}", seconds(at)),
+            (None, None) => String::new(),
+        };
+        let outcome = self.outcome.as_ref().map(|outcome| format!(" ({outcome})")).unwrap_or_default();
+        let state = format!(
+            "#{} to {}: {}{when}{outcome}, {} tries",
+            self.id, self.target, self.state, self.attempts
+        );
+        line(&mut text, "delivery", &state);
+        for attempt in &self.tries {
+            let status = attempt.status.map(|status| format!(" {status}")).unwrap_or_default();
+            let error = attempt.error.as_ref().map(|error| format!(" {error}")).unwrap_or_default();
+            let began = seconds(&attempt.began_at);
+            let tried = format!("{began} {}{status}{error}, {} ms", attempt.outcome, attempt.took_ms);
+            line(&mut text, &format!("  try {}", attempt.number), &tried);
+            for answer in attempt.excerpt.iter().flat_map(|excerpt| excerpt.lines()) {
+                let _ = writeln!(text, "    | {}", harmless(answer));
+            }
+        }
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_body_is_shown_readably_and_cannot_steer_the_terminal() {
+        let rows = [
+            (&b"{\"a\":1}"[..], "{\n  \"a\": 1\n}"),
+            (b"a=1&b=2\n", "a=1&b=2"),
+            (b"\x1b[31mred", "\\u{1b}[31mred"),
+            (b"\xff", "\u{fffd}"),
+            (b"", ""),
+        ];
+        for (body, text) in rows {
+            assert_eq!(shown(body), text);
+        }
+        let long = "x".repeat(MOST_SHOWN_CHARACTERS + 1);
+        assert!(shown(long.as_bytes()).ends_with("(--body prints all of it)"));
+    }
+
+    #[test]
+    fn a_delivery_is_shown_with_its_tries_and_what_was_answered() {
+        let delivery: Delivery = serde_json::from_value(serde_json::json!({
+            "id": 9, "message_id": 7, "event": "e", "target_id": 1, "target": "billing", "state": "pending", "attempts": 1,
+            "created_at": "2026-11-22T14:31:00.000000Z", "due_at": "2026-11-22T14:36:00.000000Z", "finished_at": null,
+            "outcome": "500", "replay_id": null,
+            "tries": [{"number": 1, "began_at": "2026-11-22T14:31:00.000000Z", "took_ms": 12, "outcome": "failed",
+                "status": 500, "error": null, "excerpt": "oh\n\u{1b}[2Jno"}],
+        }))
+        .expect("a delivery");
+        let expected = "delivery     #9 to billing: pending, next try at 2026-11-22T14:36:00Z (500), 1 tries\n  \
+                        try 1      2026-11-22T14:31:00Z failed 500, 12 ms\n    | oh\n    | \\u{1b}[2Jno\n";
+        assert_eq!(delivery.text(), expected);
+    }
+}

@@ -1,0 +1,70 @@
+//! `creel tail`: the messages of a service as they come.
+
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use super::following::{Following, Resume};
+use super::listen::{SILENCE_SECONDS, understood};
+use super::messages::Head;
+use super::output::{Failure, print_to_reader, say};
+use super::remote::{Address, with_query};
+use super::send::block_on;
+
+/// Which messages.
+#[derive(Debug, clap::Args)]
+pub struct Tail {
+    /// Only these events, such as 'github.*'; can be given several times.
+    #[arg(long, value_name = "PATTERN")]
+    events: Vec<String>,
+
+    /// Begin behind the message with this id, instead of now.
+    #[arg(long, value_name = "ID")]
+    from: Option<u64>,
+
+    /// Print what the service says of each message, as JSON, one on a line.
+    #[arg(long)]
+    json: bool,
+
+    #[command(flatten)]
+    address: Address,
+
+    /// For tests: seconds without a sign of life after which a connection is dead.
+    #[arg(long, hide = true, default_value_t = SILENCE_SECONDS)]
+    dead_after: u64,
+}
+
+#[derive(Debug, Deserialize)]
+struct Watching {
+    from: i64,
+}
+
+/// Goes on until nobody reads what is printed.
+pub fn run(arguments: &Tail) -> Result<String, Failure> {
+    let remote = arguments.address.remote()?;
+    let from = arguments.from.map(|id| id.to_string());
+    let events = (!arguments.events.is_empty()).then(|| arguments.events.join(" "));
+    let path = with_query("/messages/stream", &[("from", from.as_deref()), ("events", events.as_deref())]);
+    let silence = Duration::from_secs(arguments.dead_after);
+    block_on(async {
+        let mut stream = Following::new(&remote, path, Resume::ById, silence);
+        loop {
+            let event = stream.next().await?;
+            let text = match event.kind.as_str() {
+                "message" if arguments.json => format!("{}\n", event.data),
+                "message" => Head::read(&event.data)?.line(),
+                "watching" => {
+                    let Watching { from } = understood(&event.data)?;
+                    stream.begin_at(from);
+                    say(&format!("watching {}", remote.base()));
+                    continue;
+                }
+                // Of a newer service.
+                _ => continue,
+            };
+            if !print_to_reader(&text) {
+                return Ok(String::new());
+            }
+        }
+    })?
+}
