@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex};
 struct State {
     connections: Mutex<Vec<TcpStream>>,
     accepted: AtomicUsize,
+    to_clients: AtomicUsize,
     /// On connections up to this number bytes are thrown away, and nobody is told.
     silent_through: AtomicUsize,
     is_closed: AtomicBool,
@@ -48,6 +49,11 @@ impl Relay {
         self.state.accepted.load(Ordering::Relaxed)
     }
 
+    /// Bytes of the service that have reached clients.
+    pub fn to_clients(&self) -> usize {
+        self.state.to_clients.load(Ordering::Relaxed)
+    }
+
     /// All connections end now.
     pub fn cut(&self) {
         for connection in self.state.connections.lock().unwrap().drain(..) {
@@ -75,19 +81,22 @@ impl State {
             .lock()
             .unwrap()
             .extend([client.try_clone(), server.try_clone()].into_iter().flatten());
-        for (from, to) in [(client, server), (server, client)] {
+        for (from, to, is_to_client) in [(client, server, false), (server, client, true)] {
             let (Ok(from), Ok(to)) = (from.try_clone(), to.try_clone()) else { return };
             let state = self.clone();
-            std::thread::spawn(move || state.copy(from, to, number));
+            std::thread::spawn(move || state.copy(from, to, number, is_to_client));
         }
     }
 
-    fn copy(&self, mut from: TcpStream, mut to: TcpStream, number: usize) {
+    fn copy(&self, mut from: TcpStream, mut to: TcpStream, number: usize, is_to_client: bool) {
         let is_silent = || number <= self.silent_through.load(Ordering::Relaxed);
         let mut buffer = [0; 16 * 1024];
         while let Ok(read @ 1..) = from.read(&mut buffer) {
             if !is_silent() && to.write_all(&buffer[..read]).is_err() {
                 break;
+            }
+            if is_to_client {
+                self.to_clients.fetch_add(read, Ordering::Relaxed);
             }
         }
         if !is_silent() {

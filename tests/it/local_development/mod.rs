@@ -1,5 +1,8 @@
 //! What a developer needs on his own machine: messages from the service, live and those of the time when he was away.
 
+mod commands;
+mod laptop;
+mod listen;
 mod listeners;
 mod tail;
 

@@ -7,5 +7,6 @@ mod github;
 mod github_addresses;
 mod outgoing_webhooks;
 mod payment_gateway;
+mod testing_locally;
 mod throttling;
 mod typeform;

@@ -1,0 +1,196 @@
+//! The other commands that look at a service from elsewhere: tail, messages, show, replay, emit.
+
+use serde_json::Value;
+
+use super::laptop::{Laptop, interrupt};
+use super::{SOON, builder, push};
+use crate::harness::relay::Relay;
+use crate::harness::target::{Behaviour, Target};
+use crate::harness::{Request, TestApp, eventually, sign};
+
+/// A body that would clear the screen of whoever prints it.
+const HARMFUL: &str = "{\"title\":\"\u{1b}[2J\u{202e}gnp\"}";
+
+fn service() -> TestApp {
+    builder().set("CREEL_EVENTS", "pay_info.paid").start()
+}
+
+fn admin(app: &TestApp) -> Laptop {
+    Laptop::of(app.address).with_admin_token()
+}
+
+#[test]
+fn tail_prints_a_line_for_each_message() {
+    let app = service();
+    push(&app, "before");
+    let tail = Laptop::of(app.address).spawn(&["tail"]);
+    tail.log.wait_for("watching", SOON).unwrap();
+    push(&app, "{}");
+    let line = tail.stdout.wait_for("github.push", SOON).unwrap();
+    assert!(line.starts_with("#2  20") && line.ends_with("  github.push  2 B"), "{line}");
+    let odd = sign::github("odd", "\u{1b}[2J").replace("X-GitHub-Event", "a b");
+    assert!(app.send(&odd).status < 300);
+    let line = tail.stdout.wait_for("#3", SOON).unwrap();
+    assert!(line.ends_with("github.a b  4 B  not-json"), "{line}");
+    drop(tail);
+    let from = Laptop::of(app.address).spawn(&["tail", "--json", "--from", "1", "--events", "*.push"]);
+    let line = from.stdout.wait_for("github.push", SOON).unwrap();
+    assert_eq!(serde_json::from_str::<Value>(&line).unwrap()["id"], 2);
+}
+
+#[test]
+fn tail_goes_on_where_it_was_when_the_connection_was_lost() {
+    let app = service();
+    let relay = Relay::to(app.address);
+    let tail = Laptop::at(&relay.url()).spawn(&["tail", "--dead-after", "2"]);
+    tail.log.wait_for("watching", SOON).unwrap();
+    relay.fall_silent();
+    push(&app, "missed");
+    tail.log.wait_for("CONNECTION LOST", SOON).unwrap();
+    relay.recover();
+    tail.log.wait_for("CONNECTED AGAIN", SOON).unwrap();
+    tail.stdout.wait_for("#1  ", SOON).unwrap();
+    push(&app, "next");
+    tail.stdout.wait_for("#2  ", SOON).unwrap();
+    assert_eq!(tail.stdout.text().lines().count(), 2, "{}", tail.stdout.text());
+}
+
+#[test]
+fn messages_are_listed_the_newest_first_page_by_page() {
+    let app = service();
+    for number in 0..230 {
+        push(&app, &format!("{{\"number\":{number}}}"));
+    }
+    let laptop = Laptop::of(app.address);
+    let all = laptop.run(&["messages", "--limit", "225"]).succeeded();
+    let ids: Vec<&str> = all.lines().map(|line| line.split_once(' ').unwrap().0).collect();
+    let expected: Vec<String> = (6..=230).rev().map(|id| format!("#{id}")).collect();
+    assert_eq!(ids, expected);
+    let few =
+        laptop.run(&["messages", "--source", "github", "--event", "*.push", "--since", "2h", "--limit", "2"]);
+    assert_eq!(few.succeeded().lines().count(), 2);
+    assert_eq!(laptop.run(&["messages", "--until", "2h"]).succeeded(), "");
+    let refused = laptop.run(&["messages", "--text", "\"number\":77}"]).failed();
+    assert!(refused.contains("admin token"), "{refused}");
+    let found = admin(&app).run(&["messages", "--text", "\"number\":77}", "--json"]).succeeded();
+    assert_eq!(serde_json::from_str::<Value>(&found).unwrap()["id"], 78);
+}
+
+#[test]
+fn show_tells_all_of_a_message_and_its_answers_and_cannot_steer_the_terminal() {
+    let app = service();
+    let target = Target::start();
+    target.behave(Behaviour::status(500).body("it \u{1b}[31mbroke"));
+    let laptop = Laptop::of(app.address);
+    let listener = laptop.listen(&target.url("/"), &[]);
+    push(&app, HARMFUL);
+    target.wait_for(1);
+    listener.stdout.wait_for("500", SOON).unwrap();
+    eventually("it is acknowledged", SOON, || app.database().count("attempts") == 1);
+    interrupt(listener);
+    let shown = admin(&app).run(&["show", "1"]).succeeded();
+    for part in [
+        "message      #1 github.push\n",
+        "\nrequest      POST\n",
+        "\nx-github-event: push\n",
+        "\\u{1b}[2J\\u{202e}gnp",
+        "\ndelivery     #1 to listener:laptop: delivered at 20",
+        "(500), 1 tries\n  try 1      20",
+        "delivered 500, ",
+        "    | it \\u{1b}[31mbroke\n",
+    ] {
+        assert!(shown.contains(part), "{part:?} is not in\n{shown}");
+    }
+    assert!(!shown.contains('\u{1b}') && !shown.contains('\u{202e}'));
+    let body = admin(&app).run(&["show", "1", "--body"]).succeeded();
+    assert_eq!(body, HARMFUL, "byte for byte into a pipe");
+    let json = admin(&app).run(&["show", "1", "--json"]).succeeded();
+    assert_eq!(serde_json::from_str::<Value>(&json).unwrap()["event"], "github.push");
+    let without_content = laptop.run(&["show", "1"]).succeeded();
+    assert!(without_content.contains("are for the admin token") && !without_content.contains("gnp"));
+    assert!(laptop.run(&["show", "9"]).failed().contains("There is no message 9"));
+}
+
+#[test]
+fn a_message_is_replayed_from_here_to_a_program_here() {
+    let app = service();
+    let target = Target::start();
+    let sent = Request::post(&format!("/webhooks/open/{}?id=7", super::OPEN_PATH))
+        .header("Content-Type", "text/plain")
+        .body(b"\xff\x00".to_vec());
+    assert_eq!(app.send(&sent).status, 200);
+    let laptop = admin(&app);
+    target.script([Behaviour::status(201).body("made")]);
+    let told = laptop.run(&["replay", "1", "--to", &target.url("/hooks")]).succeeded();
+    assert!(told.starts_with("201 after ") && told.ends_with(" ms\nmade\n"), "{told}");
+    let received = &target.received()[0];
+    assert_eq!((received.method(), received.target()), ("POST", "/hooks?id=7"));
+    assert_eq!(received.body, b"\xff\x00");
+    assert_eq!(received.header("creel-event"), Some("open.message"));
+    target.answers(404);
+    assert!(laptop.run(&["replay", "1", "--to", &target.url("/")]).failed().contains("answered 404"));
+    target.refuse();
+    assert!(laptop.run(&["replay", "1", "--to", &target.url("/")]).failed().contains("did not answer"));
+    let reader = Laptop::of(app.address).run(&["replay", "1", "--to", &target.url("/")]).failed();
+    assert!(reader.contains("admin token"), "{reader}");
+    assert_eq!(app.database().count("deliveries"), 0, "the service has no part in it");
+}
+
+#[test]
+fn a_message_is_replayed_by_the_service() {
+    let target = Target::start();
+    let app = builder()
+        .set("CREEL_TARGET_BILLING_URL", target.url("/billing"))
+        .set("CREEL_TARGET_BILLING_EVENTS", "stripe.*")
+        .set("CREEL_SOURCE_STRIPE_SECRET", sign::SECRET)
+        .start();
+    push(&app, "{}");
+    let laptop = admin(&app);
+    assert!(laptop.run(&["replay", "1"]).failed().contains("no target wants message 1"));
+    let told = laptop.run(&["replay", "1", "--target", "billing"]).succeeded();
+    assert!(told.contains("#1") && told.contains("creel show 1"), "{told}");
+    assert_eq!(target.wait_for(1)[0].target(), "/billing");
+    assert!(laptop.run(&["replay", "1", "--target", "nobody"]).failed().contains("nobody"));
+    assert!(laptop.run(&["replay", "9"]).failed().contains("no message 9"));
+}
+
+#[test]
+fn an_event_is_emitted_as_it_is_written_and_once_for_each_key() {
+    let app = service();
+    let laptop = admin(&app);
+    let payload = "{ \"amount\" : 12.00 }";
+    let emit = ["emit", "pay_info.paid", payload, "--owner", "ann", "--idempotency-key", "invoice-7"];
+    assert_eq!(laptop.run(&emit).succeeded(), "message #1\n");
+    assert_eq!(laptop.run(&emit).succeeded(), "message #1, emitted before with this key\n");
+    let kept = app.database().only_message();
+    assert_eq!((kept.event.as_str(), kept.payload.as_deref()), ("pay_info.paid", Some(payload)));
+    let from_stdin = laptop.run_with_input(&["emit", "pay_info.paid", "-"], "[1,\n2]\n").succeeded();
+    assert_eq!(from_stdin, "message #2\n");
+    assert_eq!(app.database().newest_message().payload.as_deref(), Some("[1,\n2]"));
+    assert_eq!(laptop.run(&["emit", "pay_info.paid"]).succeeded(), "message #3\n");
+    assert!(laptop.run(&["emit", "pay_info.payed", "{}"]).failed().contains("pay_info.paid"));
+    assert!(laptop.run(&["emit", "pay_info.paid", "{"]).failed().contains("no JSON"));
+    assert!(Laptop::of(app.address).run(&["emit", "pay_info.paid"]).failed().contains("admin token"));
+}
+
+#[test]
+fn on_the_services_own_machine_its_configuration_says_where_it_is() {
+    let app = builder().set("CREEL_ADMIN_LISTEN", "127.0.0.1:0").start();
+    let line = app.process.log.wait_for("admin on http://", SOON).unwrap();
+    let admin = crate::harness::app::address_in(&line, "admin on http://").to_string();
+    push(&app, "{}");
+    let here = builder().beside(&app);
+    let told = here.clone().set("CREEL_ADMIN_LISTEN", admin).run(&["messages"]).succeeded();
+    assert!(told.starts_with("#1  "), "{told}");
+    let told = here.run(&["messages"]).failed();
+    assert!(told.contains("port 0"), "{told}");
+    let file = app.path().join("token");
+    std::fs::write(&file, format!("{}\n", super::READ_TOKEN)).unwrap();
+    let laptop = Laptop::of(crate::harness::app::address_in(&line, "admin on http://"));
+    let bare = laptop.builder().clone().unset("CREEL_READ_TOKEN");
+    let url = laptop.url().to_owned();
+    let told = bare.run(&["messages", "--server", &url, "--token-file", file.to_str().unwrap()]).succeeded();
+    assert!(told.starts_with("#1  "), "{told}");
+    let elsewhere = bare.run(&["messages", "--server", &url, "--token-file", "/nowhere"]).failed();
+    assert!(elsewhere.contains("/nowhere"), "{elsewhere}");
+}
