@@ -36,7 +36,6 @@ pub struct Opened {
     pub is_new: bool,
     /// Old messages have still to be added.
     pub must_be_filled: bool,
-    pub pending: i64,
 }
 
 /// Why there is no such listener.
@@ -105,9 +104,10 @@ pub fn open(
             // A target that was read in this transaction is still there, under its name.
             let _ = target::update(connection, known.id, &settings, now)?;
         }
+        // Now, so that the clean-up does not take it for one that nobody has connected to for long.
+        set_connected(connection, known.id, true, now)?;
         let must_be_filled = wanted_since(connection, known.id)?.is_some();
-        let pending = pending(connection, known.id)?;
-        return Ok(Ok(Opened { target: known.id, is_new: false, must_be_filled, pending }));
+        return Ok(Ok(Opened { target: known.id, is_new: false, must_be_filled }));
     }
     let listeners: usize = connection
         .prepare_cached("SELECT count(*) FROM targets WHERE kind = 'listener' AND state <> 'removed'")?
@@ -121,7 +121,7 @@ pub fn open(
     connection
         .prepare_cached("UPDATE targets SET wanted_since = ?2 WHERE id = ?1")?
         .execute(params![target, since])?;
-    Ok(Ok(Opened { target, is_new: true, must_be_filled: since.is_some(), pending: 0 }))
+    Ok(Ok(Opened { target, is_new: true, must_be_filled: since.is_some() }))
 }
 
 fn new(name: &str, events: Vec<Pattern>) -> NewTarget {
@@ -144,7 +144,8 @@ fn new(name: &str, events: Vec<Pattern>) -> NewTarget {
     }
 }
 
-fn pending(connection: &Connection, target: i64) -> rusqlite::Result<i64> {
+/// What a listener has not acknowledged. With very many it takes a while: for a reader.
+pub fn pending(connection: &Connection, target: i64) -> rusqlite::Result<i64> {
     connection
         .prepare_cached("SELECT count(*) FROM deliveries WHERE target_id = ?1 AND state = 'pending'")?
         .query_row([target], |row| row.get(0))

@@ -11,12 +11,12 @@ use super::listeners::Delivered;
 use super::stream::{ALIVE, Pieces, Waiting, Woken, event};
 use crate::http::service::Service;
 use crate::http::streams::{Connected, Over};
-use crate::store::{DeliveryOrdering, DueDelivery, DueQuery, LATE_MESSAGES_WITHIN, Opened, Unavailable};
+use crate::store::{DeliveryOrdering, DueQuery, LATE_MESSAGES_WITHIN, Opened, Unavailable};
 
 /// Deliveries that are sent and not acknowledged.
 const MOST_IN_FLIGHT: usize = 64;
-/// Of one look into the database; what a slow client has not taken yet stays in memory.
-const PAGE_BYTES: usize = 1 << 20;
+/// Of one look into the database. What a slow client has not taken yet stays in memory, as the events that are sent.
+const PAGE_BYTES: usize = 512 << 10;
 /// Later than any delivery is due: a listener takes what is pending when it is there.
 const END_OF_TIME: &str = "9999-12-31T23:59:59.999999Z";
 
@@ -27,16 +27,15 @@ pub struct Listening {
     stream: Arc<Connected>,
     waiting: Waiting,
     step: Step,
-    page: VecDeque<DueDelivery>,
+    /// Deliveries, and the events that they are.
+    page: VecDeque<(i64, Bytes)>,
     may_have_more: bool,
 }
 
 enum Step {
     /// Old messages are added first, for they come before the others.
-    Fill(rt::task::JoinHandle<Result<i64, Unavailable>>),
-    Greet {
-        pending: i64,
-    },
+    Fill(rt::task::JoinHandle<Result<(), Unavailable>>),
+    Greet,
     Deliver,
     Done,
 }
@@ -62,7 +61,7 @@ impl Listening {
         let step = if opened.must_be_filled {
             Step::Fill(rt::spawn(fill(service.clone(), opened)))
         } else {
-            Step::Greet { pending: opened.pending }
+            Step::Greet
         };
         Self { service, name, opened, stream, waiting, step, page: VecDeque::new(), may_have_more: true }
     }
@@ -79,20 +78,17 @@ impl Pieces for Listening {
             }
             let woken = match &mut self.step {
                 Step::Done => return None,
-                Step::Greet { pending } => {
-                    let is_new = self.opened.is_new;
-                    let piece =
-                        event("listening", None, &Greeting { name: &self.name, is_new, pending: *pending });
+                Step::Greet => {
                     self.step = Step::Deliver;
-                    return Some(piece);
+                    return self.greeting().await.ok();
                 }
                 Step::Fill(filling) => {
                     let mut filled = None;
                     let woken = self.waiting.wait(async { filled = Some(filling.await) }).await;
                     if let Some(filled) = filled {
                         // The client comes again, and what is missing is added then.
-                        let added = filled.ok()?.ok()?;
-                        self.step = Step::Greet { pending: self.opened.pending + added };
+                        filled.ok()?.ok()?;
+                        self.step = Step::Greet;
                     }
                     woken
                 }
@@ -117,13 +113,9 @@ impl Listening {
     /// acknowledged.
     async fn deliver(&mut self) -> Result<Option<Bytes>, Unavailable> {
         loop {
-            if let Some(due) = self.page.pop_front() {
-                if let Some(delivered) = Delivered::new(&self.name, &due) {
-                    self.stream.sent(due.id);
-                    return Ok(Some(event("message", Some(due.id), &delivered)));
-                }
-                self.bury(vec![due.id], "the headers of the message cannot be read").await?;
-                continue;
+            if let Some((delivery, piece)) = self.page.pop_front() {
+                self.stream.sent(delivery);
+                return Ok(Some(piece));
             }
             let in_flight = self.stream.in_flight();
             let room = MOST_IN_FLIGHT.saturating_sub(in_flight.len());
@@ -145,16 +137,25 @@ impl Listening {
             bytes: PAGE_BYTES,
         };
         let found = self.service.store.due_deliveries(query).await?;
-        self.may_have_more = found.is_full || !found.orphans.is_empty();
-        self.page = found.deliveries.into();
-        if !found.orphans.is_empty() {
-            self.bury(found.orphans, "the message was cleaned up").await?;
+        let mut lost = found.orphans;
+        for due in found.deliveries {
+            match Delivered::new(&self.name, &due) {
+                Some(delivered) => self.page.push_back((due.id, event("message", Some(due.id), &delivered))),
+                None => lost.push(due.id),
+            }
+        }
+        self.may_have_more = found.is_full || !lost.is_empty();
+        if !lost.is_empty() {
+            let why = "the message was cleaned up, or cannot be read";
+            self.service.store.bury_deliveries(lost, why, (self.service.clock)()).await?;
         }
         Ok(())
     }
 
-    async fn bury(&self, deliveries: Vec<i64>, why: &'static str) -> Result<(), Unavailable> {
-        self.service.store.bury_deliveries(deliveries, why, (self.service.clock)()).await
+    async fn greeting(&self) -> Result<Bytes, Unavailable> {
+        let pending = self.service.store.pending_of_listener(self.opened.target).await?;
+        let greeting = Greeting { name: &self.name, is_new: self.opened.is_new, pending };
+        Ok(event("listening", None, &greeting))
     }
 
     fn farewell(&mut self, over: Over) -> Option<Bytes> {
@@ -177,9 +178,9 @@ impl Drop for Listening {
     }
 }
 
-/// Adds the old messages that a new listener has asked for; how many.
-async fn fill(service: web::Data<Service>, opened: Opened) -> Result<i64, Unavailable> {
-    let added = service.store.fill_listener(opened.target, false, (service.clock)()).await?;
+/// Adds the old messages that a new listener has asked for.
+async fn fill(service: web::Data<Service>, opened: Opened) -> Result<(), Unavailable> {
+    service.store.fill_listener(opened.target, false, (service.clock)()).await?;
     // A message that was on its way when the listener was made may have been committed behind what was looked at.
     rt::spawn(async move {
         tokio::time::sleep(LATE_MESSAGES_WITHIN).await;
@@ -187,7 +188,7 @@ async fn fill(service: web::Data<Service>, opened: Opened) -> Result<i64, Unavai
             log::warn!("a listener's old messages are looked through again when it connects next: {why}");
         }
     });
-    Ok(i64::try_from(added).unwrap_or(i64::MAX))
+    Ok(())
 }
 
 /// Writes down whether somebody is connected, until that is what is written.

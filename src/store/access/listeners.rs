@@ -89,6 +89,11 @@ impl Store {
         Ok(found.filter(|target| target.kind == TargetKind::Listener))
     }
 
+    /// What a listener has not acknowledged.
+    pub async fn pending_of_listener(&self, target: i64) -> Result<i64, Unavailable> {
+        self.read(move |connection| listener::pending(connection, target)).await
+    }
+
     pub async fn listeners(&self) -> Result<Vec<Listener>, Unavailable> {
         self.read(listener::all).await
     }

@@ -170,6 +170,11 @@ fn a_listener_is_known_while_nobody_is_connected_and_gone_when_it_is_removed() {
     assert_eq!(stream.until("removed").data, json!({"name": "laptop"}));
     assert!(stream.ends_within(SOON));
     assert_eq!(answered(&app.send(&get("/listeners")))["items"], json!([]));
+    let mut stream = listen(&app, "laptop");
+    let listed = answered(&app.send(&get("/listeners")));
+    let target = listed["items"][0]["target_id"].as_i64().unwrap();
+    assert_eq!(app.send(&as_admin(request("DELETE", &format!("/targets/{target}")))).status, 204);
+    assert_eq!(stream.until("removed").data, json!({"name": "laptop"}), "as a target it is removed too");
 }
 
 #[test]

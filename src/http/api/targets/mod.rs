@@ -200,6 +200,8 @@ pub async fn remove(
     let now = (service.clock)();
     let done = service.store.set_target_state(id.0, store::TargetState::Removed, reason, now).await?;
     done.map_err(|refused| told(refused, &target.settings.name))?;
+    // Where it is a listener that somebody is connected to.
+    service.streams.remove(id.0);
     Ok(HttpResponse::NoContent().finish())
 }
 
