@@ -127,7 +127,11 @@ async fn receive(arguments: &Listen, name: &str, remote: &Remote, queue: &Queue)
     loop {
         let event = stream.next().await?;
         match event.kind.as_str() {
-            "listening" => greet(arguments, &understood(&event.data)?, remote),
+            "listening" => {
+                let greeting: Greeting = understood(&event.data)?;
+                queue.connected(greeting.is_new);
+                greet(arguments, &greeting, remote);
+            }
             "message" => queue.add(understood(&event.data)?).await,
             "replaced" => {
                 return Err(Failure(format!(
@@ -164,11 +168,11 @@ fn greet(arguments: &Listen, greeting: &Greeting, remote: &Remote) {
 /// Sends one after the other, so that their order stays.
 async fn forward(name: &str, remote: &Remote, forwarder: &Forwarder, queue: &Queue) -> Result<(), Failure> {
     loop {
-        let delivered = queue.take().await;
+        let (delivered, service) = queue.take().await;
         // Where the service has nothing any more for a delivery, it is settled.
         let Some(body) = body_of(remote, &delivered).await? else { continue };
         let answer = answer(forwarder, &delivered, body).await;
-        queue.answered(answered(delivered.delivery, &answer));
+        queue.answered(answered(delivered.delivery, &answer), service);
         if !print_to_reader(&line(&delivered, &answer)) {
             return Err(Failure(format!("nobody reads what is printed any more; {name} stops")));
         }

@@ -52,9 +52,24 @@ struct State {
     settled: VecDeque<i64>,
     /// All of these, and the one that is being sent.
     known: HashSet<i64>,
+    /// Counts the services: after a new one the ids begin anew.
+    service: usize,
 }
 
 impl Queue {
+    /// The service has taken up the connection. What was acknowledged before is not sent again, and one that does not know us
+    /// is another one, such as one with an empty database: nothing that it sends is known, whatever its id.
+    pub fn connected(&self, is_new: bool) {
+        let mut state = self.state.borrow_mut();
+        let state = &mut *state;
+        for delivery in state.settled.drain(..) {
+            state.known.remove(&delivery);
+        }
+        if is_new {
+            *state = State { service: state.service + 1, ..State::default() };
+        }
+    }
+
     /// Adds a delivery, unless it is known; waits while there is no room.
     pub async fn add(&self, delivered: Delivered) {
         while self.state.borrow().waiting.len() >= MOST_WAITING {
@@ -67,21 +82,29 @@ impl Queue {
         }
     }
 
-    /// The oldest delivery.
-    pub async fn take(&self) -> Delivered {
+    /// The oldest delivery, and the number of its service.
+    pub async fn take(&self) -> (Delivered, usize) {
         loop {
-            if let Some(delivered) = self.state.borrow_mut().waiting.pop_front() {
+            if let Some(taken) = self.take_now() {
                 self.room.notify_one();
-                return delivered;
+                return taken;
             }
             self.arrived.notified().await;
         }
     }
 
-    /// The program has answered.
-    pub fn answered(&self, answered: Answered) {
-        self.state.borrow_mut().answered.push_back(answered);
-        self.answered.notify_one();
+    fn take_now(&self) -> Option<(Delivered, usize)> {
+        let mut state = self.state.borrow_mut();
+        state.waiting.pop_front().map(|delivered| (delivered, state.service))
+    }
+
+    /// The program has answered what a service has sent.
+    pub fn answered(&self, answered: Answered, service: usize) {
+        let mut state = self.state.borrow_mut();
+        if state.service == service {
+            state.answered.push_back(answered);
+            self.answered.notify_one();
+        }
     }
 
     /// What is to be acknowledged; waits until there is any.
@@ -141,16 +164,40 @@ mod tests {
             for delivery in [1, 2, 1] {
                 queue.add(delivered(delivery)).await;
             }
-            assert_eq!(queue.take().await.delivery, 1);
+            assert_eq!(queue.take().await.0.delivery, 1);
             queue.add(delivered(1)).await;
-            queue.answered(answered(1));
+            queue.answered(answered(1), 0);
             queue.add(delivered(1)).await;
             assert_eq!(ids(&queue.to_acknowledge().await), [1]);
             queue.acknowledged(&[1]);
             queue.add(delivered(1)).await;
             queue.add(delivered(3)).await;
-            assert_eq!([queue.take().await.delivery, queue.take().await.delivery], [2, 3]);
+            assert_eq!([queue.take().await.0.delivery, queue.take().await.0.delivery], [2, 3]);
             assert!(queue.answered_now().is_empty());
+        })
+        .expect("a runtime");
+    }
+
+    #[test]
+    fn another_service_with_the_same_ids_is_another_one() {
+        let queue = Queue::default();
+        block_on(async {
+            queue.connected(false);
+            for delivery in [1, 2, 3] {
+                queue.add(delivered(delivery)).await;
+            }
+            let (first, service) = queue.take().await;
+            queue.answered(answered(first.delivery), service);
+            let (second, service) = queue.take().await;
+            queue.connected(false);
+            queue.add(delivered(1)).await;
+            queue.add(delivered(2)).await;
+            assert_eq!(queue.take().await.0.delivery, 3, "the connection was lost, no more");
+            queue.connected(true);
+            queue.answered(answered(second.delivery), service);
+            assert!(queue.answered_now().is_empty(), "the answers are about other messages");
+            queue.add(delivered(1)).await;
+            assert_eq!(queue.take().await.0.delivery, 1);
         })
         .expect("a runtime");
     }
@@ -162,7 +209,7 @@ mod tests {
             for delivery in 0..2 * REMEMBERED as i64 {
                 queue.add(delivered(delivery)).await;
                 queue.take().await;
-                queue.answered(answered(delivery));
+                queue.answered(answered(delivery), 0);
                 queue.acknowledged(&ids(&queue.answered_now()));
             }
             assert_eq!(queue.state.borrow().known.len(), REMEMBERED);

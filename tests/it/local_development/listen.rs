@@ -143,6 +143,28 @@ fn a_restart_of_the_service_is_survived_and_said_loudly() {
 }
 
 #[test]
+fn a_service_that_begins_anew_is_not_taken_for_the_one_before() {
+    let app = builder().start();
+    let target = Target::start();
+    let relay = Relay::to(app.address);
+    let listener = Laptop::at(&relay.url()).listen(&target.url("/"), &[]);
+    for body in ["1", "2"] {
+        push(&app, body);
+    }
+    target.wait_for(2);
+    wait_until_all_is_acknowledged(&app);
+    let address = app.address.to_string();
+    let stopped = app.stop();
+    std::fs::remove_file(stopped.database().path()).unwrap();
+    let app = stopped.set("CREEL_LISTEN", address).start();
+    listener.log.wait_for("CONNECTED AGAIN", SOON).unwrap();
+    wait_until_connected(&app, "laptop", true);
+    push(&app, "with the id of an old one");
+    assert_eq!(target.wait_for(3)[2].text(), "with the id of an old one");
+    wait_until_all_is_acknowledged(&app);
+}
+
+#[test]
 fn a_connection_without_a_sign_of_life_is_dead() {
     let app = builder().start();
     let target = Target::start();
