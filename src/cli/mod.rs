@@ -154,7 +154,7 @@ enum Command {
     ///
     /// Examples:
     ///     creel listen https://hooks.example.com --forward http://localhost:3000/hooks
-    ///     creel listen https://hooks.example.com --forward http://localhost:3000/hooks --name ann --since 2h
+    ///     creel listen https://hooks.example.com --forward http://localhost:3000/ --name ann --since 2h
     ///     creel listen --forward http://localhost:3000/hooks --events 'github.*' --events '*.paid'
     #[command(verbatim_doc_comment)]
     Listen(listen::Listen),
