@@ -17,8 +17,11 @@ use crate::store::{
     timestamp,
 };
 
+/// Outcomes of so many deliveries may be on their way to the disk, for each that a target may have at the same time,
+/// those that it has among them.
+const UNDER_WAY_PER_PLACE: usize = 3;
 /// Loaded ahead of what can begin, at most.
-const LOADED_AHEAD: usize = 64;
+const LOADED_AHEAD: usize = 128;
 /// Messages loaded for one lane, unless a single one is larger.
 const BYTES_A_PAGE: usize = 2 << 20;
 
@@ -38,6 +41,8 @@ pub struct Lane {
     ready: VecDeque<DueDelivery>,
     /// Begun, and the outcome is not on disk yet: so many at most come twice after a crash.
     under_way: HashSet<i64>,
+    /// How many of them the target has not answered yet.
+    unanswered: usize,
     is_loading: bool,
     may_have_more: bool,
     next_due: Option<OffsetDateTime>,
@@ -54,6 +59,7 @@ impl Lane {
             route,
             ready: VecDeque::new(),
             under_way: HashSet::new(),
+            unanswered: 0,
             is_loading: false,
             may_have_more: true,
             next_due: None,
@@ -170,7 +176,7 @@ impl Lane {
 
     /// Whether the next loaded delivery may begin. `uptime` is a clock that nobody sets.
     pub fn turn(&mut self, uptime: Duration) -> Turn {
-        if self.ready.is_empty() || !self.is_served() || self.under_way.len() >= self.concurrency() {
+        if self.ready.is_empty() || !self.is_served() || !self.has_room() {
             return self.turn_of_breaker(uptime);
         }
         match self.breaker.permit(uptime) {
@@ -205,7 +211,15 @@ impl Lane {
             self.forget_ready_but_bytes();
         }
         self.under_way.insert(delivery.id);
+        self.unanswered += 1;
         Some(delivery)
+    }
+
+    /// The disk must not slow down a target that answers at once, nor may what a crash repeats grow: a strict target gets
+    /// the next one when the outcome of the last is on disk.
+    fn has_room(&self) -> bool {
+        let most = if self.is_strict() { 1 } else { UNDER_WAY_PER_PLACE * self.concurrency() };
+        self.unanswered < self.concurrency() && self.under_way.len() < most
     }
 
     fn forget_ready_but_bytes(&mut self) {
@@ -217,6 +231,7 @@ impl Lane {
 
     /// The attempt has ended; its outcome is not on disk yet.
     pub fn ended(&mut self, verdict: Verdict, uptime: Duration) {
+        self.unanswered = self.unanswered.saturating_sub(1);
         match verdict {
             Verdict::Delivered => {
                 if self.breaker.is_open() {

@@ -1,7 +1,7 @@
 //! Deliveries and their attempts. A delivery is written in the transaction of its message; what became of it is
 //! written many at a time.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
@@ -113,11 +113,12 @@ pub fn due(connection: &Connection, query: &DueQuery) -> rusqlite::Result<DuePag
          WHERE target_id = ?1 AND state = 'pending' ORDER BY due_at, id LIMIT ?2",
     )?;
     let mut rows = statement.query(params![query.target, limit])?;
+    let held: HashSet<i64> = query.held.iter().copied().collect();
     let mut page = DuePage::default();
     let mut bytes = 0;
     while let Some(row) = rows.next()? {
         let id = row.get(0)?;
-        if query.held.contains(&id) {
+        if held.contains(&id) {
             continue;
         }
         let due_at: String = row.get(4)?;
