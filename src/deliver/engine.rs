@@ -1,29 +1,39 @@
 //! The one loop that decides which delivery begins when. It owns the lanes; attempts, reads and writes run beside it and
 //! come back as events, so that it never waits for any of them.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashSet};
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use time::OffsetDateTime;
+use futures_util::FutureExt as _;
 use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinSet, spawn_local};
 
 use super::attempt::{Attempt, Attempted, Verdict};
-use super::lane::{self, Lane, Turn};
+use super::bodies::Bodies;
+use super::lane::{Lane, Memory, Turn};
 use super::recorder::{self, Done};
 use super::route::{Route, Routes};
-use super::{Clock, Uptime, schedule};
+use super::{Clock, Uptime, outcome};
 use crate::store::{
-    AttemptOutcome, AttemptRecord, DueDelivery, DuePage, Next, Store, Target, TargetState, timestamp,
+    AttemptRecord, DueDelivery, DuePage, Next, Store, Target, TargetSecrets, TargetState, timestamp,
 };
 
-/// Bodies that all lanes together hold; above it a lane gets its next message when it has none.
+/// Bodies that all lanes together hold; above it a lane gets its next message when it has none …
 const BYTES_IN_MEMORY: usize = 64 << 20;
+/// … and above this no lane gets one.
+const MOST_BYTES_IN_MEMORY: usize = 256 << 20;
 /// What could not be read is asked for again after this.
 const READ_PAUSE: Duration = Duration::from_millis(500);
 /// The wall clock may be set while we wait for one of its times.
 const LONGEST_SLEEP: Duration = Duration::from_secs(10 * 60);
+/// At the end, outcomes have so long to reach the disk.
+const RECORDED_WITHIN: Duration = Duration::from_secs(2);
+/// Deliveries to a target that does not answer are given up at this age; its breaker lets only few attempts be made.
+const GIVEN_UP_AFTER: Duration = Duration::from_secs(7 * 86_400);
+/// Between two steps of that, for the messages that come in.
+const PAUSE_BETWEEN_BURIALS: Duration = Duration::from_millis(20);
 /// At the end, attempts under way have so long.
 const FINISHED_WITHIN: Duration = Duration::from_secs(3);
 
@@ -33,12 +43,27 @@ pub enum Event {
     /// A page of what is due for a target; `None` if it could not be read.
     Loaded(i64, Option<DuePage>),
     Recorded(Vec<Done>),
+    /// Those that had lost their message have been ended.
+    Buried(i64),
+    /// All targets, each with what is sealed of it; `None` if they could not be read.
+    Targets(Option<Vec<(Target, Option<TargetSecrets>)>>),
+}
+
+/// Whether the table of targets is being read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Reading {
+    No,
+    Once,
+    /// It has changed since.
+    Again,
 }
 
 /// An attempt that has ended.
 struct Ended {
     target: i64,
-    bytes: usize,
+    created_at: String,
+    /// Where it was sent; empty for commands.
+    url: String,
     verdict: Verdict,
     record: AttemptRecord,
 }
@@ -51,8 +76,10 @@ pub struct Engine {
     id_prefix: Arc<str>,
     uptime: Uptime,
     lanes: BTreeMap<i64, Lane>,
-    /// Bytes of the messages whose attempts have ended, until that is on disk.
-    unrecorded: HashMap<i64, usize>,
+    bodies: Bodies,
+    reading_targets: Reading,
+    /// Whose old deliveries are being ended.
+    burying: HashSet<i64>,
     attempts: JoinSet<Ended>,
     events: mpsc::UnboundedSender<Event>,
     outcomes: mpsc::UnboundedSender<Done>,
@@ -79,12 +106,14 @@ impl Engine {
             routes,
             uptime,
             lanes: BTreeMap::new(),
-            unrecorded: HashMap::new(),
+            bodies: Bodies::new(BYTES_IN_MEMORY),
+            reading_targets: Reading::No,
+            burying: HashSet::new(),
             attempts: JoinSet::new(),
             events,
             outcomes,
         };
-        engine.read_targets().await;
+        engine.read_targets();
         loop {
             let sleep = engine.work();
             tokio::select! {
@@ -93,7 +122,7 @@ impl Engine {
                 Some(ended) = engine.attempts.join_next() => engine.ended(ended),
                 Some(event) = incoming.recv() => engine.handle(event),
                 () = due.wait() => engine.mark(due.take()),
-                _ = changes.changed() => engine.read_targets().await,
+                _ = changes.changed() => engine.read_targets(),
                 () = tokio::time::sleep(sleep) => {}
             }
             // All lanes are looked at after this: rather once than for each of them.
@@ -107,7 +136,11 @@ impl Engine {
         engine.finish().await;
         // Nothing more can be sent: the recorder writes what it has, and ends.
         drop(engine);
-        let _ = recording.await;
+        if tokio::time::timeout(RECORDED_WITHIN, recording).await.is_err() {
+            log::warn!(
+                "what became of some deliveries could not be written down: they are tried again after the next start"
+            );
+        }
     }
 
     fn mark(&mut self, targets: impl IntoIterator<Item = i64>) {
@@ -123,7 +156,7 @@ impl Engine {
         let now = (self.clock)();
         let uptime = (self.uptime)();
         let mut sleep = LONGEST_SLEEP;
-        let mut bytes: usize = self.lanes.values().map(Lane::bytes).sum();
+        let mut bytes = self.bodies.bytes();
         let ids: Vec<i64> = self.lanes.keys().copied().collect();
         for id in ids {
             while let Some(lane) = self.lanes.get_mut(&id) {
@@ -140,7 +173,12 @@ impl Engine {
                 }
             }
             let Some(lane) = self.lanes.get_mut(&id) else { continue };
-            if let Some(query) = lane.query(now, bytes > BYTES_IN_MEMORY, uptime) {
+            let memory = match bytes {
+                bytes if bytes < BYTES_IN_MEMORY => Memory::Free,
+                bytes if bytes < MOST_BYTES_IN_MEMORY => Memory::Scarce,
+                _ => Memory::Full,
+            };
+            if let Some(query) = lane.query(now, memory, uptime) {
                 // As much as the page may bring.
                 bytes += query.bytes;
                 let (store, events) = (self.store.clone(), self.events.clone());
@@ -177,37 +215,40 @@ impl Engine {
                 target: &name,
                 timeout,
             };
-            let attempted = route.deliver(&attempt, began_at).await;
-            let next = next(&attempted.verdict, number, clock(), ordering);
-            let record = record(&delivery, number, began_at, began.elapsed(), attempted.clone(), next);
-            Ended { target, bytes: lane::size(&delivery), verdict: attempted.verdict, record }
+            let delivering = AssertUnwindSafe(route.deliver(&attempt, began_at)).catch_unwind();
+            let attempted = delivering.await.unwrap_or_else(|_| {
+                log::error!("delivery {}: the attempt has panicked: this is a bug in creel", delivery.id);
+                Attempted::failed("a bug in creel")
+            });
+            let next = outcome::next(&attempted.verdict, number, clock(), ordering);
+            let record =
+                outcome::record(&delivery, number, began_at, began.elapsed(), attempted.clone(), next);
+            let (created_at, url) = (delivery.created_at, route.url().to_owned());
+            Ended { target, created_at, url, verdict: attempted.verdict, record }
         });
     }
 
     fn ended(&mut self, ended: Result<Ended, tokio::task::JoinError>) {
-        // A panic would leave its delivery held, and so tried again after the next start.
-        let Ok(Ended { target, bytes, verdict, record }) = ended else {
-            log::error!("an attempt has panicked: this is a bug in creel");
-            return;
-        };
+        // Panics are caught within, and nothing is aborted before the end.
+        let Ok(Ended { target, created_at, url, verdict, record }) = ended else { return };
         let uptime = (self.uptime)();
         if let Some(lane) = self.lanes.get_mut(&target) {
             lane.ended(verdict, uptime);
-            tell(&lane.target, &record);
+            outcome::tell(&lane.target, &record);
         }
         if verdict == Verdict::Gone {
-            self.disable(target);
+            self.disable(target, url);
         }
-        self.unrecorded.insert(record.delivery, bytes);
+        self.give_up_old(target, &created_at);
         let _ = self.outcomes.send(Done { target, record });
     }
 
     /// The target has answered that it wants nothing any more.
-    fn disable(&self, target: i64) {
+    fn disable(&self, target: i64, url: String) {
         let (store, clock) = (self.store.clone(), self.clock);
         spawn_local(async move {
-            let reason = Some("it answered 410 Gone".to_owned());
-            if let Err(why) = store.set_target_state(target, TargetState::Disabled, reason, clock()).await {
+            let disabled = store.disable_target(target, url, "it answered 410 Gone", clock()).await;
+            if let Err(why) = disabled {
                 log::warn!("target {target} answered 410 Gone and could not be disabled: {why}");
             }
         });
@@ -219,48 +260,78 @@ impl Engine {
                 if let Some(orphans) = page.as_ref().map(|page| page.orphans.clone())
                     && !orphans.is_empty()
                 {
-                    let (store, clock) = (self.store.clone(), self.clock);
+                    let (store, clock, events) = (self.store.clone(), self.clock, self.events.clone());
                     spawn_local(async move {
-                        let _ = store.bury_deliveries(orphans, "its message is gone", clock()).await;
+                        let buried = store.bury_deliveries(orphans, "its message is gone", clock()).await;
+                        if buried.is_err() {
+                            tokio::time::sleep(READ_PAUSE).await;
+                        }
+                        let _ = events.send(Event::Buried(target));
                     });
                 }
+                let page = page.map(|page| self.bodies.share(page));
                 if let Some(lane) = self.lanes.get_mut(&target) {
                     lane.loaded(page);
                 }
             }
+            Event::Buried(target) => {
+                self.burying.remove(&target);
+                self.mark([target]);
+            }
+            Event::Targets(targets) => {
+                let again = targets.is_none() || self.reading_targets == Reading::Again;
+                self.reading_targets = Reading::No;
+                if let Some(targets) = targets {
+                    self.use_targets(targets);
+                }
+                if again {
+                    self.read_targets();
+                }
+            }
             Event::Recorded(all) => {
                 for Done { target, record } in all {
-                    let bytes = self.unrecorded.remove(&record.delivery).unwrap_or_default();
                     let due = match &record.next {
                         Next::Again { at, .. } => timestamp::from_text(at),
                         Next::Delivered | Next::Dead => None,
                     };
                     if let Some(lane) = self.lanes.get_mut(&target) {
-                        lane.recorded(record.delivery, bytes, due);
+                        lane.recorded(record.delivery, due);
                     }
                 }
             }
         }
     }
 
-    /// Makes the lanes what the table of targets says.
-    async fn read_targets(&mut self) {
-        let targets = loop {
-            match self.store.targets().await {
-                Ok(targets) => break targets,
-                Err(why) => {
-                    log::warn!("the targets cannot be read, and are asked for again: {why}");
-                    tokio::time::sleep(READ_PAUSE).await;
-                }
+    /// Asks for the table of targets; deliveries go on meanwhile. One look at a time, so that none is overtaken.
+    fn read_targets(&mut self) {
+        if self.reading_targets != Reading::No {
+            self.reading_targets = Reading::Again;
+            return;
+        }
+        self.reading_targets = Reading::Once;
+        let (store, events) = (self.store.clone(), self.events.clone());
+        spawn_local(async move {
+            let targets = store.targets_with_secrets().await;
+            if let Err(why) = &targets {
+                log::warn!("the targets cannot be read, and are asked for again: {why}");
+                tokio::time::sleep(READ_PAUSE).await;
             }
-        };
-        let known: Vec<i64> = targets.iter().map(|target| target.id).collect();
-        for target in targets {
-            let secrets = self.store.target_secrets(target.id).await.unwrap_or_else(|_| {
-                log::warn!("the secrets of target {} cannot be read", target.settings.name);
-                Default::default()
-            });
-            let route = self.routes.of(&target, &secrets);
+            let _ = events.send(Event::Targets(targets.ok()));
+        });
+    }
+
+    /// Makes the lanes what the table of targets says.
+    fn use_targets(&mut self, targets: Vec<(Target, Option<TargetSecrets>)>) {
+        let known: HashSet<i64> = targets.iter().map(|(target, _)| target.id).collect();
+        for (target, secrets) in targets {
+            // Without its secrets it would get what is not signed, and without its credentials.
+            let route = secrets.as_ref().and_then(|secrets| self.routes.of(&target, secrets));
+            if secrets.is_none() {
+                log::error!(
+                    "target {} gets nothing: its secrets were sealed under another CREEL_KEY",
+                    target.settings.name
+                );
+            }
             match self.lanes.get_mut(&target.id) {
                 Some(lane) => lane.change(target, route),
                 None => drop(self.lanes.insert(target.id, Lane::new(target, route))),
@@ -273,6 +344,30 @@ impl Engine {
             }
         }
         self.lanes.retain(|id, lane| known.contains(id) || !lane.is_idle());
+    }
+
+    /// While a target fails, its breaker lets so few attempts be made that its deliveries would never come to their end.
+    fn give_up_old(&mut self, target: i64, created_at: &str) {
+        let before = timestamp::to_text((self.clock)() - GIVEN_UP_AFTER);
+        let Some(lane) = self.lanes.get(&target).filter(|lane| lane.is_failing()) else { return };
+        let is_old = created_at < before.as_str() && lane.target.state_since < before;
+        if !is_old || !self.burying.insert(target) {
+            return;
+        }
+        log::warn!("target {}: what has waited for it for a week is given up", lane.target.settings.name);
+        let (store, clock, events) = (self.store.clone(), self.clock, self.events.clone());
+        spawn_local(async move {
+            while let Ok(waiting) = store.waiting_deliveries(target, before.clone()).await
+                && !waiting.is_empty()
+                && store
+                    .bury_deliveries(waiting, "the target has not answered for a week", clock())
+                    .await
+                    .is_ok()
+            {
+                tokio::time::sleep(PAUSE_BETWEEN_BURIALS).await;
+            }
+            let _ = events.send(Event::Buried(target));
+        });
     }
 
     /// Attempts under way have a little time; what is cut off stays pending.
@@ -288,71 +383,5 @@ impl Engine {
             );
         }
         self.attempts.shutdown().await;
-    }
-}
-
-fn next(
-    verdict: &Verdict,
-    number: u32,
-    now: OffsetDateTime,
-    ordering: crate::store::DeliveryOrdering,
-) -> Next {
-    let asked_for = match verdict {
-        Verdict::Delivered => return Next::Delivered,
-        Verdict::Final => return Next::Dead,
-        Verdict::Gone => None,
-        Verdict::Failed { retry_after, .. } => *retry_after,
-    };
-    match schedule::next_try_after(number, schedule::random_jitter(), asked_for) {
-        Some(pause) => Next::Again { at: timestamp::to_text(now + pause), ordering },
-        None => Next::Dead,
-    }
-}
-
-fn record(
-    delivery: &DueDelivery,
-    number: u32,
-    began_at: OffsetDateTime,
-    took: Duration,
-    attempted: Attempted,
-    next: Next,
-) -> AttemptRecord {
-    AttemptRecord {
-        delivery: delivery.id,
-        number,
-        began_at: timestamp::to_text(began_at),
-        took_ms: u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
-        outcome: match attempted.verdict {
-            Verdict::Delivered => AttemptOutcome::Delivered,
-            Verdict::Gone => AttemptOutcome::Gone,
-            Verdict::Failed { .. } | Verdict::Final => AttemptOutcome::Failed,
-        },
-        status: attempted.status,
-        error: attempted.error,
-        excerpt: attempted.excerpt,
-        next,
-    }
-}
-
-fn tell(target: &Target, record: &AttemptRecord) {
-    let name = &target.settings.name;
-    let what = record.error.clone().or_else(|| record.status.map(|status| status.to_string()));
-    let what = what.unwrap_or_default();
-    match &record.next {
-        Next::Delivered => log::debug!("delivery {} to {name}: delivered ({what})", record.delivery),
-        Next::Again { at, .. } => {
-            log::info!(
-                "delivery {} to {name}: attempt {} failed ({what}); the next one is at {at}",
-                record.delivery,
-                record.number
-            );
-        }
-        Next::Dead => {
-            log::warn!(
-                "delivery {} to {name}: dead after attempt {} ({what})",
-                record.delivery,
-                record.number
-            );
-        }
     }
 }

@@ -48,6 +48,9 @@ const LEFT_OUT: [&str; 29] = [
 const LEFT_OUT_WITH_PREFIX: [&str; 6] = ["proxy-", "x-forwarded-", "cf-", "webhook-", "creel-", "sec-"];
 /// Stands for a value that was not stored.
 const REDACTED: &str = "[redacted]";
+/// Shorter values stand in answers by chance.
+const SHORTEST_SECRET: usize = 6;
+const COMPUTED_ELSEWHERE_ABOVE: usize = 256 << 10;
 const JSON: &str = "application/json";
 const FORM: &str = "application/x-www-form-urlencoded";
 
@@ -67,11 +70,43 @@ pub struct HttpRoute {
 impl HttpRoute {
     /// One try. `now` is what the signature's timestamp says.
     pub async fn deliver(&self, attempt: &Attempt<'_>, now: OffsetDateTime) -> Attempted {
-        let (headers, body) = self.request(attempt, now);
+        let (headers, body) = match attempt.message.body.len() {
+            0..COMPUTED_ELSEWHERE_ABOVE => self.request(attempt, now),
+            _ => match self.request_elsewhere(attempt, now).await {
+                Some(request) => request,
+                None => return Attempted::failed("a bug in creel"),
+            },
+        };
         match self.client.post(&self.url, &headers, body, attempt.timeout).await {
-            Ok(response) => judge(&response, now),
+            Ok(response) => self.without_secrets(judge(&response, now)),
             Err(error) => Attempted::failed(error.to_string()),
         }
+    }
+
+    /// Signing a large body, or making a form of it, would hold up every other target.
+    async fn request_elsewhere(&self, attempt: &Attempt<'_>, now: OffsetDateTime) -> Option<(Fields, Bytes)> {
+        let (route, message) = (self.clone(), attempt.message.clone());
+        let (id, number, timeout) = (attempt.webhook_id.to_owned(), attempt.number, attempt.timeout);
+        let (delivery, target) = (attempt.delivery, attempt.target.to_owned());
+        let made = tokio::task::spawn_blocking(move || {
+            let attempt =
+                Attempt { message: &message, delivery, number, webhook_id: &id, target: &target, timeout };
+            route.request(&attempt, now)
+        });
+        made.await.ok()
+    }
+
+    /// A target may show in its answer what it was sent.
+    fn without_secrets(&self, mut attempted: Attempted) -> Attempted {
+        if let Some(excerpt) = &mut attempted.excerpt {
+            let values = self.headers.iter().filter_map(|(_, value)| std::str::from_utf8(value).ok());
+            // `Bearer x` may be shown as `x`.
+            let values = values.flat_map(|value| [value, value.rsplit(' ').next().unwrap_or(value)]);
+            for value in values.filter(|value| value.len() >= SHORTEST_SECRET) {
+                *excerpt = excerpt.replace(value, REDACTED);
+            }
+        }
+        attempted
     }
 
     fn request(&self, attempt: &Attempt<'_>, now: OffsetDateTime) -> (Fields, Bytes) {

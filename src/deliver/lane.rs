@@ -25,6 +25,15 @@ const LOADED_AHEAD: usize = 128;
 /// Messages loaded for one lane, unless a single one is larger.
 const BYTES_A_PAGE: usize = 2 << 20;
 
+/// How much room there is for the bodies of all lanes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Memory {
+    Free,
+    /// Who has nothing may have one message.
+    Scarce,
+    Full,
+}
+
 /// Whether a delivery can begin now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Turn {
@@ -48,7 +57,6 @@ pub struct Lane {
     next_due: Option<OffsetDateTime>,
     breaker: Breaker,
     rate: Option<DefaultDirectRateLimiter>,
-    bytes: usize,
 }
 
 impl Lane {
@@ -64,7 +72,6 @@ impl Lane {
             may_have_more: true,
             next_due: None,
             breaker: Breaker::default(),
-            bytes: 0,
         }
     }
 
@@ -96,9 +103,9 @@ impl Lane {
         self.under_way.is_empty() && !self.is_loading
     }
 
-    /// Bytes of the messages that it holds.
-    pub fn bytes(&self) -> usize {
-        self.bytes
+    /// Whether it was left alone, or is being tried with a single delivery.
+    pub fn is_failing(&self) -> bool {
+        self.breaker.is_open()
     }
 
     pub fn look_again(&mut self) {
@@ -115,19 +122,12 @@ impl Lane {
 
     /// What is loaded is still pending in the database.
     fn forget_ready(&mut self) {
-        for delivery in std::mem::take(&mut self.ready) {
-            self.bytes = self.bytes.saturating_sub(size(&delivery));
-        }
+        self.ready.clear();
         self.may_have_more = true;
     }
 
     /// What should be read for it now; at most one such query is open.
-    pub fn query(
-        &mut self,
-        now: OffsetDateTime,
-        is_memory_scarce: bool,
-        uptime: Duration,
-    ) -> Option<DueQuery> {
+    pub fn query(&mut self, now: OffsetDateTime, memory: Memory, uptime: Duration) -> Option<DueQuery> {
         if let Some(due) = self.next_due.filter(|due| *due <= now) {
             self.next_due = None;
             log::trace!("target {}: due since {due}", self.target.settings.name);
@@ -135,7 +135,8 @@ impl Lane {
         }
         let has_enough = self.ready.len() >= (self.concurrency() / 2).clamp(1, LOADED_AHEAD / 2);
         let holds = !self.ready.is_empty() || !self.under_way.is_empty();
-        let must_wait = has_enough || (holds && (is_memory_scarce || self.is_strict()));
+        let is_held_back = holds && (memory != Memory::Free || self.is_strict());
+        let must_wait = has_enough || is_held_back || memory == Memory::Full;
         if !self.may_have_more || self.is_loading || !self.is_served() || must_wait {
             return None;
         }
@@ -153,7 +154,7 @@ impl Lane {
             ordering: self.target.settings.ordering,
             now: timestamp::to_text(now),
             held: self.under_way.iter().copied().chain(ready).collect(),
-            limit,
+            limit: if memory == Memory::Free { limit } else { 1 },
             bytes: BYTES_A_PAGE,
         })
     }
@@ -166,8 +167,9 @@ impl Lane {
             return;
         };
         self.may_have_more |= page.is_full;
-        self.next_due = page.next_due.as_deref().and_then(timestamp::from_text);
-        self.bytes += page.deliveries.iter().map(size).sum::<usize>();
+        // What was recorded while the page was read is not on it.
+        let next = page.next_due.as_deref().and_then(timestamp::from_text);
+        self.next_due = [self.next_due, next].into_iter().flatten().min();
         self.ready.extend(page.deliveries);
         if !self.is_served() {
             self.forget_ready();
@@ -208,7 +210,7 @@ impl Lane {
         if self.breaker.permit(uptime) == Permit::Probe {
             self.breaker.probe_began();
             // Nobody else's turn comes before the probe has come back.
-            self.forget_ready_but_bytes();
+            self.forget_ready();
         }
         self.under_way.insert(delivery.id);
         self.unanswered += 1;
@@ -220,13 +222,6 @@ impl Lane {
     fn has_room(&self) -> bool {
         let most = if self.is_strict() { 1 } else { UNDER_WAY_PER_PLACE * self.concurrency() };
         self.unanswered < self.concurrency() && self.under_way.len() < most
-    }
-
-    fn forget_ready_but_bytes(&mut self) {
-        let dropped: usize = self.ready.iter().map(size).sum();
-        self.bytes = self.bytes.saturating_sub(dropped);
-        self.may_have_more |= !self.ready.is_empty();
-        self.ready.clear();
     }
 
     /// The attempt has ended; its outcome is not on disk yet.
@@ -248,8 +243,7 @@ impl Lane {
                     );
                 }
                 if self.breaker.is_open() {
-                    self.forget_ready_but_bytes();
-                    self.may_have_more = true;
+                    self.forget_ready();
                 }
             }
             Verdict::Failed { .. } | Verdict::Final | Verdict::Gone => self.breaker.answered(),
@@ -257,9 +251,8 @@ impl Lane {
     }
 
     /// The outcome is on disk: its place is free. `due`: when it comes again.
-    pub fn recorded(&mut self, delivery: i64, bytes: usize, due: Option<OffsetDateTime>) {
+    pub fn recorded(&mut self, delivery: i64, due: Option<OffsetDateTime>) {
         self.under_way.remove(&delivery);
-        self.bytes = self.bytes.saturating_sub(bytes);
         if let Some(due) = due {
             self.next_due = Some(self.next_due.map_or(due, |next| next.min(due)));
         }
@@ -272,11 +265,6 @@ impl Lane {
     pub fn next_due(&self) -> Option<OffsetDateTime> {
         self.next_due.filter(|_| self.is_served() && !self.may_have_more)
     }
-}
-
-pub fn size(delivery: &DueDelivery) -> usize {
-    let message = &delivery.message;
-    message.body.len() + message.form.as_ref().map_or(0, String::len) + message.head.headers.len()
 }
 
 fn limiter(rate: DeliveryRate) -> DefaultDirectRateLimiter {

@@ -2,12 +2,14 @@
 //! the limits of attempts. It must never import `http`: they meet in the database.
 
 pub mod attempt;
+mod bodies;
 mod breaker;
 pub mod command;
 pub mod confirm;
 mod engine;
 mod http;
 mod lane;
+mod outcome;
 mod recorder;
 mod replays;
 mod route;
@@ -35,6 +37,9 @@ pub type Clock = fn() -> OffsetDateTime;
 
 /// A clock that nobody sets, from any start.
 pub type Uptime = fn() -> Duration;
+
+/// Longer than the attempts under way and their outcomes are given.
+const ENDED_WITHIN: Duration = Duration::from_millis(5_500);
 
 /// Threads for reads of the database and for name servers.
 const BLOCKING_THREADS: usize = 32;
@@ -98,7 +103,10 @@ impl Deliveries {
     pub async fn stop(self) {
         let _ = self.stop.send(true);
         let thread = self.thread;
-        let _ = tokio::task::spawn_blocking(move || thread.join()).await;
+        let ended = tokio::task::spawn_blocking(move || thread.join());
+        if tokio::time::timeout(ENDED_WITHIN, ended).await.is_err() {
+            log::warn!("the deliveries did not come to their end in time");
+        }
     }
 }
 

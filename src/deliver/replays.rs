@@ -11,6 +11,9 @@ use crate::store::{Direction, MessageHead, Replay, ReplayStep, Store, Target, Un
 
 /// Steps in a second, of a tenth of the rate each; a rate below that has longer steps of one message.
 const STEPS_A_SECOND: u32 = 10;
+/// A step is one transaction, which messages that come in have to wait for.
+const MOST_MESSAGES_A_STEP: u32 = 100;
+const MOST_DELIVERIES_A_STEP: usize = 500;
 /// While the store takes nothing.
 const PAUSE: Duration = Duration::from_secs(1);
 
@@ -54,12 +57,13 @@ async fn go_on(store: &Store, clock: Clock) {
                 tokio::time::sleep(PAUSE).await;
             }
         }
-        tokio::time::sleep(Duration::from_secs(1) / STEPS_A_SECOND).await;
+        let pauses = running.iter().map(|replay| pause(replay.rate));
+        tokio::time::sleep(pauses.min().unwrap_or(PAUSE).min(PAUSE)).await;
     }
 }
 
 fn messages_a_step(rate: u32) -> u32 {
-    (rate / STEPS_A_SECOND).max(1)
+    (rate / STEPS_A_SECOND).clamp(1, MOST_MESSAGES_A_STEP)
 }
 
 fn pause(rate: u32) -> Duration {
@@ -79,25 +83,34 @@ pub async fn step(store: &Store, clock: Clock, replay: &Replay) -> Result<bool, 
         None => None,
     };
     let mut messages = Vec::new();
+    let mut deliveries = 0;
+    let mut next = page.next;
     let within = page.messages.iter().filter(|message| message.id <= replay.through);
-    for message in within.clone() {
+    for message in within {
         let targets = match replay.target {
             Some(_) => {
                 target.iter().filter(|target| may_get(target, message)).map(|target| target.id).collect()
             }
-            None if is_believed(message) => targets_today(store, message).await?,
+            None if is_believed(message) && message.conflict_of.is_none() => {
+                targets_today(store, message).await?
+            }
             None => Vec::new(),
         };
+        deliveries += targets.len();
         if !targets.is_empty() {
             messages.push((message.id, targets));
         }
+        if deliveries >= MOST_DELIVERIES_A_STEP {
+            next = Some(message.id);
+            break;
+        }
     }
-    let to = match page.next {
+    let to = match next {
         Some(next) => next.min(replay.through),
         None => replay.through,
     };
     let to = to.max(replay.position);
-    let is_last = page.next.is_none_or(|next| next >= replay.through);
+    let is_last = next.is_none_or(|next| next >= replay.through);
     let step = ReplayStep { replay: replay.id, from: replay.position, to, messages, is_last };
     store.step_replay(step, clock()).await?;
     Ok(is_last)

@@ -20,6 +20,14 @@ pub enum Route {
 }
 
 impl Route {
+    /// Where it leads; empty for a command.
+    pub fn url(&self) -> &str {
+        match self {
+            Self::Http(route) => &route.url,
+            Self::Command(..) => "",
+        }
+    }
+
     pub async fn deliver(&self, attempt: &Attempt<'_>, now: OffsetDateTime) -> Attempted {
         match self {
             Self::Http(route) => route.deliver(attempt, now).await,

@@ -61,7 +61,7 @@ pub fn insert(
         .prepare_cached(
             "INSERT INTO deliveries (message_id, target_id, created_at, due_at, replay_id)
              SELECT ?1, targets.id, ?3, ?3, ?4 FROM targets
-             WHERE targets.id = ?2 AND targets.state <> 'removed'
+             WHERE targets.id = ?2 AND targets.state <> 'removed' AND EXISTS (SELECT 1 FROM messages WHERE id = ?1)
                AND (targets.owner IS NULL OR targets.owner IS (SELECT messages.owner FROM messages WHERE messages.id = ?1))",
         )?
         .execute(params![message, target, now, replay])?;
@@ -121,11 +121,18 @@ pub fn due(connection: &Connection, query: &DueQuery) -> rusqlite::Result<DuePag
         if held.contains(&id) {
             continue;
         }
+        let attempts: u32 = row.get(2)?;
         let due_at: String = row.get(4)?;
         let not_before: Option<String> = row.get(5)?;
+        let is_put_off = not_before.as_ref().is_some_and(|at| *at > query.now);
         let due_at = not_before.filter(|at| *at > due_at).unwrap_or(due_at);
-        if due_at > query.now {
-            page.next_due = Some(due_at);
+        // What was never tried is due, also where the clock was ahead when it was made.
+        if due_at > query.now && (attempts > 0 || is_put_off) {
+            page.next_due = Some(page.next_due.map_or(due_at.clone(), |next| next.min(due_at)));
+            // One that was put off in a strict order stands before others, also when the order is no longer strict.
+            if is_put_off && !is_strict {
+                continue;
+            }
             break;
         }
         if page.deliveries.len() + page.orphans.len() >= query.limit || bytes >= query.bytes {
@@ -139,14 +146,14 @@ pub fn due(connection: &Connection, query: &DueQuery) -> rusqlite::Result<DuePag
         bytes += message.body.len() + message.form.as_ref().map_or(0, String::len);
         page.deliveries.push(DueDelivery {
             id,
-            attempts: row.get(2)?,
+            attempts,
             created_at: row.get(3)?,
             replay: row.get(6)?,
             message: Arc::new(message),
         });
     }
     // Behind the head of a strict queue there may be another one.
-    page.is_full |= is_strict && !page.deliveries.is_empty();
+    page.is_full |= is_strict && !(page.deliveries.is_empty() && page.orphans.is_empty());
     Ok(page)
 }
 

@@ -105,6 +105,13 @@ pub fn one(connection: &Connection, id: i64) -> rusqlite::Result<Option<StoredMe
         .optional()
 }
 
+/// Whether the message is still there.
+pub fn exists(connection: &Connection, id: i64) -> rusqlite::Result<bool> {
+    connection
+        .prepare_cached("SELECT EXISTS (SELECT 1 FROM messages WHERE id = ?1)")?
+        .query_row([id], |row| row.get(0))
+}
+
 /// Which messages.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]

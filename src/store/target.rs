@@ -193,6 +193,30 @@ pub fn by_name(connection: &Connection, name: &str) -> rusqlite::Result<Option<T
     connection.prepare_cached(&sql)?.query_row([name], read_row).optional()
 }
 
+/// All that are not removed, each with what is sealed of it: in one look, so that they belong together.
+pub fn all_with_sealed(connection: &Connection) -> rusqlite::Result<Vec<(Target, Option<String>)>> {
+    let sql = format!("SELECT {COLUMNS}, sealed_secrets FROM targets WHERE state <> 'removed' ORDER BY id");
+    let read = |row: &Row<'_>| Ok((read_row(row)?, row.get("sealed_secrets")?));
+    connection.prepare_cached(&sql)?.query_map([], read)?.collect()
+}
+
+/// It has said that it wants nothing any more; unless it is somewhere else by now, or nobody asks it.
+pub fn disable(
+    connection: &Connection,
+    id: i64,
+    url: &str,
+    reason: &str,
+    now: &str,
+) -> rusqlite::Result<bool> {
+    connection
+        .prepare_cached(
+            "UPDATE targets SET state = 'disabled', state_reason = ?3, state_since = ?4
+             WHERE id = ?1 AND state = 'active' AND (url IS NULL OR url = ?2)",
+        )?
+        .execute(params![id, url, reason, now])
+        .map(|changed| changed == 1)
+}
+
 /// The sealed column of a target.
 pub fn sealed_secrets(connection: &Connection, id: i64) -> rusqlite::Result<Option<String>> {
     connection

@@ -153,7 +153,14 @@ fn a_target_that_answers_410_is_disabled_and_its_deliveries_wait() {
         }
         keep(&store, message("github.push", "{}")).await;
         pass(&store, SECOND * 1_000).await;
-        let waiting = until(&store, "waiting", are_all(DeliveryState::Pending, 2)).await;
+        // Once another target has got a message, this one would have been asked as well.
+        let well = Server::start(|_| Reply::Status(200));
+        create(&store, settings("well", &well.url)).await;
+        keep(&store, message("github.push", "{}")).await;
+        until(&store, "the other has it", |_| !well.asked().is_empty()).await;
+        let waiting = all(&store).await;
+        let waiting: Vec<_> = waiting.into_iter().filter(|delivery| delivery.target == id).collect();
+        assert!(are_all(DeliveryState::Pending, 3)(&waiting), "{waiting:#?}");
         assert_eq!(waiting.iter().map(|delivery| delivery.attempts).sum::<u32>(), 1);
         assert_eq!(server.asked().len(), 1);
         store.set_target_state(id, TargetState::Active, None, clock()).await.unwrap().unwrap();
@@ -228,6 +235,22 @@ fn an_open_breaker_uses_up_no_attempt_and_lets_a_single_probe_through() {
         is_well.store(true, Ordering::SeqCst);
         pass(&store, SECOND * 6).await;
         until(&store, "delivered", are_all(DeliveryState::Delivered, 20)).await;
+    });
+}
+
+#[test]
+fn what_waits_for_a_week_for_a_target_that_does_not_answer_dies() {
+    with_engine(|store| async move {
+        let server = Server::start(|_| Reply::Status(503));
+        create(&store, TargetSettings { concurrency: 1, ..settings("app", &server.url) }).await;
+        for number in 1..=20 {
+            keep(&store, message("github.push", &number.to_string())).await;
+        }
+        until(&store, "opened", |all| all.iter().filter(|one| one.attempts == 1).count() == 5).await;
+        pass(&store, SECOND * 8 * 86_400).await;
+        let dead = until(&store, "given up", are_all(DeliveryState::Dead, 20)).await;
+        assert_eq!(dead[19].outcome.as_deref(), Some("the target has not answered for a week"));
+        assert!(server.asked().len() < 12, "{}", server.asked().len());
     });
 }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use time::OffsetDateTime;
 
 use super::super::confirmation::{self, Asked, Confirmation, DueConfirmation, Settlement};
+use super::super::writer::Database;
 use super::super::{Store, Unavailable, stored, timestamp};
 
 impl Store {
@@ -48,9 +49,11 @@ impl Store {
             targets = self.targets_for(&message.head.event, message.head.owner.as_deref(), message.payload());
         }
         let signalled = targets.clone();
-        self.write(move |database| confirmation::settle(database.connection, &asked, &targets, &now)).await?;
-        self.inner.shared.work_committed(signalled);
-        Ok(())
+        let shared = self.inner.shared.clone();
+        let work = move |database: &mut Database<'_>| {
+            confirmation::settle(database.connection, &asked, &targets, &now)
+        };
+        self.write_then(work, move |_| shared.work_committed(signalled)).await.map(drop)
     }
 
     pub async fn confirmation(&self, message: i64) -> Result<Option<Confirmation>, Unavailable> {

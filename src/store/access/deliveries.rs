@@ -68,7 +68,7 @@ impl Store {
         let (signalled, shared) = (targets.clone(), self.inner.shared.clone());
         let work = move |database: &mut Database<'_>| {
             // The clean-up may have been faster.
-            if stored::one(database.connection, message)?.is_none() {
+            if !stored::exists(database.connection, message)? {
                 return Ok(None);
             }
             let insert = |target: &i64| delivery::insert(database.connection, message, *target, None, &now);

@@ -44,8 +44,8 @@ impl Store {
         let now = timestamp::to_text(now);
         let targets: Vec<i64> =
             step.messages.iter().flat_map(|(_, targets)| targets.iter().copied()).collect();
-        let done = self.write(move |database| replay::step(database.connection, &step, &now)).await?;
-        self.inner.shared.work_committed(targets);
-        Ok(done)
+        let shared = self.inner.shared.clone();
+        let work = move |database: &mut Database<'_>| replay::step(database.connection, &step, &now);
+        self.write_then(work, move |_| shared.work_committed(targets)).await
     }
 }

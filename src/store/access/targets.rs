@@ -118,6 +118,29 @@ impl Store {
         self.read(target::all).await
     }
 
+    /// All that are not removed, each with what is sealed of it; `None` where that cannot be opened.
+    pub async fn targets_with_secrets(&self) -> Result<Vec<(Target, Option<TargetSecrets>)>, Unavailable> {
+        let rows = self.read(target::all_with_sealed).await?;
+        let open = |(target, sealed): (Target, Option<String>)| {
+            (target, open_secrets(&self.inner.sealer, sealed.as_deref()).ok())
+        };
+        Ok(rows.into_iter().map(open).collect())
+    }
+
+    /// The target at this URL has said that it wants nothing any more.
+    pub async fn disable_target(
+        &self,
+        id: i64,
+        url: String,
+        reason: &'static str,
+        now: OffsetDateTime,
+    ) -> Result<bool, Unavailable> {
+        let now = timestamp::to_text(now);
+        let disable =
+            move |database: &mut Database<'_>| target::disable(database.connection, id, &url, reason, &now);
+        self.change_targets_where(disable, |disabled| *disabled).await
+    }
+
     /// Whatever its state.
     pub async fn target(&self, id: i64) -> Result<Option<Target>, Unavailable> {
         self.read(move |connection| target::one(connection, id)).await

@@ -42,16 +42,20 @@ fn a_target_that_hangs_does_not_hold_up_the_stop_and_gets_its_message_later() {
 #[test]
 fn a_command_under_way_is_killed_with_its_group_and_runs_again() {
     let app = crate::harness::TestApp::github()
-        .set("CREEL_TARGET_SLOW_EXEC", "sh -c 'echo $$ > pid; test -e again || (touch again; sleep 1000)'")
+        .set(
+            "CREEL_TARGET_SLOW_EXEC",
+            "sh -c 'test -e child || { sleep 1000 & echo $! > child.new; mv child.new child; wait; }'",
+        )
         .start();
     push(&app, "first", "{}");
-    let pid = app.path().join("again");
-    crate::harness::eventually("it runs", super::SOON, || pid.exists());
+    let child = app.path().join("child");
+    crate::harness::eventually("it runs", super::SOON, || child.exists());
+    let child = std::fs::read_to_string(child).unwrap();
     let builder = app.stop();
-    let running = std::process::Command::new("pgrep").args(["-f", "sleep 1000"]).output();
-    if let Ok(running) = running {
-        assert_eq!(String::from_utf8_lossy(&running.stdout), "", "its child is still there");
-    }
+    crate::harness::eventually("its child is gone", super::SOON, || {
+        let state = std::fs::read_to_string(format!("/proc/{}/stat", child.trim()));
+        state.is_err() || state.is_ok_and(|state| state.contains(") Z "))
+    });
     let app = builder.start();
     eventually_delivered(&app, 1);
 }

@@ -1,0 +1,59 @@
+//! The messages that lanes and attempts hold: each is in memory once, to however many targets it goes.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
+
+use crate::store::{DuePage, StoredMessage};
+
+/// What is in memory is counted so often, and whenever it matters.
+const COUNTED_EVERY: Duration = Duration::from_millis(100);
+
+pub struct Bodies {
+    all: HashMap<i64, Weak<StoredMessage>>,
+    /// As they were last counted, and what was loaded since.
+    bytes: usize,
+    counted_at: Instant,
+    /// From so many bytes on, the number must be right.
+    exact_from: usize,
+}
+
+impl Bodies {
+    pub fn new(exact_from: usize) -> Self {
+        Self { all: HashMap::new(), bytes: 0, counted_at: Instant::now(), exact_from }
+    }
+
+    /// A message that another lane holds already is not held twice.
+    pub fn share(&mut self, mut page: DuePage) -> DuePage {
+        for delivery in &mut page.deliveries {
+            let id = delivery.message.head.id;
+            match self.all.get(&id).and_then(Weak::upgrade) {
+                Some(known) => delivery.message = known,
+                None => {
+                    self.bytes += size(&delivery.message);
+                    self.all.insert(id, Arc::downgrade(&delivery.message));
+                }
+            }
+        }
+        page
+    }
+
+    pub fn bytes(&mut self) -> usize {
+        // Where it decides something, it must be right.
+        if self.bytes >= self.exact_from || self.counted_at.elapsed() >= COUNTED_EVERY {
+            let mut bytes = 0;
+            self.all.retain(|_, message| {
+                message.upgrade().is_some_and(|message| {
+                    bytes += size(&message);
+                    true
+                })
+            });
+            (self.bytes, self.counted_at) = (bytes, Instant::now());
+        }
+        self.bytes
+    }
+}
+
+fn size(message: &StoredMessage) -> usize {
+    message.body.len() + message.form.as_ref().map_or(0, String::len) + message.head.headers.len()
+}

@@ -1,0 +1,70 @@
+//! What an attempt's outcome means for its delivery, how it is written down, and what the log says of it.
+
+use std::time::Duration;
+
+use time::OffsetDateTime;
+
+use super::attempt::{Attempted, Verdict};
+use super::schedule;
+use crate::store::{AttemptOutcome, AttemptRecord, DeliveryOrdering, DueDelivery, Next, Target, timestamp};
+
+pub fn next(verdict: &Verdict, number: u32, now: OffsetDateTime, ordering: DeliveryOrdering) -> Next {
+    let asked_for = match verdict {
+        Verdict::Delivered => return Next::Delivered,
+        Verdict::Final => return Next::Dead,
+        Verdict::Gone => None,
+        Verdict::Failed { retry_after, .. } => *retry_after,
+    };
+    match schedule::next_try_after(number, schedule::random_jitter(), asked_for) {
+        Some(pause) => Next::Again { at: timestamp::to_text(now + pause), ordering },
+        None => Next::Dead,
+    }
+}
+
+pub fn record(
+    delivery: &DueDelivery,
+    number: u32,
+    began_at: OffsetDateTime,
+    took: Duration,
+    attempted: Attempted,
+    next: Next,
+) -> AttemptRecord {
+    AttemptRecord {
+        delivery: delivery.id,
+        number,
+        began_at: timestamp::to_text(began_at),
+        took_ms: u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
+        outcome: match attempted.verdict {
+            Verdict::Delivered => AttemptOutcome::Delivered,
+            Verdict::Gone => AttemptOutcome::Gone,
+            Verdict::Failed { .. } | Verdict::Final => AttemptOutcome::Failed,
+        },
+        status: attempted.status,
+        error: attempted.error,
+        excerpt: attempted.excerpt,
+        next,
+    }
+}
+
+pub fn tell(target: &Target, record: &AttemptRecord) {
+    let name = &target.settings.name;
+    let what = record.error.clone().or_else(|| record.status.map(|status| status.to_string()));
+    let what = what.unwrap_or_default();
+    match &record.next {
+        Next::Delivered => log::debug!("delivery {} to {name}: delivered ({what})", record.delivery),
+        Next::Again { at, .. } => {
+            log::info!(
+                "delivery {} to {name}: attempt {} failed ({what}); the next one is at {at}",
+                record.delivery,
+                record.number
+            );
+        }
+        Next::Dead => {
+            log::warn!(
+                "delivery {} to {name}: dead after attempt {} ({what})",
+                record.delivery,
+                record.number
+            );
+        }
+    }
+}
