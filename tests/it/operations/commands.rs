@@ -161,13 +161,15 @@ fn cleanup_beside_the_running_service_loses_nothing() {
 fn clean_up_gives_the_space_back() {
     let app = TestApp::github().start();
     let body = format!("\"{}\"", "x".repeat(100_000));
-    for number in 0..100 {
+    for number in 0..200 {
         assert_eq!(app.send(&sign::github(&number.to_string(), body.clone())).status, 200);
     }
     let builder = app.stop();
-    let size = || std::fs::metadata(builder.database().path()).unwrap().len();
+    let length = |path: &std::path::Path| std::fs::metadata(path).map_or(0, |metadata| metadata.len());
+    // On a slow machine the last checkpoint may be left to the next start.
+    let size = || length(builder.database().path()) + length(&builder.path().join("creel.db-wal"));
     let before = size();
-    assert!(before > 10_000_000, "{before}");
+    assert!(before > 20_000_000, "{before}");
     builder
         .database()
         .change("UPDATE messages SET received_at = strftime('%Y-%m-%dT%H:%M:%f000Z', 'now', '-8 days')");
