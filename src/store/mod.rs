@@ -5,6 +5,8 @@
 
 mod access;
 mod audience;
+#[cfg(test)]
+pub mod behind;
 mod beside;
 mod checkpoint;
 mod confirmation;
