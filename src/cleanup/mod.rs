@@ -137,10 +137,11 @@ impl Cleaner {
             self.whole_look = Some(uptime);
         }
         let mut outcome = Outcome { buried: self.bury_waiting(store, now).await?, ..Outcome::default() };
-        self.delete_finished(store, now, &mut outcome).await?;
         self.look_at_finished(store, now, &mut outcome).await?;
         self.delete_old(store, now, &mut outcome).await?;
         self.delete_refused(store, now, &mut outcome).await?;
+        // Most have gone with their messages.
+        self.delete_finished(store, now, &mut outcome).await?;
         outcome.messages += self.keep_within_size(store).await?;
         self.retire_targets(store, now, uptime).await?;
         if is_whole {

@@ -4,9 +4,29 @@ use std::time::Instant;
 
 use rusqlite::{Connection, params};
 
-use super::{LOOKED_AT_A_PAGE, Position, STEP_TIME, Step};
+use super::{LOOKED_AT_A_PAGE, Position, STEP_TIME, Step, Walk, next_of};
 use crate::store::delivery::DeliveryState;
 use crate::store::writer::Database;
+
+/// By the time of their end.
+pub(super) const FINISHED: Walk = Walk {
+    select: "SELECT id, finished_at, message_id, state,
+               EXISTS (SELECT 1 FROM attempts WHERE delivery_id = deliveries.id) FROM deliveries",
+    at: "finished_at",
+    id: "id",
+    and: "",
+};
+
+/// Which messages they were about.
+pub(super) const MESSAGES_FINISHED: Walk = Walk {
+    select: "SELECT id, finished_at, message_id FROM deliveries",
+    at: "finished_at",
+    id: "id",
+    and: "",
+};
+
+/// Behind any timestamp in the order of texts: the character after the digits.
+const END_OF_TIME: &str = ":";
 
 /// A delivery that has ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,22 +47,13 @@ pub struct FinishedPage {
 
 /// A page of deliveries that ended before `before`, behind `after`, the oldest first. Runs on a reader.
 pub fn finished(connection: &Connection, after: &Position, before: &str) -> rusqlite::Result<FinishedPage> {
-    let mut statement = connection.prepare_cached(
-        "SELECT id, message_id, state, EXISTS (SELECT 1 FROM attempts WHERE delivery_id = deliveries.id), finished_at
-         FROM deliveries WHERE (finished_at, id) > (?1, ?2) AND finished_at < ?3
-         ORDER BY finished_at, id LIMIT ?4",
-    )?;
-    let mut rows = statement.query(params![after.at, after.id, before, LOOKED_AT_A_PAGE])?;
-    let mut page = FinishedPage::default();
-    while let Some(row) = rows.next()? {
-        let id = row.get(0)?;
-        let (message, state, has_attempts) = (row.get(1)?, row.get(2)?, row.get(3)?);
-        page.deliveries.push(Finished { id, message, state, has_attempts });
-        if page.deliveries.len() == LOOKED_AT_A_PAGE {
-            page.next = Some(Position { at: row.get(4)?, id });
-        }
-    }
-    Ok(page)
+    let rows = FINISHED.page(connection, after, before, |row| {
+        let position = Position { at: row.get(1)?, id: row.get(0)? };
+        let (message, state, has_attempts) = (row.get(2)?, row.get(3)?, row.get(4)?);
+        Ok((position.clone(), Finished { id: position.id, message, state, has_attempts }))
+    })?;
+    let next = next_of(&rows, |(position, _)| position.clone());
+    Ok(FinishedPage { next, deliveries: rows.into_iter().map(|(_, finished)| finished).collect() })
 }
 
 /// The messages up to `through` of which a delivery has ended behind `after`, one page; an id may come again. Runs on a
@@ -52,24 +63,12 @@ pub fn messages_finished(
     after: &Position,
     through: i64,
 ) -> rusqlite::Result<(Vec<i64>, Option<Position>)> {
-    let mut statement = connection.prepare_cached(
-        "SELECT id, message_id, finished_at FROM deliveries WHERE (finished_at, id) > (?1, ?2)
-         ORDER BY finished_at, id LIMIT ?3",
-    )?;
-    let mut rows = statement.query(params![after.at, after.id, LOOKED_AT_A_PAGE])?;
-    let mut messages = Vec::new();
-    let mut looked_at = 0;
-    let mut next = None;
-    while let Some(row) = rows.next()? {
-        looked_at += 1;
-        let message = row.get(1)?;
-        if message <= through {
-            messages.push(message);
-        }
-        if looked_at == LOOKED_AT_A_PAGE {
-            next = Some(Position { at: row.get(2)?, id: row.get(0)? });
-        }
-    }
+    let rows = MESSAGES_FINISHED.page(connection, after, END_OF_TIME, |row| {
+        Ok((Position { at: row.get(1)?, id: row.get(0)? }, row.get(2)?))
+    })?;
+    let next = next_of(&rows, |(position, _)| position.clone());
+    let mut messages: Vec<i64> =
+        rows.into_iter().map(|(_, message)| message).filter(|id| *id <= through).collect();
     messages.sort_unstable();
     messages.dedup();
     Ok((messages, next))

@@ -2,10 +2,22 @@
 
 use std::time::Instant;
 
-use rusqlite::{Connection, OptionalExtension as _, params};
+use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
-use super::{LOOKED_AT_A_PAGE, Position, STEP_TIME, Step};
+use super::{LOOKED_AT_A_PAGE, Position, STEP_TIME, Step, Walk, next_of};
 use crate::store::writer::Database;
+
+/// By the time of their arrival.
+pub(super) const OLD: Walk =
+    Walk { select: "SELECT id, received_at, source FROM messages", at: "received_at", id: "id", and: "" };
+
+/// By the time of the provider's answer.
+pub(super) const REFUSED: Walk = Walk {
+    select: "SELECT message_id, settled_at FROM confirmations",
+    at: "settled_at",
+    id: "message_id",
+    and: " AND state = 'refused'",
+};
 
 /// So many deliveries of one message go before the clock is looked at.
 const DELIVERIES_AT_ONCE: usize = 64;
@@ -72,24 +84,16 @@ fn is_kept(connection: &Connection, id: i64, keeping: &Keeping) -> rusqlite::Res
 /// A page of old messages that nothing keeps, oldest first. Runs on a reader. A page is bounded by what is looked at, not
 /// by what is found: a source whose messages are kept for long must not keep a reader, and with it the WAL, busy for long.
 pub fn select(connection: &Connection, selection: &Selection) -> rusqlite::Result<Page> {
-    let mut statement = connection.prepare_cached(
-        "SELECT id, source, received_at FROM messages
-         WHERE (received_at, id) > (?1, ?2) AND received_at < ?3
-         ORDER BY received_at, id LIMIT ?4",
-    )?;
     let Selection { after, before, sources, keeping } = selection;
-    let mut rows = statement.query(params![after.at, after.id, before, LOOKED_AT_A_PAGE])?;
-    let mut page = Page::default();
-    let mut looked_at = 0;
-    while let Some(row) = rows.next()? {
-        looked_at += 1;
-        let id = row.get(0)?;
+    let rows = OLD.page(connection, after, before, |row| {
+        let position = Position { at: row.get(1)?, id: row.get(0)? };
+        Ok((position, sources.contains(row.get_ref(2)?.as_str()?)))
+    })?;
+    let mut page = Page { next: next_of(&rows, |(position, _)| position.clone()), ..Page::default() };
+    for (Position { id, .. }, is_of_sources) in rows {
         page.looked_through = page.looked_through.max(id);
-        if sources.contains(row.get_ref(1)?.as_str()?) && is_kept(connection, id, keeping)? == Some(false) {
+        if is_of_sources && is_kept(connection, id, keeping)? == Some(false) {
             page.ids.push(id);
-        }
-        if looked_at == LOOKED_AT_A_PAGE {
-            page.next = Some(Position { at: row.get(2)?, id });
         }
     }
     Ok(page)
@@ -157,21 +161,9 @@ pub fn candidates(
 
 /// A page of messages that were refused before `before`, behind `after`. Runs on a reader.
 pub fn refused(connection: &Connection, after: &Position, before: &str) -> rusqlite::Result<Refused> {
-    let mut statement = connection.prepare_cached(
-        "SELECT message_id, settled_at FROM confirmations
-         WHERE state = 'refused' AND (settled_at, message_id) > (?1, ?2) AND settled_at < ?3
-         ORDER BY settled_at, message_id LIMIT ?4",
-    )?;
-    let mut rows = statement.query(params![after.at, after.id, before, LOOKED_AT_A_PAGE])?;
-    let mut page = Refused::default();
-    while let Some(row) = rows.next()? {
-        let id = row.get(0)?;
-        page.ids.push(id);
-        if page.ids.len() == LOOKED_AT_A_PAGE {
-            page.next = Some(Position { at: row.get(1)?, id });
-        }
-    }
-    Ok(page)
+    let read = |row: &Row<'_>| Ok(Position { at: row.get(1)?, id: row.get(0)? });
+    let rows = REFUSED.page(connection, after, before, read)?;
+    Ok(Refused { next: next_of(&rows, Position::clone), ids: rows.iter().map(|row| row.id).collect() })
 }
 
 /// Some of the messages that were refused.

@@ -11,6 +11,11 @@ const MULTIPLY: &str = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 
     INSERT INTO messages (received_at, source, event, delivery_id, method, remote_ip, body_sha256, headers, payload) \
     SELECT strftime('%Y-%m-%dT%H:%M:%f000Z', 'now', '-8 days'), source, event, 'old-' || i, method, remote_ip, \
     body_sha256, headers, payload FROM n, (SELECT * FROM messages LIMIT 1)";
+/// Each of them has been delivered.
+const DELIVERED: &str = "INSERT INTO deliveries (message_id, target_id, state, attempts, created_at, due_at, finished_at, outcome) \
+    SELECT id, 1, 'delivered', 1, received_at, received_at, received_at, '200' FROM messages WHERE delivery_id LIKE 'old-%'";
+const ATTEMPTED: &str = "INSERT INTO attempts (delivery_id, number, began_at, took_ms, outcome, status, excerpt) \
+    SELECT id, 1, created_at, 5, 'delivered', 200, 'done' FROM deliveries";
 
 #[test]
 fn clean_up_of_many_rows_lets_the_ingest_go_on_and_gives_the_space_back() {
@@ -20,6 +25,9 @@ fn clean_up_of_many_rows_lets_the_ingest_go_on_and_gives_the_space_back() {
     let builder = app.stop();
     let rows = form(5_000_i64, 1_000_000);
     assert_eq!(builder.database().writer().execute(MULTIPLY, [rows]).unwrap() as i64, rows);
+    for sql in [DELIVERED, ATTEMPTED] {
+        assert_eq!(builder.database().change(sql) as i64, rows);
+    }
     let size = || std::fs::metadata(builder.database().path()).unwrap().len();
     builder.database().writer().execute_batch("PRAGMA wal_checkpoint(TRUNCATE)").unwrap();
     let before = size();
@@ -33,6 +41,7 @@ fn clean_up_of_many_rows_lets_the_ingest_go_on_and_gives_the_space_back() {
         || left() == 0,
     );
     println!("{rows} rows in {:?}", begun.elapsed());
+    assert_eq!((app.database().count("deliveries"), app.database().count("attempts")), (0, 0));
     let sent = load.finish();
     assert!(sent.iter().all(|sent| sent.is_acknowledged()));
     let mut times: Vec<Duration> = sent.iter().map(|sent| sent.took).collect();
