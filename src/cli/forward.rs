@@ -8,39 +8,11 @@ use serde_json::{Map, Value};
 
 use super::output::Failure;
 use crate::config;
-use crate::outbound::{DeliveryClient, DeliveryResponse, Reach, RequestError};
+use crate::outbound::{DeliveryClient, DeliveryResponse, Reach, RequestError, belongs_to_hop};
+use crate::store::headers::{self as stored, visible};
 
 /// Somebody may have stopped the program in a debugger.
 const TIMEOUT: Duration = Duration::from_secs(3_600);
-/// What is between two hosts, or about the way that the message came, would be wrong here.
-const LEFT_OUT: [&str; 22] = [
-    "accept-encoding",
-    "cdn-loop",
-    "connection",
-    "content-length",
-    "expect",
-    "forwarded",
-    "host",
-    "http2-settings",
-    "keep-alive",
-    "max-forwards",
-    "te",
-    "trailer",
-    "transfer-encoding",
-    "true-client-ip",
-    "upgrade",
-    "via",
-    "x-client-ip",
-    "x-real-ip",
-    "x-forwarded-for",
-    "x-forwarded-host",
-    "x-forwarded-port",
-    "x-forwarded-proto",
-];
-const LEFT_OUT_WITH_PREFIX: [&str; 3] = ["proxy-", "cf-", "creel-"];
-/// Stands for a value that the service has not kept.
-const REDACTED: &str = "[redacted]";
-
 /// A message without its body.
 #[derive(Debug, Deserialize)]
 pub struct Message {
@@ -99,27 +71,12 @@ fn with_query(url: &str, query: Option<&str>) -> String {
 }
 
 fn headers(message: &Message) -> Vec<(String, Vec<u8>)> {
-    let is_left_out = |name: &str| {
-        LEFT_OUT.contains(&name) || LEFT_OUT_WITH_PREFIX.iter().any(|prefix| name.starts_with(prefix))
-    };
-    let mut headers = Vec::new();
-    for (name, value) in message.headers.iter().filter(|(name, _)| !is_left_out(name)) {
-        let values = match value {
-            Value::Array(values) => values.as_slice(),
-            value => std::slice::from_ref(value),
-        };
-        let kept = values.iter().filter_map(Value::as_str).filter(|text| *text != REDACTED);
-        headers.extend(kept.map(|text| (name.clone(), visible(text))));
-    }
-    headers.push(("creel-event".to_owned(), visible(&message.event)));
-    headers.push(("creel-source".to_owned(), visible(&message.source)));
+    let mut headers = stored::fields(&message.headers);
+    headers.retain(|(name, _)| !belongs_to_hop(name));
+    headers.push(("creel-event".to_owned(), visible(&message.event).into_bytes()));
+    headers.push(("creel-source".to_owned(), visible(&message.source).into_bytes()));
     headers.push(("creel-message".to_owned(), message.id.to_string().into_bytes()));
     headers
-}
-
-/// Without what could end the line of a header.
-fn visible(text: &str) -> Vec<u8> {
-    text.chars().filter(|character| !character.is_control()).collect::<String>().into_bytes()
 }
 
 #[cfg(test)]

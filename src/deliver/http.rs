@@ -10,44 +10,26 @@ use time::OffsetDateTime;
 use super::attempt::{Attempt, Attempted, Verdict};
 use super::schedule;
 use super::signature::Signer;
-use crate::outbound::{DeliveryClient, DeliveryResponse};
+use crate::outbound::{DeliveryClient, DeliveryResponse, belongs_to_hop};
+use crate::store::headers::{self, REDACTED, visible};
 use crate::store::{ContentType, StoredMessage};
 
-/// What is between two hosts, or about the way that the message came: it would be wrong about ours.
-const LEFT_OUT: [&str; 29] = [
+/// What a sender says of itself and of what it understands would be wrong about us.
+const OF_THE_SENDER: [&str; 11] = [
     "accept",
     "accept-charset",
-    "accept-encoding",
     "accept-language",
     "authorization",
-    "cdn-loop",
-    "connection",
-    "content-length",
     "content-type",
     "cookie",
     "date",
-    "expect",
-    "forwarded",
-    "host",
-    "http2-settings",
-    "keep-alive",
-    "max-forwards",
     "origin",
     "pragma",
     "referer",
-    "te",
-    "trailer",
-    "transfer-encoding",
-    "true-client-ip",
-    "upgrade",
     "user-agent",
-    "via",
-    "x-client-ip",
-    "x-real-ip",
 ];
-const LEFT_OUT_WITH_PREFIX: [&str; 6] = ["proxy-", "x-forwarded-", "cf-", "webhook-", "creel-", "sec-"];
-/// Stands for a value that was not stored.
-const REDACTED: &str = "[redacted]";
+/// The signature is ours, and browsers are not meant.
+const OF_THE_SENDER_WITH_PREFIX: [&str; 2] = ["webhook-", "sec-"];
 /// Shorter values stand in answers by chance.
 const SHORTEST_SECRET: usize = 6;
 const COMPUTED_ELSEWHERE_ABOVE: usize = 256 << 10;
@@ -177,20 +159,14 @@ fn as_form(payload: &[u8]) -> String {
 }
 
 /// The headers that the provider has sent for whoever processes the message.
-pub fn of_provider(stored: &Map<String, Value>) -> Fields {
-    let matters = |name: &str| {
-        !LEFT_OUT.contains(&name) && !LEFT_OUT_WITH_PREFIX.iter().any(|prefix| name.starts_with(prefix))
-    };
-    let mut fields = Fields::new();
-    for (name, value) in stored.iter().filter(|(name, _)| matters(name)) {
-        let values: Vec<&str> = match value {
-            Value::String(text) => vec![text],
-            Value::Array(texts) => texts.iter().filter_map(Value::as_str).collect(),
-            _ => Vec::new(),
-        };
-        let kept = values.into_iter().filter(|text| *text != REDACTED);
-        fields.extend(kept.map(|text| (name.clone(), visible(text).into_bytes())));
-    }
+fn of_provider(stored: &Map<String, Value>) -> Fields {
+    let mut fields = headers::fields(stored);
+    fields.retain(|(name, _)| {
+        let name = name.as_str();
+        let is_senders = OF_THE_SENDER.contains(&name)
+            || OF_THE_SENDER_WITH_PREFIX.iter().any(|prefix| name.starts_with(prefix));
+        !is_senders && !belongs_to_hop(name)
+    });
     fields
 }
 
@@ -199,11 +175,6 @@ fn first_text(value: &Value) -> Option<&str> {
         Value::Array(texts) => texts.first()?.as_str(),
         value => value.as_str(),
     }
-}
-
-/// Without what could end the line of a header.
-fn visible(text: &str) -> String {
-    text.chars().filter(|character| !character.is_control()).collect()
 }
 
 fn judge(response: &DeliveryResponse, now: OffsetDateTime) -> Attempted {

@@ -60,21 +60,9 @@ pub async fn answer(
         Ok(Err(error)) => error.error_response(),
         Err(_) => reply::internal_error(),
     };
-    let entry = Entry {
-        method: request.method().as_str(),
-        path,
-        status: response.status().as_u16(),
-        took: began.elapsed(),
-        source: None,
-        event_type: None,
-        id: None,
-        is_duplicate: false,
-        conflict_of: None,
-        is_not_json: false,
-        cause: None,
-        reason: None,
-        ip: client_address(&service.proxies, request),
-    };
+    let status = response.status().as_u16();
+    let ip = client_address(&service.proxies, request);
+    let entry = Entry::without_message(request.method().as_str(), path, status, began.elapsed(), ip);
     entry.write(service.log_format);
     response
 }

@@ -4,8 +4,8 @@ use std::borrow::Cow;
 
 use serde_json::{Map, Value};
 
-/// Stands for a value that was taken out.
-const REDACTED: &str = "[redacted]";
+use crate::store::headers::REDACTED;
+
 /// Credentials whatever the provider.
 const ALWAYS_SECRET: [&str; 3] = ["authorization", "proxy-authorization", "cookie"];
 

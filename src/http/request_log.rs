@@ -44,6 +44,33 @@ pub enum Path<'a> {
     Unknown(&'a str),
 }
 
+impl<'a> Entry<'a> {
+    /// Of a request that is no message.
+    pub fn without_message(
+        method: &'a str,
+        path: Path<'a>,
+        status: u16,
+        took: Duration,
+        ip: Option<IpAddr>,
+    ) -> Self {
+        Self {
+            method,
+            path,
+            status,
+            took,
+            source: None,
+            event_type: None,
+            id: None,
+            is_duplicate: false,
+            conflict_of: None,
+            is_not_json: false,
+            cause: None,
+            reason: None,
+            ip,
+        }
+    }
+}
+
 impl Entry<'_> {
     pub fn write(&self, format: LogFormat) {
         log::info!(target: TARGET, "{}", Shown(self, format));

@@ -15,6 +15,7 @@ mod declaration;
 mod delivery;
 mod expire;
 mod files;
+pub mod headers;
 mod keys;
 mod listener;
 mod message;

@@ -54,21 +54,8 @@ pub async fn guard(
         }
         Err(error) => (error.as_response_error().status_code(), None),
     };
-    let entry = Entry {
-        method: method.as_str(),
-        path: path.as_ref(),
-        status: status.as_u16(),
-        took: began.elapsed(),
-        source: None,
-        event_type: None,
-        id: None,
-        is_duplicate: false,
-        conflict_of: None,
-        is_not_json: false,
-        cause,
-        reason: None,
-        ip: client,
-    };
+    let (method, path, took) = (method.as_str(), path.as_ref(), began.elapsed());
+    let entry = Entry { cause, ..Entry::without_message(method, path, status.as_u16(), took, client) };
     entry.write(service.log_format);
     outcome
 }
