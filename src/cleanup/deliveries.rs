@@ -1,17 +1,14 @@
 //! Deliveries that have ended, and those that never will because their target takes nothing.
 
-use std::time::Duration;
-
 use time::OffsetDateTime;
 
 use super::{Cleaner, Outcome};
 use crate::config::Retention;
 use crate::store::{
-    Burial, DeliveryState, InactiveTarget, Position, Store, TargetKind, TargetState, Unavailable, timestamp,
+    Burial, DeliveryState, InactiveTarget, LONGEST_WAIT, Position, Store, TargetKind, TargetState,
+    Unavailable, timestamp,
 };
 
-/// So long deliveries wait for a target that is not active.
-pub const WAITS_FOR_TARGET: Duration = Duration::from_secs(7 * 86_400);
 /// A timestamp without its fraction.
 const SECONDS_OF_TIMESTAMP: usize = "2026-11-22T14:31:00".len();
 
@@ -22,7 +19,7 @@ impl Cleaner {
         store: &Store,
         now: OffsetDateTime,
     ) -> Result<usize, Unavailable> {
-        let before = timestamp::to_text(now - WAITS_FOR_TARGET);
+        let before = timestamp::to_text(now - LONGEST_WAIT);
         let mut buried = 0;
         for target in self.step(store.inactive_targets()).await? {
             if !target.is_busy || target.state == TargetState::Active || target.state_since >= before {
@@ -31,8 +28,12 @@ impl Cleaner {
             let why = why(&target);
             loop {
                 let waiting = self.step(store.waiting_deliveries(target.id, before.clone())).await?;
-                let burial = |deliveries| Burial { deliveries, before: before.clone(), why: why.clone() };
-                let bury = async |ids| store.bury_waiting(burial(ids), now).await;
+                let burial = |deliveries| Burial {
+                    deliveries,
+                    inactive_since: Some(before.clone()),
+                    why: why.clone(),
+                };
+                let bury = async |ids| store.bury_some(burial(ids), now).await;
                 let ended = self.in_steps(waiting, bury).await?;
                 buried += ended;
                 // None are left, or the target has become active.

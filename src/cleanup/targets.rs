@@ -7,8 +7,9 @@ use std::time::Duration;
 use time::OffsetDateTime;
 
 use super::Cleaner;
-use super::deliveries::WAITS_FOR_TARGET;
-use crate::store::{InactiveTarget, Origin, Store, TargetKind, TargetState, Unavailable, timestamp};
+use crate::store::{
+    InactiveTarget, LONGEST_WAIT, Origin, Store, TargetKind, TargetState, Unavailable, timestamp,
+};
 
 /// So long a target that was made for a replay has nothing to do before it is removed.
 const REPLAY_TARGET_KEPT: Duration = Duration::from_secs(86_400);
@@ -52,7 +53,7 @@ impl Cleaner {
         store: &Store,
         now: OffsetDateTime,
     ) -> Result<(), Unavailable> {
-        let before = timestamp::to_text(now - WAITS_FOR_TARGET);
+        let before = timestamp::to_text(now - LONGEST_WAIT);
         let targets = self.step(store.inactive_targets()).await?;
         let removed = targets
             .iter()

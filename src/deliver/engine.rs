@@ -17,7 +17,8 @@ use super::recorder::{self, Done};
 use super::route::{Route, Routes};
 use super::{Clock, Uptime, outcome};
 use crate::store::{
-    AttemptRecord, DueDelivery, DuePage, Next, Store, Target, TargetSecrets, TargetState, timestamp,
+    AttemptRecord, Burial, DueDelivery, DuePage, LONGEST_WAIT, Next, Store, Target, TargetKind,
+    TargetSecrets, TargetState, timestamp,
 };
 
 /// Bodies that all lanes together hold; above it a lane gets its next message when it has none …
@@ -26,13 +27,11 @@ const BYTES_IN_MEMORY: usize = 64 << 20;
 const MOST_BYTES_IN_MEMORY: usize = 256 << 20;
 /// What could not be read is asked for again after this.
 const READ_PAUSE: Duration = Duration::from_millis(500);
-/// The wall clock may be set while we wait for one of its times.
+/// The wall clock may be set while we wait for one of its times. Without one, only an event ends the sleep.
 const LONGEST_SLEEP: Duration = Duration::from_secs(10 * 60);
 /// At the end, outcomes have so long to reach the disk.
 const RECORDED_WITHIN: Duration = Duration::from_secs(2);
-/// Deliveries to a target that does not answer are given up at this age; its breaker lets only few attempts be made.
-const GIVEN_UP_AFTER: Duration = Duration::from_secs(7 * 86_400);
-/// Between two steps of that, for the messages that come in.
+/// Between two pages of deliveries that are ended, for the messages that come in.
 const PAUSE_BETWEEN_BURIALS: Duration = Duration::from_millis(20);
 /// At the end, attempts under way have so long.
 const FINISHED_WITHIN: Duration = Duration::from_secs(3);
@@ -43,7 +42,7 @@ pub enum Event {
     /// A page of what is due for a target; `None` if it could not be read.
     Loaded(i64, Option<DuePage>),
     Recorded(Vec<Done>),
-    /// Those that had lost their message have been ended.
+    /// Deliveries of a target have been ended without an attempt, or could not be.
     Buried(i64),
     /// All targets, each with what is sealed of it; `None` if they could not be read.
     Targets(Option<Vec<(Target, Option<TargetSecrets>)>>),
@@ -155,7 +154,7 @@ impl Engine {
     fn work(&mut self) -> Duration {
         let now = (self.clock)();
         let uptime = (self.uptime)();
-        let mut sleep = LONGEST_SLEEP;
+        let mut sleep = Duration::MAX;
         let mut bytes = self.bodies.bytes();
         let ids: Vec<i64> = self.lanes.keys().copied().collect();
         for id in ids {
@@ -191,7 +190,7 @@ impl Engine {
                 });
             }
             if let Some(due) = lane.next_due() {
-                sleep = sleep.min(Duration::try_from(due - now).unwrap_or_default());
+                sleep = sleep.min(Duration::try_from(due - now).unwrap_or_default()).min(LONGEST_SLEEP);
             }
         }
         // A timer that is due a moment too early would only spin.
@@ -220,11 +219,11 @@ impl Engine {
                 log::error!("delivery {}: the attempt has panicked: this is a bug in creel", delivery.id);
                 Attempted::failed("a bug in creel")
             });
-            let next = outcome::next(&attempted.verdict, number, clock(), ordering);
-            let record =
-                outcome::record(&delivery, number, began_at, began.elapsed(), attempted.clone(), next);
+            let verdict = attempted.verdict;
+            let next = outcome::next(verdict, number, clock(), ordering);
+            let record = outcome::record(&delivery, number, began_at, began.elapsed(), attempted, next);
             let (created_at, url) = (delivery.created_at, route.url().to_owned());
-            Ended { target, created_at, url, verdict: attempted.verdict, record }
+            Ended { target, created_at, url, verdict, record }
         });
     }
 
@@ -257,17 +256,8 @@ impl Engine {
     fn handle(&mut self, event: Event) {
         match event {
             Event::Loaded(target, page) => {
-                if let Some(orphans) = page.as_ref().map(|page| page.orphans.clone())
-                    && !orphans.is_empty()
-                {
-                    let (store, clock, events) = (self.store.clone(), self.clock, self.events.clone());
-                    spawn_local(async move {
-                        let buried = store.bury_deliveries(orphans, "its message is gone", clock()).await;
-                        if buried.is_err() {
-                            tokio::time::sleep(READ_PAUSE).await;
-                        }
-                        let _ = events.send(Event::Buried(target));
-                    });
+                if let Some(page) = page.as_ref().filter(|page| !page.orphans.is_empty()) {
+                    self.bury_orphans(target, page.orphans.clone());
                 }
                 let page = page.map(|page| self.bodies.share(page));
                 if let Some(lane) = self.lanes.get_mut(&target) {
@@ -276,7 +266,9 @@ impl Engine {
             }
             Event::Buried(target) => {
                 self.burying.remove(&target);
-                self.mark([target]);
+                if let Some(lane) = self.lanes.get_mut(&target) {
+                    lane.buried();
+                }
             }
             Event::Targets(targets) => {
                 let again = targets.is_none() || self.reading_targets == Reading::Again;
@@ -302,6 +294,18 @@ impl Engine {
         }
     }
 
+    /// The lane leaves them out until it is told of the end.
+    fn bury_orphans(&self, target: i64, orphans: Vec<i64>) {
+        let (store, clock, events) = (self.store.clone(), self.clock, self.events.clone());
+        spawn_local(async move {
+            let buried = store.bury_deliveries(burial(orphans, "its message is gone"), clock()).await;
+            if buried.is_err() {
+                tokio::time::sleep(READ_PAUSE).await;
+            }
+            let _ = events.send(Event::Buried(target));
+        });
+    }
+
     /// Asks for the table of targets; deliveries go on meanwhile. One look at a time, so that none is overtaken.
     fn read_targets(&mut self) {
         if self.reading_targets != Reading::No {
@@ -323,7 +327,9 @@ impl Engine {
     /// Makes the lanes what the table of targets says.
     fn use_targets(&mut self, targets: Vec<(Target, Option<TargetSecrets>)>) {
         let known: HashSet<i64> = targets.iter().map(|(target, _)| target.id).collect();
-        for (target, secrets) in targets {
+        // Listeners come for their deliveries themselves.
+        for (target, secrets) in targets.into_iter().filter(|(target, _)| target.kind != TargetKind::Listener)
+        {
             // Without its secrets it would get what is not signed, and without its credentials.
             let route = secrets.as_ref().and_then(|secrets| self.routes.of(&target, secrets));
             if secrets.is_none() {
@@ -348,7 +354,7 @@ impl Engine {
 
     /// While a target fails, its breaker lets so few attempts be made that its deliveries would never come to their end.
     fn give_up_old(&mut self, target: i64, created_at: &str) {
-        let before = timestamp::to_text((self.clock)() - GIVEN_UP_AFTER);
+        let before = timestamp::to_text((self.clock)() - LONGEST_WAIT);
         let Some(lane) = self.lanes.get(&target).filter(|lane| lane.is_failing()) else { return };
         let is_old = created_at < before.as_str() && lane.target.state_since < before;
         if !is_old || !self.burying.insert(target) {
@@ -357,12 +363,10 @@ impl Engine {
         log::warn!("target {}: what has waited for it for a week is given up", lane.target.settings.name);
         let (store, clock, events) = (self.store.clone(), self.clock, self.events.clone());
         spawn_local(async move {
+            let why = "the target has not answered for a week";
             while let Ok(waiting) = store.waiting_deliveries(target, before.clone()).await
                 && !waiting.is_empty()
-                && store
-                    .bury_deliveries(waiting, "the target has not answered for a week", clock())
-                    .await
-                    .is_ok()
+                && store.bury_deliveries(burial(waiting, why), clock()).await.is_ok()
             {
                 tokio::time::sleep(PAUSE_BETWEEN_BURIALS).await;
             }
@@ -384,4 +388,8 @@ impl Engine {
         }
         self.attempts.shutdown().await;
     }
+}
+
+fn burial(deliveries: Vec<i64>, why: &str) -> Burial {
+    Burial { deliveries, inactive_since: None, why: why.to_owned() }
 }

@@ -13,8 +13,7 @@ use super::attempt::Verdict;
 use super::breaker::{Breaker, Permit};
 use super::route::Route;
 use crate::store::{
-    DeliveryOrdering, DeliveryRate, DueDelivery, DuePage, DueQuery, Target, TargetKind, TargetState,
-    timestamp,
+    DeliveryOrdering, DeliveryRate, DueDelivery, DuePage, DueQuery, Target, TargetState, timestamp,
 };
 
 /// Outcomes of so many deliveries may be on their way to the disk, for each that a target may have at the same time,
@@ -52,6 +51,8 @@ pub struct Lane {
     under_way: HashSet<i64>,
     /// How many of them the target has not answered yet.
     unanswered: usize,
+    /// Pending without a message, until they are ended.
+    orphans: Vec<i64>,
     is_loading: bool,
     may_have_more: bool,
     next_due: Option<OffsetDateTime>,
@@ -68,6 +69,7 @@ impl Lane {
             ready: VecDeque::new(),
             under_way: HashSet::new(),
             unanswered: 0,
+            orphans: Vec::new(),
             is_loading: false,
             may_have_more: true,
             next_due: None,
@@ -77,6 +79,10 @@ impl Lane {
 
     /// What has changed of the target counts from the next delivery on.
     pub fn change(&mut self, target: Target, route: Option<Route>) {
+        // New secrets are a change of the target as well: of when it was last changed.
+        if target == self.target && route.is_some() == self.route.is_some() {
+            return;
+        }
         if target.settings.rate != self.target.settings.rate {
             self.rate = target.settings.rate.map(limiter);
         }
@@ -94,9 +100,7 @@ impl Lane {
 
     /// Whether this is one that the engine delivers to.
     pub fn is_served(&self) -> bool {
-        self.target.state == TargetState::Active
-            && self.target.kind != TargetKind::Listener
-            && self.route.is_some()
+        self.target.state == TargetState::Active && self.route.is_some()
     }
 
     pub fn is_idle(&self) -> bool {
@@ -109,6 +113,12 @@ impl Lane {
     }
 
     pub fn look_again(&mut self) {
+        self.may_have_more = true;
+    }
+
+    /// What had lost its message is ended, or is found again.
+    pub fn buried(&mut self) {
+        self.orphans.clear();
         self.may_have_more = true;
     }
 
@@ -148,12 +158,12 @@ impl Lane {
         };
         self.is_loading = true;
         self.may_have_more = false;
-        let ready = self.ready.iter().map(|delivery| delivery.id);
+        let known = self.ready.iter().map(|delivery| delivery.id).chain(self.orphans.iter().copied());
         Some(DueQuery {
             target: self.target.id,
             ordering: self.target.settings.ordering,
             now: timestamp::to_text(now),
-            held: self.under_way.iter().copied().chain(ready).collect(),
+            held: self.under_way.iter().copied().chain(known).collect(),
             limit: if memory == Memory::Free { limit } else { 1 },
             bytes: BYTES_A_PAGE,
         })
@@ -171,6 +181,7 @@ impl Lane {
         let next = page.next_due.as_deref().and_then(timestamp::from_text);
         self.next_due = [self.next_due, next].into_iter().flatten().min();
         self.ready.extend(page.deliveries);
+        self.orphans.extend(page.orphans);
         if !self.is_served() {
             self.forget_ready();
         }

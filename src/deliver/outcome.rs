@@ -8,12 +8,12 @@ use super::attempt::{Attempted, Verdict};
 use super::schedule;
 use crate::store::{AttemptOutcome, AttemptRecord, DeliveryOrdering, DueDelivery, Next, Target, timestamp};
 
-pub fn next(verdict: &Verdict, number: u32, now: OffsetDateTime, ordering: DeliveryOrdering) -> Next {
+pub fn next(verdict: Verdict, number: u32, now: OffsetDateTime, ordering: DeliveryOrdering) -> Next {
     let asked_for = match verdict {
         Verdict::Delivered => return Next::Delivered,
         Verdict::Final => return Next::Dead,
         Verdict::Gone => None,
-        Verdict::Failed { retry_after, .. } => *retry_after,
+        Verdict::Failed { retry_after, .. } => retry_after,
     };
     match schedule::next_try_after(number, schedule::random_jitter(), asked_for) {
         Some(pause) => Next::Again { at: timestamp::to_text(now + pause), ordering },

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeSet, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 use tokio::sync::Notify;
@@ -153,7 +154,7 @@ pub fn due(connection: &Connection, query: &DueQuery) -> rusqlite::Result<DuePag
         });
     }
     // Behind the head of a strict queue there may be another one.
-    page.is_full |= is_strict && !(page.deliveries.is_empty() && page.orphans.is_empty());
+    page.is_full |= is_strict && !page.deliveries.is_empty();
     Ok(page)
 }
 
@@ -240,18 +241,6 @@ pub fn record(connection: &Connection, records: &[AttemptRecord], now: &str) -> 
     Ok(())
 }
 
-/// Deliveries end without an attempt.
-pub fn bury(connection: &Connection, deliveries: &[i64], why: &str, now: &str) -> rusqlite::Result<()> {
-    for id in deliveries {
-        connection
-            .prepare_cached(
-                "UPDATE deliveries SET state = 'dead', finished_at = ?2, outcome = ?3 WHERE id = ?1 AND state = 'pending'",
-            )?
-            .execute(params![id, now, why])?;
-    }
-    Ok(())
-}
-
 /// One row of `deliveries`, with the names that it stands for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Delivery {
@@ -307,6 +296,9 @@ pub fn one(connection: &Connection, id: i64) -> rusqlite::Result<Option<Delivery
     let sql = format!("SELECT {COLUMNS} FROM {FROM} WHERE deliveries.id = ?1");
     connection.prepare_cached(&sql)?.query_row([id], read_row).optional()
 }
+
+/// A delivery waits no longer than this for a target that takes nothing: paused, disabled, removed, or without an answer.
+pub const LONGEST_WAIT: Duration = Duration::from_secs(7 * 86_400);
 
 /// A page looks at no more rows than this.
 const LOOKED_AT_A_PAGE: i64 = 20_000;

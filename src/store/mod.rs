@@ -51,7 +51,7 @@ pub use beside::{is_in_use, secret_beside_the_service, set_beside_the_service};
 pub use confirmation::{Asked, Confirmation, ConfirmationState, DueConfirmation, Settlement};
 pub use delivery::{
     Attempt, AttemptOutcome, AttemptRecord, Delivery, DeliveryFilter, DeliveryState, DueDelivery, DuePage,
-    DueQuery, DueSignal, Next,
+    DueQuery, DueSignal, LONGEST_WAIT, Next,
 };
 pub use expire::{
     AnyAge, Burial, Candidate, Finished, FinishedPage, InactiveTarget, Keeping, Page, Position, Refused,

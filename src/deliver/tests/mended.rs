@@ -2,33 +2,18 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::super::lane::{Lane, Memory};
+use super::super::lane::Memory;
 use super::super::replays;
-use super::super::route::Route;
+use super::lanes::lane;
 use super::server::{Asked, Reply};
 use super::*;
 use crate::store::behind;
 use crate::store::{
-    AttemptOutcome, AttemptRecord, DueQuery, Keeping, MessageFilter, NewReplay, Next, ReplayStep, Target,
+    AttemptOutcome, AttemptRecord, DueQuery, Keeping, MessageFilter, NewReplay, Next, ReplayStep,
     TargetState, timestamp,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
-
-fn lane(ordering: DeliveryOrdering) -> Lane {
-    let target = Target {
-        id: 1,
-        kind: TargetKind::Http,
-        origin: Origin::Api,
-        state: TargetState::Active,
-        state_since: String::new(),
-        state_reason: None,
-        settings: TargetSettings { ordering, ..settings("app", "http://127.0.0.1:1/") },
-        created_at: String::new(),
-        updated_at: String::new(),
-    };
-    Lane::new(target, Some(Route::Command(Vec::new(), command_environment())))
-}
 
 #[test]
 fn a_retry_recorded_while_a_page_is_read_is_not_forgotten() {

@@ -1,6 +1,7 @@
 //! The engine with a real store and real HTTP servers on loopback, and a clock that the tests move on.
 
 mod confirmation;
+mod lanes;
 mod mended;
 mod post_back;
 mod server;

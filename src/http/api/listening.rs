@@ -11,7 +11,7 @@ use super::listeners::Delivered;
 use super::stream::{ALIVE, Pieces, Waiting, Woken, event};
 use crate::http::service::Service;
 use crate::http::streams::{Connected, Over};
-use crate::store::{DeliveryOrdering, DueQuery, LATE_MESSAGES_WITHIN, Opened, Unavailable};
+use crate::store::{Burial, DeliveryOrdering, DueQuery, LATE_MESSAGES_WITHIN, Opened, Unavailable};
 
 /// Deliveries that are sent and not acknowledged.
 const MOST_IN_FLIGHT: usize = 64;
@@ -146,8 +146,9 @@ impl Listening {
         }
         self.may_have_more = found.is_full || !lost.is_empty();
         if !lost.is_empty() {
-            let why = "the message was cleaned up, or cannot be read";
-            self.service.store.bury_deliveries(lost, why, (self.service.clock)()).await?;
+            let why = "the message was cleaned up, or cannot be read".to_owned();
+            let burial = Burial { deliveries: lost, inactive_since: None, why };
+            self.service.store.bury_deliveries(burial, (self.service.clock)()).await?;
         }
         Ok(())
     }

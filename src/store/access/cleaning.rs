@@ -76,8 +76,8 @@ impl Store {
         self.read(move |connection| expire::waiting(connection, target, &before)).await
     }
 
-    /// Ends some deliveries of an inactive target in one short step.
-    pub async fn bury_waiting(&self, burial: Burial, now: OffsetDateTime) -> Result<Step, Unavailable> {
+    /// Ends some deliveries in one short step.
+    pub async fn bury_some(&self, burial: Burial, now: OffsetDateTime) -> Result<Step, Unavailable> {
         let now = timestamp::to_text(now);
         self.write(move |database| expire::bury(database, &burial, &now)).await
     }

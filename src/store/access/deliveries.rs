@@ -7,6 +7,7 @@ use time::OffsetDateTime;
 use super::super::delivery::{
     self, Attempt, AttemptRecord, Delivery, DeliveryFilter, DuePage, DueQuery, DueSignal, Next,
 };
+use super::super::expire::Burial;
 use super::super::writer::Database;
 use super::super::{Store, Unavailable, stored, timestamp};
 
@@ -45,15 +46,13 @@ impl Store {
         Ok(())
     }
 
-    /// Ends deliveries without an attempt.
-    pub async fn bury_deliveries(
-        &self,
-        deliveries: Vec<i64>,
-        why: &'static str,
-        now: OffsetDateTime,
-    ) -> Result<(), Unavailable> {
-        let now = timestamp::to_text(now);
-        self.write(move |database| delivery::bury(database.connection, &deliveries, why, &now)).await
+    /// Ends deliveries without an attempt, in steps that are short enough to stand between two batches of messages.
+    pub async fn bury_deliveries(&self, mut burial: Burial, now: OffsetDateTime) -> Result<(), Unavailable> {
+        while !burial.deliveries.is_empty() {
+            let done = self.bury_some(burial.clone(), now).await?;
+            burial.deliveries.drain(..done.taken.min(burial.deliveries.len()));
+        }
+        Ok(())
     }
 
     /// New deliveries of one message, committed together; their ids, without those that the target must not have.

@@ -107,12 +107,12 @@ pub fn waiting(connection: &Connection, target: i64, before: &str) -> rusqlite::
         .collect()
 }
 
-/// Deliveries of targets that take nothing.
+/// Deliveries that are to end without an attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Burial {
     pub deliveries: Vec<i64>,
-    /// Since before this their target has been inactive. One that has become active meanwhile keeps them.
-    pub before: String,
+    /// Only if their target has been inactive since before this: one that has become active meanwhile keeps them.
+    pub inactive_since: Option<String>,
     pub why: String,
 }
 
@@ -123,10 +123,10 @@ pub fn bury(database: &mut Database<'_>, burial: &Burial, now: &str) -> rusqlite
         connection
             .prepare_cached(
                 "UPDATE deliveries SET state = 'dead', finished_at = ?4, outcome = ?3
-                 WHERE id = ?1 AND state = 'pending' AND EXISTS
-                   (SELECT 1 FROM targets WHERE id = target_id AND state <> 'active' AND state_since < ?2)",
+                 WHERE id = ?1 AND state = 'pending' AND (?2 IS NULL OR EXISTS
+                   (SELECT 1 FROM targets WHERE id = target_id AND state <> 'active' AND state_since < ?2))",
             )?
-            .execute(params![id, burial.before, burial.why, now])
+            .execute(params![id, burial.inactive_since, burial.why, now])
     })
 }
 
