@@ -13,6 +13,7 @@ use crate::server::{Kind, database};
 struct Rounds {
     bare: Vec<Run>,
     durable: Vec<Run>,
+    subscribed: Vec<Run>,
     transactions: Vec<Run>,
     /// Rows a second.
     raw: Vec<f64>,
@@ -27,6 +28,7 @@ pub fn measure(options: &Options, report: &mut Report) -> Outcome<()> {
             eprintln!("rates, {}: round {round} of {}", size.name(), options.rounds);
             rounds.bare.push(run(Kind::Bare, size, workers, options)?);
             rounds.durable.push(run(Kind::Creel, size, workers, options)?);
+            rounds.subscribed.push(run(Kind::Subscribed, size, workers, options)?);
             rounds.transactions.push(run(Kind::Transactions, size, workers, options)?);
             let directory = fresh_directory(options)?;
             rounds.raw.push(rows::raw_insert_rate(&database(directory.path()), size, options.run)?);
@@ -47,6 +49,10 @@ impl Rounds {
         report.figure("one transaction a request", body, with_spread(&transactions, "/s"));
         self.compare_with_bare(body, median(&durable) / median(&bare), size, report);
         report.figure("durable ÷ raw inserts", body, number(median(&durable) / median(&self.raw)));
+        let subscribed = rate(&self.subscribed);
+        report.figure("durable, one target subscribed", body, with_spread(&subscribed, "/s"));
+        let share = median(&subscribed) / median(&durable);
+        report.figure("one target subscribed ÷ none", body, number(share));
         let gain = median(&durable) / median(&transactions);
         report.bounded("durable ÷ one transaction a request", body, gain, "", Bound::AtLeast(6.0));
         report.figure("processors in the bare run", body, processors(&self.bare));

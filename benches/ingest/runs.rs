@@ -39,7 +39,7 @@ pub fn run_in(
     options: &Options,
 ) -> Outcome<Run> {
     let server = Server::start(kind, directory, workers)?;
-    if kind == Kind::Creel {
+    if kind.is_creel() {
         server.wait_until_ready()?;
     }
     let run = saturate(&server, size, options)?;

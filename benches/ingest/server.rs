@@ -24,10 +24,18 @@ const WORKER_THREADS: [&str; 2] = ["actix-rt|system", "actix-server wo"];
 pub enum Kind {
     /// The real server in its default configuration.
     Creel,
+    /// The same with one target subscribed that refuses connections: what its deliveries cost.
+    Subscribed,
     /// Checks and replies, keeps nothing.
     Bare,
     /// One transaction a request.
     Transactions,
+}
+
+impl Kind {
+    pub fn is_creel(self) -> bool {
+        matches!(self, Self::Creel | Self::Subscribed)
+    }
 }
 
 #[derive(Debug)]
@@ -132,11 +140,14 @@ pub fn database(directory: &Path) -> PathBuf {
 /// Creel gets nothing that would change how it works: an address, a place, a source, and a token to read metrics with.
 fn command(kind: Kind, directory: &Path, workers: usize) -> Outcome<Command> {
     let database = database(directory);
-    if kind == Kind::Creel {
+    if kind.is_creel() {
         let mut command = Command::new(env!("CARGO_BIN_EXE_creel"));
         command.env_clear().current_dir(directory);
         command.env("CREEL_LISTEN", "127.0.0.1:0").env("CREEL_DATABASE", database);
         command.env("CREEL_SOURCE_GITHUB_SECRET", SECRET).env("CREEL_READ_TOKEN", READ_TOKEN);
+        if kind == Kind::Subscribed {
+            command.env("CREEL_TARGET_APP_URL", "http://127.0.0.1:9/");
+        }
         return Ok(command);
     }
     let mut command = Command::new(std::env::current_exe()?);

@@ -38,24 +38,3 @@ fn a_target_that_hangs_does_not_hold_up_the_stop_and_gets_its_message_later() {
     let app = builder.start();
     eventually_delivered(&app, 1);
 }
-
-#[test]
-fn a_command_under_way_is_killed_with_its_group_and_runs_again() {
-    let app = crate::harness::TestApp::github()
-        .set(
-            "CREEL_TARGET_SLOW_EXEC",
-            "sh -c 'test -e child || { sleep 1000 & echo $! > child.new; mv child.new child; wait; }'",
-        )
-        .start();
-    push(&app, "first", "{}");
-    let child = app.path().join("child");
-    crate::harness::eventually("it runs", super::SOON, || child.exists());
-    let child = std::fs::read_to_string(child).unwrap();
-    let builder = app.stop();
-    crate::harness::eventually("its child is gone", super::SOON, || {
-        let state = std::fs::read_to_string(format!("/proc/{}/stat", child.trim()));
-        state.is_err() || state.is_ok_and(|state| state.contains(") Z "))
-    });
-    let app = builder.start();
-    eventually_delivered(&app, 1);
-}
