@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 
 use super::output::Failure;
 use crate::config;
-use crate::outbound::{DeliveryClient, DeliveryResponse, Reach, RequestError, belongs_to_hop};
+use crate::outbound::{DeliveryClient, DeliveryResponse, Reach, RequestError, remove_hop_fields};
 use crate::store::headers::{self as stored, visible};
 
 /// Somebody may have stopped the program in a debugger.
@@ -72,9 +72,10 @@ fn with_query(url: &str, query: Option<&str>) -> String {
 
 fn headers(message: &Message) -> Vec<(String, Vec<u8>)> {
     let mut headers = stored::fields(&message.headers);
-    headers.retain(|(name, _)| !belongs_to_hop(name));
+    remove_hop_fields(&mut headers);
     headers.push(("creel-event".to_owned(), visible(&message.event).into_bytes()));
     headers.push(("creel-source".to_owned(), visible(&message.source).into_bytes()));
+    headers.push(("creel-method".to_owned(), visible(&message.method).into_bytes()));
     headers.push(("creel-message".to_owned(), message.id.to_string().into_bytes()));
     headers
 }
@@ -98,7 +99,8 @@ mod tests {
     fn the_program_sees_what_the_sender_has_sent_but_not_how_it_came() {
         let stored = r#"{"host":"hooks.example.com","user-agent":"GitHub-Hookshot","content-type":"application/json",
             "x-forwarded-for":"192.0.2.1","cf-ray":"1","authorization":"[redacted]","x-two":["a","b"],
-            "webhook-signature":"v1,abc","content-length":"9","te":"trailers"}"#;
+            "webhook-signature":"v1,abc","content-length":"9","te":"trailers","creel-method":"PUT","creel_method":"PUT",
+            "connection":"close, X-Own","x-own":"1"}"#;
         let sent: Vec<String> = headers(&message(stored))
             .into_iter()
             .map(|(name, value)| format!("{name}: {}", String::from_utf8_lossy(&value)))
@@ -111,6 +113,7 @@ mod tests {
                 "content-type: application/json",
                 "creel-event: github.ab",
                 "creel-message: 7",
+                "creel-method: POST",
                 "creel-source: github",
                 "user-agent: GitHub-Hookshot",
                 "webhook-signature: v1,abc",

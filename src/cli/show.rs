@@ -11,6 +11,7 @@ use super::messages::{Head, seconds};
 use super::output::{Failure, harmless};
 use super::remote::{Address, Remote};
 use super::send::block_on;
+use crate::store::headers::readable;
 
 /// Of a body or an answer; --body prints all of it.
 const MOST_SHOWN_CHARACTERS: usize = 20_000;
@@ -163,7 +164,7 @@ fn content(message: &Message, body: Option<&[u8]>) -> String {
     for (name, value) in &content.headers {
         let values = value.as_array().map_or(std::slice::from_ref(value), Vec::as_slice);
         for value in values {
-            let shown = format!("{name}: {}", value.as_str().unwrap_or_default());
+            let shown = format!("{name}: {}", value.as_str().map(readable).unwrap_or_default());
             let _ = writeln!(text, "{}", harmless(&shown.replace('\n', "\\n")));
         }
     }

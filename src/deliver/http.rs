@@ -10,7 +10,7 @@ use time::OffsetDateTime;
 use super::attempt::{Attempt, Attempted, Verdict};
 use super::schedule;
 use super::signature::Signer;
-use crate::outbound::{DeliveryClient, DeliveryResponse, belongs_to_hop};
+use crate::outbound::{DeliveryClient, DeliveryResponse, as_variable, remove_hop_fields};
 use crate::store::headers::{self, REDACTED, visible};
 use crate::store::{ContentType, StoredMessage};
 
@@ -96,10 +96,10 @@ impl HttpRoute {
         let stored: Map<String, Value> = serde_json::from_str(&message.head.headers).unwrap_or_default();
         let (content_type, body) = content(message, self.content_type, &stored);
         let timestamp = now.unix_timestamp();
-        let mut headers = of_provider(&stored);
-        let mut set = |name: &str, value: &[u8]| headers.push((name.to_owned(), value.to_vec()));
+        let mut fields = of_provider(&stored);
+        let mut set = |name: &str, value: &[u8]| fields.push((name.to_owned(), value.to_vec()));
         if let Some(content_type) = content_type {
-            set("content-type", content_type.as_bytes());
+            set("content-type", &headers::sendable(&content_type));
         }
         set("webhook-id", attempt.webhook_id.as_bytes());
         set("webhook-timestamp", timestamp.to_string().as_bytes());
@@ -108,13 +108,14 @@ impl HttpRoute {
         }
         set("creel-event", visible(&message.head.event).as_bytes());
         set("creel-source", message.head.source.as_bytes());
+        set("creel-method", visible(&message.head.method).as_bytes());
         set("creel-attempt", attempt.number.to_string().as_bytes());
         if let Some(query) = &message.head.query {
             set("creel-query", visible(query).as_bytes());
         }
-        headers.retain(|(name, _)| !self.headers.iter().any(|(own, _)| own == name));
-        headers.extend(self.headers.iter().cloned());
-        (headers, body)
+        fields.retain(|(name, _)| !self.headers.iter().any(|(own, _)| own == name));
+        fields.extend(self.headers.iter().cloned());
+        (fields, body)
     }
 }
 
@@ -161,11 +162,11 @@ fn as_form(payload: &[u8]) -> String {
 /// The headers that the provider has sent for whoever processes the message.
 fn of_provider(stored: &Map<String, Value>) -> Fields {
     let mut fields = headers::fields(stored);
+    remove_hop_fields(&mut fields);
     fields.retain(|(name, _)| {
-        let name = name.as_str();
-        let is_senders = OF_THE_SENDER.contains(&name)
-            || OF_THE_SENDER_WITH_PREFIX.iter().any(|prefix| name.starts_with(prefix));
-        !is_senders && !belongs_to_hop(name)
+        let name = as_variable(name);
+        let has_prefix = OF_THE_SENDER_WITH_PREFIX.iter().any(|prefix| name.starts_with(prefix));
+        !has_prefix && !OF_THE_SENDER.contains(&&*name)
     });
     fields
 }

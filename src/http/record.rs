@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use serde_json::{Map, Value};
 
-use crate::store::headers::REDACTED;
+use crate::store::headers::{REDACTED, text};
 
 /// Credentials whatever the provider.
 const ALWAYS_SECRET: [&str; 3] = ["authorization", "proxy-authorization", "cookie"];
@@ -106,14 +106,6 @@ impl Redaction {
     }
 }
 
-/// UTF-8 where it is that, else Latin-1, as HTTP has it.
-fn text(value: &[u8]) -> Cow<'_, str> {
-    match std::str::from_utf8(value) {
-        Ok(text) => Cow::Borrowed(text),
-        Err(_) => Cow::Owned(value.iter().map(|byte| char::from(*byte)).collect()),
-    }
-}
-
 fn write_string(json: &mut Vec<u8>, text: &str) {
     let needs_no_escape = |byte: u8| byte >= b' ' && byte != b'"' && byte != b'\\';
     if text.bytes().all(needs_no_escape) {
@@ -143,7 +135,7 @@ mod tests {
             (&[("a", b"1"), ("b", b"2")], r#"{"a":"1","b":"2"}"#),
             (&[("a", b"1"), ("a", b"2"), ("b", b"3")], r#"{"a":["1","2"],"b":"3"}"#),
             (&[("a", b"say \"\\\t")], r#"{"a":"say \"\\\t"}"#),
-            (&[("a", b"gr\xfcn"), ("b", b"gr\xc3\xbcn")], r#"{"a":"grün","b":"grün"}"#),
+            (&[("a", b"gr\xfcn"), ("b", b"gr\xc3\xbcn")], r#"{"a":"\u001agrün","b":"grün"}"#),
         ];
         for (fields, json) in rows {
             assert_eq!(redaction().headers(fields), json);
@@ -187,7 +179,7 @@ mod tests {
         assert_eq!(redaction().credentials(&fields[2..], "id=1"), None);
         assert_eq!(
             redaction().credentials(&fields, "").as_deref(),
-            Some(r#"{"headers":{"x-token":["s1","sü"]}}"#)
+            Some(r#"{"headers":{"x-token":["s1","\u001asü"]}}"#)
         );
         assert_eq!(
             redaction().credentials(&[], "key=s2").as_deref(),

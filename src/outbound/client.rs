@@ -4,8 +4,9 @@ use std::error::Error;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use bytes::Bytes;
 use reqwest::Method;
-use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+use reqwest::header::{CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue};
 
 use super::reach::{Reach, UnreachableName, Vetted};
 use super::resolve::Resolver;
@@ -117,14 +118,18 @@ impl Client {
         body: Vec<u8>,
         timeout: Duration,
     ) -> Result<Response, RequestError> {
-        let request = self.prepare(method, url, headers)?.body(body).timeout(timeout);
-        let response = request.send().await.map_err(|error| describe(error, timeout))?;
+        let method = parse_method(method)?;
+        let request = self.prepare(method.clone(), url, headers)?.timeout(timeout);
+        let response = with_body(request, &method, body.into())
+            .send()
+            .await
+            .map_err(|error| describe(error, timeout))?;
         read(response, limit, timeout).await
     }
 
     pub(super) fn prepare(
         &self,
-        method: &str,
+        method: Method,
         url: &str,
         headers: &[(String, String)],
     ) -> Result<reqwest::RequestBuilder, RequestError> {
@@ -133,10 +138,28 @@ impl Client {
             // Not the runtime's own threads: the ingest has few, and a dead name server would take them all.
             builder.dns_resolver(Vetted { reach: Reach::Anywhere, resolver: Resolver::system() })
         })?;
-        let method = Method::from_bytes(method.as_bytes())
-            .map_err(|error| RequestError::Invalid(error.to_string()))?;
         Ok(client.request(method, url).headers(header_map(headers)?))
     }
+}
+
+pub(super) fn parse_method(method: &str) -> Result<Method, RequestError> {
+    Method::from_bytes(method.as_bytes()).map_err(|error| RequestError::Invalid(error.to_string()))
+}
+
+/// Adds the body. hyper sends an empty one without `Content-Length`, which strict servers answer with 411, so the length
+/// is added where the method expects content (RFC 9110, section 8.6).
+pub(super) fn with_body(
+    request: reqwest::RequestBuilder,
+    method: &Method,
+    body: Bytes,
+) -> reqwest::RequestBuilder {
+    const WITHOUT_CONTENT: [Method; 6] =
+        [Method::GET, Method::HEAD, Method::DELETE, Method::OPTIONS, Method::TRACE, Method::CONNECT];
+    let request = match body.is_empty() && !WITHOUT_CONTENT.contains(method) {
+        true => request.header(CONTENT_LENGTH, 0),
+        false => request,
+    };
+    request.body(body)
 }
 
 fn build(builder: reqwest::ClientBuilder) -> Result<reqwest::Client, RequestError> {

@@ -95,3 +95,13 @@ fn an_invalid_request_is_refused_before_anything_is_sent() {
     let header = [("x-token".to_owned(), "hush\r\nx: y".to_owned())];
     assert_eq!(send("GET", "http://127.0.0.1:1/", &header), "the request is not valid: header \"x-token\"");
 }
+
+#[test]
+fn empty_body_of_a_post_is_announced() {
+    let server = Loopback::start(vec![reply("200 OK", "", ""), reply("200 OK", "", "")]);
+    for (method, is_announced) in [("POST", true), ("GET", false)] {
+        run(Client::new().request(method, &server.url, &[], Vec::new(), LONG)).unwrap();
+        let request = server.request();
+        assert_eq!(request.contains("\r\ncontent-length: 0\r\n"), is_announced, "{request}");
+    }
+}

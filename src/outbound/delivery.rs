@@ -4,11 +4,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use reqwest::Method;
 use reqwest::header::{self, HeaderMap, HeaderName, HeaderValue};
 use url::Url;
 
-use super::client::{Clients, RequestError, describe};
+use super::client::{Clients, RequestError, describe, parse_method, with_body};
 use super::reach::{Reach, Vetted};
 use super::resolve::Resolver;
 
@@ -100,9 +99,9 @@ impl DeliveryClient {
             self.inner.vetted.reach.vet_literal(&host)?;
         }
         let client = self.inner.clients.get(url.scheme() == "https", |builder| self.configure(builder))?;
-        let method = Method::from_bytes(method.as_bytes())
-            .map_err(|error| RequestError::Invalid(error.to_string()))?;
-        let request = client.request(method, url).headers(header_map(headers)?).body(body);
+        let method = parse_method(method)?;
+        let request = client.request(method.clone(), url).headers(header_map(headers)?);
+        let request = with_body(request, &method, body);
         let response = tokio::time::timeout(timeout, request.send()).await;
         let response = response
             .map_err(|_| RequestError::Timeout(timeout))?

@@ -338,3 +338,25 @@ fn a_name_server_that_does_not_answer_is_a_timeout_and_holds_up_nobody_else() {
     });
     drop(never);
 }
+
+#[test]
+fn empty_body_is_announced_where_content_is_expected() {
+    let (server, requests) = answering("HTTP/1.1 204 No Content\r\n\r\n");
+    let rows = [
+        ("POST", 1),
+        ("PUT", 1),
+        ("PATCH", 1),
+        ("PURGE", 1),
+        ("GET", 0),
+        ("HEAD", 0),
+        ("DELETE", 0),
+        ("OPTIONS", 0),
+    ];
+    for (method, count) in rows {
+        run(client().send(method, &server.url(), &[], Bytes::new(), LONG)).unwrap();
+        let request = String::from_utf8(requests.recv_timeout(PATIENCE).unwrap()).unwrap();
+        assert_eq!(request.matches("content-length: 0\r\n").count(), count, "{request}");
+        assert_eq!(request.matches("content-length").count(), count, "{request}");
+        assert!(!request.contains("transfer-encoding"), "{request}");
+    }
+}

@@ -4,8 +4,8 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use reqwest::StatusCode;
 use reqwest::header::ACCEPT;
+use reqwest::{Method, StatusCode};
 
 use super::client::{Client, MAX_RESPONSE_BYTES, RequestError, Response, describe, read};
 
@@ -62,7 +62,7 @@ impl Client {
         headers: &[(String, String)],
         silence: Duration,
     ) -> Result<StreamAnswer, RequestError> {
-        let request = self.prepare("GET", url, headers)?.header(ACCEPT, "text/event-stream");
+        let request = self.prepare(Method::GET, url, headers)?.header(ACCEPT, "text/event-stream");
         let late = |_| RequestError::Timeout(silence);
         let response = tokio::time::timeout(silence, request.send()).await.map_err(late)?;
         let response = response.map_err(|error| describe(error, silence))?;

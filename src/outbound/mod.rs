@@ -22,7 +22,7 @@ pub use client::{Client, MAX_RESPONSE_BYTES, RequestError, Response};
 pub use delivery::{DeliveryClient, DeliveryResponse, EXCERPT_BYTES, MAX_DELIVERY_RESPONSE_BYTES};
 pub use event_stream::{EventStream, MAX_EVENT_BYTES, ServerEvent, StreamAnswer, StreamError};
 pub use github_meta::{GithubAddresses, ListError, Refreshed};
-pub use hop::belongs_to_hop;
+pub use hop::{as_variable, remove_hop_fields};
 pub use reach::{Reach, VetError, vet_url};
 pub use roots::system_roots;
 pub use vetting::ForbiddenAddress;

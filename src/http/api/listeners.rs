@@ -85,7 +85,8 @@ pub struct Delivered {
 pub struct DeliveredMessage {
     #[serde(flatten)]
     pub head: MessageHead,
-    /// Name to value, or to values where it was repeated; credentials are redacted.
+    /// Name to value, or to values where it was repeated; credentials are redacted. A value that is not UTF-8 is shown as
+    /// Latin-1 after the character U+001A.
     #[schema(value_type = Object)]
     pub headers: Box<RawValue>,
 }

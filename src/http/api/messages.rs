@@ -87,7 +87,8 @@ pub struct Message {
 /// What the sender has sent.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct MessageContent {
-    /// Name to value, or to values where it was repeated; credentials are redacted.
+    /// Name to value, or to values where it was repeated; credentials are redacted. A value that is not UTF-8 is shown as
+    /// Latin-1 after the character U+001A.
     #[schema(value_type = Object)]
     pub headers: Box<RawValue>,
     /// The body as JSON, or the form as JSON; null where it is neither, or longer than 1 MiB.

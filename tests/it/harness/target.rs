@@ -73,8 +73,10 @@ impl Behaviour {
 #[derive(Clone, Debug)]
 pub struct Received {
     pub at: Instant,
-    /// Up to and with the empty line, exactly.
+    /// Up to and with the empty line; bytes that are not UTF-8 are replaced.
     pub head: String,
+    /// The same, byte for byte.
+    pub raw_head: Vec<u8>,
     /// Exactly; of a chunked one what the chunks hold.
     pub body: Vec<u8>,
     /// Which connection it came on, counted from 1.
@@ -257,7 +259,8 @@ impl Shared {
         stream.set_nodelay(true)?;
         let mut reader = BufReader::new(stream);
         while let Some((head, body)) = read_request(&mut reader)? {
-            let received = Received { at: Instant::now(), head, body, connection };
+            let text = String::from_utf8_lossy(&head).into_owned();
+            let received = Received { at: Instant::now(), head: text, raw_head: head, body, connection };
             if !self.react(stream, received)? {
                 return stream.shutdown(Shutdown::Both);
             }
@@ -350,15 +353,14 @@ fn socket_linger_zero(stream: &TcpStream) -> io::Result<()> {
 }
 
 /// Head and body; `None` where the client has closed between two requests.
-fn read_request(reader: &mut impl BufRead) -> io::Result<Option<(String, Vec<u8>)>> {
+fn read_request(reader: &mut impl BufRead) -> io::Result<Option<(Vec<u8>, Vec<u8>)>> {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         if reader.read_until(b'\n', &mut head)? == 0 {
             return if head.is_empty() { Ok(None) } else { Err(ErrorKind::UnexpectedEof.into()) };
         }
     }
-    let head = String::from_utf8_lossy(&head).into_owned();
-    let lower = head.to_ascii_lowercase();
+    let lower = String::from_utf8_lossy(&head).to_ascii_lowercase();
     let header =
         |name: &str| lower.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).map(str::trim);
     if header("transfer-encoding") == Some("chunked") {

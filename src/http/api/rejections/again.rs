@@ -22,7 +22,7 @@ use crate::http::refusal::Refusal;
 use crate::http::service::Service;
 use crate::http::source::Source;
 use crate::providers::Cause;
-use crate::store::{Kept, NewMessage, StoredRejection, timestamp};
+use crate::store::{Kept, NewMessage, StoredRejection, headers, timestamp};
 
 /// As long as a webhook may take, and a fetch of keys before.
 const JUDGED_WITHIN: Duration = Duration::from_secs(5);
@@ -238,14 +238,14 @@ impl Credentials {
     }
 }
 
-/// The header fields as they came, by name. A value that was no UTF-8 comes back as UTF-8: what it was is not known.
-fn fields(headers: &str, mut credentials: BTreeMap<String, Vec<String>>) -> Option<Vec<(String, Vec<u8>)>> {
-    let headers: BTreeMap<String, Value> = serde_json::from_str(headers).ok()?;
-    let text = |value: &Value| value.as_str().map(|text| text.as_bytes().to_vec());
+/// The header fields byte for byte as they were received, sorted by name.
+fn fields(stored: &str, mut credentials: BTreeMap<String, Vec<String>>) -> Option<Vec<(String, Vec<u8>)>> {
+    let stored: BTreeMap<String, Value> = serde_json::from_str(stored).ok()?;
+    let text = |value: &Value| value.as_str().map(headers::bytes);
     let mut fields = Vec::new();
-    for (name, value) in headers {
+    for (name, value) in stored {
         let values: Vec<Vec<u8>> = match (credentials.remove(&name), &value) {
-            (Some(values), _) => values.into_iter().map(String::into_bytes).collect(),
+            (Some(values), _) => values.iter().map(|text| headers::bytes(text)).collect(),
             (None, Value::Array(values)) => values.iter().filter_map(text).collect(),
             (None, value) => text(value).into_iter().collect(),
         };
@@ -270,20 +270,21 @@ mod tests {
 
     #[test]
     fn fields_come_back_with_their_credentials_in_the_order_in_which_they_came() {
-        let stored = r#"{"accept":"*/*","authorization":"[redacted]","cookie":["[redacted]","[redacted]"],"x":["1","2"]}"#;
-        let sealed = r#"{"headers":{"authorization":["Bearer s"],"cookie":["b","a"]},"query":"key=s"}"#;
+        let stored = r#"{"accept":"*/*","authorization":"[redacted]","cookie":["[redacted]","[redacted]"],"x":["1","\u001a\u00fc"]}"#;
+        let sealed =
+            r#"{"headers":{"authorization":["Bearer s"],"cookie":["b","\u001a\u00e4"]},"query":"key=s"}"#;
         let credentials = Credentials::read(Some(sealed));
         assert_eq!(credentials.query.as_deref(), Some("key=s"));
         let fields = fields(stored, credentials.headers).unwrap();
-        let shown: Vec<(&str, &str)> =
-            fields.iter().map(|(name, value)| (name.as_str(), std::str::from_utf8(value).unwrap())).collect();
-        let expected = [
-            ("accept", "*/*"),
-            ("authorization", "Bearer s"),
-            ("cookie", "b"),
-            ("cookie", "a"),
-            ("x", "1"),
-            ("x", "2"),
+        let shown: Vec<(&str, &[u8])> =
+            fields.iter().map(|(name, value)| (name.as_str(), value.as_slice())).collect();
+        let expected: [(&str, &[u8]); 6] = [
+            ("accept", b"*/*"),
+            ("authorization", b"Bearer s"),
+            ("cookie", b"b"),
+            ("cookie", b"\xe4"),
+            ("x", b"1"),
+            ("x", b"\xfc"),
         ];
         assert_eq!(shown, expected);
     }

@@ -60,7 +60,8 @@ pub struct Rejection {
 pub struct RejectionContent {
     /// Tokens are redacted.
     pub query: Option<String>,
-    /// Name to value, or to values where it was repeated; credentials are redacted.
+    /// Name to value, or to values where it was repeated; credentials are redacted. A value that is not UTF-8 is shown as
+    /// Latin-1 after the character U+001A.
     #[schema(value_type = Object)]
     pub headers: Box<RawValue>,
     /// How the body begins, where it is text: up to 64 KiB.
