@@ -1,13 +1,15 @@
 //! A service that is spoken to through its API: where it is, and the token that opens it.
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use form_urlencoded::Serializer;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use url::Host;
 
-use super::output::{Failure, harmless};
+use super::output::{Failure, harmless, say};
 use crate::config::{self, Config, Tokens};
 use crate::outbound::{Client, RequestError, Response, StreamAnswer};
 use crate::providers::Secret;
@@ -68,18 +70,23 @@ impl Remote {
                 .map_err(|problem| Failure(format!("the service's address {problem}")))?,
             None => local(&Config::from_env()?)?,
         };
-        Ok(Self { base, token: token.read()?, client: Client::new() })
+        let remote = Self { base, token: token.read()?, client: Client::new() };
+        // The address of this machine's own service may be a public one, but what is sent to it does not leave the machine.
+        if server.is_some() && remote.is_open_to_all() {
+            say(&format!("warning: the token travels in clear text to {}; use https", remote.base));
+        }
+        Ok(remote)
     }
 
     pub fn base(&self) -> &str {
         &self.base
     }
 
-    /// Whether everybody on the way can read the token.
-    pub fn is_open_to_all(&self) -> bool {
-        let host =
-            self.base.strip_prefix("http://").map(|rest| rest.split(['/', ':']).next().unwrap_or_default());
-        host.is_some_and(|host| host != "localhost" && !host.starts_with("127.") && !host.starts_with('['))
+    /// Whether the token leaves this machine without TLS. Judged by the host that the client connects to, not by how it is
+    /// written.
+    fn is_open_to_all(&self) -> bool {
+        let url = url::Url::parse(&self.base).ok().filter(|url| url.scheme() == "http");
+        url.is_some_and(|url| url.host().is_none_or(|host| !is_this_machine(&host)))
     }
 
     /// `path` begins behind `/api/v1`.
@@ -221,6 +228,15 @@ fn local(config: &Config) -> Result<String, Failure> {
     Ok(url)
 }
 
+fn is_this_machine(host: &Host<&str>) -> bool {
+    match host {
+        // RFC 6761 keeps `localhost` and all names below it for this machine.
+        Host::Domain(name) => name.trim_end_matches('.').rsplit('.').next() == Some("localhost"),
+        Host::Ipv4(address) => address.is_loopback(),
+        Host::Ipv6(address) => IpAddr::V6(*address).to_canonical().is_loopback(),
+    }
+}
+
 /// A path with the parameters that have a value.
 pub fn with_query(path: &str, parameters: &[(&str, Option<&str>)]) -> String {
     let mut query = Serializer::new(String::new());
@@ -249,7 +265,26 @@ mod tests {
             ("https://hooks.example.com", false),
             ("http://localhost:8080", false),
             ("http://127.0.0.1:8080", false),
+            ("http://127.9.8.7", false),
             ("http://[::1]:8080", false),
+            ("http://[::ffff:127.0.0.1]", false),
+            ("http://LocalHost.:8080/creel", false),
+            ("http://app.localhost", false),
+            ("HTTPS://hooks.example.com", false),
+            // Other ways to write 127.0.0.1.
+            ("http://2130706433", false),
+            ("http://0x7f.1", false),
+            ("http://[2001:db8::7]:8080", true),
+            ("http://[::ffff:192.0.2.7]", true),
+            ("http://[fe80::1]", true),
+            ("http://[::]", true),
+            ("http://127.example.com", true),
+            ("http://127.0.0.1.example.com", true),
+            ("http://localhost.example.com", true),
+            ("http://notlocalhost", true),
+            ("http://3221225991", true),
+            ("HTTP://HOOKS.EXAMPLE.COM", true),
+            ("http://hooks", true),
         ];
         for (base, is_open) in rows {
             assert_eq!(remote(base).is_open_to_all(), is_open, "{base}");

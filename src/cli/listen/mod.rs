@@ -79,9 +79,6 @@ pub fn run(arguments: &Listen) -> Result<String, Failure> {
         None => host_name()?,
     };
     let remote = Remote::new(arguments.server.as_deref(), &arguments.token)?;
-    if remote.is_open_to_all() {
-        say(&format!("warning: the token travels in clear text to {}; use https", remote.base()));
-    }
     block_on(listen(arguments, &name, &remote, &forwarder))?
 }
 
