@@ -2,6 +2,7 @@
 //! tests can do one without the other. It must never decide anything about a message.
 
 mod first_start;
+mod isolation;
 mod limits;
 mod logging;
 mod server;
@@ -19,6 +20,7 @@ use actix_web::dev::{Server, ServerHandle};
 use actix_web::{rt, web};
 use time::OffsetDateTime;
 
+pub use isolation::protect_secrets;
 pub use server::Listeners;
 
 use crate::cleanup::Policy;
@@ -101,6 +103,7 @@ pub fn run(config: Config) -> ExitCode {
         Ok(log) => log,
         Err(error) => return complain(&StartError::Server(error)),
     };
+    isolation::warn_if_readable();
     let system = rt::System::new();
     let code = system.block_on(serve(config, &log));
     log.flush();

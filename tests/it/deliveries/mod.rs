@@ -3,6 +3,7 @@
 mod commands;
 mod crash;
 mod deploy;
+mod isolation;
 mod requests;
 mod stopping;
 mod unruly_targets;
