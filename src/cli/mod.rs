@@ -95,15 +95,16 @@ enum Command {
 
     /// Make a random secret, token or path part.
     ///
+    /// A target's secret is made with --whsec: libraries of Standard Webhooks take no other form.
+    /// For a target whose secret is plain text, --target prints the form that its app needs.
+    ///
     /// Examples:
     ///     creel secret
     ///     creel secret > github.secret && CREEL_SOURCE_GITHUB_SECRET_FILE=github.secret creel
+    ///     creel secret --whsec
+    ///     creel secret --target app
     #[command(verbatim_doc_comment)]
-    Secret {
-        /// Random bytes in it, from 16 to 1024; the text is a third longer.
-        #[arg(long, default_value_t = 32, value_parser = clap::value_parser!(u16).range(16..=1024))]
-        length: u16,
-    },
+    Secret(secret::Arguments),
 
     /// Make a new admin token; the old one stops working.
     ///
@@ -227,7 +228,8 @@ enum Command {
 
     /// Ask the running service whether it takes messages: exit code 0 if so, 1 if not.
     ///
-    /// Made for HEALTHCHECK in a container, where there is no curl. Reads CREEL_LISTEN.
+    /// Made for HEALTHCHECK in a container, where there is no curl. Reads CREEL_ADMIN_LISTEN and
+    /// CREEL_LISTEN.
     ///
     /// Example:
     ///     creel healthcheck && echo ready
@@ -263,7 +265,7 @@ pub fn run(arguments: Arguments) -> ExitCode {
     let outcome = match arguments.command {
         None | Some(Command::Serve) => return serve(),
         Some(Command::Check) => configured(|config| Ok(check::report(config))),
-        Some(Command::Secret { length }) => secret::make(length),
+        Some(Command::Secret(arguments)) => secret::run(&arguments),
         Some(Command::Token) => configured(store::renew_admin_token),
         Some(Command::Send(arguments)) => send::run(&arguments),
         Some(Command::Providers(arguments)) => providers::run(&arguments),

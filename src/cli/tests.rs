@@ -32,6 +32,9 @@ fn the_documented_command_lines_are_taken_and_others_are_not() {
         ("creel serve", true),
         ("creel secret --length 64", true),
         ("creel secret --length 3", false),
+        ("creel secret --whsec --length 24", true),
+        ("creel secret --target app", true),
+        ("creel secret --target app --whsec", false),
         ("creel send github", true),
         ("creel send github issues --url http://127.0.0.1:1/x --secret s", true),
         ("creel send", false),
@@ -130,7 +133,7 @@ fn the_report_shows_each_target_and_nothing_that_may_be_secret() {
     ]));
     for part in [
         "target app\n  kind      URL\n  events    *\n  filter    [{\"pointer\":\"/amount\",\"in\":[100,\"100\"]}]\n",
-        "  owner     customer 42\n  where     https://app.example.com:8443\n  signed    yes, with 2 secrets\n",
+        "  owner     customer 42\n  where     https://app.example.com:8443\n  signed    yes, with 2 secrets; give the app what `creel secret --target app` prints (whsec_…)\n",
         "  pace      8 at the same time, at most 50/s, 30 s for each attempt\n",
         "target run\n  kind      command\n  events    inbox.message pay_info.*\n  where     /bin/sh\n",
         "  pace      strictly one after the other, 30 s for each attempt\n",

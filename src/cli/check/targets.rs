@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-use crate::config::{Config, Destination, Target};
+use crate::config::{Config, Destination, Target, target_rules};
 use crate::store::{DeliveryOrdering, Pattern};
 
 /// Ends of names that the public name system does not have.
@@ -33,11 +33,21 @@ pub fn describe(target: &Target) -> String {
     text
 }
 
+/// With what the app must be given: libraries of Standard Webhooks take the `whsec_` form alone.
 fn signed(target: &Target) -> String {
-    match target.secrets.len() {
-        0 => "no".to_owned(),
+    let Some(newest) = target.secrets.first() else { return "no".to_owned() };
+    let how = match target.secrets.len() {
         1 => "yes".to_owned(),
         count => format!("yes, with {count} secrets"),
+    };
+    match target_rules::is_standard_webhooks_secret(newest.expose()) {
+        true => format!("{how}; give the app the same whsec_… text"),
+        false => {
+            format!(
+                "{how}; give the app what `creel secret --target {}` prints (whsec_…)",
+                target.settings.name
+            )
+        }
     }
 }
 

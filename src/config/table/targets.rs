@@ -1,6 +1,6 @@
 //! The rows of targets.
 
-use super::{Absent, NEW_SECRET, Variable};
+use super::{Absent, Variable};
 
 /// In the order in which a reader meets them.
 pub const VARIABLES: &[Variable] = &[
@@ -49,10 +49,10 @@ pub const VARIABLES: &[Variable] = &[
     Variable {
         name: "CREEL_TARGET_<NAME>_SECRET",
         absent: Absent::Means("not signed"),
-        unit: "`whsec_` and base64, or any text",
+        unit: "`whsec_` and base64 (`creel secret --whsec`), or any text",
         secret: true,
-        doc: "signs what is sent to `_URL`, in the way of Standard Webhooks (`webhook-signature`); with `_SECRET_2` … `_SECRET_9` beside it, for rotation, all sign",
-        example: NEW_SECRET,
+        doc: "signs what is sent to `_URL`, in the way of Standard Webhooks (`webhook-signature`); libraries that verify take the `whsec_` form alone, which `creel secret --target <name>` prints for any text; with `_SECRET_2` … `_SECRET_9` beside it, for rotation, all sign",
+        example: "<paste what `creel secret --whsec` prints>",
     },
     Variable {
         name: "CREEL_TARGET_<NAME>_HEADERS",

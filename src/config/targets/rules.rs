@@ -261,9 +261,22 @@ pub fn check_secret(secret: &str) -> Result<(), String> {
         Ok(key) if !key.is_empty() => Ok(()),
         _ => Err(format!(
             "begins with {ENCODED_SECRET}, but what follows is no base64 (with + and /, and = at its end); \
-             `openssl rand -base64 32` makes some"
+             `creel secret --whsec` makes one"
         )),
     }
+}
+
+/// The secret in the form that libraries of Standard Webhooks take: `whsec_` and the key in base64.
+pub fn standard_webhooks_secret(secret: &[u8]) -> String {
+    match is_standard_webhooks_secret(secret) {
+        true => String::from_utf8_lossy(secret).into_owned(),
+        false => format!("{ENCODED_SECRET}{}", BASE64_STANDARD.encode(secret)),
+    }
+}
+
+/// Whether the secret has that form already.
+pub fn is_standard_webhooks_secret(secret: &[u8]) -> bool {
+    secret.starts_with(ENCODED_SECRET.as_bytes())
 }
 
 /// `json` or `form`.
