@@ -26,6 +26,7 @@ ENV CREEL_LISTEN=0.0.0.0:8080 \
 USER 10001:10001
 WORKDIR /data
 VOLUME /data
+# compose.yaml adds 9090 for the API (CREEL_ADMIN_LISTEN).
 EXPOSE 8080
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=10s --timeout=3s --start-period=10s --retries=3 CMD ["creel", "healthcheck"]

@@ -5,4 +5,5 @@ mod commands;
 mod first_start;
 mod health;
 mod logs;
+mod packaging;
 mod stopping;
