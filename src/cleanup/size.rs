@@ -6,10 +6,14 @@ use std::collections::BTreeSet;
 use super::Cleaner;
 use crate::store::{Keeping, Store, Unavailable};
 
-/// The size limit is reached again only after this share of it was freed.
-const SIZE_MARGIN_PERCENT: u64 = 5;
-/// As many messages as go between two looks at the size.
+/// While messages are refused for lack of room, this share of the limit must be free before new ones are taken, so that
+/// the two states do not alternate with each message.
+const REOPEN_MARGIN_PERCENT: u64 = 5;
+const MAX_REOPEN_MARGIN_BYTES: u64 = 64 << 20;
+/// Limit on the messages deleted between two measurements of the size.
 const DELETED_AT_ONCE: usize = 64;
+/// Pages that the deletion of a message can free beyond its own bytes: its leaf page, and those of the indexes.
+const SLACK_BYTES: u64 = 4 * 4096;
 /// With more of them everything is looked at again.
 const MOST_PASSED: usize = 100_000;
 
@@ -40,23 +44,28 @@ impl Cleaner {
     /// How many messages went.
     pub(super) async fn keep_within_size(&mut self, store: &Store) -> Result<usize, Unavailable> {
         let Some(limit) = self.policy.max_database_bytes else { return Ok(0) };
-        let goal = limit - limit / 100 * SIZE_MARGIN_PERCENT;
-        let is_above = async |bound: u64| Ok(store.used_and_free_bytes().await?.0 > bound);
-        let bound = if self.is_out_of_room { goal } else { limit };
+        let margin = (limit / 100 * REOPEN_MARGIN_PERCENT).min(MAX_REOPEN_MARGIN_BYTES);
+        let goal = if self.is_out_of_room { limit - margin } else { limit };
+        let excess = async || Ok(store.used_and_free_bytes().await?.0.saturating_sub(goal));
         let mut deleted = 0;
         let mut is_everything_kept = false;
-        if is_above(bound).await? {
-            while is_above(goal).await? {
-                let Some(ids) = self.next_oldest(store).await? else {
-                    is_everything_kept = true;
-                    break;
-                };
-                deleted += self.delete(store, ids, &Keeping::default()).await?;
+        loop {
+            let excess_bytes = excess().await?;
+            if excess_bytes == 0 {
+                break;
             }
+            let Some(mut ids) = self.next_oldest(store).await? else {
+                is_everything_kept = true;
+                break;
+            };
+            let sizes = store.message_sizes(ids.clone()).await?;
+            let rest = ids.split_off(needed_count(&sizes, excess_bytes).min(ids.len()));
+            self.size_walk.passed.extend(rest);
+            deleted += self.delete(store, ids, &Keeping::default()).await?;
         }
         // Where nothing is pending, something else takes the space: refusing messages would not help.
         self.is_out_of_room =
-            is_everything_kept && is_above(bound).await? && store.is_anything_pending().await?;
+            is_everything_kept && excess().await? > 0 && store.is_anything_pending().await?;
         store.set_out_of_room(self.is_out_of_room);
         Ok(deleted)
     }
@@ -73,5 +82,39 @@ impl Cleaner {
         let page = self.step(store.oldest_messages(self.size_walk.walked, DELETED_AT_ONCE)).await?;
         self.size_walk.walked = page.looked_through;
         Ok((!page.is_last || !page.ids.is_empty()).then_some(page.ids))
+    }
+}
+
+/// The number of messages, oldest first, that must go to free `excess_bytes`. The estimate of what each one frees is an
+/// upper bound, so that every message but the last is certainly needed; the size is measured again afterwards.
+fn needed_count(sizes: &[u64], excess_bytes: u64) -> usize {
+    let mut freed = SLACK_BYTES;
+    let is_enough = |size: &u64| {
+        // Pages of small rows may be half full.
+        freed += size + size.min(&4096);
+        freed >= excess_bytes
+    };
+    sizes.iter().position(is_enough).map_or(sizes.len(), |last| last + 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn needed_count_stops_at_first_message_that_suffices() {
+        let mega = 1_000_000;
+        let rows: [(&[u64], u64, usize); 7] = [
+            (&[], 1, 0),
+            (&[mega; 64], 1, 1),
+            (&[mega; 64], mega, 1),
+            (&[mega; 64], mega + 100_000, 2),
+            (&[mega; 64], 20 * mega, 20),
+            (&[1_000, 1_000, 10 * mega, 1_000], mega, 3),
+            (&[1_000; 64], 10 * mega, 64),
+        ];
+        for (sizes, excess_bytes, count) in rows {
+            assert_eq!(needed_count(sizes, excess_bytes), count, "{excess_bytes} of {}", sizes.len());
+        }
     }
 }

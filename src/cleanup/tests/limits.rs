@@ -139,3 +139,59 @@ fn the_write_that_goes_beyond_the_limit_is_noticed() {
         assert!(setup.used().await > LIMIT);
     });
 }
+
+/// Pages that the deletion of one message may free beyond its body.
+const PAGES_BESIDE_BODY: u64 = 6 * 4096;
+
+#[test]
+fn size_limit_deletes_no_message_too_many() {
+    const MEGABYTE: usize = 1_000_000;
+    let small = || std::iter::repeat_n(1_000, 3_000);
+    let shapes: [(&str, u64, Vec<usize>); 5] = [
+        ("40 of 1 MB", 20 << 20, vec![MEGABYTE; 40]),
+        ("few just above the limit", 5 << 20, vec![MEGABYTE; 6]),
+        ("one huge, newest", 4 << 20, small().chain([2 * MEGABYTE]).collect()),
+        ("one huge, among small ones", 4 << 20, small().take(1_500).chain([2 * MEGABYTE]).chain(small()).collect()),
+        ("small ones", 2 << 20, small().collect()),
+    ];
+    for (name, limit, sizes) in shapes {
+        run(async {
+            let setup = Setup::new();
+            for size in &sizes {
+                let body = format!("\"{}\"", "x".repeat(*size));
+                setup.keep("acme", Duration::ZERO, &body).await;
+            }
+            let mut cleaner = cleaner(Retention::Keep, &[], Some(limit));
+            let outcome = cleaner.run_once(&setup.store, NOW, Duration::ZERO).await.unwrap();
+            let used = setup.used().await;
+            assert!(used <= limit, "{name}: {used} bytes");
+            let left = setup.ids_left().await;
+            assert_eq!(left.len() + outcome.messages, sizes.len(), "{name}");
+            assert_eq!(left.first(), Some(&(outcome.messages as i64 + 1)), "{name}: the oldest go first");
+            // The newest of the deleted ones would not have fitted.
+            let last_deleted = sizes[outcome.messages - 1] as u64;
+            assert!(used + last_deleted + PAGES_BESIDE_BODY > limit, "{name}: {used} bytes, {outcome:?}");
+            let again = cleaner.run_once(&setup.store, NOW, Duration::ZERO).await.unwrap();
+            assert_eq!(again.messages, 0, "{name}");
+        });
+    }
+}
+
+#[test]
+fn size_limit_counts_deliveries_and_attempts() {
+    run(async {
+        let (setup, mut cleaner) = limited().await;
+        let target = setup.target(TargetKind::Http, Origin::Api).await;
+        for id in setup.keep_large(200).await {
+            for _ in 0..5 {
+                let delivery = setup.deliver(id, target, NOW).await;
+                setup.attempt(delivery, Next::Delivered, NOW).await;
+            }
+        }
+        let before = setup.used().await;
+        let outcome = cleaner.run_once(&setup.store, NOW, Duration::ZERO).await.unwrap();
+        let used = setup.used().await;
+        assert!(before > LIMIT && used <= LIMIT, "{before}, then {used} bytes");
+        assert!(used + BODY as u64 + 2 * PAGES_BESIDE_BODY > LIMIT, "{used} bytes, {outcome:?}");
+    });
+}

@@ -3,6 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 
 use bytes::Bytes;
+use ring::digest::{SHA256, digest};
 use tempfile::TempDir;
 use time::macros::datetime;
 
@@ -75,7 +76,7 @@ fn message(source: &str, age: Duration, body: &str, id: &str) -> NewMessage {
         remote_ip: IpAddr::V4(Ipv4Addr::LOCALHOST),
         headers: "{}".to_owned(),
         content: Content::Json(Bytes::copy_from_slice(body.as_bytes())),
-        body_sha256: [0; 32],
+        body_sha256: digest(&SHA256, body.as_bytes()).as_ref().try_into().unwrap(),
         body_unsigned: false,
         owner: None,
         unverified: false,

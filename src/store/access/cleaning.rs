@@ -122,6 +122,11 @@ impl Store {
         self.read(expire::used_and_free_bytes).await
     }
 
+    /// Upper bounds of the bytes that each of `ids` takes, with its deliveries; 0 for a message that is gone.
+    pub async fn message_sizes(&self, ids: Vec<i64>) -> Result<Vec<u64>, Unavailable> {
+        self.read(move |connection| expire::message_sizes(connection, &ids)).await
+    }
+
     /// Whether any message waits for a delivery or for its confirmation.
     pub async fn is_anything_pending(&self) -> Result<bool, Unavailable> {
         self.read(expire::is_anything_pending).await

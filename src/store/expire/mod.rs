@@ -23,7 +23,7 @@ pub use messages::{
     select,
 };
 pub use replays::delete_replays;
-pub use space::{is_anything_pending, used_and_free_bytes, vacuum};
+pub use space::{is_anything_pending, message_sizes, used_and_free_bytes, vacuum};
 pub use targets::{InactiveTarget, delete_removed, in_use, inactive, retire_listeners, retire_replay_target};
 
 /// A step stops after this: what is left is the next step's.

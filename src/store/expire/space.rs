@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use rusqlite::Connection;
+use rusqlite::{Connection, OptionalExtension as _};
 
 use super::STEP_TIME;
 use crate::store::checkpoint;
@@ -20,6 +20,22 @@ pub fn used_and_free_bytes(connection: &Connection) -> rusqlite::Result<(u64, u6
     let (pages, free) = (pragma("PRAGMA page_count")?, pragma("PRAGMA freelist_count")?);
     Ok((pages.saturating_sub(free) * size, free * size))
 }
+
+/// The bytes that each of the messages takes, with its deliveries and their attempts; 0 for one that is gone. The lengths
+/// are in the heads of the rows: no body is read.
+pub fn message_sizes(connection: &Connection, ids: &[i64]) -> rusqlite::Result<Vec<u64>> {
+    let mut statement = connection.prepare_cached(MESSAGE_SIZE)?;
+    ids.iter()
+        .map(|id| statement.query_row([id], |row| row.get(0)).optional().map(Option::unwrap_or_default))
+        .collect()
+}
+
+/// The fixed numbers are upper bounds of what the other columns and the entries in the indexes take.
+const MESSAGE_SIZE: &str = "SELECT 800 + octet_length(headers) + coalesce(octet_length(payload), 0) + coalesce(octet_length(body), 0)
+     + coalesce(octet_length(query), 0)
+     + (SELECT coalesce(sum(800 + (SELECT coalesce(sum(400 + coalesce(octet_length(error), 0) + coalesce(octet_length(excerpt), 0)), 0)
+            FROM attempts WHERE delivery_id = deliveries.id)), 0) FROM deliveries WHERE message_id = messages.id)
+   FROM messages WHERE id = ?1";
 
 /// Whether any message has still something to wait for: a delivery, or its confirmation.
 pub fn is_anything_pending(connection: &Connection) -> rusqlite::Result<bool> {

@@ -75,3 +75,24 @@ fn a_database_full_of_pending_messages_takes_no_more_until_some_are_delivered() 
     assert!(app.is_ready());
     assert_eq!(database.column::<i64>("SELECT id FROM messages WHERE id <= 4"), [1, 2, 3]);
 }
+
+#[test]
+fn size_limit_keeps_as_many_messages_as_fit() {
+    const LIMIT: i64 = 20 << 20;
+    let builder = TestApp::github().set("CREEL_MAX_DATABASE_SIZE", "20MiB").set("CREEL_CLEANUP_INTERVAL", "1d");
+    let app = builder.start();
+    let body = format!("\"{}\"", "x".repeat(1_000_000 - 2));
+    for number in 0..40 {
+        assert_eq!(app.send(&sign::github(&number.to_string(), body.clone())).status, 200);
+    }
+    let database = app.database();
+    let used = || {
+        let sql = "SELECT (page_count - freelist_count) * page_size FROM pragma_page_count, pragma_freelist_count, pragma_page_size";
+        database.value::<i64>(sql)
+    };
+    eventually("the database fits its limit", Duration::from_secs(20), || used() <= LIMIT);
+    let left = database.column::<i64>("SELECT id FROM messages");
+    // 20 of 1 MB and what an empty database takes are 19.4 MiB.
+    assert_eq!(left, (21..=40).collect::<Vec<i64>>());
+    app.stop().database().assert_sound();
+}
