@@ -136,31 +136,43 @@ impl Cleaner {
             self.look_at_everything();
             self.whole_look = Some(uptime);
         }
-        let mut outcome = Outcome { buried: self.bury_waiting(store, now).await?, ..Outcome::default() };
-        self.look_at_finished(store, now, &mut outcome).await?;
-        self.delete_old(store, now, &mut outcome).await?;
-        self.delete_refused(store, now, &mut outcome).await?;
+        let buried = past_damage(self.bury_waiting(store, now).await)?;
+        let mut outcome = Outcome { buried, ..Outcome::default() };
+        past_damage(self.look_at_finished(store, now, &mut outcome).await)?;
+        past_damage(self.delete_old(store, now, &mut outcome).await)?;
+        past_damage(self.delete_refused(store, now, &mut outcome).await)?;
         // Most have gone with their messages.
-        self.delete_finished(store, now, &mut outcome).await?;
-        outcome.messages += self.keep_within_size(store).await?;
-        self.retire_targets(store, now, uptime).await?;
+        past_damage(self.delete_finished(store, now, &mut outcome).await)?;
+        outcome.messages += past_damage(self.keep_within_size(store).await)?;
+        past_damage(self.retire_targets(store, now, uptime).await)?;
         if is_whole {
-            self.delete_removed_targets(store, now).await?;
+            past_damage(self.delete_removed_targets(store, now).await)?;
         }
-        while self.step(store.delete_replays(timestamp::to_text(now - REPLAYS_KEPT))).await? > 0 {}
+        past_damage(self.delete_small_rows(store, now, &mut outcome).await)?;
+        while past_damage(self.step(store.vacuum()).await.map(|is_done| !is_done))? {}
+        store.settle();
+        Ok(outcome)
+    }
+
+    /// Replays that are over, keys, and rejections.
+    async fn delete_small_rows(
+        &self,
+        store: &Store,
+        now: OffsetDateTime,
+        outcome: &mut Outcome,
+    ) -> Result<(), Unavailable> {
+        let before = timestamp::to_text(now - REPLAYS_KEPT);
+        while past_damage(self.step(store.delete_replays(before.clone())).await)? > 0 {}
         if let Some(kept) = self.policy.keys_kept() {
-            while !self.step(store.forget_keys(now - kept)).await? {}
+            while past_damage(self.step(store.forget_keys(now - kept)).await.map(|is_done| !is_done))? {}
         }
         loop {
             let dropped = self.step(store.expire_rejections(now)).await?;
             outcome.rejections += dropped;
             if dropped == 0 {
-                break;
+                return Ok(());
             }
         }
-        while !self.step(store.vacuum()).await? {}
-        store.settle();
-        Ok(outcome)
     }
 
     /// Between two runs, when the database has grown beyond its limit: the oldest finished messages go.
@@ -171,7 +183,7 @@ impl Cleaner {
         let mut outcome = Outcome::default();
         // The first run comes at once, and knows whether the clock can be believed.
         if !self.is_first_run && !self.was_paused {
-            self.look_at_finished(store, now, &mut outcome).await?;
+            past_damage(self.look_at_finished(store, now, &mut outcome).await)?;
             outcome.messages += self.keep_within_size(store).await?;
         }
         Ok(outcome)
@@ -203,12 +215,29 @@ impl Cleaner {
         step: impl AsyncFn(Vec<i64>) -> Result<Step, Unavailable>,
     ) -> Result<usize, Unavailable> {
         let mut changed = 0;
+        let mut most = usize::MAX;
         while !ids.is_empty() {
-            let done = self.step(step(ids.clone())).await?;
-            ids.drain(..done.taken.min(ids.len()));
-            changed += done.changed;
+            let some = ids[..ids.len().min(most)].to_vec();
+            match self.step(step(some)).await {
+                Ok(done) => {
+                    ids.drain(..done.taken.min(ids.len()));
+                    changed += done.changed;
+                }
+                // One of them is damaged, and stays: it must not keep the others.
+                Err(Unavailable::Damaged) if most > 1 => most = 1,
+                Err(Unavailable::Damaged) => drop(ids.remove(0)),
+                Err(why) => return Err(why),
+            }
         }
         Ok(changed)
+    }
+}
+
+/// What meets damage ends, and the rest of the clean-up goes on. The store logs the damage.
+fn past_damage<T: Default>(result: Result<T, Unavailable>) -> Result<T, Unavailable> {
+    match result {
+        Err(Unavailable::Damaged) => Ok(T::default()),
+        result => result,
     }
 }
 

@@ -15,10 +15,10 @@ use super::bodies::Bodies;
 use super::lane::{Lane, Memory, Turn};
 use super::recorder::{self, Done};
 use super::route::{Route, Routes};
-use super::{Clock, Uptime, outcome};
+use super::{Clock, Uptime, ending, outcome};
 use crate::store::{
-    AttemptRecord, Burial, DueDelivery, DuePage, LONGEST_WAIT, Next, Store, Target, TargetKind,
-    TargetSecrets, TargetState, timestamp,
+    AttemptRecord, DueDelivery, DuePage, LONGEST_WAIT, Next, Store, Target, TargetKind, TargetSecrets,
+    TargetState, timestamp,
 };
 
 /// Bodies that all lanes together hold; above it a lane gets its next message when it has none …
@@ -256,8 +256,9 @@ impl Engine {
     fn handle(&mut self, event: Event) {
         match event {
             Event::Loaded(target, page) => {
-                if let Some(page) = page.as_ref().filter(|page| !page.orphans.is_empty()) {
-                    self.bury_orphans(target, page.orphans.clone());
+                if let Some(page) = &page {
+                    self.bury(target, page.orphans.clone(), "its message is gone");
+                    self.bury(target, page.damaged.clone(), "its message is damaged: see `creel verify`");
                 }
                 let page = page.map(|page| self.bodies.share(page));
                 if let Some(lane) = self.lanes.get_mut(&target) {
@@ -295,11 +296,14 @@ impl Engine {
     }
 
     /// The lane leaves them out until it is told of the end.
-    fn bury_orphans(&self, target: i64, orphans: Vec<i64>) {
+    fn bury(&self, target: i64, deliveries: Vec<i64>, why: &'static str) {
+        if deliveries.is_empty() {
+            return;
+        }
+        log::warn!("target {target}: {} deliveries are dead: {why}", deliveries.len());
         let (store, clock, events) = (self.store.clone(), self.clock, self.events.clone());
         spawn_local(async move {
-            let buried = store.bury_deliveries(burial(orphans, "its message is gone"), clock()).await;
-            if buried.is_err() {
+            if ending::end(&store, deliveries, why, clock).await.is_err() {
                 tokio::time::sleep(READ_PAUSE).await;
             }
             let _ = events.send(Event::Buried(target));
@@ -366,7 +370,9 @@ impl Engine {
             let why = "the target has not answered for a week";
             while let Ok(waiting) = store.waiting_deliveries(target, before.clone()).await
                 && !waiting.is_empty()
-                && store.bury_deliveries(burial(waiting, why), clock()).await.is_ok()
+                && ending::end(&store, waiting.clone(), why, clock)
+                    .await
+                    .is_ok_and(|left| left < waiting.len())
             {
                 tokio::time::sleep(PAUSE_BETWEEN_BURIALS).await;
             }
@@ -388,8 +394,4 @@ impl Engine {
         }
         self.attempts.shutdown().await;
     }
-}
-
-fn burial(deliveries: Vec<i64>, why: &str) -> Burial {
-    Burial { deliveries, inactive_since: None, why: why.to_owned() }
 }

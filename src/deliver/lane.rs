@@ -53,6 +53,8 @@ pub struct Lane {
     unanswered: usize,
     /// Pending without a message, until they are ended.
     orphans: Vec<i64>,
+    /// Cannot be read, nor perhaps ended: left out until the next start.
+    damaged: Vec<i64>,
     is_loading: bool,
     may_have_more: bool,
     next_due: Option<OffsetDateTime>,
@@ -70,6 +72,7 @@ impl Lane {
             under_way: HashSet::new(),
             unanswered: 0,
             orphans: Vec::new(),
+            damaged: Vec::new(),
             is_loading: false,
             may_have_more: true,
             next_due: None,
@@ -159,6 +162,7 @@ impl Lane {
         self.is_loading = true;
         self.may_have_more = false;
         let known = self.ready.iter().map(|delivery| delivery.id).chain(self.orphans.iter().copied());
+        let known = known.chain(self.damaged.iter().copied());
         Some(DueQuery {
             target: self.target.id,
             ordering: self.target.settings.ordering,
@@ -182,6 +186,7 @@ impl Lane {
         self.next_due = [self.next_due, next].into_iter().flatten().min();
         self.ready.extend(page.deliveries);
         self.orphans.extend(page.orphans);
+        self.damaged.extend(page.damaged);
         if !self.is_served() {
             self.forget_ready();
         }

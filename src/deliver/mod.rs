@@ -6,6 +6,7 @@ mod bodies;
 mod breaker;
 pub mod command;
 pub mod confirm;
+mod ending;
 mod engine;
 mod http;
 mod lane;

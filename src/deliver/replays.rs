@@ -129,6 +129,11 @@ fn may_get(target: &Target, message: &MessageHead) -> bool {
 
 /// Those that would get the message if it came now.
 async fn targets_today(store: &Store, head: &MessageHead) -> Result<Vec<i64>, Unavailable> {
-    let Some(message) = store.message(head.id).await? else { return Ok(Vec::new()) };
+    let message = match store.message(head.id).await {
+        Ok(Some(message)) => message,
+        // A damaged message must not hold up the others of the replay.
+        Ok(None) | Err(Unavailable::Damaged) => return Ok(Vec::new()),
+        Err(why) => return Err(why),
+    };
     Ok(store.targets_for(&head.event, head.owner.as_deref(), message.payload()))
 }

@@ -22,7 +22,10 @@ pub async fn health() -> Result<HttpResponse, EndpointError> {
 /// Messages would be taken now. Why not is for the log, not for strangers.
 pub async fn readiness(service: &Service) -> Result<HttpResponse, EndpointError> {
     service.store.ready().map_err(|_| EndpointError::NotReady)?;
-    Ok(reply::text(StatusCode::OK, "ready"))
+    // Damage in old pages does not keep new messages from being stored: a load balancer that takes the only instance away
+    // would lose them.
+    let text = if service.store.is_damaged() { "ready, but damaged" } else { "ready" };
+    Ok(reply::text(StatusCode::OK, text))
 }
 
 pub async fn metrics(

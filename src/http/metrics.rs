@@ -29,6 +29,7 @@ pub struct Metrics {
     free_disk_bytes: IntGauge,
     keys_in_memory: IntGauge,
     keys_bytes: IntGauge,
+    is_damaged: IntGauge,
     attempts: IntCounterVec,
     dead: IntCounter,
 }
@@ -104,6 +105,10 @@ impl Metrics {
                 "Keys of messages, for recognising duplicates, that are held in memory.",
             ),
             keys_bytes: gauge("creel_keys_bytes", "Memory that these keys and their filters take."),
+            is_damaged: gauge(
+                "creel_database_damaged",
+                "1 after damage was found in the database: see `creel verify`.",
+            ),
             attempts: counters(
                 "creel_attempts_total",
                 "Tries of deliveries since the start, by what came of them.",
@@ -146,6 +151,7 @@ impl Metrics {
             (&self.free_disk_bytes, stats.free_disk_bytes),
             (&self.keys_in_memory, stats.keys_in_memory as u64),
             (&self.keys_bytes, stats.keys_bytes as u64),
+            (&self.is_damaged, u64::from(stats.is_damaged)),
         ];
         for (gauge, value) in gauges {
             gauge.set(i64::try_from(value).unwrap_or(i64::MAX));

@@ -95,7 +95,7 @@ impl Checkpointer {
             Err(error) => match Trouble::of(&error, || self.files.free_bytes()) {
                 Trouble::DiskFull => self.files.note_full(),
                 Trouble::Locked => {}
-                Trouble::Lost | Trouble::Fatal(_) => {
+                Trouble::Lost | Trouble::Damaged | Trouble::MergeStopped | Trouble::Fatal(_) => {
                     self.shared.fail(Unavailable::Failed, format!("a checkpoint failed: {error}"));
                 }
             },

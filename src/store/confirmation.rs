@@ -140,6 +140,17 @@ pub fn one(connection: &Connection, message: i64) -> rusqlite::Result<Option<Con
         .optional()
 }
 
+/// Ends the asking about a message that is damaged.
+pub fn give_up_damaged(connection: &Connection, message: i64, now: &str) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached(
+            "UPDATE confirmations SET state = 'refused', settled_at = ?2, reason = 'the message is damaged', sealed_request = NULL
+             WHERE message_id = ?1 AND state = 'awaiting'",
+        )?
+        .execute(params![message, now])
+        .map(drop)
+}
+
 /// Writes the answer; a confirmed message gets its deliveries in the same transaction. True unless it was settled before.
 pub fn settle(connection: &Connection, asked: &Asked, targets: &[i64], now: &str) -> rusqlite::Result<bool> {
     let (state, due_at) = match &asked.settlement {

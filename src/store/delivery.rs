@@ -1,14 +1,13 @@
 //! Deliveries and their attempts. A delivery is written in the transaction of its message; what became of it is
 //! written many at a time.
 
-use std::collections::{BTreeSet, HashSet};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::BTreeSet;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 use tokio::sync::Notify;
 
-use super::stored::{self, StoredMessage};
 use super::target::{Ordering, words};
 
 words!(
@@ -67,95 +66,6 @@ pub fn insert(
         )?
         .execute(params![message, target, now, replay])?;
     Ok((made == 1).then(|| connection.last_insert_rowid()))
-}
-
-/// What is to be read for a target.
-#[derive(Clone, Debug)]
-pub struct DueQuery {
-    pub target: i64,
-    pub ordering: Ordering,
-    /// As timestamps are written.
-    pub now: String,
-    /// Deliveries that are under way already.
-    pub held: Vec<i64>,
-    pub limit: usize,
-    /// No further message is read once this much has been.
-    pub bytes: usize,
-}
-
-/// A delivery that is due, with its message.
-#[derive(Clone, Debug)]
-pub struct DueDelivery {
-    pub id: i64,
-    pub attempts: u32,
-    pub created_at: String,
-    pub replay: Option<i64>,
-    pub message: Arc<StoredMessage>,
-}
-
-/// Some of what is due.
-#[derive(Clone, Debug, Default)]
-pub struct DuePage {
-    pub deliveries: Vec<DueDelivery>,
-    /// Deliveries whose message is gone.
-    pub orphans: Vec<i64>,
-    /// When the first one is due that is not yet; `None` where there is none, or more are due now.
-    pub next_due: Option<String>,
-    /// Whether more may be due now.
-    pub is_full: bool,
-}
-
-/// What is due for a target, in its order. Runs on a reader.
-pub fn due(connection: &Connection, query: &DueQuery) -> rusqlite::Result<DuePage> {
-    let is_strict = query.ordering == Ordering::Strict;
-    let limit = if is_strict { 1 } else { query.limit + query.held.len() + 1 };
-    let mut statement = connection.prepare_cached(
-        "SELECT id, message_id, attempts, created_at, due_at, not_before, replay_id FROM deliveries
-         WHERE target_id = ?1 AND state = 'pending' ORDER BY due_at, id LIMIT ?2",
-    )?;
-    let mut rows = statement.query(params![query.target, limit])?;
-    let held: HashSet<i64> = query.held.iter().copied().collect();
-    let mut page = DuePage::default();
-    let mut bytes = 0;
-    while let Some(row) = rows.next()? {
-        let id = row.get(0)?;
-        if held.contains(&id) {
-            continue;
-        }
-        let attempts: u32 = row.get(2)?;
-        let due_at: String = row.get(4)?;
-        let not_before: Option<String> = row.get(5)?;
-        let is_put_off = not_before.as_ref().is_some_and(|at| *at > query.now);
-        let due_at = not_before.filter(|at| *at > due_at).unwrap_or(due_at);
-        // What was never tried is due, also where the clock was ahead when it was made.
-        if due_at > query.now && (attempts > 0 || is_put_off) {
-            page.next_due = Some(page.next_due.map_or(due_at.clone(), |next| next.min(due_at)));
-            // One that was put off in a strict order stands before others, also when the order is no longer strict.
-            if is_put_off && !is_strict {
-                continue;
-            }
-            break;
-        }
-        if page.deliveries.len() + page.orphans.len() >= query.limit || bytes >= query.bytes {
-            page.is_full = true;
-            break;
-        }
-        let Some(message) = stored::one(connection, row.get(1)?)? else {
-            page.orphans.push(id);
-            continue;
-        };
-        bytes += message.body.len() + message.form.as_ref().map_or(0, String::len);
-        page.deliveries.push(DueDelivery {
-            id,
-            attempts,
-            created_at: row.get(3)?,
-            replay: row.get(6)?,
-            message: Arc::new(message),
-        });
-    }
-    // Behind the head of a strict queue there may be another one.
-    page.is_full |= is_strict && !page.deliveries.is_empty();
-    Ok(page)
 }
 
 /// What one attempt came to.

@@ -3,9 +3,10 @@
 
 use std::time::Duration;
 
-use rusqlite::{Connection, OptionalExtension as _, params};
+use rusqlite::{Connection, OptionalExtension as _, Row, params};
 use time::OffsetDateTime;
 
+use super::damage;
 use super::delivery::AttemptOutcome;
 use super::subscription::Pattern;
 use super::target::{self, NewTarget, Ordering, Origin, Target, TargetKind, TargetSettings, TargetState};
@@ -236,29 +237,57 @@ pub fn missing(
     from: &FillPosition,
     limit: usize,
 ) -> rusqlite::Result<FillPage> {
-    // A message that its provider has not confirmed, and one that conflicts with another, is delivered to nobody by itself.
-    let mut statement = connection.prepare_cached(
-        "SELECT id, received_at, event,
-           conflict_of IS NULL AND coalesce(confirmation, 'confirmed') = 'confirmed'
-             AND NOT EXISTS (SELECT 1 FROM deliveries WHERE message_id = messages.id AND target_id = ?1)
-         FROM messages
-         WHERE (received_at, id) > (?2, ?3) ORDER BY received_at, id LIMIT ?4",
-    )?;
-    let mut rows = statement.query(params![target.id, from.received_at, from.message, limit])?;
     let mut messages = Vec::new();
     let mut last = None;
     let mut looked_at = 0;
-    while let Some(row) = rows.next()? {
+    for position in positions_behind(connection, from, limit)? {
         looked_at += 1;
-        let id = row.get(0)?;
-        let event: String = row.get(2)?;
-        let is_missing: bool = row.get(3)?;
-        if is_missing && target.settings.events.iter().any(|pattern| pattern.matches(&event)) {
-            messages.push(id);
+        let event =
+            damage::skip("messages", wanted_event(connection, target.id, position.message))?.flatten();
+        if event.is_some_and(|event| target.settings.events.iter().any(|pattern| pattern.matches(&event))) {
+            messages.push(position.message);
         }
-        last = Some(FillPosition { received_at: row.get(1)?, message: id });
+        last = Some(position);
     }
     Ok(FillPage { messages, next: last.filter(|_| looked_at == limit) })
+}
+
+/// The next messages in the order of time. Two queries, because SQLite looks up only the first member of a pair in an
+/// index: with very many messages of one time, each page would begin with all of them.
+fn positions_behind(
+    connection: &Connection,
+    from: &FillPosition,
+    limit: usize,
+) -> rusqlite::Result<Vec<FillPosition>> {
+    let read = |row: &Row<'_>| Ok(FillPosition { received_at: row.get(0)?, message: row.get(1)? });
+    let mut found: Vec<FillPosition> = connection
+        .prepare_cached(POSITIONS_SAME_TIME)?
+        .query_map(params![from.received_at, from.message, limit], read)?
+        .collect::<rusqlite::Result<_>>()?;
+    let rest = limit - found.len();
+    let mut statement = connection.prepare_cached(POSITIONS_LATER)?;
+    for position in statement.query_map(params![from.received_at, rest], read)? {
+        found.push(position?);
+    }
+    Ok(found)
+}
+
+const POSITIONS_SAME_TIME: &str =
+    "SELECT received_at, id FROM messages WHERE received_at = ?1 AND id > ?2 ORDER BY id LIMIT ?3";
+const POSITIONS_LATER: &str =
+    "SELECT received_at, id FROM messages WHERE received_at > ?1 ORDER BY received_at, id LIMIT ?2";
+
+/// The event of the message, if the target may still get it. A message that its provider has not confirmed, and one that
+/// conflicts with another, is delivered to nobody by itself.
+fn wanted_event(connection: &Connection, target: i64, message: i64) -> rusqlite::Result<Option<String>> {
+    connection
+        .prepare_cached(
+            "SELECT event FROM messages
+             WHERE id = ?2 AND conflict_of IS NULL AND coalesce(confirmation, 'confirmed') = 'confirmed'
+               AND NOT EXISTS (SELECT 1 FROM deliveries WHERE message_id = ?2 AND target_id = ?1)",
+        )?
+        .query_row(params![target, message], |row| row.get(0))
+        .optional()
 }
 
 /// Adds old messages at their place: before what has arrived since.

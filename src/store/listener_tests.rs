@@ -5,6 +5,7 @@ use std::path::Path;
 use std::time::{Duration as Wait, Instant};
 
 use bytes::Bytes;
+use ring::digest::{SHA256, digest};
 use tempfile::TempDir;
 use time::{Duration, OffsetDateTime};
 
@@ -54,7 +55,7 @@ async fn keep(store: &Store, event: &str, age: Duration, asking: Option<Asking>)
         remote_ip: IpAddr::V4(Ipv4Addr::LOCALHOST),
         headers: "{}".to_owned(),
         content: Content::Json(Bytes::from_static(b"{}")),
-        body_sha256: [0; 32],
+        body_sha256: digest(&SHA256, b"{}").as_ref().try_into().unwrap(),
         body_unsigned: false,
         unverified: false,
         asking,
@@ -217,4 +218,47 @@ fn an_acknowledgement_ends_a_delivery_once_and_keeps_what_was_answered() {
         assert_eq!((delivery.attempts, delivery.outcome.as_deref()), (1, Some("500")));
         assert!(store.attempts(own[1]).await.unwrap().is_empty());
     });
+}
+
+#[test]
+fn old_messages_of_one_time_are_read_by_index_page_by_page() {
+    run(|store| async move {
+        let opened = open(&store, "laptop", &["*"], Some(now() - Duration::DAY)).await;
+        let target = store.target(opened.target).await.unwrap().unwrap();
+        let (mut from, mut found) =
+            (FillPosition::since(timestamp::to_text(now() - Duration::DAY)), Vec::new());
+        let at = timestamp::to_text(now() - Duration::HOUR);
+        for _ in 0..25 {
+            keep(&store, "github.push", Duration::HOUR, None).await;
+        }
+        store
+            .write(move |database| database.connection.execute("UPDATE messages SET received_at = ?1", [at]))
+            .await
+            .unwrap();
+        store.write(|database| database.connection.execute("DELETE FROM deliveries", [])).await.unwrap();
+        loop {
+            let (target, position) = (target.clone(), from.clone());
+            let page =
+                store.read(move |connection| missing(connection, &target, &position, 10)).await.unwrap();
+            found.extend(page.messages);
+            match page.next {
+                Some(next) => from = next,
+                None => break,
+            }
+        }
+        assert_eq!(found, (1..=25).collect::<Vec<i64>>());
+    });
+}
+
+#[test]
+fn positions_of_old_messages_are_found_by_index() {
+    let mut connection = Connection::open_in_memory().unwrap();
+    crate::store::schema::migrate(&mut connection).unwrap();
+    for (sql, count) in [(POSITIONS_SAME_TIME, 3), (POSITIONS_LATER, 2)] {
+        let mut statement = connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
+        let values = rusqlite::params_from_iter(vec![1; count]);
+        let rows = statement.query_map(values, |row| row.get::<_, String>(3)).unwrap();
+        let plan: Vec<String> = rows.map(Result::unwrap).collect();
+        assert!(plan.len() == 1 && plan[0].contains("COVERING INDEX messages_received_at"), "{plan:?}");
+    }
 }

@@ -144,6 +144,8 @@ pub struct Prepared {
     sealed_request: Option<String>,
     /// The rejection that becomes this message.
     rejection: Option<i64>,
+    /// What is known of its key cannot be read.
+    is_taken_as_new: bool,
 }
 
 impl Prepared {
@@ -175,6 +177,7 @@ impl Prepared {
             targets,
             sealed_request: message.asking.as_ref().map(seal),
             rejection: None,
+            is_taken_as_new: false,
             message,
         }
     }
@@ -182,6 +185,15 @@ impl Prepared {
     /// The same, made of what was rejected: in one transaction the message comes and the rejection goes.
     pub fn released(self, rejection: i64) -> Self {
         Self { rejection: Some(rejection), ..self }
+    }
+
+    /// Has it stored as a new message, whatever is known of its key.
+    pub fn take_as_new(&mut self) {
+        self.is_taken_as_new = true;
+    }
+
+    pub fn is_taken_as_new(&self) -> bool {
+        self.is_taken_as_new
     }
 
     /// The rejection that goes when it is kept.
@@ -231,8 +243,8 @@ impl Prepared {
     fn keep_message(&self, connection: &Connection, keys: &mut Keys, now: &str) -> rusqlite::Result<Kept> {
         let digest = BodyDigest::of(&self.message.body_sha256);
         let known = match self.key {
-            Some(key) => keys.find(connection, key, digest)?,
-            None => Known::Nothing,
+            Some(key) if !self.is_taken_as_new => keys.find(connection, key, digest)?,
+            Some(_) | None => Known::Nothing,
         };
         let conflict_of = match known {
             Known::Same(of) if self.is_within_window(connection, of)? => {

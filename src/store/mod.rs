@@ -11,8 +11,10 @@ mod beside;
 mod checkpoint;
 mod confirmation;
 mod connection;
+mod damage;
 mod declaration;
 mod delivery;
+mod due;
 mod expire;
 mod files;
 pub mod headers;
@@ -26,6 +28,7 @@ mod replay;
 mod rescue;
 mod schema;
 mod seal;
+mod search;
 mod setting;
 mod state;
 mod stored;
@@ -50,9 +53,10 @@ use tokio::sync::{Semaphore, oneshot};
 pub use beside::{is_in_use, secret_beside_the_service, set_beside_the_service};
 pub use confirmation::{Asked, Confirmation, ConfirmationState, DueConfirmation, Settlement};
 pub use delivery::{
-    Attempt, AttemptOutcome, AttemptRecord, Delivery, DeliveryFilter, DeliveryState, DueDelivery, DuePage,
-    DueQuery, DueSignal, LONGEST_WAIT, Next,
+    Attempt, AttemptOutcome, AttemptRecord, Delivery, DeliveryFilter, DeliveryState, DueSignal, LONGEST_WAIT,
+    Next,
 };
+pub use due::{DueDelivery, DuePage, DueQuery};
 pub use expire::{
     AnyAge, Burial, Candidate, Finished, FinishedPage, InactiveTarget, Keeping, Page, Position, Refused,
     Selection, Sources, Step,
@@ -123,6 +127,8 @@ pub struct Stats {
     pub attempts_delivered: u64,
     pub attempts_failed: u64,
     pub deliveries_dead: u64,
+    /// Damage was found in the file.
+    pub is_damaged: bool,
 }
 
 /// A handle to the store; cheap to clone.
@@ -220,7 +226,15 @@ impl Store {
         if self.inner.shared.is_out_of_room() {
             return Err(Unavailable::DatabaseFull);
         }
+        if self.inner.shared.is_blocked_by_damage() {
+            return Err(Unavailable::Damaged);
+        }
         Ok(())
+    }
+
+    /// Whether damage has been found in the file since the start. Messages may be taken all the same.
+    pub fn is_damaged(&self) -> bool {
+        self.inner.shared.is_damaged()
     }
 
     /// Resolves when the store has failed for good, with one line that says how: the process must exit non-zero.
@@ -247,6 +261,7 @@ impl Store {
             attempts_delivered,
             attempts_failed,
             deliveries_dead,
+            is_damaged: inner.shared.is_damaged(),
         }
     }
 
@@ -306,19 +321,24 @@ impl Store {
     {
         let permit = tokio::time::timeout(READ_WAIT, self.inner.reading.acquire()).await;
         let Ok(Ok(_permit)) = permit else { return Err(Unavailable::Deadline) };
-        let readers = self.inner.readers.clone();
+        let (readers, shared) = (self.inner.readers.clone(), self.inner.shared.clone());
         let read = move || {
-            let connection = readers.get().map_err(|error| error.to_string())?;
-            work(&connection).map_err(|error| error.to_string())
-        };
-        match tokio::task::spawn_blocking(read).await {
-            Ok(Ok(value)) => Ok(value),
-            Ok(Err(error)) => {
+            let connection = readers.get().map_err(|error| {
                 log::error!("cannot read the database: {error}");
-                Err(Unavailable::Refused)
-            }
-            Err(_) => Err(Unavailable::Refused),
-        }
+                Unavailable::Refused
+            })?;
+            let result = work(&connection).map_err(|error| {
+                if damage::is_damage(&error) {
+                    damage::note("a read", &error);
+                    return Unavailable::Damaged;
+                }
+                log::error!("cannot read the database: {error}");
+                Unavailable::Refused
+            });
+            damage::take().into_iter().for_each(|what| shared.note_damage(what));
+            result
+        };
+        tokio::task::spawn_blocking(read).await.unwrap_or(Err(Unavailable::Refused))
     }
 }
 

@@ -19,7 +19,7 @@ use super::seal::{self, Sealer};
 use super::setting::{self, Sealing};
 use super::state::{Shared, Unavailable};
 use super::writer::{Job, Writer};
-use super::{Inner, OpenError, Store, StoreOptions, connection, schema, target, timestamp};
+use super::{Inner, OpenError, Store, StoreOptions, connection, damage, schema, target, timestamp};
 
 /// Jobs that may wait for the writer. Their bodies are bounded by the budget for bodies in flight.
 const QUEUE: usize = 8_192;
@@ -52,8 +52,9 @@ impl Store {
         files.lay_ballast();
         let readers = connection::readers(&path, pool_threads);
         let (jobs, waiting_jobs) = sync_channel(QUEUE);
-        let subscriptions = target::subscriptions(&connection)
-            .map_err(|error| OpenError(format!("cannot read the targets: {error}")))?;
+        let subscriptions = target::subscriptions(&connection).map_err(|error| {
+            OpenError(format!("cannot read the targets: {error}{}", damage::advice(&error)))
+        })?;
         let shared = Arc::new(Shared::new());
         shared.audience.replace(Arc::new(subscriptions));
         let inner = Inner {
@@ -83,8 +84,12 @@ impl Inner {
         checkpoint: bool,
     ) -> Result<(), OpenError> {
         let problem = |error: &dyn std::fmt::Display| OpenError(format!("cannot start the store: {error}"));
-        let keys = Keys::load(&connection).map_err(|error| problem(&error))?;
-        let quarantine = Quarantine::load(&connection).map_err(|error| problem(&error))?;
+        let damaged = |error: rusqlite::Error| {
+            OpenError(format!("cannot start the store: {error}{}", damage::advice(&error)))
+        };
+        let keys = Keys::load(&connection).map_err(damaged)?;
+        let quarantine = Quarantine::load(&connection).map_err(damaged)?;
+        damage::take().into_iter().for_each(|what| self.shared.note_damage(what));
         let (count, bytes) = keys.in_memory();
         self.shared.set_keys(count, bytes);
         let mut threads = Vec::new();
@@ -160,7 +165,7 @@ pub fn absolute(path: &Path) -> Result<PathBuf, OpenError> {
 /// What was sealed under another key could not be opened later: better to say so at start.
 fn check_key(connection: &rusqlite::Connection, sealer: &Sealer) -> Result<(), OpenError> {
     const NAME: &str = "key_check";
-    let problem = |error| OpenError(format!("cannot read the settings: {error}"));
+    let problem = |error| OpenError(format!("cannot read the settings: {error}{}", damage::advice(&error)));
     match setting::read(connection, NAME).map_err(problem)? {
         Some((sealed, _)) if sealer.open(NAME, &sealed).is_ok() => Ok(()),
         Some(_) => Err(OpenError(

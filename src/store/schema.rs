@@ -4,7 +4,7 @@ use std::path::Path;
 
 use rusqlite::{Connection, OpenFlags};
 
-use super::OpenError;
+use super::{OpenError, damage};
 
 /// Marks the file as creel's ("CREL" in ASCII), for `file` and for the check at start.
 pub const APPLICATION_ID: i32 = 0x4352_454c;
@@ -14,7 +14,8 @@ const MIGRATIONS: &[&str] = &[include_str!("migrations/0001.sql"), include_str!(
 
 /// Makes the schema in a new file, or brings an older one up to date, in one transaction.
 pub fn migrate(connection: &mut Connection) -> Result<(), OpenError> {
-    let problem = |error| OpenError(format!("cannot read or migrate the database: {error}"));
+    let problem =
+        |error| OpenError(format!("cannot read or migrate the database: {error}{}", damage::advice(&error)));
     let transaction =
         connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate).map_err(problem)?;
     let version = check_ours(&transaction)?;
@@ -39,7 +40,7 @@ pub fn check_before_opening(path: &Path) -> Result<(), OpenError> {
 
 /// The number of migrations that the file has had.
 pub fn check_ours(connection: &Connection) -> Result<usize, OpenError> {
-    let problem = |error| OpenError(format!("cannot read the database: {error}"));
+    let problem = |error| OpenError(format!("cannot read the database: {error}{}", damage::advice(&error)));
     let id: i32 = connection.pragma_query_value(None, "application_id", |row| row.get(0)).map_err(problem)?;
     let version: usize =
         connection.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(problem)?;

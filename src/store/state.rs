@@ -7,8 +7,8 @@ use std::thread::Thread;
 use tokio::sync::{Notify, watch};
 
 use super::audience::Audience;
-use super::checkpoint;
 use super::delivery::DueSignal;
+use super::{checkpoint, damage};
 
 /// Why nothing was acknowledged: 503 with `Retry-After` outside.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -33,6 +33,8 @@ pub enum Unavailable {
         "the database is above CREEL_MAX_DATABASE_SIZE and has only messages whose deliveries are pending"
     )]
     DatabaseFull,
+    #[error("a part of the database is damaged: see what `creel verify` reports")]
+    Damaged,
 }
 
 impl Unavailable {
@@ -48,6 +50,7 @@ impl Unavailable {
             Self::Refused => "refused",
             Self::TooManyAwaiting => "too_many_awaiting",
             Self::DatabaseFull => "database_full",
+            Self::Damaged => "damaged",
         }
     }
 }
@@ -90,6 +93,10 @@ pub struct Shared {
     /// More of the file is used than it may be.
     pub beyond_size: Notify,
     out_of_room: AtomicBool,
+    /// The first damage that was found.
+    damage: OnceLock<String>,
+    /// The last message could not be stored because of damage.
+    is_blocked_by_damage: AtomicBool,
 }
 
 impl Shared {
@@ -119,7 +126,30 @@ impl Shared {
             size_limit: AtomicU64::new(u64::MAX),
             beyond_size: Notify::new(),
             out_of_room: AtomicBool::new(false),
+            damage: OnceLock::new(),
+            is_blocked_by_damage: AtomicBool::new(false),
         }
+    }
+
+    /// Logs damage once: each read of the place would find it again.
+    pub fn note_damage(&self, what: String) {
+        log::debug!("damage in the database: {what}");
+        if self.damage.set(what.clone()).is_ok() {
+            let advice = damage::ADVICE;
+            log::error!("the database is damaged ({what}): {advice}. What can be read is still served");
+        }
+    }
+
+    pub fn is_damaged(&self) -> bool {
+        self.damage.get().is_some()
+    }
+
+    pub fn is_blocked_by_damage(&self) -> bool {
+        self.is_blocked_by_damage.load(Ordering::Relaxed)
+    }
+
+    pub fn set_blocked_by_damage(&self, is_blocked: bool) {
+        self.is_blocked_by_damage.store(is_blocked, Ordering::Relaxed);
     }
 
     pub fn limit_size(&self, bytes: u64) {

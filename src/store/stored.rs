@@ -1,9 +1,12 @@
 //! Messages as they are read again: whole for those who deliver them, without the body for lists.
 
 use bytes::Bytes;
-use rusqlite::{Connection, OptionalExtension as _, Row, named_params};
+use ring::digest::{SHA256, digest};
+use rusqlite::types::Type;
+use rusqlite::{CachedStatement, Connection, OptionalExtension as _, Row, ToSql};
 use serde::{Deserialize, Serialize};
 
+use super::search::Search;
 use super::subscription::Pattern;
 
 /// One row of `messages` without what is long.
@@ -62,47 +65,61 @@ const HEAD: &str =
   body_unsigned, unverified, conflict_of, duplicates, last_duplicate_at, confirmation, headers,
   octet_length(coalesce(body, payload)) AS body_bytes";
 
-fn read_head(row: &Row<'_>) -> rusqlite::Result<MessageHead> {
+/// `HEAD` begins at the column `first`.
+fn read_head(row: &Row<'_>, first: usize) -> rusqlite::Result<MessageHead> {
     Ok(MessageHead {
-        id: row.get(0)?,
-        received_at: row.get(1)?,
-        source: row.get(2)?,
-        event: row.get(3)?,
-        owner: row.get(4)?,
-        delivery_id: row.get(5)?,
-        method: row.get(6)?,
-        query: row.get(7)?,
-        remote_ip: row.get(8)?,
-        body_sha256: row.get(9)?,
-        not_json: row.get(10)?,
-        body_unsigned: row.get(11)?,
-        unverified: row.get(12)?,
-        conflict_of: row.get(13)?,
-        duplicates: row.get(14)?,
-        last_duplicate_at: row.get(15)?,
-        confirmation: row.get(16)?,
-        headers: row.get(17)?,
-        body_bytes: row.get::<_, Option<i64>>(18)?.unwrap_or(0),
+        id: row.get(first)?,
+        received_at: row.get(first + 1)?,
+        source: row.get(first + 2)?,
+        event: row.get(first + 3)?,
+        owner: row.get(first + 4)?,
+        delivery_id: row.get(first + 5)?,
+        method: row.get(first + 6)?,
+        query: row.get(first + 7)?,
+        remote_ip: row.get(first + 8)?,
+        body_sha256: row.get(first + 9)?,
+        not_json: row.get(first + 10)?,
+        body_unsigned: row.get(first + 11)?,
+        unverified: row.get(first + 12)?,
+        conflict_of: row.get(first + 13)?,
+        duplicates: row.get(first + 14)?,
+        last_duplicate_at: row.get(first + 15)?,
+        confirmation: row.get(first + 16)?,
+        headers: row.get(first + 17)?,
+        body_bytes: row.get::<_, Option<i64>>(first + 18)?.unwrap_or(0),
     })
 }
 
-/// One message with its body.
+/// Of the query in `one`, for its errors.
+const BODY_COLUMN: usize = 19;
+
+/// One message with its body. An error that `damage::is_damage` recognises where it cannot be read as it was stored.
 pub fn one(connection: &Connection, id: i64) -> rusqlite::Result<Option<StoredMessage>> {
     let sql = format!("SELECT {HEAD}, body, payload FROM messages WHERE id = ?1");
     connection
         .prepare_cached(&sql)?
         .query_row([id], |row| {
-            let head = read_head(row)?;
+            let head = read_head(row, 0)?;
             let body: Option<Vec<u8>> = row.get(19)?;
             let payload: Option<String> = row.get(20)?;
-            Ok(match (body, payload) {
+            let message = match (body, payload) {
                 (Some(body), form) => StoredMessage { head, body: body.into(), form },
                 (None, payload) => {
                     StoredMessage { head, body: payload.unwrap_or_default().into_bytes().into(), form: None }
                 }
-            })
+            };
+            check_body(&message).map(|()| message)
         })
         .optional()
+}
+
+/// A flipped bit in a page that is otherwise sound is found by nothing else.
+fn check_body(message: &StoredMessage) -> rusqlite::Result<()> {
+    if digest(&SHA256, &message.body).as_ref() == message.head.body_sha256 {
+        return Ok(());
+    }
+    let problem = format!("the body of message {} does not have its SHA-256", message.head.id);
+    Err(rusqlite::Error::FromSqlConversionFailure(BODY_COLUMN, Type::Blob, problem.into()))
 }
 
 /// Whether the message is still there.
@@ -147,11 +164,11 @@ pub struct MessagePage {
 }
 
 /// A page looks at no more rows than this, so that no reader holds up the WAL for long.
-const LOOKED_AT_A_PAGE: i64 = 20_000;
+const LOOKED_AT_A_PAGE: usize = 20_000;
 /// Where their bodies are searched.
-const SEARCHED_A_PAGE: i64 = 2_000;
+const SEARCHED_A_PAGE: usize = 2_000;
 
-fn looked_at_a_page(filter: &MessageFilter) -> i64 {
+pub(super) fn looked_at_a_page(filter: &MessageFilter) -> usize {
     if filter.text.is_some() { SEARCHED_A_PAGE } else { LOOKED_AT_A_PAGE }
 }
 
@@ -163,7 +180,7 @@ pub enum Direction {
 }
 
 /// What a filter asks of a message.
-const MATCHES: &str = "(:ids IS NULL OR id IN (SELECT value FROM json_each(:ids)))
+pub(super) const MATCHES: &str = "(:ids IS NULL OR id IN (SELECT value FROM json_each(:ids)))
   AND (:since IS NULL OR received_at >= :since) AND (:until IS NULL OR received_at < :until)
   AND (:source IS NULL OR source = :source) AND (:event IS NULL OR event GLOB :event)
   AND (:owner IS NULL OR owner = :owner)
@@ -179,41 +196,29 @@ pub fn page(
     from: Option<i64>,
     limit: usize,
 ) -> rusqlite::Result<MessagePage> {
-    let from = from.unwrap_or(if direction == Direction::NewestFirst { i64::MAX } else { 0 });
-    let (beyond, order, edge) = match direction {
-        Direction::NewestFirst => ("<", "DESC", "min"),
-        Direction::OldestFirst => (">", "ASC", "max"),
+    let (above, below) = match direction {
+        Direction::NewestFirst => (i64::MIN, from.unwrap_or(i64::MAX)),
+        Direction::OldestFirst => (from.unwrap_or(0), i64::MAX),
     };
-    let end: (Option<i64>, i64) = connection
-        .prepare_cached(&format!(
-            "SELECT {edge}(id), count(*) FROM (SELECT id FROM messages WHERE id {beyond} ?1 ORDER BY id {order} LIMIT ?2)"
-        ))?
-        .query_row([from, looked_at_a_page(filter)], |row| Ok((row.get(0)?, row.get(1)?)))?;
-    let (Some(last), looked_at) = end else { return Ok(MessagePage::default()) };
-    let within = if direction == Direction::NewestFirst { ">=" } else { "<=" };
-    let ids = ids_text(filter);
-    let sql = format!(
-        "SELECT {HEAD} FROM messages
-         WHERE id {beyond} :from AND id {within} :last
-           AND {MATCHES}
-         ORDER BY id {order} LIMIT :limit"
-    );
-    let messages: Vec<MessageHead> = connection
-        .prepare_cached(&sql)?
-        .query_map(
-            named_params! {
-                ":from": from, ":last": last, ":ids": ids, ":since": filter.since, ":until": filter.until,
-                ":source": filter.source, ":event": filter.event.as_deref().map(glob), ":owner": filter.owner,
-                ":text": filter.text, ":dead": filter.dead, ":limit": limit,
-            },
-            read_head,
-        )?
-        .collect::<rusqlite::Result<_>>()?;
-    let next = match messages.last() {
-        Some(message) if messages.len() == limit => Some(message.id),
-        _ => (looked_at == looked_at_a_page(filter)).then_some(last),
-    };
+    let search = Search { filter, direction, above, below, limit, and: "", target_owner: None };
+    let (messages, next) = search.run(connection, HEAD, |row| read_head(row, 1))?;
     Ok(MessagePage { messages, next })
+}
+
+/// Binds what `MATCHES` asks for.
+pub(super) fn bind(statement: &mut CachedStatement<'_>, filter: &MessageFilter) -> rusqlite::Result<()> {
+    let mut bind = |name: &str, value: &dyn ToSql| match statement.parameter_index(name)? {
+        Some(index) => statement.raw_bind_parameter(index, value),
+        None => Ok(()),
+    };
+    bind(":ids", &ids_text(filter))?;
+    bind(":since", &filter.since)?;
+    bind(":until", &filter.until)?;
+    bind(":source", &filter.source)?;
+    bind(":event", &filter.event.as_deref().map(glob))?;
+    bind(":owner", &filter.owner)?;
+    bind(":text", &filter.text)?;
+    bind(":dead", &filter.dead)
 }
 
 fn ids_text(filter: &MessageFilter) -> Option<String> {
@@ -230,27 +235,21 @@ pub fn count_step(
     from: i64,
     through: i64,
 ) -> rusqlite::Result<(u64, Option<i64>)> {
-    let last: Option<i64> = connection
-        .prepare_cached(
-            "SELECT max(id) FROM (SELECT id FROM messages WHERE id > ?1 AND id <= ?2 ORDER BY id LIMIT ?3)",
-        )?
-        .query_row([from, through, looked_at_a_page(filter)], |row| row.get(0))?;
-    let Some(last) = last else { return Ok((0, None)) };
-    let sql = format!(
-        "SELECT count(*) FROM messages
-         WHERE id > :from AND id <= :last AND {MATCHES} AND (confirmation IS NULL OR confirmation = 'confirmed')
-           AND (:target_owner IS NULL OR owner = :target_owner)"
-    );
-    let count = connection.prepare_cached(&sql)?.query_row(
-        named_params! {
-            ":from": from, ":last": last, ":ids": ids_text(filter), ":since": filter.since,
-            ":until": filter.until, ":source": filter.source, ":event": filter.event.as_deref().map(glob),
-            ":owner": filter.owner, ":text": filter.text, ":dead": filter.dead, ":target_owner": target_owner,
-        },
-        |row| row.get(0),
-    )?;
-    Ok((count, (last < through).then_some(last)))
+    let search = Search {
+        filter,
+        direction: Direction::OldestFirst,
+        above: from,
+        below: through.saturating_add(1),
+        limit: usize::MAX,
+        and: MAY_BE_REPLAYED,
+        target_owner,
+    };
+    let (found, next) = search.run(connection, "id", |_| Ok(()))?;
+    Ok((found.len() as u64, next.filter(|next| *next < through)))
 }
+
+const MAY_BE_REPLAYED: &str = " AND (confirmation IS NULL OR confirmation = 'confirmed')
+  AND (:target_owner IS NULL OR owner = :target_owner)";
 
 /// A pattern as SQLite's GLOB writes it: only the star is special.
 fn glob(pattern: &str) -> String {

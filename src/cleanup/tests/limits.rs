@@ -151,7 +151,11 @@ fn size_limit_deletes_no_message_too_many() {
         ("40 of 1 MB", 20 << 20, vec![MEGABYTE; 40]),
         ("few just above the limit", 5 << 20, vec![MEGABYTE; 6]),
         ("one huge, newest", 4 << 20, small().chain([2 * MEGABYTE]).collect()),
-        ("one huge, among small ones", 4 << 20, small().take(1_500).chain([2 * MEGABYTE]).chain(small()).collect()),
+        (
+            "one huge, among small ones",
+            4 << 20,
+            small().take(1_500).chain([2 * MEGABYTE]).chain(small()).collect(),
+        ),
         ("small ones", 2 << 20, small().collect()),
     ];
     for (name, limit, sizes) in shapes {

@@ -130,9 +130,13 @@ impl Lane {
         };
         let mut body = Bytes::new();
         if source.asker.needs_body() {
-            match self.store.message(due.message).await? {
-                Some(message) => body = message.body,
-                None => return Ok(Answer::Unaskable("the message is no longer kept".to_owned())),
+            match self.store.message(due.message).await {
+                Ok(Some(message)) => body = message.body,
+                Ok(None) => return Ok(Answer::Unaskable("the message is no longer kept".to_owned())),
+                Err(Unavailable::Damaged) => {
+                    return Ok(Answer::Unaskable("the message is damaged: see `creel verify`".to_owned()));
+                }
+                Err(why) => return Err(why),
             }
         }
         let mut is_second = false;

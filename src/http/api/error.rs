@@ -68,6 +68,8 @@ pub enum ApiError {
     NotReleasable(String),
     TooBroad,
     Unavailable(Unavailable),
+    /// A part of the database cannot be read as it was stored.
+    Damaged,
     /// What a provider must be asked could not be had now.
     ProviderUnreachable,
     /// Our own mistake.
@@ -135,6 +137,7 @@ impl ApiError {
             Self::NotReleasable(_) => "not_releasable",
             Self::TooBroad => "too_broad",
             Self::ProviderUnreachable => "provider_unreachable",
+            Self::Damaged => "damaged",
             Self::Internal => "internal_error",
         }
     }
@@ -172,7 +175,7 @@ impl ApiError {
             | Self::TooManyStreams(_)
             | Self::Unavailable(_)
             | Self::ProviderUnreachable => StatusCode::SERVICE_UNAVAILABLE,
-            Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::Damaged | Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
 
@@ -230,6 +233,9 @@ impl ApiError {
             Self::ProviderUnreachable => {
                 "The provider's keys could not be fetched now: try again.".to_owned()
             }
+            Self::Damaged => {
+                "The database is damaged at this place: `creel verify` reports what, and a backup has what is missing.".to_owned()
+            }
             Self::Internal => "Something went wrong here; the log says what.".to_owned(),
         }
     }
@@ -250,7 +256,10 @@ impl std::error::Error for ApiError {}
 
 impl From<Unavailable> for ApiError {
     fn from(why: Unavailable) -> Self {
-        Self::Unavailable(why)
+        match why {
+            Unavailable::Damaged => Self::Damaged,
+            why => Self::Unavailable(why),
+        }
     }
 }
 

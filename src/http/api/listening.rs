@@ -30,6 +30,8 @@ pub struct Listening {
     /// Deliveries, and the events that they are.
     page: VecDeque<(i64, Bytes)>,
     may_have_more: bool,
+    /// Cannot be read, nor perhaps ended: left out of this stream.
+    damaged: Vec<i64>,
 }
 
 enum Step {
@@ -63,7 +65,17 @@ impl Listening {
         } else {
             Step::Greet
         };
-        Self { service, name, opened, stream, waiting, step, page: VecDeque::new(), may_have_more: true }
+        Self {
+            service,
+            name,
+            opened,
+            stream,
+            waiting,
+            step,
+            page: VecDeque::new(),
+            may_have_more: true,
+            damaged: Vec::new(),
+        }
     }
 }
 
@@ -132,12 +144,14 @@ impl Listening {
             target: self.opened.target,
             ordering: DeliveryOrdering::Any,
             now: END_OF_TIME.to_owned(),
-            held,
+            held: held.into_iter().chain(self.damaged.iter().copied()).collect(),
             limit,
             bytes: PAGE_BYTES,
         };
         let found = self.service.store.due_deliveries(query).await?;
         let mut lost = found.orphans;
+        self.damaged.extend(&found.damaged);
+        lost.extend(found.damaged);
         for due in found.deliveries {
             match Delivered::new(&self.name, &due) {
                 Some(delivered) => self.page.push_back((due.id, event("message", Some(due.id), &delivered))),
@@ -148,7 +162,10 @@ impl Listening {
         if !lost.is_empty() {
             let why = "the message was cleaned up, or cannot be read".to_owned();
             let burial = Burial { deliveries: lost, inactive_since: None, why };
-            self.service.store.bury_deliveries(burial, (self.service.clock)()).await?;
+            match self.service.store.bury_deliveries(burial, (self.service.clock)()).await {
+                Ok(()) | Err(Unavailable::Damaged) => {}
+                Err(why) => return Err(why),
+            }
         }
         Ok(())
     }

@@ -6,7 +6,7 @@ use time::OffsetDateTime;
 
 use super::super::confirmation::{self, Asked, Confirmation, DueConfirmation, Settlement};
 use super::super::writer::Database;
-use super::super::{Store, Unavailable, stored, timestamp};
+use super::super::{Store, StoredMessage, Unavailable, timestamp};
 
 impl Store {
     /// Resolves when there may be something new to ask about.
@@ -43,17 +43,35 @@ impl Store {
         let mut targets = Vec::new();
         let id = asked.message;
         if asked.settlement == Settlement::Confirmed
-            && let Some(message) = self.read(move |connection| stored::one(connection, id)).await?
+            && let Some(message) = self.message_to_deliver(id).await?
             && message.head.conflict_of.is_none()
         {
             targets = self.targets_for(&message.head.event, message.head.owner.as_deref(), message.payload());
         }
         let signalled = targets.clone();
         let shared = self.inner.shared.clone();
+        let settled_at = now.clone();
         let work = move |database: &mut Database<'_>| {
-            confirmation::settle(database.connection, &asked, &targets, &now)
+            confirmation::settle(database.connection, &asked, &targets, &settled_at)
         };
-        self.write_then(work, move |_| shared.work_committed(signalled)).await.map(drop)
+        match self.write_then(work, move |_| shared.work_committed(signalled)).await {
+            // The row of the message cannot be written: others must not be held up by it.
+            Err(Unavailable::Damaged) => {
+                self.write(move |database| confirmation::give_up_damaged(database.connection, id, &now)).await
+            }
+            settled => settled.map(drop),
+        }
+    }
+
+    /// A message that is damaged goes nowhere.
+    async fn message_to_deliver(&self, id: i64) -> Result<Option<StoredMessage>, Unavailable> {
+        match self.message(id).await {
+            Err(Unavailable::Damaged) => {
+                log::error!("message {id} is confirmed, but damaged: it is delivered to nobody");
+                Ok(None)
+            }
+            message => message,
+        }
     }
 
     pub async fn confirmation(&self, message: i64) -> Result<Option<Confirmation>, Unavailable> {

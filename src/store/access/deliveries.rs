@@ -4,9 +4,8 @@ use std::sync::Arc;
 
 use time::OffsetDateTime;
 
-use super::super::delivery::{
-    self, Attempt, AttemptRecord, Delivery, DeliveryFilter, DuePage, DueQuery, DueSignal, Next,
-};
+use super::super::delivery::{self, Attempt, AttemptRecord, Delivery, DeliveryFilter, DueSignal, Next};
+use super::super::due::{self, DuePage, DueQuery};
 use super::super::expire::Burial;
 use super::super::writer::Database;
 use super::super::{Store, Unavailable, stored, timestamp};
@@ -23,7 +22,7 @@ impl Store {
     }
 
     pub async fn due_deliveries(&self, query: DueQuery) -> Result<DuePage, Unavailable> {
-        self.read(move |connection| delivery::due(connection, &query)).await
+        self.read(move |connection| due::due(connection, &query)).await
     }
 
     /// Writes what attempts came to, all in one step.

@@ -9,7 +9,7 @@ use crate::store::writer::Database;
 pub fn merge_keys(database: &mut Database<'_>, through: i64) -> bool {
     // A row that somebody has added by hand may be beyond what is known here.
     let goal = through.min(database.keys.newest_message());
-    let is_done = database.keys.merged_through() >= goal;
+    let is_done = database.keys.merged_through() >= goal || database.keys.is_merging_stopped();
     if !is_done {
         database.keys.want_merge();
     }

@@ -5,11 +5,12 @@ use std::time::Instant;
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
 use super::{LOOKED_AT_A_PAGE, Position, STEP_TIME, Step, Walk, next_of};
+use crate::store::damage;
 use crate::store::writer::Database;
 
 /// By the time of their arrival.
 pub(super) const OLD: Walk =
-    Walk { select: "SELECT id, received_at, source FROM messages", at: "received_at", id: "id", and: "" };
+    Walk { select: "SELECT id, received_at FROM messages", at: "received_at", id: "id", and: "" };
 
 /// By the time of the provider's answer.
 pub(super) const REFUSED: Walk = Walk {
@@ -85,41 +86,65 @@ fn is_kept(connection: &Connection, id: i64, keeping: &Keeping) -> rusqlite::Res
 /// by what is found: a source whose messages are kept for long must not keep a reader, and with it the WAL, busy for long.
 pub fn select(connection: &Connection, selection: &Selection) -> rusqlite::Result<Page> {
     let Selection { after, before, sources, keeping } = selection;
-    let rows = OLD.page(connection, after, before, |row| {
-        let position = Position { at: row.get(1)?, id: row.get(0)? };
-        Ok((position, sources.contains(row.get_ref(2)?.as_str()?)))
-    })?;
-    let mut page = Page { next: next_of(&rows, |(position, _)| position.clone()), ..Page::default() };
-    for (Position { id, .. }, is_of_sources) in rows {
+    // From the index alone, so that a damaged row is found when it is read by itself.
+    let rows =
+        OLD.page(connection, after, before, |row| Ok(Position { at: row.get(1)?, id: row.get(0)? }))?;
+    let mut page = Page { next: next_of(&rows, Position::clone), ..Page::default() };
+    for Position { id, .. } in rows {
         page.looked_through = page.looked_through.max(id);
-        if is_of_sources && is_kept(connection, id, keeping)? == Some(false) {
+        let source = damage::skip("messages", source_of(connection, id))?.flatten();
+        if source.is_some_and(|source| sources.contains(&source)) && is_free(connection, id, keeping)? {
             page.ids.push(id);
         }
     }
     Ok(page)
 }
 
+fn source_of(connection: &Connection, id: i64) -> rusqlite::Result<Option<String>> {
+    connection
+        .prepare_cached("SELECT source FROM messages WHERE id = ?1")?
+        .query_row([id], |row| row.get(0))
+        .optional()
+}
+
+/// Whether the message is there and nothing keeps it. A damaged one is passed over.
+fn is_free(connection: &Connection, id: i64, keeping: &Keeping) -> rusqlite::Result<bool> {
+    Ok(damage::skip("messages", is_kept(connection, id, keeping))?.flatten() == Some(false))
+}
+
 /// The oldest messages with an id above `after` that nothing keeps, whatever their age, at most `limit` of them, for the
 /// size limit. Runs on a reader.
 pub fn oldest(connection: &Connection, after: i64, limit: usize) -> rusqlite::Result<AnyAge> {
-    let mut statement =
-        connection.prepare_cached("SELECT id FROM messages WHERE id > ?1 ORDER BY id LIMIT ?2")?;
-    let mut rows = statement.query(params![after, LOOKED_AT_A_PAGE])?;
+    let ids = oldest_ids(connection, after)?;
     let mut page = AnyAge { ids: Vec::new(), looked_through: after, is_last: false };
-    let mut looked_at = 0;
-    while let Some(row) = rows.next()? {
-        looked_at += 1;
-        let id = row.get(0)?;
-        page.looked_through = id;
-        if is_kept(connection, id, &Keeping::default())? == Some(false) {
-            page.ids.push(id);
+    for id in &ids {
+        page.looked_through = *id;
+        if is_free(connection, *id, &Keeping::default())? {
+            page.ids.push(*id);
         }
         if page.ids.len() == limit {
             return Ok(page);
         }
     }
-    page.is_last = looked_at < LOOKED_AT_A_PAGE;
+    page.is_last = ids.len() < LOOKED_AT_A_PAGE;
     Ok(page)
+}
+
+fn oldest_ids(connection: &Connection, after: i64) -> rusqlite::Result<Vec<i64>> {
+    let by_table = "SELECT id FROM messages WHERE id > ?1 ORDER BY id LIMIT ?2";
+    // Reads no page of the table, but the whole index.
+    let by_index =
+        "SELECT id FROM messages INDEXED BY messages_received_at WHERE +id > ?1 ORDER BY +id LIMIT ?2";
+    let read = |sql| {
+        connection
+            .prepare_cached(sql)?
+            .query_map(params![after, LOOKED_AT_A_PAGE], |row| row.get(0))?
+            .collect::<rusqlite::Result<Vec<i64>>>()
+    };
+    match damage::skip("messages", read(by_table))? {
+        Some(ids) => Ok(ids),
+        None => read(by_index),
+    }
 }
 
 /// Some of the messages, in the order of their ids.
@@ -147,7 +172,7 @@ pub fn candidates(
 ) -> rusqlite::Result<Vec<Candidate>> {
     let mut found = Vec::new();
     for id in ids {
-        if is_kept(connection, *id, keeping)? != Some(false) {
+        if !is_free(connection, *id, keeping)? {
             continue;
         }
         let candidate = connection

@@ -5,6 +5,7 @@
 //! the writer's transactions. A Bloom filter over each group of generations says for nearly every new id that none
 //! of them has it. After a crash the memory is rebuilt from the rows of `messages` above the last merged one.
 
+mod load;
 mod recent;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -122,73 +123,11 @@ pub struct Keys {
     newest_message: i64,
     /// Somebody waits for a merge of whatever there is.
     merge_wanted: bool,
+    /// The table is damaged: keys stay in memory.
+    is_merging_stopped: bool,
 }
 
 impl Keys {
-    /// Rebuilds the memory part from the rows above the mark, and the filters from the merged keys.
-    pub fn load(connection: &Connection) -> rusqlite::Result<Self> {
-        let (generation, merged_through): (Option<i64>, Option<i64>) = connection.query_row(
-            "SELECT max(generation), max(merged_through) FROM key_generations",
-            [],
-            |row| Ok((row.get(0)?, row.get(1)?)),
-        )?;
-        let merged_through = merged_through.unwrap_or(0);
-        let mut keys = Self {
-            newest: Recent::default(),
-            staged: Vec::new(),
-            merging: Recent::default(),
-            merge: None,
-            filters: BTreeMap::new(),
-            generation: generation.unwrap_or(1),
-            generation_keys: 0,
-            merged_through,
-            newest_message: merged_through,
-            merge_wanted: false,
-        };
-        keys.load_filters(connection)?;
-        keys.load_newest(connection)?;
-        Ok(keys)
-    }
-
-    fn load_filters(&mut self, connection: &Connection) -> rusqlite::Result<()> {
-        let mut statement =
-            connection.prepare("SELECT generation, key FROM delivery_keys ORDER BY generation")?;
-        let mut rows = statement.query([])?;
-        while let Some(row) = rows.next()? {
-            let generation: i64 = row.get(0)?;
-            let key = Key(first_16(row.get_ref(1)?.as_blob()?));
-            self.filter_of(generation).insert_hash(key.hash());
-            // A crash may have left part of a generation behind that has no row in key_generations yet.
-            if generation > self.generation {
-                self.generation = generation;
-                self.generation_keys = 0;
-            }
-            self.generation_keys += usize::from(generation == self.generation);
-        }
-        Ok(())
-    }
-
-    fn load_newest(&mut self, connection: &Connection) -> rusqlite::Result<()> {
-        let mut statement = connection.prepare(
-            "SELECT id, source, delivery_id, method, query, body_sha256 FROM messages WHERE id > ?1 ORDER BY id",
-        )?;
-        let mut rows = statement.query([self.merged_through])?;
-        while let Some(row) = rows.next()? {
-            let (id, source, delivery_id): (i64, String, Option<String>) =
-                (row.get(0)?, row.get(1)?, row.get(2)?);
-            let (method, query): (String, Option<String>) = (row.get(3)?, row.get(4)?);
-            let body_sha256 = row.get_ref(5)?.as_blob()?;
-            // Whether a source without ids drops repeats is its configuration's matter: its keys do no harm.
-            let key = match &delivery_id {
-                Some(delivery_id) => Key::of_delivery_id(&source, delivery_id),
-                None => Key::of_content(&source, &method, query.as_deref(), body_sha256),
-            };
-            self.newest.insert(key, id, BodyDigest::of(body_sha256));
-            self.newest_message = id;
-        }
-        Ok(())
-    }
-
     fn filter_of(&mut self, generation: i64) -> &mut BloomFilter {
         self.filters
             .entry(generation / GENERATIONS_PER_FILTER)
@@ -246,6 +185,9 @@ impl Keys {
         debug_assert!(self.staged.is_empty(), "a transaction is open");
         let unmerged = self.newest_message - self.merged_through;
         let enough = self.newest.len() >= KEYS_PER_GENERATION || unmerged >= MESSAGES_ABOVE_MARK;
+        if self.is_merging_stopped {
+            return;
+        }
         if self.merge.is_some() || !(enough || (self.merge_wanted && unmerged > 0)) {
             return;
         }
@@ -285,6 +227,19 @@ impl Keys {
             .execute(params![merge.generation, self.generation_keys + self.merging.len(), merge.through, now])?;
         }
         Ok(())
+    }
+
+    /// The table cannot be written: what is known stays in memory until the next start.
+    pub fn stop_merging(&mut self) {
+        self.merge = None;
+        for (key, message, digest) in std::mem::take(&mut self.merging).sorted() {
+            self.newest.insert(key, message, digest);
+        }
+        self.is_merging_stopped = true;
+    }
+
+    pub fn is_merging_stopped(&self) -> bool {
+        self.is_merging_stopped
     }
 
     /// The transaction with the slice was committed.

@@ -3,6 +3,7 @@
 //! Nothing is answered with success before the commit has returned, and with it the sync of the WAL. After a failed
 //! sync nothing is answered with success at all, because a later success would prove nothing about the failed one.
 
+mod damaged;
 mod job;
 mod space;
 mod trouble;
@@ -16,7 +17,6 @@ use std::time::{Duration, Instant};
 
 use time::OffsetDateTime;
 
-use super::checkpoint;
 use super::connection::Pooled;
 use super::files::Files;
 use super::keys::Keys;
@@ -25,6 +25,7 @@ use super::rejection::{Quarantine, Waiting};
 use super::seal::Sealer;
 use super::state::{Shared, Unavailable};
 use super::timestamp;
+use super::{checkpoint, damage};
 
 pub use job::{Call, Database, Job, Keep};
 use job::{Next, Outcome, Task, drop_expired};
@@ -134,6 +135,7 @@ impl Writer {
                     // What the clean-up writes goes into the ballast's place: that is no space for messages.
                     if messages > 0 {
                         self.files.note_space();
+                        self.shared.set_blocked_by_damage(false);
                     }
                     self.shared.batch_written(messages);
                     self.tell_of_work(&outcomes, &batch);
@@ -148,6 +150,8 @@ impl Writer {
                     batch.drain(..).for_each(|job| self.write(vec![job]));
                 }
                 Err(Trouble::Lost) => batch.drain(..).for_each(|job| job.refuse(Unavailable::Refused)),
+                Err(Trouble::Damaged) => self.write_apart(std::mem::take(&mut batch)),
+                Err(Trouble::MergeStopped) => {}
                 Err(Trouble::Fatal(line)) => {
                     self.shared.fail(Unavailable::Failed, line);
                     batch.drain(..).for_each(|job| job.refuse(Unavailable::Failed));
@@ -185,7 +189,7 @@ impl Writer {
         // Only now is it known how long the lock took.
         *batch = drop_expired(std::mem::take(batch), false);
         let outcomes = self.run_jobs(batch).and_then(|outcomes| {
-            self.write_merge_slice().map_err(|error| self.classify(&error))?;
+            self.write_merge_slice()?;
             self.commit()?;
             Ok(outcomes)
         });
@@ -283,6 +287,9 @@ impl Writer {
 
     /// The failure of one job stays its own, unless it has cost the whole transaction.
     fn refuse_one(&self, error: &rusqlite::Error) -> Result<Outcome, Trouble> {
+        if damage::is_damage(error) {
+            self.note_damage("a write", error);
+        }
         match self.classify(error) {
             Trouble::Lost if !self.connection.is_autocommit() => {
                 log::error!("one job of a batch could not be written, the others are: {error}");
@@ -306,12 +313,12 @@ impl Writer {
         result
     }
 
-    fn write_merge_slice(&mut self) -> rusqlite::Result<()> {
+    fn write_merge_slice(&mut self) -> Result<(), Trouble> {
         if !self.keys.is_merging() {
             return Ok(());
         }
         let now = timestamp::to_text((self.clock)());
-        self.keys.write_slice(&self.connection, &now)
+        self.keys.write_slice(&self.connection, &now).map_err(|error| self.slice_failed(&error))
     }
 
     /// One small transaction of what can wait. False when it could not be done now.
@@ -322,8 +329,8 @@ impl Writer {
         let written = self.begin().and_then(|()| {
             self.quarantine
                 .write(&self.connection, &self.waiting, &self.sealer)
-                .and_then(|_| self.write_merge_slice())
-                .map_err(|error| self.classify(&error))?;
+                .map_err(|error| self.background_failed(&error))?;
+            self.write_merge_slice()?;
             self.commit()
         });
         match written {
@@ -337,7 +344,7 @@ impl Writer {
                 match trouble {
                     Trouble::Fatal(line) => self.shared.fail(Unavailable::Failed, line),
                     Trouble::DiskFull => self.files.note_full(),
-                    Trouble::Locked | Trouble::Lost => {}
+                    Trouble::Locked | Trouble::Lost | Trouble::Damaged | Trouble::MergeStopped => {}
                 }
                 false
             }

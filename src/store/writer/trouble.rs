@@ -9,6 +9,10 @@ pub enum Trouble {
     DiskFull,
     /// SQLite has undone the whole transaction because of one job.
     Lost,
+    /// A job needs a page that is damaged. The transaction must be undone: the job may have changed a part of what it was to.
+    Damaged,
+    /// Keys can no longer be merged; without that the transaction may succeed.
+    MergeStopped,
     /// Nothing may be acknowledged any more.
     Fatal(String),
 }
@@ -23,8 +27,8 @@ impl Trouble {
             ErrorCode::DiskFull => Self::DiskFull,
             // Growing the shared memory of the WAL reports a full disk as an I/O error.
             ErrorCode::SystemIoFailure if !is_sync && free_bytes() < 1 << 20 => Self::DiskFull,
+            ErrorCode::DatabaseCorrupt => Self::Damaged,
             ErrorCode::SystemIoFailure
-            | ErrorCode::DatabaseCorrupt
             | ErrorCode::NotADatabase
             | ErrorCode::CannotOpen
             | ErrorCode::ReadOnly

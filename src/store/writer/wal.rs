@@ -47,7 +47,8 @@ impl Writer {
             Err(error) => match self.classify(&error) {
                 Trouble::Fatal(line) => self.shared.fail(Unavailable::Failed, line),
                 Trouble::DiskFull => self.files.note_full(),
-                Trouble::Locked | Trouble::Lost => {}
+                Trouble::Damaged => self.note_damage("a checkpoint", &error),
+                Trouble::Locked | Trouble::Lost | Trouble::MergeStopped => {}
             },
         }
     }

@@ -79,7 +79,8 @@ fn a_database_full_of_pending_messages_takes_no_more_until_some_are_delivered() 
 #[test]
 fn size_limit_keeps_as_many_messages_as_fit() {
     const LIMIT: i64 = 20 << 20;
-    let builder = TestApp::github().set("CREEL_MAX_DATABASE_SIZE", "20MiB").set("CREEL_CLEANUP_INTERVAL", "1d");
+    let builder =
+        TestApp::github().set("CREEL_MAX_DATABASE_SIZE", "20MiB").set("CREEL_CLEANUP_INTERVAL", "1d");
     let app = builder.start();
     let body = format!("\"{}\"", "x".repeat(1_000_000 - 2));
     for number in 0..40 {

@@ -41,6 +41,7 @@ fn row(error: &ApiError) -> (u16, &'static str) {
         ApiError::NotReleasable(_) => (409, "not_releasable"),
         ApiError::Body(BodyError::BudgetUsedUp) | ApiError::Unavailable(_) => (503, "unavailable"),
         ApiError::ProviderUnreachable => (503, "provider_unreachable"),
+        ApiError::Damaged => (500, "damaged"),
         ApiError::Internal => (500, "internal_error"),
     }
 }
@@ -83,6 +84,7 @@ fn every_error_has_its_status_and_code_and_says_what_to_do() {
         ApiError::NotReleasable(text()),
         ApiError::Unavailable(Unavailable::QueueFull),
         ApiError::ProviderUnreachable,
+        ApiError::Damaged,
         ApiError::Internal,
     ];
     for error in errors.into_iter().chain(bodies.map(ApiError::Body)) {

@@ -1,0 +1,31 @@
+//! Ending deliveries without an attempt.
+
+use super::Clock;
+use crate::store::{Burial, Store, Unavailable};
+
+/// Ends the deliveries; how many could not be, because their rows are damaged. Those stay pending, and the lane must leave
+/// them out.
+///
+/// # Errors
+/// When the store takes nothing now.
+pub async fn end(store: &Store, deliveries: Vec<i64>, why: &str, clock: Clock) -> Result<usize, Unavailable> {
+    match store.bury_deliveries(burial(deliveries.clone(), why), clock()).await {
+        Err(Unavailable::Damaged) => {}
+        ended => return ended.map(|()| 0),
+    }
+    let mut damaged = 0;
+    for delivery in deliveries {
+        match store.bury_deliveries(burial(vec![delivery], why), clock()).await {
+            Err(Unavailable::Damaged) => {
+                log::error!("delivery {delivery} is damaged and stays pending");
+                damaged += 1;
+            }
+            ended => ended?,
+        }
+    }
+    Ok(damaged)
+}
+
+fn burial(deliveries: Vec<i64>, why: &str) -> Burial {
+    Burial { deliveries, inactive_since: None, why: why.to_owned() }
+}

@@ -1,0 +1,115 @@
+//! What is known of keys, read at the start. Where a page is damaged the rest is still known: a message of which nothing is
+//! known any more may be kept twice, and that is better than no service.
+
+use std::collections::BTreeMap;
+
+use rusqlite::{Connection, OptionalExtension as _, Row};
+
+use super::recent::Recent;
+use super::{BodyDigest, Key, Keys, first_16};
+use crate::store::damage;
+
+const TABLE: &str = "delivery_keys";
+
+impl Keys {
+    /// Rebuilds the memory part from the rows above the mark, and the filters from the merged keys.
+    pub fn load(connection: &Connection) -> rusqlite::Result<Self> {
+        let (generation, merged_through): (Option<i64>, Option<i64>) = connection.query_row(
+            "SELECT max(generation), max(merged_through) FROM key_generations",
+            [],
+            |row| Ok((row.get(0)?, row.get(1)?)),
+        )?;
+        let merged_through = merged_through.unwrap_or(0);
+        let mut keys = Self {
+            newest: Recent::default(),
+            staged: Vec::new(),
+            merging: Recent::default(),
+            merge: None,
+            filters: BTreeMap::new(),
+            generation: generation.unwrap_or(1),
+            generation_keys: 0,
+            merged_through,
+            newest_message: merged_through,
+            merge_wanted: false,
+            is_merging_stopped: false,
+        };
+        keys.load_filters(connection)?;
+        keys.load_newest(connection)?;
+        Ok(keys)
+    }
+
+    fn load_filters(&mut self, connection: &Connection) -> rusqlite::Result<()> {
+        let mut next =
+            connection.prepare("SELECT min(generation) FROM delivery_keys WHERE generation > ?1")?;
+        let mut last = i64::MIN;
+        // One after the other, so that damage in one costs only the rest of its keys.
+        while let Some(generation) =
+            damage::skip(TABLE, next.query_row([last], |row| row.get::<_, Option<i64>>(0)))?.flatten()
+        {
+            let loaded = self.load_filter(connection, generation);
+            damage::skip(TABLE, loaded)?;
+            last = generation;
+        }
+        Ok(())
+    }
+
+    fn load_filter(&mut self, connection: &Connection, generation: i64) -> rusqlite::Result<()> {
+        // A crash may have left part of a generation behind that has no row in key_generations yet.
+        if generation > self.generation {
+            self.generation = generation;
+            self.generation_keys = 0;
+        }
+        let mut statement =
+            connection.prepare_cached("SELECT key FROM delivery_keys WHERE generation = ?1")?;
+        let mut rows = statement.query([generation])?;
+        while let Some(row) = rows.next()? {
+            let key = Key(first_16(row.get_ref(0)?.as_blob()?));
+            self.filter_of(generation).insert_hash(key.hash());
+            self.generation_keys += usize::from(generation == self.generation);
+        }
+        Ok(())
+    }
+
+    fn load_newest(&mut self, connection: &Connection) -> rusqlite::Result<()> {
+        let mut statement = connection.prepare(&format!("{NEWEST} WHERE id > ?1 ORDER BY id"))?;
+        let mut rows = statement.query([self.merged_through])?;
+        let all = loop {
+            match rows.next() {
+                Ok(Some(row)) => self.load_message(row)?,
+                Ok(None) => break Ok(()),
+                Err(error) => break Err(error),
+            }
+        };
+        if damage::skip("messages", all)?.is_some() {
+            return Ok(());
+        }
+        // The ids are in the index too: what can be read is found by them one by one.
+        let mut ids = connection
+            .prepare("SELECT id FROM messages INDEXED BY messages_received_at WHERE +id > ?1 ORDER BY +id")?;
+        let ids: Vec<i64> =
+            ids.query_map([self.newest_message], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
+        let mut one = connection.prepare(&format!("{NEWEST} WHERE id = ?1"))?;
+        for id in ids {
+            damage::skip("messages", one.query_row([id], |row| self.load_message(row)).optional())?;
+            self.newest_message = self.newest_message.max(id);
+        }
+        Ok(())
+    }
+
+    fn load_message(&mut self, row: &Row<'_>) -> rusqlite::Result<()> {
+        let (id, source, delivery_id): (i64, String, Option<String>) =
+            (row.get(0)?, row.get(1)?, row.get(2)?);
+        let (method, query): (String, Option<String>) = (row.get(3)?, row.get(4)?);
+        let body_sha256 = row.get_ref(5)?.as_blob()?;
+        // Whether a source without ids drops repeats is its configuration's matter: its keys do no harm.
+        let key = match &delivery_id {
+            Some(delivery_id) => Key::of_delivery_id(&source, delivery_id),
+            None => Key::of_content(&source, &method, query.as_deref(), body_sha256),
+        };
+        self.newest.insert(key, id, BodyDigest::of(body_sha256));
+        self.newest_message = id;
+        Ok(())
+    }
+}
+
+const NEWEST: &str = "SELECT id, source, delivery_id, method, query, body_sha256 FROM messages";

@@ -1,0 +1,176 @@
+//! Damaged pages: what lies on them is lost, and nothing else.
+
+use std::os::unix::fs::FileExt as _;
+
+use super::*;
+
+const PAGE_BYTES: u64 = 4_096;
+/// Large enough that three of them fill a page of the table.
+const BODY_BYTES: usize = 1_000;
+
+fn body(number: usize) -> String {
+    format!("\"{number}{}\"", "x".repeat(BODY_BYTES))
+}
+
+/// A closed database with this many messages, whose keys are merged.
+fn filled(count: usize) -> Setup {
+    let setup = Setup::new();
+    let store = setup.open();
+    setup
+        .keep_all(&store, (0..count).map(|number| with_id(&format!("id {number}"), &body(number))).collect());
+    setup.merge_keys(&store);
+    setup.close(store);
+    setup
+}
+
+/// The pages of a kind that a table or index has, in the order of its content.
+fn pages(setup: &Setup, name: &str, kind: &str) -> Vec<u64> {
+    let connection = Connection::open(setup.path()).unwrap();
+    let mut statement = connection
+        .prepare("SELECT pageno FROM dbstat WHERE name = ?1 AND pagetype = ?2 ORDER BY path")
+        .unwrap();
+    let rows = statement.query_map([name, kind], |row| row.get(0)).unwrap();
+    rows.map(Result::unwrap).collect()
+}
+
+/// Flips bits of a page, from this byte on.
+fn flip(setup: &Setup, page: u64, at: u64, count: usize) {
+    let file = std::fs::OpenOptions::new().read(true).write(true).open(setup.path()).unwrap();
+    let place = (page - 1) * PAGE_BYTES + at;
+    let mut bytes = vec![0; count];
+    file.read_exact_at(&mut bytes, place).unwrap();
+    bytes.iter_mut().for_each(|byte| *byte ^= 0xff);
+    file.write_all_at(&bytes, place).unwrap();
+}
+
+fn list(setup: &Setup, store: &Store, direction: Direction) -> Vec<i64> {
+    let page =
+        setup.runtime.block_on(store.messages(MessageFilter::default(), direction, None, 1_000)).unwrap();
+    assert_eq!(page.next, None);
+    page.messages.iter().map(|head| head.id).collect()
+}
+
+fn one(setup: &Setup, store: &Store, id: i64) -> Result<Option<StoredMessage>, Unavailable> {
+    setup.runtime.block_on(store.message(id))
+}
+
+#[test]
+fn damaged_table_page_costs_only_its_rows() {
+    let setup = filled(60);
+    let leaf = pages(&setup, "messages", "leaf")[3];
+    flip(&setup, leaf, 0, 8);
+    let store = setup.open();
+    assert!(!store.is_damaged());
+    let all = list(&setup, &store, Direction::NewestFirst);
+    assert!(store.is_damaged() && (50..60).contains(&all.len()), "{all:?}");
+    assert!(all.is_sorted_by(|a, b| a > b), "{all:?}");
+    let mut upwards = list(&setup, &store, Direction::OldestFirst);
+    upwards.reverse();
+    assert_eq!(upwards, all);
+    for id in 1..=60 {
+        match one(&setup, &store, id) {
+            Ok(Some(_)) => assert!(all.contains(&id), "{id}"),
+            found => {
+                assert_eq!(found, Err(Unavailable::Damaged), "{id}");
+                assert!(!all.contains(&id), "{id}");
+            }
+        }
+    }
+    let filter = MessageFilter { source: Some("github".to_owned()), ..MessageFilter::default() };
+    let counted = setup.runtime.block_on(store.count_to_replay(filter, None, 60, soon()));
+    assert_eq!(counted, Ok(Some(all.len() as u64)));
+    assert_eq!(setup.keep(&store, with_id("new", "1")), Ok(Kept::New { id: 61 }));
+    assert_eq!(store.ready(), Ok(()));
+}
+
+#[test]
+fn flipped_bit_in_body_is_found_by_its_digest() {
+    let setup = Setup::new();
+    let store = setup.open();
+    for number in 0..3 {
+        let large = format!("\"{number}{}\"", "x".repeat(20_000));
+        setup.keep(&store, with_id(&number.to_string(), &large)).unwrap();
+    }
+    setup.close(store);
+    let overflow = pages(&setup, "messages", "overflow");
+    flip(&setup, overflow[1], 2_000, 1);
+    let store = setup.open();
+    assert_eq!(one(&setup, &store, 1), Err(Unavailable::Damaged));
+    assert!(one(&setup, &store, 2).unwrap().is_some());
+    assert!(store.is_damaged());
+    assert_eq!(list(&setup, &store, Direction::NewestFirst), [3, 2, 1], "its head is sound");
+}
+
+#[test]
+fn broken_overflow_chain_costs_only_its_message() {
+    let setup = Setup::new();
+    let store = setup.open();
+    for number in 0..3 {
+        let large = format!("\"{number}{}\"", "x".repeat(20_000));
+        setup.keep(&store, with_id(&number.to_string(), &large)).unwrap();
+    }
+    setup.close(store);
+    flip(&setup, pages(&setup, "messages", "overflow")[1], 0, 4);
+    let store = setup.open();
+    assert_eq!(one(&setup, &store, 1), Err(Unavailable::Damaged));
+    assert!(one(&setup, &store, 2).unwrap().is_some() && one(&setup, &store, 3).unwrap().is_some());
+}
+
+#[test]
+fn resend_of_damaged_message_is_stored() {
+    let setup = filled(60);
+    flip(&setup, pages(&setup, "messages", "leaf")[3], 0, 8);
+    let store = setup.open();
+    let left = list(&setup, &store, Direction::NewestFirst);
+    for number in 0..60 {
+        let kept = setup.keep(&store, with_id(&format!("id {number}"), &body(number))).unwrap();
+        let id = number as i64 + 1;
+        match left.contains(&id) {
+            true => assert_eq!(kept, Kept::Duplicate { of: id }),
+            false => assert!(matches!(kept, Kept::New { .. }), "{id}: {kept:?}"),
+        }
+    }
+    let after = list(&setup, &store, Direction::NewestFirst);
+    assert_eq!(after.len(), 60, "each of them is there, once: {after:?}");
+}
+
+#[test]
+fn damaged_keys_refuse_no_message() {
+    let setup = filled(2_000);
+    let leaves = pages(&setup, "delivery_keys", "leaf");
+    let store = setup.open();
+    // While the service runs, and its filters still know all keys.
+    flip(&setup, leaves[leaves.len() / 2], 0, 8);
+    let mut again = 0;
+    for number in 0..200 {
+        let kept = setup.keep(&store, with_id(&format!("id {number}"), &body(number))).unwrap();
+        again += usize::from(matches!(kept, Kept::New { .. }));
+    }
+    setup.close(store);
+    // And from the start on.
+    let store = setup.open();
+    assert!(store.is_damaged());
+    assert!(matches!(setup.keep(&store, with_id("new", "1")), Ok(Kept::New { .. })));
+    assert!(again < 200, "keys on other pages are known");
+    assert_eq!(store.ready(), Ok(()));
+}
+
+#[test]
+fn inbox_is_not_ready_while_damage_keeps_messages_out() {
+    let setup = filled(60);
+    flip(&setup, *pages(&setup, "messages", "leaf").last().unwrap(), 0, 8);
+    let store = setup.open();
+    assert_eq!(store.ready(), Ok(()), "nothing is known of it yet");
+    assert_eq!(setup.keep(&store, with_id("new", "1")), Err(Unavailable::Damaged));
+    assert_eq!(store.ready(), Err(Unavailable::Damaged));
+    assert!(store.is_damaged());
+    assert!(one(&setup, &store, 1).unwrap().is_some(), "what can be read is served");
+}
+
+#[test]
+fn damage_at_start_names_what_to_do() {
+    let setup = filled(10);
+    flip(&setup, pages(&setup, "settings", "leaf")[0], 0, 8);
+    let error = Store::open(&options(&setup.path())).unwrap_err();
+    assert!(error.0.contains("creel verify"), "{error}");
+}
