@@ -72,7 +72,8 @@ pub struct Head {
     pub method: String,
     pub query: Option<String>,
     pub remote_ip: String,
-    pub body_sha256: String,
+    /// `None` for the read token.
+    pub body_sha256: Option<String>,
     pub body_bytes: u64,
     pub not_json: bool,
     pub body_unsigned: bool,

@@ -151,7 +151,8 @@ enum Command {
     /// again every second. The program gets the method, headers, query and exact body of the
     /// original request, without credentials, and creel-event beside them.
     ///
-    /// Needs the address and a token, nothing else: CREEL_READ_TOKEN is enough. Ctrl-C ends it.
+    /// Needs the service's address and its listener token (CREEL_LISTENER_TOKEN), nothing else.
+    /// Ctrl-C ends it.
     ///
     /// Examples:
     ///     creel listen https://hooks.example.com --forward http://localhost:3000/hooks

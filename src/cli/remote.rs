@@ -36,9 +36,19 @@ pub struct Address {
 /// Where the token comes from.
 #[derive(Debug, clap::Args)]
 pub struct TokenSource {
-    /// A file that holds the token; if left out, CREEL_ADMIN_TOKEN or CREEL_READ_TOKEN is used.
+    /// A file that holds the token; without it the environment has it (CREEL_ADMIN_TOKEN, CREEL_READ_TOKEN,
+    /// and CREEL_LISTENER_TOKEN for `creel listen`).
     #[arg(long, value_name = "FILE")]
     token_file: Option<PathBuf>,
+}
+
+/// What a token is needed for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// The listener token is enough.
+    Listen,
+    /// Everything else.
+    Manage,
 }
 
 /// A service, and a token for it.
@@ -58,19 +68,19 @@ struct Problem {
 
 impl Address {
     pub fn remote(&self) -> Result<Remote, Failure> {
-        Remote::new(self.server.as_deref(), &self.token)
+        Remote::new(self.server.as_deref(), &self.token, Purpose::Manage)
     }
 }
 
 impl Remote {
     /// `server`: where it is; `None`: on this machine, by its configuration.
-    pub fn new(server: Option<&str>, token: &TokenSource) -> Result<Self, Failure> {
+    pub fn new(server: Option<&str>, token: &TokenSource, purpose: Purpose) -> Result<Self, Failure> {
         let base = match server {
             Some(url) => config::base_url(url)
                 .map_err(|problem| Failure(format!("the service's address {problem}")))?,
             None => local(&Config::from_env()?)?,
         };
-        let remote = Self { base, token: token.read()?, client: Client::new() };
+        let remote = Self { base, token: token.read(purpose)?, client: Client::new() };
         // The address of this machine's own service may be a public one, but what is sent to it does not leave the machine.
         if server.is_some() && remote.is_open_to_all() {
             say(&format!("warning: the token travels in clear text to {}; use https", remote.base));
@@ -159,7 +169,8 @@ impl Remote {
         if response.status == 401 {
             return Failure(format!(
                 "{base} does not know the token. It was printed at the first start; `creel token`, run where the service \
-                 is, makes a new one, and CREEL_READ_TOKEN there sets one that may only read"
+                 is, makes a new one; CREEL_READ_TOKEN there sets one that may only read, CREEL_LISTENER_TOKEN one for \
+                 `creel listen`"
             ));
         }
         match serde_json::from_slice::<Problem>(&response.body) {
@@ -192,7 +203,7 @@ impl Remote {
 }
 
 impl TokenSource {
-    fn read(&self) -> Result<Secret, Failure> {
+    fn read(&self, purpose: Purpose) -> Result<Secret, Failure> {
         if let Some(file) = &self.token_file {
             let name = file.display();
             let text = std::fs::read_to_string(file);
@@ -201,13 +212,17 @@ impl TokenSource {
             let token = config::token(text.trim());
             return token.map_err(|problem| Failure(format!("the token in {name} {problem}")));
         }
-        let Tokens { admin, read } = Tokens::from_env()?;
-        admin.or(read).ok_or_else(|| {
-            Failure(
-                "no token is known. Set CREEL_ADMIN_TOKEN or CREEL_READ_TOKEN, or name a file with --token-file. The admin \
-                 token was printed at the first start of the service; `creel token`, run there, makes a new one"
-                    .to_owned(),
-            )
+        let Tokens { admin, read, listener } = Tokens::from_env()?;
+        // A token that does not open what is asked for is sent all the same: the service names the right one.
+        let (variable, found) = match purpose {
+            Purpose::Listen => ("CREEL_LISTENER_TOKEN", listener.or(admin).or(read)),
+            Purpose::Manage => ("CREEL_ADMIN_TOKEN or CREEL_READ_TOKEN", admin.or(read).or(listener)),
+        };
+        found.ok_or_else(|| {
+            Failure(format!(
+                "no token is known. Set {variable}, or name a file with --token-file. The admin token was printed at the \
+                 first start of the service; `creel token`, run there, makes a new one"
+            ))
         })
     }
 }

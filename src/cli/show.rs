@@ -141,7 +141,8 @@ fn head(message: &Message) -> String {
             line(&mut text, name, value);
         }
     }
-    line(&mut text, "body", &format!("{} bytes, SHA-256 {}", head.body_bytes, head.body_sha256));
+    let digest = head.body_sha256.as_ref().map(|digest| format!(", SHA-256 {digest}")).unwrap_or_default();
+    line(&mut text, "body", &format!("{} bytes{digest}", head.body_bytes));
     let remarks = head.remarks();
     if !remarks.is_empty() {
         line(&mut text, "remarks", &remarks.join(", "));
@@ -158,7 +159,7 @@ fn head(message: &Message) -> String {
 
 fn content(message: &Message, body: Option<&[u8]>) -> String {
     let (Some(content), Some(body)) = (&message.content, body) else {
-        return "\nHeaders and body are for the admin token.\n".to_owned();
+        return "\nQuery, headers and body are for the admin token.\n".to_owned();
     };
     let mut text = "\n".to_owned();
     for (name, value) in &content.headers {

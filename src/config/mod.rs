@@ -57,6 +57,7 @@ pub struct Config {
     pub admin_listen: Option<SocketAddr>,
     pub admin_token: Option<Secret>,
     pub read_token: Option<Secret>,
+    pub listener_token: Option<Secret>,
     pub database: PathBuf,
     pub key: Option<Secret>,
     /// Without a trailing slash.
@@ -207,6 +208,7 @@ impl Config {
             admin_listen: values.optional("CREEL_ADMIN_LISTEN", parse::socket_address),
             admin_token: values.optional("CREEL_ADMIN_TOKEN", token),
             read_token: values.optional("CREEL_READ_TOKEN", token),
+            listener_token: values.optional("CREEL_LISTENER_TOKEN", token),
             database: values.required("CREEL_DATABASE", parse::database),
             key: values.optional("CREEL_KEY", parse::key),
             public_url: values.optional("CREEL_PUBLIC_URL", base_url),
@@ -259,11 +261,18 @@ impl Config {
                 "is the same as CREEL_LISTEN; choose another port or remove it",
             );
         }
-        if self.read_token.is_some() && self.read_token == self.admin_token {
-            values.problem(
-                "CREEL_READ_TOKEN",
-                "is the same as CREEL_ADMIN_TOKEN, so that every reader would be an administrator; choose another one",
-            );
+        let (admin, read, listener) = (&self.admin_token, &self.read_token, &self.listener_token);
+        for (name, token, other_name, other) in [
+            ("CREEL_READ_TOKEN", read, "CREEL_ADMIN_TOKEN", admin),
+            ("CREEL_LISTENER_TOKEN", listener, "CREEL_ADMIN_TOKEN", admin),
+            ("CREEL_LISTENER_TOKEN", listener, "CREEL_READ_TOKEN", read),
+        ] {
+            if token.is_some() && token == other {
+                values.problem(
+                    name,
+                    &format!("is the same as {other_name}: each token opens something else; choose another one"),
+                );
+            }
         }
     }
 

@@ -74,7 +74,15 @@ const VARIABLES: &[Variable] = &[
         absent: Absent::Means("none"),
         unit: "16 or more visible ASCII characters",
         secret: true,
-        doc: "may list, stream and read `/metrics`, no more: it changes nothing, and sees no content of messages but what a listener's stream brings",
+        doc: "may list, follow message heads (`creel tail`) and read `/metrics`; it changes nothing and sees no content of messages",
+        example: NEW_SECRET,
+    },
+    Variable {
+        name: "CREEL_LISTENER_TOKEN",
+        absent: Absent::Means("none; only the admin token can listen"),
+        unit: "16 or more visible ASCII characters",
+        secret: true,
+        doc: "for `creel listen`: opens listeners, which receive whole messages, and nothing else",
         example: NEW_SECRET,
     },
     Variable {

@@ -8,12 +8,14 @@ use crate::providers::Secret;
 
 const ADMIN: &str = "CREEL_ADMIN_TOKEN";
 const READ: &str = "CREEL_READ_TOKEN";
+const LISTENER: &str = "CREEL_LISTENER_TOKEN";
 
 /// Those that are set.
 #[derive(Debug)]
 pub struct Tokens {
     pub admin: Option<Secret>,
     pub read: Option<Secret>,
+    pub listener: Option<Secret>,
 }
 
 impl Tokens {
@@ -22,7 +24,7 @@ impl Tokens {
     /// # Errors
     /// All problems together.
     pub fn from_env() -> Result<Self, Problems> {
-        let names = [ADMIN, READ]
+        let names = [ADMIN, READ, LISTENER]
             .into_iter()
             .flat_map(|name| [name.to_owned(), format!("{name}{}", table::FILE_SUFFIX)]);
         let set = names.filter_map(|name| {
@@ -37,7 +39,8 @@ impl Tokens {
         let mut values = Values::read(vars);
         let admin = values.optional(ADMIN, parse::token);
         let read = values.optional(READ, parse::token);
-        if values.problems.is_empty() { Ok(Self { admin, read }) } else { Err(Problems(values.problems)) }
+        let listener = values.optional(LISTENER, parse::token);
+        if values.problems.is_empty() { Ok(Self { admin, read, listener }) } else { Err(Problems(values.problems)) }
     }
 }
 

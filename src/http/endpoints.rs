@@ -13,6 +13,7 @@ use super::reply;
 use super::request_log::{Entry, Path};
 use super::routes::Access;
 use super::service::Service;
+use super::tokens::Role;
 
 /// The process lives.
 pub async fn health() -> Result<HttpResponse, EndpointError> {
@@ -34,8 +35,11 @@ pub async fn metrics(
     access: Access,
 ) -> Result<HttpResponse, EndpointError> {
     let authorization = request.headers().get(AUTHORIZATION).map(|value| value.as_bytes());
-    if access == Access::WithToken && service.tokens.role(authorization).await?.is_none() {
-        return Err(EndpointError::Unauthorized);
+    if access == Access::WithToken {
+        let role = service.tokens.role(authorization).await?;
+        if !matches!(role, Some(Role::Admin | Role::Reader)) {
+            return Err(EndpointError::Unauthorized);
+        }
     }
     Ok(service.metrics.page(service.store.stats()))
 }

@@ -63,7 +63,7 @@ impl Service {
         let mount = |source| Arc::new(Source::new(source, public_url, throttle_keys, &metrics));
         Self {
             sources: sources.into_iter().map(mount).collect(),
-            tokens: Tokens::new(store.clone(), config.admin_token.as_ref(), config.read_token.as_ref()),
+            tokens: Tokens::new(store.clone(), config),
             proxies: TrustedProxies::new(config.trusted_proxies.clone()),
             budget: Budget::new(config.body_budget_bytes),
             rewriting: Arc::new(Semaphore::new(REWRITTEN_AT_ONCE)),

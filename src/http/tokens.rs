@@ -1,4 +1,4 @@
-//! Who may read what the service knows of itself: the admin token and the read token, by their hashes alone.
+//! What each token of the service opens: the admin token, the listener token and the read token, compared by hash.
 
 use std::fmt::Write;
 use std::sync::{Mutex, PoisonError};
@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use ring::digest::{SHA256, digest};
 use subtle::ConstantTimeEq;
 
+use crate::config::Config;
 use crate::providers::Secret;
 use crate::store::{Store, Unavailable};
 
@@ -30,7 +31,9 @@ pub fn hash(token: &str) -> String {
 pub enum Role {
     /// Everything.
     Admin,
-    /// Lists, streams and metrics, and no change. No content of messages but what a listener's stream brings.
+    /// Listeners: their list, streams, bodies, acknowledgements and removal. Nothing else.
+    Listener,
+    /// Lists, the stream of message heads, and metrics. Changes nothing and shows no content.
     Reader,
 }
 
@@ -38,6 +41,7 @@ pub enum Role {
 #[derive(Debug)]
 pub struct Tokens {
     admin: Admin,
+    listener: Option<String>,
     read: Option<String>,
 }
 
@@ -49,14 +53,15 @@ enum Admin {
 }
 
 impl Tokens {
-    pub fn new(store: Store, admin: Option<&Secret>, read: Option<&Secret>) -> Self {
+    pub fn new(store: Store, config: &Config) -> Self {
         let hash_of = |secret: &Secret| hash(&String::from_utf8_lossy(secret.expose()));
         Self {
-            admin: match admin {
+            admin: match &config.admin_token {
                 Some(token) => Admin::Configured(hash_of(token)),
                 None => Admin::Stored(store, Mutex::default()),
             },
-            read: read.map(hash_of),
+            listener: config.listener_token.as_ref().map(hash_of),
+            read: config.read_token.as_ref().map(hash_of),
         }
     }
 
@@ -68,8 +73,10 @@ impl Tokens {
         let Some(token) = authorization.and_then(bearer) else { return Ok(None) };
         let given = hash(token);
         let is = |known: &String| bool::from(known.as_bytes().ct_eq(given.as_bytes()));
-        if self.read.as_ref().is_some_and(is) {
-            return Ok(Some(Role::Reader));
+        for (token, role) in [(&self.read, Role::Reader), (&self.listener, Role::Listener)] {
+            if token.as_ref().is_some_and(is) {
+                return Ok(Some(role));
+            }
         }
         let is_admin = match &self.admin {
             Admin::Configured(known) => is(known),

@@ -16,7 +16,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use super::following::{Following, Resume};
 use super::forward::{Answer, Forwarder};
 use super::output::{Failure, harmless, print_to_reader, say};
-use super::remote::{JSON, Remote, TokenSource, with_query};
+use super::remote::{JSON, Purpose, Remote, TokenSource, with_query};
 use super::send::block_on;
 use queue::{Answered, Delivered, Queue};
 
@@ -78,7 +78,7 @@ pub fn run(arguments: &Listen) -> Result<String, Failure> {
         Some(name) => name.clone(),
         None => host_name()?,
     };
-    let remote = Remote::new(arguments.server.as_deref(), &arguments.token)?;
+    let remote = Remote::new(arguments.server.as_deref(), &arguments.token, Purpose::Listen)?;
     block_on(listen(arguments, &name, &remote, &forwarder))?
 }
 

@@ -128,12 +128,15 @@ fn a_reply_that_has_no_body_cannot_be_given_one() {
 }
 
 #[test]
-fn the_readers_token_must_not_be_the_admins() {
+fn tokens_must_differ_from_each_other() {
     let token = "one-token-for-both-of-them";
-    assert_refused(
-        &[("CREEL_ADMIN_TOKEN", token), ("CREEL_READ_TOKEN", token)],
-        &["CREEL_READ_TOKEN: ", "CREEL_ADMIN_TOKEN"],
-    );
+    for (one, other) in [
+        ("CREEL_READ_TOKEN", "CREEL_ADMIN_TOKEN"),
+        ("CREEL_LISTENER_TOKEN", "CREEL_ADMIN_TOKEN"),
+        ("CREEL_LISTENER_TOKEN", "CREEL_READ_TOKEN"),
+    ] {
+        assert_refused(&[(one, token), (other, token)], &[&format!("{one}: "), other]);
+    }
 }
 
 #[test]
@@ -173,6 +176,7 @@ fn no_secret_is_shown_by_debug_or_in_a_problem() {
     let config = accepted(&[
         ("CREEL_ADMIN_TOKEN", "hidden-admin-token-hidden"),
         ("CREEL_READ_TOKEN", "hidden-read-token-hidden"),
+        ("CREEL_LISTENER_TOKEN", "hidden-listener-token-hidden"),
         ("CREEL_KEY", "hidden-key-hidden-key-hidden-key-hidden"),
         ("CREEL_SOURCE_GITHUB_SECRET", "hidden-secret"),
         ("CREEL_SOURCE_GITHUB_PATH", "hidden-path-hidden-path"),

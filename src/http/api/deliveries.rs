@@ -180,7 +180,7 @@ pub async fn one(
     let attempts = service.store.attempts(id.0).await?;
     let shown = |attempt: store::Attempt| match role {
         Role::Admin => attempt.into(),
-        Role::Reader => Attempt { excerpt: None, ..attempt.into() },
+        Role::Listener | Role::Reader => Attempt { excerpt: None, ..attempt.into() },
     };
     let tries = attempts.into_iter().map(shown).collect();
     Ok(web::Json(DeliveryWithAttempts { delivery: delivery.into(), tries }))

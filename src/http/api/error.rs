@@ -27,6 +27,10 @@ pub enum ApiError {
     Unauthorized,
     /// What the read token does not open.
     Forbidden(&'static str),
+    /// The read token on a route of listeners.
+    NotListening,
+    /// The listener token on any other route.
+    OnlyListening,
     NoSuchPath,
     /// There is no such thing, or no more.
     NotFound(String),
@@ -106,7 +110,7 @@ impl ApiError {
     pub fn code(&self) -> &'static str {
         match self {
             Self::Unauthorized => "unauthorized",
-            Self::Forbidden(_) => "forbidden",
+            Self::Forbidden(_) | Self::NotListening | Self::OnlyListening => "forbidden",
             Self::NoSuchPath => "no_such_path",
             Self::NotFound(_) => "not_found",
             Self::MethodNotAllowed(_) => "method_not_allowed",
@@ -145,7 +149,7 @@ impl ApiError {
     pub fn status(&self) -> StatusCode {
         match self {
             Self::Unauthorized => StatusCode::UNAUTHORIZED,
-            Self::Forbidden(_) => StatusCode::FORBIDDEN,
+            Self::Forbidden(_) | Self::NotListening | Self::OnlyListening => StatusCode::FORBIDDEN,
             Self::NoSuchPath | Self::NotFound(_) => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed(_) => StatusCode::METHOD_NOT_ALLOWED,
             Self::InvalidPath(_)
@@ -186,6 +190,12 @@ impl ApiError {
             }
             Self::Forbidden(what) => {
                 format!("The read token does not open this: {what}. Use the admin token.")
+            }
+            Self::NotListening => "The read token cannot listen, because listeners receive whole messages and acknowledge them. \
+                 Use the listener token (CREEL_LISTENER_TOKEN of the service) or the admin token."
+                .to_owned(),
+            Self::OnlyListening => {
+                "The listener token only opens listeners. Use the read token or the admin token.".to_owned()
             }
             Self::NoSuchPath => "Nothing is here; `/api/v1/openapi.json` lists all paths.".to_owned(),
             Self::MethodNotAllowed(allow) => format!("This path takes {allow}."),

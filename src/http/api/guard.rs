@@ -10,11 +10,12 @@ use actix_web::middleware::Next;
 use actix_web::{Error, HttpMessage as _, ResponseError as _, web};
 
 use super::error::{ApiError, ProblemCode};
-use super::routes::{ACKNOWLEDGE_PATTERN, OPENAPI_PATH};
+use super::routes::{LISTENERS_PREFIX, OPENAPI_PATH};
 use crate::http::endpoints::client_address;
 use crate::http::panics::caught;
 use crate::http::request_log::{Entry, Path};
 use crate::http::service::Service;
+use crate::http::tokens::Role;
 
 /// Around everything under `/api`.
 ///
@@ -60,18 +61,21 @@ pub async fn guard(
     outcome
 }
 
-/// Whether the token opens what is asked for. Reading is for both tokens, as far as a handler does not want more;
-/// everything else is for the admin token.
+/// Checks that the token opens what is asked for. Handlers hide content from the read token.
 async fn admit(service: &Service, request: &ServiceRequest) -> Result<(), ApiError> {
     if request.path() == OPENAPI_PATH {
         return Ok(());
     }
     let authorization = request.headers().get(AUTHORIZATION).map(HeaderValue::as_bytes);
     let role = service.tokens.role(authorization).await?.ok_or(ApiError::Unauthorized)?;
-    let is_read = matches!(*request.method(), Method::GET | Method::HEAD)
-        || request.match_pattern().is_some_and(|pattern| pattern == ACKNOWLEDGE_PATTERN);
-    if !is_read {
-        role.must_be_admin("a change")?;
+    let is_listening = request.match_pattern().is_some_and(|pattern| pattern.starts_with(LISTENERS_PREFIX));
+    match role {
+        Role::Admin => {}
+        Role::Listener if is_listening => {}
+        Role::Listener => return Err(ApiError::OnlyListening),
+        Role::Reader if is_listening => return Err(ApiError::NotListening),
+        Role::Reader if matches!(*request.method(), Method::GET | Method::HEAD) => {}
+        Role::Reader => return Err(ApiError::Forbidden("a change")),
     }
     request.extensions_mut().insert(role);
     Ok(())

@@ -232,7 +232,7 @@ pub struct Acknowledged {
     pub acknowledged: usize,
 }
 
-/// Deliveries have reached the program: they do not come again. The read token suffices.
+/// Acknowledges deliveries that have reached the program: they are not sent again.
 #[utoipa::path(post, path = "/listeners/{name}/acknowledge", tag = "listeners", request_body = Acknowledgement,
     params(("name" = String, Path, pattern = "^[a-z0-9-]{1,64}$")),
     responses((status = 200, description = "It is written.", body = Acknowledged)))]
@@ -251,7 +251,7 @@ pub async fn acknowledge(
     Ok(web::Json(Acknowledged { acknowledged }))
 }
 
-/// The exact bytes of the body of a delivery that the listener has not acknowledged yet. The read token suffices.
+/// The exact bytes of the body of a delivery that the listener has not acknowledged yet.
 #[utoipa::path(get, path = "/listeners/{name}/deliveries/{id}/body", tag = "listeners",
     params(("name" = String, Path, pattern = "^[a-z0-9-]{1,64}$"), ("id" = i64, Path, minimum = 1)),
     responses((status = 200, description = "The body.", body = Vec<u8>, content_type = "application/octet-stream")))]

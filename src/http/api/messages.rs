@@ -46,12 +46,12 @@ pub struct MessageHead {
     pub delivery_id: Option<String>,
     #[schema(examples("POST"))]
     pub method: String,
-    /// The query of the request; tokens are redacted.
+    /// The query of the request; tokens are redacted. Null for the read token.
     pub query: Option<String>,
     #[schema(examples("192.0.2.7"))]
     pub remote_ip: String,
-    /// SHA-256 of the exact body, in hex.
-    pub body_sha256: String,
+    /// SHA-256 of the exact body, in hex. Null for the read token, which could confirm a guessed body with it.
+    pub body_sha256: Option<String>,
     /// Length of the exact body.
     pub body_bytes: i64,
     /// The body is not empty, not JSON and no form.
@@ -159,7 +159,8 @@ pub async fn list(
     }
     let filter = query.selection().filter((service.clock)())?;
     let found = service.store.messages(filter, Direction::NewestFirst, paging.cursor, paging.limit).await?;
-    Ok(web::Json(Page::new(found.messages, found.next)))
+    let items = found.messages.into_iter().map(|head| MessageHead::of(head, role)).collect();
+    Ok(web::Json(Page { items, next_cursor: found.next }))
 }
 
 /// One message, with its deliveries, and for the admin token with its content.
@@ -178,10 +179,10 @@ pub async fn one(
     let (deliveries, _) = service.store.deliveries(filter, None, MAX_SHOWN_DELIVERIES).await?;
     let content = match role {
         Role::Admin => Some(MessageContent::of(&stored)?),
-        Role::Reader => None,
+        Role::Listener | Role::Reader => None,
     };
     Ok(web::Json(Message {
-        head: stored.head.into(),
+        head: MessageHead::of(stored.head, role),
         confirmation_details: confirmation.map(Confirmation::from),
         deliveries: deliveries.into_iter().map(Delivery::from).collect(),
         content,
@@ -270,6 +271,16 @@ pub fn raw_object(text: &str) -> Result<Box<RawValue>, ApiError> {
     RawValue::from_string(text.to_owned()).map_err(|_| ApiError::Internal)
 }
 
+impl MessageHead {
+    /// Without what shows content, unless the admin asks. The query of a GET is its content.
+    pub fn of(head: store::MessageHead, role: Role) -> Self {
+        match role {
+            Role::Admin => Self::from(head),
+            Role::Listener | Role::Reader => Self { query: None, body_sha256: None, ..Self::from(head) },
+        }
+    }
+}
+
 impl From<store::MessageHead> for MessageHead {
     fn from(head: store::MessageHead) -> Self {
         Self {
@@ -282,7 +293,7 @@ impl From<store::MessageHead> for MessageHead {
             method: head.method,
             query: head.query,
             remote_ip: head.remote_ip,
-            body_sha256: head.body_sha256.iter().map(|byte| format!("{byte:02x}")).collect(),
+            body_sha256: Some(head.body_sha256.iter().map(|byte| format!("{byte:02x}")).collect()),
             body_bytes: head.body_bytes,
             not_json: head.not_json,
             body_unsigned: head.body_unsigned,

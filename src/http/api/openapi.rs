@@ -87,7 +87,7 @@ struct Token;
 impl Modify for Token {
     fn modify(&self, document: &mut Document) {
         let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).description(Some(
-            "The admin token (`CREEL_ADMIN_TOKEN`, or the one that was shown at the first start), or the read token (`CREEL_READ_TOKEN`).",
+            "The admin token (`CREEL_ADMIN_TOKEN`, or the one that was shown at the first start), the read token (`CREEL_READ_TOKEN`), or the listener token (`CREEL_LISTENER_TOKEN`), which opens only `/listeners`.",
         ));
         if let Some(components) = &mut document.components {
             components.add_security_scheme(TOKEN, SecurityScheme::Http(bearer.build()));
@@ -124,7 +124,7 @@ fn complete(operation: &mut Operation) {
     ];
     if needs_token {
         problems.push(("401", "No token, or a wrong one."));
-        problems.push(("403", "The read token does not open this."));
+        problems.push(("403", "The token does not open this."));
         problems.push(("503", "Nothing can be read or written now: try again after `Retry-After`."));
     }
     if takes(&ParameterIn::Path) {

@@ -8,8 +8,8 @@ use super::guard::guard as surrounded;
 use super::{deliveries, events, listeners, messages, openapi, rejections, replays, sources, tail, targets};
 
 pub const OPENAPI_PATH: &str = "/api/v1/openapi.json";
-/// The one change that is for the read token too: it belongs to reading a stream.
-pub const ACKNOWLEDGE_PATTERN: &str = "/api/v1/listeners/{name}/acknowledge";
+/// All routes that the listener token opens, and the read token does not.
+pub const LISTENERS_PREFIX: &str = "/api/v1/listeners";
 
 /// Everything under `/api`.
 pub fn mount(config: &mut web::ServiceConfig) {

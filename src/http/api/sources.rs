@@ -59,8 +59,8 @@ pub async fn list(
 fn describe(service: &Service, role: Role, source: &source::Source, numbers: SourceNumbers) -> Source {
     let path = match role {
         Role::Admin => source.whole_path(),
-        Role::Reader if source.has_path_part() => format!("{}/…", source.path()),
-        Role::Reader => source.path().to_owned(),
+        Role::Listener | Role::Reader if source.has_path_part() => format!("{}/…", source.path()),
+        Role::Listener | Role::Reader => source.path().to_owned(),
     };
     let verifier = source.verifier();
     Source {

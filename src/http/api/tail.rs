@@ -14,6 +14,7 @@ use super::messages::MessageHead;
 use super::schemas;
 use super::stream::{ALIVE, Pieces, Waiting, Woken, event, patterns, response};
 use crate::http::service::Service;
+use crate::http::tokens::Role;
 use crate::store::{self, Direction, MessageFilter, Pattern, Unavailable};
 
 const PAGE: usize = 100;
@@ -48,6 +49,7 @@ struct Watching {
     responses((status = 200, description = "Events without an end.", body = MessageHead, content_type = "text/event-stream")))]
 pub async fn stream(
     service: web::Data<Service>,
+    role: Role,
     request: HttpRequest,
     query: Query<Watched>,
 ) -> Result<HttpResponse, ApiError> {
@@ -66,11 +68,12 @@ pub async fn stream(
     };
     let waiting = Waiting::new(&service, &request)?;
     let page = VecDeque::from([event("watching", None, &Watching { from })]);
-    Ok(response(Tail { service, waiting, events, from, page, may_have_more: true }))
+    Ok(response(Tail { service, role, waiting, events, from, page, may_have_more: true }))
 }
 
 struct Tail {
     service: web::Data<Service>,
+    role: Role,
     waiting: Waiting,
     events: Vec<Pattern>,
     from: i64,
@@ -110,7 +113,9 @@ impl Tail {
         self.from = found.messages.last().map(|head| head.id).max(found.next).unwrap_or(self.from);
         let is_watched = |head: &store::MessageHead| self.events.iter().any(|one| one.matches(&head.event));
         let watched = found.messages.into_iter().filter(is_watched);
-        self.page = watched.map(|head| event("message", Some(head.id), &MessageHead::from(head))).collect();
+        let role = self.role;
+        self.page =
+            watched.map(|head| event("message", Some(head.id), &MessageHead::of(head, role))).collect();
         Ok(())
     }
 }

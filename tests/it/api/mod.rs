@@ -14,10 +14,12 @@ use serde_json::Value;
 use crate::harness::{ADMIN_TOKEN, Builder, Reply, Request, TestApp, eventually, sign};
 
 pub const READ_TOKEN: &str = "read-token-of-the-tests-0123456789";
+pub const LISTENER_TOKEN: &str = "listener-token-of-the-tests-0123456789";
 
 fn builder() -> Builder {
     TestApp::github()
         .set("CREEL_READ_TOKEN", READ_TOKEN)
+        .set("CREEL_LISTENER_TOKEN", LISTENER_TOKEN)
         .set("CREEL_EVENTS", "pay_info.paid order.shipped")
         .set("CREEL_TARGET_ALLOW_IPS", "127.0.0.1")
         .set("CREEL_SOURCE_SHOP_PROVIDER", "token")

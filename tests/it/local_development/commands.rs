@@ -187,7 +187,7 @@ fn on_the_services_own_machine_its_configuration_says_where_it_is() {
     let file = app.path().join("token");
     std::fs::write(&file, format!("{}\n", super::READ_TOKEN)).unwrap();
     let laptop = Laptop::of(crate::harness::app::address_in(&line, "admin on http://"));
-    let bare = laptop.builder().clone().unset("CREEL_READ_TOKEN");
+    let bare = laptop.builder().clone().unset("CREEL_READ_TOKEN").unset("CREEL_LISTENER_TOKEN");
     let url = laptop.url().to_owned();
     let told = bare.run(&["messages", "--server", &url, "--token-file", file.to_str().unwrap()]).succeeded();
     assert!(told.starts_with("#1  "), "{told}");

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use rustix::process::Signal;
 
-use super::{READ_TOKEN, SOON};
+use super::{LISTENER_TOKEN, READ_TOKEN, SOON};
 use crate::harness::app::Process;
 use crate::harness::command::Outcome;
 use crate::harness::{ADMIN_TOKEN, Builder};
@@ -23,11 +23,13 @@ impl Laptop {
 
     pub fn at(server: &str) -> Self {
         let builder = Builder::bare().unset("CREEL_LISTEN").unset("CREEL_DATABASE");
-        Self { builder: builder.set("CREEL_READ_TOKEN", READ_TOKEN), server: server.to_owned() }
+        let builder =
+            builder.set("CREEL_READ_TOKEN", READ_TOKEN).set("CREEL_LISTENER_TOKEN", LISTENER_TOKEN);
+        Self { builder, server: server.to_owned() }
     }
 
     pub fn with_admin_token(mut self) -> Self {
-        self.builder = self.builder.unset("CREEL_READ_TOKEN").set("CREEL_ADMIN_TOKEN", ADMIN_TOKEN);
+        self.builder = self.builder.unset("CREEL_READ_TOKEN").unset("CREEL_LISTENER_TOKEN").set("CREEL_ADMIN_TOKEN", ADMIN_TOKEN);
         self
     }
 

@@ -327,11 +327,13 @@ fn the_host_has_a_name_that_will_do() {
 fn what_cannot_work_is_said_at_once() {
     let app = builder().start();
     let laptop = Laptop::of(app.address);
-    let no_token = laptop.builder().clone().unset("CREEL_READ_TOKEN");
+    let no_token = laptop.builder().clone().unset("CREEL_READ_TOKEN").unset("CREEL_LISTENER_TOKEN");
     let server = format!("http://{}", app.address);
     let target = "http://localhost:3000";
-    let rows: [(&crate::harness::Builder, &[&str], &str); 6] = [
-        (&no_token, &["listen", &server, "--forward", target], "creel token"),
+    let only_reading = laptop.builder().clone().unset("CREEL_LISTENER_TOKEN");
+    let rows: [(&crate::harness::Builder, &[&str], &str); 7] = [
+        (&no_token, &["listen", &server, "--forward", target], "CREEL_LISTENER_TOKEN"),
+        (&only_reading, &["listen", &server, "--forward", target], "CREEL_LISTENER_TOKEN"),
         (laptop.builder(), &["listen", &server, "--forward", "localhost:3000"], "http"),
         (laptop.builder(), &["listen", "ftp://x", "--forward", target], "the service's address"),
         (laptop.builder(), &["listen", "http://127.0.0.1:9", "--forward", target], "cannot be reached"),
@@ -342,7 +344,7 @@ fn what_cannot_work_is_said_at_once() {
         let complaint = builder.run(arguments).failed();
         assert!(complaint.contains(said), "{arguments:?}: {complaint}");
     }
-    let wrong = no_token.set("CREEL_READ_TOKEN", "another-token-0123456789");
+    let wrong = no_token.set("CREEL_LISTENER_TOKEN", "another-token-0123456789");
     let complaint = wrong.run(&["listen", &server, "--forward", target]).failed();
     assert!(
         complaint.contains("does not know the token") && complaint.contains("creel token"),

@@ -14,6 +14,7 @@ use crate::harness::events::EventStream;
 use crate::harness::{ADMIN_TOKEN, Builder, Reply, Request, TestApp, eventually, sign};
 
 const READ_TOKEN: &str = "read-token-of-the-tests-0123456789";
+const LISTENER_TOKEN: &str = "listener-token-of-the-tests-0123456789";
 const SOON: Duration = Duration::from_secs(20);
 /// Long enough for what must not come.
 const A_WHILE: Duration = Duration::from_millis(300);
@@ -21,6 +22,7 @@ const A_WHILE: Duration = Duration::from_millis(300);
 fn builder() -> Builder {
     TestApp::github()
         .set("CREEL_READ_TOKEN", READ_TOKEN)
+        .set("CREEL_LISTENER_TOKEN", LISTENER_TOKEN)
         .set("CREEL_SOURCE_OPEN_PROVIDER", "none")
         .set("CREEL_SOURCE_OPEN_PATH", OPEN_PATH)
         .set("CREEL_SOURCE_OPEN_METHODS", "GET POST PUT")
@@ -28,8 +30,10 @@ fn builder() -> Builder {
 
 const OPEN_PATH: &str = "random-path-part-of-the-open-source";
 
+/// With the listener token for listeners, and the read token for anything else.
 fn request(method: &str, path: &str) -> Request {
-    Request::new(method, &format!("/api/v1{path}")).header("Authorization", format!("Bearer {READ_TOKEN}"))
+    let token = if path.starts_with("/listeners") { LISTENER_TOKEN } else { READ_TOKEN };
+    Request::new(method, &format!("/api/v1{path}")).header("Authorization", format!("Bearer {token}"))
 }
 
 fn get(path: &str) -> Request {

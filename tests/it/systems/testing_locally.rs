@@ -9,11 +9,11 @@ use crate::harness::target::{Behaviour, Received, Target};
 use crate::harness::{ADMIN_TOKEN, Builder, TestApp, eventually};
 
 const SOON: Duration = Duration::from_secs(20);
-const READ_TOKEN: &str = "read-token-of-the-laptop-0123456789";
+const LISTENER_TOKEN: &str = "listener-token-of-the-laptop-0123456789";
 
 fn configured() -> Builder {
     TestApp::github()
-        .set("CREEL_READ_TOKEN", READ_TOKEN)
+        .set("CREEL_LISTENER_TOKEN", LISTENER_TOKEN)
         .set("CREEL_SOURCE_STRIPE_SECRET", SECRET)
         .set("CREEL_SOURCE_TYPEFORM_SECRET", SECRET)
 }
@@ -55,7 +55,7 @@ fn is_genuine(received: &Received) -> bool {
 fn events_of_real_providers_reach_a_program_on_a_laptop_as_they_were_signed() {
     let app = configured().start();
     let target = Target::start();
-    let laptop = laptop("CREEL_READ_TOKEN", READ_TOKEN);
+    let laptop = laptop("CREEL_LISTENER_TOKEN", LISTENER_TOKEN);
     let _listener = listen(&laptop, &app, &target);
     let body = "{ \"ref\":  \"refs/heads/main\",\t\"emoji\": \"\u{1f9fa}\" }\n";
     assert_eq!(app.send(&sign::github("delivery-1", body)).status, 200);
@@ -71,7 +71,7 @@ fn events_of_real_providers_reach_a_program_on_a_laptop_as_they_were_signed() {
 fn a_signed_sample_of_any_provider_is_made_without_it() {
     let app = configured().start();
     let target = Target::start();
-    let laptop = laptop("CREEL_READ_TOKEN", READ_TOKEN);
+    let laptop = laptop("CREEL_LISTENER_TOKEN", LISTENER_TOKEN);
     let _listener = listen(&laptop, &app, &target);
     let sender = configured().beside(&app).set("CREEL_LISTEN", app.address.to_string());
     for provider in ["github", "stripe", "typeform"] {

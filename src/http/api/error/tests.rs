@@ -10,7 +10,7 @@ fn text() -> String {
 fn row(error: &ApiError) -> (u16, &'static str) {
     match error {
         ApiError::Unauthorized => (401, "unauthorized"),
-        ApiError::Forbidden(_) => (403, "forbidden"),
+        ApiError::Forbidden(_) | ApiError::NotListening | ApiError::OnlyListening => (403, "forbidden"),
         ApiError::NoSuchPath => (404, "no_such_path"),
         ApiError::NotFound(_) => (404, "not_found"),
         ApiError::MethodNotAllowed(_) => (405, "method_not_allowed"),
@@ -58,6 +58,8 @@ fn every_error_has_its_status_and_code_and_says_what_to_do() {
     let errors = [
         ApiError::Unauthorized,
         ApiError::Forbidden("a change"),
+        ApiError::NotListening,
+        ApiError::OnlyListening,
         ApiError::NoSuchPath,
         ApiError::NotFound(text()),
         ApiError::MethodNotAllowed("GET".to_owned()),

@@ -119,7 +119,7 @@ pub async fn one(
     let stored = stored(&service, id).await?;
     let content = match role {
         Role::Admin => Some(RejectionContent::of(&stored)?),
-        Role::Reader => None,
+        Role::Listener | Role::Reader => None,
     };
     Ok(web::Json(Rejection { head: stored.head.into(), content }))
 }
