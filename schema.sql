@@ -110,7 +110,7 @@ CREATE TABLE targets (
 
 CREATE UNIQUE INDEX targets_name ON targets (name) WHERE state <> 'removed';
 
--- One message on its way to one target.
+-- One message on its way to one target. A dead delivery becomes 'replayed' when a newer one takes its place.
 CREATE TABLE deliveries (
   id          INTEGER PRIMARY KEY AUTOINCREMENT,              -- never used again
   message_id  INTEGER NOT NULL,                               -- what is delivered
@@ -128,6 +128,7 @@ CREATE TABLE deliveries (
 CREATE INDEX deliveries_due ON deliveries (target_id, due_at) WHERE state = 'pending';
 CREATE INDEX deliveries_message ON deliveries (message_id);
 CREATE INDEX deliveries_finished ON deliveries (finished_at) WHERE finished_at IS NOT NULL;
+CREATE INDEX deliveries_dead ON deliveries (target_id, message_id) WHERE state = 'dead';
 
 -- One try of a delivery.
 CREATE TABLE attempts (
@@ -198,9 +199,9 @@ CREATE VIEW pending_by_target AS
   FROM deliveries JOIN targets ON targets.id = deliveries.target_id
   WHERE deliveries.state = 'pending' GROUP BY targets.id ORDER BY pending DESC;
 
--- What could not be delivered, newest first.
+-- What could not be delivered and was not replayed, newest first. Listeners have no dead letters.
 CREATE VIEW dead_letters AS
-  SELECT deliveries.id, deliveries.finished_at, targets.name AS target, deliveries.message_id, messages.event,
-         deliveries.attempts, deliveries.outcome
+  SELECT deliveries.id, deliveries.finished_at, targets.name AS target, targets.state AS target_state, deliveries.message_id,
+         messages.event, deliveries.attempts, deliveries.outcome
   FROM deliveries JOIN targets ON targets.id = deliveries.target_id LEFT JOIN messages ON messages.id = deliveries.message_id
-  WHERE deliveries.state = 'dead' ORDER BY deliveries.id DESC;
+  WHERE deliveries.state = 'dead' AND targets.kind <> 'listener' ORDER BY deliveries.id DESC;

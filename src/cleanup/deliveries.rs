@@ -57,8 +57,8 @@ impl Cleaner {
             let mut next = Some(Position::before(self.attempts_at.clone()));
             while let Some(after) = next {
                 let page = self.step(store.finished_deliveries(after, before.clone())).await?;
-                let is_left = |state| state == DeliveryState::Delivered;
-                let ended = page.deliveries.iter().filter(|one| is_left(one.state) || one.has_attempts);
+                let is_dead = |state| state == DeliveryState::Dead;
+                let ended = page.deliveries.iter().filter(|one| !is_dead(one.state) || one.has_attempts);
                 let ids = ended.map(|delivery| delivery.id).collect();
                 outcome.deliveries +=
                     self.in_steps(ids, async |ids| store.delete_finished(ids).await).await?;

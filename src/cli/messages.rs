@@ -38,7 +38,7 @@ pub struct Messages {
     #[arg(long)]
     owner: Option<String>,
 
-    /// Only those with a delivery that was given up.
+    /// Only those with a dead letter: a delivery that failed for good and was not replayed.
     #[arg(long)]
     dead: bool,
 

@@ -270,7 +270,9 @@ impl Config {
             if token.is_some() && token == other {
                 values.problem(
                     name,
-                    &format!("is the same as {other_name}: each token opens something else; choose another one"),
+                    &format!(
+                        "is the same as {other_name}: each token opens something else; choose another one"
+                    ),
                 );
             }
         }

@@ -40,7 +40,11 @@ impl Tokens {
         let admin = values.optional(ADMIN, parse::token);
         let read = values.optional(READ, parse::token);
         let listener = values.optional(LISTENER, parse::token);
-        if values.problems.is_empty() { Ok(Self { admin, read, listener }) } else { Err(Problems(values.problems)) }
+        if values.problems.is_empty() {
+            Ok(Self { admin, read, listener })
+        } else {
+            Err(Problems(values.problems))
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! Replays: walks the messages that were asked for and makes deliveries of them, at a bounded rate, in steps that a
 //! restart continues.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
@@ -85,9 +85,20 @@ pub async fn step(store: &Store, clock: Clock, replay: &Replay) -> Result<bool, 
     let mut messages = Vec::new();
     let mut deliveries = 0;
     let mut next = page.next;
-    let within = page.messages.iter().filter(|message| message.id <= replay.through);
+    let within: Vec<&MessageHead> =
+        page.messages.iter().filter(|message| message.id <= replay.through).collect();
+    let is_of_dead = replay.filter.leads_to_where_it_died(replay.target);
+    let mut dead_targets = match is_of_dead {
+        true => {
+            let ids = within.iter().map(|message| message.id).collect();
+            store.dead_targets(ids, replay.filter.dead_at).await?
+        }
+        false => BTreeMap::new(),
+    };
     for message in within {
         let targets = match replay.target {
+            _ if is_of_dead && is_believed(message) => dead_targets.remove(&message.id).unwrap_or_default(),
+            _ if is_of_dead => Vec::new(),
             Some(_) => {
                 target.iter().filter(|target| may_get(target, message)).map(|target| target.id).collect()
             }
@@ -111,7 +122,7 @@ pub async fn step(store: &Store, clock: Clock, replay: &Replay) -> Result<bool, 
     };
     let to = to.max(replay.position);
     let is_last = next.is_none_or(|next| next >= replay.through);
-    let step = ReplayStep { replay: replay.id, from: replay.position, to, messages, is_last };
+    let step = ReplayStep { replay: replay.id, from: replay.position, to, messages, is_of_dead, is_last };
     store.step_replay(step, clock()).await?;
     Ok(is_last)
 }

@@ -1,6 +1,6 @@
 //! The endpoints that are no webhooks: whether the service lives, whether it takes messages, what it has counted.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use actix_web::http::StatusCode;
 use actix_web::http::header::AUTHORIZATION;
@@ -14,6 +14,9 @@ use super::request_log::{Entry, Path};
 use super::routes::Access;
 use super::service::Service;
 use super::tokens::Role;
+
+/// Limit on reading the number of dead letters for the metrics.
+const COUNTED_WITHIN: Duration = Duration::from_millis(250);
 
 /// The process lives.
 pub async fn health() -> Result<HttpResponse, EndpointError> {
@@ -40,6 +43,11 @@ pub async fn metrics(
         if !matches!(role, Some(Role::Admin | Role::Reader)) {
             return Err(EndpointError::Unauthorized);
         }
+    }
+    // The page comes without this number rather than late.
+    let counted = tokio::time::timeout(COUNTED_WITHIN, service.store.dead_letter_count()).await;
+    if let Ok(Ok(count)) = counted {
+        service.metrics.set_dead_letters(count);
     }
     Ok(service.metrics.page(service.store.stats()))
 }

@@ -32,6 +32,7 @@ pub struct Metrics {
     is_damaged: IntGauge,
     attempts: IntCounterVec,
     dead: IntCounter,
+    dead_letters: IntGauge,
 }
 
 /// The counters of one source, looked up once.
@@ -119,8 +120,14 @@ impl Metrics {
                 IntCounter::new("creel_deliveries_dead_total", "Deliveries that died since the start.")
                     .expect("the name of a metric is well-formed"),
             ),
+            dead_letters: gauge("creel_dead_letters", "Dead deliveries that were not replayed."),
             registry,
         }
+    }
+
+    /// Sets what is read from the database for each page.
+    pub fn set_dead_letters(&self, count: i64) {
+        self.dead_letters.set(count);
     }
 
     pub fn of_source(&self, name: &str) -> SourceMetrics {

@@ -1,52 +1,21 @@
 //! Deliveries and their attempts. A delivery is written in the transaction of its message; what became of it is
 //! written many at a time.
 
-use std::collections::BTreeSet;
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
-use tokio::sync::Notify;
 
+use super::dead::{self, STATE_AT_DEATH};
 use super::target::{Ordering, words};
 
 words!(
-    /// What has become of a delivery.
-    DeliveryState { Pending = "pending", Delivered = "delivered", Dead = "dead" }
+    /// State of a delivery. A dead one that was replayed is settled by the newer delivery.
+    DeliveryState { Pending = "pending", Delivered = "delivered", Dead = "dead", Replayed = "replayed" }
 );
 words!(
     /// How an attempt ended.
     AttemptOutcome { Delivered = "delivered", Failed = "failed", Gone = "gone" }
 );
-
-/// Which targets have new work, for the one who delivers. Targets are only remembered, so that nothing can pile up.
-#[derive(Debug, Default)]
-pub struct DueSignal {
-    targets: Mutex<BTreeSet<i64>>,
-    notify: Notify,
-}
-
-impl DueSignal {
-    pub fn add(&self, targets: impl IntoIterator<Item = i64>) {
-        let mut waiting = self.targets.lock().unwrap_or_else(PoisonError::into_inner);
-        let before = waiting.len();
-        waiting.extend(targets);
-        let is_news = waiting.len() > before;
-        drop(waiting);
-        if is_news {
-            self.notify.notify_one();
-        }
-    }
-
-    /// Resolves when there is something to take; there may turn out to be nothing.
-    pub async fn wait(&self) {
-        self.notify.notified().await;
-    }
-
-    pub fn take(&self) -> BTreeSet<i64> {
-        std::mem::take(&mut *self.targets.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-}
 
 /// One delivery to be made within the writer's transaction; its id. `None`: the target must not have the message. Who
 /// gets what was decided before, perhaps by a person who named the target: this is where no one passes by the owner.
@@ -110,10 +79,11 @@ impl AttemptRecord {
 /// Writes what has become of deliveries. One that is not pending any more stays as it is.
 pub fn record(connection: &Connection, records: &[AttemptRecord], now: &str) -> rusqlite::Result<()> {
     for record in records {
-        connection
+        // A delivery can go with its message while an attempt is in flight.
+        let is_stored = connection
             .prepare_cached(
                 "INSERT OR REPLACE INTO attempts (delivery_id, number, began_at, took_ms, outcome, status, error, excerpt)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+                 SELECT id, ?2, ?3, ?4, ?5, ?6, ?7, ?8 FROM deliveries WHERE id = ?1",
             )?
             .execute(params![
                 record.delivery,
@@ -125,6 +95,9 @@ pub fn record(connection: &Connection, records: &[AttemptRecord], now: &str) -> 
                 record.error,
                 record.excerpt,
             ])?;
+        if is_stored == 0 {
+            continue;
+        }
         let (state, due_at, not_before) = match &record.next {
             Next::Delivered => (DeliveryState::Delivered, None, None),
             Next::Dead => (DeliveryState::Dead, None, None),
@@ -132,21 +105,28 @@ pub fn record(connection: &Connection, records: &[AttemptRecord], now: &str) -> 
             Next::Again { at, ordering: Ordering::Strict } => (DeliveryState::Pending, None, Some(at)),
         };
         let finished_at = (state != DeliveryState::Pending).then_some(now);
-        connection
-            .prepare_cached(
-                "UPDATE deliveries SET state = ?2, attempts = ?3, due_at = coalesce(?4, due_at), not_before = ?5,
-                   finished_at = ?6, outcome = ?7
-                 WHERE id = ?1 AND state = 'pending'",
-            )?
-            .execute(params![
-                record.delivery,
-                state,
-                record.number,
-                due_at,
-                not_before,
-                finished_at,
-                record.summary(),
-            ])?;
+        let settled: Option<(i64, i64)> = connection
+            .prepare_cached(&format!(
+                "UPDATE deliveries SET state = CASE ?2 WHEN 'dead' THEN {STATE_AT_DEATH} ELSE ?2 END,
+                   attempts = ?3, due_at = coalesce(?4, due_at), not_before = ?5, finished_at = ?6, outcome = ?7
+                 WHERE id = ?1 AND state = 'pending' RETURNING message_id, target_id"
+            ))?
+            .query_row(
+                params![
+                    record.delivery,
+                    state,
+                    record.number,
+                    due_at,
+                    not_before,
+                    finished_at,
+                    record.summary(),
+                ],
+                |row| Ok((row.get(0)?, row.get(1)?)),
+            )
+            .optional()?;
+        if let (Some((message, target)), DeliveryState::Delivered) = (settled, state) {
+            dead::settle(connection, message, target)?;
+        }
     }
     Ok(())
 }
@@ -168,6 +148,8 @@ pub struct Delivery {
     pub finished_at: Option<String>,
     pub outcome: Option<String>,
     pub replay: Option<i64>,
+    /// The newest delivery of the same message to the same target, if the state is `Replayed`.
+    pub replayed_by: Option<i64>,
 }
 
 /// Which deliveries.
@@ -177,11 +159,16 @@ pub struct DeliveryFilter {
     pub target: Option<i64>,
     pub state: Option<DeliveryState>,
     pub replay: Option<i64>,
+    /// Leaves out what belongs to listeners.
+    pub is_without_listeners: bool,
 }
 
 const COLUMNS: &str =
     "deliveries.id, message_id, messages.event, target_id, targets.name, deliveries.state, attempts,
-  deliveries.created_at, max(due_at, coalesce(not_before, due_at)), finished_at, outcome, replay_id";
+  deliveries.created_at, max(due_at, coalesce(not_before, due_at)), finished_at, outcome, replay_id,
+  CASE deliveries.state WHEN 'replayed' THEN (SELECT max(other.id) FROM deliveries AS other
+    WHERE other.message_id = deliveries.message_id AND other.target_id = deliveries.target_id
+      AND other.id <> deliveries.id) END";
 const FROM: &str =
     "deliveries LEFT JOIN targets ON targets.id = target_id LEFT JOIN messages ON messages.id = message_id";
 
@@ -199,6 +186,7 @@ fn read_row(row: &Row<'_>) -> rusqlite::Result<Delivery> {
         finished_at: row.get(9)?,
         outcome: row.get(10)?,
         replay: row.get(11)?,
+        replayed_by: row.get(12)?,
     })
 }
 
@@ -235,12 +223,22 @@ pub fn page(
         "SELECT {COLUMNS} FROM {FROM}
          WHERE deliveries.id < ?1 AND deliveries.id >= ?2 AND {of_message} AND (?4 IS NULL OR target_id = ?4)
            AND (?5 IS NULL OR deliveries.state = ?5) AND (?6 IS NULL OR replay_id = ?6)
+           AND (NOT ?8 OR targets.kind IS NOT 'listener')
          ORDER BY deliveries.id DESC LIMIT ?7"
     );
     let deliveries: Vec<Delivery> = connection
         .prepare_cached(&sql)?
         .query_map(
-            params![from, last, filter.message, filter.target, filter.state, filter.replay, limit],
+            params![
+                from,
+                last,
+                filter.message,
+                filter.target,
+                filter.state,
+                filter.replay,
+                limit,
+                filter.is_without_listeners
+            ],
             read_row,
         )?
         .collect::<rusqlite::Result<_>>()?;

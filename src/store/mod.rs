@@ -12,9 +12,11 @@ mod checkpoint;
 mod confirmation;
 mod connection;
 mod damage;
+mod dead;
 mod declaration;
 mod delivery;
 mod due;
+mod due_signal;
 mod expire;
 mod files;
 pub mod headers;
@@ -25,6 +27,7 @@ mod open;
 mod quarantined;
 mod rejection;
 mod replay;
+mod replay_count;
 mod rescue;
 mod schema;
 mod seal;
@@ -52,11 +55,12 @@ use tokio::sync::{Semaphore, oneshot};
 
 pub use beside::{is_in_use, secret_beside_the_service, set_beside_the_service};
 pub use confirmation::{Asked, Confirmation, ConfirmationState, DueConfirmation, Settlement};
+pub use dead::DeadLetters;
 pub use delivery::{
-    Attempt, AttemptOutcome, AttemptRecord, Delivery, DeliveryFilter, DeliveryState, DueSignal, LONGEST_WAIT,
-    Next,
+    Attempt, AttemptOutcome, AttemptRecord, Delivery, DeliveryFilter, DeliveryState, LONGEST_WAIT, Next,
 };
 pub use due::{DueDelivery, DuePage, DueQuery};
+pub use due_signal::DueSignal;
 pub use expire::{
     AnyAge, Burial, Candidate, Finished, FinishedPage, InactiveTarget, Keeping, Page, Position, Refused,
     Selection, Sources, Step,
@@ -68,9 +72,10 @@ pub use message::{Asking, Content, Identity, Kept, NewMessage};
 pub use quarantined::{RejectionFilter, RejectionHead, SourceNumbers, StoredRejection};
 pub use rejection::{NewRejection, network_of};
 pub use replay::{NewReplay, Replay, ReplayState, ReplayStep};
+pub use replay_count::ReplayScope;
 pub use setting::Sealing;
 pub use state::{BatchObserver, Unavailable};
-pub use stored::{Direction, MessageFilter, MessageHead, MessagePage, StoredMessage};
+pub use stored::{Direction, MessageFilter, MessageHead, MessagePage, ReplayCount, StoredMessage};
 pub use subscription::{Condition, EMITTED, Filter, Pattern};
 pub use target::{
     ContentType, DeliveryRate, NewTarget, Ordering as DeliveryOrdering, Origin, Target, TargetKind,

@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
-use super::delivery;
+use super::dead;
 use super::stored::MessageFilter;
 use super::target::words;
 
@@ -48,6 +48,8 @@ pub struct ReplayStep {
     /// The last message that was looked at.
     pub to: i64,
     pub messages: Vec<(i64, Vec<i64>)>,
+    /// Only where the message is still dead at that target.
+    pub is_of_dead: bool,
     pub is_last: bool,
 }
 
@@ -124,8 +126,14 @@ pub fn step(connection: &Connection, step: &ReplayStep, now: &str) -> rusqlite::
     let mut made = 0;
     for (message, targets) in &step.messages {
         for target in targets {
-            let id = delivery::insert(connection, *message, *target, Some(step.replay), now)?;
-            made += i64::from(id.is_some());
+            let is_wanted = match step.is_of_dead {
+                true => dead::is_dead(connection, *message, *target)?,
+                false => !dead::is_being_replayed(connection, *message, *target)?,
+            };
+            if is_wanted {
+                let id = dead::insert_again(connection, *message, *target, Some(step.replay), now)?;
+                made += i64::from(id.is_some());
+            }
         }
     }
     connection

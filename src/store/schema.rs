@@ -10,7 +10,11 @@ use super::{OpenError, damage};
 pub const APPLICATION_ID: i32 = 0x4352_454c;
 
 /// One step a version; frozen once released. `schema.sql` is what they make together.
-const MIGRATIONS: &[&str] = &[include_str!("migrations/0001.sql"), include_str!("migrations/0002.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("migrations/0001.sql"),
+    include_str!("migrations/0002.sql"),
+    include_str!("migrations/0003.sql"),
+];
 
 /// Makes the schema in a new file, or brings an older one up to date, in one transaction.
 pub fn migrate(connection: &mut Connection) -> Result<(), OpenError> {

@@ -27,6 +27,8 @@ pub struct Search<'a> {
     /// Further conditions, or none: ` AND …`. May use `:target_owner`.
     pub and: &'static str,
     pub target_owner: Option<&'a str>,
+    /// With `filter.dead`: only what a replay may deliver to the targets where it died.
+    pub to_where_it_died: bool,
 }
 
 /// The rows that a search looks at, as inclusive ranges of ids in its direction.
@@ -44,7 +46,21 @@ enum OnDamage {
     Skip,
 }
 
-impl Search<'_> {
+impl<'a> Search<'a> {
+    /// Everything that the filter selects between the two ids.
+    pub fn new(filter: &'a MessageFilter, direction: Direction, above: i64, below: i64) -> Self {
+        Self {
+            filter,
+            direction,
+            above,
+            below,
+            limit: usize::MAX,
+            and: "",
+            target_owner: None,
+            to_where_it_died: false,
+        }
+    }
+
     /// The messages that match, and where the next search begins; `None` after the last one.
     ///
     /// Where a page of the file is damaged, its rows are left out and noted.
@@ -193,6 +209,7 @@ impl Search<'_> {
         let mut statement = connection.prepare_cached(&sql)?;
         stored::bind(&mut statement, self.filter)?;
         bind_if_used(&mut statement, ":target_owner", self.target_owner)?;
+        bind_if_used(&mut statement, ":to_where_it_died", self.to_where_it_died)?;
         let mut items = Vec::new();
         let mut last_found = None;
         for (first, last) in &scope.ranges {

@@ -7,7 +7,7 @@ use std::thread::Thread;
 use tokio::sync::{Notify, watch};
 
 use super::audience::Audience;
-use super::delivery::DueSignal;
+use super::due_signal::DueSignal;
 use super::{checkpoint, damage};
 
 /// Why nothing was acknowledged: 503 with `Retry-After` outside.

@@ -6,6 +6,7 @@ use rusqlite::types::Type;
 use rusqlite::{CachedStatement, Connection, OptionalExtension as _, Row, ToSql};
 use serde::{Deserialize, Serialize};
 
+use super::dead::DeadLetters;
 use super::search::Search;
 use super::subscription::Pattern;
 
@@ -151,8 +152,26 @@ pub struct MessageFilter {
     /// Stands in the body, in this case and spelling.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub text: Option<String>,
-    /// Only those with a dead delivery.
+    /// Only those with a dead letter.
     pub dead: bool,
+    /// With `dead`: a dead letter at this target.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dead_at: Option<i64>,
+}
+
+impl MessageFilter {
+    /// Whether a replay of these messages goes to the targets where they died, and to no other.
+    pub fn leads_to_where_it_died(&self, target: Option<i64>) -> bool {
+        self.dead && (target.is_none() || self.dead_at.is_some())
+    }
+}
+
+/// What a replay would deliver.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ReplayCount {
+    pub messages: u64,
+    /// With the filter `dead`: the dead letters of each target, those of removed ones included.
+    pub dead_letters: Vec<DeadLetters>,
 }
 
 /// Some of the messages, and where the next page begins.
@@ -186,7 +205,11 @@ pub(super) const MATCHES: &str = "(:ids IS NULL OR id IN (SELECT value FROM json
   AND (:owner IS NULL OR owner = :owner)
   AND (:text IS NULL OR instr(coalesce(body, CAST(payload AS BLOB)), CAST(:text AS BLOB)) > 0
        OR instr(CAST(payload AS BLOB), CAST(:text AS BLOB)) > 0)
-  AND (NOT :dead OR EXISTS (SELECT 1 FROM deliveries WHERE message_id = messages.id AND state = 'dead'))";
+  AND (NOT :dead OR EXISTS (SELECT 1 FROM deliveries JOIN targets ON targets.id = target_id
+    WHERE message_id = messages.id AND deliveries.state = 'dead' AND kind <> 'listener'
+      AND (:dead_at IS NULL OR target_id = :dead_at)
+      AND (NOT :to_where_it_died OR (targets.state <> 'removed'
+        AND (targets.owner IS NULL OR targets.owner = messages.owner)))))";
 
 /// `from`: only messages beyond this id in the direction.
 pub fn page(
@@ -200,12 +223,12 @@ pub fn page(
         Direction::NewestFirst => (i64::MIN, from.unwrap_or(i64::MAX)),
         Direction::OldestFirst => (from.unwrap_or(0), i64::MAX),
     };
-    let search = Search { filter, direction, above, below, limit, and: "", target_owner: None };
+    let search = Search { limit, ..Search::new(filter, direction, above, below) };
     let (messages, next) = search.run(connection, HEAD, |row| read_head(row, 1))?;
     Ok(MessagePage { messages, next })
 }
 
-/// Binds what `MATCHES` asks for.
+/// Binds the filter to the parameters of `MATCHES`.
 pub(super) fn bind(statement: &mut CachedStatement<'_>, filter: &MessageFilter) -> rusqlite::Result<()> {
     let mut bind = |name: &str, value: &dyn ToSql| match statement.parameter_index(name)? {
         Some(index) => statement.raw_bind_parameter(index, value),
@@ -218,41 +241,16 @@ pub(super) fn bind(statement: &mut CachedStatement<'_>, filter: &MessageFilter) 
     bind(":event", &filter.event.as_deref().map(glob))?;
     bind(":owner", &filter.owner)?;
     bind(":text", &filter.text)?;
-    bind(":dead", &filter.dead)
+    bind(":dead", &filter.dead)?;
+    bind(":dead_at", &filter.dead_at)
 }
 
-fn ids_text(filter: &MessageFilter) -> Option<String> {
+pub(super) fn ids_text(filter: &MessageFilter) -> Option<String> {
     (!filter.ids.is_empty()).then(|| serde_json::Value::from(filter.ids.clone()).to_string())
 }
 
-/// How many of the messages behind `from`, up to `through`, a replay would deliver: those that the filter wants and that
-/// need not be confirmed any more, and where the target has an owner, only that owner's. Looks at no more than for a page;
-/// with where to go on.
-pub fn count_step(
-    connection: &Connection,
-    filter: &MessageFilter,
-    target_owner: Option<&str>,
-    from: i64,
-    through: i64,
-) -> rusqlite::Result<(u64, Option<i64>)> {
-    let search = Search {
-        filter,
-        direction: Direction::OldestFirst,
-        above: from,
-        below: through.saturating_add(1),
-        limit: usize::MAX,
-        and: MAY_BE_REPLAYED,
-        target_owner,
-    };
-    let (found, next) = search.run(connection, "id", |_| Ok(()))?;
-    Ok((found.len() as u64, next.filter(|next| *next < through)))
-}
-
-const MAY_BE_REPLAYED: &str = " AND (confirmation IS NULL OR confirmation = 'confirmed')
-  AND (:target_owner IS NULL OR owner = :target_owner)";
-
 /// A pattern as SQLite's GLOB writes it: only the star is special.
-fn glob(pattern: &str) -> String {
+pub(super) fn glob(pattern: &str) -> String {
     let mut text = String::with_capacity(pattern.len());
     for character in Pattern::new(pattern).as_str().chars() {
         match character {

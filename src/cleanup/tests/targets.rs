@@ -38,9 +38,10 @@ fn deliveries_to_an_inactive_target_die_after_a_week_and_say_why() {
         for (state, reason, says) in rows {
             let setup = Setup::new();
             let target = setup.target(TargetKind::Http, Origin::Api).await;
-            let message = setup.keep_one(Duration::ZERO).await;
-            let early = setup.deliver(message, target, NOW - 20 * DAY).await;
-            let late = setup.deliver(message, target, NOW + DAY).await;
+            let (first, second) =
+                (setup.keep_one(Duration::ZERO).await, setup.keep_one(Duration::ZERO).await);
+            let early = setup.deliver(first, target, NOW - 20 * DAY).await;
+            let late = setup.deliver(second, target, NOW + DAY).await;
             setup.set_state(target, state, reason, NOW).await;
             let mut cleaner = cleaner(Retention::Keep, &[], None);
             assert_eq!(run_at(&mut cleaner, &setup, 7 * DAY).await.buried, 0);
@@ -123,6 +124,7 @@ fn a_target_made_for_a_replay_is_removed_a_day_after_it_had_nothing_to_do() {
             from: 0,
             to: message,
             messages: vec![(message, vec![target])],
+            is_of_dead: false,
             is_last: true,
         };
         assert_eq!(setup.store.step_replay(step, NOW + 2 * DAY).await, Ok(true));

@@ -76,7 +76,7 @@ fn an_orphan_at_the_head_of_a_strict_queue_does_not_stop_it() {
         while !store.merge_keys(gone).await.unwrap() {}
         assert_eq!(store.delete_messages(vec![gone], Keeping::default()).await.unwrap().changed, 1);
         let messages = vec![(gone, vec![target]), (there, vec![target])];
-        let step = ReplayStep { replay, from: 0, to: there, messages, is_last: true };
+        let step = ReplayStep { replay, from: 0, to: there, messages, is_of_dead: false, is_last: true };
         assert!(store.step_replay(step, clock()).await.unwrap());
         tokio::time::sleep(SECOND * 5).await;
         assert_eq!(server.asked().len(), 3, "{:#?}", all(&store).await);

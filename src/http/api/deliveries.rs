@@ -43,6 +43,8 @@ pub struct Delivery {
     pub outcome: Option<String>,
     /// The replay that asked for it.
     pub replay_id: Option<i64>,
+    /// With the state `replayed`: the newest delivery of the message to the target.
+    pub replayed_by: Option<i64>,
 }
 
 /// A delivery with its tries.
@@ -133,11 +135,13 @@ pub async fn list(
         target: targets::id_of(&service, query.target.as_deref()).await?,
         state: query.state.map(Into::into),
         replay: query.replay,
+        is_without_listeners: false,
     };
     page(&service, filter, paging).await
 }
 
-/// Deliveries that are given up, the newest first. A replay with the filter `dead` delivers many of them again.
+/// Dead letters, newest first: deliveries that failed for good and were not replayed. A replay with the filter `dead`
+/// delivers many of them again, each to the target where it died.
 #[utoipa::path(get, path = "/dead-letters", params(ListDeadLetters), tag = "deliveries",
     responses(
         (status = 200, description = "A page of dead deliveries.", body = Page<Delivery>),
@@ -152,6 +156,7 @@ pub async fn dead_letters(
     let filter = DeliveryFilter {
         target: targets::id_of(&service, query.target.as_deref()).await?,
         state: Some(store::DeliveryState::Dead),
+        is_without_listeners: true,
         ..DeliveryFilter::default()
     };
     page(&service, filter, paging).await
@@ -207,6 +212,7 @@ impl From<store::Delivery> for Delivery {
             finished_at: delivery.finished_at,
             outcome: delivery.outcome,
             replay_id: delivery.replay,
+            replayed_by: delivery.replayed_by,
         }
     }
 }

@@ -140,7 +140,7 @@ pub struct ListMessages {
     /// Whom emitted events belong to.
     #[param(schema_with = schemas::name)]
     pub owner: Option<String>,
-    /// Only those with a dead delivery.
+    /// Only those with a dead letter: a delivery that is dead and was not replayed.
     pub dead: Option<bool>,
 }
 

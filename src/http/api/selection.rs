@@ -33,7 +33,7 @@ pub struct Selection {
     /// Whom emitted events belong to.
     #[schema(schema_with = schemas::name_or_null, required = false)]
     pub owner: Option<String>,
-    /// Only those with a dead delivery.
+    /// Only those with a dead letter: a delivery that is dead and was not replayed.
     pub dead: Option<bool>,
 }
 
@@ -59,6 +59,7 @@ impl Selection {
             owner: self.owner,
             text: self.text,
             dead: self.dead.unwrap_or(false),
+            dead_at: None,
         })
     }
 }

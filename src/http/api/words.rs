@@ -30,8 +30,8 @@ macro_rules! words {
 }
 
 words!(
-    /// What has become of a delivery.
-    DeliveryState, store::DeliveryState { Pending, Delivered, Dead }
+    /// State of a delivery; `replayed`: it was dead, and a newer delivery has taken its place.
+    DeliveryState, store::DeliveryState { Pending, Delivered, Dead, Replayed }
 );
 words!(
     /// How an attempt ended; `gone`: the target answered 410 and was disabled.

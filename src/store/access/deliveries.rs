@@ -1,11 +1,14 @@
 //! Deliveries: what is due, and what became of it.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use time::OffsetDateTime;
 
-use super::super::delivery::{self, Attempt, AttemptRecord, Delivery, DeliveryFilter, DueSignal, Next};
+use super::super::dead;
+use super::super::delivery::{self, Attempt, AttemptRecord, Delivery, DeliveryFilter, Next};
 use super::super::due::{self, DuePage, DueQuery};
+use super::super::due_signal::DueSignal;
 use super::super::expire::Burial;
 use super::super::writer::Database;
 use super::super::{Store, Unavailable, stored, timestamp};
@@ -54,6 +57,20 @@ impl Store {
         Ok(())
     }
 
+    /// For each of the messages the targets, not removed, where it is dead. `at`: only this target.
+    pub async fn dead_targets(
+        &self,
+        messages: Vec<i64>,
+        at: Option<i64>,
+    ) -> Result<BTreeMap<i64, Vec<i64>>, Unavailable> {
+        self.read(move |connection| dead::targets_of(connection, &messages, at)).await
+    }
+
+    /// How many dead letters there are.
+    pub async fn dead_letter_count(&self) -> Result<i64, Unavailable> {
+        self.read(dead::count).await
+    }
+
     /// New deliveries of one message, committed together; their ids, without those that the target must not have.
     /// `None`: there is no such message.
     pub async fn deliver_again(
@@ -69,7 +86,7 @@ impl Store {
             if !stored::exists(database.connection, message)? {
                 return Ok(None);
             }
-            let insert = |target: &i64| delivery::insert(database.connection, message, *target, None, &now);
+            let insert = |target: &i64| dead::insert_again(database.connection, message, *target, None, &now);
             let made = targets.iter().map(insert).collect::<rusqlite::Result<Vec<Option<i64>>>>()?;
             Ok(Some(made.into_iter().flatten().collect()))
         };

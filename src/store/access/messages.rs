@@ -1,8 +1,11 @@
 //! Messages, read again.
 
+use std::collections::BTreeMap;
 use std::time::Instant;
 
-use super::super::stored::{self, Direction, MessageFilter, MessagePage, StoredMessage};
+use super::super::dead::DeadLetters;
+use super::super::replay_count::{self, ReplayScope};
+use super::super::stored::{self, Direction, MessageFilter, MessagePage, ReplayCount, StoredMessage};
 use super::super::{Store, Unavailable};
 
 impl Store {
@@ -21,26 +24,32 @@ impl Store {
         self.read(move |connection| stored::page(connection, &filter, direction, from, limit)).await
     }
 
-    /// How many messages up to `through` a replay to a target of that owner would deliver; `None` if it takes longer than
-    /// until the deadline to know.
+    /// Counts what a replay would deliver; `None` if that takes longer than until the deadline.
     pub async fn count_to_replay(
         &self,
-        filter: MessageFilter,
-        target_owner: Option<String>,
-        through: i64,
+        scope: ReplayScope,
         deadline: Instant,
-    ) -> Result<Option<u64>, Unavailable> {
-        let through = filter.ids.iter().copied().max().map_or(through, |most| most.min(through));
-        let mut from = filter.ids.iter().copied().min().map_or(0, |least| least.saturating_sub(1));
-        let mut all = 0;
+    ) -> Result<Option<ReplayCount>, Unavailable> {
+        let ids = &scope.filter.ids;
+        let mut from = ids.iter().copied().min().map_or(0, |least| least.saturating_sub(1));
+        let through = ids.iter().copied().max().map_or(scope.through, |most| most.min(scope.through));
+        let scope = ReplayScope { through, ..scope };
+        let mut messages = 0;
+        let mut dead_letters: BTreeMap<i64, DeadLetters> = BTreeMap::new();
         while Instant::now() < deadline {
-            let (filter, owner) = (filter.clone(), target_owner.clone());
-            let step = move |connection: &rusqlite::Connection| {
-                stored::count_step(connection, &filter, owner.as_deref(), from, through)
+            let scope = scope.clone();
+            let step =
+                self.read(move |connection| replay_count::count_step(connection, &scope, from)).await?;
+            messages += step.messages;
+            for (target, more) in step.dead_letters {
+                let counted =
+                    dead_letters.entry(target).or_insert(DeadLetters { deliveries: 0, ..more.clone() });
+                counted.deliveries += more.deliveries;
+            }
+            let Some(next) = step.next else {
+                let dead_letters = dead_letters.into_values().collect();
+                return Ok(Some(ReplayCount { messages, dead_letters }));
             };
-            let (count, next) = self.read(step).await?;
-            all += count;
-            let Some(next) = next else { return Ok(Some(all)) };
             from = next;
         }
         Ok(None)

@@ -5,6 +5,7 @@ use std::time::Instant;
 use rusqlite::{Connection, params};
 
 use super::{LOOKED_AT_A_PAGE, Position, STEP_TIME, Step, Walk, next_of};
+use crate::store::dead::STATE_AT_DEATH;
 use crate::store::delivery::DeliveryState;
 use crate::store::writer::Database;
 
@@ -79,13 +80,13 @@ pub fn delete_one(connection: &Connection, id: i64) -> rusqlite::Result<usize> {
     connection.prepare_cached("DELETE FROM deliveries WHERE id = ?1")?.execute([id])
 }
 
-/// Deletes the attempts of deliveries that have ended, and the delivered ones themselves, until the step is over.
+/// Deletes the attempts of deliveries that have ended, and those deliveries that are not dead, until the step is over.
 pub fn delete_finished(database: &mut Database<'_>, ids: &[i64]) -> rusqlite::Result<Step> {
     let connection = database.connection;
     step(ids, |id| {
         connection.prepare_cached("DELETE FROM attempts WHERE delivery_id = ?1")?.execute([id])?;
         connection
-            .prepare_cached("DELETE FROM deliveries WHERE id = ?1 AND state = 'delivered'")?
+            .prepare_cached("DELETE FROM deliveries WHERE id = ?1 AND state IN ('delivered', 'replayed')")?
             .execute([id])
     })
 }
@@ -121,11 +122,11 @@ pub fn bury(database: &mut Database<'_>, burial: &Burial, now: &str) -> rusqlite
     let connection = database.connection;
     step(&burial.deliveries, |id| {
         connection
-            .prepare_cached(
-                "UPDATE deliveries SET state = 'dead', finished_at = ?4, outcome = ?3
+            .prepare_cached(&format!(
+                "UPDATE deliveries SET state = {STATE_AT_DEATH}, finished_at = ?4, outcome = ?3
                  WHERE id = ?1 AND state = 'pending' AND (?2 IS NULL OR EXISTS
-                   (SELECT 1 FROM targets WHERE id = target_id AND state <> 'active' AND state_since < ?2))",
-            )?
+                   (SELECT 1 FROM targets WHERE id = target_id AND state <> 'active' AND state_since < ?2))"
+            ))?
             .execute(params![id, burial.inactive_since, burial.why, now])
     })
 }

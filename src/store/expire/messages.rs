@@ -68,11 +68,12 @@ impl Sources {
 }
 
 /// What must not be deleted: a message that waits for its confirmation, has a pending delivery, or a dead one that may
-/// still be replayed. To listeners nothing is replayed: their deliveries die when nobody has come for a week. Nothing where
-/// there is no such message. The result says whether it is kept.
+/// still be replayed: not to a listener, nor to a target that cannot come back. Nothing where there is no such message. The
+/// result says whether it is kept.
 const IS_KEPT: &str = "SELECT coalesce(confirmation, '') = 'awaiting' OR EXISTS
        (SELECT 1 FROM deliveries WHERE message_id = messages.id AND (state = 'pending' OR (state = 'dead' AND finished_at >= ?2
-          AND NOT EXISTS (SELECT 1 FROM targets WHERE id = target_id AND kind = 'listener'))))
+          AND NOT EXISTS (SELECT 1 FROM targets WHERE id = target_id AND (kind = 'listener'
+            OR (targets.state = 'removed' AND origin <> 'environment'))))))
      FROM messages WHERE id = ?1";
 
 fn is_kept(connection: &Connection, id: i64, keeping: &Keeping) -> rusqlite::Result<Option<bool>> {

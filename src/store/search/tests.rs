@@ -1,6 +1,7 @@
 use rusqlite::params;
 
 use super::*;
+use crate::store::replay_count::{ReplayScope, count_step};
 use crate::store::schema;
 
 fn at(minute: i64) -> String {
@@ -103,14 +104,17 @@ fn time_filter_is_complete_where_times_do_not_follow_ids() {
                         );
                     }
                 }
-                let counted = stored::count_step(&connection, &filter, None, 0, 500).unwrap();
-                assert_eq!(
-                    counted,
-                    (expected(&connection, &filter, Direction::OldestFirst).len() as u64, None)
-                );
+                let found = expected(&connection, &filter, Direction::OldestFirst).len() as u64;
+                assert_eq!(counted(&connection, filter, 0, 500), (found, None));
             }
         }
     }
+}
+
+fn counted(connection: &Connection, filter: MessageFilter, from: i64, through: i64) -> (u64, Option<i64>) {
+    let scope = ReplayScope { filter, target_owner: None, to_where_it_died: false, through };
+    let step = count_step(connection, &scope, from).unwrap();
+    (step.messages, step.next)
 }
 
 #[test]
@@ -129,15 +133,7 @@ fn time_range_without_messages_ends_with_first_page() {
 fn old_time_range_is_entered_without_walking_newer_messages() {
     let connection = database(0..500);
     let until = MessageFilter { until: Some(at(400)), ..MessageFilter::default() };
-    let search = |filter, direction| Search {
-        filter,
-        direction,
-        above: i64::MIN,
-        below: i64::MAX,
-        limit: 1,
-        and: "",
-        target_owner: None,
-    };
+    let search = |filter, direction| Search::new(filter, direction, i64::MIN, i64::MAX);
     let scope = search(&until, Direction::NewestFirst).scope(&connection).unwrap();
     assert_eq!(scope.ranges, [(1, 400)]);
     let since = MessageFilter { since: Some(at(100)), ..MessageFilter::default() };
@@ -151,5 +147,5 @@ fn given_ids_are_found_in_order() {
     let filter = MessageFilter { ids: vec![400, 3, 9_999, 3, 77], ..MessageFilter::default() };
     assert_eq!(listed(&connection, &filter, Direction::NewestFirst, 2), [400, 77, 3]);
     assert_eq!(listed(&connection, &filter, Direction::OldestFirst, 2), [3, 77, 400]);
-    assert_eq!(stored::count_step(&connection, &filter, None, 3, 400).unwrap(), (2, None));
+    assert_eq!(counted(&connection, filter, 3, 400), (2, None));
 }

@@ -3,6 +3,7 @@
 use std::os::unix::fs::FileExt as _;
 
 use super::*;
+use crate::store::ReplayScope;
 
 const PAGE_BYTES: u64 = 4_096;
 /// Large enough that three of them fill a page of the table.
@@ -77,8 +78,9 @@ fn damaged_table_page_costs_only_its_rows() {
         }
     }
     let filter = MessageFilter { source: Some("github".to_owned()), ..MessageFilter::default() };
-    let counted = setup.runtime.block_on(store.count_to_replay(filter, None, 60, soon()));
-    assert_eq!(counted, Ok(Some(all.len() as u64)));
+    let scope = ReplayScope { filter, target_owner: None, to_where_it_died: false, through: 60 };
+    let counted = setup.runtime.block_on(store.count_to_replay(scope, soon())).unwrap().unwrap();
+    assert_eq!(counted.messages, all.len() as u64);
     assert_eq!(setup.keep(&store, with_id("new", "1")), Ok(Kept::New { id: 61 }));
     assert_eq!(store.ready(), Ok(()));
 }

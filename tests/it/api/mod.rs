@@ -1,6 +1,7 @@
 //! The admin API, row by row: request, status, what must be in the answer and what must not.
 
 mod access;
+mod dead_letters;
 mod events;
 mod messages;
 mod paging;

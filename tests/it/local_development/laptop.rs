@@ -23,13 +23,16 @@ impl Laptop {
 
     pub fn at(server: &str) -> Self {
         let builder = Builder::bare().unset("CREEL_LISTEN").unset("CREEL_DATABASE");
-        let builder =
-            builder.set("CREEL_READ_TOKEN", READ_TOKEN).set("CREEL_LISTENER_TOKEN", LISTENER_TOKEN);
+        let builder = builder.set("CREEL_READ_TOKEN", READ_TOKEN).set("CREEL_LISTENER_TOKEN", LISTENER_TOKEN);
         Self { builder, server: server.to_owned() }
     }
 
     pub fn with_admin_token(mut self) -> Self {
-        self.builder = self.builder.unset("CREEL_READ_TOKEN").unset("CREEL_LISTENER_TOKEN").set("CREEL_ADMIN_TOKEN", ADMIN_TOKEN);
+        self.builder = self
+            .builder
+            .unset("CREEL_READ_TOKEN")
+            .unset("CREEL_LISTENER_TOKEN")
+            .set("CREEL_ADMIN_TOKEN", ADMIN_TOKEN);
         self
     }
 

@@ -15,10 +15,13 @@ use super::super::schemas;
 use super::super::selection::Selection;
 use super::super::targets;
 use super::super::whole::{self, Whole};
+use super::super::words::TargetState;
 use super::{Replay, ReplayFilter, stored};
 use crate::http::service::Service;
 use crate::http::tokens::Role;
-use crate::store::{self, ConfirmationState, MessageFilter, NewReplay, StoredMessage, TargetState};
+use crate::store::{
+    self, ConfirmationState, MessageFilter, NewReplay, ReplayScope, StoredMessage, TargetState as StoredState,
+};
 
 const DEFAULT_RATE: u32 = 50;
 const MAX_RATE: u32 = 10_000;
@@ -44,7 +47,8 @@ pub struct ReplayRequest {
     #[serde(default, deserialize_with = "whole::optional_list")]
     #[schema(schema_with = schemas::ids_or_null, required = false)]
     pub ids: Option<Vec<i64>>,
-    /// Left out, as `url`: to whom the messages would go today.
+    /// Left out, as `url`: to the targets that would get the messages today; with the filter `dead`, each message to the
+    /// targets where it died. With the filter `dead` only what died at this target is replayed.
     #[schema(schema_with = schemas::target_or_null, required = false)]
     pub target: Option<TargetReference>,
     /// Somewhere else, on a public address. The requests are not signed.
@@ -75,6 +79,24 @@ pub struct ReplayCount {
     #[schema(examples(4711))]
     pub through: i64,
     pub filter: ReplayFilter,
+    /// With the filter `dead`: the dead letters of each target.
+    pub dead_letters: Vec<DeadLetters>,
+}
+
+/// Dead letters of one target.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct DeadLetters {
+    #[schema(examples(3))]
+    pub target_id: i64,
+    /// The target's name.
+    #[schema(examples("billing"))]
+    pub target: String,
+    /// What is replayed to a paused or disabled target stays pending until the target is resumed.
+    pub target_state: TargetState,
+    #[schema(examples(12))]
+    pub deliveries: u64,
+    /// False: the target is removed, so these are left out. A `url` delivers them elsewhere.
+    pub replayable: bool,
 }
 
 /// Where one message is replayed to; left out: to whom it would go today.
@@ -101,7 +123,8 @@ pub struct Replayed {
 /// Replays many messages. First they are only counted; with `confirm` the replay begins, if it is still as many.
 ///
 /// Messages that their provider has not confirmed are not among them, nor, where the target has an owner, those that are
-/// not that owner's.
+/// not that owner's. With the filter `dead` each message goes to the targets where it died and to no other; its dead letters
+/// there become `replayed`.
 #[utoipa::path(post, path = "/replays", tag = "replays", request_body = ReplayRequest,
     responses(
         (status = 200, description = "The count; nothing has begun.", body = ReplayCount),
@@ -132,11 +155,16 @@ pub async fn create(
     let to = To::of(&service, request.target, request.url).await?;
     let newest = service.store.newest_message().await?;
     let through = request.through.map_or(newest, |through| through.min(newest));
-    let deadline = Instant::now() + COUNTED_WITHIN;
-    let counting = service.store.count_to_replay(filter.clone(), to.owner(), through, deadline);
-    let count = counting.await?.ok_or(ApiError::TooBroad)?;
+    let filter = MessageFilter { dead_at: to.target().filter(|_| filter.dead), ..filter };
+    let to_where_it_died = filter.dead && !matches!(to, To::Url(_));
+    let scope = ReplayScope { filter, target_owner: to.owner(), to_where_it_died, through };
+    let counting = service.store.count_to_replay(scope.clone(), Instant::now() + COUNTED_WITHIN);
+    let counted = counting.await?.ok_or(ApiError::TooBroad)?;
+    let (filter, count) = (scope.filter, counted.messages);
     let Some(confirmed) = request.confirm else {
-        let reply = ReplayCount { count, confirm: count, through, filter: filter.into() };
+        let dead_letter = |letters| DeadLetters::of(letters, to_where_it_died);
+        let dead_letters = counted.dead_letters.into_iter().map(dead_letter).collect();
+        let reply = ReplayCount { count, confirm: count, through, filter: filter.into(), dead_letters };
         return Ok(HttpResponse::Ok().json(reply));
     };
     if confirmed != count {
@@ -232,6 +260,13 @@ impl To {
         Ok(Self::Target(Box::new(target)))
     }
 
+    fn target(&self) -> Option<i64> {
+        match self {
+            Self::Target(target) => Some(target.id),
+            Self::WhoWouldGetItToday | Self::Url(_) => None,
+        }
+    }
+
     fn owner(&self) -> Option<String> {
         match self {
             Self::Target(target) => target.settings.owner.clone(),
@@ -249,6 +284,18 @@ impl To {
     }
 }
 
+impl DeadLetters {
+    fn of(letters: store::DeadLetters, to_where_it_died: bool) -> Self {
+        Self {
+            target_id: letters.target,
+            target: letters.name,
+            target_state: letters.state.into(),
+            deliveries: letters.deliveries,
+            replayable: !to_where_it_died || letters.state != StoredState::Removed,
+        }
+    }
+}
+
 /// A message that may be delivered.
 async fn message_to_replay(service: &Service, id: i64) -> Result<StoredMessage, ApiError> {
     let message = service.store.message(id).await?.ok_or_else(|| no_such_message(id))?;
@@ -262,7 +309,7 @@ async fn message_to_replay(service: &Service, id: i64) -> Result<StoredMessage, 
 }
 
 fn refuse_removed(target: &store::Target) -> Result<(), ApiError> {
-    if target.state != TargetState::Removed {
+    if target.state != StoredState::Removed {
         return Ok(());
     }
     Err(ApiError::NotChangeable(format!("The target {} is removed.", target.settings.name)))

@@ -24,7 +24,7 @@ pub struct Replay {
     #[schema(format = DateTime, examples("2026-11-22T14:31:00.000000Z"))]
     pub created_at: String,
     pub filter: ReplayFilter,
-    /// Null: to whom the messages would go today.
+    /// Null: to the targets that would get the messages today; with the filter `dead`, to those where they died.
     pub target_id: Option<i64>,
     /// Messages per second.
     #[schema(examples(50))]
@@ -149,7 +149,7 @@ impl Replay {
 
 impl From<MessageFilter> for ReplayFilter {
     fn from(filter: MessageFilter) -> Self {
-        let MessageFilter { ids, since, until, source, event, owner, text, dead } = filter;
+        let MessageFilter { ids, since, until, source, event, owner, text, dead, dead_at: _ } = filter;
         Self { ids, since, until, source, event, owner, text, dead }
     }
 }

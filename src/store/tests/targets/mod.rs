@@ -1,5 +1,6 @@
 //! Targets and the deliveries that messages bring with them, on real files.
 
+mod dead;
 mod owners;
 
 use std::future::Future;

@@ -145,7 +145,7 @@ fn a_replay_gets_no_one_past_the_owner_and_counts_what_it_made() {
         let new = NewReplay { filter: MessageFilter::default(), target: Some(ann), rate: 100, through: None };
         let replay = world.store.create_replay(new, now()).await.unwrap();
         let messages = vec![(1, vec![ann, bob]), (2, vec![ann, bob, nobody])];
-        let step = ReplayStep { replay, from: 0, to: 2, messages, is_last: true };
+        let step = ReplayStep { replay, from: 0, to: 2, messages, is_of_dead: false, is_last: true };
         assert!(world.store.step_replay(step, now()).await.unwrap());
         world.store.replay(replay).await.unwrap().unwrap()
     });

@@ -1,0 +1,131 @@
+//! Dead letters: what a replay settles, and that at most one is left.
+
+use std::sync::Arc;
+
+use super::*;
+use crate::store::{AttemptOutcome, AttemptRecord, Burial, MessageFilter, NewReplay, Next, ReplayStep};
+
+/// A message and the one target that gets it.
+fn delivered_to_one() -> (World, i64) {
+    let world = World::new();
+    let target = world.create(settings("app", None, "*")).unwrap();
+    assert_eq!(world.targets_of(message("github.push", None, "{}")), [target]);
+    (world, target)
+}
+
+impl World {
+    fn finish(&self, delivery: i64, next: Next) {
+        let record = AttemptRecord {
+            delivery,
+            number: 1,
+            began_at: timestamp::to_text(now()),
+            took_ms: 1,
+            outcome: AttemptOutcome::Failed,
+            status: Some(500),
+            error: None,
+            excerpt: None,
+            next,
+        };
+        self.wait(self.store.record_attempts(Arc::new(vec![record]), now())).unwrap();
+    }
+
+    fn again(&self, target: i64) -> i64 {
+        self.wait(self.store.deliver_again(1, vec![target], now())).unwrap().unwrap()[0]
+    }
+
+    /// The states of all deliveries, oldest first.
+    fn states(&self) -> Vec<String> {
+        let connection = self.connection();
+        let mut statement = connection.prepare("SELECT state FROM deliveries ORDER BY id").unwrap();
+        let rows = statement.query_map([], |row| row.get(0)).unwrap();
+        rows.map(Result::unwrap).collect()
+    }
+}
+
+#[test]
+fn dead_delivery_is_settled_by_its_replay() {
+    let (world, target) = delivered_to_one();
+    world.finish(1, Next::Dead);
+    assert_eq!(world.query::<i64>("SELECT count(*) FROM dead_letters"), 1);
+    let second = world.again(target);
+    assert_eq!(world.states(), ["replayed", "pending"]);
+    assert_eq!(world.wait(world.store.dead_letter_count()).unwrap(), 0);
+    let first = world.wait(world.store.delivery(1)).unwrap().unwrap();
+    assert_eq!((first.state, first.replayed_by), (DeliveryState::Replayed, Some(second)));
+    world.finish(second, Next::Dead);
+    assert_eq!(world.states(), ["replayed", "dead"], "a replay that dies leaves one dead letter");
+    world.finish(world.again(target), Next::Delivered);
+    assert_eq!(world.states(), ["replayed", "replayed", "delivered"]);
+    assert_eq!(world.query::<i64>("SELECT count(*) FROM dead_letters"), 0);
+}
+
+#[test]
+fn older_delivery_that_ends_after_its_replay_is_settled() {
+    for (newer, older, expected) in [
+        (None, Next::Dead, ["replayed", "pending"]),
+        (Some(Next::Delivered), Next::Dead, ["replayed", "delivered"]),
+        (Some(Next::Dead), Next::Dead, ["replayed", "dead"]),
+        // The target has the message, so the replay that died does not count any more.
+        (Some(Next::Dead), Next::Delivered, ["delivered", "replayed"]),
+    ] {
+        let (world, target) = delivered_to_one();
+        let second = world.again(target);
+        if let Some(next) = newer.clone() {
+            world.finish(second, next);
+        }
+        world.finish(1, older.clone());
+        assert_eq!(world.states(), expected, "{newer:?} {older:?}");
+    }
+}
+
+#[test]
+fn buried_delivery_with_a_newer_one_is_settled() {
+    let (world, target) = delivered_to_one();
+    world.again(target);
+    let burial = Burial { deliveries: vec![1], inactive_since: None, why: "test".to_owned() };
+    world.wait(world.store.bury_deliveries(burial, now())).unwrap();
+    assert_eq!(world.states(), ["replayed", "pending"]);
+}
+
+#[test]
+fn replay_of_dead_letters_adds_nothing_twice() {
+    let (world, target) = delivered_to_one();
+    let other = world.create(settings("other", None, "*")).unwrap();
+    world.finish(1, Next::Dead);
+    let filter = MessageFilter { dead: true, ..MessageFilter::default() };
+    for (made, states) in [(1, ["replayed", "pending"]), (0, ["replayed", "pending"])] {
+        let replay = world.wait(async {
+            let new = NewReplay { filter: filter.clone(), target: None, rate: 100, through: None };
+            let replay = world.store.create_replay(new, now()).await.unwrap();
+            // As read before another replay was committed; it never died at the other target.
+            let messages = vec![(1, vec![target, other])];
+            let step = ReplayStep { replay, from: 0, to: 1, messages, is_of_dead: true, is_last: true };
+            assert!(world.store.step_replay(step, now()).await.unwrap());
+            world.store.replay(replay).await.unwrap().unwrap()
+        });
+        assert_eq!((replay.deliveries, world.states()), (made, states.map(str::to_owned).to_vec()));
+    }
+}
+
+#[test]
+fn upgrade_settles_what_was_replayed_before() {
+    let (world, target) = delivered_to_one();
+    world.finish(1, Next::Dead);
+    world.finish(world.again(target), Next::Delivered);
+    let path = world.directory.path().join("creel.db");
+    world.wait(world.store.close(Duration::from_secs(10)));
+    let World { directory, store, .. } = world;
+    drop(store);
+    let connection = Connection::open(path).unwrap();
+    // As the version before has left it.
+    connection
+        .execute_batch(
+            "UPDATE deliveries SET state = 'dead' WHERE id = 1; DROP INDEX deliveries_dead; PRAGMA user_version = 2;",
+        )
+        .unwrap();
+    drop(connection);
+    let store = open(&directory);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    let world = World { directory, runtime, store };
+    assert_eq!(world.states(), ["replayed", "delivered"]);
+}

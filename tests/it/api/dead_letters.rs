@@ -1,0 +1,112 @@
+//! Dead letters: counted, replayed to where they died, and settled by that.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::{answered, builder, get, post, push};
+use crate::harness::target::Target;
+use crate::harness::{TestApp, eventually};
+
+const SOON: Duration = Duration::from_secs(30);
+
+/// A service with two targets; both want everything.
+fn with_two_targets() -> (TestApp, Target, Target) {
+    let (ill, well) = (Target::start(), Target::start());
+    let app = builder()
+        .set("CREEL_TARGET_ILL_URL", ill.url("/"))
+        .set("CREEL_TARGET_WELL_URL", well.url("/"))
+        .start();
+    (app, ill, well)
+}
+
+fn count(app: &TestApp, state: &str) -> i64 {
+    app.database().value(&format!("SELECT count(*) FROM deliveries WHERE state = '{state}'"))
+}
+
+/// Kills the deliveries to `ill`, as twelve failed attempts would.
+fn kill_pending(app: &TestApp) {
+    let sql = "UPDATE deliveries SET state = 'dead', finished_at = created_at, outcome = '500' WHERE state = 'pending'";
+    assert!(app.database().change(sql) > 0);
+}
+
+fn replay(app: &TestApp, body: &Value, confirm: u64) -> Value {
+    let counted = answered(app, &post("/replays", body), 200);
+    assert_eq!(counted["count"], confirm, "{counted}");
+    let mut confirmed = body.clone();
+    confirmed["confirm"] = json!(confirm);
+    answered(app, &post("/replays", &confirmed), 201);
+    counted
+}
+
+#[test]
+fn dead_letters_are_replayed_only_where_they_died() {
+    let (app, ill, well) = with_two_targets();
+    ill.answers(500);
+    for id in ["1", "2", "3"] {
+        push(&app, id, &format!("[{id}]"));
+    }
+    ill.wait_for(3);
+    eventually("the others are delivered", SOON, || count(&app, "delivered") == 3);
+    eventually("the failures are stored", SOON, || {
+        app.database().value::<i64>("SELECT count(*) FROM attempts WHERE outcome = 'failed'") >= 3
+    });
+    kill_pending(&app);
+    let dead = json!({"filter": {"dead": true}});
+    // The messages came to `well`, which must not get them again.
+    let none = answered(&app, &post("/replays", &json!({"filter": {"dead": true}, "target": "well"})), 200);
+    assert_eq!(none["count"], 0);
+    ill.answers(200);
+    let counted = replay(&app, &dead, 3);
+    assert_eq!(counted["dead_letters"][0]["target"], "ill");
+    assert_eq!(
+        (&counted["dead_letters"][0]["deliveries"], counted["dead_letters"].as_array().unwrap().len()),
+        (&json!(3), 1)
+    );
+    eventually("they are delivered", SOON, || count(&app, "delivered") == 6);
+    assert_eq!((count(&app, "dead"), count(&app, "replayed"), well.received().len()), (0, 3, 3));
+    assert_eq!(answered(&app, &get("/dead-letters"), 200)["items"], json!([]));
+    assert_eq!(answered(&app, &get("/messages?dead=true"), 200)["items"], json!([]));
+    assert_eq!(answered(&app, &post("/replays", &dead), 200)["count"], 0, "again there is nothing");
+    let first = answered(&app, &get("/deliveries?state=replayed"), 200)["items"][0].clone();
+    assert!(first["replayed_by"].as_i64() > first["id"].as_i64(), "{first}");
+    assert!(app.metrics().contains("creel_dead_letters 0"), "{}", app.metrics());
+}
+
+#[test]
+fn dead_letters_of_a_removed_target_are_told_and_go_elsewhere_by_url() {
+    let app = builder().start();
+    let target = Target::start();
+    let made = json!({"name": "gone", "events": ["*"], "url": target.url("/")});
+    let id = answered(&app, &post("/targets", &made), 201)["id"].as_i64().unwrap();
+    answered(&app, &post(&format!("/targets/{id}/pause"), &Value::Null).body(""), 200);
+    push(&app, "1", "{}");
+    kill_pending(&app);
+    let paused = answered(&app, &post("/replays", &json!({"filter": {"dead": true}})), 200);
+    assert_eq!((&paused["count"], &paused["dead_letters"][0]["target_state"]), (&json!(1), &json!("paused")));
+    app.database().change("UPDATE targets SET state = 'removed'");
+    let removed = answered(&app, &post("/replays", &json!({"filter": {"dead": true}})), 200);
+    assert_eq!((&removed["count"], &removed["dead_letters"][0]["replayable"]), (&json!(0), &json!(false)));
+    let elsewhere = Target::start();
+    replay(&app, &json!({"filter": {"dead": true}, "url": elsewhere.url("/")}), 1);
+    elsewhere.wait_for(1);
+    assert!(target.received().is_empty());
+}
+
+#[test]
+fn retry_of_a_dead_delivery_settles_it() {
+    let (app, ill, _well) = with_two_targets();
+    ill.answers(500);
+    push(&app, "1", "{}");
+    ill.wait_for(1);
+    eventually("the failure is stored", SOON, || app.database().count("attempts") == 2);
+    kill_pending(&app);
+    let dead = answered(&app, &get("/dead-letters"), 200)["items"][0]["id"].as_i64().unwrap();
+    ill.answers(200);
+    let retry = || post(&format!("/deliveries/{dead}/retry"), &Value::Null).body("");
+    answered(&app, &retry(), 201);
+    eventually("it is delivered", SOON, || count(&app, "delivered") == 2);
+    assert_eq!((count(&app, "dead"), count(&app, "replayed")), (0, 1));
+    let app = app.kill().start();
+    assert_eq!(answered(&app, &get("/dead-letters"), 200)["items"], json!([]));
+}
