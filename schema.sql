@@ -49,30 +49,37 @@ CREATE TABLE key_generations (
   newest_at      TEXT    NOT NULL                             -- when it was last added to; it is dropped as a whole
 ) STRICT;
 
--- Quarantine: requests that failed authentication, for a day at most.
+-- Quarantine: requests that failed authentication. Candidates carry what the scheme demands (a well-formed signature and a
+-- fresh time, or a token) and are kept within CREEL_QUARANTINE_SIZE for CREEL_QUARANTINE_RETENTION. The rest is noise: at
+-- most 20 rows for each network and cause, for a day.
 CREATE TABLE rejections (
-  id                 INTEGER PRIMARY KEY AUTOINCREMENT,       -- the older the smaller
-  received_at        TEXT NOT NULL,                           -- when it was refused
-  source             TEXT NOT NULL,                           -- whom it claimed to come from
-  cause              TEXT NOT NULL,                           -- signature_mismatch, stale_timestamp …
-  remote_ip          TEXT NOT NULL,                           -- the client's address
-  network            TEXT NOT NULL,                           -- /24 or /64 of remote_ip: at most 20 rows each and cause
-  method             TEXT NOT NULL,                           -- of the request
+  id                 INTEGER PRIMARY KEY AUTOINCREMENT,       -- never used again
+  received_at        TEXT    NOT NULL,                        -- when its last byte had arrived
+  source             TEXT    NOT NULL,                        -- the source that it was sent to
+  cause              TEXT    NOT NULL,                        -- signature_mismatch, stale_timestamp …
+  candidate          INTEGER NOT NULL,                        -- 1: carries what the scheme demands, so it may be genuine
+  remote_ip          TEXT    NOT NULL,                        -- the client's address
+  network            TEXT    NOT NULL,                        -- /24 or /64 of remote_ip
+  bytes              INTEGER NOT NULL,                        -- its share of CREEL_QUARANTINE_SIZE
+  method             TEXT    NOT NULL,                        -- of the request
   query              TEXT,                                    -- without the question mark; tokens redacted
-  headers            TEXT NOT NULL,                           -- as in messages, credentials redacted
-  body               BLOB,                                    -- NULL where the address was refused
+  headers            TEXT    NOT NULL,                        -- as in messages, credentials redacted
+  body               BLOB,                                    -- NULL if it was not read, or is large and noise
   sealed_credentials BLOB                                     -- what was redacted, encrypted with CREEL_KEY
 ) STRICT;
 
 CREATE INDEX rejections_received_at ON rejections (received_at);
+CREATE INDEX rejections_candidates ON rejections (candidate, source, network, id, bytes) WHERE candidate = 1;
+CREATE INDEX rejections_noise ON rejections (received_at) WHERE candidate = 0;
 
--- Rejections beyond the bounds of the quarantine: only counted.
+-- Rejections that were dropped from quarantine, or never kept there: only counted.
 CREATE TABLE rejection_counts (
-  source   TEXT    NOT NULL,                                  -- whom they claimed to come from
-  cause    TEXT    NOT NULL,                                  -- as in rejections
-  counted  INTEGER NOT NULL,                                  -- since first_at, without the rows in rejections
-  first_at TEXT    NOT NULL,                                  -- when this count began
-  last_at  TEXT    NOT NULL,                                  -- when it was last added to
+  source     TEXT    NOT NULL,                                -- the source that they were sent to
+  cause      TEXT    NOT NULL,                                -- as in rejections
+  counted    INTEGER NOT NULL,                                -- since first_at, without the rows in rejections
+  candidates INTEGER NOT NULL,                                -- how many of them carried what the scheme demands
+  first_at   TEXT    NOT NULL,                                -- when this count began
+  last_at    TEXT    NOT NULL,                                -- when it last grew
   PRIMARY KEY (source, cause)
 ) STRICT, WITHOUT ROWID;
 
@@ -188,8 +195,8 @@ CREATE VIEW messages_per_day AS
 
 -- Who fails to authenticate, and why.
 CREATE VIEW rejections_by_cause AS
-  SELECT source, cause, count(*) AS rejections, min(received_at) AS first_at, max(received_at) AS last_at,
-         group_concat(DISTINCT network) AS networks
+  SELECT source, cause, count(*) AS rejections, sum(candidate) AS candidates, min(received_at) AS first_at,
+         max(received_at) AS last_at, group_concat(DISTINCT network) AS networks
   FROM rejections GROUP BY source, cause ORDER BY rejections DESC;
 
 -- What waits, target by target.

@@ -27,9 +27,9 @@ use crate::cleanup::Policy;
 use crate::config::{self, Config};
 use crate::deliver::confirm::AskedSource;
 use crate::deliver::{self, Deliveries};
-use crate::http::learning;
 use crate::http::routes::Surface;
 use crate::http::{Clock, Service};
+use crate::http::{learning, source_health};
 use crate::providers::{Answer, Roots, Wanted};
 use crate::store::{OpenError, Store, StoreOptions, Unavailable};
 use first_start::Notices;
@@ -182,6 +182,7 @@ impl App {
         for source in &service.sources {
             learning::recall(source, &service.store).await?;
         }
+        source_health::recall(&service).await?;
         let surface = if operator.is_some() { Surface::Webhooks } else { Surface::Everything };
         let workers = std::thread::available_parallelism().map_or(2, usize::from);
         let capacity = Capacity { workers, connections };

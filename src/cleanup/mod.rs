@@ -6,6 +6,7 @@ mod deliveries;
 mod guard;
 mod messages;
 mod policy;
+mod quarantine;
 mod size;
 mod targets;
 
@@ -128,8 +129,9 @@ impl Cleaner {
         uptime: Duration,
     ) -> Result<Outcome, Unavailable> {
         store.make_room();
+        let yielded = past_damage(self.yield_quarantine_to_disk(store).await)?;
         if let Some(paused) = self.check_clock(store, now, uptime).await? {
-            return Ok(Outcome { paused: Some(paused), ..Outcome::default() });
+            return Ok(Outcome { paused: Some(paused), rejections: yielded, ..Outcome::default() });
         }
         let is_whole = self.whole_look.is_none_or(|last| uptime.saturating_sub(last) >= WHOLE_LOOK_EVERY);
         if is_whole {
@@ -137,7 +139,7 @@ impl Cleaner {
             self.whole_look = Some(uptime);
         }
         let buried = past_damage(self.bury_waiting(store, now).await)?;
-        let mut outcome = Outcome { buried, ..Outcome::default() };
+        let mut outcome = Outcome { buried, rejections: yielded, ..Outcome::default() };
         past_damage(self.look_at_finished(store, now, &mut outcome).await)?;
         past_damage(self.delete_old(store, now, &mut outcome).await)?;
         past_damage(self.delete_refused(store, now, &mut outcome).await)?;
@@ -167,7 +169,7 @@ impl Cleaner {
             while past_damage(self.step(store.forget_keys(now - kept)).await.map(|is_done| !is_done))? {}
         }
         loop {
-            let dropped = self.step(store.expire_rejections(now)).await?;
+            let dropped = self.step(store.expire_rejections(now, self.policy.quarantine)).await?;
             outcome.rejections += dropped;
             if dropped == 0 {
                 return Ok(());
@@ -180,7 +182,8 @@ impl Cleaner {
     /// # Errors
     /// As for [`Self::run_once`].
     pub async fn make_room(&mut self, store: &Store, now: OffsetDateTime) -> Result<Outcome, Unavailable> {
-        let mut outcome = Outcome::default();
+        let rejections = past_damage(self.yield_quarantine_to_disk(store).await)?;
+        let mut outcome = Outcome { rejections, ..Outcome::default() };
         // The first run comes at once, and knows whether the clock can be believed.
         if !self.is_first_run && !self.was_paused {
             past_damage(self.look_at_finished(store, now, &mut outcome).await)?;

@@ -23,6 +23,8 @@ pub struct Policy {
     pub attempts: Retention,
     /// Of dead deliveries, which keep their messages as long.
     pub dead: Retention,
+    /// Of rejections that may be genuine.
+    pub quarantine: Duration,
 }
 
 impl Policy {
@@ -34,6 +36,7 @@ impl Policy {
             max_database_bytes: config.max_database_bytes,
             attempts: config.attempt_retention,
             dead: config.dead_retention,
+            quarantine: config.quarantine_retention,
         }
     }
 
@@ -55,7 +58,8 @@ impl Policy {
     /// How long keys are remembered; `None`: for ever, because some messages are.
     pub(super) fn keys_kept(&self) -> Option<Duration> {
         let retentions = self.of_sources.iter().map(|(_, retention)| *retention).chain([self.retention]);
-        let mut longest = KEYS_KEPT_AT_LEAST;
+        // A released message must be recognized if its sender has sent it again in the meantime.
+        let mut longest = KEYS_KEPT_AT_LEAST.max(self.quarantine);
         for retention in retentions {
             match retention {
                 Retention::Keep => return None,

@@ -1,5 +1,5 @@
-//! The size limit: the oldest finished messages go first, also young ones, and those whose deliveries are dead. Where only
-//! messages are left that something waits for, no new ones are taken.
+//! The size limit: rejections go first, then the oldest finished messages, also young ones, and those whose deliveries are
+//! dead. Where only messages are left that something waits for, no new ones are taken.
 
 use std::collections::BTreeSet;
 
@@ -53,6 +53,9 @@ impl Cleaner {
             let excess_bytes = excess().await?;
             if excess_bytes == 0 {
                 break;
+            }
+            if self.yield_quarantine(store, excess_bytes).await? > 0 {
+                continue;
             }
             let Some(mut ids) = self.next_oldest(store).await? else {
                 is_everything_kept = true;

@@ -11,6 +11,8 @@ mod listen;
 mod messages;
 mod output;
 mod providers;
+mod recheck;
+mod rejections;
 mod remote;
 mod replay;
 mod secret;
@@ -205,6 +207,43 @@ enum Command {
     #[command(verbatim_doc_comment)]
     Replay(replay::Replay),
 
+    /// List rejected requests, newest first.
+    ///
+    /// Requests that carry what the provider's scheme demands may be genuine and are marked
+    /// `candidate`: after a wrong secret they can be let in with `creel recheck`.
+    ///
+    /// Examples:
+    ///     creel rejections
+    ///     creel rejections --source github --since 2h
+    ///     creel rejections --cause signature_mismatch --json
+    #[command(verbatim_doc_comment)]
+    Rejections(rejections::Rejections),
+
+    /// Check rejected requests again, such as after correcting a secret.
+    ///
+    /// Each is verified with the current settings and the time of its arrival. Those that are
+    /// genuine become messages, in the order of arrival, and are delivered; the rest stays in
+    /// quarantine. Without --yes, several are only counted. Running it twice is safe.
+    ///
+    /// Examples:
+    ///     creel recheck 17
+    ///     creel recheck --source github
+    ///     creel recheck --source github --since 2026-11-22T14:00:00Z --yes
+    #[command(verbatim_doc_comment)]
+    Recheck(recheck::Selected),
+
+    /// Make messages of rejected requests without any proof of their sender.
+    ///
+    /// Use it only if you know that the requests are genuine: the messages are marked
+    /// `unverified` and are delivered. Of several, only candidates are released. Without --yes,
+    /// they are only counted.
+    ///
+    /// Examples:
+    ///     creel release 17
+    ///     creel release --source github --cause stale_timestamp --since 2h --yes
+    #[command(verbatim_doc_comment)]
+    Release(recheck::Selected),
+
     /// Emit an event of your own app.
     ///
     /// The event must be declared in CREEL_EVENTS. When this ends well, the event is stored,
@@ -276,6 +315,9 @@ pub fn run(arguments: Arguments) -> ExitCode {
         Some(Command::Messages(arguments)) => messages::run(&arguments),
         Some(Command::Show(arguments)) => show::run(&arguments),
         Some(Command::Replay(arguments)) => replay::run(&arguments),
+        Some(Command::Rejections(arguments)) => rejections::run(&arguments),
+        Some(Command::Recheck(arguments)) => recheck::recheck(&arguments),
+        Some(Command::Release(arguments)) => recheck::release(&arguments),
         Some(Command::Emit(arguments)) => emit::run(&arguments),
         Some(Command::Healthcheck) => configured(healthcheck::ask),
         Some(Command::Verify) => configured(store::verify),

@@ -86,6 +86,10 @@ pub struct Config {
     pub attempt_retention: Retention,
     /// Age at which dead deliveries are cleaned up.
     pub dead_retention: Retention,
+    /// What rejected requests may take of the database.
+    pub quarantine_bytes: u64,
+    /// Age at which rejected requests are cleaned up.
+    pub quarantine_retention: Duration,
 }
 
 /// Age at which messages are cleaned up.
@@ -229,6 +233,8 @@ impl Config {
             target_allow_ips: values.optional("CREEL_TARGET_ALLOW_IPS", parse::networks).unwrap_or_default(),
             attempt_retention: values.required("CREEL_ATTEMPT_RETENTION", parse::retention),
             dead_retention: values.required("CREEL_DEAD_RETENTION", parse::retention),
+            quarantine_bytes: values.required("CREEL_QUARANTINE_SIZE", parse::size),
+            quarantine_retention: values.required("CREEL_QUARANTINE_RETENTION", duration),
         };
         config.check_together(&mut values);
         let sources = std::mem::take(&mut values.sources);

@@ -142,6 +142,22 @@ const VARIABLES: &[Variable] = &[
         example: "30d",
     },
     Variable {
+        name: "CREEL_QUARANTINE_SIZE",
+        absent: Absent::Default("256MiB"),
+        unit: "size",
+        secret: false,
+        doc: "what rejected requests may take of the database, at most a quarter of the free disk; divided fairly between sources and client networks",
+        example: "256MiB",
+    },
+    Variable {
+        name: "CREEL_QUARANTINE_RETENTION",
+        absent: Absent::Default("7d"),
+        unit: "duration",
+        secret: false,
+        doc: "age at which rejected requests that may be genuine are cleaned up; others go after a day",
+        example: "7d",
+    },
+    Variable {
         name: "CREEL_CLEANUP_INTERVAL",
         absent: Absent::Default("1m"),
         unit: "duration",

@@ -6,8 +6,10 @@ use bytes::Bytes;
 use ring::digest::{SHA256, digest};
 use time::OffsetDateTime;
 
+use super::reject::RejectionReason;
 use crate::providers::{
     Asker, Description, Handshake, Headers, Learning, Moment, Outside, Question, Request, Unproven, Verifier,
+    Wanted,
 };
 use crate::store::Content;
 
@@ -53,9 +55,32 @@ impl Rules {
     }
 }
 
+/// Why a request is no message, or not yet.
+#[derive(Debug)]
+pub enum Unaccepted {
+    Rejected(RejectionReason),
+    /// It can be judged once this has been fetched.
+    Wanting(Wanted),
+}
+
 /// # Errors
 /// Why the request is not authentic, or what must be fetched first.
 pub fn examine(
+    rules: &Rules,
+    request: &Request<'_>,
+    body: &Bytes,
+    proof: Proof,
+    outside: &dyn Outside,
+) -> Result<Found, Unaccepted> {
+    prove_and_read(rules, request, body, proof, outside).map_err(|unproven| match unproven {
+        Unproven::Refused(cause) => {
+            Unaccepted::Rejected(RejectionReason::of(&rules.verifier, request, cause))
+        }
+        Unproven::Wanting(wanted) => Unaccepted::Wanting(wanted),
+    })
+}
+
+fn prove_and_read(
     rules: &Rules,
     request: &Request<'_>,
     body: &Bytes,
@@ -147,7 +172,7 @@ impl OwnedRequest {
         body: &Bytes,
         proof: Proof,
         outside: &dyn Outside,
-    ) -> Result<Found, Unproven> {
+    ) -> Result<Found, Unaccepted> {
         let fields: Vec<(&str, &[u8])> =
             self.headers.iter().map(|(name, value)| (name.as_str(), value.as_slice())).collect();
         let request = Request {

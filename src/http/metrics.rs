@@ -30,6 +30,9 @@ pub struct Metrics {
     keys_in_memory: IntGauge,
     keys_bytes: IntGauge,
     is_damaged: IntGauge,
+    quarantine_rows: IntGauge,
+    quarantine_bytes: IntGauge,
+    quarantine_dropped: IntCounterVec,
     attempts: IntCounterVec,
     dead: IntCounter,
     dead_letters: IntGauge,
@@ -110,6 +113,13 @@ impl Metrics {
                 "creel_database_damaged",
                 "1 after damage was found in the database: see `creel verify`.",
             ),
+            quarantine_rows: gauge("creel_quarantine_rows", "Rejected requests in quarantine."),
+            quarantine_bytes: gauge("creel_quarantine_bytes", "What they take of CREEL_QUARANTINE_SIZE."),
+            quarantine_dropped: counters(
+                "creel_quarantine_dropped_total",
+                "Rejected requests that were not kept in quarantine, or had to leave it early, by kind: a candidate may be genuine.",
+                &["kind"],
+            ),
             attempts: counters(
                 "creel_attempts_total",
                 "Tries of deliveries since the start, by what came of them.",
@@ -159,6 +169,8 @@ impl Metrics {
             (&self.keys_in_memory, stats.keys_in_memory as u64),
             (&self.keys_bytes, stats.keys_bytes as u64),
             (&self.is_damaged, u64::from(stats.is_damaged)),
+            (&self.quarantine_rows, stats.quarantine.rows),
+            (&self.quarantine_bytes, stats.quarantine.bytes),
         ];
         for (gauge, value) in gauges {
             gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
@@ -167,6 +179,8 @@ impl Metrics {
             (self.attempts.with_label_values(&["delivered"]), stats.attempts_delivered),
             (self.attempts.with_label_values(&["failed"]), stats.attempts_failed),
             (self.dead.clone(), stats.deliveries_dead),
+            (self.quarantine_dropped.with_label_values(&["candidate"]), stats.quarantine.candidates_dropped),
+            (self.quarantine_dropped.with_label_values(&["noise"]), stats.quarantine.noise_dropped),
         ];
         for (counter, value) in counters {
             counter.inc_by(value.saturating_sub(counter.get()));
@@ -210,6 +224,7 @@ mod tests {
             "creel_wal_bytes 4096",
             "creel_attempts_total{outcome=\"failed\"} 2",
             "creel_deliveries_dead_total 0",
+            "creel_quarantine_dropped_total{kind=\"candidate\"} 0",
             "creel_ack_seconds_count 0",
         ] {
             assert!(page.lines().any(|shown| shown == line), "{line} is missing in\n{page}");

@@ -1,5 +1,5 @@
 //! The way of a message, from top to bottom. Each step is cheaper than the next, and nothing is read or stored that an
-//! earlier step refuses. What the steps do is in the files beside this one; their order is here and nowhere else.
+//! earlier step refuses, but the body of what may be genuine all the same (`reject`). What the steps do is in the files beside this one; their order is here and nowhere else.
 
 use std::borrow::Cow;
 use std::net::{IpAddr, Ipv4Addr};
@@ -14,10 +14,11 @@ use time::OffsetDateTime;
 
 use super::client::Network;
 use super::endpoints::client_address;
-use super::examine::{Examined, Found, OwnedRequest, Proof, examine};
+use super::examine::{Examined, Found, OwnedRequest, Proof, Unaccepted, examine};
 use super::lookups::Lookups;
 use super::panics::caught;
 use super::refusal::Refusal;
+use super::reject::{RejectionReason, reject, reject_unread};
 use super::request_log::{Entry, Path};
 use super::service::Service;
 use super::source::Source;
@@ -25,7 +26,7 @@ use super::{body, fetches, framing, learning, reply};
 use crate::providers::{
     Cause, First, Handshake, Headers, Learning, Moment, NothingOutside, Request, Unproven, Verifier, Wanted,
 };
-use crate::store::{Content, Identity, Kept, NewMessage, NewRejection};
+use crate::store::{Content, Identity, Kept, NewMessage};
 
 /// After the last byte of a request it is answered within 2.5 s; what is left of them is for the reply itself.
 const KEPT_WITHIN: Duration = Duration::from_millis(2_400);
@@ -86,7 +87,7 @@ async fn way_of_a_message(
     payload: web::Payload,
     findings: &mut Findings,
 ) -> Result<HttpResponse, Refusal> {
-    let (service, source) = (&**mount.service, &*mount.source);
+    let (service, source) = (&**mount.service, &mount.source);
     let client = client_address(&service.proxies, request).unwrap_or(Ipv4Addr::UNSPECIFIED.into());
     findings.client = Some(client);
 
@@ -105,7 +106,8 @@ async fn way_of_a_message(
     let mut incoming = Incoming::new(request, (service.clock)(), client);
     incoming.url = source.registered_url(incoming.target, incoming.query);
     if !source.admits(client, &service.github) {
-        return Err(reject(service, source, &incoming, Cause::AddressNotAllowed, None));
+        let (cause, payload) = (Cause::AddressNotAllowed, payload.into_inner());
+        return Err(reject_unread(mount, request, incoming, cause, payload, announced_length).await);
     }
 
     // 4. Throttle.
@@ -124,7 +126,10 @@ async fn way_of_a_message(
         }
         match verifier.authenticate(&incoming.request(&[]), &NothingOutside) {
             Ok(()) => proof = Proof::Given,
-            Err(Unproven::Refused(cause)) => return Err(reject(service, source, &incoming, cause, None)),
+            Err(Unproven::Refused(cause)) => {
+                let payload = payload.into_inner();
+                return Err(reject_unread(mount, request, incoming, cause, payload, announced_length).await);
+            }
             // Nothing is given that had still to be fetched: it is asked again below.
             Err(Unproven::Wanting(_)) => {}
         }
@@ -149,8 +154,9 @@ async fn way_of_a_message(
         Ok(Found::Handshake(handshake)) => {
             return answer(mount, &incoming, Ok(handshake), deadline).await;
         }
-        Err(cause) => return Err(reject(service, source, &incoming, cause, Some(&body))),
+        Err(reason) => return Err(reject(service, source, &incoming, reason, Some(&body)).await),
     };
+    source.health.verified(service, source);
     findings.is_not_json = matches!(examined.content, Content::Other(_));
     findings.event_type = Some(examined.description.event_type.clone());
 
@@ -181,14 +187,20 @@ async fn answer(
     deadline: Instant,
 ) -> Result<HttpResponse, Refusal> {
     let (service, source) = (&**mount.service, &mount.source);
-    let handshake = handshake.map_err(|cause| reject(service, source, incoming, cause, None))?;
+    let handshake = match handshake {
+        Ok(handshake) => handshake,
+        Err(cause) => {
+            return Err(reject(service, source, incoming, RejectionReason::noise(cause), None).await);
+        }
+    };
     match handshake.first {
         First::Nothing => {}
         First::Learn(secret) => {
             if learning::learn(source, &service.store, &secret, incoming.received_at).await?
                 == Learning::Closed
             {
-                return Err(reject(service, source, incoming, Cause::HandshakeRefused, None));
+                let reason = RejectionReason::noise(Cause::HandshakeRefused);
+                return Err(reject(service, source, incoming, reason, None).await);
             }
         }
         First::Visit(url) => fetches::visit(&service.client, url, deadline).await?,
@@ -199,7 +211,7 @@ async fn answer(
 /// Judges a request, fetching what that takes.
 ///
 /// # Errors
-/// When it cannot be judged now; `Err` inside: the cause for which it is no message.
+/// When it cannot be judged now; `Err` inside: why it is no message.
 pub async fn prove(
     mount: &Mount,
     verifier: &Arc<Verifier>,
@@ -207,7 +219,7 @@ pub async fn prove(
     body: &Bytes,
     proof: Proof,
     deadline: Instant,
-) -> Result<Result<Found, Cause>, Refusal> {
+) -> Result<Result<Found, RejectionReason>, Refusal> {
     let (source, client) = (&mount.source, &mount.service.client);
     let network = Network::from(incoming.client);
     for _ in 0..MOST_FETCHES {
@@ -217,8 +229,8 @@ pub async fn prove(
                 fetches::has_proven(source, client, &used, network);
                 return Ok(Ok(found));
             }
-            Err(Unproven::Refused(cause)) => return Ok(Err(cause)),
-            Err(Unproven::Wanting(wanted)) => {
+            Err(Unaccepted::Rejected(reason)) => return Ok(Err(reason)),
+            Err(Unaccepted::Wanting(wanted)) => {
                 fetches::fetch(source, client, &wanted, network, deadline).await?;
             }
         }
@@ -240,7 +252,7 @@ impl<'a> Incoming<'a> {
         }
     }
 
-    fn request(&'a self, body: &'a [u8]) -> Request<'a> {
+    pub fn request(&'a self, body: &'a [u8]) -> Request<'a> {
         Request {
             method: self.method,
             target: self.target,
@@ -269,7 +281,7 @@ async fn examine_where_it_fits(
     body: &Bytes,
     proof: Proof,
     deadline: Instant,
-) -> Result<(Result<Found, Unproven>, Vec<Wanted>), Refusal> {
+) -> Result<(Result<Found, Unaccepted>, Vec<Wanted>), Refusal> {
     let (request, rules) = (incoming.request(body), mount.source.rules(verifier));
     if body.len() <= COMPUTED_ELSEWHERE_ABOVE {
         let lookups = Lookups::new(mount);
@@ -325,28 +337,6 @@ pub fn message(
         unverified: false,
         asking: question.map(|question| source.asking(&question)),
     }
-}
-
-/// Into quarantine.
-fn reject(
-    service: &Service,
-    source: &Source,
-    incoming: &Incoming<'_>,
-    cause: Cause,
-    body: Option<&Bytes>,
-) -> Refusal {
-    service.store.quarantine(NewRejection {
-        received_at: incoming.received_at,
-        source: Arc::clone(&source.name),
-        cause: cause.name(),
-        remote_ip: incoming.client,
-        method: incoming.method.to_owned(),
-        query: source.redaction.query(incoming.query).map(Into::into),
-        headers: source.redaction.headers(&incoming.fields),
-        body: body.cloned(),
-        credentials: source.redaction.credentials(&incoming.fields, incoming.query),
-    });
-    Refusal::Rejected(cause)
 }
 
 fn count(mount: &Mount, findings: &Findings, refusal: Option<Refusal>, took: Duration) {

@@ -39,6 +39,8 @@ pub struct Service {
     pub(super) budget: Arc<Budget>,
     /// For large bodies that are decoded or written anew: that takes a multiple of what the budget counts.
     pub(super) rewriting: Arc<Semaphore>,
+    /// One step at a time of those that check many rejections again.
+    pub(super) rechecking: Semaphore,
     pub(super) max_body_bytes: usize,
     pub(super) log_format: LogFormat,
     /// What targets may subscribe to, and what may be emitted.
@@ -55,6 +57,7 @@ impl Service {
     pub fn new(config: &mut Config, store: Store, github: GithubAddresses, clock: Clock) -> Self {
         let metrics = Metrics::new();
         store.observe_batches(metrics.batch_observer());
+        store.limit_quarantine(config.quarantine_bytes);
         let throttled = config.sources.iter().filter(|source| source.rate.is_some()).count();
         let throttle_keys = throttle::MAX_KEYS / throttled.max(1);
         let known_events = config.known_events();
@@ -67,6 +70,7 @@ impl Service {
             proxies: TrustedProxies::new(config.trusted_proxies.clone()),
             budget: Budget::new(config.body_budget_bytes),
             rewriting: Arc::new(Semaphore::new(REWRITTEN_AT_ONCE)),
+            rechecking: Semaphore::new(1),
             max_body_bytes: config.max_body_bytes,
             log_format: config.log_format,
             known_events,

@@ -16,6 +16,7 @@ use super::examine::Rules;
 use super::fetches::Fetches;
 use super::metrics::{Metrics, SourceMetrics};
 use super::record::Redaction;
+use super::source_health::SourceHealth;
 use super::throttle::Throttle;
 use crate::config;
 use crate::outbound::GithubAddresses;
@@ -39,6 +40,7 @@ pub struct Source {
     /// What is asked about its messages before they are believed.
     pub confirm: Option<config::Confirm>,
     pub metrics: SourceMetrics,
+    pub health: SourceHealth,
     /// `/webhooks/<name>`
     path: String,
     /// What must follow it: nothing, or `/` and the random path part.
@@ -89,6 +91,7 @@ impl Source {
             learned: learns.then(RwLock::default),
             learning: Mutex::default(),
             metrics: metrics.of_source(&source.name),
+            health: SourceHealth::default(),
             redaction: Redaction::new(
                 source.verifier.credential_headers(),
                 source.verifier.credential_query(),

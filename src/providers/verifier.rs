@@ -168,6 +168,25 @@ impl Verifier {
         Err(refusal)
     }
 
+    /// Whether a request carries what the scheme demands, so that a genuine sender with another secret, key or account may
+    /// have sent it. Cheaper than `authenticate`; for requests that it has refused.
+    pub fn is_proof_carried(&self, request: &Request<'_>) -> bool {
+        let proofs = &self.proofs;
+        if proofs.are_none() || (self.recipe.signs_for_strangers() && has_shape_of_id(request.body)) {
+            return false;
+        }
+        let view = self.view(request);
+        if let Some(asker) = &proofs.asker {
+            return self.check_askable(asker, &view).is_ok();
+        }
+        let terms = Terms { texts: &self.texts, tolerance: self.tolerance, outside: &NothingOutside };
+        proofs.signatures.iter().any(|keyed| keyed.is_carried(&view, &terms))
+            || proofs.code.as_ref().is_some_and(|code| code.is_carried(&view, &terms))
+            || (proofs.basic.is_some() && Basic::is_carried(&view))
+            || proofs.tokens.iter().any(|bound| bound.token.is_carried(&view))
+            || proofs.jwts.iter().any(|(jwt, _)| jwt.is_carried(&view, &terms))
+    }
+
     /// Whether the provider can be asked about it; its API's answer comes later. What goes into the URL must look like an
     /// id: it comes from a stranger.
     fn check_askable(&self, asker: &Asker, view: &View<'_>) -> Result<(), Unproven> {

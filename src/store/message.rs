@@ -12,7 +12,7 @@ use time::OffsetDateTime;
 use super::keys::{BodyDigest, Key, Keys, Known};
 use super::seal::Sealer;
 use super::subscription::Subscriptions;
-use super::{access, confirmation, delivery, rejection, timestamp};
+use super::{access, confirmation, delivery, quarantine, timestamp};
 
 /// What is stored of a message's content.
 #[derive(Clone, Debug)]
@@ -225,19 +225,16 @@ impl Prepared {
             }
     }
 
-    /// Stores the message with its deliveries, or counts it as a duplicate. Without followers every path is one statement
+    /// Stores the message with its deliveries, or counts it as a duplicate; a rejection of which it is made is deleted by the
+    /// caller. Without followers every path is one statement
     /// that changes the database, so that a failure undoes this message alone; with them it needs a savepoint.
     pub fn keep(&self, connection: &Connection, keys: &mut Keys, now: &str) -> rusqlite::Result<Kept> {
         let Some(rejection) = self.rejection else { return self.keep_message(connection, keys, now) };
         // Somebody else may have released it, or the clean-up may have been faster.
-        if !rejection::exists(connection, rejection)? {
+        if !quarantine::exists(connection, rejection)? {
             return Ok(Kept::RejectionGone);
         }
-        let kept = self.keep_message(connection, keys, now)?;
-        if kept.is_kept() {
-            rejection::delete(connection, rejection)?;
-        }
-        Ok(kept)
+        self.keep_message(connection, keys, now)
     }
 
     fn keep_message(&self, connection: &Connection, keys: &mut Keys, now: &str) -> rusqlite::Result<Kept> {

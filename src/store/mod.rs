@@ -24,8 +24,7 @@ mod keys;
 mod listener;
 mod message;
 mod open;
-mod quarantined;
-mod rejection;
+mod quarantine;
 mod replay;
 mod replay_count;
 mod rescue;
@@ -69,8 +68,10 @@ pub use listener::{
     Acknowledgement, LATE_MESSAGES_WITHIN, Listener, ListenerAnswer, ListenerRefused, MOST_LISTENERS, Opened,
 };
 pub use message::{Asking, Content, Identity, Kept, NewMessage};
-pub use quarantined::{RejectionFilter, RejectionHead, SourceNumbers, StoredRejection};
-pub use rejection::{NewRejection, network_of};
+pub use quarantine::read::{
+    CauseCount, RejectionFilter, RejectionHead, RejectionPosition, SourceNumbers, StoredRejection,
+};
+pub use quarantine::{NewRejection, QuarantineStats, RejectionKind};
 pub use replay::{NewReplay, Replay, ReplayState, ReplayStep};
 pub use replay_count::ReplayScope;
 pub use setting::Sealing;
@@ -85,7 +86,7 @@ pub use verify::{VerifyReport, verify};
 
 use files::{Files, InstanceLock};
 use message::Prepared;
-use rejection::Waiting;
+use quarantine::Intake;
 use seal::Sealer;
 use state::Shared;
 use writer::{Call, Database, Job, Keep};
@@ -134,6 +135,7 @@ pub struct Stats {
     pub deliveries_dead: u64,
     /// Damage was found in the file.
     pub is_damaged: bool,
+    pub quarantine: QuarantineStats,
 }
 
 /// A handle to the store; cheap to clone.
@@ -147,7 +149,7 @@ struct Inner {
     jobs: SyncSender<Job>,
     readers: connection::Pool,
     reading: Semaphore,
-    waiting: Arc<Waiting>,
+    intake: Arc<Intake>,
     sealer: Arc<Sealer>,
     files: Arc<Files>,
     shared: Arc<Shared>,
@@ -156,6 +158,9 @@ struct Inner {
     _writer_pool: connection::Pool,
     _lock: InstanceLock,
 }
+
+/// What the writer answers about one message.
+type KeepAnswer = oneshot::Receiver<Result<Kept, Unavailable>>;
 
 impl std::fmt::Debug for Store {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -181,11 +186,20 @@ impl Store {
     }
 
     async fn keep_prepared(&self, message: Prepared, deadline: Instant) -> Result<Kept, Unavailable> {
+        let answer = self.enqueue(message, deadline)?;
+        Self::outcome(answer, deadline).await
+    }
+
+    fn enqueue(&self, message: Prepared, deadline: Instant) -> Result<KeepAnswer, Unavailable> {
         if self.inner.shared.is_out_of_room() {
             return Err(Unavailable::DatabaseFull);
         }
         let (reply, answer) = oneshot::channel();
         self.inner.send(Job::Keep(Keep { message: Box::new(message), deadline, reply }))?;
+        Ok(answer)
+    }
+
+    async fn outcome(answer: KeepAnswer, deadline: Instant) -> Result<Kept, Unavailable> {
         match tokio::time::timeout_at(deadline.into(), answer).await {
             Ok(Ok(Ok(Kept::TooManyAwaiting))) => Err(Unavailable::TooManyAwaiting),
             Ok(Ok(outcome)) => outcome,
@@ -267,6 +281,7 @@ impl Store {
             attempts_failed,
             deliveries_dead,
             is_damaged: inner.shared.is_damaged(),
+            quarantine: inner.intake.stats(),
         }
     }
 

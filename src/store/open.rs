@@ -14,7 +14,7 @@ use tokio::sync::Semaphore;
 use super::checkpoint::Checkpointer;
 use super::files::{self, Files, InstanceLock, beside};
 use super::keys::Keys;
-use super::rejection::Quarantine;
+use super::quarantine::Quarantine;
 use super::seal::{self, Sealer};
 use super::setting::{self, Sealing};
 use super::state::{Shared, Unavailable};
@@ -62,7 +62,7 @@ impl Store {
             jobs,
             readers,
             reading: Semaphore::new(connection::READERS as usize),
-            waiting: Arc::default(),
+            intake: Arc::default(),
             sealer,
             files,
             shared,
@@ -88,7 +88,7 @@ impl Inner {
             OpenError(format!("cannot start the store: {error}{}", damage::advice(&error)))
         };
         let keys = Keys::load(&connection).map_err(damaged)?;
-        let quarantine = Quarantine::load(&connection).map_err(damaged)?;
+        let quarantine = Quarantine::load(&connection, &self.intake).map_err(damaged)?;
         damage::take().into_iter().for_each(|what| self.shared.note_damage(what));
         let (count, bytes) = keys.in_memory();
         self.shared.set_keys(count, bytes);
@@ -110,13 +110,15 @@ impl Inner {
             connection,
             keys,
             quarantine,
-            waiting: self.waiting.clone(),
+            intake: self.intake.clone(),
             sealer: self.sealer.clone(),
             files: self.files.clone(),
             shared: self.shared.clone(),
             clock: OffsetDateTime::now_utc,
             next_stop: Instant::now(),
             next_look: Instant::now(),
+            next_rejections: Instant::now(),
+            next_counts: Instant::now(),
         };
         threads.push(
             spawn("writer", self.shared.clone(), move || writer.run(&jobs))

@@ -14,6 +14,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0001.sql"),
     include_str!("migrations/0002.sql"),
     include_str!("migrations/0003.sql"),
+    include_str!("migrations/0004.sql"),
 ];
 
 /// Makes the schema in a new file, or brings an older one up to date, in one transaction.
@@ -93,6 +94,29 @@ mod tests {
         migrate(&mut connection).unwrap();
         migrate(&mut connection).unwrap();
         assert_eq!(check_ours(&connection).unwrap(), MIGRATIONS.len());
+    }
+
+    #[test]
+    fn rejections_of_an_older_version_keep_their_ids() {
+        let mut connection = Connection::open_in_memory().unwrap();
+        for migration in &MIGRATIONS[..2] {
+            connection.execute_batch(migration).unwrap();
+        }
+        connection.pragma_update(None, "user_version", 2).unwrap();
+        connection.pragma_update(None, "application_id", APPLICATION_ID).unwrap();
+        let insert = "INSERT INTO rejections (id, received_at, source, cause, remote_ip, network, method, headers, body)
+            VALUES (7, '2026', 'a', 'signature_mismatch', '::1', '::/64', 'POST', '{}', x'00'),
+              (9, '2026', 'a', 'missing_header', '::1', '::/64', 'POST', '{}', x'00'),
+              (20, '2026', 'a', 'token_mismatch', '::1', '::/64', 'POST', '{}', NULL);
+            DELETE FROM rejections WHERE id = 20;
+            INSERT INTO rejection_counts VALUES ('a', 'missing_header', 5, '2026', '2026')";
+        connection.execute_batch(insert).unwrap();
+        migrate(&mut connection).unwrap();
+        let text = |sql: &str| connection.query_row(sql, [], |row| row.get::<_, String>(0)).unwrap();
+        let rows = "SELECT group_concat(id || ' ' || candidate || ' ' || bytes, ', ') FROM rejections";
+        assert_eq!(text(rows), "7 1 2048, 9 0 2048");
+        assert_eq!(text("SELECT counted || ' ' || candidates FROM rejection_counts"), "5 0");
+        assert_eq!(text("SELECT CAST(seq AS TEXT) FROM sqlite_sequence WHERE name = 'rejections'"), "20");
     }
 
     #[test]

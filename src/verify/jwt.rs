@@ -163,6 +163,31 @@ impl Jwt {
         Ok(())
     }
 
+    /// Whether the request carries a token that is readable and valid now, whoever has signed it.
+    pub fn is_carried(&self, view: &View<'_>, terms: &Terms<'_>) -> bool {
+        let Some(claims) = self.unproven_claims(view) else { return false };
+        let has = |claim: &Claim| claims.get(&claim.name).is_some_and(|value| !value.is_null());
+        self.claims.iter().all(|claim| claim.unless_empty_body || has(claim))
+            && self.check_times(&claims, view, terms.tolerance).is_ok()
+    }
+
+    /// What a token claims, without looking at its signature beyond its form.
+    fn unproven_claims(&self, view: &View<'_>) -> Option<Map<String, Value>> {
+        let value = self.at.require(view).ok()?;
+        let token = match value.strip_prefix(self.scheme.as_bytes()) {
+            None if !self.scheme_optional => return None,
+            stripped => stripped.unwrap_or(&value),
+        };
+        let token = std::str::from_utf8(token).ok().filter(|token| token.len() <= MAX_TOKEN_BYTES)?;
+        let mut parts = token.split('.');
+        let (header, claims) = (parts.next()?, parts.next()?);
+        let signature = parts.next().filter(|text| !text.is_empty() && parts.next().is_none())?;
+        decode(signature).ok()?;
+        let header: Header = serde_json::from_slice(&decode(header).ok()?).ok()?;
+        JwtAlgorithm::named(&header.alg).filter(|named| self.algorithms.contains(named))?;
+        serde_json::from_slice(&decode(claims).ok()?).ok()
+    }
+
     /// What a token claims, once its signature has been found to be right.
     fn genuine_claims(
         &self,

@@ -3,6 +3,7 @@
 
 pub mod asked_url;
 pub mod canonical;
+mod carried;
 pub mod certificate;
 pub mod condition;
 pub mod encoding;

@@ -7,8 +7,8 @@ use super::request::Cause;
 use super::view::View;
 
 /// What is remembered as unknown comes from strangers: no provider's names are longer.
-const MAX_ID_BYTES: usize = 256;
-const MAX_URL_BYTES: usize = 512;
+pub const MAX_ID_BYTES: usize = 256;
+pub const MAX_URL_BYTES: usize = 512;
 
 /// Something that must be fetched.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

@@ -51,7 +51,7 @@ pub enum Keys {
 }
 
 impl Keys {
-    fn are_absent(&self) -> bool {
+    pub fn are_absent(&self) -> bool {
         match self {
             Self::Secrets(keys) => keys.is_empty(),
             Self::Public(keys) => keys.is_empty(),

@@ -51,6 +51,22 @@ impl Token {
         self.check_value(presented.strip_prefix(self.scheme.as_bytes()).ok_or(Cause::TokenMismatch)?)
     }
 
+    /// Whether the request carries a token where and as the scheme wants one.
+    pub fn is_carried(&self, view: &View<'_>) -> bool {
+        let is_text = |found: &Found| match found {
+            Found::Text(text) | Found::Number(text) => !text.is_empty(),
+            Found::Absent | Found::Other => false,
+        };
+        if let Place::Json(path) = &self.at {
+            return path
+                .every(view.json())
+                .is_some_and(|every| !every.is_empty() && every.iter().all(is_text));
+        }
+        let presented = self.at.find(view).ok().flatten();
+        let bare = presented.as_ref().and_then(|value| value.strip_prefix(self.scheme.as_bytes()));
+        bare.is_some_and(|token| !token.trim_ascii().is_empty())
+    }
+
     fn check_value(&self, presented: &[u8]) -> Result<(), Cause> {
         let presented = digest(&SHA256, presented);
         let matching = self
@@ -78,13 +94,22 @@ impl Basic {
     /// # Errors
     /// `MissingHeader`, `MalformedSignature` or `TokenMismatch`.
     pub fn check(&self, view: &View<'_>) -> Result<(), Cause> {
+        let pair = Self::presented(view)?;
+        let equal = self.digest.expose().ct_eq(digest(&SHA256, &pair).as_ref());
+        if equal.into() { Ok(()) } else { Err(Cause::TokenMismatch) }
+    }
+
+    /// Whether the request carries a user name and a password.
+    pub fn is_carried(view: &View<'_>) -> bool {
+        Self::presented(view).is_ok_and(|pair| pair.contains(&b':'))
+    }
+
+    fn presented(view: &View<'_>) -> Result<Vec<u8>, Cause> {
         let value = view.request.headers.single("authorization").map_err(|_| Cause::TokenMismatch)?;
         let value = value.ok_or(Cause::MissingHeader)?;
         let is_basic = value.get(..6).is_some_and(|scheme| scheme.eq_ignore_ascii_case(b"basic "));
         let encoded = value.get(6..).filter(|_| is_basic).ok_or(Cause::TokenMismatch)?;
-        let pair = STANDARD.decode(encoded.trim_ascii()).map_err(|_| Cause::MalformedSignature)?;
-        let equal = self.digest.expose().ct_eq(digest(&SHA256, &pair).as_ref());
-        if equal.into() { Ok(()) } else { Err(Cause::TokenMismatch) }
+        STANDARD.decode(encoded.trim_ascii()).map_err(|_| Cause::MalformedSignature)
     }
 }
 

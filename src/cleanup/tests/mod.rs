@@ -101,6 +101,7 @@ fn policy(retention: Retention) -> Policy {
         max_database_bytes: None,
         attempts: Retention::For(7 * DAY),
         dead: Retention::For(30 * DAY),
+        quarantine: 7 * DAY,
     }
 }
 

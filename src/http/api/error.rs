@@ -62,12 +62,14 @@ pub enum ApiError {
     NotChangeable(String),
     /// A message that its provider has not confirmed.
     NotConfirmed(String),
-    /// There are not as many messages as were confirmed.
+    /// There are not as many messages or rejections as were confirmed.
     CountChanged {
         confirmed: u64,
         count: u64,
     },
     NotRunning(String),
+    /// Another request does the same now.
+    AlreadyRunning(String),
     /// A rejection that cannot become a message.
     NotReleasable(String),
     TooBroad,
@@ -138,6 +140,7 @@ impl ApiError {
             Self::NotConfirmed(_) => "not_confirmed",
             Self::CountChanged { .. } => "count_changed",
             Self::NotRunning(_) => "not_running",
+            Self::AlreadyRunning(_) => "already_running",
             Self::NotReleasable(_) => "not_releasable",
             Self::TooBroad => "too_broad",
             Self::ProviderUnreachable => "provider_unreachable",
@@ -174,6 +177,7 @@ impl ApiError {
             | Self::NotConfirmed(_)
             | Self::CountChanged { .. }
             | Self::NotRunning(_)
+            | Self::AlreadyRunning(_)
             | Self::NotReleasable(_) => StatusCode::CONFLICT,
             Self::Body(BodyError::BudgetUsedUp)
             | Self::TooManyStreams(_)
@@ -221,7 +225,7 @@ impl ApiError {
             }
             Self::CountChanged { confirmed, count } => {
                 format!(
-                    "{confirmed} messages were confirmed, but it would be {count} now: look at them again."
+                    "{confirmed} were confirmed, but it would be {count} now: look at them again."
                 )
             }
             Self::TooBroad => {
@@ -236,6 +240,7 @@ impl ApiError {
             | Self::NotChangeable(detail)
             | Self::NotConfirmed(detail)
             | Self::NotRunning(detail)
+            | Self::AlreadyRunning(detail)
             | Self::NotReleasable(detail) => detail.clone(),
             Self::Body(BodyError::BudgetUsedUp) | Self::Unavailable(_) => {
                 "Nothing can be read or written now: try again.".to_owned()

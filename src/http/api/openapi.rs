@@ -61,6 +61,8 @@ const TOKEN: &str = "token";
         rejections::list,
         rejections::one,
         rejections::body,
+        rejections::recheck_all,
+        rejections::release_all,
         rejections::recheck,
         rejections::release,
     ),

@@ -59,6 +59,8 @@ fn mount_version_1(config: &mut web::ServiceConfig) {
         .service(at("/listeners/{name}/deliveries/{id}/body", READ).route(get().to(listeners::body)))
         .service(at("/sources", READ).route(get().to(sources::list)))
         .service(at("/rejections", READ).route(get().to(rejections::list)))
+        .service(at("/rejections/recheck", POST).route(web::post().to(rejections::recheck_all)))
+        .service(at("/rejections/release", POST).route(web::post().to(rejections::release_all)))
         .service(at("/rejections/{id}", READ).route(get().to(rejections::one)))
         .service(at("/rejections/{id}/body", READ).route(get().to(rejections::body)))
         .service(at("/rejections/{id}/recheck", POST).route(web::post().to(rejections::recheck)))

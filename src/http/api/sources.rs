@@ -36,7 +36,7 @@ pub struct Source {
     pub last_message_at: Option<String>,
     /// How many of the newest 20,000 messages are from it.
     pub recent_messages: i64,
-    /// Requests that were refused within a day, those too that were only counted.
+    /// Rejected requests in quarantine, and those that were only counted.
     pub rejections: i64,
 }
 

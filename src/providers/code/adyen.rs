@@ -4,7 +4,7 @@
 use ring::hmac::HMAC_SHA256;
 use serde_json::Value;
 
-use super::{Cause, Draft, Encoding, Secret, View, any_hmac, hmac_text};
+use super::{Cause, Draft, Encoding, Secret, View, any_hmac, hmac_text, is_hmac};
 use crate::verify::lookup::{JsonPath, items, member};
 
 /// Adyen sends one item over HTTPS; a body with more than this is no notification.
@@ -22,21 +22,35 @@ const FIELDS: [&str; 8] = [
 ];
 
 pub fn check(view: &View<'_>, secrets: &[Secret]) -> Result<(), Cause> {
+    for item in items_of(view)? {
+        let (item, signature) = signed(item)?;
+        any_hmac(HMAC_SHA256, secrets, text(item).as_bytes(), Encoding::Base64, &[signature.as_bytes()])?;
+    }
+    Ok(())
+}
+
+pub fn is_carried(view: &View<'_>) -> bool {
+    let is_signed = |item: &str| {
+        signed(item).is_ok_and(|(_, signature)| is_hmac(HMAC_SHA256, Encoding::Base64, signature.as_bytes()))
+    };
+    items_of(view).is_ok_and(|items| items.into_iter().all(is_signed))
+}
+
+/// Never empty.
+fn items_of<'a>(view: &'a View<'_>) -> Result<Vec<&'a str>, Cause> {
     let list =
         std::str::from_utf8(view.json()).ok().and_then(|body| member(body.trim(), "notificationItems"));
     let list = list.filter(|list| list.starts_with('[')).ok_or(Cause::MissingHeader)?;
     // Not as a tree, which takes a multiple of the body before anybody knows whether it is genuine.
     let items = items(list).filter(|items| items.len() <= MAX_ITEMS).ok_or(Cause::TooLarge)?;
-    if items.is_empty() {
-        return Err(Cause::MissingHeader);
-    }
-    for item in items {
-        let item = member(item, "NotificationRequestItem").ok_or(Cause::MissingHeader)?;
-        let signature = find(item, "additionalData.hmacSignature").filter(|text| !text.is_empty());
-        let signature = signature.ok_or(Cause::MissingHeader)?;
-        any_hmac(HMAC_SHA256, secrets, text(item).as_bytes(), Encoding::Base64, &[signature.as_bytes()])?;
-    }
-    Ok(())
+    if items.is_empty() { Err(Cause::MissingHeader) } else { Ok(items) }
+}
+
+/// One item, and its signature as it is written.
+fn signed(item: &str) -> Result<(&str, String), Cause> {
+    let item = member(item, "NotificationRequestItem").ok_or(Cause::MissingHeader)?;
+    let signature = find(item, "additionalData.hmacSignature").filter(|text| !text.is_empty());
+    Ok((item, signature.ok_or(Cause::MissingHeader)?))
 }
 
 /// An absent field is empty; none is escaped.

@@ -5,6 +5,7 @@
 use serde::Deserialize;
 
 use super::{Cause, Encoding, Terms, Unproven, View};
+use crate::verify::outside::is_pinned;
 use crate::verify::public_key::PublicAlgorithm;
 
 const HOSTS: [&str; 2] = ["sns.*.amazonaws.com", "sns.*.amazonaws.com.cn"];
@@ -27,24 +28,18 @@ struct Body {
     signing_cert_url: Option<String>,
 }
 
+/// A message with all that its check needs.
+struct Signed {
+    body: Body,
+    text: String,
+    algorithm: PublicAlgorithm,
+    signature: Vec<u8>,
+    url: String,
+}
+
 pub fn check(view: &View<'_>, terms: &Terms<'_>) -> Result<(), Unproven> {
-    let body: Body = serde_json::from_slice(view.json()).map_err(|_| Cause::MissingHeader)?;
-    let signature = body.signature.as_deref().filter(|text| !text.is_empty()).ok_or(Cause::MissingHeader)?;
-    let signature = Encoding::Base64.decode_any(signature.as_bytes()).ok_or(Cause::MalformedSignature)?;
-    let algorithm = match body.signature_version.as_deref() {
-        Some("1") => PublicAlgorithm::RsaSha1,
-        Some("2") => PublicAlgorithm::RsaSha256,
-        _ => return Err(Cause::UnknownAlgorithm.into()),
-    };
-    let text = text(&body)?;
-    let url = body.signing_cert_url.as_deref().ok_or(Cause::MissingHeader)?;
-    let is_certificate = url::Url::parse(url).is_ok_and(|url| url.path().ends_with(".pem"));
-    if !is_certificate {
-        return Err(Cause::CertificateNotTrusted.into());
-    }
-    let is_sns =
-        |host: &str| HOSTS.iter().any(|pattern| super::super::handshake::host_matches(pattern, host));
-    let key = terms.outside.certified_key(url, is_sns, view)?;
+    let Signed { body, text, algorithm, signature, url } = read(view)?;
+    let key = terms.outside.certified_key(&url, is_sns, view)?;
     if !key.verify(algorithm, text.as_bytes(), &signature) {
         return Err(Cause::SignatureMismatch.into());
     }
@@ -52,6 +47,32 @@ pub fn check(view: &View<'_>, terms: &Terms<'_>) -> Result<(), Unproven> {
     let is_ours =
         terms.texts.all("topic_arn").iter().any(|configured| configured.expose() == topic.as_bytes());
     if is_ours { Ok(()) } else { Err(Cause::WrongAccount.into()) }
+}
+
+pub fn is_carried(view: &View<'_>) -> bool {
+    read(view).is_ok_and(|signed| is_pinned(&signed.url, is_sns))
+}
+
+fn is_sns(host: &str) -> bool {
+    HOSTS.iter().any(|pattern| super::super::handshake::host_matches(pattern, host))
+}
+
+fn read(view: &View<'_>) -> Result<Signed, Cause> {
+    let body: Body = serde_json::from_slice(view.json()).map_err(|_| Cause::MissingHeader)?;
+    let signature = body.signature.as_deref().filter(|text| !text.is_empty()).ok_or(Cause::MissingHeader)?;
+    let signature = Encoding::Base64.decode_any(signature.as_bytes()).ok_or(Cause::MalformedSignature)?;
+    let algorithm = match body.signature_version.as_deref() {
+        Some("1") => PublicAlgorithm::RsaSha1,
+        Some("2") => PublicAlgorithm::RsaSha256,
+        _ => return Err(Cause::UnknownAlgorithm),
+    };
+    let text = text(&body)?;
+    let url = body.signing_cert_url.clone().ok_or(Cause::MissingHeader)?;
+    let is_certificate = url::Url::parse(&url).is_ok_and(|url| url.path().ends_with(".pem"));
+    if !is_certificate {
+        return Err(Cause::CertificateNotTrusted);
+    }
+    Ok(Signed { body, text, algorithm, signature, url })
 }
 
 /// `Name\nValue\n` for each field, in alphabetical order.

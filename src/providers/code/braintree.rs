@@ -5,7 +5,7 @@ use ring::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
 use ring::hmac;
 
 use super::super::recipe::has_shape_of_id;
-use super::{Cause, Draft, Encoding, Secret, Texts, View, any_hmac, hmac_text};
+use super::{Cause, Draft, Encoding, Secret, Texts, View, any_hmac, hmac_text, is_hmac};
 
 const ALGORITHM: hmac::Algorithm = hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY;
 
@@ -36,6 +36,16 @@ pub fn check(view: &View<'_>, secrets: &[Secret], texts: &Texts) -> Result<(), C
         .or_else(|_| any_hmac(ALGORITHM, secrets, format!("{payload}\n").as_bytes(), Encoding::Hex, &ours))?;
     // What has the shape of a challenge may have been signed by us, for whoever asked. A payload is longer: it is XML in base64.
     if has_shape_of_id(payload.trim().as_bytes()) { Err(Cause::ClaimMismatch) } else { Ok(()) }
+}
+
+pub fn is_carried(view: &View<'_>) -> bool {
+    let field = |name| view.form_field(name).ok().flatten().filter(|text| !text.is_empty());
+    let is_signed = |pair: &str| {
+        let signature = pair.split_once('|').map(|(_, signature)| signature.as_bytes());
+        signature.is_some_and(|signature| is_hmac(ALGORITHM, Encoding::Hex, signature))
+    };
+    let has_payload = field("bt_payload").is_some_and(|text| !has_shape_of_id(text.trim().as_bytes()));
+    has_payload && field("bt_signature").is_some_and(|text| text.split('&').take(16).any(is_signed))
 }
 
 pub fn sign(draft: &mut Draft, secret: &Secret, texts: &Texts) -> Option<()> {

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use ring::hmac::HMAC_SHA256;
 
-use super::{Cause, Draft, Encoding, Secret, View, any_hmac, header, header_text, hmac_text};
-use crate::verify::freshness::TimestampUnit;
+use super::{Cause, Draft, Encoding, Secret, View, any_hmac, header, header_text, hmac_text, is_hmac};
+use crate::verify::freshness::{Moment, TimestampUnit};
 use crate::verify::template::path_of;
 
 const SIGNATURE: &str = "x-contentful-signature";
@@ -16,15 +16,7 @@ const MAX_SIGNED_HEADERS: usize = 64;
 
 pub fn check(view: &View<'_>, secrets: &[Secret], tolerance: Duration) -> Result<(), Cause> {
     let signature = header(view, SIGNATURE)?;
-    let names: Vec<String> =
-        header_text(view, SIGNED_HEADERS)?.split(',').map(|name| name.trim().to_ascii_lowercase()).collect();
-    // An attacker must not be able to leave out of the list what makes a message old.
-    if names.len() > MAX_SIGNED_HEADERS
-        || ![TIMESTAMP, SIGNED_HEADERS].iter().all(|name| names.iter().any(|listed| listed == name))
-    {
-        return Err(Cause::MalformedSignature);
-    }
-    let moment = TimestampUnit::Milliseconds.parse(header(view, TIMESTAMP)?)?;
+    let (names, moment) = signed_headers(view)?;
     let lines: Vec<String> = names
         .iter()
         .map(|name| {
@@ -35,6 +27,25 @@ pub fn check(view: &View<'_>, secrets: &[Secret], tolerance: Duration) -> Result
     let text = text(view.request.method, path_of(view.request.url), &lines, view.request.body);
     any_hmac(HMAC_SHA256, secrets, &text, Encoding::Hex, &[signature])?;
     moment.check(view.request.now, tolerance)
+}
+
+pub fn is_carried(view: &View<'_>, tolerance: Duration) -> bool {
+    header(view, SIGNATURE).is_ok_and(|signature| is_hmac(HMAC_SHA256, Encoding::Hex, signature))
+        && signed_headers(view).is_ok_and(|(_, moment)| moment.check(view.request.now, tolerance).is_ok())
+}
+
+/// The names of the headers that are signed, and the time that is one of them.
+fn signed_headers(view: &View<'_>) -> Result<(Vec<String>, Moment), Cause> {
+    let names: Vec<String> =
+        header_text(view, SIGNED_HEADERS)?.split(',').map(|name| name.trim().to_ascii_lowercase()).collect();
+    // An attacker must not be able to leave out of the list what makes a message old.
+    if names.len() > MAX_SIGNED_HEADERS
+        || ![TIMESTAMP, SIGNED_HEADERS].iter().all(|name| names.iter().any(|listed| listed == name))
+    {
+        return Err(Cause::MalformedSignature);
+    }
+    let moment = TimestampUnit::Milliseconds.parse(header(view, TIMESTAMP)?)?;
+    Ok((names, moment))
 }
 
 fn text(method: &str, path: &str, headers: &[String], body: &[u8]) -> Vec<u8> {

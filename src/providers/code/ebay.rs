@@ -4,7 +4,7 @@
 use serde::Deserialize;
 
 use super::{Cause, Encoding, Unproven, View, header};
-use crate::verify::outside::Outside;
+use crate::verify::outside::{MAX_ID_BYTES, Outside};
 use crate::verify::public_key::PublicAlgorithm;
 
 #[derive(Deserialize)]
@@ -16,17 +16,27 @@ struct Signature {
 }
 
 pub fn check(view: &View<'_>, outside: &dyn Outside) -> Result<(), Unproven> {
+    let (id, bytes) = read(view)?;
+    let keys = outside.keys(Some(&id))?;
+    let is_right =
+        keys.iter().any(|key| key.verify(PublicAlgorithm::EcdsaP256Sha1, view.request.body, &bytes));
+    if is_right { Ok(()) } else { Err(Cause::SignatureMismatch.into()) }
+}
+
+pub fn is_carried(view: &View<'_>) -> bool {
+    read(view).is_ok_and(|(id, _)| (1..=MAX_ID_BYTES).contains(&id.len()))
+}
+
+/// The id of the key, and the signature.
+fn read(view: &View<'_>) -> Result<(String, Vec<u8>), Cause> {
     let value = header(view, "x-ebay-signature")?;
     let json = Encoding::Base64.decode_any(value).ok_or(Cause::MalformedSignature)?;
     let signature: Signature = serde_json::from_slice(&json).map_err(|_| Cause::MalformedSignature)?;
     let is_ecdsa = signature.alg.as_deref().is_none_or(|name| name.eq_ignore_ascii_case("ecdsa"));
     if !is_ecdsa || !signature.digest.eq_ignore_ascii_case("SHA1") {
-        return Err(Cause::UnknownAlgorithm.into());
+        return Err(Cause::UnknownAlgorithm);
     }
     let bytes =
         Encoding::Base64.decode_any(signature.signature.as_bytes()).ok_or(Cause::MalformedSignature)?;
-    let keys = outside.keys(Some(&signature.kid))?;
-    let is_right =
-        keys.iter().any(|key| key.verify(PublicAlgorithm::EcdsaP256Sha1, view.request.body, &bytes));
-    if is_right { Ok(()) } else { Err(Cause::SignatureMismatch.into()) }
+    Ok((signature.kid, bytes))
 }

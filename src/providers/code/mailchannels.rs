@@ -1,6 +1,8 @@
 //! MailChannels: an HTTP message signature (RFC 9421) over the body's digest (RFC 9530).
 //! <https://docs.mailchannels.net/email-api/advanced/delivery-events>
 
+use std::time::Duration;
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use ring::digest::{SHA256, SHA512, digest};
@@ -28,6 +30,29 @@ pub fn check(view: &View<'_>, terms: &Terms<'_>) -> Result<(), Unproven> {
         }
     }
     Err(refusal)
+}
+
+pub fn is_carried(view: &View<'_>, tolerance: Duration) -> bool {
+    let dictionary_in = |name| header(view, name).and_then(dictionary);
+    let (Ok(inputs), Ok(signatures)) = (dictionary_in("signature-input"), dictionary_in("signature")) else {
+        return false;
+    };
+    let is_one = |(label, entry): (&_, &ListEntry)| {
+        let ListEntry::InnerList(input) = entry else { return false };
+        let is_signature = |entry: &ListEntry| match entry {
+            ListEntry::Item(item) => item.bare_item.as_byte_sequence().is_some_and(|bytes| bytes.len() == 64),
+            ListEntry::InnerList(_) => false,
+        };
+        let created = input.params.get("created").and_then(|item| item.as_integer());
+        let is_fresh = created.is_some_and(|created| {
+            Moment::Seconds(i64::from(created)).check(view.request.now, tolerance).is_ok()
+        });
+        is_fresh
+            && input.params.get("keyid").is_some_and(|item| item.as_string().is_some())
+            && signatures.get(label).is_some_and(is_signature)
+            && signature_base(view, input).is_ok()
+    };
+    check_digest(view).is_ok() && inputs.iter().take(MAX_COMPONENTS).any(is_one)
 }
 
 fn dictionary(value: &[u8]) -> Result<Dictionary, Cause> {

@@ -191,6 +191,22 @@ impl BoundCode {
         }
     }
 
+    /// Whether the request carries what the scheme demands, whoever owns the key.
+    pub fn is_carried(&self, view: &View<'_>, terms: &Terms<'_>) -> bool {
+        match self.code {
+            Code::Adyen => adyen::is_carried(view),
+            Code::AwsSns => aws_sns::is_carried(view),
+            Code::Braintree => braintree::is_carried(view),
+            Code::Contentful => contentful::is_carried(view, terms.tolerance),
+            Code::Ebay => ebay::is_carried(view),
+            Code::Mailchannels => mailchannels::is_carried(view, terms.tolerance),
+            Code::Payfast => payfast::is_carried(view),
+            Code::PlivoV3 => plivo::is_carried(view),
+            Code::Truelayer => truelayer::is_carried(view),
+            Code::Twilio => twilio::is_carried(view),
+        }
+    }
+
     /// Signs a sample; `None` where the key is the provider's alone.
     pub(super) fn sign(&self, draft: &mut Draft, texts: &Texts) -> Option<()> {
         let secret = self.secrets.first()?;
@@ -225,6 +241,11 @@ fn any_hmac(
         decoded.iter().any(|signature| tag.as_ref().ct_eq(&signature[..length]).into())
     };
     if secrets.iter().any(is_right) { Ok(()) } else { Err(Cause::SignatureMismatch) }
+}
+
+/// Whether a text is a signature of that algorithm in that encoding.
+fn is_hmac(algorithm: hmac::Algorithm, encoding: Encoding, signature: &[u8]) -> bool {
+    encoding.decode(signature, algorithm.digest_algorithm().output_len()).is_some()
 }
 
 /// The only value of a header that must be there.

@@ -20,11 +20,20 @@ pub fn check(view: &View<'_>, secrets: &[Secret]) -> Result<(), Cause> {
     if !secrets.iter().any(is_right) {
         return Err(Cause::SignatureMismatch);
     }
+    if is_notification(view)? { Ok(()) } else { Err(Cause::ClaimMismatch) }
+}
+
+pub fn is_carried(view: &View<'_>) -> bool {
+    let signature = view.form_field(FIELD).ok().flatten();
+    signature.is_some_and(|text| Encoding::Hex.decode(text.as_bytes(), 16).is_some())
+        && is_notification(view) == Ok(true)
+}
+
+fn is_notification(view: &View<'_>) -> Result<bool, Cause> {
     // The form of a shop's checkout is signed in the same way, and every buyer sees it. It has no status of a payment and no
     // number from Payfast; a notification has both, though the number of a cancelled subscription may be empty.
     let has_status = view.form_field("payment_status")?.is_some_and(|status| !status.trim().is_empty());
-    let is_notification = has_status && view.form_field("pf_payment_id")?.is_some();
-    if is_notification { Ok(()) } else { Err(Cause::ClaimMismatch) }
+    Ok(has_status && view.form_field("pf_payment_id")?.is_some())
 }
 
 fn digest(fields: &[(String, String)], passphrase: &Secret) -> [u8; 16] {

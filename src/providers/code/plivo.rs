@@ -3,7 +3,7 @@
 
 use ring::hmac::HMAC_SHA256;
 
-use super::{Cause, Draft, Encoding, Secret, View, any_hmac, header, hmac_text};
+use super::{Cause, Draft, Encoding, Secret, View, any_hmac, header, hmac_text, is_hmac};
 use crate::verify::form;
 
 const SIGNATURE: &str = "x-plivo-signature-v3";
@@ -13,16 +13,26 @@ pub fn check(view: &View<'_>, secrets: &[Secret]) -> Result<(), Cause> {
     let signatures = header(view, SIGNATURE)?;
     let nonce = header(view, NONCE)?;
     // A body that is no form would not be part of the text at all.
-    let is_form =
-        view.request.body.is_empty() || form::kind(view.request.headers) == Some(form::Kind::UrlEncoded);
-    if !is_form {
+    if !has_form(view) {
         return Err(Cause::SignatureMismatch);
     }
     let fields: Vec<(String, String)> = view.whole_form()?.to_vec();
     let text = text(view.request.method, view.request.url, fields, nonce);
-    let candidates: Vec<&[u8]> =
-        signatures.split(|byte| *byte == b',').map(<[u8]>::trim_ascii).take(16).collect();
+    let candidates: Vec<&[u8]> = candidates(signatures).collect();
     any_hmac(HMAC_SHA256, secrets, &text, Encoding::Base64, &candidates)
+}
+
+pub fn is_carried(view: &View<'_>) -> bool {
+    let (Ok(signatures), Ok(_)) = (header(view, SIGNATURE), header(view, NONCE)) else { return false };
+    has_form(view) && candidates(signatures).any(|text| is_hmac(HMAC_SHA256, Encoding::Base64, text))
+}
+
+fn candidates(signatures: &[u8]) -> impl Iterator<Item = &[u8]> {
+    signatures.split(|byte| *byte == b',').map(<[u8]>::trim_ascii).take(16)
+}
+
+fn has_form(view: &View<'_>) -> bool {
+    view.request.body.is_empty() || form::kind(view.request.headers) == Some(form::Kind::UrlEncoded)
 }
 
 fn text(method: &str, url: &str, mut form: Vec<(String, String)>, nonce: &[u8]) -> Vec<u8> {

@@ -22,19 +22,8 @@ struct Header {
 }
 
 pub fn check(view: &View<'_>, terms: &Terms<'_>) -> Result<(), Unproven> {
-    let value = header_text(view, "tl-signature")?;
-    let mut parts = value.split('.');
-    let (Some(header), Some(""), Some(signature), None) =
-        (parts.next(), parts.next(), parts.next(), parts.next())
-    else {
-        return Err(Cause::MalformedSignature.into());
-    };
-    let decode = |text: &str| URL_SAFE_NO_PAD.decode(text).map_err(|_| Cause::MalformedSignature);
-    let signature = decode(signature)?;
-    let parsed: Header = serde_json::from_slice(&decode(header)?).map_err(|_| Cause::MalformedSignature)?;
-    if parsed.alg != "ES512" || parsed.tl_version != "2" {
-        return Err(Cause::UnknownAlgorithm.into());
-    }
+    let (header, signature) = parts(view)?;
+    let parsed = read_header(header)?;
     // The token says where its key set is: only an address that was configured may.
     let jku = parsed.jku.as_deref().ok_or(Cause::WrongAccount)?;
     if !terms.texts.all("allowed_jku").iter().any(|allowed| allowed.expose() == jku.as_bytes()) {
@@ -45,6 +34,35 @@ pub fn check(view: &View<'_>, terms: &Terms<'_>) -> Result<(), Unproven> {
     let keys = terms.outside.keys(Some(&parsed.kid))?;
     let is_right = keys.iter().any(|key| key.verify(PublicAlgorithm::Es512, signed.as_bytes(), &signature));
     if is_right { Ok(()) } else { Err(Cause::SignatureMismatch.into()) }
+}
+
+pub fn is_carried(view: &View<'_>) -> bool {
+    let header = parts(view).and_then(|(header, _)| read_header(header));
+    header.is_ok_and(|header| header.jku.is_some() && payload(view, &header.tl_headers).is_ok())
+}
+
+/// The header as it is written, and the signature.
+fn parts<'a>(view: &'a View<'_>) -> Result<(&'a str, Vec<u8>), Cause> {
+    let value = header_text(view, "tl-signature")?;
+    let mut parts = value.split('.');
+    let (Some(header), Some(""), Some(signature), None) =
+        (parts.next(), parts.next(), parts.next(), parts.next())
+    else {
+        return Err(Cause::MalformedSignature);
+    };
+    Ok((header, decode(signature)?))
+}
+
+fn read_header(text: &str) -> Result<Header, Cause> {
+    let header: Header = serde_json::from_slice(&decode(text)?).map_err(|_| Cause::MalformedSignature)?;
+    if header.alg != "ES512" || header.tl_version != "2" {
+        return Err(Cause::UnknownAlgorithm);
+    }
+    Ok(header)
+}
+
+fn decode(text: &str) -> Result<Vec<u8>, Cause> {
+    URL_SAFE_NO_PAD.decode(text).map_err(|_| Cause::MalformedSignature)
 }
 
 fn payload(view: &View<'_>, listed: &str) -> Result<Vec<u8>, Cause> {

@@ -7,7 +7,7 @@ use ring::digest::{SHA256, digest};
 use ring::hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY as SHA1;
 use subtle::ConstantTimeEq;
 
-use super::{Cause, Draft, Encoding, Secret, View, any_hmac, header, hmac_text};
+use super::{Cause, Draft, Encoding, Secret, View, any_hmac, header, hmac_text, is_hmac};
 use crate::verify::form;
 
 const HEADER: &str = "x-twilio-signature";
@@ -27,6 +27,10 @@ pub fn check(view: &View<'_>, secrets: &[Secret]) -> Result<(), Cause> {
         }
     }
     Err(refusal)
+}
+
+pub fn is_carried(view: &View<'_>) -> bool {
+    header(view, HEADER).is_ok_and(|signature| is_hmac(SHA1, Encoding::Base64, signature))
 }
 
 /// Names sorted, the values of a name sorted and each once, without anything between.

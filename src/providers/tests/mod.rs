@@ -1,6 +1,7 @@
 //! The providers as the rest of the crate sees them: settings and requests in, verdicts, descriptions and replies out.
 
 mod bodies;
+mod carried;
 mod confirm;
 mod descriptions;
 mod fetched;

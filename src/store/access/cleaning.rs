@@ -1,5 +1,7 @@
 //! The steps of the clean-up: pages of what may go, and short writes that make it go.
 
+use std::time::Duration;
+
 use time::OffsetDateTime;
 
 use super::super::expire::{
@@ -168,11 +170,31 @@ impl Store {
         self.write(move |database| expire::forget_keys(database, &cut_off)).await
     }
 
-    /// One step of dropping old rejections, and of writing down what was only counted; how many were dropped, 0 when
-    /// it is done.
-    pub async fn expire_rejections(&self, now: OffsetDateTime) -> Result<usize, Unavailable> {
-        self.write(move |database| database.quarantine.expire(database.connection, database.waiting, now))
-            .await
+    /// One step of deleting old rejections; how many went, 0 when it is done.
+    pub async fn expire_rejections(
+        &self,
+        now: OffsetDateTime,
+        retention: Duration,
+    ) -> Result<usize, Unavailable> {
+        let retention = time::Duration::try_from(retention).unwrap_or(time::Duration::MAX);
+        self.write(move |database| {
+            database.quarantine.expire(database.connection, database.intake, now, retention)
+        })
+        .await
+    }
+
+    /// One step of giving up rejections for lack of space, until `bytes` are free; how many rows and bytes went.
+    pub async fn shrink_quarantine(&self, bytes: u64) -> Result<(usize, u64), Unavailable> {
+        self.write(move |database| {
+            let deleted = database.quarantine.shrink(database.connection, database.intake, bytes)?;
+            Ok((deleted.rows, deleted.bytes))
+        })
+        .await
+    }
+
+    /// How much less than `CREEL_MIN_FREE` the disk has free.
+    pub fn missing_disk_bytes(&self) -> u64 {
+        self.inner.files.missing_bytes()
     }
 
     /// One step of giving free pages back; true when nothing more is worth it.

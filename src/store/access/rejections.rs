@@ -1,20 +1,50 @@
 //! Rejections: put into quarantine, looked at, and released as messages.
 
 use std::collections::BTreeMap;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::super::message::{Kept, NewMessage};
-use super::super::quarantined::{self, RejectionFilter, RejectionHead, SourceNumbers, StoredRejection};
-use super::super::rejection::{NewRejection, SEALED_AS};
+use super::super::quarantine::read::{
+    self as quarantined, CauseCount, RejectionFilter, RejectionHead, RejectionPosition, SourceNumbers,
+    StoredRejection,
+};
+use super::super::quarantine::{NewRejection, Offer, RejectionKind, SEALED_AS};
 use super::super::writer::Job;
 use super::super::{Store, Unavailable};
 
+/// How long a candidate waits for room in the queue of the writer.
+const ROOM_WAIT: Duration = Duration::from_secs(3);
+
 impl Store {
-    /// Never waits; what does not fit is counted only.
-    pub fn quarantine(&self, rejection: NewRejection) {
-        if self.inner.waiting.add(rejection) {
-            let _ = self.inner.send(Job::Wake);
+    /// Queues a rejection for the writer. A candidate waits a moment for room, noise does not; what does not fit is counted
+    /// only.
+    pub async fn quarantine(&self, mut rejection: NewRejection) {
+        let intake = &self.inner.intake;
+        let deadline = Instant::now() + ROOM_WAIT;
+        loop {
+            let mut space = std::pin::pin!(intake.space.notified());
+            space.as_mut().enable();
+            rejection = match intake.offer(rejection) {
+                Offer::Taken(is_first) => {
+                    if is_first {
+                        let _ = self.inner.send(Job::Wake);
+                    }
+                    return;
+                }
+                Offer::Full(rejection) => rejection,
+            };
+            // On a full disk nothing is written that would make room.
+            let may_wait = rejection.kind == RejectionKind::Candidate && !self.inner.files.is_low();
+            if !may_wait || tokio::time::timeout_at(deadline.into(), space).await.is_err() {
+                intake.count_dropped(&rejection);
+                return;
+            }
         }
+    }
+
+    /// What the quarantine may take at most, for all sources together.
+    pub fn limit_quarantine(&self, max_bytes: u64) {
+        self.inner.intake.limit_bytes(max_bytes);
     }
 
     /// Newest first, those below `from`.
@@ -25,6 +55,32 @@ impl Store {
         limit: usize,
     ) -> Result<Vec<RejectionHead>, Unavailable> {
         self.read(move |connection| quarantined::page(connection, &filter, from, limit)).await
+    }
+
+    /// How many fit, by cause, up to the id `through`.
+    pub async fn count_rejections(
+        &self,
+        filter: RejectionFilter,
+        through: i64,
+    ) -> Result<Vec<CauseCount>, Unavailable> {
+        self.read(move |connection| quarantined::count(connection, &filter, through)).await
+    }
+
+    /// The next ones in the order of arrival, up to the id `through`.
+    pub async fn next_rejections(
+        &self,
+        filter: RejectionFilter,
+        after: RejectionPosition,
+        through: i64,
+        limit: usize,
+    ) -> Result<Vec<RejectionHead>, Unavailable> {
+        self.read(move |connection| quarantined::next_in_order(connection, &filter, &after, through, limit))
+            .await
+    }
+
+    /// The id of the newest one; 0 if there is none.
+    pub async fn newest_rejection(&self) -> Result<i64, Unavailable> {
+        self.read(quarantined::newest).await
     }
 
     /// One with its credentials unsealed: for checking it again, never for showing.
@@ -53,6 +109,31 @@ impl Store {
         let prepared = self.prepare(message, deadline).await?;
         let kept = self.keep_prepared(prepared.released(rejection), deadline).await?;
         Ok((kept != Kept::RejectionGone).then_some(kept))
+    }
+
+    /// As `release`, for many in their order: one after the other is queued, and none is waited for before the next.
+    pub async fn release_in_order(
+        &self,
+        messages: Vec<(i64, NewMessage)>,
+        deadline: Instant,
+    ) -> Vec<Result<Option<Kept>, Unavailable>> {
+        let mut prepared = Vec::with_capacity(messages.len());
+        for (rejection, message) in messages {
+            prepared.push(self.prepare(message, deadline).await.map(|message| message.released(rejection)));
+        }
+        let mut queued = Vec::with_capacity(prepared.len());
+        for message in prepared {
+            queued.push(message.and_then(|message| self.enqueue(message, deadline)));
+        }
+        let mut outcomes = Vec::with_capacity(queued.len());
+        for answer in queued {
+            let kept = match answer {
+                Ok(answer) => Self::outcome(answer, deadline).await,
+                Err(why) => Err(why),
+            };
+            outcomes.push(kept.map(|kept| (kept != Kept::RejectionGone).then_some(kept)));
+        }
+        outcomes
     }
 
     /// By the name of the source; sources without any are not among them.

@@ -242,7 +242,12 @@ impl Files {
     }
 
     pub fn is_low(&self) -> bool {
-        self.free_bytes() < self.min_free_bytes
+        self.missing_bytes() > 0
+    }
+
+    /// How much less is free than the low-water mark.
+    pub fn missing_bytes(&self) -> u64 {
+        self.min_free_bytes.saturating_sub(self.free_bytes())
     }
 
     /// A write has failed for lack of space: the ballast goes, so that clean-up can write.

@@ -8,7 +8,7 @@ use tokio::sync::oneshot;
 use crate::store::files::Files;
 use crate::store::keys::Keys;
 use crate::store::message::{Kept, Prepared};
-use crate::store::rejection::{Quarantine, Waiting};
+use crate::store::quarantine::{Intake, Quarantine};
 use crate::store::state::Unavailable;
 
 /// What the writer is asked to do.
@@ -40,7 +40,7 @@ pub struct Database<'a> {
     pub connection: &'a Connection,
     pub keys: &'a mut Keys,
     pub quarantine: &'a mut Quarantine,
-    pub waiting: &'a Waiting,
+    pub intake: &'a Intake,
     pub files: &'a Files,
 }
 
@@ -89,14 +89,6 @@ impl Job {
 
     pub fn is_message(&self) -> bool {
         matches!(self, Self::Keep(_))
-    }
-
-    /// Whether the quarantine must be read again when the job's transaction is undone.
-    pub fn may_change_quarantine(&self) -> bool {
-        match self {
-            Self::Keep(keep) => keep.message.rejection().is_some(),
-            Self::Run(_) | Self::Wake | Self::Close => true,
-        }
     }
 
     /// Nobody waits for the answer any more, or will in a moment.

@@ -3,6 +3,7 @@
 //! Nothing is answered with success before the commit has returned, and with it the sync of the WAL. After a failed
 //! sync nothing is answered with success at all, because a later success would prove nothing about the failed one.
 
+mod background;
 mod damaged;
 mod job;
 mod space;
@@ -21,7 +22,7 @@ use super::connection::Pooled;
 use super::files::Files;
 use super::keys::Keys;
 use super::message::{Kept, Prepared};
-use super::rejection::{Quarantine, Waiting};
+use super::quarantine::{Intake, Quarantine};
 use super::seal::Sealer;
 use super::state::{Shared, Unavailable};
 use super::timestamp;
@@ -47,7 +48,7 @@ pub struct Writer {
     pub connection: Pooled,
     pub keys: Keys,
     pub quarantine: Quarantine,
-    pub waiting: Arc<Waiting>,
+    pub intake: Arc<Intake>,
     pub sealer: Arc<Sealer>,
     pub files: Arc<Files>,
     pub shared: Arc<Shared>,
@@ -56,6 +57,10 @@ pub struct Writer {
     pub next_stop: Instant,
     /// Not before then is looked at how much of the file is used.
     pub next_look: Instant,
+    /// Earliest time for the next rows of the quarantine.
+    pub next_rejections: Instant,
+    /// Earliest time for the next counts of dropped rejections.
+    pub next_counts: Instant,
 }
 
 impl Writer {
@@ -76,7 +81,7 @@ impl Writer {
             background_works = match first {
                 Some(job) => {
                     is_closing = self.take_batch(job, jobs);
-                    true
+                    !self.rejections_are_overdue() || self.work_in_background()
                 }
                 None => self.work_in_background(),
             };
@@ -86,19 +91,16 @@ impl Writer {
     }
 
     fn next(&self, jobs: &Receiver<Job>, background_works: bool) -> Next {
-        if !self.has_background_work() || self.shared.is_stopped() {
+        let Some(at) = self.background_work_at().filter(|_| !self.shared.is_stopped()) else {
             return jobs.recv().map_or(Next::Closed, Next::Job);
-        }
-        let wait = if background_works { Duration::ZERO } else { BACKGROUND_PAUSE };
+        };
+        let pause = if background_works { Duration::ZERO } else { BACKGROUND_PAUSE };
+        let wait = at.saturating_duration_since(Instant::now()).max(pause);
         match jobs.recv_timeout(wait) {
             Ok(job) => Next::Job(job),
             Err(RecvTimeoutError::Timeout) => Next::Nothing,
             Err(RecvTimeoutError::Disconnected) => Next::Closed,
         }
-    }
-
-    fn has_background_work(&self) -> bool {
-        self.keys.is_merging() || !self.waiting.is_empty()
     }
 
     /// Collects what waits behind the first job, and writes it. True when it was told to close.
@@ -206,9 +208,7 @@ impl Writer {
             }
             Err(_) => {
                 self.roll_back();
-                if batch.iter().any(Job::may_change_quarantine) {
-                    self.reload_quarantine();
-                }
+                self.quarantine.invalidate();
             }
         }
         outcomes
@@ -247,7 +247,7 @@ impl Writer {
                 Job::Run(task) => {
                     let done = self.run_task(&mut **task);
                     if done.is_err() {
-                        self.reload_quarantine();
+                        self.quarantine.invalidate();
                     }
                     done.map(|()| Outcome::Done)
                 }
@@ -266,10 +266,15 @@ impl Writer {
             return message.keep(&self.connection, &mut self.keys, now);
         }
         self.execute("SAVEPOINT job")?;
-        let kept = message.keep(&self.connection, &mut self.keys, now);
+        let kept = message.keep(&self.connection, &mut self.keys, now).and_then(|kept| {
+            match message.rejection().filter(|_| kept.is_kept()) {
+                Some(id) => self.quarantine.remove(&self.connection, id).map(|()| kept),
+                None => Ok(kept),
+            }
+        });
         self.end_savepoint(kept.is_ok())?;
-        if kept.as_ref().is_ok_and(Kept::is_kept) {
-            message.rejection().into_iter().for_each(|id| self.quarantine.forget(id));
+        if kept.is_err() {
+            self.quarantine.invalidate();
         }
         kept
     }
@@ -305,7 +310,7 @@ impl Writer {
             connection: &self.connection,
             keys: &mut self.keys,
             quarantine: &mut self.quarantine,
-            waiting: &self.waiting,
+            intake: &self.intake,
             files: &self.files,
         };
         let result = task.run(&mut database);
@@ -321,45 +326,8 @@ impl Writer {
         self.keys.write_slice(&self.connection, &now).map_err(|error| self.slice_failed(&error))
     }
 
-    /// One small transaction of what can wait. False when it could not be done now.
-    fn work_in_background(&mut self) -> bool {
-        if self.check_files().is_err() || self.files.is_low() {
-            return false;
-        }
-        let written = self.begin().and_then(|()| {
-            self.quarantine
-                .write(&self.connection, &self.waiting, &self.sealer)
-                .map_err(|error| self.background_failed(&error))?;
-            self.write_merge_slice()?;
-            self.commit()
-        });
-        match written {
-            Ok(()) => {
-                self.keys.merge_committed();
-                true
-            }
-            Err(trouble) => {
-                self.roll_back();
-                self.reload_quarantine();
-                match trouble {
-                    Trouble::Fatal(line) => self.shared.fail(Unavailable::Failed, line),
-                    Trouble::DiskFull => self.files.note_full(),
-                    Trouble::Locked | Trouble::Lost | Trouble::Damaged | Trouble::MergeStopped => {}
-                }
-                false
-            }
-        }
-    }
-
-    /// What was undone in the table must be undone in the memory of it.
-    fn reload_quarantine(&mut self) {
-        match Quarantine::load(&self.connection) {
-            Ok(quarantine) => self.quarantine = quarantine,
-            Err(error) => log::warn!("cannot read the quarantine: {error}"),
-        }
-    }
-
     fn after_batch(&mut self) {
+        self.quarantine.publish(&self.intake);
         self.keys.start_merge();
         let (keys, bytes) = self.keys.in_memory();
         self.shared.set_keys(keys, bytes);
@@ -380,7 +348,7 @@ impl Writer {
         }
         self.keys.want_merge();
         self.keys.start_merge();
-        while self.has_background_work() && self.work_in_background() {}
+        self.finish_background_work();
         if self.shared.checkpoints()
             && let Some(_alone) = self.shared.checkpoint_alone()
         {

@@ -26,10 +26,17 @@ impl Writer {
     pub(super) fn look_at_size(&mut self) {
         let limit = self.shared.size_limit();
         let now = Instant::now();
-        if limit == u64::MAX || now < self.next_look {
+        let has_quarantine = self.intake.stats().rows > 0;
+        if (limit == u64::MAX && !has_quarantine) || now < self.next_look {
             return;
         }
         self.next_look = now + PAUSE_BETWEEN_LOOKS;
+        if has_quarantine && self.files.is_low() {
+            self.shared.beyond_size.notify_one();
+        }
+        if limit == u64::MAX {
+            return;
+        }
         match expire::used_and_free_bytes(&self.connection) {
             Ok((used, _)) if used > limit => self.shared.beyond_size.notify_one(),
             Ok(_) => {}

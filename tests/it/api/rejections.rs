@@ -63,11 +63,14 @@ fn rejections_are_listed_with_their_cause_and_without_credentials() {
             row(
                 get("/rejections/2"),
                 200,
-                &["token_mismatch", "[redacted]", "\"body_bytes\":null"],
+                &["token_mismatch", "[redacted]", "\"body_bytes\":2", "\"candidate\":true"],
                 &secrets,
             ),
             row(get("/rejections/3"), 404, &["not_found"], &[]),
-            row(get("/rejections/2/body"), 409, &["not_releasable"], &[]),
+            row(get("/rejections?since=1h&source=github"), 200, &["signature_mismatch"], &["token_mismatch"]),
+            row(get("/rejections?until=1h"), 200, &["\"items\":[]"], &[]),
+            row(get("/rejections?since=soon"), 422, &["since"], &[]),
+            row(get("/rejections/recheck"), 405, &["method_not_allowed"], &[]),
             row(get("/rejections?cause=%00"), 422, &["cause"], &[]),
         ],
     );
@@ -127,7 +130,25 @@ fn a_signed_timestamp_is_judged_by_the_clock_of_then() {
 }
 
 #[test]
-fn without_a_body_there_is_a_verdict_and_no_message() {
+fn rejection_without_body_never_becomes_a_message() {
+    let app = service();
+    let request = Request::post(&format!("/webhooks/shop/{SHOP_PATH}")).body("{}");
+    let id = rejected(&app, &request);
+    let one = answered(&app, &get(&format!("/rejections/{id}")), 200);
+    assert_eq!((&one["candidate"], &one["body_bytes"]), (&json!(false), &Value::Null));
+    assert_eq!(recheck(&app, id)["cause"], "missing_header");
+    assert_rows(
+        &app,
+        &[
+            row(release(id), 409, &["not_releasable", "not kept"], &[]),
+            row(get(&format!("/rejections/{id}/body")), 409, &["not_releasable"], &[]),
+        ],
+    );
+    assert_eq!((app.database().count("rejections"), app.database().count("messages")), (1, 0));
+}
+
+#[test]
+fn token_rejection_becomes_a_message_after_token_is_corrected() {
     let app = builder().set("CREEL_SOURCE_SHOP_SECRET", "another token of the shop").start();
     let request =
         Request::post(&format!("/webhooks/shop/{SHOP_PATH}")).header("Shop-Token", SHOP_TOKEN).body("{}");
@@ -135,10 +156,8 @@ fn without_a_body_there_is_a_verdict_and_no_message() {
     assert_eq!(recheck(&app, id)["cause"], "token_mismatch");
     let app = app.stop().set("CREEL_SOURCE_SHOP_SECRET", SHOP_TOKEN).start();
     let now = recheck(&app, id);
-    assert_eq!((&now["verdict"], &now["message_id"]), (&json!("accepted"), &Value::Null));
-    assert!(now["explanation"].as_str().unwrap().contains("not kept"), "{now}");
-    assert_rows(&app, &[row(release(id), 409, &["not_releasable", "not kept"], &[])]);
-    assert_eq!((app.database().count("rejections"), app.database().count("messages")), (1, 0));
+    assert_eq!((&now["verdict"], &now["message_id"]), (&json!("accepted"), &json!(1)));
+    assert_eq!((app.database().count("rejections"), app.database().count("messages")), (0, 1));
 }
 
 #[test]

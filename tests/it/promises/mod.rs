@@ -4,3 +4,4 @@ mod duplicates;
 mod opening;
 mod quarantine;
 mod secrecy;
+mod wrong_secret;

@@ -42,17 +42,19 @@ fn the_fetched_list_decides_who_may_send() {
 }
 
 #[test]
-fn an_address_refusal_is_kept_without_a_body() {
+fn signed_request_from_unlisted_address_is_kept_with_its_body() {
     let api = MetaApi::start(&["127.7.0.0/16"]);
     let app = builder(&api).start();
     wait_until_taken(&app, LISTED);
     assert_eq!(push_from(&app, NOT_LISTED).status, 403);
+    let unsigned = sign::github("2", "{}").without("X-Hub-Signature-256");
+    assert_eq!(Connection::open_from(NOT_LISTED, app.address).exchange(&unsigned).status, 403);
     let sql =
         "SELECT count(*) FROM rejections WHERE cause = 'address_not_allowed' AND remote_ip = '127.8.0.1'";
-    eventually("the refusal is kept", SOON, || app.database().value::<i64>(sql) == 1);
-    let body: Option<Vec<u8>> =
-        app.database().value("SELECT body FROM rejections WHERE remote_ip = '127.8.0.1'");
-    assert_eq!(body, None);
+    eventually("both are kept", SOON, || app.database().value::<i64>(sql) == 2);
+    let bodies: Vec<Option<Vec<u8>>> =
+        app.database().column("SELECT body FROM rejections ORDER BY candidate DESC");
+    assert_eq!(bodies, [Some(b"{}".to_vec()), None]);
 }
 
 #[test]

@@ -25,7 +25,7 @@ use crate::providers::Cause;
 use crate::store::{Kept, NewMessage, StoredRejection, headers, timestamp};
 
 /// As long as a webhook may take, and a fetch of keys before.
-const JUDGED_WITHIN: Duration = Duration::from_secs(5);
+pub const JUDGED_WITHIN: Duration = Duration::from_secs(5);
 
 /// What judging a rejection again came to.
 #[derive(Debug, Serialize, ToSchema)]
@@ -137,7 +137,7 @@ async fn release_as(service: &Service, id: Id, message: NewMessage) -> Result<Re
 }
 
 /// A request that was rejected, as it was before that.
-struct Again {
+pub struct Again {
     mount: Mount,
     method: String,
     target: String,
@@ -149,13 +149,13 @@ struct Again {
 }
 
 /// What a genuine request is.
-enum Judged {
+pub enum Judged {
     Message(Box<NewMessage>),
     Handshake,
 }
 
 impl Again {
-    fn of(service: &web::Data<Service>, rejection: StoredRejection) -> Result<Self, ApiError> {
+    pub fn of(service: &web::Data<Service>, rejection: StoredRejection) -> Result<Self, ApiError> {
         let named = |source: &&Arc<Source>| *source.name == *rejection.head.source;
         let Some(source) = service.sources.iter().find(named).cloned() else {
             let problem = format!("The source {} is not configured any more.", rejection.head.source);
@@ -177,8 +177,12 @@ impl Again {
         })
     }
 
+    pub fn has_body(&self) -> bool {
+        self.body.is_some()
+    }
+
     /// With the secrets of now and the clock of then.
-    async fn judge(&self, proof: Proof) -> Result<Result<Judged, Cause>, ApiError> {
+    pub async fn judge(&self, proof: Proof) -> Result<Result<Judged, Cause>, ApiError> {
         let source = &*self.mount.source;
         let is_method = |method: Method| source.makes_message_of(&method);
         if !self.method.parse().is_ok_and(is_method) {
@@ -206,7 +210,7 @@ impl Again {
         Ok(match found.map_err(not_now)? {
             Ok(Found::Message(examined)) => Ok(self.message(&incoming, examined)),
             Ok(Found::Handshake(_)) => Ok(Judged::Handshake),
-            Err(cause) => Err(cause),
+            Err(reason) => Err(reason.cause),
         })
     }
 

@@ -1,15 +1,18 @@
 //! Rejections: requests that failed authentication, why they did, and letting them in after all.
 
 mod again;
+mod bulk;
 mod explanation;
 
 pub use again::{__path_recheck, __path_release, recheck, release};
+pub use bulk::{__path_recheck_all, __path_release_all, recheck_all, release_all};
 
 use actix_web::{HttpResponse, web};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
+use time::OffsetDateTime;
 use utoipa::{IntoParams, ToSchema};
 
 use super::error::ApiError;
@@ -36,6 +39,9 @@ pub struct RejectionHead {
     pub source: String,
     #[schema(examples("signature_mismatch"))]
     pub cause: String,
+    /// It carries what the scheme demands (a well-formed signature and a fresh time, or a token), so it may be genuine: it
+    /// is kept for `CREEL_QUARANTINE_RETENTION`. The rest is noise, and kept for a day.
+    pub candidate: bool,
     /// The cause in words, and what to look at.
     pub explanation: &'static str,
     #[schema(examples("192.0.2.7"))]
@@ -86,9 +92,48 @@ pub struct ListRejections {
     /// Such as `signature_mismatch`.
     #[param(schema_with = schemas::name)]
     pub cause: Option<String>,
+    /// Received then or later: a time like `2026-11-22T14:31:00Z`, or a duration before now like `2h`.
+    #[param(schema_with = schemas::time)]
+    pub since: Option<String>,
+    /// Received before: written like `since`.
+    #[param(schema_with = schemas::time)]
+    pub until: Option<String>,
 }
 
-/// Requests that failed authentication within a day, the newest first.
+/// Which rejections. All that is given must hold.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RejectionSelection {
+    #[schema(schema_with = schemas::name_or_null, required = false)]
+    pub source: Option<String>,
+    /// Such as `signature_mismatch`.
+    #[schema(schema_with = schemas::name_or_null, required = false)]
+    pub cause: Option<String>,
+    /// Received then or later: a time like `2026-11-22T14:31:00Z`, or a duration before now like `2h`.
+    #[schema(schema_with = schemas::time_or_null, required = false)]
+    pub since: Option<String>,
+    /// Received before: written like `since`.
+    #[schema(schema_with = schemas::time_or_null, required = false)]
+    pub until: Option<String>,
+}
+
+impl RejectionSelection {
+    fn filter(self, now: OffsetDateTime) -> Result<store::RejectionFilter, ApiError> {
+        for (field, name) in [("source", &self.source), ("cause", &self.cause)] {
+            name.as_deref().map_or(Ok(()), |name| input::name(field, name))?;
+        }
+        let at = |field, text: Option<String>| text.map(|text| input::time(field, &text, now)).transpose();
+        Ok(store::RejectionFilter {
+            since: at("since", self.since)?,
+            until: at("until", self.until)?,
+            source: self.source,
+            cause: self.cause,
+            kind: None,
+        })
+    }
+}
+
+/// Requests that failed authentication, the newest first.
 #[utoipa::path(get, path = "/rejections", params(ListRejections), tag = "rejections",
     responses((status = 200, description = "A page of rejections.", body = Page<RejectionHead>)))]
 pub async fn list(
@@ -97,10 +142,13 @@ pub async fn list(
 ) -> Result<web::Json<Page<RejectionHead>>, ApiError> {
     let Query(query) = query;
     let paging = Paging::new(query.cursor, query.limit)?;
-    for (field, name) in [("source", &query.source), ("cause", &query.cause)] {
-        name.as_deref().map_or(Ok(()), |name| input::name(field, name))?;
-    }
-    let filter = store::RejectionFilter { source: query.source, cause: query.cause };
+    let selection = RejectionSelection {
+        source: query.source,
+        cause: query.cause,
+        since: query.since,
+        until: query.until,
+    };
+    let filter = selection.filter((service.clock)())?;
     let found = service.store.rejections(filter, paging.cursor, paging.limit).await?;
     let next = found.last().filter(|_| found.len() == paging.limit).map(|rejection| rejection.id);
     Ok(web::Json(Page::new(found, next)))
@@ -149,12 +197,12 @@ async fn stored(service: &Service, id: Id) -> Result<store::StoredRejection, Api
 }
 
 fn gone(id: i64) -> ApiError {
-    ApiError::NotFound(format!("There is no rejection {id}, or no more: they are kept for a day."))
+    ApiError::NotFound(format!("Rejection {id} does not exist or was deleted."))
 }
 
 fn not_kept() -> ApiError {
     ApiError::NotReleasable(
-        "The body of this request was not kept, because it was refused before its body was read: ask the sender to send it again."
+        "The body of this request was not kept: it was rejected before its body was read, or it is noise with a large body. Ask the sender to send it again."
             .to_owned(),
     )
 }
@@ -188,6 +236,7 @@ impl From<store::RejectionHead> for RejectionHead {
             source: head.source,
             explanation: explanation::of_name(&head.cause),
             cause: head.cause,
+            candidate: head.kind == store::RejectionKind::Candidate,
             remote_ip: head.remote_ip,
             method: head.method,
             body_bytes: head.body_bytes,

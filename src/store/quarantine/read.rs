@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use rusqlite::{Connection, OptionalExtension as _, Row, named_params};
 
+use super::RejectionKind;
+
 /// One row of `rejections` without what is long.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RejectionHead {
@@ -11,6 +13,7 @@ pub struct RejectionHead {
     pub received_at: String,
     pub source: String,
     pub cause: String,
+    pub kind: RejectionKind,
     pub remote_ip: String,
     pub method: String,
     /// `None` where the body was not kept.
@@ -34,9 +37,35 @@ pub struct StoredRejection {
 pub struct RejectionFilter {
     pub source: Option<String>,
     pub cause: Option<String>,
+    /// Received then or later.
+    pub since: Option<String>,
+    /// Received before.
+    pub until: Option<String>,
+    /// Only of this kind.
+    pub kind: Option<RejectionKind>,
 }
 
-const HEAD: &str = "id, received_at, source, cause, remote_ip, method, length(body)";
+/// How many rejections there are of one cause.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CauseCount {
+    pub cause: String,
+    pub count: u64,
+}
+
+/// A place in the order of arrival: everything up to it has been looked at.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RejectionPosition {
+    pub received_at: String,
+    pub id: i64,
+}
+
+/// What the filter says, for named parameters.
+const MATCHES: &str = "(:source IS NULL OR source = :source) AND (:cause IS NULL OR cause = :cause)
+    AND received_at >= :since AND received_at < :until AND (:candidate IS NULL OR candidate = :candidate)";
+/// After every timestamp.
+const END_OF_TIME: &str = "~";
+
+const HEAD: &str = "id, received_at, source, cause, remote_ip, method, length(body), candidate";
 
 fn read_head(row: &Row<'_>) -> rusqlite::Result<RejectionHead> {
     Ok(RejectionHead {
@@ -44,33 +73,98 @@ fn read_head(row: &Row<'_>) -> rusqlite::Result<RejectionHead> {
         received_at: row.get(1)?,
         source: row.get(2)?,
         cause: row.get(3)?,
+        kind: if row.get(7)? { RejectionKind::Candidate } else { RejectionKind::Noise },
         remote_ip: row.get(4)?,
         method: row.get(5)?,
         body_bytes: row.get(6)?,
     })
 }
 
-/// Newest first, those below `from`. There are at most a thousand of each source.
+impl RejectionFilter {
+    fn candidate(&self) -> Option<bool> {
+        self.kind.map(|kind| kind == RejectionKind::Candidate)
+    }
+
+    fn since(&self) -> &str {
+        self.since.as_deref().unwrap_or_default()
+    }
+
+    fn until(&self) -> &str {
+        self.until.as_deref().unwrap_or(END_OF_TIME)
+    }
+}
+
+/// Newest first, those below `from`.
 pub fn page(
     connection: &Connection,
     filter: &RejectionFilter,
     from: Option<i64>,
     limit: usize,
 ) -> rusqlite::Result<Vec<RejectionHead>> {
+    let sql =
+        format!("SELECT {HEAD} FROM rejections WHERE id < :from AND {MATCHES} ORDER BY id DESC LIMIT :limit");
+    connection
+        .prepare_cached(&sql)?
+        .query_map(
+            named_params! {
+                ":from": from.unwrap_or(i64::MAX), ":source": filter.source, ":cause": filter.cause,
+                ":since": filter.since(), ":until": filter.until(), ":candidate": filter.candidate(), ":limit": limit,
+            },
+            read_head,
+        )?
+        .collect()
+}
+
+/// How many rejections up to `through` fit, by cause.
+pub fn count(
+    connection: &Connection,
+    filter: &RejectionFilter,
+    through: i64,
+) -> rusqlite::Result<Vec<CauseCount>> {
     let sql = format!(
-        "SELECT {HEAD} FROM rejections
-         WHERE id < :from AND (:source IS NULL OR source = :source) AND (:cause IS NULL OR cause = :cause)
-         ORDER BY id DESC LIMIT :limit"
+        "SELECT cause, count(*) FROM rejections WHERE id <= :through AND {MATCHES} GROUP BY cause ORDER BY cause"
     );
     connection
         .prepare_cached(&sql)?
         .query_map(
             named_params! {
-                ":from": from.unwrap_or(i64::MAX), ":source": filter.source, ":cause": filter.cause, ":limit": limit,
+                ":through": through, ":source": filter.source, ":cause": filter.cause,
+                ":since": filter.since(), ":until": filter.until(), ":candidate": filter.candidate(),
+            },
+            |row| Ok(CauseCount { cause: row.get(0)?, count: row.get(1)? }),
+        )?
+        .collect()
+}
+
+/// The next ones behind `after` and up to `through`, in the order of arrival, with the bytes of their bodies.
+pub fn next_in_order(
+    connection: &Connection,
+    filter: &RejectionFilter,
+    after: &RejectionPosition,
+    through: i64,
+    limit: usize,
+) -> rusqlite::Result<Vec<RejectionHead>> {
+    let sql = format!(
+        "SELECT {HEAD} FROM rejections INDEXED BY rejections_received_at
+         WHERE (received_at, id) > (:after, :after_id) AND id <= :through AND {MATCHES}
+         ORDER BY received_at, id LIMIT :limit"
+    );
+    connection
+        .prepare_cached(&sql)?
+        .query_map(
+            named_params! {
+                ":after": after.received_at, ":after_id": after.id, ":through": through, ":source": filter.source,
+                ":cause": filter.cause, ":since": filter.since(), ":until": filter.until(),
+                ":candidate": filter.candidate(), ":limit": limit,
             },
             read_head,
         )?
         .collect()
+}
+
+/// The newest rejection; 0 if there is none.
+pub fn newest(connection: &Connection) -> rusqlite::Result<i64> {
+    connection.prepare_cached("SELECT coalesce(max(id), 0) FROM rejections")?.query_row([], |row| row.get(0))
 }
 
 /// One rejection, and what is sealed of it.
@@ -98,7 +192,7 @@ pub struct SourceNumbers {
     /// Among the newest messages of all.
     pub recent_messages: i64,
     pub last_message_at: Option<String>,
-    /// Of the last day, those too that were only counted.
+    /// In quarantine, and those that were only counted.
     pub rejections: i64,
 }
 

@@ -1,0 +1,34 @@
+//! The quarantine yields before messages do: to `CREEL_MAX_DATABASE_SIZE`, and to `CREEL_MIN_FREE` on the disk.
+
+use super::Cleaner;
+use crate::store::{Store, Unavailable};
+
+impl Cleaner {
+    /// One step of making `excess_bytes` free; how many rejections went.
+    pub(super) async fn yield_quarantine(
+        &self,
+        store: &Store,
+        excess_bytes: u64,
+    ) -> Result<usize, Unavailable> {
+        Ok(self.step(store.shrink_quarantine(excess_bytes)).await?.0)
+    }
+
+    /// All that the disk lacks; how many rejections went. Does not depend on the clock, so a jump does not pause it.
+    pub(super) async fn yield_quarantine_to_disk(&self, store: &Store) -> Result<usize, Unavailable> {
+        let mut missing = store.missing_disk_bytes();
+        let mut rows = 0;
+        while missing > 0 {
+            let (deleted, bytes) = self.step(store.shrink_quarantine(missing)).await?;
+            if deleted == 0 {
+                break;
+            }
+            rows += deleted;
+            missing = missing.saturating_sub(bytes);
+        }
+        if rows > 0 {
+            while !self.step(store.vacuum()).await? {}
+            store.settle();
+        }
+        Ok(rows)
+    }
+}

@@ -1,0 +1,103 @@
+//! Rejecting a request: into quarantine, as one that may be genuine or as noise.
+
+use std::sync::Arc;
+
+use actix_web::HttpRequest;
+use actix_web::dev::Payload;
+use bytes::Bytes;
+
+use super::body;
+use super::client::Network;
+use super::receive::{Incoming, Mount};
+use super::refusal::Refusal;
+use super::service::Service;
+use super::source::Source;
+use crate::providers::{Cause, Request, Verifier};
+use crate::store::{NewRejection, RejectionKind};
+
+/// Why a request is rejected, and whether it may be genuine all the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RejectionReason {
+    pub cause: Cause,
+    pub kind: RejectionKind,
+}
+
+impl RejectionReason {
+    pub fn of(verifier: &Verifier, request: &Request<'_>, cause: Cause) -> Self {
+        let may_be_genuine = match cause {
+            Cause::HandshakeRefused | Cause::NotConfirmed => false,
+            // The clock is compared last: only a correctly signed request is called stale.
+            Cause::StaleTimestamp => true,
+            _ => verifier.is_proof_carried(request),
+        };
+        Self { cause, kind: if may_be_genuine { RejectionKind::Candidate } else { RejectionKind::Noise } }
+    }
+
+    pub fn noise(cause: Cause) -> Self {
+        Self { cause, kind: RejectionKind::Noise }
+    }
+}
+
+/// Puts a rejected request into quarantine.
+pub async fn reject(
+    service: &Service,
+    source: &Arc<Source>,
+    incoming: &Incoming<'_>,
+    reason: RejectionReason,
+    body: Option<&Bytes>,
+) -> Refusal {
+    if reason.kind == RejectionKind::Candidate {
+        source.health.failed(service, source, reason.cause);
+    }
+    let rejection = NewRejection {
+        received_at: incoming.received_at,
+        source: Arc::clone(&source.name),
+        cause: reason.cause.name(),
+        kind: reason.kind,
+        remote_ip: incoming.client,
+        method: incoming.method.to_owned(),
+        query: source.redaction.query(incoming.query).map(Into::into),
+        headers: source.redaction.headers(&incoming.fields),
+        body: body.cloned(),
+        credentials: source.redaction.credentials(&incoming.fields, incoming.query),
+    };
+    service.store.quarantine(rejection).await;
+    Refusal::Rejected(reason.cause)
+}
+
+/// Rejects a request for its address or token, before its body was read. Where the head alone carries what the scheme
+/// demands, the body is read first: without it the request could never be released.
+pub async fn reject_unread(
+    mount: &Mount,
+    request: &HttpRequest,
+    mut incoming: Incoming<'_>,
+    cause: Cause,
+    payload: Payload,
+    announced_length: Option<u64>,
+) -> Refusal {
+    let (service, source) = (&**mount.service, &mount.source);
+    let network = Network::from(incoming.client);
+    let mut body = None;
+    if may_be_genuine(source, request, &incoming, cause) && is_within_rate(source, network, cause) {
+        let reservation = service.budget.reservation(network);
+        body = body::read(payload, announced_length, service.max_body_bytes, reservation).await.ok();
+        incoming.received_at = (service.clock)();
+    }
+    let kind = if body.is_some() { RejectionKind::Candidate } else { RejectionKind::Noise };
+    reject(service, source, &incoming, RejectionReason { cause, kind }, body.as_ref()).await
+}
+
+fn may_be_genuine(source: &Source, request: &HttpRequest, incoming: &Incoming<'_>, cause: Cause) -> bool {
+    let verifier = source.verifier();
+    // Without a scheme the random part of the path is what a stranger does not have.
+    let has_no_scheme =
+        !verifier.proves_sender() && verifier.asker().is_none() && !verifier.waits_for_secret();
+    let knows_path = has_no_scheme && source.has_path_part();
+    let reason = RejectionReason::of(&verifier, &incoming.request(&[]), cause);
+    source.makes_message_of(request.method()) && (knows_path || reason.kind == RejectionKind::Candidate)
+}
+
+/// A request that is rejected for its address has not met the throttle yet.
+fn is_within_rate(source: &Source, network: Network, cause: Cause) -> bool {
+    cause != Cause::AddressNotAllowed || source.throttle(network).is_ok()
+}

@@ -1,0 +1,89 @@
+//! What a genuine sender with another secret would send is told from noise, for every provider.
+
+use std::sync::LazyLock;
+
+use super::own::OwnRequest;
+use super::*;
+
+static OWN: LazyLock<Vec<OwnRequest>> = LazyLock::new(own_requests);
+
+fn is_carried(sent: &Sent, verifier: &Verifier) -> bool {
+    sent.put(|request| verifier.is_proof_carried(request))
+}
+
+fn proven() -> impl Iterator<Item = &'static OwnRequest> {
+    OWN.iter().filter(|request| request.verifier.proves_sender())
+}
+
+#[test]
+fn every_accepted_request_carries_proof() {
+    for request in proven() {
+        assert!(is_carried(&request.sent, &request.verifier), "{}", request.provider);
+    }
+}
+
+#[test]
+fn scanner_carries_proof_for_no_provider() {
+    let scanner = Sent::new(&[("user-agent", "curl/8"), ("content-type", "application/json")], "{\"a\":1}");
+    let empty = Sent::new(&[], "");
+    for request in proven() {
+        for sent in [&scanner, &empty] {
+            let sent = Sent { now: request.sent.now, url: request.sent.url.clone(), ..sent.clone() };
+            assert!(!is_carried(&sent, &request.verifier), "{}", request.provider);
+        }
+    }
+}
+
+#[test]
+fn another_secret_leaves_the_proof_carried() {
+    let mut mismatches = 0;
+    for request in proven().filter(|request| request.settings.values.contains_key("secret")) {
+        let mut settings = request.settings.clone();
+        let secrets = settings.values.get_mut("secret").unwrap();
+        for secret in secrets.iter_mut() {
+            // One other character of the same alphabet, so that it stays a secret of the provider.
+            let mut text = secret.expose().to_vec();
+            let middle = text.len() / 2;
+            text[middle] = if text[middle] == b'1' { b'2' } else { b'1' };
+            *secret = Secret::new(text);
+        }
+        let Ok(other) = Verifier::bind(recipe(&request.provider).unwrap(), &settings) else { continue };
+        let refused = request.sent.put(|sent| other.authenticate(sent, &request.world).is_err());
+        assert!(!refused || is_carried(&request.sent, &other), "{}", request.provider);
+        mismatches += usize::from(refused);
+    }
+    assert!(mismatches > 50, "only {mismatches} providers were tried");
+}
+
+#[test]
+fn stale_request_carries_no_proof() {
+    let mut stale = 0;
+    for request in proven() {
+        let late = Sent { now: request.sent.now + time::Duration::days(2), ..request.sent.clone() };
+        if late.verdict_in(&request.verifier, &request.world) == Err(Cause::StaleTimestamp) {
+            assert!(!is_carried(&late, &request.verifier), "{}", request.provider);
+            stale += 1;
+        }
+    }
+    assert!(stale > 10, "only {stale} providers have a timestamp");
+}
+
+#[test]
+fn malformed_proof_is_not_carried() {
+    let github = bind("github", &[("secret", "s")]);
+    let token = bind("token", &[("header", "X-Token"), ("secret", "correct horse")]);
+    let basic = bind("chargebee", &[("username", "u"), ("password", "p")]);
+    let rows: [(&Verifier, &str, String, bool); 8] = [
+        (&github, "X-Hub-Signature-256", format!("sha256={}", "0".repeat(64)), true),
+        (&github, "X-Hub-Signature-256", format!("sha256={}", "0".repeat(63)), false),
+        (&github, "X-Hub-Signature-256", "0".repeat(64), false),
+        (&github, "X-Hub-Signature-256", "sha256=".to_owned(), false),
+        (&token, "X-Token", "another token".to_owned(), true),
+        (&token, "X-Token", " ".to_owned(), false),
+        (&basic, "Authorization", "Basic YTpi".to_owned(), true),
+        (&basic, "Authorization", "Bearer YTpi".to_owned(), false),
+    ];
+    for (verifier, name, value, carried) in rows {
+        assert_eq!(is_carried(&Sent::new(&[(name, &value)], "{}"), verifier), carried, "{name}: {value}");
+    }
+}

@@ -1,0 +1,267 @@
+//! What is in the table of rejections, so that its bounds need no sums over rows: bytes of candidates by network, and the
+//! few rows of noise.
+
+use std::borrow::Cow;
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use rusqlite::{Connection, OptionalExtension as _};
+
+use super::intake::Intake;
+use super::network::ClientNetwork;
+use super::shares::Shares;
+use super::{NewRejection, Placement, RejectionKind};
+
+const NOISE_PER_NETWORK_AND_CAUSE: usize = 20;
+const NOISE_PER_SOURCE: usize = 1_000;
+const NOISE_BYTES_PER_SOURCE: u64 = 4 << 20;
+
+#[derive(Debug, Default)]
+pub struct Books {
+    candidates: Shares,
+    candidate_rows: u64,
+    noise: BTreeMap<String, Noise>,
+}
+
+/// The noise of one source, the oldest first.
+#[derive(Debug, Default)]
+struct Noise {
+    rows: VecDeque<NoiseRow>,
+    bytes: u64,
+}
+
+#[derive(Debug)]
+struct NoiseRow {
+    id: i64,
+    bytes: u64,
+    network: ClientNetwork,
+    cause: Cow<'static, str>,
+}
+
+/// A row that was in the table.
+#[derive(Debug)]
+pub struct DeletedRow {
+    source: String,
+    network: String,
+    cause: String,
+    bytes: u64,
+    kind: RejectionKind,
+}
+
+impl Books {
+    pub fn load(connection: &Connection) -> rusqlite::Result<Self> {
+        let mut books = Self::default();
+        let mut statement = connection.prepare_cached(
+            "SELECT source, network, sum(bytes), count(*) FROM rejections INDEXED BY rejections_candidates
+             WHERE candidate = 1 GROUP BY source, network",
+        )?;
+        let mut rows = statement.query([])?;
+        while let Some(row) = rows.next()? {
+            let (source, network): (String, String) = (row.get(0)?, row.get(1)?);
+            books.candidates.add(&source, parsed(&network), row.get(2)?);
+            books.candidate_rows += row.get::<_, u64>(3)?;
+        }
+        let mut statement = connection.prepare_cached(
+            "SELECT id, source, network, cause, bytes FROM rejections INDEXED BY rejections_noise
+             WHERE candidate = 0 ORDER BY received_at, id",
+        )?;
+        let mut rows = statement.query([])?;
+        while let Some(row) = rows.next()? {
+            let network: String = row.get(2)?;
+            let cause: String = row.get(3)?;
+            let entry = NoiseRow {
+                id: row.get(0)?,
+                bytes: row.get(4)?,
+                network: parsed(&network),
+                cause: Cow::Owned(cause),
+            };
+            books.noise.entry(row.get(1)?).or_default().push(entry);
+        }
+        Ok(books)
+    }
+
+    pub fn bytes(&self) -> u64 {
+        self.candidates.total() + self.noise.values().map(|noise| noise.bytes).sum::<u64>()
+    }
+
+    pub fn rows(&self) -> u64 {
+        self.candidate_rows + self.noise.values().map(|noise| noise.rows.len() as u64).sum::<u64>()
+    }
+
+    /// Deletes others until there is room for `rejection`, where it is the one to stay.
+    pub fn make_room(
+        &mut self,
+        connection: &Connection,
+        intake: &Intake,
+        rejection: &NewRejection,
+        share: u64,
+        max_bytes: u64,
+        evictions: &mut usize,
+    ) -> rusqlite::Result<Placement> {
+        if share > max_bytes {
+            return Ok(Placement::Dropped);
+        }
+        if rejection.kind == RejectionKind::Noise {
+            return self.make_room_for_noise(connection, intake, rejection, share, max_bytes);
+        }
+        let (source, network) = (&*rejection.source, rejection.network());
+        // It counts when the one to yield is chosen: a network does not push out others by one large body.
+        self.candidates.add(source, network, share);
+        let placement = loop {
+            if self.bytes() <= max_bytes {
+                break Placement::Written;
+            }
+            if *evictions == 0 {
+                break Placement::Postponed;
+            }
+            let is_noise_left = self.noise.values().any(|noise| !noise.rows.is_empty());
+            let is_own_turn = self.candidates.heaviest() == Some((source, network));
+            if !is_noise_left && is_own_turn && self.candidates.of(source, network) == share {
+                break Placement::Dropped;
+            }
+            *evictions -= 1;
+            if self.evict(connection, intake)?.is_none() {
+                break Placement::Dropped;
+            }
+        };
+        self.candidates.remove(source, network, share);
+        Ok(placement)
+    }
+
+    fn make_room_for_noise(
+        &mut self,
+        connection: &Connection,
+        intake: &Intake,
+        rejection: &NewRejection,
+        share: u64,
+        max_bytes: u64,
+    ) -> rusqlite::Result<Placement> {
+        let network = rejection.network();
+        let is_alike = |row: &&NoiseRow| row.network == network && row.cause == rejection.cause;
+        let total = self.bytes();
+        let Some(noise) = self.noise.get_mut(&*rejection.source) else {
+            let fits = share <= NOISE_BYTES_PER_SOURCE && total + share <= max_bytes;
+            return Ok(if fits { Placement::Written } else { Placement::Dropped });
+        };
+        let alike = noise.rows.iter().filter(is_alike).count();
+        if alike >= NOISE_PER_NETWORK_AND_CAUSE || share > NOISE_BYTES_PER_SOURCE {
+            return Ok(Placement::Dropped);
+        }
+        let mut freed = 0;
+        while noise.rows.len() >= NOISE_PER_SOURCE
+            || noise.bytes + share > NOISE_BYTES_PER_SOURCE
+            || total - freed + share > max_bytes
+        {
+            let Some(oldest) = noise.rows.pop_front() else { return Ok(Placement::Dropped) };
+            noise.bytes -= oldest.bytes;
+            freed += oldest.bytes;
+            delete_row(connection, oldest.id)?;
+            intake.count(&rejection.source, oldest.cause, RejectionKind::Noise);
+        }
+        Ok(Placement::Written)
+    }
+
+    pub fn inserted(&mut self, id: i64, rejection: &NewRejection, share: u64) {
+        let network = rejection.network();
+        match rejection.kind {
+            RejectionKind::Candidate => {
+                self.candidates.add(&rejection.source, network, share);
+                self.candidate_rows += 1;
+            }
+            RejectionKind::Noise => {
+                let row = NoiseRow { id, bytes: share, network, cause: Cow::Borrowed(rejection.cause) };
+                self.noise.entry(rejection.source.to_string()).or_default().push(row);
+            }
+        }
+    }
+
+    /// Deletes the row that is the first to yield: the oldest noise, else the oldest of the network that holds most. Its
+    /// bytes; `None` if there is nothing.
+    pub fn evict(&mut self, connection: &Connection, intake: &Intake) -> rusqlite::Result<Option<u64>> {
+        let noisiest = self.noise.values().filter(|noise| !noise.rows.is_empty()).max_by_key(|one| one.bytes);
+        if let Some(id) = noisiest.and_then(|noise| noise.rows.front()).map(|row| row.id) {
+            return self.give_up(connection, intake, id);
+        }
+        while let Some((source, network)) = self.candidates.heaviest() {
+            let oldest: Option<i64> = connection
+                .prepare_cached(
+                    "SELECT id FROM rejections INDEXED BY rejections_candidates
+                     WHERE candidate = 1 AND source = ?1 AND network = ?2 ORDER BY id LIMIT 1",
+                )?
+                .query_row([source, &network.to_string()], |row| row.get(0))
+                .optional()?;
+            if let Some(id) = oldest {
+                return self.give_up(connection, intake, id);
+            }
+            // Somebody else has deleted rows of this table.
+            let (source, held) = (source.to_owned(), self.candidates.of(source, network));
+            self.candidates.remove(&source, network, held);
+        }
+        Ok(None)
+    }
+
+    fn give_up(
+        &mut self,
+        connection: &Connection,
+        intake: &Intake,
+        id: i64,
+    ) -> rusqlite::Result<Option<u64>> {
+        let Some(row) = self.delete(connection, id)? else { return Ok(Some(0)) };
+        intake.count(&Arc::from(row.source), Cow::Owned(row.cause), row.kind);
+        Ok(Some(row.bytes))
+    }
+
+    /// Deletes a row, if it is there.
+    pub fn delete(&mut self, connection: &Connection, id: i64) -> rusqlite::Result<Option<DeletedRow>> {
+        let deleted = connection
+            .prepare_cached(
+                "DELETE FROM rejections WHERE id = ?1 RETURNING source, network, cause, bytes, candidate",
+            )?
+            .query_row([id], |row| {
+                let is_candidate: bool = row.get(4)?;
+                Ok(DeletedRow {
+                    source: row.get(0)?,
+                    network: row.get(1)?,
+                    cause: row.get(2)?,
+                    bytes: row.get(3)?,
+                    kind: if is_candidate { RejectionKind::Candidate } else { RejectionKind::Noise },
+                })
+            })
+            .optional()?;
+        match &deleted {
+            Some(row) if row.kind == RejectionKind::Candidate => {
+                self.candidates.remove(&row.source, parsed(&row.network), row.bytes);
+                self.candidate_rows = self.candidate_rows.saturating_sub(1);
+            }
+            _ => self.forget_noise(id),
+        }
+        Ok(deleted)
+    }
+
+    fn forget_noise(&mut self, id: i64) {
+        for noise in self.noise.values_mut() {
+            if let Some(place) = noise.rows.iter().position(|row| row.id == id)
+                && let Some(row) = noise.rows.remove(place)
+            {
+                noise.bytes -= row.bytes;
+            }
+        }
+        self.noise.retain(|_, noise| !noise.rows.is_empty());
+    }
+}
+
+impl Noise {
+    fn push(&mut self, row: NoiseRow) {
+        self.bytes += row.bytes;
+        self.rows.push_back(row);
+    }
+}
+
+/// A network as the table has it. One that cannot be read is written by somebody else; it yields like any other.
+fn parsed(text: &str) -> ClientNetwork {
+    ClientNetwork::parse(text).unwrap_or(ClientNetwork::of(std::net::Ipv4Addr::UNSPECIFIED.into()))
+}
+
+fn delete_row(connection: &Connection, id: i64) -> rusqlite::Result<()> {
+    connection.prepare_cached("DELETE FROM rejections WHERE id = ?1")?.execute([id]).map(drop)
+}

@@ -1,0 +1,109 @@
+//! Rejections that are counted and not kept: the counts until they are in the database, and the lines in the log.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rusqlite::{Connection, params};
+
+use super::RejectionKind;
+
+/// Sources times causes; there are never more than configured sources times causes.
+const MAX_COUNTERS: usize = 10_000;
+const PAUSE_BETWEEN_WARNINGS: Duration = Duration::from_secs(60);
+const PAUSE_BETWEEN_REMARKS: Duration = Duration::from_secs(3_600);
+
+type Cause = Cow<'static, str>;
+
+/// Counts by source, cause and kind.
+#[derive(Debug, Default)]
+pub struct Drops(BTreeMap<(Arc<str>, Cause, RejectionKind), u64>);
+
+impl Drops {
+    pub fn count(&mut self, source: &Arc<str>, cause: Cause, kind: RejectionKind) {
+        self.add((source.clone(), cause, kind), 1);
+    }
+
+    pub fn append(&mut self, other: Self) {
+        other.0.into_iter().for_each(|(key, count)| self.add(key, count));
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    fn add(&mut self, key: (Arc<str>, Cause, RejectionKind), count: u64) {
+        if self.0.len() < MAX_COUNTERS || self.0.contains_key(&key) {
+            *self.0.entry(key).or_default() += count;
+        }
+    }
+
+    pub fn write(&self, connection: &Connection, now: &str) -> rusqlite::Result<()> {
+        for ((source, cause, kind), count) in &self.0 {
+            let candidates = if *kind == RejectionKind::Candidate { *count } else { 0 };
+            connection
+                .prepare_cached(
+                    "INSERT INTO rejection_counts (source, cause, counted, candidates, first_at, last_at)
+                     VALUES (?1, ?2, ?3, ?4, ?5, ?5)
+                     ON CONFLICT (source, cause)
+                     DO UPDATE SET counted = counted + ?3, candidates = candidates + ?4, last_at = ?5",
+                )?
+                .execute(params![&**source, cause, count, candidates, now])?;
+        }
+        Ok(())
+    }
+
+    /// How many of a kind, and of what they are.
+    fn of_kind(&self, kind: RejectionKind) -> (u64, String) {
+        let of_kind = || self.0.iter().filter(|((_, _, one), _)| *one == kind);
+        let parts: Vec<String> = of_kind()
+            .take(10)
+            .map(|((source, cause, _), count)| format!("{count} {source} {cause}"))
+            .collect();
+        (of_kind().map(|(_, count)| count).sum(), parts.join(", "))
+    }
+}
+
+/// Says in the log what was dropped, in one line for many.
+#[derive(Debug, Default)]
+pub struct DropReport {
+    unreported: Drops,
+    next_warning: Option<Instant>,
+    next_remark: Option<Instant>,
+}
+
+impl DropReport {
+    pub fn add(&mut self, drops: Drops) {
+        self.unreported.append(drops);
+    }
+
+    /// The rest, before the end.
+    pub fn finish(&mut self, now: Instant) {
+        (self.next_warning, self.next_remark) = (None, None);
+        self.write(now);
+    }
+
+    pub fn write(&mut self, now: Instant) {
+        let is_due = |next: Option<Instant>| next.is_none_or(|next| next <= now);
+        if is_due(self.next_warning)
+            && let (count, parts) = self.unreported.of_kind(RejectionKind::Candidate)
+            && count > 0
+        {
+            log::warn!(
+                "quarantine dropped {count} rejected requests that may be genuine ({parts}): fix the cause that `creel \
+                 rejections` shows, or raise CREEL_QUARANTINE_SIZE"
+            );
+            self.unreported.0.retain(|(_, _, kind), _| *kind != RejectionKind::Candidate);
+            self.next_warning = Some(now + PAUSE_BETWEEN_WARNINGS);
+        }
+        if is_due(self.next_remark)
+            && let (count, parts) = self.unreported.of_kind(RejectionKind::Noise)
+            && count > 0
+        {
+            log::info!("quarantine counted {count} further requests without a well-formed proof ({parts})");
+            self.unreported.0.retain(|(_, _, kind), _| *kind != RejectionKind::Noise);
+            self.next_remark = Some(now + PAUSE_BETWEEN_REMARKS);
+        }
+    }
+}

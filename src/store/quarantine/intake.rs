@@ -1,0 +1,261 @@
+//! Rejections on their way to the writer: bounded in memory, so that noise never takes the place of candidates, nor one
+//! network all of it.
+
+use std::borrow::Cow;
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use bytes::Bytes;
+use tokio::sync::Notify;
+
+use super::drops::Drops;
+use super::network::ClientNetwork;
+use super::{DEFAULT_MAX_BYTES, NewRejection, RejectionKind};
+
+const MAX_CANDIDATES: usize = 1_024;
+const MAX_CANDIDATE_BYTES: usize = 16 << 20;
+/// One network takes at most half of the room for candidates.
+const NETWORKS_SHARE: usize = 2;
+const MAX_NOISE: usize = 256;
+const MAX_NOISE_BYTES: usize = 1 << 20;
+/// Noise with a larger body is kept without it.
+const MAX_NOISE_BODY_BYTES: usize = 256 << 10;
+
+/// Shared by the request handlers and the writer.
+#[derive(Debug)]
+pub struct Intake {
+    queue: Mutex<Queue>,
+    drops: Mutex<Drops>,
+    /// Notified when rows have left the queue.
+    pub space: Notify,
+    max_bytes: AtomicU64,
+    numbers: [AtomicU64; 4],
+}
+
+/// The numbers of the quarantine, for metrics.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct QuarantineStats {
+    pub rows: u64,
+    pub bytes: u64,
+    /// Since the start.
+    pub candidates_dropped: u64,
+    pub noise_dropped: u64,
+}
+
+#[derive(Debug, Default)]
+struct Queue {
+    candidates: VecDeque<NewRejection>,
+    candidate_bytes: usize,
+    by_network: BTreeMap<ClientNetwork, (usize, usize)>,
+    noise: VecDeque<NewRejection>,
+    noise_bytes: usize,
+}
+
+/// What became of a rejection that was offered.
+#[derive(Debug)]
+pub enum Offer {
+    /// True for the first one, when the writer should be woken.
+    Taken(bool),
+    Full(NewRejection),
+}
+
+impl Default for Intake {
+    fn default() -> Self {
+        Self {
+            queue: Mutex::default(),
+            drops: Mutex::default(),
+            space: Notify::new(),
+            max_bytes: AtomicU64::new(DEFAULT_MAX_BYTES),
+            numbers: Default::default(),
+        }
+    }
+}
+
+impl Intake {
+    pub fn offer(&self, mut rejection: NewRejection) -> Offer {
+        if rejection.kind == RejectionKind::Noise {
+            rejection.body = rejection.body.filter(|body| body.len() <= MAX_NOISE_BODY_BYTES);
+        }
+        let Ok(mut queue) = self.queue.lock() else { return Offer::Full(rejection) };
+        if !queue.has_room_for(&rejection) {
+            return Offer::Full(rejection);
+        }
+        let was_empty = queue.is_empty();
+        // A copy: the queue must not hold on to the budget for bodies in flight.
+        let body = rejection.body.as_deref().map(Bytes::copy_from_slice);
+        queue.push_back(NewRejection { body, ..rejection });
+        Offer::Taken(was_empty)
+    }
+
+    /// The next one to be written: candidates first, in the order of arrival.
+    pub fn take(&self) -> Option<NewRejection> {
+        self.queue.lock().ok()?.take()
+    }
+
+    /// Gives back what could not be written, to the front.
+    pub fn put_back(&self, rejections: impl DoubleEndedIterator<Item = NewRejection>) {
+        if let Ok(mut queue) = self.queue.lock() {
+            rejections.rev().for_each(|rejection| queue.push_front(rejection));
+        }
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.queue.lock().map_or(true, |queue| queue.is_empty())
+    }
+
+    pub fn count_dropped(&self, rejection: &NewRejection) {
+        self.count(&rejection.source, Cow::Borrowed(rejection.cause), rejection.kind);
+    }
+
+    pub fn count(&self, source: &std::sync::Arc<str>, cause: Cow<'static, str>, kind: RejectionKind) {
+        let number = if kind == RejectionKind::Candidate { &self.numbers[2] } else { &self.numbers[3] };
+        number.fetch_add(1, Ordering::Relaxed);
+        if let Ok(mut drops) = self.drops.lock() {
+            drops.count(source, cause, kind);
+        }
+    }
+
+    pub fn has_drops(&self) -> bool {
+        self.drops.lock().is_ok_and(|drops| !drops.is_empty())
+    }
+
+    pub fn take_drops(&self) -> Drops {
+        self.drops.lock().map(|mut drops| std::mem::take(&mut *drops)).unwrap_or_default()
+    }
+
+    pub fn put_back_drops(&self, drops: Drops) {
+        if let Ok(mut newer) = self.drops.lock() {
+            newer.append(drops);
+        }
+    }
+
+    pub fn limit_bytes(&self, max_bytes: u64) {
+        self.max_bytes.store(max_bytes, Ordering::Relaxed);
+    }
+
+    pub fn max_bytes(&self) -> u64 {
+        self.max_bytes.load(Ordering::Relaxed)
+    }
+
+    pub fn set_held(&self, rows: u64, bytes: u64) {
+        self.numbers[0].store(rows, Ordering::Relaxed);
+        self.numbers[1].store(bytes, Ordering::Relaxed);
+    }
+
+    pub fn stats(&self) -> QuarantineStats {
+        let [rows, bytes, candidates_dropped, noise_dropped] =
+            self.numbers.each_ref().map(|number| number.load(Ordering::Relaxed));
+        QuarantineStats { rows, bytes, candidates_dropped, noise_dropped }
+    }
+}
+
+impl Queue {
+    fn is_empty(&self) -> bool {
+        self.candidates.is_empty() && self.noise.is_empty()
+    }
+
+    fn has_room_for(&self, rejection: &NewRejection) -> bool {
+        let bytes = rejection.content_bytes();
+        if rejection.kind == RejectionKind::Noise {
+            return self.noise.len() < MAX_NOISE && self.noise_bytes + bytes <= MAX_NOISE_BYTES;
+        }
+        let (rows, network_bytes) = self.by_network.get(&rejection.network()).copied().unwrap_or_default();
+        // A single body may be larger than the queue: then it is alone.
+        self.candidates.is_empty()
+            || (self.candidates.len() < MAX_CANDIDATES
+                && rows < MAX_CANDIDATES / NETWORKS_SHARE
+                && self.candidate_bytes + bytes <= MAX_CANDIDATE_BYTES
+                && (rows == 0 || network_bytes + bytes <= MAX_CANDIDATE_BYTES / NETWORKS_SHARE))
+    }
+
+    fn push_back(&mut self, rejection: NewRejection) {
+        self.account(&rejection);
+        match rejection.kind {
+            RejectionKind::Candidate => self.candidates.push_back(rejection),
+            RejectionKind::Noise => self.noise.push_back(rejection),
+        }
+    }
+
+    fn push_front(&mut self, rejection: NewRejection) {
+        self.account(&rejection);
+        match rejection.kind {
+            RejectionKind::Candidate => self.candidates.push_front(rejection),
+            RejectionKind::Noise => self.noise.push_front(rejection),
+        }
+    }
+
+    fn account(&mut self, rejection: &NewRejection) {
+        let bytes = rejection.content_bytes();
+        match rejection.kind {
+            RejectionKind::Candidate => {
+                let (rows, network_bytes) = self.by_network.entry(rejection.network()).or_default();
+                *rows += 1;
+                *network_bytes += bytes;
+                self.candidate_bytes += bytes;
+            }
+            RejectionKind::Noise => self.noise_bytes += bytes,
+        }
+    }
+
+    fn take(&mut self) -> Option<NewRejection> {
+        if let Some(rejection) = self.candidates.pop_front() {
+            let (bytes, network) = (rejection.content_bytes(), rejection.network());
+            self.candidate_bytes -= bytes;
+            if let Some((rows, network_bytes)) = self.by_network.get_mut(&network) {
+                *rows -= 1;
+                *network_bytes -= bytes;
+                if *rows == 0 {
+                    self.by_network.remove(&network);
+                }
+            }
+            return Some(rejection);
+        }
+        let rejection = self.noise.pop_front()?;
+        self.noise_bytes -= rejection.content_bytes();
+        Some(rejection)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{candidate, noise};
+    use super::*;
+
+    fn taken(intake: &Intake, rejection: NewRejection) -> bool {
+        matches!(intake.offer(rejection), Offer::Taken(_))
+    }
+
+    #[test]
+    fn queue_bounds_each_network_and_all() {
+        let intake = Intake::default();
+        let from = |address| (0..2_000).filter(|_| taken(&intake, candidate(address, 1))).count();
+        assert_eq!((from("192.0.2.1"), from("198.51.100.1"), from("203.0.113.1")), (512, 512, 0));
+    }
+
+    #[test]
+    fn noise_never_takes_the_room_of_candidates() {
+        let intake = Intake::default();
+        assert_eq!((0..2_000).filter(|_| taken(&intake, noise("192.0.2.1", 1))).count(), MAX_NOISE);
+        assert!(taken(&intake, candidate("192.0.2.1", 1)));
+        assert_eq!(intake.take().unwrap().kind, RejectionKind::Candidate);
+    }
+
+    #[test]
+    fn noise_with_large_body_is_kept_without_it() {
+        let intake = Intake::default();
+        assert!(taken(&intake, noise("192.0.2.1", 25 << 20)));
+        assert_eq!(intake.take().unwrap().body, None);
+    }
+
+    #[test]
+    fn one_large_body_fits_into_an_empty_queue() {
+        let intake = Intake::default();
+        assert!(taken(&intake, candidate("192.0.2.1", 25 << 20)));
+        assert!(!taken(&intake, candidate("198.51.100.1", 1)));
+        let large = intake.take().unwrap();
+        intake.put_back([large].into_iter());
+        assert!(intake.take().is_some() && intake.is_empty());
+        assert!(taken(&intake, candidate("198.51.100.1", 1)));
+    }
+}

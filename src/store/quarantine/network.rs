@@ -1,0 +1,115 @@
+//! Networks of clients: what the quarantine divides its space between.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+const IPV4_LENGTHS: [u8; 2] = [24, 16];
+const IPV6_LENGTHS: [u8; 3] = [64, 48, 32];
+
+/// A range of client addresses. Lengths tell IPv4 from IPv6: /24 and /16, or /64, /48 and /32.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ClientNetwork {
+    bits: u64,
+    length: u8,
+}
+
+impl ClientNetwork {
+    /// The smallest range that is told apart: /24 of IPv4, /64 of IPv6.
+    pub fn of(address: IpAddr) -> Self {
+        match address.to_canonical() {
+            IpAddr::V4(v4) => Self { bits: u64::from(v4.to_bits()), length: IPV4_LENGTHS[0] }.cut(),
+            IpAddr::V6(v6) => {
+                let high = (v6.to_bits() >> 64) & u128::from(u64::MAX);
+                Self { bits: u64::try_from(high).unwrap_or_default(), length: IPV6_LENGTHS[0] }
+            }
+        }
+    }
+
+    /// As `Display` writes it.
+    pub fn parse(text: &str) -> Option<Self> {
+        let address = text.split_once('/').map_or(text, |(address, _)| address);
+        address.parse().ok().map(Self::of)
+    }
+
+    /// This range and the wider ones around it, the smallest first.
+    pub fn and_wider(self) -> impl Iterator<Item = Self> {
+        let lengths: &[u8] = if self.is_ipv4() { &IPV4_LENGTHS } else { &IPV6_LENGTHS };
+        let wider = lengths.iter().filter(move |length| **length <= self.length);
+        wider.map(move |length| Self { length: *length, ..self }.cut())
+    }
+
+    /// How much more than a smallest range this one may hold: 1, 2 or 4 times as much. Whoever rotates through the addresses
+    /// of an allocation is one network; several small senders in it are not.
+    pub fn allowance(self) -> u64 {
+        match self.length {
+            24 | 64 => 1,
+            16 | 48 => 2,
+            _ => 4,
+        }
+    }
+
+    pub fn is_smallest(self) -> bool {
+        self.allowance() == 1
+    }
+
+    pub fn contains(self, other: Self) -> bool {
+        other.is_ipv4() == self.is_ipv4()
+            && other.length >= self.length
+            && Self { length: self.length, ..other }.cut() == self
+    }
+
+    const fn is_ipv4(self) -> bool {
+        matches!(self.length, 24 | 16)
+    }
+
+    /// Without the bits behind the prefix.
+    fn cut(self) -> Self {
+        let width = if self.is_ipv4() { 32 } else { 64 };
+        Self { bits: self.bits >> (width - self.length) << (width - self.length), ..self }
+    }
+}
+
+impl std::fmt::Display for ClientNetwork {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if self.is_ipv4() {
+            let bits = u32::try_from(self.bits).unwrap_or_default();
+            write!(f, "{}/{}", Ipv4Addr::from_bits(bits), self.length)
+        } else {
+            write!(f, "{}/{}", Ipv6Addr::from_bits(u128::from(self.bits) << 64), self.length)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn network(address: &str) -> ClientNetwork {
+        ClientNetwork::of(address.parse().unwrap())
+    }
+
+    #[test]
+    fn networks_are_written_and_parsed() {
+        for (address, text) in [
+            ("192.0.2.77", "192.0.2.0/24"),
+            ("::ffff:192.0.2.77", "192.0.2.0/24"),
+            ("2001:db8:1:2:3::4", "2001:db8:1:2::/64"),
+            ("::1", "::/64"),
+        ] {
+            assert_eq!(network(address).to_string(), text);
+            assert_eq!(ClientNetwork::parse(text), Some(network(address)));
+        }
+        assert_eq!(ClientNetwork::parse("elsewhere"), None);
+    }
+
+    #[test]
+    fn wider_ranges_contain_smaller_ones() {
+        let wider = |address| network(address).and_wider().map(|range| range.to_string()).collect::<Vec<_>>();
+        assert_eq!(wider("203.0.113.9"), ["203.0.113.0/24", "203.0.0.0/16"]);
+        assert_eq!(wider("2001:db8:1:2::9"), ["2001:db8:1:2::/64", "2001:db8:1::/48", "2001:db8::/32"]);
+        for range in network("2001:db8:1:2::9").and_wider() {
+            assert!(range.contains(network("2001:db8:1:2::7")));
+            assert!(!range.contains(network("2001:db9::")) && !range.contains(network("0.0.0.1")));
+        }
+        assert!(!network("192.0.2.1").contains(network("192.0.2.1").and_wider().last().unwrap()));
+    }
+}

@@ -1,0 +1,152 @@
+//! Who holds how much of the quarantine: bytes for each source and client network, and who has to yield. Only sums are in
+//! memory, never rows.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::network::ClientNetwork;
+
+/// The bytes of candidates.
+#[derive(Debug, Default)]
+pub struct Shares {
+    sources: BTreeMap<String, SourceShare>,
+    total: u64,
+}
+
+/// The bytes of one source, for each network and each wider range.
+#[derive(Debug, Default)]
+struct SourceShare {
+    total: u64,
+    bytes: BTreeMap<ClientNetwork, u64>,
+    /// The same, by bytes in relation to what the range may hold.
+    ordered: BTreeSet<(u64, ClientNetwork)>,
+}
+
+impl Shares {
+    pub fn total(&self) -> u64 {
+        self.total
+    }
+
+    pub fn add(&mut self, source: &str, network: ClientNetwork, bytes: u64) {
+        if !self.sources.contains_key(source) {
+            self.sources.insert(source.to_owned(), SourceShare::default());
+        }
+        let Some(share) = self.sources.get_mut(source) else { return };
+        self.total += bytes;
+        share.total += bytes;
+        for range in network.and_wider() {
+            share.change(range, |held| held + bytes);
+        }
+    }
+
+    pub fn remove(&mut self, source: &str, network: ClientNetwork, bytes: u64) {
+        let Some(share) = self.sources.get_mut(source) else { return };
+        self.total = self.total.saturating_sub(bytes);
+        share.total = share.total.saturating_sub(bytes);
+        for range in network.and_wider() {
+            share.change(range, |held| held.saturating_sub(bytes));
+        }
+        if share.bytes.is_empty() {
+            self.total = self.total.saturating_sub(share.total);
+            self.sources.remove(source);
+        }
+    }
+
+    /// The source that holds most, and in it the network that holds most: its oldest row is the next to go. A flood so
+    /// takes from itself as long as it holds more than others.
+    pub fn heaviest(&self) -> Option<(&str, ClientNetwork)> {
+        let (name, share) = self.sources.iter().max_by_key(|(_, share)| share.total)?;
+        Some((name, share.heaviest()?))
+    }
+
+    /// What a network of a source holds.
+    pub fn of(&self, source: &str, network: ClientNetwork) -> u64 {
+        self.sources.get(source).and_then(|share| share.bytes.get(&network)).copied().unwrap_or_default()
+    }
+}
+
+impl SourceShare {
+    fn change(&mut self, range: ClientNetwork, change: impl Fn(u64) -> u64) {
+        let held = self.bytes.get(&range).copied().unwrap_or_default();
+        self.ordered.remove(&(held / range.allowance(), range));
+        match change(held) {
+            0 => drop(self.bytes.remove(&range)),
+            bytes => {
+                self.bytes.insert(range, bytes);
+                self.ordered.insert((bytes / range.allowance(), range));
+            }
+        }
+    }
+
+    /// From the range that holds most in relation to its allowance down to a smallest network in it.
+    fn heaviest(&self) -> Option<ClientNetwork> {
+        let mut found = self.ordered.last()?.1;
+        while !found.is_smallest() {
+            let mut lighter = self.ordered.iter().rev().map(|(_, range)| *range);
+            found = lighter.find(|range| *range != found && found.contains(*range))?;
+        }
+        Some(found)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn network(address: &str) -> ClientNetwork {
+        ClientNetwork::of(address.parse().unwrap())
+    }
+
+    fn heaviest(shares: &Shares) -> (String, String) {
+        let (source, network) = shares.heaviest().unwrap();
+        (source.to_owned(), network.to_string())
+    }
+
+    #[test]
+    fn heaviest_network_of_heaviest_source_yields() {
+        let mut shares = Shares::default();
+        shares.add("quiet", network("192.0.2.1"), 500);
+        shares.add("loud", network("198.51.100.1"), 300);
+        shares.add("loud", network("203.0.113.1"), 400);
+        assert_eq!(heaviest(&shares), ("loud".to_owned(), "203.0.113.0/24".to_owned()));
+        shares.remove("loud", network("203.0.113.1"), 300);
+        assert_eq!(heaviest(&shares), ("quiet".to_owned(), "192.0.2.0/24".to_owned()));
+        assert_eq!((shares.total(), shares.of("loud", network("203.0.113.200"))), (900, 100));
+    }
+
+    #[test]
+    fn rotation_within_an_allocation_counts_as_one_network() {
+        for (rotate, allowance) in [
+            ((|n| format!("2001:db8:7:{n:x}::1")) as fn(u64) -> String, 2),
+            (|n| format!("2001:db8:{n:x}::1"), 4),
+            (|n| format!("198.51.{}.1", n % 256), 2),
+        ] {
+            let mut shares = Shares::default();
+            shares.add("github", network("192.0.2.1"), 1_000);
+            let mut held = 0;
+            for number in 0..1_000 {
+                shares.add("github", network(&rotate(number)), 100);
+                held += 100;
+                if held > 1_000 * allowance + 200 {
+                    let (_, yields) = heaviest(&shares);
+                    assert_ne!(yields, "192.0.2.0/24", "{number} {}", rotate(number));
+                    shares.remove("github", ClientNetwork::parse(&yields).unwrap(), 100);
+                    held -= 100;
+                }
+            }
+            assert_eq!(shares.of("github", network("192.0.2.1")), 1_000);
+        }
+    }
+
+    #[test]
+    fn empty_shares_take_no_memory() {
+        let mut shares = Shares::default();
+        for number in 0..300 {
+            shares.add("a", network(&format!("2001:db8:{number:x}::")), 10);
+        }
+        for number in 0..300 {
+            shares.remove("a", network(&format!("2001:db8:{number:x}::")), 10);
+        }
+        assert!(shares.sources.is_empty() && shares.heaviest().is_none());
+        assert_eq!(shares.total(), 0);
+    }
+}

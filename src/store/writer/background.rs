@@ -1,0 +1,105 @@
+//! What the writer does between batches: rejections, counts of dropped ones, and merging keys. In small transactions with
+//! pauses between, so that messages hardly meet them.
+
+use std::time::{Duration, Instant};
+
+use super::{Trouble, Writer};
+use crate::store::expire;
+
+/// A transaction for rejections is followed by a pause of this many times its length, up to a bound.
+const PAUSE_FACTOR: u32 = 4;
+const MAX_PAUSE: Duration = Duration::from_millis(100);
+/// Beside messages without a gap, rejections are written this long after the last ones.
+const OVERDUE_AFTER: Duration = Duration::from_millis(500);
+const PAUSE_BETWEEN_COUNTS: Duration = Duration::from_secs(2);
+/// The quarantine takes at most this share of the disk's free space.
+const SHARE_OF_FREE_SPACE: u64 = 4;
+/// It leaves a tenth of `CREEL_MAX_DATABASE_SIZE` free for messages.
+const PERCENT_OF_DATABASE: u64 = 90;
+
+impl Writer {
+    /// When there is something to do; `None`: nothing.
+    pub(super) fn background_work_at(&self) -> Option<Instant> {
+        let rejections = (!self.intake.is_empty()).then_some(self.next_rejections);
+        let counts = self.intake.has_drops().then_some(self.next_counts);
+        let merging = self.keys.is_merging().then(Instant::now);
+        rejections.into_iter().chain(counts).chain(merging).min()
+    }
+
+    pub(super) fn rejections_are_overdue(&self) -> bool {
+        !self.intake.is_empty() && self.next_rejections + OVERDUE_AFTER <= Instant::now()
+    }
+
+    /// One small transaction of what is due. False when it could not be done now.
+    pub(super) fn work_in_background(&mut self) -> bool {
+        if self.check_files().is_err() || self.files.is_low() {
+            return false;
+        }
+        let began = Instant::now();
+        let has_rejections = !self.intake.is_empty() && self.next_rejections <= began;
+        let written = self.begin().and_then(|()| {
+            self.write_quarantine(began, has_rejections).map_err(|error| self.background_failed(&error))?;
+            self.write_merge_slice()?;
+            self.commit()
+        });
+        if has_rejections {
+            let took = began.elapsed();
+            self.next_rejections = Instant::now() + (took * PAUSE_FACTOR).min(MAX_PAUSE);
+        }
+        match written {
+            Ok(()) => {
+                self.keys.merge_committed();
+                self.quarantine.committed(&self.intake);
+                true
+            }
+            Err(trouble) => {
+                self.roll_back();
+                self.quarantine
+                    .rolled_back(&self.intake, matches!(trouble, Trouble::Lost | Trouble::Damaged));
+                match trouble {
+                    Trouble::Fatal(line) => self.shared.fail(crate::store::Unavailable::Failed, line),
+                    Trouble::DiskFull => self.files.note_full(),
+                    Trouble::Locked | Trouble::Lost | Trouble::Damaged | Trouble::MergeStopped => {}
+                }
+                false
+            }
+        }
+    }
+
+    fn write_quarantine(&mut self, now: Instant, has_rejections: bool) -> rusqlite::Result<()> {
+        if has_rejections {
+            let max_bytes = self.quarantine_max_bytes()?;
+            self.quarantine.write(&self.connection, &self.intake, &self.sealer, max_bytes)?;
+        }
+        if self.next_counts <= now {
+            self.quarantine.write_counts(&self.connection, &self.intake, (self.clock)())?;
+            self.next_counts = now + PAUSE_BETWEEN_COUNTS;
+        }
+        Ok(())
+    }
+
+    /// What the quarantine may take: as configured, as the disk has room, and as messages leave of the database's limit.
+    fn quarantine_max_bytes(&mut self) -> rusqlite::Result<u64> {
+        let held = self.quarantine.bytes(&self.connection)?;
+        let of_disk = self.files.free_bytes().saturating_add(held) / SHARE_OF_FREE_SPACE;
+        let mut max_bytes = self.intake.max_bytes().min(of_disk);
+        let size_limit = self.shared.size_limit();
+        if size_limit < u64::MAX {
+            let (used, _) = expire::used_and_free_bytes(&self.connection)?;
+            let messages = used.saturating_sub(held);
+            max_bytes = max_bytes.min((size_limit / 100 * PERCENT_OF_DATABASE).saturating_sub(messages));
+        }
+        Ok(max_bytes)
+    }
+
+    /// Before the end: without pauses.
+    pub(super) fn finish_background_work(&mut self) {
+        loop {
+            (self.next_rejections, self.next_counts) = (Instant::now(), Instant::now());
+            if self.background_work_at().is_none() || !self.work_in_background() {
+                break;
+            }
+        }
+        self.quarantine.finish_report();
+    }
+}

@@ -1,0 +1,68 @@
+//! Whether a request carries the proof that a scheme demands: present, well-formed and fresh, whoever owns the key. A
+//! genuine sender whose secret differs from the configured one sends such requests; a scanner does not. Never computes a
+//! digest and never fetches anything, so it costs less than the check that failed before it.
+
+use super::layout::MAX_CANDIDATES;
+use super::outside::{MAX_ID_BYTES, MAX_URL_BYTES, is_pinned};
+use super::place::Place;
+use super::signature::{Keyed, Keys, Terms};
+use super::view::View;
+
+impl Keyed {
+    pub fn is_carried(&self, view: &View<'_>, terms: &Terms<'_>) -> bool {
+        if self.keys.are_absent() {
+            return false;
+        }
+        let is_in = |value: &[u8]| self.is_carried_in(view, terms, value.trim_ascii());
+        let is_in_any = |is_wanted: &dyn Fn(&str) -> bool| {
+            let fields = view.request.headers.0.iter().filter(|(name, _)| is_wanted(name));
+            fields.take(MAX_CANDIDATES).any(|(_, value)| is_in(value))
+        };
+        match &self.scheme.at {
+            Place::Header(name) if self.scheme.repeats => is_in_any(&|field| field == name),
+            Place::Headers(beginning) => is_in_any(&|field| field.starts_with(beginning)),
+            place => place.require(view).is_ok_and(|value| is_in(&value)),
+        }
+    }
+
+    fn is_carried_in(&self, view: &View<'_>, terms: &Terms<'_>, value: &[u8]) -> bool {
+        let scheme = self.scheme;
+        let applies = scheme.require.iter().all(|condition| condition.holds(view, terms.texts) == Ok(true));
+        applies
+            && scheme.template.places().all(|place| place.require(view).is_ok())
+            && self.names_key(view)
+            && scheme.layout.groups(value).any(|group| self.is_readable_and_fresh(view, terms, group))
+    }
+
+    fn is_readable_and_fresh(&self, view: &View<'_>, terms: &Terms<'_>, group: &[u8]) -> bool {
+        let scheme = self.scheme;
+        let Ok(candidates) = scheme.layout.candidates(group) else { return false };
+        let length = scheme.algorithm.signature_bytes();
+        let is_readable = candidates.as_slice().iter().any(|text| {
+            let bytes = scheme.encoding.decode_any(text);
+            bytes.is_some_and(|bytes| length.is_none_or(|length| bytes.len() == length))
+        });
+        is_readable
+            && scheme.timestamp.as_ref().is_none_or(|timestamp| {
+                let text = timestamp.at.find(view, &scheme.layout, group);
+                let moment = text.and_then(|text| timestamp.unit.parse(&text));
+                moment.is_ok_and(|moment| moment.check(view.request.now, terms.tolerance).is_ok())
+            })
+    }
+
+    /// Whether the request names its key where the scheme wants that, at a place that the scheme allows.
+    fn names_key(&self, view: &View<'_>) -> bool {
+        match &self.keys {
+            Keys::Secrets(_) | Keys::Public(_) | Keys::AnyPublished => true,
+            Keys::ById(place) => place.require(view).is_ok_and(|id| {
+                let is_plain = id.len() <= MAX_ID_BYTES && !matches!(&*id, b"." | b"..");
+                is_plain && std::str::from_utf8(&id).is_ok()
+            }),
+            Keys::Certificate { url, hosts } => url.require(view).is_ok_and(|url| {
+                let is_allowed = |host: &str| hosts.iter().any(|allowed| allowed == host);
+                let url = std::str::from_utf8(&url).ok().filter(|url| url.len() <= MAX_URL_BYTES);
+                url.is_some_and(|url| is_pinned(url, is_allowed))
+            }),
+        }
+    }
+}

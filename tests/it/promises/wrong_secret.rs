@@ -1,0 +1,239 @@
+//! What genuine senders send while a source has the wrong settings comes back afterwards.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::harness::sign::{self, OTHER_SECRET, SECRET};
+use crate::harness::{ADMIN_TOKEN, Builder, Connection, Request, TestApp, eventually};
+
+const SOON: Duration = Duration::from_secs(30);
+const SENDER: &str = "192.30.252.7";
+const SENDERS_NETWORK: &str = "192.30.252.0/24";
+
+fn with_wrong_secret() -> Builder {
+    TestApp::github()
+        .set("CREEL_SOURCE_GITHUB_SECRET", OTHER_SECRET)
+        .set("CREEL_TRUSTED_PROXIES", "127.0.0.1")
+}
+
+fn push(number: usize, padding_bytes: usize) -> Request {
+    let body = format!(r#"{{"n":{number},"padding":"{}"}}"#, "x".repeat(padding_bytes));
+    sign::github(&format!("push-{number}"), body)
+}
+
+fn rejected_from(connection: &mut Connection, request: &Request, client: &str) {
+    let reply = connection.exchange(&request.clone().header("X-Forwarded-For", client));
+    assert_eq!(reply.status, 403);
+}
+
+#[track_caller]
+fn creel(app: &TestApp, arguments: &[&str]) -> String {
+    let server = format!("http://{}", app.address);
+    TestApp::builder().beside(app).run(&[arguments, &["--server", &server]].concat()).succeeded()
+}
+
+fn rows_of(app: &TestApp, network: &str) -> i64 {
+    app.database().value(&format!("SELECT count(*) FROM rejections WHERE network = '{network}'"))
+}
+
+/// The delivery ids of all messages, in the order in which they were stored.
+fn delivery_ids(app: &TestApp) -> Vec<String> {
+    app.database().column("SELECT delivery_id FROM messages ORDER BY id")
+}
+
+fn numbered(count: usize) -> Vec<String> {
+    (0..count).map(|number| format!("push-{number}")).collect()
+}
+
+#[test]
+fn all_messages_come_back_in_order_after_secret_is_corrected() {
+    const COUNT: usize = 300;
+    let mut app = with_wrong_secret().start();
+    let noise = push(0, 0).without("X-Hub-Signature-256");
+    for half in 0..2 {
+        let mut connection = app.connect();
+        for number in half * COUNT / 2..(half + 1) * COUNT / 2 {
+            rejected_from(&mut connection, &push(number, 0), SENDER);
+            rejected_from(&mut connection, &noise, "198.51.100.1");
+            // Forged, well-formed, from many networks of one allocation.
+            let forged = push(number, 0).replace("X-GitHub-Delivery", "forged").body("{}");
+            rejected_from(&mut connection, &forged, &format!("2001:db8:{number:x}::1"));
+        }
+        app = if half == 0 { app.restart() } else { app };
+    }
+    eventually("all are kept", SOON, || rows_of(&app, SENDERS_NETWORK) == 300);
+    assert!(rows_of(&app, "198.51.100.0/24") <= 20);
+
+    let app = app.stop().set("CREEL_SOURCE_GITHUB_SECRET", SECRET).start();
+    let until = ["recheck", "--source", "github", "--cause", "signature_mismatch"];
+    let counted = creel(&app, &until);
+    assert!(counted.contains("signature_mismatch: 600") && counted.contains("--yes"), "{counted}");
+    assert_eq!(app.database().count("messages"), 0);
+    let done = creel(&app, &[&until[..], &["--yes"]].concat());
+    assert!(done.contains("released: 300\n"), "{done}");
+    assert!(done.contains("still rejected: 300 (signature_mismatch: 300)"), "{done}");
+    assert_eq!(delivery_ids(&app), numbered(COUNT));
+    let in_order: i64 = app.database().value(
+        "SELECT count(*) FROM messages AS a JOIN messages AS b ON b.id = a.id + 1 WHERE b.received_at < a.received_at",
+    );
+    assert_eq!((in_order, rows_of(&app, SENDERS_NETWORK)), (0, 0));
+    // Once more changes nothing, and what the sender sends again is known.
+    let again = creel(&app, &[&until[..], &["--yes"]].concat());
+    assert!(again.contains("released: 0\nduplicates: 0\n"), "{again}");
+    assert_eq!(app.send(&push(7, 0)).status, 200);
+    assert_eq!(delivery_ids(&app), numbered(COUNT));
+}
+
+#[test]
+fn large_bodies_are_kept_and_come_back() {
+    let app = with_wrong_secret().start();
+    std::thread::scope(|scope| {
+        for number in 0..3 {
+            let app = &app;
+            // The budget for bodies in flight is shared between clients.
+            let client = format!("192.30.252.{number}");
+            scope.spawn(move || rejected_from(&mut app.connect(), &push(number, 9 << 20), &client));
+        }
+    });
+    eventually("all are kept", SOON, || rows_of(&app, SENDERS_NETWORK) == 3);
+    let app = app.stop().set("CREEL_SOURCE_GITHUB_SECRET", SECRET).start();
+    let done = creel(&app, &["recheck", "--yes"]);
+    assert!(done.contains("released: 3\n"), "{done}");
+    let bytes: i64 = app.database().value("SELECT sum(length(payload)) FROM messages");
+    assert!(bytes > 3 * (9 << 20), "{bytes}");
+}
+
+#[test]
+fn quarantine_yields_to_messages_at_the_size_limit() {
+    let app = with_wrong_secret()
+        .set("CREEL_SOURCE_OTHER_PROVIDER", "github")
+        .set("CREEL_SOURCE_OTHER_SECRET", SECRET)
+        .set("CREEL_MAX_DATABASE_SIZE", "4MiB")
+        .start();
+    let mut connection = app.connect();
+    for number in 0..120 {
+        rejected_from(&mut connection, &push(number, 20_000), SENDER);
+    }
+    eventually("they are kept", SOON, || rows_of(&app, SENDERS_NETWORK) == 120);
+    for number in 0..130 {
+        let reply = connection.exchange(&push(number, 20_000).target("/webhooks/other"));
+        assert_eq!(reply.status, 200);
+    }
+    let used = "SELECT (page_count - freelist_count) * page_size
+                FROM pragma_page_count, pragma_freelist_count, pragma_page_size";
+    eventually("the quarantine has yielded", SOON, || app.database().value::<i64>(used) <= 4 << 20);
+    assert_eq!(app.database().count("messages"), 130);
+    let left = rows_of(&app, SENDERS_NETWORK);
+    assert!((10..120).contains(&left), "{left} rejections are left");
+    eventually("the log says so", SOON, || {
+        app.log().contains("quarantine dropped") && app.log().contains("github signature_mismatch")
+    });
+    assert!(app.metric(r#"creel_quarantine_dropped_total{kind="candidate"}"#) >= 1.0);
+    let app = app.restart();
+    let counted: i64 = app.database().value("SELECT candidates FROM rejection_counts");
+    assert_eq!(counted + rows_of(&app, SENDERS_NETWORK), 120);
+}
+
+#[test]
+fn request_with_wrong_token_is_kept_with_its_body() {
+    let builder = TestApp::builder()
+        .set("CREEL_SOURCE_GITLAB_SECRET", "the token that GitLab has")
+        .set("CREEL_SOURCE_GITLAB_ALLOW_IPS", "127.0.0.1");
+    let request = |token: &str| {
+        Request::post("/webhooks/gitlab")
+            .header("X-Gitlab-Token", token)
+            .header("X-Gitlab-Event", "Push Hook")
+            .header("Content-Type", "application/json")
+            .body(r#"{"object_kind":"push"}"#)
+    };
+    let app = builder.clone().set("CREEL_SOURCE_GITLAB_SECRET", "another token by mistake").start();
+    assert!(app.send(&request("the token that GitLab has")).status >= 400);
+    assert!(app.send(&request("").without("X-Gitlab-Token")).status >= 400);
+    let kinds = || {
+        app.database().column::<String>(
+            "SELECT candidate || ' ' || coalesce(length(body), 'none') FROM rejections ORDER BY id",
+        )
+    };
+    eventually("both are kept", SOON, || kinds() == ["1 22", "0 none"]);
+    // An address that was forgotten is no less a mistake than a wrong secret.
+    let app = app.stop().set("CREEL_SOURCE_GITLAB_ALLOW_IPS", "192.0.2.1").start();
+    assert!(app.send(&request("the token that GitLab has")).status >= 400);
+    eventually("it is kept", SOON, || {
+        let body =
+            "SELECT count(*) FROM rejections WHERE cause = 'address_not_allowed' AND length(body) = 22";
+        app.database().value::<i64>(body) == 1
+    });
+    drop(app.stop());
+    let app = builder.start();
+    let done = creel(&app, &["recheck", "--yes"]);
+    assert!(done.contains("released: 2\n") && done.contains("skipped: 1 (body_not_kept: 1)"), "{done}");
+}
+
+#[test]
+fn source_that_begins_to_fail_is_reported_once() {
+    let app = TestApp::github().set("CREEL_TRUSTED_PROXIES", "127.0.0.1").start();
+    assert_eq!(app.send(&push(0, 0)).status, 200);
+    eventually("the state is stored", SOON, || {
+        app.database().value::<i64>("SELECT count(*) FROM settings WHERE name = 'source_health:github'") == 1
+    });
+    let app = app.stop().set("CREEL_SOURCE_GITHUB_SECRET", OTHER_SECRET).start();
+    for number in 1..=6 {
+        rejected_from(&mut app.connect(), &push(number, 0), SENDER);
+    }
+    eventually("it is reported", SOON, || app.log().contains("source github used to verify and now fails"));
+    assert_eq!(app.log().matches("now fails").count(), 1, "{}", app.log());
+    eventually("all are kept", SOON, || rows_of(&app, SENDERS_NETWORK) == 6);
+    let app = app.stop().set("CREEL_SOURCE_GITHUB_SECRET", SECRET).start();
+    assert_eq!(app.send(&push(7, 0)).status, 200);
+    eventually("the end is reported", SOON, || {
+        app.log().contains("source github verifies again; 6 rejected requests")
+    });
+}
+
+fn post(path: &str, body: &Value) -> Request {
+    Request::post(&format!("/api/v1{path}"))
+        .header("Authorization", format!("Bearer {ADMIN_TOKEN}"))
+        .header("Content-Type", "application/json")
+        .body(body.to_string())
+}
+
+fn answered(app: &TestApp, path: &str, body: &Value, status: u16) -> Value {
+    let reply = app.send(&post(path, body));
+    assert_eq!(reply.status, status, "{}", reply.text());
+    serde_json::from_slice(&reply.body).unwrap()
+}
+
+#[test]
+fn bulk_release_takes_candidates_in_steps_and_in_order() {
+    const COUNT: usize = 150;
+    let app = with_wrong_secret().start();
+    let mut connection = app.connect();
+    for number in 0..COUNT {
+        rejected_from(&mut connection, &push(number, 0), SENDER);
+    }
+    rejected_from(&mut connection, &push(0, 0).without("X-Hub-Signature-256"), SENDER);
+    eventually("all are kept", SOON, || rows_of(&app, SENDERS_NETWORK) == 151);
+    let filter = json!({"source": "github", "since": "1h"});
+    let count = answered(&app, "/rejections/release", &json!({ "filter": filter }), 200);
+    assert_eq!((&count["count"], &count["by_cause"]), (&json!(150), &json!({"signature_mismatch": 150})));
+    let wrong = json!({"filter": filter, "confirm": 149});
+    assert_eq!(answered(&app, "/rejections/release", &wrong, 409)["code"], "count_changed");
+    let mut request = json!({"filter": count["filter"], "through": count["through"], "confirm": 150});
+    let mut steps = Vec::new();
+    loop {
+        let step = answered(&app, "/rejections/release", &request, 200);
+        steps.push(step["released"].as_u64().unwrap());
+        if step["next_cursor"].is_null() {
+            break;
+        }
+        request =
+            json!({"filter": count["filter"], "through": count["through"], "cursor": step["next_cursor"]});
+    }
+    assert!(steps.len() >= 3 && steps.iter().sum::<u64>() == 150, "{steps:?}");
+    assert_eq!(delivery_ids(&app), numbered(COUNT));
+    assert_eq!(app.database().value::<i64>("SELECT sum(unverified) FROM messages"), 150);
+    assert_eq!(app.database().count("rejections"), 1);
+    let bad = json!({"filter": {}, "cursor": "yesterday"});
+    assert_eq!(answered(&app, "/rejections/recheck", &bad, 422)["code"], "invalid_value");
+}
