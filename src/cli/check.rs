@@ -6,6 +6,7 @@ use std::fmt::Write;
 
 use crate::config::{Config, Retention, Source, command_environment};
 use crate::providers::Coverage;
+use crate::store;
 
 /// The report on a valid configuration. It holds the random path parts, on purpose.
 pub fn report(config: &Config) -> String {
@@ -37,7 +38,7 @@ pub fn report(config: &Config) -> String {
         line("\nSet CREEL_PUBLIC_URL to see the URLs as the outside reaches them.".to_owned());
     }
     line(String::new());
-    for warning in warnings(config) {
+    for warning in warnings(config).iter().chain(&config.advice).chain(&low_disk(config)) {
         line(format!("warning: {warning}"));
     }
     line(
@@ -45,6 +46,26 @@ pub fn report(config: &Config) -> String {
             .to_owned(),
     );
     text
+}
+
+/// The service would take no messages.
+fn low_disk(config: &Config) -> Option<String> {
+    // The directory is made at the first start.
+    let directory = config
+        .database
+        .ancestors()
+        .skip(1)
+        .find(|directory| directory.as_os_str().is_empty() || directory.is_dir())?;
+    let free_bytes = store::free_bytes(directory);
+    (free_bytes < config.min_free_bytes).then(|| {
+        format!(
+            "CREEL_MIN_FREE: the disk of {} has {} MiB free, but {} MiB are wanted: messages would be answered 503; make room, or \
+             lower it",
+            config.database.display(),
+            free_bytes >> 20,
+            config.min_free_bytes >> 20,
+        )
+    })
 }
 
 fn describe(config: &Config, source: &Source) -> String {

@@ -194,6 +194,66 @@ fn what_is_unwise_of_a_target_is_warned_of_with_its_variable() {
 }
 
 #[test]
+fn unknown_events_are_warned_of_with_their_variable() {
+    let warned = |events: &str| {
+        check::warnings(&config(&[
+            ("CREEL_SOURCE_CODE_PROVIDER", "github"),
+            ("CREEL_SOURCE_CODE_SECRET", "it-is-a-secret-to-everybody"),
+            ("CREEL_EVENTS", "code.deployed"),
+            ("CREEL_TARGET_X_URL", "https://app.example.com/"),
+            ("CREEL_TARGET_X_EVENTS", events),
+        ]))
+    };
+    for events in ["code.push", "code.*", "*", "*.pusj", "code.issues.opened", "code.issues.*"] {
+        let warnings = warned(events);
+        assert!(warnings.iter().all(|warning| !warning.contains("known to send")), "{events}: {warnings:?}");
+    }
+    let warnings = warned("code.pusj code.deployed code.issue_comments*");
+    let unknown: Vec<&String> = warnings.iter().filter(|warning| warning.contains("known to send")).collect();
+    assert_eq!(
+        unknown,
+        [
+            "CREEL_TARGET_X_EVENTS: code.pusj is no event that github is known to send; the nearest is code.push",
+            "CREEL_TARGET_X_EVENTS: code.issue_comments* is no event that github is known to send; the nearest is code.issue_comment",
+        ]
+    );
+}
+
+#[test]
+fn script_without_its_interpreter_is_warned_of() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let rows = [
+        ("good", "#!/bin/sh -e\n", None),
+        ("carriage-return", "#!/bin/sh\r\n", Some("\"/bin/sh\\r\"")),
+        ("missing", "#! /no/such/python3\nprint()\n", Some("\"/no/such/python3\"")),
+        ("no-script", "ELF", None),
+    ];
+    for (name, text, interpreter) in rows {
+        let path = directory.path().join(name);
+        std::fs::write(&path, text).expect("the file is written");
+        std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o755))
+            .expect("it may run");
+        let warnings =
+            check::warnings(&config(&[("CREEL_TARGET_X_EXEC", path.to_str().expect("a UTF-8 path"))]));
+        let is_told = |part: &str| warnings.len() == 1 && warnings[0].contains(part);
+        assert!(interpreter.map_or(warnings.is_empty(), is_told), "{name}: {warnings:?}");
+    }
+}
+
+#[test]
+fn disk_below_the_low_water_mark_is_warned_of() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let database = directory.path().join("not/yet/made/creel.db");
+    let report = |min_free: &str| {
+        let database = ("CREEL_DATABASE", database.to_str().expect("a UTF-8 path"));
+        check::report(&config(&[database, ("CREEL_MIN_FREE", min_free)]))
+    };
+    assert!(report("1000TiB").contains("warning: CREEL_MIN_FREE: "), "{}", report("1000TiB"));
+    assert!(!report("1").contains("CREEL_MIN_FREE"));
+    assert!(!directory.path().join("not").exists());
+}
+
+#[test]
 fn a_reply_cannot_steer_the_terminal() {
     assert_eq!(output::harmless("a \"b\"\n\u{1b}[31m\u{202e}ü"), "a \"b\"\n\\u{1b}[31m\\u{202e}ü");
 }

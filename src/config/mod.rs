@@ -2,6 +2,7 @@
 //! variables; nothing after it checks a setting again. Every problem is reported together, and no problem and no
 //! `Debug` ever shows a secret. It must never read anything but the environment and the files that it names.
 
+mod advice;
 mod command_environment;
 mod confirm;
 mod documents;
@@ -29,7 +30,7 @@ use ipnet::IpNet;
 
 use crate::providers::{Secret, Verifier};
 use noun::Noun;
-use values::Values;
+use values::{OwnValues, Values};
 
 pub use command_environment::{CommandEnvironment, command_environment};
 pub use confirm::Confirm;
@@ -90,6 +91,8 @@ pub struct Config {
     pub quarantine_bytes: u64,
     /// Age at which rejected requests are cleaned up.
     pub quarantine_retention: Duration,
+    /// What is allowed but most likely a mistake; each names its variable.
+    pub advice: Vec<String>,
 }
 
 /// Age at which messages are cleaned up.
@@ -235,6 +238,7 @@ impl Config {
             dead_retention: values.required("CREEL_DEAD_RETENTION", parse::retention),
             quarantine_bytes: values.required("CREEL_QUARANTINE_SIZE", parse::size),
             quarantine_retention: values.required("CREEL_QUARANTINE_RETENTION", duration),
+            advice: Vec::new(),
         };
         config.check_together(&mut values);
         let sources = std::mem::take(&mut values.sources);
@@ -243,14 +247,26 @@ impl Config {
             .filter_map(|(name, own)| sources::build(name, own, config.retention, &mut values.problems))
             .collect();
         // A source with a problem is known all the same: its targets have none.
-        let known = known_events(sources.into_keys(), &config.events);
+        let known = known_events(sources.keys().cloned(), &config.events);
         let targets = std::mem::take(&mut values.targets);
         config.targets = targets
             .iter()
             .filter_map(|(name, own)| targets::build(name, own, &known, &mut values.problems))
             .collect();
         config.check_urls(&mut values);
+        config.advice = advice::on_globals(values.globals());
+        config.advise(&sources, &targets);
         if values.problems.is_empty() { Ok(config) } else { Err(Problems(values.problems)) }
+    }
+
+    fn advise(&mut self, sources: &BTreeMap<String, OwnValues>, targets: &BTreeMap<String, OwnValues>) {
+        let on_source = |source: &Source| Some(advice::on_source(source, sources.get(&source.name)?));
+        let on_target =
+            |target: &Target| Some(advice::on_target(target, targets.get(&target.settings.name)?));
+        let of_sources = self.sources.iter().filter_map(on_source).flatten();
+        let found: Vec<String> =
+            of_sources.chain(self.targets.iter().filter_map(on_target).flatten()).collect();
+        self.advice.extend(found);
     }
 
     /// What no single variable can show.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::advice;
 use super::confirm::{self, Proof};
 use super::names::{self, Reading, recipe_keys};
 use super::noun::Noun;
@@ -171,10 +172,18 @@ impl Draft<'_> {
         for error in errors {
             let key = error.key.to_ascii_uppercase();
             if !self.is_broken(&key) {
-                problems.push(format!("{}: {}", self.variable(&key), error.problem));
+                let hint =
+                    self.hint(recipe, &error.key).map(|hint| format!("; it {hint}")).unwrap_or_default();
+                problems.push(format!("{}: {}{hint}", self.variable(&key), error.problem));
             }
         }
         None
+    }
+
+    /// Why a value may be wrong: it is of another kind.
+    fn hint(&self, recipe: &Recipe, setting: &str) -> Option<String> {
+        let key = recipe.keys().iter().find(|key| key.name == setting)?;
+        advice::wrong_kind(key, &self.values.get(&setting.to_ascii_uppercase())?.text)
     }
 
     /// Whether a value has a problem of its own already; binding would call it missing.

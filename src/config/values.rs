@@ -105,6 +105,11 @@ impl Values {
         parse_value(value, parse, &mut self.problems)
     }
 
+    /// Those of the service itself, by name.
+    pub fn globals(&self) -> impl Iterator<Item = (&str, &Value)> {
+        self.globals.iter().map(|(name, value)| (*name, value))
+    }
+
     pub fn problem(&mut self, variable: &str, problem: &str) {
         self.problems.push(format!("{variable}: {problem}"));
     }

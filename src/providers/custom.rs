@@ -110,6 +110,7 @@ fn file(given: &impl Fn(&str) -> Option<String>) -> Result<File, Problem> {
         }
     };
     let proof = |name: &str, kind, required| KeyTable {
+        begins_with: Vec::new(),
         name: name.to_owned(),
         kind,
         required,
@@ -119,6 +120,7 @@ fn file(given: &impl Fn(&str) -> Option<String>) -> Result<File, Problem> {
     file.key.push(proof(setting, if setting == "secret" { KeyKind::Secret } else { KeyKind::Text }, true));
     // The fields themselves are variables of the source.
     let field = |field: &CustomField| KeyTable {
+        begins_with: Vec::new(),
         name: custom_variable(field.name).to_ascii_lowercase(),
         kind: KeyKind::Text,
         required: false,

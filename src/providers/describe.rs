@@ -11,7 +11,7 @@ use super::Request;
 use super::recipe::{Detail, Recipe};
 
 /// The type of a message that names none.
-const NO_TYPE: &str = "message";
+pub(super) const NO_TYPE: &str = "message";
 const MAX_CHARACTERS: usize = 200;
 
 /// What a verified message is about.

@@ -33,6 +33,8 @@ pub struct Recipe {
     /// The first that is there counts.
     pub(super) event_type: Vec<Detail>,
     pub(super) event_action: Vec<Detail>,
+    /// All types that `event_type` can have; `*` stands for any characters. Empty where they are not known.
+    pub(super) events: Vec<String>,
     /// Joined with colons; all of them must be there, each in the first of its places.
     pub(super) delivery_id: Vec<Vec<Detail>>,
     /// The form field that holds the payload as JSON, where a form has no other.
@@ -264,6 +266,8 @@ pub(super) enum Detail {
 #[derive(Debug)]
 pub(super) struct SampleBody {
     pub event: String,
+    /// The recipe has no sample, so the event is none of the provider's.
+    pub is_invented: bool,
     pub id: String,
     pub body: String,
     pub content_type: String,

@@ -244,6 +244,7 @@ pub(super) fn invented(event_type: &[String], delivery_id: &[String]) -> SampleB
     }
     SampleBody {
         event: "sample".to_owned(),
+        is_invented: true,
         id: "$nonce".to_owned(),
         body: body.to_string(),
         content_type: "application/json".to_owned(),

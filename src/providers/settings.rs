@@ -63,6 +63,8 @@ pub struct Key {
     pub secret: bool,
     pub kind: Kind,
     pub default: Option<String>,
+    /// How the provider's values begin, where they do; empty where nothing is known.
+    pub begins_with: Vec<String>,
     pub doc: String,
 }
 

@@ -64,6 +64,7 @@ pub use expire::{
     AnyAge, Burial, Candidate, Finished, FinishedPage, InactiveTarget, Keeping, Page, Position, Refused,
     Selection, Sources, Step,
 };
+pub use files::free_bytes;
 pub use listener::{
     Acknowledgement, LATE_MESSAGES_WITHIN, Listener, ListenerAnswer, ListenerRefused, MOST_LISTENERS, Opened,
 };

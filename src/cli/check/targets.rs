@@ -1,14 +1,18 @@
 //! What `creel check` says of targets.
 
+use std::io::Read as _;
 use std::net::IpAddr;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-use crate::config::{Config, Destination, Target, target_rules};
+use crate::config::{Config, Destination, Source, Target, target_rules};
 use crate::store::{DeliveryOrdering, Pattern};
 
 /// Ends of names that the public name system does not have.
 const PRIVATE_ENDS: [&str; 6] = [".localhost", ".local", ".internal", ".lan", ".home.arpa", ".test"];
+
+/// What the system reads of a script for its `#!` line.
+const MAX_FIRST_LINE_BYTES: u64 = 256;
 
 /// A few lines on a target, without what may be secret.
 pub fn describe(target: &Target) -> String {
@@ -76,6 +80,7 @@ pub fn warnings(config: &Config, search_path: &[PathBuf]) -> Vec<String> {
                 ));
             }
         }
+        warnings.extend(unknown_events(config, target));
         let unwise = match &target.destination {
             Destination::Http(url) => unwise_url(target, &String::from_utf8_lossy(url.expose())),
             Destination::Command(words) => {
@@ -89,6 +94,32 @@ pub fn warnings(config: &Config, search_path: &[PathBuf]) -> Vec<String> {
         if event.contains('.') && config.sources.iter().any(|configured| configured.name == source) {
             warnings.push(format!(
                 "CREEL_EVENTS: {event} looks like a message of the source {source}, and targets of {source}.* get it as well"
+            ));
+        }
+    }
+    warnings
+}
+
+/// Patterns of one source that none of its messages can match.
+fn unknown_events(config: &Config, target: &Target) -> Vec<String> {
+    let mut warnings = Vec::new();
+    let variable = target.events_variable();
+    for pattern in &target.settings.events {
+        let text = pattern.as_str();
+        let of_source =
+            |source: &&Source| text.strip_prefix(&source.name).is_some_and(|rest| rest.starts_with('.'));
+        let Some(source) = config.sources.iter().find(of_source) else { continue };
+        if config.events.iter().any(|event| pattern.matches(event)) {
+            continue;
+        }
+        let event = &text[source.name.len() + 1..];
+        if let Err(unknown) = source.verifier.recipe().check_event(event) {
+            let nearest =
+                unknown.nearest.map(|nearest| format!("; the nearest is {}.{nearest}", source.name));
+            warnings.push(format!(
+                "{variable}: {text} is no event that {} is known to send{}",
+                source.provider,
+                nearest.unwrap_or_default()
             ));
         }
     }
@@ -136,6 +167,26 @@ fn unwise_program(program: &str, search_path: &[PathBuf]) -> Option<String> {
         let place = if program.contains('/') { "there" } else { "on PATH" };
         return Some(format!("its program {program:?} is not {place}"));
     }
-    let can_run = found.iter().any(|file| file.permissions().mode() & 0o111 != 0);
-    (!can_run).then(|| format!("its program {program:?} is not executable"))
+    let can_run = |path: &&PathBuf| {
+        path.metadata().is_ok_and(|file| file.is_file() && file.permissions().mode() & 0o111 != 0)
+    };
+    match candidates.iter().find(can_run) {
+        None => Some(format!("its program {program:?} is not executable")),
+        Some(path) => missing_interpreter(path).map(|interpreter| {
+            format!(
+                "the interpreter {interpreter:?} in the first line of its program {program:?} is not there"
+            )
+        }),
+    }
+}
+
+/// The program of a script's `#!` line, where there is no such file.
+fn missing_interpreter(script: &Path) -> Option<String> {
+    let mut start = Vec::new();
+    std::fs::File::open(script).ok()?.take(MAX_FIRST_LINE_BYTES).read_to_end(&mut start).ok()?;
+    let line = start.strip_prefix(b"#!")?.split(|byte| *byte == b'\n').next()?;
+    // A carriage return at the end belongs to the name, for the system as well.
+    let line = String::from_utf8_lossy(line);
+    let interpreter = line.trim_start_matches([' ', '\t']).split([' ', '\t']).next()?;
+    (!Path::new(interpreter).is_file()).then(|| interpreter.to_owned())
 }

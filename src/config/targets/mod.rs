@@ -64,6 +64,11 @@ impl Destination {
 }
 
 impl Target {
+    /// The variable that holds its patterns.
+    pub fn events_variable(&self) -> String {
+        format!("{}EVENTS", names::prefix(Noun::Target, &self.settings.name))
+    }
+
     /// The variable that makes it a target.
     pub fn variable(&self) -> String {
         format!("{}{}", names::prefix(Noun::Target, &self.settings.name), self.destination.key())

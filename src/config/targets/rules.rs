@@ -274,6 +274,12 @@ pub fn standard_webhooks_secret(secret: &[u8]) -> String {
     }
 }
 
+/// Bytes of the key that signs: of what the base64 stands for, or of the text itself.
+pub fn standard_webhooks_key_bytes(secret: &[u8]) -> usize {
+    let encoded = secret.strip_prefix(ENCODED_SECRET.as_bytes());
+    encoded.and_then(|text| BASE64_STANDARD.decode(text).ok()).map_or(secret.len(), |key| key.len())
+}
+
 /// Whether the secret has that form already.
 pub fn is_standard_webhooks_secret(secret: &[u8]) -> bool {
     secret.starts_with(ENCODED_SECRET.as_bytes())

@@ -125,6 +125,7 @@ impl File {
             paths,
             event_type,
             event_action,
+            events: self.events,
             delivery_id,
             form_payload: self.form_payload,
             coverage,
@@ -216,6 +217,7 @@ impl SampleTable {
     fn to_body(&self) -> SampleBody {
         SampleBody {
             event: self.event.clone(),
+            is_invented: false,
             id: self.id.clone(),
             body: self.body.clone(),
             content_type: self.content_type.clone(),

@@ -32,6 +32,7 @@ pub struct File {
     pub event_type: Option<OneOrMany>,
     pub event_action: Option<OneOrMany>,
     pub delivery_id: Option<OneOrMany>,
+    pub events: Vec<String>,
     pub form_payload: Option<String>,
     pub body_coverage: Option<Coverage>,
     pub requires: Vec<String>,
@@ -76,6 +77,8 @@ pub struct KeyTable {
     #[serde(default)]
     pub required: bool,
     pub default: Option<String>,
+    #[serde(default)]
+    pub begins_with: Vec<String>,
     pub doc: String,
 }
 
@@ -101,6 +104,7 @@ impl From<&KeyTable> for Key {
                 KeyKind::List => Kind::List,
             },
             default: table.default.clone(),
+            begins_with: table.begins_with.clone(),
             doc: table.doc.clone(),
         }
     }

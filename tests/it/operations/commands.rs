@@ -25,6 +25,52 @@ fn check_prints_each_source_with_the_url_to_paste() {
 }
 
 #[test]
+fn check_warns_of_likely_mistakes_without_showing_secrets() {
+    let builder = TestApp::github();
+    std::fs::write(builder.path().join("slack"), "\u{feff}hidden-signing-secret-of-slack\n").unwrap();
+    let said = builder
+        .set("CREEL_SOURCE_STRIPE_SECRET", "sk_live_hidden0123456789abcdef")
+        .set("CREEL_SOURCE_SLACK_SECRET_FILE", "slack")
+        .set("CREEL_SOURCE_TYPEFORM_SECRET", "hidden")
+        .set("CREEL_SOURCE_SHOPIFY_SECRET", "'hidden-secret-of-the-shop'")
+        .set("CREEL_TARGET_APP_URL", "https://app.example.com/")
+        .set("CREEL_TARGET_APP_SECRET", "hidden-secret-of-the-app ")
+        .set("CREEL_TARGET_APP_EVENTS", "github.pusj")
+        .set("CREEL_TARGET_RUN_EXEC", "/no/such/program")
+        .set("CREEL_MIN_FREE", "1000TiB")
+        .run(&["check"])
+        .succeeded();
+    for (variable, part) in [
+        ("CREEL_SOURCE_STRIPE_SECRET", "whsec_… is expected"),
+        ("CREEL_SOURCE_SLACK_SECRET_FILE", "BOM"),
+        ("CREEL_SOURCE_TYPEFORM_SECRET", "6 bytes"),
+        ("CREEL_SOURCE_SHOPIFY_SECRET", "quotation mark"),
+        ("CREEL_TARGET_APP_SECRET", "white space"),
+        ("CREEL_TARGET_APP_EVENTS", "github.push"),
+        ("CREEL_TARGET_RUN_EXEC", "not there"),
+        ("CREEL_MIN_FREE", "answered 503"),
+    ] {
+        let is_warning = |line: &&str| line.starts_with("warning: ") && line.contains(variable);
+        let warnings: Vec<&str> = said.lines().filter(is_warning).collect();
+        assert!(warnings.len() == 1 && warnings[0].contains(part), "{variable}: {said}");
+    }
+    assert!(!said.contains("hidden"), "{said}");
+}
+
+#[test]
+fn target_secret_is_printed_only_when_asked_for() {
+    let builder = TestApp::github()
+        .set("CREEL_TARGET_APP_URL", "https://app.example.com/")
+        .set("CREEL_TARGET_APP_SECRET", "hidden secret of the app");
+    let said = builder.run(&["check"]).succeeded();
+    assert!(said.contains("creel secret --target app") && !said.contains("hidden"), "{said}");
+    let printed = builder.run(&["secret", "--target", "app"]).succeeded();
+    assert_eq!(printed, "whsec_aGlkZGVuIHNlY3JldCBvZiB0aGUgYXBw\n");
+    let made = builder.run(&["secret", "--whsec"]).succeeded();
+    assert!(made.starts_with("whsec_") && made.len() == 6 + 44 + 1, "{made}");
+}
+
+#[test]
 fn check_touches_nothing() {
     let builder = TestApp::github();
     builder.run(&["check"]).succeeded();

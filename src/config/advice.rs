@@ -1,0 +1,290 @@
+//! What is allowed in a value but most likely a mistake, for `creel check`. No text here holds a value that may be secret.
+
+use super::names::{self, recipe_keys};
+use super::table;
+use super::targets::rules::{is_standard_webhooks_secret, standard_webhooks_key_bytes};
+use super::values::{OwnValues, Value};
+use super::{Source, Target};
+use crate::providers::{Key, Kind};
+
+/// Shorter secrets can be found by trying, with one captured request to try them on.
+const MIN_SECRET_BYTES: usize = 16;
+/// Of a key of Standard Webhooks, which sets this limit itself.
+const MIN_SIGNING_KEY_BYTES: usize = 24;
+
+/// How credentials begin with which an API is called. The longest first where one begins like another.
+const API_KEYS: [&str; 42] = [
+    // Stripe, Clerk and others.
+    "sk_live_",
+    "sk_test_",
+    "rk_live_",
+    "rk_test_",
+    "pk_live_",
+    "pk_test_",
+    // OpenAI, Anthropic.
+    "sk-proj-",
+    "sk-svcacct-",
+    "sk-ant-",
+    // GitHub, GitLab.
+    "github_pat_",
+    "ghp_",
+    "gho_",
+    "ghu_",
+    "ghs_",
+    "ghr_",
+    "glpat-",
+    // Slack.
+    "xoxb-",
+    "xoxp-",
+    "xoxa-",
+    "xoxe-",
+    "xoxe.",
+    "xapp-",
+    // Shopify; its `shpss_` is the secret that signs.
+    "shpat_",
+    "shpca_",
+    "shppa_",
+    // Linear, Polar, Paddle.
+    "lin_api_",
+    "lin_oauth_",
+    "polar_oat_",
+    "polar_pat_",
+    "pdl_live_apikey_",
+    "pdl_sdbx_apikey_",
+    // Square, Razorpay, Flutterwave.
+    "sq0atp-",
+    "sq0csp-",
+    "rzp_live_",
+    "rzp_test_",
+    "FLWSECK-",
+    "FLWSECK_TEST-",
+    // SendGrid, HubSpot, Typeform, AWS.
+    "SG.",
+    "pat-na1-",
+    "pat-eu1-",
+    "tfp_",
+    "AKIA",
+];
+/// Opening and closing marks.
+const QUOTES: [(char, char); 7] =
+    [('"', '"'), ('\'', '\''), ('`', '`'), ('“', '”'), ('„', '“'), ('‘', '’'), ('«', '»')];
+const PEM: &str = "-----BEGIN ";
+
+/// Of the service's own values.
+pub fn on_globals<'a>(globals: impl Iterator<Item = (&'a str, &'a Value)>) -> Vec<String> {
+    let secret = globals.filter(|(name, _)| table::variable(name).secret);
+    secret.filter_map(|(_, value)| advice(value, flaw(&value.text, Surroundings::Matter))).collect()
+}
+
+/// Of the values that the source's recipe reads.
+pub fn on_source(source: &Source, values: &OwnValues) -> Vec<String> {
+    let recipe = source.verifier.recipe();
+    let mut found = Vec::new();
+    for name in recipe_keys(recipe) {
+        let setting = names::setting_of(&name);
+        let key = recipe.keys().iter().find(|key| key.name == setting);
+        let (Some(value), Some(key)) = (values.get(&name), key) else { continue };
+        if key.kind != Kind::Secret {
+            found.extend(advice(value, flaw(&value.text, Surroundings::AreTrimmed)));
+            continue;
+        }
+        let bytes = recipe.secret_bytes(&setting, value.text.as_bytes());
+        let short = bytes.filter(|bytes| *bytes < MIN_SECRET_BYTES).map(|bytes| {
+            format!(
+                "is {bytes} bytes long and can be guessed from one captured request; use {MIN_SECRET_BYTES} or more where the \
+                 provider lets you (`creel secret`)"
+            )
+        });
+        let flaw = flaw(&value.text, Surroundings::Matter).or_else(|| wrong_kind(key, &value.text));
+        found.extend(advice(value, flaw));
+        found.extend(advice(value, short));
+    }
+    if let Some(token) = values.get("CONFIRM_TOKEN") {
+        found.extend(advice(token, flaw(&token.text, Surroundings::Matter)));
+    }
+    found
+}
+
+/// Of the secrets that sign what the target gets.
+pub fn on_target(target: &Target, values: &OwnValues) -> Vec<String> {
+    let mut found = Vec::new();
+    if target.secrets.is_empty() {
+        return found;
+    }
+    let secrets = values.iter().filter(|(key, _)| names::setting_of(key) == "secret");
+    for (_, value) in secrets {
+        let bytes = standard_webhooks_key_bytes(value.text.as_bytes());
+        let short = (bytes < MIN_SIGNING_KEY_BYTES).then(|| {
+            format!(
+                "makes a key of {bytes} bytes, but Standard Webhooks asks for {MIN_SIGNING_KEY_BYTES} to 64; `creel secret --whsec` \
+                 makes a good one"
+            )
+        });
+        let own = match is_standard_webhooks_secret(value.text.as_bytes()) {
+            true => None,
+            false => api_key(&value.text).map(|begin| {
+                format!("begins with {begin}, like the key of an API; `creel secret --whsec` makes a secret that signs")
+            }),
+        };
+        found.extend(advice(value, flaw(&value.text, Surroundings::Matter).or(own)));
+        found.extend(advice(value, short));
+    }
+    found
+}
+
+/// What to add to an error about a value that is of another kind.
+pub fn wrong_kind(key: &Key, value: &str) -> Option<String> {
+    let is_expected = |begin: &String| value.starts_with(begin.as_str());
+    let expected = key.begins_with.join(" or ");
+    if key.kind != Kind::Secret || key.begins_with.iter().any(is_expected) {
+        return None;
+    }
+    match (api_key(value), key.begins_with.is_empty()) {
+        (Some(begin), true) if key.name == "secret" => Some(format!(
+            "begins with {begin}, like the key of an API, where {} is expected; the provider shows it in another place",
+            key.doc
+        )),
+        (_, true) => None,
+        (Some(begin), false) => Some(format!(
+            "begins with {begin}, like the key of an API, where {expected}… is expected: {}",
+            key.doc
+        )),
+        (None, false) => Some(format!("does not begin with {expected}, as the provider's do: {}", key.doc)),
+    }
+}
+
+fn api_key(value: &str) -> Option<&'static str> {
+    API_KEYS.into_iter().find(|begin| value.starts_with(begin))
+}
+
+fn advice(value: &Value, words: Option<String>) -> Option<String> {
+    words.map(|words| format!("{}: {words}", value.variable))
+}
+
+/// Whether white space around a value is a part of it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Surroundings {
+    Matter,
+    AreTrimmed,
+}
+
+/// What an editor, a shell or a copied page has added to a value.
+fn flaw(text: &str, surroundings: Surroundings) -> Option<String> {
+    const TAKEN_AS_IT_IS: &str = "which is taken as a part of the value; remove it";
+    let trimmed = text.trim();
+    // Keys as PEM or JSON are read with any white space.
+    let is_structured = text.contains(PEM) || trimmed.starts_with('{');
+    if text.starts_with('\u{feff}') {
+        return Some(format!("begins with a byte order mark (BOM), {TAKEN_AS_IT_IS}"));
+    }
+    if text.contains(is_invisible) {
+        return Some(format!("holds an invisible character, {TAKEN_AS_IT_IS}"));
+    }
+    if surroundings == Surroundings::Matter && trimmed.len() < text.len() && !is_structured {
+        return Some(format!("has white space or a line break at its beginning or end, {TAKEN_AS_IT_IS}"));
+    }
+    if trimmed.contains(['\n', '\r']) && !is_structured {
+        return Some(format!("has a line break in it, {TAKEN_AS_IT_IS}"));
+    }
+    let is_quoted = |(open, close): &(char, char)| trimmed.starts_with(*open) || trimmed.ends_with(*close);
+    QUOTES.iter().any(is_quoted).then(|| {
+        "begins or ends with a quotation mark, which is taken as a part of the value (`docker run --env-file` and systemd's \
+         credentials keep them); remove it"
+            .to_owned()
+    })
+}
+
+/// Without a width, or a change of direction.
+fn is_invisible(character: char) -> bool {
+    matches!(character,
+        '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2064}' | '\u{feff}')
+        || (character.is_control() && !matches!(character, '\n' | '\r' | '\t'))
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::config::Config;
+
+    fn advice_on(pairs: &[(&str, &str)]) -> Vec<String> {
+        let variables = pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        Config::from_vars(variables.collect()).unwrap().advice
+    }
+
+    #[track_caller]
+    fn assert_advised(name: &str, value: &str, part: &str) {
+        let url = ("CREEL_TARGET_X_URL", "https://app.example.com/");
+        let advice = advice_on(&[(name, value), url]);
+        assert_eq!(advice.len(), 1, "{name}={value:?}: {advice:#?}");
+        assert!(advice[0].starts_with(&format!("{name}: ")) && advice[0].contains(part), "{advice:?}");
+        assert!(!advice[0].contains(value), "{advice:?}");
+    }
+
+    #[test]
+    fn flaws_of_secrets_are_named_with_their_variable() {
+        let flawed = [
+            ("\u{feff}it-is-a-secret-to-everybody", "BOM"),
+            ("it-is-a-secret\u{200b}-to-everybody", "invisible"),
+            ("it-is-a-secret-to-everybody\u{0}", "invisible"),
+            (" it-is-a-secret-to-everybody", "white space"),
+            ("it-is-a-secret-to-everybody\t", "white space"),
+            ("it-is-a-secret-to-everybody\u{a0}", "white space"),
+            ("it-is-a-secret-to-everybody\n", "line break"),
+            ("it-is-a-secret\nto-everybody", "line break"),
+            ("\"it-is-a-secret-to-everybody\"", "quotation"),
+            ("'it-is-a-secret-to-everybody'", "quotation"),
+            ("“it-is-a-secret-to-everybody”", "quotation"),
+            ("it-is-a-secret-to-everybody'", "quotation"),
+        ];
+        for (value, part) in flawed {
+            assert_advised("CREEL_SOURCE_GITHUB_SECRET", value, part);
+            assert_advised("CREEL_TARGET_X_SECRET", value, part);
+        }
+        assert_advised("CREEL_ADMIN_TOKEN", "'it-is-a-secret-to-everybody'", "quotation");
+        assert_advised("CREEL_KEY", "it-is-a-secret-to-everybody-here-and-there ", "white space");
+    }
+
+    #[test]
+    fn short_secrets_are_named_by_what_they_sign() {
+        assert_advised("CREEL_SOURCE_GITHUB_SECRET", "hunter2", "is 7 bytes long");
+        assert_advised("CREEL_SOURCE_SVIX_SECRET", "whsec_YWJjZGVmZ2g=", "is 8 bytes long");
+        assert_advised("CREEL_TARGET_X_SECRET", "hunter2", "a key of 7 bytes");
+        assert_advised("CREEL_TARGET_X_SECRET", "whsec_YWJjZGVmZ2g=", "a key of 8 bytes");
+    }
+
+    #[test]
+    fn api_keys_are_no_signing_secrets() {
+        assert_advised(
+            "CREEL_SOURCE_STRIPE_SECRET",
+            "sk_live_0123456789abcdef0123",
+            "where whsec_… is expected",
+        );
+        assert_advised(
+            "CREEL_SOURCE_STRIPE_SECRET",
+            "rk_test_0123456789abcdef0123",
+            "where whsec_… is expected",
+        );
+        assert_advised("CREEL_SOURCE_STRIPE_SECRET", "we_0123456789abcdef0123", "does not begin with whsec_");
+        assert_advised(
+            "CREEL_SOURCE_GITHUB_SECRET",
+            "ghp_0123456789abcdef0123456789",
+            "like the key of an API",
+        );
+        assert_advised("CREEL_SOURCE_PAYSTACK_SECRET", "pk_live_0123456789abcdef", "sk_live_ or sk_test_");
+    }
+
+    #[test]
+    fn sound_values_are_left_alone() {
+        let pem = "-----BEGIN PUBLIC KEY-----\nMCowBQYDK2VwAyEAGb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE=\n-----END PUBLIC KEY-----\n";
+        let advice = advice_on(&[
+            ("CREEL_SOURCE_GITHUB_SECRET", "It's a secret to \"everybody\", isn't it"),
+            ("CREEL_SOURCE_STRIPE_SECRET", "whsec_0123456789abcdef0123456789abcdef"),
+            ("CREEL_SOURCE_PAYSTACK_SECRET", "sk_live_0123456789abcdef0123456789"),
+            ("CREEL_SOURCE_CHECKR_SECRET", "sk_live_0123456789abcdef0123456789"),
+            ("CREEL_SOURCE_DISCORD_PUBLIC_KEY", pem),
+            ("CREEL_TARGET_X_URL", "https://app.example.com/"),
+            ("CREEL_TARGET_X_SECRET", "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD"),
+            ("CREEL_ADMIN_TOKEN", "token-as-it-is-0123456789"),
+        ]);
+        assert_eq!(advice, Vec::<String>::new());
+    }
+}

@@ -1,0 +1,181 @@
+//! What a recipe knows about events and secrets before any request arrives: for checking a configuration.
+
+use super::describe::NO_TYPE;
+use super::recipe::{KeySource, Recipe};
+
+/// The most edits between an event and a misspelling of it; with more, other events of a provider are as near.
+const MAX_TYPING_EDITS: usize = 1;
+/// Shorter names differ by a letter from each other.
+const MIN_COMPARED_CHARACTERS: usize = 5;
+
+/// An event that a provider does not send.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnknownEvent {
+    /// The known one that is spelt most like it.
+    pub nearest: Option<String>,
+}
+
+impl Recipe {
+    /// Whether a message of this provider can have an event that the pattern matches. The pattern is without the source's
+    /// name; `*` stands for any characters. Where the recipe does not list all events, only an obvious misspelling is
+    /// an error.
+    ///
+    /// # Errors
+    /// No event can match.
+    pub fn check_event(&self, pattern: &str) -> Result<(), UnknownEvent> {
+        let listed: Vec<&str> = match (&self.event_type[..], &self.events[..]) {
+            // Without a type, every message is `message`.
+            ([], _) => vec![NO_TYPE],
+            (_, []) => return self.check_spelling(pattern),
+            (_, events) => events.iter().map(String::as_str).chain([NO_TYPE]).collect(),
+        };
+        let with_action = |event: &&str| overlap(pattern, &format!("{event}.*"));
+        let has_action = !self.event_action.is_empty();
+        if listed.iter().any(|event| overlap(pattern, event) || (has_action && with_action(event))) {
+            return Ok(());
+        }
+        let written = pattern.split(['*', '.']).next().filter(|_| has_action).unwrap_or(pattern);
+        let near = listed.iter().filter(|event| !event.contains('*'));
+        let near = near.min_by_key(|event| strsim::damerau_levenshtein(written, event));
+        Err(UnknownEvent { nearest: near.map(|event| (*event).to_owned()) })
+    }
+
+    fn check_spelling(&self, pattern: &str) -> Result<(), UnknownEvent> {
+        if pattern.contains('*') || pattern.chars().count() < MIN_COMPARED_CHARACTERS {
+            return Ok(());
+        }
+        let known = self.samples.iter().filter(|sample| !sample.is_invented).map(|sample| &sample.event);
+        let edits = |event: &&String| strsim::damerau_levenshtein(pattern, event);
+        match known.min_by_key(edits) {
+            Some(event) if (1..=MAX_TYPING_EDITS).contains(&edits(&event)) => {
+                Err(UnknownEvent { nearest: Some(event.clone()) })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Bytes of the weakest secret that the schemes make of a value, from which its strength is judged. `None` where the
+    /// setting is not a shared secret.
+    pub fn secret_bytes(&self, setting: &str, value: &[u8]) -> Option<usize> {
+        let keys =
+            self.proofs.signatures.iter().filter(|signature| signature.scheme.algorithm.public().is_none());
+        let keys = keys.filter_map(|signature| match &signature.key {
+            KeySource::Setting { setting: name, derivation } if name == setting => {
+                derivation.derive(value).ok()
+            }
+            _ => None,
+        });
+        let is_token = self.proofs.tokens.iter().any(|token| token.key == setting);
+        let is_password = self.proofs.basic && setting == "password";
+        let is_for_code = self.proofs.code.is_some() && setting == "secret";
+        let whole = (is_token || is_password || is_for_code).then_some(value.len());
+        // A hashed key is longer than the secret it is made of.
+        keys.map(|key| key.len().min(value.len())).chain(whole).min()
+    }
+}
+
+/// Whether some text matches both patterns.
+fn overlap(one: &str, other: &str) -> bool {
+    let other = other.as_bytes();
+    // Whether the rest of `other` from each place on overlaps what is left of `one`, from its end to its beginning.
+    let mut rest: Vec<bool> =
+        (0..=other.len()).map(|at| other[at..].iter().all(|byte| *byte == b'*')).collect();
+    for byte in one.bytes().rev() {
+        let mut row = vec![false; other.len() + 1];
+        for at in (0..=other.len()).rev() {
+            let theirs = other.get(at);
+            let next = |row: &[bool]| row.get(at + 1).copied().unwrap_or(false);
+            row[at] = match theirs {
+                _ if byte == b'*' => rest[at] || next(&row),
+                Some(b'*') => next(&row) || rest[at],
+                Some(theirs) => *theirs == byte && next(&rest),
+                None => false,
+            };
+        }
+        rest = row;
+    }
+    rest[0]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::providers::recipe;
+
+    #[test]
+    fn patterns_overlap_where_a_text_matches_both() {
+        let rows = [
+            ("push", "push", true),
+            ("push", "pull", false),
+            ("pu*", "push", true),
+            ("*", "", true),
+            ("", "*", true),
+            ("", "a", false),
+            ("*.opened", "issues.*", true),
+            ("issues.*.x", "issues.*", true),
+            ("issue*", "issues.*", true),
+            ("a*b", "*c", false),
+            ("a*b*c", "*b", false),
+            ("*a*", "*b*", true),
+            ("v2.core", "v2.*", true),
+            ("issues", "issues.*", false),
+        ];
+        for (one, other, expected) in rows {
+            assert_eq!(overlap(one, other), expected, "{one} {other}");
+            assert_eq!(overlap(other, one), expected, "{other} {one}");
+        }
+        assert!(overlap(&"*a".repeat(150), &"b*".repeat(150)));
+        assert!(!overlap(&"a*".repeat(150), &"b*".repeat(150)));
+    }
+
+    #[test]
+    fn unknown_events_are_found_and_known_ones_are_not() {
+        let check = |provider, pattern| recipe(provider).unwrap().check_event(pattern);
+        for (provider, pattern) in [
+            ("github", "push"),
+            ("github", "issues"),
+            ("github", "issues.opened"),
+            ("github", "pull_request*"),
+            ("github", "*.opened"),
+            ("github", "*"),
+            ("github", "message"),
+            ("github", "dismissal_request_code_scanning.created"),
+            ("stripe", "invoice.paid"),
+            ("stripe", "customer.subscription.*"),
+            ("stripe", "v2.core.event_destination.ping"),
+            ("token", "message"),
+            // A recipe that lists no events: nothing is known against it.
+            ("typeform", "form_response"),
+            ("typeform", "something_else"),
+            ("typeform", "form_*"),
+        ] {
+            assert_eq!(check(provider, pattern), Ok(()), "{provider} {pattern}");
+        }
+        for (provider, pattern, nearest) in [
+            ("github", "pusj", "push"),
+            ("github", "isues.opened", "issues"),
+            ("github", "pull-request.*", "pull_request"),
+            ("stripe", "invoice.payed", "invoice.paid"),
+            ("stripe", "Invoice.*", "invoice.paid"),
+            ("token", "order", "message"),
+            ("typeform", "form_respons", "form_response"),
+        ] {
+            let unknown = check(provider, pattern).unwrap_err();
+            assert_eq!(unknown.nearest.as_deref(), Some(nearest), "{provider} {pattern}");
+        }
+    }
+
+    #[test]
+    fn secret_is_as_long_as_the_key_made_of_it() {
+        let bytes = |provider, setting, value: &str| {
+            recipe(provider).unwrap().secret_bytes(setting, value.as_bytes())
+        };
+        assert_eq!(bytes("github", "secret", "hunter2"), Some(7));
+        assert_eq!(bytes("github", "allow_sha1", "yes"), None);
+        assert_eq!(bytes("svix", "secret", "whsec_YWJjZGVmZ2g="), Some(8));
+        assert_eq!(bytes("token", "secret", "abc"), Some(3));
+        assert_eq!(bytes("postmark", "password", "abc"), Some(3));
+        assert_eq!(bytes("discord", "public_key", "00"), None);
+        assert_eq!(bytes("twilio", "secret", "abc"), Some(3));
+    }
+}
