@@ -12,8 +12,13 @@ const TIMEOUT: Duration = Duration::from_secs(2);
 const MAX_SHOWN_CHARACTERS: usize = 200;
 
 pub fn ask(config: &Config) -> Result<String, Failure> {
-    // Clients that use up the connections for webhooks do not reach this address, where it is another one.
-    let url = format!("{}/readyz", config.local_admin_url());
+    // Clients that use up the connections for webhooks do not reach the admin address. A port that the system has chosen
+    // is unknown here.
+    let base = match config.admin_listen {
+        Some(admin) if admin.port() != 0 => config.local_admin_url(),
+        _ => config.local_url(),
+    };
+    let url = format!("{base}/readyz");
     let answer = block_on(async { Client::new().request("GET", &url, &[], Vec::new(), TIMEOUT).await })?;
     match answer {
         Ok(response) if response.status == 200 => Ok("ready\n".to_owned()),
