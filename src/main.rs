@@ -10,5 +10,7 @@ use creel::cli::Arguments;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
+    // Before anything is read: from here on no other process of this user can see the secrets in the environment.
+    creel::cli::protect_secrets();
     creel::cli::run(Arguments::parse())
 }

@@ -27,6 +27,8 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+pub use crate::app::protect_secrets;
+
 use crate::config::Config;
 use output::Failure;
 
@@ -300,8 +302,6 @@ enum Command {
 
 /// Runs one command to its end.
 pub fn run(arguments: Arguments) -> ExitCode {
-    // Before any secret is read, and before anything else can run as this user.
-    crate::app::protect_secrets();
     let outcome = match arguments.command {
         None | Some(Command::Serve) => return serve(),
         Some(Command::Check) => configured(|config| Ok(check::report(config))),

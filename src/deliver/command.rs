@@ -5,6 +5,7 @@
 
 mod group;
 mod metadata;
+mod orphans;
 mod output;
 
 use std::os::unix::process::ExitStatusExt as _;
@@ -22,6 +23,7 @@ use tokio::time::timeout;
 use super::attempt::{Attempt, Attempted, Verdict};
 use crate::config::CommandEnvironment;
 use group::{Group, Start};
+pub use orphans::collect as collect_orphans;
 use output::Output;
 
 /// What `sysexits.h` calls EX_TEMPFAIL: the command asks to be tried again.

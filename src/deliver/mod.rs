@@ -92,7 +92,9 @@ impl Deliveries {
             };
             let replaying = replays::run(store.clone(), clock, stopping.clone());
             let delivering = Engine::run(store, clock, monotonic, routes, &instance_id, stopping);
-            LocalSet::new().block_on(&runtime, async { tokio::join!(replaying, delivering) });
+            let tasks = LocalSet::new();
+            tasks.spawn_local(command::collect_orphans());
+            tasks.block_on(&runtime, async { tokio::join!(replaying, delivering) });
             // A lookup that hangs must not hold up the end.
             runtime.shutdown_background();
         };

@@ -14,6 +14,7 @@ use rustix::process::{
 use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
 use tokio::signal::unix::{Signal as Signals, SignalKind, signal};
 
+use super::orphans;
 use crate::config::CommandEnvironment;
 
 /// A killed process that is not gone after this waits for a disk: it is left to itself.
@@ -59,7 +60,7 @@ impl Start {
         let mut command = Command::new(find(program, &self.search_path)?);
         command.args(arguments).env_clear().envs(self.variables).process_group(0);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let child = command.spawn().map_err(|error| cannot_start(program, &error))?;
+        let child = orphans::start(&mut command).map_err(|error| cannot_start(program, &error))?;
         let id = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
         let id = id.ok_or_else(|| format!("cannot start {program}: it has no process id"))?;
         Ok(Group { child, id, exits: self.exits, is_reaped: false })

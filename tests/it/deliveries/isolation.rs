@@ -33,6 +33,41 @@ fn command_cannot_read_environment_or_memory_of_service() {
     eventually_delivered(&app, 1);
 }
 
+/// Ids of the processes whose parent is `parent`, zombies among them.
+fn children(parent: u32) -> Vec<u32> {
+    let path = format!("/proc/{parent}/task/{parent}/children");
+    let listed = std::fs::read_to_string(&path);
+    listed.unwrap_or_else(|error| panic!("{path}: {error}")).split_whitespace().flat_map(str::parse).collect()
+}
+
+/// As in a container without an init process.
+#[test]
+fn first_process_collects_orphans_of_commands() {
+    let mut wrapper = vec!["unshare", "--pid", "--fork", "--mount-proc", "--kill-child"];
+    if !rustix::process::geteuid().is_root() {
+        wrapper.extend(["--user", "--map-root-user"]);
+    }
+    let script =
+        "setsid sh -c 'sleep 0.2; touch orphan-ended' < /dev/null > /dev/null 2>&1 & echo $$ > own-id";
+    let app = TestApp::github()
+        .set("CREEL_TARGET_LEAVE_EXEC", format!("sh -c \"{script}\""))
+        .wrapped(&wrapper)
+        .start();
+    let service = children(app.process.id())[0];
+    for number in 1..=5 {
+        push(&app, &number.to_string(), "{}");
+        eventually_delivered(&app, number);
+        eventually("the orphan has ended", SOON, || app.path().join("orphan-ended").exists());
+        std::fs::remove_file(app.path().join("orphan-ended")).unwrap();
+    }
+    let threads = || std::fs::read_dir(format!("/proc/{service}/task")).unwrap().flatten();
+    eventually("no process is left behind", SOON, || {
+        threads().all(|thread| {
+            std::fs::read_to_string(thread.path().join("children")).is_ok_and(|ids| ids.is_empty())
+        })
+    });
+}
+
 #[test]
 fn unprivileged_service_notices_unlinked_database() {
     let mut app = unprivileged(TestApp::github()).start();

@@ -1,0 +1,112 @@
+//! Processes that commands leave behind. Where creel is the first process of a container, they become its children when their
+//! parent ends, and remain as zombies until it collects them. A command itself is never collected here: its `Group` needs
+//! its exit status.
+
+use std::collections::BTreeSet;
+use std::io;
+use std::sync::{Mutex, PoisonError, RwLock};
+use std::time::Duration;
+
+use rustix::process::{Pid, WaitOptions, getpid, waitpid};
+use tokio::process::{Child, Command};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::time::sleep;
+
+/// Several ends are one look.
+const PAUSE_BEFORE_LOOK: Duration = Duration::from_secs(1);
+
+/// Held for reading while a command is started, until its id is known.
+static STARTING: RwLock<()> = RwLock::new(());
+/// Ids of the commands that were started and may not have been collected yet.
+static COMMANDS: Mutex<BTreeSet<i32>> = Mutex::new(BTreeSet::new());
+
+/// Starts a command, so that it is told apart from orphans.
+pub fn start(command: &mut Command) -> io::Result<Child> {
+    let _starting = STARTING.read().unwrap_or_else(PoisonError::into_inner);
+    let child = command.spawn()?;
+    let id = child.id().and_then(|id| i32::try_from(id).ok());
+    COMMANDS.lock().unwrap_or_else(PoisonError::into_inner).extend(id.filter(|_| is_first_process()));
+    Ok(child)
+}
+
+/// Collects orphans as they end. Elsewhere than in the first process there is nothing to do.
+pub async fn collect() {
+    if !is_first_process() {
+        return;
+    }
+    let mut ends = match signal(SignalKind::child()) {
+        Ok(ends) => ends,
+        Err(error) => return log::warn!("cannot collect processes that commands leave behind: {error}"),
+    };
+    while ends.recv().await.is_some() {
+        sleep(PAUSE_BEFORE_LOOK).await;
+        while !look() {
+            sleep(PAUSE_BEFORE_LOOK).await;
+        }
+    }
+}
+
+fn is_first_process() -> bool {
+    getpid() == Pid::INIT
+}
+
+/// False where a command is just being started.
+fn look() -> bool {
+    let Ok(_none_is_starting) = STARTING.try_write() else { return false };
+    let mut commands = COMMANDS.lock().unwrap_or_else(PoisonError::into_inner);
+    let children = children();
+    commands.retain(|command| children.iter().any(|child| child.id.as_raw_pid() == *command));
+    for child in children {
+        if child.is_zombie && !commands.contains(&child.id.as_raw_pid()) {
+            // It has ended, so this does not wait.
+            let _ = waitpid(Some(child.id), WaitOptions::NOHANG);
+        }
+    }
+    true
+}
+
+#[derive(Debug, PartialEq, Eq)]
+struct ChildProcess {
+    id: Pid,
+    is_zombie: bool,
+}
+
+fn children() -> Vec<ChildProcess> {
+    let Ok(processes) = std::fs::read_dir("/proc") else { return Vec::new() };
+    let ids = processes.flatten().filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
+    let stat = |id: i32| std::fs::read_to_string(format!("/proc/{id}/stat")).ok();
+    ids.filter_map(|id| child(id, &stat(id)?, getpid())).collect()
+}
+
+/// From `/proc/<id>/stat`: the name in parentheses can hold anything, then come state and parent.
+fn child(id: i32, stat: &str, parent: Pid) -> Option<ChildProcess> {
+    let mut fields = stat.rsplit_once(')')?.1.split_whitespace();
+    let (state, its_parent) = (fields.next()?, fields.next()?.parse::<i32>().ok()?);
+    let id = Pid::from_raw(id)?;
+    (its_parent == parent.as_raw_pid()).then_some(ChildProcess { id, is_zombie: state == "Z" })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn children_are_read_from_their_stat() {
+        let one = Pid::INIT;
+        let is_zombie = |stat| child(7, stat, one).map(|child| child.is_zombie);
+        assert_eq!(is_zombie("7 (sh) Z 1 7 7 0 -1"), Some(true));
+        assert_eq!(is_zombie("7 (a) Z 9 (b) S 1 7 7 0"), Some(false));
+        assert_eq!(is_zombie("7 (sh) Z 2 7 7 0 -1"), None);
+        assert_eq!(is_zombie("7 (sh"), None);
+    }
+
+    #[test]
+    fn own_children_are_found() {
+        let mut sleeping = std::process::Command::new("sleep").arg("60").spawn().unwrap();
+        let id = i32::try_from(sleeping.id()).unwrap();
+        assert!(children().iter().any(|child| child.id.as_raw_pid() == id && !child.is_zombie));
+        sleeping.kill().unwrap();
+        sleeping.wait().unwrap();
+        assert!(!children().iter().any(|child| child.id.as_raw_pid() == id));
+    }
+}
