@@ -1,0 +1,59 @@
+#!/bin/sh
+# The Standard Webhooks library for Python takes a URL-safe base64 secret and silently makes another key of it.
+#
+# Software:  standardwebhooks 1.1.0 (PyPI), standardwebhooks 1.1.1 (npm)
+# Expected:  a secret in URL-safe base64, as Python's own secrets.token_urlsafe makes it, is either decoded as such or refused.
+# Behaviour: the library for Python decodes with base64.b64decode, which skips all characters outside its alphabet: each `-`
+#            and `_` vanishes, and the key is shorter than the secret and another one. It signs and verifies with itself.
+#            The library for JavaScript refuses the same secret.
+# Matters:   both sides in Python agree, tests pass, and the first sender or receiver in another language does not: every
+#            signature is wrong, although both were given the same text. The key is also weaker than its length says.
+# Remedy:    secrets of Standard Webhooks are standard base64 with `+`, `/` and padding: `creel secret --whsec` prints such.
+#
+# Output seen:
+#   python: 24 bytes of secret, 18 bytes of key
+#   python verifies its own signature
+#   node refuses the secret: Base64Coder: incorrect characters for decoding
+set -eu
+
+directory=$(mktemp -d)
+trap 'rm -rf "$directory"' EXIT
+trap 'exit 1' INT TERM
+cd "$directory"
+python3 -m venv venv
+venv/bin/pip install --quiet --disable-pip-version-check standardwebhooks==1.1.0
+npm install --silent --no-audit --no-fund --prefix . standardwebhooks@1.1.1 >/dev/null
+
+# 24 bytes in URL-safe base64; every fourth character is `-`.
+secret=whsec_ab-dab-dab-dab-dab-dab-dab-dab-d
+
+venv/bin/python - "$secret" <<'END'
+import base64, sys
+from datetime import datetime, timezone
+from standardwebhooks import Webhook
+
+secret = sys.argv[1]
+whole = base64.urlsafe_b64decode(secret.removeprefix("whsec_"))
+webhook = Webhook(secret)
+key = webhook._whsecret
+print(f"python: {len(whole)} bytes of secret, {len(key)} bytes of key")
+assert (len(whole), len(key)) == (24, 18), "changed"
+
+now = datetime.now(timezone.utc)
+signature = webhook.sign("msg_1", now, '{"a": 1}')
+headers = {"webhook-id": "msg_1", "webhook-timestamp": str(int(now.timestamp())), "webhook-signature": signature}
+webhook.verify('{"a": 1}', headers)
+print("python verifies its own signature")
+END
+
+node - "$secret" <<'END'
+const { Webhook } = require(process.cwd() + "/node_modules/standardwebhooks");
+try {
+  new Webhook(process.argv[2]);
+} catch (error) {
+  console.log(`node refuses the secret: ${error.message}`);
+  process.exit(0);
+}
+console.log("changed: node takes the secret");
+process.exit(1);
+END
