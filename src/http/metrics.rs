@@ -25,6 +25,7 @@ pub struct Metrics {
     batch_size: Histogram,
     queue_depth: IntGauge,
     wal_bytes: IntGauge,
+    wal_pinned_seconds: IntGauge,
     database_bytes: IntGauge,
     free_disk_bytes: IntGauge,
     keys_in_memory: IntGauge,
@@ -102,6 +103,10 @@ impl Metrics {
             batch_size: histogram("creel_batch_size", "Messages in one transaction.", &BATCH_SIZES),
             queue_depth: gauge("creel_queue_depth", "Jobs that wait for the writer."),
             wal_bytes: gauge("creel_wal_bytes", "Size of the write-ahead log."),
+            wal_pinned_seconds: gauge(
+                "creel_wal_pinned_seconds",
+                "How long a reader has kept the write-ahead log from being reset; 0 where none does.",
+            ),
             database_bytes: gauge("creel_database_bytes", "Size of the database file."),
             free_disk_bytes: gauge("creel_free_disk_bytes", "Free space on the disk of the database."),
             keys_in_memory: gauge(
@@ -164,6 +169,7 @@ impl Metrics {
         let gauges = [
             (&self.queue_depth, stats.queue_depth as u64),
             (&self.wal_bytes, stats.wal_bytes),
+            (&self.wal_pinned_seconds, stats.wal_pinned_seconds),
             (&self.database_bytes, stats.database_bytes),
             (&self.free_disk_bytes, stats.free_disk_bytes),
             (&self.keys_in_memory, stats.keys_in_memory as u64),

@@ -3,6 +3,8 @@
 //! A passive checkpoint on a connection of its own does nearly all the work without stopping the writer, but never
 //! resets a WAL that is being written to. So when the WAL has grown, the writer is asked to do the last, short step.
 
+use std::cell::Cell;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::SyncSender;
@@ -12,11 +14,14 @@ use rusqlite::Connection;
 
 use super::files::Files;
 use super::state::{Shared, Unavailable};
+use super::wal_watch::{self, Notice, WalState, WalWatch};
 use super::writer::{Job, Trouble};
 
 /// Below this a checkpoint would only cost a sync: 1 MiB.
 pub const FRAMES_WORTH_A_CHECKPOINT: i32 = 256;
 const PAUSE_BETWEEN: Duration = Duration::from_millis(200);
+/// Between two looks at a WAL that a reader holds.
+const PAUSE_WHILE_HELD: Duration = Duration::from_secs(1);
 /// How large the WAL gets before the writer resets it. Beyond `LIMIT_BYTES` the file is cut as well.
 const RESET_BYTES: u64 = 24 << 20;
 const LIMIT_BYTES: u64 = 64 << 20;
@@ -54,13 +59,23 @@ pub struct Checkpointer {
     pub shared: Arc<Shared>,
     pub writer: SyncSender<Job>,
     pub is_closing: Arc<AtomicBool>,
+    pub watch: WalWatch,
+    /// Frames in the WAL, and those copied, after the last passive checkpoint.
+    pub last_progress: Cell<(i32, i32)>,
+    /// Of the database.
+    pub path: PathBuf,
 }
 
 impl Checkpointer {
-    pub fn run(self) {
+    pub fn run(mut self) {
         let mut last = Instant::now();
         loop {
-            std::thread::park();
+            // The end of a reader wakes nobody.
+            if self.watch.is_held() {
+                std::thread::park_timeout(PAUSE_WHILE_HELD);
+            } else {
+                std::thread::park();
+            }
             if self.is_closing.load(Ordering::Acquire) || self.shared.is_stopped() {
                 return;
             }
@@ -68,10 +83,34 @@ impl Checkpointer {
                 std::thread::sleep(PAUSE_BETWEEN.saturating_sub(last.elapsed()));
             }
             let is_requested = self.shared.take_checkpoint_request();
-            if is_requested || self.shared.frames_to_copy() >= FRAMES_WORTH_A_CHECKPOINT {
+            let is_worth_it = self.shared.frames_to_copy() >= FRAMES_WORTH_A_CHECKPOINT;
+            if is_requested || is_worth_it || self.watch.is_held() {
                 self.checkpoint(is_requested);
+                self.look_for_readers();
             }
             last = Instant::now();
+        }
+    }
+
+    fn look_for_readers(&mut self) {
+        let (frames, copied) = self.last_progress.get();
+        let is_reset_refused = self.shared.is_reset_refused();
+        let wal = WalState { frames, copied, is_reset_refused };
+        let now = Instant::now();
+        let notice = self.watch.observe(now, wal);
+        self.shared.set_wal_pinned(self.watch.pinned_for(now));
+        match notice {
+            Some(Notice::Pinned(time)) => log::warn!(
+                "a reader has kept the WAL from being reset for {} s: it has {} MiB and grows with each message until the \
+                 reader ends its transaction. Reading now: {}",
+                time.as_secs(),
+                self.files.wal_bytes() >> 20,
+                wal_watch::readers(&self.path)
+            ),
+            Some(Notice::Released(time)) => {
+                log::info!("the WAL can be reset again: a reader had kept it for {} s", time.as_secs());
+            }
+            None => {}
         }
     }
 
@@ -106,6 +145,8 @@ impl Checkpointer {
         for _ in 0..CATCH_UPS {
             let Progress { frames, copied, .. } = checkpoint(&self.connection, "PASSIVE")?;
             self.shared.set_copied_frames(copied);
+            // Both are -1 where another process checkpoints at this moment.
+            self.last_progress.set((frames, copied));
             if let Err(error) = self.files.sync_database() {
                 return Ok(Synced::No(error));
             }

@@ -40,6 +40,7 @@ mod target;
 mod tests;
 pub mod timestamp;
 mod verify;
+mod wal_watch;
 mod words;
 mod writer;
 
@@ -122,6 +123,8 @@ pub struct OpenError(pub String);
 pub struct Stats {
     pub queue_depth: usize,
     pub wal_bytes: u64,
+    /// How long a reader has kept the WAL from being reset; 0 where none does.
+    pub wal_pinned_seconds: u64,
     pub database_bytes: u64,
     pub free_disk_bytes: u64,
     /// Keys of messages held in memory, and the bytes that they and their filters take.
@@ -272,6 +275,7 @@ impl Store {
         Stats {
             queue_depth: inner.shared.queued(),
             wal_bytes: inner.files.wal_bytes(),
+            wal_pinned_seconds: inner.shared.wal_pinned_seconds(),
             database_bytes: inner.files.database_bytes(),
             free_disk_bytes: inner.files.free_bytes(),
             keys_in_memory,

@@ -18,6 +18,7 @@ use super::quarantine::Quarantine;
 use super::seal::{self, Sealer};
 use super::setting::{self, Sealing};
 use super::state::{Shared, Unavailable};
+use super::wal_watch::WalWatch;
 use super::writer::{Job, Writer};
 use super::{Inner, OpenError, Store, StoreOptions, connection, damage, schema, target, timestamp};
 
@@ -100,6 +101,9 @@ impl Inner {
                 shared: self.shared.clone(),
                 writer: self.jobs.clone(),
                 is_closing: self.is_closing.clone(),
+                watch: WalWatch::default(),
+                last_progress: Default::default(),
+                path: self.path.clone(),
             };
             let thread = spawn("checkpoint", self.shared.clone(), move || checkpointer.run())
                 .map_err(|error| problem(&error))?;
@@ -119,6 +123,7 @@ impl Inner {
             next_look: Instant::now(),
             next_rejections: Instant::now(),
             next_counts: Instant::now(),
+            next_warning_at: 0,
         };
         threads.push(
             spawn("writer", self.shared.clone(), move || writer.run(&jobs))

@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::thread::Thread;
+use std::time::Duration;
 
 use tokio::sync::{Notify, watch};
 
@@ -76,6 +77,8 @@ pub struct Shared {
     wal_frames: AtomicI32,
     copied_frames: AtomicI32,
     reset_requested: AtomicBool,
+    reset_refused: AtomicBool,
+    wal_pinned_seconds: AtomicU64,
     checkpoint_requested: AtomicBool,
     checkpointing: Mutex<()>,
     checkpointer: OnceLock<Thread>,
@@ -114,6 +117,8 @@ impl Shared {
             wal_frames: AtomicI32::new(0),
             copied_frames: AtomicI32::new(0),
             reset_requested: AtomicBool::new(false),
+            reset_refused: AtomicBool::new(false),
+            wal_pinned_seconds: AtomicU64::new(0),
             checkpoint_requested: AtomicBool::new(false),
             checkpointing: Mutex::new(()),
             checkpointer: OnceLock::new(),
@@ -349,6 +354,23 @@ impl Shared {
 
     pub fn take_checkpoint_request(&self) -> bool {
         self.checkpoint_requested.swap(false, Ordering::AcqRel)
+    }
+
+    /// A reader has kept the last reset of the WAL from happening.
+    pub fn is_reset_refused(&self) -> bool {
+        self.reset_refused.load(Ordering::Relaxed)
+    }
+
+    pub fn set_reset_refused(&self, is_refused: bool) {
+        self.reset_refused.store(is_refused, Ordering::Relaxed);
+    }
+
+    pub fn wal_pinned_seconds(&self) -> u64 {
+        self.wal_pinned_seconds.load(Ordering::Relaxed)
+    }
+
+    pub fn set_wal_pinned(&self, pinned_for: Option<Duration>) {
+        self.wal_pinned_seconds.store(pinned_for.map_or(0, |time| time.as_secs()), Ordering::Relaxed);
     }
 
     pub fn request_reset(&self) {

@@ -61,6 +61,8 @@ pub struct Writer {
     pub next_rejections: Instant,
     /// Earliest time for the next counts of dropped rejections.
     pub next_counts: Instant,
+    /// The length of the WAL at which its growth is logged next, where another process checkpoints.
+    pub next_warning_at: u64,
 }
 
 impl Writer {

@@ -7,6 +7,9 @@ use crate::store::files::Change;
 use crate::store::state::Unavailable;
 use crate::store::{checkpoint, rescue};
 
+/// Litestream truncates the WAL long before.
+const GROWTH_WORTH_A_WARNING: u64 = 256 << 20;
+
 impl Writer {
     pub(super) fn bound_wal(&mut self) {
         if self.shared.take_reset_request()
@@ -24,6 +27,22 @@ impl Writer {
             drop(alone);
             self.follow_up(is_reset);
             self.next_stop = Instant::now() + PAUSE_BETWEEN_STOPS;
+        } else if !self.shared.checkpoints() {
+            self.warn_of_growth();
+        }
+    }
+
+    /// Where checkpoints are another process's matter, nothing else tells that it does not make them.
+    fn warn_of_growth(&mut self) {
+        let bytes = checkpoint::wal_length(WAL_FRAMES.get());
+        if bytes < GROWTH_WORTH_A_WARNING {
+            self.next_warning_at = GROWTH_WORTH_A_WARNING;
+        } else if bytes >= self.next_warning_at {
+            self.next_warning_at = bytes * 2;
+            log::warn!(
+                "the WAL has grown to {} MiB: with CREEL_CHECKPOINT=off another process must checkpoint it. Is Litestream running?",
+                bytes >> 20
+            );
         }
     }
 
@@ -42,8 +61,12 @@ impl Writer {
             Ok(true) => {
                 WAL_FRAMES.set(0);
                 self.shared.wal_was_reset();
+                self.shared.set_reset_refused(false);
             }
-            Ok(false) => self.files.expect_wal(checkpoint::wal_length(WAL_FRAMES.get())),
+            Ok(false) => {
+                self.files.expect_wal(checkpoint::wal_length(WAL_FRAMES.get()));
+                self.shared.set_reset_refused(true);
+            }
             Err(error) => match self.classify(&error) {
                 Trouble::Fatal(line) => self.shared.fail(Unavailable::Failed, line),
                 Trouble::DiskFull => self.files.note_full(),

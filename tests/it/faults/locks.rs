@@ -60,13 +60,33 @@ fn a_long_read_snapshot_lets_the_wal_shrink_soon_after() {
     let begun = Instant::now();
     let load = Load::with_padding(app.address, 4, 300_000);
     eventually("the WAL grows beyond its limit", Duration::from_secs(90), || wal_bytes() > 80 << 20);
+    let warning = app.process.log.wait_for("kept the WAL from being reset", Duration::from_secs(30)).unwrap();
+    let this_process = format!("(process {})", std::process::id());
+    assert!(warning.contains("WARN") && warning.contains(&this_process), "{warning}");
+    assert!(app.metric("creel_wal_pinned_seconds") >= 10.0);
     std::thread::sleep(form(Duration::ZERO, Duration::from_secs(60)).saturating_sub(begun.elapsed()));
     reader.execute_batch("COMMIT").unwrap();
     drop(reader);
     eventually("the WAL is small again under load", Duration::from_secs(20), || wal_bytes() <= 64 << 20);
     let sent = load.finish();
+    app.process.log.wait_for("the WAL can be reset again", Duration::from_secs(10)).unwrap();
+    assert_eq!(app.metric("creel_wal_pinned_seconds"), 0.0);
+    assert_eq!(app.log().matches("kept the WAL from being reset").count(), 1);
     assert!(sent.iter().all(|sent| sent.is_acknowledged()), "all are acknowledged");
     assert_nothing_lost(&app.database(), &sent);
+}
+
+#[test]
+fn small_wal_that_reader_pins_is_logged_without_load() {
+    let app = TestApp::github().start();
+    let reader = app.database().writer();
+    reader.execute_batch("BEGIN").unwrap();
+    let _: i64 = reader.query_row("SELECT count(*) FROM messages", [], |row| row.get(0)).unwrap();
+    let body = format!("\"{}\"", "x".repeat(2 << 20));
+    assert_eq!(app.send(&sign::github("one", body)).status, 200);
+    app.process.log.wait_for("kept the WAL from being reset", Duration::from_secs(30)).unwrap();
+    reader.execute_batch("COMMIT").unwrap();
+    app.process.log.wait_for("the WAL can be reset again", Duration::from_secs(10)).unwrap();
 }
 
 #[test]

@@ -2,6 +2,7 @@
 //! tests, and a long form behind `scripts/faults`, which sets `CREEL_FAULTS=long`.
 
 mod clean_up;
+mod damage;
 mod descriptors;
 mod files;
 mod full_disk;

@@ -1,0 +1,181 @@
+//! Readers that keep the WAL from being reset: an sqlite3 shell with an open transaction, a backup that is stuck. Finds out
+//! how long they have, and who they are.
+//!
+//! Never opens a file of the database: closing it would drop SQLite's locks. `/proc/locks` shows the same locks from outside.
+
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+/// A reader may need a moment: a list, a backup of a small database.
+const PINNED_AFTER: Duration = Duration::from_secs(10);
+/// A reader that stays is logged this often.
+const LOGGED_EVERY: Duration = Duration::from_secs(600);
+/// The bytes of the shared memory that readers lock: SQLite's `WAL_READ_LOCK(0)` to `WAL_READ_LOCK(4)`.
+const FIRST_READ_LOCK: u64 = 123;
+const LAST_READ_LOCK: u64 = 127;
+const MAX_NAMED: usize = 3;
+
+/// The WAL after a checkpoint.
+#[derive(Clone, Copy, Debug)]
+pub struct WalState {
+    pub frames: i32,
+    /// Frames that are in the database as well.
+    pub copied: i32,
+    /// All frames are copied, and still a reader kept the last reset from happening.
+    pub is_reset_refused: bool,
+}
+
+/// What is worth a line in the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Notice {
+    Pinned(Duration),
+    Released(Duration),
+}
+
+/// Follows one pin at a time.
+#[derive(Debug, Default)]
+pub struct WalWatch {
+    pin: Option<Pin>,
+}
+
+#[derive(Debug)]
+struct Pin {
+    since: Instant,
+    copied: i32,
+    logged: Option<Instant>,
+}
+
+impl WalWatch {
+    /// Whether the WAL is held now, however briefly: then it must be looked at again soon.
+    pub fn is_held(&self) -> bool {
+        self.pin.is_some()
+    }
+
+    /// How long a reader that was logged has held the WAL.
+    pub fn pinned_for(&self, now: Instant) -> Option<Duration> {
+        self.pin.as_ref().filter(|pin| pin.logged.is_some()).map(|pin| now - pin.since)
+    }
+
+    pub fn observe(&mut self, now: Instant, wal: WalState) -> Option<Notice> {
+        if wal.copied >= wal.frames && !wal.is_reset_refused {
+            let pin = self.pin.take().filter(|pin| pin.logged.is_some())?;
+            return Some(Notice::Released(now - pin.since));
+        }
+        let pin = self.pin.get_or_insert(Pin { since: now, copied: wal.copied, logged: None });
+        // Readers that come and go let it advance.
+        if wal.copied != pin.copied && !wal.is_reset_refused && pin.logged.is_none() {
+            pin.since = now;
+        }
+        pin.copied = wal.copied;
+        let is_due = pin.logged.is_none_or(|at| now - at >= LOGGED_EVERY);
+        if now - pin.since < PINNED_AFTER || !is_due {
+            return None;
+        }
+        pin.logged = Some(now);
+        Some(Notice::Pinned(now - pin.since))
+    }
+}
+
+/// The processes that read the database now, for a person; this one is not among them.
+pub fn readers(database: &Path) -> String {
+    let mut shared_memory = database.as_os_str().to_owned();
+    shared_memory.push("-shm");
+    let inode = std::fs::metadata(&shared_memory).map(|metadata| metadata.ino());
+    let locks = std::fs::read_to_string("/proc/locks");
+    let (Ok(inode), Ok(locks)) = (inode, locks) else { return nobody() };
+    let named = readers_in(&locks, inode, std::process::id()).into_iter().map(|process| {
+        let name = std::fs::read_to_string(format!("/proc/{process}/comm")).unwrap_or_default();
+        format!("{} (process {process})", name.trim_end())
+    });
+    let named: Vec<String> = named.take(MAX_NAMED).collect();
+    if named.is_empty() { nobody() } else { named.join(", ") }
+}
+
+fn nobody() -> String {
+    "a process that cannot be seen from here; look for an sqlite3 shell with an open transaction, a backup, or another \
+     container that has the file open"
+        .to_owned()
+}
+
+/// The processes in the text of `/proc/locks` that hold a read mark of the file.
+fn readers_in(locks: &str, inode: u64, this_process: u32) -> Vec<u32> {
+    let mut found: Vec<u32> = locks.lines().filter_map(|line| read_mark_of(line, inode)).collect();
+    found.sort_unstable();
+    found.dedup();
+    found.retain(|process| *process != this_process && *process != 0);
+    found
+}
+
+/// `1: POSIX  ADVISORY  READ 4711 fe:00:5539793 123 123`; adjacent locks of one process are shown as one.
+fn read_mark_of(line: &str, inode: u64) -> Option<u32> {
+    let fields: Vec<&str> = line.split_whitespace().collect();
+    let [_, "POSIX", _, "READ", process, file, first, last] = fields[..] else { return None };
+    if file.rsplit(':').next()?.parse() != Ok(inode) {
+        return None;
+    }
+    let (first, last): (u64, u64) = (first.parse().ok()?, last.parse().unwrap_or(u64::MAX));
+    (first <= LAST_READ_LOCK && last >= FIRST_READ_LOCK).then(|| process.parse().ok()).flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn held(copied: i32) -> WalState {
+        WalState { frames: 1_000, copied, is_reset_refused: false }
+    }
+
+    #[test]
+    fn pin_is_logged_once_then_rarely_then_when_over() {
+        let (mut watch, start) = (WalWatch::default(), Instant::now());
+        let mut notices = Vec::new();
+        for second in 0..700 {
+            let wal = if second < 650 { held(7) } else { held(1_000) };
+            if let Some(notice) = watch.observe(start + SECOND * second, wal) {
+                notices.push(notice);
+            }
+        }
+        let expected =
+            [Notice::Pinned(SECOND * 10), Notice::Pinned(SECOND * 610), Notice::Released(SECOND * 650)];
+        assert_eq!(notices, expected);
+        assert!(!watch.is_held());
+    }
+
+    #[test]
+    fn readers_that_come_and_go_are_no_pin() {
+        let (mut watch, start) = (WalWatch::default(), Instant::now());
+        for second in 0..100 {
+            let wal = held(i32::try_from(second / 5).unwrap());
+            assert_eq!(watch.observe(start + SECOND * second, wal), None, "{second}");
+        }
+        assert_eq!(watch.observe(start + SECOND * 100, held(1_000)), None, "what was not logged is not over");
+    }
+
+    #[test]
+    fn readers_that_overlap_without_gap_are_a_pin() {
+        let (mut watch, start) = (WalWatch::default(), Instant::now());
+        let wal = |second: u32| WalState { is_reset_refused: true, ..held(i32::try_from(second).unwrap()) };
+        let notices: Vec<Notice> =
+            (0..20).filter_map(|second| watch.observe(start + SECOND * second, wal(second))).collect();
+        assert_eq!(notices, [Notice::Pinned(SECOND * 10)]);
+        assert_eq!(watch.pinned_for(start + SECOND * 19), Some(SECOND * 19));
+    }
+
+    #[test]
+    fn readers_are_read_from_table_of_locks() {
+        let locks = "1: POSIX  ADVISORY  READ 4711 fe:00:5539793 123 123\n\
+             2: POSIX  ADVISORY  READ 4712 fe:00:5539793 127 128\n\
+             3: POSIX  ADVISORY  READ 4713 fe:00:5539793 128 128\n\
+             4: POSIX  ADVISORY  WRITE 4714 fe:00:5539793 120 120\n\
+             5: POSIX  ADVISORY  READ 4715 fe:00:1 123 123\n\
+             6: FLOCK  ADVISORY  READ 4716 fe:00:5539793 0 EOF\n\
+             7: POSIX  ADVISORY  READ 42 fe:00:5539793 124 124\n\
+             8: POSIX  ADVISORY  READ 0 fe:00:5539793 124 124\n\
+             9: -> POSIX  ADVISORY  READ 4717 fe:00:5539793 124 124\n\
+             10: POSIX  ADVISORY  READ 4711 fe:00:5539793 125 125\n";
+        assert_eq!(readers_in(locks, 5_539_793, 42), [4_711, 4_712]);
+    }
+}
