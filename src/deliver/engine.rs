@@ -18,7 +18,7 @@ use super::route::{Route, Routes};
 use super::{Clock, Uptime, ending, outcome};
 use crate::store::{
     AttemptRecord, DueDelivery, DuePage, LONGEST_WAIT, Next, Store, Target, TargetKind, TargetSecrets,
-    TargetState, timestamp,
+    TargetState, Unavailable, timestamp,
 };
 
 /// Bodies that all lanes together hold; above it a lane gets its next message when it has none …
@@ -239,7 +239,7 @@ impl Engine {
             self.disable(target, url);
         }
         self.give_up_old(target, &created_at);
-        let _ = self.outcomes.send(Done { target, record });
+        let _ = self.outcomes.send(Done { target, record, is_damaged: false });
     }
 
     /// The target has answered that it wants nothing any more.
@@ -282,13 +282,14 @@ impl Engine {
                 }
             }
             Event::Recorded(all) => {
-                for Done { target, record } in all {
+                for Done { target, record, is_damaged } in all {
                     let due = match &record.next {
                         Next::Again { at, .. } => timestamp::from_text(at),
                         Next::Delivered | Next::Dead => None,
                     };
                     if let Some(lane) = self.lanes.get_mut(&target) {
                         lane.recorded(record.delivery, due);
+                        lane.damaged.extend(is_damaged.then_some(record.delivery));
                     }
                 }
             }
@@ -300,7 +301,7 @@ impl Engine {
         if deliveries.is_empty() {
             return;
         }
-        log::warn!("target {target}: {} deliveries are dead: {why}", deliveries.len());
+        log::warn!("target {target}: ending {} deliveries without an attempt: {why}", deliveries.len());
         let (store, clock, events) = (self.store.clone(), self.clock, self.events.clone());
         spawn_local(async move {
             if ending::end(&store, deliveries, why, clock).await.is_err() {
@@ -321,7 +322,9 @@ impl Engine {
         spawn_local(async move {
             let targets = store.targets_with_secrets().await;
             if let Err(why) = &targets {
-                log::warn!("the targets cannot be read, and are asked for again: {why}");
+                // The store has logged damage already.
+                let level = if *why == Unavailable::Damaged { log::Level::Debug } else { log::Level::Warn };
+                log::log!(level, "the targets cannot be read, and are asked for again: {why}");
                 tokio::time::sleep(READ_PAUSE).await;
             }
             let _ = events.send(Event::Targets(targets.ok()));

@@ -53,8 +53,8 @@ pub struct Lane {
     unanswered: usize,
     /// Pending without a message, until they are ended.
     orphans: Vec<i64>,
-    /// Cannot be read, nor perhaps ended: left out until the next start.
-    damaged: Vec<i64>,
+    /// Cannot be read or written: left out until the next start, so that none is delivered again and again.
+    pub damaged: Vec<i64>,
     is_loading: bool,
     may_have_more: bool,
     next_due: Option<OffsetDateTime>,

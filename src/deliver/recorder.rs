@@ -18,6 +18,8 @@ const PAUSE: Duration = Duration::from_millis(200);
 pub struct Done {
     pub target: i64,
     pub record: AttemptRecord,
+    /// The row of the delivery is damaged: the outcome is lost.
+    pub is_damaged: bool,
 }
 
 /// Runs until nobody can send any more, and then writes what is left.
@@ -33,23 +35,67 @@ pub async fn run(
         let (targets, records): (Vec<i64>, Vec<AttemptRecord>) =
             waiting.drain(..).map(|done| (done.target, done.record)).unzip();
         let records = Arc::new(records);
-        let is_written = write(&store, clock, &records).await;
-        // What could not be written is tried again after the next start: at least once.
-        let ended = targets.into_iter().zip(records.iter().cloned());
-        let ended = ended.map(|(target, record)| Done { target, record }).collect();
-        if !is_written || events.send(Event::Recorded(ended)).is_err() {
+        let damaged = match write(&store, clock, &records).await {
+            Written::All => Vec::new(),
+            Written::AllBut(damaged) => damaged,
+            // What could not be written is tried again after the next start: at least once.
+            Written::Nothing => return,
+        };
+        let ended = targets.into_iter().zip(records.iter().cloned()).map(|(target, record)| {
+            let is_damaged = damaged.contains(&record.delivery);
+            Done { target, record, is_damaged }
+        });
+        if events.send(Event::Recorded(ended.collect())).is_err() {
             return;
         }
     }
 }
 
-/// False when the store has failed for good.
-async fn write(store: &Store, clock: Clock, records: &Arc<Vec<AttemptRecord>>) -> bool {
+/// Which outcomes are on disk.
+enum Written {
+    All,
+    /// Those of these deliveries cannot be written.
+    AllBut(Vec<i64>),
+    /// The store has failed for good.
+    Nothing,
+}
+
+async fn write(store: &Store, clock: Clock, records: &Arc<Vec<AttemptRecord>>) -> Written {
+    match try_write(store, clock, records).await {
+        Ok(()) => return Written::All,
+        Err(Unavailable::Damaged) => {}
+        Err(_) => return Written::Nothing,
+    }
+    let mut damaged = Vec::new();
+    for record in records.iter() {
+        match try_write(store, clock, &Arc::new(vec![record.clone()])).await {
+            Ok(()) => {}
+            Err(Unavailable::Damaged) => {
+                log::error!("delivery {} is damaged: its outcome cannot be written", record.delivery);
+                damaged.push(record.delivery);
+            }
+            Err(_) => return Written::Nothing,
+        }
+    }
+    Written::AllBut(damaged)
+}
+
+/// Tries until it is written.
+///
+/// # Errors
+/// When trying again would not help.
+async fn try_write(
+    store: &Store,
+    clock: Clock,
+    records: &Arc<Vec<AttemptRecord>>,
+) -> Result<(), Unavailable> {
     let mut was_refused = false;
     loop {
         match store.record_attempts(records.clone(), clock()).await {
-            Ok(()) => return true,
-            Err(Unavailable::Failed | Unavailable::FileChanged) => return false,
+            Ok(()) => return Ok(()),
+            Err(why @ (Unavailable::Failed | Unavailable::FileChanged | Unavailable::Damaged)) => {
+                return Err(why);
+            }
             Err(why) if !was_refused => {
                 log::warn!("what became of deliveries cannot be written down, and is tried again: {why}");
                 was_refused = true;

@@ -94,7 +94,8 @@ impl Checkpointer {
 
     fn look_for_readers(&mut self) {
         let (frames, copied) = self.last_progress.get();
-        let is_reset_refused = self.shared.is_reset_refused();
+        // SQLite starts a WAL again by itself, too.
+        let is_reset_refused = self.shared.is_reset_refused() && wal_length(frames) >= RESET_BYTES;
         let wal = WalState { frames, copied, is_reset_refused };
         let now = Instant::now();
         let notice = self.watch.observe(now, wal);
@@ -145,8 +146,10 @@ impl Checkpointer {
         for _ in 0..CATCH_UPS {
             let Progress { frames, copied, .. } = checkpoint(&self.connection, "PASSIVE")?;
             self.shared.set_copied_frames(copied);
-            // Both are -1 where another process checkpoints at this moment.
-            self.last_progress.set((frames, copied));
+            // Both are -1 while another process checkpoints.
+            if frames >= 0 {
+                self.last_progress.set((frames, copied));
+            }
             if let Err(error) = self.files.sync_database() {
                 return Ok(Synced::No(error));
             }

@@ -133,7 +133,8 @@ fn clean_up_goes_past_damaged_messages() {
     flip(&database, pages(&database, "messages", "leaf")[2]);
     let app = builder.start();
     let left = || database.value::<i64>("SELECT count(*) FROM messages INDEXED BY messages_received_at");
-    eventually("only what is damaged is left", Duration::from_secs(30), || (1..=10).contains(&left()));
+    // A row next to a damaged page may stay as well: deleting it would have to balance the two.
+    eventually("only what is damaged is left", Duration::from_secs(30), || (1..=20).contains(&left()));
     assert_eq!(app.log().matches("the database is damaged").count(), 1, "{}", app.log());
     assert_eq!(app.send(&sign::github("new", "{}")).status, 200);
     app.stop();
