@@ -129,7 +129,7 @@ impl Cleaner {
         uptime: Duration,
     ) -> Result<Outcome, Unavailable> {
         store.make_room();
-        let yielded = past_damage(self.yield_quarantine_to_disk(store).await)?;
+        let yielded = past_damage(self.trim_quarantine(store).await)?;
         if let Some(paused) = self.check_clock(store, now, uptime).await? {
             return Ok(Outcome { paused: Some(paused), rejections: yielded, ..Outcome::default() });
         }
@@ -182,7 +182,7 @@ impl Cleaner {
     /// # Errors
     /// As for [`Self::run_once`].
     pub async fn make_room(&mut self, store: &Store, now: OffsetDateTime) -> Result<Outcome, Unavailable> {
-        let rejections = past_damage(self.yield_quarantine_to_disk(store).await)?;
+        let rejections = past_damage(self.trim_quarantine(store).await)?;
         let mut outcome = Outcome { rejections, ..Outcome::default() };
         // The first run comes at once, and knows whether the clock can be believed.
         if !self.is_first_run && !self.was_paused {
@@ -265,6 +265,7 @@ pub async fn run_now(
         store::set_beside_the_service(&options.path, CONFIRMED, &timestamp::to_text(now), now)?;
     }
     let store = Store::open(options)?;
+    store.limit_quarantine(config.quarantine_bytes);
     let mut cleaner = Cleaner::new(Policy::from_config(config), Pace::Alone, now, uptime());
     let outcome = cleaner.run_once(&store, now, uptime()).await;
     store.close(Duration::from_secs(30)).await;

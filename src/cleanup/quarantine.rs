@@ -1,4 +1,5 @@
-//! The quarantine yields before messages do: to `CREEL_MAX_DATABASE_SIZE`, and to `CREEL_MIN_FREE` on the disk.
+//! The quarantine yields before messages do: to `CREEL_MAX_DATABASE_SIZE`, and to `CREEL_MIN_FREE` on the disk. It also keeps
+//! within its own limit.
 
 use super::Cleaner;
 use crate::store::{Store, Unavailable};
@@ -13,17 +14,17 @@ impl Cleaner {
         Ok(self.step(store.shrink_quarantine(excess_bytes)).await?.0)
     }
 
-    /// All that the disk lacks; how many rejections went. Does not depend on the clock, so a jump does not pause it.
-    pub(super) async fn yield_quarantine_to_disk(&self, store: &Store) -> Result<usize, Unavailable> {
-        let mut missing = store.missing_disk_bytes();
+    /// All that is too much; how many rejections went. Does not depend on the clock, so a jump does not pause it.
+    pub(super) async fn trim_quarantine(&self, store: &Store) -> Result<usize, Unavailable> {
+        let mut excess = store.quarantine_excess_bytes();
         let mut rows = 0;
-        while missing > 0 {
-            let (deleted, bytes) = self.step(store.shrink_quarantine(missing)).await?;
+        while excess > 0 {
+            let (deleted, bytes) = self.step(store.shrink_quarantine(excess)).await?;
             if deleted == 0 {
                 break;
             }
             rows += deleted;
-            missing = missing.saturating_sub(bytes);
+            excess = excess.saturating_sub(bytes);
         }
         if rows > 0 {
             while !self.step(store.vacuum()).await? {}

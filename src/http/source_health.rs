@@ -91,8 +91,8 @@ fn follow_up(service: &Service, source: &Arc<Source>, change: Change, cause: Opt
     if change == Change::BeganToFail {
         log::warn!(
             "source {name} used to verify and now fails: {FAILURES_BEFORE_WARNING} requests in a row that carry what its \
-             scheme demands were rejected, the last one as {}. Check its secret and its other settings; the requests are \
-             kept, see `creel rejections --source {name}`",
+             scheme demands were rejected, the last one as {}. Unless they are forged, check its secret and its other \
+             settings; the requests are kept, see `creel rejections --source {name}`",
             cause.map_or("unknown", Cause::name)
         );
     }

@@ -224,9 +224,7 @@ impl ApiError {
                 format!("There are {most} streams already: end one, and try again.")
             }
             Self::CountChanged { confirmed, count } => {
-                format!(
-                    "{confirmed} were confirmed, but it would be {count} now: look at them again."
-                )
+                format!("{confirmed} were confirmed, but it would be {count} now: look at them again.")
             }
             Self::TooBroad => {
                 "Counting takes too long: narrow the filter, by `since` and `until` for instance.".to_owned()

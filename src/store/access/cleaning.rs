@@ -192,9 +192,11 @@ impl Store {
         .await
     }
 
-    /// How much less than `CREEL_MIN_FREE` the disk has free.
-    pub fn missing_disk_bytes(&self) -> u64 {
-        self.inner.files.missing_bytes()
+    /// What the quarantine should give up: as much as the disk lacks of `CREEL_MIN_FREE`, and what it holds beyond its own
+    /// limit, which may be lower than before.
+    pub fn quarantine_excess_bytes(&self) -> u64 {
+        let intake = &self.inner.intake;
+        self.inner.files.missing_bytes().max(intake.stats().bytes.saturating_sub(intake.max_bytes()))
     }
 
     /// One step of giving free pages back; true when nothing more is worth it.

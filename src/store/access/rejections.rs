@@ -12,8 +12,8 @@ use super::super::quarantine::{NewRejection, Offer, RejectionKind, SEALED_AS};
 use super::super::writer::Job;
 use super::super::{Store, Unavailable};
 
-/// How long a candidate waits for room in the queue of the writer.
-const ROOM_WAIT: Duration = Duration::from_secs(3);
+/// How long a candidate waits for room in the queue of the writer: a request is answered within 2.5 s.
+const ROOM_WAIT: Duration = Duration::from_secs(2);
 
 impl Store {
     /// Queues a rejection for the writer. A candidate waits a moment for room, noise does not; what does not fit is counted

@@ -92,16 +92,16 @@ fn large_bodies_are_kept_and_come_back() {
         for number in 0..3 {
             let app = &app;
             // The budget for bodies in flight is shared between clients.
-            let client = format!("192.30.252.{number}");
-            scope.spawn(move || rejected_from(&mut app.connect(), &push(number, 9 << 20), &client));
+            let client = format!("192.{number}.252.7");
+            scope.spawn(move || rejected_from(&mut app.connect(), &push(number, 7 << 20), &client));
         }
     });
-    eventually("all are kept", SOON, || rows_of(&app, SENDERS_NETWORK) == 3);
+    eventually("all are kept", SOON, || app.database().count("rejections") == 3);
     let app = app.stop().set("CREEL_SOURCE_GITHUB_SECRET", SECRET).start();
     let done = creel(&app, &["recheck", "--yes"]);
     assert!(done.contains("released: 3\n"), "{done}");
     let bytes: i64 = app.database().value("SELECT sum(length(payload)) FROM messages");
-    assert!(bytes > 3 * (9 << 20), "{bytes}");
+    assert!(bytes > 3 * (7 << 20), "{bytes}");
 }
 
 #[test]
@@ -133,6 +133,18 @@ fn quarantine_yields_to_messages_at_the_size_limit() {
     let app = app.restart();
     let counted: i64 = app.database().value("SELECT candidates FROM rejection_counts");
     assert_eq!(counted + rows_of(&app, SENDERS_NETWORK), 120);
+}
+
+#[test]
+fn quarantine_yields_to_a_low_disk() {
+    let app = with_wrong_secret().start();
+    for number in 0..3 {
+        rejected_from(&mut app.connect(), &push(number, 0), SENDER);
+    }
+    eventually("they are kept", SOON, || rows_of(&app, SENDERS_NETWORK) == 3);
+    let app = app.stop().set("CREEL_MIN_FREE", "1024TiB").start();
+    eventually("they are given up", SOON, || rows_of(&app, SENDERS_NETWORK) == 0);
+    assert!(!app.is_ready());
 }
 
 #[test]
