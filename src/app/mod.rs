@@ -176,6 +176,7 @@ impl App {
             instance_id: first_start::instance_id(&store, clock).await?,
         };
 
+        targets::warn_of_disabled(&store).await?;
         let webhooks = listeners.webhooks.local_addr()?;
         let operator = listeners.operator.as_ref().map(std::net::TcpListener::local_addr).transpose()?;
         let service = web::Data::new(Service::new(&mut config, store, github, clock));

@@ -4,7 +4,7 @@ use time::OffsetDateTime;
 
 use super::StartError;
 use crate::config::{Config, Destination, Target};
-use crate::store::{NewTarget, Origin, Store, TargetKind};
+use crate::store::{NewTarget, Origin, Store, TargetKind, TargetState};
 
 /// Takes the targets out of the configuration, each with its id. Those that were declared once and are not any more
 /// get nothing from now on.
@@ -28,6 +28,19 @@ pub async fn declare(
     }
 }
 
+/// A target that answered 410 stays disabled over a restart, also where its URL was changed in the environment.
+pub async fn warn_of_disabled(store: &Store) -> Result<(), StartError> {
+    let targets = store.targets().await?;
+    for target in targets.iter().filter(|target| target.state == TargetState::Disabled) {
+        let (name, since) = (&target.settings.name, &target.state_since);
+        let reason = target.state_reason.as_deref().unwrap_or("without a reason");
+        log::warn!(
+            "target {name}: disabled since {since} ({reason}); run `creel targets resume {name}` to deliver to it"
+        );
+    }
+    Ok(())
+}
+
 fn new_target(target: &Target) -> NewTarget {
     let kind = match target.destination {
         Destination::Http(_) => TargetKind::Http,
@@ -41,7 +54,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
-    use crate::store::{StoreOptions, TargetState};
+    use crate::store::StoreOptions;
 
     fn config(pairs: &[(&str, &str)]) -> Config {
         let vars: BTreeMap<String, String> =

@@ -13,15 +13,21 @@ use crate::store::{
 const SECONDS_OF_TIMESTAMP: usize = "2026-11-22T14:31:00".len();
 
 impl Cleaner {
-    /// Deliveries of targets that have been inactive for a week die; how many.
+    /// Deliveries of targets that have been inactive for a week die, and those of removed ones; how many.
     pub(super) async fn bury_waiting(
         &self,
         store: &Store,
         now: OffsetDateTime,
     ) -> Result<usize, Unavailable> {
-        let before = timestamp::to_text(now - LONGEST_WAIT);
+        let a_week_ago = timestamp::to_text(now - LONGEST_WAIT);
         let mut buried = 0;
         for target in self.step(store.inactive_targets()).await? {
+            if target.is_removed_for_good() && target.is_busy {
+                // Most have gone with the request that removed it, unless the service was stopped meanwhile.
+                buried += store.drop_pending_of_removed(target.id, now).await?;
+                continue;
+            }
+            let before = a_week_ago.clone();
             if !target.is_busy || target.state == TargetState::Active || target.state_since >= before {
                 continue;
             }

@@ -145,7 +145,7 @@ impl Cleaner {
         past_damage(self.delete_refused(store, now, &mut outcome).await)?;
         // Most have gone with their messages.
         past_damage(self.delete_finished(store, now, &mut outcome).await)?;
-        outcome.messages += past_damage(self.keep_within_size(store).await)?;
+        outcome.messages += past_damage(self.keep_within_size(store, now).await)?;
         past_damage(self.retire_targets(store, now, uptime).await)?;
         if is_whole {
             past_damage(self.delete_removed_targets(store, now).await)?;
@@ -187,7 +187,7 @@ impl Cleaner {
         // The first run comes at once, and knows whether the clock can be believed.
         if !self.is_first_run && !self.was_paused {
             past_damage(self.look_at_finished(store, now, &mut outcome).await)?;
-            outcome.messages += self.keep_within_size(store).await?;
+            outcome.messages += self.keep_within_size(store, now).await?;
         }
         Ok(outcome)
     }

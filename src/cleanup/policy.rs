@@ -75,7 +75,7 @@ impl Policy {
             Retention::Keep => String::new(),
             Retention::For(age) => timestamp::to_text(now - age),
         };
-        Keeping { by_dead_since: Some(since) }
+        Keeping { by_dead_since: Some(since), ..Keeping::default() }
     }
 
     /// Whether a message has outlived its retention.

@@ -6,7 +6,7 @@ use std::fmt::Write;
 
 use crate::config::{Config, Retention, Source, command_environment};
 use crate::providers::Coverage;
-use crate::store;
+use crate::store::{self, idle_targets_beside_the_service};
 
 /// The report on a valid configuration. It holds the random path parts, on purpose.
 pub fn report(config: &Config) -> String {
@@ -38,7 +38,8 @@ pub fn report(config: &Config) -> String {
         line("\nSet CREEL_PUBLIC_URL to see the URLs as the outside reaches them.".to_owned());
     }
     line(String::new());
-    for warning in warnings(config).iter().chain(&config.advice).chain(&low_disk(config)) {
+    let idle = targets::idle(&idle_targets_beside_the_service(&config.database));
+    for warning in warnings(config).iter().chain(&config.advice).chain(&low_disk(config)).chain(&idle) {
         line(format!("warning: {warning}"));
     }
     line(

@@ -20,6 +20,7 @@ mod send;
 mod show;
 mod store;
 mod tail;
+mod targets;
 #[cfg(test)]
 mod tests;
 
@@ -245,6 +246,17 @@ enum Command {
     ///     creel release --source github --cause stale_timestamp --since 2h --yes
     #[command(verbatim_doc_comment)]
     Release(recheck::Selected),
+    /// List the targets of a service with their states, or pause or resume one.
+    ///
+    /// A target that answers 410 Gone is disabled: what is meant for it stays pending for a
+    /// week, and is delivered once the target is resumed. Changing a target needs the admin token.
+    ///
+    /// Examples:
+    ///     creel targets
+    ///     creel targets resume billing
+    ///     creel targets pause billing --server https://hooks.example.com
+    #[command(verbatim_doc_comment)]
+    Targets(targets::Targets),
 
     /// Emit an event of your own app.
     ///
@@ -318,6 +330,7 @@ pub fn run(arguments: Arguments) -> ExitCode {
         Some(Command::Rejections(arguments)) => rejections::run(&arguments),
         Some(Command::Recheck(arguments)) => recheck::recheck(&arguments),
         Some(Command::Release(arguments)) => recheck::release(&arguments),
+        Some(Command::Targets(arguments)) => targets::run(&arguments),
         Some(Command::Emit(arguments)) => emit::run(&arguments),
         Some(Command::Healthcheck) => configured(healthcheck::ask),
         Some(Command::Verify) => configured(store::verify),

@@ -55,6 +55,10 @@ fn the_documented_command_lines_are_taken_and_others_are_not() {
         ("creel emit pay_info.paid {} --owner ann --idempotency-key 7", true),
         ("creel emit pay_info.paid -", true),
         ("creel emit", false),
+        ("creel targets", true),
+        ("creel targets resume billing --server https://h", true),
+        ("creel targets resume", false),
+        ("creel targets remove billing", false),
         ("creel delete", false),
     ];
     for (line, taken) in rows {

@@ -44,6 +44,8 @@ pub enum Event {
     Recorded(Vec<Done>),
     /// Deliveries of a target have been ended without an attempt, or could not be.
     Buried(i64),
+    /// A target that answered 410 is still active: it has moved, or the change could not be written.
+    NotDisabled(i64),
     /// All targets, each with what is sealed of it; `None` if they could not be read.
     Targets(Option<Vec<(Target, Option<TargetSecrets>)>>),
 }
@@ -242,13 +244,14 @@ impl Engine {
         let _ = self.outcomes.send(Done { target, record, is_damaged: false });
     }
 
-    /// The target has answered that it wants nothing any more.
+    /// The target answered 410. Its lane rests until the table of targets shows the change.
     fn disable(&self, target: i64, url: String) {
-        let (store, clock) = (self.store.clone(), self.clock);
+        let name = self.lanes.get(&target).map(|lane| lane.target.settings.name.clone()).unwrap_or_default();
+        let (store, clock, events) = (self.store.clone(), self.clock, self.events.clone());
         spawn_local(async move {
-            let disabled = store.disable_target(target, url, "it answered 410 Gone", clock()).await;
-            if let Err(why) = disabled {
-                log::warn!("target {target} answered 410 Gone and could not be disabled: {why}");
+            if !outcome::disable(&store, clock, target, &name, url).await {
+                tokio::time::sleep(READ_PAUSE).await;
+                let _ = events.send(Event::NotDisabled(target));
             }
         });
     }
@@ -270,6 +273,9 @@ impl Engine {
                 if let Some(lane) = self.lanes.get_mut(&target) {
                     lane.buried();
                 }
+            }
+            Event::NotDisabled(target) => {
+                self.lanes.get_mut(&target).into_iter().for_each(Lane::not_disabled)
             }
             Event::Targets(targets) => {
                 let again = targets.is_none() || self.reading_targets == Reading::Again;

@@ -60,6 +60,8 @@ pub struct Lane {
     next_due: Option<OffsetDateTime>,
     breaker: Breaker,
     rate: Option<DefaultDirectRateLimiter>,
+    /// It answered 410, and is about to be disabled.
+    is_gone: bool,
 }
 
 impl Lane {
@@ -77,6 +79,7 @@ impl Lane {
             may_have_more: true,
             next_due: None,
             breaker: Breaker::default(),
+            is_gone: false,
         }
     }
 
@@ -90,6 +93,7 @@ impl Lane {
             self.rate = target.settings.rate.map(limiter);
         }
         let was_asleep = !self.is_served();
+        self.is_gone = false;
         let has_moved = target.settings.url != self.target.settings.url;
         self.target = target;
         self.route = route;
@@ -103,7 +107,7 @@ impl Lane {
 
     /// Whether this is one that the engine delivers to.
     pub fn is_served(&self) -> bool {
-        self.target.state == TargetState::Active && self.route.is_some()
+        self.target.state == TargetState::Active && self.route.is_some() && !self.is_gone
     }
 
     pub fn is_idle(&self) -> bool {
@@ -122,6 +126,12 @@ impl Lane {
     /// What had lost its message is ended, or is found again.
     pub fn buried(&mut self) {
         self.orphans.clear();
+        self.may_have_more = true;
+    }
+
+    /// The target is still active, though it answered 410.
+    pub fn not_disabled(&mut self) {
+        self.is_gone = false;
         self.may_have_more = true;
     }
 
@@ -262,7 +272,12 @@ impl Lane {
                     self.forget_ready();
                 }
             }
-            Verdict::Failed { .. } | Verdict::Final | Verdict::Gone => self.breaker.answered(),
+            Verdict::Failed { .. } | Verdict::Final => self.breaker.answered(),
+            Verdict::Gone => {
+                self.breaker.answered();
+                self.is_gone = true;
+                self.forget_ready();
+            }
         }
     }
 

@@ -5,14 +5,17 @@ use std::time::Duration;
 use time::OffsetDateTime;
 
 use super::attempt::{Attempted, Verdict};
-use super::schedule;
-use crate::store::{AttemptOutcome, AttemptRecord, DeliveryOrdering, DueDelivery, Next, Target, timestamp};
+use super::{Clock, schedule};
+use crate::store::{
+    AttemptOutcome, AttemptRecord, DeliveryOrdering, DueDelivery, Next, Store, Target, timestamp,
+};
 
 pub fn next(verdict: Verdict, number: u32, now: OffsetDateTime, ordering: DeliveryOrdering) -> Next {
     let asked_for = match verdict {
         Verdict::Delivered => return Next::Delivered,
         Verdict::Final => return Next::Dead,
-        Verdict::Gone => None,
+        // The target is disabled: the delivery is due as soon as it is resumed.
+        Verdict::Gone => return Next::Again { at: timestamp::to_text(now), ordering },
         Verdict::Failed { retry_after, .. } => retry_after,
     };
     match schedule::next_try_after(number, schedule::random_jitter(), asked_for) {
@@ -46,12 +49,33 @@ pub fn record(
     }
 }
 
+/// Disables a target that answered 410, unless it was moved meanwhile; false if it is still active.
+pub async fn disable(store: &Store, clock: Clock, target: i64, name: &str, url: String) -> bool {
+    match store.disable_target(target, url, "it answered 410 Gone", clock()).await {
+        Ok(true) => {
+            log::warn!(
+                "target {name}: answered 410 Gone and is disabled; its deliveries stay pending for 7 days. \
+                 Run `creel targets resume {name}` to deliver them"
+            );
+            true
+        }
+        Ok(false) => false,
+        Err(why) => {
+            log::warn!("target {name}: answered 410 Gone and cannot be disabled now: {why}");
+            false
+        }
+    }
+}
+
 pub fn tell(target: &Target, record: &AttemptRecord) {
     let name = &target.settings.name;
     let what = record.error.clone().or_else(|| record.status.map(|status| status.to_string()));
     let what = what.unwrap_or_default();
     match &record.next {
         Next::Delivered => log::debug!("delivery {} to {name}: delivered ({what})", record.delivery),
+        Next::Again { .. } if record.outcome == AttemptOutcome::Gone => {
+            log::info!("delivery {} to {name}: answered 410 Gone, stays pending", record.delivery);
+        }
         Next::Again { at, .. } => {
             log::info!(
                 "delivery {} to {name}: attempt {} failed ({what}); the next one is at {at}",

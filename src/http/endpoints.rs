@@ -15,7 +15,7 @@ use super::routes::Access;
 use super::service::Service;
 use super::tokens::Role;
 
-/// Limit on reading the number of dead letters for the metrics.
+/// Limit on reading numbers from the database for the metrics.
 const COUNTED_WITHIN: Duration = Duration::from_millis(250);
 
 /// The process lives.
@@ -44,10 +44,10 @@ pub async fn metrics(
             return Err(EndpointError::Unauthorized);
         }
     }
-    // The page comes without this number rather than late.
-    let counted = tokio::time::timeout(COUNTED_WITHIN, service.store.dead_letter_count()).await;
-    if let Ok(Ok(count)) = counted {
-        service.metrics.set_dead_letters(count);
+    // The page comes with the numbers of before rather than late.
+    let counted = tokio::time::timeout(COUNTED_WITHIN, service.store.target_numbers()).await;
+    if let Ok(Ok(numbers)) = counted {
+        service.metrics.set_target_numbers(&numbers);
     }
     Ok(service.metrics.page(service.store.stats()))
 }

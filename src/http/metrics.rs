@@ -3,10 +3,11 @@
 use actix_web::HttpResponse;
 use actix_web::http::header::CONTENT_TYPE;
 use prometheus::{
-    Encoder, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, Opts, Registry, TextEncoder,
+    Encoder, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+    TextEncoder,
 };
 
-use crate::store::{BatchObserver, Stats};
+use crate::store::{BatchObserver, Stats, TargetNumbers, TargetState};
 
 const ACK_SECONDS: [f64; 14] =
     [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 1.5, 2.0, 2.5];
@@ -37,6 +38,8 @@ pub struct Metrics {
     attempts: IntCounterVec,
     dead: IntCounter,
     dead_letters: IntGauge,
+    targets: IntGaugeVec,
+    target_disabled: IntGaugeVec,
 }
 
 /// The counters of one source, looked up once.
@@ -68,6 +71,10 @@ impl Metrics {
         };
         let gauge = |name, help| {
             registered(&registry, IntGauge::new(name, help).expect("the name of a metric is well-formed"))
+        };
+        let gauges = |name, help, labels: &[&str]| {
+            let gauges = IntGaugeVec::new(Opts::new(name, help), labels);
+            registered(&registry, gauges.expect("the name of a metric is well-formed"))
         };
         Self {
             received: counters(
@@ -136,13 +143,28 @@ impl Metrics {
                     .expect("the name of a metric is well-formed"),
             ),
             dead_letters: gauge("creel_dead_letters", "Dead deliveries that were not replayed."),
+            targets: gauges("creel_targets", "Targets by state, without listeners.", &["state"]),
+            target_disabled: gauges(
+                "creel_target_disabled",
+                "1 for each target that answered 410 Gone and was not resumed.",
+                &["target"],
+            ),
             registry,
         }
     }
 
     /// Sets what is read from the database for each page.
-    pub fn set_dead_letters(&self, count: i64) {
-        self.dead_letters.set(count);
+    pub fn set_target_numbers(&self, numbers: &TargetNumbers) {
+        self.dead_letters.set(numbers.dead_letters);
+        self.target_disabled.reset();
+        for state in [TargetState::Active, TargetState::Paused, TargetState::Disabled] {
+            let in_state = numbers.targets.iter().filter(|(_, one)| *one == state);
+            let count = in_state.clone().count();
+            self.targets.with_label_values(&[state.name()]).set(i64::try_from(count).unwrap_or(i64::MAX));
+            if state == TargetState::Disabled {
+                in_state.for_each(|(name, _)| self.target_disabled.with_label_values(&[name]).set(1));
+            }
+        }
     }
 
     pub fn of_source(&self, name: &str) -> SourceMetrics {
@@ -219,6 +241,10 @@ mod tests {
         acme.rejected("token_mismatch");
         metrics.unavailable("queue_full");
         metrics.batch_observer()(3);
+        metrics.set_target_numbers(&TargetNumbers {
+            dead_letters: 7,
+            targets: vec![("a".to_owned(), TargetState::Active), ("b".to_owned(), TargetState::Disabled)],
+        });
         let page = metrics.page(Stats { wal_bytes: 4_096, attempts_failed: 2, ..Stats::default() });
         let page = String::from_utf8(to_bytes(page.into_body()).await.unwrap().to_vec()).unwrap();
         for line in [
@@ -232,6 +258,10 @@ mod tests {
             "creel_deliveries_dead_total 0",
             "creel_quarantine_dropped_total{kind=\"candidate\"} 0",
             "creel_ack_seconds_count 0",
+            "creel_dead_letters 7",
+            "creel_targets{state=\"paused\"} 0",
+            "creel_targets{state=\"disabled\"} 1",
+            "creel_target_disabled{target=\"b\"} 1",
         ] {
             assert!(page.lines().any(|shown| shown == line), "{line} is missing in\n{page}");
         }

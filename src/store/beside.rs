@@ -4,9 +4,49 @@ use std::path::Path;
 
 use time::OffsetDateTime;
 
+use rusqlite::{Connection, OpenFlags};
+
 use super::files::InstanceLock;
 use super::setting::{self, Sealing};
+use super::target::{TargetKind, TargetState};
 use super::{OpenError, StoreOptions, connection, open, schema, timestamp};
+
+/// A target that is paused or disabled, or a listener that is not connected.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IdleTarget {
+    pub name: String,
+    pub kind: TargetKind,
+    pub state: TargetState,
+    pub state_since: String,
+    pub state_reason: Option<String>,
+    pub pending: u64,
+}
+
+/// Targets that are not delivered to, read by a command without changing the database; none where it cannot be read.
+pub fn idle_targets_beside_the_service(path: &Path) -> Vec<IdleTarget> {
+    let read = || {
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(path, flags)?;
+        let mut statement = connection.prepare(
+            "SELECT name, kind, state, state_since, state_reason,
+               (SELECT count(*) FROM deliveries WHERE target_id = targets.id AND state = 'pending')
+             FROM targets WHERE state IN ('paused', 'disabled') ORDER BY id",
+        )?;
+        let rows = statement.query_map([], |row| {
+            Ok(IdleTarget {
+                name: row.get(0)?,
+                kind: row.get(1)?,
+                state: row.get(2)?,
+                state_since: row.get(3)?,
+                state_reason: row.get(4)?,
+                pending: row.get(5)?,
+            })
+        })?;
+        rows.collect::<rusqlite::Result<Vec<_>>>()
+    };
+    // A missing file must not be made, and what else is wrong with it the start says.
+    if path.exists() { read().unwrap_or_default() } else { Vec::new() }
+}
 
 /// A setting written by a command while the service runs; the service reads it when it next needs it.
 ///

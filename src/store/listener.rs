@@ -1,9 +1,9 @@
 //! Listeners: targets that a program on a developer's machine connects to. Their pending deliveries are what it has not
 //! acknowledged yet.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use rusqlite::{Connection, OptionalExtension as _, Row, params};
+use rusqlite::{Connection, OptionalExtension as _, params};
 use time::OffsetDateTime;
 
 use super::damage;
@@ -18,6 +18,8 @@ pub const MOST_LISTENERS: usize = 32;
 pub const LATE_MESSAGES_WITHIN: Duration = Duration::from_secs(3);
 /// A listener must not take a name that somebody wants to declare in the environment.
 const NAMED: &str = "listener:";
+/// Incoming messages wait for a step of adding old ones no longer than this, and its commit.
+const FILL_STEP_TIME: Duration = Duration::from_millis(2);
 /// Not looked at where the other side takes what it wants.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -63,9 +65,19 @@ pub struct ListenerAnswer {
 
 /// Where the next page of old messages begins.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FillPosition {
-    received_at: String,
-    message: i64,
+pub enum FillPosition {
+    /// In the order of arrival.
+    ByTime { received_at: String, message: i64 },
+    /// In the order of ids, behind this one, among messages received since then.
+    ById { since: String, message: i64 },
+}
+
+/// What one step of adding old messages has done.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct FillStep {
+    /// Messages that were looked at.
+    pub taken: usize,
+    pub added: usize,
 }
 
 /// Old messages that a listener lacks.
@@ -77,8 +89,19 @@ pub struct FillPage {
 }
 
 impl FillPosition {
-    pub fn since(since: String) -> Self {
-        Self { received_at: since, message: 0 }
+    /// All messages since then; with `behind` only those that were committed after this one.
+    pub fn new(since: String, behind: Option<i64>) -> Self {
+        match behind {
+            Some(message) => Self::ById { since, message },
+            None => Self::ByTime { received_at: since, message: 0 },
+        }
+    }
+
+    fn behind(&self, received_at: String, message: i64) -> Self {
+        match self {
+            Self::ByTime { .. } => Self::ByTime { received_at, message },
+            Self::ById { since, .. } => Self::ById { since: since.clone(), message },
+        }
     }
 }
 
@@ -240,38 +263,41 @@ pub fn missing(
     let mut messages = Vec::new();
     let mut last = None;
     let mut looked_at = 0;
-    for position in positions_behind(connection, from, limit)? {
+    for (received_at, id) in positions_behind(connection, from, limit)? {
         looked_at += 1;
-        let event =
-            damage::skip("messages", wanted_event(connection, target.id, position.message))?.flatten();
+        let event = damage::skip("messages", wanted_event(connection, target.id, id))?.flatten();
         if event.is_some_and(|event| target.settings.events.iter().any(|pattern| pattern.matches(&event))) {
-            messages.push(position.message);
+            messages.push(id);
         }
-        last = Some(position);
+        last = Some(from.behind(received_at, id));
     }
     Ok(FillPage { messages, next: last.filter(|_| looked_at == limit) })
 }
 
-/// The next messages in the order of time. Two queries, because SQLite looks up only the first member of a pair in an
-/// index: with very many messages of one time, each page would begin with all of them.
+/// The next messages, as time of arrival and id. In the order of time it takes two queries, because SQLite looks up only the
+/// first member of a pair in an index: with very many messages of one time, each page would begin with all of them.
 fn positions_behind(
     connection: &Connection,
     from: &FillPosition,
     limit: usize,
-) -> rusqlite::Result<Vec<FillPosition>> {
-    let read = |row: &Row<'_>| Ok(FillPosition { received_at: row.get(0)?, message: row.get(1)? });
-    let mut found: Vec<FillPosition> = connection
-        .prepare_cached(POSITIONS_SAME_TIME)?
-        .query_map(params![from.received_at, from.message, limit], read)?
-        .collect::<rusqlite::Result<_>>()?;
-    let rest = limit - found.len();
-    let mut statement = connection.prepare_cached(POSITIONS_LATER)?;
-    for position in statement.query_map(params![from.received_at, rest], read)? {
-        found.push(position?);
+) -> rusqlite::Result<Vec<(String, i64)>> {
+    let read = |sql: &str, values: &[&dyn rusqlite::ToSql]| -> rusqlite::Result<Vec<(String, i64)>> {
+        let mut statement = connection.prepare_cached(sql)?;
+        let rows = statement.query_map(values, |row| Ok((row.get(0)?, row.get(1)?)))?;
+        rows.collect()
+    };
+    match from {
+        FillPosition::ById { since, message } => read(POSITIONS_BY_ID, params![since, message, limit]),
+        FillPosition::ByTime { received_at, message } => {
+            let mut found = read(POSITIONS_SAME_TIME, params![received_at, message, limit])?;
+            found.extend(read(POSITIONS_LATER, params![received_at, limit - found.len()])?);
+            Ok(found)
+        }
     }
-    Ok(found)
 }
 
+const POSITIONS_BY_ID: &str =
+    "SELECT received_at, id FROM messages WHERE id > ?2 AND received_at >= ?1 ORDER BY id LIMIT ?3";
 const POSITIONS_SAME_TIME: &str =
     "SELECT received_at, id FROM messages WHERE received_at = ?1 AND id > ?2 ORDER BY id LIMIT ?3";
 const POSITIONS_LATER: &str =
@@ -290,11 +316,12 @@ fn wanted_event(connection: &Connection, target: i64, message: i64) -> rusqlite:
         .optional()
 }
 
-/// Adds old messages at their place: before what has arrived since.
-pub fn fill(connection: &Connection, target: i64, messages: &[i64], now: &str) -> rusqlite::Result<usize> {
-    let mut added = 0;
+/// Adds old messages at their place, before what has arrived since, until the step is over.
+pub fn fill(connection: &Connection, target: i64, messages: &[i64], now: &str) -> rusqlite::Result<FillStep> {
+    let began = Instant::now();
+    let mut step = FillStep::default();
     for message in messages {
-        added += connection
+        step.added += connection
             .prepare_cached(
                 "INSERT INTO deliveries (message_id, target_id, created_at, due_at)
                  SELECT id, ?2, ?3, received_at FROM messages
@@ -303,8 +330,12 @@ pub fn fill(connection: &Connection, target: i64, messages: &[i64], now: &str) -
                    AND NOT EXISTS (SELECT 1 FROM deliveries WHERE message_id = ?1 AND target_id = ?2)",
             )?
             .execute(params![message, target, now])?;
+        step.taken += 1;
+        if began.elapsed() >= FILL_STEP_TIME {
+            break;
+        }
     }
-    Ok(added)
+    Ok(step)
 }
 
 /// Whether the target is a listener that somebody is or was connected to.

@@ -112,6 +112,21 @@ fn old_messages_come_before_new_ones_and_only_once() {
 }
 
 #[test]
+fn last_look_adds_only_what_was_committed_late() {
+    run(async |store| {
+        let old = keep(&store, "github.push", Duration::hours(1), None).await;
+        let opened = open(&store, "laptop", &["github.*"], Some(now() - Duration::hours(2))).await;
+        assert_eq!(store.fill_listener(opened.target, false, now()).await, Ok(1));
+        let late = keep(&store, "github.push", Duration::ZERO, None).await;
+        // As if it had been matched before the listener was made.
+        assert_eq!(store.acknowledge_deliveries(opened.target, Vec::new(), now()).await, Ok(0));
+        assert_eq!(store.finish_filling(opened.target, old, now()).await, Ok(0), "it has its delivery");
+        assert_eq!(pending(&store, opened.target).await, [old, late]);
+        assert!(!open(&store, "laptop", &["github.*"], None).await.must_be_filled);
+    });
+}
+
+#[test]
 fn more_old_messages_than_a_page_are_all_added() {
     run(async |store| {
         let kept = (0..1_200).map(|_| keep(&store, "github.push", Duration::MINUTE, None));
@@ -226,7 +241,7 @@ fn old_messages_of_one_time_are_read_by_index_page_by_page() {
         let opened = open(&store, "laptop", &["*"], Some(now() - Duration::DAY)).await;
         let target = store.target(opened.target).await.unwrap().unwrap();
         let (mut from, mut found) =
-            (FillPosition::since(timestamp::to_text(now() - Duration::DAY)), Vec::new());
+            (FillPosition::new(timestamp::to_text(now() - Duration::DAY), None), Vec::new());
         let at = timestamp::to_text(now() - Duration::HOUR);
         for _ in 0..25 {
             keep(&store, "github.push", Duration::HOUR, None).await;

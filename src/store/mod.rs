@@ -53,7 +53,9 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::{Semaphore, oneshot};
 
-pub use beside::{is_in_use, secret_beside_the_service, set_beside_the_service};
+pub use beside::{
+    IdleTarget, idle_targets_beside_the_service, is_in_use, secret_beside_the_service, set_beside_the_service,
+};
 pub use confirmation::{Asked, Confirmation, ConfirmationState, DueConfirmation, Settlement};
 pub use dead::DeadLetters;
 pub use delivery::{
@@ -63,7 +65,7 @@ pub use due::{DueDelivery, DuePage, DueQuery};
 pub use due_signal::DueSignal;
 pub use expire::{
     AnyAge, Burial, Candidate, Finished, FinishedPage, InactiveTarget, Keeping, Page, Position, Refused,
-    Selection, Sources, Step,
+    RoomHolder, Selection, Sources, Step, Yielding,
 };
 pub use files::free_bytes;
 pub use listener::{
@@ -82,7 +84,7 @@ pub use stored::{Direction, MessageFilter, MessageHead, MessagePage, ReplayCount
 pub use subscription::{Condition, EMITTED, Filter, Pattern};
 pub use target::{
     ContentType, DeliveryRate, NewTarget, Ordering as DeliveryOrdering, Origin, Target, TargetKind,
-    TargetRefused, TargetSecret, TargetSecrets, TargetSettings, TargetState,
+    TargetNumbers, TargetRefused, TargetSecret, TargetSecrets, TargetSettings, TargetState,
 };
 pub use verify::{VerifyReport, verify};
 
@@ -154,6 +156,8 @@ struct Inner {
     readers: connection::Pool,
     reading: Semaphore,
     intake: Arc<Intake>,
+    /// Held by the listener that old messages are being added for.
+    filling: Semaphore,
     sealer: Arc<Sealer>,
     files: Arc<Files>,
     shared: Arc<Shared>,

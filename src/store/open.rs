@@ -64,6 +64,7 @@ impl Store {
             readers,
             reading: Semaphore::new(connection::READERS as usize),
             intake: Arc::default(),
+            filling: Semaphore::new(1),
             sealer,
             files,
             shared,

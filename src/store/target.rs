@@ -217,6 +217,24 @@ pub fn disable(
         .map(|changed| changed == 1)
 }
 
+/// What the metrics show of targets and dead letters.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TargetNumbers {
+    pub dead_letters: i64,
+    /// Name and state of each target that is neither removed nor a listener.
+    pub targets: Vec<(String, TargetState)>,
+}
+
+/// Name and state of each target that is neither removed nor a listener.
+pub fn states(connection: &Connection) -> rusqlite::Result<Vec<(String, TargetState)>> {
+    connection
+        .prepare_cached(
+            "SELECT name, state FROM targets WHERE state <> 'removed' AND kind <> 'listener' ORDER BY id",
+        )?
+        .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
+        .collect()
+}
+
 /// The sealed column of a target.
 pub fn sealed_secrets(connection: &Connection, id: i64) -> rusqlite::Result<Option<String>> {
     connection

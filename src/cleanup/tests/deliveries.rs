@@ -200,7 +200,7 @@ fn a_replay_that_is_asked_for_while_the_message_is_being_deleted_keeps_it() {
         let target = setup.http().await;
         let message = setup.keep_one(3 * DAY).await;
         while !setup.store.merge_keys(message).await.unwrap() {}
-        let found = setup.store.oldest_messages(0, 10).await.unwrap();
+        let found = setup.store.oldest_messages(0, 10, Keeping::default()).await.unwrap();
         assert_eq!(found.ids, [message]);
         let delivery = setup.deliver(message, target, NOW).await;
         let step = setup.store.delete_messages(found.ids, Keeping::default()).await.unwrap();

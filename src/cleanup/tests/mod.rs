@@ -14,6 +14,7 @@ use crate::store::{Asking, Content, Identity, Kept, NewMessage};
 mod deliveries;
 mod limits;
 mod targets;
+mod yielding;
 
 const NOW: OffsetDateTime = datetime!(2026-11-22 12:00 UTC);
 const DAY: Duration = Duration::from_secs(86_400);

@@ -37,7 +37,8 @@ fn deliveries_to_an_inactive_target_die_after_a_week_and_say_why() {
         ];
         for (state, reason, says) in rows {
             let setup = Setup::new();
-            let target = setup.target(TargetKind::Http, Origin::Api).await;
+            // One that was made through the API loses them with its removal.
+            let target = setup.target(TargetKind::Http, Origin::Environment).await;
             let (first, second) =
                 (setup.keep_one(Duration::ZERO).await, setup.keep_one(Duration::ZERO).await);
             let early = setup.deliver(first, target, NOW - 20 * DAY).await;

@@ -5,14 +5,17 @@ use std::net::IpAddr;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
+use super::super::messages::seconds;
 use crate::config::{Config, Destination, Source, Target, target_rules};
-use crate::store::{DeliveryOrdering, Pattern};
+use crate::store::{DeliveryOrdering, IdleTarget, Pattern, TargetKind};
 
 /// Ends of names that the public name system does not have.
 const PRIVATE_ENDS: [&str; 6] = [".localhost", ".local", ".internal", ".lan", ".home.arpa", ".test"];
 
 /// What the system reads of a script for its `#!` line.
 const MAX_FIRST_LINE_BYTES: u64 = 256;
+/// A listener that is not connected is worth a warning from this number of pending deliveries on.
+const MANY_PENDING: u64 = 1_000;
 
 /// A few lines on a target, without what may be secret.
 pub fn describe(target: &Target) -> String {
@@ -124,6 +127,26 @@ fn unknown_events(config: &Config, target: &Target) -> Vec<String> {
         }
     }
     warnings
+}
+
+/// What waits for targets that get nothing, as the database has it.
+pub fn idle(targets: &[IdleTarget]) -> Vec<String> {
+    let warning = |target: &IdleTarget| {
+        let IdleTarget { name, state_since, pending, .. } = target;
+        let since = seconds(state_since);
+        let reason = target.state_reason.as_ref().map(|reason| format!(" ({reason})")).unwrap_or_default();
+        match target.kind {
+            TargetKind::Listener if *pending < MANY_PENDING => None,
+            TargetKind::Listener => Some(format!(
+                "{name}: not connected since {since}, {pending} deliveries pending; remove it if it is not needed any more"
+            )),
+            TargetKind::Http | TargetKind::Command => Some(format!(
+                "target {name}: {} since {since}{reason}, {pending} deliveries pending; `creel targets resume {name}` resumes it",
+                target.state.name()
+            )),
+        }
+    };
+    targets.iter().filter_map(warning).collect()
 }
 
 fn unwise_url(target: &Target, url: &str) -> Option<String> {

@@ -18,6 +18,7 @@ use super::messages::{self, MessageHead};
 use super::page::Page;
 use super::schemas;
 use super::stream::{Waiting, patterns, response};
+use super::targets;
 use super::whole::{self, Whole};
 use crate::http::service::Service;
 use crate::store::{self, DeliveryState, DueDelivery, ListenerRefused, MOST_LISTENERS, Target, TargetState};
@@ -271,7 +272,7 @@ pub async fn body(
     Ok(messages::download(&format!("delivery-{}", id.0), &message.head.headers, message.body))
 }
 
-/// Removes a listener and what is pending for it.
+/// Removes a listener, and drops what is pending for it.
 #[utoipa::path(delete, path = "/listeners/{name}", tag = "listeners",
     params(("name" = String, Path, pattern = "^[a-z0-9-]{1,64}$")),
     responses((status = 204, description = "It is removed.")))]
@@ -285,6 +286,7 @@ pub async fn remove(
     // Somebody who was faster has done the same.
     let _ = service.store.set_target_state(target, TargetState::Removed, None, now).await?;
     service.streams.remove(target);
+    targets::drop_pending(&service, target);
     Ok(HttpResponse::NoContent().finish())
 }
 

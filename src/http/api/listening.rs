@@ -191,6 +191,10 @@ impl Listening {
 
 impl Drop for Listening {
     fn drop(&mut self) {
+        // The next connection goes on; clients that come and go must not leave work behind.
+        if let Step::Fill(filling) = &self.step {
+            filling.abort();
+        }
         self.service.streams.disconnect(self.opened.target, &self.stream);
         settle(&self.service, self.opened.target);
     }
@@ -198,11 +202,12 @@ impl Drop for Listening {
 
 /// Adds the old messages that a new listener has asked for.
 async fn fill(service: web::Data<Service>, opened: Opened) -> Result<(), Unavailable> {
+    let newest = service.store.newest_message().await?;
     service.store.fill_listener(opened.target, false, (service.clock)()).await?;
     // A message that was on its way when the listener was made may have been committed behind what was looked at.
     rt::spawn(async move {
         tokio::time::sleep(LATE_MESSAGES_WITHIN).await;
-        if let Err(why) = service.store.fill_listener(opened.target, true, (service.clock)()).await {
+        if let Err(why) = service.store.finish_filling(opened.target, newest, (service.clock)()).await {
             log::warn!("a listener's old messages are looked through again when it connects next: {why}");
         }
     });

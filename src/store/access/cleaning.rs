@@ -1,14 +1,18 @@
 //! The steps of the clean-up: pages of what may go, and short writes that make it go.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use time::OffsetDateTime;
 
 use super::super::expire::{
     self, AnyAge, Burial, Candidate, FinishedPage, InactiveTarget, Keeping, Page, Position, Refused,
-    Selection, Step,
+    RoomHolder, Selection, Step,
 };
 use super::super::{Store, Unavailable, timestamp};
+
+/// Between two pages of deliveries that are dropped, for incoming messages.
+const PAUSE_BETWEEN_PAGES: Duration = Duration::from_millis(20);
 
 impl Store {
     /// One page of messages that are old and that nothing keeps, oldest first.
@@ -17,8 +21,13 @@ impl Store {
     }
 
     /// The oldest messages behind `after` that nothing keeps, whatever their age.
-    pub async fn oldest_messages(&self, after: i64, limit: usize) -> Result<AnyAge, Unavailable> {
-        self.read(move |connection| expire::oldest(connection, after, limit)).await
+    pub async fn oldest_messages(
+        &self,
+        after: i64,
+        limit: usize,
+        keeping: Keeping,
+    ) -> Result<AnyAge, Unavailable> {
+        self.read(move |connection| expire::oldest(connection, after, limit, &keeping)).await
     }
 
     /// Those of `ids` that nothing keeps.
@@ -84,6 +93,39 @@ impl Store {
         self.write(move |database| expire::bury(database, &burial, &now)).await
     }
 
+    /// Drops what is pending for a target that was removed, in short steps; how many deliveries.
+    pub async fn drop_pending_of_removed(
+        &self,
+        target: i64,
+        now: OffsetDateTime,
+    ) -> Result<usize, Unavailable> {
+        let mut dropped = 0;
+        loop {
+            let pending = self.waiting_deliveries(target, expire::END_OF_TIME.to_owned()).await?;
+            if pending.is_empty() {
+                return Ok(dropped);
+            }
+            dropped += pending.len();
+            let burial = Burial {
+                deliveries: pending,
+                inactive_since: Some(expire::END_OF_TIME.to_owned()),
+                why: "the target was removed".to_owned(),
+            };
+            self.bury_deliveries(burial, now).await?;
+            tokio::time::sleep(PAUSE_BETWEEN_PAGES).await;
+        }
+    }
+
+    /// Pending deliveries of these messages, by target.
+    pub async fn pending_of_messages(&self, ids: Vec<i64>) -> Result<BTreeMap<i64, u64>, Unavailable> {
+        self.read(move |connection| expire::pending_of(connection, &ids)).await
+    }
+
+    /// The targets with the most pending deliveries, which keep messages from being deleted.
+    pub async fn room_holders(&self) -> Result<Vec<RoomHolder>, Unavailable> {
+        self.read(expire::room_holders).await
+    }
+
     /// Removes a target that was made for a replay, unless it has something to do; true where it did.
     pub async fn retire_replay_target(&self, target: i64, now: OffsetDateTime) -> Result<bool, Unavailable> {
         let now = timestamp::to_text(now);
@@ -144,15 +186,15 @@ impl Store {
         self.inner.shared.beyond_size.notified().await;
     }
 
-    /// Whether messages are refused because there is no room for them, and none can be made.
-    pub fn set_out_of_room(&self, is_out_of_room: bool) {
+    /// Whether messages are refused because there is no room for them, and none can be made. `holders`: who has it.
+    pub fn set_out_of_room(&self, is_out_of_room: bool, holders: &str) {
         if self.inner.shared.set_out_of_room(is_out_of_room) == is_out_of_room {
             return;
         }
         if is_out_of_room {
             log::error!(
-                "the database is larger than CREEL_MAX_DATABASE_SIZE, and nothing in it may be deleted while deliveries are \
-                 pending: no message is taken until some of them are delivered or dead. Raise it, or mend the targets"
+                "the database is larger than CREEL_MAX_DATABASE_SIZE, and its messages are kept by pending deliveries: {holders}. \
+                 New messages get 503 until some of them are delivered or dead. Repair or remove these targets, or raise the limit"
             );
         } else {
             log::info!("there is room in the database again");

@@ -10,6 +10,7 @@ use super::super::delivery::{self, Attempt, AttemptRecord, Delivery, DeliveryFil
 use super::super::due::{self, DuePage, DueQuery};
 use super::super::due_signal::DueSignal;
 use super::super::expire::Burial;
+use super::super::target::{self, TargetNumbers};
 use super::super::writer::Database;
 use super::super::{Store, Unavailable, stored, timestamp};
 
@@ -69,6 +70,14 @@ impl Store {
     /// How many dead letters there are.
     pub async fn dead_letter_count(&self) -> Result<i64, Unavailable> {
         self.read(dead::count).await
+    }
+
+    /// What the metrics show of targets and dead letters.
+    pub async fn target_numbers(&self) -> Result<TargetNumbers, Unavailable> {
+        self.read(|connection| {
+            Ok(TargetNumbers { dead_letters: dead::count(connection)?, targets: target::states(connection)? })
+        })
+        .await
     }
 
     /// New deliveries of one message, committed together; their ids, without those that the target must not have.

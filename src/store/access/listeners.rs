@@ -1,5 +1,7 @@
 //! Listeners: opened by whoever connects, filled with old messages if he asked for them.
 
+use std::time::{Duration, Instant};
+
 use time::OffsetDateTime;
 
 use super::super::listener::{
@@ -11,6 +13,10 @@ use super::super::{Store, Unavailable, timestamp};
 
 /// Messages that are looked at in one step.
 const PAGE: usize = 500;
+/// A step is followed by a pause of this many times its length while messages come in.
+const PAUSE_FACTOR: u32 = 4;
+/// Most of a longer step was waiting for its turn.
+const LONGEST_STEP: Duration = Duration::from_millis(4);
 
 impl Store {
     /// Makes the listener if there is none of that name, else changes what it wants. `since` (as timestamps are written):
@@ -37,6 +43,31 @@ impl Store {
         is_last: bool,
         now: OffsetDateTime,
     ) -> Result<usize, Unavailable> {
+        let added = self.fill_behind(target, None, now).await?;
+        if is_last {
+            self.write(move |database| listener::filled(database.connection, target)).await?;
+        }
+        Ok(added)
+    }
+
+    /// The last look for old messages that a listener has asked for: only at those that were committed after `message`.
+    pub async fn finish_filling(
+        &self,
+        target: i64,
+        message: i64,
+        now: OffsetDateTime,
+    ) -> Result<usize, Unavailable> {
+        let added = self.fill_behind(target, Some(message), now).await?;
+        self.write(move |database| listener::filled(database.connection, target)).await?;
+        Ok(added)
+    }
+
+    async fn fill_behind(
+        &self,
+        target: i64,
+        behind: Option<i64>,
+        now: OffsetDateTime,
+    ) -> Result<usize, Unavailable> {
         let now = timestamp::to_text(now);
         let asked_for = self
             .read(move |connection| {
@@ -46,25 +77,40 @@ impl Store {
             .await?;
         let Some((since, listener)) = asked_for else { return Ok(0) };
         let mut added = 0;
-        let mut from = FillPosition::since(since);
-        loop {
-            let FillPage { messages, next } = self.missing_of(&listener, from).await?;
-            if !messages.is_empty() {
-                let now = now.clone();
-                added += self
-                    .write(move |database| listener::fill(database.connection, target, &messages, &now))
+        let mut next = Some(FillPosition::new(since, behind));
+        while let Some(from) = next {
+            // All listeners together take no more of the writer's time than one of them.
+            let Ok(_turn) = self.inner.filling.acquire().await else { return Err(Unavailable::Failed) };
+            let began = Instant::now();
+            let FillPage { mut messages, next: behind } = self.missing_of(&listener, from).await?;
+            let written = self.messages_written();
+            self.rest(began, written).await;
+            while !messages.is_empty() {
+                let (began, written) = (Instant::now(), self.messages_written());
+                let (page, now) = (messages.clone(), now.clone());
+                let step = self
+                    .write(move |database| listener::fill(database.connection, target, &page, &now))
                     .await?;
+                added += step.added;
+                messages.drain(..step.taken.min(messages.len()));
+                self.rest(began, written).await;
             }
-            let Some(next) = next else { break };
-            from = next;
-        }
-        if is_last {
-            self.write(move |database| listener::filled(database.connection, target)).await?;
+            next = behind;
         }
         if added > 0 {
             self.inner.shared.followers_should_look();
         }
         Ok(added)
+    }
+
+    fn messages_written(&self) -> u64 {
+        self.inner.shared.batches().1
+    }
+
+    /// Leaves time to incoming messages: longer while there are some. `written`: how many there were when the step began.
+    async fn rest(&self, began: Instant, written: u64) {
+        let factor = if self.messages_written() == written { 1 } else { PAUSE_FACTOR };
+        tokio::time::sleep(began.elapsed().min(LONGEST_STEP) * factor).await;
     }
 
     async fn missing_of(&self, listener: &Target, from: FillPosition) -> Result<FillPage, Unavailable> {

@@ -27,7 +27,7 @@ pub(super) const MESSAGES_FINISHED: Walk = Walk {
 };
 
 /// Behind any timestamp in the order of texts: the character after the digits.
-const END_OF_TIME: &str = ":";
+pub const END_OF_TIME: &str = ":";
 
 /// A delivery that has ended.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,5 +1,6 @@
 //! Messages that are old, and what keeps a message whatever its age.
 
+use std::collections::BTreeMap;
 use std::time::Instant;
 
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
@@ -34,11 +35,34 @@ pub struct Selection {
     pub keeping: Keeping,
 }
 
-/// A dead delivery keeps its message, so that it can be replayed, if it died at this time or later. `None`: dead ones
-/// keep nothing.
+/// What keeps a message.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Keeping {
+    /// A dead delivery keeps its message, so that it can be replayed, if it died at this time or later. `None`: dead ones
+    /// keep nothing.
     pub by_dead_since: Option<String>,
+    pub yielding: Yielding,
+}
+
+/// Targets whose pending deliveries keep no message, because the database is above its limit.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Yielding {
+    #[default]
+    Nobody,
+    /// Removed targets, and listeners that are not connected.
+    Absent,
+    /// These, all other listeners, targets of replays, disabled targets, and those that were paused before this time.
+    Expendable { paused_before: String },
+}
+
+impl Yielding {
+    fn parameters(&self) -> (u8, Option<&str>) {
+        match self {
+            Self::Nobody => (0, None),
+            Self::Absent => (1, None),
+            Self::Expendable { paused_before } => (2, Some(paused_before)),
+        }
+    }
 }
 
 /// Some of the selected messages.
@@ -71,15 +95,20 @@ impl Sources {
 /// still be replayed: not to a listener, nor to a target that cannot come back. Nothing where there is no such message. The
 /// result says whether it is kept.
 const IS_KEPT: &str = "SELECT coalesce(confirmation, '') = 'awaiting' OR EXISTS
-       (SELECT 1 FROM deliveries WHERE message_id = messages.id AND (state = 'pending' OR (state = 'dead' AND finished_at >= ?2
+       (SELECT 1 FROM deliveries WHERE message_id = messages.id AND ((state = 'pending' AND (?3 = 0 OR NOT EXISTS
+          (SELECT 1 FROM targets WHERE id = target_id AND (targets.state = 'removed'
+            OR (kind = 'listener' AND (targets.state <> 'active' OR ?3 = 2))
+            OR (?3 = 2 AND (origin = 'replay' OR targets.state = 'disabled'
+              OR (targets.state = 'paused' AND state_since < ?4))))))) OR (state = 'dead' AND finished_at >= ?2
           AND NOT EXISTS (SELECT 1 FROM targets WHERE id = target_id AND (kind = 'listener'
             OR (targets.state = 'removed' AND origin <> 'environment'))))))
      FROM messages WHERE id = ?1";
 
 fn is_kept(connection: &Connection, id: i64, keeping: &Keeping) -> rusqlite::Result<Option<bool>> {
+    let (level, paused_before) = keeping.yielding.parameters();
     connection
         .prepare_cached(IS_KEPT)?
-        .query_row(params![id, keeping.by_dead_since], |row| row.get(0))
+        .query_row(params![id, keeping.by_dead_since, level, paused_before], |row| row.get(0))
         .optional()
 }
 
@@ -115,12 +144,17 @@ fn is_free(connection: &Connection, id: i64, keeping: &Keeping) -> rusqlite::Res
 
 /// The oldest messages with an id above `after` that nothing keeps, whatever their age, at most `limit` of them, for the
 /// size limit. Runs on a reader.
-pub fn oldest(connection: &Connection, after: i64, limit: usize) -> rusqlite::Result<AnyAge> {
+pub fn oldest(
+    connection: &Connection,
+    after: i64,
+    limit: usize,
+    keeping: &Keeping,
+) -> rusqlite::Result<AnyAge> {
     let ids = oldest_ids(connection, after)?;
     let mut page = AnyAge { ids: Vec::new(), looked_through: after, is_last: false };
     for id in &ids {
         page.looked_through = *id;
-        if is_free(connection, *id, &Keeping::default())? {
+        if is_free(connection, *id, keeping)? {
             page.ids.push(*id);
         }
         if page.ids.len() == limit {
@@ -197,6 +231,20 @@ pub fn refused(connection: &Connection, after: &Position, before: &str) -> rusql
 pub struct Refused {
     pub ids: Vec<i64>,
     pub next: Option<Position>,
+}
+
+/// Pending deliveries of these messages, by target. Runs on a reader.
+pub fn pending_of(connection: &Connection, ids: &[i64]) -> rusqlite::Result<BTreeMap<i64, u64>> {
+    let mut statement = connection
+        .prepare_cached("SELECT target_id FROM deliveries WHERE message_id = ?1 AND state = 'pending'")?;
+    let mut pending = BTreeMap::new();
+    for id in ids {
+        let mut rows = statement.query([id])?;
+        while let Some(row) = rows.next()? {
+            *pending.entry(row.get(0)?).or_default() += 1;
+        }
+    }
+    Ok(pending)
 }
 
 /// Deletes messages with all that belongs to them until the step is over. A message whose key is not merged yet stays,

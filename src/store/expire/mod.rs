@@ -15,15 +15,16 @@ use std::time::Duration;
 use rusqlite::{Connection, Row, params};
 
 pub use deliveries::{
-    Burial, Finished, FinishedPage, bury, delete_dead, delete_finished, finished, messages_finished, waiting,
+    Burial, END_OF_TIME, Finished, FinishedPage, bury, delete_dead, delete_finished, finished,
+    messages_finished, waiting,
 };
 pub use keys::{forget_keys, merge_keys};
 pub use messages::{
-    AnyAge, Candidate, Keeping, Page, Refused, Selection, Sources, candidates, delete, oldest, refused,
-    select,
+    AnyAge, Candidate, Keeping, Page, Refused, Selection, Sources, Yielding, candidates, delete, oldest,
+    pending_of, refused, select,
 };
 pub use replays::delete_replays;
-pub use space::{is_anything_pending, message_sizes, used_and_free_bytes, vacuum};
+pub use space::{RoomHolder, is_anything_pending, message_sizes, room_holders, used_and_free_bytes, vacuum};
 pub use targets::{InactiveTarget, delete_removed, in_use, inactive, retire_listeners, retire_replay_target};
 
 /// A step stops after this: what is left is the next step's.

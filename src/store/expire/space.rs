@@ -9,6 +9,8 @@ use crate::store::writer::Database;
 use crate::store::{checkpoint, damage};
 
 const PAGES_PER_STEP: u32 = 128;
+/// Holders of room that are named.
+const MAX_HOLDERS: u32 = 5;
 /// Free pages up to this share of the file are left for new messages, and at least so many.
 const FREE_PAGES_KEPT_PERCENT: i64 = 5;
 const FREE_PAGES_KEPT: i64 = 256;
@@ -44,6 +46,33 @@ pub fn is_anything_pending(connection: &Connection) -> rusqlite::Result<bool> {
                OR EXISTS (SELECT 1 FROM confirmations WHERE state = 'awaiting')",
         )?
         .query_row([], |row| row.get(0))
+}
+
+/// A target whose pending deliveries keep messages.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RoomHolder {
+    /// The target's name, or what else holds messages.
+    pub name: String,
+    pub state: String,
+    pub pending: u64,
+}
+
+/// The targets with the most pending deliveries, and the messages that await confirmation. Runs on a reader.
+pub fn room_holders(connection: &Connection) -> rusqlite::Result<Vec<RoomHolder>> {
+    connection
+        .prepare_cached(
+            "SELECT name, state, pending FROM (
+               SELECT targets.name AS name, targets.state AS state, count(*) AS pending
+               FROM deliveries JOIN targets ON targets.id = target_id
+               WHERE deliveries.state = 'pending' GROUP BY target_id
+               UNION ALL
+               SELECT source, 'awaiting confirmation', count(*) FROM confirmations WHERE state = 'awaiting' GROUP BY source)
+             ORDER BY pending DESC LIMIT ?1",
+        )?
+        .query_map([MAX_HOLDERS], |row| {
+            Ok(RoomHolder { name: row.get(0)?, state: row.get(1)?, pending: row.get(2)? })
+        })?
+        .collect()
 }
 
 /// Gives free pages back to the file system; true when nothing more is worth it. The pragma frees one page a step,

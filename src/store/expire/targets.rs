@@ -20,6 +20,13 @@ pub struct InactiveTarget {
     pub is_busy: bool,
 }
 
+impl InactiveTarget {
+    /// Whether it can never be delivered to again. A target of the environment comes back when it is declared again.
+    pub fn is_removed_for_good(&self) -> bool {
+        self.state == TargetState::Removed && self.origin != Origin::Environment
+    }
+}
+
 /// Those that are not active, and all that were made for a replay. Runs on a reader.
 pub fn inactive(connection: &Connection) -> rusqlite::Result<Vec<InactiveTarget>> {
     connection

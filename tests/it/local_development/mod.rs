@@ -4,6 +4,7 @@ mod commands;
 mod laptop;
 mod listen;
 mod listeners;
+mod room;
 mod tail;
 
 use std::time::Duration;

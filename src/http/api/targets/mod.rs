@@ -6,7 +6,7 @@ mod secret;
 pub use change::{__path_create, __path_patch, create, patch, replay_target};
 pub use secret::{__path_rotate, rotate};
 
-use actix_web::{HttpResponse, web};
+use actix_web::{HttpResponse, rt, web};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
@@ -182,7 +182,7 @@ pub async fn resume(
     set_state(&service, id, store::TargetState::Active).await
 }
 
-/// Removes a target. What is pending for it is given up after a week.
+/// Removes a target, and drops what is pending for it.
 #[utoipa::path(delete, path = "/targets/{id}", tag = "targets",
     params(("id" = i64, Path, minimum = 1, example = 1)),
     responses(
@@ -202,7 +202,22 @@ pub async fn remove(
     done.map_err(|refused| told(refused, &target.settings.name))?;
     // Where it is a listener that somebody is connected to.
     service.streams.remove(id.0);
+    drop_pending(&service, id.0);
     Ok(HttpResponse::NoContent().finish())
+}
+
+/// Drops what is pending for a removed target, without having the client wait for it.
+pub fn drop_pending(service: &web::Data<Service>, target: i64) {
+    let service = service.clone();
+    rt::spawn(async move {
+        match service.store.drop_pending_of_removed(target, (service.clock)()).await {
+            Ok(0) => {}
+            Ok(dropped) => log::info!("target {target} is removed: dropped {dropped} pending deliveries"),
+            Err(why) => {
+                log::warn!("pending deliveries of removed target {target} go with the next clean-up: {why}");
+            }
+        }
+    });
 }
 
 async fn set_state(
