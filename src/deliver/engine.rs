@@ -395,11 +395,9 @@ impl Engine {
         while let Ok(Some(ended)) = tokio::time::timeout_at(deadline, self.attempts.join_next()).await {
             self.ended(ended);
         }
-        let cut_off: usize = self.attempts.len();
+        let cut_off = self.attempts.len();
         if cut_off > 0 {
-            log::info!(
-                "{cut_off} deliveries were cut off by the stop: they are tried again after the next start"
-            );
+            log::info!("{cut_off} deliveries were cut off by the stop and are retried after the next start");
         }
         self.attempts.shutdown().await;
     }

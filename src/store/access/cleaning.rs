@@ -99,19 +99,23 @@ impl Store {
         target: i64,
         now: OffsetDateTime,
     ) -> Result<usize, Unavailable> {
+        let burial = |deliveries| Burial {
+            deliveries,
+            inactive_since: Some(expire::END_OF_TIME.to_owned()),
+            why: "the target was removed".to_owned(),
+        };
         let mut dropped = 0;
         loop {
-            let pending = self.waiting_deliveries(target, expire::END_OF_TIME.to_owned()).await?;
-            if pending.is_empty() {
+            let mut pending = self.waiting_deliveries(target, expire::END_OF_TIME.to_owned()).await?;
+            let before = dropped;
+            while !pending.is_empty() {
+                let step = self.bury_some(burial(pending.clone()), now).await?;
+                pending.drain(..step.taken.min(pending.len()));
+                dropped += step.changed;
+            }
+            if dropped == before {
                 return Ok(dropped);
             }
-            dropped += pending.len();
-            let burial = Burial {
-                deliveries: pending,
-                inactive_since: Some(expire::END_OF_TIME.to_owned()),
-                why: "the target was removed".to_owned(),
-            };
-            self.bury_deliveries(burial, now).await?;
             tokio::time::sleep(PAUSE_BETWEEN_PAGES).await;
         }
     }
