@@ -4,6 +4,9 @@
 --
 -- Timestamps are RFC 3339 in UTC with microseconds and a fixed width, so that the order of the text is the
 -- order of time and SQLite's date functions understand them.
+--
+-- SQLite's own table sqlite_sequence has two rows of creel: creel_commits, the number of commits of the writer, and
+-- creel_timeline, a random number that changes when the history forks (after a restore).
 
 -- Every webhook that was received and verified. Never updated after it was written, but for the columns that say so.
 CREATE TABLE messages (
@@ -90,6 +93,14 @@ CREATE TABLE settings (
   sealed     INTEGER NOT NULL,                                -- 1: encrypted with CREEL_KEY
   updated_at TEXT    NOT NULL                                 -- when it was last written
 ) STRICT, WITHOUT ROWID;
+
+-- What `webhook-id` begins with: msg_<id>_<message>. A database whose files are not those of its last run begins
+-- another one, so that new messages never get an id that lost ones had.
+CREATE TABLE instances (
+  first_message INTEGER PRIMARY KEY,                          -- the first message that has this id in its webhook-id
+  id            TEXT NOT NULL,                                -- random
+  begun_at      TEXT NOT NULL                                 -- when it was made
+) STRICT;
 
 -- Where messages go: an HTTP URL, a local command, or a listener on a developer's machine.
 CREATE TABLE targets (

@@ -39,7 +39,6 @@ pub fn deliveries(store: &Store) -> Outcome<Deliveries> {
         declared: Vec::new(),
         environment: creel::config::command_environment(),
         allowed: vec!["127.0.0.0/8".parse()?],
-        instance_id: "bench".to_owned(),
     };
     Ok(Deliveries::start(store.clone(), OffsetDateTime::now_utc, settings)?)
 }

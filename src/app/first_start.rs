@@ -14,9 +14,6 @@ use crate::store::{Sealing, Store};
 const INBOX_PROVIDER: &str = "none";
 /// The setting with the random path part of the inbox.
 const INBOX_PATH: &str = "inbox_path";
-/// The setting with the id of this database.
-const INSTANCE_ID: &str = "instance_id";
-const INSTANCE_ID_CHARACTERS: usize = 12;
 const RANDOM_BYTES: usize = 24;
 
 /// What a person is shown on stdout, once.
@@ -73,20 +70,6 @@ async fn inbox(store: &Store, clock: Clock) -> Result<Source, StartError> {
         retention: None,
         confirm: None,
     })
-}
-
-/// What tells this database's messages from those of any other, in the ids that targets see.
-///
-/// # Errors
-/// When the store or the source of randomness fails.
-pub async fn instance_id(store: &Store, clock: Clock) -> Result<String, StartError> {
-    if let Some(id) = store.setting(INSTANCE_ID).await? {
-        return Ok(id);
-    }
-    let id: String =
-        random_text()?.chars().filter(char::is_ascii_alphanumeric).take(INSTANCE_ID_CHARACTERS).collect();
-    store.set_setting(INSTANCE_ID, &id, Sealing::Plain, clock()).await?;
-    Ok(id)
 }
 
 fn random_text() -> Result<String, StartError> {

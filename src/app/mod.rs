@@ -31,7 +31,7 @@ use crate::http::routes::Surface;
 use crate::http::{Clock, Service};
 use crate::http::{learning, source_health};
 use crate::providers::{Answer, Roots, Wanted};
-use crate::store::{OpenError, Store, StoreOptions, Unavailable};
+use crate::store::{Consent, OpenError, Store, StoreOptions, Unavailable};
 use first_start::Notices;
 use logging::Log;
 use server::{BindError, Capacity, OPERATOR_CONNECTIONS};
@@ -98,23 +98,23 @@ pub struct App {
 }
 
 /// Runs the service to its end.
-pub fn run(config: Config) -> ExitCode {
+pub fn run(config: Config, consent: Consent) -> ExitCode {
     let log = match logging::start(&config.log, config.log_format) {
         Ok(log) => log,
         Err(error) => return complain(&StartError::Server(error)),
     };
     isolation::warn_if_readable();
     let system = rt::System::new();
-    let code = system.block_on(serve(config, &log));
+    let code = system.block_on(serve(config, consent, &log));
     log.flush();
     // Dropping it would wait for work on blocking threads without limit: for a foreign lock, or a hung name server.
     std::mem::forget(system);
     code
 }
 
-async fn serve(config: Config, log: &Log) -> ExitCode {
+async fn serve(config: Config, consent: Consent, log: &Log) -> ExitCode {
     let built = match Listeners::bind(&config) {
-        Ok(listeners) => App::build(config, listeners, OffsetDateTime::now_utc).await,
+        Ok(listeners) => App::build_with(config, listeners, OffsetDateTime::now_utc, consent).await,
         Err(error) => Err(error.into()),
     };
     let ended = match built {
@@ -157,9 +157,19 @@ impl App {
     ///
     /// # Errors
     /// When the database, a setting in it or a socket cannot be used.
-    pub async fn build(mut config: Config, listeners: Listeners, clock: Clock) -> Result<Self, StartError> {
+    pub async fn build(config: Config, listeners: Listeners, clock: Clock) -> Result<Self, StartError> {
+        Self::build_with(config, listeners, clock, Consent::default()).await
+    }
+
+    /// As `build`, with what a person has decided for this start.
+    async fn build_with(
+        mut config: Config,
+        listeners: Listeners,
+        clock: Clock,
+        consent: Consent,
+    ) -> Result<Self, StartError> {
         let connections = limits::max_connections();
-        let store = Store::open(&StoreOptions::from(&config))?;
+        let store = Store::open_with(&StoreOptions::from(&config), consent)?;
         if let Err(why) = store.pause_listeners(clock()).await {
             log::warn!("whether listeners are connected could not be written: {why}");
         }
@@ -173,7 +183,6 @@ impl App {
             declared: targets::declare(&mut config, &store, clock()).await?,
             environment: config::command_environment(),
             allowed: config.target_allow_ips.clone(),
-            instance_id: first_start::instance_id(&store, clock).await?,
         };
 
         targets::warn_of_disabled(&store).await?;

@@ -31,6 +31,7 @@ use clap::{Parser, Subcommand};
 pub use crate::app::protect_secrets;
 
 use crate::config::Config;
+use crate::store::Consent;
 use output::Failure;
 
 /// What `creel --help` says before the commands.
@@ -81,11 +82,22 @@ enum Command {
     /// Exit codes: 0 after a stop by SIGTERM or SIGINT, 1 when the configuration or
     /// the start failed, 74 when the store failed while running.
     ///
+    /// The two options are for one start each, after creel has said what would be lost.
+    ///
     /// Examples:
     ///     creel
     ///     CREEL_LISTEN=0.0.0.0:8080 CREEL_SOURCE_STRIPE_SECRET_FILE=/run/secrets/stripe creel serve
     #[command(verbatim_doc_comment)]
-    Serve,
+    Serve {
+        /// Start with a database that lacks acknowledged messages, such as an older backup.
+        #[arg(long)]
+        accept_loss: bool,
+        /// Drop what was sealed under a key that is lost for good: secrets of targets that were
+        /// made through the API, learned secrets, the inbox URL, credentials in quarantine, and
+        /// questions about messages that await confirmation.
+        #[arg(long, verbatim_doc_comment)]
+        forget_sealed: bool,
+    },
 
     /// Validate the configuration and print each source with the URL to paste at the provider.
     ///
@@ -315,7 +327,10 @@ enum Command {
 /// Runs one command to its end.
 pub fn run(arguments: Arguments) -> ExitCode {
     let outcome = match arguments.command {
-        None | Some(Command::Serve) => return serve(),
+        None => return serve(Consent::default()),
+        Some(Command::Serve { accept_loss, forget_sealed }) => {
+            return serve(Consent { loss: accept_loss, forget_sealed });
+        }
         Some(Command::Check) => configured(|config| Ok(check::report(config))),
         Some(Command::Secret(arguments)) => secret::run(&arguments),
         Some(Command::Token) => configured(store::renew_admin_token),
@@ -348,9 +363,9 @@ pub fn run(arguments: Arguments) -> ExitCode {
     }
 }
 
-fn serve() -> ExitCode {
+fn serve(consent: Consent) -> ExitCode {
     match Config::from_env() {
-        Ok(config) => crate::app::run(config),
+        Ok(config) => crate::app::run(config, consent),
         Err(problems) => {
             output::complain(&problems.into());
             ExitCode::FAILURE

@@ -17,8 +17,8 @@ use super::recorder::{self, Done};
 use super::route::{Route, Routes};
 use super::{Clock, Uptime, ending, outcome};
 use crate::store::{
-    AttemptRecord, DueDelivery, DuePage, LONGEST_WAIT, Next, Store, Target, TargetKind, TargetSecrets,
-    TargetState, Unavailable, timestamp,
+    AttemptRecord, DueDelivery, DuePage, Instances, LONGEST_WAIT, Next, Store, Target, TargetKind,
+    TargetSecrets, TargetState, Unavailable, timestamp,
 };
 
 /// Bodies that all lanes together hold; above it a lane gets its next message when it has none …
@@ -74,7 +74,7 @@ pub struct Engine {
     clock: Clock,
     routes: Routes,
     /// `msg_<instance id>_`
-    id_prefix: Arc<str>,
+    instances: Arc<Instances>,
     uptime: Uptime,
     lanes: BTreeMap<i64, Lane>,
     bodies: Bodies,
@@ -93,7 +93,6 @@ impl Engine {
         clock: Clock,
         uptime: Uptime,
         routes: Routes,
-        instance_id: &str,
         mut stop: watch::Receiver<bool>,
     ) {
         let (events, mut incoming) = mpsc::unbounded_channel();
@@ -101,7 +100,7 @@ impl Engine {
         let recording = spawn_local(recorder::run(store.clone(), clock, to_record, events.clone()));
         let (due, mut changes) = (store.due_signal(), store.target_changes());
         let mut engine = Self {
-            id_prefix: format!("msg_{instance_id}_").into(),
+            instances: store.instances(),
             store,
             clock,
             routes,
@@ -203,11 +202,11 @@ impl Engine {
         let Some(lane) = self.lanes.get(&target) else { return };
         let settings = &lane.target.settings;
         let (name, timeout, ordering) = (settings.name.clone(), settings.timeout, settings.ordering);
-        let (clock, prefix) = (self.clock, self.id_prefix.clone());
+        let (clock, instances) = (self.clock, self.instances.clone());
         self.attempts.spawn_local(async move {
             let (began_at, began) = (clock(), Instant::now());
             let number = delivery.attempts + 1;
-            let webhook_id = format!("{prefix}{}", delivery.message.head.id);
+            let webhook_id = instances.webhook_id(delivery.message.head.id);
             let attempt = Attempt {
                 message: &delivery.message,
                 delivery: delivery.id,

@@ -58,8 +58,6 @@ pub struct Settings {
     pub environment: CommandEnvironment,
     /// Private networks that targets made through the API may reach.
     pub allowed: Vec<IpNet>,
-    /// In `webhook-id`.
-    pub instance_id: String,
 }
 
 /// The thread that delivers.
@@ -83,7 +81,7 @@ impl Deliveries {
             .thread_name("deliver-blocking")
             .build()?;
         let work = move || {
-            let Settings { declared, environment, allowed, instance_id } = settings;
+            let Settings { declared, environment, allowed } = settings;
             let routes = Routes {
                 declared: HashMap::from_iter(declared),
                 environment,
@@ -91,7 +89,7 @@ impl Deliveries {
                 public: DeliveryClient::new(Reach::Public { allowed: Arc::from(allowed) }),
             };
             let replaying = replays::run(store.clone(), clock, stopping.clone());
-            let delivering = Engine::run(store, clock, monotonic, routes, &instance_id, stopping);
+            let delivering = Engine::run(store, clock, monotonic, routes, stopping);
             let tasks = LocalSet::new();
             tasks.spawn_local(command::collect_orphans());
             tasks.block_on(&runtime, async { tokio::join!(replaying, delivering) });

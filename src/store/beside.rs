@@ -9,7 +9,7 @@ use rusqlite::{Connection, OpenFlags};
 use super::files::InstanceLock;
 use super::setting::{self, Sealing};
 use super::target::{TargetKind, TargetState};
-use super::{OpenError, StoreOptions, connection, open, schema, timestamp};
+use super::{OpenError, StoreOptions, connection, continuity, key, open, schema, timestamp};
 
 /// A target that is paused or disabled, or a listener that is not connected.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,6 +58,7 @@ pub fn set_beside_the_service(
     value: &str,
     now: OffsetDateTime,
 ) -> Result<(), OpenError> {
+    continuity::check(path)?;
     let connection = connection::beside_the_service(path)?;
     schema::check_ours(&connection)?;
     setting::write(&connection, name, value, Sealing::Plain, &timestamp::to_text(now))
@@ -74,13 +75,14 @@ pub fn is_in_use(path: &Path) -> Result<bool, OpenError> {
 /// # Errors
 /// When there is no database yet, it cannot be read, or it was sealed under another key.
 pub fn secret_beside_the_service(options: &StoreOptions, name: &str) -> Result<Option<String>, OpenError> {
+    continuity::check(&options.path)?;
     let connection = connection::beside_the_service(&options.path)?;
     schema::check_ours(&connection)?;
     let stored = setting::read(&connection, name).map_err(|error| {
         OpenError(format!("cannot read the database {}: {error}", options.path.display()))
     })?;
     let Some((sealed, _)) = stored else { return Ok(None) };
-    let sealer = open::sealer(options, &open::absolute(&options.path)?)?;
+    let sealer = key::sealer_of(options, &open::absolute(&options.path)?, &connection)?;
     let plain = sealer.open(name, &sealed).ok().and_then(|plain| String::from_utf8(plain).ok());
     plain
         .map(Some)

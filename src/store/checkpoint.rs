@@ -144,6 +144,7 @@ impl Checkpointer {
 
     fn copy(&self) -> rusqlite::Result<Synced> {
         for _ in 0..CATCH_UPS {
+            let commits = self.shared.commits_written();
             let Progress { frames, copied, .. } = checkpoint(&self.connection, "PASSIVE")?;
             self.shared.set_copied_frames(copied);
             // Both are -1 while another process checkpoints.
@@ -155,6 +156,9 @@ impl Checkpointer {
             }
             // Readers may hold frames back: then repeating changes nothing.
             let is_held_back = copied < frames;
+            if !is_held_back {
+                self.shared.set_commits_copied(commits);
+            }
             let is_due = wal_length(self.shared.wal_frames()) >= RESET_BYTES;
             if is_held_back || !is_due || self.shared.frames_to_copy() <= FEW_FRAMES_LEFT {
                 break;

@@ -10,6 +10,7 @@ use rusqlite::{Connection, OpenFlags};
 use scheduled_thread_pool::ScheduledThreadPool;
 
 use super::OpenError;
+use super::files::create_private;
 
 pub type Pool = r2d2::Pool<SqliteConnectionManager>;
 pub type Pooled = r2d2::PooledConnection<SqliteConnectionManager>;
@@ -43,6 +44,9 @@ pub fn writer(path: &Path, threads: Arc<ScheduledThreadPool>) -> Result<(Pool, P
     };
     // The pool would only report a time-out, and two connections that make a new file a WAL database at once get into
     // each other's way: so the first one is made and prepared by hand, before the pool opens its own.
+    if !path.exists() {
+        create_private(path).map_err(|error| problem("create", &error))?;
+    }
     let first = Connection::open_with_flags(path, access).map_err(|error| problem("open", &error))?;
     prepare_writer(&first).map_err(|error| problem("use", &error))?;
     let manager = SqliteConnectionManager::file(path)

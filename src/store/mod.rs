@@ -11,6 +11,7 @@ mod beside;
 mod checkpoint;
 mod confirmation;
 mod connection;
+mod continuity;
 mod damage;
 mod dead;
 mod declaration;
@@ -19,7 +20,10 @@ mod due;
 mod due_signal;
 mod expire;
 mod files;
+mod forget;
 pub mod headers;
+mod instances;
+mod key;
 mod keys;
 mod listener;
 mod message;
@@ -67,11 +71,13 @@ pub use expire::{
     AnyAge, Burial, Candidate, Finished, FinishedPage, InactiveTarget, Keeping, Page, Position, Refused,
     RoomHolder, Selection, Sources, Step, Yielding,
 };
-pub use files::free_bytes;
+pub use files::{free_bytes, loose_modes};
+pub use instances::Instances;
 pub use listener::{
     Acknowledgement, LATE_MESSAGES_WITHIN, Listener, ListenerAnswer, ListenerRefused, MOST_LISTENERS, Opened,
 };
 pub use message::{Asking, Content, Identity, Kept, NewMessage};
+pub use open::Consent;
 pub use quarantine::read::{
     CauseCount, RejectionFilter, RejectionHead, RejectionPosition, SourceNumbers, StoredRejection,
 };
@@ -160,11 +166,12 @@ struct Inner {
     filling: Semaphore,
     sealer: Arc<Sealer>,
     files: Arc<Files>,
+    instances: Arc<Instances>,
     shared: Arc<Shared>,
     is_closing: Arc<AtomicBool>,
     threads: Mutex<Vec<JoinHandle<()>>>,
     _writer_pool: connection::Pool,
-    _lock: InstanceLock,
+    _lock: Arc<InstanceLock>,
 }
 
 /// What the writer answers about one message.
@@ -179,6 +186,11 @@ impl std::fmt::Debug for Store {
 impl Store {
     pub fn path(&self) -> &Path {
         &self.inner.path
+    }
+
+    /// What `webhook-id` is made from.
+    pub fn instances(&self) -> Arc<Instances> {
+        self.inner.instances.clone()
     }
 
     /// Resolves once the message is committed and synced, or when `deadline` has passed.

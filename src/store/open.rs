@@ -5,59 +5,89 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use scheduled_thread_pool::ScheduledThreadPool;
 use time::OffsetDateTime;
 use tokio::sync::Semaphore;
 
-use super::checkpoint::Checkpointer;
-use super::files::{self, Files, InstanceLock, beside};
+use super::checkpoint::{self, Checkpointer};
+use super::continuity::ledger::Ledger;
+use super::continuity::mark::Mark;
+use super::continuity::{self, Marker};
+use super::files::{self, Files, InstanceLock};
+use super::instances::{self, Instances};
+use super::key::Key;
 use super::keys::Keys;
 use super::quarantine::Quarantine;
-use super::seal::{self, Sealer};
-use super::setting::{self, Sealing};
 use super::state::{Shared, Unavailable};
 use super::wal_watch::WalWatch;
-use super::writer::{Job, Writer};
+use super::writer::{Job, Trouble, Writer};
 use super::{Inner, OpenError, Store, StoreOptions, connection, damage, schema, target, timestamp};
 
 /// Jobs that may wait for the writer. Their bodies are bounded by the budget for bodies in flight.
 const QUEUE: usize = 8_192;
+const LOCK_WAIT: Duration = Duration::from_millis(300);
+const LOCK_PAUSE: Duration = Duration::from_millis(10);
+/// A longer WAL is left to the checkpointer, so that the start stays short: 4 MiB.
+const FRAMES_COPIED_AT_START: i32 = 1_024;
+
+/// What only a person may decide, for one start.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Consent {
+    /// Go on although acknowledged messages are missing.
+    pub loss: bool,
+    /// Give up what was sealed under a key that is lost.
+    pub forget_sealed: bool,
+}
 
 impl Store {
     /// Opens or makes the database, brings its schema up to date, and starts the writer and the checkpointer.
     ///
     /// # Errors
-    /// When the path cannot be used, is not creel's, was made by a newer version, is in use by another instance, or
-    /// sealed under another key.
+    /// When the path cannot be used, is not creel's, was made by a newer version, is in use by another instance,
+    /// sealed under another key, or not what the last run left.
     pub fn open(options: &StoreOptions) -> Result<Self, OpenError> {
+        Self::open_with(options, Consent::default())
+    }
+
+    /// As `open`, with what a person has decided.
+    ///
+    /// # Errors
+    /// As for `open`.
+    pub fn open_with(options: &StoreOptions, consent: Consent) -> Result<Self, OpenError> {
         connection::check_sqlite_version()?;
         let path = absolute(&options.path)?;
         files::make_room_to_open(&path);
-        let lock = InstanceLock::try_take(&path)?.ok_or_else(|| {
-            OpenError(format!(
-                "the database {} is in use by {}: stop that instance first, or set CREEL_DATABASE to another file",
-                path.display(),
-                InstanceLock::holder(&path)
-            ))
-        })?;
-        let sealer = Arc::new(sealer(options, &path)?);
-        schema::check_before_opening(&path)?;
+        let lock = Arc::new(take_lock(&path)?);
+        let past = Past::examine(&path, &lock, consent.loss)?;
+        let key = Key::find(options, &path, schema::check_before_opening(&path)?, consent.forget_sealed)?;
+        lock.claim();
+        if !path.exists() {
+            // Nothing is left that the mark could be compared with, not even after a crash in the next moment.
+            let _ = lock.clear_mark();
+        }
         let pool_threads = Arc::new(ScheduledThreadPool::new(1));
         let (writer_pool, mut connection) = connection::writer(&path, pool_threads.clone())?;
         schema::migrate(&mut connection)?;
-        check_key(&connection, &sealer)?;
+        let sealer = Arc::new(key.apply(&mut connection, &path)?);
         let files = Arc::new(Files::watch(&path, options.min_free_bytes)?);
+        past.continue_or_begin(&mut connection, &lock, files.database_inode())?;
+        let copied = if options.checkpoint { copy_first_commit(&connection, &files)? } else { 0 };
+        let before = past.number_and_copied();
+        let marker =
+            Marker::start(&lock, files.clone(), &path, &connection, (before.0, copied.max(before.1)))?;
         files.database_stays(0, 0);
         files.lay_ballast();
-        let readers = connection::readers(&path, pool_threads);
+        files::loose_modes(&path).iter().for_each(|warning| log::warn!("{warning}"));
+        let problem =
+            |error| OpenError(format!("cannot read the database: {error}{}", damage::advice(&error)));
+        let subscriptions = target::subscriptions(&connection).map_err(problem)?;
+        let instances = Instances::read(&connection).map_err(problem)?;
         let (jobs, waiting_jobs) = sync_channel(QUEUE);
-        let subscriptions = target::subscriptions(&connection).map_err(|error| {
-            OpenError(format!("cannot read the targets: {error}{}", damage::advice(&error)))
-        })?;
         let shared = Arc::new(Shared::new());
         shared.audience.replace(Arc::new(subscriptions));
+        let readers = connection::readers(&path, pool_threads);
         let inner = Inner {
             path,
             jobs,
@@ -67,14 +97,103 @@ impl Store {
             filling: Semaphore::new(1),
             sealer,
             files,
+            instances: Arc::new(instances),
             shared,
             is_closing: Arc::default(),
             threads: Mutex::default(),
             _writer_pool: writer_pool,
             _lock: lock,
         };
-        inner.start(connection, waiting_jobs, options.checkpoint)?;
+        inner.start(connection, marker, waiting_jobs, options.checkpoint)?;
         Ok(Self { inner: Arc::new(inner) })
+    }
+}
+
+/// A command that only looks at the files holds the lock for a moment.
+fn take_lock(path: &Path) -> Result<InstanceLock, OpenError> {
+    let give_up = Instant::now() + LOCK_WAIT;
+    loop {
+        if let Some(lock) = InstanceLock::try_take(path)? {
+            return Ok(lock);
+        }
+        if Instant::now() >= give_up {
+            return Err(OpenError(format!(
+                "the database {} is in use by {}: stop that instance first, or set CREEL_DATABASE to another file",
+                path.display(),
+                InstanceLock::holder(path)
+            )));
+        }
+        std::thread::sleep(LOCK_PAUSE);
+    }
+}
+
+/// What the last run left.
+struct Past {
+    mark: Option<Mark>,
+    is_loss: bool,
+}
+
+impl Past {
+    /// Before SQLite opens the database: that would already mix what does not belong together.
+    fn examine(path: &Path, lock: &InstanceLock, accepts_loss: bool) -> Result<Self, OpenError> {
+        let mark = lock.mark();
+        let loss = continuity::inspect(path, mark.as_ref())?;
+        match &loss {
+            Some(loss) if accepts_loss => loss.accept()?,
+            Some(loss) => return Err(OpenError(loss.to_string())),
+            None => {}
+        }
+        Ok(Self { mark, is_loss: loss.is_some() })
+    }
+
+    /// Of the mark. What it says of the file holds only as long as nothing was lost.
+    fn number_and_copied(&self) -> (u64, i64) {
+        let mark = self.mark.as_ref();
+        (mark.map_or(0, |mark| mark.number), mark.filter(|_| !self.is_loss).map_or(0, |mark| mark.copied))
+    }
+
+    /// Counts a commit, so that this run differs from whatever was copied before it.
+    /// Without a matching mark it is unknown which messages there were after those in the database, so new ones get
+    /// another instance id. So they do in a copy of the file, because the original may still be in use.
+    fn continue_or_begin(
+        &self,
+        connection: &mut rusqlite::Connection,
+        lock: &InstanceLock,
+        inode: u64,
+    ) -> Result<(), OpenError> {
+        let problem =
+            |error| OpenError(format!("cannot write to the database: {error}{}", damage::advice(&error)));
+        let ledger = Ledger::read(connection).map_err(problem)?;
+        let is_same_history = !self.is_loss
+            && self
+                .mark
+                .is_some_and(|mark| ledger.is_some_and(|ledger| ledger.timeline == mark.ledger.timeline));
+        let is_same_file = self.mark.is_some_and(|mark| mark.inode == inode);
+        let now = timestamp::to_text(OffsetDateTime::now_utc());
+        if !is_same_history {
+            // A crash in between must not leave a mark that the new timeline contradicts.
+            let _ = lock.clear_mark();
+            lock.sync();
+        }
+        let transaction = connection
+            .transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)
+            .map_err(problem)?;
+        let begun = || {
+            if self.is_loss
+                && let Some(lost) = self.mark
+            {
+                Ledger::skip_ids_through(&transaction, &lost.ledger)?;
+            }
+            let ledger = match ledger {
+                Some(ledger) if is_same_history => ledger,
+                _ => Ledger::begin(&transaction, instances::random_number())?,
+            };
+            if !is_same_history || !is_same_file {
+                instances::begin(&transaction, &now)?;
+            }
+            ledger.advance(&transaction)
+        };
+        begun().and_then(|_| transaction.commit()).map_err(problem)
     }
 }
 
@@ -82,6 +201,7 @@ impl Inner {
     fn start(
         &self,
         connection: connection::Pooled,
+        marker: Marker,
         jobs: Receiver<Job>,
         checkpoint: bool,
     ) -> Result<(), OpenError> {
@@ -118,6 +238,8 @@ impl Inner {
             intake: self.intake.clone(),
             sealer: self.sealer.clone(),
             files: self.files.clone(),
+            marker,
+            changes_before: 0,
             shared: self.shared.clone(),
             clock: OffsetDateTime::now_utc,
             next_stop: Instant::now(),
@@ -153,6 +275,28 @@ fn spawn(
     })
 }
 
+/// Has the database file take the first commit of this run, and starts the WAL from its beginning: an older copy of the
+/// file then does not fit the WAL. Returns how many commits the file has; 0 if that is unknown.
+fn copy_first_commit(connection: &rusqlite::Connection, files: &Files) -> Result<i64, OpenError> {
+    let problem = |error| OpenError(format!("cannot checkpoint the database: {error}"));
+    let frames = checkpoint::frames_in_wal(connection).map_err(problem)?;
+    if frames > FRAMES_COPIED_AT_START {
+        return Ok(0);
+    }
+    // A reader that holds a part of the WAL back is no reason not to start, and neither is a full disk. A failed sync is.
+    match checkpoint::reset(connection, files.wal_bytes(), false) {
+        Ok(true) => {}
+        Ok(false) => return Ok(0),
+        Err(error) => {
+            return match Trouble::of(&error, || files.free_bytes()) {
+                Trouble::Locked | Trouble::DiskFull => Ok(0),
+                Trouble::Lost | Trouble::Fatal(_) => Err(problem(error)),
+            };
+        }
+    }
+    Ledger::read(connection).map(|ledger| ledger.unwrap_or_default().commits).map_err(problem)
+}
+
 /// The path as the kernel shows it, so that a later change of the working directory or of a link does not matter, and
 /// so that every name of one file leads to one lock.
 pub fn absolute(path: &Path) -> Result<PathBuf, OpenError> {
@@ -166,32 +310,6 @@ pub fn absolute(path: &Path) -> Result<PathBuf, OpenError> {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
     };
-    std::fs::create_dir_all(directory).map_err(problem)?;
+    files::create_directory(directory).map_err(problem)?;
     Ok(std::fs::canonicalize(directory).map_err(problem)?.join(name))
-}
-
-/// What was sealed under another key could not be opened later: better to say so at start.
-fn check_key(connection: &rusqlite::Connection, sealer: &Sealer) -> Result<(), OpenError> {
-    const NAME: &str = "key_check";
-    let problem = |error| OpenError(format!("cannot read the settings: {error}{}", damage::advice(&error)));
-    match setting::read(connection, NAME).map_err(problem)? {
-        Some((sealed, _)) if sealer.open(NAME, &sealed).is_ok() => Ok(()),
-        Some(_) => Err(OpenError(
-            "the database was sealed under another key: set CREEL_KEY to the key that was used before, or put the \
-             key file back beside the database"
-                .to_owned(),
-        )),
-        None => {
-            let now = timestamp::to_text(OffsetDateTime::now_utc());
-            setting::write(connection, NAME, &sealer.seal(NAME, b"creel"), Sealing::Sealed, &now).map_err(problem)
-        }
-    }
-}
-
-/// Under the configured key, else the one in the file beside the database.
-pub fn sealer(options: &StoreOptions, database: &Path) -> Result<Sealer, OpenError> {
-    match &options.key {
-        Some(key) => Ok(Sealer::new(key)),
-        None => seal::key_file(&beside(database, "key")).map(|key| Sealer::new(&key)),
-    }
 }

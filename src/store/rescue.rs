@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use rusqlite::Connection;
 
 use super::checkpoint;
-use super::files::{Change, Files, beside};
+use super::files::{Change, Files, beside, create_private};
 
 const COPY_WITHIN: Duration = Duration::from_secs(2);
 const COPY_AGAIN_AFTER: Duration = Duration::from_millis(20);
@@ -76,6 +76,8 @@ fn write_anew(connection: &Connection, path: &Path, target: &Path) -> Result<(),
     let temporary = beside(path, "rescuing");
     let _ = std::fs::remove_file(&temporary);
     let name = temporary.to_str().ok_or("the path is not UTF-8")?;
+    // SQLite fills an empty file, and leaves its mode.
+    create_private(&temporary).map_err(|error| error.to_string())?;
     connection.execute("VACUUM INTO ?1", [name]).map_err(|error| error.to_string())?;
     std::fs::File::open(&temporary).and_then(|file| file.sync_all()).map_err(|error| error.to_string())?;
     for leftover in ["-wal", "-shm"] {

@@ -4,7 +4,8 @@ use std::path::Path;
 
 use rusqlite::{Connection, OpenFlags};
 
-use super::{OpenError, damage};
+use super::setting::KEY_CHECK;
+use super::{OpenError, damage, setting};
 
 /// Marks the file as creel's ("CREL" in ASCII), for `file` and for the check at start.
 pub const APPLICATION_ID: i32 = 0x4352_454c;
@@ -15,6 +16,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0002.sql"),
     include_str!("migrations/0003.sql"),
     include_str!("migrations/0004.sql"),
+    include_str!("migrations/0005.sql"),
 ];
 
 /// Makes the schema in a new file, or brings an older one up to date, in one transaction.
@@ -32,15 +34,45 @@ pub fn migrate(connection: &mut Connection) -> Result<(), OpenError> {
     transaction.commit().map_err(problem)
 }
 
-/// Looks at an existing file without changing it: what is not ours stays as it is.
-pub fn check_before_opening(path: &Path) -> Result<(), OpenError> {
-    if std::fs::metadata(path).is_ok_and(|metadata| metadata.len() > 0) {
-        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let connection = Connection::open_with_flags(path, flags)
-            .map_err(|error| OpenError(format!("cannot open the database {}: {error}", path.display())))?;
-        check_ours(&connection).map_err(|OpenError(why)| OpenError(format!("{}: {why}", path.display())))?;
+/// Looks at an existing file without changing it: what is not ours stays as it is. Returns the sealed value that only the
+/// right key opens, if there is one.
+pub fn check_before_opening(path: &Path) -> Result<Option<String>, OpenError> {
+    if !std::fs::metadata(path).is_ok_and(|metadata| metadata.len() > 0) {
+        return Ok(None);
     }
-    Ok(())
+    let problem = |error: &dyn std::fmt::Display| OpenError(format!("{}: {error}", path.display()));
+    let connection = read_only(path)?;
+    if check_ours(&connection).map_err(|error| problem(&error))? == 0 {
+        return Ok(None);
+    }
+    let key_check = setting::read(&connection, KEY_CHECK).map_err(|error| problem(&error))?;
+    Ok(key_check.map(|(sealed, _)| sealed))
+}
+
+/// Reads the whole file. Its structure can be damaged when its WAL is gone.
+pub fn check_sound(path: &Path) -> Result<(), OpenError> {
+    if !std::fs::metadata(path).is_ok_and(|metadata| metadata.len() > 0) {
+        return Ok(());
+    }
+    let found: Result<String, _> = read_only(path)?.query_row("PRAGMA quick_check(1)", [], |row| row.get(0));
+    let problem = match found {
+        Ok(found) if found == "ok" => return Ok(()),
+        Ok(found) => found,
+        Err(error) => error.to_string(),
+    };
+    Err(OpenError(format!(
+        "the database {} is damaged and cannot be used: {}. Restore a backup, or save what is readable with \
+         `sqlite3 {} .recover`",
+        path.display(),
+        problem.lines().last().unwrap_or_default(),
+        path.display()
+    )))
+}
+
+fn read_only(path: &Path) -> Result<Connection, OpenError> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    Connection::open_with_flags(path, flags)
+        .map_err(|error| OpenError(format!("cannot open the database {}: {error}", path.display())))
 }
 
 /// The number of migrations that the file has had.

@@ -1,6 +1,7 @@
 //! Sealing: what the service must keep secret is encrypted with AES-256-GCM before it reaches the database,
 //! so that a copy of the database alone gives nothing away.
 
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use base64::Engine as _;
@@ -10,6 +11,8 @@ use ring::hkdf::{HKDF_SHA256, Salt};
 use ring::rand::{SecureRandom, SystemRandom};
 
 use super::OpenError;
+use super::files::create_private;
+use super::setting::KEY_CHECK;
 
 /// Separates this use of `CREEL_KEY` from any other.
 const PURPOSE: &[u8] = b"creel sealed values, version 1";
@@ -59,24 +62,49 @@ impl Sealer {
     }
 }
 
-/// Reads the key file, or makes one that only its owner can read.
-pub fn key_file(path: &Path) -> Result<Vec<u8>, OpenError> {
-    let problem = |error| OpenError(format!("cannot use the key file {}: {error}", path.display()));
+/// White space at the end of a secret is no part of it: editors and `echo` add a line break.
+fn without_trailing_space(secret: &[u8]) -> &[u8] {
+    secret.trim_ascii_end()
+}
+
+impl Sealer {
+    /// The key for a database that has nothing sealed yet.
+    pub fn for_new_database(secret: &[u8]) -> Self {
+        Self::new(without_trailing_space(secret))
+    }
+
+    /// The key that opens `key_check`. Earlier versions took trailing white space for a part of the key: what was sealed so
+    /// opens with the key with or without it.
+    pub fn for_database(secret: &[u8], key_check: &str) -> Result<Self, Unsealable> {
+        let text = without_trailing_space(secret);
+        let with = |end: &[u8]| [text, end].concat();
+        let candidates =
+            [text.to_vec(), secret.to_vec(), with(b"\n"), with(b"\r\n"), with(b"\n\n"), with(b" ")];
+        let mut sealers = candidates.iter().map(|candidate| Self::new(candidate));
+        sealers.find(|sealer| sealer.open(KEY_CHECK, key_check).is_ok()).ok_or(Unsealable)
+    }
+}
+
+/// Reads the key file; `None` where there is none.
+pub fn read_key_file(path: &Path) -> Result<Option<Vec<u8>>, OpenError> {
     match std::fs::read(path) {
-        Ok(key) if key.len() >= KEY_FILE_BYTES => Ok(key),
+        Ok(key) if key.len() >= KEY_FILE_BYTES => Ok(Some(key)),
         Ok(_) => Err(OpenError(format!(
             "the key file {} is cut short: restore it from a backup, or set CREEL_KEY",
             path.display()
         ))),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => make_key_file(path).map_err(problem),
-        Err(error) => Err(problem(error)),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(OpenError(format!("cannot use the key file {}: {error}", path.display()))),
     }
 }
 
-fn make_key_file(path: &Path) -> std::io::Result<Vec<u8>> {
-    use std::io::Write as _;
-    use std::os::unix::fs::OpenOptionsExt as _;
+/// Makes a key file that only its owner can read. Never replaces one.
+pub fn make_key_file(path: &Path) -> Result<Vec<u8>, OpenError> {
+    write_key_file(path)
+        .map_err(|error| OpenError(format!("cannot create the key file {}: {error}", path.display())))
+}
 
+fn write_key_file(path: &Path) -> std::io::Result<Vec<u8>> {
     let mut random = [0; KEY_FILE_BYTES];
     SystemRandom::new().fill(&mut random).map_err(|_| std::io::Error::other("no random bytes"))?;
     let text = STANDARD.encode(random);
@@ -85,10 +113,16 @@ fn make_key_file(path: &Path) -> std::io::Result<Vec<u8>> {
     name.push(".new");
     let temporary = PathBuf::from(name);
     let _ = std::fs::remove_file(&temporary);
-    let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary)?;
+    let mut file = create_private(&temporary)?;
     file.write_all(text.as_bytes())?;
     file.sync_all()?;
-    std::fs::rename(&temporary, path)?;
+    // Fails where there is a key file, unlike a rename. Some file systems have no links.
+    match std::fs::hard_link(&temporary, path) {
+        Ok(()) => std::fs::remove_file(&temporary)?,
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => return Err(error),
+        Err(_) if path.exists() => return Err(std::io::ErrorKind::AlreadyExists.into()),
+        Err(_) => std::fs::rename(&temporary, path)?,
+    }
     if let Some(directory) = path.parent() {
         std::fs::File::open(directory)?.sync_all()?;
     }
@@ -121,12 +155,45 @@ mod tests {
     }
 
     #[test]
-    fn the_key_file_is_made_once_and_only_its_owner_can_read_it() {
+    fn key_file_is_private_and_never_replaced() {
         use std::os::unix::fs::PermissionsExt as _;
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("creel.db.key");
-        let first = key_file(&path).unwrap();
-        assert_eq!(key_file(&path).unwrap(), first);
+        assert_eq!(read_key_file(&path).unwrap(), None);
+        let first = make_key_file(&path).unwrap();
+        assert!(make_key_file(&path).is_err());
+        assert_eq!(read_key_file(&path).unwrap(), Some(first));
         assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        std::fs::write(&path, "short").unwrap();
+        assert!(read_key_file(&path).is_err());
+    }
+
+    #[test]
+    fn trailing_white_space_is_no_other_key() {
+        let ends = ["", "\n", "\r\n", "\n\n", " ", " \t\n"];
+        for sealed_with in ends {
+            let sealer = Sealer::for_new_database(format!("a key{sealed_with}").as_bytes());
+            let key_check = sealer.seal(KEY_CHECK, b"creel");
+            for given in ends {
+                let opened = Sealer::for_database(format!("a key{given}").as_bytes(), &key_check);
+                assert!(opened.is_ok(), "{sealed_with:?} {given:?}");
+            }
+        }
+        for other in ["another key", " a key", "a  key", "\n"] {
+            let key_check = Sealer::for_new_database(b"a key").seal(KEY_CHECK, b"creel");
+            assert!(Sealer::for_database(other.as_bytes(), &key_check).is_err(), "{other:?}");
+        }
+    }
+
+    #[test]
+    fn key_sealed_with_its_line_break_still_opens() {
+        for sealed_with in ["\n", "\r\n", "\n\n", " ", " \n"] {
+            let secret = format!("a key{sealed_with}");
+            let key_check = Sealer::new(secret.as_bytes()).seal(KEY_CHECK, b"creel");
+            assert!(Sealer::for_database(secret.as_bytes(), &key_check).is_ok(), "{sealed_with:?}");
+            if sealed_with != " \n" {
+                assert!(Sealer::for_database(b"a key", &key_check).is_ok(), "{sealed_with:?}");
+            }
+        }
     }
 }

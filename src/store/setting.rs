@@ -2,6 +2,9 @@
 
 use rusqlite::{Connection, OptionalExtension as _, params};
 
+/// The setting with a sealed value that only the right key opens.
+pub const KEY_CHECK: &str = "key_check";
+
 /// Whether a setting is stored as it is or encrypted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sealing {

@@ -1,6 +1,6 @@
 //! What the threads of the store share: whether it still takes messages, and its numbers.
 
-use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU8, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicI64, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::thread::Thread;
 use std::time::Duration;
@@ -76,6 +76,9 @@ pub struct Shared {
     /// Frames in the WAL, and how many of them have been copied into the database.
     wal_frames: AtomicI32,
     copied_frames: AtomicI32,
+    /// Commits of the writer, and how many of them the database file has without its WAL.
+    commits_written: AtomicI64,
+    commits_copied: AtomicI64,
     reset_requested: AtomicBool,
     reset_refused: AtomicBool,
     wal_pinned_seconds: AtomicU64,
@@ -116,6 +119,8 @@ impl Shared {
             observer: OnceLock::new(),
             wal_frames: AtomicI32::new(0),
             copied_frames: AtomicI32::new(0),
+            commits_written: AtomicI64::new(0),
+            commits_copied: AtomicI64::new(0),
             reset_requested: AtomicBool::new(false),
             reset_refused: AtomicBool::new(false),
             wal_pinned_seconds: AtomicU64::new(0),
@@ -321,6 +326,23 @@ impl Shared {
 
     pub fn set_copied_frames(&self, frames: i32) {
         self.copied_frames.store(frames, Ordering::Release);
+    }
+
+    pub fn set_commits_written(&self, commits: i64) {
+        self.commits_written.store(commits, Ordering::Release);
+    }
+
+    pub fn commits_written(&self) -> i64 {
+        self.commits_written.load(Ordering::Acquire)
+    }
+
+    /// The disk has taken them.
+    pub fn set_commits_copied(&self, commits: i64) {
+        self.commits_copied.store(commits, Ordering::Release);
+    }
+
+    pub fn commits_copied(&self) -> i64 {
+        self.commits_copied.load(Ordering::Acquire)
     }
 
     pub fn frames_to_copy(&self) -> i32 {

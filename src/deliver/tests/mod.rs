@@ -73,7 +73,7 @@ async fn run(store: Store, stopping: watch::Receiver<bool>) {
         anywhere: DeliveryClient::new(Reach::Anywhere),
         public: DeliveryClient::new(Reach::Public { allowed: allowed.into() }),
     };
-    Engine::run(store, clock, || super::monotonic() + AHEAD.get(), routes, "test", stopping).await;
+    Engine::run(store, clock, || super::monotonic() + AHEAD.get(), routes, stopping).await;
 }
 
 fn settings(name: &str, url: &str) -> TargetSettings {

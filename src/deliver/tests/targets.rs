@@ -32,7 +32,7 @@ fn a_message_arrives_byte_for_byte_with_the_providers_headers_and_our_signature(
             ("creel-source", Some("github")),
             ("creel-attempt", Some("1")),
             ("creel-query", Some("a=1&b=%20")),
-            ("webhook-id", Some(format!("msg_test_{id}").as_str())),
+            ("webhook-id", Some(store.instances().webhook_id(id).as_str())),
             ("authorization", None),
         ] {
             assert_eq!(header(name), value, "{name}");

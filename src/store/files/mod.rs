@@ -1,17 +1,22 @@
-//! The files around the database: the lock of the single instance, their identity, the free space, and the ballast.
+//! The files around the database: their identity and modes, the free space, the ballast, and the lock of the single instance.
 //!
 //! Closing any descriptor of the database would drop SQLite's POSIX locks in this process. So its path is only looked
 //! at with `stat`, and the one descriptor that is opened here, for syncing, is never closed.
 
-use std::fs::{File, Metadata, OpenOptions, TryLockError};
-use std::io::{Read as _, Seek as _, Write as _};
+use std::fs::{File, Metadata};
+use std::io::Write as _;
 use std::mem::ManuallyDrop;
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use super::OpenError;
+pub use lock::InstanceLock;
+pub use modes::{create_directory, create_private, loose_modes};
+
+mod lock;
+mod modes;
 
 /// Kept on the disk so that clean-up can still write when something else has filled it.
 const BALLAST_BYTES: u64 = 8 * 1024 * 1024;
@@ -24,50 +29,6 @@ const OPENS_WITH_BYTES: u64 = 1 << 20;
 /// A hole that is smaller than this is no sign of a file that was cut and written again.
 const HOLE_BYTES: u64 = 64 * 1024;
 
-/// Held as long as the process lives; the kernel gives it back however the process ends.
-#[derive(Debug)]
-pub struct InstanceLock {
-    _file: File,
-}
-
-impl InstanceLock {
-    /// `Ok(None)`: another process has it.
-    pub fn try_take(database: &Path) -> Result<Option<Self>, OpenError> {
-        let path = beside(database, "lock");
-        let problem = |error| OpenError(format!("cannot use the lock file {}: {error}", path.display()));
-        let mut file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(0o600)
-            .open(&path)
-            .map_err(problem)?;
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Ok(None),
-            Err(TryLockError::Error(error)) => return Err(problem(error)),
-        }
-        // On a full disk the lock holds without saying whose it is.
-        let _ = file.set_len(0).and_then(|()| write!(file, "{}", std::process::id()));
-        Ok(Some(Self { _file: file }))
-    }
-
-    /// The process that holds the lock, for the error message.
-    pub fn holder(database: &Path) -> String {
-        let mut text = String::new();
-        let read = File::open(beside(database, "lock")).and_then(|mut file| {
-            file.rewind()?;
-            file.read_to_string(&mut text)
-        });
-        if read.is_ok() && !text.is_empty() {
-            format!("process {text}")
-        } else {
-            "another process".to_owned()
-        }
-    }
-}
-
 /// `creel.db` → `creel.db-wal` is SQLite's; ours are `creel.db.lock`, `creel.db.key`, `creel.db.ballast`.
 pub fn beside(database: &Path, extension: &str) -> PathBuf {
     let mut name = database.as_os_str().to_owned();
@@ -76,7 +37,7 @@ pub fn beside(database: &Path, extension: &str) -> PathBuf {
     PathBuf::from(name)
 }
 
-fn wal_of(database: &Path) -> PathBuf {
+pub fn wal_of(database: &Path) -> PathBuf {
     let mut name = database.as_os_str().to_owned();
     name.push("-wal");
     PathBuf::from(name)
@@ -211,6 +172,26 @@ impl Files {
         Ok(rustix::fs::fdatasync(&*self.for_sync)?)
     }
 
+    /// The first bytes of the database file, as it is without the WAL. Read twice, because a checkpoint may be writing them.
+    pub fn database_header(&self) -> std::io::Result<[u8; 100]> {
+        let read = || {
+            let mut header = [0; 100];
+            self.for_sync.read_exact_at(&mut header, 0).map(|()| header)
+        };
+        let mut header = read()?;
+        loop {
+            let again = read()?;
+            if again == header {
+                return Ok(header);
+            }
+            header = again;
+        }
+    }
+
+    pub fn database_inode(&self) -> u64 {
+        self.database.inode
+    }
+
     pub fn database_bytes(&self) -> u64 {
         std::fs::metadata(&self.database.path).map_or(0, |metadata| metadata.len())
     }
@@ -299,7 +280,8 @@ pub fn make_room_to_open(database: &Path) {
 
 /// Real blocks, not a sparse file.
 fn write_ballast(path: &Path) -> std::io::Result<()> {
-    let file = File::create(path)?;
+    let _ = std::fs::remove_file(path);
+    let file = create_private(path)?;
     if rustix::fs::fallocate(&file, rustix::fs::FallocateFlags::empty(), 0, BALLAST_BYTES).is_err() {
         let chunk = vec![0x5a; 1 << 20];
         (0..BALLAST_BYTES >> 20).try_for_each(|_| (&file).write_all(&chunk))?;

@@ -1,5 +1,7 @@
 //! Files that are moved, cut, locked, and laid out.
 
+use std::fs::OpenOptions;
+
 use super::*;
 
 fn files(directory: &Path) -> Files {
@@ -69,6 +71,8 @@ fn a_second_holder_does_not_get_the_lock() {
     let first = InstanceLock::try_take(&database).unwrap();
     assert!(first.is_some());
     assert!(InstanceLock::try_take(&database).unwrap().is_none());
+    assert_eq!(InstanceLock::holder(&database), "another process");
+    first.as_ref().unwrap().claim();
     assert_eq!(InstanceLock::holder(&database), format!("process {}", std::process::id()));
     drop(first);
     assert!(InstanceLock::try_take(&database).unwrap().is_some());

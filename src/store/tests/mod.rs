@@ -1,7 +1,7 @@
 //! The store as its users see it, on real files.
 
 mod damage;
-mod setup;
+pub mod setup;
 mod targets;
 
 use std::time::{Duration, Instant};

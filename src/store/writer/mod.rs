@@ -19,6 +19,7 @@ use std::time::{Duration, Instant};
 use time::OffsetDateTime;
 
 use super::connection::Pooled;
+use super::continuity::Marker;
 use super::files::Files;
 use super::keys::Keys;
 use super::message::Kept;
@@ -51,6 +52,9 @@ pub struct Writer {
     pub intake: Arc<Intake>,
     pub sealer: Arc<Sealer>,
     pub files: Arc<Files>,
+    pub marker: Marker,
+    /// Rows that the connection had changed when the transaction began.
+    pub changes_before: u64,
     pub shared: Arc<Shared>,
     pub clock: fn() -> OffsetDateTime,
     /// Not before then is the writer stopped again for a checkpoint that a reader holds up.
@@ -219,17 +223,6 @@ impl Writer {
         outcomes
     }
 
-    fn begin(&self) -> Result<(), Trouble> {
-        self.execute("BEGIN IMMEDIATE").map_err(|error| self.classify(&error))
-    }
-
-    fn commit(&self) -> Result<(), Trouble> {
-        self.execute("COMMIT").map_err(|error| self.classify(&error))?;
-        self.files.expect_wal(checkpoint::wal_length(WAL_FRAMES.get()));
-        self.shared.set_wal_frames(WAL_FRAMES.get());
-        Ok(())
-    }
-
     fn roll_back(&mut self) {
         if !self.connection.is_autocommit()
             && let Err(error) = self.execute("ROLLBACK")
@@ -339,14 +332,7 @@ impl Writer {
         self.keys.want_merge();
         self.keys.start_merge();
         self.finish_background_work();
-        if self.shared.checkpoints()
-            && let Some(_alone) = self.shared.checkpoint_alone()
-        {
-            self.files.expect_wal(0);
-            let _ = self.files.database_may_change();
-            if let Err(error) = checkpoint::truncate(&self.connection) {
-                log::warn!("the last checkpoint failed, the next start does it: {error}");
-            }
-        }
+        self.copy_wal_before_stop();
+        self.marker.stopped();
     }
 }

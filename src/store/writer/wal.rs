@@ -11,6 +11,42 @@ use crate::store::{checkpoint, rescue};
 const GROWTH_WORTH_A_WARNING: u64 = 256 << 20;
 
 impl Writer {
+    pub(super) fn begin(&mut self) -> Result<(), Trouble> {
+        self.execute("BEGIN IMMEDIATE").map_err(|error| self.classify(&error))?;
+        self.changes_before = self.connection.total_changes();
+        Ok(())
+    }
+
+    /// Commits, counts the commit in the same transaction, and writes the mark. Nothing is answered before: the mark covers
+    /// whatever was acknowledged.
+    pub(super) fn commit(&mut self) -> Result<(), Trouble> {
+        let mut ledger = self.marker.ledger();
+        if self.connection.total_changes() != self.changes_before {
+            ledger = ledger.advance(&self.connection).map_err(|error| self.classify(&error))?;
+        }
+        self.execute("COMMIT").map_err(|error| self.classify(&error))?;
+        self.files.expect_wal(checkpoint::wal_length(WAL_FRAMES.get()));
+        self.shared.set_wal_frames(WAL_FRAMES.get());
+        if ledger != self.marker.ledger() {
+            self.shared.set_commits_written(ledger.commits);
+            self.marker.committed(ledger, self.shared.commits_copied());
+        }
+        Ok(())
+    }
+
+    /// The last checkpoint, unless another process owns them.
+    pub(super) fn copy_wal_before_stop(&self) {
+        if self.shared.checkpoints()
+            && let Some(_alone) = self.shared.checkpoint_alone()
+        {
+            self.files.expect_wal(0);
+            let _ = self.files.database_may_change();
+            if let Err(error) = checkpoint::truncate(&self.connection) {
+                log::warn!("the last checkpoint failed, the next start does it: {error}");
+            }
+        }
+    }
+
     pub(super) fn bound_wal(&mut self) {
         if self.shared.take_reset_request()
             && let Some(alone) = self.shared.checkpoint_alone()
@@ -62,6 +98,7 @@ impl Writer {
                 WAL_FRAMES.set(0);
                 self.shared.wal_was_reset();
                 self.shared.set_reset_refused(false);
+                self.shared.set_commits_copied(self.marker.ledger().commits);
             }
             Ok(false) => {
                 self.files.expect_wal(checkpoint::wal_length(WAL_FRAMES.get()));

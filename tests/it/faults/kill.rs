@@ -42,3 +42,27 @@ fn nothing_acknowledged_is_lost_by_kill_9() {
     assert!(unanswered.iter().all(|lost| kept.get(&lost.id) == Some(&1)));
     builder.run(&["verify"]).succeeded();
 }
+
+#[test]
+fn killed_service_always_starts_again() {
+    let mut builder = TestApp::github();
+    let mut sent = Vec::new();
+    for cycle in 0..cycles(6, 200) {
+        let app = builder.start();
+        // Large enough for checkpoints and new WALs while it runs.
+        let load = Load::with_padding(app.address, 4, 60_000);
+        load.wait_for_more(20 + random(300) as usize, Duration::from_secs(60));
+        let pause = Duration::from_micros(u64::from(random(20_000)));
+        println!("cycle {cycle}: killed after {pause:?}");
+        std::thread::sleep(pause);
+        builder = app.kill();
+        sent.extend(load.finish());
+        if cycle % 3 == 2 {
+            // What a person does who looks into the file.
+            builder.database().writer().execute_batch("SELECT count(*) FROM messages").unwrap();
+        }
+    }
+    let builder = builder.start().stop();
+    assert_nothing_lost(&builder.database(), &sent);
+    assert_eq!(builder.database().count("instances"), 1, "no start found anything wrong");
+}

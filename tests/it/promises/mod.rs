@@ -3,5 +3,6 @@
 mod duplicates;
 mod opening;
 mod quarantine;
+mod restore;
 mod secrecy;
 mod wrong_secret;

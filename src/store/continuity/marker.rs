@@ -1,0 +1,90 @@
+//! Keeps the mark of a running instance up to date.
+
+use std::fs::File;
+use std::path::Path;
+use std::sync::{Arc, Weak};
+
+use rusqlite::Connection;
+
+use super::header_digest;
+use super::ledger::Ledger;
+use super::mark::Mark;
+use super::wal;
+use crate::store::OpenError;
+use crate::store::files::{Files, InstanceLock, wal_of};
+
+/// Writes the mark after each commit: one `pread` and one `pwrite`.
+#[derive(Debug)]
+pub struct Marker {
+    /// Gone with the store: without the lock there must be no mark.
+    lock: Weak<InstanceLock>,
+    files: Arc<Files>,
+    wal: File,
+    mark: Mark,
+    has_failed: bool,
+}
+
+impl Marker {
+    /// Writes the first mark of this instance, with the number of the mark before, and `copied` (see `Mark`).
+    pub fn start(
+        lock: &Arc<InstanceLock>,
+        files: Arc<Files>,
+        database: &Path,
+        connection: &Connection,
+        (number, copied): (u64, i64),
+    ) -> Result<Self, OpenError> {
+        let problem =
+            |error: &dyn std::fmt::Display| OpenError(format!("cannot read {}: {error}", database.display()));
+        let wal = File::open(wal_of(database)).map_err(|error| problem(&error))?;
+        // What a crashed run has copied without a sync could still be undone by a power cut.
+        files.sync_database().map_err(|error| problem(&error))?;
+        let ledger = Ledger::read(connection).map_err(|error| problem(&error))?.unwrap_or_default();
+        let inode = files.database_inode();
+        let mark = Mark { number, is_clean: false, ledger, copied, wal: None, header: 0, inode };
+        let mut marker = Self { lock: Arc::downgrade(lock), files, wal, mark, has_failed: false };
+        marker.committed(ledger, copied);
+        lock.sync();
+        Ok(marker)
+    }
+
+    pub fn ledger(&self) -> Ledger {
+        self.mark.ledger
+    }
+
+    /// After a commit.
+    pub fn committed(&mut self, ledger: Ledger, copied: i64) {
+        let salts = wal::salts(&self.wal);
+        if salts != self.mark.wal || self.mark.header == 0 {
+            // Where it cannot be read, nothing is tied to this WAL.
+            match self.files.database_header() {
+                Ok(header) => (self.mark.wal, self.mark.header) = (salts, header_digest(&header)),
+                Err(_) => (self.mark.wal, self.mark.header) = (None, 0),
+            }
+        }
+        self.mark.ledger = ledger;
+        self.mark.copied = self.mark.copied.max(copied);
+        self.write();
+    }
+
+    /// After the last commit, with everything copied into the database or left to whoever checkpoints.
+    pub fn stopped(&mut self) {
+        self.mark.is_clean = true;
+        self.write();
+        if let Some(lock) = self.lock.upgrade() {
+            lock.sync();
+        }
+    }
+
+    fn write(&mut self) {
+        let Some(lock) = self.lock.upgrade() else { return };
+        self.mark.number += 1;
+        match lock.write_mark(&self.mark) {
+            Ok(()) => self.has_failed = false,
+            Err(error) if !self.has_failed => {
+                self.has_failed = true;
+                log::warn!("cannot write the mark into the lock file, lost files may go unnoticed: {error}");
+            }
+            Err(_) => {}
+        }
+    }
+}

@@ -1,0 +1,70 @@
+//! The lock of the single instance, and the file that it is on: process id and mark.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
+use std::path::Path;
+
+use super::beside;
+use super::modes::FILE_MODE;
+use crate::store::OpenError;
+use crate::store::continuity::mark::{self, Mark, OWNER_BYTES};
+
+/// Held as long as the process lives; the kernel gives it back however the process ends.
+#[derive(Debug)]
+pub struct InstanceLock {
+    file: File,
+}
+
+impl InstanceLock {
+    /// `Ok(None)`: another process has it. Leaves the content of the file as it is.
+    pub fn try_take(database: &Path) -> Result<Option<Self>, OpenError> {
+        let path = beside(database, "lock");
+        let problem = |error| OpenError(format!("cannot use the lock file {}: {error}", path.display()));
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(FILE_MODE)
+            .open(&path)
+            .map_err(problem)?;
+        match file.try_lock() {
+            Ok(()) => Ok(Some(Self { file })),
+            Err(TryLockError::WouldBlock) => Ok(None),
+            Err(TryLockError::Error(error)) => Err(problem(error)),
+        }
+    }
+
+    /// What the last run left; `None` where it left nothing.
+    pub fn mark(&self) -> Option<Mark> {
+        Mark::read(&self.file)
+    }
+
+    /// Writes the process id. On a full disk the lock holds without it.
+    pub fn claim(&self) {
+        let owner = format!("{:<width$}\n", std::process::id(), width = OWNER_BYTES - 1);
+        let _ = self.file.write_all_at(owner.as_bytes(), 0).and_then(|()| mark::lay_out(&self.file));
+    }
+
+    pub fn write_mark(&self, mark: &Mark) -> std::io::Result<()> {
+        mark.write(&self.file)
+    }
+
+    pub fn clear_mark(&self) -> std::io::Result<()> {
+        mark::clear(&self.file)
+    }
+
+    /// The mark reaches the disk now. Without it a mark may only be older after a power cut.
+    pub fn sync(&self) {
+        let _ = self.file.sync_data();
+    }
+
+    /// The process that holds the lock, for the error message.
+    pub fn holder(database: &Path) -> String {
+        let text = std::fs::read_to_string(beside(database, "lock")).unwrap_or_default();
+        match text.lines().next().map(str::trim) {
+            Some(owner) if !owner.is_empty() => format!("process {owner}"),
+            _ => "another process".to_owned(),
+        }
+    }
+}

@@ -1,0 +1,11 @@
+-- What `webhook-id` begins with: msg_<id>_<message>. A database whose files are not those of its last run begins
+-- another one, so that new messages never get an id that lost ones had.
+CREATE TABLE instances (
+  first_message INTEGER PRIMARY KEY,                          -- the first message that has this id in its webhook-id
+  id            TEXT NOT NULL,                                -- random
+  begun_at      TEXT NOT NULL                                 -- when it was made
+) STRICT;
+
+INSERT INTO instances (first_message, id, begun_at)
+  SELECT 1, value, updated_at FROM settings WHERE name = 'instance_id';
+DELETE FROM settings WHERE name = 'instance_id';

@@ -1,0 +1,350 @@
+//! Copies, restores and other programs: what may be started, and what is refused before it loses or mixes messages.
+//! Each row of the table in docs/restore.md has its test here.
+
+use std::collections::BTreeMap;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use rustix::process::Signal;
+
+use crate::harness::app::Process;
+use crate::harness::target::Target;
+use crate::harness::{Builder, TestApp, needs, sign};
+
+const LIMIT: Duration = Duration::from_secs(30);
+
+fn shell(database: &Path, sql: &str) -> String {
+    let output = Command::new("sqlite3").arg(database).arg(sql).output().unwrap();
+    assert!(output.status.success(), "{sql}: {output:?}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+fn cp(from: &Path, to: &Path) {
+    assert!(Command::new("cp").arg(from).arg(to).status().unwrap().success());
+}
+
+fn wal(builder: &Builder) -> PathBuf {
+    builder.path().join("creel.db-wal")
+}
+
+fn push(app: &TestApp, ids: std::ops::Range<u32>) {
+    for id in ids {
+        assert_eq!(app.send(&sign::github(&format!("id-{id}"), "{}")).status, 200);
+    }
+}
+
+fn files(builder: &Builder) -> BTreeMap<PathBuf, Vec<u8>> {
+    let entries = std::fs::read_dir(builder.path()).unwrap().map(|entry| entry.unwrap().path());
+    entries.filter(|path| path.is_file()).map(|path| (path.clone(), std::fs::read(path).unwrap())).collect()
+}
+
+/// The four lines of a start that is refused. Nothing on disk has changed.
+#[track_caller]
+fn refused(builder: &Builder) -> String {
+    let before = files(builder);
+    let said = builder.run(&["serve"]).failed();
+    assert!(files(builder) == before, "refusing has changed the files: {said}");
+    assert_eq!(said.lines().count(), 4, "{said}");
+    let last = said.lines().last().unwrap();
+    assert!(last.contains("creel serve --accept-loss"), "{said}");
+    said
+}
+
+#[track_caller]
+fn start_with(builder: &Builder, option: &str) -> Process {
+    let mut command = builder.command();
+    command.args(["serve", option]);
+    let process = Process::spawn(command);
+    process.log.wait_for("listening on http://", LIMIT).unwrap_or_else(|log| panic!("{log}"));
+    process
+}
+
+#[track_caller]
+fn stop(mut process: Process) {
+    process.signal(Signal::TERM);
+    assert!(process.wait(LIMIT).success());
+}
+
+#[track_caller]
+fn assert_starts_with(builder: &Builder, messages: i64) {
+    let app = builder.start();
+    push(&app, 900..901);
+    let builder = app.restart().stop();
+    assert_eq!(builder.database().count("messages"), messages + 1);
+    builder.database().assert_sound();
+}
+
+/// Killed after ten messages; `copy` was made by `make` after the fifth.
+fn crashed_with_copy(make: impl FnOnce(&Path, &Path)) -> (Builder, PathBuf) {
+    let app = TestApp::github().start();
+    push(&app, 0..5);
+    let copy = app.path().join("copy");
+    make(app.database().path(), &copy);
+    push(&app, 5..10);
+    (app.kill(), copy)
+}
+
+fn backup(database: &Path, copy: &Path) {
+    shell(database, &format!(".backup '{}'", copy.display()));
+}
+
+fn vacuum(database: &Path, copy: &Path) {
+    shell(database, &format!("VACUUM INTO '{}'", copy.display()));
+}
+
+#[test]
+fn copies_over_a_crashed_database_are_refused_with_its_wal() {
+    if !needs("sqlite3") {
+        return;
+    }
+    for make in [backup, vacuum] {
+        for is_moved in [false, true] {
+            let (builder, copy) = crashed_with_copy(make);
+            match is_moved {
+                false => cp(&copy, builder.database().path()),
+                true => std::fs::rename(&copy, builder.database().path()).unwrap(),
+            }
+            let said = refused(&builder);
+            assert!(said.contains("creel.db-wal does not belong to"), "{said}");
+            for arguments in [&["cleanup"][..], &["cleanup", "--confirm"]] {
+                let said = builder.run(arguments).failed();
+                assert!(said.contains("does not belong to"), "no command opens it either: {said}");
+            }
+            let process = start_with(&builder, "--accept-loss");
+            process.log.wait_for("creel.db-wal.aside-1", LIMIT).unwrap();
+            stop(process);
+            assert!(builder.path().join("creel.db-wal.aside-1").exists());
+            assert_starts_with(&builder, 5);
+        }
+    }
+}
+
+#[test]
+fn copy_with_the_wal_removed_is_refused_as_older() {
+    if !needs("sqlite3") {
+        return;
+    }
+    let (builder, copy) = crashed_with_copy(backup);
+    cp(&copy, builder.database().path());
+    std::fs::remove_file(wal(&builder)).unwrap();
+    let said = refused(&builder);
+    assert!(
+        said.contains("is older than") && said.contains("message 5") && said.contains("message 10"),
+        "{said}"
+    );
+    stop(start_with(&builder, "--accept-loss"));
+    assert_starts_with(&builder, 5);
+}
+
+#[test]
+fn plain_copy_of_the_stopped_database_is_refused_with_a_later_wal() {
+    let app = TestApp::github().start();
+    push(&app, 0..5);
+    let builder = app.stop();
+    let copy = builder.path().join("copy");
+    cp(builder.database().path(), &copy);
+    let app = builder.start();
+    push(&app, 5..10);
+    let builder = app.kill();
+    cp(&copy, builder.database().path());
+    assert!(refused(&builder).contains("does not belong to"));
+    // The other way round: the crashed files after a clean stop of the copy.
+    std::fs::remove_file(wal(&builder)).unwrap();
+    assert!(refused(&builder).contains("is older than"));
+}
+
+#[test]
+fn older_copy_after_a_clean_stop_is_refused() {
+    if !needs("sqlite3") {
+        return;
+    }
+    let app = TestApp::github().start();
+    push(&app, 0..5);
+    let copy = app.path().join("copy");
+    backup(app.database().path(), &copy);
+    push(&app, 5..10);
+    let builder = app.stop();
+    std::fs::rename(&copy, builder.database().path()).unwrap();
+    assert!(refused(&builder).contains("is older than"));
+}
+
+#[test]
+fn deleted_and_emptied_wal_after_a_crash_are_refused() {
+    for is_deleted in [true, false] {
+        let app = TestApp::github().start();
+        push(&app, 0..3);
+        let builder = app.kill();
+        match is_deleted {
+            true => std::fs::remove_file(wal(&builder)).unwrap(),
+            false => std::fs::write(wal(&builder), "").unwrap(),
+        }
+        let said = refused(&builder);
+        assert!(said.contains("is older than") && said.contains("message 3"), "{said}");
+    }
+}
+
+#[test]
+fn shell_that_opens_a_crashed_database_is_no_loss() {
+    if !needs("sqlite3") {
+        return;
+    }
+    let statements =
+        ["SELECT count(*) FROM messages", "UPDATE messages SET event = 'github.seen' WHERE id = 2", "VACUUM"];
+    for sql in statements {
+        let app = TestApp::github().start();
+        push(&app, 0..3);
+        let builder = app.kill();
+        shell(builder.database().path(), sql);
+        assert!(!wal(&builder).exists(), "the shell has recovered the file and removed the WAL");
+        assert_starts_with(&builder, 3);
+    }
+}
+
+#[test]
+fn commands_on_a_crashed_database_are_no_loss() {
+    for arguments in [&["verify"][..], &["cleanup", "--confirm"], &["cleanup"]] {
+        let app = TestApp::github().start();
+        push(&app, 0..3);
+        let builder = app.kill();
+        builder.run(arguments).succeeded();
+        assert_starts_with(&builder, 3);
+    }
+}
+
+#[test]
+fn directory_moved_after_a_crash_starts_normally() {
+    let app = TestApp::github().start();
+    push(&app, 0..3);
+    let crashed = app.kill();
+    let moved = TestApp::github();
+    for name in ["creel.db", "creel.db-wal", "creel.db.lock", "creel.db.key"] {
+        cp(&crashed.path().join(name), &moved.path().join(name));
+    }
+    assert_starts_with(&moved, 3);
+}
+
+#[test]
+fn foreign_checkpoints_are_no_loss() {
+    if !needs("sqlite3") {
+        return;
+    }
+    let mut builder = TestApp::github().set("CREEL_CHECKPOINT", "off");
+    for round in 0..3 {
+        let app = builder.start();
+        push(&app, round * 10..round * 10 + 3);
+        shell(app.database().path(), "PRAGMA wal_checkpoint(TRUNCATE)");
+        push(&app, round * 10 + 3..round * 10 + 6);
+        builder = if round == 1 { app.stop() } else { app.kill() };
+    }
+    assert_starts_with(&builder, 18);
+}
+
+#[test]
+fn restored_copy_never_reuses_the_webhook_id_of_a_lost_message() {
+    if !needs("sqlite3") {
+        return;
+    }
+    let target = Target::start();
+    let builder = TestApp::github().set("CREEL_TARGET_APP_URL", target.url("/"));
+    let app = builder.start();
+    push(&app, 0..1);
+    target.wait_for(1);
+    // A copy on another machine has no lock file.
+    let elsewhere = TestApp::github().set("CREEL_TARGET_APP_URL", target.url("/"));
+    backup(app.database().path(), elsewhere.database().path());
+    cp(&app.path().join("creel.db.key"), &elsewhere.path().join("creel.db.key"));
+    push(&app, 1..2);
+    target.wait_for(2);
+    app.stop();
+    elsewhere.database().change("UPDATE deliveries SET state = 'pending', finished_at = NULL");
+    let restored = elsewhere.start();
+    push(&restored, 2..3);
+    let ids: Vec<String> =
+        target.wait_for(4).iter().map(|request| request.header("webhook-id").unwrap().to_owned()).collect();
+    assert_eq!(ids[2], ids[0], "a message that the copy has keeps its id");
+    assert!(ids[3].ends_with("_2") && ids[3] != ids[1], "{ids:?}");
+}
+
+#[test]
+fn database_sealed_under_a_missing_key_is_refused() {
+    let app = TestApp::github().start();
+    push(&app, 0..1);
+    let builder = app.stop();
+    let key = builder.path().join("creel.db.key");
+    let secret = std::fs::read_to_string(&key).unwrap();
+    std::fs::remove_file(&key).unwrap();
+    for arguments in [&["serve"][..], &["cleanup"]] {
+        let said = builder.run(arguments).failed();
+        assert!(said.contains("creel.db.key is missing") && said.contains("--forget-sealed"), "{said}");
+        assert!(!key.exists(), "no new key file");
+    }
+    for end in ["\n", "\r\n", " \n"] {
+        std::fs::write(&key, format!("{secret}{end}")).unwrap();
+        builder.start().stop();
+    }
+    let builder = builder.set("CREEL_KEY", format!("{secret}\n"));
+    builder.start().stop();
+    let said = builder.set("CREEL_KEY", "another key, and long enough for it").run(&["serve"]).failed();
+    assert!(said.contains("under another key"), "{said}");
+}
+
+#[test]
+fn sealed_values_are_forgotten_only_on_request() {
+    let inbox = |builder: &Builder| {
+        let app = builder.start();
+        let text = app.process.stdout.wait_for("/webhooks/inbox/", LIMIT).unwrap();
+        app.stop();
+        text.rsplit('/').next().unwrap().to_owned()
+    };
+    let builder = TestApp::builder();
+    let before = inbox(&builder);
+    std::fs::remove_file(builder.path().join("creel.db.key")).unwrap();
+    let process = start_with(&builder, "--forget-sealed");
+    process.log.wait_for("the URL of the inbox", LIMIT).unwrap();
+    stop(process);
+    let after = inbox(&builder);
+    assert_ne!(before, after);
+    // With the right key nothing is forgotten.
+    stop(start_with(&builder, "--forget-sealed"));
+    assert_eq!(inbox(&builder), after);
+}
+
+#[test]
+fn files_are_for_their_owner_alone_whatever_the_umask() {
+    let builder = TestApp::github().set("CREEL_DATABASE", "deep/data/creel.db").wrapped(&[
+        "sh",
+        "-c",
+        "umask 0; exec \"$0\" \"$@\"",
+    ]);
+    let app = builder.start();
+    push(&app, 0..1);
+    let mode = |path: &str| std::fs::metadata(app.path().join(path)).unwrap().mode() & 0o777;
+    for directory in ["deep", "deep/data"] {
+        assert_eq!(mode(directory), 0o700, "{directory}");
+    }
+    let mut seen = 0;
+    for entry in std::fs::read_dir(app.path().join("deep/data")).unwrap() {
+        let entry = entry.unwrap();
+        assert_eq!(entry.metadata().unwrap().mode() & 0o777, 0o600, "{entry:?}");
+        seen += 1;
+    }
+    assert!(seen >= 5, "database, WAL, shared memory, lock, key: {seen}");
+    assert!(!app.log().contains("has mode"), "{}", app.log());
+}
+
+#[test]
+fn looser_files_are_warned_about_and_left_alone() {
+    let builder = TestApp::github().start().stop();
+    let database = builder.database();
+    std::fs::set_permissions(database.path(), std::fs::Permissions::from_mode(0o644)).unwrap();
+    std::fs::set_permissions(builder.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
+    let app = builder.start();
+    let log = app.process.log.wait_for("creel.db has mode 0644", LIMIT).unwrap();
+    assert!(log.contains("WARN") && log.contains("chmod 600"), "{log}");
+    assert!(app.log().contains("has mode 0755"), "{}", app.log());
+    let builder = app.stop();
+    assert_eq!(std::fs::metadata(database.path()).unwrap().mode() & 0o777, 0o644);
+    assert!(builder.run(&["check"]).succeeded().contains("creel.db has mode 0644"));
+}
