@@ -5,15 +5,27 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 /// Each connection may hold a head of 128 KiB, so this bounds the memory for heads at 512 MiB. It is twice as many
 /// as the slow clients that must not keep out the others.
 const MAX_CONNECTIONS: u64 = 4_096;
-/// The database with its readers, listeners, event loops, signals, and requests of our own.
-const OTHER_DESCRIPTORS: u64 = 64;
+/// Connections to an address that only the operator uses: streams, of which there may be half as many, and the rest.
+const OPERATOR_CONNECTIONS: u64 = 96;
+/// The database with its readers, listeners, event loops, signals, and requests and commands of our own …
+const OTHER_DESCRIPTORS: u64 = 256;
+/// … of which the service needs at least this many.
+const MIN_OTHER_DESCRIPTORS: u64 = 64;
 /// With fewer descriptors than this the service is of no use to anyone, but it still starts.
 const MIN_CONNECTIONS: u64 = 16;
 
-/// Raises the limit of file descriptors as far as is needed and allowed, and says how many connections fit under it.
-pub fn max_connections() -> usize {
+/// Numbers of connections that fit under the limit of file descriptors.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ConnectionLimits {
+    pub webhooks: usize,
+    /// For an address that only the operator uses.
+    pub operator: usize,
+}
+
+/// Raises the limit of file descriptors as far as is needed and allowed.
+pub fn connection_limits(has_operator: bool) -> ConnectionLimits {
     let limit = getrlimit(Resource::Nofile);
-    let wanted = MAX_CONNECTIONS + OTHER_DESCRIPTORS;
+    let wanted = MAX_CONNECTIONS + OTHER_DESCRIPTORS + if has_operator { OPERATOR_CONNECTIONS } else { 0 };
     let raised = limit.maximum.map_or(wanted, |maximum| maximum.min(wanted));
     let mut allowed = limit.current.unwrap_or(u64::MAX);
     if allowed < raised {
@@ -22,15 +34,20 @@ pub fn max_connections() -> usize {
             Err(error) => log::warn!("the limit of open files stays at {allowed}: {error}"),
         }
     }
-    let connections = connections_under(allowed);
-    if connections < MAX_CONNECTIONS {
-        log::warn!("at most {connections} connections at a time: the limit of open files is {allowed}");
+    let (webhooks, operator) = connections_under(allowed, has_operator);
+    if webhooks < MAX_CONNECTIONS {
+        log::warn!("at most {webhooks} connections at a time: the limit of open files is {allowed}");
     }
-    usize::try_from(connections).unwrap_or(usize::MAX)
+    let count = |connections| usize::try_from(connections).unwrap_or(usize::MAX);
+    ConnectionLimits { webhooks: count(webhooks), operator: count(operator) }
 }
 
-fn connections_under(descriptors: u64) -> u64 {
-    descriptors.saturating_sub(OTHER_DESCRIPTORS).clamp(MIN_CONNECTIONS, MAX_CONNECTIONS)
+/// For webhooks, and for the operator.
+fn connections_under(descriptors: u64, has_operator: bool) -> (u64, u64) {
+    let other = (descriptors / 4).clamp(MIN_OTHER_DESCRIPTORS, OTHER_DESCRIPTORS);
+    let all = descriptors.saturating_sub(other);
+    let operator = if has_operator { OPERATOR_CONNECTIONS.min(all / 4).max(MIN_CONNECTIONS) } else { 0 };
+    (all.saturating_sub(operator).clamp(MIN_CONNECTIONS, MAX_CONNECTIONS), operator)
 }
 
 #[cfg(test)]
@@ -39,9 +56,18 @@ mod tests {
 
     #[test]
     fn room_is_left_for_what_is_no_connection() {
-        let rows = [(0, 16), (64, 16), (128, 64), (1_024, 960), (1_048_576, 4_096), (u64::MAX, 4_096)];
-        for (descriptors, connections) in rows {
-            assert_eq!(connections_under(descriptors), connections, "{descriptors}");
+        let rows = [
+            (0, (16, 0), (16, 16)),
+            (64, (16, 0), (16, 16)),
+            (128, (64, 0), (48, 16)),
+            (1_024, (768, 0), (672, 96)),
+            (4_448, (4_096, 0), (4_096, 96)),
+            (1_048_576, (4_096, 0), (4_096, 96)),
+            (u64::MAX, (4_096, 0), (4_096, 96)),
+        ];
+        for (descriptors, alone, with_operator) in rows {
+            assert_eq!(connections_under(descriptors, false), alone, "{descriptors}");
+            assert_eq!(connections_under(descriptors, true), with_operator, "{descriptors}");
         }
     }
 }

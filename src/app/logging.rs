@@ -43,6 +43,9 @@ pub fn start(filter: &str, format: LogFormat) -> io::Result<Log> {
     let mut builder = Builder::new();
     // What the server says of its own workers is of no use to an operator who has not asked for it.
     builder.filter_module("actix_server", LevelFilter::Warn);
+    // Its lines about malformed requests have no address, and a stranger can cause any number of them: `http` writes
+    // its own.
+    builder.filter_module("actix_http", LevelFilter::Off);
     builder.parse_filters(filter).target(Target::Pipe(Box::new(Pipe(sink.clone()))));
     match format {
         LogFormat::Text => builder.format(|line, record| write_text(line, record, OffsetDateTime::now_utc())),

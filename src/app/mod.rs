@@ -34,7 +34,7 @@ use crate::providers::{Answer, Roots, Wanted};
 use crate::store::{Consent, OpenError, Store, StoreOptions, Unavailable};
 use first_start::Notices;
 use logging::Log;
-use server::{BindError, Capacity, OPERATOR_CONNECTIONS};
+use server::{BindError, Capacity};
 use signals::Signals;
 
 /// The token of the admin API, of which only a hash is kept.
@@ -168,7 +168,7 @@ impl App {
         clock: Clock,
         consent: Consent,
     ) -> Result<Self, StartError> {
-        let connections = limits::max_connections();
+        let limits = limits::connection_limits(listeners.operator.is_some());
         let store = Store::open_with(&StoreOptions::from(&config), consent)?;
         if let Err(why) = store.pause_listeners(clock()).await {
             log::warn!("whether listeners are connected could not be written: {why}");
@@ -195,10 +195,15 @@ impl App {
         source_health::recall(&service).await?;
         let surface = if operator.is_some() { Surface::Webhooks } else { Surface::Everything };
         let workers = std::thread::available_parallelism().map_or(2, usize::from);
+        // The server divides them among its workers.
+        let connections = service.connections("webhooks", (limits.webhooks / workers).max(1) * workers);
+        tasks::keep_room(&connections);
         let capacity = Capacity { workers, connections };
         let mut servers = vec![server::server(listeners.webhooks, service.clone(), surface, capacity)?];
         if let Some(listener) = listeners.operator {
-            let capacity = Capacity { workers: 1, connections: OPERATOR_CONNECTIONS };
+            let connections = service.connections("admin", limits.operator);
+            tasks::keep_room(&connections);
+            let capacity = Capacity { workers: 1, connections };
             servers.push(server::server(listener, service.clone(), Surface::Operator, capacity)?);
         }
         Ok(Self {

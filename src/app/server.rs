@@ -2,10 +2,12 @@
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
 use std::time::Duration;
 
+use actix_http::error::DispatchError;
 use actix_http::{HttpService, KeepAlive};
-use actix_service::{IntoServiceFactory, ServiceFactoryExt, fn_service, map_config};
+use actix_service::{IntoServiceFactory, Service as _, ServiceFactoryExt, apply_fn_factory, map_config};
 use actix_web::dev::{AppConfig, Server};
 use actix_web::{Error, web};
 use socket2::SockRef;
@@ -14,6 +16,7 @@ use tokio::net::TcpStream;
 use crate::config::Config;
 use crate::http::Service;
 use crate::http::connection::Connection;
+use crate::http::connections::{Connections, Registered};
 use crate::http::routes::{Surface, application};
 
 /// Connections that wait to be accepted.
@@ -29,9 +32,6 @@ const LINGER: Duration = Duration::from_secs(1);
 const FINISHED_WITHIN_SECONDS: u64 = 5;
 /// For each worker: large bodies are hashed there, and more at once than there are processors gains nothing.
 const BLOCKING_THREADS: usize = 4;
-/// For an address that only the operator uses: streams, of which there may be half as many, and the rest.
-pub const OPERATOR_CONNECTIONS: usize = 96;
-
 /// The sockets, bound but not yet served.
 #[derive(Debug)]
 pub struct Listeners {
@@ -68,10 +68,10 @@ fn bind(variable: &'static str, address: SocketAddr) -> Result<TcpListener, Bind
 }
 
 /// How much one address is given.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Capacity {
     pub workers: usize,
-    pub connections: usize,
+    pub connections: Arc<Connections>,
 }
 
 /// Serves one address; the server runs once it is awaited. Signals are not its business.
@@ -86,7 +86,7 @@ pub fn server(
 ) -> io::Result<Server> {
     let builder = Server::build()
         .workers(capacity.workers)
-        .max_concurrent_connections((capacity.connections / capacity.workers).max(1))
+        .max_concurrent_connections((capacity.connections.limit() / capacity.workers).max(1))
         .worker_max_blocking_threads(BLOCKING_THREADS)
         .shutdown_timeout(FINISHED_WITHIN_SECONDS)
         .disable_signals();
@@ -100,22 +100,38 @@ pub fn server(
             })
             .on_connect_ext(|connection: &Connection, data| {
                 data.insert(connection.gone());
+                data.insert(connection.link());
             })
             .keep_alive(KeepAlive::Timeout(KEEP_ALIVE))
             .client_request_timeout(HEAD_WITHIN)
             .client_disconnect_timeout(LINGER);
         let app = application(&service, surface).into_factory();
         let app = app.map_err(|error: Error| error.error_response());
-        fn_service(accept).and_then(http.h1(map_config(app, |()| AppConfig::default())))
+        let (registry, service) = (capacity.connections.clone(), service.clone());
+        apply_fn_factory(http.h1(map_config(app, |()| AppConfig::default())), move |stream, http| {
+            let accepted = accept(stream, &registry).map(|(connection, peer, registered)| {
+                // The place in the registry is given back when the connection is closed.
+                (http.call((connection, peer)), registered)
+            });
+            let service = service.clone();
+            async move {
+                let (served, registered) = accepted?;
+                let result = served.await;
+                service.malformed.connection_ended(registered.link(), &result);
+                result
+            }
+        })
     };
     Ok(builder.listen("creel", listener, connections)?.run())
 }
 
-async fn accept(
+fn accept(
     stream: TcpStream,
-) -> Result<(Connection, Option<SocketAddr>), actix_http::error::DispatchError> {
+    registry: &Arc<Connections>,
+) -> Result<(Connection, Option<SocketAddr>, Registered), DispatchError> {
     // Replies are written whole: waiting for more to send with them would only delay them.
     stream.set_nodelay(true)?;
     let peer = stream.peer_addr().ok();
-    Ok((Connection::new(stream), peer))
+    let registered = registry.register(peer.map(|peer| peer.ip()));
+    Ok((Connection::new(stream, registered.link().clone()), peer, registered))
 }

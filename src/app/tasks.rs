@@ -1,5 +1,6 @@
 //! Work beside the requests, on the main thread's event loop.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::rt;
@@ -8,6 +9,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 use crate::cleanup::{Cleaner, Pace, Policy, uptime};
 use crate::deliver::confirm::{AskedSource, Confirmer};
 use crate::http::Clock;
+use crate::http::connections::Connections;
 use crate::outbound::{Client, GithubAddresses};
 use crate::store::{Sealing, Store};
 
@@ -51,6 +53,11 @@ pub fn clean_up_regularly(policy: Policy, every: Duration, store: Store, clock: 
 async fn beyond_size_limit(store: &Store, not_before: Instant) {
     sleep_until(not_before).await;
     store.beyond_size_limit().await;
+}
+
+/// Closes connections when they run short.
+pub fn keep_room(connections: &Arc<Connections>) {
+    rt::spawn(connections.clone().keep_room());
 }
 
 /// Asks the APIs of sources about their messages.

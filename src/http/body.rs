@@ -7,20 +7,20 @@ use std::time::Duration;
 use actix_web::dev::Payload;
 use actix_web::error::PayloadError;
 use bytes::Bytes;
-use futures_util::Stream;
+use futures_util::{FutureExt as _, Stream};
 use tokio::time::{Instant, timeout_at};
 
 use super::budget::{Reservation, UsedUp};
+use super::buffer::Buffer;
 
-/// A whole body must have arrived within this time …
-const LEAST_ALLOWANCE: Duration = Duration::from_secs(10);
-/// … and one second more for each of these, so that a slow but honest line can send a large body …
-const BYTES_PER_SECOND: u64 = 64 << 10;
-/// … but never longer than this.
-const MOST_ALLOWANCE: Duration = Duration::from_secs(60);
-/// The first allocation for a body of unknown length; it doubles from there.
-const FIRST_CAPACITY: usize = 16 << 10;
-
+/// A whole body must arrive within this time …
+const WHOLE_WITHIN: Duration = Duration::from_secs(60);
+/// … and of one that takes long, each part of this size within that time: 1 KiB/s, which the worst mobile line manages,
+/// with room for an interruption of several seconds.
+const PART_BYTES: usize = 10 << 10;
+const PART_WITHIN: Duration = Duration::from_secs(10);
+/// Reserved before anything has come.
+const FIRST_BYTES: usize = 16 << 10;
 /// Why there is no body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BodyError {
@@ -56,19 +56,39 @@ pub async fn read(
         return Err(BodyError::TooLarge);
     }
     // No more than that before it has come: a few silent senders of large lengths would hold the whole budget.
-    reservation.grow_to(announced.unwrap_or_default().min(FIRST_CAPACITY))?;
+    reservation.make_room(announced.unwrap_or_default().min(FIRST_BYTES)).await?;
     let mut parts = Parts::default();
+    let mut mark = (began, 0);
     loop {
-        let expected = announced.unwrap_or_default().max(parts.len());
-        let chunk = timeout_at(began + allowance(expected), next(&mut payload)).await;
-        match chunk.map_err(|_| BodyError::TimedOut)? {
+        let chunk = match next(&mut payload).now_or_never() {
+            Some(chunk) => chunk,
+            None => {
+                let until = (began + WHOLE_WITHIN).min(mark.0 + PART_WITHIN);
+                reservation.watch();
+                tokio::select! {
+                    biased;
+                    chunk = timeout_at(until, next(&mut payload)) => chunk.map_err(|_| BodyError::TimedOut)?,
+                    () = reservation.dropped() => return Err(BodyError::TimedOut),
+                }
+            }
+        };
+        match chunk {
             None => break,
             Some(Ok(chunk)) if chunk.len() > max_bytes - parts.len() => return Err(BodyError::TooLarge),
-            Some(Ok(chunk)) => parts.push(chunk, announced, max_bytes, &mut reservation)?,
+            Some(Ok(chunk)) => {
+                reservation.arrived(chunk.len());
+                let needed = parts.len() + chunk.len();
+                reservation.make_room(needed).await?;
+                parts.push(chunk, announced, max_bytes)?;
+                if needed - mark.1 >= PART_BYTES {
+                    mark = (Instant::now(), needed);
+                }
+            }
             Some(Err(PayloadError::EncodingCorrupted)) => return Err(BodyError::Malformed),
             Some(Err(_)) => return Err(BodyError::Interrupted),
         }
     }
+    reservation.complete();
     Ok(match parts {
         Parts::None => Bytes::new(),
         Parts::One(chunk) => Bytes::from_owner(Accounted { bytes: chunk, _reservation: reservation }),
@@ -80,18 +100,13 @@ async fn next(payload: &mut Payload) -> Option<Result<Bytes, PayloadError>> {
     poll_fn(|context| Pin::new(&mut *payload).poll_next(context)).await
 }
 
-/// How long so many bytes may take.
-fn allowance(bytes: usize) -> Duration {
-    (LEAST_ALLOWANCE + Duration::from_secs(bytes as u64 / BYTES_PER_SECOND)).min(MOST_ALLOWANCE)
-}
-
 /// What has arrived. Most bodies arrive in one piece, which is then used as it is.
 #[derive(Default)]
 enum Parts {
     #[default]
     None,
     One(Bytes),
-    Joined(Vec<u8>),
+    Joined(Buffer),
 }
 
 impl Parts {
@@ -103,38 +118,16 @@ impl Parts {
         }
     }
 
-    fn push(
-        &mut self,
-        chunk: Bytes,
-        announced: Option<usize>,
-        max_bytes: usize,
-        reservation: &mut Reservation,
-    ) -> Result<(), UsedUp> {
-        if matches!(self, Self::None) {
-            reservation.grow_to(chunk.len())?;
-            *self = Self::One(chunk);
-            return Ok(());
-        }
-        let mut joined = match std::mem::take(self) {
-            Self::Joined(joined) => joined,
-            Self::One(first) => {
-                let capacity = announced.unwrap_or(FIRST_CAPACITY).min(FIRST_CAPACITY).max(first.len());
-                reservation.grow_to(capacity)?;
-                let mut joined = Vec::with_capacity(capacity);
-                joined.extend_from_slice(&first);
-                joined
+    fn push(&mut self, chunk: Bytes, announced: Option<usize>, max_bytes: usize) -> Result<(), UsedUp> {
+        let at_most = announced.unwrap_or(max_bytes);
+        match std::mem::take(self) {
+            Self::Joined(mut joined) => {
+                joined.push(&chunk, at_most)?;
+                *self = Self::Joined(joined);
             }
-            Self::None => Vec::new(),
-        };
-        let needed = joined.len() + chunk.len();
-        if needed > joined.capacity() {
-            let at_most = announced.unwrap_or(max_bytes).max(needed);
-            let capacity = needed.max(joined.capacity() * 2).min(at_most);
-            reservation.grow_to(capacity)?;
-            joined.reserve_exact(capacity - joined.len());
+            Self::One(first) => *self = Self::Joined(Buffer::of(&first, &chunk, announced, at_most)?),
+            Self::None => *self = Self::One(chunk),
         }
-        joined.extend_from_slice(&chunk);
-        *self = Self::Joined(joined);
         Ok(())
     }
 }
@@ -233,6 +226,7 @@ mod tests {
 
     #[actix_web::test]
     async fn a_body_that_does_not_fit_is_refused_and_one_that_has_not_come_takes_little() {
+        tokio::time::pause();
         let budget = Budget::new(100);
         let mut taken = budget.reservation(OTHER);
         taken.grow_to(1).unwrap();
@@ -242,13 +236,14 @@ mod tests {
         let reading = read(silent, Some(1 << 20), 1 << 20, budget.reservation(CLIENT));
         let unread = tokio::time::timeout(Duration::from_millis(1), reading);
         let mut others = budget.reservation(OTHER);
-        let (unread, taken) = (unread, others.grow_to((1 << 20) - FIRST_CAPACITY));
+        let (unread, taken) = (unread, others.grow_to((1 << 20) - FIRST_BYTES));
         assert_eq!(taken, Ok(()));
         assert!(unread.await.is_err());
     }
 
     #[actix_web::test]
     async fn a_body_of_unknown_length_grows_only_into_what_is_free() {
+        tokio::time::pause();
         let budget = Budget::new(60);
         assert_eq!(read_with(&budget, &[40, 40], None).await, Err(BodyError::BudgetUsedUp));
         assert_eq!(budget.reservation(OTHER).grow_to(60), Ok(()));
@@ -271,12 +266,35 @@ mod tests {
         }
     }
 
+    /// Sends a chunk of `bytes` in each interval; resolves with the outcome and the time that it took.
+    fn read_slowly(bytes: usize, every: Duration, total: usize) -> (Result<usize, BodyError>, u64) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
+        runtime.unwrap().block_on(async {
+            let began = Instant::now();
+            let chunks = futures_util::stream::unfold(0, move |sent| async move {
+                if sent >= total {
+                    return None;
+                }
+                tokio::time::sleep(every).await;
+                Some((Ok(Bytes::from(vec![b'x'; bytes])), sent + bytes))
+            });
+            let chunks: Pin<Box<dyn Stream<Item = _>>> = Box::pin(chunks);
+            let payload = Payload::Stream { payload: chunks };
+            let reservation = Budget::new(64 << 20).reservation(CLIENT);
+            let body = read(payload, Some(total as u64), 25 << 20, reservation).await;
+            (body.map(|body| body.len()), began.elapsed().as_secs())
+        })
+    }
+
     #[test]
-    fn large_bodies_get_more_time_but_not_without_end() {
-        let rows = [(0, 10), (64 << 10, 11), (1 << 20, 26), (25 << 20, 60), (usize::MAX, 60)];
-        for (bytes, seconds) in rows {
-            assert_eq!(allowance(bytes), Duration::from_secs(seconds), "{bytes}");
-        }
+    fn slow_honest_body_is_read_and_stalled_or_dripping_one_is_not() {
+        let second = Duration::from_secs(1);
+        assert_eq!(read_slowly(1_100, second, 55_000), (Ok(55_000), 50));
+        assert_eq!(read_slowly(5 << 10, second, 250 << 10), (Ok(250 << 10), 50));
+        assert_eq!(read_slowly(40 << 10, 9 * second, 200 << 10), (Ok(200 << 10), 45), "interruptions");
+        assert_eq!(read_slowly(100, second, 1 << 20), (Err(BodyError::TimedOut), 10));
+        assert_eq!(read_slowly(1 << 20, 11 * second, 20 << 20), (Err(BodyError::TimedOut), 10));
+        assert_eq!(read_slowly(100 << 10, second, 25 << 20), (Err(BodyError::TimedOut), 60));
     }
 
     #[test]
@@ -287,7 +305,7 @@ mod tests {
             let reservation = Budget::new(1_000).reservation(CLIENT);
             let stalled = read(payload(&[1], Then::Stall), None, 100, reservation).await;
             assert_eq!(stalled, Err(BodyError::TimedOut));
-            assert_eq!(began.elapsed().as_secs(), LEAST_ALLOWANCE.as_secs());
+            assert_eq!(began.elapsed().as_secs(), PART_WITHIN.as_secs());
         });
     }
 }

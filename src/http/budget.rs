@@ -1,39 +1,87 @@
 //! The memory for all bodies in flight, from their first byte until they are committed.
+//!
+//! SQLite copies a body twice while it inserts it, one body at a time. So room for two copies of the largest body is part
+//! of the budget, unless that body is the only large one. When there is no room, bodies that arrive too slowly for what
+//! they hold are dropped, the slowest first; where all make progress, the younger ones give way to the oldest.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use tokio::time::{Instant, timeout_at};
 
 use super::client::Network;
+use super::pace::Pace;
 
 /// One client holds at most this share of the budget, unless it has nothing else in flight.
 const SHARE_OF_ONE_CLIENT: usize = 4;
+/// Bodies up to this size do not count copies: most webhooks are much smaller.
+const LARGE: usize = 1 << 20;
+/// Bodies up to this size may also use the last part of the budget, so that large ones cannot shut them out.
+const SMALL: usize = 64 << 10;
+/// Copies of a body that SQLite makes: of the bound value, and of the record.
+const COPIES: usize = 2;
+/// A body waits this long for room.
+const WAITED_FOR: Duration = Duration::from_secs(2);
+/// How often a waiting body looks for others that have become too slow.
+const LOOKED_EVERY: Duration = Duration::from_millis(250);
+/// Bodies that wait for room at a time: each holds a read buffer.
+const MAX_WAITING: usize = 64;
 
 /// How much memory bodies hold, and whose.
 #[derive(Debug)]
 pub struct Budget {
     total_bytes: usize,
     in_flight: Mutex<InFlight>,
+    freed: Notify,
 }
 
 #[derive(Debug, Default)]
 struct InFlight {
     bytes: usize,
+    /// Of bodies that are larger than `LARGE`.
+    large_bytes: usize,
+    next_id: u64,
+    /// Only bodies that hold something, the older with the smaller id.
+    bodies: HashMap<u64, Body>,
     /// Only clients that hold something.
     of_clients: HashMap<Network, usize>,
+    waiting: usize,
+}
+
+#[derive(Debug)]
+struct Body {
+    client: Network,
+    bytes: usize,
+    pace: Pace,
+    /// Size that it waits for; 0 while it does not wait.
+    wanted: usize,
+    /// `None` while it cannot be dropped.
+    dropped: Option<Arc<Notify>>,
+    is_dropped: bool,
 }
 
 /// There is no room for so many bytes now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct UsedUp;
 
+/// What stands in the way of a body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Short {
+    /// Of its client's share.
+    Share,
+    Total,
+}
+
 impl Budget {
     pub fn new(total_bytes: usize) -> Arc<Self> {
-        Arc::new(Self { total_bytes, in_flight: Mutex::default() })
+        Arc::new(Self { total_bytes, in_flight: Mutex::default(), freed: Notify::new() })
     }
 
     /// The reservation for one body; it holds nothing yet.
     pub fn reservation(self: &Arc<Self>, client: Network) -> Reservation {
-        Reservation { budget: Arc::clone(self), client, bytes: 0 }
+        Reservation { budget: Arc::clone(self), client, bytes: 0, id: None, dropped: None }
     }
 
     fn lock(&self) -> MutexGuard<'_, InFlight> {
@@ -47,6 +95,9 @@ pub struct Reservation {
     budget: Arc<Budget>,
     client: Network,
     bytes: usize,
+    /// `None` until it holds something.
+    id: Option<u64>,
+    dropped: Option<Arc<Notify>>,
 }
 
 impl Reservation {
@@ -55,98 +106,247 @@ impl Reservation {
     /// # Errors
     /// When the budget, or the client's share of it, is used up.
     pub fn grow_to(&mut self, bytes: usize) -> Result<(), UsedUp> {
+        let budget = Arc::clone(&self.budget);
+        self.grow(&mut budget.lock(), bytes).map_err(|_| UsedUp)
+    }
+
+    /// As `grow_to`, but waits for a moment, and has bodies dropped that are too slow.
+    ///
+    /// # Errors
+    /// When there is no room even then.
+    pub async fn make_room(&mut self, bytes: usize) -> Result<(), UsedUp> {
+        let budget = Arc::clone(&self.budget);
+        if self.grow_to(bytes).is_ok() {
+            return Ok(());
+        }
+        let until = Instant::now() + WAITED_FOR;
+        let outcome = loop {
+            let freed = budget.freed.notified();
+            let now = Instant::now();
+            match self.ask_for_room(bytes, now) {
+                Ok(is_done) if is_done => break Ok(()),
+                Ok(_) if now < until => {}
+                Ok(_) | Err(UsedUp) => break Err(UsedUp),
+            }
+            let _ = timeout_at(until.min(now + LOOKED_EVERY), freed).await;
+        };
+        self.wait_no_longer();
+        outcome
+    }
+
+    /// True when it has got room, false when it may wait for it.
+    fn ask_for_room(&mut self, bytes: usize, now: Instant) -> Result<bool, UsedUp> {
+        let budget = Arc::clone(&self.budget);
+        let mut in_flight = budget.lock();
+        let short = match self.grow(&mut in_flight, bytes) {
+            Ok(()) => return Ok(true),
+            Err(short) => short,
+        };
+        let id = self.register(&mut in_flight);
+        let client = self.client;
+        let of_whom = (short == Short::Share).then_some(client);
+        let copies = if bytes > LARGE { COPIES } else { 0 };
+        let is_dropping = in_flight.drop_slow(id, of_whom, (bytes - self.bytes) * (1 + copies), now);
+        let gives_way = bytes > SMALL && in_flight.has_older_in_waiting(id);
+        if !is_dropping && (gives_way || short == Short::Share) {
+            return Err(UsedUp);
+        }
+        let is_crowded = in_flight.waiting >= MAX_WAITING;
+        let Some(body) = in_flight.bodies.get_mut(&id) else { return Err(UsedUp) };
+        if body.wanted == 0 {
+            if is_crowded {
+                return Err(UsedUp);
+            }
+            body.wanted = bytes;
+            in_flight.waiting += 1;
+            // A younger one that waits gives way.
+            budget.freed.notify_waiters();
+        }
+        Ok(false)
+    }
+
+    fn wait_no_longer(&mut self) {
+        let Some(id) = self.id else { return };
+        let mut in_flight = self.budget.lock();
+        let body = in_flight.bodies.get_mut(&id);
+        if let Some(body) = body
+            && std::mem::take(&mut body.wanted) > 0
+        {
+            // The time of waiting was not the sender's.
+            body.pace = Pace::new(Instant::now());
+            in_flight.waiting -= 1;
+        }
+    }
+
+    fn grow(&mut self, in_flight: &mut InFlight, bytes: usize) -> Result<(), Short> {
         let more = bytes.saturating_sub(self.bytes);
         if more == 0 {
             return Ok(());
         }
-        let mut in_flight = self.budget.lock();
-        if more > self.budget.total_bytes.saturating_sub(in_flight.bytes) {
-            return Err(UsedUp);
+        let total = self.budget.total_bytes;
+        if !in_flight.has_room(total, self.bytes, bytes) {
+            return Err(Short::Total);
         }
-        let of_client = in_flight.of_clients.get(&self.client).copied().unwrap_or_default();
-        let is_alone = of_client == self.bytes;
-        if !is_alone && of_client + more > self.budget.total_bytes / SHARE_OF_ONE_CLIENT {
-            return Err(UsedUp);
+        let others = in_flight.of_clients.get(&self.client).copied().unwrap_or_default() - self.bytes;
+        if others > 0 && others + bytes > total / SHARE_OF_ONE_CLIENT {
+            return Err(Short::Share);
         }
+        let id = self.register(in_flight);
         in_flight.bytes += more;
-        in_flight.of_clients.insert(self.client, of_client + more);
+        in_flight.large_bytes += large(bytes) - large(self.bytes);
+        *in_flight.of_clients.entry(self.client).or_default() += more;
+        if let Some(body) = in_flight.bodies.get_mut(&id) {
+            body.bytes = bytes;
+        }
         self.bytes = bytes;
         Ok(())
     }
+
+    fn register(&mut self, in_flight: &mut InFlight) -> u64 {
+        if let Some(id) = self.id {
+            return id;
+        }
+        in_flight.next_id += 1;
+        let id = in_flight.next_id;
+        let body = Body {
+            client: self.client,
+            bytes: 0,
+            pace: Pace::new(Instant::now()),
+            wanted: 0,
+            dropped: None,
+            is_dropped: false,
+        };
+        in_flight.bodies.insert(id, body);
+        self.id = Some(id);
+        id
+    }
+
+    /// From now on the body may be dropped for being slow.
+    pub fn watch(&mut self) {
+        if self.dropped.is_none() {
+            let budget = Arc::clone(&self.budget);
+            let mut in_flight = budget.lock();
+            let id = self.register(&mut in_flight);
+            let dropped = Arc::new(Notify::new());
+            if let Some(body) = in_flight.bodies.get_mut(&id) {
+                body.pace = Pace::new(Instant::now());
+                body.dropped = Some(Arc::clone(&dropped));
+            }
+            self.dropped = Some(dropped);
+        }
+    }
+
+    /// Bytes have arrived. Free unless the body is watched.
+    pub fn arrived(&self, bytes: usize) {
+        if self.dropped.is_some()
+            && let Some(id) = self.id
+            && let Some(body) = self.budget.lock().bodies.get_mut(&id)
+        {
+            body.pace.arrived(bytes, Instant::now());
+        }
+    }
+
+    /// Resolves when the body is dropped for being slow.
+    pub async fn dropped(&self) {
+        match &self.dropped {
+            Some(dropped) => dropped.notified().await,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// The whole body has arrived: it is not dropped any more.
+    pub fn complete(&mut self) {
+        if self.dropped.take().is_some()
+            && let Some(id) = self.id
+            && let Some(body) = self.budget.lock().bodies.get_mut(&id)
+        {
+            body.dropped = None;
+        }
+    }
+}
+
+impl InFlight {
+    /// Whether a body may grow from `before` to `after`.
+    fn has_room(&self, total: usize, before: usize, after: usize) -> bool {
+        let bytes = self.bytes - before + after;
+        if bytes > total || after <= SMALL || bytes == after {
+            return bytes <= total;
+        }
+        let large_bytes = self.large_bytes - large(before) + large(after);
+        let rest = bytes - large_bytes;
+        let largest = self.bodies.values().map(|body| body.bytes).max().unwrap_or_default().max(after);
+        let cost = large_bytes + COPIES * large(largest);
+        if after <= LARGE {
+            // A large body leaves room for others, whatever its copies take.
+            return rest + cost.min(total / 4 * 3) <= total - total / 16;
+        }
+        large_bytes == after || rest + cost <= total
+    }
+
+    /// Drops bodies that are too slow, the slowest first, until there is enough room. True if there will be some.
+    fn drop_slow(&mut self, of: u64, client: Option<Network>, needed: usize, now: Instant) -> bool {
+        let mut coming: usize =
+            self.bodies.values().filter(|body| body.is_dropped).map(|body| body.bytes).sum();
+        let is_other = |id: u64, body: &Body| {
+            id != of
+                && body.wanted == 0
+                && !body.is_dropped
+                && client.is_none_or(|client| client == body.client)
+        };
+        let mut slow: Vec<(f64, u64)> = self
+            .bodies
+            .iter()
+            .filter(|(id, body)| body.dropped.is_some() && is_other(**id, body))
+            .filter_map(|(id, body)| Some((body.pace.progress(body.bytes, now)?, *id)))
+            .filter(|(progress, _)| *progress < 1.0)
+            .collect();
+        slow.sort_unstable_by(|(a, _), (b, _)| a.total_cmp(b));
+        for (_, id) in slow {
+            // Room for the copies of what is dropped comes with it.
+            if coming >= needed {
+                break;
+            }
+            if let Some(body) = self.bodies.get_mut(&id) {
+                body.is_dropped = true;
+                coming += body.bytes;
+                body.dropped.iter().for_each(|dropped| dropped.notify_one());
+            }
+        }
+        coming > 0
+    }
+
+    fn has_older_in_waiting(&self, id: u64) -> bool {
+        self.bodies.iter().any(|(other, body)| *other < id && body.wanted > SMALL)
+    }
+}
+
+/// What a body of this size counts among the large ones.
+fn large(bytes: usize) -> usize {
+    if bytes > LARGE { bytes } else { 0 }
 }
 
 impl Drop for Reservation {
     fn drop(&mut self) {
-        if self.bytes == 0 {
-            return;
-        }
+        let Some(id) = self.id else { return };
         let mut in_flight = self.budget.lock();
-        in_flight.bytes -= self.bytes;
-        let of_client = in_flight.of_clients.get(&self.client).copied().unwrap_or_default();
-        if of_client > self.bytes {
-            in_flight.of_clients.insert(self.client, of_client - self.bytes);
-        } else {
-            in_flight.of_clients.remove(&self.client);
+        if let Some(body) = in_flight.bodies.remove(&id) {
+            in_flight.bytes -= body.bytes;
+            in_flight.large_bytes -= large(body.bytes);
+            in_flight.waiting -= usize::from(body.wanted > 0);
+            let of_client = in_flight.of_clients.get(&self.client).copied().unwrap_or_default();
+            if of_client > body.bytes {
+                in_flight.of_clients.insert(self.client, of_client - body.bytes);
+            } else {
+                in_flight.of_clients.remove(&self.client);
+            }
+        }
+        let is_awaited = in_flight.waiting > 0;
+        drop(in_flight);
+        if is_awaited {
+            self.budget.freed.notify_waiters();
         }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const CLIENT: Network = Network::V4([192, 0, 2, 1]);
-
-    fn other(number: u8) -> Network {
-        Network::V4([198, 51, 100, number])
-    }
-
-    #[test]
-    fn bodies_together_never_hold_more_than_the_budget() {
-        let budget = Budget::new(100);
-        let mut held = Vec::new();
-        for number in 0..4 {
-            let mut reservation = budget.reservation(other(number));
-            assert_eq!(reservation.grow_to(25), Ok(()));
-            held.push(reservation);
-        }
-        let mut late = budget.reservation(CLIENT);
-        assert_eq!(late.grow_to(1), Err(UsedUp));
-        held.pop();
-        assert_eq!(late.grow_to(25), Ok(()));
-        assert_eq!(late.grow_to(26), Err(UsedUp));
-    }
-
-    #[test]
-    fn one_client_holds_at_most_a_quarter_with_several_bodies() {
-        let budget = Budget::new(100);
-        let mut first = budget.reservation(CLIENT);
-        let mut second = budget.reservation(CLIENT);
-        assert_eq!(first.grow_to(20), Ok(()));
-        assert_eq!(second.grow_to(5), Ok(()));
-        assert_eq!(second.grow_to(6), Err(UsedUp));
-        assert_eq!(first.grow_to(21), Err(UsedUp));
-        assert_eq!(budget.reservation(other(1)).grow_to(25), Ok(()));
-    }
-
-    #[test]
-    fn a_single_body_of_a_client_may_take_all_that_is_free() {
-        let budget = Budget::new(100);
-        let mut only = budget.reservation(CLIENT);
-        assert_eq!(only.grow_to(60), Ok(()));
-        assert_eq!(only.grow_to(100), Ok(()));
-        assert_eq!(only.grow_to(101), Err(UsedUp));
-    }
-
-    #[test]
-    fn what_is_dropped_is_given_back() {
-        let budget = Budget::new(100);
-        for _ in 0..3 {
-            let mut reservation = budget.reservation(CLIENT);
-            assert_eq!(reservation.grow_to(100), Ok(()));
-        }
-        let in_flight = budget.lock();
-        assert_eq!(in_flight.bytes, 0);
-        assert!(in_flight.of_clients.is_empty());
-    }
-}
+mod tests;

@@ -1,6 +1,7 @@
 //! Who a request comes from: the peer, or what a trusted proxy says.
 
-use std::net::{IpAddr, SocketAddr};
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use ipnet::IpNet;
 
@@ -37,7 +38,7 @@ impl TrustedProxies {
         nearest
     }
 
-    fn trust(&self, address: IpAddr) -> bool {
+    pub fn trust(&self, address: IpAddr) -> bool {
         self.0.iter().any(|network| network.contains(&address))
     }
 }
@@ -55,6 +56,15 @@ fn parse(hop: &[u8]) -> Option<IpAddr> {
 pub enum Network {
     V4([u8; 4]),
     V6([u16; 4]),
+}
+
+impl fmt::Display for Network {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::V4(octets) => Ipv4Addr::from(*octets).fmt(f),
+            Self::V6([a, b, c, d]) => write!(f, "{}/64", Ipv6Addr::new(*a, *b, *c, *d, 0, 0, 0, 0)),
+        }
+    }
 }
 
 impl From<IpAddr> for Network {
@@ -131,5 +141,7 @@ mod tests {
         assert_ne!(network("2001:db8:0:1::1"), network("2001:db8:0:2::1"));
         assert_ne!(network("192.0.2.1"), network("192.0.2.2"));
         assert_eq!(network("::ffff:192.0.2.1"), network("192.0.2.1"));
+        assert_eq!(network("2001:db8:0:1::1").to_string(), "2001:db8:0:1::/64");
+        assert_eq!(network("192.0.2.1").to_string(), "192.0.2.1");
     }
 }

@@ -1,6 +1,7 @@
 //! A connection that does not wait for ever. actix-http gives up on a client that is slow with its first request, and on
 //! one that is idle between two; what it has no time limit for is limited here: a later request that arrives byte by
-//! byte, and a client that does not read its replies.
+//! byte, and a client that does not read its replies. Connections that the registry closes when they run short end here
+//! too, and bytes that would make the HTTP library panic are replaced by bytes that it rejects.
 
 use std::io;
 use std::pin::Pin;
@@ -13,6 +14,9 @@ use tokio::net::TcpStream;
 use tokio::sync::Notify;
 use tokio::time::{Instant, Sleep, sleep};
 
+use super::connections::{Link, Opening};
+use super::scanner::Scanner;
+
 /// From the first byte of a request to the first byte of its reply: longer than the longest body may take, and the
 /// commit after it.
 const ANSWERED_WITHIN: Duration = Duration::from_secs(70);
@@ -20,6 +24,9 @@ const ANSWERED_WITHIN: Duration = Duration::from_secs(70);
 const WRITTEN_WITHIN: Duration = Duration::from_secs(15);
 /// How often it is looked at: a timer for each request would cost more.
 const LOOKED_AT_EVERY: Duration = Duration::from_secs(5);
+
+/// How the HTTP library's own reply to an incomplete first head begins.
+const HEAD_TIMED_OUT: &[u8] = b"HTTP/1.1 408";
 
 /// Tells when the client sends no more. Its reply is still written: only a stream, which nobody reads to its end, ends then.
 #[derive(Clone, Debug, Default)]
@@ -42,16 +49,47 @@ pub struct Connection<S = TcpStream> {
     /// Since when nothing more of a reply could be written.
     blocked_since: Option<Instant>,
     gone: Gone,
+    scanner: Scanner,
+    link: Link,
+    has_received: bool,
 }
 
 impl<S> Connection<S> {
-    pub fn new(stream: S) -> Self {
-        let next_look = Box::pin(sleep(LOOKED_AT_EVERY));
-        Self { stream, next_look, unanswered_since: None, blocked_since: None, gone: Gone::default() }
+    pub fn new(stream: S, link: Link) -> Self {
+        Self {
+            stream,
+            next_look: Box::pin(sleep(LOOKED_AT_EVERY)),
+            unanswered_since: None,
+            blocked_since: None,
+            gone: Gone::default(),
+            scanner: Scanner::default(),
+            link,
+            has_received: false,
+        }
     }
 
     pub fn gone(&self) -> Gone {
         self.gone.clone()
+    }
+
+    pub fn link(&self) -> Link {
+        self.link.clone()
+    }
+
+    /// Follows what has arrived, and keeps from the HTTP library what it cannot take.
+    fn receive(&mut self, bytes: &mut [u8]) {
+        if !self.has_received {
+            self.has_received = true;
+            self.link.opened_with(Opening::of(bytes));
+        }
+        let heads = self.scanner.heads();
+        if let Err(over) = self.scanner.read(bytes) {
+            // NUL is in no header name: the library answers 400, after the replies to earlier requests.
+            bytes[over.at..].fill(0);
+            self.link.note_long_name();
+        }
+        self.unanswered_since.get_or_insert_with(Instant::now);
+        self.link.received(bytes.len(), self.scanner.stage(), self.scanner.heads() > heads);
     }
 
     /// Registers the task for the next look, and fails if one is due and finds the client too slow.
@@ -75,14 +113,15 @@ impl<S: AsyncRead + Unpin> AsyncRead for Connection<S> {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        self.link.stay_open(context)?;
         self.look(context)?;
         let before = buffer.filled().len();
         let read = Pin::new(&mut self.stream).poll_read(context, buffer);
         let is_end = read.is_ready() && buffer.filled().len() == before && buffer.remaining() > 0;
         if is_end {
             self.gone.0.notify_one();
-        } else if buffer.filled().len() > before && self.unanswered_since.is_none() {
-            self.unanswered_since = Some(Instant::now());
+        } else if buffer.filled().len() > before {
+            self.receive(&mut buffer.filled_mut()[before..]);
         }
         read
     }
@@ -94,13 +133,19 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Connection<S> {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
+        self.link.stay_open(context)?;
+        if self.has_received && self.scanner.heads() == 0 && bytes.starts_with(HEAD_TIMED_OUT) {
+            self.link.note_slow_head();
+        }
         let written = Pin::new(&mut self.stream).poll_write(context, bytes);
         if written.is_pending() {
             self.blocked_since.get_or_insert_with(Instant::now);
+            self.link.blocked();
             self.look(context)?;
         } else {
             self.unanswered_since = None;
             self.blocked_since = None;
+            self.link.written(self.scanner.stage());
         }
         written
     }
@@ -118,6 +163,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Connection<S> {
 mod tests {
     use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
 
+    use super::super::scanner::MAX_HEADER_NAME_BYTES;
     use super::*;
 
     fn with_paused_time<T>(test: impl Future<Output = T>) -> T {
@@ -129,7 +175,7 @@ mod tests {
     fn a_request_that_never_ends_is_given_up() {
         with_paused_time(async {
             let (mut client, server) = duplex(64);
-            let mut connection = Connection::new(server);
+            let mut connection = Connection::new(server, Link::default());
             client.write_all(b"P").await.unwrap();
             let began = Instant::now();
             let error = connection.read_to_end(&mut Vec::new()).await.unwrap_err();
@@ -142,7 +188,7 @@ mod tests {
     fn a_client_that_reads_nothing_is_given_up() {
         with_paused_time(async {
             let (_client, server) = duplex(64);
-            let mut connection = Connection::new(server);
+            let mut connection = Connection::new(server, Link::default());
             let began = Instant::now();
             let error = connection.write_all(&[0; 65]).await.unwrap_err();
             assert_eq!(error.kind(), io::ErrorKind::TimedOut);
@@ -154,7 +200,7 @@ mod tests {
     fn the_end_of_what_a_client_sends_is_told() {
         with_paused_time(async {
             let (mut client, server) = duplex(64);
-            let mut connection = Connection::new(server);
+            let mut connection = Connection::new(server, Link::default());
             let gone = connection.gone();
             client.write_all(b"P").await.unwrap();
             connection.read_exact(&mut [0]).await.unwrap();
@@ -166,10 +212,26 @@ mod tests {
     }
 
     #[test]
+    fn long_header_name_is_replaced_by_invalid_bytes() {
+        with_paused_time(async {
+            let (mut client, server) = duplex(1 << 20);
+            let mut connection = Connection::new(server, Link::default());
+            let name = "x".repeat(MAX_HEADER_NAME_BYTES + 10);
+            client.write_all(format!("GET / HTTP/1.1\r\n{name}: 1\r\n\r\n").as_bytes()).await.unwrap();
+            client.shutdown().await.unwrap();
+            let mut read = Vec::new();
+            connection.read_to_end(&mut read).await.unwrap();
+            assert_eq!(&read[..16], b"GET / HTTP/1.1\r\n");
+            assert!(read[16..].iter().take_while(|byte| **byte == b'x').count() <= MAX_HEADER_NAME_BYTES);
+            assert_eq!(read.last(), Some(&0));
+        });
+    }
+
+    #[test]
     fn an_idle_connection_and_one_that_is_answered_stay_open() {
         with_paused_time(async {
             let (mut client, server) = duplex(64);
-            let mut connection = Connection::new(server);
+            let mut connection = Connection::new(server, Link::default());
             let mut byte = [0];
             for _ in 0..3 {
                 client.write_all(b"P").await.unwrap();

@@ -3,10 +3,10 @@
 use std::time::{Duration, Instant};
 
 use actix_web::http::StatusCode;
-use actix_web::http::header::AUTHORIZATION;
 use actix_web::{HttpRequest, HttpResponse, ResponseError};
 
-use super::client::TrustedProxies;
+use super::client::{Network, TrustedProxies};
+use super::connections::Link;
 use super::error::EndpointError;
 use super::panics::caught;
 use super::reply;
@@ -14,6 +14,7 @@ use super::request_log::{Entry, Path};
 use super::routes::Access;
 use super::service::Service;
 use super::tokens::Role;
+use super::{attempts, hosts};
 
 /// Limit on reading numbers from the database for the metrics.
 const COUNTED_WITHIN: Duration = Duration::from_millis(250);
@@ -37,12 +38,13 @@ pub async fn metrics(
     request: &HttpRequest,
     access: Access,
 ) -> Result<HttpResponse, EndpointError> {
-    let authorization = request.headers().get(AUTHORIZATION).map(|value| value.as_bytes());
-    if access == Access::WithToken {
-        let role = service.tokens.role(authorization).await?;
-        if !matches!(role, Some(Role::Admin | Role::Reader)) {
-            return Err(EndpointError::Unauthorized);
-        }
+    let is_free = access == Access::Free && hosts::is_own(request.headers(), service.public_url.as_deref());
+    if !is_free && !matches!(attempts::role_of(service, request).await?, Some(Role::Admin | Role::Reader)) {
+        return Err(if access == Access::Free {
+            EndpointError::OtherHost
+        } else {
+            EndpointError::Unauthorized
+        });
     }
     // The page comes with the numbers of before rather than late.
     let counted = tokio::time::timeout(COUNTED_WITHIN, service.store.target_numbers()).await;
@@ -85,5 +87,12 @@ pub async fn answer(
 /// `None` only where there is no peer: in tests without a socket.
 pub fn client_address(proxies: &TrustedProxies, request: &HttpRequest) -> Option<std::net::IpAddr> {
     let lines = request.headers().get_all("x-forwarded-for").map(|value| value.as_bytes());
-    request.peer_addr().map(|peer| proxies.client_address(peer.ip(), lines))
+    let peer = request.peer_addr()?.ip();
+    let client = proxies.client_address(peer, lines);
+    if client != peer.to_canonical()
+        && let Some(link) = request.conn_data::<Link>()
+    {
+        link.attribute(Network::from(client));
+    }
+    Some(client)
 }

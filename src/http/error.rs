@@ -5,6 +5,7 @@ use std::fmt;
 use actix_web::http::StatusCode;
 use actix_web::{HttpResponse, ResponseError};
 
+use super::attempts::{NotJudged, RETRY_AFTER};
 use super::reply;
 use crate::store::Unavailable;
 
@@ -13,6 +14,9 @@ use crate::store::Unavailable;
 pub enum EndpointError {
     NotReady,
     Unauthorized,
+    /// For a name that is not one of ours; see `hosts`.
+    OtherHost,
+    TooManyAttempts,
     Unavailable(Unavailable),
 }
 
@@ -22,6 +26,8 @@ impl EndpointError {
         match self {
             Self::NotReady => "not_ready",
             Self::Unauthorized => "unauthorized",
+            Self::OtherHost => "other_host",
+            Self::TooManyAttempts => "too_many_attempts",
             Self::Unavailable(_) => "unavailable",
         }
     }
@@ -41,11 +47,22 @@ impl From<Unavailable> for EndpointError {
     }
 }
 
+impl From<NotJudged> for EndpointError {
+    fn from(why: NotJudged) -> Self {
+        match why {
+            NotJudged::TooManyAttempts => Self::TooManyAttempts,
+            NotJudged::Unavailable(why) => Self::Unavailable(why),
+        }
+    }
+}
+
 impl ResponseError for EndpointError {
     fn status_code(&self) -> StatusCode {
         match self {
             Self::NotReady | Self::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Unauthorized => StatusCode::UNAUTHORIZED,
+            Self::OtherHost => StatusCode::MISDIRECTED_REQUEST,
+            Self::TooManyAttempts => StatusCode::TOO_MANY_REQUESTS,
         }
     }
 
@@ -54,6 +71,10 @@ impl ResponseError for EndpointError {
             Self::Unavailable(_) => reply::unavailable(),
             Self::NotReady => reply::text(self.status_code(), "not ready"),
             Self::Unauthorized => reply::unauthorized("A token is needed."),
+            Self::OtherHost => {
+                reply::text(self.status_code(), "Unknown host name: use the IP address, or send a token.")
+            }
+            Self::TooManyAttempts => reply::too_many_requests(RETRY_AFTER),
         }
     }
 }
@@ -67,6 +88,8 @@ mod tests {
         let rows = [
             (EndpointError::NotReady, 503, "not_ready"),
             (EndpointError::Unauthorized, 401, "unauthorized"),
+            (EndpointError::OtherHost, 421, "other_host"),
+            (EndpointError::TooManyAttempts, 429, "too_many_attempts"),
             (EndpointError::Unavailable(Unavailable::QueueFull), 503, "unavailable"),
         ];
         for (error, status, code) in rows {

@@ -40,6 +40,9 @@ pub struct Metrics {
     dead_letters: IntGauge,
     targets: IntGaugeVec,
     target_disabled: IntGaugeVec,
+    connections: IntGaugeVec,
+    pub connections_closed: IntCounterVec,
+    pub malformed: IntCounterVec,
 }
 
 /// The counters of one source, looked up once.
@@ -149,6 +152,21 @@ impl Metrics {
                 "1 for each target that answered 410 Gone and was not resumed.",
                 &["target"],
             ),
+            connections: registered(
+                &registry,
+                IntGaugeVec::new(Opts::new("creel_connections", "Open connections."), &["listener"])
+                    .expect("the name of a metric is well-formed"),
+            ),
+            connections_closed: counters(
+                "creel_connections_closed_total",
+                "Connections that were closed because connections ran short, by what they were doing.",
+                &["reason"],
+            ),
+            malformed: counters(
+                "creel_malformed_requests_total",
+                "Requests that are not well-formed HTTP, or whose head did not arrive in time, by the status answered.",
+                &["status"],
+            ),
             registry,
         }
     }
@@ -165,6 +183,11 @@ impl Metrics {
                 in_state.for_each(|(name, _)| self.target_disabled.with_label_values(&[name]).set(1));
             }
         }
+    }
+
+    /// The number of open connections of one listener.
+    pub fn connections(&self, listener: &str) -> IntGauge {
+        self.connections.with_label_values(&[listener])
     }
 
     pub fn of_source(&self, name: &str) -> SourceMetrics {

@@ -4,20 +4,28 @@
 
 #[expect(unused_qualifications, reason = "utoipa's macro makes paths of the types of parameters")]
 mod api;
+mod attempts;
 mod body;
 mod budget;
+mod buffer;
 mod client;
 pub mod connection;
+pub mod connections;
 mod endpoints;
 mod error;
 pub mod escape;
 mod examine;
 mod fetches;
 mod framing;
+mod hosts;
 pub mod learning;
+mod log_limit;
 mod lookups;
+mod malformed;
 mod metrics;
+mod pace;
 mod panics;
+mod peers;
 mod receive;
 mod record;
 mod refusal;
@@ -25,6 +33,7 @@ mod reject;
 mod reply;
 mod request_log;
 pub mod routes;
+mod scanner;
 mod service;
 mod source;
 pub mod source_health;

@@ -90,6 +90,10 @@ async fn way_of_a_message(
     let (service, source) = (&**mount.service, &mount.source);
     let client = client_address(&service.proxies, request).unwrap_or(Ipv4Addr::UNSPECIFIED.into());
     findings.client = Some(client);
+    if let Some(peer) = request.peer_addr() {
+        let is_forwarded = request.headers().contains_key("x-forwarded-for");
+        service.peers.note(peer.ip(), service.proxies.trust(peer.ip().to_canonical()), is_forwarded);
+    }
 
     // 1. Route: a wrong path part leads to the same place as an unknown source.
     if !source.is_reached_by(request.uri().path()) {

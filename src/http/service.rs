@@ -5,9 +5,13 @@ use std::sync::{Arc, OnceLock};
 use time::OffsetDateTime;
 use tokio::sync::Semaphore;
 
+use super::attempts::Attempts;
 use super::budget::Budget;
 use super::client::TrustedProxies;
+use super::connections::Connections;
+use super::malformed::MalformedRequests;
 use super::metrics::Metrics;
+use super::peers::Peers;
 use super::source::Source;
 use super::streams::Streams;
 use super::throttle;
@@ -34,6 +38,9 @@ pub struct Service {
     /// Read when they are first needed, unless they were passed in.
     roots: OnceLock<Roots>,
     pub(super) tokens: Tokens,
+    pub(super) attempts: Attempts,
+    pub(super) peers: Peers,
+    pub malformed: MalformedRequests,
     pub(super) metrics: Metrics,
     pub(super) proxies: TrustedProxies,
     pub(super) budget: Arc<Budget>,
@@ -67,6 +74,9 @@ impl Service {
         Self {
             sources: sources.into_iter().map(mount).collect(),
             tokens: Tokens::new(store.clone(), config),
+            attempts: Attempts::default(),
+            peers: Peers::default(),
+            malformed: MalformedRequests::new(metrics.malformed.clone()),
             proxies: TrustedProxies::new(config.trusted_proxies.clone()),
             budget: Budget::new(config.body_budget_bytes),
             rewriting: Arc::new(Semaphore::new(REWRITTEN_AT_ONCE)),
@@ -84,6 +94,12 @@ impl Service {
             roots: OnceLock::new(),
             metrics,
         }
+    }
+
+    /// The registry for the connections of one listener.
+    pub fn connections(&self, listener: &str, limit: usize) -> Arc<Connections> {
+        let (gauge, closed) = (self.metrics.connections(listener), self.metrics.connections_closed.clone());
+        Connections::new(limit, self.proxies.clone(), gauge, closed)
     }
 
     /// Streams never end by themselves: to be called before the servers are stopped.

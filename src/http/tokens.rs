@@ -101,6 +101,11 @@ async fn stored(
     Ok(hash)
 }
 
+/// Whether the value of an `Authorization` header carries a token, right or wrong.
+pub fn has_token(authorization: &[u8]) -> bool {
+    bearer(authorization).is_some_and(|token| !token.is_empty())
+}
+
 fn bearer(authorization: &[u8]) -> Option<&str> {
     let (scheme, token) = std::str::from_utf8(authorization).ok()?.trim().split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim_start())

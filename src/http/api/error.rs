@@ -13,6 +13,7 @@ use actix_web::{HttpResponse, ResponseError};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::http::attempts::{self, NotJudged};
 use crate::http::body::BodyError;
 use crate::http::framing::Ambiguous;
 use crate::store::Unavailable;
@@ -25,6 +26,7 @@ const UNAVAILABLE_FOR: Duration = Duration::from_secs(5);
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ApiError {
     Unauthorized,
+    TooManyAttempts,
     /// What the read token does not open.
     Forbidden(&'static str),
     /// The read token on a route of listeners.
@@ -112,6 +114,7 @@ impl ApiError {
     pub fn code(&self) -> &'static str {
         match self {
             Self::Unauthorized => "unauthorized",
+            Self::TooManyAttempts => "too_many_attempts",
             Self::Forbidden(_) | Self::NotListening | Self::OnlyListening => "forbidden",
             Self::NoSuchPath => "no_such_path",
             Self::NotFound(_) => "not_found",
@@ -152,6 +155,7 @@ impl ApiError {
     pub fn status(&self) -> StatusCode {
         match self {
             Self::Unauthorized => StatusCode::UNAUTHORIZED,
+            Self::TooManyAttempts => StatusCode::TOO_MANY_REQUESTS,
             Self::Forbidden(_) | Self::NotListening | Self::OnlyListening => StatusCode::FORBIDDEN,
             Self::NoSuchPath | Self::NotFound(_) => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed(_) => StatusCode::METHOD_NOT_ALLOWED,
@@ -191,6 +195,9 @@ impl ApiError {
         match self {
             Self::Unauthorized => {
                 "Send the admin token or the read token: `Authorization: Bearer <token>`.".to_owned()
+            }
+            Self::TooManyAttempts => {
+                "Too many wrong tokens came from your address: try again after `Retry-After`.".to_owned()
             }
             Self::Forbidden(what) => {
                 format!("The read token does not open this: {what}. Use the admin token.")
@@ -276,6 +283,15 @@ impl From<Unavailable> for ApiError {
     }
 }
 
+impl From<NotJudged> for ApiError {
+    fn from(why: NotJudged) -> Self {
+        match why {
+            NotJudged::TooManyAttempts => Self::TooManyAttempts,
+            NotJudged::Unavailable(why) => Self::Unavailable(why),
+        }
+    }
+}
+
 impl From<BodyError> for ApiError {
     fn from(error: BodyError) -> Self {
         Self::Body(error)
@@ -316,6 +332,7 @@ impl ResponseError for ApiError {
                     header(ALLOW, allow);
                 }
             }
+            Self::TooManyAttempts => header(RETRY_AFTER, HeaderValue::from(attempts::RETRY_AFTER.as_secs())),
             _ if status == StatusCode::SERVICE_UNAVAILABLE => {
                 header(RETRY_AFTER, HeaderValue::from(UNAVAILABLE_FOR.as_secs()));
             }

@@ -5,12 +5,13 @@ use std::time::Instant;
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::Method;
-use actix_web::http::header::{AUTHORIZATION, CACHE_CONTROL, HeaderValue, X_CONTENT_TYPE_OPTIONS};
+use actix_web::http::header::{CACHE_CONTROL, HeaderValue, X_CONTENT_TYPE_OPTIONS};
 use actix_web::middleware::Next;
 use actix_web::{Error, HttpMessage as _, ResponseError as _, web};
 
 use super::error::{ApiError, ProblemCode};
 use super::routes::{LISTENERS_PREFIX, OPENAPI_PATH};
+use crate::http::attempts::role_of;
 use crate::http::endpoints::client_address;
 use crate::http::panics::caught;
 use crate::http::request_log::{Entry, Path};
@@ -66,8 +67,7 @@ async fn admit(service: &Service, request: &ServiceRequest) -> Result<(), ApiErr
     if request.path() == OPENAPI_PATH {
         return Ok(());
     }
-    let authorization = request.headers().get(AUTHORIZATION).map(HeaderValue::as_bytes);
-    let role = service.tokens.role(authorization).await?.ok_or(ApiError::Unauthorized)?;
+    let role = role_of(service, request.request()).await?.ok_or(ApiError::Unauthorized)?;
     let is_listening = request.match_pattern().is_some_and(|pattern| pattern.starts_with(LISTENERS_PREFIX));
     match role {
         Role::Admin => {}

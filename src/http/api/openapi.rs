@@ -127,6 +127,7 @@ fn complete(operation: &mut Operation) {
     if needs_token {
         problems.push(("401", "No token, or a wrong one."));
         problems.push(("403", "The token does not open this."));
+        problems.push(("429", "Too many wrong tokens from one address: try again after `Retry-After`."));
         problems.push(("503", "Nothing can be read or written now: try again after `Retry-After`."));
     }
     if takes(&ParameterIn::Path) {
@@ -168,7 +169,7 @@ fn add_problem(status: &str, response: &mut Response) {
     response.content.insert(MEDIA_TYPE.to_owned(), problem.into());
     let header = match status {
         "401" => ("WWW-Authenticate", "`Bearer`."),
-        "503" => ("Retry-After", "So many seconds."),
+        "429" | "503" => ("Retry-After", "So many seconds."),
         _ => return,
     };
     let text = ObjectBuilder::new().schema_type(Type::String);

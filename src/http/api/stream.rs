@@ -16,6 +16,7 @@ use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at, sleep_unti
 use super::error::ApiError;
 use crate::config::target_rules::KnownEvents;
 use crate::http::connection::Gone;
+use crate::http::connections::{Held, Link};
 use crate::http::service::Service;
 use crate::http::streams::MOST_STREAMS;
 use crate::store::Pattern;
@@ -89,6 +90,7 @@ pub struct Waiting {
     alive: Interval,
     last_look: Instant,
     _place: OwnedSemaphorePermit,
+    _held: Option<Held>,
 }
 
 impl Waiting {
@@ -107,6 +109,7 @@ impl Waiting {
             alive,
             last_look: now,
             _place: place,
+            _held: request.conn_data::<Link>().map(Link::hold),
         })
     }
 

@@ -1,9 +1,12 @@
 //! Who may do what: no token, a wrong one, the read token, over all routes that the API describes.
 
+use std::net::Ipv4Addr;
+use std::time::{Duration, Instant};
+
 use serde_json::Value;
 
 use super::{LISTENER_TOKEN, READ_TOKEN, get, json, push, reject_some, service, with_token};
-use crate::harness::{ADMIN_TOKEN, Request, TestApp, sign};
+use crate::harness::{ADMIN_TOKEN, Connection, Request, TestApp, allow, sign};
 
 /// What GET shows to the admin token alone.
 const FOR_THE_ADMIN_ALONE: [&str; 2] = ["/messages/{id}/body", "/rejections/{id}/body"];
@@ -46,17 +49,28 @@ fn the_description_needs_no_token() {
 fn without_a_token_every_route_is_401_and_says_how() {
     let app = service();
     push(&app, "one", "{}");
-    for (method, path) in operations(&document(&app)) {
-        let wrong = |header: &str| request(&method, &path).header("Authorization", header);
+    // Each operation is asked for from an address of its own: wrong tokens of one address are slowed down.
+    std::thread::scope(|scope| {
+        for (number, (method, path)) in operations(&document(&app)).into_iter().enumerate() {
+            let client = Ipv4Addr::new(127, 0, 6, u8::try_from(number + 1).unwrap());
+            let app = &app;
+            scope.spawn(move || assert_closed(app, client, &method, &path));
+        }
+    });
+}
+
+fn assert_closed(app: &TestApp, client: Ipv4Addr, method: &str, path: &str) {
+    {
+        let wrong = |header: &str| request(method, path).header("Authorization", header);
         let requests = [
-            request(&method, &path),
+            request(method, path),
             wrong("Bearer"),
             wrong("Bearer wrong"),
             wrong(&format!("Basic {ADMIN_TOKEN}")),
             wrong(&format!("Bearer {}", &ADMIN_TOKEN[1..])),
         ];
         for request in requests {
-            let reply = app.send(&request);
+            let reply = Connection::open_from(client, app.address).exchange(&request);
             assert_eq!(
                 (reply.status, reply.header("www-authenticate")),
                 (401, Some("Bearer")),
@@ -210,4 +224,34 @@ fn no_secret_is_in_any_answer() {
         }
     }
     assert!(!app.log().contains(super::SHOP_PATH), "{}", app.log());
+}
+
+#[test]
+fn wrong_tokens_are_slowed_down_and_right_ones_are_not() {
+    let app = service();
+    let list = request("GET", "/messages");
+    let stranger = Ipv4Addr::new(127, 0, 6, 200);
+    let ask = |client, token: &str| {
+        let begun = Instant::now();
+        let reply = Connection::open_from(client, app.address).exchange(&with_token(list.clone(), token));
+        (reply.status, begun.elapsed())
+    };
+    let taken: Vec<Duration> = (0..4)
+        .map(|_| {
+            let (status, took) = ask(stranger, "wrong");
+            assert_eq!(status, 401);
+            took
+        })
+        .collect();
+    assert!(taken[0] >= Duration::from_millis(100) && taken[3] >= Duration::from_millis(800), "{taken:?}");
+    std::thread::scope(|scope| {
+        let guesses: Vec<_> = (0..12).map(|_| scope.spawn(|| ask(stranger, "wrong"))).collect();
+        let (status, took) = ask(Ipv4Addr::new(127, 0, 6, 201), ADMIN_TOKEN);
+        assert_eq!(status, 200);
+        assert!(took < allow(Duration::from_millis(200)), "{took:?}");
+        let statuses: Vec<u16> = guesses.into_iter().map(|guess| guess.join().unwrap().0).collect();
+        assert!(statuses.contains(&429) && statuses.contains(&401), "{statuses:?}");
+    });
+    let (status, _) = ask(stranger, ADMIN_TOKEN);
+    assert_eq!(status, 200, "once no wrong ones wait");
 }

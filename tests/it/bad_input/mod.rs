@@ -3,6 +3,7 @@
 mod contents;
 mod framing;
 mod harmful_text;
+mod heads;
 mod identity;
 mod limits;
 mod routes;

@@ -13,6 +13,7 @@ mod memory;
 mod ordering;
 mod signals;
 mod slow_clients;
+mod strangers;
 mod sync;
 
 /// The first in the short form, the second in the long one; `CREEL_FAULT_CYCLES` replaces the long one's counts of

@@ -165,8 +165,9 @@ impl Connection {
     /// From another address of this machine; all of 127.0.0.0/8 is its own.
     #[track_caller]
     pub fn open_from(client: Ipv4Addr, address: SocketAddr) -> Self {
-        use rustix::net::{AddressFamily, SocketType, bind, connect, socket};
-        let socket = socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
+        use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, connect, socket_with};
+        let socket =
+            socket_with(AddressFamily::INET, SocketType::STREAM, SocketFlags::CLOEXEC, None).unwrap();
         bind(&socket, &SocketAddr::new(IpAddr::V4(client), 0)).unwrap();
         connect(&socket, &address).unwrap();
         Self::over(TcpStream::from(socket)).unwrap()

@@ -76,7 +76,12 @@ fn an_admin_address_takes_the_metrics_away_from_the_outside() {
     let admin = address_in(&line, "admin on http://");
     assert_ne!(admin, app.address);
     let ask = |address, request: &Request| Connection::open(address).exchange(request).status;
-    assert_eq!(ask(admin, &Request::get("/metrics")), 200);
+    let metrics = |host: &str| Request::get("/metrics").header("Host", host);
+    for host in ["127.0.0.1", &admin.to_string(), "localhost:9090", "creel:9090"] {
+        assert_eq!(ask(admin, &metrics(host)), 200, "{host}");
+    }
+    assert_eq!(ask(admin, &metrics("rebound.example.com")), 421);
+    assert_eq!(ask(admin, &metrics_with(ADMIN_TOKEN).header("Host", "rebound.example.com")), 200);
     assert_eq!(ask(app.address, &metrics_with(ADMIN_TOKEN)), 404);
     assert_eq!(ask(admin, &sign::github("1", "{}")), 404);
     assert_eq!(ask(app.address, &sign::github("1", "{}")), 200);

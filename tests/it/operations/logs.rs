@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::harness::{TestApp, sign};
+use crate::harness::{Request, TestApp, sign};
 
 const LIMIT: Duration = Duration::from_secs(10);
 const PATH: &str = "random-path-part-of-github-1";
@@ -60,4 +60,23 @@ fn the_log_can_be_made_quiet() {
     // It says nothing at all; readiness is seen by its lock on the database.
     let quiet = process.log.wait_for("listening", Duration::from_secs(2));
     assert_eq!(quiet, Err(String::new()));
+}
+
+#[test]
+fn untrusted_proxy_is_warned_about_once() {
+    let app = TestApp::github().start();
+    let request = Request::post("/webhooks/github").header("X-Forwarded-For", "203.0.113.9").body("{}");
+    let mut connection = app.connect();
+    for _ in 0..1_100 {
+        assert_eq!(connection.exchange(&request).status, 403);
+    }
+    let line = line_with(&app, "nearly all requests come from 127.0.0.1");
+    assert!(line.contains(" WARN ") && line.contains("CREEL_TRUSTED_PROXIES=127.0.0.1"), "{line}");
+    assert_eq!(app.log().matches("nearly all requests").count(), 1);
+    let trusting = app.stop().set("CREEL_TRUSTED_PROXIES", "127.0.0.1").start();
+    let mut connection = trusting.connect();
+    for _ in 0..600 {
+        assert_eq!(connection.exchange(&request).status, 403);
+    }
+    assert!(!trusting.log().contains("nearly all requests"), "{}", trusting.log());
 }

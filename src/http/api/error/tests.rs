@@ -10,6 +10,7 @@ fn text() -> String {
 fn row(error: &ApiError) -> (u16, &'static str) {
     match error {
         ApiError::Unauthorized => (401, "unauthorized"),
+        ApiError::TooManyAttempts => (429, "too_many_attempts"),
         ApiError::Forbidden(_) | ApiError::NotListening | ApiError::OnlyListening => (403, "forbidden"),
         ApiError::NoSuchPath => (404, "no_such_path"),
         ApiError::NotFound(_) => (404, "not_found"),
@@ -61,6 +62,7 @@ fn every_error_has_its_status_and_code_and_says_what_to_do() {
         ApiError::Forbidden("a change"),
         ApiError::NotListening,
         ApiError::OnlyListening,
+        ApiError::TooManyAttempts,
         ApiError::NoSuchPath,
         ApiError::NotFound(text()),
         ApiError::MethodNotAllowed("GET".to_owned()),
@@ -96,7 +98,7 @@ fn every_error_has_its_status_and_code_and_says_what_to_do() {
         assert_eq!((error.status().as_u16(), error.code()), (status, code));
         let reply = error.error_response();
         assert_eq!(reply.status().as_u16(), status);
-        assert_eq!(reply.headers().contains_key(RETRY_AFTER), status == 503, "{code}");
+        assert_eq!(reply.headers().contains_key(RETRY_AFTER), matches!(status, 429 | 503), "{code}");
         assert_eq!(reply.headers().contains_key(WWW_AUTHENTICATE), status == 401, "{code}");
         assert_eq!(reply.headers().contains_key(ALLOW), status == 405, "{code}");
         assert!(!error.to_string().is_empty() && error.status().canonical_reason().is_some(), "{code}");

@@ -1,0 +1,169 @@
+use super::*;
+
+const CLIENT: Network = Network::V4([192, 0, 2, 1]);
+
+fn other(number: u8) -> Network {
+    Network::V4([198, 51, 100, number])
+}
+
+#[test]
+fn bodies_together_never_hold_more_than_the_budget() {
+    let budget = Budget::new(100);
+    let mut held = Vec::new();
+    for number in 0..4 {
+        let mut reservation = budget.reservation(other(number));
+        assert_eq!(reservation.grow_to(25), Ok(()));
+        held.push(reservation);
+    }
+    let mut late = budget.reservation(CLIENT);
+    assert_eq!(late.grow_to(1), Err(UsedUp));
+    held.pop();
+    assert_eq!(late.grow_to(25), Ok(()));
+    assert_eq!(late.grow_to(26), Err(UsedUp));
+}
+
+#[test]
+fn one_client_holds_at_most_a_quarter_with_several_bodies() {
+    let budget = Budget::new(100);
+    let mut first = budget.reservation(CLIENT);
+    let mut second = budget.reservation(CLIENT);
+    assert_eq!(first.grow_to(20), Ok(()));
+    assert_eq!(second.grow_to(5), Ok(()));
+    assert_eq!(second.grow_to(6), Err(UsedUp));
+    assert_eq!(first.grow_to(21), Err(UsedUp));
+    assert_eq!(budget.reservation(other(1)).grow_to(25), Ok(()));
+}
+
+#[test]
+fn a_single_body_of_a_client_may_take_all_that_is_free() {
+    let budget = Budget::new(100);
+    let mut only = budget.reservation(CLIENT);
+    assert_eq!(only.grow_to(60), Ok(()));
+    assert_eq!(only.grow_to(100), Ok(()));
+    assert_eq!(only.grow_to(101), Err(UsedUp));
+}
+
+#[test]
+fn what_is_dropped_is_given_back() {
+    let budget = Budget::new(100);
+    for _ in 0..3 {
+        let mut reservation = budget.reservation(CLIENT);
+        assert_eq!(reservation.grow_to(100), Ok(()));
+    }
+    let in_flight = budget.lock();
+    assert_eq!(in_flight.bytes, 0);
+    assert!(in_flight.of_clients.is_empty() && in_flight.bodies.is_empty());
+}
+
+const MEBIBYTE: usize = 1 << 20;
+
+/// Runs with a clock that stands still, and moves on when everybody waits.
+fn with_paused_time<T>(test: impl Future<Output = T>) -> T {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
+    runtime.unwrap().block_on(test)
+}
+
+fn holding(budget: &Arc<Budget>, number: u8, bytes: usize) -> Reservation {
+    let mut reservation = budget.reservation(other(number));
+    reservation.grow_to(bytes).unwrap();
+    reservation
+}
+
+/// A body that sends nothing more: resolves with the time after which it was dropped.
+async fn stalled(mut reservation: Reservation) -> Duration {
+    let began = Instant::now();
+    reservation.watch();
+    reservation.dropped().await;
+    began.elapsed()
+}
+
+#[test]
+fn stalled_bodies_give_way_within_a_moment() {
+    with_paused_time(async {
+        let budget = Budget::new(64 * MEBIBYTE);
+        let stalled_bodies = futures_util::future::join_all(
+            (1..=64).map(|number| stalled(holding(&budget, number, MEBIBYTE - MEBIBYTE / 16))),
+        );
+        let newcomer = async {
+            let began = Instant::now();
+            let mut newcomer = budget.reservation(CLIENT);
+            assert_eq!(newcomer.make_room(10 * MEBIBYTE).await, Ok(()));
+            began.elapsed()
+        };
+        tokio::select! {
+            took = newcomer => assert!(took <= Duration::from_secs(2), "{took:?}"),
+            _ = stalled_bodies => panic!("all were dropped, not as many as was needed"),
+        }
+    });
+}
+
+#[test]
+fn slowest_body_is_dropped_and_one_with_progress_never() {
+    with_paused_time(async {
+        let budget = Budget::new(4 * MEBIBYTE);
+        let mut fast = holding(&budget, 1, MEBIBYTE);
+        fast.watch();
+        let sending = async {
+            loop {
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                fast.arrived(20_000);
+            }
+        };
+        let slow = stalled(holding(&budget, 2, MEBIBYTE));
+        let newcomer = async {
+            tokio::time::sleep(Duration::from_secs(3)).await;
+            let mut newcomer = budget.reservation(CLIENT);
+            assert_eq!(newcomer.make_room(MEBIBYTE).await, Ok(()));
+            let mut second = budget.reservation(other(9));
+            let mut third = budget.reservation(other(8));
+            assert_eq!(second.make_room(MEBIBYTE).await, Ok(()));
+            assert_eq!(third.make_room(MEBIBYTE).await, Err(UsedUp));
+        };
+        tokio::select! {
+            () = async { tokio::join!(slow, newcomer); } => {}
+            () = sending => {}
+            () = fast.dropped() => panic!("it made progress"),
+        }
+    });
+}
+
+#[test]
+fn oldest_waits_and_younger_give_way_when_all_make_progress() {
+    with_paused_time(async {
+        let budget = Budget::new(12 * MEBIBYTE);
+        let (mut old, mut young) = (holding(&budget, 1, 2 * MEBIBYTE), holding(&budget, 2, 2 * MEBIBYTE));
+        let young = async {
+            assert_eq!(young.make_room(5 * MEBIBYTE).await, Err(UsedUp));
+            drop(young);
+        };
+        let (old, ()) = tokio::join!(old.make_room(5 * MEBIBYTE), young);
+        assert_eq!(old, Ok(()));
+    });
+}
+
+#[test]
+fn copies_of_the_largest_body_are_part_of_the_budget() {
+    let budget = Budget::new(64 * MEBIBYTE);
+    let first = holding(&budget, 1, 16 * MEBIBYTE);
+    let mut second = budget.reservation(other(2));
+    assert_eq!(second.grow_to(16 * MEBIBYTE), Ok(()));
+    assert_eq!(second.grow_to(17 * MEBIBYTE), Err(UsedUp));
+    drop(first);
+    assert_eq!(second.grow_to(25 * MEBIBYTE), Ok(()), "alone");
+    assert_eq!(budget.reservation(other(3)).grow_to(2 * MEBIBYTE), Err(UsedUp));
+    assert_eq!(budget.reservation(other(4)).grow_to(MEBIBYTE), Ok(()));
+}
+
+#[test]
+fn large_bodies_leave_room_for_small_ones() {
+    let budget = Budget::new(16 * MEBIBYTE);
+    let mut held = Vec::new();
+    for number in 0..200 {
+        let mut reservation = budget.reservation(other(number));
+        if reservation.grow_to(MEBIBYTE).is_ok() {
+            held.push(reservation);
+        }
+    }
+    assert_eq!(held.len(), 15);
+    assert_eq!(budget.reservation(CLIENT).grow_to(SMALL), Ok(()));
+}

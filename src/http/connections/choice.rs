@@ -1,0 +1,137 @@
+//! Which connections are closed when they run short: first of the client network with the most connections, so that
+//! nobody is closed because of somebody else's flood; within a network first what is worth least.
+
+use std::cmp::{Ordering, Reverse};
+use std::collections::{BinaryHeap, HashMap};
+use std::time::Duration;
+
+use crate::http::client::Network;
+
+/// What a connection is doing, in the order in which connections are closed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Class {
+    Idle,
+    Blocked,
+    Slow,
+}
+
+impl Class {
+    pub const ALL: [Self; 3] = [Self::Idle, Self::Blocked, Self::Slow];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Idle => "idle",
+            Self::Blocked => "blocked",
+            Self::Slow => "slow",
+        }
+    }
+}
+
+/// A connection that is open.
+#[derive(Clone, Debug)]
+pub struct Candidate {
+    /// `None` for a trusted proxy, each of whose connections counts alone.
+    pub network: Option<Network>,
+    /// `None` while it must not be closed.
+    pub class: Option<Class>,
+    /// Time in its present state.
+    pub waited: Duration,
+    /// Received in this time, of an incomplete request.
+    pub bytes: usize,
+}
+
+#[derive(Debug, Default)]
+pub struct Choice {
+    /// By their index among the candidates.
+    pub connections: Vec<(usize, Class)>,
+    /// The network with the most connections, and how many it has.
+    pub largest: Option<(Network, usize)>,
+}
+
+/// Less is closed first.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Worth {
+    class: Class,
+    /// The slowest of those that send; the longest wait of the others.
+    pace: f64,
+}
+
+impl Worth {
+    fn of(candidate: &Candidate, class: Class) -> Self {
+        let seconds = candidate.waited.as_secs_f64().max(f64::MIN_POSITIVE);
+        let pace = if class == Class::Slow { candidate.bytes as f64 / seconds } else { -seconds };
+        Self { class, pace }
+    }
+}
+
+impl Eq for Worth {}
+
+impl PartialOrd for Worth {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Worth {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.class.cmp(&other.class).then(self.pace.total_cmp(&other.pace))
+    }
+}
+
+/// How soon the next connection of a group is closed: by the number of its connections, those of proxies last, by the
+/// worth of the connection. With the place of the group.
+type Next = (usize, bool, Reverse<Worth>, usize);
+
+/// The connections of one client network.
+#[derive(Debug, Default)]
+struct Group {
+    open: usize,
+    is_proxy: bool,
+    /// Ordered so that the last is closed first.
+    closable: Vec<(Worth, usize)>,
+}
+
+/// Chooses at most `surplus` connections. Networks with up to `fair` connections count alike.
+pub fn choose(candidates: Vec<Candidate>, surplus: usize, fair: usize) -> Choice {
+    let mut of_networks: HashMap<Network, usize> = HashMap::new();
+    let mut groups: Vec<Group> = Vec::new();
+    for (index, candidate) in candidates.iter().enumerate() {
+        let place = match candidate.network {
+            Some(network) => *of_networks.entry(network).or_insert(groups.len()),
+            None => groups.len(),
+        };
+        if place == groups.len() {
+            groups.push(Group { is_proxy: candidate.network.is_none(), ..Group::default() });
+        }
+        groups[place].open += 1;
+        if let Some(class) = candidate.class {
+            groups[place].closable.push((Worth::of(candidate, class), index));
+        }
+    }
+    for group in &mut groups {
+        group.closable.sort_unstable_by(|a, b| b.cmp(a));
+    }
+    let largest = of_networks.iter().max_by_key(|(_, place)| groups[**place].open);
+    let largest = largest.map(|(network, place)| (*network, groups[*place].open));
+    let mut order: BinaryHeap<Next> =
+        groups.iter().enumerate().filter_map(|(place, group)| group.next(place, fair)).collect();
+    let mut connections = Vec::with_capacity(surplus.min(candidates.len()));
+    while connections.len() < surplus
+        && let Some((_, _, Reverse(worth), place)) = order.pop()
+    {
+        let group = &mut groups[place];
+        if let Some((_, index)) = group.closable.pop() {
+            connections.push((index, worth.class));
+            group.open -= 1;
+        }
+        order.extend(group.next(place, fair));
+    }
+    Choice { connections, largest }
+}
+
+impl Group {
+    /// How soon the next connection of this group is closed.
+    fn next(&self, place: usize, fair: usize) -> Option<Next> {
+        self.closable.last().map(|(worth, _)| (self.open.max(fair), !self.is_proxy, Reverse(*worth), place))
+    }
+}

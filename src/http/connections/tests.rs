@@ -1,0 +1,148 @@
+use std::net::Ipv4Addr;
+
+use prometheus::Opts;
+
+use super::*;
+
+fn registry(limit: usize, proxies: &[&str]) -> Arc<Connections> {
+    let proxies = TrustedProxies::new(proxies.iter().map(|text| text.parse().unwrap()).collect());
+    let closed = IntCounterVec::new(Opts::new("closed", "closed"), &["reason"]).unwrap();
+    Connections::new(limit, proxies, IntGauge::new("open", "open").unwrap(), closed)
+}
+
+fn open(connections: &Arc<Connections>, network: u8, count: usize) -> Vec<Registered> {
+    let peer = IpAddr::V4(Ipv4Addr::new(192, 0, 2, network));
+    (0..count).map(|_| connections.register(Some(peer))).collect()
+}
+
+fn closed(registered: &[Registered]) -> usize {
+    registered.iter().filter(|one| one.link.0.is_closing.load(Ordering::Relaxed)).count()
+}
+
+fn later() -> Instant {
+    Instant::now() + 2 * GRACE
+}
+
+#[test]
+fn nothing_is_closed_while_there_is_room() {
+    let connections = registry(32, &[]);
+    let held = open(&connections, 1, 30);
+    connections.make_room(later());
+    assert_eq!((closed(&held), connections.is_short()), (0, false));
+}
+
+#[test]
+fn network_with_most_connections_gives_way() {
+    let connections = registry(32, &[]);
+    let flood = open(&connections, 1, 25);
+    let others: Vec<_> = (2..=8).flat_map(|network| open(&connections, network, 1)).collect();
+    assert!(connections.is_short());
+    connections.make_room(later());
+    assert_eq!((closed(&flood), closed(&others)), (2, 0));
+    connections.make_room(later());
+    assert_eq!(closed(&flood), 2, "those that are closing count as closed");
+}
+
+#[test]
+fn newcomers_and_answered_requests_are_spared() {
+    let connections = registry(16, &[]);
+    let fresh = open(&connections, 1, 16);
+    connections.make_room(Instant::now());
+    assert_eq!(closed(&fresh), 0, "within the grace");
+    fresh.iter().for_each(|one| one.link.received(10, Stage::Between, true));
+    connections.make_room(later());
+    assert_eq!(closed(&fresh), 0, "waiting for a reply");
+    let _held: Vec<Held> = fresh.iter().map(|one| one.link.hold()).collect();
+    fresh.iter().for_each(|one| one.link.written(Stage::Between));
+    connections.make_room(later());
+    assert_eq!(closed(&fresh), 0, "streams");
+}
+
+#[test]
+fn idle_gives_way_before_blocked_before_slowest() {
+    let connections = registry(16, &[]);
+    let all = open(&connections, 1, 16);
+    let links: Vec<&Link> = all.iter().map(|one| &one.link).collect();
+    links[..14].iter().for_each(|link| link.received(100_000, Stage::Body, true));
+    links[3].received(1, Stage::Between, true);
+    links[5].written(Stage::Between);
+    links[3].written(Stage::Between);
+    links[3].received(10, Stage::Head, false);
+    links[4].blocked();
+    links[14].received(10, Stage::Between, true);
+    let mut order = Vec::new();
+    for limit in (10..=15).rev() {
+        // Each round needs one more to be closed.
+        let candidates = all.iter().map(|one| one.link.0.candidate(later())).collect();
+        let chosen = choice::choose(candidates, 16 - limit, 1);
+        order = chosen.connections.iter().map(|(index, _)| *index).collect();
+    }
+    assert_eq!(order[..2].iter().filter(|index| matches!(index, 5 | 15)).count(), 2, "{order:?}");
+    assert_eq!(&order[2..4], [4, 3], "{order:?}");
+    assert!(!order.contains(&14));
+}
+
+#[test]
+fn trusted_proxy_is_closed_last_and_its_clients_count() {
+    let connections = registry(32, &["192.0.2.1/32"]);
+    let proxy = open(&connections, 1, 20);
+    let pair = open(&connections, 2, 2);
+    let rest: Vec<_> = (3..=12).flat_map(|network| open(&connections, network, 1)).collect();
+    connections.make_room(later());
+    assert_eq!((closed(&proxy), closed(&pair) + closed(&rest)), (0, 2));
+    let connections = registry(32, &["192.0.2.1/32"]);
+    let proxy = open(&connections, 1, 31);
+    let client = Network::from(IpAddr::V4(Ipv4Addr::new(203, 0, 113, 9)));
+    proxy[..6].iter().for_each(|one| one.link.attribute(client));
+    connections.make_room(later());
+    assert_eq!((closed(&proxy[..6]), closed(&proxy[6..])), (1, 0));
+}
+
+#[test]
+fn line_breaks_are_no_request_that_waits_for_a_reply() {
+    let connections = registry(16, &[]);
+    let all = open(&connections, 1, 16);
+    all.iter().for_each(|one| one.link.received(2, Stage::Between, false));
+    connections.make_room(later());
+    assert_eq!(closed(&all), 1);
+}
+
+#[test]
+fn few_connections_of_a_network_do_not_give_way_to_a_flood_of_networks() {
+    let connections = registry(1_024, &[]);
+    let provider = open(&connections, 1, 8);
+    provider.iter().for_each(|one| one.link.received(100_000, Stage::Body, true));
+    let address = |number: usize| IpAddr::V4(Ipv4Addr::from(u32::try_from(number).unwrap()));
+    let flood: Vec<_> = (0..1_016).map(|number| connections.register(Some(address(number)))).collect();
+    connections.make_room(later());
+    assert_eq!((closed(&provider), closed(&flood)), (0, 64));
+}
+
+#[test]
+fn closed_connection_is_told_and_place_is_given_back() {
+    let connections = registry(16, &[]);
+    let mut all = open(&connections, 1, 16);
+    connections.make_room(later());
+    let index = all.iter().position(|one| one.link.0.is_closing.load(Ordering::Relaxed)).unwrap();
+    let context = &mut Context::from_waker(std::task::Waker::noop());
+    assert!(all[index].link.stay_open(context).is_err());
+    all.swap_remove(index);
+    assert!(all.iter().all(|one| one.link.stay_open(context).is_ok()));
+    assert!(!connections.is_short());
+    drop(all);
+    assert_eq!((connections.open.load(Ordering::Relaxed), lock(&connections.entries).len()), (0, 0));
+}
+
+#[test]
+fn first_bytes_show_what_is_no_http() {
+    let rows: [(&[u8], Opening); 5] = [
+        (b"POST / HTTP/1.1", Opening::Http),
+        (b"", Opening::Http),
+        (b"PROXY TCP4 192.0.2.1 192.0.2.2 1 2\r\n", Opening::ProxyProtocol),
+        (b"\r\n\r\n\0\r\nQUIT\n\x21\x11", Opening::ProxyProtocol),
+        (&[0x16, 0x03, 0x01, 0x02], Opening::Tls),
+    ];
+    for (bytes, expected) in rows {
+        assert_eq!(Opening::of(bytes), expected, "{bytes:?}");
+    }
+}

@@ -1,0 +1,84 @@
+//! Requests that the HTTP library rejects before any handler sees them: counted, and logged with the client's address,
+//! at most once in a while, because any stranger can cause them.
+
+use std::net::IpAddr;
+use std::time::{Duration, Instant};
+
+use actix_http::error::{DispatchError, ParseError};
+use prometheus::IntCounterVec;
+
+use super::connections::{Link, Opening};
+use super::log_limit::LogLimit;
+
+const LOGGED_EVERY: Duration = Duration::from_secs(10);
+
+#[derive(Debug)]
+pub struct MalformedRequests {
+    /// By the status that was answered.
+    counters: IntCounterVec,
+    log: LogLimit,
+}
+
+impl MalformedRequests {
+    pub fn new(counters: IntCounterVec) -> Self {
+        for status in ["400", "408", "431"] {
+            counters.with_label_values(&[status]);
+        }
+        Self { counters, log: LogLimit::new(LOGGED_EVERY) }
+    }
+
+    /// Takes note of how a connection has ended.
+    pub fn connection_ended(&self, link: &Link, result: &Result<(), DispatchError>) {
+        match result {
+            _ if link.has_slow_head() => self.note(link, "408", "the head did not arrive in time"),
+            Err(DispatchError::Parse(error)) => {
+                let status = if matches!(error, ParseError::TooLarge) { "431" } else { "400" };
+                self.note(link, status, problem(link, error));
+            }
+            // The client has gone, or was too slow and was closed.
+            Ok(()) | Err(DispatchError::Io(_) | DispatchError::DisconnectTimeout) => {}
+            Err(error) => log::error!("a connection of {} failed: {error}", Peer(link.peer())),
+        }
+    }
+
+    fn note(&self, link: &Link, status: &str, problem: &str) {
+        self.counters.with_label_values(&[status]).inc();
+        let Some(omitted) = self.log.take(Instant::now()) else { return };
+        let peer = Peer(link.peer());
+        match link.opening() {
+            Opening::ProxyProtocol => log::warn!(
+                "{peer} sends the PROXY protocol, which is not supported: switch it off at the proxy, have it send \
+                 X-Forwarded-For, and set CREEL_TRUSTED_PROXIES{omitted}"
+            ),
+            Opening::Tls => log::info!("{peer} sends TLS to a port that takes plain HTTP{omitted}"),
+            Opening::Http => {
+                log::info!("malformed request from {peer}: {problem}, answered {status}{omitted}")
+            }
+        }
+    }
+}
+
+fn problem(link: &Link, error: &ParseError) -> &'static str {
+    match error {
+        _ if link.has_long_name() => "a header name is too long",
+        ParseError::Method => "the method is invalid",
+        ParseError::Uri(_) => "the request target is invalid",
+        ParseError::Version => "the HTTP version is not supported",
+        ParseError::Header => "a header is invalid",
+        ParseError::TooLarge => "the head is too large",
+        ParseError::Incomplete => "the request is incomplete",
+        _ => "it cannot be parsed",
+    }
+}
+
+/// The address of a client, where it is known.
+struct Peer(Option<IpAddr>);
+
+impl std::fmt::Display for Peer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.0 {
+            Some(ip) => ip.to_canonical().fmt(f),
+            None => f.write_str("an unknown address"),
+        }
+    }
+}

@@ -1,0 +1,105 @@
+//! Notices when nearly all requests come from one private address: then a proxy is in between whose clients cannot be
+//! told apart, and limits for each client address act on all of them together.
+
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+/// Number of requests that are looked at together.
+const WINDOW: u32 = 500;
+/// Share of them that must come from the one address.
+const PER_CENT: u32 = 95;
+
+#[derive(Debug, Default)]
+pub struct Peers {
+    has_warned: AtomicBool,
+    window: Mutex<Window>,
+}
+
+#[derive(Debug, Default)]
+struct Window {
+    candidate: Option<IpAddr>,
+    of_candidate: u32,
+    total: u32,
+}
+
+impl Peers {
+    /// Takes note of a request; `is_trusted` of a peer that is a trusted proxy. Warns once.
+    pub fn note(&self, peer: IpAddr, is_trusted: bool, is_forwarded: bool) {
+        if self.has_warned.load(Ordering::Relaxed) {
+            return;
+        }
+        let peer = peer.to_canonical();
+        // Programs on the same machine are clients, unless they pass on for others.
+        let is_suspect = !is_trusted && is_private(peer) && (is_forwarded || !peer.is_loopback());
+        let found = self.window.lock().unwrap_or_else(PoisonError::into_inner).note(peer, is_suspect);
+        if let Some(proxy) = found
+            && !self.has_warned.swap(true, Ordering::Relaxed)
+        {
+            log::warn!(
+                "nearly all requests come from {proxy}, a private address: if it is a proxy, set \
+                 CREEL_TRUSTED_PROXIES={proxy} so that its clients are told apart; otherwise limits act on all of \
+                 them together"
+            );
+        }
+    }
+}
+
+impl Window {
+    /// The one address, at the end of a window in which nearly all requests came from it.
+    fn note(&mut self, peer: IpAddr, is_suspect: bool) -> Option<IpAddr> {
+        self.total += 1;
+        if is_suspect && self.candidate.is_none() {
+            self.candidate = Some(peer);
+        }
+        if is_suspect && self.candidate == Some(peer) {
+            self.of_candidate += 1;
+        }
+        if self.total < WINDOW {
+            return None;
+        }
+        // The next window begins with whoever comes first in it.
+        let window = std::mem::take(self);
+        window.candidate.filter(|_| window.of_candidate * 100 >= window.total * PER_CENT)
+    }
+}
+
+fn is_private(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(v4) => {
+            let [a, b, ..] = v4.octets();
+            // 100.64.0.0/10 is between a provider and its customers, and in some overlay networks.
+            v4.is_private() || v4.is_loopback() || v4.is_link_local() || (a == 100 && b & 0xc0 == 64)
+        }
+        IpAddr::V6(v6) => v6.is_loopback() || v6.is_unique_local() || v6.is_unicast_link_local(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn warns(peers: &[(&str, bool, bool)]) -> bool {
+        let noted = Peers::default();
+        for (peer, is_trusted, is_forwarded) in peers.iter().cycle().take(2 * WINDOW as usize) {
+            noted.note(peer.parse().unwrap(), *is_trusted, *is_forwarded);
+        }
+        noted.has_warned.load(Ordering::Relaxed)
+    }
+
+    #[test]
+    fn one_private_untrusted_address_is_warned_about() {
+        for peer in ["172.17.0.1", "::ffff:10.0.0.1", "100.100.1.1", "fd00::1"] {
+            assert!(warns(&[(peer, false, false)]), "{peer}");
+        }
+        assert!(warns(&[("127.0.0.1", false, true)]));
+    }
+
+    #[test]
+    fn other_traffic_is_not_warned_about() {
+        assert!(!warns(&[("203.0.113.9", false, false)]), "public");
+        assert!(!warns(&[("172.17.0.1", true, true)]), "trusted");
+        assert!(!warns(&[("127.0.0.1", false, false)]), "on the same machine");
+        assert!(!warns(&[("10.0.0.1", false, false), ("10.0.0.2", false, false)]), "several");
+    }
+}

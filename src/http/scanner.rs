@@ -1,0 +1,300 @@
+//! Follows the requests on a connection as their bytes arrive: where heads and bodies begin and end, and nothing else of
+//! them. actix-http panics on a header name that the `http` crate cannot hold (above 64 KiB), so such a head must be
+//! rejected before its parser reads it. The framing rules are those of actix-http; where it stops reading a connection,
+//! the scanner stops following it.
+
+/// Longest header name that is passed on. No client or proxy sends one of even a tenth of this.
+pub const MAX_HEADER_NAME_BYTES: usize = 8 << 10;
+/// Leading part of a header name that is compared; longer than any name that matters here.
+const NAME_PREFIX_BYTES: usize = 20;
+/// Leading part of a header value that is compared: a 64-bit length, or a coding.
+const VALUE_PREFIX_BYTES: usize = 24;
+
+/// Where on a connection the next byte belongs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// Between two requests.
+    Between,
+    Head,
+    Body,
+}
+
+/// A header name is longer than `MAX_HEADER_NAME_BYTES`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NameTooLong {
+    /// Index of the first byte that is too much, in the bytes given.
+    pub at: usize,
+}
+
+#[derive(Debug, Default)]
+pub struct Scanner {
+    phase: Phase,
+    framing: Framing,
+    line: Line,
+    heads: u64,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Phase {
+    #[default]
+    Between,
+    RequestLine,
+    Name,
+    Value,
+    Sized(u64),
+    Chunk(Chunk, u64),
+    /// The rest of the connection belongs to one request, or is not read by actix-http.
+    Opaque,
+}
+
+/// The states of a chunked body, as actix-http has them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Chunk {
+    SizeStart,
+    Size,
+    Extension,
+    SizeEnd,
+    Data,
+    DataCr,
+    DataLf,
+    EndCr,
+    EndLf,
+    Trailer,
+    TrailerLf,
+}
+
+/// What the head of the present request says about its body.
+#[derive(Clone, Copy, Debug, Default)]
+struct Framing {
+    length: Option<u64>,
+    is_chunked: bool,
+    is_upgrade: bool,
+    is_connect: bool,
+}
+
+/// The present line of a head.
+#[derive(Clone, Copy, Debug, Default)]
+struct Line {
+    name: [u8; NAME_PREFIX_BYTES],
+    name_bytes: usize,
+    value: [u8; VALUE_PREFIX_BYTES],
+    /// Without leading white space (and zeros, in a length); counts on beyond the prefix.
+    value_bytes: usize,
+    /// As `value_bytes`, up to the last byte that is not white space.
+    value_end: usize,
+    has_leading_zero: bool,
+}
+
+impl Scanner {
+    pub fn stage(&self) -> Stage {
+        match self.phase {
+            Phase::Between => Stage::Between,
+            Phase::RequestLine | Phase::Name | Phase::Value => Stage::Head,
+            Phase::Sized(_) | Phase::Chunk(..) | Phase::Opaque => Stage::Body,
+        }
+    }
+
+    /// Number of whole heads that have arrived.
+    pub fn heads(&self) -> u64 {
+        self.heads
+    }
+
+    /// Takes the next bytes of the connection.
+    ///
+    /// # Errors
+    /// When a header name is too long: the bytes from there on must not reach the parser.
+    pub fn read(&mut self, bytes: &[u8]) -> Result<(), NameTooLong> {
+        let mut at = 0;
+        while at < bytes.len() {
+            let rest = &bytes[at..];
+            at += match self.phase {
+                Phase::Opaque => rest.len(),
+                Phase::Sized(left) => self.skip_sized(left, rest.len()),
+                Phase::Chunk(Chunk::Data, left) => self.skip_chunk(left, rest.len()),
+                Phase::Chunk(state, size) => {
+                    self.phase = next_in_chunks(state, size, rest[0]);
+                    1
+                }
+                Phase::Between => self.begin(rest[0]),
+                Phase::RequestLine => self.request_line(rest),
+                Phase::Name => self.name(rest).map_err(|over| NameTooLong { at: at + over.at })?,
+                Phase::Value => self.value(rest),
+            };
+        }
+        Ok(())
+    }
+
+    fn begin(&mut self, byte: u8) -> usize {
+        if !matches!(byte, b'\r' | b'\n') {
+            self.phase = Phase::RequestLine;
+            self.framing = Framing::default();
+            self.line = Line::default();
+            return 0;
+        }
+        1
+    }
+
+    fn request_line(&mut self, rest: &[u8]) -> usize {
+        let end = line_end(rest);
+        self.line.add_name(&rest[..end.unwrap_or(rest.len())]);
+        let Some(end) = end else { return rest.len() };
+        self.framing.is_connect = self.line.name.starts_with(b"CONNECT ");
+        self.next_line();
+        end + 1
+    }
+
+    fn name(&mut self, rest: &[u8]) -> Result<usize, NameTooLong> {
+        let end = rest.iter().position(|byte| matches!(byte, b':' | b'\n'));
+        let part = &rest[..end.unwrap_or(rest.len())];
+        if self.line.name_bytes + part.len() > MAX_HEADER_NAME_BYTES {
+            let at = MAX_HEADER_NAME_BYTES - self.line.name_bytes;
+            self.phase = Phase::Opaque;
+            return Err(NameTooLong { at });
+        }
+        self.line.add_name(part);
+        let Some(end) = end else { return Ok(rest.len()) };
+        if rest[end] == b':' {
+            self.phase = Phase::Value;
+        } else if self.line.is_empty() {
+            self.end_head();
+        } else {
+            // A line without a colon: actix-http rejects it.
+            self.phase = Phase::Opaque;
+        }
+        Ok(end + 1)
+    }
+
+    fn value(&mut self, rest: &[u8]) -> usize {
+        let end = line_end(rest);
+        self.line.add_value(&rest[..end.unwrap_or(rest.len())]);
+        let Some(end) = end else { return rest.len() };
+        self.framing.note(&self.line);
+        self.next_line();
+        end + 1
+    }
+
+    fn next_line(&mut self) {
+        self.line = Line { name: self.line.name, value: self.line.value, ..Line::default() };
+        self.phase = Phase::Name;
+    }
+
+    fn end_head(&mut self) {
+        let framing = self.framing;
+        self.heads += 1;
+        self.phase = match framing.length {
+            _ if framing.is_chunked => Phase::Chunk(Chunk::SizeStart, 0),
+            _ if framing.is_upgrade => Phase::Opaque,
+            Some(length) if length > 0 => Phase::Sized(length),
+            _ if framing.is_connect => Phase::Opaque,
+            _ => Phase::Between,
+        };
+    }
+
+    fn skip_sized(&mut self, left: u64, available: usize) -> usize {
+        let taken = left.min(available as u64);
+        self.phase = if taken == left { Phase::Between } else { Phase::Sized(left - taken) };
+        usize::try_from(taken).unwrap_or(available)
+    }
+
+    fn skip_chunk(&mut self, left: u64, available: usize) -> usize {
+        let taken = left.min(available as u64);
+        let state = if taken == left { Chunk::DataCr } else { Chunk::Data };
+        self.phase = Phase::Chunk(state, left - taken);
+        usize::try_from(taken).unwrap_or(available)
+    }
+}
+
+fn line_end(bytes: &[u8]) -> Option<usize> {
+    bytes.iter().position(|byte| *byte == b'\n')
+}
+
+fn next_in_chunks(state: Chunk, size: u64, byte: u8) -> Phase {
+    let digit = char::from(byte).to_digit(16).map(u64::from);
+    let (next, size) = match (state, byte) {
+        (Chunk::SizeStart, _) => match digit {
+            Some(digit) => (Chunk::Size, digit),
+            None => return Phase::Opaque,
+        },
+        (Chunk::Size, b' ' | b'\t' | b';') => (Chunk::Extension, size),
+        (Chunk::Size | Chunk::Extension, b'\r') => (Chunk::SizeEnd, size),
+        (Chunk::Size, _) => match digit.and_then(|digit| size.checked_mul(16)?.checked_add(digit)) {
+            Some(size) => (Chunk::Size, size),
+            None => return Phase::Opaque,
+        },
+        (Chunk::Extension, _) => (Chunk::Extension, size),
+        (Chunk::SizeEnd, b'\n') if size == 0 => (Chunk::EndCr, 0),
+        (Chunk::SizeEnd, b'\n') => (Chunk::Data, size),
+        (Chunk::DataCr, b'\r') => (Chunk::DataLf, 0),
+        (Chunk::DataLf, b'\n') => (Chunk::SizeStart, 0),
+        (Chunk::EndCr, b'\r') => (Chunk::EndLf, 0),
+        (Chunk::EndLf, b'\n') => return Phase::Between,
+        // The first byte of a trailer line is taken here, as actix-http does.
+        (Chunk::EndCr, _) => (Chunk::Trailer, 0),
+        (Chunk::Trailer, b'\r') => (Chunk::TrailerLf, 0),
+        (Chunk::Trailer, _) => (Chunk::Trailer, 0),
+        (Chunk::TrailerLf, b'\n') => (Chunk::EndCr, 0),
+        _ => return Phase::Opaque,
+    };
+    Phase::Chunk(next, size)
+}
+
+impl Framing {
+    fn note(&mut self, line: &Line) {
+        if line.is_named(b"content-length") {
+            // actix-http rejects what is not a number.
+            let number = |value| std::str::from_utf8(value).ok()?.parse().ok();
+            self.length = line.value().and_then(number).or(line.has_leading_zero.then_some(0));
+        } else if line.is_named(b"transfer-encoding") {
+            self.is_chunked = line.value().is_some_and(|value| value.eq_ignore_ascii_case(b"chunked"));
+        } else if line.is_named(b"upgrade") {
+            self.is_upgrade |= line.value().is_some_and(|value| value.eq_ignore_ascii_case(b"websocket"));
+        }
+    }
+}
+
+impl Line {
+    fn add_name(&mut self, part: &[u8]) {
+        copy_prefix(&mut self.name, self.name_bytes, part);
+        self.name_bytes += part.len();
+    }
+
+    fn add_value(&mut self, part: &[u8]) {
+        let mut part = if self.value_bytes == 0 { part.trim_ascii_start() } else { part };
+        if self.value_bytes == 0 && self.is_named(b"content-length") {
+            while let Some((b'0', rest)) = part.split_first() {
+                self.has_leading_zero = true;
+                part = rest;
+            }
+        }
+        copy_prefix(&mut self.value, self.value_bytes, part);
+        let end = part.trim_ascii_end().len();
+        if end > 0 {
+            self.value_end = self.value_bytes + end;
+        }
+        self.value_bytes += part.len();
+    }
+
+    fn is_named(&self, name: &[u8]) -> bool {
+        self.name_bytes == name.len() && self.name[..name.len()].eq_ignore_ascii_case(name)
+    }
+
+    /// Whether there is nothing before the end of the line.
+    fn is_empty(&self) -> bool {
+        self.name_bytes == 0 || (self.name_bytes == 1 && self.name[0] == b'\r')
+    }
+
+    /// Without white space around it; `None` where it is longer than what is compared.
+    fn value(&self) -> Option<&[u8]> {
+        self.value.get(..self.value_end)
+    }
+}
+
+fn copy_prefix(prefix: &mut [u8], filled: usize, part: &[u8]) {
+    if let Some(free) = prefix.get_mut(filled..) {
+        let copied = free.len().min(part.len());
+        free[..copied].copy_from_slice(&part[..copied]);
+    }
+}
+
+#[cfg(test)]
+mod tests;
