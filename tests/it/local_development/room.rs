@@ -5,7 +5,7 @@ use crate::harness::{TestApp, eventually, sign};
 
 fn send_large(app: &TestApp, number: usize) -> u16 {
     let body = format!("[{number},\"{}\"]", "x".repeat(200 << 10));
-    app.send(&sign::github(&format!("large-{number}"), &body)).status
+    app.send(&sign::github(&format!("large-{number}"), body)).status
 }
 
 #[test]
