@@ -4,15 +4,18 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::output::{Failure, harmless};
 use super::rejections::Selection;
 use super::remote::{Address, JSON, Remote};
 use super::send::block_on;
+use crate::outbound::Response;
 
 /// While another client takes a step.
 const BUSY_PAUSE: Duration = Duration::from_millis(200);
+const MAX_RECOUNTS: usize = 10;
 
 /// Which rejected requests, one by its id or many.
 #[derive(Debug, clap::Args)]
@@ -113,40 +116,58 @@ async fn all(remote: &Remote, arguments: &Selected, action: &str) -> Result<Stri
     let path = format!("/rejections/{action}");
     let Selection { source, cause, since, until } = &arguments.selection;
     let filter = json!({"source": source, "cause": cause, "since": since, "until": until});
-    let count: Count = post(remote, &path, &json!({ "filter": filter })).await?;
+    let mut count: Count = post(remote, &path, &json!({ "filter": filter })).await?;
     let counted = counted(count.count, &count.by_cause);
     if count.count == 0 || !arguments.yes {
         let what = if action == "recheck" { "check them again" } else { "release them without proof" };
         let hint = if count.count == 0 { String::new() } else { format!("; add --yes to {what}") };
         return Ok(format!("{counted}{hint}\n"));
     }
-    let mut request = json!({"filter": count.filter, "through": count.through, "confirm": count.count});
+    let mut cursor: Option<String> = None;
+    let mut recounts = 0;
     let mut done = Done::default();
     loop {
-        let step: Result<Step, Failure> = post(remote, &path, &request).await;
-        let step = step.map_err(|why| Failure(format!("{why}\n{}", done.text())))?;
+        let (filter, through) = (&count.filter, count.through);
+        let request = match &cursor {
+            Some(cursor) => json!({"filter": filter, "through": through, "cursor": cursor}),
+            None => json!({"filter": filter, "through": through, "confirm": count.count}),
+        };
+        let response = respond(remote, &path, &request).await?;
+        if code_of(&response).as_deref() == Some("count_changed") && recounts < MAX_RECOUNTS {
+            // The quarantine has dropped some in the meantime.
+            recounts += 1;
+            count = post(remote, &path, &json!({"filter": filter, "through": through})).await?;
+            continue;
+        }
+        let step: Result<Step, Failure> = remote.read(&response);
+        let step = step.map_err(|why| Failure(format!("{why}\n{}", done.text().trim_end())))?;
         done.add(step.done);
-        let Some(cursor) = step.next_cursor else { return Ok(done.text()) };
-        request = json!({"filter": count.filter, "through": count.through, "cursor": cursor});
+        cursor = step.next_cursor;
+        if cursor.is_none() {
+            return Ok(done.text());
+        }
     }
 }
 
+async fn post<T: DeserializeOwned>(remote: &Remote, path: &str, body: &Value) -> Result<T, Failure> {
+    remote.read(&respond(remote, path, body).await?)
+}
+
 /// Waits while another client takes a step.
-async fn post<T: serde::de::DeserializeOwned>(
-    remote: &Remote,
-    path: &str,
-    body: &Value,
-) -> Result<T, Failure> {
+async fn respond(remote: &Remote, path: &str, body: &Value) -> Result<Response, Failure> {
     loop {
         let response = remote.request("POST", path, &[JSON], body.to_string().into_bytes()).await?;
-        let is_busy = response.status == 409
-            && serde_json::from_slice::<Value>(&response.body)
-                .is_ok_and(|problem| problem["code"] == "already_running");
-        if !is_busy {
-            return remote.read(&response);
+        if code_of(&response).as_deref() != Some("already_running") {
+            return Ok(response);
         }
         tokio::time::sleep(BUSY_PAUSE).await;
     }
+}
+
+/// What the service calls the problem, if there is one.
+fn code_of(response: &Response) -> Option<String> {
+    let problem: Value = serde_json::from_slice(&response.body).ok().filter(|_| response.status == 409)?;
+    problem["code"].as_str().map(str::to_owned)
 }
 
 fn counted(count: u64, by_cause: &BTreeMap<String, u64>) -> String {

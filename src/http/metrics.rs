@@ -32,9 +32,7 @@ pub struct Metrics {
     keys_in_memory: IntGauge,
     keys_bytes: IntGauge,
     is_damaged: IntGauge,
-    quarantine_rows: IntGauge,
-    quarantine_bytes: IntGauge,
-    quarantine_dropped: IntCounterVec,
+    quarantine: QuarantineMetrics,
     attempts: IntCounterVec,
     dead: IntCounter,
     dead_letters: IntGauge,
@@ -53,6 +51,32 @@ pub struct SourceMetrics {
     pub not_json: IntCounter,
     rejected: IntCounterVec,
     name: String,
+}
+
+/// The numbers of the quarantine.
+#[derive(Debug)]
+struct QuarantineMetrics {
+    rows: IntGauge,
+    bytes: IntGauge,
+    dropped: IntCounterVec,
+}
+
+impl QuarantineMetrics {
+    fn new(registry: &Registry) -> Self {
+        let gauge = |name, help| {
+            registered(registry, IntGauge::new(name, help).expect("the name of a metric is well-formed"))
+        };
+        let dropped = Opts::new(
+            "creel_quarantine_dropped_total",
+            "Rejected requests that were not kept in quarantine, or had to leave it early, by kind: a candidate may be genuine.",
+        );
+        let dropped = IntCounterVec::new(dropped, &["kind"]).expect("the name of a metric is well-formed");
+        Self {
+            rows: gauge("creel_quarantine_rows", "Rejected requests in quarantine."),
+            bytes: gauge("creel_quarantine_bytes", "What they take of CREEL_QUARANTINE_SIZE."),
+            dropped: registered(registry, dropped),
+        }
+    }
 }
 
 impl SourceMetrics {
@@ -128,13 +152,7 @@ impl Metrics {
                 "creel_database_damaged",
                 "1 after damage was found in the database: see `creel verify`.",
             ),
-            quarantine_rows: gauge("creel_quarantine_rows", "Rejected requests in quarantine."),
-            quarantine_bytes: gauge("creel_quarantine_bytes", "What they take of CREEL_QUARANTINE_SIZE."),
-            quarantine_dropped: counters(
-                "creel_quarantine_dropped_total",
-                "Rejected requests that were not kept in quarantine, or had to leave it early, by kind: a candidate may be genuine.",
-                &["kind"],
-            ),
+            quarantine: QuarantineMetrics::new(&registry),
             attempts: counters(
                 "creel_attempts_total",
                 "Tries of deliveries since the start, by what came of them.",
@@ -220,8 +238,8 @@ impl Metrics {
             (&self.keys_in_memory, stats.keys_in_memory as u64),
             (&self.keys_bytes, stats.keys_bytes as u64),
             (&self.is_damaged, u64::from(stats.is_damaged)),
-            (&self.quarantine_rows, stats.quarantine.rows),
-            (&self.quarantine_bytes, stats.quarantine.bytes),
+            (&self.quarantine.rows, stats.quarantine.rows),
+            (&self.quarantine.bytes, stats.quarantine.bytes),
         ];
         for (gauge, value) in gauges {
             gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
@@ -230,8 +248,8 @@ impl Metrics {
             (self.attempts.with_label_values(&["delivered"]), stats.attempts_delivered),
             (self.attempts.with_label_values(&["failed"]), stats.attempts_failed),
             (self.dead.clone(), stats.deliveries_dead),
-            (self.quarantine_dropped.with_label_values(&["candidate"]), stats.quarantine.candidates_dropped),
-            (self.quarantine_dropped.with_label_values(&["noise"]), stats.quarantine.noise_dropped),
+            (self.quarantine.dropped.with_label_values(&["candidate"]), stats.quarantine.candidates_dropped),
+            (self.quarantine.dropped.with_label_values(&["noise"]), stats.quarantine.noise_dropped),
         ];
         for (counter, value) in counters {
             counter.inc_by(value.saturating_sub(counter.get()));

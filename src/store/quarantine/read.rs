@@ -176,12 +176,12 @@ pub fn one(connection: &Connection, id: i64) -> rusqlite::Result<Option<(StoredR
         .query_row([id], |row| {
             let rejection = StoredRejection {
                 head: read_head(row)?,
-                query: row.get(7)?,
-                headers: row.get(8)?,
-                body: row.get(9)?,
+                query: row.get(8)?,
+                headers: row.get(9)?,
+                body: row.get(10)?,
                 credentials: None,
             };
-            Ok((rejection, row.get(10)?))
+            Ok((rejection, row.get(11)?))
         })
         .optional()
 }
