@@ -1,8 +1,8 @@
 //! The size limit: rejections go first, then the oldest finished messages, also young ones, and those whose deliveries are
-//! dead. Then those that only expendable targets still wait for, see [`Yielding`]. Where all messages that are left are kept by targets that
-//! must get them, no new ones are taken.
+//! dead. Then those that only expendable targets still wait for, see [`Yielding`]. Where targets that must get them keep all
+//! messages that are left, no new ones are taken.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use time::OffsetDateTime;
@@ -24,7 +24,7 @@ const SLACK_BYTES: u64 = 4 * 4096;
 const MOST_PASSED: usize = 100_000;
 /// A target that an operator has paused keeps its messages for this long, whatever the size of the database.
 const PAUSED_PROTECTED: Duration = Duration::from_secs(86_400);
-/// Nobody yields, absent ones do, all expendable ones do.
+/// No target yields, absent targets yield, all expendable targets yield.
 const LEVELS: usize = 3;
 
 /// How far the messages were looked at for the size limit, for each level of what yields.
@@ -121,7 +121,7 @@ impl Cleaner {
         self.size_walk.use_expendable(levels.collect());
         let yieldings = [Yielding::Absent, Yielding::Expendable { paused_before }];
         let mut deleted = 0;
-        let mut dropped = std::collections::BTreeMap::new();
+        let mut dropped = BTreeMap::new();
         for (level, yielding) in (1..).zip(yieldings) {
             let keeping = Keeping { yielding, ..Keeping::default() };
             loop {

@@ -1,5 +1,6 @@
 //! The endpoints that are no webhooks: whether the service lives, whether it takes messages, what it has counted.
 
+use std::net::{IpAddr, Ipv4Addr};
 use std::time::{Duration, Instant};
 
 use actix_web::http::StatusCode;
@@ -18,6 +19,7 @@ use super::{attempts, hosts};
 
 /// Limit on reading numbers from the database for the metrics.
 const COUNTED_WITHIN: Duration = Duration::from_millis(250);
+const FORWARDED_FOR: &str = "x-forwarded-for";
 
 /// The process lives.
 pub async fn health() -> Result<HttpResponse, EndpointError> {
@@ -84,9 +86,18 @@ pub async fn answer(
     response
 }
 
+/// The client of a webhook; whom it comes through is noted.
+pub fn webhook_client(service: &Service, request: &HttpRequest) -> IpAddr {
+    if let Some(peer) = request.peer_addr() {
+        let is_forwarded = request.headers().contains_key(FORWARDED_FOR);
+        service.peers.note(peer.ip(), service.proxies.trust(peer.ip().to_canonical()), is_forwarded);
+    }
+    client_address(&service.proxies, request).unwrap_or(Ipv4Addr::UNSPECIFIED.into())
+}
+
 /// `None` only where there is no peer: in tests without a socket.
-pub fn client_address(proxies: &TrustedProxies, request: &HttpRequest) -> Option<std::net::IpAddr> {
-    let lines = request.headers().get_all("x-forwarded-for").map(|value| value.as_bytes());
+pub fn client_address(proxies: &TrustedProxies, request: &HttpRequest) -> Option<IpAddr> {
+    let lines = request.headers().get_all(FORWARDED_FOR).map(|value| value.as_bytes());
     let peer = request.peer_addr()?.ip();
     let client = proxies.client_address(peer, lines);
     if client != peer.to_canonical()

@@ -1,8 +1,9 @@
 //! The way of a message, from top to bottom. Each step is cheaper than the next, and nothing is read or stored that an
-//! earlier step refuses, but the body of what may be genuine all the same (`reject`). What the steps do is in the files beside this one; their order is here and nowhere else.
+//! earlier step refuses, except the body of a request that may be genuine (`reject`). What the steps do is in the files
+//! next to this one; their order is here and nowhere else.
 
 use std::borrow::Cow;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -13,7 +14,7 @@ use bytes::Bytes;
 use time::OffsetDateTime;
 
 use super::client::Network;
-use super::endpoints::client_address;
+use super::endpoints::webhook_client;
 use super::examine::{Examined, Found, OwnedRequest, Proof, Unaccepted, examine};
 use super::lookups::Lookups;
 use super::panics::caught;
@@ -88,12 +89,8 @@ async fn way_of_a_message(
     findings: &mut Findings,
 ) -> Result<HttpResponse, Refusal> {
     let (service, source) = (&**mount.service, &mount.source);
-    let client = client_address(&service.proxies, request).unwrap_or(Ipv4Addr::UNSPECIFIED.into());
+    let client = webhook_client(service, request);
     findings.client = Some(client);
-    if let Some(peer) = request.peer_addr() {
-        let is_forwarded = request.headers().contains_key("x-forwarded-for");
-        service.peers.note(peer.ip(), service.proxies.trust(peer.ip().to_canonical()), is_forwarded);
-    }
 
     // 1. Route: a wrong path part leads to the same place as an unknown source.
     if !source.is_reached_by(request.uri().path()) {

@@ -105,8 +105,6 @@ fn texts(
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use crate::store::tests::setup::{Setup, options, with_id};
     use crate::store::{Consent, Sealing, Store, StoreOptions, TargetState};
 
@@ -155,8 +153,8 @@ mod tests {
             assert!(targets[0].1.is_some(), "it opens, and has none");
             assert_eq!(store.rejection(1).await.unwrap().unwrap().credentials, None);
             assert!(store.sources_awaiting_confirmation().await.unwrap().is_empty());
-            store.close(Duration::from_secs(10)).await;
         });
+        setup.close(store);
         let sealed: i64 = setup.query(
             "SELECT (SELECT count(*) FROM targets WHERE sealed_secrets IS NOT NULL)
                + (SELECT count(*) FROM rejections WHERE sealed_credentials IS NOT NULL)

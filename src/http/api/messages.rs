@@ -108,7 +108,7 @@ pub struct Confirmation {
     pub due_at: Option<String>,
     #[schema(format = DateTime)]
     pub settled_at: Option<String>,
-    /// What the last answer was.
+    /// What the last answer was. Null for the read token.
     pub reason: Option<String>,
 }
 
@@ -174,7 +174,7 @@ pub async fn one(
     _: Query<NoParameters>,
 ) -> Result<web::Json<Message>, ApiError> {
     let stored = stored(&service, id).await?;
-    let confirmation = service.store.confirmation(id.0).await?;
+    let confirmation = service.store.confirmation(id.0).await?.map(Confirmation::from);
     let filter = DeliveryFilter { message: Some(id.0), ..DeliveryFilter::default() };
     let (deliveries, _) = service.store.deliveries(filter, None, MAX_SHOWN_DELIVERIES).await?;
     let content = match role {
@@ -183,7 +183,11 @@ pub async fn one(
     };
     Ok(web::Json(Message {
         head: MessageHead::of(stored.head, role),
-        confirmation_details: confirmation.map(Confirmation::from),
+        // The reason can quote the provider's answer.
+        confirmation_details: match role {
+            Role::Admin => confirmation,
+            Role::Listener | Role::Reader => confirmation.map(|one| Confirmation { reason: None, ..one }),
+        },
         deliveries: deliveries.into_iter().map(Delivery::from).collect(),
         content,
     }))

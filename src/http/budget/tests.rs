@@ -1,3 +1,5 @@
+//! The budget: who gets memory, and who gives way.
+
 use super::*;
 
 const CLIENT: Network = Network::V4([192, 0, 2, 1]);

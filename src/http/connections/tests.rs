@@ -1,3 +1,5 @@
+//! The registry: which connections are closed, and which are spared.
+
 use std::net::Ipv4Addr;
 
 use prometheus::Opts;

@@ -1,3 +1,5 @@
+//! The scanner against well-formed, malformed and pipelined requests.
+
 use actix_web::http::header::HeaderName;
 use proptest::prelude::*;
 
