@@ -190,7 +190,7 @@ pub fn warnings(config: &Config) -> Vec<String> {
                 .to_owned(),
         );
     }
-    warnings.extend(crate::store::loose_modes(&config.database));
+    warnings.extend(store::loose_modes(&config.database));
     warnings.extend(targets::warnings(config, &command_environment().search_path()));
     warnings
 }

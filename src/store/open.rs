@@ -289,7 +289,7 @@ fn copy_first_commit(connection: &rusqlite::Connection, files: &Files) -> Result
         Ok(false) => return Ok(0),
         Err(error) => {
             return match Trouble::of(&error, || files.free_bytes()) {
-                Trouble::Locked | Trouble::DiskFull => Ok(0),
+                Trouble::Locked | Trouble::DiskFull | Trouble::Damaged | Trouble::MergeStopped => Ok(0),
                 Trouble::Lost | Trouble::Fatal(_) => Err(problem(error)),
             };
         }

@@ -20,6 +20,7 @@ use time::OffsetDateTime;
 
 use super::connection::Pooled;
 use super::continuity::Marker;
+use super::damage;
 use super::files::Files;
 use super::keys::Keys;
 use super::message::Kept;
@@ -27,7 +28,6 @@ use super::quarantine::{Intake, Quarantine};
 use super::seal::Sealer;
 use super::state::{Shared, Unavailable};
 use super::timestamp;
-use super::{checkpoint, damage};
 
 pub use job::{Call, Database, Job, Keep};
 use job::{Next, Outcome, Task, drop_expired};
