@@ -192,6 +192,10 @@ impl Prepared {
         self.is_taken_as_new = true;
     }
 
+    pub fn is_taken_as_new(&self) -> bool {
+        self.is_taken_as_new
+    }
+
     /// The rejection that goes when it is kept.
     pub fn rejection(&self) -> Option<i64> {
         self.rejection

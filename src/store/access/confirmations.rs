@@ -67,7 +67,7 @@ impl Store {
     async fn message_to_deliver(&self, id: i64) -> Result<Option<StoredMessage>, Unavailable> {
         match self.message(id).await {
             Err(Unavailable::Damaged) => {
-                log::error!("message {id} is confirmed, but damaged: it is delivered to nobody");
+                log::error!("message {id} is confirmed, but damaged: it is not delivered");
                 Ok(None)
             }
             message => message,

@@ -115,8 +115,6 @@ pub enum Outcome {
     Kept(Kept),
     Done,
     Refused,
-    /// It needs a page that is damaged.
-    Damaged,
 }
 
 impl Outcome {
@@ -124,7 +122,6 @@ impl Outcome {
         match (self, job) {
             (Self::Kept(kept), Job::Keep(keep)) => drop(keep.reply.send(Ok(kept))),
             (Self::Done, Job::Run(task)) => task.answer(Ok(())),
-            (Self::Damaged, job) => job.refuse(Unavailable::Damaged),
             (_, job) => job.refuse(Unavailable::Refused),
         }
     }

@@ -23,7 +23,7 @@ use super::continuity::Marker;
 use super::damage;
 use super::files::Files;
 use super::keys::Keys;
-use super::message::Kept;
+use super::message::{Kept, Prepared};
 use super::quarantine::{Intake, Quarantine};
 use super::seal::Sealer;
 use super::state::{Shared, Unavailable};
@@ -137,16 +137,15 @@ impl Writer {
         batch = self.refuse_without_space(batch);
         batch.retain(|job| !matches!(job, Job::Wake));
         while !batch.is_empty() {
-            let was_damaged = self.shared.is_damaged();
             match self.write_transaction(&mut batch) {
                 Ok(outcomes) => {
                     let messages = outcomes.iter().filter(|one| matches!(one, Outcome::Kept(_))).count();
                     // What the clean-up writes goes into the ballast's place: that is no space for messages.
                     if messages > 0 {
                         self.files.note_space();
+                        self.shared.set_blocked_by_damage(false);
                     }
                     self.shared.batch_written(messages);
-                    self.look_for_blocked(&outcomes, &batch);
                     self.tell_of_work(&outcomes, &batch);
                     outcomes.into_iter().zip(batch.drain(..)).for_each(|(outcome, job)| outcome.tell(job));
                 }
@@ -159,9 +158,7 @@ impl Writer {
                     batch.drain(..).for_each(|job| self.write(vec![job]));
                 }
                 Err(Trouble::Lost) => batch.drain(..).for_each(|job| job.refuse(Unavailable::Refused)),
-                // From now on each job is in a savepoint of its own.
-                Err(Trouble::Damaged) if !was_damaged => {}
-                Err(Trouble::Damaged) => batch.drain(..).for_each(|job| job.refuse(Unavailable::Damaged)),
+                Err(Trouble::Damaged) => self.write_apart(std::mem::take(&mut batch)),
                 Err(Trouble::MergeStopped) => {}
                 Err(Trouble::Fatal(line)) => {
                     self.shared.fail(Unavailable::Failed, line);
@@ -210,7 +207,7 @@ impl Writer {
                     Outcome::Kept(
                         Kept::New { id } | Kept::Conflict { id, .. } | Kept::Duplicate { of: id },
                     ) => Some(*id),
-                    Outcome::Kept(_) | Outcome::Done | Outcome::Refused | Outcome::Damaged => None,
+                    Outcome::Kept(_) | Outcome::Done | Outcome::Refused => None,
                 });
                 self.keys.commit(ids.max().unwrap_or(0));
                 self.keys.merge_committed();
@@ -240,9 +237,8 @@ impl Writer {
         let mut outcomes = Vec::with_capacity(batch.len());
         let now = timestamp::to_text((self.clock)());
         for job in batch {
-            let is_apart = self.is_apart(job);
             let done = match job {
-                Job::Keep(keep) => self.keep(&mut keep.message, &now).map(Outcome::Kept),
+                Job::Keep(keep) => self.keep(&keep.message, &now).map(Outcome::Kept),
                 Job::Run(task) => {
                     let done = self.run_task(&mut **task);
                     if done.is_err() {
@@ -254,10 +250,28 @@ impl Writer {
             };
             outcomes.push(match done {
                 Ok(outcome) => outcome,
-                Err(error) => self.refuse_one(&error, is_apart)?,
+                Err(error) => self.refuse_one(&error)?,
             });
         }
         Ok(outcomes)
+    }
+
+    fn keep(&mut self, message: &Prepared, now: &str) -> rusqlite::Result<Kept> {
+        if !message.has_followers() {
+            return message.keep(&self.connection, &mut self.keys, now);
+        }
+        self.execute("SAVEPOINT job")?;
+        let kept = message.keep(&self.connection, &mut self.keys, now).and_then(|kept| {
+            match message.rejection().filter(|_| kept.is_kept()) {
+                Some(id) => self.quarantine.remove(&self.connection, id).map(|()| kept),
+                None => Ok(kept),
+            }
+        });
+        self.end_savepoint(kept.is_ok())?;
+        if kept.is_err() {
+            self.quarantine.invalidate();
+        }
+        kept
     }
 
     /// An error may have cost the whole transaction already.
@@ -271,15 +285,16 @@ impl Writer {
         Ok(())
     }
 
-    /// The failure of one job stays its own, unless it has cost the whole transaction. `is_apart`: its savepoint undid
-    /// everything that it did.
-    fn refuse_one(&self, error: &rusqlite::Error, is_apart: bool) -> Result<Outcome, Trouble> {
+    /// The failure of one job stays its own, unless it has cost the whole transaction.
+    fn refuse_one(&self, error: &rusqlite::Error) -> Result<Outcome, Trouble> {
+        if damage::is_damage(error) {
+            self.note_damage("a write", error);
+        }
         match self.classify(error) {
             Trouble::Lost if !self.connection.is_autocommit() => {
                 log::error!("one job of a batch could not be written, the others are: {error}");
                 Ok(Outcome::Refused)
             }
-            Trouble::Damaged if is_apart && !self.connection.is_autocommit() => Ok(Outcome::Damaged),
             trouble => Err(trouble),
         }
     }
@@ -319,9 +334,6 @@ impl Writer {
     }
 
     fn classify(&self, error: &rusqlite::Error) -> Trouble {
-        if damage::is_damage(error) {
-            self.note_damage("a write", error);
-        }
         Trouble::of(error, || self.files.free_bytes())
     }
 
