@@ -137,10 +137,7 @@ impl Metrics {
             batch_size: histogram("creel_batch_size", "Messages in one transaction.", &BATCH_SIZES),
             queue_depth: gauge("creel_queue_depth", "Jobs that wait for the writer."),
             wal_bytes: gauge("creel_wal_bytes", "Size of the write-ahead log."),
-            wal_pinned_seconds: gauge(
-                "creel_wal_pinned_seconds",
-                "How long a reader has kept the write-ahead log from being reset; 0 where none does.",
-            ),
+            wal_pinned_seconds: gauge("creel_wal_pinned_seconds", "How long a reader has pinned the WAL."),
             database_bytes: gauge("creel_database_bytes", "Size of the database file."),
             free_disk_bytes: gauge("creel_free_disk_bytes", "Free space on the disk of the database."),
             keys_in_memory: gauge(
@@ -148,10 +145,7 @@ impl Metrics {
                 "Keys of messages, for recognising duplicates, that are held in memory.",
             ),
             keys_bytes: gauge("creel_keys_bytes", "Memory that these keys and their filters take."),
-            is_damaged: gauge(
-                "creel_database_damaged",
-                "1 after damage was found in the database: see `creel verify`.",
-            ),
+            is_damaged: gauge("creel_database_damaged", "1 after damage was found in the database."),
             quarantine: QuarantineMetrics::new(&registry),
             attempts: counters(
                 "creel_attempts_total",
