@@ -12,13 +12,14 @@ use tokio::task::{JoinSet, spawn_local};
 
 use super::attempt::{Attempt, Attempted, Verdict};
 use super::bodies::Bodies;
+use super::event::Event;
 use super::lane::{Lane, Memory, Turn};
 use super::recorder::{self, Done};
 use super::route::{Route, Routes};
 use super::{Clock, Uptime, ending, outcome};
 use crate::store::{
-    AttemptRecord, DueDelivery, DuePage, Instances, LONGEST_WAIT, Next, Store, Target, TargetKind,
-    TargetSecrets, TargetState, Unavailable, timestamp,
+    AttemptRecord, DueDelivery, Instances, LONGEST_WAIT, Next, Store, Target, TargetKind, TargetSecrets,
+    TargetState, Unavailable, timestamp,
 };
 
 /// Bodies that all lanes together hold; above it a lane gets its next message when it has none …
@@ -35,20 +36,6 @@ const RECORDED_WITHIN: Duration = Duration::from_secs(2);
 const PAUSE_BETWEEN_BURIALS: Duration = Duration::from_millis(20);
 /// At the end, attempts under way have so long.
 const FINISHED_WITHIN: Duration = Duration::from_secs(3);
-
-/// What comes back to the loop.
-#[derive(Debug)]
-pub enum Event {
-    /// A page of what is due for a target; `None` if it could not be read.
-    Loaded(i64, Option<DuePage>),
-    Recorded(Vec<Done>),
-    /// Deliveries of a target have been ended without an attempt, or could not be.
-    Buried(i64),
-    /// A target that answered 410 is still active: it has moved, or the change could not be written.
-    NotDisabled(i64),
-    /// All targets, each with what is sealed of it; `None` if they could not be read.
-    Targets(Option<Vec<(Target, Option<TargetSecrets>)>>),
-}
 
 /// Whether the table of targets is being read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -8,6 +8,7 @@ pub mod command;
 pub mod confirm;
 mod ending;
 mod engine;
+mod event;
 mod http;
 mod lane;
 mod outcome;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 
 use super::Clock;
-use super::engine::Event;
+use super::event::Event;
 use crate::store::{AttemptRecord, Store, Unavailable};
 
 const RECORDS_A_STEP: usize = 256;

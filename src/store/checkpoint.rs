@@ -13,7 +13,8 @@ use std::time::{Duration, Instant};
 use rusqlite::Connection;
 
 use super::files::Files;
-use super::state::{Shared, Unavailable};
+use super::state::Shared;
+use super::unavailable::Unavailable;
 use super::wal_watch::{self, Notice, WalState, WalWatch};
 use super::writer::{Job, Trouble};
 

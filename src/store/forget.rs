@@ -131,8 +131,9 @@ mod tests {
                    ordering, timeout_seconds, created_at, updated_at)
                  VALUES ('app', 'http', 'api', 'active', '', '[\"*\"]', 'https://app.example', 'sealed', 4, 'any', 30, '', ''),
                    ('gone', 'http', 'api', 'removed', '', '[]', 'https://gone.example', 'sealed', 4, 'any', 30, '', '');
-                 INSERT INTO rejections (received_at, source, cause, remote_ip, network, method, headers, sealed_credentials)
-                 VALUES ('', 'github', 'signature_mismatch', '', '', 'POST', '{}', x'00');
+                 INSERT INTO rejections (received_at, source, cause, candidate, remote_ip, network, bytes, method, headers,
+                   sealed_credentials)
+                 VALUES ('', 'github', 'signature_mismatch', 1, '', '', 2048, 'POST', '{}', x'00');
                  UPDATE messages SET confirmation = 'awaiting';
                  INSERT INTO confirmations (message_id, source, state, due_at, sealed_request)
                  VALUES (1, 'github', 'awaiting', '', 'sealed')",

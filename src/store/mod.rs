@@ -37,12 +37,14 @@ mod seal;
 mod search;
 mod setting;
 mod state;
+mod stats;
 mod stored;
 mod subscription;
 mod target;
 #[cfg(test)]
 mod tests;
 pub mod timestamp;
+mod unavailable;
 mod verify;
 mod wal_watch;
 mod words;
@@ -85,13 +87,15 @@ pub use quarantine::{NewRejection, QuarantineStats, RejectionKind};
 pub use replay::{NewReplay, Replay, ReplayState, ReplayStep};
 pub use replay_count::ReplayScope;
 pub use setting::Sealing;
-pub use state::{BatchObserver, Unavailable};
+pub use state::BatchObserver;
+pub use stats::Stats;
 pub use stored::{Direction, MessageFilter, MessageHead, MessagePage, ReplayCount, StoredMessage};
 pub use subscription::{Condition, EMITTED, Filter, Pattern};
 pub use target::{
     ContentType, DeliveryRate, NewTarget, Ordering as DeliveryOrdering, Origin, Target, TargetKind,
     TargetNumbers, TargetRefused, TargetSecret, TargetSecrets, TargetSettings, TargetState,
 };
+pub use unavailable::Unavailable;
 pub use verify::{VerifyReport, verify};
 
 use files::{Files, InstanceLock};
@@ -125,30 +129,6 @@ pub struct StoreOptions {
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct OpenError(pub String);
-
-/// The numbers of the store, for metrics.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Stats {
-    pub queue_depth: usize,
-    pub wal_bytes: u64,
-    /// How long a reader has kept the WAL from being reset; 0 where none does.
-    pub wal_pinned_seconds: u64,
-    pub database_bytes: u64,
-    pub free_disk_bytes: u64,
-    /// Keys of messages held in memory, and the bytes that they and their filters take.
-    pub keys_in_memory: usize,
-    pub keys_bytes: usize,
-    /// Transactions that held messages, and the messages in them.
-    pub batches: u64,
-    pub batched_messages: u64,
-    /// Attempts that delivered, attempts that failed, and deliveries that died, since the start.
-    pub attempts_delivered: u64,
-    pub attempts_failed: u64,
-    pub deliveries_dead: u64,
-    /// Damage was found in the file.
-    pub is_damaged: bool,
-    pub quarantine: QuarantineStats,
-}
 
 /// A handle to the store; cheap to clone.
 #[derive(Clone)]

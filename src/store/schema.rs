@@ -40,12 +40,14 @@ pub fn check_before_opening(path: &Path) -> Result<Option<String>, OpenError> {
     if !std::fs::metadata(path).is_ok_and(|metadata| metadata.len() > 0) {
         return Ok(None);
     }
-    let problem = |error: &dyn std::fmt::Display| OpenError(format!("{}: {error}", path.display()));
     let connection = read_only(path)?;
-    if check_ours(&connection).map_err(|error| problem(&error))? == 0 {
+    let version =
+        check_ours(&connection).map_err(|OpenError(why)| OpenError(format!("{}: {why}", path.display())))?;
+    if version == 0 {
         return Ok(None);
     }
-    let key_check = setting::read(&connection, KEY_CHECK).map_err(|error| problem(&error))?;
+    let key_check = setting::read(&connection, KEY_CHECK)
+        .map_err(|error| OpenError(format!("{}: {error}{}", path.display(), damage::advice(&error))))?;
     Ok(key_check.map(|(sealed, _)| sealed))
 }
 

@@ -3,7 +3,7 @@
 
 use super::{Job, Trouble, Writer};
 use crate::store::damage;
-use crate::store::state::Unavailable;
+use crate::store::unavailable::Unavailable;
 
 impl Writer {
     /// A job has met a damaged page, and the transaction is undone. Each job gets a transaction of its own, so that only that

@@ -9,7 +9,7 @@ use crate::store::files::Files;
 use crate::store::keys::Keys;
 use crate::store::message::{Kept, Prepared};
 use crate::store::quarantine::{Intake, Quarantine};
-use crate::store::state::Unavailable;
+use crate::store::unavailable::Unavailable;
 
 /// What the writer is asked to do.
 pub enum Job {

@@ -26,8 +26,9 @@ use super::keys::Keys;
 use super::message::{Kept, Prepared};
 use super::quarantine::{Intake, Quarantine};
 use super::seal::Sealer;
-use super::state::{Shared, Unavailable};
+use super::state::Shared;
 use super::timestamp;
+use super::unavailable::Unavailable;
 
 pub use job::{Call, Database, Job, Keep};
 use job::{Next, Outcome, Task, drop_expired};

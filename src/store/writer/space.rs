@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::{Job, Writer};
 use crate::store::expire;
-use crate::store::state::Unavailable;
+use crate::store::unavailable::Unavailable;
 
 const PAUSE_BETWEEN_LOOKS: Duration = Duration::from_millis(100);
 

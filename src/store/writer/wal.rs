@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use super::{PAUSE_BETWEEN_STOPS, Trouble, WAL_FRAMES, Writer};
 use crate::store::files::Change;
-use crate::store::state::Unavailable;
+use crate::store::unavailable::Unavailable;
 use crate::store::{checkpoint, rescue};
 
 /// Litestream truncates the WAL long before.

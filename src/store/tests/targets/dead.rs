@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::*;
+use crate::store::schema;
 use crate::store::{AttemptOutcome, AttemptRecord, Burial, MessageFilter, NewReplay, Next, ReplayStep};
 
 /// A message and the one target that gets it.
@@ -109,23 +110,22 @@ fn replay_of_dead_letters_adds_nothing_twice() {
 
 #[test]
 fn upgrade_settles_what_was_replayed_before() {
-    let (world, target) = delivered_to_one();
-    world.finish(1, Next::Dead);
-    world.finish(world.again(target), Next::Delivered);
-    let path = world.directory.path().join("creel.db");
-    world.wait(world.store.close(Duration::from_secs(10)));
-    let World { directory, store, .. } = world;
-    drop(store);
-    let connection = Connection::open(path).unwrap();
-    // As the version before has left it.
+    let mut connection = Connection::open_in_memory().unwrap();
+    for migration in [include_str!("../../migrations/0001.sql"), include_str!("../../migrations/0002.sql")] {
+        connection.execute_batch(migration).unwrap();
+    }
     connection
-        .execute_batch(
-            "UPDATE deliveries SET state = 'dead' WHERE id = 1; DROP INDEX deliveries_dead; PRAGMA user_version = 2;",
-        )
+        .execute_batch(&format!(
+            "INSERT INTO deliveries (message_id, target_id, state, created_at, due_at) VALUES
+               (1, 1, 'dead', '', ''), (1, 1, 'delivered', '', ''), (1, 2, 'dead', '', ''), (2, 1, 'dead', '', '');
+             PRAGMA application_id = {};
+             PRAGMA user_version = 2;",
+            schema::APPLICATION_ID
+        ))
         .unwrap();
-    drop(connection);
-    let store = open(&directory);
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
-    let world = World { directory, runtime, store };
-    assert_eq!(world.states(), ["replayed", "delivered"]);
+    schema::migrate(&mut connection).unwrap();
+    let mut statement = connection.prepare("SELECT state FROM deliveries ORDER BY id").unwrap();
+    let states: Vec<String> =
+        statement.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect();
+    assert_eq!(states, ["replayed", "delivered", "dead", "dead"]);
 }
