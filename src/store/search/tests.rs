@@ -1,3 +1,5 @@
+//! Order, completeness and plans of searches, against a table that is read as a whole.
+
 use rusqlite::params;
 
 use super::*;
