@@ -76,7 +76,7 @@ impl Service {
             tokens: Tokens::new(store.clone(), config),
             attempts: Attempts::default(),
             peers: Peers::default(),
-            malformed: MalformedRequests::new(metrics.malformed.clone()),
+            malformed: MalformedRequests::new(metrics.malformed()),
             proxies: TrustedProxies::new(config.trusted_proxies.clone()),
             budget: Budget::new(config.body_budget_bytes),
             rewriting: Arc::new(Semaphore::new(REWRITTEN_AT_ONCE)),
@@ -98,7 +98,7 @@ impl Service {
 
     /// The registry for the connections of one listener.
     pub fn connections(&self, listener: &str, limit: usize) -> Arc<Connections> {
-        let (gauge, closed) = (self.metrics.connections(listener), self.metrics.connections_closed.clone());
+        let (gauge, closed) = (self.metrics.connections(listener), self.metrics.connections_closed());
         Connections::new(limit, self.proxies.clone(), gauge, closed)
     }
 

@@ -126,6 +126,6 @@ fn webhooks_alone_know_nothing_of_the_api() {
     let ask = |request: &Request| crate::harness::Connection::open(admin).exchange(request).status;
     assert_eq!(ask(&get("/messages")), 200);
     assert_eq!(ask(&get("/messages").without("Authorization")), 401);
-    assert_eq!(ask(&Request::get("/metrics").replace("Host", &admin.to_string())), 200);
+    assert_eq!(ask(&Request::get("/metrics").replace("Host", admin.to_string())), 200);
     assert_eq!(ask(&Request::get("/metrics").replace("Host", "rebound.example.com")), 421);
 }

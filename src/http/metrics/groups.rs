@@ -1,0 +1,186 @@
+//! Metrics that belong together, and how they are made.
+
+use prometheus::core::Collector;
+use prometheus::{
+    Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+};
+
+use crate::store::{Stats, TargetNumbers, TargetState};
+
+/// Makes metrics and registers them.
+pub struct Maker<'a>(pub &'a Registry);
+
+impl Maker<'_> {
+    pub fn counter(&self, name: &str, help: &str) -> IntCounter {
+        self.registered(IntCounter::new(name, help))
+    }
+
+    pub fn counters(&self, name: &str, help: &str, labels: &[&str]) -> IntCounterVec {
+        self.registered(IntCounterVec::new(Opts::new(name, help), labels))
+    }
+
+    pub fn gauge(&self, name: &str, help: &str) -> IntGauge {
+        self.registered(IntGauge::new(name, help))
+    }
+
+    pub fn gauges(&self, name: &str, help: &str, labels: &[&str]) -> IntGaugeVec {
+        self.registered(IntGaugeVec::new(Opts::new(name, help), labels))
+    }
+
+    pub fn histogram(&self, name: &str, help: &str, buckets: &[f64]) -> Histogram {
+        self.registered(Histogram::with_opts(HistogramOpts::new(name, help).buckets(buckets.to_vec())))
+    }
+
+    fn registered<M: Collector + Clone + 'static>(&self, metric: prometheus::Result<M>) -> M {
+        let metric = metric.expect("the name of a metric is well-formed");
+        self.0.register(Box::new(metric.clone())).expect("no two metrics have the same name");
+        metric
+    }
+}
+
+/// The database, its files and its writer.
+#[derive(Debug)]
+pub struct StoreMetrics {
+    queue_depth: IntGauge,
+    wal_bytes: IntGauge,
+    wal_pinned_seconds: IntGauge,
+    database_bytes: IntGauge,
+    free_disk_bytes: IntGauge,
+    keys_in_memory: IntGauge,
+    keys_bytes: IntGauge,
+    is_damaged: IntGauge,
+    quarantine_rows: IntGauge,
+    quarantine_bytes: IntGauge,
+    quarantine_dropped: IntCounterVec,
+}
+
+impl StoreMetrics {
+    pub fn new(make: &Maker<'_>) -> Self {
+        Self {
+            queue_depth: make.gauge("creel_queue_depth", "Jobs that wait for the writer."),
+            wal_bytes: make.gauge("creel_wal_bytes", "Size of the write-ahead log."),
+            wal_pinned_seconds: make
+                .gauge("creel_wal_pinned_seconds", "How long a reader has kept the WAL from being reset."),
+            database_bytes: make.gauge("creel_database_bytes", "Size of the database file."),
+            free_disk_bytes: make.gauge("creel_free_disk_bytes", "Free space on the disk of the database."),
+            keys_in_memory: make.gauge(
+                "creel_keys_in_memory",
+                "Keys of messages, for recognising duplicates, that are held in memory.",
+            ),
+            keys_bytes: make.gauge("creel_keys_bytes", "Memory that these keys and their filters take."),
+            is_damaged: make.gauge(
+                "creel_database_damaged",
+                "1 after damage was found in the database: see `creel verify`.",
+            ),
+            quarantine_rows: make.gauge("creel_quarantine_rows", "Rejected requests in quarantine."),
+            quarantine_bytes: make
+                .gauge("creel_quarantine_bytes", "Bytes of CREEL_QUARANTINE_SIZE that are in use."),
+            quarantine_dropped: make.counters(
+                "creel_quarantine_dropped_total",
+                "Rejected requests that quarantine did not keep, or dropped early, by kind: a candidate may be genuine.",
+                &["kind"],
+            ),
+        }
+    }
+
+    pub fn set(&self, stats: &Stats) {
+        let gauges = [
+            (&self.queue_depth, stats.queue_depth as u64),
+            (&self.wal_bytes, stats.wal_bytes),
+            (&self.wal_pinned_seconds, stats.wal_pinned_seconds),
+            (&self.database_bytes, stats.database_bytes),
+            (&self.free_disk_bytes, stats.free_disk_bytes),
+            (&self.keys_in_memory, stats.keys_in_memory as u64),
+            (&self.keys_bytes, stats.keys_bytes as u64),
+            (&self.is_damaged, u64::from(stats.is_damaged)),
+            (&self.quarantine_rows, stats.quarantine.rows),
+            (&self.quarantine_bytes, stats.quarantine.bytes),
+        ];
+        for (gauge, value) in gauges {
+            gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
+        }
+        let dropped = |kind| self.quarantine_dropped.with_label_values(&[kind]);
+        raise(&dropped("candidate"), stats.quarantine.candidates_dropped);
+        raise(&dropped("noise"), stats.quarantine.noise_dropped);
+    }
+}
+
+/// Targets and what is delivered to them.
+#[derive(Debug)]
+pub struct TargetMetrics {
+    attempts: IntCounterVec,
+    dead: IntCounter,
+    dead_letters: IntGauge,
+    by_state: IntGaugeVec,
+    disabled: IntGaugeVec,
+}
+
+impl TargetMetrics {
+    pub fn new(make: &Maker<'_>) -> Self {
+        Self {
+            attempts: make.counters(
+                "creel_attempts_total",
+                "Tries of deliveries since the start, by what came of them.",
+                &["outcome"],
+            ),
+            dead: make.counter("creel_deliveries_dead_total", "Deliveries that died since the start."),
+            dead_letters: make.gauge("creel_dead_letters", "Dead deliveries that were not replayed."),
+            by_state: make.gauges("creel_targets", "Targets by state, without listeners.", &["state"]),
+            disabled: make.gauges(
+                "creel_target_disabled",
+                "1 for each target that answered 410 Gone and was not resumed.",
+                &["target"],
+            ),
+        }
+    }
+
+    pub fn set(&self, stats: &Stats) {
+        raise(&self.attempts.with_label_values(&["delivered"]), stats.attempts_delivered);
+        raise(&self.attempts.with_label_values(&["failed"]), stats.attempts_failed);
+        raise(&self.dead, stats.deliveries_dead);
+    }
+
+    pub fn set_numbers(&self, numbers: &TargetNumbers) {
+        self.dead_letters.set(numbers.dead_letters);
+        self.disabled.reset();
+        for state in [TargetState::Active, TargetState::Paused, TargetState::Disabled] {
+            let in_state = numbers.targets.iter().filter(|(_, one)| *one == state);
+            let count = in_state.clone().count();
+            self.by_state.with_label_values(&[state.name()]).set(i64::try_from(count).unwrap_or(i64::MAX));
+            if state == TargetState::Disabled {
+                in_state.for_each(|(name, _)| self.disabled.with_label_values(&[name]).set(1));
+            }
+        }
+    }
+}
+
+/// Connections and requests that never became a request.
+#[derive(Debug)]
+pub struct ConnectionMetrics {
+    pub open: IntGaugeVec,
+    pub closed: IntCounterVec,
+    pub malformed: IntCounterVec,
+}
+
+impl ConnectionMetrics {
+    pub fn new(make: &Maker<'_>) -> Self {
+        Self {
+            open: make.gauges("creel_connections", "Open connections.", &["listener"]),
+            closed: make.counters(
+                "creel_connections_closed_total",
+                "Connections that were closed because connections ran short, by what they were doing.",
+                &["reason"],
+            ),
+            malformed: make.counters(
+                "creel_malformed_requests_total",
+                "Requests that are not well-formed HTTP, or whose head did not arrive in time, by the status answered.",
+                &["status"],
+            ),
+        }
+    }
+}
+
+/// A counter that something else counts.
+fn raise(counter: &IntCounter, value: u64) {
+    counter.inc_by(value.saturating_sub(counter.get()));
+}
