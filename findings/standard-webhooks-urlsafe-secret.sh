@@ -7,7 +7,7 @@
 #            and `_` vanishes, and the key is shorter than the secret and another one. It signs and verifies with itself.
 #            The library for JavaScript refuses the same secret.
 # Matters:   both sides in Python agree, tests pass, and the first sender or receiver in another language does not: every
-#            signature is wrong, although both were given the same text. The key is also weaker than its length says.
+#            signature is wrong, although both were given the same text.
 # Remedy:    secrets of Standard Webhooks are standard base64 with `+`, `/` and padding: `creel secret --whsec` prints such.
 #
 # Output seen:
