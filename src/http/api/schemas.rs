@@ -46,7 +46,7 @@ fn time_pattern() -> String {
     let duration = "[1-9][0-9]{0,3}[smhd]";
     let date = "[12][0-9]{3}-(0[1-9]|1[0-2])-(0[1-9]|1[0-9]|2[0-8])";
     let time = "([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]";
-    format!("^({duration}|{date}T{time}Z)$")
+    format!("^({duration}|{date}T{time}(\\.[0-9]{{1,6}})?Z)$")
 }
 
 /// Whom something belongs to: as a name, without white space around it.
