@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicI64, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::thread::Thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::{Notify, watch};
 
@@ -12,6 +12,8 @@ use super::due_signal::DueSignal;
 use super::unavailable::Unavailable;
 use super::{checkpoint, damage};
 
+/// Between two looks at a lock that is waited for.
+const LOCK_PAUSE: Duration = Duration::from_millis(5);
 const OPEN: u8 = 0;
 const FILE_CHANGED: u8 = 1;
 const FAILED: u8 = 2;
@@ -266,6 +268,18 @@ impl Shared {
     /// Waits until no checkpoint is running, and keeps others out.
     pub fn wait_for_checkpoint(&self) -> MutexGuard<'_, ()> {
         self.checkpointing.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    /// As [`Self::wait_for_checkpoint`], at most for that time.
+    pub fn wait_for_checkpoint_within(&self, limit: Duration) -> Option<MutexGuard<'_, ()>> {
+        let give_up = Instant::now() + limit;
+        loop {
+            let alone = self.checkpoint_alone();
+            if alone.is_some() || Instant::now() >= give_up {
+                return alone;
+            }
+            std::thread::sleep(LOCK_PAUSE);
+        }
     }
 
     pub fn set_wal_frames(&self, frames: i32) {

@@ -1,12 +1,16 @@
 //! The writer's care for its files: the WAL stays bounded, and nothing is written to files that were moved or cut.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::{PAUSE_BETWEEN_STOPS, Trouble, WAL_FRAMES, Writer};
 use crate::store::files::Change;
 use crate::store::unavailable::Unavailable;
 use crate::store::{checkpoint, rescue};
 
+/// A message that waits for a stop and its own batch is answered within its deadline.
+const MAX_STOP: Duration = Duration::from_secs(1);
+/// With more to copy than this, 96 MiB, the writer leaves it to the checkpointer.
+const MAX_FRAMES_LEFT: i32 = 24_576;
 /// Litestream truncates the WAL long before.
 const GROWTH_WORTH_A_WARNING: u64 = 256 << 20;
 
@@ -58,14 +62,25 @@ impl Writer {
             && checkpoint::must_stop(WAL_FRAMES.get())
             && self.next_stop <= Instant::now()
         {
-            let alone = self.shared.wait_for_checkpoint();
-            let is_reset = self.reset_wal();
-            drop(alone);
-            self.follow_up(is_reset);
-            self.next_stop = Instant::now() + PAUSE_BETWEEN_STOPS;
+            self.stop_for_reset();
         } else if !self.shared.checkpoints() {
             self.warn_of_growth();
         }
+    }
+
+    /// Adds nothing to the WAL until it is reset, or for `MAX_STOP`: after a long read there may be gigabytes to copy, and
+    /// messages must not time out meanwhile. They go on with one batch for each stop, so that the checkpointer catches up.
+    fn stop_for_reset(&mut self) {
+        let Some(alone) = self.shared.wait_for_checkpoint_within(MAX_STOP) else { return };
+        if self.shared.frames_to_copy() <= MAX_FRAMES_LEFT {
+            let is_reset = self.reset_wal();
+            drop(alone);
+            self.follow_up(is_reset);
+        } else {
+            drop(alone);
+            self.shared.wake_checkpointer();
+        }
+        self.next_stop = Instant::now() + PAUSE_BETWEEN_STOPS;
     }
 
     /// Where checkpoints are another process's matter, nothing else tells that it does not make them.
