@@ -30,13 +30,17 @@ pub async fn declare(
 
 /// A target that answered 410 stays disabled over a restart, also where its URL was changed in the environment.
 pub async fn warn_of_disabled(store: &Store) -> Result<(), StartError> {
-    let targets = store.targets().await?;
-    for target in targets.iter().filter(|target| target.state == TargetState::Disabled) {
+    let targets = store.targets_with_secrets().await?;
+    for (target, secrets) in targets.iter().filter(|(target, _)| target.state == TargetState::Disabled) {
         let (name, since) = (&target.settings.name, &target.state_since);
         let reason = target.state_reason.as_deref().unwrap_or("without a reason");
-        log::warn!(
-            "target {name}: disabled since {since} ({reason}); run `creel targets resume {name}` to deliver to it"
-        );
+        // The reason says what to do before it can be resumed.
+        let needs_secret = secrets.as_ref().is_some_and(|secrets| target.has_lost(secrets));
+        let advice = match needs_secret {
+            true => format!(" (`POST /api/v1/targets/{}/secret`)", target.id),
+            false => format!("; run `creel targets resume {name}` to deliver to it"),
+        };
+        log::warn!("target {name}: disabled since {since} ({reason}){advice}");
     }
     Ok(())
 }

@@ -1,12 +1,13 @@
 //! `creel check`: what the configuration means, the URLs to paste, and what is allowed but unwise.
 
+mod programs;
 mod targets;
 
 use std::fmt::Write;
 
 use crate::config::{Config, Retention, Source, command_environment};
 use crate::providers::Coverage;
-use crate::store::{self, idle_targets_beside_the_service};
+use crate::store::{self, StoreOptions, idle_targets_beside_the_service};
 
 /// The report on a valid configuration. It holds the random path parts, on purpose.
 pub fn report(config: &Config) -> String {
@@ -39,7 +40,10 @@ pub fn report(config: &Config) -> String {
     }
     line(String::new());
     let idle = targets::idle(&idle_targets_beside_the_service(&config.database));
-    for warning in warnings(config).iter().chain(&config.advice).chain(&low_disk(config)).chain(&idle) {
+    let key = store::key_problem(&StoreOptions::from(config));
+    let key = key.map(|problem| format!("the next start will be refused: {problem}"));
+    let found = warnings(config).into_iter().chain(config.advice.iter().cloned());
+    for warning in found.chain(low_disk(config)).chain(key).chain(idle) {
         line(format!("warning: {warning}"));
     }
     line(
@@ -60,8 +64,8 @@ fn low_disk(config: &Config) -> Option<String> {
     let free_bytes = store::free_bytes(directory);
     (free_bytes < config.min_free_bytes).then(|| {
         format!(
-            "CREEL_MIN_FREE: the disk of {} has {} MiB free, but {} MiB are wanted: messages would be answered 503; make room, or \
-             lower it",
+            "CREEL_MIN_FREE: the disk of {} has {} MiB free, but CREEL_MIN_FREE requires {} MiB: messages would get 503; free some \
+             space, or lower it",
             config.database.display(),
             free_bytes >> 20,
             config.min_free_bytes >> 20,

@@ -92,10 +92,11 @@ enum Command {
         /// Start with a database that lacks acknowledged messages, such as an older backup.
         #[arg(long)]
         accept_loss: bool,
-        /// Drop what was sealed under a key that is lost for good: secrets of targets that were
-        /// made through the API, learned secrets, the inbox URL, credentials in quarantine, and
-        /// questions about messages that await confirmation.
-        #[arg(long, verbatim_doc_comment)]
+        /// Drop everything that was encrypted with a lost key.
+        ///
+        /// Drops secrets and headers of targets made through the API, learned secrets, the inbox URL, credentials in
+        /// quarantine, and pending confirmation requests.
+        #[arg(long)]
         forget_sealed: bool,
     },
 
@@ -112,8 +113,8 @@ enum Command {
 
     /// Make a random secret, token or path part.
     ///
-    /// A target's secret is made with --whsec: libraries of Standard Webhooks take no other form.
-    /// For a target whose secret is plain text, --target prints the form that its app needs.
+    /// Use --whsec for a target's secret: Standard Webhooks libraries need this form.
+    /// For a target with another secret, --target prints the form for its app.
     ///
     /// Examples:
     ///     creel secret
@@ -172,8 +173,8 @@ enum Command {
     /// Ctrl-C ends it.
     ///
     /// Examples:
-    ///     creel listen https://hooks.example.com --forward http://localhost:3000/hooks
-    ///     creel listen https://hooks.example.com --forward http://localhost:3000/ --name ann --since 2h
+    ///     creel listen http://127.0.0.1:9090 --forward http://localhost:3000/hooks
+    ///     creel listen http://127.0.0.1:9090 --forward http://localhost:3000/ --name ann --since 2h
     ///     creel listen --forward http://localhost:3000/hooks --events 'github.*' --events '*.paid'
     #[command(verbatim_doc_comment)]
     Listen(listen::Listen),
@@ -185,7 +186,7 @@ enum Command {
     ///
     /// Examples:
     ///     creel tail
-    ///     creel tail --server https://hooks.example.com --events 'stripe.*'
+    ///     creel tail --server http://127.0.0.1:9090 --events 'stripe.*'
     ///     creel tail --json | jq .event
     #[command(verbatim_doc_comment)]
     Tail(tail::Tail),
@@ -195,7 +196,7 @@ enum Command {
     /// Examples:
     ///     creel messages
     ///     creel messages --source github --since 2h
-    ///     creel messages --event '*.failed' --limit 500 --json --server https://hooks.example.com
+    ///     creel messages --event '*.failed' --limit 500 --json --server http://127.0.0.1:9090
     #[command(verbatim_doc_comment)]
     Messages(messages::Messages),
 
@@ -247,7 +248,7 @@ enum Command {
     #[command(verbatim_doc_comment)]
     Recheck(recheck::Selected),
 
-    /// Make messages of rejected requests without any proof of their sender.
+    /// Accept rejected requests without verification.
     ///
     /// Use it only if you know that the requests are genuine: the messages are marked
     /// `unverified` and are delivered. Of several, only candidates are released. Without --yes,
@@ -258,6 +259,7 @@ enum Command {
     ///     creel release --source github --cause stale_timestamp --since 2h --yes
     #[command(verbatim_doc_comment)]
     Release(recheck::Selected),
+
     /// List the targets of a service with their states, or pause or resume one.
     ///
     /// A target that answers 410 Gone is disabled: what is meant for it stays pending for a
@@ -266,7 +268,7 @@ enum Command {
     /// Examples:
     ///     creel targets
     ///     creel targets resume billing
-    ///     creel targets pause billing --server https://hooks.example.com
+    ///     creel targets pause billing --server http://127.0.0.1:9090
     #[command(verbatim_doc_comment)]
     Targets(targets::Targets),
 
@@ -318,7 +320,7 @@ enum Command {
     ///     creel cleanup --confirm
     #[command(verbatim_doc_comment)]
     Cleanup {
-        /// Confirm that the clock is right, after a jump of more than a day has paused deletion.
+        /// Confirm that the clock is right, after a jump of more than half a day has paused deletion.
         #[arg(long)]
         confirm: bool,
     },

@@ -20,12 +20,15 @@ const DOWNLOAD_TIMEOUT: Duration = Duration::from_secs(600);
 /// More than any body that a service takes.
 const MAX_BODY_BYTES: usize = 512 << 20;
 const MAX_SHOWN_CHARACTERS: usize = 300;
+/// The address of the webhooks knows nothing of an API that has an address of its own.
+const OTHER_ADDRESS: &str = " The API may be on another address: see CREEL_ADMIN_LISTEN (compose.yaml and creel.service: \
+     http://127.0.0.1:9090).";
 pub const JSON: (&str, &str) = ("content-type", "application/json");
 
 /// Where the service is, for most commands.
 #[derive(Debug, clap::Args)]
 pub struct Address {
-    /// The service's address, such as https://hooks.example.com; if left out, the one on this machine.
+    /// The address of the service's API, such as http://127.0.0.1:9090 (CREEL_ADMIN_LISTEN); default: this machine.
     #[arg(long, value_name = "URL")]
     server: Option<String>,
 
@@ -36,8 +39,8 @@ pub struct Address {
 /// Where the token comes from.
 #[derive(Debug, clap::Args)]
 pub struct TokenSource {
-    /// A file that holds the token; without it the environment has it (CREEL_ADMIN_TOKEN, CREEL_READ_TOKEN,
-    /// and CREEL_LISTENER_TOKEN for `creel listen`).
+    /// Read the token from a file instead of CREEL_ADMIN_TOKEN, CREEL_READ_TOKEN or, for `creel listen`,
+    /// CREEL_LISTENER_TOKEN.
     #[arg(long, value_name = "FILE")]
     token_file: Option<PathBuf>,
 }
@@ -178,8 +181,9 @@ impl Remote {
             Err(_) => {
                 let text = String::from_utf8_lossy(&response.body);
                 let shown: String = text.trim().chars().take(MAX_SHOWN_CHARACTERS).collect();
+                let advice = if response.status == 404 { OTHER_ADDRESS } else { "" };
                 Failure(format!(
-                    "{base} answered {}, and not as creel does; is this its address? {}",
+                    "{base} answered {}, and not as creel's API does; is this its address?{advice} {}",
                     response.status,
                     harmless(&shown)
                 ))
@@ -319,11 +323,15 @@ mod tests {
         let response = |status, body: &str| Response { status, headers: Vec::new(), body: body.into() };
         let remote = remote("http://localhost:8080");
         let rows = [
-            (response(404, r#"{"detail":"There is no message 7."}"#), "There is no message 7."),
+            (response(404, r#"{"detail":"Message 7 not found."}"#), "Message 7 not found."),
             (response(401, "{}"), "`creel token`"),
             (
+                response(404, "Not Found"),
+                "see CREEL_ADMIN_LISTEN (compose.yaml and creel.service: http://127.0.0.1:9090)",
+            ),
+            (
                 response(502, "<html>\u{1b}[31m"),
-                "answered 502, and not as creel does; is this its address? <html>\\u{1b}[31m",
+                "answered 502, and not as creel's API does; is this its address? <html>\\u{1b}[31m",
             ),
         ];
         for (response, said) in rows {

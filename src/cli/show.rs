@@ -108,7 +108,7 @@ pub fn run(arguments: &Show) -> Result<String, Failure> {
 /// The exact bytes of a message's body.
 pub async fn body(remote: &Remote, id: u64) -> Result<Vec<u8>, Failure> {
     let body = remote.download(&format!("/messages/{id}/body")).await?;
-    body.ok_or_else(|| Failure(format!("There is no message {id}, or no more.")))
+    body.ok_or_else(|| Failure(format!("Message {id} not found (it may have been deleted by retention).")))
 }
 
 fn print_body(body: &[u8]) -> Result<String, Failure> {

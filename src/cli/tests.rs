@@ -210,15 +210,19 @@ fn unknown_events_are_warned_of_with_their_variable() {
     };
     for events in ["code.push", "code.*", "*", "*.pusj", "code.issues.opened", "code.issues.*"] {
         let warnings = warned(events);
-        assert!(warnings.iter().all(|warning| !warning.contains("known to send")), "{events}: {warnings:?}");
+        assert!(
+            warnings.iter().all(|warning| !warning.contains("not a known event")),
+            "{events}: {warnings:?}"
+        );
     }
     let warnings = warned("code.pusj code.deployed code.issue_comments*");
-    let unknown: Vec<&String> = warnings.iter().filter(|warning| warning.contains("known to send")).collect();
+    let unknown: Vec<&String> =
+        warnings.iter().filter(|warning| warning.contains("not a known event")).collect();
     assert_eq!(
         unknown,
         [
-            "CREEL_TARGET_X_EVENTS: code.pusj is no event that github is known to send; the nearest is code.push",
-            "CREEL_TARGET_X_EVENTS: code.issue_comments* is no event that github is known to send; the nearest is code.issue_comment",
+            "CREEL_TARGET_X_EVENTS: code.pusj is not a known event of github; the nearest is code.push",
+            "CREEL_TARGET_X_EVENTS: code.issue_comments* is not a known event of github; the nearest is code.issue_comment",
         ]
     );
 }

@@ -12,6 +12,11 @@ const MIN_SECRET_BYTES: usize = 16;
 /// Of a key of Standard Webhooks, which sets this limit itself.
 const MIN_SIGNING_KEY_BYTES: usize = 24;
 
+/// How values begin that README and `.env.example` show in place of a secret.
+const PLACEHOLDERS: [&str; 2] = ["paste-", "<paste"];
+/// What stands before some secrets and is no part of their strength.
+const SECRET_PREFIX: &str = "whsec_";
+
 /// How credentials begin with which an API is called. The longest first where one begins like another.
 const API_KEYS: [&str; 42] = [
     // Stripe, Clerk and others.
@@ -73,7 +78,8 @@ const PEM: &str = "-----BEGIN ";
 /// Of the service's own values.
 pub fn on_globals<'a>(globals: impl Iterator<Item = (&'a str, &'a Value)>) -> Vec<String> {
     let secret = globals.filter(|(name, _)| table::variable(name).secret);
-    secret.filter_map(|(_, value)| advice(value, flaw(&value.text, Surroundings::Matter))).collect()
+    let problem = |text: &str| flaw(text, Surroundings::Matter).or_else(|| known_to_others(text, &[]));
+    secret.filter_map(|(_, value)| advice(value, problem(&value.text))).collect()
 }
 
 /// Of the values that the source's recipe reads.
@@ -88,19 +94,28 @@ pub fn on_source(source: &Source, values: &OwnValues) -> Vec<String> {
             found.extend(advice(value, flaw(&value.text, Surroundings::AreTrimmed)));
             continue;
         }
-        let bytes = recipe.secret_bytes(&setting, value.text.as_bytes());
+        if let Some(problem) = known_to_others(&value.text, &key.begins_with) {
+            found.extend(advice(value, Some(problem)));
+            continue;
+        }
+        let without_prefix = without_prefix(&value.text, &key.begins_with).len();
+        let bytes =
+            recipe.secret_bytes(&setting, value.text.as_bytes()).map(|bytes| bytes.min(without_prefix));
         let short = bytes.filter(|bytes| *bytes < MIN_SECRET_BYTES).map(|bytes| {
+            let how = if recipe.is_sent(&setting) { "by trying" } else { "from one captured request" };
             format!(
-                "is {bytes} bytes long and can be guessed from one captured request; use {MIN_SECRET_BYTES} or more where the \
-                 provider lets you (`creel secret`)"
+                "is {bytes} {} long and can be guessed {how}; use {MIN_SECRET_BYTES} or more where the provider lets you \
+                 (`creel secret`)",
+                in_bytes(bytes)
             )
         });
         let flaw = flaw(&value.text, Surroundings::Matter).or_else(|| wrong_kind(key, &value.text));
         found.extend(advice(value, flaw));
         found.extend(advice(value, short));
     }
-    if let Some(token) = values.get("CONFIRM_TOKEN") {
-        found.extend(advice(token, flaw(&token.text, Surroundings::Matter)));
+    for value in ["CONFIRM_TOKEN", "PATH"].into_iter().filter_map(|name| values.get(name)) {
+        let flaw = flaw(&value.text, Surroundings::Matter).or_else(|| known_to_others(&value.text, &[]));
+        found.extend(advice(value, flaw));
     }
     found
 }
@@ -113,11 +128,16 @@ pub fn on_target(target: &Target, values: &OwnValues) -> Vec<String> {
     }
     let secrets = values.iter().filter(|(key, _)| names::setting_of(key) == "secret");
     for (_, value) in secrets {
+        if let Some(problem) = known_to_others(&value.text, &[]) {
+            found.extend(advice(value, Some(problem)));
+            continue;
+        }
         let bytes = standard_webhooks_key_bytes(value.text.as_bytes());
         let short = (bytes < MIN_SIGNING_KEY_BYTES).then(|| {
             format!(
-                "makes a key of {bytes} bytes, but Standard Webhooks asks for {MIN_SIGNING_KEY_BYTES} to 64; `creel secret --whsec` \
-                 makes a good one"
+                "makes a key of {bytes} {}, but Standard Webhooks asks for {MIN_SIGNING_KEY_BYTES} to 64; `creel secret --whsec` \
+                 makes a good one",
+                in_bytes(bytes)
             )
         });
         let own = match is_standard_webhooks_secret(value.text.as_bytes()) {
@@ -151,6 +171,32 @@ pub fn wrong_kind(key: &Key, value: &str) -> Option<String> {
         )),
         (None, false) => Some(format!("does not begin with {expected}, as the provider's do: {}", key.doc)),
     }
+}
+
+/// What anybody tries first: what the documentation shows, or one character many times.
+fn known_to_others(text: &str, prefixes: &[String]) -> Option<String> {
+    let text = text.trim();
+    let lower = text.to_ascii_lowercase();
+    if PLACEHOLDERS.iter().any(|begin| lower.starts_with(begin)) {
+        return Some(
+            "is the placeholder of an example; put in the real value (`creel secret` makes one)".to_owned(),
+        );
+    }
+    let mut characters = without_prefix(text, prefixes).chars();
+    let first = characters.next()?;
+    let is_repeated = characters.clone().next().is_some() && characters.all(|character| character == first);
+    is_repeated.then(|| {
+        "is one character repeated, and easily guessed; `creel secret` makes a random value".to_owned()
+    })
+}
+
+fn without_prefix<'a>(text: &'a str, prefixes: &[String]) -> &'a str {
+    let prefixes = prefixes.iter().map(String::as_str).chain([SECRET_PREFIX]);
+    prefixes.filter_map(|prefix| text.strip_prefix(prefix)).min_by_key(|rest| rest.len()).unwrap_or(text)
+}
+
+fn in_bytes(count: usize) -> &'static str {
+    if count == 1 { "byte" } else { "bytes" }
 }
 
 fn api_key(value: &str) -> Option<&'static str> {
@@ -249,6 +295,45 @@ mod tests {
         assert_advised("CREEL_SOURCE_SVIX_SECRET", "whsec_YWJjZGVmZ2g=", "is 8 bytes long");
         assert_advised("CREEL_TARGET_X_SECRET", "hunter2", "a key of 7 bytes");
         assert_advised("CREEL_TARGET_X_SECRET", "whsec_YWJjZGVmZ2g=", "a key of 8 bytes");
+    }
+
+    #[test]
+    fn length_of_a_secret_is_counted_without_its_prefix() {
+        assert_advised("CREEL_SOURCE_STRIPE_SECRET", "whsec_0123456789", "is 10 bytes long");
+        assert_advised("CREEL_SOURCE_STRIPE_SECRET", "whsec_7", "is 1 byte long");
+        assert_advised("CREEL_SOURCE_PAYSTACK_SECRET", "sk_test_0123456789", "is 10 bytes long");
+        assert_advised("CREEL_TARGET_X_SECRET", "7", "a key of 1 byte,");
+    }
+
+    #[test]
+    fn password_that_is_short_is_guessed_by_trying() {
+        let advice = advice_on(&[
+            ("CREEL_SOURCE_POSTMARK_USERNAME", "postmark"),
+            ("CREEL_SOURCE_POSTMARK_PASSWORD", "hunter2"),
+        ]);
+        assert!(
+            advice.len() == 1 && advice[0].contains("is 7 bytes long and can be guessed by trying"),
+            "{advice:?}"
+        );
+    }
+
+    #[test]
+    fn placeholders_and_repeated_characters_are_no_secrets() {
+        for name in
+            ["CREEL_SOURCE_GITHUB_SECRET", "CREEL_TARGET_X_SECRET", "CREEL_ADMIN_TOKEN", "CREEL_READ_TOKEN"]
+        {
+            assert_advised(name, "paste-a-secret-here", "placeholder");
+            assert_advised(name, "<paste the secret here>".replace(' ', "-").as_str(), "placeholder");
+            assert_advised(name, "xxxxxxxxxxxxxxxxxxxxxxxx", "repeated");
+        }
+        assert_advised("CREEL_TARGET_X_SECRET", "whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA", "repeated");
+        assert_advised("CREEL_SOURCE_STRIPE_SECRET", "whsec_0000000000000000", "repeated");
+        let path = [
+            ("CREEL_SOURCE_FORMS_PROVIDER", "none"),
+            ("CREEL_SOURCE_FORMS_PATH", "paste-another-path-of-yours-here"),
+        ];
+        let advice = advice_on(&path);
+        assert!(advice.len() == 1 && advice[0].contains("placeholder"), "{advice:?}");
     }
 
     #[test]

@@ -293,7 +293,7 @@ impl Config {
                 values.problem(
                     name,
                     &format!(
-                        "is the same as {other_name}: each token opens something else; choose another one"
+                        "has the same value as {other_name}, but each token grants different access; use another value (`creel secret`)"
                     ),
                 );
             }

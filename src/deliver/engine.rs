@@ -316,7 +316,7 @@ impl Engine {
             if let Err(why) = &targets {
                 // The store has logged damage already.
                 let level = if *why == Unavailable::Damaged { log::Level::Debug } else { log::Level::Warn };
-                log::log!(level, "the targets cannot be read, and are asked for again: {why}");
+                log::log!(level, "cannot read the targets, retrying: {why}");
                 tokio::time::sleep(READ_PAUSE).await;
             }
             let _ = events.send(Event::Targets(targets.ok()));

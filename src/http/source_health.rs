@@ -106,10 +106,13 @@ fn follow_up(service: &Service, source: &Arc<Source>, change: Change, cause: Opt
             };
             let counts = store.count_rejections(filter, i64::MAX).await.unwrap_or_default();
             let count: u64 = counts.iter().map(|one| one.count).sum();
-            log::info!(
-                "source {name} verifies again; {count} rejected requests that may be genuine are in quarantine: `creel \
-                 recheck --source {name}` lets in those that are"
-            );
+            match count {
+                0 => log::info!("source {name} verifies again"),
+                _ => log::info!(
+                    "source {name} verifies again; {count} candidates in quarantine: `creel recheck --source {name}` accepts \
+                     the genuine ones"
+                ),
+            }
         }
         let state = if change == Change::BeganToFail { FAILS } else { VERIFIES };
         if let Err(why) = store.set_setting(&key, state, Sealing::Plain, now).await {

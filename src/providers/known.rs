@@ -40,6 +40,13 @@ impl Recipe {
         Err(UnknownEvent { nearest: near.map(|event| (*event).to_owned()) })
     }
 
+    /// Whether an event of this name without an action is never sent, but only with one.
+    pub fn needs_action(&self, event: &str) -> bool {
+        let is_in = |list: &[String]| list.iter().any(|listed| listed == event);
+        // Where the recipe does not tell them apart, nothing is known.
+        !self.events_without_action.is_empty() && is_in(&self.events) && !is_in(&self.events_without_action)
+    }
+
     fn check_spelling(&self, pattern: &str) -> Result<(), UnknownEvent> {
         if pattern.contains('*') || pattern.chars().count() < MIN_COMPARED_CHARACTERS {
             return Ok(());
@@ -54,6 +61,12 @@ impl Recipe {
         }
     }
 
+    /// Whether the value itself is sent with each request, rather than a signature.
+    pub fn is_sent(&self, setting: &str) -> bool {
+        self.proofs.tokens.iter().any(|token| token.key == setting)
+            || (self.proofs.basic && setting == "password")
+    }
+
     /// Bytes of the weakest secret that the schemes make of a value, from which its strength is judged. `None` where the
     /// setting is not a shared secret.
     pub fn secret_bytes(&self, setting: &str, value: &[u8]) -> Option<usize> {
@@ -65,10 +78,8 @@ impl Recipe {
             }
             _ => None,
         });
-        let is_token = self.proofs.tokens.iter().any(|token| token.key == setting);
-        let is_password = self.proofs.basic && setting == "password";
         let is_for_code = self.proofs.code.is_some() && setting == "secret";
-        let whole = (is_token || is_password || is_for_code).then_some(value.len());
+        let whole = (self.is_sent(setting) || is_for_code).then_some(value.len());
         // A hashed key is longer than the secret it is made of.
         keys.map(|key| key.len().min(value.len())).chain(whole).min()
     }
@@ -162,6 +173,24 @@ mod tests {
         ] {
             let unknown = check(provider, pattern).unwrap_err();
             assert_eq!(unknown.nearest.as_deref(), Some(nearest), "{provider} {pattern}");
+        }
+    }
+
+    #[test]
+    fn event_that_always_has_an_action_is_known() {
+        let github = recipe("github").unwrap();
+        for event in ["pull_request", "issues", "repository_dispatch"] {
+            assert!(github.needs_action(event), "{event}");
+        }
+        for event in ["push", "ping", "workflow_dispatch", "pull_request.opened", "other"] {
+            assert!(!github.needs_action(event), "{event}");
+        }
+        let recipes_with_a_list =
+            crate::providers::recipes().iter().filter(|one| !one.events_without_action.is_empty());
+        for recipe in recipes_with_a_list {
+            for event in &recipe.events_without_action {
+                assert!(recipe.events.contains(event), "{event}");
+            }
         }
     }
 

@@ -35,6 +35,8 @@ pub struct Recipe {
     pub(super) event_action: Vec<Detail>,
     /// All types that `event_type` can have; `*` stands for any characters. Empty where they are not known.
     pub(super) events: Vec<String>,
+    /// Those of `events` that never have an action; empty where that is not known.
+    pub(super) events_without_action: Vec<String>,
     /// Joined with colons; all of them must be there, each in the first of its places.
     pub(super) delivery_id: Vec<Vec<Detail>>,
     /// The form field that holds the payload as JSON, where a form has no other.

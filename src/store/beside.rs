@@ -14,12 +14,15 @@ use super::{OpenError, StoreOptions, connection, continuity, key, open, schema, 
 /// A target that is paused or disabled, or a listener that is not connected.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IdleTarget {
+    pub id: i64,
     pub name: String,
     pub kind: TargetKind,
     pub state: TargetState,
     pub state_since: String,
     pub state_reason: Option<String>,
     pub pending: u64,
+    /// Its secrets were dropped with a lost key: it cannot be resumed without a new one.
+    pub needs_secret: bool,
 }
 
 /// Targets that are not delivered to, read by a command without changing the database; none where it cannot be read.
@@ -29,7 +32,8 @@ pub fn idle_targets_beside_the_service(path: &Path) -> Vec<IdleTarget> {
         let connection = Connection::open_with_flags(path, flags)?;
         let mut statement = connection.prepare(
             "SELECT name, kind, state, state_since, state_reason,
-               (SELECT count(*) FROM deliveries WHERE target_id = targets.id AND state = 'pending')
+               (SELECT count(*) FROM deliveries WHERE target_id = targets.id AND state = 'pending'),
+               kind = 'http' AND origin = 'api' AND sealed_secrets IS NULL, id
              FROM targets WHERE state IN ('paused', 'disabled') ORDER BY id",
         )?;
         let rows = statement.query_map([], |row| {
@@ -40,6 +44,8 @@ pub fn idle_targets_beside_the_service(path: &Path) -> Vec<IdleTarget> {
                 state_since: row.get(3)?,
                 state_reason: row.get(4)?,
                 pending: row.get(5)?,
+                needs_secret: row.get(6)?,
+                id: row.get(7)?,
             })
         })?;
         rows.collect::<rusqlite::Result<Vec<_>>>()

@@ -52,7 +52,31 @@ pub fn skip<T>(place: &str, result: rusqlite::Result<T>) -> rusqlite::Result<Opt
     }
 }
 
-/// The advice, for an error message at start; empty where the error is no sign of damage.
+/// The advice, for an error message at start; empty where there is nothing to do about it.
 pub fn advice(error: &Error) -> String {
-    if is_damage(error) { format!(". The file is damaged: {ADVICE}") } else { String::new() }
+    match error {
+        _ if is_not_a_database(error) => advice_of_verify(error),
+        _ if error.sqlite_error_code() == Some(ErrorCode::ReadOnly) => {
+            "; chown the file and its directory to the user that runs creel".to_owned()
+        }
+        _ if is_damage(error) => format!(". The file is damaged: {ADVICE}"),
+        _ => String::new(),
+    }
+}
+
+/// As `advice`, from `creel verify` itself.
+pub fn advice_of_verify(error: &Error) -> String {
+    match error {
+        _ if is_not_a_database(error) => {
+            ". Set CREEL_DATABASE to creel's database. If this is it, its beginning is damaged: restore a backup".to_owned()
+        }
+        _ if is_damage(error) => {
+            ". The file is damaged: restore a backup or save what can still be read".to_owned()
+        }
+        _ => String::new(),
+    }
+}
+
+fn is_not_a_database(error: &Error) -> bool {
+    error.sqlite_error_code() == Some(ErrorCode::NotADatabase)
 }

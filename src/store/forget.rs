@@ -29,7 +29,7 @@ impl fmt::Display for Forgotten {
         let mut parts = Vec::new();
         if !self.targets.is_empty() {
             parts.push(format!(
-                "secrets and headers of targets, which are disabled until they have a new secret: {}",
+                "secrets and headers of targets, which are disabled (make new secrets, then resume them): {}",
                 self.targets.join(" ")
             ));
         }

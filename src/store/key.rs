@@ -9,7 +9,7 @@ use super::files::beside;
 use super::forget;
 use super::seal::{self, Sealer};
 use super::setting::{self, KEY_CHECK, Sealing};
-use super::{OpenError, StoreOptions, damage, timestamp};
+use super::{OpenError, StoreOptions, damage, schema, timestamp};
 
 /// The key for a database that is about to be opened.
 pub struct Key {
@@ -65,6 +65,13 @@ impl Key {
         }
         Ok(sealer)
     }
+}
+
+/// Why the next start would not find the right key; `None` also where the database cannot be read. Writes nothing.
+pub fn key_problem(options: &StoreOptions) -> Option<String> {
+    let database = &options.path;
+    let key_check = schema::check_before_opening(database).ok()?;
+    Key::find(options, database, key_check, false).err().map(|OpenError(why)| why)
 }
 
 /// The key of a database that the service has opened before.

@@ -75,6 +75,7 @@ pub use expire::{
 };
 pub use files::{free_bytes, loose_modes};
 pub use instances::Instances;
+pub use key::key_problem;
 pub use listener::{
     Acknowledgement, LATE_MESSAGES_WITHIN, Listener, ListenerAnswer, ListenerRefused, MOST_LISTENERS, Opened,
 };

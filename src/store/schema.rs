@@ -79,7 +79,15 @@ fn read_only(path: &Path) -> Result<Connection, OpenError> {
 
 /// The number of migrations that the file has had.
 pub fn check_ours(connection: &Connection) -> Result<usize, OpenError> {
-    let problem = |error| OpenError(format!("cannot read the database: {error}{}", damage::advice(&error)));
+    check_ours_with(connection, damage::advice)
+}
+
+/// As `check_ours`, with other advice for damage.
+pub fn check_ours_with(
+    connection: &Connection,
+    advice: fn(&rusqlite::Error) -> String,
+) -> Result<usize, OpenError> {
+    let problem = |error| OpenError(format!("cannot read the database: {error}{}", advice(&error)));
     let id: i32 = connection.pragma_query_value(None, "application_id", |row| row.get(0)).map_err(problem)?;
     let version: usize =
         connection.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(problem)?;

@@ -11,7 +11,7 @@ use ring::hkdf::{HKDF_SHA256, Salt};
 use ring::rand::{SecureRandom, SystemRandom};
 
 use super::OpenError;
-use super::files::create_private;
+use super::files::{create_private, owner_advice};
 use super::setting::KEY_CHECK;
 
 /// Separates this use of `CREEL_KEY` from any other.
@@ -94,7 +94,10 @@ pub fn read_key_file(path: &Path) -> Result<Option<Vec<u8>>, OpenError> {
             path.display()
         ))),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(OpenError(format!("cannot use the key file {}: {error}", path.display()))),
+        Err(error) => {
+            let advice = owner_advice(&error);
+            Err(OpenError(format!("cannot use the key file {}: {error}{advice}", path.display())))
+        }
     }
 }
 

@@ -102,6 +102,13 @@ pub struct Target {
     pub updated_at: String,
 }
 
+impl Target {
+    /// Targets of the API always have a secret, unless `creel serve --forget-sealed` has dropped it.
+    pub fn has_lost(&self, secrets: &TargetSecrets) -> bool {
+        self.kind == TargetKind::Http && self.origin == Origin::Api && secrets.secrets.is_empty()
+    }
+}
+
 /// What is sealed of a target.
 #[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TargetSecrets {
@@ -134,6 +141,9 @@ pub enum TargetRefused {
     NotFound,
     #[error("its secrets were sealed under another key")]
     Sealed,
+    /// It would be delivered to unsigned. With its id.
+    #[error("its secrets were dropped with a lost key")]
+    SecretsLost(i64),
     /// What waits for one owner would go to another.
     #[error("the owner of a target cannot be changed; make another target")]
     OwnerIsFixed,

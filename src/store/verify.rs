@@ -6,7 +6,7 @@ use std::path::Path;
 use ring::digest::{SHA256, digest};
 use rusqlite::{Connection, OpenFlags};
 
-use super::{OpenError, schema};
+use super::{OpenError, damage, schema};
 
 /// What `creel verify` found.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -49,7 +49,8 @@ pub fn verify(path: &Path) -> Result<VerifyReport, OpenError> {
     let connection =
         Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)
             .map_err(problem)?;
-    schema::check_ours(&connection)?;
+    schema::check_ours_with(&connection, damage::advice_of_verify)
+        .map_err(|OpenError(why)| OpenError(format!("{}: {why}", path.display())))?;
     let mut report = VerifyReport::default();
     if let Err(error) = check_integrity(&connection, &mut report) {
         report.integrity.push(error.to_string());

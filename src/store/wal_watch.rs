@@ -93,7 +93,7 @@ pub fn readers(database: &Path) -> String {
 }
 
 fn nobody() -> String {
-    "a process that cannot be seen from here; look for an sqlite3 shell with an open transaction, a backup, or another \
+    "an unknown process (/proc/locks does not show it); look for an sqlite3 shell with an open transaction, a backup, or another \
      container that has the file open"
         .to_owned()
 }

@@ -1,19 +1,16 @@
 //! What `creel check` says of targets.
 
-use std::io::Read as _;
 use std::net::IpAddr;
-use std::os::unix::fs::PermissionsExt as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use super::super::messages::seconds;
+use super::programs;
 use crate::config::{Config, Destination, Source, Target, target_rules};
 use crate::store::{DeliveryOrdering, IdleTarget, Pattern, TargetKind};
 
 /// Ends of names that the public name system does not have.
 const PRIVATE_ENDS: [&str; 6] = [".localhost", ".local", ".internal", ".lan", ".home.arpa", ".test"];
 
-/// What the system reads of a script for its `#!` line.
-const MAX_FIRST_LINE_BYTES: u64 = 256;
 /// A listener that is not connected is worth a warning from this number of pending deliveries on.
 const MANY_PENDING: u64 = 1_000;
 
@@ -75,7 +72,7 @@ pub fn warnings(config: &Config, search_path: &[PathBuf]) -> Vec<String> {
     for target in &config.targets {
         let settings = &target.settings;
         let name = &settings.name;
-        for pattern in &settings.events {
+        for pattern in settings.events.iter().filter(|pattern| !pattern.as_str().contains(',')) {
             if !known.fits(pattern, settings.owner.as_deref()) {
                 let among = if settings.owner.is_some() { "event" } else { "source or event" };
                 warnings.push(format!(
@@ -86,9 +83,7 @@ pub fn warnings(config: &Config, search_path: &[PathBuf]) -> Vec<String> {
         warnings.extend(unknown_events(config, target));
         let unwise = match &target.destination {
             Destination::Http(url) => unwise_url(target, &String::from_utf8_lossy(url.expose())),
-            Destination::Command(words) => {
-                words.first().and_then(|program| unwise_program(program, search_path))
-            }
+            Destination::Command(words) => programs::problem(words, search_path),
         };
         warnings.extend(unwise.map(|words| format!("target {name}: {words}; see {}", target.variable())));
     }
@@ -109,6 +104,10 @@ fn unknown_events(config: &Config, target: &Target) -> Vec<String> {
     let variable = target.events_variable();
     for pattern in &target.settings.events {
         let text = pattern.as_str();
+        if text.contains(',') {
+            warnings.push(format!("{variable}: {text} has a comma in it; separate events with spaces"));
+            continue;
+        }
         let of_source =
             |source: &&Source| text.strip_prefix(&source.name).is_some_and(|rest| rest.starts_with('.'));
         let Some(source) = config.sources.iter().find(of_source) else { continue };
@@ -116,11 +115,16 @@ fn unknown_events(config: &Config, target: &Target) -> Vec<String> {
             continue;
         }
         let event = &text[source.name.len() + 1..];
+        if source.verifier.recipe().needs_action(event) {
+            warnings.push(format!(
+                "{variable}: {text} matches none of the actions, such as {text}.…; use {text}.* to get them"
+            ));
+        }
         if let Err(unknown) = source.verifier.recipe().check_event(event) {
             let nearest =
                 unknown.nearest.map(|nearest| format!("; the nearest is {}.{nearest}", source.name));
             warnings.push(format!(
-                "{variable}: {text} is no event that {} is known to send{}",
+                "{variable}: {text} is not a known event of {}{}",
                 source.provider,
                 nearest.unwrap_or_default()
             ));
@@ -135,13 +139,21 @@ pub fn idle(targets: &[IdleTarget]) -> Vec<String> {
         let IdleTarget { name, state_since, pending, .. } = target;
         let since = seconds(state_since);
         let reason = target.state_reason.as_ref().map(|reason| format!(" ({reason})")).unwrap_or_default();
+        let deliveries = if *pending == 1 { "delivery" } else { "deliveries" };
+        let advice = match target.needs_secret {
+            true => format!(
+                "it has no secret: make one with `POST /api/v1/targets/{}/secret`, then `creel targets resume {name}`",
+                target.id
+            ),
+            false => format!("`creel targets resume {name}` resumes it"),
+        };
         match target.kind {
             TargetKind::Listener if *pending < MANY_PENDING => None,
             TargetKind::Listener => Some(format!(
-                "{name}: not connected since {since}, {pending} deliveries pending; remove it if it is not needed any more"
+                "{name}: not connected since {since}, {pending} {deliveries} pending; remove it if it is not needed any more"
             )),
             TargetKind::Http | TargetKind::Command => Some(format!(
-                "target {name}: {} since {since}{reason}, {pending} deliveries pending; `creel targets resume {name}` resumes it",
+                "target {name}: {} since {since}{reason}, {pending} {deliveries} pending; {advice}",
                 target.state.name()
             )),
         }
@@ -177,39 +189,4 @@ fn is_private(host: &url::Host<&str>) -> bool {
             address.is_loopback() || address.is_unique_local() || address.is_unicast_link_local()
         }
     }
-}
-
-fn unwise_program(program: &str, search_path: &[PathBuf]) -> Option<String> {
-    let candidates: Vec<PathBuf> = match program.contains('/') {
-        true => vec![Path::new(program).to_owned()],
-        false => search_path.iter().map(|directory| directory.join(program)).collect(),
-    };
-    let found: Vec<_> =
-        candidates.iter().filter_map(|path| path.metadata().ok()).filter(|file| file.is_file()).collect();
-    if found.is_empty() {
-        let place = if program.contains('/') { "there" } else { "on PATH" };
-        return Some(format!("its program {program:?} is not {place}"));
-    }
-    let can_run = |path: &&PathBuf| {
-        path.metadata().is_ok_and(|file| file.is_file() && file.permissions().mode() & 0o111 != 0)
-    };
-    match candidates.iter().find(can_run) {
-        None => Some(format!("its program {program:?} is not executable")),
-        Some(path) => missing_interpreter(path).map(|interpreter| {
-            format!(
-                "the interpreter {interpreter:?} in the first line of its program {program:?} is not there"
-            )
-        }),
-    }
-}
-
-/// The program of a script's `#!` line, where there is no such file.
-fn missing_interpreter(script: &Path) -> Option<String> {
-    let mut start = Vec::new();
-    std::fs::File::open(script).ok()?.take(MAX_FIRST_LINE_BYTES).read_to_end(&mut start).ok()?;
-    let line = start.strip_prefix(b"#!")?.split(|byte| *byte == b'\n').next()?;
-    // A carriage return at the end belongs to the name, for the system as well.
-    let line = String::from_utf8_lossy(line);
-    let interpreter = line.trim_start_matches([' ', '\t']).split([' ', '\t']).next()?;
-    (!Path::new(interpreter).is_file()).then(|| interpreter.to_owned())
 }

@@ -30,7 +30,7 @@ const MOST_NAME_CHARACTERS: usize = 64;
 /// From where, to where, and which messages.
 #[derive(Debug, clap::Args)]
 pub struct Listen {
-    /// The service's address, such as https://hooks.example.com; if left out, the one on this machine.
+    /// The address of the service's API, such as http://127.0.0.1:9090 (CREEL_ADMIN_LISTEN); default: this machine.
     server: Option<String>,
 
     /// The program that gets the messages, such as http://localhost:3000/hooks.

@@ -55,8 +55,10 @@ impl KnownEvents {
         if pattern.contains('*') || self.is_of_a_source(pattern) || self.is_emitted(pattern) {
             return Ok(());
         }
-        let nearest =
-            self.nearest(pattern).map(|name| format!("; the nearest is {name}")).unwrap_or_default();
+        let nearest = match pattern.contains(',') {
+            true => "; separate events with spaces".to_owned(),
+            false => self.nearest(pattern).map(|name| format!("; the nearest is {name}")).unwrap_or_default(),
+        };
         Err(format!(
             "has {}, which is no event that the app may emit (CREEL_EVENTS) and does not begin with a source's name and a dot{nearest}",
             shown(pattern)
@@ -277,7 +279,8 @@ pub fn standard_webhooks_secret(secret: &[u8]) -> String {
 /// Bytes of the key that signs: of what the base64 stands for, or of the text itself.
 pub fn standard_webhooks_key_bytes(secret: &[u8]) -> usize {
     let encoded = secret.strip_prefix(ENCODED_SECRET.as_bytes());
-    encoded.and_then(|text| BASE64_STANDARD.decode(text).ok()).map_or(secret.len(), |key| key.len())
+    let Some(text) = encoded else { return secret.len() };
+    BASE64_STANDARD.decode(text).map_or(text.len(), |key| key.len())
 }
 
 /// Whether the secret has that form already.

@@ -193,7 +193,9 @@ pub async fn one(
 
 pub async fn stored(service: &Service, id: i64) -> Result<store::Delivery, ApiError> {
     let found = service.store.delivery(id).await?;
-    found.ok_or_else(|| ApiError::NotFound(format!("There is no delivery {id}, or no more.")))
+    found.ok_or_else(|| {
+        ApiError::NotFound(format!("Delivery {id} not found (it may have been deleted by retention)."))
+    })
 }
 
 impl From<store::Delivery> for Delivery {

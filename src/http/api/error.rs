@@ -34,7 +34,7 @@ pub enum ApiError {
     /// The listener token on any other route.
     OnlyListening,
     NoSuchPath,
-    /// There is no such thing, or no more.
+    /// With what was not found.
     NotFound(String),
     /// With the methods that the path takes.
     MethodNotAllowed(String),
@@ -98,7 +98,7 @@ pub struct Problem {
     #[schema(examples(404))]
     pub status: u16,
     /// What is wrong with this request, and what to do, for a person.
-    #[schema(examples("There is no message 42."))]
+    #[schema(examples("Message 42 not found (it may have been deleted by retention)."))]
     pub detail: String,
     /// What is wrong, for a program.
     #[schema(examples("not_found"))]
@@ -231,7 +231,7 @@ impl ApiError {
                 format!("There are {most} streams already: end one, and try again.")
             }
             Self::CountChanged { confirmed, count } => {
-                format!("{confirmed} were confirmed, but it would be {count} now: look at them again.")
+                format!("You confirmed {confirmed}, but {count} match now. Count again, then confirm the new number.")
             }
             Self::TooBroad => {
                 "Counting takes too long: narrow the filter, by `since` and `until` for instance.".to_owned()

@@ -292,5 +292,7 @@ pub async fn remove(
 
 async fn known(service: &Service, name: &ListenerName) -> Result<Target, ApiError> {
     let found = service.store.listener_named(&name.0).await?;
-    found.ok_or_else(|| ApiError::NotFound(format!("There is no listener {}, or no more.", name.0)))
+    found.ok_or_else(|| {
+        ApiError::NotFound(format!("Listener {} not found (it may have been removed).", name.0))
+    })
 }

@@ -217,7 +217,7 @@ async fn stored(service: &Service, id: Id) -> Result<store::StoredMessage, ApiEr
 }
 
 pub fn no_such_message(id: i64) -> ApiError {
-    ApiError::NotFound(format!("There is no message {id}, or no more."))
+    ApiError::NotFound(format!("Message {id} not found (it may have been deleted by retention)."))
 }
 
 /// Bytes from a stranger, in a form that nothing would run. `headers`: as they are stored.

@@ -131,7 +131,7 @@ fn complete(operation: &mut Operation) {
         problems.push(("503", "Nothing can be read or written now: try again after `Retry-After`."));
     }
     if takes(&ParameterIn::Path) {
-        problems.push(("404", "There is no such thing, or no more."));
+        problems.push(("404", "Not found; it may have been deleted by retention."));
     }
     if takes(&ParameterIn::Query) || operation.request_body.is_some() {
         problems.push(("422", "A value that cannot be; `detail` names it."));

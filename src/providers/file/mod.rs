@@ -126,6 +126,7 @@ impl File {
             event_type,
             event_action,
             events: self.events,
+            events_without_action: self.events_without_action,
             delivery_id,
             form_payload: self.form_payload,
             coverage,

@@ -33,6 +33,7 @@ pub struct File {
     pub event_action: Option<OneOrMany>,
     pub delivery_id: Option<OneOrMany>,
     pub events: Vec<String>,
+    pub events_without_action: Vec<String>,
     pub form_payload: Option<String>,
     pub body_coverage: Option<Coverage>,
     pub requires: Vec<String>,

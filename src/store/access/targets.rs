@@ -99,6 +99,8 @@ impl Store {
         .await
     }
 
+    /// # Errors
+    /// Also when it is to be active, but would be delivered to unsigned.
     pub async fn set_target_state(
         &self,
         id: i64,
@@ -107,8 +109,17 @@ impl Store {
         now: OffsetDateTime,
     ) -> Result<Result<(), TargetRefused>, Unavailable> {
         let now = timestamp::to_text(now);
+        let sealer = self.inner.sealer.clone();
         self.change_targets(move |database| {
-            target::set_state(database.connection, id, state, reason.as_deref(), &now)
+            let connection = database.connection;
+            if state == TargetState::Active
+                && let Some(target) = target::one(connection, id)?
+                && let Ok(secrets) = open_secrets(&sealer, target::sealed_secrets(connection, id)?.as_deref())
+                && target.has_lost(&secrets)
+            {
+                return Ok(Err(TargetRefused::SecretsLost(id)));
+            }
+            target::set_state(connection, id, state, reason.as_deref(), &now)
         })
         .await
     }

@@ -19,7 +19,7 @@ use ring::digest::{SHA256, digest};
 use rusqlite::{Connection, OpenFlags};
 
 use super::OpenError;
-use super::files::{InstanceLock, beside, wal_of};
+use super::files::{InstanceLock, beside, owner_advice, wal_of};
 use super::schema::{self, APPLICATION_ID};
 use ledger::Ledger;
 use mark::Mark;
@@ -154,14 +154,15 @@ impl fmt::Display for Loss {
 
 /// Compares the files with each other and with the mark; `None` if they are what the last run left. Changes nothing.
 pub fn inspect(path: &Path, mark: Option<&Mark>) -> Result<Option<Loss>, OpenError> {
-    let problem = |error: std::io::Error| OpenError(format!("cannot read {}: {error}", path.display()));
-    let database = DatabaseFile::read(path).map_err(problem)?;
+    let problem = |path: &Path, error: std::io::Error| {
+        OpenError(format!("cannot read {}: {error}{}", path.display(), owner_advice(&error)))
+    };
+    let database = DatabaseFile::read(path).map_err(|error| problem(path, error))?;
     let header = match &database {
         DatabaseFile::Ours { header, .. } => Some(&**header),
         DatabaseFile::Missing | DatabaseFile::Empty | DatabaseFile::Unknown => None,
     };
-    let wal = wal::read(&wal_of(path), header)
-        .map_err(|error| OpenError(format!("cannot read {}: {error}", wal_of(path).display())))?;
+    let wal = wal::read(&wal_of(path), header).map_err(|error| problem(&wal_of(path), error))?;
     let finding = compare(&database, wal.as_ref(), mark);
     match &database {
         DatabaseFile::Missing if finding.is_none() => warn_of_deleted(path, mark),

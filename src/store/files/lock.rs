@@ -1,6 +1,7 @@
 //! The lock of the single instance, and the file that it is on: process id and mark.
 
 use std::fs::{File, OpenOptions, TryLockError};
+use std::io::ErrorKind;
 use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 use std::path::Path;
 
@@ -19,7 +20,13 @@ impl InstanceLock {
     /// `Ok(None)`: another process has it. Leaves the content of the file as it is.
     pub fn try_take(database: &Path) -> Result<Option<Self>, OpenError> {
         let path = beside(database, "lock");
-        let problem = |error| OpenError(format!("cannot use the lock file {}: {error}", path.display()));
+        let problem = |error: std::io::Error| {
+            let advice = match error.kind() {
+                ErrorKind::PermissionDenied => "; chown it and its directory to the user that runs creel",
+                _ => "",
+            };
+            OpenError(format!("cannot use the lock file {}: {error}{advice}", path.display()))
+        };
         let file = OpenOptions::new()
             .read(true)
             .write(true)

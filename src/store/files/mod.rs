@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use super::OpenError;
 pub use lock::InstanceLock;
-pub use modes::{create_directory, create_private, loose_modes};
+pub use modes::{create_directory, create_private, loose_modes, owner_advice};
 
 mod lock;
 mod modes;

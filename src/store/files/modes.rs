@@ -73,6 +73,14 @@ fn mode_of(path: &Path) -> Option<u32> {
     std::fs::metadata(path).ok().map(|metadata| metadata.permissions().mode() & 0o7777)
 }
 
+/// What to do about a file that cannot be opened; empty where that is not a matter of its owner.
+pub fn owner_advice(error: &std::io::Error) -> &'static str {
+    match error.kind() {
+        std::io::ErrorKind::PermissionDenied => "; chown it to the user that runs creel",
+        _ => "",
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -91,8 +91,8 @@ impl DropReport {
             && count > 0
         {
             log::warn!(
-                "quarantine dropped {count} rejected requests that may be genuine ({parts}): fix the cause that `creel \
-                 rejections` shows, or raise CREEL_QUARANTINE_SIZE"
+                "quarantine full: dropped {count} rejected requests that may be genuine ({parts}). See the cause with \
+                 `creel rejections`, or raise CREEL_QUARANTINE_SIZE"
             );
             self.unreported.0.retain(|(_, _, kind), _| *kind != RejectionKind::Candidate);
             self.next_warning = Some(now + PAUSE_BETWEEN_WARNINGS);
@@ -101,7 +101,10 @@ impl DropReport {
             && let (count, parts) = self.unreported.of_kind(RejectionKind::Noise)
             && count > 0
         {
-            log::info!("quarantine counted {count} further requests without a well-formed proof ({parts})");
+            log::info!(
+                "{count} more rejected requests were counted but not stored, because they lack a well-formed signature or \
+                 token ({parts})"
+            );
             self.unreported.0.retain(|(_, _, kind), _| *kind != RejectionKind::Noise);
             self.next_remark = Some(now + PAUSE_BETWEEN_REMARKS);
         }

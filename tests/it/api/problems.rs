@@ -13,7 +13,7 @@ fn a_problem_has_type_title_status_detail_and_code() {
     assert_eq!(
         json_of(&reply),
         json!({"type": "about:blank", "title": "Not Found", "status": 404, "code": "not_found",
-            "detail": "There is no message 42, or no more."})
+            "detail": "Message 42 not found (it may have been deleted by retention)."})
     );
     assert_eq!(reply.header("cache-control"), Some("no-store"));
     assert_eq!(reply.header("x-content-type-options"), Some("nosniff"));

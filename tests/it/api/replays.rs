@@ -155,7 +155,7 @@ fn many_are_counted_first_and_replayed_when_it_is_still_as_many() {
         &[row(
             request(json!({"filter": {"source": "github"}, "confirm": 5})),
             409,
-            &["count_changed", "5 were confirmed", "6 now"],
+            &["count_changed", "You confirmed 5", "6 match now"],
             &[],
         )],
     );

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use super::{
     answered, assert_rows, builder, get, json as json_of, post, push, row, service, with_body, with_token,
 };
+use crate::harness::app::Process;
 use crate::harness::{Request, TestApp};
 
 const URL: &str = "http://127.0.0.1:9/hooks/with-a-token";
@@ -384,4 +385,38 @@ fn targets_come_in_pages() {
     assert_eq!((names(&first), &first["next_cursor"]), (vec!["t5".to_owned(), "t4".to_owned()], &json!(4)));
     let rest = answered(&app, &get("/targets?limit=10&cursor=4"), 200);
     assert_eq!((names(&rest).len(), &rest["next_cursor"]), (3, &Value::Null));
+}
+
+#[test]
+fn target_that_lost_its_secret_is_not_resumed() {
+    const LIMIT: std::time::Duration = std::time::Duration::from_secs(30);
+    let app = service();
+    let id = made(&app, &new("app", &["github.*"]));
+    let before = app.stop();
+    std::fs::remove_file(before.path().join("creel.db.key")).unwrap();
+    let report = before.run(&["check"]).succeeded();
+    assert!(report.contains("the next start will be refused: the key file"), "{report}");
+    let mut command = before.command();
+    command.args(["serve", "--forget-sealed"]);
+    let mut process = Process::spawn(command);
+    process.log.wait_for("listening on http://", LIMIT).unwrap();
+    process.signal(rustix::process::Signal::TERM);
+    assert!(process.wait(LIMIT).success());
+
+    let app = before.start();
+    let advice = format!("POST /api/v1/targets/{id}/secret");
+    let line = app.process.log.wait_for("target app: disabled since", LIMIT).unwrap();
+    assert!(line.contains(&advice) && !line.contains("creel targets resume"), "{line}");
+    let here = builder().beside(&app).set("CREEL_LISTEN", app.address.to_string());
+    let report = here.run(&["check"]).succeeded();
+    assert!(report.contains(&advice) && !report.contains("start will be refused"), "{report}");
+    let refused = || row(act(id, "resume"), 409, &["not_changeable", &advice], &[]);
+    assert_rows(&app, &[refused()]);
+    let said = here.run(&["targets", "resume", "app"]).failed();
+    assert!(said.contains(&advice), "{said}");
+    answered(&app, &act(id, "pause"), 200);
+    answered(&app, &patch(id, &json!({"headers": {"X-A": "b"}})), 200);
+    assert_rows(&app, &[refused()]);
+    answered(&app, &act(id, "secret"), 200);
+    assert_eq!(answered(&app, &act(id, "resume"), 200)["state"], "active");
 }

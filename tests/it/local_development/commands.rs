@@ -108,7 +108,7 @@ fn show_tells_all_of_a_message_and_its_answers_and_cannot_steer_the_terminal() {
     assert_eq!(serde_json::from_str::<Value>(&json).unwrap()["event"], "github.push");
     let without_content = laptop.run(&["show", "1"]).succeeded();
     assert!(without_content.contains("are for the admin token") && !without_content.contains("gnp"));
-    assert!(laptop.run(&["show", "9"]).failed().contains("There is no message 9"));
+    assert!(laptop.run(&["show", "9"]).failed().contains("Message 9 not found"));
 }
 
 #[test]

@@ -290,3 +290,14 @@ fn there_are_so_many_listeners_and_no_more() {
     assert_eq!(EventStream::open(app.address, &get("/listeners/one-more/stream")).status, 409);
     listen(&app, "laptop-0");
 }
+
+#[test]
+fn listener_that_has_gone_is_listed_as_disconnected() {
+    let app = builder().start();
+    drop(listen(&app, "laptop"));
+    wait_until_connected(&app, "laptop", false);
+    let here = builder().beside(&app).set("CREEL_LISTEN", app.address.to_string());
+    crate::harness::eventually("its state is stored", SOON, || {
+        here.run(&["targets"]).succeeded().starts_with("laptop  listener  disconnected since")
+    });
+}

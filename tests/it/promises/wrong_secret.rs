@@ -133,7 +133,7 @@ fn quarantine_yields_to_messages_at_the_size_limit() {
     let left = rows_of(&app, SENDERS_NETWORK);
     assert!((10..120).contains(&left), "{left} rejections are left");
     eventually("the log says so", SOON, || {
-        app.log().contains("quarantine dropped") && app.log().contains("github signature_mismatch")
+        app.log().contains("quarantine full: dropped") && app.log().contains("github signature_mismatch")
     });
     assert!(app.metric(r#"creel_quarantine_dropped_total{kind="candidate"}"#) >= 1.0);
     let app = app.restart();
@@ -205,7 +205,7 @@ fn source_that_begins_to_fail_is_reported_once() {
     let app = app.stop().set("CREEL_SOURCE_GITHUB_SECRET", SECRET).start();
     assert_eq!(app.send(&push(7, 0)).status, 200);
     eventually("the end is reported", SOON, || {
-        app.log().contains("source github verifies again; 6 rejected requests")
+        app.log().contains("source github verifies again; 6 candidates")
     });
 }
 

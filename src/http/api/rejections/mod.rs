@@ -197,7 +197,7 @@ async fn stored(service: &Service, id: Id) -> Result<store::StoredRejection, Api
 }
 
 fn gone(id: i64) -> ApiError {
-    ApiError::NotFound(format!("Rejection {id} does not exist or was deleted."))
+    ApiError::NotFound(format!("Rejection {id} not found (it may have been deleted by retention)."))
 }
 
 fn not_kept() -> ApiError {

@@ -124,7 +124,9 @@ pub async fn cancel(
 
 async fn stored(service: &Service, id: i64) -> Result<store::Replay, ApiError> {
     let found = service.store.replay(id).await?;
-    found.ok_or_else(|| ApiError::NotFound(format!("There is no replay {id}, or no more.")))
+    found.ok_or_else(|| {
+        ApiError::NotFound(format!("Replay {id} not found (it may have been deleted by retention)."))
+    })
 }
 
 impl Replay {

@@ -172,7 +172,7 @@ pub async fn pause(
     params(("id" = i64, Path, minimum = 1, example = 1)),
     responses(
         (status = 200, description = "The target.", body = TargetDetails),
-        (status = 409, description = "A listener is served while somebody is connected."),
+        (status = 409, description = "It is a listener, or its secrets were dropped with a lost key and it needs a new one first."),
     ))]
 pub async fn resume(
     service: web::Data<Service>,
@@ -246,7 +246,7 @@ pub async fn stored(service: &Service, id: i64) -> Result<store::Target, ApiErro
 }
 
 fn no_such_target(text: &str) -> ApiError {
-    ApiError::NotFound(format!("There is no target {}, or no more.", config::shown(text)))
+    ApiError::NotFound(format!("Target {} not found (it may have been removed).", config::shown(text)))
 }
 
 /// A target by its id or its name.
@@ -300,6 +300,10 @@ fn told(refused: TargetRefused, name: &str) -> ApiError {
         TargetRefused::NotFound => no_such_target(name),
         TargetRefused::Sealed => ApiError::NotChangeable(format!(
             "The secrets of {name} were sealed under another CREEL_KEY: start with that one, or make the target anew."
+        )),
+        TargetRefused::SecretsLost(id) => ApiError::NotChangeable(format!(
+            "The secrets of {name} were dropped with a lost key, and its deliveries would be unsigned: make a new secret with \
+             `POST /api/v1/targets/{id}/secret`, set its headers again, then resume it."
         )),
         TargetRefused::OwnerIsFixed => {
             ApiError::NotChangeable(format!("The owner of {name} cannot be changed: make another target."))

@@ -1,0 +1,189 @@
+//! Whether the program of a command can be run here, as far as its file shows.
+
+use std::io::Read as _;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+
+/// What the system reads of a script for its `#!` line.
+const MAX_FIRST_LINE_BYTES: u64 = 256;
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+/// Options of `env` that are followed by a value.
+const ENV_OPTIONS_WITH_VALUE: [&str; 5] = ["-u", "--unset", "-C", "--chdir", "-P"];
+
+/// What is wrong with the program of a command. `search_path`: the directories in which programs are looked for.
+pub fn problem(words: &[String], search_path: &[PathBuf]) -> Option<String> {
+    let program = words.first()?;
+    let path = match locate(program, search_path) {
+        Ok(path) => path,
+        Err(why) => return Some(format!("its program {program:?} {why}")),
+    };
+    if Path::new(program).file_name().is_some_and(|name| name == "env")
+        && let Some(named) = program_of_env(words[1..].iter().map(String::as_str))
+    {
+        return locate(named, search_path).err().map(|why| format!("its program {named:?} {why}"));
+    }
+    problem_of_script(&path, search_path).map(|why| format!("its program {program:?} {why}"))
+}
+
+/// `Err`: why there is none, behind its name.
+fn locate(program: &str, search_path: &[PathBuf]) -> Result<PathBuf, &'static str> {
+    if program.contains('/') {
+        return examine(Path::new(program)).map(|()| program.into());
+    }
+    let mut problem = "is not on PATH";
+    for path in search_path.iter().map(|directory| directory.join(program)) {
+        match examine(&path) {
+            Ok(()) => return Ok(path),
+            // The system goes on searching as well.
+            Err(why) if path.is_file() => problem = why,
+            Err(_) => {}
+        }
+    }
+    Err(problem)
+}
+
+fn examine(path: &Path) -> Result<(), &'static str> {
+    match path.metadata() {
+        Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
+            Err("cannot be reached: a directory of its path is not accessible")
+        }
+        Err(_) => Err("is not there"),
+        Ok(file) if file.is_dir() => Err("is a directory"),
+        Ok(file) if !file.is_file() => Err("is not a file"),
+        Ok(file) if file.permissions().mode() & 0o111 == 0 => Err("is not executable"),
+        Ok(_) => Ok(()),
+    }
+}
+
+/// The word after the options and assignments of `env`. `None` where it names none, or changes PATH first.
+fn program_of_env<'a>(words: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let mut words = words.skip_while(|word| word.is_empty());
+    let mut options_end = false;
+    while let Some(word) = words.next() {
+        if !options_end && let Some(split) = word.strip_prefix("-S").filter(|rest| !rest.is_empty()) {
+            return split.split_whitespace().next();
+        }
+        match word {
+            "--" if !options_end => options_end = true,
+            _ if !options_end && ENV_OPTIONS_WITH_VALUE.contains(&word) => drop(words.next()),
+            _ if !options_end && word.starts_with('-') => {}
+            _ if word.starts_with("PATH=") => return None,
+            _ if word.contains('=') => options_end = true,
+            _ => return Some(word),
+        }
+    }
+    None
+}
+
+/// Why the system cannot run a script.
+fn problem_of_script(script: &Path, search_path: &[PathBuf]) -> Option<String> {
+    let mut start = Vec::new();
+    std::fs::File::open(script).ok()?.take(MAX_FIRST_LINE_BYTES).read_to_end(&mut start).ok()?;
+    if start.is_empty() {
+        return Some("is empty".to_owned());
+    }
+    if start.strip_prefix(BYTE_ORDER_MARK).is_some_and(|rest| rest.starts_with(b"#!")) {
+        return Some(
+            "begins with a byte order mark (BOM), so that the system does not see its `#!` line; remove it"
+                .to_owned(),
+        );
+    }
+    let line = start.strip_prefix(b"#!")?.split(|byte| *byte == b'\n').next()?;
+    // A carriage return at the end belongs to the name, for the system as well.
+    let line = String::from_utf8_lossy(line);
+    let line = line.trim_matches([' ', '\t']);
+    let (interpreter, argument) = line.split_once([' ', '\t']).unwrap_or((line, ""));
+    let named =
+        |name: &str, why: &str| format!("names the interpreter {name:?} in its first line, which {why}");
+    if let Err(why) = examine(Path::new(interpreter)) {
+        return Some(named(interpreter, why));
+    }
+    if Path::new(interpreter).file_name().is_none_or(|name| name != "env") {
+        return None;
+    }
+    // The system gives all that follows as one argument, which only -S splits.
+    let argument = argument.trim_start_matches([' ', '\t']);
+    let program = match argument.starts_with('-') {
+        true => program_of_env(argument.split([' ', '\t'])),
+        false => program_of_env(std::iter::once(argument)),
+    }?;
+    locate(program, search_path).err().map(|why| named(program, why))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn problem_of(words: &[&str], directory: &Path) -> Option<String> {
+        let words: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
+        problem(&words, &[directory.to_owned(), "/usr/bin".into(), "/bin".into()])
+    }
+
+    #[track_caller]
+    fn assert_problem(words: &[&str], directory: &Path, part: Option<&str>) {
+        let found = problem_of(words, directory);
+        let is_told = |part: &str| found.as_ref().is_some_and(|found| found.contains(part));
+        assert!(part.map_or(found.is_none(), is_told), "{words:?}: {found:?}");
+    }
+
+    #[test]
+    fn script_that_cannot_run_is_explained() {
+        let directory = tempfile::tempdir().unwrap();
+        let rows: [(&[u8], Option<&str>); 16] = [
+            (b"#!/bin/sh -e\n", None),
+            (b"#!/bin/sh\r\n", Some("\"/bin/sh\\r\"")),
+            (
+                b"#! /no/such/python3\nprint()\n",
+                Some("\"/no/such/python3\" in its first line, which is not there"),
+            ),
+            (b"#!/usr\n", Some("\"/usr\" in its first line, which is a directory")),
+            (b"\x7fELF", None),
+            (b"", Some("is empty")),
+            (b"\xef\xbb\xbf#!/bin/sh\n", Some("BOM")),
+            (b"#!/usr/bin/env sh\n", None),
+            (
+                b"#!/usr/bin/env nonexistent\n",
+                Some("\"nonexistent\" in its first line, which is not on PATH"),
+            ),
+            (b"#!/usr/bin/env sh\r\n", Some("\"sh\\r\"")),
+            (b"#!/usr/bin/env sh -e\n", Some("\"sh -e\"")),
+            (b"#!/usr/bin/env -S sh -e\n", None),
+            (b"#!/usr/bin/env -S nonexistent -e\n", Some("\"nonexistent\"")),
+            (b"#!/usr/bin/env -Snonexistent -e\n", Some("\"nonexistent\"")),
+            (b"#!/usr/bin/env -S A=b -i nonexistent\n", Some("\"-i\"")),
+            (b"#!/usr/bin/env -S A=b sh\n", None),
+        ];
+        for (number, (text, part)) in rows.into_iter().enumerate() {
+            let path = directory.path().join(format!("script-{number}"));
+            std::fs::write(&path, text).unwrap();
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+            assert_problem(&[path.to_str().unwrap()], directory.path(), part);
+        }
+    }
+
+    #[test]
+    fn program_that_is_not_there_is_named() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path();
+        std::fs::write(path.join("plain"), "#!/bin/sh\n").unwrap();
+        std::fs::create_dir(path.join("folder")).unwrap();
+        let folder = path.join("folder");
+        let rows: [(&[&str], Option<&str>); 12] = [
+            (&["nonexistent"], Some("\"nonexistent\" is not on PATH")),
+            (&["/no/such/program"], Some("is not there")),
+            (&[folder.to_str().unwrap()], Some("is a directory")),
+            (&["folder"], Some("is not on PATH")),
+            (&["plain"], Some("is not executable")),
+            (&["/usr/bin/env", "nonexistent"], Some("\"nonexistent\" is not on PATH")),
+            (&["env", "-i", "-u", "HOME", "A=b", "nonexistent", "sh"], Some("\"nonexistent\"")),
+            (&["/usr/bin/env", "A=b", "sh", "nonexistent"], None),
+            (&["env", "--", "nonexistent"], Some("\"nonexistent\"")),
+            (&["env", "PATH=/opt/bin", "nonexistent"], None),
+            (&["env"], None),
+            (&["sh", "-c", "true"], None),
+        ];
+        for (words, part) in rows {
+            assert_problem(words, path, part);
+        }
+    }
+}
