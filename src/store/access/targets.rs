@@ -114,6 +114,7 @@ impl Store {
             let connection = database.connection;
             if state == TargetState::Active
                 && let Some(target) = target::one(connection, id)?
+                && matches!(target.state, TargetState::Paused | TargetState::Disabled)
                 && let Ok(secrets) = open_secrets(&sealer, target::sealed_secrets(connection, id)?.as_deref())
                 && target.has_lost(&secrets)
             {
