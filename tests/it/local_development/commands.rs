@@ -151,7 +151,7 @@ fn a_message_is_replayed_by_the_service() {
     assert!(told.contains("#1") && told.contains("creel show 1"), "{told}");
     assert_eq!(target.wait_for(1)[0].target(), "/billing");
     assert!(laptop.run(&["replay", "1", "--target", "nobody"]).failed().contains("nobody"));
-    assert!(laptop.run(&["replay", "9"]).failed().contains("no message 9"));
+    assert!(laptop.run(&["replay", "9"]).failed().contains("Message 9 not found"));
 }
 
 #[test]

@@ -298,6 +298,6 @@ fn listener_that_has_gone_is_listed_as_disconnected() {
     wait_until_connected(&app, "laptop", false);
     let here = builder().beside(&app).set("CREEL_LISTEN", app.address.to_string());
     crate::harness::eventually("its state is stored", SOON, || {
-        here.run(&["targets"]).succeeded().starts_with("laptop  listener  disconnected since")
+        here.run(&["targets"]).succeeded().contains("  listener  disconnected since")
     });
 }

@@ -48,7 +48,7 @@ fn check_warns_of_likely_mistakes_without_showing_secrets() {
         ("CREEL_TARGET_APP_SECRET", "white space"),
         ("CREEL_TARGET_APP_EVENTS", "github.push"),
         ("CREEL_TARGET_RUN_EXEC", "not there"),
-        ("CREEL_MIN_FREE", "answered 503"),
+        ("CREEL_MIN_FREE", "would get 503"),
     ] {
         let is_warning = |line: &&str| line.starts_with("warning: ") && line.contains(variable);
         let warnings: Vec<&str> = said.lines().filter(is_warning).collect();
@@ -233,4 +233,12 @@ fn the_commands_need_a_database_that_is_there() {
         assert!(said.contains("creel.db"), "{command}: {said}");
         assert!(!builder.path().join("creel.db").exists(), "{command} made an empty database");
     }
+}
+
+#[test]
+fn verify_does_not_advise_to_run_itself() {
+    let builder = TestApp::builder();
+    std::fs::write(builder.path().join("creel.db"), "no database, but long enough. ".repeat(200)).unwrap();
+    let said = builder.run(&["verify"]).failed();
+    assert!(said.contains("file is not a database") && !said.contains("creel verify"), "{said}");
 }
