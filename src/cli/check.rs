@@ -64,8 +64,8 @@ fn low_disk(config: &Config) -> Option<String> {
     let free_bytes = store::free_bytes(directory);
     (free_bytes < config.min_free_bytes).then(|| {
         format!(
-            "CREEL_MIN_FREE: the disk of {} has {} MiB free, but CREEL_MIN_FREE requires {} MiB: messages would get 503; free some \
-             space, or lower it",
+            "CREEL_MIN_FREE: the disk of {} has {} MiB free, but {} MiB are required: messages would get 503; free some space, or \
+             lower it",
             config.database.display(),
             free_bytes >> 20,
             config.min_free_bytes >> 20,

@@ -208,13 +208,23 @@ fn unknown_events_are_warned_of_with_their_variable() {
             ("CREEL_TARGET_X_EVENTS", events),
         ]))
     };
-    for events in ["code.push", "code.*", "*", "*.pusj", "code.issues.opened", "code.issues.*"] {
+    for events in
+        ["code.push", "code.*", "*", "*.pusj", "code.issues.opened", "code.issues.*", "code.issues*"]
+    {
         let warnings = warned(events);
         assert!(
             warnings.iter().all(|warning| !warning.contains("not a known event")),
             "{events}: {warnings:?}"
         );
     }
+    assert_eq!(
+        warned("code.pull_request code.push,code.create code.deployed code.fork"),
+        [
+            "CREEL_TARGET_X_EVENTS: code.pull_request matches only messages without an action, which github does not send; use code.pull_request.*",
+            "CREEL_TARGET_X_EVENTS: code.push,code.create has a comma in it; separate events with spaces",
+            "CREEL_EVENTS: code.deployed looks like a message of the source code, and targets of code.* get it as well",
+        ]
+    );
     let warnings = warned("code.pusj code.deployed code.issue_comments*");
     let unknown: Vec<&String> =
         warnings.iter().filter(|warning| warning.contains("not a known event")).collect();

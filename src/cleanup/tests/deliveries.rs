@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::*;
 use crate::store::{
     Asked, AttemptOutcome, AttemptRecord, DeliveryFilter, DeliveryOrdering, DeliveryState, Keeping,
-    NewTarget, Next, Origin, Settlement, TargetKind, TargetSettings,
+    NewTarget, Next, Origin, Settlement, TargetKind, TargetSecret, TargetSecrets, TargetSettings,
 };
 
 pub fn new_target(name: &str, kind: TargetKind, origin: Origin) -> NewTarget {
@@ -22,7 +22,10 @@ pub fn new_target(name: &str, kind: TargetKind, origin: Origin) -> NewTarget {
         rate: None,
         timeout: Duration::from_secs(30),
     };
-    NewTarget { kind, origin, settings, secrets: None }
+    // What the API makes has a secret.
+    let secret = TargetSecret { secret: "it-is-a-secret-to-everybody".to_owned(), until: None };
+    let secrets = TargetSecrets { secrets: vec![secret], headers: Vec::new() };
+    NewTarget { kind, origin, settings, secrets: (origin == Origin::Api).then_some(secrets) }
 }
 
 impl Setup {

@@ -117,7 +117,8 @@ fn unknown_events(config: &Config, target: &Target) -> Vec<String> {
         let event = &text[source.name.len() + 1..];
         if source.verifier.recipe().needs_action(event) {
             warnings.push(format!(
-                "{variable}: {text} matches none of the actions, such as {text}.…; use {text}.* to get them"
+                "{variable}: {text} matches only messages without an action, which {} does not send; use {text}.*",
+                source.provider
             ));
         }
         if let Err(unknown) = source.verifier.recipe().check_event(event) {

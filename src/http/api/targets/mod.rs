@@ -212,6 +212,7 @@ pub fn drop_pending(service: &web::Data<Service>, target: i64) {
     rt::spawn(async move {
         match service.store.drop_pending_of_removed(target, (service.clock)()).await {
             Ok(0) => {}
+            Ok(1) => log::info!("target {target} is removed: dropped 1 pending delivery"),
             Ok(dropped) => log::info!("target {target} is removed: dropped {dropped} pending deliveries"),
             Err(why) => {
                 log::warn!("pending deliveries of removed target {target} go with the next clean-up: {why}");
