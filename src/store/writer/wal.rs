@@ -40,14 +40,18 @@ impl Writer {
 
     /// The last checkpoint, unless another process owns them.
     pub(super) fn copy_wal_before_stop(&self) {
-        if self.shared.checkpoints()
-            && let Some(_alone) = self.shared.checkpoint_alone()
-        {
-            self.files.expect_wal(0);
-            let _ = self.files.database_may_change();
-            if let Err(error) = checkpoint::truncate(&self.connection) {
-                log::warn!("the last checkpoint failed, the next start does it: {error}");
-            }
+        if !self.shared.checkpoints() {
+            return;
+        }
+        let _alone = self.shared.wait_for_checkpoint();
+        self.files.expect_wal(0);
+        let _ = self.files.database_may_change();
+        match checkpoint::truncate(&self.connection) {
+            Ok(true) => {}
+            Ok(false) => log::info!(
+                "a reader keeps the WAL from being emptied: it stays a part of the database, and the next start copies it"
+            ),
+            Err(error) => log::warn!("the last checkpoint failed, the next start does it: {error}"),
         }
     }
 
