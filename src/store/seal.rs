@@ -78,9 +78,9 @@ impl Sealer {
     pub fn for_database(secret: &[u8], key_check: &str) -> Result<Self, Unsealable> {
         let text = without_trailing_space(secret);
         let with = |end: &[u8]| [text, end].concat();
-        let candidates =
-            [text.to_vec(), secret.to_vec(), with(b"\n"), with(b"\r\n"), with(b"\n\n"), with(b" ")];
-        let mut sealers = candidates.iter().map(|candidate| Self::new(candidate));
+        let ends: [&[u8]; 7] = [b"", b"\n", b"\r\n", b"\n\n", b" ", b"\t", b"\t\n"];
+        let candidates = std::iter::once(secret.to_vec()).chain(ends.map(with));
+        let mut sealers = candidates.map(|candidate| Self::new(&candidate));
         sealers.find(|sealer| sealer.open(KEY_CHECK, key_check).is_ok()).ok_or(Unsealable)
     }
 }
@@ -90,7 +90,8 @@ pub fn read_key_file(path: &Path) -> Result<Option<Vec<u8>>, OpenError> {
     match std::fs::read(path) {
         Ok(key) if key.len() >= KEY_FILE_BYTES => Ok(Some(key)),
         Ok(_) => Err(OpenError(format!(
-            "the key file {} is cut short: restore it from a backup, or set CREEL_KEY",
+            "the key file {} is cut short: restore it from a backup, or set CREEL_KEY to that key. If it is lost for good: \
+             remove this file, then creel serve --forget-sealed",
             path.display()
         ))),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
@@ -190,7 +191,7 @@ mod tests {
 
     #[test]
     fn key_sealed_with_its_line_break_still_opens() {
-        for sealed_with in ["\n", "\r\n", "\n\n", " ", " \n"] {
+        for sealed_with in ["\n", "\r\n", "\n\n", " ", "\t", "\t\n", " \n"] {
             let secret = format!("a key{sealed_with}");
             let key_check = Sealer::new(secret.as_bytes()).seal(KEY_CHECK, b"creel");
             assert!(Sealer::for_database(secret.as_bytes(), &key_check).is_ok(), "{sealed_with:?}");
