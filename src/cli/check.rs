@@ -39,11 +39,14 @@ pub fn report(config: &Config) -> String {
         line("\nSet CREEL_PUBLIC_URL to see the URLs as the outside reaches them.".to_owned());
     }
     line(String::new());
-    let idle = targets::idle(&idle_targets_beside_the_service(&config.database));
+    let of_database = match idle_targets_beside_the_service(&config.database) {
+        Ok(idle) => targets::idle(&idle),
+        Err(error) => vec![error.to_string()],
+    };
     let key = store::key_problem(&StoreOptions::from(config));
     let key = key.map(|problem| format!("the next start will be refused: {problem}"));
     let found = warnings(config).into_iter().chain(config.advice.iter().cloned());
-    for warning in found.chain(low_disk(config)).chain(key).chain(idle) {
+    for warning in found.chain(low_disk(config)).chain(key).chain(of_database) {
         line(format!("warning: {warning}"));
     }
     line(

@@ -26,7 +26,10 @@ pub struct IdleTarget {
 }
 
 /// Targets that are not delivered to, read by a command without changing the database; none where it cannot be read.
-pub fn idle_targets_beside_the_service(path: &Path) -> Vec<IdleTarget> {
+///
+/// # Errors
+/// When the files are not those that the last run left.
+pub fn idle_targets_beside_the_service(path: &Path) -> Result<Vec<IdleTarget>, OpenError> {
     let read = || {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(path, flags)?;
@@ -50,8 +53,9 @@ pub fn idle_targets_beside_the_service(path: &Path) -> Vec<IdleTarget> {
         })?;
         rows.collect::<rusqlite::Result<Vec<_>>>()
     };
+    continuity::check_together(path)?;
     // A missing file must not be made, and what else is wrong with it the start says.
-    if path.exists() { read().unwrap_or_default() } else { Vec::new() }
+    Ok(if path.exists() { read().unwrap_or_default() } else { Vec::new() })
 }
 
 /// A setting written by a command while the service runs; the service reads it when it next needs it.

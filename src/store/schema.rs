@@ -4,6 +4,7 @@ use std::path::Path;
 
 use rusqlite::{Connection, OpenFlags};
 
+use super::files::has_journal;
 use super::setting::KEY_CHECK;
 use super::{OpenError, damage, setting};
 
@@ -56,25 +57,44 @@ pub fn check_sound(path: &Path) -> Result<(), OpenError> {
     if !std::fs::metadata(path).is_ok_and(|metadata| metadata.len() > 0) {
         return Ok(());
     }
-    let found: Result<String, _> = read_only(path)?.query_row("PRAGMA quick_check(1)", [], |row| row.get(0));
-    let problem = match found {
-        Ok(found) if found == "ok" => return Ok(()),
-        Ok(found) => found,
-        Err(error) => error.to_string(),
-    };
-    Err(OpenError(format!(
-        "the database {} is damaged and cannot be used: {}. Restore a backup, or save what is readable with \
-         `sqlite3 {} .recover`",
-        path.display(),
-        problem.lines().last().unwrap_or_default(),
-        path.display()
-    )))
+    find_damage(Ok(read_only(path)?)).map_or(Ok(()), |why| Err(damaged(path, &why)))
 }
 
-fn read_only(path: &Path) -> Result<Connection, OpenError> {
-    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    Connection::open_with_flags(path, flags)
+/// What SQLite finds wrong with the structure of a whole file, in one line.
+pub fn find_damage(connection: rusqlite::Result<Connection>) -> Option<String> {
+    match connection.and_then(|connection| quick_check(&connection)) {
+        Ok(found) if found == "ok" => None,
+        Ok(found) => Some(found.lines().last().unwrap_or_default().to_owned()),
+        Err(error) => Some(error.to_string()),
+    }
+}
+
+pub fn quick_check(connection: &Connection) -> rusqlite::Result<String> {
+    connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))
+}
+
+pub fn damaged(path: &Path, why: &str) -> OpenError {
+    OpenError(format!(
+        "the database {} is damaged and cannot be used: {why}. Restore a backup, or save what is readable with \
+         `sqlite3 {} .recover`",
+        path.display(),
+        path.display()
+    ))
+}
+
+/// Changes nothing, unless a process that was killed has left a rollback journal: until that is applied, nothing can be read.
+pub fn read_only(path: &Path) -> Result<Connection, OpenError> {
+    let access = match has_journal(path) {
+        true => OpenFlags::SQLITE_OPEN_READ_WRITE,
+        false => OpenFlags::SQLITE_OPEN_READ_ONLY,
+    };
+    Connection::open_with_flags(path, access | OpenFlags::SQLITE_OPEN_NO_MUTEX)
         .map_err(|error| OpenError(format!("cannot open the database {}: {error}", path.display())))
+}
+
+pub fn apply_journal(path: &Path) -> Result<(), OpenError> {
+    let applied = read_only(path)?.pragma_query_value(None, "schema_version", |_| Ok(()));
+    applied.map_err(|error| OpenError(format!("cannot read the database {}: {error}", path.display())))
 }
 
 /// The number of migrations that the file has had.

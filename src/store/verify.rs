@@ -4,9 +4,9 @@ use std::fmt;
 use std::path::Path;
 
 use ring::digest::{SHA256, digest};
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::Connection;
 
-use super::{OpenError, damage, schema};
+use super::{OpenError, continuity, damage, schema};
 
 /// What `creel verify` found.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -43,12 +43,10 @@ impl fmt::Display for VerifyReport {
 /// Reads every message; safe while the service runs.
 ///
 /// # Errors
-/// When the file cannot be opened, or is not creel's. Damage is part of the report.
+/// When the file cannot be opened, is not creel's, or is not what the last run left. Damage is part of the report.
 pub fn verify(path: &Path) -> Result<VerifyReport, OpenError> {
-    let problem = |error| OpenError(format!("cannot open the database {}: {error}", path.display()));
-    let connection =
-        Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)
-            .map_err(problem)?;
+    continuity::check_together(path)?;
+    let connection = schema::read_only(path)?;
     schema::check_ours_with(&connection, damage::advice_of_verify)
         .map_err(|OpenError(why)| OpenError(format!("{}: {why}", path.display())))?;
     let mut report = VerifyReport::default();

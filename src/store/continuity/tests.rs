@@ -1,27 +1,31 @@
 //! Files as crashes, copies and other tools leave them.
 
+use std::fs::File;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
+
+use rusqlite::Connection;
 
 use super::*;
 use crate::store::tests::setup::{Setup, options, with_id};
 use crate::store::{Consent, Kept, Store};
 
-const NAME: &str = "creel.db";
+pub const NAME: &str = "creel.db";
 
-fn copy(from: &Path, to: &Path) {
+pub fn copy(from: &Path, to: &Path) {
     // By another process: closing a descriptor of the database in this one would drop SQLite's locks.
     assert!(Command::new("cp").arg(from).arg(to).status().unwrap().success());
 }
 
-fn keep(setup: &Setup, store: &Store, ids: std::ops::Range<u32>) {
+pub fn keep(setup: &Setup, store: &Store, ids: std::ops::Range<u32>) {
     for id in ids {
         setup.keep(store, with_id(&format!("id {id}"), "1")).unwrap();
     }
 }
 
 /// What kill -9 leaves, in a directory of its own.
-fn crash(setup: &Setup) -> Setup {
+pub fn crash(setup: &Setup) -> Setup {
     let image = Setup::new();
     for file in ["creel.db", "creel.db-wal", "creel.db.lock", "creel.db.key"] {
         copy(&setup.directory.path().join(file), &image.directory.path().join(file));
@@ -30,12 +34,12 @@ fn crash(setup: &Setup) -> Setup {
 }
 
 /// Crashed after `10` messages, of which the first 5 were there at an earlier, clean stop. `old` has the file of then.
-struct Crashed {
-    image: Setup,
-    old: tempfile::TempDir,
+pub struct Crashed {
+    pub image: Setup,
+    pub old: tempfile::TempDir,
 }
 
-fn crashed() -> Crashed {
+pub fn crashed() -> Crashed {
     let setup = Setup::new();
     let store = setup.open();
     keep(&setup, &store, 0..5);
@@ -47,11 +51,11 @@ fn crashed() -> Crashed {
     Crashed { image: crash(&setup), old }
 }
 
-fn open(setup: &Setup) -> Result<Store, OpenError> {
+pub fn open(setup: &Setup) -> Result<Store, OpenError> {
     Store::open(&options(&setup.path()))
 }
 
-fn accept(setup: &Setup) -> Store {
+pub fn accept(setup: &Setup) -> Store {
     Store::open_with(&options(&setup.path()), Consent { loss: true, forget_sealed: false }).unwrap()
 }
 
@@ -67,7 +71,7 @@ fn contents(setup: &Setup) -> Vec<(std::ffi::OsString, Vec<u8>)> {
 
 /// Refused with four lines, and nothing changed.
 #[track_caller]
-fn assert_refused(setup: &Setup, words: &str) {
+pub fn assert_refused(setup: &Setup, words: &str) {
     let before = contents(setup);
     let OpenError(said) = open(setup).unwrap_err();
     assert_eq!(said.lines().count(), 4, "{said}");
@@ -85,7 +89,7 @@ fn assert_refused(setup: &Setup, words: &str) {
 }
 
 #[track_caller]
-fn assert_starts(setup: &Setup, messages: i64) {
+pub fn assert_starts(setup: &Setup, messages: i64) {
     check(&setup.path()).unwrap();
     let store = open(setup).unwrap();
     assert_eq!(setup.query::<i64>("SELECT count(*) FROM messages"), messages);
@@ -95,8 +99,12 @@ fn assert_starts(setup: &Setup, messages: i64) {
     setup.close(open(setup).unwrap());
 }
 
-fn wal(setup: &Setup) -> PathBuf {
+pub fn wal(setup: &Setup) -> PathBuf {
     wal_of(&setup.path())
+}
+
+pub fn beside_lock(setup: &Setup) -> PathBuf {
+    setup.directory.path().join("creel.db.lock")
 }
 
 #[test]
@@ -133,10 +141,6 @@ fn older_copy_with_the_wal_of_the_crash_is_refused() {
     std::fs::remove_file(beside_lock(&image)).unwrap();
     let OpenError(said) = open(&image).unwrap_err();
     assert!(said.contains("does not belong to"), "also without a mark: {said}");
-}
-
-fn beside_lock(setup: &Setup) -> PathBuf {
-    setup.directory.path().join("creel.db.lock")
 }
 
 #[test]

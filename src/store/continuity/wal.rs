@@ -20,12 +20,14 @@ const READ_BYTES: usize = 1 << 20;
 pub struct Salts(pub u64);
 
 /// The committed content of a WAL.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WalContent {
     pub salts: Salts,
     /// The ledger in the first frame that has one, and in the last.
     pub first: Option<Ledger>,
     pub last: Option<Ledger>,
+    /// Of all ledgers. Each start without a matching mark begins another one.
+    pub timelines: Vec<i64>,
     /// Whether a frame has page 1 with the header that was asked about.
     pub has_header: bool,
 }
@@ -60,7 +62,13 @@ pub fn read(path: &Path, header: Option<&[u8; DATABASE_HEADER_BYTES]>) -> io::Re
         bytes if bytes.is_power_of_two() && (512..=65_536).contains(&bytes) => bytes as usize,
         _ => return Ok(None),
     };
-    let mut pending = WalContent { salts: salts_of(&start), first: None, last: None, has_header: false };
+    let mut pending = WalContent {
+        salts: salts_of(&start),
+        first: None,
+        last: None,
+        timelines: Vec::new(),
+        has_header: false,
+    };
     let mut committed = None;
     let mut frame = vec![0; FRAME_HEADER_BYTES + page_bytes];
     while fill(&mut reader, &mut frame)? {
@@ -77,10 +85,13 @@ pub fn read(path: &Path, header: Option<&[u8; DATABASE_HEADER_BYTES]>) -> io::Re
         } else if let Some(ledger) = Ledger::in_page(page) {
             pending.first.get_or_insert(ledger);
             pending.last = Some(ledger);
+            if !pending.timelines.contains(&ledger.timeline) {
+                pending.timelines.push(ledger.timeline);
+            }
         }
         let is_commit = word(head, 4) != 0;
         if is_commit {
-            committed = Some(WalContent { ..pending });
+            committed = Some(pending.clone());
         }
     }
     Ok(committed)

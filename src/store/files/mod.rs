@@ -43,6 +43,14 @@ pub fn wal_of(database: &Path) -> PathBuf {
     PathBuf::from(name)
 }
 
+/// Whether a rollback journal has content. SQLite leaves one where a process is killed while it makes a WAL database of the
+/// file, or writes in another journal mode.
+pub fn has_journal(database: &Path) -> bool {
+    let mut name = database.as_os_str().to_owned();
+    name.push("-journal");
+    std::fs::metadata(PathBuf::from(name)).is_ok_and(|metadata| metadata.len() > 0)
+}
+
 /// What happened to a file behind SQLite's back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Change {

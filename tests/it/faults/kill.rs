@@ -2,9 +2,14 @@
 
 use std::time::Duration;
 
+use rustix::process::Signal;
+
 use super::cycles;
 use crate::harness::load::{Load, assert_nothing_lost};
-use crate::harness::{TestApp, sign};
+use crate::harness::trace::injected;
+use crate::harness::{TestApp, needs, sign};
+
+const LIMIT: Duration = Duration::from_secs(30);
 
 /// Different in each run, and printed if a test fails.
 fn random(limit: u32) -> u32 {
@@ -65,4 +70,27 @@ fn killed_service_always_starts_again() {
     let builder = builder.start().stop();
     assert_nothing_lost(&builder.database(), &sent);
     assert_eq!(builder.database().count("instances"), 1, "no start found anything wrong");
+}
+
+#[test]
+fn killed_first_start_always_starts_again() {
+    if !needs("strace") {
+        return;
+    }
+    // Each sync ends a step: the journal of a new file, its schema, the key, the first commit, the first checkpoint.
+    let mut killed = 0;
+    for sync in 1..=16 {
+        let builder = TestApp::github();
+        let mut process =
+            injected(builder.clone(), &format!("inject=fdatasync:signal=KILL:when={sync}")).spawn();
+        let is_up = process.log.wait_for("listening on http://", LIMIT).is_ok();
+        if is_up {
+            process.signal(Signal::KILL);
+        } else {
+            killed += 1;
+        }
+        process.wait(LIMIT);
+        builder.start().stop().database().assert_sound();
+    }
+    assert!(killed > 5, "{killed}");
 }

@@ -241,6 +241,53 @@ fn foreign_checkpoints_are_no_loss() {
     assert_starts_with(&builder, 18);
 }
 
+/// As with Litestream, before its first checkpoint.
+#[test]
+fn kill_before_any_checkpoint_is_no_loss() {
+    let builder = TestApp::github().set("CREEL_CHECKPOINT", "off");
+    let app = builder.start();
+    push(&app, 0..10);
+    assert_starts_with(&app.kill(), 10);
+    // A database that has lost its lock file begins anew.
+    let builder = TestApp::github().set("CREEL_CHECKPOINT", "off");
+    let app = builder.start();
+    push(&app, 0..3);
+    let builder = app.stop();
+    std::fs::remove_file(builder.path().join("creel.db.lock")).unwrap();
+    let app = builder.start();
+    push(&app, 3..6);
+    assert_starts_with(&app.kill(), 6);
+}
+
+#[test]
+fn reader_during_the_first_start_is_no_loss() {
+    let app = TestApp::github().start();
+    push(&app, 0..3);
+    let builder = app.stop();
+    std::fs::remove_file(builder.path().join("creel.db.lock")).unwrap();
+    let reader = builder.database().writer();
+    reader.execute_batch("BEGIN; SELECT count(*) FROM messages").unwrap();
+    let app = builder.start();
+    push(&app, 3..6);
+    let builder = app.kill();
+    drop(reader);
+    assert_starts_with(&builder, 6);
+}
+
+#[test]
+fn commands_that_only_read_refuse_a_foreign_wal() {
+    if !needs("sqlite3") {
+        return;
+    }
+    let (builder, copy) = crashed_with_copy(vacuum);
+    cp(&copy, builder.database().path());
+    let before = files(&builder);
+    let said = builder.run(&["verify"]).failed();
+    assert!(said.lines().count() == 4 && said.contains("does not belong to"), "{said}");
+    assert!(builder.run(&["check"]).succeeded().contains("does not belong to"));
+    assert!(files(&builder) == before, "nothing has changed");
+}
+
 #[test]
 fn restored_copy_never_reuses_the_webhook_id_of_a_lost_message() {
     if !needs("sqlite3") {
@@ -288,6 +335,17 @@ fn database_sealed_under_a_missing_key_is_refused() {
     builder.start().stop();
     let said = builder.set("CREEL_KEY", "another key, and long enough for it").run(&["serve"]).failed();
     assert!(said.contains("under another key"), "{said}");
+}
+
+#[test]
+fn key_file_that_is_cut_says_the_way_out() {
+    let builder = TestApp::github().start().stop();
+    let key = builder.path().join("creel.db.key");
+    std::fs::write(&key, "").unwrap();
+    let said = builder.run(&["serve", "--forget-sealed"]).failed();
+    assert!(said.contains("cut short") && said.contains("remove this file"), "{said}");
+    std::fs::remove_file(&key).unwrap();
+    stop(start_with(&builder, "--forget-sealed"));
 }
 
 #[test]

@@ -1,0 +1,164 @@
+//! What a person is told about acknowledged messages that starting would lose, and going on without them.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use super::ledger::Ledger;
+use super::mark::Mark;
+use super::sound;
+use crate::store::files::{self, wal_of};
+use crate::store::{OpenError, schema};
+
+/// What is wrong with the files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Finding {
+    /// The WAL was written for another database file.
+    ForeignWal,
+    /// The database lacks commits that the mark has.
+    Older { found: Option<Ledger> },
+    /// The history of the database is not that of the mark.
+    OtherHistory,
+    /// The database file is missing or empty.
+    NoDatabase,
+}
+
+/// Acknowledged messages that starting would lose; says what to do, in four lines.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Loss {
+    pub path: PathBuf,
+    pub finding: Finding,
+    pub mark: Option<Mark>,
+}
+
+impl Loss {
+    /// Goes on with what is there. A WAL of another file is moved aside, unless the file is damaged without it.
+    pub fn accept(&self) -> Result<(), OpenError> {
+        let path = self.path.display();
+        let moves_wal = self.moves_wal();
+        // A file that a checkpoint had written in part is damaged without its WAL. A rollback journal can only be applied
+        // once the WAL is gone.
+        let is_checked_first = moves_wal && !files::has_journal(&self.path);
+        if is_checked_first {
+            sound::check_without_wal(&self.path)?;
+        }
+        if moves_wal {
+            let aside = free_name_beside(&wal_of(&self.path));
+            std::fs::rename(wal_of(&self.path), &aside).map_err(|error| {
+                OpenError(format!("cannot move {} aside: {error}", wal_of(&self.path).display()))
+            })?;
+            log::warn!("--accept-loss: moved the WAL that does not belong to {path} to {}", aside.display());
+        }
+        match self.mark {
+            Some(mark) => log::warn!(
+                "--accept-loss: going on with {path} as it is; the last run had stored messages up to {}",
+                mark.ledger.messages
+            ),
+            None => log::warn!("--accept-loss: going on with {path} as it is"),
+        }
+        if is_checked_first { Ok(()) } else { schema::check_sound(&self.path) }
+    }
+
+    fn moves_wal(&self) -> bool {
+        matches!(self.finding, Finding::ForeignWal | Finding::NoDatabase) && wal_of(&self.path).exists()
+    }
+
+    fn found(&self) -> String {
+        let (path, wal) = (self.path.display(), wal_of(&self.path));
+        let wal = wal.display();
+        match (self.finding, self.mark) {
+            (Finding::ForeignWal, _) => {
+                format!("{wal} does not belong to {path}: it was written for another state of the database")
+            }
+            (Finding::Older { found: None }, Some(mark)) => format!(
+                "{path} is older than what creel last stored here: the last run ended at message {} (commit {})",
+                mark.ledger.messages, mark.ledger.commits
+            ),
+            (Finding::Older { found: Some(found) }, Some(mark)) => {
+                format!(
+                    "{path} is older than what creel last stored here: it ends at message {} (commit {}), \
+                     the last run at message {} (commit {})",
+                    found.messages, found.commits, mark.ledger.messages, mark.ledger.commits
+                )
+            }
+            (Finding::NoDatabase, Some(mark)) => {
+                format!(
+                    "{path} is missing or empty, but the last run stored messages up to {}",
+                    mark.ledger.messages
+                )
+            }
+            (Finding::NoDatabase, None) => {
+                format!("{path} is missing or empty, but its WAL {wal} has commits")
+            }
+            (Finding::OtherHistory | Finding::Older { .. }, _) => {
+                format!("{path} is not the database that creel last ran on here, but another one")
+            }
+        }
+    }
+
+    fn meaning(&self) -> &'static str {
+        match self.finding {
+            Finding::ForeignWal => {
+                "A copy was probably put over the database after a crash. Opened together, the two would be mixed or damaged."
+            }
+            Finding::Older { .. } => {
+                "An older copy was put in its place, or its WAL was deleted after a crash. \
+                 Acknowledged messages would be lost."
+            }
+            Finding::OtherHistory => "The messages that were stored here last are not in it.",
+            Finding::NoDatabase => {
+                "The database file was deleted or emptied. Acknowledged messages would be lost."
+            }
+        }
+    }
+
+    fn newest(&self) -> String {
+        let (database, wal) = (self.path.display(), wal_of(&self.path));
+        let moved = last_name_beside(&wal).map_or_else(String::new, |aside| {
+            format!(". An earlier --accept-loss has moved a WAL to {}", aside.display())
+        });
+        format!(
+            "For the newest state: put back {database} and {} as they were when creel stopped, both of them, and start \
+             again{moved}.",
+            wal.display()
+        )
+    }
+
+    fn accepting(&self) -> String {
+        let extra = match self.finding {
+            Finding::ForeignWal => {
+                format!(", which moves the WAL to {}", free_name_beside(&wal_of(&self.path)).display())
+            }
+            Finding::NoDatabase if self.moves_wal() => {
+                format!(
+                    " with an empty database, which moves the WAL to {}",
+                    free_name_beside(&wal_of(&self.path)).display()
+                )
+            }
+            Finding::NoDatabase => " with an empty database".to_owned(),
+            Finding::Older { .. } | Finding::OtherHistory => String::new(),
+        };
+        format!("To go on without what is lost: creel serve --accept-loss{extra}")
+    }
+}
+
+impl fmt::Display for Loss {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}\n  {}\n  {}\n  {}", self.found(), self.meaning(), self.newest(), self.accepting())
+    }
+}
+
+/// `creel.db-wal.aside-1`, or with the first number that is free.
+fn free_name_beside(path: &Path) -> PathBuf {
+    (1..).map(|number| name_beside(path, number)).find(|name| !name.exists()).unwrap_or_default()
+}
+
+/// The one before the first number that is free.
+fn last_name_beside(path: &Path) -> Option<PathBuf> {
+    (1..).map(|number| name_beside(path, number)).take_while(|name| name.exists()).last()
+}
+
+fn name_beside(path: &Path, number: u32) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(format!(".aside-{number}"));
+    PathBuf::from(name)
+}

@@ -1,0 +1,43 @@
+//! Whether the pages of the files fit each other. Reads every page, and leaves no trace.
+
+use std::path::Path;
+
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, OpenFlags};
+
+use super::database::open_alone;
+use crate::store::files::has_journal;
+use crate::store::{OpenError, damage, schema};
+
+/// The database file by itself.
+///
+/// # Errors
+/// When it is damaged.
+pub fn check_without_wal(path: &Path) -> Result<(), OpenError> {
+    if has_journal(path) {
+        return schema::check_sound(path);
+    }
+    schema::find_damage(open_alone(path)).map_or(Ok(()), |why| Err(schema::damaged(path, &why)))
+}
+
+/// Whether the file is sound, but no longer with its WAL: the two are of different files. A file that is damaged by itself
+/// proves nothing, because a checkpoint may have been cut off.
+pub fn is_damaged_by_wal(path: &Path) -> bool {
+    if has_journal(path) {
+        return false;
+    }
+    match check_with_wal(path) {
+        Ok(why) => why != "ok" && schema::find_damage(open_alone(path)).is_none(),
+        // In use by another program, or on a read-only file system.
+        Err(error) => damage::is_damage(&error) && schema::find_damage(open_alone(path)).is_none(),
+    }
+}
+
+/// As SQLite would open them, but with the index of the WAL in memory, and without a checkpoint at the end.
+fn check_with_wal(path: &Path) -> rusqlite::Result<String> {
+    let access = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, access)?;
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+    connection.query_row("PRAGMA locking_mode = EXCLUSIVE", [], |_| Ok(()))?;
+    schema::quick_check(&connection)
+}
