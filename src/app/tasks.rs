@@ -30,16 +30,18 @@ pub fn clean_up_regularly(policy: Policy, every: Duration, store: Store, clock: 
     let mut cleaner = Cleaner::new(policy, Pace::BesideMessages, clock(), uptime());
     rt::spawn(async move {
         let mut not_before = Instant::now();
+        let mut is_unfinished = false;
         loop {
             let done = tokio::select! {
                 biased;
                 _ = ticks.tick() => cleaner.run_once(&store, clock(), uptime()).await,
-                () = beyond_size_limit(&store, not_before) => {
+                () = beyond_size_limit(&store, not_before, is_unfinished) => {
                     let done = cleaner.make_room(&store, clock()).await;
                     not_before = Instant::now() + PAUSE_BETWEEN_MAKING_ROOM;
                     done
                 }
             };
+            is_unfinished = done.as_ref().is_ok_and(|outcome| outcome.is_unfinished);
             match done {
                 Ok(outcome) if outcome.is_nothing() => {}
                 Ok(outcome) => log::info!("cleaned up: {outcome}"),
@@ -49,8 +51,12 @@ pub fn clean_up_regularly(policy: Policy, every: Duration, store: Store, clock: 
     });
 }
 
-/// Not more often than it is worth: while nothing can be deleted, every write says it again.
-async fn beyond_size_limit(store: &Store, not_before: Instant) {
+/// Not more often than it is worth: while nothing can be deleted, every write says it again. What is unfinished goes on
+/// immediately.
+async fn beyond_size_limit(store: &Store, not_before: Instant, is_unfinished: bool) {
+    if is_unfinished {
+        return;
+    }
     sleep_until(not_before).await;
     store.beyond_size_limit().await;
 }

@@ -1,12 +1,16 @@
 //! Messages that have outlived their retention. What is kept by a delivery or a confirmation is passed by, and looked at
 //! again when that delivery has ended: a walk over everything that waits would take the longer the more it is.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use time::OffsetDateTime;
 
 use super::{Cleaner, Outcome};
-use crate::store::{Keeping, Position, Selection, Store, Unavailable, timestamp};
+use crate::store::{
+    InactiveTarget, Keeping, Position, Selection, Store, TargetKind, TargetState, Unavailable, Yielding,
+    timestamp,
+};
 
 /// A message that its provider does not know is kept so long, for a person to look at.
 const REFUSED_KEPT: Duration = Duration::from_secs(86_400);
@@ -14,13 +18,37 @@ const REFUSED_KEPT: Duration = Duration::from_secs(86_400);
 const COMMITTED_WITHIN: Duration = Duration::from_secs(10);
 
 impl Cleaner {
+    /// Near the low-water mark of the disk, removed targets and disconnected listeners keep no messages beyond their
+    /// retention: below the mark, they would make the service refuse new ones.
+    pub(super) async fn yield_old(&mut self, store: &Store) -> Result<(), Unavailable> {
+        self.old_yielding = Yielding::Nobody;
+        if !store.is_disk_nearly_low() {
+            self.absent.clear();
+            return Ok(());
+        }
+        self.old_yielding = Yielding::Absent;
+        let targets = self.step(store.inactive_targets()).await?;
+        let is_absent = |target: &InactiveTarget| {
+            let is_listener = target.kind == TargetKind::Listener && target.state == TargetState::Paused;
+            target.is_busy && (is_listener || target.state == TargetState::Removed)
+        };
+        let absent: BTreeSet<_> =
+            targets.into_iter().filter(is_absent).map(|target| (target.id, target.state_since)).collect();
+        if !absent.is_subset(&self.absent) {
+            // Their messages were passed by.
+            self.looked_at.clear();
+        }
+        self.absent = absent;
+        Ok(())
+    }
+
     pub(super) async fn delete_old(
         &mut self,
         store: &Store,
         now: OffsetDateTime,
         outcome: &mut Outcome,
     ) -> Result<(), Unavailable> {
-        let keeping = self.policy.keeping(now);
+        let keeping = Keeping { yielding: self.old_yielding.clone(), ..self.policy.keeping(now) };
         for (group, (sources, age)) in self.policy.groups().into_iter().enumerate() {
             let before = timestamp::to_text(now - age);
             let mut next = Some(Position::before(self.looked_at.get(&group).cloned().unwrap_or_default()));
@@ -29,11 +57,16 @@ impl Cleaner {
                 let selection = Selection { after, before, sources, keeping: keeping.clone() };
                 let page = self.step(store.old_messages(selection)).await?;
                 self.looked_through = self.looked_through.max(page.looked_through);
+                if self.old_yielding != Yielding::Nobody {
+                    let pending = self.step(store.pending_of_messages(page.ids.clone())).await?;
+                    self.drops_for_disk.add(pending);
+                }
                 outcome.messages += self.delete(store, page.ids, &keeping).await?;
                 next = page.next;
             }
             self.looked_at.insert(group, before);
         }
+        self.drops_for_disk.log(store).await;
         Ok(())
     }
 

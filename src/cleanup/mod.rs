@@ -3,6 +3,7 @@
 
 mod clock;
 mod deliveries;
+mod drops;
 mod guard;
 mod messages;
 mod policy;
@@ -10,17 +11,18 @@ mod quarantine;
 mod size;
 mod targets;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::time::{Duration, Instant};
 
 use time::OffsetDateTime;
 
 use crate::config::Config;
-use crate::store::{self, OpenError, Position, Step, Store, StoreOptions, Unavailable, timestamp};
+use crate::store::{self, OpenError, Position, Step, Store, StoreOptions, Unavailable, Yielding, timestamp};
 
 pub use clock::{ClockGuard, Verdict, uptime};
 pub use policy::Policy;
 
+use drops::DropReport;
 use guard::CONFIRMED;
 use size::SizeWalk;
 
@@ -50,6 +52,8 @@ pub struct Outcome {
     /// Deliveries that died because their target takes nothing any more.
     pub buried: usize,
     pub rejections: usize,
+    /// The database is above its limit, and more can be deleted.
+    pub is_unfinished: bool,
     /// Why nothing was deleted.
     pub paused: Option<String>,
 }
@@ -88,6 +92,11 @@ pub struct Cleaner {
     dead_at: String,
     size_walk: SizeWalk,
     is_out_of_room: bool,
+    drops_for_size: DropReport,
+    drops_for_disk: DropReport,
+    /// What yields old messages in this run, and the targets that it is about.
+    old_yielding: Yielding,
+    absent: BTreeSet<(i64, String)>,
     /// Since when targets that were made for a replay have had nothing to do.
     idle_since: HashMap<i64, Duration>,
     whole_look: Option<Duration>,
@@ -110,6 +119,10 @@ impl Cleaner {
             dead_at: String::new(),
             size_walk: SizeWalk::default(),
             is_out_of_room: false,
+            drops_for_size: DropReport::new("the database is above CREEL_MAX_DATABASE_SIZE"),
+            drops_for_disk: DropReport::new("the disk is close to CREEL_MIN_FREE"),
+            old_yielding: Yielding::Nobody,
+            absent: BTreeSet::new(),
             idle_since: HashMap::new(),
             whole_look: None,
             confirmed: None,
@@ -141,11 +154,12 @@ impl Cleaner {
         let buried = past_damage(self.bury_waiting(store, now).await)?;
         let mut outcome = Outcome { buried, rejections: yielded, ..Outcome::default() };
         past_damage(self.look_at_finished(store, now, &mut outcome).await)?;
+        past_damage(self.yield_old(store).await)?;
         past_damage(self.delete_old(store, now, &mut outcome).await)?;
         past_damage(self.delete_refused(store, now, &mut outcome).await)?;
         // Most have gone with their messages.
         past_damage(self.delete_finished(store, now, &mut outcome).await)?;
-        outcome.messages += past_damage(self.keep_within_size(store, now).await)?;
+        past_damage(self.keep_within_size(store, now, &mut outcome).await)?;
         past_damage(self.retire_targets(store, now, uptime).await)?;
         if is_whole {
             past_damage(self.delete_removed_targets(store, now).await)?;
@@ -187,7 +201,7 @@ impl Cleaner {
         // The first run comes at once, and knows whether the clock can be believed.
         if !self.is_first_run && !self.was_paused {
             past_damage(self.look_at_finished(store, now, &mut outcome).await)?;
-            outcome.messages += self.keep_within_size(store, now).await?;
+            self.keep_within_size(store, now, &mut outcome).await?;
         }
         Ok(outcome)
     }

@@ -2,12 +2,12 @@
 //! dead. Then those that only expendable targets still wait for, see [`Yielding`]. Where targets that must get them keep all
 //! messages that are left, no new ones are taken.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
 
 use time::OffsetDateTime;
 
-use super::Cleaner;
+use super::{Cleaner, Outcome, Pace};
 use crate::store::{
     InactiveTarget, Keeping, Origin, Store, TargetKind, TargetState, Unavailable, Yielding, timestamp,
 };
@@ -24,6 +24,8 @@ const SLACK_BYTES: u64 = 4 * 4096;
 const MOST_PASSED: usize = 100_000;
 /// A target that an operator has paused keeps its messages for this long, whatever the size of the database.
 const PAUSED_PROTECTED: Duration = Duration::from_secs(86_400);
+/// A run beside messages stops after this, because under steady load it might never end, and other work is due.
+const MAX_DURATION: Duration = Duration::from_secs(1);
 /// No target yields, absent targets yield, all expendable targets yield.
 const LEVELS: usize = 3;
 
@@ -67,88 +69,117 @@ impl SizeWalk {
     }
 }
 
+/// How the deletion of messages ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ending {
+    /// The database is within its goal.
+    Fits,
+    /// No message is left that may be deleted.
+    Exhausted,
+    /// There may be more to delete.
+    OutOfTime,
+}
+
+/// What a run is to reach, and until when.
+#[derive(Clone, Copy, Debug)]
+struct Goal {
+    bytes: u64,
+    deadline: Option<Instant>,
+}
+
 impl Cleaner {
-    /// How many messages went.
+    /// Deletes messages until the database is within its limit, and refuses new ones where that is impossible.
     pub(super) async fn keep_within_size(
         &mut self,
         store: &Store,
         now: OffsetDateTime,
-    ) -> Result<usize, Unavailable> {
-        let Some(limit) = self.policy.max_database_bytes else { return Ok(0) };
+        outcome: &mut Outcome,
+    ) -> Result<(), Unavailable> {
+        let Some(limit) = self.policy.max_database_bytes else { return Ok(()) };
         let margin = (limit / 100 * REOPEN_MARGIN_PERCENT).min(MAX_REOPEN_MARGIN_BYTES);
-        let goal = if self.is_out_of_room { limit - margin } else { limit };
-        let mut deleted = 0;
-        let mut is_everything_kept = false;
-        loop {
-            let excess_bytes = excess(store, goal).await?;
-            if excess_bytes == 0 {
-                break;
-            }
-            if self.yield_quarantine(store, excess_bytes).await? > 0 {
-                continue;
-            }
-            let Some(ids) = self.next_needed(store, 0, &Keeping::default(), excess_bytes).await? else {
-                is_everything_kept = true;
-                break;
-            };
-            deleted += self.delete(store, ids, &Keeping::default()).await?;
-        }
-        if is_everything_kept {
-            deleted += self.drop_expendable(store, now, goal).await?;
-        }
-        // Where nothing is pending, something else takes the space: refusing messages would not help.
+        let goal = Goal {
+            bytes: if self.is_out_of_room { limit - margin } else { limit },
+            deadline: (self.pace == Pace::BesideMessages).then(|| Instant::now() + MAX_DURATION),
+        };
+        let paused_before = timestamp::to_text(now - PAUSED_PROTECTED);
+        let ending = self.reach(store, goal, &paused_before, outcome).await;
+        self.drops_for_size.log(store).await;
         let was_out_of_room = self.is_out_of_room;
-        self.is_out_of_room =
-            is_everything_kept && excess(store, goal).await? > 0 && store.is_anything_pending().await?;
+        self.is_out_of_room = match ending? {
+            Ending::Fits => false,
+            // Where nothing holds the room, something else takes the space: refusing messages would not help.
+            Ending::Exhausted => store.is_room_held(paused_before.clone()).await?,
+            Ending::OutOfTime => {
+                outcome.is_unfinished = true;
+                was_out_of_room
+            }
+        };
         let holders = match self.is_out_of_room && !was_out_of_room {
-            true => holders(store).await?,
+            true => holders(store, paused_before).await?,
             false => String::new(),
         };
         store.set_out_of_room(self.is_out_of_room, &holders);
-        Ok(deleted)
+        Ok(())
     }
 
-    /// Deletes messages that only expendable targets wait for, oldest first, until the database is within `goal`; how many.
-    async fn drop_expendable(
+    /// Finished messages first, then those that only expendable targets wait for.
+    async fn reach(
         &mut self,
         store: &Store,
-        now: OffsetDateTime,
-        goal: u64,
-    ) -> Result<usize, Unavailable> {
-        let paused_before = timestamp::to_text(now - PAUSED_PROTECTED);
+        goal: Goal,
+        paused_before: &str,
+        outcome: &mut Outcome,
+    ) -> Result<Ending, Unavailable> {
+        let ending = self.reach_at(store, 0, Yielding::Nobody, goal, outcome).await?;
+        if ending != Ending::Exhausted {
+            return Ok(ending);
+        }
         let inactive = self.step(store.inactive_targets()).await?;
-        let levels = inactive.iter().map(|target| (target.id, level_of(target, &paused_before)));
+        let levels = inactive.iter().map(|target| (target.id, level_of(target, paused_before)));
         self.size_walk.use_expendable(levels.collect());
-        let yieldings = [Yielding::Absent, Yielding::Expendable { paused_before }];
-        let mut deleted = 0;
-        let mut dropped = BTreeMap::new();
-        for (level, yielding) in (1..).zip(yieldings) {
-            let keeping = Keeping { yielding, ..Keeping::default() };
-            loop {
-                let excess_bytes = excess(store, goal).await?;
-                if excess_bytes == 0 {
-                    break;
-                }
-                let Some(ids) = self.next_needed(store, level, &keeping, excess_bytes).await? else { break };
-                let pending = self.step(store.pending_of_messages(ids.clone())).await?;
-                let gone = self.delete(store, ids, &keeping).await?;
-                deleted += gone;
-                if gone > 0 {
-                    pending
-                        .into_iter()
-                        .for_each(|(target, more)| *dropped.entry(target).or_insert(0) += more);
-                }
+        let ending = self.reach_at(store, 1, Yielding::Absent, goal, outcome).await?;
+        if ending != Ending::Exhausted {
+            return Ok(ending);
+        }
+        let expendable = Yielding::Expendable { paused_before: paused_before.to_owned() };
+        self.reach_at(store, 2, expendable, goal, outcome).await
+    }
+
+    /// Deletes messages that nothing but what yields keeps, oldest first. The last measurement decides whether the database
+    /// fits: a later one would count messages that have arrived since, and that were not looked at.
+    async fn reach_at(
+        &mut self,
+        store: &Store,
+        level: usize,
+        yielding: Yielding,
+        goal: Goal,
+        outcome: &mut Outcome,
+    ) -> Result<Ending, Unavailable> {
+        let keeping = Keeping { yielding, ..Keeping::default() };
+        loop {
+            let excess_bytes = excess(store, goal.bytes).await?;
+            if excess_bytes == 0 {
+                return Ok(Ending::Fits);
+            }
+            if goal.deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+                return Ok(Ending::OutOfTime);
+            }
+            if level == 0 && self.yield_quarantine(store, excess_bytes).await? > 0 {
+                continue;
+            }
+            let Some(ids) = self.next_needed(store, level, &keeping, excess_bytes).await? else {
+                return Ok(Ending::Exhausted);
+            };
+            let pending = match level {
+                0 => Default::default(),
+                _ => self.step(store.pending_of_messages(ids.clone())).await?,
+            };
+            let deleted = self.delete(store, ids, &keeping).await?;
+            outcome.messages += deleted;
+            if deleted > 0 {
+                self.drops_for_size.add(pending);
             }
         }
-        for (target, count) in dropped {
-            let target = store.target(target).await?;
-            let (name, state) = target
-                .map_or_else(Default::default, |one| (one.settings.name, state_name(one.kind, one.state)));
-            log::warn!(
-                "the database is above CREEL_MAX_DATABASE_SIZE: dropped {count} pending deliveries to {name} ({state}) with their messages"
-            );
-        }
-        Ok(deleted)
     }
 
     /// The oldest messages that may be free, and no more of them than must go; `None` after the last one.
@@ -206,27 +237,19 @@ fn needed_count(sizes: &[u64], excess_bytes: u64) -> usize {
 }
 
 /// From which level on the pending deliveries of a target yield; `LEVELS`: never.
-fn level_of(target: &InactiveTarget, paused_before: &String) -> usize {
+fn level_of(target: &InactiveTarget, paused_before: &str) -> usize {
     match (target.state, target.kind, target.origin) {
         (TargetState::Removed, _, _) => 1,
         (state, TargetKind::Listener, _) if state != TargetState::Active => 1,
         (_, TargetKind::Listener, _) | (TargetState::Disabled, _, _) | (_, _, Origin::Replay) => 2,
-        (TargetState::Paused, _, _) if target.state_since < *paused_before => 2,
+        (TargetState::Paused, _, _) if target.state_since.as_str() < paused_before => 2,
         _ => LEVELS,
     }
 }
 
-fn state_name(kind: TargetKind, state: TargetState) -> &'static str {
-    match (kind, state) {
-        (TargetKind::Listener, TargetState::Active) => "connected",
-        (TargetKind::Listener, TargetState::Paused) => "not connected",
-        (_, state) => state.name(),
-    }
-}
-
 /// For the log.
-async fn holders(store: &Store) -> Result<String, Unavailable> {
-    let holders = store.room_holders().await?;
+async fn holders(store: &Store, paused_before: String) -> Result<String, Unavailable> {
+    let holders = store.room_holders(paused_before).await?;
     let named = holders.iter().map(|one| format!("{} for {} ({})", one.pending, one.name, one.state));
     Ok(named.collect::<Vec<_>>().join(", "))
 }

@@ -1,17 +1,38 @@
 //! Whose pending deliveries yield to new messages above the size limit, and whose do not.
 
 use super::*;
-use crate::store::{DeliveryState, Origin, TargetKind, TargetState};
+use crate::store::{DeliveryState, Origin, Pattern, TargetKind, TargetState};
 
 const LIMIT: u64 = 4_000_000;
 const HOUR: Duration = Duration::from_secs(3_600);
+const MINUTE: Duration = Duration::from_secs(60);
 
 impl Setup {
     async fn listener(&self, is_connected: bool) -> i64 {
-        let opened =
-            self.store.open_listener("laptop".to_owned(), Vec::new(), None, NOW).await.unwrap().unwrap();
+        self.listener_to("laptop", Vec::new(), is_connected).await
+    }
+
+    async fn listener_to(&self, name: &str, events: Vec<Pattern>, is_connected: bool) -> i64 {
+        let opened = self.store.open_listener(name.to_owned(), events, None, NOW).await.unwrap().unwrap();
         self.store.set_listener_connected(opened.target, is_connected, NOW).await.unwrap();
         opened.target
+    }
+
+    async fn reopen_with_min_free(self, min_free_bytes: u64) -> Self {
+        self.store.close(Duration::from_secs(10)).await;
+        let Self { _directory, store, number } = self;
+        let path = store.path().to_owned();
+        drop(store);
+        let options = StoreOptions { path, key: None, checkpoint: true, min_free_bytes };
+        Self { _directory, store: Store::open(&options).unwrap(), number }
+    }
+
+    /// The pending deliveries of each target that holds messages above the size limit.
+    async fn holders(&self) -> Vec<u64> {
+        let paused_before = timestamp::to_text(NOW - DAY);
+        let holders = self.store.room_holders(paused_before.clone()).await.unwrap();
+        assert_eq!(self.store.is_room_held(paused_before).await.unwrap(), !holders.is_empty());
+        holders.iter().map(|one| one.pending).collect()
     }
 
     async fn in_state(&self, state: TargetState, origin: Origin, since: OffsetDateTime) -> i64 {
@@ -64,6 +85,7 @@ fn expendable_targets_yield_and_others_do_not() {
                 "listener not connected" => setup.listener(false).await,
                 _ => setup.target(TargetKind::Http, Origin::Environment).await,
             };
+            assert!(setup.holders().await.is_empty(), "{what}: nothing is pending yet");
             if what == "undeclared" {
                 // Its pending deliveries were made before.
                 let mut cleaner = cleaner(Retention::Keep, &[], Some(LIMIT));
@@ -75,6 +97,7 @@ fn expendable_targets_yield_and_others_do_not() {
                 assert_eq!(setup.is_full_with(&[target]).await, !yields, "{what}");
             }
             let left = setup.ids_left().await;
+            assert_eq!(setup.holders().await.is_empty(), yields, "{what}");
             let (used, _) = setup.store.used_and_free_bytes().await.unwrap();
             assert!(left.contains(&250), "{what}: the newest stays");
             assert_eq!((left.contains(&1), used <= LIMIT), (!yields, yields), "{what}");
@@ -105,8 +128,76 @@ fn message_of_an_active_target_does_not_yield_with_a_listener() {
         let listener = setup.listener(false).await;
         assert!(setup.is_full_with(&[active, listener]).await);
         assert_eq!(setup.left().await, 250);
-        let holders = setup.store.room_holders().await.unwrap();
-        assert_eq!(holders.iter().map(|one| one.pending).collect::<Vec<_>>(), [250, 250]);
+        assert_eq!(setup.holders().await, [250], "the listener holds nothing");
+    });
+}
+
+#[test]
+fn steady_sender_is_never_refused_for_absent_listeners() {
+    run(async {
+        let setup = Setup::new();
+        for number in 0..20 {
+            setup.listener_to(&format!("laptop-{number}"), vec![Pattern::new("*")], false).await;
+        }
+        let body = format!("\"{}\"", "x".repeat(20_000));
+        for _ in 0..200 {
+            setup.keep("acme", Duration::ZERO, &body).await;
+        }
+        let policy = Policy { max_database_bytes: Some(LIMIT), ..policy(Retention::Keep) };
+        let mut cleaner = Cleaner::new(policy, Pace::BesideMessages, NOW, Duration::ZERO);
+        cleaner.run_once(&setup.store, NOW, Duration::ZERO).await.unwrap();
+        let send = async {
+            loop {
+                // Fails when the message is refused.
+                setup.keep("acme", Duration::ZERO, &body).await;
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        let clean = async {
+            let mut dropped = 0;
+            for _ in 0..4 {
+                let began = Instant::now();
+                dropped += cleaner.make_room(&setup.store, NOW).await.unwrap().messages;
+                assert!(began.elapsed() < Duration::from_secs(5), "other work never gets its turn");
+            }
+            assert!(dropped > 0);
+        };
+        tokio::select! {
+            () = send => {}
+            () = clean => {}
+        }
+    });
+}
+
+#[test]
+fn absent_targets_keep_old_messages_until_disk_is_short() {
+    run(async {
+        let setup = Setup::new();
+        let paused = setup.in_state(TargetState::Paused, Origin::Api, NOW).await;
+        let undeclared = setup.target(TargetKind::Http, Origin::Environment).await;
+        let away = setup.listener_to("away", Vec::new(), false).await;
+        let here = setup.listener_to("here", Vec::new(), false).await;
+        let mut ids = Vec::new();
+        for target in [paused, undeclared, here, away] {
+            let old = setup.keep_one(8 * DAY).await;
+            setup.deliver(old, target, NOW).await;
+            ids.push(old);
+        }
+        let young = setup.keep_one(6 * DAY).await;
+        setup.deliver(young, away, NOW).await;
+        setup.store.set_target_state(undeclared, TargetState::Removed, None, NOW).await.unwrap().unwrap();
+        let mut cleaner = cleaner(Retention::For(7 * DAY), &[], None);
+        cleaner.run_once(&setup.store, NOW, Duration::ZERO).await.unwrap();
+        assert_eq!(setup.left().await, 5, "the disk has space");
+
+        let setup = setup.reopen_with_min_free(u64::MAX / 4).await;
+        setup.store.set_listener_connected(here, true, NOW).await.unwrap();
+        cleaner.run_once(&setup.store, NOW + MINUTE, MINUTE).await.unwrap();
+        assert_eq!(setup.ids_left().await, [ids[0], ids[2], young]);
+
+        setup.store.set_listener_connected(here, false, NOW + MINUTE).await.unwrap();
+        cleaner.run_once(&setup.store, NOW + 2 * MINUTE, 2 * MINUTE).await.unwrap();
+        assert_eq!(setup.ids_left().await, [ids[0], young]);
     });
 }
 

@@ -125,9 +125,10 @@ impl Store {
         self.read(move |connection| expire::pending_of(connection, &ids)).await
     }
 
-    /// The targets with the most pending deliveries, which keep messages from being deleted.
-    pub async fn room_holders(&self) -> Result<Vec<RoomHolder>, Unavailable> {
-        self.read(expire::room_holders).await
+    /// The targets that keep most messages from being deleted, whatever the size. Those that were paused before
+    /// `paused_before` do not.
+    pub async fn room_holders(&self, paused_before: String) -> Result<Vec<RoomHolder>, Unavailable> {
+        self.read(move |connection| expire::room_holders(connection, &paused_before)).await
     }
 
     /// Removes a target that was made for a replay, unless it has something to do; true where it did.
@@ -175,9 +176,9 @@ impl Store {
         self.read(move |connection| expire::message_sizes(connection, &ids)).await
     }
 
-    /// Whether any message waits for a delivery or for its confirmation.
-    pub async fn is_anything_pending(&self) -> Result<bool, Unavailable> {
-        self.read(expire::is_anything_pending).await
+    /// Whether any message is kept whatever the size, see [`Self::room_holders`].
+    pub async fn is_room_held(&self, paused_before: String) -> Result<bool, Unavailable> {
+        self.read(move |connection| expire::is_room_held(connection, &paused_before)).await
     }
 
     /// From now on [`Self::beyond_size_limit`] tells when more of the file than this is used.
@@ -243,6 +244,11 @@ impl Store {
     pub fn quarantine_excess_bytes(&self) -> u64 {
         let intake = &self.inner.intake;
         self.inner.files.missing_bytes().max(intake.stats().bytes.saturating_sub(intake.max_bytes()))
+    }
+
+    /// Whether the disk has less free space than twice the low-water mark, below which messages are refused.
+    pub fn is_disk_nearly_low(&self) -> bool {
+        self.inner.files.is_nearly_low()
     }
 
     /// One step of giving free pages back; true when nothing more is worth it.

@@ -44,7 +44,7 @@ pub struct Keeping {
     pub yielding: Yielding,
 }
 
-/// Targets whose pending deliveries keep no message, because the database is above its limit.
+/// Targets whose pending deliveries keep no message, because the database is above its limit or the disk nearly full.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Yielding {
     #[default]

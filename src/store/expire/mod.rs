@@ -24,7 +24,7 @@ pub use messages::{
     pending_of, refused, select,
 };
 pub use replays::delete_replays;
-pub use space::{RoomHolder, is_anything_pending, message_sizes, room_holders, used_and_free_bytes, vacuum};
+pub use space::{RoomHolder, is_room_held, message_sizes, room_holders, used_and_free_bytes, vacuum};
 pub use targets::{InactiveTarget, delete_removed, in_use, inactive, retire_listeners, retire_replay_target};
 
 /// A step stops after this: what is left is the next step's.

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use rusqlite::{Connection, OptionalExtension as _};
+use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::STEP_TIME;
 use crate::store::writer::Database;
@@ -38,14 +38,21 @@ const MESSAGE_SIZE: &str = "SELECT 800 + octet_length(headers) + coalesce(octet_
             FROM attempts WHERE delivery_id = deliveries.id)), 0) FROM deliveries WHERE message_id = messages.id)
    FROM messages WHERE id = ?1";
 
-/// Whether any message has still something to wait for: a delivery, or its confirmation.
-pub fn is_anything_pending(connection: &Connection) -> rusqlite::Result<bool> {
+/// Targets whose pending deliveries keep messages whatever the size: those that are not expendable, see
+/// [`super::Yielding`]. `?1`: targets that were paused before this are expendable.
+const FIRM: &str =
+    "kind <> 'listener' AND origin <> 'replay' AND targets.state NOT IN ('removed', 'disabled')
+       AND NOT (targets.state = 'paused' AND state_since < ?1)";
+
+/// Whether any message is kept whatever the size: by a pending delivery, or until its confirmation.
+pub fn is_room_held(connection: &Connection, paused_before: &str) -> rusqlite::Result<bool> {
     connection
-        .prepare_cached(
-            "SELECT EXISTS (SELECT 1 FROM deliveries WHERE state = 'pending')
-               OR EXISTS (SELECT 1 FROM confirmations WHERE state = 'awaiting')",
-        )?
-        .query_row([], |row| row.get(0))
+        .prepare_cached(&format!(
+            "SELECT EXISTS (SELECT 1 FROM targets WHERE {FIRM} AND EXISTS
+                (SELECT 1 FROM deliveries WHERE target_id = targets.id AND deliveries.state = 'pending'))
+               OR EXISTS (SELECT 1 FROM confirmations WHERE state = 'awaiting')"
+        ))?
+        .query_row([paused_before], |row| row.get(0))
 }
 
 /// A target whose pending deliveries keep messages.
@@ -57,19 +64,20 @@ pub struct RoomHolder {
     pub pending: u64,
 }
 
-/// The targets with the most pending deliveries, and the messages that await confirmation. Runs on a reader.
-pub fn room_holders(connection: &Connection) -> rusqlite::Result<Vec<RoomHolder>> {
+/// The targets with the most pending deliveries, without expendable ones, and the sources whose messages await
+/// confirmation. Runs on a reader.
+pub fn room_holders(connection: &Connection, paused_before: &str) -> rusqlite::Result<Vec<RoomHolder>> {
     connection
-        .prepare_cached(
+        .prepare_cached(&format!(
             "SELECT name, state, pending FROM (
                SELECT targets.name AS name, targets.state AS state, count(*) AS pending
                FROM deliveries JOIN targets ON targets.id = target_id
-               WHERE deliveries.state = 'pending' GROUP BY target_id
+               WHERE deliveries.state = 'pending' AND {FIRM} GROUP BY target_id
                UNION ALL
                SELECT source, 'awaiting confirmation', count(*) FROM confirmations WHERE state = 'awaiting' GROUP BY source)
-             ORDER BY pending DESC LIMIT ?1",
-        )?
-        .query_map([MAX_HOLDERS], |row| {
+             ORDER BY pending DESC LIMIT ?2"
+        ))?
+        .query_map(params![paused_before, MAX_HOLDERS], |row| {
             Ok(RoomHolder { name: row.get(0)?, state: row.get(1)?, pending: row.get(2)? })
         })?
         .collect()

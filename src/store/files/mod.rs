@@ -234,6 +234,11 @@ impl Files {
         self.missing_bytes() > 0
     }
 
+    /// Whether less is free than twice the low-water mark.
+    pub fn is_nearly_low(&self) -> bool {
+        self.free_bytes() < self.min_free_bytes.saturating_mul(2)
+    }
+
     /// How much less is free than the low-water mark.
     pub fn missing_bytes(&self) -> u64 {
         self.min_free_bytes.saturating_sub(self.free_bytes())

@@ -1,7 +1,11 @@
 //! Listeners that were opened and forgotten: they never make the service refuse a webhook.
 
+use std::time::Duration;
+
 use super::{SOON, builder, listen, request, wait_until_connected};
-use crate::harness::{TestApp, eventually, sign};
+use crate::harness::disk::SmallDisk;
+use crate::harness::load::Load;
+use crate::harness::{TestApp, eventually, needs, sign};
 
 fn send_large(app: &TestApp, number: usize) -> u16 {
     let body = format!("[{number},\"{}\"]", "x".repeat(200 << 10));
@@ -16,7 +20,7 @@ fn forgotten_listener_yields_to_new_messages() {
     for number in 0..60 {
         assert_eq!(send_large(&app, number), 200);
         if number % 20 == 19 {
-            std::thread::sleep(std::time::Duration::from_millis(1_100));
+            std::thread::sleep(Duration::from_millis(1_100));
         }
     }
     app.process.log.wait_for("listener:forgotten (not connected)", SOON).unwrap();
@@ -24,6 +28,49 @@ fn forgotten_listener_yields_to_new_messages() {
         app.database().value::<i64>("SELECT sum(length(payload)) FROM messages") < 4 << 20
     });
     assert!(!app.log().contains(" 503 "), "{}", app.log());
+}
+
+#[test]
+fn disconnected_listeners_never_refuse_steady_senders() {
+    let app = builder().set("CREEL_MAX_DATABASE_SIZE", "4MiB").start();
+    for number in 0..20 {
+        drop(listen(&app, &format!("forgotten-{number}")));
+    }
+    wait_until_connected(&app, "forgotten-19", false);
+    let load = Load::with_padding(app.address, 2, 5_000);
+    app.process.log.wait_for("pending deliveries", SOON).unwrap();
+    // Several runs of the clean-up, each with messages that arrive while it deletes.
+    std::thread::sleep(Duration::from_secs(4));
+    let sent = load.finish();
+    let refused = sent.iter().filter(|sent| sent.status != Some(200)).count();
+    assert_eq!(refused, 0, "of {}: {}", sent.len(), app.log());
+    assert_eq!(app.log().matches("dropped").count(), 1, "{}", app.log());
+}
+
+#[test]
+fn forgotten_listener_yields_on_full_disk() {
+    if !needs("root") {
+        return;
+    }
+    let disk = SmallDisk::mount(128);
+    let app = builder()
+        .within(disk.path())
+        .set("CREEL_MIN_FREE", "4MiB")
+        .set("CREEL_RETENTION", "15s")
+        .set("CREEL_CLEANUP_INTERVAL", "1s")
+        .start();
+    drop(listen(&app, "forgotten"));
+    wait_until_connected(&app, "forgotten", false);
+    for number in 0..100 {
+        assert_eq!(send_large(&app, number), 200);
+    }
+    disk.fill(0);
+    assert_eq!(send_large(&app, 100), 503);
+    let count = || app.database().count("messages");
+    assert_eq!(count(), 100, "nothing is past its retention yet");
+    eventually("old messages yield", Duration::from_secs(60), || count() == 0);
+    eventually("messages are accepted again", SOON, || app.is_ready());
+    assert_eq!(send_large(&app, 101), 200);
 }
 
 #[test]
@@ -47,7 +94,7 @@ fn log_names_the_targets_that_hold_the_room() {
         .set("CREEL_TARGET_BILLING_URL", "http://127.0.0.1:9/")
         .start();
     let refused = (0..200).any(|number| {
-        std::thread::sleep(std::time::Duration::from_millis(50));
+        std::thread::sleep(Duration::from_millis(50));
         send_large(&app, number) == 503
     });
     assert!(refused, "{}", app.log());

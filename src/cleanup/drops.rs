@@ -1,0 +1,97 @@
+//! Pending deliveries that were dropped for lack of room, for the log: at most one line a minute, with the sums.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use crate::store::{Store, TargetKind, TargetState};
+
+const PAUSE_BETWEEN_REPORTS: Duration = Duration::from_secs(60);
+/// Targets that one line names.
+const MAX_NAMED: usize = 5;
+
+/// Dropped deliveries that are not in the log yet, by target.
+#[derive(Debug)]
+pub struct DropReport {
+    reason: &'static str,
+    dropped: BTreeMap<i64, u64>,
+    last: Option<Instant>,
+}
+
+impl DropReport {
+    /// `reason`: a sentence for the log.
+    pub fn new(reason: &'static str) -> Self {
+        Self { reason, dropped: BTreeMap::new(), last: None }
+    }
+
+    pub fn add(&mut self, dropped: BTreeMap<i64, u64>) {
+        for (target, count) in dropped {
+            *self.dropped.entry(target).or_default() += count;
+        }
+    }
+
+    /// Targets and their counts, largest first, if a line is due; they are counted as logged.
+    fn take_due(&mut self, now: Instant) -> Option<Vec<(i64, u64)>> {
+        let is_early = self.last.is_some_and(|last| now.duration_since(last) < PAUSE_BETWEEN_REPORTS);
+        if self.dropped.is_empty() || is_early {
+            return None;
+        }
+        self.last = Some(now);
+        let mut dropped: Vec<_> = std::mem::take(&mut self.dropped).into_iter().collect();
+        dropped.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+        Some(dropped)
+    }
+
+    pub async fn log(&mut self, store: &Store) {
+        let Some(dropped) = self.take_due(Instant::now()) else { return };
+        let total: u64 = dropped.iter().map(|(_, count)| count).sum();
+        let (named, others) = dropped.split_at(dropped.len().min(MAX_NAMED));
+        let mut parts = Vec::new();
+        for (target, count) in named {
+            parts.push(format!("{count} to {}", describe(store, *target).await));
+        }
+        if !others.is_empty() {
+            let count: u64 = others.iter().map(|(_, count)| count).sum();
+            parts.push(format!("{count} to {} others", others.len()));
+        }
+        log::warn!(
+            "{}: dropped {total} pending deliveries with their messages: {}",
+            self.reason,
+            parts.join(", ")
+        );
+    }
+}
+
+async fn describe(store: &Store, target: i64) -> String {
+    match store.target(target).await {
+        Ok(Some(one)) => format!("{} ({})", one.settings.name, state_name(one.kind, one.state)),
+        _ => format!("target {target}"),
+    }
+}
+
+fn state_name(kind: TargetKind, state: TargetState) -> &'static str {
+    match (kind, state) {
+        (TargetKind::Listener, TargetState::Active) => "connected",
+        (TargetKind::Listener, TargetState::Paused) => "not connected",
+        (_, state) => state.name(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn drops_are_summed_for_a_minute() {
+        let start = Instant::now();
+        let mut report = DropReport::new("the disk is full");
+        assert_eq!(report.take_due(start), None);
+        report.add(BTreeMap::from([(1, 2), (2, 3)]));
+        assert_eq!(report.take_due(start), Some(vec![(2, 3), (1, 2)]));
+        for second in 1..60 {
+            report.add(BTreeMap::from([(1, 2)]));
+            assert_eq!(report.take_due(start + Duration::from_secs(second)), None);
+        }
+        assert_eq!(report.take_due(start + PAUSE_BETWEEN_REPORTS), Some(vec![(1, 2 * 59)]));
+        assert_eq!(report.take_due(start + 2 * PAUSE_BETWEEN_REPORTS), None);
+    }
+}
