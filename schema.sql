@@ -30,9 +30,10 @@ CREATE TABLE messages (
   headers           TEXT    NOT NULL,                         -- JSON object: name to value, or values if it was repeated
   payload           TEXT,                                     -- the JSON body as received, or the decoded form as JSON
   body              BLOB                                      -- the exact body, where payload is not identical with it
-) STRICT;
+, released_at TEXT /* when it was released from quarantine: its retention begins then */) STRICT;
 
 CREATE INDEX messages_received_at ON messages (received_at);
+CREATE INDEX messages_released_at ON messages (released_at) WHERE released_at IS NOT NULL;
 
 -- What makes a repeated message known, for longer than the message itself is kept. Appended in sorted generations,
 -- because an index over random ids would dirty a page for each message. A message whose id is above every

@@ -8,8 +8,8 @@ use time::OffsetDateTime;
 
 use super::{Cleaner, Outcome};
 use crate::store::{
-    InactiveTarget, Keeping, Position, Selection, Store, TargetKind, TargetState, Unavailable, Yielding,
-    timestamp,
+    InactiveTarget, Keeping, Position, RetainedSince, Selection, Store, TargetKind, TargetState, Unavailable,
+    Yielding, timestamp,
 };
 
 /// A message that its provider does not know is kept so long, for a person to look at.
@@ -51,20 +51,23 @@ impl Cleaner {
         let keeping = Keeping { yielding: self.old_yielding.clone(), ..self.policy.keeping(now) };
         for (group, (sources, age)) in self.policy.groups().into_iter().enumerate() {
             let before = timestamp::to_text(now - age);
-            let mut next = Some(Position::before(self.looked_at.get(&group).cloned().unwrap_or_default()));
-            while let Some(after) = next {
-                let (before, sources, keeping) = (before.clone(), sources.clone(), keeping.clone());
-                let selection = Selection { after, before, sources, keeping: keeping.clone() };
-                let page = self.step(store.old_messages(selection)).await?;
-                self.looked_through = self.looked_through.max(page.looked_through);
-                if self.old_yielding != Yielding::Nobody {
-                    let pending = self.step(store.pending_of_messages(page.ids.clone())).await?;
-                    self.drops_for_disk.add(pending);
+            for since in RetainedSince::BOTH {
+                let looked_at = self.looked_at.get(&(group, since)).cloned().unwrap_or_default();
+                let mut next = Some(Position::before(looked_at));
+                while let Some(after) = next {
+                    let (before, sources, keeping) = (before.clone(), sources.clone(), keeping.clone());
+                    let selection = Selection { since, after, before, sources, keeping: keeping.clone() };
+                    let page = self.step(store.old_messages(selection)).await?;
+                    self.looked_through = self.looked_through.max(page.looked_through);
+                    if self.old_yielding != Yielding::Nobody {
+                        let pending = self.step(store.pending_of_messages(page.ids.clone())).await?;
+                        self.drops_for_disk.add(pending);
+                    }
+                    outcome.messages += self.delete(store, page.ids, &keeping).await?;
+                    next = page.next;
                 }
-                outcome.messages += self.delete(store, page.ids, &keeping).await?;
-                next = page.next;
+                self.looked_at.insert((group, since), before.clone());
             }
-            self.looked_at.insert(group, before);
         }
         self.drops_for_disk.log(store).await;
         Ok(())

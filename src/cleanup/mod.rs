@@ -17,7 +17,9 @@ use std::time::{Duration, Instant};
 use time::OffsetDateTime;
 
 use crate::config::Config;
-use crate::store::{self, OpenError, Position, Step, Store, StoreOptions, Unavailable, Yielding, timestamp};
+use crate::store::{
+    self, OpenError, Position, RetainedSince, Step, Store, StoreOptions, Unavailable, Yielding, timestamp,
+};
 
 pub use clock::{ClockGuard, Verdict, uptime};
 pub use policy::Policy;
@@ -82,7 +84,7 @@ pub struct Cleaner {
     pace: Pace,
     guard: ClockGuard,
     /// Up to where each group of sources was looked at: what is older has been deleted already, or something keeps it.
-    looked_at: HashMap<usize, String>,
+    looked_at: HashMap<(usize, RetainedSince), String>,
     /// The newest message that was looked at: what keeps one up to here may end, see `finished_seen`.
     looked_through: i64,
     /// Up to where was looked at deliveries that have ended, for the messages that they have kept.
@@ -142,6 +144,7 @@ impl Cleaner {
         uptime: Duration,
     ) -> Result<Outcome, Unavailable> {
         store.make_room();
+        past_damage(store.learn_senders().await)?;
         let yielded = past_damage(self.trim_quarantine(store).await)?;
         if let Some(paused) = self.check_clock(store, now, uptime).await? {
             return Ok(Outcome { paused: Some(paused), rejections: yielded, ..Outcome::default() });

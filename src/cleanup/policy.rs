@@ -83,7 +83,7 @@ impl Policy {
         let own = self.of_sources.iter().find(|(source, _)| *source == message.source);
         match own.map_or(self.retention, |(_, retention)| *retention) {
             Retention::Keep => false,
-            Retention::For(age) => message.received_at < timestamp::to_text(now - age),
+            Retention::For(age) => message.retained_since < timestamp::to_text(now - age),
         }
     }
 }

@@ -190,6 +190,12 @@ pub fn warnings(config: &Config) -> Vec<String> {
             ));
         }
     }
+    if config.quarantine_bytes < config.max_body_bytes as u64 {
+        warnings.push(
+            "CREEL_QUARANTINE_SIZE is smaller than CREEL_MAX_BODY: rejected requests with larger bodies are lost"
+                .to_owned(),
+        );
+    }
     if config.listen.ip().is_unspecified() && config.trusted_proxies.is_empty() {
         warnings.push(
             "CREEL_LISTEN takes connections from everywhere and CREEL_TRUSTED_PROXIES is not set: \

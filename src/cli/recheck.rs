@@ -132,15 +132,16 @@ async fn all(remote: &Remote, arguments: &Selected, action: &str) -> Result<Stri
             Some(cursor) => json!({"filter": filter, "through": through, "cursor": cursor}),
             None => json!({"filter": filter, "through": through, "confirm": count.count}),
         };
-        let response = respond(remote, &path, &request).await?;
+        let stopped = |why: Failure| Failure(format!("{why}\n{}", done.text().trim_end()));
+        let response = respond(remote, &path, &request).await.map_err(stopped)?;
         if code_of(&response).as_deref() == Some("count_changed") && recounts < MAX_RECOUNTS {
             // The quarantine has dropped some in the meantime.
             recounts += 1;
-            count = post(remote, &path, &json!({"filter": filter, "through": through})).await?;
+            let again = post(remote, &path, &json!({"filter": filter, "through": through})).await;
+            count = again.map_err(stopped)?;
             continue;
         }
-        let step: Result<Step, Failure> = remote.read(&response);
-        let step = step.map_err(|why| Failure(format!("{why}\n{}", done.text().trim_end())))?;
+        let step: Step = remote.read(&response).map_err(stopped)?;
         done.add(step.done);
         cursor = step.next_cursor;
         if cursor.is_none() {
@@ -202,6 +203,9 @@ impl Done {
             if sum(counts) > 0 {
                 text.push_str(&format!("{name}: {} ({})\n", sum(counts), list(counts)));
             }
+        }
+        if ["provider_not_reached", "not_judged_in_time"].iter().any(|why| self.skipped.contains_key(*why)) {
+            text.push_str("run the same command again in a minute for those that could not be judged now\n");
         }
         if self.gone > 0 {
             text.push_str(&format!("already gone: {}\n", self.gone));

@@ -173,6 +173,11 @@ impl OwnedRequest {
         proof: Proof,
         outside: &dyn Outside,
     ) -> Result<Found, Unaccepted> {
+        self.with(body, |request| examine(rules, request, body, proof, outside))
+    }
+
+    /// What `read` makes of the request with its body.
+    pub fn with<T>(&self, body: &[u8], read: impl FnOnce(&Request<'_>) -> T) -> T {
         let fields: Vec<(&str, &[u8])> =
             self.headers.iter().map(|(name, value)| (name.as_str(), value.as_slice())).collect();
         let request = Request {
@@ -184,7 +189,7 @@ impl OwnedRequest {
             body,
             now: self.now,
         };
-        examine(rules, &request, body, proof, outside)
+        read(&request)
     }
 }
 

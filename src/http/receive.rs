@@ -32,7 +32,7 @@ use crate::store::{Content, Identity, Kept, NewMessage};
 /// After the last byte of a request it is answered within 2.5 s; what is left of them is for the reply itself.
 const KEPT_WITHIN: Duration = Duration::from_millis(2_400);
 /// Hashing and reading more than this takes so long that other requests should not wait for it.
-const COMPUTED_ELSEWHERE_ABOVE: usize = 256 << 10;
+pub const COMPUTED_ELSEWHERE_ABOVE: usize = 256 << 10;
 
 /// A key, a certificate, and the issuers of that.
 const MOST_FETCHES: usize = 5;

@@ -1,19 +1,24 @@
 //! Rejecting a request: into quarantine, as one that may be genuine or as noise.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use actix_web::HttpRequest;
 use actix_web::dev::Payload;
+use actix_web::{HttpRequest, web};
 use bytes::Bytes;
 
 use super::body;
 use super::client::Network;
-use super::receive::{Incoming, Mount};
+use super::examine::OwnedRequest;
+use super::receive::{COMPUTED_ELSEWHERE_ABOVE, Incoming, Mount};
 use super::refusal::Refusal;
 use super::service::Service;
 use super::source::Source;
 use crate::providers::{Cause, Request, Verifier};
 use crate::store::{NewRejection, RejectionKind};
+
+/// How long a large body waits for its turn to be looked into.
+const TURN_WAIT: Duration = Duration::from_secs(2);
 
 /// Why a request is rejected, and whether it may be genuine all the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,8 +70,8 @@ pub async fn reject(
     Refusal::Rejected(reason.cause)
 }
 
-/// Rejects a request for its address or token, before its body was read. Where the head alone carries what the scheme
-/// demands, the body is read first: without it the request could never be released.
+/// Rejects a request for its address or token, before its body was read. Where the head carries what the scheme demands,
+/// or the body may, the body is read first: without it the request could never be released.
 pub async fn reject_unread(
     mount: &Mount,
     request: &HttpRequest,
@@ -77,24 +82,59 @@ pub async fn reject_unread(
 ) -> Refusal {
     let (service, source) = (&**mount.service, &mount.source);
     let network = Network::from(incoming.client);
+    let verifier = source.verifier();
+    let makes_message = source.makes_message_of(request.method());
+    let is_in_head = makes_message && is_carried_in_head(source, &verifier, &incoming, cause);
+    let may_be_in_body = makes_message && verifier.has_proof_in_body();
     let mut body = None;
-    if may_be_genuine(source, request, &incoming, cause) && is_within_rate(source, network, cause) {
+    if (is_in_head || may_be_in_body) && is_within_rate(source, network, cause) {
         let reservation = service.budget.reservation(network);
         body = body::read(payload, announced_length, service.max_body_bytes, reservation).await.ok();
         incoming.received_at = (service.clock)();
+    }
+    // Of what is noise with its body too, the body may be anything, such as a secret to be learned: it is not kept.
+    if let Some(read) = &body
+        && !is_in_head
+        && !is_carried(service, &verifier, &incoming, read, cause).await
+    {
+        body = None;
     }
     let kind = if body.is_some() { RejectionKind::Candidate } else { RejectionKind::Noise };
     reject(service, source, &incoming, RejectionReason { cause, kind }, body.as_ref()).await
 }
 
-fn may_be_genuine(source: &Source, request: &HttpRequest, incoming: &Incoming<'_>, cause: Cause) -> bool {
-    let verifier = source.verifier();
+fn is_carried_in_head(source: &Source, verifier: &Verifier, incoming: &Incoming<'_>, cause: Cause) -> bool {
     // Without a scheme the random part of the path is what a stranger does not have.
     let has_no_scheme =
         !verifier.proves_sender() && verifier.asker().is_none() && !verifier.waits_for_secret();
     let knows_path = has_no_scheme && source.has_path_part();
-    let reason = RejectionReason::of(&verifier, &incoming.request(&[]), cause);
-    source.makes_message_of(request.method()) && (knows_path || reason.kind == RejectionKind::Candidate)
+    let reason = RejectionReason::of(verifier, &incoming.request(&[]), cause);
+    knows_path || reason.kind == RejectionKind::Candidate
+}
+
+/// The same with the body. Large ones are read on a thread for such work.
+async fn is_carried(
+    service: &Service,
+    verifier: &Arc<Verifier>,
+    incoming: &Incoming<'_>,
+    body: &Bytes,
+    cause: Cause,
+) -> bool {
+    let is_candidate = move |verifier: &Verifier, request: &Request<'_>| {
+        RejectionReason::of(verifier, request, cause).kind == RejectionKind::Candidate
+    };
+    let request = incoming.request(body);
+    if body.len() <= COMPUTED_ELSEWHERE_ABOVE {
+        return is_candidate(verifier, &request);
+    }
+    let (request, verifier, body) = (OwnedRequest::from(&request), Arc::clone(verifier), body.clone());
+    let next = Arc::clone(&service.rewriting).acquire_owned();
+    let Ok(turn) = tokio::time::timeout(TURN_WAIT, next).await else { return false };
+    let judged = web::block(move || {
+        let _turn = turn;
+        request.with(&body, |request| is_candidate(&verifier, request))
+    });
+    judged.await.unwrap_or(false)
 }
 
 /// A request that is rejected for its address has not met the throttle yet.

@@ -187,6 +187,16 @@ impl Verifier {
             || proofs.jwts.iter().any(|(jwt, _)| jwt.is_carried(&view, &terms))
     }
 
+    /// Whether `is_proof_carried` can tell only with the body, which then has to be read first.
+    pub fn has_proof_in_body(&self) -> bool {
+        let proofs = &self.proofs;
+        proofs.asker.is_some()
+            || self.has_token_in_body()
+            || proofs.signatures.iter().any(Keyed::has_proof_in_body)
+            || proofs.code.as_ref().is_some_and(BoundCode::has_proof_in_body)
+            || proofs.jwts.iter().any(|(jwt, _)| jwt.at.is_in_body())
+    }
+
     /// Whether the provider can be asked about it; its API's answer comes later. What goes into the URL must look like an
     /// id: it comes from a stranger.
     fn check_askable(&self, asker: &Asker, view: &View<'_>) -> Result<(), Unproven> {

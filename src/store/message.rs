@@ -259,7 +259,7 @@ impl Prepared {
         {
             return Ok(Kept::TooManyAwaiting);
         }
-        let id = self.insert(connection, conflict_of)?;
+        let id = self.insert(connection, conflict_of, now)?;
         self.insert_followers(connection, id, conflict_of, now)?;
         if let Some(key) = self.key {
             keys.stage(key, id, digest);
@@ -302,7 +302,7 @@ impl Prepared {
             .execute(params![of, self.received_at])
     }
 
-    fn insert(&self, connection: &Connection, conflict_of: Option<i64>) -> rusqlite::Result<i64> {
+    fn insert(&self, connection: &Connection, conflict_of: Option<i64>, now: &str) -> rusqlite::Result<i64> {
         let message = &self.message;
         let delivery_id = match &message.identity {
             Identity::DeliveryId(id) | Identity::IdempotencyKey(id) => Some(id.as_str()),
@@ -316,8 +316,9 @@ impl Prepared {
         connection
             .prepare_cached(
                 "INSERT INTO messages (received_at, source, event, delivery_id, method, query, remote_ip, body_sha256,
-                   not_json, body_unsigned, conflict_of, headers, payload, body, owner, unverified, confirmation)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)",
+                   not_json, body_unsigned, conflict_of, headers, payload, body, owner, unverified, confirmation,
+                   released_at)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)",
             )?
             .insert(params![
                 self.received_at,
@@ -337,6 +338,7 @@ impl Prepared {
                 message.owner,
                 message.unverified,
                 self.is_asked_about().then_some("awaiting"),
+                self.rejection.map(|_| now),
             ])
     }
 }

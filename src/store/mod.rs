@@ -71,7 +71,7 @@ pub use due::{DueDelivery, DuePage, DueQuery};
 pub use due_signal::DueSignal;
 pub use expire::{
     AnyAge, Burial, Candidate, Finished, FinishedPage, InactiveTarget, Keeping, Page, Position, Refused,
-    RoomHolder, Selection, Sources, Step, Yielding,
+    RetainedSince, RoomHolder, Selection, Sources, Step, Yielding,
 };
 pub use files::{free_bytes, loose_modes};
 pub use instances::Instances;

@@ -26,6 +26,8 @@ pub struct MessageHead {
     pub not_json: bool,
     pub body_unsigned: bool,
     pub unverified: bool,
+    /// From quarantine; `None` for those that never were in it.
+    pub released_at: Option<String>,
     pub conflict_of: Option<i64>,
     pub duplicates: i64,
     pub last_duplicate_at: Option<String>,
@@ -64,7 +66,7 @@ impl StoredMessage {
 const HEAD: &str =
     "id, received_at, source, event, owner, delivery_id, method, query, remote_ip, body_sha256, not_json,
   body_unsigned, unverified, conflict_of, duplicates, last_duplicate_at, confirmation, headers,
-  octet_length(coalesce(body, payload)) AS body_bytes";
+  octet_length(coalesce(body, payload)) AS body_bytes, released_at";
 
 /// `HEAD` begins at the column `first`.
 fn read_head(row: &Row<'_>, first: usize) -> rusqlite::Result<MessageHead> {
@@ -88,11 +90,12 @@ fn read_head(row: &Row<'_>, first: usize) -> rusqlite::Result<MessageHead> {
         confirmation: row.get(first + 16)?,
         headers: row.get(first + 17)?,
         body_bytes: row.get::<_, Option<i64>>(first + 18)?.unwrap_or(0),
+        released_at: row.get(first + 19)?,
     })
 }
 
 /// Of the query in `one`, for its errors.
-const BODY_COLUMN: usize = 19;
+const BODY_COLUMN: usize = 20;
 
 /// One message with its body. An error that `damage::is_damage` recognises where it cannot be read as it was stored.
 pub fn one(connection: &Connection, id: i64) -> rusqlite::Result<Option<StoredMessage>> {
@@ -101,8 +104,8 @@ pub fn one(connection: &Connection, id: i64) -> rusqlite::Result<Option<StoredMe
         .prepare_cached(&sql)?
         .query_row([id], |row| {
             let head = read_head(row, 0)?;
-            let body: Option<Vec<u8>> = row.get(19)?;
-            let payload: Option<String> = row.get(20)?;
+            let body: Option<Vec<u8>> = row.get(20)?;
+            let payload: Option<String> = row.get(21)?;
             let message = match (body, payload) {
                 (Some(body), form) => StoredMessage { head, body: body.into(), form },
                 (None, payload) => {

@@ -2,6 +2,8 @@
 //! genuine sender whose secret differs from the configured one sends such requests; a scanner does not. Never computes a
 //! digest and never fetches anything, so it costs less than the check that failed before it.
 
+use super::condition::Condition;
+use super::freshness::TimestampPlace;
 use super::layout::MAX_CANDIDATES;
 use super::outside::{MAX_ID_BYTES, MAX_URL_BYTES, is_pinned};
 use super::place::Place;
@@ -23,6 +25,22 @@ impl Keyed {
             Place::Headers(beginning) => is_in_any(&|field| field.starts_with(beginning)),
             place => place.require(view).is_ok_and(|value| is_in(&value)),
         }
+    }
+
+    /// Whether something that `is_carried` asks for is in the body.
+    pub fn has_proof_in_body(&self) -> bool {
+        let scheme = self.scheme;
+        let of_key = match &self.keys {
+            Keys::ById(place) | Keys::Certificate { url: place, .. } => Some(place),
+            Keys::Secrets(_) | Keys::Public(_) | Keys::AnyPublished => None,
+        };
+        let of_time = scheme.timestamp.as_ref().and_then(|timestamp| match &timestamp.at {
+            TimestampPlace::Request(place) => Some(place),
+            TimestampPlace::Layout(_) => None,
+        });
+        let conditions = scheme.require.iter().map(Condition::place);
+        let mut places = scheme.template.places().chain(conditions).chain(of_key).chain(of_time);
+        !self.keys.are_absent() && (scheme.at.is_in_body() || places.any(Place::is_in_body))
     }
 
     fn is_carried_in(&self, view: &View<'_>, terms: &Terms<'_>, value: &[u8]) -> bool {

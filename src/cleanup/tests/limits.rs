@@ -1,7 +1,7 @@
 //! The size limit: what goes, what stays, and when there is no room at all.
 
 use super::*;
-use crate::store::{DeliveryState, Next, Origin, TargetKind};
+use crate::store::{DeliveryState, NewRejection, Next, Origin, RejectionKind, TargetKind};
 
 const LIMIT: u64 = 4_000_000;
 const BODY: usize = 20_000;
@@ -36,6 +36,48 @@ impl Setup {
 
 async fn limited() -> (Setup, Cleaner) {
     (Setup::new(), cleaner(Retention::Keep, &[], Some(LIMIT)))
+}
+
+#[test]
+fn released_message_is_retained_from_its_release() {
+    run(async {
+        let setup = Setup::new();
+        let now = OffsetDateTime::now_utc();
+        let rejection = NewRejection {
+            received_at: now - 10 * DAY,
+            source: "acme".into(),
+            cause: "signature_mismatch",
+            kind: RejectionKind::Candidate,
+            remote_ip: IpAddr::V4(Ipv4Addr::LOCALHOST),
+            method: "POST".to_owned(),
+            query: None,
+            headers: "{}".to_owned(),
+            body: Some(Bytes::from_static(b"1")),
+            credentials: None,
+        };
+        setup.store.quarantine(rejection).await;
+        let until = Instant::now() + Duration::from_secs(20);
+        while setup.store.newest_rejection().await.unwrap() == 0 {
+            assert!(Instant::now() < until, "the rejection was not written");
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+        let late = NewMessage { received_at: now - 10 * DAY, ..message("acme", Duration::ZERO, "1", "late") };
+        let old = NewMessage { received_at: now - 10 * DAY, ..message("acme", Duration::ZERO, "1", "old") };
+        assert_eq!(setup.keep_message(old).await, Kept::New { id: 1 });
+        assert_eq!(setup.store.release(1, late, until).await, Ok(Some(Kept::New { id: 2 })));
+        let policy =
+            Policy { of_sources: vec![("acme".to_owned(), Retention::For(DAY))], ..policy(Retention::Keep) };
+        let mut cleaner = Cleaner::new(policy.clone(), Pace::Alone, now, Duration::ZERO);
+        // A second cleaner begins as after a restart.
+        let mut restarted = Cleaner::new(policy, Pace::Alone, now, Duration::ZERO);
+        for cleaner in [&mut cleaner, &mut restarted] {
+            cleaner.run_once(&setup.store, now, Duration::ZERO).await.unwrap();
+            assert_eq!(setup.ids_left().await, [2]);
+        }
+        let later = 2 * DAY;
+        cleaner.run_once(&setup.store, now + later, later).await.unwrap();
+        assert_eq!(setup.left().await, 0);
+    });
 }
 
 #[test]

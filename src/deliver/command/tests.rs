@@ -30,6 +30,7 @@ fn message(body: &[u8]) -> StoredMessage {
         conflict_of: None,
         duplicates: 0,
         last_duplicate_at: None,
+        released_at: None,
         confirmation: None,
         headers: r#"{"content-type":"application/json","x-repeated":["1","2"]}"#.to_owned(),
         body_bytes: i64::try_from(body.len()).unwrap(),

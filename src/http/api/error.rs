@@ -200,7 +200,7 @@ impl ApiError {
                 "Too many wrong tokens came from your address: try again after `Retry-After`.".to_owned()
             }
             Self::Forbidden(what) => {
-                format!("The read token does not open this: {what}. Use the admin token.")
+                format!("The read token is not enough for {what}. Use the admin token.")
             }
             Self::NotListening => "The read token cannot listen, because listeners receive whole messages and acknowledge them. \
                  Use the listener token (CREEL_LISTENER_TOKEN of the service) or the admin token."

@@ -75,7 +75,7 @@ async fn admit(service: &Service, request: &ServiceRequest) -> Result<(), ApiErr
         Role::Listener => return Err(ApiError::OnlyListening),
         Role::Reader if is_listening => return Err(ApiError::NotListening),
         Role::Reader if matches!(*request.method(), Method::GET | Method::HEAD) => {}
-        Role::Reader => return Err(ApiError::Forbidden("a change")),
+        Role::Reader => return Err(ApiError::Forbidden("changes")),
     }
     request.extensions_mut().insert(role);
     Ok(())

@@ -60,6 +60,9 @@ pub struct MessageHead {
     pub body_unsigned: bool,
     /// Released from quarantine by force.
     pub unverified: bool,
+    /// When it was released from quarantine, from where its retention counts; null for all others.
+    #[schema(format = DateTime)]
+    pub released_at: Option<String>,
     /// The message with the same delivery id and another body.
     pub conflict_of: Option<i64>,
     /// How often the same message came again.
@@ -302,6 +305,7 @@ impl From<store::MessageHead> for MessageHead {
             not_json: head.not_json,
             body_unsigned: head.body_unsigned,
             unverified: head.unverified,
+            released_at: head.released_at,
             conflict_of: head.conflict_of,
             duplicates: head.duplicates,
             last_duplicate_at: head.last_duplicate_at,

@@ -207,6 +207,12 @@ impl BoundCode {
         }
     }
 
+    /// Whether something that `is_carried` asks for is in the body.
+    pub const fn has_proof_in_body(&self) -> bool {
+        use Code::{Adyen, AwsSns, Braintree, Mailchannels, Payfast, PlivoV3};
+        matches!(self.code, Adyen | AwsSns | Braintree | Mailchannels | Payfast | PlivoV3)
+    }
+
     /// Signs a sample; `None` where the key is the provider's alone.
     pub(super) fn sign(&self, draft: &mut Draft, texts: &Texts) -> Option<()> {
         let secret = self.secrets.first()?;

@@ -69,6 +69,21 @@ fn stale_request_carries_no_proof() {
 }
 
 #[test]
+fn body_is_asked_for_wherever_proof_needs_it() {
+    let mut in_body = Vec::new();
+    for request in proven().filter(|request| is_carried(&request.sent, &request.verifier)) {
+        let head = Sent { body: String::new().into(), ..request.sent.clone() };
+        let needs_body = !is_carried(&head, &request.verifier);
+        assert!(!needs_body || request.verifier.has_proof_in_body(), "{}", request.provider);
+        in_body.extend(needs_body.then_some(request.provider.as_str()));
+    }
+    for provider in ["adyen", "aws-sns", "braintree", "mailgun"] {
+        assert!(in_body.contains(&provider), "{provider} is not among {in_body:?}");
+    }
+    assert!(!bind("github", &[("secret", "s")]).has_proof_in_body());
+}
+
+#[test]
 fn malformed_proof_is_not_carried() {
     let github = bind("github", &[("secret", "s")]);
     let token = bind("token", &[("header", "X-Token"), ("secret", "correct horse")]);

@@ -47,6 +47,13 @@ impl Store {
         self.inner.intake.limit_bytes(max_bytes);
     }
 
+    /// Has what the senders of recent verified messages send given up after what strangers send.
+    pub async fn learn_senders(&self) -> Result<(), Unavailable> {
+        let senders = self.read(quarantined::recent_senders).await?;
+        self.inner.intake.learn_senders(senders.into_iter());
+        Ok(())
+    }
+
     /// Newest first, those below `from`.
     pub async fn rejections(
         &self,

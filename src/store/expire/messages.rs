@@ -13,6 +13,10 @@ use crate::store::writer::Database;
 pub(super) const OLD: Walk =
     Walk { select: "SELECT id, received_at FROM messages", at: "received_at", id: "id", and: "" };
 
+/// By the time of their release from quarantine.
+pub(super) const RELEASED: Walk =
+    Walk { select: "SELECT id, released_at FROM messages", at: "released_at", id: "id", and: "" };
+
 /// By the time of the provider's answer.
 pub(super) const REFUSED: Walk = Walk {
     select: "SELECT message_id, settled_at FROM confirmations",
@@ -24,12 +28,32 @@ pub(super) const REFUSED: Walk = Walk {
 /// So many deliveries of one message go before the clock is looked at.
 const DELIVERIES_AT_ONCE: usize = 64;
 
+/// When the retention of a message begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum RetainedSince {
+    Arrival,
+    /// It was released from quarantine, maybe days after its arrival.
+    Release,
+}
+
+impl RetainedSince {
+    pub const BOTH: [Self; 2] = [Self::Arrival, Self::Release];
+
+    const fn walk(self) -> Walk {
+        match self {
+            Self::Arrival => OLD,
+            Self::Release => RELEASED,
+        }
+    }
+}
+
 /// Which messages are old.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Selection {
+    pub since: RetainedSince,
     /// Behind this message in the order of time.
     pub after: Position,
-    /// Received before this.
+    /// Received or released before this.
     pub before: String,
     pub sources: Sources,
     pub keeping: Keeping,
@@ -115,14 +139,14 @@ fn is_kept(connection: &Connection, id: i64, keeping: &Keeping) -> rusqlite::Res
 /// A page of old messages that nothing keeps, oldest first. Runs on a reader. A page is bounded by what is looked at, not
 /// by what is found: a source whose messages are kept for long must not keep a reader, and with it the WAL, busy for long.
 pub fn select(connection: &Connection, selection: &Selection) -> rusqlite::Result<Page> {
-    let Selection { after, before, sources, keeping } = selection;
+    let Selection { since, after, before, sources, keeping } = selection;
     // From the index alone, so that a damaged row is found when it is read by itself.
-    let rows =
-        OLD.page(connection, after, before, |row| Ok(Position { at: row.get(1)?, id: row.get(0)? }))?;
+    let read = |row: &Row<'_>| Ok(Position { at: row.get(1)?, id: row.get(0)? });
+    let rows = since.walk().page(connection, after, before, read)?;
     let mut page = Page { next: next_of(&rows, Position::clone), ..Page::default() };
     for Position { id, .. } in rows {
         page.looked_through = page.looked_through.max(id);
-        let source = damage::skip("messages", source_of(connection, id))?.flatten();
+        let source = damage::skip("messages", source_of(connection, id, *since))?.flatten();
         if source.is_some_and(|source| sources.contains(&source)) && is_free(connection, id, keeping)? {
             page.ids.push(id);
         }
@@ -130,10 +154,11 @@ pub fn select(connection: &Connection, selection: &Selection) -> rusqlite::Resul
     Ok(page)
 }
 
-fn source_of(connection: &Connection, id: i64) -> rusqlite::Result<Option<String>> {
+/// Nothing where the retention of the message begins at the other time.
+fn source_of(connection: &Connection, id: i64, since: RetainedSince) -> rusqlite::Result<Option<String>> {
     connection
-        .prepare_cached("SELECT source FROM messages WHERE id = ?1")?
-        .query_row([id], |row| row.get(0))
+        .prepare_cached("SELECT source FROM messages WHERE id = ?1 AND (released_at IS NOT NULL) = ?2")?
+        .query_row(params![id, since == RetainedSince::Release], |row| row.get(0))
         .optional()
 }
 
@@ -196,7 +221,8 @@ pub struct AnyAge {
 pub struct Candidate {
     pub id: i64,
     pub source: String,
-    pub received_at: String,
+    /// When it was received, or released from quarantine.
+    pub retained_since: String,
 }
 
 /// Those of `ids` that nothing keeps. Runs on a reader.
@@ -210,9 +236,11 @@ pub fn candidates(
         if !is_free(connection, *id, keeping)? {
             continue;
         }
+        let read =
+            |row: &Row<'_>| Ok(Candidate { id: *id, source: row.get(0)?, retained_since: row.get(1)? });
         let candidate = connection
-            .prepare_cached("SELECT source, received_at FROM messages WHERE id = ?1")?
-            .query_row([id], |row| Ok(Candidate { id: *id, source: row.get(0)?, received_at: row.get(1)? }))
+            .prepare_cached("SELECT source, coalesce(released_at, received_at) FROM messages WHERE id = ?1")?
+            .query_row([id], read)
             .optional()?;
         found.extend(candidate);
     }

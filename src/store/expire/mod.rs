@@ -20,8 +20,8 @@ pub use deliveries::{
 };
 pub use keys::{forget_keys, merge_keys};
 pub use messages::{
-    AnyAge, Candidate, Keeping, Page, Refused, Selection, Sources, Yielding, candidates, delete, oldest,
-    pending_of, refused, select,
+    AnyAge, Candidate, Keeping, Page, Refused, RetainedSince, Selection, Sources, Yielding, candidates,
+    delete, oldest, pending_of, refused, select,
 };
 pub use replays::delete_replays;
 pub use space::{RoomHolder, is_room_held, message_sizes, room_holders, used_and_free_bytes, vacuum};
@@ -115,7 +115,13 @@ mod tests {
     fn a_page_is_found_by_an_index_and_needs_no_sorting() {
         let mut connection = Connection::open_in_memory().unwrap();
         crate::store::schema::migrate(&mut connection).unwrap();
-        for walk in [messages::OLD, messages::REFUSED, deliveries::FINISHED, deliveries::MESSAGES_FINISHED] {
+        for walk in [
+            messages::OLD,
+            messages::RELEASED,
+            messages::REFUSED,
+            deliveries::FINISHED,
+            deliveries::MESSAGES_FINISHED,
+        ] {
             for sql in [walk.same_time(), walk.later()] {
                 let mut statement = connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
                 let steps = statement.query_map(params!["", "", 1], |row| row.get::<_, String>(3)).unwrap();

@@ -57,3 +57,7 @@ CREATE TABLE rejection_counts (
 
 INSERT INTO rejection_counts SELECT source, cause, counted, 0, first_at, last_at FROM old_rejection_counts;
 DROP TABLE old_rejection_counts;
+
+-- A message that was released after days in quarantine is kept as long as one that has just arrived.
+ALTER TABLE messages ADD COLUMN released_at TEXT /* when it was released from quarantine: its retention begins then */;
+CREATE INDEX messages_released_at ON messages (released_at) WHERE released_at IS NOT NULL;

@@ -20,6 +20,8 @@ const NOISE_BYTES_PER_SOURCE: u64 = 4 << 20;
 pub struct Books {
     candidates: Shares,
     candidate_rows: u64,
+    /// So many of the intake's known senders are known to the shares.
+    senders: usize,
     noise: BTreeMap<String, Noise>,
 }
 
@@ -78,6 +80,15 @@ impl Books {
             books.noise.entry(row.get(1)?).or_default().push(entry);
         }
         Ok(books)
+    }
+
+    /// Takes note of the networks that have verified.
+    pub fn learn_senders(&mut self, intake: &Intake) {
+        let learned = intake.with_senders_behind(self.senders, |senders| {
+            senders.iter().for_each(|sender| self.candidates.trust(sender));
+            senders.len()
+        });
+        self.senders += learned;
     }
 
     pub fn bytes(&self) -> u64 {

@@ -65,12 +65,36 @@ impl Drops {
     }
 }
 
+/// What bounds the quarantine.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SpaceLimit {
+    #[default]
+    OwnSize,
+    FreeDisk,
+    /// What messages leave of it.
+    DatabaseSize,
+}
+
+impl SpaceLimit {
+    /// What keeps more of them.
+    const fn advice(self) -> &'static str {
+        match self {
+            Self::OwnSize => "raise CREEL_QUARANTINE_SIZE",
+            Self::FreeDisk => "free space on the disk, of which the quarantine takes at most a quarter",
+            Self::DatabaseSize => {
+                "raise CREEL_MAX_DATABASE_SIZE, of which the quarantine gets what messages leave"
+            }
+        }
+    }
+}
+
 /// Says in the log what was dropped, in one line for many.
 #[derive(Debug, Default)]
 pub struct DropReport {
     unreported: Drops,
     next_warning: Option<Instant>,
     next_remark: Option<Instant>,
+    pub limit: SpaceLimit,
 }
 
 impl DropReport {
@@ -91,8 +115,9 @@ impl DropReport {
             && count > 0
         {
             log::warn!(
-                "quarantine full: dropped {count} rejected requests that may be genuine ({parts}). See the cause with \
-                 `creel rejections`, or raise CREEL_QUARANTINE_SIZE"
+                "quarantine dropped {count} rejected requests that may be genuine ({parts}). See the cause with \
+                 `creel rejections`, or {}",
+                self.limit.advice()
             );
             self.unreported.0.retain(|(_, _, kind), _| *kind != RejectionKind::Candidate);
             self.next_warning = Some(now + PAUSE_BETWEEN_WARNINGS);

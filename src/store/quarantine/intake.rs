@@ -11,6 +11,7 @@ use tokio::sync::Notify;
 
 use super::drops::Drops;
 use super::network::ClientNetwork;
+use super::senders::{Sender, Senders};
 use super::{DEFAULT_MAX_BYTES, NewRejection, RejectionKind};
 
 const MAX_CANDIDATES: usize = 1_024;
@@ -27,6 +28,7 @@ const MAX_NOISE_BODY_BYTES: usize = 256 << 10;
 pub struct Intake {
     queue: Mutex<Queue>,
     drops: Mutex<Drops>,
+    senders: Mutex<Senders>,
     /// Notified when rows have left the queue.
     pub space: Notify,
     max_bytes: AtomicU64,
@@ -65,6 +67,7 @@ impl Default for Intake {
         Self {
             queue: Mutex::default(),
             drops: Mutex::default(),
+            senders: Mutex::default(),
             space: Notify::new(),
             max_bytes: AtomicU64::new(DEFAULT_MAX_BYTES),
             numbers: Default::default(),
@@ -128,6 +131,17 @@ impl Intake {
         if let Ok(mut newer) = self.drops.lock() {
             newer.append(drops);
         }
+    }
+
+    /// Networks that have verified with a source.
+    pub fn learn_senders(&self, new: impl Iterator<Item = Sender>) {
+        if let Ok(mut senders) = self.senders.lock() {
+            new.for_each(|sender| senders.learn(sender));
+        }
+    }
+
+    pub fn with_senders_behind(&self, count: usize, read: impl FnOnce(&[Sender]) -> usize) -> usize {
+        self.senders.lock().map_or(0, |senders| read(senders.behind(count)))
     }
 
     pub fn limit_bytes(&self, max_bytes: u64) {

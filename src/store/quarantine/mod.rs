@@ -7,6 +7,7 @@ mod drops;
 mod intake;
 mod network;
 pub mod read;
+mod senders;
 mod shares;
 #[cfg(test)]
 mod tests;
@@ -22,6 +23,7 @@ use time::{Duration, OffsetDateTime};
 use super::seal::Sealer;
 use super::timestamp;
 use books::Books;
+pub use drops::SpaceLimit;
 use drops::{DropReport, Drops};
 pub use intake::{Intake, Offer, QuarantineStats};
 pub use network::ClientNetwork;
@@ -142,6 +144,7 @@ impl Quarantine {
         while self.rows_in_transaction.len() < most && bytes < BYTES_PER_TRANSACTION {
             let Some(rejection) = intake.take() else { break };
             let place = |books: &mut Books| {
+                books.learn_senders(intake);
                 let share = rejection.share(max_bytes);
                 let placement =
                     books.make_room(connection, intake, &rejection, share, max_bytes, &mut evictions)?;
@@ -179,6 +182,11 @@ impl Quarantine {
     ) -> rusqlite::Result<()> {
         self.drops_in_transaction = intake.take_drops();
         self.drops_in_transaction.write(connection, &timestamp::to_text(now))
+    }
+
+    /// What a report of drops is to name.
+    pub fn set_limit(&mut self, limit: SpaceLimit) {
+        self.report.limit = limit;
     }
 
     /// After a commit of what `write` and `write_counts` have done.
@@ -271,6 +279,7 @@ impl Quarantine {
         bytes: u64,
     ) -> rusqlite::Result<Deleted> {
         let books = self.books(connection)?;
+        books.learn_senders(intake);
         let mut deleted = Deleted::default();
         while deleted.bytes < bytes.min(BYTES_PER_STEP) && deleted.rows < ROWS_PER_STEP {
             let Some(evicted) = books.evict(connection, intake)? else { break };

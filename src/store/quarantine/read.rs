@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use rusqlite::{Connection, OptionalExtension as _, Row, named_params};
 
 use super::RejectionKind;
+use super::network::ClientNetwork;
+use super::senders::Sender;
 
 /// One row of `rejections` without what is long.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -198,6 +200,26 @@ pub struct SourceNumbers {
 
 /// How many of the newest messages are looked at: there is no index for sources.
 const LOOKED_AT: i64 = 20_000;
+
+/// Of so many of the newest messages, the senders are told from strangers.
+const SENDERS_LOOKED_AT: i64 = 5_000;
+
+/// The sources and networks of the newest verified messages.
+pub fn recent_senders(connection: &Connection) -> rusqlite::Result<Vec<Sender>> {
+    let mut statement = connection.prepare_cached(
+        "SELECT DISTINCT source, remote_ip FROM
+           (SELECT source, remote_ip, unverified, confirmation FROM messages ORDER BY id DESC LIMIT ?1)
+         WHERE unverified = 0 AND coalesce(confirmation, 'confirmed') = 'confirmed'",
+    )?;
+    let read = |row: &Row<'_>| Ok((row.get(0)?, row.get::<_, String>(1)?));
+    let rows = statement.query_map([SENDERS_LOOKED_AT], read)?;
+    let mut senders = Vec::new();
+    for row in rows {
+        let (source, address) = row?;
+        senders.extend(ClientNetwork::parse(&address).map(|network| (source, network)));
+    }
+    Ok(senders)
+}
 
 /// By the name of the source.
 pub fn source_numbers(connection: &Connection) -> rusqlite::Result<BTreeMap<String, SourceNumbers>> {

@@ -4,10 +4,69 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::network::ClientNetwork;
+use super::senders::Sender;
+
+/// Senders take room from strangers down to this share: one in so many.
+const STRANGERS_SHARE: u64 = 4;
 
 /// The bytes of candidates.
 #[derive(Debug, Default)]
 pub struct Shares {
+    strangers: Group,
+    /// Networks that have verified with the source before.
+    senders: Group,
+    known: BTreeSet<Sender>,
+}
+
+impl Shares {
+    pub fn total(&self) -> u64 {
+        self.strangers.total() + self.senders.total()
+    }
+
+    pub fn add(&mut self, source: &str, network: ClientNetwork, bytes: u64) {
+        self.group(source, network).add(source, network, bytes);
+    }
+
+    pub fn remove(&mut self, source: &str, network: ClientNetwork, bytes: u64) {
+        self.group(source, network).remove(source, network, bytes);
+    }
+
+    /// Whose oldest row is the next to go: a stranger's, while strangers hold more than their share.
+    pub fn heaviest(&self) -> Option<(&str, ClientNetwork)> {
+        let is_strangers_turn = self.strangers.total() > self.total() / STRANGERS_SHARE;
+        let (first, then) = if is_strangers_turn {
+            (&self.strangers, &self.senders)
+        } else {
+            (&self.senders, &self.strangers)
+        };
+        first.heaviest().or_else(|| then.heaviest())
+    }
+
+    /// What a network of a source holds.
+    pub fn of(&self, source: &str, network: ClientNetwork) -> u64 {
+        self.strangers.of(source, network) + self.senders.of(source, network)
+    }
+
+    /// From now on this network is no stranger to the source.
+    pub fn trust(&mut self, (source, network): &Sender) {
+        if self.known.insert((source.clone(), *network)) {
+            let held = self.strangers.of(source, *network);
+            if held > 0 {
+                self.strangers.remove(source, *network, held);
+                self.senders.add(source, *network, held);
+            }
+        }
+    }
+
+    fn group(&mut self, source: &str, network: ClientNetwork) -> &mut Group {
+        let is_sender = !self.known.is_empty() && self.known.contains(&(source.to_owned(), network));
+        if is_sender { &mut self.senders } else { &mut self.strangers }
+    }
+}
+
+/// The bytes of strangers, or of senders.
+#[derive(Debug, Default)]
+struct Group {
     sources: BTreeMap<String, SourceShare>,
     total: u64,
 }
@@ -21,12 +80,12 @@ struct SourceShare {
     ordered: BTreeSet<(u64, ClientNetwork)>,
 }
 
-impl Shares {
-    pub fn total(&self) -> u64 {
+impl Group {
+    fn total(&self) -> u64 {
         self.total
     }
 
-    pub fn add(&mut self, source: &str, network: ClientNetwork, bytes: u64) {
+    fn add(&mut self, source: &str, network: ClientNetwork, bytes: u64) {
         if !self.sources.contains_key(source) {
             self.sources.insert(source.to_owned(), SourceShare::default());
         }
@@ -38,7 +97,7 @@ impl Shares {
         }
     }
 
-    pub fn remove(&mut self, source: &str, network: ClientNetwork, bytes: u64) {
+    fn remove(&mut self, source: &str, network: ClientNetwork, bytes: u64) {
         let Some(share) = self.sources.get_mut(source) else { return };
         self.total = self.total.saturating_sub(bytes);
         share.total = share.total.saturating_sub(bytes);
@@ -53,13 +112,13 @@ impl Shares {
 
     /// The source that holds most, and in it the network that holds most: its oldest row is the next to go. A flood so
     /// takes from itself as long as it holds more than others.
-    pub fn heaviest(&self) -> Option<(&str, ClientNetwork)> {
+    fn heaviest(&self) -> Option<(&str, ClientNetwork)> {
         let (name, share) = self.sources.iter().max_by_key(|(_, share)| share.total)?;
         Some((name, share.heaviest()?))
     }
 
     /// What a network of a source holds.
-    pub fn of(&self, source: &str, network: ClientNetwork) -> u64 {
+    fn of(&self, source: &str, network: ClientNetwork) -> u64 {
         self.sources.get(source).and_then(|share| share.bytes.get(&network)).copied().unwrap_or_default()
     }
 }
@@ -138,6 +197,20 @@ mod tests {
     }
 
     #[test]
+    fn sender_yields_after_strangers_beyond_their_share() {
+        let mut shares = Shares::default();
+        shares.add("github", network("192.0.2.1"), 600);
+        shares.trust(&("github".to_owned(), network("192.0.2.1")));
+        shares.add("github", network("192.0.2.1"), 200);
+        shares.add("other", network("192.0.2.1"), 300);
+        assert_eq!(heaviest(&shares), ("other".to_owned(), "192.0.2.0/24".to_owned()));
+        shares.remove("other", network("192.0.2.1"), 100);
+        assert_eq!(heaviest(&shares), ("github".to_owned(), "192.0.2.0/24".to_owned()));
+        shares.remove("github", network("192.0.2.1"), 800);
+        assert_eq!((shares.total(), shares.of("github", network("192.0.2.1"))), (200, 0));
+    }
+
+    #[test]
     fn empty_shares_take_no_memory() {
         let mut shares = Shares::default();
         for number in 0..300 {
@@ -146,7 +219,7 @@ mod tests {
         for number in 0..300 {
             shares.remove("a", network(&format!("2001:db8:{number:x}::")), 10);
         }
-        assert!(shares.sources.is_empty() && shares.heaviest().is_none());
+        assert!(shares.strangers.sources.is_empty() && shares.heaviest().is_none());
         assert_eq!(shares.total(), 0);
     }
 }

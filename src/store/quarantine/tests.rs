@@ -134,6 +134,27 @@ fn flood_pushes_out_no_other_network_and_no_other_source() {
 }
 
 #[test]
+fn flood_of_strangers_leaves_known_senders_alone() {
+    let mut bench = Bench::new(4 * MIB);
+    let known = ("github".to_owned(), ClientNetwork::of("192.0.2.1".parse().unwrap()));
+    bench.intake.learn_senders(std::iter::once(known));
+    for _ in 0..300 {
+        bench.keep(candidate("192.0.2.1", 8_500));
+    }
+    for number in 0..1_500_u32 {
+        let [_, _, high, low] = number.to_be_bytes();
+        bench.keep(candidate(&format!("10.{high}.{low}.1"), 1));
+        bench.keep(candidate("198.51.100.1", 8_000));
+        bench.keep(NewRejection { source: "other".into(), ..candidate("198.51.100.1", 8_000) });
+    }
+    assert_eq!(bench.rows_of("192.0.2.0/24"), 300);
+    bench.check();
+    bench.restart();
+    bench.keep(candidate("198.51.100.1", 8_000));
+    assert_eq!(bench.rows_of("192.0.2.0/24"), 300);
+}
+
+#[test]
 fn large_body_pushes_out_no_smaller_holders() {
     let mut bench = Bench::new(MIB);
     for network in 0..40 {

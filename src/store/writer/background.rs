@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::{Trouble, Writer};
 use crate::store::expire;
+use crate::store::quarantine::SpaceLimit;
 
 /// A transaction for rejections is followed by a pause of this many times its length, up to a bound.
 const PAUSE_FACTOR: u32 = 4;
@@ -72,6 +73,8 @@ impl Writer {
             self.quarantine.write(&self.connection, &self.intake, &self.sealer, max_bytes)?;
         }
         if self.next_counts <= now {
+            // What the drops are reported with.
+            self.quarantine_max_bytes()?;
             self.quarantine.write_counts(&self.connection, &self.intake, (self.clock)())?;
             self.next_counts = now + PAUSE_BETWEEN_COUNTS;
         }
@@ -82,14 +85,21 @@ impl Writer {
     fn quarantine_max_bytes(&mut self) -> rusqlite::Result<u64> {
         let held = self.quarantine.bytes(&self.connection)?;
         let of_disk = self.files.free_bytes().saturating_add(held) / SHARE_OF_FREE_SPACE;
-        let mut max_bytes = self.intake.max_bytes().min(of_disk);
+        let mut bound = (self.intake.max_bytes(), SpaceLimit::OwnSize);
+        if of_disk < bound.0 {
+            bound = (of_disk, SpaceLimit::FreeDisk);
+        }
         let size_limit = self.shared.size_limit();
         if size_limit < u64::MAX {
             let (used, _) = expire::used_and_free_bytes(&self.connection)?;
             let messages = used.saturating_sub(held);
-            max_bytes = max_bytes.min((size_limit / 100 * PERCENT_OF_DATABASE).saturating_sub(messages));
+            let of_database = (size_limit / 100 * PERCENT_OF_DATABASE).saturating_sub(messages);
+            if of_database < bound.0 {
+                bound = (of_database, SpaceLimit::DatabaseSize);
+            }
         }
-        Ok(max_bytes)
+        self.quarantine.set_limit(bound.1);
+        Ok(bound.0)
     }
 
     /// Before the end: without pauses.

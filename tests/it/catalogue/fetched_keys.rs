@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use ring::signature::{Ed25519KeyPair, KeyPair};
 use serde_json::Value;
 
-use crate::harness::sign::base64;
+use crate::harness::sign::{self, OTHER_SECRET, SECRET, base64};
 use crate::harness::wire::Connection;
 use crate::harness::{Builder, Request, TestApp, eventually};
 
@@ -120,6 +120,33 @@ fn a_provider_that_cannot_be_reached_is_no_reason_to_refuse() {
     assert_eq!(reply.status, 503);
     assert!(reply.retry_after_seconds().is_some());
     assert_eq!(app.database().count("messages"), 0);
+}
+
+#[test]
+fn unreachable_provider_holds_up_no_other_rejection() {
+    let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let app = source(nobody)
+        .set("CREEL_SOURCE_AUTH_ALLOW_IPS", "192.0.2.1")
+        .set("CREEL_SOURCE_GITHUB_SECRET", OTHER_SECRET)
+        .start();
+    for request in [sign::github("before", "{}"), request(&vector()), sign::github("behind", "{}")] {
+        let before = app.database().count("rejections");
+        assert_eq!(app.send(&request).status, 403);
+        eventually("it is kept", Duration::from_secs(10), || app.database().count("rejections") > before);
+    }
+    let app = app
+        .stop()
+        .set("CREEL_SOURCE_AUTH_ALLOW_IPS", "127.0.0.1")
+        .set("CREEL_SOURCE_GITHUB_SECRET", SECRET)
+        .start();
+    let server = format!("http://{}", app.address);
+    let done = TestApp::builder().beside(&app).run(&["recheck", "--yes", "--server", &server]).succeeded();
+    assert!(done.contains("released: 2\n"), "{done}");
+    assert!(
+        done.contains("skipped: 1 (provider_not_reached: 1)") && done.contains("again in a minute"),
+        "{done}"
+    );
+    assert_eq!((app.database().count("rejections"), app.database().count("messages")), (1, 2));
 }
 
 #[test]

@@ -174,7 +174,8 @@ async fn handle(
     Ok(web::Json(BulkReply::Step(step)))
 }
 
-/// One step. It ends before what cannot be judged or stored now; if that is the first one, it is an error.
+/// One step. It ends where nothing can be read or stored now; if that is so at the first one, it is an error. What only
+/// cannot be judged or stored itself is skipped, and stays for the next time.
 async fn step(
     service: &web::Data<Service>,
     filter: RejectionFilter,
@@ -216,7 +217,12 @@ async fn step(
 }
 
 async fn find(service: &web::Data<Service>, id: i64, action: Action) -> Result<Finding, ApiError> {
-    let Some(stored) = service.store.rejection(id).await? else { return Ok(Finding::Gone) };
+    let stored = match service.store.rejection(id).await {
+        Ok(Some(stored)) => stored,
+        Ok(None) => return Ok(Finding::Gone),
+        Err(Unavailable::Damaged) => return Ok(Finding::Skipped("unreadable")),
+        Err(why) => return Err(why.into()),
+    };
     let rejection = match Again::of(service, stored) {
         Ok(rejection) => rejection,
         Err(ApiError::NotReleasable(_)) => return Ok(Finding::Skipped("source_not_configured")),
@@ -235,8 +241,10 @@ async fn find(service: &web::Data<Service>, id: i64, action: Action) -> Result<F
         Ok(Ok(Judged::Handshake)) => Ok(Finding::Skipped("handshake")),
         Ok(Err(cause)) => Ok(Finding::StillRejected(cause.name())),
         Err(ApiError::NotReleasable(_)) => Ok(Finding::Skipped("method_not_allowed")),
-        Err(ApiError::Internal) => Ok(Finding::Skipped("unreadable")),
-        Err(error) => Err(error),
+        // For want of the keys of one request, or of the time for it, the others behind it do not wait.
+        Err(ApiError::ProviderUnreachable) => Ok(Finding::Skipped("provider_not_reached")),
+        Err(ApiError::Unavailable(_)) => Ok(Finding::Skipped("not_judged_in_time")),
+        Err(_) => Ok(Finding::Skipped("unreadable")),
     }
 }
 
@@ -270,6 +278,12 @@ async fn write(
                 Some(Ok(Some(Kept::Duplicate { .. }))) => step.duplicates += 1,
                 Some(Ok(Some(_))) => step.released += 1,
                 Some(Ok(None)) => step.gone += 1,
+                // About this one alone: its source has enough unconfirmed messages, or the database refuses this row.
+                Some(Err(
+                    why @ (Unavailable::TooManyAwaiting | Unavailable::Refused | Unavailable::Damaged),
+                )) => {
+                    *step.skipped.entry(why.name()).or_default() += 1;
+                }
                 Some(Err(why)) => return (step, position, Some(why)),
                 None => return (step, position, Some(Unavailable::Failed)),
             },

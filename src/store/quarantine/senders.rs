@@ -1,0 +1,30 @@
+//! Networks from which a source has had verified messages: what they send is given up last.
+
+use std::collections::BTreeSet;
+
+use super::network::ClientNetwork;
+
+const MAX_SENDERS: usize = 4_096;
+
+/// A source and a network that has sent to it.
+pub type Sender = (String, ClientNetwork);
+
+/// In the order in which they became known.
+#[derive(Debug, Default)]
+pub struct Senders {
+    in_order: Vec<Sender>,
+    known: BTreeSet<Sender>,
+}
+
+impl Senders {
+    pub fn learn(&mut self, sender: Sender) {
+        if self.in_order.len() < MAX_SENDERS && self.known.insert(sender.clone()) {
+            self.in_order.push(sender);
+        }
+    }
+
+    /// Those behind the first `count`.
+    pub fn behind(&self, count: usize) -> &[Sender] {
+        self.in_order.get(count..).unwrap_or_default()
+    }
+}
