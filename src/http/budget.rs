@@ -2,7 +2,7 @@
 //!
 //! SQLite copies a body twice while it inserts it, one body at a time. So room for two copies of the largest body is part
 //! of the budget, unless that body is the only large one. When there is no room, bodies that arrive too slowly for what
-//! they hold are dropped, the slowest first; where all make progress, the younger ones give way to the oldest.
+//! they hold are dropped, the largest first; where all make progress, the younger ones give way to the oldest.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -20,6 +20,9 @@ const SHARE_OF_ONE_CLIENT: usize = 4;
 const LARGE: usize = 1 << 20;
 /// Bodies up to this size may also use the last part of the budget, so that large ones cannot shut them out.
 const SMALL: usize = 64 << 10;
+/// Slow small bodies are dropped for a larger one only when together they hold more than this share of the budget:
+/// otherwise dropping them would not make enough room.
+const SHARE_OF_SLOW_SMALL: usize = 4;
 /// Copies of a body that SQLite makes: of the bound value, and of the record.
 const COPIES: usize = 2;
 /// A body waits this long for room.
@@ -146,9 +149,18 @@ impl Reservation {
         let client = self.client;
         let of_whom = (short == Short::Share).then_some(client);
         let copies = if bytes > LARGE { COPIES } else { 0 };
-        let is_dropping = in_flight.drop_slow(id, of_whom, (bytes - self.bytes) * (1 + copies), now);
-        let gives_way = bytes > SMALL && in_flight.has_older_in_waiting(id);
-        if !is_dropping && (gives_way || short == Short::Share) {
+        // The room for its copies is part of what it lacks.
+        let needed = (bytes - self.bytes) * (1 + copies);
+        let spared_up_to = budget.total_bytes / SHARE_OF_SLOW_SMALL;
+        let spares_small = bytes > SMALL && in_flight.small_slow_bytes(id, of_whom, now) <= spared_up_to;
+        let is_dropping = in_flight.drop_slow(id, of_whom, needed, spares_small, now);
+        let gives_way = match short {
+            // Of the bodies of one client only the oldest waits: two would wait for each other.
+            Short::Share => in_flight.has_older_of(client, id),
+            // A body that holds little keeps no other from growing.
+            Short::Total => self.bytes > SMALL && in_flight.has_older_in_waiting(id),
+        };
+        if !is_dropping && gives_way {
             return Err(UsedUp);
         }
         let is_crowded = in_flight.waiting >= MAX_WAITING;
@@ -283,25 +295,22 @@ impl InFlight {
         large_bytes == after || rest + cost <= total
     }
 
-    /// Drops bodies that are too slow, the slowest first, until there is enough room. True if there will be some.
-    fn drop_slow(&mut self, of: u64, client: Option<Network>, needed: usize, now: Instant) -> bool {
-        let mut coming: usize =
-            self.bodies.values().filter(|body| body.is_dropped).map(|body| body.bytes).sum();
-        let is_other = |id: u64, body: &Body| {
-            id != of
-                && body.wanted == 0
-                && !body.is_dropped
-                && client.is_none_or(|client| client == body.client)
-        };
-        let mut slow: Vec<(f64, u64)> = self
-            .bodies
-            .iter()
-            .filter(|(id, body)| body.dropped.is_some() && is_other(**id, body))
-            .filter_map(|(id, body)| Some((body.pace.progress(body.bytes, now)?, *id)))
-            .filter(|(progress, _)| *progress < 1.0)
-            .collect();
-        slow.sort_unstable_by(|(a, _), (b, _)| a.total_cmp(b));
-        for (_, id) in slow {
+    /// Drops bodies that are too slow, those that hold the most first, until there is enough room. True if there will
+    /// be some.
+    fn drop_slow(
+        &mut self,
+        of: u64,
+        client: Option<Network>,
+        needed: usize,
+        spares_small: bool,
+        now: Instant,
+    ) -> bool {
+        let dropped = self.bodies.values().filter(|body| body.is_dropped);
+        let mut coming: usize = dropped.map(|body| body.bytes).sum();
+        let mut slow: Vec<(usize, f64, u64)> =
+            self.slow(of, client, now).filter(|(bytes, ..)| !spares_small || *bytes > SMALL).collect();
+        slow.sort_unstable_by(|(a_bytes, a, _), (b_bytes, b, _)| b_bytes.cmp(a_bytes).then(a.total_cmp(b)));
+        for (_, _, id) in slow {
             // Room for the copies of what is dropped comes with it.
             if coming >= needed {
                 break;
@@ -313,6 +322,38 @@ impl InFlight {
             }
         }
         coming > 0
+    }
+
+    /// What slow bodies up to `SMALL` hold together.
+    fn small_slow_bytes(&self, of: u64, client: Option<Network>, now: Instant) -> usize {
+        self.slow(of, client, now).map(|(bytes, ..)| bytes).filter(|bytes| *bytes <= SMALL).sum()
+    }
+
+    /// Other bodies that hold something and are too slow for it, optionally of one client: size, progress and id.
+    fn slow(
+        &self,
+        of: u64,
+        client: Option<Network>,
+        now: Instant,
+    ) -> impl Iterator<Item = (usize, f64, u64)> + '_ {
+        let is_droppable = move |id: u64, body: &Body| {
+            id != of
+                && body.bytes > 0
+                && body.wanted == 0
+                && body.dropped.is_some()
+                && !body.is_dropped
+                && client.is_none_or(|client| client == body.client)
+        };
+        self.bodies
+            .iter()
+            .filter(move |(id, body)| is_droppable(**id, body))
+            .filter_map(move |(id, body)| Some((body.bytes, body.pace.progress(body.bytes, now)?, *id)))
+            .filter(|(_, progress, _)| *progress < 1.0)
+    }
+
+    /// Whether an older body of this client holds something.
+    fn has_older_of(&self, client: Network, id: u64) -> bool {
+        self.bodies.iter().any(|(other, body)| *other < id && body.client == client && body.bytes > 0)
     }
 
     fn has_older_in_waiting(&self, id: u64) -> bool {

@@ -11,24 +11,30 @@ const MIN_BYTES_PER_SECOND: f64 = 1_024.0;
 /// What a body holds must at its present rate arrive within this time: the longest that a whole body may take.
 const HELD_AT_MOST_SECONDS: f64 = 60.0;
 
+/// Time without any bytes after which a body counts as stalled. Mobile clients pause for a few seconds.
+const STALLED_AFTER: Duration = Duration::from_secs(5);
+
 #[derive(Clone, Copy, Debug)]
 pub struct Pace {
+    /// Time of the first arrival, or the end of the window before.
     window_began: Instant,
     window_bytes: usize,
-    /// Bytes per second in the window before.
-    rate: Option<f64>,
+    /// Bytes and length of the window before.
+    earlier: Option<(usize, Duration)>,
     last_arrival: Instant,
 }
 
 impl Pace {
     pub fn new(now: Instant) -> Self {
-        Self { window_began: now, window_bytes: 0, rate: None, last_arrival: now }
+        Self { window_began: now, window_bytes: 0, earlier: None, last_arrival: now }
     }
 
     pub fn arrived(&mut self, bytes: usize, now: Instant) {
         let age = now.saturating_duration_since(self.window_began);
-        if age >= WINDOW {
-            self.rate = Some(self.window_bytes as f64 / age.as_secs_f64());
+        if !self.has_arrivals() {
+            self.window_began = now;
+        } else if age >= WINDOW {
+            self.earlier = Some((self.window_bytes, age));
             self.window_began = now;
             self.window_bytes = 0;
         }
@@ -36,15 +42,26 @@ impl Pace {
         self.last_arrival = now;
     }
 
-    /// Progress as a share of what is needed: below 1 the body is too slow, the lowest is the slowest. `None` while
-    /// that cannot be told.
+    /// Returns the progress as a share of what is needed: below 1 the body is too slow, the lowest is the slowest.
+    /// `None` until enough has arrived for a measurement.
     pub fn progress(&self, held_bytes: usize, now: Instant) -> Option<f64> {
         let silent = now.saturating_duration_since(self.last_arrival);
-        if silent >= WINDOW {
+        if silent >= STALLED_AFTER {
             return Some(-silent.as_secs_f64());
         }
+        let (earlier_bytes, earlier_length) = self.earlier.unwrap_or_default();
+        let measured = earlier_length + now.saturating_duration_since(self.window_began);
+        if measured < WINDOW || !self.has_arrivals() {
+            return None;
+        }
+        // Two windows, up to now: a sender whose chunks are further apart than one window keeps its true rate.
+        let rate = (earlier_bytes + self.window_bytes) as f64 / measured.as_secs_f64();
         let needed = (held_bytes as f64 / HELD_AT_MOST_SECONDS).max(MIN_BYTES_PER_SECOND);
-        self.rate.map(|rate| rate / needed)
+        Some(rate / needed)
+    }
+
+    fn has_arrivals(&self) -> bool {
+        self.window_bytes > 0 || self.earlier.is_some()
     }
 }
 
@@ -62,7 +79,8 @@ mod tests {
         let mut pace = Pace::new(began);
         pace.arrived(16 << 20, after(began, 500));
         assert_eq!(pace.progress(16 << 20, after(began, 1_400)), None);
-        let early = pace.progress(16 << 20, after(began, 1_500)).unwrap();
+        assert!(pace.progress(16 << 20, after(began, 5_400)).unwrap() >= 1.0);
+        let early = pace.progress(16 << 20, after(began, 5_500)).unwrap();
         let late = pace.progress(16 << 20, after(began, 9_000)).unwrap();
         assert!(late < early && early < 0.0, "{late} {early}");
     }
@@ -78,6 +96,33 @@ mod tests {
         let now = after(began, 5_100);
         assert!(pace.progress(16 << 20, now).unwrap() < 1.0);
         assert!(pace.progress(100 << 10, now).unwrap() >= 1.0);
+    }
+
+    #[test]
+    fn pauses_between_chunks_leave_the_rate_unchanged() {
+        let began = Instant::now();
+        // The first chunk may come at any time within the interval.
+        for first in [0, 700, 1_600, 2_500] {
+            let mut pace = Pace::new(began);
+            for at in (0..40_000).step_by(100) {
+                if at >= first && (at - first) % 2_500 == 0 {
+                    pace.arrived(3_500, after(began, at));
+                }
+                let progress = pace.progress(16 << 10, after(began, at + 99));
+                assert!(progress.is_none_or(|progress| progress >= 1.0), "{first} {at} {progress:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn drip_is_slow_within_seconds_after_a_burst() {
+        let began = Instant::now();
+        let mut pace = Pace::new(began);
+        pace.arrived(8 << 20, began);
+        for second in 1..=3 {
+            pace.arrived(1, after(began, second * 1_000));
+        }
+        assert!(pace.progress(8 << 20, after(began, 3_100)).unwrap() < 1.0);
     }
 
     #[test]

@@ -87,6 +87,7 @@ fn stalled_bodies_give_way_within_a_moment() {
             (1..=64).map(|number| stalled(holding(&budget, number, MEBIBYTE - MEBIBYTE / 16))),
         );
         let newcomer = async {
+            tokio::time::sleep(Duration::from_secs(4)).await;
             let began = Instant::now();
             let mut newcomer = budget.reservation(CLIENT);
             assert_eq!(newcomer.make_room(10 * MEBIBYTE).await, Ok(()));
@@ -113,7 +114,7 @@ fn slowest_body_is_dropped_and_one_with_progress_never() {
         };
         let slow = stalled(holding(&budget, 2, MEBIBYTE));
         let newcomer = async {
-            tokio::time::sleep(Duration::from_secs(3)).await;
+            tokio::time::sleep(Duration::from_secs(5)).await;
             let mut newcomer = budget.reservation(CLIENT);
             assert_eq!(newcomer.make_room(MEBIBYTE).await, Ok(()));
             let mut second = budget.reservation(other(9));
@@ -140,6 +141,110 @@ fn oldest_waits_and_younger_give_way_when_all_make_progress() {
         };
         let (old, ()) = tokio::join!(old.make_room(5 * MEBIBYTE), young);
         assert_eq!(old, Ok(()));
+    });
+}
+
+#[test]
+fn younger_of_two_bodies_of_a_client_gives_way() {
+    with_paused_time(async {
+        let budget = Budget::new(32 * MEBIBYTE);
+        let hold = || {
+            let mut reservation = budget.reservation(CLIENT);
+            reservation.grow_to(4 * MEBIBYTE).unwrap();
+            reservation
+        };
+        for is_older_first in [true, false] {
+            let (mut older, mut younger) = (hold(), hold());
+            let grow_older = async { older.make_room(5 * MEBIBYTE).await };
+            let grow_younger = async move {
+                let outcome = younger.make_room(5 * MEBIBYTE).await;
+                drop(younger);
+                outcome
+            };
+            let outcomes = if is_older_first {
+                tokio::join!(grow_older, grow_younger)
+            } else {
+                let (younger, older) = tokio::join!(grow_younger, grow_older);
+                (older, younger)
+            };
+            assert_eq!(outcomes, (Ok(()), Err(UsedUp)), "{is_older_first}");
+        }
+        let (mut older, _younger) = (hold(), hold());
+        let began = Instant::now();
+        assert_eq!(older.make_room(5 * MEBIBYTE).await, Err(UsedUp));
+        assert_eq!(began.elapsed(), WAITED_FOR, "the younger one stays");
+    });
+}
+
+#[test]
+fn body_that_holds_little_waits_behind_an_older_one() {
+    with_paused_time(async {
+        let budget = Budget::new(12 * MEBIBYTE);
+        let (mut old, present) = (holding(&budget, 1, 2 * MEBIBYTE), holding(&budget, 2, 2 * MEBIBYTE));
+        let mut newcomer = holding(&budget, 3, 16 << 10);
+        let old = async {
+            assert_eq!(old.make_room(5 * MEBIBYTE).await, Ok(()));
+            tokio::time::sleep(Duration::from_millis(500)).await;
+            drop(old);
+        };
+        let present = async {
+            tokio::time::sleep(Duration::from_millis(500)).await;
+            drop(present);
+        };
+        let (newcomer, (), ()) = tokio::join!(newcomer.make_room(5 * MEBIBYTE), old, present);
+        assert_eq!(newcomer, Ok(()));
+    });
+}
+
+#[test]
+fn large_bodies_never_drop_a_small_one() {
+    with_paused_time(async {
+        let budget = Budget::new(64 * MEBIBYTE);
+        let small = stalled(holding(&budget, 1, 16 << 10));
+        let large = async {
+            tokio::time::sleep(Duration::from_secs(7)).await;
+            let _first = holding(&budget, 2, 16 * MEBIBYTE);
+            let mut second = holding(&budget, 3, 15 * MEBIBYTE);
+            assert_eq!(second.make_room(20 * MEBIBYTE).await, Err(UsedUp));
+        };
+        tokio::select! {
+            () = large => {}
+            _ = small => panic!("it holds too little to help"),
+        }
+    });
+}
+
+#[test]
+fn stalled_small_bodies_cannot_hold_the_budget() {
+    with_paused_time(async {
+        let budget = Budget::new(16 * MEBIBYTE);
+        let client = |number: usize| u8::try_from(number % 8).unwrap();
+        let held: Vec<_> = (0..200).map(|number| holding(&budget, client(number), SMALL)).collect();
+        let stalled_bodies = futures_util::future::join_all(held.into_iter().map(stalled));
+        let newcomer = async {
+            tokio::time::sleep(Duration::from_secs(5)).await;
+            let mut newcomer = budget.reservation(CLIENT);
+            assert_eq!(newcomer.make_room(4 * MEBIBYTE).await, Ok(()));
+        };
+        tokio::select! {
+            () = newcomer => {}
+            _ = stalled_bodies => panic!("all were dropped, not as many as was needed"),
+        }
+    });
+}
+
+#[test]
+fn small_body_has_a_slow_small_one_dropped() {
+    with_paused_time(async {
+        let budget = Budget::new(MEBIBYTE);
+        let _large = holding(&budget, 1, MEBIBYTE - SMALL);
+        let small = stalled(holding(&budget, 2, SMALL));
+        let newcomer = async {
+            tokio::time::sleep(Duration::from_secs(5)).await;
+            let mut newcomer = budget.reservation(CLIENT);
+            assert_eq!(newcomer.make_room(16 << 10).await, Ok(()));
+        };
+        tokio::join!(small, newcomer);
     });
 }
 
