@@ -27,7 +27,8 @@ const FREE_SHARE: usize = 16;
 /// Up to this share of the connections no network counts as having more than others: a provider with a few connections
 /// must not give way to a flood from thousands of addresses.
 const FAIR_SHARE: usize = 128;
-/// A connection is only closed after this time without progress: a newcomer needs a moment to send its request.
+/// A newcomer needs a moment to send its request: for this time after its last change of state a connection is closed
+/// only if its network has more than its fair share, and then the oldest first.
 const GRACE: Duration = Duration::from_secs(1);
 /// Between two rounds while connections are short.
 const ROUND_PAUSE: Duration = Duration::from_millis(20);
@@ -172,7 +173,7 @@ impl Connections {
         }
         let open: Vec<&Arc<Entry>> = entries.iter().filter(|entry| !is_closing(entry)).collect();
         let candidates = open.iter().map(|entry| entry.candidate(now)).collect();
-        let chosen = choice::choose(candidates, surplus, self.limit / FAIR_SHARE);
+        let chosen = choice::choose(candidates, surplus, (self.limit / FAIR_SHARE).max(1));
         let mut counts = [0_u64; Class::ALL.len()];
         for (index, class) in chosen.connections {
             let entry = open[index];
@@ -200,7 +201,7 @@ impl Entry {
     fn candidate(&self, now: Instant) -> Candidate {
         let progress = lock(&self.progress);
         let idle_for = now.saturating_duration_since(progress.since);
-        let may_be_closed = idle_for >= GRACE && self.holds.load(Ordering::Relaxed) == 0;
+        let may_be_closed = self.holds.load(Ordering::Relaxed) == 0;
         let class = match progress.state {
             State::Idle => Some(Class::Idle),
             State::Blocked => Some(Class::Blocked),
@@ -211,6 +212,7 @@ impl Entry {
             // Each connection of a proxy may be of another client.
             network: progress.network.filter(|_| !progress.is_proxy),
             class: class.filter(|_| may_be_closed),
+            is_fresh: idle_for < GRACE,
             waited: idle_for,
             bytes: progress.bytes,
         }

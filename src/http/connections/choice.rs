@@ -1,5 +1,5 @@
-//! Which connections are closed when they run short: first of the client network with the most connections, so that
-//! nobody is closed because of somebody else's flood; within a network first what is worth least.
+//! Chooses the connections to close when they run short: first those of the client network with the most connections, so
+//! that a flood from one network never closes the connections of another; within a network first what is worth least.
 
 use std::cmp::{Ordering, Reverse};
 use std::collections::{BinaryHeap, HashMap};
@@ -34,6 +34,8 @@ pub struct Candidate {
     pub network: Option<Network>,
     /// `None` while it must not be closed.
     pub class: Option<Class>,
+    /// In its present state only for a moment: closed last within its network, and never where the network has few.
+    pub is_fresh: bool,
     /// Time in its present state.
     pub waited: Duration,
     /// Received in this time, of an incomplete request.
@@ -51,16 +53,18 @@ pub struct Choice {
 /// Less is closed first.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Worth {
+    is_fresh: bool,
     class: Class,
-    /// The slowest of those that send; the longest wait of the others.
+    /// Orders those that send by their rate, and all others, fresh ones included, by the longest wait.
     pace: f64,
 }
 
 impl Worth {
     fn of(candidate: &Candidate, class: Class) -> Self {
         let seconds = candidate.waited.as_secs_f64().max(f64::MIN_POSITIVE);
-        let pace = if class == Class::Slow { candidate.bytes as f64 / seconds } else { -seconds };
-        Self { class, pace }
+        let has_rate = class == Class::Slow && !candidate.is_fresh;
+        let pace = if has_rate { candidate.bytes as f64 / seconds } else { -seconds };
+        Self { is_fresh: candidate.is_fresh, class, pace }
     }
 }
 
@@ -74,7 +78,9 @@ impl PartialOrd for Worth {
 
 impl Ord for Worth {
     fn cmp(&self, other: &Self) -> Ordering {
-        self.class.cmp(&other.class).then(self.pace.total_cmp(&other.pace))
+        // A fresh connection has no meaningful class yet: a newcomer is idle until its first bytes are read.
+        let of_class = if self.is_fresh { Ordering::Equal } else { self.class.cmp(&other.class) };
+        self.is_fresh.cmp(&other.is_fresh).then(of_class).then(self.pace.total_cmp(&other.pace))
     }
 }
 
@@ -132,6 +138,9 @@ pub fn choose(candidates: Vec<Candidate>, surplus: usize, fair: usize) -> Choice
 impl Group {
     /// How soon the next connection of this group is closed.
     fn next(&self, place: usize, fair: usize) -> Option<Next> {
-        self.closable.last().map(|(worth, _)| (self.open.max(fair), !self.is_proxy, Reverse(*worth), place))
+        // Otherwise a network whose connections are always fresh would have those of others closed.
+        let is_closable = |worth: &Worth| !worth.is_fresh || self.open > fair;
+        let next = self.closable.last().filter(|(worth, _)| is_closable(worth));
+        next.map(|(worth, _)| (self.open.max(fair), !self.is_proxy, Reverse(*worth), place))
     }
 }

@@ -48,7 +48,7 @@ fn network_with_most_connections_gives_way() {
 #[test]
 fn newcomers_and_answered_requests_are_spared() {
     let connections = registry(16, &[]);
-    let fresh = open(&connections, 1, 16);
+    let fresh: Vec<_> = (1..=16).flat_map(|network| open(&connections, network, 1)).collect();
     connections.make_room(Instant::now());
     assert_eq!(closed(&fresh), 0, "within the grace");
     fresh.iter().for_each(|one| one.link.received(10, Stage::Between, true));
@@ -118,6 +118,44 @@ fn few_connections_of_a_network_do_not_give_way_to_a_flood_of_networks() {
     let flood: Vec<_> = (0..1_016).map(|number| connections.register(Some(address(number)))).collect();
     connections.make_room(later());
     assert_eq!((closed(&provider), closed(&flood)), (0, 64));
+}
+
+/// Moves the last change of state to another time.
+fn set_since(registered: &[Registered], since: Instant) {
+    registered.iter().for_each(|one| one.link.progress().since = since);
+}
+
+#[test]
+fn fresh_flood_never_closes_older_connection_of_another() {
+    let connections = registry(1_024, &[]);
+    let honest = open(&connections, 1, 1);
+    honest[0].link.received(10, Stage::Body, true);
+    let flood = open(&connections, 2, 1_000);
+    let now = Instant::now() + Duration::from_secs(5);
+    set_since(&flood, now);
+    connections.make_room(now);
+    assert_eq!((closed(&honest), closed(&flood)), (0, 41));
+}
+
+#[test]
+fn fresh_connections_are_closed_oldest_first_whatever_they_do() {
+    let connections = registry(32, &[]);
+    let all = open(&connections, 1, 32);
+    let now = later();
+    set_since(&all, now - GRACE / 4);
+    all[..2].iter().for_each(|one| one.link.received(10, Stage::Head, false));
+    set_since(&all[..2], now - GRACE / 2);
+    connections.make_room(now);
+    assert_eq!((closed(&all[..2]), closed(&all[2..])), (2, 0));
+}
+
+#[test]
+fn fresh_connections_of_small_networks_are_spared() {
+    let connections = registry(1_024, &[]);
+    let address = |number: usize| IpAddr::V4(Ipv4Addr::from(u32::try_from(number).unwrap()));
+    let fresh: Vec<_> = (0..1_024).map(|number| connections.register(Some(address(number / 8)))).collect();
+    connections.make_room(Instant::now());
+    assert_eq!(closed(&fresh), 0);
 }
 
 #[test]
