@@ -1,6 +1,7 @@
 //! Slows down guessing of tokens. A wrong token is answered late, later with each attempt from the same client network;
-//! a right one is never delayed. Only a network with several wrong tokens waiting for their answers is turned away
-//! before its token is looked at, otherwise guesses in parallel would be as fast as before.
+//! a correct one is never delayed. A network with several wrong tokens waiting for their answers gets 429 for any token,
+//! otherwise parallel guesses would be fast. The exception is a token whose role was used from this network recently:
+//! behind a proxy that is not trusted a stranger has the operator's address, and must not lock the operator out.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -19,8 +20,13 @@ use crate::store::Unavailable;
 const MAX_NETWORKS: usize = 4_096;
 /// Wrong tokens of one network that wait for their answers at a time.
 const MAX_WAITING: u32 = 8;
-/// The same of all networks together: a connection is held for each.
-const MAX_WAITING_OF_ALL: u32 = 256;
+/// The same of all networks together: each holds a connection, and `CREEL_ADMIN_LISTEN` has less than a hundred. Above it
+/// a wrong token is answered immediately, and its network gets 429 for the time of the delay.
+const MAX_WAITING_OF_ALL: u32 = 32;
+/// Limits the remembered uses of correct tokens.
+const MAX_KNOWN: usize = 64;
+/// A network is known for this time after its last correct token.
+const KNOWN_FOR: Duration = Duration::from_secs(3_600);
 /// Delay of the first wrong token; it doubles with each.
 const FIRST_DELAY: Duration = Duration::from_millis(100);
 const MAX_DELAY: Duration = Duration::from_secs(5);
@@ -34,6 +40,8 @@ pub struct Attempts(Arc<Mutex<State>>);
 struct State {
     networks: HashMap<Network, Failures>,
     waiting: u32,
+    /// The last use of each role from each network. Only correct tokens add to it.
+    known: Vec<(Network, Role, Instant)>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -41,9 +49,11 @@ struct Failures {
     count: u32,
     waiting: u32,
     last: Instant,
+    /// End of the delay of a wrong token that was answered immediately.
+    barred_until: Option<Instant>,
 }
 
-/// Why a token was not looked at.
+/// Why a request was turned away whatever its token is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NotJudged {
     /// The network has too many wrong tokens waiting for their answers.
@@ -63,18 +73,17 @@ pub const RETRY_AFTER: Duration = MAX_DELAY;
 /// What the token of a request opens; `None` where there is none, or, after a delay, where it is wrong.
 ///
 /// # Errors
-/// When the token was not looked at.
+/// When too many wrong tokens wait for their answers, or the stored token cannot be read.
 pub async fn role_of(service: &Service, request: &HttpRequest) -> Result<Option<Role>, NotJudged> {
     let authorization = request.headers().get(AUTHORIZATION).map(HeaderValue::as_bytes);
     let Some(authorization) = authorization.filter(|value| has_token(value)) else { return Ok(None) };
     let network = client_address(&service.proxies, request).map(Network::from);
-    if network.is_some_and(|network| !service.attempts.admits(network)) {
+    let role = service.tokens.role(Some(authorization)).await?;
+    let Some(network) = network else { return Ok(role) };
+    if !service.attempts.admits(network, role, Instant::now()) {
         return Err(NotJudged::TooManyAttempts);
     }
-    let role = service.tokens.role(Some(authorization)).await?;
-    if role.is_none()
-        && let Some(network) = network
-    {
+    if role.is_none() {
         service.attempts.failed(network).await;
     }
     Ok(role)
@@ -87,9 +96,30 @@ struct Waiting {
 }
 
 impl Attempts {
-    /// Whether a token of this network may be looked at now.
-    fn admits(&self, network: Network) -> bool {
-        self.lock().networks.get(&network).is_none_or(|failures| failures.waiting < MAX_WAITING)
+    /// Whether a request of this network may be answered according to the role of its token. Remembers a role that is
+    /// admitted.
+    fn admits(&self, network: Network, role: Option<Role>, now: Instant) -> bool {
+        let mut state = self.lock();
+        let has_room = |failures: &Failures| {
+            failures.waiting < MAX_WAITING && failures.barred_until.is_none_or(|until| now >= until)
+        };
+        let has_room = state.networks.get(&network).is_none_or(has_room);
+        let Some(role) = role else { return has_room };
+        state.known.retain(|(.., used)| now.saturating_duration_since(*used) < KNOWN_FOR);
+        let place = state.known.iter().position(|(of, known, _)| (*of, *known) == (network, role));
+        match place {
+            Some(place) => state.known[place].2 = now,
+            None if !has_room => return false,
+            None => {
+                if state.known.len() >= MAX_KNOWN {
+                    let oldest = state.known.iter().enumerate().min_by_key(|(_, (.., used))| *used);
+                    let oldest = oldest.map_or(0, |(place, _)| place);
+                    state.known.swap_remove(oldest);
+                }
+                state.known.push((network, role, now));
+            }
+        }
+        true
     }
 
     /// Waits as long as the answer to a wrong token must.
@@ -114,16 +144,21 @@ impl Attempts {
                 let is_old = now.saturating_duration_since(failures.last) >= FORGOTTEN_AFTER;
                 failures.count = if is_old { 1 } else { failures.count.saturating_add(1) };
                 failures.last = now;
+                failures.barred_until = None;
                 failures.count
             }
             None if has_room => {
-                state.networks.insert(network, Failures { count: 1, waiting: 0, last: now });
+                let first = Failures { count: 1, waiting: 0, last: now, barred_until: None };
+                state.networks.insert(network, first);
                 1
             }
             // Not told apart from others: as slow as the worst of them.
             None => u32::MAX,
         };
         if state.waiting >= MAX_WAITING_OF_ALL {
+            if let Some(failures) = state.networks.get_mut(&network) {
+                failures.barred_until = Some(now + delay(count));
+            }
             return None;
         }
         state.waiting += 1;
@@ -183,10 +218,47 @@ mod tests {
     fn parallel_attempts_of_a_network_are_limited() {
         let (attempts, now) = (Attempts::default(), Instant::now());
         let waiting: Vec<_> = (0..MAX_WAITING).map(|_| attempts.note(network(1), now).unwrap()).collect();
-        assert!(!attempts.admits(network(1)));
-        assert!(attempts.admits(network(2)));
+        assert!(!attempts.admits(network(1), None, now));
+        assert!(!attempts.admits(network(1), Some(Role::Admin), now), "a guess must not be confirmed");
+        assert!(attempts.admits(network(2), None, now));
         drop(waiting);
-        assert!(attempts.admits(network(1)));
+        assert!(attempts.admits(network(1), None, now));
+    }
+
+    #[test]
+    fn known_role_is_admitted_among_wrong_tokens() {
+        let (attempts, now) = (Attempts::default(), Instant::now());
+        assert!(attempts.admits(network(1), Some(Role::Reader), now));
+        let _waiting: Vec<_> = (0..MAX_WAITING).map(|_| attempts.note(network(1), now).unwrap()).collect();
+        let soon = now + KNOWN_FOR / 2;
+        assert!(attempts.admits(network(1), Some(Role::Reader), soon));
+        assert!(!attempts.admits(network(1), Some(Role::Admin), soon), "another role");
+        assert!(!attempts.admits(network(1), None, soon));
+        assert!(!attempts.admits(network(1), Some(Role::Reader), soon + KNOWN_FOR), "long ago");
+    }
+
+    #[test]
+    fn wrong_tokens_above_the_limit_of_all_bar_their_network() {
+        let (attempts, now) = (Attempts::default(), Instant::now());
+        let _waiting: Vec<_> = (10..).map_while(|number| attempts.note(network(number), now)).collect();
+        assert!(attempts.note(network(1), now).is_none());
+        for role in [None, Some(Role::Admin)] {
+            assert!(!attempts.admits(network(1), role, now));
+        }
+        assert!(attempts.admits(network(2), Some(Role::Admin), now), "an operator elsewhere");
+        assert!(attempts.admits(network(1), None, now + FIRST_DELAY));
+    }
+
+    #[test]
+    fn known_networks_are_bounded_and_the_oldest_is_forgotten() {
+        let (attempts, now) = (Attempts::default(), Instant::now());
+        for number in 0..200 {
+            let at = now + Duration::from_millis(u64::from(number));
+            assert!(attempts.admits(network(number), Some(Role::Admin), at));
+        }
+        let state = attempts.lock();
+        assert_eq!(state.known.len(), MAX_KNOWN);
+        assert!(state.known.iter().all(|(of, ..)| (136..200).any(|number| network(number) == *of)));
     }
 
     #[test]
@@ -202,6 +274,6 @@ mod tests {
             Some(FIRST_DELAY)
         );
         let held: Vec<_> = (0..1_000).map_while(|number| attempts.note(network(number), now)).collect();
-        assert_eq!(held.len(), MAX_WAITING_OF_ALL as usize);
+        assert_eq!(held.len(), 32, "a third of the connections to `CREEL_ADMIN_LISTEN`");
     }
 }
