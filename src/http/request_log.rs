@@ -15,6 +15,8 @@ pub const TARGET: &str = "creel::request";
 /// 16 characters at least.
 const MAX_SHOWN_PART: usize = 15;
 const ELLIPSIS: &str = "...";
+/// Limits what is shown of a method, in characters. The longest registered one has 17.
+const MAX_SHOWN_METHOD: usize = 20;
 
 /// What is told of a request; what does not apply is left out.
 #[derive(Debug)]
@@ -76,8 +78,14 @@ impl Entry<'_> {
         log::info!(target: TARGET, "{}", Shown(self, format));
     }
 
+    /// The method, shortened: the HTTP parser accepts one as long as a whole head.
+    fn method(&self) -> &str {
+        let end = self.method.char_indices().nth(MAX_SHOWN_METHOD).map_or(self.method.len(), |(end, _)| end);
+        &self.method[..end]
+    }
+
     fn text(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {} ", Value(self.method), Value(&self.path.shown()))?;
+        write!(f, "{} {} ", Value(self.method()), Value(&self.path.shown()))?;
         write!(f, "{} {}ms", self.status, Milliseconds(self.took))?;
         if let Some(source) = self.source {
             write!(f, " source={}", Value(source))?;
@@ -104,7 +112,7 @@ impl Entry<'_> {
 
     /// The members of an object, without its braces.
     fn json(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        write!(f, "\"method\":{},\"path\":{}", JsonString(self.method), JsonString(&self.path.shown()))?;
+        write!(f, "\"method\":{},\"path\":{}", JsonString(self.method()), JsonString(&self.path.shown()))?;
         write!(f, ",\"status\":{},\"ms\":{}", self.status, Milliseconds(self.took))?;
         if let Some(source) = self.source {
             write!(f, ",\"source\":{}", JsonString(source))?;
@@ -249,6 +257,19 @@ mod tests {
         let line = text(&entry);
         assert!(line.starts_with("\"G E\" /webhooks/github 204"), "{line}");
         assert!(line.contains(r#" event="github.a b\r\n\u{202e}id=1" id=42"#), "{line}");
+    }
+
+    #[test]
+    fn long_method_is_shortened_in_both_formats() {
+        let method = "\u{e9}".repeat(70_000);
+        let entry = Entry { method: &method, ..entry() };
+        for format in [LogFormat::Text, LogFormat::Json] {
+            let line = Shown(&entry, format).to_string();
+            assert_eq!(line.matches('\u{e9}').count(), MAX_SHOWN_METHOD, "{line}");
+            assert!(line.contains("/webhooks/github"), "{line}");
+        }
+        let entry = Entry { method: "UPDATEREDIRECTREF", ..entry };
+        assert!(text(&entry).starts_with("UPDATEREDIRECTREF /"), "{}", text(&entry));
     }
 
     #[test]
