@@ -246,7 +246,7 @@ impl Store {
         self.inner.files.missing_bytes().max(intake.stats().bytes.saturating_sub(intake.max_bytes()))
     }
 
-    /// Whether the disk has less free space than twice the low-water mark, below which messages are refused.
+    /// Whether the disk has little more free space than the low-water mark, below which messages are refused.
     pub fn is_disk_nearly_low(&self) -> bool {
         self.inner.files.is_nearly_low()
     }

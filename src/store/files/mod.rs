@@ -234,9 +234,10 @@ impl Files {
         self.missing_bytes() > 0
     }
 
-    /// Whether less is free than twice the low-water mark.
+    /// Whether less is free than twice the low-water mark, or hardly more than the mark and the ballast.
     pub fn is_nearly_low(&self) -> bool {
-        self.free_bytes() < self.min_free_bytes.saturating_mul(2)
+        let margin = self.min_free_bytes.max(2 * BALLAST_BYTES);
+        self.free_bytes() < self.min_free_bytes.saturating_add(margin)
     }
 
     /// How much less is free than the low-water mark.
