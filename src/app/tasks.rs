@@ -45,6 +45,7 @@ pub fn clean_up_regularly(policy: Policy, every: Duration, store: Store, clock: 
             match done {
                 Ok(outcome) if outcome.is_nothing() => {}
                 Ok(outcome) => log::info!("cleaned up: {outcome}"),
+                Err(_) if store.is_closing() => return,
                 Err(why) => log::warn!("the clean-up stopped and goes on at the next interval: {why}"),
             }
         }

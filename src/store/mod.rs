@@ -292,6 +292,11 @@ impl Store {
         self.inner.shared.observe_batches(observer);
     }
 
+    /// From then on whoever writes is refused, and need not say so.
+    pub fn is_closing(&self) -> bool {
+        self.inner.is_closing.load(Ordering::Acquire)
+    }
+
     /// Writes what is queued, checkpoints and closes; waits at most `limit`.
     pub async fn close(&self, limit: Duration) {
         self.inner.is_closing.store(true, Ordering::Release);
