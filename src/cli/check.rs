@@ -39,14 +39,17 @@ pub fn report(config: &Config) -> String {
         line("\nSet CREEL_PUBLIC_URL to see the URLs as the outside reaches them.".to_owned());
     }
     line(String::new());
+    // A database that is not what the last run left must not be opened again.
     let of_database = match idle_targets_beside_the_service(&config.database) {
-        Ok(idle) => targets::idle(&idle),
+        Ok(idle) => {
+            let key = store::key_problem(&StoreOptions::from(config));
+            let key = key.map(|problem| format!("the next start will be refused: {problem}"));
+            targets::idle(&idle).into_iter().chain(key).collect()
+        }
         Err(error) => vec![error.to_string()],
     };
-    let key = store::key_problem(&StoreOptions::from(config));
-    let key = key.map(|problem| format!("the next start will be refused: {problem}"));
     let found = warnings(config).into_iter().chain(config.advice.iter().cloned());
-    for warning in found.chain(low_disk(config)).chain(key).chain(of_database) {
+    for warning in found.chain(low_disk(config)).chain(of_database) {
         line(format!("warning: {warning}"));
     }
     line(

@@ -20,17 +20,25 @@ fn with_few_descriptors_and_many_idle_connections_it_lives_and_serves_again() {
     assert_eq!(app.send(&sign::github("before", "{}")).status, 200);
     let mut idle: Vec<Connection> = (0..200).filter_map(|_| Connection::try_open(app.address).ok()).collect();
     assert!(idle.len() >= 128, "{} connections do not use up the descriptors", idle.len());
-    // The first ones were accepted: the service has to write for them while descriptors are scarce.
+    // The first ones were accepted: the service has to write for them while descriptors are scarce. It may close idle ones.
+    let mut served = Vec::new();
     for (number, connection) in idle.iter_mut().take(20).enumerate() {
-        assert_eq!(connection.exchange(&sign::github(&format!("idle-{number}"), "{}")).status, 200);
+        let id = format!("idle-{number}");
+        let request = sign::github(&id, "{}");
+        let reply =
+            connection.write(&request.bytes()).and_then(|()| connection.read_within(Duration::from_secs(5)));
+        if let Ok(reply) = reply {
+            assert_eq!(reply.status, 200);
+            served.push(id);
+        }
     }
+    assert!(!served.is_empty(), "no idle connection is served");
     serves(&app, "squeezed", Duration::from_millis(500));
     assert!(app.process.has_ended().is_none(), "{}", app.log());
     drop(idle);
     eventually("it serves again", Duration::from_secs(10), || serves(&app, "after", Duration::from_secs(1)));
     let kept = app.database().delivery_ids();
-    let expected =
-        (0..20).map(|number| format!("idle-{number}")).chain(["before".to_owned(), "after".to_owned()]);
+    let expected = served.into_iter().chain(["before".to_owned(), "after".to_owned()]);
     let missing: Vec<String> = expected.filter(|id| !kept.contains_key(id)).collect();
     assert!(missing.is_empty(), "{missing:?}");
     let lines = app.log().lines().count();
