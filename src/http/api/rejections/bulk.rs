@@ -53,6 +53,17 @@ pub enum BulkReply {
     Step(BulkStep),
 }
 
+/// Which rejections are selected, with durations as times.
+#[derive(Debug, Default, Serialize, ToSchema)]
+pub struct SelectedRejections {
+    pub source: Option<String>,
+    pub cause: Option<String>,
+    #[schema(format = DateTime)]
+    pub since: Option<String>,
+    #[schema(format = DateTime)]
+    pub until: Option<String>,
+}
+
 /// How many rejections fit; nothing has begun. Send `filter` and `through` of this reply again with `confirm`.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct BulkCount {
@@ -64,7 +75,7 @@ pub struct BulkCount {
     #[schema(examples(4711))]
     pub through: i64,
     /// With the times that it came to.
-    pub filter: RejectionSelection,
+    pub filter: SelectedRejections,
 }
 
 /// What became of the rejections of one step.
@@ -85,7 +96,7 @@ pub struct BulkStep {
     pub next_cursor: Option<String>,
     pub through: i64,
     /// With the times that it came to.
-    pub filter: RejectionSelection,
+    pub filter: SelectedRejections,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -159,7 +170,7 @@ async fn handle(
                 Some(confirmed) => return Err(ApiError::CountChanged { confirmed, count }),
                 None => {
                     let by_cause = counts.into_iter().map(|one| (one.cause, one.count)).collect();
-                    let filter = selection_of(filter);
+                    let filter = selected_by(filter);
                     let count = BulkCount { count, confirm: count, by_cause, through, filter };
                     return Ok(web::Json(BulkReply::Count(count)));
                 }
@@ -212,7 +223,7 @@ async fn step(
     let goes_on = problem.is_some() || !is_last;
     step.next_cursor = goes_on.then(|| cursor_of(&position.unwrap_or(after)));
     step.through = through;
-    step.filter = selection_of(filter);
+    step.filter = selected_by(filter);
     Ok(step)
 }
 
@@ -293,9 +304,9 @@ async fn write(
     (step, position, None)
 }
 
-fn selection_of(filter: RejectionFilter) -> RejectionSelection {
+fn selected_by(filter: RejectionFilter) -> SelectedRejections {
     let RejectionFilter { source, cause, since, until, kind: _ } = filter;
-    RejectionSelection { source, cause, since, until }
+    SelectedRejections { source, cause, since, until }
 }
 
 fn cursor_of(position: &RejectionPosition) -> String {
