@@ -49,6 +49,8 @@ pub mod learned_secret {
 
 /// What `sysexits.h` calls an input/output error.
 const STORE_FAILED: u8 = 74;
+/// As the main thread has it.
+const SERVICE_STACK_BYTES: usize = 8 << 20;
 /// Of the 8 s that a stop may take, 5 belong to the requests in flight.
 const STORE_CLOSED_WITHIN: Duration = Duration::from_secs(2);
 /// When the store has failed, requests in flight only have to be told so.
@@ -104,12 +106,27 @@ pub fn run(config: Config, consent: Consent) -> ExitCode {
         Err(error) => return complain(&StartError::Server(error)),
     };
     isolation::warn_if_readable();
-    let system = rt::System::new();
-    let code = system.block_on(serve(config, consent, &log));
-    log.flush();
-    // Dropping it would wait for work on blocking threads without limit: for a foreign lock, or a hung name server.
-    std::mem::forget(system);
-    code
+    let (report, ended) = std::sync::mpsc::sync_channel(1);
+    let log_of_service = log.clone();
+    let service = move || {
+        let system = rt::System::new();
+        let code = system.block_on(serve(config, consent, &log_of_service));
+        log_of_service.flush();
+        let _ = report.send(code);
+        // This thread never ends. Dropping the system would wait for work on blocking threads without limit: for a foreign
+        // lock, or a hung name server. Dropping its thread-locals would wake a task on a runtime that is gone, and abort.
+        loop {
+            std::thread::park();
+        }
+    };
+    match std::thread::Builder::new()
+        .name("service".to_owned())
+        .stack_size(SERVICE_STACK_BYTES)
+        .spawn(service)
+    {
+        Ok(_) => ended.recv().unwrap_or(ExitCode::FAILURE),
+        Err(error) => complain(&StartError::Server(error)),
+    }
 }
 
 async fn serve(config: Config, consent: Consent, log: &Log) -> ExitCode {
