@@ -5,6 +5,7 @@
 //! they hold are dropped, the largest first; where all make progress, the younger ones give way to the oldest.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -46,7 +47,7 @@ struct InFlight {
     /// Of bodies that are larger than `LARGE`.
     large_bytes: usize,
     next_id: u64,
-    /// Only bodies that hold something, the older with the smaller id.
+    /// Only bodies that are large, still arriving, or waiting for room, the older with the smaller id.
     bodies: HashMap<u64, Body>,
     /// Only clients that hold something.
     of_clients: HashMap<Network, usize>,
@@ -98,7 +99,7 @@ pub struct Reservation {
     budget: Arc<Budget>,
     client: Network,
     bytes: usize,
-    /// `None` until it holds something.
+    /// `None` until it is registered.
     id: Option<u64>,
     dropped: Option<Arc<Notify>>,
 }
@@ -199,18 +200,22 @@ impl Reservation {
         if !in_flight.has_room(total, self.bytes, bytes) {
             return Err(Short::Total);
         }
-        let others = in_flight.of_clients.get(&self.client).copied().unwrap_or_default() - self.bytes;
+        let of_client = in_flight.of_clients.entry(self.client).or_default();
+        let others = *of_client - self.bytes;
         if others > 0 && others + bytes > total / SHARE_OF_ONE_CLIENT {
             return Err(Short::Share);
         }
-        let id = self.register(in_flight);
+        *of_client += more;
         in_flight.bytes += more;
         in_flight.large_bytes += large(bytes) - large(self.bytes);
-        *in_flight.of_clients.entry(self.client).or_default() += more;
-        if let Some(body) = in_flight.bodies.get_mut(&id) {
-            body.bytes = bytes;
-        }
         self.bytes = bytes;
+        // Nearly all bodies are small and arrive in one piece: for them the sums are enough.
+        if self.id.is_some() || bytes > SMALL {
+            let id = self.register(in_flight);
+            if let Some(body) = in_flight.bodies.get_mut(&id) {
+                body.bytes = bytes;
+            }
+        }
         Ok(())
     }
 
@@ -222,7 +227,7 @@ impl Reservation {
         let id = in_flight.next_id;
         let body = Body {
             client: self.client,
-            bytes: 0,
+            bytes: self.bytes,
             pace: Pace::new(Instant::now()),
             wanted: 0,
             dropped: None,
@@ -368,17 +373,18 @@ fn large(bytes: usize) -> usize {
 
 impl Drop for Reservation {
     fn drop(&mut self) {
-        let Some(id) = self.id else { return };
+        if self.bytes == 0 && self.id.is_none() {
+            return;
+        }
         let mut in_flight = self.budget.lock();
-        if let Some(body) = in_flight.bodies.remove(&id) {
-            in_flight.bytes -= body.bytes;
-            in_flight.large_bytes -= large(body.bytes);
-            in_flight.waiting -= usize::from(body.wanted > 0);
-            let of_client = in_flight.of_clients.get(&self.client).copied().unwrap_or_default();
-            if of_client > body.bytes {
-                in_flight.of_clients.insert(self.client, of_client - body.bytes);
-            } else {
-                in_flight.of_clients.remove(&self.client);
+        let body = self.id.and_then(|id| in_flight.bodies.remove(&id));
+        in_flight.waiting -= usize::from(body.is_some_and(|body| body.wanted > 0));
+        in_flight.bytes -= self.bytes;
+        in_flight.large_bytes -= large(self.bytes);
+        if let Entry::Occupied(mut of_client) = in_flight.of_clients.entry(self.client) {
+            *of_client.get_mut() -= self.bytes;
+            if *of_client.get() == 0 {
+                of_client.remove();
             }
         }
         let is_awaited = in_flight.waiting > 0;

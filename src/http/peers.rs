@@ -2,17 +2,19 @@
 //! told apart, and limits for each client address act on all of them together.
 
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 /// Number of requests that are looked at together.
 const WINDOW: u32 = 500;
 /// Share of them that must come from the one address.
-const PER_CENT: u32 = 95;
+const PER_CENT: u64 = 95;
 
 #[derive(Debug, Default)]
 pub struct Peers {
     has_warned: AtomicBool,
+    /// Requests of the window that no proxy can have passed on.
+    unsuspected: AtomicU32,
     window: Mutex<Window>,
 }
 
@@ -20,7 +22,7 @@ pub struct Peers {
 struct Window {
     candidate: Option<IpAddr>,
     of_candidate: u32,
-    total: u32,
+    suspected: u32,
 }
 
 impl Peers {
@@ -32,7 +34,11 @@ impl Peers {
         let peer = peer.to_canonical();
         // Programs on the same machine are clients, unless they pass on for others.
         let is_suspect = !is_trusted && is_private(peer) && (is_forwarded || !peer.is_loopback());
-        let found = self.window.lock().unwrap_or_else(PoisonError::into_inner).note(peer, is_suspect);
+        if !is_suspect {
+            self.unsuspected.fetch_add(1, Ordering::Relaxed);
+            return;
+        }
+        let found = self.window.lock().unwrap_or_else(PoisonError::into_inner).note(peer, &self.unsuspected);
         if let Some(proxy) = found
             && !self.has_warned.swap(true, Ordering::Relaxed)
         {
@@ -46,21 +52,21 @@ impl Peers {
 }
 
 impl Window {
-    /// The one address, at the end of a window in which nearly all requests came from it.
-    fn note(&mut self, peer: IpAddr, is_suspect: bool) -> Option<IpAddr> {
-        self.total += 1;
-        if is_suspect && self.candidate.is_none() {
-            self.candidate = Some(peer);
-        }
-        if is_suspect && self.candidate == Some(peer) {
+    /// Takes note of a request that may come through a proxy; the one address at the end of a window in which nearly all
+    /// requests came from it.
+    fn note(&mut self, peer: IpAddr, unsuspected: &AtomicU32) -> Option<IpAddr> {
+        self.suspected += 1;
+        if *self.candidate.get_or_insert(peer) == peer {
             self.of_candidate += 1;
         }
-        if self.total < WINDOW {
+        let total = self.suspected.saturating_add(unsuspected.load(Ordering::Relaxed));
+        if total < WINDOW {
             return None;
         }
         // The next window begins with whoever comes first in it.
+        unsuspected.store(0, Ordering::Relaxed);
         let window = std::mem::take(self);
-        window.candidate.filter(|_| window.of_candidate * 100 >= window.total * PER_CENT)
+        window.candidate.filter(|_| u64::from(window.of_candidate) * 100 >= u64::from(total) * PER_CENT)
     }
 }
 

@@ -3,12 +3,16 @@
 //! rejected before its parser reads it. The framing rules are those of actix-http; where it stops reading a connection,
 //! the scanner stops following it.
 
+use memchr::{memchr, memchr2};
+
 /// Longest header name that is passed on. No client or proxy sends one of even a tenth of this.
 pub const MAX_HEADER_NAME_BYTES: usize = 8 << 10;
 /// Leading part of a header name that is compared; longer than any name that matters here.
 const NAME_PREFIX_BYTES: usize = 20;
 /// Leading part of a header value that is compared: a 64-bit length, or a coding.
 const VALUE_PREFIX_BYTES: usize = 24;
+/// Lengths of `upgrade`, `content-length` and `transfer-encoding`: lines with other names are skipped.
+const NAME_LENGTHS: [usize; 3] = [7, 14, 17];
 
 /// Where on a connection the next byte belongs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -128,7 +132,7 @@ impl Scanner {
         if !matches!(byte, b'\r' | b'\n') {
             self.phase = Phase::RequestLine;
             self.framing = Framing::default();
-            self.line = Line::default();
+            self.line.clear();
             return 0;
         }
         1
@@ -138,14 +142,17 @@ impl Scanner {
         let end = line_end(rest);
         self.line.add_name(&rest[..end.unwrap_or(rest.len())]);
         let Some(end) = end else { return rest.len() };
-        self.framing.is_connect = self.line.name.starts_with(b"CONNECT ");
+        self.framing.is_connect = self.line.name_prefix().starts_with(b"CONNECT ");
         self.next_line();
         end + 1
     }
 
     fn name(&mut self, rest: &[u8]) -> Result<usize, NameTooLong> {
-        let end = rest.iter().position(|byte| matches!(byte, b':' | b'\n'));
+        let end = memchr2(b':', b'\n', rest);
         let part = &rest[..end.unwrap_or(rest.len())];
+        if let Some(skipped) = self.skip_line(rest, end) {
+            return Ok(skipped);
+        }
         if self.line.name_bytes + part.len() > MAX_HEADER_NAME_BYTES {
             let at = MAX_HEADER_NAME_BYTES - self.line.name_bytes;
             self.phase = Phase::Opaque;
@@ -164,6 +171,16 @@ impl Scanner {
         Ok(end + 1)
     }
 
+    /// The length of a whole line that says nothing of the body. Nearly all lines of a head are like that.
+    fn skip_line(&self, rest: &[u8], name_end: Option<usize>) -> Option<usize> {
+        let end = name_end.filter(|end| rest[*end] == b':')?;
+        let matters = self.line.name_bytes > 0 || NAME_LENGTHS.contains(&end) || end > MAX_HEADER_NAME_BYTES;
+        if matters {
+            return None;
+        }
+        Some(end + line_end(&rest[end..])? + 1)
+    }
+
     fn value(&mut self, rest: &[u8]) -> usize {
         let end = line_end(rest);
         self.line.add_value(&rest[..end.unwrap_or(rest.len())]);
@@ -174,7 +191,7 @@ impl Scanner {
     }
 
     fn next_line(&mut self) {
-        self.line = Line { name: self.line.name, value: self.line.value, ..Line::default() };
+        self.line.clear();
         self.phase = Phase::Name;
     }
 
@@ -205,7 +222,7 @@ impl Scanner {
 }
 
 fn line_end(bytes: &[u8]) -> Option<usize> {
-    bytes.iter().position(|byte| *byte == b'\n')
+    memchr(b'\n', bytes)
 }
 
 fn next_in_chunks(state: Chunk, size: u64, byte: u8) -> Phase {
@@ -253,6 +270,13 @@ impl Framing {
 }
 
 impl Line {
+    fn clear(&mut self) {
+        self.name_bytes = 0;
+        self.value_bytes = 0;
+        self.value_end = 0;
+        self.has_leading_zero = false;
+    }
+
     fn add_name(&mut self, part: &[u8]) {
         copy_prefix(&mut self.name, self.name_bytes, part);
         self.name_bytes += part.len();
@@ -274,8 +298,12 @@ impl Line {
         self.value_bytes += part.len();
     }
 
+    fn name_prefix(&self) -> &[u8] {
+        &self.name[..self.name_bytes.min(NAME_PREFIX_BYTES)]
+    }
+
     fn is_named(&self, name: &[u8]) -> bool {
-        self.name_bytes == name.len() && self.name[..name.len()].eq_ignore_ascii_case(name)
+        self.name_bytes == name.len() && self.name_prefix().eq_ignore_ascii_case(name)
     }
 
     /// Whether there is nothing before the end of the line.
