@@ -171,6 +171,12 @@ impl Past {
                 .is_some_and(|mark| ledger.is_some_and(|ledger| ledger.timeline == mark.ledger.timeline));
         let is_same_file = self.mark.is_some_and(|mark| mark.inode == inode);
         let now = timestamp::to_text(OffsetDateTime::now_utc());
+        if self.is_loss
+            && let Some(lost) = self.mark
+        {
+            // While the mark is still there: a crash in between must not give the ids of lost messages again.
+            Ledger::skip_ids_through(connection, &lost.ledger).map_err(problem)?;
+        }
         if !is_same_history {
             // A crash in between must not leave a mark that the new timeline contradicts.
             let _ = lock.clear_mark();
@@ -180,11 +186,6 @@ impl Past {
             .transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)
             .map_err(problem)?;
         let begun = || {
-            if self.is_loss
-                && let Some(lost) = self.mark
-            {
-                Ledger::skip_ids_through(&transaction, &lost.ledger)?;
-            }
             let ledger = match ledger {
                 Some(ledger) if is_same_history => ledger,
                 _ => Ledger::begin(&transaction, instances::random_number())?,
