@@ -1,10 +1,10 @@
 //! A small file system of its own, to be filled.
 
 use std::fs::File;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use rustix::fs::FallocateFlags;
 use tempfile::TempDir;
 
 /// A tmpfs that is gone when it is dropped. Needs root.
@@ -38,11 +38,15 @@ impl SmallDisk {
         self.path().join("filler")
     }
 
-    /// Takes space until at most `left` bytes are free.
+    /// Takes space in one step, so that `left` bytes are free. Step by step it would also take the ballast that the service
+    /// releases meanwhile.
     pub fn fill(&self, left: u64) {
-        let mut file = File::options().create(true).append(true).open(self.filler()).unwrap();
-        let page = [0x5a; 4096];
-        while self.free_bytes() > left && file.write_all(&page).is_ok() {}
+        let file = File::options().create(true).append(true).open(self.filler()).unwrap();
+        let filled = file.metadata().unwrap().len();
+        // Another process may take some of it between the two calls.
+        while let taken @ 1.. = self.free_bytes().saturating_sub(left)
+            && rustix::fs::fallocate(&file, FallocateFlags::empty(), filled, taken).is_err()
+        {}
     }
 
     pub fn release(&self) {
