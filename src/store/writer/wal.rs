@@ -9,8 +9,8 @@ use crate::store::{checkpoint, rescue};
 
 /// A message that waits for a stop and its own batch is answered within its deadline.
 const MAX_STOP: Duration = Duration::from_secs(1);
-/// With more to copy than this, 96 MiB, the writer leaves it to the checkpointer.
-const MAX_FRAMES_LEFT: i32 = 24_576;
+/// With more to copy than this, 32 MiB, the writer leaves it to the checkpointer.
+const MAX_FRAMES_LEFT: i32 = 8_192;
 /// Litestream truncates the WAL long before.
 const GROWTH_WORTH_A_WARNING: u64 = 256 << 20;
 

@@ -77,7 +77,12 @@ fn a_long_read_snapshot_lets_the_wal_shrink_soon_after() {
     app.process.log.wait_for("the WAL can be reset again", Duration::from_secs(10)).unwrap();
     assert_eq!(app.metric("creel_wal_pinned_seconds"), 0.0);
     assert_eq!(app.log().matches("kept the WAL from being reset").count(), 1);
-    assert!(sent.iter().all(|sent| sent.is_acknowledged()), "all are acknowledged");
+    let refused: Vec<_> = sent.iter().filter(|sent| !sent.is_acknowledged()).collect();
+    // The file system takes seconds to cut a WAL of gigabytes, and one batch is waiting meanwhile.
+    assert!(
+        refused.len() <= form(0, 4) && refused.iter().all(|sent| sent.status == Some(503)),
+        "{refused:?}"
+    );
     assert_nothing_lost(&app.database(), &sent);
 }
 
