@@ -8,7 +8,7 @@ use super::confirm::{self, Proof};
 use super::names::{self, Reading, recipe_keys};
 use super::noun::Noun;
 use super::parse::{self, shown};
-use super::values::{Draft, OwnValues, parse_default, parse_value};
+use super::values::{Draft, OwnValues, parse_value};
 use super::{Confirm, Rate, Retention, Source};
 use crate::providers::{self, Recipe, Secret, Settings, Verifier};
 
@@ -31,9 +31,7 @@ pub fn build(
     let recipe = if draft.is_custom() { draft.custom(problems) } else { provider(name, values, problems) };
     let path = draft.parsed("PATH", parse::path, problems);
     let allow = draft.parsed("ALLOW_IPS", |text| parse::allowlist(text, recipe.map(Recipe::name)), problems);
-    let methods = draft
-        .parsed("METHODS", parse::methods, problems)
-        .unwrap_or_else(|| parse_default("CREEL_SOURCE_<NAME>_METHODS", parse::methods));
+    let methods = draft.parsed("METHODS", parse::methods, problems);
     let rate = draft.parsed("RATE", parse::rate, problems);
     let own_retention = draft.parsed("RETENTION", parse::retention, problems);
     let dedupe = draft.dedupe(own_retention.unwrap_or(retention), problems);
@@ -41,6 +39,7 @@ pub fn build(
     // What follows is the provider's to judge; without one, the problems so far are all that can be known.
     let recipe = recipe?;
     draft.refuse_untaken_keys(recipe, problems);
+    let methods = methods.unwrap_or_else(|| recipe.methods().to_vec());
     let url = draft.parsed("URL", parse::http_url, problems);
     let verifier = draft.verifier(recipe, common, problems);
     let confirm = verifier.as_ref().and_then(|verifier| draft.confirm(verifier, problems));

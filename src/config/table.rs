@@ -287,7 +287,7 @@ const VARIABLES: &[Variable] = &[
     },
     Variable {
         name: "CREEL_SOURCE_<NAME>_METHODS",
-        absent: Absent::Default("POST"),
+        absent: Absent::Means("provider's, else `POST`"),
         unit: "list of `GET`, `POST`, `PUT`, `PATCH` and `DELETE`",
         secret: false,
         doc: "methods that make a message; others are answered 405",

@@ -323,7 +323,10 @@ pub fn message(
         source: Arc::clone(&source.name),
         event,
         identity: match (description.delivery_id, source.dedupe) {
-            (Some(id), _) => Identity::DeliveryId(id),
+            (Some(id), _) => match description.form_mark {
+                None => Identity::DeliveryId(id),
+                Some(mark) => Identity::EventId { id, mark },
+            },
             (None, Some(window)) => Identity::Content { window },
             (None, None) => Identity::None,
         },

@@ -167,6 +167,15 @@ fn a_source_that_proves_its_sender_by_nothing_is_refused() {
 }
 
 #[test]
+fn methods_default_to_those_of_the_provider() {
+    let methods = |name: &str, value: &str| accepted(&[(name, value)]).sources[0].methods.clone();
+    assert_eq!(methods("CREEL_SOURCE_GITEA_SECRET", SECRET), ["POST", "GET"]);
+    assert_eq!(methods("CREEL_SOURCE_GITHUB_SECRET", SECRET), ["POST"]);
+    let chosen = accepted(&[("CREEL_SOURCE_GITEA_SECRET", SECRET), ("CREEL_SOURCE_GITEA_METHODS", "POST")]);
+    assert_eq!(chosen.sources[0].methods, ["POST"]);
+}
+
+#[test]
 fn what_the_provider_misses_is_named_by_its_variable() {
     assert_refused(&[("CREEL_SOURCE_GITHUB_RATE", "50/s")], &["CREEL_SOURCE_GITHUB_SECRET: "]);
 }
