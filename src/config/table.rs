@@ -294,6 +294,14 @@ const VARIABLES: &[Variable] = &[
         example: "GET POST",
     },
     Variable {
+        name: "CREEL_SOURCE_<NAME>_PROBE",
+        absent: Absent::Means("`no`: they are answered 405"),
+        unit: "`yes` or `no`",
+        secret: false,
+        doc: "answers HEAD and GET with 200 and stores nothing, for senders and load balancers that check a URL (generic providers only)",
+        example: "yes",
+    },
+    Variable {
         name: "CREEL_SOURCE_<NAME>_RATE",
         absent: Absent::Means("no limit; `5/s` where nothing but confirmation proves the sender"),
         unit: "count per `s`, `m` or `h`",

@@ -123,7 +123,7 @@ async fn way_of_a_message(
             return answer(mount, &incoming, handshake, Instant::now() + KEPT_WITHIN).await;
         }
         if !source.makes_message_of(request.method()) {
-            return Err(Refusal::MethodNotAllowed);
+            return source.answer_probe(request.method());
         }
         match verifier.authenticate(&incoming.request(&[]), &NothingOutside) {
             Ok(()) => proof = Proof::Given,
@@ -146,7 +146,7 @@ async fn way_of_a_message(
         return answer(mount, &incoming, handshake, deadline).await;
     }
     if !source.makes_message_of(request.method()) {
-        return Err(Refusal::MethodNotAllowed);
+        return source.answer_probe(request.method());
     }
 
     // 7. Authenticate, signed handshakes, 8. describe.

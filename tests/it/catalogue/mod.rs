@@ -8,6 +8,7 @@ mod fetched_keys;
 mod handshakes;
 mod learning;
 mod payloads;
+mod probes;
 mod recipes;
 mod redelivery;
 mod signed_url;
