@@ -88,7 +88,7 @@ fn json_is_read_from_body_form_and_query() {
     }
 }
 
-/// Whatever stands next to the signed JSON, or what headers call it, nothing else is ever read.
+/// Other fields and misleading headers never change what is read.
 #[test]
 fn other_json_is_never_read_with_the_signature() {
     let (signed, other) = (field("payload", SIGNED), field("payload", OTHER));

@@ -159,7 +159,7 @@ impl Source {
     /// The answer to a request that is neither a message nor a handshake.
     ///
     /// # Errors
-    /// It is no probe that the source answers.
+    /// The source does not answer probes, or the method is not that of a probe.
     pub fn answer_probe(&self, method: &Method) -> Result<HttpResponse, Refusal> {
         let is_answered = self.answers_probes && PROBES.contains(method);
         if is_answered { Ok(reply::empty()) } else { Err(Refusal::MethodNotAllowed) }

@@ -44,12 +44,15 @@ impl EventSlots {
     }
 
     /// `None` where the request is no event. The content type of the structured mode outranks the headers of the binary mode,
-    /// which may come with it.
+    /// which may come with it; they count where the body is in another format than JSON.
     pub fn read<'a>(self, request: &Request<'a>, json: Option<&'a Extracted>) -> Option<Event<'a>> {
-        let is_declared = is_declared(request);
-        if !is_declared && let Some(event) = binary(request) {
-            return Some(event);
+        if is_declared(request) {
+            return self.structured(json, true).or_else(|| binary(request));
         }
+        binary(request).or_else(|| self.structured(json, false))
+    }
+
+    fn structured(self, json: Option<&Extracted>, is_declared: bool) -> Option<Event<'_>> {
         let text = |slot: Slot| match json?.get(slot) {
             Found::Text(text) | Found::Number(text) if !text.is_empty() => Some(text.as_str()),
             _ => None,

@@ -72,7 +72,7 @@ pub struct Paths {
     every: Vec<OfEvery>,
 }
 
-/// The value is wanted of every item of a batch.
+/// A value that is read from every item of a batch.
 #[derive(Clone, Debug)]
 struct OfEvery {
     slot: Slot,

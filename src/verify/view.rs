@@ -33,7 +33,7 @@ pub struct View<'a> {
     payload_field: Option<&'a str>,
     /// The query field that holds the JSON of a GET.
     query_payload_field: Option<&'a str>,
-    /// Nothing inside where it is the body.
+    /// `None` inside: the document is the body.
     signed_document: OnceCell<Result<Option<String>, Cause>>,
     /// Nothing where it has too many.
     form: OnceCell<Option<Vec<(String, String)>>>,

@@ -98,7 +98,7 @@ impl File {
         };
         let event_type = details("event_type", &self.event_type, Of::FirstItem)?;
         let event_action = details("event_action", &self.event_action, Of::FirstItem)?;
-        // Whoever changes what is not signed must not get another id with it.
+        // An attacker who changes the unsigned items of a genuine batch must not obtain another id with them.
         let signs_first = self.signature.iter().any(|table| table.text.contains("{body:first-item}"));
         let of = if signs_first { Of::FirstItem } else { Of::EveryItem };
         let delivery_id = details("delivery_id", &self.delivery_id, of)?;

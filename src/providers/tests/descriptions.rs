@@ -188,6 +188,9 @@ fn cloudevent_has_the_same_type_and_id_in_each_mode() {
     let other = [STRUCTURED, ("ce-type", "other"), ("ce-source", "other"), ("ce-id", "other")];
     assert_eq!(described(&other, event), expected);
     assert_eq!(described(&[STRUCTURED], &format!("[{event}]")), expected);
+    let mut in_another_format = binary;
+    in_another_format[0].1 = "application/cloudevents+avro";
+    assert_eq!(described(&in_another_format, "not JSON"), expected);
 }
 
 #[test]
