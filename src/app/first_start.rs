@@ -65,6 +65,7 @@ async fn inbox(store: &Store, clock: Clock) -> Result<Source, StartError> {
         url: None,
         allow: None,
         methods: vec!["POST".to_owned()],
+        probe: false,
         rate: None,
         dedupe: None,
         retention: None,

@@ -85,12 +85,17 @@ fn describe(config: &Config, source: &Source) -> String {
         "source {}\n  provider  {} ({title})\n  methods   {}\n  proof     {}\n  kept      {}\n  URL       {}{}",
         source.name,
         source.provider,
-        source.methods.join(" "),
+        methods(source),
         proofs(source).join(", "),
         age(source.retention.unwrap_or(config.retention)),
         config.base_url(),
         source.endpoint(),
     )
+}
+
+fn methods(source: &Source) -> String {
+    let probes = if source.probe { " (GET and HEAD are answered 200 and not stored)" } else { "" };
+    format!("{}{probes}", source.methods.join(" "))
 }
 
 /// What proves the sender, in words.

@@ -10,6 +10,7 @@ use super::output::Failure;
 use crate::config;
 use crate::outbound::{DeliveryClient, DeliveryResponse, Reach, RequestError, remove_hop_fields};
 use crate::store::headers::{self as stored, visible};
+use crate::store::query_without_content;
 
 /// Somebody may have stopped the program in a debugger.
 const TIMEOUT: Duration = Duration::from_secs(3_600);
@@ -54,6 +55,10 @@ impl Forwarder {
     pub async fn send(&self, message: &Message, body: Bytes) -> Result<Answer, RequestError> {
         let url = with_query(&self.url, message.query.as_deref());
         let headers = headers(message);
+        // The query of a GET already has what is stored as its body.
+        let query = message.query.as_deref().unwrap_or_default();
+        let is_in_query = query_without_content(&message.method, query, &body).is_some();
+        let body = if is_in_query { Bytes::new() } else { body };
         let began = Instant::now();
         let response = self.client.send(&message.method, &url, &headers, body, TIMEOUT).await?;
         Ok(Answer { response, took: began.elapsed() })

@@ -119,8 +119,10 @@ pub struct Source {
     /// As registered at the provider, where that is not the public URL and the path.
     pub url: Option<String>,
     pub allow: Option<Allow>,
-    /// Upper case; `POST` by default.
+    /// Upper case.
     pub methods: Vec<String>,
+    /// Whether GET and HEAD are answered without storing anything.
+    pub probe: bool,
     pub rate: Option<Rate>,
     pub dedupe: Option<Duration>,
     pub retention: Option<Retention>,

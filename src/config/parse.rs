@@ -154,6 +154,14 @@ pub fn on_off(text: &str) -> Result<bool, String> {
     }
 }
 
+pub fn yes_no(text: &str) -> Result<bool, String> {
+    match text.trim() {
+        "yes" => Ok(true),
+        "no" => Ok(false),
+        other => Err(format!("{} is neither yes nor no; write one of them", shown(other))),
+    }
+}
+
 pub fn log_format(text: &str) -> Result<LogFormat, String> {
     match text.trim() {
         "text" => Ok(LogFormat::Text),

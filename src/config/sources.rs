@@ -8,9 +8,9 @@ use super::confirm::{self, Proof};
 use super::names::{self, Reading, recipe_keys};
 use super::noun::Noun;
 use super::parse::{self, shown};
-use super::values::{Draft, OwnValues, parse_default, parse_value};
+use super::values::{Draft, OwnValues, parse_value};
 use super::{Confirm, Rate, Retention, Source};
-use crate::providers::{self, Recipe, Secret, Settings, Verifier};
+use crate::providers::{self, Group, Recipe, Secret, Settings, Verifier};
 
 const MAX_TOLERANCE: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 /// For each client, where nothing but confirmation proves the sender.
@@ -31,9 +31,8 @@ pub fn build(
     let recipe = if draft.is_custom() { draft.custom(problems) } else { provider(name, values, problems) };
     let path = draft.parsed("PATH", parse::path, problems);
     let allow = draft.parsed("ALLOW_IPS", |text| parse::allowlist(text, recipe.map(Recipe::name)), problems);
-    let methods = draft
-        .parsed("METHODS", parse::methods, problems)
-        .unwrap_or_else(|| parse_default("CREEL_SOURCE_<NAME>_METHODS", parse::methods));
+    let methods = draft.parsed("METHODS", parse::methods, problems);
+    let probe = draft.parsed("PROBE", parse::yes_no, problems).unwrap_or_default();
     let rate = draft.parsed("RATE", parse::rate, problems);
     let own_retention = draft.parsed("RETENTION", parse::retention, problems);
     let dedupe = draft.dedupe(own_retention.unwrap_or(retention), problems);
@@ -41,6 +40,10 @@ pub fn build(
     // What follows is the provider's to judge; without one, the problems so far are all that can be known.
     let recipe = recipe?;
     draft.refuse_untaken_keys(recipe, problems);
+    let methods = methods.unwrap_or_else(|| recipe.methods().to_vec());
+    if probe {
+        draft.refuse_probe(recipe, &methods, problems);
+    }
     let url = draft.parsed("URL", parse::http_url, problems);
     let verifier = draft.verifier(recipe, common, problems);
     let confirm = verifier.as_ref().and_then(|verifier| draft.confirm(verifier, problems));
@@ -58,6 +61,7 @@ pub fn build(
         url,
         allow,
         methods,
+        probe,
         rate: rate.or(is_for_strangers.then_some(RATE_OF_STRANGERS)),
         dedupe,
         retention: own_retention,
@@ -137,6 +141,23 @@ impl Draft<'_> {
                 self.name,
                 other_reading(self.name, key),
                 recipe.name(),
+            ));
+        }
+    }
+
+    /// Other providers have recipes that know how their senders check a URL.
+    fn refuse_probe(&self, recipe: &Recipe, methods: &[String], problems: &mut Vec<String>) {
+        let variable = self.variable("PROBE");
+        if recipe.group() != Group::Generic {
+            problems.push(format!(
+                "{variable}: is for generic providers, such as token, none, custom, standard-webhooks and cloudevents; remove it: the recipe of {} has its own rules for \
+                 requests that check the URL",
+                recipe.name()
+            ));
+        } else if methods.iter().any(|method| method == "GET") {
+            problems.push(format!(
+                "{variable}: answers GET without storing it, but {}METHODS makes messages of GET; remove one of them",
+                self.prefix
             ));
         }
     }

@@ -287,11 +287,19 @@ const VARIABLES: &[Variable] = &[
     },
     Variable {
         name: "CREEL_SOURCE_<NAME>_METHODS",
-        absent: Absent::Default("POST"),
+        absent: Absent::Means("provider's, else `POST`"),
         unit: "list of `GET`, `POST`, `PUT`, `PATCH` and `DELETE`",
         secret: false,
         doc: "methods that make a message; others are answered 405",
         example: "GET POST",
+    },
+    Variable {
+        name: "CREEL_SOURCE_<NAME>_PROBE",
+        absent: Absent::Means("`no`: they are answered 405"),
+        unit: "`yes` or `no`",
+        secret: false,
+        doc: "answers HEAD and GET with 200 and stores nothing, for senders and load balancers that check a URL (generic providers only)",
+        example: "yes",
     },
     Variable {
         name: "CREEL_SOURCE_<NAME>_RATE",

@@ -110,8 +110,9 @@ impl HttpRoute {
         set("creel-source", message.head.source.as_bytes());
         set("creel-method", visible(&message.head.method).as_bytes());
         set("creel-attempt", attempt.number.to_string().as_bytes());
-        if let Some(query) = &message.head.query {
-            set("creel-query", visible(query).as_bytes());
+        let query = message.query_without_content().or_else(|| message.head.query.clone());
+        if let Some(query) = query.filter(|query| !query.is_empty()) {
+            set("creel-query", visible(&query).as_bytes());
         }
         fields.retain(|(name, _)| !self.headers.iter().any(|(own, _)| own == name));
         fields.extend(self.headers.iter().cloned());
@@ -126,6 +127,9 @@ fn content(
     headers: &Map<String, Value>,
 ) -> (Option<String>, Bytes) {
     let received = || {
+        if message.query_without_content().is_some() {
+            return (Some(JSON.to_owned()), message.body.clone());
+        }
         let given = headers.get("content-type").and_then(first_text).map(str::to_owned);
         let emitted = message.is_emitted().then(|| JSON.to_owned());
         (given.or(emitted), message.body.clone())

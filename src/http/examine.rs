@@ -94,10 +94,18 @@ fn prove_and_read(
     if let Some(handshake) = verifier.handshake(request, Moment::AfterAuthentication, Learning::Closed) {
         return Ok(Found::Handshake(handshake?));
     }
-    let mut body_sha256 = [0; 32];
-    body_sha256.copy_from_slice(digest(&SHA256, body).as_ref());
-    let (content, description) = read(verifier, request, body);
     let question = rules.asker.as_ref().map(|asker| question(asker, request));
+    // The JSON in the query of a GET is stored as its body. Headers that describe a body are ignored then.
+    let in_query = verifier.query_to_json(request).map(Bytes::from);
+    let mut body_sha256 = [0; 32];
+    body_sha256.copy_from_slice(digest(&SHA256, in_query.as_ref().unwrap_or(body)).as_ref());
+    let (content, description) = match in_query {
+        Some(payload) => {
+            let description = verifier.describe(request, verifier.read_json(&payload).as_ref());
+            (Content::Json(payload), description)
+        }
+        None => read(verifier, request, body),
+    };
     Ok(Found::Message(Examined { description, content, body_sha256, question }))
 }
 

@@ -35,6 +35,8 @@ mod request_log;
 pub mod routes;
 mod scanner;
 mod service;
+#[cfg(test)]
+mod signed_content_tests;
 mod source;
 pub mod source_health;
 mod streams;

@@ -123,7 +123,7 @@ async fn way_of_a_message(
             return answer(mount, &incoming, handshake, Instant::now() + KEPT_WITHIN).await;
         }
         if !source.makes_message_of(request.method()) {
-            return Err(Refusal::MethodNotAllowed);
+            return source.answer_probe(request.method());
         }
         match verifier.authenticate(&incoming.request(&[]), &NothingOutside) {
             Ok(()) => proof = Proof::Given,
@@ -146,7 +146,7 @@ async fn way_of_a_message(
         return answer(mount, &incoming, handshake, deadline).await;
     }
     if !source.makes_message_of(request.method()) {
-        return Err(Refusal::MethodNotAllowed);
+        return source.answer_probe(request.method());
     }
 
     // 7. Authenticate, signed handshakes, 8. describe.
@@ -323,7 +323,10 @@ pub fn message(
         source: Arc::clone(&source.name),
         event,
         identity: match (description.delivery_id, source.dedupe) {
-            (Some(id), _) => Identity::DeliveryId(id),
+            (Some(id), _) => match description.form_mark {
+                None => Identity::DeliveryId(id),
+                Some(mark) => Identity::EventId { id, mark },
+            },
             (None, Some(window)) => Identity::Content { window },
             (None, None) => Identity::None,
         },

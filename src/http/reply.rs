@@ -31,6 +31,11 @@ pub fn text(status: StatusCode, body: &'static str) -> HttpResponse {
     reply
 }
 
+/// 200 without a body.
+pub fn empty() -> HttpResponse {
+    HttpResponse::new(StatusCode::OK)
+}
+
 /// The one reply to whatever leads nowhere.
 pub fn not_found() -> HttpResponse {
     text(StatusCode::NOT_FOUND, "Not found.")

@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
+use actix_web::HttpResponse;
 use actix_web::http::Method;
 use governor::clock::DefaultClock;
 use subtle::ConstantTimeEq;
@@ -16,12 +17,17 @@ use super::examine::Rules;
 use super::fetches::Fetches;
 use super::metrics::{Metrics, SourceMetrics};
 use super::record::Redaction;
+use super::refusal::Refusal;
+use super::reply;
 use super::source_health::SourceHealth;
 use super::throttle::Throttle;
 use crate::config;
 use crate::outbound::GithubAddresses;
 use crate::providers::{Question, Secret, SettingError, Verifier};
 use crate::store::Asking;
+
+/// Methods of requests that only check whether a URL is served.
+static PROBES: [Method; 2] = [Method::GET, Method::HEAD];
 
 #[derive(Debug)]
 pub struct Source {
@@ -45,9 +51,11 @@ pub struct Source {
     path: String,
     /// What must follow it: nothing, or `/` and the random path part.
     path_part: Vec<u8>,
-    /// Those that make a message, then those of handshakes alone.
+    /// Those that make a message, then those of handshakes alone, then those of probes alone.
     methods: Vec<Method>,
     message_methods: usize,
+    /// Whether GET and HEAD are answered though they are no messages.
+    answers_probes: bool,
     /// The methods as the header `Allow` has them.
     allow: String,
     addresses: Option<config::Allow>,
@@ -80,8 +88,15 @@ impl Source {
                 methods.push(method);
             }
         }
+        let probes: &[Method] = if source.probe { &PROBES[..] } else { &[] };
+        for method in probes {
+            if !methods.contains(method) {
+                methods.push(method.clone());
+            }
+        }
         let learns = source.verifier.waits_for_secret();
         Self {
+            answers_probes: source.probe,
             fetches: Fetches::default(),
             url: match (source.verifier.recipe().signs_url(), source.url, public_url) {
                 (false, ..) => Registered::NotSigned,
@@ -139,6 +154,15 @@ impl Source {
     /// Whether a request with that method is a message if it is no handshake.
     pub fn makes_message_of(&self, method: &Method) -> bool {
         self.methods[..self.message_methods].contains(method)
+    }
+
+    /// The answer to a request that is neither a message nor a handshake.
+    ///
+    /// # Errors
+    /// The source does not answer probes, or the method is not that of a probe.
+    pub fn answer_probe(&self, method: &Method) -> Result<HttpResponse, Refusal> {
+        let is_answered = self.answers_probes && PROBES.contains(method);
+        if is_answered { Ok(reply::empty()) } else { Err(Refusal::MethodNotAllowed) }
     }
 
     /// The rules with the keys that hold now.
@@ -237,6 +261,7 @@ mod tests {
             url: None,
             allow: Some(config::Allow { nets: vec!["192.0.2.0/24".parse().unwrap()], github: true }),
             methods: vec!["GET".to_owned(), "POST".to_owned()],
+            probe: false,
             rate: None,
             dedupe: None,
             retention: None,

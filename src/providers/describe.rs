@@ -8,6 +8,7 @@ use crate::verify::encoding::hex;
 use crate::verify::json::{Extracted, Found};
 
 use super::Request;
+use super::cloud_event::BINARY_MARK;
 use super::recipe::{Detail, Recipe};
 
 /// The type of a message that names none.
@@ -23,6 +24,8 @@ pub struct Description {
     pub type_bytes: usize,
     /// At most 200 characters; longer ones are their SHA-256 in hex; `None` where there is none.
     pub delivery_id: Option<String>,
+    /// The header that an event has in one of its two forms and lacks in the other; `None` where it has one form.
+    pub form_mark: Option<&'static str>,
 }
 
 impl Description {
@@ -32,17 +35,25 @@ impl Description {
     }
 
     pub(super) fn of(recipe: &Recipe, request: &Request<'_>, json: Option<&Extracted>) -> Self {
+        if let Some(event) = recipe.cloud_event.and_then(|slots| slots.read(request, json)) {
+            let described = Self::named(event.event_type, None, event.id.as_deref().map(delivery_id));
+            return Self { form_mark: Some(BINARY_MARK), ..described };
+        }
         let find = |details: &[Detail]| details.iter().find_map(|detail| find(detail, request, json));
         let bare_type = find(&recipe.event_type);
-        let event_type = bare_type.as_deref().map_or_else(
-            || NO_TYPE.to_owned(),
-            |name| event_type(name, find(&recipe.event_action).as_deref()),
-        );
-        Self {
-            type_bytes: bare_type.map_or(event_type.len(), |name| name.len()).min(event_type.len()),
-            event_type,
-            delivery_id: joined_id(&recipe.delivery_id, request, json),
-        }
+        let action = bare_type.as_ref().and_then(|_| find(&recipe.event_action));
+        Self::named(bare_type, action, joined_id(&recipe.delivery_id, request, json))
+    }
+
+    fn named(
+        bare_type: Option<Cow<'_, str>>,
+        action: Option<Cow<'_, str>>,
+        delivery_id: Option<String>,
+    ) -> Self {
+        let named = bare_type.as_deref().map(|name| event_type(name, action.as_deref()));
+        let event_type = named.unwrap_or_else(|| NO_TYPE.to_owned());
+        let type_bytes = bare_type.map_or(event_type.len(), |name| name.len()).min(event_type.len());
+        Self { type_bytes, event_type, delivery_id, form_mark: None }
     }
 }
 

@@ -3,6 +3,7 @@
 
 mod bind;
 mod catalogue;
+mod cloud_event;
 mod code;
 mod confirm;
 mod custom;

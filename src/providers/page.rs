@@ -219,6 +219,16 @@ fn messages(recipe: &Recipe) -> Vec<String> {
             format!("- Delivery id: {}{}", places(&facts.delivery_id, " with "), mark(recipe, "delivery_id"))
         }
     });
+    if recipe.cloud_event.is_some() {
+        lines.push(
+            "- A CloudEvent has its `type` as event, and its `source` and `id` as delivery id: out of headers, which are \
+             percent-decoded, or out of the body. A batch has the first event's type and an id of all its events."
+                .to_owned(),
+        );
+    }
+    if recipe.methods != ["POST"] {
+        lines.push(format!("- Methods: {}", recipe.methods.join(" and ")));
+    }
     for row in &recipe.accepted {
         let event = row.event.as_ref().map(|event| format!(" to `{event}`")).unwrap_or_default();
         let body = if row.reply.body.is_empty() { String::new() } else { format!(" `{}`", row.reply.body) };

@@ -12,6 +12,7 @@ use crate::verify::place::Place;
 use crate::verify::signature::Scheme;
 use crate::verify::template::Template;
 
+use super::cloud_event::EventSlots;
 use super::code::Code;
 use super::confirm::ConfirmRule;
 use super::fetch::FetchRule;
@@ -39,8 +40,16 @@ pub struct Recipe {
     pub(super) events_without_action: Vec<String>,
     /// Joined with colons; all of them must be there, each in the first of its places.
     pub(super) delivery_id: Vec<Vec<Detail>>,
+    /// Methods of its messages, in upper case.
+    pub(super) methods: Vec<String>,
     /// The form field that holds the payload as JSON, where a form has no other.
     pub(super) form_payload: Option<String>,
+    /// The query field that holds the payload of a GET as JSON.
+    pub(super) query_payload: Option<String>,
+    /// Whether the fields of a multipart body are read like those of any form. Files are left out.
+    pub(super) multipart: bool,
+    /// Where a CloudEvent has its attributes; `None` where the sender sends none.
+    pub(super) cloud_event: Option<EventSlots>,
     pub(super) coverage: Coverage,
     /// Settings of which one must be there, for the documentation.
     pub(super) requires: Vec<String>,
@@ -323,6 +332,11 @@ impl Recipe {
     /// Whether the provider's API must be asked.
     pub const fn asks_provider(&self) -> bool {
         self.proofs.confirm.is_some()
+    }
+
+    /// Methods of its messages, in upper case.
+    pub fn methods(&self) -> &[String] {
+        &self.methods
     }
 
     /// Methods of its handshakes.

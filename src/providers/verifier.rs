@@ -4,6 +4,7 @@ use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use crate::verify::certificate::Roots;
+use crate::verify::document;
 use crate::verify::form;
 use crate::verify::json::Extracted;
 use crate::verify::jwt::{Jwt, JwtKeys};
@@ -144,6 +145,7 @@ impl Verifier {
 
     pub(super) fn view<'a>(&'a self, request: &'a Request<'a>) -> View<'a> {
         View::new(request, self.recipe.form_payload.as_deref())
+            .with_query_payload(self.recipe.query_payload.as_deref())
     }
 
     fn check(&self, view: &View<'_>, terms: &Terms<'_>) -> Result<(), Unproven> {
@@ -259,8 +261,16 @@ impl Verifier {
         match (form::kind(request.headers)?, field) {
             (form::Kind::UrlEncoded, field) => form::to_json(request.body, field),
             (kind @ form::Kind::Multipart(_), Some(field)) => form::payload(request.body, kind, field),
+            (kind @ form::Kind::Multipart(_), None) if self.recipe.multipart => {
+                form::fields_to_json(request.body, kind)
+            }
             (form::Kind::Multipart(_), None) => None,
         }
+    }
+
+    /// The JSON text in the query of a GET, which `read_json` takes; `None` unless the provider sends such requests.
+    pub fn query_to_json(&self, request: &Request<'_>) -> Option<String> {
+        document::in_query(request, self.recipe.query_payload.as_deref()?)
     }
 
     /// What a message is about; `json` is what `read_json` gave for the body, or for the form's JSON text.

@@ -1,12 +1,14 @@
 //! Messages: what the writer is given, and the row that it makes of it.
 
+use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use rusqlite::types::{ToSqlOutput, ValueRef};
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, OptionalExtension as _, params};
+use serde::de::IgnoredAny;
 use time::OffsetDateTime;
 
 use super::keys::{BodyDigest, Key, Keys, Known};
@@ -30,6 +32,9 @@ pub enum Content {
 pub enum Identity {
     /// The provider's own id.
     DeliveryId(String),
+    /// The id of an event that may come in two forms, of which one alone has the header `mark`. In the other form it is the
+    /// same message, whatever its body.
+    EventId { id: String, mark: &'static str },
     /// No id, but the source asks to drop repeats of method, query and body within the window.
     Content { window: Duration },
     /// Chosen by the user's own app: the same one with another body is refused.
@@ -159,7 +164,7 @@ impl Prepared {
         };
         let seal = |asking: &Asking| sealer.seal(access::CONFIRMATION_SEALED_AS, asking.request.as_bytes());
         let key = match &message.identity {
-            Identity::DeliveryId(id) | Identity::IdempotencyKey(id) => {
+            Identity::DeliveryId(id) | Identity::EventId { id, .. } | Identity::IdempotencyKey(id) => {
                 Some(Key::of_delivery_id(&message.source, id))
             }
             Identity::Content { .. } => Some(Key::of_content(
@@ -251,6 +256,10 @@ impl Prepared {
             Known::Other(of) if matches!(self.message.identity, Identity::IdempotencyKey(_)) => {
                 return Ok(Kept::KeyReused { of });
             }
+            Known::Other(of) if self.is_other_form_of(connection, of)? => {
+                self.count_duplicate(connection, of)?;
+                return Ok(Kept::Duplicate { of });
+            }
             Known::Other(of) => Some(of),
             Known::Same(_) | Known::Nothing => None,
         };
@@ -294,6 +303,21 @@ impl Prepared {
             .query_row(params![of, since], |row| row.get(0))
     }
 
+    /// Whether a stored message with the same id is the same event in its other form.
+    fn is_other_form_of(&self, connection: &Connection, of: i64) -> rusqlite::Result<bool> {
+        let Identity::EventId { mark, .. } = self.message.identity else { return Ok(false) };
+        let stored: Option<String> = connection
+            .prepare_cached("SELECT headers FROM messages WHERE id = ?1")?
+            .query_row([of], |row| row.get(0))
+            .optional()?;
+        let has_mark = |headers: &str| {
+            let headers: HashMap<String, IgnoredAny> = serde_json::from_str(headers).ok()?;
+            Some(headers.contains_key(mark))
+        };
+        let stored = stored.as_deref().and_then(has_mark);
+        Ok(stored.is_some() && stored != has_mark(&self.message.headers))
+    }
+
     fn count_duplicate(&self, connection: &Connection, of: i64) -> rusqlite::Result<usize> {
         connection
             .prepare_cached(
@@ -305,7 +329,9 @@ impl Prepared {
     fn insert(&self, connection: &Connection, conflict_of: Option<i64>, now: &str) -> rusqlite::Result<i64> {
         let message = &self.message;
         let delivery_id = match &message.identity {
-            Identity::DeliveryId(id) | Identity::IdempotencyKey(id) => Some(id.as_str()),
+            Identity::DeliveryId(id) | Identity::EventId { id, .. } | Identity::IdempotencyKey(id) => {
+                Some(id.as_str())
+            }
             Identity::Content { .. } | Identity::None => None,
         };
         let (payload, body) = match &message.content {

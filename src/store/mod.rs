@@ -90,7 +90,9 @@ pub use replay_count::ReplayScope;
 pub use setting::Sealing;
 pub use state::BatchObserver;
 pub use stats::Stats;
-pub use stored::{Direction, MessageFilter, MessageHead, MessagePage, ReplayCount, StoredMessage};
+pub use stored::{
+    Direction, MessageFilter, MessageHead, MessagePage, ReplayCount, StoredMessage, query_without_content,
+};
 pub use subscription::{Condition, EMITTED, Filter, Pattern};
 pub use target::{
     ContentType, DeliveryRate, NewTarget, Ordering as DeliveryOrdering, Origin, Target, TargetKind,

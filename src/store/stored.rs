@@ -58,9 +58,26 @@ impl StoredMessage {
         }
     }
 
+    /// The query without the field whose JSON is stored as the body; `None` where there is no such field.
+    pub fn query_without_content(&self) -> Option<String> {
+        query_without_content(&self.head.method, self.head.query.as_deref()?, &self.body)
+    }
+
     pub fn is_emitted(&self) -> bool {
         self.head.source == super::subscription::EMITTED
     }
+}
+
+/// The query of a GET without the field whose JSON is stored as the body; `None` where no field has the body as its value.
+pub fn query_without_content(method: &str, query: &str, body: &[u8]) -> Option<String> {
+    let is_json = matches!(body.trim_ascii_start().first(), Some(b'{' | b'['));
+    if method != "GET" || !is_json {
+        return None;
+    }
+    let is_body =
+        |field: &&str| form_urlencoded::parse(field.as_bytes()).any(|(_, value)| value.as_bytes() == body);
+    let (taken, others): (Vec<&str>, Vec<&str>) = query.split('&').partition(is_body);
+    (!taken.is_empty()).then(|| others.join("&"))
 }
 
 const HEAD: &str =
@@ -275,4 +292,27 @@ pub fn first_since(connection: &Connection, since: &str) -> rusqlite::Result<Opt
         .prepare_cached("SELECT id FROM messages WHERE received_at >= ?1 ORDER BY received_at, id LIMIT 1")?
         .query_row([since], |row| row.get(0))
         .optional()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::query_without_content;
+
+    #[test]
+    fn query_field_that_is_the_body_is_left_out() {
+        let without =
+            |method: &str, query: &str, body: &str| query_without_content(method, query, body.as_bytes());
+        let some = |rest: &str| Some(rest.to_owned());
+        assert_eq!(without("GET", "payload=%7B%7D", "{}"), some(""));
+        assert_eq!(without("GET", "a=1&payload=%7B%22b%22%3A+1%7D&c=%2F", r#"{"b": 1}"#), some("a=1&c=%2F"));
+        for (method, query, body) in [
+            ("GET", "payload=%7B%7D", ""),
+            ("GET", "payload=%7B%7D", r#"{"b": 1}"#),
+            ("GET", "a=1", "1"),
+            ("GET", "", "{}"),
+            ("POST", "payload=%7B%7D", "{}"),
+        ] {
+            assert_eq!(without(method, query, body), None, "{method} {query} {body}");
+        }
+    }
 }

@@ -108,6 +108,21 @@ pub fn to_json(body: &[u8], unwrap: Option<&str>) -> Option<String> {
     Some(serde_json::to_string(&fields).expect("text keys and text values always serialize"))
 }
 
+/// The fields as `to_json` has them, of either kind of form; files are left out. `None` where they are too many or too
+/// large, and where there are none.
+pub fn fields_to_json(body: &[u8], kind: Kind) -> Option<String> {
+    let decoded = fields(body, kind)?;
+    let bytes: usize = decoded.iter().map(|(name, value)| name.len() + value.len()).sum();
+    if decoded.is_empty() || decoded.len() > MAX_FIELDS || bytes > MAX_JSON_BYTES {
+        return None;
+    }
+    let mut all = Fields::default();
+    for (name, value) in &decoded {
+        all.push(Cow::Borrowed(name), Cow::Borrowed(value));
+    }
+    Some(serde_json::to_string(&all).expect("text keys and text values always serialize"))
+}
+
 /// The value of the only field, if it has this name and holds JSON.
 fn sole_payload(body: &[u8], name: &str) -> Option<String> {
     if body.contains(&b'&') {
@@ -182,6 +197,26 @@ mod tests {
         for (form, json) in rows {
             assert_eq!(to_json(form.as_bytes(), Some("payload")).as_deref(), Some(json), "{form}");
         }
+    }
+
+    #[test]
+    fn multipart_fields_become_an_object_without_files() {
+        let part = |head: &str, value: &str| {
+            format!("--b\r\ncontent-disposition: form-data; {head}\r\n\r\n{value}\r\n")
+        };
+        let json = |parts: &[String]| {
+            let body = format!("{}--b--\r\n", parts.concat());
+            fields_to_json(body.as_bytes(), Kind::Multipart("b".to_owned()))
+        };
+        let (one, two) = (part("name=a", "x \u{e9}"), part("name=b", "1"));
+        let file = part("name=c; filename=f.pdf", "not read");
+        let all = json(&[one.clone(), file.clone(), two, one.clone()]);
+        assert_eq!(all.as_deref(), Some("{\"a\":[\"x \u{e9}\",\"x \u{e9}\"],\"b\":\"1\"}"));
+        // Only what is read counts towards the limit.
+        let large_file = part("name=c; filename=f", &"x".repeat(MAX_JSON_BYTES + 1));
+        assert_eq!(json(&[one, large_file]).as_deref(), Some("{\"a\":\"x \u{e9}\"}"));
+        assert_eq!(json(&[part("name=a", &"x".repeat(MAX_JSON_BYTES))]), None);
+        assert_eq!(json(&[file]), None);
     }
 
     #[test]

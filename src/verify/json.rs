@@ -69,6 +69,17 @@ pub struct Paths {
     root: Branch,
     count: usize,
     names: Vec<NameOf>,
+    every: Vec<OfEvery>,
+}
+
+/// A value that is read from every item of a batch.
+#[derive(Clone, Debug)]
+struct OfEvery {
+    slot: Slot,
+    /// The value in a document that is no batch.
+    sole: Slot,
+    path: JsonPath,
+    leads_through_array: bool,
 }
 
 /// The name of a key is wanted, not its value.
@@ -161,6 +172,19 @@ impl Paths {
         slot
     }
 
+    /// The value at a path; in an array of events, those of all items. Absent unless every item has one.
+    ///
+    /// # Errors
+    /// As for `add`.
+    pub fn add_every(&mut self, path: &str) -> Result<Slot, String> {
+        let sole = self.add(path)?;
+        let slot = Slot(self.count);
+        self.count += 1;
+        let leads_through_array = path.contains("[]");
+        self.every.push(OfEvery { slot, sole, path: JsonPath::parse(path)?, leads_through_array });
+        Ok(slot)
+    }
+
     /// What stands at the paths; `None` unless `accepts(body)`.
     pub fn read(&self, body: &[u8]) -> Option<Extracted> {
         let text = syntax_candidate(body)?;
@@ -172,8 +196,31 @@ impl Paths {
                 found[name.slot.0] = Found::Text(key);
             }
         }
+        let is_array = text.trim_start().starts_with('[');
+        for every in &self.every {
+            found[every.slot.0] = match is_array || every.leads_through_array {
+                true => every.path.every(text.as_bytes()).map_or(Found::Absent, joined),
+                false => found[every.sole.0].clone(),
+            };
+        }
         Some(Extracted(found))
     }
+}
+
+/// One text for the values of all items: two batches have it in common only if all values are the same. Absent where an
+/// item has none.
+fn joined(mut values: Vec<Found>) -> Found {
+    if values.len() == 1 {
+        return values.remove(0);
+    }
+    let escaped = |value: &Found| match value {
+        Found::Text(text) | Found::Number(text) if !text.is_empty() => {
+            Some(text.replace('%', "%25").replace(',', "%2C"))
+        }
+        _ => None,
+    };
+    let texts: Option<Vec<String>> = values.iter().map(escaped).collect();
+    texts.map_or(Found::Absent, |texts| Found::Text(texts.join(",")))
 }
 
 impl Branch {

@@ -6,6 +6,7 @@ pub mod canonical;
 mod carried;
 pub mod certificate;
 pub mod condition;
+pub mod document;
 pub mod encoding;
 pub mod expectation;
 pub mod form;

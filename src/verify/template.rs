@@ -24,6 +24,8 @@ enum Part {
     Literal(String),
     Body,
     BodyAs(BodyForm),
+    /// The JSON document, wherever it is in the request.
+    Payload,
     Timestamp,
     OfLayout(String),
     /// The values of the headers that a part of the layout names, joined with dots.
@@ -104,7 +106,7 @@ impl Template {
     /// Whether every byte of the body goes into the text in some form.
     pub fn has_body(&self) -> bool {
         let covers = |part: &Part| match part {
-            Part::Body => true,
+            Part::Body | Part::Payload => true,
             Part::BodyAs(form) => !form.leaves_out(),
             _ => false,
         };
@@ -121,9 +123,14 @@ impl Template {
     pub fn rewrites_body(&self) -> bool {
         self.0.iter().any(|part| match part {
             Part::BodyAs(form) => form.is_rewritten(),
-            Part::SortedForm | Part::Place(Place::Form(_)) => true,
+            Part::Payload | Part::SortedForm | Part::Place(Place::Form(_)) => true,
             _ => false,
         })
+    }
+
+    /// Whether the JSON document goes into the text, wherever it is in the request.
+    pub fn has_payload(&self) -> bool {
+        self.0.contains(&Part::Payload)
     }
 
     pub fn has_timestamp(&self) -> bool {
@@ -160,7 +167,7 @@ impl Template {
     /// Whether a part of it is in the body.
     pub fn reads_body(&self) -> bool {
         let reads = |part: &Part| match part {
-            Part::Body | Part::BodyAs(_) | Part::SortedForm => true,
+            Part::Body | Part::BodyAs(_) | Part::Payload | Part::SortedForm => true,
             Part::Place(place) => place.is_in_body(),
             _ => false,
         };
@@ -242,6 +249,7 @@ impl Part {
         Ok(match (kind, rest) {
             ("body", "") => Self::Body,
             ("body", form) => Self::BodyAs(BodyForm::parse(form)?),
+            ("payload", "") => Self::Payload,
             ("ts", "") => Self::Timestamp,
             ("sorted-form", "") => Self::SortedForm,
             ("url", form) => Self::Url(UrlForm::parse(form)?),
@@ -281,6 +289,7 @@ impl Part {
             Self::Literal(text) => Cow::Borrowed(text.as_bytes()),
             Self::Body => Cow::Borrowed(request.body),
             Self::BodyAs(form) => form.of(request.body)?,
+            Self::Payload => Cow::Borrowed(view.signed_document()?),
             Self::Timestamp => Cow::Borrowed(scope.timestamp.ok_or(Cause::MissingHeader)?),
             Self::OfLayout(name) => {
                 let (layout, value) = scope.layout.ok_or(Cause::MalformedSignature)?;

@@ -3,6 +3,7 @@
 use std::cell::OnceCell;
 use std::collections::BTreeMap;
 
+use super::document::{self, PayloadFields};
 use super::form;
 use super::request::{Cause, Request, Secret};
 
@@ -30,6 +31,10 @@ pub struct View<'a> {
     pub request: &'a Request<'a>,
     /// The form field that holds the JSON where a form has no other.
     payload_field: Option<&'a str>,
+    /// The query field that holds the JSON of a GET.
+    query_payload_field: Option<&'a str>,
+    /// `None` inside: the document is the body.
+    signed_document: OnceCell<Result<Option<String>, Cause>>,
     /// Nothing where it has too many.
     form: OnceCell<Option<Vec<(String, String)>>>,
     json: OnceCell<Option<String>>,
@@ -37,15 +42,42 @@ pub struct View<'a> {
 
 impl<'a> View<'a> {
     pub const fn new(request: &'a Request<'a>, payload_field: Option<&'a str>) -> Self {
-        Self { request, payload_field, form: OnceCell::new(), json: OnceCell::new() }
+        Self {
+            request,
+            payload_field,
+            query_payload_field: None,
+            signed_document: OnceCell::new(),
+            form: OnceCell::new(),
+            json: OnceCell::new(),
+        }
     }
 
-    /// The body, or the JSON that stands in a form's field for it.
+    /// The same for a sender that has the JSON of a GET in a query field.
+    #[must_use]
+    pub fn with_query_payload(self, field: Option<&'a str>) -> Self {
+        Self { query_payload_field: field, ..self }
+    }
+
+    /// The JSON document as its sender signs it, wherever it is in the request.
+    ///
+    /// # Errors
+    /// A request that could hold two documents.
+    pub fn signed_document(&self) -> Result<&[u8], Cause> {
+        let fields = PayloadFields { form: self.payload_field, query: self.query_payload_field };
+        let found = self.signed_document.get_or_init(|| document::signed(self.request, fields));
+        let text = found.as_ref().map_err(|cause| *cause)?;
+        Ok(text.as_ref().map_or(self.request.body, String::as_bytes))
+    }
+
+    /// The body, or the JSON that stands in a field of the form or query for it.
     pub fn json(&self) -> &[u8] {
-        let Some(field) = self.payload_field else { return self.request.body };
-        let payload = self.json.get_or_init(|| {
-            let kind = form::kind(self.request.headers)?;
-            form::payload(self.request.body, kind, field)
+        if self.payload_field.is_none() && self.query_payload_field.is_none() {
+            return self.request.body;
+        }
+        let payload = self.json.get_or_init(|| match (self.payload_field, self.query_payload_field) {
+            (_, Some(field)) if self.request.body.is_empty() => document::in_query(self.request, field),
+            (Some(field), _) => form::payload(self.request.body, form::kind(self.request.headers)?, field),
+            _ => None,
         });
         payload.as_ref().map_or(self.request.body, String::as_bytes)
     }

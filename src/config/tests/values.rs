@@ -95,6 +95,8 @@ fn values_that_make_no_sense_are_refused() {
         ("CREEL_SOURCE_GITHUB_ALLOW_IPS", "::/0", "every address"),
         ("CREEL_SOURCE_GITHUB_ALLOW_IPS", "example.com", "CIDR"),
         ("CREEL_SOURCE_GITHUB_METHODS", "HEAD", "GET, POST"),
+        ("CREEL_SOURCE_GITHUB_PROBE", "yes", "generic providers"),
+        ("CREEL_SOURCE_GITHUB_PROBE", "on", "neither yes nor no"),
         ("CREEL_SOURCE_GITHUB_RATE", "0/s", "at least 1"),
         ("CREEL_SOURCE_GITHUB_RATE", "+5/s", "no rate"),
         ("CREEL_SOURCE_GITHUB_RATE", "5/d", "no rate"),
@@ -164,6 +166,33 @@ fn a_source_that_proves_its_sender_by_nothing_is_refused() {
     );
     accepted(&[("CREEL_SOURCE_OPEN_PROVIDER", "none"), ("CREEL_SOURCE_OPEN_ALLOW_IPS", "192.0.2.1")]);
     accepted(&[("CREEL_SOURCE_OPEN_PROVIDER", "none"), ("CREEL_SOURCE_OPEN_PATH", PATH)]);
+}
+
+#[test]
+fn probe_with_get_as_message_is_refused() {
+    let open = |key: &'static str, value: &'static str| {
+        [
+            ("CREEL_SOURCE_OPEN_PROVIDER", "none"),
+            ("CREEL_SOURCE_OPEN_PATH", PATH),
+            ("CREEL_SOURCE_OPEN_PROBE", "yes"),
+            (key, value),
+        ]
+    };
+    assert_refused(
+        &open("CREEL_SOURCE_OPEN_METHODS", "POST GET"),
+        &["CREEL_SOURCE_OPEN_PROBE: ", "CREEL_SOURCE_OPEN_METHODS"],
+    );
+    assert!(accepted(&open("CREEL_SOURCE_OPEN_METHODS", "POST PUT")).sources[0].probe);
+    assert!(accepted(&open("CREEL_SOURCE_OPEN_RATE", "5/s")).sources[0].probe);
+}
+
+#[test]
+fn methods_default_to_those_of_the_provider() {
+    let methods = |name: &str, value: &str| accepted(&[(name, value)]).sources[0].methods.clone();
+    assert_eq!(methods("CREEL_SOURCE_GITEA_SECRET", SECRET), ["POST", "GET"]);
+    assert_eq!(methods("CREEL_SOURCE_GITHUB_SECRET", SECRET), ["POST"]);
+    let chosen = accepted(&[("CREEL_SOURCE_GITEA_SECRET", SECRET), ("CREEL_SOURCE_GITEA_METHODS", "POST")]);
+    assert_eq!(chosen.sources[0].methods, ["POST"]);
 }
 
 #[test]

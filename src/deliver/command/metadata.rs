@@ -25,7 +25,7 @@ pub fn variables(attempt: &Attempt<'_>) -> Vec<(&'static str, String)> {
         ("HOOK_OWNER", or_empty(&head.owner)),
         ("HOOK_PROVIDER_DELIVERY_ID", or_empty(&head.delivery_id)),
         ("HOOK_METHOD", head.method.clone()),
-        ("HOOK_QUERY", or_empty(&head.query)),
+        ("HOOK_QUERY", attempt.message.query_without_content().unwrap_or_else(|| or_empty(&head.query))),
         ("HOOK_CONTENT_TYPE", content_type(attempt.message)),
         ("HOOK_RECEIVED_AT", head.received_at.clone()),
         ("HOOK_REMOTE_IP", head.remote_ip.clone()),
@@ -40,7 +40,9 @@ fn content_type(message: &StoredMessage) -> String {
     let first = value.and_then(|value| value.as_array().map_or(Some(value), |values| values.first()));
     match first.and_then(Value::as_str) {
         Some(text) => text.to_owned(),
-        None if message.is_emitted() => "application/json".to_owned(),
+        None if message.is_emitted() || message.query_without_content().is_some() => {
+            "application/json".to_owned()
+        }
         None => String::new(),
     }
 }

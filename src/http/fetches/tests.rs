@@ -72,6 +72,7 @@ fn source(provider: &str, values: &[(&str, &str)]) -> Arc<Source> {
         url: None,
         allow: None,
         methods: vec!["POST".to_owned()],
+        probe: false,
         rate: None,
         dedupe: None,
         retention: None,

@@ -14,6 +14,7 @@ use crate::verify::jwt::Must;
 use crate::verify::place::Place;
 use crate::verify::template::Template;
 
+use super::cloud_event::EventSlots;
 use super::recipe::{Coverage, Detail, Facts, Group, JwtRule, Proofs, Recipe, SampleBody};
 use super::sample;
 use super::settings::Key;
@@ -86,19 +87,25 @@ impl Recipe {
 impl File {
     fn into_recipe(self, name: &str) -> Result<Recipe, Problem> {
         let mut paths = Paths::default();
-        let mut details = |field: &str, places: &Option<OneOrMany>| {
+        let mut details = |field: &str, places: &Option<OneOrMany>, of: Of| {
             let texts = places.as_ref().map(OneOrMany::to_vec).unwrap_or_default();
             let alternatives = |text: &String| {
                 text.split(" or ")
-                    .map(|text| detail(field, text, &mut paths))
+                    .map(|text| detail(field, text, of, &mut paths))
                     .collect::<Result<Vec<Detail>, Problem>>()
             };
             texts.iter().map(alternatives).collect::<Result<Vec<_>, Problem>>()
         };
-        let event_type = details("event_type", &self.event_type)?.into_iter().flatten().collect();
-        let event_action = details("event_action", &self.event_action)?.into_iter().flatten().collect();
-        let delivery_id = details("delivery_id", &self.delivery_id)?;
+        let event_type = details("event_type", &self.event_type, Of::FirstItem)?;
+        let event_action = details("event_action", &self.event_action, Of::FirstItem)?;
+        // An attacker who changes the unsigned items of a genuine batch must not obtain another id with them.
+        let signs_first = self.signature.iter().any(|table| table.text.contains("{body:first-item}"));
+        let of = if signs_first { Of::FirstItem } else { Of::EveryItem };
+        let delivery_id = details("delivery_id", &self.delivery_id, of)?;
+        let cloud_event = self.cloudevents.then(|| EventSlots::add_to(&mut paths)).transpose();
+        let cloud_event = cloud_event.map_err(|error| problem("cloudevents", error))?;
         let proofs = proofs::proofs(&self)?;
+        self.check_query_payload(&proofs)?;
         let coverage = self.coverage(&proofs);
         let handshakes = handshakes::handshakes(&self.handshake, &self.key, &proofs)?;
         let refused = replies::refused(&self.refused, &self.handshake)?;
@@ -123,12 +130,16 @@ impl File {
             facts,
             proofs,
             paths,
-            event_type,
-            event_action,
+            event_type: event_type.into_iter().flatten().collect(),
+            event_action: event_action.into_iter().flatten().collect(),
             events: self.events,
             events_without_action: self.events_without_action,
             delivery_id,
+            methods: methods(self.methods)?,
             form_payload: self.form_payload,
+            query_payload: self.query_payload,
+            multipart: self.multipart,
+            cloud_event,
             coverage,
             requires: self.requires,
             handshakes,
@@ -136,6 +147,18 @@ impl File {
             refused,
             samples,
         })
+    }
+
+    /// What is read from the query must be what is signed.
+    fn check_query_payload(&self, proofs: &Proofs) -> Result<(), Problem> {
+        let signs_other = proofs.signatures.iter().any(|signature| !signature.scheme.template.has_payload());
+        if self.query_payload.is_some() && (signs_other || proofs.code.is_some()) {
+            return Err(problem(
+                "query_payload",
+                "is read as the message, so every signature must be over `{payload}`",
+            ));
+        }
+        Ok(())
     }
 
     /// A token whose age is checked has a tolerance too.
@@ -227,8 +250,24 @@ impl SampleTable {
     }
 }
 
+/// Which items of a batch a detail is taken from.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Of {
+    FirstItem,
+    EveryItem,
+}
+
+/// In the given order; `POST` alone where there are none.
+fn methods(given: Vec<String>) -> Result<Vec<String>, Problem> {
+    const METHODS: [&str; 5] = ["GET", "POST", "PUT", "PATCH", "DELETE"];
+    if let Some(unknown) = given.iter().find(|method| !METHODS.contains(&method.as_str())) {
+        return Err(problem("methods", format!("`{unknown}` is none of {}", METHODS.join(", "))));
+    }
+    Ok(if given.is_empty() { vec!["POST".to_owned()] } else { given })
+}
+
 /// A form's fields are read as JSON, so that both have one place.
-fn detail(name: &str, text: &str, paths: &mut Paths) -> Result<Detail, Problem> {
+fn detail(name: &str, text: &str, of: Of, paths: &mut Paths) -> Result<Detail, Problem> {
     let place = Place::parse(text).map_err(|error| problem(name, error))?;
     let path = text.trim().split_once(' ').map_or("", |(_, path)| path.trim());
     Ok(match place {
@@ -241,7 +280,8 @@ fn detail(name: &str, text: &str, paths: &mut Paths) -> Result<Detail, Problem> 
             ));
         }
         Place::Json(_) | Place::Form(_) => {
-            Detail::Json(paths.add(path).map_err(|error| problem(name, error))?)
+            let slot = if of == Of::EveryItem { paths.add_every(path) } else { paths.add(path) };
+            Detail::Json(slot.map_err(|error| problem(name, error))?)
         }
         Place::KeyOf { object, except } => Detail::Json(paths.add_name(object, except)),
         Place::Headers(_) => return Err(problem(name, "is in one header, not in several")),

@@ -75,7 +75,7 @@ fn repeated_or_unreadable_headers_describe_nothing() {
     sent.headers.iter_mut().for_each(|(_, value)| *value = vec![0xff]);
     assert_eq!(
         sent.description(&verifier),
-        Description { event_type: "message".into(), type_bytes: 7, delivery_id: None }
+        Description { event_type: "message".into(), type_bytes: 7, delivery_id: None, form_mark: None }
     );
 }
 
@@ -141,4 +141,99 @@ delivery_id = ["json id", "header X-Try"]
     assert_eq!(described(&headers[..1], r#"{"id":"1"}"#), ("b".into(), None));
     assert_eq!(described(&[], r#"{"id":"1","message":{}}"#), ("message".into(), None));
     assert_eq!(described(&[], r#"{"id":"1","poll":{}}"#), ("poll".into(), None));
+}
+
+#[test]
+fn batches_that_overlap_have_different_ids() {
+    let id = |provider: &str, body: &str| described(provider, &[], body).1;
+    let events = |ids: &[&str]| {
+        let events: Vec<String> = ids.iter().map(|id| format!(r#"{{"id":"{id}"}}"#)).collect();
+        format!(r#"{{"events":[{}]}}"#, events.join(","))
+    };
+    assert_eq!(id("gocardless", &events(&["a"])), Some("a".into()));
+    assert_eq!(id("gocardless", &events(&["a", "b"])), Some("a,b".into()));
+    assert_eq!(id("gocardless", &events(&["a", "c"])), Some("a,c".into()));
+    let azure = |ids: &str| id("azure-event-grid", ids);
+    assert_eq!(azure(r#"[{"id":"a","eventType":"t"}]"#), Some("a".into()));
+    assert_eq!(azure(r#"[{"id":"a","eventType":"t"},{"id":"b"}]"#), Some("a,b".into()));
+    // Without one of the ids the batch cannot be told from others.
+    assert_eq!(azure(r#"[{"id":"a"},{}]"#), None);
+    let many: Vec<String> = (0..100).map(|number| format!("event {number}")).collect();
+    let many: Vec<&str> = many.iter().map(String::as_str).collect();
+    let joined = ring::digest::digest(&ring::digest::SHA256, many.join(",").as_bytes());
+    assert_eq!(id("gocardless", &events(&many)), Some(crate::verify::encoding::hex(joined.as_ref())));
+}
+
+const STRUCTURED: (&str, &str) = ("Content-Type", "Application/CloudEvents+JSON; charset=UTF-8");
+
+#[test]
+fn cloudevent_has_the_same_type_and_id_in_each_mode() {
+    let expected = ("com.example.größe".to_owned(), Some("/s/ü:A-1".to_owned()));
+    let event =
+        r#"{"specversion":"1.0","type":"com.example.größe","source":"/s/ü","id":"A-1","data":{"type":"x"}}"#;
+    let binary = [
+        ("Content-Type", "application/json"),
+        ("ce-specversion", "1.0"),
+        ("ce-type", "com.example.gr%C3%B6%C3%9Fe"),
+        ("ce-source", "/s/%c3%bc"),
+        ("ce-id", "\"A-1\""),
+    ];
+    let described = |headers: &[(&str, &str)], body: &str| described("cloudevents", headers, body);
+    assert_eq!(described(&binary, r#"{"type":"other","id":"other","source":"other"}"#), expected);
+    assert_eq!(described(&binary, ""), expected);
+    assert_eq!(described(&[STRUCTURED], event), expected);
+    assert_eq!(described(&[("Content-Type", "application/json")], event), expected);
+    assert_eq!(described(&[], event), expected);
+    // The content type of the structured mode outranks headers.
+    let other = [STRUCTURED, ("ce-type", "other"), ("ce-source", "other"), ("ce-id", "other")];
+    assert_eq!(described(&other, event), expected);
+    assert_eq!(described(&[STRUCTURED], &format!("[{event}]")), expected);
+    let mut in_another_format = binary;
+    in_another_format[0].1 = "application/cloudevents+avro";
+    assert_eq!(described(&in_another_format, "not JSON"), expected);
+}
+
+#[test]
+fn cloudevents_batch_has_first_type_and_ids_of_all() {
+    let event = |id: &str| format!(r#"{{"specversion":"1.0","type":"t.{id}","source":"/s","id":"{id}"}}"#);
+    let batch = |ids: &[&str]| {
+        let events: Vec<String> = ids.iter().map(|id| event(id)).collect();
+        let kind = [("Content-Type", "application/cloudevents-batch+json")];
+        described("cloudevents", &kind, &format!("[{}]", events.join(",")))
+    };
+    assert_eq!(batch(&["a", "b"]), ("t.a".into(), Some("/s,/s:a,b".into())));
+    assert_eq!(batch(&["a", "c"]), ("t.a".into(), Some("/s,/s:a,c".into())));
+    assert_eq!(batch(&[]), ("message".into(), None));
+}
+
+#[test]
+fn json_that_is_no_cloudevent_names_nothing() {
+    for body in [
+        r#"{"type":"t","source":"/s","id":"1"}"#,
+        r#"{"specversion":"1.0","source":"/s","id":"1"}"#,
+        r#"{"specversion":{},"type":"t","source":"/s","id":"1"}"#,
+        "no JSON",
+        "",
+    ] {
+        assert_eq!(described("cloudevents", &[], body), ("message".into(), None), "{body}");
+    }
+    let lacks_id = r#"{"specversion":"1.0","type":"t","source":"/s"}"#;
+    assert_eq!(described("cloudevents", &[], lacks_id), ("t".into(), None));
+    assert_eq!(described("cloudevents", &[("ce-type", "t"), ("ce-id", "1")], ""), ("t".into(), None));
+}
+
+#[test]
+fn slack_interaction_is_described_by_its_payload() {
+    let verifier = bind("slack", &usable("slack"));
+    let described = |body: &str| {
+        let sent = Sent::new(&[("Content-Type", "application/x-www-form-urlencoded")], body);
+        let json = sent.put(|request| verifier.form_to_json(request)).unwrap();
+        let description =
+            sent.put(|request| verifier.describe(request, verifier.read_json(json.as_bytes()).as_ref()));
+        (description.event_type, description.delivery_id)
+    };
+    let interaction = "payload=%7B%22type%22%3A%22block_actions%22%2C%22trigger_id%22%3A%221.2.x%22%7D";
+    assert_eq!(described(interaction), ("block_actions".into(), Some("1.2.x".into())));
+    let command = "token=x&command=%2Fweather&trigger_id=1.2.y";
+    assert_eq!(described(command), ("/weather".into(), Some("1.2.y".into())));
 }

@@ -78,6 +78,13 @@ fn a_wrong_recipe_is_refused_with_the_name_of_the_field() {
         ("{body}", "{body}{setting:account}", "signature.text"),
         ("{ts}:", "", "signature.text"),
         ("header X-Time", "layout t", "timestamp.at"),
+        ("title = \"Good\"", "title = \"Good\"\nquery_payload = \"p\"", "query_payload"),
+        ("title = \"Good\"", "title = \"Good\"\nmethods = [\"HEAD\"]", "methods"),
+        (
+            "title = \"Good\"",
+            "title = \"Good\"\ncloudevents = true\ndelivery_id = \"json source.id\"",
+            "cloudevents",
+        ),
         ("header X-Time", "X-Time", "timestamp.at"),
         ("unit = \"ms\"", "unit = \"minutes\"", "minutes"),
         ("title = \"Good\"", "title = \"Good\"\nunconfirmed = [\"weather\"]", "unconfirmed"),

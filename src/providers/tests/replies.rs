@@ -11,6 +11,7 @@ fn accepted(verifier: &Verifier, event: &str) -> Reply {
         type_bytes: event.len(),
         event_type: event.to_owned(),
         delivery_id: None,
+        form_mark: None,
     })
 }
 
@@ -96,8 +97,12 @@ fn a_configured_reply_stands_for_every_event() {
 fn github_is_answered_by_the_type_in_its_header_whatever_action_the_body_names() {
     let verifier = bind("github", &[("secret", "a")]);
     for (event, expected) in [("push", "success"), ("ping", "pong")] {
-        let description =
-            Description { event_type: format!("{event}.opened"), type_bytes: 4, delivery_id: None };
+        let description = Description {
+            event_type: format!("{event}.opened"),
+            type_bytes: 4,
+            delivery_id: None,
+            form_mark: None,
+        };
         assert_eq!(verifier.accepted(&description), reply(200, "text/plain", expected));
     }
 }

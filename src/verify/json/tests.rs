@@ -141,3 +141,26 @@ proptest! {
         prop_assert!(!accepts(&body[..body.len() - 1]));
     }
 }
+
+#[test]
+fn batch_has_values_of_all_items() {
+    let mut paths = Paths::default();
+    let first = paths.add("id").unwrap();
+    let (id, nested) = (paths.add_every("id").unwrap(), paths.add_every("events[].id").unwrap());
+    let read = |body: &str| {
+        let found = paths.read(body.as_bytes()).unwrap();
+        (found.get(first).clone(), found.get(id).clone(), found.get(nested).clone())
+    };
+    assert_eq!(read(r#"{"id":"a"}"#), (text("a"), text("a"), Found::Absent));
+    assert_eq!(read(r#"[{"id":"a"}]"#), (text("a"), text("a"), Found::Absent));
+    assert_eq!(read(r#"[{"id":7}]"#).1, number("7"));
+    assert_eq!(read(r#" [{"id":"a"},{"id":2}]"#), (text("a"), text("a,2"), Found::Absent));
+    assert_eq!(read(r#"[{"id":"a,b"},{"id":"c%"}]"#).1, text("a%2Cb,c%25"));
+    assert_eq!(read(r#"{"events":[{"id":"a"},{"id":"b"}]}"#).2, text("a,b"));
+    for body in ["[]", r#"[{"id":"a"},{}]"#, r#"[{"id":"a"},{"id":""}]"#, r#"[{"id":"a"},{"id":null}]"#] {
+        assert_eq!(read(body).1, Found::Absent, "{body}");
+    }
+    for body in [r#"{"events":[]}"#, r#"{"events":[{"id":"a"},{"x":1}]}"#, r#"{"events":{"id":"a"}}"#] {
+        assert_eq!(read(body).2, Found::Absent, "{body}");
+    }
+}

@@ -54,6 +54,22 @@ fn a_message_reaches_the_program_as_its_sender_has_sent_it() {
 }
 
 #[test]
+fn get_with_payload_in_query_is_forwarded_as_it_came() {
+    let app = builder().set("CREEL_SOURCE_GITEA_SECRET", sign::SECRET).start();
+    let target = Target::start();
+    let _listener = Laptop::of(app.address).listen(&target.url("/hooks"), &[]);
+    let signature = sign::hex(&sign::hmac_sha256(sign::SECRET.as_bytes(), br#"{"ref":"a b"}"#));
+    let query = "payload=%7B%22ref%22%3A%22a+b%22%7D&a=1";
+    let sent = Request::get(&format!("/webhooks/gitea?{query}")).header("X-Gitea-Signature", &signature);
+    assert_eq!(app.send(&sent).status, 200);
+    let received = &target.wait_for(1)[0];
+    assert_eq!((received.method(), received.target()), ("GET", format!("/hooks?{query}").as_str()));
+    assert_eq!(received.text(), "");
+    assert_eq!(received.header("x-gitea-signature"), Some(signature.as_str()));
+    wait_until_all_is_acknowledged(&app);
+}
+
+#[test]
 fn a_long_body_arrives_byte_for_byte() {
     let app = builder().start();
     let target = Target::start();

@@ -1,0 +1,161 @@
+//! CloudEvents (HTTP protocol binding 1.0.2): the type and the id of an event in binary, structured and batched mode.
+
+use std::borrow::Cow;
+
+use crate::verify::encoding::Encoding;
+use crate::verify::json::{Extracted, Found, Paths, Slot};
+
+use super::Request;
+
+/// Every content type of the structured and the batched mode begins so.
+const STRUCTURED_TYPE: &[u8] = b"application/cloudevents";
+/// Only events in binary mode have it.
+pub(super) const BINARY_MARK: &str = "ce-id";
+
+/// Where a structured event, or the items of a batch, have their attributes.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct EventSlots {
+    version: Slot,
+    /// Of the first item.
+    event_type: Slot,
+    /// Of all items.
+    source: Slot,
+    id: Slot,
+}
+
+/// An event, or a batch of them.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Event<'a> {
+    pub event_type: Option<Cow<'a, str>>,
+    /// Source and id: an id is unique for its source only.
+    pub id: Option<String>,
+}
+
+impl EventSlots {
+    /// # Errors
+    /// Another field of the recipe wants an object where an attribute is a value.
+    pub fn add_to(paths: &mut Paths) -> Result<Self, String> {
+        Ok(Self {
+            version: paths.add("specversion")?,
+            event_type: paths.add("type")?,
+            source: paths.add_every("source")?,
+            id: paths.add_every("id")?,
+        })
+    }
+
+    /// `None` where the request is no event. The content type of the structured mode outranks the headers of the binary mode,
+    /// which may come with it; they count where the body is in another format than JSON.
+    pub fn read<'a>(self, request: &Request<'a>, json: Option<&'a Extracted>) -> Option<Event<'a>> {
+        if is_declared(request) {
+            return self.structured(json, true).or_else(|| binary(request));
+        }
+        binary(request).or_else(|| self.structured(json, false))
+    }
+
+    fn structured(self, json: Option<&Extracted>, is_declared: bool) -> Option<Event<'_>> {
+        let text = |slot: Slot| match json?.get(slot) {
+            Found::Text(text) | Found::Number(text) if !text.is_empty() => Some(text.as_str()),
+            _ => None,
+        };
+        let event_type = text(self.event_type)?;
+        (is_declared || text(self.version).is_some()).then(|| Event {
+            event_type: Some(Cow::Borrowed(event_type)),
+            id: id(text(self.source), text(self.id)),
+        })
+    }
+}
+
+fn is_declared(request: &Request<'_>) -> bool {
+    let content_type = request.headers.0.iter().find(|(name, _)| *name == "content-type");
+    content_type.is_some_and(|(_, value)| {
+        let value = value.trim_ascii();
+        value.get(..STRUCTURED_TYPE.len()).is_some_and(|start| start.eq_ignore_ascii_case(STRUCTURED_TYPE))
+    })
+}
+
+fn binary<'a>(request: &Request<'a>) -> Option<Event<'a>> {
+    let attribute = |name: &str| {
+        let value = decoded(request.headers.single(name).ok()??);
+        (!value.is_empty()).then_some(value)
+    };
+    let (event_type, event_id) = (attribute("ce-type"), attribute(BINARY_MARK));
+    if event_type.is_none() && event_id.is_none() {
+        return None;
+    }
+    Some(Event { event_type, id: id(attribute("ce-source").as_deref(), event_id.as_deref()) })
+}
+
+fn id(source: Option<&str>, id: Option<&str>) -> Option<String> {
+    Some(format!("{}:{}", source?, id?))
+}
+
+/// An attribute out of a header (section 3.1.3.2): without the double quotes of older versions, then percent-decoded once.
+/// What does not decode to UTF-8 stays as it was sent. The SDK for JavaScript does not encode, and Node.js sends Latin-1.
+fn decoded(value: &[u8]) -> Cow<'_, str> {
+    let latin_1 = || -> String { value.iter().copied().map(char::from).collect() };
+    let unquoted = match std::str::from_utf8(value) {
+        Ok(text) => unquoted(text),
+        Err(_) => Cow::Owned(latin_1()),
+    };
+    if !unquoted.contains('%') {
+        return unquoted;
+    }
+    let mut bytes = Vec::with_capacity(unquoted.len());
+    let mut rest = unquoted.as_bytes();
+    while let Some((first, after)) = rest.split_first() {
+        let digits = after.get(..2).filter(|_| *first == b'%');
+        let escaped = digits.and_then(|digits| Encoding::Hex.decode_any(digits));
+        rest = if escaped.is_some() { &after[2..] } else { after };
+        match escaped {
+            Some(byte) => bytes.extend(byte),
+            None => bytes.push(*first),
+        }
+    }
+    String::from_utf8(bytes).map_or(unquoted, Cow::Owned)
+}
+
+/// Quoted strings may be a part of the value (RFC 7230, section 3.2.6).
+fn unquoted(value: &str) -> Cow<'_, str> {
+    if !value.contains('"') {
+        return Cow::Borrowed(value);
+    }
+    let mut text = String::with_capacity(value.len());
+    let mut is_inside = false;
+    let mut characters = value.chars();
+    while let Some(character) = characters.next() {
+        match character {
+            '"' => is_inside = !is_inside,
+            '\\' if is_inside => text.extend(characters.next()),
+            other => text.push(other),
+        }
+    }
+    // A quote without its partner quotes nothing.
+    if is_inside { Cow::Borrowed(value) } else { Cow::Owned(text) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn header_value_is_unquoted_and_percent_decoded_once() {
+        for (sent, text) in [
+            ("plain", "plain"),
+            ("Euro%20%E2%82%AC%20%F0%9F%98%80", "Euro \u{20ac} \u{1f600}"),
+            ("com.example.gr%c3%b6%C3%9Fe", "com.example.größe"),
+            ("50%25%20%22off%22", "50% \"off\""),
+            ("%2541", "%41"),
+            ("\"quoted %41 value\"", "quoted A value"),
+            (r#""a \"b\" \\c""#, r#"a "b" \c"#),
+            ("half\"quoted", "half\"quoted"),
+            ("100%", "100%"),
+            ("%zz", "%zz"),
+            ("%C0%A0", "%C0%A0"),
+            ("a%FFb", "a%FFb"),
+            ("\"\"", ""),
+        ] {
+            assert_eq!(decoded(sent.as_bytes()), text, "{sent}");
+        }
+        assert_eq!(decoded(b"com.example.gr\xf6\xdfe"), "com.example.größe");
+    }
+}

@@ -1,0 +1,74 @@
+//! CloudEvents in binary, structured and batched mode.
+
+use crate::harness::sign::SECRET;
+use crate::harness::{Request, TestApp};
+
+fn app() -> TestApp {
+    TestApp::builder().set("CREEL_SOURCE_CLOUDEVENTS_SECRET", SECRET).start()
+}
+
+fn request() -> Request {
+    Request::post("/webhooks/cloudevents").header("Authorization", format!("Bearer {SECRET}"))
+}
+
+fn binary(id: &str, data: &str) -> Request {
+    request()
+        .header("Content-Type", "application/json")
+        .header("ce-specversion", "1.0")
+        .header("ce-type", "com.example.gr%C3%B6%C3%9Fe")
+        .header("ce-source", "/s/%C3%BC")
+        .header("ce-id", id)
+        .body(data)
+}
+
+fn event(id: &str, data: &str) -> String {
+    format!(r#"{{"specversion":"1.0","type":"com.example.größe","source":"/s/ü","id":"{id}","data":{data}}}"#)
+}
+
+fn structured(content_type: &str, body: String) -> Request {
+    request().header("Content-Type", content_type).body(body)
+}
+
+const ONE: &str = "application/cloudevents+json; charset=UTF-8";
+const BATCH: &str = "application/cloudevents-batch+json";
+
+#[test]
+fn event_in_another_mode_is_a_duplicate() {
+    let app = app();
+    let one = structured(ONE, event("A-1", "{}"));
+    assert_eq!(app.send(&binary("A-1", "{}")).status, 200);
+    for request in [&one, &structured("application/json", event("A-1", "{}")), &binary("A-1", "{}")] {
+        assert_eq!(app.send(request).status, 200);
+    }
+    let kept = app.database().only_message();
+    assert_eq!((kept.event.as_str(), kept.duplicates), ("cloudevents.com.example.größe", 3));
+    assert_eq!(kept.delivery_id.as_deref(), Some("/s/ü:A-1"));
+    // In the same mode, another body with the same id is a conflict.
+    assert_eq!(app.send(&binary("A-1", "[]")).status, 200);
+    assert_eq!(app.database().newest_message().conflict_of, Some(1));
+
+    let app = app.restart();
+    assert_eq!(app.send(&structured(ONE, event("A-2", "{}"))).status, 200);
+    let app = app.restart();
+    assert_eq!(app.send(&binary("A-2", "{}")).status, 200);
+    let kept = app.database().newest_message();
+    assert_eq!((kept.delivery_id.as_deref(), kept.duplicates), (Some("/s/ü:A-2"), 1));
+}
+
+#[test]
+fn batch_is_one_message_with_all_ids() {
+    let app = app();
+    let batch =
+        |ids: [&str; 2]| structured(BATCH, format!("[{},{}]", event(ids[0], "1"), event(ids[1], "2")));
+    for ids in [["a", "b"], ["a", "b"], ["a", "c"]] {
+        assert_eq!(app.send(&batch(ids)).status, 200);
+    }
+    let kept = app.database().messages();
+    let ids: Vec<_> = kept.iter().map(|kept| kept.delivery_id.as_deref().unwrap()).collect();
+    assert_eq!(ids, ["/s/ü,/s/ü:a,b", "/s/ü,/s/ü:a,c"]);
+    assert_eq!((kept[0].duplicates, kept[1].conflict_of), (1, None));
+    assert_eq!(kept[1].event, "cloudevents.com.example.größe");
+    assert_eq!(app.send(&structured(BATCH, "[]".to_owned())).status, 200);
+    let empty = app.database().newest_message();
+    assert_eq!((empty.event.as_str(), empty.delivery_id), ("cloudevents.message", None));
+}
