@@ -200,7 +200,7 @@ impl Config {
     /// The user's own recipes must be known before the names of variables can be read.
     fn build_from(vars: &BTreeMap<String, String>) -> Values {
         let added = recipes::add(vars);
-        let mut values = Values::read(vars);
+        let mut values = Values::read(vars, added.is_err());
         values.problems.extend(added.err());
         values
     }
@@ -244,7 +244,7 @@ impl Config {
         let sources = std::mem::take(&mut values.sources);
         config.sources = sources
             .iter()
-            .filter_map(|(name, own)| sources::build(name, own, config.retention, &mut values.problems))
+            .filter_map(|(name, own)| sources::build(name, own, config.retention, &mut values))
             .collect();
         // A source with a problem is known all the same: its targets have none.
         let known = known_events(sources.keys().cloned(), &config.events);

@@ -2,6 +2,7 @@
 
 use std::sync::{LazyLock, PoisonError, RwLock};
 
+use super::aliases::alias;
 use super::file::RecipeError;
 use super::recipe::Recipe;
 
@@ -14,27 +15,40 @@ macro_rules! files {
 
 /// In alphabetical order; a test compares it with the folder.
 static FILES: &[(&str, &str)] = files! {
-    "ably" "adyen" "adyen-header" "airtable" "airwallex" "asana" "ashby" "attio" "auth0-log-stream"
+    "a2a" "ably" "adyen" "adyen-header" "airtable" "airwallex" "alertmanager" "anthropic" "apprise" "asana"
+    "ashby" "attio" "auth0-log-stream"
     "authorize-net" "aws-sns" "azure-event-grid" "bigcommerce" "bitbucket" "box" "braintree" "brevo"
-    "btcpay" "buildkite" "buildkite-token" "calcom" "calendly" "chargebee" "checkr" "circleback" "circleci"
+    "btcpay" "buildkite" "buildkite-token" "calcom" "calendly" "cashfree" "chargebee" "checkr" "circleback"
+    "circleci"
     "clerk" "clickup" "close" "cloudevents" "cloudflare-notifications" "cloudflare-stream" "cloudinary"
     "coinbase-cdp" "coinbase-commerce" "contentful" "crisp" "cursor" "customerio" "deepgram" "discord"
-    "discourse" "docker-hub" "docusign" "doppler" "dropbox" "dropbox-sign" "easypost" "ebay" "ecwid"
-    "elevenlabs" "expo" "fal" "fastspring" "figma" "finch" "fintoc" "fireflies" "fitbit" "flutterwave"
-    "forgejo" "fourthwall" "fusionauth" "ghost" "gitea" "gitguardian" "github" "gitlab"
+    "discourse" "django-webhook" "docker-hub" "docker-registry" "docusign" "dodo-payments" "doppler" "dropbox"
+    "dropbox-sign" "easypost" "ebay" "ecwid"
+    "elevenlabs" "expo" "fal" "fastspring" "figma" "finch" "fintoc" "firecrawl" "fireflies" "fitbit"
+    "flutterwave"
+    "forgejo" "fourthwall" "fusionauth" "gemini" "gemini-dynamic" "ghost" "gitea" "gitguardian" "github"
+    "gitlab"
     "gitlab-signing-token" "gocardless" "gogs" "gong" "google-channel" "google-pubsub" "grafana"
-    "greenhouse" "helpscout" "heroku" "hubspot-v1" "hubspot-v2" "hubspot-v3" "hygraph" "inngest" "intercom"
-    "intuit" "jira" "kick" "klaviyo" "knock" "kontent-ai" "lark" "launchdarkly" "lemonsqueezy" "line"
-    "linear" "livekit" "mailchannels" "mailgun" "mandrill" "mercadopago" "messagebird" "meta"
-    "microsoft-graph" "modern-treasury" "mollie" "mollie-classic" "monday" "ms-teams-outgoing" "mux"
-    "netlify" "none" "notion" "nowpayments" "nylas" "okta" "onfido" "openai" "orb" "paddle" "pagerduty"
-    "patreon" "payfast" "paypal" "paypal-postback" "paystack" "persona" "plaid" "plivo-v2" "plivo-v3" "polar" "postmark"
-    "pusher" "razorpay" "recharge" "recurly" "replicate" "resend" "retell" "revenuecat" "ripple-collections"
-    "rootly" "samsara" "sanity" "segment" "sendgrid" "sentry" "shopify" "sinch-conversation" "sinch-numbers"
+    "greenhouse" "helpscout" "heroku" "hocuspocus" "hook0" "hubspot-v1" "hubspot-v2" "hubspot-v3" "hygraph"
+    "inngest" "intercom"
+    "intuit" "jira" "kick" "kit" "klaviyo" "knock" "kontent-ai" "label-studio" "langgraph" "langsmith" "lark"
+    "launchdarkly" "lemonsqueezy" "line"
+    "linear" "lithic" "liveblocks" "livekit" "lovable" "mailchannels" "mailgun" "mandrill" "mercadopago"
+    "messagebird" "meta"
+    "microsoft-graph" "mlflow" "modern-treasury" "mollie" "mollie-classic" "monday" "ms-teams-outgoing" "mux"
+    "netlify" "none" "notion" "nowpayments" "nylas" "okta" "onfido" "openai" "orb" "ordergroove" "paddle"
+    "pagerduty"
+    "patreon" "payfast" "paypal" "paypal-postback" "paystack" "persona" "plaid" "plivo-v2" "plivo-v3" "polar"
+    "postmark"
+    "prefect" "pusher" "razorpay" "recharge" "recurly" "replicate" "resend" "retell" "revenuecat"
+    "ripple-collections"
+    "rootly" "samsara" "sanity" "seam" "segment" "sendgrid" "sentry" "shopify" "sinch-conversation"
+    "sinch-numbers"
     "slack" "smartcar" "smartsheet" "snipcart" "sparkpost" "square" "standard-webhooks"
     "standard-webhooks-v1a" "strava" "stripe" "sumsub" "supabase-auth" "svix" "tailscale" "tally" "telegram"
     "telnyx" "terraform-cloud" "tiktok" "token" "travis-ci" "trello" "truelayer" "twilio" "twitch"
-    "typeform" "unit" "upstash-qstash" "vercel" "vonage" "webflow" "websub" "wechat-pay" "whatsapp" "wise"
+    "typeform" "unit" "upstash-qstash" "vercel" "verdaccio" "vonage" "webflow" "websub" "wechat-pay" "whatsapp"
+    "whop" "wise"
     "woocommerce" "workos" "x" "xero" "zendesk" "zoom"
 };
 
@@ -58,14 +72,17 @@ pub fn recipes() -> &'static [Recipe] {
     &RECIPES
 }
 
+/// The recipe of this name: the user's own, a built-in one, or the one that an alias stands for.
 pub fn recipe(name: &str) -> Option<&'static Recipe> {
     let added = ADDED.read().unwrap_or_else(PoisonError::into_inner);
     let own = added.iter().find(|recipe| recipe.name() == name).copied();
     drop(added);
-    own.or_else(|| {
-        let place = RECIPES.binary_search_by(|recipe| recipe.name().cmp(name)).ok()?;
-        Some(&RECIPES[place])
-    })
+    own.or_else(|| builtin(name)).or_else(|| builtin(&alias(name)?.provider))
+}
+
+fn builtin(name: &str) -> Option<&'static Recipe> {
+    let place = RECIPES.binary_search_by(|recipe| recipe.name().cmp(name)).ok()?;
+    Some(&RECIPES[place])
 }
 
 /// The user's own recipes.
