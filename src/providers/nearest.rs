@@ -74,10 +74,10 @@ fn likeness(text: &str, name: &str) -> Option<Likeness> {
     let begins = |whole: &str, beginning: &str| {
         beginning.chars().count() >= MIN_SHARED_CHARACTERS && whole.starts_with(beginning)
     };
-    if begins(name, text) || begins(text, &format!("{name}-")) {
+    let is_telling = |word: &&str| word.len() >= MIN_SHARED_CHARACTERS && !COMMON_WORDS.contains(word);
+    if begins(name, text) || (is_telling(&name) && begins(text, &format!("{name}-"))) {
         return Some(Likeness::Beginning);
     }
-    let is_telling = |word: &&str| word.len() >= MIN_SHARED_CHARACTERS && !COMMON_WORDS.contains(word);
     let mut words = text.split('-').filter(is_telling);
     words.any(|word| name.split('-').any(|other| other == word)).then_some(Likeness::SharedWord)
 }
