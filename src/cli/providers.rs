@@ -76,7 +76,11 @@ fn list(recipes: &[&Recipe], aliases: &[&Alias]) -> String {
     for alias in aliases {
         text.push_str(&format!("{:width$}  {} (same as {})\n", alias.name, alias.title, alias.provider));
     }
-    let others = if aliases.is_empty() { String::new() } else { format!(", {} other names", aliases.len()) };
+    let others = match aliases.len() {
+        0 => String::new(),
+        1 => ", 1 other name".to_owned(),
+        several => format!(", {several} other names"),
+    };
     let count = recipes.len();
     text.push_str(&format!("{count} providers{others}. `creel providers NAME` shows how to set one up.\n"));
     text
