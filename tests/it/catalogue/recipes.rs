@@ -136,8 +136,11 @@ fn broken_recipe_file_is_the_only_problem() {
         .run(&["check"])
         .failed();
     assert!(said.contains("1 problem ") && said.contains("signature.text"), "{said}");
-    let other =
-        with_file("own.toml", &text).set("CREEL_SOURCE_GITHUB_PATH", "short").run(&["check"]).failed();
+    let other = with_file("own.toml", &text)
+        .set("CREEL_SOURCE_GITHUB_SECRET", SECRET)
+        .set("CREEL_SOURCE_GITHUB_PATH", "short")
+        .run(&["check"])
+        .failed();
     assert!(other.contains("2 problems") && other.contains("CREEL_SOURCE_GITHUB_PATH"), "{other}");
 }
 
