@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Whop: the headers of Standard Webhooks, but another key, and two official SDKs that expect the secret in two forms.
 #
-# Standard Webhooks decodes the secret from base64. Whop signs with the secret's text as it stands, prefix `ws_` included. Its
+# Standard Webhooks decodes the secret from base64. Whop signs with the text of the secret, prefix `ws_` included. Its
 # Python SDK takes the secret as the dashboard shows it. Its TypeScript SDK passes the secret to the `standardwebhooks` library
 # unchanged, which decodes it: there the application must configure btoa(secret). So the same message verifies in one language
 # and fails in the other, with the same secret in the environment.

@@ -20,7 +20,7 @@ pub fn run(arguments: &Providers) -> Result<String, Failure> {
     // Only for the user's own recipes: a configuration with problems is no reason not to look something up.
     let _ = Config::from_env();
     if let Some(name) = arguments.name.as_deref() {
-        if name == "custom" {
+        if name == providers::CUSTOM {
             return Ok(providers::custom_page());
         }
         if let Some(recipe) = providers::recipe(name) {
@@ -40,8 +40,12 @@ pub fn run(arguments: &Providers) -> Result<String, Failure> {
     Ok(list(&recipes, &aliases))
 }
 
+/// Those of the user's own hide built-in ones of their name.
 fn all() -> impl Iterator<Item = &'static Recipe> {
-    providers::recipes().iter().chain(providers::added_recipes())
+    let own = providers::added_recipes();
+    let is_hidden = |recipe: &Recipe| own.iter().any(|other| other.name() == recipe.name());
+    let builtin: Vec<&Recipe> = providers::recipes().iter().filter(|recipe| !is_hidden(recipe)).collect();
+    builtin.into_iter().chain(own)
 }
 
 fn matching(wanted: &str) -> Vec<&'static Recipe> {

@@ -201,7 +201,10 @@ impl Config {
     fn build_from(vars: &BTreeMap<String, String>) -> Values {
         let added = recipes::add(vars);
         let mut values = Values::read(vars, added.is_err());
-        values.problems.extend(added.err());
+        match added {
+            Ok(advice) => values.advice = advice,
+            Err(problem) => values.problems.push(problem),
+        }
         values
     }
 
@@ -254,7 +257,8 @@ impl Config {
             .filter_map(|(name, own)| targets::build(name, own, &known, &mut values.problems))
             .collect();
         config.check_urls(&mut values);
-        config.advice = advice::on_globals(values.globals());
+        config.advice = std::mem::take(&mut values.advice);
+        config.advice.extend(advice::on_globals(values.globals()));
         config.advise(&sources, &targets);
         if values.problems.is_empty() { Ok(config) } else { Err(Problems(values.problems)) }
     }

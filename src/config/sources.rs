@@ -10,13 +10,11 @@ use super::noun::Noun;
 use super::parse::{self, shown};
 use super::values::{Draft, OwnValues, Values, parse_default, parse_value};
 use super::{Confirm, Rate, Retention, Source};
-use crate::providers::{self, Recipe, Secret, Settings, Verifier};
+use crate::providers::{self, CUSTOM, Recipe, Secret, Settings, Verifier};
 
 const MAX_TOLERANCE: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 /// For each client, where nothing but confirmation proves the sender.
 const RATE_OF_STRANGERS: Rate = Rate { count: 5, per: Duration::from_secs(1) };
-/// The provider of a sender that is described by variables.
-const CUSTOM: &str = "custom";
 
 /// `None` where something is wrong, which is then noted.
 pub fn build(name: &str, values: &OwnValues, retention: Retention, all: &mut Values) -> Option<Source> {

@@ -32,6 +32,8 @@ pub struct Values {
     pub problems: Vec<String>,
     /// The user's own recipes could not be read.
     pub recipes_failed: bool,
+    /// On the user's own recipes.
+    pub advice: Vec<String>,
 }
 
 impl Values {

@@ -10,7 +10,7 @@ use serde::Deserialize;
 pub struct Alias {
     pub name: String,
     pub title: String,
-    /// The recipe that it stands for.
+    /// Name of the built-in recipe that it resolves to.
     pub provider: String,
 }
 

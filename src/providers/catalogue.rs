@@ -61,6 +61,9 @@ static RECIPES: LazyLock<Vec<Recipe>> = LazyLock::new(|| {
     good.into_iter().filter_map(Result::ok).collect()
 });
 
+/// The provider of a sender that is described by variables.
+pub const CUSTOM: &str = "custom";
+
 /// The user's own, by name. They live as long as the process, like the built-in ones.
 static ADDED: RwLock<Vec<&'static Recipe>> = RwLock::new(Vec::new());
 
@@ -72,12 +75,21 @@ pub fn recipes() -> &'static [Recipe] {
     &RECIPES
 }
 
-/// The recipe of this name: the user's own, a built-in one, or the one that an alias stands for.
+/// The recipe of this name: the user's own, a built-in one, or the one that an alias resolves to.
 pub fn recipe(name: &str) -> Option<&'static Recipe> {
+    exactly(name).or_else(|| exactly(&alias(name)?.provider))
+}
+
+fn exactly(name: &str) -> Option<&'static Recipe> {
     let added = ADDED.read().unwrap_or_else(PoisonError::into_inner);
     let own = added.iter().find(|recipe| recipe.name() == name).copied();
     drop(added);
-    own.or_else(|| builtin(name)).or_else(|| builtin(&alias(name)?.provider))
+    own.or_else(|| builtin(name))
+}
+
+/// Whether a built-in recipe has this name.
+pub fn is_builtin(name: &str) -> bool {
+    builtin(name).is_some()
 }
 
 fn builtin(name: &str) -> Option<&'static Recipe> {
@@ -105,11 +117,11 @@ pub(super) fn add(recipe: Recipe) -> &'static Recipe {
 /// The first thing that is wrong, with recipe and field. Nothing has been added then.
 pub fn add_file(text: &str, name: &str) -> Result<Vec<&'static Recipe>, RecipeError> {
     let recipes = Recipe::parse_file(text, name)?;
-    if let Some(taken) = recipes.iter().find(|own| RECIPES.iter().any(|recipe| recipe.name() == own.name())) {
+    if recipes.iter().any(|own| own.name() == CUSTOM) {
         return Err(RecipeError {
-            recipe: taken.name().to_owned(),
+            recipe: CUSTOM.to_owned(),
             field: "name".to_owned(),
-            problem: "is that of a built-in recipe; choose another one".to_owned(),
+            problem: "is reserved for senders that variables describe; choose another one".to_owned(),
         });
     }
     Ok(recipes.into_iter().map(add).collect())

@@ -25,7 +25,7 @@ pub use crate::verify::json::{self, Extracted};
 pub use crate::verify::outside::{Answer, Outside, Unproven, Wanted};
 pub use crate::verify::request::{Cause, Headers, Request, Secret};
 pub use aliases::{Alias, alias, aliases};
-pub use catalogue::{add_file, added_recipes, recipe, recipes};
+pub use catalogue::{CUSTOM, add_file, added_recipes, is_builtin, recipe, recipes};
 pub use confirm::{Asker, Judgement, Login, OwnQuestion, Question, Unaskable};
 pub use custom::{CUSTOM_FIELDS, CustomField, custom_recipe, custom_variable};
 pub use describe::Description;

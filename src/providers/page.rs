@@ -16,7 +16,7 @@ pub fn page(recipe: &Recipe) -> String {
     page_under(recipe, &recipe.name)
 }
 
-/// The page of the recipe that an alias stands for, with the alias in the names of variables.
+/// The page of the recipe that an alias resolves to, with the alias in the names of variables.
 pub fn page_of_alias(alias: &Alias, recipe: &Recipe) -> String {
     format!(
         "{} ({}) works exactly like the provider `{}`.\n\n{}",

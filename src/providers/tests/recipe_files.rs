@@ -209,7 +209,7 @@ fn a_file_may_hold_one_recipe_or_several() {
     assert_eq!(several.iter().map(Recipe::name).collect::<Vec<_>>(), ["first", "second"]);
     let wrong = Recipe::parse_file("[first]\ntitle = \"First\"\nevent_type = \"x\"", "file").unwrap_err();
     assert_eq!((wrong.recipe.as_str(), wrong.field.as_str()), ("first", "event_type"));
-    assert_eq!(add_file("[github]\ntitle = \"Mine\"", "x").unwrap_err().field, "name");
+    assert_eq!(add_file("[custom]\ntitle = \"Mine\"", "x").unwrap_err().field, "name");
 }
 
 #[test]

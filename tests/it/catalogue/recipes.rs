@@ -157,6 +157,18 @@ fn recipe_needs_neither_title_nor_unit() {
 }
 
 #[test]
+fn own_recipe_replaces_a_builtin_one() {
+    let builder = with_file("github.toml", &alone()).set("CREEL_SOURCE_GITHUB_SECRET", SECRET);
+    let app = builder.start();
+    assert_eq!(app.send(&parcel("github")).status, 200);
+    assert_eq!(app.database().only_message().event, "github.parcel.sent");
+    let said = builder.run(&["check"]).succeeded();
+    assert!(said.contains("CREEL_RECIPES: the recipe github replaces the built-in one"), "{said}");
+    let list = builder.run(&["providers", "--search", "github"]).succeeded();
+    assert_eq!(list.lines().filter(|line| line.starts_with("github ")).count(), 1, "{list}");
+}
+
+#[test]
 fn own_recipe_hides_an_alias_of_its_name() {
     let builder = with_file("prometheus.toml", &alone()).set("CREEL_SOURCE_PROMETHEUS_SECRET", SECRET);
     let app = builder.start();
@@ -171,6 +183,6 @@ fn a_recipe_file_that_cannot_be_used_stops_the_start() {
     assert!(said.contains("CREEL_RECIPES") && said.contains("holds no recipe"), "{said}");
     let said = TestApp::builder().set("CREEL_RECIPES", "absent.toml").run(&["serve"]).failed();
     assert!(said.contains("CREEL_RECIPES") && said.contains("absent.toml"), "{said}");
-    let said = with_file("github.toml", &alone()).run(&["serve"]).failed();
-    assert!(said.contains("github") && said.contains("built-in"), "{said}");
+    let said = with_file("custom.toml", &alone()).run(&["serve"]).failed();
+    assert!(said.contains("custom") && said.contains("reserved"), "{said}");
 }
