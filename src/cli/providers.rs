@@ -2,7 +2,7 @@
 
 use super::output::Failure;
 use crate::config::Config;
-use crate::providers::{self, Coverage, Recipe};
+use crate::providers::{self, Alias, Coverage, Recipe};
 
 /// Whom to show.
 #[derive(Debug, clap::Args)]
@@ -20,27 +20,32 @@ pub fn run(arguments: &Providers) -> Result<String, Failure> {
     // Only for the user's own recipes: a configuration with problems is no reason not to look something up.
     let _ = Config::from_env();
     if let Some(name) = arguments.name.as_deref() {
-        if name == "custom" {
+        if name == providers::CUSTOM {
             return Ok(providers::custom_page());
         }
         if let Some(recipe) = providers::recipe(name) {
-            return Ok(providers::page(recipe));
+            let alias = providers::alias(name).filter(|alias| alias.provider == recipe.name());
+            return Ok(match alias {
+                Some(alias) => providers::page_of_alias(alias, recipe),
+                None => providers::page(recipe),
+            });
         }
     }
     let wanted = arguments.search.as_deref().or(arguments.name.as_deref()).unwrap_or_default();
-    let found = matching(wanted);
-    if found.is_empty() {
-        let nearest = all().min_by_key(|recipe| strsim::damerau_levenshtein(recipe.name(), wanted));
-        return Err(Failure(format!(
-            "no provider is called {wanted:?}; the nearest is {}. `creel providers` lists all, and `creel providers custom` shows how to describe one",
-            nearest.map(Recipe::name).unwrap_or_default()
-        )));
+    let (recipes, aliases) = (matching(wanted), matching_aliases(wanted));
+    if recipes.is_empty() && aliases.is_empty() {
+        let advice = providers::provider_advice(wanted);
+        return Err(Failure(format!("no provider is called {wanted:?}; {advice}")));
     }
-    Ok(list(&found))
+    Ok(list(&recipes, &aliases))
 }
 
+/// Those of the user's own hide built-in ones of their name.
 fn all() -> impl Iterator<Item = &'static Recipe> {
-    providers::recipes().iter().chain(providers::added_recipes())
+    let own = providers::added_recipes();
+    let is_hidden = |recipe: &Recipe| own.iter().any(|other| other.name() == recipe.name());
+    let builtin: Vec<&Recipe> = providers::recipes().iter().filter(|recipe| !is_hidden(recipe)).collect();
+    builtin.into_iter().chain(own)
 }
 
 fn matching(wanted: &str) -> Vec<&'static Recipe> {
@@ -55,14 +60,33 @@ fn matching(wanted: &str) -> Vec<&'static Recipe> {
     all().filter(|recipe| texts(recipe).iter().any(|text| text.contains(&wanted))).collect()
 }
 
-fn list(recipes: &[&Recipe]) -> String {
-    let width = recipes.iter().map(|recipe| recipe.name().len()).max().unwrap_or_default();
+fn matching_aliases(wanted: &str) -> Vec<&'static Alias> {
+    let wanted = wanted.to_lowercase();
+    let fits = |alias: &&Alias| alias.name.contains(&wanted) || alias.title.to_lowercase().contains(&wanted);
+    // A recipe of the user's own hides an alias of its name.
+    let is_hidden =
+        |alias: &Alias| providers::recipe(&alias.name).is_none_or(|recipe| recipe.name() != alias.provider);
+    providers::aliases().iter().filter(fits).filter(|alias| !is_hidden(alias)).collect()
+}
+
+fn list(recipes: &[&Recipe], aliases: &[&Alias]) -> String {
+    let names = recipes.iter().map(|recipe| recipe.name()).chain(aliases.iter().map(|alias| &*alias.name));
+    let width = names.map(str::len).max().unwrap_or_default();
     let mut text = String::new();
     for recipe in recipes {
         let note = if recipe.coverage() == Coverage::Full { "" } else { " (body not fully signed)" };
         text.push_str(&format!("{:width$}  {}{note}\n", recipe.name(), recipe.title()));
     }
-    text.push_str(&format!("{} providers. `creel providers NAME` shows how to set one up.\n", recipes.len()));
+    for alias in aliases {
+        text.push_str(&format!("{:width$}  {} (same as {})\n", alias.name, alias.title, alias.provider));
+    }
+    let others = match aliases.len() {
+        0 => String::new(),
+        1 => ", 1 other name".to_owned(),
+        several => format!(", {several} other names"),
+    };
+    let count = recipes.len();
+    text.push_str(&format!("{count} providers{others}. `creel providers NAME` shows how to set one up.\n"));
     text
 }
 
@@ -85,6 +109,38 @@ mod tests {
         let all = shown(None, None).expect("all");
         assert!(all.lines().count() > providers::recipes().len(), "{all}");
         let failure = shown(Some("githubb"), None).expect_err("there is none").to_string();
-        assert!(failure.contains("github"), "{failure}");
+        assert!(failure.contains("did you mean github"), "{failure}");
+    }
+
+    #[test]
+    fn alias_shows_the_page_of_its_provider() {
+        let page = shown(Some("beehiiv"), None).expect("a page");
+        assert!(page.starts_with("beehiiv (beehiiv) works exactly like the provider `svix`."), "{page}");
+        assert!(
+            page.contains("`CREEL_SOURCE_BEEHIIV_SECRET`") && page.contains("`creel send beehiiv`"),
+            "{page}"
+        );
+        assert!(!page.contains("CREEL_SOURCE_SVIX"), "{page}");
+        let base = shown(Some("svix"), None).expect("a page");
+        assert!(
+            base.contains("`beehiiv` (beehiiv)") && base.contains("`CREEL_SOURCE_SVIX_SECRET`"),
+            "{base}"
+        );
+    }
+
+    #[test]
+    fn search_finds_aliases_by_name_and_title() {
+        for text in ["convertkit", "ConvertK", "incident.io", "Stytch"] {
+            let list = shown(None, Some(text)).expect("a list");
+            assert!(list.contains("same as") || list.contains("kit "), "{text}: {list}");
+        }
+        let list = shown(None, Some("hellosign")).expect("a list");
+        assert_eq!(list.lines().next(), Some("hellosign  HelloSign (same as dropbox-sign)"), "{list}");
+    }
+
+    #[test]
+    fn unrelated_name_gets_no_suggestion() {
+        let failure = shown(Some("zzz"), None).expect_err("there is none").to_string();
+        assert!(failure.contains("no name is similar") && !failure.contains("box"), "{failure}");
     }
 }

@@ -121,12 +121,8 @@ fn sample(source: Option<&Source>, arguments: &Send, wish: &Wish<'_>) -> Result<
 /// A verifier of that provider with nothing but a secret.
 fn bind(provider: &str, secret: Option<&Secret>) -> Result<Verifier, Failure> {
     let recipe = providers::recipe(provider).ok_or_else(|| {
-        let nearest = providers::recipes().iter().map(|recipe| recipe.name());
-        let nearest = nearest.min_by_key(|name| strsim::damerau_levenshtein(name, provider));
-        Failure(format!(
-            "{provider:?} is neither a configured source nor a provider; the nearest provider is {}, and `creel providers` lists all",
-            nearest.unwrap_or_default()
-        ))
+        let advice = providers::provider_advice(provider);
+        Failure(format!("{provider:?} is neither a configured source nor a provider; {advice}"))
     })?;
     let secrets = secret.map(|secret| ("secret".to_owned(), vec![secret.clone()]));
     let settings = Settings { values: BTreeMap::from_iter(secrets), ..Settings::default() };

@@ -202,8 +202,11 @@ impl Config {
     /// The user's own recipes must be known before the names of variables can be read.
     fn build_from(vars: &BTreeMap<String, String>) -> Values {
         let added = recipes::add(vars);
-        let mut values = Values::read(vars);
-        values.problems.extend(added.err());
+        let mut values = Values::read(vars, added.is_err());
+        match added {
+            Ok(advice) => values.advice = advice,
+            Err(problem) => values.problems.push(problem),
+        }
         values
     }
 
@@ -246,7 +249,7 @@ impl Config {
         let sources = std::mem::take(&mut values.sources);
         config.sources = sources
             .iter()
-            .filter_map(|(name, own)| sources::build(name, own, config.retention, &mut values.problems))
+            .filter_map(|(name, own)| sources::build(name, own, config.retention, &mut values))
             .collect();
         // A source with a problem is known all the same: its targets have none.
         let known = known_events(sources.keys().cloned(), &config.events);
@@ -256,7 +259,8 @@ impl Config {
             .filter_map(|(name, own)| targets::build(name, own, &known, &mut values.problems))
             .collect();
         config.check_urls(&mut values);
-        config.advice = advice::on_globals(values.globals());
+        config.advice = std::mem::take(&mut values.advice);
+        config.advice.extend(advice::on_globals(values.globals()));
         config.advise(&sources, &targets);
         if values.problems.is_empty() { Ok(config) } else { Err(Problems(values.problems)) }
     }

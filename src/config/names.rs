@@ -177,11 +177,15 @@ fn unknown_global(base: &str) -> String {
         let noun = Noun::ALL.into_iter().find(is_near)?;
         Some(escaped(&format!("{}{others}", noun.prefix())))
     });
-    let nearest = meant.unwrap_or_else(|| {
-        let known = table::globals().map(|variable| variable.name);
-        known.min_by_key(|name| strsim::damerau_levenshtein(base, name)).unwrap_or_default().to_owned()
-    });
-    format!("is unknown; the nearest known name is {nearest}")
+    // The common beginning would make any two names alike.
+    let likeness =
+        |name: &str| strsim::normalized_damerau_levenshtein(rest, name.strip_prefix(PREFIX).unwrap_or(name));
+    let known = table::globals().map(|variable| (likeness(variable.name), variable.name));
+    let known = known.filter(|(likeness, _)| *likeness >= LEAST_LIKENESS).max_by(|a, b| a.0.total_cmp(&b.0));
+    match meant.or_else(|| known.map(|(_, name)| name.to_owned())) {
+        Some(nearest) => format!("is unknown; the nearest known name is {nearest}"),
+        None => "is unknown, and no known name is similar; .env.example and README.md list all".to_owned(),
+    }
 }
 
 fn unknown_key(noun: Noun, rest: &str) -> String {

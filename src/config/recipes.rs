@@ -8,15 +8,18 @@ use crate::providers;
 
 pub const VARIABLE: &str = "CREEL_RECIPES";
 
-/// Adds the recipes of the file, if one is named.
+/// Adds the recipes of the file, if one is named, and returns what the user should know about them.
 ///
 /// # Errors
 /// The problem, with the variable's name.
-pub fn add(vars: &BTreeMap<String, String>) -> Result<(), String> {
-    let Some(path) = vars.get(VARIABLE).filter(|path| !path.trim().is_empty()) else { return Ok(()) };
+pub fn add(vars: &BTreeMap<String, String>) -> Result<Vec<String>, String> {
+    let Some(path) = vars.get(VARIABLE).filter(|path| !path.trim().is_empty()) else { return Ok(Vec::new()) };
     let problem = |problem: String| format!("{VARIABLE}: {problem}");
     let text = read_file(path).map_err(problem)?;
     let name = Path::new(path).file_stem().map(|stem| stem.to_string_lossy().into_owned());
-    providers::add_file(&text, &name.unwrap_or_default()).map_err(|error| problem(error.to_string()))?;
-    Ok(())
+    let added = providers::add_file(&text, &name.unwrap_or_default());
+    let added = added.map_err(|error| problem(error.to_string()))?;
+    // A later version may bring a recipe of the same name: that must not stop the service.
+    let replacing = added.iter().map(|recipe| recipe.name()).filter(|name| providers::is_builtin(name));
+    Ok(replacing.map(|name| format!("{VARIABLE}: the recipe {name} replaces the built-in one")).collect())
 }

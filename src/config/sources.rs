@@ -8,27 +8,25 @@ use super::confirm::{self, Proof};
 use super::names::{self, Reading, recipe_keys};
 use super::noun::Noun;
 use super::parse::{self, shown};
-use super::values::{Draft, OwnValues, parse_value};
+use super::values::{Draft, OwnValues, Values, parse_value};
 use super::{Confirm, Rate, Retention, Source};
-use crate::providers::{self, Group, Recipe, Secret, Settings, Verifier};
+use crate::providers::{self, CUSTOM, Group, Recipe, Secret, Settings, Verifier};
 
 const MAX_TOLERANCE: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 /// For each client, where nothing but confirmation proves the sender.
 const RATE_OF_STRANGERS: Rate = Rate { count: 5, per: Duration::from_secs(1) };
-/// The provider of a sender that is described by variables.
-const CUSTOM: &str = "custom";
-const NAMES_TO_SUGGEST: usize = 5;
 
 /// `None` where something is wrong, which is then noted.
-pub fn build(
-    name: &str,
-    values: &OwnValues,
-    retention: Retention,
-    problems: &mut Vec<String>,
-) -> Option<Source> {
+pub fn build(name: &str, values: &OwnValues, retention: Retention, all: &mut Values) -> Option<Source> {
+    let recipes_failed = all.recipes_failed;
+    let problems = &mut all.problems;
     let before = problems.len();
     let draft = Draft::new(Noun::Source, name, values);
-    let recipe = if draft.is_custom() { draft.custom(problems) } else { provider(name, values, problems) };
+    let recipe = if draft.is_custom() {
+        draft.custom(problems)
+    } else {
+        provider(name, values, recipes_failed, problems)
+    };
     let path = draft.parsed("PATH", parse::path, problems);
     let allow = draft.parsed("ALLOW_IPS", |text| parse::allowlist(text, recipe.map(Recipe::name)), problems);
     let methods = draft.parsed("METHODS", parse::methods, problems);
@@ -70,7 +68,17 @@ pub fn build(
 }
 
 /// The one that is named, else the one that the source is called after.
-fn provider(name: &str, values: &OwnValues, problems: &mut Vec<String>) -> Option<&'static Recipe> {
+fn provider(
+    name: &str,
+    values: &OwnValues,
+    recipes_failed: bool,
+    problems: &mut Vec<String>,
+) -> Option<&'static Recipe> {
+    let written = values.get("PROVIDER").map_or(name, |value| value.text.trim());
+    // It may be one of the recipes that could not be read, which is a problem already.
+    if recipes_failed && providers::recipe(written).is_none() {
+        return None;
+    }
     let prefix = names::prefix(Noun::Source, name);
     if let Some(value) = values.get("PROVIDER") {
         return parse_value(value, provider_named, problems);
@@ -82,8 +90,8 @@ fn provider(name: &str, values: &OwnValues, problems: &mut Vec<String>) -> Optio
             .map(|(key, value)| format!("{}{}", value.variable, other_reading(name, key)))
             .collect();
         problems.push(format!(
-            "{prefix}PROVIDER: is missing, and {name} is no provider's name; set it to the sender's (the nearest are {}; `creel providers` lists all) (the source comes from {})",
-            nearest_names(name).join(" "),
+            "{prefix}PROVIDER: is missing, and {name} is no provider's name; set it to the sender's ({}) (the source comes from {})",
+            providers::provider_advice(name),
             readings.join(", ")
         ));
     }
@@ -92,21 +100,8 @@ fn provider(name: &str, values: &OwnValues, problems: &mut Vec<String>) -> Optio
 
 fn provider_named(text: &str) -> Result<&'static Recipe, String> {
     let text = text.trim();
-    providers::recipe(text).ok_or_else(|| {
-        format!(
-            "{} is no provider; the nearest are {}, `creel providers` lists all, and {CUSTOM} is one that you describe",
-            shown(text),
-            nearest_names(text).join(" ")
-        )
-    })
-}
-
-fn nearest_names(text: &str) -> Vec<&'static str> {
-    let own = providers::added_recipes();
-    let mut names: Vec<&str> = providers::recipes().iter().chain(own).map(Recipe::name).collect();
-    names.sort_by_key(|name| strsim::damerau_levenshtein(text, name));
-    names.truncate(NAMES_TO_SUGGEST);
-    names
+    providers::recipe(text)
+        .ok_or_else(|| format!("{} is no provider; {}", shown(text), providers::provider_advice(text)))
 }
 
 fn other_reading(name: &str, key: &str) -> String {

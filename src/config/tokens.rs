@@ -36,7 +36,7 @@ impl Tokens {
     }
 
     fn from_vars(vars: &BTreeMap<String, String>) -> Result<Self, Problems> {
-        let mut values = Values::read(vars);
+        let mut values = Values::read(vars, false);
         let admin = values.optional(ADMIN, parse::token);
         let read = values.optional(READ, parse::token);
         let listener = values.optional(LISTENER, parse::token);

@@ -30,16 +30,22 @@ pub struct Values {
     pub sources: BTreeMap<String, OwnValues>,
     pub targets: BTreeMap<String, OwnValues>,
     pub problems: Vec<String>,
+    /// The user's own recipes could not be read.
+    pub recipes_failed: bool,
+    /// On the user's own recipes.
+    pub advice: Vec<String>,
 }
 
 impl Values {
-    /// Sorts the variables by what they are for.
-    pub fn read(vars: &BTreeMap<String, String>) -> Self {
-        let mut values = Self::default();
+    /// Sorts the variables by what they are for. If the user's own recipes could not be read (`recipes_failed`), the
+    /// keys that they take are unknown: that is no second problem.
+    pub fn read(vars: &BTreeMap<String, String>, recipes_failed: bool) -> Self {
+        let mut values = Self { recipes_failed, ..Self::default() };
         for (name, text) in vars {
             let (base, is_file) = names::without_file(name);
             match names::read(base) {
                 None => {}
+                Some(Err(_)) if recipes_failed && base.starts_with(Noun::Source.prefix()) => {}
                 Some(Err(problem)) => {
                     values.problems.push(format!("{}: {problem}", escaped(name)));
                 }

@@ -2,6 +2,7 @@
 
 use std::sync::{LazyLock, PoisonError, RwLock};
 
+use super::aliases::alias;
 use super::file::RecipeError;
 use super::recipe::Recipe;
 
@@ -14,27 +15,40 @@ macro_rules! files {
 
 /// In alphabetical order; a test compares it with the folder.
 static FILES: &[(&str, &str)] = files! {
-    "ably" "adyen" "adyen-header" "airtable" "airwallex" "asana" "ashby" "attio" "auth0-log-stream"
+    "a2a" "ably" "adyen" "adyen-header" "airtable" "airwallex" "alertmanager" "anthropic" "apprise" "asana"
+    "ashby" "attio" "auth0-log-stream"
     "authorize-net" "aws-sns" "azure-event-grid" "bigcommerce" "bitbucket" "box" "braintree" "brevo"
-    "btcpay" "buildkite" "buildkite-token" "calcom" "calendly" "chargebee" "checkr" "circleback" "circleci"
+    "btcpay" "buildkite" "buildkite-token" "calcom" "calendly" "cashfree" "chargebee" "checkr" "circleback"
+    "circleci"
     "clerk" "clickup" "close" "cloudevents" "cloudflare-notifications" "cloudflare-stream" "cloudinary"
     "coinbase-cdp" "coinbase-commerce" "contentful" "crisp" "cursor" "customerio" "deepgram" "discord"
-    "discourse" "docker-hub" "docusign" "doppler" "dropbox" "dropbox-sign" "easypost" "ebay" "ecwid"
-    "elevenlabs" "expo" "fal" "fastspring" "figma" "finch" "fintoc" "fireflies" "fitbit" "flutterwave"
-    "forgejo" "fourthwall" "fusionauth" "ghost" "gitea" "gitguardian" "github" "gitlab"
+    "discourse" "django-webhook" "docker-hub" "docker-registry" "docusign" "dodo-payments" "doppler" "dropbox"
+    "dropbox-sign" "easypost" "ebay" "ecwid"
+    "elevenlabs" "expo" "fal" "fastspring" "figma" "finch" "fintoc" "firecrawl" "fireflies" "fitbit"
+    "flutterwave"
+    "forgejo" "fourthwall" "fusionauth" "gemini" "gemini-dynamic" "ghost" "gitea" "gitguardian" "github"
+    "gitlab"
     "gitlab-signing-token" "gocardless" "gogs" "gong" "google-channel" "google-pubsub" "grafana"
-    "greenhouse" "helpscout" "heroku" "hubspot-v1" "hubspot-v2" "hubspot-v3" "hygraph" "inngest" "intercom"
-    "intuit" "jira" "kick" "klaviyo" "knock" "kontent-ai" "lark" "launchdarkly" "lemonsqueezy" "line"
-    "linear" "livekit" "mailchannels" "mailgun" "mandrill" "mercadopago" "messagebird" "meta"
-    "microsoft-graph" "modern-treasury" "mollie" "mollie-classic" "monday" "ms-teams-outgoing" "mux"
-    "netlify" "none" "notion" "nowpayments" "nylas" "okta" "onfido" "openai" "orb" "paddle" "pagerduty"
-    "patreon" "payfast" "paypal" "paypal-postback" "paystack" "persona" "plaid" "plivo-v2" "plivo-v3" "polar" "postmark"
-    "pusher" "razorpay" "recharge" "recurly" "replicate" "resend" "retell" "revenuecat" "ripple-collections"
-    "rootly" "samsara" "sanity" "segment" "sendgrid" "sentry" "shopify" "sinch-conversation" "sinch-numbers"
+    "greenhouse" "helpscout" "heroku" "hocuspocus" "hook0" "hubspot-v1" "hubspot-v2" "hubspot-v3" "hygraph"
+    "inngest" "intercom"
+    "intuit" "jira" "kick" "kit" "klaviyo" "knock" "kontent-ai" "label-studio" "langgraph" "langsmith" "lark"
+    "launchdarkly" "lemonsqueezy" "line"
+    "linear" "lithic" "liveblocks" "livekit" "lovable" "mailchannels" "mailgun" "mandrill" "mercadopago"
+    "messagebird" "meta"
+    "microsoft-graph" "mlflow" "modern-treasury" "mollie" "mollie-classic" "monday" "ms-teams-outgoing" "mux"
+    "netlify" "none" "notion" "nowpayments" "nylas" "okta" "onfido" "openai" "orb" "ordergroove" "paddle"
+    "pagerduty"
+    "patreon" "payfast" "paypal" "paypal-postback" "paystack" "persona" "plaid" "plivo-v2" "plivo-v3" "polar"
+    "postmark"
+    "prefect" "pusher" "razorpay" "recharge" "recurly" "replicate" "resend" "retell" "revenuecat"
+    "ripple-collections"
+    "rootly" "samsara" "sanity" "seam" "segment" "sendgrid" "sentry" "shopify" "sinch-conversation"
+    "sinch-numbers"
     "slack" "smartcar" "smartsheet" "snipcart" "sparkpost" "square" "standard-webhooks"
     "standard-webhooks-v1a" "strava" "stripe" "sumsub" "supabase-auth" "svix" "tailscale" "tally" "telegram"
     "telnyx" "terraform-cloud" "tiktok" "token" "travis-ci" "trello" "truelayer" "twilio" "twitch"
-    "typeform" "unit" "upstash-qstash" "vercel" "vonage" "webflow" "websub" "wechat-pay" "whatsapp" "wise"
+    "typeform" "unit" "upstash-qstash" "vercel" "verdaccio" "vonage" "webflow" "websub" "wechat-pay" "whatsapp"
+    "whop" "wise"
     "woocommerce" "workos" "x" "xero" "zendesk" "zoom"
 };
 
@@ -47,6 +61,9 @@ static RECIPES: LazyLock<Vec<Recipe>> = LazyLock::new(|| {
     good.into_iter().filter_map(Result::ok).collect()
 });
 
+/// The provider of a sender that is described by variables.
+pub const CUSTOM: &str = "custom";
+
 /// The user's own, by name. They live as long as the process, like the built-in ones.
 static ADDED: RwLock<Vec<&'static Recipe>> = RwLock::new(Vec::new());
 
@@ -58,14 +75,26 @@ pub fn recipes() -> &'static [Recipe] {
     &RECIPES
 }
 
+/// The recipe of this name: the user's own, a built-in one, or the one that an alias resolves to.
 pub fn recipe(name: &str) -> Option<&'static Recipe> {
+    exactly(name).or_else(|| exactly(&alias(name)?.provider))
+}
+
+fn exactly(name: &str) -> Option<&'static Recipe> {
     let added = ADDED.read().unwrap_or_else(PoisonError::into_inner);
     let own = added.iter().find(|recipe| recipe.name() == name).copied();
     drop(added);
-    own.or_else(|| {
-        let place = RECIPES.binary_search_by(|recipe| recipe.name().cmp(name)).ok()?;
-        Some(&RECIPES[place])
-    })
+    own.or_else(|| builtin(name))
+}
+
+/// Whether a built-in recipe has this name.
+pub fn is_builtin(name: &str) -> bool {
+    builtin(name).is_some()
+}
+
+fn builtin(name: &str) -> Option<&'static Recipe> {
+    let place = RECIPES.binary_search_by(|recipe| recipe.name().cmp(name)).ok()?;
+    Some(&RECIPES[place])
 }
 
 /// The user's own recipes.
@@ -88,11 +117,11 @@ pub(super) fn add(recipe: Recipe) -> &'static Recipe {
 /// The first thing that is wrong, with recipe and field. Nothing has been added then.
 pub fn add_file(text: &str, name: &str) -> Result<Vec<&'static Recipe>, RecipeError> {
     let recipes = Recipe::parse_file(text, name)?;
-    if let Some(taken) = recipes.iter().find(|own| RECIPES.iter().any(|recipe| recipe.name() == own.name())) {
+    if recipes.iter().any(|own| own.name() == CUSTOM) {
         return Err(RecipeError {
-            recipe: taken.name().to_owned(),
+            recipe: CUSTOM.to_owned(),
             field: "name".to_owned(),
-            problem: "is that of a built-in recipe; choose another one".to_owned(),
+            problem: "is reserved for senders that variables describe; choose another one".to_owned(),
         });
     }
     Ok(recipes.into_iter().map(add).collect())

@@ -1,6 +1,7 @@
 //! What creel knows about the senders of webhooks: one recipe each, bound to a source's settings.
 //! No I/O in here: a request, the settings and the time go in; a verdict, a description and a reply come out.
 
+mod aliases;
 mod bind;
 mod catalogue;
 mod cloud_event;
@@ -12,6 +13,7 @@ mod fetch;
 mod file;
 mod handshake;
 mod known;
+mod nearest;
 mod page;
 mod recipe;
 mod reply;
@@ -23,7 +25,8 @@ pub use crate::verify::certificate::Roots;
 pub use crate::verify::json::{self, Extracted};
 pub use crate::verify::outside::{Answer, Outside, Unproven, Wanted};
 pub use crate::verify::request::{Cause, Headers, Request, Secret};
-pub use catalogue::{add_file, added_recipes, recipe, recipes};
+pub use aliases::{Alias, alias, aliases};
+pub use catalogue::{CUSTOM, add_file, added_recipes, is_builtin, recipe, recipes};
 pub use confirm::{Asker, Judgement, Login, OwnQuestion, Question, Unaskable};
 pub use custom::{CUSTOM_FIELDS, CustomField, custom_recipe, custom_variable};
 pub use describe::Description;
@@ -31,7 +34,8 @@ pub use fetch::{Call, Plan, key_of_set};
 pub use file::RecipeError;
 pub use handshake::{First, Handshake, Learning, Moment};
 pub use known::UnknownEvent;
-pub use page::{coverage_in_words, custom_page, group_name, index, page};
+pub use nearest::provider_advice;
+pub use page::{coverage_in_words, custom_page, group_name, index, page, page_of_alias};
 pub use recipe::{Coverage, Facts, Group, Recipe};
 pub use reply::Reply;
 pub use sample::{Sample, Wish};

@@ -3,6 +3,7 @@
 
 use std::fmt::Write;
 
+use super::aliases::{Alias, aliases, aliases_of};
 use super::custom::{CUSTOM_FIELDS, custom_variable};
 use super::recipe::{Coverage, Group, Recipe};
 use super::settings::{Key, Kind};
@@ -12,15 +13,36 @@ const UNCONFIRMED: &str = " (unconfirmed)";
 
 /// Markdown that reads well in a terminal, too.
 pub fn page(recipe: &Recipe) -> String {
+    page_under(recipe, &recipe.name)
+}
+
+/// The page of the recipe that an alias resolves to, with the alias in the names of variables.
+pub fn page_of_alias(alias: &Alias, recipe: &Recipe) -> String {
+    format!(
+        "{} ({}) works exactly like the provider `{}`.\n\n{}",
+        alias.title,
+        alias.name,
+        recipe.name,
+        page_under(recipe, &alias.name)
+    )
+}
+
+/// `name` is what the source in the instructions is called.
+fn page_under(recipe: &Recipe, name: &str) -> String {
     let mut text =
         format!("# {}\n\nProvider `{}` · {}\n", recipe.title, recipe.name, group_name(recipe.group));
+    let others: Vec<String> =
+        aliases_of(&recipe.name).map(|alias| format!("`{}` ({})", alias.name, alias.title)).collect();
+    if !others.is_empty() {
+        let _ = write!(text, "\nAlso for: {}\n", others.join(", "));
+    }
     let mut section = |title: &str, lines: Vec<String>| {
         if !lines.is_empty() {
             let _ = write!(text, "\n## {title}\n\n{}\n", lines.join("\n"));
         }
     };
-    section("Set it up", setup(recipe));
-    section("Settings", settings(recipe));
+    section("Set it up", setup(recipe, name));
+    section("Settings", settings(recipe, name));
     section("What proves the sender", proof(recipe));
     section("Messages", messages(recipe));
     section(
@@ -70,6 +92,10 @@ pub fn index<'a>(recipes: impl Iterator<Item = &'a Recipe>) -> String {
             );
         }
     }
+    text.push_str("\n## Other names\n\nThese senders need no recipe of their own.\n\n| name | | provider |\n|---|---|---|\n");
+    for alias in aliases() {
+        let _ = writeln!(text, "| {0} | {1} | [{2}]({2}.md) |", alias.name, alias.title, alias.provider);
+    }
     text
 }
 
@@ -85,8 +111,8 @@ pub fn custom_page() -> String {
     text
 }
 
-fn setup(recipe: &Recipe) -> Vec<String> {
-    let variable = source_variable(&recipe.name, "");
+fn setup(recipe: &Recipe, name: &str) -> Vec<String> {
+    let variable = source_variable(name, "");
     let mut steps = Vec::new();
     let needed: Vec<String> = recipe
         .keys
@@ -104,7 +130,7 @@ fn setup(recipe: &Recipe) -> Vec<String> {
     if recipe.learns() {
         steps.push(format!(
             "Set `{variable}PATH` to what `creel secret` prints: the sender's handshake teaches the secret, once. `creel learn {}` opens the window again for ten minutes.",
-            recipe.name
+            name
         ));
     } else if recipe.asks_provider() {
         steps.push("Neither path nor allowlist is needed: the sender's API is asked about each message before anything is done with it.".to_owned());
@@ -125,12 +151,12 @@ fn setup(recipe: &Recipe) -> Vec<String> {
     if recipe.asks_provider() {
         steps.push(format!(
             "`creel send {}` sends a sample; it ends refused, since the sender's API does not know it.",
-            recipe.name
+            name
         ));
     } else if !recipe.samples.is_empty() {
         steps.push(format!(
             "`creel send {}` sends a sample without the sender, where the source has the secret.",
-            recipe.name
+            name
         ));
     }
     steps.iter().enumerate().map(|(number, step)| format!("{}. {step}", number + 1)).collect()
@@ -141,7 +167,7 @@ fn asking_keys(recipe: &Recipe) -> impl Iterator<Item = &Key> {
     recipe.keys.iter().filter(|key| key.secret && !key.required)
 }
 
-fn settings(recipe: &Recipe) -> Vec<String> {
+fn settings(recipe: &Recipe, name: &str) -> Vec<String> {
     let line = |key: &Key| {
         let mut notes = Vec::new();
         if key.required {
@@ -156,11 +182,11 @@ fn settings(recipe: &Recipe) -> Vec<String> {
         });
         notes.extend(key.default.as_ref().map(|default| format!("default `{default}`")));
         let notes = if notes.is_empty() { String::new() } else { format!(" ({})", notes.join(", ")) };
-        format!("- `{}`: {}{notes}", source_variable(&recipe.name, &key.name), key.doc)
+        format!("- `{}`: {}{notes}", source_variable(name, &key.name), key.doc)
     };
     let mut lines: Vec<String> = recipe.keys.iter().map(line).collect();
     if let Some(tolerance) = recipe.tolerance {
-        let variable = source_variable(&recipe.name, "tolerance");
+        let variable = source_variable(name, "tolerance");
         lines.push(format!(
             "- `{variable}`: how far the signed time may be from now (default {} s){}",
             tolerance.as_secs(),

@@ -174,6 +174,13 @@ fn an_unknown_name_is_refused_with_the_nearest_known_one() {
 }
 
 #[test]
+fn unrelated_variable_gets_no_suggestion() {
+    for name in ["CREEL_ZZZ", "CREEL_", "CREEL_KUBERNETES_SERVICE_HOST"] {
+        assert_refused(&[(name, "value")], &[name, "no known name is similar"]);
+    }
+}
+
+#[test]
 fn a_source_variable_without_name_or_key_is_told_how_to_write_one() {
     for name in ["CREEL_SOURCE_GITHUB", "CREEL_SOURCE_SECRET", "CREEL_SOURCE_", "CREEL_SOURCE__SECRET"] {
         assert_refused(&[(name, "value")], &[name, "CREEL_SOURCE_"]);

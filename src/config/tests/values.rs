@@ -18,8 +18,10 @@ fn a_value_from_a_file_loses_its_last_line_break_alone() {
     for (content, expected) in rows {
         let file = directory.path().join("secret");
         std::fs::write(&file, content).expect("the file is written");
-        let read =
-            Values::read(&vars(&[("CREEL_SOURCE_GITHUB_SECRET_FILE", file.to_str().expect("a UTF-8 path"))]));
+        let read = Values::read(
+            &vars(&[("CREEL_SOURCE_GITHUB_SECRET_FILE", file.to_str().expect("a UTF-8 path"))]),
+            false,
+        );
         assert!(read.problems.is_empty(), "{:?}", read.problems);
         assert_eq!(read.sources["github"]["SECRET"].text.as_bytes(), expected);
     }
@@ -104,7 +106,7 @@ fn values_that_make_no_sense_are_refused() {
         ("CREEL_SOURCE_GITHUB_DEDUPE", "8d", "retention"),
         ("CREEL_SOURCE_GITHUB_TOLERANCE", "8d", "longest is 7d"),
         ("CREEL_SOURCE_GITHUB_REPLY_STATUS", "302", "200 to 299"),
-        ("CREEL_SOURCE_GITHUB_PROVIDER", "githbu", "the nearest are github"),
+        ("CREEL_SOURCE_GITHUB_PROVIDER", "githbu", "did you mean github"),
     ];
     for (name, value, part) in rows {
         let pairs = [("CREEL_SOURCE_GITHUB_SECRET", SECRET), (name, value)];

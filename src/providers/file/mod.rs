@@ -63,7 +63,15 @@ impl Recipe {
             problem: error.to_string().trim_end().to_owned(),
         };
         let table: toml::Table = toml::from_str(text).map_err(|error| wrong(name, &error))?;
-        if table.contains_key("title") {
+        if table.is_empty() {
+            return Err(RecipeError {
+                recipe: name.to_owned(),
+                field: "file".to_owned(),
+                problem: "holds no recipe; write the fields of one, or a table `[name]` for each".to_owned(),
+            });
+        }
+        let holds_one = table.contains_key("title") || table.values().any(|value| !value.is_table());
+        if holds_one {
             return Self::parse(name, text).map(|recipe| vec![recipe]);
         }
         let parse = |(name, fields): (String, toml::Value)| {
@@ -126,7 +134,7 @@ impl File {
                 .or_else(|| self.token_age()),
             keys: self.key.iter().map(Key::from).collect(),
             accepted: replies::accepted(&self.accepted)?,
-            title: self.title,
+            title: if self.title.is_empty() { name.to_owned() } else { self.title },
             facts,
             proofs,
             paths,

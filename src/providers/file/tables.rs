@@ -208,9 +208,14 @@ impl KeySourceTable {
 #[serde(deny_unknown_fields)]
 pub struct TimestampTable {
     pub at: String,
+    #[serde(default = "seconds")]
     pub unit: TimestampUnit,
     #[serde(default = "default_tolerance")]
     pub tolerance_seconds: u64,
+}
+
+const fn seconds() -> TimestampUnit {
+    TimestampUnit::Seconds
 }
 
 const fn default_tolerance() -> u64 {

@@ -216,5 +216,20 @@ fn a_file_may_hold_one_recipe_or_several() {
     assert_eq!(several.iter().map(Recipe::name).collect::<Vec<_>>(), ["first", "second"]);
     let wrong = Recipe::parse_file("[first]\ntitle = \"First\"\nevent_type = \"x\"", "file").unwrap_err();
     assert_eq!((wrong.recipe.as_str(), wrong.field.as_str()), ("first", "event_type"));
-    assert_eq!(add_file("[github]\ntitle = \"Mine\"", "x").unwrap_err().field, "name");
+    assert_eq!(add_file("[custom]\ntitle = \"Mine\"", "x").unwrap_err().field, "name");
+}
+
+#[test]
+fn examples_of_the_documentation_are_recipes() {
+    let text = include_str!("../../../docs/recipes.md");
+    let (_, own_sender) = text.split_once("\n## Your own sender\n").unwrap();
+    let blocks: Vec<&str> =
+        own_sender.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
+    let names = |text: &str| -> Vec<String> {
+        let recipes = Recipe::parse_file(text, "parcel-shop").unwrap();
+        recipes.iter().map(|recipe| recipe.name().to_owned()).collect()
+    };
+    assert_eq!(blocks.len(), 2);
+    assert_eq!(names(blocks[0]), ["parcel-shop"]);
+    assert_eq!(names(blocks[1]), ["letters", "parcel-shop"]);
 }

@@ -42,6 +42,36 @@ fn an_unknown_name_suggests_the_nearest() {
 }
 
 #[test]
+fn unrelated_names_get_a_way_out_instead_of_a_suggestion() {
+    for name in ["zzz", "kubernetes"] {
+        let commands: [&[&str]; 2] = [&["providers", name], &["send", name, "--url", "http://127.0.0.1:1/"]];
+        let mut said = commands.map(|command| Builder::bare().run(command).failed()).to_vec();
+        said.push(Builder::bare().set("CREEL_SOURCE_SHOP_PROVIDER", name).run(&["check"]).failed());
+        for said in said {
+            assert!(said.contains("no name is similar") && said.contains("`token`"), "{said}");
+            assert!(!said.contains("box") && !said.contains("did you mean"), "{said}");
+        }
+    }
+}
+
+#[test]
+fn alias_works_as_source_provider_and_sample() {
+    let secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+    let builder = TestApp::builder()
+        .set("CREEL_SOURCE_BEEHIIV_SECRET", secret)
+        .set("CREEL_SOURCE_CARDS_PROVIDER", "brex")
+        .set("CREEL_SOURCE_CARDS_SECRET", secret);
+    let app = builder.start();
+    let sender = builder.set("CREEL_LISTEN", app.address.to_string());
+    for source in ["beehiiv", "cards"] {
+        assert!(sender.run(&["send", source]).succeeded().starts_with('2'), "{source}");
+        assert_eq!(app.database().newest_message().event, format!("{source}.invoice.paid"));
+    }
+    let page = sender.run(&["providers", "beehiiv"]).succeeded();
+    assert!(page.contains("provider `svix`") && page.contains("CREEL_SOURCE_BEEHIIV_SECRET"), "{page}");
+}
+
+#[test]
 fn a_page_needs_no_valid_configuration() {
     let builder = Builder::bare().set("CREEL_MAX_BODY", "1 elephant");
     assert!(builder.run(&["providers", "github"]).succeeded().contains("X-Hub-Signature-256"));

@@ -124,9 +124,65 @@ fn what_is_wrong_in_a_recipe_is_named_with_recipe_and_field() {
 }
 
 #[test]
+fn broken_recipe_file_is_the_only_problem() {
+    let text = format!("{}\n{}", below("letters"), below("parcels").replace("\"{body}\"", "\"{bdy}\""));
+    let said = with_file("own.toml", &text)
+        .set("CREEL_SOURCE_PARCELS_SECRET", SECRET)
+        .set("CREEL_SOURCE_POST_PROVIDER", "letters")
+        .set("CREEL_SOURCE_POST_SECRET", SECRET)
+        .set("CREEL_SOURCE_POST_PARCEL_NUMBER", "1042")
+        .set("CREEL_TARGET_APP_URL", "http://127.0.0.1:1/")
+        .set("CREEL_TARGET_APP_EVENTS", "parcels.* post.parcel.sent")
+        .run(&["check"])
+        .failed();
+    assert!(said.contains("1 problem ") && said.contains("signature.text"), "{said}");
+    let other = with_file("own.toml", &text)
+        .set("CREEL_SOURCE_GITHUB_SECRET", SECRET)
+        .set("CREEL_SOURCE_GITHUB_PATH", "short")
+        .run(&["check"])
+        .failed();
+    assert!(other.contains("2 problems") && other.contains("CREEL_SOURCE_GITHUB_PATH"), "{other}");
+}
+
+#[test]
+fn recipe_needs_neither_title_nor_unit() {
+    let text = alone().replace("title = \"The parcel shop\"", "").replace("\"{body}\"", "\"{ts}.{body}\"");
+    let builder = with_file("parcels.toml", &format!("{text}\n[timestamp]\nat = \"header Parcel-Time\"\n"))
+        .set("CREEL_SOURCE_PARCELS_SECRET", SECRET);
+    let app = builder.start();
+    let sender = builder.set("CREEL_LISTEN", app.address.to_string());
+    assert!(sender.run(&["send", "parcels"]).succeeded().starts_with('2'));
+    let page = sender.run(&["providers", "parcels"]).succeeded();
+    assert!(page.starts_with("# parcels\n"), "{page}");
+}
+
+#[test]
+fn own_recipe_replaces_a_builtin_one() {
+    let builder = with_file("github.toml", &alone()).set("CREEL_SOURCE_GITHUB_SECRET", SECRET);
+    let app = builder.start();
+    assert_eq!(app.send(&parcel("github")).status, 200);
+    assert_eq!(app.database().only_message().event, "github.parcel.sent");
+    let said = builder.run(&["check"]).succeeded();
+    assert!(said.contains("CREEL_RECIPES: the recipe github replaces the built-in one"), "{said}");
+    let list = builder.run(&["providers", "--search", "github"]).succeeded();
+    assert_eq!(list.lines().filter(|line| line.starts_with("github ")).count(), 1, "{list}");
+}
+
+#[test]
+fn own_recipe_hides_an_alias_of_its_name() {
+    let builder = with_file("prometheus.toml", &alone()).set("CREEL_SOURCE_PROMETHEUS_SECRET", SECRET);
+    let app = builder.start();
+    assert_eq!(app.send(&parcel("prometheus")).status, 200);
+    let list = builder.run(&["providers", "--search", "prometheus"]).succeeded();
+    assert!(list.contains("The parcel shop") && !list.contains("same as"), "{list}");
+}
+
+#[test]
 fn a_recipe_file_that_cannot_be_used_stops_the_start() {
+    let said = with_file("empty.toml", "# nothing\n").run(&["check"]).failed();
+    assert!(said.contains("CREEL_RECIPES") && said.contains("holds no recipe"), "{said}");
     let said = TestApp::builder().set("CREEL_RECIPES", "absent.toml").run(&["serve"]).failed();
     assert!(said.contains("CREEL_RECIPES") && said.contains("absent.toml"), "{said}");
-    let said = with_file("github.toml", &alone()).run(&["serve"]).failed();
-    assert!(said.contains("github") && said.contains("built-in"), "{said}");
+    let said = with_file("custom.toml", &alone()).run(&["serve"]).failed();
+    assert!(said.contains("custom") && said.contains("reserved"), "{said}");
 }

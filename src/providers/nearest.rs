@@ -1,0 +1,147 @@
+//! What a user may have meant by a provider's name that does not exist. A suggestion that is only less wrong than the
+//! others is worse than none.
+
+use super::aliases::aliases;
+use super::catalogue::{added_recipes, recipes};
+use super::recipe::Recipe;
+
+/// Edits between a name and a misspelling of it; with more, unrelated names are as near.
+const MAX_EDITS: usize = 2;
+/// A name of so many characters may have one edit, a longer one more.
+const CHARACTERS_PER_EDIT: usize = 3;
+/// Shorter beginnings and words are shared by chance.
+const MIN_SHARED_CHARACTERS: usize = 3;
+const MAX_SUGGESTIONS: usize = 5;
+/// Words in names of providers that say nothing about who it is.
+const COMMON_WORDS: [&str; 12] = [
+    "api",
+    "app",
+    "classic",
+    "cloud",
+    "events",
+    "header",
+    "notifications",
+    "payments",
+    "sign",
+    "token",
+    "webhook",
+    "webhooks",
+];
+
+/// How a name resembles a text; the smaller, the more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Likeness {
+    Misspelt(usize),
+    Beginning,
+    SharedWord,
+}
+
+/// The providers that a text may mean, the likeliest first; empty if none is similar.
+pub fn similar_providers(text: &str) -> Vec<&'static str> {
+    let text = normalized(text);
+    let own = added_recipes().into_iter().map(Recipe::name);
+    let names = recipes().iter().map(Recipe::name).chain(own);
+    let names = names.chain(aliases().iter().map(|alias| alias.name.as_str()));
+    let mut found: Vec<(Likeness, &str)> =
+        names.filter_map(|name| Some((likeness(&text, name)?, name))).collect();
+    found.sort_unstable();
+    found.into_iter().map(|(_, name)| name).take(MAX_SUGGESTIONS).collect()
+}
+
+/// What to do about a name that is no provider's, as the end of a sentence.
+pub fn provider_advice(text: &str) -> String {
+    match &similar_providers(text)[..] {
+        [] => "no name is similar: `creel providers` lists all, and a sender that is not listed is a `token` (a shared value in a header), `standard-webhooks`, or `custom`, which you describe"
+            .to_owned(),
+        names => format!("did you mean {}? `creel providers` lists all", names.join(", ")),
+    }
+}
+
+/// In lower case, with `-` between words.
+fn normalized(text: &str) -> String {
+    let dash = |character: char| if character.is_alphanumeric() { character } else { '-' };
+    text.trim().to_lowercase().chars().map(dash).collect()
+}
+
+fn likeness(text: &str, name: &str) -> Option<Likeness> {
+    let without_dashes = |text: &str| text.replace('-', "");
+    let (joined, joined_name) = (without_dashes(text), without_dashes(name));
+    let characters = joined.chars().count().min(joined_name.chars().count());
+    let edits = strsim::damerau_levenshtein(&joined, &joined_name);
+    if edits <= MAX_EDITS.min(characters / CHARACTERS_PER_EDIT) {
+        return Some(Likeness::Misspelt(edits));
+    }
+    let begins = |whole: &str, beginning: &str| {
+        beginning.chars().count() >= MIN_SHARED_CHARACTERS && whole.starts_with(beginning)
+    };
+    let is_telling = |word: &&str| word.len() >= MIN_SHARED_CHARACTERS && !COMMON_WORDS.contains(word);
+    if begins(name, text) || (is_telling(&name) && begins(text, &format!("{name}-"))) {
+        return Some(Likeness::Beginning);
+    }
+    let mut words = text.split('-').filter(is_telling);
+    words.any(|word| name.split('-').any(|other| other == word)).then_some(Likeness::SharedWord)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn misspelt_names_are_recognized() {
+        for (text, expected) in [
+            ("githbu", "github"),
+            ("GitHub", "github"),
+            ("strpe", "stripe"),
+            ("shopfy", "shopify"),
+            ("standard_webhooks", "standard-webhooks"),
+            ("standardwebhooks", "standard-webhooks"),
+            ("dodopayments", "dodo-payments"),
+            ("alert-manager", "alertmanager"),
+            ("mlfow", "mlflow"),
+            ("open.ai", "openai"),
+            ("github-enterprise", "github"),
+            ("hubspot", "hubspot-v1"),
+            ("aws-eventbridge", "aws-sns"),
+            ("google drive", "google-channel"),
+            ("bxo", "box"),
+            ("twiter", "twitter"),
+        ] {
+            assert_eq!(similar_providers(text).first(), Some(&expected), "{text}");
+            assert!(provider_advice(text).contains(expected), "{text}");
+        }
+    }
+
+    #[test]
+    fn unrelated_names_get_no_suggestion() {
+        for text in [
+            "zzz",
+            "z",
+            "",
+            "-",
+            "x-y-z",
+            "acme",
+            "my-webhooks",
+            "token-service",
+            "kubernetes",
+            "🦀",
+            "q".repeat(500).as_str(),
+        ] {
+            assert_eq!(similar_providers(text), Vec::<&str>::new(), "{text}");
+            let advice = provider_advice(text);
+            for way in ["`token`", "`standard-webhooks`", "`custom`"] {
+                assert!(advice.contains(way), "{advice}");
+            }
+        }
+    }
+
+    #[test]
+    fn short_names_are_not_near_to_everything() {
+        for (text, wrong) in
+            [("zzz", "box"), ("abl", "x"), ("ab", "a2a"), ("webhook", "webflow"), ("sentri-x", "x")]
+        {
+            assert!(!similar_providers(text).contains(&wrong), "{text} {wrong}");
+        }
+        assert!(similar_providers("s").is_empty());
+        assert!(similar_providers("github").len() <= MAX_SUGGESTIONS);
+    }
+}
