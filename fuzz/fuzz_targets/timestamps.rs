@@ -6,11 +6,12 @@ use std::time::Duration;
 use creel::verify::freshness::{Moment, TimestampUnit};
 use time::OffsetDateTime;
 
-const UNITS: [TimestampUnit; 5] = [
+const UNITS: [TimestampUnit; 6] = [
     TimestampUnit::Seconds,
     TimestampUnit::Milliseconds,
     TimestampUnit::SecondsOrMilliseconds,
     TimestampUnit::Rfc3339,
+    TimestampUnit::Any,
     TimestampUnit::HttpDate,
 ];
 
@@ -18,7 +19,7 @@ libfuzzer_sys::fuzz_target!(|data: &[u8]| {
     for unit in UNITS {
         let moment = unit.parse(data);
         let is_number = (1..=18).contains(&data.len()) && data.iter().all(u8::is_ascii_digit);
-        if !matches!(unit, TimestampUnit::Rfc3339 | TimestampUnit::HttpDate) {
+        if !matches!(unit, TimestampUnit::Rfc3339 | TimestampUnit::Any | TimestampUnit::HttpDate) {
             assert_eq!(moment.is_ok(), is_number, "{unit:?} takes digits and nothing else");
         }
         if let Ok(moment) = moment {

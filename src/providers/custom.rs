@@ -53,7 +53,7 @@ pub const CUSTOM_FIELDS: &[CustomField] = &[
         name: "timestamp.at",
         doc: "where the signed timestamp is: `header X-Timestamp`, `layout ts`, `json a.b`",
     },
-    CustomField { name: "timestamp.unit", doc: "`s` (default), `ms`, `s-or-ms`, `rfc3339` or `http-date`" },
+    CustomField { name: "timestamp.unit", doc: "`s` (default), `ms`, `s-or-ms`, `rfc3339`, `any` (one of those, by its shape) or `http-date`" },
     CustomField { name: "token.at", doc: "where a shared token is, instead of a signature" },
     CustomField { name: "token.scheme", doc: "what stands before the token, like `Bearer `" },
     CustomField { name: "event_type", doc: "where the event type is: `header X-Event`, `json type`" },

@@ -4,13 +4,18 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use serde::Deserialize;
-use time::format_description::well_known::{Iso8601, Rfc2822, Rfc3339};
-use time::{OffsetDateTime, PrimitiveDateTime};
+use time::OffsetDateTime;
+use time::format_description::well_known::{Rfc2822, Rfc3339};
 
 use super::layout::Layout;
 use super::place::Place;
 use super::request::Cause;
 use super::view::View;
+
+mod iso_date;
+
+/// A date with nanoseconds and an offset has 35 characters; some senders write more decimals.
+const MAX_DATE_BYTES: usize = 64;
 
 /// The timestamp of a signature scheme.
 #[derive(Clone, Debug)]
@@ -56,9 +61,12 @@ pub enum TimestampUnit {
     /// Thirteen digits and more are milliseconds.
     #[serde(rename = "s-or-ms")]
     SecondsOrMilliseconds,
-    /// Without a zone it means UTC; any number of decimals.
+    /// Without an offset it means UTC; any number of decimals.
     #[serde(rename = "rfc3339")]
     Rfc3339,
+    /// Seconds, milliseconds (thirteen digits and more) or an RFC 3339 time, told apart by their shape.
+    #[serde(rename = "any")]
+    Any,
     /// `Thu, 09 Oct 2025 08:53:20 GMT`
     #[serde(rename = "http-date")]
     HttpDate,
@@ -82,11 +90,10 @@ impl TimestampUnit {
             Self::Milliseconds => digits(text).map(Moment::Milliseconds),
             Self::SecondsOrMilliseconds if text.len() >= 13 => digits(text).map(Moment::Milliseconds),
             Self::SecondsOrMilliseconds => digits(text).map(Moment::Seconds),
-            Self::Rfc3339 => date(text, |text| {
-                OffsetDateTime::parse(text, &Rfc3339).ok().or_else(|| {
-                    PrimitiveDateTime::parse(text, &Iso8601::PARSING).ok().map(PrimitiveDateTime::assume_utc)
-                })
-            }),
+            Self::Any if text.iter().all(u8::is_ascii_digit) => Self::SecondsOrMilliseconds.parse(text),
+            Self::Rfc3339 | Self::Any => {
+                iso_date::milliseconds(text).map(Moment::Milliseconds).ok_or(Cause::MalformedSignature)
+            }
             Self::HttpDate => date(text, |text| {
                 let zoned = text.strip_suffix("GMT").map(|date| format!("{date}+0000"));
                 OffsetDateTime::parse(zoned.as_deref().unwrap_or(text), &Rfc2822).ok()
@@ -97,7 +104,7 @@ impl TimestampUnit {
     /// As a sender writes it.
     pub fn write(self, time: OffsetDateTime) -> String {
         match self {
-            Self::Seconds | Self::SecondsOrMilliseconds => time.unix_timestamp().to_string(),
+            Self::Seconds | Self::SecondsOrMilliseconds | Self::Any => time.unix_timestamp().to_string(),
             Self::Milliseconds => milliseconds(time).to_string(),
             Self::Rfc3339 => time.format(&Rfc3339).unwrap_or_default(),
             Self::HttpDate => {
@@ -131,8 +138,7 @@ fn digits(text: &[u8]) -> Result<i64, Cause> {
 }
 
 fn date(text: &[u8], parse: impl Fn(&str) -> Option<OffsetDateTime>) -> Result<Moment, Cause> {
-    // The longest date with nanoseconds and a zone has 35 characters.
-    let text = std::str::from_utf8(text).ok().filter(|text| text.len() <= 64);
+    let text = std::str::from_utf8(text).ok().filter(|text| text.len() <= MAX_DATE_BYTES);
     let time = text.and_then(parse).ok_or(Cause::MalformedSignature)?;
     Ok(Moment::Milliseconds(milliseconds(time)))
 }
@@ -163,30 +169,25 @@ mod tests {
     }
 
     #[test]
-    fn dates_are_read_in_every_way_in_which_senders_write_them() {
-        let second = Ok(Moment::Milliseconds(1_760_000_000_000));
-        for text in [
-            "2025-10-09T08:53:20Z",
-            "2025-10-09T08:53:20.000000000Z",
-            "2025-10-09T10:53:20+02:00",
-            "2025-10-09T08:53:20",
-        ] {
-            assert_eq!(TimestampUnit::Rfc3339.parse(text.as_bytes()), second, "{text}");
+    fn http_date_is_read_and_other_dates_are_not() {
+        let read = |text: &str| TimestampUnit::HttpDate.parse(text.as_bytes());
+        assert_eq!(read("Thu, 09 Oct 2025 08:53:20 GMT"), Ok(Moment::Milliseconds(1_760_000_000_000)));
+        for text in ["", "yesterday", "2025-10-09T08:53:20Z", "1760000000"] {
+            assert_eq!(read(text), Err(Cause::MalformedSignature), "{text}");
         }
-        let with_decimals = TimestampUnit::Rfc3339.parse(b"2025-10-09T08:53:20.123456");
-        assert_eq!(with_decimals, Ok(Moment::Milliseconds(1_760_000_000_123)));
-        assert_eq!(TimestampUnit::HttpDate.parse(b"Thu, 09 Oct 2025 08:53:20 GMT"), second);
-        for refused in ["", "yesterday", "2025-10-09", "2025-13-09T08:53:20Z", "1760000000"] {
-            assert_eq!(
-                TimestampUnit::Rfc3339.parse(refused.as_bytes()),
-                Err(Cause::MalformedSignature),
-                "{refused}"
-            );
-            assert_eq!(
-                TimestampUnit::HttpDate.parse(refused.as_bytes()),
-                Err(Cause::MalformedSignature),
-                "{refused}"
-            );
+    }
+
+    #[test]
+    fn any_unit_is_told_by_its_shape() {
+        let read = |text: &str| TimestampUnit::Any.parse(text.as_bytes());
+        assert_eq!(read("1760000000"), Ok(Moment::Seconds(1_760_000_000)));
+        assert_eq!(read("1760000000123"), Ok(Moment::Milliseconds(1_760_000_000_123)));
+        for text in ["2025-10-09T08:53:20.123Z", "2025-10-09T10:53:20.123+0200", "2025-10-09t08:53:20.123"] {
+            assert_eq!(read(text), Ok(Moment::Milliseconds(1_760_000_000_123)), "{text}");
+        }
+        for text in ["", "-1760000000", "1760000000.5", "1e9", "Thu, 09 Oct 2025 08:53:20 GMT", "1760000000Z"]
+        {
+            assert_eq!(read(text), Err(Cause::MalformedSignature), "{text}");
         }
     }
 
@@ -198,6 +199,7 @@ mod tests {
             TimestampUnit::Milliseconds,
             TimestampUnit::SecondsOrMilliseconds,
             TimestampUnit::Rfc3339,
+            TimestampUnit::Any,
             TimestampUnit::HttpDate,
         ] {
             let moment = unit.parse(unit.write(now).as_bytes()).unwrap();
