@@ -6,6 +6,7 @@ mod custom;
 mod fetched_keys;
 mod handshakes;
 mod learning;
+mod proofs;
 mod recipes;
 mod redelivery;
 mod signed_url;
