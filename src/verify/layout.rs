@@ -10,6 +10,8 @@ use elements::{Slices, elements};
 /// More candidates than any sender needs for rotating its keys; a value with more is refused unread.
 pub const MAX_CANDIDATES: usize = 16;
 const SIGNATURE: &str = "signature";
+/// Limit on the keys of a layout of pairs.
+const MAX_PAIRS: usize = 32;
 
 /// Where in a value the encoded signatures are.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -85,6 +87,9 @@ impl Layout {
             };
         }
         let elements = placeholders(text)?;
+        if elements.len() > MAX_PAIRS {
+            return Err(format!("`{text}` has more than {MAX_PAIRS} parts"));
+        }
         let between = elements.get(1).map(Element::between).unwrap_or_default();
         let separator = separator(&between, text)?;
         let mut pairs = Pairs {

@@ -85,6 +85,9 @@ impl Keyed {
     fn is_sent(&self, view: &View<'_>) -> bool {
         match &self.scheme.at {
             Place::Header(name) => lines(view, |field| field == name).next().is_some(),
+            Place::Headers(beginning) => {
+                lines(view, |field| field.starts_with(beginning.as_str())).next().is_some()
+            }
             place => place.find(view) != Ok(None),
         }
     }

@@ -117,18 +117,21 @@ impl BoundProofs {
 
     /// Checks tokens and passwords. After a wrong JWT only those in the same place count: the value may not have been a JWT.
     fn check_unsigned(&self, view: &View<'_>, wrong_at: Option<&Place>) -> Result<(), Unproven> {
-        let may_count = |key: &str, place: &Place| {
-            self.may_be_unsigned(key) && wrong_at.is_none_or(|wrong_at| wrong_at == place)
+        let may_count = |key: &str, is_at: &dyn Fn(&Place) -> bool| {
+            self.may_be_unsigned(key) && wrong_at.is_none_or(is_at)
         };
-        let authorization = Place::Header("authorization".to_owned());
+        let is_authorization =
+            |place: &Place| matches!(place, Place::Header(name) if name == "authorization");
         let mut refusal = Cause::MissingHeader.into();
-        if let Some(basic) = self.basic.as_ref().filter(|_| may_count(PASSWORD, &authorization)) {
+        if let Some(basic) = self.basic.as_ref().filter(|_| may_count(PASSWORD, &is_authorization)) {
             match basic.check(view) {
                 Ok(()) => return Ok(()),
                 Err(cause) => refusal = heavier(refusal, cause.into()),
             }
         }
-        for bound in self.tokens.iter().filter(|bound| may_count(bound.key, bound.token.at())) {
+        for bound in
+            self.tokens.iter().filter(|bound| may_count(bound.key, &|place| place == bound.token.at()))
+        {
             match bound.token.check(view) {
                 Ok(()) => return Ok(()),
                 Err(cause) => refusal = heavier(refusal, cause.into()),

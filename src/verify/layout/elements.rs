@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use super::{MAX_CANDIDATES, Pairs};
 
-/// More lines than any sender writes. Each takes a digest of the body, before anything is proven.
+/// Limit on joined lines with a time of their own: each takes a digest of the body before anything is proven.
 pub const MAX_JOINED_LINES: usize = 4;
 
 /// Parts of one value, at most as many as a sender may have signatures.
