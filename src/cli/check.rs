@@ -102,10 +102,15 @@ fn methods(source: &Source) -> String {
 fn proofs(source: &Source) -> Vec<String> {
     let mut proofs = Vec::new();
     if proves_sender(source) {
-        proofs.push(match source.verifier.recipe().coverage() {
+        proofs.push(match source.verifier.coverage() {
             Coverage::Full => "signature over the body".to_owned(),
             Coverage::Partial => "signature over a part of the body".to_owned(),
-            Coverage::None => "what is sent along (not a signature over the body)".to_owned(),
+            Coverage::None => {
+                let tokens: Vec<String> = source.verifier.compared_tokens().collect();
+                let tokens =
+                    if tokens.is_empty() { String::new() } else { format!(": {}", tokens.join(" or ")) };
+                format!("what is sent along (not a signature over the body){tokens}")
+            }
         });
     }
     if source.verifier.waits_for_secret() {
@@ -137,7 +142,7 @@ fn proves_sender(source: &Source) -> bool {
 /// What a reader of its messages must know.
 fn uncovered(source: &Source) -> String {
     let by_confirmation = source.confirm.is_some() && !proves_sender(source);
-    let trap = match source.verifier.recipe().coverage() {
+    let trap = match source.verifier.coverage() {
         Coverage::None if by_confirmation => {
             "its API confirms what it is asked about, not the body; read from the API what has happened"
         }
@@ -179,6 +184,17 @@ pub fn warnings(config: &Config) -> Vec<String> {
                     "source {name}: what proves the sender travels in clear text over a plain http CREEL_PUBLIC_URL; use https"
                 ));
             }
+        }
+        let unused = source.verifier.unused_signing_settings();
+        if !unused.is_empty() {
+            let prefix = format!("CREEL_SOURCE_{}_", name.to_ascii_uppercase().replace('-', "_"));
+            let variables: Vec<String> =
+                unused.iter().map(|setting| format!("{prefix}{}", setting.to_ascii_uppercase())).collect();
+            warnings.push(format!(
+                "source {name}: its provider can sign messages; set {} to check the signatures. Until then anyone who knows the token can \
+                 send any body",
+                variables.join(" or ")
+            ));
         }
         if source.verifier.has_token_in_body() {
             warnings.push(format!(

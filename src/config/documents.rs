@@ -134,6 +134,11 @@ fn is_secret(key: &str) -> bool {
     keys.any(|known| known.secret && known.name.eq_ignore_ascii_case(key))
 }
 
+fn rotates(key: &str) -> bool {
+    let mut keys = providers::recipes().iter().flat_map(|recipe| recipe.keys());
+    keys.any(|known| known.rotates && known.name.eq_ignore_ascii_case(key))
+}
+
 /// How many providers of a key are named.
 const NAMED_PROVIDERS: usize = 4;
 
@@ -153,6 +158,9 @@ fn recipe_rows() -> Vec<RecipeRow> {
             "PUBLIC_KEY" => "the provider's public key, as PEM, base64 or hex".to_owned(),
             _ => users[0].1.to_owned(),
         };
+        if key != "SECRET" && rotates(&key) {
+            doc.push_str(&format!("; `_{key}_2` … `_{key}_9` are accepted next to it, for rotation"));
+        }
         let names: Vec<&str> = users.iter().map(|(name, _)| *name).collect();
         let more = match names.len().saturating_sub(NAMED_PROVIDERS) {
             0 => String::new(),

@@ -81,27 +81,32 @@ pub fn recipe_keys(recipe: &Recipe) -> Vec<String> {
     let mut keys = Vec::new();
     for key in recipe.keys() {
         let name = key.name.to_ascii_uppercase();
-        let rotates = name == "SECRET";
-        keys.push(name);
-        if rotates {
-            keys.extend(further_secrets());
-        }
+        let further = key.rotates.then(|| further_values(&name));
+        keys.push(name.clone());
+        keys.extend(further.into_iter().flatten());
     }
     keys
 }
 
 /// The keys of the secrets beside the first one, in their order.
 pub fn further_secrets() -> impl Iterator<Item = String> {
-    (2..=LAST_SECRET).map(|number| format!("SECRET_{number}"))
+    further_values("SECRET")
+}
+
+fn further_values(key: &str) -> impl Iterator<Item = String> {
+    (2..=LAST_SECRET).map(move |number| format!("{key}_{number}"))
 }
 
 /// The setting that a key gives a value for: `SECRET_2` is a further value of `secret`.
 pub fn setting_of(key: &str) -> String {
-    if further_secrets().any(|further| further == key) {
-        "secret".to_owned()
-    } else {
-        key.to_ascii_lowercase()
-    }
+    first_of(key).unwrap_or(key).to_ascii_lowercase()
+}
+
+/// The key to which another one gives a further value: `SECRET` for `SECRET_2`. No recipe has a key of its own with such a
+/// name.
+pub fn first_of(key: &str) -> Option<&str> {
+    let (first, number) = key.rsplit_once('_')?;
+    number.parse().is_ok_and(|number: u32| (2..=LAST_SECRET).contains(&number)).then_some(first)
 }
 
 /// The name without `_FILE`, and whether it had it.

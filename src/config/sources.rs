@@ -314,7 +314,7 @@ impl Draft<'_> {
 /// `SECRET SECRET_2 … SECRET_9` is told as `SECRET`.
 fn list_keys(keys: &[String]) -> String {
     let first: Vec<&str> =
-        keys.iter().filter(|key| !key.starts_with("SECRET_")).map(String::as_str).collect();
+        keys.iter().filter(|key| names::first_of(key).is_none()).map(String::as_str).collect();
     first.join(" ")
 }
 

@@ -158,6 +158,7 @@ async fn way_of_a_message(
         Err(reason) => return Err(reject(service, source, &incoming, reason, Some(&body)).await),
     };
     source.health.verified(service, source);
+    source.health.warn_of_unchecked_signature(&source.name, &verifier, Headers(&incoming.fields));
     findings.is_not_json = matches!(examined.content, Content::Other(_));
     findings.event_type = Some(examined.description.event_type.clone());
 

@@ -9,7 +9,7 @@ use actix_web::rt;
 
 use super::service::Service;
 use super::source::Source;
-use crate::providers::Cause;
+use crate::providers::{Cause, Headers, Verifier};
 use crate::store::{RejectionFilter, RejectionKind, Sealing, Unavailable};
 
 /// Candidates without a success between them: a single one may be a forgery.
@@ -26,6 +26,8 @@ pub struct SourceHealth {
     /// Candidates that were rejected since the last success.
     failures: AtomicU32,
     last_warning: Mutex<Option<Instant>>,
+    /// The log has named the signature that cannot be checked.
+    has_named_unchecked: AtomicBool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,6 +42,19 @@ impl SourceHealth {
     pub fn verified(&self, service: &Service, source: &Arc<Source>) {
         if let Some(change) = self.succeed() {
             follow_up(service, source, change, None);
+        }
+    }
+
+    /// Logs once that a source's messages are signed and that it has no key to check the signatures with. Of nearly every
+    /// message it only learns that its source has nothing to look for.
+    pub fn warn_of_unchecked_signature(&self, name: &str, verifier: &Verifier, headers: Headers<'_>) {
+        let Some(header) = verifier.unchecked_signature(headers) else { return };
+        if !self.has_named_unchecked.swap(true, Ordering::Relaxed) {
+            log::warn!(
+                "source {name}: its messages are signed ({header}), but the source has no key to check the signature with, so \
+                 bodies are not protected; set {}",
+                verifier.unused_signing_settings().join(" or ")
+            );
         }
     }
 

@@ -1,24 +1,25 @@
 //! Binding a recipe to the settings of one source: keys are decoded and prepared, replies made ready.
 
+mod signatures;
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::verify::condition::Condition;
 use crate::verify::jwt::JwtKeys;
-use crate::verify::key::{Derivation, SecretKey};
 use crate::verify::place::{Place, is_header_name};
-use crate::verify::public_key::PublicKey;
-use crate::verify::signature::{Keyed, Keys};
+use crate::verify::signature::Keys;
 use crate::verify::token::{Basic, Token};
 use crate::verify::view::Texts;
 
 use super::Secret;
 use super::code::BoundCode;
 use super::confirm::Asker;
-use super::recipe::{JwtRule, KeySource, NamedPlace, Recipe, Signature, TokenRule};
+use super::recipe::{JwtRule, KeySource, NamedPlace, Proofs, Recipe, TokenRule};
 use super::reply::{AcceptedReply, Reply};
-use super::settings::{Key, Kind, SettingError, Settings};
+use super::settings::{Kind, SettingError, Settings};
 use super::verifier::{BoundProofs, BoundToken, OwnKey, Verifier};
+use signatures::{bind_signatures, public_keys};
 
 impl Verifier {
     /// # Errors
@@ -53,6 +54,7 @@ impl Verifier {
             settings: settings.clone(),
             credential_headers: at(|place| if let Place::Header(name) = place { Some(name) } else { None }),
             credential_query: at(|place| if let Place::Query(name) = place { Some(name) } else { None }),
+            unchecked_headers: unchecked_headers(recipe, &proofs),
             own_keys: own_keys(recipe, &texts),
             proofs,
             texts,
@@ -61,6 +63,19 @@ impl Verifier {
             refused,
         })
     }
+}
+
+fn unchecked_headers(recipe: &'static Recipe, proofs: &BoundProofs) -> Vec<&'static str> {
+    if !proofs.are_only_sent() {
+        return Vec::new();
+    }
+    let is_checked = |place: &Place| proofs.tokens.iter().any(|bound| bound.token.at() == place);
+    let places = recipe.proofs.signatures.iter().map(|rule| &rule.scheme.at);
+    let headers = places.filter(|place| !is_checked(place)).filter_map(|place| match place {
+        Place::Header(name) => Some(name.as_str()),
+        _ => None,
+    });
+    headers.collect()
 }
 
 /// Where handshakes have a secret: the one that they teach, and those that they are compared with.
@@ -118,7 +133,7 @@ fn bind_proofs(
     texts: &Texts,
     errors: &mut Vec<SettingError>,
 ) -> BoundProofs {
-    let rules = &recipe.proofs;
+    let rules: &'static Proofs = &recipe.proofs;
     let mut proofs = BoundProofs::default();
     if let Some(rule) = rules.confirm.as_ref().filter(|_| errors.is_empty()) {
         let asker = once(Asker::bind(rule, texts, recipe.form_payload.as_deref()), errors);
@@ -144,12 +159,13 @@ fn bind_proofs(
         proofs.jwts.extend(once(keys, errors).flatten().map(|keys| (&rule.jwt, keys)));
     }
     if let Some(code) = rules.code {
-        missing.extend(code.secret_setting());
+        missing.extend(code.secret_settings());
         proofs.code = once(BoundCode::bind(code, settings), errors).flatten();
     }
     if proofs.signatures.iter().all(|keyed| matches!(&keyed.keys, Keys::Secrets(keys) if keys.is_empty())) {
         proofs.signatures.clear();
     }
+    proofs.signing_settings = signing_settings(rules, &proofs);
     let is_unproven = !rules.are_none() && proofs.are_none();
     let by_address = recipe.requires.iter().any(|name| ["path", "allow_ips"].contains(&name.as_str()));
     let is_optional = recipe.learns() || by_address || rules.tokens.iter().any(|rule| rule.optional);
@@ -160,6 +176,24 @@ fn bind_proofs(
         errors.push(SettingError::new(first, format!("is missing: the source needs {}", names.join(" or "))));
     }
     proofs
+}
+
+/// The settings that hold the keys of the signatures and JWTs of this source.
+fn signing_settings(rules: &'static Proofs, bound: &BoundProofs) -> Vec<&'static str> {
+    let of_signatures = rules.signatures.iter().filter(|rule| {
+        bound
+            .signatures
+            .iter()
+            .any(|keyed| std::ptr::eq(keyed.scheme, &rule.scheme) && !keyed.keys.are_absent())
+    });
+    let of_jwts =
+        rules.jwts.iter().filter(|rule| bound.jwts.iter().any(|(jwt, _)| std::ptr::eq(*jwt, &rule.jwt)));
+    let of_code = rules.code.filter(|_| bound.code.is_some());
+    of_signatures
+        .filter_map(|rule| rule.key.setting())
+        .chain(of_jwts.filter_map(|rule| rule.key.setting()))
+        .chain(of_code.into_iter().flat_map(|code| code.secret_settings().iter().copied()))
+        .collect()
 }
 
 /// Two schemes may share a key; its problem is told once.
@@ -176,7 +210,7 @@ fn once<T>(bound: Result<T, SettingError>, errors: &mut Vec<SettingError>) -> Op
 }
 
 fn bind_token(
-    rule: &TokenRule,
+    rule: &'static TokenRule,
     settings: &Settings,
     texts: &Texts,
     errors: &mut Vec<SettingError>,
@@ -197,7 +231,8 @@ fn bind_token(
             ));
         }
     }
-    Some(BoundToken { token: Token::new(place, &rule.scheme, values), values: values.to_vec() })
+    let token = Token::new(place, rule.scheme.clone(), values);
+    Some(BoundToken { token, key: &rule.key, values: values.to_vec() })
 }
 
 fn named_header(setting: &str, texts: &Texts) -> Result<String, SettingError> {
@@ -240,79 +275,6 @@ fn bind_basic(settings: &Settings, errors: &mut Vec<SettingError>) -> Option<Bas
         return None;
     }
     Some(Basic::new(username, password))
-}
-
-/// A value that one scheme cannot take as its key may be right for another one (hex or text): it is wrong if none can.
-fn bind_signatures(
-    signatures: &'static [Signature],
-    settings: &Settings,
-    texts: &Texts,
-    errors: &mut Vec<SettingError>,
-) -> Vec<Keyed> {
-    let mut bound = Vec::with_capacity(signatures.len());
-    let mut refused: Vec<SettingError> = Vec::new();
-    let mut taken = BTreeSet::new();
-    for signature in signatures {
-        match bind_signature(signature, settings, texts) {
-            Ok(keyed) => {
-                taken.extend(signature.key.setting());
-                bound.push(keyed);
-            }
-            Err(error) => refused.push(error),
-        }
-    }
-    for error in refused {
-        if !taken.contains(error.key.as_str()) {
-            once::<()>(Err(error), errors);
-        }
-    }
-    bound
-}
-
-fn bind_signature(
-    signature: &'static Signature,
-    settings: &Settings,
-    texts: &Texts,
-) -> Result<Keyed, SettingError> {
-    let enabled = signature.enabled_by.as_deref().map_or(Ok(true), |switch| settings.switch(switch))?;
-    let scheme = &signature.scheme;
-    let keys = match &signature.key {
-        KeySource::ById(place) => Keys::ById(bind_place(place, texts)?),
-        KeySource::AnyPublished => Keys::AnyPublished,
-        KeySource::Certificate { url, hosts } => Keys::Certificate { url: url.clone(), hosts },
-        KeySource::Setting { setting, derivation } if scheme.algorithm.public().is_none() => {
-            let prepare = |value: &Secret| SecretKey::new(scheme.algorithm, derivation, value.expose());
-            let keys = settings.all(setting).iter().map(prepare).collect::<Result<Vec<_>, _>>();
-            Keys::Secrets(keys.map_err(|problem| SettingError::new(setting, problem))?)
-        }
-        KeySource::Setting { setting, derivation } => {
-            let keys = public_keys(setting, derivation, settings)?;
-            let fits =
-                |key: &PublicKey| scheme.algorithm.public().is_some_and(|algorithm| key.fits(algorithm));
-            if !keys.iter().all(fits) {
-                let problem =
-                    format!("is a key of another kind: the provider signs with {}", scheme.algorithm);
-                return Err(SettingError::new(setting, problem));
-            }
-            if keys.is_empty() { Keys::Secrets(Vec::new()) } else { Keys::Public(keys) }
-        }
-    };
-    Ok(Keyed { scheme, keys: if enabled { keys } else { Keys::Secrets(Vec::new()) } })
-}
-
-fn public_keys(
-    setting: &str,
-    derivation: &Derivation,
-    settings: &Settings,
-) -> Result<Vec<PublicKey>, SettingError> {
-    let parse = |value: &Secret| {
-        let text = std::str::from_utf8(value.expose()).map_err(|_| "is not UTF-8 text")?;
-        let text =
-            derivation.prefix.iter().find_map(|prefix| text.strip_prefix(prefix.as_str())).unwrap_or(text);
-        PublicKey::parse(text)
-    };
-    let keys = settings.all(setting).iter().map(parse).collect::<Result<_, _>>();
-    keys.map_err(|problem| SettingError::new(setting, problem))
 }
 
 fn bind_place(place: &NamedPlace, texts: &Texts) -> Result<Place, SettingError> {
@@ -380,12 +342,5 @@ fn bind_accepted(recipe: &Recipe, settings: &Settings, errors: &mut Vec<SettingE
             };
             recipe.accepted.iter().map(with_status).collect()
         }
-    }
-}
-
-impl Key {
-    /// Whether several values may be given, for rotation.
-    pub fn rotates(&self) -> bool {
-        self.name == "secret"
     }
 }

@@ -58,7 +58,10 @@ pub const CUSTOM_FIELDS: &[CustomField] = &[
         doc: "`s` (default), `ms`, `s-or-ms`, `rfc3339`, `any` (one of those, by its shape) or `http-date`",
     },
     CustomField { name: "token.at", doc: "where a shared token is, instead of a signature" },
-    CustomField { name: "token.scheme", doc: "what stands before the token, like `Bearer `" },
+    CustomField {
+        name: "token.scheme",
+        doc: "what stands before the token, like `Bearer` (in any case, with blanks after it) or `token=` (to the letter)",
+    },
     CustomField { name: "event_type", doc: "where the event type is: `header X-Event`, `json type`" },
     CustomField { name: "event_action", doc: "what is put behind the type with a dot" },
     CustomField { name: "delivery_id", doc: "where the id of the delivery is" },
@@ -114,6 +117,7 @@ fn file(given: &impl Fn(&str) -> Option<String>) -> Result<File, Problem> {
     };
     let proof = |name: &str, kind, required| KeyTable {
         begins_with: Vec::new(),
+        rotates: false,
         name: name.to_owned(),
         kind,
         required,
@@ -124,6 +128,7 @@ fn file(given: &impl Fn(&str) -> Option<String>) -> Result<File, Problem> {
     // The fields themselves are variables of the source.
     let field = |field: &CustomField| KeyTable {
         begins_with: Vec::new(),
+        rotates: false,
         name: custom_variable(field.name).to_ascii_lowercase(),
         kind: KeyKind::Text,
         required: false,

@@ -78,7 +78,7 @@ impl Recipe {
             }
             _ => None,
         });
-        let is_for_code = self.proofs.code.is_some() && setting == "secret";
+        let is_for_code = self.proofs.code.is_some_and(|code| code.secret_settings().contains(&setting));
         let whole = (self.is_sent(setting) || is_for_code).then_some(value.len());
         // A hashed key is longer than the secret it is made of.
         keys.map(|key| key.len().min(value.len())).chain(whole).min()

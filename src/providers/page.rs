@@ -174,7 +174,10 @@ fn settings(recipe: &Recipe, name: &str) -> Vec<String> {
             notes.push("required".to_owned());
         }
         notes.extend(match key.kind {
-            Kind::Secret if key.rotates() => Some("secret; `_SECRET_2` … `_SECRET_9` beside it".to_owned()),
+            Kind::Secret if key.rotates => {
+                let name = key.name.to_ascii_uppercase();
+                Some(format!("secret; `_{name}_2` … `_{name}_9` beside it"))
+            }
             Kind::Secret => Some("secret".to_owned()),
             Kind::Switch => Some("`yes` or `no`".to_owned()),
             Kind::List => Some("words with white space between".to_owned()),

@@ -3,6 +3,7 @@
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use crate::verify::auth_scheme::AuthScheme;
 use crate::verify::condition::Condition;
 use crate::verify::encoding::Encoding;
 use crate::verify::json::{Paths, Slot};
@@ -50,7 +51,10 @@ pub struct Recipe {
     pub(super) multipart: bool,
     /// Where a CloudEvent has its attributes; `None` where the sender sends none.
     pub(super) cloud_event: Option<EventSlots>,
+    /// Of the weakest proof.
     pub(super) coverage: Coverage,
+    /// Where nothing but signatures is taken.
+    pub(super) signed_coverage: Coverage,
     /// Settings of which one must be there, for the documentation.
     pub(super) requires: Vec<String>,
     pub(super) handshakes: Vec<HandshakeRule>,
@@ -132,7 +136,7 @@ pub(super) struct Proofs {
 #[derive(Debug)]
 pub(super) struct TokenRule {
     pub at: NamedPlace,
-    pub scheme: String,
+    pub scheme: AuthScheme,
     /// The setting that holds it.
     pub key: String,
     pub optional: bool,
@@ -283,6 +287,10 @@ pub(super) struct SampleBody {
     pub body: String,
     pub content_type: String,
     pub query: String,
+    /// Names and templates of values, as in the body.
+    pub headers: Vec<(String, String)>,
+    /// Where this one is signed; the first signature that can be made where nothing is said.
+    pub signed_at: Option<Place>,
 }
 
 impl std::fmt::Debug for Recipe {
@@ -354,6 +362,11 @@ impl Recipe {
         self.handshakes.iter().any(HandshakeRule::signs_for_strangers)
     }
 
+    /// The settings that hold keys of signatures.
+    pub(super) fn signing_settings(&self) -> Vec<&str> {
+        self.proofs.signing_settings()
+    }
+
     /// Whether some scheme uses keys that the provider publishes.
     pub(super) fn uses_published_keys(&self) -> bool {
         self.proofs.signatures.iter().any(|signature| signature.key.is_published())
@@ -363,6 +376,17 @@ impl Recipe {
 }
 
 impl Proofs {
+    /// The settings that hold keys of signatures, JWTs and code.
+    fn signing_settings(&self) -> Vec<&str> {
+        let of_signatures = self.signatures.iter().map(|rule| &rule.key);
+        let keys = of_signatures.chain(self.jwts.iter().map(|rule| &rule.key));
+        let of_code = self.code.into_iter().flat_map(|code| code.secret_settings().iter().copied());
+        let mut settings: Vec<&str> = keys.filter_map(KeySource::setting).chain(of_code).collect();
+        settings.sort_unstable();
+        settings.dedup();
+        settings
+    }
+
     pub fn are_none(&self) -> bool {
         self.tokens.is_empty()
             && !self.basic

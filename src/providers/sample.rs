@@ -65,7 +65,8 @@ impl Verifier {
     /// A correctly signed request with a plausible payload. `None` where the key is the provider's alone, or the recipe has no sample.
     pub fn sample(&self, wish: &Wish<'_>) -> Option<Sample> {
         let mut draft = self.unsigned_sample(wish)?;
-        self.prove(&mut draft)?;
+        let signed_at = self.sample_body(wish.event)?.signed_at.as_ref();
+        self.prove(&mut draft, signed_at)?;
         Some(Sample { headers: draft.headers, query: draft.query, body: draft.body })
     }
 
@@ -88,11 +89,15 @@ impl Verifier {
         if !row.query.is_empty() {
             draft.add_query(&content.fill(&row.query, false));
         }
+        for (name, value) in &row.headers {
+            draft.push_header(name, content.fill_plain(value));
+        }
         self.describing_headers(&content, &mut draft);
         Some(draft)
     }
 
-    fn prove(&self, draft: &mut Draft) -> Option<()> {
+    /// `signed_at`: the only place where the sample's signature may be.
+    fn prove(&self, draft: &mut Draft, signed_at: Option<&Place>) -> Option<()> {
         let proofs = &self.proofs;
         if let Some(asker) = &proofs.asker {
             return draft.put_something(asker.places());
@@ -101,14 +106,16 @@ impl Verifier {
             return code.sign(draft, &self.texts);
         }
         if !proofs.signatures.is_empty() {
-            return proofs.signatures.iter().find_map(|keyed| sign(keyed, draft, &self.texts));
+            let is_wanted = |keyed: &&Keyed| signed_at.is_none_or(|place| keyed.scheme.at == *place);
+            let mut signatures = proofs.signatures.iter().filter(is_wanted);
+            return signatures.find_map(|keyed| sign(keyed, draft, &self.texts));
         }
         if !proofs.jwts.is_empty() {
             return proofs.jwts.iter().find_map(|(jwt, keys)| issue(jwt, keys, draft, &self.texts));
         }
         if let Some(bound) = proofs.tokens.first() {
             let token = std::str::from_utf8(bound.values.first()?.expose()).ok()?;
-            return draft.put(bound.token.at(), &format!("{}{token}", bound.token.scheme()));
+            return draft.put(bound.token.at(), &format!("{}{token}", bound.token.scheme().written()));
         }
         if proofs.basic.is_some() {
             let of = |name| self.settings.all(name).first().map_or(&b""[..], Secret::expose);
@@ -128,20 +135,29 @@ impl Verifier {
     }
 
     fn describing_headers(&self, content: &Content<'_>, draft: &mut Draft) {
-        let mut push = |detail: Option<&Detail>, value: &str| match detail {
-            Some(Detail::Header(name)) => draft.push_header(name, value.to_owned()),
+        let is_header =
+            |detail: &Detail, name: &str| matches!(detail, Detail::Header(header) if header == name);
+        // One place of several is enough, and the sample may have named it.
+        let mut push = |details: &[Detail], value: &str| match details.first() {
+            Some(Detail::Header(name)) => {
+                let has_one =
+                    |(name, _): &(String, String)| details.iter().any(|detail| is_header(detail, name));
+                if !draft.headers.iter().any(has_one) {
+                    draft.push_header(name, value.to_owned());
+                }
+            }
             Some(Detail::Query(name)) if !draft.query.contains(name.as_str()) => {
                 let pair = form_urlencoded::Serializer::new(String::new()).append_pair(name, value).finish();
                 draft.add_query(&pair);
             }
             _ => {}
         };
-        push(self.recipe.event_type.first(), content.event_type);
+        push(&self.recipe.event_type, content.event_type);
         if !content.action.is_empty() {
-            push(self.recipe.event_action.first(), content.action);
+            push(&self.recipe.event_action, content.action);
         }
         for places in &self.recipe.delivery_id {
-            push(places.first(), &content.id);
+            push(places, &content.id);
         }
     }
 }
@@ -249,6 +265,8 @@ pub(super) fn invented(event_type: &[String], delivery_id: &[String]) -> SampleB
         body: body.to_string(),
         content_type: "application/json".to_owned(),
         query: String::new(),
+        headers: Vec::new(),
+        signed_at: None,
     }
 }
 
@@ -276,6 +294,18 @@ fn set(document: &mut Value, path: &str, value: &str) -> Option<()> {
 impl Content<'_> {
     /// Fills a template of a body; in JSON, values stand inside its strings.
     fn fill(&self, template: &str, is_json: bool) -> String {
+        self.fill_with(template, |value| match is_json {
+            true => escaped(value),
+            false => form_urlencoded::byte_serialize(value.as_bytes()).collect(),
+        })
+    }
+
+    /// Fills a template of a header's value.
+    fn fill_plain(&self, template: &str) -> String {
+        self.fill_with(template, str::to_owned)
+    }
+
+    fn fill_with(&self, template: &str, write: impl Fn(&str) -> String) -> String {
         let date = self.now.format(&Rfc3339).unwrap_or_default();
         let seconds = self.now.unix_timestamp();
         let plain = template
@@ -283,14 +313,7 @@ impl Content<'_> {
             .replace("$time", &seconds.to_string());
         let values =
             [("$type", self.event_type), ("$action", self.action), ("$id", &self.id), ("$date", &date)];
-        values.iter().fold(plain, |body, (name, value)| {
-            let value = if is_json {
-                escaped(value)
-            } else {
-                form_urlencoded::byte_serialize(value.as_bytes()).collect()
-            };
-            body.replace(name, &value)
-        })
+        values.iter().fold(plain, |text, (name, value)| text.replace(name, &write(value)))
     }
 }
 
@@ -355,6 +378,7 @@ fn issue(jwt: &Jwt, keys: &JwtKeys, draft: &mut Draft, texts: &Texts) -> Option<
     for (name, time) in [("iat", now), ("nbf", now), ("exp", now + 300)] {
         claims.insert(name.to_owned(), time.into());
     }
+    claims.insert("jti".to_owned(), draft.nonce.as_str().into());
     if let Some(issued) = &jwt.issued {
         claims.insert(issued.clone(), now.into());
     }
@@ -370,5 +394,5 @@ fn issue(jwt: &Jwt, keys: &JwtKeys, draft: &mut Draft, texts: &Texts) -> Option<
         claims.insert(claim.name.clone(), value);
     }
     let token = jwt::compose(*jwt.algorithms.first()?, secrets.first()?, &Value::Object(claims))?;
-    draft.put(&jwt.at, &format!("{}{token}", jwt.scheme))
+    draft.put(&jwt.at, &format!("{}{token}", jwt.scheme.written()))
 }

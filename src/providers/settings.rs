@@ -65,6 +65,8 @@ pub struct Key {
     pub default: Option<String>,
     /// How the provider's values begin, where they do; empty where nothing is known.
     pub begins_with: Vec<String>,
+    /// Several values may be given, for rotation.
+    pub rotates: bool,
     pub doc: String,
 }
 

@@ -1,5 +1,7 @@
 //! A recipe bound to one source: what a received request is put to.
 
+mod bound;
+
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
@@ -7,12 +9,12 @@ use crate::verify::certificate::Roots;
 use crate::verify::document;
 use crate::verify::form;
 use crate::verify::json::Extracted;
-use crate::verify::jwt::{Jwt, JwtKeys};
+use crate::verify::jwt::JwtKeys;
 use crate::verify::outside::{Answer, Outside, Unproven, Wanted};
 use crate::verify::place::Place;
 use crate::verify::request::Secret;
-use crate::verify::signature::{self, Keyed, Keys, Terms, heavier};
-use crate::verify::token::{Basic, Token};
+use crate::verify::signature::{Keyed, Keys, Terms};
+use crate::verify::token::Basic;
 use crate::verify::view::{Texts, View};
 
 use super::code::BoundCode;
@@ -22,7 +24,8 @@ use super::fetch::{Plan, keys_among};
 use super::recipe::{Coverage, Recipe, has_shape_of_id};
 use super::reply::{AcceptedReply, RefusedReply, Reply};
 use super::settings::Settings;
-use super::{Cause, Request};
+use super::{Cause, Headers, Request};
+pub(super) use bound::{BoundProofs, BoundToken};
 
 /// A recipe bound to the settings of one source: everything precomputed that can be (HMAC keys, parsed templates).
 #[derive(Debug)]
@@ -40,27 +43,10 @@ pub struct Verifier {
     pub(super) refused: Vec<RefusedReply>,
     pub(super) credential_headers: Vec<String>,
     pub(super) credential_query: Vec<String>,
+    /// Headers in which the provider sends signatures that this source has no key for.
+    pub(super) unchecked_headers: Vec<&'static str>,
     /// Keys that the source has configured instead of having them fetched.
     pub(super) own_keys: Vec<OwnKey>,
-}
-
-/// What proves the sender, with the source's keys.
-#[derive(Debug, Default)]
-pub(super) struct BoundProofs {
-    pub tokens: Vec<BoundToken>,
-    pub basic: Option<Basic>,
-    pub signatures: Vec<Keyed>,
-    pub jwts: Vec<(&'static Jwt, JwtKeys)>,
-    pub code: Option<BoundCode>,
-    /// How the provider's API is asked about its messages.
-    pub asker: Option<Arc<Asker>>,
-}
-
-#[derive(Debug)]
-pub(super) struct BoundToken {
-    pub token: Token,
-    /// For samples.
-    pub values: Vec<Secret>,
 }
 
 /// A public key with the id that requests name it by; without an id it is the only one.
@@ -68,17 +54,6 @@ pub(super) struct BoundToken {
 pub(super) struct OwnKey {
     pub id: Option<String>,
     pub text: String,
-}
-
-impl BoundProofs {
-    pub fn are_none(&self) -> bool {
-        self.tokens.is_empty()
-            && self.basic.is_none()
-            && self.signatures.is_empty()
-            && self.jwts.is_empty()
-            && self.code.is_none()
-            && self.asker.is_none()
-    }
 }
 
 impl Verifier {
@@ -153,21 +128,7 @@ impl Verifier {
         if let Some(asker) = &proofs.asker {
             return self.check_askable(asker, view);
         }
-        let mut refusal = Unproven::Refused(Cause::MissingHeader);
-        let mut verdicts: [Option<Result<(), Unproven>>; 3] = [
-            (!proofs.signatures.is_empty()).then(|| signature::authenticate(&proofs.signatures, view, terms)),
-            proofs.code.as_ref().map(|code| code.check(view, terms)),
-            proofs.basic.as_ref().map(|basic| basic.check(view).map_err(Unproven::from)),
-        ];
-        let tokens = proofs.tokens.iter().map(|bound| bound.token.check(view).map_err(Unproven::from));
-        let jwts = proofs.jwts.iter().map(|(jwt, keys)| jwt.check(keys, view, terms));
-        for verdict in verdicts.iter_mut().filter_map(Option::take).chain(tokens).chain(jwts) {
-            match verdict {
-                Ok(()) => return Ok(()),
-                Err(unproven) => refusal = heavier(refusal, unproven),
-            }
-        }
-        Err(refusal)
+        proofs.check(view, terms)
     }
 
     /// Whether a request carries what the scheme demands, so that a genuine sender with another secret, key or account may
@@ -307,7 +268,30 @@ impl Verifier {
 
     /// Whether the proof covers the body.
     pub fn covers_body(&self) -> bool {
-        self.proves_sender() && self.recipe.coverage == Coverage::Full
+        self.proves_sender() && self.coverage() == Coverage::Full
+    }
+
+    /// How much of the body the weakest proof covers that this source takes.
+    pub fn coverage(&self) -> Coverage {
+        if self.proofs.must_be_signed() { self.recipe.signed_coverage } else { self.recipe.coverage }
+    }
+
+    /// The settings of which one would let signatures be checked, where the provider can sign and the source takes a value
+    /// that is sent along instead.
+    pub fn unused_signing_settings(&self) -> Vec<&'static str> {
+        if self.proofs.are_only_sent() { self.recipe.signing_settings() } else { Vec::new() }
+    }
+
+    /// The header in which a request has a signature that this source cannot check.
+    pub fn unchecked_signature(&self, headers: Headers<'_>) -> Option<&'static str> {
+        let is_sent =
+            |name: &&&str| headers.0.iter().any(|(field, value)| *field == **name && !value.is_empty());
+        self.unchecked_headers.iter().find(is_sent).copied()
+    }
+
+    /// The texts before tokens and where they stand, for people.
+    pub fn compared_tokens(&self) -> impl Iterator<Item = String> {
+        self.proofs.tokens.iter().map(|bound| bound.token.in_words())
     }
 
     /// Whether the source has no secret yet and waits for the handshake that teaches it.

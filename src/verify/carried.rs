@@ -4,9 +4,9 @@
 
 use super::condition::Condition;
 use super::freshness::TimestampPlace;
-use super::layout::MAX_CANDIDATES;
 use super::outside::{MAX_ID_BYTES, MAX_URL_BYTES, is_pinned};
 use super::place::Place;
+use super::request::Cause;
 use super::signature::{Keyed, Keys, Terms};
 use super::view::View;
 
@@ -15,16 +15,11 @@ impl Keyed {
         if self.keys.are_absent() {
             return false;
         }
-        let is_in = |value: &[u8]| self.is_carried_in(view, terms, value.trim_ascii());
-        let is_in_any = |is_wanted: &dyn Fn(&str) -> bool| {
-            let fields = view.request.headers.0.iter().filter(|(name, _)| is_wanted(name));
-            fields.take(MAX_CANDIDATES).any(|(_, value)| is_in(value))
+        let is_in = |value: &[u8]| match self.is_carried_in(view, terms, value.trim_ascii()) {
+            true => Ok(()),
+            false => Err(Cause::MissingHeader.into()),
         };
-        match &self.scheme.at {
-            Place::Header(name) if self.scheme.repeats => is_in_any(&|field| field == name),
-            Place::Headers(beginning) => is_in_any(&|field| field.starts_with(beginning)),
-            place => place.require(view).is_ok_and(|value| is_in(&value)),
-        }
+        self.try_values(view, is_in).is_ok()
     }
 
     /// Whether something that `is_carried` asks for is in the body.
@@ -47,7 +42,7 @@ impl Keyed {
         let scheme = self.scheme;
         let applies = scheme.require.iter().all(|condition| condition.holds(view, terms.texts) == Ok(true));
         applies
-            && scheme.template.places().all(|place| place.require(view).is_ok())
+            && scheme.template.required_places().all(|place| place.require(view).is_ok())
             && self.names_key(view)
             && scheme.layout.groups(value).any(|group| self.is_readable_and_fresh(view, terms, group))
     }

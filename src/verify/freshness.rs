@@ -64,7 +64,7 @@ pub enum TimestampUnit {
     /// Without an offset it means UTC; any number of decimals.
     #[serde(rename = "rfc3339")]
     Rfc3339,
-    /// Seconds, milliseconds (thirteen digits and more) or an RFC 3339 time, told apart by their shape.
+    /// Seconds, milliseconds (thirteen digits and more) or an RFC 3339 time, recognised by shape.
     #[serde(rename = "any")]
     Any,
     /// `Thu, 09 Oct 2025 08:53:20 GMT`
@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn any_unit_is_told_by_its_shape() {
+    fn any_unit_is_recognised_by_shape() {
         let read = |text: &str| TimestampUnit::Any.parse(text.as_bytes());
         assert_eq!(read("1760000000"), Ok(Moment::Seconds(1_760_000_000)));
         assert_eq!(read("1760000000123"), Ok(Moment::Milliseconds(1_760_000_000_123)));

@@ -9,6 +9,7 @@ use ring::hmac;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
+use super::auth_scheme::AuthScheme;
 use super::freshness::Moment;
 use super::outside::{Outside, Unproven};
 use super::place::Place;
@@ -25,8 +26,7 @@ const MAX_TOKEN_BYTES: usize = 16 << 10;
 #[derive(Clone, Debug)]
 pub struct Jwt {
     pub at: Place,
-    /// What stands before the token: `Bearer `.
-    pub scheme: String,
+    pub scheme: AuthScheme,
     pub scheme_optional: bool,
     pub algorithms: Vec<JwtAlgorithm>,
     pub claims: Vec<Claim>,
@@ -152,7 +152,7 @@ impl Jwt {
     /// The cause of refusal, or what must be fetched.
     pub fn check(&self, keys: &JwtKeys, view: &View<'_>, terms: &Terms<'_>) -> Result<(), Unproven> {
         let value = self.at.require(view)?;
-        let token = match value.strip_prefix(self.scheme.as_bytes()) {
+        let token = match self.scheme.strip(&value) {
             Some(token) => token,
             None if self.scheme_optional => &value,
             None => return Err(Cause::MalformedSignature.into()),
@@ -174,7 +174,7 @@ impl Jwt {
     /// What a token claims, without looking at its signature beyond its form.
     fn unproven_claims(&self, view: &View<'_>) -> Option<Map<String, Value>> {
         let value = self.at.require(view).ok()?;
-        let token = match value.strip_prefix(self.scheme.as_bytes()) {
+        let token = match self.scheme.strip(&value) {
             None if !self.scheme_optional => return None,
             stripped => stripped.unwrap_or(&value),
         };

@@ -1,11 +1,17 @@
 //! How signatures are laid out in a value, given by example: `sha256={signature}`, `t={ts},v1={signature}`,
 //! `v1,{signature} v1,{signature}`, `{ts},{signature},{signature}`.
 
+mod elements;
+
 use super::request::Cause;
+pub use elements::MAX_JOINED_LINES;
+use elements::{Slices, elements};
 
 /// More candidates than any sender needs for rotating its keys; a value with more is refused unread.
 pub const MAX_CANDIDATES: usize = 16;
 const SIGNATURE: &str = "signature";
+/// Limit on the keys of a layout of pairs.
+const MAX_PAIRS: usize = 32;
 
 /// Where in a value the encoded signatures are.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,29 +40,6 @@ pub struct Pairs {
     /// Between elements as the sender writes them: the separator and maybe a space.
     written_separator: String,
     signature_first: bool,
-}
-
-/// The encoded signatures found in a value; never empty.
-#[derive(Debug)]
-pub struct Candidates<'a> {
-    found: [&'a [u8]; MAX_CANDIDATES],
-    count: usize,
-}
-
-impl<'a> Candidates<'a> {
-    pub fn as_slice(&self) -> &[&'a [u8]] {
-        &self.found[..self.count]
-    }
-
-    fn collect(candidates: impl Iterator<Item = &'a [u8]>) -> Result<Option<Self>, Cause> {
-        let mut collected = Self { found: [&[]; MAX_CANDIDATES], count: 0 };
-        for candidate in candidates {
-            let place = collected.found.get_mut(collected.count).ok_or(Cause::MalformedSignature)?;
-            *place = candidate;
-            collected.count += 1;
-        }
-        Ok((collected.count > 0).then_some(collected))
-    }
 }
 
 impl Layout {
@@ -104,6 +87,9 @@ impl Layout {
             };
         }
         let elements = placeholders(text)?;
+        if elements.len() > MAX_PAIRS {
+            return Err(format!("`{text}` has more than {MAX_PAIRS} parts"));
+        }
         let between = elements.get(1).map(Element::between).unwrap_or_default();
         let separator = separator(&between, text)?;
         let mut pairs = Pairs {
@@ -134,39 +120,67 @@ impl Layout {
         }
     }
 
+    /// Whether a value may hold several signatures, so that several header lines are one list (RFC 9110, 5.3).
+    pub const fn is_list(&self) -> bool {
+        !matches!(self, Self::Raw | Self::Prefix(_))
+    }
+
+    /// Whether joined lines lose their meaning: the position of a part says what it is.
+    pub const fn is_positional(&self) -> bool {
+        matches!(self, Self::Positions { .. })
+    }
+
+    /// The same layout for a header that the sender writes once for each signature. Proxies join its lines with commas.
+    pub fn repeated(self) -> Self {
+        match self {
+            Self::Raw => Self::Positions { separator: b',', before: Vec::new() },
+            Self::Prefix(label) => Self::List { separator: b',', label },
+            list => list,
+        }
+    }
+
     /// The parts of a value that stand for themselves: each with its own timestamp and signatures.
-    pub fn groups<'a>(&self, value: &'a [u8]) -> impl Iterator<Item = &'a [u8]> + use<'a> {
+    pub fn groups<'a>(&self, value: &'a [u8]) -> impl Iterator<Item = &'a [u8]> {
         let splits = matches!(self, Self::Groups(_));
         let parts = value.split(move |byte| splits && *byte == b' ');
-        parts.filter(move |part| !splits || !part.is_empty()).take(MAX_CANDIDATES)
+        let parts = parts.filter(move |part| !splits || !part.is_empty());
+        let joined = move |part: &'a [u8]| match self {
+            Self::Pairs(pairs) | Self::Groups(pairs) => pairs.groups(part),
+            Self::Raw | Self::Prefix(_) | Self::List { .. } | Self::Positions { .. } => Slices::of(part),
+        };
+        parts.flat_map(joined).take(MAX_CANDIDATES)
     }
 
     /// # Errors
     /// `UnknownAlgorithm` where the value is laid out rightly but under other names,
     /// `MalformedSignature` where it is not, or has too many candidates.
-    pub fn candidates<'a>(&self, value: &'a [u8]) -> Result<Candidates<'a>, Cause> {
+    pub fn candidates<'a>(&self, value: &'a [u8]) -> Result<Slices<'a>, Cause> {
+        let some = |found: Option<Slices<'a>>| {
+            let found = found.ok_or(Cause::MalformedSignature)?;
+            Ok((!found.as_slice().is_empty()).then_some(found))
+        };
         match self {
-            Self::Raw => Candidates::collect(std::iter::once(value))?.ok_or(Cause::MalformedSignature),
-            Self::Prefix(prefix) => {
-                let found = Candidates::collect(value.strip_prefix(prefix.as_bytes()).into_iter())?;
-                found.ok_or_else(|| unlabelled([value].into_iter(), prefix))
-            }
+            Self::Raw => Ok(Slices::of(value)),
+            Self::Prefix(prefix) => match value.strip_prefix(prefix.as_bytes()) {
+                Some(signature) => Ok(Slices::of(signature)),
+                None => Err(unlabelled([value].into_iter(), prefix)),
+            },
             Self::List { separator, label } => {
+                let all = || elements(value, *separator, |rest| begins_with(rest, label));
                 // Some senders put commas between the elements as well.
                 let labelled = |element: &'a [u8]| {
                     let element = element.strip_suffix(b",").unwrap_or(element);
                     element.strip_prefix(label.as_bytes())
                 };
-                let found = Candidates::collect(elements(value, *separator).filter_map(labelled))?;
-                found.ok_or_else(|| unlabelled(elements(value, *separator), label))
+                some(Slices::collect(all().filter_map(labelled)))?.ok_or_else(|| unlabelled(all(), label))
             }
             Self::Pairs(pairs) | Self::Groups(pairs) => {
-                let found = Candidates::collect(values_of(value, pairs.separator, &pairs.signature))?;
-                found.ok_or_else(|| unlabelled(elements(value, pairs.separator), "="))
+                let found = some(Slices::collect(pairs.values(value, &pairs.signature)))?;
+                found.ok_or_else(|| unlabelled(pairs.elements(value), "="))
             }
             Self::Positions { separator, before } => {
-                Candidates::collect(elements(value, *separator).skip(before.len()))?
-                    .ok_or(Cause::MalformedSignature)
+                let signatures = elements(value, *separator, |_| false).skip(before.len());
+                some(Slices::collect(signatures))?.ok_or(Cause::MalformedSignature)
             }
         }
     }
@@ -179,7 +193,7 @@ impl Layout {
         match self {
             Self::Pairs(pairs) | Self::Groups(pairs) => {
                 let key = pairs.named.iter().find(|(_, named)| named == name).map(|(key, _)| key);
-                let mut values = values_of(value, pairs.separator, key.ok_or(Cause::MalformedSignature)?);
+                let mut values = pairs.values(value, key.ok_or(Cause::MalformedSignature)?);
                 match (values.next(), values.next()) {
                     (Some(value), None) => Ok(value),
                     _ => Err(Cause::MalformedSignature),
@@ -187,7 +201,7 @@ impl Layout {
             }
             Self::Positions { separator, before } => {
                 let place = before.iter().position(|named| named == name);
-                let found = place.and_then(|place| elements(value, *separator).nth(place));
+                let found = place.and_then(|place| elements(value, *separator, |_| false).nth(place));
                 found.ok_or(Cause::MalformedSignature)
             }
             Self::Raw | Self::Prefix(_) | Self::List { .. } => Err(Cause::MalformedSignature),
@@ -272,13 +286,9 @@ fn separator(between: &str, text: &str) -> Result<u8, String> {
     }
 }
 
-/// The elements of a list; proxies are known to add spaces behind the separator.
-fn elements(value: &[u8], separator: u8) -> impl Iterator<Item = &[u8]> {
-    value.split(move |byte| *byte == separator).map(<[u8]>::trim_ascii).filter(|element| !element.is_empty())
-}
-
-fn values_of<'a>(value: &'a [u8], separator: u8, key: &str) -> impl Iterator<Item = &'a [u8]> {
-    elements(value, separator).filter_map(move |pair| pair.strip_prefix(key.as_bytes())?.strip_prefix(b"="))
+/// Whether a text begins with a label, if there is one.
+fn begins_with(text: &[u8], label: &str) -> bool {
+    !label.is_empty() && text.starts_with(label.as_bytes())
 }
 
 /// Why no element has the label: another name stands in its place, or none at all.

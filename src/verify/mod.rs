@@ -2,6 +2,7 @@
 //! Knows no provider by name and does no I/O: a request, keys and the time go in, a verdict comes out.
 
 pub mod asked_url;
+pub mod auth_scheme;
 pub mod canonical;
 mod carried;
 pub mod certificate;

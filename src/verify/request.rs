@@ -86,7 +86,7 @@ pub enum Cause {
     ClaimMismatch,
     /// Rightly signed by the provider, but for another account than the configured one.
     WrongAccount,
-    /// The provider has no key with the id that the request names.
+    /// The provider has no key with the id that the request names, or the source has none of that kind.
     UnknownKey,
     /// The certificate that the request names is of another host, not valid now, or not issued by anybody who is trusted.
     CertificateNotTrusted,

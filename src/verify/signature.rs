@@ -9,7 +9,7 @@ use super::condition::Condition;
 use super::encoding::{Encoding, MAX_SIGNATURE_BYTES};
 use super::freshness::{Moment, Timestamp};
 use super::key::{Algorithm, SecretKey};
-use super::layout::{Layout, MAX_CANDIDATES};
+use super::layout::{Layout, MAX_CANDIDATES, MAX_JOINED_LINES};
 use super::outside::{Outside, Unproven};
 use super::place::Place;
 use super::public_key::PublicKey;
@@ -29,8 +29,6 @@ pub struct Scheme {
     pub timestamp: Option<Timestamp>,
     /// Under which the scheme applies at all.
     pub require: Vec<Condition>,
-    /// Whether the header may come several times, as one provider has it during rotation.
-    pub repeats: bool,
 }
 
 /// The keys of one source for one scheme.
@@ -80,37 +78,43 @@ impl Keyed {
     /// # Errors
     /// The cause of refusal. The clock comes last: only a genuine message can be called stale.
     pub fn check(&self, view: &View<'_>, terms: &Terms<'_>) -> Result<(), Unproven> {
+        self.try_values(view, |value| self.check_value(view, terms, value))
+    }
+
+    /// Whether there is something where the signature belongs, be it what it may.
+    fn is_sent(&self, view: &View<'_>) -> bool {
         match &self.scheme.at {
-            Place::Header(name) if !self.scheme.repeats => {
-                let value = view.request.headers.single(name)?.ok_or(Cause::MissingHeader)?;
-                self.check_value(view, terms, value)
+            Place::Header(name) => lines(view, |field| field == name).next().is_some(),
+            Place::Headers(beginning) => {
+                lines(view, |field| field.starts_with(beginning.as_str())).next().is_some()
             }
-            Place::Header(name) => self.check_any(view, terms, |field| field == name),
-            Place::Headers(beginning) => self.check_any(view, terms, |field| field.starts_with(beginning)),
-            place => self.check_value(view, terms, &place.require(view)?),
+            place => place.find(view) != Ok(None),
         }
     }
 
-    fn check_any(
+    /// Tries each value in which the signature may be. The lines of a list are one list; several lines of anything else are
+    /// ambiguous.
+    ///
+    /// # Errors
+    /// What says most about why no value will do.
+    pub(super) fn try_values(
         &self,
         view: &View<'_>,
-        terms: &Terms<'_>,
-        is_wanted: impl Fn(&str) -> bool,
+        attempt: impl FnMut(&[u8]) -> Result<(), Unproven>,
     ) -> Result<(), Unproven> {
-        let mut refusal = Unproven::Refused(Cause::MissingHeader);
-        let fields = view.request.headers.0.iter().filter(|(name, _)| is_wanted(name));
-        for (place, (_, value)) in fields.enumerate() {
-            if place == MAX_CANDIDATES {
-                return Err(Cause::MalformedSignature.into());
+        let layout = &self.scheme.layout;
+        match &self.scheme.at {
+            Place::Header(name) if layout.is_list() => {
+                try_list(lines(view, |field| field == name), layout.is_positional(), attempt)
             }
-            let value = value.trim_ascii();
-            match self.check_value(view, terms, value) {
-                Ok(()) => return Ok(()),
-                Err(_) if value.is_empty() => {}
-                Err(unproven) => refusal = heavier(refusal, unproven),
+            Place::Headers(beginning) => {
+                try_each(lines(view, |field| field.starts_with(beginning.as_str())), attempt)
+            }
+            place => {
+                let mut attempt = attempt;
+                attempt(&place.require(view)?)
             }
         }
-        Err(refusal)
     }
 
     fn check_value(&self, view: &View<'_>, terms: &Terms<'_>, value: &[u8]) -> Result<(), Unproven> {
@@ -236,8 +240,57 @@ impl Keyed {
     }
 }
 
+/// The lines of header fields, those that hold something.
+fn lines<'a>(view: &View<'a>, is_wanted: impl Fn(&str) -> bool) -> impl Iterator<Item = &'a [u8]> {
+    let fields = view.request.headers.0.iter().filter(move |(name, _)| is_wanted(name));
+    fields.map(|(_, value)| value.trim_ascii()).filter(|value| !value.is_empty())
+}
+
+fn try_each<'a>(
+    lines: impl Iterator<Item = &'a [u8]>,
+    mut attempt: impl FnMut(&[u8]) -> Result<(), Unproven>,
+) -> Result<(), Unproven> {
+    let mut refusal = Unproven::Refused(Cause::MissingHeader);
+    for (place, line) in lines.enumerate() {
+        if place == MAX_CANDIDATES {
+            return Err(Cause::MalformedSignature.into());
+        }
+        match attempt(line) {
+            Ok(()) => return Ok(()),
+            Err(unproven) => refusal = heavier(refusal, unproven),
+        }
+    }
+    Err(refusal)
+}
+
+/// Tries one line as it is, and several as the list that a proxy would have joined them to. With a positional layout it
+/// tries each line, too.
+fn try_list<'a>(
+    mut lines: impl Iterator<Item = &'a [u8]>,
+    is_positional: bool,
+    mut attempt: impl FnMut(&[u8]) -> Result<(), Unproven>,
+) -> Result<(), Unproven> {
+    let Some(first) = lines.next() else { return Err(Cause::MissingHeader.into()) };
+    let Some(second) = lines.next() else { return attempt(first) };
+    let several: Vec<&[u8]> = [first, second].into_iter().chain(lines.take(MAX_CANDIDATES)).collect();
+    if several.len() > MAX_CANDIDATES {
+        return Err(Cause::MalformedSignature.into());
+    }
+    match attempt(&several.join(&b", "[..])) {
+        Err(refusal) if is_positional && several.len() <= MAX_JOINED_LINES => {
+            try_each(several.into_iter(), attempt).map_err(|unproven| heavier(refusal, unproven))
+        }
+        verdict => verdict,
+    }
+}
+
+/// Whether a request has something where a scheme that has keys looks for a signature.
+pub fn is_sent(schemes: &[Keyed], view: &View<'_>) -> bool {
+    schemes.iter().any(|keyed| !keyed.keys.are_absent() && keyed.is_sent(view))
+}
+
 /// Checks a request against the schemes of one source, in the order of the recipe. The first place
-/// that is filled decides, so that a weaker one beside it cannot stand in for it;
+/// that is filled decides, even if something else is missing that it needs, so that a weaker one cannot replace it;
 /// schemes that share that place (versions in one list) are all tried.
 ///
 /// # Errors
@@ -253,7 +306,9 @@ pub fn authenticate(schemes: &[Keyed], view: &View<'_>, terms: &Terms<'_>) -> Re
         let Err(unproven) = keyed.check(view, terms) else {
             return Ok(());
         };
-        if unproven != Unproven::Refused(Cause::MissingHeader) {
+        if unproven != Unproven::Refused(Cause::MissingHeader)
+            || (!keyed.keys.are_absent() && keyed.is_sent(view))
+        {
             deciding = Some(place);
         }
         refusal = heavier(refusal, unproven);

@@ -3,6 +3,7 @@
 
 mod forms;
 mod pieces;
+mod section;
 
 use std::borrow::Cow;
 
@@ -32,6 +33,8 @@ enum Part {
     HeadersOfLayout(String),
     Place(Place),
     QueryInLowerCase(Place),
+    /// Left out where a place in it is absent.
+    Section(Vec<Part>),
     SortedForm,
     Url(UrlForm),
     Method,
@@ -86,20 +89,26 @@ impl Template {
                 rest = after;
                 continue;
             }
-            let (name, after) = brace
-                .strip_prefix('{')
-                .and_then(|inner| inner.split_once('}'))
-                .ok_or_else(|| format!("`{text}` has a brace without its partner"))?;
+            let section = brace.strip_prefix("{?");
+            let split = match section {
+                Some(inner) => section::split(inner),
+                None => brace.strip_prefix('{').and_then(|inner| inner.split_once('}')),
+            };
+            let (name, after) = split.ok_or_else(|| format!("`{text}` has a brace without its partner"))?;
             if !literal.is_empty() {
                 parts.push(Part::Literal(std::mem::take(&mut literal)));
             }
-            parts.push(Part::parse(name)?);
+            parts.push(match section {
+                Some(_) => Part::Section(section::parse(name)?),
+                None => Part::parse(name)?,
+            });
             rest = after;
         }
         literal.push_str(rest);
         if !literal.is_empty() {
             parts.push(Part::Literal(literal));
         }
+        section::check(&parts)?;
         if parts.is_empty() { Err("is empty".to_owned()) } else { Ok(Self(parts)) }
     }
 
@@ -121,7 +130,7 @@ impl Template {
 
     /// Whether the body is decoded or written anew for it, which takes memory.
     pub fn rewrites_body(&self) -> bool {
-        self.0.iter().any(|part| match part {
+        self.parts().any(|part| match part {
             Part::BodyAs(form) => form.is_rewritten(),
             Part::Payload | Part::SortedForm | Part::Place(Place::Form(_)) => true,
             _ => false,
@@ -171,14 +180,24 @@ impl Template {
             Part::Place(place) => place.is_in_body(),
             _ => false,
         };
-        self.0.iter().any(reads)
+        self.parts().any(reads)
     }
 
     /// The places that it reads.
     pub fn places(&self) -> impl Iterator<Item = &Place> {
-        self.0.iter().filter_map(|part| match part {
-            Part::Place(place) | Part::QueryInLowerCase(place) => Some(place),
-            _ => None,
+        self.parts().filter_map(Part::place)
+    }
+
+    /// Those that must be there.
+    pub fn required_places(&self) -> impl Iterator<Item = &Place> {
+        self.0.iter().filter_map(Part::place)
+    }
+
+    /// With the parts of its sections in their place.
+    fn parts(&self) -> impl Iterator<Item = &Part> {
+        self.0.iter().flat_map(|part| match part {
+            Part::Section(inner) => inner.as_slice(),
+            other => std::slice::from_ref(other),
         })
     }
 
@@ -204,6 +223,9 @@ impl Template {
     /// # Errors
     /// A part that is absent, comes twice, or cannot be read as it should be.
     pub fn feed(&self, scope: &Scope<'_>, mut sink: impl FnMut(&[u8])) -> Result<(), Cause> {
+        if section::has_any(&self.0) {
+            return section::feed(&self.0, scope, &mut sink);
+        }
         for part in &self.0 {
             match part {
                 Part::Literal(text) => sink(text.as_bytes()),
@@ -281,6 +303,13 @@ impl Part {
         })
     }
 
+    const fn place(&self) -> Option<&Place> {
+        match self {
+            Self::Place(place) | Self::QueryInLowerCase(place) => Some(place),
+            _ => None,
+        }
+    }
+
     fn value<'a>(&'a self, scope: &Scope<'a>) -> Result<Cow<'a, [u8]>, Cause> {
         let view = scope.view;
         let request = view.request;
@@ -302,6 +331,11 @@ impl Part {
             Self::Place(place) => place.require(view)?,
             Self::QueryInLowerCase(place) => {
                 owned(String::from_utf8_lossy(&place.require(view)?).to_lowercase())
+            }
+            Self::Section(_) => {
+                let mut text = Vec::new();
+                section::feed(std::slice::from_ref(self), scope, &mut |piece| text.extend_from_slice(piece))?;
+                Cow::Owned(text)
             }
             Self::SortedForm => owned(canonical::sorted_form(view.whole_form()?)),
             Self::Url(form) => form.of(request.url),
@@ -349,47 +383,4 @@ pub fn path_of(url: &str) -> &str {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_template_is_literals_and_placeholders() {
-        let template = Template::parse("v0:{header:X-Id}.{ts}.{body}]").unwrap();
-        let expected = [
-            Part::Literal("v0:".into()),
-            Part::Place(Place::Header("x-id".into())),
-            Part::Literal(".".into()),
-            Part::Timestamp,
-            Part::Literal(".".into()),
-            Part::Body,
-            Part::Literal("]".into()),
-        ];
-        assert_eq!(template.0, expected);
-        assert!(template.has_body() && template.has_timestamp() && !template.is_body_alone());
-        assert!(Template::parse("{body}").unwrap().is_body_alone());
-        let braces = Template::parse("{{\"a\":{body:json-string}}}").unwrap();
-        assert_eq!(braces.0.first(), Some(&Part::Literal("{\"a\":".into())));
-        assert_eq!(braces.0.last(), Some(&Part::Literal("}".into())));
-    }
-
-    #[test]
-    fn a_template_that_cannot_be_read_says_why() {
-        for (text, problem) in [
-            ("", "is empty"),
-            ("{body", "without its partner"),
-            ("body}", "without its partner"),
-            ("{bdy}", "`{bdy}` is not known"),
-            ("{header:}", "`{header:}` is not known"),
-            ("{body:md5}", "`{body:md5}` is not known"),
-        ] {
-            let error = Template::parse(text).unwrap_err();
-            assert!(error.contains(problem), "{text}: {error}");
-        }
-    }
-
-    #[test]
-    fn a_path_is_what_follows_the_host() {
-        assert_eq!(path_of("https://a.example/x?y=1"), "/x?y=1");
-        assert_eq!(path_of("https://a.example"), "/");
-    }
-}
+mod tests;

@@ -5,6 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 use ring::digest::{SHA256, digest};
 use subtle::{Choice, ConstantTimeEq};
 
+use super::auth_scheme::AuthScheme;
 use super::json::Found;
 use super::place::Place;
 use super::request::{Cause, Secret};
@@ -14,25 +15,38 @@ use super::view::View;
 #[derive(Clone, Debug)]
 pub struct Token {
     at: Place,
-    /// What stands before the token: `Bearer `.
-    scheme: String,
+    scheme: AuthScheme,
     /// SHA-256 of each token: comparing digests gives away neither content nor length.
     digests: Vec<Secret>,
 }
 
 impl Token {
-    pub fn new(at: Place, scheme: &str, tokens: &[Secret]) -> Self {
+    pub fn new(at: Place, scheme: AuthScheme, tokens: &[Secret]) -> Self {
         let digests =
             tokens.iter().map(|token| Secret::new(digest(&SHA256, token.expose()).as_ref())).collect();
-        Self { at, scheme: scheme.to_owned(), digests }
+        Self { at, scheme, digests }
     }
 
     pub const fn at(&self) -> &Place {
         &self.at
     }
 
-    pub fn scheme(&self) -> &str {
+    pub const fn scheme(&self) -> &AuthScheme {
         &self.scheme
+    }
+
+    /// Where it is looked for and what stands before it, for people.
+    pub fn in_words(&self) -> String {
+        let written = self.scheme.written();
+        match (self.scheme.is_none(), self.scheme.is_name()) {
+            (true, _) => format!("a token, the whole of {}", self.at),
+            (_, true) => format!(
+                "a token in {} after `{}` (any case, one or more blanks)",
+                self.at,
+                written.trim_end()
+            ),
+            (_, false) => format!("a token in {} after `{written}`", self.at),
+        }
     }
 
     /// # Errors
@@ -48,7 +62,7 @@ impl Token {
         // A token that is sent twice is no signature, but just as ambiguous.
         let presented = self.at.find(view).map_err(|_| Cause::TokenMismatch)?;
         let presented = presented.ok_or(Cause::MissingHeader)?;
-        self.check_value(presented.strip_prefix(self.scheme.as_bytes()).ok_or(Cause::TokenMismatch)?)
+        self.check_value(&presented)
     }
 
     /// Whether the request carries a token where and as the scheme wants one.
@@ -63,12 +77,12 @@ impl Token {
                 .is_some_and(|every| !every.is_empty() && every.iter().all(is_text));
         }
         let presented = self.at.find(view).ok().flatten();
-        let bare = presented.as_ref().and_then(|value| value.strip_prefix(self.scheme.as_bytes()));
+        let bare = presented.as_ref().and_then(|value| self.scheme.strip(value));
         bare.is_some_and(|token| !token.trim_ascii().is_empty())
     }
 
     fn check_value(&self, presented: &[u8]) -> Result<(), Cause> {
-        let presented = digest(&SHA256, presented);
+        let presented = digest(&SHA256, self.scheme.strip(presented).ok_or(Cause::TokenMismatch)?);
         let matching = self
             .digests
             .iter()

@@ -9,7 +9,7 @@ use ring::digest::{SHA256, SHA512, digest};
 use sfv::{BareItem, Dictionary, InnerList, ListEntry, Parser};
 use subtle::ConstantTimeEq;
 
-use super::{Cause, Terms, Unproven, View, header, header_text};
+use super::{Cause, Terms, Unproven, View, header, header_list, header_text};
 use crate::verify::freshness::Moment;
 use crate::verify::public_key::PublicAlgorithm;
 
@@ -17,8 +17,8 @@ const MAX_COMPONENTS: usize = 16;
 
 pub fn check(view: &View<'_>, terms: &Terms<'_>) -> Result<(), Unproven> {
     check_digest(view)?;
-    let inputs = dictionary(header(view, "signature-input")?)?;
-    let signatures = dictionary(header(view, "signature")?)?;
+    let inputs = dictionary(&header_list(view, "signature-input")?)?;
+    let signatures = dictionary(&header_list(view, "signature")?)?;
     let mut refusal = Unproven::Refused(Cause::MalformedSignature);
     for (label, entry) in inputs.iter().take(MAX_COMPONENTS) {
         let ListEntry::InnerList(input) = entry else { continue };
@@ -33,7 +33,7 @@ pub fn check(view: &View<'_>, terms: &Terms<'_>) -> Result<(), Unproven> {
 }
 
 pub fn is_carried(view: &View<'_>, tolerance: Duration) -> bool {
-    let dictionary_in = |name| header(view, name).and_then(dictionary);
+    let dictionary_in = |name| header_list(view, name).and_then(|lines| dictionary(&lines));
     let (Ok(inputs), Ok(signatures)) = (dictionary_in("signature-input"), dictionary_in("signature")) else {
         return false;
     };

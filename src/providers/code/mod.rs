@@ -12,10 +12,13 @@ mod plivo;
 mod truelayer;
 mod twilio;
 
+use std::borrow::Cow;
+
 use ring::hmac;
 use subtle::ConstantTimeEq;
 
 use crate::verify::encoding::{Encoding, KeyEncoding};
+use crate::verify::layout::MAX_CANDIDATES;
 use crate::verify::outside::Unproven;
 use crate::verify::request::{Cause, Secret};
 use crate::verify::signature::Terms;
@@ -61,9 +64,13 @@ impl Code {
         NAMES.iter().map(|(name, _)| *name).collect()
     }
 
-    /// The setting that holds the shared secret; `None` where keys are public.
-    pub const fn secret_setting(self) -> Option<&'static str> {
-        if self.is_public() { None } else { Some("secret") }
+    /// The settings that hold shared secrets, of which one is enough; none where keys are public.
+    pub const fn secret_settings(self) -> &'static [&'static str] {
+        match self {
+            Self::Twilio => &["secret", SHARED_KEY],
+            _ if self.is_public() => &[],
+            _ => &["secret"],
+        }
     }
 
     const fn is_public(self) -> bool {
@@ -126,7 +133,7 @@ impl Code {
                 "a detached JWS (ES512) over method, path, the headers that it lists, and the body, in header Tl-Signature"
             }
             Self::Twilio => {
-                "HMAC-SHA1 over the URL and the sorted form, or the URL with bodySHA256 for JSON, in header X-Twilio-Signature as base64"
+                "HMAC-SHA1 with the auth token, or HMAC-SHA256 or HMAC-SHA1 with a shared key where header X-Twilio-Webhooks-Signature-Settings names one, over the URL and the sorted form, or the URL with bodySHA256 for JSON, in header X-Twilio-Signature as base64"
             }
         }
     }
@@ -137,7 +144,12 @@ impl Code {
 pub struct BoundCode {
     code: Code,
     secrets: Vec<Secret>,
+    /// Twilio's second kind of keys.
+    shared_keys: Vec<Secret>,
 }
+
+/// The setting of Twilio's shared keys.
+const SHARED_KEY: &str = "shared_key";
 
 impl BoundCode {
     /// `None` where the source has no secret for it.
@@ -145,9 +157,9 @@ impl BoundCode {
     /// # Errors
     /// A secret that cannot be one.
     pub(super) fn bind(code: Code, settings: &Settings) -> Result<Option<Self>, SettingError> {
-        let Some(setting) = code.secret_setting() else {
-            return Ok(Some(Self { code, secrets: Vec::new() }));
-        };
+        if code.is_public() {
+            return Ok(Some(Self { code, secrets: Vec::new(), shared_keys: Vec::new() }));
+        }
         let prepare = |value: &Secret| {
             let text = match code {
                 // Payfast leaves out the blanks around it.
@@ -163,10 +175,13 @@ impl BoundCode {
                 _ => Ok(text.to_vec()),
             }
         };
-        let secrets = settings.all(setting).iter().map(|value| prepare(value).map(Secret::new));
-        let secrets: Vec<Secret> =
-            secrets.collect::<Result<_, _>>().map_err(|problem| SettingError::new(setting, problem))?;
-        Ok((!secrets.is_empty()).then_some(Self { code, secrets }))
+        let all = |setting: &str| -> Result<Vec<Secret>, SettingError> {
+            let secrets = settings.all(setting).iter().map(|value| prepare(value).map(Secret::new));
+            secrets.collect::<Result<_, _>>().map_err(|problem| SettingError::new(setting, problem))
+        };
+        let (secrets, shared_keys) = (all("secret")?, all(SHARED_KEY)?);
+        let is_none = secrets.is_empty() && shared_keys.is_empty();
+        Ok((!is_none).then_some(Self { code, secrets, shared_keys }))
     }
 
     pub const fn rewrites_body(&self) -> bool {
@@ -187,7 +202,7 @@ impl BoundCode {
             Code::Payfast => Ok(payfast::check(view, secrets)?),
             Code::PlivoV3 => Ok(plivo::check(view, secrets)?),
             Code::Truelayer => truelayer::check(view, terms),
-            Code::Twilio => Ok(twilio::check(view, secrets)?),
+            Code::Twilio => Ok(twilio::check(view, secrets, &self.shared_keys)?),
         }
     }
 
@@ -215,6 +230,9 @@ impl BoundCode {
 
     /// Signs a sample; `None` where the key is the provider's alone.
     pub(super) fn sign(&self, draft: &mut Draft, texts: &Texts) -> Option<()> {
+        if self.code == Code::Twilio {
+            return twilio::sign(draft, self.secrets.first(), self.shared_keys.first());
+        }
         let secret = self.secrets.first()?;
         match self.code {
             Code::Adyen => adyen::sign(draft, secret),
@@ -222,8 +240,7 @@ impl BoundCode {
             Code::Contentful => contentful::sign(draft, secret),
             Code::Payfast => payfast::sign(draft, secret),
             Code::PlivoV3 => plivo::sign(draft, secret),
-            Code::Twilio => twilio::sign(draft, secret),
-            Code::AwsSns | Code::Ebay | Code::Mailchannels | Code::Truelayer => None,
+            Code::AwsSns | Code::Ebay | Code::Mailchannels | Code::Truelayer | Code::Twilio => None,
         }
     }
 }
@@ -259,7 +276,20 @@ fn header<'a>(view: &View<'a>, name: &str) -> Result<&'a [u8], Cause> {
     view.request.headers.single(name)?.ok_or(Cause::MissingHeader)
 }
 
-/// The same as text.
+/// The lines of a header that is a list, joined as a proxy would join them (RFC 9110, 5.3).
+fn header_list<'a>(view: &View<'a>, name: &str) -> Result<Cow<'a, [u8]>, Cause> {
+    let lines = view.request.headers.0.iter().filter(|(field, _)| *field == name);
+    let lines = lines.map(|(_, value)| value.trim_ascii()).filter(|value| !value.is_empty());
+    let lines: Vec<&[u8]> = lines.take(MAX_CANDIDATES + 1).collect();
+    match lines.as_slice() {
+        [] => Err(Cause::MissingHeader),
+        [one] => Ok(Cow::Borrowed(one)),
+        several if several.len() > MAX_CANDIDATES => Err(Cause::MalformedSignature),
+        several => Ok(Cow::Owned(several.join(&b", "[..]))),
+    }
+}
+
+/// The only value of a header that must be there, as text.
 fn header_text<'a>(view: &View<'a>, name: &str) -> Result<&'a str, Cause> {
     std::str::from_utf8(header(view, name)?).map_err(|_| Cause::MalformedSignature)
 }

@@ -3,14 +3,14 @@
 
 use ring::hmac::HMAC_SHA256;
 
-use super::{Cause, Draft, Encoding, Secret, View, any_hmac, header, hmac_text, is_hmac};
+use super::{Cause, Draft, Encoding, Secret, View, any_hmac, header, header_list, hmac_text, is_hmac};
 use crate::verify::form;
 
 const SIGNATURE: &str = "x-plivo-signature-v3";
 const NONCE: &str = "x-plivo-signature-v3-nonce";
 
 pub fn check(view: &View<'_>, secrets: &[Secret]) -> Result<(), Cause> {
-    let signatures = header(view, SIGNATURE)?;
+    let signatures = header_list(view, SIGNATURE)?;
     let nonce = header(view, NONCE)?;
     // A body that is no form would not be part of the text at all.
     if !has_form(view) {
@@ -18,13 +18,13 @@ pub fn check(view: &View<'_>, secrets: &[Secret]) -> Result<(), Cause> {
     }
     let fields: Vec<(String, String)> = view.whole_form()?.to_vec();
     let text = text(view.request.method, view.request.url, fields, nonce);
-    let candidates: Vec<&[u8]> = candidates(signatures).collect();
+    let candidates: Vec<&[u8]> = candidates(&signatures).collect();
     any_hmac(HMAC_SHA256, secrets, &text, Encoding::Base64, &candidates)
 }
 
 pub fn is_carried(view: &View<'_>) -> bool {
-    let (Ok(signatures), Ok(_)) = (header(view, SIGNATURE), header(view, NONCE)) else { return false };
-    has_form(view) && candidates(signatures).any(|text| is_hmac(HMAC_SHA256, Encoding::Base64, text))
+    let (Ok(signatures), Ok(_)) = (header_list(view, SIGNATURE), header(view, NONCE)) else { return false };
+    has_form(view) && candidates(&signatures).any(|text| is_hmac(HMAC_SHA256, Encoding::Base64, text))
 }
 
 fn candidates(signatures: &[u8]) -> impl Iterator<Item = &[u8]> {

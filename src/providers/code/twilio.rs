@@ -1,26 +1,40 @@
 //! Twilio: the URL as registered, then names and values of the form in order; for JSON the URL alone, whose query has the
 //! body's digest. <https://www.twilio.com/docs/usage/webhooks/webhooks-security>
+//!
+//! Signed with the account's auth token and SHA-1, or, where a rule names a shared key, with that key and the algorithm in a
+//! header (<https://www.twilio.com/docs/usage/webhooks/webhook-shared-keys>). Nothing signs that header, so it only
+//! chooses among the keys of its own kind: a shared key never counts without it, nor the auth token with it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use ring::digest::{SHA256, digest};
-use ring::hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY as SHA1;
+use ring::hmac::{Algorithm, HMAC_SHA1_FOR_LEGACY_USE_ONLY as SHA1, HMAC_SHA256};
 use subtle::ConstantTimeEq;
 
 use super::{Cause, Draft, Encoding, Secret, View, any_hmac, header, hmac_text, is_hmac};
 use crate::verify::form;
 
 const HEADER: &str = "x-twilio-signature";
+const SETTINGS: &str = "x-twilio-webhooks-signature-settings";
 
-pub fn check(view: &View<'_>, secrets: &[Secret]) -> Result<(), Cause> {
+pub fn check(view: &View<'_>, auth_tokens: &[Secret], shared_keys: &[Secret]) -> Result<(), Cause> {
     let signature = header(view, HEADER)?;
+    let shared = shared_key_algorithm(view)?;
+    let (algorithm, secrets) = match shared {
+        Some(algorithm) => (algorithm, shared_keys),
+        None => (SHA1, auth_tokens),
+    };
+    if secrets.is_empty() {
+        // Genuine, it may be; the source has not been given a key of that kind.
+        return Err(if shared.is_some() { Cause::UnknownKey } else { Cause::MissingHeader });
+    }
     let is_form =
         view.request.body.is_empty() || form::kind(view.request.headers) == Some(form::Kind::UrlEncoded);
     let fields = if is_form { in_order(view.whole_form()?) } else { String::new() };
     let mut refusal = Cause::SignatureMismatch;
     for url in variants(view.request.url) {
         let text = format!("{url}{fields}");
-        match any_hmac(SHA1, secrets, text.as_bytes(), Encoding::Base64, &[signature]) {
+        match any_hmac(algorithm, secrets, text.as_bytes(), Encoding::Base64, &[signature]) {
             Ok(()) if is_form => return Ok(()),
             Ok(()) => return check_digest(view),
             Err(cause) => refusal = cause,
@@ -30,7 +44,27 @@ pub fn check(view: &View<'_>, secrets: &[Secret]) -> Result<(), Cause> {
 }
 
 pub fn is_carried(view: &View<'_>) -> bool {
-    header(view, HEADER).is_ok_and(|signature| is_hmac(SHA1, Encoding::Base64, signature))
+    let Ok(shared) = shared_key_algorithm(view) else { return false };
+    let algorithm = shared.unwrap_or(SHA1);
+    header(view, HEADER).is_ok_and(|signature| is_hmac(algorithm, Encoding::Base64, signature))
+}
+
+/// The algorithm of a signature that was made with a shared key; SHA-1 where none is named. `None` where the header is
+/// absent or empty: the auth token has signed.
+fn shared_key_algorithm(view: &View<'_>) -> Result<Option<Algorithm>, Cause> {
+    let Some(settings) = view.request.headers.single(SETTINGS)? else { return Ok(None) };
+    let pairs = settings.split(|byte| *byte == b',').filter_map(|pair| {
+        let at = pair.iter().position(|byte| *byte == b'=')?;
+        Some((pair[..at].trim_ascii(), pair[at + 1..].trim_ascii()))
+    });
+    let mut names = pairs.filter(|(key, _)| *key == b"algorithm").map(|(_, name)| name);
+    match (names.next(), names.next()) {
+        (None | Some(b""), None) => Ok(Some(SHA1)),
+        (Some(name), None) if name.eq_ignore_ascii_case(b"HMAC_SHA1") => Ok(Some(SHA1)),
+        (Some(name), None) if name.eq_ignore_ascii_case(b"HMAC_SHA256") => Ok(Some(HMAC_SHA256)),
+        (Some(_), None) => Err(Cause::UnknownAlgorithm),
+        (_, Some(_)) => Err(Cause::MalformedSignature),
+    }
 }
 
 /// Names sorted, the values of a name sorted and each once, without anything between.
@@ -74,7 +108,15 @@ fn check_digest(view: &View<'_>) -> Result<(), Cause> {
     if actual.as_ref().ct_eq(&claimed[..32]).into() { Ok(()) } else { Err(Cause::SignatureMismatch) }
 }
 
-pub fn sign(draft: &mut Draft, secret: &Secret) -> Option<()> {
+/// With the auth token where there is one, else with a shared key.
+pub fn sign(draft: &mut Draft, auth_token: Option<&Secret>, shared_key: Option<&Secret>) -> Option<()> {
+    let (algorithm, secret) = match (auth_token, shared_key) {
+        (Some(token), _) => (SHA1, token),
+        (None, shared) => {
+            draft.push_header(SETTINGS, "key=sample,algorithm=HMAC_SHA256".to_owned());
+            (HMAC_SHA256, shared?)
+        }
+    };
     let text = if draft.is_form() {
         format!("{}{}", draft.url, in_order(&draft.form()))
     } else {
@@ -82,7 +124,7 @@ pub fn sign(draft: &mut Draft, secret: &Secret) -> Option<()> {
         draft.add_query(&format!("bodySHA256={body_digest}"));
         draft.url.clone()
     };
-    draft.push_header(HEADER, hmac_text(SHA1, secret, text.as_bytes(), Encoding::Base64));
+    draft.push_header(HEADER, hmac_text(algorithm, secret, text.as_bytes(), Encoding::Base64));
     Some(())
 }
 

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use crate::verify::json::Paths;
 use crate::verify::jwt::Must;
-use crate::verify::place::Place;
+use crate::verify::place::{Place, is_header_name};
 use crate::verify::template::Template;
 
 use super::cloud_event::EventSlots;
@@ -114,10 +114,14 @@ impl File {
         let cloud_event = cloud_event.map_err(|error| problem("cloudevents", error))?;
         let proofs = proofs::proofs(&self)?;
         self.check_query_payload(&proofs)?;
-        let coverage = self.coverage(&proofs);
+        let signed_coverage = self.signed_coverage(&proofs);
+        let only_signed = proofs.tokens.is_empty() && !proofs.basic && proofs.confirm.is_none();
+        let coverage =
+            if only_signed { signed_coverage } else { self.body_coverage.unwrap_or(Coverage::None) };
         let handshakes = handshakes::handshakes(&self.handshake, &self.key, &proofs)?;
         let refused = replies::refused(&self.refused, &self.handshake)?;
-        let mut samples: Vec<SampleBody> = self.sample.iter().map(SampleTable::to_body).collect();
+        let samples = self.sample.iter().map(SampleTable::to_body).collect::<Result<_, _>>();
+        let mut samples: Vec<SampleBody> = samples?;
         let fetch = self.fetch.as_ref().map(|table| handshakes::fetch(table, &self.key)).transpose()?;
         let facts = self.facts(&proofs);
         facts.check()?;
@@ -149,6 +153,7 @@ impl File {
             multipart: self.multipart,
             cloud_event,
             coverage,
+            signed_coverage,
             requires: self.requires,
             handshakes,
             fetch,
@@ -177,7 +182,7 @@ impl File {
     }
 
     /// Worked out from what is signed, unless the recipe says less.
-    fn coverage(&self, proofs: &Proofs) -> Coverage {
+    fn signed_coverage(&self, proofs: &Proofs) -> Coverage {
         let is_in_all = |is_in: &dyn Fn(&Template) -> bool| {
             let is_claimed = |rule: &JwtRule| {
                 rule.jwt.claims.iter().any(|claim| matches!(&claim.must, Must::Equal(text) if is_in(text)))
@@ -185,11 +190,10 @@ impl File {
             proofs.signatures.iter().all(|signature| is_in(&signature.scheme.template))
                 && proofs.jwts.iter().all(is_claimed)
         };
-        let only_signed = proofs.tokens.is_empty() && !proofs.basic && proofs.confirm.is_none();
         let is_proven = !proofs.signatures.is_empty() || !self.jwt.is_empty() || proofs.code.is_some();
         match self.body_coverage {
             Some(coverage) => coverage,
-            None if !is_proven || !only_signed => Coverage::None,
+            None if !is_proven => Coverage::None,
             None if is_in_all(&Template::has_body) => Coverage::Full,
             None if is_in_all(&|text| text.has_body() || text.has_content_of_body()) => Coverage::Partial,
             None => Coverage::None,
@@ -246,15 +250,21 @@ impl Facts {
 }
 
 impl SampleTable {
-    fn to_body(&self) -> SampleBody {
-        SampleBody {
+    fn to_body(&self) -> Result<SampleBody, Problem> {
+        if let Some(name) = self.headers.keys().find(|name| !is_header_name(name)) {
+            return Err(problem("sample.headers", format!("`{name}` is not the name of a header")));
+        }
+        let signed_at = self.signed_at.as_deref().map(Place::parse).transpose();
+        Ok(SampleBody {
             event: self.event.clone(),
             is_invented: false,
             id: self.id.clone(),
             body: self.body.clone(),
             content_type: self.content_type.clone(),
             query: self.query.clone(),
-        }
+            headers: self.headers.clone().into_iter().collect(),
+            signed_at: signed_at.map_err(|error| problem("sample.signed_at", error))?,
+        })
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::verify::auth_scheme::AuthScheme;
 use crate::verify::condition::Condition;
 use crate::verify::expectation::Expectation;
 use crate::verify::freshness::{Timestamp, TimestampPlace};
@@ -53,7 +54,8 @@ fn token(table: &TokenTable, keys: &[KeyTable]) -> Result<TokenRule, Problem> {
     if matches!(at, NamedPlace::Place(Place::Headers(_) | Place::KeyOf { .. })) {
         return Err(problem("token.at", "must be a header, a query field or a place in the body"));
     }
-    Ok(TokenRule { at, scheme: table.scheme.clone(), key: table.key.clone(), optional: table.optional })
+    let scheme = AuthScheme::new(&table.scheme);
+    Ok(TokenRule { at, scheme, key: table.key.clone(), optional: table.optional })
 }
 
 /// `header {setting:header}` is a header that the user names.
@@ -73,6 +75,7 @@ fn signature(
 ) -> Result<Signature, Problem> {
     let at = Place::parse(&table.at).map_err(|error| problem("signature.at", error))?;
     let layout = Layout::parse(&table.layout).map_err(|error| problem("signature.layout", error))?;
+    let layout = if table.repeats { layout.repeated() } else { layout };
     let template = template("signature.text", &table.text, keys)?;
     let key = key_source("signature.key", &table.key, keys)?;
     let timestamp = match &table.timestamp {
@@ -103,7 +106,6 @@ fn signature(
             template,
             timestamp,
             require: conditions("signature.require", &table.require, keys)?,
-            repeats: table.repeats,
         },
         key,
         enabled_by: table.enabled_by.clone(),
@@ -202,7 +204,7 @@ fn jwt(table: &JwtTable, keys: &[KeyTable]) -> Result<JwtRule, Problem> {
     Ok(JwtRule {
         jwt: Jwt {
             at: Place::parse(&table.at).map_err(|error| problem("jwt.at", error))?,
-            scheme: table.scheme.clone(),
+            scheme: AuthScheme::new(&table.scheme),
             scheme_optional: table.scheme_optional,
             algorithms: table.algorithms.clone(),
             claims: table.claim.iter().map(|table| claim(table, keys)).collect::<Result<_, _>>()?,

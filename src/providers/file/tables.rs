@@ -84,6 +84,8 @@ pub struct KeyTable {
     pub default: Option<String>,
     #[serde(default)]
     pub begins_with: Vec<String>,
+    #[serde(default)]
+    pub rotates: bool,
     pub doc: String,
 }
 
@@ -110,6 +112,7 @@ impl From<&KeyTable> for Key {
             },
             default: table.default.clone(),
             begins_with: table.begins_with.clone(),
+            rotates: table.rotates || table.name == "secret",
             doc: table.doc.clone(),
         }
     }
@@ -360,6 +363,9 @@ pub struct SampleTable {
     pub content_type: String,
     #[serde(default)]
     pub query: String,
+    #[serde(default)]
+    pub headers: std::collections::BTreeMap<String, String>,
+    pub signed_at: Option<String>,
 }
 
 fn nonce_alone() -> String {

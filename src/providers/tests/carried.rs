@@ -102,3 +102,19 @@ fn malformed_proof_is_not_carried() {
         assert_eq!(is_carried(&Sent::new(&[(name, &value)], "{}"), verifier), carried, "{name}: {value}");
     }
 }
+
+#[test]
+fn lines_of_a_list_carry_proof_together() {
+    let stripe = bind("stripe", &[("secret", "s")]);
+    let (time, signature) = (format!("t={NOW}"), format!("v1={}", "0".repeat(64)));
+    let header = "Stripe-Signature";
+    let rows: [(Values<'_>, bool); 4] = [
+        (&[(header, &time), (header, &signature)], true),
+        (&[(header, ""), (header, &format!("{time},{signature}"))], true),
+        (&[(header, &time), (header, &time)], false),
+        (&[(header, &time)], false),
+    ];
+    for (headers, carried) in rows {
+        assert_eq!(is_carried(&Sent::new(headers, "{}"), &stripe), carried, "{headers:?}");
+    }
+}

@@ -7,6 +7,7 @@ mod descriptions;
 mod fetched;
 mod handshakes;
 mod own;
+mod precedence;
 mod properties;
 mod recipe_files;
 mod replies;

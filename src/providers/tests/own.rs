@@ -15,7 +15,7 @@ struct Vector {
     method: String,
     path_and_query: String,
     full_url: Option<String>,
-    headers: BTreeMap<String, String>,
+    headers: BTreeMap<String, Value>,
     #[serde(default)]
     body: String,
     now: Option<i64>,
@@ -89,7 +89,7 @@ impl From<Vector> for OwnRequest {
             headers: vector
                 .headers
                 .into_iter()
-                .map(|(name, value)| (name.to_lowercase(), value.into_bytes()))
+                .map(|(name, value)| (name.to_lowercase(), value.as_str().unwrap().as_bytes().to_vec()))
                 .collect(),
             body: vector.body.into_bytes(),
             now: OffsetDateTime::from_unix_timestamp(vector.now.unwrap_or(NOW)).unwrap(),

@@ -22,7 +22,11 @@ fn no_content() -> Reply {
 #[test]
 fn acme_is_told_that_the_message_came_or_which_header_was_wrong() {
     for header in ["Acme-Webhook-Token", "Codeunderscored-Webhook-Token"] {
-        let verifier = bind("token", &[("header", header), ("secret", "a")]);
+        let configured = Settings {
+            reply_body: Some("Message received okay.".into()),
+            ..settings(&[("header", header), ("secret", "a")])
+        };
+        let verifier = Verifier::bind(recipe("token").unwrap(), &configured).unwrap();
         assert_eq!(accepted(&verifier, "message"), reply(200, "text/plain", "Message received okay."));
         for cause in [Cause::MissingHeader, Cause::TokenMismatch] {
             assert_eq!(
@@ -30,6 +34,14 @@ fn acme_is_told_that_the_message_came_or_which_header_was_wrong() {
                 reply(403, "text/plain", &format!("Incorrect token in {header} header."))
             );
         }
+    }
+}
+
+#[test]
+fn generic_source_replies_with_an_empty_body() {
+    for provider in ["token", "none"] {
+        let reply = accepted(&bind(provider, &usable(provider)), "message");
+        assert_eq!(reply, Reply { status: 200, ..no_content() }, "{provider}");
     }
 }
 

@@ -70,3 +70,27 @@ fn debug_shows_no_secret() {
         }
     }
 }
+
+#[test]
+fn either_key_alone_configures_the_source() {
+    for (provider, either) in
+        [("box", ["primary_secret", "secondary_secret"]), ("twilio", ["secret", "shared_key"])]
+    {
+        for key in either {
+            assert!(bind(provider, &[(key, "a")]).proves_sender(), "{provider} {key}");
+        }
+        let problems = problems(provider, &settings(&[]));
+        let text = &problems[0].1;
+        assert!(problems.len() == 1 && either.iter().all(|key| text.contains(&format!("`{key}`"))), "{text}");
+    }
+}
+
+#[test]
+fn recipe_keys_never_end_in_a_number() {
+    for recipe in recipes() {
+        for key in recipe.keys() {
+            let number = key.name.rsplit_once('_').and_then(|(_, number)| number.parse::<u32>().ok());
+            assert_eq!(number, None, "{} {}", recipe.name(), key.name);
+        }
+    }
+}

@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn leap_second_counts_only_at_the_end_of_a_day() {
+    fn leap_second_counts_only_at_day_end() {
         let next_day = read("2017-01-01T00:00:00Z");
         for text in ["2016-12-31T23:59:60Z", "2017-01-01T00:59:60+01:00", "2016-12-31T20:29:60-0330"] {
             assert_eq!(read(text), next_day, "{text}");
@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn text_that_is_no_time_is_refused() {
+    fn malformed_time_is_rejected() {
         for text in [
             "",
             "yesterday",
@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn every_day_is_read_as_the_time_library_reads_it() {
+    fn dates_agree_with_the_time_library() {
         let mut day = OffsetDateTime::from_unix_timestamp(0).unwrap();
         while day.year() < 2105 {
             let text = day.format(&Rfc3339).unwrap();

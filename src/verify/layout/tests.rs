@@ -96,3 +96,66 @@ fn too_many_candidates_are_refused_unread() {
     assert_eq!(found(layout, &"v1,a ".repeat(MAX_CANDIDATES)).map(|all| all.len()), Ok(MAX_CANDIDATES));
     assert_eq!(found(layout, &"v1,a ".repeat(1_000)), Err(Cause::MalformedSignature));
 }
+
+fn groups(layout: &str, value: &str) -> Vec<String> {
+    let layout = Layout::parse(layout).unwrap();
+    let groups = layout.groups(value.as_bytes());
+    groups.map(|group| String::from_utf8_lossy(group).into_owned()).collect()
+}
+
+#[test]
+fn joined_lines_of_pairs_are_separated() {
+    let pairs = "t={ts},v1={signature}";
+    let rows: [(&str, &str, &[&str]); 14] = [
+        (pairs, "t=1,v1=a, t=2,v1=b", &["t=1,v1=a", "t=2,v1=b"]),
+        (pairs, "t=1,v1=a,v1=b,t=2,v0=x,v1=c", &["t=1,v1=a,v1=b", "t=2,v0=x,v1=c"]),
+        (pairs, "v1=a,t=1, v1=b,t=2", &["v1=a,t=1", "v1=b,t=2"]),
+        (pairs, "v1=a,v1=b,t=1,v1=c,t=2", &["v1=a,v1=b,t=1", "v1=c,t=2"]),
+        (
+            "sign={signature}, env={env}, t={ts}",
+            "sign=a, env=m, t=1, sign=b, env=m, t=2",
+            &["sign=a, env=m, t=1", "sign=b, env=m, t=2"],
+        ),
+        ("ts={ts};h1={signature}", "ts=1;h1=a, ts=2;h1=b", &["ts=1;h1=a", "ts=2;h1=b"]),
+        ("t={ts}&s={signature}", "t=1&s=a,t=2&s=b", &["t=1&s=a", "t=2&s=b"]),
+        ("h={names};s={signature}", "h=a,b;s=c", &["h=a,b;s=c"]),
+        // One group, in which something is ambiguous or in an order of its own.
+        (pairs, "t=1,t=2,v1=a", &["t=1,t=2,v1=a"]),
+        (pairs, "t=1,v1=a,t=2", &["t=1,v1=a,t=2"]),
+        (pairs, "v1=a,t=1,v1=b", &["v1=a,t=1,v1=b"]),
+        (pairs, "t=1,v1=a,v0=x,v1=b", &["t=1,v1=a,v0=x,v1=b"]),
+        (pairs, "", &[""]),
+        (pairs, ",,", &[",,"]),
+    ];
+    for (layout, value, expected) in rows {
+        assert_eq!(groups(layout, value), expected, "{value}");
+    }
+    let many = "t=1,v1=a,".repeat(MAX_JOINED_LINES + 1);
+    assert_eq!(groups(pairs, &many), [many.as_str()]);
+}
+
+#[test]
+fn joined_lines_of_a_list_are_one_list() {
+    for (layout, value) in [
+        ("v1,{signature} v1,{signature}", "v1,a, v1,b"),
+        ("v1,{signature} v1,{signature}", "v1,a,v1,b"),
+        ("v1={signature} v1={signature}", "v1=a,v1=b"),
+        ("v1={signature},v1={signature}", "v1=a , v1=b,"),
+        ("{signature},{signature}", "a,, b"),
+    ] {
+        assert_eq!(found(layout, value), Ok(vec!["a".into(), "b".into()]), "{value}");
+    }
+}
+
+#[test]
+fn repeated_header_becomes_a_list() {
+    for (layout, joined) in [("{signature}", "a, b"), ("sha256={signature}", "sha256=a,sha256=b")] {
+        let single = Layout::parse(layout).unwrap();
+        assert!(!single.is_list());
+        let repeated = single.clone().repeated();
+        let candidates = repeated.candidates(joined.as_bytes()).unwrap();
+        assert_eq!(candidates.as_slice(), [b"a", b"b"], "{layout}");
+        let part = |_: &str| String::new();
+        assert_eq!(repeated.compose("s", part), single.compose("s", part));
+    }
+}

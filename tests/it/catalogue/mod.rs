@@ -9,6 +9,7 @@ mod handshakes;
 mod learning;
 mod payloads;
 mod probes;
+mod proofs;
 mod recipes;
 mod redelivery;
 mod signed_url;

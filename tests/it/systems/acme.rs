@@ -13,6 +13,7 @@ fn acme() -> Builder {
         .set("CREEL_SOURCE_ACME_SECRET", TOKEN)
         .set("CREEL_SOURCE_ACME_HEADER", "Acme-Webhook-Token")
         .set("CREEL_SOURCE_ACME_PATH", ENDPOINT.rsplit('/').next().unwrap())
+        .set("CREEL_SOURCE_ACME_REPLY_BODY", "Message received okay.")
 }
 
 fn message(body: &str) -> Request {

@@ -34,7 +34,9 @@ pub fn of(cause: Cause) -> &'static str {
         Cause::WrongAccount => {
             "Rightly signed by the provider, but for another account than the configured one."
         }
-        Cause::UnknownKey => "The provider has published no key with the id that the request names.",
+        Cause::UnknownKey => {
+            "The request names a key that the provider has not published, or of a kind of which the source has none."
+        }
         Cause::CertificateNotTrusted => {
             "The certificate that the request names is of another host, not valid now, or issued by nobody who is trusted."
         }

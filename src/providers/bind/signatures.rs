@@ -1,0 +1,108 @@
+//! The keys of each signature scheme, from the settings of one source.
+
+use std::collections::BTreeSet;
+
+use crate::verify::key::{Derivation, SecretKey};
+use crate::verify::public_key::PublicKey;
+use crate::verify::signature::{Keyed, Keys};
+use crate::verify::view::Texts;
+
+use super::super::Secret;
+use super::super::recipe::{KeySource, Signature};
+use super::super::settings::{SettingError, Settings};
+use super::{bind_place, once};
+
+/// A value of a setting.
+type Given = (&'static str, usize);
+
+/// The schemes with their keys. A value that one scheme cannot take as its key may be right for another one (hex or text),
+/// and during a rotation the old and the new value may be for different schemes: a value is wrong if no scheme can take it.
+pub fn bind_signatures(
+    signatures: &'static [Signature],
+    settings: &Settings,
+    texts: &Texts,
+    errors: &mut Vec<SettingError>,
+) -> Vec<Keyed> {
+    let mut taken: BTreeSet<Given> = BTreeSet::new();
+    let mut refused: Vec<(Option<Given>, SettingError)> = Vec::new();
+    let mut bound = Vec::with_capacity(signatures.len());
+    for signature in signatures {
+        let enabled = signature.enabled_by.as_deref().map_or(Ok(true), |switch| settings.switch(switch));
+        let keys = match &signature.key {
+            KeySource::ById(place) => bind_place(place, texts).map(Keys::ById),
+            KeySource::AnyPublished => Ok(Keys::AnyPublished),
+            KeySource::Certificate { url, hosts } => Ok(Keys::Certificate { url: url.clone(), hosts }),
+            KeySource::Setting { setting, derivation } if signature.scheme.algorithm.public().is_none() => {
+                let mut keys = Vec::new();
+                for (place, value) in settings.all(setting).iter().enumerate() {
+                    match SecretKey::new(signature.scheme.algorithm, derivation, value.expose()) {
+                        Ok(key) => {
+                            taken.insert((setting, place));
+                            keys.push(key);
+                        }
+                        Err(problem) => {
+                            refused.push((Some((setting, place)), SettingError::new(setting, problem)));
+                        }
+                    }
+                }
+                Ok(Keys::Secrets(keys))
+            }
+            KeySource::Setting { setting, derivation } => {
+                match public(signature, setting, derivation, settings) {
+                    Ok(keys) => {
+                        taken.insert((setting, 0));
+                        Ok(keys)
+                    }
+                    Err(error) => {
+                        refused.push((Some((setting, 0)), error));
+                        continue;
+                    }
+                }
+            }
+        };
+        match (enabled, keys) {
+            (Ok(true), Ok(keys)) => bound.push(Keyed { scheme: &signature.scheme, keys }),
+            (Ok(false), Ok(_)) => {
+                bound.push(Keyed { scheme: &signature.scheme, keys: Keys::Secrets(Vec::new()) });
+            }
+            (Err(error), _) | (_, Err(error)) => refused.push((None, error)),
+        }
+    }
+    for (_, error) in
+        refused.into_iter().filter(|(given, _)| given.is_none_or(|given| !taken.contains(&given)))
+    {
+        once::<()>(Err(error), errors);
+    }
+    bound
+}
+
+fn public(
+    signature: &Signature,
+    setting: &str,
+    derivation: &Derivation,
+    settings: &Settings,
+) -> Result<Keys, SettingError> {
+    let algorithm = signature.scheme.algorithm;
+    let keys = public_keys(setting, derivation, settings)?;
+    let fits = |key: &PublicKey| algorithm.public().is_some_and(|algorithm| key.fits(algorithm));
+    if !keys.iter().all(fits) {
+        let problem = format!("is a key of another kind: the provider signs with {algorithm}");
+        return Err(SettingError::new(setting, problem));
+    }
+    Ok(if keys.is_empty() { Keys::Secrets(Vec::new()) } else { Keys::Public(keys) })
+}
+
+pub fn public_keys(
+    setting: &str,
+    derivation: &Derivation,
+    settings: &Settings,
+) -> Result<Vec<PublicKey>, SettingError> {
+    let parse = |value: &Secret| {
+        let text = std::str::from_utf8(value.expose()).map_err(|_| "is not UTF-8 text")?;
+        let text =
+            derivation.prefix.iter().find_map(|prefix| text.strip_prefix(prefix.as_str())).unwrap_or(text);
+        PublicKey::parse(text)
+    };
+    let keys = settings.all(setting).iter().map(parse).collect::<Result<_, _>>();
+    keys.map_err(|problem| SettingError::new(setting, problem))
+}

@@ -1,0 +1,198 @@
+//! Which proof decides where a source knows several: a signature that is there always does.
+
+use crate::verify::encoding::{Encoding, hex};
+
+use super::*;
+
+const BODY: &str = r#"{"type":"a"}"#;
+
+/// A signature and a JWT with keys of their own, a token with a setting of its own, one that is the signature's key, and
+/// basic authentication.
+const SEVERAL: &str = r#"
+title = "Several"
+source = "a test"
+traps = ["It is made up."]
+[[key]]
+name = "signing_secret"
+kind = "secret"
+rotates = true
+doc = "signs"
+[[key]]
+name = "jwt_secret"
+kind = "secret"
+doc = "signs tokens"
+[[key]]
+name = "secret"
+kind = "secret"
+doc = "is sent along"
+[[key]]
+name = "username"
+kind = "text"
+doc = "a user"
+[[key]]
+name = "password"
+kind = "secret"
+doc = "a password"
+[[signature]]
+at = "header X-Signature"
+layout = "t={ts},v1={signature}"
+encoding = "hex"
+algorithm = "hmac-sha256"
+key = "signing_secret"
+text = "{header:X-Id}.{ts}.{body}"
+[timestamp]
+at = "layout ts"
+unit = "any"
+[[jwt]]
+at = "header Authorization"
+scheme = "Bearer"
+algorithms = ["HS256"]
+key = "jwt_secret"
+[[token]]
+at = "header Authorization"
+scheme = "Token"
+[[token]]
+at = "header X-Hash"
+key = "signing_secret"
+[basic]
+"#;
+
+fn several(values: &[(&str, &str)]) -> Verifier {
+    let recipe: &'static Recipe = Box::leak(Box::new(Recipe::parse("several", SEVERAL).unwrap()));
+    Verifier::bind(recipe, &settings(values)).unwrap()
+}
+
+fn signature(secret: &str, timestamp: &str) -> String {
+    let key = ring::hmac::Key::new(ring::hmac::HMAC_SHA256, secret.as_bytes());
+    let tag = ring::hmac::sign(&key, format!("7.{timestamp}.{BODY}").as_bytes());
+    format!("t={timestamp},v1={}", hex(tag.as_ref()))
+}
+
+fn jwt(secret: &str) -> String {
+    let part = |text: &str| Encoding::Base64Url.encode(text.as_bytes());
+    let signed = format!("{}.{}", part(r#"{"alg":"HS256"}"#), part("{}"));
+    let key = ring::hmac::Key::new(ring::hmac::HMAC_SHA256, secret.as_bytes());
+    let tag = ring::hmac::sign(&key, signed.as_bytes());
+    format!("Bearer {signed}.{}", Encoding::Base64Url.encode(tag.as_ref()))
+}
+
+#[test]
+fn wrong_signature_is_rejected_despite_right_token() {
+    let verifier = several(&[("signing_secret", "s"), ("secret", "t"), ("username", "u"), ("password", "p")]);
+    let (right, wrong) = (signature("s", "1760000000"), signature("x", "1760000000"));
+    let stale = signature("s", "1759000000");
+    let rows: &[(Values<'_>, Result<(), Cause>)] = &[
+        (&[("X-Id", "7"), ("X-Signature", &right)], Ok(())),
+        (&[("X-Id", "7"), ("X-Signature", &right), ("Authorization", "Token wrong")], Ok(())),
+        (&[("X-Id", "7"), ("X-Signature", &wrong), ("X-Hash", "s")], Err(Cause::SignatureMismatch)),
+        (
+            &[("X-Id", "7"), ("X-Signature", &wrong), ("Authorization", "Token t")],
+            Err(Cause::SignatureMismatch),
+        ),
+        (&[("X-Id", "7"), ("X-Signature", &stale), ("X-Hash", "s")], Err(Cause::StaleTimestamp)),
+        (&[("X-Id", "7"), ("X-Signature", "nonsense"), ("X-Hash", "s")], Err(Cause::MalformedSignature)),
+        // Something else is missing that the signature needs: it is still there, and wrong.
+        (&[("X-Signature", &right), ("X-Hash", "s")], Err(Cause::MissingHeader)),
+        (&[("X-Signature", &wrong), ("X-Hash", "s")], Err(Cause::MissingHeader)),
+    ];
+    for (headers, verdict) in rows {
+        assert_eq!(Sent::new(headers, BODY).verdict(&verifier), *verdict, "{headers:?}");
+    }
+}
+
+#[test]
+fn token_does_not_replace_a_configured_signature() {
+    let verifier = several(&[("signing_secret", "s"), ("secret", "t"), ("username", "u"), ("password", "p")]);
+    let verdict = |headers: &[(&str, &str)]| Sent::new(headers, BODY).verdict(&verifier);
+    for left_out in [&[][..], &[("X-Signature", "")], &[("X-Signature", " ")]] {
+        let with = |name, value| [left_out, &[(name, value)]].concat();
+        assert_eq!(verdict(&with("Authorization", "Token t")), Err(Cause::MissingHeader));
+        assert_eq!(verdict(&with("Authorization", "Basic dTpw")), Err(Cause::MissingHeader));
+        // The token that is the key itself: who has it can sign as well.
+        assert_eq!(verdict(&with("X-Hash", "s")), Ok(()));
+        assert_eq!(verdict(&with("X-Hash", "t")), Err(Cause::TokenMismatch));
+    }
+    assert!(!verifier.covers_body(), "one of its proofs does not cover the body");
+    assert_eq!(verifier.unused_signing_settings(), Vec::<&str>::new());
+}
+
+#[test]
+fn token_decides_without_a_key_for_signatures() {
+    let verifier = several(&[("secret", "t"), ("username", "u"), ("password", "p")]);
+    let verdict = |headers: &[(&str, &str)]| Sent::new(headers, BODY).verdict(&verifier);
+    let signed = signature("x", "1760000000");
+    assert_eq!(verdict(&[("Authorization", "Token t"), ("X-Signature", &signed)]), Ok(()));
+    assert_eq!(verdict(&[("Authorization", "token  t")]), Ok(()));
+    assert_eq!(verdict(&[("Authorization", "Basic dTpw")]), Ok(()));
+    assert_eq!(verdict(&[("Authorization", "Bearer t")]), Err(Cause::TokenMismatch));
+    assert_eq!(verdict(&[("X-Signature", &signed)]), Err(Cause::MissingHeader));
+    assert!(!verifier.covers_body());
+    assert_eq!(verifier.unused_signing_settings(), ["jwt_secret", "signing_secret"]);
+    let unchecked = |headers: &[(&str, &str)]| {
+        Sent::new(headers, BODY).put(|request| verifier.unchecked_signature(request.headers))
+    };
+    assert_eq!(unchecked(&[("X-Signature", &signed)]), Some("x-signature"));
+    assert_eq!(unchecked(&[("X-Signature", ""), ("Authorization", "Token t")]), None);
+}
+
+#[test]
+fn wrong_jwt_is_rejected_despite_right_token() {
+    let both = several(&[("jwt_secret", "j"), ("signing_secret", "s")]);
+    let verdict = |headers: &[(&str, &str)]| Sent::new(headers, BODY).verdict(&both);
+    let signed = signature("s", "1760000000");
+    assert_eq!(verdict(&[("Authorization", &jwt("j"))]), Ok(()));
+    assert_eq!(verdict(&[("Authorization", &jwt("x"))]), Err(Cause::SignatureMismatch));
+    assert_eq!(verdict(&[("Authorization", &jwt("x")), ("X-Hash", "s")]), Err(Cause::SignatureMismatch));
+    assert_eq!(
+        verdict(&[("Authorization", &jwt("j")), ("X-Id", "7"), ("X-Signature", "t=1,v1=00")]),
+        Err(Cause::MalformedSignature)
+    );
+    assert_eq!(verdict(&[("Authorization", &jwt("x")), ("X-Id", "7"), ("X-Signature", &signed)]), Ok(()));
+    let jwt_alone = several(&[("jwt_secret", "j"), ("secret", "t")]);
+    let token = Sent::new(&[("Authorization", "Token t")], BODY);
+    assert_eq!(token.verdict(&jwt_alone), Err(Cause::MalformedSignature), "no way around the JWT");
+}
+
+#[test]
+fn each_signing_key_of_a_rotation_counts() {
+    let github = bind("github", &[("secret", "s")]);
+    assert!(github.covers_body() && github.coverage() == Coverage::Full);
+    let values = &[("signing_secret", "old"), ("signing_secret", "new")];
+    let rotating = several(values);
+    for secret in ["old", "new"] {
+        let sent =
+            Sent::new(&[("X-Id", "7"), ("X-Signature", &signature(secret, "2025-10-09T10:53:20+02"))], BODY);
+        assert_eq!(sent.verdict(&rotating), Ok(()), "{secret}");
+    }
+}
+
+#[test]
+fn rotated_secrets_may_belong_to_different_schemes() {
+    let values = &[("secret", "polar_whs_not_base64"), ("secret", "whsec_YWJjZGVmZ2hpamtsbW5vcA==")];
+    let verifier = bind("polar", values);
+    let keys: Vec<usize> = verifier
+        .proofs
+        .signatures
+        .iter()
+        .map(|keyed| match &keyed.keys {
+            crate::verify::signature::Keys::Secrets(keys) => keys.len(),
+            _ => 0,
+        })
+        .collect();
+    assert_eq!(keys, [1, 2]);
+}
+
+#[test]
+fn unknown_shared_key_makes_a_candidate() {
+    let signature = Encoding::Base64.encode(&[7; 32]);
+    let settings = "key=webhooks_sharedkey_1,algorithm=HMAC_SHA256";
+    let sent = Sent::new(
+        &[("X-Twilio-Signature", &signature), ("X-Twilio-Webhooks-Signature-Settings", settings)],
+        "",
+    );
+    let old = bind("twilio", &[("secret", "auth token")]);
+    assert_eq!(sent.verdict(&old), Err(Cause::UnknownKey));
+    assert!(sent.put(|request| old.is_proof_carried(request)), "it is stored, and rechecked with the key");
+    let both = bind("twilio", &[("secret", "auth token"), ("shared_key", "another")]);
+    assert_eq!(sent.verdict(&both), Err(Cause::SignatureMismatch));
+}

@@ -1,0 +1,142 @@
+//! What proves the sender of one source: which proof counts, and which one decides where a request has several.
+
+use std::sync::Arc;
+
+use crate::verify::jwt::{Jwt, JwtKeys};
+use crate::verify::outside::Unproven;
+use crate::verify::place::Place;
+use crate::verify::signature::{self, Keyed, Terms, heavier};
+use crate::verify::token::{Basic, Token};
+use crate::verify::view::View;
+
+use super::super::code::BoundCode;
+use super::super::confirm::Asker;
+use super::super::{Cause, Secret};
+
+/// The verdict on a proof that is absent.
+const ABSENT: Unproven = Unproven::Refused(Cause::MissingHeader);
+
+/// The setting of HTTP basic authentication that is a secret.
+const PASSWORD: &str = "password";
+
+/// What proves the sender, with the source's keys.
+#[derive(Debug, Default)]
+pub struct BoundProofs {
+    pub tokens: Vec<BoundToken>,
+    pub basic: Option<Basic>,
+    pub signatures: Vec<Keyed>,
+    pub jwts: Vec<(&'static Jwt, JwtKeys)>,
+    pub code: Option<BoundCode>,
+    /// How the provider's API is asked about its messages.
+    pub asker: Option<Arc<Asker>>,
+    /// The settings whose values are keys of the signatures, JWTs and code above.
+    pub signing_settings: Vec<&'static str>,
+}
+
+#[derive(Debug)]
+pub struct BoundToken {
+    pub token: Token,
+    /// The setting that holds it.
+    pub key: &'static str,
+    /// For samples.
+    pub values: Vec<Secret>,
+}
+
+impl BoundProofs {
+    pub fn are_none(&self) -> bool {
+        self.tokens.is_empty()
+            && self.basic.is_none()
+            && self.signatures.is_empty()
+            && self.jwts.is_empty()
+            && self.code.is_none()
+            && self.asker.is_none()
+    }
+
+    /// Whether something must be signed.
+    fn are_signed(&self) -> bool {
+        self.signatures.iter().any(|keyed| !keyed.keys.are_absent())
+            || !self.jwts.is_empty()
+            || self.code.is_some()
+    }
+
+    /// Whether no request is taken without a signature.
+    pub fn must_be_signed(&self) -> bool {
+        let of_basic = self.basic.iter().any(|_| self.may_be_unsigned(PASSWORD));
+        self.are_signed() && !of_basic && !self.tokens.iter().any(|bound| self.may_be_unsigned(bound.key))
+    }
+
+    /// Whether only tokens and passwords prove the sender.
+    pub fn are_only_sent(&self) -> bool {
+        !self.are_signed() && (self.basic.is_some() || !self.tokens.is_empty())
+    }
+
+    /// Whether a token or password is enough if the request is not signed. It is not if the source has a key for
+    /// signatures: anyone who has seen the token could leave the signature out. A token that is the signing key itself
+    /// still counts, since it can make the signature as well.
+    fn may_be_unsigned(&self, key: &str) -> bool {
+        !self.are_signed() || self.signing_settings.contains(&key)
+    }
+
+    /// # Errors
+    /// What says most about why the request is not proven, or what must be fetched.
+    pub fn check(&self, view: &View<'_>, terms: &Terms<'_>) -> Result<(), Unproven> {
+        let Err(mut refusal) = signature::authenticate(&self.signatures, view, terms) else { return Ok(()) };
+        // A signature that is present decides.
+        if signature::is_sent(&self.signatures, view) {
+            return Err(refusal);
+        }
+        let of_code = self.code.as_ref().map(|code| code.check(view, terms));
+        if let Some(verdict) = of_code.filter(|verdict| *verdict != Err(ABSENT)) {
+            return verdict;
+        }
+        let (verdict, wrong_at) = self.check_jwts(view, terms);
+        let Err(of_jwts) = verdict else { return Ok(()) };
+        refusal = heavier(refusal, of_jwts);
+        self.check_unsigned(view, wrong_at).map_err(|unproven| heavier(refusal, unproven))
+    }
+
+    /// The first place that holds something decides, as for signatures. Returns that place if its JWT is wrong.
+    fn check_jwts(&self, view: &View<'_>, terms: &Terms<'_>) -> (Result<(), Unproven>, Option<&Place>) {
+        let mut refusal = ABSENT;
+        let mut wrong_at: Option<&Place> = None;
+        for (jwt, keys) in &self.jwts {
+            if wrong_at.is_some_and(|place| *place != jwt.at) {
+                continue;
+            }
+            match jwt.check(keys, view, terms) {
+                Ok(()) => return (Ok(()), None),
+                Err(_) if jwt.at.find(view) == Ok(None) => {}
+                Err(unproven) => {
+                    wrong_at = Some(&jwt.at);
+                    refusal = heavier(refusal, unproven);
+                }
+            }
+        }
+        (Err(refusal), wrong_at)
+    }
+
+    /// Checks tokens and passwords. After a wrong JWT only those in the same place count: the value may not have been a JWT.
+    fn check_unsigned(&self, view: &View<'_>, wrong_at: Option<&Place>) -> Result<(), Unproven> {
+        let may_count = |key: &str, is_at: &dyn Fn(&Place) -> bool| {
+            self.may_be_unsigned(key) && wrong_at.is_none_or(is_at)
+        };
+        let is_authorization =
+            |place: &Place| matches!(place, Place::Header(name) if name == "authorization");
+        let mut refusal = Cause::MissingHeader.into();
+        if let Some(basic) = self.basic.as_ref().filter(|_| may_count(PASSWORD, &is_authorization)) {
+            match basic.check(view) {
+                Ok(()) => return Ok(()),
+                Err(cause) => refusal = heavier(refusal, cause.into()),
+            }
+        }
+        for bound in
+            self.tokens.iter().filter(|bound| may_count(bound.key, &|place| place == bound.token.at()))
+        {
+            match bound.token.check(view) {
+                Ok(()) => return Ok(()),
+                Err(cause) => refusal = heavier(refusal, cause.into()),
+            }
+        }
+        Err(refusal)
+    }
+}
