@@ -4,6 +4,7 @@
 mod aliases;
 mod bind;
 mod catalogue;
+mod challenge;
 mod cloud_event;
 mod code;
 mod confirm;

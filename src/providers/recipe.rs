@@ -1,6 +1,5 @@
 //! A provider's rules, validated: what is in here cannot be wrong.
 
-use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use crate::verify::auth_scheme::AuthScheme;
@@ -13,6 +12,7 @@ use crate::verify::place::Place;
 use crate::verify::signature::Scheme;
 use crate::verify::template::Template;
 
+use super::challenge::ChallengeShape;
 use super::cloud_event::EventSlots;
 use super::code::Code;
 use super::confirm::ConfirmRule;
@@ -213,36 +213,6 @@ impl HandshakeRule {
     pub fn signs_for_strangers(&self) -> bool {
         !self.signed && self.answer.as_ref().is_some_and(|answer| answer.key.is_some())
     }
-}
-
-/// What a challenge looks like, so that nothing else is signed in its place.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum ChallengeShape {
-    /// `[A-Za-z0-9_-]`, at most 100 of them.
-    Id,
-    /// So many lower-case hex digits.
-    HexDigits(RangeInclusive<usize>),
-}
-
-impl ChallengeShape {
-    pub fn fits(&self, text: &[u8]) -> bool {
-        match self {
-            Self::Id => has_shape_of_id(text),
-            Self::HexDigits(count) => {
-                let is_digit = |byte: &u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(byte);
-                count.contains(&text.len()) && text.iter().all(is_digit)
-            }
-        }
-    }
-}
-
-/// `[A-Za-z0-9_-]`, at most 100 of them.
-pub(super) fn has_shape_of_id(text: &[u8]) -> bool {
-    (1..=100).contains(&text.len()) && text.iter().all(|byte| is_byte_of_id(*byte))
-}
-
-pub(super) const fn is_byte_of_id(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-')
 }
 
 #[derive(Debug)]

@@ -17,11 +17,12 @@ use crate::verify::signature::{Keyed, Keys, Terms};
 use crate::verify::token::Basic;
 use crate::verify::view::{Texts, View};
 
+use super::challenge::has_shape_of_id;
 use super::code::BoundCode;
 use super::confirm::Asker;
 use super::describe::Description;
 use super::fetch::{Plan, keys_among};
-use super::recipe::{Coverage, Recipe, has_shape_of_id};
+use super::recipe::{Coverage, Recipe};
 use super::reply::{AcceptedReply, RefusedReply, Reply};
 use super::settings::Settings;
 use super::{Cause, Headers, Request};

@@ -4,7 +4,7 @@
 use ring::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
 use ring::hmac;
 
-use super::super::recipe::has_shape_of_id;
+use super::super::challenge::has_shape_of_id;
 use super::{Cause, Draft, Encoding, Secret, Texts, View, any_hmac, hmac_text, is_hmac};
 
 const ALGORITHM: hmac::Algorithm = hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY;

@@ -4,11 +4,9 @@ use crate::verify::lookup::JsonPath;
 use crate::verify::place::{Place, is_header_name};
 use crate::verify::template::Template;
 
+use super::super::challenge::{ChallengeShape, is_byte_of_id};
 use super::super::fetch::FetchRule;
-use super::super::recipe::{
-    AnswerRule, ChallengeShape, HandshakeBody, HandshakeReply, HandshakeRule, KeySource, Proofs,
-    is_byte_of_id,
-};
+use super::super::recipe::{AnswerRule, HandshakeBody, HandshakeReply, HandshakeRule, KeySource, Proofs};
 use super::proofs::{conditions, declared, key_source, template};
 use super::tables::{AnswerTable, FetchTable, HandshakeReplyTable, HandshakeTable};
 use super::{KeyKind, KeyTable, Problem, problem};
