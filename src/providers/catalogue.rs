@@ -22,7 +22,7 @@ static FILES: &[(&str, &str)] = files! {
     "discourse" "docker-hub" "docusign" "doppler" "dropbox" "dropbox-sign" "easypost" "ebay" "ecwid"
     "elevenlabs" "expo" "fal" "fastspring" "figma" "finch" "fintoc" "fireflies" "fitbit" "flutterwave"
     "forgejo" "fourthwall" "fusionauth" "ghost" "gitea" "gitguardian" "github" "gitlab"
-    "gitlab-signing-token" "gocardless" "gogs" "gong" "google-channel" "google-pubsub" "grafana"
+    "gitlab-signing-token" "gocardless" "gogs" "gong" "google-channel" "google-health" "google-pubsub" "grafana"
     "greenhouse" "helpscout" "heroku" "hubspot-v1" "hubspot-v2" "hubspot-v3" "hygraph" "inngest" "intercom"
     "intuit" "jira" "kick" "klaviyo" "knock" "kontent-ai" "lark" "launchdarkly" "lemonsqueezy" "line"
     "linear" "livekit" "mailchannels" "mailgun" "mandrill" "mercadopago" "messagebird" "meta"

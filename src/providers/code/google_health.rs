@@ -1,0 +1,47 @@
+//! Google Health API: a signature in the format of Tink, and the subscriber's secret in `Authorization`. The keys are the same
+//! for all subscribers, so that the signature alone would let a message for one be sent to another.
+//! <https://developers.google.com/health/webhooks>
+
+use super::{Cause, Encoding, Secret, Unproven, View};
+use crate::verify::outside::Outside;
+use crate::verify::place::Place;
+use crate::verify::public_key::{PublicAlgorithm, PublicKey};
+use crate::verify::tink;
+use crate::verify::token::Token;
+
+/// The name in Google's reference, which is what it sends, and the name in its guide.
+const SIGNATURES: [&str; 2] = ["x-healthapi-signature", "google-health-api-signature"];
+
+pub fn check(view: &View<'_>, secrets: &[Secret], outside: &dyn Outside) -> Result<(), Unproven> {
+    token(secrets).check(view)?;
+    for (id, signature) in read(view)? {
+        let keys = outside.keys(Some(&id.to_string()))?;
+        let is_made_with =
+            |key: &PublicKey| key.verify(PublicAlgorithm::EcdsaP256Sha256, view.request.body, &signature);
+        if !keys.iter().any(is_made_with) {
+            return Err(Cause::SignatureMismatch.into());
+        }
+    }
+    Ok(())
+}
+
+pub fn is_carried(view: &View<'_>, secrets: &[Secret]) -> bool {
+    token(secrets).is_carried(view) && read(view).is_ok()
+}
+
+/// The secret is the whole header, with its scheme.
+fn token(secrets: &[Secret]) -> Token {
+    Token::new(Place::Header("authorization".to_owned()), "", secrets)
+}
+
+/// Each signature with the id of its key; at least one.
+fn read(view: &View<'_>) -> Result<Vec<(u32, Vec<u8>)>, Cause> {
+    let mut signatures = Vec::new();
+    for name in SIGNATURES {
+        let Some(value) = view.request.headers.single(name)? else { continue };
+        let bytes = Encoding::Base64.decode_any(value).ok_or(Cause::MalformedSignature)?;
+        let (id, signature) = tink::split_signature(&bytes).ok_or(Cause::MalformedSignature)?;
+        signatures.push((id, signature.to_vec()));
+    }
+    if signatures.is_empty() { Err(Cause::MissingHeader) } else { Ok(signatures) }
+}
