@@ -297,7 +297,20 @@ impl Verifier {
 
     /// Whether the proof covers the body.
     pub fn covers_body(&self) -> bool {
-        self.proves_sender() && self.recipe.coverage == Coverage::Full
+        self.proves_sender() && (self.recipe.coverage == Coverage::Full || self.is_signed_alone())
+    }
+
+    /// Whether the source uses signatures over the body alone, of a recipe that also has proofs which do not cover it.
+    fn is_signed_alone(&self) -> bool {
+        let proofs = &self.proofs;
+        let is_signed = |keyed: &Keyed| keyed.keys.are_absent() || keyed.scheme.template.has_body();
+        self.recipe.coverage == Coverage::None
+            && proofs.tokens.is_empty()
+            && proofs.basic.is_none()
+            && proofs.jwts.is_empty()
+            && proofs.code.is_none()
+            && proofs.asker.is_none()
+            && proofs.signatures.iter().all(is_signed)
     }
 
     /// Whether the source has no secret yet and waits for the handshake that teaches it.
