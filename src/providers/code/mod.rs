@@ -206,7 +206,7 @@ impl BoundCode {
             Code::Braintree => braintree::is_carried(view),
             Code::Contentful => contentful::is_carried(view, terms.tolerance),
             Code::Ebay => ebay::is_carried(view),
-            Code::GoogleHealth => google_health::is_carried(view, &self.secrets),
+            Code::GoogleHealth => google_health::is_carried(view),
             Code::Mailchannels => mailchannels::is_carried(view, terms.tolerance),
             Code::Payfast => payfast::is_carried(view),
             Code::PlivoV3 => plivo::is_carried(view),
