@@ -86,17 +86,16 @@ fn google_health_verifies_the_endpoint_with_and_without_secret() {
 }
 
 #[test]
-fn signed_message_is_flagged_only_where_a_token_is_enough() {
+fn message_is_flagged_where_only_a_token_proves_it() {
     let (secret, signing_secret) = ("Bearer test-secret", "signing-secret-0123456789");
     let body = r#"{"event":{"id":"e1","type":"RENEWAL"}}"#;
     let now = sign::now();
     let signature = hex(&hmac_sha256(signing_secret.as_bytes(), format!("{now}.{body}").as_bytes()));
-    for (with_token, flagged) in [(false, false), (true, true)] {
-        let builder = TestApp::builder().set("CREEL_SOURCE_REVENUECAT_SIGNING_SECRET", signing_secret);
-        let app =
-            if with_token { builder.set("CREEL_SOURCE_REVENUECAT_SECRET", secret) } else { builder }.start();
+    for (setting, value, flagged) in [("SIGNING_SECRET", signing_secret, false), ("SECRET", secret, true)] {
+        let app = TestApp::builder().set(&format!("CREEL_SOURCE_REVENUECAT_{setting}"), value).start();
         let request = Request::post("/webhooks/revenuecat")
             .header("X-RevenueCat-Webhook-Signature", format!("t={now},v1={signature}"))
+            .header("Authorization", secret)
             .body(body);
         assert_eq!(app.send(&request).status, 200);
         let message = app.database().only_message();
