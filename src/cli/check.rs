@@ -98,11 +98,9 @@ fn proofs(source: &Source) -> Vec<String> {
     let mut proofs = Vec::new();
     if proves_sender(source) {
         proofs.push(match source.verifier.recipe().coverage() {
-            _ if source.verifier.covers_body() => "signature over the body".to_owned(),
+            Coverage::Full => "signature over the body".to_owned(),
             Coverage::Partial => "signature over a part of the body".to_owned(),
-            Coverage::Full | Coverage::None => {
-                "what is sent along (not a signature over the body)".to_owned()
-            }
+            Coverage::None => "what is sent along (not a signature over the body)".to_owned(),
         });
     }
     if source.verifier.waits_for_secret() {
