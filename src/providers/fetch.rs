@@ -5,6 +5,7 @@ use crate::verify::lookup::{self, JsonPath};
 use crate::verify::outside::{self, Answer, Wanted};
 use crate::verify::request::{Headers, Request};
 use crate::verify::template::{Scope, Template};
+use crate::verify::tink;
 use crate::verify::view::{Texts, View};
 
 /// The largest sets are those of whole platforms, with dozens of keys.
@@ -140,17 +141,21 @@ fn is_certificate(body: &[u8]) -> bool {
     body.len() <= MAX_CERTIFICATE_BYTES && !certificates(body).is_empty()
 }
 
-/// The keys in a text: those of a JSON Web Key Set (with that id, where one is asked for), or the text itself as one key.
+/// The keys in a text: those of a JSON Web Key Set or of a key set of Tink (with that id, where one is asked for), or the text
+/// itself as one key.
 pub fn keys_among(text: &str, id: Option<&str>) -> Option<Answer> {
     let text = text.trim();
-    let Some(set) = text.starts_with('{').then(|| lookup::member(text, "keys")).flatten() else {
-        return (!text.is_empty()).then(|| Answer::Keys(vec![text.to_owned()]));
+    let member = |name: &str| text.starts_with('{').then(|| lookup::member(text, name)).flatten();
+    let keys: Vec<String> = match (member("keys"), member("key")) {
+        (Some(set), _) => lookup::items(set)?.into_iter().map(str::to_owned).collect(),
+        (None, Some(set)) if set.starts_with('[') => tink::web_keys(set)?,
+        _ => return (!text.is_empty()).then(|| Answer::Keys(vec![text.to_owned()])),
     };
-    let has_id = |key: &&str| {
+    let has_id = |key: &String| {
         let kid = lookup::member(key, "kid").and_then(|kid| serde_json::from_str::<String>(kid).ok());
         id.is_none() || kid.as_deref() == id
     };
-    let keys: Vec<String> = lookup::items(set)?.into_iter().filter(has_id).map(str::to_owned).collect();
+    let keys: Vec<String> = keys.into_iter().filter(has_id).collect();
     Some(if keys.is_empty() { Answer::Unknown } else { Answer::Keys(keys) })
 }
 

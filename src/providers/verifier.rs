@@ -274,6 +274,9 @@ impl Verifier {
 
     /// How much of the body the weakest proof covers that this source takes.
     pub fn coverage(&self) -> Coverage {
+        if self.is_signed_alone() {
+            return Coverage::Full;
+        }
         if self.proofs.must_be_signed() { self.recipe.signed_coverage } else { self.recipe.coverage }
     }
 
@@ -293,6 +296,19 @@ impl Verifier {
     /// The texts before tokens and where they stand, for people.
     pub fn compared_tokens(&self) -> impl Iterator<Item = String> {
         self.proofs.tokens.iter().map(|bound| bound.token.in_words())
+    }
+
+    /// Whether the source uses signatures over the body alone, of a recipe that also has proofs which do not cover it.
+    fn is_signed_alone(&self) -> bool {
+        let proofs = &self.proofs;
+        let is_signed = |keyed: &Keyed| keyed.keys.are_absent() || keyed.scheme.template.has_body();
+        self.recipe.coverage == Coverage::None
+            && proofs.tokens.is_empty()
+            && proofs.basic.is_none()
+            && proofs.jwts.is_empty()
+            && proofs.code.is_none()
+            && proofs.asker.is_none()
+            && proofs.signatures.iter().all(is_signed)
     }
 
     /// Whether the source has no secret yet and waits for the handshake that teaches it.

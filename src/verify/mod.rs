@@ -23,5 +23,6 @@ pub mod public_key;
 pub mod request;
 pub mod signature;
 pub mod template;
+pub mod tink;
 pub mod token;
 pub mod view;

@@ -6,6 +6,7 @@ mod aws_sns;
 mod braintree;
 mod contentful;
 mod ebay;
+mod google_health;
 mod mailchannels;
 mod payfast;
 mod plivo;
@@ -35,6 +36,7 @@ pub enum Code {
     Braintree,
     Contentful,
     Ebay,
+    GoogleHealth,
     Mailchannels,
     Payfast,
     PlivoV3,
@@ -42,12 +44,13 @@ pub enum Code {
     Twilio,
 }
 
-const NAMES: [(&str, Code); 10] = [
+const NAMES: [(&str, Code); 11] = [
     ("adyen", Code::Adyen),
     ("aws-sns", Code::AwsSns),
     ("braintree", Code::Braintree),
     ("contentful", Code::Contentful),
     ("ebay", Code::Ebay),
+    ("google-health", Code::GoogleHealth),
     ("mailchannels", Code::Mailchannels),
     ("payfast", Code::Payfast),
     ("plivo-v3", Code::PlivoV3),
@@ -95,7 +98,7 @@ impl Code {
     }
 
     pub const fn uses_published_keys(self) -> bool {
-        matches!(self, Self::Ebay | Self::Mailchannels | Self::Truelayer)
+        matches!(self, Self::Ebay | Self::GoogleHealth | Self::Mailchannels | Self::Truelayer)
     }
 
     pub const fn signs_url(self) -> bool {
@@ -119,6 +122,9 @@ impl Code {
             }
             Self::Ebay => {
                 "ECDSA P-256 with SHA-1 over the body, in header X-EBAY-SIGNATURE as base64 of JSON that names the key"
+            }
+            Self::GoogleHealth => {
+                "ECDSA P-256 with SHA-256 over the body, in header X-HEALTHAPI-SIGNATURE as base64 after five bytes that name the key; and the secret in header Authorization"
             }
             Self::Mailchannels => {
                 "an HTTP message signature (RFC 9421, Ed25519) over the Content-Digest of the body, in headers Signature and Signature-Input"
@@ -198,6 +204,7 @@ impl BoundCode {
             Code::Braintree => Ok(braintree::check(view, secrets, terms.texts)?),
             Code::Contentful => Ok(contentful::check(view, secrets, terms.tolerance)?),
             Code::Ebay => ebay::check(view, terms.outside),
+            Code::GoogleHealth => google_health::check(view, secrets, terms.outside),
             Code::Mailchannels => mailchannels::check(view, terms),
             Code::Payfast => Ok(payfast::check(view, secrets)?),
             Code::PlivoV3 => Ok(plivo::check(view, secrets)?),
@@ -214,6 +221,7 @@ impl BoundCode {
             Code::Braintree => braintree::is_carried(view),
             Code::Contentful => contentful::is_carried(view, terms.tolerance),
             Code::Ebay => ebay::is_carried(view),
+            Code::GoogleHealth => google_health::is_carried(view),
             Code::Mailchannels => mailchannels::is_carried(view, terms.tolerance),
             Code::Payfast => payfast::is_carried(view),
             Code::PlivoV3 => plivo::is_carried(view),
@@ -240,7 +248,12 @@ impl BoundCode {
             Code::Contentful => contentful::sign(draft, secret),
             Code::Payfast => payfast::sign(draft, secret),
             Code::PlivoV3 => plivo::sign(draft, secret),
-            Code::AwsSns | Code::Ebay | Code::Mailchannels | Code::Truelayer | Code::Twilio => None,
+            Code::AwsSns
+            | Code::Ebay
+            | Code::GoogleHealth
+            | Code::Mailchannels
+            | Code::Truelayer
+            | Code::Twilio => None,
         }
     }
 }

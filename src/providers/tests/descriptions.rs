@@ -237,3 +237,29 @@ fn slack_interaction_is_described_by_its_payload() {
     let command = "token=x&command=%2Fweather&trigger_id=1.2.y";
     assert_eq!(described(command), ("/weather".into(), Some("1.2.y".into())));
 }
+
+#[test]
+fn events_of_one_post_on_x_have_different_ids() {
+    let id = |event: &str, filter: &str| {
+        let body = format!(
+            r#"{{"data":{{"event_uuid":"2080761390344937796","event_type":"{event}","filter":{filter}}}}}"#
+        );
+        described("x", &[], &body).1
+    };
+    let created = id("post.create", r#"{"user_id":"1"}"#);
+    assert_eq!(created.as_deref(), Some("2080761390344937796:post.create:1"));
+    let mentioned = id("post.mention.create", r#"{"user_id":"1"}"#);
+    let also_mentioned = id("post.mention.create", r#"{"user_id":"2"}"#);
+    assert!(created != mentioned && mentioned != also_mentioned);
+    assert_eq!(id("post.create", "{}"), None);
+}
+
+#[test]
+fn header_of_the_delivery_comes_before_the_id_of_the_event() {
+    let pagerduty = |headers: &[(&str, &str)]| described("pagerduty", headers, r#"{"event":{"id":"e"}}"#).1;
+    assert_eq!(pagerduty(&[("X-Webhook-Id", "w")]).as_deref(), Some("w"));
+    assert_eq!(pagerduty(&[]).as_deref(), Some("e"));
+    let btcpay = |body: &str| described("btcpay", &[], body).1;
+    assert_eq!(btcpay(r#"{"deliveryId":"2","originalDeliveryId":"1"}"#).as_deref(), Some("1"));
+    assert_eq!(btcpay(r#"{"deliveryId":"2"}"#).as_deref(), Some("2"));
+}

@@ -41,6 +41,31 @@ fn a_set_is_believed_only_where_it_has_a_usable_key() {
 }
 
 #[test]
+fn key_set_of_tink_gives_web_keys_by_id() {
+    let google = bind("google-health", &[("secret", "Bearer correct horse")]);
+    let key = |id: u32, status: &str| {
+        format!(
+            r#"{{"keyData":{{"typeUrl":"type.googleapis.com/google.crypto.tink.EcdsaPublicKey","value":"EgYIAxACGAIaIQBDWg3kaiabjtrVXbSSbcn6e3QqiCLD+B4GuhC/Z1C6miIhACarm0VQv9WjNZG/AB0itXCIGFW5ddInmBFUjK/8w0v3","keyMaterialType":"ASYMMETRIC_PUBLIC"}},"status":"{status}","keyId":{id},"outputPrefixType":"TINK"}}"#
+        )
+    };
+    let set = |keys: &[String]| format!(r#"{{"primaryKeyId":1,"key":[{}]}}"#, keys.join(","));
+    let read = |wanted: &Wanted, body: &str| google.plan(wanted).read(200, body.as_bytes());
+    let all = Wanted::Key { id: None };
+    let keys = match read(&all, &set(&[key(1, "ENABLED"), key(2, "DISABLED"), key(3, "ENABLED")])) {
+        Some(Answer::Keys(keys)) => keys,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(keys.len(), 2);
+    assert_eq!(key_of_set(&keys, "3"), Some(Answer::Keys(vec![keys[1].clone()])));
+    assert_eq!(key_of_set(&keys, "2"), None);
+    for unusable in
+        [set(&[]), set(&[key(2, "DISABLED")]), r#"{"key":{}}"#.to_owned(), r#"{"key":[{}]}"#.to_owned()]
+    {
+        assert_eq!(read(&all, &unusable), None, "{unusable}");
+    }
+}
+
+#[test]
 fn only_the_provider_itself_says_that_it_has_no_such_key() {
     let plaid = bind("plaid", &[("client_id", "c"), ("api_secret", "s")]);
     let wanted = id("a");

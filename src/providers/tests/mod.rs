@@ -11,6 +11,7 @@ mod precedence;
 mod properties;
 mod recipe_files;
 mod replies;
+mod samples;
 mod settings;
 mod signatures;
 

@@ -58,6 +58,7 @@ fn signature_places(request: &OwnRequest) -> Vec<(Place, Layout, Encoding)> {
         ("twilio", "header x-twilio-signature", "{signature}", Encoding::Base64),
         ("plivo-v3", "header x-plivo-signature-v3", "{signature},{signature}", Encoding::Base64),
         ("contentful", "header x-contentful-signature", "{signature}", Encoding::Hex),
+        ("google-health", "header x-healthapi-signature", "{signature}", Encoding::Base64),
     ];
     let of_code = code.into_iter().filter(|(provider, ..)| *provider == request.provider);
     let of_code = of_code.map(|(_, place, layout, encoding)| {

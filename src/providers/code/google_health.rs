@@ -1,0 +1,50 @@
+//! Google Health API: a signature in the format of Tink, and the subscriber's secret in `Authorization`. The keys are the same
+//! for all subscribers, so that the signature alone would let a message for one be sent to another.
+//! <https://developers.google.com/health/webhooks>
+
+use subtle::ConstantTimeEq;
+
+use super::{Cause, Encoding, Secret, Unproven, View, header};
+use crate::verify::outside::Outside;
+use crate::verify::public_key::{PublicAlgorithm, PublicKey};
+use crate::verify::tink;
+
+/// The name in Google's reference, which is what it sends, and the name in its guide.
+const SIGNATURES: [&str; 2] = ["x-healthapi-signature", "google-health-api-signature"];
+
+pub fn check(view: &View<'_>, secrets: &[Secret], outside: &dyn Outside) -> Result<(), Unproven> {
+    check_authorization(view, secrets)?;
+    for (id, signature) in read(view)? {
+        let keys = outside.keys(Some(&id.to_string()))?;
+        let is_made_with =
+            |key: &PublicKey| key.verify(PublicAlgorithm::EcdsaP256Sha256, view.request.body, &signature);
+        if !keys.iter().any(is_made_with) {
+            return Err(Cause::SignatureMismatch.into());
+        }
+    }
+    Ok(())
+}
+
+/// Whether the request has a signature in Google's form, with whatever secret.
+pub fn is_carried(view: &View<'_>) -> bool {
+    read(view).is_ok()
+}
+
+/// The secret is the whole header, with its scheme.
+fn check_authorization(view: &View<'_>, secrets: &[Secret]) -> Result<(), Cause> {
+    let presented = header(view, "authorization")?;
+    let is_right = |secret: &Secret| bool::from(secret.expose().ct_eq(presented));
+    if secrets.iter().any(is_right) { Ok(()) } else { Err(Cause::TokenMismatch) }
+}
+
+/// Each signature with the id of its key; at least one.
+fn read(view: &View<'_>) -> Result<Vec<(u32, Vec<u8>)>, Cause> {
+    let mut signatures = Vec::new();
+    for name in SIGNATURES {
+        let Some(value) = view.request.headers.single(name)? else { continue };
+        let bytes = Encoding::Base64.decode_any(value).ok_or(Cause::MalformedSignature)?;
+        let (id, signature) = tink::split_signature(&bytes).ok_or(Cause::MalformedSignature)?;
+        signatures.push((id, signature.to_vec()));
+    }
+    if signatures.is_empty() { Err(Cause::MissingHeader) } else { Ok(signatures) }
+}

@@ -1,0 +1,133 @@
+//! What the samples of recipes hold, and what is read from them.
+
+use super::*;
+
+/// Fields of samples that look like an event type or a delivery id and are neither.
+const LOOKALIKES: [(&str, &str, &str); 21] = [
+    ("brevo", "id", "names the webhook"),
+    ("brevo", "message-id", "names the mail, which has an event for each of its states"),
+    ("circleback", "id", "names the meeting"),
+    ("cloudinary", "request_id", "names the API request, which can lead to several notifications"),
+    ("expo", "id", "names the build"),
+    ("firecrawl", "id", "names the job"),
+    ("helpscout", "id", "names the conversation"),
+    ("mailchannels", "request_id", "names the request that sent the mail"),
+    ("mandrill", "_id", "names the mail"),
+    ("mollie-classic", "id", "names the payment"),
+    ("netlify", "id", "names the deploy"),
+    ("none", "id", "is an example: the sender is not known"),
+    ("postmark", "ID", "names the bounce"),
+    ("postmark", "MessageID", "names the mail"),
+    ("recurly", "id", "names the object that has changed"),
+    ("recurly", "uuid", "names the object that has changed"),
+    ("ripple-collections", "id", "names the collection, which has an event for each of its states"),
+    ("sumsub", "correlationId", "traces a request, and is not said to be unique"),
+    ("token", "id", "is an example: the sender is not known"),
+    ("travis-ci", "id", "names the build"),
+    ("vonage", "message_type", "is the kind of the content"),
+];
+
+/// Names of fields, in lower case and without `_` and `-`.
+const TYPES: [&str; 13] = [
+    "type",
+    "event",
+    "action",
+    "kind",
+    "eventtype",
+    "eventname",
+    "alerttype",
+    "topic",
+    "trigger",
+    "triggertype",
+    "notificationtype",
+    "messagetype",
+    "webhookevent",
+];
+const IDS: [&str; 14] = [
+    "id",
+    "uuid",
+    "guid",
+    "eventid",
+    "eventuuid",
+    "deliveryid",
+    "messageid",
+    "notificationid",
+    "requestid",
+    "correlationid",
+    "logid",
+    "externalid",
+    "hash",
+    "idempotencykey",
+];
+/// Inside an object these are the object's own.
+const IDS_OF_OBJECTS: [&str; 7] = ["id", "uuid", "guid", "messageid", "requestid", "correlationid", "hash"];
+
+/// The fields of a sample at the top and one level deeper, with the level. Of an array the first item counts; of a form, its
+/// fields and the JSON in them.
+fn fields_of_sample(body: &str) -> Vec<(usize, String)> {
+    fn collect(value: &serde_json::Value, level: usize, found: &mut Vec<(usize, String)>) {
+        let value = value.as_array().and_then(|items| items.first()).unwrap_or(value);
+        for (name, value) in value.as_object().into_iter().flatten() {
+            match value {
+                serde_json::Value::String(_) | serde_json::Value::Number(_) => {
+                    found.push((level, name.clone()))
+                }
+                _ if level == 0 => collect(value, 1, found),
+                _ => {}
+            }
+        }
+    }
+    let body = body.replace("$time_ms", "1").replace("$time", "1");
+    let mut found = Vec::new();
+    match serde_json::from_str(&body) {
+        Ok(document) => collect(&document, 0, &mut found),
+        Err(_) => {
+            for (name, value) in form_urlencoded::parse(body.as_bytes()) {
+                found.push((0, name.into_owned()));
+                if let Ok(document) = serde_json::from_str(&value) {
+                    collect(&document, 0, &mut found);
+                }
+            }
+        }
+    }
+    found
+}
+
+#[test]
+fn sample_with_type_or_id_has_a_place_for_it() {
+    let mut unseen: Vec<_> = LOOKALIKES.iter().map(|(provider, place, _)| (*provider, *place)).collect();
+    let mut unread = Vec::new();
+    for recipe in recipes() {
+        for (level, field) in recipe.samples.iter().flat_map(|sample| fields_of_sample(&sample.body)) {
+            let name = field.replace(['_', '-'], "").to_ascii_lowercase();
+            let is_type = recipe.event_type.is_empty() && TYPES.contains(&name.as_str());
+            let is_own = level == 0 || !IDS_OF_OBJECTS.contains(&name.as_str());
+            let is_id = recipe.delivery_id.is_empty() && is_own && IDS.contains(&name.as_str());
+            if !is_type && !is_id {
+                continue;
+            }
+            if LOOKALIKES.iter().any(|(provider, place, _)| *provider == recipe.name() && *place == field) {
+                unseen.retain(|(provider, place)| *provider != recipe.name() || *place != field);
+            } else {
+                unread.push(format!("{}: {field}", recipe.name()));
+            }
+        }
+    }
+    assert!(unread.is_empty(), "no place in the recipe for {unread:?}");
+    assert!(unseen.is_empty(), "no such field in a sample: {unseen:?}");
+}
+
+#[test]
+fn sample_is_described_as_its_recipe_names_it() {
+    for own in own_requests() {
+        for row in own.verifier.recipe().samples.iter().filter(|row| !row.is_invented) {
+            let Some(sample) = own.verifier.sample(&wish(Some(&row.event), "nonce")) else { continue };
+            let sent = Sent::of(sample);
+            let form = sent.put(|request| own.verifier.form_to_json(request));
+            let text = form.as_ref().map_or(sent.body.as_slice(), String::as_bytes);
+            let json = own.verifier.read_json(text);
+            let description = sent.put(|request| own.verifier.describe(request, json.as_ref()));
+            assert_eq!(description.event_type, row.event, "{}", own.provider);
+        }
+    }
+}
