@@ -1,7 +1,11 @@
 //! Follows the requests on a connection as their bytes arrive: where heads and bodies begin and end, and nothing else of
 //! them. actix-http panics on a header name that the `http` crate cannot hold (above 64 KiB), so such a head must be
-//! rejected before its parser reads it. The framing rules are those of actix-http; where it stops reading a connection,
-//! the scanner stops following it.
+//! rejected before its parser reads it. Offers to upgrade the connection are taken out (`upgrade`). The framing rules are
+//! those of actix-http; where it stops reading a connection, the scanner stops following it.
+
+mod upgrade;
+
+use upgrade::Offer;
 
 /// Longest header name that is passed on. No client or proxy sends one of even a tenth of this.
 pub const MAX_HEADER_NAME_BYTES: usize = 8 << 10;
@@ -68,7 +72,6 @@ enum Chunk {
 struct Framing {
     length: Option<u64>,
     is_chunked: bool,
-    is_upgrade: bool,
     is_connect: bool,
 }
 
@@ -83,6 +86,7 @@ struct Line {
     /// As `value_bytes`, up to the last byte that is not white space.
     value_end: usize,
     has_leading_zero: bool,
+    offer: Offer,
 }
 
 impl Scanner {
@@ -99,14 +103,14 @@ impl Scanner {
         self.heads
     }
 
-    /// Takes the next bytes of the connection.
+    /// Takes the next bytes of the connection, and takes offers to upgrade out of them.
     ///
     /// # Errors
     /// When a header name is too long: the bytes from there on must not reach the parser.
-    pub fn read(&mut self, bytes: &[u8]) -> Result<(), NameTooLong> {
+    pub fn read(&mut self, bytes: &mut [u8]) -> Result<(), NameTooLong> {
         let mut at = 0;
         while at < bytes.len() {
-            let rest = &bytes[at..];
+            let rest = &mut bytes[at..];
             at += match self.phase {
                 Phase::Opaque => rest.len(),
                 Phase::Sized(left) => self.skip_sized(left, rest.len()),
@@ -164,10 +168,13 @@ impl Scanner {
         Ok(end + 1)
     }
 
-    fn value(&mut self, rest: &[u8]) -> usize {
+    fn value(&mut self, rest: &mut [u8]) -> usize {
         let end = line_end(rest);
-        self.line.add_value(&rest[..end.unwrap_or(rest.len())]);
-        let Some(end) = end else { return rest.len() };
+        let length = end.unwrap_or(rest.len());
+        let part = &mut rest[..length];
+        self.line.refuse_upgrade(part);
+        self.line.add_value(part);
+        let Some(end) = end else { return length };
         self.framing.note(&self.line);
         self.next_line();
         end + 1
@@ -183,7 +190,6 @@ impl Scanner {
         self.heads += 1;
         self.phase = match framing.length {
             _ if framing.is_chunked => Phase::Chunk(Chunk::SizeStart, 0),
-            _ if framing.is_upgrade => Phase::Opaque,
             Some(length) if length > 0 => Phase::Sized(length),
             _ if framing.is_connect => Phase::Opaque,
             _ => Phase::Between,
@@ -246,8 +252,6 @@ impl Framing {
             self.length = line.value().and_then(number).or(line.has_leading_zero.then_some(0));
         } else if line.is_named(b"transfer-encoding") {
             self.is_chunked = line.value().is_some_and(|value| value.eq_ignore_ascii_case(b"chunked"));
-        } else if line.is_named(b"upgrade") {
-            self.is_upgrade |= line.value().is_some_and(|value| value.eq_ignore_ascii_case(b"websocket"));
         }
     }
 }
@@ -272,6 +276,13 @@ impl Line {
             self.value_end = self.value_bytes + end;
         }
         self.value_bytes += part.len();
+    }
+
+    fn refuse_upgrade(&mut self, part: &mut [u8]) {
+        let name = self.name.get(..self.name_bytes);
+        if let Some(word) = name.and_then(Offer::word_in) {
+            self.offer.blank(word, part);
+        }
     }
 
     fn is_named(&self, name: &[u8]) -> bool {
