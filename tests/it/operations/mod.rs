@@ -6,4 +6,5 @@ mod first_start;
 mod health;
 mod logs;
 mod packaging;
+mod proxies;
 mod stopping;
