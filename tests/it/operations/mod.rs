@@ -7,4 +7,5 @@ mod health;
 mod logs;
 mod packaging;
 mod proxies;
+mod sockets;
 mod stopping;
