@@ -10,6 +10,7 @@ mod describe;
 mod fetch;
 mod file;
 mod handshake;
+mod headers;
 mod known;
 mod page;
 mod recipe;
