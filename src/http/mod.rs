@@ -35,6 +35,7 @@ mod request_log;
 pub mod routes;
 mod scanner;
 mod service;
+mod shown_url;
 mod source;
 pub mod source_health;
 mod streams;
