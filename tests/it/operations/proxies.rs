@@ -126,6 +126,20 @@ fn offered_upgrade_is_ignored_however_it_arrives() {
 }
 
 #[test]
+fn body_with_the_text_of_an_offer_is_untouched() {
+    let app = builder().start();
+    let body = "\r\n\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n";
+    let mut connection = app.connect();
+    for (name, request) in
+        [("sized", sign::github("sized", body)), ("chunked", sign::github("chunked", body).chunked(9))]
+    {
+        // The signature covers each byte.
+        assert_plain(name, &connection.exchange(&request));
+        assert_eq!(app.database().newest_message().body, body.as_bytes(), "{name}");
+    }
+}
+
+#[test]
 fn upgrade_does_not_keep_a_connection_that_closes() {
     let app = builder().start();
     let mut connection = app.connect();
