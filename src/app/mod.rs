@@ -4,10 +4,12 @@
 mod first_start;
 mod isolation;
 mod limits;
+mod listeners;
 mod logging;
 mod server;
 mod signals;
 mod sink;
+mod stop;
 mod targets;
 mod tasks;
 
@@ -21,10 +23,10 @@ use actix_web::{rt, web};
 use time::OffsetDateTime;
 
 pub use isolation::protect_secrets;
-pub use server::Listeners;
+pub use listeners::Listeners;
 
 use crate::cleanup::Policy;
-use crate::config::{self, Config};
+use crate::config::{self, Config, InheritedSockets};
 use crate::deliver::confirm::AskedSource;
 use crate::deliver::{self, Deliveries};
 use crate::http::routes::Surface;
@@ -33,9 +35,11 @@ use crate::http::{learning, source_health};
 use crate::providers::{Answer, Roots, Wanted};
 use crate::store::{Consent, OpenError, Store, StoreOptions, Unavailable};
 use first_start::Notices;
+use listeners::{BindError, Listener};
 use logging::Log;
-use server::{BindError, Capacity};
+use server::Capacity;
 use signals::Signals;
+use stop::{Serving, Socket};
 
 /// The token of the admin API, of which only a hash is kept.
 pub mod admin_token {
@@ -90,6 +94,7 @@ pub struct App {
     policy: Policy,
     service: web::Data<Service>,
     servers: Vec<Server>,
+    serving: Serving,
     notices: Notices,
     webhooks: SocketAddr,
     operator: Option<SocketAddr>,
@@ -100,7 +105,7 @@ pub struct App {
 }
 
 /// Runs the service to its end.
-pub fn run(config: Config, consent: Consent) -> ExitCode {
+pub fn run(config: Config, inherited: InheritedSockets, consent: Consent) -> ExitCode {
     let log = match logging::start(&config.log, config.log_format) {
         Ok(log) => log,
         Err(error) => return complain(&StartError::Server(error)),
@@ -110,7 +115,7 @@ pub fn run(config: Config, consent: Consent) -> ExitCode {
     let log_of_service = log.clone();
     let service = move || {
         let system = rt::System::new();
-        let code = system.block_on(serve(config, consent, &log_of_service));
+        let code = system.block_on(serve(config, inherited, consent, &log_of_service));
         log_of_service.flush();
         let _ = report.send(code);
         // This thread never ends. Dropping the system would wait for work on blocking threads without limit: for a foreign
@@ -129,8 +134,8 @@ pub fn run(config: Config, consent: Consent) -> ExitCode {
     }
 }
 
-async fn serve(config: Config, consent: Consent, log: &Log) -> ExitCode {
-    let built = match Listeners::bind(&config) {
+async fn serve(config: Config, inherited: InheritedSockets, consent: Consent, log: &Log) -> ExitCode {
+    let built = match Listeners::open(&config, inherited) {
         Ok(listeners) => App::build_with(config, listeners, OffsetDateTime::now_utc, consent).await,
         Err(error) => Err(error.into()),
     };
@@ -203,7 +208,8 @@ impl App {
         };
 
         targets::warn_of_disabled(&store).await?;
-        let webhooks = listeners.webhooks.local_addr()?;
+        let Listener { socket, is_inherited } = listeners.webhooks;
+        let webhooks = socket.local_addr()?;
         let operator = listeners.operator.as_ref().map(std::net::TcpListener::local_addr).transpose()?;
         let service = web::Data::new(Service::new(&mut config, store, github, clock));
         for source in &service.sources {
@@ -215,8 +221,11 @@ impl App {
         // The server divides them among its workers.
         let connections = service.connections("webhooks", (limits.webhooks / workers).max(1) * workers);
         tasks::keep_room(&connections);
-        let capacity = Capacity { workers, connections };
-        let mut servers = vec![server::server(listeners.webhooks, service.clone(), surface, capacity)?];
+        let held = if is_inherited { Socket::Inherited } else { Socket::Own(socket.try_clone()?) };
+        let capacity = Capacity { workers, connections: connections.clone() };
+        let server = server::server(socket, service.clone(), surface, capacity)?;
+        let serving = Serving { handle: server.handle(), connections, socket: held };
+        let mut servers = vec![server];
         if let Some(listener) = listeners.operator {
             let connections = service.connections("admin", limits.operator);
             tasks::keep_room(&connections);
@@ -228,6 +237,7 @@ impl App {
             policy,
             service,
             servers,
+            serving,
             notices,
             webhooks,
             operator,
@@ -270,6 +280,7 @@ impl App {
         }
         let confirming = tasks::confirm(std::mem::take(&mut self.confirmed), store.clone(), clock);
         let handles: Vec<ServerHandle> = self.servers.iter().map(Server::handle).collect();
+        let of_operator = handles.get(1..).unwrap_or_default();
         let servers: Vec<_> = self.servers.drain(..).map(rt::spawn).collect();
         self.announce();
         let deliveries = Deliveries::start(store.clone(), clock, self.deliveries)?;
@@ -277,6 +288,8 @@ impl App {
             (name, _) = signals.next() => log::info!("{name}: stopping"),
             line = store.failed() => {
                 service.end_streams();
+                // It holds the socket open.
+                drop(self.serving);
                 let stopped = stop(&handles);
                 if tokio::time::timeout(REFUSED_WITHIN, stopped).await.is_err() {
                     log::warn!("some requests were cut off");
@@ -286,10 +299,11 @@ impl App {
             error = first_to_end(servers) => return Err(error.into()),
         }
         signals.end_at_once(log);
+        service.begin_stop();
         service.end_streams();
         // What was being asked is asked again after the next start.
         confirming.abort();
-        tokio::join!(stop(&handles), deliveries.stop());
+        tokio::join!(self.serving.stop(), stop(of_operator), deliveries.stop());
         store.close(STORE_CLOSED_WITHIN).await;
         log::info!("stopped");
         Ok(Ended::Stopped)

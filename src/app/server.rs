@@ -6,21 +6,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix_http::error::DispatchError;
-use actix_http::{HttpService, KeepAlive};
+use actix_http::{ConnectionType, HttpService, KeepAlive};
 use actix_service::{IntoServiceFactory, Service as _, ServiceFactoryExt, apply_fn_factory, map_config};
-use actix_web::dev::{AppConfig, Server};
+use actix_web::dev::{AppConfig, Server, ServiceResponse};
 use actix_web::{Error, web};
-use socket2::SockRef;
 use tokio::net::TcpStream;
 
-use crate::config::Config;
 use crate::http::Service;
 use crate::http::connection::Connection;
 use crate::http::connections::{Connections, Registered};
 use crate::http::routes::{Surface, application};
 
-/// Connections that wait to be accepted.
-const BACKLOG: i32 = 1_024;
 /// A first request must have its whole head by then.
 const HEAD_WITHIN: Duration = Duration::from_secs(5);
 /// Longer than a proxy keeps its idle connections (Caddy: 120 s): who closes first races with the next request.
@@ -28,44 +24,10 @@ const KEEP_ALIVE: Duration = Duration::from_secs(150);
 /// After a refusal before the end of the body, what still comes is thrown away for so long: closing at once could
 /// make the client lose the reply.
 const LINGER: Duration = Duration::from_secs(1);
-/// Requests in flight are finished for so long at the end.
-const FINISHED_WITHIN_SECONDS: u64 = 5;
+/// Limit on finishing requests in flight, after the grace period (`stop`).
+const FINISHED_WITHIN_SECONDS: u64 = 4;
 /// For each worker: large bodies are hashed there, and more at once than there are processors gains nothing.
 const BLOCKING_THREADS: usize = 4;
-/// The sockets, bound but not yet served.
-#[derive(Debug)]
-pub struct Listeners {
-    pub webhooks: TcpListener,
-    pub operator: Option<TcpListener>,
-}
-
-/// An address cannot be listened on.
-#[derive(Debug, thiserror::Error)]
-#[error("cannot listen on {address} ({variable}): {error}")]
-pub struct BindError {
-    variable: &'static str,
-    address: SocketAddr,
-    error: io::Error,
-}
-
-impl Listeners {
-    /// # Errors
-    /// When an address is in use, not ours, or not allowed.
-    pub fn bind(config: &Config) -> Result<Self, BindError> {
-        Ok(Self {
-            webhooks: bind("CREEL_LISTEN", config.listen)?,
-            operator: config.admin_listen.map(|address| bind("CREEL_ADMIN_LISTEN", address)).transpose()?,
-        })
-    }
-}
-
-fn bind(variable: &'static str, address: SocketAddr) -> Result<TcpListener, BindError> {
-    let problem = |error| BindError { variable, address, error };
-    let listener = TcpListener::bind(address).map_err(problem)?;
-    // The standard library asks for a shorter queue; asking again only changes its length.
-    SockRef::from(&listener).listen(BACKLOG).map_err(problem)?;
-    Ok(listener)
-}
 
 /// How much one address is given.
 #[derive(Clone, Debug)]
@@ -107,6 +69,13 @@ pub fn server(
             .client_disconnect_timeout(LINGER);
         let app = application(&service, surface).into_factory();
         let app = app.map_err(|error: Error| error.error_response());
+        let stopping = service.clone();
+        let app = app.map(move |mut response: ServiceResponse| {
+            if stopping.is_stopping() {
+                response.response_mut().head_mut().set_connection_type(ConnectionType::Close);
+            }
+            response
+        });
         let (registry, service) = (capacity.connections.clone(), service.clone());
         apply_fn_factory(http.h1(map_config(app, |()| AppConfig::default())), move |stream, http| {
             let accepted = accept(stream, &registry).map(|(connection, peer, registered)| {

@@ -1,6 +1,7 @@
 //! `creel check`: what the configuration means, the URLs to paste, and what is allowed but unwise.
 
 mod programs;
+mod proxies;
 mod targets;
 
 use std::fmt::Write;
@@ -208,6 +209,7 @@ pub fn warnings(config: &Config) -> Vec<String> {
                 confirm.asker.origin(),
             ));
         }
+        warnings.extend(proxies::dropped_headers(source));
         if config.trusted_proxies.is_empty() && (source.allow.is_some() || source.rate.is_some()) {
             warnings.push(format!(
                 "source {name}: behind a proxy its allowlist and rate see the proxy's address alone; set CREEL_TRUSTED_PROXIES"

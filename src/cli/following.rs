@@ -1,7 +1,11 @@
 //! A stream of the service that is followed over as many connections as it takes. That a connection is gone is said
 //! loudly: whoever watches must not take silence for peace.
 
+use std::pin::pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
+
+use tokio::time::timeout;
 
 use super::output::{Failure, say};
 use super::remote::Remote;
@@ -9,6 +13,8 @@ use crate::outbound::{EventStream, ServerEvent, StreamAnswer};
 
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+/// Share of the limit on silence within which a stream must begin: 20 s of 45.
+const HELD_UP_SHARE: (u32, u32) = (4, 9);
 
 /// Where a new connection goes on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,7 +61,10 @@ impl<'a> Following<'a> {
                     self.stream.insert(stream)
                 }
             };
-            let why = match stream.next().await {
+            let held_up = HeldUp { remote: self.remote, silence: self.silence };
+            let has_begun = stream.has_begun();
+            let next = held_up.watch(stream.next(), &has_begun).await;
+            let why = match next {
                 Ok(Some(event)) => {
                     if event.id.is_some() {
                         self.last_id.clone_from(&event.id);
@@ -95,7 +104,9 @@ impl<'a> Following<'a> {
     async fn connect_once(&self) -> Result<Box<EventStream>, Refusal> {
         let last = self.last_id.as_deref().filter(|_| self.resume == Resume::ById);
         let headers: Vec<(&str, &str)> = last.map(|id| ("last-event-id", id)).into_iter().collect();
-        match self.remote.stream(&self.path, &headers, self.silence).await {
+        let held_up = HeldUp { remote: self.remote, silence: self.silence };
+        let asked = self.remote.stream(&self.path, &headers, self.silence);
+        match held_up.watch(asked, &AtomicBool::new(false)).await {
             Ok(StreamAnswer::Open(stream)) => Ok(stream),
             Ok(StreamAnswer::Refused(response)) => {
                 let failure = self.remote.refused(&response);
@@ -105,6 +116,37 @@ impl<'a> Following<'a> {
             }
             Err(error) => Err(Refusal::ForNow(self.remote.unreached(&error))),
         }
+    }
+}
+
+/// Reports a stream that does not begin.
+struct HeldUp<'a> {
+    remote: &'a Remote,
+    silence: Duration,
+}
+
+impl HeldUp<'_> {
+    /// Waits for `next`, and reports once that the stream does not begin. The service sends a response head immediately, and
+    /// an event or a comment within 15 s.
+    async fn watch<T>(&self, next: impl Future<Output = T>, has_begun: &AtomicBool) -> T {
+        let mut next = pin!(next);
+        let (numerator, denominator) = HELD_UP_SHARE;
+        let limit = self.silence * numerator / denominator;
+        if has_begun.load(Ordering::Relaxed) {
+            return next.await;
+        }
+        if let Ok(next) = timeout(limit, &mut next).await {
+            return next;
+        }
+        if has_begun.load(Ordering::Relaxed) {
+            return next.await;
+        }
+        say(&format!(
+            "NOTHING FROM {} for {limit:?}: something on the way holds responses back until they are complete. A proxy there must \
+             pass them on as they come (lighttpd: server.stream-response-body = 1; see docs/proxies.md)",
+            self.remote.base(),
+        ));
+        next.await
     }
 }
 

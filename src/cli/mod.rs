@@ -30,7 +30,7 @@ use clap::{Parser, Subcommand};
 
 pub use crate::app::protect_secrets;
 
-use crate::config::Config;
+use crate::config::{Config, InheritedSockets};
 use crate::store::Consent;
 use output::Failure;
 
@@ -366,8 +366,8 @@ pub fn run(arguments: Arguments) -> ExitCode {
 }
 
 fn serve(consent: Consent) -> ExitCode {
-    match Config::from_env() {
-        Ok(config) => crate::app::run(config, consent),
+    match Config::from_env().and_then(|config| Ok((config, InheritedSockets::take()?))) {
+        Ok((config, inherited)) => crate::app::run(config, inherited, consent),
         Err(problems) => {
             output::complain(&problems.into());
             ExitCode::FAILURE

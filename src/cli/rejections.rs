@@ -67,11 +67,14 @@ struct Head {
     remote_ip: String,
     method: String,
     body_bytes: Option<u64>,
+    /// Older services return none.
+    #[serde(default)]
+    signed_url: Option<String>,
 }
 
 impl Head {
     fn line(&self) -> String {
-        let parts = [
+        let mut parts = vec![
             format!("#{}", self.id),
             seconds(&self.received_at),
             self.source.clone(),
@@ -81,6 +84,7 @@ impl Head {
             self.body_bytes.map_or_else(|| "no body".to_owned(), size),
             self.remote_ip.clone(),
         ];
+        parts.extend(self.signed_url.as_ref().map(|url| format!("checked against {url}")));
         format!("{}\n", harmless(&parts.join("  ").replace(['\n', '\t'], " ")))
     }
 }

@@ -121,6 +121,27 @@ fn what_is_unwise_is_warned_of_and_what_is_fine_is_not() {
 }
 
 #[test]
+fn header_that_proxies_drop_is_warned_of() {
+    let named = |header| {
+        check::warnings(&config(&[
+            ("CREEL_SOURCE_HOOK_PROVIDER", "token"),
+            ("CREEL_SOURCE_HOOK_SECRET", "secret"),
+            ("CREEL_SOURCE_HOOK_HEADER", header),
+        ]))
+    };
+    let is_about_proxies = |warning: &&String| warning.contains("docs/proxies.md");
+    assert_eq!(named("X-Hook-Token").iter().filter(is_about_proxies).count(), 0);
+    for (header, line) in
+        [("X_Hook_Token", "underscores_in_headers on;"), ("x.hook", "ignore_invalid_headers off;")]
+    {
+        let warnings = named(header);
+        let found: Vec<&String> = warnings.iter().filter(is_about_proxies).collect();
+        assert!(found.len() == 1 && found[0].contains(line), "{warnings:#?}");
+        assert!(found[0].starts_with("source hook: "), "{warnings:#?}");
+    }
+}
+
+#[test]
 fn the_report_shows_each_target_and_nothing_that_may_be_secret() {
     let report = check::report(&config(&[
         ("CREEL_EVENTS", "pay_info.paid"),

@@ -15,7 +15,7 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, Sleep, sleep};
 
 use super::connections::{Link, Opening};
-use super::scanner::Scanner;
+use super::scanner::{Scanner, Stage};
 
 /// From the first byte of a request to the first byte of its reply: longer than the longest body may take, and the
 /// commit after it.
@@ -92,6 +92,11 @@ impl<S> Connection<S> {
         self.link.received(bytes.len(), self.scanner.stage(), self.scanner.heads() > heads);
     }
 
+    /// Whether everything that has arrived is answered.
+    fn is_idle(&self) -> bool {
+        self.unanswered_since.is_none() && self.scanner.stage() == Stage::Between
+    }
+
     /// Registers the task for the next look, and fails if one is due and finds the client too slow.
     fn look(&mut self, context: &mut Context<'_>) -> io::Result<()> {
         while self.next_look.as_mut().poll(context).is_ready() {
@@ -122,6 +127,9 @@ impl<S: AsyncRead + Unpin> AsyncRead for Connection<S> {
             self.gone.0.notify_one();
         } else if buffer.filled().len() > before {
             self.receive(&mut buffer.filled_mut()[before..]);
+        } else if read.is_pending() && self.is_idle() && self.link.closes_when_idle() {
+            // Only after a look at the socket: a request that has just arrived is still served.
+            return Poll::Ready(Ok(()));
         }
         read
     }
@@ -224,6 +232,23 @@ mod tests {
             assert_eq!(&read[..16], b"GET / HTTP/1.1\r\n");
             assert!(read[16..].iter().take_while(|byte| **byte == b'x').count() <= MAX_HEADER_NAME_BYTES);
             assert_eq!(read.last(), Some(&0));
+        });
+    }
+
+    #[test]
+    fn stopping_connection_ends_once_it_is_idle() {
+        with_paused_time(async {
+            let (mut client, server) = duplex(1 << 10);
+            let link = Link::default();
+            let mut connection = Connection::new(server, link.clone());
+            client.write_all(b"GET / HTTP/1.1\r\n\r\n").await.unwrap();
+            let mut head = [0; 18];
+            link.close_when_idle();
+            connection.read_exact(&mut head).await.unwrap();
+            let next = tokio::time::timeout(LOOKED_AT_EVERY, connection.read(&mut head)).await;
+            assert!(next.is_err(), "its request is not answered yet");
+            connection.write_all(b"R").await.unwrap();
+            assert_eq!(connection.read(&mut head).await.unwrap(), 0);
         });
     }
 

@@ -21,6 +21,9 @@ use super::scanner::Stage;
 use choice::{Candidate, Class};
 
 mod choice;
+mod opening;
+
+pub use opening::Opening;
 
 /// Share of the connections that is kept free for newcomers.
 const FREE_SHARE: usize = 16;
@@ -32,6 +35,8 @@ const FAIR_SHARE: usize = 128;
 const GRACE: Duration = Duration::from_secs(1);
 /// Between two rounds while connections are short.
 const ROUND_PAUSE: Duration = Duration::from_millis(20);
+/// Between two checks whether all connections are closed, while the service stops.
+const CLOSED_CHECK_PAUSE: Duration = Duration::from_millis(10);
 const LOGGED_EVERY: Duration = Duration::from_secs(60);
 
 /// Registry of the connections of one address.
@@ -58,6 +63,8 @@ struct Entry {
     /// Number of streams and the like that must not be taken for idle.
     holds: AtomicUsize,
     is_closing: AtomicBool,
+    /// Ends once no request is on it.
+    closes_when_idle: AtomicBool,
     waker: AtomicWaker,
     peer: Option<IpAddr>,
 }
@@ -91,15 +98,6 @@ enum State {
     Answering,
     /// The client does not take its reply.
     Blocked,
-}
-
-/// What the first bytes of a connection look like.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Opening {
-    #[default]
-    Http,
-    Tls,
-    ProxyProtocol,
 }
 
 /// Keeps a connection from being closed as idle, until it is dropped.
@@ -140,6 +138,27 @@ impl Connections {
 
     pub fn limit(&self) -> usize {
         self.limit
+    }
+
+    /// Returns once no connection is open.
+    pub async fn all_closed(&self) {
+        while self.open.load(Ordering::Relaxed) > 0 {
+            sleep(CLOSED_CHECK_PAUSE).await;
+        }
+    }
+
+    /// Closes open connections as soon as they are idle, but for newcomers: those that have been idle for less than
+    /// `newcomer_age` now.
+    pub fn close_when_idle(&self, newcomer_age: Duration) {
+        let now = Instant::now();
+        let is_newcomer = |progress: &Progress| {
+            progress.state == State::Idle && now.saturating_duration_since(progress.since) < newcomer_age
+        };
+        for entry in lock(&self.entries).values() {
+            if !is_newcomer(&lock(&entry.progress)) {
+                Link(Arc::clone(entry)).close_when_idle();
+            }
+        }
     }
 
     /// Number of connections above which idle and slow ones are closed.
@@ -227,6 +246,16 @@ impl Link {
             return Err(io::ErrorKind::ConnectionAborted.into());
         }
         Ok(())
+    }
+
+    pub fn close_when_idle(&self) {
+        self.0.closes_when_idle.store(true, Ordering::Release);
+        self.0.waker.wake();
+    }
+
+    /// Whether the connection must end now if it is idle.
+    pub fn closes_when_idle(&self) -> bool {
+        self.0.closes_when_idle.load(Ordering::Acquire) && self.0.holds.load(Ordering::Relaxed) == 0
     }
 
     pub fn peer(&self) -> Option<IpAddr> {
@@ -349,18 +378,6 @@ impl Progress {
         self.state = state;
         self.since = Instant::now();
         self.bytes = 0;
-    }
-}
-
-impl Opening {
-    pub fn of(bytes: &[u8]) -> Self {
-        let is_proxy_protocol = bytes.starts_with(b"PROXY ") || bytes.starts_with(b"\r\n\r\n\0\r\nQUIT\n");
-        match bytes {
-            _ if is_proxy_protocol => Self::ProxyProtocol,
-            // A record of the handshake, of any version of TLS.
-            [0x16, 0x03, ..] => Self::Tls,
-            _ => Self::Http,
-        }
     }
 }
 

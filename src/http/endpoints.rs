@@ -28,6 +28,9 @@ pub async fn health() -> Result<HttpResponse, EndpointError> {
 
 /// Messages would be taken now. Why not is for the log, not for strangers.
 pub async fn readiness(service: &Service) -> Result<HttpResponse, EndpointError> {
+    if service.is_stopping() {
+        return Err(EndpointError::NotReady);
+    }
     service.store.ready().map_err(|_| EndpointError::NotReady)?;
     // Damage in old pages does not keep new messages from being stored: a load balancer that takes the only instance away
     // would lose them.

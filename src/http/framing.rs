@@ -16,7 +16,8 @@ pub struct Ambiguous;
 /// When the request could be read in two ways.
 pub fn announced_length(headers: &HeaderMap) -> Result<Option<u64>, Ambiguous> {
     if asks_for_websocket(headers) {
-        // actix-http would take everything up to the end of the connection for the body, whatever its length says.
+        // The scanner has taken these out. actix-http would take the rest of the connection for the body, whatever its
+        // length says.
         return Err(Ambiguous);
     }
     let mut codings = headers.get_all(TRANSFER_ENCODING);

@@ -47,8 +47,9 @@ impl MalformedRequests {
         let peer = Peer(link.peer());
         match link.opening() {
             Opening::ProxyProtocol => log::warn!(
-                "{peer} sends the PROXY protocol, which is not supported: switch it off at the proxy, have it send \
-                 X-Forwarded-For, and set CREEL_TRUSTED_PROXIES{omitted}"
+                "{peer} sends the PROXY protocol, which is not supported: remove send-proxy or send-proxy-v2 (HAProxy), \
+                 proxy_protocol (nginx) or write-proxy (hitch) there, have the proxy set X-Forwarded-For, and set \
+                 CREEL_TRUSTED_PROXIES{omitted}"
             ),
             Opening::Tls => log::info!("{peer} sends TLS to a port that takes plain HTTP{omitted}"),
             Opening::Http => {

@@ -35,6 +35,7 @@ mod request_log;
 pub mod routes;
 mod scanner;
 mod service;
+mod shown_url;
 #[cfg(test)]
 mod signed_content_tests;
 mod source;

@@ -372,6 +372,8 @@ fn log(
     took: Duration,
 ) {
     let is_ours = refusal != Some(Refusal::NotFound);
+    let is_of_url = refusal.is_some_and(Refusal::may_concern_url);
+    let signed_url = if is_of_url { mount.source.signed_url_of(request.uri()) } else { None };
     let entry = Entry {
         method: request.method().as_str(),
         path: if is_ours { Path::Known(mount.source.path()) } else { Path::Unknown(request.uri().path()) },
@@ -388,6 +390,7 @@ fn log(
         is_not_json: findings.is_not_json,
         cause: refusal.and_then(Refusal::cause),
         reason: refusal.and_then(Refusal::unavailable_reason),
+        signed_url: signed_url.as_deref(),
         ip: findings.client,
     };
     entry.write(mount.service.log_format);

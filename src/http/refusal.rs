@@ -93,6 +93,11 @@ impl Refusal {
         }
     }
 
+    /// Whether the wrong URL may have caused it, where the scheme signs that.
+    pub fn may_concern_url(self) -> bool {
+        matches!(self, Self::Rejected(cause) if cause_may_concern_url(cause))
+    }
+
     /// Why the request was refused, for logs and metrics; nothing where it was none for a source, or ours to answer for.
     pub fn cause(self) -> Option<&'static str> {
         match self {
@@ -120,4 +125,9 @@ impl Refusal {
             _ => None,
         }
     }
+}
+
+/// As `Refusal::may_concern_url`.
+pub fn cause_may_concern_url(cause: Cause) -> bool {
+    matches!(cause, Cause::SignatureMismatch | Cause::ClaimMismatch)
 }

@@ -7,19 +7,22 @@ use actix_http::ConnectionType;
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{
-    ALLOW, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE,
+    ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE,
     X_CONTENT_TYPE_OPTIONS,
 };
 
 use crate::providers;
 
 const NO_SNIFF: HeaderValue = HeaderValue::from_static("nosniff");
+/// Without it a shared cache could answer the next GET webhook itself, and creel would not receive it. Varnish does so by default.
+const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 /// Made once and copied: actix-http writes the fields of each new map in another order, and two replies that must not
 /// be told apart would differ in it.
 static TEXT_HEADERS: LazyLock<HeaderMap> = LazyLock::new(|| {
     let mut headers = HeaderMap::new();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain"));
     headers.insert(X_CONTENT_TYPE_OPTIONS, NO_SNIFF);
+    headers.insert(CACHE_CONTROL, NO_STORE);
     headers
 });
 /// How long a sender should wait while the store takes nothing.
@@ -88,6 +91,7 @@ pub fn of_provider(reply: providers::Reply) -> HttpResponse {
             response.headers_mut().insert(name, value);
         }
     }
+    response.headers_mut().insert(CACHE_CONTROL, NO_STORE);
     response
 }
 
@@ -110,7 +114,7 @@ mod tests {
     fn replies_that_must_not_be_told_apart_have_their_headers_in_the_same_order() {
         let names = || not_found().headers().keys().cloned().collect::<Vec<_>>();
         let first = names();
-        assert_eq!(first.len(), 2);
+        assert_eq!(first.len(), 3);
         assert!((0..100).all(|_| names() == first));
     }
 

@@ -34,6 +34,8 @@ pub struct Entry<'a> {
     pub is_not_json: bool,
     pub cause: Option<&'a str>,
     pub reason: Option<&'a str>,
+    /// What a rejected signature was checked against, without secrets.
+    pub signed_url: Option<&'a str>,
     pub ip: Option<IpAddr>,
 }
 
@@ -68,6 +70,7 @@ impl<'a> Entry<'a> {
             is_not_json: false,
             cause: None,
             reason: None,
+            signed_url: None,
             ip,
         }
     }
@@ -103,6 +106,7 @@ impl Entry<'_> {
         }
         self.text_field(f, "cause", self.cause)?;
         self.text_field(f, "reason", self.reason)?;
+        self.text_field(f, "signed_url", self.signed_url.map(Value))?;
         self.text_field(f, "ip", self.ip)
     }
 
@@ -132,7 +136,8 @@ impl Entry<'_> {
         if self.is_not_json {
             f.write_str(",\"not_json\":true")?;
         }
-        for (name, value) in [("cause", self.cause), ("reason", self.reason)] {
+        for (name, value) in [("cause", self.cause), ("reason", self.reason), ("signed_url", self.signed_url)]
+        {
             if let Some(value) = value {
                 write!(f, ",\"{name}\":{}", JsonString(value))?;
             }
@@ -210,6 +215,7 @@ mod tests {
             is_not_json: false,
             cause: None,
             reason: None,
+            signed_url: None,
             ip: Some("203.0.113.9".parse().unwrap()),
         }
     }
@@ -242,9 +248,10 @@ mod tests {
             is_not_json: true,
             cause: Some("signature_mismatch"),
             reason: Some("queue_full"),
+            signed_url: Some("https://a.example/x?a=1"),
             ..entry()
         };
-        let tail = "duplicate=true conflict_of=7 not_json=true cause=signature_mismatch reason=queue_full ip=203.0.113.9";
+        let tail = "duplicate=true conflict_of=7 not_json=true cause=signature_mismatch reason=queue_full signed_url=\"https://a.example/x?a=1\" ip=203.0.113.9";
         assert!(text(&entry).ends_with(tail), "{}", text(&entry));
         let json = format!("{{{}}}", Shown(&entry, LogFormat::Json));
         let json: serde_json::Value = serde_json::from_str(&json).unwrap();

@@ -1,7 +1,11 @@
 //! Follows the requests on a connection as their bytes arrive: where heads and bodies begin and end, and nothing else of
 //! them. actix-http panics on a header name that the `http` crate cannot hold (above 64 KiB), so such a head must be
-//! rejected before its parser reads it. The framing rules are those of actix-http; where it stops reading a connection,
-//! the scanner stops following it.
+//! rejected before its parser reads it. Offers to upgrade the connection are taken out (`upgrade`). The framing rules are
+//! those of actix-http; where it stops reading a connection, the scanner stops following it.
+
+mod upgrade;
+
+use upgrade::Offer;
 
 use memchr::{memchr, memchr2};
 
@@ -11,8 +15,8 @@ pub const MAX_HEADER_NAME_BYTES: usize = 8 << 10;
 const NAME_PREFIX_BYTES: usize = 20;
 /// Leading part of a header value that is compared: a 64-bit length, or a coding.
 const VALUE_PREFIX_BYTES: usize = 24;
-/// Lengths of `upgrade`, `content-length` and `transfer-encoding`: lines with other names are skipped.
-const NAME_LENGTHS: [usize; 3] = [7, 14, 17];
+/// Lengths of `upgrade`, `connection`, `content-length` and `transfer-encoding`: lines with other names are skipped.
+const NAME_LENGTHS: [usize; 4] = [7, 10, 14, 17];
 
 /// Where on a connection the next byte belongs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,7 +76,6 @@ enum Chunk {
 struct Framing {
     length: Option<u64>,
     is_chunked: bool,
-    is_upgrade: bool,
     is_connect: bool,
 }
 
@@ -87,6 +90,7 @@ struct Line {
     /// As `value_bytes`, up to the last byte that is not white space.
     value_end: usize,
     has_leading_zero: bool,
+    offer: Offer,
 }
 
 impl Scanner {
@@ -103,14 +107,14 @@ impl Scanner {
         self.heads
     }
 
-    /// Takes the next bytes of the connection.
+    /// Takes the next bytes of the connection, and takes offers to upgrade out of them.
     ///
     /// # Errors
     /// When a header name is too long: the bytes from there on must not reach the parser.
-    pub fn read(&mut self, bytes: &[u8]) -> Result<(), NameTooLong> {
+    pub fn read(&mut self, bytes: &mut [u8]) -> Result<(), NameTooLong> {
         let mut at = 0;
         while at < bytes.len() {
-            let rest = &bytes[at..];
+            let rest = &mut bytes[at..];
             at += match self.phase {
                 Phase::Opaque => rest.len(),
                 Phase::Sized(left) => self.skip_sized(left, rest.len()),
@@ -171,7 +175,7 @@ impl Scanner {
         Ok(end + 1)
     }
 
-    /// The length of a whole line that says nothing of the body. Nearly all lines of a head are like that.
+    /// The length of a whole line that says nothing of the body or the connection. Nearly all lines of a head are like that.
     fn skip_line(&self, rest: &[u8], name_end: Option<usize>) -> Option<usize> {
         let end = name_end.filter(|end| rest[*end] == b':')?;
         let matters = self.line.name_bytes > 0 || NAME_LENGTHS.contains(&end) || end > MAX_HEADER_NAME_BYTES;
@@ -181,10 +185,13 @@ impl Scanner {
         Some(end + line_end(&rest[end..])? + 1)
     }
 
-    fn value(&mut self, rest: &[u8]) -> usize {
+    fn value(&mut self, rest: &mut [u8]) -> usize {
         let end = line_end(rest);
-        self.line.add_value(&rest[..end.unwrap_or(rest.len())]);
-        let Some(end) = end else { return rest.len() };
+        let length = end.unwrap_or(rest.len());
+        let part = &mut rest[..length];
+        self.line.refuse_upgrade(part);
+        self.line.add_value(part);
+        let Some(end) = end else { return length };
         self.framing.note(&self.line);
         self.next_line();
         end + 1
@@ -200,7 +207,6 @@ impl Scanner {
         self.heads += 1;
         self.phase = match framing.length {
             _ if framing.is_chunked => Phase::Chunk(Chunk::SizeStart, 0),
-            _ if framing.is_upgrade => Phase::Opaque,
             Some(length) if length > 0 => Phase::Sized(length),
             _ if framing.is_connect => Phase::Opaque,
             _ => Phase::Between,
@@ -263,8 +269,6 @@ impl Framing {
             self.length = line.value().and_then(number).or(line.has_leading_zero.then_some(0));
         } else if line.is_named(b"transfer-encoding") {
             self.is_chunked = line.value().is_some_and(|value| value.eq_ignore_ascii_case(b"chunked"));
-        } else if line.is_named(b"upgrade") {
-            self.is_upgrade |= line.value().is_some_and(|value| value.eq_ignore_ascii_case(b"websocket"));
         }
     }
 }
@@ -275,6 +279,7 @@ impl Line {
         self.value_bytes = 0;
         self.value_end = 0;
         self.has_leading_zero = false;
+        self.offer = Offer::default();
     }
 
     fn add_name(&mut self, part: &[u8]) {
@@ -300,6 +305,14 @@ impl Line {
 
     fn name_prefix(&self) -> &[u8] {
         &self.name[..self.name_bytes.min(NAME_PREFIX_BYTES)]
+    }
+
+    fn refuse_upgrade(&mut self, part: &mut [u8]) {
+        if self.name_bytes <= NAME_PREFIX_BYTES
+            && let Some(word) = Offer::word_in(self.name_prefix())
+        {
+            self.offer.blank(word, part);
+        }
     }
 
     fn is_named(&self, name: &[u8]) -> bool {

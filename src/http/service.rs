@@ -1,5 +1,6 @@
 //! What all requests share.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use time::OffsetDateTime;
@@ -55,6 +56,7 @@ pub struct Service {
     /// Where targets that were made through the API may be.
     pub(super) reach: Reach,
     pub(super) streams: Streams,
+    is_stopping: AtomicBool,
     /// Without a trailing slash.
     pub(super) public_url: Option<String>,
 }
@@ -86,6 +88,7 @@ impl Service {
             known_events,
             reach: Reach::Public { allowed: config.target_allow_ips.as_slice().into() },
             streams: Streams::default(),
+            is_stopping: AtomicBool::new(false),
             public_url: config.public_url.clone(),
             store,
             github,
@@ -105,6 +108,16 @@ impl Service {
     /// Streams never end by themselves: to be called before the servers are stopped.
     pub fn end_streams(&self) {
         self.streams.end();
+    }
+
+    /// Makes the service not ready and every reply close its connection, so that proxies and senders open the next one to the
+    /// process that follows.
+    pub fn begin_stop(&self) {
+        self.is_stopping.store(true, Ordering::Relaxed);
+    }
+
+    pub fn is_stopping(&self) -> bool {
+        self.is_stopping.load(Ordering::Relaxed)
     }
 
     /// Whom certificates must come from; those of the system unless others were given.

@@ -7,7 +7,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use actix_web::HttpResponse;
-use actix_web::http::Method;
+use actix_web::http::{Method, Uri};
 use governor::clock::DefaultClock;
 use subtle::ConstantTimeEq;
 use tokio::sync::{Mutex, MutexGuard};
@@ -19,6 +19,7 @@ use super::metrics::{Metrics, SourceMetrics};
 use super::record::Redaction;
 use super::refusal::Refusal;
 use super::reply;
+use super::shown_url::shown_url;
 use super::source_health::SourceHealth;
 use super::throttle::Throttle;
 use crate::config;
@@ -226,6 +227,22 @@ impl Source {
             Registered::Whole(url) => Cow::Owned(format!("{url}?{query}")),
             Registered::Base(base) => Cow::Owned(format!("{base}{target}")),
         }
+    }
+
+    /// What a scheme signs of a request to `uri`, as `shown_signed_url`.
+    pub fn signed_url_of(&self, uri: &Uri) -> Option<String> {
+        let target = uri.path_and_query().map_or_else(|| uri.path(), |target| target.as_str());
+        self.shown_signed_url(target, uri.query().unwrap_or_default())
+    }
+
+    /// The URL as registered for the operator, without secrets; `None` where no scheme signs it.
+    pub fn shown_signed_url(&self, target: &str, query: &str) -> Option<String> {
+        if matches!(self.url, Registered::NotSigned) {
+            return None;
+        }
+        let hidden = String::from_utf8_lossy(&self.path_part);
+        let hidden = hidden.strip_prefix('/').unwrap_or(&hidden);
+        Some(shown_url(&self.registered_url(target, query), hidden, &self.redaction))
     }
 
     /// As the header `Allow` has it.

@@ -2,6 +2,8 @@
 //! buffer nor tell a quiet connection from a dead one, so this is read here.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use reqwest::header::ACCEPT;
@@ -29,6 +31,7 @@ pub struct EventStream {
     response: reqwest::Response,
     silence: Duration,
     parser: Parser,
+    has_begun: Arc<AtomicBool>,
 }
 
 /// What came of asking for a stream.
@@ -73,11 +76,17 @@ impl Client {
             return Ok(StreamAnswer::Refused(refusal));
         }
         let parser = Parser::default();
-        Ok(StreamAnswer::Open(Box::new(EventStream { response, silence, parser })))
+        let has_begun = Arc::default();
+        Ok(StreamAnswer::Open(Box::new(EventStream { response, silence, parser, has_begun })))
     }
 }
 
 impl EventStream {
+    /// Becomes true when the first byte has arrived, which may be that of a comment.
+    pub fn has_begun(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.has_begun)
+    }
+
     /// The next event; `None` at the end of the stream.
     ///
     /// # Errors
@@ -90,7 +99,10 @@ impl EventStream {
             let chunk = tokio::time::timeout(self.silence, self.response.chunk()).await;
             let chunk = chunk.map_err(|_| StreamError::Silent(self.silence))?;
             match chunk.map_err(|error| describe(error, self.silence))? {
-                Some(bytes) => self.parser.push(&bytes)?,
+                Some(bytes) => {
+                    self.has_begun.store(true, Ordering::Relaxed);
+                    self.parser.push(&bytes)?;
+                }
                 None => return Ok(None),
             }
         }

@@ -13,6 +13,7 @@ mod describe;
 mod fetch;
 mod file;
 mod handshake;
+mod headers;
 mod known;
 mod nearest;
 mod page;

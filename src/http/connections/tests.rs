@@ -46,6 +46,21 @@ fn network_with_most_connections_gives_way() {
 }
 
 #[test]
+fn connection_closes_when_idle_only_if_asked_and_no_stream() {
+    let connections = registry(32, &[]);
+    let before = open(&connections, 1, 2);
+    assert!(!before[0].link.closes_when_idle());
+    let held = before[1].link.hold();
+    connections.close_when_idle(GRACE);
+    assert!(!before[0].link.closes_when_idle(), "its first request may be on its way");
+    connections.close_when_idle(Duration::ZERO);
+    assert!(before[0].link.closes_when_idle() && !before[1].link.closes_when_idle());
+    drop(held);
+    assert!(before[1].link.closes_when_idle());
+    assert!(!open(&connections, 1, 1)[0].link.closes_when_idle(), "it came later");
+}
+
+#[test]
 fn newcomers_and_answered_requests_are_spared() {
     let connections = registry(16, &[]);
     let fresh: Vec<_> = (1..=16).flat_map(|network| open(&connections, network, 1)).collect();

@@ -90,13 +90,6 @@ fn a_client_that_closes_in_the_middle_of_the_body_leaves_nothing() {
 }
 
 #[test]
-fn an_upgrade_with_a_body_is_a_bad_request() {
-    let app = service();
-    let upgrade = push("{}").header("Connection", "Upgrade").header("Upgrade", "websocket");
-    assert_rows(&app, &[row("upgrade", upgrade, 400, Stored::Nothing)]);
-}
-
-#[test]
 fn chunks_of_any_size_are_one_body() {
     let app = service();
     let body = r#"{"in":"chunks","of":"any size"}"#;

@@ -35,6 +35,31 @@ fn the_url_as_registered_counts_whatever_host_says() {
 }
 
 #[test]
+fn rejection_names_the_url_that_was_checked() {
+    const PATH: &str = "random-path-part-of-square";
+    let app = square()
+        .set("CREEL_PUBLIC_URL", "https://hooks.example.com")
+        .set("CREEL_SOURCE_SQUARE_PATH", PATH)
+        .set("CREEL_SOURCE_TOKEN_SECRET", "token-of-another-source")
+        .set("CREEL_SOURCE_TOKEN_HEADER", "Token")
+        .start();
+    let target = format!("/webhooks/square/{PATH}");
+    let wrong = payment("https://hooks.example.com/").target(&format!("{target}?shop=7"));
+    assert_eq!(app.send(&wrong).status, 403);
+    assert_eq!(app.send(&Request::post("/webhooks/token")).status, 403);
+    let line = app.process.log.wait_for("cause=signature_mismatch", Duration::from_secs(10)).unwrap();
+    let shown = "https://hooks.example.com/webhooks/square/[redacted]";
+    assert!(line.contains(&format!(" signed_url=\"{shown}?shop=7\" ")), "{line}");
+    eventually("both are kept", Duration::from_secs(10), || app.database().count("rejections") == 2);
+    let listing = Builder::default().beside(&app).set("CREEL_LISTEN", app.address.to_string());
+    let lines = listing.run(&["rejections"]).succeeded();
+    let of = |source: &str| lines.lines().find(|line| line.contains(source)).unwrap().to_owned();
+    assert!(of("  square  ").ends_with(&format!("  checked against {shown}")), "{lines}");
+    assert!(!of("  token  ").contains("checked against"), "{lines}");
+    assert!(!lines.contains(PATH) && !app.log().contains(&format!("{PATH}?")), "{}", app.log());
+}
+
+#[test]
 fn without_a_url_of_its_own_the_public_url_counts() {
     let app = square().set("CREEL_PUBLIC_URL", "https://hooks.example.com/in/").start();
     for wrong in [REGISTERED, "https://hooks.example.com/webhooks/square"] {

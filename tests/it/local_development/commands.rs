@@ -56,6 +56,20 @@ fn tail_goes_on_where_it_was_when_the_connection_was_lost() {
 }
 
 #[test]
+fn stream_that_is_held_back_on_the_way_is_told() {
+    let proxy = Target::start();
+    proxy.behave(Behaviour::Hang);
+    let laptop = Laptop::at(&proxy.url(""));
+    let arguments = ["--dead-after", "2"];
+    let tail = laptop.spawn(&["tail", "--dead-after", "2"]);
+    let listener = laptop.begin_to_listen("http://127.0.0.1:9/", &arguments);
+    for process in [&tail, &listener] {
+        let line = process.log.wait_for("NOTHING FROM", SOON).unwrap();
+        assert!(line.contains("holds responses back") && line.contains("docs/proxies.md"), "{line}");
+    }
+}
+
+#[test]
 fn messages_are_listed_the_newest_first_page_by_page() {
     let app = service();
     for number in 0..230 {

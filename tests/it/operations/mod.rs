@@ -6,4 +6,6 @@ mod first_start;
 mod health;
 mod logs;
 mod packaging;
+mod proxies;
+mod sockets;
 mod stopping;

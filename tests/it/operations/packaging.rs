@@ -45,6 +45,16 @@ fn unit_keeps_admin_address_on_loopback() {
 }
 
 #[test]
+fn socket_unit_listens_where_commands_look() {
+    let socket = lines("deploy/creel.socket");
+    for line in ["ListenStream=127.0.0.1:8080", "FileDescriptorName=webhooks"] {
+        assert!(socket.contains(&line.to_owned()), "{line}: {socket:#?}");
+    }
+    assert!(read(".env.example").contains("CREEL_LISTEN=127.0.0.1:8080"));
+    assert!(lines("deploy/creel.service").contains(&"Sockets=creel.socket".to_owned()));
+}
+
+#[test]
 fn healthcheck_asks_the_admin_address() {
     let app = TestApp::github().set("CREEL_ADMIN_LISTEN", "127.0.0.1:0").start();
     let line = app.process.log.wait_for("admin on http://", std::time::Duration::from_secs(10)).unwrap();

@@ -4,7 +4,21 @@ use std::time::Duration;
 
 use rustix::process::Signal;
 
-use crate::harness::{TestApp, sign};
+use crate::harness::load::{Load, assert_nothing_lost};
+use crate::harness::{Connection, Request, TestApp, sign};
+
+/// How a shell reports a process that SIGTERM has ended.
+const ENDED_BY_SIGTERM: i32 = 143;
+const LIMIT: Duration = Duration::from_secs(20);
+
+/// Sends SIGTERM while `held`, an idle connection, keeps the grace period from being cut short.
+fn begin_stop(app: &TestApp) -> Connection {
+    let mut held = app.connect();
+    assert_eq!(held.exchange(&sign::github("before", "{}")).status, 200);
+    app.process.signal(Signal::TERM);
+    app.process.log.wait_for("SIGTERM: stopping", LIMIT).unwrap();
+    held
+}
 
 #[test]
 fn a_request_under_way_is_answered_before_the_end() {
@@ -56,4 +70,51 @@ fn a_stop_leaves_one_file_that_holds_everything() {
     let copy = builder.path().join("copy.db");
     std::fs::copy(builder.database().path(), &copy).unwrap();
     assert_eq!(crate::harness::database::Database::at(&copy).count("messages"), 20);
+}
+
+#[test]
+fn idle_connection_is_served_and_closed_after_sigterm() {
+    let mut app = TestApp::github().start();
+    let mut held = begin_stop(&app);
+    let reply = held.exchange(&sign::github("after", "{}"));
+    assert_eq!((reply.status, reply.header("connection")), (200, Some("close")), "{reply:?}");
+    assert!(held.is_closed_within(Duration::from_secs(1)));
+    assert_eq!(app.process.wait(LIMIT).code(), Some(0));
+    assert_eq!(app.database().count("messages"), 2);
+}
+
+#[test]
+fn new_connection_is_served_in_the_grace_period() {
+    let mut app = TestApp::github().start();
+    let _held = begin_stop(&app);
+    let reply = app.send(&sign::github("after", "{}"));
+    assert_eq!((reply.status, reply.header("connection")), (200, Some("close")), "{reply:?}");
+    let ready = app.get("/readyz");
+    assert_eq!((ready.status, ready.header("connection")), (503, Some("close")), "{ready:?}");
+    assert_eq!(app.get("/healthz").status, 200);
+    assert_eq!(app.send(&Request::get("/nowhere")).header("connection"), Some("close"));
+    assert_eq!(app.process.wait(LIMIT).code(), Some(0));
+}
+
+#[test]
+fn second_signal_ends_the_grace_period() {
+    let mut app = TestApp::github().start();
+    let mut held = begin_stop(&app);
+    app.process.signal(Signal::TERM);
+    assert_eq!(app.process.wait(LIMIT).code(), Some(ENDED_BY_SIGTERM), "{}", app.log());
+    assert!(held.is_closed_within(LIMIT));
+}
+
+#[test]
+fn restart_under_load_breaks_no_connection_in_use() {
+    let app = TestApp::github().start();
+    let load = Load::start(app.address, 4);
+    load.wait_for_more(50, LIMIT);
+    let address = app.address.to_string();
+    let app = app.stop().set("CREEL_LISTEN", address).start();
+    load.wait_for_more(50, LIMIT);
+    let sent = load.finish();
+    let failed: Vec<_> = sent.iter().filter(|sent| sent.status != Some(200)).collect();
+    assert!(failed.is_empty(), "{} of {}: {:?}", failed.len(), sent.len(), failed.first());
+    assert_nothing_lost(&app.database(), &sent);
 }

@@ -2,10 +2,12 @@
 
 use crate::providers::Cause;
 
+/// For a cause that is none.
+pub const UNKNOWN: &str = "Refused for a cause that this version does not know.";
+
 /// `name`: as the database has it.
-pub fn of_name(name: &str) -> &'static str {
-    let cause: Result<Cause, _> = serde_json::from_value(name.into());
-    cause.map_or("Refused for a cause that this version does not know.", of)
+pub fn cause_of(name: &str) -> Option<Cause> {
+    serde_json::from_value(name.into()).ok()
 }
 
 pub fn of(cause: Cause) -> &'static str {
@@ -23,7 +25,7 @@ pub fn of(cause: Cause) -> &'static str {
             "Rightly signed, but too long ago or too far ahead: look at the clock of this machine, or at the source's tolerance. It may also be a repetition by somebody who has listened."
         }
         Cause::SignatureMismatch => {
-            "The signature is not that of this body with the configured secret: look whether the secret is the provider's, and whether a proxy changes bodies."
+            "The signature is not that of this request with the configured secret: look whether the secret is the provider's, and whether a proxy changes bodies. Where the scheme signs the URL (`signed_url`), it must be the URL that is registered at the provider, letter by letter, and no proxy may rewrite the query."
         }
         Cause::TokenMismatch => {
             "The token is none of the configured ones: look whether it is the provider's."

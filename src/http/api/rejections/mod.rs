@@ -20,6 +20,7 @@ use super::input::{self, Id, NoParameters, Query};
 use super::messages::{download, raw_object};
 use super::page::{Page, Paging};
 use super::schemas;
+use crate::http::refusal::cause_may_concern_url;
 use crate::http::service::Service;
 use crate::http::tokens::Role;
 use crate::store;
@@ -44,6 +45,10 @@ pub struct RejectionHead {
     pub candidate: bool,
     /// The cause in words, and what to look at.
     pub explanation: &'static str,
+    /// For a scheme that signs the URL, where the signature does not match: the URL that it is checked against, as the source
+    /// is configured now, without secrets and the query of the request. It must be the URL that is registered at the provider.
+    #[schema(examples("https://hooks.example.com/webhooks/twilio"))]
+    pub signed_url: Option<String>,
     #[schema(examples("192.0.2.7"))]
     pub remote_ip: String,
     #[schema(examples("POST"))]
@@ -151,7 +156,8 @@ pub async fn list(
     let filter = selection.filter((service.clock)())?;
     let found = service.store.rejections(filter, paging.cursor, paging.limit).await?;
     let next = found.last().filter(|_| found.len() == paging.limit).map(|rejection| rejection.id);
-    Ok(web::Json(Page::new(found, next)))
+    let items: Vec<RejectionHead> = found.into_iter().map(|head| RejectionHead::of(&service, head)).collect();
+    Ok(web::Json(Page::new(items, next)))
 }
 
 /// One rejection, and for the admin token what was sent.
@@ -169,7 +175,7 @@ pub async fn one(
         Role::Admin => Some(RejectionContent::of(&stored)?),
         Role::Listener | Role::Reader => None,
     };
-    Ok(web::Json(Rejection { head: stored.head.into(), content }))
+    Ok(web::Json(Rejection { head: RejectionHead::of(&service, stored.head), content }))
 }
 
 /// The exact bytes of a rejected request's body, as a download, as for messages.
@@ -228,13 +234,17 @@ impl RejectionContent {
     }
 }
 
-impl From<store::RejectionHead> for RejectionHead {
-    fn from(head: store::RejectionHead) -> Self {
+impl RejectionHead {
+    fn of(service: &Service, head: store::RejectionHead) -> Self {
+        let cause = explanation::cause_of(&head.cause);
+        let source = service.sources.iter().find(|source| *source.name == *head.source);
+        let source = source.filter(|_| cause.is_some_and(cause_may_concern_url));
         Self {
             id: head.id,
             received_at: head.received_at,
+            signed_url: source.and_then(|source| source.shown_signed_url(&source.whole_path(), "")),
             source: head.source,
-            explanation: explanation::of_name(&head.cause),
+            explanation: cause.map_or(explanation::UNKNOWN, explanation::of),
             cause: head.cause,
             candidate: head.kind == store::RejectionKind::Candidate,
             remote_ip: head.remote_ip,

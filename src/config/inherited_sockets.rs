@@ -1,0 +1,220 @@
+//! Listening sockets passed by a service manager, with the protocol of systemd: `LISTEN_PID` is the process that receives
+//! them, `LISTEN_FDS` their number, from descriptor 3 on, `LISTEN_FDNAMES` their names. Such a socket stays open while the
+//! service restarts, and connections wait in it.
+
+use std::net::TcpListener;
+
+use listenfd::ListenFd;
+use socket2::SockRef;
+
+use super::Problems;
+
+const PID: &str = "LISTEN_PID";
+const COUNT: &str = "LISTEN_FDS";
+const NAMES: &str = "LISTEN_FDNAMES";
+/// Names of sockets (`FileDescriptorName=`).
+const WEBHOOKS_NAME: &str = "webhooks";
+const ADMIN_NAME: &str = "admin";
+/// One for each address.
+const MAX_SOCKETS: usize = 2;
+
+/// The sockets of this process.
+#[derive(Debug, Default)]
+pub struct InheritedSockets {
+    pub webhooks: Option<TcpListener>,
+    pub admin: Option<TcpListener>,
+    /// Why sockets that were passed are not used.
+    pub warning: Option<String>,
+}
+
+/// Use of a socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Role {
+    Webhooks,
+    Admin,
+}
+
+/// The variables of the protocol.
+#[derive(Debug, Default)]
+struct Variables {
+    pid: Option<String>,
+    count: Option<String>,
+    names: Option<String>,
+}
+
+/// Meaning of the variables.
+#[derive(Debug, PartialEq, Eq)]
+enum Passed {
+    /// In the order of the descriptors.
+    Sockets(Vec<Role>),
+    /// They are for another process, which may be an ancestor that has not removed them from the environment.
+    ForProcess(u32),
+}
+
+impl InheritedSockets {
+    /// Takes the sockets, and `LISTEN_PID` and `LISTEN_FDS` out of the environment. To be called once, before there are
+    /// other threads.
+    ///
+    /// # Errors
+    /// When the variables contradict each other, or a descriptor is not a listening TCP socket.
+    pub fn take() -> Result<Self, Problems> {
+        let variable = |name| std::env::var_os(name).map(|value| value.to_string_lossy().into_owned());
+        let variables = Variables { pid: variable(PID), count: variable(COUNT), names: variable(NAMES) };
+        let one = |problem| Problems(vec![problem]);
+        let roles = match variables.passed(std::process::id()).map_err(one)? {
+            Passed::Sockets(roles) => roles,
+            Passed::ForProcess(pid) => {
+                let warning = format!(
+                    "{COUNT} is ignored, because {PID} names process {pid}, and this is {}: a script that starts creel must \
+                     do so with exec",
+                    std::process::id()
+                );
+                return Ok(Self { warning: Some(warning), ..Self::default() });
+            }
+        };
+        let mut sockets = Self::default();
+        if roles.is_empty() {
+            return Ok(sockets);
+        }
+        let mut descriptors = ListenFd::from_env();
+        for (index, role) in roles.into_iter().enumerate() {
+            let socket = listener(&mut descriptors, index).map_err(|problem| {
+                one(format!("{COUNT}: socket {} of those that systemd passes {problem}", index + 1))
+            })?;
+            match role {
+                Role::Webhooks => sockets.webhooks = Some(socket),
+                Role::Admin => sockets.admin = Some(socket),
+            }
+        }
+        Ok(sockets)
+    }
+}
+
+/// The crate marks it as close-on-exec, so that commands of targets do not inherit it.
+fn listener(descriptors: &mut ListenFd, index: usize) -> Result<TcpListener, String> {
+    let taken = descriptors.take_tcp_listener(index);
+    let socket = taken
+        .map_err(|error| {
+            format!("is not a TCP socket ({error}); use ListenStream=ADDRESS:PORT in the socket's unit")
+        })?
+        .ok_or("is not there")?;
+    match SockRef::from(&socket).is_listener() {
+        Ok(true) => Ok(socket),
+        Ok(false) => Err("is not listening; use Accept=no in the socket's unit".to_owned()),
+        Err(error) => Err(format!("cannot be examined: {error}")),
+    }
+}
+
+impl Variables {
+    fn passed(&self, own_pid: u32) -> Result<Passed, String> {
+        let Some(count) = &self.count else { return Ok(Passed::Sockets(Vec::new())) };
+        let count: usize = count.parse().map_err(|_| {
+            format!("{COUNT}: `{count}` is not a number of sockets; only a service manager sets it")
+        })?;
+        let pid = self.pid.as_deref().unwrap_or_default();
+        if pid.is_empty() {
+            return Err(format!(
+                "{PID}: is not set, but {COUNT} is; a service manager sets both (try systemd-socket-activate)"
+            ));
+        }
+        let pid: u32 = pid.parse().map_err(|_| format!("{PID}: `{pid}` is not a process id"))?;
+        if pid != own_pid {
+            return Ok(Passed::ForProcess(pid));
+        }
+        if count > MAX_SOCKETS {
+            return Err(format!(
+                "{COUNT}: {count} sockets were passed, but creel takes at most {MAX_SOCKETS}: for webhooks, and for API and \
+                 metrics"
+            ));
+        }
+        self.roles(count).map(Passed::Sockets)
+    }
+
+    /// By name, and by order where the names are others: without `FileDescriptorName=`, systemd puts the unit's name.
+    fn roles(&self, count: usize) -> Result<Vec<Role>, String> {
+        let names = self.names.as_deref().unwrap_or_default();
+        let names: Vec<&str> = if names.is_empty() { vec![""; count] } else { names.split(':').collect() };
+        if names.len() != count {
+            return Err(format!("{NAMES}: has {} names for {count} sockets ({COUNT})", names.len()));
+        }
+        let by_name = |name: &str| match name {
+            WEBHOOKS_NAME => Some(Role::Webhooks),
+            ADMIN_NAME => Some(Role::Admin),
+            _ => None,
+        };
+        let named: Vec<Option<Role>> = names.into_iter().map(by_name).collect();
+        let mut free = [Role::Webhooks, Role::Admin].into_iter().filter(|role| !named.contains(&Some(*role)));
+        let roles: Option<Vec<Role>> = named.iter().map(|role| role.or_else(|| free.next())).collect();
+        match roles {
+            Some(roles) if roles.first() != roles.get(1) || count < MAX_SOCKETS => Ok(roles),
+            _ => Err(format!(
+                "{NAMES}: both sockets have the same name; call one {WEBHOOKS_NAME}, the other {ADMIN_NAME} \
+                 (FileDescriptorName=)"
+            )),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const OWN_PID: u32 = 4_711;
+
+    fn passed(pid: Option<&str>, count: Option<&str>, names: Option<&str>) -> Result<Passed, String> {
+        let owned = |text: Option<&str>| text.map(str::to_owned);
+        Variables { pid: owned(pid), count: owned(count), names: owned(names) }.passed(OWN_PID)
+    }
+
+    #[test]
+    fn sockets_get_roles_by_name_then_by_order() {
+        use Role::{Admin, Webhooks};
+        let rows: [(Option<&str>, &str, &[Role]); 11] = [
+            (None, "0", &[]),
+            (None, "1", &[Webhooks]),
+            (None, "2", &[Webhooks, Admin]),
+            (Some("webhooks"), "1", &[Webhooks]),
+            (Some("admin"), "1", &[Admin]),
+            (Some("creel.socket"), "1", &[Webhooks]),
+            (Some("creel.socket:creel.socket"), "2", &[Webhooks, Admin]),
+            (Some("admin:webhooks"), "2", &[Admin, Webhooks]),
+            (Some("admin:creel.socket"), "2", &[Admin, Webhooks]),
+            (Some("creel.socket:webhooks"), "2", &[Admin, Webhooks]),
+            (Some(""), "1", &[Webhooks]),
+        ];
+        for (names, count, roles) in rows {
+            let found = passed(Some("4711"), Some(count), names);
+            assert_eq!(found, Ok(Passed::Sockets(roles.to_vec())), "{names:?} {count}");
+        }
+        assert_eq!(passed(None, None, None), Ok(Passed::Sockets(Vec::new())));
+        assert_eq!(passed(Some("4711"), None, Some("webhooks")), Ok(Passed::Sockets(Vec::new())));
+    }
+
+    #[test]
+    fn sockets_of_another_process_are_left_alone() {
+        assert_eq!(passed(Some("1"), Some("1"), None), Ok(Passed::ForProcess(1)));
+        assert_eq!(passed(Some("1"), Some("7"), None), Ok(Passed::ForProcess(1)));
+    }
+
+    #[test]
+    fn contradictory_variables_are_errors_that_name_them() {
+        let own = Some("4711");
+        let rows = [
+            (own, Some("one"), None, COUNT),
+            (own, Some("-1"), None, COUNT),
+            (own, Some(""), None, COUNT),
+            (own, Some("3"), None, COUNT),
+            (None, Some("1"), None, PID),
+            (Some(""), Some("1"), None, PID),
+            (Some("me"), Some("1"), None, PID),
+            (own, Some("2"), Some("webhooks"), NAMES),
+            (own, Some("1"), Some("webhooks:admin"), NAMES),
+            (own, Some("2"), Some("admin:admin"), NAMES),
+            (own, Some("2"), Some("webhooks:webhooks"), NAMES),
+        ];
+        for (pid, count, names, named) in rows {
+            let problem = passed(pid, count, names).unwrap_err();
+            assert!(problem.starts_with(&format!("{named}: ")), "{problem}");
+        }
+    }
+}

@@ -1,0 +1,92 @@
+//! Takes offers to change the protocol out of a head. creel upgrades nothing, so it must answer such a request as if the
+//! offer was not there (RFC 9110, 7.8). actix-http instead gives up keep-alive for `Connection: upgrade`, and takes the
+//! rest of the connection for the body for `Upgrade: websocket`.
+
+/// How much of a word has arrived in the present element of a comma-separated header value.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Offer {
+    matched: usize,
+    /// The element is another word.
+    is_other: bool,
+}
+
+impl Offer {
+    /// The word that must not reach the parser in a header of that name; `None` where there is none.
+    pub fn word_in(name: &[u8]) -> Option<&'static [u8]> {
+        if name.eq_ignore_ascii_case(b"connection") {
+            Some(b"upgrade")
+        } else if name.eq_ignore_ascii_case(b"upgrade") {
+            Some(b"websocket")
+        } else {
+            None
+        }
+    }
+
+    /// Overwrites each element of the value that is `word` with blanks; an empty element means nothing. `part`: the next bytes
+    /// of the value. What was given to the parser before cannot be changed, but one letter less makes it another word.
+    pub fn blank(&mut self, word: &[u8], part: &mut [u8]) {
+        for at in 0..part.len() {
+            let byte = part[at];
+            match byte {
+                b',' => *self = Self::default(),
+                b' ' | b'\t' | b'\r' => self.is_other |= self.matched > 0,
+                _ if self.is_other => {}
+                _ if word.get(self.matched).is_some_and(|wanted| byte.eq_ignore_ascii_case(wanted)) => {
+                    self.matched += 1;
+                    let ends =
+                        part.get(at + 1).is_none_or(|next| matches!(next, b',' | b' ' | b'\t' | b'\r'));
+                    if self.matched == word.len() && ends {
+                        part[(at + 1).saturating_sub(word.len())..=at].fill(b' ');
+                    }
+                }
+                _ => self.is_other = true,
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn blanked(value: &str, piece: usize) -> String {
+        let mut bytes = value.as_bytes().to_vec();
+        let mut offer = Offer::default();
+        bytes.chunks_mut(piece).for_each(|part| offer.blank(b"upgrade", part));
+        String::from_utf8(bytes).unwrap()
+    }
+
+    #[test]
+    fn offer_is_blanked_and_nothing_else() {
+        let rows = [
+            ("upgrade", "       "),
+            ("Upgrade\r", "       \r"),
+            (" keep-alive, UPGRADE ", " keep-alive,         "),
+            ("upgrade, HTTP2-Settings", "       , HTTP2-Settings"),
+            ("close,upgrade,te", "close,       ,te"),
+            ("upgrade,upgrade", "       ,       "),
+            ("upgraded", "upgraded"),
+            ("not-upgrade", "not-upgrade"),
+            ("upgrade-insecure-requests", "upgrade-insecure-requests"),
+            ("up grade", "up grade"),
+            ("x upgrade", "x upgrade"),
+            ("\"upgrade\"", "\"upgrade\""),
+            ("", ""),
+        ];
+        for (value, expected) in rows {
+            assert_eq!(blanked(value, value.len().max(1)), expected, "{value:?}");
+        }
+    }
+
+    #[test]
+    fn offer_in_pieces_never_arrives_whole() {
+        for piece in 1..12 {
+            for value in ["upgrade", "keep-alive, Upgrade\r", "Upgrade, HTTP2-Settings", " upgrade,upgrade"] {
+                let found = blanked(value, piece);
+                let is_offer = |option: &str| option.trim().eq_ignore_ascii_case("upgrade");
+                assert!(!found.split(',').any(is_offer), "{value:?} in pieces of {piece}: {found:?}");
+                assert_eq!(found.len(), value.len());
+            }
+        }
+    }
+}
