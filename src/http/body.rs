@@ -96,6 +96,11 @@ pub async fn read(
     })
 }
 
+/// Bytes that hold a further part of the budget, which is given back when the last clone is dropped.
+pub fn accounted(bytes: Bytes, reservation: Reservation) -> Bytes {
+    Bytes::from_owner(Accounted { bytes, _reservation: reservation })
+}
+
 async fn next(payload: &mut Payload) -> Option<Result<Bytes, PayloadError>> {
     poll_fn(|context| Pin::new(&mut *payload).poll_next(context)).await
 }

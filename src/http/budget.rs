@@ -87,6 +87,11 @@ impl Budget {
         Reservation { budget: Arc::clone(self), client, bytes: 0, id: None, dropped: None }
     }
 
+    /// The most that one body may be decoded to: with the copies that SQLite makes of it, it fits beside the body itself.
+    pub fn max_decoded_bytes(&self) -> usize {
+        self.total_bytes / 4
+    }
+
     fn lock(&self) -> MutexGuard<'_, InFlight> {
         self.in_flight.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::escape::{JsonString, Value};
 use crate::config::LogFormat;
+use crate::store::UnreadableReason;
 
 pub const TARGET: &str = "creel::request";
 
@@ -31,7 +32,8 @@ pub struct Entry<'a> {
     pub id: Option<i64>,
     pub is_duplicate: bool,
     pub conflict_of: Option<i64>,
-    pub is_not_json: bool,
+    /// Why nothing could be read from the body, so that filters could not be evaluated.
+    pub unreadable: Option<&'a str>,
     pub cause: Option<&'a str>,
     pub reason: Option<&'a str>,
     pub ip: Option<IpAddr>,
@@ -65,7 +67,7 @@ impl<'a> Entry<'a> {
             id: None,
             is_duplicate: false,
             conflict_of: None,
-            is_not_json: false,
+            unreadable: None,
             cause: None,
             reason: None,
             ip,
@@ -76,6 +78,11 @@ impl<'a> Entry<'a> {
 impl Entry<'_> {
     pub fn write(&self, format: LogFormat) {
         log::info!(target: TARGET, "{}", Shown(self, format));
+    }
+
+    /// Whether there is a body from which nothing could be read.
+    fn is_not_json(&self) -> bool {
+        self.unreadable.is_some_and(|reason| reason != UnreadableReason::Empty.name())
     }
 
     /// The method, shortened: the HTTP parser accepts one as long as a whole head.
@@ -98,9 +105,10 @@ impl Entry<'_> {
             f.write_str(" duplicate=true")?;
         }
         self.text_field(f, "conflict_of", self.conflict_of)?;
-        if self.is_not_json {
+        if self.is_not_json() {
             f.write_str(" not_json=true")?;
         }
+        self.text_field(f, "unreadable", self.unreadable)?;
         self.text_field(f, "cause", self.cause)?;
         self.text_field(f, "reason", self.reason)?;
         self.text_field(f, "ip", self.ip)
@@ -129,10 +137,11 @@ impl Entry<'_> {
         if let Some(of) = self.conflict_of {
             write!(f, ",\"conflict_of\":{of}")?;
         }
-        if self.is_not_json {
+        if self.is_not_json() {
             f.write_str(",\"not_json\":true")?;
         }
-        for (name, value) in [("cause", self.cause), ("reason", self.reason)] {
+        for (name, value) in [("unreadable", self.unreadable), ("cause", self.cause), ("reason", self.reason)]
+        {
             if let Some(value) = value {
                 write!(f, ",\"{name}\":{}", JsonString(value))?;
             }
@@ -207,7 +216,7 @@ mod tests {
             id: Some(42),
             is_duplicate: false,
             conflict_of: None,
-            is_not_json: false,
+            unreadable: None,
             cause: None,
             reason: None,
             ip: Some("203.0.113.9".parse().unwrap()),
@@ -239,12 +248,12 @@ mod tests {
         let entry = Entry {
             is_duplicate: true,
             conflict_of: Some(7),
-            is_not_json: true,
+            unreadable: Some("too_deep"),
             cause: Some("signature_mismatch"),
             reason: Some("queue_full"),
             ..entry()
         };
-        let tail = "duplicate=true conflict_of=7 not_json=true cause=signature_mismatch reason=queue_full ip=203.0.113.9";
+        let tail = "duplicate=true conflict_of=7 not_json=true unreadable=too_deep cause=signature_mismatch reason=queue_full ip=203.0.113.9";
         assert!(text(&entry).ends_with(tail), "{}", text(&entry));
         let json = format!("{{{}}}", Shown(&entry, LogFormat::Json));
         let json: serde_json::Value = serde_json::from_str(&json).unwrap();

@@ -17,6 +17,7 @@ use super::request::{Cause, Secret};
 use super::signature::Terms;
 use super::template::{Scope, Template};
 use super::view::View;
+use crate::json::{Object, document, text_of};
 
 /// No sender's token is longer.
 const MAX_TOKEN_BYTES: usize = 16 << 10;
@@ -185,7 +186,7 @@ impl Jwt {
         decode(signature).ok()?;
         let header: Header = serde_json::from_slice(&decode(header).ok()?).ok()?;
         JwtAlgorithm::named(&header.alg).filter(|named| self.algorithms.contains(named))?;
-        serde_json::from_slice(&decode(claims).ok()?).ok()
+        read_claims(&decode(claims).ok()?)
     }
 
     /// What a token claims, once its signature has been found to be right.
@@ -210,7 +211,7 @@ impl Jwt {
                 JwtKeys::Secrets(_) | JwtKeys::Public(_) => Cause::SignatureMismatch.into(),
             });
         }
-        Ok(serde_json::from_slice(&decode(claims)?).map_err(|_| Cause::MalformedSignature)?)
+        Ok(read_claims(&decode(claims)?).ok_or(Cause::MalformedSignature)?)
     }
 
     fn check_claims(
@@ -307,6 +308,16 @@ fn is_signed(
         JwtKeys::Public(keys) => by_public(keys),
         JwtKeys::Published => by_public(&outside.keys(kid)?),
     })
+}
+
+/// Claims by name. A value that serde_json cannot hold (a lone surrogate, a number out of range) is there and equals nothing.
+fn read_claims(bytes: &[u8]) -> Option<Map<String, Value>> {
+    let object = Object::read(document(bytes).ok()?)?;
+    let claim = |(name, value): (&str, &str)| {
+        let value = serde_json::from_str(value).unwrap_or_else(|_| Value::Object(Map::new()));
+        Some((text_of(name)?.into_owned(), value))
+    };
+    Some(object.members().filter_map(claim).collect())
 }
 
 fn seconds(claims: &Map<String, Value>, name: &str) -> Result<Option<i64>, Cause> {

@@ -1,10 +1,13 @@
 //! What authentication needs from elsewhere: keys, certificates. Nothing is fetched in here: what is
 //! missing is named, and the caller comes again with it.
 
+use serde_json::Value;
+
 use super::certificate::{CertificateError, Roots, certificates, trusted_key};
 use super::public_key::PublicKey;
 use super::request::Cause;
 use super::view::View;
+use crate::json::{Object, text_of};
 
 /// What is remembered as unknown comes from strangers: no provider's names are longer.
 pub const MAX_ID_BYTES: usize = 256;
@@ -130,7 +133,10 @@ impl dyn Outside + '_ {
 /// A key as providers publish it: PEM, base64 or a JSON Web Key.
 pub fn key(text: &str) -> Option<PublicKey> {
     if text.trim_start().starts_with('{') {
-        return PublicKey::from_jwk(&serde_json::from_str(text).ok()?).ok();
+        let key = Object::read(text.trim())?;
+        // A member that is no text, or no Unicode, says nothing of the key.
+        let text = |(name, value)| Some((text_of(name)?.into_owned(), Value::from(text_of(value)?)));
+        return PublicKey::from_jwk(&Value::Object(key.members().filter_map(text).collect())).ok();
     }
     PublicKey::parse(text).ok()
 }

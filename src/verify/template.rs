@@ -23,6 +23,8 @@ pub struct Template(Vec<Part>);
 enum Part {
     Literal(String),
     Body,
+    /// Without its content codings.
+    DecodedBody,
     BodyAs(BodyForm),
     Timestamp,
     OfLayout(String),
@@ -104,7 +106,7 @@ impl Template {
     /// Whether every byte of the body goes into the text in some form.
     pub fn has_body(&self) -> bool {
         let covers = |part: &Part| match part {
-            Part::Body => true,
+            Part::Body | Part::DecodedBody => true,
             Part::BodyAs(form) => !form.leaves_out(),
             _ => false,
         };
@@ -121,7 +123,7 @@ impl Template {
     pub fn rewrites_body(&self) -> bool {
         self.0.iter().any(|part| match part {
             Part::BodyAs(form) => form.is_rewritten(),
-            Part::SortedForm | Part::Place(Place::Form(_)) => true,
+            Part::DecodedBody | Part::SortedForm | Part::Place(Place::Form(_)) => true,
             _ => false,
         })
     }
@@ -160,7 +162,7 @@ impl Template {
     /// Whether a part of it is in the body.
     pub fn reads_body(&self) -> bool {
         let reads = |part: &Part| match part {
-            Part::Body | Part::BodyAs(_) | Part::SortedForm => true,
+            Part::Body | Part::DecodedBody | Part::BodyAs(_) | Part::SortedForm => true,
             Part::Place(place) => place.is_in_body(),
             _ => false,
         };
@@ -241,6 +243,7 @@ impl Part {
         let (kind, rest) = name.split_once(':').unwrap_or((name, ""));
         Ok(match (kind, rest) {
             ("body", "") => Self::Body,
+            ("body", "decoded") => Self::DecodedBody,
             ("body", form) => Self::BodyAs(BodyForm::parse(form)?),
             ("ts", "") => Self::Timestamp,
             ("sorted-form", "") => Self::SortedForm,
@@ -280,6 +283,7 @@ impl Part {
         Ok(match self {
             Self::Literal(text) => Cow::Borrowed(text.as_bytes()),
             Self::Body => Cow::Borrowed(request.body),
+            Self::DecodedBody => Cow::Borrowed(view.decoded_body()?),
             Self::BodyAs(form) => form.of(request.body)?,
             Self::Timestamp => Cow::Borrowed(scope.timestamp.ok_or(Cause::MissingHeader)?),
             Self::OfLayout(name) => {

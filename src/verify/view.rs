@@ -3,6 +3,8 @@
 use std::cell::OnceCell;
 use std::collections::BTreeMap;
 
+use super::charset;
+use super::coding::{self, AtMost, CodingProblem};
 use super::form;
 use super::request::{Cause, Request, Secret};
 
@@ -33,27 +35,64 @@ pub struct View<'a> {
     /// Nothing where it has too many.
     form: OnceCell<Option<Vec<(String, String)>>>,
     json: OnceCell<Option<String>>,
+    /// What a compressed body holds.
+    decoded: OnceCell<Result<Option<Vec<u8>>, CodingProblem>>,
 }
+
+/// Decompressed before the sender is known, a body has at most this size: no provider whose proof is inside sends more.
+const MAX_DECODED_BYTES: usize = 2 << 20;
 
 impl<'a> View<'a> {
     pub const fn new(request: &'a Request<'a>, payload_field: Option<&'a str>) -> Self {
-        Self { request, payload_field, form: OnceCell::new(), json: OnceCell::new() }
+        Self {
+            request,
+            payload_field,
+            form: OnceCell::new(),
+            json: OnceCell::new(),
+            decoded: OnceCell::new(),
+        }
+    }
+
+    /// The body without its content codings; the body itself where it has none.
+    ///
+    /// # Errors
+    /// One that cannot be decompressed.
+    pub fn decoded_body(&self) -> Result<&[u8], Cause> {
+        let decoded = self.decoded.get_or_init(|| {
+            let codings = coding::codings(self.request.headers)?;
+            if codings.is_empty() || self.request.body.is_empty() {
+                return Ok(None);
+            }
+            coding::decode(self.request.body, &codings, &mut AtMost(MAX_DECODED_BYTES)).map(Some)
+        });
+        match decoded {
+            Ok(decoded) => Ok(decoded.as_deref().unwrap_or(self.request.body)),
+            Err(CodingProblem::TooLarge | CodingProblem::NoRoom) => Err(Cause::TooLarge),
+            Err(CodingProblem::Unknown | CodingProblem::Malformed) => Err(Cause::SignatureMismatch),
+        }
+    }
+
+    /// What is read: a body that cannot be decompressed is read as it is, for its Content-Encoding may be wrong.
+    pub fn content(&self) -> &[u8] {
+        self.decoded_body().unwrap_or(self.request.body)
     }
 
     /// The body, or the JSON that stands in a form's field for it.
     pub fn json(&self) -> &[u8] {
-        let Some(field) = self.payload_field else { return self.request.body };
+        let body = self.content();
+        let Some(field) = self.payload_field else { return body };
         let payload = self.json.get_or_init(|| {
             let kind = form::kind(self.request.headers)?;
-            form::payload(self.request.body, kind, field)
+            let declared = charset::declared(self.request.headers).ok()?;
+            form::payload(body, kind, field, declared).ok()?
         });
-        payload.as_ref().map_or(self.request.body, String::as_bytes)
+        payload.as_ref().map_or(body, String::as_bytes)
     }
 
     /// The fields of a form body in the order received; none where the body is no form.
     fn form(&self) -> Result<&[(String, String)], Cause> {
         let fields = self.form.get_or_init(|| match form::kind(self.request.headers) {
-            Some(kind) => form::fields(self.request.body, kind),
+            Some(kind) => form::fields(self.content(), kind),
             None => Some(Vec::new()),
         });
         fields.as_deref().ok_or(Cause::TooLarge)

@@ -118,7 +118,7 @@ fn a_sample_is_of_the_event_that_was_asked_for() {
 
 fn form(verifier: &Verifier, body: &str) -> Option<String> {
     let sent = Sent::new(&[("Content-Type", "application/x-www-form-urlencoded")], body);
-    sent.put(|request| verifier.form_to_json(request))
+    sent.put(|request| verifier.form_to_json(request)).unwrap()
 }
 
 #[test]

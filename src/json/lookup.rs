@@ -5,7 +5,9 @@ use std::borrow::Cow;
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::json::Found;
+use super::paths::Found;
+use super::strings::text_of;
+use super::without_mark;
 
 /// Whoever reads all items holds a reference to each: a body of small ones would take many times its size.
 const MAX_ITEMS: usize = 10_000;
@@ -107,10 +109,8 @@ fn at_token<'a>(raw: &'a str, token: &str) -> Option<&'a str> {
     // A place is written without leading zeros.
     let is_place =
         token == "0" || (!token.starts_with('0') && token.bytes().all(|byte| byte.is_ascii_digit()));
-    let place = token.parse::<usize>().ok().filter(|place| is_place && *place < MAX_ITEMS)?;
-    let mut items = Items { items: Vec::new(), limit: place + 1, rest: Rest::Skipped };
-    read_items(raw, &mut items)?;
-    items.items.get(place).copied()
+    let place = token.parse::<usize>().ok().filter(|_| is_place)?;
+    whole(Item { place }, raw)?
 }
 
 /// The name of the first key of an object that is not among the given ones.
@@ -134,11 +134,7 @@ pub fn member<'a>(object: &'a str, key: &str) -> Option<&'a str> {
 /// A key as text; `None` where it has a lone surrogate, and no key that is wanted has one. Keys are taken as they stand in
 /// the document, since serde_json lets control characters pass in those that it gives as bytes.
 pub(super) fn key_text(key: &RawValue) -> Option<Cow<'_, str>> {
-    let quoted = key.get();
-    if quoted.contains('\\') {
-        return serde_json::from_str(quoted).ok().map(Cow::Owned);
-    }
-    Some(Cow::Borrowed(quoted.trim_matches('"')))
+    text_of(key.get())
 }
 
 /// Reads a document to its end: what has something behind it is no JSON.
@@ -148,9 +144,9 @@ fn whole<'de, S: DeserializeSeed<'de>>(seed: S, text: &'de str) -> Option<S::Val
     document.end().ok().map(|()| value)
 }
 
-/// Without the white space that JSON knows; a form feed is none.
+/// Without byte order mark and the white space that JSON has; a form feed is none.
 fn trimmed(document: &[u8]) -> Option<&str> {
-    Some(std::str::from_utf8(document).ok()?.trim_matches([' ', '\t', '\n', '\r']))
+    Some(std::str::from_utf8(without_mark(document)).ok()?.trim_matches(super::BLANKS))
 }
 
 /// The first item as it stands in an array.
@@ -216,6 +212,38 @@ impl<'de> Visitor<'de> for &mut Items<'de> {
             }
         }
         Ok(())
+    }
+}
+
+/// The item at one place of an array.
+struct Item {
+    place: usize,
+}
+
+impl<'de> DeserializeSeed<'de> for Item {
+    type Value = Option<&'de str>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_seq(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Item {
+    type Value = Option<&'de str>;
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("an array")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Self::Value, A::Error> {
+        for _ in 0..self.place {
+            if items.next_element::<IgnoredAny>()?.is_none() {
+                return Ok(None);
+            }
+        }
+        let found = items.next_element::<&RawValue>()?.map(RawValue::get);
+        while items.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(found)
     }
 }
 

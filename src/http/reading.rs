@@ -1,0 +1,197 @@
+//! What is stored of a body: JSON as it is, what can be decoded to JSON, or why nothing can be read. The bytes are never changed.
+
+use bytes::Bytes;
+
+use super::body;
+use super::budget::Reservation;
+use crate::json;
+use crate::providers::{
+    CharsetProblem, Coding, CodingProblem, Description, FormProblem, Headers, Request, Room, Verifier,
+    charset, codings, decode,
+};
+use crate::store::{Content, UnreadableReason};
+
+const FORM: &[u8] = b"application/x-www-form-urlencoded";
+/// A text in UTF-8 takes at most so many times the bytes that it takes in another charset.
+const MAX_GROWTH_OF_TEXT: usize = 3;
+
+/// There is no memory for what is decoded now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NoRoom;
+
+/// The memory for what is decoded from a body.
+#[derive(Debug)]
+pub struct DecodingRoom {
+    pub max_bytes: usize,
+    /// `None`: not counted.
+    pub reservation: Option<Reservation>,
+}
+
+impl Room for DecodingRoom {
+    fn max_bytes(&self) -> usize {
+        self.max_bytes
+    }
+
+    fn grow_to(&mut self, bytes: usize) -> bool {
+        self.reservation.as_mut().is_none_or(|reservation| reservation.grow_to(bytes).is_ok())
+    }
+}
+
+/// Whether reading a body begins with decompressing it.
+pub fn is_coded(headers: Headers<'_>) -> bool {
+    codings(headers).is_ok_and(|codings| !codings.is_empty())
+}
+
+/// # Errors
+/// When the memory for it is used up for the moment.
+pub fn read(
+    verifier: &Verifier,
+    request: &Request<'_>,
+    body: &Bytes,
+    room: DecodingRoom,
+) -> Result<(Content, Description), NoRoom> {
+    // JSON comes with the content type of a form, a content coding that a proxy has removed, or a charset that it is not in.
+    if (!is_form(request.headers) || looks_like_json(body))
+        && let Some(read) = verifier.read_json(body)
+    {
+        let description = verifier.describe(request, Some(&read));
+        let text = json::without_mark(body);
+        let content = match text.len() == body.len() {
+            true => Content::Json(body.clone()),
+            false => {
+                Content::Decoded { body: body.clone(), payload: String::from_utf8_lossy(text).into_owned() }
+            }
+        };
+        return Ok((content, description));
+    }
+    if body.is_empty() {
+        let content = Content::Unreadable { body: body.clone(), reason: UnreadableReason::Empty };
+        return Ok((content, verifier.describe(request, None)));
+    }
+    let mut room = room;
+    match payload(verifier, request, &mut room) {
+        Ok(payload) => {
+            let description = verifier.describe(request, verifier.read_json(payload.as_bytes()).as_ref());
+            Ok((Content::Decoded { body: counted(body, room), payload }, description))
+        }
+        Err(Problem::NoRoom) => Err(NoRoom),
+        Err(Problem::Unreadable(reason)) => {
+            let content = Content::Unreadable { body: body.clone(), reason };
+            Ok((content, verifier.describe(request, None)))
+        }
+    }
+}
+
+/// The body, with the place in the budget of what was decoded from it.
+fn counted(body: &Bytes, room: DecodingRoom) -> Bytes {
+    match room.reservation {
+        Some(reservation) => body::accounted(body.clone(), reservation),
+        None => body.clone(),
+    }
+}
+
+enum Problem {
+    Unreadable(UnreadableReason),
+    NoRoom,
+}
+
+impl From<CodingProblem> for Problem {
+    fn from(problem: CodingProblem) -> Self {
+        Self::Unreadable(match problem {
+            CodingProblem::Unknown => UnreadableReason::UnknownCoding,
+            CodingProblem::Malformed => UnreadableReason::MalformedCoding,
+            CodingProblem::TooLarge => UnreadableReason::ExpandsTooMuch,
+            CodingProblem::NoRoom => return Self::NoRoom,
+        })
+    }
+}
+
+impl From<CharsetProblem> for Problem {
+    fn from(problem: CharsetProblem) -> Self {
+        Self::Unreadable(match problem {
+            CharsetProblem::Unknown => UnreadableReason::UnknownCharset,
+            CharsetProblem::Malformed => UnreadableReason::MalformedText,
+        })
+    }
+}
+
+impl From<FormProblem> for Problem {
+    fn from(problem: FormProblem) -> Self {
+        Self::Unreadable(match problem {
+            FormProblem::TooLarge => UnreadableReason::FormTooLarge,
+            FormProblem::UnknownCharset => UnreadableReason::UnknownCharset,
+            FormProblem::MalformedText => UnreadableReason::MalformedText,
+        })
+    }
+}
+
+impl From<json::Problem> for Problem {
+    fn from(problem: json::Problem) -> Self {
+        Self::Unreadable(match problem {
+            json::Problem::NotJson => UnreadableReason::NotJson,
+            json::Problem::TooDeep => UnreadableReason::TooDeep,
+        })
+    }
+}
+
+/// The JSON that a body which is none is decoded to.
+fn payload(verifier: &Verifier, request: &Request<'_>, room: &mut DecodingRoom) -> Result<String, Problem> {
+    let codings: Vec<Coding> = codings(request.headers)?;
+    if codings.is_empty() {
+        return payload_of_plain(verifier, request, room, 0);
+    }
+    let decoded = decode(request.body, &codings, room)?;
+    let held = decoded.capacity();
+    if (!is_form(request.headers) || looks_like_json(&decoded)) && json::accepts(&decoded) {
+        return Ok(text_of(decoded));
+    }
+    payload_of_plain(verifier, &Request { body: &decoded, ..*request }, room, held)
+}
+
+/// `held`: bytes that are held already.
+fn payload_of_plain(
+    verifier: &Verifier,
+    request: &Request<'_>,
+    room: &mut DecodingRoom,
+    held: usize,
+) -> Result<String, Problem> {
+    if let Some(payload) = verifier.form_to_json(request)? {
+        return Ok(payload);
+    }
+    let problem = json::problem(request.body);
+    if problem == json::Problem::TooDeep {
+        return Err(problem.into());
+    }
+    // The name of a charset that is not known says only of text that it cannot be read.
+    let Some((charset, mark)) = charset::of_json(request.body, request.headers)? else {
+        return Err(problem.into());
+    };
+    if !room.grow_to(held + request.body.len() * MAX_GROWTH_OF_TEXT) {
+        return Err(Problem::NoRoom);
+    }
+    let text = charset::decode(&request.body[mark..], charset)?;
+    json::document(text.as_bytes())?;
+    Ok(text_of(text.into_bytes()))
+}
+
+/// A document without its byte order mark.
+fn text_of(mut document: Vec<u8>) -> String {
+    let mark = document.len() - json::without_mark(&document).len();
+    document.drain(..mark);
+    String::from_utf8(document).unwrap_or_default()
+}
+
+fn is_form(headers: Headers<'_>) -> bool {
+    let mut types = headers.0.iter().filter(|(name, _)| *name == "content-type");
+    types.next().is_some_and(|(_, value)| {
+        let essence = value.split(|byte| *byte == b';').next().unwrap_or_default();
+        essence.trim_ascii().eq_ignore_ascii_case(FORM)
+    })
+}
+
+fn looks_like_json(body: &[u8]) -> bool {
+    matches!(json::without_mark(body).trim_ascii_start().first(), Some(b'{' | b'['))
+}
+
+#[cfg(test)]
+mod tests;
