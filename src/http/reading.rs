@@ -27,6 +27,17 @@ pub struct DecodingRoom {
     pub reservation: Option<Reservation>,
 }
 
+impl DecodingRoom {
+    /// Reserves so many bytes in all.
+    fn take(&mut self, bytes: usize) -> Result<(), Problem> {
+        // What is larger might find no room however long it waited.
+        if bytes > self.max_bytes {
+            return Err(CodingProblem::TooLarge.into());
+        }
+        if self.grow_to(bytes) { Ok(()) } else { Err(Problem::NoRoom) }
+    }
+}
+
 impl Room for DecodingRoom {
     fn max_bytes(&self) -> usize {
         self.max_bytes
@@ -48,38 +59,39 @@ pub fn read(
     verifier: &Verifier,
     request: &Request<'_>,
     body: &Bytes,
-    room: DecodingRoom,
+    mut room: DecodingRoom,
 ) -> Result<(Content, Description), NoRoom> {
     // JSON comes with the content type of a form, a content coding that a proxy has removed, or a charset that it is not in.
-    if (!is_form(request.headers) || looks_like_json(body))
-        && let Some(read) = verifier.read_json(body)
-    {
-        let description = verifier.describe(request, Some(&read));
-        let text = json::without_mark(body);
-        let content = match text.len() == body.len() {
-            true => Content::Json(body.clone()),
-            false => {
-                Content::Decoded { body: body.clone(), payload: String::from_utf8_lossy(text).into_owned() }
-            }
-        };
-        return Ok((content, description));
+    let mut text = None;
+    if !is_form(request.headers) || looks_like_json(body) {
+        text = verifier.read_json(body);
     }
-    if body.is_empty() {
-        let content = Content::Unreadable { body: body.clone(), reason: UnreadableReason::Empty };
-        return Ok((content, verifier.describe(request, None)));
+    let has_mark = json::without_mark(body).len() < body.len();
+    if text.is_some() && !has_mark {
+        return Ok((Content::Json(body.clone()), verifier.describe(request, text.as_ref())));
     }
-    let mut room = room;
-    match payload(verifier, request, &mut room) {
+    let payload = match text {
+        Some(_) => copied(body, &mut room),
+        None => payload(verifier, request, &mut room),
+    };
+    match payload {
         Ok(payload) => {
-            let description = verifier.describe(request, verifier.read_json(payload.as_bytes()).as_ref());
-            Ok((Content::Decoded { body: counted(body, room), payload }, description))
+            let text = text.or_else(|| verifier.read_json(payload.as_bytes()));
+            let body = counted(body, room);
+            Ok((Content::Decoded { body, payload }, verifier.describe(request, text.as_ref())))
         }
         Err(Problem::NoRoom) => Err(NoRoom),
         Err(Problem::Unreadable(reason)) => {
             let content = Content::Unreadable { body: body.clone(), reason };
-            Ok((content, verifier.describe(request, None)))
+            Ok((content, verifier.describe(request, text.as_ref())))
         }
     }
+}
+
+/// JSON without its byte order mark.
+fn copied(body: &[u8], room: &mut DecodingRoom) -> Result<String, Problem> {
+    room.take(body.len())?;
+    Ok(text_of(body.to_vec()))
 }
 
 /// The body, with the place in the budget of what was decoded from it.
@@ -136,9 +148,15 @@ impl From<json::Problem> for Problem {
 
 /// The JSON that a body which is none is decoded to.
 fn payload(verifier: &Verifier, request: &Request<'_>, room: &mut DecodingRoom) -> Result<String, Problem> {
+    if request.body.is_empty() {
+        return Err(Problem::Unreadable(UnreadableReason::Empty));
+    }
     let codings: Vec<Coding> = codings(request.headers)?;
     if codings.is_empty() {
         return payload_of_plain(verifier, request, room, 0);
+    }
+    if request.body.len() > room.max_bytes {
+        return Err(CodingProblem::TooLarge.into());
     }
     let decoded = decode(request.body, &codings, room)?;
     let held = decoded.capacity();
@@ -166,9 +184,7 @@ fn payload_of_plain(
     let Some((charset, mark)) = charset::of_json(request.body, request.headers)? else {
         return Err(problem.into());
     };
-    if !room.grow_to(held + request.body.len() * MAX_GROWTH_OF_TEXT) {
-        return Err(Problem::NoRoom);
-    }
+    room.take(held + request.body.len() * MAX_GROWTH_OF_TEXT)?;
     let text = charset::decode(&request.body[mark..], charset)?;
     json::document(text.as_bytes())?;
     Ok(text_of(text.into_bytes()))

@@ -85,11 +85,13 @@ pub fn codings(headers: Headers<'_>) -> Result<Vec<Coding>, CodingProblem> {
 /// Why it cannot be read.
 pub fn decode(body: &[u8], codings: &[Coding], room: &mut dyn Room) -> Result<Vec<u8>, CodingProblem> {
     let grown = body.len().saturating_mul(MAX_RATIO).max(ALWAYS_ALLOWED_BYTES);
+    // Both the input and the output of a coding are within the limit.
     let max_bytes = room.max_bytes().min(grown);
     let mut held = 0;
     let mut decoded: Option<Vec<u8>> = None;
     for coding in codings.iter().rev() {
-        let mut output = Output { bytes: Vec::new(), max_bytes, held, room: &mut *room };
+        let left = max_bytes.saturating_sub(held);
+        let mut output = Output { bytes: Vec::new(), max_bytes: left, held, room: &mut *room };
         let input = decoded.as_deref().unwrap_or(body);
         match coding {
             Coding::Gzip => gunzip(input, &mut output)?,

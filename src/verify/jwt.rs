@@ -346,3 +346,16 @@ pub fn compose(algorithm: JwtAlgorithm, secret: &Secret, claims: &Value) -> Opti
     let tag = hmac::sign(&hmac::Key::new(algorithm.hmac()?, secret.expose()), signed.as_bytes());
     Some(format!("{signed}.{}", URL_SAFE_NO_PAD.encode(tag)))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn odd_claim_hides_no_other() {
+        let claims = read_claims(br#"{"iss":"a","name":"\ud83d","far":1e400,"iss":"b"}"#).unwrap();
+        assert_eq!(claims["iss"], "b");
+        assert!(["name", "far"].iter().all(|odd| claims[*odd].is_object()));
+        assert!(read_claims(b"[]").is_none() && read_claims(b"{").is_none());
+    }
+}

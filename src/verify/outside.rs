@@ -173,4 +173,12 @@ mod tests {
             assert!(!pinned(url), "{url}");
         }
     }
+
+    #[test]
+    fn odd_member_of_a_jwk_hides_no_key() {
+        // RFC 8037, appendix A.2, with more members.
+        let jwk = r#"{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo",
+            "note":"\ud83d","far":1e400}"#;
+        assert!(key(jwk).is_some());
+    }
 }

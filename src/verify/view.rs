@@ -132,3 +132,44 @@ fn single<T>(mut values: impl Iterator<Item = T>) -> Result<Option<T>, Cause> {
         (value, _) => Ok(value),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use miniz_oxide::deflate::compress_to_vec_zlib;
+    use time::OffsetDateTime;
+
+    use super::*;
+    use crate::verify::request::Headers;
+    use crate::verify::template::{Scope, Template};
+
+    /// What the place and the decoded body of a request are.
+    fn read(coding: &str, body: &[u8]) -> (Result<Vec<u8>, Cause>, Result<Vec<u8>, Cause>) {
+        let fields = [("content-encoding", coding.as_bytes())];
+        let request = Request {
+            method: "POST",
+            target: "/",
+            query: "",
+            url: "",
+            headers: Headers(&fields),
+            body,
+            now: OffsetDateTime::UNIX_EPOCH,
+        };
+        let view = View::new(&request, None);
+        let render =
+            |text: &str| Template::parse(text).unwrap().render(&Scope::new(&view, &Texts::default()));
+        (render("{json:a}"), render("{body:decoded}"))
+    }
+
+    #[test]
+    fn compressed_body_is_decoded_for_templates() {
+        let json = br#"{"a":"b"}"#;
+        let decoded = (Ok(b"b".to_vec()), Ok(json.to_vec()));
+        assert_eq!(read("deflate", &compress_to_vec_zlib(json, 6)), decoded);
+        assert_eq!(read("identity", json), decoded);
+        let wrong = (Ok(b"b".to_vec()), Err(Cause::SignatureMismatch));
+        assert_eq!(read("gzip", json), wrong);
+        assert_eq!(read("br", json), wrong);
+        let bomb = compress_to_vec_zlib(&vec![b' '; MAX_DECODED_BYTES + 1], 6);
+        assert_eq!(read("deflate", &bomb), (Err(Cause::MissingHeader), Err(Cause::TooLarge)));
+    }
+}

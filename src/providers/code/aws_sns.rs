@@ -87,3 +87,31 @@ fn text(body: &Object<'_>) -> Result<String, Cause> {
 fn required<'a>(body: &Object<'a>, name: &str) -> Result<Cow<'a, str>, Cause> {
     body.get(name).filter(|raw| raw.starts_with('"')).map(text_lossy).ok_or(Cause::MissingHeader)
 }
+
+#[cfg(test)]
+mod tests {
+    use time::OffsetDateTime;
+
+    use super::*;
+    use crate::verify::request::{Headers, Request};
+
+    #[test]
+    fn odd_members_hide_no_field() {
+        let body = "\u{feff}{\"Type\":\"Notification\",\"odd\":\"\\ud83d\",\"far\":1e400,\"Message\":\"cut \\ud83d\",\"MessageId\":\"1\",
+            \"Subject\":null,\"Timestamp\":\"t\",\"TopicArn\":\"arn\",\"Signature\":\"aGVsbG8=\",\"SignatureVersion\":\"2\",
+            \"SigningCertURL\":\"https://sns.eu-west-1.amazonaws.com/a.pem\"}";
+        let request = Request {
+            method: "POST",
+            target: "/",
+            query: "",
+            url: "",
+            headers: Headers(&[]),
+            body: body.as_bytes(),
+            now: OffsetDateTime::UNIX_EPOCH,
+        };
+        let signed = read(&View::new(&request, None)).unwrap();
+        assert_eq!(signed.topic, "arn");
+        let text = "Message\ncut \u{fffd}\nMessageId\n1\nTimestamp\nt\nTopicArn\narn\nType\nNotification\n";
+        assert_eq!(signed.text, text);
+    }
+}
