@@ -22,7 +22,7 @@ pub use object::Object;
 pub use paths::{Extracted, Found, Paths, Slot};
 pub use pointers::{PointedValues, Pointers};
 pub use strings::{text_lossy, text_of};
-pub use value::{Literal, is_number, same};
+pub use value::{Literal, is_among, is_number, same};
 pub use written::{compact, pretty};
 
 /// Nesting that serde_json's own limit lets pass; SQLite's JSON functions take more.

@@ -2,8 +2,8 @@
 
 /// A number as a sign, its digits without leading and trailing zeros, and where the point stands before them:
 /// 0.d₁d₂… × 10^magnitude. Zero has no digits and no sign.
-#[derive(Debug, PartialEq, Eq)]
-struct Decimal<'a> {
+#[derive(Debug)]
+pub struct Decimal<'a> {
     is_negative: bool,
     whole: &'a str,
     fraction: &'a str,
@@ -28,15 +28,20 @@ const MAX_EXPONENT_DIGITS: usize = 30;
 /// Whether two JSON numbers have the same value: `1`, `1.0` and `10e-1` have. The work is that of reading both once, whatever
 /// their exponents. Of numbers with exponents of more than 30 digits some that are equal are not found to be.
 pub fn equal(one: &str, other: &str) -> bool {
-    let (one, other) = (Decimal::of(one), Decimal::of(other));
-    one.is_negative == other.is_negative
-        && one.magnitude == other.magnitude
-        && one.digits().eq(other.digits())
+    Decimal::of(one) == Decimal::of(other)
+}
+
+impl PartialEq for Decimal<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        self.is_negative == other.is_negative
+            && self.magnitude == other.magnitude
+            && self.digits().eq(other.digits())
+    }
 }
 
 impl<'a> Decimal<'a> {
     /// Of a number in JSON's syntax.
-    fn of(text: &'a str) -> Self {
+    pub fn of(text: &'a str) -> Self {
         let (is_negative, text) = text.strip_prefix('-').map_or((false, text), |text| (true, text));
         let (mantissa, exponent) = text.split_once(['e', 'E']).unwrap_or((text, "0"));
         let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));

@@ -4,9 +4,10 @@ use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
 
+use super::number::{self, Decimal};
 use super::object::Object;
 use super::strings::text_of;
-use super::{accepts, lookup, number};
+use super::{accepts, lookup};
 
 /// A value that others are compared with, as it was written.
 #[derive(Clone, Debug)]
@@ -68,6 +69,21 @@ pub fn same(one: &str, other: &str) -> bool {
     }
 }
 
+/// Whether a value is the same as one of others. It is decoded once, for it can be as long as a body.
+pub fn is_among<'a>(found: &str, mut wanted: impl Iterator<Item = &'a str>) -> bool {
+    match found.as_bytes().first() {
+        Some(b'"') => {
+            let Some(text) = text_of(found) else { return false };
+            wanted.any(|wanted| text_of(wanted).is_some_and(|wanted| wanted == text))
+        }
+        _ if is_number(found) => {
+            let number = Decimal::of(found);
+            wanted.any(|wanted| is_number(wanted) && Decimal::of(wanted) == number)
+        }
+        _ => wanted.any(|wanted| same(found, wanted)),
+    }
+}
+
 fn same_objects(one: &str, other: &str) -> Option<bool> {
     let (one, other) = (Object::read(one)?, Object::read(other)?);
     let is_in_other = |(key, value): (&str, &str)| {
@@ -98,6 +114,7 @@ mod tests {
             ["[]", "[ ]"],
         ] {
             assert!(same(pair[0], pair[1]) && same(pair[1], pair[0]), "{pair:?}");
+            assert!(is_among(pair[0], ["[7]", pair[1]].into_iter()), "{pair:?}");
         }
         for pair in [
             [r#""1""#, "1"],
@@ -112,6 +129,7 @@ mod tests {
             ["[1]", "[]"],
         ] {
             assert!(!same(pair[0], pair[1]) && !same(pair[1], pair[0]), "{pair:?}");
+            assert!(!is_among(pair[0], ["[7]", pair[1]].into_iter()), "{pair:?}");
         }
     }
 

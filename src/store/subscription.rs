@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize};
 
-use crate::json::{Literal, PointedValues, Pointers, Slot, same};
+use crate::json::{Literal, PointedValues, Pointers, Slot, is_among};
 
 /// The source of what the user's own app emits; no configured source is called so.
 pub const EMITTED: &str = "emitted";
@@ -74,10 +74,11 @@ impl Condition {
 
     /// `found`: the value as it stands in the document.
     fn holds(&self, found: Option<&str>) -> bool {
-        let is = |wanted: &Literal| found.is_some_and(|found| same(found, wanted.raw()));
+        let is_among =
+            |all: &[Literal]| found.is_some_and(|found| is_among(found, all.iter().map(Literal::raw)));
         self.exists.is_none_or(|wanted| found.is_some() == wanted)
-            && self.equals.as_ref().is_none_or(is)
-            && self.among.as_ref().is_none_or(|all| all.iter().any(is))
+            && self.equals.as_ref().is_none_or(|wanted| is_among(std::slice::from_ref(wanted)))
+            && self.among.as_deref().is_none_or(is_among)
     }
 }
 

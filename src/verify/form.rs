@@ -69,7 +69,7 @@ pub fn fields(body: &[u8], kind: Kind) -> Option<Vec<(String, String)>> {
             (separators < MAX_FIELDS).then(|| form_urlencoded::parse(body).map(owned).collect())
         }
         Kind::Multipart(boundary) => {
-            Some(parts(body, boundary)?.into_iter().map(|part| (part.name, part.value)).collect())
+            Some(parts(body, boundary, None)?.into_iter().map(|part| (part.name, part.value)).collect())
         }
     }
 }
@@ -84,7 +84,7 @@ struct TextPart {
 
 /// The parts of a multipart body that have a name and are no files; none where it is not well-formed, `None` where there are
 /// too many.
-fn parts(body: &[u8], boundary: String) -> Option<Vec<TextPart>> {
+fn parts(body: &[u8], boundary: String, declared: Option<&'static Encoding>) -> Option<Vec<TextPart>> {
     let whole = Bytes::copy_from_slice(body);
     let stream = futures_util::stream::iter([Ok::<_, std::convert::Infallible>(whole)]);
     let mut multipart = multer::Multipart::new(stream, boundary);
@@ -97,7 +97,7 @@ fn parts(body: &[u8], boundary: String) -> Option<Vec<TextPart>> {
             let content_type = field.headers().get("content-type").map(|value| value.as_bytes().to_vec());
             let value = field.bytes().await?;
             if let Some(name) = name.filter(|_| !is_file) {
-                let text = text_of_part(&value, content_type.as_deref());
+                let text = text_of_part(&value, content_type.as_deref(), declared);
                 let is_readable = text.is_ok();
                 let value = text.unwrap_or_else(|_| String::from_utf8_lossy(&value).into_owned());
                 fields.push(TextPart { name, value, is_readable });
@@ -109,9 +109,13 @@ fn parts(body: &[u8], boundary: String) -> Option<Vec<TextPart>> {
     reading.now_or_never().and_then(Result::ok).unwrap_or_else(|| Some(Vec::new()))
 }
 
-/// The text of a part in the charset that its own Content-Type declares.
-fn text_of_part(bytes: &[u8], content_type: Option<&[u8]>) -> Result<String, CharsetProblem> {
-    match content_type.map_or(Ok(None), charset::of_content_type)? {
+/// The text of a part in the charset that its own Content-Type declares, or that of the whole form.
+fn text_of_part(
+    bytes: &[u8],
+    content_type: Option<&[u8]>,
+    declared: Option<&'static Encoding>,
+) -> Result<String, CharsetProblem> {
+    match content_type.map_or(Ok(None), charset::of_content_type)?.or(declared) {
         Some(charset) => charset::decode(bytes, charset),
         None => Ok(String::from_utf8_lossy(bytes).into_owned()),
     }
@@ -130,7 +134,7 @@ pub fn payload(
     match kind {
         Kind::UrlEncoded => sole_payload(body, field, declared),
         Kind::Multipart(boundary) => {
-            let parts = parts(body, boundary).ok_or(FormProblem::TooLarge)?;
+            let parts = parts(body, boundary, declared).ok_or(FormProblem::TooLarge)?;
             let mut values = parts.into_iter().filter(|part| part.name == field);
             Ok(match (values.next(), values.next()) {
                 (Some(part), None) if !part.is_readable => return Err(FormProblem::MalformedText),

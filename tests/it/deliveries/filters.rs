@@ -230,3 +230,91 @@ fn payload_with_byte_order_mark_is_usable_in_sqlite() {
     assert_eq!(app.database().value::<i64>("SELECT json_valid(payload) FROM messages"), 1);
     assert_eq!(app.database().only_message().body[..3], *b"\xef\xbb\xbf");
 }
+
+#[test]
+fn custom_sender_may_sign_the_decompressed_body() {
+    let app = TestApp::builder()
+        .set("CREEL_SOURCE_SHOP_PROVIDER", "custom")
+        .set("CREEL_SOURCE_SHOP_SECRET", sign::SECRET)
+        .set("CREEL_SOURCE_SHOP_SIGNATURE_AT", "header Shop-Signature")
+        .set("CREEL_SOURCE_SHOP_SIGNATURE_TEXT", "{body:decoded}")
+        .set("CREEL_SOURCE_SHOP_EVENT_TYPE", "json type")
+        .set("CREEL_SOURCE_SHOP_DELIVERY_ID", "json id")
+        .start();
+    let json = r#"{"type":"order.paid","id":12345678901234567890123}"#;
+    let send = |signed: &[u8], body: Vec<u8>, coding: &str| {
+        let tag = sign::hex(&sign::hmac_sha256(sign::SECRET.as_bytes(), signed));
+        let request = Request::post("/webhooks/shop").header("Shop-Signature", tag).body(body);
+        app.send(&request.header("Content-Encoding", coding)).status
+    };
+    assert_eq!(send(json.as_bytes(), gzip(json.as_bytes()), "gzip"), 200);
+    let kept = app.database().only_message();
+    assert_eq!(
+        (kept.event.as_str(), kept.delivery_id.as_deref()),
+        ("shop.order.paid", Some("12345678901234567890123"))
+    );
+    assert_eq!(send(json.as_bytes(), json.into(), "identity"), 200);
+    let coded = gzip(json.as_bytes());
+    assert_eq!(send(&coded, coded.clone(), "gzip"), 403, "the compressed bytes are not what is signed");
+    assert_eq!(send(b"{}", gzip(json.as_bytes()), "gzip"), 403);
+    assert_eq!(send(json.as_bytes(), gzip(json.as_bytes()), "br"), 403);
+}
+
+#[test]
+fn event_and_id_are_read_from_every_form_of_a_body() {
+    let app = TestApp::builder()
+        .set("CREEL_SOURCE_SHOP_PROVIDER", "custom")
+        .set("CREEL_SOURCE_SHOP_SECRET", sign::SECRET)
+        .set("CREEL_SOURCE_SHOP_TOKEN_AT", "header Shop-Token")
+        .set("CREEL_SOURCE_SHOP_EVENT_TYPE", "json type")
+        .set("CREEL_SOURCE_SHOP_DELIVERY_ID", "json id")
+        .start();
+    let json = |id: u8| format!(r#"{{"odd":"\ud83d","far":1e400,"type":"paid","id":"id-{id}"}}"#);
+    let utf16: Vec<u8> = json(4).encode_utf16().flat_map(u16::to_be_bytes).collect();
+    let rows: [(Vec<u8>, &str, &str); 6] = [
+        (json(1).into(), "application/json", ""),
+        (format!("\u{feff}{}", json(2)).into(), "application/json", ""),
+        (gzip(json(3).as_bytes()), "application/json", "gzip"),
+        (utf16, "application/json; charset=utf-16", ""),
+        (b"type=paid&id=id-5".to_vec(), FORM, ""),
+        (compress_to_vec(b"type=paid&id=id-6", 6), FORM, "deflate"),
+    ];
+    for (number, (body, content_type, coding)) in rows.into_iter().enumerate() {
+        let request = Request::post("/webhooks/shop").header("Shop-Token", sign::SECRET).body(body);
+        let request = request.header("Content-Type", content_type).header("Content-Encoding", coding);
+        assert_eq!(app.send(&request).status, 200);
+        let kept = app.database().newest_message();
+        let id = format!("id-{}", number + 1);
+        assert_eq!((kept.event.as_str(), kept.delivery_id), ("shop.paid", Some(id)));
+    }
+}
+
+#[test]
+fn api_filter_keeps_its_digits_and_judges_emitted_events() {
+    let target = Target::start();
+    let app = TestApp::builder()
+        .set("CREEL_EVENTS", "pay_info.paid")
+        .set("CREEL_TARGET_ALLOW_IPS", "127.0.0.1")
+        .start();
+    let send = |method: &str, path: &str, body: &str| {
+        let request = Request::new(method, &format!("/api/v1{path}")).body(body);
+        let request = request.header("Authorization", format!("Bearer {ADMIN_TOKEN}"));
+        app.send(&request.header("Content-Type", "application/json"))
+    };
+    let equals = r#""filter":[{"pointer":"/wei","equals":123456789012345678901234567890}]"#;
+    let new = format!(r#"{{"name":"wei","events":["pay_info.paid"],{equals},"url":"{}"}}"#, target.url("/"));
+    let made = send("POST", "/targets", &new);
+    assert_eq!(made.status, 201, "{}", made.text());
+    assert!(made.text().contains(equals), "{}", made.text());
+    let changed = send("PATCH", "/targets/1", &format!("{{{equals}}}"));
+    assert!(changed.status == 200 && changed.text().contains(equals), "{}", changed.text());
+    for payload in [
+        r#"{"wei":123456789012345678901234567891}"#,
+        r#"{"wei":123456789012345678901234567890,"cut":"\ud83d","far":1e400}"#,
+    ] {
+        let event = format!(r#"{{"event":"pay_info.paid","payload":{payload}}}"#);
+        assert_eq!(send("POST", "/events", &event).status, 202, "{payload}");
+    }
+    let message: i64 = app.database().value("SELECT message_id FROM deliveries");
+    assert_eq!(message, 2);
+}
