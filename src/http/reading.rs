@@ -12,6 +12,8 @@ use crate::providers::{
 use crate::store::{Content, UnreadableReason};
 
 const FORM: &[u8] = b"application/x-www-form-urlencoded";
+/// Decompressing more than this takes so long that other requests should not wait for it.
+const CODED_ELSEWHERE_ABOVE: usize = 8 << 10;
 /// A text in UTF-8 takes at most so many times the bytes that it takes in another charset.
 const MAX_GROWTH_OF_TEXT: usize = 3;
 
@@ -48,9 +50,11 @@ impl Room for DecodingRoom {
     }
 }
 
-/// Whether reading a body begins with decompressing it.
-pub fn is_coded(headers: Headers<'_>) -> bool {
-    codings(headers).is_ok_and(|codings| !codings.is_empty())
+/// Whether a body of moderate size is read without holding up others: a compressed one may be many times as large once it is
+/// read.
+pub fn is_quick(request: &Request<'_>) -> bool {
+    let is_coded = || codings(request.headers).is_ok_and(|codings| !codings.is_empty());
+    request.body.len() <= CODED_ELSEWHERE_ABOVE || !is_coded()
 }
 
 /// # Errors

@@ -34,8 +34,6 @@ use crate::store::{Identity, Kept, NewMessage, UnreadableReason};
 const KEPT_WITHIN: Duration = Duration::from_millis(2_400);
 /// Hashing and reading more than this takes so long that other requests should not wait for it.
 pub const COMPUTED_ELSEWHERE_ABOVE: usize = 256 << 10;
-/// The same for compressed bodies, which are many times as large once they are read.
-const DECODED_ELSEWHERE_ABOVE: usize = 8 << 10;
 
 /// A key, a certificate, and the issuers of that.
 const MOST_FETCHES: usize = 5;
@@ -289,12 +287,7 @@ async fn examine_where_it_fits(
 ) -> Result<(Result<Found, Unaccepted>, Vec<Wanted>), Refusal> {
     let (request, rules) = (incoming.request(body), mount.source.rules(verifier));
     let room = mount.service.decoding_room();
-    let is_quick = match body.len() {
-        0..DECODED_ELSEWHERE_ABOVE => true,
-        ..=COMPUTED_ELSEWHERE_ABOVE => !reading::is_coded(request.headers),
-        _ => false,
-    };
-    if is_quick {
+    if body.len() <= COMPUTED_ELSEWHERE_ABOVE && reading::is_quick(&request) {
         let lookups = Lookups::new(mount);
         let verdict = examine(&rules, &request, body, proof, &lookups, room);
         return Ok((verdict, lookups.used()));

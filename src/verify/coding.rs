@@ -193,7 +193,7 @@ fn undeflate(input: &[u8], output: &mut Output<'_>) -> Result<(), CodingProblem>
 }
 
 const fn is_zlib_header(first: u8, second: u8) -> bool {
-    first & 0x0f == 8 && (first as u16 * 256 + second as u16) % 31 == 0
+    first & 0x0f == 8 && (first as u16 * 256 + second as u16).is_multiple_of(31)
 }
 
 /// Decompresses one stream; how many bytes of the input it took.

@@ -39,7 +39,9 @@ fn read_with(room: DecodingRoom, body: &[u8], headers: &[(&str, &str)]) -> Resul
 }
 
 /// The payload, and whether it is the body itself; or why there is none.
-fn read(body: &[u8], headers: &[(&str, &str)]) -> Result<(String, bool), UnreadableReason> {
+type Read = Result<(String, bool), UnreadableReason>;
+
+fn read(body: &[u8], headers: &[(&str, &str)]) -> Read {
     match read_with(room(), body, headers).unwrap() {
         Content::Json(body) => Ok((String::from_utf8(body.to_vec()).unwrap(), true)),
         Content::Decoded { payload, .. } => Ok((payload, false)),
@@ -47,7 +49,7 @@ fn read(body: &[u8], headers: &[(&str, &str)]) -> Result<(String, bool), Unreada
     }
 }
 
-fn decoded(text: &str) -> Result<(String, bool), UnreadableReason> {
+fn decoded(text: &str) -> Read {
     Ok((text.to_owned(), false))
 }
 
@@ -97,7 +99,7 @@ fn form_is_decoded_and_keeps_its_bytes() {
         assert_eq!(read, decoded(r#"{"a":"1","b":"x y"}"#), "{content_type}");
     }
     assert_eq!(read(b"1", &[("content-type", FORM_TYPE)]), decoded(r#"{"1":""}"#));
-    let rows: [(&[u8], &str, Result<(String, bool), UnreadableReason>); 6] = [
+    let rows: [(&[u8], &str, Read); 6] = [
         (b"n=%E9", "iso-8859-1", decoded("{\"n\":\"é\"}")),
         (b"n=\xe9", "windows-1252", decoded("{\"n\":\"é\"}")),
         (b"n=%83e", "shift_jis", decoded("{\"n\":\"テ\"}")),
@@ -118,7 +120,7 @@ fn json_in_another_charset_is_read_or_flagged() {
         mark.iter().copied().chain(text).collect()
     };
     let json = decoded("{\"a\":\"é\"}");
-    let rows: [(Vec<u8>, &str, Result<(String, bool), UnreadableReason>); 8] = [
+    let rows: [(Vec<u8>, &str, Read); 8] = [
         (utf16(b"\xff\xfe"), "application/json", json.clone()),
         (utf16(b""), "application/json; charset=utf-16", json.clone()),
         (utf16(b""), "application/json; charset=utf-16le", json.clone()),
@@ -160,6 +162,8 @@ fn compressed_body_is_read_decompressed() {
     assert_eq!(read(&gzip(b"n=%E9"), &form), decoded("{\"n\":\"é\"}"));
 }
 
+type Row<'a> = (&'a [u8], &'a [(&'a str, &'a str)], UnreadableReason);
+
 #[test]
 fn what_cannot_be_read_has_its_reason() {
     let deep = format!("{}{}", "[".repeat(128), "]".repeat(128));
@@ -168,7 +172,7 @@ fn what_cannot_be_read_has_its_reason() {
     let form = ("content-type", FORM_TYPE);
     let coding = |name: &'static str| ("content-encoding", name);
     use UnreadableReason::*;
-    let rows: [(&[u8], &[(&str, &str)], UnreadableReason); 13] = [
+    let rows: [Row<'_>; 13] = [
         (b"", &[], Empty),
         (b"", &[form], Empty),
         (b"", &[coding("gzip")], Empty),
