@@ -37,20 +37,34 @@ pub struct View<'a> {
     json: OnceCell<Option<String>>,
     /// What a compressed body holds.
     decoded: OnceCell<Result<Option<Vec<u8>>, CodingProblem>>,
+    max_decoded_bytes: usize,
 }
 
 /// Decompressed before the sender is known, a body has at most this size: no provider whose proof is inside sends more.
 const MAX_DECODED_BYTES: usize = 2 << 20;
+/// Nor is it so many times as large: what a stranger sends must not cost more than what it takes to send.
+const MAX_DECODED_RATIO: usize = 100;
+/// However little was received, this much may come of it.
+const ALWAYS_DECODED_BYTES: usize = 128 << 10;
 
 impl<'a> View<'a> {
-    pub const fn new(request: &'a Request<'a>, payload_field: Option<&'a str>) -> Self {
+    pub fn new(request: &'a Request<'a>, payload_field: Option<&'a str>) -> Self {
+        let grown = request.body.len().saturating_mul(MAX_DECODED_RATIO);
+        let max_decoded_bytes = grown.clamp(ALWAYS_DECODED_BYTES, MAX_DECODED_BYTES);
         Self {
             request,
             payload_field,
             form: OnceCell::new(),
             json: OnceCell::new(),
             decoded: OnceCell::new(),
+            max_decoded_bytes,
         }
+    }
+
+    /// The same, for a request that is known to be small.
+    #[must_use]
+    pub fn decoding_at_most(self, max_decoded_bytes: usize) -> Self {
+        Self { max_decoded_bytes, ..self }
     }
 
     /// The body without its content codings; the body itself where it has none.
@@ -63,7 +77,7 @@ impl<'a> View<'a> {
             if codings.is_empty() || self.request.body.is_empty() {
                 return Ok(None);
             }
-            coding::decode(self.request.body, &codings, &mut AtMost(MAX_DECODED_BYTES)).map(Some)
+            coding::decode(self.request.body, &codings, &mut AtMost(self.max_decoded_bytes)).map(Some)
         });
         match decoded {
             Ok(decoded) => Ok(decoded.as_deref().unwrap_or(self.request.body)),
@@ -169,7 +183,7 @@ mod tests {
         let wrong = (Ok(b"b".to_vec()), Err(Cause::SignatureMismatch));
         assert_eq!(read("gzip", json), wrong);
         assert_eq!(read("br", json), wrong);
-        let bomb = compress_to_vec_zlib(&vec![b' '; MAX_DECODED_BYTES + 1], 6);
+        let bomb = compress_to_vec_zlib(&vec![b' '; ALWAYS_DECODED_BYTES + 1], 6);
         assert_eq!(read("deflate", &bomb), (Err(Cause::MissingHeader), Err(Cause::TooLarge)));
     }
 }
