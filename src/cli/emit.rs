@@ -74,7 +74,7 @@ fn payload(given: Option<&str>) -> Result<Box<RawValue>, Failure> {
         }
         Some(text) => text.to_owned(),
     };
-    // Editors on Windows write a byte order mark, which may stand only at the beginning of a document.
+    // Windows editors write a byte order mark, which is valid only at the start of a document.
     let text = text.strip_prefix('\u{feff}').unwrap_or(&text).trim().to_owned();
     RawValue::from_string(text).map_err(|error| Failure(format!("the payload is no JSON: {error}")))
 }

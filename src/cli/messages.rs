@@ -76,7 +76,7 @@ pub struct Head {
     pub body_sha256: Option<String>,
     pub body_bytes: u64,
     pub not_json: bool,
-    /// Why filters were not evaluated; absent in answers of an older service.
+    /// Why filters were not evaluated; absent from responses of older services.
     #[serde(default)]
     pub unreadable: Option<String>,
     pub body_unsigned: bool,
@@ -104,7 +104,7 @@ impl Head {
         format!("{}\n", harmless(&parts.join("  ").replace(['\n', '\t'], " ")))
     }
 
-    /// That a body is empty is seen by its size.
+    /// An empty body needs no remark: its size shows it.
     fn unreadable_remark(&self) -> Option<String> {
         match self.unreadable.as_deref() {
             Some("empty") => None,

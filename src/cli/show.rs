@@ -17,7 +17,7 @@ use crate::store::headers::{self as stored, readable};
 
 /// Of a body or an answer; --body prints all of it.
 const MOST_SHOWN_CHARACTERS: usize = 20_000;
-/// Of a compressed body.
+/// Limit on a decompressed body.
 const MOST_DECODED_BYTES: usize = 64 << 20;
 
 /// Which message.
@@ -180,7 +180,7 @@ fn content(message: &Message, body: Option<&[u8]>) -> String {
     text
 }
 
-/// Why nothing could be read from a body, for people.
+/// Human-readable form of an `unreadable` reason.
 fn unreadable_in_words(reason: &str) -> &str {
     match reason {
         "empty" => "the body is empty",
@@ -196,8 +196,8 @@ fn unreadable_in_words(reason: &str) -> &str {
     }
 }
 
-/// A body for a terminal, decoded as its headers say: JSON in lines, anything else as text, and never more than a person would
-/// read. `headers`: as they are stored.
+/// Formats a body for a terminal: decoded according to its headers, JSON pretty-printed, anything else as text, truncated to
+/// `MOST_SHOWN_CHARACTERS`. `headers`: as stored.
 fn shown(headers: &Map<String, Value>, body: &[u8]) -> String {
     let fields = stored::fields(headers);
     let fields: Vec<(&str, &[u8])> =

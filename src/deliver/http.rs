@@ -124,11 +124,11 @@ impl HttpRoute {
     }
 }
 
-/// A body as a target wants it.
+/// The body of a delivery in the format that the target is configured for.
 struct Outgoing {
     content_type: Option<String>,
     body: Bytes,
-    /// Byte for byte what was received, so that the provider's Content-Encoding applies to it.
+    /// The body is byte for byte what was received, so the provider's Content-Encoding header still applies.
     is_as_received: bool,
 }
 
@@ -154,14 +154,15 @@ impl Outgoing {
     }
 }
 
-/// Whether a form was received. Senders leave the type of a form on JSON, too.
+/// Whether the received body is a form. The Content-Type alone does not tell: some senders label JSON as a form.
 fn is_form(message: &StoredMessage, content_type: Option<&str>) -> bool {
     let essence = content_type.and_then(|text| text.split(';').next()).unwrap_or_default().trim();
     let is_called_form = [FORM, MULTIPART].iter().any(|form| essence.eq_ignore_ascii_case(form));
     is_called_form && message.decoded.is_some() && !json::accepts(&message.body)
 }
 
-/// The members of an object as fields, in its order; texts as they are, anything else as JSON. What is no object is one field.
+/// Converts the members of an object to form fields in document order. Strings become plain text, other values compact JSON. A
+/// payload that is not an object becomes one field.
 fn as_form(payload: &[u8]) -> String {
     let mut form = form_urlencoded::Serializer::new(String::new());
     match json::document(payload).ok().and_then(Object::read) {

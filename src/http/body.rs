@@ -96,7 +96,7 @@ pub async fn read(
     })
 }
 
-/// Bytes that hold a further part of the budget, which is given back when the last clone is dropped.
+/// Attaches another reservation to bytes. It is released when the last clone is dropped.
 pub fn accounted(bytes: Bytes, reservation: Reservation) -> Bytes {
     Bytes::from_owner(Accounted { bytes, _reservation: reservation })
 }

@@ -87,7 +87,7 @@ impl Budget {
         Reservation { budget: Arc::clone(self), client, bytes: 0, id: None, dropped: None }
     }
 
-    /// The most that one body may be decoded to: with the copies that SQLite makes of it, it fits beside the body itself.
+    /// Maximum size of a decoded body: together with the original body and the copies that SQLite makes, it fits the budget.
     pub fn max_decoded_bytes(&self) -> usize {
         self.total_bytes / 4
     }

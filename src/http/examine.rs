@@ -60,7 +60,7 @@ pub enum Unaccepted {
     Rejected(RejectionReason),
     /// It can be judged once this has been fetched.
     Wanting(Wanted),
-    /// There is no memory for what its body is decoded to now.
+    /// The body budget has no room for the decoded body at the moment.
     NoRoom,
 }
 
@@ -70,7 +70,7 @@ impl From<NoRoom> for Unaccepted {
     }
 }
 
-/// `room`: for what the body is decoded to once the sender is known.
+/// `room`: memory for the decoded body, used only after authentication.
 ///
 /// # Errors
 /// Why the request is not authentic, or what must be fetched first.
@@ -97,7 +97,7 @@ pub fn examine(
     Ok(Found::Message(Examined { description, content, body_sha256, question }))
 }
 
-/// A signed handshake, or nothing where the request is a message.
+/// Authenticates the request; returns a signed handshake, or `None` for a message.
 fn prove(
     verifier: &Verifier,
     request: &Request<'_>,

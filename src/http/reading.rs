@@ -1,4 +1,5 @@
-//! What is stored of a body: JSON as it is, what can be decoded to JSON, or why nothing can be read. The bytes are never changed.
+//! Turns a verified body into stored content: JSON as received, a payload decoded to JSON, or the reason why it cannot be read.
+//! Must never change the bytes of the body.
 
 use bytes::Bytes;
 
@@ -12,27 +13,27 @@ use crate::providers::{
 use crate::store::{Content, UnreadableReason};
 
 const FORM: &[u8] = b"application/x-www-form-urlencoded";
-/// Decompressing more than this takes so long that other requests should not wait for it.
+/// Larger compressed bodies are read on a blocking thread.
 const CODED_ELSEWHERE_ABOVE: usize = 8 << 10;
-/// A text in UTF-8 takes at most so many times the bytes that it takes in another charset.
+/// Maximum growth of a text when it is converted to UTF-8.
 const MAX_GROWTH_OF_TEXT: usize = 3;
 
-/// There is no memory for what is decoded now.
+/// The body budget has no room for the decoded body at the moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NoRoom;
 
-/// The memory for what is decoded from a body.
+/// Memory limit for the decoded body.
 #[derive(Debug)]
 pub struct DecodingRoom {
     pub max_bytes: usize,
-    /// `None`: not counted.
+    /// `None`: not counted against the body budget.
     pub reservation: Option<Reservation>,
 }
 
 impl DecodingRoom {
-    /// Reserves so many bytes in all.
+    /// Reserves `bytes` in total.
     fn take(&mut self, bytes: usize) -> Result<(), Problem> {
-        // What is larger might find no room however long it waited.
+        // Anything larger could fail even on an idle service, and would be answered 503 on every retry.
         if bytes > self.max_bytes {
             return Err(CodingProblem::TooLarge.into());
         }
@@ -50,22 +51,23 @@ impl Room for DecodingRoom {
     }
 }
 
-/// Whether a body of moderate size is read without holding up others: a compressed one may be many times as large once it is
-/// read.
+/// Whether a body below `COMPUTED_ELSEWHERE_ABOVE` can be read on the async thread. Compressed bodies can grow a lot.
 pub fn is_quick(request: &Request<'_>) -> bool {
     let is_coded = || codings(request.headers).is_ok_and(|codings| !codings.is_empty());
     request.body.len() <= CODED_ELSEWHERE_ABOVE || !is_coded()
 }
 
+/// Reads the body of an authenticated request.
+///
 /// # Errors
-/// When the memory for it is used up for the moment.
+/// The body budget has no room for the decoded body.
 pub fn read(
     verifier: &Verifier,
     request: &Request<'_>,
     body: &Bytes,
     mut room: DecodingRoom,
 ) -> Result<(Content, Description), NoRoom> {
-    // JSON comes with the content type of a form, a content coding that a proxy has removed, or a charset that it is not in.
+    // Headers can be wrong: JSON labelled as a form, a Content-Encoding that a proxy already removed, a false charset.
     let mut text = None;
     if !is_form(request.headers) || looks_like_json(body) {
         text = verifier.read_json(body);
@@ -92,13 +94,13 @@ pub fn read(
     }
 }
 
-/// JSON without its byte order mark.
+/// Copies JSON without its byte order mark.
 fn copied(body: &[u8], room: &mut DecodingRoom) -> Result<String, Problem> {
     room.take(body.len())?;
     Ok(text_of(body.to_vec()))
 }
 
-/// The body, with the place in the budget of what was decoded from it.
+/// The body with the reservation of its decoded payload attached.
 fn counted(body: &Bytes, room: DecodingRoom) -> Bytes {
     match room.reservation {
         Some(reservation) => body::accounted(body.clone(), reservation),
@@ -150,7 +152,7 @@ impl From<json::Problem> for Problem {
     }
 }
 
-/// The JSON that a body which is none is decoded to.
+/// Decodes a body that is not plain JSON.
 fn payload(verifier: &Verifier, request: &Request<'_>, room: &mut DecodingRoom) -> Result<String, Problem> {
     if request.body.is_empty() {
         return Err(Problem::Unreadable(UnreadableReason::Empty));
@@ -170,7 +172,7 @@ fn payload(verifier: &Verifier, request: &Request<'_>, room: &mut DecodingRoom) 
     payload_of_plain(verifier, &Request { body: &decoded, ..*request }, room, held)
 }
 
-/// `held`: bytes that are held already.
+/// Decodes an uncompressed body. `held`: bytes already in use.
 fn payload_of_plain(
     verifier: &Verifier,
     request: &Request<'_>,
@@ -184,7 +186,6 @@ fn payload_of_plain(
     if problem == json::Problem::TooDeep {
         return Err(problem.into());
     }
-    // The name of a charset that is not known says only of text that it cannot be read.
     let Some((charset, mark)) = charset::of_json(request.body, request.headers)? else {
         return Err(problem.into());
     };
@@ -194,7 +195,7 @@ fn payload_of_plain(
     Ok(text_of(text.into_bytes()))
 }
 
-/// A document without its byte order mark.
+/// Text of a document without its byte order mark.
 fn text_of(mut document: Vec<u8>) -> String {
     let mark = document.len() - json::without_mark(&document).len();
     document.drain(..mark);

@@ -32,7 +32,7 @@ pub struct Entry<'a> {
     pub id: Option<i64>,
     pub is_duplicate: bool,
     pub conflict_of: Option<i64>,
-    /// Why nothing could be read from the body, so that filters could not be evaluated.
+    /// Why the body could not be read, so that filters were not evaluated.
     pub unreadable: Option<&'a str>,
     pub cause: Option<&'a str>,
     pub reason: Option<&'a str>,
@@ -80,7 +80,7 @@ impl Entry<'_> {
         log::info!(target: TARGET, "{}", Shown(self, format));
     }
 
-    /// Whether there is a body from which nothing could be read.
+    /// Whether there is a body and it could not be read.
     fn is_not_json(&self) -> bool {
         self.unreadable.is_some_and(|reason| reason != UnreadableReason::Empty.name())
     }

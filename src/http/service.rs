@@ -25,7 +25,7 @@ use crate::store::Store;
 
 /// Large bodies that are decoded or written anew at a time.
 const REWRITTEN_AT_ONCE: usize = 2;
-/// In whose name the budget counts what bodies are decoded to; no client has this address.
+/// Pseudo client of the body budget for decoded bodies; no client has this address.
 const DECODED: Network = Network::V4([0; 4]);
 
 /// Passed in, so that tests can set the time.
@@ -99,8 +99,8 @@ impl Service {
         }
     }
 
-    /// The memory for what the body of a verified message is decoded to. All of them share the part of one client: whose the
-    /// body is does not matter any more.
+    /// Memory limit for decoding the body of a verified message. All decoded bodies share the quota of one pseudo client, so that
+    /// a body does not count twice against its sender.
     pub(super) fn decoding_room(&self) -> DecodingRoom {
         DecodingRoom {
             max_bytes: self.max_body_bytes.min(self.budget.max_decoded_bytes()),

@@ -144,7 +144,7 @@ fn whole<'de, S: DeserializeSeed<'de>>(seed: S, text: &'de str) -> Option<S::Val
     document.end().ok().map(|()| value)
 }
 
-/// Without byte order mark and the white space that JSON has; a form feed is none.
+/// Strips the byte order mark and JSON white space (which excludes form feeds).
 fn trimmed(document: &[u8]) -> Option<&str> {
     Some(std::str::from_utf8(without_mark(document)).ok()?.trim_matches(super::BLANKS))
 }
@@ -215,7 +215,7 @@ impl<'de> Visitor<'de> for &mut Items<'de> {
     }
 }
 
-/// The item at one place of an array.
+/// Finds the item at an index.
 struct Item {
     place: usize,
 }

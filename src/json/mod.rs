@@ -1,11 +1,9 @@
-//! The one reader of JSON that comes from outside: what counts as a document, its limits, and the values in it.
-//! Owns syntax, encoding and nesting. It must never round a number, refuse a document for one odd string, or recurse deeper
-//! than its limit.
+//! Reader for all JSON that comes from outside: what counts as a document, its limits, and access to its values.
+//! It must never round a number, reject a document because of one odd string, or recurse deeper than its limit.
 //!
 //! A document is UTF-8 with or without a byte order mark (RFC 8259, 8.1), in serde_json's syntax, at most 127 levels deep.
 //! Unlike `serde_json::Value` it can have numbers that no `f64` holds and strings with lone surrogates: both are legal syntax.
-//! A number keeps its digits. A string with a lone surrogate is there and equals no text. Of a key that comes twice the last
-//! value counts.
+//! Numbers keep their digits. A string with a lone surrogate exists and equals no text. The last of duplicate keys wins.
 
 pub mod lookup;
 mod number;
@@ -25,7 +23,7 @@ pub use strings::{text_lossy, text_of};
 pub use value::{Literal, is_among, is_number, same};
 pub use written::{compact, pretty};
 
-/// Nesting that serde_json's own limit lets pass; SQLite's JSON functions take more.
+/// The nesting limit of serde_json; SQLite's JSON functions accept more.
 pub const MAX_LEVELS: usize = 127;
 
 /// U+FEFF in UTF-8.
@@ -34,7 +32,7 @@ const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 /// The white space of JSON.
 const BLANKS: [char; 4] = [' ', '\t', '\n', '\r'];
 
-/// Why bytes are no document.
+/// Why bytes are not a document.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Problem {
     /// Not UTF-8, or not in JSON's syntax.
@@ -48,10 +46,10 @@ pub fn accepts(body: &[u8]) -> bool {
     candidate(body).is_some_and(has_syntax)
 }
 
-/// The text of a document, without byte order mark and surrounding white space.
+/// Returns the text of a document without byte order mark and surrounding white space.
 ///
 /// # Errors
-/// Why it is none.
+/// Why it is not a document.
 pub fn document(body: &[u8]) -> Result<&str, Problem> {
     match candidate(body) {
         Some(text) if has_syntax(text) => Ok(text.trim_matches(BLANKS)),
@@ -60,18 +58,18 @@ pub fn document(body: &[u8]) -> Result<&str, Problem> {
     }
 }
 
-/// Why bytes that are no document are none.
+/// Returns why bytes that are not a document were rejected.
 pub fn problem(body: &[u8]) -> Problem {
     let is_too_deep = std::str::from_utf8(without_mark(body)).is_ok_and(has_syntax);
     if is_too_deep { Problem::TooDeep } else { Problem::NotJson }
 }
 
-/// The bytes without a byte order mark in front.
+/// Strips a leading byte order mark.
 pub fn without_mark(body: &[u8]) -> &[u8] {
     body.strip_prefix(BYTE_ORDER_MARK).unwrap_or(body)
 }
 
-/// The body as text, if encoding and nesting allow it to be a document.
+/// Returns the text if encoding and nesting are acceptable; its syntax is not checked.
 fn candidate(body: &[u8]) -> Option<&str> {
     let text = std::str::from_utf8(without_mark(body)).ok()?;
     // Skipping values does not use the stack, but readers of the stored text may.

@@ -1,7 +1,6 @@
-//! Numbers compared by value, digit by digit, without a float in between.
+//! Exact comparison of numbers by value, without floats.
 
-/// A number as a sign, its digits without leading and trailing zeros, and where the point stands before them:
-/// 0.d₁d₂… × 10^magnitude. Zero has no digits and no sign.
+/// A number in normal form: 0.d₁d₂… × 10^magnitude, without leading and trailing zeros. Zero has no digits and no sign.
 #[derive(Debug)]
 pub struct Decimal<'a> {
     is_negative: bool,
@@ -10,11 +9,11 @@ pub struct Decimal<'a> {
     magnitude: Magnitude<'a>,
 }
 
-/// Exponents come with any number of digits; nobody adds those that no machine word holds.
+/// An exponent can have any number of digits. One that does not fit a machine word is not added to the position of the point.
 #[derive(Debug, PartialEq, Eq)]
 enum Magnitude<'a> {
     Exact(i128),
-    /// The exponent as it is written without leading zeros, and what is to be added to it.
+    /// The exponent without leading zeros, and the position of the point.
     Huge {
         is_negative: bool,
         digits: &'a str,
@@ -22,11 +21,11 @@ enum Magnitude<'a> {
     },
 }
 
-/// An exponent of more digits is compared as it is written.
+/// Longer exponents are compared as text.
 const MAX_EXPONENT_DIGITS: usize = 30;
 
-/// Whether two JSON numbers have the same value: `1`, `1.0` and `10e-1` have. The work is that of reading both once, whatever
-/// their exponents. Of numbers with exponents of more than 30 digits some that are equal are not found to be.
+/// Whether two JSON numbers have the same value, e.g. `1`, `1.0` and `10e-1`. Linear in the length of both, whatever their
+/// exponents. Equal numbers with exponents of more than 30 digits can compare as different.
 pub fn equal(one: &str, other: &str) -> bool {
     Decimal::of(one) == Decimal::of(other)
 }
@@ -40,7 +39,7 @@ impl PartialEq for Decimal<'_> {
 }
 
 impl<'a> Decimal<'a> {
-    /// Of a number in JSON's syntax.
+    /// Parses a number in JSON syntax.
     pub fn of(text: &'a str) -> Self {
         let (is_negative, text) = text.strip_prefix('-').map_or((false, text), |text| (true, text));
         let (mantissa, exponent) = text.split_once(['e', 'E']).unwrap_or((text, "0"));

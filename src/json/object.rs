@@ -1,4 +1,4 @@
-//! The members of an object, in the order of the document and as they stand in it.
+//! The members of an object in document order, as raw text.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -8,14 +8,14 @@ use serde_json::value::RawValue;
 
 use super::strings::text_of;
 
-/// Of a key that comes twice, the last value stands in the place of the first.
+/// An object. The last of duplicate keys wins, at the position of the first.
 #[derive(Debug, Default)]
 pub struct Object<'a> {
     members: Vec<(&'a str, &'a str)>,
     places: HashMap<Name<'a>, usize>,
 }
 
-/// A key; one with a lone surrogate equals only another that is written alike.
+/// A key. A key with a lone surrogate equals only an identically written one.
 #[derive(Debug, PartialEq, Eq, Hash)]
 enum Name<'a> {
     Text(Cow<'a, str>),
@@ -23,7 +23,7 @@ enum Name<'a> {
 }
 
 impl<'a> Object<'a> {
-    /// Of a value as it stands in a document; `None` where it is no object.
+    /// Parses a raw value; `None` if it is not an object.
     pub fn read(raw: &'a str) -> Option<Self> {
         if !raw.starts_with('{') {
             return None;
@@ -34,7 +34,7 @@ impl<'a> Object<'a> {
         document.end().ok().map(|()| object)
     }
 
-    /// Keys with their quotes, and values, as they stand in the document.
+    /// Raw keys (with quotes) and raw values.
     pub fn members(&self) -> impl Iterator<Item = (&'a str, &'a str)> + '_ {
         self.members.iter().copied()
     }
@@ -47,13 +47,13 @@ impl<'a> Object<'a> {
         self.members.is_empty()
     }
 
-    /// The value as it stands in the document.
+    /// The raw value of a key.
     pub fn get(&self, key: &str) -> Option<&'a str> {
         let place = self.places.get(&Name::Text(Cow::Borrowed(key)))?;
         self.members.get(*place).map(|(_, value)| *value)
     }
 
-    /// The value, if it is a text.
+    /// The value of a key if it is a string with valid Unicode.
     pub fn text(&self, key: &str) -> Option<Cow<'a, str>> {
         self.get(key).and_then(text_of)
     }

@@ -1,5 +1,5 @@
-//! Values at several places of a document, in one pass: what recipes read for event type and delivery id.
-//! Only what stands below a wanted key or in an array's first item is looked at a second time.
+//! Values at several paths of a document in one pass, for event types and delivery ids.
+//! Only values below a wanted key or in the first item of an array are scanned again.
 
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;

@@ -7,7 +7,7 @@ use super::lookup::key_text;
 use super::paths::Slot;
 use super::{BLANKS, Problem, candidate, has_syntax, problem};
 
-/// Pointers, as a tree of their tokens.
+/// A set of pointers, as a tree of their tokens.
 #[derive(Clone, Debug, Default)]
 pub struct Pointers {
     root: Node,
@@ -17,19 +17,19 @@ pub struct Pointers {
 #[derive(Clone, Debug, Default)]
 struct Node {
     slot: Option<Slot>,
-    /// In the order of their tokens.
+    /// Sorted by token.
     children: Vec<Child>,
 }
 
 #[derive(Clone, Debug)]
 struct Child {
     token: String,
-    /// The token as the place of an item, if it can be one.
+    /// The token as an array index, if it is one.
     place: Option<usize>,
     node: Node,
 }
 
-/// What stands at each pointer, as it stands in the document.
+/// The raw value at each pointer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PointedValues<'a>(Vec<Option<&'a str>>);
 
@@ -40,7 +40,7 @@ impl<'a> PointedValues<'a> {
 }
 
 impl Pointers {
-    /// What is no pointer leads nowhere.
+    /// Adds a pointer. Invalid pointers never match.
     pub fn add(&mut self, pointer: &str) -> Slot {
         let new = Slot(self.count);
         if !pointer.is_empty() && !pointer.starts_with('/') {
@@ -54,8 +54,10 @@ impl Pointers {
         slot
     }
 
+    /// Reads all pointers in one pass.
+    ///
     /// # Errors
-    /// Why the body is no document.
+    /// Why the body is not a document.
     pub fn read<'a>(&self, body: &'a [u8]) -> Result<PointedValues<'a>, Problem> {
         let text = candidate(body).ok_or_else(|| problem(body))?.trim_matches(BLANKS);
         let mut found = vec![None; self.count];
@@ -90,7 +92,7 @@ impl Node {
         self.children.iter().find(|child| child.place == Some(place)).map(|child| &child.node)
     }
 
-    /// Reads a value with all that is wanted in it. The depth is that of the document, which is bounded.
+    /// Reads a value and the wanted values inside it. Recursion is bounded by the nesting limit of documents.
     fn take<'a>(&self, raw: &'a str, found: &mut [Option<&'a str>]) -> serde_json::Result<()> {
         if let Some(slot) = self.slot {
             found[slot.0] = Some(raw);
@@ -115,7 +117,7 @@ impl Node {
     }
 }
 
-/// A place is written without sign and leading zeros.
+/// An array index has no sign and no leading zeros (RFC 6901, section 4).
 fn place(token: &str) -> Option<usize> {
     let is_place =
         token == "0" || (!token.starts_with('0') && token.bytes().all(|byte| byte.is_ascii_digit()));
@@ -148,7 +150,7 @@ impl<'de> Visitor<'de> for Members<'_, '_, 'de> {
                 None => map.next_value::<IgnoredAny>().map(|_| ())?,
                 Some(node) => {
                     let raw: &RawValue = map.next_value()?;
-                    // Of a key that comes twice the last value counts, with all that is in it.
+                    // The last of duplicate keys wins, together with everything inside it.
                     node.forget(self.found);
                     node.take(raw.get(), self.found).map_err(A::Error::custom)?;
                 }

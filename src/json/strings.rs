@@ -1,8 +1,8 @@
-//! The text of JSON strings.
+//! Decoding of JSON strings.
 
 use std::borrow::Cow;
 
-/// The text of a string as it stands in a document; `None` where it is no string or has a lone surrogate.
+/// Decodes a raw string; `None` if it is not a string or has a lone surrogate.
 pub fn text_of(raw: &str) -> Option<Cow<'_, str>> {
     let inner = raw.strip_prefix('"')?.strip_suffix('"')?;
     if inner.contains('\\') {
@@ -11,12 +11,12 @@ pub fn text_of(raw: &str) -> Option<Cow<'_, str>> {
     Some(Cow::Borrowed(inner))
 }
 
-/// The same with U+FFFD for each lone surrogate, as browsers write it into a form. Empty where it is no string.
+/// Decodes a raw string with U+FFFD for each lone surrogate, as browsers do for forms. Empty if it is not a string.
 pub fn text_lossy(raw: &str) -> Cow<'_, str> {
     text_of(raw).unwrap_or_else(|| Cow::Owned(serde_json::from_str(&repaired(raw)).unwrap_or_default()))
 }
 
-/// The string with an escaped U+FFFD for each lone surrogate.
+/// Replaces each lone surrogate escape with `\ufffd`.
 fn repaired(raw: &str) -> String {
     const ESCAPE_BYTES: usize = 6;
     let mut written = String::with_capacity(raw.len());
@@ -36,7 +36,7 @@ fn repaired(raw: &str) -> String {
                 continue;
             }
             Some(_) => ESCAPE_BYTES,
-            // A backslash with the character that it escapes, which is ASCII.
+            // A backslash and the ASCII character that it escapes.
             None => 2,
         };
         let (escape, behind) = rest.split_at_checked(taken).unwrap_or((rest, ""));
@@ -47,7 +47,7 @@ fn repaired(raw: &str) -> String {
     written
 }
 
-/// The UTF-16 code unit of an escape at the beginning of a text.
+/// The UTF-16 code unit of a `\u` escape at the start of the text.
 fn unit(text: &str) -> Option<u16> {
     u16::from_str_radix(text.strip_prefix("\\u")?.get(..4)?, 16).ok()
 }

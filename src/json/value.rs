@@ -1,4 +1,4 @@
-//! Whether two values are the same, each as it stands in its document.
+//! Equality of raw values.
 
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -9,12 +9,12 @@ use super::object::Object;
 use super::strings::text_of;
 use super::{accepts, lookup};
 
-/// A value that others are compared with, as it was written.
+/// A value from a filter, kept as written.
 #[derive(Clone, Debug)]
 pub struct Literal(Box<RawValue>);
 
 impl Literal {
-    /// `None` where it is not JSON.
+    /// `None` if the text is not JSON.
     pub fn parse(text: &str) -> Option<Self> {
         accepts(text.as_bytes())
             .then(|| RawValue::from_string(text.trim().to_owned()).ok().map(Self))
@@ -57,8 +57,8 @@ pub fn is_number(raw: &str) -> bool {
     raw.starts_with(|first: char| first == '-' || first.is_ascii_digit())
 }
 
-/// Whether two values are the same: texts by their characters, numbers by value, objects whatever the order of their keys. A
-/// string or key with a lone surrogate is the same as nothing.
+/// Whether two raw values are equal: strings by their characters, numbers by value, objects regardless of key order. A string
+/// or key with a lone surrogate equals nothing.
 pub fn same(one: &str, other: &str) -> bool {
     match (one.as_bytes().first(), other.as_bytes().first()) {
         (Some(b'"'), Some(b'"')) => text_of(one).is_some_and(|text| Some(text) == text_of(other)),
@@ -69,7 +69,7 @@ pub fn same(one: &str, other: &str) -> bool {
     }
 }
 
-/// Whether a value is the same as one of others. It is decoded once, for it can be as long as a body.
+/// Whether a raw value equals one of several. `found` is decoded only once, since it can be as long as a body.
 pub fn is_among<'a>(found: &str, mut wanted: impl Iterator<Item = &'a str>) -> bool {
     match found.as_bytes().first() {
         Some(b'"') => {

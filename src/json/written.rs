@@ -1,10 +1,10 @@
-//! Documents written anew, for people or in few bytes: the order of keys and the digits of numbers stay.
+//! Compact and pretty-printed documents. Key order and the digits of numbers are preserved.
 
 use super::strings::text_of;
 
 const INDENT: &str = "  ";
 
-/// Without the white space between the parts; strings and numbers stay as they are.
+/// Removes the white space between tokens.
 pub fn compact(document: &str) -> String {
     let mut written = String::with_capacity(document.len());
     let mut rest = document;
@@ -21,7 +21,7 @@ pub fn compact(document: &str) -> String {
     written
 }
 
-/// In lines, with two spaces a level. Escapes of characters that need none are written as the characters.
+/// Indents with two spaces per level. Unnecessary `\u` escapes are decoded.
 pub fn pretty(document: &str) -> String {
     let mut written = String::with_capacity(document.len() * 2);
     let mut level = 0_usize;
@@ -87,7 +87,7 @@ fn push_string(written: &mut String, raw: &str) {
     }
 }
 
-/// The length of the string that a text begins with, quotes included.
+/// Length of the string at the start of the text, including quotes.
 fn string_bytes(text: &str) -> usize {
     let bytes = text.as_bytes();
     let mut at = 1;

@@ -267,7 +267,7 @@ impl Asker {
                         values.get(&place.to_string()).ok_or_else(|| format!("{place} is missing"))?;
                     body.extend_from_slice(escaped(value.as_bytes()).unwrap_or_default().as_bytes());
                 }
-                // A byte order mark may stand only at the beginning of a document.
+                // A byte order mark is valid only at the start of a document.
                 BodyPart::Message => body.extend_from_slice(json::without_mark(message)),
             }
         }

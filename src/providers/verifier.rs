@@ -253,8 +253,8 @@ impl Verifier {
     }
 
     /// A form's content as JSON text, which `read_json` takes: an object with repeats as arrays,
-    /// or the payload itself where the provider sends that as the only field. `None` for what is no form, and for a
-    /// multipart body of a provider that is not known to send such.
+    /// or the payload itself where the provider sends that as the only field. `None` for anything but a
+    /// form, and for a multipart body of a provider without a payload field.
     ///
     /// # Errors
     /// Why the form cannot be read.

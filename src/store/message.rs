@@ -20,33 +20,32 @@ use super::{access, confirmation, delivery, quarantine, timestamp};
 pub enum Content {
     /// The body is JSON: stored as text, byte for byte.
     Json(Bytes),
-    /// JSON after something was decoded (a form, a content coding, a charset, a byte order mark): the exact bytes, and the
-    /// JSON text.
+    /// The body had to be decoded (form, content coding, charset, byte order mark): the exact bytes and the JSON text.
     Decoded { body: Bytes, payload: String },
-    /// Nothing can be read from it: the exact bytes, and why.
+    /// The body cannot be read: the exact bytes and the reason.
     Unreadable { body: Bytes, reason: UnreadableReason },
 }
 
 words!(
-    /// Why nothing can be read from a body, so that no condition of a filter holds for it.
+    /// Why a body cannot be read, so that no filter passes the message.
     UnreadableReason {
-        /// There is no body.
+        /// The body is empty.
         Empty = "empty",
         /// Neither JSON nor a form.
         NotJson = "not_json",
         /// JSON nested more than 127 levels deep.
         TooDeep = "too_deep",
-        /// A form with too many fields or bytes to be decoded.
+        /// A form with too many fields or bytes.
         FormTooLarge = "form_too_large",
-        /// The declared charset is not known.
+        /// An unknown charset is declared.
         UnknownCharset = "unknown_charset",
-        /// Bytes that are no text in the declared charset.
+        /// Bytes that are invalid in the declared charset.
         MalformedText = "malformed_text",
         /// A content coding other than gzip and deflate, or too many of them.
         UnknownCoding = "unknown_coding",
         /// Bytes that cannot be decompressed.
         MalformedCoding = "malformed_coding",
-        /// Decompressed, it is larger than a body may be, or than its compressed size explains.
+        /// The decoded body exceeds the size limit or the limit on its growth.
         ExpandsTooMuch = "expands_too_much",
     }
 );

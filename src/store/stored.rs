@@ -25,7 +25,7 @@ pub struct MessageHead {
     pub remote_ip: String,
     pub body_sha256: Vec<u8>,
     pub not_json: bool,
-    /// Why nothing could be read from the body; `None` where something was.
+    /// Why the body could not be read; `None` if it was.
     pub unreadable: Option<UnreadableReason>,
     pub body_unsigned: bool,
     pub unverified: bool,
@@ -47,7 +47,7 @@ pub struct StoredMessage {
     pub head: MessageHead,
     /// Exactly as received.
     pub body: Bytes,
-    /// The JSON that was decoded from the body; `None` also where the body itself is the JSON.
+    /// The JSON decoded from the body; `None` also if the body itself is the JSON.
     pub decoded: Option<String>,
 }
 
@@ -61,7 +61,7 @@ impl StoredMessage {
         }
     }
 
-    /// The same, without a copy where the body is the payload.
+    /// The payload as bytes; a copy only if it differs from the body.
     pub fn payload_bytes(&self) -> Option<Bytes> {
         match &self.decoded {
             Some(decoded) => Some(Bytes::copy_from_slice(decoded.as_bytes())),

@@ -72,7 +72,7 @@ impl Condition {
         Self { pointer: String::new(), equals: None, among: Some(Vec::new()), exists: None }
     }
 
-    /// `found`: the value as it stands in the document.
+    /// `found`: the raw value at the pointer.
     fn holds(&self, found: Option<&str>) -> bool {
         let is_among =
             |all: &[Literal]| found.is_some_and(|found| is_among(found, all.iter().map(Literal::raw)));
@@ -115,9 +115,9 @@ impl Subscription {
 #[derive(Clone, Debug, Default)]
 pub struct Subscriptions {
     all: Vec<Subscription>,
-    /// The places of all filters, so that a payload is read once.
+    /// The pointers of all filters, so that a payload is read in one pass.
     places: Pointers,
-    /// Of each subscription, where the place of each condition is among those.
+    /// For each subscription, the slots of its conditions.
     slots: Vec<Vec<Slot>>,
 }
 
@@ -137,8 +137,8 @@ impl Subscriptions {
         self.all.iter().any(|one| one.filter.is_some() && one.wants(event, owner))
     }
 
-    /// The targets that get it. `payload`: the JSON text. Without one, or where it cannot be read, no condition of a filter
-    /// holds, not even that something be absent: what is there is not known.
+    /// Returns the targets for a message. `payload`: the JSON text. Without a readable payload no condition holds, not even
+    /// `exists: false`, since the content is unknown.
     pub fn matching(&self, event: &str, owner: Option<&str>, payload: Option<&[u8]>) -> Vec<i64> {
         let mut read: Option<Option<PointedValues<'_>>> = None;
         let mut targets = Vec::new();
@@ -263,7 +263,7 @@ mod tests {
     }
 
     proptest! {
-        /// Neither way round: what is beside a place says nothing about it.
+        /// Other members never affect the value at a pointer.
         #[test]
         fn odd_member_changes_no_answer(
             value in "(true|false|null|[1-9][0-9]{0,40}|\"[a-c]{0,2}\"|\\{\\}|\\[1\\])",

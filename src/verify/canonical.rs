@@ -6,8 +6,7 @@ use std::borrow::Cow;
 
 use crate::json::{self, lookup};
 
-/// JSON without the white space between its parts, and without byte order mark; numbers and strings stay as they are. `None`
-/// where it is not JSON.
+/// JSON without the white space between tokens and without byte order mark. `None` if it is not JSON.
 pub fn compact(body: &[u8]) -> Option<Cow<'_, [u8]>> {
     json::document(body).ok().map(|document| Cow::Owned(json::compact(document).into_bytes()))
 }

@@ -1,26 +1,26 @@
-//! Texts in other charsets than UTF-8: which one a Content-Type declares, and the text of bytes in it.
+//! Declared charsets, and decoding of text in them.
 
 use encoding_rs::{Encoding, UTF_8, UTF_16BE, UTF_16LE};
 
 use super::request::Headers;
 
-/// Why bytes in a declared charset have no text.
+/// Why bytes cannot be decoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CharsetProblem {
     Unknown,
     Malformed,
 }
 
-/// The charset that the first Content-Type declares; `None` where it declares none.
+/// Returns the charset that the first Content-Type declares, if any.
 ///
 /// # Errors
-/// A name that no charset of the Encoding Standard has.
+/// The charset is not in the Encoding Standard.
 pub fn declared(headers: Headers<'_>) -> Result<Option<&'static Encoding>, CharsetProblem> {
     let content_type = headers.0.iter().find(|(name, _)| *name == "content-type");
     content_type.map_or(Ok(None), |(_, value)| of_content_type(value))
 }
 
-/// The same of one Content-Type.
+/// Returns the charset that a Content-Type declares, if any.
 ///
 /// # Errors
 /// As for `declared`.
@@ -36,15 +36,17 @@ pub fn of_content_type(value: &[u8]) -> Result<Option<&'static Encoding>, Charse
     Encoding::for_label(label).map(Some).ok_or(CharsetProblem::Unknown)
 }
 
+/// Decodes bytes without replacement characters.
+///
 /// # Errors
-/// Bytes that are none of this charset's.
+/// Bytes that are invalid in the charset.
 pub fn decode(bytes: &[u8], charset: &'static Encoding) -> Result<String, CharsetProblem> {
     let text = charset.decode_without_bom_handling_and_without_replacement(bytes);
     text.map(std::borrow::Cow::into_owned).ok_or(CharsetProblem::Malformed)
 }
 
-/// In what a JSON body is written that is not read as UTF-8: its byte order mark says so, or what was declared; `None` where
-/// neither names another charset. With the length of the mark.
+/// Returns the charset of a JSON body that is not UTF-8, from its byte order mark or its declaration, with the length of the
+/// mark. `None` if neither names another charset.
 ///
 /// # Errors
 /// `Unknown`.
@@ -61,7 +63,7 @@ pub fn of_json(
     Ok(charset.map(|charset| (byte_order(charset, body), 0)))
 }
 
-/// Without a mark, UTF-16 shows by its first character, which JSON has from ASCII, in which order its bytes are.
+/// Detects the byte order of UTF-16 without a mark: the first character of JSON is ASCII, so one of its bytes is zero.
 fn byte_order(charset: &'static Encoding, body: &[u8]) -> &'static Encoding {
     let is_utf16 = charset == UTF_16LE || charset == UTF_16BE;
     match body {

@@ -1,4 +1,4 @@
-//! Content codings (RFC 9110, 8.4): what a compressed body holds, within limits that stop a decompression bomb.
+//! Decoding of content codings (RFC 9110, 8.4), with limits that stop decompression bombs.
 
 use miniz_oxide::inflate::stream::{InflateState, inflate};
 use miniz_oxide::{DataFormat, MZFlush, MZStatus};
@@ -7,44 +7,44 @@ use super::request::Headers;
 
 /// No sender compresses more than twice.
 const MAX_CODINGS: usize = 3;
-/// What is decoded may be so many times as large as what was received: text compresses to a twentieth, a bomb to a thousandth.
+/// Maximum ratio of decoded to received size: text compresses about 20:1, bombs about 1000:1.
 const MAX_RATIO: usize = 200;
-/// However little was received, this much may come of it.
+/// Decoded size that is allowed regardless of the ratio.
 const ALWAYS_ALLOWED_BYTES: usize = 1 << 20;
-/// Decoded in steps of this size.
+/// Size of the output buffer.
 const STEP_BYTES: usize = 16 << 10;
 
-/// One coding of a body.
+/// A supported content coding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Coding {
     /// RFC 1952; `x-gzip` is the same.
     Gzip,
-    /// RFC 1950, or without its frame (RFC 1951), as many senders have it.
+    /// RFC 1950, or raw deflate (RFC 1951), which many senders use instead.
     Deflate,
 }
 
-/// Why a coded body cannot be read.
+/// Why a body cannot be decoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CodingProblem {
-    /// A coding other than gzip and deflate, or too many of them.
+    /// A coding other than gzip and deflate, or too many codings.
     Unknown,
     Malformed,
-    /// It grows beyond the limits.
+    /// The decoded body exceeds a limit.
     TooLarge,
-    /// There is no memory for it now.
+    /// The memory budget is used up at the moment.
     NoRoom,
 }
 
-/// Where the memory for what is decoded comes from.
+/// Memory limit for decoding.
 pub trait Room {
-    /// The most that a decoded body may have.
+    /// Maximum size of the decoded body.
     fn max_bytes(&self) -> usize;
 
-    /// Whether there may be so many bytes in all.
+    /// Reserves `bytes` in total; false if there is no room.
     fn grow_to(&mut self, bytes: usize) -> bool;
 }
 
-/// A fixed limit, for what is small.
+/// A fixed limit without a budget.
 #[derive(Clone, Copy, Debug)]
 pub struct AtMost(pub usize);
 
@@ -58,7 +58,7 @@ impl Room for AtMost {
     }
 }
 
-/// The codings of a body in the order in which they were applied; none where it is as it was written.
+/// Returns the codings of a body in the order in which they were applied.
 ///
 /// # Errors
 /// `Unknown`.
@@ -70,7 +70,7 @@ pub fn codings(headers: Headers<'_>) -> Result<Vec<Coding>, CodingProblem> {
                 b"" | b"identity" => {}
                 b"gzip" | b"x-gzip" => codings.push(Coding::Gzip),
                 b"deflate" => codings.push(Coding::Deflate),
-                // Some senders write the charset into this header.
+                // Some senders put the charset into this header.
                 label if encoding_rs::Encoding::for_label(label).is_some() => {}
                 _ => return Err(CodingProblem::Unknown),
             }
@@ -79,13 +79,13 @@ pub fn codings(headers: Headers<'_>) -> Result<Vec<Coding>, CodingProblem> {
     if codings.len() > MAX_CODINGS { Err(CodingProblem::Unknown) } else { Ok(codings) }
 }
 
-/// What a body holds below its codings.
+/// Removes all codings from a body.
 ///
 /// # Errors
-/// Why it cannot be read.
+/// Why it cannot be decoded.
 pub fn decode(body: &[u8], codings: &[Coding], room: &mut dyn Room) -> Result<Vec<u8>, CodingProblem> {
     let grown = body.len().saturating_mul(MAX_RATIO).max(ALWAYS_ALLOWED_BYTES);
-    // Both the input and the output of a coding are within the limit.
+    // The limit covers input and output of a coding together.
     let max_bytes = room.max_bytes().min(grown);
     let mut held = 0;
     let mut decoded: Option<Vec<u8>> = None;
@@ -97,7 +97,7 @@ pub fn decode(body: &[u8], codings: &[Coding], room: &mut dyn Room) -> Result<Ve
             Coding::Gzip => gunzip(input, &mut output)?,
             Coding::Deflate => undeflate(input, &mut output)?,
         }
-        // The input of the next coding is held beside its output.
+        // The next coding holds this output as its input.
         held = output.bytes.capacity();
         decoded = Some(output.bytes);
     }
@@ -107,7 +107,7 @@ pub fn decode(body: &[u8], codings: &[Coding], room: &mut dyn Room) -> Result<Ve
 struct Output<'r> {
     bytes: Vec<u8>,
     max_bytes: usize,
-    /// By what is decoded from.
+    /// Bytes held by the input.
     held: usize,
     room: &'r mut dyn Room,
 }
@@ -130,7 +130,7 @@ impl Output<'_> {
     }
 }
 
-/// One member after the other; anything that is none makes it malformed.
+/// Decodes all members. Trailing data that is not a member is malformed.
 fn gunzip(mut input: &[u8], output: &mut Output<'_>) -> Result<(), CodingProblem> {
     loop {
         let start = output.bytes.len();
@@ -153,7 +153,7 @@ fn gunzip(mut input: &[u8], output: &mut Output<'_>) -> Result<(), CodingProblem
     }
 }
 
-/// The length of the header of a member (RFC 1952, 2.3); `None` where it is none.
+/// Returns the length of a member header (RFC 1952, 2.3); `None` if it is invalid.
 fn gzip_header_bytes(member: &[u8]) -> Option<usize> {
     const FIXED_BYTES: usize = 10;
     let [0x1f, 0x8b, 8, flags, ..] = *member.get(..FIXED_BYTES)? else { return None };
@@ -165,7 +165,7 @@ fn gzip_header_bytes(member: &[u8]) -> Option<usize> {
         let length = member.get(at..at + 2)?;
         at += 2 + usize::from(u16::from_le_bytes([length[0], length[1]]));
     }
-    // The name of a file and a comment, each with a zero at its end.
+    // File name and comment, zero-terminated.
     for flag in [0b1000, 0b1_0000] {
         if flags & flag != 0 {
             at += member.get(at..)?.iter().position(|byte| *byte == 0)? + 1;
@@ -196,7 +196,7 @@ const fn is_zlib_header(first: u8, second: u8) -> bool {
     first & 0x0f == 8 && (first as u16 * 256 + second as u16).is_multiple_of(31)
 }
 
-/// Decompresses one stream; how many bytes of the input it took.
+/// Decompresses one stream; returns the number of input bytes consumed.
 fn inflate_all(input: &[u8], format: DataFormat, output: &mut Output<'_>) -> Result<usize, CodingProblem> {
     let mut state = InflateState::new_boxed(format);
     let mut step = vec![0; STEP_BYTES];

@@ -124,7 +124,7 @@ impl Equal {
         }
     }
 
-    /// `found`: the value as it stands in the answer.
+    /// `found`: the raw value in the response.
     fn unmet(&self, found: Option<&str>) -> Option<String> {
         let Some(found) = found else {
             return Some(format!("there is no {}", self.pointer));

@@ -44,10 +44,10 @@ pub fn kind(headers: Headers<'_>) -> Option<Kind> {
 /// Why a form cannot be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FormProblem {
-    /// It has too many fields or bytes.
+    /// Too many fields or bytes.
     TooLarge,
     UnknownCharset,
-    /// Bytes that are no text in the charset that it declares.
+    /// Bytes that are invalid in the declared charset.
     MalformedText,
 }
 
@@ -78,7 +78,7 @@ pub fn fields(body: &[u8], kind: Kind) -> Option<Vec<(String, String)>> {
 struct TextPart {
     name: String,
     value: String,
-    /// False where it is not in the charset that it declares.
+    /// False if it is invalid in its declared charset.
     is_readable: bool,
 }
 
@@ -109,7 +109,7 @@ fn parts(body: &[u8], boundary: String, declared: Option<&'static Encoding>) -> 
     reading.now_or_never().and_then(Result::ok).unwrap_or_else(|| Some(Vec::new()))
 }
 
-/// The text of a part in the charset that its own Content-Type declares, or that of the whole form.
+/// Decodes a part with the charset of its own Content-Type, or else that of the form.
 fn text_of_part(
     bytes: &[u8],
     content_type: Option<&[u8]>,
@@ -198,7 +198,7 @@ fn without_mark(text: String) -> String {
     text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text)
 }
 
-/// Names and values as they are written.
+/// Splits a form into raw names and values.
 fn split(body: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
     let fields = body.split(|byte| *byte == b'&').filter(|field| !field.is_empty());
     fields.map(|field| match field.iter().position(|byte| *byte == b'=') {
@@ -207,7 +207,7 @@ fn split(body: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
     })
 }
 
-/// The text of a name or value. A form is ASCII around its values, so it cannot be in UTF-16.
+/// Decodes a name or value. The syntax of forms is ASCII, so UTF-16 is not possible.
 fn decoded(written: &[u8], declared: Option<&'static Encoding>) -> Result<String, FormProblem> {
     if declared.is_some_and(|charset| !charset.is_ascii_compatible()) {
         return Err(FormProblem::UnknownCharset);

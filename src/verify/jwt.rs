@@ -310,7 +310,7 @@ fn is_signed(
     })
 }
 
-/// Claims by name. A value that serde_json cannot hold (a lone surrogate, a number out of range) is there and equals nothing.
+/// Parses claims. A value that `Value` cannot represent (lone surrogate, number out of range) exists and equals nothing.
 fn read_claims(bytes: &[u8]) -> Option<Map<String, Value>> {
     let object = Object::read(document(bytes).ok()?)?;
     let claim = |(name, value): (&str, &str)| {

@@ -134,7 +134,7 @@ impl dyn Outside + '_ {
 pub fn key(text: &str) -> Option<PublicKey> {
     if text.trim_start().starts_with('{') {
         let key = Object::read(text.trim())?;
-        // A member that is no text, or no Unicode, says nothing of the key.
+        // Members that are not valid strings are irrelevant for the key.
         let text = |(name, value)| Some((text_of(name)?.into_owned(), Value::from(text_of(value)?)));
         return PublicKey::from_jwk(&Value::Object(key.members().filter_map(text).collect())).ok();
     }

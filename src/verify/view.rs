@@ -35,16 +35,16 @@ pub struct View<'a> {
     /// Nothing where it has too many.
     form: OnceCell<Option<Vec<(String, String)>>>,
     json: OnceCell<Option<String>>,
-    /// What a compressed body holds.
+    /// The decompressed body; `None` if there is no content coding.
     decoded: OnceCell<Result<Option<Vec<u8>>, CodingProblem>>,
     max_decoded_bytes: usize,
 }
 
-/// Decompressed before the sender is known, a body has at most this size: no provider whose proof is inside sends more.
+/// Maximum decompressed size before authentication.
 const MAX_DECODED_BYTES: usize = 2 << 20;
-/// Nor is it so many times as large: what a stranger sends must not cost more than what it takes to send.
+/// Maximum ratio of decompressed to received size before authentication, so that small requests stay cheap.
 const MAX_DECODED_RATIO: usize = 100;
-/// However little was received, this much may come of it.
+/// Decompressed size that is allowed regardless of the ratio.
 const ALWAYS_DECODED_BYTES: usize = 128 << 10;
 
 impl<'a> View<'a> {
@@ -61,16 +61,16 @@ impl<'a> View<'a> {
         }
     }
 
-    /// The same, for a request that is known to be small.
+    /// Sets a lower limit for the decompressed body.
     #[must_use]
     pub fn decoding_at_most(self, max_decoded_bytes: usize) -> Self {
         Self { max_decoded_bytes, ..self }
     }
 
-    /// The body without its content codings; the body itself where it has none.
+    /// Returns the body without its content codings.
     ///
     /// # Errors
-    /// One that cannot be decompressed.
+    /// The body cannot be decompressed.
     pub fn decoded_body(&self) -> Result<&[u8], Cause> {
         let decoded = self.decoded.get_or_init(|| {
             let codings = coding::codings(self.request.headers)?;
@@ -86,7 +86,7 @@ impl<'a> View<'a> {
         }
     }
 
-    /// What is read: a body that cannot be decompressed is read as it is, for its Content-Encoding may be wrong.
+    /// Returns the decompressed body, or the raw body if that fails, since the Content-Encoding may be wrong.
     pub fn content(&self) -> &[u8] {
         self.decoded_body().unwrap_or(self.request.body)
     }
@@ -156,7 +156,7 @@ mod tests {
     use crate::verify::request::Headers;
     use crate::verify::template::{Scope, Template};
 
-    /// What the place and the decoded body of a request are.
+    /// Renders a JSON place and the decoded body of a request.
     fn read(coding: &str, body: &[u8]) -> (Result<Vec<u8>, Cause>, Result<Vec<u8>, Cause>) {
         let fields = [("content-encoding", coding.as_bytes())];
         let request = Request {

@@ -39,7 +39,7 @@ fn content_type(message: &StoredMessage) -> String {
     header(message, "content-type").or(emitted).unwrap_or_default()
 }
 
-/// As it was received; several values with commas between them, but of several types the first.
+/// A header as received. Repeated headers are joined with commas, except Content-Type, where the first one counts.
 fn header(message: &StoredMessage, name: &str) -> Option<String> {
     let headers: Value = serde_json::from_str(&message.head.headers).unwrap_or_default();
     match headers.get(name)? {

@@ -54,9 +54,9 @@ pub struct MessageHead {
     pub body_sha256: Option<String>,
     /// Length of the exact body.
     pub body_bytes: i64,
-    /// The body is not empty, and nothing could be read from it.
+    /// The body is not empty and could not be read.
     pub not_json: bool,
-    /// Why nothing could be read from the body, so that no filter was met: `empty`, `not_json` (neither JSON nor a form),
+    /// Why the body could not be read, so that filters were not evaluated: `empty`, `not_json` (neither JSON nor a form),
     /// `too_deep` (more than 127 levels), `form_too_large`, `unknown_charset`, `malformed_text`, `unknown_coding` (neither
     /// gzip nor deflate), `malformed_coding` or `expands_too_much`. Null where it was read.
     #[schema(examples("too_deep"))]
@@ -99,7 +99,7 @@ pub struct MessageContent {
     /// Latin-1 after the character U+001A.
     #[schema(value_type = Object)]
     pub headers: Box<RawValue>,
-    /// The body as JSON, decompressed if it is compressed, or the form as JSON; null where it is neither, or longer than 1 MiB.
+    /// The body as JSON (decompressed), or the form as JSON. Null if it is neither, or longer than 1 MiB.
     #[schema(value_type = Value)]
     pub payload: Option<Box<RawValue>>,
     /// The payload is longer than 1 MiB and not shown: take the body.

@@ -1,4 +1,4 @@
-//! What is read of bodies of every kind.
+//! Reading bodies of every kind.
 
 use miniz_oxide::deflate::{compress_to_vec, compress_to_vec_zlib};
 use time::OffsetDateTime;
@@ -38,7 +38,7 @@ fn read_with(room: DecodingRoom, body: &[u8], headers: &[(&str, &str)]) -> Resul
     Ok(content)
 }
 
-/// The payload, and whether it is the body itself; or why there is none.
+/// The payload and whether it is the body itself, or the reason why there is none.
 type Read = Result<(String, bool), UnreadableReason>;
 
 fn read(body: &[u8], headers: &[(&str, &str)]) -> Read {

@@ -83,7 +83,7 @@ fn text(body: &Object<'_>) -> Result<String, Cause> {
     Ok(fields.iter().map(|(name, value)| format!("{name}\n{value}\n")).collect())
 }
 
-/// A text. AWS signs UTF-8, which has no lone surrogates.
+/// A required string. AWS signs UTF-8, where a lone surrogate cannot occur, hence U+FFFD.
 fn required<'a>(body: &Object<'a>, name: &str) -> Result<Cow<'a, str>, Cause> {
     body.get(name).filter(|raw| raw.starts_with('"')).map(text_lossy).ok_or(Cause::MissingHeader)
 }

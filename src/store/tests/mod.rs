@@ -24,7 +24,7 @@ fn a_kept_message_is_in_the_file_with_its_exact_bytes() {
     assert_eq!(verify(&setup.path()).unwrap(), VerifyReport { checked: 1, ..VerifyReport::default() });
 }
 
-/// Rows of older versions have no reason.
+/// Rows written by older versions have no stored reason.
 #[test]
 fn unreadable_body_has_reason_after_upgrade() {
     let setup = Setup::new();

@@ -1,4 +1,4 @@
-//! Filters judge what is there, in whatever form it comes, and nothing passes them because it cannot be read.
+//! Filters on bodies of every encoding, and on bodies that cannot be read.
 
 use miniz_oxide::deflate::{compress_to_vec, compress_to_vec_zlib};
 use serde_json::Value;
@@ -8,7 +8,7 @@ use crate::harness::{ADMIN_TOKEN, Request};
 
 const FORM: &str = "application/x-www-form-urlencoded";
 
-/// Targets with opposite filters, and one without.
+/// Two targets with opposite filters, and one without a filter.
 fn service(target: &Target) -> TestApp {
     TestApp::github()
         .set("CREEL_TARGET_ALL_URL", target.url("/all"))
@@ -23,7 +23,7 @@ fn message(id: &str, body: impl Into<Vec<u8>>) -> Request {
     sign::github(id, body)
 }
 
-/// Which of the targets get it.
+/// Sends a message and returns the names of its targets.
 #[track_caller]
 fn targets_of(app: &TestApp, request: &Request) -> Vec<String> {
     assert_eq!(app.send(request).status, 200);
