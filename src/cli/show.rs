@@ -191,7 +191,7 @@ fn unreadable_in_words(reason: &str) -> &str {
         "malformed_text" => "the body is not in the charset that its Content-Type declares",
         "unknown_coding" => "the body has a Content-Encoding other than gzip and deflate",
         "malformed_coding" => "the body cannot be decompressed",
-        "expands_too_much" => "the body is too large when it is decompressed",
+        "expands_too_much" => "the decoded body is too large",
         other => other,
     }
 }
