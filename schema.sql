@@ -30,7 +30,7 @@ CREATE TABLE messages (
   headers           TEXT    NOT NULL,                         -- JSON object: name to value, or values if it was repeated
   payload           TEXT,                                     -- the JSON body as received, or the decoded form as JSON
   body              BLOB                                      -- the exact body, where payload is not identical with it
-, released_at TEXT /* when it was released from quarantine: its retention begins then */) STRICT;
+, released_at TEXT /* when it was released from quarantine: its retention begins then */, unreadable TEXT /* why nothing could be read from the body: empty, not_json, too_deep …; NULL in rows of older versions */) STRICT;
 
 CREATE INDEX messages_received_at ON messages (received_at);
 CREATE INDEX messages_released_at ON messages (released_at) WHERE released_at IS NOT NULL;

@@ -7,6 +7,7 @@ pub mod cli;
 pub mod config;
 pub mod deliver;
 pub mod http;
+pub mod json;
 pub mod outbound;
 pub mod providers;
 pub mod store;

@@ -4,8 +4,10 @@
 
 use std::sync::LazyLock;
 
-use creel::providers::json::{Found, Paths};
+use creel::providers::json::{Found, Paths, Pointers};
 use creel::providers::{Headers, json};
+use creel::verify::charset;
+use creel::verify::coding::{self, AtMost, Coding};
 use creel::verify::form::{self, Kind};
 use creel::verify::lookup::{JsonPath, first_key_except, items, member};
 use creel::verify::template::{Scope, Template};
@@ -40,6 +42,7 @@ libfuzzer_sys::fuzz_target!(|data: &[u8]| {
     json_forms(body);
     text_forms(body);
     form(&content_type, body);
+    coded(body);
     encoded_form(body);
     multipart(body);
     reply(&content_type, body);
@@ -65,6 +68,7 @@ fn paths(path: &str, body: &[u8]) {
             assert_eq!(*read.get(slot), single.find(body), "{text} leads to two places");
         }
     }
+    pointers(path, body);
     if let Some(read) = &read {
         let raw = JsonPath::root().raw(body).expect("the document is there");
         let key = first_key_except(raw, &["id".to_owned()]);
@@ -78,6 +82,26 @@ fn paths(path: &str, body: &[u8]) {
         }
     }
     let _ = lookup::member(&String::from_utf8_lossy(body), path);
+}
+
+/// What a filter sees, against serde_json's tree.
+fn pointers(pointer: &str, body: &[u8]) {
+    let mut wanted = Pointers::default();
+    let slots = [wanted.add(pointer), wanted.add("/a/0"), wanted.add("")];
+    let read = wanted.read(body);
+    assert_eq!(read.is_ok(), json::accepts(body), "what a filter reads is what is accepted");
+    let (Ok(read), Some(tree)) = (read, value(body)) else { return };
+    for (slot, pointer) in slots.into_iter().zip([pointer, "/a/0", ""]) {
+        let found = read.get(slot).and_then(|raw| value(raw.as_bytes()));
+        assert_eq!(found.as_ref(), tree.pointer(pointer), "{pointer} leads to two places");
+    }
+}
+
+fn coded(body: &[u8]) {
+    for coding in [Coding::Gzip, Coding::Deflate] {
+        let decoded = coding::decode(body, &[coding], &mut AtMost(1 << 20));
+        assert!(decoded.map_or(0, |decoded| decoded.len()) <= 1 << 20);
+    }
 }
 
 /// The depth alone may keep a document from being accepted.
@@ -109,7 +133,7 @@ fn json_forms(body: &[u8]) {
 }
 
 fn value(text: &[u8]) -> Option<Value> {
-    serde_json::from_slice(text).ok()
+    serde_json::from_slice(json::without_mark(text)).ok()
 }
 
 fn text_forms(body: &[u8]) {
@@ -133,7 +157,9 @@ fn form(content_type: &str, body: &[u8]) {
     let fields = [("content-type", content_type.as_bytes())];
     let Some(kind) = form::kind(Headers(&fields)) else { return };
     let _ = form::fields(body, kind.clone());
-    let payload = form::payload(body, kind, "payload");
+    let declared = charset::declared(Headers(&fields)).ok().flatten();
+    let payload = form::payload(body, kind, "payload", declared).ok().flatten();
+    let _ = form::to_json(body, Some("payload"), declared);
     assert!(payload.is_none_or(|payload| json::accepts(payload.as_bytes())), "a payload is JSON");
 }
 
@@ -141,12 +167,12 @@ fn encoded_form(body: &[u8]) {
     let Some(fields) = form::fields(body, Kind::UrlEncoded) else { return };
     let written = form_urlencoded::Serializer::new(String::new()).extend_pairs(&fields).finish();
     assert_eq!(form::fields(written.as_bytes(), Kind::UrlEncoded).as_ref(), Some(&fields), "{written}");
-    let text = form::to_json(body, None).expect("a form that has fields has JSON");
+    let text = form::to_json(body, None, None).expect("a form that has fields has JSON");
     let Some(Value::Object(object)) = value(text.as_bytes()) else { panic!("{text} is no object") };
     let values = |value: &Value| value.as_array().map_or(1, Vec::len);
     assert_eq!(object.values().map(values).sum::<usize>(), fields.len(), "{text}");
     assert!(fields.iter().all(|(name, _)| object.contains_key(name)), "{text}");
-    assert!(form::to_json(body, Some("payload")).is_some_and(|text| json::accepts(text.as_bytes())));
+    assert!(form::to_json(body, Some("payload"), None).is_ok_and(|text| json::accepts(text.as_bytes())));
     let sorted = canonical::sorted_form(&fields);
     let mut reversed = fields;
     reversed.reverse();

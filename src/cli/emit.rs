@@ -74,7 +74,8 @@ fn payload(given: Option<&str>) -> Result<Box<RawValue>, Failure> {
         }
         Some(text) => text.to_owned(),
     };
-    let text = text.trim().to_owned();
+    // Windows editors write a byte order mark, which is valid only at the start of a document.
+    let text = text.strip_prefix('\u{feff}').unwrap_or(&text).trim().to_owned();
     RawValue::from_string(text).map_err(|error| Failure(format!("the payload is no JSON: {error}")))
 }
 
@@ -86,6 +87,7 @@ mod tests {
     fn a_payload_is_taken_as_it_is_written() {
         assert_eq!(payload(None).expect("JSON").get(), "{}");
         assert_eq!(payload(Some(" { \"a\" : 1.00 }\n")).expect("JSON").get(), "{ \"a\" : 1.00 }");
+        assert_eq!(payload(Some("\u{feff}{}\r\n")).expect("JSON").get(), "{}");
         let failure = payload(Some("{a}")).expect_err("no JSON").to_string();
         assert!(failure.contains("no JSON"), "{failure}");
     }

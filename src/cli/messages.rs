@@ -76,6 +76,9 @@ pub struct Head {
     pub body_sha256: Option<String>,
     pub body_bytes: u64,
     pub not_json: bool,
+    /// Why filters were not evaluated; absent from responses of older services.
+    #[serde(default)]
+    pub unreadable: Option<String>,
     pub body_unsigned: bool,
     pub unverified: bool,
     pub conflict_of: Option<i64>,
@@ -101,13 +104,23 @@ impl Head {
         format!("{}\n", harmless(&parts.join("  ").replace(['\n', '\t'], " ")))
     }
 
+    /// An empty body needs no remark: its size shows it.
+    fn unreadable_remark(&self) -> Option<String> {
+        match self.unreadable.as_deref() {
+            Some("empty") => None,
+            Some("not_json") => Some("not-json".to_owned()),
+            Some(reason) => Some(format!("unreadable={}", reason.replace('_', "-"))),
+            None => self.not_json.then(|| "not-json".to_owned()),
+        }
+    }
+
     /// What is not the case for most messages.
     pub fn remarks(&self) -> Vec<String> {
         let flag = |is_so: bool, word: &str| is_so.then(|| word.to_owned());
         let confirmation = self.confirmation.clone().filter(|state| state != "confirmed");
         let all = [
             confirmation,
-            flag(self.not_json, "not-json"),
+            self.unreadable_remark(),
             flag(self.body_unsigned, "body-unsigned"),
             flag(self.unverified, "unverified"),
             self.conflict_of.map(|of| format!("conflict-of=#{of}")),

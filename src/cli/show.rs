@@ -11,10 +11,14 @@ use super::messages::{Head, seconds};
 use super::output::{Failure, harmless};
 use super::remote::{Address, Remote};
 use super::send::block_on;
-use crate::store::headers::readable;
+use crate::json;
+use crate::providers::{AtMost, Headers, charset, codings, decode};
+use crate::store::headers::{self as stored, readable};
 
 /// Of a body or an answer; --body prints all of it.
 const MOST_SHOWN_CHARACTERS: usize = 20_000;
+/// Limit on a decompressed body.
+const MOST_DECODED_BYTES: usize = 64 << 20;
 
 /// Which message.
 #[derive(Debug, clap::Args)]
@@ -143,6 +147,9 @@ fn head(message: &Message) -> String {
     }
     let digest = head.body_sha256.as_ref().map(|digest| format!(", SHA-256 {digest}")).unwrap_or_default();
     line(&mut text, "body", &format!("{} bytes{digest}", head.body_bytes));
+    if let Some(reason) = &head.unreadable {
+        line(&mut text, "filters", &format!("not evaluated: {}", unreadable_in_words(reason)));
+    }
     let remarks = head.remarks();
     if !remarks.is_empty() {
         line(&mut text, "remarks", &remarks.join(", "));
@@ -169,19 +176,47 @@ fn content(message: &Message, body: Option<&[u8]>) -> String {
             let _ = writeln!(text, "{}", harmless(&shown.replace('\n', "\\n")));
         }
     }
-    let _ = writeln!(text, "\n{}", shown(body));
+    let _ = writeln!(text, "\n{}", shown(&content.headers, body));
     text
 }
 
-/// A body for a terminal: JSON in lines, anything else as it is, and never more than a person would read.
-fn shown(body: &[u8]) -> String {
-    let pretty = match serde_json::from_slice::<Box<RawValue>>(body) {
-        Ok(_) if body.len() <= MOST_SHOWN_CHARACTERS => {
-            serde_json::from_slice::<Value>(body).and_then(|value| serde_json::to_string_pretty(&value)).ok()
+/// Human-readable form of an `unreadable` reason.
+fn unreadable_in_words(reason: &str) -> &str {
+    match reason {
+        "empty" => "the body is empty",
+        "not_json" => "the body is neither JSON nor a form",
+        "too_deep" => "the body is JSON nested more than 127 levels deep",
+        "form_too_large" => "the body is a form that is too large to be decoded",
+        "unknown_charset" => "the body is in an unknown charset",
+        "malformed_text" => "the body is not in the charset that its Content-Type declares",
+        "unknown_coding" => "the body has a Content-Encoding other than gzip and deflate",
+        "malformed_coding" => "the body cannot be decompressed",
+        "expands_too_much" => "the decoded body is too large",
+        other => other,
+    }
+}
+
+/// Formats a body for a terminal: decoded according to its headers, JSON pretty-printed, anything else as text, truncated to
+/// `MOST_SHOWN_CHARACTERS`. `headers`: as stored.
+fn shown(headers: &Map<String, Value>, body: &[u8]) -> String {
+    let fields = stored::fields(headers);
+    let fields: Vec<(&str, &[u8])> =
+        fields.iter().map(|(name, value)| (name.as_str(), value.as_slice())).collect();
+    let headers = Headers(&fields);
+    let decoded = match (json::accepts(body), codings(headers)) {
+        (false, Ok(codings)) if !codings.is_empty() => {
+            decode(body, &codings, &mut AtMost(MOST_DECODED_BYTES)).ok()
         }
         _ => None,
     };
-    let text = pretty.unwrap_or_else(|| String::from_utf8_lossy(body).into_owned());
+    let body = decoded.as_deref().unwrap_or(body);
+    let other_charset = if json::accepts(body) { None } else { text_in_charset(body, headers) };
+    let bytes = other_charset.as_ref().map_or(json::without_mark(body), String::as_bytes);
+    let pretty = match json::document(bytes) {
+        Ok(document) if document.len() <= MOST_SHOWN_CHARACTERS => Some(json::pretty(document)),
+        _ => None,
+    };
+    let text = pretty.unwrap_or_else(|| String::from_utf8_lossy(bytes).into_owned());
     let cut: String = text.trim_end().chars().take(MOST_SHOWN_CHARACTERS).collect();
     let more = if cut.len() < text.trim_end().len() { "\n… (--body prints all of it)" } else { "" };
     format!("{}{more}", harmless(&cut))
@@ -228,6 +263,11 @@ impl Delivery {
     }
 }
 
+fn text_in_charset(body: &[u8], headers: Headers<'_>) -> Option<String> {
+    let (charset, mark) = charset::of_json(body, headers).ok()??;
+    charset::decode(&body[mark..], charset).ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -242,10 +282,29 @@ mod tests {
             (b"", ""),
         ];
         for (body, text) in rows {
-            assert_eq!(shown(body), text);
+            assert_eq!(shown(&Map::new(), body), text);
         }
         let long = "x".repeat(MOST_SHOWN_CHARACTERS + 1);
-        assert!(shown(long.as_bytes()).ends_with("(--body prints all of it)"));
+        assert!(shown(&Map::new(), long.as_bytes()).ends_with("(--body prints all of it)"));
+    }
+
+    #[test]
+    fn shown_json_keeps_digits_and_key_order() {
+        let body = b"\xef\xbb\xbf{\"z\":123456789012345678901234567890,\"a\":1.10,\"far\":1e400,\"cut\":\"\\ud83d\"}";
+        let text = "{\n  \"z\": 123456789012345678901234567890,\n  \"a\": 1.10,\n  \"far\": 1e400,\n  \"cut\": \"\\ud83d\"\n}";
+        assert_eq!(shown(&Map::new(), body), text);
+    }
+
+    #[test]
+    fn encoded_body_is_shown_decoded() {
+        let headers = |text: &str| serde_json::from_str::<Map<String, Value>>(text).expect("headers");
+        let coded = miniz_oxide::deflate::compress_to_vec_zlib(b"a=1&b=2", 6);
+        assert_eq!(shown(&headers(r#"{"content-encoding":"deflate"}"#), &coded), "a=1&b=2");
+        assert_eq!(shown(&headers(r#"{"content-encoding":"deflate"}"#), b"{}"), "{}");
+        assert_eq!(shown(&headers(r#"{"content-encoding":"gzip"}"#), b"no gzip"), "no gzip");
+        let latin = headers(r#"{"content-type":"text/plain; charset=iso-8859-1"}"#);
+        assert_eq!(shown(&latin, b"gr\xfcn"), "grün");
+        assert_eq!(shown(&Map::new(), b"\xff\xfe[\x001\0]\0"), "[\n  1\n]");
     }
 
     #[test]

@@ -55,5 +55,5 @@ impl Bodies {
 }
 
 fn size(message: &StoredMessage) -> usize {
-    message.body.len() + message.form.as_ref().map_or(0, String::len) + message.head.headers.len()
+    message.body.len() + message.decoded.as_ref().map_or(0, String::len) + message.head.headers.len()
 }

@@ -1,6 +1,7 @@
 //! A message as an HTTP request to a target: exactly what was received, the provider's own headers that matter, and a
 //! signature of ours. And what the answer means.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -10,6 +11,7 @@ use time::OffsetDateTime;
 use super::attempt::{Attempt, Attempted, Verdict};
 use super::schedule;
 use super::signature::Signer;
+use crate::json::{self, Object};
 use crate::outbound::{DeliveryClient, DeliveryResponse, as_variable, remove_hop_fields};
 use crate::store::headers::{self, REDACTED, visible};
 use crate::store::{ContentType, StoredMessage};
@@ -35,6 +37,7 @@ const SHORTEST_SECRET: usize = 6;
 const COMPUTED_ELSEWHERE_ABOVE: usize = 256 << 10;
 const JSON: &str = "application/json";
 const FORM: &str = "application/x-www-form-urlencoded";
+const MULTIPART: &str = "multipart/form-data";
 
 pub type Fields = Vec<(String, Vec<u8>)>;
 
@@ -94,9 +97,11 @@ impl HttpRoute {
     fn request(&self, attempt: &Attempt<'_>, now: OffsetDateTime) -> (Fields, Bytes) {
         let message = attempt.message;
         let stored: Map<String, Value> = serde_json::from_str(&message.head.headers).unwrap_or_default();
-        let (content_type, body) = content(message, self.content_type, &stored);
+        let Outgoing { content_type, body, is_as_received } =
+            Outgoing::of(message, self.content_type, &stored);
         let timestamp = now.unix_timestamp();
         let mut fields = of_provider(&stored);
+        fields.retain(|(name, _)| is_as_received || name != "content-encoding");
         let mut set = |name: &str, value: &[u8]| fields.push((name.to_owned(), value.to_vec()));
         if let Some(content_type) = content_type {
             set("content-type", &headers::sendable(&content_type));
@@ -120,43 +125,62 @@ impl HttpRoute {
     }
 }
 
-/// What was received, or the form of it that the target wants; and its type.
-fn content(
-    message: &StoredMessage,
-    wanted: Option<ContentType>,
-    headers: &Map<String, Value>,
-) -> (Option<String>, Bytes) {
-    let received = || {
-        if message.query_without_content().is_some() {
-            return (Some(JSON.to_owned()), message.body.clone());
+/// The body of a delivery in the format that the target is configured for.
+struct Outgoing {
+    content_type: Option<String>,
+    body: Bytes,
+    /// The body is byte for byte what was received, so the provider's Content-Encoding header still applies.
+    is_as_received: bool,
+}
+
+impl Outgoing {
+    fn of(message: &StoredMessage, wanted: Option<ContentType>, headers: &Map<String, Value>) -> Self {
+        let given = headers.get("content-type").and_then(first_text);
+        let made = |content_type: &str, body: Bytes| Self {
+            content_type: Some(content_type.to_owned()),
+            body,
+            is_as_received: false,
+        };
+        match (wanted, message.payload_bytes()) {
+            // The JSON of a GET came in its query.
+            (None | Some(ContentType::Json), _) if message.query_without_content().is_some() => {
+                made(JSON, message.body.clone())
+            }
+            (Some(ContentType::Json), Some(payload)) => made(JSON, payload),
+            (Some(ContentType::Form), Some(payload)) if !is_form(message, given) => {
+                made(FORM, Bytes::from(as_form(&payload)))
+            }
+            _ => Self {
+                content_type: given.map(str::to_owned).or(message.is_emitted().then(|| JSON.to_owned())),
+                body: message.body.clone(),
+                is_as_received: true,
+            },
         }
-        let given = headers.get("content-type").and_then(first_text).map(str::to_owned);
-        let emitted = message.is_emitted().then(|| JSON.to_owned());
-        (given.or(emitted), message.body.clone())
-    };
-    match (wanted, &message.form, message.payload()) {
-        (Some(ContentType::Json), Some(form), _) => (Some(JSON.to_owned()), Bytes::from(form.clone())),
-        (Some(ContentType::Json), None, Some(_)) => (Some(JSON.to_owned()), message.body.clone()),
-        (Some(ContentType::Form), None, Some(payload)) => {
-            (Some(FORM.to_owned()), Bytes::from(as_form(payload)))
-        }
-        _ => received(),
     }
 }
 
-/// The members of an object as fields; texts as they are, anything else as JSON. What is no object is one field.
+/// Whether the received body is a form. The Content-Type alone does not tell: some senders label JSON as a form.
+fn is_form(message: &StoredMessage, content_type: Option<&str>) -> bool {
+    let essence = content_type.and_then(|text| text.split(';').next()).unwrap_or_default().trim();
+    let is_called_form = [FORM, MULTIPART].iter().any(|form| essence.eq_ignore_ascii_case(form));
+    is_called_form && message.decoded.is_some() && !json::accepts(&message.body)
+}
+
+/// Converts the members of an object to form fields in document order. Strings become plain text, other values compact JSON. A
+/// payload that is not an object becomes one field.
 fn as_form(payload: &[u8]) -> String {
     let mut form = form_urlencoded::Serializer::new(String::new());
-    match serde_json::from_slice(payload) {
-        Ok(Value::Object(members)) => {
-            for (name, value) in members {
-                match value {
-                    Value::String(text) => form.append_pair(&name, &text),
-                    other => form.append_pair(&name, &other.to_string()),
+    match json::document(payload).ok().and_then(Object::read) {
+        Some(object) => {
+            for (name, value) in object.members() {
+                let text = match value.starts_with('"') {
+                    true => json::text_lossy(value),
+                    false => Cow::Owned(json::compact(value)),
                 };
+                form.append_pair(&json::text_lossy(name), &text);
             }
         }
-        _ => {
+        None => {
             form.append_pair("payload", &String::from_utf8_lossy(payload));
         }
     }

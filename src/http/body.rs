@@ -103,6 +103,11 @@ pub async fn read(
     })
 }
 
+/// Attaches another reservation to bytes. It is released when the last clone is dropped.
+pub fn accounted(bytes: Bytes, reservation: Reservation) -> Bytes {
+    Bytes::from_owner(Accounted { bytes, _reservation: reservation })
+}
+
 async fn next(payload: &mut Payload) -> Option<Result<Bytes, PayloadError>> {
     poll_fn(|context| Pin::new(&mut *payload).poll_next(context)).await
 }

@@ -88,6 +88,11 @@ impl Budget {
         Reservation { budget: Arc::clone(self), client, bytes: 0, id: None, dropped: None }
     }
 
+    /// Maximum size of a decoded body: together with the original body and the copies that SQLite makes, it fits the budget.
+    pub fn max_decoded_bytes(&self) -> usize {
+        self.total_bytes / 4
+    }
+
     fn lock(&self) -> MutexGuard<'_, InFlight> {
         self.in_flight.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -6,14 +6,13 @@ use bytes::Bytes;
 use ring::digest::{SHA256, digest};
 use time::OffsetDateTime;
 
+use super::reading::{self, DecodingRoom, NoRoom};
 use super::reject::RejectionReason;
 use crate::providers::{
     Asker, Description, Handshake, Headers, Learning, Moment, Outside, Question, Request, Unproven, Verifier,
     Wanted,
 };
 use crate::store::Content;
-
-const FORM: &[u8] = b"application/x-www-form-urlencoded";
 
 /// Whether the scheme has proven the sender already, or needs the body for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,8 +60,18 @@ pub enum Unaccepted {
     Rejected(RejectionReason),
     /// It can be judged once this has been fetched.
     Wanting(Wanted),
+    /// The body budget has no room for the decoded body at the moment.
+    NoRoom,
 }
 
+impl From<NoRoom> for Unaccepted {
+    fn from(NoRoom: NoRoom) -> Self {
+        Self::NoRoom
+    }
+}
+
+/// `room`: memory for the decoded body, used only after authentication.
+///
 /// # Errors
 /// Why the request is not authentic, or what must be fetched first.
 pub fn examine(
@@ -71,28 +80,15 @@ pub fn examine(
     body: &Bytes,
     proof: Proof,
     outside: &dyn Outside,
+    room: DecodingRoom,
 ) -> Result<Found, Unaccepted> {
-    prove_and_read(rules, request, body, proof, outside).map_err(|unproven| match unproven {
-        Unproven::Refused(cause) => {
-            Unaccepted::Rejected(RejectionReason::of(&rules.verifier, request, cause))
-        }
-        Unproven::Wanting(wanted) => Unaccepted::Wanting(wanted),
-    })
-}
-
-fn prove_and_read(
-    rules: &Rules,
-    request: &Request<'_>,
-    body: &Bytes,
-    proof: Proof,
-    outside: &dyn Outside,
-) -> Result<Found, Unproven> {
     let verifier = &rules.verifier;
-    if proof == Proof::NeedsBody {
-        verifier.authenticate(request, outside)?;
-    }
-    if let Some(handshake) = verifier.handshake(request, Moment::AfterAuthentication, Learning::Closed) {
-        return Ok(Found::Handshake(handshake?));
+    let proven = prove(verifier, request, proof, outside).map_err(|unproven| match unproven {
+        Unproven::Refused(cause) => Unaccepted::Rejected(RejectionReason::of(verifier, request, cause)),
+        Unproven::Wanting(wanted) => Unaccepted::Wanting(wanted),
+    });
+    if let Some(handshake) = proven? {
+        return Ok(Found::Handshake(handshake));
     }
     let question = rules.asker.as_ref().map(|asker| question(asker, request));
     // The JSON in the query of a GET is stored as its body. Headers that describe a body are ignored then.
@@ -104,44 +100,28 @@ fn prove_and_read(
             let description = verifier.describe(request, verifier.read_json(&payload).as_ref());
             (Content::Json(payload), description)
         }
-        None => read(verifier, request, body),
+        None => reading::read(verifier, request, body, room)?,
     };
     Ok(Found::Message(Examined { description, content, body_sha256, question }))
+}
+
+/// Authenticates the request; returns a signed handshake, or `None` for a message.
+fn prove(
+    verifier: &Verifier,
+    request: &Request<'_>,
+    proof: Proof,
+    outside: &dyn Outside,
+) -> Result<Option<Handshake>, Unproven> {
+    if proof == Proof::NeedsBody {
+        verifier.authenticate(request, outside)?;
+    }
+    let handshake = verifier.handshake(request, Moment::AfterAuthentication, Learning::Closed);
+    Ok(handshake.transpose()?)
 }
 
 /// What a stranger sent and cannot be asked about is kept like the rest, and refused off the path of the request.
 fn question(asker: &Asker, request: &Request<'_>) -> Question {
     asker.question(request).unwrap_or_else(|unaskable| Question::Unaskable(unaskable.reason))
-}
-
-fn read(verifier: &Verifier, request: &Request<'_>, body: &Bytes) -> (Content, Description) {
-    // Many senders forget to change the type that their tool calls a body by default: JSON is believed before forms.
-    let is_form = is_form(request.headers) && !body.is_empty();
-    if (!is_form || looks_like_json(body))
-        && let Some(json) = verifier.read_json(body)
-    {
-        return (Content::Json(body.clone()), verifier.describe(request, Some(&json)));
-    }
-    if !body.is_empty()
-        && let Some(payload) = verifier.form_to_json(request)
-    {
-        let json = verifier.read_json(payload.as_bytes());
-        let description = verifier.describe(request, json.as_ref());
-        return (Content::Form { body: body.clone(), payload }, description);
-    }
-    (Content::Other(body.clone()), verifier.describe(request, None))
-}
-
-fn is_form(headers: Headers<'_>) -> bool {
-    let mut types = headers.0.iter().filter(|(name, _)| *name == "content-type");
-    types.next().is_some_and(|(_, value)| {
-        let essence = value.split(|byte| *byte == b';').next().unwrap_or_default();
-        essence.trim_ascii().eq_ignore_ascii_case(FORM)
-    })
-}
-
-fn looks_like_json(body: &[u8]) -> bool {
-    matches!(body.trim_ascii_start().first(), Some(b'{' | b'['))
 }
 
 /// A request that can be carried to another thread.
@@ -180,8 +160,9 @@ impl OwnedRequest {
         body: &Bytes,
         proof: Proof,
         outside: &dyn Outside,
+        room: DecodingRoom,
     ) -> Result<Found, Unaccepted> {
-        self.with(body, |request| examine(rules, request, body, proof, outside))
+        self.with(body, |request| examine(rules, request, body, proof, outside, room))
     }
 
     /// What `read` makes of the request with its body.
@@ -198,61 +179,5 @@ impl OwnedRequest {
             now: self.now,
         };
         read(&request)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use crate::providers::{NothingOutside, Settings, recipe};
-
-    use super::*;
-
-    fn content(body: &'static str, content_type: &str) -> Content {
-        let verifier = Verifier::bind(recipe("none").unwrap(), &Settings::default()).unwrap();
-        let rules = Rules { verifier: Arc::new(verifier), asker: None };
-        let fields = [("content-type", content_type.as_bytes())];
-        let body = Bytes::from_static(body.as_bytes());
-        let request = Request {
-            method: "POST",
-            target: "/",
-            query: "",
-            url: "",
-            headers: Headers(&fields),
-            body: &body,
-            now: OffsetDateTime::UNIX_EPOCH,
-        };
-        let found = examine(&rules, &request, &body, Proof::Given, &NothingOutside).unwrap();
-        let Found::Message(examined) = found else { panic!("no handshake was sent") };
-        examined.content
-    }
-
-    #[test]
-    fn json_is_json_whatever_its_content_type() {
-        for content_type in ["application/json", "text/plain", "application/x-www-form-urlencoded", ""] {
-            assert!(matches!(content(r#" {"a":1}"#, content_type), Content::Json(_)), "{content_type}");
-        }
-        assert!(matches!(content("1", "application/json"), Content::Json(_)));
-    }
-
-    #[test]
-    fn a_form_is_decoded_and_keeps_its_bytes() {
-        for content_type in
-            ["application/x-www-form-urlencoded", "Application/X-WWW-Form-URLencoded ; charset=utf-8"]
-        {
-            let Content::Form { body, payload } = content("a=1&b=x+y", content_type) else {
-                panic!("{content_type} is a form");
-            };
-            assert_eq!((&body[..], payload.as_str()), (&b"a=1&b=x+y"[..], r#"{"a":"1","b":"x y"}"#));
-        }
-        assert!(matches!(content("1", "application/x-www-form-urlencoded"), Content::Form { .. }));
-    }
-
-    #[test]
-    fn anything_else_is_kept_as_it_is() {
-        for (body, content_type) in
-            [("", "application/json"), ("", "application/x-www-form-urlencoded"), ("{", "")]
-        {
-            assert!(matches!(content(body, content_type), Content::Other(_)), "{body}");
-        }
     }
 }

@@ -6,7 +6,7 @@ use actix_web::HttpResponse;
 use actix_web::http::header::CONTENT_TYPE;
 use prometheus::{Encoder, Histogram, IntCounter, IntCounterVec, IntGauge, Registry, TextEncoder};
 
-use crate::store::{BatchObserver, Stats, TargetNumbers};
+use crate::store::{BatchObserver, Stats, TargetNumbers, UnreadableReason};
 use groups::{ConnectionMetrics, Maker, StoreMetrics, TargetMetrics};
 
 const ACK_SECONDS: [f64; 14] =
@@ -20,6 +20,7 @@ pub struct Metrics {
     received: IntCounterVec,
     duplicates: IntCounterVec,
     not_json: IntCounterVec,
+    unreadable: IntCounterVec,
     rejected: IntCounterVec,
     unavailable: IntCounterVec,
     pub ack_seconds: Histogram,
@@ -34,12 +35,21 @@ pub struct Metrics {
 pub struct SourceMetrics {
     pub received: IntCounter,
     pub duplicates: IntCounter,
-    pub not_json: IntCounter,
+    not_json: IntCounter,
+    unreadable: IntCounterVec,
     rejected: IntCounterVec,
     name: String,
 }
 
 impl SourceMetrics {
+    /// Counts a message whose body could not be read.
+    pub fn unreadable(&self, reason: UnreadableReason) {
+        self.unreadable.with_label_values(&[self.name.as_str(), reason.name()]).inc();
+        if reason != UnreadableReason::Empty {
+            self.not_json.inc();
+        }
+    }
+
     pub fn rejected(&self, cause: &str) {
         self.rejected.with_label_values(&[self.name.as_str(), cause]).inc();
     }
@@ -62,8 +72,13 @@ impl Metrics {
             ),
             not_json: make.counters(
                 "creel_not_json_total",
-                "Messages whose body is neither JSON nor a form.",
+                "Messages with a body from which nothing could be read.",
                 &["source"],
+            ),
+            unreadable: make.counters(
+                "creel_unreadable_total",
+                "Messages for which filters could not be evaluated, so that only targets without a filter got them, by the reason.",
+                &["source", "reason"],
             ),
             rejected: make.counters(
                 "creel_rejected_total",
@@ -113,6 +128,7 @@ impl Metrics {
             received: self.received.with_label_values(&[name]),
             duplicates: self.duplicates.with_label_values(&[name]),
             not_json: self.not_json.with_label_values(&[name]),
+            unreadable: self.unreadable.clone(),
             rejected: self.rejected.clone(),
             name: name.to_owned(),
         }

@@ -26,6 +26,7 @@ mod metrics;
 mod pace;
 mod panics;
 mod peers;
+mod reading;
 mod receive;
 mod record;
 mod refusal;

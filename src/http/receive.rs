@@ -13,6 +13,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use bytes::Bytes;
 use time::OffsetDateTime;
 
+use super::body::BodyError;
 use super::client::Network;
 use super::endpoints::webhook_client;
 use super::examine::{Examined, Found, OwnedRequest, Proof, Unaccepted, examine};
@@ -23,11 +24,11 @@ use super::reject::{RejectionReason, reject, reject_unread};
 use super::request_log::{Entry, Path};
 use super::service::Service;
 use super::source::Source;
-use super::{body, fetches, framing, learning, reply};
+use super::{body, fetches, framing, learning, reading, reply};
 use crate::providers::{
     Cause, First, Handshake, Headers, Learning, Moment, NothingOutside, Request, Unproven, Verifier, Wanted,
 };
-use crate::store::{Content, Identity, Kept, NewMessage};
+use crate::store::{Identity, Kept, NewMessage, UnreadableReason};
 
 /// After the last byte of a request it is answered within 2.5 s; what is left of them is for the reply itself.
 const KEPT_WITHIN: Duration = Duration::from_millis(2_400);
@@ -63,7 +64,7 @@ struct Findings {
     client: Option<IpAddr>,
     event_type: Option<String>,
     kept: Option<Kept>,
-    is_not_json: bool,
+    unreadable: Option<UnreadableReason>,
 }
 
 /// The handler of all sources.
@@ -159,7 +160,7 @@ async fn way_of_a_message(
     };
     source.health.verified(service, source);
     source.health.warn_of_unchecked_signature(&source.name, &verifier, Headers(&incoming.fields));
-    findings.is_not_json = matches!(examined.content, Content::Other(_));
+    findings.unreadable = examined.content.unreadable();
     findings.event_type = Some(examined.description.event_type.clone());
 
     // 9. Commit.
@@ -232,6 +233,7 @@ pub async fn prove(
                 return Ok(Ok(found));
             }
             Err(Unaccepted::Rejected(reason)) => return Ok(Err(reason)),
+            Err(Unaccepted::NoRoom) => return Err(BodyError::BudgetUsedUp.into()),
             Err(Unaccepted::Wanting(wanted)) => {
                 fetches::fetch(source, client, &wanted, network, deadline).await?;
             }
@@ -285,9 +287,10 @@ async fn examine_where_it_fits(
     deadline: Instant,
 ) -> Result<(Result<Found, Unaccepted>, Vec<Wanted>), Refusal> {
     let (request, rules) = (incoming.request(body), mount.source.rules(verifier));
-    if body.len() <= COMPUTED_ELSEWHERE_ABOVE {
+    let room = mount.service.decoding_room();
+    if body.len() <= COMPUTED_ELSEWHERE_ABOVE && reading::is_quick(&request) {
         let lookups = Lookups::new(mount);
-        let verdict = examine(&rules, &request, body, proof, &lookups);
+        let verdict = examine(&rules, &request, body, proof, &lookups, room);
         return Ok((verdict, lookups.used()));
     }
     let mut turn = None;
@@ -301,7 +304,7 @@ async fn examine_where_it_fits(
         // It ends with the work, which goes on when nobody waits for it any more.
         let _turn = turn;
         let lookups = Lookups::new(&mount);
-        let verdict = request.examine(&rules, &body, proof, &lookups);
+        let verdict = request.examine(&rules, &body, proof, &lookups, room);
         (verdict, lookups.used())
     });
     tokio::time::timeout_at(deadline.into(), examined).await?.map_err(|_| Refusal::Failed)
@@ -351,8 +354,8 @@ fn count(mount: &Mount, findings: &Findings, refusal: Option<Refusal>, took: Dur
         metrics.received.inc();
         if matches!(kept, Kept::Duplicate { .. }) {
             metrics.duplicates.inc();
-        } else if findings.is_not_json {
-            metrics.not_json.inc();
+        } else if let Some(reason) = findings.unreadable {
+            metrics.unreadable(reason);
         }
     }
     if let Some(cause) = refusal.and_then(Refusal::cause) {
@@ -387,7 +390,7 @@ fn log(
             Some(Kept::Conflict { of, .. }) => Some(of),
             _ => None,
         },
-        is_not_json: findings.is_not_json,
+        unreadable: findings.unreadable.map(UnreadableReason::name),
         cause: refusal.and_then(Refusal::cause),
         reason: refusal.and_then(Refusal::unavailable_reason),
         signed_url: signed_url.as_deref(),

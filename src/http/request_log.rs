@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::escape::{JsonString, Value};
 use crate::config::LogFormat;
+use crate::store::UnreadableReason;
 
 pub const TARGET: &str = "creel::request";
 
@@ -31,7 +32,8 @@ pub struct Entry<'a> {
     pub id: Option<i64>,
     pub is_duplicate: bool,
     pub conflict_of: Option<i64>,
-    pub is_not_json: bool,
+    /// Why the body could not be read, so that filters were not evaluated.
+    pub unreadable: Option<&'a str>,
     pub cause: Option<&'a str>,
     pub reason: Option<&'a str>,
     /// What a rejected signature was checked against, without secrets.
@@ -67,7 +69,7 @@ impl<'a> Entry<'a> {
             id: None,
             is_duplicate: false,
             conflict_of: None,
-            is_not_json: false,
+            unreadable: None,
             cause: None,
             reason: None,
             signed_url: None,
@@ -79,6 +81,11 @@ impl<'a> Entry<'a> {
 impl Entry<'_> {
     pub fn write(&self, format: LogFormat) {
         log::info!(target: TARGET, "{}", Shown(self, format));
+    }
+
+    /// Whether there is a body and it could not be read.
+    fn is_not_json(&self) -> bool {
+        self.unreadable.is_some_and(|reason| reason != UnreadableReason::Empty.name())
     }
 
     /// The method, shortened: the HTTP parser accepts one as long as a whole head.
@@ -101,9 +108,10 @@ impl Entry<'_> {
             f.write_str(" duplicate=true")?;
         }
         self.text_field(f, "conflict_of", self.conflict_of)?;
-        if self.is_not_json {
+        if self.is_not_json() {
             f.write_str(" not_json=true")?;
         }
+        self.text_field(f, "unreadable", self.unreadable)?;
         self.text_field(f, "cause", self.cause)?;
         self.text_field(f, "reason", self.reason)?;
         self.text_field(f, "signed_url", self.signed_url.map(Value))?;
@@ -133,11 +141,16 @@ impl Entry<'_> {
         if let Some(of) = self.conflict_of {
             write!(f, ",\"conflict_of\":{of}")?;
         }
-        if self.is_not_json {
+        if self.is_not_json() {
             f.write_str(",\"not_json\":true")?;
         }
-        for (name, value) in [("cause", self.cause), ("reason", self.reason), ("signed_url", self.signed_url)]
-        {
+        let texts = [
+            ("unreadable", self.unreadable),
+            ("cause", self.cause),
+            ("reason", self.reason),
+            ("signed_url", self.signed_url),
+        ];
+        for (name, value) in texts {
             if let Some(value) = value {
                 write!(f, ",\"{name}\":{}", JsonString(value))?;
             }
@@ -212,7 +225,7 @@ mod tests {
             id: Some(42),
             is_duplicate: false,
             conflict_of: None,
-            is_not_json: false,
+            unreadable: None,
             cause: None,
             reason: None,
             signed_url: None,
@@ -245,13 +258,13 @@ mod tests {
         let entry = Entry {
             is_duplicate: true,
             conflict_of: Some(7),
-            is_not_json: true,
+            unreadable: Some("too_deep"),
             cause: Some("signature_mismatch"),
             reason: Some("queue_full"),
             signed_url: Some("https://a.example/x?a=1"),
             ..entry()
         };
-        let tail = "duplicate=true conflict_of=7 not_json=true cause=signature_mismatch reason=queue_full signed_url=\"https://a.example/x?a=1\" ip=203.0.113.9";
+        let tail = "duplicate=true conflict_of=7 not_json=true unreadable=too_deep cause=signature_mismatch reason=queue_full signed_url=\"https://a.example/x?a=1\" ip=203.0.113.9";
         assert!(text(&entry).ends_with(tail), "{}", text(&entry));
         let json = format!("{{{}}}", Shown(&entry, LogFormat::Json));
         let json: serde_json::Value = serde_json::from_str(&json).unwrap();

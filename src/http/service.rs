@@ -8,11 +8,12 @@ use tokio::sync::Semaphore;
 
 use super::attempts::Attempts;
 use super::budget::Budget;
-use super::client::TrustedProxies;
+use super::client::{Network, TrustedProxies};
 use super::connections::Connections;
 use super::malformed::MalformedRequests;
 use super::metrics::Metrics;
 use super::peers::Peers;
+use super::reading::DecodingRoom;
 use super::source::Source;
 use super::streams::Streams;
 use super::throttle;
@@ -25,6 +26,8 @@ use crate::store::Store;
 
 /// Large bodies that are decoded or written anew at a time.
 const REWRITTEN_AT_ONCE: usize = 2;
+/// Pseudo client of the body budget for decoded bodies; no client has this address.
+const DECODED: Network = Network::V4([0; 4]);
 
 /// Passed in, so that tests can set the time.
 pub type Clock = fn() -> OffsetDateTime;
@@ -96,6 +99,15 @@ impl Service {
             client: Client::new(),
             roots: OnceLock::new(),
             metrics,
+        }
+    }
+
+    /// Memory limit for decoding the body of a verified message. All decoded bodies share the quota of one pseudo client, so that
+    /// a body does not count twice against its sender.
+    pub(super) fn decoding_room(&self) -> DecodingRoom {
+        DecodingRoom {
+            max_bytes: self.max_body_bytes.min(self.budget.max_decoded_bytes()),
+            reservation: Some(self.budget.reservation(DECODED)),
         }
     }
 

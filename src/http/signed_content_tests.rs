@@ -7,6 +7,7 @@ use ring::hmac;
 use time::OffsetDateTime;
 
 use super::examine::{Found, Proof, Rules, Unaccepted, examine};
+use super::reading::DecodingRoom;
 use crate::providers::{Cause, Headers, NothingOutside, Request, Secret, Settings, Verifier, recipe};
 use crate::store::Content;
 
@@ -57,11 +58,13 @@ impl Sent<'_> {
             now: OffsetDateTime::UNIX_EPOCH,
         };
         let rules = Rules { verifier: Arc::new(verifier), asker: None };
-        match examine(&rules, &request, &body, Proof::NeedsBody, &NothingOutside) {
+        let room = DecodingRoom { max_bytes: 1 << 20, reservation: None };
+        match examine(&rules, &request, &body, Proof::NeedsBody, &NothingOutside, room) {
             Ok(Found::Message(examined)) => Ok(examined.content),
             Ok(Found::Handshake(_)) => panic!("no handshake was sent"),
             Err(Unaccepted::Rejected(reason)) => Err(reason.cause),
             Err(Unaccepted::Wanting(wanted)) => panic!("{wanted:?} is wanted"),
+            Err(Unaccepted::NoRoom) => panic!("the room is not counted"),
         }
     }
 
@@ -145,7 +148,7 @@ fn other_json_is_never_read_with_the_signature() {
         accepted += 1;
         assert!(content.payload().is_none_or(|payload| payload == SIGNED.as_bytes()), "{name}: {content:?}");
         let stored = match &content {
-            Content::Json(body) | Content::Form { body, .. } | Content::Other(body) => body,
+            Content::Json(body) | Content::Decoded { body, .. } | Content::Unreadable { body, .. } => body,
         };
         let is_signed = *stored == SIGNED.as_bytes() || *stored == signed.as_bytes();
         assert!(is_signed, "{name}: {content:?}");

@@ -11,6 +11,7 @@ use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
 use super::{Client, Response};
+use crate::json::without_mark;
 
 /// The `hooks` list as <https://api.github.com/meta> published it when this version was made; also in GitHub's docs,
 /// "About GitHub's IP addresses". Used until the first answer.
@@ -138,7 +139,7 @@ impl GithubAddresses {
     /// # Errors
     /// Anything but a list of sensible networks with at least one entry.
     pub fn parse(answer: &[u8]) -> Result<Vec<IpNet>, ListError> {
-        let meta: Meta = serde_json::from_slice(answer)?;
+        let meta: Meta = serde_json::from_slice(without_mark(answer))?;
         networks(&meta.hooks)
     }
 

@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::json;
 use crate::verify::asked_url::AskedUrl;
 use crate::verify::canonical::json_string;
 use crate::verify::expectation::Expectation;
-use crate::verify::json;
 use crate::verify::place::Place;
 use crate::verify::template::{Piece, Template};
 use crate::verify::view::{Texts, View};
@@ -205,11 +205,12 @@ impl Asker {
         }
         let unaskable = |reason: &str| Unaskable { cause: Cause::NotConfirmed, reason: reason.to_owned() };
         if self.needs_body() {
-            if request.body.len() > MAX_BODY_BYTES {
+            let body = view.content();
+            if body.len() > MAX_BODY_BYTES {
                 return Err(unaskable("the body is larger than any that its provider sends"));
             }
             // Anything else could end the document that it is put into.
-            if !json::accepts(request.body) {
+            if !json::accepts(body) {
                 return Err(unaskable("the body is not JSON"));
             }
         }
@@ -266,7 +267,8 @@ impl Asker {
                         values.get(&place.to_string()).ok_or_else(|| format!("{place} is missing"))?;
                     body.extend_from_slice(escaped(value.as_bytes()).unwrap_or_default().as_bytes());
                 }
-                BodyPart::Message => body.extend_from_slice(message),
+                // A byte order mark is valid only at the start of a document.
+                BodyPart::Message => body.extend_from_slice(json::without_mark(message)),
             }
         }
         Ok(Call {
@@ -285,7 +287,7 @@ impl Asker {
     /// What the answer to that call gives; nothing where it gives nothing.
     pub fn logged_in(&self, answer: &[u8]) -> Option<Login> {
         let rule = self.login?;
-        let token: String = serde_json::from_str(rule.take.as_ref()?.raw(answer)?).ok()?;
+        let token = json::text_of(rule.take.as_ref()?.raw(answer)?)?.into_owned();
         let seconds = rule.expires.as_ref().and_then(|path| path.raw(answer)?.trim_matches('"').parse().ok());
         let whole = seconds.map_or(LOGIN_HOLDS, Duration::from_secs);
         Some(Login { token: Secret::new(token), holds: whole.saturating_sub(RENEWED_BEFORE.min(whole / 2)) })

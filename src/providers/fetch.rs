@@ -1,7 +1,10 @@
 //! How the keys of a provider are fetched: as data, since no I/O is done in here.
 
+use std::borrow::Cow;
+
+use crate::json::lookup::{self, JsonPath};
+use crate::json::{text_of, without_mark};
 use crate::verify::certificate::certificates;
-use crate::verify::lookup::{self, JsonPath};
 use crate::verify::outside::{self, Answer, Wanted};
 use crate::verify::request::{Headers, Request};
 use crate::verify::template::{Scope, Template};
@@ -59,7 +62,7 @@ impl<'a> Plan<'a> {
     pub fn logged_in(&self, answer: &[u8]) -> Option<String> {
         let login = self.rule?.login.as_deref()?;
         let text = match &login.take {
-            Some(path) => path.raw(answer).and_then(|raw| serde_json::from_str::<String>(raw).ok())?,
+            Some(path) => path.raw(answer).and_then(text_of)?.into_owned(),
             None => String::from_utf8(answer.to_vec()).ok()?,
         };
         Some(text)
@@ -125,9 +128,9 @@ impl<'a> Plan<'a> {
         let text = match self.rule.and_then(|rule| rule.take.as_ref()) {
             Some(path) => {
                 let raw = path.raw(body)?;
-                serde_json::from_str::<String>(raw).unwrap_or_else(|_| raw.to_owned())
+                text_of(raw).map_or_else(|| raw.to_owned(), Cow::into_owned)
             }
-            None => String::from_utf8(body.to_vec()).ok()?,
+            None => String::from_utf8(without_mark(body).to_vec()).ok()?,
         };
         keys_among(&text, if self.is_whole_set() { id } else { None }).filter(has_usable_key)
     }
@@ -152,7 +155,7 @@ pub fn keys_among(text: &str, id: Option<&str>) -> Option<Answer> {
         _ => return (!text.is_empty()).then(|| Answer::Keys(vec![text.to_owned()])),
     };
     let has_id = |key: &String| {
-        let kid = lookup::member(key, "kid").and_then(|kid| serde_json::from_str::<String>(kid).ok());
+        let kid = lookup::member(key, "kid").and_then(text_of);
         id.is_none() || kid.as_deref() == id
     };
     let keys: Vec<String> = keys.into_iter().filter(has_id).collect();
@@ -162,7 +165,7 @@ pub fn keys_among(text: &str, id: Option<&str>) -> Option<Answer> {
 /// The keys with that id among all that a provider has published; one without an id is nobody's.
 pub fn key_of_set(texts: &[String], id: &str) -> Option<Answer> {
     let fits = |text: &&String| {
-        let kid = lookup::member(text.trim(), "kid").and_then(|kid| serde_json::from_str::<String>(kid).ok());
+        let kid = lookup::member(text.trim(), "kid").and_then(text_of);
         kid.as_deref() == Some(id)
     };
     let keys: Vec<String> = texts.iter().filter(fits).cloned().collect();

@@ -61,7 +61,7 @@ impl Verifier {
         if self.recipe.handshakes.is_empty() || request.body.len() > MAX_HANDSHAKE_BYTES {
             return None;
         }
-        let view = self.view(request);
+        let view = self.view(request).decoding_at_most(MAX_HANDSHAKE_BYTES);
         let wants_signed = moment == Moment::AfterAuthentication;
         let rule = self.recipe.handshakes.iter().find(|rule| {
             rule.signed == wants_signed

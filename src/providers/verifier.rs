@@ -6,8 +6,9 @@ use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use crate::verify::certificate::Roots;
+use crate::verify::charset;
 use crate::verify::document;
-use crate::verify::form;
+use crate::verify::form::{self, FormProblem};
 use crate::verify::json::Extracted;
 use crate::verify::jwt::JwtKeys;
 use crate::verify::outside::{Answer, Outside, Unproven, Wanted};
@@ -216,17 +217,23 @@ impl Verifier {
     }
 
     /// A form's content as JSON text, which `read_json` takes: an object with repeats as arrays,
-    /// or the payload itself where the provider sends that as the only field. `None` for a form that is too large,
-    /// and for a multipart body of a provider that is not known to send such.
-    pub fn form_to_json(&self, request: &Request<'_>) -> Option<String> {
-        let field = self.recipe.form_payload.as_deref();
-        match (form::kind(request.headers)?, field) {
-            (form::Kind::UrlEncoded, field) => form::to_json(request.body, field),
-            (kind @ form::Kind::Multipart(_), Some(field)) => form::payload(request.body, kind, field),
-            (kind @ form::Kind::Multipart(_), None) if self.recipe.multipart => {
-                form::fields_to_json(request.body, kind)
+    /// or the payload itself where the provider sends that as the only field. `None` for anything but a
+    /// form, and for a multipart body of a provider that is not known to send one.
+    ///
+    /// # Errors
+    /// Why the form cannot be read.
+    pub fn form_to_json(&self, request: &Request<'_>) -> Result<Option<String>, FormProblem> {
+        let Some(kind) = form::kind(request.headers) else { return Ok(None) };
+        let declared = charset::declared(request.headers)?;
+        match (kind, self.recipe.form_payload.as_deref()) {
+            (form::Kind::UrlEncoded, field) => form::to_json(request.body, field, declared).map(Some),
+            (kind @ form::Kind::Multipart(_), Some(field)) => {
+                form::payload(request.body, kind, field, declared)
             }
-            (form::Kind::Multipart(_), None) => None,
+            (form::Kind::Multipart(boundary), None) if self.recipe.multipart => {
+                form::fields_to_json(request.body, boundary, declared)
+            }
+            (form::Kind::Multipart(_), None) => Ok(None),
         }
     }
 

@@ -136,7 +136,7 @@ pub fn due(connection: &Connection, query: &DueQuery) -> rusqlite::Result<DuePag
             page.orphans.push(row.id);
             continue;
         };
-        bytes += message.body.len() + message.form.as_ref().map_or(0, String::len);
+        bytes += message.body.len() + message.decoded.as_ref().map_or(0, String::len);
         page.deliveries.push(DueDelivery {
             id: row.id,
             attempts: row.attempts,

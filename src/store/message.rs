@@ -14,6 +14,7 @@ use time::OffsetDateTime;
 use super::keys::{BodyDigest, Key, Keys, Known};
 use super::seal::Sealer;
 use super::subscription::Subscriptions;
+use super::words::words;
 use super::{access, confirmation, delivery, quarantine, timestamp};
 
 /// What is stored of a message's content.
@@ -21,11 +22,35 @@ use super::{access, confirmation, delivery, quarantine, timestamp};
 pub enum Content {
     /// The body is JSON: stored as text, byte for byte.
     Json(Bytes),
-    /// A form: the exact bytes, and the decoded form as JSON text.
-    Form { body: Bytes, payload: String },
-    /// Anything else: the exact bytes, flagged as not JSON unless there are none.
-    Other(Bytes),
+    /// The body had to be decoded (form, content coding, charset, byte order mark): the exact bytes and the JSON text.
+    Decoded { body: Bytes, payload: String },
+    /// The body cannot be read: the exact bytes and the reason.
+    Unreadable { body: Bytes, reason: UnreadableReason },
 }
+
+words!(
+    /// Why a body cannot be read, so that no filter passes the message.
+    UnreadableReason {
+        /// The body is empty.
+        Empty = "empty",
+        /// Neither JSON nor a form.
+        NotJson = "not_json",
+        /// JSON nested more than 127 levels deep.
+        TooDeep = "too_deep",
+        /// A form with too many fields or bytes.
+        FormTooLarge = "form_too_large",
+        /// An unknown charset is declared.
+        UnknownCharset = "unknown_charset",
+        /// Bytes that are invalid in the declared charset.
+        MalformedText = "malformed_text",
+        /// A content coding other than gzip and deflate, or too many of them.
+        UnknownCoding = "unknown_coding",
+        /// Bytes that cannot be decompressed.
+        MalformedCoding = "malformed_coding",
+        /// The decoded body exceeds the size limit or the limit on its growth.
+        ExpandsTooMuch = "expands_too_much",
+    }
+);
 
 /// What makes two messages the same.
 #[derive(Clone, Debug)]
@@ -131,8 +156,16 @@ impl Content {
     pub fn payload(&self) -> Option<&[u8]> {
         match self {
             Self::Json(payload) => Some(payload),
-            Self::Form { payload, .. } => Some(payload.as_bytes()),
-            Self::Other(_) => None,
+            Self::Decoded { payload, .. } => Some(payload.as_bytes()),
+            Self::Unreadable { .. } => None,
+        }
+    }
+
+    /// Why there is no payload.
+    pub fn unreadable(&self) -> Option<UnreadableReason> {
+        match self {
+            Self::Unreadable { reason, .. } => Some(*reason),
+            Self::Json(_) | Self::Decoded { .. } => None,
         }
     }
 }
@@ -225,8 +258,8 @@ impl Prepared {
     pub fn bytes(&self) -> usize {
         self.message.headers.len()
             + match &self.message.content {
-                Content::Json(body) | Content::Other(body) => body.len(),
-                Content::Form { body, payload } => body.len() + payload.len(),
+                Content::Json(body) | Content::Unreadable { body, .. } => body.len(),
+                Content::Decoded { body, payload } => body.len() + payload.len(),
             }
     }
 
@@ -336,15 +369,15 @@ impl Prepared {
         };
         let (payload, body) = match &message.content {
             Content::Json(payload) => (Some(Text(payload)), None),
-            Content::Form { body, payload } => (Some(Text(payload.as_bytes())), Some(&body[..])),
-            Content::Other(body) => (None, Some(&body[..])),
+            Content::Decoded { body, payload } => (Some(Text(payload.as_bytes())), Some(&body[..])),
+            Content::Unreadable { body, .. } => (None, Some(&body[..])),
         };
         connection
             .prepare_cached(
                 "INSERT INTO messages (received_at, source, event, delivery_id, method, query, remote_ip, body_sha256,
                    not_json, body_unsigned, conflict_of, headers, payload, body, owner, unverified, confirmation,
-                   released_at)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)",
+                   released_at, unreadable)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19)",
             )?
             .insert(params![
                 self.received_at,
@@ -355,7 +388,7 @@ impl Prepared {
                 message.query,
                 self.remote_ip,
                 &message.body_sha256[..],
-                matches!(&message.content, Content::Other(body) if !body.is_empty()),
+                matches!(&message.content, Content::Unreadable { body, .. } if !body.is_empty()),
                 message.body_unsigned,
                 conflict_of,
                 message.headers,
@@ -365,6 +398,7 @@ impl Prepared {
                 message.unverified,
                 self.is_asked_about().then_some("awaiting"),
                 self.rejection.map(|_| now),
+                message.content.unreadable(),
             ])
     }
 }

@@ -79,7 +79,7 @@ pub use key::key_problem;
 pub use listener::{
     Acknowledgement, LATE_MESSAGES_WITHIN, Listener, ListenerAnswer, ListenerRefused, MOST_LISTENERS, Opened,
 };
-pub use message::{Asking, Content, Identity, Kept, NewMessage};
+pub use message::{Asking, Content, Identity, Kept, NewMessage, UnreadableReason};
 pub use open::Consent;
 pub use quarantine::read::{
     CauseCount, RejectionFilter, RejectionHead, RejectionPosition, SourceNumbers, StoredRejection,

@@ -7,6 +7,7 @@ use rusqlite::{CachedStatement, Connection, OptionalExtension as _, Row, ToSql};
 use serde::{Deserialize, Serialize};
 
 use super::dead::DeadLetters;
+use super::message::UnreadableReason;
 use super::search::Search;
 use super::subscription::Pattern;
 
@@ -24,6 +25,8 @@ pub struct MessageHead {
     pub remote_ip: String,
     pub body_sha256: Vec<u8>,
     pub not_json: bool,
+    /// Why the body could not be read; `None` if it was.
+    pub unreadable: Option<UnreadableReason>,
     pub body_unsigned: bool,
     pub unverified: bool,
     /// From quarantine; `None` for those that never were in it.
@@ -44,16 +47,16 @@ pub struct StoredMessage {
     pub head: MessageHead,
     /// Exactly as received.
     pub body: Bytes,
-    /// The form as JSON, where the body is a form; `None` also where the body itself is the JSON.
-    pub form: Option<String>,
+    /// The JSON decoded from the body; `None` also if the body itself is the JSON.
+    pub decoded: Option<String>,
 }
 
 impl StoredMessage {
     /// The payload as JSON text; `None` where it is not JSON.
     pub fn payload(&self) -> Option<&[u8]> {
-        match &self.form {
-            Some(form) => Some(form.as_bytes()),
-            None if self.head.not_json || self.body.is_empty() => None,
+        match &self.decoded {
+            Some(decoded) => Some(decoded.as_bytes()),
+            None if self.head.unreadable.is_some() => None,
             None => Some(&self.body),
         }
     }
@@ -61,6 +64,14 @@ impl StoredMessage {
     /// The query without the field whose JSON is stored as the body; `None` where there is no such field.
     pub fn query_without_content(&self) -> Option<String> {
         query_without_content(&self.head.method, self.head.query.as_deref()?, &self.body)
+    }
+
+    /// The payload as bytes; a copy only if it differs from the body.
+    pub fn payload_bytes(&self) -> Option<Bytes> {
+        match &self.decoded {
+            Some(decoded) => Some(Bytes::copy_from_slice(decoded.as_bytes())),
+            None => self.payload().map(|_| self.body.clone()),
+        }
     }
 
     pub fn is_emitted(&self) -> bool {
@@ -83,7 +94,8 @@ pub fn query_without_content(method: &str, query: &str, body: &[u8]) -> Option<S
 const HEAD: &str =
     "id, received_at, source, event, owner, delivery_id, method, query, remote_ip, body_sha256, not_json,
   body_unsigned, unverified, conflict_of, duplicates, last_duplicate_at, confirmation, headers,
-  octet_length(coalesce(body, payload)) AS body_bytes, released_at";
+  octet_length(coalesce(body, payload)) AS body_bytes, released_at,
+  CASE WHEN payload IS NULL THEN coalesce(unreadable, iif(not_json, 'not_json', 'empty')) END AS unreadable";
 
 /// `HEAD` begins at the column `first`.
 fn read_head(row: &Row<'_>, first: usize) -> rusqlite::Result<MessageHead> {
@@ -108,11 +120,12 @@ fn read_head(row: &Row<'_>, first: usize) -> rusqlite::Result<MessageHead> {
         headers: row.get(first + 17)?,
         body_bytes: row.get::<_, Option<i64>>(first + 18)?.unwrap_or(0),
         released_at: row.get(first + 19)?,
+        unreadable: row.get(first + 20)?,
     })
 }
 
 /// Of the query in `one`, for its errors.
-const BODY_COLUMN: usize = 20;
+const BODY_COLUMN: usize = 21;
 
 /// One message with its body. An error that `damage::is_damage` recognises where it cannot be read as it was stored.
 pub fn one(connection: &Connection, id: i64) -> rusqlite::Result<Option<StoredMessage>> {
@@ -121,13 +134,15 @@ pub fn one(connection: &Connection, id: i64) -> rusqlite::Result<Option<StoredMe
         .prepare_cached(&sql)?
         .query_row([id], |row| {
             let head = read_head(row, 0)?;
-            let body: Option<Vec<u8>> = row.get(20)?;
-            let payload: Option<String> = row.get(21)?;
+            let body: Option<Vec<u8>> = row.get(BODY_COLUMN)?;
+            let payload: Option<String> = row.get(BODY_COLUMN + 1)?;
             let message = match (body, payload) {
-                (Some(body), form) => StoredMessage { head, body: body.into(), form },
-                (None, payload) => {
-                    StoredMessage { head, body: payload.unwrap_or_default().into_bytes().into(), form: None }
-                }
+                (Some(body), decoded) => StoredMessage { head, body: body.into(), decoded },
+                (None, payload) => StoredMessage {
+                    head,
+                    body: payload.unwrap_or_default().into_bytes().into(),
+                    decoded: None,
+                },
             };
             check_body(&message).map(|()| message)
         })

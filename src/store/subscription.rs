@@ -2,8 +2,9 @@
 
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde::{Deserialize, Deserializer, Serialize};
+
+use crate::json::{Literal, PointedValues, Pointers, Slot, is_among};
 
 /// The source of what the user's own app emits; no configured source is called so.
 pub const EMITTED: &str = "emitted";
@@ -47,27 +48,17 @@ impl fmt::Display for Pattern {
 pub struct Condition {
     /// RFC 6901: `/pull_request/base/ref`; empty for the whole payload.
     pub pointer: String,
-    #[serde(default, skip_serializing_if = "Option::is_none", with = "present")]
-    pub equals: Option<Value>,
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
+    pub equals: Option<Literal>,
     #[serde(default, skip_serializing_if = "Option::is_none", rename = "in")]
-    pub among: Option<Vec<Value>>,
+    pub among: Option<Vec<Literal>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exists: Option<bool>,
 }
 
 /// `"equals": null` asks for a null, and is something else than no `equals`.
-mod present {
-    use serde::{Deserialize, Deserializer, Serialize, Serializer};
-    use serde_json::Value;
-
-    #[expect(clippy::ref_option, reason = "the signature is serde's")]
-    pub fn serialize<S: Serializer>(value: &Option<Value>, serializer: S) -> Result<S::Ok, S::Error> {
-        value.serialize(serializer)
-    }
-
-    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
-        Value::deserialize(deserializer).map(Some)
-    }
+fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Literal>, D::Error> {
+    Literal::deserialize(deserializer).map(Some)
 }
 
 /// All of them must hold.
@@ -81,36 +72,22 @@ impl Condition {
         Self { pointer: String::new(), equals: None, among: Some(Vec::new()), exists: None }
     }
 
-    fn holds(&self, payload: &Value) -> bool {
-        let found = payload.pointer(&self.pointer);
+    /// `found`: the raw value at the pointer.
+    fn holds(&self, found: Option<&str>) -> bool {
+        let is_among =
+            |all: &[Literal]| found.is_some_and(|found| is_among(found, all.iter().map(Literal::raw)));
         self.exists.is_none_or(|wanted| found.is_some() == wanted)
-            && self.equals.as_ref().is_none_or(|wanted| found.is_some_and(|found| same(found, wanted)))
-            && self
-                .among
-                .as_ref()
-                .is_none_or(|all| found.is_some_and(|found| all.iter().any(|wanted| same(found, wanted))))
+            && self.equals.as_ref().is_none_or(|wanted| is_among(std::slice::from_ref(wanted)))
+            && self.among.as_deref().is_none_or(is_among)
     }
 }
 
-/// `1` and `1.0` are the same number; of two whole numbers every digit counts, however long they are.
-fn same(a: &Value, b: &Value) -> bool {
-    match (a, b) {
-        (Value::Number(a), Value::Number(b)) => {
-            a == b || ((a.is_f64() || b.is_f64()) && a.as_f64() == b.as_f64())
-        }
-        _ => a == b,
-    }
-}
-
+#[cfg(test)]
 impl Filter {
-    /// What is not JSON has no place, and so meets no condition but that there be none.
-    pub fn holds(&self, payload: Option<&Value>) -> bool {
-        self.0.iter().all(|condition| match payload {
-            Some(payload) => condition.holds(payload),
-            None => {
-                condition.exists == Some(false) && condition.equals.is_none() && condition.among.is_none()
-            }
-        })
+    pub fn holds(&self, payload: &str) -> bool {
+        let events = vec![Pattern::new("*")];
+        let one = Subscription { target: 1, owner: None, events, filter: Some(self.clone()) };
+        !Subscriptions::new(vec![one]).matching("", None, Some(payload.as_bytes())).is_empty()
     }
 }
 
@@ -136,22 +113,41 @@ impl Subscription {
 
 /// What all targets want.
 #[derive(Clone, Debug, Default)]
-pub struct Subscriptions(pub Vec<Subscription>);
+pub struct Subscriptions {
+    all: Vec<Subscription>,
+    /// The pointers of all filters, so that a payload is read in one pass.
+    places: Pointers,
+    /// For each subscription, the slots of its conditions.
+    slots: Vec<Vec<Slot>>,
+}
 
 impl Subscriptions {
-    /// Whether somebody would have to look into the payload to know.
-    pub fn read_payload(&self, event: &str, owner: Option<&str>) -> bool {
-        self.0.iter().any(|one| one.filter.is_some() && one.wants(event, owner))
+    pub fn new(all: Vec<Subscription>) -> Self {
+        let mut places = Pointers::default();
+        let mut slots_of = |one: &Subscription| {
+            let conditions = one.filter.iter().flat_map(|filter| &filter.0);
+            conditions.map(|condition| places.add(&condition.pointer)).collect()
+        };
+        let slots = all.iter().map(&mut slots_of).collect();
+        Self { all, places, slots }
     }
 
-    /// The targets that get it. `payload`: the JSON text, `None` where it is not JSON.
+    /// Whether somebody would have to look into the payload to know.
+    pub fn read_payload(&self, event: &str, owner: Option<&str>) -> bool {
+        self.all.iter().any(|one| one.filter.is_some() && one.wants(event, owner))
+    }
+
+    /// Returns the targets for a message. `payload`: the JSON text. Without a readable payload no condition holds, not even
+    /// `exists: false`, since the content is unknown.
     pub fn matching(&self, event: &str, owner: Option<&str>, payload: Option<&[u8]>) -> Vec<i64> {
-        let mut parsed: Option<Option<Value>> = None;
+        let mut read: Option<Option<PointedValues<'_>>> = None;
         let mut targets = Vec::new();
-        for one in self.0.iter().filter(|one| one.wants(event, owner)) {
+        for (one, slots) in self.all.iter().zip(&self.slots).filter(|(one, _)| one.wants(event, owner)) {
             let holds = one.filter.as_ref().is_none_or(|filter| {
-                let payload = parsed.get_or_insert_with(|| serde_json::from_slice(payload?).ok());
-                filter.holds(payload.as_ref())
+                let values = read.get_or_insert_with(|| self.places.read(payload?).ok());
+                let place = |slot: &Slot| values.as_ref().map(|values| values.get(*slot));
+                let mut conditions = filter.0.iter().zip(slots);
+                conditions.all(|(condition, slot)| place(slot).is_some_and(|found| condition.holds(found)))
             });
             if holds {
                 targets.push(one.target);
@@ -163,6 +159,8 @@ impl Subscriptions {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -189,10 +187,19 @@ mod tests {
         }
     }
 
+    fn filtered(filter: &str) -> Subscriptions {
+        let filter = Some(serde_json::from_str(filter).unwrap());
+        Subscriptions::new(vec![Subscription { filter, ..subscription(1, None, "*") }])
+    }
+
+    fn holds(filter: &str, payload: Option<&str>) -> bool {
+        !filtered(filter).matching("e", None, payload.map(str::as_bytes)).is_empty()
+    }
+
     #[test]
     fn a_filter_looks_at_places_of_the_payload() {
-        let payload =
-            serde_json::json!({"ref": "refs/heads/main", "n": 1, "none": null, "list": [{"a": true}]});
+        let payload = r#"{"ref":"refs/heads/main","n":1,"none":null,"list":[{"a":true}],"o":{"b":[1,2]},
+            "wei":123456789012345678901234567890,"far":1e400,"cut":"\ud83d"}"#;
         let rows = [
             (r#"[{"pointer":"/ref","equals":"refs/heads/main"}]"#, true),
             (r#"[{"pointer":"/ref","equals":"main"}]"#, false),
@@ -203,18 +210,82 @@ mod tests {
             (r#"[{"pointer":"/absent","equals":null}]"#, false),
             (r#"[{"pointer":"/absent","exists":false},{"pointer":"/list/0/a","exists":true}]"#, true),
             (r#"[{"pointer":"/list/1","exists":true}]"#, false),
+            (r#"[{"pointer":"/o","equals":{"b":[1.0,2e0]}}]"#, true),
+            (r#"[{"pointer":"/wei","equals":123456789012345678901234567890}]"#, true),
+            (r#"[{"pointer":"/wei","equals":123456789012345678901234567891}]"#, false),
+            (r#"[{"pointer":"/wei","equals":1.2345678901234568e29}]"#, false),
+            (r#"[{"pointer":"/far","equals":10e399}]"#, true),
+            (r#"[{"pointer":"/far","equals":1e401}]"#, false),
+            (r#"[{"pointer":"/cut","exists":true}]"#, true),
+            (r#"[{"pointer":"/cut","exists":false}]"#, false),
+            (r#"[{"pointer":"/cut","equals":"\ud83d"}]"#, false),
             ("[]", true),
         ];
-        for (filter, holds) in rows {
-            let filter: Filter = serde_json::from_str(filter).unwrap();
-            assert_eq!(filter.holds(Some(&payload)), holds, "{filter:?}");
+        for (filter, expected) in rows {
+            assert_eq!(holds(filter, Some(payload)), expected, "{filter}");
         }
-        let id: Filter = serde_json::from_str(r#"[{"pointer":"/id","equals":9007199254740993}]"#).unwrap();
-        assert!(id.holds(Some(&serde_json::json!({"id": 9_007_199_254_740_993_u64}))));
-        assert!(!id.holds(Some(&serde_json::json!({"id": 9_007_199_254_740_992_u64}))));
-        let absent: Filter = serde_json::from_str(r#"[{"pointer":"/a","exists":false}]"#).unwrap();
-        assert!(absent.holds(None));
+        let id = r#"[{"pointer":"/id","equals":9007199254740993}]"#;
+        assert!(holds(id, Some(r#"{"id":9007199254740993}"#)));
+        assert!(!holds(id, Some(r#"{"id":9007199254740992}"#)));
         assert!(serde_json::from_str::<Filter>(r#"[{"pointer":"/a","equal":1}]"#).is_err());
+    }
+
+    #[test]
+    fn unreadable_payload_meets_no_condition() {
+        let deep = format!("{{\"a\":{}{}}}", "[".repeat(127), "]".repeat(127));
+        for payload in [None, Some(""), Some("{"), Some("a=1"), Some(deep.as_str())] {
+            for filter in ["/a", "/b"] {
+                for exists in [true, false] {
+                    let filter = format!(r#"[{{"pointer":"{filter}","exists":{exists}}}]"#);
+                    assert!(!holds(&filter, payload), "{filter} {payload:?}");
+                }
+            }
+        }
+        let readable = &deep.replacen("[[", "[", 1).replacen("]]", "]", 1);
+        assert!(holds(r#"[{"pointer":"/b","exists":false}]"#, Some(readable)));
+    }
+
+    #[test]
+    fn filters_of_several_targets_are_judged_apart() {
+        let with = |target: i64, filter: Option<&str>| Subscription {
+            filter: filter.map(|filter| serde_json::from_str(filter).unwrap()),
+            ..subscription(target, None, "*")
+        };
+        let all = Subscriptions::new(vec![
+            with(1, None),
+            with(2, Some(r#"[{"pointer":"/draft","exists":true}]"#)),
+            with(3, Some(r#"[{"pointer":"/draft","exists":false}]"#)),
+            with(4, Some(r#"[{"pointer":"/draft","equals":true},{"pointer":"/n","in":[1,2]}]"#)),
+        ]);
+        assert_eq!(all.matching("e", None, Some(br#"{"draft":true,"n":2.0}"#)), [1, 2, 4]);
+        assert_eq!(all.matching("e", None, Some(b"{}")), [1, 3]);
+        assert_eq!(all.matching("e", None, Some(b"no JSON")), [1]);
+    }
+
+    proptest! {
+        /// Other members never affect the value at a pointer.
+        #[test]
+        fn odd_member_changes_no_answer(
+            value in "(true|false|null|[1-9][0-9]{0,40}|\"[a-c]{0,2}\"|\\{\\}|\\[1\\])",
+            wanted in "(true|null|[1-9]|\"[a-c]{0,2}\"|\\[1\\])",
+            odd in prop::sample::select(vec![
+                r#""o":"\ud83d""#, r#""\udc00":0"#, r#""o":1e400"#, r#""o":-1e-99999999999999999999"#,
+                r#""o":123456789012345678901234567890"#, r#""o":"\u0000""#, r#""o":1,"o":2"#, r#""o":[{"draft":1}]"#,
+            ]),
+            is_there in any::<bool>(), comes_first in any::<bool>(), has_mark in any::<bool>(),
+        ) {
+            let member = if is_there { format!("\"draft\":{value}") } else { "\"other\":1".to_owned() };
+            let plain = format!("{{{member}}}");
+            let mixed = if comes_first { format!("{{{odd},{member}}}") } else { format!("{{{member},{odd}}}") };
+            let mixed = if has_mark { format!("\u{feff}{mixed}") } else { mixed };
+            for condition in [
+                "\"exists\":true".to_owned(), "\"exists\":false".to_owned(), format!("\"equals\":{wanted}"),
+                format!("\"equals\":{value}"), format!("\"in\":[{wanted},1]"),
+            ] {
+                let filter = format!("[{{\"pointer\":\"/draft\",{condition}}}]");
+                prop_assert_eq!(holds(&filter, Some(&plain)), holds(&filter, Some(&mixed)), "{} {}", filter, mixed);
+            }
+        }
     }
 
     fn subscription(target: i64, owner: Option<&str>, event: &str) -> Subscription {
@@ -224,7 +295,7 @@ mod tests {
 
     #[test]
     fn an_owner_gets_what_was_emitted_for_him_and_nothing_else() {
-        let all = Subscriptions(vec![
+        let all = Subscriptions::new(vec![
             subscription(1, None, "*"),
             subscription(2, Some("ann"), "*"),
             subscription(3, Some("bob"), "*"),

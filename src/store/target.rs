@@ -379,7 +379,7 @@ pub fn set_state(
 /// Who gets new messages: also those who are paused or disabled, for their deliveries wait.
 pub fn subscriptions(connection: &Connection) -> rusqlite::Result<Subscriptions> {
     let subscribed = all(connection)?.into_iter().filter(|target| !target.settings.events.is_empty());
-    Ok(Subscriptions(
+    Ok(Subscriptions::new(
         subscribed
             .map(|target| Subscription {
                 target: target.id,

@@ -4,46 +4,22 @@ mod sorted;
 
 use std::borrow::Cow;
 
-use super::json;
-use super::lookup;
+use crate::json::{self, lookup};
 
-/// JSON without the white space between its parts; numbers and strings stay as they are. `None` where it is not JSON.
+/// JSON without the white space between tokens and without byte order mark. `None` if it is not JSON.
 pub fn compact(body: &[u8]) -> Option<Cow<'_, [u8]>> {
-    if !json::accepts(body) {
-        return None;
-    }
-    let is_blank = |byte: u8| matches!(byte, b' ' | b'\t' | b'\n' | b'\r');
-    let mut compacted = Vec::with_capacity(body.len());
-    let (mut in_string, mut escaped) = (false, false);
-    for byte in body {
-        if !in_string && is_blank(*byte) {
-            continue;
-        }
-        if in_string && !escaped && *byte == b'\\' {
-            escaped = true;
-        } else {
-            if *byte == b'"' && !escaped {
-                in_string = !in_string;
-            }
-            escaped = false;
-        }
-        compacted.push(*byte);
-    }
-    Some(Cow::Owned(compacted))
+    json::document(body).ok().map(|document| Cow::Owned(json::compact(document).into_bytes()))
 }
 
 /// The canonical form of RFC 8785: keys sorted, no white space, numbers as ECMAScript writes them. `None` where it is not JSON,
 /// or has a key twice: which of the values is meant, two readers may see differently.
 pub fn sorted(body: &[u8]) -> Option<Vec<u8>> {
-    if !json::accepts(body) {
-        return None;
-    }
-    sorted::write(std::str::from_utf8(body).ok()?)
+    sorted::write(json::document(body).ok()?)
 }
 
 /// The first item of an array, compact; any other JSON as it is, compact.
 pub fn first_item(body: &[u8]) -> Option<Vec<u8>> {
-    let text = std::str::from_utf8(body).ok()?.trim_ascii();
+    let text = std::str::from_utf8(json::without_mark(body)).ok()?.trim_ascii();
     if !text.starts_with('[') {
         return compact(body).map(Cow::into_owned);
     }
@@ -113,6 +89,7 @@ mod tests {
             compacted(" { \"a b\" : [ 1.0 , \"x \\\" y\\\\\" , 1e400 ] }\n").as_deref(),
             Some(r#"{"a b":[1.0,"x \" y\\",1e400]}"#)
         );
+        assert_eq!(compacted("\u{feff}[ 1 ]").as_deref(), Some("[1]"));
         assert_eq!(compacted("{"), None);
     }
 

@@ -3,8 +3,9 @@
 //! that could hold two documents is rejected.
 
 use super::form::{self, Kind};
-use super::json;
 use super::request::{Cause, Request};
+use super::{charset, coding};
+use crate::json;
 
 /// The fields that hold the document where the body itself does not.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -29,8 +30,11 @@ pub fn signed(request: &Request<'_>, fields: PayloadFields<'_>) -> Result<Option
     }
     match form::kind(request.headers) {
         Some(kind) if !json::accepts(request.body) => {
-            let field = fields.form.filter(|_| kind == Kind::UrlEncoded);
-            let text = field.and_then(|field| form::payload(request.body, kind, field));
+            let field = fields.form.filter(|_| kind == Kind::UrlEncoded && !is_coded(request));
+            let text = field.and_then(|field| {
+                let declared = charset::declared(request.headers).ok()?;
+                form::payload(request.body, kind, field, declared).ok()?
+            });
             text.map(Some).ok_or(Cause::SignatureMismatch)
         }
         _ => Ok(None),
@@ -41,6 +45,11 @@ pub fn signed(request: &Request<'_>, fields: PayloadFields<'_>) -> Result<Option
 pub fn in_query(request: &Request<'_>, field: &str) -> Option<String> {
     let text = if has_no_body(request) { sole_value(request.query, field).ok()? } else { None };
     text.filter(|text| json::accepts(text.as_bytes()))
+}
+
+/// What such a form is read as may differ from its bytes.
+fn is_coded(request: &Request<'_>) -> bool {
+    coding::codings(request.headers).map_or(true, |codings| !codings.is_empty())
 }
 
 fn has_no_body(request: &Request<'_>) -> bool {

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use serde_json::Value;
+use crate::json::{self, Literal, Pointers, Slot};
 
 /// The longest value from an answer that is told to people.
 const MAX_SHOWN_CHARACTERS: usize = 60;
@@ -87,10 +87,17 @@ impl Expectation {
         if self.conditions.is_empty() {
             return None;
         }
-        let Ok(document) = serde_json::from_slice::<Value>(body) else {
-            return Some(format!("answered {status}, but not with JSON"));
+        let mut pointers = Pointers::default();
+        let slots: Vec<Slot> = self.conditions.iter().map(|one| pointers.add(&one.pointer)).collect();
+        let values = match pointers.read(body) {
+            Ok(values) => values,
+            Err(json::Problem::NotJson) => return Some(format!("answered {status}, but not with JSON")),
+            Err(json::Problem::TooDeep) => {
+                return Some(format!("answered {status}, but with JSON nested more than 127 levels deep"));
+            }
         };
-        let unmet = self.conditions.iter().find_map(|condition| condition.unmet(&document))?;
+        let mut conditions = self.conditions.iter().zip(slots);
+        let unmet = conditions.find_map(|(condition, slot)| condition.unmet(values.get(slot)))?;
         Some(format!("answered {status}, but {unmet}"))
     }
 }
@@ -117,34 +124,28 @@ impl Equal {
         }
     }
 
-    fn unmet(&self, document: &Value) -> Option<String> {
-        let Some(found) = document.pointer(&self.pointer) else {
+    /// `found`: the raw value in the response.
+    fn unmet(&self, found: Option<&str>) -> Option<String> {
+        let Some(found) = found else {
             return Some(format!("there is no {}", self.pointer));
         };
         if is_written(found, &self.value) {
             return None;
         }
-        let shown: String = found.to_string().chars().take(MAX_SHOWN_CHARACTERS).collect();
+        let shown: String = json::compact(found).chars().take(MAX_SHOWN_CHARACTERS).collect();
         Some(format!("{} is {shown}, not {}", self.pointer, self.value))
     }
 }
 
 /// Whether a value is what the text says; `1`, `1.0` and `"1"` are all `1`.
-fn is_written(found: &Value, text: &str) -> bool {
-    match found {
-        Value::String(found) => found == text,
-        Value::Number(number) => {
-            // Of whole numbers each digit counts: a float would round them.
-            let is_whole =
-                |text: &str| text.trim_start_matches('-').bytes().all(|byte| byte.is_ascii_digit());
-            let found = number.to_string();
-            found == text
-                || (!(is_whole(&found) && is_whole(text))
-                    && text.parse::<f64>().is_ok_and(|wanted| number.as_f64() == Some(wanted)))
+fn is_written(found: &str, text: &str) -> bool {
+    match found.as_bytes().first() {
+        Some(b'"') => json::text_of(found).is_some_and(|found| found == text),
+        Some(b'[' | b'{') => false,
+        _ if json::is_number(found) => {
+            Literal::parse(text).is_some_and(|wanted| json::same(found, wanted.raw()))
         }
-        Value::Bool(found) => text == if *found { "true" } else { "false" },
-        Value::Null => text == "null",
-        Value::Array(_) | Value::Object(_) => false,
+        _ => found == text,
     }
 }
 
@@ -185,6 +186,16 @@ mod tests {
             let found = unmet(expectation, 200, paid).unwrap();
             assert!(found.contains(words), "{expectation}: {found}");
         }
+        for odd in
+            [r#""o":"\ud83d""#, r#""\udc00":1"#, r#""o":1e400"#, r#""o":123456789012345678901234567890"#]
+        {
+            let answer =
+                format!("\u{feff}{{{odd},\"status\":\"paid\",\"wei\":123456789012345678901234567890}}");
+            assert_eq!(unmet("200 /status=paid /wei=123456789012345678901234567890", 200, &answer), None);
+            assert!(unmet("200 /wei=123456789012345678901234567891", 200, &answer).is_some());
+        }
+        let deep = format!("{}{}", "[".repeat(128), "]".repeat(128));
+        assert!(unmet("200 /status=paid", 200, &deep).unwrap().contains("127 levels"));
         assert_eq!(unmet("2xx", 299, ""), None);
         assert_eq!(unmet("2xx", 302, "").unwrap(), "answered 302");
         assert_eq!(unmet("200 /status=paid", 200, "<html>").unwrap(), "answered 200, but not with JSON");

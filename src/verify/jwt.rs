@@ -18,6 +18,7 @@ use super::request::{Cause, Secret};
 use super::signature::Terms;
 use super::template::{Scope, Template};
 use super::view::View;
+use crate::json::{Object, document, text_of};
 
 /// No sender's token is longer.
 const MAX_TOKEN_BYTES: usize = 16 << 10;
@@ -185,7 +186,7 @@ impl Jwt {
         decode(signature).ok()?;
         let header: Header = serde_json::from_slice(&decode(header).ok()?).ok()?;
         JwtAlgorithm::named(&header.alg).filter(|named| self.algorithms.contains(named))?;
-        serde_json::from_slice(&decode(claims).ok()?).ok()
+        read_claims(&decode(claims).ok()?)
     }
 
     /// What a token claims, once its signature has been found to be right.
@@ -210,7 +211,7 @@ impl Jwt {
                 JwtKeys::Secrets(_) | JwtKeys::Public(_) => Cause::SignatureMismatch.into(),
             });
         }
-        Ok(serde_json::from_slice(&decode(claims)?).map_err(|_| Cause::MalformedSignature)?)
+        Ok(read_claims(&decode(claims)?).ok_or(Cause::MalformedSignature)?)
     }
 
     fn check_claims(
@@ -309,6 +310,16 @@ fn is_signed(
     })
 }
 
+/// Parses claims. A value that `Value` cannot represent (lone surrogate, number out of range) exists and equals nothing.
+fn read_claims(bytes: &[u8]) -> Option<Map<String, Value>> {
+    let object = Object::read(document(bytes).ok()?)?;
+    let claim = |(name, value): (&str, &str)| {
+        let value = serde_json::from_str(value).unwrap_or_else(|_| Value::Object(Map::new()));
+        Some((text_of(name)?.into_owned(), value))
+    };
+    Some(object.members().filter_map(claim).collect())
+}
+
 fn seconds(claims: &Map<String, Value>, name: &str) -> Result<Option<i64>, Cause> {
     match claims.get(name) {
         None | Some(Value::Null) => Ok(None),
@@ -334,4 +345,17 @@ pub fn compose(algorithm: JwtAlgorithm, secret: &Secret, claims: &Value) -> Opti
     let signed = format!("{}.{}", URL_SAFE_NO_PAD.encode(header), URL_SAFE_NO_PAD.encode(claims.to_string()));
     let tag = hmac::sign(&hmac::Key::new(algorithm.hmac()?, secret.expose()), signed.as_bytes());
     Some(format!("{signed}.{}", URL_SAFE_NO_PAD.encode(tag)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn odd_claim_hides_no_other() {
+        let claims = read_claims(br#"{"iss":"a","name":"\ud83d","far":1e400,"iss":"b"}"#).unwrap();
+        assert_eq!(claims["iss"], "b");
+        assert!(["name", "far"].iter().all(|odd| claims[*odd].is_object()));
+        assert!(read_claims(b"[]").is_none() && read_claims(b"{").is_none());
+    }
 }

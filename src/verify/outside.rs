@@ -1,10 +1,13 @@
 //! What authentication needs from elsewhere: keys, certificates. Nothing is fetched in here: what is
 //! missing is named, and the caller comes again with it.
 
+use serde_json::Value;
+
 use super::certificate::{CertificateError, Roots, certificates, trusted_key};
 use super::public_key::PublicKey;
 use super::request::Cause;
 use super::view::View;
+use crate::json::{Object, text_of};
 
 /// What is remembered as unknown comes from strangers: no provider's names are longer.
 pub const MAX_ID_BYTES: usize = 256;
@@ -130,7 +133,10 @@ impl dyn Outside + '_ {
 /// A key as providers publish it: PEM, base64 or a JSON Web Key.
 pub fn key(text: &str) -> Option<PublicKey> {
     if text.trim_start().starts_with('{') {
-        return PublicKey::from_jwk(&serde_json::from_str(text).ok()?).ok();
+        let key = Object::read(text.trim())?;
+        // Members that are not valid strings are irrelevant for the key.
+        let text = |(name, value)| Some((text_of(name)?.into_owned(), Value::from(text_of(value)?)));
+        return PublicKey::from_jwk(&Value::Object(key.members().filter_map(text).collect())).ok();
     }
     PublicKey::parse(text).ok()
 }
@@ -166,5 +172,13 @@ mod tests {
         ] {
             assert!(!pinned(url), "{url}");
         }
+    }
+
+    #[test]
+    fn odd_member_of_a_jwk_hides_no_key() {
+        // RFC 8037, appendix A.2, with more members.
+        let jwk = r#"{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo",
+            "note":"\ud83d","far":1e400}"#;
+        assert!(key(jwk).is_some());
     }
 }

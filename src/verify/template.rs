@@ -24,6 +24,8 @@ pub struct Template(Vec<Part>);
 enum Part {
     Literal(String),
     Body,
+    /// Without its content codings.
+    DecodedBody,
     BodyAs(BodyForm),
     /// The JSON document, wherever it is in the request.
     Payload,
@@ -115,7 +117,7 @@ impl Template {
     /// Whether every byte of the body goes into the text in some form.
     pub fn has_body(&self) -> bool {
         let covers = |part: &Part| match part {
-            Part::Body | Part::Payload => true,
+            Part::Body | Part::DecodedBody | Part::Payload => true,
             Part::BodyAs(form) => !form.leaves_out(),
             _ => false,
         };
@@ -132,7 +134,7 @@ impl Template {
     pub fn rewrites_body(&self) -> bool {
         self.parts().any(|part| match part {
             Part::BodyAs(form) => form.is_rewritten(),
-            Part::Payload | Part::SortedForm | Part::Place(Place::Form(_)) => true,
+            Part::DecodedBody | Part::Payload | Part::SortedForm | Part::Place(Place::Form(_)) => true,
             _ => false,
         })
     }
@@ -176,7 +178,7 @@ impl Template {
     /// Whether a part of it is in the body.
     pub fn reads_body(&self) -> bool {
         let reads = |part: &Part| match part {
-            Part::Body | Part::BodyAs(_) | Part::Payload | Part::SortedForm => true,
+            Part::Body | Part::DecodedBody | Part::BodyAs(_) | Part::Payload | Part::SortedForm => true,
             Part::Place(place) => place.is_in_body(),
             _ => false,
         };
@@ -270,6 +272,7 @@ impl Part {
         let (kind, rest) = name.split_once(':').unwrap_or((name, ""));
         Ok(match (kind, rest) {
             ("body", "") => Self::Body,
+            ("body", "decoded") => Self::DecodedBody,
             ("body", form) => Self::BodyAs(BodyForm::parse(form)?),
             ("payload", "") => Self::Payload,
             ("ts", "") => Self::Timestamp,
@@ -317,6 +320,7 @@ impl Part {
         Ok(match self {
             Self::Literal(text) => Cow::Borrowed(text.as_bytes()),
             Self::Body => Cow::Borrowed(request.body),
+            Self::DecodedBody => Cow::Borrowed(view.decoded_body()?),
             Self::BodyAs(form) => form.of(request.body)?,
             Self::Payload => Cow::Borrowed(view.signed_document()?),
             Self::Timestamp => Cow::Borrowed(scope.timestamp.ok_or(Cause::MissingHeader)?),

@@ -3,6 +3,8 @@
 use std::cell::OnceCell;
 use std::collections::BTreeMap;
 
+use super::charset;
+use super::coding::{self, AtMost, CodingProblem};
 use super::document::{self, PayloadFields};
 use super::form;
 use super::request::{Cause, Request, Secret};
@@ -38,10 +40,22 @@ pub struct View<'a> {
     /// Nothing where it has too many.
     form: OnceCell<Option<Vec<(String, String)>>>,
     json: OnceCell<Option<String>>,
+    /// The decompressed body; `None` if there is no content coding.
+    decoded: OnceCell<Result<Option<Vec<u8>>, CodingProblem>>,
+    max_decoded_bytes: usize,
 }
 
+/// Maximum decompressed size before authentication.
+const MAX_DECODED_BYTES: usize = 2 << 20;
+/// Maximum ratio of decompressed to received size before authentication, so that small requests stay cheap.
+const MAX_DECODED_RATIO: usize = 100;
+/// Decompressed size that is allowed regardless of the ratio.
+const ALWAYS_DECODED_BYTES: usize = 128 << 10;
+
 impl<'a> View<'a> {
-    pub const fn new(request: &'a Request<'a>, payload_field: Option<&'a str>) -> Self {
+    pub fn new(request: &'a Request<'a>, payload_field: Option<&'a str>) -> Self {
+        let grown = request.body.len().saturating_mul(MAX_DECODED_RATIO);
+        let max_decoded_bytes = grown.clamp(ALWAYS_DECODED_BYTES, MAX_DECODED_BYTES);
         Self {
             request,
             payload_field,
@@ -49,7 +63,39 @@ impl<'a> View<'a> {
             signed_document: OnceCell::new(),
             form: OnceCell::new(),
             json: OnceCell::new(),
+            decoded: OnceCell::new(),
+            max_decoded_bytes,
         }
+    }
+
+    /// Sets a lower limit for the decompressed body.
+    #[must_use]
+    pub fn decoding_at_most(self, max_decoded_bytes: usize) -> Self {
+        Self { max_decoded_bytes, ..self }
+    }
+
+    /// Returns the body without its content codings.
+    ///
+    /// # Errors
+    /// The body cannot be decompressed.
+    pub fn decoded_body(&self) -> Result<&[u8], Cause> {
+        let decoded = self.decoded.get_or_init(|| {
+            let codings = coding::codings(self.request.headers)?;
+            if codings.is_empty() || self.request.body.is_empty() {
+                return Ok(None);
+            }
+            coding::decode(self.request.body, &codings, &mut AtMost(self.max_decoded_bytes)).map(Some)
+        });
+        match decoded {
+            Ok(decoded) => Ok(decoded.as_deref().unwrap_or(self.request.body)),
+            Err(CodingProblem::TooLarge | CodingProblem::NoRoom) => Err(Cause::TooLarge),
+            Err(CodingProblem::Unknown | CodingProblem::Malformed) => Err(Cause::SignatureMismatch),
+        }
+    }
+
+    /// Returns the decompressed body, or the raw body if that fails, since the Content-Encoding may be wrong.
+    pub fn content(&self) -> &[u8] {
+        self.decoded_body().unwrap_or(self.request.body)
     }
 
     /// The same for a sender that has the JSON of a GET in a query field.
@@ -71,21 +117,26 @@ impl<'a> View<'a> {
 
     /// The body, or the JSON that stands in a field of the form or query for it.
     pub fn json(&self) -> &[u8] {
+        let body = self.content();
         if self.payload_field.is_none() && self.query_payload_field.is_none() {
-            return self.request.body;
+            return body;
         }
         let payload = self.json.get_or_init(|| match (self.payload_field, self.query_payload_field) {
             (_, Some(field)) if self.request.body.is_empty() => document::in_query(self.request, field),
-            (Some(field), _) => form::payload(self.request.body, form::kind(self.request.headers)?, field),
+            (Some(field), _) => {
+                let kind = form::kind(self.request.headers)?;
+                let declared = charset::declared(self.request.headers).ok()?;
+                form::payload(body, kind, field, declared).ok()?
+            }
             _ => None,
         });
-        payload.as_ref().map_or(self.request.body, String::as_bytes)
+        payload.as_ref().map_or(body, String::as_bytes)
     }
 
     /// The fields of a form body in the order received; none where the body is no form.
     fn form(&self) -> Result<&[(String, String)], Cause> {
         let fields = self.form.get_or_init(|| match form::kind(self.request.headers) {
-            Some(kind) => form::fields(self.request.body, kind),
+            Some(kind) => form::fields(self.content(), kind),
             None => Some(Vec::new()),
         });
         fields.as_deref().ok_or(Cause::TooLarge)
@@ -123,5 +174,46 @@ fn single<T>(mut values: impl Iterator<Item = T>) -> Result<Option<T>, Cause> {
     match (values.next(), values.next()) {
         (Some(_), Some(_)) => Err(Cause::MalformedSignature),
         (value, _) => Ok(value),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use miniz_oxide::deflate::compress_to_vec_zlib;
+    use time::OffsetDateTime;
+
+    use super::*;
+    use crate::verify::request::Headers;
+    use crate::verify::template::{Scope, Template};
+
+    /// Renders a JSON place and the decoded body of a request.
+    fn read(coding: &str, body: &[u8]) -> (Result<Vec<u8>, Cause>, Result<Vec<u8>, Cause>) {
+        let fields = [("content-encoding", coding.as_bytes())];
+        let request = Request {
+            method: "POST",
+            target: "/",
+            query: "",
+            url: "",
+            headers: Headers(&fields),
+            body,
+            now: OffsetDateTime::UNIX_EPOCH,
+        };
+        let view = View::new(&request, None);
+        let render =
+            |text: &str| Template::parse(text).unwrap().render(&Scope::new(&view, &Texts::default()));
+        (render("{json:a}"), render("{body:decoded}"))
+    }
+
+    #[test]
+    fn compressed_body_is_decoded_for_templates() {
+        let json = br#"{"a":"b"}"#;
+        let decoded = (Ok(b"b".to_vec()), Ok(json.to_vec()));
+        assert_eq!(read("deflate", &compress_to_vec_zlib(json, 6)), decoded);
+        assert_eq!(read("identity", json), decoded);
+        let wrong = (Ok(b"b".to_vec()), Err(Cause::SignatureMismatch));
+        assert_eq!(read("gzip", json), wrong);
+        assert_eq!(read("br", json), wrong);
+        let bomb = compress_to_vec_zlib(&vec![b' '; ALWAYS_DECODED_BYTES + 1], 6);
+        assert_eq!(read("deflate", &bomb), (Err(Cause::MissingHeader), Err(Cause::TooLarge)));
     }
 }

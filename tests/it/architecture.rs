@@ -3,17 +3,18 @@
 use std::path::{Path, PathBuf};
 
 /// A module and those that it may use.
-const ARROWS: [(&str, &[&str]); 10] = [
-    ("cli", &["app", "cleanup", "config", "outbound", "providers", "store"]),
+const ARROWS: [(&str, &[&str]); 11] = [
+    ("cli", &["app", "cleanup", "config", "json", "outbound", "providers", "store"]),
     ("app", &["cleanup", "config", "deliver", "http", "outbound", "providers", "store"]),
-    ("http", &["config", "outbound", "providers", "store"]),
-    ("deliver", &["config", "outbound", "providers", "store"]),
+    ("http", &["config", "json", "outbound", "providers", "store"]),
+    ("deliver", &["config", "json", "outbound", "providers", "store"]),
     ("cleanup", &["config", "store"]),
-    ("config", &["providers", "store"]),
-    ("providers", &["verify"]),
-    ("verify", &[]),
-    ("store", &[]),
-    ("outbound", &[]),
+    ("config", &["json", "providers", "store"]),
+    ("providers", &["json", "verify"]),
+    ("verify", &["json"]),
+    ("store", &["json"]),
+    ("outbound", &["json"]),
+    ("json", &[]),
 ];
 
 /// A word that only some modules may say.

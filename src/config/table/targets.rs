@@ -35,7 +35,8 @@ pub const VARIABLES: &[Variable] = &[
         unit: "list of conditions, or a JSON array of them",
         secret: false,
         doc: "what must hold of the payload as well, all of it: `/place=value`, `/place=one|other`, `/place` (is there), `!/place` (is not there); \
-              places are JSON pointers; `1`, `true` and `null` also stand for the text, and `\"1\"` for the text alone",
+              places are JSON pointers; `1`, `true` and `null` also stand for the text, and `\"1\"` for the text alone; a body that \
+              cannot be read (`docs/payloads.md`) meets no condition",
         example: "/ref=refs/heads/main /repository/name=shop|blog",
     },
     Variable {

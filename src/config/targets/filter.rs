@@ -1,8 +1,7 @@
 //! `_FILTER`: conditions on the payload as a person writes them, and the rules for those that come as JSON.
 
-use serde_json::Value;
-
 use crate::config::parse::shown;
+use crate::json::{Literal, is_number};
 use crate::store::{Condition, Filter};
 
 const MAX_CONDITIONS: usize = 50;
@@ -112,7 +111,7 @@ fn condition(text: &str) -> Result<(Condition, &str), String> {
 }
 
 /// What stands behind the `=`, with `|` between, and what follows it.
-fn alternatives<'a>(mut text: &'a str, pointer: &str) -> Result<(Vec<Value>, &'a str), String> {
+fn alternatives<'a>(mut text: &'a str, pointer: &str) -> Result<(Vec<Literal>, &'a str), String> {
     let mut values = Vec::new();
     loop {
         let rest = if text.starts_with('"') {
@@ -135,13 +134,13 @@ fn alternatives<'a>(mut text: &'a str, pointer: &str) -> Result<(Vec<Value>, &'a
 }
 
 /// A JSON string is always text.
-fn quoted<'a>(text: &'a str, pointer: &str) -> Result<(Value, &'a str), String> {
+fn quoted<'a>(text: &'a str, pointer: &str) -> Result<(Literal, &'a str), String> {
     let mut stream = serde_json::Deserializer::from_str(text).into_iter::<String>();
     let value = stream.next();
     let rest = text.get(stream.byte_offset()..).unwrap_or_default();
     let is_whole = rest.is_empty() || rest.starts_with(|next: char| next == '|' || next.is_whitespace());
     match value {
-        Some(Ok(value)) if is_whole => Ok((Value::String(value), rest)),
+        Some(Ok(value)) if is_whole => Ok((Literal::of_text(&value), rest)),
         _ => Err(format!(
             "has a value for {} that begins with a double quote and is no text in JSON's form; close it, or write a quote inside it as \\\"",
             shown(pointer)
@@ -150,7 +149,7 @@ fn quoted<'a>(text: &'a str, pointer: &str) -> Result<(Value, &'a str), String> 
 }
 
 /// A number, true, false or null, and its text as well, so that one need not know how a sender writes it; else text.
-fn bare(word: &str, pointer: &str) -> Result<Vec<Value>, String> {
+fn bare(word: &str, pointer: &str) -> Result<Vec<Literal>, String> {
     if word.is_empty() {
         return Err(format!(
             "has no value for {} behind = or |; write \"\" for the empty text",
@@ -160,10 +159,9 @@ fn bare(word: &str, pointer: &str) -> Result<Vec<Value>, String> {
     if word.starts_with('=') {
         return Err(format!("has two = behind {}; write one, or the value in double quotes", shown(pointer)));
     }
-    let text = Value::String(word.to_owned());
-    let literal = serde_json::from_str::<Value>(word).ok();
-    let literal = literal.filter(|value| value.is_number() || value.is_boolean() || value.is_null());
-    Ok(literal.into_iter().chain([text]).collect())
+    let is_literal = is_number(word) || ["true", "false", "null"].contains(&word);
+    let literal = is_literal.then(|| Literal::parse(word)).flatten();
+    Ok(literal.into_iter().chain([Literal::of_text(word)]).collect())
 }
 
 #[cfg(test)]
@@ -209,9 +207,18 @@ mod tests {
     #[test]
     fn a_number_in_a_filter_is_met_by_a_number_and_by_its_text() {
         let filter = parse("/n=1").expect("a good filter");
-        for (payload, holds) in [(json!({"n": 1}), true), (json!({"n": "1"}), true), (json!({"n": 2}), false)]
-        {
-            assert_eq!(filter.holds(Some(&payload)), holds, "{payload}");
+        for (payload, holds) in [("{\"n\":1.0}", true), ("{\"n\":\"1\"}", true), ("{\"n\":2}", false)] {
+            assert_eq!(filter.holds(payload), holds, "{payload}");
+        }
+    }
+
+    #[test]
+    fn digits_of_a_number_stay_as_written() {
+        for number in ["123456789012345678901234567890", "1e400", "1.10"] {
+            let filter = parse(&format!("/n={number}")).expect("a good filter");
+            assert!(filter.holds(&format!("{{\"n\":{number}}}")));
+            assert!(filter.holds(&format!("{{\"n\":\"{number}\"}}")));
+            assert!(!filter.holds(&format!("{{\"n\":1{number}}}")));
         }
     }
 

@@ -27,23 +27,26 @@ pub fn variables(attempt: &Attempt<'_>) -> Vec<(&'static str, String)> {
         ("HOOK_METHOD", head.method.clone()),
         ("HOOK_QUERY", attempt.message.query_without_content().unwrap_or_else(|| or_empty(&head.query))),
         ("HOOK_CONTENT_TYPE", content_type(attempt.message)),
+        ("HOOK_CONTENT_ENCODING", header(attempt.message, "content-encoding").unwrap_or_default()),
         ("HOOK_RECEIVED_AT", head.received_at.clone()),
         ("HOOK_REMOTE_IP", head.remote_ip.clone()),
     ];
     values.into_iter().map(|(name, value)| (name, cleaned(&value))).collect()
 }
 
-/// As it was received; the first one if there were several.
 fn content_type(message: &StoredMessage) -> String {
+    let is_json = message.is_emitted() || message.query_without_content().is_some();
+    let json = is_json.then(|| "application/json".to_owned());
+    header(message, "content-type").or(json).unwrap_or_default()
+}
+
+/// A header as received. Repeated headers are joined with commas, except Content-Type, where the first one counts.
+fn header(message: &StoredMessage, name: &str) -> Option<String> {
     let headers: Value = serde_json::from_str(&message.head.headers).unwrap_or_default();
-    let value = headers.get("content-type");
-    let first = value.and_then(|value| value.as_array().map_or(Some(value), |values| values.first()));
-    match first.and_then(Value::as_str) {
-        Some(text) => text.to_owned(),
-        None if message.is_emitted() || message.query_without_content().is_some() => {
-            "application/json".to_owned()
-        }
-        None => String::new(),
+    match headers.get(name)? {
+        Value::Array(values) if name == "content-type" => values.first()?.as_str().map(str::to_owned),
+        Value::Array(values) => Some(values.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(", ")),
+        value => value.as_str().map(str::to_owned),
     }
 }
 

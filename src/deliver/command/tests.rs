@@ -25,6 +25,7 @@ fn message(body: &[u8]) -> StoredMessage {
         remote_ip: "192.0.2.1".to_owned(),
         body_sha256: vec![0; 32],
         not_json: false,
+        unreadable: None,
         body_unsigned: false,
         unverified: false,
         conflict_of: None,
@@ -35,7 +36,7 @@ fn message(body: &[u8]) -> StoredMessage {
         headers: r#"{"content-type":"application/json","x-repeated":["1","2"]}"#.to_owned(),
         body_bytes: i64::try_from(body.len()).unwrap(),
     };
-    StoredMessage { head, body: Bytes::copy_from_slice(body), form: None }
+    StoredMessage { head, body: Bytes::copy_from_slice(body), decoded: None }
 }
 
 fn in_runtime<T>(test: impl Future<Output = T>) -> T {
@@ -171,6 +172,7 @@ fn the_environment_is_three_variables_and_what_there_is_to_know_of_the_message()
         ("HOOK_METHOD", "POST"),
         ("HOOK_QUERY", "a=b&c=$(reboot)"),
         ("HOOK_CONTENT_TYPE", "application/json"),
+        ("HOOK_CONTENT_ENCODING", ""),
         ("HOOK_RECEIVED_AT", "2026-11-22T14:31:00.000000Z"),
         ("HOOK_REMOTE_IP", "192.0.2.1"),
     ]);

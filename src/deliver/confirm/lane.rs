@@ -131,7 +131,7 @@ impl Lane {
         let mut body = Bytes::new();
         if source.asker.needs_body() {
             match self.store.message(due.message).await {
-                Ok(Some(message)) => body = message.body,
+                Ok(Some(message)) => body = message.payload_bytes().unwrap_or(message.body),
                 Ok(None) => return Ok(Answer::Unaskable("the message is no longer kept".to_owned())),
                 Err(Unavailable::Damaged) => {
                     return Ok(Answer::Unaskable("the message is damaged: see `creel verify`".to_owned()));

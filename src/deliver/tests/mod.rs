@@ -23,6 +23,7 @@ use crate::outbound::{DeliveryClient, Reach};
 use crate::store::{
     Content, Delivery, DeliveryFilter, DeliveryOrdering, DeliveryState, EMITTED, Identity, Kept, NewMessage,
     NewTarget, Origin, Pattern, Store, StoreOptions, TargetKind, TargetSecret, TargetSecrets, TargetSettings,
+    UnreadableReason,
 };
 use server::Server;
 
@@ -106,7 +107,10 @@ async fn create(store: &Store, settings: TargetSettings) -> i64 {
 fn message(event: &str, body: &str) -> NewMessage {
     let content = match serde_json::from_str::<serde_json::Value>(body) {
         Ok(_) => Content::Json(Bytes::copy_from_slice(body.as_bytes())),
-        Err(_) => Content::Other(Bytes::copy_from_slice(body.as_bytes())),
+        Err(_) => Content::Unreadable {
+            body: Bytes::copy_from_slice(body.as_bytes()),
+            reason: UnreadableReason::NotJson,
+        },
     };
     NewMessage {
         received_at: OffsetDateTime::now_utc(),

@@ -54,8 +54,13 @@ pub struct MessageHead {
     pub body_sha256: Option<String>,
     /// Length of the exact body.
     pub body_bytes: i64,
-    /// The body is not empty, not JSON and no form.
+    /// The body is not empty and could not be read.
     pub not_json: bool,
+    /// Why the body could not be read, so that filters were not evaluated: `empty`, `not_json` (neither JSON nor a form),
+    /// `too_deep` (more than 127 levels), `form_too_large`, `unknown_charset`, `malformed_text`, `unknown_coding` (neither
+    /// gzip nor deflate), `malformed_coding` or `expands_too_much`. Null where it was read.
+    #[schema(examples("too_deep"))]
+    pub unreadable: Option<String>,
     /// What proved the sender does not cover the body.
     pub body_unsigned: bool,
     /// Released from quarantine by force.
@@ -94,7 +99,7 @@ pub struct MessageContent {
     /// Latin-1 after the character U+001A.
     #[schema(value_type = Object)]
     pub headers: Box<RawValue>,
-    /// The body as JSON, or the form as JSON; null where it is neither, or longer than 1 MiB.
+    /// The body as JSON (decompressed), or the form as JSON. Null if it is neither, or longer than 1 MiB.
     #[schema(value_type = Value)]
     pub payload: Option<Box<RawValue>>,
     /// The payload is longer than 1 MiB and not shown: take the body.
@@ -303,6 +308,7 @@ impl From<store::MessageHead> for MessageHead {
             body_sha256: Some(head.body_sha256.iter().map(|byte| format!("{byte:02x}")).collect()),
             body_bytes: head.body_bytes,
             not_json: head.not_json,
+            unreadable: head.unreadable.map(|reason| reason.name().to_owned()),
             body_unsigned: head.body_unsigned,
             unverified: head.unverified,
             released_at: head.released_at,

@@ -1,11 +1,14 @@
 //! Adyen's payment notifications: every item of the body is signed for itself, over eight of its fields.
 //! <https://docs.adyen.com/development-resources/webhooks/verify-hmac-signatures>
 
+use std::borrow::Cow;
+
 use ring::hmac::HMAC_SHA256;
 use serde_json::Value;
 
 use super::{Cause, Draft, Encoding, Secret, View, any_hmac, hmac_text, is_hmac};
-use crate::verify::lookup::{JsonPath, items, member};
+use crate::json::lookup::{JsonPath, items, member};
+use crate::json::{text_of, without_mark};
 
 /// Adyen sends one item over HTTPS; a body with more than this is no notification.
 const MAX_ITEMS: usize = 100;
@@ -38,8 +41,8 @@ pub fn is_carried(view: &View<'_>) -> bool {
 
 /// Never empty.
 fn items_of<'a>(view: &'a View<'_>) -> Result<Vec<&'a str>, Cause> {
-    let list =
-        std::str::from_utf8(view.json()).ok().and_then(|body| member(body.trim(), "notificationItems"));
+    let body = std::str::from_utf8(without_mark(view.json())).ok();
+    let list = body.and_then(|body| member(body.trim(), "notificationItems"));
     let list = list.filter(|list| list.starts_with('[')).ok_or(Cause::MissingHeader)?;
     // Not as a tree, which takes a multiple of the body before anybody knows whether it is genuine.
     let items = items(list).filter(|items| items.len() <= MAX_ITEMS).ok_or(Cause::TooLarge)?;
@@ -61,7 +64,7 @@ fn text(item: &str) -> String {
 /// A text, or a number or literal as it stands there.
 fn find(item: &str, path: &str) -> Option<String> {
     let raw = JsonPath::parse(path).ok()?.raw(item.as_bytes()).filter(|raw| *raw != "null")?;
-    if raw.starts_with('"') { serde_json::from_str(raw).ok() } else { Some(raw.to_owned()) }
+    if raw.starts_with('"') { text_of(raw).map(Cow::into_owned) } else { Some(raw.to_owned()) }
 }
 
 pub fn sign(draft: &mut Draft, secret: &Secret) -> Option<()> {

@@ -2,35 +2,18 @@
 //! signed with the same keys, so the topic must be the configured one.
 //! <https://docs.aws.amazon.com/sns/latest/dg/sns-verify-signature-of-message.html>
 
-use serde::Deserialize;
+use std::borrow::Cow;
 
 use super::{Cause, Encoding, Terms, Unproven, View};
+use crate::json::{Object, document, text_lossy};
 use crate::verify::outside::is_pinned;
 use crate::verify::public_key::PublicAlgorithm;
 
 const HOSTS: [&str; 2] = ["sns.*.amazonaws.com", "sns.*.amazonaws.com.cn"];
 
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct Body {
-    r#type: Option<String>,
-    message_id: Option<String>,
-    topic_arn: Option<String>,
-    message: Option<String>,
-    subject: Option<String>,
-    timestamp: Option<String>,
-    token: Option<String>,
-    #[serde(rename = "SubscribeURL")]
-    subscribe_url: Option<String>,
-    signature: Option<String>,
-    signature_version: Option<String>,
-    #[serde(rename = "SigningCertURL", alias = "SigningCertUrl")]
-    signing_cert_url: Option<String>,
-}
-
 /// A message with all that its check needs.
 struct Signed {
-    body: Body,
+    topic: String,
     text: String,
     algorithm: PublicAlgorithm,
     signature: Vec<u8>,
@@ -38,12 +21,11 @@ struct Signed {
 }
 
 pub fn check(view: &View<'_>, terms: &Terms<'_>) -> Result<(), Unproven> {
-    let Signed { body, text, algorithm, signature, url } = read(view)?;
+    let Signed { topic, text, algorithm, signature, url } = read(view)?;
     let key = terms.outside.certified_key(&url, is_sns, view)?;
     if !key.verify(algorithm, text.as_bytes(), &signature) {
         return Err(Cause::SignatureMismatch.into());
     }
-    let topic = body.topic_arn.as_deref().unwrap_or_default();
     let is_ours =
         terms.texts.all("topic_arn").iter().any(|configured| configured.expose() == topic.as_bytes());
     if is_ours { Ok(()) } else { Err(Cause::WrongAccount.into()) }
@@ -58,43 +40,78 @@ fn is_sns(host: &str) -> bool {
 }
 
 fn read(view: &View<'_>) -> Result<Signed, Cause> {
-    let body: Body = serde_json::from_slice(view.json()).map_err(|_| Cause::MissingHeader)?;
-    let signature = body.signature.as_deref().filter(|text| !text.is_empty()).ok_or(Cause::MissingHeader)?;
+    let body = document(view.json()).ok().and_then(Object::read).ok_or(Cause::MissingHeader)?;
+    let signature = body.text("Signature").filter(|text| !text.is_empty()).ok_or(Cause::MissingHeader)?;
     let signature = Encoding::Base64.decode_any(signature.as_bytes()).ok_or(Cause::MalformedSignature)?;
-    let algorithm = match body.signature_version.as_deref() {
+    let algorithm = match body.text("SignatureVersion").as_deref() {
         Some("1") => PublicAlgorithm::RsaSha1,
         Some("2") => PublicAlgorithm::RsaSha256,
         _ => return Err(Cause::UnknownAlgorithm),
     };
     let text = text(&body)?;
-    let url = body.signing_cert_url.clone().ok_or(Cause::MissingHeader)?;
+    let url = body.text("SigningCertURL").or_else(|| body.text("SigningCertUrl"));
+    let url = url.ok_or(Cause::MissingHeader)?.into_owned();
     let is_certificate = url::Url::parse(&url).is_ok_and(|url| url.path().ends_with(".pem"));
     if !is_certificate {
         return Err(Cause::CertificateNotTrusted);
     }
-    Ok(Signed { body, text, algorithm, signature, url })
+    let topic = required(&body, "TopicArn")?.into_owned();
+    Ok(Signed { topic, text, algorithm, signature, url })
 }
 
 /// `Name\nValue\n` for each field, in alphabetical order.
-fn text(body: &Body) -> Result<String, Cause> {
-    let kind = body.r#type.as_deref().ok_or(Cause::MissingHeader)?;
-    let is_confirmation = match kind {
+fn text(body: &Object<'_>) -> Result<String, Cause> {
+    let kind = required(body, "Type")?;
+    let is_confirmation = match &*kind {
         "Notification" => false,
         "SubscriptionConfirmation" | "UnsubscribeConfirmation" => true,
         _ => return Err(Cause::MalformedSignature),
     };
-    let required = |field: &Option<String>| field.clone().ok_or(Cause::MissingHeader);
-    let mut fields = vec![("Message", required(&body.message)?), ("MessageId", required(&body.message_id)?)];
+    let mut fields =
+        vec![("Message", required(body, "Message")?), ("MessageId", required(body, "MessageId")?)];
     if is_confirmation {
-        fields.push(("SubscribeURL", required(&body.subscribe_url)?));
-    } else if let Some(subject) = &body.subject {
-        fields.push(("Subject", subject.clone()));
+        fields.push(("SubscribeURL", required(body, "SubscribeURL")?));
+    } else if let Some(subject) = body.get("Subject").filter(|raw| *raw != "null") {
+        fields.push(("Subject", text_lossy(subject)));
     }
-    fields.push(("Timestamp", required(&body.timestamp)?));
+    fields.push(("Timestamp", required(body, "Timestamp")?));
     if is_confirmation {
-        fields.push(("Token", required(&body.token)?));
+        fields.push(("Token", required(body, "Token")?));
     }
-    fields.push(("TopicArn", required(&body.topic_arn)?));
-    fields.push(("Type", kind.to_owned()));
+    fields.push(("TopicArn", required(body, "TopicArn")?));
+    fields.push(("Type", kind));
     Ok(fields.iter().map(|(name, value)| format!("{name}\n{value}\n")).collect())
+}
+
+/// A required string. AWS signs UTF-8, where a lone surrogate cannot occur, hence U+FFFD.
+fn required<'a>(body: &Object<'a>, name: &str) -> Result<Cow<'a, str>, Cause> {
+    body.get(name).filter(|raw| raw.starts_with('"')).map(text_lossy).ok_or(Cause::MissingHeader)
+}
+
+#[cfg(test)]
+mod tests {
+    use time::OffsetDateTime;
+
+    use super::*;
+    use crate::verify::request::{Headers, Request};
+
+    #[test]
+    fn odd_members_hide_no_field() {
+        let body = "\u{feff}{\"Type\":\"Notification\",\"odd\":\"\\ud83d\",\"far\":1e400,\"Message\":\"cut \\ud83d\",\"MessageId\":\"1\",
+            \"Subject\":null,\"Timestamp\":\"t\",\"TopicArn\":\"arn\",\"Signature\":\"aGVsbG8=\",\"SignatureVersion\":\"2\",
+            \"SigningCertURL\":\"https://sns.eu-west-1.amazonaws.com/a.pem\"}";
+        let request = Request {
+            method: "POST",
+            target: "/",
+            query: "",
+            url: "",
+            headers: Headers(&[]),
+            body: body.as_bytes(),
+            now: OffsetDateTime::UNIX_EPOCH,
+        };
+        let signed = read(&View::new(&request, None)).unwrap();
+        assert_eq!(signed.topic, "arn");
+        let text = "Message\ncut \u{fffd}\nMessageId\n1\nTimestamp\nt\nTopicArn\narn\nType\nNotification\n";
+        assert_eq!(signed.text, text);
+    }
 }

@@ -1,19 +1,10 @@
 //! eBay: the header is base64 of JSON that names the key and the digest.
 //! <https://developer.ebay.com/api-docs/commerce/notification/overview.html>
 
-use serde::Deserialize;
-
 use super::{Cause, Encoding, Unproven, View, header};
+use crate::json::{Object, document};
 use crate::verify::outside::{MAX_ID_BYTES, Outside};
 use crate::verify::public_key::PublicAlgorithm;
-
-#[derive(Deserialize)]
-struct Signature {
-    kid: String,
-    signature: String,
-    digest: String,
-    alg: Option<String>,
-}
 
 pub fn check(view: &View<'_>, outside: &dyn Outside) -> Result<(), Unproven> {
     let (id, bytes) = read(view)?;
@@ -31,12 +22,17 @@ pub fn is_carried(view: &View<'_>) -> bool {
 fn read(view: &View<'_>) -> Result<(String, Vec<u8>), Cause> {
     let value = header(view, "x-ebay-signature")?;
     let json = Encoding::Base64.decode_any(value).ok_or(Cause::MalformedSignature)?;
-    let signature: Signature = serde_json::from_slice(&json).map_err(|_| Cause::MalformedSignature)?;
-    let is_ecdsa = signature.alg.as_deref().is_none_or(|name| name.eq_ignore_ascii_case("ecdsa"));
-    if !is_ecdsa || !signature.digest.eq_ignore_ascii_case("SHA1") {
+    let signature = document(&json).ok().and_then(Object::read).ok_or(Cause::MalformedSignature)?;
+    let text = |name: &str| signature.text(name).ok_or(Cause::MalformedSignature);
+    let algorithm = signature.get("alg").filter(|raw| *raw != "null");
+    let is_ecdsa = match algorithm {
+        Some(_) => text("alg")?.eq_ignore_ascii_case("ecdsa"),
+        None => true,
+    };
+    if !is_ecdsa || !text("digest")?.eq_ignore_ascii_case("SHA1") {
         return Err(Cause::UnknownAlgorithm);
     }
     let bytes =
-        Encoding::Base64.decode_any(signature.signature.as_bytes()).ok_or(Cause::MalformedSignature)?;
-    Ok((signature.kid, bytes))
+        Encoding::Base64.decode_any(text("signature")?.as_bytes()).ok_or(Cause::MalformedSignature)?;
+    Ok((text("kid")?.into_owned(), bytes))
 }

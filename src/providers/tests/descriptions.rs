@@ -118,7 +118,7 @@ fn a_sample_is_of_the_event_that_was_asked_for() {
 
 fn form(verifier: &Verifier, body: &str) -> Option<String> {
     let sent = Sent::new(&[("Content-Type", "application/x-www-form-urlencoded")], body);
-    sent.put(|request| verifier.form_to_json(request))
+    sent.put(|request| verifier.form_to_json(request)).unwrap()
 }
 
 #[test]
@@ -227,7 +227,7 @@ fn slack_interaction_is_described_by_its_payload() {
     let verifier = bind("slack", &usable("slack"));
     let described = |body: &str| {
         let sent = Sent::new(&[("Content-Type", "application/x-www-form-urlencoded")], body);
-        let json = sent.put(|request| verifier.form_to_json(request)).unwrap();
+        let json = sent.put(|request| verifier.form_to_json(request)).unwrap().unwrap();
         let description =
             sent.put(|request| verifier.describe(request, verifier.read_json(json.as_bytes()).as_ref()));
         (description.event_type, description.delivery_id)

@@ -123,7 +123,7 @@ fn sample_is_described_as_its_recipe_names_it() {
         for row in own.verifier.recipe().samples.iter().filter(|row| !row.is_invented) {
             let Some(sample) = own.verifier.sample(&wish(Some(&row.event), "nonce")) else { continue };
             let sent = Sent::of(sample);
-            let form = sent.put(|request| own.verifier.form_to_json(request));
+            let form = sent.put(|request| own.verifier.form_to_json(request)).unwrap();
             let text = form.as_ref().map_or(sent.body.as_slice(), String::as_bytes);
             let json = own.verifier.read_json(text);
             let description = sent.put(|request| own.verifier.describe(request, json.as_ref()));

@@ -6,6 +6,7 @@ mod targets;
 
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use rusqlite::Connection;
 use time::OffsetDateTime;
 
@@ -21,6 +22,24 @@ fn a_kept_message_is_in_the_file_with_its_exact_bytes() {
     assert_eq!(setup.query::<String>("SELECT payload FROM messages"), body);
     setup.close(store);
     assert_eq!(verify(&setup.path()).unwrap(), VerifyReport { checked: 1, ..VerifyReport::default() });
+}
+
+/// Rows written by older versions have no stored reason.
+#[test]
+fn unreadable_body_has_reason_after_upgrade() {
+    let setup = Setup::new();
+    let store = setup.open();
+    for (body, reason) in [("", UnreadableReason::Empty), ("a", UnreadableReason::TooDeep)] {
+        let content = Content::Unreadable { body: Bytes::copy_from_slice(body.as_bytes()), reason };
+        setup.keep(&store, NewMessage { content, ..message(Identity::None, body) }).unwrap();
+    }
+    setup.keep(&store, message(Identity::None, "1")).unwrap();
+    setup.close(store);
+    let connection = Connection::open(setup.path()).unwrap();
+    let reasons = || (1..=3).map(|id| stored::one(&connection, id).unwrap().unwrap().head.unreadable);
+    assert!(reasons().eq([Some(UnreadableReason::Empty), Some(UnreadableReason::TooDeep), None]));
+    connection.execute("UPDATE messages SET unreadable = NULL", []).unwrap();
+    assert!(reasons().eq([Some(UnreadableReason::Empty), Some(UnreadableReason::NotJson), None]));
 }
 
 #[test]

@@ -3,6 +3,7 @@
 mod commands;
 mod crash;
 mod deploy;
+mod filters;
 mod gone;
 mod isolation;
 mod requests;

@@ -237,6 +237,24 @@ fn strangers_may_send_five_a_second_and_leave_a_thousand_unconfirmed() {
 }
 
 #[test]
+fn odd_values_in_an_answer_leave_it_readable() {
+    for odd in [
+        r#""note":"cut \ud83d","#,
+        r#""\udc00":1,"#,
+        r#""fee":1e400,"#,
+        r#""wei":123456789012345678901234567890,"#,
+    ] {
+        let shop = Shop::open();
+        let answer = format!("\u{feff}{{{odd}\"status\":\"paid\"}}");
+        shop.gateway.behave(Behaviour::status(200).body(answer));
+        let inbox = shop.inbox().start();
+        sent(&inbox, "?id=abc");
+        shop.app.wait_for(1);
+        assert_eq!((confirmation(&inbox).as_str(), tries(&inbox)), ("confirmed", 1), "{odd}");
+    }
+}
+
+#[test]
 fn check_says_whom_it_would_ask() {
     let shop = Shop::open();
     let report = shop.inbox().run(&["check"]).succeeded();

@@ -225,6 +225,7 @@ fn not_now(refusal: Refusal) -> ApiError {
     match refusal {
         Refusal::Unavailable(why) => ApiError::Unavailable(why),
         Refusal::NotReached => ApiError::ProviderUnreachable,
+        Refusal::Body(error) => ApiError::Body(error),
         _ => ApiError::Internal,
     }
 }

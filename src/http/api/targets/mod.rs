@@ -8,7 +8,6 @@ pub use secret::{__path_rotate, rotate};
 
 use actix_web::{HttpResponse, rt, web};
 use serde::{Deserialize, Deserializer, Serialize};
-use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
 
 use super::error::ApiError;
@@ -18,6 +17,7 @@ use super::words::{ContentType, Order, Origin, TargetKind, TargetState};
 use crate::config;
 use crate::http::service::Service;
 use crate::http::tokens::Role;
+use crate::json::Literal;
 use crate::store::{self, DeliveryRate, Pattern, TargetRefused};
 
 /// Where messages go.
@@ -92,11 +92,11 @@ pub struct Condition {
     /// It must be this value.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
     #[schema(value_type = Value, required = false)]
-    pub equals: Option<Value>,
+    pub equals: Option<Literal>,
     /// It must be one of these values.
     #[serde(default, skip_serializing_if = "Option::is_none", rename = "in", deserialize_with = "present")]
     #[schema(value_type = Vec<Value>, required = false, min_items = 1, max_items = 200)]
-    pub among: Option<Vec<Value>>,
+    pub among: Option<Vec<Literal>>,
     /// There must be something (or nothing) there.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
     #[schema(value_type = bool, required = false)]

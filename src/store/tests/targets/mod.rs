@@ -17,7 +17,7 @@ use super::setup::{self, with_id};
 use crate::store::{
     Content, ContentType, DeliveryFilter, DeliveryOrdering, DeliveryRate, DeliveryState, DueQuery, Identity,
     Kept, NewMessage, NewTarget, Origin, Pattern, Store, StoreOptions, Target, TargetKind, TargetRefused,
-    TargetSecret, TargetSecrets, TargetSettings, TargetState, Unavailable, timestamp,
+    TargetSecret, TargetSecrets, TargetSettings, TargetState, Unavailable, UnreadableReason, timestamp,
 };
 
 /// No targets.
@@ -338,9 +338,10 @@ fn a_filter_looks_at_json_and_forms_and_nothing_else_meets_it() {
     assert_eq!(world.targets_of(message("github.push", None, r#"{"ref": "main"}"#)), ids);
     assert_eq!(world.targets_of(message("github.push", None, r#"{"ref": "x"}"#)), ids[1..]);
     let form =
-        Content::Form { body: Bytes::from_static(b"ref=main"), payload: r#"{"ref":"main"}"#.to_owned() };
+        Content::Decoded { body: Bytes::from_static(b"ref=main"), payload: r#"{"ref":"main"}"#.to_owned() };
     assert_eq!(world.targets_of(NewMessage { content: form, ..message("github.push", None, "") }), ids);
-    let other = Content::Other(Bytes::from_static(b"ref=main"));
+    let other =
+        Content::Unreadable { body: Bytes::from_static(b"ref=main"), reason: UnreadableReason::NotJson };
     assert_eq!(world.targets_of(NewMessage { content: other, ..message("github.push", None, "") }), ids[1..]);
 }
 

@@ -1,66 +1,12 @@
-//! What counts as JSON, and the few values that are wanted from it, in one pass over the body.
-//!
-//! JSON is valid UTF-8 without a byte order mark, in serde_json's syntax, at most 127 levels deep.
-//! Unlike `serde_json::Value` it may have numbers that no `f64` holds and lone surrogates in strings:
-//! both are legal syntax, and what a provider has signed is not refused for them.
-//! Only what stands below a wanted key or in an array's first item is looked at a second time.
+//! Values at several paths of a document in one pass, for event types and delivery ids.
+//! Only values below a wanted key or in the first item of an array are scanned again.
 
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
+use super::candidate;
 use super::lookup::{JsonPath, first_key_except, key_text};
-
-/// Nesting that serde_json's own limit lets pass; SQLite's JSON functions take more.
-const MAX_LEVELS: usize = 127;
-
-/// Whether the whole body is JSON.
-pub fn accepts(body: &[u8]) -> bool {
-    syntax_candidate(body).is_some_and(|text| serde_json::from_str::<IgnoredAny>(text).is_ok())
-}
-
-/// The body as text, if encoding and nesting allow it to be JSON.
-fn syntax_candidate(body: &[u8]) -> Option<&str> {
-    let text = std::str::from_utf8(body).ok()?;
-    // Skipping values does not use the stack, but readers of the stored text may.
-    (opening_brackets(body) <= MAX_LEVELS || levels(body) <= MAX_LEVELS).then_some(text)
-}
-
-/// Counts `[` and `{`, strings included: an upper bound of the nesting that costs next to nothing.
-fn opening_brackets(body: &[u8]) -> usize {
-    // The two differ in one bit; sums in bytes let the compiler use wide registers.
-    let count = |chunk: &[u8]| chunk.iter().map(|byte| u8::from(byte | 0x20 == b'{')).sum::<u8>();
-    body.chunks(128).map(|chunk| usize::from(count(chunk))).sum()
-}
-
-/// The deepest nesting outside strings; right for whatever is JSON.
-fn levels(body: &[u8]) -> usize {
-    let (mut level, mut deepest) = (0_usize, 0_usize);
-    let mut bytes = body.iter();
-    while let Some(byte) = bytes.next() {
-        match byte {
-            b'"' => skip_string(&mut bytes),
-            b'[' | b'{' => {
-                level += 1;
-                deepest = deepest.max(level);
-            }
-            b']' | b'}' => level = level.saturating_sub(1),
-            _ => {}
-        }
-    }
-    deepest
-}
-
-fn skip_string(bytes: &mut std::slice::Iter<'_, u8>) {
-    while let Some(byte) = bytes.next() {
-        match byte {
-            b'"' => return,
-            b'\\' => {
-                bytes.next();
-            }
-            _ => {}
-        }
-    }
-}
+use super::strings::text_of;
 
 /// Places of values in a JSON document: object keys joined by dots, `items[]` for the first item of an array.
 /// In a body that is an array, those of its first item.
@@ -92,7 +38,7 @@ struct NameOf {
 
 /// Where a path's value will be among what was read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Slot(usize);
+pub struct Slot(pub(super) usize);
 
 #[derive(Clone, Debug, Default)]
 struct Branch(Vec<(String, Node)>);
@@ -187,7 +133,7 @@ impl Paths {
 
     /// What stands at the paths; `None` unless `accepts(body)`.
     pub fn read(&self, body: &[u8]) -> Option<Extracted> {
-        let text = syntax_candidate(body)?;
+        let text = candidate(body)?;
         let mut found = vec![Found::Absent; self.count];
         self.root.read(text, &mut found).ok()?;
         for name in &self.names {
@@ -290,7 +236,7 @@ impl Found {
     /// Of a value as it stands in a document.
     pub fn from_raw(raw: &str) -> Self {
         match raw.as_bytes().first() {
-            Some(b'"') => serde_json::from_str(raw).map_or(Self::Other, Self::Text),
+            Some(b'"') => text_of(raw).map_or(Self::Other, |text| Self::Text(text.into_owned())),
             Some(b'-' | b'0'..=b'9') => Self::Number(raw.to_owned()),
             _ => Self::Other,
         }
@@ -359,6 +305,3 @@ impl<'de> Visitor<'de> for FirstItem<'_> {
         Ok(())
     }
 }
-
-#[cfg(test)]
-mod tests;

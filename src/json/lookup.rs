@@ -5,7 +5,9 @@ use std::borrow::Cow;
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::json::Found;
+use super::paths::Found;
+use super::strings::text_of;
+use super::without_mark;
 
 /// Whoever reads all items holds a reference to each: a body of small ones would take many times its size.
 const MAX_ITEMS: usize = 10_000;
@@ -25,9 +27,12 @@ enum Step {
 
 impl JsonPath {
     /// # Errors
-    /// A path with an empty key.
+    /// A path with an empty key, or a pointer with an invalid escape.
     pub fn parse(text: &str) -> Result<Self, String> {
         if let Some(pointer) = text.strip_prefix('/') {
+            if !text.split('~').skip(1).all(|rest| rest.starts_with(['0', '1'])) {
+                return Err(format!("`{text}` has a `~` that is neither `~0` nor `~1`"));
+            }
             let unescaped = |token: &str| Step::Token(token.replace("~1", "/").replace("~0", "~"));
             return Ok(Self(pointer.split('/').map(unescaped).collect()));
         }
@@ -107,10 +112,8 @@ fn at_token<'a>(raw: &'a str, token: &str) -> Option<&'a str> {
     // A place is written without leading zeros.
     let is_place =
         token == "0" || (!token.starts_with('0') && token.bytes().all(|byte| byte.is_ascii_digit()));
-    let place = token.parse::<usize>().ok().filter(|place| is_place && *place < MAX_ITEMS)?;
-    let mut items = Items { items: Vec::new(), limit: place + 1, rest: Rest::Skipped };
-    read_items(raw, &mut items)?;
-    items.items.get(place).copied()
+    let place = token.parse::<usize>().ok().filter(|_| is_place)?;
+    whole(Item { place }, raw)?
 }
 
 /// The name of the first key of an object that is not among the given ones.
@@ -134,11 +137,7 @@ pub fn member<'a>(object: &'a str, key: &str) -> Option<&'a str> {
 /// A key as text; `None` where it has a lone surrogate, and no key that is wanted has one. Keys are taken as they stand in
 /// the document, since serde_json lets control characters pass in those that it gives as bytes.
 pub(super) fn key_text(key: &RawValue) -> Option<Cow<'_, str>> {
-    let quoted = key.get();
-    if quoted.contains('\\') {
-        return serde_json::from_str(quoted).ok().map(Cow::Owned);
-    }
-    Some(Cow::Borrowed(quoted.trim_matches('"')))
+    text_of(key.get())
 }
 
 /// Reads a document to its end: what has something behind it is no JSON.
@@ -148,9 +147,9 @@ fn whole<'de, S: DeserializeSeed<'de>>(seed: S, text: &'de str) -> Option<S::Val
     document.end().ok().map(|()| value)
 }
 
-/// Without the white space that JSON knows; a form feed is none.
+/// Strips the byte order mark and JSON white space (which excludes form feeds).
 fn trimmed(document: &[u8]) -> Option<&str> {
-    Some(std::str::from_utf8(document).ok()?.trim_matches([' ', '\t', '\n', '\r']))
+    Some(std::str::from_utf8(without_mark(document)).ok()?.trim_matches(super::BLANKS))
 }
 
 /// The first item as it stands in an array.
@@ -219,6 +218,38 @@ impl<'de> Visitor<'de> for &mut Items<'de> {
     }
 }
 
+/// Finds the item at an index.
+struct Item {
+    place: usize,
+}
+
+impl<'de> DeserializeSeed<'de> for Item {
+    type Value = Option<&'de str>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_seq(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Item {
+    type Value = Option<&'de str>;
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("an array")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Self::Value, A::Error> {
+        for _ in 0..self.place {
+            if items.next_element::<IgnoredAny>()?.is_none() {
+                return Ok(None);
+            }
+        }
+        let found = items.next_element::<&RawValue>()?.map(RawValue::get);
+        while items.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(found)
+    }
+}
+
 struct Member<'k> {
     key: &'k str,
 }
@@ -284,85 +315,4 @@ impl<'de> Visitor<'de> for &mut Keys<'_> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn find(path: &str, document: &str) -> Found {
-        JsonPath::parse(path).unwrap().find(document.as_bytes())
-    }
-
-    #[test]
-    fn a_path_leads_through_objects_and_first_items() {
-        let document = r#"{"a":{"b":[{"c":"x"},{"c":"y"}]},"n":1.50,"a2":"z","a2":"last"}"#;
-        assert_eq!(find("a.b[].c", document), Found::Text("x".into()));
-        assert_eq!(find("n", document), Found::Number("1.50".into()));
-        assert_eq!(find("a2", document), Found::Text("last".into()));
-        assert_eq!(find("a.b.c", document), Found::Absent);
-        assert_eq!(find("a[].b", document), Found::Absent);
-        assert_eq!(find("c", r#" [{"c":"x"}]"#), Found::Text("x".into()));
-        for broken in [
-            "",
-            "{",
-            "[",
-            "[]",
-            "{\"c\"",
-            "\"c\"",
-            "nul",
-            "{\"c\":1} x",
-            "\u{c}{\"c\":1}",
-            "[{\"c\":1}",
-            "[{\"c\":1}] x",
-            "{\"\n\":0,\"c\":1}",
-        ] {
-            assert_eq!(find("c", broken), Found::Absent, "{broken}");
-        }
-        assert!(JsonPath::parse("a..b").is_err() && JsonPath::parse("").is_err());
-    }
-
-    #[test]
-    fn a_pointer_leads_through_objects_and_arrays() {
-        let document =
-            r#"{"a":{"b":[{"c":"x"},{"c":7}]},"":{"":"empty"},"m/n":"slash","o~p":"tilde","0":"key"}"#;
-        assert_eq!(find("/a/b/1/c", document), Found::Number("7".into()));
-        assert_eq!(find("/a/b/0/c", document), Found::Text("x".into()));
-        assert_eq!(find("//", document), Found::Text("empty".into()));
-        assert_eq!(find("/m~1n", document), Found::Text("slash".into()));
-        assert_eq!(find("/o~0p", document), Found::Text("tilde".into()));
-        assert_eq!(find("/0", document), Found::Text("key".into()));
-        for nowhere in
-            ["/a/b/2", "/a/b/01", "/a/b/-", "/a/b/+1", "/a/b/18446744073709551616", "/a.b", "/a/b[]/c"]
-        {
-            assert_eq!(find(nowhere, document), Found::Absent, "{nowhere}");
-        }
-        assert_eq!(find("/1", "[1,2]"), Found::Number("2".into()));
-        assert_eq!(find("/a", r#"[{"a":1}]"#), Found::Absent);
-        for text in ["/a/b/1/c", "/m~1n/o~0p", "/"] {
-            assert_eq!(JsonPath::parse(text).unwrap().to_string(), text);
-        }
-    }
-
-    #[test]
-    fn every_item_must_have_the_value() {
-        let path = JsonPath::parse("value[].state").unwrap();
-        let every = |document: &str| path.every(document.as_bytes()).map(|found| found.len());
-        assert_eq!(every(r#"{"value":[{"state":"a"},{"state":"b"}]}"#), Some(2));
-        assert_eq!(every(r#"{"value":[{"state":"a"},{}]}"#), None);
-        assert_eq!(every(r#"{"value":[]}"#), None);
-        let many = format!(r#"{{"value":[{}{{}}]}}"#, r#"{"state":"a"},"#.repeat(MAX_ITEMS));
-        assert_eq!(every(&many), None);
-        assert_eq!(find("value[].state", &many), Found::Text("a".into()));
-        assert_eq!(every("{}"), None);
-    }
-
-    #[test]
-    fn the_first_key_that_is_not_excepted_is_a_name() {
-        let except = ["update_id".to_owned()];
-        assert_eq!(first_key_except(r#"{"message":{}} x"#, &except), None);
-        assert_eq!(
-            first_key_except(r#"{"update_id":1,"message":{},"x":2}"#, &except).as_deref(),
-            Some("message")
-        );
-        assert_eq!(first_key_except(r#"{"update_id":1}"#, &except), None);
-        assert_eq!(first_key_except("[]", &except), None);
-    }
-}
+mod tests;

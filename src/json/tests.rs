@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use paths::*;
 
 fn extract(paths: &[&str], body: &str) -> Option<Vec<Found>> {
     let mut wanted = Paths::default();
@@ -49,7 +50,9 @@ fn what_is_not_json_gives_nothing() {
     for body in [
         "",
         " ",
-        "\u{feff}{}",
+        "\u{feff}",
+        "\u{feff}\u{feff}{}",
+        " \u{feff}{}",
         "{",
         "{}x",
         "[1,]",

@@ -1,0 +1,158 @@
+//! Exact comparison of numbers by value, without floats.
+
+/// A number in normal form: 0.d₁d₂… × 10^magnitude, without leading and trailing zeros. Zero has no digits and no sign.
+#[derive(Debug)]
+pub struct Decimal<'a> {
+    is_negative: bool,
+    whole: &'a str,
+    fraction: &'a str,
+    magnitude: Magnitude<'a>,
+}
+
+/// An exponent can have any number of digits. One that does not fit a machine word is not added to the position of the point.
+#[derive(Debug, PartialEq, Eq)]
+enum Magnitude<'a> {
+    Exact(i128),
+    /// The exponent without leading zeros, and the position of the point.
+    Huge {
+        is_negative: bool,
+        digits: &'a str,
+        add: i128,
+    },
+}
+
+/// Longer exponents are compared as text.
+const MAX_EXPONENT_DIGITS: usize = 30;
+
+/// Whether two JSON numbers have the same value, e.g. `1`, `1.0` and `10e-1`. Linear in the length of both, whatever their
+/// exponents. Equal numbers with exponents of more than 30 digits can compare as different.
+pub fn equal(one: &str, other: &str) -> bool {
+    Decimal::of(one) == Decimal::of(other)
+}
+
+impl PartialEq for Decimal<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        self.is_negative == other.is_negative
+            && self.magnitude == other.magnitude
+            && self.digits().eq(other.digits())
+    }
+}
+
+impl<'a> Decimal<'a> {
+    /// Parses a number in JSON syntax.
+    pub fn of(text: &'a str) -> Self {
+        let (is_negative, text) = text.strip_prefix('-').map_or((false, text), |text| (true, text));
+        let (mantissa, exponent) = text.split_once(['e', 'E']).unwrap_or((text, "0"));
+        let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+        let whole = whole.trim_start_matches('0');
+        let mut point = length(whole);
+        let mut fraction = fraction;
+        if whole.is_empty() {
+            let significant = fraction.trim_start_matches('0');
+            point = -length(&fraction[..fraction.len() - significant.len()]);
+            fraction = significant;
+        }
+        let fraction = fraction.trim_end_matches('0');
+        let whole = if fraction.is_empty() { whole.trim_end_matches('0') } else { whole };
+        if whole.is_empty() && fraction.is_empty() {
+            return Self { is_negative: false, whole, fraction, magnitude: Magnitude::Exact(0) };
+        }
+        Self { is_negative, whole, fraction, magnitude: Magnitude::of(exponent, point) }
+    }
+
+    fn digits(&self) -> impl Iterator<Item = u8> + '_ {
+        self.whole.bytes().chain(self.fraction.bytes())
+    }
+}
+
+impl<'a> Magnitude<'a> {
+    fn of(exponent: &'a str, point: i128) -> Self {
+        let (is_negative, digits) = match exponent.strip_prefix('-') {
+            Some(digits) => (true, digits),
+            None => (false, exponent.strip_prefix('+').unwrap_or(exponent)),
+        };
+        let digits = digits.trim_start_matches('0');
+        let huge = Self::Huge { is_negative, digits, add: point };
+        if digits.len() > MAX_EXPONENT_DIGITS {
+            return huge;
+        }
+        match if digits.is_empty() { Ok(0) } else { digits.parse::<i128>() } {
+            Ok(value) if is_negative => Self::Exact(point - value),
+            Ok(value) => Self::Exact(point + value),
+            Err(_) => huge,
+        }
+    }
+}
+
+fn length(text: &str) -> i128 {
+    i128::try_from(text.len()).unwrap_or(i128::MAX / 2)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn numbers_are_equal_by_value_alone() {
+        for same in [
+            ["1", "1.0"],
+            ["1", "1e0"],
+            ["1", "10e-1"],
+            ["100", "1E+2"],
+            ["0.001", "1e-3"],
+            ["0.0010", "0.1e-02"],
+            ["0", "-0.0e99999999999999999999999999999999999999999999"],
+            ["123456789012345678901234567890", "123456789012345678901234567890.0"],
+            ["1e400", "10e399"],
+            ["1e999999999", "0.1e1000000000"],
+            ["-9223372036854775809", "-9223372036854775809"],
+            ["1e9999999999999999999999999999999999999", "1e+09999999999999999999999999999999999999"],
+        ] {
+            assert!(equal(same[0], same[1]) && equal(same[1], same[0]), "{same:?}");
+        }
+        for other in [
+            ["1", "-1"],
+            ["1", "1.0000000000000000000001"],
+            ["123456789012345678901234567890", "123456789012345678901234567891"],
+            ["9007199254740993", "9007199254740992"],
+            ["1e400", "1e401"],
+            ["1e-400", "0"],
+            ["0.1", "0.01"],
+            ["1", "11"],
+            ["1e9999999999999999999999999999999999999", "1e-9999999999999999999999999999999999999"],
+        ] {
+            assert!(!equal(other[0], other[1]) && !equal(other[1], other[0]), "{other:?}");
+        }
+    }
+
+    #[test]
+    fn number_of_a_million_digits_is_compared() {
+        let (many, exponent) = ("9".repeat(1 << 20), "7".repeat(1 << 20));
+        assert!(equal(&many, &format!("{many}.{}", "0".repeat(1 << 20))));
+        assert!(!equal(&format!("{many}1"), &format!("{many}2")));
+        assert!(equal(&format!("1e{exponent}"), &format!("1e{exponent}")));
+    }
+
+    proptest! {
+        #[test]
+        fn shifting_point_and_exponent_changes_nothing(
+            digits in "[1-9][0-9]{0,40}", fraction in "[0-9]{1,40}", exponent in -500_i64..500,
+        ) {
+            let shift = i64::try_from(fraction.len()).unwrap();
+            let one = format!("{digits}.{fraction}e{exponent}");
+            let other = format!("{digits}{fraction}00e{}", exponent - shift - 2);
+            prop_assert!(equal(&one, &other));
+            let next = format!("{digits}{fraction}01e{}", exponent - shift - 2);
+            prop_assert!(!equal(&one, &next));
+        }
+
+        #[test]
+        fn whole_numbers_are_equal_as_integers_are(one in any::<i64>(), other in any::<i64>()) {
+            prop_assert_eq!(equal(&one.to_string(), &other.to_string()), one == other);
+            let with_fraction = format!("{one}.00");
+            prop_assert!(equal(&one.to_string(), &with_fraction));
+        }
+    }
+}

@@ -1,0 +1,117 @@
+//! The members of an object in document order, as raw text.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+
+use serde::de::{DeserializeSeed, Deserializer, MapAccess, Visitor};
+use serde_json::value::RawValue;
+
+use super::strings::text_of;
+
+/// An object. The last of duplicate keys wins, at the position of the first.
+#[derive(Debug, Default)]
+pub struct Object<'a> {
+    members: Vec<(&'a str, &'a str)>,
+    places: HashMap<Name<'a>, usize>,
+}
+
+/// A key. A key with a lone surrogate equals only an identically written one.
+#[derive(Debug, PartialEq, Eq, Hash)]
+enum Name<'a> {
+    Text(Cow<'a, str>),
+    Odd(&'a str),
+}
+
+impl<'a> Object<'a> {
+    /// Parses a raw value; `None` if it is not an object.
+    pub fn read(raw: &'a str) -> Option<Self> {
+        if !raw.starts_with('{') {
+            return None;
+        }
+        let mut object = Self::default();
+        let mut document = serde_json::Deserializer::from_str(raw);
+        Members(&mut object).deserialize(&mut document).ok()?;
+        document.end().ok().map(|()| object)
+    }
+
+    /// Raw keys (with quotes) and raw values.
+    pub fn members(&self) -> impl Iterator<Item = (&'a str, &'a str)> + '_ {
+        self.members.iter().copied()
+    }
+
+    pub fn len(&self) -> usize {
+        self.members.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.members.is_empty()
+    }
+
+    /// The raw value of a key.
+    pub fn get(&self, key: &str) -> Option<&'a str> {
+        let place = self.places.get(&Name::Text(Cow::Borrowed(key)))?;
+        self.members.get(*place).map(|(_, value)| *value)
+    }
+
+    /// The value of a key if it is a string with valid Unicode.
+    pub fn text(&self, key: &str) -> Option<Cow<'a, str>> {
+        self.get(key).and_then(text_of)
+    }
+
+    fn insert(&mut self, key: &'a str, value: &'a str) {
+        let next = self.members.len();
+        let name = text_of(key).map_or(Name::Odd(key), Name::Text);
+        let place = *self.places.entry(name).or_insert(next);
+        match self.members.get_mut(place) {
+            Some(member) => member.1 = value,
+            None => self.members.push((key, value)),
+        }
+    }
+}
+
+struct Members<'o, 'a>(&'o mut Object<'a>);
+
+impl<'de> DeserializeSeed<'de> for Members<'_, 'de> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Members<'_, 'de> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        while let Some((key, value)) = map.next_entry::<&RawValue, &RawValue>()? {
+            self.0.insert(key.get(), value.get());
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn members_keep_order_and_last_value_counts() {
+        let object = Object::read(r#"{"b":1.10,"a":"x","\u0062":2.0,"\ud800":1,"c":{"a":1}}"#).unwrap();
+        let members: Vec<_> = object.members().collect();
+        assert_eq!(
+            members,
+            [("\"b\"", "2.0"), ("\"a\"", "\"x\""), (r#""\ud800""#, "1"), ("\"c\"", r#"{"a":1}"#)]
+        );
+        assert_eq!(
+            (object.get("b"), object.text("a").as_deref(), object.text("b")),
+            (Some("2.0"), Some("x"), None)
+        );
+        assert_eq!(object.len(), 4);
+        assert!(Object::read("[]").is_none() && Object::read("{").is_none() && Object::read("{}x").is_none());
+        assert!(Object::read("{}").unwrap().is_empty());
+    }
+}

@@ -1,0 +1,307 @@
+//! Values at JSON pointers (RFC 6901), for any number of pointers in one pass over a document.
+
+use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde_json::value::RawValue;
+
+use super::lookup::key_text;
+use super::paths::Slot;
+use super::{BLANKS, Problem, candidate, has_syntax, problem};
+
+/// A set of pointers, as a tree of their tokens.
+#[derive(Clone, Debug, Default)]
+pub struct Pointers {
+    root: Node,
+    count: usize,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Node {
+    slot: Option<Slot>,
+    /// Sorted by token.
+    children: Vec<Child>,
+}
+
+#[derive(Clone, Debug)]
+struct Child {
+    token: String,
+    /// The token as an array index, if it is one.
+    place: Option<usize>,
+    node: Node,
+}
+
+/// The raw value at each pointer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PointedValues<'a>(Vec<Option<&'a str>>);
+
+impl<'a> PointedValues<'a> {
+    pub fn get(&self, slot: Slot) -> Option<&'a str> {
+        self.0.get(slot.0).copied().flatten()
+    }
+}
+
+impl Pointers {
+    /// Adds a pointer. Invalid pointers never match.
+    pub fn add(&mut self, pointer: &str) -> Slot {
+        let new = Slot(self.count);
+        if !pointer.is_empty() && !pointer.starts_with('/') {
+            self.count += 1;
+            return new;
+        }
+        let tokens = pointer.split('/').skip(1).map(|token| token.replace("~1", "/").replace("~0", "~"));
+        let node = tokens.fold(&mut self.root, Node::child);
+        let slot = *node.slot.get_or_insert(new);
+        self.count += usize::from(slot == new);
+        slot
+    }
+
+    /// Reads all pointers in one pass.
+    ///
+    /// # Errors
+    /// Why the body is not a document.
+    pub fn read<'a>(&self, body: &'a [u8]) -> Result<PointedValues<'a>, Problem> {
+        let text = candidate(body).ok_or_else(|| problem(body))?.trim_matches(BLANKS);
+        let mut found = vec![None; self.count];
+        let is_visited = !self.root.children.is_empty() && text.starts_with(['{', '[']);
+        if !is_visited && !has_syntax(text) {
+            return Err(Problem::NotJson);
+        }
+        self.root.take(text, &mut found).map_err(|_| Problem::NotJson)?;
+        Ok(PointedValues(found))
+    }
+}
+
+impl Node {
+    fn child(&mut self, token: String) -> &mut Self {
+        let at = match self.children.binary_search_by(|child| child.token.cmp(&token)) {
+            Ok(at) => at,
+            Err(at) => {
+                let place = place(&token);
+                self.children.insert(at, Child { token, place, node: Self::default() });
+                at
+            }
+        };
+        &mut self.children[at].node
+    }
+
+    fn member(&self, key: &str) -> Option<&Self> {
+        let at = self.children.binary_search_by(|child| child.token.as_str().cmp(key)).ok()?;
+        Some(&self.children[at].node)
+    }
+
+    fn item(&self, place: usize) -> Option<&Self> {
+        self.children.iter().find(|child| child.place == Some(place)).map(|child| &child.node)
+    }
+
+    /// Reads a value and the wanted values inside it. Recursion is bounded by the nesting limit of documents.
+    fn take<'a>(&self, raw: &'a str, found: &mut [Option<&'a str>]) -> serde_json::Result<()> {
+        if let Some(slot) = self.slot {
+            found[slot.0] = Some(raw);
+        }
+        if self.children.is_empty() {
+            return Ok(());
+        }
+        let mut document = serde_json::Deserializer::from_str(raw);
+        match raw.as_bytes().first() {
+            Some(b'{') => Members { node: self, found }.deserialize(&mut document)?,
+            Some(b'[') => Items { node: self, found }.deserialize(&mut document)?,
+            _ => return Ok(()),
+        }
+        document.end()
+    }
+
+    fn forget(&self, found: &mut [Option<&str>]) {
+        if let Some(slot) = self.slot {
+            found[slot.0] = None;
+        }
+        self.children.iter().for_each(|child| child.node.forget(found));
+    }
+}
+
+/// An array index has no sign and no leading zeros (RFC 6901, section 4).
+fn place(token: &str) -> Option<usize> {
+    let is_place =
+        token == "0" || (!token.starts_with('0') && token.bytes().all(|byte| byte.is_ascii_digit()));
+    token.parse().ok().filter(|_| is_place)
+}
+
+struct Members<'n, 'f, 'a> {
+    node: &'n Node,
+    found: &'f mut [Option<&'a str>],
+}
+
+impl<'de> DeserializeSeed<'de> for Members<'_, '_, 'de> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Members<'_, '_, 'de> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        while let Some(key) = map.next_key()? {
+            match key_text(key).and_then(|key| self.node.member(&key)) {
+                None => map.next_value::<IgnoredAny>().map(|_| ())?,
+                Some(node) => {
+                    let raw: &RawValue = map.next_value()?;
+                    // The last of duplicate keys wins, together with everything inside it.
+                    node.forget(self.found);
+                    node.take(raw.get(), self.found).map_err(A::Error::custom)?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+struct Items<'n, 'f, 'a> {
+    node: &'n Node,
+    found: &'f mut [Option<&'a str>],
+}
+
+impl<'de> DeserializeSeed<'de> for Items<'_, '_, 'de> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_seq(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Items<'_, '_, 'de> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("an array")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<(), A::Error> {
+        let last = self.node.children.iter().filter_map(|child| child.place).max();
+        let mut at = 0;
+        while last.is_some_and(|last| at <= last) {
+            match self.node.item(at) {
+                Some(node) => match items.next_element::<&RawValue>()? {
+                    Some(raw) => node.take(raw.get(), self.found).map_err(A::Error::custom)?,
+                    None => return Ok(()),
+                },
+                None if items.next_element::<IgnoredAny>()?.is_none() => return Ok(()),
+                None => {}
+            }
+            at += 1;
+        }
+        while items.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::Value;
+
+    use super::*;
+
+    fn read<'a>(pointers: &[&str], body: &'a str) -> Result<Vec<Option<&'a str>>, Problem> {
+        let mut wanted = Pointers::default();
+        let slots: Vec<Slot> = pointers.iter().map(|pointer| wanted.add(pointer)).collect();
+        let values = wanted.read(body.as_bytes())?;
+        Ok(slots.into_iter().map(|slot| values.get(slot)).collect())
+    }
+
+    #[test]
+    fn pointers_of_rfc_6901_lead_to_their_values() {
+        // The document and the pointers of RFC 6901, section 5.
+        let document =
+            r#"{"foo":["bar","baz"],"":0,"a/b":1,"c%d":2,"e^f":3,"g|h":4,"i\\j":5,"k\"l":6," ":7,"m~n":8}"#;
+        let rows = [
+            ("", document),
+            ("/foo", r#"["bar","baz"]"#),
+            ("/foo/0", r#""bar""#),
+            ("/", "0"),
+            ("/a~1b", "1"),
+            ("/c%d", "2"),
+            ("/e^f", "3"),
+            ("/g|h", "4"),
+            ("/i\\j", "5"),
+            ("/k\"l", "6"),
+            ("/ ", "7"),
+            ("/m~0n", "8"),
+        ];
+        let pointers: Vec<&str> = rows.iter().map(|(pointer, _)| *pointer).collect();
+        let values: Vec<_> = rows.iter().map(|(_, value)| Some(*value)).collect();
+        assert_eq!(read(&pointers, document), Ok(values));
+        for nowhere in
+            ["/foo/2", "/foo/01", "/foo/-", "/foo/+1", "/foo/18446744073709551616", "/x", "foo", "/foo/0/a"]
+        {
+            assert_eq!(read(&[nowhere], document), Ok(vec![None]), "{nowhere}");
+        }
+    }
+
+    #[test]
+    fn odd_members_hide_no_place() {
+        for odd in [r#""o":"\ud83d","#, r#""\ud83d":1,"#, r#""o":1e400,"#, r#""o":-1e-99999999999999999999,"#]
+        {
+            let body = format!("{{{odd}\"draft\":true,\"n\":[1.10,{{\"x\":2}}]}}");
+            let expected = Ok(vec![Some("true"), Some("1.10"), Some("2"), None]);
+            assert_eq!(read(&["/draft", "/n/0", "/n/1/x", "/n/2"], &body), expected, "{body}");
+            assert_eq!(read(&["/draft"], &format!("\u{feff} {body} ")), Ok(vec![Some("true")]));
+        }
+        assert_eq!(read(&["/o"], r#"{"o":"\ud83d"}"#), Ok(vec![Some(r#""\ud83d""#)]));
+    }
+
+    #[test]
+    fn last_of_two_keys_counts_with_all_in_it() {
+        let body = r#"{"a":{"b":1,"c":[1,2]},"\u0061":{"c":[3]},"d":1,"d":{"e":2}}"#;
+        assert_eq!(
+            read(&["/a/b", "/a/c/0", "/a/c/1", "/d", "/d/e"], body),
+            Ok(vec![None, Some("3"), None, Some(r#"{"e":2}"#), Some("2")])
+        );
+    }
+
+    #[test]
+    fn what_is_no_document_has_a_reason() {
+        for body in ["", "{", "{\"a\":1}x", "[1,]", "nul", "\u{feff}\u{feff}1", "{\"a\":[1,}", "a=1"] {
+            for pointer in ["", "/a", "/0"] {
+                assert_eq!(read(&[pointer], body), Err(Problem::NotJson), "{body} {pointer}");
+            }
+        }
+        let deep = format!("{}{}", "[".repeat(128), "]".repeat(128));
+        assert_eq!(read(&["/0/0"], &deep), Err(Problem::TooDeep));
+        assert_eq!(read(&["/0/0"], &deep[..200]), Err(Problem::NotJson));
+    }
+
+    fn any_json() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<i64>().prop_map(Into::into),
+            "[a\"\\\\]{0,2}".prop_map(Into::into)
+        ];
+        leaf.prop_recursive(4, 32, 4, |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..4).prop_map(Into::into),
+                prop::collection::hash_map("[ab0~/]{0,1}", inner, 0..4)
+                    .prop_map(|members| Value::Object(members.into_iter().collect())),
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn pointers_agree_with_serde_json(
+            value in any_json(), pointers in prop::collection::vec("(/([ab01]|~0|~1|00|-)?){0,4}", 1..5),
+        ) {
+            let text = value.to_string();
+            let pointers: Vec<&str> = pointers.iter().map(String::as_str).collect();
+            let found = read(&pointers, &text).unwrap();
+            for (pointer, found) in pointers.iter().zip(found) {
+                let found = found.map(|raw| serde_json::from_str::<Value>(raw).unwrap());
+                prop_assert_eq!(found.as_ref(), value.pointer(pointer), "{} in {}", pointer, text);
+            }
+        }
+    }
+}

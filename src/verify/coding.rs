@@ -1,0 +1,349 @@
+//! Decoding of content codings (RFC 9110, 8.4), with limits that stop decompression bombs.
+
+use miniz_oxide::inflate::stream::{InflateState, inflate};
+use miniz_oxide::{DataFormat, MZFlush, MZStatus};
+
+use super::request::Headers;
+
+/// No sender compresses more than twice.
+const MAX_CODINGS: usize = 3;
+/// Maximum ratio of decoded to received size: text compresses about 20:1, bombs about 1000:1.
+const MAX_RATIO: usize = 200;
+/// Decoded size that is allowed regardless of the ratio.
+const ALWAYS_ALLOWED_BYTES: usize = 1 << 20;
+/// Size of the output buffer.
+const STEP_BYTES: usize = 16 << 10;
+
+/// A supported content coding.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Coding {
+    /// RFC 1952; `x-gzip` is the same.
+    Gzip,
+    /// RFC 1950, or raw deflate (RFC 1951), which many senders use instead.
+    Deflate,
+}
+
+/// Why a body cannot be decoded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CodingProblem {
+    /// A coding other than gzip and deflate, or too many codings.
+    Unknown,
+    Malformed,
+    /// The decoded body exceeds a limit.
+    TooLarge,
+    /// The memory budget is used up at the moment.
+    NoRoom,
+}
+
+/// Memory limit for decoding.
+pub trait Room {
+    /// Maximum size of the decoded body.
+    fn max_bytes(&self) -> usize;
+
+    /// Reserves `bytes` in total; false if there is no room.
+    fn grow_to(&mut self, bytes: usize) -> bool;
+}
+
+/// A fixed limit without a budget.
+#[derive(Clone, Copy, Debug)]
+pub struct AtMost(pub usize);
+
+impl Room for AtMost {
+    fn max_bytes(&self) -> usize {
+        self.0
+    }
+
+    fn grow_to(&mut self, _: usize) -> bool {
+        true
+    }
+}
+
+/// Returns the codings of a body in the order in which they were applied.
+///
+/// # Errors
+/// `Unknown`.
+pub fn codings(headers: Headers<'_>) -> Result<Vec<Coding>, CodingProblem> {
+    let mut codings = Vec::new();
+    for (_, value) in headers.0.iter().filter(|(name, _)| *name == "content-encoding") {
+        for token in value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii) {
+            match token.to_ascii_lowercase().as_slice() {
+                b"" | b"identity" => {}
+                b"gzip" | b"x-gzip" => codings.push(Coding::Gzip),
+                b"deflate" => codings.push(Coding::Deflate),
+                // Some senders put the charset into this header.
+                label if encoding_rs::Encoding::for_label(label).is_some() => {}
+                _ => return Err(CodingProblem::Unknown),
+            }
+        }
+    }
+    if codings.len() > MAX_CODINGS { Err(CodingProblem::Unknown) } else { Ok(codings) }
+}
+
+/// Removes all codings from a body.
+///
+/// # Errors
+/// Why it cannot be decoded.
+pub fn decode(body: &[u8], codings: &[Coding], room: &mut dyn Room) -> Result<Vec<u8>, CodingProblem> {
+    let grown = body.len().saturating_mul(MAX_RATIO).max(ALWAYS_ALLOWED_BYTES);
+    // The limit covers input and output of a coding together.
+    let max_bytes = room.max_bytes().min(grown);
+    let mut held = 0;
+    let mut decoded: Option<Vec<u8>> = None;
+    for coding in codings.iter().rev() {
+        let left = max_bytes.saturating_sub(held);
+        let mut output = Output { bytes: Vec::new(), max_bytes: left, held, room: &mut *room };
+        let input = decoded.as_deref().unwrap_or(body);
+        match coding {
+            Coding::Gzip => gunzip(input, &mut output)?,
+            Coding::Deflate => undeflate(input, &mut output)?,
+        }
+        // The next coding holds this output as its input.
+        held = output.bytes.capacity();
+        decoded = Some(output.bytes);
+    }
+    Ok(decoded.unwrap_or_else(|| body.to_vec()))
+}
+
+struct Output<'r> {
+    bytes: Vec<u8>,
+    max_bytes: usize,
+    /// Bytes held by the input.
+    held: usize,
+    room: &'r mut dyn Room,
+}
+
+impl Output<'_> {
+    fn push(&mut self, piece: &[u8]) -> Result<(), CodingProblem> {
+        let needed = self.bytes.len() + piece.len();
+        if needed > self.max_bytes {
+            return Err(CodingProblem::TooLarge);
+        }
+        if needed > self.bytes.capacity() {
+            let wanted = (self.bytes.capacity() * 2).clamp(needed, self.max_bytes.max(needed));
+            if !self.room.grow_to(self.held + wanted) {
+                return Err(CodingProblem::NoRoom);
+            }
+            self.bytes.reserve_exact(wanted - self.bytes.len());
+        }
+        self.bytes.extend_from_slice(piece);
+        Ok(())
+    }
+}
+
+/// Decodes all members. Trailing data that is not a member is malformed.
+fn gunzip(mut input: &[u8], output: &mut Output<'_>) -> Result<(), CodingProblem> {
+    loop {
+        let start = output.bytes.len();
+        let data = input.get(gzip_header_bytes(input).ok_or(CodingProblem::Malformed)?..);
+        let data = data.ok_or(CodingProblem::Malformed)?;
+        let taken = inflate_all(data, DataFormat::Raw, output)?;
+        let (trailer, rest) = data[taken..].split_first_chunk::<8>().ok_or(CodingProblem::Malformed)?;
+        let member = &output.bytes[start..];
+        let length = u32::try_from(member.len() % (1 << 32)).unwrap_or_default();
+        let [a, b, c, d, e, f, g, h] = *trailer;
+        let is_whole = u32::from_le_bytes([a, b, c, d]) == crc32fast::hash(member)
+            && u32::from_le_bytes([e, f, g, h]) == length;
+        if !is_whole {
+            return Err(CodingProblem::Malformed);
+        }
+        if rest.is_empty() {
+            return Ok(());
+        }
+        input = rest;
+    }
+}
+
+/// Returns the length of a member header (RFC 1952, 2.3); `None` if it is invalid.
+fn gzip_header_bytes(member: &[u8]) -> Option<usize> {
+    const FIXED_BYTES: usize = 10;
+    let [0x1f, 0x8b, 8, flags, ..] = *member.get(..FIXED_BYTES)? else { return None };
+    let mut at = FIXED_BYTES;
+    if flags & 0b1110_0000 != 0 {
+        return None;
+    }
+    if flags & 0b100 != 0 {
+        let length = member.get(at..at + 2)?;
+        at += 2 + usize::from(u16::from_le_bytes([length[0], length[1]]));
+    }
+    // File name and comment, zero-terminated.
+    for flag in [0b1000, 0b1_0000] {
+        if flags & flag != 0 {
+            at += member.get(at..)?.iter().position(|byte| *byte == 0)? + 1;
+        }
+    }
+    Some(at + if flags & 0b10 == 0 { 0 } else { 2 })
+}
+
+fn undeflate(input: &[u8], output: &mut Output<'_>) -> Result<(), CodingProblem> {
+    let formats: &[DataFormat] = match input {
+        [first, second, ..] if is_zlib_header(*first, *second) => &[DataFormat::Zlib, DataFormat::Raw],
+        _ => &[DataFormat::Raw],
+    };
+    let mut problem = CodingProblem::Malformed;
+    for format in formats {
+        output.bytes.clear();
+        match inflate_all(input, *format, output) {
+            Ok(taken) if taken == input.len() => return Ok(()),
+            Ok(_) => problem = CodingProblem::Malformed,
+            Err(CodingProblem::Malformed) => {}
+            Err(other) => return Err(other),
+        }
+    }
+    Err(problem)
+}
+
+const fn is_zlib_header(first: u8, second: u8) -> bool {
+    first & 0x0f == 8 && (first as u16 * 256 + second as u16).is_multiple_of(31)
+}
+
+/// Decompresses one stream; returns the number of input bytes consumed.
+fn inflate_all(input: &[u8], format: DataFormat, output: &mut Output<'_>) -> Result<usize, CodingProblem> {
+    let mut state = InflateState::new_boxed(format);
+    let mut step = vec![0; STEP_BYTES];
+    let mut taken = 0;
+    loop {
+        let result = inflate(&mut state, &input[taken..], &mut step, MZFlush::None);
+        taken += result.bytes_consumed;
+        output.push(&step[..result.bytes_written])?;
+        match result.status {
+            Ok(MZStatus::StreamEnd) => return Ok(taken),
+            Ok(MZStatus::Ok) if result.bytes_consumed > 0 || result.bytes_written > 0 => {}
+            _ => return Err(CodingProblem::Malformed),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use miniz_oxide::deflate::{compress_to_vec, compress_to_vec_zlib};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const TEXT: &[u8] = br#"{"draft":true,"text":"aaaaaaaaaaaaaaaaaaaa"}"#;
+
+    fn gzip(data: &[u8]) -> Vec<u8> {
+        let mut member = vec![0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3];
+        member.extend(compress_to_vec(data, 6));
+        member.extend(crc32fast::hash(data).to_le_bytes());
+        member.extend(u32::try_from(data.len()).unwrap().to_le_bytes());
+        member
+    }
+
+    fn read(body: &[u8], codings: &[Coding]) -> Result<Vec<u8>, CodingProblem> {
+        decode(body, codings, &mut AtMost(8 << 20))
+    }
+
+    #[test]
+    fn each_coding_is_decoded() {
+        let rows: [(Vec<u8>, &[Coding]); 7] = [
+            (gzip(TEXT), &[Coding::Gzip]),
+            (compress_to_vec_zlib(TEXT, 6), &[Coding::Deflate]),
+            (compress_to_vec(TEXT, 6), &[Coding::Deflate]),
+            (compress_to_vec(TEXT, 0), &[Coding::Deflate]),
+            (gzip(&compress_to_vec_zlib(TEXT, 6)), &[Coding::Deflate, Coding::Gzip]),
+            ([gzip(&TEXT[..9]), gzip(b""), gzip(&TEXT[9..])].concat(), &[Coding::Gzip]),
+            (TEXT.to_vec(), &[]),
+        ];
+        for (number, (body, codings)) in rows.iter().enumerate() {
+            assert_eq!(read(body, codings).as_deref(), Ok(TEXT), "row {number}");
+        }
+        let large: String = (0..500_000).map(|number| format!("{number},")).collect();
+        assert!(large.len() > ALWAYS_ALLOWED_BYTES);
+        assert!(read(&gzip(large.as_bytes()), &[Coding::Gzip]) == Ok(large.into_bytes()));
+    }
+
+    #[test]
+    fn gzip_header_may_have_every_field() {
+        let plain = gzip(TEXT);
+        let mut member = plain[..3].to_vec();
+        member.push(0b1_1110);
+        member.extend_from_slice(&plain[4..10]);
+        member.extend_from_slice(b"\x03\x00abcname\0comment\0\x12\x34");
+        member.extend_from_slice(&plain[10..]);
+        assert_eq!(read(&member, &[Coding::Gzip]).as_deref(), Ok(TEXT));
+    }
+
+    #[test]
+    fn damaged_body_is_malformed() {
+        for (whole, coding) in [(gzip(TEXT), Coding::Gzip), (compress_to_vec_zlib(TEXT, 6), Coding::Deflate)]
+        {
+            for length in 0..whole.len() {
+                assert_eq!(
+                    read(&whole[..length], &[coding]),
+                    Err(CodingProblem::Malformed),
+                    "{length} bytes"
+                );
+            }
+            for behind in [&b"\0"[..], b"garbage", &whole[..whole.len() - 1]] {
+                let long = [&whole[..], behind].concat();
+                assert_eq!(read(&long, &[coding]), Err(CodingProblem::Malformed));
+            }
+            let mut flipped = whole.clone();
+            *flipped.last_mut().unwrap() ^= 1;
+            assert_eq!(read(&flipped, &[coding]), Err(CodingProblem::Malformed));
+        }
+        assert_eq!(read(TEXT, &[Coding::Gzip]), Err(CodingProblem::Malformed));
+        assert_eq!(read(b"", &[Coding::Deflate]), Err(CodingProblem::Malformed));
+        assert_eq!(read(&gzip(TEXT), &[Coding::Deflate]), Err(CodingProblem::Malformed));
+    }
+
+    #[test]
+    fn bomb_stops_at_the_limits() {
+        let bomb = gzip(&vec![0; 32 << 20]);
+        assert!(bomb.len() * MAX_RATIO < 8 << 20);
+        assert_eq!(read(&bomb, &[Coding::Gzip]), Err(CodingProblem::TooLarge));
+        assert_eq!(decode(&bomb, &[Coding::Gzip], &mut AtMost(1 << 10)), Err(CodingProblem::TooLarge));
+        let twice = gzip(&bomb);
+        assert_eq!(read(&twice, &[Coding::Gzip, Coding::Gzip]), Err(CodingProblem::TooLarge));
+        let largest = gzip(&vec![b' '; ALWAYS_ALLOWED_BYTES]);
+        assert_eq!(read(&largest, &[Coding::Gzip]).map(|text| text.len()), Ok(ALWAYS_ALLOWED_BYTES));
+    }
+
+    #[test]
+    fn memory_is_asked_for_before_it_is_used() {
+        struct Counted(usize, usize);
+        impl Room for Counted {
+            fn max_bytes(&self) -> usize {
+                usize::MAX
+            }
+
+            fn grow_to(&mut self, bytes: usize) -> bool {
+                self.1 = bytes;
+                bytes <= self.0
+            }
+        }
+        let body = gzip(&vec![b'x'; 600_000]);
+        let mut enough = Counted(1 << 20, 0);
+        let decoded = decode(&body, &[Coding::Gzip], &mut enough).unwrap();
+        assert!((decoded.len()..=1 << 20).contains(&enough.1) && decoded.capacity() <= enough.1);
+        assert_eq!(decode(&body, &[Coding::Gzip], &mut Counted(500_000, 0)), Err(CodingProblem::NoRoom));
+    }
+
+    #[test]
+    fn codings_are_those_of_all_header_lines() {
+        use Coding::{Deflate, Gzip};
+        let of = |values: &[&str]| {
+            let fields: Vec<_> = values.iter().map(|value| ("content-encoding", value.as_bytes())).collect();
+            codings(Headers(&fields))
+        };
+        assert_eq!(of(&[]), Ok(vec![]));
+        assert_eq!(of(&["GZIP"]), Ok(vec![Gzip]));
+        assert_eq!(of(&["deflate , identity,,x-gzip", "gzip"]), Ok(vec![Deflate, Gzip, Gzip]));
+        assert_eq!(of(&["utf-8"]), Ok(vec![]));
+        assert_eq!(of(&["gzip, br"]), Err(CodingProblem::Unknown));
+        assert_eq!(of(&["zstd"]), Err(CodingProblem::Unknown));
+        assert_eq!(of(&["gzip,gzip,gzip,gzip"]), Err(CodingProblem::Unknown));
+    }
+
+    proptest! {
+        #[test]
+        fn arbitrary_bytes_are_decoded_or_refused(body in prop::collection::vec(any::<u8>(), 0..200), flips in any::<u16>()) {
+            let mut member = gzip(&body);
+            prop_assert_eq!(read(&member, &[Coding::Gzip]), Ok(body.clone()));
+            let at = usize::from(flips) % member.len();
+            member[at] ^= 1 << (flips % 8);
+            let _ = (read(&member, &[Coding::Gzip]), read(&body, &[Coding::Deflate]), read(&body, &[Coding::Gzip]));
+        }
+    }
+}
