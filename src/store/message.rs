@@ -5,52 +5,16 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection, OptionalExtension as _, params};
 use serde::de::IgnoredAny;
 use time::OffsetDateTime;
 
+use super::content::Content;
 use super::keys::{BodyDigest, Key, Keys, Known};
 use super::seal::Sealer;
 use super::subscription::Subscriptions;
-use super::words::words;
 use super::{access, confirmation, delivery, quarantine, timestamp};
-
-/// What is stored of a message's content.
-#[derive(Clone, Debug)]
-pub enum Content {
-    /// The body is JSON: stored as text, byte for byte.
-    Json(Bytes),
-    /// The body had to be decoded (form, content coding, charset, byte order mark): the exact bytes and the JSON text.
-    Decoded { body: Bytes, payload: String },
-    /// The body cannot be read: the exact bytes and the reason.
-    Unreadable { body: Bytes, reason: UnreadableReason },
-}
-
-words!(
-    /// Why a body cannot be read, so that no filter passes the message.
-    UnreadableReason {
-        /// The body is empty.
-        Empty = "empty",
-        /// Neither JSON nor a form.
-        NotJson = "not_json",
-        /// JSON nested more than 127 levels deep.
-        TooDeep = "too_deep",
-        /// A form with too many fields or bytes.
-        FormTooLarge = "form_too_large",
-        /// An unknown charset is declared.
-        UnknownCharset = "unknown_charset",
-        /// Bytes that are invalid in the declared charset.
-        MalformedText = "malformed_text",
-        /// A content coding other than gzip and deflate, or too many of them.
-        UnknownCoding = "unknown_coding",
-        /// Bytes that cannot be decompressed.
-        MalformedCoding = "malformed_coding",
-        /// The decoded body exceeds the size limit or the limit on its growth.
-        ExpandsTooMuch = "expands_too_much",
-    }
-);
 
 /// What makes two messages the same.
 #[derive(Clone, Debug)]
@@ -147,25 +111,6 @@ impl Kept {
             | Self::Duplicate { of: id }
             | Self::KeyReused { of: id } => id,
             Self::TooManyAwaiting | Self::RejectionGone => 0,
-        }
-    }
-}
-
-impl Content {
-    /// As JSON text.
-    pub fn payload(&self) -> Option<&[u8]> {
-        match self {
-            Self::Json(payload) => Some(payload),
-            Self::Decoded { payload, .. } => Some(payload.as_bytes()),
-            Self::Unreadable { .. } => None,
-        }
-    }
-
-    /// Why there is no payload.
-    pub fn unreadable(&self) -> Option<UnreadableReason> {
-        match self {
-            Self::Unreadable { reason, .. } => Some(*reason),
-            Self::Json(_) | Self::Decoded { .. } => None,
         }
     }
 }

@@ -11,6 +11,7 @@ mod beside;
 mod checkpoint;
 mod confirmation;
 mod connection;
+mod content;
 mod continuity;
 mod damage;
 mod dead;
@@ -63,6 +64,7 @@ pub use beside::{
     IdleTarget, idle_targets_beside_the_service, is_in_use, secret_beside_the_service, set_beside_the_service,
 };
 pub use confirmation::{Asked, Confirmation, ConfirmationState, DueConfirmation, Settlement};
+pub use content::{Content, UnreadableReason};
 pub use dead::DeadLetters;
 pub use delivery::{
     Attempt, AttemptOutcome, AttemptRecord, Delivery, DeliveryFilter, DeliveryState, LONGEST_WAIT, Next,
@@ -79,7 +81,7 @@ pub use key::key_problem;
 pub use listener::{
     Acknowledgement, LATE_MESSAGES_WITHIN, Listener, ListenerAnswer, ListenerRefused, MOST_LISTENERS, Opened,
 };
-pub use message::{Asking, Content, Identity, Kept, NewMessage, UnreadableReason};
+pub use message::{Asking, Identity, Kept, NewMessage};
 pub use open::Consent;
 pub use quarantine::read::{
     CauseCount, RejectionFilter, RejectionHead, RejectionPosition, SourceNumbers, StoredRejection,

@@ -7,7 +7,7 @@ use rusqlite::{CachedStatement, Connection, OptionalExtension as _, Row, ToSql};
 use serde::{Deserialize, Serialize};
 
 use super::dead::DeadLetters;
-use super::message::UnreadableReason;
+use super::content::UnreadableReason;
 use super::search::Search;
 use super::subscription::Pattern;
 
