@@ -44,7 +44,7 @@ pub fn run(arguments: &Providers) -> Result<String, Failure> {
 fn all() -> impl Iterator<Item = &'static Recipe> {
     let own = providers::added_recipes();
     let is_hidden = |recipe: &Recipe| own.iter().any(|other| other.name() == recipe.name());
-    let builtin: Vec<&Recipe> = providers::recipes().iter().filter(|recipe| !is_hidden(recipe)).collect();
+    let builtin: Vec<&Recipe> = providers::recipes().filter(|recipe| !is_hidden(recipe)).collect();
     builtin.into_iter().chain(own)
 }
 

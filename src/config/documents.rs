@@ -130,12 +130,12 @@ struct RecipeRow {
 }
 
 fn is_secret(key: &str) -> bool {
-    let mut keys = providers::recipes().iter().flat_map(|recipe| recipe.keys());
+    let mut keys = providers::recipes().flat_map(|recipe| recipe.keys());
     keys.any(|known| known.secret && known.name.eq_ignore_ascii_case(key))
 }
 
 fn rotates(key: &str) -> bool {
-    let mut keys = providers::recipes().iter().flat_map(|recipe| recipe.keys());
+    let mut keys = providers::recipes().flat_map(|recipe| recipe.keys());
     keys.any(|known| known.rotates && known.name.eq_ignore_ascii_case(key))
 }
 
@@ -230,7 +230,7 @@ mod tests {
             compare(&format!("docs/providers/{}.md", recipe.name()), &providers::page(recipe));
         }
         compare("docs/providers/custom.md", &providers::custom_page());
-        compare("docs/providers/README.md", &providers::index(providers::recipes().iter()));
+        compare("docs/providers/README.md", &providers::index(providers::recipes()));
         let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/providers");
         let pages = std::fs::read_dir(folder).expect("the folder is there").count();
         assert_eq!(pages, providers::recipes().len() + 2, "the page of a provider that is gone is left over");

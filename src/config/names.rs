@@ -78,14 +78,13 @@ pub fn prefix(noun: Noun, name: &str) -> String {
 
 /// The keys that a recipe takes beyond the common ones, in upper case, further secrets included.
 pub fn recipe_keys(recipe: &Recipe) -> Vec<String> {
-    let mut keys = Vec::new();
-    for key in recipe.keys() {
-        let name = key.name.to_ascii_uppercase();
-        let further = key.rotates.then(|| further_values(&name));
-        keys.push(name.clone());
-        keys.extend(further.into_iter().flatten());
-    }
-    keys
+    recipe.keys().iter().flat_map(|key| keys_of(&key.name, key.rotates)).collect()
+}
+
+fn keys_of(setting: &str, rotates: bool) -> Vec<String> {
+    let name = setting.to_ascii_uppercase();
+    let further = rotates.then(|| further_values(&name)).into_iter().flatten();
+    std::iter::once(name.clone()).chain(further).collect()
 }
 
 /// The keys of the secrets beside the first one, in their order.
@@ -138,9 +137,12 @@ fn known_source_keys() -> Arc<BTreeSet<String>> {
         Some((count, keys)) if *count == added.len() => keys.clone(),
         _ => {
             let common = Noun::Source.keys().map(|(key, _)| key.to_owned());
-            let special = providers::recipes().iter().chain(added.iter().copied()).flat_map(recipe_keys);
+            let special = added.iter().copied().flat_map(recipe_keys);
+            let builtin =
+                providers::BUILTIN_SETTINGS.iter().flat_map(|(setting, rotates)| keys_of(setting, *rotates));
             let custom = providers::CUSTOM_FIELDS.iter().map(|field| providers::custom_variable(field.name));
-            let keys = Arc::new(common.chain(special).chain(custom).collect::<BTreeSet<String>>());
+            let keys =
+                Arc::new(common.chain(builtin).chain(special).chain(custom).collect::<BTreeSet<String>>());
             *known = Some((added.len(), keys.clone()));
             keys
         }

@@ -51,7 +51,7 @@ mod tests {
     fn aliases_lead_to_recipes_and_are_unique() {
         let mut seen = BTreeSet::new();
         for alias in aliases() {
-            let is_builtin = |name: &str| recipes().iter().any(|recipe| recipe.name() == name);
+            let is_builtin = |name: &str| recipes().any(|recipe| recipe.name() == name);
             assert!(is_builtin(&alias.provider), "{}", alias.name);
             assert!(!is_builtin(&alias.name) && seen.insert(&alias.name), "{} is taken", alias.name);
             assert_eq!(recipe(&alias.name).unwrap().name(), alias.provider);

@@ -1,6 +1,6 @@
 //! The built-in recipes: one file each under `recipes/`, compiled in; and those that the user has added.
 
-use std::sync::{LazyLock, PoisonError, RwLock};
+use std::sync::{LazyLock, OnceLock, PoisonError, RwLock};
 
 use super::aliases::alias;
 use super::file::RecipeError;
@@ -42,14 +42,51 @@ static FILES: &[(&str, &str)] = files! {
     "zendesk" "zoom"
 };
 
-static RECIPES: LazyLock<Vec<Recipe>> = LazyLock::new(|| {
-    let parsed = FILES.iter().map(|(name, text)| Recipe::parse(name, text));
-    let (good, wrong): (Vec<_>, Vec<_>) = parsed.partition(Result::is_ok);
-    let wrong: Vec<String> =
-        wrong.into_iter().filter_map(Result::err).map(|error| error.to_string()).collect();
-    assert!(wrong.is_empty(), "built-in recipes are wrong:\n{}", wrong.join("\n"));
-    good.into_iter().filter_map(Result::ok).collect()
-});
+/// The settings of all built-in recipes, and whether they rotate, so that names of variables can be
+/// read without the recipes; a test compares them.
+pub static BUILTIN_SETTINGS: &[(&str, bool)] = &[
+    ("access_token", false),
+    ("allow_body_only", false),
+    ("allow_no_timestamp", false),
+    ("allow_sha1", false),
+    ("allowed_jku", false),
+    ("allowed_origins", false),
+    ("allowed_rate", false),
+    ("api_key", false),
+    ("api_secret", false),
+    ("api_url", false),
+    ("app_credentials", false),
+    ("app_key", false),
+    ("audience", false),
+    ("base_url", false),
+    ("client_id", false),
+    ("client_secret", false),
+    ("endpoint", false),
+    ("header", false),
+    ("host", false),
+    ("key_id", false),
+    ("key_id_header", false),
+    ("password", false),
+    ("primary_secret", false),
+    ("public_key", false),
+    ("secondary_secret", false),
+    ("secret", true),
+    ("service_account", false),
+    ("shared_key", true),
+    ("signing_secret", false),
+    ("topic_arn", false),
+    ("topics", false),
+    ("username", false),
+    ("validate_url", false),
+    ("verification_token", false),
+    ("verify_code", false),
+    ("verify_token", false),
+    ("webhook_id", false),
+];
+
+/// Read when they are needed: a service uses a few of them.
+static RECIPES: LazyLock<Vec<OnceLock<Recipe>>> =
+    LazyLock::new(|| FILES.iter().map(|_| OnceLock::new()).collect());
 
 /// The provider of a sender that is described by variables.
 pub const CUSTOM: &str = "custom";
@@ -60,9 +97,21 @@ static ADDED: RwLock<Vec<&'static Recipe>> = RwLock::new(Vec::new());
 /// The built-in recipes in alphabetical order.
 ///
 /// # Panics
-/// At the first call, if a recipe that was compiled in is wrong; the tests read them all.
-pub fn recipes() -> &'static [Recipe] {
-    &RECIPES
+/// If a recipe that was compiled in is wrong; the tests read them all.
+pub fn recipes() -> impl ExactSizeIterator<Item = &'static Recipe> + Clone {
+    (0..FILES.len()).map(at)
+}
+
+/// The names of the built-in recipes in alphabetical order.
+pub fn builtin_names() -> impl Iterator<Item = &'static str> {
+    FILES.iter().map(|(name, _)| *name)
+}
+
+fn at(place: usize) -> &'static Recipe {
+    let (name, text) = FILES[place];
+    RECIPES[place].get_or_init(|| {
+        Recipe::parse(name, text).unwrap_or_else(|error| panic!("a built-in recipe is wrong: {error}"))
+    })
 }
 
 /// The recipe of this name: the user's own, a built-in one, or the one that an alias resolves to.
@@ -74,17 +123,16 @@ fn exactly(name: &str) -> Option<&'static Recipe> {
     let added = ADDED.read().unwrap_or_else(PoisonError::into_inner);
     let own = added.iter().find(|recipe| recipe.name() == name).copied();
     drop(added);
-    own.or_else(|| builtin(name))
+    own.or_else(|| place_of(name).map(at))
 }
 
 /// Whether a built-in recipe has this name.
 pub fn is_builtin(name: &str) -> bool {
-    builtin(name).is_some()
+    place_of(name).is_some()
 }
 
-fn builtin(name: &str) -> Option<&'static Recipe> {
-    let place = RECIPES.binary_search_by(|recipe| recipe.name().cmp(name)).ok()?;
-    Some(&RECIPES[place])
+fn place_of(name: &str) -> Option<usize> {
+    FILES.binary_search_by(|(file, _)| (*file).cmp(name)).ok()
 }
 
 /// The user's own recipes.
@@ -119,6 +167,8 @@ pub fn add_file(text: &str, name: &str) -> Result<Vec<&'static Recipe>, RecipeEr
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
     #[test]
@@ -133,5 +183,12 @@ mod tests {
         files.sort();
         let listed: Vec<&str> = FILES.iter().map(|(name, _)| *name).collect();
         assert_eq!(listed, files);
+    }
+
+    #[test]
+    fn settings_are_those_of_the_recipes() {
+        let keys = recipes().flat_map(Recipe::keys);
+        let settings: BTreeSet<_> = keys.map(|key| (key.name.as_str(), key.rotates)).collect();
+        assert_eq!(BUILTIN_SETTINGS, settings.into_iter().collect::<Vec<_>>());
     }
 }

@@ -186,7 +186,7 @@ mod tests {
             assert!(!github.needs_action(event), "{event}");
         }
         let recipes_with_a_list =
-            crate::providers::recipes().iter().filter(|one| !one.events_without_action.is_empty());
+            crate::providers::recipes().filter(|one| !one.events_without_action.is_empty());
         for recipe in recipes_with_a_list {
             for event in &recipe.events_without_action {
                 assert!(recipe.events.contains(event), "{event}");

@@ -31,7 +31,7 @@ pub use crate::verify::form::FormProblem;
 pub use crate::verify::outside::{Answer, Outside, Unproven, Wanted};
 pub use crate::verify::request::{Cause, Headers, Request, Secret};
 pub use aliases::{Alias, alias, aliases};
-pub use catalogue::{CUSTOM, add_file, added_recipes, is_builtin, recipe, recipes};
+pub use catalogue::{BUILTIN_SETTINGS, CUSTOM, add_file, added_recipes, is_builtin, recipe, recipes};
 pub use confirm::{Asker, Judgement, Login, OwnQuestion, Question, Unaskable};
 pub use custom::{CUSTOM_FIELDS, CustomField, custom_recipe, custom_variable};
 pub use describe::Description;

@@ -2,7 +2,7 @@
 //! others is worse than none.
 
 use super::aliases::aliases;
-use super::catalogue::{added_recipes, recipes};
+use super::catalogue::{added_recipes, builtin_names};
 use super::recipe::Recipe;
 
 /// Edits between a name and a misspelling of it; with more, unrelated names are as near.
@@ -40,7 +40,7 @@ enum Likeness {
 pub fn similar_providers(text: &str) -> Vec<&'static str> {
     let text = normalized(text);
     let own = added_recipes().into_iter().map(Recipe::name);
-    let names = recipes().iter().map(Recipe::name).chain(own);
+    let names = builtin_names().chain(own);
     let names = names.chain(aliases().iter().map(|alias| alias.name.as_str()));
     let mut found: Vec<(Likeness, &str)> =
         names.filter_map(|name| Some((likeness(&text, name)?, name))).collect();

@@ -6,8 +6,8 @@ use rusqlite::types::Type;
 use rusqlite::{CachedStatement, Connection, OptionalExtension as _, Row, ToSql};
 use serde::{Deserialize, Serialize};
 
-use super::dead::DeadLetters;
 use super::content::UnreadableReason;
+use super::dead::DeadLetters;
 use super::search::Search;
 use super::subscription::Pattern;
 

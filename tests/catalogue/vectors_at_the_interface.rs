@@ -170,6 +170,6 @@ fn every_provider_has_an_own_vector_that_states_event_id_and_reply() {
         .map(Vector::provider)
         .collect();
     let missing: Vec<&str> =
-        recipes().iter().map(|recipe| recipe.name()).filter(|name| !stated.contains(name)).collect();
+        recipes().map(|recipe| recipe.name()).filter(|name| !stated.contains(name)).collect();
     assert!(missing.is_empty(), "{missing:?}");
 }
