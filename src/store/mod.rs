@@ -36,6 +36,7 @@ mod schema;
 mod seal;
 mod search;
 mod setting;
+mod settled;
 mod state;
 mod stats;
 mod stored;
@@ -88,6 +89,7 @@ pub use quarantine::{NewRejection, QuarantineStats, RejectionKind};
 pub use replay::{NewReplay, Replay, ReplayState, ReplayStep};
 pub use replay_count::ReplayScope;
 pub use setting::Sealing;
+pub use settled::Settlements;
 pub use state::BatchObserver;
 pub use stats::Stats;
 pub use stored::{
