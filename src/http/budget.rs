@@ -211,7 +211,7 @@ impl Reservation {
         }
         let total = self.budget.total_bytes;
         let others = in_flight.of_clients.get(&self.client).map_or(0, |held| held - self.bytes);
-        if others > 0 && others + bytes > total / SHARE_OF_ONE_CLIENT {
+        if others > 0 && others + bytes > in_flight.share_of_client(total) {
             return Err(Short::Share);
         }
         if in_flight.lacking(total, self.bytes, bytes) > 0 {
@@ -313,6 +313,13 @@ impl InFlight {
         }
         let with_copies = if large_bytes == after { bytes } else { rest + cost };
         with_copies.max(bytes).saturating_sub(total)
+    }
+
+    /// What several bodies of a client may hold together. While a body waits for room, that is no more than a fair share:
+    /// otherwise the networks that hold the most would take what they have just lost.
+    fn share_of_client(&self, total: usize) -> usize {
+        let share = total / SHARE_OF_ONE_CLIENT;
+        if self.waiting > 0 { share.min(self.fair_share(total, 1)) } else { share }
     }
 
     /// Whether a body of this client may wait for room, maybe in place of the youngest of the network that has the most

@@ -62,8 +62,7 @@ impl Pace {
 
     /// As [`Self::progress`], but without any arrival a body counts as the slowest after one window.
     pub fn progress_since_start(&self, held_bytes: usize, now: Instant) -> Option<f64> {
-        let is_silent =
-            !self.has_arrivals() && now.saturating_duration_since(self.window_began) >= WINDOW;
+        let is_silent = !self.has_arrivals() && now.saturating_duration_since(self.window_began) >= WINDOW;
         self.progress(held_bytes, now).or(is_silent.then_some(0.0))
     }
 

@@ -51,9 +51,10 @@ impl InFlight {
         let dropped = self.bodies.values().filter(|body| body.is_dropped);
         let mut coming: usize = dropped.map(|body| body.bytes).sum();
         let slow = self.slow(demand, now);
+        let fair_share = self.fair_share_with(demand);
         let (first, last): (Vec<_>, Vec<_>) = slow.into_iter().partition(|body| {
-            let is_crowded = !demand.is_of_share && self.is_crowded(body.client, demand);
-            body.bytes > SMALL || is_crowded
+            let is_crowded = self.of_clients.get(&body.client).is_some_and(|held| *held > fair_share);
+            body.bytes > SMALL || (is_crowded && !demand.is_of_share)
         });
         self.drop_some(first, &mut coming, demand.needed_bytes);
         if coming < demand.needed_bytes && !demand.is_of_share {
@@ -97,14 +98,14 @@ impl InFlight {
         measured.filter(|body| body.progress < 1.0 && of_client(body)).collect()
     }
 
-    /// The share of each network that holds something, with the one that needs room.
-    fn fair_share(&self, demand: Demand) -> usize {
-        let newcomer = usize::from(!self.of_clients.contains_key(&demand.client));
-        (demand.total_bytes / (self.of_clients.len() + newcomer).max(1)).max(SMALL)
+    /// The equal share of each network that holds something, and of as many newcomers.
+    pub fn fair_share(&self, total_bytes: usize, newcomers: usize) -> usize {
+        (total_bytes / (self.of_clients.len() + newcomers).max(1)).max(SMALL)
     }
 
-    fn is_crowded(&self, client: Network, demand: Demand) -> bool {
-        self.of_clients.get(&client).is_some_and(|held| *held > self.fair_share(demand))
+    fn fair_share_with(&self, demand: Demand) -> usize {
+        let is_newcomer = !self.of_clients.contains_key(&demand.client);
+        self.fair_share(demand.total_bytes, usize::from(is_newcomer))
     }
 
     /// Drops the slowest body of the network that holds the most, again and again, while it holds more than its fair share
@@ -112,7 +113,7 @@ impl InFlight {
     fn drop_of_crowds(&mut self, demand: Demand, coming: &mut usize, now: Instant) {
         let others = self.of_clients.get(&demand.client).map_or(0, |held| held - demand.held_bytes);
         let rival = if others == 0 { 0 } else { others + demand.wanted_bytes };
-        let floor = self.fair_share(demand).max(rival);
+        let floor = self.fair_share_with(demand).max(rival);
         let mut crowds = self.crowds(demand, floor, now);
         let mut heaviest: BinaryHeap<(usize, usize)> =
             crowds.iter().enumerate().map(|(index, crowd)| (crowd.held_bytes, index)).collect();
@@ -150,9 +151,9 @@ impl InFlight {
         }
         let mut crowds: Vec<Crowd> = crowds.into_values().collect();
         for crowd in &mut crowds {
-            crowd.droppable.sort_unstable_by(|a, b| {
-                b.progress.total_cmp(&a.progress).then(a.bytes.cmp(&b.bytes))
-            });
+            crowd
+                .droppable
+                .sort_unstable_by(|a, b| b.progress.total_cmp(&a.progress).then(a.bytes.cmp(&b.bytes)));
         }
         crowds
     }
@@ -160,8 +161,7 @@ impl InFlight {
 
 impl Body {
     fn droppable(&self, id: u64, progress: f64) -> Option<Droppable> {
-        let may_be_dropped =
-            self.bytes > 0 && self.wanted == 0 && self.dropped.is_some() && !self.is_dropped;
+        let may_be_dropped = self.bytes > 0 && self.wanted == 0 && self.dropped.is_some() && !self.is_dropped;
         may_be_dropped.then_some(Droppable { id, client: self.client, bytes: self.bytes, progress })
     }
 }

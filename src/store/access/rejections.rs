@@ -39,7 +39,10 @@ impl Store {
             if waiting.is_none() {
                 waiting = intake.wait_for_room(&rejection);
             }
-            if !may_wait || waiting.is_none() || tokio::time::timeout_at(deadline.into(), space).await.is_err() {
+            if !may_wait
+                || waiting.is_none()
+                || tokio::time::timeout_at(deadline.into(), space).await.is_err()
+            {
                 intake.count_dropped(&rejection);
                 return;
             }
