@@ -18,10 +18,11 @@ const MAX_CANDIDATES: usize = 1_024;
 const MAX_CANDIDATE_BYTES: usize = 16 << 20;
 /// One network takes at most half of the room for candidates.
 const NETWORKS_SHARE: usize = 2;
-/// Candidates that wait for room at a time, in all and of one network: each holds a connection that is never closed, and
-/// its body. The rest is dropped and answered immediately.
-const MAX_WAITING: usize = 128;
-const MAX_WAITING_OF_NETWORK: usize = 64;
+/// Candidates that wait for room at a time, in all and of one network. Each holds a connection that is never closed, of
+/// 4,096, and its body. With the queue, enough for a provider that sends some hundred messages of 50 kB at once. The rest is
+/// dropped and answered immediately.
+const MAX_WAITING: usize = 512;
+const MAX_WAITING_OF_NETWORK: usize = 256;
 const MAX_NOISE: usize = 256;
 const MAX_NOISE_BYTES: usize = 1 << 20;
 /// Noise with a larger body is kept without it.
@@ -311,9 +312,9 @@ mod tests {
             (0..1_000).map_while(|_| intake.wait_for_room(&candidate(address, 1))).collect()
         };
         let (first, second) = (wait("192.0.2.1"), wait("198.51.100.1"));
-        assert_eq!((first.len(), second.len(), wait("203.0.113.1").len()), (64, 64, 0));
+        assert_eq!((first.len(), second.len(), wait("203.0.113.1").len()), (256, 256, 0));
         drop(first);
-        assert_eq!((wait("198.51.100.2").len(), wait("203.0.113.1").len()), (0, 64));
+        assert_eq!((wait("198.51.100.2").len(), wait("203.0.113.1").len()), (0, 256));
         drop(second);
         assert!(intake.wait_for_room(&noise("192.0.2.1", 1)).is_none(), "noise never waits");
         let queue = intake.queue.lock().unwrap();
