@@ -135,7 +135,8 @@ impl Attempts {
 
     /// `None` where it is not delayed: so many are already.
     fn note(&self, network: Network, now: Instant) -> Option<(Waiting, Duration)> {
-        let network = customer(network);
+        // Whoever has a /48 of IPv6 guesses from all of its /64s.
+        let network = network.allocation();
         let mut state = self.lock();
         if state.networks.len() >= MAX_NETWORKS && !state.networks.contains_key(&network) {
             let is_recent = |failures: &Failures| {
@@ -181,7 +182,7 @@ impl Attempts {
 impl State {
     /// Whether a token of this network may be judged, whatever it is.
     fn has_room(&mut self, network: Network, now: Instant) -> bool {
-        let failures = self.networks.get(&customer(network));
+        let failures = self.networks.get(&network.allocation());
         let is_barred = failures.is_some_and(|failures| {
             failures.waiting >= MAX_WAITING || failures.barred_until.is_some_and(|until| now < until)
         });
@@ -195,14 +196,6 @@ impl State {
             self.next_above_limit = Some(now + PAUSE_ABOVE_LIMIT);
         }
         is_tracked && is_due
-    }
-}
-
-/// Whoever has a /48 of IPv6 guesses from all of its /64s.
-fn customer(network: Network) -> Network {
-    match network {
-        Network::V6([a, b, c, _]) => Network::V6([a, b, c, 0]),
-        v4 @ Network::V4(_) => v4,
     }
 }
 

@@ -315,11 +315,13 @@ impl InFlight {
         with_copies.max(bytes).saturating_sub(total)
     }
 
-    /// What several bodies of a client may hold together. While a body waits for room, that is no more than a fair share:
-    /// otherwise the networks that hold the most would take what they have just lost.
+    /// What several bodies of a client may hold together. While a body waits because little is free, that is no more than a
+    /// fair share: otherwise the networks that hold the most would take what they have just lost.
     fn share_of_client(&self, total: usize) -> usize {
         let share = total / SHARE_OF_ONE_CLIENT;
-        if self.waiting > 0 { share.min(self.fair_share(total, 1)) } else { share }
+        let is_short = self.waiting > 0 && self.bytes > total / 4 * 3;
+        // One more, which waits and may hold nothing yet.
+        if is_short { share.min(shortage::fair_share(total, self.of_clients.len() + 1)) } else { share }
     }
 
     /// Whether a body of this client may wait for room, maybe in place of the youngest of the network that has the most

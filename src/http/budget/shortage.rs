@@ -1,12 +1,15 @@
 //! Which bodies are dropped when memory runs short, the slowest first: those too slow for what they hold, then the slowest
-//! of the networks that hold the most. A network with one body, or within its fair share, keeps what makes progress, and
-//! its slow small bodies are dropped last.
+//! of the networks that hold the most, which are addresses of IPv4 and /48s of IPv6 here. A network with one body, or within
+//! its fair share, keeps what makes progress, and its slow small bodies are dropped last.
 
 use std::collections::{BinaryHeap, HashMap};
 
 use tokio::time::Instant;
 
 use super::{Body, InFlight, Network, SHARE_OF_SLOW_SMALL, SMALL};
+
+/// A network that holds less than this share of the budget never counts as heavy, however many networks there are.
+const LIGHT_SHARE: usize = 64;
 
 /// What a body needs that finds no room.
 #[derive(Clone, Copy, Debug)]
@@ -51,14 +54,16 @@ impl InFlight {
         let dropped = self.bodies.values().filter(|body| body.is_dropped);
         let mut coming: usize = dropped.map(|body| body.bytes).sum();
         let slow = self.slow(demand, now);
-        let fair_share = self.fair_share_with(demand);
+        let holders = if demand.is_of_share { HashMap::new() } else { self.holders() };
+        let is_newcomer = !holders.contains_key(&demand.client.allocation());
+        let fair_share = fair_share(demand.total_bytes, holders.len() + usize::from(is_newcomer));
         let (first, last): (Vec<_>, Vec<_>) = slow.into_iter().partition(|body| {
-            let is_crowded = self.of_clients.get(&body.client).is_some_and(|held| *held > fair_share);
-            body.bytes > SMALL || (is_crowded && !demand.is_of_share)
+            let held = holders.get(&body.client.allocation());
+            body.bytes > SMALL || held.is_some_and(|held| *held > fair_share)
         });
         self.drop_some(first, &mut coming, demand.needed_bytes);
         if coming < demand.needed_bytes && !demand.is_of_share {
-            self.drop_of_crowds(demand, &mut coming, now);
+            self.drop_of_crowds(demand, &holders, fair_share, &mut coming, now);
         }
         // Where they hold little, dropping them would not make enough room.
         let last_bytes: usize = last.iter().map(|body| body.bytes).sum();
@@ -98,23 +103,31 @@ impl InFlight {
         measured.filter(|body| body.progress < 1.0 && of_client(body)).collect()
     }
 
-    /// The equal share of each network that holds something, and of as many newcomers.
-    pub fn fair_share(&self, total_bytes: usize, newcomers: usize) -> usize {
-        (total_bytes / (self.of_clients.len() + newcomers).max(1)).max(SMALL)
-    }
-
-    fn fair_share_with(&self, demand: Demand) -> usize {
-        let is_newcomer = !self.of_clients.contains_key(&demand.client);
-        self.fair_share(demand.total_bytes, usize::from(is_newcomer))
+    /// The bytes that each network holds.
+    fn holders(&self) -> HashMap<Network, usize> {
+        let mut holders = HashMap::new();
+        for (client, held) in &self.of_clients {
+            *holders.entry(client.allocation()).or_default() += held;
+        }
+        holders
     }
 
     /// Drops the slowest body of the network that holds the most, again and again, while it holds more than its fair share
     /// and than the network that needs room. One with a single body may take from any such network.
-    fn drop_of_crowds(&mut self, demand: Demand, coming: &mut usize, now: Instant) {
-        let others = self.of_clients.get(&demand.client).map_or(0, |held| held - demand.held_bytes);
+    fn drop_of_crowds(
+        &mut self,
+        demand: Demand,
+        holders: &HashMap<Network, usize>,
+        fair_share: usize,
+        coming: &mut usize,
+        now: Instant,
+    ) {
+        let own = demand.client.allocation();
+        let others = holders.get(&own).map_or(0, |held| held - demand.held_bytes);
         let rival = if others == 0 { 0 } else { others + demand.wanted_bytes };
-        let floor = self.fair_share_with(demand).max(rival);
-        let mut crowds = self.crowds(demand, floor, now);
+        let floor = fair_share.max(rival);
+        let heavy = holders.iter().filter(|(network, held)| **network != own && **held > floor);
+        let mut crowds = self.crowds(heavy, now);
         let mut heaviest: BinaryHeap<(usize, usize)> =
             crowds.iter().enumerate().map(|(index, crowd)| (crowd.held_bytes, index)).collect();
         while *coming < demand.needed_bytes
@@ -132,15 +145,12 @@ impl InFlight {
         }
     }
 
-    fn crowds(&self, demand: Demand, floor: usize, now: Instant) -> Vec<Crowd> {
-        let mut crowds: HashMap<Network, Crowd> = HashMap::new();
-        for (client, held) in &self.of_clients {
-            if *held > floor && *client != demand.client {
-                crowds.insert(*client, Crowd { held_bytes: *held, ..Crowd::default() });
-            }
-        }
+    fn crowds<'a>(&self, heavy: impl Iterator<Item = (&'a Network, &'a usize)>, now: Instant) -> Vec<Crowd> {
+        let crowd = |held_bytes: usize| Crowd { held_bytes, ..Crowd::default() };
+        let mut crowds: HashMap<Network, Crowd> =
+            heavy.map(|(network, held)| (*network, crowd(*held))).collect();
         for (id, body) in &self.bodies {
-            let Some(crowd) = crowds.get_mut(&body.client) else { continue };
+            let Some(crowd) = crowds.get_mut(&body.client.allocation()) else { continue };
             if body.is_dropped {
                 crowd.held_bytes -= body.bytes;
                 continue;
@@ -157,6 +167,11 @@ impl InFlight {
         }
         crowds
     }
+}
+
+/// The equal share of so many networks.
+pub fn fair_share(total_bytes: usize, networks: usize) -> usize {
+    (total_bytes / networks.max(1)).max(total_bytes / LIGHT_SHARE).max(SMALL)
 }
 
 impl Body {
