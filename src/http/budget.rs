@@ -88,8 +88,10 @@ impl Budget {
         Arc::new(Self { total_bytes, in_flight: Mutex::default(), freed: Notify::new() })
     }
 
-    /// The reservation for one body; it holds nothing yet.
+    /// The reservation for one body; it holds nothing yet. A client is an address of IPv4 or a /48 of IPv6: whoever has that
+    /// may send each body from another /64.
     pub fn reservation(self: &Arc<Self>, client: Network) -> Reservation {
+        let client = client.allocation();
         Reservation { budget: Arc::clone(self), client, bytes: 0, id: None, dropped: None }
     }
 

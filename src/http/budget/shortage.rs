@@ -1,5 +1,5 @@
 //! Which bodies are dropped when memory runs short, the slowest first: those too slow for what they hold, then the slowest
-//! of the networks that hold the most, which are addresses of IPv4 and /48s of IPv6 here. A network with one body, or within
+//! of the networks that hold the most. A network with one body, or within
 //! its fair share, keeps what makes progress, and its slow small bodies are dropped last.
 
 use std::collections::{BinaryHeap, HashMap};
@@ -54,11 +54,11 @@ impl InFlight {
         let dropped = self.bodies.values().filter(|body| body.is_dropped);
         let mut coming: usize = dropped.map(|body| body.bytes).sum();
         let slow = self.slow(demand, now);
-        let holders = if demand.is_of_share { HashMap::new() } else { self.holders() };
-        let is_newcomer = !holders.contains_key(&demand.client.allocation());
+        let holders = if demand.is_of_share { HashMap::new() } else { self.of_clients.clone() };
+        let is_newcomer = !holders.contains_key(&demand.client);
         let fair_share = fair_share(demand.total_bytes, holders.len() + usize::from(is_newcomer));
         let (first, last): (Vec<_>, Vec<_>) = slow.into_iter().partition(|body| {
-            let held = holders.get(&body.client.allocation());
+            let held = holders.get(&body.client);
             body.bytes > SMALL || held.is_some_and(|held| *held > fair_share)
         });
         self.drop_some(first, &mut coming, demand.needed_bytes);
@@ -103,15 +103,6 @@ impl InFlight {
         measured.filter(|body| body.progress < 1.0 && of_client(body)).collect()
     }
 
-    /// The bytes that each network holds.
-    fn holders(&self) -> HashMap<Network, usize> {
-        let mut holders = HashMap::new();
-        for (client, held) in &self.of_clients {
-            *holders.entry(client.allocation()).or_default() += held;
-        }
-        holders
-    }
-
     /// Drops the slowest body of the network that holds the most, again and again, while it holds more than its fair share
     /// and than the network that needs room. One with a single body may take from any such network.
     fn drop_of_crowds(
@@ -122,7 +113,7 @@ impl InFlight {
         coming: &mut usize,
         now: Instant,
     ) {
-        let own = demand.client.allocation();
+        let own = demand.client;
         let others = holders.get(&own).map_or(0, |held| held - demand.held_bytes);
         let rival = if others == 0 { 0 } else { others + demand.wanted_bytes };
         let floor = fair_share.max(rival);
@@ -150,7 +141,7 @@ impl InFlight {
         let mut crowds: HashMap<Network, Crowd> =
             heavy.map(|(network, held)| (*network, crowd(*held))).collect();
         for (id, body) in &self.bodies {
-            let Some(crowd) = crowds.get_mut(&body.client.allocation()) else { continue };
+            let Some(crowd) = crowds.get_mut(&body.client) else { continue };
             if body.is_dropped {
                 crowd.held_bytes -= body.bytes;
                 continue;

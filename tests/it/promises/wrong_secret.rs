@@ -304,6 +304,6 @@ fn burst_under_wrong_secret_is_kept_whole() {
         for connection in &mut connections {
             assert_eq!(connection.read().status, 403);
         }
-        eventually("all are kept", SOON, || rows_of(&app, SENDERS_NETWORK) == i64::try_from(count).unwrap());
+        eventually("all are kept", SOON, || rows_of(&app, SENDERS_NETWORK) == i64::from(count));
     }
 }
