@@ -54,16 +54,16 @@ impl InFlight {
         let dropped = self.bodies.values().filter(|body| body.is_dropped);
         let mut coming: usize = dropped.map(|body| body.bytes).sum();
         let slow = self.slow(demand, now);
-        let holders = if demand.is_of_share { HashMap::new() } else { self.of_clients.clone() };
-        let is_newcomer = !holders.contains_key(&demand.client);
-        let fair_share = fair_share(demand.total_bytes, holders.len() + usize::from(is_newcomer));
+        let is_newcomer = !self.of_clients.contains_key(&demand.client);
+        let networks = self.of_clients.len() + usize::from(is_newcomer);
+        let fair_share = fair_share(demand.total_bytes, networks);
         let (first, last): (Vec<_>, Vec<_>) = slow.into_iter().partition(|body| {
-            let held = holders.get(&body.client);
-            body.bytes > SMALL || held.is_some_and(|held| *held > fair_share)
+            let is_heavy = self.of_clients.get(&body.client).is_some_and(|held| *held > fair_share);
+            body.bytes > SMALL || (is_heavy && !demand.is_of_share)
         });
         self.drop_some(first, &mut coming, demand.needed_bytes);
         if coming < demand.needed_bytes && !demand.is_of_share {
-            self.drop_of_crowds(demand, &holders, fair_share, &mut coming, now);
+            self.drop_of_crowds(demand, fair_share, &mut coming, now);
         }
         // Where they hold little, dropping them would not make enough room.
         let last_bytes: usize = last.iter().map(|body| body.bytes).sum();
@@ -105,19 +105,12 @@ impl InFlight {
 
     /// Drops the slowest body of the network that holds the most, again and again, while it holds more than its fair share
     /// and than the network that needs room. One with a single body may take from any such network.
-    fn drop_of_crowds(
-        &mut self,
-        demand: Demand,
-        holders: &HashMap<Network, usize>,
-        fair_share: usize,
-        coming: &mut usize,
-        now: Instant,
-    ) {
+    fn drop_of_crowds(&mut self, demand: Demand, fair_share: usize, coming: &mut usize, now: Instant) {
         let own = demand.client;
-        let others = holders.get(&own).map_or(0, |held| held - demand.held_bytes);
+        let others = self.of_clients.get(&own).map_or(0, |held| held - demand.held_bytes);
         let rival = if others == 0 { 0 } else { others + demand.wanted_bytes };
         let floor = fair_share.max(rival);
-        let heavy = holders.iter().filter(|(network, held)| **network != own && **held > floor);
+        let heavy = self.of_clients.iter().filter(|(network, held)| **network != own && **held > floor);
         let mut crowds = self.crowds(heavy, now);
         let mut heaviest: BinaryHeap<(usize, usize)> =
             crowds.iter().enumerate().map(|(index, crowd)| (crowd.held_bytes, index)).collect();
