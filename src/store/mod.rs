@@ -197,6 +197,8 @@ impl Store {
 
     fn enqueue(&self, message: Prepared, deadline: Instant) -> Result<KeepAnswer, Unavailable> {
         if self.inner.shared.is_out_of_room() {
+            // The clean-up may have run before the write that makes room, and later no write may come.
+            self.inner.shared.beyond_size.notify_one();
             return Err(Unavailable::DatabaseFull);
         }
         let (reply, answer) = oneshot::channel();

@@ -134,3 +134,20 @@ fn failed_deletion_is_tried_again_by_the_next_run() {
         assert_eq!(setup.ids_left().await, ids[deleted..], "the oldest go first");
     });
 }
+
+#[test]
+fn refused_message_wakes_the_clean_up() {
+    run(async {
+        let (setup, mut cleaner) = (Setup::new(), limited());
+        cleaner.run_once(&setup.store, NOW, Duration::ZERO).await.unwrap();
+        setup.keep_awaiting(250).await;
+        make_room(&mut cleaner, &setup, Duration::ZERO).await;
+        // The writer does not know the limit here, so only the refusal can wake anything.
+        let wakes = || tokio::time::timeout(Duration::from_millis(20), setup.store.beyond_size_limit());
+        assert!(wakes().await.is_err());
+        let until = Instant::now() + Duration::from_secs(20);
+        let refused = setup.store.keep(message("acme", Duration::ZERO, "1", "refused"), until).await;
+        assert_eq!(refused, Err(Unavailable::DatabaseFull));
+        assert!(wakes().await.is_ok());
+    });
+}
