@@ -164,6 +164,7 @@ fn signature(
         require: Vec::new(),
         repeats: false,
         enabled_by: None,
+        without: None,
     });
     if let Some(at) = given("timestamp.at") {
         let unit = parsed("timestamp.unit", given)?.unwrap_or(TimestampUnit::Seconds);

@@ -1,6 +1,7 @@
 //! A recipe bound to one source: what a received request is put to.
 
 mod bound;
+mod signed_headers;
 
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
@@ -47,6 +48,8 @@ pub struct Verifier {
     pub(super) credential_query: Vec<String>,
     /// Headers in which the provider sends signatures that this source has no key for.
     pub(super) unchecked_headers: Vec<&'static str>,
+    /// Headers that name a message, and that count only where the signature that decides covers them.
+    pub(super) partly_signed_headers: Vec<&'static str>,
     /// Keys that the source has configured instead of having them fetched.
     pub(super) own_keys: Vec<OwnKey>,
 }
@@ -244,7 +247,13 @@ impl Verifier {
 
     /// What a message is about; `json` is what `read_json` gave for the body, or for the form's JSON text.
     pub fn describe(&self, request: &Request<'_>, json: Option<&Extracted>) -> Description {
-        Description::of(self.recipe, request, json)
+        if self.partly_signed_headers.is_empty() {
+            return Description::of(self.recipe, request, json, &[]);
+        }
+        let view = self.view(request);
+        let is_unsigned = |header: &&str| !self.proofs.cover_header(header, &view);
+        let unsigned: Vec<&str> = self.partly_signed_headers.iter().copied().filter(is_unsigned).collect();
+        Description::of(self.recipe, request, json, &unsigned)
     }
 
     /// The reply once the message is kept.

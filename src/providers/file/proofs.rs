@@ -97,6 +97,9 @@ fn signature(
     if let Some(switch) = &table.enabled_by {
         declared("signature.enabled_by", switch, &[KeyKind::Switch], keys)?;
     }
+    if table.without.is_some() && !layout.has_pairs() {
+        return Err(problem("signature.without", "needs a layout of pairs, such as `t={ts},v0={signature}`"));
+    }
     Ok(Signature {
         scheme: Scheme {
             at,
@@ -106,6 +109,7 @@ fn signature(
             template,
             timestamp,
             require: conditions("signature.require", &table.require, keys)?,
+            without: table.without.clone(),
         },
         key,
         enabled_by: table.enabled_by.clone(),
