@@ -205,7 +205,9 @@ impl Asker {
         }
         let unaskable = |reason: &str| Unaskable { cause: Cause::NotConfirmed, reason: reason.to_owned() };
         if self.needs_body() {
-            let body = view.content();
+            let body = view
+                .json()
+                .map_err(|cause| Unaskable { cause, reason: "the body cannot be decompressed".to_owned() })?;
             if body.len() > MAX_BODY_BYTES {
                 return Err(unaskable("the body is larger than any that its provider sends"));
             }
@@ -340,7 +342,8 @@ pub(super) fn default_unknown() -> Vec<Expectation> {
 fn value(place: &Place, view: &View<'_>) -> Result<String, Unaskable> {
     let unaskable = |cause: Cause, problem: &str| Unaskable { cause, reason: format!("{place} {problem}") };
     let found = place.find(view).map_err(|cause| match cause {
-        Cause::TooLarge => unaskable(cause, "is in a form with too many fields"),
+        Cause::TooLarge => unaskable(cause, "is in a body that is too large to be decoded"),
+        Cause::SignatureMismatch => unaskable(cause, "is in a body whose Content-Encoding cannot be removed"),
         _ => unaskable(cause, "comes twice"),
     })?;
     let found = found.ok_or_else(|| unaskable(Cause::MissingHeader, "is missing"))?;

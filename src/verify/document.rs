@@ -2,10 +2,10 @@
 //! Such senders sign the document, not the body. The text that is verified here must be the text that is read, so a request
 //! that could hold two documents is rejected.
 
-use super::form::{self, Kind};
+use super::body::{self, Kind};
+use super::form;
 use super::request::{Cause, Request};
 use super::{charset, coding};
-use crate::json;
 
 /// The fields that hold the document where the body itself does not.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -16,7 +16,8 @@ pub struct PayloadFields<'a> {
     pub query: Option<&'a str>,
 }
 
-/// The document as its sender signs it; `None` where that is the body.
+/// The document as its sender signs it; `None` where that is the body. It may be too deep, or no JSON at all: whether it is
+/// genuine does not depend on whether it can be read.
 ///
 /// # Errors
 /// More than one document, or a form that holds anything else.
@@ -26,25 +27,23 @@ pub fn signed(request: &Request<'_>, fields: PayloadFields<'_>) -> Result<Option
         return Err(Cause::MalformedSignature);
     }
     if request.body.is_empty() {
-        return Ok(in_query.filter(|text| json::accepts(text.as_bytes())));
+        return Ok(in_query.filter(|text| !text.is_empty()));
     }
-    match form::kind(request.headers) {
-        Some(kind) if !json::accepts(request.body) => {
-            let field = fields.form.filter(|_| kind == Kind::UrlEncoded && !is_coded(request));
-            let text = field.and_then(|field| {
-                let declared = charset::declared(request.headers).ok()?;
-                form::payload(request.body, kind, field, declared).ok()?
-            });
-            text.map(Some).ok_or(Cause::SignatureMismatch)
+    match body::kind(request.body, request.headers) {
+        Kind::Form(kind) => {
+            let field = fields.form.filter(|_| kind == form::Kind::UrlEncoded && !is_coded(request));
+            let text = field
+                .and_then(|field| form::sole_text(request.body, field, charset::declared(request.headers)));
+            text.filter(|text| !text.is_empty()).map(Some).ok_or(Cause::SignatureMismatch)
         }
-        _ => Ok(None),
+        Kind::Json | Kind::Other => Ok(None),
     }
 }
 
-/// The document in the query of a GET; `None` where it is not JSON, or there are several.
+/// The document in the query of a GET, JSON or not; `None` where there is none, or several.
 pub fn in_query(request: &Request<'_>, field: &str) -> Option<String> {
     let text = if has_no_body(request) { sole_value(request.query, field).ok()? } else { None };
-    text.filter(|text| json::accepts(text.as_bytes()))
+    text.filter(|text| !text.is_empty())
 }
 
 /// What such a form is read as may differ from its bytes.
@@ -102,6 +101,15 @@ mod tests {
         assert_eq!(document("", "token=x&payload=%7B%22a%22%3A1%7D", ""), found(r#"{"a":1}"#));
         // Declared as a form by a tool's default, but JSON.
         assert_eq!(document(FORM, "", r#"{"a":1}"#), found(r#"{"a":1}"#));
+        assert_eq!(document(FORM, "", "&payload=%7B%7D&"), found("{}"));
+    }
+
+    #[test]
+    fn document_that_cannot_be_read_is_found() {
+        assert_eq!(document(FORM, "", "payload=%7B"), Ok("{".to_owned()));
+        assert_eq!(document("", "payload=%7B", ""), Ok("{".to_owned()));
+        let false_charset = "application/x-www-form-urlencoded; charset=gbk";
+        assert_eq!(document(false_charset, "", "payload=[%22%C3%A9%22]"), Ok("[\"é\"]".to_owned()));
     }
 
     #[test]
@@ -127,7 +135,6 @@ mod tests {
             "payload=%7B%7D&payload=%7B%7D",
             "payload=%7B%7D&a=1",
             "a=1&payload=%7B%7D",
-            "payload=%7B",
             "payload=",
             "other=%7B%7D",
         ] {
