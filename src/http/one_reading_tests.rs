@@ -251,25 +251,19 @@ fn signed_fields_prove_no_other_body() {
 }
 
 #[test]
-fn payload_that_cannot_be_read_is_verified_and_flagged() {
+fn payload_too_deep_is_verified_and_flagged() {
     let rules = verifying("gitea", &[("secret", "secret")]);
     let deep = format!("{}{}", "[".repeat(128), "]".repeat(128));
-    for (text, reason) in
-        [(deep.as_str(), UnreadableReason::TooDeep), ("{\"a\":NaN}", UnreadableReason::NotJson)]
+    let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, b"secret"), deep.as_bytes());
+    let signature: String = tag.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+    let signature = ("x-gitea-signature", signature.as_str());
+    let field = form_urlencoded::Serializer::new(String::new()).append_pair("payload", &deep).finish();
+    for (content_type, body) in
+        [("application/json", &deep), (FORM, &deep), (FORM, &field), (FORM, &format!("&{field}&"))]
     {
-        let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, b"secret"), text.as_bytes());
-        let signature: String = tag.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
-        let signature = ("x-gitea-signature", signature.as_str());
-        let field = form_urlencoded::Serializer::new(String::new()).append_pair("payload", text).finish();
-        for (content_type, body) in [("application/json", text), (FORM, text), (FORM, &field)] {
-            if content_type == FORM && body == text && reason == UnreadableReason::NotJson {
-                continue;
-            }
-            let seen = post(&rules, &[("content-type", content_type), signature], body.as_bytes()).unwrap();
-            let Content::Unreadable { reason: found, .. } = seen.content else {
-                panic!("{content_type} {body} is read")
-            };
-            assert_eq!(found, reason, "{content_type} {body}");
-        }
+        let seen = post(&rules, &[("content-type", content_type), signature], body.as_bytes()).unwrap();
+        let is_flagged =
+            matches!(seen.content, Content::Unreadable { reason: UnreadableReason::TooDeep, .. });
+        assert!(is_flagged, "{content_type} {body}");
     }
 }

@@ -6,6 +6,7 @@ use super::body::{self, Kind};
 use super::form;
 use super::request::{Cause, Request};
 use super::{charset, coding};
+use crate::json;
 
 /// The fields that hold the document where the body itself does not.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -16,8 +17,8 @@ pub struct PayloadFields<'a> {
     pub query: Option<&'a str>,
 }
 
-/// The document as its sender signs it; `None` where that is the body. It may be too deep, or no JSON at all: whether it is
-/// genuine does not depend on whether it can be read.
+/// The document as its sender signs it; `None` where that is the body. It may be nested too deep to be read:
+/// whether it is genuine does not depend on that.
 ///
 /// # Errors
 /// More than one document, or a form that holds anything else.
@@ -27,23 +28,25 @@ pub fn signed(request: &Request<'_>, fields: PayloadFields<'_>) -> Result<Option
         return Err(Cause::MalformedSignature);
     }
     if request.body.is_empty() {
-        return Ok(in_query.filter(|text| !text.is_empty()));
+        return Ok(in_query.filter(|text| json::is_of_any_depth(text.as_bytes())));
     }
     match body::kind(request.body, request.headers) {
         Kind::Form(kind) => {
             let field = fields.form.filter(|_| kind == form::Kind::UrlEncoded && !is_coded(request));
             let text = field
                 .and_then(|field| form::sole_text(request.body, field, charset::declared(request.headers)));
-            text.filter(|text| !text.is_empty()).map(Some).ok_or(Cause::SignatureMismatch)
+            text.filter(|text| json::is_of_any_depth(text.as_bytes()))
+                .map(Some)
+                .ok_or(Cause::SignatureMismatch)
         }
         Kind::Json | Kind::Other => Ok(None),
     }
 }
 
-/// The document in the query of a GET, JSON or not; `None` where there is none, or several.
+/// The document in the query of a GET, possibly nested too deep; `None` where it is not JSON, or there are several.
 pub fn in_query(request: &Request<'_>, field: &str) -> Option<String> {
     let text = if has_no_body(request) { sole_value(request.query, field).ok()? } else { None };
-    text.filter(|text| !text.is_empty())
+    text.filter(|text| json::is_of_any_depth(text.as_bytes()))
 }
 
 /// What such a form is read as may differ from its bytes.
@@ -105,9 +108,18 @@ mod tests {
     }
 
     #[test]
-    fn document_that_cannot_be_read_is_found() {
-        assert_eq!(document(FORM, "", "payload=%7B"), Ok("{".to_owned()));
-        assert_eq!(document("", "payload=%7B", ""), Ok("{".to_owned()));
+    fn document_too_deep_to_be_read_is_found() {
+        let deep = format!("{}{}", "[".repeat(128), "]".repeat(128));
+        let field = format!("payload={deep}");
+        for (content_type, query, body) in
+            [(FORM, "", field.as_str()), ("", &field, ""), (FORM, "", &deep), ("text/plain", "", &deep)]
+        {
+            assert_eq!(document(content_type, query, body), Ok(deep.clone()), "{content_type}");
+        }
+    }
+
+    #[test]
+    fn false_charset_does_not_change_the_document() {
         let false_charset = "application/x-www-form-urlencoded; charset=gbk";
         assert_eq!(document(false_charset, "", "payload=[%22%C3%A9%22]"), Ok("[\"é\"]".to_owned()));
     }
@@ -135,6 +147,7 @@ mod tests {
             "payload=%7B%7D&payload=%7B%7D",
             "payload=%7B%7D&a=1",
             "a=1&payload=%7B%7D",
+            "payload=%7B",
             "payload=",
             "other=%7B%7D",
         ] {
