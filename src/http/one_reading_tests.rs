@@ -19,16 +19,16 @@ use crate::store::{Content, UnreadableReason};
 const FORM: &str = "application/x-www-form-urlencoded";
 const MULTIPART: &str = "multipart/form-data; boundary=b";
 
-/// A source of the provider that asks an API about each message.
-fn asking(provider: &str, url: &str) -> Rules {
-    let recipe = recipe(provider).unwrap();
+/// A source without secrets that asks an API about each message.
+fn asking(url: &str) -> Rules {
+    let recipe = recipe("none").unwrap();
     let verifier = Verifier::bind(recipe, &Settings::default()).unwrap();
     let asker = Asker::own(&OwnQuestion { url, token: None }, recipe).unwrap();
     Rules { verifier: Arc::new(verifier), asker: Some(Arc::new(asker)) }
 }
 
-static BY_FORM: LazyLock<Rules> = LazyLock::new(|| asking("none", "https://api.example.com/{form:id}"));
-static BY_JSON: LazyLock<Rules> = LazyLock::new(|| asking("none", "https://api.example.com/{json:/id}"));
+static BY_FORM: LazyLock<Rules> = LazyLock::new(|| asking("https://api.example.com/{form:id}"));
+static BY_JSON: LazyLock<Rules> = LazyLock::new(|| asking("https://api.example.com/{json:/id}"));
 
 /// A source that has the secret `secret`, and settings of the provider.
 fn verifying(provider: &str, settings: &[(&str, &str)]) -> Rules {
@@ -175,9 +175,12 @@ proptest! {
     }
 }
 
+/// A source, headers and a body.
+type Row<'a> = (&'a Rules, &'a [(&'a str, &'a str)], Vec<u8>);
+
 #[test]
 fn genuine_values_are_asked_about() {
-    let rows: [(&Rules, &[(&str, &str)], Vec<u8>); 6] = [
+    let rows: [Row<'_>; 6] = [
         (&BY_FORM, &[("content-type", FORM)], b"id=A".to_vec()),
         (&BY_FORM, &[("content-type", FORM), ("content-encoding", "gzip")], gzip(b"", b"id=A")),
         (
@@ -207,6 +210,27 @@ fn body_that_cannot_be_decoded_is_not_asked_about() {
         let seen = post(&BY_FORM, &[("content-type", FORM), ("content-encoding", coding)], body).unwrap();
         assert_eq!(seen.asked, None, "{coding}");
     }
+}
+
+#[test]
+fn field_beside_the_payload_is_not_asked_about() {
+    let question = OwnQuestion { url: "https://api.example.com/{form:id}", token: None };
+    let asker = Asker::own(&question, recipe("slack").unwrap()).unwrap();
+    let asked = |body: &str| {
+        let fields = [("content-type", FORM.as_bytes())];
+        let request = Request {
+            method: "POST",
+            target: "/",
+            query: "",
+            url: "",
+            headers: Headers(&fields),
+            body: body.as_bytes(),
+            now: OffsetDateTime::UNIX_EPOCH,
+        };
+        asker.question(&request).is_ok()
+    };
+    assert!(asked("id=A"));
+    assert!(!asked("id=A&payload={\"id\":\"B\"}"));
 }
 
 /// A genuine form of Braintree.

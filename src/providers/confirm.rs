@@ -201,6 +201,7 @@ impl Asker {
         let view = View::new(request, self.form_payload);
         let mut values = BTreeMap::new();
         for place in self.places() {
+            self.check_is_stored(place, &view)?;
             values.insert(place.to_string(), value(place, &view)?);
         }
         let unaskable = |reason: &str| Unaskable { cause: Cause::NotConfirmed, reason: reason.to_owned() };
@@ -218,6 +219,16 @@ impl Asker {
         }
         self.url(&values).map_err(|reason| unaskable(&reason))?;
         Ok(Question::Values(values))
+    }
+
+    /// Of a form with the payload field only that field is stored as the payload, so no other may be asked about.
+    fn check_is_stored(&self, place: &Place, view: &View<'_>) -> Result<(), Unaskable> {
+        let (Place::Form(name), Some(payload)) = (place, self.form_payload) else { return Ok(()) };
+        if name == payload || view.form_field(payload) == Ok(None) {
+            return Ok(());
+        }
+        let reason = format!("{place} is beside the field {payload}, which is the whole message");
+        Err(Unaskable { cause: Cause::NotConfirmed, reason })
     }
 
     pub(super) fn places(&self) -> impl Iterator<Item = &Place> {
