@@ -8,6 +8,7 @@ use time::OffsetDateTime;
 
 use super::reading::{self, DecodingRoom, NoRoom};
 use super::reject::RejectionReason;
+use crate::json;
 use crate::providers::{
     Asker, Description, Handshake, Headers, Learning, Moment, Outside, Question, Request, Unproven, Verifier,
     Wanted,
@@ -91,14 +92,19 @@ pub fn examine(
         return Ok(Found::Handshake(handshake));
     }
     let question = rules.asker.as_ref().map(|asker| question(asker, request));
-    // The JSON in the query of a GET is stored as its body. Headers that describe a body are ignored then.
-    let in_query = verifier.query_to_json(request).map(Bytes::from);
+    // The document in the query of a GET is stored as its body. Headers that describe a body are ignored then.
+    let in_query = verifier.body_in_query(request).map(Bytes::from);
     let mut body_sha256 = [0; 32];
     body_sha256.copy_from_slice(digest(&SHA256, in_query.as_ref().unwrap_or(body)).as_ref());
     let (content, description) = match in_query {
         Some(payload) => {
-            let description = verifier.describe(request, verifier.read_json(&payload).as_ref());
-            (Content::Json(payload), description)
+            let json = verifier.read_json(&payload);
+            let description = verifier.describe(request, json.as_ref());
+            let content = match json {
+                Some(_) => Content::Json(payload),
+                None => Content::Unreadable { reason: json::problem(&payload).into(), body: payload },
+            };
+            (content, description)
         }
         None => reading::read(verifier, request, body, room)?,
     };

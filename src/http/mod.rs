@@ -23,6 +23,8 @@ mod log_limit;
 mod lookups;
 mod malformed;
 mod metrics;
+#[cfg(test)]
+mod one_reading_tests;
 mod pace;
 mod panics;
 mod peers;

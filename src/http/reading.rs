@@ -6,13 +6,13 @@ use bytes::Bytes;
 use super::body;
 use super::budget::Reservation;
 use crate::json;
+use crate::providers::body::{Kind, may_be_json, open};
 use crate::providers::{
-    CharsetProblem, Coding, CodingProblem, Description, FormProblem, Headers, Request, Room, Verifier,
-    charset, codings, decode,
+    CharsetProblem, CodingProblem, Description, FormProblem, Request, Room, Verifier, charset, codings,
+    form_kind,
 };
 use crate::store::{Content, UnreadableReason};
 
-const FORM: &[u8] = b"application/x-www-form-urlencoded";
 /// Larger compressed bodies are read on a blocking thread.
 const CODED_ELSEWHERE_ABOVE: usize = 8 << 10;
 /// Maximum growth of a text when it is converted to UTF-8.
@@ -67,9 +67,10 @@ pub fn read(
     body: &Bytes,
     mut room: DecodingRoom,
 ) -> Result<(Content, Description), NoRoom> {
-    // Headers can be wrong: JSON labelled as a form, a Content-Encoding that a proxy already removed, a false charset.
+    // Headers can be wrong: JSON labelled as a form, a Content-Encoding that a proxy already removed, a false charset. This
+    // decides as `open` does, and reads in the same pass.
     let mut text = None;
-    if !is_form(request.headers) || looks_like_json(body) {
+    if may_be_json(body, form_kind(request.headers).as_ref()) {
         text = verifier.read_json(body);
     }
     let has_mark = json::without_mark(body).len() < body.len();
@@ -139,16 +140,24 @@ impl From<FormProblem> for Problem {
             FormProblem::TooLarge => UnreadableReason::FormTooLarge,
             FormProblem::UnknownCharset => UnreadableReason::UnknownCharset,
             FormProblem::MalformedText => UnreadableReason::MalformedText,
+            FormProblem::NotJson => UnreadableReason::NotJson,
+            FormProblem::TooDeep => UnreadableReason::TooDeep,
         })
     }
 }
 
 impl From<json::Problem> for Problem {
     fn from(problem: json::Problem) -> Self {
-        Self::Unreadable(match problem {
-            json::Problem::NotJson => UnreadableReason::NotJson,
-            json::Problem::TooDeep => UnreadableReason::TooDeep,
-        })
+        Self::Unreadable(problem.into())
+    }
+}
+
+impl From<json::Problem> for UnreadableReason {
+    fn from(problem: json::Problem) -> Self {
+        match problem {
+            json::Problem::NotJson => Self::NotJson,
+            json::Problem::TooDeep => Self::TooDeep,
+        }
     }
 }
 
@@ -157,42 +166,30 @@ fn payload(verifier: &Verifier, request: &Request<'_>, room: &mut DecodingRoom) 
     if request.body.is_empty() {
         return Err(Problem::Unreadable(UnreadableReason::Empty));
     }
-    let codings: Vec<Coding> = codings(request.headers)?;
-    if codings.is_empty() {
-        return payload_of_plain(verifier, request, room, 0);
+    let opened = open(request, room)?;
+    let kind = opened.kind.clone();
+    let decoded = opened.into_decoded();
+    let body = decoded.as_deref().unwrap_or(request.body);
+    match kind {
+        Kind::Json => {
+            json::document(body)?;
+            Ok(text_of(decoded.unwrap_or_else(|| request.body.to_vec())))
+        }
+        Kind::Form(_) => {
+            let payload = verifier.form_to_json(&Request { body, ..*request })?;
+            payload.ok_or(Problem::Unreadable(UnreadableReason::NotJson))
+        }
+        Kind::Other => {
+            let Some((charset, mark)) = charset::of_json(body, request.headers)? else {
+                return Err(json::Problem::NotJson.into());
+            };
+            let held = decoded.as_ref().map_or(0, Vec::capacity);
+            room.take(held + body.len() * MAX_GROWTH_OF_TEXT)?;
+            let text = charset::decode(&body[mark..], charset)?;
+            json::document(text.as_bytes())?;
+            Ok(text_of(text.into_bytes()))
+        }
     }
-    if request.body.len() > room.max_bytes {
-        return Err(CodingProblem::TooLarge.into());
-    }
-    let decoded = decode(request.body, &codings, room)?;
-    let held = decoded.capacity();
-    if (!is_form(request.headers) || looks_like_json(&decoded)) && json::accepts(&decoded) {
-        return Ok(text_of(decoded));
-    }
-    payload_of_plain(verifier, &Request { body: &decoded, ..*request }, room, held)
-}
-
-/// Decodes an uncompressed body. `held`: bytes already in use.
-fn payload_of_plain(
-    verifier: &Verifier,
-    request: &Request<'_>,
-    room: &mut DecodingRoom,
-    held: usize,
-) -> Result<String, Problem> {
-    if let Some(payload) = verifier.form_to_json(request)? {
-        return Ok(payload);
-    }
-    let problem = json::problem(request.body);
-    if problem == json::Problem::TooDeep {
-        return Err(problem.into());
-    }
-    let Some((charset, mark)) = charset::of_json(request.body, request.headers)? else {
-        return Err(problem.into());
-    };
-    room.take(held + request.body.len() * MAX_GROWTH_OF_TEXT)?;
-    let text = charset::decode(&request.body[mark..], charset)?;
-    json::document(text.as_bytes())?;
-    Ok(text_of(text.into_bytes()))
 }
 
 /// Text of a document without its byte order mark.
@@ -200,18 +197,6 @@ fn text_of(mut document: Vec<u8>) -> String {
     let mark = document.len() - json::without_mark(&document).len();
     document.drain(..mark);
     String::from_utf8(document).unwrap_or_default()
-}
-
-fn is_form(headers: Headers<'_>) -> bool {
-    let mut types = headers.0.iter().filter(|(name, _)| *name == "content-type");
-    types.next().is_some_and(|(_, value)| {
-        let essence = value.split(|byte| *byte == b';').next().unwrap_or_default();
-        essence.trim_ascii().eq_ignore_ascii_case(FORM)
-    })
-}
-
-fn looks_like_json(body: &[u8]) -> bool {
-    matches!(json::without_mark(body).trim_ascii_start().first(), Some(b'{' | b'['))
 }
 
 #[cfg(test)]

@@ -46,6 +46,11 @@ pub fn accepts(body: &[u8]) -> bool {
     candidate(body).is_some_and(has_syntax)
 }
 
+/// Whether the whole body has JSON's syntax, however deep it is nested.
+pub fn is_of_any_depth(body: &[u8]) -> bool {
+    std::str::from_utf8(without_mark(body)).is_ok_and(has_syntax)
+}
+
 /// Returns the text of a document without byte order mark and surrounding white space.
 ///
 /// # Errors
@@ -60,8 +65,7 @@ pub fn document(body: &[u8]) -> Result<&str, Problem> {
 
 /// Returns why bytes that are not a document were rejected.
 pub fn problem(body: &[u8]) -> Problem {
-    let is_too_deep = std::str::from_utf8(without_mark(body)).is_ok_and(has_syntax);
-    if is_too_deep { Problem::TooDeep } else { Problem::NotJson }
+    if is_of_any_depth(body) { Problem::TooDeep } else { Problem::NotJson }
 }
 
 /// Strips a leading byte order mark.

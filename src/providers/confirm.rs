@@ -201,11 +201,14 @@ impl Asker {
         let view = View::new(request, self.form_payload);
         let mut values = BTreeMap::new();
         for place in self.places() {
+            self.check_is_stored(place, &view)?;
             values.insert(place.to_string(), value(place, &view)?);
         }
         let unaskable = |reason: &str| Unaskable { cause: Cause::NotConfirmed, reason: reason.to_owned() };
         if self.needs_body() {
-            let body = view.content();
+            let body = view
+                .json()
+                .map_err(|cause| Unaskable { cause, reason: "the body cannot be decompressed".to_owned() })?;
             if body.len() > MAX_BODY_BYTES {
                 return Err(unaskable("the body is larger than any that its provider sends"));
             }
@@ -216,6 +219,16 @@ impl Asker {
         }
         self.url(&values).map_err(|reason| unaskable(&reason))?;
         Ok(Question::Values(values))
+    }
+
+    /// Of a form with the payload field only that field is stored as the payload, so no other may be asked about.
+    fn check_is_stored(&self, place: &Place, view: &View<'_>) -> Result<(), Unaskable> {
+        let (Place::Form(name), Some(payload)) = (place, self.form_payload) else { return Ok(()) };
+        if name == payload || view.form_field(payload) == Ok(None) {
+            return Ok(());
+        }
+        let reason = format!("{place} is beside the field {payload}, which is the whole message");
+        Err(Unaskable { cause: Cause::NotConfirmed, reason })
     }
 
     pub(super) fn places(&self) -> impl Iterator<Item = &Place> {
@@ -340,7 +353,8 @@ pub(super) fn default_unknown() -> Vec<Expectation> {
 fn value(place: &Place, view: &View<'_>) -> Result<String, Unaskable> {
     let unaskable = |cause: Cause, problem: &str| Unaskable { cause, reason: format!("{place} {problem}") };
     let found = place.find(view).map_err(|cause| match cause {
-        Cause::TooLarge => unaskable(cause, "is in a form with too many fields"),
+        Cause::TooLarge => unaskable(cause, "is in a body that is too large to be decoded"),
+        Cause::SignatureMismatch => unaskable(cause, "is in a body whose Content-Encoding cannot be removed"),
         _ => unaskable(cause, "comes twice"),
     })?;
     let found = found.ok_or_else(|| unaskable(Cause::MissingHeader, "is missing"))?;

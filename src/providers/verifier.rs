@@ -219,30 +219,34 @@ impl Verifier {
         self.recipe.paths.read(body)
     }
 
-    /// A form's content as JSON text, which `read_json` takes: an object with repeats as arrays,
-    /// or the payload itself where the provider sends that as the only field. `None` for anything but a
-    /// form, and for a multipart body of a provider that is not known to send one.
+    /// A form's content as JSON text, which `read_json` takes: the payload where the form has the provider's payload field, or
+    /// else an object with repeats as arrays. `None` for anything but a form, and for a multipart body of a provider that is
+    /// not known to send one.
     ///
     /// # Errors
     /// Why the form cannot be read.
     pub fn form_to_json(&self, request: &Request<'_>) -> Result<Option<String>, FormProblem> {
         let Some(kind) = form::kind(request.headers) else { return Ok(None) };
-        let declared = charset::declared(request.headers)?;
-        match (kind, self.recipe.form_payload.as_deref()) {
-            (form::Kind::UrlEncoded, field) => form::to_json(request.body, field, declared).map(Some),
-            (kind @ form::Kind::Multipart(_), Some(field)) => {
-                form::payload(request.body, kind, field, declared)
+        let declared = charset::declared(request.headers);
+        if let Some(field) = self.recipe.form_payload.as_deref()
+            && let Some(payload) = form::payload(request.body, kind.clone(), field, declared)?
+        {
+            return Ok(Some(payload));
+        }
+        match kind {
+            form::Kind::UrlEncoded => form::to_json(request.body, declared?).map(Some),
+            form::Kind::Multipart(boundary) if self.recipe.multipart => {
+                form::fields_to_json(request.body, boundary, declared?)
             }
-            (form::Kind::Multipart(boundary), None) if self.recipe.multipart => {
-                form::fields_to_json(request.body, boundary, declared)
-            }
-            (form::Kind::Multipart(_), None) => Ok(None),
+            form::Kind::Multipart(_) => Ok(None),
         }
     }
 
-    /// The JSON text in the query of a GET, which `read_json` takes; `None` unless the provider sends such requests.
-    pub fn query_to_json(&self, request: &Request<'_>) -> Option<String> {
-        document::in_query(request, self.recipe.query_payload.as_deref()?)
+    /// The text in the query of a GET that stands for its body, without a byte order mark; `None` unless the provider sends such
+    /// requests.
+    pub fn body_in_query(&self, request: &Request<'_>) -> Option<String> {
+        let text = document::in_query(request, self.recipe.query_payload.as_deref()?)?;
+        Some(text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text))
     }
 
     /// What a message is about; `json` is what `read_json` gave for the body, or for the form's JSON text.

@@ -11,11 +11,14 @@ pub enum CharsetProblem {
     Malformed,
 }
 
+/// The charset that something declares, if any.
+pub type Declared = Result<Option<&'static Encoding>, CharsetProblem>;
+
 /// Returns the charset that the first Content-Type declares, if any.
 ///
 /// # Errors
 /// The charset is not in the Encoding Standard.
-pub fn declared(headers: Headers<'_>) -> Result<Option<&'static Encoding>, CharsetProblem> {
+pub fn declared(headers: Headers<'_>) -> Declared {
     let content_type = headers.0.iter().find(|(name, _)| *name == "content-type");
     content_type.map_or(Ok(None), |(_, value)| of_content_type(value))
 }
@@ -24,7 +27,7 @@ pub fn declared(headers: Headers<'_>) -> Result<Option<&'static Encoding>, Chars
 ///
 /// # Errors
 /// As for `declared`.
-pub fn of_content_type(value: &[u8]) -> Result<Option<&'static Encoding>, CharsetProblem> {
+pub fn of_content_type(value: &[u8]) -> Declared {
     let mut parameters = value.split(|byte| *byte == b';').skip(1).filter_map(|parameter| {
         let at = parameter.iter().position(|byte| *byte == b'=')?;
         Some((parameter[..at].trim_ascii(), parameter[at + 1..].trim_ascii()))
@@ -43,6 +46,11 @@ pub fn of_content_type(value: &[u8]) -> Result<Option<&'static Encoding>, Charse
 pub fn decode(bytes: &[u8], charset: &'static Encoding) -> Result<String, CharsetProblem> {
     let text = charset.decode_without_bom_handling_and_without_replacement(bytes);
     text.map(std::borrow::Cow::into_owned).ok_or(CharsetProblem::Malformed)
+}
+
+/// Decodes bytes with replacement characters.
+pub fn decode_lossy(bytes: &[u8], charset: &'static Encoding) -> String {
+    charset.decode_without_bom_handling(bytes).0.into_owned()
 }
 
 /// Returns the charset of a JSON body that is not UTF-8, from its byte order mark or its declaration, with the length of the

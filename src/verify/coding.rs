@@ -1,6 +1,6 @@
 //! Decoding of content codings (RFC 9110, 8.4), with limits that stop decompression bombs.
 
-use miniz_oxide::inflate::stream::{InflateState, inflate};
+use miniz_oxide::inflate::stream::{InflateState, ZeroReset, inflate};
 use miniz_oxide::{DataFormat, MZFlush, MZStatus};
 
 use super::request::Headers;
@@ -11,6 +11,8 @@ const MAX_CODINGS: usize = 3;
 const MAX_RATIO: usize = 200;
 /// Decoded size that is allowed regardless of the ratio.
 const ALWAYS_ALLOWED_BYTES: usize = 1 << 20;
+/// No sender compresses a body in more pieces.
+const MAX_GZIP_MEMBERS: usize = 1_024;
 /// Size of the output buffer.
 const STEP_BYTES: usize = 16 << 10;
 
@@ -132,11 +134,12 @@ impl Output<'_> {
 
 /// Decodes all members. Trailing data that is not a member is malformed.
 fn gunzip(mut input: &[u8], output: &mut Output<'_>) -> Result<(), CodingProblem> {
-    loop {
+    let mut inflater = Inflater::new(DataFormat::Raw);
+    for _ in 0..MAX_GZIP_MEMBERS {
         let start = output.bytes.len();
         let data = input.get(gzip_header_bytes(input).ok_or(CodingProblem::Malformed)?..);
         let data = data.ok_or(CodingProblem::Malformed)?;
-        let taken = inflate_all(data, DataFormat::Raw, output)?;
+        let taken = inflater.inflate_all(data, output)?;
         let (trailer, rest) = data[taken..].split_first_chunk::<8>().ok_or(CodingProblem::Malformed)?;
         let member = &output.bytes[start..];
         let length = u32::try_from(member.len() % (1 << 32)).unwrap_or_default();
@@ -151,6 +154,7 @@ fn gunzip(mut input: &[u8], output: &mut Output<'_>) -> Result<(), CodingProblem
         }
         input = rest;
     }
+    Err(CodingProblem::TooLarge)
 }
 
 /// Returns the length of a member header (RFC 1952, 2.3); `None` if it is invalid.
@@ -182,7 +186,7 @@ fn undeflate(input: &[u8], output: &mut Output<'_>) -> Result<(), CodingProblem>
     let mut problem = CodingProblem::Malformed;
     for format in formats {
         output.bytes.clear();
-        match inflate_all(input, *format, output) {
+        match Inflater::new(*format).inflate_all(input, output) {
             Ok(taken) if taken == input.len() => return Ok(()),
             Ok(_) => problem = CodingProblem::Malformed,
             Err(CodingProblem::Malformed) => {}
@@ -196,19 +200,31 @@ const fn is_zlib_header(first: u8, second: u8) -> bool {
     first & 0x0f == 8 && (first as u16 * 256 + second as u16).is_multiple_of(31)
 }
 
-/// Decompresses one stream; returns the number of input bytes consumed.
-fn inflate_all(input: &[u8], format: DataFormat, output: &mut Output<'_>) -> Result<usize, CodingProblem> {
-    let mut state = InflateState::new_boxed(format);
-    let mut step = vec![0; STEP_BYTES];
-    let mut taken = 0;
-    loop {
-        let result = inflate(&mut state, &input[taken..], &mut step, MZFlush::None);
-        taken += result.bytes_consumed;
-        output.push(&step[..result.bytes_written])?;
-        match result.status {
-            Ok(MZStatus::StreamEnd) => return Ok(taken),
-            Ok(MZStatus::Ok) if result.bytes_consumed > 0 || result.bytes_written > 0 => {}
-            _ => return Err(CodingProblem::Malformed),
+/// State and buffer for one stream after the other.
+struct Inflater {
+    state: Box<InflateState>,
+    step: Vec<u8>,
+}
+
+impl Inflater {
+    fn new(format: DataFormat) -> Self {
+        Self { state: InflateState::new_boxed(format), step: vec![0; STEP_BYTES] }
+    }
+
+    /// Decompresses one stream; returns the number of input bytes consumed.
+    fn inflate_all(&mut self, input: &[u8], output: &mut Output<'_>) -> Result<usize, CodingProblem> {
+        // Otherwise a stream could refer to bytes of the stream before it.
+        self.state.reset_as(ZeroReset);
+        let mut taken = 0;
+        loop {
+            let result = inflate(&mut self.state, &input[taken..], &mut self.step, MZFlush::None);
+            taken += result.bytes_consumed;
+            output.push(&self.step[..result.bytes_written])?;
+            match result.status {
+                Ok(MZStatus::StreamEnd) => return Ok(taken),
+                Ok(MZStatus::Ok) if result.bytes_consumed > 0 || result.bytes_written > 0 => {}
+                _ => return Err(CodingProblem::Malformed),
+            }
         }
     }
 }
@@ -298,6 +314,13 @@ mod tests {
         assert_eq!(read(&twice, &[Coding::Gzip, Coding::Gzip]), Err(CodingProblem::TooLarge));
         let largest = gzip(&vec![b' '; ALWAYS_ALLOWED_BYTES]);
         assert_eq!(read(&largest, &[Coding::Gzip]).map(|text| text.len()), Ok(ALWAYS_ALLOWED_BYTES));
+    }
+
+    #[test]
+    fn members_are_limited() {
+        let members = |count: usize| [gzip(b"").repeat(count), gzip(TEXT)].concat();
+        assert_eq!(read(&members(MAX_GZIP_MEMBERS - 1), &[Coding::Gzip]).as_deref(), Ok(TEXT));
+        assert_eq!(read(&members(MAX_GZIP_MEMBERS), &[Coding::Gzip]), Err(CodingProblem::TooLarge));
     }
 
     #[test]

@@ -2,7 +2,8 @@
 //! Such senders sign the document, not the body. The text that is verified here must be the text that is read, so a request
 //! that could hold two documents is rejected.
 
-use super::form::{self, Kind};
+use super::body::{self, Kind};
+use super::form;
 use super::request::{Cause, Request};
 use super::{charset, coding};
 use crate::json;
@@ -16,7 +17,8 @@ pub struct PayloadFields<'a> {
     pub query: Option<&'a str>,
 }
 
-/// The document as its sender signs it; `None` where that is the body.
+/// The document as its sender signs it; `None` where that is the body. It may be nested too deep to be read:
+/// whether it is genuine does not depend on that.
 ///
 /// # Errors
 /// More than one document, or a form that holds anything else.
@@ -26,25 +28,25 @@ pub fn signed(request: &Request<'_>, fields: PayloadFields<'_>) -> Result<Option
         return Err(Cause::MalformedSignature);
     }
     if request.body.is_empty() {
-        return Ok(in_query.filter(|text| json::accepts(text.as_bytes())));
+        return Ok(in_query.filter(|text| json::is_of_any_depth(text.as_bytes())));
     }
-    match form::kind(request.headers) {
-        Some(kind) if !json::accepts(request.body) => {
-            let field = fields.form.filter(|_| kind == Kind::UrlEncoded && !is_coded(request));
-            let text = field.and_then(|field| {
-                let declared = charset::declared(request.headers).ok()?;
-                form::payload(request.body, kind, field, declared).ok()?
-            });
-            text.map(Some).ok_or(Cause::SignatureMismatch)
+    match body::kind(request.body, request.headers) {
+        Kind::Form(kind) => {
+            let field = fields.form.filter(|_| kind == form::Kind::UrlEncoded && !is_coded(request));
+            let text = field
+                .and_then(|field| form::sole_text(request.body, field, charset::declared(request.headers)));
+            text.filter(|text| json::is_of_any_depth(text.as_bytes()))
+                .map(Some)
+                .ok_or(Cause::SignatureMismatch)
         }
-        _ => Ok(None),
+        Kind::Json | Kind::Other => Ok(None),
     }
 }
 
-/// The document in the query of a GET; `None` where it is not JSON, or there are several.
+/// The document in the query of a GET, possibly nested too deep; `None` where it is not JSON, or there are several.
 pub fn in_query(request: &Request<'_>, field: &str) -> Option<String> {
     let text = if has_no_body(request) { sole_value(request.query, field).ok()? } else { None };
-    text.filter(|text| json::accepts(text.as_bytes()))
+    text.filter(|text| json::is_of_any_depth(text.as_bytes()))
 }
 
 /// What such a form is read as may differ from its bytes.
@@ -102,6 +104,24 @@ mod tests {
         assert_eq!(document("", "token=x&payload=%7B%22a%22%3A1%7D", ""), found(r#"{"a":1}"#));
         // Declared as a form by a tool's default, but JSON.
         assert_eq!(document(FORM, "", r#"{"a":1}"#), found(r#"{"a":1}"#));
+        assert_eq!(document(FORM, "", "&payload=%7B%7D&"), found("{}"));
+    }
+
+    #[test]
+    fn document_too_deep_to_be_read_is_found() {
+        let deep = format!("{}{}", "[".repeat(128), "]".repeat(128));
+        let field = format!("payload={deep}");
+        for (content_type, query, body) in
+            [(FORM, "", field.as_str()), ("", &field, ""), (FORM, "", &deep), ("text/plain", "", &deep)]
+        {
+            assert_eq!(document(content_type, query, body), Ok(deep.clone()), "{content_type}");
+        }
+    }
+
+    #[test]
+    fn false_charset_does_not_change_the_document() {
+        let false_charset = "application/x-www-form-urlencoded; charset=gbk";
+        assert_eq!(document(false_charset, "", "payload=[%22%C3%A9%22]"), Ok("[\"é\"]".to_owned()));
     }
 
     #[test]

@@ -4,11 +4,11 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 
 use bytes::Bytes;
-use encoding_rs::Encoding;
+use encoding_rs::{Encoding, UTF_8};
 use futures_util::FutureExt;
 use serde::{Serialize, Serializer};
 
-use super::charset::{self, CharsetProblem};
+use super::charset::{self, CharsetProblem, Declared};
 use super::request::Headers;
 use crate::json;
 
@@ -49,6 +49,19 @@ pub enum FormProblem {
     UnknownCharset,
     /// Bytes that are invalid in the declared charset.
     MalformedText,
+    /// The payload field comes twice, or holds something other than JSON.
+    NotJson,
+    /// The payload is nested too deep.
+    TooDeep,
+}
+
+impl From<json::Problem> for FormProblem {
+    fn from(problem: json::Problem) -> Self {
+        match problem {
+            json::Problem::NotJson => Self::NotJson,
+            json::Problem::TooDeep => Self::TooDeep,
+        }
+    }
 }
 
 impl From<CharsetProblem> for FormProblem {
@@ -60,31 +73,51 @@ impl From<CharsetProblem> for FormProblem {
     }
 }
 
-/// The fields in the order received, bytes that are not UTF-8 replaced; `None` where there are more than any sender's.
-pub fn fields(body: &[u8], kind: Kind) -> Option<Vec<(String, String)>> {
-    match kind {
-        Kind::UrlEncoded => {
-            let separators = body.iter().filter(|byte| **byte == b'&').count();
+/// The fields in the order received, text that is invalid in its charset replaced; `None` where there are more than any
+/// sender's.
+pub fn fields(body: &[u8], kind: Kind, declared: Option<&'static Encoding>) -> Option<Vec<(String, String)>> {
+    let other = declared.filter(|charset| *charset != UTF_8 && charset.is_ascii_compatible());
+    match (kind, other) {
+        (Kind::UrlEncoded, _) if separators(body) >= MAX_FIELDS => None,
+        (Kind::UrlEncoded, None) => {
             let owned = |(name, value): (Cow<'_, str>, Cow<'_, str>)| (name.into_owned(), value.into_owned());
-            (separators < MAX_FIELDS).then(|| form_urlencoded::parse(body).map(owned).collect())
+            Some(form_urlencoded::parse(body).map(owned).collect())
         }
-        Kind::Multipart(boundary) => {
-            Some(parts(body, boundary, None)?.into_iter().map(|part| (part.name, part.value)).collect())
+        (Kind::UrlEncoded, Some(charset)) => {
+            let text = |written: &[u8]| charset::decode_lossy(&unescaped(written), charset);
+            Some(split(body).map(|(name, value)| (text(name), text(value))).collect())
+        }
+        (Kind::Multipart(boundary), _) => {
+            let parts = parts(body, boundary, Ok(declared))?;
+            let text = |part: Part| {
+                let text = part.text().unwrap_or_else(|_| String::from_utf8_lossy(&part.value).into_owned());
+                (part.name, text)
+            };
+            Some(parts.into_iter().map(text).collect())
         }
     }
 }
 
 /// One field of a multipart body.
-struct TextPart {
+struct Part {
     name: String,
-    value: String,
-    /// False if it is invalid in its declared charset.
-    is_readable: bool,
+    value: Bytes,
+    /// Of its own Content-Type, or else of the form.
+    charset: Declared,
+}
+
+impl Part {
+    fn text(&self) -> Result<String, CharsetProblem> {
+        match self.charset? {
+            Some(charset) => charset::decode(&self.value, charset),
+            None => Ok(String::from_utf8_lossy(&self.value).into_owned()),
+        }
+    }
 }
 
 /// The parts of a multipart body that have a name and are no files; none where it is not well-formed, `None` where there are
 /// too many.
-fn parts(body: &[u8], boundary: String, declared: Option<&'static Encoding>) -> Option<Vec<TextPart>> {
+fn parts(body: &[u8], boundary: String, declared: Declared) -> Option<Vec<Part>> {
     let whole = Bytes::copy_from_slice(body);
     let stream = futures_util::stream::iter([Ok::<_, std::convert::Infallible>(whole)]);
     let mut multipart = multer::Multipart::new(stream, boundary);
@@ -94,13 +127,11 @@ fn parts(body: &[u8], boundary: String, declared: Option<&'static Encoding>) -> 
             let Some(field) = multipart.next_field().await? else { return Ok(Some(fields)) };
             let name = field.name().map(str::to_owned);
             let is_file = field.file_name().is_some();
-            let content_type = field.headers().get("content-type").map(|value| value.as_bytes().to_vec());
+            let content_type = field.headers().get("content-type");
+            let own = content_type.map_or(Ok(None), |value| charset::of_content_type(value.as_bytes()));
             let value = field.bytes().await?;
             if let Some(name) = name.filter(|_| !is_file) {
-                let text = text_of_part(&value, content_type.as_deref(), declared);
-                let is_readable = text.is_ok();
-                let value = text.unwrap_or_else(|_| String::from_utf8_lossy(&value).into_owned());
-                fields.push(TextPart { name, value, is_readable });
+                fields.push(Part { name, value, charset: if own == Ok(None) { declared } else { own } });
             }
         }
         Ok::<_, multer::Error>(None)
@@ -109,19 +140,7 @@ fn parts(body: &[u8], boundary: String, declared: Option<&'static Encoding>) -> 
     reading.now_or_never().and_then(Result::ok).unwrap_or_else(|| Some(Vec::new()))
 }
 
-/// Decodes a part with the charset of its own Content-Type, or else that of the form.
-fn text_of_part(
-    bytes: &[u8],
-    content_type: Option<&[u8]>,
-    declared: Option<&'static Encoding>,
-) -> Result<String, CharsetProblem> {
-    match content_type.map_or(Ok(None), charset::of_content_type)?.or(declared) {
-        Some(charset) => charset::decode(bytes, charset),
-        None => Ok(String::from_utf8_lossy(bytes).into_owned()),
-    }
-}
-
-/// The JSON in the field that holds a form's payload.
+/// The JSON in the field that holds a form's payload, whatever other fields there are; `None` if there is no such field.
 ///
 /// # Errors
 /// Why the form cannot be read.
@@ -129,48 +148,69 @@ pub fn payload(
     body: &[u8],
     kind: Kind,
     field: &str,
-    declared: Option<&'static Encoding>,
+    declared: Declared,
 ) -> Result<Option<String>, FormProblem> {
-    match kind {
-        Kind::UrlEncoded => sole_payload(body, field, declared),
+    let text = match kind {
+        Kind::UrlEncoded if separators(body) >= MAX_FIELDS => return Err(FormProblem::TooLarge),
+        Kind::UrlEncoded => {
+            let mut values = split(body).filter(|(name, _)| *unescaped(name) == *field.as_bytes());
+            match (values.next(), values.next()) {
+                (Some((_, value)), None) => text_of_payload(&unescaped(value), ascii_compatible(declared))?,
+                (None, _) => return Ok(None),
+                (Some(_), Some(_)) => return Err(FormProblem::NotJson),
+            }
+        }
         Kind::Multipart(boundary) => {
             let parts = parts(body, boundary, declared).ok_or(FormProblem::TooLarge)?;
-            let mut values = parts.into_iter().filter(|part| part.name == field);
-            Ok(match (values.next(), values.next()) {
-                (Some(part), None) if !part.is_readable => return Err(FormProblem::MalformedText),
-                (Some(part), None) if json::accepts(part.value.as_bytes()) => Some(without_mark(part.value)),
-                _ => None,
-            })
+            let mut parts = parts.into_iter().filter(|part| part.name == field);
+            match (parts.next(), parts.next()) {
+                (Some(part), None) => text_of_payload(&part.value, part.charset)?,
+                (None, _) => return Ok(None),
+                (Some(_), Some(_)) => return Err(FormProblem::NotJson),
+            }
         }
-    }
+    };
+    json::document(text.as_bytes())?;
+    Ok(Some(without_mark(text)))
 }
 
-/// The form as the text of a JSON object: fields in the order of their first appearance, repeats as arrays. A form whose only
-/// field is `unwrap` and holds JSON becomes that JSON. Bytes that are not UTF-8 are replaced where no charset is `declared`.
+/// The text of the payload field of a form that has no other field: what its sender signs, JSON or not.
+pub fn sole_text(body: &[u8], field: &str, declared: Declared) -> Option<String> {
+    let mut fields = split(body);
+    let (Some((name, value)), None) = (fields.next(), fields.next()) else { return None };
+    if *unescaped(name) != *field.as_bytes() {
+        return None;
+    }
+    text_of_payload(&unescaped(value), ascii_compatible(declared)).ok()
+}
+
+/// JSON in UTF-8 needs no charset, and a false one must not change it.
+fn text_of_payload(bytes: &[u8], declared: Declared) -> Result<String, FormProblem> {
+    if json::is_of_any_depth(bytes) {
+        return Ok(String::from_utf8_lossy(bytes).into_owned());
+    }
+    Ok(match declared? {
+        Some(charset) => charset::decode(bytes, charset)?,
+        None => String::from_utf8_lossy(bytes).into_owned(),
+    })
+}
+
+/// The form as the text of a JSON object: fields in the order of their first appearance, repeats as arrays. Bytes that are not
+/// UTF-8 are replaced where no charset is `declared`.
 ///
 /// # Errors
 /// Why the form cannot be read.
-pub fn to_json(
-    body: &[u8],
-    unwrap: Option<&str>,
-    declared: Option<&'static Encoding>,
-) -> Result<String, FormProblem> {
-    let separators = body.iter().filter(|byte| **byte == b'&').count();
-    if separators == 0
-        && let Some(name) = unwrap
-        && let Some(payload) = sole_payload(body, name, declared)?
-    {
-        return Ok(payload);
-    }
-    if body.len() > MAX_JSON_BYTES || separators >= MAX_FIELDS {
+pub fn to_json(body: &[u8], declared: Option<&'static Encoding>) -> Result<String, FormProblem> {
+    if body.len() > MAX_JSON_BYTES || separators(body) >= MAX_FIELDS {
         return Err(FormProblem::TooLarge);
     }
     let mut fields = Fields::default();
-    match declared {
+    match ascii_compatible(Ok(declared))? {
         None => form_urlencoded::parse(body).for_each(|(name, value)| fields.push(name, value)),
-        Some(_) => {
+        Some(charset) => {
             for (name, value) in split(body) {
-                fields.push(decoded(name, declared)?.into(), decoded(value, declared)?.into());
+                let text = |written: &[u8]| charset::decode(&unescaped(written), charset);
+                fields.push(text(name)?.into(), text(value)?.into());
             }
         }
     }
@@ -186,35 +226,17 @@ pub fn fields_to_json(
     boundary: String,
     declared: Option<&'static Encoding>,
 ) -> Result<Option<String>, FormProblem> {
-    let parts = parts(body, boundary, declared).ok_or(FormProblem::TooLarge)?;
+    let parts = parts(body, boundary, Ok(declared)).ok_or(FormProblem::TooLarge)?;
     let bytes: usize = parts.iter().map(|part| part.name.len() + part.value.len()).sum();
     if bytes > MAX_JSON_BYTES {
         return Err(FormProblem::TooLarge);
     }
-    if parts.iter().any(|part| !part.is_readable) {
-        return Err(FormProblem::MalformedText);
-    }
     let mut all = Fields::default();
-    parts.iter().for_each(|part| all.push(Cow::Borrowed(&part.name), Cow::Borrowed(&part.value)));
+    for part in &parts {
+        all.push(Cow::Borrowed(&part.name), part.text()?.into());
+    }
     let json = || serde_json::to_string(&all).expect("text keys and text values always serialize");
     Ok((!parts.is_empty()).then(json))
-}
-
-/// The value of the only field, if it has this name and holds JSON.
-fn sole_payload(
-    body: &[u8],
-    name: &str,
-    declared: Option<&'static Encoding>,
-) -> Result<Option<String>, FormProblem> {
-    if body.contains(&b'&') {
-        return Ok(None);
-    }
-    let Some((found, value)) = split(body).next() else { return Ok(None) };
-    if decoded(found, declared)? != name {
-        return Ok(None);
-    }
-    let value = decoded(value, declared)?;
-    Ok(json::accepts(value.as_bytes()).then(|| without_mark(value)))
 }
 
 fn without_mark(text: String) -> String {
@@ -230,10 +252,22 @@ fn split(body: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
     })
 }
 
-/// Decodes a name or value. The syntax of forms is ASCII, so UTF-16 is not possible.
-fn decoded(written: &[u8], declared: Option<&'static Encoding>) -> Result<String, FormProblem> {
-    if declared.is_some_and(|charset| !charset.is_ascii_compatible()) {
-        return Err(FormProblem::UnknownCharset);
+fn separators(body: &[u8]) -> usize {
+    body.iter().filter(|byte| **byte == b'&').count()
+}
+
+/// The syntax of forms is ASCII, so UTF-16 is not possible.
+fn ascii_compatible(declared: Declared) -> Declared {
+    match declared? {
+        Some(charset) if !charset.is_ascii_compatible() => Err(CharsetProblem::Unknown),
+        charset => Ok(charset),
+    }
+}
+
+/// The bytes of a name or value.
+fn unescaped(written: &[u8]) -> Cow<'_, [u8]> {
+    if !written.iter().any(|byte| matches!(byte, b'%' | b'+')) {
+        return Cow::Borrowed(written);
     }
     let digit = |at: usize| written.get(at).and_then(|byte| char::from(*byte).to_digit(16));
     let mut bytes = Vec::with_capacity(written.len());
@@ -249,10 +283,7 @@ fn decoded(written: &[u8], declared: Option<&'static Encoding>) -> Result<String
         }
         at += 1;
     }
-    match declared {
-        Some(charset) => Ok(charset::decode(&bytes, charset)?),
-        None => Ok(String::from_utf8_lossy(&bytes).into_owned()),
-    }
+    Cow::Owned(bytes)
 }
 
 #[derive(Default)]

@@ -3,6 +3,7 @@
 
 pub mod asked_url;
 pub mod auth_scheme;
+pub mod body;
 pub mod canonical;
 mod carried;
 pub mod certificate;

@@ -72,7 +72,7 @@ impl Place {
     /// The value, if there is one that is not empty. Numbers and literals are as sent.
     ///
     /// # Errors
-    /// Twice is ambiguous.
+    /// Twice is ambiguous, and a body whose codings cannot be removed hides it.
     pub fn find<'a>(&self, view: &'a View<'a>) -> Result<Option<Cow<'a, [u8]>>, Cause> {
         let text = |text: String| Cow::Owned(text.into_bytes());
         let found = match self {
@@ -84,16 +84,16 @@ impl Place {
             }
             Self::Query(name) => view.query_field(name)?.map(text),
             Self::Form(name) => view.form_field(name)?.map(|value| Cow::Borrowed(value.as_bytes())),
-            Self::Json(path) => match path.find(view.json()) {
+            Self::Json(path) => match path.find(view.json()?) {
                 Found::Text(found) | Found::Number(found) => Some(text(found)),
                 Found::Other => path
-                    .raw(view.json())
+                    .raw(view.json()?)
                     .filter(|raw| ["true", "false"].contains(raw))
                     .map(|raw| Cow::Borrowed(raw.as_bytes())),
                 Found::Absent => None,
             },
             Self::KeyOf { object, except } => {
-                let object = object.raw(view.json());
+                let object = object.raw(view.json()?);
                 object.and_then(|object| super::lookup::first_key_except(object, except)).map(text)
             }
         };
@@ -103,10 +103,12 @@ impl Place {
     /// Whether something is there, be it an object or an array; `null` and an empty text are nothing.
     ///
     /// # Errors
-    /// Twice is ambiguous.
+    /// As for `find`.
     pub fn is_filled(&self, view: &View<'_>) -> Result<bool, Cause> {
         match self {
-            Self::Json(path) => Ok(path.raw(view.json()).is_some_and(|raw| !["null", "\"\""].contains(&raw))),
+            Self::Json(path) => {
+                Ok(path.raw(view.json()?).is_some_and(|raw| !["null", "\"\""].contains(&raw)))
+            }
             other => other.find(view).map(|found| found.is_some()),
         }
     }

@@ -53,14 +53,14 @@ impl Token {
     /// `MissingHeader` or `TokenMismatch`.
     pub fn check(&self, view: &View<'_>) -> Result<(), Cause> {
         if let Place::Json(path) = &self.at {
-            let every = path.every(view.json()).ok_or(Cause::MissingHeader)?;
+            let every = path.every(view.json().map_err(mismatch)?).ok_or(Cause::MissingHeader)?;
             return every.iter().try_for_each(|found| match found {
                 Found::Text(text) | Found::Number(text) => self.check_value(text.as_bytes()),
                 Found::Absent | Found::Other => Err(Cause::TokenMismatch),
             });
         }
         // A token that is sent twice is no signature, but just as ambiguous.
-        let presented = self.at.find(view).map_err(|_| Cause::TokenMismatch)?;
+        let presented = self.at.find(view).map_err(mismatch)?;
         let presented = presented.ok_or(Cause::MissingHeader)?;
         self.check_value(&presented)
     }
@@ -72,9 +72,8 @@ impl Token {
             Found::Absent | Found::Other => false,
         };
         if let Place::Json(path) = &self.at {
-            return path
-                .every(view.json())
-                .is_some_and(|every| !every.is_empty() && every.iter().all(is_text));
+            let every = view.json().ok().and_then(|document| path.every(document));
+            return every.is_some_and(|every| !every.is_empty() && every.iter().all(is_text));
         }
         let presented = self.at.find(view).ok().flatten();
         let bare = presented.as_ref().and_then(|value| self.scheme.strip(value));
@@ -90,6 +89,11 @@ impl Token {
             .fold(Choice::from(0), |any, equal| any | equal);
         if matching.into() { Ok(()) } else { Err(Cause::TokenMismatch) }
     }
+}
+
+/// The cause for a token that cannot be read; a body that is too large may have the right one.
+const fn mismatch(cause: Cause) -> Cause {
+    if matches!(cause, Cause::TooLarge) { cause } else { Cause::TokenMismatch }
 }
 
 /// HTTP basic authentication (RFC 7617), user and password in UTF-8.

@@ -83,7 +83,7 @@ fn judge(vector: &Vector) -> Result<(), String> {
 }
 
 fn description(verifier: &Verifier, request: &Request<'_>) -> creel::providers::Description {
-    let form = verifier.query_to_json(request).or_else(|| verifier.form_to_json(request).ok().flatten());
+    let form = verifier.body_in_query(request).or_else(|| verifier.form_to_json(request).ok().flatten());
     let text = form.as_ref().map_or(request.body, String::as_bytes);
     verifier.describe(request, verifier.read_json(text).as_ref())
 }

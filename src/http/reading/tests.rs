@@ -6,7 +6,7 @@ use time::OffsetDateTime;
 use super::super::budget::Budget;
 use super::super::client::Network;
 use super::*;
-use crate::providers::{Settings, recipe};
+use crate::providers::{Headers, Settings, recipe};
 
 const FORM_TYPE: &str = "application/x-www-form-urlencoded";
 const MAX_BYTES: usize = 8 << 20;

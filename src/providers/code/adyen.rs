@@ -41,7 +41,7 @@ pub fn is_carried(view: &View<'_>) -> bool {
 
 /// Never empty.
 fn items_of<'a>(view: &'a View<'_>) -> Result<Vec<&'a str>, Cause> {
-    let body = std::str::from_utf8(without_mark(view.json())).ok();
+    let body = std::str::from_utf8(without_mark(view.json()?)).ok();
     let list = body.and_then(|body| member(body.trim(), "notificationItems"));
     let list = list.filter(|list| list.starts_with('[')).ok_or(Cause::MissingHeader)?;
     // Not as a tree, which takes a multiple of the body before anybody knows whether it is genuine.

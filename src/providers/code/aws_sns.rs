@@ -40,7 +40,7 @@ fn is_sns(host: &str) -> bool {
 }
 
 fn read(view: &View<'_>) -> Result<Signed, Cause> {
-    let body = document(view.json()).ok().and_then(Object::read).ok_or(Cause::MissingHeader)?;
+    let body = document(view.json()?).ok().and_then(Object::read).ok_or(Cause::MissingHeader)?;
     let signature = body.text("Signature").filter(|text| !text.is_empty()).ok_or(Cause::MissingHeader)?;
     let signature = Encoding::Base64.decode_any(signature.as_bytes()).ok_or(Cause::MalformedSignature)?;
     let algorithm = match body.text("SignatureVersion").as_deref() {

@@ -2,6 +2,16 @@
 
 use super::*;
 
+/// The payload if the form has the field, or else its fields.
+fn to_json(
+    body: &[u8],
+    field: Option<&str>,
+    declared: Option<&'static Encoding>,
+) -> Result<String, FormProblem> {
+    let payload = field.map(|field| payload(body, Kind::UrlEncoded, field, Ok(declared)));
+    payload.transpose()?.flatten().map_or_else(|| super::to_json(body, declared), Ok)
+}
+
 #[test]
 fn a_form_becomes_an_object_with_repeats_as_arrays() {
     let rows = [
@@ -19,17 +29,38 @@ fn a_form_becomes_an_object_with_repeats_as_arrays() {
 }
 
 #[test]
-fn only_a_sole_field_that_holds_json_is_unwrapped() {
+fn payload_field_is_unwrapped_or_flagged() {
+    let deep = format!("payload={}{}", "[".repeat(128), "]".repeat(128));
     let rows = [
-        ("payload=%7B%22action%22%3A+%22opened%22%7D", r#"{"action": "opened"}"#),
-        ("payload=%7B", r#"{"payload":"{"}"#),
-        ("payload=%7B%7D&payload=%7B%7D", r#"{"payload":["{}","{}"]}"#),
-        ("payload=%7B%7D&a=1", r#"{"payload":"{}","a":"1"}"#),
-        ("a=%7B%7D", r#"{"a":"{}"}"#),
+        ("payload=%7B%22action%22%3A+%22opened%22%7D", Ok(r#"{"action": "opened"}"#)),
+        ("&payload=%7B%7D&", Ok("{}")),
+        ("p%61yload=%7B%7D", Ok("{}")),
+        ("payload=%7B%7D&a=1", Ok("{}")),
+        ("a=%7B%7D", Ok(r#"{"a":"{}"}"#)),
+        ("payload=%7B", Err(FormProblem::NotJson)),
+        ("payload=%7B%7D%7D", Err(FormProblem::NotJson)),
+        ("payload={\"a\":NaN}", Err(FormProblem::NotJson)),
+        ("payload=%7B%7D%00", Err(FormProblem::NotJson)),
+        ("payload=%EF%BB%BF%EF%BB%BF%7B%7D", Err(FormProblem::NotJson)),
+        ("payload=", Err(FormProblem::NotJson)),
+        ("payload=%7B%7D&payload=%7B%7D", Err(FormProblem::NotJson)),
+        (&deep, Err(FormProblem::TooDeep)),
     ];
     for (form, json) in rows {
-        assert_eq!(to_json(form.as_bytes(), Some("payload"), None).as_deref(), Ok(json), "{form}");
+        let found = to_json(form.as_bytes(), Some("payload"), None);
+        assert_eq!(found.as_deref().map_err(|problem| *problem), json, "{form}");
     }
+}
+
+#[test]
+fn false_charset_does_not_change_a_payload() {
+    let form = "payload=%7B%22a%22%3A%22%E4%B8%AD%22%7D".as_bytes();
+    for label in ["gbk", "big5", "shift_jis", "iso-8859-1", "utf-16"] {
+        let declared = Encoding::for_label(label.as_bytes());
+        assert_eq!(to_json(form, Some("payload"), declared).as_deref(), Ok("{\"a\":\"中\"}"), "{label}");
+    }
+    let unknown = payload(form, Kind::UrlEncoded, "payload", Err(CharsetProblem::Unknown));
+    assert_eq!(unknown.map(|text| text.is_some()), Ok(true));
 }
 
 #[test]
@@ -80,7 +111,7 @@ fn part_of_multipart_is_decoded_by_its_own_charset() {
     let read = |kind: &str, value: &[u8]| {
         let head = format!("--b\r\ncontent-disposition: form-data; name=payload\r\n{kind}\r\n");
         let body = [head.as_bytes(), value, b"\r\n--b--\r\n"].concat();
-        payload(&body, Kind::Multipart("b".to_owned()), "payload", None)
+        payload(&body, Kind::Multipart("b".to_owned()), "payload", Ok(None))
     };
     let latin = "content-type: application/json; charset=iso-8859-1\r\n";
     assert_eq!(read(latin, b"{\"a\":\"\xe9\"}"), Ok(Some("{\"a\":\"é\"}".to_owned())));
@@ -88,8 +119,10 @@ fn part_of_multipart_is_decoded_by_its_own_charset() {
     assert_eq!(read("", b"{\"a\":\"\xe9\"}"), Ok(Some("{\"a\":\"\u{fffd}\"}".to_owned())));
     let utf_8 = "content-type: text/plain; charset=utf-8\r\n";
     assert_eq!(read(utf_8, b"{\"a\":\"\xe9\"}"), Err(FormProblem::MalformedText));
-    assert_eq!(read("content-type: text/plain; charset=klingon\r\n", b"{}"), Err(FormProblem::MalformedText));
-    assert_eq!(read("", b"{"), Ok(None));
+    let unknown = "content-type: text/plain; charset=klingon\r\n";
+    assert_eq!(read(unknown, b"{}"), Ok(Some("{}".to_owned())));
+    assert_eq!(read(unknown, b"{"), Err(FormProblem::UnknownCharset));
+    assert_eq!(read("", b"{"), Err(FormProblem::NotJson));
 }
 
 #[test]
@@ -106,19 +139,19 @@ fn a_form_that_would_take_much_memory_is_not_decoded() {
 fn fields_that_are_signed_may_be_as_large_as_bodies_but_not_as_many() {
     let multipart = |part: &str, count: usize| {
         let parts = format!("--b\r\ncontent-disposition: form-data; name=a\r\n\r\n{part}\r\n").repeat(count);
-        fields(format!("{parts}--b--\r\n").as_bytes(), Kind::Multipart("b".to_owned()))
+        fields(format!("{parts}--b--\r\n").as_bytes(), Kind::Multipart("b".to_owned()), None)
     };
     let large = "x".repeat(5 << 20);
     let one = Some(vec![("a".to_owned(), large.clone())]);
-    assert_eq!(fields(format!("a={large}").as_bytes(), Kind::UrlEncoded), one);
+    assert_eq!(fields(format!("a={large}").as_bytes(), Kind::UrlEncoded, None), one);
     assert_eq!(multipart(&large, 1), one);
     let many = "a&".repeat(MAX_FIELDS - 1);
-    assert!(fields(many.as_bytes(), Kind::UrlEncoded).is_some());
-    assert_eq!(fields(format!("{many}a&").as_bytes(), Kind::UrlEncoded), None);
+    assert!(fields(many.as_bytes(), Kind::UrlEncoded, None).is_some());
+    assert_eq!(fields(format!("{many}a&").as_bytes(), Kind::UrlEncoded, None), None);
     assert!(multipart("", MAX_FIELDS).is_some());
     assert_eq!(multipart("", MAX_FIELDS + 1), None);
     let files =
         "--b\r\ncontent-disposition: form-data; name=a; filename=f\r\n\r\n\r\n".repeat(MAX_FIELDS + 1);
-    assert_eq!(fields(format!("{files}--b--\r\n").as_bytes(), Kind::Multipart("b".to_owned())), None);
-    assert_eq!(fields(b"--b\r\nno end", Kind::Multipart("b".to_owned())), Some(Vec::new()));
+    assert_eq!(fields(format!("{files}--b--\r\n").as_bytes(), Kind::Multipart("b".to_owned()), None), None);
+    assert_eq!(fields(b"--b\r\nno end", Kind::Multipart("b".to_owned()), None), Some(Vec::new()));
 }

@@ -70,6 +70,10 @@ fn odd_but_readable_bodies_reach_the_right_targets() {
         message("utf-16", utf16),
         message("form", "draft=1").replace("Content-Type", FORM),
         message("latin", "draft=%E9").replace("Content-Type", format!("{FORM}; charset=iso-8859-1")),
+        message("payload", "&payload=%7B%22draft%22%3Atrue%7D&").replace("Content-Type", FORM),
+        message("payload-more", "payload=%7B%22draft%22%3Atrue%7D&a=1").replace("Content-Type", FORM),
+        message("payload-gbk", "payload=%7B%22draft%22%3A%22%E4%B8%AD%22%7D")
+            .replace("Content-Type", format!("{FORM}; charset=gbk")),
         message("gzip-form", gzip(b"draft=1"))
             .replace("Content-Type", FORM)
             .header("Content-Encoding", "gzip"),
@@ -105,6 +109,10 @@ fn unreadable_bodies_pass_no_filter_and_say_why() {
         (message("bytes", b"{\"draft\":\"\xff\"}"), "not_json"),
         (message("deep", deep.as_str()), "too_deep"),
         (message("deep-gzip", gzip(deep.as_bytes())).header("Content-Encoding", "gzip"), "too_deep"),
+        (message("deep-form", deep.as_str()).replace("Content-Type", FORM), "too_deep"),
+        (message("payload-deep", format!("payload={deep}")).replace("Content-Type", FORM), "too_deep"),
+        (message("payload-nan", "payload={\"draft\":NaN}").replace("Content-Type", FORM), "not_json"),
+        (message("payload-twice", "payload={}&payload={}").replace("Content-Type", FORM), "not_json"),
         (message("fields", "draft&".repeat(10_001)).replace("Content-Type", FORM), "form_too_large"),
         (
             message("klingon", "draft=1").replace("Content-Type", format!("{FORM}; charset=klingon")),

@@ -191,6 +191,26 @@ fn a_notice_without_an_id_or_with_one_that_leads_elsewhere_is_kept_and_refused_w
 }
 
 #[test]
+fn only_the_id_that_is_stored_is_asked_about() {
+    let shop = Shop::open();
+    shop.says("paid");
+    let inbox =
+        shop.inbox().set("CREEL_SOURCE_PAY_CONFIRM_URL", shop.gateway.url("/v1/payments/{form:id}")).start();
+    let form = notice("POST", "").header("Content-Type", "application/x-www-form-urlencoded");
+    assert_acknowledged(&inbox.send(&form.clone().body(r#"{"x":"&id=abc&","id":"def"}"#)));
+    eventually("it is refused", SOON, || confirmation(&inbox) == "refused");
+    assert_acknowledged(&inbox.send(&form.clone().header("Content-Encoding", "br").body("id=abc")));
+    let refused =
+        || inbox.database().value::<i64>("SELECT count(*) FROM messages WHERE confirmation = 'refused'");
+    eventually("it is refused", SOON, || refused() == 2);
+    assert!(shop.gateway.received().is_empty(), "nobody is asked");
+    shop.assert_nothing_was_processed(&inbox);
+    assert_acknowledged(&inbox.send(&form.body("id=abc")));
+    let request = shop.app.wait_for(1).remove(0);
+    assert_eq!(request.text(), "id=abc");
+}
+
+#[test]
 fn an_id_stays_one_segment_of_the_path_whatever_it_holds() {
     let shop = Shop::open();
     shop.says("paid");
