@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use crate::verify::certificate::Roots;
 use crate::verify::charset;
+use crate::verify::coding::codings;
 use crate::verify::document;
 use crate::verify::form::{self, FormProblem};
 use crate::verify::json::Extracted;
@@ -14,6 +15,7 @@ use crate::verify::jwt::JwtKeys;
 use crate::verify::outside::{Answer, Outside, Unproven, Wanted};
 use crate::verify::place::Place;
 use crate::verify::request::Secret;
+use crate::verify::short_fields;
 use crate::verify::signature::{Keyed, Keys, Terms};
 use crate::verify::token::Basic;
 use crate::verify::view::{Texts, View};
@@ -244,7 +246,19 @@ impl Verifier {
 
     /// What a message is about; `json` is what `read_json` gave for the body, or for the form's JSON text.
     pub fn describe(&self, request: &Request<'_>, json: Option<&Extracted>) -> Description {
-        Description::of(self.recipe, request, json)
+        let short = if json.is_none() { self.short_fields(request) } else { None };
+        Description::of(self.recipe, request, json.or(short.as_ref()))
+    }
+
+    /// What the recipe reads from the short fields of a form that is too large for `form_to_json`.
+    fn short_fields(&self, request: &Request<'_>) -> Option<Extracted> {
+        let is_too_large = || self.form_to_json(request) == Err(FormProblem::TooLarge);
+        let is_coded = || codings(request.headers) != Ok(Vec::new());
+        if request.body.len() <= form::MAX_JSON_BYTES || is_coded() || !is_too_large() {
+            return None;
+        }
+        let kind = form::kind(request.headers)?;
+        self.read_json(short_fields::to_json(request.body, kind)?.as_bytes())
     }
 
     /// The reply once the message is kept.
