@@ -36,7 +36,7 @@ pub fn clean_up_regularly(policy: Policy, every: Duration, store: Store, clock: 
                 biased;
                 _ = ticks.tick() => cleaner.run_once(&store, clock(), uptime()).await,
                 () = beyond_size_limit(&store, not_before, is_unfinished) => {
-                    let done = cleaner.make_room(&store, clock()).await;
+                    let done = cleaner.make_room(&store, clock(), uptime()).await;
                     not_before = Instant::now() + PAUSE_BETWEEN_MAKING_ROOM;
                     done
                 }

@@ -1,12 +1,13 @@
 //! Messages that have outlived their retention. What is kept by a delivery or a confirmation is passed by, and looked at
-//! again when that delivery has ended: a walk over everything that waits would take the longer the more it is.
+//! again when that delivery has ended or the confirmation is settled: a walk over everything that waits would take the
+//! longer the more it is.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
 
 use time::OffsetDateTime;
 
-use super::{Cleaner, Outcome};
+use super::{Cleaner, Outcome, past_damage};
 use crate::store::{
     InactiveTarget, Keeping, Position, RetainedSince, Selection, Store, TargetKind, TargetState, Unavailable,
     Yielding, timestamp,
@@ -16,6 +17,8 @@ use crate::store::{
 const REFUSED_KEPT: Duration = Duration::from_secs(86_400);
 /// A delivery ends, by its own account, this long before it is committed at most.
 const COMMITTED_WITHIN: Duration = Duration::from_secs(10);
+/// Messages with a settled confirmation that are looked at in one read.
+const SETTLED_AT_ONCE: usize = 500;
 
 impl Cleaner {
     /// Near the low-water mark of the disk, removed targets and disconnected listeners keep no messages beyond their
@@ -73,15 +76,18 @@ impl Cleaner {
         Ok(())
     }
 
-    /// Messages that were passed by because of a delivery that has ended since.
+    /// Messages that were passed by because of a confirmation that is settled or a delivery that has ended since.
     pub(super) async fn look_at_finished(
         &mut self,
         store: &Store,
         now: OffsetDateTime,
+        uptime: Duration,
         outcome: &mut Outcome,
     ) -> Result<(), Unavailable> {
+        self.look_at_settled(store, now, outcome).await?;
+        self.rewind_finished(now, uptime);
         let seen = Position::before(timestamp::to_text(now - COMMITTED_WITHIN));
-        let through = self.looked_through.max(self.size_walk.walked());
+        let through = self.passed_through();
         // In the first run nothing has been passed by.
         let mut next = self.finished_seen.take().filter(|_| through > 0);
         while let Some(after) = next {
@@ -94,6 +100,51 @@ impl Cleaner {
         }
         self.finished_seen = Some(seen);
         Ok(())
+    }
+
+    /// The ids come from memory, so neither a clock nor an index has a part in it.
+    async fn look_at_settled(
+        &mut self,
+        store: &Store,
+        now: OffsetDateTime,
+        outcome: &mut Outcome,
+    ) -> Result<(), Unavailable> {
+        let new = store.take_settlements();
+        if new.is_incomplete {
+            self.look_at_everything();
+        }
+        let through = self.passed_through();
+        let mut passed: Vec<i64> = new.messages.into_iter().filter(|message| *message <= through).collect();
+        self.size_walk.pass(&passed);
+        self.settled.append(&mut passed);
+        while !self.settled.is_empty() {
+            let page = self.settled[..self.settled.len().min(SETTLED_AT_ONCE)].to_vec();
+            let looked_at = page.len();
+            // If this fails, the next run begins here. Damage stays, so it must not keep the others.
+            outcome.messages += past_damage(self.delete_if_old(store, page, now).await)?;
+            self.settled.drain(..looked_at);
+        }
+        Ok(())
+    }
+
+    /// A clock that was set back since the last look gives deliveries that end an earlier time than those seen before.
+    fn rewind_finished(&mut self, now: OffsetDateTime, uptime: Duration) {
+        let last = self.finished_looked_at.replace((now, uptime));
+        let Some((then, then_uptime)) = last else { return };
+        let set_back = then + uptime.saturating_sub(then_uptime) - now;
+        if !set_back.is_positive() {
+            return;
+        }
+        if let Some(seen) = &mut self.finished_seen
+            && let Some(at) = timestamp::from_text(&seen.at)
+        {
+            *seen = Position::before(timestamp::to_text(at.saturating_sub(set_back)));
+        }
+    }
+
+    /// The newest message that was passed by.
+    fn passed_through(&self) -> i64 {
+        self.looked_through.max(self.size_walk.walked())
     }
 
     /// Those of `ids` that are old and that nothing keeps any more.

@@ -89,6 +89,10 @@ pub struct Cleaner {
     looked_through: i64,
     /// Up to where was looked at deliveries that have ended, for the messages that they have kept.
     finished_seen: Option<Position>,
+    /// Wall time and uptime of that look, to notice a clock that was set back.
+    finished_looked_at: Option<(OffsetDateTime, Duration)>,
+    /// Passed messages whose confirmation is settled, to be looked at for their age.
+    settled: Vec<i64>,
     /// Up to where deliveries that have ended were looked at for their own sake.
     attempts_at: String,
     dead_at: String,
@@ -117,6 +121,8 @@ impl Cleaner {
             looked_at: HashMap::new(),
             looked_through: 0,
             finished_seen: None,
+            finished_looked_at: None,
+            settled: Vec::new(),
             attempts_at: String::new(),
             dead_at: String::new(),
             size_walk: SizeWalk::default(),
@@ -156,7 +162,7 @@ impl Cleaner {
         }
         let buried = past_damage(self.bury_waiting(store, now).await)?;
         let mut outcome = Outcome { buried, rejections: yielded, ..Outcome::default() };
-        past_damage(self.look_at_finished(store, now, &mut outcome).await)?;
+        past_damage(self.look_at_finished(store, now, uptime, &mut outcome).await)?;
         past_damage(self.yield_old(store).await)?;
         past_damage(self.delete_old(store, now, &mut outcome).await)?;
         past_damage(self.delete_refused(store, now, &mut outcome).await)?;
@@ -198,12 +204,17 @@ impl Cleaner {
     ///
     /// # Errors
     /// As for [`Self::run_once`].
-    pub async fn make_room(&mut self, store: &Store, now: OffsetDateTime) -> Result<Outcome, Unavailable> {
+    pub async fn make_room(
+        &mut self,
+        store: &Store,
+        now: OffsetDateTime,
+        uptime: Duration,
+    ) -> Result<Outcome, Unavailable> {
         let rejections = past_damage(self.trim_quarantine(store).await)?;
         let mut outcome = Outcome { rejections, ..Outcome::default() };
         // The first run comes at once, and knows whether the clock can be believed.
         if !self.is_first_run && !self.was_paused {
-            past_damage(self.look_at_finished(store, now, &mut outcome).await)?;
+            past_damage(self.look_at_finished(store, now, uptime, &mut outcome).await)?;
             self.keep_within_size(store, now, &mut outcome).await?;
         }
         Ok(outcome)

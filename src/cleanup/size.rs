@@ -41,7 +41,7 @@ pub struct SizeWalk {
 struct LevelWalk {
     /// Up to here all messages were gone or kept when they were looked at.
     walked: i64,
-    /// Those up to there that may be free by now.
+    /// Those up to there that may be free by now. A message stays here until its deletion has succeeded.
     passed: BTreeSet<i64>,
 }
 
@@ -50,13 +50,20 @@ impl SizeWalk {
         self.levels.iter().map(|level| level.walked).max().unwrap_or(0)
     }
 
-    /// A delivery of these messages has ended.
+    /// A delivery of these messages has ended, or their confirmation is settled.
     pub fn pass(&mut self, messages: &[i64]) {
         for level in &mut self.levels {
             level.passed.extend(messages.iter().filter(|message| **message <= level.walked));
             if level.passed.len() > MOST_PASSED {
                 *level = LevelWalk::default();
             }
+        }
+    }
+
+    /// These messages are deleted, or something keeps them: then its end passes them again.
+    fn forget(&mut self, level: usize, messages: &[i64]) {
+        for message in messages {
+            self.levels[level].passed.remove(message);
         }
     }
 
@@ -167,55 +174,62 @@ impl Cleaner {
             if level == 0 && self.yield_quarantine(store, excess_bytes).await? > 0 {
                 continue;
             }
-            let Some(ids) = self.next_needed(store, level, &keeping, excess_bytes).await? else {
+            let Some(ids) = self.next_oldest(store, level, &keeping).await? else {
                 return Ok(Ending::Exhausted);
             };
-            let pending = match level {
-                0 => Default::default(),
-                _ => self.step(store.pending_of_messages(ids.clone())).await?,
-            };
-            let deleted = self.delete(store, ids, &keeping).await?;
-            outcome.messages += deleted;
-            if deleted > 0 {
-                self.drops_for_size.add(pending);
+            match self.delete_needed(store, level, &ids, &keeping, excess_bytes).await {
+                Ok(deleted) => outcome.messages += deleted,
+                Err(why) => {
+                    // Damage stays: the next run must come past it.
+                    if why == Unavailable::Damaged {
+                        self.size_walk.forget(level, &ids);
+                    }
+                    return Err(why);
+                }
             }
         }
     }
 
-    /// The oldest messages that may be free, and no more of them than must go; `None` after the last one.
-    async fn next_needed(
+    /// Deletes no more of `ids`, oldest first, than must go to free `excess_bytes`; how many.
+    async fn delete_needed(
         &mut self,
         store: &Store,
         level: usize,
+        ids: &[i64],
         keeping: &Keeping,
         excess_bytes: u64,
-    ) -> Result<Option<Vec<i64>>, Unavailable> {
-        let Some(mut ids) = self.next_oldest(store, level, keeping).await? else { return Ok(None) };
-        let sizes = store.message_sizes(ids.clone()).await?;
-        let rest = ids.split_off(needed_count(&sizes, excess_bytes).min(ids.len()));
-        self.size_walk.levels[level].passed.extend(rest);
-        Ok(Some(ids))
+    ) -> Result<usize, Unavailable> {
+        let sizes = store.message_sizes(ids.to_vec()).await?;
+        let needed = &ids[..needed_count(&sizes, excess_bytes).min(ids.len())];
+        let pending = match level {
+            0 => Default::default(),
+            _ => self.step(store.pending_of_messages(needed.to_vec())).await?,
+        };
+        let deleted = self.delete(store, needed.to_vec(), keeping).await?;
+        self.size_walk.forget(level, needed);
+        if deleted > 0 {
+            self.drops_for_size.add(pending);
+        }
+        Ok(deleted)
     }
 
-    /// The oldest messages that may be free; `None` after the last one.
+    /// The oldest messages that may be free, maybe none of this page; `None` after the last one.
     async fn next_oldest(
         &mut self,
         store: &Store,
         level: usize,
         keeping: &Keeping,
     ) -> Result<Option<Vec<i64>>, Unavailable> {
-        let walk = &mut self.size_walk.levels[level];
-        if !walk.passed.is_empty() {
-            let ids: Vec<i64> = walk.passed.iter().copied().take(DELETED_AT_ONCE).collect();
-            for id in &ids {
-                walk.passed.remove(id);
-            }
-            return Ok(Some(ids));
+        let walk = &self.size_walk.levels[level];
+        if walk.passed.is_empty() {
+            let page =
+                self.step(store.oldest_messages(walk.walked, DELETED_AT_ONCE, keeping.clone())).await?;
+            let walk = &mut self.size_walk.levels[level];
+            walk.walked = page.looked_through;
+            walk.passed.extend(&page.ids);
+            return Ok((!page.is_last || !page.ids.is_empty()).then_some(page.ids));
         }
-        let walked = walk.walked;
-        let page = self.step(store.oldest_messages(walked, DELETED_AT_ONCE, keeping.clone())).await?;
-        self.size_walk.levels[level].walked = page.looked_through;
-        Ok((!page.is_last || !page.ids.is_empty()).then_some(page.ids))
+        Ok(Some(walk.passed.iter().copied().take(DELETED_AT_ONCE).collect()))
     }
 }
 

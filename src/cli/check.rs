@@ -10,6 +10,9 @@ use crate::config::{Config, Retention, Source, command_environment};
 use crate::providers::Coverage;
 use crate::store::{self, StoreOptions, idle_targets_beside_the_service};
 
+/// End of the title of a provider that no longer exists.
+const SWITCHED_OFF: &str = "(switched off)";
+
 /// The report on a valid configuration. It holds the random path parts, on purpose.
 pub fn report(config: &Config) -> String {
     let mut text = format!("The configuration is valid. creel would listen on http://{}", config.listen);
@@ -177,6 +180,13 @@ pub fn warnings(config: &Config) -> Vec<String> {
         config.public_url.as_ref().is_some_and(|url| url.to_ascii_lowercase().starts_with("http://"));
     for source in &config.sources {
         let name = &source.name;
+        let title = source.verifier.recipe().title();
+        if title.ends_with(SWITCHED_OFF) {
+            let provider = &source.provider;
+            warnings.push(format!(
+                "source {name}: {title} no longer sends anything; see `creel providers {provider}`"
+            ));
+        }
         // One that has still to learn its secret takes no messages yet.
         if !source.verifier.covers_body() && !source.verifier.waits_for_secret() {
             warnings.push(format!("source {name}: {}", uncovered(source)));

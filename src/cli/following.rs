@@ -36,11 +36,26 @@ pub struct Following<'a> {
     last_id: Option<String>,
     /// Since when there is no connection; `None` before the first one.
     lost_at: Option<Instant>,
+    /// Wait before the next attempt to connect.
+    pause: Duration,
+    connected_at: Instant,
+    has_event: bool,
 }
 
 impl<'a> Following<'a> {
     pub fn new(remote: &'a Remote, path: String, resume: Resume, silence: Duration) -> Self {
-        Self { remote, path, resume, silence, stream: None, last_id: None, lost_at: None }
+        Self {
+            remote,
+            path,
+            resume,
+            silence,
+            stream: None,
+            last_id: None,
+            lost_at: None,
+            pause: FIRST_PAUSE,
+            connected_at: Instant::now(),
+            has_event: false,
+        }
     }
 
     /// What came up to this id is known, though no event of it has come.
@@ -58,6 +73,8 @@ impl<'a> Following<'a> {
                 Some(stream) => stream,
                 None => {
                     let stream = self.connect().await?;
+                    self.connected_at = Instant::now();
+                    self.has_event = false;
                     self.stream.insert(stream)
                 }
             };
@@ -66,6 +83,7 @@ impl<'a> Following<'a> {
             let next = held_up.watch(stream.next(), &has_begun).await;
             let why = match next {
                 Ok(Some(event)) => {
+                    self.has_event = true;
                     if event.id.is_some() {
                         self.last_id.clone_from(&event.id);
                     }
@@ -76,13 +94,27 @@ impl<'a> Following<'a> {
             };
             self.stream = None;
             self.lost_at = Some(Instant::now());
-            say(&format!("CONNECTION LOST to {}: {why}. Connecting again …", self.remote.base()));
+            let base = self.remote.base();
+            if self.has_event && self.connected_at.elapsed() >= FIRST_PAUSE {
+                self.pause = FIRST_PAUSE;
+                say(&format!("CONNECTION LOST to {base}: {why}. Connecting again …"));
+                continue;
+            }
+            // Each stream begins with an event, so one that ends right after it must not reset the pause: a service that
+            // cannot read its database would be asked thousands of times a second.
+            say(&format!("CONNECTION LOST to {base}: {why}. Next try in {} s", self.pause.as_secs()));
+            self.sleep().await;
         }
+    }
+
+    /// Waits before the next attempt, and doubles the wait for the one after.
+    async fn sleep(&mut self) {
+        tokio::time::sleep(self.pause).await;
+        self.pause = (self.pause * 2).min(LONGEST_PAUSE);
     }
 
     /// The first time it works or fails; later it works, or is tried again.
     async fn connect(&mut self) -> Result<Box<EventStream>, Failure> {
-        let mut pause = FIRST_PAUSE;
         loop {
             let failure = match self.connect_once().await {
                 Ok(stream) => {
@@ -95,9 +127,8 @@ impl<'a> Following<'a> {
                 Err(Refusal::ForNow(failure)) if self.lost_at.is_none() => return Err(failure),
                 Err(Refusal::ForNow(failure)) => failure,
             };
-            say(&format!("STILL NO CONNECTION: {failure}. Next try in {} s", pause.as_secs()));
-            tokio::time::sleep(pause).await;
-            pause = (pause * 2).min(LONGEST_PAUSE);
+            say(&format!("STILL NO CONNECTION: {failure}. Next try in {} s", self.pause.as_secs()));
+            self.sleep().await;
         }
     }
 
@@ -113,6 +144,10 @@ impl<'a> Following<'a> {
                 // A proxy before a service that is being started answers in many ways; what the service itself says is final.
                 let is_final = matches!(response.status, 400 | 401 | 403 | 409 | 422);
                 Err(if is_final { Refusal::ForGood(failure) } else { Refusal::ForNow(failure) })
+            }
+            // Before the service is up again, a proxy may return a page of its own.
+            Ok(StreamAnswer::OtherType(content_type)) => {
+                Err(Refusal::ForNow(self.remote.not_a_stream(&content_type)))
             }
             Err(error) => Err(Refusal::ForNow(self.remote.unreached(&error))),
         }
@@ -141,10 +176,10 @@ impl HeldUp<'_> {
         if has_begun.load(Ordering::Relaxed) {
             return next.await;
         }
+        let base = self.remote.base();
         say(&format!(
-            "NOTHING FROM {} for {limit:?}: something on the way holds responses back until they are complete. A proxy there must \
-             pass them on as they come (lighttpd: server.stream-response-body = 1; see docs/proxies.md)",
-            self.remote.base(),
+            "no response from {base} for {limit:?}: the service hangs (try {base}/readyz), or a proxy buffers responses \
+             (docs/proxies.md)"
         ));
         next.await
     }

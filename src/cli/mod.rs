@@ -58,7 +58,7 @@ provider together with the URL that `creel check` prints:
     creel check
     creel
 
-A rightly signed sample arrives without the provider (in another shell with
+A correctly signed sample arrives without the provider (in another shell with
 the same environment):
 
     creel send github push
@@ -135,7 +135,7 @@ enum Command {
     #[command(verbatim_doc_comment)]
     Token,
 
-    /// Send a rightly signed sample message, without the provider.
+    /// Send a correctly signed sample message, without the provider.
     ///
     /// Uses the secrets of the configured source with that name, else of the only
     /// source of that provider.

@@ -20,10 +20,13 @@ pub fn run(arguments: &Providers) -> Result<String, Failure> {
     // Only for the user's own recipes: a configuration with problems is no reason not to look something up.
     let _ = Config::from_env();
     if let Some(name) = arguments.name.as_deref() {
-        if name == providers::CUSTOM {
+        let lower = name.trim().to_lowercase();
+        if lower == providers::CUSTOM {
             return Ok(providers::custom_page());
         }
-        if let Some(recipe) = providers::recipe(name) {
+        // Names of the user's own recipes may have capitals.
+        let found = [name, &lower].into_iter().find_map(|name| Some((name, providers::recipe(name)?)));
+        if let Some((name, recipe)) = found {
             let alias = providers::alias(name).filter(|alias| alias.provider == recipe.name());
             return Ok(match alias {
                 Some(alias) => providers::page_of_alias(alias, recipe),
@@ -86,7 +89,8 @@ fn list(recipes: &[&Recipe], aliases: &[&Alias]) -> String {
         several => format!(", {several} other names"),
     };
     let count = recipes.len();
-    text.push_str(&format!("{count} providers{others}. `creel providers NAME` shows how to set one up.\n"));
+    let noun = if count == 1 { "provider" } else { "providers" };
+    text.push_str(&format!("{count} {noun}{others}. `creel providers NAME` shows how to set one up.\n"));
     text
 }
 
@@ -110,6 +114,21 @@ mod tests {
         assert!(all.lines().count() > providers::recipes().len(), "{all}");
         let failure = shown(Some("githubb"), None).expect_err("there is none").to_string();
         assert!(failure.contains("did you mean github"), "{failure}");
+    }
+
+    #[test]
+    fn name_in_any_case_shows_the_page() {
+        for name in ["Gitea", "GITEA", " gitea "] {
+            assert_eq!(shown(Some(name), None).ok(), shown(Some("gitea"), None).ok(), "{name}");
+        }
+        assert!(shown(Some("Beehiiv"), None).expect("a page").starts_with("beehiiv (beehiiv)"));
+        assert_eq!(shown(Some("Custom"), None).ok(), Some(providers::custom_page()));
+    }
+
+    #[test]
+    fn list_of_one_is_in_the_singular() {
+        let list = shown(None, Some("fireflies")).expect("a list");
+        assert!(list.contains("\n1 provider. "), "{list}");
     }
 
     #[test]

@@ -84,7 +84,11 @@ impl Head {
             self.body_bytes.map_or_else(|| "no body".to_owned(), size),
             self.remote_ip.clone(),
         ];
-        parts.extend(self.signed_url.as_ref().map(|url| format!("checked against {url}")));
+        parts.extend(self.signed_url.as_ref().map(|url| {
+            // A configured URL with a query is checked as it is.
+            let note = if url.contains('?') { "" } else { " (without its query)" };
+            format!("checked against {url}{note}")
+        }));
         format!("{}\n", harmless(&parts.join("  ").replace(['\n', '\t'], " ")))
     }
 }

@@ -195,6 +195,15 @@ impl Remote {
         Failure(format!("{} cannot be reached: {error}", self.base))
     }
 
+    pub fn not_a_stream(&self, content_type: &str) -> Failure {
+        let found = if content_type.is_empty() { "no content type" } else { content_type };
+        Failure(format!(
+            "{} answered 200 with {}, not with text/event-stream; is this the address of creel's API?{OTHER_ADDRESS}",
+            self.base,
+            harmless(found),
+        ))
+    }
+
     fn url(&self, path: &str) -> String {
         format!("{}/api/v1{path}", self.base)
     }

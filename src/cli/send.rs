@@ -1,4 +1,4 @@
-//! `creel send`: a rightly signed sample message, made without the provider.
+//! `creel send`: a correctly signed sample message, made without the provider.
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -87,6 +87,9 @@ fn url(config: &Config, source: Option<&Source>, arguments: &Send) -> Result<Str
             "CREEL_LISTEN has port 0, so the service's port is unknown here; say where to send with --url"
                 .to_owned(),
         )),
+        (None, None) if providers::recipe(&arguments.provider).is_none() => {
+            Err(unknown_provider(&arguments.provider))
+        }
         (None, None) => Err(Failure(format!(
             "no source called {:?} is configured; say where to send with --url (and --secret), or configure it",
             arguments.provider
@@ -120,13 +123,15 @@ fn sample(source: Option<&Source>, arguments: &Send, wish: &Wish<'_>) -> Result<
 
 /// A verifier of that provider with nothing but a secret.
 fn bind(provider: &str, secret: Option<&Secret>) -> Result<Verifier, Failure> {
-    let recipe = providers::recipe(provider).ok_or_else(|| {
-        let advice = providers::provider_advice(provider);
-        Failure(format!("{provider:?} is neither a configured source nor a provider; {advice}"))
-    })?;
+    let recipe = providers::recipe(provider).ok_or_else(|| unknown_provider(provider))?;
     let secrets = secret.map(|secret| ("secret".to_owned(), vec![secret.clone()]));
     let settings = Settings { values: BTreeMap::from_iter(secrets), ..Settings::default() };
     Verifier::bind(recipe, &settings).map_err(|errors| refused(provider, &errors))
+}
+
+fn unknown_provider(name: &str) -> Failure {
+    let advice = providers::provider_advice(name);
+    Failure(format!("{name:?} is neither a configured source nor a provider; {advice}"))
 }
 
 fn refused(provider: &str, errors: &[SettingError]) -> Failure {
@@ -195,6 +200,8 @@ mod tests {
         assert_eq!(own, "http://127.0.0.1:8080/webhooks/github");
         let failure = url(&config, None, &arguments("stripe", None)).expect_err("nothing says where to");
         assert!(failure.to_string().contains("--url"), "{failure}");
+        let failure = url(&config, None, &arguments("githb", None)).expect_err("unknown provider");
+        assert!(failure.to_string().contains("did you mean github"), "{failure}");
     }
 
     #[test]

@@ -293,6 +293,16 @@ fn disk_below_the_low_water_mark_is_warned_of() {
 }
 
 #[test]
+fn check_warns_of_a_provider_that_is_switched_off() {
+    let report =
+        check::report(&config(&[("CREEL_SOURCE_FITBIT_SECRET", "0123456789abcdef0123456789abcdef")]));
+    assert!(
+        report.contains("warning: source fitbit: Fitbit (switched off) no longer sends anything"),
+        "{report}"
+    );
+}
+
+#[test]
 fn a_reply_cannot_steer_the_terminal() {
     assert_eq!(output::harmless("a \"b\"\n\u{1b}[31m\u{202e}ü"), "a \"b\"\n\\u{1b}[31m\\u{202e}ü");
     assert_eq!(output::harmless_line("a\r\n#7\tb\u{1b}\u{85}"), "a\\r\\n#7\\tb\\u{1b}\\u{85}");

@@ -153,7 +153,7 @@ fn recipe_rows() -> Vec<RecipeRow> {
     let row = |(key, users): (String, Vec<(&str, &str)>)| {
         let mut doc = match key.as_str() {
             "SECRET" => "what the provider signs with or sends along (`creel providers <name>` says where it is found); \
-                         `_SECRET_2` … `_SECRET_9` are accepted beside it, for rotation"
+                         `_SECRET_2` … `_SECRET_9` are accepted next to it, for rotation"
                 .to_owned(),
             "PUBLIC_KEY" => "the provider's public key, as PEM, base64 or hex".to_owned(),
             _ => users[0].1.to_owned(),
@@ -246,7 +246,7 @@ mod tests {
             .collect();
         assert!(names.len() > 25, "{names:?}");
         for name in names {
-            let meaning = names::read(&format!("CREEL_{name}"));
+            let meaning = names::read(&format!("CREEL_{name}"), |_| None);
             assert!(matches!(meaning, Some(Ok(_))), "CREEL_{name}: {meaning:?}");
         }
     }

@@ -33,11 +33,14 @@ pub struct Reading {
     pub key: String,
 }
 
-/// `None` for names that are not creel's.
+/// `None` for names that are not creel's. `provider_of` returns the value of a variable `…_PROVIDER`.
 ///
 /// # Errors
 /// What is wrong with a name that begins like one of creel's and is none, without the name itself.
-pub fn read(base: &str) -> Option<Result<Meaning, String>> {
+pub fn read<'a>(
+    base: &str,
+    provider_of: impl Fn(&str) -> Option<&'a str>,
+) -> Option<Result<Meaning, String>> {
     if !base.starts_with(PREFIX) {
         return None;
     }
@@ -46,12 +49,35 @@ pub fn read(base: &str) -> Option<Result<Meaning, String>> {
     }
     let split = Noun::ALL.into_iter().find_map(|noun| Some((noun, base.strip_prefix(noun.prefix())?)));
     let Some((noun, rest)) = split else { return Some(Err(unknown_global(base))) };
-    let Some(reading) = readings(noun, rest).into_iter().next() else {
+    let mut found = readings(noun, rest);
+    let likely = found.iter().position(|reading| found.len() > 1 && fits_provider(reading, &provider_of));
+    if found.is_empty() {
         return Some(Err(unknown_key(noun, rest)));
-    };
+    }
+    let reading = found.swap_remove(likely.unwrap_or_default());
     // Checked as written: `acme` and `ACME` would be one source otherwise.
     let written = &rest[..rest.len() - reading.key.len() - 1];
     Some(check_name(noun, written).map(|()| Meaning::Of(reading)))
+}
+
+/// Whether the source has a provider that takes the key. A new provider brings new keys, and `MY_SIGNING_SECRET` must stay
+/// the secret of the source `my-signing`.
+fn fits_provider<'a>(reading: &Reading, provider_of: impl Fn(&str) -> Option<&'a str>) -> bool {
+    if reading.noun != Noun::Source {
+        return false;
+    }
+    let named = provider_of(&format!("{}PROVIDER", prefix(Noun::Source, &reading.name)));
+    let provider = named.map_or(reading.name.as_str(), str::trim);
+    let is_common = || Noun::Source.keys().any(|(key, _)| key == reading.key);
+    let is_field = |field: &str| providers::custom_variable(field) == reading.key;
+    match providers::recipe(provider) {
+        Some(recipe) => is_common() || recipe_keys(recipe).contains(&reading.key),
+        None if provider == providers::CUSTOM => {
+            is_common() || providers::CUSTOM_FIELDS.iter().any(|field| is_field(field.name))
+        }
+        // A file names it, or a mistake that is reported with the source.
+        None => named.is_some(),
+    }
 }
 
 /// All readings of what follows `CREEL_SOURCE_` or `CREEL_TARGET_`, the longest key first.

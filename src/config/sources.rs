@@ -242,10 +242,11 @@ impl Draft<'_> {
             let value = self.values.get(&providers::custom_variable(field))?;
             Some(value.text.clone())
         };
-        match providers::custom_recipe(self.name, given) {
+        let variable = |field: &str| self.variable(&providers::custom_variable(field));
+        match providers::custom_recipe(self.name, given, variable) {
             Ok(recipe) => Some(recipe),
             Err(error) => {
-                let variable = self.variable(&providers::custom_variable(&error.field));
+                let variable = variable(&error.field);
                 problems.push(format!("{variable}: {}", error.problem));
                 None
             }

@@ -43,7 +43,7 @@ impl Values {
         let mut values = Self { recipes_failed, ..Self::default() };
         for (name, text) in vars {
             let (base, is_file) = names::without_file(name);
-            match names::read(base) {
+            match names::read(base, |name| provider_of(vars, name)) {
                 None => {}
                 Some(Err(_)) if recipes_failed && base.starts_with(Noun::Source.prefix()) => {}
                 Some(Err(problem)) => {
@@ -119,6 +119,12 @@ impl Values {
     pub fn problem(&mut self, variable: &str, problem: &str) {
         self.problems.push(format!("{variable}: {problem}"));
     }
+}
+
+/// The value of a variable `…_PROVIDER`; empty where only a file has it.
+fn provider_of<'a>(vars: &'a BTreeMap<String, String>, name: &str) -> Option<&'a str> {
+    let in_file = || vars.contains_key(&format!("{name}{FILE_SUFFIX}")).then_some("");
+    vars.get(name).map(String::as_str).or_else(in_file)
 }
 
 /// How a value was given.

@@ -1,7 +1,11 @@
 //! Slows down guessing of tokens. A wrong token is answered late, later with each attempt from the same client network;
 //! a correct one is never delayed. A network with several wrong tokens waiting for their answers gets 429 for any token,
-//! otherwise parallel guesses would be fast. The exception is a token whose role was used from this network recently:
-//! behind a proxy that is not trusted a stranger has the operator's address, and must not lock the operator out.
+//! otherwise parallel guesses would be fast. While many networks guess at the same time, one rate limits all of them.
+//!
+//! The exception is a token whose role was used from this network recently: behind a proxy that is not trusted a stranger
+//! has the operator's address, and must not lock the operator out. From such a network 429 tells a wrong token from a
+//! correct one without any delay, so that guesses are only limited by the speed of the service, about a thousand a second.
+//! Tokens must be too long to be guessed at that rate: the configuration demands 16 characters.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -23,6 +27,8 @@ const MAX_WAITING: u32 = 8;
 /// The same of all networks together: each holds a connection, and `CREEL_ADMIN_LISTEN` has less than a hundred. Above it
 /// a wrong token is answered immediately, and its network gets 429 for the time of the delay.
 const MAX_WAITING_OF_ALL: u32 = 32;
+/// Above that limit, tokens of all networks together are judged once in this time, the others get 429.
+const PAUSE_ABOVE_LIMIT: Duration = Duration::from_millis(200);
 /// Limits the remembered uses of correct tokens.
 const MAX_KNOWN: usize = 64;
 /// A network is known for this time after its last correct token.
@@ -40,6 +46,8 @@ pub struct Attempts(Arc<Mutex<State>>);
 struct State {
     networks: HashMap<Network, Failures>,
     waiting: u32,
+    /// When a token may be judged next while `MAX_WAITING_OF_ALL` wait.
+    next_above_limit: Option<Instant>,
     /// The last use of each role from each network. Only correct tokens add to it.
     known: Vec<(Network, Role, Instant)>,
 }
@@ -100,16 +108,12 @@ impl Attempts {
     /// admitted.
     fn admits(&self, network: Network, role: Option<Role>, now: Instant) -> bool {
         let mut state = self.lock();
-        let has_room = |failures: &Failures| {
-            failures.waiting < MAX_WAITING && failures.barred_until.is_none_or(|until| now >= until)
-        };
-        let has_room = state.networks.get(&network).is_none_or(has_room);
-        let Some(role) = role else { return has_room };
+        let Some(role) = role else { return state.has_room(network, now) };
         state.known.retain(|(.., used)| now.saturating_duration_since(*used) < KNOWN_FOR);
         let place = state.known.iter().position(|(of, known, _)| (*of, *known) == (network, role));
         match place {
             Some(place) => state.known[place].2 = now,
-            None if !has_room => return false,
+            None if !state.has_room(network, now) => return false,
             None => {
                 if state.known.len() >= MAX_KNOWN {
                     let oldest = state.known.iter().enumerate().min_by_key(|(_, (.., used))| *used);
@@ -131,6 +135,8 @@ impl Attempts {
 
     /// `None` where it is not delayed: so many are already.
     fn note(&self, network: Network, now: Instant) -> Option<(Waiting, Duration)> {
+        // Whoever has a /48 of IPv6 guesses from all of its /64s.
+        let network = network.allocation();
         let mut state = self.lock();
         if state.networks.len() >= MAX_NETWORKS && !state.networks.contains_key(&network) {
             let is_recent = |failures: &Failures| {
@@ -170,6 +176,26 @@ impl Attempts {
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// Whether a token of this network may be judged, whatever it is.
+    fn has_room(&mut self, network: Network, now: Instant) -> bool {
+        let failures = self.networks.get(&network.allocation());
+        let is_barred = failures.is_some_and(|failures| {
+            failures.waiting >= MAX_WAITING || failures.barred_until.is_some_and(|until| now < until)
+        });
+        if is_barred || self.waiting < MAX_WAITING_OF_ALL {
+            return !is_barred;
+        }
+        // A network that cannot be told apart from others could not be barred after a wrong token.
+        let is_tracked = failures.is_some() || self.networks.len() < MAX_NETWORKS;
+        let is_due = self.next_above_limit.is_none_or(|next| now >= next);
+        if is_tracked && is_due {
+            self.next_above_limit = Some(now + PAUSE_ABOVE_LIMIT);
+        }
+        is_tracked && is_due
     }
 }
 
@@ -240,13 +266,54 @@ mod tests {
     #[test]
     fn wrong_tokens_above_the_limit_of_all_bar_their_network() {
         let (attempts, now) = (Attempts::default(), Instant::now());
-        let _waiting: Vec<_> = (10..).map_while(|number| attempts.note(network(number), now)).collect();
+        let waiting: Vec<_> = (10..).map_while(|number| attempts.note(network(number), now)).collect();
         assert!(attempts.note(network(1), now).is_none());
         for role in [None, Some(Role::Admin)] {
             assert!(!attempts.admits(network(1), role, now));
         }
         assert!(attempts.admits(network(2), Some(Role::Admin), now), "an operator elsewhere");
+        drop(waiting);
+        assert!(!attempts.admits(network(1), None, now));
         assert!(attempts.admits(network(1), None, now + FIRST_DELAY));
+    }
+
+    #[test]
+    fn guesses_of_many_networks_share_one_rate() {
+        let (attempts, start) = (Attempts::default(), Instant::now());
+        assert!(attempts.admits(network(1), Some(Role::Admin), start));
+        // The table is full of networks, as many as can wait do.
+        for number in 10_000..20_000 {
+            drop(attempts.note(network(number), start));
+        }
+        let waiting: Vec<_> = (10_000..).map_while(|number| attempts.note(network(number), start)).collect();
+        let guess = |number, milliseconds| {
+            let now = start + Duration::from_millis(milliseconds);
+            let is_judged = attempts.admits(network(number), None, now);
+            if is_judged {
+                assert!(attempts.note(network(number), now).is_none());
+            }
+            usize::from(is_judged)
+        };
+        // Each network guesses once in ten seconds.
+        let tracked: usize = (0..2_000).map(|number| guess(10_100 + number, u64::from(number) * 5)).sum();
+        assert_eq!(tracked, 50, "five in a second");
+        let untracked: usize = (0..2_000).map(|number| guess(50_000 + number, 20_000)).sum();
+        assert_eq!(untracked, 0);
+        let now = start + Duration::from_secs(20);
+        assert!(!attempts.admits(network(60_000), Some(Role::Admin), now), "a guess must not be confirmed");
+        assert!(attempts.admits(network(1), Some(Role::Admin), now), "the known operator");
+        drop(waiting);
+        assert!(attempts.admits(network(60_000), Some(Role::Admin), now));
+    }
+
+    #[test]
+    fn guesses_from_one_ipv6_allocation_are_delayed_together() {
+        let (attempts, now) = (Attempts::default(), Instant::now());
+        let from = |number| Network::V6([0x2001, 0xdb8, 1, number]);
+        let waiting: Vec<_> = (0..8).map(|number| attempts.note(from(number), now).unwrap()).collect();
+        assert_eq!(waiting.last().map(|(_, delay)| *delay), Some(MAX_DELAY));
+        assert!(!attempts.admits(from(9), None, now));
+        assert!(attempts.admits(Network::V6([0x2001, 0xdb8, 2, 0]), None, now));
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! The memory for all bodies in flight, from their first byte until they are committed.
 //!
 //! SQLite copies a body twice while it inserts it, one body at a time. So room for two copies of the largest body is part
-//! of the budget, unless that body is the only large one. When there is no room, bodies that arrive too slowly for what
-//! they hold are dropped, the largest first; where all make progress, the younger ones give way to the oldest.
+//! of the budget, unless that body is the only large one. When there is no room, the slowest bodies are dropped, see
+//! `shortage`; where none may be, the younger ones give way to the oldest.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -14,6 +14,9 @@ use tokio::time::{Instant, timeout_at};
 
 use super::client::Network;
 use super::pace::Pace;
+use shortage::Demand;
+
+mod shortage;
 
 /// One client holds at most this share of the budget, unless it has nothing else in flight.
 const SHARE_OF_ONE_CLIENT: usize = 4;
@@ -64,6 +67,8 @@ struct Body {
     /// `None` while it cannot be dropped.
     dropped: Option<Arc<Notify>>,
     is_dropped: bool,
+    /// A body of another network waits in its place.
+    is_displaced: bool,
 }
 
 /// There is no room for so many bytes now.
@@ -83,8 +88,10 @@ impl Budget {
         Arc::new(Self { total_bytes, in_flight: Mutex::default(), freed: Notify::new() })
     }
 
-    /// The reservation for one body; it holds nothing yet.
+    /// The reservation for one body; it holds nothing yet. A client is an address of IPv4 or a /48 of IPv6: whoever has that
+    /// may send each body from another /64.
     pub fn reservation(self: &Arc<Self>, client: Network) -> Reservation {
+        let client = client.allocation();
         Reservation { budget: Arc::clone(self), client, bytes: 0, id: None, dropped: None }
     }
 
@@ -153,13 +160,22 @@ impl Reservation {
         };
         let id = self.register(&mut in_flight);
         let client = self.client;
-        let of_whom = (short == Short::Share).then_some(client);
+        if in_flight.bodies.get_mut(&id).is_some_and(|body| std::mem::take(&mut body.is_displaced)) {
+            return Err(UsedUp);
+        }
         let copies = if bytes > LARGE { COPIES } else { 0 };
         // The room for its copies is part of what it lacks.
-        let needed = (bytes - self.bytes) * (1 + copies);
-        let spared_up_to = budget.total_bytes / SHARE_OF_SLOW_SMALL;
-        let spares_small = bytes > SMALL && in_flight.small_slow_bytes(id, of_whom, now) <= spared_up_to;
-        let is_dropping = in_flight.drop_slow(id, of_whom, needed, spares_small, now);
+        let more = (bytes - self.bytes) * (1 + copies);
+        let demand = Demand {
+            id,
+            client,
+            held_bytes: self.bytes,
+            wanted_bytes: bytes,
+            needed_bytes: more.max(in_flight.lacking(budget.total_bytes, self.bytes, bytes)),
+            total_bytes: budget.total_bytes,
+            is_of_share: short == Short::Share,
+        };
+        let is_dropping = in_flight.drop_slowest(demand, now);
         let gives_way = match short {
             // Of the bodies of one client only the oldest waits: two would wait for each other.
             Short::Share => in_flight.has_older_of(client, id),
@@ -169,12 +185,12 @@ impl Reservation {
         if !is_dropping && gives_way {
             return Err(UsedUp);
         }
-        let is_crowded = in_flight.waiting >= MAX_WAITING;
-        let Some(body) = in_flight.bodies.get_mut(&id) else { return Err(UsedUp) };
-        if body.wanted == 0 {
-            if is_crowded {
+        let is_waiting = in_flight.bodies.get(&id).is_some_and(|body| body.wanted > 0);
+        if !is_waiting {
+            if !in_flight.has_place_to_wait(client) {
                 return Err(UsedUp);
             }
+            let Some(body) = in_flight.bodies.get_mut(&id) else { return Err(UsedUp) };
             body.wanted = bytes;
             in_flight.waiting += 1;
             // A younger one that waits gives way.
@@ -186,14 +202,13 @@ impl Reservation {
     fn wait_no_longer(&mut self) {
         let Some(id) = self.id else { return };
         let mut in_flight = self.budget.lock();
-        let body = in_flight.bodies.get_mut(&id);
-        if let Some(body) = body
-            && std::mem::take(&mut body.wanted) > 0
-        {
+        let Some(body) = in_flight.bodies.get_mut(&id) else { return };
+        let is_waiting = std::mem::take(&mut body.wanted) > 0;
+        if std::mem::take(&mut body.is_displaced) || is_waiting {
             // The time of waiting was not the sender's.
             body.pace = Pace::new(Instant::now());
-            in_flight.waiting -= 1;
         }
+        in_flight.waiting -= usize::from(is_waiting);
     }
 
     fn grow(&mut self, in_flight: &mut InFlight, bytes: usize) -> Result<(), Short> {
@@ -202,15 +217,14 @@ impl Reservation {
             return Ok(());
         }
         let total = self.budget.total_bytes;
-        if !in_flight.has_room(total, self.bytes, bytes) {
-            return Err(Short::Total);
-        }
-        let of_client = in_flight.of_clients.entry(self.client).or_default();
-        let others = *of_client - self.bytes;
-        if others > 0 && others + bytes > total / SHARE_OF_ONE_CLIENT {
+        let others = in_flight.of_clients.get(&self.client).map_or(0, |held| held - self.bytes);
+        if others > 0 && others + bytes > in_flight.share_of_client(total) {
             return Err(Short::Share);
         }
-        *of_client += more;
+        if in_flight.lacking(total, self.bytes, bytes) > 0 {
+            return Err(Short::Total);
+        }
+        *in_flight.of_clients.entry(self.client).or_default() += more;
         in_flight.bytes += more;
         in_flight.large_bytes += large(bytes) - large(self.bytes);
         self.bytes = bytes;
@@ -237,6 +251,7 @@ impl Reservation {
             wanted: 0,
             dropped: None,
             is_dropped: false,
+            is_displaced: false,
         };
         in_flight.bodies.insert(id, body);
         self.id = Some(id);
@@ -288,11 +303,12 @@ impl Reservation {
 }
 
 impl InFlight {
-    /// Whether a body may grow from `before` to `after`.
-    fn has_room(&self, total: usize, before: usize, after: usize) -> bool {
+    /// What must come free before a body may grow from `before` to `after`.
+    fn lacking(&self, total: usize, before: usize, after: usize) -> usize {
         let bytes = self.bytes - before + after;
-        if bytes > total || after <= SMALL || bytes == after {
-            return bytes <= total;
+        let beyond_total = bytes.saturating_sub(total);
+        if after <= SMALL || bytes == after {
+            return beyond_total;
         }
         let large_bytes = self.large_bytes - large(before) + large(after);
         let rest = bytes - large_bytes;
@@ -300,65 +316,40 @@ impl InFlight {
         let cost = large_bytes + COPIES * large(largest);
         if after <= LARGE {
             // A large body leaves room for others, whatever its copies take.
-            return rest + cost.min(total / 4 * 3) <= total - total / 16;
+            return beyond_total.max((rest + cost.min(total / 4 * 3)).saturating_sub(total - total / 16));
         }
-        large_bytes == after || rest + cost <= total
+        let with_copies = if large_bytes == after { bytes } else { rest + cost };
+        with_copies.max(bytes).saturating_sub(total)
     }
 
-    /// Drops bodies that are too slow, those that hold the most first, until there is enough room. True if there will
-    /// be some.
-    fn drop_slow(
-        &mut self,
-        of: u64,
-        client: Option<Network>,
-        needed: usize,
-        spares_small: bool,
-        now: Instant,
-    ) -> bool {
-        let dropped = self.bodies.values().filter(|body| body.is_dropped);
-        let mut coming: usize = dropped.map(|body| body.bytes).sum();
-        let mut slow: Vec<(usize, f64, u64)> =
-            self.slow(of, client, now).filter(|(bytes, ..)| !spares_small || *bytes > SMALL).collect();
-        slow.sort_unstable_by(|(a_bytes, a, _), (b_bytes, b, _)| b_bytes.cmp(a_bytes).then(a.total_cmp(b)));
-        for (_, _, id) in slow {
-            // Room for the copies of what is dropped comes with it.
-            if coming >= needed {
-                break;
-            }
-            if let Some(body) = self.bodies.get_mut(&id) {
-                body.is_dropped = true;
-                coming += body.bytes;
-                body.dropped.iter().for_each(|dropped| dropped.notify_one());
-            }
+    /// What several bodies of a client may hold together. While a body waits because little is free, that is no more than a
+    /// fair share: otherwise the networks that hold the most would take what they have just lost.
+    fn share_of_client(&self, total: usize) -> usize {
+        let share = total / SHARE_OF_ONE_CLIENT;
+        let is_short = self.waiting > 0 && self.bytes > total / 4 * 3;
+        // One more, which waits and may hold nothing yet.
+        if is_short { share.min(shortage::fair_share(total, self.of_clients.len() + 1)) } else { share }
+    }
+
+    /// Whether a body of this client may wait for room, maybe in place of the youngest of the network that has the most
+    /// waiting.
+    fn has_place_to_wait(&mut self, client: Network) -> bool {
+        if self.waiting < MAX_WAITING {
+            return true;
         }
-        coming > 0
-    }
-
-    /// What slow bodies up to `SMALL` hold together.
-    fn small_slow_bytes(&self, of: u64, client: Option<Network>, now: Instant) -> usize {
-        self.slow(of, client, now).map(|(bytes, ..)| bytes).filter(|bytes| *bytes <= SMALL).sum()
-    }
-
-    /// Other bodies that hold something and are too slow for it, optionally of one client: size, progress and id.
-    fn slow(
-        &self,
-        of: u64,
-        client: Option<Network>,
-        now: Instant,
-    ) -> impl Iterator<Item = (usize, f64, u64)> + '_ {
-        let is_droppable = move |id: u64, body: &Body| {
-            id != of
-                && body.bytes > 0
-                && body.wanted == 0
-                && body.dropped.is_some()
-                && !body.is_dropped
-                && client.is_none_or(|client| client == body.client)
-        };
-        self.bodies
-            .iter()
-            .filter(move |(id, body)| is_droppable(**id, body))
-            .filter_map(move |(id, body)| Some((body.bytes, body.pace.progress(body.bytes, now)?, *id)))
-            .filter(|(_, progress, _)| *progress < 1.0)
+        let mut waiting: HashMap<Network, (usize, u64)> = HashMap::new();
+        for (id, body) in self.bodies.iter().filter(|(_, body)| body.wanted > 0) {
+            let (count, youngest) = waiting.entry(body.client).or_default();
+            *count += 1;
+            *youngest = (*youngest).max(*id);
+        }
+        let own = waiting.get(&client).map_or(0, |(count, _)| *count);
+        let Some((count, youngest)) = waiting.into_values().max() else { return false };
+        let Some(body) = self.bodies.get_mut(&youngest).filter(|_| count > own + 1) else { return false };
+        body.wanted = 0;
+        body.is_displaced = true;
+        self.waiting -= 1;
+        true
     }
 
     /// Whether an older body of this client holds something.

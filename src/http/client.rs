@@ -58,6 +58,16 @@ pub enum Network {
     V6([u16; 4]),
 }
 
+impl Network {
+    /// What one customer may rotate through: an address of IPv4, a /48 of IPv6.
+    pub fn allocation(self) -> Self {
+        match self {
+            Self::V6([a, b, c, _]) => Self::V6([a, b, c, 0]),
+            v4 @ Self::V4(_) => v4,
+        }
+    }
+}
+
 impl fmt::Display for Network {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -60,6 +60,12 @@ impl Pace {
         Some(rate / needed)
     }
 
+    /// As [`Self::progress`], but without any arrival a body counts as the slowest after one window.
+    pub fn progress_since_start(&self, held_bytes: usize, now: Instant) -> Option<f64> {
+        let is_silent = !self.has_arrivals() && now.saturating_duration_since(self.window_began) >= WINDOW;
+        self.progress(held_bytes, now).or(is_silent.then_some(0.0))
+    }
+
     fn has_arrivals(&self) -> bool {
         self.window_bytes > 0 || self.earlier.is_some()
     }
@@ -123,6 +129,16 @@ mod tests {
             pace.arrived(1, after(began, second * 1_000));
         }
         assert!(pace.progress(8 << 20, after(began, 3_100)).unwrap() < 1.0);
+    }
+
+    #[test]
+    fn body_without_arrivals_is_slowest_after_one_window() {
+        let began = Instant::now();
+        let pace = Pace::new(began);
+        assert_eq!(pace.progress_since_start(1, after(began, 900)), None);
+        assert_eq!(pace.progress_since_start(1, after(began, 1_100)), Some(0.0));
+        assert_eq!(pace.progress(1, after(began, 1_100)), None);
+        assert!(pace.progress_since_start(1, after(began, 6_000)).unwrap() < 0.0);
     }
 
     #[test]

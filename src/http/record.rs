@@ -8,6 +8,8 @@ use crate::store::headers::{REDACTED, text};
 
 /// Credentials whatever the provider.
 const ALWAYS_SECRET: [&str; 3] = ["authorization", "proxy-authorization", "cookie"];
+/// Options of `Connection` that name no field of the message.
+const CONNECTION_OPTIONS: [&str; 6] = ["", "close", "keep-alive", "upgrade", "te", "http2-settings"];
 
 /// The header and query fields of one source that hold credentials.
 #[derive(Clone, Debug)]
@@ -25,7 +27,7 @@ impl Redaction {
     }
 
     /// The header fields as a JSON object: name to value, or to an array of values where the field is repeated.
-    /// Fields of the same name must follow each other.
+    /// Fields of the same name must follow each other. Omits what concerns only the connection that the request came on.
     pub fn headers(&self, fields: &[(&str, &[u8])]) -> String {
         let mut json = Vec::with_capacity(
             fields.iter().map(|(name, value)| name.len() + value.len() + 8).sum::<usize>() + 2,
@@ -33,6 +35,9 @@ impl Redaction {
         json.push(b'{');
         for repeats in fields.chunk_by(|(before, _), (after, _)| before == after) {
             let name = repeats[0].0;
+            if concerns_connection_only(name, repeats) {
+                continue;
+            }
             if json.len() > 1 {
                 json.push(b',');
             }
@@ -106,6 +111,19 @@ impl Redaction {
     }
 }
 
+/// `Upgrade`, and `Connection` unless it names other fields: deliveries must not forward those.
+fn concerns_connection_only(name: &str, repeats: &[(&str, &[u8])]) -> bool {
+    let is_option = |option: &[u8]| {
+        let option = option.trim_ascii();
+        CONNECTION_OPTIONS.iter().any(|known| option.eq_ignore_ascii_case(known.as_bytes()))
+    };
+    match name {
+        "upgrade" => true,
+        "connection" => repeats.iter().all(|(_, value)| value.split(|byte| *byte == b',').all(is_option)),
+        _ => false,
+    }
+}
+
 fn write_string(json: &mut Vec<u8>, text: &str) {
     let needs_no_escape = |byte: u8| byte >= b' ' && byte != b'"' && byte != b'\\';
     if text.bytes().all(needs_no_escape) {
@@ -136,6 +154,22 @@ mod tests {
             (&[("a", b"1"), ("a", b"2"), ("b", b"3")], r#"{"a":["1","2"],"b":"3"}"#),
             (&[("a", b"say \"\\\t")], r#"{"a":"say \"\\\t"}"#),
             (&[("a", b"gr\xfcn"), ("b", b"gr\xc3\xbcn")], r#"{"a":"\u001agrün","b":"grün"}"#),
+        ];
+        for (fields, json) in rows {
+            assert_eq!(redaction().headers(fields), json);
+        }
+    }
+
+    #[test]
+    fn fields_of_the_connection_are_omitted() {
+        let rows: [(Fields, &str); 4] = [
+            (&[("connection", b"Upgrade, HTTP2-Settings"), ("upgrade", b"h2c")], "{}"),
+            (
+                &[("a", b"1"), ("connection", b"close"), ("connection", b" \t,keep-alive"), ("b", b"2")],
+                r#"{"a":"1","b":"2"}"#,
+            ),
+            (&[("connection", b""), ("upgrade", b"   ")], "{}"),
+            (&[("connection", b"close, x-a"), ("x-a", b"1")], r#"{"connection":"close, x-a","x-a":"1"}"#),
         ];
         for (fields, json) in rows {
             assert_eq!(redaction().headers(fields), json);

@@ -61,6 +61,10 @@ impl Streams {
         self.is_ending.send_replace(true);
     }
 
+    pub fn is_ending(&self) -> bool {
+        *self.is_ending.borrow()
+    }
+
     pub fn ending(&self) -> watch::Receiver<bool> {
         self.is_ending.subscribe()
     }

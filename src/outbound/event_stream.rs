@@ -6,13 +6,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use reqwest::header::ACCEPT;
+use reqwest::header::{ACCEPT, CONTENT_TYPE};
 use reqwest::{Method, StatusCode};
 
 use super::client::{Client, MAX_RESPONSE_BYTES, RequestError, Response, describe, read};
 
 /// Most bytes of one event.
 pub const MAX_EVENT_BYTES: usize = 4 * 1024 * 1024;
+const MEDIA_TYPE: &str = "text/event-stream";
 const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 
 /// One event.
@@ -40,6 +41,8 @@ pub enum StreamAnswer {
     Open(Box<EventStream>),
     /// Any status but 200.
     Refused(Response),
+    /// A 200 that is not a stream of events, with its content type.
+    OtherType(String),
 }
 
 /// Why a stream has no more events.
@@ -65,7 +68,7 @@ impl Client {
         headers: &[(String, String)],
         silence: Duration,
     ) -> Result<StreamAnswer, RequestError> {
-        let request = self.prepare(Method::GET, url, headers)?.header(ACCEPT, "text/event-stream");
+        let request = self.prepare(Method::GET, url, headers)?.header(ACCEPT, MEDIA_TYPE);
         let late = |_| RequestError::Timeout(silence);
         let response = tokio::time::timeout(silence, request.send()).await.map_err(late)?;
         let response = response.map_err(|error| describe(error, silence))?;
@@ -74,6 +77,10 @@ impl Client {
                 .await
                 .map_err(late)??;
             return Ok(StreamAnswer::Refused(refusal));
+        }
+        let content_type = response.headers().get(CONTENT_TYPE).map_or(&b""[..], |value| value.as_bytes());
+        if !is_event_stream(content_type) {
+            return Ok(StreamAnswer::OtherType(String::from_utf8_lossy(content_type).into_owned()));
         }
         let parser = Parser::default();
         let has_begun = Arc::default();
@@ -107,6 +114,12 @@ impl EventStream {
             }
         }
     }
+}
+
+/// Parameters such as `charset` may follow the type.
+fn is_event_stream(content_type: &[u8]) -> bool {
+    let end = content_type.iter().position(|byte| *byte == b';').unwrap_or(content_type.len());
+    content_type[..end].trim_ascii().eq_ignore_ascii_case(MEDIA_TYPE.as_bytes())
 }
 
 /// The format itself, in pieces of any length.

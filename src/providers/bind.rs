@@ -55,6 +55,7 @@ impl Verifier {
             credential_headers: at(|place| if let Place::Header(name) = place { Some(name) } else { None }),
             credential_query: at(|place| if let Place::Query(name) = place { Some(name) } else { None }),
             unchecked_headers: unchecked_headers(recipe, &proofs),
+            partly_signed_headers: proofs.partly_signed_headers(recipe),
             own_keys: own_keys(recipe, &texts),
             proofs,
             texts,

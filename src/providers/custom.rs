@@ -9,8 +9,8 @@ use crate::verify::freshness::TimestampUnit;
 use crate::verify::key::Algorithm;
 
 use super::file::{
-    File, KeyField, KeyKind, KeySourceTable, KeyTable, OneOrMany, Problem, RecipeError, SignatureTable,
-    TimestampTable, TokenTable, problem,
+    DIGEST_WITHOUT_SECRET, File, KeyField, KeyKind, KeySourceTable, KeyTable, MISSING_TIMESTAMP, OneOrMany,
+    Problem, RecipeError, SignatureTable, TimestampTable, TokenTable, UNSIGNED_TIMESTAMP, problem,
 };
 use super::recipe::Recipe;
 
@@ -63,7 +63,7 @@ pub const CUSTOM_FIELDS: &[CustomField] = &[
         doc: "what stands before the token, like `Bearer` (in any case, with blanks after it) or `token=` (to the letter)",
     },
     CustomField { name: "event_type", doc: "where the event type is: `header X-Event`, `json type`" },
-    CustomField { name: "event_action", doc: "what is put behind the type with a dot" },
+    CustomField { name: "event_action", doc: "what is appended to the type after a dot" },
     CustomField { name: "delivery_id", doc: "where the id of the delivery is" },
     CustomField { name: "form_payload", doc: "the form field that holds the JSON" },
 ];
@@ -73,22 +73,102 @@ pub fn custom_variable(field: &str) -> String {
     field.replace('.', "_").to_ascii_uppercase()
 }
 
+/// Fields that only count next to another one: (field, the field that it needs).
+const DEPENDENT_FIELDS: [(&str, &str); 9] = [
+    ("signature.layout", "signature.at"),
+    ("signature.encoding", "signature.at"),
+    ("signature.algorithm", "signature.at"),
+    ("signature.text", "signature.at"),
+    ("signature.key.encoding", "signature.at"),
+    ("signature.key.prefix", "signature.at"),
+    ("timestamp.unit", "timestamp.at"),
+    ("token.scheme", "token.at"),
+    ("event_action", "event_type"),
+];
+
 /// The recipe that the given fields describe. It lives as long as the process.
 ///
 /// # Errors
-/// The first field that is wrong.
+/// The first field that is wrong. The text names variables by `variable`.
 pub fn custom_recipe(
     source: &str,
     given: impl Fn(&str) -> Option<String>,
+    variable: impl Fn(&str) -> String,
 ) -> Result<&'static Recipe, RecipeError> {
-    let file = file(&given);
+    let file = file(&given, &variable);
     let recipe = file
         .map_err(|Problem(field, problem)| RecipeError { recipe: source.to_owned(), field, problem })
-        .and_then(|file| Recipe::from_file(source, file))?;
+        .and_then(|file| Recipe::from_file(source, file))
+        .map_err(|error| in_variables(error, &variable))?;
     Ok(Box::leak(Box::new(recipe)))
 }
 
-fn file(given: &impl Fn(&str) -> Option<String>) -> Result<File, Problem> {
+/// Rejects fields that would have no effect: their author expects one.
+fn reject_unused_fields(
+    given: &impl Fn(&str) -> Option<String>,
+    variable: &impl Fn(&str) -> String,
+) -> Result<(), Problem> {
+    let is_token = given("token.at").is_some() && given("signature.at").is_none();
+    if is_token && given("timestamp.at").is_some() {
+        let token = variable("token.at");
+        return Err(problem(
+            "timestamp.at",
+            format!(
+                "has no effect next to {token}: only signatures cover a timestamp; remove one of the two"
+            ),
+        ));
+    }
+    for (field, needed) in DEPENDENT_FIELDS {
+        if given(field).is_none() || given(needed).is_some() {
+            continue;
+        }
+        let needed_variable = variable(needed);
+        let text = match needed {
+            "signature.at" if is_token => {
+                format!(
+                    "has no effect next to {}; remove it, or set {needed_variable} instead",
+                    variable("token.at")
+                )
+            }
+            // Neither a signature nor a token: the error about that helps more.
+            "signature.at" => continue,
+            _ => format!("has no effect without {needed_variable}; set that too, or remove it"),
+        };
+        return Err(problem(field, text));
+    }
+    Ok(())
+}
+
+/// Problems that the reader of recipes describes in the words of a recipe, in those of variables.
+fn in_variables(error: RecipeError, variable: &impl Fn(&str) -> String) -> RecipeError {
+    let (field, problem) = match error.problem.as_str() {
+        MISSING_TIMESTAMP => {
+            let at = variable("timestamp.at");
+            ("signature.text", format!("has `{{ts}}`, but the place of the timestamp is unknown; set {at}"))
+        }
+        UNSIGNED_TIMESTAMP => {
+            let at = variable("timestamp.at");
+            (
+                "signature.text",
+                format!("does not cover the timestamp of {at}; put `{{ts}}` into it, or remove {at}"),
+            )
+        }
+        DIGEST_WITHOUT_SECRET => {
+            let text = variable("signature.text");
+            let problem =
+                "is a digest without a key, so anyone can make it: use `hmac-sha256` or the like, or put";
+            ("signature.algorithm", format!("{problem} `{{secret}}` into {text}"))
+        }
+        _ => return error,
+    };
+    RecipeError { field: field.to_owned(), problem, ..error }
+}
+
+fn file(
+    given: &impl Fn(&str) -> Option<String>,
+    variable: &impl Fn(&str) -> String,
+) -> Result<File, Problem> {
+    reject_unused_fields(given, variable)?;
     let places = |field: &str| given(field).map(OneOrMany::One);
     let mut file = File {
         title: "your own sender".to_owned(),
@@ -106,12 +186,16 @@ fn file(given: &impl Fn(&str) -> Option<String>) -> Result<File, Problem> {
             "secret"
         }
         (Some(_), Some(_)) => {
-            return Err(problem("token.at", "is set beside SIGNATURE_AT; keep one of them"));
+            let signature = variable("signature.at");
+            return Err(problem("token.at", format!("is set next to {signature}; keep one of the two")));
         }
         (None, None) => {
             return Err(problem(
                 "signature.at",
-                "is missing: say where the signature is, like `header X-Signature`, or set TOKEN_AT",
+                format!(
+                    "is missing: set it to the place of the signature, such as `header X-Signature`, or set {}",
+                    variable("token.at")
+                ),
             ));
         }
     };
@@ -164,6 +248,7 @@ fn signature(
         require: Vec::new(),
         repeats: false,
         enabled_by: None,
+        without: None,
     });
     if let Some(at) = given("timestamp.at") {
         let unit = parsed("timestamp.unit", given)?.unwrap_or(TimestampUnit::Seconds);

@@ -34,15 +34,27 @@ impl Description {
         self.event_type.get(..self.type_bytes).unwrap_or(&self.event_type)
     }
 
-    pub(super) fn of(recipe: &Recipe, request: &Request<'_>, json: Option<&Extracted>) -> Self {
+    /// `unsigned`: headers that are ignored.
+    pub(super) fn of(
+        recipe: &Recipe,
+        request: &Request<'_>,
+        json: Option<&Extracted>,
+        unsigned: &[&str],
+    ) -> Self {
         if let Some(event) = recipe.cloud_event.and_then(|slots| slots.read(request, json)) {
             let described = Self::named(event.event_type, None, event.id.as_deref().map(delivery_id));
             return Self { form_mark: Some(BINARY_MARK), ..described };
         }
-        let find = |details: &[Detail]| details.iter().find_map(|detail| find(detail, request, json));
+        let is_signed = |detail: &&Detail| match detail {
+            Detail::Header(name) => !unsigned.contains(&name.as_str()),
+            Detail::Query(_) | Detail::Json(_) => true,
+        };
+        let find = |details: &[Detail]| {
+            details.iter().filter(is_signed).find_map(|detail| find(detail, request, json))
+        };
         let bare_type = find(&recipe.event_type);
         let action = bare_type.as_ref().and_then(|_| find(&recipe.event_action));
-        Self::named(bare_type, action, joined_id(&recipe.delivery_id, request, json))
+        Self::named(bare_type, action, joined_id(&recipe.delivery_id, find))
     }
 
     fn named(
@@ -74,8 +86,10 @@ pub(super) fn join_parts(parts: &[&str], plain: usize) -> String {
 }
 
 /// The id of all parts; `None` if one is missing, since distinct messages could then have the same id.
-fn joined_id(details: &[Vec<Detail>], request: &Request<'_>, json: Option<&Extracted>) -> Option<String> {
-    let find = |places: &[Detail]| places.iter().find_map(|place| find(place, request, json));
+fn joined_id<'a>(
+    details: &[Vec<Detail>],
+    find: impl Fn(&[Detail]) -> Option<Cow<'a, str>>,
+) -> Option<String> {
     match details {
         [] => None,
         [one] => find(one).map(|id| delivery_id(&id)),

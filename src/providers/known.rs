@@ -1,7 +1,7 @@
 //! What a recipe knows about events and secrets before any request arrives: for checking a configuration.
 
 use super::describe::NO_TYPE;
-use super::recipe::{KeySource, Recipe};
+use super::recipe::{Group, KeySource, Recipe};
 
 /// The most edits between an event and a misspelling of it; with more, other events of a provider are as near.
 const MAX_TYPING_EDITS: usize = 1;
@@ -38,6 +38,21 @@ impl Recipe {
         let near = listed.iter().filter(|event| !event.contains('*'));
         let near = near.min_by_key(|event| strsim::damerau_levenshtein(written, event));
         Err(UnknownEvent { nearest: near.map(|event| (*event).to_owned()) })
+    }
+
+    /// An event of the provider, where the pattern matches only messages without an event type although the provider names
+    /// one. Chat services are left out: their event may be called `message`.
+    pub fn event_instead_of(&self, pattern: &str) -> Option<&str> {
+        let is_none = pattern == NO_TYPE && !self.event_type.is_empty();
+        let may_be_real = matches!(self.group, Group::Generic | Group::Messaging)
+            || self
+                .samples
+                .iter()
+                .map(|sample| &sample.event)
+                .chain(&self.events)
+                .any(|event| event == NO_TYPE);
+        let sample = self.samples.iter().find(|sample| !sample.is_invented)?;
+        (is_none && !may_be_real).then_some(sample.event.as_str())
     }
 
     /// Whether an event of this name without an action is never sent, but only with one.
@@ -173,6 +188,17 @@ mod tests {
         ] {
             let unknown = check(provider, pattern).unwrap_err();
             assert_eq!(unknown.nearest.as_deref(), Some(nearest), "{provider} {pattern}");
+        }
+    }
+
+    #[test]
+    fn pattern_for_untyped_messages_gets_an_example() {
+        let instead = |provider, pattern| recipe(provider).unwrap().event_instead_of(pattern);
+        assert_eq!(instead("ghost", "message"), Some("post.published"));
+        for (provider, pattern) in
+            [("ghost", "post.*"), ("slack", "message"), ("telegram", "message"), ("token", "message")]
+        {
+            assert_eq!(instead(provider, pattern), None, "{provider} {pattern}");
         }
     }
 

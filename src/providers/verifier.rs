@@ -1,13 +1,14 @@
 //! A recipe bound to one source: what a received request is put to.
 
 mod bound;
+mod large_form;
+mod signed_headers;
 
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use crate::verify::certificate::Roots;
 use crate::verify::charset;
-use crate::verify::coding::codings;
 use crate::verify::document;
 use crate::verify::form::{self, FormProblem};
 use crate::verify::json::Extracted;
@@ -15,7 +16,6 @@ use crate::verify::jwt::JwtKeys;
 use crate::verify::outside::{Answer, Outside, Unproven, Wanted};
 use crate::verify::place::Place;
 use crate::verify::request::Secret;
-use crate::verify::short_fields;
 use crate::verify::signature::{Keyed, Keys, Terms};
 use crate::verify::token::Basic;
 use crate::verify::view::{Texts, View};
@@ -49,6 +49,8 @@ pub struct Verifier {
     pub(super) credential_query: Vec<String>,
     /// Headers in which the provider sends signatures that this source has no key for.
     pub(super) unchecked_headers: Vec<&'static str>,
+    /// Headers that name a message, and that count only where the signature that decides covers them.
+    pub(super) partly_signed_headers: Vec<&'static str>,
     /// Keys that the source has configured instead of having them fetched.
     pub(super) own_keys: Vec<OwnKey>,
 }
@@ -247,18 +249,14 @@ impl Verifier {
     /// What a message is about; `json` is what `read_json` gave for the body, or for the form's JSON text.
     pub fn describe(&self, request: &Request<'_>, json: Option<&Extracted>) -> Description {
         let short = if json.is_none() { self.short_fields(request) } else { None };
-        Description::of(self.recipe, request, json.or(short.as_ref()))
-    }
-
-    /// What the recipe reads from the short fields of a form that is too large for `form_to_json`.
-    fn short_fields(&self, request: &Request<'_>) -> Option<Extracted> {
-        let is_too_large = || self.form_to_json(request) == Err(FormProblem::TooLarge);
-        let is_coded = || codings(request.headers) != Ok(Vec::new());
-        if request.body.len() <= form::MAX_JSON_BYTES || is_coded() || !is_too_large() {
-            return None;
+        let json = json.or(short.as_ref());
+        if self.partly_signed_headers.is_empty() {
+            return Description::of(self.recipe, request, json, &[]);
         }
-        let kind = form::kind(request.headers)?;
-        self.read_json(short_fields::to_json(request.body, kind)?.as_bytes())
+        let view = self.view(request);
+        let is_unsigned = |header: &&str| !self.proofs.cover_header(header, &view);
+        let unsigned: Vec<&str> = self.partly_signed_headers.iter().copied().filter(is_unsigned).collect();
+        Description::of(self.recipe, request, json, &unsigned)
     }
 
     /// The reply once the message is kept.

@@ -37,6 +37,7 @@ mod schema;
 mod seal;
 mod search;
 mod setting;
+mod settled;
 mod state;
 mod stats;
 mod stored;
@@ -90,6 +91,7 @@ pub use quarantine::{NewRejection, QuarantineStats, RejectionKind};
 pub use replay::{NewReplay, Replay, ReplayState, ReplayStep};
 pub use replay_count::ReplayScope;
 pub use setting::Sealing;
+pub use settled::Settlements;
 pub use state::BatchObserver;
 pub use stats::Stats;
 pub use stored::{
@@ -197,6 +199,8 @@ impl Store {
 
     fn enqueue(&self, message: Prepared, deadline: Instant) -> Result<KeepAnswer, Unavailable> {
         if self.inner.shared.is_out_of_room() {
+            // The clean-up may have run before the write that makes room, and later no write may come.
+            self.inner.shared.beyond_size.notify_one();
             return Err(Unavailable::DatabaseFull);
         }
         let (reply, answer) = oneshot::channel();

@@ -9,6 +9,7 @@ use tokio::sync::{Notify, watch};
 
 use super::audience::Audience;
 use super::due_signal::DueSignal;
+use super::settled::SettledMessages;
 use super::unavailable::Unavailable;
 use super::{checkpoint, damage};
 
@@ -47,6 +48,7 @@ pub struct Shared {
     pub due: Arc<DueSignal>,
     /// There may be something to ask about.
     pub confirmations: Notify,
+    pub settled: SettledMessages,
     /// A replay was asked for.
     pub replays: Notify,
     commits: watch::Sender<u64>,
@@ -88,6 +90,7 @@ impl Shared {
             audience: Audience::new(),
             due: Arc::default(),
             confirmations: Notify::new(),
+            settled: SettledMessages::default(),
             replays: Notify::new(),
             commits: watch::Sender::new(0),
             attempts: Default::default(),

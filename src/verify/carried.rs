@@ -43,6 +43,7 @@ impl Keyed {
         let applies = scheme.require.iter().all(|condition| condition.holds(view, terms.texts) == Ok(true));
         applies
             && scheme.template.required_places().all(|place| place.require(view).is_ok())
+            && !self.yields_in(value)
             && self.names_key(view)
             && scheme.layout.groups(value).any(|group| self.is_readable_and_fresh(view, terms, group))
     }

@@ -120,6 +120,19 @@ impl Layout {
         }
     }
 
+    /// Whether it consists of pairs.
+    pub const fn has_pairs(&self) -> bool {
+        matches!(self, Self::Pairs(_) | Self::Groups(_))
+    }
+
+    /// Whether a value has a pair with that key.
+    pub fn has_pair(&self, value: &[u8], key: &str) -> bool {
+        match self {
+            Self::Pairs(pairs) | Self::Groups(pairs) => pairs.values(value, key).next().is_some(),
+            Self::Raw | Self::Prefix(_) | Self::List { .. } | Self::Positions { .. } => false,
+        }
+    }
+
     /// Whether a value may hold several signatures, so that several header lines are one list (RFC 9110, 5.3).
     pub const fn is_list(&self) -> bool {
         !matches!(self, Self::Raw | Self::Prefix(_))

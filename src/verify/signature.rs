@@ -29,6 +29,8 @@ pub struct Scheme {
     pub timestamp: Option<Timestamp>,
     /// Under which the scheme applies at all.
     pub require: Vec<Condition>,
+    /// The key of a stronger scheme in the same value. Where it is present, this scheme does not apply.
+    pub without: Option<String>,
 }
 
 /// The keys of one source for one scheme.
@@ -123,6 +125,9 @@ impl Keyed {
                 return Err(Cause::UnknownAlgorithm.into());
             }
         }
+        if self.yields_in(value) {
+            return Err(Cause::UnknownAlgorithm.into());
+        }
         let mut refusal = Unproven::Refused(Cause::MissingHeader);
         for group in self.scheme.layout.groups(value) {
             match self.check_group(view, terms, group) {
@@ -131,6 +136,22 @@ impl Keyed {
             }
         }
         Err(refusal)
+    }
+
+    /// Whether a stronger scheme signs in the same value.
+    pub(super) fn yields_in(&self, value: &[u8]) -> bool {
+        let scheme = self.scheme;
+        scheme.without.as_ref().is_some_and(|key| scheme.layout.has_pair(value, key))
+    }
+
+    /// Whether a value in the request is written as the scheme writes its signatures.
+    fn is_written(&self, view: &View<'_>) -> bool {
+        let layout = &self.scheme.layout;
+        let read = |value: &[u8]| {
+            let is_readable = layout.groups(value).any(|group| layout.candidates(group).is_ok());
+            if is_readable && !self.yields_in(value) { Ok(()) } else { Err(Cause::UnknownAlgorithm.into()) }
+        };
+        self.try_values(view, read).is_ok()
     }
 
     fn check_group(&self, view: &View<'_>, terms: &Terms<'_>, value: &[u8]) -> Result<(), Unproven> {
@@ -314,6 +335,15 @@ pub fn authenticate(schemes: &[Keyed], view: &View<'_>, terms: &Terms<'_>) -> Re
         refusal = heavier(refusal, unproven);
     }
     Err(refusal)
+}
+
+/// Whether every signature that may have decided covers a header; `None` where the request has none. The same place decides
+/// as in `authenticate`: for an accepted request it is the first that is filled and has keys.
+pub fn is_header_covered(schemes: &[Keyed], view: &View<'_>, header: &str) -> Option<bool> {
+    let usable = || schemes.iter().filter(|keyed| !keyed.keys.are_absent());
+    let place = &usable().find(|keyed| keyed.is_sent(view))?.scheme.at;
+    let may_decide = |keyed: &&Keyed| keyed.scheme.at == *place && keyed.is_written(view);
+    Some(usable().filter(may_decide).all(|keyed| keyed.scheme.template.covers_header(header)))
 }
 
 /// What says more about why a request is not proven.

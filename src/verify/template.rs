@@ -2,6 +2,7 @@
 //! fed piece by piece into the digest, so that no copy of the body is made.
 
 mod forms;
+mod named_headers;
 mod pieces;
 mod section;
 
@@ -14,6 +15,7 @@ use super::request::Cause;
 use super::token::basic_credentials;
 use super::view::{Texts, View};
 use forms::{BodyForm, UrlForm};
+use named_headers::NamedHeaders;
 pub use pieces::Piece;
 
 /// A parsed template; has at least one part.
@@ -32,7 +34,7 @@ enum Part {
     Timestamp,
     OfLayout(String),
     /// The values of the headers that a part of the layout names, joined with dots.
-    HeadersOfLayout(String),
+    HeadersOfLayout(NamedHeaders),
     Place(Place),
     QueryInLowerCase(Place),
     /// Left out where a place in it is absent.
@@ -190,6 +192,11 @@ impl Template {
         self.parts().filter_map(Part::place)
     }
 
+    /// Whether the header goes into every text that is made from it.
+    pub fn covers_header(&self, name: &str) -> bool {
+        self.required_places().any(|place| matches!(place, Place::Header(header) if header == name))
+    }
+
     /// Those that must be there.
     pub fn required_places(&self) -> impl Iterator<Item = &Place> {
         self.0.iter().filter_map(Part::place)
@@ -215,7 +222,8 @@ impl Template {
 
     pub fn layout_parts(&self) -> impl Iterator<Item = &str> {
         self.0.iter().filter_map(|part| match part {
-            Part::OfLayout(name) | Part::HeadersOfLayout(name) => Some(name.as_str()),
+            Part::OfLayout(name) => Some(name.as_str()),
+            Part::HeadersOfLayout(named) => Some(named.part.as_str()),
             _ => None,
         })
     }
@@ -285,7 +293,7 @@ impl Part {
             ("id", "") => Self::Id,
             ("login", "") => Self::Login,
             ("layout", part) if !part.is_empty() => Self::OfLayout(part.to_owned()),
-            ("layout-headers", part) if !part.is_empty() => Self::HeadersOfLayout(part.to_owned()),
+            ("layout-headers", named) => Self::HeadersOfLayout(NamedHeaders::parse(named)?),
             ("setting", setting) if !setting.is_empty() => Self::Setting(setting.to_owned()),
             ("basic", settings) if settings.contains(':') => {
                 let (username, password) = settings.split_once(':').unwrap_or_default();
@@ -328,9 +336,9 @@ impl Part {
                 let (layout, value) = scope.layout.ok_or(Cause::MalformedSignature)?;
                 Cow::Borrowed(layout.named(value, name)?)
             }
-            Self::HeadersOfLayout(name) => {
+            Self::HeadersOfLayout(named) => {
                 let (layout, value) = scope.layout.ok_or(Cause::MalformedSignature)?;
-                Cow::Owned(headers_named(layout.named(value, name)?, view)?)
+                Cow::Owned(named.join(layout.named(value, &named.part)?, view)?)
             }
             Self::Place(place) => place.require(view)?,
             Self::QueryInLowerCase(place) => {
@@ -359,25 +367,6 @@ impl Part {
             Self::Login => Cow::Borrowed(scope.login.ok_or(Cause::MissingHeader)?.as_bytes()),
         })
     }
-}
-
-/// No sender binds more.
-const MAX_NAMED_HEADERS: usize = 32;
-
-fn headers_named(names: &[u8], view: &View<'_>) -> Result<Vec<u8>, Cause> {
-    let names = std::str::from_utf8(names).map_err(|_| Cause::MalformedSignature)?;
-    let mut values = Vec::new();
-    for (place, name) in names.split_ascii_whitespace().enumerate() {
-        if place == MAX_NAMED_HEADERS {
-            return Err(Cause::MalformedSignature);
-        }
-        let value = view.request.headers.single(&name.to_ascii_lowercase())?.ok_or(Cause::MissingHeader)?;
-        if place > 0 {
-            values.push(b'.');
-        }
-        values.extend_from_slice(value);
-    }
-    Ok(values)
 }
 
 /// Path and query of an absolute URL.

@@ -8,7 +8,7 @@ const BODY: usize = 20_000;
 
 impl Setup {
     /// Their ids.
-    async fn keep_large(&self, count: usize) -> Vec<i64> {
+    pub async fn keep_large(&self, count: usize) -> Vec<i64> {
         let body = format!("\"{}\"", "x".repeat(BODY));
         let mut ids = Vec::new();
         for _ in 0..count {
@@ -112,19 +112,19 @@ fn where_only_pending_messages_are_left_nothing_is_taken_until_there_is_room_aga
             deliveries.push(setup.deliver(id, target, NOW).await);
         }
         assert!(!setup.is_refused().await, "it has not been looked at yet");
-        cleaner.make_room(&setup.store, NOW).await.unwrap();
+        cleaner.make_room(&setup.store, NOW, Duration::ZERO).await.unwrap();
         assert!(setup.is_refused().await);
         assert_eq!(setup.state(deliveries[0]).await, Some(DeliveryState::Pending));
         for delivery in &deliveries[..2] {
             setup.attempt(*delivery, Next::Delivered, NOW).await;
         }
         let minute = Duration::from_secs(60);
-        assert_eq!(cleaner.make_room(&setup.store, NOW + minute).await.unwrap().messages, 2);
+        assert_eq!(cleaner.make_room(&setup.store, NOW + minute, minute).await.unwrap().messages, 2);
         assert!(setup.is_refused().await, "that is not enough");
         for delivery in &deliveries[2..100] {
             setup.attempt(*delivery, Next::Dead, NOW + minute).await;
         }
-        assert!(cleaner.make_room(&setup.store, NOW + 2 * minute).await.unwrap().messages > 40);
+        assert!(cleaner.make_room(&setup.store, NOW + 2 * minute, 2 * minute).await.unwrap().messages > 40);
         assert!(!setup.is_refused().await);
         assert!(setup.ids_left().await.contains(&250));
     });

@@ -13,6 +13,7 @@ use crate::store::{Asking, Content, Identity, Kept, NewMessage};
 
 mod deliveries;
 mod limits;
+mod settled;
 mod targets;
 mod yielding;
 

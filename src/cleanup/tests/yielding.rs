@@ -52,7 +52,7 @@ impl Setup {
             };
             self.store.deliver_again(id, targets.to_vec(), NOW).await.unwrap().unwrap();
         }
-        cleaner.make_room(&self.store, NOW).await.unwrap();
+        cleaner.make_room(&self.store, NOW, Duration::ZERO).await.unwrap();
         self.store.ready() == Err(Unavailable::DatabaseFull)
     }
 }
@@ -157,7 +157,7 @@ fn steady_sender_is_never_refused_for_absent_listeners() {
             let mut dropped = 0;
             for _ in 0..4 {
                 let began = Instant::now();
-                dropped += cleaner.make_room(&setup.store, NOW).await.unwrap().messages;
+                dropped += cleaner.make_room(&setup.store, NOW, Duration::ZERO).await.unwrap().messages;
                 assert!(began.elapsed() < Duration::from_secs(5), "other work never gets its turn");
             }
             assert!(dropped > 0);

@@ -121,6 +121,12 @@ fn unknown_events(config: &Config, target: &Target) -> Vec<String> {
                 source.provider
             ));
         }
+        if let Some(typical) = source.verifier.recipe().event_instead_of(event) {
+            warnings.push(format!(
+                "{variable}: {text} matches only messages without an event type; {} usually sends one, such as {}.{typical}",
+                source.provider, source.name
+            ));
+        }
         if let Err(unknown) = source.verifier.recipe().check_event(event) {
             let nearest =
                 unknown.nearest.map(|nearest| format!("; the nearest is {}.{nearest}", source.name));

@@ -220,3 +220,22 @@ fn the_longest_key_wins_and_the_other_reading_is_known() {
     let read: Vec<(&str, &str)> = readings.iter().map(|one| (one.name.as_str(), one.key.as_str())).collect();
     assert_eq!(read, [("my", "REPLY_BODY"), ("my-reply", "BODY")]);
 }
+
+#[test]
+fn key_of_new_provider_does_not_take_over_another_source() {
+    for (key, rest) in
+        [("SIGNING_SECRET", "SECRET"), ("CLIENT_SECRET", "SECRET"), ("SIGNING_SECRET_2", "SECRET_2")]
+    {
+        let source = key.strip_suffix(rest).unwrap();
+        let name = format!("my-{}", source.trim_end_matches('_').to_lowercase());
+        let provider = format!("CREEL_SOURCE_MY_{source}PROVIDER");
+        let first = format!("CREEL_SOURCE_MY_{source}SECRET");
+        let secret = format!("CREEL_SOURCE_MY_{key}");
+        let config = accepted(&[(&provider, "github"), (&first, SECRET), (&secret, SECRET)]);
+        assert_eq!(config.sources[0].name, name, "{key}");
+    }
+    let provider = ("CREEL_SOURCE_MY_PROVIDER", "revenuecat");
+    let signing = ("CREEL_SOURCE_MY_SIGNING_SECRET", SECRET);
+    assert_eq!(accepted(&[provider, signing]).sources[0].name, "my");
+    assert_eq!(accepted(&[("CREEL_SOURCE_REVENUECAT_SIGNING_SECRET", SECRET)]).sources[0].name, "revenuecat");
+}

@@ -60,6 +60,8 @@ pub enum ApiError {
     TooManyTargets(usize),
     TooManyListeners(usize),
     TooManyStreams(usize),
+    /// A stream would end immediately.
+    Stopping,
     /// What the environment declares is not changed here.
     NotChangeable(String),
     /// A message that its provider has not confirmed.
@@ -139,6 +141,7 @@ impl ApiError {
             Self::TooManyTargets(_) => "too_many_targets",
             Self::TooManyListeners(_) => "too_many_listeners",
             Self::TooManyStreams(_) => "too_many_streams",
+            Self::Stopping => "stopping",
             Self::NotChangeable(_) => "not_changeable",
             Self::NotConfirmed(_) => "not_confirmed",
             Self::CountChanged { .. } => "count_changed",
@@ -185,6 +188,7 @@ impl ApiError {
             | Self::NotReleasable(_) => StatusCode::CONFLICT,
             Self::Body(BodyError::BudgetUsedUp)
             | Self::TooManyStreams(_)
+            | Self::Stopping
             | Self::Unavailable(_)
             | Self::ProviderUnreachable => StatusCode::SERVICE_UNAVAILABLE,
             Self::Damaged | Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
@@ -230,6 +234,7 @@ impl ApiError {
             Self::TooManyStreams(most) => {
                 format!("There are {most} streams already: end one, and try again.")
             }
+            Self::Stopping => "The service is stopping: connect again after `Retry-After`.".to_owned(),
             Self::CountChanged { confirmed, count } => {
                 format!("You confirmed {confirmed}, but {count} match now. Count again, then confirm the new number.")
             }

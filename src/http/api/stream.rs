@@ -95,8 +95,12 @@ pub struct Waiting {
 
 impl Waiting {
     /// # Errors
-    /// When there are as many streams as there may be.
+    /// If the service is stopping, or the limit on streams is reached.
     pub fn new(service: &Service, request: &HttpRequest) -> Result<Self, ApiError> {
+        if service.streams.is_ending() {
+            // A 200 with an empty stream would make clients reconnect immediately, for as long as the stop takes.
+            return Err(ApiError::Stopping);
+        }
         let place = service.streams.place().ok_or(ApiError::TooManyStreams(MOST_STREAMS))?;
         let now = Instant::now();
         let mut alive = interval_at(now + ALIVE_EVERY, ALIVE_EVERY);

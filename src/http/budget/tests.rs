@@ -2,6 +2,8 @@
 
 use super::*;
 
+mod shortage;
+
 const CLIENT: Network = Network::V4([192, 0, 2, 1]);
 
 fn other(number: u8) -> Network {

@@ -18,6 +18,7 @@ use super::cloud_event::EventSlots;
 use super::recipe::{Coverage, Detail, Facts, Group, JwtRule, Proofs, Recipe, SampleBody};
 use super::sample;
 use super::settings::Key;
+pub(super) use proofs::{DIGEST_WITHOUT_SECRET, MISSING_TIMESTAMP, UNSIGNED_TIMESTAMP};
 pub(super) use tables::{
     DEFAULT_TOLERANCE_SECONDS, File, KeyField, KeyKind, KeySourceTable, KeyTable, OneOrMany, SampleTable,
     SignatureTable, TimestampTable, TokenTable,

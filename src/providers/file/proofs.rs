@@ -22,6 +22,12 @@ use super::tables::{
 };
 use super::{KeyKind, KeyTable, Problem, problem};
 
+/// Problems that have other words where the fields come from variables.
+pub const MISSING_TIMESTAMP: &str = "has `{ts}`, but the recipe has no `[timestamp]` with its place";
+pub const UNSIGNED_TIMESTAMP: &str =
+    "must sign the timestamp: put `{ts}` into it, or set `timestamp = false` next to it";
+pub const DIGEST_WITHOUT_SECRET: &str = "of a plain digest needs `{secret}`, otherwise anyone can make it";
+
 pub fn proofs(file: &File) -> Result<Proofs, Problem> {
     if file.timestamp.is_some() && file.signature.is_empty() && file.code.is_none() {
         return Err(problem("timestamp", "proves nothing without a signature"));
@@ -85,10 +91,7 @@ fn signature(
     };
     let timestamp = timestamp.map(|table| stamp(table, &template, &layout, &key)).transpose()?;
     if template.has_timestamp() && timestamp.is_none() {
-        return Err(problem(
-            "signature.text",
-            "has `{ts}`, but there is no `[timestamp]` that says where it is",
-        ));
+        return Err(problem("signature.text", MISSING_TIMESTAMP));
     }
     if let Some(unknown) = template.layout_parts().find(|name| !layout.has(name)) {
         return Err(problem("signature.text", format!("`{{layout:{unknown}}}` is no part of the layout")));
@@ -96,6 +99,9 @@ fn signature(
     check_algorithm(table, &key, &template)?;
     if let Some(switch) = &table.enabled_by {
         declared("signature.enabled_by", switch, &[KeyKind::Switch], keys)?;
+    }
+    if table.without.is_some() && !layout.has_pairs() {
+        return Err(problem("signature.without", "needs a layout of pairs, such as `t={ts},v0={signature}`"));
     }
     Ok(Signature {
         scheme: Scheme {
@@ -106,6 +112,7 @@ fn signature(
             template,
             timestamp,
             require: conditions("signature.require", &table.require, keys)?,
+            without: table.without.clone(),
         },
         key,
         enabled_by: table.enabled_by.clone(),
@@ -114,10 +121,7 @@ fn signature(
 
 fn check_algorithm(table: &SignatureTable, key: &KeySource, template: &Template) -> Result<(), Problem> {
     if table.algorithm.is_plain_digest() && !template.has_secret() {
-        return Err(problem(
-            "signature.text",
-            "of a plain digest needs `{secret}`, else anybody can make it",
-        ));
+        return Err(problem("signature.text", DIGEST_WITHOUT_SECRET));
     }
     if !table.algorithm.is_plain_digest() && template.has_secret() {
         return Err(problem("signature.text", "has `{secret}`, but the secret is the key already"));
@@ -153,10 +157,7 @@ fn stamp(
     };
     let is_in_key = matches!(key, KeySource::Setting { derivation, .. } if derivation.prepend_timestamp);
     if !is_signed && !is_in_key {
-        return Err(problem(
-            "signature.text",
-            "must sign the timestamp: put `{ts}` into it, or `timestamp = false` beside it",
-        ));
+        return Err(problem("signature.text", UNSIGNED_TIMESTAMP));
     }
     Ok(Timestamp { at, unit: table.unit })
 }

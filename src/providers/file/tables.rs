@@ -154,6 +154,7 @@ pub struct SignatureTable {
     #[serde(default)]
     pub repeats: bool,
     pub enabled_by: Option<String>,
+    pub without: Option<String>,
 }
 
 /// Where a signature's timestamp is not the recipe's.

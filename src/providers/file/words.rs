@@ -13,8 +13,9 @@ pub fn in_words(file: &File, proofs: &Proofs) -> Vec<String> {
             if table.layout == whole() { String::new() } else { format!(", written `{}`", table.layout) };
         let switch =
             table.enabled_by.as_ref().map(|name| format!("; only with `{name}`")).unwrap_or_default();
+        let without = table.without.as_ref().map(|key| format!("; only without `{key}`")).unwrap_or_default();
         words.push(format!(
-            "{} over `{}`, in {}{layout} as {}{switch}",
+            "{} over `{}`, in {}{layout} as {}{switch}{without}",
             table.algorithm,
             table.text.replace('\n', "\\n").replace('\r', "\\r"),
             table.at,

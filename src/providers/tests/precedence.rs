@@ -2,6 +2,7 @@
 
 use crate::verify::encoding::{Encoding, hex};
 
+use super::recipe::Detail;
 use super::*;
 
 const BODY: &str = r#"{"type":"a"}"#;
@@ -11,6 +12,7 @@ const BODY: &str = r#"{"type":"a"}"#;
 const SEVERAL: &str = r#"
 title = "Several"
 source = "a test"
+delivery_id = "header X-Id"
 traps = ["It is made up."]
 [[key]]
 name = "signing_secret"
@@ -195,4 +197,69 @@ fn unknown_shared_key_makes_a_candidate() {
     assert!(sent.put(|request| old.is_proof_carried(request)), "it is stored, and rechecked with the key");
     let both = bind("twilio", &[("secret", "auth token"), ("shared_key", "another")]);
     assert_eq!(sent.verdict(&both), Err(Cause::SignatureMismatch));
+}
+
+#[test]
+fn partly_signed_id_counts_only_where_it_is_signed() {
+    let verifier = several(&[("signing_secret", "s"), ("jwt_secret", "j")]);
+    let id = |headers: &[(&str, &str)]| {
+        let sent = Sent::new(headers, BODY);
+        assert_eq!(sent.verdict(&verifier), Ok(()), "{headers:?}");
+        sent.description(&verifier).delivery_id
+    };
+    let signed = signature("s", "1760000000");
+    assert_eq!(id(&[("X-Id", "7"), ("X-Signature", &signed)]).as_deref(), Some("7"));
+    assert_eq!(id(&[("X-Id", "forged"), ("Authorization", &jwt("j"))]), None);
+    // A source whose messages are never signed has no other id.
+    let token = several(&[("secret", "t")]);
+    let sent = Sent::new(&[("X-Id", "7"), ("Authorization", "Token t")], BODY);
+    assert_eq!(sent.description(&token).delivery_id.as_deref(), Some("7"));
+}
+
+/// Signs the sample of each recipe with each of its signatures, and adds the headers that only another one covers.
+#[test]
+fn header_of_another_signature_names_no_message() {
+    let mut checked = Vec::new();
+    for own in own_requests() {
+        let verifier = &own.verifier;
+        for place in 0..verifier.proofs.signatures.len() {
+            let mut signer = Verifier::bind(verifier.recipe(), &own.settings).unwrap();
+            let keyed = signer.proofs.signatures.swap_remove(place);
+            let is_covered = |header: &str| keyed.scheme.template.covers_header(header);
+            let foreign: Vec<&str> =
+                verifier.partly_signed_headers.iter().copied().filter(|header| !is_covered(header)).collect();
+            signer.proofs.signatures = vec![keyed.clone()];
+            let Some(sample) = signer.sample(&wish(None, "nonce")).filter(|_| !foreign.is_empty()) else {
+                continue;
+            };
+            let mut sent = Sent::of(sample);
+            sent.headers.retain(|(name, _)| !foreign.contains(&name.as_str()));
+            let expected = sent.description(verifier);
+            sent.headers.extend(foreign.iter().map(|header| ((*header).to_owned(), b"forged".to_vec())));
+            assert_eq!(sent.verdict(verifier), Ok(()), "{}", own.provider);
+            assert_eq!(sent.description(verifier), expected, "{} {foreign:?}", own.provider);
+            checked.push(own.provider.clone());
+        }
+    }
+    assert_eq!(checked, ["lovable", "seam", "seam", "svix", "svix"]);
+}
+
+#[test]
+fn unsigned_delivery_id_is_named_in_the_traps() {
+    let words = ["not signed", "not proven"];
+    let mut unnamed: Vec<&str> = Vec::new();
+    for recipe in recipes() {
+        let signatures = &recipe.proofs.signatures;
+        let covers =
+            |header: &str| signatures.iter().any(|signature| signature.scheme.template.covers_header(header));
+        let is_signed = |detail: &Detail| !matches!(detail, Detail::Header(header) if !covers(header));
+        if signatures.is_empty() || recipe.delivery_id.iter().flatten().all(is_signed) {
+            continue;
+        }
+        let traps = &recipe.facts().traps;
+        if !traps.iter().any(|trap| words.iter().any(|word| trap.contains(word))) {
+            unnamed.push(recipe.name());
+        }
+    }
+    assert_eq!(unnamed, Vec::<&str>::new());
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use time::OffsetDateTime;
 
 use super::super::confirmation::{self, Asked, Confirmation, DueConfirmation, Settlement};
+use super::super::settled::Settlements;
 use super::super::writer::Database;
 use super::super::{Store, StoredMessage, Unavailable, timestamp};
 
@@ -51,16 +52,28 @@ impl Store {
         let signalled = targets.clone();
         let shared = self.inner.shared.clone();
         let settled_at = now.clone();
+        let is_final = !matches!(asked.settlement, Settlement::Again { .. });
         let work = move |database: &mut Database<'_>| {
             confirmation::settle(database.connection, &asked, &targets, &settled_at)
         };
-        match self.write_then(work, move |_| shared.work_committed(signalled)).await {
+        let committed = move |is_changed: &bool| {
+            if is_final && *is_changed {
+                shared.settled.add(id);
+            }
+            shared.work_committed(signalled);
+        };
+        match self.write_then(work, committed).await {
             // The row of the message cannot be written: others must not be held up by it.
             Err(Unavailable::Damaged) => {
                 self.write(move |database| confirmation::give_up_damaged(database.connection, id, &now)).await
             }
             settled => settled.map(drop),
         }
+    }
+
+    /// Messages whose confirmation was settled since the last call, for the clean-up.
+    pub fn take_settlements(&self) -> Settlements {
+        self.inner.shared.settled.take()
     }
 
     /// A message that is damaged goes nowhere.

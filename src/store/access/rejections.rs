@@ -8,7 +8,7 @@ use super::super::quarantine::read::{
     self as quarantined, CauseCount, RejectionFilter, RejectionHead, RejectionPosition, SourceNumbers,
     StoredRejection,
 };
-use super::super::quarantine::{NewRejection, Offer, RejectionKind, SEALED_AS};
+use super::super::quarantine::{NewRejection, Offer, SEALED_AS};
 use super::super::writer::Job;
 use super::super::{Store, Unavailable};
 
@@ -16,11 +16,12 @@ use super::super::{Store, Unavailable};
 const ROOM_WAIT: Duration = Duration::from_secs(2);
 
 impl Store {
-    /// Queues a rejection for the writer. A candidate waits a moment for room, noise does not; what does not fit is counted
-    /// only.
+    /// Queues a rejection for the writer. Some candidates wait a moment for room, noise does not; what does not fit is
+    /// counted only.
     pub async fn quarantine(&self, mut rejection: NewRejection) {
         let intake = &self.inner.intake;
         let deadline = Instant::now() + ROOM_WAIT;
+        let mut waiting = None;
         loop {
             let mut space = std::pin::pin!(intake.space.notified());
             space.as_mut().enable();
@@ -34,8 +35,14 @@ impl Store {
                 Offer::Full(rejection) => rejection,
             };
             // On a full disk nothing is written that would make room.
-            let may_wait = rejection.kind == RejectionKind::Candidate && !self.inner.files.is_low();
-            if !may_wait || tokio::time::timeout_at(deadline.into(), space).await.is_err() {
+            let may_wait = !self.inner.files.is_low();
+            if waiting.is_none() {
+                waiting = intake.wait_for_room(&rejection);
+            }
+            if !may_wait
+                || waiting.is_none()
+                || tokio::time::timeout_at(deadline.into(), space).await.is_err()
+            {
                 intake.count_dropped(&rejection);
                 return;
             }

@@ -18,6 +18,11 @@ const MAX_CANDIDATES: usize = 1_024;
 const MAX_CANDIDATE_BYTES: usize = 16 << 20;
 /// One network takes at most half of the room for candidates.
 const NETWORKS_SHARE: usize = 2;
+/// Candidates that wait for room at a time, in all and of one network. Each holds a connection that is never closed, of
+/// 4,096, and its body. With the queue, enough for a provider that sends some hundred messages of 50 kB at once. The rest is
+/// dropped and answered immediately.
+const MAX_WAITING: usize = 512;
+const MAX_WAITING_OF_NETWORK: usize = 256;
 const MAX_NOISE: usize = 256;
 const MAX_NOISE_BYTES: usize = 1 << 20;
 /// Noise with a larger body is kept without it.
@@ -50,8 +55,17 @@ struct Queue {
     candidates: VecDeque<NewRejection>,
     candidate_bytes: usize,
     by_network: BTreeMap<ClientNetwork, (usize, usize)>,
+    waiting: usize,
+    waiting_by_network: BTreeMap<ClientNetwork, usize>,
     noise: VecDeque<NewRejection>,
     noise_bytes: usize,
+}
+
+/// A rejection that waits for room, until it is dropped.
+#[derive(Debug)]
+pub struct WaitingForRoom<'a> {
+    intake: &'a Intake,
+    network: ClientNetwork,
 }
 
 /// What became of a rejection that was offered.
@@ -89,6 +103,22 @@ impl Intake {
         let body = rejection.body.as_deref().map(Bytes::copy_from_slice);
         queue.push_back(NewRejection { body, ..rejection });
         Offer::Taken(was_empty)
+    }
+
+    /// A place among those that wait for room; `None` where there are too many.
+    pub fn wait_for_room(&self, rejection: &NewRejection) -> Option<WaitingForRoom<'_>> {
+        if rejection.kind == RejectionKind::Noise {
+            return None;
+        }
+        let network = rejection.network();
+        let mut queue = self.queue.lock().ok()?;
+        let of_network = queue.waiting_by_network.get(&network).copied().unwrap_or_default();
+        if queue.waiting >= MAX_WAITING || of_network >= MAX_WAITING_OF_NETWORK {
+            return None;
+        }
+        queue.waiting += 1;
+        queue.waiting_by_network.insert(network, of_network + 1);
+        Some(WaitingForRoom { intake: self, network })
     }
 
     /// The next one to be written: candidates first, in the order of arrival.
@@ -161,6 +191,19 @@ impl Intake {
         let [rows, bytes, candidates_dropped, noise_dropped] =
             self.numbers.each_ref().map(|number| number.load(Ordering::Relaxed));
         QuarantineStats { rows, bytes, candidates_dropped, noise_dropped }
+    }
+}
+
+impl Drop for WaitingForRoom<'_> {
+    fn drop(&mut self) {
+        let Ok(mut queue) = self.intake.queue.lock() else { return };
+        queue.waiting -= 1;
+        if let Some(of_network) = queue.waiting_by_network.get_mut(&self.network) {
+            *of_network -= 1;
+            if *of_network == 0 {
+                queue.waiting_by_network.remove(&self.network);
+            }
+        }
     }
 }
 
@@ -260,6 +303,22 @@ mod tests {
         let intake = Intake::default();
         assert!(taken(&intake, noise("192.0.2.1", 25 << 20)));
         assert_eq!(intake.take().unwrap().body, None);
+    }
+
+    #[test]
+    fn waiting_candidates_are_bounded_for_each_network_and_all() {
+        let intake = Intake::default();
+        let wait = |address: &str| -> Vec<_> {
+            (0..1_000).map_while(|_| intake.wait_for_room(&candidate(address, 1))).collect()
+        };
+        let (first, second) = (wait("192.0.2.1"), wait("198.51.100.1"));
+        assert_eq!((first.len(), second.len(), wait("203.0.113.1").len()), (256, 256, 0));
+        drop(first);
+        assert_eq!((wait("198.51.100.2").len(), wait("203.0.113.1").len()), (0, 256));
+        drop(second);
+        assert!(intake.wait_for_room(&noise("192.0.2.1", 1)).is_none(), "noise never waits");
+        let queue = intake.queue.lock().unwrap();
+        assert!(queue.waiting == 0 && queue.waiting_by_network.is_empty());
     }
 
     #[test]

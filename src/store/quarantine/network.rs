@@ -13,6 +13,10 @@ pub struct ClientNetwork {
 }
 
 impl ClientNetwork {
+    /// The first and the last in their order.
+    pub const MIN: Self = Self { bits: 0, length: 0 };
+    pub const MAX: Self = Self { bits: u64::MAX, length: u8::MAX };
+
     /// The smallest range that is told apart: /24 of IPv4, /64 of IPv6.
     pub fn of(address: IpAddr) -> Self {
         match address.to_canonical() {
@@ -51,10 +55,15 @@ impl ClientNetwork {
         self.allowance() == 1
     }
 
-    pub fn contains(self, other: Self) -> bool {
-        other.is_ipv4() == self.is_ipv4()
-            && other.length >= self.length
-            && Self { length: self.length, ..other }.cut() == self
+    /// The next wider range; `None` for the widest.
+    pub fn parent(self) -> Option<Self> {
+        let length = match self.length {
+            24 => 16,
+            64 => 48,
+            48 => 32,
+            _ => return None,
+        };
+        Some(Self { length, ..self }.cut())
     }
 
     const fn is_ipv4(self) -> bool {
@@ -107,9 +116,15 @@ mod tests {
         assert_eq!(wider("203.0.113.9"), ["203.0.113.0/24", "203.0.0.0/16"]);
         assert_eq!(wider("2001:db8:1:2::9"), ["2001:db8:1:2::/64", "2001:db8:1::/48", "2001:db8::/32"]);
         for range in network("2001:db8:1:2::9").and_wider() {
-            assert!(range.contains(network("2001:db8:1:2::7")));
-            assert!(!range.contains(network("2001:db9::")) && !range.contains(network("0.0.0.1")));
+            assert!(network("2001:db8:1:2::7").and_wider().any(|wider| wider == range));
+            assert!(!network("2001:db9::").and_wider().any(|wider| wider == range));
         }
-        assert!(!network("192.0.2.1").contains(network("192.0.2.1").and_wider().last().unwrap()));
+        for address in ["203.0.113.9", "2001:db8:1:2::9"] {
+            let wider: Vec<_> = network(address).and_wider().collect();
+            for pair in wider.windows(2) {
+                assert_eq!(pair[0].parent(), Some(pair[1]));
+            }
+            assert_eq!(wider.last().unwrap().parent(), None);
+        }
     }
 }

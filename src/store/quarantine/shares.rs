@@ -78,6 +78,8 @@ struct SourceShare {
     bytes: BTreeMap<ClientNetwork, u64>,
     /// The same, by bytes in relation to what the range may hold.
     ordered: BTreeSet<(u64, ClientNetwork)>,
+    /// The same for each wider range, so that the heaviest in it is found without a walk.
+    ordered_within: BTreeSet<(ClientNetwork, u64, ClientNetwork)>,
 }
 
 impl Group {
@@ -126,12 +128,16 @@ impl Group {
 impl SourceShare {
     fn change(&mut self, range: ClientNetwork, change: impl Fn(u64) -> u64) {
         let held = self.bytes.get(&range).copied().unwrap_or_default();
-        self.ordered.remove(&(held / range.allowance(), range));
+        let (parent, before) = (range.parent(), held / range.allowance());
+        self.ordered.remove(&(before, range));
+        parent.map(|parent| self.ordered_within.remove(&(parent, before, range)));
         match change(held) {
             0 => drop(self.bytes.remove(&range)),
             bytes => {
                 self.bytes.insert(range, bytes);
-                self.ordered.insert((bytes / range.allowance(), range));
+                let weight = bytes / range.allowance();
+                self.ordered.insert((weight, range));
+                parent.map(|parent| self.ordered_within.insert((parent, weight, range)));
             }
         }
     }
@@ -140,8 +146,8 @@ impl SourceShare {
     fn heaviest(&self) -> Option<ClientNetwork> {
         let mut found = self.ordered.last()?.1;
         while !found.is_smallest() {
-            let mut lighter = self.ordered.iter().rev().map(|(_, range)| *range);
-            found = lighter.find(|range| *range != found && found.contains(*range))?;
+            let within = (found, 0, ClientNetwork::MIN)..=(found, u64::MAX, ClientNetwork::MAX);
+            found = self.ordered_within.range(within).next_back()?.2;
         }
         Some(found)
     }
@@ -149,6 +155,9 @@ impl SourceShare {
 
 #[cfg(test)]
 mod tests {
+    use std::net::IpAddr;
+    use std::time::{Duration, Instant};
+
     use super::*;
 
     fn network(address: &str) -> ClientNetwork {
@@ -208,6 +217,45 @@ mod tests {
         assert_eq!(heaviest(&shares), ("github".to_owned(), "192.0.2.0/24".to_owned()));
         shares.remove("github", network("192.0.2.1"), 800);
         assert_eq!((shares.total(), shares.of("github", network("192.0.2.1"))), (200, 0));
+    }
+
+    #[test]
+    fn heaviest_network_is_found_among_many_without_a_walk() {
+        const NETWORKS: u32 = 100_000;
+        for address in [
+            (|n| IpAddr::V4((n << 8).into())) as fn(u32) -> IpAddr,
+            |n| IpAddr::V6((0x2001_0db8_u128 << 96 | u128::from(n) << 64).into()),
+            |n| IpAddr::V6((0x2001_0db8_u128 << 96 | u128::from(n) << 80).into()),
+        ] {
+            let mut shares = Shares::default();
+            (0..NETWORKS).for_each(|n| shares.add("github", ClientNetwork::of(address(n)), 2_048));
+            let began = Instant::now();
+            // As many transactions evict. A walk over the networks for each takes minutes in a debug build.
+            for _ in 0..20_000 {
+                let (source, network) = shares.heaviest().map(|(name, one)| (name.to_owned(), one)).unwrap();
+                assert_eq!(shares.of(&source, network), 2_048);
+                shares.remove(&source, network, 2_048);
+            }
+            assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
+            assert_eq!(shares.total(), 80_000 * 2_048);
+        }
+    }
+
+    #[test]
+    fn heaviest_network_of_heaviest_range_yields() {
+        let mut shares = Shares::default();
+        for (address, bytes) in [
+            ("2001:db8:1:1::", 200),
+            ("2001:db8:1:2::", 220),
+            ("2001:db8:1:3::", 210),
+            ("2001:db8:2:1::", 300),
+        ] {
+            shares.add("github", network(address), bytes);
+        }
+        // Half of what the first /48 holds is more than the heaviest network.
+        assert_eq!(heaviest(&shares).1, "2001:db8:1:2::/64");
+        shares.remove("github", network("2001:db8:1:2::"), 220);
+        assert_eq!(heaviest(&shares).1, "2001:db8:2:1::/64");
     }
 
     #[test]

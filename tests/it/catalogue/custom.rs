@@ -104,6 +104,45 @@ fn a_field_with_a_wrong_value_is_named_by_its_variable() {
 }
 
 #[test]
+fn field_without_effect_is_an_error_that_names_the_variables() {
+    let token = || {
+        TestApp::builder()
+            .set("CREEL_SOURCE_SHOP_PROVIDER", "custom")
+            .set("CREEL_SOURCE_SHOP_SECRET", SECRET)
+            .set("CREEL_SOURCE_SHOP_TOKEN_AT", "header Shop-Token")
+    };
+    let untimed = || {
+        let shop = shop().unset("CREEL_SOURCE_SHOP_TIMESTAMP_AT").unset("CREEL_SOURCE_SHOP_SIGNATURE_LAYOUT");
+        shop.unset("CREEL_SOURCE_SHOP_SIGNATURE_TEXT")
+    };
+    let rows = [
+        (untimed(), "TIMESTAMP_UNIT", "ms", "TIMESTAMP_AT"),
+        (untimed(), "TOKEN_SCHEME", "Bearer", "TOKEN_AT"),
+        (token(), "EVENT_ACTION", "json action", "EVENT_TYPE"),
+        (token(), "SIGNATURE_LAYOUT", "sha256={signature}", "TOKEN_AT"),
+        (token(), "SIGNATURE_ENCODING", "hex", "SIGNATURE_AT"),
+        (token(), "SIGNATURE_ALGORITHM", "hmac-sha1", "TOKEN_AT"),
+        (token(), "SIGNATURE_TEXT", "{body}", "TOKEN_AT"),
+        (token(), "SIGNATURE_KEY_ENCODING", "hex", "TOKEN_AT"),
+        (token(), "SIGNATURE_KEY_PREFIX", "whsec_", "TOKEN_AT"),
+        (token(), "TIMESTAMP_AT", "header Shop-Time", "TOKEN_AT"),
+        (untimed(), "SIGNATURE_TEXT", "{ts}.{body}", "TIMESTAMP_AT"),
+        (untimed(), "SIGNATURE_ALGORITHM", "sha256", "SIGNATURE_TEXT"),
+        (untimed(), "TIMESTAMP_AT", "header Shop-Time", "SIGNATURE_TEXT"),
+    ];
+    for (builder, variable, value, other) in rows {
+        let name = format!("CREEL_SOURCE_SHOP_{variable}");
+        let failure = builder.set(&name, value).run(&["check"]).failed();
+        let has_other = failure.contains(&format!("CREEL_SOURCE_SHOP_{other}"));
+        assert!(
+            failure.contains(&name) && has_other && !failure.contains("[timestamp]"),
+            "{name}: {failure}"
+        );
+        assert!(!failure.contains("timestamp = false"), "{name}: {failure}");
+    }
+}
+
+#[test]
 fn a_described_sender_needs_a_proof_and_a_secret() {
     let unproven = shop().unset("CREEL_SOURCE_SHOP_SIGNATURE_AT").run(&["serve"]).failed();
     assert!(unproven.contains("CREEL_SOURCE_SHOP_SIGNATURE_AT:"), "{unproven}");

@@ -72,11 +72,14 @@ fn scheme_before_a_token_needs_no_blank() {
         let send = |value: &str| {
             app.send(&Request::post("/webhooks/mine").header("Authorization", value).body("{}")).status
         };
-        for right in [format!("Bearer {SECRET}"), format!("bearer   {SECRET}"), format!("BEARER {SECRET}")] {
+        let directly = format!("{}{SECRET}", scheme.trim());
+        for right in
+            [format!("Bearer {SECRET}"), format!("bearer   {SECRET}"), format!("BEARER {SECRET}"), directly]
+        {
             assert_eq!(send(&right), 200, "{scheme:?} {right}");
         }
         for wrong in
-            [SECRET.to_owned(), format!("Bearer{SECRET}"), format!("Basic {SECRET}"), "Bearer".to_owned()]
+            [SECRET.to_owned(), format!("BEARER{SECRET}"), format!("Basic {SECRET}"), "Bearer".to_owned()]
         {
             assert_eq!(send(&wrong), 403, "{scheme:?} {wrong}");
         }

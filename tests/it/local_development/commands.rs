@@ -64,8 +64,32 @@ fn stream_that_is_held_back_on_the_way_is_told() {
     let tail = laptop.spawn(&["tail", "--dead-after", "2"]);
     let listener = laptop.begin_to_listen("http://127.0.0.1:9/", &arguments);
     for process in [&tail, &listener] {
-        let line = process.log.wait_for("NOTHING FROM", SOON).unwrap();
-        assert!(line.contains("holds responses back") && line.contains("docs/proxies.md"), "{line}");
+        let line = process.log.wait_for("no response from", SOON).unwrap();
+        assert!(line.contains("/readyz") && line.contains("docs/proxies.md"), "{line}");
+    }
+}
+
+#[test]
+fn streams_without_news_are_retried_with_growing_pauses() {
+    let greeting = "event: watching\ndata: {\"from\":0}\n\n";
+    for body in ["", greeting] {
+        let server = Target::start();
+        server.behave(Behaviour::status(200).header("Content-Type", "text/event-stream").body(body));
+        let tail = Laptop::at(&server.url("")).spawn(&["tail"]);
+        tail.log.wait_for("Next try in 2 s", SOON).unwrap();
+        assert_eq!(server.bodies().len(), 2, "{}", tail.log.text());
+    }
+}
+
+#[test]
+fn success_of_another_content_type_is_an_error() {
+    let server = Target::start();
+    server.behave(Behaviour::status(200).header("Content-Type", "text/html").body("<html>"));
+    let laptop = Laptop::at(&server.url(""));
+    let listen = ["listen", laptop.url(), "--forward", "http://127.0.0.1:9/"];
+    for outcome in [laptop.run(&["tail"]), laptop.builder().run(&listen)] {
+        let failure = outcome.failed();
+        assert!(failure.contains("answered 200 with text/html"), "{failure}");
     }
 }
 

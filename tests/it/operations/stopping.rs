@@ -5,7 +5,7 @@ use std::time::Duration;
 use rustix::process::Signal;
 
 use crate::harness::load::{Load, assert_nothing_lost};
-use crate::harness::{Connection, Request, TestApp, sign};
+use crate::harness::{ADMIN_TOKEN, Connection, Request, TestApp, sign};
 
 /// How a shell reports a process that SIGTERM has ended.
 const ENDED_BY_SIGTERM: i32 = 143;
@@ -93,6 +93,19 @@ fn new_connection_is_served_in_the_grace_period() {
     assert_eq!((ready.status, ready.header("connection")), (503, Some("close")), "{ready:?}");
     assert_eq!(app.get("/healthz").status, 200);
     assert_eq!(app.send(&Request::get("/nowhere")).header("connection"), Some("close"));
+    assert_eq!(app.process.wait(LIMIT).code(), Some(0));
+}
+
+#[test]
+fn stream_request_in_the_grace_period_gets_503() {
+    let mut app = TestApp::github().start();
+    let _held = begin_stop(&app);
+    for path in ["messages/stream", "listeners/laptop/stream"] {
+        let request = Request::get(&format!("/api/v1/{path}"));
+        let reply = app.send(&request.header("Authorization", format!("Bearer {ADMIN_TOKEN}")));
+        assert_eq!((reply.status, reply.header("connection")), (503, Some("close")), "{path}: {reply:?}");
+        assert!(reply.header("retry-after").is_some() && reply.text().contains("\"stopping\""), "{reply:?}");
+    }
     assert_eq!(app.process.wait(LIMIT).code(), Some(0));
 }
 

@@ -290,3 +290,20 @@ fn bulk_release_takes_candidates_in_steps_and_in_order() {
     let bad = json!({"filter": {}, "cursor": "yesterday"});
     assert_eq!(answered(&app, "/rejections/recheck", &bad, 422)["code"], "invalid_value");
 }
+
+/// A provider with many workers, or one that was held up.
+#[test]
+fn burst_under_wrong_secret_is_kept_whole() {
+    for (count, padding_bytes) in [(550, 0), (250, 50_000)] {
+        let app = with_wrong_secret().start();
+        let mut connections: Vec<_> = (0..count).map(|_| app.connect()).collect();
+        for (number, connection) in connections.iter_mut().enumerate() {
+            let request = push(number, padding_bytes).header("X-Forwarded-For", SENDER);
+            connection.write(&request.bytes()).unwrap();
+        }
+        for connection in &mut connections {
+            assert_eq!(connection.read().status, 403);
+        }
+        eventually("all are kept", SOON, || rows_of(&app, SENDERS_NETWORK) == i64::from(count));
+    }
+}

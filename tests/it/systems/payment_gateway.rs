@@ -20,14 +20,18 @@ impl Shop {
     }
 
     fn inbox(&self) -> Builder {
+        self.inbox_without_target()
+            .set("CREEL_TARGET_APP_URL", self.app.url("/paid"))
+            .set("CREEL_TARGET_APP_EVENTS", "pay.*")
+    }
+
+    fn inbox_without_target(&self) -> Builder {
         TestApp::builder()
             .set("CREEL_SOURCE_PAY_PROVIDER", "none")
             .set("CREEL_SOURCE_PAY_METHODS", "GET POST")
             .set("CREEL_SOURCE_PAY_CONFIRM_URL", self.gateway.url("/v1/payments/{query:id}"))
             .set("CREEL_SOURCE_PAY_CONFIRM_EXPECT", "200 /status=paid")
             .set("CREEL_SOURCE_PAY_CONFIRM_TOKEN", TOKEN)
-            .set("CREEL_TARGET_APP_URL", self.app.url("/paid"))
-            .set("CREEL_TARGET_APP_EVENTS", "pay.*")
     }
 
     fn says(&self, status: &str) {
@@ -266,4 +270,37 @@ fn check_says_whom_it_would_ask() {
         report.contains("warning: source mollie-classic: CREEL_SOURCE_MOLLIE_CLASSIC_API_KEY is not set"),
         "{report}"
     );
+}
+
+#[test]
+fn confirmed_messages_make_room_before_newer_ones() {
+    let shop = Shop::open();
+    shop.gateway.behave(Behaviour::Hang);
+    let inbox = shop
+        .inbox_without_target()
+        .set("CREEL_SOURCE_PAY_RATE", "100000/s")
+        .set("CREEL_MAX_DATABASE_SIZE", "4MiB")
+        .start();
+    let mut number = 0;
+    let mut send = || {
+        number += 1;
+        inbox.send(&notice("POST", &format!("?id={number}")).body("x".repeat(100_000))).status
+    };
+    eventually("there is no room", SOON, || send() == 503);
+    assert_eq!(inbox.database().value::<i64>("SELECT min(id) FROM messages"), 1);
+    shop.says("paid");
+    eventually("there is room again", SOON, || send() == 200);
+    for _ in 0..10 {
+        assert_eq!(send(), 200);
+    }
+    let used = "SELECT (page_count - freelist_count) * page_size
+                FROM pragma_page_count, pragma_freelist_count, pragma_page_size";
+    eventually("the database fits", SOON, || {
+        let fits = inbox.database().value::<i64>(used) <= 4 << 20;
+        // The size is looked at after writes.
+        fits || send() == 0
+    });
+    let gaps: i64 = inbox.database().value("SELECT max(id) - min(id) + 1 - count(*) FROM messages");
+    let oldest: i64 = inbox.database().value("SELECT min(id) FROM messages");
+    assert!(gaps == 0 && oldest > 1, "{gaps} newer ones were deleted, the oldest is {oldest}");
 }

@@ -22,19 +22,17 @@ pub fn of(cause: Cause) -> &'static str {
             "The signature names an algorithm or version that the provider's recipe does not know."
         }
         Cause::StaleTimestamp => {
-            "Rightly signed, but too long ago or too far ahead: look at the clock of this machine, or at the source's tolerance. It may also be a repetition by somebody who has listened."
+            "Correctly signed, but too long ago or too far ahead: look at the clock of this machine, or at the source's tolerance. It may also be a repetition by somebody who has listened."
         }
         Cause::SignatureMismatch => {
-            "The signature is not that of this request with the configured secret: look whether the secret is the provider's, and whether a proxy changes bodies. Where the scheme signs the URL (`signed_url`), it must be the URL that is registered at the provider, letter by letter, and no proxy may rewrite the query."
+            "The signature is not that of this request with the configured secret: check that the secret is the provider's, and that no proxy changes bodies. Where the scheme signs the URL (`signed_url`), it must be the URL that is registered at the provider, letter by letter, and no proxy may rewrite the query."
         }
-        Cause::TokenMismatch => {
-            "The token is none of the configured ones: look whether it is the provider's."
-        }
+        Cause::TokenMismatch => "The token is none of the configured ones: check that it is the provider's.",
         Cause::ClaimMismatch => {
             "A genuine token or signature, but for another body, URL, issuer or recipient: look whether the source's URL is as registered at the provider."
         }
         Cause::WrongAccount => {
-            "Rightly signed by the provider, but for another account than the configured one."
+            "Correctly signed by the provider, but for another account than the configured one."
         }
         Cause::UnknownKey => {
             "The request names a key that the provider has not published, or of a kind of which the source has none."

@@ -46,7 +46,7 @@ pub struct RejectionHead {
     /// The cause in words, and what to look at.
     pub explanation: &'static str,
     /// For a scheme that signs the URL, where the signature does not match: the URL that it is checked against, as the source
-    /// is configured now, without secrets and the query of the request. It must be the URL that is registered at the provider.
+    /// is configured now, without secrets and without the query of the request (the log has it). It must be the URL that is registered at the provider.
     #[schema(examples("https://hooks.example.com/webhooks/twilio"))]
     pub signed_url: Option<String>,
     #[schema(examples("192.0.2.7"))]

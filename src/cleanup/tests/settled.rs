@@ -1,0 +1,153 @@
+//! Messages that the clean-up has passed by: each is looked at again once nothing keeps it any more.
+
+use super::deliveries::settle;
+use super::*;
+use crate::store::{Next, Origin, Settlement, TargetKind, behind};
+
+const LIMIT: u64 = 4_000_000;
+const BODY_BYTES: usize = 20_000;
+const MINUTE: Duration = Duration::from_secs(60);
+
+fn body() -> String {
+    format!("\"{}\"", "x".repeat(BODY_BYTES))
+}
+
+impl Setup {
+    async fn keep_awaiting(&self, count: usize) -> Vec<i64> {
+        let mut ids = Vec::new();
+        for _ in 0..count {
+            self.number.set(self.number.get() + 1);
+            let asking = Asking { request: "paid?".to_owned(), most_awaiting: Some(1_000) };
+            let message = NewMessage {
+                asking: Some(asking),
+                ..message("mollie", Duration::ZERO, &body(), &format!("id {}", self.number.get()))
+            };
+            match self.keep_message(message).await {
+                Kept::New { id } => ids.push(id),
+                other => panic!("{other:?}"),
+            }
+        }
+        ids
+    }
+}
+
+fn limited() -> Cleaner {
+    cleaner(Retention::Keep, &[], Some(LIMIT))
+}
+
+async fn make_room(cleaner: &mut Cleaner, setup: &Setup, later: Duration) -> usize {
+    cleaner.make_room(&setup.store, NOW + later, later).await.unwrap().messages
+}
+
+#[test]
+fn settled_messages_make_room_before_newer_ones() {
+    for settlement in [Settlement::Confirmed, Settlement::Refused] {
+        run(async {
+            let (setup, mut cleaner) = (Setup::new(), limited());
+            cleaner.run_once(&setup.store, NOW, Duration::ZERO).await.unwrap();
+            let awaiting = setup.keep_awaiting(250).await;
+            assert_eq!(make_room(&mut cleaner, &setup, Duration::ZERO).await, 0);
+            assert_eq!(setup.store.ready(), Err(Unavailable::DatabaseFull));
+            // One is never answered. The others have no deliveries.
+            for id in &awaiting[1..] {
+                settle(&setup, *id, settlement.clone(), NOW).await;
+            }
+            assert!(make_room(&mut cleaner, &setup, MINUTE).await > 40);
+            assert_eq!(setup.store.ready(), Ok(()));
+            let new = setup.keep_large(50).await;
+            assert!(make_room(&mut cleaner, &setup, 2 * MINUTE).await > 20);
+            let left = setup.ids_left().await;
+            assert!(left.contains(&awaiting[0]) && left.ends_with(&new), "{settlement:?}: {left:?}");
+        });
+    }
+}
+
+#[test]
+fn message_asked_about_again_stays() {
+    run(async {
+        let (setup, mut cleaner) = (Setup::new(), limited());
+        cleaner.run_once(&setup.store, NOW, Duration::ZERO).await.unwrap();
+        let awaiting = setup.keep_awaiting(250).await;
+        make_room(&mut cleaner, &setup, Duration::ZERO).await;
+        settle(&setup, awaiting[0], Settlement::Again { at: timestamp::to_text(NOW + MINUTE) }, NOW).await;
+        assert_eq!(setup.store.take_settlements().messages, [0_i64; 0]);
+        settle(&setup, awaiting[0], Settlement::Confirmed, NOW + MINUTE).await;
+        assert_eq!(make_room(&mut cleaner, &setup, 2 * MINUTE).await, 1);
+    });
+}
+
+#[test]
+fn settled_message_makes_room_after_restart() {
+    run(async {
+        let setup = Setup::new();
+        let awaiting = setup.keep_awaiting(250).await;
+        limited().run_once(&setup.store, NOW, Duration::ZERO).await.unwrap();
+        for id in &awaiting {
+            settle(&setup, *id, Settlement::Confirmed, NOW).await;
+        }
+        // What was only in memory is gone.
+        setup.store.take_settlements();
+        let outcome = limited().run_once(&setup.store, NOW + MINUTE, MINUTE).await.unwrap();
+        assert!(outcome.messages > 40 && setup.store.ready().is_ok(), "{outcome:?}");
+    });
+}
+
+#[test]
+fn delivery_that_ends_after_clock_is_set_back_frees_its_message() {
+    let set_back = 5 * MINUTE;
+    for (retention, limit) in [(Retention::For(DAY), None), (Retention::Keep, Some(LIMIT))] {
+        run(async {
+            let setup = Setup::new();
+            let target = setup.target(TargetKind::Http, Origin::Api).await;
+            let mut cleaner = cleaner(retention, &[], limit);
+            let old = NewMessage { received_at: NOW - 300 * DAY, ..message("acme", DAY, &body(), "old") };
+            assert_eq!(setup.keep_message(old).await, Kept::New { id: 1 });
+            let mut deliveries = vec![setup.deliver(1, target, NOW).await];
+            for id in setup.keep_large(250).await {
+                deliveries.push(setup.deliver(id, target, NOW).await);
+            }
+            cleaner.run_once(&setup.store, NOW, Duration::ZERO).await.unwrap();
+            // Wall time at uptime `u` is `NOW + u - set_back` from here on.
+            setup.attempt(deliveries[0], Next::Delivered, NOW + MINUTE - set_back).await;
+            let now = NOW + 10 * MINUTE - set_back;
+            let outcome = cleaner.run_once(&setup.store, now, 10 * MINUTE).await.unwrap();
+            assert_eq!(outcome.messages, 1, "{limit:?}");
+            assert_eq!(setup.ids_left().await.first(), Some(&2));
+        });
+    }
+}
+
+#[test]
+fn failed_deletion_is_tried_again_by_the_next_run() {
+    run(async {
+        let (setup, mut cleaner) = (Setup::new(), limited());
+        cleaner.run_once(&setup.store, NOW, Duration::ZERO).await.unwrap();
+        let ids = setup.keep_large(250).await;
+        behind::change(
+            setup.store.path(),
+            "CREATE TRIGGER full BEFORE DELETE ON messages BEGIN SELECT RAISE(ABORT, 'full'); END",
+        );
+        cleaner.make_room(&setup.store, NOW, MINUTE).await.unwrap_err();
+        behind::change(setup.store.path(), "DROP TRIGGER full");
+        let deleted = make_room(&mut cleaner, &setup, 2 * MINUTE).await;
+        assert!(deleted > 40, "{deleted}");
+        assert_eq!(setup.ids_left().await, ids[deleted..], "the oldest go first");
+    });
+}
+
+#[test]
+fn refused_message_wakes_the_clean_up() {
+    run(async {
+        let (setup, mut cleaner) = (Setup::new(), limited());
+        cleaner.run_once(&setup.store, NOW, Duration::ZERO).await.unwrap();
+        setup.keep_awaiting(250).await;
+        make_room(&mut cleaner, &setup, Duration::ZERO).await;
+        // The writer does not know the limit here, so only the refusal can wake anything.
+        let wakes = || tokio::time::timeout(Duration::from_millis(20), setup.store.beyond_size_limit());
+        assert!(wakes().await.is_err());
+        let until = Instant::now() + Duration::from_secs(20);
+        let refused = setup.store.keep(message("acme", Duration::ZERO, "1", "refused"), until).await;
+        assert_eq!(refused, Err(Unavailable::DatabaseFull));
+        assert!(wakes().await.is_ok());
+    });
+}

@@ -1,0 +1,166 @@
+//! Which bodies are dropped when memory runs short, the slowest first: those too slow for what they hold, then the slowest
+//! of the networks that hold the most. A network with one body, or within
+//! its fair share, keeps what makes progress, and its slow small bodies are dropped last.
+
+use std::collections::{BinaryHeap, HashMap};
+
+use tokio::time::Instant;
+
+use super::{Body, InFlight, Network, SHARE_OF_SLOW_SMALL, SMALL};
+
+/// A network that holds less than this share of the budget never counts as heavy, however many networks there are.
+const LIGHT_SHARE: usize = 64;
+
+/// What a body needs that finds no room.
+#[derive(Clone, Copy, Debug)]
+pub struct Demand {
+    /// The body.
+    pub id: u64,
+    pub client: Network,
+    /// What it holds, and what it is to hold.
+    pub held_bytes: usize,
+    pub wanted_bytes: usize,
+    /// What must come free.
+    pub needed_bytes: usize,
+    /// Of the whole budget.
+    pub total_bytes: usize,
+    /// It lacks room in the share of its own network: others have nothing to do with it.
+    pub is_of_share: bool,
+}
+
+/// A body that may be dropped.
+#[derive(Clone, Copy, Debug)]
+struct Droppable {
+    id: u64,
+    client: Network,
+    bytes: usize,
+    /// See `Pace::progress`.
+    progress: f64,
+}
+
+/// The bodies of a network above its fair share.
+#[derive(Debug, Default)]
+struct Crowd {
+    held_bytes: usize,
+    /// Also those that cannot be dropped.
+    bodies: usize,
+    /// The slowest last.
+    droppable: Vec<Droppable>,
+}
+
+impl InFlight {
+    /// Drops bodies until there is enough room. True if there will be some.
+    pub fn drop_slowest(&mut self, demand: Demand, now: Instant) -> bool {
+        let dropped = self.bodies.values().filter(|body| body.is_dropped);
+        let mut coming: usize = dropped.map(|body| body.bytes).sum();
+        let slow = self.slow(demand, now);
+        let is_newcomer = !self.of_clients.contains_key(&demand.client);
+        let networks = self.of_clients.len() + usize::from(is_newcomer);
+        let fair_share = fair_share(demand.total_bytes, networks);
+        let (first, last): (Vec<_>, Vec<_>) = slow.into_iter().partition(|body| {
+            let is_heavy = self.of_clients.get(&body.client).is_some_and(|held| *held > fair_share);
+            body.bytes > SMALL || (is_heavy && !demand.is_of_share)
+        });
+        self.drop_some(first, &mut coming, demand.needed_bytes);
+        if coming < demand.needed_bytes && !demand.is_of_share {
+            self.drop_of_crowds(demand, fair_share, &mut coming, now);
+        }
+        // Where they hold little, dropping them would not make enough room.
+        let last_bytes: usize = last.iter().map(|body| body.bytes).sum();
+        if demand.wanted_bytes <= SMALL || last_bytes > demand.total_bytes / SHARE_OF_SLOW_SMALL {
+            self.drop_some(last, &mut coming, demand.needed_bytes);
+        }
+        coming > 0
+    }
+
+    /// Drops those that hold the most first.
+    fn drop_some(&mut self, mut bodies: Vec<Droppable>, coming: &mut usize, needed_bytes: usize) {
+        bodies.sort_unstable_by(|a, b| b.bytes.cmp(&a.bytes).then(a.progress.total_cmp(&b.progress)));
+        for body in bodies {
+            // Room for the copies of what is dropped comes with it.
+            if *coming >= needed_bytes {
+                break;
+            }
+            *coming += self.drop_body(body.id);
+        }
+    }
+
+    /// The bytes that come free.
+    fn drop_body(&mut self, id: u64) -> usize {
+        let Some(body) = self.bodies.get_mut(&id) else { return 0 };
+        body.is_dropped = true;
+        body.dropped.iter().for_each(|dropped| dropped.notify_one());
+        body.bytes
+    }
+
+    /// Other bodies that hold something and are too slow for it.
+    fn slow(&self, demand: Demand, now: Instant) -> Vec<Droppable> {
+        let of_client = |body: &Droppable| !demand.is_of_share || body.client == demand.client;
+        let measured = self.bodies.iter().filter(|(id, _)| **id != demand.id).filter_map(|(id, body)| {
+            let progress = body.pace.progress(body.bytes, now)?;
+            body.droppable(*id, progress)
+        });
+        measured.filter(|body| body.progress < 1.0 && of_client(body)).collect()
+    }
+
+    /// Drops the slowest body of the network that holds the most, again and again, while it holds more than its fair share
+    /// and than the network that needs room. One with a single body may take from any such network.
+    fn drop_of_crowds(&mut self, demand: Demand, fair_share: usize, coming: &mut usize, now: Instant) {
+        let own = demand.client;
+        let others = self.of_clients.get(&own).map_or(0, |held| held - demand.held_bytes);
+        let rival = if others == 0 { 0 } else { others + demand.wanted_bytes };
+        let floor = fair_share.max(rival);
+        let heavy = self.of_clients.iter().filter(|(network, held)| **network != own && **held > floor);
+        let mut crowds = self.crowds(heavy, now);
+        let mut heaviest: BinaryHeap<(usize, usize)> =
+            crowds.iter().enumerate().map(|(index, crowd)| (crowd.held_bytes, index)).collect();
+        while *coming < demand.needed_bytes
+            && let Some((held, index)) = heaviest.pop()
+            && held > floor
+        {
+            let crowd = &mut crowds[index];
+            if crowd.bodies > 1
+                && let Some(slowest) = crowd.droppable.pop()
+            {
+                crowd.bodies -= 1;
+                heaviest.push((held - slowest.bytes, index));
+                *coming += self.drop_body(slowest.id);
+            }
+        }
+    }
+
+    fn crowds<'a>(&self, heavy: impl Iterator<Item = (&'a Network, &'a usize)>, now: Instant) -> Vec<Crowd> {
+        let crowd = |held_bytes: usize| Crowd { held_bytes, ..Crowd::default() };
+        let mut crowds: HashMap<Network, Crowd> =
+            heavy.map(|(network, held)| (*network, crowd(*held))).collect();
+        for (id, body) in &self.bodies {
+            let Some(crowd) = crowds.get_mut(&body.client) else { continue };
+            if body.is_dropped {
+                crowd.held_bytes -= body.bytes;
+                continue;
+            }
+            crowd.bodies += 1;
+            let progress = body.pace.progress_since_start(body.bytes, now);
+            crowd.droppable.extend(progress.and_then(|progress| body.droppable(*id, progress)));
+        }
+        let mut crowds: Vec<Crowd> = crowds.into_values().collect();
+        for crowd in &mut crowds {
+            crowd
+                .droppable
+                .sort_unstable_by(|a, b| b.progress.total_cmp(&a.progress).then(a.bytes.cmp(&b.bytes)));
+        }
+        crowds
+    }
+}
+
+/// The equal share of so many networks.
+pub fn fair_share(total_bytes: usize, networks: usize) -> usize {
+    (total_bytes / networks.max(1)).max(total_bytes / LIGHT_SHARE).max(SMALL)
+}
+
+impl Body {
+    fn droppable(&self, id: u64, progress: f64) -> Option<Droppable> {
+        let may_be_dropped = self.bytes > 0 && self.wanted == 0 && self.dropped.is_some() && !self.is_dropped;
+        may_be_dropped.then_some(Droppable { id, client: self.client, bytes: self.bytes, progress })
+    }
+}

@@ -1,0 +1,38 @@
+//! Headers that name a message and that only some proofs of a source cover. Next to another proof anyone could have added
+//! them, so they are ignored there.
+
+use crate::verify::signature::{self, Keyed};
+use crate::verify::view::View;
+
+use super::super::recipe::{Detail, Recipe};
+use super::bound::BoundProofs;
+
+impl BoundProofs {
+    /// The headers of the recipe's event type and delivery id that some signature of the source covers, but not every one.
+    pub fn partly_signed_headers(&self, recipe: &'static Recipe) -> Vec<&'static str> {
+        let ids = recipe.delivery_id.iter().flatten();
+        let details = recipe.event_type.iter().chain(&recipe.event_action).chain(ids);
+        let headers = details.filter_map(|detail| match detail {
+            Detail::Header(name) => Some(name.as_str()),
+            Detail::Query(_) | Detail::Json(_) => None,
+        });
+        headers.filter(|header| self.is_partly_signed(header)).collect()
+    }
+
+    fn is_partly_signed(&self, header: &str) -> bool {
+        let keyed = || self.signatures.iter().filter(|keyed| !keyed.keys.are_absent());
+        let covers = |keyed: &Keyed| keyed.scheme.template.covers_header(header);
+        keyed().any(covers) && (self.may_decide_without_signature() || !keyed().all(covers))
+    }
+
+    /// Whether the proof that decided covers the header, as far as that matters. A request without any proof was released by an
+    /// operator; a token covers no header, and is in no message that is signed instead.
+    pub fn cover_header(&self, header: &str, view: &View<'_>) -> bool {
+        signature::is_header_covered(&self.signatures, view, header)
+            .unwrap_or_else(|| !self.may_decide_without_signature())
+    }
+
+    fn may_decide_without_signature(&self) -> bool {
+        !self.jwts.is_empty() || self.code.is_some()
+    }
+}

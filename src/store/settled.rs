@@ -1,0 +1,60 @@
+//! Messages whose confirmation was settled since the clean-up last asked. A settled message may have no delivery that ends
+//! later, so nothing else leads the clean-up back to it. In memory only: after a start the clean-up walks all messages.
+
+use std::sync::{Mutex, PoisonError};
+
+/// Limits the remembered ids (512 KiB). Beyond it the clean-up walks all messages instead.
+const MAX_IDS: usize = 65_536;
+
+#[derive(Debug, Default)]
+pub struct SettledMessages(Mutex<Settlements>);
+
+/// What was settled since the last [`SettledMessages::take`].
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Settlements {
+    pub messages: Vec<i64>,
+    /// Settled messages are missing from the list, because there were too many.
+    pub is_incomplete: bool,
+}
+
+impl SettledMessages {
+    /// Called after the commit that settled the confirmation of `message`.
+    pub fn add(&self, message: i64) {
+        let mut settlements = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if settlements.is_incomplete {
+            return;
+        }
+        if settlements.messages.len() < MAX_IDS {
+            settlements.messages.push(message);
+        } else {
+            *settlements = Settlements { messages: Vec::new(), is_incomplete: true };
+        }
+    }
+
+    pub fn take(&self) -> Settlements {
+        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settlements_are_taken_once() {
+        let settled = SettledMessages::default();
+        settled.add(7);
+        settled.add(3);
+        assert_eq!(settled.take(), Settlements { messages: vec![7, 3], is_incomplete: false });
+        assert_eq!(settled.take(), Settlements::default());
+    }
+
+    #[test]
+    fn settlements_above_limit_are_reported_as_incomplete() {
+        let settled = SettledMessages::default();
+        (0..70_000).for_each(|message| settled.add(message));
+        assert_eq!(settled.take(), Settlements { messages: Vec::new(), is_incomplete: true });
+        settled.add(1);
+        assert_eq!(settled.take(), Settlements { messages: vec![1], is_incomplete: false });
+    }
+}
