@@ -36,6 +36,11 @@ pub fn complain(failure: &Failure) {
     let _ = writeln!(std::io::stderr(), "creel: {failure}");
 }
 
+/// Untrusted text for one line of a terminal: as `harmless`, with line breaks and tabs escaped too.
+pub fn harmless_line(text: &str) -> String {
+    harmless(&text.replace('\n', "\\n").replace('\t', "\\t"))
+}
+
 /// Text from outside for a terminal: escape codes and direction overrides are spelt out, line breaks stay.
 pub fn harmless(text: &str) -> String {
     text.chars()

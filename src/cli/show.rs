@@ -148,7 +148,7 @@ fn head(message: &Message) -> String {
     let digest = head.body_sha256.as_ref().map(|digest| format!(", SHA-256 {digest}")).unwrap_or_default();
     line(&mut text, "body", &format!("{} bytes{digest}", head.body_bytes));
     if let Some(reason) = &head.unreadable {
-        line(&mut text, "filters", &format!("not evaluated: {}", unreadable_in_words(reason)));
+        line(&mut text, "filters", &unread_in_words(reason));
     }
     let remarks = head.remarks();
     if !remarks.is_empty() {
@@ -180,11 +180,15 @@ fn content(message: &Message, body: Option<&[u8]>) -> String {
     text
 }
 
-/// Human-readable form of an `unreadable` reason.
-fn unreadable_in_words(reason: &str) -> &str {
-    match reason {
+/// Explains an `unreadable` reason.
+fn unread_in_words(reason: &str) -> String {
+    let words = match reason {
+        // The older version may have evaluated filters on receipt.
+        "older_version" => {
+            return "not evaluated by replays: an older version stored the body without a payload".to_owned();
+        }
         "empty" => "the body is empty",
-        "not_json" => "the body is neither JSON nor a form",
+        "not_json" => "the body is neither JSON nor a form that creel reads for this provider",
         "too_deep" => "the body is JSON nested more than 127 levels deep",
         "form_too_large" => "the body is a form that is too large to be decoded",
         "unknown_charset" => "the body is in an unknown charset",
@@ -193,7 +197,8 @@ fn unreadable_in_words(reason: &str) -> &str {
         "malformed_coding" => "the body cannot be decompressed",
         "expands_too_much" => "the decoded body is too large",
         other => other,
-    }
+    };
+    format!("not evaluated: {words}")
 }
 
 /// Formats a body for a terminal: decoded according to its headers, JSON pretty-printed, anything else as text, truncated to
@@ -286,6 +291,12 @@ mod tests {
         }
         let long = "x".repeat(MOST_SHOWN_CHARACTERS + 1);
         assert!(shown(&Map::new(), long.as_bytes()).ends_with("(--body prints all of it)"));
+    }
+
+    #[test]
+    fn older_row_does_not_claim_why_filters_were_skipped() {
+        assert!(unread_in_words("older_version").starts_with("not evaluated by replays: "));
+        assert!(unread_in_words("empty").starts_with("not evaluated: "));
     }
 
     #[test]

@@ -305,4 +305,5 @@ fn check_warns_of_a_provider_that_is_switched_off() {
 #[test]
 fn a_reply_cannot_steer_the_terminal() {
     assert_eq!(output::harmless("a \"b\"\n\u{1b}[31m\u{202e}ü"), "a \"b\"\n\\u{1b}[31m\\u{202e}ü");
+    assert_eq!(output::harmless_line("a\r\n#7\tb\u{1b}\u{85}"), "a\\r\\n#7\\tb\\u{1b}\\u{85}");
 }

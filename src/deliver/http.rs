@@ -1,7 +1,6 @@
 //! A message as an HTTP request to a target: exactly what was received, the provider's own headers that matter, and a
 //! signature of ours. And what the answer means.
 
-use std::borrow::Cow;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -9,9 +8,9 @@ use serde_json::{Map, Value};
 use time::OffsetDateTime;
 
 use super::attempt::{Attempt, Attempted, Verdict};
+use super::form_body::FormBody;
 use super::schedule;
 use super::signature::Signer;
-use crate::json::{self, Object};
 use crate::outbound::{DeliveryClient, DeliveryResponse, as_variable, remove_hop_fields};
 use crate::store::headers::{self, REDACTED, visible};
 use crate::store::{ContentType, StoredMessage};
@@ -36,8 +35,6 @@ const OF_THE_SENDER_WITH_PREFIX: [&str; 2] = ["webhook-", "sec-"];
 const SHORTEST_SECRET: usize = 6;
 const COMPUTED_ELSEWHERE_ABOVE: usize = 256 << 10;
 const JSON: &str = "application/json";
-const FORM: &str = "application/x-www-form-urlencoded";
-const MULTIPART: &str = "multipart/form-data";
 
 pub type Fields = Vec<(String, Vec<u8>)>;
 
@@ -55,9 +52,9 @@ pub struct HttpRoute {
 impl HttpRoute {
     /// One try. `now` is what the signature's timestamp says.
     pub async fn deliver(&self, attempt: &Attempt<'_>, now: OffsetDateTime) -> Attempted {
-        let (headers, body) = match attempt.message.body.len() {
-            0..COMPUTED_ELSEWHERE_ABOVE => self.request(attempt, now),
-            _ => match self.request_elsewhere(attempt, now).await {
+        let (headers, body) = match self.is_quick(attempt.message) {
+            true => self.request(attempt, now),
+            false => match self.request_elsewhere(attempt, now).await {
                 Some(request) => request,
                 None => return Attempted::failed("a bug in creel"),
             },
@@ -66,6 +63,13 @@ impl HttpRoute {
             Ok(response) => self.without_secrets(judge(&response, now)),
             Err(error) => Attempted::failed(error.to_string()),
         }
+    }
+
+    /// Whether the request can be built on the async thread. Compressed bodies can grow a lot.
+    fn is_quick(&self, message: &StoredMessage) -> bool {
+        let is_decompressed =
+            self.content_type == Some(ContentType::Form) && message.head.headers.contains("content-encoding");
+        message.body.len() < COMPUTED_ELSEWHERE_ABOVE && !is_decompressed
     }
 
     /// Signing a large body, or making a form of it, would hold up every other target.
@@ -134,12 +138,17 @@ struct Outgoing {
 }
 
 impl Outgoing {
-    fn of(message: &StoredMessage, wanted: Option<ContentType>, headers: &Map<String, Value>) -> Self {
-        let given = headers.get("content-type").and_then(first_text);
+    fn of(message: &StoredMessage, wanted: Option<ContentType>, stored: &Map<String, Value>) -> Self {
+        let given = stored.get("content-type").and_then(first_text);
         let made = |content_type: &str, body: Bytes| Self {
             content_type: Some(content_type.to_owned()),
             body,
             is_as_received: false,
+        };
+        let as_received = || Self {
+            content_type: given.map(str::to_owned).or(message.is_emitted().then(|| JSON.to_owned())),
+            body: message.body.clone(),
+            is_as_received: true,
         };
         match (wanted, message.payload_bytes()) {
             // The JSON of a GET came in its query.
@@ -147,44 +156,15 @@ impl Outgoing {
                 made(JSON, message.body.clone())
             }
             (Some(ContentType::Json), Some(payload)) => made(JSON, payload),
-            (Some(ContentType::Form), Some(payload)) if !is_form(message, given) => {
-                made(FORM, Bytes::from(as_form(&payload)))
+            (Some(ContentType::Form), Some(payload)) => {
+                match FormBody::of(&headers::fields(stored), &message.body, &payload) {
+                    FormBody::Made { content_type, body } => made(&content_type, body),
+                    FormBody::AsReceived => as_received(),
+                }
             }
-            _ => Self {
-                content_type: given.map(str::to_owned).or(message.is_emitted().then(|| JSON.to_owned())),
-                body: message.body.clone(),
-                is_as_received: true,
-            },
+            _ => as_received(),
         }
     }
-}
-
-/// Whether the received body is a form. The Content-Type alone does not tell: some senders label JSON as a form.
-fn is_form(message: &StoredMessage, content_type: Option<&str>) -> bool {
-    let essence = content_type.and_then(|text| text.split(';').next()).unwrap_or_default().trim();
-    let is_called_form = [FORM, MULTIPART].iter().any(|form| essence.eq_ignore_ascii_case(form));
-    is_called_form && message.decoded.is_some() && !json::accepts(&message.body)
-}
-
-/// Converts the members of an object to form fields in document order. Strings become plain text, other values compact JSON. A
-/// payload that is not an object becomes one field.
-fn as_form(payload: &[u8]) -> String {
-    let mut form = form_urlencoded::Serializer::new(String::new());
-    match json::document(payload).ok().and_then(Object::read) {
-        Some(object) => {
-            for (name, value) in object.members() {
-                let text = match value.starts_with('"') {
-                    true => json::text_lossy(value),
-                    false => Cow::Owned(json::compact(value)),
-                };
-                form.append_pair(&json::text_lossy(name), &text);
-            }
-        }
-        None => {
-            form.append_pair("payload", &String::from_utf8_lossy(payload));
-        }
-    }
-    form.finish()
 }
 
 /// The headers that the provider has sent for whoever processes the message.

@@ -9,6 +9,7 @@ pub mod confirm;
 mod ending;
 mod engine;
 mod event;
+mod form_body;
 mod http;
 mod lane;
 mod outcome;

@@ -36,7 +36,7 @@ pub fn text(status: StatusCode, body: &'static str) -> HttpResponse {
 
 /// 200 without a body.
 pub fn empty() -> HttpResponse {
-    HttpResponse::new(StatusCode::OK)
+    with(HttpResponse::new(StatusCode::OK), CACHE_CONTROL, NO_STORE)
 }
 
 /// The one reply to whatever leads nowhere.

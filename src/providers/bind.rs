@@ -218,6 +218,8 @@ fn bind_token(
 ) -> Option<BoundToken> {
     let place = match &rule.at {
         NamedPlace::Place(place) => place.clone(),
+        // A missing or repeated name has been reported already.
+        NamedPlace::HeaderOf { setting } if errors.iter().any(|error| error.key == *setting) => return None,
         NamedPlace::HeaderOf { setting } => Place::Header(once(named_header(setting, texts), errors)?),
     };
     let values = settings.all(&rule.key);

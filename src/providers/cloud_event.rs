@@ -6,6 +6,7 @@ use crate::verify::encoding::Encoding;
 use crate::verify::json::{Extracted, Found, Paths, Slot};
 
 use super::Request;
+use super::describe::join_parts;
 
 /// Every content type of the structured and the batched mode begins so.
 const STRUCTURED_TYPE: &[u8] = b"application/cloudevents";
@@ -86,7 +87,8 @@ fn binary<'a>(request: &Request<'a>) -> Option<Event<'a>> {
 }
 
 fn id(source: Option<&str>, id: Option<&str>) -> Option<String> {
-    Some(format!("{}:{}", source?, id?))
+    // A source is usually a URI with a scheme.
+    Some(join_parts(&[source?, id?], 0))
 }
 
 /// An attribute out of a header (section 3.1.3.2): without the double quotes of older versions, then percent-decoded once.

@@ -10,7 +10,10 @@ use serde::{Deserialize, Serialize};
 use crate::json;
 use crate::verify::asked_url::AskedUrl;
 use crate::verify::canonical::json_string;
+use crate::verify::charset;
+use crate::verify::coding::codings;
 use crate::verify::expectation::Expectation;
+use crate::verify::form;
 use crate::verify::place::Place;
 use crate::verify::template::{Piece, Template};
 use crate::verify::view::{Texts, View};
@@ -198,6 +201,8 @@ impl Asker {
     /// # Errors
     /// Why nothing can be asked about it.
     pub fn question(&self, request: &Request<'_>) -> Result<Question, Unaskable> {
+        let text = text_in_utf8(request);
+        let request = &Request { body: text.as_ref().map_or(request.body, String::as_bytes), ..*request };
         let view = View::new(request, self.form_payload);
         let mut values = BTreeMap::new();
         for place in self.places() {
@@ -306,7 +311,7 @@ impl Asker {
         Some(Login { token: Secret::new(token), holds: whole.saturating_sub(RENEWED_BEFORE.min(whole / 2)) })
     }
 
-    /// What an answer of the API means.
+    /// What an answer of the API means. `body`: in UTF-8.
     pub fn judge(&self, status: u16, body: &[u8]) -> Judgement {
         let Some(unmet) = self.expect.unmet(status, body) else { return Judgement::Confirmed };
         match self.unknown.iter().any(|unknown| unknown.unmet(status, body).is_none()) {
@@ -343,6 +348,15 @@ impl Question {
     pub fn from_text(text: &str) -> Option<Self> {
         serde_json::from_str(text).ok()
     }
+}
+
+/// JSON in another charset, as messages are read; forms and compressed bodies are not converted.
+fn text_in_utf8(request: &Request<'_>) -> Option<String> {
+    let is_coded = || codings(request.headers).map_or(true, |codings| !codings.is_empty());
+    if form::kind(request.headers).is_some() || json::accepts(request.body) || is_coded() {
+        return None;
+    }
+    charset::json_in_utf8(request.body, request.headers)
 }
 
 /// What most APIs answer for what they do not have.

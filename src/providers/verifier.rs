@@ -1,6 +1,7 @@
 //! A recipe bound to one source: what a received request is put to.
 
 mod bound;
+mod large_form;
 mod signed_headers;
 
 use std::sync::{Arc, LazyLock};
@@ -251,6 +252,8 @@ impl Verifier {
 
     /// What a message is about; `json` is what `read_json` gave for the body, or for the form's JSON text.
     pub fn describe(&self, request: &Request<'_>, json: Option<&Extracted>) -> Description {
+        let short = if json.is_none() { self.short_fields(request) } else { None };
+        let json = json.or(short.as_ref());
         if self.partly_signed_headers.is_empty() {
             return Description::of(self.recipe, request, json, &[]);
         }

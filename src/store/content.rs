@@ -36,6 +36,8 @@ words!(
         MalformedCoding = "malformed_coding",
         /// The decoded body exceeds the size limit or the limit on its growth.
         ExpandsTooMuch = "expands_too_much",
+        /// Stored by a version that recorded no reason and may have evaluated filters on receipt.
+        OlderVersion = "older_version",
     }
 );
 

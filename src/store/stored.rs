@@ -10,6 +10,7 @@ use super::content::UnreadableReason;
 use super::dead::DeadLetters;
 use super::search::Search;
 use super::subscription::Pattern;
+use crate::json;
 
 /// One row of `messages` without what is long.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -81,12 +82,15 @@ impl StoredMessage {
 
 /// The query of a GET without the field whose JSON is stored as the body; `None` where no field has the body as its value.
 pub fn query_without_content(method: &str, query: &str, body: &[u8]) -> Option<String> {
+    let body = json::without_mark(body);
     let is_json = matches!(body.trim_ascii_start().first(), Some(b'{' | b'['));
     if method != "GET" || !is_json {
         return None;
     }
-    let is_body =
-        |field: &&str| form_urlencoded::parse(field.as_bytes()).any(|(_, value)| value.as_bytes() == body);
+    let is_body = |field: &&str| {
+        form_urlencoded::parse(field.as_bytes())
+            .any(|(_, value)| json::without_mark(value.as_bytes()) == body)
+    };
     let (taken, others): (Vec<&str>, Vec<&str>) = query.split('&').partition(is_body);
     (!taken.is_empty()).then(|| others.join("&"))
 }
@@ -95,7 +99,7 @@ const HEAD: &str =
     "id, received_at, source, event, owner, delivery_id, method, query, remote_ip, body_sha256, not_json,
   body_unsigned, unverified, conflict_of, duplicates, last_duplicate_at, confirmation, headers,
   octet_length(coalesce(body, payload)) AS body_bytes, released_at,
-  CASE WHEN payload IS NULL THEN coalesce(unreadable, iif(not_json, 'not_json', 'empty')) END AS unreadable";
+  CASE WHEN payload IS NULL THEN coalesce(unreadable, iif(not_json, 'older_version', 'empty')) END AS unreadable";
 
 /// `HEAD` begins at the column `first`.
 fn read_head(row: &Row<'_>, first: usize) -> rusqlite::Result<MessageHead> {
@@ -319,6 +323,9 @@ mod tests {
             |method: &str, query: &str, body: &str| query_without_content(method, query, body.as_bytes());
         let some = |rest: &str| Some(rest.to_owned());
         assert_eq!(without("GET", "payload=%7B%7D", "{}"), some(""));
+        for body in ["{}", "\u{feff}{}"] {
+            assert_eq!(without("GET", "payload=%EF%BB%BF%7B%7D", body), some(""));
+        }
         assert_eq!(without("GET", "a=1&payload=%7B%22b%22%3A+1%7D&c=%2F", r#"{"b": 1}"#), some("a=1&c=%2F"));
         for (method, query, body) in [
             ("GET", "payload=%7B%7D", ""),

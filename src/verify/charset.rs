@@ -3,6 +3,7 @@
 use encoding_rs::{Encoding, UTF_8, UTF_16BE, UTF_16LE};
 
 use super::request::Headers;
+use crate::json;
 
 /// Why bytes cannot be decoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,6 +72,16 @@ pub fn of_json(
     Ok(charset.map(|charset| (byte_order(charset, body), 0)))
 }
 
+/// Converts JSON in another charset to UTF-8; `None` if the body is readable as it is, or is not JSON in its charset.
+pub fn json_in_utf8(body: &[u8], headers: Headers<'_>) -> Option<String> {
+    if json::problem(body) == json::Problem::TooDeep || json::accepts(body) {
+        return None;
+    }
+    let (charset, mark) = of_json(body, headers).ok()??;
+    let text = decode(&body[mark..], charset).ok()?;
+    json::accepts(text.as_bytes()).then_some(text)
+}
+
 /// Detects the byte order of UTF-16 without a mark: the first character of JSON is ASCII, so one of its bytes is zero.
 fn byte_order(charset: &'static Encoding, body: &[u8]) -> &'static Encoding {
     let is_utf16 = charset == UTF_16LE || charset == UTF_16BE;
@@ -119,5 +130,28 @@ mod tests {
         assert_eq!(of(b"\0{\0}", "x/y;charset=utf-16"), Ok(Some((UTF_16BE, 0))));
         assert_eq!(of(b"{\0}\0", "x/y;charset=utf-16"), Ok(Some((UTF_16LE, 0))));
         assert_eq!(of(b"{}", "x/y;charset=klingon"), Err(CharsetProblem::Unknown));
+    }
+
+    #[test]
+    fn only_json_of_another_charset_is_converted() {
+        let of = |body: &[u8], charset: &str| {
+            let value = format!("application/json; charset={charset}");
+            json_in_utf8(body, Headers(&[("content-type", value.as_bytes())]))
+        };
+        let some = |text: &str| Some(text.to_owned());
+        assert_eq!(of(b"\xff\xfe{\0}\0", "utf-8"), some("{}"));
+        assert_eq!(of(b"\0{\0}", "utf-16"), some("{}"));
+        assert_eq!(of(b"{\"a\":\"\xe9\"}", "latin1"), some("{\"a\":\"\u{e9}\"}"));
+        for (body, charset) in [
+            (&b"{}"[..], "utf-16"),
+            (b"\xef\xbb\xbf{}", "latin1"),
+            (b"\0{\0}", "utf-8"),
+            (b"\xff\xfe{\0", "utf-8"),
+            (b"\xff\xfea\0", "utf-8"),
+            (b"{\"a\":\"\xe9\"}", "klingon"),
+            (b"a=\xe9", "latin1"),
+        ] {
+            assert_eq!(of(body, charset), None, "{body:?} {charset}");
+        }
     }
 }

@@ -18,7 +18,7 @@ const MULTIPART: &[u8] = b"multipart/form-data";
 /// Decoded, a form of many short fields takes thirty times its size.
 const MAX_FIELDS: usize = 10_000;
 /// As JSON a form takes several times its size: what is larger is kept as bytes alone.
-const MAX_JSON_BYTES: usize = 1 << 20;
+pub const MAX_JSON_BYTES: usize = 1 << 20;
 
 /// How a form is written.
 #[derive(Clone, Debug, PartialEq, Eq)]

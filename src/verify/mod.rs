@@ -22,6 +22,7 @@ pub mod outside;
 pub mod place;
 pub mod public_key;
 pub mod request;
+pub mod short_fields;
 pub mod signature;
 pub mod template;
 pub mod tink;

@@ -15,7 +15,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::following::{Following, Resume};
 use super::forward::{Answer, Forwarder};
-use super::output::{Failure, harmless, print_to_reader, say};
+use super::output::{Failure, harmless_line, print_to_reader, say};
 use super::remote::{JSON, Purpose, Remote, TokenSource, with_query};
 use super::send::block_on;
 use queue::{Answered, Delivered, Queue};
@@ -245,7 +245,7 @@ fn line(delivered: &Delivered, answer: &Answer) -> String {
     let message = &delivered.message;
     format!(
         "{hour:02}:{minute:02}:{second:02}Z  {}  #{}  {}  {} ms\n",
-        harmless(&message.event),
+        harmless_line(&message.event),
         message.id,
         answer.response.status,
         answer.took.as_millis()

@@ -1,5 +1,6 @@
 //! The questions of one source: a few at a time, each with a time-out, and the login that they share.
 
+use std::borrow::Cow;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -13,7 +14,7 @@ use super::super::schedule::{random_jitter, retry_after};
 use super::AskedSource;
 use super::answer::{Answer, asked};
 use crate::outbound::{Client, RequestError, Response};
-use crate::providers::{Call, Login, Question};
+use crate::providers::{Call, Headers, Login, Question, charset};
 use crate::store::{DueConfirmation, Settlement, Store, Unavailable};
 
 /// At the same time, of one source.
@@ -169,7 +170,7 @@ impl Lane {
         self.complain_of(source, status);
         let asked_for = response.header("retry-after").and_then(|text| retry_after(text, now));
         let asked_for = asked_for.filter(|_| matches!(status, 429 | 503));
-        Answer::judged(source.asker.judge(status, &response.body), status, asked_for)
+        Answer::judged(source.asker.judge(status, &body_in_utf8(response)), status, asked_for)
     }
 
     fn complain_of(&self, source: &AskedSource, status: u16) {
@@ -203,7 +204,10 @@ impl Lane {
             return Ok(Some(known.login.clone()));
         }
         let response = self.send(call).await.map_err(|error| self.not_reached(&error))?;
-        let login = source.asker.logged_in(&response.body).filter(|_| (200..=299).contains(&response.status));
+        let login = source
+            .asker
+            .logged_in(&body_in_utf8(&response))
+            .filter(|_| (200..=299).contains(&response.status));
         let Some(login) = login else {
             self.complain_of(source, response.status);
             return Err(Answer::not_yet(format!("its login answered {}", response.status)));
@@ -221,5 +225,14 @@ impl Lane {
     async fn send(&self, call: Call) -> Result<Response, RequestError> {
         let Call { method, url, headers, body } = call;
         self.client.request_up_to(MAX_ANSWER_BYTES, &method, &url, &headers, body, TIMEOUT).await
+    }
+}
+
+/// The body of an answer, converted to UTF-8 if it is JSON in another charset.
+fn body_in_utf8(response: &Response) -> Cow<'_, [u8]> {
+    let content_type = response.header("content-type").map(|value| ("content-type", value.as_bytes()));
+    match charset::json_in_utf8(&response.body, Headers(content_type.as_slice())) {
+        Some(text) => Cow::Owned(text.into_bytes()),
+        None => Cow::Borrowed(&response.body),
     }
 }

@@ -103,6 +103,23 @@ fn a_message_is_delivered_once_its_api_has_confirmed_it_and_not_before() {
 }
 
 #[test]
+fn answer_in_utf_16_confirms() {
+    // ASCII characters in UTF-16 are pairs of bytes that are valid UTF-8.
+    let api = Server::start(|_| {
+        Reply::With(
+            200,
+            "content-type: application/json; charset=utf-16be\r\n",
+            "\0{\0\"\0s\0t\0a\0t\0u\0s\0\"\0:\0\"\0p\0a\0i\0d\0\"\0}",
+        )
+    });
+    with_store(async |store| {
+        let id = keep(&store, payment("one")).await;
+        confirmer(&store, pay(&api)).run_once(clock()).await;
+        assert_eq!(state_of_message(&store, id).await.as_deref(), Some("confirmed"));
+    });
+}
+
+#[test]
 fn a_payment_that_is_made_later_is_confirmed_later() {
     let times = AtomicUsize::new(0);
     let api = Server::start(move |_| match times.fetch_add(1, Ordering::Relaxed) {

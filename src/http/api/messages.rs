@@ -56,9 +56,11 @@ pub struct MessageHead {
     pub body_bytes: i64,
     /// The body is not empty and could not be read.
     pub not_json: bool,
-    /// Why the body could not be read, so that filters were not evaluated: `empty`, `not_json` (neither JSON nor a form),
-    /// `too_deep` (more than 127 levels), `form_too_large`, `unknown_charset`, `malformed_text`, `unknown_coding` (neither
-    /// gzip nor deflate), `malformed_coding` or `expands_too_much`. Null where it was read.
+    /// Why the body could not be read, so that filters were not evaluated: `empty`, `not_json` (neither JSON nor a form that
+    /// is read for this provider; multipart forms are read for few), `too_deep` (more than 127 levels), `form_too_large`,
+    /// `unknown_charset`, `malformed_text`, `unknown_coding` (neither gzip nor deflate), `malformed_coding`,
+    /// `expands_too_much` or `older_version` (stored by an older version, which may have evaluated filters on receipt;
+    /// replays do not). Null where it was read.
     #[schema(examples("too_deep"))]
     pub unreadable: Option<String>,
     /// What proved the sender does not cover the body.

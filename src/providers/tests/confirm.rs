@@ -41,6 +41,23 @@ fn values_come_from_query_header_json_and_form() {
 }
 
 #[test]
+fn json_in_another_charset_can_be_asked_about() {
+    let asker = own("https://api.example.com/{json:/id}", None);
+    let utf_16: Vec<u8> =
+        "\u{feff}{\"id\":\"tr_\u{e9}\"}".encode_utf16().flat_map(u16::to_le_bytes).collect();
+    let with = |content_type: &str, body: &[u8]| Sent {
+        body: body.to_vec(),
+        ..sent("", &[("Content-Type", content_type)], "")
+    };
+    let url = "https://api.example.com/tr_%C3%A9";
+    assert_eq!(asked(&asker, &with("application/json", &utf_16)).unwrap().url, url);
+    let latin = b"{\"id\":\"tr_\xe9\"}";
+    assert_eq!(asked(&asker, &with("application/json; charset=iso-8859-1", latin)).unwrap().url, url);
+    // A body that is labelled as a form is read as a form.
+    assert!(asked(&asker, &with("application/x-www-form-urlencoded", &utf_16)).is_err());
+}
+
+#[test]
 fn what_is_missing_or_ambiguous_cannot_be_asked_and_the_reason_is_told() {
     let query = own("https://api.example.com/{query:id}", None);
     for (text, reason) in [

@@ -35,6 +35,12 @@ fn each_wrong_setting_is_named_with_its_problem() {
 }
 
 #[test]
+fn missing_header_name_is_reported_once() {
+    let problems = problems("token", &settings(&[("secret", "a")]));
+    assert_eq!(problems.iter().filter(|(key, _)| key == "header").count(), 1, "{problems:?}");
+}
+
+#[test]
 fn all_problems_are_told_together_and_no_secret_is_shown() {
     let settings = Settings {
         tolerance: Some(std::time::Duration::from_secs(1)),

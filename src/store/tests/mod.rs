@@ -39,7 +39,7 @@ fn unreadable_body_has_reason_after_upgrade() {
     let reasons = || (1..=3).map(|id| stored::one(&connection, id).unwrap().unwrap().head.unreadable);
     assert!(reasons().eq([Some(UnreadableReason::Empty), Some(UnreadableReason::TooDeep), None]));
     connection.execute("UPDATE messages SET unreadable = NULL", []).unwrap();
-    assert!(reasons().eq([Some(UnreadableReason::Empty), Some(UnreadableReason::NotJson), None]));
+    assert!(reasons().eq([Some(UnreadableReason::Empty), Some(UnreadableReason::OlderVersion), None]));
 }
 
 #[test]

@@ -29,6 +29,20 @@ fn structured(content_type: &str, body: String) -> Request {
     request().header("Content-Type", content_type).body(body)
 }
 
+#[test]
+fn colons_do_not_make_two_events_one() {
+    let app = app();
+    let body = |source: &str, id: &str| {
+        structured(ONE, format!(r#"{{"specversion":"1.0","type":"t","source":"{source}","id":"{id}"}}"#))
+    };
+    for request in [body("/a:b", "c"), body("/a", "b:c"), body("/a", "b%3Ac")] {
+        assert_eq!(app.send(&request).status, 200);
+    }
+    let heads = app.database();
+    assert_eq!(heads.count("messages"), 3);
+    assert_eq!(heads.value::<i64>("SELECT count(*) FROM messages WHERE conflict_of IS NOT NULL"), 0);
+}
+
 const ONE: &str = "application/cloudevents+json; charset=UTF-8";
 const BATCH: &str = "application/cloudevents-batch+json";
 

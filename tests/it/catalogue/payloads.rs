@@ -155,11 +155,16 @@ fn second_payload_next_to_the_signed_one_is_rejected() {
 
 /// What Mailgun posts for a received mail.
 fn route(token: &str, multipart: bool) -> Request {
+    route_with_text(token, multipart, "Is it in stock?")
+}
+
+fn route_with_text(token: &str, multipart: bool, text: &str) -> Request {
     let time = sign::now().to_string();
     let signature = hex(&hmac_sha256(SECRET.as_bytes(), format!("{time}{token}").as_bytes()));
     let fields = [
         ("recipient", "zoe@example.com"),
         ("subject", "Ä question"),
+        ("body-plain", text),
         ("timestamp", &time),
         ("token", token),
         ("signature", &signature),
@@ -201,6 +206,21 @@ fn mailgun_route_is_accepted_as_form_and_multipart() {
     let forged = route("token-3", true);
     let other = String::from_utf8(forged.content().to_vec()).unwrap().replace("token-3", "token-4");
     assert_eq!(app.send(&forged.body(other)).status, 403);
+}
+
+#[test]
+fn mailgun_route_with_a_long_text_keeps_its_id() {
+    let app = server("mailgun").start();
+    for (multipart, id) in [(false, 1), (true, 2)] {
+        let token = format!("token-{id}");
+        let request = route_with_text(&token, multipart, &"text ".repeat(250_000));
+        for _ in 0..2 {
+            assert_eq!(app.send(&request).status, 200, "{id}");
+        }
+        let kept = app.database().newest_message();
+        assert_eq!((kept.id, kept.duplicates, kept.delivery_id), (id, 1, Some(token)));
+        assert_eq!((kept.payload, kept.not_json), (None, true));
+    }
 }
 
 #[test]

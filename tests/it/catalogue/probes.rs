@@ -27,6 +27,7 @@ fn probe_is_answered_and_not_stored() {
             let reply = app.send(&Request::new(method, target));
             assert_eq!((reply.status, reply.text().as_str()), (200, ""), "{method} {target}");
             assert_eq!(reply.header("content-length"), Some("0"), "{method} {target}");
+            assert_eq!(reply.header("cache-control"), Some("no-store"), "{method} {target}");
         }
         assert_eq!(app.send(&Request::get(&format!("{target}?a=1"))).status, 200);
         let reply = app.send(&Request::new("PUT", target));

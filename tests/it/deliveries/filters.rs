@@ -230,6 +230,28 @@ fn form_target_gets_every_digit_in_order() {
 }
 
 #[test]
+fn form_target_gets_received_forms_decoded() {
+    let target = Target::start();
+    let app = delivering_to(&target).set("CREEL_TARGET_APP_CONTENT_TYPE", "form").start();
+    let form = "b=2&a=%C3%A9&b=1";
+    let latin = format!("{FORM}; charset=iso-8859-1");
+    let rows = [
+        message("plain", form).replace("Content-Type", FORM),
+        message("gzip", gzip(form.as_bytes()))
+            .replace("Content-Type", FORM)
+            .header("Content-Encoding", "gzip"),
+        message("latin", "b=2&a=%E9&b=1").replace("Content-Type", latin),
+    ];
+    for (count, request) in (1..).zip(&rows) {
+        assert_eq!(app.send(request).status, 200);
+        let received = &target.wait_for(count)[count - 1];
+        assert_eq!(received.text(), form);
+        assert_eq!(received.header("content-type"), Some(FORM));
+        assert_eq!(received.header("content-encoding"), None);
+    }
+}
+
+#[test]
 fn payload_with_byte_order_mark_is_usable_in_sqlite() {
     let target = Target::start();
     let app = service(&target);
