@@ -170,7 +170,7 @@ impl Asker {
             headers: headers.into_iter().map(parse).collect::<Result<_, _>>()?,
             body: Vec::new(),
             expect: Expectation::default(),
-            unknown: default_unknown(),
+            unknown: Expectation::of_unknown(),
             login: None,
             texts,
             form_payload: recipe.form_payload.as_deref(),
@@ -357,11 +357,6 @@ fn text_in_utf8(request: &Request<'_>) -> Option<String> {
         return None;
     }
     charset::json_in_utf8(request.body, request.headers)
-}
-
-/// What most APIs answer for what they do not have.
-pub(super) fn default_unknown() -> Vec<Expectation> {
-    ["404", "410"].iter().filter_map(|status| Expectation::parse(status).ok()).collect()
 }
 
 fn value(place: &Place, view: &View<'_>) -> Result<String, Unaskable> {

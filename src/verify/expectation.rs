@@ -35,6 +35,11 @@ impl Default for Expectation {
 }
 
 impl Expectation {
+    /// Returns what most APIs answer for ids that they do not have.
+    pub fn of_unknown() -> Vec<Self> {
+        ["404", "410"].iter().filter_map(|status| Self::parse(status).ok()).collect()
+    }
+
     /// # Errors
     /// What is wrong with it, in words.
     pub fn parse(text: &str) -> Result<Self, String> {

@@ -13,7 +13,7 @@ use crate::verify::signature::Scheme;
 use crate::verify::template::Template;
 
 use super::super::code::Code;
-use super::super::confirm::{ConfirmRule, default_unknown};
+use super::super::confirm::ConfirmRule;
 use super::super::recipe::{JwtRule, KeySource, NamedPlace, Proofs, Signature, TokenRule};
 use super::handshakes::fetch;
 use super::tables::{
@@ -252,7 +252,7 @@ fn confirm(table: &ConfirmTable, keys: &[KeyTable]) -> Result<ConfirmRule, Probl
             .map(|text| expectation("confirm.expect", text))
             .transpose()?
             .unwrap_or_default(),
-        unknown: unknown.transpose()?.unwrap_or_else(default_unknown),
+        unknown: unknown.transpose()?.unwrap_or_else(Expectation::of_unknown),
         login: table.login.as_ref().map(|login| fetch(login, keys)).transpose()?,
         shape_of: Place::parse(&table.shape_of).map_err(|error| problem("confirm.shape_of", error))?,
     })

@@ -52,12 +52,7 @@ fn rejections_are_listed_with_their_cause_and_without_credentials() {
             row(
                 get("/rejections/1"),
                 200,
-                &[
-                    "signature_mismatch",
-                    "look whether the secret",
-                    r#"\"forged\":true"#,
-                    "x-hub-signature-256",
-                ],
+                &["signature_mismatch", "check that the secret", r#"\"forged\":true"#, "x-hub-signature-256"],
                 &secrets,
             ),
             row(
