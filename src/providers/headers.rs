@@ -3,10 +3,9 @@
 use std::collections::BTreeSet;
 
 use crate::verify::condition::Condition;
-use crate::verify::freshness::TimestampPlace;
 use crate::verify::jwt::Must;
 use crate::verify::place::Place;
-use crate::verify::signature::{Keyed, Keys};
+use crate::verify::signature::Keyed;
 
 use super::recipe::Detail;
 use super::verifier::Verifier;
@@ -22,7 +21,7 @@ impl Verifier {
             .chain(recipe.delivery_id.iter().flatten())
             .filter_map(|detail| if let Detail::Header(name) = detail { Some(name.clone()) } else { None });
         let tokens = proofs.tokens.iter().map(|bound| bound.token.at());
-        let signatures = proofs.signatures.iter().flat_map(places_of_signature);
+        let signatures = proofs.signatures.iter().flat_map(Keyed::places);
         let jwts = proofs.jwts.iter().flat_map(|(jwt, _)| {
             let claims = jwt.claims.iter().filter_map(|claim| match &claim.must {
                 Must::Equal(text) => Some(text.places()),
@@ -37,20 +36,6 @@ impl Verifier {
         let places = tokens.chain(signatures).chain(jwts).chain(handshakes);
         places.filter_map(header_name).chain(details).collect()
     }
-}
-
-fn places_of_signature(keyed: &Keyed) -> impl Iterator<Item = &Place> {
-    let scheme = keyed.scheme;
-    let of_key = match &keyed.keys {
-        Keys::ById(place) | Keys::Certificate { url: place, .. } => Some(place),
-        Keys::Secrets(_) | Keys::Public(_) | Keys::AnyPublished => None,
-    };
-    let of_time = scheme.timestamp.as_ref().and_then(|timestamp| match &timestamp.at {
-        TimestampPlace::Request(place) => Some(place),
-        TimestampPlace::Layout(_) => None,
-    });
-    let conditions = scheme.require.iter().map(Condition::place);
-    scheme.template.places().chain(conditions).chain(of_key).chain(of_time).chain([&scheme.at])
 }
 
 fn header_name(place: &Place) -> Option<String> {

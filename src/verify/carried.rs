@@ -24,6 +24,11 @@ impl Keyed {
 
     /// Whether something that `is_carried` asks for is in the body.
     pub fn has_proof_in_body(&self) -> bool {
+        !self.keys.are_absent() && self.places().any(Place::is_in_body)
+    }
+
+    /// The places that the check reads.
+    pub fn places(&self) -> impl Iterator<Item = &Place> {
         let scheme = self.scheme;
         let of_key = match &self.keys {
             Keys::ById(place) | Keys::Certificate { url: place, .. } => Some(place),
@@ -34,8 +39,7 @@ impl Keyed {
             TimestampPlace::Layout(_) => None,
         });
         let conditions = scheme.require.iter().map(Condition::place);
-        let mut places = scheme.template.places().chain(conditions).chain(of_key).chain(of_time);
-        !self.keys.are_absent() && (scheme.at.is_in_body() || places.any(Place::is_in_body))
+        scheme.template.places().chain(conditions).chain(of_key).chain(of_time).chain([&scheme.at])
     }
 
     fn is_carried_in(&self, view: &View<'_>, terms: &Terms<'_>, value: &[u8]) -> bool {
