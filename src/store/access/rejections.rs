@@ -34,13 +34,12 @@ impl Store {
                 }
                 Offer::Full(rejection) => rejection,
             };
-            // On a full disk nothing is written that would make room.
-            let may_wait = !self.inner.files.is_low();
             if waiting.is_none() {
                 waiting = intake.wait_for_room(&rejection);
             }
-            if !may_wait
-                || waiting.is_none()
+            // On a full disk nothing is written that would make room. That takes a system call, which most of a flood is spared.
+            if waiting.is_none()
+                || self.inner.files.is_low()
                 || tokio::time::timeout_at(deadline.into(), space).await.is_err()
             {
                 intake.count_dropped(&rejection);
