@@ -24,7 +24,7 @@ impl Cleaner {
     /// Near the low-water mark of the disk, removed targets and disconnected listeners keep no messages beyond their
     /// retention: below the mark, they would make the service refuse new ones.
     pub(super) async fn yield_old(&mut self, store: &Store) -> Result<(), Unavailable> {
-        self.old_yielding = Yielding::Nobody;
+        self.old_yielding = Yielding::NoTargets;
         if !store.is_disk_nearly_low() {
             self.absent.clear();
             return Ok(());
@@ -62,7 +62,7 @@ impl Cleaner {
                     let selection = Selection { since, after, before, sources, keeping: keeping.clone() };
                     let page = self.step(store.old_messages(selection)).await?;
                     self.looked_through = self.looked_through.max(page.looked_through);
-                    if self.old_yielding != Yielding::Nobody {
+                    if self.old_yielding != Yielding::NoTargets {
                         let pending = self.step(store.pending_of_messages(page.ids.clone())).await?;
                         self.drops_for_disk.add(pending);
                     }

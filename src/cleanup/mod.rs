@@ -129,7 +129,7 @@ impl Cleaner {
             is_out_of_room: false,
             drops_for_size: DropReport::new("the database is above CREEL_MAX_DATABASE_SIZE"),
             drops_for_disk: DropReport::new("the disk is close to CREEL_MIN_FREE"),
-            old_yielding: Yielding::Nobody,
+            old_yielding: Yielding::NoTargets,
             absent: BTreeSet::new(),
             idle_since: HashMap::new(),
             whole_look: None,

@@ -137,7 +137,7 @@ impl Cleaner {
         paused_before: &str,
         outcome: &mut Outcome,
     ) -> Result<Ending, Unavailable> {
-        let ending = self.reach_at(store, 0, Yielding::Nobody, goal, outcome).await?;
+        let ending = self.reach_at(store, 0, Yielding::NoTargets, goal, outcome).await?;
         if ending != Ending::Exhausted {
             return Ok(ending);
         }

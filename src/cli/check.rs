@@ -113,7 +113,7 @@ fn proofs(source: &Source) -> Vec<String> {
                 let tokens: Vec<String> = source.verifier.compared_tokens().collect();
                 let tokens =
                     if tokens.is_empty() { String::new() } else { format!(": {}", tokens.join(" or ")) };
-                format!("what is sent along (not a signature over the body){tokens}")
+                format!("a value in the request (not a signature over the body){tokens}")
             }
         });
     }

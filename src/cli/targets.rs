@@ -86,7 +86,7 @@ async fn all(remote: &Remote) -> Result<Vec<Target>, Failure> {
 impl Target {
     fn line(&self) -> String {
         let reason = self.state_reason.as_ref().map(|reason| format!(" ({reason})")).unwrap_or_default();
-        // Nobody has paused it: its deliveries wait until it connects again.
+        // It is not paused: its deliveries stay pending until it connects again.
         let state = match (self.kind.as_str(), self.state.as_str()) {
             ("listener", "paused") => "disconnected",
             (_, state) => state,

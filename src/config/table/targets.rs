@@ -52,7 +52,7 @@ pub const VARIABLES: &[Variable] = &[
         absent: Absent::Means("not signed"),
         unit: "`whsec_` and base64 (`creel secret --whsec`), or any text",
         secret: true,
-        doc: "signs what is sent to `_URL`, as Standard Webhooks defines (`webhook-signature`); verifying libraries need the `whsec_` form, which `creel secret --target <name>` prints for any text; with `_SECRET_2` … `_SECRET_9` beside it, for rotation, all sign",
+        doc: "signs deliveries to `_URL`, as Standard Webhooks defines (`webhook-signature`); verifying libraries need the `whsec_` form, which `creel secret --target <name>` prints for any text; with `_SECRET_2` … `_SECRET_9` beside it, for rotation, all sign",
         example: "<paste what `creel secret --whsec` prints>",
     },
     Variable {

@@ -72,7 +72,7 @@ pub struct Keeping {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Yielding {
     #[default]
-    Nobody,
+    NoTargets,
     /// Removed targets, and listeners that are not connected.
     Absent,
     /// These, all other listeners, targets of replays, disabled targets, and those that were paused before this time.
@@ -82,7 +82,7 @@ pub enum Yielding {
 impl Yielding {
     fn parameters(&self) -> (u8, Option<&str>) {
         match self {
-            Self::Nobody => (0, None),
+            Self::NoTargets => (0, None),
             Self::Absent => (1, None),
             Self::Expendable { paused_before } => (2, Some(paused_before)),
         }
