@@ -6,7 +6,7 @@
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -24,6 +24,11 @@ const ANSWERED_WITHIN: Duration = Duration::from_secs(70);
 const WRITTEN_WITHIN: Duration = Duration::from_secs(15);
 /// How often it is looked at: a timer for each request would cost more.
 const LOOKED_AT_EVERY: Duration = Duration::from_secs(5);
+
+/// Bytes of pipelined requests that are read while an earlier request is unanswered.
+const MAX_HELD_BYTES: usize = 4 << 10;
+/// Bytes that are read at a time while a request is unanswered.
+const HELD_STEP_BYTES: usize = 512;
 
 /// How the HTTP library's own reply to an incomplete first head begins.
 const HEAD_TIMED_OUT: &[u8] = b"HTTP/1.1 408";
@@ -52,6 +57,11 @@ pub struct Connection<S = TcpStream> {
     scanner: Scanner,
     link: Link,
     has_received: bool,
+    /// A whole head was passed on, and nothing was written since.
+    is_awaiting_reply: bool,
+    /// Bytes that follow the request whose reply is awaited. The HTTP library would make request objects of all pipelined
+    /// requests in its buffer, thousands for each connection.
+    held: Vec<u8>,
 }
 
 impl<S> Connection<S> {
@@ -65,6 +75,8 @@ impl<S> Connection<S> {
             scanner: Scanner::default(),
             link,
             has_received: false,
+            is_awaiting_reply: false,
+            held: Vec::new(),
         }
     }
 
@@ -76,25 +88,47 @@ impl<S> Connection<S> {
         self.link.clone()
     }
 
-    /// Follows what has arrived, and keeps from the HTTP library what it cannot take.
-    fn receive(&mut self, bytes: &mut [u8]) {
+    /// Scans received bytes, and replaces what the HTTP library cannot take. Returns how many of them it may have: those up to
+    /// the end of an unanswered request.
+    fn receive(&mut self, bytes: &mut [u8]) -> usize {
         if !self.has_received {
             self.has_received = true;
             self.link.opened_with(Opening::of(bytes));
         }
         let heads = self.scanner.heads();
-        if let Err(over) = self.scanner.read(bytes) {
-            // NUL is in no header name: the library answers 400, after the replies to earlier requests.
-            bytes[over.at..].fill(0);
-            self.link.note_long_name();
+        let mut end = 0;
+        while end < bytes.len() && !self.is_answer_due() {
+            match self.scanner.read(&mut bytes[end..]) {
+                Ok(scanned) => end += scanned,
+                Err(over) => {
+                    // NUL is in no header name: the library answers 400, after the replies to earlier requests.
+                    bytes[end + over.at..].fill(0);
+                    self.link.note_long_name();
+                    end = bytes.len();
+                }
+            }
+            self.is_awaiting_reply |= self.scanner.heads() > heads;
         }
         self.unanswered_since.get_or_insert_with(Instant::now);
-        self.link.received(bytes.len(), self.scanner.stage(), self.scanner.heads() > heads);
+        self.link.received(end, self.scanner.stage(), self.scanner.heads() > heads);
+        end
+    }
+
+    /// Whether a whole request was passed on that has no reply yet.
+    fn is_answer_due(&self) -> bool {
+        self.is_awaiting_reply && self.scanner.stage() == Stage::Between
+    }
+
+    /// Passes on the new bytes of `buffer` up to the end of an unanswered request, and holds the rest.
+    fn pass_on(&mut self, buffer: &mut ReadBuf<'_>, before: usize) {
+        let end = before + self.receive(&mut buffer.filled_mut()[before..]);
+        self.held.splice(..0, buffer.filled()[end..].iter().copied());
+        buffer.set_filled(end);
     }
 
     /// Whether everything that has arrived is answered.
     fn is_idle(&self) -> bool {
-        self.unanswered_since.is_none() && self.scanner.stage() == Stage::Between
+        self.unanswered_since.is_none() && self.held.is_empty() && self.scanner.stage() == Stage::Between
     }
 
     /// Registers the task for the next look, and fails if one is due and finds the client too slow.
@@ -112,6 +146,24 @@ impl<S> Connection<S> {
     }
 }
 
+impl<S: AsyncRead + Unpin> Connection<S> {
+    /// Holds a few bytes that arrive before the reply is written. Ready at the end of what the client sends.
+    fn poll_hold(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while self.held.len() < MAX_HELD_BYTES {
+            let mut bytes = [0; HELD_STEP_BYTES];
+            let mut step = ReadBuf::new(&mut bytes);
+            ready!(Pin::new(&mut self.stream).poll_read(context, &mut step))?;
+            if step.filled().is_empty() {
+                self.gone.0.notify_one();
+                // Held requests are passed on after the reply.
+                return if self.held.is_empty() { Poll::Ready(Ok(())) } else { Poll::Pending };
+            }
+            self.held.extend_from_slice(step.filled());
+        }
+        Poll::Pending
+    }
+}
+
 impl<S: AsyncRead + Unpin> AsyncRead for Connection<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
@@ -120,13 +172,23 @@ impl<S: AsyncRead + Unpin> AsyncRead for Connection<S> {
     ) -> Poll<io::Result<()>> {
         self.link.stay_open(context)?;
         self.look(context)?;
+        if self.is_answer_due() {
+            return self.poll_hold(context);
+        }
         let before = buffer.filled().len();
+        if !self.held.is_empty() {
+            let next = self.held.len().min(buffer.remaining());
+            buffer.put_slice(&self.held[..next]);
+            self.held.drain(..next);
+            self.pass_on(buffer, before);
+            return Poll::Ready(Ok(()));
+        }
         let read = Pin::new(&mut self.stream).poll_read(context, buffer);
         let is_end = read.is_ready() && buffer.filled().len() == before && buffer.remaining() > 0;
         if is_end {
             self.gone.0.notify_one();
         } else if buffer.filled().len() > before {
-            self.receive(&mut buffer.filled_mut()[before..]);
+            self.pass_on(buffer, before);
         } else if read.is_pending() && self.is_idle() && self.link.closes_when_idle() {
             // Only after a look at the socket: a request that has just arrived is still served.
             return Poll::Ready(Ok(()));
@@ -153,6 +215,10 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Connection<S> {
         } else {
             self.unanswered_since = None;
             self.blocked_since = None;
+            self.is_awaiting_reply = false;
+            if !self.held.is_empty() {
+                context.waker().wake_by_ref();
+            }
             self.link.written(self.scanner.stage());
         }
         written
@@ -249,6 +315,45 @@ mod tests {
             assert!(next.is_err(), "its request is not answered yet");
             connection.write_all(b"R").await.unwrap();
             assert_eq!(connection.read(&mut head).await.unwrap(), 0);
+        });
+    }
+
+    #[test]
+    fn pipelined_requests_are_passed_on_one_by_one() {
+        with_paused_time(async {
+            let (mut client, server) = duplex(1 << 20);
+            let mut connection = Connection::new(server, Link::default());
+            let request = "POST / HTTP/1.1\r\nContent-Length: 3\r\n\r\nabc";
+            client.write_all(request.repeat(1_000).as_bytes()).await.unwrap();
+            let mut buffer = vec![0; 64 << 10];
+            for number in 0..1_000 {
+                let length = connection.read(&mut buffer).await.unwrap();
+                assert_eq!(&buffer[..length], request.as_bytes(), "request {number}");
+                let next = tokio::time::timeout(LOOKED_AT_EVERY, connection.read(&mut buffer)).await;
+                assert!(next.is_err(), "request {number} is not answered yet");
+                connection.write_all(b"R").await.unwrap();
+            }
+            client.shutdown().await.unwrap();
+            assert_eq!(connection.read(&mut buffer).await.unwrap(), 0);
+        });
+    }
+
+    #[test]
+    fn end_behind_held_requests_is_noticed_and_they_are_passed_on() {
+        with_paused_time(async {
+            let (mut client, server) = duplex(1 << 10);
+            let mut connection = Connection::new(server, Link::default());
+            let gone = connection.gone();
+            client.write_all("GET / HTTP/1.1\r\n\r\n".repeat(2).as_bytes()).await.unwrap();
+            client.shutdown().await.unwrap();
+            let mut head = [0; 18];
+            connection.read_exact(&mut head).await.unwrap();
+            let mut none = [0];
+            assert!(tokio::time::timeout(LOOKED_AT_EVERY, connection.read(&mut none)).await.is_err());
+            gone.wait().await;
+            connection.write_all(b"R").await.unwrap();
+            connection.read_exact(&mut head).await.unwrap();
+            assert_eq!(connection.read(&mut none).await.unwrap(), 0);
         });
     }
 

@@ -107,13 +107,15 @@ impl Scanner {
         self.heads
     }
 
-    /// Takes the next bytes of the connection, and takes offers to upgrade out of them.
+    /// Scans bytes of the connection up to the end of a request, and takes offers to upgrade out of them. Returns how many bytes
+    /// were scanned.
     ///
     /// # Errors
     /// When a header name is too long: the bytes from there on must not reach the parser.
-    pub fn read(&mut self, bytes: &mut [u8]) -> Result<(), NameTooLong> {
+    pub fn read(&mut self, bytes: &mut [u8]) -> Result<usize, NameTooLong> {
         let mut at = 0;
         while at < bytes.len() {
+            let was_between = self.phase == Phase::Between;
             let rest = &mut bytes[at..];
             at += match self.phase {
                 Phase::Opaque => rest.len(),
@@ -128,8 +130,11 @@ impl Scanner {
                 Phase::Name => self.name(rest).map_err(|over| NameTooLong { at: at + over.at })?,
                 Phase::Value => self.value(rest),
             };
+            if self.phase == Phase::Between && !was_between {
+                break;
+            }
         }
-        Ok(())
+        Ok(at)
     }
 
     fn begin(&mut self, byte: u8) -> usize {

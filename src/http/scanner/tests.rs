@@ -5,6 +5,15 @@ use proptest::prelude::*;
 
 use super::*;
 
+/// Scans all bytes, whatever number of requests they hold.
+fn scan(scanner: &mut Scanner, bytes: &mut [u8]) -> Result<(), NameTooLong> {
+    let mut at = 0;
+    while at < bytes.len() {
+        at += scanner.read(&mut bytes[at..]).map_err(|over| NameTooLong { at: at + over.at })?;
+    }
+    Ok(())
+}
+
 /// Feeds a connection in pieces and returns the stage after each piece.
 fn stages(bytes: &[u8], piece: usize) -> Vec<Stage> {
     let mut scanner = Scanner::default();
@@ -12,7 +21,7 @@ fn stages(bytes: &[u8], piece: usize) -> Vec<Stage> {
     let parts = bytes.chunks_mut(piece.max(1));
     parts
         .map(|part| {
-            scanner.read(part).unwrap();
+            scan(&mut scanner, part).unwrap();
             scanner.stage()
         })
         .collect()
@@ -28,7 +37,7 @@ fn find_too_long(bytes: &[u8], piece: usize) -> Option<usize> {
     let mut scanner = Scanner::default();
     let mut before = 0;
     for part in bytes.to_vec().chunks_mut(piece) {
-        if let Err(over) = scanner.read(part) {
+        if let Err(over) = scan(&mut scanner, part) {
             return Some(before + over.at);
         }
         before += part.len();
@@ -70,11 +79,20 @@ fn stage_follows_head_and_body() {
 }
 
 #[test]
+fn scan_stops_after_each_request() {
+    let mut sent = b"GET / HTTP/1.1\r\n\r\nPOST / HTTP/1.1\r\nContent-Length: 1\r\n\r\n1\r\nGET".to_vec();
+    let mut scanner = Scanner::default();
+    assert_eq!(scanner.read(&mut sent), Ok(18));
+    assert_eq!(scanner.read(&mut sent[18..]), Ok(39));
+    assert_eq!(scanner.read(&mut sent[57..]), Ok(5), "empty lines belong to the next request");
+}
+
+#[test]
 fn offers_to_upgrade_are_blanked_in_their_headers_alone() {
     let sent = "POST /?upgrade HTTP/1.1\r\nHost: upgrade\r\nconnection: Upgrade, HTTP2-Settings\r\nUPGRADE: websocket\r\n\
                 Upgrade: h2c\r\nConnection-Id: upgrade\r\nContent-Length: 19\r\n\r\nConnection: upgrade";
     let mut bytes = sent.as_bytes().to_vec();
-    Scanner::default().read(&mut bytes).unwrap();
+    scan(&mut Scanner::default(), &mut bytes).unwrap();
     let expected = sent.replace("Upgrade, HTTP2", "       , HTTP2").replace("websocket", "         ");
     assert_eq!(String::from_utf8(bytes).unwrap(), expected);
 }
@@ -154,10 +172,10 @@ proptest! {
             let end = sent.len() - 1;
             let (most, last) = sent.split_at_mut(end);
             for part in most.chunks_mut(piece) {
-                prop_assert!(scanner.read(part).is_ok());
+                prop_assert!(scan(&mut scanner, part).is_ok());
             }
             prop_assert_ne!(scanner.stage(), Stage::Between);
-            prop_assert!(scanner.read(last).is_ok());
+            prop_assert!(scan(&mut scanner, last).is_ok());
             prop_assert_eq!(scanner.stage(), Stage::Between);
             prop_assert_eq!(&sent, request, "only heads are changed");
         }
@@ -167,7 +185,7 @@ proptest! {
     fn nothing_that_arrives_panics(mut bytes in proptest::collection::vec(any::<u8>(), 0..300), piece in 1..50_usize) {
         let mut scanner = Scanner::default();
         for part in bytes.chunks_mut(piece) {
-            let _ = scanner.read(part);
+            let _ = scan(&mut scanner, part);
         }
     }
 }

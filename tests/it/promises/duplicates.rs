@@ -69,6 +69,16 @@ fn a_pipelined_copy_is_a_duplicate() {
     assert_eq!(app.database().only_message().duplicates, 2);
 }
 
+#[test]
+fn request_after_connection_close_is_not_stored() {
+    let app = TestApp::github().start();
+    let mut connection = app.connect();
+    let last = sign::github("last", "{}").header("Connection", "close");
+    connection.write(&[last.bytes(), sign::github("beyond", "{}").bytes()].concat()).unwrap();
+    assert_eq!(connection.read().status, 200);
+    assert_eq!(app.database().only_message().delivery_id.as_deref(), Some("last"));
+}
+
 fn send_again_after(interrupt: fn(TestApp) -> Builder) {
     let app = TestApp::github().start();
     for number in 0..50 {
