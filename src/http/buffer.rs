@@ -10,11 +10,14 @@ use super::budget::UsedUp;
 /// Steps in which smaller bodies grow.
 const HEAP_STEPS: [usize; 3] = [16 << 10, 128 << 10, MAX_HEAP_BYTES];
 const MAX_HEAP_BYTES: usize = 1 << 20;
+/// As `MAX_HEAP_BYTES`, for a body of unknown length, which may still grow a lot.
+const MAX_HEAP_BYTES_OF_UNKNOWN: usize = 128 << 10;
 
 #[derive(Debug)]
 pub struct Buffer {
     memory: Memory,
     len: usize,
+    max_heap_bytes: usize,
 }
 
 #[derive(Debug)]
@@ -29,7 +32,8 @@ impl Buffer {
     /// # Errors
     /// When the system has no memory.
     pub fn of(first: &Bytes, next: &Bytes, announced: Option<usize>, at_most: usize) -> Result<Self, UsedUp> {
-        let mut buffer = Self { memory: Memory::Heap(Vec::new()), len: 0 };
+        let max_heap_bytes = if announced.is_some() { MAX_HEAP_BYTES } else { MAX_HEAP_BYTES_OF_UNKNOWN };
+        let mut buffer = Self { memory: Memory::Heap(Vec::new()), len: 0, max_heap_bytes };
         let is_large = announced.is_some_and(|length| length > MAX_HEAP_BYTES);
         if is_large && first.len() + next.len() > HEAP_STEPS[0] {
             buffer.map(at_most)?;
@@ -48,7 +52,7 @@ impl Buffer {
     pub fn push(&mut self, piece: &[u8], at_most: usize) -> Result<(), UsedUp> {
         let needed = self.len + piece.len();
         if let Memory::Heap(heap) = &mut self.memory {
-            if needed <= MAX_HEAP_BYTES {
+            if needed <= self.max_heap_bytes {
                 grow(heap, needed, at_most)?;
                 heap.extend_from_slice(piece);
                 self.len = needed;
