@@ -74,7 +74,8 @@ fn example(variable: &Variable, name: &str) -> String {
 
 /// Returns the tables of `docs/configuration.md`, as Markdown.
 pub fn configuration_tables() -> String {
-    let rows = |variables: &mut dyn Iterator<Item = &'static Variable>| variables.map(row).collect::<String>();
+    let rows =
+        |variables: &mut dyn Iterator<Item = &'static Variable>| variables.map(row).collect::<String>();
     let recipes: String = recipe_rows()
         .iter()
         .map(|row| format!("| `{}` | {} | {} |\n", row.name, row.unit, cell(&row.doc)))
@@ -154,9 +155,11 @@ fn recipe_rows() -> Vec<RecipeRow> {
     }
     let row = |(key, users): (String, Vec<(&str, &str)>)| {
         let mut doc = match key.as_str() {
-            "SECRET" => "the provider's signing secret or token (`creel providers <name>` shows where to find it); \
+            "SECRET" => {
+                "the provider's signing secret or token (`creel providers <name>` shows where to find it); \
                          `_SECRET_2` … `_SECRET_9` are accepted next to it, for rotation"
-                .to_owned(),
+                    .to_owned()
+            }
             "PUBLIC_KEY" => "the provider's public key, as PEM, base64 or hex".to_owned(),
             _ => users[0].1.to_owned(),
         };
