@@ -5,19 +5,19 @@ _default:
 
 # Start creel without configuration
 run *arguments:
-    cargo run --release -- {{arguments}}
+    cargo run --release -- {{ arguments }}
 
 # Run all checks and tests
 test *options:
-    scripts/test {{options}}
+    scripts/test {{ options }}
 
 # Run the unit tests of one module, such as `just unit store`
 unit module:
-    cargo test --lib {{module}}
+    cargo test --lib {{ module }}
 
 # Check the prose; with a path, only there
 style *paths:
-    scripts/check-style {{paths}}
+    scripts/check-style {{ paths }}
 
 # Format the code
 format:
@@ -45,12 +45,12 @@ bench:
     cargo bench --bench deliver
 
 # Run the long fault tests
-faults *groups:
-    scripts/faults {{groups}}
+faults group="":
+    scripts/faults {{ group }}
 
 # Fuzz all parsers
 fuzz *arguments:
-    scripts/fuzz {{arguments}}
+    scripts/fuzz {{ arguments }}
 
 # Check the proxy configurations with the real proxies
 proxies:
