@@ -202,6 +202,7 @@ mod tests {
 
     const CONFIGURATION: &str = "docs/configuration.md";
     const MAX_EXAMPLE_LINES: usize = 60;
+    const MAX_README_WORDS: usize = 900;
 
     /// Compares a file with its expected content, and writes it if `UPDATE_DOCUMENTS` is set.
     fn compare(file: &str, expected: &str) {
@@ -216,6 +217,14 @@ mod tests {
             found == expected,
             "{file} differs from the code; run UPDATE_DOCUMENTS=1 cargo test documents"
         );
+    }
+
+    #[test]
+    fn readme_fits_a_first_read() {
+        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md");
+        let readme = std::fs::read_to_string(path).expect("README.md exists");
+        let words = readme.split_whitespace().count();
+        assert!(words <= MAX_README_WORDS, "{words} words");
     }
 
     #[test]
