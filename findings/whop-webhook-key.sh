@@ -1,13 +1,16 @@
 #!/usr/bin/env bash
-# Whop: the headers of Standard Webhooks, but another key, and two official SDKs that expect the secret in two forms.
+# Whop: the headers of Standard Webhooks, but another key, and two official SDKs that expect the
+# secret in two forms.
 #
-# Standard Webhooks decodes the secret from base64. Whop signs with the text of the secret, prefix `ws_` included. Its
-# Python SDK takes the secret as the dashboard shows it. Its TypeScript SDK passes the secret to the `standardwebhooks` library
-# unchanged, which decodes it: there the application must configure btoa(secret). So the same message verifies in one language
-# and fails in the other, with the same secret in the environment.
+# Standard Webhooks decodes the secret from base64. Whop signs with the text of the secret, prefix
+# `ws_` included. Its Python SDK takes the secret as the dashboard shows it. Its TypeScript SDK
+# passes the secret to the `standardwebhooks` library unchanged, which decodes it: there the
+# application must configure btoa(secret). So the same message verifies in one language and fails in
+# the other, with the same secret in the environment.
 #
-# Seen with whop-sdk 2.6.0 (PyPI), @whop/sdk 0.0.42 and standardwebhooks 1.1.1 (npm). The message is signed with the text of
-# the secret `ws_6d7574696e672d7468652d7365637265742d666f722d7468652d74657374`:
+# Seen with whop-sdk 2.6.0 (PyPI), @whop/sdk 0.0.42 and standardwebhooks 1.1.1 (npm). The message is
+# signed with the text of the secret
+# `ws_6d7574696e672d7468652d7365637265742d666f722d7468652d74657374`:
 #   python secret: accepted
 #   python btoa(secret): rejected
 #   typescript secret: rejected
@@ -78,6 +81,6 @@ typescript secret: rejected
 typescript btoa(secret): accepted'
 echo "$found"
 if [ "$found" != "$expected" ]; then
-  echo "this is no longer what was seen" >&2
+  echo "the behaviour has changed" >&2
   exit 1
 fi

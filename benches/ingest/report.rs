@@ -1,4 +1,4 @@
-//! The figures as a table in Markdown, each with what was wanted and whether it was reached.
+//! The figures as a table in Markdown. Bounds for developers are printed to stderr only.
 
 use std::fmt::Write as _;
 
@@ -22,8 +22,6 @@ struct Row {
     figure: String,
     body: String,
     measured: String,
-    wanted: String,
-    reached: &'static str,
 }
 
 #[derive(Debug, Default)]
@@ -33,7 +31,7 @@ pub struct Report {
 }
 
 impl Report {
-    /// A figure that nothing is asked of.
+    /// A figure without a bound.
     pub fn figure(&mut self, figure: &str, body: &str, measured: String) {
         self.row(figure, body, measured, String::new(), "");
     }
@@ -59,7 +57,7 @@ impl Report {
 
     fn row(&mut self, figure: &str, body: &str, measured: String, wanted: String, reached: &'static str) {
         eprintln!("  {figure} {body}: {measured} {wanted} {reached}");
-        self.rows.push(Row { figure: figure.to_owned(), body: body.to_owned(), measured, wanted, reached });
+        self.rows.push(Row { figure: figure.to_owned(), body: body.to_owned(), measured });
     }
 
     pub fn to_markdown(&self, machine: &[(&'static str, String)]) -> String {
@@ -67,9 +65,9 @@ impl Report {
         for (name, value) in machine {
             let _ = writeln!(text, "| {name} | {value} |");
         }
-        text.push_str("\n| figure | body | measured | wanted | |\n|---|---|---|---|---|\n");
-        for Row { figure, body, measured, wanted, reached } in &self.rows {
-            let _ = writeln!(text, "| {figure} | {body} | {measured} | {wanted} | {reached} |");
+        text.push_str("\n| figure | body | measured |\n|---|---|---|\n");
+        for Row { figure, body, measured } in &self.rows {
+            let _ = writeln!(text, "| {figure} | {body} | {measured} |");
         }
         if !self.notes.is_empty() {
             text.push('\n');

@@ -64,7 +64,7 @@ the same environment):
     creel send github push
 
 Everything is configured by environment variables that begin with CREEL_.
-.env.example and the table in README.md list them all, with their defaults.
+docs/configuration.md lists all of them with their defaults.
 Every value can also come from a file: CREEL_KEY_FILE=/run/secrets/key.";
 
 /// A webhook inbox: receives, verifies, keeps, acknowledges.

@@ -12,7 +12,7 @@ const MIN_SECRET_BYTES: usize = 16;
 /// Of a key of Standard Webhooks, which sets this limit itself.
 const MIN_SIGNING_KEY_BYTES: usize = 24;
 
-/// How values begin that README and `.env.example` show in place of a secret.
+/// Prefixes of the placeholders for secrets in `.env.example` and the documentation.
 const PLACEHOLDERS: [&str; 2] = ["paste-", "<paste"];
 /// What stands before some secrets and is no part of their strength.
 const SECRET_PREFIX: &str = "whsec_";

@@ -1,5 +1,6 @@
-//! `.env.example` and the README's table of variables, made from the table and the recipes.
-//! A test compares them with the files; `UPDATE_DOCUMENTS=1 cargo test documents` rewrites them.
+//! Generates `.env.example` and the tables of `docs/configuration.md` from the table and the
+//! recipes. A test compares them with the files; `UPDATE_DOCUMENTS=1 cargo test documents` rewrites
+//! the files.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -11,87 +12,88 @@ use crate::providers;
 const EXAMPLE_SOURCE: &str = "MY_SHOP";
 const EXAMPLE_TARGET: &str = "APP";
 
+/// Variables of the service that most installations set in the first week.
+const FIRST_GLOBALS: [&str; 9] = [
+    "CREEL_PUBLIC_URL",
+    "CREEL_LISTEN",
+    "CREEL_ADMIN_LISTEN",
+    "CREEL_TRUSTED_PROXIES",
+    "CREEL_ADMIN_TOKEN",
+    "CREEL_LISTENER_TOKEN",
+    "CREEL_DATABASE",
+    "CREEL_RETENTION",
+    "CREEL_MAX_DATABASE_SIZE",
+];
+const FIRST_SOURCE_KEYS: [&str; 4] = ["PROVIDER", "PATH", "RATE", "REPLY_BODY"];
+const FIRST_TARGET_KEYS: [&str; 5] = ["URL", "SECRET", "EXEC", "EVENTS", "FILTER"];
+
 const EXAMPLE_HEAD: &str = "\
-# Settings of creel, for `docker run --env-file`, compose's `env_file` and systemd's `EnvironmentFile`.
-# The binary itself does not read this file: it reads the environment.
-# Take away the # in front of what you want to set. `creel check` validates it all.
-#
-# Every value can also come from a file: CREEL_KEY_FILE=/run/secrets/key instead of CREEL_KEY=...
-# Durations: 90s 15m 2h 7d. Sizes: 64KiB 25MiB 1GiB, or plain bytes. Lists: white space between.
+# Settings for the first week; docs/configuration.md lists all of them.
+# For `docker run --env-file`, compose's `env_file` and systemd's `EnvironmentFile`: creel reads the
+# environment, not this file. Remove the # of a setting to use it; `creel check` validates them.
+# Secrets can come from files: CREEL_ADMIN_TOKEN_FILE=/run/secrets/admin-token.
+
+# --- Service ---------------------------------------------------------------------------------------
 ";
 
 const EXAMPLE_SOURCES: &str = "
-# --- Sources: who may send -------------------------------------------------------------------------
-# CREEL_SOURCE_<NAME>_<KEY>; the name in lower case with - for _ is the source: MY_SHOP -> /webhooks/my-shop.
-# Without any source the service starts with one, `inbox`, behind a random path that it prints.
-# A source that is called after its provider needs nothing but the secret:
-#CREEL_SOURCE_GITHUB_SECRET=<paste the secret that you gave to GitHub>
-#
-# The keys that every source takes, here for a source called `my-shop`:
-";
-
-const EXAMPLE_RECIPES: &str = "
-# The keys that only some providers take:
+# --- Sources: senders of webhooks ------------------------------------------------------------------
+# CREEL_SOURCE_<NAME>_<KEY>: MY_SHOP receives at /webhooks/my-shop. A source with the name of its
+# provider needs only the secret; `creel providers` lists the providers.
+#CREEL_SOURCE_GITHUB_SECRET=<paste the secret entered at GitHub>
 ";
 
 const EXAMPLE_TARGETS: &str = "
-# --- Targets: where messages go --------------------------------------------------------------------
-# CREEL_TARGET_<NAME>_<KEY>; the name in lower case with - for _ is the target. Its URL or command is enough:
-# it then gets every message. Here for a target called `app`:
+# --- Targets: receivers of messages ----------------------------------------------------------------
+# CREEL_TARGET_<NAME>_<KEY>: a URL or a command. Without more keys it receives every message.
 ";
 
-/// The content of `.env.example`.
+/// Returns the content of `.env.example`.
 pub fn environment_example() -> String {
     let mut text = EXAMPLE_HEAD.to_owned();
-    for variable in table::globals() {
-        text.push_str(&example(variable, ""));
+    for name in FIRST_GLOBALS {
+        text.push_str(&example(table::variable(name), ""));
     }
-    text.push_str(EXAMPLE_SOURCES);
-    for (_, variable) in Noun::Source.keys() {
-        text.push_str(&example(variable, EXAMPLE_SOURCE));
-    }
-    text.push_str(EXAMPLE_RECIPES);
-    for row in recipe_rows() {
-        let name = row.name.replace("<NAME>", EXAMPLE_SOURCE);
-        let _ = writeln!(text, "\n# {}.\n#{name}=", row.doc.replace("; ", ";\n# "));
-    }
-    text.push_str(EXAMPLE_TARGETS);
-    for (_, variable) in Noun::Target.keys() {
-        text.push_str(&example(variable, EXAMPLE_TARGET));
+    for (head, noun, keys, name) in [
+        (EXAMPLE_SOURCES, Noun::Source, FIRST_SOURCE_KEYS.as_slice(), EXAMPLE_SOURCE),
+        (EXAMPLE_TARGETS, Noun::Target, FIRST_TARGET_KEYS.as_slice(), EXAMPLE_TARGET),
+    ] {
+        text.push_str(head);
+        for key in keys {
+            text.push_str(&example(table::variable(&format!("{}{key}", noun.pattern())), name));
+        }
     }
     text.replace('`', "")
 }
 
-/// What a variable means, and how it is written.
-fn example(variable: &Variable, of: &str) -> String {
-    let name = variable.name.replace("<NAME>", of);
-    let absent = match variable.absent {
-        Absent::Default(_) | Absent::Means("none") => String::new(),
-        Absent::Means(words) => format!("# Not set: {words}.\n"),
-    };
-    format!(
-        "\n# {}.\n# Value: {}.\n{absent}#{name}={}\n",
-        sentence(variable.doc),
-        unit(variable),
-        variable.example
-    )
+/// The meaning of a variable, up to the first semicolon, and an assignment in a comment.
+fn example(variable: &Variable, name: &str) -> String {
+    let meaning = variable.doc.split(';').next().unwrap_or_default();
+    format!("# {}.\n#{}={}\n", sentence(meaning), variable.name.replace("<NAME>", name), variable.example)
 }
 
-/// The README's table, as Markdown.
-pub fn readme_table() -> String {
-    let mut text = "| variable | default | value | meaning |\n|---|---|---|---|\n".to_owned();
-    let sources = Noun::Source.keys().map(|(_, variable)| variable);
-    for variable in table::globals().chain(sources) {
-        text.push_str(&row(variable));
+/// Returns the tables of `docs/configuration.md`, as Markdown.
+pub fn configuration_tables() -> String {
+    let rows =
+        |variables: &mut dyn Iterator<Item = &'static Variable>| variables.map(row).collect::<String>();
+    let recipes: String = recipe_rows()
+        .iter()
+        .map(|row| format!("| `{}` | {} | {} |\n", row.name, row.unit, cell(&row.doc)))
+        .collect();
+    let mut text = String::new();
+    for (heading, rows) in [
+        ("Service", rows(&mut table::globals())),
+        ("Sources", rows(&mut Noun::Source.keys().map(|(_, variable)| variable))),
+        ("Targets", rows(&mut Noun::Target.keys().map(|(_, variable)| variable))),
+    ] {
+        let _ = write!(text, "\n## {heading}\n{HEADER}{rows}");
     }
-    for row in recipe_rows() {
-        let _ = writeln!(text, "| `{}` | – | {} | {} |", row.name, row.unit, cell(&row.doc));
-    }
-    for (_, variable) in Noun::Target.keys() {
-        text.push_str(&row(variable));
-    }
+    let _ = write!(text, "\n## Keys of providers\n{RECIPE_HEADER}{recipes}\n");
     text
 }
+
+const HEADER: &str = "| variable | default | value | meaning |\n|---|---|---|---|\n";
+const RECIPE_HEADER: &str = "| variable | value | meaning |\n|---|---|---|\n";
 
 fn row(variable: &Variable) -> String {
     format!(
@@ -111,7 +113,7 @@ fn default_cell(variable: &Variable) -> String {
     }
 }
 
-/// Text between two bars of a table.
+/// Escapes text for a table cell.
 fn cell(text: &str) -> String {
     text.replace('|', "\\|")
 }
@@ -121,7 +123,7 @@ fn unit(variable: &Variable) -> String {
     format!("{}{secret}", variable.unit)
 }
 
-/// A key of recipes.
+/// A key that recipes declare.
 struct RecipeRow {
     /// With `<NAME>`.
     name: String,
@@ -139,10 +141,11 @@ fn rotates(key: &str) -> bool {
     keys.any(|known| known.rotates && known.name.eq_ignore_ascii_case(key))
 }
 
-/// How many providers of a key are named.
+/// Providers listed for each key.
 const NAMED_PROVIDERS: usize = 4;
 
-/// The recipes' keys in alphabetical order, each with what it means to the first provider, and whose it is.
+/// Returns the keys of recipes in alphabetical order, with the meaning for the first provider and
+/// the names of the providers.
 fn recipe_rows() -> Vec<RecipeRow> {
     let mut users: BTreeMap<String, Vec<(&str, &str)>> = BTreeMap::new();
     for recipe in providers::recipes() {
@@ -152,9 +155,11 @@ fn recipe_rows() -> Vec<RecipeRow> {
     }
     let row = |(key, users): (String, Vec<(&str, &str)>)| {
         let mut doc = match key.as_str() {
-            "SECRET" => "what the provider signs with or sends along (`creel providers <name>` says where it is found); \
+            "SECRET" => {
+                "the provider's signing secret or token (`creel providers <name>` shows where to find it); \
                          `_SECRET_2` … `_SECRET_9` are accepted next to it, for rotation"
-                .to_owned(),
+                    .to_owned()
+            }
             "PUBLIC_KEY" => "the provider's public key, as PEM, base64 or hex".to_owned(),
             _ => users[0].1.to_owned(),
         };
@@ -188,63 +193,77 @@ fn sentence(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{environment_example, readme_table};
+    use super::{configuration_tables, environment_example};
     use crate::config::names;
     use crate::providers;
 
     const BEGIN: &str = "<!-- configuration -->\n";
     const END: &str = "<!-- /configuration -->";
 
-    /// The file as it should be, written where the developer asks for it.
+    const CONFIGURATION: &str = "docs/configuration.md";
+    const MAX_EXAMPLE_LINES: usize = 60;
+    const MAX_README_WORDS: usize = 900;
+
+    /// Compares a file with its expected content, and writes it if `UPDATE_DOCUMENTS` is set.
     fn compare(file: &str, expected: &str) {
         let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(file);
         if std::env::var_os("UPDATE_DOCUMENTS").is_some() {
-            let folder = path.parent().expect("the file is in a folder");
-            std::fs::create_dir_all(folder).expect("the folder is made");
+            let folder = path.parent().expect("the file has a parent directory");
+            std::fs::create_dir_all(folder).expect("the directory is created");
             std::fs::write(&path, expected).expect("the file is written");
         }
         let found = std::fs::read_to_string(&path).unwrap_or_default();
         assert!(
             found == expected,
-            "{file} is not what the code says; run UPDATE_DOCUMENTS=1 cargo test documents"
+            "{file} differs from the code; run UPDATE_DOCUMENTS=1 cargo test documents"
         );
     }
 
     #[test]
-    fn the_example_of_the_environment_is_what_the_code_says() {
-        compare(".env.example", &environment_example());
-    }
-
-    #[test]
-    fn the_readmes_table_is_what_the_code_says() {
+    fn readme_fits_a_first_read() {
         let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md");
-        let readme = std::fs::read_to_string(path).expect("README.md is there");
-        let (before, rest) = readme.split_once(BEGIN).expect("README.md has the mark where the table begins");
-        let (_, after) = rest.split_once(END).expect("README.md has the mark where the table ends");
-        compare("README.md", &format!("{before}{BEGIN}{}{END}{after}", readme_table()));
+        let readme = std::fs::read_to_string(path).expect("README.md exists");
+        let words = readme.split_whitespace().count();
+        assert!(words <= MAX_README_WORDS, "{words} words");
     }
 
     #[test]
-    fn the_documents_of_all_providers_are_what_their_recipes_say() {
+    fn environment_example_matches_code() {
+        let example = environment_example();
+        assert!(example.lines().count() <= MAX_EXAMPLE_LINES, "{} lines", example.lines().count());
+        compare(".env.example", &example);
+    }
+
+    #[test]
+    fn configuration_document_matches_code() {
+        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(CONFIGURATION);
+        let document = std::fs::read_to_string(path).expect("the document exists");
+        let (before, rest) = document.split_once(BEGIN).expect("a mark starts the tables");
+        let (_, after) = rest.split_once(END).expect("a mark ends the tables");
+        compare(CONFIGURATION, &format!("{before}{BEGIN}{}{END}{after}", configuration_tables()));
+    }
+
+    #[test]
+    fn provider_pages_match_recipes() {
         for recipe in providers::recipes() {
             compare(&format!("docs/providers/{}.md", recipe.name()), &providers::page(recipe));
         }
         compare("docs/providers/custom.md", &providers::custom_page());
         compare("docs/providers/README.md", &providers::index(providers::recipes()));
         let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/providers");
-        let pages = std::fs::read_dir(folder).expect("the folder is there").count();
-        assert_eq!(pages, providers::recipes().len() + 2, "the page of a provider that is gone is left over");
+        let pages = std::fs::read_dir(folder).expect("the directory exists").count();
+        assert_eq!(pages, providers::recipes().len() + 2, "a page belongs to no provider");
     }
 
     #[test]
-    fn every_name_in_the_example_is_known() {
+    fn names_in_environment_example_are_known() {
         let text = environment_example();
         let names: Vec<&str> = text
             .lines()
             .filter_map(|line| line.strip_prefix("#CREEL_")?.split_once('='))
             .map(|(name, _)| name)
             .collect();
-        assert!(names.len() > 25, "{names:?}");
+        assert!(names.len() > 15, "{names:?}");
         for name in names {
             let meaning = names::read(&format!("CREEL_{name}"), |_| None);
             assert!(matches!(meaning, Some(Ok(_))), "CREEL_{name}: {meaning:?}");

@@ -35,7 +35,7 @@ use values::{OwnValues, Values};
 
 pub use command_environment::{CommandEnvironment, command_environment};
 pub use confirm::Confirm;
-pub use documents::{environment_example, readme_table};
+pub use documents::{configuration_tables, environment_example};
 pub use inherited_sockets::InheritedSockets;
 pub use parse::{base_url, duration, http_url, shown, token};
 pub use targets::{Destination, Target, rules as target_rules};

@@ -217,7 +217,7 @@ fn unknown_global(base: &str) -> String {
     let known = known.filter(|(likeness, _)| *likeness >= LEAST_LIKENESS).max_by(|a, b| a.0.total_cmp(&b.0));
     match meant.or_else(|| known.map(|(_, name)| name.to_owned())) {
         Some(nearest) => format!("is unknown; the nearest known name is {nearest}"),
-        None => "is unknown, and no known name is similar; .env.example and README.md list all".to_owned(),
+        None => "is unknown, and no known name is similar; see docs/configuration.md".to_owned(),
     }
 }
 

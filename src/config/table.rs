@@ -1,6 +1,6 @@
-//! The one table of variables: name, default, unit and meaning. `.env.example`, the README's table, the parser's
-//! defaults and the suggestions for misspelt names all come from here. The keys that a provider's recipe names
-//! (`_SECRET`, `_HEADER` …) are not in it: their recipes describe them.
+//! The table of environment variables: name, default, unit and meaning, for
+//! `docs/configuration.md`, `.env.example`, the parser's defaults and the suggestions for misspelt
+//! names. Keys of a provider (`_SECRET`, `_HEADER` …) are described by its recipe instead.
 
 mod targets;
 
@@ -9,48 +9,48 @@ use super::noun::Noun;
 /// One environment variable.
 #[derive(Debug)]
 pub struct Variable {
-    /// The whole name; a source's or target's begin with the pattern of their `Noun`.
+    /// The complete name; a source's or target's starts with the pattern of its `Noun`.
     pub name: &'static str,
     pub absent: Absent,
-    /// What the value is written in, as the reader of the documentation is told.
+    /// Format of the value, for the documentation.
     pub unit: &'static str,
-    /// Whether the value must never be shown.
+    /// Whether the value is never printed.
     pub secret: bool,
-    /// Markdown, one sentence or two, without a full stop at the end.
+    /// Markdown, one or two sentences without a full stop at the end.
     pub doc: &'static str,
     /// A value for `.env.example`.
     pub example: &'static str,
 }
 
-/// What holds when a variable is not set.
+/// Behaviour of a variable that is not set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Absent {
-    /// This text is parsed instead.
+    /// The text that is parsed instead.
     Default(&'static str),
-    /// What happens instead, in words.
+    /// A description of the behaviour.
     Means(&'static str),
 }
 
-/// How every variable of creel begins.
+/// Prefix of all variables of creel.
 pub const PREFIX: &str = "CREEL_";
-/// What is put behind a name to read the value from a file.
+/// Suffix of the variables that name a file with the value.
 pub const FILE_SUFFIX: &str = "_FILE";
 
-const NEW_SECRET: &str = "<paste what `creel secret` prints>";
+const NEW_SECRET: &str = "<paste the output of `creel secret`>";
 
-/// All rows, in the order in which a reader meets them.
+/// All rows, in the order of the documentation.
 pub fn variables() -> impl Iterator<Item = &'static Variable> {
     VARIABLES.iter().chain(targets::VARIABLES)
 }
 
-/// Those of the service and of sources.
+/// Rows of the service and of sources.
 const VARIABLES: &[Variable] = &[
     Variable {
         name: "CREEL_LISTEN",
         absent: Absent::Default("127.0.0.1:8080"),
         unit: "address:port",
         secret: false,
-        doc: "where webhooks arrive; port 0 picks a free one (the image listens on `0.0.0.0:8080`)",
+        doc: "address for webhooks; port 0 picks a free one (image: `0.0.0.0:8080`)",
         example: "127.0.0.1:8080",
     },
     Variable {
@@ -58,7 +58,7 @@ const VARIABLES: &[Variable] = &[
         absent: Absent::Means("on `CREEL_LISTEN`"),
         unit: "address:port",
         secret: false,
-        doc: "moves API and metrics to an address of their own, where `/metrics` needs no token",
+        doc: "separate address for API and metrics; `/metrics` needs no token there",
         example: "127.0.0.1:8081",
     },
     Variable {
@@ -66,7 +66,7 @@ const VARIABLES: &[Variable] = &[
         absent: Absent::Means("generated at the first start, shown once"),
         unit: "16 or more visible ASCII characters",
         secret: true,
-        doc: "opens the admin API and `/metrics`; `creel token` makes a new one where this is not set",
+        doc: "token for the admin API and `/metrics`; without it, `creel token` makes a new one",
         example: NEW_SECRET,
     },
     Variable {
@@ -74,7 +74,7 @@ const VARIABLES: &[Variable] = &[
         absent: Absent::Means("none"),
         unit: "16 or more visible ASCII characters",
         secret: true,
-        doc: "may list, follow message heads (`creel tail`) and read `/metrics`; it changes nothing and sees no content of messages",
+        doc: "read-only token: lists, message heads (`creel tail`) and `/metrics`, but no message content",
         example: NEW_SECRET,
     },
     Variable {
@@ -82,7 +82,7 @@ const VARIABLES: &[Variable] = &[
         absent: Absent::Means("none; only the admin token can listen"),
         unit: "16 or more visible ASCII characters",
         secret: true,
-        doc: "for `creel listen`: opens listeners, which receive whole messages, and nothing else",
+        doc: "token for `creel listen`: opens listeners, which receive complete messages, and nothing else",
         example: NEW_SECRET,
     },
     Variable {
@@ -90,15 +90,15 @@ const VARIABLES: &[Variable] = &[
         absent: Absent::Default("data/creel.db"),
         unit: "path",
         secret: false,
-        doc: "the file that keeps everything (image: `/data/creel.db`); its directory is made if it is missing",
+        doc: "the database file (image: `/data/creel.db`); a missing directory is created",
         example: "data/creel.db",
     },
     Variable {
         name: "CREEL_KEY",
-        absent: Absent::Means("a key file beside the database, made at the first start"),
+        absent: Absent::Means("a key file next to the database, created at the first start"),
         unit: "32 or more characters",
         secret: true,
-        doc: "seals what must be kept secret in the database; without it those values are lost",
+        doc: "encrypts the secrets in the database; they are lost without it",
         example: NEW_SECRET,
     },
     Variable {
@@ -106,7 +106,7 @@ const VARIABLES: &[Variable] = &[
         absent: Absent::Means("none"),
         unit: "http(s) URL",
         secret: false,
-        doc: "how the outside reaches this service: to print endpoints, and for schemes that sign the URL",
+        doc: "public URL of this service, for printed endpoints and schemes that sign the URL",
         example: "https://hooks.example.com",
     },
     Variable {
@@ -114,7 +114,7 @@ const VARIABLES: &[Variable] = &[
         absent: Absent::Means("none"),
         unit: "list of CIDRs or addresses",
         secret: false,
-        doc: "peers whose `X-Forwarded-For` is believed",
+        doc: "proxies whose `X-Forwarded-For` is trusted",
         example: "127.0.0.1 172.16.0.0/12",
     },
     Variable {
@@ -122,7 +122,7 @@ const VARIABLES: &[Variable] = &[
         absent: Absent::Default("7d"),
         unit: "duration, or `off`",
         secret: false,
-        doc: "age at which messages are cleaned up; `off` keeps them for ever",
+        doc: "age at which messages are deleted; `off` never deletes by age",
         example: "7d",
     },
     Variable {
@@ -130,7 +130,7 @@ const VARIABLES: &[Variable] = &[
         absent: Absent::Default("7d"),
         unit: "duration, or `off`",
         secret: false,
-        doc: "age at which what became of delivered messages, attempt by attempt, is cleaned up",
+        doc: "age at which deliveries and attempts of delivered messages are deleted",
         example: "7d",
     },
     Variable {
@@ -138,7 +138,7 @@ const VARIABLES: &[Variable] = &[
         absent: Absent::Default("30d"),
         unit: "duration, or `off`",
         secret: false,
-        doc: "age at which deliveries that ended without success are cleaned up",
+        doc: "age at which dead letters are deleted",
         example: "30d",
     },
     Variable {
@@ -146,7 +146,7 @@ const VARIABLES: &[Variable] = &[
         absent: Absent::Default("256MiB"),
         unit: "size",
         secret: false,
-        doc: "what rejected requests may take of the database, at most a quarter of the free disk; divided fairly between sources and client networks",
+        doc: "limit on the rejected requests in the database, at most a quarter of the free disk; divided fairly between sources and client networks",
         example: "256MiB",
     },
     Variable {
@@ -154,7 +154,7 @@ const VARIABLES: &[Variable] = &[
         absent: Absent::Default("7d"),
         unit: "duration",
         secret: false,
-        doc: "age at which rejected requests that may be genuine are cleaned up; others go after a day",
+        doc: "age at which rejected requests that may be genuine are deleted; others are deleted after a day",
         example: "7d",
     },
     Variable {
@@ -162,7 +162,7 @@ const VARIABLES: &[Variable] = &[
         absent: Absent::Default("1m"),
         unit: "duration",
         secret: false,
-        doc: "how often the clean-up runs",
+        doc: "interval of the cleanup",
         example: "1m",
     },
     Variable {
@@ -170,7 +170,7 @@ const VARIABLES: &[Variable] = &[
         absent: Absent::Means("no limit"),
         unit: "size",
         secret: false,
-        doc: "above it the oldest finished messages go first",
+        doc: "above this size the oldest finished messages are deleted",
         example: "10GiB",
     },
     Variable {
@@ -178,7 +178,7 @@ const VARIABLES: &[Variable] = &[
         absent: Absent::Default("256MiB"),
         unit: "size",
         secret: false,
-        doc: "low-water mark of the disk: with less free space messages are answered 503",
+        doc: "minimum free disk space; below it messages get 503",
         example: "256MiB",
     },
     Variable {
@@ -186,7 +186,7 @@ const VARIABLES: &[Variable] = &[
         absent: Absent::Default("25MiB"),
         unit: "size",
         secret: false,
-        doc: "the largest body of one message (GitHub sends up to 25 MB); larger ones are answered 413",
+        doc: "largest body of a message (GitHub sends up to 25 MB); larger ones get 413",
         example: "25MiB",
     },
     Variable {
@@ -194,7 +194,7 @@ const VARIABLES: &[Variable] = &[
         absent: Absent::Default("64MiB"),
         unit: "size",
         secret: false,
-        doc: "memory for all bodies in flight; above it messages are answered 503",
+        doc: "memory for all bodies in flight; above it messages get 503",
         example: "64MiB",
     },
     Variable {
@@ -202,7 +202,7 @@ const VARIABLES: &[Variable] = &[
         absent: Absent::Default("on"),
         unit: "`on` or `off`",
         secret: false,
-        doc: "`off` when Litestream owns checkpoints",
+        doc: "`off` if Litestream controls checkpoints",
         example: "on",
     },
     Variable {
@@ -210,7 +210,7 @@ const VARIABLES: &[Variable] = &[
         absent: Absent::Default("info"),
         unit: "`off`, `error`, `warn`, `info`, `debug`, `trace`, or `module=level` with commas between",
         secret: false,
-        doc: "what is logged to stderr",
+        doc: "log level on stderr",
         example: "info",
     },
     Variable {
@@ -218,7 +218,7 @@ const VARIABLES: &[Variable] = &[
         absent: Absent::Default("text"),
         unit: "`text` or `json`",
         secret: false,
-        doc: "how a line of the log is written",
+        doc: "format of log lines",
         example: "text",
     },
     Variable {
@@ -226,7 +226,7 @@ const VARIABLES: &[Variable] = &[
         absent: Absent::Means("none"),
         unit: "path",
         secret: false,
-        doc: "a file with recipes of your own, in the format of `docs/recipes.md`",
+        doc: "file with your own recipes, in the format of `docs/recipes.md`",
         example: "recipes.toml",
     },
     Variable {
@@ -234,7 +234,7 @@ const VARIABLES: &[Variable] = &[
         absent: Absent::Means("none"),
         unit: "list of names of `A-Z a-z 0-9 _ . -`",
         secret: false,
-        doc: "the events that your own app may emit",
+        doc: "events that your own app may emit",
         example: "pay_info.created pay_info.paid",
     },
     Variable {
@@ -242,7 +242,7 @@ const VARIABLES: &[Variable] = &[
         absent: Absent::Means("none"),
         unit: "list of CIDRs or addresses",
         secret: false,
-        doc: "private addresses that targets made through the API may reach; those declared here may reach any",
+        doc: "private addresses that targets made through the API may reach; targets from the environment may reach any address",
         example: "10.0.0.0/24",
     },
     Variable {
@@ -250,7 +250,7 @@ const VARIABLES: &[Variable] = &[
         absent: Absent::Default("https://api.github.com/meta"),
         unit: "http(s) URL",
         secret: false,
-        doc: "where GitHub's address list comes from (`_ALLOW_IPS=github`)",
+        doc: "URL of GitHub's address list (`_ALLOW_IPS=github`)",
         example: "https://api.github.com/meta",
     },
     Variable {
@@ -258,7 +258,7 @@ const VARIABLES: &[Variable] = &[
         absent: Absent::Means("the name, if it is a provider's"),
         unit: "name of a provider",
         secret: false,
-        doc: "whose rules the source follows; `CREEL_SOURCE_GITHUB_SECRET` alone is a whole source",
+        doc: "provider whose rules apply; `CREEL_SOURCE_GITHUB_SECRET` alone is a complete source",
         example: "token",
     },
     Variable {
@@ -274,7 +274,7 @@ const VARIABLES: &[Variable] = &[
         absent: Absent::Means("`CREEL_PUBLIC_URL` and the request's path and query"),
         unit: "http(s) URL",
         secret: false,
-        doc: "the URL as registered at the provider, for schemes that sign it; where it has no query, the request's is appended",
+        doc: "URL as registered at the provider, for schemes that sign it; if it has no query, the request's is appended",
         example: "https://hooks.example.com/webhooks/my-shop",
     },
     Variable {
@@ -282,55 +282,55 @@ const VARIABLES: &[Variable] = &[
         absent: Absent::Means("every address"),
         unit: "list of CIDRs or addresses",
         secret: false,
-        doc: "who may send; the word `github` stands for GitHub's published list (provider `github` only)",
+        doc: "addresses that may send; `github` stands for GitHub's published list (provider `github` only)",
         example: "192.0.2.0/24 2001:db8::7",
     },
     Variable {
         name: "CREEL_SOURCE_<NAME>_METHODS",
-        absent: Absent::Means("provider's, else `POST`"),
+        absent: Absent::Means("provider's, otherwise `POST`"),
         unit: "list of `GET`, `POST`, `PUT`, `PATCH` and `DELETE`",
         secret: false,
-        doc: "methods that make a message; others are answered 405",
+        doc: "accepted methods; others get 405",
         example: "GET POST",
     },
     Variable {
         name: "CREEL_SOURCE_<NAME>_PROBE",
-        absent: Absent::Means("`no`: they are answered 405"),
+        absent: Absent::Means("`no`: 405"),
         unit: "`yes` or `no`",
         secret: false,
-        doc: "answers HEAD and GET with 200 and stores nothing, for senders and load balancers that check a URL (generic providers only)",
+        doc: "replies 200 to HEAD and GET without storing anything, for senders and load balancers that check a URL (generic providers only)",
         example: "yes",
     },
     Variable {
         name: "CREEL_SOURCE_<NAME>_RATE",
-        absent: Absent::Means("no limit; `5/s` where nothing but confirmation proves the sender"),
+        absent: Absent::Means("no limit; `5/s` if only confirmation verifies the sender"),
         unit: "count per `s`, `m` or `h`",
         secret: false,
-        doc: "limit for each client address, like `50/s`; over it requests are answered 429",
+        doc: "limit for each client address, such as `50/s`; above it requests get 429",
         example: "50/s",
     },
     Variable {
         name: "CREEL_SOURCE_<NAME>_DEDUPE",
-        absent: Absent::Means("nothing is dropped"),
+        absent: Absent::Means("no duplicates are dropped"),
         unit: "duration",
         secret: false,
-        doc: "window in which repeats are dropped, for senders without a delivery id (method, query and body are compared)",
+        doc: "window in which duplicates are dropped, for senders without a delivery id (compares method, query and body)",
         example: "10m",
     },
     Variable {
         name: "CREEL_SOURCE_<NAME>_CONFIRM_URL",
-        absent: Absent::Means("provider's, else nobody is asked"),
+        absent: Absent::Means("provider's, otherwise no confirmation"),
         unit: "http(s) URL with values of the message in path or query",
         secret: false,
-        doc: "asked before anything is done with a message; `{query:id}`, `{header:X-Id}`, `{json:/data/id}` and `{form:id}` stand for what the message has there",
+        doc: "API that confirms a message before it is delivered; `{query:id}`, `{header:X-Id}`, `{json:/data/id}` and `{form:id}` are replaced by values of the message",
         example: "https://api.example.com/payments/{query:id}",
     },
     Variable {
         name: "CREEL_SOURCE_<NAME>_CONFIRM_EXPECT",
-        absent: Absent::Means("provider's, else `2xx`"),
+        absent: Absent::Means("provider's, otherwise `2xx`"),
         unit: "`2xx` or a status from 200 to 299, then conditions `/json/pointer=value`",
         secret: false,
-        doc: "the answer that confirms a message; another one is asked for again for three days, then the message is refused",
+        doc: "response that confirms a message; after another response the request is repeated for three days, then the message is rejected",
         example: "200 /status=paid",
     },
     Variable {
@@ -346,15 +346,15 @@ const VARIABLES: &[Variable] = &[
         absent: Absent::Means("`CREEL_RETENTION`"),
         unit: "duration, or `off`",
         secret: false,
-        doc: "age at which this source's messages are cleaned up",
+        doc: "age at which this source's messages are deleted",
         example: "30d",
     },
     Variable {
         name: "CREEL_SOURCE_<NAME>_TOLERANCE",
-        absent: Absent::Means("provider's, else `5m`"),
+        absent: Absent::Means("provider's, otherwise `5m`"),
         unit: "duration",
         secret: false,
-        doc: "how far a signed timestamp may be from now",
+        doc: "largest accepted difference between a signed timestamp and the clock",
         example: "5m",
     },
     Variable {
@@ -362,7 +362,7 @@ const VARIABLES: &[Variable] = &[
         absent: Absent::Means("provider's"),
         unit: "200 to 299",
         secret: false,
-        doc: "status of the reply once a message is kept",
+        doc: "status of the reply to a stored message",
         example: "200",
     },
     Variable {
@@ -370,19 +370,19 @@ const VARIABLES: &[Variable] = &[
         absent: Absent::Means("provider's"),
         unit: "text, may be empty",
         secret: false,
-        doc: "body of the reply once a message is kept",
+        doc: "body of the reply to a stored message",
         example: "success",
     },
 ];
 
-/// The row of a variable that the code itself names.
+/// Returns the row of a variable that the code names.
 pub fn variable(name: &str) -> &'static Variable {
     variables()
         .find(|variable| variable.name == name)
-        .expect("the code asks only for variables that the table has")
+        .expect("the table has every variable that the code names")
 }
 
-/// The variables that stand for themselves.
+/// Returns the variables that belong to no source or target.
 pub fn globals() -> impl Iterator<Item = &'static Variable> {
     variables().filter(|variable| !Noun::ALL.iter().any(|noun| variable.name.starts_with(noun.pattern())))
 }

@@ -1,32 +1,32 @@
-//! The rows of targets.
+//! Rows of targets.
 
 use super::{Absent, Variable};
 
-/// In the order in which a reader meets them.
+/// In the order of the documentation.
 pub const VARIABLES: &[Variable] = &[
     Variable {
         name: "CREEL_TARGET_<NAME>_URL",
-        absent: Absent::Means("`_EXEC` says where to"),
+        absent: Absent::Means("`_EXEC` is set instead"),
         unit: "http(s) URL",
         secret: true,
-        doc: "where messages are sent by POST; the whole of a target, if nothing else is set; private addresses are fine here",
+        doc: "URL that receives messages by POST, also a private address; enough for a complete target",
         example: "http://app:8000/hooks",
     },
     Variable {
         name: "CREEL_TARGET_<NAME>_EXEC",
-        absent: Absent::Means("`_URL` says where to"),
+        absent: Absent::Means("`_URL` is set instead"),
         unit: "program and arguments",
         secret: false,
-        doc: "a command that gets the body on stdin and the rest in `HOOK_…` variables; split like a shell line, but there is no shell: \
-              for `&&`, `|`, `>` or `$` name a script or `sh -c '…'`; exit code 0 is success, 75 is try later",
+        doc: "command that reads the body from stdin and metadata from `HOOK_…` variables; split like a shell line, but run without a \
+              shell: for `&&`, `|`, `>` or `$` use a script or `sh -c '…'`; exit code 0 is success, 75 is retry later, others are final",
         example: "/usr/local/bin/deploy --quiet",
     },
     Variable {
         name: "CREEL_TARGET_<NAME>_EVENTS",
         absent: Absent::Default("*"),
-        unit: "list of events, in which `*` stands for any characters",
+        unit: "list of events; `*` stands for any characters",
         secret: false,
-        doc: "what it gets, like `github.push billing.*`; one without `*` is of `CREEL_EVENTS` or begins with a source's name and a dot",
+        doc: "events to deliver, such as `github.push billing.*`; one without `*` must be in `CREEL_EVENTS` or start with a source's name and a dot",
         example: "github.push billing.*",
     },
     Variable {
@@ -34,9 +34,9 @@ pub const VARIABLES: &[Variable] = &[
         absent: Absent::Means("none"),
         unit: "list of conditions, or a JSON array of them",
         secret: false,
-        doc: "what must hold of the payload as well, all of it: `/place=value`, `/place=one|other`, `/place` (is there), `!/place` (is not there); \
-              places are JSON pointers; `1`, `true` and `null` also stand for the text, and `\"1\"` for the text alone; a body that \
-              cannot be read (`docs/payloads.md`) meets no condition",
+        doc: "conditions on the payload, all of which must hold; `/place=value`, `/place=one|other`, `/place` (present), `!/place` (absent); \
+              places are JSON pointers; `1`, `true` and `null` also match the text, `\"1\"` only the text; an unreadable body \
+              (`docs/payloads.md`) meets no condition",
         example: "/ref=refs/heads/main /repository/name=shop|blog",
     },
     Variable {
@@ -44,7 +44,7 @@ pub const VARIABLES: &[Variable] = &[
         absent: Absent::Means("none"),
         unit: "text",
         secret: false,
-        doc: "it gets only events that the app emits for this owner, and never a received message",
+        doc: "delivers only events that the app emits for this owner, never a received message",
         example: "customer-42",
     },
     Variable {
@@ -52,23 +52,24 @@ pub const VARIABLES: &[Variable] = &[
         absent: Absent::Means("not signed"),
         unit: "`whsec_` and base64 (`creel secret --whsec`), or any text",
         secret: true,
-        doc: "signs deliveries to `_URL`, as Standard Webhooks defines (`webhook-signature`); verifying libraries need the `whsec_` form, which `creel secret --target <name>` prints for any text; with `_SECRET_2` … `_SECRET_9` beside it, for rotation, all sign",
-        example: "<paste what `creel secret --whsec` prints>",
+        doc: "signs deliveries to `_URL` as Standard Webhooks defines (`webhook-signature`); verifying libraries need the `whsec_` form, \
+              which `creel secret --target <name>` prints for any text; `_SECRET_2` … `_SECRET_9` sign too, for rotation",
+        example: "<paste the output of `creel secret --whsec`>",
     },
     Variable {
         name: "CREEL_TARGET_<NAME>_HEADERS",
         absent: Absent::Means("none"),
         unit: "JSON object of texts",
         secret: true,
-        doc: "headers that go along with what is sent to `_URL`",
+        doc: "additional headers of requests to `_URL`",
         example: "{\"Authorization\": \"Bearer <token>\"}",
     },
     Variable {
         name: "CREEL_TARGET_<NAME>_CONTENT_TYPE",
-        absent: Absent::Means("as it was received; JSON for events of the app"),
+        absent: Absent::Means("as received; JSON for events of the app"),
         unit: "`json` or `form`",
         secret: false,
-        doc: "what the body is turned into before it is sent to `_URL`",
+        doc: "format that bodies are converted to for `_URL`",
         example: "json",
     },
     Variable {
@@ -76,7 +77,7 @@ pub const VARIABLES: &[Variable] = &[
         absent: Absent::Default("8"),
         unit: "1 to 1000",
         secret: false,
-        doc: "deliveries at the same time (1 where `_ORDER=strict`)",
+        doc: "largest number of simultaneous deliveries (1 with `_ORDER=strict`)",
         example: "8",
     },
     Variable {
@@ -84,7 +85,7 @@ pub const VARIABLES: &[Variable] = &[
         absent: Absent::Default("any"),
         unit: "`any` or `strict`",
         secret: false,
-        doc: "`strict` waits until the one before is delivered or dead; with `any` a failing one steps aside",
+        doc: "`strict` starts a delivery after the previous one succeeded or became a dead letter; with `any`, a failing delivery does not delay others",
         example: "any",
     },
     Variable {
@@ -92,7 +93,7 @@ pub const VARIABLES: &[Variable] = &[
         absent: Absent::Means("no limit"),
         unit: "count per `s`, `m` or `h`",
         secret: false,
-        doc: "most deliveries in that time, like `50/s`",
+        doc: "largest delivery rate, such as `50/s`",
         example: "50/s",
     },
     Variable {
@@ -100,7 +101,7 @@ pub const VARIABLES: &[Variable] = &[
         absent: Absent::Default("30s"),
         unit: "duration up to 15m",
         secret: false,
-        doc: "for each attempt; then it has failed",
+        doc: "timeout of each attempt",
         example: "30s",
     },
 ];

@@ -2,6 +2,7 @@
 
 mod access;
 mod dead_letters;
+mod documents;
 mod events;
 mod messages;
 mod paging;

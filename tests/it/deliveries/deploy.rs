@@ -1,4 +1,4 @@
-//! The README's four lines: a push at GitHub deploys.
+//! The deploy of docs/targets.md: a push to GitHub updates a repository.
 
 use std::path::Path;
 use std::process::Command;

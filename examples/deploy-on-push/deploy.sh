@@ -1,0 +1,11 @@
+#!/usr/bin/env bash
+# Updates the checkout in the first argument. creel passes the payload on stdin, and HOOK_EVENT,
+# HOOK_MESSAGE_ID and others as variables. The output is stored with the attempt.
+set -euo pipefail
+
+# 75 means "retry later": another deploy is running.
+exec 9>"$1/.git/deploy.lock"
+flock --nonblock 9 || exit 75
+
+git -C "$1" pull --quiet --ff-only
+echo "message $HOOK_MESSAGE_ID: $(git -C "$1" log -1 --format='%h %s')"
