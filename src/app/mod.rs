@@ -1,11 +1,14 @@
 //! The service as a whole: what is started in which order, and how it ends. Building is apart from running, so that
 //! tests can do one without the other. It must never decide anything about a message.
 
+mod endpoint_error;
+pub mod endpoints;
 mod first_start;
 mod isolation;
 mod limits;
 mod listeners;
 mod logging;
+pub mod routes;
 mod server;
 mod signals;
 mod sink;
@@ -29,9 +32,9 @@ use crate::cleanup::Policy;
 use crate::config::{self, Config, InheritedSockets};
 use crate::deliver::confirm::AskedSource;
 use crate::deliver::{self, Deliveries};
-use crate::http::routes::Surface;
+use crate::app::routes::Surface;
 use crate::http::{Clock, Service};
-use crate::http::{learning, source_health};
+use crate::verification::{health, learning};
 use crate::providers::{Answer, Roots, Wanted};
 use crate::store::{Consent, OpenError, Store, StoreOptions, Unavailable};
 use first_start::Notices;
@@ -48,7 +51,7 @@ pub mod admin_token {
 
 /// Secrets that a handshake teaches, as far as a command has to do with them.
 pub mod learned_secret {
-    pub use crate::http::learning::{WINDOW, secret_setting, window_setting};
+    pub use crate::verification::learning::{WINDOW, secret_setting, window_setting};
 }
 
 /// What `sysexits.h` calls an input/output error.
@@ -215,7 +218,7 @@ impl App {
         for source in &service.sources {
             learning::recall(source, &service.store).await?;
         }
-        source_health::recall(&service).await?;
+        health::recall(&service).await?;
         let surface = if operator.is_some() { Surface::Webhooks } else { Surface::Everything };
         let workers = std::thread::available_parallelism().map_or(2, usize::from);
         // The server divides them among its workers.

@@ -15,7 +15,7 @@ use tokio::net::TcpStream;
 use crate::http::Service;
 use crate::http::connection::Connection;
 use crate::http::connections::{Connections, Registered};
-use crate::http::routes::{Surface, application};
+use crate::app::routes::{Surface, application};
 
 /// A first request must have its whole head by then.
 const HEAD_WITHIN: Duration = Duration::from_secs(5);

@@ -14,10 +14,10 @@ use std::time::{Duration, Instant};
 use actix_web::HttpRequest;
 use actix_web::http::header::{AUTHORIZATION, HeaderValue};
 
-use super::client::Network;
-use super::endpoints::client_address;
-use super::service::Service;
-use super::tokens::{Role, has_token};
+use crate::http::client::Network;
+use crate::app::endpoints::client_address;
+use crate::http::service::Service;
+use crate::http::tokens::{Role, has_token};
 use crate::store::Unavailable;
 
 /// Networks with wrong tokens that are told apart.

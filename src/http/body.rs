@@ -11,8 +11,8 @@ use futures_util::{FutureExt as _, Stream};
 use tokio::task::yield_now;
 use tokio::time::{Instant, timeout_at};
 
-use super::budget::{Reservation, UsedUp};
-use super::buffer::Buffer;
+use crate::http::budget::{Reservation, UsedUp};
+use crate::http::buffer::Buffer;
 
 /// A whole body must arrive within this time …
 const WHOLE_WITHIN: Duration = Duration::from_secs(60);
@@ -162,8 +162,8 @@ mod tests {
     use std::sync::Arc;
     use std::task::{Context, Poll};
 
-    use super::super::budget::Budget;
-    use super::super::client::Network;
+    use crate::http::budget::Budget;
+    use crate::http::client::Network;
     use super::*;
 
     const CLIENT: Network = Network::V4([192, 0, 2, 1]);

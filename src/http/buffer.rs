@@ -5,7 +5,7 @@
 use bytes::Bytes;
 use memmap2::{MmapMut, MmapOptions};
 
-use super::budget::UsedUp;
+use crate::http::budget::UsedUp;
 
 /// Steps in which smaller bodies grow.
 const HEAP_STEPS: [usize; 3] = [16 << 10, 128 << 10, MAX_HEAP_BYTES];

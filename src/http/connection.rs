@@ -14,8 +14,8 @@ use tokio::net::TcpStream;
 use tokio::sync::Notify;
 use tokio::time::{Instant, Sleep, sleep};
 
-use super::connections::{Link, Opening};
-use super::scanner::{Scanner, Stage};
+use crate::http::connections::{Link, Opening};
+use crate::http::scanner::{Scanner, Stage};
 
 /// From the first byte of a request to the first byte of its reply: longer than the longest body may take, and the
 /// commit after it.
@@ -171,7 +171,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Connection<S> {
 mod tests {
     use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
 
-    use super::super::scanner::MAX_HEADER_NAME_BYTES;
+    use crate::http::scanner::MAX_HEADER_NAME_BYTES;
     use super::*;
 
     fn with_paused_time<T>(test: impl Future<Output = T>) -> T {

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use actix_http::error::{DispatchError, ParseError};
 use prometheus::IntCounterVec;
 
-use super::connections::{Link, Opening};
-use super::log_limit::LogLimit;
+use crate::http::connections::{Link, Opening};
+use crate::http::log_limit::LogLimit;
 
 const LOGGED_EVERY: Duration = Duration::from_secs(10);
 

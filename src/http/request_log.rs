@@ -6,7 +6,7 @@ use std::fmt::{self, Display, Formatter};
 use std::net::IpAddr;
 use std::time::Duration;
 
-use super::escape::{JsonString, Value};
+use crate::http::escape::{JsonString, Value};
 use crate::config::LogFormat;
 use crate::store::UnreadableReason;
 

@@ -6,18 +6,18 @@ use std::sync::{Arc, OnceLock};
 use time::OffsetDateTime;
 use tokio::sync::Semaphore;
 
-use super::attempts::Attempts;
-use super::budget::Budget;
-use super::client::{Network, TrustedProxies};
-use super::connections::Connections;
-use super::malformed::MalformedRequests;
-use super::metrics::Metrics;
-use super::peers::Peers;
-use super::reading::DecodingRoom;
-use super::source::Source;
-use super::streams::Streams;
-use super::throttle;
-use super::tokens::Tokens;
+use crate::http::attempts::Attempts;
+use crate::http::budget::Budget;
+use crate::http::client::{Network, TrustedProxies};
+use crate::http::connections::Connections;
+use crate::http::malformed::MalformedRequests;
+use crate::http::metrics::Metrics;
+use crate::ingest::peers::Peers;
+use crate::verification::reading::DecodingRoom;
+use crate::verification::source::Source;
+use crate::http::streams::Streams;
+use crate::ingest::throttle;
+use crate::http::tokens::Tokens;
 use crate::config::target_rules::KnownEvents;
 use crate::config::{Config, LogFormat};
 use crate::outbound::{Client, GithubAddresses, Reach, system_roots};
@@ -41,27 +41,27 @@ pub struct Service {
     pub client: Client,
     /// Read when they are first needed, unless they were passed in.
     roots: OnceLock<Roots>,
-    pub(super) tokens: Tokens,
-    pub(super) attempts: Attempts,
-    pub(super) peers: Peers,
+    pub tokens: Tokens,
+    pub attempts: Attempts,
+    pub peers: Peers,
     pub malformed: MalformedRequests,
-    pub(super) metrics: Metrics,
-    pub(super) proxies: TrustedProxies,
-    pub(super) budget: Arc<Budget>,
+    pub metrics: Metrics,
+    pub proxies: TrustedProxies,
+    pub budget: Arc<Budget>,
     /// For large bodies that are decoded or written anew: that takes a multiple of what the budget counts.
-    pub(super) rewriting: Arc<Semaphore>,
+    pub rewriting: Arc<Semaphore>,
     /// One step at a time of those that check many rejections again.
-    pub(super) rechecking: Semaphore,
-    pub(super) max_body_bytes: usize,
-    pub(super) log_format: LogFormat,
+    pub rechecking: Semaphore,
+    pub max_body_bytes: usize,
+    pub log_format: LogFormat,
     /// What targets may subscribe to, and what may be emitted.
-    pub(super) known_events: KnownEvents,
+    pub known_events: KnownEvents,
     /// Where targets that were made through the API may be.
-    pub(super) reach: Reach,
-    pub(super) streams: Streams,
+    pub reach: Reach,
+    pub streams: Streams,
     is_stopping: AtomicBool,
     /// Without a trailing slash.
-    pub(super) public_url: Option<String>,
+    pub public_url: Option<String>,
 }
 
 impl Service {
@@ -104,7 +104,7 @@ impl Service {
 
     /// Memory limit for decoding the body of a verified message. All decoded bodies share the quota of one pseudo client, so that
     /// a body does not count twice against its sender.
-    pub(super) fn decoding_room(&self) -> DecodingRoom {
+    pub fn decoding_room(&self) -> DecodingRoom {
         DecodingRoom {
             max_bytes: self.max_body_bytes.min(self.budget.max_decoded_bytes()),
             reservation: Some(self.budget.reservation(DECODED)),
