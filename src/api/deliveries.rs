@@ -2,7 +2,7 @@
 
 use actix_web::web;
 use serde::{Deserialize, Serialize};
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 
 use super::error::ApiError;
 use super::input::{self, Id, NoParameters, Query};
@@ -77,7 +77,7 @@ pub struct Attempt {
 }
 
 /// Which deliveries are listed. All that is given must hold.
-#[derive(Debug, Deserialize, IntoParams)]
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub struct ListDeliveries {
@@ -103,7 +103,7 @@ pub struct ListDeliveries {
 }
 
 /// Which dead letters are listed. All that is given must hold.
-#[derive(Debug, Deserialize, IntoParams)]
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub struct ListDeadLetters {

@@ -7,7 +7,7 @@ use actix_web::http::header::{
 use actix_web::{HttpResponse, web};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 
 use super::deliveries::Delivery;
 use super::error::ApiError;
@@ -123,7 +123,7 @@ pub struct Confirmation {
 }
 
 /// Which messages are listed. All that is given must hold.
-#[derive(Debug, Deserialize, IntoParams)]
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub struct ListMessages {

@@ -6,7 +6,7 @@ use std::future::pending;
 use actix_web::{HttpRequest, HttpResponse, web};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 
 use super::error::ApiError;
 use super::input::Query;
@@ -21,7 +21,7 @@ const PAGE: usize = 100;
 const LAST_EVENT_ID: &str = "last-event-id";
 
 /// What is watched.
-#[derive(Debug, Deserialize, IntoParams)]
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub struct Watched {

@@ -6,7 +6,7 @@ pub use make::{__path_create, __path_replay_one, __path_retry, create, replay_on
 
 use actix_web::web;
 use serde::{Deserialize, Serialize};
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 
 use super::error::ApiError;
 use super::input::{self, Id, NoParameters, Query};
@@ -60,7 +60,7 @@ pub struct ReplayFilter {
 }
 
 /// Which page of replays.
-#[derive(Debug, Deserialize, IntoParams)]
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub struct ListReplays {

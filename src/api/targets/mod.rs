@@ -8,7 +8,7 @@ pub use secret::{__path_rotate, rotate};
 
 use actix_web::{HttpResponse, rt, web};
 use serde::{Deserialize, Deserializer, Serialize};
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 
 use super::error::ApiError;
 use super::input::{self, Id, NoParameters, Query};
@@ -111,7 +111,7 @@ pub fn present<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
 }
 
 /// Which page of targets.
-#[derive(Debug, Deserialize, IntoParams)]
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub struct ListTargets {
