@@ -16,7 +16,7 @@ use super::error::ApiError;
 use super::input::{self, NoParameters, Query};
 use super::schemas;
 use crate::config::{self, target_rules};
-use crate::app::endpoints::client_address;
+use crate::http::client::client_address;
 use crate::http::service::Service;
 use crate::providers::json;
 use crate::store::{Content, EMITTED, Identity, Kept, NewMessage};

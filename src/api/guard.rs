@@ -11,8 +11,8 @@ use actix_web::{Error, HttpMessage as _, ResponseError as _, web};
 
 use super::error::{ApiError, ProblemCode};
 use super::routes::{LISTENERS_PREFIX, OPENAPI_PATH};
-use crate::http::attempts::role_of;
-use crate::app::endpoints::client_address;
+use crate::http::authorization::role_of;
+use crate::http::client::client_address;
 use crate::http::panics::caught;
 use crate::http::request_log::{Entry, Path};
 use crate::http::service::Service;

@@ -15,8 +15,8 @@ use time::format_description::well_known::Rfc3339;
 
 use super::error::ApiError;
 use crate::config;
-use crate::http::client::Network;
-use crate::app::endpoints::client_address;
+use crate::http::client::client_address;
+use crate::http::network::Network;
 use crate::http::service::Service;
 use crate::http::tokens::Role;
 use crate::http::{body, framing};

@@ -8,9 +8,9 @@ use super::error::ApiError;
 use super::input::{NoParameters, Query};
 use super::page::Page;
 use crate::http::service::Service;
-use crate::verification::source;
 use crate::http::tokens::Role;
 use crate::store::SourceNumbers;
+use crate::verification::{self, Sources};
 
 /// One configured sender.
 #[derive(Debug, Serialize, ToSchema)]
@@ -45,18 +45,19 @@ pub struct Source {
     responses((status = 200, description = "All sources.", body = Page<Source>)))]
 pub async fn list(
     service: web::Data<Service>,
+    sources: web::Data<Sources>,
     role: Role,
     _: Query<NoParameters>,
 ) -> Result<web::Json<Page<Source>>, ApiError> {
     let mut numbers = service.store.source_numbers().await?;
-    let sources = service.sources.iter().map(|source| {
+    let items = sources.all().iter().map(|source| {
         let numbers = numbers.remove(&*source.name).unwrap_or_default();
         describe(&service, role, source, numbers)
     });
-    Ok(web::Json(Page { items: sources.collect(), next_cursor: None }))
+    Ok(web::Json(Page { items: items.collect(), next_cursor: None }))
 }
 
-fn describe(service: &Service, role: Role, source: &source::Source, numbers: SourceNumbers) -> Source {
+fn describe(service: &Service, role: Role, source: &verification::Source, numbers: SourceNumbers) -> Source {
     let path = match role {
         Role::Admin => source.whole_path(),
         Role::Listener | Role::Reader if source.has_path_part() => format!("{}/…", source.path()),

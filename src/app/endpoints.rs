@@ -1,25 +1,30 @@
 //! The endpoints that are no webhooks: whether the service lives, whether it takes messages, what it has counted.
 
-use std::net::{IpAddr, Ipv4Addr};
 use std::time::{Duration, Instant};
 
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, ResponseError};
 
-use crate::http::client::{Network, TrustedProxies};
-use crate::http::connections::Link;
 use crate::app::endpoint_error::EndpointError;
+use crate::http::authorization::role_of;
+use crate::http::client::client_address;
+use crate::http::hosts;
 use crate::http::panics::caught;
 use crate::http::reply;
 use crate::http::request_log::{Entry, Path};
-use crate::app::routes::Access;
 use crate::http::service::Service;
 use crate::http::tokens::Role;
-use crate::http::{attempts, hosts};
 
 /// Limit on reading numbers from the database for the metrics.
 const COUNTED_WITHIN: Duration = Duration::from_millis(250);
-const FORWARDED_FOR: &str = "x-forwarded-for";
+
+/// Who may see the operator's pages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    WithToken,
+    /// The address is reachable only for the operator.
+    Free,
+}
 
 /// The process lives.
 pub async fn health() -> Result<HttpResponse, EndpointError> {
@@ -44,7 +49,7 @@ pub async fn metrics(
     access: Access,
 ) -> Result<HttpResponse, EndpointError> {
     let is_free = access == Access::Free && hosts::is_own(request.headers(), service.public_url.as_deref());
-    if !is_free && !matches!(attempts::role_of(service, request).await?, Some(Role::Admin | Role::Reader)) {
+    if !is_free && !matches!(role_of(service, request).await?, Some(Role::Admin | Role::Reader)) {
         return Err(if access == Access::Free {
             EndpointError::OtherHost
         } else {
@@ -87,26 +92,4 @@ pub async fn answer(
     let entry = Entry::without_message(request.method().as_str(), path, status, began.elapsed(), ip);
     entry.write(service.log_format);
     response
-}
-
-/// The client of a webhook; whom it comes through is noted.
-pub fn webhook_client(service: &Service, request: &HttpRequest) -> IpAddr {
-    if let Some(peer) = request.peer_addr() {
-        let is_forwarded = request.headers().contains_key(FORWARDED_FOR);
-        service.peers.note(peer.ip(), service.proxies.trust(peer.ip().to_canonical()), is_forwarded);
-    }
-    client_address(&service.proxies, request).unwrap_or(Ipv4Addr::UNSPECIFIED.into())
-}
-
-/// `None` only where there is no peer: in tests without a socket.
-pub fn client_address(proxies: &TrustedProxies, request: &HttpRequest) -> Option<IpAddr> {
-    let lines = request.headers().get_all(FORWARDED_FOR).map(|value| value.as_bytes());
-    let peer = request.peer_addr()?.ip();
-    let client = proxies.client_address(peer, lines);
-    if client != peer.to_canonical()
-        && let Some(link) = request.conn_data::<Link>()
-    {
-        link.attribute(Network::from(client));
-    }
-    Some(client)
 }

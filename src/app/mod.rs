@@ -19,6 +19,7 @@ mod tasks;
 use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::dev::{Server, ServerHandle};
@@ -32,14 +33,15 @@ use crate::cleanup::Policy;
 use crate::config::{self, Config, InheritedSockets};
 use crate::deliver::confirm::AskedSource;
 use crate::deliver::{self, Deliveries};
-use crate::app::routes::Surface;
 use crate::http::{Clock, Service};
-use crate::verification::{health, learning};
+use crate::ingest::{DecodedBodies, Webhooks};
 use crate::providers::{Answer, Roots, Wanted};
 use crate::store::{Consent, OpenError, Store, StoreOptions, Unavailable};
+use crate::verification::Sources;
 use first_start::Notices;
 use listeners::{BindError, Listener};
 use logging::Log;
+use routes::{Surface, Wings};
 use server::Capacity;
 use signals::Signals;
 use stop::{Serving, Socket};
@@ -51,7 +53,7 @@ pub mod admin_token {
 
 /// Secrets that a handshake teaches, as far as a command has to do with them.
 pub mod learned_secret {
-    pub use crate::verification::learning::{WINDOW, secret_setting, window_setting};
+    pub use crate::verification::{LEARNING_WINDOW as WINDOW, secret_setting, window_setting};
 }
 
 /// What `sysexits.h` calls an input/output error.
@@ -96,6 +98,7 @@ pub struct App {
     config: Config,
     policy: Policy,
     service: web::Data<Service>,
+    sources: Arc<Sources>,
     servers: Vec<Server>,
     serving: Serving,
     notices: Notices,
@@ -214,11 +217,17 @@ impl App {
         let Listener { socket, is_inherited } = listeners.webhooks;
         let webhooks = socket.local_addr()?;
         let operator = listeners.operator.as_ref().map(std::net::TcpListener::local_addr).transpose()?;
-        let service = web::Data::new(Service::new(&mut config, store, github, clock));
-        for source in &service.sources {
-            learning::recall(source, &service.store).await?;
-        }
-        health::recall(&service).await?;
+        let service = web::Data::new(Service::new(&config, store, clock));
+        let decoding = DecodedBodies::new(service.budget.clone(), config.max_body_bytes);
+        let configured = std::mem::take(&mut config.sources);
+        let public_url = config.public_url.as_deref();
+        let sources = Arc::new(Sources::new(configured, public_url, github, Box::new(decoding)));
+        sources.recall(&service.store).await?;
+        let wings = Wings {
+            webhooks: Arc::new(Webhooks::new(service.clone(), sources.clone())),
+            service: service.clone(),
+            sources: sources.clone().into(),
+        };
         let surface = if operator.is_some() { Surface::Webhooks } else { Surface::Everything };
         let workers = std::thread::available_parallelism().map_or(2, usize::from);
         // The server divides them among its workers.
@@ -226,19 +235,20 @@ impl App {
         tasks::keep_room(&connections);
         let held = if is_inherited { Socket::Inherited } else { Socket::Own(socket.try_clone()?) };
         let capacity = Capacity { workers, connections: connections.clone() };
-        let server = server::server(socket, service.clone(), surface, capacity)?;
+        let server = server::server(socket, wings.clone(), surface, capacity)?;
         let serving = Serving { handle: server.handle(), connections, socket: held };
         let mut servers = vec![server];
         if let Some(listener) = listeners.operator {
             let connections = service.connections("admin", limits.operator);
             tasks::keep_room(&connections);
             let capacity = Capacity { workers: 1, connections };
-            servers.push(server::server(listener, service.clone(), Surface::Operator, capacity)?);
+            servers.push(server::server(listener, wings, Surface::Operator, capacity)?);
         }
         Ok(Self {
             config,
             policy,
             service,
+            sources,
             servers,
             serving,
             notices,
@@ -252,14 +262,14 @@ impl App {
 
     /// All that there is to know of a source's provider: nothing is fetched for it any more.
     pub fn know_only(&self, source: &str, known: Vec<(Wanted, Answer)>) {
-        if let Some(source) = self.service.sources.iter().find(|mounted| &*mounted.name == source) {
+        if let Some(source) = self.sources.find(source) {
             source.fetches.put_all_there_is(known);
         }
     }
 
     /// Whom certificates must come from, instead of the system's.
     pub fn trust(&self, roots: Roots) {
-        self.service.trust(roots);
+        self.sources.trust(roots);
     }
 
     /// Where webhooks arrive.
@@ -279,7 +289,7 @@ impl App {
         tasks::clean_up_regularly(self.policy.clone(), self.config.cleanup_interval, store.clone(), clock);
         if self.uses_github_addresses {
             let url = self.config.github_meta_url.clone();
-            tasks::keep_github_addresses_fresh(url, self.service.github.clone(), store.clone(), clock);
+            tasks::keep_github_addresses_fresh(url, self.sources.github.clone(), store.clone(), clock);
         }
         let confirming = tasks::confirm(std::mem::take(&mut self.confirmed), store.clone(), clock);
         let handles: Vec<ServerHandle> = self.servers.iter().map(Server::handle).collect();

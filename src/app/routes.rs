@@ -1,15 +1,16 @@
 //! All routes, in reading order; those of the admin API are in `api/routes.rs`.
 
-use std::rc::Rc;
+use std::sync::Arc;
 
 use actix_web::dev::{ServiceFactory, ServiceRequest, ServiceResponse};
 use actix_web::{App, Error, HttpRequest, guard, web};
 
 use crate::api;
-use crate::app::endpoints;
-use crate::ingest::receive::{Mount, receive};
+use crate::app::endpoints::{self, Access};
 use crate::http::request_log::Path;
 use crate::http::service::Service;
+use crate::ingest::{self, Webhooks};
+use crate::verification::Sources;
 
 /// What is served at an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,28 +22,31 @@ pub enum Surface {
     Operator,
 }
 
-/// What proves that a request may see what is for the operator.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Access {
-    WithToken,
-    /// Reaching the address is proof enough.
-    Free,
+/// The parts of the service that routes lead to.
+#[derive(Clone, Debug)]
+pub struct Wings {
+    pub service: web::Data<Service>,
+    pub sources: web::Data<Sources>,
+    pub webhooks: Arc<Webhooks>,
 }
 
 /// The actix app of an address; the only place that makes one.
 pub fn application(
-    service: &web::Data<Service>,
+    wings: &Wings,
     surface: Surface,
 ) -> App<
     impl ServiceFactory<ServiceRequest, Config = (), Response = ServiceResponse, Error = Error, InitError = ()>
     + use<>,
 > {
-    App::new().app_data(service.clone()).configure(|config| mount(config, service, surface))
+    App::new()
+        .app_data(wings.service.clone())
+        .app_data(wings.sources.clone())
+        .configure(|config| mount(config, &wings.webhooks, surface))
 }
 
-fn mount(config: &mut web::ServiceConfig, service: &web::Data<Service>, surface: Surface) {
+fn mount(config: &mut web::ServiceConfig, webhooks: &Arc<Webhooks>, surface: Surface) {
     if surface != Surface::Operator {
-        mount_sources(config, service);
+        ingest::mount(config, webhooks);
     }
     if surface != Surface::Webhooks {
         let access = if surface == Surface::Operator { Access::Free } else { Access::WithToken };
@@ -53,24 +57,6 @@ fn mount(config: &mut web::ServiceConfig, service: &web::Data<Service>, surface:
         .service(web::resource("/healthz").route(read().to(healthz)).default_service(web::to(healthz_wrong)))
         .service(web::resource("/readyz").route(read().to(readyz)).default_service(web::to(readyz_wrong)))
         .default_service(web::to(nowhere));
-}
-
-/// `/webhooks/{source}` and `/webhooks/{source}/{path}`.
-fn mount_sources(config: &mut web::ServiceConfig, service: &web::Data<Service>) {
-    for source in &service.sources {
-        let mount = Rc::new(Mount { source: source.clone(), service: service.clone() });
-        // Only roughly the right paths: the handler compares the path as it was sent, in constant time.
-        let patterns = if source.has_path_part() {
-            vec![format!("{}/{{path:.*}}", source.path())]
-        } else {
-            vec![source.path().to_owned(), format!("{}/", source.path())]
-        };
-        for pattern in patterns {
-            let mount = mount.clone();
-            let handler = move |request, payload| receive(mount.clone(), request, payload);
-            config.service(web::resource(pattern).to(handler));
-        }
-    }
 }
 
 fn mount_metrics(config: &mut web::ServiceConfig, access: Access) {

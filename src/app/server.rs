@@ -8,14 +8,13 @@ use std::time::Duration;
 use actix_http::error::DispatchError;
 use actix_http::{ConnectionType, HttpService, KeepAlive};
 use actix_service::{IntoServiceFactory, Service as _, ServiceFactoryExt, apply_fn_factory, map_config};
+use actix_web::Error;
 use actix_web::dev::{AppConfig, Server, ServiceResponse};
-use actix_web::{Error, web};
 use tokio::net::TcpStream;
 
-use crate::http::Service;
+use crate::app::routes::{Surface, Wings, application};
 use crate::http::connection::Connection;
 use crate::http::connections::{Connections, Registered};
-use crate::app::routes::{Surface, application};
 
 /// A first request must have its whole head by then.
 const HEAD_WITHIN: Duration = Duration::from_secs(5);
@@ -42,7 +41,7 @@ pub struct Capacity {
 /// When the socket cannot be used.
 pub fn server(
     listener: TcpListener,
-    service: web::Data<Service>,
+    wings: Wings,
     surface: Surface,
     capacity: Capacity,
 ) -> io::Result<Server> {
@@ -67,16 +66,16 @@ pub fn server(
             .keep_alive(KeepAlive::Timeout(KEEP_ALIVE))
             .client_request_timeout(HEAD_WITHIN)
             .client_disconnect_timeout(LINGER);
-        let app = application(&service, surface).into_factory();
+        let app = application(&wings, surface).into_factory();
         let app = app.map_err(|error: Error| error.error_response());
-        let stopping = service.clone();
+        let stopping = wings.service.clone();
         let app = app.map(move |mut response: ServiceResponse| {
             if stopping.is_stopping() {
                 response.response_mut().head_mut().set_connection_type(ConnectionType::Close);
             }
             response
         });
-        let (registry, service) = (capacity.connections.clone(), service.clone());
+        let (registry, service) = (capacity.connections.clone(), wings.service.clone());
         apply_fn_factory(http.h1(map_config(app, |()| AppConfig::default())), move |stream, http| {
             let accepted = accept(stream, &registry).map(|(connection, peer, registered)| {
                 // The place in the registry is given back when the connection is closed.

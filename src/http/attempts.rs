@@ -11,13 +11,8 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use actix_web::HttpRequest;
-use actix_web::http::header::{AUTHORIZATION, HeaderValue};
-
-use crate::http::client::Network;
-use crate::app::endpoints::client_address;
-use crate::http::service::Service;
-use crate::http::tokens::{Role, has_token};
+use crate::http::network::Network;
+use crate::http::tokens::Role;
 use crate::store::Unavailable;
 
 /// Networks with wrong tokens that are told apart.
@@ -78,25 +73,6 @@ impl From<Unavailable> for NotJudged {
 /// How long a client should wait that was turned away.
 pub const RETRY_AFTER: Duration = MAX_DELAY;
 
-/// What the token of a request opens; `None` where there is none, or, after a delay, where it is wrong.
-///
-/// # Errors
-/// When too many wrong tokens wait for their answers, or the stored token cannot be read.
-pub async fn role_of(service: &Service, request: &HttpRequest) -> Result<Option<Role>, NotJudged> {
-    let authorization = request.headers().get(AUTHORIZATION).map(HeaderValue::as_bytes);
-    let Some(authorization) = authorization.filter(|value| has_token(value)) else { return Ok(None) };
-    let network = client_address(&service.proxies, request).map(Network::from);
-    let role = service.tokens.role(Some(authorization)).await?;
-    let Some(network) = network else { return Ok(role) };
-    if !service.attempts.admits(network, role, Instant::now()) {
-        return Err(NotJudged::TooManyAttempts);
-    }
-    if role.is_none() {
-        service.attempts.failed(network).await;
-    }
-    Ok(role)
-}
-
 /// A wrong token that waits for its answer.
 struct Waiting {
     attempts: Attempts,
@@ -106,7 +82,7 @@ struct Waiting {
 impl Attempts {
     /// Whether a request of this network may be answered according to the role of its token. Remembers a role that is
     /// admitted.
-    fn admits(&self, network: Network, role: Option<Role>, now: Instant) -> bool {
+    pub fn admits(&self, network: Network, role: Option<Role>, now: Instant) -> bool {
         let mut state = self.lock();
         let Some(role) = role else { return state.has_room(network, now) };
         state.known.retain(|(.., used)| now.saturating_duration_since(*used) < KNOWN_FOR);
@@ -127,7 +103,7 @@ impl Attempts {
     }
 
     /// Waits as long as the answer to a wrong token must.
-    async fn failed(&self, network: Network) {
+    pub async fn failed(&self, network: Network) {
         let Some((waiting, delay)) = self.note(network, Instant::now()) else { return };
         tokio::time::sleep(delay).await;
         drop(waiting);

@@ -162,9 +162,9 @@ mod tests {
     use std::sync::Arc;
     use std::task::{Context, Poll};
 
-    use crate::http::budget::Budget;
-    use crate::http::client::Network;
     use super::*;
+    use crate::http::budget::Budget;
+    use crate::http::network::Network;
 
     const CLIENT: Network = Network::V4([192, 0, 2, 1]);
     const OTHER: Network = Network::V4([192, 0, 2, 2]);

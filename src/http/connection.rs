@@ -171,8 +171,8 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Connection<S> {
 mod tests {
     use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
 
-    use crate::http::scanner::MAX_HEADER_NAME_BYTES;
     use super::*;
+    use crate::http::scanner::MAX_HEADER_NAME_BYTES;
 
     fn with_paused_time<T>(test: impl Future<Output = T>) -> T {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();

@@ -2,6 +2,7 @@
 //! addresses, tokens, the request log, metrics. It must not know any route.
 
 pub mod attempts;
+pub mod authorization;
 pub mod body;
 pub mod budget;
 mod buffer;
@@ -14,8 +15,10 @@ pub mod hosts;
 mod log_limit;
 pub mod malformed;
 pub mod metrics;
+pub mod network;
 mod pace;
 pub mod panics;
+pub mod proxies;
 pub mod reply;
 pub mod request_log;
 mod scanner;

@@ -6,8 +6,8 @@ use std::fmt::{self, Display, Formatter};
 use std::net::IpAddr;
 use std::time::Duration;
 
-use crate::http::escape::{JsonString, Value};
 use crate::config::LogFormat;
+use crate::http::escape::{JsonString, Value};
 use crate::store::UnreadableReason;
 
 pub const TARGET: &str = "creel::request";

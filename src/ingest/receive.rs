@@ -1,131 +1,94 @@
-//! The way of a message, from top to bottom. Each step is cheaper than the next, and nothing is read or stored that an
-//! earlier step refuses, except the body of a request that may be genuine (`reject`). What the steps do is in the files
-//! next to this one; their order is here and nowhere else.
+//! A webhook from its first byte to its acknowledgement, from top to bottom. Each step costs less than the next, and a step never
+//! reads or stores what an earlier one rejects, except the body of a request that may be genuine (`reject`). The files next to this
+//! one contain the steps; their order is only here.
 
 use std::borrow::Cow;
 use std::net::IpAddr;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use actix_web::http::header::HeaderMap;
 use actix_web::{HttpRequest, HttpResponse, web};
-use bytes::Bytes;
 use time::OffsetDateTime;
 
-use crate::http::body::BodyError;
-use crate::http::client::Network;
-use crate::app::endpoints::webhook_client;
-use crate::verification::examine::{Examined, Found, OwnedRequest, Proof, Unaccepted, examine};
-use crate::verification::lookups::Lookups;
+use crate::http::network::Network;
 use crate::http::panics::caught;
-use crate::ingest::refusal::Refusal;
-use crate::ingest::reject::{RejectionReason, reject, reject_unread};
-use crate::http::request_log::{Entry, Path};
-use crate::http::service::Service;
-use crate::verification::source::Source;
 use crate::http::{body, framing, reply};
-use crate::verification::{fetches, learning, reading};
+use crate::ingest::error::ReceiveError;
+use crate::ingest::provider_reply::provider_reply;
+use crate::ingest::reject::{reject, reject_unread};
+use crate::ingest::report::{Report, count, log};
+use crate::ingest::webhooks::Mount;
 use crate::providers::{
-    Cause, First, Handshake, Headers, Learning, Moment, NothingOutside, Request, Unproven, Verifier, Wanted,
+    Cause, First, Handshake, Headers, Learning, Moment, NothingOutside, Unproven, Verifier,
 };
-use crate::store::{Identity, Kept, NewMessage, UnreadableReason};
+use crate::verification::{
+    self, IncomingRequest, Proof, RejectionReason, Source, VerificationOutcome, new_message, verify,
+};
 
-/// After the last byte of a request it is answered within 2.5 s; what is left of them is for the reply itself.
-const KEPT_WITHIN: Duration = Duration::from_millis(2_400);
-/// Hashing and reading more than this takes so long that other requests should not wait for it.
-pub const COMPUTED_ELSEWHERE_ABOVE: usize = 256 << 10;
-
-/// A key, a certificate, and the issuers of that.
-const MOST_FETCHES: usize = 5;
-
-/// A source with what it shares with all others; one for each worker thread.
-#[derive(Debug)]
-pub struct Mount {
-    pub source: Arc<Source>,
-    pub service: web::Data<Service>,
-}
-
-/// The head of a request, and when and from where it came.
-pub struct Incoming<'a> {
-    pub method: &'a str,
-    pub target: &'a str,
-    pub query: &'a str,
-    /// As registered at the provider, where a scheme signs it.
-    pub url: Cow<'a, str>,
-    /// By name; fields of one name in the order in which they came.
-    pub fields: Vec<(&'a str, &'a [u8])>,
-    pub received_at: OffsetDateTime,
-    pub client: IpAddr,
-}
-
-/// What was found out on the way, for the log.
-#[derive(Default)]
-struct Findings {
-    client: Option<IpAddr>,
-    event_type: Option<String>,
-    kept: Option<Kept>,
-    unreadable: Option<UnreadableReason>,
-}
+/// A webhook is answered within 2.5 s of its last byte; the rest is for the reply itself.
+const COMMIT_TIMEOUT: Duration = Duration::from_millis(2_400);
 
 /// The handler of all sources.
 pub async fn receive(mount: Rc<Mount>, request: HttpRequest, payload: web::Payload) -> HttpResponse {
     let began = Instant::now();
-    let mut findings = Findings::default();
-    let way = caught(way_of_a_message(&mount, &request, payload, &mut findings)).await;
-    let outcome = way.unwrap_or_else(|panicked| Err(panicked.into()));
+    let mut report = Report::default();
+    let outcome = caught(process(&mount, &request, payload, &mut report)).await;
+    let outcome = outcome.unwrap_or_else(|panicked| Err(panicked.into()));
     let took = began.elapsed();
-    let (response, refusal) = match outcome {
+    let (response, error) = match outcome {
         Ok(response) => (response, None),
-        Err(refusal) => (refusal.reply(&mount.source), Some(refusal)),
+        Err(error) => (error.reply(&mount.endpoint.source), Some(error)),
     };
-    count(&mount, &findings, refusal, took);
-    log(&mount, &request, &response, &findings, refusal, took);
+    count(&mount, &report, error, took);
+    log(&mount, &request, &response, &report, error, took);
     response
 }
 
-async fn way_of_a_message(
+async fn process(
     mount: &Mount,
     request: &HttpRequest,
     payload: web::Payload,
-    findings: &mut Findings,
-) -> Result<HttpResponse, Refusal> {
-    let (service, source) = (&**mount.service, &mount.source);
-    let client = webhook_client(service, request);
-    findings.client = Some(client);
+    report: &mut Report,
+) -> Result<HttpResponse, ReceiveError> {
+    let Mount { endpoint, webhooks } = mount;
+    let (service, sources, source) = (&webhooks.service, &webhooks.sources, &endpoint.source);
+    let client = webhooks.client(request);
+    report.client = Some(client);
 
     // 1. Route: a wrong path part leads to the same place as an unknown source.
     if !source.is_reached_by(request.uri().path()) {
-        return Err(Refusal::NotFound);
+        return Err(ReceiveError::NotFound);
     }
 
     // 2. Method, and whether it is clear where the request ends.
-    if !source.takes(request.method()) {
-        return Err(Refusal::MethodNotAllowed);
+    let method = request.method().as_str();
+    if !source.takes(method) {
+        return Err(ReceiveError::MethodNotAllowed);
     }
     let announced_length = framing::announced_length(request.headers())?;
 
     // 3. Allowlist.
-    let mut incoming = Incoming::new(request, (service.clock)(), client);
+    let mut incoming = incoming_request(request, (service.clock)(), client);
     incoming.url = source.registered_url(incoming.target, incoming.query);
-    if !source.admits(client, &service.github) {
+    if !source.admits(client, &sources.github) {
         let (cause, payload) = (Cause::AddressNotAllowed, payload.into_inner());
         return Err(reject_unread(mount, request, incoming, cause, payload, announced_length).await);
     }
 
     // 4. Throttle.
     let network = Network::from(client);
-    source.throttle(network).map_err(Refusal::RateLimited)?;
+    endpoint.throttle(network).map_err(ReceiveError::RateLimited)?;
 
     // 5. Body; a scheme that does not read it comes before it.
     let verifier = source.verifier();
     let mut proof = Proof::NeedsBody;
     if !verifier.reads_body() {
         if let Some(handshake) = unsigned_handshake(&verifier, &incoming, &[]) {
-            return answer(mount, &incoming, handshake, Instant::now() + KEPT_WITHIN).await;
+            return answer(mount, &incoming, handshake, Instant::now() + COMMIT_TIMEOUT).await;
         }
-        if !source.makes_message_of(request.method()) {
-            return source.answer_probe(request.method());
+        if !source.makes_message_of(method) {
+            return answer_probe(source, method);
         }
         match verifier.authenticate(&incoming.request(&[]), &NothingOutside) {
             Ok(()) => proof = Proof::Given,
@@ -140,43 +103,45 @@ async fn way_of_a_message(
     let reservation = service.budget.reservation(network);
     let body =
         body::read(payload.into_inner(), announced_length, service.max_body_bytes, reservation).await?;
-    let deadline = Instant::now() + KEPT_WITHIN;
+    let deadline = Instant::now() + COMMIT_TIMEOUT;
     incoming.received_at = (service.clock)();
 
     // 6. Unsigned handshakes: answered and not stored.
     if let Some(handshake) = unsigned_handshake(&verifier, &incoming, &body) {
         return answer(mount, &incoming, handshake, deadline).await;
     }
-    if !source.makes_message_of(request.method()) {
-        return source.answer_probe(request.method());
+    if !source.makes_message_of(method) {
+        return answer_probe(source, method);
     }
 
     // 7. Authenticate, signed handshakes, 8. describe.
-    let examined = match prove(mount, &verifier, &incoming, &body, proof, deadline).await? {
-        Ok(Found::Message(examined)) => examined,
-        Ok(Found::Handshake(handshake)) => {
+    let verified = match verify(sources, source, &verifier, &incoming, &body, proof, deadline).await? {
+        VerificationOutcome::Message(verified) => verified,
+        VerificationOutcome::Handshake(handshake) => {
             return answer(mount, &incoming, Ok(handshake), deadline).await;
         }
-        Err(reason) => return Err(reject(service, source, &incoming, reason, Some(&body)).await),
+        VerificationOutcome::Rejected(reason) => {
+            return Err(reject(service, source, &incoming, reason, Some(&body)).await);
+        }
     };
-    source.health.verified(service, source);
+    source.health.verified(&source.name, &service.store, incoming.received_at);
     source.health.warn_of_unchecked_signature(&source.name, &verifier, Headers(&incoming.fields));
-    findings.unreadable = examined.content.unreadable();
-    findings.event_type = Some(examined.description.event_type.clone());
+    report.unreadable = verified.content.unreadable();
+    report.event_type = Some(verified.description.event_type.clone());
 
     // 9. Commit.
-    let accepted = verifier.accepted(&examined.description);
-    let kept = service.store.keep(message(source, &verifier, incoming, examined), deadline).await?;
-    findings.kept = Some(kept);
+    let accepted = verifier.accepted(&verified.description);
+    let kept = service.store.keep(new_message(source, &verifier, incoming, verified), deadline).await?;
+    report.kept = Some(kept);
 
     // 10. Acknowledge: a message that had come before gets the reply of the first.
-    Ok(reply::of_provider(accepted))
+    Ok(provider_reply(accepted))
 }
 
 /// The answer to a handshake that needs no signature; nothing where the request is none.
 fn unsigned_handshake(
     verifier: &Verifier,
-    incoming: &Incoming<'_>,
+    incoming: &IncomingRequest<'_>,
     body: &[u8],
 ) -> Option<Result<Handshake, Cause>> {
     // Whether a secret may be learned now is asked when there is one to learn.
@@ -186,11 +151,11 @@ fn unsigned_handshake(
 /// Does what must come first, then answers. What is refused is kept without its body: that may be a secret to be learned.
 async fn answer(
     mount: &Mount,
-    incoming: &Incoming<'_>,
+    incoming: &IncomingRequest<'_>,
     handshake: Result<Handshake, Cause>,
     deadline: Instant,
-) -> Result<HttpResponse, Refusal> {
-    let (service, source) = (&**mount.service, &mount.source);
+) -> Result<HttpResponse, ReceiveError> {
+    let (service, source) = (&mount.webhooks.service, &mount.endpoint.source);
     let handshake = match handshake {
         Ok(handshake) => handshake,
         Err(cause) => {
@@ -200,73 +165,37 @@ async fn answer(
     match handshake.first {
         First::Nothing => {}
         First::Learn(secret) => {
-            if learning::learn(source, &service.store, &secret, incoming.received_at).await?
+            if verification::learn(source, &service.store, &secret, incoming.received_at).await?
                 == Learning::Closed
             {
                 let reason = RejectionReason::noise(Cause::HandshakeRefused);
                 return Err(reject(service, source, incoming, reason, None).await);
             }
         }
-        First::Visit(url) => fetches::visit(&service.client, url, deadline).await?,
+        First::Visit(url) => verification::visit(&mount.webhooks.sources.client, url, deadline).await?,
     }
-    Ok(reply::of_provider(handshake.reply))
+    Ok(provider_reply(handshake.reply))
 }
 
-/// Judges a request, fetching what that takes.
-///
-/// # Errors
-/// When it cannot be judged now; `Err` inside: why it is no message.
-pub async fn prove(
-    mount: &Mount,
-    verifier: &Arc<Verifier>,
-    incoming: &Incoming<'_>,
-    body: &Bytes,
-    proof: Proof,
-    deadline: Instant,
-) -> Result<Result<Found, RejectionReason>, Refusal> {
-    let (source, client) = (&mount.source, &mount.service.client);
-    let network = Network::from(incoming.client);
-    for _ in 0..MOST_FETCHES {
-        let (verdict, used) = examine_where_it_fits(mount, verifier, incoming, body, proof, deadline).await?;
-        match verdict {
-            Ok(found) => {
-                fetches::has_proven(source, client, &used, network);
-                return Ok(Ok(found));
-            }
-            Err(Unaccepted::Rejected(reason)) => return Ok(Err(reason)),
-            Err(Unaccepted::NoRoom) => return Err(BodyError::BudgetUsedUp.into()),
-            Err(Unaccepted::Wanting(wanted)) => {
-                fetches::fetch(source, client, &wanted, network, deadline).await?;
-            }
-        }
-    }
-    Err(Refusal::NotReached)
+/// The answer to a request that is neither a message nor a handshake.
+fn answer_probe(source: &Source, method: &str) -> Result<HttpResponse, ReceiveError> {
+    if source.answers_probe(method) { Ok(reply::empty()) } else { Err(ReceiveError::MethodNotAllowed) }
 }
 
-impl<'a> Incoming<'a> {
-    fn new(request: &'a HttpRequest, received_at: OffsetDateTime, client: IpAddr) -> Self {
-        let uri = request.uri();
-        Self {
-            method: request.method().as_str(),
-            target: uri.path_and_query().map_or_else(|| uri.path(), |target| target.as_str()),
-            query: uri.query().unwrap_or_default(),
-            url: Cow::Borrowed(""),
-            fields: fields(request.headers()),
-            received_at,
-            client,
-        }
-    }
-
-    pub fn request(&'a self, body: &'a [u8]) -> Request<'a> {
-        Request {
-            method: self.method,
-            target: self.target,
-            query: self.query,
-            url: &self.url,
-            headers: Headers(&self.fields),
-            body,
-            now: self.received_at,
-        }
+fn incoming_request(
+    request: &HttpRequest,
+    received_at: OffsetDateTime,
+    client: IpAddr,
+) -> IncomingRequest<'_> {
+    let uri = request.uri();
+    IncomingRequest {
+        method: request.method().as_str(),
+        target: uri.path_and_query().map_or_else(|| uri.path(), |target| target.as_str()),
+        query: uri.query().unwrap_or_default(),
+        url: Cow::Borrowed(""),
+        fields: fields(request.headers()),
+        received_at,
+        client,
     }
 }
 
@@ -276,126 +205,4 @@ fn fields(headers: &HeaderMap) -> Vec<(&str, &[u8])> {
     fields.extend(headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes())));
     fields.sort_by_key(|(name, _)| *name);
     fields
-}
-
-/// Small bodies here, large ones on a thread for such work. With the verdict comes what it was given by.
-async fn examine_where_it_fits(
-    mount: &Mount,
-    verifier: &Arc<Verifier>,
-    incoming: &Incoming<'_>,
-    body: &Bytes,
-    proof: Proof,
-    deadline: Instant,
-) -> Result<(Result<Found, Unaccepted>, Vec<Wanted>), Refusal> {
-    let (request, rules) = (incoming.request(body), mount.source.rules(verifier));
-    let room = mount.service.decoding_room();
-    if body.len() <= COMPUTED_ELSEWHERE_ABOVE && reading::is_quick(&request) {
-        let lookups = Lookups::new(mount);
-        let verdict = examine(&rules, &request, body, proof, &lookups, room);
-        return Ok((verdict, lookups.used()));
-    }
-    let mut turn = None;
-    if rules.rewrites_body() {
-        let next = Arc::clone(&mount.service.rewriting).acquire_owned();
-        turn = tokio::time::timeout_at(deadline.into(), next).await?.ok();
-    }
-    let mount = Mount { source: Arc::clone(&mount.source), service: mount.service.clone() };
-    let (request, body) = (OwnedRequest::from(&request), body.clone());
-    let examined = web::block(move || {
-        // It ends with the work, which goes on when nobody waits for it any more.
-        let _turn = turn;
-        let lookups = Lookups::new(&mount);
-        let verdict = request.examine(&rules, &body, proof, &lookups, room);
-        (verdict, lookups.used())
-    });
-    tokio::time::timeout_at(deadline.into(), examined).await?.map_err(|_| Refusal::Failed)
-}
-
-/// What is kept of a request that was judged to be a message.
-pub fn message(
-    source: &Source,
-    verifier: &Verifier,
-    incoming: Incoming<'_>,
-    examined: Examined,
-) -> NewMessage {
-    let Examined { description, content, body_sha256, question } = examined;
-    let mut event = String::with_capacity(source.name.len() + 1 + description.event_type.len());
-    event.push_str(&source.name);
-    event.push('.');
-    event.push_str(&description.event_type);
-    NewMessage {
-        received_at: incoming.received_at,
-        source: Arc::clone(&source.name),
-        event,
-        identity: match (description.delivery_id, source.dedupe) {
-            (Some(id), _) => match description.form_mark {
-                None => Identity::DeliveryId(id),
-                Some(mark) => Identity::EventId { id, mark },
-            },
-            (None, Some(window)) => Identity::Content { window },
-            (None, None) => Identity::None,
-        },
-        method: incoming.method.to_owned(),
-        query: source.redaction.query(incoming.query).map(Into::into),
-        remote_ip: incoming.client,
-        headers: source.redaction.headers(&incoming.fields),
-        content,
-        body_sha256,
-        body_unsigned: !verifier.covers_body(),
-        owner: None,
-        unverified: false,
-        asking: question.map(|question| source.asking(&question)),
-    }
-}
-
-fn count(mount: &Mount, findings: &Findings, refusal: Option<Refusal>, took: Duration) {
-    let metrics = &mount.source.metrics;
-    if let Some(kept) = findings.kept {
-        mount.service.metrics.ack_seconds.observe(took.as_secs_f64());
-        metrics.received.inc();
-        if matches!(kept, Kept::Duplicate { .. }) {
-            metrics.duplicates.inc();
-        } else if let Some(reason) = findings.unreadable {
-            metrics.unreadable(reason);
-        }
-    }
-    if let Some(cause) = refusal.and_then(Refusal::cause) {
-        metrics.rejected(cause);
-    }
-    if let Some(reason) = refusal.and_then(Refusal::unavailable_reason) {
-        mount.service.metrics.unavailable(reason);
-    }
-}
-
-fn log(
-    mount: &Mount,
-    request: &HttpRequest,
-    response: &HttpResponse,
-    findings: &Findings,
-    refusal: Option<Refusal>,
-    took: Duration,
-) {
-    let is_ours = refusal != Some(Refusal::NotFound);
-    let is_of_url = refusal.is_some_and(Refusal::may_concern_url);
-    let signed_url = if is_of_url { mount.source.signed_url_of(request.uri()) } else { None };
-    let entry = Entry {
-        method: request.method().as_str(),
-        path: if is_ours { Path::Known(mount.source.path()) } else { Path::Unknown(request.uri().path()) },
-        status: response.status().as_u16(),
-        took,
-        source: is_ours.then_some(&*mount.source.name),
-        event_type: findings.event_type.as_deref(),
-        id: findings.kept.map(Kept::id),
-        is_duplicate: matches!(findings.kept, Some(Kept::Duplicate { .. })),
-        conflict_of: match findings.kept {
-            Some(Kept::Conflict { of, .. }) => Some(of),
-            _ => None,
-        },
-        unreadable: findings.unreadable.map(UnreadableReason::name),
-        cause: refusal.and_then(Refusal::cause),
-        reason: refusal.and_then(Refusal::unavailable_reason),
-        signed_url: signed_url.as_deref(),
-        ip: findings.client,
-    };
-    entry.write(mount.service.log_format);
 }

@@ -6,53 +6,32 @@ use std::time::Duration;
 use actix_web::dev::Payload;
 use actix_web::{HttpRequest, web};
 use bytes::Bytes;
+use tokio::time::timeout;
 
-use crate::http::body;
-use crate::http::client::Network;
-use crate::verification::examine::OwnedRequest;
-use crate::ingest::receive::{COMPUTED_ELSEWHERE_ABOVE, Incoming, Mount};
-use crate::ingest::refusal::Refusal;
-use crate::http::service::Service;
-use crate::verification::source::Source;
+use crate::http::network::Network;
+use crate::http::{Service, body};
+use crate::ingest::endpoint::Endpoint;
+use crate::ingest::error::ReceiveError;
+use crate::ingest::webhooks::Mount;
 use crate::providers::{Cause, Request, Verifier};
 use crate::store::{NewRejection, RejectionKind};
+use crate::verification::{
+    IncomingRequest, MAX_INLINE_BODY_BYTES, OwnedRequest, RejectionReason, Source, Sources,
+};
 
-/// How long a large body waits for its turn to be looked into.
-const TURN_WAIT: Duration = Duration::from_secs(2);
-
-/// Why a request is rejected, and whether it may be genuine all the same.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct RejectionReason {
-    pub cause: Cause,
-    pub kind: RejectionKind,
-}
-
-impl RejectionReason {
-    pub fn of(verifier: &Verifier, request: &Request<'_>, cause: Cause) -> Self {
-        let may_be_genuine = match cause {
-            Cause::HandshakeRefused | Cause::NotConfirmed => false,
-            // The clock is compared last: only a correctly signed request is called stale.
-            Cause::StaleTimestamp => true,
-            _ => verifier.is_proof_carried(request),
-        };
-        Self { cause, kind: if may_be_genuine { RejectionKind::Candidate } else { RejectionKind::Noise } }
-    }
-
-    pub fn noise(cause: Cause) -> Self {
-        Self { cause, kind: RejectionKind::Noise }
-    }
-}
+/// How long a large body waits until it can be examined.
+const TURN_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Puts a rejected request into quarantine.
 pub async fn reject(
     service: &Service,
-    source: &Arc<Source>,
-    incoming: &Incoming<'_>,
+    source: &Source,
+    incoming: &IncomingRequest<'_>,
     reason: RejectionReason,
     body: Option<&Bytes>,
-) -> Refusal {
+) -> ReceiveError {
     if reason.kind == RejectionKind::Candidate {
-        source.health.failed(service, source, reason.cause);
+        source.health.failed(&source.name, &service.store, incoming.received_at, reason.cause);
     }
     let rejection = NewRejection {
         received_at: incoming.received_at,
@@ -67,7 +46,7 @@ pub async fn reject(
         credentials: source.redaction.credentials(&incoming.fields, incoming.query),
     };
     service.store.quarantine(rejection).await;
-    Refusal::Rejected(reason.cause)
+    ReceiveError::Rejected(reason.cause)
 }
 
 /// Rejects a request for its address or token, before its body was read. Where the head carries what the scheme demands,
@@ -75,19 +54,20 @@ pub async fn reject(
 pub async fn reject_unread(
     mount: &Mount,
     request: &HttpRequest,
-    mut incoming: Incoming<'_>,
+    mut incoming: IncomingRequest<'_>,
     cause: Cause,
     payload: Payload,
     announced_length: Option<u64>,
-) -> Refusal {
-    let (service, source) = (&**mount.service, &mount.source);
+) -> ReceiveError {
+    let Mount { endpoint, webhooks } = mount;
+    let (service, source) = (&webhooks.service, &endpoint.source);
     let network = Network::from(incoming.client);
     let verifier = source.verifier();
-    let makes_message = source.makes_message_of(request.method());
+    let makes_message = source.makes_message_of(request.method().as_str());
     let is_in_head = makes_message && is_carried_in_head(source, &verifier, &incoming, cause);
     let may_be_in_body = makes_message && verifier.has_proof_in_body();
     let mut body = None;
-    if (is_in_head || may_be_in_body) && is_within_rate(source, network, cause) {
+    if (is_in_head || may_be_in_body) && is_within_rate(endpoint, network, cause) {
         let reservation = service.budget.reservation(network);
         body = body::read(payload, announced_length, service.max_body_bytes, reservation).await.ok();
         incoming.received_at = (service.clock)();
@@ -95,7 +75,7 @@ pub async fn reject_unread(
     // Of what is noise with its body too, the body may be anything, such as a secret to be learned: it is not kept.
     if let Some(read) = &body
         && !is_in_head
-        && !is_carried(service, &verifier, &incoming, read, cause).await
+        && !is_carried(&webhooks.sources, &verifier, &incoming, read, cause).await
     {
         body = None;
     }
@@ -103,7 +83,12 @@ pub async fn reject_unread(
     reject(service, source, &incoming, RejectionReason { cause, kind }, body.as_ref()).await
 }
 
-fn is_carried_in_head(source: &Source, verifier: &Verifier, incoming: &Incoming<'_>, cause: Cause) -> bool {
+fn is_carried_in_head(
+    source: &Source,
+    verifier: &Verifier,
+    incoming: &IncomingRequest<'_>,
+    cause: Cause,
+) -> bool {
     // Without a scheme the random part of the path is what a stranger does not have.
     let has_no_scheme =
         !verifier.proves_sender() && verifier.asker().is_none() && !verifier.waits_for_secret();
@@ -114,9 +99,9 @@ fn is_carried_in_head(source: &Source, verifier: &Verifier, incoming: &Incoming<
 
 /// The same with the body. Large ones are read on a thread for such work.
 async fn is_carried(
-    service: &Service,
+    sources: &Sources,
     verifier: &Arc<Verifier>,
-    incoming: &Incoming<'_>,
+    incoming: &IncomingRequest<'_>,
     body: &Bytes,
     cause: Cause,
 ) -> bool {
@@ -124,12 +109,11 @@ async fn is_carried(
         RejectionReason::of(verifier, request, cause).kind == RejectionKind::Candidate
     };
     let request = incoming.request(body);
-    if body.len() <= COMPUTED_ELSEWHERE_ABOVE {
+    if body.len() <= MAX_INLINE_BODY_BYTES {
         return is_candidate(verifier, &request);
     }
     let (request, verifier, body) = (OwnedRequest::from(&request), Arc::clone(verifier), body.clone());
-    let next = Arc::clone(&service.rewriting).acquire_owned();
-    let Ok(turn) = tokio::time::timeout(TURN_WAIT, next).await else { return false };
+    let Ok(turn) = timeout(TURN_TIMEOUT, sources.rewrite_turn()).await else { return false };
     let judged = web::block(move || {
         let _turn = turn;
         request.with(&body, |request| is_candidate(&verifier, request))
@@ -138,6 +122,6 @@ async fn is_carried(
 }
 
 /// A request that is rejected for its address has not met the throttle yet.
-fn is_within_rate(source: &Source, network: Network, cause: Cause) -> bool {
-    cause != Cause::AddressNotAllowed || source.throttle(network).is_ok()
+fn is_within_rate(endpoint: &Endpoint, network: Network, cause: Cause) -> bool {
+    cause != Cause::AddressNotAllowed || endpoint.throttle(network).is_ok()
 }

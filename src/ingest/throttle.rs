@@ -14,8 +14,8 @@ use governor::state::StateStore;
 use governor::state::keyed::ShrinkableKeyedStateStore;
 use governor::{Quota, RateLimiter};
 
-use crate::http::client::Network;
 use crate::config::Rate;
+use crate::http::network::Network;
 
 /// Clients that are told apart, over all sources together.
 pub const MAX_KEYS: usize = 100_000;

@@ -6,14 +6,15 @@ use bytes::Bytes;
 use ring::digest::{SHA256, digest};
 use time::OffsetDateTime;
 
-use crate::verification::reading::{self, DecodingRoom, NoRoom};
-use crate::ingest::reject::RejectionReason;
 use crate::json;
 use crate::providers::{
     Asker, Description, Handshake, Headers, Learning, Moment, Outside, Question, Request, Unproven, Verifier,
     Wanted,
 };
 use crate::store::Content;
+use crate::verification::reading::{self, NoRoom};
+use crate::verification::rejection_reason::RejectionReason;
+use crate::verification::room::DecodingRoom;
 
 /// Whether the scheme has proven the sender already, or needs the body for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,22 +23,23 @@ pub enum Proof {
     NeedsBody,
 }
 
-/// What is known of a message before it is stored.
+/// A message that is verified and described, before it is stored.
 #[derive(Debug)]
-pub struct Examined {
+pub struct VerifiedMessage {
     pub description: Description,
     pub content: Content,
     pub body_sha256: [u8; 32],
-    /// What is to be asked before it is believed.
+    /// Asked before the message is accepted.
     pub question: Option<Question>,
 }
 
-/// What a request is found to be.
+/// The result of verifying a request.
 #[derive(Debug)]
-pub enum Found {
-    Message(Examined),
+pub enum VerificationOutcome {
+    Message(VerifiedMessage),
     /// A signed one; it is answered and not stored.
     Handshake(Handshake),
+    Rejected(RejectionReason),
 }
 
 /// The rules of a source, as they are now.
@@ -55,17 +57,16 @@ impl Rules {
     }
 }
 
-/// Why a request is no message, or not yet.
+/// Why a request cannot be verified now.
 #[derive(Debug)]
-pub enum Unaccepted {
-    Rejected(RejectionReason),
-    /// It can be judged once this has been fetched.
-    Wanting(Wanted),
-    /// The body budget has no room for the decoded body at the moment.
+pub enum ExamineError {
+    /// It can be verified once this has been fetched.
+    Missing(Wanted),
+    /// The body budget has no room for the decoded body now.
     NoRoom,
 }
 
-impl From<NoRoom> for Unaccepted {
+impl From<NoRoom> for ExamineError {
     fn from(NoRoom: NoRoom) -> Self {
         Self::NoRoom
     }
@@ -74,7 +75,7 @@ impl From<NoRoom> for Unaccepted {
 /// `room`: memory for the decoded body, used only after authentication.
 ///
 /// # Errors
-/// Why the request is not authentic, or what must be fetched first.
+/// The request cannot be verified before something is fetched, or without more memory.
 pub fn examine(
     rules: &Rules,
     request: &Request<'_>,
@@ -82,14 +83,16 @@ pub fn examine(
     proof: Proof,
     outside: &dyn Outside,
     room: DecodingRoom,
-) -> Result<Found, Unaccepted> {
+) -> Result<VerificationOutcome, ExamineError> {
     let verifier = &rules.verifier;
-    let proven = prove(verifier, request, proof, outside).map_err(|unproven| match unproven {
-        Unproven::Refused(cause) => Unaccepted::Rejected(RejectionReason::of(verifier, request, cause)),
-        Unproven::Wanting(wanted) => Unaccepted::Wanting(wanted),
-    });
-    if let Some(handshake) = proven? {
-        return Ok(Found::Handshake(handshake));
+    match authenticate(verifier, request, proof, outside) {
+        Ok(None) => {}
+        Ok(Some(handshake)) => return Ok(VerificationOutcome::Handshake(handshake)),
+        Err(Unproven::Refused(cause)) => {
+            let reason = RejectionReason::of(verifier, request, cause);
+            return Ok(VerificationOutcome::Rejected(reason));
+        }
+        Err(Unproven::Wanting(wanted)) => return Err(ExamineError::Missing(wanted)),
     }
     let question = rules.asker.as_ref().map(|asker| question(asker, request));
     // The document in the query of a GET is stored as its body. Headers that describe a body are ignored then.
@@ -108,11 +111,11 @@ pub fn examine(
         }
         None => reading::read(verifier, request, body, room)?,
     };
-    Ok(Found::Message(Examined { description, content, body_sha256, question }))
+    Ok(VerificationOutcome::Message(VerifiedMessage { description, content, body_sha256, question }))
 }
 
 /// Authenticates the request; returns a signed handshake, or `None` for a message.
-fn prove(
+fn authenticate(
     verifier: &Verifier,
     request: &Request<'_>,
     proof: Proof,
@@ -159,7 +162,7 @@ impl OwnedRequest {
     /// As `examine`, there.
     ///
     /// # Errors
-    /// Why the request is not authentic, or what must be fetched first.
+    /// As `examine`.
     pub fn examine(
         &self,
         rules: &Rules,
@@ -167,7 +170,7 @@ impl OwnedRequest {
         proof: Proof,
         outside: &dyn Outside,
         room: DecodingRoom,
-    ) -> Result<Found, Unaccepted> {
+    ) -> Result<VerificationOutcome, ExamineError> {
         self.with(body, |request| examine(rules, request, body, proof, outside, room))
     }
 

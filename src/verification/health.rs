@@ -1,16 +1,15 @@
 //! Whether a source still verifies. A source that used to verify and now rejects what may be genuine has most likely the
 //! wrong secret: the log warns once, and again when the source verifies again. The state survives a restart.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use actix_web::rt;
+use time::OffsetDateTime;
 
-use crate::http::service::Service;
-use crate::verification::source::Source;
 use crate::providers::{Cause, Headers, Verifier};
-use crate::store::{RejectionFilter, RejectionKind, Sealing, Unavailable};
+use crate::store::{RejectionFilter, RejectionKind, Sealing, SourceNumbers, Store, Unavailable};
 
 /// Candidates without a success between them: a single one may be a forgery.
 const FAILURES_BEFORE_WARNING: u32 = 3;
@@ -39,9 +38,9 @@ enum Change {
 
 impl SourceHealth {
     /// A message was verified. On the way of every message: nearly always two loads.
-    pub fn verified(&self, service: &Service, source: &Arc<Source>) {
+    pub fn verified(&self, name: &Arc<str>, store: &Store, now: OffsetDateTime) {
         if let Some(change) = self.succeed() {
-            follow_up(service, source, change, None);
+            follow_up(name, store, now, change, None);
         }
     }
 
@@ -59,10 +58,42 @@ impl SourceHealth {
     }
 
     /// A request that may be genuine was rejected.
-    pub fn failed(&self, service: &Service, source: &Arc<Source>, cause: Cause) {
+    pub fn failed(&self, name: &Arc<str>, store: &Store, now: OffsetDateTime, cause: Cause) {
         if let Some(change) = self.fail(Instant::now()) {
-            follow_up(service, source, change, Some(cause));
+            follow_up(name, store, now, change, Some(cause));
         }
+    }
+
+    /// Restores the state from before this process.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn recall(
+        &self,
+        name: &str,
+        store: &Store,
+        numbers: &mut Option<BTreeMap<String, SourceNumbers>>,
+    ) -> Result<(), Unavailable> {
+        match store.setting(&setting(name)).await?.as_deref() {
+            Some(FAILS) => {
+                self.is_failing.store(true, Ordering::Relaxed);
+                self.has_verified.store(true, Ordering::Relaxed);
+                log::warn!(
+                    "source {name} used to verify and failed before this start: see `creel rejections --source {name}`"
+                );
+            }
+            Some(_) => self.has_verified.store(true, Ordering::Relaxed),
+            // A database of an older version has messages and no state.
+            None => {
+                if numbers.is_none() {
+                    *numbers = Some(store.source_numbers().await?);
+                }
+                let has_messages = numbers.as_ref().and_then(|numbers| numbers.get(name));
+                let has_verified = has_messages.is_some_and(|numbers| numbers.recent_messages > 0);
+                self.has_verified.store(has_verified, Ordering::Relaxed);
+            }
+        }
+        Ok(())
     }
 
     fn succeed(&self) -> Option<Change> {
@@ -96,13 +127,12 @@ impl SourceHealth {
     }
 }
 
-fn setting(source: &Source) -> String {
-    format!("source_health:{}", source.name)
+fn setting(name: &str) -> String {
+    format!("source_health:{name}")
 }
 
 /// Logs a change and stores the new state, apart from the request that has shown it.
-fn follow_up(service: &Service, source: &Arc<Source>, change: Change, cause: Option<Cause>) {
-    let name = source.name.clone();
+fn follow_up(name: &Arc<str>, store: &Store, now: OffsetDateTime, change: Change, cause: Option<Cause>) {
     if change == Change::BeganToFail {
         log::warn!(
             "source {name} used to verify and now fails: {FAILURES_BEFORE_WARNING} requests in a row that carry what its \
@@ -111,8 +141,8 @@ fn follow_up(service: &Service, source: &Arc<Source>, change: Change, cause: Opt
             cause.map_or("unknown", Cause::name)
         );
     }
-    let (store, key, now) = (service.store.clone(), setting(source), (service.clock)());
-    rt::spawn(async move {
+    let (name, store, key) = (Arc::clone(name), store.clone(), setting(name));
+    tokio::spawn(async move {
         if change == Change::VerifiesAgain {
             let filter = RejectionFilter {
                 source: Some(name.to_string()),
@@ -134,38 +164,6 @@ fn follow_up(service: &Service, source: &Arc<Source>, change: Change, cause: Opt
             log::warn!("cannot store whether source {name} verifies: {why}");
         }
     });
-}
-
-/// Reads how the sources were before this process.
-///
-/// # Errors
-/// When the store cannot be read.
-pub async fn recall(service: &Service) -> Result<(), Unavailable> {
-    let mut numbers = None;
-    for source in &service.sources {
-        let health = &source.health;
-        match service.store.setting(&setting(source)).await?.as_deref() {
-            Some(FAILS) => {
-                health.is_failing.store(true, Ordering::Relaxed);
-                health.has_verified.store(true, Ordering::Relaxed);
-                let name = &source.name;
-                log::warn!(
-                    "source {name} used to verify and failed before this start: see `creel rejections --source {name}`"
-                );
-            }
-            Some(_) => health.has_verified.store(true, Ordering::Relaxed),
-            // A database of an older version has messages and no state.
-            None => {
-                if numbers.is_none() {
-                    numbers = Some(service.store.source_numbers().await?);
-                }
-                let has_messages = numbers.as_ref().and_then(|numbers| numbers.get(&*source.name));
-                let has_verified = has_messages.is_some_and(|numbers| numbers.recent_messages > 0);
-                health.has_verified.store(has_verified, Ordering::Relaxed);
-            }
-        }
-    }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use time::format_description::well_known::Rfc3339;
 use time::{Duration, OffsetDateTime};
 
-use crate::verification::source::Source;
 use crate::providers::{Learning, Secret};
 use crate::store::{Sealing, Store, Unavailable};
+use crate::verification::source::Source;
 
 /// How long `creel learn` opens the window.
 pub const WINDOW: Duration = Duration::minutes(10);

@@ -2,18 +2,20 @@
 
 use std::cell::RefCell;
 
-use crate::ingest::receive::Mount;
 use crate::providers::{Answer, Outside, Roots, Wanted};
+use crate::verification::fetches::Fetches;
+use crate::verification::sources::Sources;
 
-/// For one verdict; notes what it was given by.
+/// Looks up keys for one verdict, and records which of them were used.
 pub struct Lookups<'a> {
-    mount: &'a Mount,
+    fetches: &'a Fetches,
+    sources: &'a Sources,
     used: RefCell<Vec<Wanted>>,
 }
 
 impl<'a> Lookups<'a> {
-    pub const fn new(mount: &'a Mount) -> Self {
-        Self { mount, used: RefCell::new(Vec::new()) }
+    pub const fn new(fetches: &'a Fetches, sources: &'a Sources) -> Self {
+        Self { fetches, sources, used: RefCell::new(Vec::new()) }
     }
 
     /// What was looked up and known.
@@ -24,7 +26,7 @@ impl<'a> Lookups<'a> {
 
 impl Outside for Lookups<'_> {
     fn known(&self, wanted: &Wanted) -> Answer {
-        let answer = self.mount.source.fetches.get(wanted);
+        let answer = self.fetches.get(wanted);
         if answer != Answer::NotYet {
             self.used.borrow_mut().push(wanted.clone());
         }
@@ -32,10 +34,10 @@ impl Outside for Lookups<'_> {
     }
 
     fn may_be_outdated(&self, wanted: &Wanted) -> bool {
-        self.mount.source.fetches.may_be_outdated(wanted)
+        self.fetches.may_be_outdated(wanted)
     }
 
     fn roots(&self) -> &Roots {
-        self.mount.service.roots()
+        self.sources.roots()
     }
 }

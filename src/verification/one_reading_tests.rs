@@ -9,12 +9,12 @@ use ring::hmac;
 use serde_json::Value;
 use time::OffsetDateTime;
 
-use crate::verification::examine::{Found, Proof, Rules, Unaccepted, examine};
-use crate::verification::reading::DecodingRoom;
 use crate::providers::{
     Asker, Cause, Headers, NothingOutside, OwnQuestion, Question, Request, Secret, Settings, Verifier, recipe,
 };
 use crate::store::{Content, UnreadableReason};
+use crate::verification::examine::{Proof, Rules, VerificationOutcome, examine};
+use crate::verification::room::DecodingRoom;
 
 const FORM: &str = "application/x-www-form-urlencoded";
 const MULTIPART: &str = "multipart/form-data; boundary=b";
@@ -59,14 +59,14 @@ fn post(rules: &Rules, headers: &[(&str, &str)], body: &[u8]) -> Result<Seen, Ca
     };
     let room = DecodingRoom { max_bytes: 8 << 20, reservation: None };
     match examine(rules, &request, &body, Proof::NeedsBody, &NothingOutside, room) {
-        Ok(Found::Message(examined)) => {
+        Ok(VerificationOutcome::Message(examined)) => {
             let asked = match examined.question {
                 Some(Question::Values(values)) => values.into_values().next(),
                 Some(Question::Unaskable(_)) | None => None,
             };
             Ok(Seen { asked, content: examined.content })
         }
-        Err(Unaccepted::Rejected(reason)) => Err(reason.cause),
+        Ok(VerificationOutcome::Rejected(reason)) => Err(reason.cause),
         other => panic!("{other:?}"),
     }
 }

@@ -2,8 +2,8 @@
 
 use std::borrow::Cow;
 
-use crate::verification::redaction::Redaction;
 use crate::store::headers::REDACTED;
+use crate::verification::redaction::Redaction;
 
 /// Limits what is shown, in bytes: a request target may be as long as a whole head.
 const MAX_SHOWN_BYTES: usize = 500;

@@ -6,10 +6,10 @@ use bytes::Bytes;
 use ring::hmac;
 use time::OffsetDateTime;
 
-use crate::verification::examine::{Found, Proof, Rules, Unaccepted, examine};
-use crate::verification::reading::DecodingRoom;
 use crate::providers::{Cause, Headers, NothingOutside, Request, Secret, Settings, Verifier, recipe};
 use crate::store::Content;
+use crate::verification::examine::{Proof, Rules, VerificationOutcome, examine};
+use crate::verification::room::DecodingRoom;
 
 const SIGNED: &str = r#"{"ref":"é","after":"signed + 1%"}"#;
 const OTHER: &str = r#"{"ref":"other"}"#;
@@ -60,11 +60,10 @@ impl Sent<'_> {
         let rules = Rules { verifier: Arc::new(verifier), asker: None };
         let room = DecodingRoom { max_bytes: 1 << 20, reservation: None };
         match examine(&rules, &request, &body, Proof::NeedsBody, &NothingOutside, room) {
-            Ok(Found::Message(examined)) => Ok(examined.content),
-            Ok(Found::Handshake(_)) => panic!("no handshake was sent"),
-            Err(Unaccepted::Rejected(reason)) => Err(reason.cause),
-            Err(Unaccepted::Wanting(wanted)) => panic!("{wanted:?} is wanted"),
-            Err(Unaccepted::NoRoom) => panic!("the room is not counted"),
+            Ok(VerificationOutcome::Message(examined)) => Ok(examined.content),
+            Ok(VerificationOutcome::Handshake(_)) => panic!("no handshake was sent"),
+            Ok(VerificationOutcome::Rejected(reason)) => Err(reason.cause),
+            Err(error) => panic!("{error:?}"),
         }
     }
 

@@ -1,40 +1,32 @@
-//! One configured source as the HTTP side sees it: where it is reached, by which methods, from which addresses, how
-//! often, and what it counts.
+//! One configured source: where it is reached, by which methods and from which addresses, its verifier and the keys for it, and
+//! what must be redacted of its requests.
 
 use std::borrow::Cow;
 use std::net::IpAddr;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use actix_web::HttpResponse;
-use actix_web::http::{Method, Uri};
-use governor::clock::DefaultClock;
 use subtle::ConstantTimeEq;
 use tokio::sync::{Mutex, MutexGuard};
 
-use crate::http::client::Network;
-use crate::verification::examine::Rules;
-use crate::verification::fetches::Fetches;
-use crate::http::metrics::{Metrics, SourceMetrics};
-use crate::verification::redaction::Redaction;
-use crate::ingest::refusal::Refusal;
-use crate::http::reply;
-use crate::verification::shown_url::shown_url;
-use crate::verification::health::SourceHealth;
-use crate::ingest::throttle::Throttle;
 use crate::config;
 use crate::outbound::GithubAddresses;
 use crate::providers::{Question, Secret, SettingError, Verifier};
 use crate::store::Asking;
+use crate::verification::examine::Rules;
+use crate::verification::fetches::Fetches;
+use crate::verification::health::SourceHealth;
+use crate::verification::redaction::Redaction;
+use crate::verification::shown_url::shown_url;
 
 /// Methods of requests that only check whether a URL is served.
-static PROBES: [Method; 2] = [Method::GET, Method::HEAD];
+const PROBES: [&str; 2] = ["GET", "HEAD"];
 
 #[derive(Debug)]
 pub struct Source {
     pub name: Arc<str>,
     pub provider: String,
-    pub fetches: Fetches,
+    pub fetches: Arc<Fetches>,
     verifier: Arc<Verifier>,
     /// With the secret that a handshake has taught, for sources that learn theirs.
     learned: Option<RwLock<Option<Arc<Verifier>>>>,
@@ -46,21 +38,21 @@ pub struct Source {
     pub dedupe: Option<Duration>,
     /// What is asked about its messages before they are believed.
     pub confirm: Option<config::Confirm>,
-    pub metrics: SourceMetrics,
     pub health: SourceHealth,
     /// `/webhooks/<name>`
     path: String,
     /// What must follow it: nothing, or `/` and the random path part.
     path_part: Vec<u8>,
     /// Those that make a message, then those of handshakes alone, then those of probes alone.
-    methods: Vec<Method>,
+    methods: Vec<String>,
     message_methods: usize,
     /// Whether GET and HEAD are answered though they are no messages.
     answers_probes: bool,
     /// The methods as the header `Allow` has them.
     allow: String,
     addresses: Option<config::Allow>,
-    throttle: Option<Throttle>,
+    /// Limit on the requests of one client.
+    pub rate: Option<config::Rate>,
 }
 
 /// The URL that a scheme signs.
@@ -74,31 +66,21 @@ enum Registered {
 }
 
 impl Source {
-    /// `throttle_keys`: how many clients the source may tell apart.
-    pub fn new(
-        source: config::Source,
-        public_url: Option<&str>,
-        throttle_keys: usize,
-        metrics: &Metrics,
-    ) -> Self {
+    pub fn new(source: config::Source, public_url: Option<&str>) -> Self {
+        let name: Arc<str> = source.name.into();
         let path_part = source.path.as_ref().map(|path| [b"/", path.expose()].concat());
-        let mut methods: Vec<Method> = source.methods.iter().filter_map(|name| name.parse().ok()).collect();
+        let mut methods = source.methods;
         let message_methods = methods.len();
-        for method in source.verifier.recipe().handshake_methods().filter_map(|name| name.parse().ok()) {
-            if !methods.contains(&method) {
-                methods.push(method);
-            }
-        }
-        let probes: &[Method] = if source.probe { &PROBES[..] } else { &[] };
-        for method in probes {
-            if !methods.contains(method) {
-                methods.push(method.clone());
+        let probes: &[&str] = if source.probe { &PROBES } else { &[] };
+        for method in source.verifier.recipe().handshake_methods().chain(probes.iter().copied()) {
+            if !methods.iter().any(|known| known == method) {
+                methods.push(method.to_owned());
             }
         }
         let learns = source.verifier.waits_for_secret();
         Self {
             answers_probes: source.probe,
-            fetches: Fetches::default(),
+            fetches: Arc::new(Fetches::new(Arc::clone(&name))),
             url: match (source.verifier.recipe().signs_url(), source.url, public_url) {
                 (false, ..) => Registered::NotSigned,
                 (true, Some(url), _) => Registered::Whole(url),
@@ -106,20 +88,19 @@ impl Source {
             },
             learned: learns.then(RwLock::default),
             learning: Mutex::default(),
-            metrics: metrics.of_source(&source.name),
             health: SourceHealth::default(),
             redaction: Redaction::new(
                 source.verifier.credential_headers(),
                 source.verifier.credential_query(),
             ),
-            path: format!("/webhooks/{}", source.name),
+            path: format!("/webhooks/{name}"),
             path_part: path_part.unwrap_or_default(),
-            allow: methods.iter().map(Method::as_str).collect::<Vec<_>>().join(", "),
+            allow: methods.join(", "),
             methods,
             message_methods,
             addresses: source.allow,
-            throttle: source.rate.map(|rate| Throttle::new(rate, throttle_keys, DefaultClock::default())),
-            name: source.name.into(),
+            rate: source.rate,
+            name,
             provider: source.provider,
             verifier: Arc::new(source.verifier),
             dedupe: source.dedupe,
@@ -148,22 +129,18 @@ impl Source {
         rest.as_bytes().ct_eq(&self.path_part).into()
     }
 
-    pub fn takes(&self, method: &Method) -> bool {
-        self.methods.contains(method)
+    pub fn takes(&self, method: &str) -> bool {
+        self.methods.iter().any(|taken| taken == method)
     }
 
     /// Whether a request with that method is a message if it is no handshake.
-    pub fn makes_message_of(&self, method: &Method) -> bool {
-        self.methods[..self.message_methods].contains(method)
+    pub fn makes_message_of(&self, method: &str) -> bool {
+        self.methods[..self.message_methods].iter().any(|taken| taken == method)
     }
 
-    /// The answer to a request that is neither a message nor a handshake.
-    ///
-    /// # Errors
-    /// The source does not answer probes, or the method is not that of a probe.
-    pub fn answer_probe(&self, method: &Method) -> Result<HttpResponse, Refusal> {
-        let is_answered = self.answers_probes && PROBES.contains(method);
-        if is_answered { Ok(reply::empty()) } else { Err(Refusal::MethodNotAllowed) }
+    /// Whether a request that is neither a message nor a handshake is answered as a probe.
+    pub fn answers_probe(&self, method: &str) -> bool {
+        self.answers_probes && PROBES.contains(&method)
     }
 
     /// The rules with the keys that hold now.
@@ -229,12 +206,6 @@ impl Source {
         }
     }
 
-    /// What a scheme signs of a request to `uri`, as `shown_signed_url`.
-    pub fn signed_url_of(&self, uri: &Uri) -> Option<String> {
-        let target = uri.path_and_query().map_or_else(|| uri.path(), |target| target.as_str());
-        self.shown_signed_url(target, uri.query().unwrap_or_default())
-    }
-
     /// The URL as registered for the operator, without secrets; `None` where no scheme signs it.
     pub fn shown_signed_url(&self, target: &str, query: &str) -> Option<String> {
         if matches!(self.url, Registered::NotSigned) {
@@ -254,12 +225,6 @@ impl Source {
         let Some(allow) = &self.addresses else { return true };
         allow.nets.iter().any(|network| network.contains(&client))
             || (allow.github && github.contains(client))
-    }
-
-    /// # Errors
-    /// How long the client has to wait.
-    pub fn throttle(&self, client: Network) -> Result<(), Duration> {
-        self.throttle.as_ref().map_or(Ok(()), |throttle| throttle.take(client))
     }
 }
 
@@ -284,7 +249,7 @@ mod tests {
             retention: None,
             confirm: None,
         };
-        Source::new(source, None, 1, &Metrics::new())
+        Source::new(source, None)
     }
 
     #[test]

@@ -3,10 +3,27 @@
 use std::path::{Path, PathBuf};
 
 /// A module and those that it may use.
-const ARROWS: [(&str, &[&str]); 11] = [
+const ARROWS: [(&str, &[&str]); 14] = [
     ("cli", &["app", "cleanup", "config", "json", "outbound", "providers", "store"]),
-    ("app", &["cleanup", "config", "deliver", "http", "outbound", "providers", "store"]),
-    ("http", &["config", "json", "outbound", "providers", "store"]),
+    (
+        "app",
+        &[
+            "api",
+            "cleanup",
+            "config",
+            "deliver",
+            "http",
+            "ingest",
+            "outbound",
+            "providers",
+            "store",
+            "verification",
+        ],
+    ),
+    ("api", &["config", "http", "json", "outbound", "providers", "store", "verification"]),
+    ("ingest", &["config", "http", "providers", "store", "verification"]),
+    ("verification", &["config", "json", "outbound", "providers", "store"]),
+    ("http", &["config", "outbound", "providers", "store"]),
     ("deliver", &["config", "json", "outbound", "providers", "store"]),
     ("cleanup", &["config", "store"]),
     ("config", &["json", "providers", "store"]),
@@ -21,8 +38,8 @@ const ARROWS: [(&str, &[&str]); 11] = [
 const OWNED: [(&str, &[&str]); 6] = [
     ("rusqlite", &["store"]),
     ("r2d2", &["store"]),
-    ("actix_web", &["app", "http"]),
-    ("actix_http", &["app", "http"]),
+    ("actix_web", &["api", "app", "http", "ingest"]),
+    ("actix_http", &["api", "app", "http", "ingest"]),
     ("reqwest", &["outbound"]),
     ("std::env", &["cli", "config"]),
 ];

@@ -5,7 +5,6 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use actix_web::http::Method;
 use actix_web::web;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -16,13 +15,14 @@ use utoipa::ToSchema;
 use super::super::error::ApiError;
 use super::super::input::{Id, NoParameters, Query};
 use super::{explanation, gone, not_kept, stored};
-use crate::verification::examine::{Examined, Found, Proof};
-use crate::ingest::receive::{Incoming, Mount, message, prove};
-use crate::ingest::refusal::Refusal;
+use crate::http::body::BodyError;
 use crate::http::service::Service;
-use crate::verification::source::Source;
 use crate::providers::Cause;
 use crate::store::{Kept, NewMessage, StoredRejection, headers, timestamp};
+use crate::verification::{
+    IncomingRequest, Proof, Source, Sources, VerificationOutcome, VerifiedMessage, VerifyError, new_message,
+    verify,
+};
 
 /// As long as a webhook may take, and a fetch of keys before.
 pub const JUDGED_WITHIN: Duration = Duration::from_secs(5);
@@ -72,11 +72,12 @@ pub struct Released {
     ))]
 pub async fn recheck(
     service: web::Data<Service>,
+    sources: web::Data<Sources>,
     id: Id,
     _: Query<NoParameters>,
 ) -> Result<web::Json<Recheck>, ApiError> {
-    let rejection = Again::of(&service, stored(&service, id).await?)?;
-    let verifier = rejection.mount.source.verifier();
+    let rejection = Again::of(&sources, stored(&service, id).await?)?;
+    let verifier = rejection.source.verifier();
     if rejection.body.is_none() && verifier.reads_body() {
         return Err(not_kept());
     }
@@ -110,10 +111,11 @@ pub async fn recheck(
     ))]
 pub async fn release(
     service: web::Data<Service>,
+    sources: web::Data<Sources>,
     id: Id,
     _: Query<NoParameters>,
 ) -> Result<web::Json<Released>, ApiError> {
-    let rejection = Again::of(&service, stored(&service, id).await?)?;
+    let rejection = Again::of(&sources, stored(&service, id).await?)?;
     if rejection.body.is_none() {
         return Err(not_kept());
     }
@@ -138,7 +140,8 @@ async fn release_as(service: &Service, id: Id, message: NewMessage) -> Result<Re
 
 /// A request that was rejected, as it was before that.
 pub struct Again {
-    mount: Mount,
+    sources: Arc<Sources>,
+    source: Arc<Source>,
     method: String,
     target: String,
     query: String,
@@ -155,9 +158,8 @@ pub enum Judged {
 }
 
 impl Again {
-    pub fn of(service: &web::Data<Service>, rejection: StoredRejection) -> Result<Self, ApiError> {
-        let named = |source: &&Arc<Source>| *source.name == *rejection.head.source;
-        let Some(source) = service.sources.iter().find(named).cloned() else {
+    pub fn of(sources: &Arc<Sources>, rejection: StoredRejection) -> Result<Self, ApiError> {
+        let Some(source) = sources.find(&rejection.head.source).cloned() else {
             let problem = format!("The source {} is not configured any more.", rejection.head.source);
             return Err(ApiError::NotReleasable(problem));
         };
@@ -173,7 +175,8 @@ impl Again {
             received_at: readable(timestamp::from_text(&rejection.head.received_at))?,
             client: rejection.head.remote_ip.parse().map_err(|_| ApiError::Internal)?,
             body: rejection.body.map(Bytes::from),
-            mount: Mount { source, service: service.clone() },
+            sources: Arc::clone(sources),
+            source,
         })
     }
 
@@ -183,18 +186,17 @@ impl Again {
 
     /// With the secrets of now and the clock of then.
     pub async fn judge(&self, proof: Proof) -> Result<Result<Judged, Cause>, ApiError> {
-        let source = &*self.mount.source;
-        let is_method = |method: Method| source.makes_message_of(&method);
-        if !self.method.parse().is_ok_and(is_method) {
+        let source = &self.source;
+        if !source.makes_message_of(&self.method) {
             return Err(ApiError::NotReleasable(format!(
                 "The source {} makes no message of {}.",
                 source.name, self.method
             )));
         }
-        if proof == Proof::NeedsBody && !source.admits(self.client, &self.mount.service.github) {
+        if proof == Proof::NeedsBody && !source.admits(self.client, &self.sources.github) {
             return Ok(Err(Cause::AddressNotAllowed));
         }
-        let incoming = Incoming {
+        let incoming = IncomingRequest {
             method: &self.method,
             target: &self.target,
             query: &self.query,
@@ -206,27 +208,26 @@ impl Again {
         let verifier = source.verifier();
         let body = self.body.clone().unwrap_or_default();
         let deadline = Instant::now() + JUDGED_WITHIN;
-        let found = prove(&self.mount, &verifier, &incoming, &body, proof, deadline).await;
-        Ok(match found.map_err(not_now)? {
-            Ok(Found::Message(examined)) => Ok(self.message(&incoming, examined)),
-            Ok(Found::Handshake(_)) => Ok(Judged::Handshake),
-            Err(reason) => Err(reason.cause),
+        let verified = verify(&self.sources, source, &verifier, &incoming, &body, proof, deadline).await;
+        Ok(match verified.map_err(not_now)? {
+            VerificationOutcome::Message(verified) => Ok(self.message(incoming, verified)),
+            VerificationOutcome::Handshake(_) => Ok(Judged::Handshake),
+            VerificationOutcome::Rejected(reason) => Err(reason.cause),
         })
     }
 
-    fn message(&self, incoming: &Incoming<'_>, examined: Examined) -> Judged {
-        let source = &*self.mount.source;
-        let incoming = Incoming { url: incoming.url.clone(), fields: incoming.fields.clone(), ..*incoming };
-        Judged::Message(Box::new(message(source, &source.verifier(), incoming, examined)))
+    fn message(&self, incoming: IncomingRequest<'_>, verified: VerifiedMessage) -> Judged {
+        let source = &self.source;
+        Judged::Message(Box::new(new_message(source, &source.verifier(), incoming, verified)))
     }
 }
 
-fn not_now(refusal: Refusal) -> ApiError {
-    match refusal {
-        Refusal::Unavailable(why) => ApiError::Unavailable(why),
-        Refusal::NotReached => ApiError::ProviderUnreachable,
-        Refusal::Body(error) => ApiError::Body(error),
-        _ => ApiError::Internal,
+fn not_now(error: VerifyError) -> ApiError {
+    match error {
+        VerifyError::Unavailable(why) => ApiError::Unavailable(why),
+        VerifyError::NotReached => ApiError::ProviderUnreachable,
+        VerifyError::NoRoom => ApiError::Body(BodyError::BudgetUsedUp),
+        VerifyError::Failed => ApiError::Internal,
     }
 }
 

@@ -3,6 +3,7 @@
 //! has become a message is no longer a rejection.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use actix_web::web;
@@ -14,11 +15,11 @@ use super::super::input::{Body, NoParameters, Query};
 use super::super::whole;
 use super::RejectionSelection;
 use super::again::{Again, JUDGED_WITHIN, Judged};
-use crate::verification::examine::Proof;
 use crate::http::service::Service;
 use crate::store::{
     Kept, NewMessage, RejectionFilter, RejectionHead, RejectionKind, RejectionPosition, Unavailable,
 };
+use crate::verification::{Proof, Sources};
 
 const ROWS_PER_STEP: usize = 64;
 const BYTES_PER_STEP: i64 = 4 << 20;
@@ -125,10 +126,11 @@ enum Finding {
     ))]
 pub async fn recheck_all(
     service: web::Data<Service>,
+    sources: web::Data<Sources>,
     _: Query<NoParameters>,
     body: Body<BulkRequest>,
 ) -> Result<web::Json<BulkReply>, ApiError> {
-    handle(&service, body.0, Action::Recheck).await
+    handle(&service, &sources, body.0, Action::Recheck).await
 }
 
 /// Makes messages of rejections without proof of their sender, in the order of arrival, as for re-checking. Only candidates are
@@ -140,14 +142,16 @@ pub async fn recheck_all(
     ))]
 pub async fn release_all(
     service: web::Data<Service>,
+    sources: web::Data<Sources>,
     _: Query<NoParameters>,
     body: Body<BulkRequest>,
 ) -> Result<web::Json<BulkReply>, ApiError> {
-    handle(&service, body.0, Action::Release).await
+    handle(&service, &sources, body.0, Action::Release).await
 }
 
 async fn handle(
-    service: &web::Data<Service>,
+    service: &Service,
+    sources: &Arc<Sources>,
     request: BulkRequest,
     action: Action,
 ) -> Result<web::Json<BulkReply>, ApiError> {
@@ -180,7 +184,7 @@ async fn handle(
     let busy = || ApiError::AlreadyRunning("Another step is running: try again.".to_owned());
     let _turn = service.rechecking.try_acquire().map_err(|_| busy())?;
     let began = Instant::now();
-    let step = step(service, filter, after, through, action).await?;
+    let step = step(service, sources, filter, after, through, action).await?;
     tokio::time::sleep(began.elapsed().min(MAX_PAUSE)).await;
     Ok(web::Json(BulkReply::Step(step)))
 }
@@ -188,7 +192,8 @@ async fn handle(
 /// One step. It ends where nothing can be read or stored now; if that is so at the first one, it is an error. What only
 /// cannot be judged or stored itself is skipped, and stays for the next time.
 async fn step(
-    service: &web::Data<Service>,
+    service: &Service,
+    sources: &Arc<Sources>,
     filter: RejectionFilter,
     after: RejectionPosition,
     through: i64,
@@ -207,7 +212,7 @@ async fn step(
             is_last = false;
             break;
         }
-        match find(service, head.id, action).await {
+        match find(service, sources, head.id, action).await {
             Ok(finding) => findings.push((head, finding)),
             Err(error) => {
                 problem = Some(error);
@@ -227,14 +232,19 @@ async fn step(
     Ok(step)
 }
 
-async fn find(service: &web::Data<Service>, id: i64, action: Action) -> Result<Finding, ApiError> {
+async fn find(
+    service: &Service,
+    sources: &Arc<Sources>,
+    id: i64,
+    action: Action,
+) -> Result<Finding, ApiError> {
     let stored = match service.store.rejection(id).await {
         Ok(Some(stored)) => stored,
         Ok(None) => return Ok(Finding::Gone),
         Err(Unavailable::Damaged) => return Ok(Finding::Skipped("unreadable")),
         Err(why) => return Err(why.into()),
     };
-    let rejection = match Again::of(service, stored) {
+    let rejection = match Again::of(sources, stored) {
         Ok(rejection) => rejection,
         Err(ApiError::NotReleasable(_)) => return Ok(Finding::Skipped("source_not_configured")),
         Err(_) => return Ok(Finding::Skipped("unreadable")),

@@ -20,10 +20,10 @@ use super::input::{self, Id, NoParameters, Query};
 use super::messages::{download, raw_object};
 use super::page::{Page, Paging};
 use super::schemas;
-use crate::ingest::refusal::cause_may_concern_url;
 use crate::http::service::Service;
 use crate::http::tokens::Role;
 use crate::store;
+use crate::verification::{Sources, cause_may_concern_url};
 
 /// As much of a body is shown; the whole is a download.
 const MAX_SHOWN_BYTES: usize = 64 << 10;
@@ -143,6 +143,7 @@ impl RejectionSelection {
     responses((status = 200, description = "A page of rejections.", body = Page<RejectionHead>)))]
 pub async fn list(
     service: web::Data<Service>,
+    sources: web::Data<Sources>,
     query: Query<ListRejections>,
 ) -> Result<web::Json<Page<RejectionHead>>, ApiError> {
     let Query(query) = query;
@@ -156,7 +157,7 @@ pub async fn list(
     let filter = selection.filter((service.clock)())?;
     let found = service.store.rejections(filter, paging.cursor, paging.limit).await?;
     let next = found.last().filter(|_| found.len() == paging.limit).map(|rejection| rejection.id);
-    let items: Vec<RejectionHead> = found.into_iter().map(|head| RejectionHead::of(&service, head)).collect();
+    let items: Vec<RejectionHead> = found.into_iter().map(|head| RejectionHead::of(&sources, head)).collect();
     Ok(web::Json(Page::new(items, next)))
 }
 
@@ -166,6 +167,7 @@ pub async fn list(
     responses((status = 200, description = "The rejection.", body = Rejection)))]
 pub async fn one(
     service: web::Data<Service>,
+    sources: web::Data<Sources>,
     role: Role,
     id: Id,
     _: Query<NoParameters>,
@@ -175,7 +177,7 @@ pub async fn one(
         Role::Admin => Some(RejectionContent::of(&stored)?),
         Role::Listener | Role::Reader => None,
     };
-    Ok(web::Json(Rejection { head: RejectionHead::of(&service, stored.head), content }))
+    Ok(web::Json(Rejection { head: RejectionHead::of(&sources, stored.head), content }))
 }
 
 /// The exact bytes of a rejected request's body, as a download, as for messages.
@@ -235,9 +237,9 @@ impl RejectionContent {
 }
 
 impl RejectionHead {
-    fn of(service: &Service, head: store::RejectionHead) -> Self {
+    fn of(sources: &Sources, head: store::RejectionHead) -> Self {
         let cause = explanation::cause_of(&head.cause);
-        let source = service.sources.iter().find(|source| *source.name == *head.source);
+        let source = sources.find(&head.source);
         let source = source.filter(|_| cause.is_some_and(cause_may_concern_url));
         Self {
             id: head.id,

@@ -12,7 +12,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout_at};
 
-use crate::http::client::Network;
+use crate::http::network::Network;
 use crate::http::pace::Pace;
 use shortage::Demand;
 

@@ -15,8 +15,9 @@ use prometheus::{IntCounterVec, IntGauge};
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep};
 
-use crate::http::client::{Network, TrustedProxies};
 use crate::http::log_limit::LogLimit;
+use crate::http::network::Network;
+use crate::http::proxies::TrustedProxies;
 use crate::http::scanner::Stage;
 use choice::{Candidate, Class};
 

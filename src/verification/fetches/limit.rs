@@ -1,9 +1,8 @@
 //! How many calls strangers may cause: who asks for a key has proven nothing yet, and providers have limits of their own.
 
 use std::collections::VecDeque;
+use std::net::IpAddr;
 use std::time::{Duration, Instant};
-
-use crate::http::client::Network;
 
 const WINDOW: Duration = Duration::from_secs(60);
 /// One client with its neighbours: a certificate with its issuers, and another key.
@@ -28,18 +27,24 @@ enum Neighbourhood {
     V6([u16; 3]),
 }
 
-impl From<Network> for Neighbourhood {
-    fn from(network: Network) -> Self {
-        match network {
-            Network::V4([a, b, c, _]) => Self::V4([a, b, c]),
-            Network::V6([a, b, c, _]) => Self::V6([a, b, c]),
+impl From<IpAddr> for Neighbourhood {
+    fn from(address: IpAddr) -> Self {
+        match address.to_canonical() {
+            IpAddr::V4(v4) => {
+                let [a, b, c, _] = v4.octets();
+                Self::V4([a, b, c])
+            }
+            IpAddr::V6(v6) => {
+                let [a, b, c, ..] = v6.segments();
+                Self::V6([a, b, c])
+            }
         }
     }
 }
 
 impl Limit {
     /// Whether this client may cause a call now.
-    pub fn take(&mut self, client: Network, now: Instant) -> bool {
+    pub fn take(&mut self, client: IpAddr, now: Instant) -> bool {
         let client = Neighbourhood::from(client);
         while self.calls.front().is_some_and(|(at, _)| now.saturating_duration_since(*at) >= WINDOW) {
             self.calls.pop_front();
@@ -55,7 +60,7 @@ impl Limit {
     }
 
     /// Notes from where a genuine message has come: that sender does not share the limit of the strangers any more.
-    pub fn sent(&mut self, client: Network) {
+    pub fn sent(&mut self, client: IpAddr) {
         let client = Neighbourhood::from(client);
         if self.senders.back() == Some(&client) {
             return;
@@ -70,16 +75,22 @@ impl Limit {
 
 #[cfg(test)]
 mod tests {
+    use std::net::{Ipv4Addr, Ipv6Addr};
+
     use super::*;
 
-    const SENDER: Network = Network::V4([192, 0, 2, 1]);
+    const SENDER: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
+
+    fn v6([a, b, c, d]: [u16; 4]) -> IpAddr {
+        Ipv6Addr::new(a, b, c, d, 0, 0, 0, 1).into()
+    }
 
     #[test]
     fn a_stranger_who_asks_for_more_and_more_leaves_the_sender_his_share() {
         let (mut limit, now) = (Limit::default(), Instant::now());
-        let of_v4 = (0..=u8::MAX).filter(|last| limit.take(Network::V4([198, 51, 100, *last]), now)).count();
-        let of_v6 =
-            (0..=u16::MAX).filter(|last| limit.take(Network::V6([0x2001, 0xdb8, 1, *last]), now)).count();
+        let of_v4 =
+            (0..=u8::MAX).filter(|last| limit.take(Ipv4Addr::new(198, 51, 100, *last).into(), now)).count();
+        let of_v6 = (0..=u16::MAX).filter(|last| limit.take(v6([0x2001, 0xdb8, 1, *last]), now)).count();
         assert_eq!((of_v4, of_v6), (MOST_OF_ONE, MOST_OF_ONE));
         assert!((0..MOST_OF_ONE).all(|_| limit.take(SENDER, now)));
         assert!(!limit.take(SENDER, now + WINDOW - Duration::from_millis(1)));
@@ -90,11 +101,11 @@ mod tests {
     fn many_strangers_together_have_a_limit_which_is_not_that_of_a_sender() {
         let (mut limit, now) = (Limit::default(), Instant::now());
         limit.sent(SENDER);
-        let taken = (0..=u16::MAX).filter(|number| limit.take(Network::V6([*number; 4]), now)).count();
+        let taken = (0..=u16::MAX).filter(|number| limit.take(v6([*number; 4]), now)).count();
         assert_eq!(taken, MOST_OF_STRANGERS);
         assert_eq!((0..20).filter(|_| limit.take(SENDER, now)).count(), MOST_OF_ONE);
         for number in 0..=u8::MAX {
-            limit.sent(Network::V4([203, 0, number, 1]));
+            limit.sent(Ipv4Addr::new(203, 0, number, 1).into());
         }
         assert_eq!(limit.senders.len(), MAX_SENDERS);
     }

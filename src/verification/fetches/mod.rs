@@ -5,15 +5,13 @@ mod cache;
 mod limit;
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
-use actix_web::rt;
 use tokio::sync::watch;
 use tokio::time::{timeout, timeout_at};
 
-use crate::http::client::Network;
-use crate::verification::source::Source;
 use crate::outbound::{Client, Response};
 use crate::providers::{Answer, Call, Verifier, Wanted};
 use cache::{Cache, WHOLE_SET};
@@ -31,8 +29,10 @@ const LEFT_FOR_KEEPING: Duration = Duration::from_millis(400);
 pub struct NotReached;
 
 /// What is known, for one source, and what is being asked.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Fetches {
+    /// The source's, for the log.
+    name: Arc<str>,
     cache: RwLock<Cache>,
     calls: Mutex<Calls>,
 }
@@ -55,18 +55,23 @@ enum Asking {
 
 /// A call that has been begun. However it ends, it does not stay under way.
 struct Asked {
-    source: Arc<Source>,
+    fetches: Arc<Fetches>,
+    verifier: Arc<Verifier>,
     what: Wanted,
     is_answered: watch::Sender<bool>,
 }
 
 impl Drop for Asked {
     fn drop(&mut self) {
-        self.source.fetches.calls().under_way.remove(&self.what);
+        self.fetches.calls().under_way.remove(&self.what);
     }
 }
 
 impl Fetches {
+    pub fn new(name: Arc<str>) -> Self {
+        Self { name, cache: RwLock::default(), calls: Mutex::default() }
+    }
+
     /// What is known now.
     pub fn get(&self, wanted: &Wanted) -> Answer {
         self.cache.read().unwrap_or_else(PoisonError::into_inner).get(wanted, Instant::now())
@@ -96,19 +101,20 @@ impl Fetches {
 /// # Errors
 /// When it could not be had in time. A call that takes longer goes on, for the next request.
 pub async fn fetch(
-    source: &Arc<Source>,
+    fetches: &Arc<Fetches>,
+    verifier: &Arc<Verifier>,
     client: &Client,
     wanted: &Wanted,
-    asker: Network,
+    asker: IpAddr,
     deadline: Instant,
 ) -> Result<(), NotReached> {
-    let what = what_to_ask(&source.verifier(), wanted)?;
-    let mut answer = match ask_for(source, what, wanted, asker) {
+    let what = what_to_ask(verifier, wanted)?;
+    let mut answer = match ask_for(fetches, verifier, what, wanted, asker) {
         Asking::Known => return Ok(()),
         Asking::NotNow => return Err(NotReached),
         Asking::UnderWay(answer) => answer,
         Asking::Begun(asked, answer) => {
-            rt::spawn(carry_out(asked, client.clone()));
+            tokio::spawn(carry_out(asked, client.clone()));
             answer
         }
     };
@@ -130,63 +136,81 @@ fn what_to_ask(verifier: &Verifier, wanted: &Wanted) -> Result<Wanted, NotReache
     Ok(if is_of_set { WHOLE_SET } else { wanted.clone() })
 }
 
-fn ask_for(source: &Arc<Source>, what: Wanted, wanted: &Wanted, asker: Network) -> Asking {
+fn ask_for(
+    fetches: &Arc<Fetches>,
+    verifier: &Arc<Verifier>,
+    what: Wanted,
+    wanted: &Wanted,
+    asker: IpAddr,
+) -> Asking {
     let now = Instant::now();
-    let mut calls = source.fetches.calls();
+    let mut calls = fetches.calls();
     if let Some(answer) = calls.under_way.get(&what) {
         return Asking::UnderWay(answer.clone());
     }
-    if source.fetches.get(wanted) != Answer::NotYet && !source.fetches.may_be_outdated(wanted) {
+    if fetches.get(wanted) != Answer::NotYet && !fetches.may_be_outdated(wanted) {
         return Asking::Known;
     }
-    let may_ask = source.fetches.change(|cache| cache.may_ask(&what, now));
+    let may_ask = fetches.change(|cache| cache.may_ask(&what, now));
     // One call for the set serves everybody, so nobody can use it up.
     if !may_ask || (what != WHOLE_SET && !calls.limit.take(asker, now)) {
         return Asking::NotNow;
     }
-    let (asked, answer) = begin(source, &mut calls, what);
+    let (asked, answer) = begin(fetches, verifier, &mut calls, what);
     Asking::Begun(asked, answer)
 }
 
-fn begin(source: &Arc<Source>, calls: &mut Calls, what: Wanted) -> (Asked, watch::Receiver<bool>) {
+fn begin(
+    fetches: &Arc<Fetches>,
+    verifier: &Arc<Verifier>,
+    calls: &mut Calls,
+    what: Wanted,
+) -> (Asked, watch::Receiver<bool>) {
     let (is_answered, answer) = watch::channel(false);
     calls.under_way.insert(what.clone(), answer.clone());
-    (Asked { source: Arc::clone(source), what, is_answered }, answer)
+    let asked = Asked { fetches: Arc::clone(fetches), verifier: Arc::clone(verifier), what, is_answered };
+    (asked, answer)
 }
 
 /// Notes what has proven a message and where that came from, and refreshes what has become old.
-pub fn has_proven(source: &Arc<Source>, client: &Client, used: &[Wanted], sender: Network) {
+pub fn has_proven(
+    fetches: &Arc<Fetches>,
+    verifier: &Arc<Verifier>,
+    client: &Client,
+    used: &[Wanted],
+    sender: IpAddr,
+) {
     if used.is_empty() {
         return;
     }
-    let due = source.fetches.change(|cache| cache.proved(used, Instant::now()));
-    let mut calls = source.fetches.calls();
+    let due = fetches.change(|cache| cache.proved(used, Instant::now()));
+    let mut calls = fetches.calls();
     calls.limit.sent(sender);
     for what in due {
         if !calls.under_way.contains_key(&what) {
-            let (asked, _) = begin(source, &mut calls, what);
-            rt::spawn(carry_out(asked, client.clone()));
+            let (asked, _) = begin(fetches, verifier, &mut calls, what);
+            tokio::spawn(carry_out(asked, client.clone()));
         }
     }
 }
 
 async fn carry_out(asked: Asked, client: Client) {
     let began = Instant::now();
-    let Asked { source, what, is_answered } = &asked;
-    let answer = timeout(FETCHED_WITHIN, ask(&source.verifier(), &client, what)).await;
+    let Asked { fetches, verifier, what, is_answered } = &asked;
+    let answer = timeout(FETCHED_WITHIN, ask(verifier, &client, what)).await;
     let Ok(answer) = answer.unwrap_or(Err(NotReached)) else {
-        source.fetches.change(|cache| cache.failed(what, Instant::now()));
-        log::warn!("source {}: what its provider publishes could not be fetched", source.name);
+        fetches.change(|cache| cache.failed(what, Instant::now()));
+        log::warn!("source {}: what its provider publishes could not be fetched", fetches.name);
         return;
     };
     if began.elapsed() > WAIT_AT_MOST {
         log::warn!(
             "source {}: its provider took {} ms to say what it publishes; messages that needed it were told to come again",
-            source.name,
+            fetches.name,
             began.elapsed().as_millis()
         );
     }
-    source.fetches.change(|cache| cache.put(what.clone(), answer, Instant::now()));
+    fetches.change(|cache| cache.put(what.clone(), answer, Instant::now()));
     is_answered.send_replace(true);
 }
 

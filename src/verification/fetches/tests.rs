@@ -1,15 +1,14 @@
 //! Fetching from a real server that keeps its keys, changes them, or takes its time.
 
 use std::io::{BufRead, BufReader, Write};
-use std::net::{SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
 
 use super::*;
-use crate::http::metrics::Metrics;
 use crate::providers::{Secret, Settings, recipe};
 
-const SENDER: Network = Network::V4([192, 0, 2, 1]);
+const SENDER: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
 
 /// A usable key with that id.
 fn jwk(kid: &str) -> String {
@@ -54,31 +53,33 @@ impl Provider {
         Self { address, asked }
     }
 
-    fn source(&self) -> Arc<Source> {
+    fn source(&self) -> Source {
         source("fusionauth", &[("base_url", &format!("http://{}", self.address))])
     }
 }
 
-fn source(provider: &str, values: &[(&str, &str)]) -> Arc<Source> {
+struct Source {
+    fetches: Arc<Fetches>,
+    verifier: Arc<Verifier>,
+}
+
+fn source(provider: &str, values: &[(&str, &str)]) -> Source {
     let mut settings = Settings::default();
     for (name, value) in values {
         settings.values.insert((*name).to_owned(), vec![Secret::new(*value)]);
     }
-    let source = crate::config::Source {
-        name: "acme".to_owned(),
-        provider: provider.to_owned(),
-        verifier: Verifier::bind(recipe(provider).unwrap(), &settings).unwrap(),
-        path: None,
-        url: None,
-        allow: None,
-        methods: vec!["POST".to_owned()],
-        probe: false,
-        rate: None,
-        dedupe: None,
-        retention: None,
-        confirm: None,
-    };
-    Arc::new(Source::new(source, None, 1, &Metrics::new()))
+    let verifier = Verifier::bind(recipe(provider).unwrap(), &settings).unwrap();
+    Source { fetches: Arc::new(Fetches::new("acme".into())), verifier: Arc::new(verifier) }
+}
+
+async fn fetch(
+    source: &Source,
+    client: &Client,
+    wanted: &Wanted,
+    asker: IpAddr,
+    deadline: Instant,
+) -> Result<(), NotReached> {
+    super::fetch(&source.fetches, &source.verifier, client, wanted, asker, deadline).await
 }
 
 fn key(id: &str) -> Wanted {
@@ -141,7 +142,7 @@ async fn a_provider_without_a_usable_answer_is_not_asked_at_every_request_and_lo
         assert_eq!(fetch(&source, &client, &key("b"), SENDER, soon()).await, Err(NotReached));
         assert_eq!(source.fetches.get(&key("a")), Answer::Keys(vec![jwk("a")]));
         assert_eq!(source.fetches.get(&key("b")), Answer::NotYet);
-        has_proven(&source, &client, &[key("a")], SENDER);
+        has_proven(&source.fetches, &source.verifier, &client, &[key("a")], SENDER);
     }
     assert_eq!(provider.asked.load(Ordering::SeqCst), 1);
 }
@@ -152,7 +153,7 @@ async fn what_has_proven_a_message_is_refreshed_in_the_background() {
     let (source, client) = (provider.source(), Client::new());
     let then = Instant::now().checked_sub(Duration::from_secs(2 * 60 * 60)).unwrap();
     source.fetches.change(|cache| cache.put(WHOLE_SET, Answer::Keys(vec![jwk("a")]), then));
-    has_proven(&source, &client, &[key("a")], SENDER);
+    has_proven(&source.fetches, &source.verifier, &client, &[key("a")], SENDER);
     // The call is under way: whoever wants the new key waits for it.
     assert_eq!(fetch(&source, &client, &key("b"), SENDER, soon()).await, Ok(()));
     assert_eq!(source.fetches.get(&key("b")), Answer::Keys(vec![jwk("b")]));
@@ -179,11 +180,11 @@ async fn what_cannot_be_asked_takes_nobodys_share() {
 async fn a_stranger_who_invents_ids_leaves_the_sender_his_calls() {
     let plaid = source("plaid", &[("client_id", "c"), ("api_secret", "s"), ("host", "127.0.0.1:1")]);
     let client = Client::new();
-    let stranger = Network::V4([198, 51, 100, 1]);
+    let stranger = IpAddr::V4(Ipv4Addr::new(198, 51, 100, 1));
     for number in 0..100 {
         let _ = fetch(&plaid, &client, &key(&number.to_string()), stranger, soon()).await;
     }
-    let asked = ask_for(&plaid, key("genuine"), &key("genuine"), SENDER);
+    let asked = ask_for(&plaid.fetches, &plaid.verifier, key("genuine"), &key("genuine"), SENDER);
     assert!(matches!(asked, Asking::Begun(..)));
 }
 

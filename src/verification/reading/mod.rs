@@ -3,8 +3,6 @@
 
 use bytes::Bytes;
 
-use crate::http::body;
-use crate::http::budget::Reservation;
 use crate::json;
 use crate::providers::body::{Kind, may_be_json, open};
 use crate::providers::{
@@ -12,6 +10,7 @@ use crate::providers::{
     form_kind,
 };
 use crate::store::{Content, UnreadableReason};
+use crate::verification::room::DecodingRoom;
 
 /// Larger compressed bodies are read on a blocking thread.
 const CODED_ELSEWHERE_ABOVE: usize = 8 << 10;
@@ -21,35 +20,6 @@ const MAX_GROWTH_OF_TEXT: usize = 3;
 /// The body budget has no room for the decoded body at the moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NoRoom;
-
-/// Memory limit for the decoded body.
-#[derive(Debug)]
-pub struct DecodingRoom {
-    pub max_bytes: usize,
-    /// `None`: not counted against the body budget.
-    pub reservation: Option<Reservation>,
-}
-
-impl DecodingRoom {
-    /// Reserves `bytes` in total.
-    fn take(&mut self, bytes: usize) -> Result<(), Problem> {
-        // Anything larger could fail even on an idle service, and would be answered 503 on every retry.
-        if bytes > self.max_bytes {
-            return Err(CodingProblem::TooLarge.into());
-        }
-        if self.grow_to(bytes) { Ok(()) } else { Err(Problem::NoRoom) }
-    }
-}
-
-impl Room for DecodingRoom {
-    fn max_bytes(&self) -> usize {
-        self.max_bytes
-    }
-
-    fn grow_to(&mut self, bytes: usize) -> bool {
-        self.reservation.as_mut().is_none_or(|reservation| reservation.grow_to(bytes).is_ok())
-    }
-}
 
 /// Whether a body below `COMPUTED_ELSEWHERE_ABOVE` can be read on the async thread. Compressed bodies can grow a lot.
 pub fn is_quick(request: &Request<'_>) -> bool {
@@ -84,7 +54,7 @@ pub fn read(
     match payload {
         Ok(payload) => {
             let text = text.or_else(|| verifier.read_json(payload.as_bytes()));
-            let body = counted(body, room);
+            let body = room.attach(body);
             Ok((Content::Decoded { body, payload }, verifier.describe(request, text.as_ref())))
         }
         Err(Problem::NoRoom) => Err(NoRoom),
@@ -95,18 +65,19 @@ pub fn read(
     }
 }
 
-/// Copies JSON without its byte order mark.
-fn copied(body: &[u8], room: &mut DecodingRoom) -> Result<String, Problem> {
-    room.take(body.len())?;
-    Ok(text_of(body.to_vec()))
+/// Reserves `bytes` in total.
+fn take(room: &mut DecodingRoom, bytes: usize) -> Result<(), Problem> {
+    // Anything larger could fail even on an idle service, and would be answered 503 on every retry.
+    if bytes > room.max_bytes {
+        return Err(CodingProblem::TooLarge.into());
+    }
+    if room.grow_to(bytes) { Ok(()) } else { Err(Problem::NoRoom) }
 }
 
-/// The body with the reservation of its decoded payload attached.
-fn counted(body: &Bytes, room: DecodingRoom) -> Bytes {
-    match room.reservation {
-        Some(reservation) => body::accounted(body.clone(), reservation),
-        None => body.clone(),
-    }
+/// Copies JSON without its byte order mark.
+fn copied(body: &[u8], room: &mut DecodingRoom) -> Result<String, Problem> {
+    take(room, body.len())?;
+    Ok(text_of(body.to_vec()))
 }
 
 enum Problem {
@@ -184,7 +155,7 @@ fn payload(verifier: &Verifier, request: &Request<'_>, room: &mut DecodingRoom) 
                 return Err(json::Problem::NotJson.into());
             };
             let held = decoded.as_ref().map_or(0, Vec::capacity);
-            room.take(held + body.len() * MAX_GROWTH_OF_TEXT)?;
+            take(room, held + body.len() * MAX_GROWTH_OF_TEXT)?;
             let text = charset::decode(&body[mark..], charset)?;
             json::document(text.as_bytes())?;
             Ok(text_of(text.into_bytes()))

@@ -1,23 +1,22 @@
-//! Why a request is not acknowledged, and what it is told.
+//! Why a webhook is not acknowledged, and the reply.
 
 use std::time::Duration;
 
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
-use tokio::time::error::Elapsed;
 
 use crate::http::body::BodyError;
-use crate::verification::fetches::NotReached;
 use crate::http::framing::Ambiguous;
 use crate::http::panics::Panicked;
 use crate::http::reply;
-use crate::verification::source::Source;
+use crate::ingest::provider_reply::provider_reply;
 use crate::providers::Cause;
 use crate::store::Unavailable;
+use crate::verification::{NotReached, Source, VerifyError, cause_may_concern_url};
 
-/// The ways off the way of a message.
+/// Why a webhook is not acknowledged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Refusal {
+pub enum ReceiveError {
     NotFound,
     MethodNotAllowed,
     Ambiguous,
@@ -26,49 +25,54 @@ pub enum Refusal {
     RateLimited(Duration),
     Body(BodyError),
     Unavailable(Unavailable),
-    /// What authentication needs from the provider could not be had: whether the request is genuine is not known.
+    /// A key, certificate or URL of the provider is unavailable: whether the request is genuine is not known.
     NotReached,
-    /// Our own mistake.
+    /// A bug.
     Failed,
 }
 
-impl From<Ambiguous> for Refusal {
+impl From<Ambiguous> for ReceiveError {
     fn from(_: Ambiguous) -> Self {
         Self::Ambiguous
     }
 }
 
-impl From<BodyError> for Refusal {
+impl From<BodyError> for ReceiveError {
     fn from(error: BodyError) -> Self {
         Self::Body(error)
     }
 }
 
-impl From<Unavailable> for Refusal {
+impl From<Unavailable> for ReceiveError {
     fn from(why: Unavailable) -> Self {
         Self::Unavailable(why)
     }
 }
 
-impl From<Elapsed> for Refusal {
-    fn from(_: Elapsed) -> Self {
-        Self::Unavailable(Unavailable::Deadline)
-    }
-}
-
-impl From<NotReached> for Refusal {
+impl From<NotReached> for ReceiveError {
     fn from(_: NotReached) -> Self {
         Self::NotReached
     }
 }
 
-impl From<Panicked> for Refusal {
+impl From<VerifyError> for ReceiveError {
+    fn from(error: VerifyError) -> Self {
+        match error {
+            VerifyError::Unavailable(why) => Self::Unavailable(why),
+            VerifyError::NoRoom => Self::Body(BodyError::BudgetUsedUp),
+            VerifyError::NotReached => Self::NotReached,
+            VerifyError::Failed => Self::Failed,
+        }
+    }
+}
+
+impl From<Panicked> for ReceiveError {
     fn from(_: Panicked) -> Self {
         Self::Failed
     }
 }
 
-impl Refusal {
+impl ReceiveError {
     pub fn reply(self, source: &Source) -> HttpResponse {
         match self {
             Self::NotFound => reply::not_found(),
@@ -78,7 +82,7 @@ impl Refusal {
             }
             // Not the provider's convention for what is not genuine: that is not known.
             Self::Rejected(Cause::TooLarge) => reply::text(StatusCode::PAYLOAD_TOO_LARGE, "Body too large."),
-            Self::Rejected(cause) => reply::of_provider(source.verifier().refused(cause)),
+            Self::Rejected(cause) => provider_reply(source.verifier().refused(cause)),
             Self::RateLimited(wait) => reply::too_many_requests(wait),
             Self::Body(BodyError::TooLarge) => {
                 reply::text_and_close(StatusCode::PAYLOAD_TOO_LARGE, "Body too large.")
@@ -125,9 +129,4 @@ impl Refusal {
             _ => None,
         }
     }
-}
-
-/// As `Refusal::may_concern_url`.
-pub fn cause_may_concern_url(cause: Cause) -> bool {
-    matches!(cause, Cause::SignatureMismatch | Cause::ClaimMismatch)
 }

@@ -1,0 +1,49 @@
+//! Memory for decoded bodies. The service that owns the budget implements both traits.
+
+use std::fmt;
+
+use bytes::Bytes;
+
+use crate::providers::Room;
+
+/// Memory reserved for one decoded body; dropping it frees the memory.
+pub trait DecodingReservation: fmt::Debug + Send {
+    /// Reserves `bytes` in total; `false` if the budget has no room for them now.
+    fn grow_to(&mut self, bytes: usize) -> bool;
+
+    /// Keeps the reservation until the last copy of the returned body is dropped.
+    fn attach(self: Box<Self>, body: Bytes) -> Bytes;
+}
+
+/// The budget that decoded bodies count against.
+pub trait DecodingBudget: fmt::Debug + Send + Sync {
+    fn room(&self) -> DecodingRoom;
+}
+
+/// Memory limit for one decoded body.
+#[derive(Debug)]
+pub struct DecodingRoom {
+    pub max_bytes: usize,
+    /// `None`: not counted against a budget.
+    pub reservation: Option<Box<dyn DecodingReservation>>,
+}
+
+impl DecodingRoom {
+    /// The body with the reservation of its decoded payload attached.
+    pub fn attach(self, body: &Bytes) -> Bytes {
+        match self.reservation {
+            Some(reservation) => reservation.attach(body.clone()),
+            None => body.clone(),
+        }
+    }
+}
+
+impl Room for DecodingRoom {
+    fn max_bytes(&self) -> usize {
+        self.max_bytes
+    }
+
+    fn grow_to(&mut self, bytes: usize) -> bool {
+        self.reservation.as_mut().is_none_or(|reservation| reservation.grow_to(bytes))
+    }
+}
