@@ -90,7 +90,7 @@ fn soon() -> Instant {
     Instant::now() + Duration::from_secs(2)
 }
 
-#[actix_web::test]
+#[tokio::test]
 async fn those_who_want_the_same_wait_for_one_call() {
     let provider = Provider::start(vec![set(&["a"])], None);
     let (source, client) = (provider.source(), Client::new());
@@ -103,7 +103,7 @@ async fn those_who_want_the_same_wait_for_one_call() {
     assert!(source.fetches.calls().under_way.is_empty());
 }
 
-#[actix_web::test]
+#[tokio::test]
 async fn a_call_that_takes_longer_than_a_request_has_goes_on_for_the_next_one() {
     let (let_go, holds) = mpsc::channel();
     let provider = Provider::start(vec![set(&["a"])], Some(holds));
@@ -118,7 +118,7 @@ async fn a_call_that_takes_longer_than_a_request_has_goes_on_for_the_next_one() 
     assert_eq!(provider.asked.load(Ordering::SeqCst), 1);
 }
 
-#[actix_web::test]
+#[tokio::test]
 async fn a_set_that_is_older_than_a_minute_is_fetched_again_for_a_key_that_is_not_named() {
     let provider = Provider::start(vec![set(&["old", "new"])], None);
     let (source, client) = (provider.source(), Client::new());
@@ -132,7 +132,7 @@ async fn a_set_that_is_older_than_a_minute_is_fetched_again_for_a_key_that_is_no
     assert_eq!(provider.asked.load(Ordering::SeqCst), 1);
 }
 
-#[actix_web::test]
+#[tokio::test]
 async fn a_provider_without_a_usable_answer_is_not_asked_at_every_request_and_loses_no_key() {
     let provider = Provider::start(vec!["<html>maintenance</html>".to_owned()], None);
     let (source, client) = (provider.source(), Client::new());
@@ -147,7 +147,7 @@ async fn a_provider_without_a_usable_answer_is_not_asked_at_every_request_and_lo
     assert_eq!(provider.asked.load(Ordering::SeqCst), 1);
 }
 
-#[actix_web::test]
+#[tokio::test]
 async fn what_has_proven_a_message_is_refreshed_in_the_background() {
     let provider = Provider::start(vec![set(&["a", "b"])], None);
     let (source, client) = (provider.source(), Client::new());
@@ -160,7 +160,7 @@ async fn what_has_proven_a_message_is_refreshed_in_the_background() {
     assert_eq!(provider.asked.load(Ordering::SeqCst), 1);
 }
 
-#[actix_web::test]
+#[tokio::test]
 async fn what_cannot_be_asked_takes_nobodys_share() {
     // No port is open there: each call fails at once.
     let plaid = source("plaid", &[("client_id", "c"), ("api_secret", "s"), ("host", "127.0.0.1:1")]);
@@ -176,7 +176,7 @@ async fn what_cannot_be_asked_takes_nobodys_share() {
     }
 }
 
-#[actix_web::test]
+#[tokio::test]
 async fn a_stranger_who_invents_ids_leaves_the_sender_his_calls() {
     let plaid = source("plaid", &[("client_id", "c"), ("api_secret", "s"), ("host", "127.0.0.1:1")]);
     let client = Client::new();
@@ -188,7 +188,7 @@ async fn a_stranger_who_invents_ids_leaves_the_sender_his_calls() {
     assert!(matches!(asked, Asking::Begun(..)));
 }
 
-#[actix_web::test]
+#[tokio::test]
 async fn a_visit_takes_no_longer_than_the_request_has() {
     let (_let_go, holds) = mpsc::channel();
     let provider = Provider::start(vec![String::new()], Some(holds));

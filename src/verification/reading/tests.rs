@@ -194,7 +194,7 @@ fn what_cannot_be_read_has_its_reason() {
     }
 }
 
-/// A budget of a million bytes.
+/// A budget of 1 MiB.
 #[derive(Clone, Debug, Default)]
 struct SmallBudget(Arc<AtomicUsize>);
 
@@ -213,7 +213,7 @@ impl Drop for SmallReservation {
 impl DecodingReservation for SmallReservation {
     fn grow_to(&mut self, bytes: usize) -> bool {
         let more = bytes.saturating_sub(self.bytes);
-        if self.budget.0.load(Ordering::SeqCst) + more > 1_000_000 {
+        if self.budget.0.load(Ordering::SeqCst) + more > 1 << 20 {
             return false;
         }
         self.budget.0.fetch_add(more, Ordering::SeqCst);
