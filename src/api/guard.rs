@@ -10,13 +10,16 @@ use actix_web::middleware::Next;
 use actix_web::{Error, HttpMessage as _, ResponseError as _, web};
 
 use super::error::{ApiError, ProblemCode};
-use super::routes::{LISTENERS_PREFIX, OPENAPI_PATH};
 use crate::http::authorization::role_of;
 use crate::http::client::client_address;
 use crate::http::panics::caught;
 use crate::http::request_log::{Entry, Path};
 use crate::http::service::Service;
 use crate::http::tokens::Role;
+
+const OPENAPI_PATH: &str = "/api/v1/openapi.json";
+/// All routes that the listener token opens, and the read token does not.
+const LISTENERS_PREFIX: &str = "/api/v1/listeners";
 
 /// Around everything under `/api`.
 ///

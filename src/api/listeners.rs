@@ -5,26 +5,21 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use actix_web::{HttpRequest, HttpResponse, web};
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
 use super::error::ApiError;
 use super::input::{self, Body, Id, ListenerName, NoParameters, Query};
-use super::listening::Listening;
-use super::messages::{self, MessageHead};
+use super::listener_stream::{Delivered, ListenerStream};
+use super::messages;
 use super::page::Page;
 use super::schemas;
 use super::stream::{Waiting, patterns, response};
 use super::targets;
 use super::whole::{self, Whole};
 use crate::http::service::Service;
-use crate::store::{self, DeliveryState, DueDelivery, ListenerRefused, MOST_LISTENERS, Target, TargetState};
+use crate::store::{self, DeliveryState, ListenerRefused, MOST_LISTENERS, Target, TargetState};
 
-/// A longer body is fetched apart, so that an event stays of a size that a client can hold.
-const MAX_SENT_BODY_BYTES: usize = 256 << 10;
 const MOST_ACKNOWLEDGED: usize = 1_000;
 const MAX_EXCERPT_CHARACTERS: usize = 1_024;
 const LONGEST_MS: u64 = 24 * 60 * 60 * 1_000;
@@ -63,51 +58,6 @@ impl From<store::Listener> for Listener {
             pending: stored.pending,
             created_at: target.created_at,
         }
-    }
-}
-
-/// A delivery as a listener gets it, the data of an event `message`.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct Delivered {
-    /// What is acknowledged.
-    pub delivery: i64,
-    /// The replay that asked for it.
-    pub replay: Option<i64>,
-    pub message: DeliveredMessage,
-    /// The exact bytes of the body in base64; null where it is longer than 256 KiB.
-    pub body_base64: Option<String>,
-    /// Where the body is, if it is longer: until the delivery is acknowledged.
-    #[schema(examples("/api/v1/listeners/laptop/deliveries/7/body"))]
-    pub body_url: Option<String>,
-}
-
-/// A message without its body.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct DeliveredMessage {
-    #[serde(flatten)]
-    pub head: MessageHead,
-    /// Name to value, or to values where it was repeated; credentials are redacted. A value that is not UTF-8 is shown as
-    /// Latin-1 after the character U+001A.
-    #[schema(value_type = Object)]
-    pub headers: Box<RawValue>,
-}
-
-impl Delivered {
-    /// `None` where the headers were broken by hand.
-    pub fn new(listener: &str, due: &DueDelivery) -> Option<Self> {
-        let message = &due.message;
-        let is_short = message.body.len() <= MAX_SENT_BODY_BYTES;
-        let elsewhere = || format!("/api/v1/listeners/{listener}/deliveries/{}/body", due.id);
-        Some(Self {
-            delivery: due.id,
-            replay: due.replay,
-            body_base64: is_short.then(|| STANDARD.encode(&message.body)),
-            body_url: (!is_short).then(elsewhere),
-            message: DeliveredMessage {
-                headers: RawValue::from_string(message.head.headers.clone()).ok()?,
-                head: message.head.clone().into(),
-            },
-        })
     }
 }
 
@@ -160,7 +110,7 @@ pub async fn stream(
     let waiting = Waiting::new(&service, &request)?;
     let opened = service.store.open_listener(name.0.clone(), events, since, now).await?;
     let opened = opened.map_err(|ListenerRefused::TooMany| ApiError::TooManyListeners(MOST_LISTENERS))?;
-    Ok(response(Listening::new(service, name.0, opened, waiting)))
+    Ok(response(ListenerStream::new(service, name.0, opened, waiting)))
 }
 
 /// Deliveries that have reached their program.

@@ -7,10 +7,6 @@ use super::error::ApiError;
 use super::guard::guard as surrounded;
 use super::{deliveries, events, listeners, messages, openapi, rejections, replays, sources, tail, targets};
 
-pub const OPENAPI_PATH: &str = "/api/v1/openapi.json";
-/// All routes that the listener token opens, and the read token does not.
-pub const LISTENERS_PREFIX: &str = "/api/v1/listeners";
-
 /// Everything under `/api`.
 pub fn mount(config: &mut web::ServiceConfig) {
     let version_1 = web::scope("/v1").configure(mount_version_1).default_service(web::to(nowhere));

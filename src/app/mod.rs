@@ -2,13 +2,14 @@
 //! tests can do one without the other. It must never decide anything about a message.
 
 mod endpoint_error;
-pub mod endpoints;
+mod endpoints;
+mod error;
 mod first_start;
 mod isolation;
 mod limits;
 mod listeners;
 mod logging;
-pub mod routes;
+mod routes;
 mod server;
 mod signals;
 mod sink;
@@ -26,6 +27,7 @@ use actix_web::dev::{Server, ServerHandle};
 use actix_web::{rt, web};
 use time::OffsetDateTime;
 
+pub use error::StartError;
 pub use isolation::protect_secrets;
 pub use listeners::Listeners;
 
@@ -36,10 +38,10 @@ use crate::deliver::{self, Deliveries};
 use crate::http::{Clock, Service};
 use crate::ingest::{DecodedBodies, Webhooks};
 use crate::providers::{Answer, Roots, Wanted};
-use crate::store::{Consent, OpenError, Store, StoreOptions, Unavailable};
+use crate::store::{Consent, Store, StoreOptions};
 use crate::verification::Sources;
 use first_start::Notices;
-use listeners::{BindError, Listener};
+use listeners::Listener;
 use logging::Log;
 use routes::{Surface, Wings};
 use server::Capacity;
@@ -64,25 +66,6 @@ const SERVICE_STACK_BYTES: usize = 8 << 20;
 const STORE_CLOSED_WITHIN: Duration = Duration::from_secs(2);
 /// When the store has failed, requests in flight only have to be told so.
 const REFUSED_WITHIN: Duration = Duration::from_millis(500);
-
-/// Why the service does not start.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    #[error(transparent)]
-    Bind(#[from] BindError),
-    #[error(transparent)]
-    Store(#[from] OpenError),
-    #[error("the database cannot be used: {0}")]
-    Settings(#[from] Unavailable),
-    #[error(
-        "{variable}: a target that was made through the API is already named {name}; give this one another name, or remove or rename that one"
-    )]
-    TargetNameTaken { variable: String, name: String },
-    #[error("the system gives no random numbers")]
-    Randomness,
-    #[error("the server cannot be started: {0}")]
-    Server(#[from] io::Error),
-}
 
 /// How the service ended.
 #[derive(Debug, PartialEq, Eq)]

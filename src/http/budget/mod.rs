@@ -4,7 +4,6 @@
 //! of the budget, unless that body is the only large one. When there is no room, the slowest bodies are dropped, see
 //! `shortage`; where none may be, the younger ones give way to the oldest.
 
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -14,27 +13,16 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::http::network::Network;
 use crate::http::pace::Pace;
+use in_flight::{Body, COPIES, InFlight, LARGE, SMALL, large};
 use shortage::Demand;
 
+mod in_flight;
 mod shortage;
 
-/// One client holds at most this share of the budget, unless it has nothing else in flight.
-const SHARE_OF_ONE_CLIENT: usize = 4;
-/// Bodies up to this size do not count copies: most webhooks are much smaller.
-const LARGE: usize = 1 << 20;
-/// Bodies up to this size may also use the last part of the budget, so that large ones cannot shut them out.
-const SMALL: usize = 64 << 10;
-/// Slow small bodies are dropped for a larger one only when together they hold more than this share of the budget:
-/// otherwise dropping them would not make enough room.
-const SHARE_OF_SLOW_SMALL: usize = 4;
-/// Copies of a body that SQLite makes: of the bound value, and of the record.
-const COPIES: usize = 2;
 /// A body waits this long for room.
 const WAITED_FOR: Duration = Duration::from_secs(2);
 /// How often a waiting body looks for others that have become too slow.
 const LOOKED_EVERY: Duration = Duration::from_millis(250);
-/// Bodies that wait for room at a time: each holds a read buffer.
-const MAX_WAITING: usize = 64;
 
 /// How much memory bodies hold, and whose.
 #[derive(Debug)]
@@ -42,33 +30,6 @@ pub struct Budget {
     total_bytes: usize,
     in_flight: Mutex<InFlight>,
     freed: Notify,
-}
-
-#[derive(Debug, Default)]
-struct InFlight {
-    bytes: usize,
-    /// Of bodies that are larger than `LARGE`.
-    large_bytes: usize,
-    next_id: u64,
-    /// Only bodies that are large, still arriving, or waiting for room, the older with the smaller id.
-    bodies: HashMap<u64, Body>,
-    /// Only clients that hold something.
-    of_clients: HashMap<Network, usize>,
-    waiting: usize,
-}
-
-#[derive(Debug)]
-struct Body {
-    client: Network,
-    bytes: usize,
-    pace: Pace,
-    /// Size that it waits for; 0 while it does not wait.
-    wanted: usize,
-    /// `None` while it cannot be dropped.
-    dropped: Option<Arc<Notify>>,
-    is_dropped: bool,
-    /// A body of another network waits in its place.
-    is_displaced: bool,
 }
 
 /// There is no room for so many bytes now.
@@ -300,71 +261,6 @@ impl Reservation {
             body.dropped = None;
         }
     }
-}
-
-impl InFlight {
-    /// What must come free before a body may grow from `before` to `after`.
-    fn lacking(&self, total: usize, before: usize, after: usize) -> usize {
-        let bytes = self.bytes - before + after;
-        let beyond_total = bytes.saturating_sub(total);
-        if after <= SMALL || bytes == after {
-            return beyond_total;
-        }
-        let large_bytes = self.large_bytes - large(before) + large(after);
-        let rest = bytes - large_bytes;
-        let largest = self.bodies.values().map(|body| body.bytes).max().unwrap_or_default().max(after);
-        let cost = large_bytes + COPIES * large(largest);
-        if after <= LARGE {
-            // A large body leaves room for others, whatever its copies take.
-            return beyond_total.max((rest + cost.min(total / 4 * 3)).saturating_sub(total - total / 16));
-        }
-        let with_copies = if large_bytes == after { bytes } else { rest + cost };
-        with_copies.max(bytes).saturating_sub(total)
-    }
-
-    /// What several bodies of a client may hold together. While a body waits because little is free, that is no more than a
-    /// fair share: otherwise the networks that hold the most would take what they have just lost.
-    fn share_of_client(&self, total: usize) -> usize {
-        let share = total / SHARE_OF_ONE_CLIENT;
-        let is_short = self.waiting > 0 && self.bytes > total / 4 * 3;
-        // One more, which waits and may hold nothing yet.
-        if is_short { share.min(shortage::fair_share(total, self.of_clients.len() + 1)) } else { share }
-    }
-
-    /// Whether a body of this client may wait for room, maybe in place of the youngest of the network that has the most
-    /// waiting.
-    fn has_place_to_wait(&mut self, client: Network) -> bool {
-        if self.waiting < MAX_WAITING {
-            return true;
-        }
-        let mut waiting: HashMap<Network, (usize, u64)> = HashMap::new();
-        for (id, body) in self.bodies.iter().filter(|(_, body)| body.wanted > 0) {
-            let (count, youngest) = waiting.entry(body.client).or_default();
-            *count += 1;
-            *youngest = (*youngest).max(*id);
-        }
-        let own = waiting.get(&client).map_or(0, |(count, _)| *count);
-        let Some((count, youngest)) = waiting.into_values().max() else { return false };
-        let Some(body) = self.bodies.get_mut(&youngest).filter(|_| count > own + 1) else { return false };
-        body.wanted = 0;
-        body.is_displaced = true;
-        self.waiting -= 1;
-        true
-    }
-
-    /// Whether an older body of this client holds something.
-    fn has_older_of(&self, client: Network, id: u64) -> bool {
-        self.bodies.iter().any(|(other, body)| *other < id && body.client == client && body.bytes > 0)
-    }
-
-    fn has_older_in_waiting(&self, id: u64) -> bool {
-        self.bodies.iter().any(|(other, body)| *other < id && body.wanted > SMALL)
-    }
-}
-
-/// What a body of this size counts among the large ones.
-fn large(bytes: usize) -> usize {
-    if bytes > LARGE { bytes } else { 0 }
 }
 
 impl Drop for Reservation {

@@ -65,9 +65,9 @@ fn shown(graph: &Graph, circle: &[String]) -> String {
 }
 
 fn is_known(circle: &[String]) -> bool {
-    REMAINING.iter().any(|known| {
-        circle.iter().all(|file| known.iter().any(|beginning| file.starts_with(beginning)))
-    })
+    REMAINING
+        .iter()
+        .any(|known| circle.iter().all(|file| known.iter().any(|beginning| file.starts_with(beginning))))
 }
 
 #[test]
@@ -129,7 +129,10 @@ fn circle_over_a_nested_group_is_found() {
         ("a/mod.rs", "pub mod x;\npub mod y;"),
         ("a/x.rs", "use crate::{a::{self, y}, b::{B, deep::{self, Deep}}};\npub fn x(_: B, _: Deep) {}"),
         ("a/y.rs", ""),
-        ("b.rs", "pub struct B;\npub mod deep {\n    use super::super::a::{x::x as other};\n    pub struct Deep;\n}"),
+        (
+            "b.rs",
+            "pub struct B;\npub mod deep {\n    use super::super::a::{x::x as other};\n    pub struct Deep;\n}",
+        ),
     ];
     assert_eq!(circles_of(&files), ["a/x.rs:1 → b.rs:3 → a/x.rs"]);
 }

@@ -64,7 +64,12 @@ impl Crate {
     /// The top-level module that a reference names by `crate::` or `super::`.
     pub fn top_level_of(&self, reference: &Reference) -> Option<String> {
         let (module, rest) = start(&reference.module, &reference.path)?;
-        module.iter().chain(rest).next().filter(|name| self.modules.contains_key(&vec![(*name).clone()])).cloned()
+        module
+            .iter()
+            .chain(rest)
+            .next()
+            .filter(|name| self.modules.contains_key(&vec![(*name).clone()]))
+            .cloned()
     }
 
     fn load(&mut self, files: &BTreeMap<String, String>, file: &str, module: Path, is_test: bool) {
@@ -97,7 +102,8 @@ impl Crate {
             if let Some(name) = name_of(item) {
                 self.module(&module).items.insert(name);
             }
-            let mut names = Names { file, module: &module, is_test, imports: Vec::new(), references: Vec::new() };
+            let mut names =
+                Names { file, module: &module, is_test, imports: Vec::new(), references: Vec::new() };
             names.visit_item(item);
             let Names { imports, references, .. } = names;
             self.references.extend(references);
@@ -320,7 +326,12 @@ impl<'ast> Visit<'ast> for Names<'_> {
     }
 }
 
-fn file_of_child(files: &BTreeMap<String, String>, file: &str, name: &str, attributes: &[Attribute]) -> String {
+fn file_of_child(
+    files: &BTreeMap<String, String>,
+    file: &str,
+    name: &str,
+    attributes: &[Attribute],
+) -> String {
     let directory = file.rsplit_once('/').map_or("", |(directory, _)| directory);
     let beneath = |directory: &str, name: &str| {
         if directory.is_empty() { name.to_owned() } else { format!("{directory}/{name}") }

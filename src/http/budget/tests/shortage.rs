@@ -3,6 +3,7 @@
 use futures_util::FutureExt as _;
 
 use super::*;
+use crate::http::budget::in_flight::MAX_WAITING;
 
 /// Forgets bodies that were dropped, as their requests do; how many.
 fn release_dropped(bodies: &mut Vec<Reservation>) -> usize {

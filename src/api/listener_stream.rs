@@ -4,15 +4,23 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use actix_web::{rt, web};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use serde::Serialize;
+use serde_json::value::RawValue;
+use utoipa::ToSchema;
 
-use super::listeners::Delivered;
+use super::messages::MessageHead;
 use super::stream::{ALIVE, Pieces, Waiting, Woken, event};
 use crate::http::service::Service;
 use crate::http::streams::{Connected, Over};
-use crate::store::{Burial, DeliveryOrdering, DueQuery, LATE_MESSAGES_WITHIN, Opened, Unavailable};
+use crate::store::{
+    Burial, DeliveryOrdering, DueDelivery, DueQuery, LATE_MESSAGES_WITHIN, Opened, Unavailable,
+};
 
+/// A longer body is fetched apart, so that an event stays of a size that a client can hold.
+const MAX_SENT_BODY_BYTES: usize = 256 << 10;
 /// Deliveries that are sent and not acknowledged.
 const MOST_IN_FLIGHT: usize = 64;
 /// Of one look into the database. What a slow client has not taken yet stays in memory, as the events that are sent.
@@ -20,7 +28,52 @@ const PAGE_BYTES: usize = 512 << 10;
 /// Later than any delivery is due: a listener takes what is pending when it is there.
 const END_OF_TIME: &str = "9999-12-31T23:59:59.999999Z";
 
-pub struct Listening {
+/// A delivery as a listener gets it, the data of an event `message`.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Delivered {
+    /// What is acknowledged.
+    pub delivery: i64,
+    /// The replay that asked for it.
+    pub replay: Option<i64>,
+    pub message: DeliveredMessage,
+    /// The exact bytes of the body in base64; null where it is longer than 256 KiB.
+    pub body_base64: Option<String>,
+    /// Where the body is, if it is longer: until the delivery is acknowledged.
+    #[schema(examples("/api/v1/listeners/laptop/deliveries/7/body"))]
+    pub body_url: Option<String>,
+}
+
+/// A message without its body.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct DeliveredMessage {
+    #[serde(flatten)]
+    pub head: MessageHead,
+    /// Name to value, or to values where it was repeated; credentials are redacted. A value that is not UTF-8 is shown as
+    /// Latin-1 after the character U+001A.
+    #[schema(value_type = Object)]
+    pub headers: Box<RawValue>,
+}
+
+impl Delivered {
+    /// `None` where the headers were broken by hand.
+    pub fn new(listener: &str, due: &DueDelivery) -> Option<Self> {
+        let message = &due.message;
+        let is_short = message.body.len() <= MAX_SENT_BODY_BYTES;
+        let elsewhere = || format!("/api/v1/listeners/{listener}/deliveries/{}/body", due.id);
+        Some(Self {
+            delivery: due.id,
+            replay: due.replay,
+            body_base64: is_short.then(|| STANDARD.encode(&message.body)),
+            body_url: (!is_short).then(elsewhere),
+            message: DeliveredMessage {
+                headers: RawValue::from_string(message.head.headers.clone()).ok()?,
+                head: message.head.clone().into(),
+            },
+        })
+    }
+}
+
+pub struct ListenerStream {
     service: web::Data<Service>,
     name: String,
     opened: Opened,
@@ -56,7 +109,7 @@ struct Farewell<'a> {
     name: &'a str,
 }
 
-impl Listening {
+impl ListenerStream {
     pub fn new(service: web::Data<Service>, name: String, opened: Opened, waiting: Waiting) -> Self {
         let stream = service.streams.connect(opened.target);
         settle(&service, opened.target);
@@ -79,7 +132,7 @@ impl Listening {
     }
 }
 
-impl Pieces for Listening {
+impl Pieces for ListenerStream {
     async fn next(&mut self) -> Option<Bytes> {
         loop {
             if self.waiting.is_ending() {
@@ -120,7 +173,7 @@ impl Pieces for Listening {
     }
 }
 
-impl Listening {
+impl ListenerStream {
     /// The next delivery, if there is one and room for it. After an error the client comes again, and gets what it has not
     /// acknowledged.
     async fn deliver(&mut self) -> Result<Option<Bytes>, Unavailable> {
@@ -189,7 +242,7 @@ impl Listening {
     }
 }
 
-impl Drop for Listening {
+impl Drop for ListenerStream {
     fn drop(&mut self) {
         // The next connection goes on; clients that come and go must not leave work behind.
         if let Step::Fill(filling) = &self.step {
