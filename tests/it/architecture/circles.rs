@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::imports::Crate;
 
-/// Circles that remain, by the beginning of the paths of all their files. To be emptied.
-const REMAINING: [&[&str]; 0] = [];
+/// Circles that remain, by the beginnings of the paths of their files. To be emptied.
+const REMAINING: [&[&str]; 6] =
+    [&["config/"], &["deliver/"], &["json/"], &["providers/"], &["store/"], &["verify/"]];
 
 /// The files that each file uses, with a line that does so.
 type Graph = BTreeMap<String, BTreeMap<String, usize>>;
@@ -80,6 +81,19 @@ fn no_circle_of_files() {
         .map(|circle| shown(&graph, circle))
         .collect();
     assert!(circles.is_empty(), "{} circles:\n{}", circles.len(), circles.join("\n"));
+}
+
+/// Otherwise circles could hide behind paths that this test does not understand.
+#[test]
+fn paths_in_the_crate_are_resolved() {
+    let krate = Crate::read(&super::files());
+    let unresolved: Vec<String> = krate
+        .references
+        .iter()
+        .filter(|reference| !reference.is_test && !krate.is_resolved(reference))
+        .map(|reference| format!("{}:{}: {reference}", reference.file, reference.line))
+        .collect();
+    assert!(unresolved.is_empty(), "{}", unresolved.join("\n"));
 }
 
 fn circles_of(files: &[(&str, &str)]) -> Vec<String> {

@@ -20,6 +20,8 @@ pub struct Crate {
 struct Module {
     file: String,
     items: BTreeSet<String>,
+    /// Names that the invocation of a macro may define.
+    generated: BTreeSet<String>,
     children: BTreeSet<String>,
     imports: BTreeMap<String, Path>,
     globs: Vec<Path>,
@@ -34,6 +36,12 @@ pub struct Reference {
     module: Path,
     path: Path,
     is_reexport: bool,
+}
+
+impl std::fmt::Display for Reference {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.path.join("::"))
+    }
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -72,6 +80,12 @@ impl Crate {
             .cloned()
     }
 
+    /// Whether a path that begins in this crate leads to something.
+    pub fn is_resolved(&self, reference: &Reference) -> bool {
+        start(&reference.module, &reference.path).is_none()
+            || self.resolve(&reference.module, &reference.path, &mut Vec::new()).is_some()
+    }
+
     fn load(&mut self, files: &BTreeMap<String, String>, file: &str, module: Path, is_test: bool) {
         let Some(text) = files.get(file) else { panic!("{file} does not exist") };
         let parsed = syn::parse_file(text).unwrap_or_else(|error| panic!("{file}: {error}"));
@@ -101,6 +115,9 @@ impl Crate {
             }
             if let Some(name) = name_of(item) {
                 self.module(&module).items.insert(name);
+            } else if let Item::Macro(item) = item {
+                let generated = &mut self.module(&module).generated;
+                collect_idents(item.mac.tokens.clone(), generated);
             }
             let mut names =
                 Names { file, module: &module, is_test, imports: Vec::new(), references: Vec::new() };
@@ -171,7 +188,9 @@ impl Crate {
                 Target::Item(..) => None,
             })
         };
-        child().or_else(globs)
+        let generated =
+            || module.generated.contains(name).then(|| Target::Item(module.file.clone(), path.clone()));
+        child().or_else(globs).or_else(generated)
     }
 }
 
@@ -322,6 +341,16 @@ impl<'ast> Visit<'ast> for Names<'_> {
                 let names = path.segments.iter().map(|segment| segment.ident.to_string()).collect();
                 self.add_path(names, line);
             }
+        }
+    }
+}
+
+fn collect_idents(tokens: TokenStream, found: &mut BTreeSet<String>) {
+    for token in tokens {
+        match token {
+            TokenTree::Ident(ident) => drop(found.insert(ident.to_string())),
+            TokenTree::Group(group) => collect_idents(group.stream(), found),
+            TokenTree::Punct(_) | TokenTree::Literal(_) => {}
         }
     }
 }
