@@ -85,12 +85,12 @@ async fn admit(service: &Service, request: &ServiceRequest) -> Result<(), ApiErr
 }
 
 /// A path for the log: with its id, where it is one of ours.
-enum Shown {
+enum LoggedPath {
     Ours(String),
     Unknown(String),
 }
 
-impl Shown {
+impl LoggedPath {
     fn as_ref(&self) -> Path<'_> {
         match self {
             Self::Ours(path) => Path::Known(path),
@@ -99,11 +99,13 @@ impl Shown {
     }
 }
 
-fn shown_path(request: &ServiceRequest) -> Shown {
-    let Some(pattern) = request.match_pattern() else { return Shown::Unknown(request.path().to_owned()) };
+fn shown_path(request: &ServiceRequest) -> LoggedPath {
+    let Some(pattern) = request.match_pattern() else {
+        return LoggedPath::Unknown(request.path().to_owned());
+    };
     let is_short_number = |part: &str| part.len() < 20 && part.bytes().all(|byte| byte.is_ascii_digit());
     let parts = pattern.split('/').zip(request.path().split('/'));
     let shown: Vec<&str> =
         parts.map(|(ours, sent)| if ours == "{id}" && is_short_number(sent) { sent } else { ours }).collect();
-    Shown::Ours(shown.join("/"))
+    LoggedPath::Ours(shown.join("/"))
 }

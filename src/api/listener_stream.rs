@@ -12,9 +12,9 @@ use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
 use super::messages::MessageHead;
-use super::stream::{ALIVE, Pieces, Waiting, Woken, event};
+use super::stream::{ALIVE, Pieces, StreamWait, WakeReason, event};
 use crate::http::service::Service;
-use crate::http::streams::{Connected, Over};
+use crate::http::streams::{ListenerConnection, StreamEnd};
 use crate::store::{
     Burial, DeliveryOrdering, DueDelivery, DueQuery, LATE_MESSAGES_WITHIN, Opened, Unavailable,
 };
@@ -22,7 +22,7 @@ use crate::store::{
 /// A longer body is fetched apart, so that an event stays of a size that a client can hold.
 const MAX_SENT_BODY_BYTES: usize = 256 << 10;
 /// Deliveries that are sent and not acknowledged.
-const MOST_IN_FLIGHT: usize = 64;
+const MAX_IN_FLIGHT: usize = 64;
 /// Of one look into the database. What a slow client has not taken yet stays in memory, as the events that are sent.
 const PAGE_BYTES: usize = 512 << 10;
 /// Later than any delivery is due: a listener takes what is pending when it is there.
@@ -77,9 +77,9 @@ pub struct ListenerStream {
     service: web::Data<Service>,
     name: String,
     opened: Opened,
-    stream: Arc<Connected>,
-    waiting: Waiting,
-    step: Step,
+    stream: Arc<ListenerConnection>,
+    waiting: StreamWait,
+    step: ListenerStep,
     /// Deliveries, and the events that they are.
     page: VecDeque<(i64, Bytes)>,
     may_have_more: bool,
@@ -87,7 +87,7 @@ pub struct ListenerStream {
     damaged: Vec<i64>,
 }
 
-enum Step {
+enum ListenerStep {
     /// Old messages are added first, for they come before the others.
     Fill(rt::task::JoinHandle<Result<(), Unavailable>>),
     Greet,
@@ -97,7 +97,7 @@ enum Step {
 
 /// The first event.
 #[derive(Debug, Serialize)]
-struct Greeting<'a> {
+struct GreetingEvent<'a> {
     name: &'a str,
     is_new: bool,
     pending: i64,
@@ -105,18 +105,18 @@ struct Greeting<'a> {
 
 /// The last event, where the stream ends while somebody reads it.
 #[derive(Debug, Serialize)]
-struct Farewell<'a> {
+struct FarewellEvent<'a> {
     name: &'a str,
 }
 
 impl ListenerStream {
-    pub fn new(service: web::Data<Service>, name: String, opened: Opened, waiting: Waiting) -> Self {
+    pub fn new(service: web::Data<Service>, name: String, opened: Opened, waiting: StreamWait) -> Self {
         let stream = service.streams.connect(opened.target);
         settle(&service, opened.target);
         let step = if opened.must_be_filled {
-            Step::Fill(rt::spawn(fill(service.clone(), opened)))
+            ListenerStep::Fill(rt::spawn(fill(service.clone(), opened)))
         } else {
-            Step::Greet
+            ListenerStep::Greet
         };
         Self {
             service,
@@ -142,32 +142,32 @@ impl Pieces for ListenerStream {
                 return self.farewell(over);
             }
             let woken = match &mut self.step {
-                Step::Done => return None,
-                Step::Greet => {
-                    self.step = Step::Deliver;
+                ListenerStep::Done => return None,
+                ListenerStep::Greet => {
+                    self.step = ListenerStep::Deliver;
                     return self.greeting().await.ok();
                 }
-                Step::Fill(filling) => {
+                ListenerStep::Fill(filling) => {
                     let mut filled = None;
                     let woken = self.waiting.wait(async { filled = Some(filling.await) }).await;
                     if let Some(filled) = filled {
                         // The client comes again, and what is missing is added then.
                         filled.ok()?.ok()?;
-                        self.step = Step::Greet;
+                        self.step = ListenerStep::Greet;
                     }
                     woken
                 }
-                Step::Deliver => match self.deliver().await {
+                ListenerStep::Deliver => match self.deliver().await {
                     Ok(Some(piece)) => return Some(piece),
                     Ok(None) => self.waiting.wait(self.stream.changed()).await,
                     Err(_) => return None,
                 },
             };
             match woken {
-                Woken::ToEnd => return None,
-                Woken::ToSaySo => return Some(ALIVE),
-                Woken::ByNews => self.may_have_more = true,
-                Woken::ByOther => {}
+                WakeReason::ToEnd => return None,
+                WakeReason::ToSaySo => return Some(ALIVE),
+                WakeReason::ByNews => self.may_have_more = true,
+                WakeReason::ByOther => {}
             }
         }
     }
@@ -183,7 +183,7 @@ impl ListenerStream {
                 return Ok(Some(piece));
             }
             let in_flight = self.stream.in_flight();
-            let room = MOST_IN_FLIGHT.saturating_sub(in_flight.len());
+            let room = MAX_IN_FLIGHT.saturating_sub(in_flight.len());
             if !self.may_have_more || room == 0 {
                 return Ok(None);
             }
@@ -225,27 +225,27 @@ impl ListenerStream {
 
     async fn greeting(&self) -> Result<Bytes, Unavailable> {
         let pending = self.service.store.pending_of_listener(self.opened.target).await?;
-        let greeting = Greeting { name: &self.name, is_new: self.opened.is_new, pending };
+        let greeting = GreetingEvent { name: &self.name, is_new: self.opened.is_new, pending };
         Ok(event("listening", None, &greeting))
     }
 
-    fn farewell(&mut self, over: Over) -> Option<Bytes> {
-        if matches!(self.step, Step::Done) {
+    fn farewell(&mut self, over: StreamEnd) -> Option<Bytes> {
+        if matches!(self.step, ListenerStep::Done) {
             return None;
         }
-        self.step = Step::Done;
+        self.step = ListenerStep::Done;
         let kind = match over {
-            Over::Replaced => "replaced",
-            Over::Removed => "removed",
+            StreamEnd::Replaced => "replaced",
+            StreamEnd::Removed => "removed",
         };
-        Some(event(kind, None, &Farewell { name: &self.name }))
+        Some(event(kind, None, &FarewellEvent { name: &self.name }))
     }
 }
 
 impl Drop for ListenerStream {
     fn drop(&mut self) {
         // The next connection goes on; clients that come and go must not leave work behind.
-        if let Step::Fill(filling) = &self.step {
+        if let ListenerStep::Fill(filling) = &self.step {
             filling.abort();
         }
         self.service.streams.disconnect(self.opened.target, &self.stream);

@@ -14,15 +14,15 @@ use super::listener_stream::{Delivered, ListenerStream};
 use super::messages;
 use super::page::Page;
 use super::schemas;
-use super::stream::{Waiting, patterns, response};
+use super::stream::{StreamWait, patterns, response};
 use super::targets;
 use super::whole::{self, Whole};
 use crate::http::service::Service;
 use crate::store::{self, DeliveryState, ListenerRefused, MOST_LISTENERS, Target, TargetState};
 
-const MOST_ACKNOWLEDGED: usize = 1_000;
+const MAX_ACKNOWLEDGED: usize = 1_000;
 const MAX_EXCERPT_CHARACTERS: usize = 1_024;
-const LONGEST_MS: u64 = 24 * 60 * 60 * 1_000;
+const MAX_TOOK_MS: u64 = 24 * 60 * 60 * 1_000;
 
 /// A program that gets messages over a stream.
 #[derive(Debug, Serialize, ToSchema)]
@@ -65,7 +65,7 @@ impl From<store::Listener> for Listener {
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-pub struct Wanted {
+pub struct ListenQuery {
     /// Patterns of events, separated by spaces; all where it is left out. Other ones than before hold from now on.
     #[param(schema_with = schemas::pattern_list)]
     pub events: Option<String>,
@@ -92,7 +92,7 @@ pub async fn list(
 /// the next connection. Who connects under the name of another one takes over: the other one gets an event `replaced`.
 /// A comment every 15 seconds is a sign of life.
 #[utoipa::path(get, path = "/listeners/{name}/stream", tag = "listeners",
-    params(("name" = String, Path, pattern = "^[a-z0-9-]{1,64}$"), Wanted),
+    params(("name" = String, Path, pattern = "^[a-z0-9-]{1,64}$"), ListenQuery),
     responses(
         (status = 200, description = "Events without an end.", body = Delivered, content_type = "text/event-stream"),
         (status = 409, description = "There are as many listeners as there may be."),
@@ -101,13 +101,13 @@ pub async fn stream(
     service: web::Data<Service>,
     request: HttpRequest,
     name: ListenerName,
-    query: Query<Wanted>,
+    query: Query<ListenQuery>,
 ) -> Result<HttpResponse, ApiError> {
     let Query(query) = query;
     let now = (service.clock)();
     let events = patterns(&service.known_events, query.events.as_deref())?;
     let since = query.since.as_deref().map(|since| input::time("since", since, now)).transpose()?;
-    let waiting = Waiting::new(&service, &request)?;
+    let waiting = StreamWait::new(&service, &request)?;
     let opened = service.store.open_listener(name.0.clone(), events, since, now).await?;
     let opened = opened.map_err(|ListenerRefused::TooMany| ApiError::TooManyListeners(MOST_LISTENERS))?;
     Ok(response(ListenerStream::new(service, name.0, opened, waiting)))
@@ -148,15 +148,15 @@ impl Acknowledgement {
     fn checked(self) -> Result<Vec<store::Acknowledgement>, ApiError> {
         let wrong = |field, problem: String| Err(ApiError::InvalidValue { field, problem });
         let (deliveries, answers) = (self.deliveries, self.answers);
-        if deliveries.is_empty() || deliveries.len() > MOST_ACKNOWLEDGED {
-            return wrong("deliveries", format!("must have 1 to {MOST_ACKNOWLEDGED} ids"));
+        if deliveries.is_empty() || deliveries.len() > MAX_ACKNOWLEDGED {
+            return wrong("deliveries", format!("must have 1 to {MAX_ACKNOWLEDGED} ids"));
         }
-        if answers.len() > MOST_ACKNOWLEDGED {
-            return wrong("answers", format!("must have at most {MOST_ACKNOWLEDGED} of them"));
+        if answers.len() > MAX_ACKNOWLEDGED {
+            return wrong("answers", format!("must have at most {MAX_ACKNOWLEDGED} of them"));
         }
         if answers
             .iter()
-            .any(|answer| !(100..=999).contains(&answer.status.0) || answer.took_ms.0 > LONGEST_MS)
+            .any(|answer| !(100..=999).contains(&answer.status.0) || answer.took_ms.0 > MAX_TOOK_MS)
         {
             return wrong(
                 "answers",

@@ -16,17 +16,17 @@ use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at, sleep_unti
 use super::error::ApiError;
 use crate::config::target_rules::KnownEvents;
 use crate::http::connection::Gone;
-use crate::http::connections::{Held, Link};
+use crate::http::connections::{Link, OpenGuard};
 use crate::http::service::Service;
-use crate::http::streams::MOST_STREAMS;
+use crate::http::streams::MAX_STREAMS;
 use crate::store::Pattern;
 
 pub const MEDIA_TYPE: &str = "text/event-stream";
 /// Whoever hears nothing for three of these may take the connection for dead.
-const ALIVE_EVERY: Duration = Duration::from_secs(15);
+const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(15);
 /// Under load every commit is news: who has just looked waits for some more of them.
-const LOOK_AT_MOST_EVERY: Duration = Duration::from_millis(10);
-const MOST_PATTERNS: usize = 64;
+const MIN_LOOK_INTERVAL: Duration = Duration::from_millis(10);
+const MAX_PATTERNS: usize = 64;
 pub const ALIVE: Bytes = Bytes::from_static(b": alive\n\n");
 
 /// What a stream sends.
@@ -69,7 +69,7 @@ pub fn event(kind: &str, id: Option<i64>, data: &impl Serialize) -> Bytes {
 
 /// What woke a stream that had nothing to send.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Woken {
+pub enum WakeReason {
     /// The service is stopping, or the client is gone.
     ToEnd,
     /// Something was committed.
@@ -82,7 +82,7 @@ pub enum Woken {
 
 /// What every stream waits for, and its place among the streams.
 #[derive(Debug)]
-pub struct Waiting {
+pub struct StreamWait {
     client: Gone,
     has_news: bool,
     ending: watch::Receiver<bool>,
@@ -90,10 +90,10 @@ pub struct Waiting {
     alive: Interval,
     last_look: Instant,
     _place: OwnedSemaphorePermit,
-    _held: Option<Held>,
+    _held: Option<OpenGuard>,
 }
 
-impl Waiting {
+impl StreamWait {
     /// # Errors
     /// If the service is stopping, or the limit on streams is reached.
     pub fn new(service: &Service, request: &HttpRequest) -> Result<Self, ApiError> {
@@ -101,9 +101,9 @@ impl Waiting {
             // A 200 with an empty stream would make clients reconnect immediately, for as long as the stop takes.
             return Err(ApiError::Stopping);
         }
-        let place = service.streams.place().ok_or(ApiError::TooManyStreams(MOST_STREAMS))?;
+        let place = service.streams.place().ok_or(ApiError::TooManyStreams(MAX_STREAMS))?;
         let now = Instant::now();
-        let mut alive = interval_at(now + ALIVE_EVERY, ALIVE_EVERY);
+        let mut alive = interval_at(now + KEEP_ALIVE_INTERVAL, KEEP_ALIVE_INTERVAL);
         alive.set_missed_tick_behavior(MissedTickBehavior::Delay);
         Ok(Self {
             client: request.conn_data::<Gone>().cloned().unwrap_or_default(),
@@ -128,7 +128,7 @@ impl Waiting {
         self.last_look = Instant::now();
     }
 
-    pub async fn wait(&mut self, other: impl Future<Output = ()>) -> Woken {
+    pub async fn wait(&mut self, other: impl Future<Output = ()>) -> WakeReason {
         let news = async {
             // What was seen here once is not seen again, if something else wakes the stream first.
             if !self.has_news && self.commits.changed().await.is_err() {
@@ -136,17 +136,17 @@ impl Waiting {
                 pending::<()>().await;
             }
             self.has_news = true;
-            sleep_until(self.last_look + LOOK_AT_MOST_EVERY).await;
+            sleep_until(self.last_look + MIN_LOOK_INTERVAL).await;
             // Told once: whoever has no room for more does not look, and would be told again and again.
             self.has_news = false;
         };
         tokio::select! {
             biased;
-            _ = self.ending.wait_for(|is_ending| *is_ending) => Woken::ToEnd,
-            () = self.client.wait() => Woken::ToEnd,
-            () = other => Woken::ByOther,
-            () = news => Woken::ByNews,
-            _ = self.alive.tick() => Woken::ToSaySo,
+            _ = self.ending.wait_for(|is_ending| *is_ending) => WakeReason::ToEnd,
+            () = self.client.wait() => WakeReason::ToEnd,
+            () = other => WakeReason::ByOther,
+            () = news => WakeReason::ByNews,
+            _ = self.alive.tick() => WakeReason::ToSaySo,
         }
     }
 }
@@ -157,8 +157,8 @@ impl Waiting {
 /// When one of them could never match, or they are too many.
 pub fn patterns(known: &KnownEvents, text: Option<&str>) -> Result<Vec<Pattern>, ApiError> {
     let words: Vec<&str> = text.unwrap_or_default().split_ascii_whitespace().collect();
-    if words.len() > MOST_PATTERNS {
-        let problem = format!("must have at most {MOST_PATTERNS} patterns");
+    if words.len() > MAX_PATTERNS {
+        let problem = format!("must have at most {MAX_PATTERNS} patterns");
         return Err(ApiError::InvalidValue { field: "events", problem });
     }
     for word in &words {

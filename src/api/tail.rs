@@ -12,19 +12,19 @@ use super::error::ApiError;
 use super::input::Query;
 use super::messages::MessageHead;
 use super::schemas;
-use super::stream::{ALIVE, Pieces, Waiting, Woken, event, patterns, response};
+use super::stream::{ALIVE, Pieces, StreamWait, WakeReason, event, patterns, response};
 use crate::http::service::Service;
 use crate::http::tokens::Role;
 use crate::store::{self, Direction, MessageFilter, Pattern, Unavailable};
 
-const PAGE: usize = 100;
+const PAGE_MESSAGES: usize = 100;
 const LAST_EVENT_ID: &str = "last-event-id";
 
 /// What is watched.
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-pub struct Watched {
+pub struct TailQuery {
     /// The id of a message: those after it, and then live. `now`, the default: only what comes from now on.
     #[param(pattern = "^(now|[1-9][0-9]{0,17})$", example = "now")]
     pub from: Option<String>,
@@ -35,7 +35,7 @@ pub struct Watched {
 
 /// Where the stream begins.
 #[derive(Debug, Serialize, ToSchema)]
-struct Watching {
+struct WatchingEvent {
     /// Messages after this id follow.
     from: i64,
 }
@@ -44,14 +44,14 @@ struct Watching {
 ///
 /// First an event `watching`, then for each message an event `message` with its id as the event's id. Messages whose
 /// provider has still to confirm them are among them. After a lost connection, `Last-Event-ID` goes on behind the last one.
-#[utoipa::path(get, path = "/messages/stream", params(Watched), tag = "messages", operation_id = "stream",
+#[utoipa::path(get, path = "/messages/stream", params(TailQuery), tag = "messages", operation_id = "stream",
     params(("Last-Event-ID" = Option<i64>, Header, description = "Instead of `from`.")),
     responses((status = 200, description = "Events without an end.", body = MessageHead, content_type = "text/event-stream")))]
 pub async fn stream(
     service: web::Data<Service>,
     role: Role,
     request: HttpRequest,
-    query: Query<Watched>,
+    query: Query<TailQuery>,
 ) -> Result<HttpResponse, ApiError> {
     let Query(query) = query;
     let events = patterns(&service.known_events, query.events.as_deref())?;
@@ -66,22 +66,22 @@ pub async fn stream(
             ApiError::InvalidQuery("from: must be the id of a message, or `now`".to_owned())
         })?,
     };
-    let waiting = Waiting::new(&service, &request)?;
-    let page = VecDeque::from([event("watching", None, &Watching { from })]);
-    Ok(response(Tail { service, role, waiting, events, from, page, may_have_more: true }))
+    let waiting = StreamWait::new(&service, &request)?;
+    let page = VecDeque::from([event("watching", None, &WatchingEvent { from })]);
+    Ok(response(MessageStream { service, role, waiting, events, from, page, may_have_more: true }))
 }
 
-struct Tail {
+struct MessageStream {
     service: web::Data<Service>,
     role: Role,
-    waiting: Waiting,
+    waiting: StreamWait,
     events: Vec<Pattern>,
     from: i64,
     page: VecDeque<Bytes>,
     may_have_more: bool,
 }
 
-impl Pieces for Tail {
+impl Pieces for MessageStream {
     async fn next(&mut self) -> Option<Bytes> {
         loop {
             if self.waiting.is_ending() {
@@ -96,19 +96,20 @@ impl Pieces for Tail {
                 continue;
             }
             match self.waiting.wait(pending()).await {
-                Woken::ToEnd => return None,
-                Woken::ToSaySo => return Some(ALIVE),
-                Woken::ByNews | Woken::ByOther => self.may_have_more = true,
+                WakeReason::ToEnd => return None,
+                WakeReason::ToSaySo => return Some(ALIVE),
+                WakeReason::ByNews | WakeReason::ByOther => self.may_have_more = true,
             }
         }
     }
 }
 
-impl Tail {
+impl MessageStream {
     async fn look(&mut self) -> Result<(), Unavailable> {
         self.waiting.will_look();
         let all = MessageFilter::default();
-        let found = self.service.store.messages(all, Direction::OldestFirst, Some(self.from), PAGE).await?;
+        let found =
+            self.service.store.messages(all, Direction::OldestFirst, Some(self.from), PAGE_MESSAGES).await?;
         self.may_have_more = found.next.is_some();
         self.from = found.messages.last().map(|head| head.id).max(found.next).unwrap_or(self.from);
         let is_watched = |head: &store::MessageHead| self.events.iter().any(|one| one.matches(&head.event));

@@ -16,7 +16,7 @@ use crate::http::service::Service;
 use crate::http::tokens::Role;
 
 /// Limit on reading numbers from the database for the metrics.
-const COUNTED_WITHIN: Duration = Duration::from_millis(250);
+const COUNT_TIMEOUT: Duration = Duration::from_millis(250);
 
 /// Who may see the operator's pages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,7 +57,7 @@ pub async fn metrics(
         });
     }
     // The page comes with the numbers of before rather than late.
-    let counted = tokio::time::timeout(COUNTED_WITHIN, service.store.target_numbers()).await;
+    let counted = tokio::time::timeout(COUNT_TIMEOUT, service.store.target_numbers()).await;
     if let Ok(Ok(numbers)) = counted {
         service.metrics.set_target_numbers(&numbers);
     }

@@ -41,12 +41,12 @@ use crate::providers::{Answer, Roots, Wanted};
 use crate::store::{Consent, Store, StoreOptions};
 use crate::verification::Sources;
 use first_start::Notices;
-use listeners::Listener;
+use listeners::WebhookListener;
 use logging::Log;
 use routes::{Surface, Wings};
 use server::Capacity;
 use signals::Signals;
-use stop::{Serving, Socket};
+use stop::{SocketOrigin, WebhookServer};
 
 /// The token of the admin API, of which only a hash is kept.
 pub mod admin_token {
@@ -63,13 +63,13 @@ const STORE_FAILED: u8 = 74;
 /// As the main thread has it.
 const SERVICE_STACK_BYTES: usize = 8 << 20;
 /// Of the 8 s that a stop may take, 5 belong to the requests in flight.
-const STORE_CLOSED_WITHIN: Duration = Duration::from_secs(2);
+const STORE_CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 /// When the store has failed, requests in flight only have to be told so.
-const REFUSED_WITHIN: Duration = Duration::from_millis(500);
+const STORE_FAILURE_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// How the service ended.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Ended {
+pub enum ServiceEnd {
     /// As it was asked to.
     Stopped,
     /// With one line that says how the store failed.
@@ -83,7 +83,7 @@ pub struct App {
     service: web::Data<Service>,
     sources: Arc<Sources>,
     servers: Vec<Server>,
-    serving: Serving,
+    serving: WebhookServer,
     notices: Notices,
     webhooks: SocketAddr,
     operator: Option<SocketAddr>,
@@ -133,8 +133,8 @@ async fn serve(config: Config, inherited: InheritedSockets, consent: Consent, lo
         Err(error) => Err(error),
     };
     match ended {
-        Ok(Ended::Stopped) => ExitCode::SUCCESS,
-        Ok(Ended::StoreFailed(line)) => {
+        Ok(ServiceEnd::Stopped) => ExitCode::SUCCESS,
+        Ok(ServiceEnd::StoreFailed(line)) => {
             log::error!("{line}");
             ExitCode::from(STORE_FAILED)
         }
@@ -197,7 +197,7 @@ impl App {
         };
 
         targets::warn_of_disabled(&store).await?;
-        let Listener { socket, is_inherited } = listeners.webhooks;
+        let WebhookListener { socket, is_inherited } = listeners.webhooks;
         let webhooks = socket.local_addr()?;
         let operator = listeners.operator.as_ref().map(std::net::TcpListener::local_addr).transpose()?;
         let service = web::Data::new(Service::new(&config, store, clock));
@@ -216,10 +216,11 @@ impl App {
         // The server divides them among its workers.
         let connections = service.connections("webhooks", (limits.webhooks / workers).max(1) * workers);
         tasks::keep_room(&connections);
-        let held = if is_inherited { Socket::Inherited } else { Socket::Own(socket.try_clone()?) };
+        let held =
+            if is_inherited { SocketOrigin::Inherited } else { SocketOrigin::Own(socket.try_clone()?) };
         let capacity = Capacity { workers, connections: connections.clone() };
         let server = server::server(socket, wings.clone(), surface, capacity)?;
-        let serving = Serving { handle: server.handle(), connections, socket: held };
+        let serving = WebhookServer { handle: server.handle(), connections, socket: held };
         let mut servers = vec![server];
         if let Some(listener) = listeners.operator {
             let connections = service.connections("admin", limits.operator);
@@ -264,7 +265,7 @@ impl App {
     ///
     /// # Errors
     /// When signals cannot be watched, or a server ends by itself.
-    pub async fn run(mut self, log: Option<Log>) -> Result<Ended, StartError> {
+    pub async fn run(mut self, log: Option<Log>) -> Result<ServiceEnd, StartError> {
         let mut signals = Signals::watch()?;
         let service = self.service.clone();
         let store = service.store.clone();
@@ -287,10 +288,10 @@ impl App {
                 // It holds the socket open.
                 drop(self.serving);
                 let stopped = stop(&handles);
-                if tokio::time::timeout(REFUSED_WITHIN, stopped).await.is_err() {
+                if tokio::time::timeout(STORE_FAILURE_TIMEOUT, stopped).await.is_err() {
                     log::warn!("some requests were cut off");
                 }
-                return Ok(Ended::StoreFailed(line));
+                return Ok(ServiceEnd::StoreFailed(line));
             }
             error = first_to_end(servers) => return Err(error.into()),
         }
@@ -300,9 +301,9 @@ impl App {
         // What was being asked is asked again after the next start.
         confirming.abort();
         tokio::join!(self.serving.stop(), stop(of_operator), deliveries.stop());
-        store.close(STORE_CLOSED_WITHIN).await;
+        store.close(STORE_CLOSE_TIMEOUT).await;
         log::info!("stopped");
-        Ok(Ended::Stopped)
+        Ok(ServiceEnd::Stopped)
     }
 
     fn announce(&mut self) {

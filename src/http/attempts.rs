@@ -27,18 +27,18 @@ const PAUSE_ABOVE_LIMIT: Duration = Duration::from_millis(200);
 /// Limits the remembered uses of correct tokens.
 const MAX_KNOWN: usize = 64;
 /// A network is known for this time after its last correct token.
-const KNOWN_FOR: Duration = Duration::from_secs(3_600);
+const MAX_KNOWN_AGE: Duration = Duration::from_secs(3_600);
 /// Delay of the first wrong token; it doubles with each.
 const FIRST_DELAY: Duration = Duration::from_millis(100);
 const MAX_DELAY: Duration = Duration::from_secs(5);
 /// A network is forgotten this time after its last wrong token.
-const FORGOTTEN_AFTER: Duration = Duration::from_secs(600);
+const MAX_FAILURES_AGE: Duration = Duration::from_secs(600);
 
 #[derive(Clone, Debug, Default)]
-pub struct Attempts(Arc<Mutex<State>>);
+pub struct Attempts(Arc<Mutex<AttemptsState>>);
 
 #[derive(Debug, Default)]
-struct State {
+struct AttemptsState {
     networks: HashMap<Network, Failures>,
     waiting: u32,
     /// When a token may be judged next while `MAX_WAITING_OF_ALL` wait.
@@ -74,7 +74,7 @@ impl From<Unavailable> for NotJudged {
 pub const RETRY_AFTER: Duration = MAX_DELAY;
 
 /// A wrong token that waits for its answer.
-struct Waiting {
+struct DelayedAnswer {
     attempts: Attempts,
     network: Network,
 }
@@ -85,7 +85,7 @@ impl Attempts {
     pub fn admits(&self, network: Network, role: Option<Role>, now: Instant) -> bool {
         let mut state = self.lock();
         let Some(role) = role else { return state.has_room(network, now) };
-        state.known.retain(|(.., used)| now.saturating_duration_since(*used) < KNOWN_FOR);
+        state.known.retain(|(.., used)| now.saturating_duration_since(*used) < MAX_KNOWN_AGE);
         let place = state.known.iter().position(|(of, known, _)| (*of, *known) == (network, role));
         match place {
             Some(place) => state.known[place].2 = now,
@@ -110,20 +110,20 @@ impl Attempts {
     }
 
     /// `None` where it is not delayed: so many are already.
-    fn note(&self, network: Network, now: Instant) -> Option<(Waiting, Duration)> {
+    fn note(&self, network: Network, now: Instant) -> Option<(DelayedAnswer, Duration)> {
         // Whoever has a /48 of IPv6 guesses from all of its /64s.
         let network = network.allocation();
         let mut state = self.lock();
         if state.networks.len() >= MAX_NETWORKS && !state.networks.contains_key(&network) {
             let is_recent = |failures: &Failures| {
-                failures.waiting > 0 || now.saturating_duration_since(failures.last) < FORGOTTEN_AFTER
+                failures.waiting > 0 || now.saturating_duration_since(failures.last) < MAX_FAILURES_AGE
             };
             state.networks.retain(|_, failures| is_recent(failures));
         }
         let has_room = state.networks.len() < MAX_NETWORKS;
         let count = match state.networks.get_mut(&network) {
             Some(failures) => {
-                let is_old = now.saturating_duration_since(failures.last) >= FORGOTTEN_AFTER;
+                let is_old = now.saturating_duration_since(failures.last) >= MAX_FAILURES_AGE;
                 failures.count = if is_old { 1 } else { failures.count.saturating_add(1) };
                 failures.last = now;
                 failures.barred_until = None;
@@ -147,15 +147,15 @@ impl Attempts {
         if let Some(failures) = state.networks.get_mut(&network) {
             failures.waiting += 1;
         }
-        Some((Waiting { attempts: self.clone(), network }, delay(count)))
+        Some((DelayedAnswer { attempts: self.clone(), network }, delay(count)))
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, AttemptsState> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl State {
+impl AttemptsState {
     /// Whether a token of this network may be judged, whatever it is.
     fn has_room(&mut self, network: Network, now: Instant) -> bool {
         let failures = self.networks.get(&network.allocation());
@@ -175,7 +175,7 @@ impl State {
     }
 }
 
-impl Drop for Waiting {
+impl Drop for DelayedAnswer {
     fn drop(&mut self) {
         let mut state = self.attempts.lock();
         state.waiting = state.waiting.saturating_sub(1);
@@ -213,7 +213,7 @@ mod tests {
         assert_eq!(delay_of(1, now), Some(FIRST_DELAY));
         assert_eq!(delay_of(1, now), Some(2 * FIRST_DELAY));
         assert_eq!(delay_of(2, now), Some(FIRST_DELAY));
-        assert_eq!(delay_of(1, now + FORGOTTEN_AFTER), Some(FIRST_DELAY));
+        assert_eq!(delay_of(1, now + MAX_FAILURES_AGE), Some(FIRST_DELAY));
     }
 
     #[test]
@@ -232,11 +232,11 @@ mod tests {
         let (attempts, now) = (Attempts::default(), Instant::now());
         assert!(attempts.admits(network(1), Some(Role::Reader), now));
         let _waiting: Vec<_> = (0..MAX_WAITING).map(|_| attempts.note(network(1), now).unwrap()).collect();
-        let soon = now + KNOWN_FOR / 2;
+        let soon = now + MAX_KNOWN_AGE / 2;
         assert!(attempts.admits(network(1), Some(Role::Reader), soon));
         assert!(!attempts.admits(network(1), Some(Role::Admin), soon), "another role");
         assert!(!attempts.admits(network(1), None, soon));
-        assert!(!attempts.admits(network(1), Some(Role::Reader), soon + KNOWN_FOR), "long ago");
+        assert!(!attempts.admits(network(1), Some(Role::Reader), soon + MAX_KNOWN_AGE), "long ago");
     }
 
     #[test]
@@ -313,7 +313,7 @@ mod tests {
         assert_eq!(attempts.lock().networks.len(), MAX_NETWORKS);
         assert_eq!(attempts.note(network(20_000), now).map(|(_, delay)| delay), Some(MAX_DELAY));
         assert_eq!(
-            attempts.note(network(20_000), now + FORGOTTEN_AFTER).map(|(_, delay)| delay),
+            attempts.note(network(20_000), now + MAX_FAILURES_AGE).map(|(_, delay)| delay),
             Some(FIRST_DELAY)
         );
         let held: Vec<_> = (0..1_000).map_while(|number| attempts.note(network(number), now)).collect();

@@ -11,17 +11,17 @@ use futures_util::{FutureExt as _, Stream};
 use tokio::task::yield_now;
 use tokio::time::{Instant, timeout_at};
 
-use crate::http::budget::{Reservation, UsedUp};
+use crate::http::budget::{BudgetExhausted, Reservation};
 use crate::http::buffer::Buffer;
 
 /// A whole body must arrive within this time …
-const WHOLE_WITHIN: Duration = Duration::from_secs(60);
+const BODY_TIMEOUT: Duration = Duration::from_secs(60);
 /// … and of one that takes long, each part of this size within that time: 1 KiB/s, which the worst mobile line manages,
 /// with room for an interruption of several seconds.
 const PART_BYTES: usize = 10 << 10;
-const PART_WITHIN: Duration = Duration::from_secs(10);
+const PART_TIMEOUT: Duration = Duration::from_secs(10);
 /// Reserved before anything has come.
-const FIRST_BYTES: usize = 16 << 10;
+const INITIAL_BYTES: usize = 16 << 10;
 /// Why there is no body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BodyError {
@@ -34,8 +34,8 @@ pub enum BodyError {
     Interrupted,
 }
 
-impl From<UsedUp> for BodyError {
-    fn from(_: UsedUp) -> Self {
+impl From<BudgetExhausted> for BodyError {
+    fn from(_: BudgetExhausted) -> Self {
         Self::BudgetUsedUp
     }
 }
@@ -57,8 +57,8 @@ pub async fn read(
         return Err(BodyError::TooLarge);
     }
     // No more than that before it has come: a few silent senders of large lengths would hold the whole budget.
-    reservation.make_room(announced.unwrap_or_default().min(FIRST_BYTES)).await?;
-    let mut parts = Parts::default();
+    reservation.make_room(announced.unwrap_or_default().min(INITIAL_BYTES)).await?;
+    let mut parts = BodyParts::default();
     let mut mark = (began, 0);
     let mut may_be_read_already = true;
     loop {
@@ -70,7 +70,7 @@ pub async fn read(
                 continue;
             }
             None => {
-                let until = (began + WHOLE_WITHIN).min(mark.0 + PART_WITHIN);
+                let until = (began + BODY_TIMEOUT).min(mark.0 + PART_TIMEOUT);
                 reservation.watch();
                 tokio::select! {
                     biased;
@@ -97,15 +97,17 @@ pub async fn read(
     }
     reservation.complete();
     Ok(match parts {
-        Parts::None => Bytes::new(),
-        Parts::One(chunk) => Bytes::from_owner(Accounted { bytes: chunk, _reservation: reservation }),
-        Parts::Joined(joined) => Bytes::from_owner(Accounted { bytes: joined, _reservation: reservation }),
+        BodyParts::None => Bytes::new(),
+        BodyParts::One(chunk) => Bytes::from_owner(CountedBytes { bytes: chunk, _reservation: reservation }),
+        BodyParts::Joined(joined) => {
+            Bytes::from_owner(CountedBytes { bytes: joined, _reservation: reservation })
+        }
     })
 }
 
 /// Attaches another reservation to bytes. It is released when the last clone is dropped.
 pub fn accounted(bytes: Bytes, reservation: Reservation) -> Bytes {
-    Bytes::from_owner(Accounted { bytes, _reservation: reservation })
+    Bytes::from_owner(CountedBytes { bytes, _reservation: reservation })
 }
 
 async fn next(payload: &mut Payload) -> Option<Result<Bytes, PayloadError>> {
@@ -114,14 +116,14 @@ async fn next(payload: &mut Payload) -> Option<Result<Bytes, PayloadError>> {
 
 /// What has arrived. Most bodies arrive in one piece, which is then used as it is.
 #[derive(Default)]
-enum Parts {
+enum BodyParts {
     #[default]
     None,
     One(Bytes),
     Joined(Buffer),
 }
 
-impl Parts {
+impl BodyParts {
     fn len(&self) -> usize {
         match self {
             Self::None => 0,
@@ -130,7 +132,12 @@ impl Parts {
         }
     }
 
-    fn push(&mut self, chunk: Bytes, announced: Option<usize>, max_bytes: usize) -> Result<(), UsedUp> {
+    fn push(
+        &mut self,
+        chunk: Bytes,
+        announced: Option<usize>,
+        max_bytes: usize,
+    ) -> Result<(), BudgetExhausted> {
         let at_most = announced.unwrap_or(max_bytes);
         match std::mem::take(self) {
             Self::Joined(mut joined) => {
@@ -145,12 +152,12 @@ impl Parts {
 }
 
 /// Bytes together with their place in the budget.
-struct Accounted<B> {
+struct CountedBytes<B> {
     bytes: B,
     _reservation: Reservation,
 }
 
-impl<B: AsRef<[u8]>> AsRef<[u8]> for Accounted<B> {
+impl<B: AsRef<[u8]>> AsRef<[u8]> for CountedBytes<B> {
     fn as_ref(&self) -> &[u8] {
         self.bytes.as_ref()
     }
@@ -231,7 +238,7 @@ mod tests {
         let body = read_with(&budget, &[100], Some(100)).await.unwrap();
         let kept = body.clone();
         drop(body);
-        assert_eq!(budget.reservation(OTHER).grow_to(1), Err(UsedUp));
+        assert_eq!(budget.reservation(OTHER).grow_to(1), Err(BudgetExhausted));
         drop(kept);
         assert_eq!(budget.reservation(OTHER).grow_to(100), Ok(()));
     }
@@ -248,7 +255,7 @@ mod tests {
         let reading = read(silent, Some(1 << 20), 1 << 20, budget.reservation(CLIENT));
         let unread = tokio::time::timeout(Duration::from_millis(1), reading);
         let mut others = budget.reservation(OTHER);
-        let (unread, taken) = (unread, others.grow_to((1 << 20) - FIRST_BYTES));
+        let (unread, taken) = (unread, others.grow_to((1 << 20) - INITIAL_BYTES));
         assert_eq!(taken, Ok(()));
         assert!(unread.await.is_err());
     }
@@ -317,7 +324,7 @@ mod tests {
             let reservation = Budget::new(1_000).reservation(CLIENT);
             let stalled = read(payload(&[1], Then::Stall), None, 100, reservation).await;
             assert_eq!(stalled, Err(BodyError::TimedOut));
-            assert_eq!(began.elapsed().as_secs(), PART_WITHIN.as_secs());
+            assert_eq!(began.elapsed().as_secs(), PART_TIMEOUT.as_secs());
         });
     }
 }

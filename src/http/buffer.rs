@@ -5,7 +5,7 @@
 use bytes::Bytes;
 use memmap2::{MmapMut, MmapOptions};
 
-use crate::http::budget::UsedUp;
+use crate::http::budget::BudgetExhausted;
 
 /// Steps in which smaller bodies grow.
 const HEAP_STEPS: [usize; 3] = [16 << 10, 128 << 10, MAX_HEAP_BYTES];
@@ -13,12 +13,12 @@ const MAX_HEAP_BYTES: usize = 1 << 20;
 
 #[derive(Debug)]
 pub struct Buffer {
-    memory: Memory,
+    memory: BufferMemory,
     len: usize,
 }
 
 #[derive(Debug)]
-enum Memory {
+enum BufferMemory {
     Heap(Vec<u8>),
     Mapped(MmapMut),
 }
@@ -28,8 +28,13 @@ impl Buffer {
     ///
     /// # Errors
     /// When the system has no memory.
-    pub fn of(first: &Bytes, next: &Bytes, announced: Option<usize>, at_most: usize) -> Result<Self, UsedUp> {
-        let mut buffer = Self { memory: Memory::Heap(Vec::new()), len: 0 };
+    pub fn of(
+        first: &Bytes,
+        next: &Bytes,
+        announced: Option<usize>,
+        at_most: usize,
+    ) -> Result<Self, BudgetExhausted> {
+        let mut buffer = Self { memory: BufferMemory::Heap(Vec::new()), len: 0 };
         let is_large = announced.is_some_and(|length| length > MAX_HEAP_BYTES);
         if is_large && first.len() + next.len() > HEAP_STEPS[0] {
             buffer.map(at_most)?;
@@ -45,9 +50,9 @@ impl Buffer {
 
     /// # Errors
     /// When the system has no memory.
-    pub fn push(&mut self, piece: &[u8], at_most: usize) -> Result<(), UsedUp> {
+    pub fn push(&mut self, piece: &[u8], at_most: usize) -> Result<(), BudgetExhausted> {
         let needed = self.len + piece.len();
-        if let Memory::Heap(heap) = &mut self.memory {
+        if let BufferMemory::Heap(heap) = &mut self.memory {
             if needed <= MAX_HEAP_BYTES {
                 grow(heap, needed, at_most)?;
                 heap.extend_from_slice(piece);
@@ -56,18 +61,19 @@ impl Buffer {
             }
             self.map(at_most.max(needed))?;
         }
-        if let Memory::Mapped(map) = &mut self.memory {
-            map.get_mut(self.len..needed).ok_or(UsedUp)?.copy_from_slice(piece);
+        if let BufferMemory::Mapped(map) = &mut self.memory {
+            map.get_mut(self.len..needed).ok_or(BudgetExhausted)?.copy_from_slice(piece);
             self.len = needed;
         }
         Ok(())
     }
 
     /// Moves what there is into a mapping.
-    fn map(&mut self, bytes: usize) -> Result<(), UsedUp> {
-        let mut map = MmapOptions::new().len(bytes).no_reserve_swap().map_anon().map_err(|_| UsedUp)?;
+    fn map(&mut self, bytes: usize) -> Result<(), BudgetExhausted> {
+        let mut map =
+            MmapOptions::new().len(bytes).no_reserve_swap().map_anon().map_err(|_| BudgetExhausted)?;
         map[..self.len].copy_from_slice(&self.as_ref()[..self.len]);
-        self.memory = Memory::Mapped(map);
+        self.memory = BufferMemory::Mapped(map);
         Ok(())
     }
 }
@@ -75,20 +81,20 @@ impl Buffer {
 impl AsRef<[u8]> for Buffer {
     fn as_ref(&self) -> &[u8] {
         match &self.memory {
-            Memory::Heap(heap) => heap,
-            Memory::Mapped(map) => &map[..self.len],
+            BufferMemory::Heap(heap) => heap,
+            BufferMemory::Mapped(map) => &map[..self.len],
         }
     }
 }
 
 /// Makes room for `needed` bytes, and for more in advance; never for more than `at_most` unless that is needed.
-fn grow(heap: &mut Vec<u8>, needed: usize, at_most: usize) -> Result<(), UsedUp> {
+fn grow(heap: &mut Vec<u8>, needed: usize, at_most: usize) -> Result<(), BudgetExhausted> {
     if needed <= heap.capacity() {
         return Ok(());
     }
     let step = HEAP_STEPS.into_iter().find(|step| *step >= needed).unwrap_or(needed);
     let capacity = step.min(at_most).max(needed);
-    heap.try_reserve_exact(capacity - heap.len()).map_err(|_| UsedUp)
+    heap.try_reserve_exact(capacity - heap.len()).map_err(|_| BudgetExhausted)
 }
 
 #[cfg(test)]
@@ -122,7 +128,7 @@ mod tests {
             for piece in pieces {
                 buffer.push(&piece, 3 << 20).unwrap();
             }
-            assert!(matches!(buffer.memory, Memory::Mapped(_)));
+            assert!(matches!(buffer.memory, BufferMemory::Mapped(_)));
             assert!(buffer.len() == all.len() && buffer.as_ref() == all);
         }
     }
@@ -131,7 +137,7 @@ mod tests {
     fn mapping_is_never_written_beyond() {
         let piece = Bytes::from(vec![1; 2 << 20]);
         let mut buffer = Buffer::of(&piece, &Bytes::new(), None, 2 << 20).unwrap();
-        assert_eq!(buffer.push(b"x", 2 << 20), Err(UsedUp));
+        assert_eq!(buffer.push(b"x", 2 << 20), Err(BudgetExhausted));
         assert_eq!(buffer.len(), 2 << 20);
     }
 }

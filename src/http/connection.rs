@@ -19,11 +19,11 @@ use crate::http::scanner::{Scanner, Stage};
 
 /// From the first byte of a request to the first byte of its reply: longer than the longest body may take, and the
 /// commit after it.
-const ANSWERED_WITHIN: Duration = Duration::from_secs(70);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(70);
 /// A client that takes nothing of a reply for so long is not there.
-const WRITTEN_WITHIN: Duration = Duration::from_secs(15);
+const WRITE_TIMEOUT: Duration = Duration::from_secs(15);
 /// How often it is looked at: a timer for each request would cost more.
-const LOOKED_AT_EVERY: Duration = Duration::from_secs(5);
+const CHECK_INTERVAL: Duration = Duration::from_secs(5);
 
 /// How the HTTP library's own reply to an incomplete first head begins.
 const HEAD_TIMED_OUT: &[u8] = b"HTTP/1.1 408";
@@ -58,7 +58,7 @@ impl<S> Connection<S> {
     pub fn new(stream: S, link: Link) -> Self {
         Self {
             stream,
-            next_look: Box::pin(sleep(LOOKED_AT_EVERY)),
+            next_look: Box::pin(sleep(CHECK_INTERVAL)),
             unanswered_since: None,
             blocked_since: None,
             gone: Gone::default(),
@@ -102,11 +102,10 @@ impl<S> Connection<S> {
         while self.next_look.as_mut().poll(context).is_ready() {
             let now = Instant::now();
             let is_over = |since: Option<Instant>, limit| since.is_some_and(|since| now - since >= limit);
-            if is_over(self.unanswered_since, ANSWERED_WITHIN) || is_over(self.blocked_since, WRITTEN_WITHIN)
-            {
+            if is_over(self.unanswered_since, ANSWER_TIMEOUT) || is_over(self.blocked_since, WRITE_TIMEOUT) {
                 return Err(io::ErrorKind::TimedOut.into());
             }
-            self.next_look.as_mut().reset(now + LOOKED_AT_EVERY);
+            self.next_look.as_mut().reset(now + CHECK_INTERVAL);
         }
         Ok(())
     }
@@ -188,7 +187,7 @@ mod tests {
             let began = Instant::now();
             let error = connection.read_to_end(&mut Vec::new()).await.unwrap_err();
             assert_eq!(error.kind(), io::ErrorKind::TimedOut);
-            assert!(began.elapsed() <= ANSWERED_WITHIN + LOOKED_AT_EVERY, "{:?}", began.elapsed());
+            assert!(began.elapsed() <= ANSWER_TIMEOUT + CHECK_INTERVAL, "{:?}", began.elapsed());
         });
     }
 
@@ -200,7 +199,7 @@ mod tests {
             let began = Instant::now();
             let error = connection.write_all(&[0; 65]).await.unwrap_err();
             assert_eq!(error.kind(), io::ErrorKind::TimedOut);
-            assert!(began.elapsed() <= WRITTEN_WITHIN + LOOKED_AT_EVERY, "{:?}", began.elapsed());
+            assert!(began.elapsed() <= WRITE_TIMEOUT + CHECK_INTERVAL, "{:?}", began.elapsed());
         });
     }
 
@@ -212,7 +211,7 @@ mod tests {
             let gone = connection.gone();
             client.write_all(b"P").await.unwrap();
             connection.read_exact(&mut [0]).await.unwrap();
-            assert!(tokio::time::timeout(LOOKED_AT_EVERY, gone.wait()).await.is_err());
+            assert!(tokio::time::timeout(CHECK_INTERVAL, gone.wait()).await.is_err());
             client.shutdown().await.unwrap();
             assert_eq!(connection.read(&mut [0]).await.unwrap(), 0);
             gone.wait().await;
@@ -245,7 +244,7 @@ mod tests {
             let mut head = [0; 18];
             link.close_when_idle();
             connection.read_exact(&mut head).await.unwrap();
-            let next = tokio::time::timeout(LOOKED_AT_EVERY, connection.read(&mut head)).await;
+            let next = tokio::time::timeout(CHECK_INTERVAL, connection.read(&mut head)).await;
             assert!(next.is_err(), "its request is not answered yet");
             connection.write_all(b"R").await.unwrap();
             assert_eq!(connection.read(&mut head).await.unwrap(), 0);
@@ -263,7 +262,7 @@ mod tests {
                 connection.read_exact(&mut byte).await.unwrap();
                 connection.write_all(b"R").await.unwrap();
                 client.read_exact(&mut byte).await.unwrap();
-                let idle = tokio::time::timeout(2 * ANSWERED_WITHIN, connection.read(&mut byte)).await;
+                let idle = tokio::time::timeout(2 * ANSWER_TIMEOUT, connection.read(&mut byte)).await;
                 assert!(idle.is_err(), "it waits for the next request");
             }
         });

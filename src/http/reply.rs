@@ -24,7 +24,7 @@ static TEXT_HEADERS: LazyLock<HeaderMap> = LazyLock::new(|| {
     headers
 });
 /// How long a sender should wait while the store takes nothing.
-const UNAVAILABLE_FOR: Duration = Duration::from_secs(5);
+const UNAVAILABLE_RETRY_AFTER: Duration = Duration::from_secs(5);
 
 pub fn text(status: StatusCode, body: &'static str) -> HttpResponse {
     let mut reply = HttpResponse::with_body(status, body).map_into_boxed_body();
@@ -66,7 +66,7 @@ pub fn too_many_requests(wait: Duration) -> HttpResponse {
 
 pub fn unavailable() -> HttpResponse {
     let reply = text(StatusCode::SERVICE_UNAVAILABLE, "Temporarily unavailable, try again.");
-    with(reply, RETRY_AFTER, whole_seconds(UNAVAILABLE_FOR))
+    with(reply, RETRY_AFTER, whole_seconds(UNAVAILABLE_RETRY_AFTER))
 }
 
 pub fn internal_error() -> HttpResponse {

@@ -7,12 +7,12 @@ use actix_web::http::StatusCode;
 
 use crate::http::body::BodyError;
 use crate::http::framing::Ambiguous;
-use crate::http::panics::Panicked;
+use crate::http::panics::HandlerPanic;
 use crate::http::reply;
 use crate::ingest::provider_reply::provider_reply;
 use crate::providers::Cause;
 use crate::store::Unavailable;
-use crate::verification::{NotReached, Source, VerifyError, cause_may_concern_url};
+use crate::verification::{ProviderUnreachable, Source, VerifyError, cause_may_concern_url};
 
 /// Why a webhook is not acknowledged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,7 +26,7 @@ pub enum ReceiveError {
     Body(BodyError),
     Unavailable(Unavailable),
     /// A key, certificate or URL of the provider is unavailable: whether the request is genuine is not known.
-    NotReached,
+    ProviderUnreachable,
     /// A bug.
     Failed,
 }
@@ -49,9 +49,9 @@ impl From<Unavailable> for ReceiveError {
     }
 }
 
-impl From<NotReached> for ReceiveError {
-    fn from(_: NotReached) -> Self {
-        Self::NotReached
+impl From<ProviderUnreachable> for ReceiveError {
+    fn from(_: ProviderUnreachable) -> Self {
+        Self::ProviderUnreachable
     }
 }
 
@@ -60,14 +60,14 @@ impl From<VerifyError> for ReceiveError {
         match error {
             VerifyError::Unavailable(why) => Self::Unavailable(why),
             VerifyError::NoRoom => Self::Body(BodyError::BudgetUsedUp),
-            VerifyError::NotReached => Self::NotReached,
+            VerifyError::NotReached => Self::ProviderUnreachable,
             VerifyError::Failed => Self::Failed,
         }
     }
 }
 
-impl From<Panicked> for ReceiveError {
-    fn from(_: Panicked) -> Self {
+impl From<HandlerPanic> for ReceiveError {
+    fn from(_: HandlerPanic) -> Self {
         Self::Failed
     }
 }
@@ -90,7 +90,7 @@ impl ReceiveError {
             Self::Body(BodyError::TimedOut) => {
                 reply::text_and_close(StatusCode::REQUEST_TIMEOUT, "Request timed out.")
             }
-            Self::Body(BodyError::BudgetUsedUp) | Self::Unavailable(_) | Self::NotReached => {
+            Self::Body(BodyError::BudgetUsedUp) | Self::Unavailable(_) | Self::ProviderUnreachable => {
                 reply::unavailable()
             }
             Self::Failed => reply::internal_error(),
@@ -115,7 +115,7 @@ impl ReceiveError {
             Self::Body(BodyError::BudgetUsedUp)
             | Self::NotFound
             | Self::Unavailable(_)
-            | Self::NotReached
+            | Self::ProviderUnreachable
             | Self::Failed => None,
         }
     }
@@ -125,7 +125,7 @@ impl ReceiveError {
         match self {
             Self::Unavailable(why) => Some(why.name()),
             Self::Body(BodyError::BudgetUsedUp) => Some("body_budget"),
-            Self::NotReached => Some("provider_unreachable"),
+            Self::ProviderUnreachable => Some("provider_unreachable"),
             _ => None,
         }
     }

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 /// Number of requests that are looked at together.
-const WINDOW: u32 = 500;
+const WINDOW_REQUESTS: u32 = 500;
 /// Share of them that must come from the one address.
 const PER_CENT: u64 = 95;
 
@@ -15,11 +15,11 @@ pub struct Peers {
     has_warned: AtomicBool,
     /// Requests of the window that no proxy can have passed on.
     unsuspected: AtomicU32,
-    window: Mutex<Window>,
+    window: Mutex<PeerWindow>,
 }
 
 #[derive(Debug, Default)]
-struct Window {
+struct PeerWindow {
     candidate: Option<IpAddr>,
     of_candidate: u32,
     suspected: u32,
@@ -51,7 +51,7 @@ impl Peers {
     }
 }
 
-impl Window {
+impl PeerWindow {
     /// Takes note of a request that may come through a proxy; the one address at the end of a window in which nearly all
     /// requests came from it.
     fn note(&mut self, peer: IpAddr, unsuspected: &AtomicU32) -> Option<IpAddr> {
@@ -60,7 +60,7 @@ impl Window {
             self.of_candidate += 1;
         }
         let total = self.suspected.saturating_add(unsuspected.load(Ordering::Relaxed));
-        if total < WINDOW {
+        if total < WINDOW_REQUESTS {
             return None;
         }
         // The next window begins with whoever comes first in it.
@@ -87,7 +87,7 @@ mod tests {
 
     fn warns(peers: &[(&str, bool, bool)]) -> bool {
         let noted = Peers::default();
-        for (peer, is_trusted, is_forwarded) in peers.iter().cycle().take(2 * WINDOW as usize) {
+        for (peer, is_trusted, is_forwarded) in peers.iter().cycle().take(2 * WINDOW_REQUESTS as usize) {
             noted.note(peer.parse().unwrap(), *is_trusted, *is_forwarded);
         }
         noted.has_warned.load(Ordering::Relaxed)

@@ -22,7 +22,7 @@ pub const MAX_KEYS: usize = 100_000;
 /// Buckets that are shared by the clients for whom there is no room.
 const SHARED_BUCKETS: usize = 1_024;
 /// Looking through all keys takes milliseconds; a flood of addresses must not buy more than this.
-const SWEEP_EVERY: Duration = Duration::from_secs(1);
+const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
 
 /// A token bucket per client network. The clock is passed in, so that tests need not wait.
 pub struct Throttle<C: Clock = DefaultClock> {
@@ -65,7 +65,7 @@ impl<C: Clock> Throttle<C> {
     fn sweep(&self) {
         let now = self.limiter.clock().now();
         let mut last = self.last_sweep.lock().unwrap_or_else(PoisonError::into_inner);
-        if last.is_none_or(|last| Duration::from(now.duration_since(last)) >= SWEEP_EVERY) {
+        if last.is_none_or(|last| Duration::from(now.duration_since(last)) >= SWEEP_INTERVAL) {
             *last = Some(now);
             self.limiter.retain_recent();
         }

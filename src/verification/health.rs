@@ -30,7 +30,7 @@ pub struct SourceHealth {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Change {
+enum HealthChange {
     FirstSuccess,
     BeganToFail,
     VerifiesAgain,
@@ -96,7 +96,7 @@ impl SourceHealth {
         Ok(())
     }
 
-    fn succeed(&self) -> Option<Change> {
+    fn succeed(&self) -> Option<HealthChange> {
         if self.failures.load(Ordering::Relaxed) == 0
             && self.has_verified.load(Ordering::Relaxed)
             && !self.is_failing.load(Ordering::Relaxed)
@@ -105,12 +105,12 @@ impl SourceHealth {
         }
         self.failures.store(0, Ordering::Relaxed);
         if self.is_failing.swap(false, Ordering::AcqRel) {
-            return Some(Change::VerifiesAgain);
+            return Some(HealthChange::VerifiesAgain);
         }
-        (!self.has_verified.swap(true, Ordering::AcqRel)).then_some(Change::FirstSuccess)
+        (!self.has_verified.swap(true, Ordering::AcqRel)).then_some(HealthChange::FirstSuccess)
     }
 
-    fn fail(&self, now: Instant) -> Option<Change> {
+    fn fail(&self, now: Instant) -> Option<HealthChange> {
         let failures = self.failures.fetch_add(1, Ordering::Relaxed).saturating_add(1);
         if failures < FAILURES_BEFORE_WARNING
             || !self.has_verified.load(Ordering::Relaxed)
@@ -123,7 +123,7 @@ impl SourceHealth {
             return None;
         }
         *last = Some(now);
-        (!self.is_failing.swap(true, Ordering::AcqRel)).then_some(Change::BeganToFail)
+        (!self.is_failing.swap(true, Ordering::AcqRel)).then_some(HealthChange::BeganToFail)
     }
 }
 
@@ -132,8 +132,14 @@ fn setting(name: &str) -> String {
 }
 
 /// Logs a change and stores the new state, apart from the request that has shown it.
-fn follow_up(name: &Arc<str>, store: &Store, now: OffsetDateTime, change: Change, cause: Option<Cause>) {
-    if change == Change::BeganToFail {
+fn follow_up(
+    name: &Arc<str>,
+    store: &Store,
+    now: OffsetDateTime,
+    change: HealthChange,
+    cause: Option<Cause>,
+) {
+    if change == HealthChange::BeganToFail {
         log::warn!(
             "source {name} used to verify and now fails: {FAILURES_BEFORE_WARNING} requests in a row that carry what its \
              scheme demands were rejected, the last one as {}. Unless they are forged, check its secret and its other \
@@ -143,7 +149,7 @@ fn follow_up(name: &Arc<str>, store: &Store, now: OffsetDateTime, change: Change
     }
     let (name, store, key) = (Arc::clone(name), store.clone(), setting(name));
     tokio::spawn(async move {
-        if change == Change::VerifiesAgain {
+        if change == HealthChange::VerifiesAgain {
             let filter = RejectionFilter {
                 source: Some(name.to_string()),
                 kind: Some(RejectionKind::Candidate),
@@ -159,7 +165,7 @@ fn follow_up(name: &Arc<str>, store: &Store, now: OffsetDateTime, change: Change
                 ),
             }
         }
-        let state = if change == Change::BeganToFail { FAILS } else { VERIFIES };
+        let state = if change == HealthChange::BeganToFail { FAILS } else { VERIFIES };
         if let Err(why) = store.set_setting(&key, state, Sealing::Plain, now).await {
             log::warn!("cannot store whether source {name} verifies: {why}");
         }
@@ -174,7 +180,7 @@ mod tests {
     fn source_that_never_verified_raises_no_warning() {
         let (health, now) = (SourceHealth::default(), Instant::now());
         assert!((0..100).all(|_| health.fail(now).is_none()));
-        assert_eq!(health.succeed(), Some(Change::FirstSuccess));
+        assert_eq!(health.succeed(), Some(HealthChange::FirstSuccess));
         assert_eq!(health.succeed(), None);
     }
 
@@ -183,10 +189,10 @@ mod tests {
         let (health, now) = (SourceHealth::default(), Instant::now());
         health.succeed();
         let changes: Vec<_> = (0..100).filter_map(|_| health.fail(now)).collect();
-        assert_eq!(changes, [Change::BeganToFail]);
-        assert_eq!((health.succeed(), health.succeed()), (Some(Change::VerifiesAgain), None));
+        assert_eq!(changes, [HealthChange::BeganToFail]);
+        assert_eq!((health.succeed(), health.succeed()), (Some(HealthChange::VerifiesAgain), None));
         assert!((0..100).all(|_| health.fail(now + PAUSE_BETWEEN_WARNINGS / 2).is_none()));
-        assert_eq!(health.fail(now + PAUSE_BETWEEN_WARNINGS), Some(Change::BeganToFail));
+        assert_eq!(health.fail(now + PAUSE_BETWEEN_WARNINGS), Some(HealthChange::BeganToFail));
     }
 
     #[test]

@@ -11,7 +11,7 @@ use crate::store::{Sealing, Store, Unavailable};
 use crate::verification::source::Source;
 
 /// How long `creel learn` opens the window.
-pub const WINDOW: Duration = Duration::minutes(10);
+pub const LEARNING_WINDOW: Duration = Duration::minutes(10);
 
 /// The setting with the learned secret of a source, sealed.
 pub fn secret_setting(source: &str) -> String {
@@ -60,7 +60,7 @@ async fn window(source: &Source, store: &Store, now: OffsetDateTime) -> Result<L
     }
     let until = store.setting(&window_setting(&source.name)).await?;
     let until = until.and_then(|text| OffsetDateTime::parse(&text, &Rfc3339).ok());
-    let is_open = until.is_some_and(|until| now < until && until - now <= WINDOW);
+    let is_open = until.is_some_and(|until| now < until && until - now <= LEARNING_WINDOW);
     Ok(if is_open { Learning::Open } else { Learning::Closed })
 }
 

@@ -8,23 +8,21 @@ mod incoming;
 mod learning;
 mod lookups;
 mod message;
-#[cfg(test)]
-mod one_reading_tests;
 mod reading;
 mod redaction;
 mod rejection_reason;
 mod room;
 mod shown_url;
-#[cfg(test)]
-mod signed_content_tests;
 mod source;
 mod sources;
+#[cfg(test)]
+mod tests;
 mod verify;
 
 pub use examine::{OwnedRequest, Proof, VerificationOutcome, VerifiedMessage};
-pub use fetches::{NotReached, visit};
+pub use fetches::{ProviderUnreachable, visit};
 pub use incoming::IncomingRequest;
-pub use learning::{WINDOW as LEARNING_WINDOW, learn, secret_setting, window_setting};
+pub use learning::{LEARNING_WINDOW, learn, secret_setting, window_setting};
 pub use message::new_message;
 pub use rejection_reason::{RejectionReason, cause_may_concern_url};
 pub use room::{DecodingBudget, DecodingReservation, DecodingRoom};

@@ -33,7 +33,7 @@ pub struct Source {
     /// Held while a secret is being learned.
     learning: Mutex<()>,
     /// The URL as registered, or what stands before the request target.
-    url: Registered,
+    url: RegisteredUrl,
     pub redaction: Redaction,
     pub dedupe: Option<Duration>,
     /// What is asked about its messages before they are believed.
@@ -57,7 +57,7 @@ pub struct Source {
 
 /// The URL that a scheme signs.
 #[derive(Debug)]
-enum Registered {
+enum RegisteredUrl {
     /// No scheme of the source signs it.
     NotSigned,
     Whole(String),
@@ -82,9 +82,9 @@ impl Source {
             answers_probes: source.probe,
             fetches: Arc::new(Fetches::new(Arc::clone(&name))),
             url: match (source.verifier.recipe().signs_url(), source.url, public_url) {
-                (false, ..) => Registered::NotSigned,
-                (true, Some(url), _) => Registered::Whole(url),
-                (true, None, base) => Registered::Base(base.unwrap_or_default().to_owned()),
+                (false, ..) => RegisteredUrl::NotSigned,
+                (true, Some(url), _) => RegisteredUrl::Whole(url),
+                (true, None, base) => RegisteredUrl::Base(base.unwrap_or_default().to_owned()),
             },
             learned: learns.then(RwLock::default),
             learning: Mutex::default(),
@@ -199,16 +199,16 @@ impl Source {
     /// The URL as registered at the provider; empty where no scheme signs it.
     pub fn registered_url<'a>(&'a self, target: &str, query: &str) -> Cow<'a, str> {
         match &self.url {
-            Registered::NotSigned => Cow::Borrowed(""),
-            Registered::Whole(url) if url.contains('?') || query.is_empty() => Cow::Borrowed(url),
-            Registered::Whole(url) => Cow::Owned(format!("{url}?{query}")),
-            Registered::Base(base) => Cow::Owned(format!("{base}{target}")),
+            RegisteredUrl::NotSigned => Cow::Borrowed(""),
+            RegisteredUrl::Whole(url) if url.contains('?') || query.is_empty() => Cow::Borrowed(url),
+            RegisteredUrl::Whole(url) => Cow::Owned(format!("{url}?{query}")),
+            RegisteredUrl::Base(base) => Cow::Owned(format!("{base}{target}")),
         }
     }
 
     /// The URL as registered for the operator, without secrets; `None` where no scheme signs it.
     pub fn shown_signed_url(&self, target: &str, query: &str) -> Option<String> {
-        if matches!(self.url, Registered::NotSigned) {
+        if matches!(self.url, RegisteredUrl::NotSigned) {
             return None;
         }
         let hidden = String::from_utf8_lossy(&self.path_part);

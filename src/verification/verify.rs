@@ -11,7 +11,7 @@ use tokio::time::timeout_at;
 use crate::providers::{Verifier, Wanted};
 use crate::store::Unavailable;
 use crate::verification::examine::{ExamineError, OwnedRequest, Proof, VerificationOutcome, examine};
-use crate::verification::fetches::{self, NotReached};
+use crate::verification::fetches::{self, ProviderUnreachable};
 use crate::verification::incoming::IncomingRequest;
 use crate::verification::lookups::Lookups;
 use crate::verification::reading;
@@ -35,8 +35,8 @@ pub enum VerifyError {
     Failed,
 }
 
-impl From<NotReached> for VerifyError {
-    fn from(_: NotReached) -> Self {
+impl From<ProviderUnreachable> for VerifyError {
+    fn from(_: ProviderUnreachable) -> Self {
         Self::NotReached
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tokio::sync::Notify;
 
 use crate::http::network::Network;
-use crate::http::pace::Pace;
+use crate::http::pace::BodyPace;
 
 /// One client holds at most this share of the budget, unless it has nothing else in flight.
 const SHARE_OF_ONE_CLIENT: usize = 4;
@@ -28,17 +28,17 @@ pub struct InFlight {
     pub large_bytes: usize,
     pub next_id: u64,
     /// Only bodies that are large, still arriving, or waiting for room, the older with the smaller id.
-    pub bodies: HashMap<u64, Body>,
+    pub bodies: HashMap<u64, BodyInFlight>,
     /// Only clients that hold something.
     pub of_clients: HashMap<Network, usize>,
     pub waiting: usize,
 }
 
 #[derive(Debug)]
-pub struct Body {
+pub struct BodyInFlight {
     pub client: Network,
     pub bytes: usize,
-    pub pace: Pace,
+    pub pace: BodyPace,
     /// Size that it waits for; 0 while it does not wait.
     pub wanted: usize,
     /// `None` while it cannot be dropped.

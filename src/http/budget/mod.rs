@@ -12,17 +12,17 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, timeout_at};
 
 use crate::http::network::Network;
-use crate::http::pace::Pace;
-use in_flight::{Body, COPIES, InFlight, LARGE, SMALL, large};
+use crate::http::pace::BodyPace;
+use in_flight::{BodyInFlight, COPIES, InFlight, LARGE, SMALL, large};
 use shortage::Demand;
 
 mod in_flight;
 mod shortage;
 
 /// A body waits this long for room.
-const WAITED_FOR: Duration = Duration::from_secs(2);
+const ROOM_TIMEOUT: Duration = Duration::from_secs(2);
 /// How often a waiting body looks for others that have become too slow.
-const LOOKED_EVERY: Duration = Duration::from_millis(250);
+const CHECK_INTERVAL: Duration = Duration::from_millis(250);
 
 /// How much memory bodies hold, and whose.
 #[derive(Debug)]
@@ -34,11 +34,11 @@ pub struct Budget {
 
 /// There is no room for so many bytes now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct UsedUp;
+pub struct BudgetExhausted;
 
 /// What stands in the way of a body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Short {
+enum Shortage {
     /// Of its client's share.
     Share,
     Total,
@@ -82,37 +82,37 @@ impl Reservation {
     ///
     /// # Errors
     /// When the budget, or the client's share of it, is used up.
-    pub fn grow_to(&mut self, bytes: usize) -> Result<(), UsedUp> {
+    pub fn grow_to(&mut self, bytes: usize) -> Result<(), BudgetExhausted> {
         let budget = Arc::clone(&self.budget);
-        self.grow(&mut budget.lock(), bytes).map_err(|_| UsedUp)
+        self.grow(&mut budget.lock(), bytes).map_err(|_| BudgetExhausted)
     }
 
     /// As `grow_to`, but waits for a moment, and has bodies dropped that are too slow.
     ///
     /// # Errors
     /// When there is no room even then.
-    pub async fn make_room(&mut self, bytes: usize) -> Result<(), UsedUp> {
+    pub async fn make_room(&mut self, bytes: usize) -> Result<(), BudgetExhausted> {
         let budget = Arc::clone(&self.budget);
         if self.grow_to(bytes).is_ok() {
             return Ok(());
         }
-        let until = Instant::now() + WAITED_FOR;
+        let until = Instant::now() + ROOM_TIMEOUT;
         let outcome = loop {
             let freed = budget.freed.notified();
             let now = Instant::now();
             match self.ask_for_room(bytes, now) {
                 Ok(is_done) if is_done => break Ok(()),
                 Ok(_) if now < until => {}
-                Ok(_) | Err(UsedUp) => break Err(UsedUp),
+                Ok(_) | Err(BudgetExhausted) => break Err(BudgetExhausted),
             }
-            let _ = timeout_at(until.min(now + LOOKED_EVERY), freed).await;
+            let _ = timeout_at(until.min(now + CHECK_INTERVAL), freed).await;
         };
         self.wait_no_longer();
         outcome
     }
 
     /// True when it has got room, false when it may wait for it.
-    fn ask_for_room(&mut self, bytes: usize, now: Instant) -> Result<bool, UsedUp> {
+    fn ask_for_room(&mut self, bytes: usize, now: Instant) -> Result<bool, BudgetExhausted> {
         let budget = Arc::clone(&self.budget);
         let mut in_flight = budget.lock();
         let short = match self.grow(&mut in_flight, bytes) {
@@ -122,7 +122,7 @@ impl Reservation {
         let id = self.register(&mut in_flight);
         let client = self.client;
         if in_flight.bodies.get_mut(&id).is_some_and(|body| std::mem::take(&mut body.is_displaced)) {
-            return Err(UsedUp);
+            return Err(BudgetExhausted);
         }
         let copies = if bytes > LARGE { COPIES } else { 0 };
         // The room for its copies is part of what it lacks.
@@ -134,24 +134,24 @@ impl Reservation {
             wanted_bytes: bytes,
             needed_bytes: more.max(in_flight.lacking(budget.total_bytes, self.bytes, bytes)),
             total_bytes: budget.total_bytes,
-            is_of_share: short == Short::Share,
+            is_of_share: short == Shortage::Share,
         };
         let is_dropping = in_flight.drop_slowest(demand, now);
         let gives_way = match short {
             // Of the bodies of one client only the oldest waits: two would wait for each other.
-            Short::Share => in_flight.has_older_of(client, id),
+            Shortage::Share => in_flight.has_older_of(client, id),
             // A body that holds little keeps no other from growing.
-            Short::Total => self.bytes > SMALL && in_flight.has_older_in_waiting(id),
+            Shortage::Total => self.bytes > SMALL && in_flight.has_older_in_waiting(id),
         };
         if !is_dropping && gives_way {
-            return Err(UsedUp);
+            return Err(BudgetExhausted);
         }
         let is_waiting = in_flight.bodies.get(&id).is_some_and(|body| body.wanted > 0);
         if !is_waiting {
             if !in_flight.has_place_to_wait(client) {
-                return Err(UsedUp);
+                return Err(BudgetExhausted);
             }
-            let Some(body) = in_flight.bodies.get_mut(&id) else { return Err(UsedUp) };
+            let Some(body) = in_flight.bodies.get_mut(&id) else { return Err(BudgetExhausted) };
             body.wanted = bytes;
             in_flight.waiting += 1;
             // A younger one that waits gives way.
@@ -167,12 +167,12 @@ impl Reservation {
         let is_waiting = std::mem::take(&mut body.wanted) > 0;
         if std::mem::take(&mut body.is_displaced) || is_waiting {
             // The time of waiting was not the sender's.
-            body.pace = Pace::new(Instant::now());
+            body.pace = BodyPace::new(Instant::now());
         }
         in_flight.waiting -= usize::from(is_waiting);
     }
 
-    fn grow(&mut self, in_flight: &mut InFlight, bytes: usize) -> Result<(), Short> {
+    fn grow(&mut self, in_flight: &mut InFlight, bytes: usize) -> Result<(), Shortage> {
         let more = bytes.saturating_sub(self.bytes);
         if more == 0 {
             return Ok(());
@@ -180,10 +180,10 @@ impl Reservation {
         let total = self.budget.total_bytes;
         let others = in_flight.of_clients.get(&self.client).map_or(0, |held| held - self.bytes);
         if others > 0 && others + bytes > in_flight.share_of_client(total) {
-            return Err(Short::Share);
+            return Err(Shortage::Share);
         }
         if in_flight.lacking(total, self.bytes, bytes) > 0 {
-            return Err(Short::Total);
+            return Err(Shortage::Total);
         }
         *in_flight.of_clients.entry(self.client).or_default() += more;
         in_flight.bytes += more;
@@ -205,10 +205,10 @@ impl Reservation {
         }
         in_flight.next_id += 1;
         let id = in_flight.next_id;
-        let body = Body {
+        let body = BodyInFlight {
             client: self.client,
             bytes: self.bytes,
-            pace: Pace::new(Instant::now()),
+            pace: BodyPace::new(Instant::now()),
             wanted: 0,
             dropped: None,
             is_dropped: false,
@@ -227,7 +227,7 @@ impl Reservation {
             let id = self.register(&mut in_flight);
             let dropped = Arc::new(Notify::new());
             if let Some(body) = in_flight.bodies.get_mut(&id) {
-                body.pace = Pace::new(Instant::now());
+                body.pace = BodyPace::new(Instant::now());
                 body.dropped = Some(Arc::clone(&dropped));
             }
             self.dropped = Some(dropped);

@@ -6,7 +6,7 @@ use std::collections::{BinaryHeap, HashMap};
 
 use tokio::time::Instant;
 
-use super::in_flight::{Body, InFlight, SMALL, fair_share};
+use super::in_flight::{BodyInFlight, InFlight, SMALL, fair_share};
 use crate::http::network::Network;
 
 /// Slow small bodies are dropped for a larger one only when together they hold more than this share of the budget:
@@ -36,7 +36,7 @@ struct Droppable {
     id: u64,
     client: Network,
     bytes: usize,
-    /// See `Pace::progress`.
+    /// See `BodyPace::progress`.
     progress: f64,
 }
 
@@ -155,7 +155,7 @@ impl InFlight {
     }
 }
 
-impl Body {
+impl BodyInFlight {
     fn droppable(&self, id: u64, progress: f64) -> Option<Droppable> {
         let may_be_dropped = self.bytes > 0 && self.wanted == 0 && self.dropped.is_some() && !self.is_dropped;
         may_be_dropped.then_some(Droppable { id, client: self.client, bytes: self.bytes, progress })

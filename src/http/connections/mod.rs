@@ -19,7 +19,7 @@ use crate::http::log_limit::LogLimit;
 use crate::http::network::Network;
 use crate::http::proxies::TrustedProxies;
 use crate::http::scanner::Stage;
-use choice::{Candidate, Class};
+use choice::{Class, ClosingCandidate};
 
 mod choice;
 mod opening;
@@ -38,7 +38,7 @@ const GRACE: Duration = Duration::from_secs(1);
 const ROUND_PAUSE: Duration = Duration::from_millis(20);
 /// Between two checks whether all connections are closed, while the service stops.
 const CLOSED_CHECK_PAUSE: Duration = Duration::from_millis(10);
-const LOGGED_EVERY: Duration = Duration::from_secs(60);
+const LOG_INTERVAL: Duration = Duration::from_secs(60);
 
 /// Registry of the connections of one address.
 #[derive(Debug)]
@@ -46,7 +46,7 @@ pub struct Connections {
     limit: usize,
     open: AtomicUsize,
     next_id: AtomicU64,
-    entries: Mutex<HashMap<u64, Arc<Entry>>>,
+    entries: Mutex<HashMap<u64, Arc<ConnectionEntry>>>,
     shortage: Notify,
     proxies: TrustedProxies,
     gauge: IntGauge,
@@ -56,11 +56,11 @@ pub struct Connections {
 
 /// One connection, as the registry sees it.
 #[derive(Clone, Debug, Default)]
-pub struct Link(Arc<Entry>);
+pub struct Link(Arc<ConnectionEntry>);
 
 #[derive(Debug, Default)]
-struct Entry {
-    progress: Mutex<Progress>,
+struct ConnectionEntry {
+    progress: Mutex<ConnectionProgress>,
     /// Number of streams and the like that must not be taken for idle.
     holds: AtomicUsize,
     is_closing: AtomicBool,
@@ -72,18 +72,18 @@ struct Entry {
 
 /// The place of a connection in the registry, until it is dropped.
 #[derive(Debug)]
-pub struct Registered {
+pub struct Registration {
     connections: Arc<Connections>,
     id: u64,
     link: Link,
 }
 
 #[derive(Debug)]
-struct Progress {
+struct ConnectionProgress {
     /// Of the client; of the proxy while no request has named a client.
     network: Option<Network>,
     is_proxy: bool,
-    state: State,
+    state: RegistryState,
     since: Instant,
     /// Received of the present request.
     bytes: usize,
@@ -93,7 +93,7 @@ struct Progress {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum State {
+enum RegistryState {
     Idle,
     Receiving,
     Answering,
@@ -103,7 +103,7 @@ enum State {
 
 /// Keeps a connection from being closed as idle, until it is dropped.
 #[derive(Debug)]
-pub struct Held(Link);
+pub struct OpenGuard(Link);
 
 impl Connections {
     pub fn new(limit: usize, proxies: TrustedProxies, gauge: IntGauge, closed: IntCounterVec) -> Arc<Self> {
@@ -116,25 +116,26 @@ impl Connections {
             proxies,
             gauge,
             closed,
-            log: LogLimit::new(LOGGED_EVERY),
+            log: LogLimit::new(LOG_INTERVAL),
         })
     }
 
-    pub fn register(self: &Arc<Self>, peer: Option<IpAddr>) -> Registered {
+    pub fn register(self: &Arc<Self>, peer: Option<IpAddr>) -> Registration {
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
-        let progress = Progress {
+        let progress = ConnectionProgress {
             network: peer.map(Network::from),
             is_proxy: peer.is_some_and(|peer| self.proxies.trust(peer.to_canonical())),
-            ..Progress::default()
+            ..ConnectionProgress::default()
         };
-        let entry = Arc::new(Entry { progress: Mutex::new(progress), peer, ..Entry::default() });
+        let entry =
+            Arc::new(ConnectionEntry { progress: Mutex::new(progress), peer, ..ConnectionEntry::default() });
         lock(&self.entries).insert(id, Arc::clone(&entry));
         self.gauge.inc();
         self.open.fetch_add(1, Ordering::Relaxed);
         if self.is_short() {
             self.shortage.notify_one();
         }
-        Registered { connections: Arc::clone(self), id, link: Link(entry) }
+        Registration { connections: Arc::clone(self), id, link: Link(entry) }
     }
 
     pub fn limit(&self) -> usize {
@@ -152,8 +153,9 @@ impl Connections {
     /// `newcomer_age` now.
     pub fn close_when_idle(&self, newcomer_age: Duration) {
         let now = Instant::now();
-        let is_newcomer = |progress: &Progress| {
-            progress.state == State::Idle && now.saturating_duration_since(progress.since) < newcomer_age
+        let is_newcomer = |progress: &ConnectionProgress| {
+            progress.state == RegistryState::Idle
+                && now.saturating_duration_since(progress.since) < newcomer_age
         };
         for entry in lock(&self.entries).values() {
             if !is_newcomer(&lock(&entry.progress)) {
@@ -184,14 +186,14 @@ impl Connections {
 
     /// Closes as many connections as are above the target, and that may be closed.
     fn make_room(&self, now: Instant) {
-        let entries: Vec<Arc<Entry>> = lock(&self.entries).values().cloned().collect();
-        let is_closing = |entry: &&Arc<Entry>| entry.is_closing.load(Ordering::Relaxed);
+        let entries: Vec<Arc<ConnectionEntry>> = lock(&self.entries).values().cloned().collect();
+        let is_closing = |entry: &&Arc<ConnectionEntry>| entry.is_closing.load(Ordering::Relaxed);
         let closing = entries.iter().filter(is_closing).count();
         let surplus = entries.len().saturating_sub(closing + self.target());
         if surplus == 0 {
             return;
         }
-        let open: Vec<&Arc<Entry>> = entries.iter().filter(|entry| !is_closing(entry)).collect();
+        let open: Vec<&Arc<ConnectionEntry>> = entries.iter().filter(|entry| !is_closing(entry)).collect();
         let candidates = open.iter().map(|entry| entry.candidate(now)).collect();
         let chosen = choice::choose(candidates, surplus, (self.limit / FAIR_SHARE).max(1));
         let mut counts = [0_u64; Class::ALL.len()];
@@ -217,18 +219,18 @@ impl Connections {
     }
 }
 
-impl Entry {
-    fn candidate(&self, now: Instant) -> Candidate {
+impl ConnectionEntry {
+    fn candidate(&self, now: Instant) -> ClosingCandidate {
         let progress = lock(&self.progress);
         let idle_for = now.saturating_duration_since(progress.since);
         let may_be_closed = self.holds.load(Ordering::Relaxed) == 0;
         let class = match progress.state {
-            State::Idle => Some(Class::Idle),
-            State::Blocked => Some(Class::Blocked),
-            State::Receiving => Some(Class::Slow),
-            State::Answering => None,
+            RegistryState::Idle => Some(Class::Idle),
+            RegistryState::Blocked => Some(Class::Blocked),
+            RegistryState::Receiving => Some(Class::Slow),
+            RegistryState::Answering => None,
         };
-        Candidate {
+        ClosingCandidate {
             // Each connection of a proxy may be of another client.
             network: progress.network.filter(|_| !progress.is_proxy),
             class: class.filter(|_| may_be_closed),
@@ -291,13 +293,13 @@ impl Link {
     pub fn received(&self, bytes: usize, stage: Stage, has_head: bool) {
         let mut progress = self.progress();
         match (stage, progress.state) {
-            (_, State::Blocked) => {}
+            (_, RegistryState::Blocked) => {}
             // Line breaks before a request are no request.
-            (Stage::Between, State::Idle | State::Answering) if !has_head => {}
-            (Stage::Between, _) => progress.enter(State::Answering),
-            (Stage::Head | Stage::Body, State::Receiving) => progress.bytes += bytes,
-            (Stage::Head | Stage::Body, State::Idle | State::Answering) => {
-                progress.enter(State::Receiving);
+            (Stage::Between, RegistryState::Idle | RegistryState::Answering) if !has_head => {}
+            (Stage::Between, _) => progress.enter(RegistryState::Answering),
+            (Stage::Head | Stage::Body, RegistryState::Receiving) => progress.bytes += bytes,
+            (Stage::Head | Stage::Body, RegistryState::Idle | RegistryState::Answering) => {
+                progress.enter(RegistryState::Receiving);
                 progress.bytes = bytes;
             }
         }
@@ -306,23 +308,23 @@ impl Link {
     pub fn written(&self, stage: Stage) {
         let mut progress = self.progress();
         match (stage, progress.state) {
-            (Stage::Head | Stage::Body, State::Receiving) => {}
-            (Stage::Head | Stage::Body, State::Blocked) => progress.enter(State::Receiving),
-            _ => progress.enter(State::Idle),
+            (Stage::Head | Stage::Body, RegistryState::Receiving) => {}
+            (Stage::Head | Stage::Body, RegistryState::Blocked) => progress.enter(RegistryState::Receiving),
+            _ => progress.enter(RegistryState::Idle),
         }
     }
 
     pub fn blocked(&self) {
         let mut progress = self.progress();
-        if progress.state != State::Blocked {
-            progress.enter(State::Blocked);
+        if progress.state != RegistryState::Blocked {
+            progress.enter(RegistryState::Blocked);
         }
     }
 
     /// For a stream that may be silent for long.
-    pub fn hold(&self) -> Held {
+    pub fn hold(&self) -> OpenGuard {
         self.0.holds.fetch_add(1, Ordering::Relaxed);
-        Held(self.clone())
+        OpenGuard(self.clone())
     }
 
     /// Names the client of the present request, where the peer is a trusted proxy.
@@ -334,18 +336,18 @@ impl Link {
         }
     }
 
-    fn progress(&self) -> MutexGuard<'_, Progress> {
+    fn progress(&self) -> MutexGuard<'_, ConnectionProgress> {
         lock(&self.0.progress)
     }
 }
 
-impl Registered {
+impl Registration {
     pub fn link(&self) -> &Link {
         &self.link
     }
 }
 
-impl Drop for Registered {
+impl Drop for Registration {
     fn drop(&mut self) {
         lock(&self.connections.entries).remove(&self.id);
         self.connections.open.fetch_sub(1, Ordering::Relaxed);
@@ -353,18 +355,18 @@ impl Drop for Registered {
     }
 }
 
-impl Drop for Held {
+impl Drop for OpenGuard {
     fn drop(&mut self) {
         self.0.0.holds.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
-impl Default for Progress {
+impl Default for ConnectionProgress {
     fn default() -> Self {
         Self {
             network: None,
             is_proxy: false,
-            state: State::Idle,
+            state: RegistryState::Idle,
             since: Instant::now(),
             bytes: 0,
             opening: Opening::Http,
@@ -374,8 +376,8 @@ impl Default for Progress {
     }
 }
 
-impl Progress {
-    fn enter(&mut self, state: State) {
+impl ConnectionProgress {
+    fn enter(&mut self, state: RegistryState) {
         self.state = state;
         self.since = Instant::now();
         self.bytes = 0;

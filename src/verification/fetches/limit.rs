@@ -6,15 +6,15 @@ use std::time::{Duration, Instant};
 
 const WINDOW: Duration = Duration::from_secs(60);
 /// One client with its neighbours: a certificate with its issuers, and another key.
-const MOST_OF_ONE: usize = 6;
+const MAX_CALLS_OF_ONE: usize = 6;
 /// All strangers together: so many that one of them, or ten, cannot keep a source from the keys that it needs.
-const MOST_OF_STRANGERS: usize = 90;
+const MAX_CALLS_OF_STRANGERS: usize = 90;
 /// Senders who are told from strangers.
 const MAX_SENDERS: usize = 32;
 
 /// The calls of the last minute, with who has caused them.
 #[derive(Debug, Default)]
-pub struct Limit {
+pub struct CallLimit {
     calls: VecDeque<(Instant, Neighbourhood)>,
     /// From where genuine messages have come, the latest last.
     senders: VecDeque<Neighbourhood>,
@@ -42,7 +42,7 @@ impl From<IpAddr> for Neighbourhood {
     }
 }
 
-impl Limit {
+impl CallLimit {
     /// Whether this client may cause a call now.
     pub fn take(&mut self, client: IpAddr, now: Instant) -> bool {
         let client = Neighbourhood::from(client);
@@ -52,7 +52,7 @@ impl Limit {
         let of_client = self.calls.iter().filter(|(_, other)| *other == client).count();
         let is_sender = self.senders.contains(&client);
         let of_strangers = || self.calls.iter().filter(|(_, other)| !self.senders.contains(other)).count();
-        let may = of_client < MOST_OF_ONE && (is_sender || of_strangers() < MOST_OF_STRANGERS);
+        let may = of_client < MAX_CALLS_OF_ONE && (is_sender || of_strangers() < MAX_CALLS_OF_STRANGERS);
         if may {
             self.calls.push_back((now, client));
         }
@@ -87,23 +87,23 @@ mod tests {
 
     #[test]
     fn a_stranger_who_asks_for_more_and_more_leaves_the_sender_his_share() {
-        let (mut limit, now) = (Limit::default(), Instant::now());
+        let (mut limit, now) = (CallLimit::default(), Instant::now());
         let of_v4 =
             (0..=u8::MAX).filter(|last| limit.take(Ipv4Addr::new(198, 51, 100, *last).into(), now)).count();
         let of_v6 = (0..=u16::MAX).filter(|last| limit.take(v6([0x2001, 0xdb8, 1, *last]), now)).count();
-        assert_eq!((of_v4, of_v6), (MOST_OF_ONE, MOST_OF_ONE));
-        assert!((0..MOST_OF_ONE).all(|_| limit.take(SENDER, now)));
+        assert_eq!((of_v4, of_v6), (MAX_CALLS_OF_ONE, MAX_CALLS_OF_ONE));
+        assert!((0..MAX_CALLS_OF_ONE).all(|_| limit.take(SENDER, now)));
         assert!(!limit.take(SENDER, now + WINDOW - Duration::from_millis(1)));
         assert!(limit.take(SENDER, now + WINDOW));
     }
 
     #[test]
     fn many_strangers_together_have_a_limit_which_is_not_that_of_a_sender() {
-        let (mut limit, now) = (Limit::default(), Instant::now());
+        let (mut limit, now) = (CallLimit::default(), Instant::now());
         limit.sent(SENDER);
         let taken = (0..=u16::MAX).filter(|number| limit.take(v6([*number; 4]), now)).count();
-        assert_eq!(taken, MOST_OF_STRANGERS);
-        assert_eq!((0..20).filter(|_| limit.take(SENDER, now)).count(), MOST_OF_ONE);
+        assert_eq!(taken, MAX_CALLS_OF_STRANGERS);
+        assert_eq!((0..20).filter(|_| limit.take(SENDER, now)).count(), MAX_CALLS_OF_ONE);
         for number in 0..=u8::MAX {
             limit.sent(Ipv4Addr::new(203, 0, number, 1).into());
         }

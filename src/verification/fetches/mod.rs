@@ -15,18 +15,18 @@ use tokio::time::{timeout, timeout_at};
 use crate::outbound::{Client, Response};
 use crate::providers::{Answer, Call, Verifier, Wanted};
 use cache::{Cache, WHOLE_SET};
-use limit::Limit;
+use limit::CallLimit;
 
 /// In the way of a message.
-const WAIT_AT_MOST: Duration = Duration::from_secs(1);
+const WAIT_TIMEOUT: Duration = Duration::from_secs(1);
 /// Out of it.
-const FETCHED_WITHIN: Duration = Duration::from_secs(10);
+const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 /// Of the time that a request has, this is for keeping it.
-const LEFT_FOR_KEEPING: Duration = Duration::from_millis(400);
+const COMMIT_RESERVE: Duration = Duration::from_millis(400);
 
 /// Nothing could be learned now; the sender should come again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct NotReached;
+pub struct ProviderUnreachable;
 
 /// What is known, for one source, and what is being asked.
 #[derive(Debug)]
@@ -41,27 +41,27 @@ pub struct Fetches {
 struct Calls {
     /// Whoever wants the same waits for the same call. It ends with `true`, or without a word.
     under_way: HashMap<Wanted, watch::Receiver<bool>>,
-    limit: Limit,
+    limit: CallLimit,
 }
 
 /// How it is with something that a request wants.
-enum Asking {
+enum CallState {
     /// Somebody else's call has ended in between.
     Known,
     UnderWay(watch::Receiver<bool>),
-    Begun(Asked, watch::Receiver<bool>),
+    Begun(PendingCall, watch::Receiver<bool>),
     NotNow,
 }
 
 /// A call that has been begun. However it ends, it does not stay under way.
-struct Asked {
+struct PendingCall {
     fetches: Arc<Fetches>,
     verifier: Arc<Verifier>,
     what: Wanted,
     is_answered: watch::Sender<bool>,
 }
 
-impl Drop for Asked {
+impl Drop for PendingCall {
     fn drop(&mut self) {
         self.fetches.calls().under_way.remove(&self.what);
     }
@@ -107,30 +107,30 @@ pub async fn fetch(
     wanted: &Wanted,
     asker: IpAddr,
     deadline: Instant,
-) -> Result<(), NotReached> {
+) -> Result<(), ProviderUnreachable> {
     let what = what_to_ask(verifier, wanted)?;
     let mut answer = match ask_for(fetches, verifier, what, wanted, asker) {
-        Asking::Known => return Ok(()),
-        Asking::NotNow => return Err(NotReached),
-        Asking::UnderWay(answer) => answer,
-        Asking::Begun(asked, answer) => {
+        CallState::Known => return Ok(()),
+        CallState::NotNow => return Err(ProviderUnreachable),
+        CallState::UnderWay(answer) => answer,
+        CallState::Begun(asked, answer) => {
             tokio::spawn(carry_out(asked, client.clone()));
             answer
         }
     };
-    let until = deadline.checked_sub(LEFT_FOR_KEEPING).unwrap_or(deadline).min(Instant::now() + WAIT_AT_MOST);
+    let until = deadline.checked_sub(COMMIT_RESERVE).unwrap_or(deadline).min(Instant::now() + WAIT_TIMEOUT);
     match timeout_at(until.into(), answer.wait_for(|is_answered| *is_answered)).await {
         Ok(Ok(_)) => Ok(()),
-        Ok(Err(_)) | Err(_) => Err(NotReached),
+        Ok(Err(_)) | Err(_) => Err(ProviderUnreachable),
     }
 }
 
 /// What is asked of the provider to know something: all its keys, where it publishes them together.
-fn what_to_ask(verifier: &Verifier, wanted: &Wanted) -> Result<Wanted, NotReached> {
+fn what_to_ask(verifier: &Verifier, wanted: &Wanted) -> Result<Wanted, ProviderUnreachable> {
     let plan = verifier.plan(wanted);
     // Nothing is counted that cannot be asked at all.
     if !plan.is_possible() {
-        return Err(NotReached);
+        return Err(ProviderUnreachable);
     }
     let is_of_set = matches!(wanted, Wanted::Key { .. }) && plan.is_whole_set();
     Ok(if is_of_set { WHOLE_SET } else { wanted.clone() })
@@ -142,22 +142,22 @@ fn ask_for(
     what: Wanted,
     wanted: &Wanted,
     asker: IpAddr,
-) -> Asking {
+) -> CallState {
     let now = Instant::now();
     let mut calls = fetches.calls();
     if let Some(answer) = calls.under_way.get(&what) {
-        return Asking::UnderWay(answer.clone());
+        return CallState::UnderWay(answer.clone());
     }
     if fetches.get(wanted) != Answer::NotYet && !fetches.may_be_outdated(wanted) {
-        return Asking::Known;
+        return CallState::Known;
     }
     let may_ask = fetches.change(|cache| cache.may_ask(&what, now));
     // One call for the set serves everybody, so nobody can use it up.
     if !may_ask || (what != WHOLE_SET && !calls.limit.take(asker, now)) {
-        return Asking::NotNow;
+        return CallState::NotNow;
     }
     let (asked, answer) = begin(fetches, verifier, &mut calls, what);
-    Asking::Begun(asked, answer)
+    CallState::Begun(asked, answer)
 }
 
 fn begin(
@@ -165,10 +165,11 @@ fn begin(
     verifier: &Arc<Verifier>,
     calls: &mut Calls,
     what: Wanted,
-) -> (Asked, watch::Receiver<bool>) {
+) -> (PendingCall, watch::Receiver<bool>) {
     let (is_answered, answer) = watch::channel(false);
     calls.under_way.insert(what.clone(), answer.clone());
-    let asked = Asked { fetches: Arc::clone(fetches), verifier: Arc::clone(verifier), what, is_answered };
+    let asked =
+        PendingCall { fetches: Arc::clone(fetches), verifier: Arc::clone(verifier), what, is_answered };
     (asked, answer)
 }
 
@@ -194,16 +195,16 @@ pub fn has_proven(
     }
 }
 
-async fn carry_out(asked: Asked, client: Client) {
+async fn carry_out(asked: PendingCall, client: Client) {
     let began = Instant::now();
-    let Asked { fetches, verifier, what, is_answered } = &asked;
-    let answer = timeout(FETCHED_WITHIN, ask(verifier, &client, what)).await;
-    let Ok(answer) = answer.unwrap_or(Err(NotReached)) else {
+    let PendingCall { fetches, verifier, what, is_answered } = &asked;
+    let answer = timeout(CALL_TIMEOUT, ask(verifier, &client, what)).await;
+    let Ok(answer) = answer.unwrap_or(Err(ProviderUnreachable)) else {
         fetches.change(|cache| cache.failed(what, Instant::now()));
         log::warn!("source {}: what its provider publishes could not be fetched", fetches.name);
         return;
     };
-    if began.elapsed() > WAIT_AT_MOST {
+    if began.elapsed() > WAIT_TIMEOUT {
         log::warn!(
             "source {}: its provider took {} ms to say what it publishes; messages that needed it were told to come again",
             fetches.name,
@@ -214,31 +215,35 @@ async fn carry_out(asked: Asked, client: Client) {
     is_answered.send_replace(true);
 }
 
-async fn ask(verifier: &Verifier, client: &Client, wanted: &Wanted) -> Result<Answer, NotReached> {
+async fn ask(verifier: &Verifier, client: &Client, wanted: &Wanted) -> Result<Answer, ProviderUnreachable> {
     let plan = verifier.plan(wanted);
     let login = match plan.login() {
         Some(login) => {
-            let response = send(client, login, FETCHED_WITHIN).await?;
-            Some(plan.logged_in(&response.body).filter(|_| response.status < 300).ok_or(NotReached)?)
+            let response = send(client, login, CALL_TIMEOUT).await?;
+            Some(
+                plan.logged_in(&response.body)
+                    .filter(|_| response.status < 300)
+                    .ok_or(ProviderUnreachable)?,
+            )
         }
         None => None,
     };
-    let call = plan.call(login.as_deref()).ok_or(NotReached)?;
-    let response = send(client, call, FETCHED_WITHIN).await?;
+    let call = plan.call(login.as_deref()).ok_or(ProviderUnreachable)?;
+    let response = send(client, call, CALL_TIMEOUT).await?;
     plan.read(response.status, &response.body).ok_or_else(|| {
         log::warn!(
             "what a provider publishes could not be read: it answered with status {}",
             response.status
         );
-        NotReached
+        ProviderUnreachable
     })
 }
 
-async fn send(client: &Client, call: Call, within: Duration) -> Result<Response, NotReached> {
+async fn send(client: &Client, call: Call, within: Duration) -> Result<Response, ProviderUnreachable> {
     let sent = client.request(&call.method, &call.url, &call.headers, call.body, within).await;
     sent.map_err(|error| {
         log::warn!("a provider could not be reached: {error}");
-        NotReached
+        ProviderUnreachable
     })
 }
 
@@ -246,15 +251,15 @@ async fn send(client: &Client, call: Call, within: Duration) -> Result<Response,
 ///
 /// # Errors
 /// Anything else, so that the sender comes again.
-pub async fn visit(client: &Client, url: String, deadline: Instant) -> Result<(), NotReached> {
+pub async fn visit(client: &Client, url: String, deadline: Instant) -> Result<(), ProviderUnreachable> {
     let call = Call { method: "GET".to_owned(), url, headers: Vec::new(), body: Vec::new() };
-    let within = deadline.saturating_duration_since(Instant::now()).min(WAIT_AT_MOST);
+    let within = deadline.saturating_duration_since(Instant::now()).min(WAIT_TIMEOUT);
     let response = send(client, call, within).await?;
     if (200..=299).contains(&response.status) {
         return Ok(());
     }
     log::warn!("the URL that a handshake names was answered with status {}", response.status);
-    Err(NotReached)
+    Err(ProviderUnreachable)
 }
 
 #[cfg(test)]

@@ -78,7 +78,7 @@ async fn fetch(
     wanted: &Wanted,
     asker: IpAddr,
     deadline: Instant,
-) -> Result<(), NotReached> {
+) -> Result<(), ProviderUnreachable> {
     super::fetch(&source.fetches, &source.verifier, client, wanted, asker, deadline).await
 }
 
@@ -109,9 +109,9 @@ async fn a_call_that_takes_longer_than_a_request_has_goes_on_for_the_next_one() 
     let provider = Provider::start(vec![set(&["a"])], Some(holds));
     let (source, client) = (provider.source(), Client::new());
     let began = Instant::now();
-    let in_time = began + LEFT_FOR_KEEPING + Duration::from_millis(50);
-    assert_eq!(fetch(&source, &client, &key("a"), SENDER, in_time).await, Err(NotReached));
-    assert!(began.elapsed() < WAIT_AT_MOST, "the request's own deadline counts");
+    let in_time = began + COMMIT_RESERVE + Duration::from_millis(50);
+    assert_eq!(fetch(&source, &client, &key("a"), SENDER, in_time).await, Err(ProviderUnreachable));
+    assert!(began.elapsed() < WAIT_TIMEOUT, "the request's own deadline counts");
     let_go.send(()).unwrap();
     assert_eq!(fetch(&source, &client, &key("a"), SENDER, soon()).await, Ok(()));
     assert_eq!(source.fetches.get(&key("a")), Answer::Keys(vec![jwk("a")]));
@@ -139,7 +139,7 @@ async fn a_provider_without_a_usable_answer_is_not_asked_at_every_request_and_lo
     let then = Instant::now().checked_sub(Duration::from_secs(2 * 60 * 60)).unwrap();
     source.fetches.change(|cache| cache.put(WHOLE_SET, Answer::Keys(vec![jwk("a")]), then));
     for _ in 0..3 {
-        assert_eq!(fetch(&source, &client, &key("b"), SENDER, soon()).await, Err(NotReached));
+        assert_eq!(fetch(&source, &client, &key("b"), SENDER, soon()).await, Err(ProviderUnreachable));
         assert_eq!(source.fetches.get(&key("a")), Answer::Keys(vec![jwk("a")]));
         assert_eq!(source.fetches.get(&key("b")), Answer::NotYet);
         has_proven(&source.fetches, &source.verifier, &client, &[key("a")], SENDER);
@@ -166,9 +166,13 @@ async fn what_cannot_be_asked_takes_nobodys_share() {
     let plaid = source("plaid", &[("client_id", "c"), ("api_secret", "s"), ("host", "127.0.0.1:1")]);
     let client = Client::new();
     let without_a_name = fetch(&plaid, &client, &WHOLE_SET, SENDER, soon()).await;
-    assert_eq!(without_a_name, Err(NotReached));
+    assert_eq!(without_a_name, Err(ProviderUnreachable));
     let ebay = source("ebay", &[("verification_token", "t"), ("endpoint", "https://a.example")]);
-    assert_eq!(fetch(&ebay, &client, &key("a"), SENDER, soon()).await, Err(NotReached), "no credentials");
+    assert_eq!(
+        fetch(&ebay, &client, &key("a"), SENDER, soon()).await,
+        Err(ProviderUnreachable),
+        "no credentials"
+    );
     for source in [&plaid, &ebay] {
         let mut calls = source.fetches.calls();
         assert!(calls.under_way.is_empty());
@@ -185,7 +189,7 @@ async fn a_stranger_who_invents_ids_leaves_the_sender_his_calls() {
         let _ = fetch(&plaid, &client, &key(&number.to_string()), stranger, soon()).await;
     }
     let asked = ask_for(&plaid.fetches, &plaid.verifier, key("genuine"), &key("genuine"), SENDER);
-    assert!(matches!(asked, Asking::Begun(..)));
+    assert!(matches!(asked, CallState::Begun(..)));
 }
 
 #[tokio::test]
@@ -194,6 +198,6 @@ async fn a_visit_takes_no_longer_than_the_request_has() {
     let provider = Provider::start(vec![String::new()], Some(holds));
     let began = Instant::now();
     let url = format!("http://{}/", provider.address);
-    assert_eq!(visit(&Client::new(), url, began + Duration::from_millis(50)).await, Err(NotReached));
-    assert!(began.elapsed() < WAIT_AT_MOST);
+    assert_eq!(visit(&Client::new(), url, began + Duration::from_millis(50)).await, Err(ProviderUnreachable));
+    assert!(began.elapsed() < WAIT_TIMEOUT);
 }

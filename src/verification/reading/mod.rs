@@ -13,7 +13,7 @@ use crate::store::{Content, UnreadableReason};
 use crate::verification::room::DecodingRoom;
 
 /// Larger compressed bodies are read on a blocking thread.
-const CODED_ELSEWHERE_ABOVE: usize = 8 << 10;
+const MAX_INLINE_CODED_BYTES: usize = 8 << 10;
 /// Maximum growth of a text when it is converted to UTF-8.
 const MAX_GROWTH_OF_TEXT: usize = 3;
 
@@ -24,7 +24,7 @@ pub struct NoRoom;
 /// Whether a body below `COMPUTED_ELSEWHERE_ABOVE` can be read on the async thread. Compressed bodies can grow a lot.
 pub fn is_quick(request: &Request<'_>) -> bool {
     let is_coded = || codings(request.headers).is_ok_and(|codings| !codings.is_empty());
-    request.body.len() <= CODED_ELSEWHERE_ABOVE || !is_coded()
+    request.body.len() <= MAX_INLINE_CODED_BYTES || !is_coded()
 }
 
 /// Reads the body of an authenticated request.
@@ -57,8 +57,8 @@ pub fn read(
             let body = room.attach(body);
             Ok((Content::Decoded { body, payload }, verifier.describe(request, text.as_ref())))
         }
-        Err(Problem::NoRoom) => Err(NoRoom),
-        Err(Problem::Unreadable(reason)) => {
+        Err(ReadingProblem::NoRoom) => Err(NoRoom),
+        Err(ReadingProblem::Unreadable(reason)) => {
             let content = Content::Unreadable { body: body.clone(), reason };
             Ok((content, verifier.describe(request, text.as_ref())))
         }
@@ -66,26 +66,26 @@ pub fn read(
 }
 
 /// Reserves `bytes` in total.
-fn take(room: &mut DecodingRoom, bytes: usize) -> Result<(), Problem> {
+fn take(room: &mut DecodingRoom, bytes: usize) -> Result<(), ReadingProblem> {
     // Anything larger could fail even on an idle service, and would be answered 503 on every retry.
     if bytes > room.max_bytes {
         return Err(CodingProblem::TooLarge.into());
     }
-    if room.grow_to(bytes) { Ok(()) } else { Err(Problem::NoRoom) }
+    if room.grow_to(bytes) { Ok(()) } else { Err(ReadingProblem::NoRoom) }
 }
 
 /// Copies JSON without its byte order mark.
-fn copied(body: &[u8], room: &mut DecodingRoom) -> Result<String, Problem> {
+fn copied(body: &[u8], room: &mut DecodingRoom) -> Result<String, ReadingProblem> {
     take(room, body.len())?;
     Ok(text_of(body.to_vec()))
 }
 
-enum Problem {
+enum ReadingProblem {
     Unreadable(UnreadableReason),
     NoRoom,
 }
 
-impl From<CodingProblem> for Problem {
+impl From<CodingProblem> for ReadingProblem {
     fn from(problem: CodingProblem) -> Self {
         Self::Unreadable(match problem {
             CodingProblem::Unknown => UnreadableReason::UnknownCoding,
@@ -96,7 +96,7 @@ impl From<CodingProblem> for Problem {
     }
 }
 
-impl From<CharsetProblem> for Problem {
+impl From<CharsetProblem> for ReadingProblem {
     fn from(problem: CharsetProblem) -> Self {
         Self::Unreadable(match problem {
             CharsetProblem::Unknown => UnreadableReason::UnknownCharset,
@@ -105,7 +105,7 @@ impl From<CharsetProblem> for Problem {
     }
 }
 
-impl From<FormProblem> for Problem {
+impl From<FormProblem> for ReadingProblem {
     fn from(problem: FormProblem) -> Self {
         Self::Unreadable(match problem {
             FormProblem::TooLarge => UnreadableReason::FormTooLarge,
@@ -117,7 +117,7 @@ impl From<FormProblem> for Problem {
     }
 }
 
-impl From<json::Problem> for Problem {
+impl From<json::Problem> for ReadingProblem {
     fn from(problem: json::Problem) -> Self {
         Self::Unreadable(problem.into())
     }
@@ -133,9 +133,13 @@ impl From<json::Problem> for UnreadableReason {
 }
 
 /// Decodes a body that is not plain JSON.
-fn payload(verifier: &Verifier, request: &Request<'_>, room: &mut DecodingRoom) -> Result<String, Problem> {
+fn payload(
+    verifier: &Verifier,
+    request: &Request<'_>,
+    room: &mut DecodingRoom,
+) -> Result<String, ReadingProblem> {
     if request.body.is_empty() {
-        return Err(Problem::Unreadable(UnreadableReason::Empty));
+        return Err(ReadingProblem::Unreadable(UnreadableReason::Empty));
     }
     let opened = open(request, room)?;
     let kind = opened.kind.clone();
@@ -148,7 +152,7 @@ fn payload(verifier: &Verifier, request: &Request<'_>, room: &mut DecodingRoom) 
         }
         Kind::Form(_) => {
             let payload = verifier.form_to_json(&Request { body, ..*request })?;
-            payload.ok_or(Problem::Unreadable(UnreadableReason::NotJson))
+            payload.ok_or(ReadingProblem::Unreadable(UnreadableReason::NotJson))
         }
         Kind::Other => {
             let Some((charset, mark)) = charset::of_json(body, request.headers)? else {

@@ -10,32 +10,32 @@ use crate::providers::{Answer, Wanted, key_of_set};
 pub const WHOLE_SET: Wanted = Wanted::Key { id: None };
 
 /// After that what is known is refreshed in the background when it has proven a message …
-const FRESH_FOR: Duration = Duration::from_secs(60 * 60);
+const MAX_FRESH_AGE: Duration = Duration::from_secs(60 * 60);
 /// … and after that it is no longer believed.
-const BELIEVED_FOR: Duration = Duration::from_secs(24 * 60 * 60);
+const MAX_AGE: Duration = Duration::from_secs(24 * 60 * 60);
 /// What the provider does not know may be known to it later, and its own mistakes pass.
-const UNKNOWN_FOR: Duration = Duration::from_secs(60);
+const MAX_UNKNOWN_AGE: Duration = Duration::from_secs(60);
 /// So long a set of keys is all that the provider has: strangers can ask for as many unknown keys as they like.
-const SETTLED_FOR: Duration = Duration::from_secs(60);
+const MIN_AGE: Duration = Duration::from_secs(60);
 /// What could not be had is not asked for again before.
-const AFTER_FAILURE: Duration = Duration::from_secs(10);
+const FAILURE_PAUSE: Duration = Duration::from_secs(10);
 
 const MAX_ENTRIES: usize = 256;
 const MAX_BYTES: usize = 2 << 20;
 
 #[derive(Debug, Default)]
 pub struct Cache {
-    set: Option<Entry>,
+    set: Option<CachedAnswer>,
     /// When the set may be asked for again; at once where nothing has failed.
     next_set: Option<Instant>,
-    entries: HashMap<Wanted, Entry>,
+    entries: HashMap<Wanted, CachedAnswer>,
     bytes: usize,
     /// Whether there is nothing else to be known.
     is_complete: bool,
 }
 
 #[derive(Debug)]
-struct Entry {
+struct CachedAnswer {
     answer: Answer,
     /// When the provider said so.
     since: Instant,
@@ -45,14 +45,14 @@ struct Entry {
     has_proven: bool,
 }
 
-impl Entry {
+impl CachedAnswer {
     fn is_believed(&self, now: Instant) -> bool {
-        let believed_for = if self.answer == Answer::Unknown { UNKNOWN_FOR } else { BELIEVED_FOR };
+        let believed_for = if self.answer == Answer::Unknown { MAX_UNKNOWN_AGE } else { MAX_AGE };
         self.age(now) < believed_for
     }
 
     fn is_due(&self, now: Instant) -> bool {
-        self.age(now) >= FRESH_FOR && now >= self.next_try
+        self.age(now) >= MAX_FRESH_AGE && now >= self.next_try
     }
 
     fn age(&self, now: Instant) -> Duration {
@@ -69,7 +69,7 @@ impl Cache {
     /// What is known now.
     pub fn get(&self, wanted: &Wanted, now: Instant) -> Answer {
         let set = self.believed_set(now);
-        if let Some(Entry { answer: Answer::Keys(keys), .. }) = set
+        if let Some(CachedAnswer { answer: Answer::Keys(keys), .. }) = set
             && let Wanted::Key { id } = wanted
         {
             // A set that was fetched for one of its keys has the others too.
@@ -82,8 +82,7 @@ impl Cache {
         if let Some(entry) = self.entries.get(wanted).filter(|entry| entry.is_believed(now)) {
             return entry.answer.clone();
         }
-        let is_all =
-            matches!(wanted, Wanted::Key { .. }) && set.is_some_and(|set| set.age(now) < SETTLED_FOR);
+        let is_all = matches!(wanted, Wanted::Key { .. }) && set.is_some_and(|set| set.age(now) < MIN_AGE);
         if is_all || self.is_complete { Answer::Unknown } else { Answer::NotYet }
     }
 
@@ -91,7 +90,7 @@ impl Cache {
     pub fn may_be_outdated(&self, wanted: &Wanted, now: Instant) -> bool {
         *wanted == WHOLE_SET
             && !self.is_complete
-            && self.believed_set(now).is_some_and(|set| set.age(now) >= SETTLED_FOR)
+            && self.believed_set(now).is_some_and(|set| set.age(now) >= MIN_AGE)
     }
 
     /// Whether it may be asked for, as far as earlier attempts go.
@@ -101,7 +100,7 @@ impl Cache {
 
     /// What the provider has said.
     pub fn put(&mut self, asked: Wanted, answer: Answer, now: Instant) {
-        let mut entry = Entry { answer, since: now, next_try: now, has_proven: false };
+        let mut entry = CachedAnswer { answer, since: now, next_try: now, has_proven: false };
         if asked == WHOLE_SET {
             self.set = Some(entry);
             self.next_set = None;
@@ -110,7 +109,7 @@ impl Cache {
         if let Some(known) = self.entries.get_mut(&asked).filter(|known| known.is_believed(now)) {
             // A key that is gone at the provider goes with its time: his mistakes must not refuse what he has signed.
             if entry.answer == Answer::Unknown && known.answer != Answer::Unknown {
-                known.next_try = now + AFTER_FAILURE;
+                known.next_try = now + FAILURE_PAUSE;
                 return;
             }
             entry.has_proven = known.has_proven;
@@ -124,9 +123,9 @@ impl Cache {
     /// The provider has said nothing of use.
     pub fn failed(&mut self, asked: &Wanted, now: Instant) {
         if *asked == WHOLE_SET {
-            self.next_set = Some(now + AFTER_FAILURE);
+            self.next_set = Some(now + FAILURE_PAUSE);
         } else if let Some(entry) = self.entries.get_mut(asked) {
-            entry.next_try = now + AFTER_FAILURE;
+            entry.next_try = now + FAILURE_PAUSE;
         }
     }
 
@@ -159,7 +158,7 @@ impl Cache {
         self.is_complete = true;
     }
 
-    fn believed_set(&self, now: Instant) -> Option<&Entry> {
+    fn believed_set(&self, now: Instant) -> Option<&CachedAnswer> {
         self.set.as_ref().filter(|set| set.is_believed(now))
     }
 
@@ -191,7 +190,7 @@ impl Cache {
     }
 }
 
-fn key((wanted, _): (&Wanted, &Entry)) -> Wanted {
+fn key((wanted, _): (&Wanted, &CachedAnswer)) -> Wanted {
     wanted.clone()
 }
 

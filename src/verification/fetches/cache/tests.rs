@@ -31,10 +31,10 @@ fn what_was_put_is_known_and_what_was_not_is_not() {
     assert_eq!(cache.get(&key("a"), now), Answer::NotYet);
     cache.put(key("a"), Answer::Unknown, now);
     assert_eq!(cache.get(&key("a"), now), Answer::Unknown);
-    assert_eq!(cache.get(&key("a"), now + UNKNOWN_FOR), Answer::NotYet);
+    assert_eq!(cache.get(&key("a"), now + MAX_UNKNOWN_AGE), Answer::NotYet);
     cache.put(key("a"), keys(&["k"]), now);
-    assert_eq!(cache.get(&key("a"), now + BELIEVED_FOR - MINUTE), keys(&["k"]));
-    assert_eq!(cache.get(&key("a"), now + BELIEVED_FOR), Answer::NotYet);
+    assert_eq!(cache.get(&key("a"), now + MAX_AGE - MINUTE), keys(&["k"]));
+    assert_eq!(cache.get(&key("a"), now + MAX_AGE), Answer::NotYet);
 }
 
 #[test]
@@ -45,7 +45,7 @@ fn a_set_that_was_fetched_for_one_key_has_the_others_too() {
         assert_eq!(cache.get(&key(kid), now + HOUR), set(&[kid]), "{kid}");
     }
     assert_eq!(cache.get(&key("d"), now), Answer::Unknown);
-    assert_eq!(cache.get(&key("d"), now + SETTLED_FOR), Answer::NotYet, "it may have been published since");
+    assert_eq!(cache.get(&key("d"), now + MIN_AGE), Answer::NotYet, "it may have been published since");
 }
 
 #[test]
@@ -86,7 +86,7 @@ fn what_is_no_longer_believed_goes_before_what_is() {
     let (mut cache, now) = (Cache::default(), Instant::now());
     cache.put(document(0), Answer::Document(vec![0; 10]), now);
     let _ = cache.proved(&[document(0)], now);
-    let later = now + BELIEVED_FOR;
+    let later = now + MAX_AGE;
     for number in 1..=MAX_ENTRIES {
         cache.put(document(number), Answer::Document(vec![0; 10]), later);
     }
@@ -100,7 +100,7 @@ fn a_mistake_of_the_provider_takes_no_key_away() {
     cache.put(key("a"), keys(&["k"]), now);
     cache.put(key("a"), Answer::Unknown, now + HOUR);
     assert_eq!(cache.get(&key("a"), now + HOUR), keys(&["k"]));
-    assert_eq!(cache.get(&key("a"), now + BELIEVED_FOR), Answer::NotYet, "but it is not believed for longer");
+    assert_eq!(cache.get(&key("a"), now + MAX_AGE), Answer::NotYet, "but it is not believed for longer");
 }
 
 #[test]
@@ -118,7 +118,7 @@ fn only_what_proves_messages_is_refreshed_once_an_hour() {
 #[test]
 fn keys_that_cannot_be_refreshed_are_tried_again_and_not_believed_for_ever() {
     let (mut cache, mut now) = (Cache::default(), Instant::now());
-    let end = now + BELIEVED_FOR;
+    let end = now + MAX_AGE;
     cache.put(WHOLE_SET, set(&["a"]), now);
     cache.put(document(1), Answer::Document(vec![0]), now);
     now += HOUR;
@@ -127,8 +127,8 @@ fn keys_that_cannot_be_refreshed_are_tried_again_and_not_believed_for_ever() {
         assert_eq!(cache.proved(&used, now), [WHOLE_SET, document(1)]);
         cache.failed(&WHOLE_SET, now);
         cache.failed(&document(1), now);
-        assert_eq!(cache.proved(&used, now + AFTER_FAILURE / 2), [], "not at every message");
-        assert!(!cache.may_ask(&WHOLE_SET, now + AFTER_FAILURE / 2));
+        assert_eq!(cache.proved(&used, now + FAILURE_PAUSE / 2), [], "not at every message");
+        assert!(!cache.may_ask(&WHOLE_SET, now + FAILURE_PAUSE / 2));
         assert_ne!(cache.get(&key("a"), now), Answer::NotYet);
         now += MINUTE;
     }
@@ -141,10 +141,10 @@ fn a_set_is_asked_for_again_when_a_key_without_a_name_does_not_fit() {
     let (mut cache, now) = (Cache::default(), Instant::now());
     assert!(!cache.may_be_outdated(&WHOLE_SET, now));
     cache.put(WHOLE_SET, set(&["a"]), now);
-    assert!(!cache.may_be_outdated(&WHOLE_SET, now + SETTLED_FOR / 2));
-    assert!(cache.may_be_outdated(&WHOLE_SET, now + SETTLED_FOR));
-    assert!(!cache.may_be_outdated(&key("a"), now + SETTLED_FOR), "a key that is named is no other");
+    assert!(!cache.may_be_outdated(&WHOLE_SET, now + MIN_AGE / 2));
+    assert!(cache.may_be_outdated(&WHOLE_SET, now + MIN_AGE));
+    assert!(!cache.may_be_outdated(&key("a"), now + MIN_AGE), "a key that is named is no other");
     cache.complete(Vec::new(), now);
-    assert!(!cache.may_be_outdated(&WHOLE_SET, now + SETTLED_FOR));
+    assert!(!cache.may_be_outdated(&WHOLE_SET, now + MIN_AGE));
     assert_eq!(cache.get(&key("b"), now + HOUR), Answer::Unknown);
 }
