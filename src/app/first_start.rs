@@ -4,10 +4,10 @@ use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use ring::rand::{SecureRandom, SystemRandom};
 
-use super::StartError;
-use super::admin_token;
+use super::error::StartError;
 use crate::config::{Config, INBOX, Source};
 use crate::http::Clock;
+use crate::http::tokens::{ADMIN_TOKEN_SETTING, hash};
 use crate::providers::{Secret, Settings, Verifier, recipe};
 use crate::store::{Sealing, Store};
 
@@ -36,9 +36,9 @@ pub async fn complete(config: &mut Config, store: &Store, clock: Clock) -> Resul
         notices.inbox = Some(inbox.endpoint());
         config.sources.push(inbox);
     }
-    if config.admin_token.is_none() && store.setting(admin_token::SETTING).await?.is_none() {
+    if config.admin_token.is_none() && store.setting(ADMIN_TOKEN_SETTING).await?.is_none() {
         let token = random_text()?;
-        store.set_setting(admin_token::SETTING, &admin_token::hash(&token), Sealing::Plain, clock()).await?;
+        store.set_setting(ADMIN_TOKEN_SETTING, &hash(&token), Sealing::Plain, clock()).await?;
         notices.admin_token = Some(token);
     }
     Ok(notices)

@@ -15,13 +15,13 @@ const ADMIN: &str = "CREEL_ADMIN_LISTEN";
 /// The sockets, bound but not yet served.
 #[derive(Debug)]
 pub struct Listeners {
-    pub webhooks: Listener,
+    pub webhooks: WebhookListener,
     pub operator: Option<TcpListener>,
 }
 
 /// A listening socket.
 #[derive(Debug)]
-pub struct Listener {
+pub struct WebhookListener {
     pub socket: TcpListener,
     /// Whether the service manager holds it too, so that connections wait in it for the next process.
     pub is_inherited: bool,
@@ -69,7 +69,7 @@ impl Listeners {
             (None, Some(address)) => Some(bind(ADMIN, address)?),
             (None, None) => None,
         };
-        Ok(Self { webhooks: Listener { socket, is_inherited }, operator })
+        Ok(Self { webhooks: WebhookListener { socket, is_inherited }, operator })
     }
 }
 

@@ -13,11 +13,11 @@ use time::OffsetDateTime;
 use super::sink::{Sink, Urgency};
 use crate::config::LogFormat;
 use crate::http::REQUEST_LOG_TARGET;
-use crate::http::escape::{Harmless, JsonString, JsonText};
+use crate::http::escape::{EscapedText, JsonString, JsonText};
 use crate::store::timestamp;
 
 /// A log that nobody reads must not keep the process from ending.
-const FLUSHED_WITHIN: Duration = Duration::from_secs(1);
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
 
 thread_local! {
     /// env_logger formats a line and hands it on in one go, on the thread that logs.
@@ -30,7 +30,7 @@ pub struct Log(Sink);
 
 impl Log {
     pub fn flush(&self) {
-        self.0.flush(FLUSHED_WITHIN);
+        self.0.flush(FLUSH_TIMEOUT);
     }
 }
 
@@ -46,7 +46,7 @@ pub fn start(filter: &str, format: LogFormat) -> io::Result<Log> {
     // Its lines about malformed requests have no address, and a stranger can cause any number of them: `http` writes
     // its own.
     builder.filter_module("actix_http", LevelFilter::Off);
-    builder.parse_filters(filter).target(Target::Pipe(Box::new(Pipe(sink.clone()))));
+    builder.parse_filters(filter).target(Target::Pipe(Box::new(LogPipe(sink.clone()))));
     match format {
         LogFormat::Text => builder.format(|line, record| write_text(line, record, OffsetDateTime::now_utc())),
         LogFormat::Json => builder.format(|line, record| write_json(line, record, OffsetDateTime::now_utc())),
@@ -57,9 +57,9 @@ pub fn start(filter: &str, format: LogFormat) -> io::Result<Log> {
 }
 
 /// What env_logger writes finished lines to.
-struct Pipe(Sink);
+struct LogPipe(Sink);
 
-impl Write for Pipe {
+impl Write for LogPipe {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         self.0.push(line, URGENCY.get());
         Ok(line.len())
@@ -79,7 +79,7 @@ fn write_text(line: &mut dyn Write, record: &Record<'_>, now: OffsetDateTime) ->
     note_urgency(record.level());
     line.write_all(timestamp::to_text(now).as_bytes())?;
     write!(line, " {} ", record.level())?;
-    fmt::write(&mut Harmless(Text(line)), *record.args()).map_err(io::Error::other)?;
+    fmt::write(&mut EscapedText(LineWriter(line)), *record.args()).map_err(io::Error::other)?;
     line.write_all(b"\n")
 }
 
@@ -94,14 +94,14 @@ fn write_json(line: &mut dyn Write, record: &Record<'_>, now: OffsetDateTime) ->
         return line.write_all(b"}\n");
     }
     line.write_all(b"\"message\":\"")?;
-    fmt::write(&mut JsonText(Text(line)), *record.args()).map_err(io::Error::other)?;
+    fmt::write(&mut JsonText(LineWriter(line)), *record.args()).map_err(io::Error::other)?;
     line.write_all(b"\"}\n")
 }
 
-/// Text into bytes.
-struct Text<'a>(&'a mut dyn Write);
+/// Writes text into bytes.
+struct LineWriter<'a>(&'a mut dyn Write);
 
-impl fmt::Write for Text<'_> {
+impl fmt::Write for LineWriter<'_> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
         self.0.write_all(text.as_bytes()).map_err(|_| fmt::Error)
     }

@@ -1,11 +1,15 @@
 //! The service as a whole: what is started in which order, and how it ends. Building is apart from running, so that
 //! tests can do one without the other. It must never decide anything about a message.
 
+mod endpoint_error;
+mod endpoints;
+mod error;
 mod first_start;
 mod isolation;
 mod limits;
 mod listeners;
 mod logging;
+mod routes;
 mod server;
 mod signals;
 mod sink;
@@ -16,12 +20,14 @@ mod tasks;
 use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::dev::{Server, ServerHandle};
 use actix_web::{rt, web};
 use time::OffsetDateTime;
 
+pub use error::StartError;
 pub use isolation::protect_secrets;
 pub use listeners::Listeners;
 
@@ -29,17 +35,18 @@ use crate::cleanup::Policy;
 use crate::config::{self, Config, InheritedSockets};
 use crate::deliver::confirm::AskedSource;
 use crate::deliver::{self, Deliveries};
-use crate::http::routes::Surface;
 use crate::http::{Clock, Service};
-use crate::http::{learning, source_health};
+use crate::ingest::{DecodedBodies, Webhooks};
 use crate::providers::{Answer, Roots, Wanted};
-use crate::store::{Consent, OpenError, Store, StoreOptions, Unavailable};
+use crate::store::{Consent, Store, StoreOptions};
+use crate::verification::Sources;
 use first_start::Notices;
-use listeners::{BindError, Listener};
+use listeners::WebhookListener;
 use logging::Log;
+use routes::{Surface, Wings};
 use server::Capacity;
 use signals::Signals;
-use stop::{Serving, Socket};
+use stop::{SocketOrigin, WebhookServer};
 
 /// The token of the admin API, of which only a hash is kept.
 pub mod admin_token {
@@ -48,7 +55,7 @@ pub mod admin_token {
 
 /// Secrets that a handshake teaches, as far as a command has to do with them.
 pub mod learned_secret {
-    pub use crate::http::learning::{WINDOW, secret_setting, window_setting};
+    pub use crate::verification::{LEARNING_WINDOW as WINDOW, secret_setting, window_setting};
 }
 
 /// What `sysexits.h` calls an input/output error.
@@ -56,32 +63,13 @@ const STORE_FAILED: u8 = 74;
 /// As the main thread has it.
 const SERVICE_STACK_BYTES: usize = 8 << 20;
 /// Of the 8 s that a stop may take, 5 belong to the requests in flight.
-const STORE_CLOSED_WITHIN: Duration = Duration::from_secs(2);
+const STORE_CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 /// When the store has failed, requests in flight only have to be told so.
-const REFUSED_WITHIN: Duration = Duration::from_millis(500);
-
-/// Why the service does not start.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    #[error(transparent)]
-    Bind(#[from] BindError),
-    #[error(transparent)]
-    Store(#[from] OpenError),
-    #[error("the database cannot be used: {0}")]
-    Settings(#[from] Unavailable),
-    #[error(
-        "{variable}: a target that was made through the API is already named {name}; give this one another name, or remove or rename that one"
-    )]
-    TargetNameTaken { variable: String, name: String },
-    #[error("the system gives no random numbers")]
-    Randomness,
-    #[error("the server cannot be started: {0}")]
-    Server(#[from] io::Error),
-}
+const STORE_FAILURE_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// How the service ended.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Ended {
+pub enum ServiceEnd {
     /// As it was asked to.
     Stopped,
     /// With one line that says how the store failed.
@@ -93,8 +81,9 @@ pub struct App {
     config: Config,
     policy: Policy,
     service: web::Data<Service>,
+    sources: Arc<Sources>,
     servers: Vec<Server>,
-    serving: Serving,
+    serving: WebhookServer,
     notices: Notices,
     webhooks: SocketAddr,
     operator: Option<SocketAddr>,
@@ -144,8 +133,8 @@ async fn serve(config: Config, inherited: InheritedSockets, consent: Consent, lo
         Err(error) => Err(error),
     };
     match ended {
-        Ok(Ended::Stopped) => ExitCode::SUCCESS,
-        Ok(Ended::StoreFailed(line)) => {
+        Ok(ServiceEnd::Stopped) => ExitCode::SUCCESS,
+        Ok(ServiceEnd::StoreFailed(line)) => {
             log::error!("{line}");
             ExitCode::from(STORE_FAILED)
         }
@@ -208,34 +197,42 @@ impl App {
         };
 
         targets::warn_of_disabled(&store).await?;
-        let Listener { socket, is_inherited } = listeners.webhooks;
+        let WebhookListener { socket, is_inherited } = listeners.webhooks;
         let webhooks = socket.local_addr()?;
         let operator = listeners.operator.as_ref().map(std::net::TcpListener::local_addr).transpose()?;
-        let service = web::Data::new(Service::new(&mut config, store, github, clock));
-        for source in &service.sources {
-            learning::recall(source, &service.store).await?;
-        }
-        source_health::recall(&service).await?;
+        let service = web::Data::new(Service::new(&config, store, clock));
+        let decoding = DecodedBodies::new(service.budget.clone(), config.max_body_bytes);
+        let configured = std::mem::take(&mut config.sources);
+        let public_url = config.public_url.as_deref();
+        let sources = Arc::new(Sources::new(configured, public_url, github, Box::new(decoding)));
+        sources.recall(&service.store).await?;
+        let wings = Wings {
+            webhooks: Arc::new(Webhooks::new(service.clone(), sources.clone())),
+            service: service.clone(),
+            sources: sources.clone().into(),
+        };
         let surface = if operator.is_some() { Surface::Webhooks } else { Surface::Everything };
         let workers = std::thread::available_parallelism().map_or(2, usize::from);
         // The server divides them among its workers.
         let connections = service.connections("webhooks", (limits.webhooks / workers).max(1) * workers);
         tasks::keep_room(&connections);
-        let held = if is_inherited { Socket::Inherited } else { Socket::Own(socket.try_clone()?) };
+        let held =
+            if is_inherited { SocketOrigin::Inherited } else { SocketOrigin::Own(socket.try_clone()?) };
         let capacity = Capacity { workers, connections: connections.clone() };
-        let server = server::server(socket, service.clone(), surface, capacity)?;
-        let serving = Serving { handle: server.handle(), connections, socket: held };
+        let server = server::server(socket, wings.clone(), surface, capacity)?;
+        let serving = WebhookServer { handle: server.handle(), connections, socket: held };
         let mut servers = vec![server];
         if let Some(listener) = listeners.operator {
             let connections = service.connections("admin", limits.operator);
             tasks::keep_room(&connections);
             let capacity = Capacity { workers: 1, connections };
-            servers.push(server::server(listener, service.clone(), Surface::Operator, capacity)?);
+            servers.push(server::server(listener, wings, Surface::Operator, capacity)?);
         }
         Ok(Self {
             config,
             policy,
             service,
+            sources,
             servers,
             serving,
             notices,
@@ -249,14 +246,14 @@ impl App {
 
     /// All that there is to know of a source's provider: nothing is fetched for it any more.
     pub fn know_only(&self, source: &str, known: Vec<(Wanted, Answer)>) {
-        if let Some(source) = self.service.sources.iter().find(|mounted| &*mounted.name == source) {
+        if let Some(source) = self.sources.find(source) {
             source.fetches.put_all_there_is(known);
         }
     }
 
     /// Whom certificates must come from, instead of the system's.
     pub fn trust(&self, roots: Roots) {
-        self.service.trust(roots);
+        self.sources.trust(roots);
     }
 
     /// Where webhooks arrive.
@@ -268,7 +265,7 @@ impl App {
     ///
     /// # Errors
     /// When signals cannot be watched, or a server ends by itself.
-    pub async fn run(mut self, log: Option<Log>) -> Result<Ended, StartError> {
+    pub async fn run(mut self, log: Option<Log>) -> Result<ServiceEnd, StartError> {
         let mut signals = Signals::watch()?;
         let service = self.service.clone();
         let store = service.store.clone();
@@ -276,7 +273,7 @@ impl App {
         tasks::clean_up_regularly(self.policy.clone(), self.config.cleanup_interval, store.clone(), clock);
         if self.uses_github_addresses {
             let url = self.config.github_meta_url.clone();
-            tasks::keep_github_addresses_fresh(url, self.service.github.clone(), store.clone(), clock);
+            tasks::keep_github_addresses_fresh(url, self.sources.github.clone(), store.clone(), clock);
         }
         let confirming = tasks::confirm(std::mem::take(&mut self.confirmed), store.clone(), clock);
         let handles: Vec<ServerHandle> = self.servers.iter().map(Server::handle).collect();
@@ -291,10 +288,10 @@ impl App {
                 // It holds the socket open.
                 drop(self.serving);
                 let stopped = stop(&handles);
-                if tokio::time::timeout(REFUSED_WITHIN, stopped).await.is_err() {
+                if tokio::time::timeout(STORE_FAILURE_TIMEOUT, stopped).await.is_err() {
                     log::warn!("some requests were cut off");
                 }
-                return Ok(Ended::StoreFailed(line));
+                return Ok(ServiceEnd::StoreFailed(line));
             }
             error = first_to_end(servers) => return Err(error.into()),
         }
@@ -304,9 +301,9 @@ impl App {
         // What was being asked is asked again after the next start.
         confirming.abort();
         tokio::join!(self.serving.stop(), stop(of_operator), deliveries.stop());
-        store.close(STORE_CLOSED_WITHIN).await;
+        store.close(STORE_CLOSE_TIMEOUT).await;
         log::info!("stopped");
-        Ok(Ended::Stopped)
+        Ok(ServiceEnd::Stopped)
     }
 
     fn announce(&mut self) {

@@ -8,24 +8,23 @@ use std::time::Duration;
 use actix_http::error::DispatchError;
 use actix_http::{ConnectionType, HttpService, KeepAlive};
 use actix_service::{IntoServiceFactory, Service as _, ServiceFactoryExt, apply_fn_factory, map_config};
+use actix_web::Error;
 use actix_web::dev::{AppConfig, Server, ServiceResponse};
-use actix_web::{Error, web};
 use tokio::net::TcpStream;
 
-use crate::http::Service;
+use crate::app::routes::{Surface, Wings, application};
 use crate::http::connection::Connection;
-use crate::http::connections::{Connections, Registered};
-use crate::http::routes::{Surface, application};
+use crate::http::connections::{Connections, Registration};
 
 /// A first request must have its whole head by then.
-const HEAD_WITHIN: Duration = Duration::from_secs(5);
+const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
 /// Longer than a proxy keeps its idle connections (Caddy: 120 s): who closes first races with the next request.
-const KEEP_ALIVE: Duration = Duration::from_secs(150);
+const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(150);
 /// After a refusal before the end of the body, what still comes is thrown away for so long: closing at once could
 /// make the client lose the reply.
 const LINGER: Duration = Duration::from_secs(1);
 /// Limit on finishing requests in flight, after the grace period (`stop`).
-const FINISHED_WITHIN_SECONDS: u64 = 4;
+const SHUTDOWN_TIMEOUT_SECONDS: u64 = 4;
 /// For each worker: large bodies are hashed there, and more at once than there are processors gains nothing.
 const BLOCKING_THREADS: usize = 4;
 
@@ -42,7 +41,7 @@ pub struct Capacity {
 /// When the socket cannot be used.
 pub fn server(
     listener: TcpListener,
-    service: web::Data<Service>,
+    wings: Wings,
     surface: Surface,
     capacity: Capacity,
 ) -> io::Result<Server> {
@@ -50,7 +49,7 @@ pub fn server(
         .workers(capacity.workers)
         .max_concurrent_connections((capacity.connections.limit() / capacity.workers).max(1))
         .worker_max_blocking_threads(BLOCKING_THREADS)
-        .shutdown_timeout(FINISHED_WITHIN_SECONDS)
+        .shutdown_timeout(SHUTDOWN_TIMEOUT_SECONDS)
         .disable_signals();
     let shutdown = builder.graceful_shutdown_signal();
     let connections = move || {
@@ -64,19 +63,19 @@ pub fn server(
                 data.insert(connection.gone());
                 data.insert(connection.link());
             })
-            .keep_alive(KeepAlive::Timeout(KEEP_ALIVE))
-            .client_request_timeout(HEAD_WITHIN)
+            .keep_alive(KeepAlive::Timeout(KEEP_ALIVE_TIMEOUT))
+            .client_request_timeout(HEAD_TIMEOUT)
             .client_disconnect_timeout(LINGER);
-        let app = application(&service, surface).into_factory();
+        let app = application(&wings, surface).into_factory();
         let app = app.map_err(|error: Error| error.error_response());
-        let stopping = service.clone();
+        let stopping = wings.service.clone();
         let app = app.map(move |mut response: ServiceResponse| {
             if stopping.is_stopping() {
                 response.response_mut().head_mut().set_connection_type(ConnectionType::Close);
             }
             response
         });
-        let (registry, service) = (capacity.connections.clone(), service.clone());
+        let (registry, service) = (capacity.connections.clone(), wings.service.clone());
         apply_fn_factory(http.h1(map_config(app, |()| AppConfig::default())), move |stream, http| {
             let accepted = accept(stream, &registry).map(|(connection, peer, registered)| {
                 // The place in the registry is given back when the connection is closed.
@@ -97,7 +96,7 @@ pub fn server(
 fn accept(
     stream: TcpStream,
     registry: &Arc<Connections>,
-) -> Result<(Connection, Option<SocketAddr>, Registered), DispatchError> {
+) -> Result<(Connection, Option<SocketAddr>, Registration), DispatchError> {
     // Replies are written whole: waiting for more to send with them would only delay them.
     stream.set_nodelay(true)?;
     let peer = stream.peer_addr().ok();

@@ -10,9 +10,9 @@ const BUFFER_BYTES: usize = 1 << 20;
 /// … and here urgent ones too.
 const URGENT_BUFFER_BYTES: usize = BUFFER_BYTES + (64 << 10);
 /// Lines are gathered for so long before they are written …
-const GATHERED_FOR: Duration = Duration::from_millis(50);
+const GATHER_TIMEOUT: Duration = Duration::from_millis(50);
 /// … unless there are as many as this.
-const GATHERED_BYTES: usize = 64 << 10;
+const MAX_GATHERED_BYTES: usize = 64 << 10;
 
 /// Whether a line may wait a moment for others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,12 +24,12 @@ pub enum Urgency {
 /// A handle for writing and flushing; clones share the buffer.
 #[derive(Clone, Debug, Default)]
 pub struct Sink {
-    shared: Arc<Shared>,
+    shared: Arc<SinkQueue>,
 }
 
 #[derive(Debug, Default)]
-struct Shared {
-    state: Mutex<State>,
+struct SinkQueue {
+    state: Mutex<SinkState>,
     /// Told when there is something to write at once.
     filled: Condvar,
     /// Told when everything has been written.
@@ -37,15 +37,15 @@ struct Shared {
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct SinkState {
     buffer: Vec<u8>,
     dropped: u64,
     is_urgent: bool,
     is_writing: bool,
 }
 
-impl Shared {
-    fn lock(&self) -> MutexGuard<'_, State> {
+impl SinkQueue {
+    fn lock(&self) -> MutexGuard<'_, SinkState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -75,7 +75,9 @@ impl Sink {
         let becomes_urgent = urgency == Urgency::Urgent && !state.is_urgent;
         state.is_urgent |= becomes_urgent;
         // Waking costs a system call: once for a piece, not for each line.
-        if before == 0 || becomes_urgent || (before < GATHERED_BYTES && state.buffer.len() >= GATHERED_BYTES)
+        if before == 0
+            || becomes_urgent
+            || (before < MAX_GATHERED_BYTES && state.buffer.len() >= MAX_GATHERED_BYTES)
         {
             self.shared.filled.notify_one();
         }
@@ -86,12 +88,12 @@ impl Sink {
         let mut state = self.shared.lock();
         state.is_urgent = true;
         self.shared.filled.notify_one();
-        let is_pending = |state: &mut State| !state.buffer.is_empty() || state.is_writing;
+        let is_pending = |state: &mut SinkState| !state.buffer.is_empty() || state.is_writing;
         drop(self.shared.drained.wait_timeout_while(state, limit, is_pending));
     }
 }
 
-fn write_out(shared: &Shared, mut output: impl Write) {
+fn write_out(shared: &SinkQueue, mut output: impl Write) {
     let mut piece = Vec::new();
     loop {
         let mut state = shared.lock();
@@ -100,8 +102,8 @@ fn write_out(shared: &Shared, mut output: impl Write) {
             state.is_urgent = false;
             state = shared.filled.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
-        let gathers = |state: &mut State| !state.is_urgent && state.buffer.len() < GATHERED_BYTES;
-        let waited = shared.filled.wait_timeout_while(state, GATHERED_FOR, gathers);
+        let gathers = |state: &mut SinkState| !state.is_urgent && state.buffer.len() < MAX_GATHERED_BYTES;
+        let waited = shared.filled.wait_timeout_while(state, GATHER_TIMEOUT, gathers);
         let (mut state, _) = waited.unwrap_or_else(PoisonError::into_inner);
         std::mem::swap(&mut state.buffer, &mut piece);
         state.is_urgent = false;
@@ -128,9 +130,9 @@ mod tests {
     const PLENTY: Duration = Duration::from_secs(10);
 
     /// An output that tells what it is given, and takes it only when told to.
-    struct Reader(Sender<Vec<u8>>, Receiver<()>);
+    struct SinkWriter(Sender<Vec<u8>>, Receiver<()>);
 
-    impl Write for Reader {
+    impl Write for SinkWriter {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
             self.0.send(bytes.to_vec()).map_err(io::Error::other)?;
             self.1.recv().map_err(io::Error::other)?;
@@ -145,7 +147,7 @@ mod tests {
     fn sink() -> (Sink, Receiver<Vec<u8>>, Sender<()>) {
         let (pieces, written) = channel();
         let (take, takes) = channel();
-        (Sink::start(Reader(pieces, takes)).unwrap(), written, take)
+        (Sink::start(SinkWriter(pieces, takes)).unwrap(), written, take)
     }
 
     #[test]

@@ -37,31 +37,31 @@ const RETURN: u16 = 0x06;
 
 /// The address of the webhooks, while it is served.
 #[derive(Debug)]
-pub struct Serving {
+pub struct WebhookServer {
     pub handle: ServerHandle,
     pub connections: Arc<Connections>,
-    pub socket: Socket,
+    pub socket: SocketOrigin,
 }
 
 /// Who holds the listening socket.
 #[derive(Debug)]
-pub enum Socket {
+pub enum SocketOrigin {
     /// This process alone: connections in its queue are reset when it closes.
     Own(TcpListener),
     /// The service manager too: connections in its queue wait for the next process.
     Inherited,
 }
 
-impl Serving {
+impl WebhookServer {
     /// Serves new requests for the grace period, then stops and waits for the requests in flight, up to the server's limit.
     /// The service must have begun its stop.
     pub async fn stop(self) {
-        if matches!(self.socket, Socket::Inherited) {
+        if matches!(self.socket, SocketOrigin::Inherited) {
             self.handle.pause().await;
         }
         // Without a connection the grace period has no use.
         let _ = timeout(GRACE, self.connections.all_closed()).await;
-        if let Socket::Own(listener) = self.socket
+        if let SocketOrigin::Own(listener) = self.socket
             && let Err(error) = defer_new_connections(&listener)
         {
             log::debug!("new connections cannot be deferred: {error}");

@@ -2,7 +2,7 @@
 
 use time::OffsetDateTime;
 
-use super::StartError;
+use super::error::StartError;
 use crate::config::{Config, Destination, Target};
 use crate::store::{NewTarget, Origin, Store, TargetKind, TargetState};
 

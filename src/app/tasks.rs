@@ -17,7 +17,7 @@ use crate::store::{Sealing, Store};
 const GITHUB_ADDRESSES: &str = "github_addresses";
 
 /// Between two clean-ups for the size limit alone.
-const PAUSE_BETWEEN_MAKING_ROOM: Duration = Duration::from_secs(1);
+const ROOM_PAUSE: Duration = Duration::from_secs(1);
 
 /// Cleans up at once and then every interval, and in between when the database is beyond its limit.
 pub fn clean_up_regularly(policy: Policy, every: Duration, store: Store, clock: Clock) {
@@ -37,7 +37,7 @@ pub fn clean_up_regularly(policy: Policy, every: Duration, store: Store, clock: 
                 _ = ticks.tick() => cleaner.run_once(&store, clock(), uptime()).await,
                 () = beyond_size_limit(&store, not_before, is_unfinished) => {
                     let done = cleaner.make_room(&store, clock(), uptime()).await;
-                    not_before = Instant::now() + PAUSE_BETWEEN_MAKING_ROOM;
+                    not_before = Instant::now() + ROOM_PAUSE;
                     done
                 }
             };

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use time::OffsetDateTime;
 
-use super::{Cleaner, ClockGuard, Verdict};
+use super::{CONFIRMED, Cleaner, ClockGuard, Verdict};
 use crate::store::{Sealing, Store, Unavailable, timestamp};
 
 /// A confirmation is about the clock as it is now: an older one, left from another jump, does not count.
@@ -13,8 +13,6 @@ const CONFIRMED_WITHIN: time::Duration = time::Duration::HOUR;
 const LAST_SEEN: &str = "clock_last_seen";
 /// The setting with the time that it should have been when clean-up was last paused; empty while it is not.
 const PAUSED: &str = "clock_paused";
-/// The setting with the time at which a person said that the clock is right.
-pub const CONFIRMED: &str = "clock_confirmed_at";
 
 impl Cleaner {
     /// Why nothing may be deleted now, if so.

@@ -9,6 +9,7 @@ mod messages;
 mod policy;
 mod quarantine;
 mod size;
+mod size_walk;
 mod targets;
 
 use std::collections::{BTreeSet, HashMap};
@@ -25,8 +26,7 @@ pub use clock::{ClockGuard, Verdict, uptime};
 pub use policy::Policy;
 
 use drops::DropReport;
-use guard::CONFIRMED;
-use size::SizeWalk;
+use size_walk::SizeWalk;
 
 /// A step of deleting is followed by a pause of this many times its length, so that messages hardly notice.
 const PAUSE_FACTOR: u32 = 4;
@@ -37,6 +37,9 @@ const LONGEST_STEP: Duration = Duration::from_millis(4);
 const WHOLE_LOOK_EVERY: Duration = Duration::from_secs(86_400);
 /// Replays that are over are remembered so long.
 const REPLAYS_KEPT: Duration = Duration::from_secs(30 * 86_400);
+
+/// The setting with the time at which a person said that the clock is right.
+const CONFIRMED: &str = "clock_confirmed_at";
 
 /// Whether the clean-up leaves room for messages between its steps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

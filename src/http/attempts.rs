@@ -11,13 +11,8 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use actix_web::HttpRequest;
-use actix_web::http::header::{AUTHORIZATION, HeaderValue};
-
-use super::client::Network;
-use super::endpoints::client_address;
-use super::service::Service;
-use super::tokens::{Role, has_token};
+use crate::http::network::Network;
+use crate::http::tokens::Role;
 use crate::store::Unavailable;
 
 /// Networks with wrong tokens that are told apart.
@@ -32,18 +27,18 @@ const PAUSE_ABOVE_LIMIT: Duration = Duration::from_millis(200);
 /// Limits the remembered uses of correct tokens.
 const MAX_KNOWN: usize = 64;
 /// A network is known for this time after its last correct token.
-const KNOWN_FOR: Duration = Duration::from_secs(3_600);
+const MAX_KNOWN_AGE: Duration = Duration::from_secs(3_600);
 /// Delay of the first wrong token; it doubles with each.
 const FIRST_DELAY: Duration = Duration::from_millis(100);
 const MAX_DELAY: Duration = Duration::from_secs(5);
 /// A network is forgotten this time after its last wrong token.
-const FORGOTTEN_AFTER: Duration = Duration::from_secs(600);
+const MAX_FAILURES_AGE: Duration = Duration::from_secs(600);
 
 #[derive(Clone, Debug, Default)]
-pub struct Attempts(Arc<Mutex<State>>);
+pub struct Attempts(Arc<Mutex<AttemptsState>>);
 
 #[derive(Debug, Default)]
-struct State {
+struct AttemptsState {
     networks: HashMap<Network, Failures>,
     waiting: u32,
     /// When a token may be judged next while `MAX_WAITING_OF_ALL` wait.
@@ -78,27 +73,8 @@ impl From<Unavailable> for NotJudged {
 /// How long a client should wait that was turned away.
 pub const RETRY_AFTER: Duration = MAX_DELAY;
 
-/// What the token of a request opens; `None` where there is none, or, after a delay, where it is wrong.
-///
-/// # Errors
-/// When too many wrong tokens wait for their answers, or the stored token cannot be read.
-pub async fn role_of(service: &Service, request: &HttpRequest) -> Result<Option<Role>, NotJudged> {
-    let authorization = request.headers().get(AUTHORIZATION).map(HeaderValue::as_bytes);
-    let Some(authorization) = authorization.filter(|value| has_token(value)) else { return Ok(None) };
-    let network = client_address(&service.proxies, request).map(Network::from);
-    let role = service.tokens.role(Some(authorization)).await?;
-    let Some(network) = network else { return Ok(role) };
-    if !service.attempts.admits(network, role, Instant::now()) {
-        return Err(NotJudged::TooManyAttempts);
-    }
-    if role.is_none() {
-        service.attempts.failed(network).await;
-    }
-    Ok(role)
-}
-
 /// A wrong token that waits for its answer.
-struct Waiting {
+struct DelayedAnswer {
     attempts: Attempts,
     network: Network,
 }
@@ -106,10 +82,10 @@ struct Waiting {
 impl Attempts {
     /// Whether a request of this network may be answered according to the role of its token. Remembers a role that is
     /// admitted.
-    fn admits(&self, network: Network, role: Option<Role>, now: Instant) -> bool {
+    pub fn admits(&self, network: Network, role: Option<Role>, now: Instant) -> bool {
         let mut state = self.lock();
         let Some(role) = role else { return state.has_room(network, now) };
-        state.known.retain(|(.., used)| now.saturating_duration_since(*used) < KNOWN_FOR);
+        state.known.retain(|(.., used)| now.saturating_duration_since(*used) < MAX_KNOWN_AGE);
         let place = state.known.iter().position(|(of, known, _)| (*of, *known) == (network, role));
         match place {
             Some(place) => state.known[place].2 = now,
@@ -127,27 +103,27 @@ impl Attempts {
     }
 
     /// Waits as long as the answer to a wrong token must.
-    async fn failed(&self, network: Network) {
+    pub async fn failed(&self, network: Network) {
         let Some((waiting, delay)) = self.note(network, Instant::now()) else { return };
         tokio::time::sleep(delay).await;
         drop(waiting);
     }
 
     /// `None` where it is not delayed: so many are already.
-    fn note(&self, network: Network, now: Instant) -> Option<(Waiting, Duration)> {
+    fn note(&self, network: Network, now: Instant) -> Option<(DelayedAnswer, Duration)> {
         // Whoever has a /48 of IPv6 guesses from all of its /64s.
         let network = network.allocation();
         let mut state = self.lock();
         if state.networks.len() >= MAX_NETWORKS && !state.networks.contains_key(&network) {
             let is_recent = |failures: &Failures| {
-                failures.waiting > 0 || now.saturating_duration_since(failures.last) < FORGOTTEN_AFTER
+                failures.waiting > 0 || now.saturating_duration_since(failures.last) < MAX_FAILURES_AGE
             };
             state.networks.retain(|_, failures| is_recent(failures));
         }
         let has_room = state.networks.len() < MAX_NETWORKS;
         let count = match state.networks.get_mut(&network) {
             Some(failures) => {
-                let is_old = now.saturating_duration_since(failures.last) >= FORGOTTEN_AFTER;
+                let is_old = now.saturating_duration_since(failures.last) >= MAX_FAILURES_AGE;
                 failures.count = if is_old { 1 } else { failures.count.saturating_add(1) };
                 failures.last = now;
                 failures.barred_until = None;
@@ -171,15 +147,15 @@ impl Attempts {
         if let Some(failures) = state.networks.get_mut(&network) {
             failures.waiting += 1;
         }
-        Some((Waiting { attempts: self.clone(), network }, delay(count)))
+        Some((DelayedAnswer { attempts: self.clone(), network }, delay(count)))
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, AttemptsState> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl State {
+impl AttemptsState {
     /// Whether a token of this network may be judged, whatever it is.
     fn has_room(&mut self, network: Network, now: Instant) -> bool {
         let failures = self.networks.get(&network.allocation());
@@ -199,7 +175,7 @@ impl State {
     }
 }
 
-impl Drop for Waiting {
+impl Drop for DelayedAnswer {
     fn drop(&mut self) {
         let mut state = self.attempts.lock();
         state.waiting = state.waiting.saturating_sub(1);
@@ -237,7 +213,7 @@ mod tests {
         assert_eq!(delay_of(1, now), Some(FIRST_DELAY));
         assert_eq!(delay_of(1, now), Some(2 * FIRST_DELAY));
         assert_eq!(delay_of(2, now), Some(FIRST_DELAY));
-        assert_eq!(delay_of(1, now + FORGOTTEN_AFTER), Some(FIRST_DELAY));
+        assert_eq!(delay_of(1, now + MAX_FAILURES_AGE), Some(FIRST_DELAY));
     }
 
     #[test]
@@ -256,11 +232,11 @@ mod tests {
         let (attempts, now) = (Attempts::default(), Instant::now());
         assert!(attempts.admits(network(1), Some(Role::Reader), now));
         let _waiting: Vec<_> = (0..MAX_WAITING).map(|_| attempts.note(network(1), now).unwrap()).collect();
-        let soon = now + KNOWN_FOR / 2;
+        let soon = now + MAX_KNOWN_AGE / 2;
         assert!(attempts.admits(network(1), Some(Role::Reader), soon));
         assert!(!attempts.admits(network(1), Some(Role::Admin), soon), "another role");
         assert!(!attempts.admits(network(1), None, soon));
-        assert!(!attempts.admits(network(1), Some(Role::Reader), soon + KNOWN_FOR), "long ago");
+        assert!(!attempts.admits(network(1), Some(Role::Reader), soon + MAX_KNOWN_AGE), "long ago");
     }
 
     #[test]
@@ -337,7 +313,7 @@ mod tests {
         assert_eq!(attempts.lock().networks.len(), MAX_NETWORKS);
         assert_eq!(attempts.note(network(20_000), now).map(|(_, delay)| delay), Some(MAX_DELAY));
         assert_eq!(
-            attempts.note(network(20_000), now + FORGOTTEN_AFTER).map(|(_, delay)| delay),
+            attempts.note(network(20_000), now + MAX_FAILURES_AGE).map(|(_, delay)| delay),
             Some(FIRST_DELAY)
         );
         let held: Vec<_> = (0..1_000).map_while(|number| attempts.note(network(number), now)).collect();

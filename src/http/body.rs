@@ -12,18 +12,18 @@ use futures_util::{FutureExt as _, Stream};
 use tokio::task::yield_now;
 use tokio::time::{Instant, timeout_at};
 
-use super::budget::{Reservation, UsedUp};
-use super::buffer::Buffer;
+use crate::http::budget::{BudgetExhausted, Reservation};
+use crate::http::buffer::Buffer;
 use crate::store::LARGE_BYTES;
 
 /// A whole body must arrive within this time …
-const WHOLE_WITHIN: Duration = Duration::from_secs(60);
+const BODY_TIMEOUT: Duration = Duration::from_secs(60);
 /// … and of one that takes long, each part of this size within that time: 1 KiB/s, which the worst mobile line manages,
 /// with room for an interruption of several seconds.
 const PART_BYTES: usize = 10 << 10;
-const PART_WITHIN: Duration = Duration::from_secs(10);
+const PART_TIMEOUT: Duration = Duration::from_secs(10);
 /// Reserved before anything has come.
-const FIRST_BYTES: usize = 16 << 10;
+const INITIAL_BYTES: usize = 16 << 10;
 /// Why there is no body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BodyError {
@@ -36,8 +36,8 @@ pub enum BodyError {
     Interrupted,
 }
 
-impl From<UsedUp> for BodyError {
-    fn from(_: UsedUp) -> Self {
+impl From<BudgetExhausted> for BodyError {
+    fn from(_: BudgetExhausted) -> Self {
         Self::BudgetUsedUp
     }
 }
@@ -79,8 +79,8 @@ pub async fn read_accounted(
         return Err(BodyError::TooLarge);
     }
     // No more than that before it has come: a few silent senders of large lengths would hold the whole budget.
-    reservation.make_room(announced.unwrap_or_default().min(FIRST_BYTES)).await?;
-    let mut parts = Parts::default();
+    reservation.make_room(announced.unwrap_or_default().min(INITIAL_BYTES)).await?;
+    let mut parts = BodyParts::default();
     let mut mark = (began, 0);
     let mut may_be_read_already = true;
     loop {
@@ -92,7 +92,7 @@ pub async fn read_accounted(
                 continue;
             }
             None => {
-                let until = (began + WHOLE_WITHIN).min(mark.0 + PART_WITHIN);
+                let until = (began + BODY_TIMEOUT).min(mark.0 + PART_TIMEOUT);
                 reservation.watch();
                 tokio::select! {
                     biased;
@@ -131,14 +131,14 @@ async fn next(payload: &mut Payload) -> Option<Result<Bytes, PayloadError>> {
 
 /// What has arrived. Most bodies arrive in one piece, which is then used as it is.
 #[derive(Default)]
-enum Parts {
+enum BodyParts {
     #[default]
     None,
     One(Bytes),
     Joined(Buffer),
 }
 
-impl Parts {
+impl BodyParts {
     fn len(&self) -> usize {
         match self {
             Self::None => 0,
@@ -147,7 +147,12 @@ impl Parts {
         }
     }
 
-    fn push(&mut self, chunk: Bytes, announced: Option<usize>, max_bytes: usize) -> Result<(), UsedUp> {
+    fn push(
+        &mut self,
+        chunk: Bytes,
+        announced: Option<usize>,
+        max_bytes: usize,
+    ) -> Result<(), BudgetExhausted> {
         let at_most = announced.unwrap_or(max_bytes);
         match std::mem::take(self) {
             Self::Joined(mut joined) => {
@@ -163,19 +168,19 @@ impl Parts {
     fn accounted<R: Send + 'static>(self, reservation: R) -> Bytes {
         match self {
             Self::None => Bytes::new(),
-            Self::One(bytes) => Bytes::from_owner(Accounted { bytes, _reservation: reservation }),
-            Self::Joined(bytes) => Bytes::from_owner(Accounted { bytes, _reservation: reservation }),
+            Self::One(bytes) => Bytes::from_owner(CountedBytes { bytes, _reservation: reservation }),
+            Self::Joined(bytes) => Bytes::from_owner(CountedBytes { bytes, _reservation: reservation }),
         }
     }
 }
 
 /// Bytes together with their share of the budget.
-struct Accounted<B, R> {
+struct CountedBytes<B, R> {
     bytes: B,
     _reservation: R,
 }
 
-impl<B: AsRef<[u8]>, R> AsRef<[u8]> for Accounted<B, R> {
+impl<B: AsRef<[u8]>, R> AsRef<[u8]> for CountedBytes<B, R> {
     fn as_ref(&self) -> &[u8] {
         self.bytes.as_ref()
     }
@@ -186,9 +191,9 @@ mod tests {
     use std::collections::VecDeque;
     use std::task::{Context, Poll};
 
-    use super::super::budget::Budget;
-    use super::super::client::Network;
     use super::*;
+    use crate::http::budget::Budget;
+    use crate::http::network::Network;
 
     const CLIENT: Network = Network::V4([192, 0, 2, 1]);
     const OTHER: Network = Network::V4([192, 0, 2, 2]);
@@ -255,7 +260,7 @@ mod tests {
         let body = read_with(&budget, &[100], Some(100)).await.unwrap();
         let kept = body.clone();
         drop(body);
-        assert_eq!(budget.reservation(OTHER).grow_to(1), Err(UsedUp));
+        assert_eq!(budget.reservation(OTHER).grow_to(1), Err(BudgetExhausted));
         drop(kept);
         assert_eq!(budget.reservation(OTHER).grow_to(100), Ok(()));
     }
@@ -272,7 +277,7 @@ mod tests {
         let reading = read(silent, Some(1 << 20), 1 << 20, budget.reservation(CLIENT));
         let unread = tokio::time::timeout(Duration::from_millis(1), reading);
         let mut others = budget.reservation(OTHER);
-        let (unread, taken) = (unread, others.grow_to((1 << 20) - FIRST_BYTES));
+        let (unread, taken) = (unread, others.grow_to((1 << 20) - INITIAL_BYTES));
         assert_eq!(taken, Ok(()));
         assert!(unread.await.is_err());
     }
@@ -341,7 +346,7 @@ mod tests {
             let reservation = Budget::new(1_000).reservation(CLIENT);
             let stalled = read(payload(&[1], Then::Stall), None, 100, reservation).await;
             assert_eq!(stalled, Err(BodyError::TimedOut));
-            assert_eq!(began.elapsed().as_secs(), PART_WITHIN.as_secs());
+            assert_eq!(began.elapsed().as_secs(), PART_TIMEOUT.as_secs());
         });
     }
 }

@@ -5,7 +5,7 @@
 use bytes::Bytes;
 use memmap2::{MmapMut, MmapOptions};
 
-use super::budget::UsedUp;
+use crate::http::budget::BudgetExhausted;
 
 /// Steps in which smaller bodies grow.
 const HEAP_STEPS: [usize; 3] = [16 << 10, 128 << 10, MAX_HEAP_BYTES];
@@ -15,13 +15,13 @@ const MAX_HEAP_BYTES_OF_UNKNOWN: usize = 128 << 10;
 
 #[derive(Debug)]
 pub struct Buffer {
-    memory: Memory,
+    memory: BufferMemory,
     len: usize,
     max_heap_bytes: usize,
 }
 
 #[derive(Debug)]
-enum Memory {
+enum BufferMemory {
     Heap(Vec<u8>),
     Mapped(MmapMut),
 }
@@ -31,9 +31,14 @@ impl Buffer {
     ///
     /// # Errors
     /// When the system has no memory.
-    pub fn of(first: &Bytes, next: &Bytes, announced: Option<usize>, at_most: usize) -> Result<Self, UsedUp> {
+    pub fn of(
+        first: &Bytes,
+        next: &Bytes,
+        announced: Option<usize>,
+        at_most: usize,
+    ) -> Result<Self, BudgetExhausted> {
         let max_heap_bytes = if announced.is_some() { MAX_HEAP_BYTES } else { MAX_HEAP_BYTES_OF_UNKNOWN };
-        let mut buffer = Self { memory: Memory::Heap(Vec::new()), len: 0, max_heap_bytes };
+        let mut buffer = Self { memory: BufferMemory::Heap(Vec::new()), len: 0, max_heap_bytes };
         let is_large = announced.is_some_and(|length| length > MAX_HEAP_BYTES);
         if is_large && first.len() + next.len() > HEAP_STEPS[0] {
             buffer.map(at_most)?;
@@ -49,9 +54,9 @@ impl Buffer {
 
     /// # Errors
     /// When the system has no memory.
-    pub fn push(&mut self, piece: &[u8], at_most: usize) -> Result<(), UsedUp> {
+    pub fn push(&mut self, piece: &[u8], at_most: usize) -> Result<(), BudgetExhausted> {
         let needed = self.len + piece.len();
-        if let Memory::Heap(heap) = &mut self.memory {
+        if let BufferMemory::Heap(heap) = &mut self.memory {
             if needed <= self.max_heap_bytes {
                 grow(heap, needed, at_most)?;
                 heap.extend_from_slice(piece);
@@ -60,18 +65,19 @@ impl Buffer {
             }
             self.map(at_most.max(needed))?;
         }
-        if let Memory::Mapped(map) = &mut self.memory {
-            map.get_mut(self.len..needed).ok_or(UsedUp)?.copy_from_slice(piece);
+        if let BufferMemory::Mapped(map) = &mut self.memory {
+            map.get_mut(self.len..needed).ok_or(BudgetExhausted)?.copy_from_slice(piece);
             self.len = needed;
         }
         Ok(())
     }
 
     /// Moves what there is into a mapping.
-    fn map(&mut self, bytes: usize) -> Result<(), UsedUp> {
-        let mut map = MmapOptions::new().len(bytes).no_reserve_swap().map_anon().map_err(|_| UsedUp)?;
+    fn map(&mut self, bytes: usize) -> Result<(), BudgetExhausted> {
+        let mut map =
+            MmapOptions::new().len(bytes).no_reserve_swap().map_anon().map_err(|_| BudgetExhausted)?;
         map[..self.len].copy_from_slice(&self.as_ref()[..self.len]);
-        self.memory = Memory::Mapped(map);
+        self.memory = BufferMemory::Mapped(map);
         Ok(())
     }
 }
@@ -79,20 +85,20 @@ impl Buffer {
 impl AsRef<[u8]> for Buffer {
     fn as_ref(&self) -> &[u8] {
         match &self.memory {
-            Memory::Heap(heap) => heap,
-            Memory::Mapped(map) => &map[..self.len],
+            BufferMemory::Heap(heap) => heap,
+            BufferMemory::Mapped(map) => &map[..self.len],
         }
     }
 }
 
 /// Makes room for `needed` bytes, and for more in advance; never for more than `at_most` unless that is needed.
-fn grow(heap: &mut Vec<u8>, needed: usize, at_most: usize) -> Result<(), UsedUp> {
+fn grow(heap: &mut Vec<u8>, needed: usize, at_most: usize) -> Result<(), BudgetExhausted> {
     if needed <= heap.capacity() {
         return Ok(());
     }
     let step = HEAP_STEPS.into_iter().find(|step| *step >= needed).unwrap_or(needed);
     let capacity = step.min(at_most).max(needed);
-    heap.try_reserve_exact(capacity - heap.len()).map_err(|_| UsedUp)
+    heap.try_reserve_exact(capacity - heap.len()).map_err(|_| BudgetExhausted)
 }
 
 #[cfg(test)]
@@ -126,7 +132,7 @@ mod tests {
             for piece in pieces {
                 buffer.push(&piece, 3 << 20).unwrap();
             }
-            assert!(matches!(buffer.memory, Memory::Mapped(_)));
+            assert!(matches!(buffer.memory, BufferMemory::Mapped(_)));
             assert!(buffer.len() == all.len() && buffer.as_ref() == all);
         }
     }
@@ -135,7 +141,7 @@ mod tests {
     fn mapping_is_never_written_beyond() {
         let piece = Bytes::from(vec![1; 2 << 20]);
         let mut buffer = Buffer::of(&piece, &Bytes::new(), None, 2 << 20).unwrap();
-        assert_eq!(buffer.push(b"x", 2 << 20), Err(UsedUp));
+        assert_eq!(buffer.push(b"x", 2 << 20), Err(BudgetExhausted));
         assert_eq!(buffer.len(), 2 << 20);
     }
 }

@@ -1,157 +1,25 @@
-//! Who a request comes from: the peer, or what a trusted proxy says.
+//! The client of a request: its peer, or the client that a trusted proxy names.
 
-use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::IpAddr;
 
-use ipnet::IpNet;
+use actix_web::HttpRequest;
 
-/// Where the proxies are whose `X-Forwarded-For` is believed.
-#[derive(Clone, Debug, Default)]
-pub struct TrustedProxies(Vec<IpNet>);
+use crate::http::connections::Link;
+use crate::http::network::Network;
+use crate::http::proxies::TrustedProxies;
 
-impl TrustedProxies {
-    pub fn new(networks: Vec<IpNet>) -> Self {
-        Self(networks)
+/// Lists the addresses that a request has passed through.
+pub const FORWARDED_FOR: &str = "x-forwarded-for";
+
+/// `None` only without a peer, in tests without a socket.
+pub fn client_address(proxies: &TrustedProxies, request: &HttpRequest) -> Option<IpAddr> {
+    let lines = request.headers().get_all(FORWARDED_FOR).map(|value| value.as_bytes());
+    let peer = request.peer_addr()?.ip();
+    let client = proxies.client_address(peer, lines);
+    if client != peer.to_canonical()
+        && let Some(link) = request.conn_data::<Link>()
+    {
+        link.attribute(Network::from(client));
     }
-
-    /// The rightmost hop that is no trusted proxy; `lines` are the values of `X-Forwarded-For` as received.
-    ///
-    /// A proxy writes at the right end, so everything left of the first hop that cannot be read may be the invention
-    /// of a client: then the nearest readable hop stands, at worst the peer itself.
-    pub fn client_address<'a>(
-        &self,
-        peer: IpAddr,
-        lines: impl DoubleEndedIterator<Item = &'a [u8]>,
-    ) -> IpAddr {
-        let mut nearest = peer.to_canonical();
-        if !self.trust(nearest) {
-            return nearest;
-        }
-        let hops = lines.rev().flat_map(|line| line.rsplit(|byte| *byte == b',')).map(<[u8]>::trim_ascii);
-        for hop in hops.filter(|hop| !hop.is_empty()) {
-            let Some(address) = parse(hop) else { return nearest };
-            nearest = address;
-            if !self.trust(address) {
-                break;
-            }
-        }
-        nearest
-    }
-
-    pub fn trust(&self, address: IpAddr) -> bool {
-        self.0.iter().any(|network| network.contains(&address))
-    }
-}
-
-/// `192.0.2.1`, `192.0.2.1:80`, `2001:db8::1`, `[2001:db8::1]` or `[2001:db8::1]:80`.
-fn parse(hop: &[u8]) -> Option<IpAddr> {
-    let text = std::str::from_utf8(hop).ok()?;
-    let bare = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(text);
-    let address = bare.parse().or_else(|_| text.parse::<SocketAddr>().map(|address| address.ip())).ok()?;
-    Some(IpAddr::to_canonical(&address))
-}
-
-/// What limits are kept for: one address of IPv4, a /64 of IPv6, which is the least that one customer gets.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Network {
-    V4([u8; 4]),
-    V6([u16; 4]),
-}
-
-impl Network {
-    /// What one customer may rotate through: an address of IPv4, a /48 of IPv6.
-    pub fn allocation(self) -> Self {
-        match self {
-            Self::V6([a, b, c, _]) => Self::V6([a, b, c, 0]),
-            v4 @ Self::V4(_) => v4,
-        }
-    }
-}
-
-impl fmt::Display for Network {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::V4(octets) => Ipv4Addr::from(*octets).fmt(f),
-            Self::V6([a, b, c, d]) => write!(f, "{}/64", Ipv6Addr::new(*a, *b, *c, *d, 0, 0, 0, 0)),
-        }
-    }
-}
-
-impl From<IpAddr> for Network {
-    fn from(address: IpAddr) -> Self {
-        match address.to_canonical() {
-            IpAddr::V4(v4) => Self::V4(v4.octets()),
-            IpAddr::V6(v6) => {
-                let [a, b, c, d, ..] = v6.segments();
-                Self::V6([a, b, c, d])
-            }
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn proxies() -> TrustedProxies {
-        TrustedProxies::new(["10.0.0.0/8", "fd00::/8"].map(|text| text.parse().unwrap()).to_vec())
-    }
-
-    #[test]
-    fn the_client_is_the_rightmost_untrusted_hop_behind_a_trusted_peer() {
-        let rows: [(&str, &[&str], &str); 17] = [
-            ("203.0.113.9", &[], "203.0.113.9"),
-            ("203.0.113.9", &["198.51.100.1"], "203.0.113.9"),
-            ("::ffff:203.0.113.9", &["198.51.100.1"], "203.0.113.9"),
-            ("10.0.0.1", &[], "10.0.0.1"),
-            ("::ffff:10.0.0.1", &["198.51.100.1"], "198.51.100.1"),
-            ("10.0.0.1", &["198.51.100.1"], "198.51.100.1"),
-            ("10.0.0.1", &["192.0.2.7, 198.51.100.1"], "198.51.100.1"),
-            ("10.0.0.1", &["198.51.100.1,10.0.0.2 ,\t10.0.0.3"], "198.51.100.1"),
-            ("10.0.0.1", &["192.0.2.7", "198.51.100.1, 10.0.0.2"], "198.51.100.1"),
-            ("10.0.0.1", &["198.51.100.1:4711"], "198.51.100.1"),
-            ("10.0.0.1", &["[2001:db8::1]:4711"], "2001:db8::1"),
-            ("10.0.0.1", &["[2001:db8::1]"], "2001:db8::1"),
-            ("fd00::1", &["2001:db8::1"], "2001:db8::1"),
-            ("10.0.0.1", &["::ffff:198.51.100.1"], "198.51.100.1"),
-            ("10.0.0.1", &["10.0.0.9, 10.0.0.2"], "10.0.0.9"),
-            ("10.0.0.1", &["198.51.100.1, , ,"], "198.51.100.1"),
-            ("10.0.0.1", &[""], "10.0.0.1"),
-        ];
-        for (peer, lines, client) in rows {
-            let lines = lines.iter().map(|line| line.as_bytes());
-            let found = proxies().client_address(peer.parse().unwrap(), lines);
-            assert_eq!(found, client.parse::<IpAddr>().unwrap(), "{peer}");
-        }
-    }
-
-    #[test]
-    fn nothing_left_of_a_hop_that_cannot_be_read_is_believed() {
-        for garbage in ["unknown", "198.51.100.1;", "1.2.3", "[::1", "\u{e9}", "fe80::1%eth0"] {
-            let line = format!("192.0.2.7, {garbage}");
-            let found = proxies().client_address("10.0.0.1".parse().unwrap(), [line.as_bytes()].into_iter());
-            assert_eq!(found, "10.0.0.1".parse::<IpAddr>().unwrap(), "{garbage}");
-            let line = format!("192.0.2.7, {garbage}, 10.0.0.2");
-            let found = proxies().client_address("10.0.0.1".parse().unwrap(), [line.as_bytes()].into_iter());
-            assert_eq!(found, "10.0.0.2".parse::<IpAddr>().unwrap(), "{garbage}");
-        }
-    }
-
-    #[test]
-    fn without_trusted_proxies_the_header_is_never_read() {
-        let found = TrustedProxies::default()
-            .client_address("127.0.0.1".parse().unwrap(), [&b"198.51.100.1"[..]].into_iter());
-        assert_eq!(found, "127.0.0.1".parse::<IpAddr>().unwrap());
-    }
-
-    #[test]
-    fn addresses_of_one_ipv6_customer_are_one_network() {
-        let network = |text: &str| Network::from(text.parse::<IpAddr>().unwrap());
-        assert_eq!(network("2001:db8:0:1::1"), network("2001:db8:0:1:ffff::2"));
-        assert_ne!(network("2001:db8:0:1::1"), network("2001:db8:0:2::1"));
-        assert_ne!(network("192.0.2.1"), network("192.0.2.2"));
-        assert_eq!(network("::ffff:192.0.2.1"), network("192.0.2.1"));
-        assert_eq!(network("2001:db8:0:1::1").to_string(), "2001:db8:0:1::/64");
-        assert_eq!(network("192.0.2.1").to_string(), "192.0.2.1");
-    }
+    Some(client)
 }

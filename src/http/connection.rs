@@ -14,16 +14,16 @@ use tokio::net::TcpStream;
 use tokio::sync::Notify;
 use tokio::time::{Instant, Sleep, sleep};
 
-use super::connections::{Link, Opening};
-use super::scanner::{Scanner, Stage};
+use crate::http::connections::{Link, Opening};
+use crate::http::scanner::{Scanner, Stage};
 
 /// From the first byte of a request to the first byte of its reply: longer than the longest body may take, and the
 /// commit after it.
-const ANSWERED_WITHIN: Duration = Duration::from_secs(70);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(70);
 /// A client that takes nothing of a reply for so long is not there.
-const WRITTEN_WITHIN: Duration = Duration::from_secs(15);
+const WRITE_TIMEOUT: Duration = Duration::from_secs(15);
 /// How often it is looked at: a timer for each request would cost more.
-const LOOKED_AT_EVERY: Duration = Duration::from_secs(5);
+const CHECK_INTERVAL: Duration = Duration::from_secs(5);
 
 /// Bytes of pipelined requests that are read while an earlier request is unanswered.
 const MAX_HELD_BYTES: usize = 4 << 10;
@@ -68,7 +68,7 @@ impl<S> Connection<S> {
     pub fn new(stream: S, link: Link) -> Self {
         Self {
             stream,
-            next_look: Box::pin(sleep(LOOKED_AT_EVERY)),
+            next_look: Box::pin(sleep(CHECK_INTERVAL)),
             unanswered_since: None,
             blocked_since: None,
             gone: Gone::default(),
@@ -136,11 +136,10 @@ impl<S> Connection<S> {
         while self.next_look.as_mut().poll(context).is_ready() {
             let now = Instant::now();
             let is_over = |since: Option<Instant>, limit| since.is_some_and(|since| now - since >= limit);
-            if is_over(self.unanswered_since, ANSWERED_WITHIN) || is_over(self.blocked_since, WRITTEN_WITHIN)
-            {
+            if is_over(self.unanswered_since, ANSWER_TIMEOUT) || is_over(self.blocked_since, WRITE_TIMEOUT) {
                 return Err(io::ErrorKind::TimedOut.into());
             }
-            self.next_look.as_mut().reset(now + LOOKED_AT_EVERY);
+            self.next_look.as_mut().reset(now + CHECK_INTERVAL);
         }
         Ok(())
     }
@@ -237,8 +236,8 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Connection<S> {
 mod tests {
     use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
 
-    use super::super::scanner::MAX_HEADER_NAME_BYTES;
     use super::*;
+    use crate::http::scanner::MAX_HEADER_NAME_BYTES;
 
     fn with_paused_time<T>(test: impl Future<Output = T>) -> T {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
@@ -254,7 +253,7 @@ mod tests {
             let began = Instant::now();
             let error = connection.read_to_end(&mut Vec::new()).await.unwrap_err();
             assert_eq!(error.kind(), io::ErrorKind::TimedOut);
-            assert!(began.elapsed() <= ANSWERED_WITHIN + LOOKED_AT_EVERY, "{:?}", began.elapsed());
+            assert!(began.elapsed() <= ANSWER_TIMEOUT + CHECK_INTERVAL, "{:?}", began.elapsed());
         });
     }
 
@@ -266,7 +265,7 @@ mod tests {
             let began = Instant::now();
             let error = connection.write_all(&[0; 65]).await.unwrap_err();
             assert_eq!(error.kind(), io::ErrorKind::TimedOut);
-            assert!(began.elapsed() <= WRITTEN_WITHIN + LOOKED_AT_EVERY, "{:?}", began.elapsed());
+            assert!(began.elapsed() <= WRITE_TIMEOUT + CHECK_INTERVAL, "{:?}", began.elapsed());
         });
     }
 
@@ -278,7 +277,7 @@ mod tests {
             let gone = connection.gone();
             client.write_all(b"P").await.unwrap();
             connection.read_exact(&mut [0]).await.unwrap();
-            assert!(tokio::time::timeout(LOOKED_AT_EVERY, gone.wait()).await.is_err());
+            assert!(tokio::time::timeout(CHECK_INTERVAL, gone.wait()).await.is_err());
             client.shutdown().await.unwrap();
             assert_eq!(connection.read(&mut [0]).await.unwrap(), 0);
             gone.wait().await;
@@ -311,7 +310,7 @@ mod tests {
             let mut head = [0; 18];
             link.close_when_idle();
             connection.read_exact(&mut head).await.unwrap();
-            let next = tokio::time::timeout(LOOKED_AT_EVERY, connection.read(&mut head)).await;
+            let next = tokio::time::timeout(CHECK_INTERVAL, connection.read(&mut head)).await;
             assert!(next.is_err(), "its request is not answered yet");
             connection.write_all(b"R").await.unwrap();
             assert_eq!(connection.read(&mut head).await.unwrap(), 0);
@@ -329,7 +328,7 @@ mod tests {
             for number in 0..1_000 {
                 let length = connection.read(&mut buffer).await.unwrap();
                 assert_eq!(&buffer[..length], request.as_bytes(), "request {number}");
-                let next = tokio::time::timeout(LOOKED_AT_EVERY, connection.read(&mut buffer)).await;
+                let next = tokio::time::timeout(CHECK_INTERVAL, connection.read(&mut buffer)).await;
                 assert!(next.is_err(), "request {number} is not answered yet");
                 connection.write_all(b"R").await.unwrap();
             }
@@ -349,7 +348,7 @@ mod tests {
             let mut head = [0; 18];
             connection.read_exact(&mut head).await.unwrap();
             let mut none = [0];
-            assert!(tokio::time::timeout(LOOKED_AT_EVERY, connection.read(&mut none)).await.is_err());
+            assert!(tokio::time::timeout(CHECK_INTERVAL, connection.read(&mut none)).await.is_err());
             gone.wait().await;
             connection.write_all(b"R").await.unwrap();
             connection.read_exact(&mut head).await.unwrap();
@@ -368,7 +367,7 @@ mod tests {
                 connection.read_exact(&mut byte).await.unwrap();
                 connection.write_all(b"R").await.unwrap();
                 client.read_exact(&mut byte).await.unwrap();
-                let idle = tokio::time::timeout(2 * ANSWERED_WITHIN, connection.read(&mut byte)).await;
+                let idle = tokio::time::timeout(2 * ANSWER_TIMEOUT, connection.read(&mut byte)).await;
                 assert!(idle.is_err(), "it waits for the next request");
             }
         });

@@ -4,16 +4,16 @@ use std::fmt::{self, Display, Formatter, Write};
 
 /// As the value of `name=`: bare where that is unmistakable, else in quotes.
 #[derive(Clone, Copy, Debug)]
-pub struct Value<'a>(pub &'a str);
+pub struct LogValue<'a>(pub &'a str);
 
 /// As a JSON string, quotes included.
 #[derive(Clone, Copy, Debug)]
 pub struct JsonString<'a>(pub &'a str);
 
 /// Makes a writer whose every character is harmless.
-pub struct Harmless<W>(pub W);
+pub struct EscapedText<W>(pub W);
 
-impl Display for Value<'_> {
+impl Display for LogValue<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let is_bare = |byte: u8| byte.is_ascii_alphanumeric() || b"._:/-@+%~,;()*".contains(&byte);
         if !self.0.is_empty() && self.0.bytes().all(is_bare) {
@@ -58,7 +58,7 @@ impl<W: Write> Write for JsonText<W> {
     }
 }
 
-impl<W: Write> Write for Harmless<W> {
+impl<W: Write> Write for EscapedText<W> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
         if text.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
             return self.0.write_str(text);
@@ -99,7 +99,7 @@ mod tests {
             ("a\r\nb", "\"a\\r\\nb\""),
         ];
         for (text, shown) in rows {
-            assert_eq!(Value(text).to_string(), shown);
+            assert_eq!(LogValue(text).to_string(), shown);
         }
     }
 
@@ -107,9 +107,9 @@ mod tests {
     fn nothing_harmful_comes_out_of_any_of_them() {
         for harmful in HARMFUL {
             let text = format!("a{harmful}b");
-            let mut harmless = Harmless(String::new());
+            let mut harmless = EscapedText(String::new());
             harmless.write_str(&text).unwrap();
-            for shown in [Value(&text).to_string(), JsonString(&text).to_string(), harmless.0] {
+            for shown in [LogValue(&text).to_string(), JsonString(&text).to_string(), harmless.0] {
                 assert!(!shown.contains(HARMFUL), "{shown:?}");
                 assert!(shown.contains('a') && shown.contains('b'), "{shown:?}");
             }

@@ -8,18 +8,18 @@ use std::time::{Duration, Instant};
 #[derive(Debug)]
 pub struct LogLimit {
     interval: Duration,
-    state: Mutex<State>,
+    state: Mutex<LogLimitState>,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct LogLimitState {
     last: Option<Instant>,
     omitted: u64,
 }
 
 /// Number of lines that were omitted before this one; written as the end of a line, empty where there are none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Omitted(u64);
+pub struct OmittedLines(u64);
 
 impl LogLimit {
     pub fn new(interval: Duration) -> Self {
@@ -27,18 +27,18 @@ impl LogLimit {
     }
 
     /// `None` where the line must not be written.
-    pub fn take(&self, now: Instant) -> Option<Omitted> {
+    pub fn take(&self, now: Instant) -> Option<OmittedLines> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         if state.last.is_some_and(|last| now.saturating_duration_since(last) < self.interval) {
             state.omitted += 1;
             return None;
         }
         state.last = Some(now);
-        Some(Omitted(std::mem::take(&mut state.omitted)))
+        Some(OmittedLines(std::mem::take(&mut state.omitted)))
     }
 }
 
-impl fmt::Display for Omitted {
+impl fmt::Display for OmittedLines {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
             0 => Ok(()),

@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 use actix_http::error::{DispatchError, ParseError};
 use prometheus::IntCounterVec;
 
-use super::connections::{Link, Opening};
-use super::log_limit::LogLimit;
+use crate::http::connections::{Link, Opening};
+use crate::http::log_limit::LogLimit;
 
-const LOGGED_EVERY: Duration = Duration::from_secs(10);
+const LOG_INTERVAL: Duration = Duration::from_secs(10);
 
 #[derive(Debug)]
 pub struct MalformedRequests {
@@ -24,7 +24,7 @@ impl MalformedRequests {
         for status in ["400", "408", "431"] {
             counters.with_label_values(&[status]);
         }
-        Self { counters, log: LogLimit::new(LOGGED_EVERY) }
+        Self { counters, log: LogLimit::new(LOG_INTERVAL) }
     }
 
     /// Takes note of how a connection has ended.

@@ -9,13 +9,13 @@ const WINDOW: Duration = Duration::from_secs(1);
 /// Below this a body never counts as arriving.
 const MIN_BYTES_PER_SECOND: f64 = 1_024.0;
 /// What a body holds must at its present rate arrive within this time: the longest that a whole body may take.
-const HELD_AT_MOST_SECONDS: f64 = 60.0;
+const MAX_HELD_SECONDS: f64 = 60.0;
 
 /// Time without any bytes after which a body counts as stalled. Mobile clients pause for a few seconds.
-const STALLED_AFTER: Duration = Duration::from_secs(5);
+const STALL_TIMEOUT: Duration = Duration::from_secs(5);
 
 #[derive(Clone, Copy, Debug)]
-pub struct Pace {
+pub struct BodyPace {
     /// Time of the first arrival, or the end of the window before.
     window_began: Instant,
     window_bytes: usize,
@@ -24,7 +24,7 @@ pub struct Pace {
     last_arrival: Instant,
 }
 
-impl Pace {
+impl BodyPace {
     pub fn new(now: Instant) -> Self {
         Self { window_began: now, window_bytes: 0, earlier: None, last_arrival: now }
     }
@@ -46,7 +46,7 @@ impl Pace {
     /// `None` until enough has arrived for a measurement.
     pub fn progress(&self, held_bytes: usize, now: Instant) -> Option<f64> {
         let silent = now.saturating_duration_since(self.last_arrival);
-        if silent >= STALLED_AFTER {
+        if silent >= STALL_TIMEOUT {
             return Some(-silent.as_secs_f64());
         }
         let (earlier_bytes, earlier_length) = self.earlier.unwrap_or_default();
@@ -56,7 +56,7 @@ impl Pace {
         }
         // Two windows, up to now: a sender whose chunks are further apart than one window keeps its true rate.
         let rate = (earlier_bytes + self.window_bytes) as f64 / measured.as_secs_f64();
-        let needed = (held_bytes as f64 / HELD_AT_MOST_SECONDS).max(MIN_BYTES_PER_SECOND);
+        let needed = (held_bytes as f64 / MAX_HELD_SECONDS).max(MIN_BYTES_PER_SECOND);
         Some(rate / needed)
     }
 
@@ -82,7 +82,7 @@ mod tests {
     #[test]
     fn stalled_body_is_slow_however_much_it_sent_before() {
         let began = Instant::now();
-        let mut pace = Pace::new(began);
+        let mut pace = BodyPace::new(began);
         pace.arrived(16 << 20, after(began, 500));
         assert_eq!(pace.progress(16 << 20, after(began, 1_400)), None);
         assert!(pace.progress(16 << 20, after(began, 5_400)).unwrap() >= 1.0);
@@ -94,7 +94,7 @@ mod tests {
     #[test]
     fn trickle_is_slow_for_what_it_holds_and_fast_enough_for_a_small_body() {
         let began = Instant::now();
-        let mut pace = Pace::new(began);
+        let mut pace = BodyPace::new(began);
         pace.arrived(16 << 20, began);
         for step in 1..=10 {
             pace.arrived(2_000, after(began, step * 500));
@@ -109,7 +109,7 @@ mod tests {
         let began = Instant::now();
         // The first chunk may come at any time within the interval.
         for first in [0, 700, 1_600, 2_500] {
-            let mut pace = Pace::new(began);
+            let mut pace = BodyPace::new(began);
             for at in (0..40_000).step_by(100) {
                 if at >= first && (at - first) % 2_500 == 0 {
                     pace.arrived(3_500, after(began, at));
@@ -123,7 +123,7 @@ mod tests {
     #[test]
     fn drip_is_slow_within_seconds_after_a_burst() {
         let began = Instant::now();
-        let mut pace = Pace::new(began);
+        let mut pace = BodyPace::new(began);
         pace.arrived(8 << 20, began);
         for second in 1..=3 {
             pace.arrived(1, after(began, second * 1_000));
@@ -134,7 +134,7 @@ mod tests {
     #[test]
     fn body_without_arrivals_is_slowest_after_one_window() {
         let began = Instant::now();
-        let pace = Pace::new(began);
+        let pace = BodyPace::new(began);
         assert_eq!(pace.progress_since_start(1, after(began, 900)), None);
         assert_eq!(pace.progress_since_start(1, after(began, 1_100)), Some(0.0));
         assert_eq!(pace.progress(1, after(began, 1_100)), None);
@@ -144,7 +144,7 @@ mod tests {
     #[test]
     fn fast_body_makes_progress() {
         let began = Instant::now();
-        let mut pace = Pace::new(began);
+        let mut pace = BodyPace::new(began);
         for step in 1..=30 {
             pace.arrived(50_000, after(began, step * 100));
         }

@@ -7,20 +7,20 @@ use std::task::Poll;
 
 /// The future's handler has panicked; the panic hook has already logged it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Panicked;
+pub struct HandlerPanic;
 
 /// Runs a future to its end or its panic. What it held is dropped either way.
 ///
 /// # Errors
 /// When it panicked.
-pub async fn caught<F: Future>(future: F) -> Result<F::Output, Panicked> {
+pub async fn caught<F: Future>(future: F) -> Result<F::Output, HandlerPanic> {
     let mut future = pin!(future);
     poll_fn(move |context| {
         // A future that has panicked is not polled again, so nothing sees what the panic left half done.
         match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(context))) {
             Ok(Poll::Ready(output)) => Poll::Ready(Ok(output)),
             Ok(Poll::Pending) => Poll::Pending,
-            Err(_) => Poll::Ready(Err(Panicked)),
+            Err(_) => Poll::Ready(Err(HandlerPanic)),
         }
     })
     .await
@@ -36,12 +36,12 @@ mod tests {
     async fn a_panic_is_an_error_and_what_was_held_is_given_back() {
         let held = Arc::new(());
         let inner = Arc::clone(&held);
-        let outcome: Result<(), Panicked> = caught(async move {
+        let outcome: Result<(), HandlerPanic> = caught(async move {
             let _inner = inner;
             panic!("on purpose, in a test");
         })
         .await;
-        assert_eq!(outcome, Err(Panicked));
+        assert_eq!(outcome, Err(HandlerPanic));
         assert_eq!(Arc::strong_count(&held), 1);
         assert_eq!(caught(async { 1 }).await, Ok(1));
     }

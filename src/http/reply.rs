@@ -11,11 +11,9 @@ use actix_web::http::header::{
     X_CONTENT_TYPE_OPTIONS,
 };
 
-use crate::providers;
-
-const NO_SNIFF: HeaderValue = HeaderValue::from_static("nosniff");
+pub const NO_SNIFF: HeaderValue = HeaderValue::from_static("nosniff");
 /// Without it a shared cache could answer the next GET webhook itself, and creel would not receive it. Varnish does so by default.
-const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
+pub const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 /// Made once and copied: actix-http writes the fields of each new map in another order, and two replies that must not
 /// be told apart would differ in it.
 static TEXT_HEADERS: LazyLock<HeaderMap> = LazyLock::new(|| {
@@ -26,7 +24,7 @@ static TEXT_HEADERS: LazyLock<HeaderMap> = LazyLock::new(|| {
     headers
 });
 /// How long a sender should wait while the store takes nothing.
-const UNAVAILABLE_FOR: Duration = Duration::from_secs(5);
+const UNAVAILABLE_RETRY_AFTER: Duration = Duration::from_secs(5);
 
 pub fn text(status: StatusCode, body: &'static str) -> HttpResponse {
     let mut reply = HttpResponse::with_body(status, body).map_into_boxed_body();
@@ -68,31 +66,11 @@ pub fn too_many_requests(wait: Duration) -> HttpResponse {
 
 pub fn unavailable() -> HttpResponse {
     let reply = text(StatusCode::SERVICE_UNAVAILABLE, "Temporarily unavailable, try again.");
-    with(reply, RETRY_AFTER, whole_seconds(UNAVAILABLE_FOR))
+    with(reply, RETRY_AFTER, whole_seconds(UNAVAILABLE_RETRY_AFTER))
 }
 
 pub fn internal_error() -> HttpResponse {
     text(StatusCode::INTERNAL_SERVER_ERROR, "Internal error.")
-}
-
-pub fn of_provider(reply: providers::Reply) -> HttpResponse {
-    // Recipes and settings were validated at start; a status that is none would be our own mistake.
-    let status = StatusCode::from_u16(reply.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let mut response = match reply.content_type {
-        None => HttpResponse::new(status),
-        Some(content_type) => HttpResponse::build(status)
-            .insert_header((CONTENT_TYPE, HeaderValue::from_static(content_type)))
-            .insert_header((X_CONTENT_TYPE_OPTIONS, NO_SNIFF))
-            .body(reply.body),
-    };
-    for (name, value) in reply.headers {
-        // Names are a recipe's; values were found to be visible ASCII.
-        if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(value)) {
-            response.headers_mut().insert(name, value);
-        }
-    }
-    response.headers_mut().insert(CACHE_CONTROL, NO_STORE);
-    response
 }
 
 fn with(mut reply: HttpResponse, name: HeaderName, value: HeaderValue) -> HttpResponse {

@@ -6,18 +6,18 @@ use std::fmt::{self, Display, Formatter};
 use std::net::IpAddr;
 use std::time::Duration;
 
-use super::escape::{JsonString, Value};
 use crate::config::LogFormat;
+use crate::http::escape::{JsonString, LogValue};
 use crate::store::UnreadableReason;
 
 pub const TARGET: &str = "creel::request";
 
 /// Parts of an unknown path that are longer may be a secret that was pasted in the wrong place: a random path part has
 /// 16 characters at least.
-const MAX_SHOWN_PART: usize = 15;
+const MAX_SHOWN_PART_CHARACTERS: usize = 15;
 const ELLIPSIS: &str = "...";
 /// Limits what is shown of a method, in characters. The longest registered one has 17.
-const MAX_SHOWN_METHOD: usize = 20;
+const MAX_SHOWN_METHOD_CHARACTERS: usize = 20;
 
 /// What is told of a request; what does not apply is left out.
 #[derive(Debug)]
@@ -80,7 +80,7 @@ impl<'a> Entry<'a> {
 
 impl Entry<'_> {
     pub fn write(&self, format: LogFormat) {
-        log::info!(target: TARGET, "{}", Shown(self, format));
+        log::info!(target: TARGET, "{}", EntryText(self, format));
     }
 
     /// Whether there is a body and it could not be read.
@@ -90,17 +90,21 @@ impl Entry<'_> {
 
     /// The method, shortened: the HTTP parser accepts one as long as a whole head.
     fn method(&self) -> &str {
-        let end = self.method.char_indices().nth(MAX_SHOWN_METHOD).map_or(self.method.len(), |(end, _)| end);
+        let end = self
+            .method
+            .char_indices()
+            .nth(MAX_SHOWN_METHOD_CHARACTERS)
+            .map_or(self.method.len(), |(end, _)| end);
         &self.method[..end]
     }
 
     fn text(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {} ", Value(self.method()), Value(&self.path.shown()))?;
+        write!(f, "{} {} ", LogValue(self.method()), LogValue(&self.path.shown()))?;
         write!(f, "{} {}ms", self.status, Milliseconds(self.took))?;
         if let Some(source) = self.source {
-            write!(f, " source={}", Value(source))?;
+            write!(f, " source={}", LogValue(source))?;
             if let Some(event_type) = self.event_type {
-                write!(f, " event={}", Value(&event(source, event_type)))?;
+                write!(f, " event={}", LogValue(&event(source, event_type)))?;
             }
         }
         self.text_field(f, "id", self.id)?;
@@ -114,7 +118,7 @@ impl Entry<'_> {
         self.text_field(f, "unreadable", self.unreadable)?;
         self.text_field(f, "cause", self.cause)?;
         self.text_field(f, "reason", self.reason)?;
-        self.text_field(f, "signed_url", self.signed_url.map(Value))?;
+        self.text_field(f, "signed_url", self.signed_url.map(LogValue))?;
         self.text_field(f, "ip", self.ip)
     }
 
@@ -160,9 +164,9 @@ impl Entry<'_> {
 }
 
 /// In the form that the log has.
-struct Shown<'a>(&'a Entry<'a>, LogFormat);
+struct EntryText<'a>(&'a Entry<'a>, LogFormat);
 
-impl Display for Shown<'_> {
+impl Display for EntryText<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         match self.1 {
             LogFormat::Text => self.0.text(f),
@@ -195,10 +199,10 @@ impl<'a> Path<'a> {
             Self::Known(path) => return Cow::Borrowed(path),
             Self::Unknown(path) => path,
         };
-        let mut shown = String::with_capacity(2 * MAX_SHOWN_PART);
+        let mut shown = String::with_capacity(2 * MAX_SHOWN_PART_CHARACTERS);
         let mut parts = path.split('/').filter(|part| !part.is_empty());
         for part in parts.by_ref().take(2) {
-            let is_harmless = part.len() <= MAX_SHOWN_PART && !part.contains('%');
+            let is_harmless = part.len() <= MAX_SHOWN_PART_CHARACTERS && !part.contains('%');
             shown.push('/');
             shown.push_str(if is_harmless { part } else { ELLIPSIS });
         }
@@ -234,7 +238,7 @@ mod tests {
     }
 
     fn text(entry: &Entry<'_>) -> String {
-        Shown(entry, LogFormat::Text).to_string()
+        EntryText(entry, LogFormat::Text).to_string()
     }
 
     #[test]
@@ -245,7 +249,7 @@ mod tests {
 
     #[test]
     fn json_has_the_same_fields() {
-        let json = format!("{{{}}}", Shown(&entry(), LogFormat::Json));
+        let json = format!("{{{}}}", EntryText(&entry(), LogFormat::Json));
         let expected = serde_json::json!({
             "method": "POST", "path": "/webhooks/github", "status": 204, "ms": 12.3, "source": "github",
             "event": "github.push", "id": 42, "ip": "203.0.113.9",
@@ -266,7 +270,7 @@ mod tests {
         };
         let tail = "duplicate=true conflict_of=7 not_json=true unreadable=too_deep cause=signature_mismatch reason=queue_full signed_url=\"https://a.example/x?a=1\" ip=203.0.113.9";
         assert!(text(&entry).ends_with(tail), "{}", text(&entry));
-        let json = format!("{{{}}}", Shown(&entry, LogFormat::Json));
+        let json = format!("{{{}}}", EntryText(&entry, LogFormat::Json));
         let json: serde_json::Value = serde_json::from_str(&json).unwrap();
         assert_eq!((&json["duplicate"], &json["conflict_of"]), (&true.into(), &7.into()));
     }
@@ -284,8 +288,8 @@ mod tests {
         let method = "\u{e9}".repeat(70_000);
         let entry = Entry { method: &method, ..entry() };
         for format in [LogFormat::Text, LogFormat::Json] {
-            let line = Shown(&entry, format).to_string();
-            assert_eq!(line.matches('\u{e9}').count(), MAX_SHOWN_METHOD, "{line}");
+            let line = EntryText(&entry, format).to_string();
+            assert_eq!(line.matches('\u{e9}').count(), MAX_SHOWN_METHOD_CHARACTERS, "{line}");
             assert!(line.contains("/webhooks/github"), "{line}");
         }
         let entry = Entry { method: "UPDATEREDIRECTREF", ..entry };

@@ -7,33 +7,33 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, watch};
 
 /// An address for the operator alone has more connections than these.
-pub const MOST_STREAMS: usize = 48;
+pub const MAX_STREAMS: usize = 48;
 
 #[derive(Debug)]
 pub struct Streams {
     places: Arc<Semaphore>,
     is_ending: watch::Sender<bool>,
     /// By the listener's target.
-    connected: Mutex<HashMap<i64, Arc<Connected>>>,
+    connected: Mutex<HashMap<i64, Arc<ListenerConnection>>>,
 }
 
 /// The stream that a listener is connected to.
 #[derive(Debug, Default)]
-pub struct Connected {
-    state: Mutex<State>,
+pub struct ListenerConnection {
+    state: Mutex<StreamState>,
     changed: Notify,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct StreamState {
     /// Sent and not acknowledged yet.
     in_flight: BTreeSet<i64>,
-    over: Option<Over>,
+    over: Option<StreamEnd>,
 }
 
 /// Why a stream ends that somebody would still read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Over {
+pub enum StreamEnd {
     /// The same listener has connected again.
     Replaced,
     /// There is no such listener any more.
@@ -43,7 +43,7 @@ pub enum Over {
 impl Default for Streams {
     fn default() -> Self {
         Self {
-            places: Arc::new(Semaphore::new(MOST_STREAMS)),
+            places: Arc::new(Semaphore::new(MAX_STREAMS)),
             is_ending: watch::Sender::new(false),
             connected: Mutex::default(),
         }
@@ -70,16 +70,16 @@ impl Streams {
     }
 
     /// The one before ends.
-    pub fn connect(&self, target: i64) -> Arc<Connected> {
-        let new = Arc::new(Connected::default());
+    pub fn connect(&self, target: i64) -> Arc<ListenerConnection> {
+        let new = Arc::new(ListenerConnection::default());
         if let Some(old) = lock(&self.connected).insert(target, new.clone()) {
-            old.end(Over::Replaced);
+            old.end(StreamEnd::Replaced);
         }
         new
     }
 
     /// Unless another one has taken over.
-    pub fn disconnect(&self, target: i64, stream: &Arc<Connected>) {
+    pub fn disconnect(&self, target: i64, stream: &Arc<ListenerConnection>) {
         let mut connected = lock(&self.connected);
         if connected.get(&target).is_some_and(|current| Arc::ptr_eq(current, stream)) {
             connected.remove(&target);
@@ -102,13 +102,13 @@ impl Streams {
 
     pub fn remove(&self, target: i64) {
         if let Some(removed) = lock(&self.connected).remove(&target) {
-            removed.end(Over::Removed);
+            removed.end(StreamEnd::Removed);
         }
     }
 }
 
-impl Connected {
-    pub fn over(&self) -> Option<Over> {
+impl ListenerConnection {
+    pub fn over(&self) -> Option<StreamEnd> {
         lock(&self.state).over
     }
 
@@ -125,7 +125,7 @@ impl Connected {
         self.changed.notified().await;
     }
 
-    fn end(&self, over: Over) {
+    fn end(&self, over: StreamEnd) {
         lock(&self.state).over = Some(over);
         self.changed.notify_one();
     }
@@ -145,7 +145,7 @@ mod tests {
         let old = streams.connect(1);
         let other = streams.connect(2);
         let new = streams.connect(1);
-        assert_eq!((old.over(), new.over(), other.over()), (Some(Over::Replaced), None, None));
+        assert_eq!((old.over(), new.over(), other.over()), (Some(StreamEnd::Replaced), None, None));
         streams.disconnect(1, &old);
         assert!(streams.is_connected(1));
         streams.disconnect(1, &new);
@@ -161,14 +161,14 @@ mod tests {
         streams.acknowledged(2, &[5]);
         assert_eq!(stream.in_flight(), [5, 7]);
         streams.remove(1);
-        assert_eq!(stream.over(), Some(Over::Removed));
+        assert_eq!(stream.over(), Some(StreamEnd::Removed));
     }
 
     #[test]
     fn places_are_limited_and_given_back() {
         let streams = Streams::default();
-        let places: Vec<_> = (0..MOST_STREAMS).map_while(|_| streams.place()).collect();
-        assert_eq!(places.len(), MOST_STREAMS);
+        let places: Vec<_> = (0..MAX_STREAMS).map_while(|_| streams.place()).collect();
+        assert_eq!(places.len(), MAX_STREAMS);
         assert!(streams.place().is_none());
         drop(places);
         assert!(streams.place().is_some());

@@ -15,7 +15,7 @@ use crate::store::{Store, Unavailable};
 pub const ADMIN_TOKEN_SETTING: &str = "admin_token";
 /// `creel token` replaces the stored hash while the service runs: so long, at most, the old one is remembered. A
 /// flood of guesses costs one look into the database in this time.
-const REMEMBERED_FOR: Duration = Duration::from_secs(1);
+const MAX_REMEMBERED_AGE: Duration = Duration::from_secs(1);
 
 /// Lower-case hex SHA-256: all that is stored of a token.
 pub fn hash(token: &str) -> String {
@@ -40,13 +40,13 @@ pub enum Role {
 /// The tokens that are accepted.
 #[derive(Debug)]
 pub struct Tokens {
-    admin: Admin,
+    admin: AdminToken,
     listener: Option<String>,
     read: Option<String>,
 }
 
 #[derive(Debug)]
-enum Admin {
+enum AdminToken {
     Configured(String),
     /// Made at the first start, or by `creel token` since.
     Stored(Store, Mutex<Option<(Instant, Option<String>)>>),
@@ -57,8 +57,8 @@ impl Tokens {
         let hash_of = |secret: &Secret| hash(&String::from_utf8_lossy(secret.expose()));
         Self {
             admin: match &config.admin_token {
-                Some(token) => Admin::Configured(hash_of(token)),
-                None => Admin::Stored(store, Mutex::default()),
+                Some(token) => AdminToken::Configured(hash_of(token)),
+                None => AdminToken::Stored(store, Mutex::default()),
             },
             listener: config.listener_token.as_ref().map(hash_of),
             read: config.read_token.as_ref().map(hash_of),
@@ -79,8 +79,10 @@ impl Tokens {
             }
         }
         let is_admin = match &self.admin {
-            Admin::Configured(known) => is(known),
-            Admin::Stored(store, remembered) => stored(store, remembered).await?.as_ref().is_some_and(is),
+            AdminToken::Configured(known) => is(known),
+            AdminToken::Stored(store, remembered) => {
+                stored(store, remembered).await?.as_ref().is_some_and(is)
+            }
         };
         Ok(is_admin.then_some(Role::Admin))
     }
@@ -92,7 +94,7 @@ async fn stored(
 ) -> Result<Option<String>, Unavailable> {
     let lock = || remembered.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some((at, hash)) = &*lock()
-        && at.elapsed() < REMEMBERED_FOR
+        && at.elapsed() < MAX_REMEMBERED_AGE
     {
         return Ok(hash.clone());
     }

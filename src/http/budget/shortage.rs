@@ -6,10 +6,12 @@ use std::collections::{BinaryHeap, HashMap};
 
 use tokio::time::Instant;
 
-use super::{Body, InFlight, Network, SHARE_OF_SLOW_SMALL, SMALL};
+use super::in_flight::{BodyInFlight, InFlight, SMALL, fair_share};
+use crate::http::network::Network;
 
-/// A network that holds less than this share of the budget never counts as heavy, however many networks there are.
-const LIGHT_SHARE: usize = 64;
+/// Slow small bodies are dropped for a larger one only when together they hold more than this share of the budget:
+/// otherwise dropping them would not make enough room.
+const SHARE_OF_SLOW_SMALL: usize = 4;
 
 /// What a body needs that finds no room.
 #[derive(Clone, Copy, Debug)]
@@ -34,7 +36,7 @@ struct Droppable {
     id: u64,
     client: Network,
     bytes: usize,
-    /// See `Pace::progress`.
+    /// See `BodyPace::progress`.
     progress: f64,
 }
 
@@ -153,12 +155,7 @@ impl InFlight {
     }
 }
 
-/// The equal share of so many networks.
-pub fn fair_share(total_bytes: usize, networks: usize) -> usize {
-    (total_bytes / networks.max(1)).max(total_bytes / LIGHT_SHARE).max(SMALL)
-}
-
-impl Body {
+impl BodyInFlight {
     fn droppable(&self, id: u64, progress: f64) -> Option<Droppable> {
         let may_be_dropped = self.bytes > 0 && self.wanted == 0 && self.dropped.is_some() && !self.is_dropped;
         may_be_dropped.then_some(Droppable { id, client: self.client, bytes: self.bytes, progress })

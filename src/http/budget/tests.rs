@@ -20,10 +20,10 @@ fn bodies_together_never_hold_more_than_the_budget() {
         held.push(reservation);
     }
     let mut late = budget.reservation(CLIENT);
-    assert_eq!(late.grow_to(1), Err(UsedUp));
+    assert_eq!(late.grow_to(1), Err(BudgetExhausted));
     held.pop();
     assert_eq!(late.grow_to(25), Ok(()));
-    assert_eq!(late.grow_to(26), Err(UsedUp));
+    assert_eq!(late.grow_to(26), Err(BudgetExhausted));
 }
 
 #[test]
@@ -33,8 +33,8 @@ fn one_client_holds_at_most_a_quarter_with_several_bodies() {
     let mut second = budget.reservation(CLIENT);
     assert_eq!(first.grow_to(20), Ok(()));
     assert_eq!(second.grow_to(5), Ok(()));
-    assert_eq!(second.grow_to(6), Err(UsedUp));
-    assert_eq!(first.grow_to(21), Err(UsedUp));
+    assert_eq!(second.grow_to(6), Err(BudgetExhausted));
+    assert_eq!(first.grow_to(21), Err(BudgetExhausted));
     assert_eq!(budget.reservation(other(1)).grow_to(25), Ok(()));
 }
 
@@ -44,7 +44,7 @@ fn a_single_body_of_a_client_may_take_all_that_is_free() {
     let mut only = budget.reservation(CLIENT);
     assert_eq!(only.grow_to(60), Ok(()));
     assert_eq!(only.grow_to(100), Ok(()));
-    assert_eq!(only.grow_to(101), Err(UsedUp));
+    assert_eq!(only.grow_to(101), Err(BudgetExhausted));
 }
 
 #[test]
@@ -122,7 +122,7 @@ fn slowest_body_is_dropped_and_one_with_progress_never() {
             let mut second = budget.reservation(other(9));
             let mut third = budget.reservation(other(8));
             assert_eq!(second.make_room(MEBIBYTE).await, Ok(()));
-            assert_eq!(third.make_room(MEBIBYTE).await, Err(UsedUp));
+            assert_eq!(third.make_room(MEBIBYTE).await, Err(BudgetExhausted));
         };
         tokio::select! {
             () = async { tokio::join!(slow, newcomer); } => {}
@@ -138,7 +138,7 @@ fn oldest_waits_and_younger_give_way_when_all_make_progress() {
         let budget = Budget::new(12 * MEBIBYTE);
         let (mut old, mut young) = (holding(&budget, 1, 2 * MEBIBYTE), holding(&budget, 2, 2 * MEBIBYTE));
         let young = async {
-            assert_eq!(young.make_room(5 * MEBIBYTE).await, Err(UsedUp));
+            assert_eq!(young.make_room(5 * MEBIBYTE).await, Err(BudgetExhausted));
             drop(young);
         };
         let (old, ()) = tokio::join!(old.make_room(5 * MEBIBYTE), young);
@@ -169,12 +169,12 @@ fn younger_of_two_bodies_of_a_client_gives_way() {
                 let (younger, older) = tokio::join!(grow_younger, grow_older);
                 (older, younger)
             };
-            assert_eq!(outcomes, (Ok(()), Err(UsedUp)), "{is_older_first}");
+            assert_eq!(outcomes, (Ok(()), Err(BudgetExhausted)), "{is_older_first}");
         }
         let (mut older, _younger) = (hold(), hold());
         let began = Instant::now();
-        assert_eq!(older.make_room(5 * MEBIBYTE).await, Err(UsedUp));
-        assert_eq!(began.elapsed(), WAITED_FOR, "the younger one stays");
+        assert_eq!(older.make_room(5 * MEBIBYTE).await, Err(BudgetExhausted));
+        assert_eq!(began.elapsed(), ROOM_TIMEOUT, "the younger one stays");
     });
 }
 
@@ -207,7 +207,7 @@ fn large_bodies_never_drop_a_small_one() {
             tokio::time::sleep(Duration::from_secs(7)).await;
             let _first = holding(&budget, 2, 16 * MEBIBYTE);
             let mut second = holding(&budget, 3, 15 * MEBIBYTE);
-            assert_eq!(second.make_room(25 * MEBIBYTE).await, Err(UsedUp));
+            assert_eq!(second.make_room(25 * MEBIBYTE).await, Err(BudgetExhausted));
         };
         tokio::select! {
             () = large => {}
@@ -256,10 +256,10 @@ fn copy_of_the_largest_body_is_part_of_the_budget() {
     let first = holding(&budget, 1, 16 * MEBIBYTE);
     let mut second = budget.reservation(other(2));
     assert_eq!(second.grow_to(18 * MEBIBYTE), Ok(()));
-    assert_eq!(second.grow_to(19 * MEBIBYTE), Err(UsedUp));
+    assert_eq!(second.grow_to(19 * MEBIBYTE), Err(BudgetExhausted));
     drop(first);
     assert_eq!(second.grow_to(35 * MEBIBYTE), Ok(()), "alone");
-    assert_eq!(budget.reservation(other(3)).grow_to(2 * MEBIBYTE), Err(UsedUp));
+    assert_eq!(budget.reservation(other(3)).grow_to(2 * MEBIBYTE), Err(BudgetExhausted));
     assert_eq!(budget.reservation(other(4)).grow_to(MEBIBYTE), Ok(()));
 }
 

@@ -5,7 +5,7 @@ use std::cmp::{Ordering, Reverse};
 use std::collections::{BinaryHeap, HashMap};
 use std::time::Duration;
 
-use crate::http::client::Network;
+use crate::http::network::Network;
 
 /// What a connection is doing, in the order in which connections are closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -29,7 +29,7 @@ impl Class {
 
 /// A connection that is open.
 #[derive(Clone, Debug)]
-pub struct Candidate {
+pub struct ClosingCandidate {
     /// `None` for a trusted proxy, each of whose connections counts alone.
     pub network: Option<Network>,
     /// `None` while it must not be closed.
@@ -60,7 +60,7 @@ struct Worth {
 }
 
 impl Worth {
-    fn of(candidate: &Candidate, class: Class) -> Self {
+    fn of(candidate: &ClosingCandidate, class: Class) -> Self {
         let seconds = candidate.waited.as_secs_f64().max(f64::MIN_POSITIVE);
         let has_rate = class == Class::Slow && !candidate.is_fresh;
         let pace = if has_rate { candidate.bytes as f64 / seconds } else { -seconds };
@@ -86,11 +86,11 @@ impl Ord for Worth {
 
 /// How soon the next connection of a group is closed: by the number of its connections, those of proxies last, by the
 /// worth of the connection. With the place of the group.
-type Next = (usize, bool, Reverse<Worth>, usize);
+type NextClosing = (usize, bool, Reverse<Worth>, usize);
 
 /// The connections of one client network.
 #[derive(Debug, Default)]
-struct Group {
+struct NetworkGroup {
     open: usize,
     is_proxy: bool,
     /// Ordered so that the last is closed first.
@@ -98,16 +98,16 @@ struct Group {
 }
 
 /// Chooses at most `surplus` connections. Networks with up to `fair` connections count alike.
-pub fn choose(candidates: Vec<Candidate>, surplus: usize, fair: usize) -> Choice {
+pub fn choose(candidates: Vec<ClosingCandidate>, surplus: usize, fair: usize) -> Choice {
     let mut of_networks: HashMap<Network, usize> = HashMap::new();
-    let mut groups: Vec<Group> = Vec::new();
+    let mut groups: Vec<NetworkGroup> = Vec::new();
     for (index, candidate) in candidates.iter().enumerate() {
         let place = match candidate.network {
             Some(network) => *of_networks.entry(network).or_insert(groups.len()),
             None => groups.len(),
         };
         if place == groups.len() {
-            groups.push(Group { is_proxy: candidate.network.is_none(), ..Group::default() });
+            groups.push(NetworkGroup { is_proxy: candidate.network.is_none(), ..NetworkGroup::default() });
         }
         groups[place].open += 1;
         if let Some(class) = candidate.class {
@@ -119,7 +119,7 @@ pub fn choose(candidates: Vec<Candidate>, surplus: usize, fair: usize) -> Choice
     }
     let largest = of_networks.iter().max_by_key(|(_, place)| groups[**place].open);
     let largest = largest.map(|(network, place)| (*network, groups[*place].open));
-    let mut order: BinaryHeap<Next> =
+    let mut order: BinaryHeap<NextClosing> =
         groups.iter().enumerate().filter_map(|(place, group)| group.next(place, fair)).collect();
     let mut connections = Vec::with_capacity(surplus.min(candidates.len()));
     while connections.len() < surplus
@@ -135,9 +135,9 @@ pub fn choose(candidates: Vec<Candidate>, surplus: usize, fair: usize) -> Choice
     Choice { connections, largest }
 }
 
-impl Group {
+impl NetworkGroup {
     /// How soon the next connection of this group is closed.
-    fn next(&self, place: usize, fair: usize) -> Option<Next> {
+    fn next(&self, place: usize, fair: usize) -> Option<NextClosing> {
         // Otherwise a network whose connections are always fresh would have those of others closed.
         let is_closable = |worth: &Worth| !worth.is_fresh || self.open > fair;
         let next = self.closable.last().filter(|(worth, _)| is_closable(worth));

@@ -12,12 +12,12 @@ fn registry(limit: usize, proxies: &[&str]) -> Arc<Connections> {
     Connections::new(limit, proxies, IntGauge::new("open", "open").unwrap(), closed)
 }
 
-fn open(connections: &Arc<Connections>, network: u8, count: usize) -> Vec<Registered> {
+fn open(connections: &Arc<Connections>, network: u8, count: usize) -> Vec<Registration> {
     let peer = IpAddr::V4(Ipv4Addr::new(192, 0, 2, network));
     (0..count).map(|_| connections.register(Some(peer))).collect()
 }
 
-fn closed(registered: &[Registered]) -> usize {
+fn closed(registered: &[Registration]) -> usize {
     registered.iter().filter(|one| one.link.0.is_closing.load(Ordering::Relaxed)).count()
 }
 
@@ -69,7 +69,7 @@ fn newcomers_and_answered_requests_are_spared() {
     fresh.iter().for_each(|one| one.link.received(10, Stage::Between, true));
     connections.make_room(later());
     assert_eq!(closed(&fresh), 0, "waiting for a reply");
-    let _held: Vec<Held> = fresh.iter().map(|one| one.link.hold()).collect();
+    let _held: Vec<OpenGuard> = fresh.iter().map(|one| one.link.hold()).collect();
     fresh.iter().for_each(|one| one.link.written(Stage::Between));
     connections.make_room(later());
     assert_eq!(closed(&fresh), 0, "streams");
@@ -136,7 +136,7 @@ fn few_connections_of_a_network_do_not_give_way_to_a_flood_of_networks() {
 }
 
 /// Moves the last change of state to another time.
-fn set_since(registered: &[Registered], since: Instant) {
+fn set_since(registered: &[Registration], since: Instant) {
     registered.iter().for_each(|one| one.link.progress().since = since);
 }
 

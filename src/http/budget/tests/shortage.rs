@@ -3,6 +3,7 @@
 use futures_util::FutureExt as _;
 
 use super::*;
+use crate::http::budget::in_flight::MAX_WAITING;
 
 /// Forgets bodies that were dropped, as their requests do; how many.
 fn release_dropped(bodies: &mut Vec<Reservation>) -> usize {
@@ -111,11 +112,11 @@ fn network_with_many_waiting_bodies_gives_way() {
             assert_eq!(budget.lock().waiting, MAX_WAITING);
             let began = Instant::now();
             let mut newcomer = budget.reservation(CLIENT);
-            assert_eq!(newcomer.make_room(SMALL + 1).await, Err(UsedUp));
-            assert_eq!(began.elapsed(), WAITED_FOR, "it has waited");
+            assert_eq!(newcomer.make_room(SMALL + 1).await, Err(BudgetExhausted));
+            assert_eq!(began.elapsed(), ROOM_TIMEOUT, "it has waited");
         };
         let (crowd, ()) = tokio::join!(crowd, newcomer);
-        assert!(crowd.iter().all(|(outcome, _)| *outcome == Err(UsedUp)));
+        assert!(crowd.iter().all(|(outcome, _)| *outcome == Err(BudgetExhausted)));
         assert_eq!(budget.lock().waiting, 0);
     });
 }
@@ -133,10 +134,10 @@ fn heavy_networks_do_not_take_what_others_wait_for() {
             held.truncate(held.len() - 4);
             let heavy = budget.reservation(other(4)).grow_to(SMALL);
             let light = budget.reservation(other(9)).grow_to(SMALL);
-            assert_eq!((heavy, light), (Err(UsedUp), Ok(())));
+            assert_eq!((heavy, light), (Err(BudgetExhausted), Ok(())));
         };
         let (outcome, ()) = tokio::join!(wait, others);
-        assert_eq!(outcome, Err(UsedUp));
+        assert_eq!(outcome, Err(BudgetExhausted));
         assert_eq!(budget.reservation(other(4)).grow_to(SMALL), Ok(()), "nothing waits any more");
     });
 }

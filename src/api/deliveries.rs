@@ -1,0 +1,234 @@
+//! Deliveries with their attempts, and dead letters.
+
+use actix_web::web;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::error::ApiError;
+use super::input::{self, Id, NoParameters, Query};
+use super::page::{Page, Paging};
+use super::targets;
+use super::words::{AttemptOutcome, DeliveryState};
+use crate::http::service::Service;
+use crate::http::tokens::Role;
+use crate::store::{self, DeliveryFilter};
+
+/// One message on its way to one target.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Delivery {
+    #[schema(examples(7))]
+    pub id: i64,
+    #[schema(examples(42))]
+    pub message_id: i64,
+    /// Null where the message is gone.
+    #[schema(examples("github.push"))]
+    pub event: Option<String>,
+    #[schema(examples(3))]
+    pub target_id: i64,
+    /// The target's name.
+    #[schema(examples("billing"))]
+    pub target: String,
+    pub state: DeliveryState,
+    /// Tries so far.
+    pub attempts: u32,
+    #[schema(format = DateTime)]
+    pub created_at: String,
+    /// When the next try is due, while it is pending.
+    #[schema(format = DateTime)]
+    pub due_at: Option<String>,
+    /// When it was delivered or died.
+    #[schema(format = DateTime)]
+    pub finished_at: Option<String>,
+    /// Of the last attempt, or why it died.
+    pub outcome: Option<String>,
+    /// The replay that asked for it.
+    pub replay_id: Option<i64>,
+    /// With the state `replayed`: the newest delivery of the message to the target.
+    pub replayed_by: Option<i64>,
+}
+
+/// A delivery with its tries.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct DeliveryWithAttempts {
+    #[serde(flatten)]
+    pub delivery: Delivery,
+    /// The oldest first.
+    pub tries: Vec<Attempt>,
+}
+
+/// One try of a delivery.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Attempt {
+    /// From 1 on.
+    #[schema(examples(1))]
+    pub number: u32,
+    #[schema(format = DateTime)]
+    pub began_at: String,
+    /// Until its outcome was known.
+    pub took_ms: i64,
+    pub outcome: AttemptOutcome,
+    /// HTTP status or exit code; null without an answer.
+    #[schema(examples(503))]
+    pub status: Option<i64>,
+    /// What went wrong, where there was no answer.
+    pub error: Option<String>,
+    /// How the answer or output began; null for the read token.
+    pub excerpt: Option<String>,
+}
+
+/// Which deliveries are listed. All that is given must hold.
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct ListDeliveries {
+    /// `next_cursor` of the page before.
+    #[serde(default, deserialize_with = "input::id_from_1")]
+    #[param(minimum = 1)]
+    pub cursor: Option<i64>,
+    #[param(minimum = 1, maximum = 200, default = 50)]
+    pub limit: Option<u16>,
+    /// The id of a message.
+    #[serde(default, deserialize_with = "input::id_from_1")]
+    #[param(minimum = 1)]
+    pub message: Option<i64>,
+    /// The id or the name of a target.
+    #[param(min_length = 1, max_length = 64, pattern = "^[a-z0-9-]{1,64}$", example = "billing")]
+    pub target: Option<String>,
+    #[param(inline)]
+    pub state: Option<DeliveryState>,
+    /// The id of a replay.
+    #[serde(default, deserialize_with = "input::id_from_1")]
+    #[param(minimum = 1)]
+    pub replay: Option<i64>,
+}
+
+/// Which dead letters are listed. All that is given must hold.
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct ListDeadLetters {
+    /// `next_cursor` of the page before.
+    #[serde(default, deserialize_with = "input::id_from_1")]
+    #[param(minimum = 1)]
+    pub cursor: Option<i64>,
+    #[param(minimum = 1, maximum = 200, default = 50)]
+    pub limit: Option<u16>,
+    /// The id or the name of a target.
+    #[param(min_length = 1, max_length = 64, pattern = "^[a-z0-9-]{1,64}$", example = "billing")]
+    pub target: Option<String>,
+}
+
+/// Deliveries, the newest first.
+#[utoipa::path(get, path = "/deliveries", params(ListDeliveries), tag = "deliveries",
+    responses(
+        (status = 200, description = "A page of deliveries.", body = Page<Delivery>),
+        (status = 404, description = "There is no such target."),
+    ))]
+pub async fn list(
+    service: web::Data<Service>,
+    query: Query<ListDeliveries>,
+) -> Result<web::Json<Page<Delivery>>, ApiError> {
+    let Query(query) = query;
+    let paging = Paging::new(query.cursor, query.limit)?;
+    let filter = DeliveryFilter {
+        message: query.message,
+        target: targets::id_of(&service, query.target.as_deref()).await?,
+        state: query.state.map(Into::into),
+        replay: query.replay,
+        is_without_listeners: false,
+    };
+    page(&service, filter, paging).await
+}
+
+/// Dead letters, newest first: deliveries that failed for good and were not replayed. A replay with the filter `dead`
+/// delivers many of them again, each to the target where it died.
+#[utoipa::path(get, path = "/dead-letters", params(ListDeadLetters), tag = "deliveries",
+    responses(
+        (status = 200, description = "A page of dead deliveries.", body = Page<Delivery>),
+        (status = 404, description = "There is no such target."),
+    ))]
+pub async fn dead_letters(
+    service: web::Data<Service>,
+    query: Query<ListDeadLetters>,
+) -> Result<web::Json<Page<Delivery>>, ApiError> {
+    let Query(query) = query;
+    let paging = Paging::new(query.cursor, query.limit)?;
+    let filter = DeliveryFilter {
+        target: targets::id_of(&service, query.target.as_deref()).await?,
+        state: Some(store::DeliveryState::Dead),
+        is_without_listeners: true,
+        ..DeliveryFilter::default()
+    };
+    page(&service, filter, paging).await
+}
+
+async fn page(
+    service: &Service,
+    filter: DeliveryFilter,
+    paging: Paging,
+) -> Result<web::Json<Page<Delivery>>, ApiError> {
+    let (found, next) = service.store.deliveries(filter, paging.cursor, paging.limit).await?;
+    Ok(web::Json(Page::new(found, next)))
+}
+
+/// One delivery with its tries.
+#[utoipa::path(get, path = "/deliveries/{id}", tag = "deliveries",
+    params(("id" = i64, Path, minimum = 1, example = 1)),
+    responses((status = 200, description = "The delivery.", body = DeliveryWithAttempts)))]
+pub async fn one(
+    service: web::Data<Service>,
+    role: Role,
+    id: Id,
+    _: Query<NoParameters>,
+) -> Result<web::Json<DeliveryWithAttempts>, ApiError> {
+    let delivery = stored(&service, id.0).await?;
+    let attempts = service.store.attempts(id.0).await?;
+    let shown = |attempt: store::Attempt| match role {
+        Role::Admin => attempt.into(),
+        Role::Listener | Role::Reader => Attempt { excerpt: None, ..attempt.into() },
+    };
+    let tries = attempts.into_iter().map(shown).collect();
+    Ok(web::Json(DeliveryWithAttempts { delivery: delivery.into(), tries }))
+}
+
+pub async fn stored(service: &Service, id: i64) -> Result<store::Delivery, ApiError> {
+    let found = service.store.delivery(id).await?;
+    found.ok_or_else(|| {
+        ApiError::NotFound(format!("Delivery {id} not found (it may have been deleted by retention)."))
+    })
+}
+
+impl From<store::Delivery> for Delivery {
+    fn from(delivery: store::Delivery) -> Self {
+        let is_pending = delivery.state == store::DeliveryState::Pending;
+        Self {
+            id: delivery.id,
+            message_id: delivery.message,
+            event: delivery.event,
+            target_id: delivery.target,
+            target: delivery.target_name,
+            state: delivery.state.into(),
+            attempts: delivery.attempts,
+            created_at: delivery.created_at,
+            due_at: is_pending.then_some(delivery.due_at),
+            finished_at: delivery.finished_at,
+            outcome: delivery.outcome,
+            replay_id: delivery.replay,
+            replayed_by: delivery.replayed_by,
+        }
+    }
+}
+
+impl From<store::Attempt> for Attempt {
+    fn from(attempt: store::Attempt) -> Self {
+        Self {
+            number: attempt.number,
+            began_at: attempt.began_at,
+            took_ms: attempt.took_ms,
+            outcome: attempt.outcome.into(),
+            status: attempt.status,
+            error: attempt.error,
+            excerpt: attempt.excerpt,
+        }
+    }
+}

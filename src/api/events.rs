@@ -1,0 +1,250 @@
+//! Events that the user's own app emits: messages like any other, and durable before the app is told so.
+
+use std::pin::Pin;
+use std::time::{Duration, Instant};
+
+use actix_web::dev::Payload;
+use actix_web::http::header::{HeaderMap, HeaderName, LOCATION};
+use actix_web::{FromRequest, HttpRequest, HttpResponse, web};
+use bytes::Bytes;
+use ring::digest::{SHA256, digest};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use utoipa::ToSchema;
+
+use super::error::ApiError;
+use super::input::{self, NoParameters, Query};
+use super::schemas;
+use crate::config::{self, target_rules};
+use crate::http::client::client_address;
+use crate::http::service::Service;
+use crate::providers::json;
+use crate::store::{Content, EMITTED, Identity, Kept, NewMessage};
+
+/// As long as a webhook may take.
+const KEPT_WITHIN: Duration = Duration::from_millis(2_400);
+/// Reading more than this takes so long that other requests should not wait for it.
+const READ_ELSEWHERE_ABOVE: usize = 256 << 10;
+const MAX_KEY_CHARACTERS: usize = 200;
+const IDEMPOTENCY_KEY: &str = "idempotency-key";
+const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
+
+/// An event of one's own app.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewEvent<'a> {
+    /// One of the names in `CREEL_EVENTS`.
+    #[schema(
+        min_length = 1,
+        max_length = 200,
+        pattern = "^[A-Za-z0-9_.-]{1,200}$",
+        examples("pay_info.paid")
+    )]
+    pub event: String,
+    /// Whom it belongs to: it goes to that owner's targets, and to those without an owner.
+    #[schema(schema_with = schemas::owner_or_null, required = false)]
+    pub owner: Option<String>,
+    /// Any JSON, kept as it is written.
+    #[serde(borrow)]
+    #[schema(value_type = Value)]
+    pub payload: &'a RawValue,
+}
+
+/// The message that the event has become.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Emitted {
+    #[schema(examples(42))]
+    pub id: i64,
+}
+
+/// The bytes of a `NewEvent`, which may be as large as a webhook.
+#[derive(Debug)]
+pub struct EventBytes(Bytes);
+
+impl FromRequest for EventBytes {
+    type Error = ApiError;
+    type Future = Pin<Box<dyn Future<Output = Result<Self, ApiError>>>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let (request, payload) = (request.clone(), payload.take());
+        Box::pin(async move {
+            let service = request.app_data::<web::Data<Service>>().ok_or(ApiError::Internal)?;
+            let most = service.max_body_bytes;
+            input::json_bytes(&request, payload, most).await.map(Self)
+        })
+    }
+}
+
+/// Emits an event. It is on disk when this answers.
+///
+/// With an idempotency key the same event can be sent again when no answer came: it is stored once. Keys are remembered
+/// for each owner as long as messages are, seven days at least.
+#[utoipa::path(post, path = "/events", tag = "events", request_body = NewEvent,
+    params(("Idempotency-Key" = Option<String>, Header, pattern = "^[!#-~]{1,200}$", nullable = false,
+        description = "Up to 200 visible ASCII characters, as they are or as a quoted string.")),
+    responses(
+        (status = 202, description = "It is a message now, on its way to its targets.", body = Emitted),
+        (status = 200, description = "It was emitted before with this key: the message of then.", body = Emitted,
+            headers(("Idempotent-Replayed" = String, description = "`true`"))),
+        (status = 422, description = "The event is not declared, or the key was used for another one."),
+    ))]
+pub async fn emit(
+    service: web::Data<Service>,
+    request: HttpRequest,
+    _: Query<NoParameters>,
+    body: EventBytes,
+) -> Result<HttpResponse, ApiError> {
+    let event = read_where_it_fits(body.0).await?;
+    refuse_undeclared(&service, &event.event)?;
+    let key = idempotency_key(request.headers())?;
+    let is_keyed = key.is_some();
+    let remote_ip = client_address(&service.proxies, &request).ok_or(ApiError::Internal)?;
+    let message = NewMessage {
+        received_at: (service.clock)(),
+        source: EMITTED.into(),
+        event: event.event.clone(),
+        identity: key
+            .map_or(Identity::None, |key| Identity::IdempotencyKey(owned(key, event.owner.as_deref()))),
+        owner: event.owner.clone(),
+        method: request.method().as_str().to_owned(),
+        query: None,
+        remote_ip,
+        headers: r#"{"content-type":"application/json"}"#.to_owned(),
+        content: Content::Json(event.payload.clone()),
+        body_sha256: event.sha256,
+        body_unsigned: false,
+        unverified: false,
+        asking: None,
+    };
+    match service.store.keep(message, Instant::now() + KEPT_WITHIN).await? {
+        Kept::Duplicate { of } if is_keyed => {
+            refuse_another_event(&service, of, &event).await?;
+            Ok(HttpResponse::Ok().insert_header((REPLAYED, "true")).json(Emitted { id: of }))
+        }
+        Kept::KeyReused { of } => Err(ApiError::IdempotencyKeyReused(of)),
+        kept => {
+            let id = kept.id();
+            let location = (LOCATION, format!("/api/v1/messages/{id}"));
+            Ok(HttpResponse::Accepted().insert_header(location).json(Emitted { id }))
+        }
+    }
+}
+
+/// An event that can be stored.
+#[derive(Debug)]
+struct Event {
+    event: String,
+    owner: Option<String>,
+    payload: Bytes,
+    sha256: [u8; 32],
+}
+
+/// Small bodies here, large ones on a thread for such work.
+async fn read_where_it_fits(body: Bytes) -> Result<Event, ApiError> {
+    if body.len() <= READ_ELSEWHERE_ABOVE {
+        return read(&body);
+    }
+    web::block(move || read(&body)).await.map_err(|_| ApiError::Internal)?
+}
+
+fn read(body: &Bytes) -> Result<Event, ApiError> {
+    let event: NewEvent<'_> = input::parse_json(body)?;
+    input::name("event", &event.event)?;
+    if let Some(problem) = event.owner.as_deref().and_then(|owner| target_rules::check_owner(owner).err()) {
+        return Err(ApiError::InvalidValue { field: "owner", problem });
+    }
+    let payload = event.payload.get().as_bytes();
+    if !json::accepts(payload) {
+        let problem = "is nested more than 127 levels deep".to_owned();
+        return Err(ApiError::InvalidValue { field: "payload", problem });
+    }
+    // A piece of the body: nothing is copied, and its place in the budget is kept.
+    let payload = body.slice_ref(payload);
+    let mut sha256 = [0; 32];
+    sha256.copy_from_slice(digest(&SHA256, &payload).as_ref());
+    Ok(Event { event: event.event, owner: event.owner, payload, sha256 })
+}
+
+fn refuse_undeclared(service: &Service, event: &str) -> Result<(), ApiError> {
+    let declared = &service.known_events.emitted;
+    if declared.iter().any(|declared| declared == event) {
+        return Ok(());
+    }
+    Err(ApiError::UndeclaredEvent(format!(
+        "{} is no declared event: add it to CREEL_EVENTS, which has {}",
+        config::shown(event),
+        if declared.is_empty() { "none".to_owned() } else { declared.join(" ") }
+    )))
+}
+
+/// The store compares payloads only.
+async fn refuse_another_event(service: &Service, of: i64, event: &Event) -> Result<(), ApiError> {
+    // Where the message is gone but its key is still known, there is nothing left to compare with.
+    let Some(before) = service.store.message(of).await? else { return Ok(()) };
+    let is_same = before.head.event == event.event && before.head.owner == event.owner;
+    if is_same { Ok(()) } else { Err(ApiError::IdempotencyKeyReused(of)) }
+}
+
+/// The key as its owner's: keys have no space in them, so that no two owners and keys come to the same text.
+fn owned(key: String, owner: Option<&str>) -> String {
+    owner.map_or(key.clone(), |owner| format!("{owner} {key}"))
+}
+
+/// draft-ietf-httpapi-idempotency-key-header has it in quotes; most clients send it bare.
+fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, ApiError> {
+    let wrong = || {
+        ApiError::InvalidHeader(format!(
+            "Idempotency-Key: must be one value of 1 to {MAX_KEY_CHARACTERS} visible ASCII characters."
+        ))
+    };
+    let mut values = headers.get_all(IDEMPOTENCY_KEY);
+    let Some(value) = values.next() else { return Ok(None) };
+    let text = std::str::from_utf8(value.as_bytes()).map_err(|_| wrong())?.trim();
+    let quoted =
+        text.strip_prefix('"').map(|rest| rest.strip_suffix('"').filter(|key| !key.contains(['"', '\\'])));
+    let key = quoted.unwrap_or(Some(text)).ok_or_else(wrong)?;
+    let fits =
+        (1..=MAX_KEY_CHARACTERS).contains(&key.len()) && key.bytes().all(|byte| byte.is_ascii_graphic());
+    if !fits || values.next().is_some() {
+        return Err(wrong());
+    }
+    Ok(Some(key.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_web::http::header::HeaderValue;
+
+    use super::*;
+
+    fn key(values: &[&'static str]) -> Result<Option<String>, ApiError> {
+        let mut headers = HeaderMap::new();
+        for value in values {
+            headers.append(HeaderName::from_static(IDEMPOTENCY_KEY), HeaderValue::from_static(value));
+        }
+        idempotency_key(&headers)
+    }
+
+    #[test]
+    fn a_key_is_bare_or_quoted() {
+        assert_eq!(key(&[]), Ok(None));
+        for value in ["order-17", "\"order-17\"", " order-17 "] {
+            assert_eq!(key(&[value]), Ok(Some("order-17".to_owned())), "{value}");
+        }
+        for values in [&[""][..], &["\""], &["\"\""], &["a b"], &["\"a\\\"b\""], &["a", "a"]] {
+            assert!(key(values).is_err(), "{values:?}");
+        }
+    }
+
+    #[test]
+    fn keys_of_different_owners_never_meet() {
+        let all = [
+            owned("a".to_owned(), None),
+            owned("a".to_owned(), Some("x")),
+            owned("a".to_owned(), Some("x y")),
+            owned("y".to_owned(), Some("x a")),
+        ];
+        let different: std::collections::BTreeSet<_> = all.iter().collect();
+        assert_eq!(different.len(), all.len());
+    }
+}

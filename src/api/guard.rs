@@ -1,0 +1,111 @@
+//! What surrounds each request of the API: whose token it carries, what that opens, and the line in the log.
+
+use std::time::Instant;
+
+use actix_web::body::{BoxBody, MessageBody};
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::Method;
+use actix_web::http::header::{CACHE_CONTROL, HeaderValue, X_CONTENT_TYPE_OPTIONS};
+use actix_web::middleware::Next;
+use actix_web::{Error, HttpMessage as _, ResponseError as _, web};
+
+use super::error::{ApiError, ProblemCode};
+use crate::http::authorization::role_of;
+use crate::http::client::client_address;
+use crate::http::panics::caught;
+use crate::http::request_log::{Entry, Path};
+use crate::http::service::Service;
+use crate::http::tokens::Role;
+
+const OPENAPI_PATH: &str = "/api/v1/openapi.json";
+/// All routes that the listener token opens, and the read token does not.
+const LISTENERS_PREFIX: &str = "/api/v1/listeners";
+
+/// Around everything under `/api`.
+///
+/// # Errors
+/// A problem, where there is no request left to answer.
+pub async fn guard(
+    request: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse<BoxBody>, Error> {
+    let began = Instant::now();
+    let Some(service) = request.app_data::<web::Data<Service>>().cloned() else {
+        return Err(ApiError::Internal.into());
+    };
+    let method = request.method().clone();
+    let client = client_address(&service.proxies, request.request());
+    let path = shown_path(&request);
+    let outcome = match admit(&service, &request).await {
+        Ok(()) => match caught(next.call(request)).await {
+            Ok(done) => done.map(ServiceResponse::map_into_boxed_body),
+            // The request has gone with what panicked; the server answers with the error.
+            Err(_) => Err(ApiError::Internal.into()),
+        },
+        Err(error) => Ok(request.into_response(error.error_response())),
+    };
+    let outcome = outcome.map(|mut response| {
+        let headers = response.headers_mut();
+        headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+        if !headers.contains_key(CACHE_CONTROL) {
+            headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        }
+        response
+    });
+    let (status, cause) = match &outcome {
+        Ok(response) => {
+            let code = response.response().extensions().get::<ProblemCode>().map(|code| code.0);
+            (response.status(), code)
+        }
+        Err(error) => (error.as_response_error().status_code(), None),
+    };
+    let (method, path, took) = (method.as_str(), path.as_ref(), began.elapsed());
+    let entry = Entry { cause, ..Entry::without_message(method, path, status.as_u16(), took, client) };
+    entry.write(service.log_format);
+    outcome
+}
+
+/// Checks that the token opens what is asked for. Handlers hide content from the read token.
+async fn admit(service: &Service, request: &ServiceRequest) -> Result<(), ApiError> {
+    if request.path() == OPENAPI_PATH {
+        return Ok(());
+    }
+    let role = role_of(service, request.request()).await?.ok_or(ApiError::Unauthorized)?;
+    let is_listening = request.match_pattern().is_some_and(|pattern| pattern.starts_with(LISTENERS_PREFIX));
+    match role {
+        Role::Admin => {}
+        Role::Listener if is_listening => {}
+        Role::Listener => return Err(ApiError::OnlyListening),
+        Role::Reader if is_listening => return Err(ApiError::NotListening),
+        Role::Reader if matches!(*request.method(), Method::GET | Method::HEAD) => {}
+        Role::Reader => return Err(ApiError::Forbidden("changes")),
+    }
+    request.extensions_mut().insert(role);
+    Ok(())
+}
+
+/// A path for the log: with its id, where it is one of ours.
+enum LoggedPath {
+    Ours(String),
+    Unknown(String),
+}
+
+impl LoggedPath {
+    fn as_ref(&self) -> Path<'_> {
+        match self {
+            Self::Ours(path) => Path::Known(path),
+            Self::Unknown(path) => Path::Unknown(path),
+        }
+    }
+}
+
+fn shown_path(request: &ServiceRequest) -> LoggedPath {
+    let Some(pattern) = request.match_pattern() else {
+        return LoggedPath::Unknown(request.path().to_owned());
+    };
+    let is_short_number = |part: &str| part.len() < 20 && part.bytes().all(|byte| byte.is_ascii_digit());
+    let parts = pattern.split('/').zip(request.path().split('/'));
+    let shown: Vec<&str> =
+        parts.map(|(ours, sent)| if ours == "{id}" && is_short_number(sent) { sent } else { ours }).collect();
+    LoggedPath::Ours(shown.join("/"))
+}

@@ -1,0 +1,279 @@
+//! What a request says, parsed at the edge: ids, query parameters, JSON bodies. A mistake is told with its name, and
+//! what nobody knows is a mistake.
+
+use std::future::{Ready, ready};
+use std::pin::Pin;
+
+use actix_web::error::QueryPayloadError;
+use actix_web::http::header::CONTENT_TYPE;
+use actix_web::{FromRequest, HttpMessage as _, HttpRequest, dev, web};
+use bytes::Bytes;
+use serde::de::{DeserializeOwned, Error as _};
+use serde::{Deserialize, Deserializer};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+use super::error::ApiError;
+use crate::config;
+use crate::http::client::client_address;
+use crate::http::network::Network;
+use crate::http::service::Service;
+use crate::http::tokens::Role;
+use crate::http::{body, framing};
+use crate::store::timestamp;
+
+/// Bodies of requests that are no events.
+const MAX_BODY_BYTES: usize = 1 << 20;
+const MAX_LISTENER_CHARACTERS: usize = 64;
+/// Texts that are compared with names.
+const MAX_NAME_CHARACTERS: usize = 200;
+
+impl FromRequest for Role {
+    type Error = ApiError;
+    type Future = Ready<Result<Self, ApiError>>;
+
+    fn from_request(request: &HttpRequest, _: &mut dev::Payload) -> Self::Future {
+        // The guard has put it there.
+        ready(request.extensions().get::<Self>().copied().ok_or(ApiError::Unauthorized))
+    }
+}
+
+impl Role {
+    /// # Errors
+    /// For the read token; `what` is it that it does not open.
+    pub fn must_be_admin(self, what: &'static str) -> Result<(), ApiError> {
+        if self == Self::Admin { Ok(()) } else { Err(ApiError::Forbidden(what)) }
+    }
+}
+
+/// The id in the path.
+#[derive(Clone, Copy, Debug)]
+pub struct Id(pub i64);
+
+impl FromRequest for Id {
+    type Error = ApiError;
+    type Future = Ready<Result<Self, ApiError>>;
+
+    fn from_request(request: &HttpRequest, _: &mut dev::Payload) -> Self::Future {
+        let text = request.match_info().get("id").unwrap_or_default();
+        let is_plain = text.bytes().all(|byte| byte.is_ascii_digit());
+        let id = text.parse().ok().filter(|id: &i64| is_plain && *id >= 1);
+        let nothing =
+            || ApiError::NotFound("There is no such id: ids are whole numbers from 1 on.".to_owned());
+        ready(id.map(Self).ok_or_else(nothing))
+    }
+}
+
+/// The name of a listener in the path.
+#[derive(Clone, Debug)]
+pub struct ListenerName(pub String);
+
+impl FromRequest for ListenerName {
+    type Error = ApiError;
+    type Future = Ready<Result<Self, ApiError>>;
+
+    fn from_request(request: &HttpRequest, _: &mut dev::Payload) -> Self::Future {
+        let text = request.match_info().get("name").unwrap_or_default();
+        let is_plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+        let is_name = (1..=MAX_LISTENER_CHARACTERS).contains(&text.len()) && text.bytes().all(is_plain);
+        let wrong =
+            || ApiError::InvalidPath("The name in the path must have 1 to 64 of `a-z0-9-`.".to_owned());
+        ready(is_name.then(|| Self(text.to_owned())).ok_or_else(wrong))
+    }
+}
+
+/// The query parameters; each field of `T` must be optional.
+#[derive(Debug)]
+pub struct Query<T>(pub T);
+
+impl<T: DeserializeOwned> FromRequest for Query<T> {
+    type Error = ApiError;
+    type Future = Ready<Result<Self, ApiError>>;
+
+    fn from_request(request: &HttpRequest, _: &mut dev::Payload) -> Self::Future {
+        ready(parse_query(request.query_string()).map(Self).map_err(ApiError::InvalidQuery))
+    }
+}
+
+/// For paths without query parameters: what nobody knows is a mistake there too.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NoParameters {}
+
+/// An id among the query parameters.
+///
+/// # Errors
+/// For what is no whole number from 1 on.
+pub fn id_from_1<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<i64>, D::Error> {
+    let id = Option::<i64>::deserialize(deserializer)?;
+    if id.is_some_and(|id| id < 1) { Err(D::Error::custom("must be from 1 on")) } else { Ok(id) }
+}
+
+fn parse_query<T: DeserializeOwned>(query: &str) -> Result<T, String> {
+    let parse = |query: &str| match web::Query::<T>::from_query(query) {
+        Ok(parsed) => Ok(parsed.into_inner()),
+        Err(QueryPayloadError::Deserialize(error)) => Err(error.to_string()),
+        Err(_) => Err("the query cannot be read".to_owned()),
+    };
+    parse(query).map_err(|problem| {
+        // The parser does not say where a value is wrong: the first parameter that is wrong alone is the one.
+        let alone = query.split('&').find_map(|pair| Some((pair.split('=').next()?, parse(pair).err()?)));
+        match alone {
+            Some((_, problem)) if problem.starts_with("unknown field") => problem,
+            Some((name, problem)) => format!("{}: {problem}", config::shown(name)),
+            None => problem,
+        }
+    })
+}
+
+/// A JSON body.
+#[derive(Debug)]
+pub struct Body<T>(pub T);
+
+impl<T: DeserializeOwned + 'static> FromRequest for Body<T> {
+    type Error = ApiError;
+    type Future = Pin<Box<dyn Future<Output = Result<Self, ApiError>>>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut dev::Payload) -> Self::Future {
+        let (request, payload) = (request.clone(), payload.take());
+        Box::pin(async move {
+            let bytes = json_bytes(&request, payload, MAX_BODY_BYTES).await?;
+            parse_json(&bytes).map(Self)
+        })
+    }
+}
+
+/// A JSON body that may be left out: then all its fields are.
+#[derive(Debug)]
+pub struct OptionalBody<T>(pub T);
+
+impl<T: DeserializeOwned + Default + 'static> FromRequest for OptionalBody<T> {
+    type Error = ApiError;
+    type Future = Pin<Box<dyn Future<Output = Result<Self, ApiError>>>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut dev::Payload) -> Self::Future {
+        let (request, payload) = (request.clone(), payload.take());
+        Box::pin(async move {
+            let bytes = json_bytes(&request, payload, MAX_BODY_BYTES).await?;
+            if bytes.is_empty() || &bytes[..] == b"null" {
+                return Ok(Self(T::default()));
+            }
+            parse_json(&bytes).map(Self)
+        })
+    }
+}
+
+/// The body of a request that must be JSON, within the limits that hold for all bodies.
+///
+/// # Errors
+/// When it calls itself something else, or cannot be had.
+pub async fn json_bytes(
+    request: &HttpRequest,
+    payload: dev::Payload,
+    max_bytes: usize,
+) -> Result<Bytes, ApiError> {
+    let service = request.app_data::<web::Data<Service>>().ok_or(ApiError::Internal)?;
+    let announced = framing::announced_length(request.headers())?;
+    if let Some(content_type) = request.headers().get(CONTENT_TYPE) {
+        let essence = content_type.as_bytes().split(|byte| *byte == b';').next().unwrap_or_default();
+        if !essence.trim_ascii().eq_ignore_ascii_case(b"application/json") {
+            return Err(ApiError::UnsupportedMediaType);
+        }
+    }
+    let client = client_address(&service.proxies, request).ok_or(ApiError::Internal)?;
+    let reservation = service.budget.reservation(Network::from(client));
+    Ok(body::read(payload, announced, max_bytes, reservation).await?)
+}
+
+/// A JSON object.
+///
+/// # Errors
+/// When it is something else, or has members that nobody knows.
+pub fn parse_json<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, ApiError> {
+    // The parser would take an array for an object whose members have lost their names.
+    if bytes.trim_ascii_start().first() == Some(&b'[') {
+        return Err(ApiError::InvalidBody("The body: must be a JSON object, and is an array.".to_owned()));
+    }
+    serde_json::from_slice(bytes).map_err(|error| ApiError::InvalidBody(format!("The body: {error}")))
+}
+
+/// A time in RFC 3339, or a duration before now, as timestamps are written.
+///
+/// # Errors
+/// When it is neither, or outside of the calendar.
+pub fn time(field: &'static str, text: &str, now: OffsetDateTime) -> Result<String, ApiError> {
+    let wrong = |problem| ApiError::InvalidValue { field, problem };
+    if let Ok(at) = OffsetDateTime::parse(text, &Rfc3339) {
+        return Ok(timestamp::to_text(at));
+    }
+    let Ok(ago) = config::duration(text) else {
+        let problem =
+            "write a time like 2026-11-22T14:31:00Z, or a duration before now like 90s, 15m, 2h or 7d";
+        return Err(wrong(problem.to_owned()));
+    };
+    let at = now.checked_sub(time::Duration::try_from(ago).unwrap_or(time::Duration::MAX));
+    at.map(timestamp::to_text).ok_or_else(|| wrong("is too long ago".to_owned()))
+}
+
+/// A text that stands for a name, an event or an owner.
+///
+/// # Errors
+/// When it is empty, too long, or has characters that would end a text somewhere on its way.
+pub fn name(field: &'static str, text: &str) -> Result<(), ApiError> {
+    let wrong = |problem: String| Err(ApiError::InvalidValue { field, problem });
+    if text.is_empty() || text.chars().count() > MAX_NAME_CHARACTERS {
+        return wrong(format!("must have 1 to {MAX_NAME_CHARACTERS} characters"));
+    }
+    if text.chars().any(char::is_control) {
+        return wrong("must not have control characters".to_owned());
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use time::macros::datetime;
+
+    use super::*;
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Wanted {
+        cursor: Option<i64>,
+        source: Option<String>,
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_query_is_told_with_its_name() {
+        let parsed: Wanted = parse_query("cursor=7&source=a%20b").unwrap();
+        assert_eq!((parsed.cursor, parsed.source.as_deref()), (Some(7), Some("a b")));
+        let rows = [
+            ("source=a&cursor=x", "cursor"),
+            ("cursor=99999999999999999999", "cursor"),
+            ("cursor=", "cursor"),
+            ("curser=7", "`curser`"),
+            ("cursor=1&cursor=2", "`cursor`"),
+        ];
+        for (query, named) in rows {
+            let problem = parse_query::<Wanted>(query).unwrap_err();
+            assert!(problem.contains(named), "{query}: {problem}");
+        }
+    }
+
+    #[test]
+    fn a_time_is_a_date_or_a_duration_before_now() {
+        let now = datetime!(2026-11-22 14:31:00 UTC);
+        let rows = [
+            ("2026-11-22T15:31:00+01:00", Some("2026-11-22T14:31:00.000000Z")),
+            ("2h", Some("2026-11-22T12:31:00.000000Z")),
+            ("36500d", Some("1926-12-17T14:31:00.000000Z")),
+            ("yesterday", None),
+            ("2026-11-22", None),
+            ("", None),
+            ("-2h", None),
+        ];
+        for (text, at) in rows {
+            assert_eq!(time("since", text, now).ok().as_deref(), at, "{text}");
+        }
+    }
+}

@@ -1,0 +1,288 @@
+//! The stream of one listener: what is pending for it, in order, and no more at a time than it acknowledges.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use actix_web::{rt, web};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use serde::Serialize;
+use serde_json::value::RawValue;
+use utoipa::ToSchema;
+
+use super::messages::MessageHead;
+use super::stream::{ALIVE, Pieces, StreamWait, WakeReason, event};
+use crate::http::service::Service;
+use crate::http::streams::{ListenerConnection, StreamEnd};
+use crate::store::{
+    Burial, DeliveryOrdering, DueDelivery, DueQuery, LATE_MESSAGES_WITHIN, Opened, Unavailable,
+};
+
+/// A longer body is fetched apart, so that an event stays of a size that a client can hold.
+const MAX_SENT_BODY_BYTES: usize = 256 << 10;
+/// Deliveries that are sent and not acknowledged.
+const MAX_IN_FLIGHT: usize = 64;
+/// Of one look into the database. What a slow client has not taken yet stays in memory, as the events that are sent.
+const PAGE_BYTES: usize = 512 << 10;
+/// Later than any delivery is due: a listener takes what is pending when it is there.
+const END_OF_TIME: &str = "9999-12-31T23:59:59.999999Z";
+
+/// A delivery as a listener gets it, the data of an event `message`.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Delivered {
+    /// What is acknowledged.
+    pub delivery: i64,
+    /// The replay that asked for it.
+    pub replay: Option<i64>,
+    pub message: DeliveredMessage,
+    /// The exact bytes of the body in base64; null where it is longer than 256 KiB.
+    pub body_base64: Option<String>,
+    /// Where the body is, if it is longer: until the delivery is acknowledged.
+    #[schema(examples("/api/v1/listeners/laptop/deliveries/7/body"))]
+    pub body_url: Option<String>,
+}
+
+/// A message without its body.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct DeliveredMessage {
+    #[serde(flatten)]
+    pub head: MessageHead,
+    /// Name to value, or to values where it was repeated; credentials are redacted. A value that is not UTF-8 is shown as
+    /// Latin-1 after the character U+001A.
+    #[schema(value_type = Object)]
+    pub headers: Box<RawValue>,
+}
+
+impl Delivered {
+    /// `None` where the headers were broken by hand.
+    pub fn new(listener: &str, due: &DueDelivery) -> Option<Self> {
+        let message = &due.message;
+        let is_short = message.body.len() <= MAX_SENT_BODY_BYTES;
+        let elsewhere = || format!("/api/v1/listeners/{listener}/deliveries/{}/body", due.id);
+        Some(Self {
+            delivery: due.id,
+            replay: due.replay,
+            body_base64: is_short.then(|| STANDARD.encode(&message.body)),
+            body_url: (!is_short).then(elsewhere),
+            message: DeliveredMessage {
+                headers: RawValue::from_string(message.head.headers.clone()).ok()?,
+                head: message.head.clone().into(),
+            },
+        })
+    }
+}
+
+pub struct ListenerStream {
+    service: web::Data<Service>,
+    name: String,
+    opened: Opened,
+    stream: Arc<ListenerConnection>,
+    waiting: StreamWait,
+    step: ListenerStep,
+    /// Deliveries, and the events that they are.
+    page: VecDeque<(i64, Bytes)>,
+    may_have_more: bool,
+    /// Cannot be read, nor perhaps ended: left out of this stream.
+    damaged: Vec<i64>,
+}
+
+enum ListenerStep {
+    /// Old messages are added first, for they come before the others.
+    Fill(rt::task::JoinHandle<Result<(), Unavailable>>),
+    Greet,
+    Deliver,
+    Done,
+}
+
+/// The first event.
+#[derive(Debug, Serialize)]
+struct GreetingEvent<'a> {
+    name: &'a str,
+    is_new: bool,
+    pending: i64,
+}
+
+/// The last event, where the stream ends while somebody reads it.
+#[derive(Debug, Serialize)]
+struct FarewellEvent<'a> {
+    name: &'a str,
+}
+
+impl ListenerStream {
+    pub fn new(service: web::Data<Service>, name: String, opened: Opened, waiting: StreamWait) -> Self {
+        let stream = service.streams.connect(opened.target);
+        settle(&service, opened.target);
+        let step = if opened.must_be_filled {
+            ListenerStep::Fill(rt::spawn(fill(service.clone(), opened)))
+        } else {
+            ListenerStep::Greet
+        };
+        Self {
+            service,
+            name,
+            opened,
+            stream,
+            waiting,
+            step,
+            page: VecDeque::new(),
+            may_have_more: true,
+            damaged: Vec::new(),
+        }
+    }
+}
+
+impl Pieces for ListenerStream {
+    async fn next(&mut self) -> Option<Bytes> {
+        loop {
+            if self.waiting.is_ending() {
+                return None;
+            }
+            if let Some(over) = self.stream.over() {
+                return self.farewell(over);
+            }
+            let woken = match &mut self.step {
+                ListenerStep::Done => return None,
+                ListenerStep::Greet => {
+                    self.step = ListenerStep::Deliver;
+                    return self.greeting().await.ok();
+                }
+                ListenerStep::Fill(filling) => {
+                    let mut filled = None;
+                    let woken = self.waiting.wait(async { filled = Some(filling.await) }).await;
+                    if let Some(filled) = filled {
+                        // The client comes again, and what is missing is added then.
+                        filled.ok()?.ok()?;
+                        self.step = ListenerStep::Greet;
+                    }
+                    woken
+                }
+                ListenerStep::Deliver => match self.deliver().await {
+                    Ok(Some(piece)) => return Some(piece),
+                    Ok(None) => self.waiting.wait(self.stream.changed()).await,
+                    Err(_) => return None,
+                },
+            };
+            match woken {
+                WakeReason::ToEnd => return None,
+                WakeReason::ToSaySo => return Some(ALIVE),
+                WakeReason::ByNews => self.may_have_more = true,
+                WakeReason::ByOther => {}
+            }
+        }
+    }
+}
+
+impl ListenerStream {
+    /// The next delivery, if there is one and room for it. After an error the client comes again, and gets what it has not
+    /// acknowledged.
+    async fn deliver(&mut self) -> Result<Option<Bytes>, Unavailable> {
+        loop {
+            if let Some((delivery, piece)) = self.page.pop_front() {
+                self.stream.sent(delivery);
+                return Ok(Some(piece));
+            }
+            let in_flight = self.stream.in_flight();
+            let room = MAX_IN_FLIGHT.saturating_sub(in_flight.len());
+            if !self.may_have_more || room == 0 {
+                return Ok(None);
+            }
+            self.look(in_flight, room).await?;
+        }
+    }
+
+    async fn look(&mut self, held: Vec<i64>, limit: usize) -> Result<(), Unavailable> {
+        self.waiting.will_look();
+        let query = DueQuery {
+            target: self.opened.target,
+            ordering: DeliveryOrdering::Any,
+            now: END_OF_TIME.to_owned(),
+            held: held.into_iter().chain(self.damaged.iter().copied()).collect(),
+            limit,
+            bytes: PAGE_BYTES,
+        };
+        let found = self.service.store.due_deliveries(query).await?;
+        let mut lost = found.orphans;
+        self.damaged.extend(&found.damaged);
+        lost.extend(found.damaged);
+        for due in found.deliveries {
+            match Delivered::new(&self.name, &due) {
+                Some(delivered) => self.page.push_back((due.id, event("message", Some(due.id), &delivered))),
+                None => lost.push(due.id),
+            }
+        }
+        self.may_have_more = found.is_full || !lost.is_empty();
+        if !lost.is_empty() {
+            let why = "the message was cleaned up, or cannot be read".to_owned();
+            let burial = Burial { deliveries: lost, inactive_since: None, why };
+            match self.service.store.bury_deliveries(burial, (self.service.clock)()).await {
+                Ok(()) | Err(Unavailable::Damaged) => {}
+                Err(why) => return Err(why),
+            }
+        }
+        Ok(())
+    }
+
+    async fn greeting(&self) -> Result<Bytes, Unavailable> {
+        let pending = self.service.store.pending_of_listener(self.opened.target).await?;
+        let greeting = GreetingEvent { name: &self.name, is_new: self.opened.is_new, pending };
+        Ok(event("listening", None, &greeting))
+    }
+
+    fn farewell(&mut self, over: StreamEnd) -> Option<Bytes> {
+        if matches!(self.step, ListenerStep::Done) {
+            return None;
+        }
+        self.step = ListenerStep::Done;
+        let kind = match over {
+            StreamEnd::Replaced => "replaced",
+            StreamEnd::Removed => "removed",
+        };
+        Some(event(kind, None, &FarewellEvent { name: &self.name }))
+    }
+}
+
+impl Drop for ListenerStream {
+    fn drop(&mut self) {
+        // The next connection goes on; clients that come and go must not leave work behind.
+        if let ListenerStep::Fill(filling) = &self.step {
+            filling.abort();
+        }
+        self.service.streams.disconnect(self.opened.target, &self.stream);
+        settle(&self.service, self.opened.target);
+    }
+}
+
+/// Adds the old messages that a new listener has asked for.
+async fn fill(service: web::Data<Service>, opened: Opened) -> Result<(), Unavailable> {
+    let newest = service.store.newest_message().await?;
+    service.store.fill_listener(opened.target, false, (service.clock)()).await?;
+    // A message that was on its way when the listener was made may have been committed behind what was looked at.
+    rt::spawn(async move {
+        tokio::time::sleep(LATE_MESSAGES_WITHIN).await;
+        if let Err(why) = service.store.finish_filling(opened.target, newest, (service.clock)()).await {
+            log::warn!("a listener's old messages are looked through again when it connects next: {why}");
+        }
+    });
+    Ok(())
+}
+
+/// Writes down whether somebody is connected, until that is what is written.
+fn settle(service: &web::Data<Service>, target: i64) {
+    // When the service has stopped there is nobody to do it; the next start begins with nobody connected.
+    let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
+    let service = service.clone();
+    runtime.spawn(async move {
+        loop {
+            let is_connected = service.streams.is_connected(target);
+            let written = service.store.set_listener_connected(target, is_connected, (service.clock)()).await;
+            if let Err(why) = written {
+                log::warn!("whether a listener is connected could not be written: {why}");
+                return;
+            }
+            if service.streams.is_connected(target) == is_connected {
+                return;
+            }
+        }
+    });
+}

@@ -1,0 +1,248 @@
+//! Listeners: programs on developers' machines that get messages over a stream and acknowledge them. What is not
+//! acknowledged is kept, and comes again.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use actix_web::{HttpRequest, HttpResponse, web};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::error::ApiError;
+use super::input::{self, Body, Id, ListenerName, NoParameters, Query};
+use super::listener_stream::{Delivered, ListenerStream};
+use super::messages;
+use super::page::Page;
+use super::schemas;
+use super::stream::{StreamWait, patterns, response};
+use super::targets;
+use super::whole::{self, Whole};
+use crate::http::service::Service;
+use crate::store::{self, DeliveryState, ListenerRefused, MOST_LISTENERS, Target, TargetState};
+
+const MAX_ACKNOWLEDGED: usize = 1_000;
+const MAX_EXCERPT_CHARACTERS: usize = 1_024;
+const MAX_TOOK_MS: u64 = 24 * 60 * 60 * 1_000;
+
+/// A program that gets messages over a stream.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Listener {
+    #[schema(examples("laptop"))]
+    pub name: String,
+    /// The target that it is.
+    #[schema(examples(3))]
+    pub target_id: i64,
+    /// Patterns of the events that it gets.
+    pub events: Vec<String>,
+    /// Somebody is connected.
+    pub connected: bool,
+    /// Since when somebody is connected, or nobody: what is pending for a listener that nobody connects to is given up
+    /// after a week.
+    #[schema(format = DateTime)]
+    pub since: String,
+    /// Deliveries that it has not acknowledged.
+    pub pending: i64,
+    #[schema(format = DateTime)]
+    pub created_at: String,
+}
+
+impl From<store::Listener> for Listener {
+    fn from(stored: store::Listener) -> Self {
+        let target = stored.target;
+        Self {
+            name: stored.name,
+            target_id: target.id,
+            events: target.settings.events.iter().map(ToString::to_string).collect(),
+            connected: target.state == TargetState::Active,
+            since: target.state_since,
+            pending: stored.pending,
+            created_at: target.created_at,
+        }
+    }
+}
+
+/// Which messages a listener gets.
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct ListenQuery {
+    /// Patterns of events, separated by spaces; all where it is left out. Other ones than before hold from now on.
+    #[param(schema_with = schemas::pattern_list)]
+    pub events: Option<String>,
+    /// Also the messages since then: a time like `2026-11-22T14:31:00Z`, or a duration before now like `2h`. Only for a
+    /// listener that is new: one that there is goes on where it was.
+    #[param(schema_with = schemas::time)]
+    pub since: Option<String>,
+}
+
+/// All listeners.
+#[utoipa::path(get, path = "/listeners", tag = "listeners",
+    responses((status = 200, description = "All of them, in one page.", body = Page<Listener>)))]
+pub async fn list(
+    service: web::Data<Service>,
+    _: Query<NoParameters>,
+) -> Result<web::Json<Page<Listener>>, ApiError> {
+    Ok(web::Json(Page::new(service.store.listeners().await?, None)))
+}
+
+/// Messages as they come, and those that the listener has not acknowledged yet, as server-sent events.
+///
+/// A name that there is not yet is a new listener. First an event `listening`, then an event `message` for each delivery,
+/// in order, of which at most 64 are sent before one of them is acknowledged. What is not acknowledged comes again with
+/// the next connection. Who connects under the name of another one takes over: the other one gets an event `replaced`.
+/// A comment every 15 seconds is a sign of life.
+#[utoipa::path(get, path = "/listeners/{name}/stream", tag = "listeners",
+    params(("name" = String, Path, pattern = "^[a-z0-9-]{1,64}$"), ListenQuery),
+    responses(
+        (status = 200, description = "Events without an end.", body = Delivered, content_type = "text/event-stream"),
+        (status = 409, description = "There are as many listeners as there may be."),
+    ))]
+pub async fn stream(
+    service: web::Data<Service>,
+    request: HttpRequest,
+    name: ListenerName,
+    query: Query<ListenQuery>,
+) -> Result<HttpResponse, ApiError> {
+    let Query(query) = query;
+    let now = (service.clock)();
+    let events = patterns(&service.known_events, query.events.as_deref())?;
+    let since = query.since.as_deref().map(|since| input::time("since", since, now)).transpose()?;
+    let waiting = StreamWait::new(&service, &request)?;
+    let opened = service.store.open_listener(name.0.clone(), events, since, now).await?;
+    let opened = opened.map_err(|ListenerRefused::TooMany| ApiError::TooManyListeners(MOST_LISTENERS))?;
+    Ok(response(ListenerStream::new(service, name.0, opened, waiting)))
+}
+
+/// Deliveries that have reached their program.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Acknowledgement {
+    /// Their ids.
+    #[serde(deserialize_with = "whole::list")]
+    #[schema(min_items = 1, max_items = 1000)]
+    pub deliveries: Vec<i64>,
+    /// What the program has answered to some of them, for whoever looks at them later.
+    #[serde(default)]
+    #[schema(max_items = 1000)]
+    pub answers: Vec<Answer>,
+}
+
+/// What a program has answered. Whatever it is, the delivery has reached it.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Answer {
+    /// One of `deliveries`.
+    #[schema(value_type = i64)]
+    pub delivery: Whole<i64>,
+    /// The HTTP status.
+    #[schema(value_type = u16, minimum = 100, maximum = 999)]
+    pub status: Whole<u16>,
+    /// Until the answer was there.
+    #[schema(value_type = u64, minimum = 0, maximum = 86_400_000)]
+    pub took_ms: Whole<u64>,
+    /// How its body began; cut after 1024 characters.
+    pub excerpt: Option<String>,
+}
+
+impl Acknowledgement {
+    fn checked(self) -> Result<Vec<store::Acknowledgement>, ApiError> {
+        let wrong = |field, problem: String| Err(ApiError::InvalidValue { field, problem });
+        let (deliveries, answers) = (self.deliveries, self.answers);
+        if deliveries.is_empty() || deliveries.len() > MAX_ACKNOWLEDGED {
+            return wrong("deliveries", format!("must have 1 to {MAX_ACKNOWLEDGED} ids"));
+        }
+        if answers.len() > MAX_ACKNOWLEDGED {
+            return wrong("answers", format!("must have at most {MAX_ACKNOWLEDGED} of them"));
+        }
+        if answers
+            .iter()
+            .any(|answer| !(100..=999).contains(&answer.status.0) || answer.took_ms.0 > MAX_TOOK_MS)
+        {
+            return wrong(
+                "answers",
+                "must have a status from 100 to 999, and have taken a day at most".to_owned(),
+            );
+        }
+        let mut of: HashMap<i64, Answer> =
+            answers.into_iter().map(|answer| (answer.delivery.0, answer)).collect();
+        let stored = |answer: Answer| store::ListenerAnswer {
+            status: answer.status.0,
+            took: Duration::from_millis(answer.took_ms.0),
+            excerpt: answer.excerpt.map(|text| text.chars().take(MAX_EXCERPT_CHARACTERS).collect()),
+        };
+        let acknowledged =
+            |delivery| store::Acknowledgement { delivery, answer: of.remove(&delivery).map(stored) };
+        Ok(deliveries.into_iter().map(acknowledged).collect())
+    }
+}
+
+/// What became of an acknowledgement.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Acknowledged {
+    /// How many of them were pending.
+    pub acknowledged: usize,
+}
+
+/// Acknowledges deliveries that have reached the program: they are not sent again.
+#[utoipa::path(post, path = "/listeners/{name}/acknowledge", tag = "listeners", request_body = Acknowledgement,
+    params(("name" = String, Path, pattern = "^[a-z0-9-]{1,64}$")),
+    responses((status = 200, description = "It is written.", body = Acknowledged)))]
+pub async fn acknowledge(
+    service: web::Data<Service>,
+    name: ListenerName,
+    _: Query<NoParameters>,
+    body: Body<Acknowledgement>,
+) -> Result<web::Json<Acknowledged>, ApiError> {
+    let acknowledgements = body.0.checked()?;
+    let deliveries: Vec<i64> = acknowledgements.iter().map(|one| one.delivery).collect();
+    let target = known(&service, &name).await?.id;
+    let now = (service.clock)();
+    let acknowledged = service.store.acknowledge_deliveries(target, acknowledgements, now).await?;
+    service.streams.acknowledged(target, &deliveries);
+    Ok(web::Json(Acknowledged { acknowledged }))
+}
+
+/// The exact bytes of the body of a delivery that the listener has not acknowledged yet.
+#[utoipa::path(get, path = "/listeners/{name}/deliveries/{id}/body", tag = "listeners",
+    params(("name" = String, Path, pattern = "^[a-z0-9-]{1,64}$"), ("id" = i64, Path, minimum = 1)),
+    responses((status = 200, description = "The body.", body = Vec<u8>, content_type = "application/octet-stream")))]
+pub async fn body(
+    service: web::Data<Service>,
+    name: ListenerName,
+    id: Id,
+    _: Query<NoParameters>,
+) -> Result<HttpResponse, ApiError> {
+    let target = known(&service, &name).await?.id;
+    let delivery = service.store.delivery(id.0).await?;
+    let is_pending = |one: &store::Delivery| one.target == target && one.state == DeliveryState::Pending;
+    let none = || ApiError::NotFound(format!("Nothing is pending as delivery {} for {}.", id.0, name.0));
+    let delivery = delivery.filter(is_pending).ok_or_else(none)?;
+    let message = service.store.message(delivery.message).await?;
+    let message = message.ok_or_else(|| messages::no_such_message(delivery.message))?;
+    Ok(messages::download(&format!("delivery-{}", id.0), &message.head.headers, message.body))
+}
+
+/// Removes a listener, and drops what is pending for it.
+#[utoipa::path(delete, path = "/listeners/{name}", tag = "listeners",
+    params(("name" = String, Path, pattern = "^[a-z0-9-]{1,64}$")),
+    responses((status = 204, description = "It is removed.")))]
+pub async fn remove(
+    service: web::Data<Service>,
+    name: ListenerName,
+    _: Query<NoParameters>,
+) -> Result<HttpResponse, ApiError> {
+    let target = known(&service, &name).await?.id;
+    let now = (service.clock)();
+    // Somebody who was faster has done the same.
+    let _ = service.store.set_target_state(target, TargetState::Removed, None, now).await?;
+    service.streams.remove(target);
+    targets::drop_pending(&service, target);
+    Ok(HttpResponse::NoContent().finish())
+}
+
+async fn known(service: &Service, name: &ListenerName) -> Result<Target, ApiError> {
+    let found = service.store.listener_named(&name.0).await?;
+    found.ok_or_else(|| {
+        ApiError::NotFound(format!("Listener {} not found (it may have been removed).", name.0))
+    })
+}

@@ -1,0 +1,336 @@
+//! Messages: the list, one with all that is known of it, and its exact bytes.
+
+use actix_web::http::StatusCode;
+use actix_web::http::header::{
+    CONTENT_DISPOSITION, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, HeaderValue,
+};
+use actix_web::{HttpResponse, web};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use utoipa::ToSchema;
+
+use super::deliveries::Delivery;
+use super::error::ApiError;
+use super::input::{self, Id, NoParameters, Query};
+use super::page::{Page, Paging};
+use super::schemas;
+use super::selection::Selection;
+use super::words::ConfirmationState;
+use crate::http::service::Service;
+use crate::http::tokens::Role;
+use crate::store::{self, DeliveryFilter, Direction};
+
+/// Longer payloads are not shown with the message: its body has them.
+const MAX_SHOWN_PAYLOAD_BYTES: usize = 1 << 20;
+/// Deliveries that are shown with the message.
+const MAX_SHOWN_DELIVERIES: usize = 200;
+const ORIGINAL_CONTENT_TYPE: HeaderName = HeaderName::from_static("x-creel-content-type");
+
+/// A message without its content.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct MessageHead {
+    #[schema(examples(42))]
+    pub id: i64,
+    /// When its last byte had arrived.
+    #[schema(format = DateTime, examples("2026-11-22T14:31:00.000000Z"))]
+    pub received_at: String,
+    /// The configured sender; `emitted` for events of one's own app.
+    #[schema(examples("github"))]
+    pub source: String,
+    #[schema(examples("github.push"))]
+    pub event: String,
+    /// Whom an emitted event belongs to.
+    pub owner: Option<String>,
+    /// The provider's own id of it.
+    #[schema(examples("72d3162e-cc78-11e3-81ab-4c9367dc0958"))]
+    pub delivery_id: Option<String>,
+    #[schema(examples("POST"))]
+    pub method: String,
+    /// The query of the request; tokens are redacted. Null for the read token.
+    pub query: Option<String>,
+    #[schema(examples("192.0.2.7"))]
+    pub remote_ip: String,
+    /// SHA-256 of the exact body, in hex. Null for the read token, which could confirm a guessed body with it.
+    pub body_sha256: Option<String>,
+    /// Length of the exact body.
+    pub body_bytes: i64,
+    /// The body is not empty and could not be read.
+    pub not_json: bool,
+    /// Why the body could not be read, so that filters were not evaluated: `empty`, `not_json` (neither JSON nor a form that
+    /// is read for this provider; multipart forms are read for few), `too_deep` (more than 127 levels), `form_too_large`,
+    /// `unknown_charset`, `malformed_text`, `unknown_coding` (neither gzip nor deflate), `malformed_coding`,
+    /// `expands_too_much` or `older_version` (stored by an older version, which may have evaluated filters on receipt;
+    /// replays do not). Null where it was read.
+    #[schema(examples("too_deep"))]
+    pub unreadable: Option<String>,
+    /// What proved the sender does not cover the body.
+    pub body_unsigned: bool,
+    /// Released from quarantine by force.
+    pub unverified: bool,
+    /// When it was released from quarantine, from where its retention counts; null for all others.
+    #[schema(format = DateTime)]
+    pub released_at: Option<String>,
+    /// The message with the same delivery id and another body.
+    pub conflict_of: Option<i64>,
+    /// How often the same message came again.
+    pub duplicates: i64,
+    #[schema(format = DateTime)]
+    pub last_duplicate_at: Option<String>,
+    /// Null where the provider's API is not asked.
+    #[schema(examples("confirmed"))]
+    pub confirmation: Option<String>,
+}
+
+/// A message with all that is known of it.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Message {
+    #[serde(flatten)]
+    pub head: MessageHead,
+    /// What the provider's API was asked, and what it said.
+    pub confirmation_details: Option<Confirmation>,
+    /// Its newest deliveries, 200 at most.
+    pub deliveries: Vec<Delivery>,
+    /// Null for the read token.
+    pub content: Option<MessageContent>,
+}
+
+/// What the sender has sent.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct MessageContent {
+    /// Name to value, or to values where it was repeated; credentials are redacted. A value that is not UTF-8 is shown as
+    /// Latin-1 after the character U+001A.
+    #[schema(value_type = Object)]
+    pub headers: Box<RawValue>,
+    /// The body as JSON (decompressed), or the form as JSON. Null if it is neither, or longer than 1 MiB.
+    #[schema(value_type = Value)]
+    pub payload: Option<Box<RawValue>>,
+    /// The payload is longer than 1 MiB and not shown: take the body.
+    pub payload_left_out: bool,
+}
+
+/// What became of asking the provider's API.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Confirmation {
+    pub state: ConfirmationState,
+    pub tries: u32,
+    /// When it is asked next, while it is awaited.
+    #[schema(format = DateTime)]
+    pub due_at: Option<String>,
+    #[schema(format = DateTime)]
+    pub settled_at: Option<String>,
+    /// What the last answer was. Null for the read token.
+    pub reason: Option<String>,
+}
+
+/// Which messages are listed. All that is given must hold.
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct ListMessages {
+    /// `next_cursor` of the page before.
+    #[serde(default, deserialize_with = "input::id_from_1")]
+    #[param(minimum = 1)]
+    pub cursor: Option<i64>,
+    #[param(minimum = 1, maximum = 200, default = 50)]
+    pub limit: Option<u16>,
+    #[param(schema_with = schemas::name)]
+    pub source: Option<String>,
+    /// A pattern: `*` stands for any characters.
+    #[param(schema_with = schemas::pattern)]
+    pub event: Option<String>,
+    /// Received then or later: a time like `2026-11-22T14:31:00Z`, or a duration before now like `2h`.
+    #[param(schema_with = schemas::time)]
+    pub since: Option<String>,
+    /// Received before: written like `since`.
+    #[param(schema_with = schemas::time)]
+    pub until: Option<String>,
+    /// A text that stands in the body exactly so. Only for the admin token.
+    #[param(min_length = 1, max_length = 1000)]
+    pub text: Option<String>,
+    /// Whom emitted events belong to.
+    #[param(schema_with = schemas::name)]
+    pub owner: Option<String>,
+    /// Only those with a dead letter: a delivery that is dead and was not replayed.
+    pub dead: Option<bool>,
+}
+
+/// Messages, the newest first.
+#[utoipa::path(get, path = "/messages", params(ListMessages), tag = "messages",
+    responses((status = 200, description = "A page of messages.", body = Page<MessageHead>)))]
+pub async fn list(
+    service: web::Data<Service>,
+    role: Role,
+    query: Query<ListMessages>,
+) -> Result<web::Json<Page<MessageHead>>, ApiError> {
+    let Query(query) = query;
+    let paging = Paging::new(query.cursor, query.limit)?;
+    if query.text.is_some() {
+        role.must_be_admin("searching the content of messages")?;
+    }
+    let filter = query.selection().filter((service.clock)())?;
+    let found = service.store.messages(filter, Direction::NewestFirst, paging.cursor, paging.limit).await?;
+    let items = found.messages.into_iter().map(|head| MessageHead::of(head, role)).collect();
+    Ok(web::Json(Page { items, next_cursor: found.next }))
+}
+
+/// One message, with its deliveries, and for the admin token with its content.
+#[utoipa::path(get, path = "/messages/{id}", tag = "messages",
+    params(("id" = i64, Path, minimum = 1, example = 1)),
+    responses((status = 200, description = "The message.", body = Message)))]
+pub async fn one(
+    service: web::Data<Service>,
+    role: Role,
+    id: Id,
+    _: Query<NoParameters>,
+) -> Result<web::Json<Message>, ApiError> {
+    let stored = stored(&service, id).await?;
+    let confirmation = service.store.confirmation(id.0).await?.map(Confirmation::from);
+    let filter = DeliveryFilter { message: Some(id.0), ..DeliveryFilter::default() };
+    let (deliveries, _) = service.store.deliveries(filter, None, MAX_SHOWN_DELIVERIES).await?;
+    let content = match role {
+        Role::Admin => Some(MessageContent::of(&stored)?),
+        Role::Listener | Role::Reader => None,
+    };
+    Ok(web::Json(Message {
+        head: MessageHead::of(stored.head, role),
+        // The reason can quote the provider's answer.
+        confirmation_details: match role {
+            Role::Admin => confirmation,
+            Role::Listener | Role::Reader => confirmation.map(|one| Confirmation { reason: None, ..one }),
+        },
+        deliveries: deliveries.into_iter().map(Delivery::from).collect(),
+        content,
+    }))
+}
+
+/// The exact bytes of a message's body, as a download.
+///
+/// Always called `application/octet-stream`, so that no browser makes a page of it; what the sender called it is in
+/// `X-Creel-Content-Type`. Only for the admin token.
+#[utoipa::path(get, path = "/messages/{id}/body", tag = "messages",
+    params(("id" = i64, Path, minimum = 1, example = 1)),
+    responses((status = 200, description = "The body.", body = Vec<u8>, content_type = "application/octet-stream",
+        headers(("Content-Disposition" = String), ("X-Creel-Content-Type" = String)))))]
+pub async fn body(
+    service: web::Data<Service>,
+    role: Role,
+    id: Id,
+    _: Query<NoParameters>,
+) -> Result<HttpResponse, ApiError> {
+    role.must_be_admin("the content of messages")?;
+    let stored = stored(&service, id).await?;
+    Ok(download(&format!("message-{}", id.0), &stored.head.headers, stored.body))
+}
+
+async fn stored(service: &Service, id: Id) -> Result<store::StoredMessage, ApiError> {
+    service.store.message(id.0).await?.ok_or_else(|| no_such_message(id.0))
+}
+
+pub fn no_such_message(id: i64) -> ApiError {
+    ApiError::NotFound(format!("Message {id} not found (it may have been deleted by retention)."))
+}
+
+/// Bytes from a stranger, in a form that nothing would run. `headers`: as they are stored.
+pub fn download(name: &str, headers: &str, body: impl Into<web::Bytes>) -> HttpResponse {
+    let mut response = HttpResponse::build(StatusCode::OK).body(body.into());
+    let mut header = |name: HeaderName, value: &str| {
+        if let Ok(value) = HeaderValue::from_str(value) {
+            response.headers_mut().insert(name, value);
+        }
+    };
+    header(CONTENT_TYPE, "application/octet-stream");
+    header(CONTENT_DISPOSITION, &format!("attachment; filename=\"{name}\""));
+    header(CONTENT_SECURITY_POLICY, "sandbox; default-src 'none'");
+    if let Some(content_type) = content_type(headers) {
+        header(ORIGINAL_CONTENT_TYPE, &content_type);
+    }
+    response
+}
+
+/// What the sender called the body; only what can stand in a header.
+fn content_type(headers: &str) -> Option<String> {
+    let headers: serde_json::Value = serde_json::from_str(headers).ok()?;
+    let value = headers.get("content-type")?;
+    let text = value.as_str().or_else(|| value.get(0)?.as_str())?;
+    text.bytes().all(|byte| (b' '..=b'~').contains(&byte)).then(|| text.to_owned())
+}
+
+impl ListMessages {
+    fn selection(self) -> Selection {
+        let Self { source, event, since, until, text, owner, dead, .. } = self;
+        Selection { source, event, since, until, text, owner, dead }
+    }
+}
+
+impl MessageContent {
+    fn of(message: &store::StoredMessage) -> Result<Self, ApiError> {
+        let payload = message.payload();
+        let payload_left_out = payload.is_some_and(|payload| payload.len() > MAX_SHOWN_PAYLOAD_BYTES);
+        let shown =
+            payload.filter(|_| !payload_left_out).and_then(|payload| std::str::from_utf8(payload).ok());
+        // What is stored as JSON is JSON, unless somebody has changed the database by hand.
+        Ok(Self {
+            headers: raw_object(&message.head.headers)?,
+            payload: shown.and_then(|payload| RawValue::from_string(payload.trim().to_owned()).ok()),
+            payload_left_out,
+        })
+    }
+}
+
+/// JSON text as it is.
+///
+/// # Errors
+/// When it is none: somebody has changed the database by hand.
+pub fn raw_object(text: &str) -> Result<Box<RawValue>, ApiError> {
+    RawValue::from_string(text.to_owned()).map_err(|_| ApiError::Internal)
+}
+
+impl MessageHead {
+    /// Without what shows content, unless the admin asks. The query of a GET is its content.
+    pub fn of(head: store::MessageHead, role: Role) -> Self {
+        match role {
+            Role::Admin => Self::from(head),
+            Role::Listener | Role::Reader => Self { query: None, body_sha256: None, ..Self::from(head) },
+        }
+    }
+}
+
+impl From<store::MessageHead> for MessageHead {
+    fn from(head: store::MessageHead) -> Self {
+        Self {
+            id: head.id,
+            received_at: head.received_at,
+            source: head.source,
+            event: head.event,
+            owner: head.owner,
+            delivery_id: head.delivery_id,
+            method: head.method,
+            query: head.query,
+            remote_ip: head.remote_ip,
+            body_sha256: Some(head.body_sha256.iter().map(|byte| format!("{byte:02x}")).collect()),
+            body_bytes: head.body_bytes,
+            not_json: head.not_json,
+            unreadable: head.unreadable.map(|reason| reason.name().to_owned()),
+            body_unsigned: head.body_unsigned,
+            unverified: head.unverified,
+            released_at: head.released_at,
+            conflict_of: head.conflict_of,
+            duplicates: head.duplicates,
+            last_duplicate_at: head.last_duplicate_at,
+            confirmation: head.confirmation,
+        }
+    }
+}
+
+impl From<store::Confirmation> for Confirmation {
+    fn from(stored: store::Confirmation) -> Self {
+        let is_awaited = stored.state == store::ConfirmationState::Awaiting;
+        Self {
+            state: stored.state.into(),
+            tries: stored.tries,
+            due_at: is_awaited.then_some(stored.due_at),
+            settled_at: stored.settled_at,
+            reason: stored.reason,
+        }
+    }
+}

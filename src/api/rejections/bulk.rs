@@ -1,0 +1,334 @@
+//! Many rejections at once: counted first, then checked again or released in the order of arrival, in bounded steps. The
+//! client asks for one step after the other, so nothing is left running when it goes away, and beginning again is safe: what
+//! has become a message is no longer a rejection.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use actix_web::web;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::super::error::ApiError;
+use super::super::input::{Body, NoParameters, Query};
+use super::super::whole;
+use super::RejectionSelection;
+use super::again::{Again, JUDGED_WITHIN, Judged};
+use crate::http::service::Service;
+use crate::store::{
+    Kept, NewMessage, RejectionFilter, RejectionHead, RejectionKind, RejectionPosition, Unavailable,
+};
+use crate::verification::{Proof, Sources};
+
+const ROWS_PER_STEP: usize = 64;
+const BYTES_PER_STEP: i64 = 4 << 20;
+const STEP_TIMEOUT: Duration = Duration::from_secs(3);
+/// A step is followed by a pause of its own length, so that messages which arrive come first.
+const MAX_PAUSE: Duration = Duration::from_millis(100);
+
+/// Which rejections. Without `confirm` and `cursor` they are only counted.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct BulkRequest {
+    /// `{}` for all rejections.
+    pub filter: RejectionSelection,
+    /// The newest rejection that is among them: the `through` of the count, so that what came in since is not.
+    #[serde(default, deserialize_with = "whole::optional")]
+    #[schema(minimum = 0)]
+    pub through: Option<i64>,
+    /// Begins, if it is still as many rejections.
+    #[serde(default, deserialize_with = "whole::optional")]
+    #[schema(minimum = 0)]
+    pub confirm: Option<u64>,
+    /// Goes on: `next_cursor` of the step before.
+    #[schema(max_length = 100)]
+    pub cursor: Option<String>,
+}
+
+/// The count, or what a step has done.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(untagged)]
+pub enum BulkReply {
+    Count(BulkCount),
+    Step(BulkStep),
+}
+
+/// Which rejections are selected, with durations as times.
+#[derive(Debug, Default, Serialize, ToSchema)]
+pub struct SelectedRejections {
+    pub source: Option<String>,
+    pub cause: Option<String>,
+    #[schema(format = DateTime)]
+    pub since: Option<String>,
+    #[schema(format = DateTime)]
+    pub until: Option<String>,
+}
+
+/// How many rejections fit; nothing has begun. Send `filter` and `through` of this reply again with `confirm`.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct BulkCount {
+    #[schema(examples(60))]
+    pub count: u64,
+    #[schema(examples(60))]
+    pub confirm: u64,
+    pub by_cause: BTreeMap<String, u64>,
+    #[schema(examples(4711))]
+    pub through: i64,
+    /// With the times that it came to.
+    pub filter: SelectedRejections,
+}
+
+/// What became of the rejections of one step.
+#[derive(Debug, Default, Serialize, ToSchema)]
+pub struct BulkStep {
+    /// They have become messages.
+    #[schema(examples(58))]
+    pub released: u64,
+    /// The same message had come before, and is only counted.
+    pub duplicates: u64,
+    /// They are still not genuine, and stay; by cause.
+    pub still_rejected: BTreeMap<&'static str, u64>,
+    /// They cannot become messages, and stay; by reason.
+    pub skipped: BTreeMap<&'static str, u64>,
+    /// They were deleted or released by somebody else in the meantime.
+    pub gone: u64,
+    /// `cursor` of the next step; null after the last one.
+    pub next_cursor: Option<String>,
+    pub through: i64,
+    /// With the times that it came to.
+    pub filter: SelectedRejections,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Action {
+    /// Only what is genuine now becomes a message.
+    Recheck,
+    /// Candidates become messages without proof.
+    Release,
+}
+
+/// What one rejection is found to be.
+enum Finding {
+    Message(Box<NewMessage>),
+    StillRejected(&'static str),
+    Skipped(&'static str),
+    Gone,
+}
+
+/// Checks rejections again, such as after a secret was corrected, in the order of arrival. First they are only counted; with
+/// `confirm` the first step is done, and with `cursor` the next one, until `next_cursor` is null. What is genuine becomes a
+/// message with the time of its arrival; the rest stays.
+#[utoipa::path(post, path = "/rejections/recheck", tag = "rejections", request_body = BulkRequest,
+    responses(
+        (status = 200, description = "The count, or what the step has done.", body = BulkReply),
+        (status = 409, description = "It is not as many rejections as were confirmed, or another step is running."),
+    ))]
+pub async fn recheck_all(
+    service: web::Data<Service>,
+    sources: web::Data<Sources>,
+    _: Query<NoParameters>,
+    body: Body<BulkRequest>,
+) -> Result<web::Json<BulkReply>, ApiError> {
+    handle(&service, &sources, body.0, Action::Recheck).await
+}
+
+/// Makes messages of rejections without proof of their sender, in the order of arrival, as for re-checking. Only candidates are
+/// among them. The messages are marked `unverified`.
+#[utoipa::path(post, path = "/rejections/release", tag = "rejections", request_body = BulkRequest,
+    responses(
+        (status = 200, description = "The count, or what the step has done.", body = BulkReply),
+        (status = 409, description = "It is not as many rejections as were confirmed, or another step is running."),
+    ))]
+pub async fn release_all(
+    service: web::Data<Service>,
+    sources: web::Data<Sources>,
+    _: Query<NoParameters>,
+    body: Body<BulkRequest>,
+) -> Result<web::Json<BulkReply>, ApiError> {
+    handle(&service, &sources, body.0, Action::Release).await
+}
+
+async fn handle(
+    service: &Service,
+    sources: &Arc<Sources>,
+    request: BulkRequest,
+    action: Action,
+) -> Result<web::Json<BulkReply>, ApiError> {
+    let mut filter = request.filter.filter((service.clock)())?;
+    filter.kind = (action == Action::Release).then_some(RejectionKind::Candidate);
+    if request.through.is_some_and(|through| through < 0) {
+        return Err(wrong("through", "must not be negative"));
+    }
+    let through = match request.through {
+        Some(through) => through,
+        None => service.store.newest_rejection().await?,
+    };
+    let after = match &request.cursor {
+        Some(cursor) => position_of(cursor)?,
+        None => {
+            let counts = service.store.count_rejections(filter.clone(), through).await?;
+            let count = counts.iter().map(|one| one.count).sum();
+            match request.confirm {
+                Some(confirmed) if confirmed == count => RejectionPosition::default(),
+                Some(confirmed) => return Err(ApiError::CountChanged { confirmed, count }),
+                None => {
+                    let by_cause = counts.into_iter().map(|one| (one.cause, one.count)).collect();
+                    let filter = selected_by(filter);
+                    let count = BulkCount { count, confirm: count, by_cause, through, filter };
+                    return Ok(web::Json(BulkReply::Count(count)));
+                }
+            }
+        }
+    };
+    let busy = || ApiError::AlreadyRunning("Another step is running: try again.".to_owned());
+    let _turn = service.rechecking.try_acquire().map_err(|_| busy())?;
+    let began = Instant::now();
+    let step = step(service, sources, filter, after, through, action).await?;
+    tokio::time::sleep(began.elapsed().min(MAX_PAUSE)).await;
+    Ok(web::Json(BulkReply::Step(step)))
+}
+
+/// One step. It ends where nothing can be read or stored now; if that is so at the first one, it is an error. What only
+/// cannot be judged or stored itself is skipped, and stays for the next time.
+async fn step(
+    service: &Service,
+    sources: &Arc<Sources>,
+    filter: RejectionFilter,
+    after: RejectionPosition,
+    through: i64,
+    action: Action,
+) -> Result<BulkStep, ApiError> {
+    let began = Instant::now();
+    let heads = service.store.next_rejections(filter.clone(), after.clone(), through, ROWS_PER_STEP).await?;
+    let mut is_last = heads.len() < ROWS_PER_STEP;
+    let mut problem = None;
+    let mut findings: Vec<(RejectionHead, Finding)> = Vec::new();
+    let mut bytes = 0;
+    for head in heads {
+        bytes += head.body_bytes.unwrap_or_default();
+        let is_full = bytes > BYTES_PER_STEP || began.elapsed() > STEP_TIMEOUT;
+        if is_full && !findings.is_empty() {
+            is_last = false;
+            break;
+        }
+        match find(service, sources, head.id, action).await {
+            Ok(finding) => findings.push((head, finding)),
+            Err(error) => {
+                problem = Some(error);
+                break;
+            }
+        }
+    }
+    let (mut step, position, unavailable) = write(service, findings).await;
+    let problem = unavailable.map(ApiError::from).or(problem);
+    if let (Some(problem), None) = (&problem, &position) {
+        return Err(problem.clone());
+    }
+    let goes_on = problem.is_some() || !is_last;
+    step.next_cursor = goes_on.then(|| cursor_of(&position.unwrap_or(after)));
+    step.through = through;
+    step.filter = selected_by(filter);
+    Ok(step)
+}
+
+async fn find(
+    service: &Service,
+    sources: &Arc<Sources>,
+    id: i64,
+    action: Action,
+) -> Result<Finding, ApiError> {
+    let stored = match service.store.rejection(id).await {
+        Ok(Some(stored)) => stored,
+        Ok(None) => return Ok(Finding::Gone),
+        Err(Unavailable::Damaged) => return Ok(Finding::Skipped("unreadable")),
+        Err(why) => return Err(why.into()),
+    };
+    let rejection = match Again::of(sources, stored) {
+        Ok(rejection) => rejection,
+        Err(ApiError::NotReleasable(_)) => return Ok(Finding::Skipped("source_not_configured")),
+        Err(_) => return Ok(Finding::Skipped("unreadable")),
+    };
+    if !rejection.has_body() {
+        return Ok(Finding::Skipped("body_not_kept"));
+    }
+    let proof = if action == Action::Recheck { Proof::NeedsBody } else { Proof::Given };
+    match rejection.judge(proof).await {
+        Ok(Ok(Judged::Message(message))) if action == Action::Release => {
+            // The operator's word stands: no API is asked about it.
+            Ok(Finding::Message(Box::new(NewMessage { unverified: true, asking: None, ..*message })))
+        }
+        Ok(Ok(Judged::Message(message))) => Ok(Finding::Message(message)),
+        Ok(Ok(Judged::Handshake)) => Ok(Finding::Skipped("handshake")),
+        Ok(Err(cause)) => Ok(Finding::StillRejected(cause.name())),
+        Err(ApiError::NotReleasable(_)) => Ok(Finding::Skipped("method_not_allowed")),
+        // For want of the keys of one request, or of the time for it, the others behind it do not wait.
+        Err(ApiError::ProviderUnreachable) => Ok(Finding::Skipped("provider_not_reached")),
+        Err(ApiError::Unavailable(_)) => Ok(Finding::Skipped("not_judged_in_time")),
+        Err(_) => Ok(Finding::Skipped("unreadable")),
+    }
+}
+
+/// Stores the messages among the findings in their order. How far that came, and what ended it.
+async fn write(
+    service: &Service,
+    findings: Vec<(RejectionHead, Finding)>,
+) -> (BulkStep, Option<RejectionPosition>, Option<Unavailable>) {
+    let mut messages = Vec::new();
+    let mut others = Vec::new();
+    for (head, finding) in findings {
+        let at = RejectionPosition { received_at: head.received_at, id: head.id };
+        match finding {
+            Finding::Message(message) => {
+                messages.push((head.id, *message));
+                others.push((at, None));
+            }
+            finding => others.push((at, Some(finding))),
+        }
+    }
+    let deadline = Instant::now() + JUDGED_WITHIN;
+    let mut stored = service.store.release_in_order(messages, deadline).await.into_iter();
+    let mut step = BulkStep::default();
+    let mut position = None;
+    for (at, finding) in others {
+        match finding {
+            Some(Finding::StillRejected(cause)) => *step.still_rejected.entry(cause).or_default() += 1,
+            Some(Finding::Skipped(reason)) => *step.skipped.entry(reason).or_default() += 1,
+            Some(Finding::Gone | Finding::Message(_)) => step.gone += 1,
+            None => match stored.next() {
+                Some(Ok(Some(Kept::Duplicate { .. }))) => step.duplicates += 1,
+                Some(Ok(Some(_))) => step.released += 1,
+                Some(Ok(None)) => step.gone += 1,
+                // About this one alone: its source has enough unconfirmed messages, or the database refuses this row.
+                Some(Err(
+                    why @ (Unavailable::TooManyAwaiting | Unavailable::Refused | Unavailable::Damaged),
+                )) => {
+                    *step.skipped.entry(why.name()).or_default() += 1;
+                }
+                Some(Err(why)) => return (step, position, Some(why)),
+                None => return (step, position, Some(Unavailable::Failed)),
+            },
+        }
+        position = Some(at);
+    }
+    (step, position, None)
+}
+
+fn selected_by(filter: RejectionFilter) -> SelectedRejections {
+    let RejectionFilter { source, cause, since, until, kind: _ } = filter;
+    SelectedRejections { source, cause, since, until }
+}
+
+fn cursor_of(position: &RejectionPosition) -> String {
+    format!("{},{}", position.received_at, position.id)
+}
+
+fn position_of(cursor: &str) -> Result<RejectionPosition, ApiError> {
+    let parts = cursor.split_once(',').and_then(|(at, id)| Some((at, id.parse::<i64>().ok()?)));
+    let (at, id) = parts.ok_or_else(|| wrong("cursor", "is not the `next_cursor` of a step"))?;
+    Ok(RejectionPosition { received_at: at.to_owned(), id })
+}
+
+fn wrong(field: &'static str, problem: &str) -> ApiError {
+    ApiError::InvalidValue { field, problem: problem.to_owned() }
+}

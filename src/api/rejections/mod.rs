@@ -1,0 +1,257 @@
+//! Rejections: requests that failed authentication, why they did, and letting them in after all.
+
+mod again;
+mod bulk;
+mod explanation;
+
+pub use again::{__path_recheck, __path_release, recheck, release};
+pub use bulk::{__path_recheck_all, __path_release_all, recheck_all, release_all};
+
+use actix_web::{HttpResponse, web};
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use time::OffsetDateTime;
+use utoipa::ToSchema;
+
+use super::error::ApiError;
+use super::input::{self, Id, NoParameters, Query};
+use super::messages::{download, raw_object};
+use super::page::{Page, Paging};
+use super::schemas;
+use crate::http::service::Service;
+use crate::http::tokens::Role;
+use crate::store;
+use crate::verification::{Sources, cause_may_concern_url};
+
+/// As much of a body is shown; the whole is a download.
+const MAX_SHOWN_BYTES: usize = 64 << 10;
+
+/// A request that failed authentication, without its content.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct RejectionHead {
+    #[schema(examples(17))]
+    pub id: i64,
+    #[schema(format = DateTime, examples("2026-11-22T14:31:00.000000Z"))]
+    pub received_at: String,
+    /// Whom it claimed to come from.
+    #[schema(examples("github"))]
+    pub source: String,
+    #[schema(examples("signature_mismatch"))]
+    pub cause: String,
+    /// It carries what the scheme demands (a well-formed signature and a fresh time, or a token), so it may be genuine: it
+    /// is kept for `CREEL_QUARANTINE_RETENTION`. The rest is noise, and kept for a day.
+    pub candidate: bool,
+    /// The cause in words, and what to look at.
+    pub explanation: &'static str,
+    /// For a scheme that signs the URL, where the signature does not match: the URL that it is checked against, as the source
+    /// is configured now, without secrets and without the query of the request (the log has it). It must be the URL that is registered at the provider.
+    #[schema(examples("https://hooks.example.com/webhooks/twilio"))]
+    pub signed_url: Option<String>,
+    #[schema(examples("192.0.2.7"))]
+    pub remote_ip: String,
+    #[schema(examples("POST"))]
+    pub method: String,
+    /// Null where the body was not kept: then it cannot become a message.
+    pub body_bytes: Option<i64>,
+}
+
+/// A rejection with what was kept of it.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Rejection {
+    #[serde(flatten)]
+    pub head: RejectionHead,
+    /// Null for the read token.
+    pub content: Option<RejectionContent>,
+}
+
+/// What a stranger has sent.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct RejectionContent {
+    /// Tokens are redacted.
+    pub query: Option<String>,
+    /// Name to value, or to values where it was repeated; credentials are redacted. A value that is not UTF-8 is shown as
+    /// Latin-1 after the character U+001A.
+    #[schema(value_type = Object)]
+    pub headers: Box<RawValue>,
+    /// How the body begins, where it is text: up to 64 KiB.
+    pub body_text: Option<String>,
+    /// How the body begins, where it is no text: up to 64 KiB in base64.
+    pub body_base64: Option<String>,
+}
+
+/// Which rejections are listed. All that is given must hold.
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct ListRejections {
+    /// `next_cursor` of the page before.
+    #[serde(default, deserialize_with = "input::id_from_1")]
+    #[param(minimum = 1)]
+    pub cursor: Option<i64>,
+    #[param(minimum = 1, maximum = 200, default = 50)]
+    pub limit: Option<u16>,
+    #[param(schema_with = schemas::name)]
+    pub source: Option<String>,
+    /// Such as `signature_mismatch`.
+    #[param(schema_with = schemas::name)]
+    pub cause: Option<String>,
+    /// Received then or later: a time like `2026-11-22T14:31:00Z`, or a duration before now like `2h`.
+    #[param(schema_with = schemas::time)]
+    pub since: Option<String>,
+    /// Received before: written like `since`.
+    #[param(schema_with = schemas::time)]
+    pub until: Option<String>,
+}
+
+/// Which rejections. All that is given must hold.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RejectionSelection {
+    #[schema(schema_with = schemas::name_or_null, required = false)]
+    pub source: Option<String>,
+    /// Such as `signature_mismatch`.
+    #[schema(schema_with = schemas::name_or_null, required = false)]
+    pub cause: Option<String>,
+    /// Received then or later: a time like `2026-11-22T14:31:00Z`, or a duration before now like `2h`.
+    #[schema(schema_with = schemas::time_or_null, required = false)]
+    pub since: Option<String>,
+    /// Received before: written like `since`.
+    #[schema(schema_with = schemas::time_or_null, required = false)]
+    pub until: Option<String>,
+}
+
+impl RejectionSelection {
+    fn filter(self, now: OffsetDateTime) -> Result<store::RejectionFilter, ApiError> {
+        for (field, name) in [("source", &self.source), ("cause", &self.cause)] {
+            name.as_deref().map_or(Ok(()), |name| input::name(field, name))?;
+        }
+        let at = |field, text: Option<String>| text.map(|text| input::time(field, &text, now)).transpose();
+        Ok(store::RejectionFilter {
+            since: at("since", self.since)?,
+            until: at("until", self.until)?,
+            source: self.source,
+            cause: self.cause,
+            kind: None,
+        })
+    }
+}
+
+/// Requests that failed authentication, the newest first.
+#[utoipa::path(get, path = "/rejections", params(ListRejections), tag = "rejections",
+    responses((status = 200, description = "A page of rejections.", body = Page<RejectionHead>)))]
+pub async fn list(
+    service: web::Data<Service>,
+    sources: web::Data<Sources>,
+    query: Query<ListRejections>,
+) -> Result<web::Json<Page<RejectionHead>>, ApiError> {
+    let Query(query) = query;
+    let paging = Paging::new(query.cursor, query.limit)?;
+    let selection = RejectionSelection {
+        source: query.source,
+        cause: query.cause,
+        since: query.since,
+        until: query.until,
+    };
+    let filter = selection.filter((service.clock)())?;
+    let found = service.store.rejections(filter, paging.cursor, paging.limit).await?;
+    let next = found.last().filter(|_| found.len() == paging.limit).map(|rejection| rejection.id);
+    let items: Vec<RejectionHead> = found.into_iter().map(|head| RejectionHead::of(&sources, head)).collect();
+    Ok(web::Json(Page::new(items, next)))
+}
+
+/// One rejection, and for the admin token what was sent.
+#[utoipa::path(get, path = "/rejections/{id}", tag = "rejections",
+    params(("id" = i64, Path, minimum = 1, example = 1)),
+    responses((status = 200, description = "The rejection.", body = Rejection)))]
+pub async fn one(
+    service: web::Data<Service>,
+    sources: web::Data<Sources>,
+    role: Role,
+    id: Id,
+    _: Query<NoParameters>,
+) -> Result<web::Json<Rejection>, ApiError> {
+    let stored = stored(&service, id).await?;
+    let content = match role {
+        Role::Admin => Some(RejectionContent::of(&stored)?),
+        Role::Listener | Role::Reader => None,
+    };
+    Ok(web::Json(Rejection { head: RejectionHead::of(&sources, stored.head), content }))
+}
+
+/// The exact bytes of a rejected request's body, as a download, as for messages.
+#[utoipa::path(get, path = "/rejections/{id}/body", tag = "rejections",
+    params(("id" = i64, Path, minimum = 1, example = 1)),
+    responses(
+        (status = 200, description = "The body.", body = Vec<u8>, content_type = "application/octet-stream",
+            headers(("Content-Disposition" = String), ("X-Creel-Content-Type" = String))),
+        (status = 409, description = "The body was not kept."),
+    ))]
+pub async fn body(
+    service: web::Data<Service>,
+    role: Role,
+    id: Id,
+    _: Query<NoParameters>,
+) -> Result<HttpResponse, ApiError> {
+    role.must_be_admin("the content of rejections")?;
+    let stored = stored(&service, id).await?;
+    let body = stored.body.ok_or_else(not_kept)?;
+    Ok(download(&format!("rejection-{}", id.0), &stored.headers, body))
+}
+
+async fn stored(service: &Service, id: Id) -> Result<store::StoredRejection, ApiError> {
+    service.store.rejection(id.0).await?.ok_or_else(|| gone(id.0))
+}
+
+fn gone(id: i64) -> ApiError {
+    ApiError::NotFound(format!("Rejection {id} not found (it may have been deleted by retention)."))
+}
+
+fn not_kept() -> ApiError {
+    ApiError::NotReleasable(
+        "The body of this request was not kept: it was rejected before its body was read, or it is noise with a large body. Ask the sender to send it again."
+            .to_owned(),
+    )
+}
+
+impl RejectionContent {
+    fn of(stored: &store::StoredRejection) -> Result<Self, ApiError> {
+        let body = stored.body.as_deref().unwrap_or_default();
+        let shown = &body[..body.len().min(MAX_SHOWN_BYTES)];
+        let text = match std::str::from_utf8(shown) {
+            Ok(text) => Some(text),
+            // Only the cut may have broken a character.
+            Err(error) if error.error_len().is_none() && shown.len() < body.len() => {
+                std::str::from_utf8(&shown[..error.valid_up_to()]).ok()
+            }
+            Err(_) => None,
+        };
+        Ok(Self {
+            query: stored.query.clone(),
+            headers: raw_object(&stored.headers)?,
+            body_base64: text.is_none().then(|| BASE64_STANDARD.encode(shown)),
+            body_text: text.filter(|_| stored.body.is_some()).map(str::to_owned),
+        })
+    }
+}
+
+impl RejectionHead {
+    fn of(sources: &Sources, head: store::RejectionHead) -> Self {
+        let cause = explanation::cause_of(&head.cause);
+        let source = sources.find(&head.source);
+        let source = source.filter(|_| cause.is_some_and(cause_may_concern_url));
+        Self {
+            id: head.id,
+            received_at: head.received_at,
+            signed_url: source.and_then(|source| source.shown_signed_url(&source.whole_path(), "")),
+            source: head.source,
+            explanation: cause.map_or(explanation::UNKNOWN, explanation::of),
+            cause: head.cause,
+            candidate: head.kind == store::RejectionKind::Candidate,
+            remote_ip: head.remote_ip,
+            method: head.method,
+            body_bytes: head.body_bytes,
+        }
+    }
+}

@@ -1,0 +1,157 @@
+//! Replays: old messages on their way again. What is asked for is in `make`; here they are looked at and cancelled.
+
+mod make;
+
+pub use make::{__path_create, __path_replay_one, __path_retry, create, replay_one, retry};
+
+use actix_web::web;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::error::ApiError;
+use super::input::{self, Id, NoParameters, Query};
+use super::page::{Page, Paging};
+use super::words::ReplayState;
+use crate::http::service::Service;
+use crate::http::tokens::Role;
+use crate::store::{self, MessageFilter};
+
+/// Many messages on their way again.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Replay {
+    #[schema(examples(5))]
+    pub id: i64,
+    #[schema(format = DateTime, examples("2026-11-22T14:31:00.000000Z"))]
+    pub created_at: String,
+    pub filter: ReplayFilter,
+    /// Null: to the targets that would get the messages today; with the filter `dead`, to those where they died.
+    pub target_id: Option<i64>,
+    /// Messages per second.
+    #[schema(examples(50))]
+    pub rate: u32,
+    pub state: ReplayState,
+    /// The last message that was looked at.
+    pub position: i64,
+    /// The newest message that is among them.
+    pub through: i64,
+    /// How many have been replayed.
+    pub messages: i64,
+    /// How many deliveries that made.
+    pub deliveries: i64,
+    #[schema(format = DateTime)]
+    pub updated_at: String,
+}
+
+/// Which messages are replayed, with the times that they came to.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ReplayFilter {
+    /// These alone, where there are any.
+    pub ids: Vec<i64>,
+    #[schema(format = DateTime)]
+    pub since: Option<String>,
+    #[schema(format = DateTime)]
+    pub until: Option<String>,
+    pub source: Option<String>,
+    pub event: Option<String>,
+    pub owner: Option<String>,
+    /// Null for the read token.
+    pub text: Option<String>,
+    pub dead: bool,
+}
+
+/// Which page of replays.
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct ListReplays {
+    /// `next_cursor` of the page before.
+    #[serde(default, deserialize_with = "input::id_from_1")]
+    #[param(minimum = 1)]
+    pub cursor: Option<i64>,
+    #[param(minimum = 1, maximum = 200, default = 50)]
+    pub limit: Option<u16>,
+}
+
+/// Replays of many messages, the newest first.
+#[utoipa::path(get, path = "/replays", params(ListReplays), tag = "replays",
+    responses((status = 200, description = "A page of replays.", body = Page<Replay>)))]
+pub async fn list(
+    service: web::Data<Service>,
+    role: Role,
+    query: Query<ListReplays>,
+) -> Result<web::Json<Page<Replay>>, ApiError> {
+    let paging = Paging::new(query.0.cursor, query.0.limit)?;
+    let found = service.store.replays(paging.cursor, paging.limit).await?;
+    let next_cursor = found.last().filter(|_| found.len() == paging.limit).map(|replay| replay.id);
+    let items = found.into_iter().map(|replay| Replay::of(replay, role)).collect();
+    Ok(web::Json(Page { items, next_cursor }))
+}
+
+/// One replay, and how far it is.
+#[utoipa::path(get, path = "/replays/{id}", tag = "replays",
+    params(("id" = i64, Path, minimum = 1, example = 1)),
+    responses((status = 200, description = "The replay.", body = Replay)))]
+pub async fn one(
+    service: web::Data<Service>,
+    role: Role,
+    id: Id,
+    _: Query<NoParameters>,
+) -> Result<web::Json<Replay>, ApiError> {
+    Ok(web::Json(Replay::of(stored(&service, id.0).await?, role)))
+}
+
+/// Ends a replay where it is. Deliveries that it has made stay.
+#[utoipa::path(post, path = "/replays/{id}/cancel", tag = "replays",
+    params(("id" = i64, Path, minimum = 1, example = 1)),
+    responses(
+        (status = 200, description = "The replay.", body = Replay),
+        (status = 409, description = "It has ended already."),
+    ))]
+pub async fn cancel(
+    service: web::Data<Service>,
+    id: Id,
+    _: Query<NoParameters>,
+) -> Result<web::Json<Replay>, ApiError> {
+    stored(&service, id.0).await?;
+    let was_running = service.store.cancel_replay(id.0, (service.clock)()).await?;
+    let replay = stored(&service, id.0).await?;
+    if !was_running {
+        let state = replay.state.name();
+        return Err(ApiError::NotRunning(format!("Replay {} is {state} already.", id.0)));
+    }
+    Ok(web::Json(Replay::of(replay, Role::Admin)))
+}
+
+async fn stored(service: &Service, id: i64) -> Result<store::Replay, ApiError> {
+    let found = service.store.replay(id).await?;
+    found.ok_or_else(|| {
+        ApiError::NotFound(format!("Replay {id} not found (it may have been deleted by retention)."))
+    })
+}
+
+impl Replay {
+    fn of(replay: store::Replay, role: Role) -> Self {
+        let mut filter = ReplayFilter::from(replay.filter);
+        filter.text = filter.text.filter(|_| role == Role::Admin);
+        Self {
+            id: replay.id,
+            created_at: replay.created_at,
+            filter,
+            target_id: replay.target,
+            rate: replay.rate,
+            state: replay.state.into(),
+            position: replay.position,
+            through: replay.through,
+            messages: replay.messages,
+            deliveries: replay.deliveries,
+            updated_at: replay.updated_at,
+        }
+    }
+}
+
+impl From<MessageFilter> for ReplayFilter {
+    fn from(filter: MessageFilter) -> Self {
+        let MessageFilter { ids, since, until, source, event, owner, text, dead, dead_at: _ } = filter;
+        Self { ids, since, until, source, event, owner, text, dead }
+    }
+}

@@ -1,0 +1,122 @@
+//! The stream of all messages, live: for somebody who watches.
+
+use std::collections::VecDeque;
+use std::future::pending;
+
+use actix_web::{HttpRequest, HttpResponse, web};
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::error::ApiError;
+use super::input::Query;
+use super::messages::MessageHead;
+use super::schemas;
+use super::stream::{ALIVE, Pieces, StreamWait, WakeReason, event, patterns, response};
+use crate::http::service::Service;
+use crate::http::tokens::Role;
+use crate::store::{self, Direction, MessageFilter, Pattern, Unavailable};
+
+const PAGE_MESSAGES: usize = 100;
+const LAST_EVENT_ID: &str = "last-event-id";
+
+/// What is watched.
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct TailQuery {
+    /// The id of a message: those after it, and then live. `now`, the default: only what comes from now on.
+    #[param(pattern = "^(now|[1-9][0-9]{0,17})$", example = "now")]
+    pub from: Option<String>,
+    /// Patterns of events, separated by spaces; all where it is left out.
+    #[param(schema_with = schemas::pattern_list)]
+    pub events: Option<String>,
+}
+
+/// Where the stream begins.
+#[derive(Debug, Serialize, ToSchema)]
+struct WatchingEvent {
+    /// Messages after this id follow.
+    from: i64,
+}
+
+/// All messages as they come, without their content, as server-sent events.
+///
+/// First an event `watching`, then for each message an event `message` with its id as the event's id. Messages whose
+/// provider has still to confirm them are among them. After a lost connection, `Last-Event-ID` goes on behind the last one.
+#[utoipa::path(get, path = "/messages/stream", params(TailQuery), tag = "messages", operation_id = "stream",
+    params(("Last-Event-ID" = Option<i64>, Header, description = "Instead of `from`.")),
+    responses((status = 200, description = "Events without an end.", body = MessageHead, content_type = "text/event-stream")))]
+pub async fn stream(
+    service: web::Data<Service>,
+    role: Role,
+    request: HttpRequest,
+    query: Query<TailQuery>,
+) -> Result<HttpResponse, ApiError> {
+    let Query(query) = query;
+    let events = patterns(&service.known_events, query.events.as_deref())?;
+    let last = request.headers().get(LAST_EVENT_ID).map(|id| id.to_str().unwrap_or_default());
+    let id = |text: &str| text.parse().ok().filter(|id: &i64| *id >= 0);
+    let from = match (last, query.from.as_deref()) {
+        (Some(last), _) => id(last).ok_or_else(|| {
+            ApiError::InvalidHeader("Last-Event-ID must be the id of a message.".to_owned())
+        })?,
+        (None, None | Some("now")) => service.store.newest_message().await?,
+        (None, Some(from)) => id(from).ok_or_else(|| {
+            ApiError::InvalidQuery("from: must be the id of a message, or `now`".to_owned())
+        })?,
+    };
+    let waiting = StreamWait::new(&service, &request)?;
+    let page = VecDeque::from([event("watching", None, &WatchingEvent { from })]);
+    Ok(response(MessageStream { service, role, waiting, events, from, page, may_have_more: true }))
+}
+
+struct MessageStream {
+    service: web::Data<Service>,
+    role: Role,
+    waiting: StreamWait,
+    events: Vec<Pattern>,
+    from: i64,
+    page: VecDeque<Bytes>,
+    may_have_more: bool,
+}
+
+impl Pieces for MessageStream {
+    async fn next(&mut self) -> Option<Bytes> {
+        loop {
+            if self.waiting.is_ending() {
+                return None;
+            }
+            if let Some(piece) = self.page.pop_front() {
+                return Some(piece);
+            }
+            if self.may_have_more {
+                // The client comes again, and goes on where it was.
+                self.look().await.ok()?;
+                continue;
+            }
+            match self.waiting.wait(pending()).await {
+                WakeReason::ToEnd => return None,
+                WakeReason::ToSaySo => return Some(ALIVE),
+                WakeReason::ByNews | WakeReason::ByOther => self.may_have_more = true,
+            }
+        }
+    }
+}
+
+impl MessageStream {
+    async fn look(&mut self) -> Result<(), Unavailable> {
+        self.waiting.will_look();
+        let all = MessageFilter::default();
+        let found =
+            self.service.store.messages(all, Direction::OldestFirst, Some(self.from), PAGE_MESSAGES).await?;
+        self.may_have_more = found.next.is_some();
+        self.from = found.messages.last().map(|head| head.id).max(found.next).unwrap_or(self.from);
+        let is_watched = |head: &store::MessageHead| self.events.iter().any(|one| one.matches(&head.event));
+        let watched = found.messages.into_iter().filter(is_watched);
+        let role = self.role;
+        self.page =
+            watched.map(|head| event("message", Some(head.id), &MessageHead::of(head, role))).collect();
+        Ok(())
+    }
+}

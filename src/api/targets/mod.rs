@@ -1,0 +1,359 @@
+//! Targets: the list, one, and whether it is served. Making and changing them is in `change`, their secrets in `secret`.
+
+mod change;
+mod secret;
+
+pub use change::{__path_create, __path_patch, create, patch, replay_target};
+pub use secret::{__path_rotate, rotate};
+
+use actix_web::{HttpResponse, rt, web};
+use serde::{Deserialize, Deserializer, Serialize};
+use utoipa::ToSchema;
+
+use super::error::ApiError;
+use super::input::{self, Id, NoParameters, Query};
+use super::page::{Page, Paging};
+use super::words::{ContentType, Order, Origin, TargetKind, TargetState};
+use crate::config;
+use crate::http::service::Service;
+use crate::http::tokens::Role;
+use crate::json::Literal;
+use crate::store::{self, DeliveryRate, Pattern, TargetRefused};
+
+/// Where messages go.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Target {
+    #[schema(examples(3))]
+    pub id: i64,
+    #[schema(examples("billing"))]
+    pub name: String,
+    pub kind: TargetKind,
+    pub origin: Origin,
+    pub state: TargetState,
+    /// When the state was entered.
+    #[schema(format = DateTime, examples("2026-11-22T14:31:00.000000Z"))]
+    pub state_since: String,
+    /// Why, where the service itself did it.
+    pub state_reason: Option<String>,
+    /// It gets only events that were emitted for this owner.
+    pub owner: Option<String>,
+    /// Patterns of events: `*` stands for any characters.
+    #[schema(examples(json!(["github.*"])))]
+    pub events: Vec<String>,
+    /// Conditions on the payload; all must hold.
+    pub filter: Option<Vec<Condition>>,
+    /// Null where the environment says it, and for listeners. The read token sees where it is, and `…` for the rest.
+    #[schema(examples("https://billing.example.com/hooks"))]
+    pub url: Option<String>,
+    /// Null: as it was received; JSON for emitted events.
+    pub content_type: Option<ContentType>,
+    /// Deliveries at the same time.
+    #[schema(examples(8))]
+    pub concurrency: u32,
+    pub order: Order,
+    #[schema(examples("50/s"))]
+    pub rate: Option<String>,
+    /// For each attempt.
+    #[schema(examples(30))]
+    pub timeout_seconds: u64,
+    #[schema(format = DateTime)]
+    pub created_at: String,
+    #[schema(format = DateTime)]
+    pub updated_at: String,
+}
+
+/// A target, with what can be told of its secrets. What the environment declares has its secrets there.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct TargetDetails {
+    #[serde(flatten)]
+    pub target: Target,
+    /// The headers that are sent with every request; their values are never shown.
+    #[schema(examples(json!(["authorization"])))]
+    pub header_names: Vec<String>,
+    /// The secrets that sign, the newest first; they are never shown.
+    pub secrets: Vec<TargetSecret>,
+}
+
+/// A secret that signs.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct TargetSecret {
+    /// It signs until then; null: for ever.
+    #[schema(format = DateTime)]
+    pub until: Option<String>,
+}
+
+/// What must hold of one place of the payload.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Condition {
+    /// A JSON pointer (RFC 6901); empty for the whole payload.
+    #[schema(max_length = 500, pattern = "^(/([^~/\\u0000-\\u001f]|~[01])*)*$", examples("/ref"))]
+    pub pointer: String,
+    /// It must be this value.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
+    #[schema(value_type = Value, required = false)]
+    pub equals: Option<Literal>,
+    /// It must be one of these values.
+    #[serde(default, skip_serializing_if = "Option::is_none", rename = "in", deserialize_with = "present")]
+    #[schema(value_type = Vec<Value>, required = false, min_items = 1, max_items = 200)]
+    pub among: Option<Vec<Literal>>,
+    /// There must be something (or nothing) there.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
+    #[schema(value_type = bool, required = false)]
+    pub exists: Option<bool>,
+}
+
+/// What is there, be it null: absent is something else.
+pub fn present<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<T>, D::Error> {
+    T::deserialize(deserializer).map(Some)
+}
+
+/// Which page of targets.
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct ListTargets {
+    /// `next_cursor` of the page before.
+    #[serde(default, deserialize_with = "input::id_from_1")]
+    #[param(minimum = 1)]
+    pub cursor: Option<i64>,
+    #[param(minimum = 1, maximum = 200, default = 50)]
+    pub limit: Option<u16>,
+}
+
+/// Targets that are not removed, the newest first.
+#[utoipa::path(get, path = "/targets", params(ListTargets), tag = "targets",
+    responses((status = 200, description = "A page of targets.", body = Page<Target>)))]
+pub async fn list(
+    service: web::Data<Service>,
+    role: Role,
+    query: Query<ListTargets>,
+) -> Result<web::Json<Page<Target>>, ApiError> {
+    let paging = Paging::new(query.0.cursor, query.0.limit)?;
+    let all = service.store.targets().await?;
+    let all = all.into_iter().map(|target| (target.id, Target::of(target, role))).collect();
+    let (items, next_cursor) = paging.of_all(all);
+    Ok(web::Json(Page { items, next_cursor }))
+}
+
+/// One target, also one that is removed.
+#[utoipa::path(get, path = "/targets/{id}", tag = "targets",
+    params(("id" = i64, Path, minimum = 1, example = 1)),
+    responses((status = 200, description = "The target.", body = TargetDetails)))]
+pub async fn one(
+    service: web::Data<Service>,
+    role: Role,
+    id: Id,
+    _: Query<NoParameters>,
+) -> Result<web::Json<TargetDetails>, ApiError> {
+    let target = stored(&service, id.0).await?;
+    Ok(web::Json(details(&service, target, role).await?))
+}
+
+/// Nothing more is delivered to the target until it is resumed; what comes meanwhile waits for up to a week.
+#[utoipa::path(post, path = "/targets/{id}/pause", tag = "targets",
+    params(("id" = i64, Path, minimum = 1, example = 1)),
+    responses(
+        (status = 200, description = "The target.", body = TargetDetails),
+        (status = 409, description = "A listener is served while somebody is connected."),
+    ))]
+pub async fn pause(
+    service: web::Data<Service>,
+    id: Id,
+    _: Query<NoParameters>,
+) -> Result<web::Json<TargetDetails>, ApiError> {
+    set_state(&service, id, store::TargetState::Paused).await
+}
+
+/// The target is served again, after it was paused, or disabled because it answered 410.
+#[utoipa::path(post, path = "/targets/{id}/resume", tag = "targets",
+    params(("id" = i64, Path, minimum = 1, example = 1)),
+    responses(
+        (status = 200, description = "The target.", body = TargetDetails),
+        (status = 409, description = "It is a listener, or its secrets were dropped with a lost key and it needs a new one first."),
+    ))]
+pub async fn resume(
+    service: web::Data<Service>,
+    id: Id,
+    _: Query<NoParameters>,
+) -> Result<web::Json<TargetDetails>, ApiError> {
+    set_state(&service, id, store::TargetState::Active).await
+}
+
+/// Removes a target, and drops what is pending for it.
+#[utoipa::path(delete, path = "/targets/{id}", tag = "targets",
+    params(("id" = i64, Path, minimum = 1, example = 1)),
+    responses(
+        (status = 204, description = "It is removed."),
+        (status = 409, description = "The environment declares it."),
+    ))]
+pub async fn remove(
+    service: web::Data<Service>,
+    id: Id,
+    _: Query<NoParameters>,
+) -> Result<HttpResponse, ApiError> {
+    let target = stored(&service, id.0).await?;
+    refuse_if_declared(&target)?;
+    let reason = Some("removed by the operator".to_owned());
+    let now = (service.clock)();
+    let done = service.store.set_target_state(id.0, store::TargetState::Removed, reason, now).await?;
+    done.map_err(|refused| told(refused, &target.settings.name))?;
+    // Where it is a listener that somebody is connected to.
+    service.streams.remove(id.0);
+    drop_pending(&service, id.0);
+    Ok(HttpResponse::NoContent().finish())
+}
+
+/// Drops what is pending for a removed target, without having the client wait for it.
+pub fn drop_pending(service: &web::Data<Service>, target: i64) {
+    let service = service.clone();
+    rt::spawn(async move {
+        match service.store.drop_pending_of_removed(target, (service.clock)()).await {
+            Ok(0) => {}
+            Ok(1) => log::info!("target {target} is removed: dropped 1 pending delivery"),
+            Ok(dropped) => log::info!("target {target} is removed: dropped {dropped} pending deliveries"),
+            Err(why) => {
+                log::warn!("pending deliveries of removed target {target} go with the next clean-up: {why}");
+            }
+        }
+    });
+}
+
+async fn set_state(
+    service: &Service,
+    id: Id,
+    state: store::TargetState,
+) -> Result<web::Json<TargetDetails>, ApiError> {
+    let target = stored(service, id.0).await?;
+    if target.kind == store::TargetKind::Listener {
+        let problem =
+            format!("{} is a listener, which is served while somebody is connected.", target.settings.name);
+        return Err(ApiError::NotChangeable(problem));
+    }
+    let done = service.store.set_target_state(id.0, state, None, (service.clock)()).await?;
+    done.map_err(|refused| told(refused, &target.settings.name))?;
+    let target = stored(service, id.0).await?;
+    Ok(web::Json(details(service, target, Role::Admin).await?))
+}
+
+/// Whatever its state.
+///
+/// # Errors
+/// When there is none.
+pub async fn stored(service: &Service, id: i64) -> Result<store::Target, ApiError> {
+    service.store.target(id).await?.ok_or_else(|| no_such_target(&id.to_string()))
+}
+
+fn no_such_target(text: &str) -> ApiError {
+    ApiError::NotFound(format!("Target {} not found (it may have been removed).", config::shown(text)))
+}
+
+/// A target by its id or its name.
+///
+/// # Errors
+/// When there is none.
+pub async fn id_of(service: &Service, text: Option<&str>) -> Result<Option<i64>, ApiError> {
+    let Some(text) = text else { return Ok(None) };
+    Ok(Some(named(service, text).await?.id))
+}
+
+/// A target by its id or its name.
+///
+/// # Errors
+/// When there is none.
+pub async fn named(service: &Service, text: &str) -> Result<store::Target, ApiError> {
+    let by_id = match text.parse() {
+        Ok(id) => service.store.target(id).await?,
+        Err(_) => None,
+    };
+    let found = match by_id {
+        Some(target) => Some(target),
+        None => service.store.target_named(text).await?,
+    };
+    found.ok_or_else(|| no_such_target(text))
+}
+
+async fn details(service: &Service, target: store::Target, role: Role) -> Result<TargetDetails, ApiError> {
+    let secrets = service.store.target_secrets(target.id).await?;
+    Ok(TargetDetails {
+        target: Target::of(target, role),
+        header_names: secrets.headers.into_iter().map(|(name, _)| name).collect(),
+        secrets: secrets.secrets.into_iter().map(|secret| TargetSecret { until: secret.until }).collect(),
+    })
+}
+
+fn refuse_if_declared(target: &store::Target) -> Result<(), ApiError> {
+    if target.origin != store::Origin::Environment {
+        return Ok(());
+    }
+    let name = &target.settings.name;
+    let variables = format!("CREEL_TARGET_{}_…", name.to_ascii_uppercase().replace('-', "_"));
+    Err(ApiError::NotChangeable(format!(
+        "{name} is declared by the environment: change it there ({variables}), and start the service again."
+    )))
+}
+
+fn told(refused: TargetRefused, name: &str) -> ApiError {
+    match refused {
+        TargetRefused::NameTaken => ApiError::NameTaken(name.to_owned()),
+        TargetRefused::NotFound => no_such_target(name),
+        TargetRefused::Sealed => ApiError::NotChangeable(format!(
+            "The secrets of {name} were sealed under another CREEL_KEY: start with that one, or make the target anew."
+        )),
+        TargetRefused::SecretsLost(id) => ApiError::NotChangeable(format!(
+            "The secrets of {name} were dropped with a lost key, and its deliveries would be unsigned: make a new secret with \
+             `POST /api/v1/targets/{id}/secret`, set its headers again, then resume it."
+        )),
+        TargetRefused::OwnerIsFixed => {
+            ApiError::NotChangeable(format!("The owner of {name} cannot be changed: make another target."))
+        }
+    }
+}
+
+impl Target {
+    fn of(target: store::Target, role: Role) -> Self {
+        let settings = target.settings;
+        Self {
+            id: target.id,
+            name: settings.name,
+            kind: target.kind.into(),
+            origin: target.origin.into(),
+            state: target.state.into(),
+            state_since: target.state_since,
+            state_reason: target.state_reason,
+            owner: settings.owner,
+            events: settings.events.iter().map(Pattern::to_string).collect(),
+            filter: settings.filter.map(|filter| filter.0.into_iter().map(Condition::from).collect()),
+            url: settings.url.map(|url| if role == Role::Admin { url } else { place_of(&url) }),
+            content_type: settings.content_type.map(Into::into),
+            concurrency: settings.concurrency,
+            order: settings.ordering.into(),
+            rate: settings.rate.map(DeliveryRate::to_text),
+            timeout_seconds: settings.timeout.as_secs(),
+            created_at: target.created_at,
+            updated_at: target.updated_at,
+        }
+    }
+}
+
+/// Path and query of a URL may be all that opens what is there.
+fn place_of(url: &str) -> String {
+    let parsed = url::Url::parse(url).map(|url| url.origin().ascii_serialization());
+    format!("{}/…", parsed.unwrap_or_default())
+}
+
+impl From<store::Condition> for Condition {
+    fn from(condition: store::Condition) -> Self {
+        let store::Condition { pointer, equals, among, exists } = condition;
+        Self { pointer, equals, among, exists }
+    }
+}
+
+impl From<Condition> for store::Condition {
+    fn from(condition: Condition) -> Self {
+        let Condition { pointer, equals, among, exists } = condition;
+        Self { pointer, equals, among, exists }
+    }
+}

@@ -1,0 +1,96 @@
+//! All routes, in reading order; those of the admin API are in `api/routes.rs`.
+
+use std::sync::Arc;
+
+use actix_web::dev::{ServiceFactory, ServiceRequest, ServiceResponse};
+use actix_web::{App, Error, HttpRequest, guard, web};
+
+use crate::api;
+use crate::app::endpoints::{self, Access};
+use crate::http::request_log::Path;
+use crate::http::service::Service;
+use crate::ingest::{self, Webhooks};
+use crate::verification::Sources;
+
+/// What is served at an address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Surface {
+    /// Webhooks and what is for the operator.
+    Everything,
+    /// What is for the operator has an address of its own.
+    Webhooks,
+    Operator,
+}
+
+/// The parts of the service that routes lead to.
+#[derive(Clone, Debug)]
+pub struct Wings {
+    pub service: web::Data<Service>,
+    pub sources: web::Data<Sources>,
+    pub webhooks: Arc<Webhooks>,
+}
+
+/// The actix app of an address; the only place that makes one.
+pub fn application(
+    wings: &Wings,
+    surface: Surface,
+) -> App<
+    impl ServiceFactory<ServiceRequest, Config = (), Response = ServiceResponse, Error = Error, InitError = ()>
+    + use<>,
+> {
+    App::new()
+        .app_data(wings.service.clone())
+        .app_data(wings.sources.clone())
+        .configure(|config| mount(config, &wings.webhooks, surface))
+}
+
+fn mount(config: &mut web::ServiceConfig, webhooks: &Arc<Webhooks>, surface: Surface) {
+    if surface != Surface::Operator {
+        ingest::mount(config, webhooks);
+    }
+    if surface != Surface::Webhooks {
+        let access = if surface == Surface::Operator { Access::Free } else { Access::WithToken };
+        mount_metrics(config, access);
+        api::routes::mount(config);
+    }
+    config
+        .service(web::resource("/healthz").route(read().to(healthz)).default_service(web::to(healthz_wrong)))
+        .service(web::resource("/readyz").route(read().to(readyz)).default_service(web::to(readyz_wrong)))
+        .default_service(web::to(nowhere));
+}
+
+fn mount_metrics(config: &mut web::ServiceConfig, access: Access) {
+    let metrics = move |service: web::Data<Service>, request: HttpRequest| async move {
+        let page = endpoints::metrics(&service, &request, access);
+        endpoints::answer(&service, &request, Path::Known("/metrics"), page).await
+    };
+    let wrong = |service: web::Data<Service>, request: HttpRequest| async move {
+        endpoints::answer(&service, &request, Path::Known("/metrics"), endpoints::wrong_method()).await
+    };
+    config.service(web::resource("/metrics").route(read().to(metrics)).default_service(web::to(wrong)));
+}
+
+fn read() -> actix_web::Route {
+    web::route().guard(guard::Any(guard::Get()).or(guard::Head()))
+}
+
+async fn healthz(service: web::Data<Service>, request: HttpRequest) -> actix_web::HttpResponse {
+    endpoints::answer(&service, &request, Path::Known("/healthz"), endpoints::health()).await
+}
+
+async fn healthz_wrong(service: web::Data<Service>, request: HttpRequest) -> actix_web::HttpResponse {
+    endpoints::answer(&service, &request, Path::Known("/healthz"), endpoints::wrong_method()).await
+}
+
+async fn readyz(service: web::Data<Service>, request: HttpRequest) -> actix_web::HttpResponse {
+    endpoints::answer(&service, &request, Path::Known("/readyz"), endpoints::readiness(&service)).await
+}
+
+async fn readyz_wrong(service: web::Data<Service>, request: HttpRequest) -> actix_web::HttpResponse {
+    endpoints::answer(&service, &request, Path::Known("/readyz"), endpoints::wrong_method()).await
+}
+
+async fn nowhere(service: web::Data<Service>, request: HttpRequest) -> actix_web::HttpResponse {
+    let path = Path::Unknown(request.uri().path());
+    endpoints::answer(&service, &request, path, endpoints::nowhere()).await
+}

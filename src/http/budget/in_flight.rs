@@ -1,0 +1,125 @@
+//! The bodies that hold memory or wait for it, and the shares that bound them.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use tokio::sync::Notify;
+
+use crate::http::network::Network;
+use crate::http::pace::BodyPace;
+use crate::store::LARGE_BYTES;
+
+/// One client holds at most this share of the budget, unless it has nothing else in flight.
+const SHARE_OF_ONE_CLIENT: usize = 4;
+/// Bodies up to this size do not count copies: most webhooks are much smaller.
+pub const LARGE: usize = LARGE_BYTES;
+/// Bodies up to this size may also use the last part of the budget, so that large ones cannot shut them out.
+pub const SMALL: usize = 64 << 10;
+/// Copies of a body in memory next to the body itself.
+pub const COPIES: usize = 1;
+/// What large bodies take next to their bytes, as a share of the budget: read buffers, SQLite's page cache, and memory that the
+/// allocator returns late.
+const SHARE_OF_OVERHEAD: usize = 6;
+/// Bodies that wait for room at a time: each holds a read buffer.
+pub const MAX_WAITING: usize = 64;
+/// A network that holds less than this share of the budget never counts as heavy, however many networks there are.
+const LIGHT_SHARE: usize = 64;
+
+#[derive(Debug, Default)]
+pub struct InFlight {
+    pub bytes: usize,
+    /// Of bodies that are larger than `LARGE`.
+    pub large_bytes: usize,
+    pub next_id: u64,
+    /// Only bodies that are large, still arriving, or waiting for room, the older with the smaller id.
+    pub bodies: HashMap<u64, BodyInFlight>,
+    /// Only clients that hold something.
+    pub of_clients: HashMap<Network, usize>,
+    pub waiting: usize,
+}
+
+#[derive(Debug)]
+pub struct BodyInFlight {
+    pub client: Network,
+    pub bytes: usize,
+    pub pace: BodyPace,
+    /// Size that it waits for; 0 while it does not wait.
+    pub wanted: usize,
+    /// `None` while it cannot be dropped.
+    pub dropped: Option<Arc<Notify>>,
+    pub is_dropped: bool,
+    /// A body of another network waits in its place.
+    pub is_displaced: bool,
+}
+
+impl InFlight {
+    /// What must come free before a body may grow from `before` to `after`.
+    pub fn lacking(&self, total: usize, before: usize, after: usize) -> usize {
+        let bytes = self.bytes - before + after;
+        let beyond_total = bytes.saturating_sub(total);
+        if after <= SMALL || bytes == after {
+            return beyond_total;
+        }
+        let large_bytes = self.large_bytes - large(before) + large(after);
+        let rest = bytes - large_bytes;
+        let largest = self.bodies.values().map(|body| body.bytes).max().unwrap_or_default().max(after);
+        let cost = large_bytes + COPIES * large(largest);
+        if after <= LARGE {
+            // A large body leaves room for others, whatever its copies take.
+            return beyond_total.max((rest + cost.min(total / 4 * 3)).saturating_sub(total - total / 16));
+        }
+        if large_bytes == after {
+            return beyond_total;
+        }
+        beyond_total.max((rest + cost).saturating_sub(total - total / SHARE_OF_OVERHEAD))
+    }
+
+    /// What several bodies of a client may hold together. While a body waits because little is free, that is no more than a
+    /// fair share: otherwise the networks that hold the most would take what they have just lost.
+    pub fn share_of_client(&self, total: usize) -> usize {
+        let share = total / SHARE_OF_ONE_CLIENT;
+        let is_short = self.waiting > 0 && self.bytes > total / 4 * 3;
+        // One more, which waits and may hold nothing yet.
+        if is_short { share.min(fair_share(total, self.of_clients.len() + 1)) } else { share }
+    }
+
+    /// Whether a body of this client may wait for room, maybe in place of the youngest of the network that has the most
+    /// waiting.
+    pub fn has_place_to_wait(&mut self, client: Network) -> bool {
+        if self.waiting < MAX_WAITING {
+            return true;
+        }
+        let mut waiting: HashMap<Network, (usize, u64)> = HashMap::new();
+        for (id, body) in self.bodies.iter().filter(|(_, body)| body.wanted > 0) {
+            let (count, youngest) = waiting.entry(body.client).or_default();
+            *count += 1;
+            *youngest = (*youngest).max(*id);
+        }
+        let own = waiting.get(&client).map_or(0, |(count, _)| *count);
+        let Some((count, youngest)) = waiting.into_values().max() else { return false };
+        let Some(body) = self.bodies.get_mut(&youngest).filter(|_| count > own + 1) else { return false };
+        body.wanted = 0;
+        body.is_displaced = true;
+        self.waiting -= 1;
+        true
+    }
+
+    /// Whether an older body of this client holds something.
+    pub fn has_older_of(&self, client: Network, id: u64) -> bool {
+        self.bodies.iter().any(|(other, body)| *other < id && body.client == client && body.bytes > 0)
+    }
+
+    pub fn has_older_in_waiting(&self, id: u64) -> bool {
+        self.bodies.iter().any(|(other, body)| *other < id && body.wanted > SMALL)
+    }
+}
+
+/// What a body of this size counts among the large ones.
+pub fn large(bytes: usize) -> usize {
+    if bytes > LARGE { bytes } else { 0 }
+}
+
+/// The equal share of so many networks.
+pub fn fair_share(total_bytes: usize, networks: usize) -> usize {
+    (total_bytes / networks.max(1)).max(total_bytes / LIGHT_SHARE).max(SMALL)
+}

@@ -1,0 +1,107 @@
+//! Proxies whose `X-Forwarded-For` is trusted, and the client address in it.
+
+use std::net::{IpAddr, SocketAddr};
+
+use ipnet::IpNet;
+
+/// Where the proxies are whose `X-Forwarded-For` is believed.
+#[derive(Clone, Debug, Default)]
+pub struct TrustedProxies(Vec<IpNet>);
+
+impl TrustedProxies {
+    pub fn new(networks: Vec<IpNet>) -> Self {
+        Self(networks)
+    }
+
+    /// The rightmost hop that is no trusted proxy; `lines` are the values of `X-Forwarded-For` as received.
+    ///
+    /// A proxy writes at the right end, so everything left of the first hop that cannot be read may be the invention
+    /// of a client: then the nearest readable hop stands, at worst the peer itself.
+    pub fn client_address<'a>(
+        &self,
+        peer: IpAddr,
+        lines: impl DoubleEndedIterator<Item = &'a [u8]>,
+    ) -> IpAddr {
+        let mut nearest = peer.to_canonical();
+        if !self.trust(nearest) {
+            return nearest;
+        }
+        let hops = lines.rev().flat_map(|line| line.rsplit(|byte| *byte == b',')).map(<[u8]>::trim_ascii);
+        for hop in hops.filter(|hop| !hop.is_empty()) {
+            let Some(address) = parse(hop) else { return nearest };
+            nearest = address;
+            if !self.trust(address) {
+                break;
+            }
+        }
+        nearest
+    }
+
+    pub fn trust(&self, address: IpAddr) -> bool {
+        self.0.iter().any(|network| network.contains(&address))
+    }
+}
+
+/// `192.0.2.1`, `192.0.2.1:80`, `2001:db8::1`, `[2001:db8::1]` or `[2001:db8::1]:80`.
+fn parse(hop: &[u8]) -> Option<IpAddr> {
+    let text = std::str::from_utf8(hop).ok()?;
+    let bare = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(text);
+    let address = bare.parse().or_else(|_| text.parse::<SocketAddr>().map(|address| address.ip())).ok()?;
+    Some(IpAddr::to_canonical(&address))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn proxies() -> TrustedProxies {
+        TrustedProxies::new(["10.0.0.0/8", "fd00::/8"].map(|text| text.parse().unwrap()).to_vec())
+    }
+
+    #[test]
+    fn the_client_is_the_rightmost_untrusted_hop_behind_a_trusted_peer() {
+        let rows: [(&str, &[&str], &str); 17] = [
+            ("203.0.113.9", &[], "203.0.113.9"),
+            ("203.0.113.9", &["198.51.100.1"], "203.0.113.9"),
+            ("::ffff:203.0.113.9", &["198.51.100.1"], "203.0.113.9"),
+            ("10.0.0.1", &[], "10.0.0.1"),
+            ("::ffff:10.0.0.1", &["198.51.100.1"], "198.51.100.1"),
+            ("10.0.0.1", &["198.51.100.1"], "198.51.100.1"),
+            ("10.0.0.1", &["192.0.2.7, 198.51.100.1"], "198.51.100.1"),
+            ("10.0.0.1", &["198.51.100.1,10.0.0.2 ,\t10.0.0.3"], "198.51.100.1"),
+            ("10.0.0.1", &["192.0.2.7", "198.51.100.1, 10.0.0.2"], "198.51.100.1"),
+            ("10.0.0.1", &["198.51.100.1:4711"], "198.51.100.1"),
+            ("10.0.0.1", &["[2001:db8::1]:4711"], "2001:db8::1"),
+            ("10.0.0.1", &["[2001:db8::1]"], "2001:db8::1"),
+            ("fd00::1", &["2001:db8::1"], "2001:db8::1"),
+            ("10.0.0.1", &["::ffff:198.51.100.1"], "198.51.100.1"),
+            ("10.0.0.1", &["10.0.0.9, 10.0.0.2"], "10.0.0.9"),
+            ("10.0.0.1", &["198.51.100.1, , ,"], "198.51.100.1"),
+            ("10.0.0.1", &[""], "10.0.0.1"),
+        ];
+        for (peer, lines, client) in rows {
+            let lines = lines.iter().map(|line| line.as_bytes());
+            let found = proxies().client_address(peer.parse().unwrap(), lines);
+            assert_eq!(found, client.parse::<IpAddr>().unwrap(), "{peer}");
+        }
+    }
+
+    #[test]
+    fn nothing_left_of_a_hop_that_cannot_be_read_is_believed() {
+        for garbage in ["unknown", "198.51.100.1;", "1.2.3", "[::1", "\u{e9}", "fe80::1%eth0"] {
+            let line = format!("192.0.2.7, {garbage}");
+            let found = proxies().client_address("10.0.0.1".parse().unwrap(), [line.as_bytes()].into_iter());
+            assert_eq!(found, "10.0.0.1".parse::<IpAddr>().unwrap(), "{garbage}");
+            let line = format!("192.0.2.7, {garbage}, 10.0.0.2");
+            let found = proxies().client_address("10.0.0.1".parse().unwrap(), [line.as_bytes()].into_iter());
+            assert_eq!(found, "10.0.0.2".parse::<IpAddr>().unwrap(), "{garbage}");
+        }
+    }
+
+    #[test]
+    fn without_trusted_proxies_the_header_is_never_read() {
+        let found = TrustedProxies::default()
+            .client_address("127.0.0.1".parse().unwrap(), [&b"198.51.100.1"[..]].into_iter());
+        assert_eq!(found, "127.0.0.1".parse::<IpAddr>().unwrap());
+    }
+}

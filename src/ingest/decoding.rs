@@ -1,0 +1,39 @@
+//! Decoded bodies count against the budget for bodies.
+
+use std::sync::Arc;
+
+use crate::http::budget::{Budget, Reservation};
+use crate::http::network::Network;
+use crate::verification::{DecodingBudget, DecodingReservation, DecodingRoom};
+
+/// Pseudo client of the body budget for decoded bodies; no client has this address.
+const DECODED: Network = Network::V4([0; 4]);
+
+/// The share of the budget for decoded bodies. All of them share the quota of one pseudo client, so that a body does not count twice
+/// against its sender.
+#[derive(Debug)]
+pub struct DecodedBodies {
+    budget: Arc<Budget>,
+    max_bytes: usize,
+}
+
+impl DecodedBodies {
+    pub fn new(budget: Arc<Budget>, max_body_bytes: usize) -> Self {
+        Self { max_bytes: max_body_bytes.min(budget.max_decoded_bytes()), budget }
+    }
+}
+
+impl DecodingBudget for DecodedBodies {
+    fn room(&self) -> DecodingRoom {
+        DecodingRoom {
+            max_bytes: self.max_bytes,
+            reservation: Some(Box::new(self.budget.reservation(DECODED))),
+        }
+    }
+}
+
+impl DecodingReservation for Reservation {
+    fn grow_to(&mut self, bytes: usize) -> bool {
+        Self::grow_to(self, bytes).is_ok()
+    }
+}

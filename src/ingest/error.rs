@@ -1,0 +1,132 @@
+//! Why a webhook is not acknowledged, and the reply.
+
+use std::time::Duration;
+
+use actix_web::HttpResponse;
+use actix_web::http::StatusCode;
+
+use crate::http::body::BodyError;
+use crate::http::framing::Ambiguous;
+use crate::http::panics::HandlerPanic;
+use crate::http::reply;
+use crate::ingest::provider_reply::provider_reply;
+use crate::providers::Cause;
+use crate::store::Unavailable;
+use crate::verification::{ProviderUnreachable, Source, VerifyError, cause_may_concern_url};
+
+/// Why a webhook is not acknowledged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReceiveError {
+    NotFound,
+    MethodNotAllowed,
+    Ambiguous,
+    /// Answered in the provider's convention.
+    Rejected(Cause),
+    RateLimited(Duration),
+    Body(BodyError),
+    Unavailable(Unavailable),
+    /// A key, certificate or URL of the provider is unavailable: whether the request is genuine is not known.
+    ProviderUnreachable,
+    /// A bug.
+    Failed,
+}
+
+impl From<Ambiguous> for ReceiveError {
+    fn from(_: Ambiguous) -> Self {
+        Self::Ambiguous
+    }
+}
+
+impl From<BodyError> for ReceiveError {
+    fn from(error: BodyError) -> Self {
+        Self::Body(error)
+    }
+}
+
+impl From<Unavailable> for ReceiveError {
+    fn from(why: Unavailable) -> Self {
+        Self::Unavailable(why)
+    }
+}
+
+impl From<ProviderUnreachable> for ReceiveError {
+    fn from(_: ProviderUnreachable) -> Self {
+        Self::ProviderUnreachable
+    }
+}
+
+impl From<VerifyError> for ReceiveError {
+    fn from(error: VerifyError) -> Self {
+        match error {
+            VerifyError::Unavailable(why) => Self::Unavailable(why),
+            VerifyError::NoRoom => Self::Body(BodyError::BudgetUsedUp),
+            VerifyError::NotReached => Self::ProviderUnreachable,
+            VerifyError::Failed => Self::Failed,
+        }
+    }
+}
+
+impl From<HandlerPanic> for ReceiveError {
+    fn from(_: HandlerPanic) -> Self {
+        Self::Failed
+    }
+}
+
+impl ReceiveError {
+    pub fn reply(self, source: &Source) -> HttpResponse {
+        match self {
+            Self::NotFound => reply::not_found(),
+            Self::MethodNotAllowed => reply::method_not_allowed(source.allow()),
+            Self::Ambiguous | Self::Body(BodyError::Malformed | BodyError::Interrupted) => {
+                reply::text_and_close(StatusCode::BAD_REQUEST, "Bad request.")
+            }
+            // Not the provider's convention for what is not genuine: that is not known.
+            Self::Rejected(Cause::TooLarge) => reply::text(StatusCode::PAYLOAD_TOO_LARGE, "Body too large."),
+            Self::Rejected(cause) => provider_reply(source.verifier().refused(cause)),
+            Self::RateLimited(wait) => reply::too_many_requests(wait),
+            Self::Body(BodyError::TooLarge) => {
+                reply::text_and_close(StatusCode::PAYLOAD_TOO_LARGE, "Body too large.")
+            }
+            Self::Body(BodyError::TimedOut) => {
+                reply::text_and_close(StatusCode::REQUEST_TIMEOUT, "Request timed out.")
+            }
+            Self::Body(BodyError::BudgetUsedUp) | Self::Unavailable(_) | Self::ProviderUnreachable => {
+                reply::unavailable()
+            }
+            Self::Failed => reply::internal_error(),
+        }
+    }
+
+    /// Whether the wrong URL may have caused it, where the scheme signs that.
+    pub fn may_concern_url(self) -> bool {
+        matches!(self, Self::Rejected(cause) if cause_may_concern_url(cause))
+    }
+
+    /// Why the request was refused, for logs and metrics; nothing where it was none for a source, or ours to answer for.
+    pub fn cause(self) -> Option<&'static str> {
+        match self {
+            Self::Rejected(cause) => Some(cause.name()),
+            Self::RateLimited(_) => Some("rate_limited"),
+            Self::MethodNotAllowed => Some("method_not_allowed"),
+            Self::Ambiguous | Self::Body(BodyError::Malformed) => Some("malformed"),
+            Self::Body(BodyError::TooLarge) => Some("too_large"),
+            Self::Body(BodyError::TimedOut) => Some("timed_out"),
+            Self::Body(BodyError::Interrupted) => Some("interrupted"),
+            Self::Body(BodyError::BudgetUsedUp)
+            | Self::NotFound
+            | Self::Unavailable(_)
+            | Self::ProviderUnreachable
+            | Self::Failed => None,
+        }
+    }
+
+    /// Why a good request could not be taken now, for logs and metrics.
+    pub fn unavailable_reason(self) -> Option<&'static str> {
+        match self {
+            Self::Unavailable(why) => Some(why.name()),
+            Self::Body(BodyError::BudgetUsedUp) => Some("body_budget"),
+            Self::ProviderUnreachable => Some("provider_unreachable"),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,18 @@
+//! A webhook from its first byte to its acknowledgement. `receive` has all steps, readable from top to bottom. It must not
+//! acknowledge a message before the store has committed it.
+
+mod decoding;
+mod endpoint;
+mod error;
+mod peers;
+mod provider_reply;
+mod receive;
+mod reject;
+mod report;
+mod routes;
+mod throttle;
+mod webhooks;
+
+pub use decoding::DecodedBodies;
+pub use routes::mount;
+pub use webhooks::Webhooks;

@@ -1,0 +1,111 @@
+//! Notices when nearly all requests come from one private address: then a proxy is in between whose clients cannot be
+//! told apart, and limits for each client address act on all of them together.
+
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+/// Number of requests that are looked at together.
+const WINDOW_REQUESTS: u32 = 500;
+/// Share of them that must come from the one address.
+const PER_CENT: u64 = 95;
+
+#[derive(Debug, Default)]
+pub struct Peers {
+    has_warned: AtomicBool,
+    /// Requests of the window that no proxy can have passed on.
+    unsuspected: AtomicU32,
+    window: Mutex<PeerWindow>,
+}
+
+#[derive(Debug, Default)]
+struct PeerWindow {
+    candidate: Option<IpAddr>,
+    of_candidate: u32,
+    suspected: u32,
+}
+
+impl Peers {
+    /// Takes note of a request; `is_trusted` of a peer that is a trusted proxy. Warns once.
+    pub fn note(&self, peer: IpAddr, is_trusted: bool, is_forwarded: bool) {
+        if self.has_warned.load(Ordering::Relaxed) {
+            return;
+        }
+        let peer = peer.to_canonical();
+        // Programs on the same machine are clients, unless they pass on for others.
+        let is_suspect = !is_trusted && is_private(peer) && (is_forwarded || !peer.is_loopback());
+        if !is_suspect {
+            self.unsuspected.fetch_add(1, Ordering::Relaxed);
+            return;
+        }
+        let found = self.window.lock().unwrap_or_else(PoisonError::into_inner).note(peer, &self.unsuspected);
+        if let Some(proxy) = found
+            && !self.has_warned.swap(true, Ordering::Relaxed)
+        {
+            log::warn!(
+                "nearly all requests come from {proxy}, a private address: if it is a proxy, set \
+                 CREEL_TRUSTED_PROXIES={proxy} so that its clients are told apart; otherwise limits act on all of \
+                 them together"
+            );
+        }
+    }
+}
+
+impl PeerWindow {
+    /// Takes note of a request that may come through a proxy; the one address at the end of a window in which nearly all
+    /// requests came from it.
+    fn note(&mut self, peer: IpAddr, unsuspected: &AtomicU32) -> Option<IpAddr> {
+        self.suspected += 1;
+        if *self.candidate.get_or_insert(peer) == peer {
+            self.of_candidate += 1;
+        }
+        let total = self.suspected.saturating_add(unsuspected.load(Ordering::Relaxed));
+        if total < WINDOW_REQUESTS {
+            return None;
+        }
+        // The next window begins with whoever comes first in it.
+        unsuspected.store(0, Ordering::Relaxed);
+        let window = std::mem::take(self);
+        window.candidate.filter(|_| u64::from(window.of_candidate) * 100 >= u64::from(total) * PER_CENT)
+    }
+}
+
+fn is_private(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(v4) => {
+            let [a, b, ..] = v4.octets();
+            // 100.64.0.0/10 is between a provider and its customers, and in some overlay networks.
+            v4.is_private() || v4.is_loopback() || v4.is_link_local() || (a == 100 && b & 0xc0 == 64)
+        }
+        IpAddr::V6(v6) => v6.is_loopback() || v6.is_unique_local() || v6.is_unicast_link_local(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn warns(peers: &[(&str, bool, bool)]) -> bool {
+        let noted = Peers::default();
+        for (peer, is_trusted, is_forwarded) in peers.iter().cycle().take(2 * WINDOW_REQUESTS as usize) {
+            noted.note(peer.parse().unwrap(), *is_trusted, *is_forwarded);
+        }
+        noted.has_warned.load(Ordering::Relaxed)
+    }
+
+    #[test]
+    fn one_private_untrusted_address_is_warned_about() {
+        for peer in ["172.17.0.1", "::ffff:10.0.0.1", "100.100.1.1", "fd00::1"] {
+            assert!(warns(&[(peer, false, false)]), "{peer}");
+        }
+        assert!(warns(&[("127.0.0.1", false, true)]));
+    }
+
+    #[test]
+    fn other_traffic_is_not_warned_about() {
+        assert!(!warns(&[("203.0.113.9", false, false)]), "public");
+        assert!(!warns(&[("172.17.0.1", true, true)]), "trusted");
+        assert!(!warns(&[("127.0.0.1", false, false)]), "on the same machine");
+        assert!(!warns(&[("10.0.0.1", false, false), ("10.0.0.2", false, false)]), "several");
+    }
+}

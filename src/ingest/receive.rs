@@ -1,0 +1,228 @@
+//! A webhook from its first byte to its acknowledgement, from top to bottom. Each step costs less than the next, and a step never
+//! reads or stores what an earlier one rejects, except the body of a request that may be genuine (`reject`). The files next to this
+//! one contain the steps; their order is only here.
+
+use std::borrow::Cow;
+use std::net::IpAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use actix_web::http::header::HeaderMap;
+use actix_web::{HttpRequest, HttpResponse, web};
+use time::OffsetDateTime;
+
+use crate::http::body::Body;
+use crate::http::budget::Reservation;
+use crate::http::network::Network;
+use crate::http::panics::caught;
+use crate::http::{body, framing, reply};
+use crate::ingest::error::ReceiveError;
+use crate::ingest::provider_reply::provider_reply;
+use crate::ingest::reject::{reject, reject_unread};
+use crate::ingest::report::{Report, count, log};
+use crate::ingest::webhooks::Mount;
+use crate::providers::{
+    Cause, First, Handshake, Headers, Learning, Moment, NothingOutside, Unproven, Verifier,
+};
+use crate::store::Memory;
+use crate::verification::{
+    self, DecodingReservation, IncomingRequest, Proof, RejectionReason, Source, VerificationOutcome,
+    new_message, verify,
+};
+
+/// A webhook is answered within 2.5 s of its last byte; the rest is for the reply itself.
+const COMMIT_TIMEOUT: Duration = Duration::from_millis(2_400);
+
+/// The handler of all sources.
+pub async fn receive(mount: Rc<Mount>, request: HttpRequest, payload: web::Payload) -> HttpResponse {
+    let began = Instant::now();
+    let mut report = Report::default();
+    let outcome = caught(process(&mount, &request, payload, &mut report)).await;
+    let outcome = outcome.unwrap_or_else(|panicked| Err(panicked.into()));
+    let took = began.elapsed();
+    let (response, error) = match outcome {
+        Ok(response) => (response, None),
+        Err(error) => (error.reply(&mount.endpoint.source), Some(error)),
+    };
+    count(&mount, &report, error, took);
+    log(&mount, &request, &response, &report, error, took);
+    response
+}
+
+async fn process(
+    mount: &Mount,
+    request: &HttpRequest,
+    payload: web::Payload,
+    report: &mut Report,
+) -> Result<HttpResponse, ReceiveError> {
+    let Mount { endpoint, webhooks } = mount;
+    let (service, sources, source) = (&webhooks.service, &webhooks.sources, &endpoint.source);
+    let client = webhooks.client(request);
+    report.client = Some(client);
+
+    // 1. Route: a wrong path part leads to the same place as an unknown source.
+    if !source.is_reached_by(request.uri().path()) {
+        return Err(ReceiveError::NotFound);
+    }
+
+    // 2. Method, and whether it is clear where the request ends.
+    let method = request.method().as_str();
+    if !source.takes(method) {
+        return Err(ReceiveError::MethodNotAllowed);
+    }
+    let announced_length = framing::announced_length(request.headers())?;
+
+    // 3. Allowlist.
+    let mut incoming = incoming_request(request, (service.clock)(), client);
+    incoming.url = source.registered_url(incoming.target, incoming.query);
+    if !source.admits(client, &sources.github) {
+        let (cause, payload) = (Cause::AddressNotAllowed, payload.into_inner());
+        return Err(reject_unread(mount, request, incoming, cause, payload, announced_length).await);
+    }
+
+    // 4. Throttle.
+    let network = Network::from(client);
+    endpoint.throttle(network).map_err(ReceiveError::RateLimited)?;
+
+    // 5. Body; a scheme that does not read it comes before it.
+    let verifier = source.verifier();
+    let mut proof = Proof::NeedsBody;
+    if !verifier.reads_body() {
+        if let Some(handshake) = unsigned_handshake(&verifier, &incoming, &[]) {
+            return answer(mount, &incoming, handshake, Instant::now() + COMMIT_TIMEOUT).await;
+        }
+        if !source.makes_message_of(method) {
+            return answer_probe(source, method);
+        }
+        match verifier.authenticate(&incoming.request(&[]), &NothingOutside) {
+            Ok(()) => proof = Proof::Given,
+            Err(Unproven::Refused(cause)) => {
+                let payload = payload.into_inner();
+                return Err(reject_unread(mount, request, incoming, cause, payload, announced_length).await);
+            }
+            // Nothing is given that had still to be fetched: it is asked again below.
+            Err(Unproven::Wanting(_)) => {}
+        }
+    }
+    let reservation = service.budget.reservation(network);
+    let (payload, max_bytes) = (payload.into_inner(), service.max_body_bytes);
+    let Body { bytes: body, memory } =
+        body::read_accounted(payload, announced_length, max_bytes, reservation).await?;
+    let deadline = Instant::now() + COMMIT_TIMEOUT;
+    incoming.received_at = (service.clock)();
+
+    // 6. Unsigned handshakes: answered and not stored.
+    if let Some(handshake) = unsigned_handshake(&verifier, &incoming, &body) {
+        return answer(mount, &incoming, handshake, deadline).await;
+    }
+    if !source.makes_message_of(method) {
+        return answer_probe(source, method);
+    }
+
+    // 7. Authenticate, signed handshakes, 8. describe.
+    let mut verified = match verify(sources, source, &verifier, &incoming, &body, proof, deadline).await? {
+        VerificationOutcome::Message(verified) => verified,
+        VerificationOutcome::Handshake(handshake) => {
+            return answer(mount, &incoming, Ok(handshake), deadline).await;
+        }
+        VerificationOutcome::Rejected(reason) => {
+            return Err(reject(service, source, &incoming, reason, Some(&body)).await);
+        }
+    };
+    source.health.verified(&source.name, &service.store, incoming.received_at);
+    source.health.warn_of_unchecked_signature(&source.name, &verifier, Headers(&incoming.fields));
+    report.unreadable = verified.content.unreadable();
+    report.event_type = Some(verified.description.event_type.clone());
+
+    // 9. Commit.
+    let accepted = verifier.accepted(&verified.description);
+    drop(body);
+    let memory = store_memory(memory, verified.decoded_memory.take());
+    let message = new_message(source, &verifier, incoming, verified);
+    let kept = service.store.keep_accounted(message, memory, deadline).await?;
+    report.kept = Some(kept);
+
+    // 10. Acknowledge: a message that had come before gets the reply of the first.
+    Ok(provider_reply(accepted))
+}
+
+/// The shares of the body budget that the store holds until the message is written.
+fn store_memory(
+    body: Option<Arc<Reservation>>,
+    decoded: Option<Box<dyn DecodingReservation>>,
+) -> Option<Memory> {
+    match (body, decoded) {
+        (None, None) => None,
+        both => Some(Box::new(both)),
+    }
+}
+
+/// The answer to a handshake that needs no signature; nothing where the request is none.
+fn unsigned_handshake(
+    verifier: &Verifier,
+    incoming: &IncomingRequest<'_>,
+    body: &[u8],
+) -> Option<Result<Handshake, Cause>> {
+    // Whether a secret may be learned now is asked when there is one to learn.
+    verifier.handshake(&incoming.request(body), Moment::BeforeAuthentication, Learning::Open)
+}
+
+/// Does what must come first, then answers. What is refused is kept without its body: that may be a secret to be learned.
+async fn answer(
+    mount: &Mount,
+    incoming: &IncomingRequest<'_>,
+    handshake: Result<Handshake, Cause>,
+    deadline: Instant,
+) -> Result<HttpResponse, ReceiveError> {
+    let (service, source) = (&mount.webhooks.service, &mount.endpoint.source);
+    let handshake = match handshake {
+        Ok(handshake) => handshake,
+        Err(cause) => {
+            return Err(reject(service, source, incoming, RejectionReason::noise(cause), None).await);
+        }
+    };
+    match handshake.first {
+        First::Nothing => {}
+        First::Learn(secret) => {
+            if verification::learn(source, &service.store, &secret, incoming.received_at).await?
+                == Learning::Closed
+            {
+                let reason = RejectionReason::noise(Cause::HandshakeRefused);
+                return Err(reject(service, source, incoming, reason, None).await);
+            }
+        }
+        First::Visit(url) => verification::visit(&mount.webhooks.sources.client, url, deadline).await?,
+    }
+    Ok(provider_reply(handshake.reply))
+}
+
+/// The answer to a request that is neither a message nor a handshake.
+fn answer_probe(source: &Source, method: &str) -> Result<HttpResponse, ReceiveError> {
+    if source.answers_probe(method) { Ok(reply::empty()) } else { Err(ReceiveError::MethodNotAllowed) }
+}
+
+fn incoming_request(
+    request: &HttpRequest,
+    received_at: OffsetDateTime,
+    client: IpAddr,
+) -> IncomingRequest<'_> {
+    let uri = request.uri();
+    IncomingRequest {
+        method: request.method().as_str(),
+        target: uri.path_and_query().map_or_else(|| uri.path(), |target| target.as_str()),
+        query: uri.query().unwrap_or_default(),
+        url: Cow::Borrowed(""),
+        fields: fields(request.headers()),
+        received_at,
+        client,
+    }
+}
+
+/// By name, so that what is stored has an order; fields of one name stay in the order in which they came.
+fn fields(headers: &HeaderMap) -> Vec<(&str, &[u8])> {
+    let mut fields = Vec::with_capacity(headers.len());
+    fields.extend(headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes())));
+    fields.sort_by_key(|(name, _)| *name);
+    fields
+}

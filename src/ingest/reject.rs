@@ -1,0 +1,127 @@
+//! Rejecting a request: into quarantine, as one that may be genuine or as noise.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::dev::Payload;
+use actix_web::{HttpRequest, web};
+use bytes::Bytes;
+use tokio::time::timeout;
+
+use crate::http::network::Network;
+use crate::http::{Service, body};
+use crate::ingest::endpoint::Endpoint;
+use crate::ingest::error::ReceiveError;
+use crate::ingest::webhooks::Mount;
+use crate::providers::{Cause, Request, Verifier};
+use crate::store::{NewRejection, RejectionKind};
+use crate::verification::{
+    IncomingRequest, MAX_INLINE_BODY_BYTES, OwnedRequest, RejectionReason, Source, Sources,
+};
+
+/// How long a large body waits until it can be examined.
+const TURN_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Puts a rejected request into quarantine.
+pub async fn reject(
+    service: &Service,
+    source: &Source,
+    incoming: &IncomingRequest<'_>,
+    reason: RejectionReason,
+    body: Option<&Bytes>,
+) -> ReceiveError {
+    if reason.kind == RejectionKind::Candidate {
+        source.health.failed(&source.name, &service.store, incoming.received_at, reason.cause);
+    }
+    let rejection = NewRejection {
+        received_at: incoming.received_at,
+        source: Arc::clone(&source.name),
+        cause: reason.cause.name(),
+        kind: reason.kind,
+        remote_ip: incoming.client,
+        method: incoming.method.to_owned(),
+        query: source.redaction.query(incoming.query).map(Into::into),
+        headers: source.redaction.headers(&incoming.fields),
+        body: body.cloned(),
+        credentials: source.redaction.credentials(&incoming.fields, incoming.query),
+    };
+    service.store.quarantine(rejection).await;
+    ReceiveError::Rejected(reason.cause)
+}
+
+/// Rejects a request for its address or token, before its body was read. Where the head carries what the scheme demands,
+/// or the body may, the body is read first: without it the request could never be released.
+pub async fn reject_unread(
+    mount: &Mount,
+    request: &HttpRequest,
+    mut incoming: IncomingRequest<'_>,
+    cause: Cause,
+    payload: Payload,
+    announced_length: Option<u64>,
+) -> ReceiveError {
+    let Mount { endpoint, webhooks } = mount;
+    let (service, source) = (&webhooks.service, &endpoint.source);
+    let network = Network::from(incoming.client);
+    let verifier = source.verifier();
+    let makes_message = source.makes_message_of(request.method().as_str());
+    let is_in_head = makes_message && is_carried_in_head(source, &verifier, &incoming, cause);
+    let may_be_in_body = makes_message && verifier.has_proof_in_body();
+    let mut body = None;
+    if (is_in_head || may_be_in_body) && is_within_rate(endpoint, network, cause) {
+        let reservation = service.budget.reservation(network);
+        body = body::read(payload, announced_length, service.max_body_bytes, reservation).await.ok();
+        incoming.received_at = (service.clock)();
+    }
+    // Of what is noise with its body too, the body may be anything, such as a secret to be learned: it is not kept.
+    if let Some(read) = &body
+        && !is_in_head
+        && !is_carried(&webhooks.sources, &verifier, &incoming, read, cause).await
+    {
+        body = None;
+    }
+    let kind = if body.is_some() { RejectionKind::Candidate } else { RejectionKind::Noise };
+    reject(service, source, &incoming, RejectionReason { cause, kind }, body.as_ref()).await
+}
+
+fn is_carried_in_head(
+    source: &Source,
+    verifier: &Verifier,
+    incoming: &IncomingRequest<'_>,
+    cause: Cause,
+) -> bool {
+    // Without a scheme the random part of the path is what a stranger does not have.
+    let has_no_scheme =
+        !verifier.proves_sender() && verifier.asker().is_none() && !verifier.waits_for_secret();
+    let knows_path = has_no_scheme && source.has_path_part();
+    let reason = RejectionReason::of(verifier, &incoming.request(&[]), cause);
+    knows_path || reason.kind == RejectionKind::Candidate
+}
+
+/// The same with the body. Large ones are read on a thread for such work.
+async fn is_carried(
+    sources: &Sources,
+    verifier: &Arc<Verifier>,
+    incoming: &IncomingRequest<'_>,
+    body: &Bytes,
+    cause: Cause,
+) -> bool {
+    let is_candidate = move |verifier: &Verifier, request: &Request<'_>| {
+        RejectionReason::of(verifier, request, cause).kind == RejectionKind::Candidate
+    };
+    let request = incoming.request(body);
+    if body.len() <= MAX_INLINE_BODY_BYTES {
+        return is_candidate(verifier, &request);
+    }
+    let (request, verifier, body) = (OwnedRequest::from(&request), Arc::clone(verifier), body.clone());
+    let Ok(turn) = timeout(TURN_TIMEOUT, sources.rewrite_turn()).await else { return false };
+    let judged = web::block(move || {
+        let _turn = turn;
+        request.with(&body, |request| is_candidate(&verifier, request))
+    });
+    judged.await.unwrap_or(false)
+}
+
+/// A request that is rejected for its address has not met the throttle yet.
+fn is_within_rate(endpoint: &Endpoint, network: Network, cause: Cause) -> bool {
+    cause != Cause::AddressNotAllowed || endpoint.throttle(network).is_ok()
+}

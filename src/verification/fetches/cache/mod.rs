@@ -1,0 +1,211 @@
+//! What has been fetched for one source, and how long it is believed. Bounded in number and bytes: what strangers can have
+//! fetched makes room first, and nothing pushes out the set of all keys.
+
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+use crate::providers::{Answer, Wanted, key_of_set};
+
+/// All keys of a provider that publishes them together.
+pub const WHOLE_SET: Wanted = Wanted::Key { id: None };
+
+/// After that what is known is refreshed in the background when it has proven a message …
+const MAX_FRESH_AGE: Duration = Duration::from_secs(60 * 60);
+/// … and after that it is no longer believed.
+const MAX_AGE: Duration = Duration::from_secs(24 * 60 * 60);
+/// What the provider does not know may be known to it later, and its own mistakes pass.
+const MAX_UNKNOWN_AGE: Duration = Duration::from_secs(60);
+/// So long a set of keys is all that the provider has: strangers can ask for as many unknown keys as they like.
+const MIN_AGE: Duration = Duration::from_secs(60);
+/// What could not be had is not asked for again before.
+const FAILURE_PAUSE: Duration = Duration::from_secs(10);
+
+const MAX_ENTRIES: usize = 256;
+const MAX_BYTES: usize = 2 << 20;
+
+#[derive(Debug, Default)]
+pub struct Cache {
+    set: Option<CachedAnswer>,
+    /// When the set may be asked for again; at once where nothing has failed.
+    next_set: Option<Instant>,
+    entries: HashMap<Wanted, CachedAnswer>,
+    bytes: usize,
+    /// Whether there is nothing else to be known.
+    is_complete: bool,
+}
+
+#[derive(Debug)]
+struct CachedAnswer {
+    answer: Answer,
+    /// When the provider said so.
+    since: Instant,
+    /// When a refresh may be tried.
+    next_try: Instant,
+    /// Whether a message has been proven by it.
+    has_proven: bool,
+}
+
+impl CachedAnswer {
+    fn is_believed(&self, now: Instant) -> bool {
+        let believed_for = if self.answer == Answer::Unknown { MAX_UNKNOWN_AGE } else { MAX_AGE };
+        self.age(now) < believed_for
+    }
+
+    fn is_due(&self, now: Instant) -> bool {
+        self.age(now) >= MAX_FRESH_AGE && now >= self.next_try
+    }
+
+    fn age(&self, now: Instant) -> Duration {
+        now.saturating_duration_since(self.since)
+    }
+
+    /// Who is missed least goes first: what was never proven to be worth anything, and of that the oldest.
+    fn worth(&self) -> (bool, bool, Instant) {
+        (self.has_proven, self.answer != Answer::Unknown, self.since)
+    }
+}
+
+impl Cache {
+    /// What is known now.
+    pub fn get(&self, wanted: &Wanted, now: Instant) -> Answer {
+        let set = self.believed_set(now);
+        if let Some(CachedAnswer { answer: Answer::Keys(keys), .. }) = set
+            && let Wanted::Key { id } = wanted
+        {
+            // A set that was fetched for one of its keys has the others too.
+            let found =
+                id.as_ref().map_or_else(|| Some(Answer::Keys(keys.clone())), |id| key_of_set(keys, id));
+            if let Some(keys) = found {
+                return keys;
+            }
+        }
+        if let Some(entry) = self.entries.get(wanted).filter(|entry| entry.is_believed(now)) {
+            return entry.answer.clone();
+        }
+        let is_all = matches!(wanted, Wanted::Key { .. }) && set.is_some_and(|set| set.age(now) < MIN_AGE);
+        if is_all || self.is_complete { Answer::Unknown } else { Answer::NotYet }
+    }
+
+    /// Whether the provider may have other keys by now than those that are known: a key that is not named may be a new one.
+    pub fn may_be_outdated(&self, wanted: &Wanted, now: Instant) -> bool {
+        *wanted == WHOLE_SET
+            && !self.is_complete
+            && self.believed_set(now).is_some_and(|set| set.age(now) >= MIN_AGE)
+    }
+
+    /// Whether it may be asked for, as far as earlier attempts go.
+    pub fn may_ask(&self, asked: &Wanted, now: Instant) -> bool {
+        *asked != WHOLE_SET || self.next_set.is_none_or(|next| now >= next)
+    }
+
+    /// What the provider has said.
+    pub fn put(&mut self, asked: Wanted, answer: Answer, now: Instant) {
+        let mut entry = CachedAnswer { answer, since: now, next_try: now, has_proven: false };
+        if asked == WHOLE_SET {
+            self.set = Some(entry);
+            self.next_set = None;
+            return;
+        }
+        if let Some(known) = self.entries.get_mut(&asked).filter(|known| known.is_believed(now)) {
+            // A key that is gone at the provider goes with its time: his mistakes must not refuse what he has signed.
+            if entry.answer == Answer::Unknown && known.answer != Answer::Unknown {
+                known.next_try = now + FAILURE_PAUSE;
+                return;
+            }
+            entry.has_proven = known.has_proven;
+        }
+        self.remove(&asked);
+        self.make_room(size(&asked, &entry.answer), now);
+        self.bytes += size(&asked, &entry.answer);
+        self.entries.insert(asked, entry);
+    }
+
+    /// The provider has said nothing of use.
+    pub fn failed(&mut self, asked: &Wanted, now: Instant) {
+        if *asked == WHOLE_SET {
+            self.next_set = Some(now + FAILURE_PAUSE);
+        } else if let Some(entry) = self.entries.get_mut(asked) {
+            entry.next_try = now + FAILURE_PAUSE;
+        }
+    }
+
+    /// Notes what has proven a message; of that, gives what is to be refreshed.
+    pub fn proved(&mut self, used: &[Wanted], now: Instant) -> Vec<Wanted> {
+        let next_set = self.next_set;
+        let mut due: Vec<Wanted> = Vec::new();
+        for wanted in used {
+            let (asked, entry) = match self.entries.get_mut(wanted) {
+                Some(entry) => (wanted.clone(), entry),
+                None => match (wanted, &mut self.set) {
+                    (Wanted::Key { .. }, Some(set)) => (WHOLE_SET, set),
+                    _ => continue,
+                },
+            };
+            entry.has_proven = true;
+            let may_ask = asked != WHOLE_SET || next_set.is_none_or(|next| now >= next);
+            if entry.is_due(now) && may_ask && !self.is_complete && !due.contains(&asked) {
+                due.push(asked);
+            }
+        }
+        due
+    }
+
+    /// All that there is to know.
+    pub fn complete(&mut self, all: Vec<(Wanted, Answer)>, now: Instant) {
+        for (wanted, answer) in all {
+            self.put(wanted, answer, now);
+        }
+        self.is_complete = true;
+    }
+
+    fn believed_set(&self, now: Instant) -> Option<&CachedAnswer> {
+        self.set.as_ref().filter(|set| set.is_believed(now))
+    }
+
+    fn make_room(&mut self, bytes: usize, now: Instant) {
+        if self.has_room(bytes) {
+            return;
+        }
+        let old: Vec<Wanted> =
+            self.entries.iter().filter(|(_, entry)| !entry.is_believed(now)).map(key).collect();
+        for wanted in old {
+            self.remove(&wanted);
+        }
+        while !self.has_room(bytes) {
+            let Some(least) = self.entries.iter().min_by_key(|(_, entry)| entry.worth()).map(key) else {
+                return;
+            };
+            self.remove(&least);
+        }
+    }
+
+    fn has_room(&self, bytes: usize) -> bool {
+        self.entries.len() < MAX_ENTRIES && self.bytes + bytes <= MAX_BYTES
+    }
+
+    fn remove(&mut self, wanted: &Wanted) {
+        if let Some(entry) = self.entries.remove(wanted) {
+            self.bytes -= size(wanted, &entry.answer);
+        }
+    }
+}
+
+fn key((wanted, _): (&Wanted, &CachedAnswer)) -> Wanted {
+    wanted.clone()
+}
+
+fn size(wanted: &Wanted, answer: &Answer) -> usize {
+    let named = match wanted {
+        Wanted::Key { id } => id.as_ref().map_or(0, String::len),
+        Wanted::Document(url) | Wanted::Issuer(url) => url.len(),
+    };
+    let said = match answer {
+        Answer::Keys(keys) => keys.iter().map(String::len).sum(),
+        Answer::Document(text) => text.len(),
+        Answer::Unknown | Answer::NotYet => 0,
+    };
+    named + said
+}
+
+#[cfg(test)]
+mod tests;

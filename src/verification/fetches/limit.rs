@@ -1,0 +1,112 @@
+//! How many calls strangers may cause: who asks for a key has proven nothing yet, and providers have limits of their own.
+
+use std::collections::VecDeque;
+use std::net::IpAddr;
+use std::time::{Duration, Instant};
+
+const WINDOW: Duration = Duration::from_secs(60);
+/// One client with its neighbours: a certificate with its issuers, and another key.
+const MAX_CALLS_OF_ONE: usize = 6;
+/// All strangers together: so many that one of them, or ten, cannot keep a source from the keys that it needs.
+const MAX_CALLS_OF_STRANGERS: usize = 90;
+/// Senders who are told from strangers.
+const MAX_SENDERS: usize = 32;
+
+/// The calls of the last minute, with who has caused them.
+#[derive(Debug, Default)]
+pub struct CallLimit {
+    calls: VecDeque<(Instant, Neighbourhood)>,
+    /// From where genuine messages have come, the latest last.
+    senders: VecDeque<Neighbourhood>,
+}
+
+/// A /24 of IPv4, a /48 of IPv6: who has one address of it can easily have more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Neighbourhood {
+    V4([u8; 3]),
+    V6([u16; 3]),
+}
+
+impl From<IpAddr> for Neighbourhood {
+    fn from(address: IpAddr) -> Self {
+        match address.to_canonical() {
+            IpAddr::V4(v4) => {
+                let [a, b, c, _] = v4.octets();
+                Self::V4([a, b, c])
+            }
+            IpAddr::V6(v6) => {
+                let [a, b, c, ..] = v6.segments();
+                Self::V6([a, b, c])
+            }
+        }
+    }
+}
+
+impl CallLimit {
+    /// Whether this client may cause a call now.
+    pub fn take(&mut self, client: IpAddr, now: Instant) -> bool {
+        let client = Neighbourhood::from(client);
+        while self.calls.front().is_some_and(|(at, _)| now.saturating_duration_since(*at) >= WINDOW) {
+            self.calls.pop_front();
+        }
+        let of_client = self.calls.iter().filter(|(_, other)| *other == client).count();
+        let is_sender = self.senders.contains(&client);
+        let of_strangers = || self.calls.iter().filter(|(_, other)| !self.senders.contains(other)).count();
+        let may = of_client < MAX_CALLS_OF_ONE && (is_sender || of_strangers() < MAX_CALLS_OF_STRANGERS);
+        if may {
+            self.calls.push_back((now, client));
+        }
+        may
+    }
+
+    /// Notes from where a genuine message has come: that sender does not share the limit of the strangers any more.
+    pub fn sent(&mut self, client: IpAddr) {
+        let client = Neighbourhood::from(client);
+        if self.senders.back() == Some(&client) {
+            return;
+        }
+        self.senders.retain(|sender| *sender != client);
+        if self.senders.len() == MAX_SENDERS {
+            self.senders.pop_front();
+        }
+        self.senders.push_back(client);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{Ipv4Addr, Ipv6Addr};
+
+    use super::*;
+
+    const SENDER: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
+
+    fn v6([a, b, c, d]: [u16; 4]) -> IpAddr {
+        Ipv6Addr::new(a, b, c, d, 0, 0, 0, 1).into()
+    }
+
+    #[test]
+    fn a_stranger_who_asks_for_more_and_more_leaves_the_sender_his_share() {
+        let (mut limit, now) = (CallLimit::default(), Instant::now());
+        let of_v4 =
+            (0..=u8::MAX).filter(|last| limit.take(Ipv4Addr::new(198, 51, 100, *last).into(), now)).count();
+        let of_v6 = (0..=u16::MAX).filter(|last| limit.take(v6([0x2001, 0xdb8, 1, *last]), now)).count();
+        assert_eq!((of_v4, of_v6), (MAX_CALLS_OF_ONE, MAX_CALLS_OF_ONE));
+        assert!((0..MAX_CALLS_OF_ONE).all(|_| limit.take(SENDER, now)));
+        assert!(!limit.take(SENDER, now + WINDOW - Duration::from_millis(1)));
+        assert!(limit.take(SENDER, now + WINDOW));
+    }
+
+    #[test]
+    fn many_strangers_together_have_a_limit_which_is_not_that_of_a_sender() {
+        let (mut limit, now) = (CallLimit::default(), Instant::now());
+        limit.sent(SENDER);
+        let taken = (0..=u16::MAX).filter(|number| limit.take(v6([*number; 4]), now)).count();
+        assert_eq!(taken, MAX_CALLS_OF_STRANGERS);
+        assert_eq!((0..20).filter(|_| limit.take(SENDER, now)).count(), MAX_CALLS_OF_ONE);
+        for number in 0..=u8::MAX {
+            limit.sent(Ipv4Addr::new(203, 0, number, 1).into());
+        }
+        assert_eq!(limit.senders.len(), MAX_SENDERS);
+    }
+}

@@ -1,0 +1,266 @@
+//! What the scheme of one source needs from elsewhere: keys, certificates. It is fetched off the path of requests; one that
+//! needs it waits a second at most. What is known is refreshed in the background, and kept when the provider fails.
+
+mod cache;
+mod limit;
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::time::{Duration, Instant};
+
+use tokio::sync::watch;
+use tokio::time::{timeout, timeout_at};
+
+use crate::outbound::{Client, Response};
+use crate::providers::{Answer, Call, Verifier, Wanted};
+use cache::{Cache, WHOLE_SET};
+use limit::CallLimit;
+
+/// In the way of a message.
+const WAIT_TIMEOUT: Duration = Duration::from_secs(1);
+/// Out of it.
+const CALL_TIMEOUT: Duration = Duration::from_secs(10);
+/// Of the time that a request has, this is for keeping it.
+const COMMIT_RESERVE: Duration = Duration::from_millis(400);
+
+/// Nothing could be learned now; the sender should come again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ProviderUnreachable;
+
+/// What is known, for one source, and what is being asked.
+#[derive(Debug)]
+pub struct Fetches {
+    /// The source's, for the log.
+    name: Arc<str>,
+    cache: RwLock<Cache>,
+    calls: Mutex<Calls>,
+}
+
+#[derive(Debug, Default)]
+struct Calls {
+    /// Whoever wants the same waits for the same call. It ends with `true`, or without a word.
+    under_way: HashMap<Wanted, watch::Receiver<bool>>,
+    limit: CallLimit,
+}
+
+/// How it is with something that a request wants.
+enum CallState {
+    /// Somebody else's call has ended in between.
+    Known,
+    UnderWay(watch::Receiver<bool>),
+    Begun(PendingCall, watch::Receiver<bool>),
+    NotNow,
+}
+
+/// A call that has been begun. However it ends, it does not stay under way.
+struct PendingCall {
+    fetches: Arc<Fetches>,
+    verifier: Arc<Verifier>,
+    what: Wanted,
+    is_answered: watch::Sender<bool>,
+}
+
+impl Drop for PendingCall {
+    fn drop(&mut self) {
+        self.fetches.calls().under_way.remove(&self.what);
+    }
+}
+
+impl Fetches {
+    pub fn new(name: Arc<str>) -> Self {
+        Self { name, cache: RwLock::default(), calls: Mutex::default() }
+    }
+
+    /// What is known now.
+    pub fn get(&self, wanted: &Wanted) -> Answer {
+        self.cache.read().unwrap_or_else(PoisonError::into_inner).get(wanted, Instant::now())
+    }
+
+    /// Whether the provider may have another answer by now.
+    pub fn may_be_outdated(&self, wanted: &Wanted) -> bool {
+        self.cache.read().unwrap_or_else(PoisonError::into_inner).may_be_outdated(wanted, Instant::now())
+    }
+
+    /// What is not among these is unknown to the provider.
+    pub fn put_all_there_is(&self, all: Vec<(Wanted, Answer)>) {
+        self.change(|cache| cache.complete(all, Instant::now()));
+    }
+
+    fn change<T>(&self, change: impl FnOnce(&mut Cache) -> T) -> T {
+        change(&mut self.cache.write().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn calls(&self) -> MutexGuard<'_, Calls> {
+        self.calls.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Fetches what a request needs, or waits for who does already.
+///
+/// # Errors
+/// When it could not be had in time. A call that takes longer goes on, for the next request.
+pub async fn fetch(
+    fetches: &Arc<Fetches>,
+    verifier: &Arc<Verifier>,
+    client: &Client,
+    wanted: &Wanted,
+    asker: IpAddr,
+    deadline: Instant,
+) -> Result<(), ProviderUnreachable> {
+    let what = what_to_ask(verifier, wanted)?;
+    let mut answer = match ask_for(fetches, verifier, what, wanted, asker) {
+        CallState::Known => return Ok(()),
+        CallState::NotNow => return Err(ProviderUnreachable),
+        CallState::UnderWay(answer) => answer,
+        CallState::Begun(asked, answer) => {
+            tokio::spawn(carry_out(asked, client.clone()));
+            answer
+        }
+    };
+    let until = deadline.checked_sub(COMMIT_RESERVE).unwrap_or(deadline).min(Instant::now() + WAIT_TIMEOUT);
+    match timeout_at(until.into(), answer.wait_for(|is_answered| *is_answered)).await {
+        Ok(Ok(_)) => Ok(()),
+        Ok(Err(_)) | Err(_) => Err(ProviderUnreachable),
+    }
+}
+
+/// What is asked of the provider to know something: all its keys, where it publishes them together.
+fn what_to_ask(verifier: &Verifier, wanted: &Wanted) -> Result<Wanted, ProviderUnreachable> {
+    let plan = verifier.plan(wanted);
+    // Nothing is counted that cannot be asked at all.
+    if !plan.is_possible() {
+        return Err(ProviderUnreachable);
+    }
+    let is_of_set = matches!(wanted, Wanted::Key { .. }) && plan.is_whole_set();
+    Ok(if is_of_set { WHOLE_SET } else { wanted.clone() })
+}
+
+fn ask_for(
+    fetches: &Arc<Fetches>,
+    verifier: &Arc<Verifier>,
+    what: Wanted,
+    wanted: &Wanted,
+    asker: IpAddr,
+) -> CallState {
+    let now = Instant::now();
+    let mut calls = fetches.calls();
+    if let Some(answer) = calls.under_way.get(&what) {
+        return CallState::UnderWay(answer.clone());
+    }
+    if fetches.get(wanted) != Answer::NotYet && !fetches.may_be_outdated(wanted) {
+        return CallState::Known;
+    }
+    let may_ask = fetches.change(|cache| cache.may_ask(&what, now));
+    // One call for the set serves everybody, so nobody can use it up.
+    if !may_ask || (what != WHOLE_SET && !calls.limit.take(asker, now)) {
+        return CallState::NotNow;
+    }
+    let (asked, answer) = begin(fetches, verifier, &mut calls, what);
+    CallState::Begun(asked, answer)
+}
+
+fn begin(
+    fetches: &Arc<Fetches>,
+    verifier: &Arc<Verifier>,
+    calls: &mut Calls,
+    what: Wanted,
+) -> (PendingCall, watch::Receiver<bool>) {
+    let (is_answered, answer) = watch::channel(false);
+    calls.under_way.insert(what.clone(), answer.clone());
+    let asked =
+        PendingCall { fetches: Arc::clone(fetches), verifier: Arc::clone(verifier), what, is_answered };
+    (asked, answer)
+}
+
+/// Notes what has proven a message and where that came from, and refreshes what has become old.
+pub fn has_proven(
+    fetches: &Arc<Fetches>,
+    verifier: &Arc<Verifier>,
+    client: &Client,
+    used: &[Wanted],
+    sender: IpAddr,
+) {
+    if used.is_empty() {
+        return;
+    }
+    let due = fetches.change(|cache| cache.proved(used, Instant::now()));
+    let mut calls = fetches.calls();
+    calls.limit.sent(sender);
+    for what in due {
+        if !calls.under_way.contains_key(&what) {
+            let (asked, _) = begin(fetches, verifier, &mut calls, what);
+            tokio::spawn(carry_out(asked, client.clone()));
+        }
+    }
+}
+
+async fn carry_out(asked: PendingCall, client: Client) {
+    let began = Instant::now();
+    let PendingCall { fetches, verifier, what, is_answered } = &asked;
+    let answer = timeout(CALL_TIMEOUT, ask(verifier, &client, what)).await;
+    let Ok(answer) = answer.unwrap_or(Err(ProviderUnreachable)) else {
+        fetches.change(|cache| cache.failed(what, Instant::now()));
+        log::warn!("source {}: what its provider publishes could not be fetched", fetches.name);
+        return;
+    };
+    if began.elapsed() > WAIT_TIMEOUT {
+        log::warn!(
+            "source {}: its provider took {} ms to say what it publishes; messages that needed it were told to come again",
+            fetches.name,
+            began.elapsed().as_millis()
+        );
+    }
+    fetches.change(|cache| cache.put(what.clone(), answer, Instant::now()));
+    is_answered.send_replace(true);
+}
+
+async fn ask(verifier: &Verifier, client: &Client, wanted: &Wanted) -> Result<Answer, ProviderUnreachable> {
+    let plan = verifier.plan(wanted);
+    let login = match plan.login() {
+        Some(login) => {
+            let response = send(client, login, CALL_TIMEOUT).await?;
+            Some(
+                plan.logged_in(&response.body)
+                    .filter(|_| response.status < 300)
+                    .ok_or(ProviderUnreachable)?,
+            )
+        }
+        None => None,
+    };
+    let call = plan.call(login.as_deref()).ok_or(ProviderUnreachable)?;
+    let response = send(client, call, CALL_TIMEOUT).await?;
+    plan.read(response.status, &response.body).ok_or_else(|| {
+        log::warn!(
+            "what a provider publishes could not be read: it answered with status {}",
+            response.status
+        );
+        ProviderUnreachable
+    })
+}
+
+async fn send(client: &Client, call: Call, within: Duration) -> Result<Response, ProviderUnreachable> {
+    let sent = client.request(&call.method, &call.url, &call.headers, call.body, within).await;
+    sent.map_err(|error| {
+        log::warn!("a provider could not be reached: {error}");
+        ProviderUnreachable
+    })
+}
+
+/// Visits a URL that a handshake names; only a 2xx counts.
+///
+/// # Errors
+/// Anything else, so that the sender comes again.
+pub async fn visit(client: &Client, url: String, deadline: Instant) -> Result<(), ProviderUnreachable> {
+    let call = Call { method: "GET".to_owned(), url, headers: Vec::new(), body: Vec::new() };
+    let within = deadline.saturating_duration_since(Instant::now()).min(WAIT_TIMEOUT);
+    let response = send(client, call, within).await?;
+    if (200..=299).contains(&response.status) {
+        return Ok(());
+    }
+    log::warn!("the URL that a handshake names was answered with status {}", response.status);
+    Err(ProviderUnreachable)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,203 @@
+//! Fetching from a real server that keeps its keys, changes them, or takes its time.
+
+use std::io::{BufRead, BufReader, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc;
+
+use super::*;
+use crate::providers::{Secret, Settings, recipe};
+
+const SENDER: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
+
+/// A usable key with that id.
+fn jwk(kid: &str) -> String {
+    format!(
+        r#"{{"kty":"OKP","crv":"Ed25519","kid":"{kid}","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}}"#
+    )
+}
+
+fn set(kids: &[&str]) -> String {
+    let keys: Vec<String> = kids.iter().map(|kid| jwk(kid)).collect();
+    format!(r#"{{"keys":[{}]}}"#, keys.join(","))
+}
+
+/// Answers each request with the next of these bodies, the last one again and again; holds each until it is let go, where
+/// somebody has the other end.
+struct Provider {
+    address: SocketAddr,
+    asked: Arc<AtomicUsize>,
+}
+
+impl Provider {
+    fn start(bodies: Vec<String>, holds: Option<mpsc::Receiver<()>>) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let asked = Arc::new(AtomicUsize::new(0));
+        let counter = Arc::clone(&asked);
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                let mut stream = stream.unwrap();
+                let mut lines = BufReader::new(stream.try_clone().unwrap()).lines();
+                while lines.next().is_some_and(|line| line.is_ok_and(|line| !line.is_empty())) {}
+                let number = counter.fetch_add(1, Ordering::SeqCst).min(bodies.len() - 1);
+                if let Some(holds) = &holds {
+                    let _ = holds.recv();
+                }
+                let body = &bodies[number];
+                let head =
+                    format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", body.len());
+                let _ = stream.write_all(format!("{head}{body}").as_bytes());
+            }
+        });
+        Self { address, asked }
+    }
+
+    fn source(&self) -> Source {
+        source("fusionauth", &[("base_url", &format!("http://{}", self.address))])
+    }
+}
+
+struct Source {
+    fetches: Arc<Fetches>,
+    verifier: Arc<Verifier>,
+}
+
+fn source(provider: &str, values: &[(&str, &str)]) -> Source {
+    let mut settings = Settings::default();
+    for (name, value) in values {
+        settings.values.insert((*name).to_owned(), vec![Secret::new(*value)]);
+    }
+    let verifier = Verifier::bind(recipe(provider).unwrap(), &settings).unwrap();
+    Source { fetches: Arc::new(Fetches::new("acme".into())), verifier: Arc::new(verifier) }
+}
+
+async fn fetch(
+    source: &Source,
+    client: &Client,
+    wanted: &Wanted,
+    asker: IpAddr,
+    deadline: Instant,
+) -> Result<(), ProviderUnreachable> {
+    super::fetch(&source.fetches, &source.verifier, client, wanted, asker, deadline).await
+}
+
+fn key(id: &str) -> Wanted {
+    Wanted::Key { id: Some(id.to_owned()) }
+}
+
+fn soon() -> Instant {
+    Instant::now() + Duration::from_secs(2)
+}
+
+#[tokio::test]
+async fn those_who_want_the_same_wait_for_one_call() {
+    let provider = Provider::start(vec![set(&["a"])], None);
+    let (source, client) = (provider.source(), Client::new());
+    let wanted = [key("a"), key("b"), key("a"), WHOLE_SET];
+    let all = wanted.iter().map(|wanted| fetch(&source, &client, wanted, SENDER, soon()));
+    assert_eq!(futures_util::future::join_all(all).await, [Ok(()); 4]);
+    assert_eq!(source.fetches.get(&key("a")), Answer::Keys(vec![jwk("a")]));
+    assert_eq!(source.fetches.get(&key("b")), Answer::Unknown);
+    assert_eq!(provider.asked.load(Ordering::SeqCst), 1);
+    assert!(source.fetches.calls().under_way.is_empty());
+}
+
+#[tokio::test]
+async fn a_call_that_takes_longer_than_a_request_has_goes_on_for_the_next_one() {
+    let (let_go, holds) = mpsc::channel();
+    let provider = Provider::start(vec![set(&["a"])], Some(holds));
+    let (source, client) = (provider.source(), Client::new());
+    let began = Instant::now();
+    let in_time = began + COMMIT_RESERVE + Duration::from_millis(50);
+    assert_eq!(fetch(&source, &client, &key("a"), SENDER, in_time).await, Err(ProviderUnreachable));
+    assert!(began.elapsed() < WAIT_TIMEOUT, "the request's own deadline counts");
+    let_go.send(()).unwrap();
+    assert_eq!(fetch(&source, &client, &key("a"), SENDER, soon()).await, Ok(()));
+    assert_eq!(source.fetches.get(&key("a")), Answer::Keys(vec![jwk("a")]));
+    assert_eq!(provider.asked.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test]
+async fn a_set_that_is_older_than_a_minute_is_fetched_again_for_a_key_that_is_not_named() {
+    let provider = Provider::start(vec![set(&["old", "new"])], None);
+    let (source, client) = (provider.source(), Client::new());
+    let then = Instant::now().checked_sub(Duration::from_secs(61)).unwrap();
+    source.fetches.change(|cache| cache.put(WHOLE_SET, Answer::Keys(vec![jwk("old")]), then));
+    assert!(source.fetches.may_be_outdated(&WHOLE_SET));
+    assert_eq!(fetch(&source, &client, &WHOLE_SET, SENDER, soon()).await, Ok(()));
+    assert_eq!(source.fetches.get(&WHOLE_SET), Answer::Keys(vec![jwk("old"), jwk("new")]));
+    assert!(!source.fetches.may_be_outdated(&WHOLE_SET), "once is enough");
+    assert_eq!(fetch(&source, &client, &WHOLE_SET, SENDER, soon()).await, Ok(()));
+    assert_eq!(provider.asked.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test]
+async fn a_provider_without_a_usable_answer_is_not_asked_at_every_request_and_loses_no_key() {
+    let provider = Provider::start(vec!["<html>maintenance</html>".to_owned()], None);
+    let (source, client) = (provider.source(), Client::new());
+    let then = Instant::now().checked_sub(Duration::from_secs(2 * 60 * 60)).unwrap();
+    source.fetches.change(|cache| cache.put(WHOLE_SET, Answer::Keys(vec![jwk("a")]), then));
+    for _ in 0..3 {
+        assert_eq!(fetch(&source, &client, &key("b"), SENDER, soon()).await, Err(ProviderUnreachable));
+        assert_eq!(source.fetches.get(&key("a")), Answer::Keys(vec![jwk("a")]));
+        assert_eq!(source.fetches.get(&key("b")), Answer::NotYet);
+        has_proven(&source.fetches, &source.verifier, &client, &[key("a")], SENDER);
+    }
+    assert_eq!(provider.asked.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test]
+async fn what_has_proven_a_message_is_refreshed_in_the_background() {
+    let provider = Provider::start(vec![set(&["a", "b"])], None);
+    let (source, client) = (provider.source(), Client::new());
+    let then = Instant::now().checked_sub(Duration::from_secs(2 * 60 * 60)).unwrap();
+    source.fetches.change(|cache| cache.put(WHOLE_SET, Answer::Keys(vec![jwk("a")]), then));
+    has_proven(&source.fetches, &source.verifier, &client, &[key("a")], SENDER);
+    // The call is under way: whoever wants the new key waits for it.
+    assert_eq!(fetch(&source, &client, &key("b"), SENDER, soon()).await, Ok(()));
+    assert_eq!(source.fetches.get(&key("b")), Answer::Keys(vec![jwk("b")]));
+    assert_eq!(provider.asked.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test]
+async fn what_cannot_be_asked_takes_nobodys_share() {
+    // No port is open there: each call fails at once.
+    let plaid = source("plaid", &[("client_id", "c"), ("api_secret", "s"), ("host", "127.0.0.1:1")]);
+    let client = Client::new();
+    let without_a_name = fetch(&plaid, &client, &WHOLE_SET, SENDER, soon()).await;
+    assert_eq!(without_a_name, Err(ProviderUnreachable));
+    let ebay = source("ebay", &[("verification_token", "t"), ("endpoint", "https://a.example")]);
+    assert_eq!(
+        fetch(&ebay, &client, &key("a"), SENDER, soon()).await,
+        Err(ProviderUnreachable),
+        "no credentials"
+    );
+    for source in [&plaid, &ebay] {
+        let mut calls = source.fetches.calls();
+        assert!(calls.under_way.is_empty());
+        assert_eq!((0..100).filter(|_| calls.limit.take(SENDER, Instant::now())).count(), 6);
+    }
+}
+
+#[tokio::test]
+async fn a_stranger_who_invents_ids_leaves_the_sender_his_calls() {
+    let plaid = source("plaid", &[("client_id", "c"), ("api_secret", "s"), ("host", "127.0.0.1:1")]);
+    let client = Client::new();
+    let stranger = IpAddr::V4(Ipv4Addr::new(198, 51, 100, 1));
+    for number in 0..100 {
+        let _ = fetch(&plaid, &client, &key(&number.to_string()), stranger, soon()).await;
+    }
+    let asked = ask_for(&plaid.fetches, &plaid.verifier, key("genuine"), &key("genuine"), SENDER);
+    assert!(matches!(asked, CallState::Begun(..)));
+}
+
+#[tokio::test]
+async fn a_visit_takes_no_longer_than_the_request_has() {
+    let (_let_go, holds) = mpsc::channel();
+    let provider = Provider::start(vec![String::new()], Some(holds));
+    let began = Instant::now();
+    let url = format!("http://{}/", provider.address);
+    assert_eq!(visit(&Client::new(), url, began + Duration::from_millis(50)).await, Err(ProviderUnreachable));
+    assert!(began.elapsed() < WAIT_TIMEOUT);
+}

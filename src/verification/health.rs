@@ -1,0 +1,206 @@
+//! Whether a source still verifies. A source that used to verify and now rejects what may be genuine has most likely the
+//! wrong secret: the log warns once, and again when the source verifies again. The state survives a restart.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use time::OffsetDateTime;
+
+use crate::providers::{Cause, Headers, Verifier};
+use crate::store::{RejectionFilter, RejectionKind, Sealing, SourceNumbers, Store, Unavailable};
+
+/// Candidates without a success between them: a single one may be a forgery.
+const FAILURES_BEFORE_WARNING: u32 = 3;
+/// Forgeries between genuine messages must not fill the log.
+const PAUSE_BETWEEN_WARNINGS: Duration = Duration::from_secs(3_600);
+const VERIFIES: &str = "verifies";
+const FAILS: &str = "fails";
+
+#[derive(Debug, Default)]
+pub struct SourceHealth {
+    has_verified: AtomicBool,
+    is_failing: AtomicBool,
+    /// Candidates that were rejected since the last success.
+    failures: AtomicU32,
+    last_warning: Mutex<Option<Instant>>,
+    /// The log has named the signature that cannot be checked.
+    has_named_unchecked: AtomicBool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum HealthChange {
+    FirstSuccess,
+    BeganToFail,
+    VerifiesAgain,
+}
+
+impl SourceHealth {
+    /// A message was verified. On the way of every message: nearly always two loads.
+    pub fn verified(&self, name: &Arc<str>, store: &Store, now: OffsetDateTime) {
+        if let Some(change) = self.succeed() {
+            follow_up(name, store, now, change, None);
+        }
+    }
+
+    /// Logs once that a source's messages are signed and that it has no key to check the signatures with. Of nearly every
+    /// message it only learns that its source has nothing to look for.
+    pub fn warn_of_unchecked_signature(&self, name: &str, verifier: &Verifier, headers: Headers<'_>) {
+        let Some(header) = verifier.unchecked_signature(headers) else { return };
+        if !self.has_named_unchecked.swap(true, Ordering::Relaxed) {
+            log::warn!(
+                "source {name}: its messages are signed ({header}), but the source has no key to check the signature with, so \
+                 bodies are not protected; set {}",
+                verifier.unused_signing_settings().join(" or ")
+            );
+        }
+    }
+
+    /// A request that may be genuine was rejected.
+    pub fn failed(&self, name: &Arc<str>, store: &Store, now: OffsetDateTime, cause: Cause) {
+        if let Some(change) = self.fail(Instant::now()) {
+            follow_up(name, store, now, change, Some(cause));
+        }
+    }
+
+    /// Restores the state from before this process.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn recall(
+        &self,
+        name: &str,
+        store: &Store,
+        numbers: &mut Option<BTreeMap<String, SourceNumbers>>,
+    ) -> Result<(), Unavailable> {
+        match store.setting(&setting(name)).await?.as_deref() {
+            Some(FAILS) => {
+                self.is_failing.store(true, Ordering::Relaxed);
+                self.has_verified.store(true, Ordering::Relaxed);
+                log::warn!(
+                    "source {name} used to verify and failed before this start: see `creel rejections --source {name}`"
+                );
+            }
+            Some(_) => self.has_verified.store(true, Ordering::Relaxed),
+            // A database of an older version has messages and no state.
+            None => {
+                if numbers.is_none() {
+                    *numbers = Some(store.source_numbers().await?);
+                }
+                let has_messages = numbers.as_ref().and_then(|numbers| numbers.get(name));
+                let has_verified = has_messages.is_some_and(|numbers| numbers.recent_messages > 0);
+                self.has_verified.store(has_verified, Ordering::Relaxed);
+            }
+        }
+        Ok(())
+    }
+
+    fn succeed(&self) -> Option<HealthChange> {
+        if self.failures.load(Ordering::Relaxed) == 0
+            && self.has_verified.load(Ordering::Relaxed)
+            && !self.is_failing.load(Ordering::Relaxed)
+        {
+            return None;
+        }
+        self.failures.store(0, Ordering::Relaxed);
+        if self.is_failing.swap(false, Ordering::AcqRel) {
+            return Some(HealthChange::VerifiesAgain);
+        }
+        (!self.has_verified.swap(true, Ordering::AcqRel)).then_some(HealthChange::FirstSuccess)
+    }
+
+    fn fail(&self, now: Instant) -> Option<HealthChange> {
+        let failures = self.failures.fetch_add(1, Ordering::Relaxed).saturating_add(1);
+        if failures < FAILURES_BEFORE_WARNING
+            || !self.has_verified.load(Ordering::Relaxed)
+            || self.is_failing.load(Ordering::Relaxed)
+        {
+            return None;
+        }
+        let mut last = self.last_warning.lock().ok()?;
+        if last.is_some_and(|last| now < last + PAUSE_BETWEEN_WARNINGS) {
+            return None;
+        }
+        *last = Some(now);
+        (!self.is_failing.swap(true, Ordering::AcqRel)).then_some(HealthChange::BeganToFail)
+    }
+}
+
+fn setting(name: &str) -> String {
+    format!("source_health:{name}")
+}
+
+/// Logs a change and stores the new state, apart from the request that has shown it.
+fn follow_up(
+    name: &Arc<str>,
+    store: &Store,
+    now: OffsetDateTime,
+    change: HealthChange,
+    cause: Option<Cause>,
+) {
+    if change == HealthChange::BeganToFail {
+        log::warn!(
+            "source {name} used to verify and now fails: {FAILURES_BEFORE_WARNING} requests in a row that carry what its \
+             scheme demands were rejected, the last one as {}. Unless they are forged, check its secret and its other \
+             settings; the requests are kept, see `creel rejections --source {name}`",
+            cause.map_or("unknown", Cause::name)
+        );
+    }
+    let (name, store, key) = (Arc::clone(name), store.clone(), setting(name));
+    tokio::spawn(async move {
+        if change == HealthChange::VerifiesAgain {
+            let filter = RejectionFilter {
+                source: Some(name.to_string()),
+                kind: Some(RejectionKind::Candidate),
+                ..RejectionFilter::default()
+            };
+            let counts = store.count_rejections(filter, i64::MAX).await.unwrap_or_default();
+            let count: u64 = counts.iter().map(|one| one.count).sum();
+            match count {
+                0 => log::info!("source {name} verifies again"),
+                _ => log::info!(
+                    "source {name} verifies again; {count} candidates in quarantine: `creel recheck --source {name}` accepts \
+                     the genuine ones"
+                ),
+            }
+        }
+        let state = if change == HealthChange::BeganToFail { FAILS } else { VERIFIES };
+        if let Err(why) = store.set_setting(&key, state, Sealing::Plain, now).await {
+            log::warn!("cannot store whether source {name} verifies: {why}");
+        }
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn source_that_never_verified_raises_no_warning() {
+        let (health, now) = (SourceHealth::default(), Instant::now());
+        assert!((0..100).all(|_| health.fail(now).is_none()));
+        assert_eq!(health.succeed(), Some(HealthChange::FirstSuccess));
+        assert_eq!(health.succeed(), None);
+    }
+
+    #[test]
+    fn failing_source_is_reported_once_until_it_verifies() {
+        let (health, now) = (SourceHealth::default(), Instant::now());
+        health.succeed();
+        let changes: Vec<_> = (0..100).filter_map(|_| health.fail(now)).collect();
+        assert_eq!(changes, [HealthChange::BeganToFail]);
+        assert_eq!((health.succeed(), health.succeed()), (Some(HealthChange::VerifiesAgain), None));
+        assert!((0..100).all(|_| health.fail(now + PAUSE_BETWEEN_WARNINGS / 2).is_none()));
+        assert_eq!(health.fail(now + PAUSE_BETWEEN_WARNINGS), Some(HealthChange::BeganToFail));
+    }
+
+    #[test]
+    fn successes_between_forgeries_keep_the_source_healthy() {
+        let (health, now) = (SourceHealth::default(), Instant::now());
+        health.succeed();
+        for _ in 0..100 {
+            assert_eq!((health.fail(now), health.fail(now), health.succeed()), (None, None, None));
+        }
+    }
+}

@@ -1,0 +1,92 @@
+//! Secrets that a handshake teaches (Asana, Notion): learned once, only behind a random path, only while the source has none;
+//! `creel learn <source>` opens the window again for ten minutes.
+
+use std::sync::Arc;
+
+use time::format_description::well_known::Rfc3339;
+use time::{Duration, OffsetDateTime};
+
+use crate::providers::{Learning, Secret};
+use crate::store::{Sealing, Store, Unavailable};
+use crate::verification::source::Source;
+
+/// How long `creel learn` opens the window.
+pub const LEARNING_WINDOW: Duration = Duration::minutes(10);
+
+/// The setting with the learned secret of a source, sealed.
+pub fn secret_setting(source: &str) -> String {
+    format!("learned_secret:{source}")
+}
+
+/// The setting with the end of the window of a source.
+pub fn window_setting(source: &str) -> String {
+    format!("learning_until:{source}")
+}
+
+/// Takes up the secret that was learned before.
+///
+/// # Errors
+/// When the store cannot be read, or the secret was sealed under another key. One that is no secret of the provider is passed
+/// over: the source waits for another.
+pub async fn recall(source: &Source, store: &Store) -> Result<(), Unavailable> {
+    if !source.verifier().waits_for_secret() {
+        return Ok(());
+    }
+    if let Some(secret) = store.setting(&secret_setting(&source.name)).await?
+        && let Err(problems) = source.use_secret(&Secret::new(secret))
+    {
+        let problems: Vec<&str> = problems.iter().map(|error| error.problem.as_str()).collect();
+        log::error!(
+            "source {}: what it had learned {}; it waits for another secret (creel learn {})",
+            source.name,
+            problems.join(", "),
+            source.name
+        );
+    }
+    Ok(())
+}
+
+/// Whether a handshake may teach the source a secret now.
+///
+/// # Errors
+/// When the store cannot be read.
+async fn window(source: &Source, store: &Store, now: OffsetDateTime) -> Result<Learning, Unavailable> {
+    // What the operator has configured is not overruled by a request.
+    if !source.learns() || !source.has_path_part() {
+        return Ok(Learning::Closed);
+    }
+    if source.verifier().waits_for_secret() {
+        return Ok(Learning::Open);
+    }
+    let until = store.setting(&window_setting(&source.name)).await?;
+    let until = until.and_then(|text| OffsetDateTime::parse(&text, &Rfc3339).ok());
+    let is_open = until.is_some_and(|until| now < until && until - now <= LEARNING_WINDOW);
+    Ok(if is_open { Learning::Open } else { Learning::Closed })
+}
+
+/// Keeps a secret and uses it from now on, if the window is open. One at a time: the second of two handshakes finds it closed.
+///
+/// # Errors
+/// When it could not be written; then it is not used.
+pub async fn learn(
+    source: &Arc<Source>,
+    store: &Store,
+    secret: &Secret,
+    now: OffsetDateTime,
+) -> Result<Learning, Unavailable> {
+    let _turn = source.learning_turn().await;
+    if window(source, store, now).await? == Learning::Closed {
+        return Ok(Learning::Closed);
+    }
+    // What the provider's scheme cannot work with must not be kept: it would be met again at each start.
+    let usable = std::str::from_utf8(secret.expose()).ok().zip(source.with_secret(secret).ok());
+    let Some((text, verifier)) = usable else {
+        log::warn!("source {}: what a handshake sent cannot be its secret", source.name);
+        return Ok(Learning::Closed);
+    };
+    store.set_setting(&secret_setting(&source.name), text, Sealing::Sealed, now).await?;
+    store.set_setting(&window_setting(&source.name), "", Sealing::Plain, now).await?;
+    source.use_verifier(verifier);
+    log::info!("source {}: learned its secret (creel learn {} --show prints it)", source.name, source.name);
+    Ok(Learning::Open)
+}

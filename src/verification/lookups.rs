@@ -1,0 +1,43 @@
+//! What a verdict asks for beside the request: what has been fetched for its source, and whom certificates must come from.
+
+use std::cell::RefCell;
+
+use crate::providers::{Answer, Outside, Roots, Wanted};
+use crate::verification::fetches::Fetches;
+use crate::verification::sources::Sources;
+
+/// Looks up keys for one verdict, and records which of them were used.
+pub struct Lookups<'a> {
+    fetches: &'a Fetches,
+    sources: &'a Sources,
+    used: RefCell<Vec<Wanted>>,
+}
+
+impl<'a> Lookups<'a> {
+    pub const fn new(fetches: &'a Fetches, sources: &'a Sources) -> Self {
+        Self { fetches, sources, used: RefCell::new(Vec::new()) }
+    }
+
+    /// What was looked up and known.
+    pub fn used(self) -> Vec<Wanted> {
+        self.used.into_inner()
+    }
+}
+
+impl Outside for Lookups<'_> {
+    fn known(&self, wanted: &Wanted) -> Answer {
+        let answer = self.fetches.get(wanted);
+        if answer != Answer::NotYet {
+            self.used.borrow_mut().push(wanted.clone());
+        }
+        answer
+    }
+
+    fn may_be_outdated(&self, wanted: &Wanted) -> bool {
+        self.fetches.may_be_outdated(wanted)
+    }
+
+    fn roots(&self) -> &Roots {
+        self.sources.roots()
+    }
+}

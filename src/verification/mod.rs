@@ -1,0 +1,31 @@
+//! Verifies a request of a source and describes the message in it: keys that are fetched, secrets that are learned, bodies that are
+//! decoded. It must not know the HTTP server.
+
+mod examine;
+mod fetches;
+mod health;
+mod incoming;
+mod learning;
+mod lookups;
+mod message;
+mod reading;
+mod redaction;
+mod rejection_reason;
+mod room;
+mod shown_url;
+mod source;
+mod sources;
+#[cfg(test)]
+mod tests;
+mod verify;
+
+pub use examine::{OwnedRequest, Proof, VerificationOutcome, VerifiedMessage};
+pub use fetches::{ProviderUnreachable, visit};
+pub use incoming::IncomingRequest;
+pub use learning::{LEARNING_WINDOW, learn, secret_setting, window_setting};
+pub use message::new_message;
+pub use rejection_reason::{RejectionReason, cause_may_concern_url};
+pub use room::{DecodingBudget, DecodingReservation, DecodingRoom};
+pub use source::Source;
+pub use sources::Sources;
+pub use verify::{MAX_INLINE_BODY_BYTES, VerifyError, verify};

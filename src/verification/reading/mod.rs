@@ -1,0 +1,178 @@
+//! Turns a verified body into stored content: JSON as received, a payload decoded to JSON, or the reason why it cannot be read.
+//! Must never change the bytes of the body.
+
+use bytes::Bytes;
+
+use crate::json;
+use crate::providers::body::{Kind, may_be_json, open};
+use crate::providers::{
+    CharsetProblem, CodingProblem, Description, FormProblem, Request, Room, Verifier, charset, codings,
+    form_kind,
+};
+use crate::store::{Content, UnreadableReason};
+use crate::verification::room::{DecodingReservation, DecodingRoom};
+
+/// Larger compressed bodies are read on a blocking thread.
+const MAX_INLINE_CODED_BYTES: usize = 8 << 10;
+/// Maximum growth of a text when it is converted to UTF-8.
+const MAX_GROWTH_OF_TEXT: usize = 3;
+
+/// The body budget has no room for the decoded body at the moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NoRoom;
+
+/// Whether a body below `COMPUTED_ELSEWHERE_ABOVE` can be read on the async thread. Compressed bodies can grow a lot.
+pub fn is_quick(request: &Request<'_>) -> bool {
+    let is_coded = || codings(request.headers).is_ok_and(|codings| !codings.is_empty());
+    request.body.len() <= MAX_INLINE_CODED_BYTES || !is_coded()
+}
+
+/// Reads the body of an authenticated request. Also returns the reservation of a decoded payload.
+///
+/// # Errors
+/// The body budget has no room for the decoded body.
+pub fn read(
+    verifier: &Verifier,
+    request: &Request<'_>,
+    body: &Bytes,
+    mut room: DecodingRoom,
+) -> Result<(Content, Description, Option<Box<dyn DecodingReservation>>), NoRoom> {
+    // Headers can be wrong: JSON labelled as a form, a Content-Encoding that a proxy already removed, a false charset. This
+    // decides as `open` does, and reads in the same pass.
+    let mut text = None;
+    if may_be_json(body, form_kind(request.headers).as_ref()) {
+        text = verifier.read_json(body);
+    }
+    let has_mark = json::without_mark(body).len() < body.len();
+    if text.is_some() && !has_mark {
+        return Ok((Content::Json(body.clone()), verifier.describe(request, text.as_ref()), None));
+    }
+    let payload = match text {
+        Some(_) => copied(body, &mut room),
+        None => payload(verifier, request, &mut room),
+    };
+    match payload {
+        Ok(payload) => {
+            let text = text.or_else(|| verifier.read_json(payload.as_bytes()));
+            let content = Content::Decoded { body: body.clone(), payload };
+            Ok((content, verifier.describe(request, text.as_ref()), room.reservation))
+        }
+        Err(ReadingProblem::NoRoom) => Err(NoRoom),
+        Err(ReadingProblem::Unreadable(reason)) => {
+            let content = Content::Unreadable { body: body.clone(), reason };
+            Ok((content, verifier.describe(request, text.as_ref()), None))
+        }
+    }
+}
+
+/// Reserves `bytes` in total.
+fn take(room: &mut DecodingRoom, bytes: usize) -> Result<(), ReadingProblem> {
+    // Anything larger could fail even on an idle service, and would be answered 503 on every retry.
+    if bytes > room.max_bytes {
+        return Err(CodingProblem::TooLarge.into());
+    }
+    if room.grow_to(bytes) { Ok(()) } else { Err(ReadingProblem::NoRoom) }
+}
+
+/// Copies JSON without its byte order mark.
+fn copied(body: &[u8], room: &mut DecodingRoom) -> Result<String, ReadingProblem> {
+    take(room, body.len())?;
+    Ok(text_of(body.to_vec()))
+}
+
+enum ReadingProblem {
+    Unreadable(UnreadableReason),
+    NoRoom,
+}
+
+impl From<CodingProblem> for ReadingProblem {
+    fn from(problem: CodingProblem) -> Self {
+        Self::Unreadable(match problem {
+            CodingProblem::Unknown => UnreadableReason::UnknownCoding,
+            CodingProblem::Malformed => UnreadableReason::MalformedCoding,
+            CodingProblem::TooLarge => UnreadableReason::ExpandsTooMuch,
+            CodingProblem::NoRoom => return Self::NoRoom,
+        })
+    }
+}
+
+impl From<CharsetProblem> for ReadingProblem {
+    fn from(problem: CharsetProblem) -> Self {
+        Self::Unreadable(match problem {
+            CharsetProblem::Unknown => UnreadableReason::UnknownCharset,
+            CharsetProblem::Malformed => UnreadableReason::MalformedText,
+        })
+    }
+}
+
+impl From<FormProblem> for ReadingProblem {
+    fn from(problem: FormProblem) -> Self {
+        Self::Unreadable(match problem {
+            FormProblem::TooLarge => UnreadableReason::FormTooLarge,
+            FormProblem::UnknownCharset => UnreadableReason::UnknownCharset,
+            FormProblem::MalformedText => UnreadableReason::MalformedText,
+            FormProblem::NotJson => UnreadableReason::NotJson,
+            FormProblem::TooDeep => UnreadableReason::TooDeep,
+        })
+    }
+}
+
+impl From<json::Problem> for ReadingProblem {
+    fn from(problem: json::Problem) -> Self {
+        Self::Unreadable(problem.into())
+    }
+}
+
+impl From<json::Problem> for UnreadableReason {
+    fn from(problem: json::Problem) -> Self {
+        match problem {
+            json::Problem::NotJson => Self::NotJson,
+            json::Problem::TooDeep => Self::TooDeep,
+        }
+    }
+}
+
+/// Decodes a body that is not plain JSON.
+fn payload(
+    verifier: &Verifier,
+    request: &Request<'_>,
+    room: &mut DecodingRoom,
+) -> Result<String, ReadingProblem> {
+    if request.body.is_empty() {
+        return Err(ReadingProblem::Unreadable(UnreadableReason::Empty));
+    }
+    let opened = open(request, room)?;
+    let kind = opened.kind.clone();
+    let decoded = opened.into_decoded();
+    let body = decoded.as_deref().unwrap_or(request.body);
+    match kind {
+        Kind::Json => {
+            json::document(body)?;
+            Ok(text_of(decoded.unwrap_or_else(|| request.body.to_vec())))
+        }
+        Kind::Form(_) => {
+            let payload = verifier.form_to_json(&Request { body, ..*request })?;
+            payload.ok_or(ReadingProblem::Unreadable(UnreadableReason::NotJson))
+        }
+        Kind::Other => {
+            let Some((charset, mark)) = charset::of_json(body, request.headers)? else {
+                return Err(json::Problem::NotJson.into());
+            };
+            let held = decoded.as_ref().map_or(0, Vec::capacity);
+            take(room, held + body.len() * MAX_GROWTH_OF_TEXT)?;
+            let text = charset::decode(&body[mark..], charset)?;
+            json::document(text.as_bytes())?;
+            Ok(text_of(text.into_bytes()))
+        }
+    }
+}
+
+/// Text of a document without its byte order mark.
+fn text_of(mut document: Vec<u8>) -> String {
+    let mark = document.len() - json::without_mark(&document).len();
+    document.drain(..mark);
+    String::from_utf8(document).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests;

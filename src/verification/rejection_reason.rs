@@ -1,0 +1,32 @@
+//! Why a request is rejected: as one that may be genuine, or as noise.
+
+use crate::providers::{Cause, Request, Verifier};
+use crate::store::RejectionKind;
+
+/// Why a request is rejected, and whether it may be genuine all the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RejectionReason {
+    pub cause: Cause,
+    pub kind: RejectionKind,
+}
+
+impl RejectionReason {
+    pub fn of(verifier: &Verifier, request: &Request<'_>, cause: Cause) -> Self {
+        let may_be_genuine = match cause {
+            Cause::HandshakeRefused | Cause::NotConfirmed => false,
+            // The clock is compared last: only a correctly signed request is called stale.
+            Cause::StaleTimestamp => true,
+            _ => verifier.is_proof_carried(request),
+        };
+        Self { cause, kind: if may_be_genuine { RejectionKind::Candidate } else { RejectionKind::Noise } }
+    }
+
+    pub fn noise(cause: Cause) -> Self {
+        Self { cause, kind: RejectionKind::Noise }
+    }
+}
+
+/// Whether a wrong URL may have caused it, where the scheme signs the URL.
+pub fn cause_may_concern_url(cause: Cause) -> bool {
+    matches!(cause, Cause::SignatureMismatch | Cause::ClaimMismatch)
+}

@@ -1,0 +1,291 @@
+//! One configured source: where it is reached, by which methods and from which addresses, its verifier and the keys for it, and
+//! what must be redacted of its requests.
+
+use std::borrow::Cow;
+use std::net::IpAddr;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use subtle::ConstantTimeEq;
+use tokio::sync::{Mutex, MutexGuard};
+
+use crate::config;
+use crate::outbound::GithubAddresses;
+use crate::providers::{Question, Secret, SettingError, Verifier};
+use crate::store::Asking;
+use crate::verification::examine::Rules;
+use crate::verification::fetches::Fetches;
+use crate::verification::health::SourceHealth;
+use crate::verification::redaction::Redaction;
+use crate::verification::shown_url::shown_url;
+
+/// Methods of requests that only check whether a URL is served.
+const PROBES: [&str; 2] = ["GET", "HEAD"];
+
+#[derive(Debug)]
+pub struct Source {
+    pub name: Arc<str>,
+    pub provider: String,
+    pub fetches: Arc<Fetches>,
+    verifier: Arc<Verifier>,
+    /// With the secret that a handshake has taught, for sources that learn theirs.
+    learned: Option<RwLock<Option<Arc<Verifier>>>>,
+    /// Held while a secret is being learned.
+    learning: Mutex<()>,
+    /// The URL as registered, or what stands before the request target.
+    url: RegisteredUrl,
+    pub redaction: Redaction,
+    pub dedupe: Option<Duration>,
+    /// What is asked about its messages before they are believed.
+    pub confirm: Option<config::Confirm>,
+    pub health: SourceHealth,
+    /// `/webhooks/<name>`
+    path: String,
+    /// What must follow it: nothing, or `/` and the random path part.
+    path_part: Vec<u8>,
+    /// Those that make a message, then those of handshakes alone, then those of probes alone.
+    methods: Vec<String>,
+    message_methods: usize,
+    /// Whether GET and HEAD are answered though they are no messages.
+    answers_probes: bool,
+    /// The methods as the header `Allow` has them.
+    allow: String,
+    addresses: Option<config::Allow>,
+    /// Limit on the requests of one client.
+    pub rate: Option<config::Rate>,
+}
+
+/// The URL that a scheme signs.
+#[derive(Debug)]
+enum RegisteredUrl {
+    /// No scheme of the source signs it.
+    NotSigned,
+    Whole(String),
+    /// Without a trailing slash.
+    Base(String),
+}
+
+impl Source {
+    pub fn new(source: config::Source, public_url: Option<&str>) -> Self {
+        let name: Arc<str> = source.name.into();
+        let path_part = source.path.as_ref().map(|path| [b"/", path.expose()].concat());
+        let mut methods = source.methods;
+        let message_methods = methods.len();
+        let probes: &[&str] = if source.probe { &PROBES } else { &[] };
+        for method in source.verifier.recipe().handshake_methods().chain(probes.iter().copied()) {
+            if !methods.iter().any(|known| known == method) {
+                methods.push(method.to_owned());
+            }
+        }
+        let learns = source.verifier.waits_for_secret();
+        Self {
+            answers_probes: source.probe,
+            fetches: Arc::new(Fetches::new(Arc::clone(&name))),
+            url: match (source.verifier.recipe().signs_url(), source.url, public_url) {
+                (false, ..) => RegisteredUrl::NotSigned,
+                (true, Some(url), _) => RegisteredUrl::Whole(url),
+                (true, None, base) => RegisteredUrl::Base(base.unwrap_or_default().to_owned()),
+            },
+            learned: learns.then(RwLock::default),
+            learning: Mutex::default(),
+            health: SourceHealth::default(),
+            redaction: Redaction::new(
+                source.verifier.credential_headers(),
+                source.verifier.credential_query(),
+            ),
+            path: format!("/webhooks/{name}"),
+            path_part: path_part.unwrap_or_default(),
+            allow: methods.join(", "),
+            methods,
+            message_methods,
+            addresses: source.allow,
+            rate: source.rate,
+            name,
+            provider: source.provider,
+            verifier: Arc::new(source.verifier),
+            dedupe: source.dedupe,
+            confirm: source.confirm,
+        }
+    }
+
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// The path with its random part. Show it only on purpose.
+    pub fn whole_path(&self) -> String {
+        format!("{}{}", self.path, String::from_utf8_lossy(&self.path_part))
+    }
+
+    pub fn has_path_part(&self) -> bool {
+        !self.path_part.is_empty()
+    }
+
+    /// Whether the path, as it was sent, is exactly the source's, with or without a slash at its end. The time that
+    /// this takes does not tell how much of a guess was right.
+    pub fn is_reached_by(&self, path: &str) -> bool {
+        let Some(rest) = path.strip_prefix(&self.path) else { return false };
+        let rest = rest.strip_suffix('/').unwrap_or(rest);
+        rest.as_bytes().ct_eq(&self.path_part).into()
+    }
+
+    pub fn takes(&self, method: &str) -> bool {
+        self.methods.iter().any(|taken| taken == method)
+    }
+
+    /// Whether a request with that method is a message if it is no handshake.
+    pub fn makes_message_of(&self, method: &str) -> bool {
+        self.methods[..self.message_methods].iter().any(|taken| taken == method)
+    }
+
+    /// Whether a request that is neither a message nor a handshake is answered as a probe.
+    pub fn answers_probe(&self, method: &str) -> bool {
+        self.answers_probes && PROBES.contains(&method)
+    }
+
+    /// The rules with the keys that hold now.
+    pub fn verifier(&self) -> Arc<Verifier> {
+        let learned = self.learned.as_ref().map(|lock| lock.read().unwrap_or_else(PoisonError::into_inner));
+        let current = learned.as_ref().and_then(|learned| learned.as_ref());
+        Arc::clone(current.unwrap_or(&self.verifier))
+    }
+
+    /// What a request is judged by.
+    pub fn rules(&self, verifier: &Arc<Verifier>) -> Rules {
+        let asker = self.confirm.as_ref().map(|confirm| Arc::clone(&confirm.asker));
+        Rules { verifier: Arc::clone(verifier), asker }
+    }
+
+    /// What is to be asked about a message.
+    pub fn asking(&self, question: &Question) -> Asking {
+        let most_awaiting = self.confirm.as_ref().and_then(|confirm| confirm.most_awaiting);
+        Asking { request: question.to_text(), most_awaiting }
+    }
+
+    /// Whether its secret comes from a handshake.
+    pub fn learns(&self) -> bool {
+        self.learned.is_some()
+    }
+
+    /// For whoever is about to learn a secret.
+    pub async fn learning_turn(&self) -> MutexGuard<'_, ()> {
+        self.learning.lock().await
+    }
+
+    /// From now on.
+    ///
+    /// # Errors
+    /// When it cannot be a secret of this provider.
+    pub fn use_secret(&self, secret: &Secret) -> Result<(), Vec<SettingError>> {
+        self.use_verifier(self.with_secret(secret)?);
+        Ok(())
+    }
+
+    /// The rules as they would be with that secret.
+    ///
+    /// # Errors
+    /// When it cannot be a secret of this provider.
+    pub fn with_secret(&self, secret: &Secret) -> Result<Verifier, Vec<SettingError>> {
+        self.verifier.with_learned(Some(secret))
+    }
+
+    /// From now on.
+    pub fn use_verifier(&self, verifier: Verifier) {
+        if let Some(lock) = &self.learned {
+            *lock.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(verifier));
+        }
+    }
+
+    /// The URL as registered at the provider; empty where no scheme signs it.
+    pub fn registered_url<'a>(&'a self, target: &str, query: &str) -> Cow<'a, str> {
+        match &self.url {
+            RegisteredUrl::NotSigned => Cow::Borrowed(""),
+            RegisteredUrl::Whole(url) if url.contains('?') || query.is_empty() => Cow::Borrowed(url),
+            RegisteredUrl::Whole(url) => Cow::Owned(format!("{url}?{query}")),
+            RegisteredUrl::Base(base) => Cow::Owned(format!("{base}{target}")),
+        }
+    }
+
+    /// The URL as registered for the operator, without secrets; `None` where no scheme signs it.
+    pub fn shown_signed_url(&self, target: &str, query: &str) -> Option<String> {
+        if matches!(self.url, RegisteredUrl::NotSigned) {
+            return None;
+        }
+        let hidden = String::from_utf8_lossy(&self.path_part);
+        let hidden = hidden.strip_prefix('/').unwrap_or(&hidden);
+        Some(shown_url(&self.registered_url(target, query), hidden, &self.redaction))
+    }
+
+    /// As the header `Allow` has it.
+    pub fn allow(&self) -> &str {
+        &self.allow
+    }
+
+    pub fn admits(&self, client: IpAddr, github: &GithubAddresses) -> bool {
+        let Some(allow) = &self.addresses else { return true };
+        allow.nets.iter().any(|network| network.contains(&client))
+            || (allow.github && github.contains(client))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::providers::{Settings, recipe};
+
+    use super::*;
+
+    fn source(path: Option<&str>) -> Source {
+        let source = config::Source {
+            name: "acme".to_owned(),
+            provider: "none".to_owned(),
+            verifier: Verifier::bind(recipe("none").unwrap(), &Settings::default()).unwrap(),
+            path: path.map(Secret::new),
+            url: None,
+            allow: Some(config::Allow { nets: vec!["192.0.2.0/24".parse().unwrap()], github: true }),
+            methods: vec!["GET".to_owned(), "POST".to_owned()],
+            probe: false,
+            rate: None,
+            dedupe: None,
+            retention: None,
+            confirm: None,
+        };
+        Source::new(source, None)
+    }
+
+    #[test]
+    fn only_the_exact_path_reaches_a_source() {
+        let open = source(None);
+        for path in ["/webhooks/acme", "/webhooks/acme/"] {
+            assert!(open.is_reached_by(path), "{path}");
+        }
+        for path in
+            ["/webhooks/acme//", "/webhooks/acme/x", "/webhooks/acmes", "/webhooks/Acme", "/webhooks/%61cme"]
+        {
+            assert!(!open.is_reached_by(path), "{path}");
+        }
+        let hidden = source(Some("s3cret"));
+        for path in ["/webhooks/acme/s3cret", "/webhooks/acme/s3cret/"] {
+            assert!(hidden.is_reached_by(path), "{path}");
+        }
+        for path in [
+            "/webhooks/acme",
+            "/webhooks/acme/",
+            "/webhooks/acme/s3cre",
+            "/webhooks/acme/s3crets",
+            "/webhooks/acme/S3cret",
+            "/webhooks/acme//s3cret",
+            "/webhooks/acme/s3cret/x",
+            "/webhooks/acme/s3cret%00",
+        ] {
+            assert!(!hidden.is_reached_by(path), "{path}");
+        }
+    }
+
+    #[test]
+    fn addresses_are_admitted_by_network_or_by_the_published_list() {
+        let github = GithubAddresses::from_cache(r#"{"hooks":["198.51.100.0/24"]}"#).unwrap();
+        let admits = |text: &str| source(None).admits(text.parse().unwrap(), &github);
+        assert!(admits("192.0.2.9") && admits("198.51.100.9"));
+        assert!(!admits("203.0.113.9") && !admits("2001:db8::1"));
+    }
+}

@@ -1,0 +1,90 @@
+//! All configured sources, and what verifying their requests shares.
+
+use std::sync::{Arc, OnceLock};
+
+use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore};
+
+use crate::config;
+use crate::outbound::{Client, GithubAddresses, system_roots};
+use crate::providers::Roots;
+use crate::store::{Store, Unavailable};
+use crate::verification::learning;
+use crate::verification::room::{DecodingBudget, DecodingRoom};
+use crate::verification::source::Source;
+
+/// Large bodies that are decoded or rewritten at a time: each takes a multiple of the memory that the budget counts.
+const MAX_CONCURRENT_REWRITES: usize = 2;
+
+#[derive(Debug)]
+pub struct Sources {
+    all: Vec<Arc<Source>>,
+    pub github: GithubAddresses,
+    /// For keys, certificates, and URLs that handshakes name.
+    pub client: Client,
+    /// Read when they are first needed, unless they were passed in.
+    roots: OnceLock<Roots>,
+    rewrites: Arc<Semaphore>,
+    decoding: Box<dyn DecodingBudget>,
+}
+
+impl Sources {
+    pub fn new(
+        sources: Vec<config::Source>,
+        public_url: Option<&str>,
+        github: GithubAddresses,
+        decoding: Box<dyn DecodingBudget>,
+    ) -> Self {
+        Self {
+            all: sources.into_iter().map(|source| Arc::new(Source::new(source, public_url))).collect(),
+            github,
+            client: Client::new(),
+            roots: OnceLock::new(),
+            rewrites: Arc::new(Semaphore::new(MAX_CONCURRENT_REWRITES)),
+            decoding,
+        }
+    }
+
+    pub fn all(&self) -> &[Arc<Source>] {
+        &self.all
+    }
+
+    pub fn find(&self, name: &str) -> Option<&Arc<Source>> {
+        self.all.iter().find(|source| *source.name == *name)
+    }
+
+    /// Restores learned secrets, and which sources verified before this process.
+    ///
+    /// # Errors
+    /// The store cannot be read, or a secret was sealed under another key.
+    pub async fn recall(&self, store: &Store) -> Result<(), Unavailable> {
+        let mut numbers = None;
+        for source in &self.all {
+            learning::recall(source, store).await?;
+            source.health.recall(&source.name, store, &mut numbers).await?;
+        }
+        Ok(())
+    }
+
+    /// Memory limit for decoding the body of a verified message.
+    pub fn decoding_room(&self) -> DecodingRoom {
+        self.decoding.room()
+    }
+
+    /// Waits for permission to rewrite a large body.
+    ///
+    /// # Errors
+    /// Never: the semaphore is not closed.
+    pub async fn rewrite_turn(&self) -> Result<OwnedSemaphorePermit, AcquireError> {
+        Arc::clone(&self.rewrites).acquire_owned().await
+    }
+
+    /// Trusted issuers of certificates: the system's, unless others were given.
+    pub fn roots(&self) -> &Roots {
+        self.roots.get_or_init(|| Roots::new(system_roots()))
+    }
+
+    /// Trusts other issuers than the system's. Has no effect after `roots` has been called.
+    pub fn trust(&self, roots: Roots) {
+        let _ = self.roots.set(roots);
+    }
+}

@@ -1,0 +1,120 @@
+//! Verifies a request: small bodies here, large ones on a thread for such work, and fetches the keys that are missing.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::Bytes;
+use tokio::task::{JoinError, spawn_blocking};
+use tokio::time::error::Elapsed;
+use tokio::time::timeout_at;
+
+use crate::providers::{Verifier, Wanted};
+use crate::store::Unavailable;
+use crate::verification::examine::{ExamineError, OwnedRequest, Proof, VerificationOutcome, examine};
+use crate::verification::fetches::{self, ProviderUnreachable};
+use crate::verification::incoming::IncomingRequest;
+use crate::verification::lookups::Lookups;
+use crate::verification::reading;
+use crate::verification::source::Source;
+use crate::verification::sources::Sources;
+
+/// Hashing and reading more than this takes so long that other requests should not wait for it.
+pub const MAX_INLINE_BODY_BYTES: usize = 256 << 10;
+/// A key, a certificate, and the issuers of that.
+const MAX_FETCHES: usize = 5;
+
+/// Why a request cannot be verified now; whether it is genuine is not known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum VerifyError {
+    Unavailable(Unavailable),
+    /// The body budget has no room for the decoded body.
+    NoRoom,
+    /// A key, certificate or URL of the provider is unavailable.
+    NotReached,
+    /// A bug: the thread that verified has panicked.
+    Failed,
+}
+
+impl From<ProviderUnreachable> for VerifyError {
+    fn from(_: ProviderUnreachable) -> Self {
+        Self::NotReached
+    }
+}
+
+impl From<Elapsed> for VerifyError {
+    fn from(_: Elapsed) -> Self {
+        Self::Unavailable(Unavailable::Deadline)
+    }
+}
+
+impl From<JoinError> for VerifyError {
+    fn from(_: JoinError) -> Self {
+        Self::Failed
+    }
+}
+
+/// Verifies a request, and fetches the keys that are missing for it.
+///
+/// # Errors
+/// The request cannot be verified now.
+pub async fn verify(
+    sources: &Arc<Sources>,
+    source: &Arc<Source>,
+    verifier: &Arc<Verifier>,
+    incoming: &IncomingRequest<'_>,
+    body: &Bytes,
+    proof: Proof,
+    deadline: Instant,
+) -> Result<VerificationOutcome, VerifyError> {
+    let (fetches, client) = (&source.fetches, &sources.client);
+    for _ in 0..MAX_FETCHES {
+        let (outcome, used) =
+            examine_where_it_fits(sources, source, verifier, incoming, body, proof, deadline).await?;
+        match outcome {
+            Ok(outcome) => {
+                if !matches!(outcome, VerificationOutcome::Rejected(_)) {
+                    fetches::has_proven(fetches, verifier, client, &used, incoming.client);
+                }
+                return Ok(outcome);
+            }
+            Err(ExamineError::NoRoom) => return Err(VerifyError::NoRoom),
+            Err(ExamineError::Missing(wanted)) => {
+                fetches::fetch(fetches, verifier, client, &wanted, incoming.client, deadline).await?;
+            }
+        }
+    }
+    Err(VerifyError::NotReached)
+}
+
+/// Also returns the keys that were used.
+async fn examine_where_it_fits(
+    sources: &Arc<Sources>,
+    source: &Arc<Source>,
+    verifier: &Arc<Verifier>,
+    incoming: &IncomingRequest<'_>,
+    body: &Bytes,
+    proof: Proof,
+    deadline: Instant,
+) -> Result<(Result<VerificationOutcome, ExamineError>, Vec<Wanted>), VerifyError> {
+    let (request, rules) = (incoming.request(body), source.rules(verifier));
+    let room = sources.decoding_room();
+    if body.len() <= MAX_INLINE_BODY_BYTES && reading::is_quick(&request) {
+        let lookups = Lookups::new(&source.fetches, sources);
+        let outcome = examine(&rules, &request, body, proof, &lookups, room);
+        return Ok((outcome, lookups.used()));
+    }
+    let mut turn = None;
+    if rules.rewrites_body() {
+        turn = timeout_at(deadline.into(), sources.rewrite_turn()).await?.ok();
+    }
+    let (sources, fetches) = (Arc::clone(sources), Arc::clone(&source.fetches));
+    let (request, body) = (OwnedRequest::from(&request), body.clone());
+    let examined = spawn_blocking(move || {
+        // It ends with the work, which goes on when the request has been dropped.
+        let _turn = turn;
+        let lookups = Lookups::new(&fetches, &sources);
+        let outcome = request.examine(&rules, &body, proof, &lookups, room);
+        (outcome, lookups.used())
+    });
+    Ok(timeout_at(deadline.into(), examined).await??)
+}

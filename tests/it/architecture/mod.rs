@@ -1,0 +1,143 @@
+//! Who may use whom, read from the source: the arrows of ARCHITECTURE.md.
+
+mod circles;
+mod imports;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use imports::Crate;
+
+/// A module and those that it may use.
+const ARROWS: [(&str, &[&str]); 14] = [
+    ("cli", &["app", "cleanup", "config", "json", "outbound", "providers", "store"]),
+    (
+        "app",
+        &[
+            "api",
+            "cleanup",
+            "config",
+            "deliver",
+            "http",
+            "ingest",
+            "outbound",
+            "providers",
+            "store",
+            "verification",
+        ],
+    ),
+    ("api", &["config", "http", "json", "outbound", "providers", "store", "verification"]),
+    ("ingest", &["config", "http", "providers", "store", "verification"]),
+    ("verification", &["config", "json", "outbound", "providers", "store"]),
+    ("http", &["config", "outbound", "providers", "store"]),
+    ("deliver", &["config", "json", "outbound", "providers", "store"]),
+    ("cleanup", &["config", "store"]),
+    ("config", &["json", "providers", "store"]),
+    ("providers", &["json", "verify"]),
+    ("verify", &["json"]),
+    ("store", &["json"]),
+    ("outbound", &["json"]),
+    ("json", &[]),
+];
+
+/// A word that only some modules may say.
+const OWNED: [(&str, &[&str]); 6] = [
+    ("rusqlite", &["store"]),
+    ("r2d2", &["store"]),
+    ("actix_web", &["api", "app", "http", "ingest"]),
+    ("actix_http", &["api", "app", "http", "ingest"]),
+    ("reqwest", &["outbound"]),
+    ("std::env", &["cli", "config"]),
+];
+
+fn sources(directory: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(sources(&path));
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            found.push(path);
+        }
+    }
+    found
+}
+
+fn src() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("src")
+}
+
+/// The code of a module, without comments, a line at a time with where it is.
+fn lines_of(module: &str) -> Vec<(String, String)> {
+    let mut lines = Vec::new();
+    for path in sources(&src().join(module)) {
+        let text = std::fs::read_to_string(&path).unwrap();
+        for (number, line) in text.lines().enumerate() {
+            let code = line.split("//").next().unwrap_or_default();
+            lines.push((format!("{}:{}", path.display(), number + 1), code.to_owned()));
+        }
+    }
+    assert!(!lines.is_empty(), "{module} has no source");
+    lines
+}
+
+/// The text of each source file, by its path below `src`.
+fn files() -> BTreeMap<String, String> {
+    let text = |path: PathBuf| {
+        let name = path.strip_prefix(src()).unwrap().to_str().unwrap().to_owned();
+        (name, std::fs::read_to_string(path).unwrap())
+    };
+    sources(&src()).into_iter().map(text).collect()
+}
+
+#[test]
+fn modules_use_only_what_the_arrows_allow() {
+    let krate = Crate::read(&files());
+    let mut wrong = Vec::new();
+    for reference in &krate.references {
+        let Some(used) = krate.top_level_of(reference) else { continue };
+        let Some((module, _)) = reference.file.split_once('/') else { continue };
+        let allowed = ARROWS.iter().find(|(name, _)| *name == module).map(|(_, allowed)| *allowed);
+        if used != module && !allowed.is_some_and(|allowed| allowed.contains(&used.as_str())) {
+            wrong.push(format!("{}:{}: {used}", reference.file, reference.line));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn every_module_has_its_arrows() {
+    let lib = std::fs::read_to_string(src().join("lib.rs")).unwrap();
+    let modules: Vec<&str> =
+        lib.lines().filter_map(|line| line.strip_prefix("pub mod ")?.strip_suffix(';')).collect();
+    for module in &modules {
+        assert!(ARROWS.iter().any(|(name, _)| name == module), "{module}");
+    }
+    assert_eq!(modules.len(), ARROWS.len());
+}
+
+#[test]
+fn a_library_is_named_only_by_the_module_that_owns_it() {
+    let mut wrong = Vec::new();
+    for (module, _) in ARROWS {
+        for (place, line) in lines_of(module) {
+            let says =
+                |word: &str| line.contains(&format!("{word}::")) || line.contains(&format!("use {word}"));
+            let words = OWNED.iter().filter(|(word, owners)| !owners.contains(&module) && says(word));
+            wrong.extend(words.map(|(word, _)| format!("{place}: {word}")));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn every_module_says_what_it_owns_and_files_stay_short() {
+    for (module, _) in ARROWS {
+        for path in sources(&src().join(module)) {
+            let text = std::fs::read_to_string(&path).unwrap();
+            assert!(text.starts_with("//! "), "{} does not say what it is", path.display());
+            let length = text.lines().count();
+            assert!(length <= 400, "{} has {length} lines", path.display());
+        }
+    }
+}
