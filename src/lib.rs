@@ -1,17 +1,17 @@
 //! Creel: a webhook inbox in one binary and one SQLite file.
 #![forbid(unsafe_code)]
 
-pub mod api;
+mod api;
 pub mod app;
 pub mod cleanup;
 pub mod cli;
 pub mod config;
 pub mod deliver;
-pub mod http;
-pub mod ingest;
+mod http;
+mod ingest;
 pub mod json;
 pub mod outbound;
 pub mod providers;
 pub mod store;
-pub mod verification;
+mod verification;
 pub mod verify;

@@ -13,7 +13,7 @@ use super::error::{ApiError, ProblemCode};
 use crate::http::authorization::role_of;
 use crate::http::client::client_address;
 use crate::http::panics::caught;
-use crate::http::request_log::{Entry, Path};
+use crate::http::request_log::{LogEntry, LogPath};
 use crate::http::service::Service;
 use crate::http::tokens::Role;
 
@@ -60,7 +60,7 @@ pub async fn guard(
         Err(error) => (error.as_response_error().status_code(), None),
     };
     let (method, path, took) = (method.as_str(), path.as_ref(), began.elapsed());
-    let entry = Entry { cause, ..Entry::without_message(method, path, status.as_u16(), took, client) };
+    let entry = LogEntry { cause, ..LogEntry::without_message(method, path, status.as_u16(), took, client) };
     entry.write(service.log_format);
     outcome
 }
@@ -91,10 +91,10 @@ enum LoggedPath {
 }
 
 impl LoggedPath {
-    fn as_ref(&self) -> Path<'_> {
+    fn as_ref(&self) -> LogPath<'_> {
         match self {
-            Self::Ours(path) => Path::Known(path),
-            Self::Unknown(path) => Path::Unknown(path),
+            Self::Ours(path) => LogPath::Known(path),
+            Self::Unknown(path) => LogPath::Unknown(path),
         }
     }
 }

@@ -67,7 +67,7 @@ const TOKEN: &str = "token";
         rejections::release,
     ),
     components(schemas(Problem)),
-    modifiers(&Token, &CommonProblems),
+    modifiers(&TokenSecurity, &CommonProblems),
 )]
 struct Api;
 
@@ -84,9 +84,9 @@ pub async fn document(_: Query<NoParameters>) -> HttpResponse {
 }
 
 /// Every operation needs a token, unless it says otherwise.
-struct Token;
+struct TokenSecurity;
 
-impl Modify for Token {
+impl Modify for TokenSecurity {
     fn modify(&self, document: &mut Document) {
         let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).description(Some(
             "The admin token (`CREEL_ADMIN_TOKEN`, or the one that was shown at the first start), the read token (`CREEL_READ_TOKEN`), or the listener token (`CREEL_LISTENER_TOKEN`), which opens only `/listeners`.",

@@ -11,7 +11,7 @@ use crate::http::client::client_address;
 use crate::http::hosts;
 use crate::http::panics::caught;
 use crate::http::reply;
-use crate::http::request_log::{Entry, Path};
+use crate::http::request_log::{LogEntry, LogPath};
 use crate::http::service::Service;
 use crate::http::tokens::Role;
 
@@ -78,7 +78,7 @@ pub async fn wrong_method() -> Result<HttpResponse, EndpointError> {
 pub async fn answer(
     service: &Service,
     request: &HttpRequest,
-    path: Path<'_>,
+    path: LogPath<'_>,
     work: impl Future<Output = Result<HttpResponse, EndpointError>>,
 ) -> HttpResponse {
     let began = Instant::now();
@@ -89,7 +89,7 @@ pub async fn answer(
     };
     let status = response.status().as_u16();
     let ip = client_address(&service.proxies, request);
-    let entry = Entry::without_message(request.method().as_str(), path, status, began.elapsed(), ip);
+    let entry = LogEntry::without_message(request.method().as_str(), path, status, began.elapsed(), ip);
     entry.write(service.log_format);
     response
 }

@@ -7,7 +7,7 @@ use actix_web::{App, Error, HttpRequest, guard, web};
 
 use crate::api;
 use crate::app::endpoints::{self, Access};
-use crate::http::request_log::Path;
+use crate::http::request_log::LogPath;
 use crate::http::service::Service;
 use crate::ingest::{self, Webhooks};
 use crate::verification::Sources;
@@ -62,10 +62,10 @@ fn mount(config: &mut web::ServiceConfig, webhooks: &Arc<Webhooks>, surface: Sur
 fn mount_metrics(config: &mut web::ServiceConfig, access: Access) {
     let metrics = move |service: web::Data<Service>, request: HttpRequest| async move {
         let page = endpoints::metrics(&service, &request, access);
-        endpoints::answer(&service, &request, Path::Known("/metrics"), page).await
+        endpoints::answer(&service, &request, LogPath::Known("/metrics"), page).await
     };
     let wrong = |service: web::Data<Service>, request: HttpRequest| async move {
-        endpoints::answer(&service, &request, Path::Known("/metrics"), endpoints::wrong_method()).await
+        endpoints::answer(&service, &request, LogPath::Known("/metrics"), endpoints::wrong_method()).await
     };
     config.service(web::resource("/metrics").route(read().to(metrics)).default_service(web::to(wrong)));
 }
@@ -75,22 +75,22 @@ fn read() -> actix_web::Route {
 }
 
 async fn healthz(service: web::Data<Service>, request: HttpRequest) -> actix_web::HttpResponse {
-    endpoints::answer(&service, &request, Path::Known("/healthz"), endpoints::health()).await
+    endpoints::answer(&service, &request, LogPath::Known("/healthz"), endpoints::health()).await
 }
 
 async fn healthz_wrong(service: web::Data<Service>, request: HttpRequest) -> actix_web::HttpResponse {
-    endpoints::answer(&service, &request, Path::Known("/healthz"), endpoints::wrong_method()).await
+    endpoints::answer(&service, &request, LogPath::Known("/healthz"), endpoints::wrong_method()).await
 }
 
 async fn readyz(service: web::Data<Service>, request: HttpRequest) -> actix_web::HttpResponse {
-    endpoints::answer(&service, &request, Path::Known("/readyz"), endpoints::readiness(&service)).await
+    endpoints::answer(&service, &request, LogPath::Known("/readyz"), endpoints::readiness(&service)).await
 }
 
 async fn readyz_wrong(service: web::Data<Service>, request: HttpRequest) -> actix_web::HttpResponse {
-    endpoints::answer(&service, &request, Path::Known("/readyz"), endpoints::wrong_method()).await
+    endpoints::answer(&service, &request, LogPath::Known("/readyz"), endpoints::wrong_method()).await
 }
 
 async fn nowhere(service: web::Data<Service>, request: HttpRequest) -> actix_web::HttpResponse {
-    let path = Path::Unknown(request.uri().path());
+    let path = LogPath::Unknown(request.uri().path());
     endpoints::answer(&service, &request, path, endpoints::nowhere()).await
 }

@@ -1,4 +1,4 @@
-//! Replies: short texts of the pipeline itself, and those in a provider's convention.
+//! Replies with short texts.
 
 use std::sync::LazyLock;
 use std::time::Duration;

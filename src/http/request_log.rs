@@ -21,9 +21,9 @@ const MAX_SHOWN_METHOD_CHARACTERS: usize = 20;
 
 /// What is told of a request; what does not apply is left out.
 #[derive(Debug)]
-pub struct Entry<'a> {
+pub struct LogEntry<'a> {
     pub method: &'a str,
-    pub path: Path<'a>,
+    pub path: LogPath<'a>,
     pub status: u16,
     pub took: Duration,
     pub source: Option<&'a str>,
@@ -43,18 +43,18 @@ pub struct Entry<'a> {
 
 /// A path that may be shown.
 #[derive(Clone, Copy, Debug)]
-pub enum Path<'a> {
+pub enum LogPath<'a> {
     /// One of ours.
     Known(&'a str),
     /// As it was sent: only so much is shown that no random path part can be among it.
     Unknown(&'a str),
 }
 
-impl<'a> Entry<'a> {
+impl<'a> LogEntry<'a> {
     /// Of a request that is no message.
     pub fn without_message(
         method: &'a str,
-        path: Path<'a>,
+        path: LogPath<'a>,
         status: u16,
         took: Duration,
         ip: Option<IpAddr>,
@@ -78,7 +78,7 @@ impl<'a> Entry<'a> {
     }
 }
 
-impl Entry<'_> {
+impl LogEntry<'_> {
     pub fn write(&self, format: LogFormat) {
         log::info!(target: TARGET, "{}", EntryText(self, format));
     }
@@ -164,7 +164,7 @@ impl Entry<'_> {
 }
 
 /// In the form that the log has.
-struct EntryText<'a>(&'a Entry<'a>, LogFormat);
+struct EntryText<'a>(&'a LogEntry<'a>, LogFormat);
 
 impl Display for EntryText<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
@@ -193,7 +193,7 @@ fn event(source: &str, event_type: &str) -> String {
     event
 }
 
-impl<'a> Path<'a> {
+impl<'a> LogPath<'a> {
     fn shown(self) -> Cow<'a, str> {
         let path = match self {
             Self::Known(path) => return Cow::Borrowed(path),
@@ -218,10 +218,10 @@ impl<'a> Path<'a> {
 mod tests {
     use super::*;
 
-    fn entry() -> Entry<'static> {
-        Entry {
+    fn entry() -> LogEntry<'static> {
+        LogEntry {
             method: "POST",
-            path: Path::Known("/webhooks/github"),
+            path: LogPath::Known("/webhooks/github"),
             status: 204,
             took: Duration::from_micros(12_345),
             source: Some("github"),
@@ -237,7 +237,7 @@ mod tests {
         }
     }
 
-    fn text(entry: &Entry<'_>) -> String {
+    fn text(entry: &LogEntry<'_>) -> String {
         EntryText(entry, LogFormat::Text).to_string()
     }
 
@@ -259,7 +259,7 @@ mod tests {
 
     #[test]
     fn what_applies_to_few_is_told_of_those() {
-        let entry = Entry {
+        let entry = LogEntry {
             is_duplicate: true,
             conflict_of: Some(7),
             unreadable: Some("too_deep"),
@@ -277,7 +277,7 @@ mod tests {
 
     #[test]
     fn what_comes_from_outside_cannot_break_the_line() {
-        let entry = Entry { event_type: Some("a b\r\n\u{202e}id=1"), method: "G E", ..entry() };
+        let entry = LogEntry { event_type: Some("a b\r\n\u{202e}id=1"), method: "G E", ..entry() };
         let line = text(&entry);
         assert!(line.starts_with("\"G E\" /webhooks/github 204"), "{line}");
         assert!(line.contains(r#" event="github.a b\r\n\u{202e}id=1" id=42"#), "{line}");
@@ -286,13 +286,13 @@ mod tests {
     #[test]
     fn long_method_is_shortened_in_both_formats() {
         let method = "\u{e9}".repeat(70_000);
-        let entry = Entry { method: &method, ..entry() };
+        let entry = LogEntry { method: &method, ..entry() };
         for format in [LogFormat::Text, LogFormat::Json] {
             let line = EntryText(&entry, format).to_string();
             assert_eq!(line.matches('\u{e9}').count(), MAX_SHOWN_METHOD_CHARACTERS, "{line}");
             assert!(line.contains("/webhooks/github"), "{line}");
         }
-        let entry = Entry { method: "UPDATEREDIRECTREF", ..entry };
+        let entry = LogEntry { method: "UPDATEREDIRECTREF", ..entry };
         assert!(text(&entry).starts_with("UPDATEREDIRECTREF /"), "{}", text(&entry));
     }
 
@@ -309,7 +309,7 @@ mod tests {
             ("/webhooks%2facme%2fs3cret", "/..."),
         ];
         for (path, shown) in rows {
-            assert_eq!(Path::Unknown(path).shown(), shown);
+            assert_eq!(LogPath::Unknown(path).shown(), shown);
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What all requests share.
+//! State that all requests share.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,7 +15,7 @@ use crate::http::malformed::MalformedRequests;
 use crate::http::metrics::Metrics;
 use crate::http::proxies::TrustedProxies;
 use crate::http::streams::Streams;
-use crate::http::tokens::Tokens;
+use crate::http::tokens::AcceptedTokens;
 use crate::outbound::Reach;
 use crate::store::Store;
 
@@ -26,7 +26,7 @@ pub type Clock = fn() -> OffsetDateTime;
 pub struct Service {
     pub store: Store,
     pub clock: Clock,
-    pub tokens: Tokens,
+    pub tokens: AcceptedTokens,
     pub attempts: Attempts,
     pub malformed: MalformedRequests,
     pub metrics: Metrics,
@@ -52,7 +52,7 @@ impl Service {
         store.observe_batches(metrics.batch_observer());
         store.limit_quarantine(config.quarantine_bytes);
         Self {
-            tokens: Tokens::new(store.clone(), config),
+            tokens: AcceptedTokens::new(store.clone(), config),
             attempts: Attempts::default(),
             malformed: MalformedRequests::new(metrics.malformed()),
             proxies: TrustedProxies::new(config.trusted_proxies.clone()),

@@ -39,7 +39,7 @@ pub enum Role {
 
 /// The tokens that are accepted.
 #[derive(Debug)]
-pub struct Tokens {
+pub struct AcceptedTokens {
     admin: AdminToken,
     listener: Option<String>,
     read: Option<String>,
@@ -52,7 +52,7 @@ enum AdminToken {
     Stored(Store, Mutex<Option<(Instant, Option<String>)>>),
 }
 
-impl Tokens {
+impl AcceptedTokens {
     pub fn new(store: Store, config: &Config) -> Self {
         let hash_of = |secret: &Secret| hash(&String::from_utf8_lossy(secret.expose()));
         Self {

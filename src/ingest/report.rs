@@ -6,7 +6,7 @@ use std::time::Duration;
 use actix_web::http::Uri;
 use actix_web::{HttpRequest, HttpResponse};
 
-use crate::http::request_log::{Entry, Path};
+use crate::http::request_log::{LogEntry, LogPath};
 use crate::ingest::error::ReceiveError;
 use crate::ingest::webhooks::Mount;
 use crate::store::{Kept, UnreadableReason};
@@ -54,9 +54,9 @@ pub fn log(
     let is_of_url = error.is_some_and(ReceiveError::may_concern_url);
     let source = &mount.endpoint.source;
     let signed_url = if is_of_url { signed_url(source, request.uri()) } else { None };
-    let entry = Entry {
+    let entry = LogEntry {
         method: request.method().as_str(),
-        path: if is_ours { Path::Known(source.path()) } else { Path::Unknown(request.uri().path()) },
+        path: if is_ours { LogPath::Known(source.path()) } else { LogPath::Unknown(request.uri().path()) },
         status: response.status().as_u16(),
         took,
         source: is_ours.then_some(&*source.name),

@@ -1,4 +1,4 @@
-//! What a verdict asks for beside the request: what has been fetched for its source, and whom certificates must come from.
+//! Input of a verdict other than the request: keys and certificates fetched for the source, and the trusted issuers.
 
 use std::cell::RefCell;
 

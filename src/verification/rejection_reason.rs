@@ -1,4 +1,4 @@
-//! Why a request is rejected: as one that may be genuine, or as noise.
+//! The cause of a rejection, and whether the request may be genuine.
 
 use crate::providers::{Cause, Request, Verifier};
 use crate::store::RejectionKind;

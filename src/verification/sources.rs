@@ -1,8 +1,8 @@
-//! All configured sources, and what verifying their requests shares.
+//! All configured sources, and the clients, keys and limits that verifying their requests shares.
 
 use std::sync::{Arc, OnceLock};
 
-use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::config;
 use crate::outbound::{Client, GithubAddresses, system_roots};
@@ -70,12 +70,9 @@ impl Sources {
         self.decoding.room()
     }
 
-    /// Waits for permission to rewrite a large body.
-    ///
-    /// # Errors
-    /// Never: the semaphore is not closed.
-    pub async fn rewrite_turn(&self) -> Result<OwnedSemaphorePermit, AcquireError> {
-        Arc::clone(&self.rewrites).acquire_owned().await
+    /// Waits for permission to rewrite a large body; `None` never happens, because the semaphore is never closed.
+    pub async fn rewrite_turn(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.rewrites).acquire_owned().await.ok()
     }
 
     /// Trusted issuers of certificates: the system's, unless others were given.

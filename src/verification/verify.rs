@@ -105,7 +105,7 @@ async fn examine_where_it_fits(
     }
     let mut turn = None;
     if rules.rewrites_body() {
-        turn = timeout_at(deadline.into(), sources.rewrite_turn()).await?.ok();
+        turn = timeout_at(deadline.into(), sources.rewrite_turn()).await?;
     }
     let (sources, fetches) = (Arc::clone(sources), Arc::clone(&source.fetches));
     let (request, body) = (OwnedRequest::from(&request), body.clone());

@@ -5,7 +5,7 @@
 
 mod upgrade;
 
-use upgrade::Offer;
+use upgrade::UpgradeOffer;
 
 use memchr::{memchr, memchr2};
 
@@ -90,7 +90,7 @@ struct Line {
     /// As `value_bytes`, up to the last byte that is not white space.
     value_end: usize,
     has_leading_zero: bool,
-    offer: Offer,
+    offer: UpgradeOffer,
 }
 
 impl Scanner {
@@ -284,7 +284,7 @@ impl Line {
         self.value_bytes = 0;
         self.value_end = 0;
         self.has_leading_zero = false;
-        self.offer = Offer::default();
+        self.offer = UpgradeOffer::default();
     }
 
     fn add_name(&mut self, part: &[u8]) {
@@ -314,7 +314,7 @@ impl Line {
 
     fn refuse_upgrade(&mut self, part: &mut [u8]) {
         if self.name_bytes <= NAME_PREFIX_BYTES
-            && let Some(word) = Offer::word_in(self.name_prefix())
+            && let Some(word) = UpgradeOffer::word_in(self.name_prefix())
         {
             self.offer.blank(word, part);
         }

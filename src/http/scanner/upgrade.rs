@@ -4,13 +4,13 @@
 
 /// How much of a word has arrived in the present element of a comma-separated header value.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Offer {
+pub struct UpgradeOffer {
     matched: usize,
     /// The element is another word.
     is_other: bool,
 }
 
-impl Offer {
+impl UpgradeOffer {
     /// The word that must not reach the parser in a header of that name; `None` where there is none.
     pub fn word_in(name: &[u8]) -> Option<&'static [u8]> {
         if name.eq_ignore_ascii_case(b"connection") {
@@ -51,7 +51,7 @@ mod tests {
 
     fn blanked(value: &str, piece: usize) -> String {
         let mut bytes = value.as_bytes().to_vec();
-        let mut offer = Offer::default();
+        let mut offer = UpgradeOffer::default();
         bytes.chunks_mut(piece).for_each(|part| offer.blank(b"upgrade", part));
         String::from_utf8(bytes).unwrap()
     }

@@ -1,4 +1,4 @@
-//! No file may use another that uses it, directly or over others.
+//! No two files may use each other, directly or through others.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
