@@ -11,4 +11,4 @@ pub mod json;
 pub mod outbound;
 pub mod providers;
 pub mod store;
-pub mod verify;
+pub mod scheme;

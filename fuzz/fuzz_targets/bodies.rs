@@ -6,13 +6,13 @@ use std::sync::LazyLock;
 
 use creel::providers::json::{Found, Paths, Pointers};
 use creel::providers::{Headers, json};
-use creel::verify::charset;
-use creel::verify::coding::{self, AtMost, Coding};
-use creel::verify::form::{self, Kind};
-use creel::verify::lookup::{JsonPath, first_key_except, items, member};
-use creel::verify::template::{Scope, Template};
-use creel::verify::view::{Texts, View};
-use creel::verify::{canonical, lookup};
+use creel::scheme::charset;
+use creel::scheme::coding::{self, AtMost, Coding};
+use creel::scheme::form::{self, Kind};
+use creel::scheme::lookup::{JsonPath, first_key_except, items, member};
+use creel::scheme::template::{Scope, Template};
+use creel::scheme::view::{Texts, View};
+use creel::scheme::{canonical, lookup};
 use creel_fuzz::{Sent, line};
 use serde_json::Value;
 

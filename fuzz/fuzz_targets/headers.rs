@@ -5,12 +5,12 @@
 use std::sync::LazyLock;
 
 use creel::providers::Cause;
-use creel::verify::condition::Condition;
-use creel::verify::encoding::Encoding;
-use creel::verify::layout::{Layout, MAX_CANDIDATES};
-use creel::verify::place::Place;
-use creel::verify::template::{Scope, Template};
-use creel::verify::view::{Texts, View};
+use creel::scheme::condition::Condition;
+use creel::scheme::encoding::Encoding;
+use creel::scheme::layout::{Layout, MAX_CANDIDATES};
+use creel::scheme::place::Place;
+use creel::scheme::template::{Scope, Template};
+use creel::scheme::view::{Texts, View};
 use creel_fuzz::{Sent, line};
 
 /// Those of the built-in recipes, one of each kind and separator at least, and the names of their parts.

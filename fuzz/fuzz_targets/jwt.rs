@@ -6,12 +6,12 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use creel::providers::{NothingOutside, Outside, Secret, Unproven};
-use creel::verify::jwt::{Claim, Expires, Jwt, JwtAlgorithm, JwtKeys, Must, compose};
-use creel::verify::place::Place;
-use creel::verify::public_key::PublicKey;
-use creel::verify::signature::Terms;
-use creel::verify::template::Template;
-use creel::verify::view::{Texts, View};
+use creel::scheme::jwt::{Claim, Expires, Jwt, JwtAlgorithm, JwtKeys, Must, compose};
+use creel::scheme::place::Place;
+use creel::scheme::public_key::PublicKey;
+use creel::scheme::signature::Terms;
+use creel::scheme::template::Template;
+use creel::scheme::view::{Texts, View};
 use creel_fuzz::{Sent, World, keys, line, now};
 use serde_json::Value;
 

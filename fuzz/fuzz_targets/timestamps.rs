@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use creel::verify::freshness::{Moment, TimestampUnit};
+use creel::scheme::freshness::{Moment, TimestampUnit};
 use time::OffsetDateTime;
 
 const UNITS: [TimestampUnit; 6] = [

@@ -8,15 +8,15 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::json;
-use crate::verify::asked_url::AskedUrl;
-use crate::verify::canonical::json_string;
-use crate::verify::charset;
-use crate::verify::coding::codings;
-use crate::verify::expectation::Expectation;
-use crate::verify::form;
-use crate::verify::place::Place;
-use crate::verify::template::{Piece, Template};
-use crate::verify::view::{Texts, View};
+use crate::scheme::asked_url::AskedUrl;
+use crate::scheme::canonical::json_string;
+use crate::scheme::charset;
+use crate::scheme::coding::codings;
+use crate::scheme::expectation::Expectation;
+use crate::scheme::form;
+use crate::scheme::place::Place;
+use crate::scheme::template::{Piece, Template};
+use crate::scheme::view::{Texts, View};
 
 use super::fetch::{Call, FetchRule, call, render};
 use super::recipe::Recipe;

@@ -4,9 +4,9 @@ use serde::Deserialize;
 use serde::de::IntoDeserializer;
 use serde::de::value::{Error, StrDeserializer};
 
-use crate::verify::encoding::{Encoding, KeyEncoding};
-use crate::verify::freshness::TimestampUnit;
-use crate::verify::key::Algorithm;
+use crate::scheme::encoding::{Encoding, KeyEncoding};
+use crate::scheme::freshness::TimestampUnit;
+use crate::scheme::key::Algorithm;
 
 use super::file::{
     DIGEST_WITHOUT_SECRET, File, KeyField, KeyKind, KeySourceTable, KeyTable, MISSING_TIMESTAMP, OneOrMany,

@@ -4,12 +4,12 @@ use std::borrow::Cow;
 
 use crate::json::lookup::{self, JsonPath};
 use crate::json::{text_of, without_mark};
-use crate::verify::certificate::certificates;
-use crate::verify::outside::{self, Answer, Wanted};
-use crate::verify::request::{Headers, Request};
-use crate::verify::template::{Scope, Template};
-use crate::verify::tink;
-use crate::verify::view::{Texts, View};
+use crate::scheme::certificate::certificates;
+use crate::scheme::outside::{self, Answer, Wanted};
+use crate::scheme::request::{Headers, Request};
+use crate::scheme::template::{Scope, Template};
+use crate::scheme::tink;
+use crate::scheme::view::{Texts, View};
 
 /// The largest sets are those of whole platforms, with dozens of keys.
 const MAX_KEYS_BYTES: usize = 256 << 10;

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use crate::verify::condition::Condition;
-use crate::verify::jwt::Must;
-use crate::verify::place::Place;
-use crate::verify::signature::Keyed;
+use crate::scheme::condition::Condition;
+use crate::scheme::jwt::Must;
+use crate::scheme::place::Place;
+use crate::scheme::signature::Keyed;
 
 use super::recipe::Detail;
 use super::verifier::Verifier;

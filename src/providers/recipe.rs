@@ -2,15 +2,15 @@
 
 use std::time::Duration;
 
-use crate::verify::auth_scheme::AuthScheme;
-use crate::verify::condition::Condition;
-use crate::verify::encoding::Encoding;
-use crate::verify::json::{Paths, Slot};
-use crate::verify::jwt::Jwt;
-use crate::verify::key::{Algorithm, Derivation};
-use crate::verify::place::Place;
-use crate::verify::signature::Scheme;
-use crate::verify::template::Template;
+use crate::scheme::auth_scheme::AuthScheme;
+use crate::scheme::condition::Condition;
+use crate::scheme::encoding::Encoding;
+use crate::scheme::json::{Paths, Slot};
+use crate::scheme::jwt::Jwt;
+use crate::scheme::key::{Algorithm, Derivation};
+use crate::scheme::place::Place;
+use crate::scheme::signature::Scheme;
+use crate::scheme::template::Template;
 
 use super::challenge::ChallengeShape;
 use super::cloud_event::EventSlots;
@@ -367,7 +367,7 @@ impl Proofs {
     }
 
     fn signs_url(&self) -> bool {
-        use crate::verify::jwt::Must;
+        use crate::scheme::jwt::Must;
         let claims_url = |rule: &JwtRule| {
             rule.jwt.claims.iter().any(|claim| matches!(&claim.must, Must::Equal(text) if text.has_url()))
         };

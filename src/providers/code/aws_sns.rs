@@ -6,8 +6,8 @@ use std::borrow::Cow;
 
 use super::{Cause, Encoding, Terms, Unproven, View};
 use crate::json::{Object, document, text_lossy};
-use crate::verify::outside::is_pinned;
-use crate::verify::public_key::PublicAlgorithm;
+use crate::scheme::outside::is_pinned;
+use crate::scheme::public_key::PublicAlgorithm;
 
 const HOSTS: [&str; 2] = ["sns.*.amazonaws.com", "sns.*.amazonaws.com.cn"];
 
@@ -93,7 +93,7 @@ mod tests {
     use time::OffsetDateTime;
 
     use super::*;
-    use crate::verify::request::{Headers, Request};
+    use crate::scheme::request::{Headers, Request};
 
     #[test]
     fn odd_members_hide_no_field() {

@@ -6,8 +6,8 @@ use std::time::Duration;
 use ring::hmac::HMAC_SHA256;
 
 use super::{Cause, Draft, Encoding, Secret, View, any_hmac, header, header_text, hmac_text, is_hmac};
-use crate::verify::freshness::{Moment, TimestampUnit};
-use crate::verify::template::path_of;
+use crate::scheme::freshness::{Moment, TimestampUnit};
+use crate::scheme::template::path_of;
 
 const SIGNATURE: &str = "x-contentful-signature";
 const SIGNED_HEADERS: &str = "x-contentful-signed-headers";

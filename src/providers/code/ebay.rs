@@ -3,8 +3,8 @@
 
 use super::{Cause, Encoding, Unproven, View, header};
 use crate::json::{Object, document};
-use crate::verify::outside::{MAX_ID_BYTES, Outside};
-use crate::verify::public_key::PublicAlgorithm;
+use crate::scheme::outside::{MAX_ID_BYTES, Outside};
+use crate::scheme::public_key::PublicAlgorithm;
 
 pub fn check(view: &View<'_>, outside: &dyn Outside) -> Result<(), Unproven> {
     let (id, bytes) = read(view)?;

@@ -5,9 +5,9 @@
 use subtle::ConstantTimeEq;
 
 use super::{Cause, Encoding, Secret, Unproven, View, header};
-use crate::verify::outside::Outside;
-use crate::verify::public_key::{PublicAlgorithm, PublicKey};
-use crate::verify::tink;
+use crate::scheme::outside::Outside;
+use crate::scheme::public_key::{PublicAlgorithm, PublicKey};
+use crate::scheme::tink;
 
 /// The name in Google's reference, which is what it sends, and the name in its guide.
 const SIGNATURES: [&str; 2] = ["x-healthapi-signature", "google-health-api-signature"];

@@ -10,8 +10,8 @@ use sfv::{BareItem, Dictionary, InnerList, ListEntry, Parser};
 use subtle::ConstantTimeEq;
 
 use super::{Cause, Terms, Unproven, View, header, header_list, header_text};
-use crate::verify::freshness::Moment;
-use crate::verify::public_key::PublicAlgorithm;
+use crate::scheme::freshness::Moment;
+use crate::scheme::public_key::PublicAlgorithm;
 
 const MAX_COMPONENTS: usize = 16;
 

@@ -18,12 +18,12 @@ use std::borrow::Cow;
 use ring::hmac;
 use subtle::ConstantTimeEq;
 
-use crate::verify::encoding::{Encoding, KeyEncoding};
-use crate::verify::layout::MAX_CANDIDATES;
-use crate::verify::outside::Unproven;
-use crate::verify::request::{Cause, Secret};
-use crate::verify::signature::Terms;
-use crate::verify::view::{Texts, View};
+use crate::scheme::encoding::{Encoding, KeyEncoding};
+use crate::scheme::layout::MAX_CANDIDATES;
+use crate::scheme::outside::Unproven;
+use crate::scheme::request::{Cause, Secret};
+use crate::scheme::signature::Terms;
+use crate::scheme::view::{Texts, View};
 
 use super::sample::Draft;
 use super::settings::{SettingError, Settings};

@@ -6,8 +6,8 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Deserialize;
 
 use super::{Cause, Terms, Unproven, View, header_text};
-use crate::verify::public_key::PublicAlgorithm;
-use crate::verify::template::path_of;
+use crate::scheme::public_key::PublicAlgorithm;
+use crate::scheme::template::path_of;
 
 const MAX_HEADERS: usize = 64;
 

@@ -1,8 +1,8 @@
 //! Handshakes, and how keys are fetched, from their tables.
 
-use crate::verify::lookup::JsonPath;
-use crate::verify::place::{Place, is_header_name};
-use crate::verify::template::Template;
+use crate::scheme::lookup::JsonPath;
+use crate::scheme::place::{Place, is_header_name};
+use crate::scheme::template::Template;
 
 use super::super::challenge::{ChallengeShape, is_byte_of_id};
 use super::super::fetch::FetchRule;

@@ -9,10 +9,10 @@ mod words;
 
 use std::time::Duration;
 
-use crate::verify::json::Paths;
-use crate::verify::jwt::Must;
-use crate::verify::place::{Place, is_header_name};
-use crate::verify::template::Template;
+use crate::scheme::json::Paths;
+use crate::scheme::jwt::Must;
+use crate::scheme::place::{Place, is_header_name};
+use crate::scheme::template::Template;
 
 use super::cloud_event::EventSlots;
 use super::recipe::{Coverage, Detail, Facts, Group, JwtRule, Proofs, Recipe, SampleBody};

@@ -2,15 +2,15 @@
 
 use std::time::Duration;
 
-use crate::verify::auth_scheme::AuthScheme;
-use crate::verify::condition::Condition;
-use crate::verify::expectation::Expectation;
-use crate::verify::freshness::{Timestamp, TimestampPlace};
-use crate::verify::jwt::{Claim, Jwt, JwtAlgorithm, Must};
-use crate::verify::layout::Layout;
-use crate::verify::place::{Place, is_header_name};
-use crate::verify::signature::Scheme;
-use crate::verify::template::Template;
+use crate::scheme::auth_scheme::AuthScheme;
+use crate::scheme::condition::Condition;
+use crate::scheme::expectation::Expectation;
+use crate::scheme::freshness::{Timestamp, TimestampPlace};
+use crate::scheme::jwt::{Claim, Jwt, JwtAlgorithm, Must};
+use crate::scheme::layout::Layout;
+use crate::scheme::place::{Place, is_header_name};
+use crate::scheme::signature::Scheme;
+use crate::scheme::template::Template;
 
 use super::super::code::Code;
 use super::super::confirm::ConfirmRule;

@@ -1,6 +1,6 @@
 //! Replies from their tables.
 
-use crate::verify::request::Cause;
+use crate::scheme::request::Cause;
 
 use super::super::json;
 use super::super::reply::{AcceptedReply, RefusedReply, Reply};

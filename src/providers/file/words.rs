@@ -1,6 +1,6 @@
 //! What a recipe does, in words for people.
 
-use crate::verify::encoding::Encoding;
+use crate::scheme::encoding::Encoding;
 
 use super::super::recipe::Proofs;
 use super::tables::{File, HandshakeTable, whole};

@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use ring::hmac;
 
 use super::*;
-use crate::verify::encoding::{Encoding, hex};
+use crate::scheme::encoding::{Encoding, hex};
 
 const FORM: (&str, &str) = ("content-type", "application/x-www-form-urlencoded");
 

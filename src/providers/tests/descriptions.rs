@@ -59,7 +59,7 @@ fn delivery_ids_are_text_of_bounded_length_or_none() {
     let longest = "é".repeat(200);
     assert_eq!(id(&format!("\"{longest}\"")), Some(longest));
     let digest = ring::digest::digest(&ring::digest::SHA256, "é".repeat(201).as_bytes());
-    assert_eq!(id(&format!("\"{}\"", "é".repeat(201))), Some(crate::verify::encoding::hex(digest.as_ref())));
+    assert_eq!(id(&format!("\"{}\"", "é".repeat(201))), Some(crate::scheme::encoding::hex(digest.as_ref())));
     for none in [r#""""#, "null", "true", "{}", r#"["a"]"#, r#""\ud800""#] {
         assert_eq!(id(none), None, "{none}");
     }
@@ -161,7 +161,7 @@ fn batches_that_overlap_have_different_ids() {
     let many: Vec<String> = (0..100).map(|number| format!("event {number}")).collect();
     let many: Vec<&str> = many.iter().map(String::as_str).collect();
     let joined = ring::digest::digest(&ring::digest::SHA256, many.join(",").as_bytes());
-    assert_eq!(id("gocardless", &events(&many)), Some(crate::verify::encoding::hex(joined.as_ref())));
+    assert_eq!(id("gocardless", &events(&many)), Some(crate::scheme::encoding::hex(joined.as_ref())));
 }
 
 const STRUCTURED: (&str, &str) = ("Content-Type", "Application/CloudEvents+JSON; charset=UTF-8");

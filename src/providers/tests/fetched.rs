@@ -132,9 +132,9 @@ fn a_signature_with_a_new_key_that_is_not_named_waits_for_the_new_set() {
     let (old, new) = (pair(1), pair(2));
     let (body, time) = ("{}", NOW.to_string());
     let digest =
-        crate::verify::encoding::hex(ring::digest::digest(&ring::digest::SHA256, body.as_bytes()).as_ref());
+        crate::scheme::encoding::hex(ring::digest::digest(&ring::digest::SHA256, body.as_bytes()).as_ref());
     let signature =
-        crate::verify::encoding::hex(new.sign(format!("id\nuser\n{time}\n{digest}").as_bytes()).as_ref());
+        crate::scheme::encoding::hex(new.sign(format!("id\nuser\n{time}\n{digest}").as_bytes()).as_ref());
     let fal_sent = Sent::new(
         &[
             ("x-fal-webhook-request-id", "id"),

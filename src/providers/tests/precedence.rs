@@ -1,6 +1,6 @@
 //! Which proof decides where a source knows several: a signature that is there always does.
 
-use crate::verify::encoding::{Encoding, hex};
+use crate::scheme::encoding::{Encoding, hex};
 
 use super::recipe::Detail;
 use super::*;
@@ -177,7 +177,7 @@ fn rotated_secrets_may_belong_to_different_schemes() {
         .signatures
         .iter()
         .map(|keyed| match &keyed.keys {
-            crate::verify::signature::Keys::Secrets(keys) => keys.len(),
+            crate::scheme::signature::Keys::Secrets(keys) => keys.len(),
             _ => 0,
         })
         .collect();

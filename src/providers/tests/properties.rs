@@ -7,11 +7,11 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use proptest::prelude::*;
 
-use crate::verify::encoding::Encoding;
-use crate::verify::layout::Layout;
-use crate::verify::place::Place;
-use crate::verify::signature::{Keyed, Keys};
-use crate::verify::template::Scope;
+use crate::scheme::encoding::Encoding;
+use crate::scheme::layout::Layout;
+use crate::scheme::place::Place;
+use crate::scheme::signature::{Keyed, Keys};
+use crate::scheme::template::Scope;
 
 use super::own::OwnRequest;
 use super::*;

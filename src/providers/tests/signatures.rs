@@ -2,7 +2,7 @@
 
 use ring::signature::{Ed25519KeyPair, KeyPair};
 
-use crate::verify::encoding::{Encoding, hex};
+use crate::scheme::encoding::{Encoding, hex};
 
 use super::*;
 

@@ -2,10 +2,10 @@
 
 use super::Verifier;
 use crate::providers::Request;
-use crate::verify::coding::codings;
-use crate::verify::form::{self, FormProblem};
-use crate::verify::json::Extracted;
-use crate::verify::short_fields;
+use crate::scheme::coding::codings;
+use crate::scheme::form::{self, FormProblem};
+use crate::scheme::json::Extracted;
+use crate::scheme::short_fields;
 
 impl Verifier {
     /// What the recipe reads from the short fields of a form that is too large for `form_to_json`.

@@ -1,6 +1,6 @@
 //! Keys and signatures as providers send them.
 
-use crate::verify::public_key::PublicAlgorithm::{
+use crate::scheme::public_key::PublicAlgorithm::{
     self, EcdsaP256Sha1, EcdsaP256Sha256, Ed25519, Es256, Es512, RsaSha1, RsaSha256,
 };
 

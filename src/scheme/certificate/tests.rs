@@ -10,7 +10,7 @@ use self::chains::{
 };
 use super::CertificateError::{IssuerMissing, Malformed, NotValidNow, Untrusted};
 use super::*;
-use crate::verify::public_key::PublicAlgorithm;
+use crate::scheme::public_key::PublicAlgorithm;
 
 const NOW: OffsetDateTime = datetime!(2030-01-01 0:00 UTC);
 

@@ -204,8 +204,8 @@ mod tests {
     use time::OffsetDateTime;
 
     use super::*;
-    use crate::verify::request::Headers;
-    use crate::verify::template::{Scope, Template};
+    use crate::scheme::request::Headers;
+    use crate::scheme::template::{Scope, Template};
 
     /// Renders a JSON place and the decoded body of a request.
     fn read(coding: &str, body: &[u8]) -> (Result<Vec<u8>, Cause>, Result<Vec<u8>, Cause>) {

@@ -82,7 +82,7 @@ mod tests {
     use time::OffsetDateTime;
 
     use super::*;
-    use crate::verify::request::{Headers, Request};
+    use crate::scheme::request::{Headers, Request};
 
     fn holds(condition: &str, body: &str) -> bool {
         let request = Request {

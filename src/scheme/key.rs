@@ -284,6 +284,6 @@ mod tests {
         assert!(derived(plain(), "").is_err());
         assert!(derived(Derivation { suffix: Some("&".into()), ..plain() }, "").is_err());
         let hashed = Derivation { hash: Some(KeyHash::Sha1), ..plain() }.derive(b"abc").unwrap();
-        assert_eq!(crate::verify::encoding::hex(&hashed), "a9993e364706816aba3e25717850c26c9cd0d89d");
+        assert_eq!(crate::scheme::encoding::hex(&hashed), "a9993e364706816aba3e25717850c26c9cd0d89d");
     }
 }

@@ -131,7 +131,7 @@ fn number(fields: &[Field<'_>], wanted: u64) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use crate::verify::public_key::PublicKey;
+    use crate::scheme::public_key::PublicKey;
 
     use super::*;
 

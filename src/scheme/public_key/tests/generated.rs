@@ -1,6 +1,6 @@
 //! A key of each kind, and signatures of every algorithm over `MESSAGE`, made with openssl.
 
-use crate::verify::public_key::PublicAlgorithm::{
+use crate::scheme::public_key::PublicAlgorithm::{
     self, EcdsaP256Sha1, EcdsaP256Sha256, Ed25519, Es256, Es384, Es512, RsaSha1, RsaSha256, RsaSha384,
     RsaSha512,
 };
