@@ -6,13 +6,14 @@ use std::sync::LazyLock;
 
 use creel::providers::json::{Found, Paths, Pointers};
 use creel::providers::{Headers, json};
-use creel::scheme::charset;
-use creel::scheme::coding::{self, AtMost, Coding};
-use creel::scheme::form::{self, Kind};
-use creel::scheme::lookup::{JsonPath, first_key_except, items, member};
+use creel::content::charset;
+use creel::content::coding::{self, AtMost, Coding};
+use creel::content::form::{self, Kind};
+use creel::json::lookup::{JsonPath, first_key_except, items, member};
 use creel::scheme::template::{Scope, Template};
-use creel::scheme::view::{Texts, View};
-use creel::scheme::{canonical, lookup};
+use creel::content::view::{Texts, View};
+use creel::json::lookup;
+use creel::scheme::canonical;
 use creel_fuzz::{Sent, line};
 use serde_json::Value;
 

@@ -10,7 +10,7 @@ use creel::scheme::encoding::Encoding;
 use creel::scheme::layout::{Layout, MAX_CANDIDATES};
 use creel::scheme::place::Place;
 use creel::scheme::template::{Scope, Template};
-use creel::scheme::view::{Texts, View};
+use creel::content::view::{Texts, View};
 use creel_fuzz::{Sent, line};
 
 /// Those of the built-in recipes, one of each kind and separator at least, and the names of their parts.

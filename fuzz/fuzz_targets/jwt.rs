@@ -11,7 +11,7 @@ use creel::scheme::place::Place;
 use creel::scheme::public_key::PublicKey;
 use creel::scheme::signature::Terms;
 use creel::scheme::template::Template;
-use creel::scheme::view::{Texts, View};
+use creel::content::view::{Texts, View};
 use creel_fuzz::{Sent, World, keys, line, now};
 use serde_json::Value;
 

@@ -2,8 +2,8 @@
 
 use std::borrow::Cow;
 
+use crate::json::{Extracted, Found, Paths, Slot};
 use crate::scheme::encoding::Encoding;
-use crate::scheme::json::{Extracted, Found, Paths, Slot};
 
 use super::Request;
 use super::describe::join_parts;

@@ -7,16 +7,16 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::content::charset;
+use crate::content::coding::codings;
+use crate::content::form;
+use crate::content::view::{Texts, View};
 use crate::json;
 use crate::scheme::asked_url::AskedUrl;
 use crate::scheme::canonical::json_string;
-use crate::scheme::charset;
-use crate::scheme::coding::codings;
 use crate::scheme::expectation::Expectation;
-use crate::scheme::form;
 use crate::scheme::place::Place;
 use crate::scheme::template::{Piece, Template};
-use crate::scheme::view::{Texts, View};
 
 use super::fetch::{Call, FetchRule, call, render};
 use super::recipe::Recipe;

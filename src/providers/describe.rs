@@ -4,8 +4,8 @@ use std::borrow::Cow;
 
 use ring::digest::{SHA256, digest};
 
+use crate::json::{Extracted, Found};
 use crate::scheme::encoding::hex;
-use crate::scheme::json::{Extracted, Found};
 
 use super::Request;
 use super::cloud_event::BINARY_MARK;

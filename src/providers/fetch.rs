@@ -2,14 +2,14 @@
 
 use std::borrow::Cow;
 
+use crate::content::request::{Headers, Request};
+use crate::content::view::{Texts, View};
 use crate::json::lookup::{self, JsonPath};
 use crate::json::{text_of, without_mark};
 use crate::scheme::certificate::certificates;
 use crate::scheme::outside::{self, Answer, Wanted};
-use crate::scheme::request::{Headers, Request};
 use crate::scheme::template::{Scope, Template};
 use crate::scheme::tink;
-use crate::scheme::view::{Texts, View};
 
 /// The largest sets are those of whole platforms, with dozens of keys.
 const MAX_KEYS_BYTES: usize = 256 << 10;

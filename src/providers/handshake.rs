@@ -1,10 +1,10 @@
 //! Requests that are no messages and want an answer: challenges, probes, subscriptions to be confirmed.
 
+use crate::content::request::Secret;
+use crate::content::view::View;
 use crate::scheme::key::{SecretKey, plain_digest};
 use crate::scheme::outside::is_pinned;
-use crate::scheme::request::Secret;
 use crate::scheme::template::Scope;
-use crate::scheme::view::View;
 
 use super::recipe::{AnswerRule, HandshakeBody, HandshakeRule};
 use super::reply::Reply;

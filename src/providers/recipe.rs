@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
+use crate::json::{Paths, Slot};
 use crate::scheme::auth_scheme::AuthScheme;
 use crate::scheme::condition::Condition;
 use crate::scheme::encoding::Encoding;
-use crate::scheme::json::{Paths, Slot};
 use crate::scheme::jwt::Jwt;
 use crate::scheme::key::{Algorithm, Derivation};
 use crate::scheme::place::Place;

@@ -4,15 +4,15 @@ use serde_json::{Map, Value};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
+use crate::content::form;
+use crate::content::view::{Texts, View};
 use crate::scheme::condition::Condition;
-use crate::scheme::form;
 use crate::scheme::freshness::TimestampPlace;
 use crate::scheme::jwt::{self, Jwt, JwtKeys, Must};
 use crate::scheme::place::Place;
 use crate::scheme::signature::{Keyed, Keys};
 use crate::scheme::template::Scope;
 use crate::scheme::token::basic_authorization;
-use crate::scheme::view::{Texts, View};
 
 use super::recipe::{Detail, SampleBody};
 use super::verifier::Verifier;

@@ -5,7 +5,7 @@ use std::fmt::Write;
 
 use super::place::Place;
 use super::template::{Piece, Template};
-use super::view::Texts;
+use crate::content::view::Texts;
 
 /// Ids and tokens are shorter.
 const MAX_VALUE_BYTES: usize = 512;
@@ -193,8 +193,8 @@ fn push_encoded(url: &mut String, value: &str) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::request::Secret;
     use super::*;
+    use crate::content::request::Secret;
 
     fn url(template: &str) -> Result<AskedUrl, String> {
         let mut texts = Texts::default();

@@ -6,9 +6,9 @@ use super::condition::Condition;
 use super::freshness::TimestampPlace;
 use super::outside::{MAX_ID_BYTES, MAX_URL_BYTES, is_pinned};
 use super::place::Place;
-use super::request::Cause;
 use super::signature::{Keyed, Keys, Terms};
-use super::view::View;
+use crate::content::request::Cause;
+use crate::content::view::View;
 
 impl Keyed {
     pub fn is_carried(&self, view: &View<'_>, terms: &Terms<'_>) -> bool {

@@ -3,8 +3,8 @@
 use subtle::ConstantTimeEq;
 
 use super::place::Place;
-use super::request::Cause;
-use super::view::{Texts, View};
+use crate::content::request::Cause;
+use crate::content::view::{Texts, View};
 
 /// What must hold of a request.
 #[derive(Clone, Debug)]
@@ -82,7 +82,7 @@ mod tests {
     use time::OffsetDateTime;
 
     use super::*;
-    use crate::scheme::request::{Headers, Request};
+    use crate::content::request::{Headers, Request};
 
     fn holds(condition: &str, body: &str) -> bool {
         let request = Request {

@@ -14,10 +14,10 @@ use super::freshness::Moment;
 use super::outside::{Outside, Unproven};
 use super::place::Place;
 use super::public_key::{PublicAlgorithm, PublicKey};
-use super::request::{Cause, Secret};
 use super::signature::Terms;
 use super::template::{Scope, Template};
-use super::view::View;
+use crate::content::request::{Cause, Secret};
+use crate::content::view::View;
 use crate::json::{Object, document, text_of};
 
 /// No sender's token is longer.

@@ -8,8 +8,8 @@ use serde::Deserialize;
 
 use super::encoding::{KeyEncoding, MAX_SIGNATURE_BYTES};
 use super::public_key::PublicAlgorithm;
-use super::request::{Cause, Secret};
 use super::template::{Scope, Template};
+use crate::content::request::{Cause, Secret};
 
 /// How the signed text becomes a signature.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]

@@ -5,8 +5,8 @@ use serde_json::Value;
 
 use super::certificate::{CertificateError, Roots, certificates, trusted_key};
 use super::public_key::PublicKey;
-use super::request::Cause;
-use super::view::View;
+use crate::content::request::Cause;
+use crate::content::view::View;
 use crate::json::{Object, text_of};
 
 /// What is remembered as unknown comes from strangers: no provider's names are longer.

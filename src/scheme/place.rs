@@ -2,10 +2,10 @@
 
 use std::borrow::Cow;
 
-use super::json::Found;
-use super::lookup::JsonPath;
-use super::request::Cause;
-use super::view::View;
+use crate::content::request::Cause;
+use crate::content::view::View;
+use crate::json::Found;
+use crate::json::lookup::JsonPath;
 
 /// Where a value is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -94,7 +94,7 @@ impl Place {
             },
             Self::KeyOf { object, except } => {
                 let object = object.raw(view.json()?);
-                object.and_then(|object| super::lookup::first_key_except(object, except)).map(text)
+                object.and_then(|object| crate::json::lookup::first_key_except(object, except)).map(text)
             }
         };
         Ok(found.filter(|value| !value.is_empty()))

@@ -13,9 +13,9 @@ use super::layout::{Layout, MAX_CANDIDATES, MAX_JOINED_LINES};
 use super::outside::{Outside, Unproven};
 use super::place::Place;
 use super::public_key::PublicKey;
-use super::request::Cause;
 use super::template::{Scope, Template};
-use super::view::{Texts, View};
+use crate::content::request::Cause;
+use crate::content::view::{Texts, View};
 
 /// A scheme as its provider documents it.
 #[derive(Clone, Debug)]

@@ -6,10 +6,10 @@ use ring::digest::{SHA256, digest};
 use subtle::{Choice, ConstantTimeEq};
 
 use super::auth_scheme::AuthScheme;
-use super::json::Found;
 use super::place::Place;
-use super::request::{Cause, Secret};
-use super::view::View;
+use crate::content::request::{Cause, Secret};
+use crate::content::view::View;
+use crate::json::Found;
 
 /// The tokens of one source and where they are carried.
 #[derive(Clone, Debug)]

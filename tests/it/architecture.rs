@@ -3,15 +3,16 @@
 use std::path::{Path, PathBuf};
 
 /// A module and those that it may use.
-const ARROWS: [(&str, &[&str]); 11] = [
+const ARROWS: [(&str, &[&str]); 12] = [
     ("cli", &["app", "cleanup", "config", "json", "outbound", "providers", "store"]),
     ("app", &["cleanup", "config", "deliver", "http", "outbound", "providers", "store"]),
     ("http", &["config", "json", "outbound", "providers", "store"]),
     ("deliver", &["config", "json", "outbound", "providers", "store"]),
     ("cleanup", &["config", "store"]),
     ("config", &["json", "providers", "store"]),
-    ("providers", &["json", "scheme"]),
-    ("scheme", &["json"]),
+    ("providers", &["content", "json", "scheme"]),
+    ("scheme", &["content", "json"]),
+    ("content", &["json"]),
     ("store", &["json"]),
     ("outbound", &["json"]),
     ("json", &[]),

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeSet;
 
+use crate::content::view::Texts;
 use crate::scheme::key::{Derivation, SecretKey};
 use crate::scheme::public_key::PublicKey;
 use crate::scheme::signature::{Keyed, Keys};
-use crate::scheme::view::Texts;
 
 use super::super::Secret;
 use super::super::recipe::{KeySource, Signature};

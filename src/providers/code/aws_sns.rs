@@ -93,7 +93,7 @@ mod tests {
     use time::OffsetDateTime;
 
     use super::*;
-    use crate::scheme::request::{Headers, Request};
+    use crate::content::request::{Headers, Request};
 
     #[test]
     fn odd_members_hide_no_field() {

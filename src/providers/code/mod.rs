@@ -18,12 +18,12 @@ use std::borrow::Cow;
 use ring::hmac;
 use subtle::ConstantTimeEq;
 
+use crate::content::request::{Cause, Secret};
+use crate::content::view::{Texts, View};
 use crate::scheme::encoding::{Encoding, KeyEncoding};
 use crate::scheme::layout::MAX_CANDIDATES;
 use crate::scheme::outside::Unproven;
-use crate::scheme::request::{Cause, Secret};
 use crate::scheme::signature::Terms;
-use crate::scheme::view::{Texts, View};
 
 use super::sample::Draft;
 use super::settings::{SettingError, Settings};

@@ -4,7 +4,7 @@
 use ring::hmac::HMAC_SHA256;
 
 use super::{Cause, Draft, Encoding, Secret, View, any_hmac, header, header_list, hmac_text, is_hmac};
-use crate::scheme::form;
+use crate::content::form;
 
 const SIGNATURE: &str = "x-plivo-signature-v3";
 const NONCE: &str = "x-plivo-signature-v3-nonce";

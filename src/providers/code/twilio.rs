@@ -13,7 +13,7 @@ use ring::hmac::{Algorithm, HMAC_SHA1_FOR_LEGACY_USE_ONLY as SHA1, HMAC_SHA256};
 use subtle::ConstantTimeEq;
 
 use super::{Cause, Draft, Encoding, Secret, View, any_hmac, header, hmac_text, is_hmac};
-use crate::scheme::form;
+use crate::content::form;
 
 const HEADER: &str = "x-twilio-signature";
 const SETTINGS: &str = "x-twilio-webhooks-signature-settings";

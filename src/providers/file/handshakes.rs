@@ -1,6 +1,6 @@
 //! Handshakes, and how keys are fetched, from their tables.
 
-use crate::scheme::lookup::JsonPath;
+use crate::json::lookup::JsonPath;
 use crate::scheme::place::{Place, is_header_name};
 use crate::scheme::template::Template;
 

@@ -9,7 +9,7 @@ mod words;
 
 use std::time::Duration;
 
-use crate::scheme::json::Paths;
+use crate::json::Paths;
 use crate::scheme::jwt::Must;
 use crate::scheme::place::{Place, is_header_name};
 use crate::scheme::template::Template;

@@ -1,6 +1,6 @@
 //! Replies from their tables.
 
-use crate::scheme::request::Cause;
+use crate::content::request::Cause;
 
 use super::super::json;
 use super::super::reply::{AcceptedReply, RefusedReply, Reply};

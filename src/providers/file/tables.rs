@@ -2,11 +2,11 @@
 
 use serde::Deserialize;
 
+use crate::content::request::Cause;
 use crate::scheme::encoding::{Encoding, KeyEncoding};
 use crate::scheme::freshness::TimestampUnit;
 use crate::scheme::jwt::{Expires, JwtAlgorithm};
 use crate::scheme::key::{Algorithm, Derivation, KeyHash, Normalization};
-use crate::scheme::request::Cause;
 
 use super::super::recipe::{Coverage, Group};
 use super::super::settings::{Key, Kind};

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
+use crate::content::view::View;
 use crate::scheme::jwt::{Jwt, JwtKeys};
 use crate::scheme::outside::Unproven;
 use crate::scheme::place::Place;
 use crate::scheme::signature::{self, Keyed, Terms, heavier};
 use crate::scheme::token::{Basic, Token};
-use crate::scheme::view::View;
 
 use super::super::code::BoundCode;
 use super::super::confirm::Asker;

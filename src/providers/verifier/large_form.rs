@@ -1,11 +1,11 @@
 //! What is read of a form that is too large to be converted to JSON.
 
 use super::Verifier;
+use crate::content::coding::codings;
+use crate::content::form::{self, FormProblem};
+use crate::content::short_fields;
+use crate::json::Extracted;
 use crate::providers::Request;
-use crate::scheme::coding::codings;
-use crate::scheme::form::{self, FormProblem};
-use crate::scheme::json::Extracted;
-use crate::scheme::short_fields;
 
 impl Verifier {
     /// What the recipe reads from the short fields of a form that is too large for `form_to_json`.

@@ -1,8 +1,8 @@
 //! Headers that name a message and that only some proofs of a source cover. Next to another proof anyone could have added
 //! them, so they are ignored there.
 
+use crate::content::view::View;
 use crate::scheme::signature::{self, Keyed};
-use crate::scheme::view::View;
 
 use super::super::recipe::{Detail, Recipe};
 use super::bound::BoundProofs;

@@ -4,10 +4,10 @@ use std::borrow::Cow;
 
 use ring::digest::{SHA256, digest};
 
+use crate::content::request::Cause;
+use crate::json;
 use crate::scheme::canonical;
 use crate::scheme::encoding::Encoding;
-use crate::scheme::json;
-use crate::scheme::request::Cause;
 
 /// Sorted or escaped, a body takes up to ten times its size before anybody knows whether it is genuine. No provider that
 /// signs such a form sends more.

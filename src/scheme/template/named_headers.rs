@@ -1,8 +1,8 @@
 //! The headers that a signature names itself, with their values joined with dots. Values may hold dots too, so a captured
 //! signature also fits other headers and another body, unless the joined text can be split in one way only.
 
-use crate::scheme::request::Cause;
-use crate::scheme::view::View;
+use crate::content::request::Cause;
+use crate::content::view::View;
 
 /// No sender binds more.
 const MAX_NAMED_HEADERS: usize = 32;
@@ -91,7 +91,7 @@ mod tests {
     use time::OffsetDateTime;
 
     use super::*;
-    use crate::scheme::request::{Headers, Request};
+    use crate::content::request::{Headers, Request};
 
     const ID: &str = "0199a1b2-c3d4-7e5f-8a9b-0c1d2e3f4a5b";
     const TENANT: &str = "6d1f0b7a-3a4e-4c7f-9b6a-2f1e0d9c8b7a";

@@ -5,7 +5,7 @@
 //! value that holds the text that ends it is rejected.
 
 use super::{Part, Scope, Template};
-use crate::scheme::request::Cause;
+use crate::content::request::Cause;
 
 /// What follows `{?`, split at the brace that ends the section.
 pub fn split(text: &str) -> Option<(&str, &str)> {

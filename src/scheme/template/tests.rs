@@ -1,7 +1,7 @@
 //! Templates, what they are made of, and what becomes of them.
 
 use super::*;
-use crate::scheme::request::{Headers, Request};
+use crate::content::request::{Headers, Request};
 
 #[test]
 fn a_template_is_literals_and_placeholders() {

@@ -3,7 +3,7 @@
 
 mod elements;
 
-use super::request::Cause;
+use crate::content::request::Cause;
 pub use elements::MAX_JOINED_LINES;
 use elements::{Slices, elements};
 

@@ -9,8 +9,8 @@ use time::format_description::well_known::{Rfc2822, Rfc3339};
 
 use super::layout::Layout;
 use super::place::Place;
-use super::request::Cause;
-use super::view::View;
+use crate::content::request::Cause;
+use crate::content::view::View;
 
 mod iso_date;
 

@@ -204,7 +204,7 @@ mod tests {
     use time::OffsetDateTime;
 
     use super::*;
-    use crate::scheme::request::Headers;
+    use crate::content::request::Headers;
     use crate::scheme::template::{Scope, Template};
 
     /// Renders a JSON place and the decoded body of a request.

@@ -71,7 +71,7 @@ mod tests {
     use time::OffsetDateTime;
 
     use super::*;
-    use crate::scheme::request::Headers;
+    use crate::content::request::Headers;
 
     const FORM: &str = "application/x-www-form-urlencoded";
     const FIELDS: PayloadFields<'_> = PayloadFields { form: Some("payload"), query: Some("payload") };

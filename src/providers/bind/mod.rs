@@ -5,12 +5,12 @@ mod signatures;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use crate::content::view::Texts;
 use crate::scheme::condition::Condition;
 use crate::scheme::jwt::JwtKeys;
 use crate::scheme::place::{Place, is_header_name};
 use crate::scheme::signature::Keys;
 use crate::scheme::token::{Basic, Token};
-use crate::scheme::view::Texts;
 
 use super::Secret;
 use super::code::BoundCode;

@@ -7,18 +7,18 @@ mod signed_headers;
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
+use crate::content::charset;
+use crate::content::document;
+use crate::content::form::{self, FormProblem};
+use crate::content::request::Secret;
+use crate::content::view::{Texts, View};
+use crate::json::Extracted;
 use crate::scheme::certificate::Roots;
-use crate::scheme::charset;
-use crate::scheme::document;
-use crate::scheme::form::{self, FormProblem};
-use crate::scheme::json::Extracted;
 use crate::scheme::jwt::JwtKeys;
 use crate::scheme::outside::{Answer, Outside, Unproven, Wanted};
 use crate::scheme::place::Place;
-use crate::scheme::request::Secret;
 use crate::scheme::signature::{Keyed, Keys, Terms};
 use crate::scheme::token::Basic;
-use crate::scheme::view::{Texts, View};
 
 use super::challenge::has_shape_of_id;
 use super::code::BoundCode;
