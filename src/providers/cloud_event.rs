@@ -6,7 +6,7 @@ use crate::json::{Extracted, Found, Paths, Slot};
 use crate::scheme::encoding::Encoding;
 
 use super::Request;
-use super::describe::join_parts;
+use super::joined_id::join_parts;
 
 /// Every content type of the structured and the batched mode begins so.
 const STRUCTURED_TYPE: &[u8] = b"application/cloudevents";

@@ -19,7 +19,7 @@ use crate::scheme::place::Place;
 use crate::scheme::template::{Piece, Template};
 
 use super::fetch::{Call, FetchRule, call, render};
-use super::recipe::Recipe;
+use super::recipe::{ConfirmRule, Recipe};
 use super::{Cause, Request, Secret, SettingError};
 
 /// No provider that has a body sent back to it sends more.
@@ -32,24 +32,6 @@ const LOGIN_HOLDS: Duration = Duration::from_secs(5 * 60);
 const RENEWED_BEFORE: Duration = Duration::from_secs(60);
 /// Holds the token of `CREEL_SOURCE_<NAME>_CONFIRM_TOKEN` among the settings.
 const TOKEN: &str = "confirm_token";
-
-/// How a provider's API is asked.
-#[derive(Debug)]
-pub(super) struct ConfirmRule {
-    pub method: String,
-    pub url: Template,
-    /// Without values from the request. One whose setting is missing is left out.
-    pub headers: Vec<(String, Template)>,
-    /// JSON.
-    pub body: Option<Template>,
-    pub expect: Expectation,
-    /// Answers that say for certain that there is no such thing.
-    pub unknown: Vec<Expectation>,
-    /// Made before: what it takes becomes `{login}`.
-    pub login: Option<FetchRule>,
-    /// What must look like an id, not like a path.
-    pub shape_of: Place,
-}
 
 /// How the API of one source is asked, with its settings.
 #[derive(Clone, Debug)]

@@ -4,6 +4,7 @@ use crate::content::request::Secret;
 use crate::content::view::View;
 use crate::scheme::key::{SecretKey, plain_digest};
 use crate::scheme::outside::is_pinned;
+use crate::scheme::shape::host_matches;
 use crate::scheme::template::Scope;
 
 use super::recipe::{AnswerRule, HandshakeBody, HandshakeRule};
@@ -139,13 +140,4 @@ impl Verifier {
         };
         Ok(rule.encoding.encode(tag.as_ref()))
     }
-}
-
-/// `sns.*.amazonaws.com`: the star stands for one label.
-pub(super) fn host_matches(pattern: &str, host: &str) -> bool {
-    let Some((before, after)) = pattern.split_once('*') else { return pattern == host };
-    let label = host.strip_prefix(before).and_then(|rest| rest.strip_suffix(after));
-    label.is_some_and(|label| {
-        !label.is_empty() && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
-    })
 }

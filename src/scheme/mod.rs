@@ -16,6 +16,7 @@ pub mod layout;
 pub mod outside;
 pub mod place;
 pub mod public_key;
+pub mod shape;
 pub mod signature;
 pub mod template;
 pub mod tink;

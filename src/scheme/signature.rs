@@ -19,7 +19,7 @@ use crate::content::view::{Texts, View};
 
 /// A scheme as its provider documents it.
 #[derive(Clone, Debug)]
-pub struct Scheme {
+pub struct SignatureScheme {
     /// Where the signature is.
     pub at: Place,
     pub layout: Layout,
@@ -64,7 +64,7 @@ impl Keys {
 /// a signature that this source does not allow from one that the provider does not know.
 #[derive(Clone, Debug)]
 pub struct Keyed {
-    pub scheme: &'static Scheme,
+    pub scheme: &'static SignatureScheme,
     pub keys: Keys,
 }
 

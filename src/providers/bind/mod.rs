@@ -1,5 +1,6 @@
 //! Binding a recipe to the settings of one source: keys are decoded and prepared, replies made ready.
 
+mod places;
 mod signatures;
 
 use std::collections::BTreeSet;
@@ -8,17 +9,18 @@ use std::sync::Arc;
 use crate::content::view::Texts;
 use crate::scheme::condition::Condition;
 use crate::scheme::jwt::JwtKeys;
-use crate::scheme::place::{Place, is_header_name};
+use crate::scheme::place::Place;
 use crate::scheme::signature::Keys;
 use crate::scheme::token::{Basic, Token};
 
 use super::Secret;
-use super::code::BoundCode;
+use super::code::BoundScheme;
 use super::confirm::Asker;
 use super::recipe::{JwtRule, KeySource, NamedPlace, Proofs, Recipe, TokenRule};
 use super::reply::{AcceptedReply, Reply};
 use super::settings::{Kind, SettingError, Settings};
 use super::verifier::{BoundProofs, BoundToken, OwnKey, Verifier};
+use places::{named_header, once};
 use signatures::{bind_signatures, public_keys};
 
 impl Verifier {
@@ -161,7 +163,7 @@ fn bind_proofs(
     }
     if let Some(code) = rules.code {
         missing.extend(code.secret_settings());
-        proofs.code = once(BoundCode::bind(code, settings), errors).flatten();
+        proofs.code = once(BoundScheme::bind(code, settings), errors).flatten();
     }
     if proofs.signatures.iter().all(|keyed| matches!(&keyed.keys, Keys::Secrets(keys) if keys.is_empty())) {
         proofs.signatures.clear();
@@ -197,19 +199,6 @@ fn signing_settings(rules: &'static Proofs, bound: &BoundProofs) -> Vec<&'static
         .collect()
 }
 
-/// Two schemes may share a key; its problem is told once.
-fn once<T>(bound: Result<T, SettingError>, errors: &mut Vec<SettingError>) -> Option<T> {
-    match bound {
-        Ok(bound) => Some(bound),
-        Err(error) => {
-            if !errors.contains(&error) {
-                errors.push(error);
-            }
-            None
-        }
-    }
-}
-
 fn bind_token(
     rule: &'static TokenRule,
     settings: &Settings,
@@ -238,33 +227,6 @@ fn bind_token(
     Some(BoundToken { token, key: &rule.key, values: values.to_vec() })
 }
 
-fn named_header(setting: &str, texts: &Texts) -> Result<String, SettingError> {
-    let header = texts.first(setting).and_then(|header| std::str::from_utf8(header).ok());
-    let Some(header) = header else {
-        return Err(SettingError::new(setting, "is missing: the name of the header that carries the token"));
-    };
-    if !is_header_name(header) {
-        return Err(SettingError::new(setting, "is not the name of a header, such as `Acme-Webhook-Token`"));
-    }
-    if EVERYBODY_SENDS.iter().any(|name| header.eq_ignore_ascii_case(name)) {
-        return Err(SettingError::new(setting, "is a header that every client sends: it proves nothing"));
-    }
-    Ok(header.to_ascii_lowercase())
-}
-
-/// What HTTP itself or any proxy puts into a request.
-const EVERYBODY_SENDS: [&str; 9] = [
-    "Host",
-    "Content-Length",
-    "Content-Type",
-    "Connection",
-    "Transfer-Encoding",
-    "User-Agent",
-    "Accept",
-    "X-Forwarded-For",
-    "X-Forwarded-Proto",
-];
-
 fn bind_basic(settings: &Settings, errors: &mut Vec<SettingError>) -> Option<Basic> {
     let username = settings.all("username").first().map_or(&b""[..], Secret::expose);
     let password = settings.all("password").first().map_or(&b""[..], Secret::expose);
@@ -278,13 +240,6 @@ fn bind_basic(settings: &Settings, errors: &mut Vec<SettingError>) -> Option<Bas
         return None;
     }
     Some(Basic::new(username, password))
-}
-
-fn bind_place(place: &NamedPlace, texts: &Texts) -> Result<Place, SettingError> {
-    match place {
-        NamedPlace::Place(place) => Ok(place.clone()),
-        NamedPlace::HeaderOf { setting } => named_header(setting, texts).map(Place::Header),
-    }
 }
 
 /// `None` where this source does not use the scheme.

@@ -10,7 +10,7 @@ use crate::scheme::signature::{Keyed, Keys};
 use super::super::Secret;
 use super::super::recipe::{KeySource, Signature};
 use super::super::settings::{SettingError, Settings};
-use super::{bind_place, once};
+use super::places::{bind_place, once};
 
 /// A value of a setting.
 type Given = (&'static str, usize);

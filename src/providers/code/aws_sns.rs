@@ -4,10 +4,15 @@
 
 use std::borrow::Cow;
 
-use super::{Cause, Encoding, Terms, Unproven, View};
+use super::scheme::{Scheme, SchemeKeys};
+use crate::content::request::Cause;
+use crate::content::view::View;
 use crate::json::{Object, document, text_lossy};
+use crate::scheme::encoding::Encoding;
+use crate::scheme::outside::Unproven;
 use crate::scheme::outside::is_pinned;
 use crate::scheme::public_key::PublicAlgorithm;
+use crate::scheme::signature::Terms;
 
 const HOSTS: [&str; 2] = ["sns.*.amazonaws.com", "sns.*.amazonaws.com.cn"];
 
@@ -20,23 +25,49 @@ struct Signed {
     url: String,
 }
 
-pub fn check(view: &View<'_>, terms: &Terms<'_>) -> Result<(), Unproven> {
-    let Signed { topic, text, algorithm, signature, url } = read(view)?;
-    let key = terms.outside.certified_key(&url, is_sns, view)?;
-    if !key.verify(algorithm, text.as_bytes(), &signature) {
-        return Err(Cause::SignatureMismatch.into());
-    }
-    let is_ours =
-        terms.texts.all("topic_arn").iter().any(|configured| configured.expose() == topic.as_bytes());
-    if is_ours { Ok(()) } else { Err(Cause::WrongAccount.into()) }
-}
+/// Amazon SNS, with a certificate that the body names.
+#[derive(Debug)]
+pub struct AwsSns;
 
-pub fn is_carried(view: &View<'_>) -> bool {
-    read(view).is_ok_and(|signed| is_pinned(&signed.url, is_sns))
+impl Scheme for AwsSns {
+    fn name(&self) -> &'static str {
+        "aws-sns"
+    }
+
+    fn in_words(&self) -> &'static str {
+        "RSA with SHA-1 or SHA-256 (SignatureVersion 1 or 2) over named fields of the body, in its field Signature; the certificate is fetched from sns.<region>.amazonaws.com"
+    }
+
+    fn secret_settings(&self) -> &'static [&'static str] {
+        &[]
+    }
+
+    fn rewrites_body(&self) -> bool {
+        true
+    }
+
+    fn has_proof_in_body(&self) -> bool {
+        true
+    }
+
+    fn check(&self, view: &View<'_>, terms: &Terms<'_>, _keys: &SchemeKeys) -> Result<(), Unproven> {
+        let Signed { topic, text, algorithm, signature, url } = read(view)?;
+        let key = terms.outside.certified_key(&url, is_sns, view)?;
+        if !key.verify(algorithm, text.as_bytes(), &signature) {
+            return Err(Cause::SignatureMismatch.into());
+        }
+        let is_ours =
+            terms.texts.all("topic_arn").iter().any(|configured| configured.expose() == topic.as_bytes());
+        if is_ours { Ok(()) } else { Err(Cause::WrongAccount.into()) }
+    }
+
+    fn is_carried(&self, view: &View<'_>, _terms: &Terms<'_>) -> bool {
+        read(view).is_ok_and(|signed| is_pinned(&signed.url, is_sns))
+    }
 }
 
 fn is_sns(host: &str) -> bool {
-    HOSTS.iter().any(|pattern| super::super::handshake::host_matches(pattern, host))
+    HOSTS.iter().any(|pattern| crate::scheme::shape::host_matches(pattern, host))
 }
 
 fn read(view: &View<'_>) -> Result<Signed, Cause> {

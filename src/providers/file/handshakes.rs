@@ -1,15 +1,12 @@
-//! Handshakes, and how keys are fetched, from their tables.
+//! Handshakes, from their tables.
 
-use crate::json::lookup::JsonPath;
 use crate::scheme::place::{Place, is_header_name};
 use crate::scheme::template::Template;
 
-use super::super::challenge::{ChallengeShape, is_byte_of_id};
-use super::super::fetch::FetchRule;
 use super::super::recipe::{AnswerRule, HandshakeBody, HandshakeReply, HandshakeRule, KeySource, Proofs};
-use super::proofs::{conditions, declared, key_source, template};
-use super::tables::{AnswerTable, FetchTable, HandshakeReplyTable, HandshakeTable};
-use super::{KeyKind, KeyTable, Problem, problem};
+use super::fields::{Problem, conditions, declared, key_source, problem, template};
+use super::tables::{AnswerTable, HandshakeReplyTable, HandshakeTable, KeyKind, KeyTable};
+use crate::scheme::shape::{ChallengeShape, is_byte_of_id};
 
 const METHODS: [&str; 4] = ["GET", "POST", "HEAD", "OPTIONS"];
 
@@ -32,7 +29,8 @@ fn no_message_is_a_challenge(proofs: &Proofs) -> Result<(), Problem> {
         text.is_body_alone() || text.has_literal(|literal| !literal.bytes().all(is_byte_of_id))
     };
     let by_secret = proofs.signatures.iter().filter(|signature| signature.key.setting().is_some());
-    let signed_by_code = proofs.code.is_some_and(|code| code.has_secret() && !code.refuses_challenges());
+    let signed_by_code =
+        proofs.code.is_some_and(|code| !code.secret_settings().is_empty() && !code.rejects_challenges());
     if signed_by_code || by_secret.into_iter().any(|signature| !is_safe(&signature.scheme.template)) {
         return Err(problem(
             "handshake.answer",
@@ -151,32 +149,4 @@ fn reply(table: &HandshakeReplyTable, keys: &[KeyTable]) -> Result<HandshakeRepl
     };
     let headers = table.headers.iter().map(header).collect::<Result<_, _>>()?;
     Ok(HandshakeReply { status: table.status, body, headers })
-}
-
-pub fn fetch(table: &FetchTable, keys: &[KeyTable]) -> Result<FetchRule, Problem> {
-    let parse = |field: &str, text: &str| template(field, text, keys);
-    if !table.url.starts_with("https://") && !table.url.starts_with("{setting:") {
-        return Err(problem("fetch.url", "must begin with https://, or be a setting"));
-    }
-    Ok(FetchRule {
-        method: table.method.clone(),
-        url: parse("fetch.url", &table.url)?,
-        body: table.body.as_ref().map(|body| parse("fetch.body", body)).transpose()?,
-        headers: table
-            .headers
-            .iter()
-            .map(|(name, value)| Ok((name.clone(), parse("fetch.headers", value)?)))
-            .collect::<Result<_, _>>()?,
-        take: table
-            .take
-            .as_ref()
-            .map(|path| JsonPath::parse(path).map_err(|error| problem("fetch.take", error)))
-            .transpose()?,
-        expires: table
-            .expires
-            .as_ref()
-            .map(|path| JsonPath::parse(path).map_err(|error| problem("fetch.expires", error)))
-            .transpose()?,
-        login: table.login.as_ref().map(|login| fetch(login, keys).map(Box::new)).transpose()?,
-    })
 }

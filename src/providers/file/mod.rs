@@ -1,6 +1,8 @@
 //! Reading a recipe from its text. Strict: what is not understood is refused with the name of the field. The same
 //! fields come from a file and, for a sender that is described by variables, from the environment.
 
+mod fetch;
+mod fields;
 mod handshakes;
 mod proofs;
 mod replies;
@@ -18,6 +20,7 @@ use super::cloud_event::EventSlots;
 use super::recipe::{Coverage, Detail, Facts, Group, JwtRule, Proofs, Recipe, SampleBody};
 use super::sample;
 use super::settings::Key;
+pub(super) use fields::{Problem, problem};
 pub(super) use proofs::{DIGEST_WITHOUT_SECRET, MISSING_TIMESTAMP, UNSIGNED_TIMESTAMP};
 pub(super) use tables::{
     DEFAULT_TOLERANCE_SECONDS, File, KeyField, KeyKind, KeySourceTable, KeyTable, OneOrMany, SampleTable,
@@ -31,14 +34,6 @@ pub struct RecipeError {
     pub recipe: String,
     pub field: String,
     pub problem: String,
-}
-
-/// A problem in one field, before the recipe's name is known.
-#[derive(Debug)]
-pub(super) struct Problem(pub String, pub String);
-
-pub(super) fn problem(field: &str, problem: impl Into<String>) -> Problem {
-    Problem(field.to_owned(), problem.into())
 }
 
 impl Recipe {
@@ -123,7 +118,7 @@ impl File {
         let refused = replies::refused(&self.refused, &self.handshake)?;
         let samples = self.sample.iter().map(SampleTable::to_body).collect::<Result<_, _>>();
         let mut samples: Vec<SampleBody> = samples?;
-        let fetch = self.fetch.as_ref().map(|table| handshakes::fetch(table, &self.key)).transpose()?;
+        let fetch = self.fetch.as_ref().map(|table| fetch::fetch_rule(table, &self.key)).transpose()?;
         let facts = self.facts(&proofs);
         facts.check()?;
         if samples.is_empty() {

@@ -3,24 +3,22 @@
 use std::time::Duration;
 
 use crate::scheme::auth_scheme::AuthScheme;
-use crate::scheme::condition::Condition;
 use crate::scheme::expectation::Expectation;
 use crate::scheme::freshness::{Timestamp, TimestampPlace};
 use crate::scheme::jwt::{Claim, Jwt, JwtAlgorithm, Must};
 use crate::scheme::layout::Layout;
 use crate::scheme::place::{Place, is_header_name};
-use crate::scheme::signature::Scheme;
+use crate::scheme::signature::SignatureScheme;
 use crate::scheme::template::Template;
 
-use super::super::code::Code;
-use super::super::confirm::ConfirmRule;
-use super::super::recipe::{JwtRule, KeySource, NamedPlace, Proofs, Signature, TokenRule};
-use super::handshakes::fetch;
+use super::super::code::{self, SCHEMES};
+use super::super::recipe::{ConfirmRule, JwtRule, KeySource, NamedPlace, Proofs, Signature, TokenRule};
+use super::fetch::fetch_rule;
+use super::fields::{Problem, conditions, declared, key_source, named_place, problem, template};
 use super::tables::{
-    ClaimTable, ConfirmTable, File, JwtTable, KeyField, OwnTimestamp, SignatureTable, TimestampTable,
-    TokenTable,
+    ClaimTable, ConfirmTable, File, JwtTable, KeyKind, KeyTable, OwnTimestamp, SignatureTable,
+    TimestampTable, TokenTable,
 };
-use super::{KeyKind, KeyTable, Problem, problem};
 
 /// Problems that have other words where the fields come from variables.
 pub const MISSING_TIMESTAMP: &str = "has `{ts}`, but the recipe has no `[timestamp]` with its place";
@@ -36,10 +34,11 @@ pub fn proofs(file: &File) -> Result<Proofs, Problem> {
         declared("basic", "username", &[KeyKind::Text], &file.key)?;
         declared("basic", "password", &[KeyKind::Secret], &file.key)?;
     }
-    let code = file.code.as_ref().map(|name| {
-        Code::named(name)
-            .ok_or_else(|| problem("code", format!("`{name}` is none of {}", Code::names().join(", "))))
-    });
+    let unknown = |name: &String| {
+        let names = SCHEMES.map(|scheme| scheme.name()).join(", ");
+        problem("code", format!("`{name}` is none of {names}"))
+    };
+    let code = file.code.as_ref().map(|name| code::named(name).ok_or_else(|| unknown(name)));
     Ok(Proofs {
         tokens: file.token.iter().map(|table| token(table, &file.key)).collect::<Result<_, _>>()?,
         basic: file.basic.is_some(),
@@ -62,16 +61,6 @@ fn token(table: &TokenTable, keys: &[KeyTable]) -> Result<TokenRule, Problem> {
     }
     let scheme = AuthScheme::new(&table.scheme);
     Ok(TokenRule { at, scheme, key: table.key.clone(), optional: table.optional })
-}
-
-/// `header {setting:header}` is a header that the user names.
-fn named_place(field: &str, text: &str, keys: &[KeyTable]) -> Result<NamedPlace, Problem> {
-    let setting = text.strip_prefix("header {setting:").and_then(|rest| rest.strip_suffix('}'));
-    let Some(setting) = setting else {
-        return Place::parse(text).map(NamedPlace::Place).map_err(|error| problem(field, error));
-    };
-    declared(field, setting, &[KeyKind::Text], keys)?;
-    Ok(NamedPlace::HeaderOf { setting: setting.to_owned() })
 }
 
 fn signature(
@@ -104,7 +93,7 @@ fn signature(
         return Err(problem("signature.without", "needs a layout of pairs, such as `t={ts},v0={signature}`"));
     }
     Ok(Signature {
-        scheme: Scheme {
+        scheme: SignatureScheme {
             at,
             layout,
             encoding: table.encoding,
@@ -160,32 +149,6 @@ fn stamp(
         return Err(problem("signature.text", UNSIGNED_TIMESTAMP));
     }
     Ok(Timestamp { at, unit: table.unit })
-}
-
-pub fn key_source(field: &str, key: &KeyField, keys: &[KeyTable]) -> Result<KeySource, Problem> {
-    let table = match key {
-        KeyField::Setting(setting) => {
-            declared(field, setting, &[KeyKind::Secret, KeyKind::Text], keys)?;
-            return Ok(KeySource::Setting { setting: setting.clone(), derivation: Default::default() });
-        }
-        KeyField::Table(table) => table,
-    };
-    let place = |text: &str| Place::parse(text).map_err(|error| problem(field, error));
-    match (&table.setting, &table.by_id, table.key_set, &table.certificate_url) {
-        (Some(setting), None, false, None) => {
-            declared(field, setting, &[KeyKind::Secret, KeyKind::Text], keys)?;
-            Ok(KeySource::Setting { setting: setting.clone(), derivation: table.derivation() })
-        }
-        (None, Some(by_id), false, None) => Ok(KeySource::ById(named_place(field, by_id, keys)?)),
-        (None, None, true, None) => Ok(KeySource::AnyPublished),
-        (None, None, false, Some(_)) if table.hosts.is_empty() => {
-            Err(problem(field, "names a certificate's URL without the `hosts` that are trusted"))
-        }
-        (None, None, false, Some(url)) => {
-            Ok(KeySource::Certificate { url: place(url)?, hosts: table.hosts.clone() })
-        }
-        _ => Err(problem(field, "must have one of `setting`, `by_id`, `key_set` and `certificate_url`")),
-    }
 }
 
 fn jwt(table: &JwtTable, keys: &[KeyTable]) -> Result<JwtRule, Problem> {
@@ -253,7 +216,7 @@ fn confirm(table: &ConfirmTable, keys: &[KeyTable]) -> Result<ConfirmRule, Probl
             .transpose()?
             .unwrap_or_default(),
         unknown: unknown.transpose()?.unwrap_or_else(Expectation::of_unknown),
-        login: table.login.as_ref().map(|login| fetch(login, keys)).transpose()?,
+        login: table.login.as_ref().map(|login| fetch_rule(login, keys)).transpose()?,
         shape_of: Place::parse(&table.shape_of).map_err(|error| problem("confirm.shape_of", error))?,
     })
 }
@@ -277,33 +240,4 @@ fn confirm_header(
         return Err(problem(FIELD, "has `{login}`, but there is no `[confirm.login]`"));
     }
     Ok((name.to_owned(), value))
-}
-
-/// A template whose settings are all declared.
-pub fn template(field: &str, text: &str, keys: &[KeyTable]) -> Result<Template, Problem> {
-    let template = Template::parse(text).map_err(|error| problem(field, error))?;
-    for setting in template.settings() {
-        declared(field, setting, &[KeyKind::Secret, KeyKind::Text, KeyKind::List], keys)?;
-    }
-    Ok(template)
-}
-
-pub fn conditions(field: &str, texts: &[String], keys: &[KeyTable]) -> Result<Vec<Condition>, Problem> {
-    let parse = |text: &String| {
-        let condition = Condition::parse(text).map_err(|error| problem(field, error))?;
-        if let Some(setting) = condition.setting() {
-            declared(field, setting, &[KeyKind::Secret, KeyKind::Text, KeyKind::List], keys)?;
-        }
-        Ok(condition)
-    };
-    texts.iter().map(parse).collect()
-}
-
-pub fn declared(field: &str, name: &str, kinds: &[KeyKind], keys: &[KeyTable]) -> Result<(), Problem> {
-    if keys.iter().any(|key| key.name == name && kinds.contains(&key.kind)) {
-        return Ok(());
-    }
-    let kinds: Vec<String> =
-        kinds.iter().map(|kind| format!("`{}`", format!("{kind:?}").to_lowercase())).collect();
-    Err(problem(field, format!("needs a `[[key]]` named `{name}` of kind {}", kinds.join(" or "))))
 }

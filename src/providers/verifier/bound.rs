@@ -9,7 +9,7 @@ use crate::scheme::place::Place;
 use crate::scheme::signature::{self, Keyed, Terms, heavier};
 use crate::scheme::token::{Basic, Token};
 
-use super::super::code::BoundCode;
+use super::super::code::BoundScheme;
 use super::super::confirm::Asker;
 use super::super::{Cause, Secret};
 
@@ -26,7 +26,7 @@ pub struct BoundProofs {
     pub basic: Option<Basic>,
     pub signatures: Vec<Keyed>,
     pub jwts: Vec<(&'static Jwt, JwtKeys)>,
-    pub code: Option<BoundCode>,
+    pub code: Option<BoundScheme>,
     /// How the provider's API is asked about its messages.
     pub asker: Option<Arc<Asker>>,
     /// The settings whose values are keys of the signatures, JWTs and code above.

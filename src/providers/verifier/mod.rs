@@ -20,8 +20,6 @@ use crate::scheme::place::Place;
 use crate::scheme::signature::{Keyed, Keys, Terms};
 use crate::scheme::token::Basic;
 
-use super::challenge::has_shape_of_id;
-use super::code::BoundCode;
 use super::confirm::Asker;
 use super::describe::Description;
 use super::fetch::{Plan, keys_among};
@@ -29,6 +27,7 @@ use super::recipe::{Coverage, Recipe};
 use super::reply::{AcceptedReply, RefusedReply, Reply};
 use super::settings::Settings;
 use super::{Cause, Headers, Request};
+use crate::scheme::shape::has_shape_of_id;
 pub(super) use bound::{BoundProofs, BoundToken};
 
 /// A recipe bound to the settings of one source: everything precomputed that can be (HMAC keys, parsed templates).
@@ -86,7 +85,7 @@ impl Verifier {
         let is_in_form = |place: &Place| matches!(place, Place::Form(_));
         self.recipe.form_payload.is_some()
             || proofs.asker.as_ref().is_some_and(|asker| asker.decodes_body())
-            || proofs.code.as_ref().is_some_and(BoundCode::rewrites_body)
+            || proofs.code.as_ref().is_some_and(|code| code.scheme.rewrites_body())
             || proofs.tokens.iter().any(|bound| is_in_form(bound.token.at()))
             || proofs
                 .signatures
@@ -150,7 +149,7 @@ impl Verifier {
         }
         let terms = Terms { texts: &self.texts, tolerance: self.tolerance, outside: &NothingOutside };
         proofs.signatures.iter().any(|keyed| keyed.is_carried(&view, &terms))
-            || proofs.code.as_ref().is_some_and(|code| code.is_carried(&view, &terms))
+            || proofs.code.as_ref().is_some_and(|code| code.scheme.is_carried(&view, &terms))
             || (proofs.basic.is_some() && Basic::is_carried(&view))
             || proofs.tokens.iter().any(|bound| bound.token.is_carried(&view))
             || proofs.jwts.iter().any(|(jwt, _)| jwt.is_carried(&view, &terms))
@@ -162,7 +161,7 @@ impl Verifier {
         proofs.asker.is_some()
             || self.has_token_in_body()
             || proofs.signatures.iter().any(Keyed::has_proof_in_body)
-            || proofs.code.as_ref().is_some_and(BoundCode::has_proof_in_body)
+            || proofs.code.as_ref().is_some_and(|code| code.scheme.has_proof_in_body())
             || proofs.jwts.iter().any(|(jwt, _)| jwt.at.is_in_body())
     }
 
