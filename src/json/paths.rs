@@ -4,9 +4,10 @@
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::candidate;
-use super::lookup::{JsonPath, first_key_except, key_text};
-use super::strings::text_of;
+use super::document::candidate;
+use super::lookup::{JsonPath, first_key_except};
+use super::path_value::{Extracted, Found, Slot};
+use super::strings::key_text;
 
 /// Places of values in a JSON document: object keys joined by dots, `items[]` for the first item of an array.
 /// In a body that is an array, those of its first item.
@@ -36,10 +37,6 @@ struct NameOf {
     except: Vec<String>,
 }
 
-/// Where a path's value will be among what was read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Slot(pub(super) usize);
-
 #[derive(Clone, Debug, Default)]
 struct Branch(Vec<(String, Node)>);
 
@@ -49,27 +46,6 @@ enum Node {
     Branch(Branch),
     /// What is wanted from the first item of an array.
     FirstItem(Branch),
-}
-
-/// The values found, by slot.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Extracted(Vec<Found>);
-
-/// What stands at a path.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Found {
-    Absent,
-    Text(String),
-    /// Digits as sent: no precision is lost.
-    Number(String),
-    /// An object, an array, a literal, or text that is not Unicode.
-    Other,
-}
-
-impl Extracted {
-    pub fn get(&self, slot: Slot) -> &Found {
-        self.0.get(slot.0).unwrap_or(&Found::Absent)
-    }
 }
 
 impl Paths {
@@ -229,17 +205,6 @@ impl Node {
             }
         }
         Ok(())
-    }
-}
-
-impl Found {
-    /// Of a value as it stands in a document.
-    pub fn from_raw(raw: &str) -> Self {
-        match raw.as_bytes().first() {
-            Some(b'"') => text_of(raw).map_or(Self::Other, |text| Self::Text(text.into_owned())),
-            Some(b'-' | b'0'..=b'9') => Self::Number(raw.to_owned()),
-            _ => Self::Other,
-        }
     }
 }
 

@@ -3,9 +3,9 @@
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::lookup::key_text;
-use super::paths::Slot;
-use super::{BLANKS, Problem, candidate, has_syntax, problem};
+use super::document::{BLANKS, Problem, candidate, has_syntax, problem};
+use super::path_value::Slot;
+use super::strings::key_text;
 
 /// A set of pointers, as a tree of their tokens.
 #[derive(Clone, Debug, Default)]

@@ -5,8 +5,8 @@ use std::borrow::Cow;
 use crate::json::{Extracted, Found, Paths, Slot};
 use crate::scheme::encoding::Encoding;
 
-use super::Request;
 use super::joined_id::join_parts;
+use crate::content::request::Request;
 
 /// Every content type of the structured and the batched mode begins so.
 const STRUCTURED_TYPE: &[u8] = b"application/cloudevents";

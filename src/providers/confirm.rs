@@ -20,7 +20,10 @@ use crate::scheme::template::{Piece, Template};
 
 use super::fetch::{Call, FetchRule, call, render};
 use super::recipe::{ConfirmRule, Recipe};
-use super::{Cause, Request, Secret, SettingError};
+use super::settings::SettingError;
+use crate::content::request::Cause;
+use crate::content::request::Request;
+use crate::content::request::Secret;
 
 /// No provider that has a body sent back to it sends more.
 const MAX_BODY_BYTES: usize = 1 << 20;

@@ -7,10 +7,10 @@ use ring::digest::{SHA256, digest};
 use crate::json::{Extracted, Found};
 use crate::scheme::encoding::hex;
 
-use super::Request;
 use super::cloud_event::BINARY_MARK;
 use super::joined_id::join_parts;
 use super::recipe::{Detail, Recipe};
+use crate::content::request::Request;
 
 /// The type of a message that names none.
 pub(super) const NO_TYPE: &str = "message";

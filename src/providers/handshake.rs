@@ -10,7 +10,8 @@ use crate::scheme::template::Scope;
 use super::recipe::{AnswerRule, HandshakeBody, HandshakeRule};
 use super::reply::Reply;
 use super::verifier::Verifier;
-use super::{Cause, Request};
+use crate::content::request::Cause;
+use crate::content::request::Request;
 
 /// A handshake is small; what is larger is a message, and reading it more than once takes time.
 const MAX_HANDSHAKE_BYTES: usize = 64 << 10;

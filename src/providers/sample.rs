@@ -12,10 +12,10 @@ use crate::scheme::signature::{Keyed, Keys};
 use crate::scheme::template::Scope;
 use crate::scheme::token::basic_authorization;
 
-use super::Secret;
 use super::draft::{SampleDraft, set};
 use super::recipe::{Detail, SampleBody};
 use super::verifier::Verifier;
+use crate::content::request::Secret;
 
 /// A POST request that the source accepts.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::Secret;
+use crate::content::request::Secret;
 
 /// The settings of one source that its provider's recipe names, keys in lower case
 /// (`secret` may hold several values: `_SECRET`, `_SECRET_2` …).

@@ -5,9 +5,9 @@ use std::borrow::Cow;
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::paths::Found;
-use super::strings::text_of;
-use super::without_mark;
+use super::document::{BLANKS, without_mark};
+use super::path_value::Found;
+use super::strings::key_text;
 
 /// Whoever reads all items holds a reference to each: a body of small ones would take many times its size.
 const MAX_ITEMS: usize = 10_000;
@@ -134,12 +134,6 @@ pub fn member<'a>(object: &'a str, key: &str) -> Option<&'a str> {
     whole(Member { key }, object)?
 }
 
-/// A key as text; `None` where it has a lone surrogate, and no key that is wanted has one. Keys are taken as they stand in
-/// the document, since serde_json lets control characters pass in those that it gives as bytes.
-pub(super) fn key_text(key: &RawValue) -> Option<Cow<'_, str>> {
-    text_of(key.get())
-}
-
 /// Reads a document to its end: what has something behind it is no JSON.
 fn whole<'de, S: DeserializeSeed<'de>>(seed: S, text: &'de str) -> Option<S::Value> {
     let mut document = serde_json::Deserializer::from_str(text);
@@ -149,7 +143,7 @@ fn whole<'de, S: DeserializeSeed<'de>>(seed: S, text: &'de str) -> Option<S::Val
 
 /// Strips the byte order mark and JSON white space (which excludes form feeds).
 fn trimmed(document: &[u8]) -> Option<&str> {
-    Some(std::str::from_utf8(without_mark(document)).ok()?.trim_matches(super::BLANKS))
+    Some(std::str::from_utf8(without_mark(document)).ok()?.trim_matches(BLANKS))
 }
 
 /// The first item as it stands in an array.

@@ -13,13 +13,13 @@ use crate::scheme::place::Place;
 use crate::scheme::signature::Keys;
 use crate::scheme::token::{Basic, Token};
 
-use super::Secret;
 use super::code::BoundScheme;
 use super::confirm::Asker;
 use super::recipe::{JwtRule, KeySource, NamedPlace, Proofs, Recipe, TokenRule};
 use super::reply::{AcceptedReply, Reply};
 use super::settings::{Kind, SettingError, Settings};
 use super::verifier::{BoundProofs, BoundToken, OwnKey, Verifier};
+use crate::content::request::Secret;
 use places::{named_header, once};
 use signatures::{bind_signatures, public_keys};
 

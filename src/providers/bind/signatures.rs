@@ -7,10 +7,10 @@ use crate::scheme::key::{Derivation, SecretKey};
 use crate::scheme::public_key::PublicKey;
 use crate::scheme::signature::{Keyed, Keys};
 
-use super::super::Secret;
 use super::super::recipe::{KeySource, Signature};
 use super::super::settings::{SettingError, Settings};
 use super::places::{bind_place, once};
+use crate::content::request::Secret;
 
 /// A value of a setting.
 type Given = (&'static str, usize);

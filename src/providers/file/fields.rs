@@ -9,9 +9,9 @@ use super::tables::{KeyField, KeyKind, KeyTable};
 
 /// A problem in one field, before the recipe's name is known.
 #[derive(Debug)]
-pub(in crate::providers) struct Problem(pub String, pub String);
+pub struct Problem(pub String, pub String);
 
-pub(in crate::providers) fn problem(field: &str, problem: impl Into<String>) -> Problem {
+pub fn problem(field: &str, problem: impl Into<String>) -> Problem {
     Problem(field.to_owned(), problem.into())
 }
 

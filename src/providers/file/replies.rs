@@ -2,10 +2,10 @@
 
 use crate::content::request::Cause;
 
-use super::super::json;
 use super::super::reply::{AcceptedReply, RefusedReply, Reply};
 use super::fields::{Problem, problem};
 use super::tables::{AcceptedTable, HandshakeTable, RefusedTable};
+use crate::json;
 
 pub fn accepted(tables: &[AcceptedTable]) -> Result<Vec<AcceptedReply>, Problem> {
     if tables.is_empty() {

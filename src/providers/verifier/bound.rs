@@ -11,7 +11,8 @@ use crate::scheme::token::{Basic, Token};
 
 use super::super::code::BoundScheme;
 use super::super::confirm::Asker;
-use super::super::{Cause, Secret};
+use crate::content::request::Cause;
+use crate::content::request::Secret;
 
 /// The verdict on a proof that is absent.
 const ABSENT: Unproven = Unproven::Refused(Cause::MissingHeader);

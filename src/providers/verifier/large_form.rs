@@ -3,9 +3,9 @@
 use super::Verifier;
 use crate::content::coding::codings;
 use crate::content::form::{self, FormProblem};
+use crate::content::request::Request;
 use crate::content::short_fields;
 use crate::json::Extracted;
-use crate::providers::Request;
 
 impl Verifier {
     /// What the recipe reads from the short fields of a form that is too large for `form_to_json`.

@@ -25,8 +25,10 @@ use super::describe::Description;
 use super::fetch::{Plan, keys_among};
 use super::recipe::{Coverage, Recipe};
 use super::reply::{AcceptedReply, RefusedReply, Reply};
-use super::settings::Settings;
-use super::{Cause, Headers, Request};
+use super::settings::{SettingError, Settings};
+use crate::content::request::Cause;
+use crate::content::request::Headers;
+use crate::content::request::Request;
 use crate::scheme::shape::has_shape_of_id;
 pub(super) use bound::{BoundProofs, BoundToken};
 
@@ -342,7 +344,7 @@ impl Verifier {
     ///
     /// # Errors
     /// The secret is none.
-    pub fn with_learned(&self, secret: Option<&Secret>) -> Result<Self, Vec<super::SettingError>> {
+    pub fn with_learned(&self, secret: Option<&Secret>) -> Result<Self, Vec<SettingError>> {
         let mut settings = self.settings.clone();
         settings.values.remove("secret");
         if let Some(secret) = secret {

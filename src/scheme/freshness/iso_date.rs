@@ -3,7 +3,8 @@
 
 use time::{Date, Month};
 
-use super::MAX_DATE_BYTES;
+/// A date with nanoseconds and an offset has 35 characters; some senders write more decimals.
+pub const MAX_DATE_BYTES: usize = 64;
 
 /// Milliseconds since 1970, rounded down. Accepts `2025-10-09T08:53:20.5+02:00`, the offsets `Z`, `+0200` and `+02`, a
 /// blank or a small `t` between date and time, a comma before the decimals, and the basic form `20251009T085320Z`. Without

@@ -14,9 +14,6 @@ use crate::content::view::View;
 
 mod iso_date;
 
-/// A date with nanoseconds and an offset has 35 characters; some senders write more decimals.
-const MAX_DATE_BYTES: usize = 64;
-
 /// The timestamp of a signature scheme.
 #[derive(Clone, Debug)]
 pub struct Timestamp {
@@ -138,7 +135,7 @@ fn digits(text: &[u8]) -> Result<i64, Cause> {
 }
 
 fn date(text: &[u8], parse: impl Fn(&str) -> Option<OffsetDateTime>) -> Result<Moment, Cause> {
-    let text = std::str::from_utf8(text).ok().filter(|text| text.len() <= MAX_DATE_BYTES);
+    let text = std::str::from_utf8(text).ok().filter(|text| text.len() <= iso_date::MAX_DATE_BYTES);
     let time = text.and_then(parse).ok_or(Cause::MalformedSignature)?;
     Ok(Moment::Milliseconds(milliseconds(time)))
 }

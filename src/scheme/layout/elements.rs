@@ -3,7 +3,8 @@
 
 use std::ops::Range;
 
-use super::{MAX_CANDIDATES, Pairs};
+/// More candidates than any sender needs for rotating its keys; a value with more is refused unread.
+pub const MAX_CANDIDATES: usize = 16;
 
 /// Limit on joined lines with a time of their own: each takes a digest of the body before anything is proven.
 pub const MAX_JOINED_LINES: usize = 4;
@@ -91,6 +92,18 @@ pub fn elements(
     begins_line: impl Fn(&[u8]) -> bool,
 ) -> impl Iterator<Item = &[u8]> {
     ranges(value, separator, begins_line).map(|range| &value[range])
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pairs {
+    pub separator: u8,
+    /// The key of the signatures.
+    pub signature: String,
+    /// In the order in which the sender writes them: key, and the name that templates use.
+    pub named: Vec<(String, String)>,
+    /// Between elements as the sender writes them: the separator and maybe a space.
+    pub(super) written_separator: String,
+    pub(super) signature_first: bool,
 }
 
 /// What an element of pairs is.

@@ -4,11 +4,9 @@
 mod elements;
 
 use crate::content::request::Cause;
-pub use elements::MAX_JOINED_LINES;
-use elements::{Slices, elements};
+use elements::elements;
+pub use elements::{MAX_CANDIDATES, MAX_JOINED_LINES, Pairs, Slices};
 
-/// More candidates than any sender needs for rotating its keys; a value with more is refused unread.
-pub const MAX_CANDIDATES: usize = 16;
 const SIGNATURE: &str = "signature";
 /// Limit on the keys of a layout of pairs.
 const MAX_PAIRS: usize = 32;
@@ -28,18 +26,6 @@ pub enum Layout {
     Groups(Pairs),
     /// Named parts in a fixed order, then any number of signatures.
     Positions { separator: u8, before: Vec<String> },
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Pairs {
-    pub separator: u8,
-    /// The key of the signatures.
-    pub signature: String,
-    /// In the order in which the sender writes them: key, and the name that templates use.
-    pub named: Vec<(String, String)>,
-    /// Between elements as the sender writes them: the separator and maybe a space.
-    written_separator: String,
-    signature_first: bool,
 }
 
 impl Layout {

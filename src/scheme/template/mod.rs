@@ -3,117 +3,28 @@
 
 mod forms;
 mod named_headers;
+mod parse;
+mod parts;
 mod pieces;
 mod section;
 
-use std::borrow::Cow;
-
 use super::canonical;
-use super::layout::Layout;
 use super::place::Place;
-use super::token::basic_credentials;
 use crate::content::request::Cause;
-use crate::content::view::{Texts, View};
-use forms::{BodyForm, UrlForm};
-use named_headers::NamedHeaders;
+use forms::BodyForm;
+use parts::Part;
+pub use parts::{Scope, path_of};
 pub use pieces::Piece;
 
 /// A parsed template; has at least one part.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Template(Vec<Part>);
 
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Part {
-    Literal(String),
-    Body,
-    /// Without its content codings.
-    DecodedBody,
-    BodyAs(BodyForm),
-    /// The JSON document, wherever it is in the request.
-    Payload,
-    Timestamp,
-    OfLayout(String),
-    /// The values of the headers that a part of the layout names, joined with dots.
-    HeadersOfLayout(NamedHeaders),
-    Place(Place),
-    QueryInLowerCase(Place),
-    /// Left out where a place in it is absent.
-    Section(Vec<Part>),
-    SortedForm,
-    Url(UrlForm),
-    Method,
-    /// Path and query of the URL as registered.
-    Path,
-    Setting(String),
-    /// Two settings as user and password of HTTP basic authentication.
-    Basic {
-        username: String,
-        password: String,
-    },
-    Secret,
-    Answer,
-    /// What a fetch asks for, or has been given before.
-    Id,
-    Login,
-}
-
-/// What the placeholders stand for.
-#[derive(Clone, Copy, Debug)]
-pub struct Scope<'a> {
-    pub view: &'a View<'a>,
-    pub texts: &'a Texts,
-    /// Exactly as sent.
-    pub timestamp: Option<&'a [u8]>,
-    /// The signature's layout and value.
-    pub layout: Option<(&'a Layout, &'a [u8])>,
-    pub secret: Option<&'a [u8]>,
-    pub answer: Option<&'a str>,
-    pub id: Option<&'a str>,
-    pub login: Option<&'a str>,
-}
-
-impl<'a> Scope<'a> {
-    pub const fn new(view: &'a View<'a>, texts: &'a Texts) -> Self {
-        Self { view, texts, timestamp: None, layout: None, secret: None, answer: None, id: None, login: None }
-    }
-}
-
 impl Template {
     /// # Errors
     /// What is wrong with it, in words.
     pub fn parse(text: &str) -> Result<Self, String> {
-        let mut parts = Vec::new();
-        let mut literal = String::new();
-        let mut rest = text;
-        while let Some(start) = rest.find(['{', '}']) {
-            let (before, brace) = rest.split_at(start);
-            literal.push_str(before);
-            if let Some(after) = brace.strip_prefix("{{").or_else(|| brace.strip_prefix("}}")) {
-                literal.push_str(&brace[..1]);
-                rest = after;
-                continue;
-            }
-            let section = brace.strip_prefix("{?");
-            let split = match section {
-                Some(inner) => section::split(inner),
-                None => brace.strip_prefix('{').and_then(|inner| inner.split_once('}')),
-            };
-            let (name, after) = split.ok_or_else(|| format!("`{text}` has a brace without its partner"))?;
-            if !literal.is_empty() {
-                parts.push(Part::Literal(std::mem::take(&mut literal)));
-            }
-            parts.push(match section {
-                Some(_) => Part::Section(section::parse(name)?),
-                None => Part::parse(name)?,
-            });
-            rest = after;
-        }
-        literal.push_str(rest);
-        if !literal.is_empty() {
-            parts.push(Part::Literal(literal));
-        }
-        section::check(&parts)?;
-        if parts.is_empty() { Err("is empty".to_owned()) } else { Ok(Self(parts)) }
+        parse::parts(text).map(Self)
     }
 
     /// Whether every byte of the body goes into the text in some form.
@@ -234,7 +145,7 @@ impl Template {
     /// A part that is absent, comes twice, or cannot be read as it should be.
     pub fn feed(&self, scope: &Scope<'_>, mut sink: impl FnMut(&[u8])) -> Result<(), Cause> {
         if section::has_any(&self.0) {
-            return section::feed(&self.0, scope, &mut sink);
+            return parts::feed_sections(&self.0, scope, &mut sink);
         }
         for part in &self.0 {
             match part {
@@ -273,106 +184,23 @@ impl Template {
         }
         Ok(text)
     }
-}
 
-impl Part {
-    fn parse(name: &str) -> Result<Self, String> {
-        let (kind, rest) = name.split_once(':').unwrap_or((name, ""));
-        Ok(match (kind, rest) {
-            ("body", "") => Self::Body,
-            ("body", "decoded") => Self::DecodedBody,
-            ("body", form) => Self::BodyAs(BodyForm::parse(form)?),
-            ("payload", "") => Self::Payload,
-            ("ts", "") => Self::Timestamp,
-            ("sorted-form", "") => Self::SortedForm,
-            ("url", form) => Self::Url(UrlForm::parse(form)?),
-            ("method", "") => Self::Method,
-            ("path", "") => Self::Path,
-            ("secret", "") => Self::Secret,
-            ("answer", "") => Self::Answer,
-            ("id", "") => Self::Id,
-            ("login", "") => Self::Login,
-            ("layout", part) if !part.is_empty() => Self::OfLayout(part.to_owned()),
-            ("layout-headers", named) => Self::HeadersOfLayout(NamedHeaders::parse(named)?),
-            ("setting", setting) if !setting.is_empty() => Self::Setting(setting.to_owned()),
-            ("basic", settings) if settings.contains(':') => {
-                let (username, password) = settings.split_once(':').unwrap_or_default();
-                Self::Basic { username: username.to_owned(), password: password.to_owned() }
-            }
-            ("header" | "query" | "json" | "form", place) if !place.is_empty() => {
-                Self::Place(Place::parse(&format!("{kind} {place}"))?)
-            }
-            ("query-lower", field) if !field.is_empty() => {
-                Self::QueryInLowerCase(Place::Query(field.to_owned()))
-            }
-            _ => {
-                return Err(format!(
-                    "`{{{name}}}` is not known; there are {{body}}, {{ts}}, {{header:Name}}, {{json:a.b}}, {{query:name}}, {{form:name}}, \
-                     {{url}}, {{method}}, {{path}}, {{setting:name}}, {{secret}} and others (docs/recipes.md); a brace is written twice"
-                ));
-            }
-        })
+    /// `None` where it has a part that only a request can give.
+    pub fn pieces(&self) -> Option<Vec<Piece<'_>>> {
+        self.0.iter().map(pieces::piece).collect()
     }
 
-    const fn place(&self) -> Option<&Place> {
-        match self {
-            Self::Place(place) | Self::QueryInLowerCase(place) => Some(place),
-            _ => None,
-        }
+    /// Whether it can be made from settings and what a login gave.
+    pub fn needs_no_request(&self) -> bool {
+        let needs_none = |part: &Part| {
+            matches!(part, Part::Literal(_) | Part::Setting(_) | Part::Basic { .. } | Part::Login)
+        };
+        self.0.iter().all(needs_none)
     }
 
-    fn value<'a>(&'a self, scope: &Scope<'a>) -> Result<Cow<'a, [u8]>, Cause> {
-        let view = scope.view;
-        let request = view.request;
-        let owned = |text: String| Cow::Owned(text.into_bytes());
-        Ok(match self {
-            Self::Literal(text) => Cow::Borrowed(text.as_bytes()),
-            Self::Body => Cow::Borrowed(request.body),
-            Self::DecodedBody => Cow::Borrowed(view.decoded_body()?),
-            Self::BodyAs(form) => form.of(request.body)?,
-            Self::Payload => Cow::Borrowed(view.signed_document()?),
-            Self::Timestamp => Cow::Borrowed(scope.timestamp.ok_or(Cause::MissingHeader)?),
-            Self::OfLayout(name) => {
-                let (layout, value) = scope.layout.ok_or(Cause::MalformedSignature)?;
-                Cow::Borrowed(layout.named(value, name)?)
-            }
-            Self::HeadersOfLayout(named) => {
-                let (layout, value) = scope.layout.ok_or(Cause::MalformedSignature)?;
-                Cow::Owned(named.join(layout.named(value, &named.part)?, view)?)
-            }
-            Self::Place(place) => place.require(view)?,
-            Self::QueryInLowerCase(place) => {
-                owned(String::from_utf8_lossy(&place.require(view)?).to_lowercase())
-            }
-            Self::Section(_) => {
-                let mut text = Vec::new();
-                section::feed(std::slice::from_ref(self), scope, &mut |piece| text.extend_from_slice(piece))?;
-                Cow::Owned(text)
-            }
-            Self::SortedForm => owned(canonical::sorted_form(view.whole_form()?)),
-            Self::Url(form) => form.of(request.url),
-            Self::Method => Cow::Borrowed(request.method.as_bytes()),
-            Self::Path => Cow::Borrowed(path_of(request.url).as_bytes()),
-            Self::Setting(name) => Cow::Borrowed(scope.texts.first(name).ok_or(Cause::MissingHeader)?),
-            Self::Basic { username, password } => {
-                let of = |name: &str| match name {
-                    "" => Ok(&b""[..]),
-                    name => scope.texts.first(name).ok_or(Cause::MissingHeader),
-                };
-                owned(basic_credentials(of(username)?, of(password)?))
-            }
-            Self::Secret => Cow::Borrowed(scope.secret.ok_or(Cause::MissingHeader)?),
-            Self::Answer => Cow::Borrowed(scope.answer.ok_or(Cause::MissingHeader)?.as_bytes()),
-            Self::Id => Cow::Borrowed(scope.id.ok_or(Cause::MissingHeader)?.as_bytes()),
-            Self::Login => Cow::Borrowed(scope.login.ok_or(Cause::MissingHeader)?.as_bytes()),
-        })
+    pub fn has_login(&self) -> bool {
+        self.0.contains(&Part::Login)
     }
-}
-
-/// Path and query of an absolute URL.
-pub fn path_of(url: &str) -> &str {
-    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
-    rest.find('/').map_or("/", |start| &rest[start..])
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! A template as its pieces, for texts that are put together later, when the request is no longer there.
 
 use super::super::place::Place;
-use super::{Part, Template};
+use super::parts::Part;
 
 /// One piece of such a text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,26 +13,7 @@ pub enum Piece<'a> {
     Body,
 }
 
-impl Template {
-    /// `None` where it has a part that only a request can give.
-    pub fn pieces(&self) -> Option<Vec<Piece<'_>>> {
-        self.0.iter().map(piece).collect()
-    }
-
-    /// Whether it can be made from settings and what a login gave.
-    pub fn needs_no_request(&self) -> bool {
-        let needs_none = |part: &Part| {
-            matches!(part, Part::Literal(_) | Part::Setting(_) | Part::Basic { .. } | Part::Login)
-        };
-        self.0.iter().all(needs_none)
-    }
-
-    pub fn has_login(&self) -> bool {
-        self.0.contains(&Part::Login)
-    }
-}
-
-fn piece(part: &Part) -> Option<Piece<'_>> {
+pub fn piece(part: &Part) -> Option<Piece<'_>> {
     match part {
         Part::Literal(text) => Some(Piece::Literal(text)),
         Part::Setting(name) => Some(Piece::Setting(name)),

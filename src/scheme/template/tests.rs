@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::content::request::{Headers, Request};
+use crate::content::view::{Texts, View};
 
 #[test]
 fn a_template_is_literals_and_placeholders() {
