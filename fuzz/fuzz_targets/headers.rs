@@ -5,11 +5,11 @@
 use std::sync::LazyLock;
 
 use creel::providers::Cause;
-use creel::scheme::condition::Condition;
+use creel::scheme::condition::RequestCondition;
 use creel::scheme::encoding::Encoding;
 use creel::scheme::layout::{Layout, MAX_CANDIDATES};
 use creel::scheme::place::Place;
-use creel::scheme::template::{Scope, Template};
+use creel::scheme::template::{TemplateScope, Template};
 use creel::content::view::{Texts, View};
 use creel_fuzz::{Sent, line};
 
@@ -122,14 +122,14 @@ fn look(rule: &str, view: &View<'_>) {
             found.and_then(|value| value.map(std::borrow::Cow::into_owned).ok_or(Cause::MissingHeader))
         );
     }
-    if let (Ok(there), Ok(not_there)) = (Condition::parse(rule), Condition::parse(&format!("no {rule}"))) {
+    if let (Ok(there), Ok(not_there)) = (RequestCondition::parse(rule), RequestCondition::parse(&format!("no {rule}"))) {
         if there.literal().is_none() && there.setting().is_none() && !rule.starts_with("no ") {
             let there = there.holds(view, &texts);
             assert_eq!(not_there.holds(view, &texts), there.map(|holds| !holds), "{rule}");
         }
     }
     if let Ok(template) = Template::parse(rule) {
-        let scope = Scope::new(view, &texts);
+        let scope = TemplateScope::new(view, &texts);
         let rendered = template.render(&scope);
         // In JSON the same is escaped; what is not text cannot be.
         assert!(rendered.is_ok() || template.render_json(&scope).is_err(), "{rule}");

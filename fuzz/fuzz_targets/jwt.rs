@@ -5,8 +5,8 @@
 use std::sync::LazyLock;
 use std::time::Duration;
 
-use creel::providers::{NothingOutside, Outside, Secret, Unproven};
-use creel::scheme::jwt::{Claim, Expires, Jwt, JwtAlgorithm, JwtKeys, Must, compose};
+use creel::providers::{EmptyKeyStore, KeyStore, Secret, VerifyError};
+use creel::scheme::jwt::{Claim, Expires, Jwt, JwtAlgorithm, JwtKeys, ClaimCheck, compose};
 use creel::scheme::place::Place;
 use creel::scheme::public_key::PublicKey;
 use creel::scheme::signature::Terms;
@@ -39,8 +39,8 @@ libfuzzer_sys::fuzz_target!(|data: &[u8]| {
     let lax = rule(Vec::new(), Expires::Never);
     for keys in [&secrets, &JwtKeys::Public(PUBLIC.clone()), &JwtKeys::Published] {
         let verdict = check(&lax, keys, &token, &*WORLD);
-        assert!(matches!(verdict, Err(Unproven::Refused(_))), "{token} is accepted");
-        let unknown = check(&lax, keys, &token, &NothingOutside);
+        assert!(matches!(verdict, Err(VerifyError::Rejected(_))), "{token} is accepted");
+        let unknown = check(&lax, keys, &token, &EmptyKeyStore);
         assert!(unknown.is_err(), "{token} is accepted");
     }
     if let Ok(claims) = serde_json::from_slice::<Value>(claims) {
@@ -54,7 +54,7 @@ fn signed(secrets: &JwtKeys, claims: &Value) {
     for algorithm in &ALGORITHMS[..3] {
         let token = compose(*algorithm, &values[0], claims).expect("the algorithm takes a secret");
         let fits = token.len() <= 16 << 10;
-        let verdict = |jwt: &Jwt| check(jwt, secrets, &token, &NothingOutside);
+        let verdict = |jwt: &Jwt| check(jwt, secrets, &token, &EmptyKeyStore);
         let lax = verdict(&rule(Vec::new(), Expires::Never));
         if claims.is_object() && claims.get("nbf").is_none() && fits {
             assert_eq!(lax, Ok(()), "{token}");
@@ -66,10 +66,10 @@ fn signed(secrets: &JwtKeys, claims: &Value) {
         let is_past = end.is_none_or(|end| end <= now().unix_timestamp() as f64);
         assert!(expiring.is_err() || !is_past, "{token} has expired");
         let issuer =
-            Claim { name: "iss".into(), must: Must::BeOneOf(vec!["creel".into()]), unless_empty_body: false };
+            Claim { name: "iss".into(), must: ClaimCheck::OneOf(vec!["creel".into()]), unless_empty_body: false };
         let issued = verdict(&rule(vec![issuer], Expires::Never));
         assert_eq!(issued.is_ok(), lax.is_ok() && claims["iss"] == "creel", "{token}");
-        let audience = Must::Equal(Template::parse("{url}").expect("it is a template"));
+        let audience = ClaimCheck::Equal(Template::parse("{url}").expect("it is a template"));
         let audience = Claim { name: "aud".into(), must: audience, unless_empty_body: false };
         let addressed = verdict(&rule(vec![audience], Expires::Never));
         assert!(addressed.is_err() || claims["aud"].is_string() || claims["aud"].is_array(), "{token}");
@@ -109,11 +109,11 @@ fn rule(claims: Vec<Claim>, expires: Expires) -> Jwt {
     }
 }
 
-fn check(jwt: &Jwt, keys: &JwtKeys, token: &str, outside: &dyn Outside) -> Result<(), Unproven> {
+fn check(jwt: &Jwt, keys: &JwtKeys, token: &str, key_store: &dyn KeyStore) -> Result<(), VerifyError> {
     let sent =
         Sent { headers: vec![("authorization".to_owned(), token.as_bytes().to_vec())], ..Sent::default() };
     sent.put(|request| {
-        let terms = Terms { texts: &Texts::default(), tolerance: Duration::from_secs(300), outside };
+        let terms = Terms { texts: &Texts::default(), tolerance: Duration::from_secs(300), key_store };
         jwt.check(keys, &View::new(request, None), &terms)
     })
 }

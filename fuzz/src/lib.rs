@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use creel::providers::{
-    Answer, Headers, Kind, Outside, Recipe, Request, Roots, Secret, Settings, Verifier, Wanted, recipes,
+    KeyResponse, Headers, Kind, KeyStore, Recipe, Request, Roots, Secret, Settings, Verifier, KeyRequest, recipes,
 };
 use time::OffsetDateTime;
 
@@ -98,11 +98,11 @@ impl Default for World {
     }
 }
 
-impl Outside for World {
-    fn known(&self, wanted: &Wanted) -> Answer {
+impl KeyStore for World {
+    fn known(&self, wanted: &KeyRequest) -> KeyResponse {
         match wanted {
-            Wanted::Key { .. } => Answer::Keys(self.keys.clone()),
-            Wanted::Document(_) | Wanted::Issuer(_) => Answer::Document(self.chain.clone()),
+            KeyRequest::Key { .. } => KeyResponse::Keys(self.keys.clone()),
+            KeyRequest::Document(_) | KeyRequest::Issuer(_) => KeyResponse::Document(self.chain.clone()),
         }
     }
 

@@ -32,7 +32,7 @@ use crate::deliver::{self, Deliveries};
 use crate::http::routes::Surface;
 use crate::http::{Clock, Service};
 use crate::http::{learning, source_health};
-use crate::providers::{Answer, Roots, Wanted};
+use crate::providers::{KeyRequest, KeyResponse, Roots};
 use crate::store::{Consent, OpenError, Store, StoreOptions, Unavailable};
 use first_start::Notices;
 use listeners::{BindError, Listener};
@@ -248,7 +248,7 @@ impl App {
     }
 
     /// All that there is to know of a source's provider: nothing is fetched for it any more.
-    pub fn know_only(&self, source: &str, known: Vec<(Wanted, Answer)>) {
+    pub fn know_only(&self, source: &str, known: Vec<(KeyRequest, KeyResponse)>) {
         if let Some(source) = self.service.sources.iter().find(|mounted| &*mounted.name == source) {
             source.fetches.put_all_there_is(known);
         }

@@ -13,13 +13,13 @@ pub enum CharsetProblem {
 }
 
 /// The charset that something declares, if any.
-pub type Declared = Result<Option<&'static Encoding>, CharsetProblem>;
+pub type DeclaredCharset = Result<Option<&'static Encoding>, CharsetProblem>;
 
 /// Returns the charset that the first Content-Type declares, if any.
 ///
 /// # Errors
 /// The charset is not in the Encoding Standard.
-pub fn declared(headers: Headers<'_>) -> Declared {
+pub fn declared(headers: Headers<'_>) -> DeclaredCharset {
     let content_type = headers.0.iter().find(|(name, _)| *name == "content-type");
     content_type.map_or(Ok(None), |(_, value)| of_content_type(value))
 }
@@ -28,7 +28,7 @@ pub fn declared(headers: Headers<'_>) -> Declared {
 ///
 /// # Errors
 /// As for `declared`.
-pub fn of_content_type(value: &[u8]) -> Declared {
+pub fn of_content_type(value: &[u8]) -> DeclaredCharset {
     let mut parameters = value.split(|byte| *byte == b';').skip(1).filter_map(|parameter| {
         let at = parameter.iter().position(|byte| *byte == b'=')?;
         Some((parameter[..at].trim_ascii(), parameter[at + 1..].trim_ascii()))
@@ -74,7 +74,7 @@ pub fn of_json(
 
 /// Converts JSON in another charset to UTF-8; `None` if the body is readable as it is, or is not JSON in its charset.
 pub fn json_in_utf8(body: &[u8], headers: Headers<'_>) -> Option<String> {
-    if json::problem(body) == json::Problem::TooDeep || json::accepts(body) {
+    if json::problem(body) == json::JsonProblem::TooDeep || json::accepts(body) {
         return None;
     }
     let (charset, mark) = of_json(body, headers).ok()??;

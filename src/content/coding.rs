@@ -10,7 +10,7 @@ const MAX_CODINGS: usize = 3;
 /// Maximum ratio of decoded to received size: text compresses about 20:1, bombs about 1000:1.
 const MAX_RATIO: usize = 200;
 /// Decoded size that is allowed regardless of the ratio.
-const ALWAYS_ALLOWED_BYTES: usize = 1 << 20;
+const MIN_DECODE_LIMIT_BYTES: usize = 1 << 20;
 /// No sender compresses a body in more pieces.
 const MAX_GZIP_MEMBERS: usize = 1_024;
 /// Size of the output buffer.
@@ -38,7 +38,7 @@ pub enum CodingProblem {
 }
 
 /// Memory limit for decoding.
-pub trait Room {
+pub trait DecodeBudget {
     /// Maximum size of the decoded body.
     fn max_bytes(&self) -> usize;
 
@@ -48,9 +48,9 @@ pub trait Room {
 
 /// A fixed limit without a budget.
 #[derive(Clone, Copy, Debug)]
-pub struct AtMost(pub usize);
+pub struct ByteLimit(pub usize);
 
-impl Room for AtMost {
+impl DecodeBudget for ByteLimit {
     fn max_bytes(&self) -> usize {
         self.0
     }
@@ -85,15 +85,19 @@ pub fn codings(headers: Headers<'_>) -> Result<Vec<Coding>, CodingProblem> {
 ///
 /// # Errors
 /// Why it cannot be decoded.
-pub fn decode(body: &[u8], codings: &[Coding], room: &mut dyn Room) -> Result<Vec<u8>, CodingProblem> {
-    let grown = body.len().saturating_mul(MAX_RATIO).max(ALWAYS_ALLOWED_BYTES);
+pub fn decode(
+    body: &[u8],
+    codings: &[Coding],
+    room: &mut dyn DecodeBudget,
+) -> Result<Vec<u8>, CodingProblem> {
+    let grown = body.len().saturating_mul(MAX_RATIO).max(MIN_DECODE_LIMIT_BYTES);
     // The limit covers input and output of a coding together.
     let max_bytes = room.max_bytes().min(grown);
     let mut held = 0;
     let mut decoded: Option<Vec<u8>> = None;
     for coding in codings.iter().rev() {
         let left = max_bytes.saturating_sub(held);
-        let mut output = Output { bytes: Vec::new(), max_bytes: left, held, room: &mut *room };
+        let mut output = DecodeOutput { bytes: Vec::new(), max_bytes: left, held, room: &mut *room };
         let input = decoded.as_deref().unwrap_or(body);
         match coding {
             Coding::Gzip => gunzip(input, &mut output)?,
@@ -106,15 +110,15 @@ pub fn decode(body: &[u8], codings: &[Coding], room: &mut dyn Room) -> Result<Ve
     Ok(decoded.unwrap_or_else(|| body.to_vec()))
 }
 
-struct Output<'r> {
+struct DecodeOutput<'r> {
     bytes: Vec<u8>,
     max_bytes: usize,
     /// Bytes held by the input.
     held: usize,
-    room: &'r mut dyn Room,
+    room: &'r mut dyn DecodeBudget,
 }
 
-impl Output<'_> {
+impl DecodeOutput<'_> {
     fn push(&mut self, piece: &[u8]) -> Result<(), CodingProblem> {
         let needed = self.bytes.len() + piece.len();
         if needed > self.max_bytes {
@@ -133,7 +137,7 @@ impl Output<'_> {
 }
 
 /// Decodes all members. Trailing data that is not a member is malformed.
-fn gunzip(mut input: &[u8], output: &mut Output<'_>) -> Result<(), CodingProblem> {
+fn gunzip(mut input: &[u8], output: &mut DecodeOutput<'_>) -> Result<(), CodingProblem> {
     let mut inflater = Inflater::new(DataFormat::Raw);
     for _ in 0..MAX_GZIP_MEMBERS {
         let start = output.bytes.len();
@@ -178,7 +182,7 @@ fn gzip_header_bytes(member: &[u8]) -> Option<usize> {
     Some(at + if flags & 0b10 == 0 { 0 } else { 2 })
 }
 
-fn undeflate(input: &[u8], output: &mut Output<'_>) -> Result<(), CodingProblem> {
+fn undeflate(input: &[u8], output: &mut DecodeOutput<'_>) -> Result<(), CodingProblem> {
     let formats: &[DataFormat] = match input {
         [first, second, ..] if is_zlib_header(*first, *second) => &[DataFormat::Zlib, DataFormat::Raw],
         _ => &[DataFormat::Raw],
@@ -212,7 +216,7 @@ impl Inflater {
     }
 
     /// Decompresses one stream; returns the number of input bytes consumed.
-    fn inflate_all(&mut self, input: &[u8], output: &mut Output<'_>) -> Result<usize, CodingProblem> {
+    fn inflate_all(&mut self, input: &[u8], output: &mut DecodeOutput<'_>) -> Result<usize, CodingProblem> {
         // Otherwise a stream could refer to bytes of the stream before it.
         self.state.reset_as(ZeroReset);
         let mut taken = 0;
@@ -247,7 +251,7 @@ mod tests {
     }
 
     fn read(body: &[u8], codings: &[Coding]) -> Result<Vec<u8>, CodingProblem> {
-        decode(body, codings, &mut AtMost(8 << 20))
+        decode(body, codings, &mut ByteLimit(8 << 20))
     }
 
     #[test]
@@ -265,7 +269,7 @@ mod tests {
             assert_eq!(read(body, codings).as_deref(), Ok(TEXT), "row {number}");
         }
         let large: String = (0..500_000).map(|number| format!("{number},")).collect();
-        assert!(large.len() > ALWAYS_ALLOWED_BYTES);
+        assert!(large.len() > MIN_DECODE_LIMIT_BYTES);
         assert!(read(&gzip(large.as_bytes()), &[Coding::Gzip]) == Ok(large.into_bytes()));
     }
 
@@ -309,11 +313,11 @@ mod tests {
         let bomb = gzip(&vec![0; 32 << 20]);
         assert!(bomb.len() * MAX_RATIO < 8 << 20);
         assert_eq!(read(&bomb, &[Coding::Gzip]), Err(CodingProblem::TooLarge));
-        assert_eq!(decode(&bomb, &[Coding::Gzip], &mut AtMost(1 << 10)), Err(CodingProblem::TooLarge));
+        assert_eq!(decode(&bomb, &[Coding::Gzip], &mut ByteLimit(1 << 10)), Err(CodingProblem::TooLarge));
         let twice = gzip(&bomb);
         assert_eq!(read(&twice, &[Coding::Gzip, Coding::Gzip]), Err(CodingProblem::TooLarge));
-        let largest = gzip(&vec![b' '; ALWAYS_ALLOWED_BYTES]);
-        assert_eq!(read(&largest, &[Coding::Gzip]).map(|text| text.len()), Ok(ALWAYS_ALLOWED_BYTES));
+        let largest = gzip(&vec![b' '; MIN_DECODE_LIMIT_BYTES]);
+        assert_eq!(read(&largest, &[Coding::Gzip]).map(|text| text.len()), Ok(MIN_DECODE_LIMIT_BYTES));
     }
 
     #[test]
@@ -326,7 +330,7 @@ mod tests {
     #[test]
     fn memory_is_asked_for_before_it_is_used() {
         struct Counted(usize, usize);
-        impl Room for Counted {
+        impl DecodeBudget for Counted {
             fn max_bytes(&self) -> usize {
                 usize::MAX
             }

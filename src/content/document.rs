@@ -2,7 +2,7 @@
 //! Such senders sign the document, not the body. The text that is verified here must be the text that is read, so a request
 //! that could hold two documents is rejected.
 
-use super::body::{self, Kind};
+use super::body::{self, BodyKind};
 use super::form;
 use super::request::{Cause, Request};
 use super::{charset, coding};
@@ -31,15 +31,15 @@ pub fn signed(request: &Request<'_>, fields: PayloadFields<'_>) -> Result<Option
         return Ok(in_query.filter(|text| json::is_of_any_depth(text.as_bytes())));
     }
     match body::kind(request.body, request.headers) {
-        Kind::Form(kind) => {
-            let field = fields.form.filter(|_| kind == form::Kind::UrlEncoded && !is_coded(request));
+        BodyKind::Form(kind) => {
+            let field = fields.form.filter(|_| kind == form::FormKind::UrlEncoded && !is_coded(request));
             let text = field
                 .and_then(|field| form::sole_text(request.body, field, charset::declared(request.headers)));
             text.filter(|text| json::is_of_any_depth(text.as_bytes()))
                 .map(Some)
                 .ok_or(Cause::SignatureMismatch)
         }
-        Kind::Json | Kind::Other => Ok(None),
+        BodyKind::Json | BodyKind::Other => Ok(None),
     }
 }
 

@@ -3,14 +3,14 @@
 
 use std::collections::BTreeMap;
 
-use super::form::{self, Kind};
+use super::form::{self, FormKind};
 
 /// Types and ids are shorter.
 const MAX_VALUE_BYTES: usize = 4 << 10;
 const MAX_TOTAL_BYTES: usize = 256 << 10;
 
 /// Returns a JSON object of the fields that appear once and are short; `None` if there are too many.
-pub fn to_json(body: &[u8], kind: Kind) -> Option<String> {
+pub fn to_json(body: &[u8], kind: FormKind) -> Option<String> {
     let mut short: BTreeMap<String, Option<String>> = BTreeMap::new();
     for (name, value) in form::fields(body, kind, None)? {
         if name.len() > MAX_VALUE_BYTES {
@@ -40,9 +40,9 @@ mod tests {
         let long = "x".repeat(MAX_VALUE_BYTES + 1);
         let body =
             format!("token=a%22&text={long}&twice=1&twice=2&mixed={long}&mixed=1&{long}=1&other=&cut=%FF");
-        let kept = to_json(body.as_bytes(), Kind::UrlEncoded);
+        let kept = to_json(body.as_bytes(), FormKind::UrlEncoded);
         assert_eq!(kept.as_deref(), Some(r#"{"other":"","token":"a\""}"#));
         let many: String = (0..100).map(|number| format!("f{number}={}&", &long[..4_000])).collect();
-        assert_eq!(to_json(many.as_bytes(), Kind::UrlEncoded), None);
+        assert_eq!(to_json(many.as_bytes(), FormKind::UrlEncoded), None);
     }
 }

@@ -3,9 +3,9 @@
 use std::cell::OnceCell;
 use std::collections::BTreeMap;
 
-use super::body::{self, Kind, Opened};
-use super::charset::{self, Declared};
-use super::coding::{self, AtMost, CodingProblem};
+use super::body::{self, BodyKind, DecodedBody};
+use super::charset::{self, DeclaredCharset};
+use super::coding::{self, ByteLimit, CodingProblem};
 use super::document::{self, PayloadFields};
 use super::form::{self, FormProblem};
 use super::request::{Cause, Request, Secret};
@@ -43,7 +43,7 @@ pub struct View<'a> {
     form: OnceCell<Option<Vec<(String, String)>>>,
     /// The JSON of a body that is not itself JSON in UTF-8.
     json: OnceCell<Result<Option<String>, Cause>>,
-    opened: OnceCell<Result<Opened, CodingProblem>>,
+    opened: OnceCell<Result<DecodedBody, CodingProblem>>,
     max_decoded_bytes: usize,
 }
 
@@ -52,12 +52,12 @@ const MAX_DECODED_BYTES: usize = 2 << 20;
 /// Maximum ratio of decompressed to received size before authentication, so that small requests stay cheap.
 const MAX_DECODED_RATIO: usize = 100;
 /// Decompressed size that is allowed regardless of the ratio.
-const ALWAYS_DECODED_BYTES: usize = 128 << 10;
+const MIN_DECODE_LIMIT_BYTES: usize = 128 << 10;
 
 impl<'a> View<'a> {
     pub fn new(request: &'a Request<'a>, payload_field: Option<&'a str>) -> Self {
         let grown = request.body.len().saturating_mul(MAX_DECODED_RATIO);
-        let max_decoded_bytes = grown.clamp(ALWAYS_DECODED_BYTES, MAX_DECODED_BYTES);
+        let max_decoded_bytes = grown.clamp(MIN_DECODE_LIMIT_BYTES, MAX_DECODED_BYTES);
         Self {
             request,
             payload_field,
@@ -76,9 +76,9 @@ impl<'a> View<'a> {
         Self { max_decoded_bytes, ..self }
     }
 
-    fn opened(&self) -> Result<&Opened, Cause> {
+    fn opened(&self) -> Result<&DecodedBody, Cause> {
         let opened =
-            self.opened.get_or_init(|| body::open(self.request, &mut AtMost(self.max_decoded_bytes)));
+            self.opened.get_or_init(|| body::open(self.request, &mut ByteLimit(self.max_decoded_bytes)));
         opened.as_ref().map_err(|problem| match problem {
             CodingProblem::TooLarge | CodingProblem::NoRoom => Cause::TooLarge,
             CodingProblem::Unknown | CodingProblem::Malformed => Cause::SignatureMismatch,
@@ -119,19 +119,19 @@ impl<'a> View<'a> {
     pub fn json(&self) -> Result<&[u8], Cause> {
         let opened = self.opened()?;
         let body = opened.bytes(self.request.body);
-        if opened.kind == Kind::Json {
+        if opened.kind == BodyKind::Json {
             return Ok(body);
         }
         let text = self.json.get_or_init(|| self.text_of_json(&opened.kind, body));
         Ok(text.as_ref().map_err(|cause| *cause)?.as_ref().map_or(&[], String::as_bytes))
     }
 
-    fn text_of_json(&self, kind: &Kind, body: &[u8]) -> Result<Option<String>, Cause> {
+    fn text_of_json(&self, kind: &BodyKind, body: &[u8]) -> Result<Option<String>, Cause> {
         if self.request.body.is_empty() {
             let text = self.query_payload_field.and_then(|field| document::in_query(self.request, field));
             return Ok(text.filter(|text| json::accepts(text.as_bytes())));
         }
-        if let Kind::Form(kind) = kind {
+        if let BodyKind::Form(kind) = kind {
             let Some(field) = self.payload_field else { return Ok(None) };
             let payload = form::payload(body, kind.clone(), field, self.charset());
             return payload.or_else(|problem| match problem {
@@ -146,7 +146,7 @@ impl<'a> View<'a> {
         Ok(charset::decode(&body[mark..], charset).ok().filter(|text| json::accepts(text.as_bytes())))
     }
 
-    fn charset(&self) -> Declared {
+    fn charset(&self) -> DeclaredCharset {
         charset::declared(self.request.headers)
     }
 
@@ -154,11 +154,11 @@ impl<'a> View<'a> {
     fn form(&self) -> Result<&[(String, String)], Cause> {
         let opened = self.opened()?;
         let fields = self.form.get_or_init(|| match &opened.kind {
-            Kind::Form(kind) => {
+            BodyKind::Form(kind) => {
                 let declared = self.charset().ok().flatten();
                 form::fields(opened.bytes(self.request.body), kind.clone(), declared)
             }
-            Kind::Json | Kind::Other => Some(Vec::new()),
+            BodyKind::Json | BodyKind::Other => Some(Vec::new()),
         });
         fields.as_deref().ok_or(Cause::TooLarge)
     }
@@ -170,7 +170,7 @@ impl<'a> View<'a> {
     /// fields stand for the files beside them.
     pub fn whole_form(&self) -> Result<&[(String, String)], Cause> {
         let is_empty = self.request.body.is_empty();
-        if !is_empty && self.opened()?.kind != Kind::Form(form::Kind::UrlEncoded) {
+        if !is_empty && self.opened()?.kind != BodyKind::Form(form::FormKind::UrlEncoded) {
             return Err(Cause::SignatureMismatch);
         }
         let fields = self.form()?;
@@ -205,9 +205,8 @@ mod tests {
 
     use super::*;
     use crate::content::request::Headers;
-    use crate::scheme::template::{Scope, Template};
 
-    /// Renders a JSON place and the decoded body of a request.
+    /// Returns the JSON and the decoded body of a request.
     fn read(coding: &str, body: &[u8]) -> (Result<Vec<u8>, Cause>, Result<Vec<u8>, Cause>) {
         let fields = [("content-encoding", coding.as_bytes())];
         let request = Request {
@@ -220,15 +219,13 @@ mod tests {
             now: OffsetDateTime::UNIX_EPOCH,
         };
         let view = View::new(&request, None);
-        let render =
-            |text: &str| Template::parse(text).unwrap().render(&Scope::new(&view, &Texts::default()));
-        (render("{json:a}"), render("{body:decoded}"))
+        (view.json().map(<[u8]>::to_vec), view.decoded_body().map(<[u8]>::to_vec))
     }
 
     #[test]
-    fn compressed_body_is_decoded_for_templates() {
+    fn compressed_body_is_decoded() {
         let json = br#"{"a":"b"}"#;
-        let decoded = (Ok(b"b".to_vec()), Ok(json.to_vec()));
+        let decoded = (Ok(json.to_vec()), Ok(json.to_vec()));
         assert_eq!(read("deflate", &compress_to_vec_zlib(json, 6)), decoded);
         assert_eq!(read("identity", json), decoded);
         // What is JSON as received has no coding.
@@ -237,7 +234,7 @@ mod tests {
         let wrong = (Err(Cause::SignatureMismatch), Err(Cause::SignatureMismatch));
         assert_eq!(read("gzip", b"a=b"), wrong);
         assert_eq!(read("br", b"a=b"), wrong);
-        let bomb = compress_to_vec_zlib(&vec![b' '; ALWAYS_DECODED_BYTES + 1], 6);
+        let bomb = compress_to_vec_zlib(&vec![b' '; MIN_DECODE_LIMIT_BYTES + 1], 6);
         assert_eq!(read("deflate", &bomb), (Err(Cause::TooLarge), Err(Cause::TooLarge)));
     }
 }

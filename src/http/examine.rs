@@ -10,8 +10,8 @@ use super::reading::{self, DecodingRoom, NoRoom};
 use super::reject::RejectionReason;
 use crate::json;
 use crate::providers::{
-    Asker, Description, Handshake, Headers, Learning, Moment, Outside, Question, Request, Unproven, Verifier,
-    Wanted,
+    Asker, Description, Handshake, HandshakePhase, Headers, KeyRequest, KeyStore, LearningWindow, Question,
+    Request, Verifier, VerifyError,
 };
 use crate::store::Content;
 
@@ -60,7 +60,7 @@ impl Rules {
 pub enum Unaccepted {
     Rejected(RejectionReason),
     /// It can be judged once this has been fetched.
-    Wanting(Wanted),
+    Wanting(KeyRequest),
     /// The body budget has no room for the decoded body at the moment.
     NoRoom,
 }
@@ -80,13 +80,13 @@ pub fn examine(
     request: &Request<'_>,
     body: &Bytes,
     proof: Proof,
-    outside: &dyn Outside,
+    outside: &dyn KeyStore,
     room: DecodingRoom,
 ) -> Result<Found, Unaccepted> {
     let verifier = &rules.verifier;
     let proven = prove(verifier, request, proof, outside).map_err(|unproven| match unproven {
-        Unproven::Refused(cause) => Unaccepted::Rejected(RejectionReason::of(verifier, request, cause)),
-        Unproven::Wanting(wanted) => Unaccepted::Wanting(wanted),
+        VerifyError::Rejected(cause) => Unaccepted::Rejected(RejectionReason::of(verifier, request, cause)),
+        VerifyError::Missing(wanted) => Unaccepted::Wanting(wanted),
     });
     if let Some(handshake) = proven? {
         return Ok(Found::Handshake(handshake));
@@ -116,12 +116,12 @@ fn prove(
     verifier: &Verifier,
     request: &Request<'_>,
     proof: Proof,
-    outside: &dyn Outside,
-) -> Result<Option<Handshake>, Unproven> {
+    outside: &dyn KeyStore,
+) -> Result<Option<Handshake>, VerifyError> {
     if proof == Proof::NeedsBody {
         verifier.authenticate(request, outside)?;
     }
-    let handshake = verifier.handshake(request, Moment::AfterAuthentication, Learning::Closed);
+    let handshake = verifier.handshake(request, HandshakePhase::AfterAuthentication, LearningWindow::Closed);
     Ok(handshake.transpose()?)
 }
 
@@ -165,7 +165,7 @@ impl OwnedRequest {
         rules: &Rules,
         body: &Bytes,
         proof: Proof,
-        outside: &dyn Outside,
+        outside: &dyn KeyStore,
         room: DecodingRoom,
     ) -> Result<Found, Unaccepted> {
         self.with(body, |request| examine(rules, request, body, proof, outside, room))

@@ -15,7 +15,7 @@ use tokio::time::{timeout, timeout_at};
 use super::client::Network;
 use super::source::Source;
 use crate::outbound::{Client, Response};
-use crate::providers::{Answer, Call, Verifier, Wanted};
+use crate::providers::{FetchRequest, KeyRequest, KeyResponse, Verifier};
 use cache::{Cache, WHOLE_SET};
 use limit::Limit;
 
@@ -40,7 +40,7 @@ pub struct Fetches {
 #[derive(Debug, Default)]
 struct Calls {
     /// Whoever wants the same waits for the same call. It ends with `true`, or without a word.
-    under_way: HashMap<Wanted, watch::Receiver<bool>>,
+    under_way: HashMap<KeyRequest, watch::Receiver<bool>>,
     limit: Limit,
 }
 
@@ -56,7 +56,7 @@ enum Asking {
 /// A call that has been begun. However it ends, it does not stay under way.
 struct Asked {
     source: Arc<Source>,
-    what: Wanted,
+    what: KeyRequest,
     is_answered: watch::Sender<bool>,
 }
 
@@ -68,17 +68,17 @@ impl Drop for Asked {
 
 impl Fetches {
     /// What is known now.
-    pub fn get(&self, wanted: &Wanted) -> Answer {
+    pub fn get(&self, wanted: &KeyRequest) -> KeyResponse {
         self.cache.read().unwrap_or_else(PoisonError::into_inner).get(wanted, Instant::now())
     }
 
     /// Whether the provider may have another answer by now.
-    pub fn may_be_outdated(&self, wanted: &Wanted) -> bool {
+    pub fn may_be_outdated(&self, wanted: &KeyRequest) -> bool {
         self.cache.read().unwrap_or_else(PoisonError::into_inner).may_be_outdated(wanted, Instant::now())
     }
 
     /// What is not among these is unknown to the provider.
-    pub fn put_all_there_is(&self, all: Vec<(Wanted, Answer)>) {
+    pub fn put_all_there_is(&self, all: Vec<(KeyRequest, KeyResponse)>) {
         self.change(|cache| cache.complete(all, Instant::now()));
     }
 
@@ -98,7 +98,7 @@ impl Fetches {
 pub async fn fetch(
     source: &Arc<Source>,
     client: &Client,
-    wanted: &Wanted,
+    wanted: &KeyRequest,
     asker: Network,
     deadline: Instant,
 ) -> Result<(), NotReached> {
@@ -120,23 +120,23 @@ pub async fn fetch(
 }
 
 /// What is asked of the provider to know something: all its keys, where it publishes them together.
-fn what_to_ask(verifier: &Verifier, wanted: &Wanted) -> Result<Wanted, NotReached> {
+fn what_to_ask(verifier: &Verifier, wanted: &KeyRequest) -> Result<KeyRequest, NotReached> {
     let plan = verifier.plan(wanted);
     // Nothing is counted that cannot be asked at all.
     if !plan.is_possible() {
         return Err(NotReached);
     }
-    let is_of_set = matches!(wanted, Wanted::Key { .. }) && plan.is_whole_set();
+    let is_of_set = matches!(wanted, KeyRequest::Key { .. }) && plan.is_whole_set();
     Ok(if is_of_set { WHOLE_SET } else { wanted.clone() })
 }
 
-fn ask_for(source: &Arc<Source>, what: Wanted, wanted: &Wanted, asker: Network) -> Asking {
+fn ask_for(source: &Arc<Source>, what: KeyRequest, wanted: &KeyRequest, asker: Network) -> Asking {
     let now = Instant::now();
     let mut calls = source.fetches.calls();
     if let Some(answer) = calls.under_way.get(&what) {
         return Asking::UnderWay(answer.clone());
     }
-    if source.fetches.get(wanted) != Answer::NotYet && !source.fetches.may_be_outdated(wanted) {
+    if source.fetches.get(wanted) != KeyResponse::NotYet && !source.fetches.may_be_outdated(wanted) {
         return Asking::Known;
     }
     let may_ask = source.fetches.change(|cache| cache.may_ask(&what, now));
@@ -148,14 +148,14 @@ fn ask_for(source: &Arc<Source>, what: Wanted, wanted: &Wanted, asker: Network) 
     Asking::Begun(asked, answer)
 }
 
-fn begin(source: &Arc<Source>, calls: &mut Calls, what: Wanted) -> (Asked, watch::Receiver<bool>) {
+fn begin(source: &Arc<Source>, calls: &mut Calls, what: KeyRequest) -> (Asked, watch::Receiver<bool>) {
     let (is_answered, answer) = watch::channel(false);
     calls.under_way.insert(what.clone(), answer.clone());
     (Asked { source: Arc::clone(source), what, is_answered }, answer)
 }
 
 /// Notes what has proven a message and where that came from, and refreshes what has become old.
-pub fn has_proven(source: &Arc<Source>, client: &Client, used: &[Wanted], sender: Network) {
+pub fn has_proven(source: &Arc<Source>, client: &Client, used: &[KeyRequest], sender: Network) {
     if used.is_empty() {
         return;
     }
@@ -190,7 +190,7 @@ async fn carry_out(asked: Asked, client: Client) {
     is_answered.send_replace(true);
 }
 
-async fn ask(verifier: &Verifier, client: &Client, wanted: &Wanted) -> Result<Answer, NotReached> {
+async fn ask(verifier: &Verifier, client: &Client, wanted: &KeyRequest) -> Result<KeyResponse, NotReached> {
     let plan = verifier.plan(wanted);
     let login = match plan.login() {
         Some(login) => {
@@ -210,7 +210,7 @@ async fn ask(verifier: &Verifier, client: &Client, wanted: &Wanted) -> Result<An
     })
 }
 
-async fn send(client: &Client, call: Call, within: Duration) -> Result<Response, NotReached> {
+async fn send(client: &Client, call: FetchRequest, within: Duration) -> Result<Response, NotReached> {
     let sent = client.request(&call.method, &call.url, &call.headers, call.body, within).await;
     sent.map_err(|error| {
         log::warn!("a provider could not be reached: {error}");
@@ -223,7 +223,7 @@ async fn send(client: &Client, call: Call, within: Duration) -> Result<Response,
 /// # Errors
 /// Anything else, so that the sender comes again.
 pub async fn visit(client: &Client, url: String, deadline: Instant) -> Result<(), NotReached> {
-    let call = Call { method: "GET".to_owned(), url, headers: Vec::new(), body: Vec::new() };
+    let call = FetchRequest { method: "GET".to_owned(), url, headers: Vec::new(), body: Vec::new() };
     let within = deadline.saturating_duration_since(Instant::now()).min(WAIT_AT_MOST);
     let response = send(client, call, within).await?;
     if (200..=299).contains(&response.status) {

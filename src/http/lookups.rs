@@ -3,12 +3,12 @@
 use std::cell::RefCell;
 
 use super::receive::Mount;
-use crate::providers::{Answer, Outside, Roots, Wanted};
+use crate::providers::{KeyRequest, KeyResponse, KeyStore, Roots};
 
 /// For one verdict; notes what it was given by.
 pub struct Lookups<'a> {
     mount: &'a Mount,
-    used: RefCell<Vec<Wanted>>,
+    used: RefCell<Vec<KeyRequest>>,
 }
 
 impl<'a> Lookups<'a> {
@@ -17,21 +17,21 @@ impl<'a> Lookups<'a> {
     }
 
     /// What was looked up and known.
-    pub fn used(self) -> Vec<Wanted> {
+    pub fn used(self) -> Vec<KeyRequest> {
         self.used.into_inner()
     }
 }
 
-impl Outside for Lookups<'_> {
-    fn known(&self, wanted: &Wanted) -> Answer {
+impl KeyStore for Lookups<'_> {
+    fn known(&self, wanted: &KeyRequest) -> KeyResponse {
         let answer = self.mount.source.fetches.get(wanted);
-        if answer != Answer::NotYet {
+        if answer != KeyResponse::NotYet {
             self.used.borrow_mut().push(wanted.clone());
         }
         answer
     }
 
-    fn may_be_outdated(&self, wanted: &Wanted) -> bool {
+    fn may_be_outdated(&self, wanted: &KeyRequest) -> bool {
         self.mount.source.fetches.may_be_outdated(wanted)
     }
 

@@ -6,10 +6,10 @@ use bytes::Bytes;
 use super::body;
 use super::budget::Reservation;
 use crate::json;
-use crate::providers::body::{Kind, may_be_json, open};
+use crate::providers::body::{BodyKind, may_be_json, open};
 use crate::providers::{
-    CharsetProblem, CodingProblem, Description, FormProblem, Request, Room, Verifier, charset, codings,
-    form_kind,
+    CharsetProblem, CodingProblem, DecodeBudget, Description, FormProblem, Request, Verifier, charset,
+    codings, form_kind,
 };
 use crate::store::{Content, UnreadableReason};
 
@@ -41,7 +41,7 @@ impl DecodingRoom {
     }
 }
 
-impl Room for DecodingRoom {
+impl DecodeBudget for DecodingRoom {
     fn max_bytes(&self) -> usize {
         self.max_bytes
     }
@@ -146,17 +146,17 @@ impl From<FormProblem> for Problem {
     }
 }
 
-impl From<json::Problem> for Problem {
-    fn from(problem: json::Problem) -> Self {
+impl From<json::JsonProblem> for Problem {
+    fn from(problem: json::JsonProblem) -> Self {
         Self::Unreadable(problem.into())
     }
 }
 
-impl From<json::Problem> for UnreadableReason {
-    fn from(problem: json::Problem) -> Self {
+impl From<json::JsonProblem> for UnreadableReason {
+    fn from(problem: json::JsonProblem) -> Self {
         match problem {
-            json::Problem::NotJson => Self::NotJson,
-            json::Problem::TooDeep => Self::TooDeep,
+            json::JsonProblem::NotJson => Self::NotJson,
+            json::JsonProblem::TooDeep => Self::TooDeep,
         }
     }
 }
@@ -171,17 +171,17 @@ fn payload(verifier: &Verifier, request: &Request<'_>, room: &mut DecodingRoom) 
     let decoded = opened.into_decoded();
     let body = decoded.as_deref().unwrap_or(request.body);
     match kind {
-        Kind::Json => {
+        BodyKind::Json => {
             json::document(body)?;
             Ok(text_of(decoded.unwrap_or_else(|| request.body.to_vec())))
         }
-        Kind::Form(_) => {
+        BodyKind::Form(_) => {
             let payload = verifier.form_to_json(&Request { body, ..*request })?;
             payload.ok_or(Problem::Unreadable(UnreadableReason::NotJson))
         }
-        Kind::Other => {
+        BodyKind::Other => {
             let Some((charset, mark)) = charset::of_json(body, request.headers)? else {
-                return Err(json::Problem::NotJson.into());
+                return Err(json::JsonProblem::NotJson.into());
             };
             let held = decoded.as_ref().map_or(0, Vec::capacity);
             room.take(held + body.len() * MAX_GROWTH_OF_TEXT)?;

@@ -26,7 +26,8 @@ use super::service::Service;
 use super::source::Source;
 use super::{body, fetches, framing, learning, reading, reply};
 use crate::providers::{
-    Cause, First, Handshake, Headers, Learning, Moment, NothingOutside, Request, Unproven, Verifier, Wanted,
+    Cause, EmptyKeyStore, Handshake, HandshakeAction, HandshakePhase, Headers, KeyRequest, LearningWindow,
+    Request, Verifier, VerifyError,
 };
 use crate::store::{Identity, Kept, NewMessage, UnreadableReason};
 
@@ -126,14 +127,14 @@ async fn way_of_a_message(
         if !source.makes_message_of(request.method()) {
             return source.answer_probe(request.method());
         }
-        match verifier.authenticate(&incoming.request(&[]), &NothingOutside) {
+        match verifier.authenticate(&incoming.request(&[]), &EmptyKeyStore) {
             Ok(()) => proof = Proof::Given,
-            Err(Unproven::Refused(cause)) => {
+            Err(VerifyError::Rejected(cause)) => {
                 let payload = payload.into_inner();
                 return Err(reject_unread(mount, request, incoming, cause, payload, announced_length).await);
             }
             // Nothing is given that had still to be fetched: it is asked again below.
-            Err(Unproven::Wanting(_)) => {}
+            Err(VerifyError::Missing(_)) => {}
         }
     }
     let reservation = service.budget.reservation(network);
@@ -179,7 +180,7 @@ fn unsigned_handshake(
     body: &[u8],
 ) -> Option<Result<Handshake, Cause>> {
     // Whether a secret may be learned now is asked when there is one to learn.
-    verifier.handshake(&incoming.request(body), Moment::BeforeAuthentication, Learning::Open)
+    verifier.handshake(&incoming.request(body), HandshakePhase::BeforeAuthentication, LearningWindow::Open)
 }
 
 /// Does what must come first, then answers. What is refused is kept without its body: that may be a secret to be learned.
@@ -197,16 +198,16 @@ async fn answer(
         }
     };
     match handshake.first {
-        First::Nothing => {}
-        First::Learn(secret) => {
+        HandshakeAction::Nothing => {}
+        HandshakeAction::Learn(secret) => {
             if learning::learn(source, &service.store, &secret, incoming.received_at).await?
-                == Learning::Closed
+                == LearningWindow::Closed
             {
                 let reason = RejectionReason::noise(Cause::HandshakeRefused);
                 return Err(reject(service, source, incoming, reason, None).await);
             }
         }
-        First::Visit(url) => fetches::visit(&service.client, url, deadline).await?,
+        HandshakeAction::Visit(url) => fetches::visit(&service.client, url, deadline).await?,
     }
     Ok(reply::of_provider(handshake.reply))
 }
@@ -285,7 +286,7 @@ async fn examine_where_it_fits(
     body: &Bytes,
     proof: Proof,
     deadline: Instant,
-) -> Result<(Result<Found, Unaccepted>, Vec<Wanted>), Refusal> {
+) -> Result<(Result<Found, Unaccepted>, Vec<KeyRequest>), Refusal> {
     let (request, rules) = (incoming.request(body), mount.source.rules(verifier));
     let room = mount.service.decoding_room();
     if body.len() <= COMPUTED_ELSEWHERE_ABOVE && reading::is_quick(&request) {

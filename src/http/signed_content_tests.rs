@@ -8,7 +8,7 @@ use time::OffsetDateTime;
 
 use super::examine::{Found, Proof, Rules, Unaccepted, examine};
 use super::reading::DecodingRoom;
-use crate::providers::{Cause, Headers, NothingOutside, Request, Secret, Settings, Verifier, recipe};
+use crate::providers::{Cause, EmptyKeyStore, Headers, Request, Secret, Settings, Verifier, recipe};
 use crate::store::Content;
 
 const SIGNED: &str = r#"{"ref":"é","after":"signed + 1%"}"#;
@@ -59,7 +59,7 @@ impl Sent<'_> {
         };
         let rules = Rules { verifier: Arc::new(verifier), asker: None };
         let room = DecodingRoom { max_bytes: 1 << 20, reservation: None };
-        match examine(&rules, &request, &body, Proof::NeedsBody, &NothingOutside, room) {
+        match examine(&rules, &request, &body, Proof::NeedsBody, &EmptyKeyStore, room) {
             Ok(Found::Message(examined)) => Ok(examined.content),
             Ok(Found::Handshake(_)) => panic!("no handshake was sent"),
             Err(Unaccepted::Rejected(reason)) => Err(reason.cause),

@@ -13,7 +13,7 @@ pub(super) const BLANKS: [char; 4] = [' ', '\t', '\n', '\r'];
 
 /// Why bytes are not a document.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Problem {
+pub enum JsonProblem {
     /// Not UTF-8, or not in JSON's syntax.
     NotJson,
     /// In JSON's syntax, but nested more than `MAX_LEVELS` deep.
@@ -34,17 +34,17 @@ pub fn is_of_any_depth(body: &[u8]) -> bool {
 ///
 /// # Errors
 /// Why it is not a document.
-pub fn document(body: &[u8]) -> Result<&str, Problem> {
+pub fn document(body: &[u8]) -> Result<&str, JsonProblem> {
     match candidate(body) {
         Some(text) if has_syntax(text) => Ok(text.trim_matches(BLANKS)),
-        Some(_) => Err(Problem::NotJson),
+        Some(_) => Err(JsonProblem::NotJson),
         None => Err(problem(body)),
     }
 }
 
 /// Returns why bytes that are not a document were rejected.
-pub fn problem(body: &[u8]) -> Problem {
-    if is_of_any_depth(body) { Problem::TooDeep } else { Problem::NotJson }
+pub fn problem(body: &[u8]) -> JsonProblem {
+    if is_of_any_depth(body) { JsonProblem::TooDeep } else { JsonProblem::NotJson }
 }
 
 /// Strips a leading byte order mark.

@@ -16,9 +16,9 @@ mod strings;
 mod value;
 mod written;
 
-pub use document::{MAX_LEVELS, Problem, accepts, document, is_of_any_depth, problem, without_mark};
+pub use document::{JsonProblem, MAX_LEVELS, accepts, document, is_of_any_depth, problem, without_mark};
 pub use object::Object;
-pub use path_value::{Extracted, Found, Slot};
+pub use path_value::{PathValue, PathValues, Slot};
 pub use paths::Paths;
 pub use pointers::{PointedValues, Pointers};
 pub use strings::{text_lossy, text_of};

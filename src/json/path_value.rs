@@ -8,11 +8,11 @@ pub struct Slot(pub(super) usize);
 
 /// The values found, by slot.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Extracted(pub(super) Vec<Found>);
+pub struct PathValues(pub(super) Vec<PathValue>);
 
 /// What stands at a path.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Found {
+pub enum PathValue {
     Absent,
     Text(String),
     /// Digits as sent: no precision is lost.
@@ -21,13 +21,13 @@ pub enum Found {
     Other,
 }
 
-impl Extracted {
-    pub fn get(&self, slot: Slot) -> &Found {
-        self.0.get(slot.0).unwrap_or(&Found::Absent)
+impl PathValues {
+    pub fn get(&self, slot: Slot) -> &PathValue {
+        self.0.get(slot.0).unwrap_or(&PathValue::Absent)
     }
 }
 
-impl Found {
+impl PathValue {
     /// Of a value as it stands in a document.
     pub fn from_raw(raw: &str) -> Self {
         match raw.as_bytes().first() {

@@ -3,30 +3,30 @@
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::document::{BLANKS, Problem, candidate, has_syntax, problem};
+use super::document::{BLANKS, JsonProblem, candidate, has_syntax, problem};
 use super::path_value::Slot;
 use super::strings::key_text;
 
 /// A set of pointers, as a tree of their tokens.
 #[derive(Clone, Debug, Default)]
 pub struct Pointers {
-    root: Node,
+    root: PointerNode,
     count: usize,
 }
 
 #[derive(Clone, Debug, Default)]
-struct Node {
+struct PointerNode {
     slot: Option<Slot>,
     /// Sorted by token.
-    children: Vec<Child>,
+    children: Vec<PointerChild>,
 }
 
 #[derive(Clone, Debug)]
-struct Child {
+struct PointerChild {
     token: String,
     /// The token as an array index, if it is one.
     place: Option<usize>,
-    node: Node,
+    node: PointerNode,
 }
 
 /// The raw value at each pointer.
@@ -48,7 +48,7 @@ impl Pointers {
             return new;
         }
         let tokens = pointer.split('/').skip(1).map(|token| token.replace("~1", "/").replace("~0", "~"));
-        let node = tokens.fold(&mut self.root, Node::child);
+        let node = tokens.fold(&mut self.root, PointerNode::child);
         let slot = *node.slot.get_or_insert(new);
         self.count += usize::from(slot == new);
         slot
@@ -58,25 +58,25 @@ impl Pointers {
     ///
     /// # Errors
     /// Why the body is not a document.
-    pub fn read<'a>(&self, body: &'a [u8]) -> Result<PointedValues<'a>, Problem> {
+    pub fn read<'a>(&self, body: &'a [u8]) -> Result<PointedValues<'a>, JsonProblem> {
         let text = candidate(body).ok_or_else(|| problem(body))?.trim_matches(BLANKS);
         let mut found = vec![None; self.count];
         let is_visited = !self.root.children.is_empty() && text.starts_with(['{', '[']);
         if !is_visited && !has_syntax(text) {
-            return Err(Problem::NotJson);
+            return Err(JsonProblem::NotJson);
         }
-        self.root.take(text, &mut found).map_err(|_| Problem::NotJson)?;
+        self.root.take(text, &mut found).map_err(|_| JsonProblem::NotJson)?;
         Ok(PointedValues(found))
     }
 }
 
-impl Node {
+impl PointerNode {
     fn child(&mut self, token: String) -> &mut Self {
         let at = match self.children.binary_search_by(|child| child.token.cmp(&token)) {
             Ok(at) => at,
             Err(at) => {
                 let place = place(&token);
-                self.children.insert(at, Child { token, place, node: Self::default() });
+                self.children.insert(at, PointerChild { token, place, node: Self::default() });
                 at
             }
         };
@@ -102,8 +102,8 @@ impl Node {
         }
         let mut document = serde_json::Deserializer::from_str(raw);
         match raw.as_bytes().first() {
-            Some(b'{') => Members { node: self, found }.deserialize(&mut document)?,
-            Some(b'[') => Items { node: self, found }.deserialize(&mut document)?,
+            Some(b'{') => PointerMembers { node: self, found }.deserialize(&mut document)?,
+            Some(b'[') => PointerItems { node: self, found }.deserialize(&mut document)?,
             _ => return Ok(()),
         }
         document.end()
@@ -124,12 +124,12 @@ fn place(token: &str) -> Option<usize> {
     token.parse().ok().filter(|_| is_place)
 }
 
-struct Members<'n, 'f, 'a> {
-    node: &'n Node,
+struct PointerMembers<'n, 'f, 'a> {
+    node: &'n PointerNode,
     found: &'f mut [Option<&'a str>],
 }
 
-impl<'de> DeserializeSeed<'de> for Members<'_, '_, 'de> {
+impl<'de> DeserializeSeed<'de> for PointerMembers<'_, '_, 'de> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
@@ -137,7 +137,7 @@ impl<'de> DeserializeSeed<'de> for Members<'_, '_, 'de> {
     }
 }
 
-impl<'de> Visitor<'de> for Members<'_, '_, 'de> {
+impl<'de> Visitor<'de> for PointerMembers<'_, '_, 'de> {
     type Value = ();
 
     fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -160,12 +160,12 @@ impl<'de> Visitor<'de> for Members<'_, '_, 'de> {
     }
 }
 
-struct Items<'n, 'f, 'a> {
-    node: &'n Node,
+struct PointerItems<'n, 'f, 'a> {
+    node: &'n PointerNode,
     found: &'f mut [Option<&'a str>],
 }
 
-impl<'de> DeserializeSeed<'de> for Items<'_, '_, 'de> {
+impl<'de> DeserializeSeed<'de> for PointerItems<'_, '_, 'de> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
@@ -173,7 +173,7 @@ impl<'de> DeserializeSeed<'de> for Items<'_, '_, 'de> {
     }
 }
 
-impl<'de> Visitor<'de> for Items<'_, '_, 'de> {
+impl<'de> Visitor<'de> for PointerItems<'_, '_, 'de> {
     type Value = ();
 
     fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -206,7 +206,7 @@ mod tests {
 
     use super::*;
 
-    fn read<'a>(pointers: &[&str], body: &'a str) -> Result<Vec<Option<&'a str>>, Problem> {
+    fn read<'a>(pointers: &[&str], body: &'a str) -> Result<Vec<Option<&'a str>>, JsonProblem> {
         let mut wanted = Pointers::default();
         let slots: Vec<Slot> = pointers.iter().map(|pointer| wanted.add(pointer)).collect();
         let values = wanted.read(body.as_bytes())?;
@@ -267,12 +267,12 @@ mod tests {
     fn what_is_no_document_has_a_reason() {
         for body in ["", "{", "{\"a\":1}x", "[1,]", "nul", "\u{feff}\u{feff}1", "{\"a\":[1,}", "a=1"] {
             for pointer in ["", "/a", "/0"] {
-                assert_eq!(read(&[pointer], body), Err(Problem::NotJson), "{body} {pointer}");
+                assert_eq!(read(&[pointer], body), Err(JsonProblem::NotJson), "{body} {pointer}");
             }
         }
         let deep = format!("{}{}", "[".repeat(128), "]".repeat(128));
-        assert_eq!(read(&["/0/0"], &deep), Err(Problem::TooDeep));
-        assert_eq!(read(&["/0/0"], &deep[..200]), Err(Problem::NotJson));
+        assert_eq!(read(&["/0/0"], &deep), Err(JsonProblem::TooDeep));
+        assert_eq!(read(&["/0/0"], &deep[..200]), Err(JsonProblem::NotJson));
     }
 
     fn any_json() -> impl Strategy<Value = Value> {

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use ring::digest::{SHA256, digest};
 
-use crate::json::{Extracted, Found};
+use crate::json::{PathValue, PathValues};
 use crate::scheme::encoding::hex;
 
 use super::cloud_event::BINARY_MARK;
@@ -39,7 +39,7 @@ impl Description {
     pub(super) fn of(
         recipe: &Recipe,
         request: &Request<'_>,
-        json: Option<&Extracted>,
+        json: Option<&PathValues>,
         unsigned: &[&str],
     ) -> Self {
         if let Some(event) = recipe.cloud_event.and_then(|slots| slots.read(request, json)) {
@@ -89,7 +89,7 @@ fn joined_id<'a>(
 }
 
 /// The text or number at a place; nothing where it is empty, repeated, not text, or anything else.
-fn find<'a>(detail: &Detail, request: &Request<'a>, json: Option<&'a Extracted>) -> Option<Cow<'a, str>> {
+fn find<'a>(detail: &Detail, request: &Request<'a>, json: Option<&'a PathValues>) -> Option<Cow<'a, str>> {
     let text = match detail {
         Detail::Header(name) => Cow::Borrowed(std::str::from_utf8(request.headers.single(name).ok()??).ok()?),
         Detail::Query(name) => {
@@ -101,8 +101,8 @@ fn find<'a>(detail: &Detail, request: &Request<'a>, json: Option<&'a Extracted>)
             }
         }
         Detail::Json(slot) => match json?.get(*slot) {
-            Found::Text(text) | Found::Number(text) => Cow::Borrowed(text.as_str()),
-            Found::Absent | Found::Other => return None,
+            PathValue::Text(text) | PathValue::Number(text) => Cow::Borrowed(text.as_str()),
+            PathValue::Absent | PathValue::Other => return None,
         },
     };
     (!text.is_empty()).then_some(text)

@@ -6,7 +6,7 @@ use time::OffsetDateTime;
 use crate::content::form;
 use crate::content::request::{Headers, Request};
 use crate::content::view::{Texts, View};
-use crate::scheme::condition::Condition;
+use crate::scheme::condition::RequestCondition;
 use crate::scheme::place::Place;
 
 /// A sample while it is being made.
@@ -27,7 +27,7 @@ impl SampleDraft {
     }
 
     pub fn form(&self) -> Vec<(String, String)> {
-        let kind = self.is_form().then_some(form::Kind::UrlEncoded);
+        let kind = self.is_form().then_some(form::FormKind::UrlEncoded);
         kind.and_then(|kind| form::fields(self.body.as_bytes(), kind, None)).unwrap_or_default()
     }
 
@@ -81,7 +81,7 @@ impl SampleDraft {
     }
 
     /// What a condition asks for.
-    pub fn satisfy(&mut self, condition: &Condition, texts: &Texts) -> Option<()> {
+    pub fn satisfy(&mut self, condition: &RequestCondition, texts: &Texts) -> Option<()> {
         let value = match (condition.literal(), condition.setting()) {
             (Some(literal), _) => literal.to_owned(),
             (None, Some(setting)) => String::from_utf8(texts.first(setting)?.to_vec()).ok()?,

@@ -1,7 +1,7 @@
 //! What a recipe knows about events and secrets before any request arrives: for checking a configuration.
 
 use super::describe::NO_TYPE;
-use super::recipe::{Group, KeySource, Recipe};
+use super::recipe::{KeySource, ProviderGroup, Recipe};
 
 /// The most edits between an event and a misspelling of it; with more, other events of a provider are as near.
 const MAX_TYPING_EDITS: usize = 1;
@@ -44,7 +44,7 @@ impl Recipe {
     /// one. Chat services are left out: their event may be called `message`.
     pub fn event_instead_of(&self, pattern: &str) -> Option<&str> {
         let is_none = pattern == NO_TYPE && !self.event_type.is_empty();
-        let may_be_real = matches!(self.group, Group::Generic | Group::Messaging)
+        let may_be_real = matches!(self.group, ProviderGroup::Generic | ProviderGroup::Messaging)
             || self
                 .samples
                 .iter()

@@ -26,28 +26,28 @@ mod verifier;
 
 pub use crate::content::body;
 pub use crate::content::charset::{self, CharsetProblem};
-pub use crate::content::coding::{AtMost, Coding, CodingProblem, Room, codings, decode};
+pub use crate::content::coding::{ByteLimit, Coding, CodingProblem, DecodeBudget, codings, decode};
 pub use crate::content::form::{FormProblem, kind as form_kind};
 pub use crate::content::request::{Cause, Headers, Request, Secret};
-pub use crate::json::{self, Extracted};
+pub use crate::json::{self, PathValues};
 pub use crate::scheme::certificate::Roots;
-pub use crate::scheme::outside::{Answer, Outside, Unproven, Wanted};
+pub use crate::scheme::key_store::{KeyRequest, KeyResponse, KeyStore, VerifyError};
 pub use aliases::{Alias, alias, aliases};
 pub use catalogue::{BUILTIN_SETTINGS, CUSTOM, add_file, added_recipes, is_builtin, recipe, recipes};
-pub use confirm::{Asker, Judgement, Login, OwnQuestion, Question, Unaskable};
+pub use confirm::{Asker, ConfirmResult, ConfirmSettings, Login, Question, QuestionError};
 pub use custom::{CUSTOM_FIELDS, CustomField, custom_recipe, custom_variable};
 pub use describe::Description;
-pub use fetch::{Call, Plan, key_of_set};
+pub use fetch::{FetchPlan, FetchRequest, key_of_set};
 pub use file::RecipeError;
-pub use handshake::{First, Handshake, Learning, Moment};
+pub use handshake::{Handshake, HandshakeAction, HandshakePhase, LearningWindow};
 pub use known::UnknownEvent;
 pub use nearest::provider_advice;
 pub use page::{coverage_in_words, custom_page, group_name, index, page, page_of_alias};
-pub use recipe::{Coverage, Facts, Group, Recipe};
+pub use recipe::{Coverage, Facts, ProviderGroup, Recipe};
 pub use reply::Reply;
-pub use sample::{Sample, Wish};
-pub use settings::{Key, Kind, SettingError, Settings};
-pub use verifier::{NothingOutside, Verifier};
+pub use sample::{Sample, SampleOptions};
+pub use settings::{SettingError, SettingKind, SettingSpec, Settings};
+pub use verifier::{EmptyKeyStore, Verifier};
 
 #[cfg(test)]
 mod tests;

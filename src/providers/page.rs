@@ -5,8 +5,8 @@ use std::fmt::Write;
 
 use super::aliases::{Alias, aliases, aliases_of};
 use super::custom::{CUSTOM_FIELDS, custom_variable};
-use super::recipe::{Coverage, Group, Recipe};
-use super::settings::{Key, Kind};
+use super::recipe::{Coverage, ProviderGroup, Recipe};
+use super::settings::{SettingKind, SettingSpec};
 
 /// Stands behind what no source confirms.
 const UNCONFIRMED: &str = " (unconfirmed)";
@@ -163,25 +163,25 @@ fn setup(recipe: &Recipe, name: &str) -> Vec<String> {
 }
 
 /// Secrets that open the API and could be left out.
-fn asking_keys(recipe: &Recipe) -> impl Iterator<Item = &Key> {
+fn asking_keys(recipe: &Recipe) -> impl Iterator<Item = &SettingSpec> {
     recipe.keys.iter().filter(|key| key.secret && !key.required)
 }
 
 fn settings(recipe: &Recipe, name: &str) -> Vec<String> {
-    let line = |key: &Key| {
+    let line = |key: &SettingSpec| {
         let mut notes = Vec::new();
         if key.required {
             notes.push("required".to_owned());
         }
         notes.extend(match key.kind {
-            Kind::Secret if key.rotates => {
+            SettingKind::Secret if key.rotates => {
                 let name = key.name.to_ascii_uppercase();
                 Some(format!("secret; `_{name}_2` … `_{name}_9` beside it"))
             }
-            Kind::Secret => Some("secret".to_owned()),
-            Kind::Switch => Some("`yes` or `no`".to_owned()),
-            Kind::List => Some("words with white space between".to_owned()),
-            Kind::Text => None,
+            SettingKind::Secret => Some("secret".to_owned()),
+            SettingKind::Switch => Some("`yes` or `no`".to_owned()),
+            SettingKind::List => Some("words with white space between".to_owned()),
+            SettingKind::Text => None,
         });
         notes.extend(key.default.as_ref().map(|default| format!("default `{default}`")));
         let notes = if notes.is_empty() { String::new() } else { format!(" ({})", notes.join(", ")) };
@@ -307,15 +307,15 @@ fn source_variable(provider: &str, key: &str) -> String {
     format!("CREEL_SOURCE_{}_{}", provider.to_ascii_uppercase().replace('-', "_"), key.to_ascii_uppercase())
 }
 
-pub const fn group_name(group: Group) -> &'static str {
+pub const fn group_name(group: ProviderGroup) -> &'static str {
     match group {
-        Group::Generic => "generic schemes",
-        Group::Code => "code, build, operations",
-        Group::Payments => "payments, banking, billing",
-        Group::Commerce => "commerce",
-        Group::Messaging => "messaging, mail, telephony, social",
-        Group::Content => "productivity, content, files, forms",
-        Group::Identity => "identity checks, hiring, devices, AI",
+        ProviderGroup::Generic => "generic schemes",
+        ProviderGroup::Code => "code, build, operations",
+        ProviderGroup::Payments => "payments, banking, billing",
+        ProviderGroup::Commerce => "commerce",
+        ProviderGroup::Messaging => "messaging, mail, telephony, social",
+        ProviderGroup::Content => "productivity, content, files, forms",
+        ProviderGroup::Identity => "identity checks, hiring, devices, AI",
     }
 }
 

@@ -6,10 +6,10 @@ use time::format_description::well_known::Rfc3339;
 
 use crate::content::view::Texts;
 use crate::scheme::freshness::TimestampPlace;
-use crate::scheme::jwt::{self, Jwt, JwtKeys, Must};
+use crate::scheme::jwt::{self, ClaimCheck, Jwt, JwtKeys};
 use crate::scheme::place::Place;
-use crate::scheme::signature::{Keyed, Keys};
-use crate::scheme::template::Scope;
+use crate::scheme::signature::{BoundSignature, SignatureKeys};
+use crate::scheme::template::TemplateScope;
 use crate::scheme::token::basic_authorization;
 
 use super::draft::{SampleDraft, set};
@@ -29,7 +29,7 @@ pub struct Sample {
 
 /// What a sample should be.
 #[derive(Clone, Copy, Debug)]
-pub struct Wish<'a> {
+pub struct SampleOptions<'a> {
     /// The provider's commonest one where there is none.
     pub event: Option<&'a str>,
     pub now: OffsetDateTime,
@@ -40,7 +40,7 @@ pub struct Wish<'a> {
 }
 
 /// What the placeholders of a sample's body stand for.
-struct Content<'a> {
+struct SampleContent<'a> {
     event_type: &'a str,
     /// Empty where the event has none.
     action: &'a str,
@@ -50,21 +50,22 @@ struct Content<'a> {
 
 impl Verifier {
     /// A correctly signed request with a plausible payload. `None` where the key is the provider's alone, or the recipe has no sample.
-    pub fn sample(&self, wish: &Wish<'_>) -> Option<Sample> {
+    pub fn sample(&self, wish: &SampleOptions<'_>) -> Option<Sample> {
         let mut draft = self.unsigned_sample(wish)?;
         let signed_at = self.sample_body(wish.event)?.signed_at.as_ref();
         self.prove(&mut draft, signed_at)?;
         Some(Sample { headers: draft.headers, query: draft.query, body: draft.body })
     }
 
-    fn unsigned_sample(&self, wish: &Wish<'_>) -> Option<SampleDraft> {
+    fn unsigned_sample(&self, wish: &SampleOptions<'_>) -> Option<SampleDraft> {
         let row = self.sample_body(wish.event)?;
         let event = wish.event.unwrap_or(&row.event);
         let (event_type, action) = match event.split_once('.') {
             Some((name, action)) if !self.recipe.event_action.is_empty() => (name, action),
             _ => (event, ""),
         };
-        let content = Content { event_type, action, id: row.id.replace("$nonce", wish.nonce), now: wish.now };
+        let content =
+            SampleContent { event_type, action, id: row.id.replace("$nonce", wish.nonce), now: wish.now };
         let mut draft = SampleDraft {
             headers: vec![("content-type".to_owned(), row.content_type.clone())],
             query: String::new(),
@@ -93,7 +94,7 @@ impl Verifier {
             return code.sign(draft, &self.texts);
         }
         if !proofs.signatures.is_empty() {
-            let is_wanted = |keyed: &&Keyed| signed_at.is_none_or(|place| keyed.scheme.at == *place);
+            let is_wanted = |keyed: &&BoundSignature| signed_at.is_none_or(|place| keyed.scheme.at == *place);
             let mut signatures = proofs.signatures.iter().filter(is_wanted);
             return signatures.find_map(|keyed| sign(keyed, draft, &self.texts));
         }
@@ -121,7 +122,7 @@ impl Verifier {
         exact.or_else(similar).or_else(|| rows.first())
     }
 
-    fn describing_headers(&self, content: &Content<'_>, draft: &mut SampleDraft) {
+    fn describing_headers(&self, content: &SampleContent<'_>, draft: &mut SampleDraft) {
         let is_header =
             |detail: &Detail, name: &str| matches!(detail, Detail::Header(header) if header == name);
         // One place of several is enough, and the sample may have named it.
@@ -169,7 +170,7 @@ pub(super) fn invented(event_type: &[String], delivery_id: &[String]) -> SampleB
     }
 }
 
-impl Content<'_> {
+impl SampleContent<'_> {
     /// Fills a template of a body; in JSON, values stand inside its strings.
     fn fill(&self, template: &str, is_json: bool) -> String {
         self.fill_with(template, |value| match is_json {
@@ -202,9 +203,9 @@ fn escaped(text: &str) -> String {
 }
 
 /// Adds what proves the sender; `None` where the scheme is off or cannot sign.
-fn sign(keyed: &Keyed, draft: &mut SampleDraft, texts: &Texts) -> Option<()> {
+fn sign(keyed: &BoundSignature, draft: &mut SampleDraft, texts: &Texts) -> Option<()> {
     let scheme = keyed.scheme;
-    let Keys::Secrets(secrets) = &keyed.keys else { return None };
+    let SignatureKeys::Secrets(secrets) = &keyed.keys else { return None };
     let secret = secrets.first()?;
     for condition in &scheme.require {
         draft.satisfy(condition, texts)?;
@@ -237,10 +238,10 @@ fn sign(keyed: &Keyed, draft: &mut SampleDraft, texts: &Texts) -> Option<()> {
     // Named parts are read out of a value that looks like the final one.
     let unsigned = scheme.layout.compose("", part);
     let tag = draft.with_request(|view| {
-        let scope = Scope {
+        let scope = TemplateScope {
             timestamp: timestamp.as_ref().map(String::as_bytes),
             layout: Some((&scheme.layout, unsigned.as_bytes())),
-            ..Scope::new(view, texts)
+            ..TemplateScope::new(view, texts)
         };
         secret.sign(&scheme.template, &scope).ok()
     })?;
@@ -262,10 +263,11 @@ fn issue(jwt: &Jwt, keys: &JwtKeys, draft: &mut SampleDraft, texts: &Texts) -> O
     }
     for claim in &jwt.claims {
         let value = match &claim.must {
-            Must::BeTrue => Value::Bool(true),
-            Must::BeOneOf(texts) => texts.first()?.as_str().into(),
-            Must::Equal(template) => {
-                let text = draft.with_request(|view| template.render(&Scope::new(view, texts)).ok())?;
+            ClaimCheck::True => Value::Bool(true),
+            ClaimCheck::OneOf(texts) => texts.first()?.as_str().into(),
+            ClaimCheck::Equal(template) => {
+                let text =
+                    draft.with_request(|view| template.render(&TemplateScope::new(view, texts)).ok())?;
                 String::from_utf8(text).ok()?.into()
             }
         };

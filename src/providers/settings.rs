@@ -57,11 +57,11 @@ impl SettingError {
 
 /// A key that a recipe takes beyond the common ones.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Key {
+pub struct SettingSpec {
     pub name: String,
     pub required: bool,
     pub secret: bool,
-    pub kind: Kind,
+    pub kind: SettingKind,
     pub default: Option<String>,
     /// How the provider's values begin, where they do; empty where nothing is known.
     pub begins_with: Vec<String>,
@@ -72,7 +72,7 @@ pub struct Key {
 
 /// What a key's value is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum SettingKind {
     Secret,
     Text,
     /// `yes` or `no`.

@@ -2,15 +2,15 @@
 //! genuine sender whose secret differs from the configured one sends such requests; a scanner does not. Never computes a
 //! digest and never fetches anything, so it costs less than the check that failed before it.
 
-use super::condition::Condition;
+use super::condition::RequestCondition;
 use super::freshness::TimestampPlace;
-use super::outside::{MAX_ID_BYTES, MAX_URL_BYTES, is_pinned};
+use super::key_store::{MAX_ID_BYTES, MAX_URL_BYTES, is_pinned};
 use super::place::Place;
-use super::signature::{Keyed, Keys, Terms};
+use super::signature::{BoundSignature, SignatureKeys, Terms};
 use crate::content::request::Cause;
 use crate::content::view::View;
 
-impl Keyed {
+impl BoundSignature {
     pub fn is_carried(&self, view: &View<'_>, terms: &Terms<'_>) -> bool {
         if self.keys.are_absent() {
             return false;
@@ -31,14 +31,14 @@ impl Keyed {
     pub fn places(&self) -> impl Iterator<Item = &Place> {
         let scheme = self.scheme;
         let of_key = match &self.keys {
-            Keys::ById(place) | Keys::Certificate { url: place, .. } => Some(place),
-            Keys::Secrets(_) | Keys::Public(_) | Keys::AnyPublished => None,
+            SignatureKeys::ById(place) | SignatureKeys::Certificate { url: place, .. } => Some(place),
+            SignatureKeys::Secrets(_) | SignatureKeys::Public(_) | SignatureKeys::AnyPublished => None,
         };
         let of_time = scheme.timestamp.as_ref().and_then(|timestamp| match &timestamp.at {
             TimestampPlace::Request(place) => Some(place),
             TimestampPlace::Layout(_) => None,
         });
-        let conditions = scheme.require.iter().map(Condition::place);
+        let conditions = scheme.require.iter().map(RequestCondition::place);
         scheme.template.places().chain(conditions).chain(of_key).chain(of_time).chain([&scheme.at])
     }
 
@@ -71,12 +71,12 @@ impl Keyed {
     /// Whether the request names its key where the scheme wants that, at a place that the scheme allows.
     fn names_key(&self, view: &View<'_>) -> bool {
         match &self.keys {
-            Keys::Secrets(_) | Keys::Public(_) | Keys::AnyPublished => true,
-            Keys::ById(place) => place.require(view).is_ok_and(|id| {
+            SignatureKeys::Secrets(_) | SignatureKeys::Public(_) | SignatureKeys::AnyPublished => true,
+            SignatureKeys::ById(place) => place.require(view).is_ok_and(|id| {
                 let is_plain = id.len() <= MAX_ID_BYTES && !matches!(&*id, b"." | b"..");
                 is_plain && std::str::from_utf8(&id).is_ok()
             }),
-            Keys::Certificate { url, hosts } => url.require(view).is_ok_and(|url| {
+            SignatureKeys::Certificate { url, hosts } => url.require(view).is_ok_and(|url| {
                 let is_allowed = |host: &str| hosts.iter().any(|allowed| allowed == host);
                 let url = std::str::from_utf8(&url).ok().filter(|url| url.len() <= MAX_URL_BYTES);
                 url.is_some_and(|url| is_pinned(url, is_allowed))

@@ -8,13 +8,13 @@ use crate::content::view::{Texts, View};
 
 /// What must hold of a request.
 #[derive(Clone, Debug)]
-pub struct Condition {
+pub struct RequestCondition {
     place: Place,
-    wants: Wants,
+    wants: ExpectedValue,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Wants {
+enum ExpectedValue {
     Something,
     Nothing,
     Text(String),
@@ -22,21 +22,21 @@ enum Wants {
     Setting(String),
 }
 
-impl Condition {
+impl RequestCondition {
     /// # Errors
     /// What is wrong with it, in words.
     pub fn parse(text: &str) -> Result<Self, String> {
-        let setting = |name: &str| Wants::Setting(name.trim().to_owned());
+        let setting = |name: &str| ExpectedValue::Setting(name.trim().to_owned());
         let (place, wants) = if let Some(place) = text.strip_prefix("no ") {
-            (place, Wants::Nothing)
+            (place, ExpectedValue::Nothing)
         } else if let Some((place, name)) =
             text.split_once(" = setting ").or_else(|| text.split_once(" in setting "))
         {
             (place, setting(name))
         } else if let Some((place, literal)) = text.split_once(" = ") {
-            (place, Wants::Text(literal.to_owned()))
+            (place, ExpectedValue::Text(literal.to_owned()))
         } else {
-            (text, Wants::Something)
+            (text, ExpectedValue::Something)
         };
         Ok(Self { place: Place::parse(place)?, wants })
     }
@@ -48,7 +48,7 @@ impl Condition {
     /// The setting that the value is compared with.
     pub fn setting(&self) -> Option<&str> {
         match &self.wants {
-            Wants::Setting(name) => Some(name),
+            ExpectedValue::Setting(name) => Some(name),
             _ => None,
         }
     }
@@ -56,7 +56,7 @@ impl Condition {
     /// The text that the value is compared with.
     pub fn literal(&self) -> Option<&str> {
         match &self.wants {
-            Wants::Text(text) => Some(text),
+            ExpectedValue::Text(text) => Some(text),
             _ => None,
         }
     }
@@ -65,10 +65,12 @@ impl Condition {
     /// A place that is filled twice is ambiguous.
     pub fn holds(&self, view: &View<'_>, texts: &Texts) -> Result<bool, Cause> {
         Ok(match &self.wants {
-            Wants::Something => self.place.is_filled(view)?,
-            Wants::Nothing => !self.place.is_filled(view)?,
-            Wants::Text(text) => self.place.find(view)?.is_some_and(|found| *found == *text.as_bytes()),
-            Wants::Setting(name) => {
+            ExpectedValue::Something => self.place.is_filled(view)?,
+            ExpectedValue::Nothing => !self.place.is_filled(view)?,
+            ExpectedValue::Text(text) => {
+                self.place.find(view)?.is_some_and(|found| *found == *text.as_bytes())
+            }
+            ExpectedValue::Setting(name) => {
                 let is_equal =
                     |found: &[u8]| texts.all(name).iter().any(|value| value.expose().ct_eq(found).into());
                 self.place.find(view)?.is_some_and(|found| is_equal(&found))
@@ -94,7 +96,7 @@ mod tests {
             body: body.as_bytes(),
             now: OffsetDateTime::UNIX_EPOCH,
         };
-        let condition = Condition::parse(condition).unwrap();
+        let condition = RequestCondition::parse(condition).unwrap();
         condition.holds(&View::new(&request, None), &Texts::default()).unwrap()
     }
 

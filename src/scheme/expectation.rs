@@ -96,8 +96,8 @@ impl Expectation {
         let slots: Vec<Slot> = self.conditions.iter().map(|one| pointers.add(&one.pointer)).collect();
         let values = match pointers.read(body) {
             Ok(values) => values,
-            Err(json::Problem::NotJson) => return Some(format!("answered {status}, but not with JSON")),
-            Err(json::Problem::TooDeep) => {
+            Err(json::JsonProblem::NotJson) => return Some(format!("answered {status}, but not with JSON")),
+            Err(json::JsonProblem::TooDeep) => {
                 return Some(format!("answered {status}, but with JSON nested more than 127 levels deep"));
             }
         };

@@ -10,12 +10,12 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::auth_scheme::AuthScheme;
-use super::freshness::Moment;
-use super::outside::{Outside, Unproven};
+use super::freshness::SignedTime;
+use super::key_store::{KeyStore, VerifyError};
 use super::place::Place;
 use super::public_key::{PublicAlgorithm, PublicKey};
 use super::signature::Terms;
-use super::template::{Scope, Template};
+use super::template::{Template, TemplateScope};
 use crate::content::request::{Cause, Secret};
 use crate::content::view::View;
 use crate::json::{Object, document, text_of};
@@ -65,16 +65,16 @@ pub enum Expires {
 #[derive(Clone, Debug)]
 pub struct Claim {
     pub name: String,
-    pub must: Must,
+    pub must: ClaimCheck,
     /// It must be there if the body is not empty, and only then.
     pub unless_empty_body: bool,
 }
 
 #[derive(Clone, Debug)]
-pub enum Must {
+pub enum ClaimCheck {
     Equal(Template),
-    BeOneOf(Vec<String>),
-    BeTrue,
+    OneOf(Vec<String>),
+    True,
 }
 
 /// What tokens are checked with.
@@ -87,7 +87,7 @@ pub enum JwtKeys {
 }
 
 #[derive(Deserialize)]
-struct Header {
+struct JwtHeader {
     alg: String,
     kid: Option<String>,
 }
@@ -151,14 +151,14 @@ impl JwtAlgorithm {
 impl Jwt {
     /// # Errors
     /// The cause of refusal, or what must be fetched.
-    pub fn check(&self, keys: &JwtKeys, view: &View<'_>, terms: &Terms<'_>) -> Result<(), Unproven> {
+    pub fn check(&self, keys: &JwtKeys, view: &View<'_>, terms: &Terms<'_>) -> Result<(), VerifyError> {
         let value = self.at.require(view)?;
         let token = match self.scheme.strip(&value) {
             Some(token) => token,
             None if self.scheme_optional => &value,
             None => return Err(Cause::MalformedSignature.into()),
         };
-        let claims = self.genuine_claims(token, keys, terms.outside)?;
+        let claims = self.genuine_claims(token, keys, terms.key_store)?;
         self.check_claims(&claims, view, terms)?;
         self.check_times(&claims, view, terms.tolerance)?;
         Ok(())
@@ -184,7 +184,7 @@ impl Jwt {
         let (header, claims) = (parts.next()?, parts.next()?);
         let signature = parts.next().filter(|text| !text.is_empty() && parts.next().is_none())?;
         decode(signature).ok()?;
-        let header: Header = serde_json::from_slice(&decode(header).ok()?).ok()?;
+        let header: JwtHeader = serde_json::from_slice(&decode(header).ok()?).ok()?;
         JwtAlgorithm::named(&header.alg).filter(|named| self.algorithms.contains(named))?;
         read_claims(&decode(claims).ok()?)
     }
@@ -194,20 +194,20 @@ impl Jwt {
         &self,
         token: &[u8],
         keys: &JwtKeys,
-        outside: &dyn Outside,
-    ) -> Result<Map<String, Value>, Unproven> {
+        key_store: &dyn KeyStore,
+    ) -> Result<Map<String, Value>, VerifyError> {
         let token = std::str::from_utf8(token).ok().filter(|token| token.len() <= MAX_TOKEN_BYTES);
         let (signed, signature) =
             token.and_then(|token| token.rsplit_once('.')).ok_or(Cause::MalformedSignature)?;
         let (header, claims) = signed.split_once('.').ok_or(Cause::MalformedSignature)?;
-        let header: Header =
+        let header: JwtHeader =
             serde_json::from_slice(&decode(header)?).map_err(|_| Cause::MalformedSignature)?;
         let algorithm = JwtAlgorithm::named(&header.alg).filter(|named| self.algorithms.contains(named));
         let algorithm = algorithm.ok_or(Cause::UnknownAlgorithm)?;
         let signature = decode(signature)?;
-        if !is_signed(algorithm, keys, header.kid.as_deref(), signed.as_bytes(), &signature, outside)? {
+        if !is_signed(algorithm, keys, header.kid.as_deref(), signed.as_bytes(), &signature, key_store)? {
             return Err(match keys {
-                JwtKeys::Published => outside.mismatch(header.kid.as_deref()),
+                JwtKeys::Published => key_store.mismatch(header.kid.as_deref()),
                 JwtKeys::Secrets(_) | JwtKeys::Public(_) => Cause::SignatureMismatch.into(),
             });
         }
@@ -220,7 +220,7 @@ impl Jwt {
         view: &View<'_>,
         terms: &Terms<'_>,
     ) -> Result<(), Cause> {
-        let scope = Scope::new(view, terms.texts);
+        let scope = TemplateScope::new(view, terms.texts);
         for claim in &self.claims {
             let value = claims.get(&claim.name).filter(|value| !value.is_null());
             if claim.unless_empty_body && view.request.body.is_empty() {
@@ -258,18 +258,18 @@ impl Jwt {
         match &self.issued {
             Some(name) => {
                 let issued = seconds(claims, name)?.ok_or(Cause::ClaimMismatch)?;
-                Moment::Seconds(issued).check(view.request.now, tolerance)
+                SignedTime::Seconds(issued).check(view.request.now, tolerance)
             }
             None => Ok(()),
         }
     }
 }
 
-impl Must {
-    fn hold(&self, value: &Value, scope: &Scope<'_>) -> Result<bool, Cause> {
+impl ClaimCheck {
+    fn hold(&self, value: &Value, scope: &TemplateScope<'_>) -> Result<bool, Cause> {
         Ok(match self {
-            Self::BeTrue => value == &Value::Bool(true) || value == "true",
-            Self::BeOneOf(texts) => texts.iter().any(|text| value == text.as_str()),
+            Self::True => value == &Value::Bool(true) || value == "true",
+            Self::OneOf(texts) => texts.iter().any(|text| value == text.as_str()),
             Self::Equal(template) => {
                 let wanted = template.render(scope)?;
                 match value {
@@ -294,8 +294,8 @@ fn is_signed(
     kid: Option<&str>,
     signed: &[u8],
     signature: &[u8],
-    outside: &dyn Outside,
-) -> Result<bool, Unproven> {
+    key_store: &dyn KeyStore,
+) -> Result<bool, VerifyError> {
     let by_public = |keys: &[PublicKey]| {
         algorithm.public().is_some_and(|public| keys.iter().any(|key| key.verify(public, signed, signature)))
     };
@@ -306,7 +306,7 @@ fn is_signed(
                 .any(|secret| hmac::verify(&hmac::Key::new(hash, secret.expose()), signed, signature).is_ok())
         }),
         JwtKeys::Public(keys) => by_public(keys),
-        JwtKeys::Published => by_public(&outside.keys(kid)?),
+        JwtKeys::Published => by_public(&key_store.keys(kid)?),
     })
 }
 

@@ -8,7 +8,7 @@ use serde::Deserialize;
 
 use super::encoding::{KeyEncoding, MAX_SIGNATURE_BYTES};
 use super::public_key::PublicAlgorithm;
-use super::template::{Scope, Template};
+use super::template::{Template, TemplateScope};
 use crate::content::request::{Cause, Secret};
 
 /// How the signed text becomes a signature.
@@ -203,7 +203,7 @@ impl SecretKey {
     ///
     /// # Errors
     /// A part of the signed text is absent.
-    pub fn sign(&self, template: &Template, scope: &Scope<'_>) -> Result<Tag, Cause> {
+    pub fn sign(&self, template: &Template, scope: &TemplateScope<'_>) -> Result<Tag, Cause> {
         match self {
             // The commonest scheme, and ring's one-shot form skips the buffer that a context keeps.
             Self::Hmac(key) if template.is_body_alone() => {
@@ -223,14 +223,14 @@ impl SecretKey {
                 Ok(Tag::new(&mac.finalize().into_bytes()))
             }
             Self::Digest(algorithm, secret) => {
-                let scope = Scope { secret: Some(secret.expose()), ..*scope };
+                let scope = TemplateScope { secret: Some(secret.expose()), ..*scope };
                 plain_digest(*algorithm, template, &scope)
             }
         }
     }
 }
 
-fn sign(key: &ring_hmac::Key, template: &Template, scope: &Scope<'_>) -> Result<Tag, Cause> {
+fn sign(key: &ring_hmac::Key, template: &Template, scope: &TemplateScope<'_>) -> Result<Tag, Cause> {
     let mut context = ring_hmac::Context::with_key(key);
     template.feed(scope, |piece| context.update(piece))?;
     Ok(Tag::new(context.sign().as_ref()))
@@ -240,7 +240,11 @@ fn sign(key: &ring_hmac::Key, template: &Template, scope: &Scope<'_>) -> Result<
 ///
 /// # Errors
 /// A part of the text is absent.
-pub fn plain_digest(algorithm: Algorithm, template: &Template, scope: &Scope<'_>) -> Result<Tag, Cause> {
+pub fn plain_digest(
+    algorithm: Algorithm,
+    template: &Template,
+    scope: &TemplateScope<'_>,
+) -> Result<Tag, Cause> {
     if algorithm == Algorithm::Md5 {
         let mut md5 = Md5::new();
         template.feed(scope, |piece| md5.update(piece))?;

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use crate::content::request::Cause;
 use crate::content::view::View;
-use crate::json::Found;
+use crate::json::PathValue;
 use crate::json::lookup::JsonPath;
 
 /// Where a value is.
@@ -85,12 +85,12 @@ impl Place {
             Self::Query(name) => view.query_field(name)?.map(text),
             Self::Form(name) => view.form_field(name)?.map(|value| Cow::Borrowed(value.as_bytes())),
             Self::Json(path) => match path.find(view.json()?) {
-                Found::Text(found) | Found::Number(found) => Some(text(found)),
-                Found::Other => path
+                PathValue::Text(found) | PathValue::Number(found) => Some(text(found)),
+                PathValue::Other => path
                     .raw(view.json()?)
                     .filter(|raw| ["true", "false"].contains(raw))
                     .map(|raw| Cow::Borrowed(raw.as_bytes())),
-                Found::Absent => None,
+                PathValue::Absent => None,
             },
             Self::KeyOf { object, except } => {
                 let object = object.raw(view.json()?);

@@ -5,15 +5,15 @@ use std::time::Duration;
 
 use subtle::ConstantTimeEq;
 
-use super::condition::Condition;
+use super::condition::RequestCondition;
 use super::encoding::{Encoding, MAX_SIGNATURE_BYTES};
-use super::freshness::{Moment, Timestamp};
+use super::freshness::{SignedTime, Timestamp};
 use super::key::{Algorithm, SecretKey};
+use super::key_store::{KeyStore, VerifyError};
 use super::layout::{Layout, MAX_CANDIDATES, MAX_JOINED_LINES};
-use super::outside::{Outside, Unproven};
 use super::place::Place;
 use super::public_key::PublicKey;
-use super::template::{Scope, Template};
+use super::template::{Template, TemplateScope};
 use crate::content::request::Cause;
 use crate::content::view::{Texts, View};
 
@@ -28,14 +28,14 @@ pub struct SignatureScheme {
     pub template: Template,
     pub timestamp: Option<Timestamp>,
     /// Under which the scheme applies at all.
-    pub require: Vec<Condition>,
+    pub require: Vec<RequestCondition>,
     /// The key of a stronger scheme in the same value. Where it is present, this scheme does not apply.
     pub without: Option<String>,
 }
 
 /// The keys of one source for one scheme.
 #[derive(Clone, Debug)]
-pub enum Keys {
+pub enum SignatureKeys {
     /// None where the source has not configured or allowed the scheme.
     Secrets(Vec<SecretKey>),
     Public(Vec<PublicKey>),
@@ -50,7 +50,7 @@ pub enum Keys {
     },
 }
 
-impl Keys {
+impl SignatureKeys {
     pub fn are_absent(&self) -> bool {
         match self {
             Self::Secrets(keys) => keys.is_empty(),
@@ -63,9 +63,9 @@ impl Keys {
 /// A scheme with the keys of one source. Without keys it accepts nothing, but still tells
 /// a signature that this source does not allow from one that the provider does not know.
 #[derive(Clone, Debug)]
-pub struct Keyed {
+pub struct BoundSignature {
     pub scheme: &'static SignatureScheme,
-    pub keys: Keys,
+    pub keys: SignatureKeys,
 }
 
 /// What a check goes by beside the request.
@@ -73,13 +73,13 @@ pub struct Keyed {
 pub struct Terms<'a> {
     pub texts: &'a Texts,
     pub tolerance: Duration,
-    pub outside: &'a dyn Outside,
+    pub key_store: &'a dyn KeyStore,
 }
 
-impl Keyed {
+impl BoundSignature {
     /// # Errors
     /// The cause of refusal. The clock comes last: only a genuine message can be called stale.
-    pub fn check(&self, view: &View<'_>, terms: &Terms<'_>) -> Result<(), Unproven> {
+    pub fn check(&self, view: &View<'_>, terms: &Terms<'_>) -> Result<(), VerifyError> {
         self.try_values(view, |value| self.check_value(view, terms, value))
     }
 
@@ -102,8 +102,8 @@ impl Keyed {
     pub(super) fn try_values(
         &self,
         view: &View<'_>,
-        attempt: impl FnMut(&[u8]) -> Result<(), Unproven>,
-    ) -> Result<(), Unproven> {
+        attempt: impl FnMut(&[u8]) -> Result<(), VerifyError>,
+    ) -> Result<(), VerifyError> {
         let layout = &self.scheme.layout;
         match &self.scheme.at {
             Place::Header(name) if layout.is_list() => {
@@ -119,7 +119,7 @@ impl Keyed {
         }
     }
 
-    fn check_value(&self, view: &View<'_>, terms: &Terms<'_>, value: &[u8]) -> Result<(), Unproven> {
+    fn check_value(&self, view: &View<'_>, terms: &Terms<'_>, value: &[u8]) -> Result<(), VerifyError> {
         for condition in &self.scheme.require {
             if !condition.holds(view, terms.texts)? {
                 return Err(Cause::UnknownAlgorithm.into());
@@ -128,7 +128,7 @@ impl Keyed {
         if self.yields_in(value) {
             return Err(Cause::UnknownAlgorithm.into());
         }
-        let mut refusal = Unproven::Refused(Cause::MissingHeader);
+        let mut refusal = VerifyError::Rejected(Cause::MissingHeader);
         for group in self.scheme.layout.groups(value) {
             match self.check_group(view, terms, group) {
                 Ok(()) => return Ok(()),
@@ -154,13 +154,13 @@ impl Keyed {
         self.try_values(view, read).is_ok()
     }
 
-    fn check_group(&self, view: &View<'_>, terms: &Terms<'_>, value: &[u8]) -> Result<(), Unproven> {
+    fn check_group(&self, view: &View<'_>, terms: &Terms<'_>, value: &[u8]) -> Result<(), VerifyError> {
         let scheme = self.scheme;
         let candidates = scheme.layout.candidates(value)?;
         if self.keys.are_absent() {
             return Err(Cause::MissingHeader.into());
         }
-        let sent: Option<(Cow<'_, [u8]>, Moment)> = match &scheme.timestamp {
+        let sent: Option<(Cow<'_, [u8]>, SignedTime)> = match &scheme.timestamp {
             Some(timestamp) => {
                 let text = timestamp.at.find(view, &scheme.layout, value)?;
                 let moment = timestamp.unit.parse(&text)?;
@@ -168,10 +168,10 @@ impl Keyed {
             }
             None => None,
         };
-        let scope = Scope {
+        let scope = TemplateScope {
             timestamp: sent.as_ref().map(|(text, _)| &**text),
             layout: Some((&scheme.layout, value)),
-            ..Scope::new(view, terms.texts)
+            ..TemplateScope::new(view, terms.texts)
         };
         self.check_candidates(&scope, terms, candidates.as_slice())?;
         if let Some((_, moment)) = sent {
@@ -182,32 +182,32 @@ impl Keyed {
 
     fn check_candidates(
         &self,
-        scope: &Scope<'_>,
+        scope: &TemplateScope<'_>,
         terms: &Terms<'_>,
         candidates: &[&[u8]],
-    ) -> Result<(), Unproven> {
-        let outside = terms.outside;
+    ) -> Result<(), VerifyError> {
+        let key_store = terms.key_store;
         match &self.keys {
-            Keys::Secrets(secrets) => Ok(self.check_secrets(secrets, scope, candidates)?),
-            Keys::Public(keys) => self.check_public(scope, candidates, || Ok(keys.clone())),
-            Keys::ById(place) => {
+            SignatureKeys::Secrets(secrets) => Ok(self.check_secrets(secrets, scope, candidates)?),
+            SignatureKeys::Public(keys) => self.check_public(scope, candidates, || Ok(keys.clone())),
+            SignatureKeys::ById(place) => {
                 let id = place.require(scope.view)?;
                 let id = std::str::from_utf8(&id).map_err(|_| Cause::UnknownKey)?.to_owned();
-                self.check_public(scope, candidates, || outside.keys(Some(&id)))
+                self.check_public(scope, candidates, || key_store.keys(Some(&id)))
             }
-            Keys::AnyPublished => {
-                let verdict = self.check_public(scope, candidates, || outside.keys(None));
+            SignatureKeys::AnyPublished => {
+                let verdict = self.check_public(scope, candidates, || key_store.keys(None));
                 verdict.map_err(|unproven| match unproven {
-                    Unproven::Refused(Cause::SignatureMismatch) => outside.mismatch(None),
+                    VerifyError::Rejected(Cause::SignatureMismatch) => key_store.mismatch(None),
                     other => other,
                 })
             }
-            Keys::Certificate { url, hosts } => {
+            SignatureKeys::Certificate { url, hosts } => {
                 let url = url.require(scope.view)?;
                 let url = std::str::from_utf8(&url).map_err(|_| Cause::CertificateNotTrusted)?.to_owned();
                 let is_allowed = |host: &str| hosts.iter().any(|allowed| allowed == host);
                 self.check_public(scope, candidates, || {
-                    outside.certified_key(&url, is_allowed, scope.view).map(|key| vec![key])
+                    key_store.certified_key(&url, is_allowed, scope.view).map(|key| vec![key])
                 })
             }
         }
@@ -217,7 +217,7 @@ impl Keyed {
     fn check_secrets(
         &self,
         secrets: &[SecretKey],
-        scope: &Scope<'_>,
+        scope: &TemplateScope<'_>,
         candidates: &[&[u8]],
     ) -> Result<(), Cause> {
         let length = self.scheme.algorithm.signature_bytes().unwrap_or(MAX_SIGNATURE_BYTES);
@@ -237,10 +237,10 @@ impl Keyed {
     /// Looks for the keys only where there is something to check.
     fn check_public(
         &self,
-        scope: &Scope<'_>,
+        scope: &TemplateScope<'_>,
         candidates: &[&[u8]],
-        keys: impl FnOnce() -> Result<Vec<PublicKey>, Unproven>,
-    ) -> Result<(), Unproven> {
+        keys: impl FnOnce() -> Result<Vec<PublicKey>, VerifyError>,
+    ) -> Result<(), VerifyError> {
         let algorithm = self.scheme.algorithm.public().ok_or(Cause::UnknownAlgorithm)?;
         let has_right_length = |bytes: &Vec<u8>| {
             self.scheme.algorithm.signature_bytes().is_none_or(|length| bytes.len() == length)
@@ -269,9 +269,9 @@ fn lines<'a>(view: &View<'a>, is_wanted: impl Fn(&str) -> bool) -> impl Iterator
 
 fn try_each<'a>(
     lines: impl Iterator<Item = &'a [u8]>,
-    mut attempt: impl FnMut(&[u8]) -> Result<(), Unproven>,
-) -> Result<(), Unproven> {
-    let mut refusal = Unproven::Refused(Cause::MissingHeader);
+    mut attempt: impl FnMut(&[u8]) -> Result<(), VerifyError>,
+) -> Result<(), VerifyError> {
+    let mut refusal = VerifyError::Rejected(Cause::MissingHeader);
     for (place, line) in lines.enumerate() {
         if place == MAX_CANDIDATES {
             return Err(Cause::MalformedSignature.into());
@@ -289,8 +289,8 @@ fn try_each<'a>(
 fn try_list<'a>(
     mut lines: impl Iterator<Item = &'a [u8]>,
     is_positional: bool,
-    mut attempt: impl FnMut(&[u8]) -> Result<(), Unproven>,
-) -> Result<(), Unproven> {
+    mut attempt: impl FnMut(&[u8]) -> Result<(), VerifyError>,
+) -> Result<(), VerifyError> {
     let Some(first) = lines.next() else { return Err(Cause::MissingHeader.into()) };
     let Some(second) = lines.next() else { return attempt(first) };
     let several: Vec<&[u8]> = [first, second].into_iter().chain(lines.take(MAX_CANDIDATES)).collect();
@@ -306,7 +306,7 @@ fn try_list<'a>(
 }
 
 /// Whether a request has something where a scheme that has keys looks for a signature.
-pub fn is_sent(schemes: &[Keyed], view: &View<'_>) -> bool {
+pub fn is_sent(schemes: &[BoundSignature], view: &View<'_>) -> bool {
     schemes.iter().any(|keyed| !keyed.keys.are_absent() && keyed.is_sent(view))
 }
 
@@ -316,9 +316,13 @@ pub fn is_sent(schemes: &[Keyed], view: &View<'_>) -> bool {
 ///
 /// # Errors
 /// The cause that says most about the deciding place.
-pub fn authenticate(schemes: &[Keyed], view: &View<'_>, terms: &Terms<'_>) -> Result<(), Unproven> {
+pub fn authenticate(
+    schemes: &[BoundSignature],
+    view: &View<'_>,
+    terms: &Terms<'_>,
+) -> Result<(), VerifyError> {
     let mut deciding: Option<&Place> = None;
-    let mut refusal = Unproven::Refused(Cause::MissingHeader);
+    let mut refusal = VerifyError::Rejected(Cause::MissingHeader);
     for keyed in schemes {
         let place = &keyed.scheme.at;
         if deciding.is_some_and(|decided| decided != place) {
@@ -327,7 +331,7 @@ pub fn authenticate(schemes: &[Keyed], view: &View<'_>, terms: &Terms<'_>) -> Re
         let Err(unproven) = keyed.check(view, terms) else {
             return Ok(());
         };
-        if unproven != Unproven::Refused(Cause::MissingHeader)
+        if unproven != VerifyError::Rejected(Cause::MissingHeader)
             || (!keyed.keys.are_absent() && keyed.is_sent(view))
         {
             deciding = Some(place);
@@ -339,23 +343,23 @@ pub fn authenticate(schemes: &[Keyed], view: &View<'_>, terms: &Terms<'_>) -> Re
 
 /// Whether every signature that may have decided covers a header; `None` where the request has none. The same place decides
 /// as in `authenticate`: for an accepted request it is the first that is filled and has keys.
-pub fn is_header_covered(schemes: &[Keyed], view: &View<'_>, header: &str) -> Option<bool> {
+pub fn is_header_covered(schemes: &[BoundSignature], view: &View<'_>, header: &str) -> Option<bool> {
     let usable = || schemes.iter().filter(|keyed| !keyed.keys.are_absent());
     let place = &usable().find(|keyed| keyed.is_sent(view))?.scheme.at;
-    let may_decide = |keyed: &&Keyed| keyed.scheme.at == *place && keyed.is_written(view);
+    let may_decide = |keyed: &&BoundSignature| keyed.scheme.at == *place && keyed.is_written(view);
     Some(usable().filter(may_decide).all(|keyed| keyed.scheme.template.covers_header(header)))
 }
 
 /// What says more about why a request is not proven.
-pub fn heavier(first: Unproven, second: Unproven) -> Unproven {
+pub fn heavier(first: VerifyError, second: VerifyError) -> VerifyError {
     if weight(&second) > weight(&first) { second } else { first }
 }
 
 /// How far a check came before it failed.
-const fn weight(unproven: &Unproven) -> u8 {
+const fn weight(unproven: &VerifyError) -> u8 {
     match unproven {
-        Unproven::Wanting(_) => 7,
-        Unproven::Refused(cause) => match cause {
+        VerifyError::Missing(_) => 7,
+        VerifyError::Rejected(cause) => match cause {
             Cause::MissingHeader => 0,
             Cause::AddressNotAllowed | Cause::UnknownAlgorithm => 1,
             Cause::MalformedSignature | Cause::TokenMismatch => 2,

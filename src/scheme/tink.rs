@@ -22,7 +22,7 @@ const COORDINATE_BYTES: usize = 32;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Key {
+struct TinkKey {
     key_data: KeyData,
     status: String,
     key_id: u32,
@@ -42,7 +42,7 @@ pub fn web_keys(keys: &str) -> Option<Vec<String>> {
     Some(keys.into_iter().filter_map(|key| web_key(&serde_json::from_value(key).ok()?)).collect())
 }
 
-fn web_key(key: &Key) -> Option<String> {
+fn web_key(key: &TinkKey) -> Option<String> {
     let is_usable =
         key.status == "ENABLED" && key.output_prefix_type == "TINK" && key.key_data.type_url == ECDSA_KEY;
     let message = STANDARD.decode(&key.key_data.value).ok().filter(|_| is_usable)?;

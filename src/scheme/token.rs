@@ -9,18 +9,18 @@ use super::auth_scheme::AuthScheme;
 use super::place::Place;
 use crate::content::request::{Cause, Secret};
 use crate::content::view::View;
-use crate::json::Found;
+use crate::json::PathValue;
 
 /// The tokens of one source and where they are carried.
 #[derive(Clone, Debug)]
-pub struct Token {
+pub struct SharedToken {
     at: Place,
     scheme: AuthScheme,
     /// SHA-256 of each token: comparing digests gives away neither content nor length.
     digests: Vec<Secret>,
 }
 
-impl Token {
+impl SharedToken {
     pub fn new(at: Place, scheme: AuthScheme, tokens: &[Secret]) -> Self {
         let digests =
             tokens.iter().map(|token| Secret::new(digest(&SHA256, token.expose()).as_ref())).collect();
@@ -55,8 +55,8 @@ impl Token {
         if let Place::Json(path) = &self.at {
             let every = path.every(view.json().map_err(mismatch)?).ok_or(Cause::MissingHeader)?;
             return every.iter().try_for_each(|found| match found {
-                Found::Text(text) | Found::Number(text) => self.check_value(text.as_bytes()),
-                Found::Absent | Found::Other => Err(Cause::TokenMismatch),
+                PathValue::Text(text) | PathValue::Number(text) => self.check_value(text.as_bytes()),
+                PathValue::Absent | PathValue::Other => Err(Cause::TokenMismatch),
             });
         }
         // A token that is sent twice is no signature, but just as ambiguous.
@@ -67,9 +67,9 @@ impl Token {
 
     /// Whether the request carries a token where and as the scheme wants one.
     pub fn is_carried(&self, view: &View<'_>) -> bool {
-        let is_text = |found: &Found| match found {
-            Found::Text(text) | Found::Number(text) => !text.is_empty(),
-            Found::Absent | Found::Other => false,
+        let is_text = |found: &PathValue| match found {
+            PathValue::Text(text) | PathValue::Number(text) => !text.is_empty(),
+            PathValue::Absent | PathValue::Other => false,
         };
         if let Place::Json(path) = &self.at {
             let every = view.json().ok().and_then(|document| path.every(document));

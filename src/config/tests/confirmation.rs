@@ -49,7 +49,7 @@ fn a_provider_that_is_asked_needs_neither_path_nor_allowlist() {
     ]);
     let confirm = expecting.sources[0].confirm.as_ref().unwrap();
     assert_eq!(confirm.missing, ["CREEL_SOURCE_SHOP_API_KEY"]);
-    assert_ne!(confirm.asker.judge(200, b"{}"), crate::providers::Judgement::Confirmed);
+    assert_ne!(confirm.asker.judge(200, b"{}"), crate::providers::ConfirmResult::Confirmed);
 }
 
 #[test]

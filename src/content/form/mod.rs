@@ -8,7 +8,7 @@ use encoding_rs::{Encoding, UTF_8};
 use futures_util::FutureExt;
 use serde::{Serialize, Serializer};
 
-use super::charset::{self, CharsetProblem, Declared};
+use super::charset::{self, CharsetProblem, DeclaredCharset};
 use super::request::Headers;
 use crate::json;
 
@@ -22,7 +22,7 @@ pub const MAX_JSON_BYTES: usize = 1 << 20;
 
 /// How a form is written.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum FormKind {
     /// `application/x-www-form-urlencoded`
     UrlEncoded,
     /// `multipart/form-data` with its boundary.
@@ -30,15 +30,15 @@ pub enum Kind {
 }
 
 /// What the first Content-Type says; nothing where it is no form's.
-pub fn kind(headers: Headers<'_>) -> Option<Kind> {
+pub fn kind(headers: Headers<'_>) -> Option<FormKind> {
     let (_, value) = headers.0.iter().find(|(name, _)| *name == "content-type")?;
     let essence = value.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
     if essence.eq_ignore_ascii_case(URL_ENCODED) {
-        return Some(Kind::UrlEncoded);
+        return Some(FormKind::UrlEncoded);
     }
     let is_multipart = essence.eq_ignore_ascii_case(MULTIPART);
     let text = is_multipart.then(|| std::str::from_utf8(value).ok()).flatten()?;
-    multer::parse_boundary(text).ok().map(Kind::Multipart)
+    multer::parse_boundary(text).ok().map(FormKind::Multipart)
 }
 
 /// Why a form cannot be read.
@@ -55,11 +55,11 @@ pub enum FormProblem {
     TooDeep,
 }
 
-impl From<json::Problem> for FormProblem {
-    fn from(problem: json::Problem) -> Self {
+impl From<json::JsonProblem> for FormProblem {
+    fn from(problem: json::JsonProblem) -> Self {
         match problem {
-            json::Problem::NotJson => Self::NotJson,
-            json::Problem::TooDeep => Self::TooDeep,
+            json::JsonProblem::NotJson => Self::NotJson,
+            json::JsonProblem::TooDeep => Self::TooDeep,
         }
     }
 }
@@ -75,21 +75,25 @@ impl From<CharsetProblem> for FormProblem {
 
 /// The fields in the order received, text that is invalid in its charset replaced; `None` where there are more than any
 /// sender's.
-pub fn fields(body: &[u8], kind: Kind, declared: Option<&'static Encoding>) -> Option<Vec<(String, String)>> {
+pub fn fields(
+    body: &[u8],
+    kind: FormKind,
+    declared: Option<&'static Encoding>,
+) -> Option<Vec<(String, String)>> {
     let other = declared.filter(|charset| *charset != UTF_8 && charset.is_ascii_compatible());
     match (kind, other) {
-        (Kind::UrlEncoded, _) if separators(body) >= MAX_FIELDS => None,
-        (Kind::UrlEncoded, None) => {
+        (FormKind::UrlEncoded, _) if separators(body) >= MAX_FIELDS => None,
+        (FormKind::UrlEncoded, None) => {
             let owned = |(name, value): (Cow<'_, str>, Cow<'_, str>)| (name.into_owned(), value.into_owned());
             Some(form_urlencoded::parse(body).map(owned).collect())
         }
-        (Kind::UrlEncoded, Some(charset)) => {
+        (FormKind::UrlEncoded, Some(charset)) => {
             let text = |written: &[u8]| charset::decode_lossy(&unescaped(written), charset);
             Some(split(body).map(|(name, value)| (text(name), text(value))).collect())
         }
-        (Kind::Multipart(boundary), _) => {
+        (FormKind::Multipart(boundary), _) => {
             let parts = parts(body, boundary, Ok(declared))?;
-            let text = |part: Part| {
+            let text = |part: FormPart| {
                 let text = part.text().unwrap_or_else(|_| String::from_utf8_lossy(&part.value).into_owned());
                 (part.name, text)
             };
@@ -99,14 +103,14 @@ pub fn fields(body: &[u8], kind: Kind, declared: Option<&'static Encoding>) -> O
 }
 
 /// One field of a multipart body.
-struct Part {
+struct FormPart {
     name: String,
     value: Bytes,
     /// Of its own Content-Type, or else of the form.
-    charset: Declared,
+    charset: DeclaredCharset,
 }
 
-impl Part {
+impl FormPart {
     fn text(&self) -> Result<String, CharsetProblem> {
         match self.charset? {
             Some(charset) => charset::decode(&self.value, charset),
@@ -117,7 +121,7 @@ impl Part {
 
 /// The parts of a multipart body that have a name and are no files; none where it is not well-formed, `None` where there are
 /// too many.
-fn parts(body: &[u8], boundary: String, declared: Declared) -> Option<Vec<Part>> {
+fn parts(body: &[u8], boundary: String, declared: DeclaredCharset) -> Option<Vec<FormPart>> {
     let whole = Bytes::copy_from_slice(body);
     let stream = futures_util::stream::iter([Ok::<_, std::convert::Infallible>(whole)]);
     let mut multipart = multer::Multipart::new(stream, boundary);
@@ -131,7 +135,7 @@ fn parts(body: &[u8], boundary: String, declared: Declared) -> Option<Vec<Part>>
             let own = content_type.map_or(Ok(None), |value| charset::of_content_type(value.as_bytes()));
             let value = field.bytes().await?;
             if let Some(name) = name.filter(|_| !is_file) {
-                fields.push(Part { name, value, charset: if own == Ok(None) { declared } else { own } });
+                fields.push(FormPart { name, value, charset: if own == Ok(None) { declared } else { own } });
             }
         }
         Ok::<_, multer::Error>(None)
@@ -146,13 +150,13 @@ fn parts(body: &[u8], boundary: String, declared: Declared) -> Option<Vec<Part>>
 /// Why the form cannot be read.
 pub fn payload(
     body: &[u8],
-    kind: Kind,
+    kind: FormKind,
     field: &str,
-    declared: Declared,
+    declared: DeclaredCharset,
 ) -> Result<Option<String>, FormProblem> {
     let text = match kind {
-        Kind::UrlEncoded if separators(body) >= MAX_FIELDS => return Err(FormProblem::TooLarge),
-        Kind::UrlEncoded => {
+        FormKind::UrlEncoded if separators(body) >= MAX_FIELDS => return Err(FormProblem::TooLarge),
+        FormKind::UrlEncoded => {
             let mut values = split(body).filter(|(name, _)| *unescaped(name) == *field.as_bytes());
             match (values.next(), values.next()) {
                 (Some((_, value)), None) => text_of_payload(&unescaped(value), ascii_compatible(declared))?,
@@ -160,7 +164,7 @@ pub fn payload(
                 (Some(_), Some(_)) => return Err(FormProblem::NotJson),
             }
         }
-        Kind::Multipart(boundary) => {
+        FormKind::Multipart(boundary) => {
             let parts = parts(body, boundary, declared).ok_or(FormProblem::TooLarge)?;
             let mut parts = parts.into_iter().filter(|part| part.name == field);
             match (parts.next(), parts.next()) {
@@ -175,7 +179,7 @@ pub fn payload(
 }
 
 /// The text of the payload field of a form that has no other field: what its sender signs, JSON or not.
-pub fn sole_text(body: &[u8], field: &str, declared: Declared) -> Option<String> {
+pub fn sole_text(body: &[u8], field: &str, declared: DeclaredCharset) -> Option<String> {
     let mut fields = split(body);
     let (Some((name, value)), None) = (fields.next(), fields.next()) else { return None };
     if *unescaped(name) != *field.as_bytes() {
@@ -185,7 +189,7 @@ pub fn sole_text(body: &[u8], field: &str, declared: Declared) -> Option<String>
 }
 
 /// JSON in UTF-8 needs no charset, and a false one must not change it.
-fn text_of_payload(bytes: &[u8], declared: Declared) -> Result<String, FormProblem> {
+fn text_of_payload(bytes: &[u8], declared: DeclaredCharset) -> Result<String, FormProblem> {
     if json::is_of_any_depth(bytes) {
         return Ok(String::from_utf8_lossy(bytes).into_owned());
     }
@@ -204,7 +208,7 @@ pub fn to_json(body: &[u8], declared: Option<&'static Encoding>) -> Result<Strin
     if body.len() > MAX_JSON_BYTES || separators(body) >= MAX_FIELDS {
         return Err(FormProblem::TooLarge);
     }
-    let mut fields = Fields::default();
+    let mut fields = FieldObject::default();
     match ascii_compatible(Ok(declared))? {
         None => form_urlencoded::parse(body).for_each(|(name, value)| fields.push(name, value)),
         Some(charset) => {
@@ -231,7 +235,7 @@ pub fn fields_to_json(
     if bytes > MAX_JSON_BYTES {
         return Err(FormProblem::TooLarge);
     }
-    let mut all = Fields::default();
+    let mut all = FieldObject::default();
     for part in &parts {
         all.push(Cow::Borrowed(&part.name), part.text()?.into());
     }
@@ -257,7 +261,7 @@ fn separators(body: &[u8]) -> usize {
 }
 
 /// The syntax of forms is ASCII, so UTF-16 is not possible.
-fn ascii_compatible(declared: Declared) -> Declared {
+fn ascii_compatible(declared: DeclaredCharset) -> DeclaredCharset {
     match declared? {
         Some(charset) if !charset.is_ascii_compatible() => Err(CharsetProblem::Unknown),
         charset => Ok(charset),
@@ -287,12 +291,12 @@ fn unescaped(written: &[u8]) -> Cow<'_, [u8]> {
 }
 
 #[derive(Default)]
-struct Fields<'a> {
+struct FieldObject<'a> {
     values: Vec<(Cow<'a, str>, Vec<Cow<'a, str>>)>,
     places: HashMap<Cow<'a, str>, usize>,
 }
 
-impl<'a> Fields<'a> {
+impl<'a> FieldObject<'a> {
     fn push(&mut self, name: Cow<'a, str>, value: Cow<'a, str>) {
         let place = *self.places.entry(name.clone()).or_insert_with(|| {
             self.values.push((name, Vec::with_capacity(1)));
@@ -302,15 +306,15 @@ impl<'a> Fields<'a> {
     }
 }
 
-impl Serialize for Fields<'_> {
+impl Serialize for FieldObject<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_map(self.values.iter().map(|(name, values)| (name, OneOrMany(values))))
+        serializer.collect_map(self.values.iter().map(|(name, values)| (name, FormValue(values))))
     }
 }
 
-struct OneOrMany<'a>(&'a [Cow<'a, str>]);
+struct FormValue<'a>(&'a [Cow<'a, str>]);
 
-impl Serialize for OneOrMany<'_> {
+impl Serialize for FormValue<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self.0 {
             [value] => serializer.serialize_str(value),

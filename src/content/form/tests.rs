@@ -8,7 +8,7 @@ fn to_json(
     field: Option<&str>,
     declared: Option<&'static Encoding>,
 ) -> Result<String, FormProblem> {
-    let payload = field.map(|field| payload(body, Kind::UrlEncoded, field, Ok(declared)));
+    let payload = field.map(|field| payload(body, FormKind::UrlEncoded, field, Ok(declared)));
     payload.transpose()?.flatten().map_or_else(|| super::to_json(body, declared), Ok)
 }
 
@@ -59,7 +59,7 @@ fn false_charset_does_not_change_a_payload() {
         let declared = Encoding::for_label(label.as_bytes());
         assert_eq!(to_json(form, Some("payload"), declared).as_deref(), Ok("{\"a\":\"中\"}"), "{label}");
     }
-    let unknown = payload(form, Kind::UrlEncoded, "payload", Err(CharsetProblem::Unknown));
+    let unknown = payload(form, FormKind::UrlEncoded, "payload", Err(CharsetProblem::Unknown));
     assert_eq!(unknown.map(|text| text.is_some()), Ok(true));
 }
 
@@ -111,7 +111,7 @@ fn part_of_multipart_is_decoded_by_its_own_charset() {
     let read = |kind: &str, value: &[u8]| {
         let head = format!("--b\r\ncontent-disposition: form-data; name=payload\r\n{kind}\r\n");
         let body = [head.as_bytes(), value, b"\r\n--b--\r\n"].concat();
-        payload(&body, Kind::Multipart("b".to_owned()), "payload", Ok(None))
+        payload(&body, FormKind::Multipart("b".to_owned()), "payload", Ok(None))
     };
     let latin = "content-type: application/json; charset=iso-8859-1\r\n";
     assert_eq!(read(latin, b"{\"a\":\"\xe9\"}"), Ok(Some("{\"a\":\"é\"}".to_owned())));
@@ -139,19 +139,22 @@ fn a_form_that_would_take_much_memory_is_not_decoded() {
 fn fields_that_are_signed_may_be_as_large_as_bodies_but_not_as_many() {
     let multipart = |part: &str, count: usize| {
         let parts = format!("--b\r\ncontent-disposition: form-data; name=a\r\n\r\n{part}\r\n").repeat(count);
-        fields(format!("{parts}--b--\r\n").as_bytes(), Kind::Multipart("b".to_owned()), None)
+        fields(format!("{parts}--b--\r\n").as_bytes(), FormKind::Multipart("b".to_owned()), None)
     };
     let large = "x".repeat(5 << 20);
     let one = Some(vec![("a".to_owned(), large.clone())]);
-    assert_eq!(fields(format!("a={large}").as_bytes(), Kind::UrlEncoded, None), one);
+    assert_eq!(fields(format!("a={large}").as_bytes(), FormKind::UrlEncoded, None), one);
     assert_eq!(multipart(&large, 1), one);
     let many = "a&".repeat(MAX_FIELDS - 1);
-    assert!(fields(many.as_bytes(), Kind::UrlEncoded, None).is_some());
-    assert_eq!(fields(format!("{many}a&").as_bytes(), Kind::UrlEncoded, None), None);
+    assert!(fields(many.as_bytes(), FormKind::UrlEncoded, None).is_some());
+    assert_eq!(fields(format!("{many}a&").as_bytes(), FormKind::UrlEncoded, None), None);
     assert!(multipart("", MAX_FIELDS).is_some());
     assert_eq!(multipart("", MAX_FIELDS + 1), None);
     let files =
         "--b\r\ncontent-disposition: form-data; name=a; filename=f\r\n\r\n\r\n".repeat(MAX_FIELDS + 1);
-    assert_eq!(fields(format!("{files}--b--\r\n").as_bytes(), Kind::Multipart("b".to_owned()), None), None);
-    assert_eq!(fields(b"--b\r\nno end", Kind::Multipart("b".to_owned()), None), Some(Vec::new()));
+    assert_eq!(
+        fields(format!("{files}--b--\r\n").as_bytes(), FormKind::Multipart("b".to_owned()), None),
+        None
+    );
+    assert_eq!(fields(b"--b\r\nno end", FormKind::Multipart("b".to_owned()), None), Some(Vec::new()));
 }

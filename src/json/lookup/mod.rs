@@ -6,7 +6,7 @@ use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, Seq
 use serde_json::value::RawValue;
 
 use super::document::{BLANKS, without_mark};
-use super::path_value::Found;
+use super::path_value::PathValue;
 use super::strings::key_text;
 
 /// Whoever reads all items holds a reference to each: a body of small ones would take many times its size.
@@ -15,10 +15,10 @@ const MAX_ITEMS: usize = 10_000;
 /// Object keys joined by dots; `items[]` is the first item of an array. In a document that is an array, its first item is meant.
 /// What begins with a slash is a JSON pointer (RFC 6901) instead, and is meant as it stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct JsonPath(Vec<Step>);
+pub struct JsonPath(Vec<PathStep>);
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Step {
+enum PathStep {
     Key(String),
     FirstItem,
     /// A pointer's: the key of an object, or the place in an array.
@@ -33,7 +33,7 @@ impl JsonPath {
             if !text.split('~').skip(1).all(|rest| rest.starts_with(['0', '1'])) {
                 return Err(format!("`{text}` has a `~` that is neither `~0` nor `~1`"));
             }
-            let unescaped = |token: &str| Step::Token(token.replace("~1", "/").replace("~0", "~"));
+            let unescaped = |token: &str| PathStep::Token(token.replace("~1", "/").replace("~0", "~"));
             return Ok(Self(pointer.split('/').map(unescaped).collect()));
         }
         let mut steps = Vec::new();
@@ -42,12 +42,25 @@ impl JsonPath {
             if key.is_empty() {
                 return Err(format!("`{text}` has an empty key"));
             }
-            steps.push(Step::Key(key.to_owned()));
+            steps.push(PathStep::Key(key.to_owned()));
             if is_array {
-                steps.push(Step::FirstItem);
+                steps.push(PathStep::FirstItem);
             }
         }
         Ok(Self(steps))
+    }
+
+    /// Returns the keys, and for each whether the first item of its array is meant; `None` for a pointer.
+    pub(super) fn keys(&self) -> Option<Vec<(&str, bool)>> {
+        let mut keys: Vec<(&str, bool)> = Vec::with_capacity(self.0.len());
+        for step in &self.0 {
+            match step {
+                PathStep::Key(key) => keys.push((key, false)),
+                PathStep::FirstItem => keys.last_mut()?.1 = true,
+                PathStep::Token(_) => return None,
+            }
+        }
+        Some(keys)
     }
 
     /// The document itself.
@@ -58,35 +71,35 @@ impl JsonPath {
     /// The value as it stands in the document; `None` where there is none or the document is not JSON.
     pub fn raw<'a>(&self, document: &'a [u8]) -> Option<&'a str> {
         let text = trimmed(document)?;
-        let means_first = matches!(self.0.first(), Some(Step::Key(_) | Step::FirstItem));
+        let means_first = matches!(self.0.first(), Some(PathStep::Key(_) | PathStep::FirstItem));
         let start = if text.starts_with('[') && means_first { first_item(text)? } else { text };
         self.0.iter().try_fold(start, |raw, step| match step {
-            Step::Key(key) => member(raw, key),
-            Step::FirstItem => first_item(raw),
-            Step::Token(token) => at_token(raw, token),
+            PathStep::Key(key) => member(raw, key),
+            PathStep::FirstItem => first_item(raw),
+            PathStep::Token(token) => at_token(raw, token),
         })
     }
 
-    pub fn find(&self, document: &[u8]) -> Found {
-        self.raw(document).map_or(Found::Absent, Found::from_raw)
+    pub fn find(&self, document: &[u8]) -> PathValue {
+        self.raw(document).map_or(PathValue::Absent, PathValue::from_raw)
     }
 
     /// The values at the path, in every item of the arrays on the way; `None` where one of them lacks it,
     /// or where there is no item at all.
-    pub fn every(&self, document: &[u8]) -> Option<Vec<Found>> {
+    pub fn every(&self, document: &[u8]) -> Option<Vec<PathValue>> {
         let text = trimmed(document)?;
-        let is_pointer = matches!(self.0.first(), Some(Step::Token(_)));
+        let is_pointer = matches!(self.0.first(), Some(PathStep::Token(_)));
         let mut raws = if text.starts_with('[') && !is_pointer { items(text)? } else { vec![text] };
         for step in &self.0 {
             raws = match step {
-                Step::Key(key) => raws.into_iter().map(|raw| member(raw, key)).collect::<Option<_>>()?,
-                Step::FirstItem => raws.into_iter().map(items).collect::<Option<Vec<_>>>()?.concat(),
-                Step::Token(token) => {
+                PathStep::Key(key) => raws.into_iter().map(|raw| member(raw, key)).collect::<Option<_>>()?,
+                PathStep::FirstItem => raws.into_iter().map(items).collect::<Option<Vec<_>>>()?.concat(),
+                PathStep::Token(token) => {
                     raws.into_iter().map(|raw| at_token(raw, token)).collect::<Option<_>>()?
                 }
             };
         }
-        (!raws.is_empty()).then(|| raws.into_iter().map(Found::from_raw).collect())
+        (!raws.is_empty()).then(|| raws.into_iter().map(PathValue::from_raw).collect())
     }
 }
 
@@ -94,10 +107,10 @@ impl std::fmt::Display for JsonPath {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         for (place, step) in self.0.iter().enumerate() {
             match step {
-                Step::Key(key) if place == 0 => f.write_str(key)?,
-                Step::Key(key) => write!(f, ".{key}")?,
-                Step::FirstItem => f.write_str("[]")?,
-                Step::Token(token) => write!(f, "/{}", token.replace('~', "~0").replace('/', "~1"))?,
+                PathStep::Key(key) if place == 0 => f.write_str(key)?,
+                PathStep::Key(key) => write!(f, ".{key}")?,
+                PathStep::FirstItem => f.write_str("[]")?,
+                PathStep::Token(token) => write!(f, "/{}", token.replace('~', "~0").replace('/', "~1"))?,
             }
         }
         Ok(())
@@ -113,7 +126,7 @@ fn at_token<'a>(raw: &'a str, token: &str) -> Option<&'a str> {
     let is_place =
         token == "0" || (!token.starts_with('0') && token.bytes().all(|byte| byte.is_ascii_digit()));
     let place = token.parse::<usize>().ok().filter(|_| is_place)?;
-    whole(Item { place }, raw)?
+    whole(ItemAt { place }, raw)?
 }
 
 /// The name of the first key of an object that is not among the given ones.
@@ -121,7 +134,7 @@ pub fn first_key_except(object: &str, except: &[String]) -> Option<String> {
     if !object.starts_with('{') {
         return None;
     }
-    let mut keys = Keys { except, found: None };
+    let mut keys = KeyExcept { except, found: None };
     whole(&mut keys, object)?;
     keys.found
 }
@@ -131,7 +144,7 @@ pub fn member<'a>(object: &'a str, key: &str) -> Option<&'a str> {
     if !object.starts_with('{') {
         return None;
     }
-    whole(Member { key }, object)?
+    whole(MemberNamed { key }, object)?
 }
 
 /// Reads a document to its end: what has something behind it is no JSON.
@@ -148,19 +161,19 @@ fn trimmed(document: &[u8]) -> Option<&str> {
 
 /// The first item as it stands in an array.
 pub fn first_item(array: &str) -> Option<&str> {
-    let mut first = Items { items: Vec::with_capacity(1), limit: 1, rest: Rest::Skipped };
+    let mut first = ItemReader { items: Vec::with_capacity(1), limit: 1, rest: SurplusRule::Skipped };
     read_items(array, &mut first)?;
     first.items.first().copied()
 }
 
 /// The items of an array as they stand in it; `None` where there are more than any sender puts into one message.
 pub fn items(array: &str) -> Option<Vec<&str>> {
-    let mut items = Items { items: Vec::new(), limit: MAX_ITEMS, rest: Rest::Refused };
+    let mut items = ItemReader { items: Vec::new(), limit: MAX_ITEMS, rest: SurplusRule::Refused };
     read_items(array, &mut items)?;
     Some(items.items)
 }
 
-fn read_items<'a>(array: &'a str, items: &mut Items<'a>) -> Option<()> {
+fn read_items<'a>(array: &'a str, items: &mut ItemReader<'a>) -> Option<()> {
     if !array.starts_with('[') {
         return None;
     }
@@ -168,20 +181,20 @@ fn read_items<'a>(array: &'a str, items: &mut Items<'a>) -> Option<()> {
 }
 
 /// The items up to a limit.
-struct Items<'a> {
+struct ItemReader<'a> {
     items: Vec<&'a str>,
     limit: usize,
-    rest: Rest,
+    rest: SurplusRule,
 }
 
 /// What becomes of items beyond the limit.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Rest {
+enum SurplusRule {
     Skipped,
     Refused,
 }
 
-impl<'de> DeserializeSeed<'de> for &mut Items<'de> {
+impl<'de> DeserializeSeed<'de> for &mut ItemReader<'de> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
@@ -189,7 +202,7 @@ impl<'de> DeserializeSeed<'de> for &mut Items<'de> {
     }
 }
 
-impl<'de> Visitor<'de> for &mut Items<'de> {
+impl<'de> Visitor<'de> for &mut ItemReader<'de> {
     type Value = ();
 
     fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -204,7 +217,7 @@ impl<'de> Visitor<'de> for &mut Items<'de> {
             }
         }
         while items.next_element::<IgnoredAny>()?.is_some() {
-            if self.rest == Rest::Refused {
+            if self.rest == SurplusRule::Refused {
                 return Err(A::Error::custom("too many items"));
             }
         }
@@ -213,11 +226,11 @@ impl<'de> Visitor<'de> for &mut Items<'de> {
 }
 
 /// Finds the item at an index.
-struct Item {
+struct ItemAt {
     place: usize,
 }
 
-impl<'de> DeserializeSeed<'de> for Item {
+impl<'de> DeserializeSeed<'de> for ItemAt {
     type Value = Option<&'de str>;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
@@ -225,7 +238,7 @@ impl<'de> DeserializeSeed<'de> for Item {
     }
 }
 
-impl<'de> Visitor<'de> for Item {
+impl<'de> Visitor<'de> for ItemAt {
     type Value = Option<&'de str>;
 
     fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -244,11 +257,11 @@ impl<'de> Visitor<'de> for Item {
     }
 }
 
-struct Member<'k> {
+struct MemberNamed<'k> {
     key: &'k str,
 }
 
-impl<'de> DeserializeSeed<'de> for Member<'_> {
+impl<'de> DeserializeSeed<'de> for MemberNamed<'_> {
     type Value = Option<&'de str>;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
@@ -256,7 +269,7 @@ impl<'de> DeserializeSeed<'de> for Member<'_> {
     }
 }
 
-impl<'de> Visitor<'de> for Member<'_> {
+impl<'de> Visitor<'de> for MemberNamed<'_> {
     type Value = Option<&'de str>;
 
     fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -276,12 +289,12 @@ impl<'de> Visitor<'de> for Member<'_> {
     }
 }
 
-struct Keys<'a> {
+struct KeyExcept<'a> {
     except: &'a [String],
     found: Option<String>,
 }
 
-impl<'de> DeserializeSeed<'de> for &mut Keys<'_> {
+impl<'de> DeserializeSeed<'de> for &mut KeyExcept<'_> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
@@ -289,7 +302,7 @@ impl<'de> DeserializeSeed<'de> for &mut Keys<'_> {
     }
 }
 
-impl<'de> Visitor<'de> for &mut Keys<'_> {
+impl<'de> Visitor<'de> for &mut KeyExcept<'_> {
     type Value = ();
 
     fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

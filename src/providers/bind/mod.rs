@@ -7,17 +7,17 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::content::view::Texts;
-use crate::scheme::condition::Condition;
+use crate::scheme::condition::RequestCondition;
 use crate::scheme::jwt::JwtKeys;
 use crate::scheme::place::Place;
-use crate::scheme::signature::Keys;
-use crate::scheme::token::{Basic, Token};
+use crate::scheme::signature::SignatureKeys;
+use crate::scheme::token::{Basic, SharedToken};
 
 use super::code::BoundScheme;
 use super::confirm::Asker;
 use super::recipe::{JwtRule, KeySource, NamedPlace, Proofs, Recipe, TokenRule};
 use super::reply::{AcceptedReply, Reply};
-use super::settings::{Kind, SettingError, Settings};
+use super::settings::{SettingError, SettingKind, Settings};
 use super::verifier::{BoundProofs, BoundToken, OwnKey, Verifier};
 use crate::content::request::Secret;
 use places::{named_header, once};
@@ -83,11 +83,12 @@ fn unchecked_headers(recipe: &'static Recipe, proofs: &BoundProofs) -> Vec<&'sta
 
 /// Where handshakes have a secret: the one that they teach, and those that they are compared with.
 fn secrets_of_handshakes(recipe: &Recipe) -> impl Iterator<Item = &Place> {
-    let is_secret = |name: &str| recipe.keys.iter().any(|key| key.name == name && key.kind == Kind::Secret);
+    let is_secret =
+        |name: &str| recipe.keys.iter().any(|key| key.name == name && key.kind == SettingKind::Secret);
     recipe.handshakes.iter().flat_map(move |rule| {
         let conditions = rule.when.iter().chain(&rule.check);
         let compared = conditions.filter(move |condition| condition.setting().is_some_and(is_secret));
-        rule.learn.iter().chain(compared.map(Condition::place))
+        rule.learn.iter().chain(compared.map(RequestCondition::place))
     })
 }
 
@@ -114,17 +115,19 @@ fn texts(recipe: &Recipe, settings: &Settings, errors: &mut Vec<SettingError>) -
         let given = settings.all(&key.name);
         let default = key.default.as_ref().filter(|_| given.is_empty()).map(Secret::new_text);
         let values: Vec<Secret> = given.iter().cloned().chain(default).collect();
-        if key.kind != Kind::Secret && values.len() > 1 {
+        if key.kind != SettingKind::Secret && values.len() > 1 {
             errors.push(SettingError::new(&key.name, "takes one value"));
         }
-        if key.kind != Kind::Secret && given.iter().any(|value| value.expose().trim_ascii().is_empty()) {
+        if key.kind != SettingKind::Secret && given.iter().any(|value| value.expose().trim_ascii().is_empty())
+        {
             errors.push(SettingError::new(&key.name, "is empty; give it a value or remove it"));
         }
         let words = |value: &Secret| {
             let text = String::from_utf8_lossy(value.expose()).into_owned();
             text.split_whitespace().map(Secret::new_text).collect::<Vec<_>>()
         };
-        let values = if key.kind == Kind::List { values.iter().flat_map(words).collect() } else { values };
+        let values =
+            if key.kind == SettingKind::List { values.iter().flat_map(words).collect() } else { values };
         texts.insert(&key.name, values);
     }
     texts
@@ -165,7 +168,11 @@ fn bind_proofs(
         missing.extend(code.secret_settings());
         proofs.code = once(BoundScheme::bind(code, settings), errors).flatten();
     }
-    if proofs.signatures.iter().all(|keyed| matches!(&keyed.keys, Keys::Secrets(keys) if keys.is_empty())) {
+    if proofs
+        .signatures
+        .iter()
+        .all(|keyed| matches!(&keyed.keys, SignatureKeys::Secrets(keys) if keys.is_empty()))
+    {
         proofs.signatures.clear();
     }
     proofs.signing_settings = signing_settings(rules, &proofs);
@@ -223,7 +230,7 @@ fn bind_token(
             ));
         }
     }
-    let token = Token::new(place, rule.scheme.clone(), values);
+    let token = SharedToken::new(place, rule.scheme.clone(), values);
     Some(BoundToken { token, key: &rule.key, values: values.to_vec() })
 }
 

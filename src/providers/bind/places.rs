@@ -34,14 +34,14 @@ pub fn named_header(setting: &str, texts: &Texts) -> Result<String, SettingError
     if !is_header_name(header) {
         return Err(SettingError::new(setting, "is not the name of a header, such as `Acme-Webhook-Token`"));
     }
-    if EVERYBODY_SENDS.iter().any(|name| header.eq_ignore_ascii_case(name)) {
+    if COMMON_HEADERS.iter().any(|name| header.eq_ignore_ascii_case(name)) {
         return Err(SettingError::new(setting, "is a header that every client sends: it proves nothing"));
     }
     Ok(header.to_ascii_lowercase())
 }
 
 /// What HTTP itself or any proxy puts into a request.
-const EVERYBODY_SENDS: [&str; 9] = [
+const COMMON_HEADERS: [&str; 9] = [
     "Host",
     "Content-Length",
     "Content-Type",

@@ -14,7 +14,7 @@ use crate::content::view::{Texts, View};
 use crate::json::lookup::{JsonPath, items, member};
 use crate::json::{text_of, without_mark};
 use crate::scheme::encoding::{Encoding, KeyEncoding};
-use crate::scheme::outside::Unproven;
+use crate::scheme::key_store::VerifyError;
 use crate::scheme::signature::Terms;
 
 /// Adyen sends one item over HTTPS; a body with more than this is no notification.
@@ -56,7 +56,7 @@ impl Scheme for Adyen {
         KeyEncoding::Hex.decode(secret)
     }
 
-    fn check(&self, view: &View<'_>, _terms: &Terms<'_>, keys: &SchemeKeys) -> Result<(), Unproven> {
+    fn check(&self, view: &View<'_>, _terms: &Terms<'_>, keys: &SchemeKeys) -> Result<(), VerifyError> {
         let secrets = keys.secrets();
         for item in items_of(view)? {
             let (item, signature) = signed(item)?;

@@ -9,15 +9,15 @@ use crate::content::request::Cause;
 use crate::content::view::View;
 use crate::json::{Object, document, text_lossy};
 use crate::scheme::encoding::Encoding;
-use crate::scheme::outside::Unproven;
-use crate::scheme::outside::is_pinned;
+use crate::scheme::key_store::VerifyError;
+use crate::scheme::key_store::is_pinned;
 use crate::scheme::public_key::PublicAlgorithm;
 use crate::scheme::signature::Terms;
 
 const HOSTS: [&str; 2] = ["sns.*.amazonaws.com", "sns.*.amazonaws.com.cn"];
 
 /// A message with all that its check needs.
-struct Signed {
+struct SnsMessage {
     topic: String,
     text: String,
     algorithm: PublicAlgorithm,
@@ -50,9 +50,9 @@ impl Scheme for AwsSns {
         true
     }
 
-    fn check(&self, view: &View<'_>, terms: &Terms<'_>, _keys: &SchemeKeys) -> Result<(), Unproven> {
-        let Signed { topic, text, algorithm, signature, url } = read(view)?;
-        let key = terms.outside.certified_key(&url, is_sns, view)?;
+    fn check(&self, view: &View<'_>, terms: &Terms<'_>, _keys: &SchemeKeys) -> Result<(), VerifyError> {
+        let SnsMessage { topic, text, algorithm, signature, url } = read(view)?;
+        let key = terms.key_store.certified_key(&url, is_sns, view)?;
         if !key.verify(algorithm, text.as_bytes(), &signature) {
             return Err(Cause::SignatureMismatch.into());
         }
@@ -70,7 +70,7 @@ fn is_sns(host: &str) -> bool {
     HOSTS.iter().any(|pattern| crate::scheme::shape::host_matches(pattern, host))
 }
 
-fn read(view: &View<'_>) -> Result<Signed, Cause> {
+fn read(view: &View<'_>) -> Result<SnsMessage, Cause> {
     let body = document(view.json()?).ok().and_then(Object::read).ok_or(Cause::MissingHeader)?;
     let signature = body.text("Signature").filter(|text| !text.is_empty()).ok_or(Cause::MissingHeader)?;
     let signature = Encoding::Base64.decode_any(signature.as_bytes()).ok_or(Cause::MalformedSignature)?;
@@ -87,7 +87,7 @@ fn read(view: &View<'_>) -> Result<Signed, Cause> {
         return Err(Cause::CertificateNotTrusted);
     }
     let topic = required(&body, "TopicArn")?.into_owned();
-    Ok(Signed { topic, text, algorithm, signature, url })
+    Ok(SnsMessage { topic, text, algorithm, signature, url })
 }
 
 /// `Name\nValue\n` for each field, in alphabetical order.

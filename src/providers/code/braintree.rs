@@ -10,7 +10,7 @@ use super::scheme::{Scheme, SchemeKeys};
 use crate::content::request::Cause;
 use crate::content::view::{Texts, View};
 use crate::scheme::encoding::Encoding;
-use crate::scheme::outside::Unproven;
+use crate::scheme::key_store::VerifyError;
 use crate::scheme::shape::has_shape_of_id;
 use crate::scheme::signature::Terms;
 
@@ -46,7 +46,7 @@ impl Scheme for Braintree {
         Ok(digest(&SHA1_FOR_LEGACY_USE_ONLY, secret).as_ref().to_vec())
     }
 
-    fn check(&self, view: &View<'_>, terms: &Terms<'_>, keys: &SchemeKeys) -> Result<(), Unproven> {
+    fn check(&self, view: &View<'_>, terms: &Terms<'_>, keys: &SchemeKeys) -> Result<(), VerifyError> {
         let secrets = keys.secrets();
         let signatures =
             view.form_field("bt_signature")?.filter(|text| !text.is_empty()).ok_or(Cause::MissingHeader)?;

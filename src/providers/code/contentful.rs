@@ -9,8 +9,8 @@ use super::scheme::{Scheme, SchemeKeys};
 use crate::content::request::Cause;
 use crate::content::view::{Texts, View};
 use crate::scheme::encoding::Encoding;
-use crate::scheme::freshness::{Moment, TimestampUnit};
-use crate::scheme::outside::Unproven;
+use crate::scheme::freshness::{SignedTime, TimestampUnit};
+use crate::scheme::key_store::VerifyError;
 use crate::scheme::signature::Terms;
 use crate::scheme::template::path_of;
 
@@ -36,7 +36,7 @@ impl Scheme for Contentful {
         true
     }
 
-    fn check(&self, view: &View<'_>, terms: &Terms<'_>, keys: &SchemeKeys) -> Result<(), Unproven> {
+    fn check(&self, view: &View<'_>, terms: &Terms<'_>, keys: &SchemeKeys) -> Result<(), VerifyError> {
         let secrets = keys.secrets();
         let signature = header(view, SIGNATURE)?;
         let (names, moment) = signed_headers(view)?;
@@ -73,7 +73,7 @@ impl Scheme for Contentful {
 }
 
 /// The names of the headers that are signed, and the time that is one of them.
-fn signed_headers(view: &View<'_>) -> Result<(Vec<String>, Moment), Cause> {
+fn signed_headers(view: &View<'_>) -> Result<(Vec<String>, SignedTime), Cause> {
     let names: Vec<String> =
         header_text(view, SIGNED_HEADERS)?.split(',').map(|name| name.trim().to_ascii_lowercase()).collect();
     // An attacker must not be able to leave out of the list what makes a message old.

@@ -7,8 +7,8 @@ use crate::content::request::Cause;
 use crate::content::view::View;
 use crate::json::{Object, document};
 use crate::scheme::encoding::Encoding;
-use crate::scheme::outside::MAX_ID_BYTES;
-use crate::scheme::outside::Unproven;
+use crate::scheme::key_store::MAX_ID_BYTES;
+use crate::scheme::key_store::VerifyError;
 use crate::scheme::public_key::PublicAlgorithm;
 use crate::scheme::signature::Terms;
 
@@ -33,9 +33,9 @@ impl Scheme for Ebay {
         true
     }
 
-    fn check(&self, view: &View<'_>, terms: &Terms<'_>, _keys: &SchemeKeys) -> Result<(), Unproven> {
+    fn check(&self, view: &View<'_>, terms: &Terms<'_>, _keys: &SchemeKeys) -> Result<(), VerifyError> {
         let (id, bytes) = read(view)?;
-        let keys = terms.outside.keys(Some(&id))?;
+        let keys = terms.key_store.keys(Some(&id))?;
         let is_right =
             keys.iter().any(|key| key.verify(PublicAlgorithm::EcdsaP256Sha1, view.request.body, &bytes));
         if is_right { Ok(()) } else { Err(Cause::SignatureMismatch.into()) }

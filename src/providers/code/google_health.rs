@@ -9,7 +9,7 @@ use super::scheme::{Scheme, SchemeKeys};
 use crate::content::request::{Cause, Secret};
 use crate::content::view::View;
 use crate::scheme::encoding::Encoding;
-use crate::scheme::outside::Unproven;
+use crate::scheme::key_store::VerifyError;
 use crate::scheme::public_key::{PublicAlgorithm, PublicKey};
 use crate::scheme::signature::Terms;
 use crate::scheme::tink;
@@ -34,11 +34,11 @@ impl Scheme for GoogleHealth {
         true
     }
 
-    fn check(&self, view: &View<'_>, terms: &Terms<'_>, keys: &SchemeKeys) -> Result<(), Unproven> {
+    fn check(&self, view: &View<'_>, terms: &Terms<'_>, keys: &SchemeKeys) -> Result<(), VerifyError> {
         let secrets = keys.secrets();
         check_authorization(view, secrets)?;
         for (id, signature) in read(view)? {
-            let keys = terms.outside.keys(Some(&id.to_string()))?;
+            let keys = terms.key_store.keys(Some(&id.to_string()))?;
             let is_made_with =
                 |key: &PublicKey| key.verify(PublicAlgorithm::EcdsaP256Sha256, view.request.body, &signature);
             if !keys.iter().any(is_made_with) {

@@ -11,8 +11,8 @@ use super::parts::{header, header_list, header_text};
 use super::scheme::{Scheme, SchemeKeys};
 use crate::content::request::Cause;
 use crate::content::view::View;
-use crate::scheme::freshness::Moment;
-use crate::scheme::outside::Unproven;
+use crate::scheme::freshness::SignedTime;
+use crate::scheme::key_store::VerifyError;
 use crate::scheme::public_key::PublicAlgorithm;
 use crate::scheme::signature::Terms;
 
@@ -43,11 +43,11 @@ impl Scheme for Mailchannels {
         true
     }
 
-    fn check(&self, view: &View<'_>, terms: &Terms<'_>, _keys: &SchemeKeys) -> Result<(), Unproven> {
+    fn check(&self, view: &View<'_>, terms: &Terms<'_>, _keys: &SchemeKeys) -> Result<(), VerifyError> {
         check_digest(view)?;
         let inputs = dictionary(&header_list(view, "signature-input")?)?;
         let signatures = dictionary(&header_list(view, "signature")?)?;
-        let mut refusal = Unproven::Refused(Cause::MalformedSignature);
+        let mut refusal = VerifyError::Rejected(Cause::MalformedSignature);
         for (label, entry) in inputs.iter().take(MAX_COMPONENTS) {
             let ListEntry::InnerList(input) = entry else { continue };
             let Some(ListEntry::Item(item)) = signatures.get(label) else { continue };
@@ -76,7 +76,7 @@ impl Scheme for Mailchannels {
             };
             let created = input.params.get("created").and_then(|item| item.as_integer());
             let is_fresh = created.is_some_and(|created| {
-                Moment::Seconds(i64::from(created)).check(view.request.now, terms.tolerance).is_ok()
+                SignedTime::Seconds(i64::from(created)).check(view.request.now, terms.tolerance).is_ok()
             });
             is_fresh
                 && input.params.get("keyid").is_some_and(|item| item.as_string().is_some())
@@ -112,7 +112,7 @@ fn check_one(
     terms: &Terms<'_>,
     input: &InnerList,
     signature: &[u8],
-) -> Result<(), Unproven> {
+) -> Result<(), VerifyError> {
     let text =
         |name: &str| input.params.get(name).and_then(|item| item.as_string()).map(|text| text.as_str());
     if text("alg").is_some_and(|algorithm| algorithm != "ed25519") {
@@ -122,11 +122,11 @@ fn check_one(
         input.params.get("created").and_then(|item| item.as_integer()).ok_or(Cause::MalformedSignature)?;
     let base = signature_base(view, input)?;
     let id = text("keyid").ok_or(Cause::UnknownKey)?;
-    let keys = terms.outside.keys(Some(id))?;
+    let keys = terms.key_store.keys(Some(id))?;
     if !keys.iter().any(|key| key.verify(PublicAlgorithm::Ed25519, base.as_bytes(), signature)) {
         return Err(Cause::SignatureMismatch.into());
     }
-    Ok(Moment::Seconds(i64::from(created)).check(view.request.now, terms.tolerance)?)
+    Ok(SignedTime::Seconds(i64::from(created)).check(view.request.now, terms.tolerance)?)
 }
 
 /// One line for each component that is covered, and one for the parameters. The body's digest must be among them.

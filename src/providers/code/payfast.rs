@@ -10,7 +10,7 @@ use super::scheme::{Scheme, SchemeKeys};
 use crate::content::request::{Cause, Secret};
 use crate::content::view::{Texts, View};
 use crate::scheme::encoding::Encoding;
-use crate::scheme::outside::Unproven;
+use crate::scheme::key_store::VerifyError;
 use crate::scheme::signature::Terms;
 
 const FIELD: &str = "signature";
@@ -41,7 +41,7 @@ impl Scheme for Payfast {
         non_empty(secret.trim_ascii()).map(<[u8]>::to_vec)
     }
 
-    fn check(&self, view: &View<'_>, _terms: &Terms<'_>, keys: &SchemeKeys) -> Result<(), Unproven> {
+    fn check(&self, view: &View<'_>, _terms: &Terms<'_>, keys: &SchemeKeys) -> Result<(), VerifyError> {
         let secrets = keys.secrets();
         let signature =
             view.form_field(FIELD)?.filter(|text| !text.is_empty()).ok_or(Cause::MissingHeader)?;

@@ -10,7 +10,7 @@ use crate::content::form;
 use crate::content::request::Cause;
 use crate::content::view::{Texts, View};
 use crate::scheme::encoding::Encoding;
-use crate::scheme::outside::Unproven;
+use crate::scheme::key_store::VerifyError;
 use crate::scheme::signature::Terms;
 
 const SIGNATURE: &str = "x-plivo-signature-v3";
@@ -41,7 +41,7 @@ impl Scheme for PlivoV3 {
         true
     }
 
-    fn check(&self, view: &View<'_>, _terms: &Terms<'_>, keys: &SchemeKeys) -> Result<(), Unproven> {
+    fn check(&self, view: &View<'_>, _terms: &Terms<'_>, keys: &SchemeKeys) -> Result<(), VerifyError> {
         let secrets = keys.secrets();
         let signatures = header_list(view, SIGNATURE)?;
         let nonce = header(view, NONCE)?;
@@ -77,7 +77,7 @@ fn candidates(signatures: &[u8]) -> impl Iterator<Item = &[u8]> {
 }
 
 fn has_form(view: &View<'_>) -> bool {
-    view.request.body.is_empty() || form::kind(view.request.headers) == Some(form::Kind::UrlEncoded)
+    view.request.body.is_empty() || form::kind(view.request.headers) == Some(form::FormKind::UrlEncoded)
 }
 
 fn text(method: &str, url: &str, mut form: Vec<(String, String)>, nonce: &[u8]) -> Vec<u8> {

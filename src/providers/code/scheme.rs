@@ -4,7 +4,7 @@ use std::fmt::Debug;
 
 use crate::content::request::Secret;
 use crate::content::view::{Texts, View};
-use crate::scheme::outside::Unproven;
+use crate::scheme::key_store::VerifyError;
 use crate::scheme::signature::Terms;
 
 use super::super::draft::SampleDraft;
@@ -62,7 +62,7 @@ pub trait Scheme: Debug + Sync {
     ///
     /// # Errors
     /// The cause of the rejection, or what must be fetched first.
-    fn check(&self, view: &View<'_>, terms: &Terms<'_>, keys: &SchemeKeys) -> Result<(), Unproven>;
+    fn check(&self, view: &View<'_>, terms: &Terms<'_>, keys: &SchemeKeys) -> Result<(), VerifyError>;
 
     /// Whether the request has a well-formed and fresh signature, whatever key it was made with.
     fn is_carried(&self, view: &View<'_>, terms: &Terms<'_>) -> bool;
@@ -122,7 +122,7 @@ impl BoundScheme {
 
     /// # Errors
     /// See [`Scheme::check`].
-    pub fn check(&self, view: &View<'_>, terms: &Terms<'_>) -> Result<(), Unproven> {
+    pub fn check(&self, view: &View<'_>, terms: &Terms<'_>) -> Result<(), VerifyError> {
         self.scheme.check(view, terms, &self.keys)
     }
 

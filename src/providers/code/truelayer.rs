@@ -9,7 +9,7 @@ use super::parts::header_text;
 use super::scheme::{Scheme, SchemeKeys};
 use crate::content::request::Cause;
 use crate::content::view::View;
-use crate::scheme::outside::Unproven;
+use crate::scheme::key_store::VerifyError;
 use crate::scheme::public_key::PublicAlgorithm;
 use crate::scheme::signature::Terms;
 use crate::scheme::template::path_of;
@@ -17,7 +17,7 @@ use crate::scheme::template::path_of;
 const MAX_HEADERS: usize = 64;
 
 #[derive(Deserialize)]
-struct Header {
+struct TruelayerHeader {
     alg: String,
     kid: String,
     jku: Option<String>,
@@ -51,7 +51,7 @@ impl Scheme for Truelayer {
         true
     }
 
-    fn check(&self, view: &View<'_>, terms: &Terms<'_>, _keys: &SchemeKeys) -> Result<(), Unproven> {
+    fn check(&self, view: &View<'_>, terms: &Terms<'_>, _keys: &SchemeKeys) -> Result<(), VerifyError> {
         let (header, signature) = parts(view)?;
         let parsed = read_header(header)?;
         // The token says where its key set is: only an address that was configured may.
@@ -61,7 +61,7 @@ impl Scheme for Truelayer {
         }
         let payload = payload(view, &parsed.tl_headers)?;
         let signed = format!("{header}.{}", URL_SAFE_NO_PAD.encode(payload));
-        let keys = terms.outside.keys(Some(&parsed.kid))?;
+        let keys = terms.key_store.keys(Some(&parsed.kid))?;
         let is_right =
             keys.iter().any(|key| key.verify(PublicAlgorithm::Es512, signed.as_bytes(), &signature));
         if is_right { Ok(()) } else { Err(Cause::SignatureMismatch.into()) }
@@ -85,8 +85,9 @@ fn parts<'a>(view: &'a View<'_>) -> Result<(&'a str, Vec<u8>), Cause> {
     Ok((header, decode(signature)?))
 }
 
-fn read_header(text: &str) -> Result<Header, Cause> {
-    let header: Header = serde_json::from_slice(&decode(text)?).map_err(|_| Cause::MalformedSignature)?;
+fn read_header(text: &str) -> Result<TruelayerHeader, Cause> {
+    let header: TruelayerHeader =
+        serde_json::from_slice(&decode(text)?).map_err(|_| Cause::MalformedSignature)?;
     if header.alg != "ES512" || header.tl_version != "2" {
         return Err(Cause::UnknownAlgorithm);
     }

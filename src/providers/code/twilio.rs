@@ -19,7 +19,7 @@ use crate::content::form;
 use crate::content::request::Cause;
 use crate::content::view::{Texts, View};
 use crate::scheme::encoding::Encoding;
-use crate::scheme::outside::Unproven;
+use crate::scheme::key_store::VerifyError;
 use crate::scheme::signature::Terms;
 
 const HEADER: &str = "x-twilio-signature";
@@ -52,7 +52,7 @@ impl Scheme for Twilio {
         true
     }
 
-    fn check(&self, view: &View<'_>, _terms: &Terms<'_>, keys: &SchemeKeys) -> Result<(), Unproven> {
+    fn check(&self, view: &View<'_>, _terms: &Terms<'_>, keys: &SchemeKeys) -> Result<(), VerifyError> {
         let signature = header(view, HEADER)?;
         let shared = shared_key_algorithm(view)?;
         let (algorithm, secrets) = match shared {
@@ -63,8 +63,8 @@ impl Scheme for Twilio {
             // The request may be genuine, but the source has no key of that kind.
             return Err(if shared.is_some() { Cause::UnknownKey } else { Cause::MissingHeader }.into());
         }
-        let is_form =
-            view.request.body.is_empty() || form::kind(view.request.headers) == Some(form::Kind::UrlEncoded);
+        let is_form = view.request.body.is_empty()
+            || form::kind(view.request.headers) == Some(form::FormKind::UrlEncoded);
         let fields = if is_form { in_order(view.whole_form()?) } else { String::new() };
         let mut refusal = Cause::SignatureMismatch;
         for url in variants(view.request.url) {

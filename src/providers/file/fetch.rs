@@ -3,10 +3,10 @@
 use crate::json::lookup::JsonPath;
 
 use super::super::fetch::FetchRule;
-use super::fields::{Problem, problem, template};
+use super::fields::{FieldProblem, problem, template};
 use super::tables::{FetchTable, KeyTable};
 
-pub fn fetch_rule(table: &FetchTable, keys: &[KeyTable]) -> Result<FetchRule, Problem> {
+pub fn fetch_rule(table: &FetchTable, keys: &[KeyTable]) -> Result<FetchRule, FieldProblem> {
     let parse = |field: &str, text: &str| template(field, text, keys);
     if !table.url.starts_with("https://") && !table.url.starts_with("{setting:") {
         return Err(problem("fetch.url", "must begin with https://, or be a setting"));

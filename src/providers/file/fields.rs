@@ -1,6 +1,6 @@
 //! Fields that several tables of a recipe have, and the problems with them.
 
-use crate::scheme::condition::Condition;
+use crate::scheme::condition::RequestCondition;
 use crate::scheme::place::Place;
 use crate::scheme::template::Template;
 
@@ -9,14 +9,14 @@ use super::tables::{KeyField, KeyKind, KeyTable};
 
 /// A problem in one field, before the recipe's name is known.
 #[derive(Debug)]
-pub struct Problem(pub String, pub String);
+pub struct FieldProblem(pub String, pub String);
 
-pub fn problem(field: &str, problem: impl Into<String>) -> Problem {
-    Problem(field.to_owned(), problem.into())
+pub fn problem(field: &str, problem: impl Into<String>) -> FieldProblem {
+    FieldProblem(field.to_owned(), problem.into())
 }
 
 /// `header {setting:header}` is a header that the user names.
-pub fn named_place(field: &str, text: &str, keys: &[KeyTable]) -> Result<NamedPlace, Problem> {
+pub fn named_place(field: &str, text: &str, keys: &[KeyTable]) -> Result<NamedPlace, FieldProblem> {
     let setting = text.strip_prefix("header {setting:").and_then(|rest| rest.strip_suffix('}'));
     let Some(setting) = setting else {
         return Place::parse(text).map(NamedPlace::Place).map_err(|error| problem(field, error));
@@ -25,7 +25,7 @@ pub fn named_place(field: &str, text: &str, keys: &[KeyTable]) -> Result<NamedPl
     Ok(NamedPlace::HeaderOf { setting: setting.to_owned() })
 }
 
-pub fn key_source(field: &str, key: &KeyField, keys: &[KeyTable]) -> Result<KeySource, Problem> {
+pub fn key_source(field: &str, key: &KeyField, keys: &[KeyTable]) -> Result<KeySource, FieldProblem> {
     let table = match key {
         KeyField::Setting(setting) => {
             declared(field, setting, &[KeyKind::Secret, KeyKind::Text], keys)?;
@@ -52,7 +52,7 @@ pub fn key_source(field: &str, key: &KeyField, keys: &[KeyTable]) -> Result<KeyS
 }
 
 /// A template whose settings are all declared.
-pub fn template(field: &str, text: &str, keys: &[KeyTable]) -> Result<Template, Problem> {
+pub fn template(field: &str, text: &str, keys: &[KeyTable]) -> Result<Template, FieldProblem> {
     let template = Template::parse(text).map_err(|error| problem(field, error))?;
     for setting in template.settings() {
         declared(field, setting, &[KeyKind::Secret, KeyKind::Text, KeyKind::List], keys)?;
@@ -60,9 +60,13 @@ pub fn template(field: &str, text: &str, keys: &[KeyTable]) -> Result<Template, 
     Ok(template)
 }
 
-pub fn conditions(field: &str, texts: &[String], keys: &[KeyTable]) -> Result<Vec<Condition>, Problem> {
+pub fn conditions(
+    field: &str,
+    texts: &[String],
+    keys: &[KeyTable],
+) -> Result<Vec<RequestCondition>, FieldProblem> {
     let parse = |text: &String| {
-        let condition = Condition::parse(text).map_err(|error| problem(field, error))?;
+        let condition = RequestCondition::parse(text).map_err(|error| problem(field, error))?;
         if let Some(setting) = condition.setting() {
             declared(field, setting, &[KeyKind::Secret, KeyKind::Text, KeyKind::List], keys)?;
         }
@@ -71,7 +75,7 @@ pub fn conditions(field: &str, texts: &[String], keys: &[KeyTable]) -> Result<Ve
     texts.iter().map(parse).collect()
 }
 
-pub fn declared(field: &str, name: &str, kinds: &[KeyKind], keys: &[KeyTable]) -> Result<(), Problem> {
+pub fn declared(field: &str, name: &str, kinds: &[KeyKind], keys: &[KeyTable]) -> Result<(), FieldProblem> {
     if keys.iter().any(|key| key.name == name && kinds.contains(&key.kind)) {
         return Ok(());
     }

@@ -4,7 +4,7 @@ use crate::scheme::place::{Place, is_header_name};
 use crate::scheme::template::Template;
 
 use super::super::recipe::{AnswerRule, HandshakeBody, HandshakeReply, HandshakeRule, KeySource, Proofs};
-use super::fields::{Problem, conditions, declared, key_source, problem, template};
+use super::fields::{FieldProblem, conditions, declared, key_source, problem, template};
 use super::tables::{AnswerTable, HandshakeReplyTable, HandshakeTable, KeyKind, KeyTable};
 use crate::scheme::shape::{ChallengeShape, is_byte_of_id};
 
@@ -14,7 +14,7 @@ pub fn handshakes(
     tables: &[HandshakeTable],
     keys: &[KeyTable],
     proofs: &Proofs,
-) -> Result<Vec<HandshakeRule>, Problem> {
+) -> Result<Vec<HandshakeRule>, FieldProblem> {
     let rules: Vec<_> = tables.iter().map(|table| handshake(table, keys)).collect::<Result<_, _>>()?;
     if rules.iter().any(HandshakeRule::signs_for_strangers) {
         no_message_is_a_challenge(proofs)?;
@@ -24,7 +24,7 @@ pub fn handshakes(
 
 /// Whoever asks gets a challenge signed, and must not be able to send that as a message. A body with the shape of a challenge
 /// is refused (`Verifier::authenticate`); of any other signed text it must be certain that it cannot be one.
-fn no_message_is_a_challenge(proofs: &Proofs) -> Result<(), Problem> {
+fn no_message_is_a_challenge(proofs: &Proofs) -> Result<(), FieldProblem> {
     let is_safe = |text: &Template| {
         text.is_body_alone() || text.has_literal(|literal| !literal.bytes().all(is_byte_of_id))
     };
@@ -41,7 +41,7 @@ fn no_message_is_a_challenge(proofs: &Proofs) -> Result<(), Problem> {
     Ok(())
 }
 
-fn handshake(table: &HandshakeTable, keys: &[KeyTable]) -> Result<HandshakeRule, Problem> {
+fn handshake(table: &HandshakeTable, keys: &[KeyTable]) -> Result<HandshakeRule, FieldProblem> {
     if !METHODS.contains(&table.method.as_str()) {
         return Err(problem(
             "handshake.method",
@@ -93,7 +93,7 @@ fn handshake(table: &HandshakeTable, keys: &[KeyTable]) -> Result<HandshakeRule,
     })
 }
 
-fn challenge_shape(table: &HandshakeTable) -> Result<ChallengeShape, Problem> {
+fn challenge_shape(table: &HandshakeTable) -> Result<ChallengeShape, FieldProblem> {
     match table.challenge_hex_digits {
         None => Ok(ChallengeShape::Id),
         Some((least, most)) if table.challenge.is_some() && least > 0 && least <= most && most <= 100 => {
@@ -106,7 +106,7 @@ fn challenge_shape(table: &HandshakeTable) -> Result<ChallengeShape, Problem> {
     }
 }
 
-fn answer_rule(table: &AnswerTable, keys: &[KeyTable]) -> Result<AnswerRule, Problem> {
+fn answer_rule(table: &AnswerTable, keys: &[KeyTable]) -> Result<AnswerRule, FieldProblem> {
     let key = table.key.as_ref().map(|key| key_source("handshake.answer.key", key, keys)).transpose()?;
     let key = match key {
         Some(KeySource::Setting { setting, derivation }) => Some((setting, derivation)),
@@ -127,7 +127,7 @@ fn answer_rule(table: &AnswerTable, keys: &[KeyTable]) -> Result<AnswerRule, Pro
     })
 }
 
-fn reply(table: &HandshakeReplyTable, keys: &[KeyTable]) -> Result<HandshakeReply, Problem> {
+fn reply(table: &HandshakeReplyTable, keys: &[KeyTable]) -> Result<HandshakeReply, FieldProblem> {
     if !(200..=299).contains(&table.status) {
         return Err(problem(
             "handshake.reply.status",

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::scheme::auth_scheme::AuthScheme;
 use crate::scheme::expectation::Expectation;
 use crate::scheme::freshness::{Timestamp, TimestampPlace};
-use crate::scheme::jwt::{Claim, Jwt, JwtAlgorithm, Must};
+use crate::scheme::jwt::{Claim, ClaimCheck, Jwt, JwtAlgorithm};
 use crate::scheme::layout::Layout;
 use crate::scheme::place::{Place, is_header_name};
 use crate::scheme::signature::SignatureScheme;
@@ -14,9 +14,9 @@ use crate::scheme::template::Template;
 use super::super::code::{self, SCHEMES};
 use super::super::recipe::{ConfirmRule, JwtRule, KeySource, NamedPlace, Proofs, Signature, TokenRule};
 use super::fetch::fetch_rule;
-use super::fields::{Problem, conditions, declared, key_source, named_place, problem, template};
+use super::fields::{FieldProblem, conditions, declared, key_source, named_place, problem, template};
 use super::tables::{
-    ClaimTable, ConfirmTable, File, JwtTable, KeyKind, KeyTable, OwnTimestamp, SignatureTable,
+    ClaimTable, ConfirmTable, JwtTable, KeyKind, KeyTable, OwnTimestamp, RecipeFile, SignatureTable,
     TimestampTable, TokenTable,
 };
 
@@ -26,7 +26,7 @@ pub const UNSIGNED_TIMESTAMP: &str =
     "must sign the timestamp: put `{ts}` into it, or set `timestamp = false` next to it";
 pub const DIGEST_WITHOUT_SECRET: &str = "of a plain digest needs `{secret}`, otherwise anyone can make it";
 
-pub fn proofs(file: &File) -> Result<Proofs, Problem> {
+pub fn proofs(file: &RecipeFile) -> Result<Proofs, FieldProblem> {
     if file.timestamp.is_some() && file.signature.is_empty() && file.code.is_none() {
         return Err(problem("timestamp", "proves nothing without a signature"));
     }
@@ -53,7 +53,7 @@ pub fn proofs(file: &File) -> Result<Proofs, Problem> {
     })
 }
 
-fn token(table: &TokenTable, keys: &[KeyTable]) -> Result<TokenRule, Problem> {
+fn token(table: &TokenTable, keys: &[KeyTable]) -> Result<TokenRule, FieldProblem> {
     declared("token.key", &table.key, &[KeyKind::Secret], keys)?;
     let at = named_place("token.at", &table.at, keys)?;
     if matches!(at, NamedPlace::Place(Place::Headers(_) | Place::KeyOf { .. })) {
@@ -67,7 +67,7 @@ fn signature(
     table: &SignatureTable,
     timestamp: Option<&TimestampTable>,
     keys: &[KeyTable],
-) -> Result<Signature, Problem> {
+) -> Result<Signature, FieldProblem> {
     let at = Place::parse(&table.at).map_err(|error| problem("signature.at", error))?;
     let layout = Layout::parse(&table.layout).map_err(|error| problem("signature.layout", error))?;
     let layout = if table.repeats { layout.repeated() } else { layout };
@@ -108,7 +108,7 @@ fn signature(
     })
 }
 
-fn check_algorithm(table: &SignatureTable, key: &KeySource, template: &Template) -> Result<(), Problem> {
+fn check_algorithm(table: &SignatureTable, key: &KeySource, template: &Template) -> Result<(), FieldProblem> {
     if table.algorithm.is_plain_digest() && !template.has_secret() {
         return Err(problem("signature.text", DIGEST_WITHOUT_SECRET));
     }
@@ -127,7 +127,7 @@ fn stamp(
     template: &Template,
     layout: &Layout,
     key: &KeySource,
-) -> Result<Timestamp, Problem> {
+) -> Result<Timestamp, FieldProblem> {
     let at = match table.at.strip_prefix("layout ") {
         Some(name) if layout.has(name.trim()) => TimestampPlace::Layout(name.trim().to_owned()),
         Some(name) => {
@@ -151,7 +151,7 @@ fn stamp(
     Ok(Timestamp { at, unit: table.unit })
 }
 
-fn jwt(table: &JwtTable, keys: &[KeyTable]) -> Result<JwtRule, Problem> {
+fn jwt(table: &JwtTable, keys: &[KeyTable]) -> Result<JwtRule, FieldProblem> {
     let key = key_source("jwt.key", &table.key, keys)?;
     let shared = |algorithm: &&JwtAlgorithm| algorithm.public().is_none();
     let shared_algorithms = table.algorithms.iter().filter(shared).count();
@@ -180,17 +180,17 @@ fn jwt(table: &JwtTable, keys: &[KeyTable]) -> Result<JwtRule, Problem> {
     })
 }
 
-fn claim(table: &ClaimTable, keys: &[KeyTable]) -> Result<Claim, Problem> {
+fn claim(table: &ClaimTable, keys: &[KeyTable]) -> Result<Claim, FieldProblem> {
     let must = match (&table.equals, &table.one_of, table.is_true) {
-        (Some(text), None, false) => Must::Equal(template("jwt.claim.equals", text, keys)?),
-        (None, Some(texts), false) => Must::BeOneOf(texts.clone()),
-        (None, None, true) => Must::BeTrue,
+        (Some(text), None, false) => ClaimCheck::Equal(template("jwt.claim.equals", text, keys)?),
+        (None, Some(texts), false) => ClaimCheck::OneOf(texts.clone()),
+        (None, None, true) => ClaimCheck::True,
         _ => return Err(problem("jwt.claim", "must have one of `equals`, `one_of` and `is_true`")),
     };
     Ok(Claim { name: table.name.clone(), must, unless_empty_body: table.unless_empty_body })
 }
 
-fn confirm(table: &ConfirmTable, keys: &[KeyTable]) -> Result<ConfirmRule, Problem> {
+fn confirm(table: &ConfirmTable, keys: &[KeyTable]) -> Result<ConfirmRule, FieldProblem> {
     if !["GET", "POST"].contains(&table.method.as_str()) {
         return Err(problem("confirm.method", format!("`{}` is neither GET nor POST", table.method)));
     }
@@ -227,7 +227,7 @@ fn confirm_header(
     value: &str,
     table: &ConfirmTable,
     keys: &[KeyTable],
-) -> Result<(String, Template), Problem> {
+) -> Result<(String, Template), FieldProblem> {
     const FIELD: &str = "confirm.headers";
     if !is_header_name(name) {
         return Err(problem(FIELD, format!("`{name}` is not the name of a header")));

@@ -3,11 +3,11 @@
 use crate::content::request::Cause;
 
 use super::super::reply::{AcceptedReply, RefusedReply, Reply};
-use super::fields::{Problem, problem};
+use super::fields::{FieldProblem, problem};
 use super::tables::{AcceptedTable, HandshakeTable, RefusedTable};
 use crate::json;
 
-pub fn accepted(tables: &[AcceptedTable]) -> Result<Vec<AcceptedReply>, Problem> {
+pub fn accepted(tables: &[AcceptedTable]) -> Result<Vec<AcceptedReply>, FieldProblem> {
     if tables.is_empty() {
         return Ok(vec![AcceptedReply { event: None, reply: Reply::empty(200) }]);
     }
@@ -22,7 +22,10 @@ pub fn accepted(tables: &[AcceptedTable]) -> Result<Vec<AcceptedReply>, Problem>
 }
 
 /// A handshake's own status of refusal comes before the rows of all others.
-pub fn refused(tables: &[RefusedTable], handshakes: &[HandshakeTable]) -> Result<Vec<RefusedReply>, Problem> {
+pub fn refused(
+    tables: &[RefusedTable],
+    handshakes: &[HandshakeTable],
+) -> Result<Vec<RefusedReply>, FieldProblem> {
     if tables.last().is_some_and(|last| last.causes.is_some()) {
         return Err(problem("refused", "must end with a row without `causes`, for all others"));
     }
@@ -47,7 +50,7 @@ fn reply(
     status: u16,
     text: Option<&String>,
     json: Option<&String>,
-) -> Result<Reply, Problem> {
+) -> Result<Reply, FieldProblem> {
     if !statuses.contains(&status) {
         return Err(problem(
             &format!("{field}.status"),

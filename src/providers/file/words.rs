@@ -3,10 +3,10 @@
 use crate::scheme::encoding::Encoding;
 
 use super::super::recipe::Proofs;
-use super::tables::{File, HandshakeTable, whole};
+use super::tables::{HandshakeTable, RecipeFile, whole};
 
 /// What is signed or shared, one sentence a scheme, for people.
-pub fn in_words(file: &File, proofs: &Proofs) -> Vec<String> {
+pub fn in_words(file: &RecipeFile, proofs: &Proofs) -> Vec<String> {
     let mut words = Vec::new();
     for table in &file.signature {
         let layout =

@@ -9,7 +9,7 @@ use crate::json::Paths;
 use super::cloud_event::EventSlots;
 use super::fetch::FetchRule;
 use super::reply::{AcceptedReply, RefusedReply};
-use super::settings::Key;
+use super::settings::SettingSpec;
 
 pub(super) use rules::{
     AnswerRule, ConfirmRule, Detail, HandshakeBody, HandshakeReply, HandshakeRule, JwtRule, KeySource,
@@ -20,9 +20,9 @@ pub(super) use rules::{
 pub struct Recipe {
     pub(super) name: String,
     pub(super) title: String,
-    pub(super) group: Group,
+    pub(super) group: ProviderGroup,
     pub(super) facts: Facts,
-    pub(super) keys: Vec<Key>,
+    pub(super) keys: Vec<SettingSpec>,
     pub(super) proofs: Proofs,
     /// How far a signed timestamp may be from our clock; `None` where nothing signs one.
     pub(super) tolerance: Option<Duration>,
@@ -65,7 +65,7 @@ pub struct Recipe {
 /// What kind of service a provider is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Group {
+pub enum ProviderGroup {
     Generic,
     Code,
     Payments,
@@ -131,7 +131,7 @@ impl Recipe {
         &self.title
     }
 
-    pub const fn group(&self) -> Group {
+    pub const fn group(&self) -> ProviderGroup {
         self.group
     }
 
@@ -139,7 +139,7 @@ impl Recipe {
         &self.facts
     }
 
-    pub fn keys(&self) -> &[Key] {
+    pub fn keys(&self) -> &[SettingSpec] {
         &self.keys
     }
 

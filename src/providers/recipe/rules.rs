@@ -2,7 +2,7 @@
 
 use crate::json::Slot;
 use crate::scheme::auth_scheme::AuthScheme;
-use crate::scheme::condition::Condition;
+use crate::scheme::condition::RequestCondition;
 use crate::scheme::encoding::Encoding;
 use crate::scheme::expectation::Expectation;
 use crate::scheme::jwt::Jwt;
@@ -85,8 +85,8 @@ pub struct JwtRule {
 #[derive(Debug)]
 pub struct HandshakeRule {
     pub method: String,
-    pub when: Vec<Condition>,
-    pub check: Vec<Condition>,
+    pub when: Vec<RequestCondition>,
+    pub check: Vec<RequestCondition>,
     /// Answered only after the signature.
     pub signed: bool,
     pub answer: Option<AnswerRule>,
@@ -198,9 +198,12 @@ impl Proofs {
     }
 
     pub fn signs_url(&self) -> bool {
-        use crate::scheme::jwt::Must;
+        use crate::scheme::jwt::ClaimCheck;
         let claims_url = |rule: &JwtRule| {
-            rule.jwt.claims.iter().any(|claim| matches!(&claim.must, Must::Equal(text) if text.has_url()))
+            rule.jwt
+                .claims
+                .iter()
+                .any(|claim| matches!(&claim.must, ClaimCheck::Equal(text) if text.has_url()))
         };
         self.signatures.iter().any(|signature| signature.scheme.template.has_url())
             || self.jwts.iter().any(claims_url)

@@ -10,7 +10,7 @@ fn problems(provider: &str, settings: &Settings) -> Vec<(String, String)> {
 
 #[test]
 fn each_wrong_setting_is_named_with_its_problem() {
-    let rows: &[(&str, Values<'_>, &str, &str)] = &[
+    let rows: &[(&str, TestSettings<'_>, &str, &str)] = &[
         ("github", &[], "secret", "is missing"),
         ("github", &[("secret", "")], "secret", "is empty"),
         ("github", &[("secret", "a"), ("allow_sha1", "maybe")], "allow_sha1", "`yes` or `no`"),

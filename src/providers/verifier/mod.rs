@@ -12,17 +12,17 @@ use crate::content::document;
 use crate::content::form::{self, FormProblem};
 use crate::content::request::Secret;
 use crate::content::view::{Texts, View};
-use crate::json::Extracted;
+use crate::json::PathValues;
 use crate::scheme::certificate::Roots;
 use crate::scheme::jwt::JwtKeys;
-use crate::scheme::outside::{Answer, Outside, Unproven, Wanted};
+use crate::scheme::key_store::{KeyRequest, KeyResponse, KeyStore, VerifyError};
 use crate::scheme::place::Place;
-use crate::scheme::signature::{Keyed, Keys, Terms};
+use crate::scheme::signature::{BoundSignature, SignatureKeys, Terms};
 use crate::scheme::token::Basic;
 
 use super::confirm::Asker;
 use super::describe::Description;
-use super::fetch::{Plan, keys_among};
+use super::fetch::{FetchPlan, keys_among};
 use super::recipe::{Coverage, Recipe};
 use super::reply::{AcceptedReply, RefusedReply, Reply};
 use super::settings::{SettingError, Settings};
@@ -89,10 +89,9 @@ impl Verifier {
             || proofs.asker.as_ref().is_some_and(|asker| asker.decodes_body())
             || proofs.code.as_ref().is_some_and(|code| code.scheme.rewrites_body())
             || proofs.tokens.iter().any(|bound| is_in_form(bound.token.at()))
-            || proofs
-                .signatures
-                .iter()
-                .any(|Keyed { scheme, .. }| scheme.template.rewrites_body() || is_in_form(&scheme.at))
+            || proofs.signatures.iter().any(|BoundSignature { scheme, .. }| {
+                scheme.template.rewrites_body() || is_in_form(&scheme.at)
+            })
     }
 
     /// Whether the scheme itself proves the sender, as this source is configured.
@@ -107,15 +106,15 @@ impl Verifier {
 
     /// # Errors
     /// Why the request is refused, or what must be fetched before it can be judged.
-    pub fn authenticate(&self, request: &Request<'_>, outside: &dyn Outside) -> Result<(), Unproven> {
+    pub fn authenticate(&self, request: &Request<'_>, key_store: &dyn KeyStore) -> Result<(), VerifyError> {
         if self.proofs.are_none() {
             // A source that is still to learn its secret has nothing to check a message with.
             let waits = self.recipe.learns();
             return if waits { Err(Cause::MissingHeader.into()) } else { Ok(()) };
         }
         let view = self.view(request);
-        let outside = WithOwn { verifier: self, outside };
-        let terms = Terms { texts: &self.texts, tolerance: self.tolerance, outside: &outside };
+        let key_store = OwnKeysFirst { verifier: self, key_store };
+        let terms = Terms { texts: &self.texts, tolerance: self.tolerance, key_store: &key_store };
         self.check(&view, &terms)?;
         // What has the shape of a challenge may have been signed by us, for whoever asked. A recipe that signs something else
         // than the body is loaded only if that cannot be a challenge (`file/handshakes.rs`).
@@ -130,7 +129,7 @@ impl Verifier {
             .with_query_payload(self.recipe.query_payload.as_deref())
     }
 
-    fn check(&self, view: &View<'_>, terms: &Terms<'_>) -> Result<(), Unproven> {
+    fn check(&self, view: &View<'_>, terms: &Terms<'_>) -> Result<(), VerifyError> {
         let proofs = &self.proofs;
         if let Some(asker) = &proofs.asker {
             return self.check_askable(asker, view);
@@ -149,7 +148,7 @@ impl Verifier {
         if let Some(asker) = &proofs.asker {
             return self.check_askable(asker, &view).is_ok();
         }
-        let terms = Terms { texts: &self.texts, tolerance: self.tolerance, outside: &NothingOutside };
+        let terms = Terms { texts: &self.texts, tolerance: self.tolerance, key_store: &EmptyKeyStore };
         proofs.signatures.iter().any(|keyed| keyed.is_carried(&view, &terms))
             || proofs.code.as_ref().is_some_and(|code| code.scheme.is_carried(&view, &terms))
             || (proofs.basic.is_some() && Basic::is_carried(&view))
@@ -162,14 +161,14 @@ impl Verifier {
         let proofs = &self.proofs;
         proofs.asker.is_some()
             || self.has_token_in_body()
-            || proofs.signatures.iter().any(Keyed::has_proof_in_body)
+            || proofs.signatures.iter().any(BoundSignature::has_proof_in_body)
             || proofs.code.as_ref().is_some_and(|code| code.scheme.has_proof_in_body())
             || proofs.jwts.iter().any(|(jwt, _)| jwt.at.is_in_body())
     }
 
     /// Whether the provider can be asked about it; its API's answer comes later. What goes into the URL must look like an
     /// id: it comes from a stranger.
-    fn check_askable(&self, asker: &Asker, view: &View<'_>) -> Result<(), Unproven> {
+    fn check_askable(&self, asker: &Asker, view: &View<'_>) -> Result<(), VerifyError> {
         let Some(confirm) = &self.recipe.proofs.confirm else { return Ok(()) };
         let id = confirm.shape_of.require(view)?;
         if !has_shape_of_id(&id) {
@@ -184,8 +183,8 @@ impl Verifier {
     }
 
     /// What the source has configured itself.
-    fn own(&self, wanted: &Wanted) -> Option<Answer> {
-        let Wanted::Key { id } = wanted else { return None };
+    fn own(&self, wanted: &KeyRequest) -> Option<KeyResponse> {
+        let KeyRequest::Key { id } = wanted else { return None };
         if self.own_keys.is_empty() {
             return None;
         }
@@ -194,30 +193,33 @@ impl Verifier {
             .iter()
             .filter(|key| key.id.is_none() || id.is_none() || key.id == *id)
             .filter_map(|key| match keys_among(&key.text, id.as_deref()) {
-                Some(Answer::Keys(texts)) => Some(texts),
+                Some(KeyResponse::Keys(texts)) => Some(texts),
                 _ => None,
             })
             .flatten()
             .collect();
-        Some(if texts.is_empty() { Answer::Unknown } else { Answer::Keys(texts) })
+        Some(if texts.is_empty() { KeyResponse::Unknown } else { KeyResponse::Keys(texts) })
     }
 
     /// How something that was wanted is fetched.
-    pub fn plan<'a>(&'a self, wanted: &'a Wanted) -> Plan<'a> {
-        Plan::new(self.recipe.fetch.as_ref(), &self.texts, wanted)
+    pub fn plan<'a>(&'a self, wanted: &'a KeyRequest) -> FetchPlan<'a> {
+        FetchPlan::new(self.recipe.fetch.as_ref(), &self.texts, wanted)
     }
 
     /// Whether keys that the provider publishes are needed and can be neither fetched nor taken from the settings.
     pub fn lacks_keys(&self) -> bool {
-        let cannot_fetch = || !self.plan(&Wanted::Key { id: Some(String::new()) }).is_possible();
+        let cannot_fetch = || !self.plan(&KeyRequest::Key { id: Some(String::new()) }).is_possible();
         let proofs = &self.proofs;
         let by_secret = proofs.jwts.iter().any(|(_, keys)| !matches!(keys, JwtKeys::Published))
-            || proofs.signatures.iter().any(|keyed| matches!(keyed.keys, Keys::Secrets(_) | Keys::Public(_)));
+            || proofs
+                .signatures
+                .iter()
+                .any(|keyed| matches!(keyed.keys, SignatureKeys::Secrets(_) | SignatureKeys::Public(_)));
         self.recipe.uses_published_keys() && self.own_keys.is_empty() && !by_secret && cannot_fetch()
     }
 
     /// What the recipe wants to know from a JSON body, in one pass; `None` where the body is not JSON.
-    pub fn read_json(&self, body: &[u8]) -> Option<Extracted> {
+    pub fn read_json(&self, body: &[u8]) -> Option<PathValues> {
         self.recipe.paths.read(body)
     }
 
@@ -236,11 +238,11 @@ impl Verifier {
             return Ok(Some(payload));
         }
         match kind {
-            form::Kind::UrlEncoded => form::to_json(request.body, declared?).map(Some),
-            form::Kind::Multipart(boundary) if self.recipe.multipart => {
+            form::FormKind::UrlEncoded => form::to_json(request.body, declared?).map(Some),
+            form::FormKind::Multipart(boundary) if self.recipe.multipart => {
                 form::fields_to_json(request.body, boundary, declared?)
             }
-            form::Kind::Multipart(_) => Ok(None),
+            form::FormKind::Multipart(_) => Ok(None),
         }
     }
 
@@ -252,7 +254,7 @@ impl Verifier {
     }
 
     /// What a message is about; `json` is what `read_json` gave for the body, or for the form's JSON text.
-    pub fn describe(&self, request: &Request<'_>, json: Option<&Extracted>) -> Description {
+    pub fn describe(&self, request: &Request<'_>, json: Option<&PathValues>) -> Description {
         let short = if json.is_none() { self.short_fields(request) } else { None };
         let json = json.or(short.as_ref());
         if self.partly_signed_headers.is_empty() {
@@ -325,7 +327,7 @@ impl Verifier {
     /// Whether the source uses signatures over the body alone, of a recipe that also has proofs which do not cover it.
     fn is_signed_alone(&self) -> bool {
         let proofs = &self.proofs;
-        let is_signed = |keyed: &Keyed| keyed.keys.are_absent() || keyed.scheme.template.has_body();
+        let is_signed = |keyed: &BoundSignature| keyed.keys.are_absent() || keyed.scheme.template.has_body();
         self.recipe.coverage == Coverage::None
             && proofs.tokens.is_empty()
             && proofs.basic.is_none()
@@ -355,40 +357,40 @@ impl Verifier {
 }
 
 /// What the source has configured itself comes first.
-struct WithOwn<'a> {
+struct OwnKeysFirst<'a> {
     verifier: &'a Verifier,
-    outside: &'a dyn Outside,
+    key_store: &'a dyn KeyStore,
 }
 
-impl Outside for WithOwn<'_> {
-    fn known(&self, wanted: &Wanted) -> Answer {
+impl KeyStore for OwnKeysFirst<'_> {
+    fn known(&self, wanted: &KeyRequest) -> KeyResponse {
         if let Some(own) = self.verifier.own(wanted) {
             return own;
         }
         // A request that does not name its key where there is none without a name: nobody needs to be asked.
-        let names_no_key = matches!(wanted, Wanted::Key { id: None });
+        let names_no_key = matches!(wanted, KeyRequest::Key { id: None });
         if names_no_key && self.verifier.plan(wanted).needs_id() {
-            return Answer::Unknown;
+            return KeyResponse::Unknown;
         }
-        self.outside.known(wanted)
+        self.key_store.known(wanted)
     }
 
-    fn may_be_outdated(&self, wanted: &Wanted) -> bool {
-        self.verifier.own_keys.is_empty() && self.outside.may_be_outdated(wanted)
+    fn may_be_outdated(&self, wanted: &KeyRequest) -> bool {
+        self.verifier.own_keys.is_empty() && self.key_store.may_be_outdated(wanted)
     }
 
     fn roots(&self) -> &Roots {
-        self.outside.roots()
+        self.key_store.roots()
     }
 }
 
 /// For those who have fetched nothing and trust nobody.
 #[derive(Clone, Copy, Debug)]
-pub struct NothingOutside;
+pub struct EmptyKeyStore;
 
-impl Outside for NothingOutside {
-    fn known(&self, _: &Wanted) -> Answer {
-        Answer::NotYet
+impl KeyStore for EmptyKeyStore {
+    fn known(&self, _: &KeyRequest) -> KeyResponse {
+        KeyResponse::NotYet
     }
 
     fn roots(&self) -> &Roots {

@@ -19,7 +19,7 @@ pub fn write(text: &str) -> Option<Vec<u8>> {
 struct Value<'w>(&'w mut Vec<u8>);
 
 /// A member, with the comma behind it.
-struct Member<'de> {
+struct SortedMember<'de> {
     key: Cow<'de, str>,
     written: Range<usize>,
 }
@@ -90,14 +90,14 @@ impl<'de> Visitor<'de> for Value<'_> {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
         self.0.push(b'{');
         let first = self.0.len();
-        let mut members: Vec<Member<'de>> = Vec::new();
-        while let Some(key) = map.next_key_seed(Key)? {
+        let mut members: Vec<SortedMember<'de>> = Vec::new();
+        while let Some(key) = map.next_key_seed(SortedKey)? {
             let start = self.0.len();
             Value(self.0).scalar(&key)?;
             self.0.push(b':');
             map.next_value_seed(Value(self.0))?;
             self.0.push(b',');
-            members.push(Member { key, written: start..self.0.len() });
+            members.push(SortedMember { key, written: start..self.0.len() });
         }
         if !members.is_sorted_by(|one, next| is_before(one, next)) {
             members.sort_by(|one, next| one.key.encode_utf16().cmp(next.key.encode_utf16()));
@@ -105,7 +105,7 @@ impl<'de> Visitor<'de> for Value<'_> {
                 return Err(A::Error::custom("a key comes twice"));
             }
             let as_read = self.0.split_off(first);
-            for Member { written, .. } in members {
+            for SortedMember { written, .. } in members {
                 self.0.extend_from_slice(&as_read[written.start - first..written.end - first]);
             }
         }
@@ -115,13 +115,13 @@ impl<'de> Visitor<'de> for Value<'_> {
 }
 
 /// By UTF-16, as RFC 8785 wants it; two that are the same are in no order.
-fn is_before(one: &Member<'_>, next: &Member<'_>) -> bool {
+fn is_before(one: &SortedMember<'_>, next: &SortedMember<'_>) -> bool {
     one.key.encode_utf16().lt(next.key.encode_utf16())
 }
 
-struct Key;
+struct SortedKey;
 
-impl<'de> DeserializeSeed<'de> for Key {
+impl<'de> DeserializeSeed<'de> for SortedKey {
     type Value = Cow<'de, str>;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
@@ -129,7 +129,7 @@ impl<'de> DeserializeSeed<'de> for Key {
     }
 }
 
-impl<'de> Visitor<'de> for Key {
+impl<'de> Visitor<'de> for SortedKey {
     type Value = Cow<'de, str>;
 
     fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -208,6 +208,6 @@ mod tests {
         let written = write(&body).unwrap();
         assert_eq!(written.len(), body.len());
         assert!(written.capacity() <= 2 * body.len());
-        assert!(size_of::<Member<'_>>() <= 48);
+        assert!(size_of::<SortedMember<'_>>() <= 48);
     }
 }

@@ -13,7 +13,7 @@ pub fn milliseconds(text: &[u8]) -> Option<i64> {
     if text.len() > MAX_DATE_BYTES {
         return None;
     }
-    let mut rest = Rest(text);
+    let mut rest = DateText(text);
     let year = rest.number(4)?;
     let is_extended = rest.take(b"-").is_some();
     let month = rest.number(2)?;
@@ -45,9 +45,9 @@ const MINUTES_OF_DAY: i64 = 24 * 60;
 const JULIAN_DAY_OF_1970: i32 = 2_440_588;
 
 /// What has not been read yet.
-struct Rest<'a>(&'a [u8]);
+struct DateText<'a>(&'a [u8]);
 
-impl Rest<'_> {
+impl DateText<'_> {
     /// One of these bytes.
     fn take(&mut self, any_of: &[u8]) -> Option<u8> {
         let (first, rest) = self.0.split_first()?;

@@ -71,7 +71,7 @@ pub enum TimestampUnit {
 
 /// A point in time with the precision in which it was written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Moment {
+pub enum SignedTime {
     Seconds(i64),
     Milliseconds(i64),
 }
@@ -81,15 +81,15 @@ impl TimestampUnit {
     ///
     /// # Errors
     /// `MalformedSignature`.
-    pub fn parse(self, text: &[u8]) -> Result<Moment, Cause> {
+    pub fn parse(self, text: &[u8]) -> Result<SignedTime, Cause> {
         match self {
-            Self::Seconds => digits(text).map(Moment::Seconds),
-            Self::Milliseconds => digits(text).map(Moment::Milliseconds),
-            Self::SecondsOrMilliseconds if text.len() >= 13 => digits(text).map(Moment::Milliseconds),
-            Self::SecondsOrMilliseconds => digits(text).map(Moment::Seconds),
+            Self::Seconds => digits(text).map(SignedTime::Seconds),
+            Self::Milliseconds => digits(text).map(SignedTime::Milliseconds),
+            Self::SecondsOrMilliseconds if text.len() >= 13 => digits(text).map(SignedTime::Milliseconds),
+            Self::SecondsOrMilliseconds => digits(text).map(SignedTime::Seconds),
             Self::Any if text.iter().all(u8::is_ascii_digit) => Self::SecondsOrMilliseconds.parse(text),
             Self::Rfc3339 | Self::Any => {
-                iso_date::milliseconds(text).map(Moment::Milliseconds).ok_or(Cause::MalformedSignature)
+                iso_date::milliseconds(text).map(SignedTime::Milliseconds).ok_or(Cause::MalformedSignature)
             }
             Self::HttpDate => date(text, |text| {
                 let zoned = text.strip_suffix("GMT").map(|date| format!("{date}+0000"));
@@ -112,7 +112,7 @@ impl TimestampUnit {
     }
 }
 
-impl Moment {
+impl SignedTime {
     /// # Errors
     /// `StaleTimestamp` where the clocks differ by more than the tolerance, in either direction.
     pub fn check(self, now: OffsetDateTime, tolerance: Duration) -> Result<(), Cause> {
@@ -134,10 +134,10 @@ fn digits(text: &[u8]) -> Result<i64, Cause> {
     Ok(text.iter().fold(0, |number, digit| number * 10 + i64::from(digit - b'0')))
 }
 
-fn date(text: &[u8], parse: impl Fn(&str) -> Option<OffsetDateTime>) -> Result<Moment, Cause> {
+fn date(text: &[u8], parse: impl Fn(&str) -> Option<OffsetDateTime>) -> Result<SignedTime, Cause> {
     let text = std::str::from_utf8(text).ok().filter(|text| text.len() <= iso_date::MAX_DATE_BYTES);
     let time = text.and_then(parse).ok_or(Cause::MalformedSignature)?;
-    Ok(Moment::Milliseconds(milliseconds(time)))
+    Ok(SignedTime::Milliseconds(milliseconds(time)))
 }
 
 fn milliseconds(time: OffsetDateTime) -> i64 {
@@ -151,10 +151,10 @@ mod tests {
 
     #[test]
     fn only_plain_digits_are_a_number() {
-        assert_eq!(TimestampUnit::Seconds.parse(b"1760000000"), Ok(Moment::Seconds(1_760_000_000)));
+        assert_eq!(TimestampUnit::Seconds.parse(b"1760000000"), Ok(SignedTime::Seconds(1_760_000_000)));
         assert_eq!(
             TimestampUnit::Seconds.parse(b"999999999999999999"),
-            Ok(Moment::Seconds(999_999_999_999_999_999))
+            Ok(SignedTime::Seconds(999_999_999_999_999_999))
         );
         for refused in ["", "NaN", "-1", "+1760000000", "1760000000.0", "1e9", " 1", "12345678901234567890"] {
             assert_eq!(
@@ -168,7 +168,7 @@ mod tests {
     #[test]
     fn http_date_is_read_and_other_dates_are_not() {
         let read = |text: &str| TimestampUnit::HttpDate.parse(text.as_bytes());
-        assert_eq!(read("Thu, 09 Oct 2025 08:53:20 GMT"), Ok(Moment::Milliseconds(1_760_000_000_000)));
+        assert_eq!(read("Thu, 09 Oct 2025 08:53:20 GMT"), Ok(SignedTime::Milliseconds(1_760_000_000_000)));
         for text in ["", "yesterday", "2025-10-09T08:53:20Z", "1760000000"] {
             assert_eq!(read(text), Err(Cause::MalformedSignature), "{text}");
         }
@@ -177,10 +177,10 @@ mod tests {
     #[test]
     fn any_unit_is_recognised_by_shape() {
         let read = |text: &str| TimestampUnit::Any.parse(text.as_bytes());
-        assert_eq!(read("1760000000"), Ok(Moment::Seconds(1_760_000_000)));
-        assert_eq!(read("1760000000123"), Ok(Moment::Milliseconds(1_760_000_000_123)));
+        assert_eq!(read("1760000000"), Ok(SignedTime::Seconds(1_760_000_000)));
+        assert_eq!(read("1760000000123"), Ok(SignedTime::Milliseconds(1_760_000_000_123)));
         for text in ["2025-10-09T08:53:20.123Z", "2025-10-09T10:53:20.123+0200", "2025-10-09t08:53:20.123"] {
-            assert_eq!(read(text), Ok(Moment::Milliseconds(1_760_000_000_123)), "{text}");
+            assert_eq!(read(text), Ok(SignedTime::Milliseconds(1_760_000_000_123)), "{text}");
         }
         for text in ["", "-1760000000", "1760000000.5", "1e9", "Thu, 09 Oct 2025 08:53:20 GMT", "1760000000Z"]
         {
@@ -207,8 +207,9 @@ mod tests {
     #[test]
     fn a_difference_of_exactly_the_tolerance_is_fresh_in_both_directions() {
         let now = OffsetDateTime::from_unix_timestamp(1_760_000_000).unwrap();
-        let seconds = |timestamp| Moment::Seconds(timestamp).check(now, Duration::from_secs(300));
-        let milliseconds = |timestamp| Moment::Milliseconds(timestamp).check(now, Duration::from_secs(300));
+        let seconds = |timestamp| SignedTime::Seconds(timestamp).check(now, Duration::from_secs(300));
+        let milliseconds =
+            |timestamp| SignedTime::Milliseconds(timestamp).check(now, Duration::from_secs(300));
         for (distance, verdict) in [(0, Ok(())), (300, Ok(())), (301, Err(Cause::StaleTimestamp))] {
             assert_eq!(seconds(1_760_000_000 + distance), verdict);
             assert_eq!(seconds(1_760_000_000 - distance), verdict);

@@ -108,32 +108,32 @@ pub struct Pairs {
 
 /// What an element of pairs is.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Kind {
+enum ElementKind {
     Named(usize),
     Signature,
     Other,
 }
 
 /// What has been seen of a group.
-struct Group {
+struct PairGroup {
     start: usize,
     end: usize,
     /// A bit for each named part.
     named: u64,
     has_signature: bool,
-    last: Kind,
+    last: ElementKind,
 }
 
-impl Group {
+impl PairGroup {
     const fn from(start: usize) -> Self {
-        Self { start, end: start, named: 0, has_signature: false, last: Kind::Other }
+        Self { start, end: start, named: 0, has_signature: false, last: ElementKind::Other }
     }
 
-    fn add(&mut self, kind: Kind, end: usize) {
+    fn add(&mut self, kind: ElementKind, end: usize) {
         match kind {
-            Kind::Named(place) => self.named |= 1 << place,
-            Kind::Signature => self.has_signature = true,
-            Kind::Other => {}
+            ElementKind::Named(place) => self.named |= 1 << place,
+            ElementKind::Signature => self.has_signature = true,
+            ElementKind::Other => {}
         }
         self.last = kind;
         self.end = end;
@@ -142,7 +142,7 @@ impl Group {
 
 impl Pairs {
     pub fn elements<'a>(&self, value: &'a [u8]) -> impl Iterator<Item = &'a [u8]> {
-        elements(value, self.separator, |rest| self.kind(rest) != Kind::Other)
+        elements(value, self.separator, |rest| self.kind(rest) != ElementKind::Other)
     }
 
     /// The values of one key.
@@ -158,12 +158,12 @@ impl Pairs {
 
     fn joined_lines<'a>(&self, value: &'a [u8]) -> Option<Slices<'a>> {
         let mut groups = Slices::NONE;
-        let mut group = Group::from(0);
-        for range in ranges(value, self.separator, |rest| self.kind(rest) != Kind::Other) {
+        let mut group = PairGroup::from(0);
+        for range in ranges(value, self.separator, |rest| self.kind(rest) != ElementKind::Other) {
             let kind = self.kind(&value[range.clone()]);
             if self.begins_another(&group, kind) {
                 self.close(&group, value, &mut groups)?;
-                group = Group::from(range.start);
+                group = PairGroup::from(range.start);
             }
             group.add(kind, range.end);
         }
@@ -172,30 +172,30 @@ impl Pairs {
     }
 
     /// `None` for a group that is incomplete, or one too many.
-    fn close<'a>(&self, group: &Group, value: &'a [u8], groups: &mut Slices<'a>) -> Option<()> {
+    fn close<'a>(&self, group: &PairGroup, value: &'a [u8], groups: &mut Slices<'a>) -> Option<()> {
         let has_room = groups.count < MAX_JOINED_LINES;
         (has_room && self.is_complete(group) && groups.push(&value[group.start..group.end])).then_some(())
     }
 
-    fn begins_another(&self, group: &Group, kind: Kind) -> bool {
+    fn begins_another(&self, group: &PairGroup, kind: ElementKind) -> bool {
         match kind {
-            Kind::Named(place) => group.named & (1 << place) != 0,
+            ElementKind::Named(place) => group.named & (1 << place) != 0,
             // Several signatures of one group stand side by side.
-            Kind::Signature => self.is_complete(group) && group.last != Kind::Signature,
-            Kind::Other => false,
+            ElementKind::Signature => self.is_complete(group) && group.last != ElementKind::Signature,
+            ElementKind::Other => false,
         }
     }
 
-    fn is_complete(&self, group: &Group) -> bool {
+    fn is_complete(&self, group: &PairGroup) -> bool {
         group.has_signature && group.named.count_ones() as usize == self.named.len()
     }
 
-    fn kind(&self, element: &[u8]) -> Kind {
+    fn kind(&self, element: &[u8]) -> ElementKind {
         if value_of(element, &self.signature).is_some() {
-            return Kind::Signature;
+            return ElementKind::Signature;
         }
         let place = self.named.iter().position(|(key, _)| value_of(element, key).is_some());
-        place.map_or(Kind::Other, Kind::Named)
+        place.map_or(ElementKind::Other, ElementKind::Named)
     }
 }
 

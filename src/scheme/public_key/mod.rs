@@ -123,7 +123,7 @@ impl Curve {
 }
 
 #[derive(Clone, Debug)]
-enum Kind {
+enum PublicKeyKind {
     Ed25519([u8; 32]),
     /// An uncompressed point.
     Elliptic(Curve, Vec<u8>),
@@ -136,7 +136,7 @@ enum Kind {
 
 /// A key that checks signatures.
 #[derive(Clone, Debug)]
-pub struct PublicKey(Kind);
+pub struct PublicKey(PublicKeyKind);
 
 impl PublicKey {
     /// A key as providers show it: PEM, also without its line breaks, or base64 or hex.
@@ -239,11 +239,11 @@ impl PublicKey {
     }
 
     const fn ed25519(bytes: [u8; 32]) -> Self {
-        Self(Kind::Ed25519(bytes))
+        Self(PublicKeyKind::Ed25519(bytes))
     }
 
     fn elliptic(curve: Curve, point: &[u8]) -> Result<Self, &'static str> {
-        curve.point(point).map(|point| Self(Kind::Elliptic(curve, point))).ok_or(BROKEN)
+        curve.point(point).map(|point| Self(PublicKeyKind::Elliptic(curve, point))).ok_or(BROKEN)
     }
 
     fn rsa(modulus: &[u8], exponent: &[u8]) -> Result<Self, &'static str> {
@@ -256,7 +256,7 @@ impl PublicKey {
         if !RSA_BYTES.contains(&modulus.len()) {
             return Err(RSA_SIZE);
         }
-        Ok(Self(Kind::Rsa { modulus, exponent }))
+        Ok(Self(PublicKeyKind::Rsa { modulus, exponent }))
     }
 
     /// Whether signatures of this algorithm can be made with the key.
@@ -266,12 +266,14 @@ impl PublicKey {
             RsaSha512,
         };
         match (&self.0, algorithm) {
-            (Kind::Ed25519(_), Ed25519)
-            | (Kind::Elliptic(Curve::P256, _), EcdsaP256Sha1 | EcdsaP256Sha256 | Es256)
-            | (Kind::Elliptic(Curve::P384, _), Es384)
-            | (Kind::Elliptic(Curve::P521, _), Es512)
-            | (Kind::Rsa { .. }, RsaSha1) => true,
-            (Kind::Rsa { modulus, .. }, RsaSha256 | RsaSha384 | RsaSha512) => modulus.len() >= RSA_SHA2_BYTES,
+            (PublicKeyKind::Ed25519(_), Ed25519)
+            | (PublicKeyKind::Elliptic(Curve::P256, _), EcdsaP256Sha1 | EcdsaP256Sha256 | Es256)
+            | (PublicKeyKind::Elliptic(Curve::P384, _), Es384)
+            | (PublicKeyKind::Elliptic(Curve::P521, _), Es512)
+            | (PublicKeyKind::Rsa { .. }, RsaSha1) => true,
+            (PublicKeyKind::Rsa { modulus, .. }, RsaSha256 | RsaSha384 | RsaSha512) => {
+                modulus.len() >= RSA_SHA2_BYTES
+            }
             _ => false,
         }
     }
@@ -285,17 +287,23 @@ impl PublicKey {
             UnparsedPublicKey::new(ring, key).verify(message, signature).is_ok()
         };
         match (&self.0, algorithm) {
-            (Kind::Ed25519(key), _) => by_ring(&signature::ED25519, key),
-            (Kind::Elliptic(Curve::P256, point), PublicAlgorithm::EcdsaP256Sha1) => {
+            (PublicKeyKind::Ed25519(key), _) => by_ring(&signature::ED25519, key),
+            (PublicKeyKind::Elliptic(Curve::P256, point), PublicAlgorithm::EcdsaP256Sha1) => {
                 p256_sha1(point, message, signature).is_some()
             }
-            (Kind::Elliptic(Curve::P256, point), PublicAlgorithm::Es256) => {
+            (PublicKeyKind::Elliptic(Curve::P256, point), PublicAlgorithm::Es256) => {
                 by_ring(&signature::ECDSA_P256_SHA256_FIXED, point)
             }
-            (Kind::Elliptic(Curve::P256, point), _) => by_ring(&signature::ECDSA_P256_SHA256_ASN1, point),
-            (Kind::Elliptic(Curve::P384, point), _) => by_ring(&signature::ECDSA_P384_SHA384_FIXED, point),
-            (Kind::Elliptic(Curve::P521, point), _) => p521_sha512(point, message, signature).is_some(),
-            (Kind::Rsa { modulus, exponent }, _) => algorithm.rsa().is_some_and(|parameters| {
+            (PublicKeyKind::Elliptic(Curve::P256, point), _) => {
+                by_ring(&signature::ECDSA_P256_SHA256_ASN1, point)
+            }
+            (PublicKeyKind::Elliptic(Curve::P384, point), _) => {
+                by_ring(&signature::ECDSA_P384_SHA384_FIXED, point)
+            }
+            (PublicKeyKind::Elliptic(Curve::P521, point), _) => {
+                p521_sha512(point, message, signature).is_some()
+            }
+            (PublicKeyKind::Rsa { modulus, exponent }, _) => algorithm.rsa().is_some_and(|parameters| {
                 let key = RsaPublicKeyComponents { n: modulus, e: exponent };
                 key.verify(parameters, message, signature).is_ok()
             }),

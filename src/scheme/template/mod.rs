@@ -13,7 +13,7 @@ use super::place::Place;
 use crate::content::request::Cause;
 use forms::BodyForm;
 use parts::Part;
-pub use parts::{Scope, path_of};
+pub use parts::{TemplateScope, path_of};
 pub use pieces::Piece;
 
 /// A parsed template; has at least one part.
@@ -143,7 +143,7 @@ impl Template {
     ///
     /// # Errors
     /// A part that is absent, comes twice, or cannot be read as it should be.
-    pub fn feed(&self, scope: &Scope<'_>, mut sink: impl FnMut(&[u8])) -> Result<(), Cause> {
+    pub fn feed(&self, scope: &TemplateScope<'_>, mut sink: impl FnMut(&[u8])) -> Result<(), Cause> {
         if section::has_any(&self.0) {
             return parts::feed_sections(&self.0, scope, &mut sink);
         }
@@ -160,7 +160,7 @@ impl Template {
 
     /// # Errors
     /// As for `feed`.
-    pub fn render(&self, scope: &Scope<'_>) -> Result<Vec<u8>, Cause> {
+    pub fn render(&self, scope: &TemplateScope<'_>) -> Result<Vec<u8>, Cause> {
         let mut text = Vec::new();
         self.feed(scope, |piece| text.extend_from_slice(piece))?;
         Ok(text)
@@ -170,7 +170,7 @@ impl Template {
     ///
     /// # Errors
     /// As for `feed`.
-    pub fn render_json(&self, scope: &Scope<'_>) -> Result<String, Cause> {
+    pub fn render_json(&self, scope: &TemplateScope<'_>) -> Result<String, Cause> {
         let mut text = String::new();
         for part in &self.0 {
             match part {

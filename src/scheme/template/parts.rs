@@ -48,7 +48,7 @@ pub enum Part {
 
 /// What the placeholders stand for.
 #[derive(Clone, Copy, Debug)]
-pub struct Scope<'a> {
+pub struct TemplateScope<'a> {
     pub view: &'a View<'a>,
     pub texts: &'a Texts,
     /// Exactly as sent.
@@ -61,7 +61,7 @@ pub struct Scope<'a> {
     pub login: Option<&'a str>,
 }
 
-impl<'a> Scope<'a> {
+impl<'a> TemplateScope<'a> {
     pub const fn new(view: &'a View<'a>, texts: &'a Texts) -> Self {
         Self { view, texts, timestamp: None, layout: None, secret: None, answer: None, id: None, login: None }
     }
@@ -113,7 +113,7 @@ impl Part {
         }
     }
 
-    pub fn value<'a>(&'a self, scope: &Scope<'a>) -> Result<Cow<'a, [u8]>, Cause> {
+    pub fn value<'a>(&'a self, scope: &TemplateScope<'a>) -> Result<Cow<'a, [u8]>, Cause> {
         let view = scope.view;
         let request = view.request;
         let owned = |text: String| Cow::Owned(text.into_bytes());
@@ -168,7 +168,11 @@ pub fn path_of(url: &str) -> &str {
 }
 
 /// As `Template::feed`, for templates with sections.
-pub fn feed_sections(parts: &[Part], scope: &Scope<'_>, sink: &mut dyn FnMut(&[u8])) -> Result<(), Cause> {
+pub fn feed_sections(
+    parts: &[Part],
+    scope: &TemplateScope<'_>,
+    sink: &mut dyn FnMut(&[u8]),
+) -> Result<(), Cause> {
     for (at, part) in parts.iter().enumerate() {
         match part {
             Part::Literal(text) => sink(text.as_bytes()),
@@ -188,7 +192,7 @@ pub fn feed_sections(parts: &[Part], scope: &Scope<'_>, sink: &mut dyn FnMut(&[u
     Ok(())
 }
 
-fn is_there(parts: &[Part], scope: &Scope<'_>) -> Result<bool, Cause> {
+fn is_there(parts: &[Part], scope: &TemplateScope<'_>) -> Result<bool, Cause> {
     for part in parts {
         if let Part::Place(place) | Part::QueryInLowerCase(place) = part
             && place.find(scope.view)?.is_none()

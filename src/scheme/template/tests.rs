@@ -58,7 +58,7 @@ fn rendered(template: &str, query: &str, headers: &[(&str, &[u8])]) -> Result<St
         now: time::OffsetDateTime::UNIX_EPOCH,
     };
     let (view, texts) = (View::new(&request, None), Texts::default());
-    let scope = Scope { timestamp: Some(b"7"), ..Scope::new(&view, &texts) };
+    let scope = TemplateScope { timestamp: Some(b"7"), ..TemplateScope::new(&view, &texts) };
     let template = Template::parse(template).unwrap();
     template.render(&scope).map(|text| String::from_utf8(text).unwrap())
 }

@@ -207,7 +207,7 @@ fn a_coordinate_may_lack_its_leading_zeros() {
 
 #[test]
 fn leading_zeros_of_rsa_numbers_do_not_matter() {
-    let Ok(PublicKey(Kind::Rsa { modulus, exponent })) = PublicKey::parse(RSA_2048) else {
+    let Ok(PublicKey(PublicKeyKind::Rsa { modulus, exponent })) = PublicKey::parse(RSA_2048) else {
         panic!("an RSA key");
     };
     let url = |bytes: &[u8]| URL_SAFE_NO_PAD.encode([&[0, 0], bytes].concat());

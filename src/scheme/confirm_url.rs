@@ -12,28 +12,28 @@ const MAX_VALUE_BYTES: usize = 512;
 
 /// A URL with the places of a request whose values go into it.
 #[derive(Clone, PartialEq, Eq)]
-pub struct AskedUrl(Vec<Part>);
+pub struct ConfirmUrl(Vec<UrlPart>);
 
 /// It may hold a token: without `Debug`.
 #[derive(Clone, PartialEq, Eq)]
-enum Part {
+enum UrlPart {
     Fixed(String),
-    Value { place: Place, within: Within },
+    Value { place: Place, within: UrlComponent },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Within {
+enum UrlComponent {
     Path,
     Query,
 }
 
-impl std::fmt::Debug for AskedUrl {
+impl std::fmt::Debug for ConfirmUrl {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("[redacted]")
     }
 }
 
-impl AskedUrl {
+impl ConfirmUrl {
     /// With the settings filled in. The texts of errors do not repeat the URL: it may hold a token.
     ///
     /// # Errors
@@ -57,8 +57,8 @@ impl AskedUrl {
                 Piece::Body => return Err("cannot hold {body}: it is no id".to_owned()),
                 Piece::Place(place) => {
                     let within = within(&before, place)?;
-                    parts.push(Part::Fixed(std::mem::take(&mut fixed)));
-                    parts.push(Part::Value { place: place.clone(), within });
+                    parts.push(UrlPart::Fixed(std::mem::take(&mut fixed)));
+                    parts.push(UrlPart::Value { place: place.clone(), within });
                     // Stands for the value in what is checked below.
                     before.push('x');
                     continue;
@@ -67,7 +67,7 @@ impl AskedUrl {
             fixed.push_str(text);
             before.push_str(text);
         }
-        parts.push(Part::Fixed(fixed));
+        parts.push(UrlPart::Fixed(fixed));
         check(&before)?;
         Ok(Self(parts))
     }
@@ -75,14 +75,14 @@ impl AskedUrl {
     /// The places whose values it needs.
     pub fn places(&self) -> impl Iterator<Item = &Place> {
         self.0.iter().filter_map(|part| match part {
-            Part::Value { place, .. } => Some(place),
-            Part::Fixed(_) => None,
+            UrlPart::Value { place, .. } => Some(place),
+            UrlPart::Fixed(_) => None,
         })
     }
 
     /// `https://api.example.com`, for people.
     pub fn origin(&self) -> String {
-        let Some(Part::Fixed(beginning)) = self.0.first() else { return String::new() };
+        let Some(UrlPart::Fixed(beginning)) = self.0.first() else { return String::new() };
         url::Url::parse(beginning).map_or_else(|_| String::new(), |url| url.origin().ascii_serialization())
     }
 
@@ -92,8 +92,8 @@ impl AskedUrl {
         let mut url = String::new();
         for part in &self.0 {
             match part {
-                Part::Fixed(text) => url.push_str(text),
-                Part::Value { place, within } => {
+                UrlPart::Fixed(text) => url.push_str(text),
+                UrlPart::Value { place, within } => {
                     let value = value_of(place).ok_or_else(|| format!("{place} is missing"))?;
                     check_value(value, *within).map_err(|problem| format!("{place} {problem}"))?;
                     push_encoded(&mut url, value);
@@ -109,11 +109,11 @@ impl AskedUrl {
 }
 
 /// Where a value stands, from what is before it.
-fn within(before: &str, place: &Place) -> Result<Within, String> {
+fn within(before: &str, place: &Place) -> Result<UrlComponent, String> {
     let authority = before.split_once("://").map(|(_, rest)| rest);
     match authority.and_then(|rest| rest.find(['/', '?'])) {
-        Some(_) if before.contains('?') => Ok(Within::Query),
-        Some(_) => Ok(Within::Path),
+        Some(_) if before.contains('?') => Ok(UrlComponent::Query),
+        Some(_) => Ok(UrlComponent::Path),
         None => Err(format!(
             "has {place} before its path begins: what a stranger sends may stand in path and query only, never in scheme, host or port"
         )),
@@ -150,7 +150,7 @@ fn check(text: &str) -> Result<(), String> {
     Ok(())
 }
 
-fn check_value(value: &str, within: Within) -> Result<(), &'static str> {
+fn check_value(value: &str, within: UrlComponent) -> Result<(), &'static str> {
     if value.is_empty() {
         return Err("is empty");
     }
@@ -161,7 +161,7 @@ fn check_value(value: &str, within: Within) -> Result<(), &'static str> {
         return Err("holds control characters");
     }
     // Some servers decode before they split: then an encoded slash separates, too.
-    if within == Within::Path && value.split(['/', '\\']).any(|segment| matches!(segment, "." | "..")) {
+    if within == UrlComponent::Path && value.split(['/', '\\']).any(|segment| matches!(segment, "." | "..")) {
         return Err("would lead to another path");
     }
     Ok(())
@@ -196,10 +196,10 @@ mod tests {
     use super::*;
     use crate::content::request::Secret;
 
-    fn url(template: &str) -> Result<AskedUrl, String> {
+    fn url(template: &str) -> Result<ConfirmUrl, String> {
         let mut texts = Texts::default();
         texts.insert("base", vec![Secret::new("https://api.example.com/v2/payments/")]);
-        AskedUrl::new(&Template::parse(template).unwrap(), &texts)
+        ConfirmUrl::new(&Template::parse(template).unwrap(), &texts)
     }
 
     fn filled(template: &str, value: &str) -> Result<String, String> {

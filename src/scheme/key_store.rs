@@ -15,7 +15,7 @@ pub const MAX_URL_BYTES: usize = 512;
 
 /// Something that must be fetched.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Wanted {
+pub enum KeyRequest {
     /// A public key of the provider; without an id, all of them.
     Key { id: Option<String> },
     /// What is at a URL whose host the recipe pins: a certificate.
@@ -26,7 +26,7 @@ pub enum Wanted {
 
 /// What is known of something wanted.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Answer {
+pub enum KeyResponse {
     /// Public keys, each as PEM, base64 or a JSON Web Key.
     Keys(Vec<String>),
     Document(Vec<u8>),
@@ -37,11 +37,11 @@ pub enum Answer {
 }
 
 /// What the caller has fetched, and whom it trusts.
-pub trait Outside {
-    fn known(&self, wanted: &Wanted) -> Answer;
+pub trait KeyStore {
+    fn known(&self, wanted: &KeyRequest) -> KeyResponse;
 
     /// Whether the answer may be another one by now, and is worth being fetched again before somebody is refused by it.
-    fn may_be_outdated(&self, _wanted: &Wanted) -> bool {
+    fn may_be_outdated(&self, _wanted: &KeyRequest) -> bool {
         false
     }
 
@@ -51,43 +51,43 @@ pub trait Outside {
 
 /// Why a request is not proven.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Unproven {
-    Refused(Cause),
+pub enum VerifyError {
+    Rejected(Cause),
     /// It can be judged once this has been fetched.
-    Wanting(Wanted),
+    Missing(KeyRequest),
 }
 
-impl From<Cause> for Unproven {
+impl From<Cause> for VerifyError {
     fn from(cause: Cause) -> Self {
-        Self::Refused(cause)
+        Self::Rejected(cause)
     }
 }
 
-impl dyn Outside + '_ {
+impl dyn KeyStore + '_ {
     /// # Errors
     /// No such key, or none yet.
-    pub fn keys(&self, id: Option<&str>) -> Result<Vec<PublicKey>, Unproven> {
+    pub fn keys(&self, id: Option<&str>) -> Result<Vec<PublicKey>, VerifyError> {
         // It may become a part of a URL, in which dots lead elsewhere.
         if id.is_some_and(|id| id.len() > MAX_ID_BYTES || matches!(id, "" | "." | "..")) {
             return Err(Cause::UnknownKey.into());
         }
-        let wanted = Wanted::Key { id: id.map(str::to_owned) };
+        let wanted = KeyRequest::Key { id: id.map(str::to_owned) };
         match self.known(&wanted) {
-            Answer::Keys(texts) => {
+            KeyResponse::Keys(texts) => {
                 let keys: Vec<PublicKey> = texts.iter().filter_map(|text| key(text)).collect();
                 if keys.is_empty() { Err(Cause::UnknownKey.into()) } else { Ok(keys) }
             }
-            Answer::NotYet => Err(Unproven::Wanting(wanted)),
-            Answer::Document(_) | Answer::Unknown => Err(Cause::UnknownKey.into()),
+            KeyResponse::NotYet => Err(VerifyError::Missing(wanted)),
+            KeyResponse::Document(_) | KeyResponse::Unknown => Err(Cause::UnknownKey.into()),
         }
     }
 
     /// Why nothing is proven by a signature that no key with that id, or none at all, has made. A key that is not named may be
     /// newer than the set that is known.
-    pub fn mismatch(&self, id: Option<&str>) -> Unproven {
-        let wanted = Wanted::Key { id: id.map(str::to_owned) };
+    pub fn mismatch(&self, id: Option<&str>) -> VerifyError {
+        let wanted = KeyRequest::Key { id: id.map(str::to_owned) };
         if self.may_be_outdated(&wanted) {
-            Unproven::Wanting(wanted)
+            VerifyError::Missing(wanted)
         } else {
             Cause::SignatureMismatch.into()
         }
@@ -102,18 +102,18 @@ impl dyn Outside + '_ {
         url: &str,
         hosts: impl Fn(&str) -> bool,
         view: &View<'_>,
-    ) -> Result<PublicKey, Unproven> {
+    ) -> Result<PublicKey, VerifyError> {
         if url.len() > MAX_URL_BYTES || !is_pinned(url, hosts) {
             return Err(Cause::CertificateNotTrusted.into());
         }
-        let chain = self.document(Wanted::Document(url.to_owned()))?;
+        let chain = self.document(KeyRequest::Document(url.to_owned()))?;
         let mut further = Vec::new();
         // A chain has few links; one that goes on is somebody's joke.
         for _ in 0..3 {
             match trusted_key(&chain, &further, self.roots(), view.request.now) {
                 Ok(key) => return Ok(key),
                 Err(CertificateError::IssuerMissing { url: Some(url) }) => {
-                    further.extend(certificates(&self.document(Wanted::Issuer(url))?));
+                    further.extend(certificates(&self.document(KeyRequest::Issuer(url))?));
                 }
                 Err(_) => break,
             }
@@ -121,11 +121,11 @@ impl dyn Outside + '_ {
         Err(Cause::CertificateNotTrusted.into())
     }
 
-    fn document(&self, wanted: Wanted) -> Result<Vec<u8>, Unproven> {
+    fn document(&self, wanted: KeyRequest) -> Result<Vec<u8>, VerifyError> {
         match self.known(&wanted) {
-            Answer::Document(text) => Ok(text),
-            Answer::NotYet => Err(Unproven::Wanting(wanted)),
-            Answer::Keys(_) | Answer::Unknown => Err(Cause::CertificateNotTrusted.into()),
+            KeyResponse::Document(text) => Ok(text),
+            KeyResponse::NotYet => Err(VerifyError::Missing(wanted)),
+            KeyResponse::Keys(_) | KeyResponse::Unknown => Err(Cause::CertificateNotTrusted.into()),
         }
     }
 }
