@@ -134,7 +134,7 @@ mod tests {
     #[test]
     fn alias_shows_the_page_of_its_provider() {
         let page = shown(Some("beehiiv"), None).expect("a page");
-        assert!(page.starts_with("beehiiv (beehiiv) works exactly like the provider `svix`."), "{page}");
+        assert!(page.starts_with("beehiiv (beehiiv) uses the recipe of the provider `svix`."), "{page}");
         assert!(
             page.contains("`CREEL_SOURCE_BEEHIIV_SECRET`") && page.contains("`creel send beehiiv`"),
             "{page}"

@@ -31,7 +31,7 @@ pub const CUSTOM_FIELDS: &[CustomField] = &[
     },
     CustomField {
         name: "signature.layout",
-        doc: "how it is written, by example: `sha256={signature}`, `t={ts},v1={signature}` (default `{signature}`)",
+        doc: "the format of the value, by example: `sha256={signature}`, `t={ts},v1={signature}` (default `{signature}`)",
     },
     CustomField { name: "signature.encoding", doc: "`hex` (default), `base64` or `base64url`" },
     CustomField {
@@ -40,15 +40,15 @@ pub const CUSTOM_FIELDS: &[CustomField] = &[
     },
     CustomField {
         name: "signature.text",
-        doc: "what is signed: `{body}` (default), `{ts}.{body}`, `{url}{body}` and the like",
+        doc: "what is signed: `{body}` (default), `{ts}.{body}`, `{url}{body}` and so on",
     },
     CustomField {
         name: "signature.key.encoding",
-        doc: "how the secret is written: `text` (default), `base64` or `hex`",
+        doc: "the encoding of the secret: `text` (default), `base64` or `hex`",
     },
     CustomField {
         name: "signature.key.prefix",
-        doc: "what is taken off the secret where it begins so, like `whsec_`",
+        doc: "a prefix that is removed from the secret, such as `whsec_`",
     },
     CustomField {
         name: "timestamp.at",
@@ -56,17 +56,17 @@ pub const CUSTOM_FIELDS: &[CustomField] = &[
     },
     CustomField {
         name: "timestamp.unit",
-        doc: "`s` (default), `ms`, `s-or-ms`, `rfc3339`, `any` (one of those, by its shape) or `http-date`",
+        doc: "`s` (default), `ms`, `s-or-ms`, `rfc3339`, `any` (one of those, recognised by its form) or `http-date`",
     },
     CustomField { name: "token.at", doc: "where a shared token is, instead of a signature" },
     CustomField {
         name: "token.scheme",
-        doc: "what stands before the token, like `Bearer` (in any case, with blanks after it) or `token=` (to the letter)",
+        doc: "the text before the token: `Bearer` (case-insensitive, followed by spaces) or `token=` (exact)",
     },
     CustomField { name: "event_type", doc: "where the event type is: `header X-Event`, `json type`" },
-    CustomField { name: "event_action", doc: "what is appended to the type after a dot" },
-    CustomField { name: "delivery_id", doc: "where the id of the delivery is" },
-    CustomField { name: "form_payload", doc: "the form field that holds the JSON" },
+    CustomField { name: "event_action", doc: "the action, appended to the type after a dot" },
+    CustomField { name: "delivery_id", doc: "where the delivery id is" },
+    CustomField { name: "form_payload", doc: "the form field that contains the JSON" },
 ];
 
 /// `signature.key.encoding` → `SIGNATURE_KEY_ENCODING`.

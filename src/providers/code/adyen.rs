@@ -41,7 +41,7 @@ impl Scheme for Adyen {
     }
 
     fn in_words(&self) -> &'static str {
-        "HMAC-SHA256 over eight fields of each item joined by `:`, in additionalData.hmacSignature of the item as base64; the key is hex"
+        "HMAC-SHA256 over eight fields of each item joined by `:`, in the item's additionalData.hmacSignature, encoded as base64; the key is hex"
     }
 
     fn rewrites_body(&self) -> bool {

@@ -26,7 +26,7 @@ impl Scheme for Braintree {
     }
 
     fn in_words(&self) -> &'static str {
-        "HMAC-SHA1 over the form field bt_payload, in bt_signature beside the public key; the key is the SHA-1 of the private key"
+        "HMAC-SHA1 over the form field bt_payload, in bt_signature next to the public key; the key is the SHA-1 of the private key"
     }
 
     fn rewrites_body(&self) -> bool {

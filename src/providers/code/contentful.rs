@@ -29,7 +29,7 @@ impl Scheme for Contentful {
     }
 
     fn in_words(&self) -> &'static str {
-        "HMAC-SHA256 over method, path, the headers that the request lists, and the body, in header x-contentful-signature as hex"
+        "HMAC-SHA256 over method, path, the headers that the request lists, and the body, in header x-contentful-signature, encoded as hex"
     }
 
     fn signs_url(&self) -> bool {

@@ -22,7 +22,7 @@ impl Scheme for Ebay {
     }
 
     fn in_words(&self) -> &'static str {
-        "ECDSA P-256 with SHA-1 over the body, in header X-EBAY-SIGNATURE as base64 of JSON that names the key"
+        "ECDSA P-256 with SHA-1 over the body, in header X-EBAY-SIGNATURE, as base64 of JSON that names the key"
     }
 
     fn secret_settings(&self) -> &'static [&'static str] {

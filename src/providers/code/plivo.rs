@@ -26,7 +26,7 @@ impl Scheme for PlivoV3 {
     }
 
     fn in_words(&self) -> &'static str {
-        "HMAC-SHA256 over the URL with sorted query, the sorted form and a nonce, in header X-Plivo-Signature-V3 as base64"
+        "HMAC-SHA256 over the URL with sorted query, the sorted form and a nonce, in header X-Plivo-Signature-V3, encoded as base64"
     }
 
     fn rewrites_body(&self) -> bool {

@@ -37,7 +37,7 @@ impl Scheme for Twilio {
     }
 
     fn in_words(&self) -> &'static str {
-        "HMAC-SHA1 with the auth token, or HMAC-SHA256 or HMAC-SHA1 with a shared key where header X-Twilio-Webhooks-Signature-Settings names one, over the URL and the sorted form, or the URL with bodySHA256 for JSON, in header X-Twilio-Signature as base64"
+        "HMAC-SHA1 with the auth token, or HMAC-SHA256 or HMAC-SHA1 with a shared key if the header X-Twilio-Webhooks-Signature-Settings names one, over the URL and the sorted form, or the URL with bodySHA256 for JSON, in header X-Twilio-Signature, encoded as base64"
     }
 
     fn secret_settings(&self) -> &'static [&'static str] {
