@@ -5,7 +5,7 @@
 use std::hint::black_box;
 use std::time::Duration;
 
-use creel::providers::{EmptyKeyStore, Headers, Request, Secret, Settings, Verifier, recipe};
+use creel::testing::{EmptyKeyStore, Headers, Request, Secret, Settings, Verifier, recipe};
 use criterion::{BenchmarkId, Criterion, Throughput};
 use ring::hmac;
 use time::OffsetDateTime;

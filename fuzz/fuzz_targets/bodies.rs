@@ -4,16 +4,16 @@
 
 use std::sync::LazyLock;
 
-use creel::providers::json::{PathValue, Paths, Pointers};
-use creel::providers::{Headers, json};
-use creel::content::charset;
-use creel::content::coding::{self, ByteLimit, Coding};
-use creel::content::form::{self, FormKind};
-use creel::json::lookup::{JsonPath, first_key_except, items, member};
-use creel::scheme::template::{TemplateScope, Template};
-use creel::content::view::{Texts, View};
-use creel::json::lookup;
-use creel::scheme::canonical;
+use creel::testing::canonical;
+use creel::testing::charset;
+use creel::testing::coding::{self, ByteLimit, Coding};
+use creel::testing::form::{self, FormKind};
+use creel::testing::lookup;
+use creel::testing::lookup::{JsonPath, first_key_except, items, member};
+use creel::testing::template::{Template, TemplateScope};
+use creel::testing::view::{Texts, View};
+use creel::testing::{Headers, json};
+use creel::testing::{PathValue, Paths, Pointers};
 use creel_fuzz::{Sent, line};
 use serde_json::Value;
 
@@ -167,7 +167,11 @@ fn form(content_type: &str, body: &[u8]) {
 fn encoded_form(body: &[u8]) {
     let Some(fields) = form::fields(body, FormKind::UrlEncoded, None) else { return };
     let written = form_urlencoded::Serializer::new(String::new()).extend_pairs(&fields).finish();
-    assert_eq!(form::fields(written.as_bytes(), FormKind::UrlEncoded, None).as_ref(), Some(&fields), "{written}");
+    assert_eq!(
+        form::fields(written.as_bytes(), FormKind::UrlEncoded, None).as_ref(),
+        Some(&fields),
+        "{written}"
+    );
     let text = form::to_json(body, None).expect("a form that has fields has JSON");
     let Some(Value::Object(object)) = value(text.as_bytes()) else { panic!("{text} is no object") };
     let values = |value: &Value| value.as_array().map_or(1, Vec::len);

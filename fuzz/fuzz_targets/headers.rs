@@ -4,13 +4,13 @@
 
 use std::sync::LazyLock;
 
-use creel::providers::Cause;
-use creel::scheme::condition::RequestCondition;
-use creel::scheme::encoding::Encoding;
-use creel::scheme::layout::{Layout, MAX_CANDIDATES};
-use creel::scheme::place::Place;
-use creel::scheme::template::{TemplateScope, Template};
-use creel::content::view::{Texts, View};
+use creel::testing::Cause;
+use creel::testing::condition::RequestCondition;
+use creel::testing::encoding::Encoding;
+use creel::testing::layout::{Layout, MAX_CANDIDATES};
+use creel::testing::place::Place;
+use creel::testing::template::{Template, TemplateScope};
+use creel::testing::view::{Texts, View};
 use creel_fuzz::{Sent, line};
 
 /// Those of the built-in recipes, one of each kind and separator at least, and the names of their parts.
@@ -122,7 +122,9 @@ fn look(rule: &str, view: &View<'_>) {
             found.and_then(|value| value.map(std::borrow::Cow::into_owned).ok_or(Cause::MissingHeader))
         );
     }
-    if let (Ok(there), Ok(not_there)) = (RequestCondition::parse(rule), RequestCondition::parse(&format!("no {rule}"))) {
+    if let (Ok(there), Ok(not_there)) =
+        (RequestCondition::parse(rule), RequestCondition::parse(&format!("no {rule}")))
+    {
         if there.literal().is_none() && there.setting().is_none() && !rule.starts_with("no ") {
             let there = there.holds(view, &texts);
             assert_eq!(not_there.holds(view, &texts), there.map(|holds| !holds), "{rule}");

@@ -5,13 +5,14 @@
 use std::sync::LazyLock;
 use std::time::Duration;
 
-use creel::providers::{EmptyKeyStore, KeyStore, Secret, VerifyError};
-use creel::scheme::jwt::{Claim, Expires, Jwt, JwtAlgorithm, JwtKeys, ClaimCheck, compose};
-use creel::scheme::place::Place;
-use creel::scheme::public_key::PublicKey;
-use creel::scheme::signature::Terms;
-use creel::scheme::template::Template;
-use creel::content::view::{Texts, View};
+use creel::testing::auth_scheme::AuthScheme;
+use creel::testing::jwt::{Claim, ClaimCheck, Expires, Jwt, JwtAlgorithm, JwtKeys, compose};
+use creel::testing::place::Place;
+use creel::testing::public_key::PublicKey;
+use creel::testing::signature::Terms;
+use creel::testing::template::Template;
+use creel::testing::view::{Texts, View};
+use creel::testing::{EmptyKeyStore, KeyStore, Secret, VerifyError};
 use creel_fuzz::{Sent, World, keys, line, now};
 use serde_json::Value;
 
@@ -65,8 +66,11 @@ fn signed(secrets: &JwtKeys, claims: &Value) {
         #[expect(clippy::cast_precision_loss, reason = "the time now is exact in a float")]
         let is_past = end.is_none_or(|end| end <= now().unix_timestamp() as f64);
         assert!(expiring.is_err() || !is_past, "{token} has expired");
-        let issuer =
-            Claim { name: "iss".into(), must: ClaimCheck::OneOf(vec!["creel".into()]), unless_empty_body: false };
+        let issuer = Claim {
+            name: "iss".into(),
+            must: ClaimCheck::OneOf(vec!["creel".into()]),
+            unless_empty_body: false,
+        };
         let issued = verdict(&rule(vec![issuer], Expires::Never));
         assert_eq!(issued.is_ok(), lax.is_ok() && claims["iss"] == "creel", "{token}");
         let audience = ClaimCheck::Equal(Template::parse("{url}").expect("it is a template"));
@@ -99,7 +103,7 @@ fn changed(secrets: &JwtKeys, token: &str) {
 fn rule(claims: Vec<Claim>, expires: Expires) -> Jwt {
     Jwt {
         at: Place::parse("header authorization").expect("it is a place"),
-        scheme: "Bearer ".to_owned(),
+        scheme: AuthScheme::new("Bearer "),
         scheme_optional: true,
         algorithms: ALGORITHMS.to_vec(),
         claims,

@@ -4,7 +4,10 @@
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
-use creel::providers::{HandshakeAction, Handshake, LearningWindow, HandshakePhase, EmptyKeyStore, KeyStore, Reply, Verifier, json};
+use creel::testing::{
+    EmptyKeyStore, Handshake, HandshakeAction, HandshakePhase, KeyStore, LearningWindow, Reply, Verifier,
+    json,
+};
 use creel_fuzz::{Sent, World, line, sources};
 
 static SOURCES: LazyLock<BTreeMap<&str, Verifier>> = LazyLock::new(sources);
@@ -38,7 +41,7 @@ fn check(name: &str, verifier: &Verifier, sent: &Sent) {
 }
 
 fn describe(name: &str, verifier: &Verifier, sent: &Sent) {
-    let form = sent.put(|request| verifier.form_to_json(request));
+    let form = sent.put(|request| verifier.form_to_json(request)).ok().flatten();
     let read = verifier.read_json(form.as_ref().map_or(&sent.body, |form| form.as_bytes()));
     assert!(form.is_none() || read.is_some(), "{name} makes something of a form that is not JSON");
     let description = sent.put(|request| verifier.describe(request, read.as_ref()));
@@ -54,8 +57,12 @@ fn check_handshake(name: &str, handshake: &Handshake, learning: LearningWindow) 
     check_reply(name, &handshake.reply);
     match &handshake.first {
         HandshakeAction::Nothing => {}
-        HandshakeAction::Learn(_) => assert_eq!(learning, LearningWindow::Open, "{name} learns when it must not"),
-        HandshakeAction::Visit(url) => assert!(url.trim().to_ascii_lowercase().starts_with("https:"), "{name}: {url}"),
+        HandshakeAction::Learn(_) => {
+            assert_eq!(learning, LearningWindow::Open, "{name} learns when it must not")
+        }
+        HandshakeAction::Visit(url) => {
+            assert!(url.trim().to_ascii_lowercase().starts_with("https:"), "{name}: {url}")
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use creel::scheme::freshness::{SignedTime, TimestampUnit};
+use creel::testing::freshness::{SignedTime, TimestampUnit};
 use time::OffsetDateTime;
 
 const UNITS: [TimestampUnit; 6] = [

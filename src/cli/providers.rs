@@ -160,6 +160,6 @@ mod tests {
     #[test]
     fn unrelated_name_gets_no_suggestion() {
         let failure = shown(Some("zzz"), None).expect_err("there is none").to_string();
-        assert!(failure.contains("no name is similar") && !failure.contains("box"), "{failure}");
+        assert!(failure.contains("no provider has a similar name") && !failure.contains("box"), "{failure}");
     }
 }

@@ -43,10 +43,6 @@ impl<'a> Object<'a> {
         self.members.len()
     }
 
-    pub fn is_empty(&self) -> bool {
-        self.members.is_empty()
-    }
-
     /// The raw value of a key.
     pub fn get(&self, key: &str) -> Option<&'a str> {
         let place = self.places.get(&Name::Text(Cow::Borrowed(key)))?;
@@ -112,6 +108,6 @@ mod tests {
         );
         assert_eq!(object.len(), 4);
         assert!(Object::read("[]").is_none() && Object::read("{").is_none() && Object::read("{}x").is_none());
-        assert!(Object::read("{}").unwrap().is_empty());
+        assert!(Object::read("{}").unwrap().members.is_empty());
     }
 }

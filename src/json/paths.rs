@@ -79,9 +79,7 @@ impl Paths {
                     branch = inner
                 }
                 _ => {
-                    return Err(format!(
-                        "`{path}` is wanted in two ways, as a value and as an object or array"
-                    ));
+                    return Err(format!("`{path}` is used both as a value and as an object or array"));
                 }
             }
         }

@@ -134,13 +134,13 @@ impl Asker {
     /// What is wrong with the URL, without repeating it.
     pub fn own(question: &ConfirmSettings<'_>, recipe: &'static Recipe) -> Result<Self, String> {
         let template = Template::parse(question.url.trim()).map_err(|_| {
-            "has a brace or placeholder that is not known; values are written like {query:id}, {header:X-Id}, {json:/data/id} and {form:id}, and a brace is written twice"
+            "has an unknown brace or placeholder; write values like {query:id}, {header:X-Id}, {json:/data/id} or {form:id}, and double each literal brace"
         })?;
         let mut texts = Texts::default();
         let url = ConfirmUrl::new(&template, &texts)?;
         if url.places().next().is_none() {
             return Err(
-                "holds no value of the message, so that every message would get the same answer; write one into path or query, like {query:id}, {header:X-Id}, {json:/data/id} or {form:id}"
+                "contains no value of the message, so every message would get the same answer; add one to path or query, like {query:id}, {header:X-Id}, {json:/data/id} or {form:id}"
                     .to_owned(),
             );
         }
@@ -203,7 +203,7 @@ impl Asker {
                 reason: "the body cannot be decompressed".to_owned(),
             })?;
             if body.len() > MAX_BODY_BYTES {
-                return Err(unaskable("the body is larger than any that its provider sends"));
+                return Err(unaskable("the body is too large"));
             }
             // Anything else could end the document that it is put into.
             if !json::accepts(body) {
@@ -220,7 +220,7 @@ impl Asker {
         if name == payload || view.form_field(payload) == Ok(None) {
             return Ok(());
         }
-        let reason = format!("{place} is beside the field {payload}, which is the whole message");
+        let reason = format!("{place} is next to the field {payload}, which is the whole message");
         Err(QuestionError { cause: Cause::NotConfirmed, reason })
     }
 
@@ -360,7 +360,7 @@ fn value(place: &Place, view: &View<'_>) -> Result<String, QuestionError> {
     })?;
     let found = found.ok_or_else(|| unaskable(Cause::MissingHeader, "is missing"))?;
     if found.len() > MAX_VALUE_BYTES {
-        return Err(unaskable(Cause::NotConfirmed, "is longer than any id"));
+        return Err(unaskable(Cause::NotConfirmed, "is too long for an id"));
     }
     String::from_utf8(found.into_owned()).map_err(|_| unaskable(Cause::NotConfirmed, "is not UTF-8 text"))
 }

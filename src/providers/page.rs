@@ -3,7 +3,9 @@
 
 use std::fmt::Write;
 
-use super::aliases::{Alias, aliases, aliases_of};
+#[cfg(test)]
+use super::aliases::aliases;
+use super::aliases::{Alias, aliases_of};
 use super::custom::{CUSTOM_FIELDS, custom_variable};
 use super::recipe::{Coverage, ProviderGroup, Recipe};
 use super::settings::{SettingKind, SettingSpec};
@@ -64,6 +66,7 @@ fn page_under(recipe: &Recipe, name: &str) -> String {
 }
 
 /// Returns the overview of all recipes.
+#[cfg(test)]
 pub fn index<'a>(recipes: impl Iterator<Item = &'a Recipe>) -> String {
     let mut recipes: Vec<&Recipe> = recipes.collect();
     recipes.sort_by_key(|recipe| (recipe.group, recipe.name.clone()));
@@ -217,7 +220,7 @@ fn authentication(recipe: &Recipe) -> Vec<String> {
 }
 
 /// Describes how much of the body the signature covers.
-pub const fn coverage_in_words(coverage: Coverage) -> &'static str {
+const fn coverage_in_words(coverage: Coverage) -> &'static str {
     match coverage {
         Coverage::Full => "The signature covers the body.",
         Coverage::Partial => {
@@ -336,6 +339,7 @@ pub const fn group_name(group: ProviderGroup) -> &'static str {
     }
 }
 
+#[cfg(test)]
 fn sentence(text: &str) -> String {
     let mut characters = text.chars();
     characters.next().map_or_else(String::new, |first| first.to_uppercase().chain(characters).collect())

@@ -37,7 +37,7 @@ impl Settings {
         match self.text(key)? {
             Some("yes") => Ok(true),
             Some("no") | None => Ok(false),
-            Some(_) => Err(SettingError::new(key, "is `yes` or `no`")),
+            Some(_) => Err(SettingError::new(key, "must be `yes` or `no`")),
         }
     }
 }

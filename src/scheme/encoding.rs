@@ -124,13 +124,13 @@ impl KeyEncoding {
             Self::Text => Ok(text.to_vec()),
             // Padding is lost easily when a secret is copied, and adds nothing here.
             Self::Base64 => STANDARD_PAD_INDIFFERENT.decode(text).map_err(
-                |_| "is not valid base64; copy it again from the provider, whole and without spaces",
+                |_| "is not valid base64; copy the complete value from the provider again, without spaces",
             ),
             Self::Hex => {
                 let mut bytes = vec![0; text.len() / 2];
-                decode_hex(text, &mut bytes)
-                    .map(|_| bytes)
-                    .ok_or("is not valid hex; copy it again from the provider, whole and without spaces")
+                decode_hex(text, &mut bytes).map(|_| bytes).ok_or(
+                    "is not valid hex; copy the complete value from the provider again, without spaces",
+                )
             }
         }
     }

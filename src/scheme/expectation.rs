@@ -66,9 +66,7 @@ impl Expectation {
                     last.value.push_str(word);
                 }
                 (false, None) => {
-                    return Err(format!(
-                        "has {word:?} where a condition must be; write it like `/status=paid`"
-                    ));
+                    return Err(format!("has {word:?} instead of a condition; write it like `/status=paid`"));
                 }
             }
         }
@@ -215,7 +213,7 @@ mod tests {
             ("3xx", "instead of a status"),
             ("600", "instead of a status"),
             ("/status=paid", "instead of a status"),
-            ("200 status=paid", "where a condition must be"),
+            ("200 status=paid", "instead of a condition"),
             ("200 /status", "without a value"),
             ("200 /status=", "without a value"),
         ] {

@@ -138,7 +138,7 @@ impl Derivation {
             key = DecomposingNormalizerBorrowed::new_nfkd().normalize(text).into_owned().into_bytes();
         }
         if key.is_empty() {
-            return Err("is empty; anybody can sign with an empty key");
+            return Err("is empty; anyone can sign with an empty key");
         }
         if self.hash == Some(KeyHash::Sha1) {
             key = digest::digest(&digest::SHA1_FOR_LEGACY_USE_ONLY, &key).as_ref().to_vec();

@@ -32,7 +32,7 @@ impl Place {
         let name = rest.trim();
         if name.is_empty() {
             return Err(format!(
-                "`{text}` is no place; write one like `header X-Event`, `query token`, `json data.id` or `form payload`"
+                "`{text}` is not a place; write one like `header X-Event`, `query token`, `json data.id` or `form payload`"
             ));
         }
         match kind {
@@ -40,7 +40,7 @@ impl Place {
             "headers" => {
                 let beginning = name.strip_suffix('*').filter(|beginning| is_header_name(beginning));
                 let beginning = beginning
-                    .ok_or_else(|| format!("`{name}` is not the beginning of a header's name and `*`"))?;
+                    .ok_or_else(|| format!("`{name}` is not a header name prefix followed by `*`"))?;
                 Ok(Self::Headers(beginning.to_ascii_lowercase()))
             }
             "header" => Err(format!("`{name}` is not the name of a header")),
@@ -49,7 +49,7 @@ impl Place {
             "json" => JsonPath::parse(name).map(Self::Json),
             "key-of" => Self::parse_key_of(name),
             _ => Err(format!(
-                "`{kind}` is no kind of place; there are header, headers, query, json, form and key-of"
+                "`{kind}` is not a kind of place; use header, headers, query, json, form or key-of"
             )),
         }
     }
@@ -60,7 +60,7 @@ impl Place {
         let object = if path == "." { JsonPath::root() } else { JsonPath::parse(path)? };
         match words.next() {
             None | Some("except") => Ok(Self::KeyOf { object, except: words.map(str::to_owned).collect() }),
-            Some(other) => Err(format!("`{other}` stands where only `except` may")),
+            Some(other) => Err(format!("`{other}` is in the place of `except`")),
         }
     }
 

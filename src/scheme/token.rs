@@ -41,7 +41,7 @@ impl SharedToken {
         match (self.scheme.is_none(), self.scheme.is_name()) {
             (true, _) => format!("a token, the whole of {}", self.at),
             (_, true) => format!(
-                "a token in {} after `{}` (any case, one or more blanks)",
+                "a token in {} after `{}` (any case, followed by spaces)",
                 self.at,
                 written.trim_end()
             ),

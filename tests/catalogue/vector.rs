@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use creel::providers::{
+use creel::testing::{
     Headers, KeyRequest, KeyResponse, KeyStore, Recipe, Request, Roots, Secret, Settings, Verifier, recipe,
 };
 use serde::Deserialize;

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
-use creel::providers::{
+use creel::testing::{
     Cause, ConfirmResult, Handshake, HandshakeAction, HandshakePhase, LearningWindow, Question, Reply,
     Request, Verifier, VerifyError, recipes,
 };
@@ -82,7 +82,7 @@ fn judge(vector: &Vector) -> Result<(), String> {
     })
 }
 
-fn description(verifier: &Verifier, request: &Request<'_>) -> creel::providers::Description {
+fn description(verifier: &Verifier, request: &Request<'_>) -> creel::testing::Description {
     let form = verifier.body_in_query(request).or_else(|| verifier.form_to_json(request).ok().flatten());
     let text = form.as_ref().map_or(request.body, String::as_bytes);
     verifier.describe(request, verifier.read_json(text).as_ref())

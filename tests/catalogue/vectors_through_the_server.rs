@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use creel::app::{App, Listeners};
 use creel::config::Config;
-use creel::providers::{KeyRequest, KeyResponse, Roots};
+use creel::testing::{KeyRequest, KeyResponse, Roots};
 use rusqlite::{Connection, OptionalExtension};
 use time::OffsetDateTime;
 

@@ -33,7 +33,7 @@ impl Verifier {
         if settings.tolerance.is_some() && recipe.tolerance.is_none() {
             errors.push(SettingError::new(
                 "tolerance",
-                format!("does nothing: provider `{}` signs no timestamp", recipe.name),
+                format!("has no effect: provider `{}` signs no timestamp", recipe.name),
             ));
         }
         let accepted = bind_accepted(recipe, settings, &mut errors);
@@ -100,7 +100,7 @@ fn unknown_and_missing(recipe: &Recipe, settings: &Settings) -> Vec<SettingError
         known.iter().copied().collect::<Vec<_>>().join(", ")
     };
     let unknown = settings.values.keys().filter(|key| !known.contains(key.as_str())).map(|key| {
-        SettingError::new(key, format!("is no setting of provider `{}`, which takes {takes}", recipe.name))
+        SettingError::new(key, format!("is not a setting of provider `{}`, which has {takes}", recipe.name))
     });
     let missing = recipe.keys.iter().filter(|key| key.required && settings.all(&key.name).is_empty());
     unknown
@@ -226,7 +226,7 @@ fn bind_token(
         } else if value.trim_ascii() != value {
             errors.push(SettingError::new(
                 &rule.key,
-                "begins or ends with white space, which a header's value cannot",
+                "begins or ends with white space, which is not allowed in a header value",
             ));
         }
     }
@@ -238,11 +238,17 @@ fn bind_basic(settings: &Settings, errors: &mut Vec<SettingError>) -> Option<Bas
     let username = settings.all("username").first().map_or(&b""[..], Secret::expose);
     let password = settings.all("password").first().map_or(&b""[..], Secret::expose);
     if username.contains(&b':') {
-        errors.push(SettingError::new("username", "holds a colon, which ends a user's name in HTTP"));
+        errors.push(SettingError::new(
+            "username",
+            "contains a colon, which ends the user name in HTTP basic authentication",
+        ));
     }
     if password.is_empty() {
         if !username.is_empty() {
-            errors.push(SettingError::new("password", "is missing: a user's name alone proves nothing"));
+            errors.push(SettingError::new(
+                "password",
+                "is missing: a user name alone does not authenticate the sender",
+            ));
         }
         return None;
     }
@@ -287,7 +293,7 @@ fn bind_accepted(recipe: &Recipe, settings: &Settings, errors: &mut Vec<SettingE
     {
         errors.push(SettingError::new(
             "reply_status",
-            "is not between 200 and 299: the sender would take the message for lost",
+            "is not between 200 and 299: the sender would treat the message as failed",
         ));
     }
     let all = |reply| vec![AcceptedReply { event: None, reply }];

@@ -29,13 +29,16 @@ pub fn bind_place(place: &NamedPlace, texts: &Texts) -> Result<Place, SettingErr
 pub fn named_header(setting: &str, texts: &Texts) -> Result<String, SettingError> {
     let header = texts.first(setting).and_then(|header| std::str::from_utf8(header).ok());
     let Some(header) = header else {
-        return Err(SettingError::new(setting, "is missing: the name of the header that carries the token"));
+        return Err(SettingError::new(setting, "is missing: the name of the header with the token"));
     };
     if !is_header_name(header) {
         return Err(SettingError::new(setting, "is not the name of a header, such as `Acme-Webhook-Token`"));
     }
     if COMMON_HEADERS.iter().any(|name| header.eq_ignore_ascii_case(name)) {
-        return Err(SettingError::new(setting, "is a header that every client sends: it proves nothing"));
+        return Err(SettingError::new(
+            setting,
+            "is a header that every client sends and cannot authenticate the sender",
+        ));
     }
     Ok(header.to_ascii_lowercase())
 }

@@ -91,7 +91,7 @@ fn public(
     let keys = public_keys(setting, derivation, settings)?;
     let fits = |key: &PublicKey| algorithm.public().is_some_and(|algorithm| key.fits(algorithm));
     if !keys.iter().all(fits) {
-        let problem = format!("is a key of another kind: the provider signs with {algorithm}");
+        let problem = format!("is a key of another type: the provider signs with {algorithm}");
         return Err(SettingError::new(setting, problem));
     }
     Ok(if keys.is_empty() { SignatureKeys::Secrets(Vec::new()) } else { SignatureKeys::Public(keys) })

@@ -15,7 +15,7 @@ use crate::scheme::layout::MAX_CANDIDATES;
 /// # Errors
 /// The secret is empty.
 pub fn non_empty(secret: &[u8]) -> Result<&[u8], &'static str> {
-    if secret.is_empty() { Err("is empty; anybody can sign with an empty key") } else { Ok(secret) }
+    if secret.is_empty() { Err("is empty; anyone can sign with an empty key") } else { Ok(secret) }
 }
 
 /// Whether one of the encoded signatures is that of one of the secrets over the text.

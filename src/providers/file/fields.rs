@@ -42,7 +42,7 @@ pub fn key_source(field: &str, key: &KeyField, keys: &[KeyTable]) -> Result<KeyS
         (None, Some(by_id), false, None) => Ok(KeySource::ById(named_place(field, by_id, keys)?)),
         (None, None, true, None) => Ok(KeySource::AnyPublished),
         (None, None, false, Some(_)) if table.hosts.is_empty() => {
-            Err(problem(field, "names a certificate's URL without the `hosts` that are trusted"))
+            Err(problem(field, "has a certificate URL, but not the trusted `hosts`"))
         }
         (None, None, false, Some(url)) => {
             Ok(KeySource::Certificate { url: place(url)?, hosts: table.hosts.clone() })

@@ -34,7 +34,7 @@ fn no_message_is_a_challenge(proofs: &Proofs) -> Result<(), FieldProblem> {
     if signed_by_code || by_secret.into_iter().any(|signature| !is_safe(&signature.scheme.template)) {
         return Err(problem(
             "handshake.answer",
-            "signs a challenge for whoever asks, and a message could be one: the signed text must be `{body}`, or have a \
+            "signs challenges for unauthenticated requests, and a message could be one: the signed text must be `{body}`, or have a \
              character that no challenge has, such as a dot",
         ));
     }
@@ -49,7 +49,7 @@ fn handshake(table: &HandshakeTable, keys: &[KeyTable]) -> Result<HandshakeRule,
         ));
     }
     if table.method == "POST" && table.when.is_empty() {
-        return Err(problem("handshake.when", "is missing: every message would be taken for a handshake"));
+        return Err(problem("handshake.when", "is missing: every message would be treated as a handshake"));
     }
     let place = |field: &str, text: &Option<String>| {
         text.as_ref().map(|text| Place::parse(text).map_err(|error| problem(field, error))).transpose()
@@ -59,20 +59,20 @@ fn handshake(table: &HandshakeTable, keys: &[KeyTable]) -> Result<HandshakeRule,
     if answer.is_some() && challenge.is_none() {
         return Err(problem(
             "handshake.challenge",
-            "is missing: whatever we sign must have the shape of a challenge",
+            "is missing: creel signs only texts with the form of a challenge",
         ));
     }
     let answers_stranger = answer.as_ref().filter(|answer| answer.key.is_some() && !table.signed);
     if let (Some(answer), Some(challenge)) = (answers_stranger, &challenge)
         && !answer.text.is_place_alone(challenge)
     {
-        return Err(problem("handshake.answer.text", "must be the challenge and nothing else"));
+        return Err(problem("handshake.answer.text", "must be only the challenge"));
     }
     let visit = place("handshake.visit", &table.visit)?;
     if visit.is_some() && (table.visit_hosts.is_empty() || !table.signed) {
         return Err(problem(
             "handshake.visit",
-            "needs `visit_hosts` and `signed`: nobody else may say what we fetch",
+            "needs `visit_hosts` and `signed`: only the sender may choose a URL that creel requests",
         ));
     }
     if table.learn.is_some() {
@@ -101,7 +101,7 @@ fn challenge_shape(table: &HandshakeTable) -> Result<ChallengeShape, FieldProble
         }
         Some(_) => Err(problem(
             "handshake.challenge_hex_digits",
-            "must be the least and the most digits of the `challenge`, at most 100, like [20, 32]",
+            "must be the minimum and maximum number of digits of the `challenge`, at most 100, like [20, 32]",
         )),
     }
 }

@@ -63,7 +63,8 @@ impl Recipe {
             return Err(RecipeError {
                 recipe: name.to_owned(),
                 field: "file".to_owned(),
-                problem: "holds no recipe; write the fields of one, or a table `[name]` for each".to_owned(),
+                problem: "contains no recipe; write the fields of one recipe, or a table `[name]` for each"
+                    .to_owned(),
             });
         }
         let holds_one = table.contains_key("title") || table.values().any(|value| !value.is_table());
@@ -164,7 +165,7 @@ impl RecipeFile {
         if self.query_payload.is_some() && (signs_other || proofs.code.is_some()) {
             return Err(problem(
                 "query_payload",
-                "is read as the message, so every signature must be over `{payload}`",
+                "is read as the message, so every signature must cover `{payload}`",
             ));
         }
         Ok(())

@@ -23,12 +23,12 @@ use super::tables::{
 /// Problems that have other words where the fields come from variables.
 pub const MISSING_TIMESTAMP: &str = "has `{ts}`, but the recipe has no `[timestamp]` with its place";
 pub const UNSIGNED_TIMESTAMP: &str =
-    "must sign the timestamp: put `{ts}` into it, or set `timestamp = false` next to it";
-pub const DIGEST_WITHOUT_SECRET: &str = "of a plain digest needs `{secret}`, otherwise anyone can make it";
+    "must cover the timestamp: add `{ts}`, or set `timestamp = false` next to it";
+pub const DIGEST_WITHOUT_SECRET: &str = "of a plain digest needs `{secret}`, otherwise anyone can compute it";
 
 pub fn proofs(file: &RecipeFile) -> Result<Proofs, FieldProblem> {
     if file.timestamp.is_some() && file.signature.is_empty() && file.code.is_none() {
-        return Err(problem("timestamp", "proves nothing without a signature"));
+        return Err(problem("timestamp", "has no effect without a signature"));
     }
     if file.basic.is_some() {
         declared("basic", "username", &[KeyKind::Text], &file.key)?;
@@ -83,7 +83,7 @@ fn signature(
         return Err(problem("signature.text", MISSING_TIMESTAMP));
     }
     if let Some(unknown) = template.layout_parts().find(|name| !layout.has(name)) {
-        return Err(problem("signature.text", format!("`{{layout:{unknown}}}` is no part of the layout")));
+        return Err(problem("signature.text", format!("`{{layout:{unknown}}}` is not a part of the layout")));
     }
     check_algorithm(table, &key, &template)?;
     if let Some(switch) = &table.enabled_by {
@@ -131,7 +131,7 @@ fn stamp(
     let at = match table.at.strip_prefix("layout ") {
         Some(name) if layout.has(name.trim()) => TimestampPlace::Layout(name.trim().to_owned()),
         Some(name) => {
-            return Err(problem("timestamp.at", format!("`{name}` is no part of the signature's layout")));
+            return Err(problem("timestamp.at", format!("`{name}` is not a part of the signature's layout")));
         }
         None => {
             TimestampPlace::Request(Place::parse(&table.at).map_err(|error| problem("timestamp.at", error))?)
@@ -157,10 +157,7 @@ fn jwt(table: &JwtTable, keys: &[KeyTable]) -> Result<JwtRule, FieldProblem> {
     let shared_algorithms = table.algorithms.iter().filter(shared).count();
     // With both kinds the public key could be used as the secret of an HMAC.
     if table.algorithms.is_empty() || (shared_algorithms > 0 && shared_algorithms < table.algorithms.len()) {
-        return Err(problem(
-            "jwt.algorithms",
-            "must be of one kind: those of shared secrets or those of public keys",
-        ));
+        return Err(problem("jwt.algorithms", "must all use shared secrets or all use public keys"));
     }
     if shared_algorithms > 0 && key.setting().is_none() {
         return Err(problem("jwt.key", "of a shared secret must be a setting"));
@@ -197,7 +194,7 @@ fn confirm(table: &ConfirmTable, keys: &[KeyTable]) -> Result<ConfirmRule, Field
     let headers = table.headers.iter().map(|(name, value)| confirm_header(name, value, table, keys));
     let body = table.body.as_ref().map(|body| template("confirm.body", body, keys)).transpose()?;
     if body.as_ref().is_some_and(|body| body.pieces().is_none()) {
-        return Err(problem("confirm.body", "may hold only the body, settings and places of the request"));
+        return Err(problem("confirm.body", "may contain only the body, settings and places of the request"));
     }
     let expectation =
         |field: &str, text: &String| Expectation::parse(text).map_err(|error| problem(field, error));
@@ -234,7 +231,7 @@ fn confirm_header(
     }
     let value = template(FIELD, value, keys)?;
     if !value.needs_no_request() {
-        return Err(problem(FIELD, "may hold only settings and `{login}`"));
+        return Err(problem(FIELD, "may contain only settings and `{login}`"));
     }
     if value.has_login() && table.login.is_none() {
         return Err(problem(FIELD, "has `{login}`, but there is no `[confirm.login]`"));

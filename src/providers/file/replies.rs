@@ -60,7 +60,9 @@ fn reply(
     let text = text.filter(|text| !text.is_empty());
     match (text, json) {
         (Some(_), Some(_)) => Err(problem(field, "has both `text` and `json`")),
-        (Some(_), None) | (None, Some(_)) if status == 204 => Err(problem(field, "204 carries no body")),
+        (Some(_), None) | (None, Some(_)) if status == 204 => {
+            Err(problem(field, "a reply with status 204 has no body"))
+        }
         (Some(text), None) => Ok(Reply::text(status, text.clone())),
         (None, Some(json)) if json::accepts(json.as_bytes()) => Ok(Reply::json(status, json.clone())),
         (None, Some(_)) => Err(problem(&format!("{field}.json"), "is not JSON")),

@@ -65,15 +65,15 @@ fn what_is_missing_or_ambiguous_cannot_be_asked_and_the_reason_is_told() {
         ("id=", "query field id is missing"),
         ("ID=abc", "query field id is missing"),
         ("id=a&id=b", "query field id comes twice"),
-        ("id=..", "query field id would lead to another path"),
-        ("id=a%2F..%2Fb", "query field id would lead to another path"),
-        ("id=a%0Ab", "query field id holds control characters"),
+        ("id=..", "query field id would change the path"),
+        ("id=a%2F..%2Fb", "query field id would change the path"),
+        ("id=a%0Ab", "query field id contains control characters"),
     ] {
         assert_eq!(asked(&query, &sent(text, &[], "")).unwrap_err(), reason, "{text}");
     }
     let long = "x".repeat(600);
     let reason = asked(&query, &sent(&format!("id={long}"), &[], "")).unwrap_err();
-    assert_eq!(reason, "query field id is longer than any id");
+    assert_eq!(reason, "query field id is too long for an id");
     let json = own("https://api.example.com/{json:/id}", None);
     for body in ["", "{}", r#"{"id":null}"#, r#"{"id":{}}"#, r#"{"id":""}"#, "id=1"] {
         assert_eq!(asked(&json, &sent("", &[], body)).unwrap_err(), "/id in the body is missing", "{body}");
@@ -93,7 +93,7 @@ fn a_question_that_would_be_the_same_for_every_message_is_refused() {
     };
     assert!(wrong("https://api.example.com/status").contains("the same answer"));
     assert!(wrong("https://{query:host}/").contains("never in scheme, host or port"));
-    assert!(wrong("https://api.example.com/{id").contains("a brace is written twice"));
+    assert!(wrong("https://api.example.com/{id").contains("double each literal brace"));
     assert!(wrong("https://api.example.com/{setting:key}/{query:id}").contains("needs the setting"));
     assert!(Asker::own(&ConfirmSettings { url: URL_WITH_ALL, token: None }, recipe("none").unwrap()).is_ok());
 }

@@ -10,13 +10,13 @@ use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visi
 pub fn write(text: &str) -> Option<Vec<u8>> {
     let mut written = Vec::with_capacity(text.len());
     let mut document = serde_json::Deserializer::from_str(text);
-    Value(&mut written).deserialize(&mut document).ok()?;
+    SortedValue(&mut written).deserialize(&mut document).ok()?;
     document.end().ok()?;
     Some(written)
 }
 
 /// Writes one value.
-struct Value<'w>(&'w mut Vec<u8>);
+struct SortedValue<'w>(&'w mut Vec<u8>);
 
 /// A member, with the comma behind it.
 struct SortedMember<'de> {
@@ -24,7 +24,7 @@ struct SortedMember<'de> {
     written: Range<usize>,
 }
 
-impl Value<'_> {
+impl SortedValue<'_> {
     /// Numbers and texts as the canonical form has them.
     fn scalar<E: Error>(self, value: &impl serde::Serialize) -> Result<(), E> {
         serde_json_canonicalizer::to_writer(value, self.0).map_err(E::custom)
@@ -39,7 +39,7 @@ impl Value<'_> {
     }
 }
 
-impl<'de> DeserializeSeed<'de> for Value<'_> {
+impl<'de> DeserializeSeed<'de> for SortedValue<'_> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
@@ -47,7 +47,7 @@ impl<'de> DeserializeSeed<'de> for Value<'_> {
     }
 }
 
-impl<'de> Visitor<'de> for Value<'_> {
+impl<'de> Visitor<'de> for SortedValue<'_> {
     type Value = ();
 
     fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -80,7 +80,7 @@ impl<'de> Visitor<'de> for Value<'_> {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<(), A::Error> {
         self.0.push(b'[');
-        while items.next_element_seed(Value(self.0))?.is_some() {
+        while items.next_element_seed(SortedValue(self.0))?.is_some() {
             self.0.push(b',');
         }
         self.close(b']');
@@ -93,9 +93,9 @@ impl<'de> Visitor<'de> for Value<'_> {
         let mut members: Vec<SortedMember<'de>> = Vec::new();
         while let Some(key) = map.next_key_seed(SortedKey)? {
             let start = self.0.len();
-            Value(self.0).scalar(&key)?;
+            SortedValue(self.0).scalar(&key)?;
             self.0.push(b':');
-            map.next_value_seed(Value(self.0))?;
+            map.next_value_seed(SortedValue(self.0))?;
             self.0.push(b',');
             members.push(SortedMember { key, written: start..self.0.len() });
         }

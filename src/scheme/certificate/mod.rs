@@ -26,9 +26,9 @@ const CA_ISSUERS: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.5.5.7
 /// Why a certificate proves nothing.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CertificateError {
-    #[error("the certificate cannot be read, or holds a key of an unknown kind")]
+    #[error("the certificate cannot be read, or contains a key of an unknown type")]
     Malformed,
-    #[error("the certificate, or one above it, is not valid at this time")]
+    #[error("the certificate or one of its issuers is not valid at this time")]
     NotValidNow,
     #[error("the certificate does not lead to a trusted root")]
     Untrusted,

@@ -35,7 +35,7 @@ impl Layout {
         let elements = placeholders(text)?;
         let signatures = elements.iter().filter(|element| element.name == SIGNATURE).count();
         if signatures == 0 {
-            return Err(format!("`{text}` does not say where the signature is; write {{signature}} there"));
+            return Err(format!("`{text}` has no place for the signature; write {{signature}}"));
         }
         let [first, rest @ ..] = elements.as_slice() else { return Err("is empty".to_owned()) };
         if rest.is_empty() {
@@ -69,7 +69,7 @@ impl Layout {
         {
             return match Self::parse(first)? {
                 Self::Pairs(pairs) => Ok(Self::Groups(pairs)),
-                _ => Err(format!("`{text}` repeats something that has no pairs")),
+                _ => Err(format!("`{text}` repeats something that is not pairs")),
             };
         }
         let elements = placeholders(text)?;
@@ -87,7 +87,7 @@ impl Layout {
         };
         for element in &elements {
             let key = element.own_label().strip_suffix('=').filter(|key| !key.is_empty()).map(str::to_owned);
-            let key = key.ok_or_else(|| format!("`{text}` mixes pairs with something that is none"))?;
+            let key = key.ok_or_else(|| format!("`{text}` mixes pairs with other elements"))?;
             if element.name == SIGNATURE {
                 pairs.signature = key;
             } else {
@@ -257,8 +257,7 @@ fn placeholders(text: &str) -> Result<Vec<Element>, String> {
     let mut elements: Vec<Element> = Vec::new();
     let mut rest = text;
     while let Some((label, tail)) = rest.split_once('{') {
-        let (name, after) =
-            tail.split_once('}').ok_or_else(|| format!("`{text}` has a brace without its partner"))?;
+        let (name, after) = tail.split_once('}').ok_or_else(|| format!("`{text}` has an unmatched brace"))?;
         let element = Element {
             label: label.to_owned(),
             name: name.to_owned(),
@@ -271,7 +270,7 @@ fn placeholders(text: &str) -> Result<Vec<Element>, String> {
     match elements.last_mut() {
         Some(last) => rest.clone_into(&mut last.after),
         None => {
-            return Err(format!("`{text}` does not say where the signature is; write {{signature}} there"));
+            return Err(format!("`{text}` has no place for the signature; write {{signature}}"));
         }
     }
     Ok(elements)

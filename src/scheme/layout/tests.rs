@@ -79,9 +79,9 @@ fn a_value_is_composed_as_the_sender_writes_it() {
 #[test]
 fn an_example_that_cannot_be_read_says_why() {
     for (layout, problem) in [
-        ("sha256=", "does not say where"),
-        ("t={ts}", "does not say where"),
-        ("{signature", "without its partner"),
+        ("sha256=", "has no place for the signature"),
+        ("t={ts}", "has no place for the signature"),
+        ("{signature", "an unmatched brace"),
         ("<{signature}>", "not supported"),
         ("t={ts},{signature}", "mixes pairs"),
     ] {

@@ -25,16 +25,15 @@ const RSA_BYTES: std::ops::RangeInclusive<usize> = 128..=1_024;
 const RSA_SHA2_BYTES: usize = 256;
 
 const NOT_A_KEY: &str = "is not a public key: neither PEM, nor base64 of 32 bytes or of a key in DER, \
-    nor 64 hex digits; copy it again from the provider, whole";
-const CUT: &str = "is not a whole PEM block; copy it again from the provider, from BEGIN to END";
-const PRIVATE: &str =
-    "is a private key, which must stay with its owner; copy the public key from the provider";
-const BROKEN: &str = "is not a valid public key; copy it again from the provider, whole";
+    nor 64 hex digits; copy the complete key from the provider again";
+const CUT: &str = "is not a complete PEM block; copy it from the provider again, from BEGIN to END";
+const PRIVATE: &str = "is a private key; copy the public key from the provider";
+const BROKEN: &str = "is not a valid public key; copy the complete key from the provider again";
 const OTHER_KIND: &str =
-    "is a key of an unknown kind; copy a key for Ed25519, RSA, P-256, P-384 or P-521 from the provider";
+    "is a key of an unsupported type; copy a key for Ed25519, RSA, P-256, P-384 or P-521 from the provider";
 const RSA_SIZE: &str =
     "is an RSA key of fewer than 1,024 or more than 8,192 bits; ask the provider for another one";
-const BROKEN_JWK: &str = "is not a valid JSON Web Key; copy it again from the provider, whole";
+const BROKEN_JWK: &str = "is not a valid JSON Web Key; copy the complete key from the provider again";
 
 /// How a signature is made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

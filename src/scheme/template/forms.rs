@@ -57,7 +57,7 @@ impl BodyForm {
             "first-item" => Self::FirstItem,
             "json" => Self::Json,
             "crlf" => Self::CrLf,
-            _ => return Err(format!("`{{body:{text}}}` is not known")),
+            _ => return Err(format!("`{{body:{text}}}` is unknown")),
         })
     }
 
@@ -88,7 +88,7 @@ impl UrlForm {
             "no-query" => Self::NoQuery,
             "sha256-hex" => Self::Sha256,
             "decoded" => Self::Decoded,
-            _ => return Err(format!("`{{url:{text}}}` is not known")),
+            _ => return Err(format!("`{{url:{text}}}` is unknown")),
         })
     }
 

@@ -24,7 +24,7 @@ pub fn parts(text: &str) -> Result<Vec<Part>, String> {
             Some(inner) => split_section(inner),
             None => brace.strip_prefix('{').and_then(|inner| inner.split_once('}')),
         };
-        let (name, after) = split.ok_or_else(|| format!("`{text}` has a brace without its partner"))?;
+        let (name, after) = split.ok_or_else(|| format!("`{text}` has an unmatched brace"))?;
         if !literal.is_empty() {
             parts.push(Part::Literal(std::mem::take(&mut literal)));
         }
@@ -64,7 +64,7 @@ fn section_parts(text: &str) -> Result<Vec<Part>, String> {
     let places = parts.iter().filter(is_place).count();
     let literals = parts.iter().filter(|part| is_fixed(Some(part))).count();
     if places == 0 || places + literals < parts.len() {
-        return Err(format!("`{{?{text}}}` must hold header, query, json or form places, and nothing else"));
+        return Err(format!("`{{?{text}}}` must contain only header, query, json or form places"));
     }
     if !is_fixed(parts.first()) || !is_fixed(parts.last()) {
         return Err(format!("`{{?{text}}}` must begin and end with fixed text"));

@@ -99,8 +99,8 @@ impl Part {
             }
             _ => {
                 return Err(format!(
-                    "`{{{name}}}` is not known; there are {{body}}, {{ts}}, {{header:Name}}, {{json:a.b}}, {{query:name}}, {{form:name}}, \
-                     {{url}}, {{method}}, {{path}}, {{setting:name}}, {{secret}} and others (docs/recipes.md); a brace is written twice"
+                    "`{{{name}}}` is unknown; use {{body}}, {{ts}}, {{header:Name}}, {{json:a.b}}, {{query:name}}, {{form:name}}, \
+                     {{url}}, {{method}}, {{path}}, {{setting:name}}, {{secret}} and others (docs/recipes.md); double each literal brace"
                 ));
             }
         })

@@ -19,7 +19,9 @@ pub fn check(parts: &[Part]) -> Result<(), String> {
                 return Err("must have fixed text after an optional section".to_owned());
             };
             if own.starts_with(other) || other.starts_with(own) {
-                return Err(format!("cannot tell the section that begins with `{own}` from `{other}`"));
+                return Err(format!(
+                    "cannot distinguish the section that begins with `{own}` from `{other}`"
+                ));
             }
             if matches!(next, Part::Literal(_)) {
                 break;

@@ -28,11 +28,11 @@ fn a_template_is_literals_and_placeholders() {
 fn a_template_that_cannot_be_read_says_why() {
     for (text, problem) in [
         ("", "is empty"),
-        ("{body", "without its partner"),
-        ("body}", "without its partner"),
-        ("{bdy}", "`{bdy}` is not known"),
-        ("{header:}", "`{header:}` is not known"),
-        ("{body:md5}", "`{body:md5}` is not known"),
+        ("{body", "an unmatched brace"),
+        ("body}", "an unmatched brace"),
+        ("{bdy}", "`{bdy}` is unknown"),
+        ("{header:}", "`{header:}` is unknown"),
+        ("{body:md5}", "`{body:md5}` is unknown"),
     ] {
         let error = Template::parse(text).unwrap_err();
         assert!(error.contains(problem), "{text}: {error}");
@@ -94,19 +94,19 @@ fn value_cannot_take_the_place_of_another_section() {
 #[test]
 fn ambiguous_section_is_rejected() {
     for (text, problem) in [
-        ("{?id}x", "must hold"),
-        ("{?id:{ts};}x", "must hold"),
+        ("{?id}x", "must contain only"),
+        ("{?id:{ts};}x", "must contain only"),
         ("{?{query:a};}x", "begin and end with fixed text"),
         ("{?a:{query:a}}x", "begin and end with fixed text"),
         ("{?a:{query:a};}{body}", "fixed text after"),
-        ("{?a:{query:a};}a:{ts}", "cannot tell"),
-        ("{?a:{query:a};}{?a:b:{query:b};}x", "cannot tell"),
-        ("{?a:{query:a};}{?b:{query:b};}a", "cannot tell"),
+        ("{?a:{query:a};}a:{ts}", "cannot distinguish"),
+        ("{?a:{query:a};}{?a:b:{query:b};}x", "cannot distinguish"),
+        ("{?a:{query:a};}{?b:{query:b};}a", "cannot distinguish"),
         ("{ts}{?a:{query:a};}x", "fixed text between"),
         ("x{?a:{query:a}{query:b};}y", "fixed text between"),
         ("x:{ts}{header:b};{?a:{query:a};}y", "fixed text between"),
-        ("{?a:{?b:{query:b};};}y", "must hold"),
-        ("{?a:{query:a};", "without its partner"),
+        ("{?a:{?b:{query:b};};}y", "must contain only"),
+        ("{?a:{query:a};", "an unmatched brace"),
     ] {
         let error = Template::parse(text).unwrap_err();
         assert!(error.contains(problem), "{text}: {error}");
