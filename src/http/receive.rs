@@ -35,7 +35,6 @@ use crate::store::{Identity, Kept, NewMessage, UnreadableReason};
 const KEPT_WITHIN: Duration = Duration::from_millis(2_400);
 /// Hashing and reading more than this takes so long that other requests should not wait for it.
 pub const COMPUTED_ELSEWHERE_ABOVE: usize = 256 << 10;
-
 /// A key, a certificate, and the issuers of that.
 const MOST_FETCHES: usize = 5;
 
