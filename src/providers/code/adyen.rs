@@ -1,4 +1,4 @@
-//! Adyen's payment notifications: every item of the body is signed for itself, over eight of its fields.
+//! Adyen's payment notifications: every item of the body has its own signature, over eight of its fields.
 //! <https://docs.adyen.com/development-resources/webhooks/verify-hmac-signatures>
 
 use std::borrow::Cow;
@@ -96,7 +96,7 @@ fn items_of<'a>(view: &'a View<'_>) -> Result<Vec<&'a str>, Cause> {
     let body = std::str::from_utf8(without_mark(view.json()?)).ok();
     let list = body.and_then(|body| member(body.trim(), "notificationItems"));
     let list = list.filter(|list| list.starts_with('[')).ok_or(Cause::MissingHeader)?;
-    // Not as a tree, which takes a multiple of the body before anybody knows whether it is genuine.
+    // Not parsed into a tree, which needs a multiple of the body's memory before authentication.
     let items = items(list).filter(|items| items.len() <= MAX_ITEMS).ok_or(Cause::TooLarge)?;
     if items.is_empty() { Err(Cause::MissingHeader) } else { Ok(items) }
 }

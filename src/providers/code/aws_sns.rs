@@ -1,5 +1,5 @@
-//! Amazon SNS: named fields of the body, signed with the key of a certificate that the body names. Everybody's topics are
-//! signed with the same keys, so the topic must be the configured one.
+//! Amazon SNS: named fields of the body, signed with the key of a certificate that the body names. AWS signs the topics
+//! of all customers with the same keys, so the topic must be the configured one.
 //! <https://docs.aws.amazon.com/sns/latest/dg/sns-verify-signature-of-message.html>
 
 use std::borrow::Cow;

@@ -1,4 +1,4 @@
-//! Braintree: two form fields, the payload and a list of signatures, each beside the public key of the account that it is for.
+//! Braintree: two form fields, the payload and a list of signatures, each next to the public key of its account.
 //! <https://developer.paypal.com/braintree/docs/guides/webhooks/parse>
 
 use ring::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
@@ -63,12 +63,12 @@ impl Scheme for Braintree {
         if ours.is_empty() {
             return Err(Cause::WrongAccount.into());
         }
-        // Some of its libraries have signed the payload with a line break behind it.
+        // Some of its libraries sign the payload followed by a line break.
         let plain = any_hmac(ALGORITHM, secrets, payload.as_bytes(), Encoding::Hex, &ours);
         plain.or_else(|_| {
             any_hmac(ALGORITHM, secrets, format!("{payload}\n").as_bytes(), Encoding::Hex, &ours)
         })?;
-        // What has the shape of a challenge may have been signed by us, for whoever asked. A payload is longer: it is XML in base64.
+        // creel signs challenges for unauthenticated requests, so a text with their shape proves nothing. A payload is longer: it is XML in base64.
         if has_shape_of_id(payload.trim().as_bytes()) { Err(Cause::ClaimMismatch.into()) } else { Ok(()) }
     }
 

@@ -1,4 +1,4 @@
-//! Payfast: MD5 of the form fields in the order in which they came, encoded anew as PHP does, and the passphrase.
+//! Payfast: MD5 over the form fields in the order received, re-encoded as PHP does, and the passphrase.
 //! <https://developers.payfast.co.za/docs#step_4_confirm_payment>
 
 use md5::{Digest, Md5};
@@ -47,7 +47,7 @@ impl Scheme for Payfast {
             view.form_field(FIELD)?.filter(|text| !text.is_empty()).ok_or(Cause::MissingHeader)?;
         let signature = Encoding::Hex.decode(signature.as_bytes(), 16).ok_or(Cause::MalformedSignature)?;
         let fields = view.whole_form()?;
-        // Names are signed as they are: with these in them, one field could be taken for two.
+        // Names are signed without encoding: with these characters, one field could pass as two.
         if fields.iter().any(|(name, _)| name.contains(['=', '&'])) {
             return Err(Cause::MalformedSignature.into());
         }
