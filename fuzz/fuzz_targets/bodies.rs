@@ -4,15 +4,16 @@
 
 use std::sync::LazyLock;
 
-use creel::providers::json::{Found, Paths, Pointers};
-use creel::providers::{Headers, json};
-use creel::verify::charset;
-use creel::verify::coding::{self, AtMost, Coding};
-use creel::verify::form::{self, Kind};
-use creel::verify::lookup::{JsonPath, first_key_except, items, member};
-use creel::verify::template::{Scope, Template};
-use creel::verify::view::{Texts, View};
-use creel::verify::{canonical, lookup};
+use creel::testing::canonical;
+use creel::testing::charset;
+use creel::testing::coding::{self, ByteLimit, Coding};
+use creel::testing::form::{self, FormKind};
+use creel::testing::lookup;
+use creel::testing::lookup::{JsonPath, first_key_except, items, member};
+use creel::testing::template::{Template, TemplateScope};
+use creel::testing::view::{Texts, View};
+use creel::testing::{Headers, json};
+use creel::testing::{PathValue, Paths, Pointers};
 use creel_fuzz::{Sent, line};
 use serde_json::Value;
 
@@ -72,7 +73,7 @@ fn paths(path: &str, body: &[u8]) {
     if let Some(read) = &read {
         let raw = JsonPath::root().raw(body).expect("the document is there");
         let key = first_key_except(raw, &["id".to_owned()]);
-        assert_eq!(*read.get(name), key.map_or(Found::Absent, Found::Text));
+        assert_eq!(*read.get(name), key.map_or(PathValue::Absent, PathValue::Text));
         assert!(items(raw).is_none_or(|items| items.iter().all(|item| json::accepts(item.as_bytes()))));
         let last: Option<Value> =
             serde_json::from_str::<Value>(raw).ok().and_then(|value| value.get("a").cloned());
@@ -99,7 +100,7 @@ fn pointers(pointer: &str, body: &[u8]) {
 
 fn coded(body: &[u8]) {
     for coding in [Coding::Gzip, Coding::Deflate] {
-        let decoded = coding::decode(body, &[coding], &mut AtMost(1 << 20));
+        let decoded = coding::decode(body, &[coding], &mut ByteLimit(1 << 20));
         assert!(decoded.map_or(0, |decoded| decoded.len()) <= 1 << 20);
     }
 }
@@ -164,9 +165,13 @@ fn form(content_type: &str, body: &[u8]) {
 }
 
 fn encoded_form(body: &[u8]) {
-    let Some(fields) = form::fields(body, Kind::UrlEncoded, None) else { return };
+    let Some(fields) = form::fields(body, FormKind::UrlEncoded, None) else { return };
     let written = form_urlencoded::Serializer::new(String::new()).extend_pairs(&fields).finish();
-    assert_eq!(form::fields(written.as_bytes(), Kind::UrlEncoded, None).as_ref(), Some(&fields), "{written}");
+    assert_eq!(
+        form::fields(written.as_bytes(), FormKind::UrlEncoded, None).as_ref(),
+        Some(&fields),
+        "{written}"
+    );
     let text = form::to_json(body, None).expect("a form that has fields has JSON");
     let Some(Value::Object(object)) = value(text.as_bytes()) else { panic!("{text} is no object") };
     let values = |value: &Value| value.as_array().map_or(1, Vec::len);
@@ -180,7 +185,7 @@ fn encoded_form(body: &[u8]) {
 
 /// The fields of an encoded form are the same in parts.
 fn multipart(body: &[u8]) {
-    let Some(mut fields) = form::fields(body, Kind::UrlEncoded, None) else { return };
+    let Some(mut fields) = form::fields(body, FormKind::UrlEncoded, None) else { return };
     fields.retain(|(name, value)| {
         name.bytes().all(|byte| byte.is_ascii_alphanumeric()) && !value.contains("--")
     });
@@ -188,7 +193,7 @@ fn multipart(body: &[u8]) {
         format!("--edge\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n")
     };
     let written: String = fields.iter().map(part).chain(["--edge--\r\n".to_owned()]).collect();
-    let read = form::fields(written.as_bytes(), Kind::Multipart("edge".to_owned()), None);
+    let read = form::fields(written.as_bytes(), FormKind::Multipart("edge".to_owned()), None);
     assert_eq!(read, Some(fields), "{written}");
 }
 
@@ -198,7 +203,7 @@ fn reply(content_type: &str, body: &[u8]) {
     let sent = Sent { headers, body: body.to_vec(), ..Sent::default() };
     sent.put(|request| {
         let view = View::new(request, Some("payload"));
-        let reply = REPLY.render_json(&Scope::new(&view, &Texts::default())).ok();
+        let reply = REPLY.render_json(&TemplateScope::new(&view, &Texts::default())).ok();
         assert!(reply.is_none_or(|text| json::accepts(text.as_bytes())));
     });
 }

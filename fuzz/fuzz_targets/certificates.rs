@@ -6,9 +6,9 @@ use std::sync::LazyLock;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use creel::providers::Roots;
-use creel::verify::certificate::{certificates, trusted_key};
-use creel::verify::public_key::{PublicAlgorithm, PublicKey};
+use creel::testing::Roots;
+use creel::testing::certificate::{certificates, trusted_key};
+use creel::testing::public_key::{PublicAlgorithm, PublicKey};
 use creel_fuzz::{INTERMEDIATE, LEAF, ROOT, now};
 
 static ROOTS: LazyLock<Roots> = LazyLock::new(|| Roots::from_pem(ROOT));

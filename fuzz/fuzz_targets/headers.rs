@@ -4,13 +4,13 @@
 
 use std::sync::LazyLock;
 
-use creel::providers::Cause;
-use creel::verify::condition::Condition;
-use creel::verify::encoding::Encoding;
-use creel::verify::layout::{Layout, MAX_CANDIDATES};
-use creel::verify::place::Place;
-use creel::verify::template::{Scope, Template};
-use creel::verify::view::{Texts, View};
+use creel::testing::Cause;
+use creel::testing::condition::RequestCondition;
+use creel::testing::encoding::Encoding;
+use creel::testing::layout::{Layout, MAX_CANDIDATES};
+use creel::testing::place::Place;
+use creel::testing::template::{Template, TemplateScope};
+use creel::testing::view::{Texts, View};
 use creel_fuzz::{Sent, line};
 
 /// Those of the built-in recipes, one of each kind and separator at least, and the names of their parts.
@@ -122,14 +122,16 @@ fn look(rule: &str, view: &View<'_>) {
             found.and_then(|value| value.map(std::borrow::Cow::into_owned).ok_or(Cause::MissingHeader))
         );
     }
-    if let (Ok(there), Ok(not_there)) = (Condition::parse(rule), Condition::parse(&format!("no {rule}"))) {
+    if let (Ok(there), Ok(not_there)) =
+        (RequestCondition::parse(rule), RequestCondition::parse(&format!("no {rule}")))
+    {
         if there.literal().is_none() && there.setting().is_none() && !rule.starts_with("no ") {
             let there = there.holds(view, &texts);
             assert_eq!(not_there.holds(view, &texts), there.map(|holds| !holds), "{rule}");
         }
     }
     if let Ok(template) = Template::parse(rule) {
-        let scope = Scope::new(view, &texts);
+        let scope = TemplateScope::new(view, &texts);
         let rendered = template.render(&scope);
         // In JSON the same is escaped; what is not text cannot be.
         assert!(rendered.is_ok() || template.render_json(&scope).is_err(), "{rule}");

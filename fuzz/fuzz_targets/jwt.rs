@@ -5,13 +5,14 @@
 use std::sync::LazyLock;
 use std::time::Duration;
 
-use creel::providers::{NothingOutside, Outside, Secret, Unproven};
-use creel::verify::jwt::{Claim, Expires, Jwt, JwtAlgorithm, JwtKeys, Must, compose};
-use creel::verify::place::Place;
-use creel::verify::public_key::PublicKey;
-use creel::verify::signature::Terms;
-use creel::verify::template::Template;
-use creel::verify::view::{Texts, View};
+use creel::testing::auth_scheme::AuthScheme;
+use creel::testing::jwt::{Claim, ClaimCheck, Expires, Jwt, JwtAlgorithm, JwtKeys, compose};
+use creel::testing::place::Place;
+use creel::testing::public_key::PublicKey;
+use creel::testing::signature::Terms;
+use creel::testing::template::Template;
+use creel::testing::view::{Texts, View};
+use creel::testing::{EmptyKeyStore, KeyStore, Secret, VerifyError};
 use creel_fuzz::{Sent, World, keys, line, now};
 use serde_json::Value;
 
@@ -39,8 +40,8 @@ libfuzzer_sys::fuzz_target!(|data: &[u8]| {
     let lax = rule(Vec::new(), Expires::Never);
     for keys in [&secrets, &JwtKeys::Public(PUBLIC.clone()), &JwtKeys::Published] {
         let verdict = check(&lax, keys, &token, &*WORLD);
-        assert!(matches!(verdict, Err(Unproven::Refused(_))), "{token} is accepted");
-        let unknown = check(&lax, keys, &token, &NothingOutside);
+        assert!(matches!(verdict, Err(VerifyError::Rejected(_))), "{token} is accepted");
+        let unknown = check(&lax, keys, &token, &EmptyKeyStore);
         assert!(unknown.is_err(), "{token} is accepted");
     }
     if let Ok(claims) = serde_json::from_slice::<Value>(claims) {
@@ -54,7 +55,7 @@ fn signed(secrets: &JwtKeys, claims: &Value) {
     for algorithm in &ALGORITHMS[..3] {
         let token = compose(*algorithm, &values[0], claims).expect("the algorithm takes a secret");
         let fits = token.len() <= 16 << 10;
-        let verdict = |jwt: &Jwt| check(jwt, secrets, &token, &NothingOutside);
+        let verdict = |jwt: &Jwt| check(jwt, secrets, &token, &EmptyKeyStore);
         let lax = verdict(&rule(Vec::new(), Expires::Never));
         if claims.is_object() && claims.get("nbf").is_none() && fits {
             assert_eq!(lax, Ok(()), "{token}");
@@ -65,11 +66,14 @@ fn signed(secrets: &JwtKeys, claims: &Value) {
         #[expect(clippy::cast_precision_loss, reason = "the time now is exact in a float")]
         let is_past = end.is_none_or(|end| end <= now().unix_timestamp() as f64);
         assert!(expiring.is_err() || !is_past, "{token} has expired");
-        let issuer =
-            Claim { name: "iss".into(), must: Must::BeOneOf(vec!["creel".into()]), unless_empty_body: false };
+        let issuer = Claim {
+            name: "iss".into(),
+            must: ClaimCheck::OneOf(vec!["creel".into()]),
+            unless_empty_body: false,
+        };
         let issued = verdict(&rule(vec![issuer], Expires::Never));
         assert_eq!(issued.is_ok(), lax.is_ok() && claims["iss"] == "creel", "{token}");
-        let audience = Must::Equal(Template::parse("{url}").expect("it is a template"));
+        let audience = ClaimCheck::Equal(Template::parse("{url}").expect("it is a template"));
         let audience = Claim { name: "aud".into(), must: audience, unless_empty_body: false };
         let addressed = verdict(&rule(vec![audience], Expires::Never));
         assert!(addressed.is_err() || claims["aud"].is_string() || claims["aud"].is_array(), "{token}");
@@ -99,7 +103,7 @@ fn changed(secrets: &JwtKeys, token: &str) {
 fn rule(claims: Vec<Claim>, expires: Expires) -> Jwt {
     Jwt {
         at: Place::parse("header authorization").expect("it is a place"),
-        scheme: "Bearer ".to_owned(),
+        scheme: AuthScheme::new("Bearer "),
         scheme_optional: true,
         algorithms: ALGORITHMS.to_vec(),
         claims,
@@ -109,11 +113,11 @@ fn rule(claims: Vec<Claim>, expires: Expires) -> Jwt {
     }
 }
 
-fn check(jwt: &Jwt, keys: &JwtKeys, token: &str, outside: &dyn Outside) -> Result<(), Unproven> {
+fn check(jwt: &Jwt, keys: &JwtKeys, token: &str, key_store: &dyn KeyStore) -> Result<(), VerifyError> {
     let sent =
         Sent { headers: vec![("authorization".to_owned(), token.as_bytes().to_vec())], ..Sent::default() };
     sent.put(|request| {
-        let terms = Terms { texts: &Texts::default(), tolerance: Duration::from_secs(300), outside };
+        let terms = Terms { texts: &Texts::default(), tolerance: Duration::from_secs(300), key_store };
         jwt.check(keys, &View::new(request, None), &terms)
     })
 }

@@ -4,7 +4,10 @@
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
-use creel::providers::{First, Handshake, Learning, Moment, NothingOutside, Outside, Reply, Verifier, json};
+use creel::testing::{
+    EmptyKeyStore, Handshake, HandshakeAction, HandshakePhase, KeyStore, LearningWindow, Reply, Verifier,
+    json,
+};
 use creel_fuzz::{Sent, World, line, sources};
 
 static SOURCES: LazyLock<BTreeMap<&str, Verifier>> = LazyLock::new(sources);
@@ -20,14 +23,14 @@ libfuzzer_sys::fuzz_target!(|data: &[u8]| {
 });
 
 fn check(name: &str, verifier: &Verifier, sent: &Sent) {
-    let outsides: [&dyn Outside; 2] = [&NothingOutside, &*WORLD];
-    for outside in outsides {
-        let verdict = sent.put(|request| verifier.authenticate(request, outside));
+    let outsides: [&dyn KeyStore; 2] = [&EmptyKeyStore, &*WORLD];
+    for key_store in outsides {
+        let verdict = sent.put(|request| verifier.authenticate(request, key_store));
         assert!(verdict.is_err() || !verifier.proves_sender(), "{name} accepts what nobody has signed");
     }
     describe(name, verifier, sent);
-    for learning in [Learning::Closed, Learning::Open] {
-        for moment in [Moment::BeforeAuthentication, Moment::AfterAuthentication] {
+    for learning in [LearningWindow::Closed, LearningWindow::Open] {
+        for moment in [HandshakePhase::BeforeAuthentication, HandshakePhase::AfterAuthentication] {
             match sent.put(|request| verifier.handshake(request, moment, learning)) {
                 Some(Ok(handshake)) => check_handshake(name, &handshake, learning),
                 Some(Err(cause)) => check_reply(name, &verifier.refused(cause)),
@@ -38,7 +41,7 @@ fn check(name: &str, verifier: &Verifier, sent: &Sent) {
 }
 
 fn describe(name: &str, verifier: &Verifier, sent: &Sent) {
-    let form = sent.put(|request| verifier.form_to_json(request));
+    let form = sent.put(|request| verifier.form_to_json(request)).ok().flatten();
     let read = verifier.read_json(form.as_ref().map_or(&sent.body, |form| form.as_bytes()));
     assert!(form.is_none() || read.is_some(), "{name} makes something of a form that is not JSON");
     let description = sent.put(|request| verifier.describe(request, read.as_ref()));
@@ -49,13 +52,17 @@ fn describe(name: &str, verifier: &Verifier, sent: &Sent) {
     check_reply(name, &verifier.accepted(&description));
 }
 
-fn check_handshake(name: &str, handshake: &Handshake, learning: Learning) {
+fn check_handshake(name: &str, handshake: &Handshake, learning: LearningWindow) {
     assert!((200..=299).contains(&handshake.reply.status), "{name}: {handshake:?}");
     check_reply(name, &handshake.reply);
     match &handshake.first {
-        First::Nothing => {}
-        First::Learn(_) => assert_eq!(learning, Learning::Open, "{name} learns when it must not"),
-        First::Visit(url) => assert!(url.trim().to_ascii_lowercase().starts_with("https:"), "{name}: {url}"),
+        HandshakeAction::Nothing => {}
+        HandshakeAction::Learn(_) => {
+            assert_eq!(learning, LearningWindow::Open, "{name} learns when it must not")
+        }
+        HandshakeAction::Visit(url) => {
+            assert!(url.trim().to_ascii_lowercase().starts_with("https:"), "{name}: {url}")
+        }
     }
 }
 

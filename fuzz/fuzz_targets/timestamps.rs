@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use creel::verify::freshness::{Moment, TimestampUnit};
+use creel::testing::freshness::{SignedTime, TimestampUnit};
 use time::OffsetDateTime;
 
 const UNITS: [TimestampUnit; 6] = [
@@ -28,7 +28,7 @@ libfuzzer_sys::fuzz_target!(|data: &[u8]| {
     }
 });
 
-fn check(unit: TimestampUnit, moment: Moment) {
+fn check(unit: TimestampUnit, moment: SignedTime) {
     // No clock and no tolerance may be too far away to be compared with.
     let ends = [OffsetDateTime::UNIX_EPOCH, time::macros::datetime!(9999-12-31 23:59:59.999_999_999 UTC)];
     for clock in ends {
@@ -53,10 +53,10 @@ fn check(unit: TimestampUnit, moment: Moment) {
 }
 
 /// What a moment is, as far as calendars go.
-fn time_of(moment: Moment) -> Option<OffsetDateTime> {
+fn time_of(moment: SignedTime) -> Option<OffsetDateTime> {
     match moment {
-        Moment::Seconds(seconds) => OffsetDateTime::from_unix_timestamp(seconds).ok(),
-        Moment::Milliseconds(milliseconds) => {
+        SignedTime::Seconds(seconds) => OffsetDateTime::from_unix_timestamp(seconds).ok(),
+        SignedTime::Milliseconds(milliseconds) => {
             OffsetDateTime::from_unix_timestamp_nanos(i128::from(milliseconds) * 1_000_000).ok()
         }
     }

@@ -6,8 +6,9 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use creel::providers::{
-    Answer, Headers, Kind, Outside, Recipe, Request, Roots, Secret, Settings, Verifier, Wanted, recipes,
+use creel::testing::{
+    Headers, KeyRequest, KeyResponse, KeyStore, Recipe, Request, Roots, Secret, SettingKind, Settings,
+    Verifier, recipes,
 };
 use time::OffsetDateTime;
 
@@ -98,11 +99,11 @@ impl Default for World {
     }
 }
 
-impl Outside for World {
-    fn known(&self, wanted: &Wanted) -> Answer {
+impl KeyStore for World {
+    fn known(&self, wanted: &KeyRequest) -> KeyResponse {
         match wanted {
-            Wanted::Key { .. } => Answer::Keys(self.keys.clone()),
-            Wanted::Document(_) | Wanted::Issuer(_) => Answer::Document(self.chain.clone()),
+            KeyRequest::Key { .. } => KeyResponse::Keys(self.keys.clone()),
+            KeyRequest::Document(_) | KeyRequest::Issuer(_) => KeyResponse::Document(self.chain.clone()),
         }
     }
 
@@ -116,7 +117,7 @@ impl Outside for World {
 /// # Panics
 /// Where no settings can be found that a recipe takes: then `values` needs another one.
 pub fn sources() -> BTreeMap<&'static str, Verifier> {
-    recipes().iter().map(|recipe| (recipe.name(), source(recipe))).collect()
+    recipes().map(|recipe| (recipe.name(), source(recipe))).collect()
 }
 
 /// Tries other values for the settings that are refused, until none is.
@@ -148,12 +149,12 @@ fn source(recipe: &'static Recipe) -> Verifier {
 }
 
 /// What a setting may be, the likeliest first. None of it is in any vector.
-fn values(name: &str, kind: Kind) -> Vec<String> {
+fn values(name: &str, kind: SettingKind) -> Vec<String> {
     match kind {
-        Kind::Switch => vec!["yes".to_owned()],
-        Kind::List => vec!["first-of-the-list second-of-the-list".to_owned()],
-        Kind::Text if name.contains("header") => vec!["X-Fuzz-Token".to_owned()],
-        Kind::Text | Kind::Secret => {
+        SettingKind::Switch => vec!["yes".to_owned()],
+        SettingKind::List => vec!["first-of-the-list second-of-the-list".to_owned()],
+        SettingKind::Text if name.contains("header") => vec!["X-Fuzz-Token".to_owned()],
+        SettingKind::Text | SettingKind::Secret => {
             let plain = [
                 "whsec_8Qp3yLz0cXv7Rk2Jt5Wn9Ad4Hs6Gf1Bu",
                 "d41f6c0a97be35827c1e40fb6a9d2853d41f6c0a97be35827c1e40fb6a9d2853",

@@ -124,13 +124,13 @@ pub struct Acknowledgement {
     /// What the program has answered to some of them, for whoever looks at them later.
     #[serde(default)]
     #[schema(max_items = 1000)]
-    pub answers: Vec<Answer>,
+    pub answers: Vec<KeyResponse>,
 }
 
 /// What a program has answered. Whatever it is, the delivery has reached it.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Answer {
+pub struct KeyResponse {
     /// One of `deliveries`.
     #[schema(value_type = i64)]
     pub delivery: Whole<i64>,
@@ -163,9 +163,9 @@ impl Acknowledgement {
                 "must have a status from 100 to 999, and have taken a day at most".to_owned(),
             );
         }
-        let mut of: HashMap<i64, Answer> =
+        let mut of: HashMap<i64, KeyResponse> =
             answers.into_iter().map(|answer| (answer.delivery.0, answer)).collect();
-        let stored = |answer: Answer| store::ListenerAnswer {
+        let stored = |answer: KeyResponse| store::ListenerAnswer {
             status: answer.status.0,
             took: Duration::from_millis(answer.took_ms.0),
             excerpt: answer.excerpt.map(|text| text.chars().take(MAX_EXCERPT_CHARACTERS).collect()),

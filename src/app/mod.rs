@@ -37,7 +37,7 @@ use crate::deliver::confirm::AskedSource;
 use crate::deliver::{self, Deliveries};
 use crate::http::{Clock, Service};
 use crate::ingest::{DecodedBodies, Webhooks};
-use crate::providers::{Answer, Roots, Wanted};
+use crate::providers::{KeyResponse, Roots, KeyRequest};
 use crate::store::{Consent, Store, StoreOptions};
 use crate::verification::Sources;
 use first_start::Notices;
@@ -245,7 +245,7 @@ impl App {
     }
 
     /// All that there is to know of a source's provider: nothing is fetched for it any more.
-    pub fn know_only(&self, source: &str, known: Vec<(Wanted, Answer)>) {
+    pub fn know_only(&self, source: &str, known: Vec<(KeyRequest, KeyResponse)>) {
         if let Some(source) = self.sources.find(source) {
             source.fetches.put_all_there_is(known);
         }

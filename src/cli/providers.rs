@@ -134,7 +134,7 @@ mod tests {
     #[test]
     fn alias_shows_the_page_of_its_provider() {
         let page = shown(Some("beehiiv"), None).expect("a page");
-        assert!(page.starts_with("beehiiv (beehiiv) works exactly like the provider `svix`."), "{page}");
+        assert!(page.starts_with("beehiiv (beehiiv) uses the recipe of the provider `svix`."), "{page}");
         assert!(
             page.contains("`CREEL_SOURCE_BEEHIIV_SECRET`") && page.contains("`creel send beehiiv`"),
             "{page}"
@@ -160,6 +160,6 @@ mod tests {
     #[test]
     fn unrelated_name_gets_no_suggestion() {
         let failure = shown(Some("zzz"), None).expect_err("there is none").to_string();
-        assert!(failure.contains("no name is similar") && !failure.contains("box"), "{failure}");
+        assert!(failure.contains("no provider has a similar name") && !failure.contains("box"), "{failure}");
     }
 }

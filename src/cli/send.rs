@@ -11,7 +11,7 @@ use super::output::{Failure, harmless};
 use super::secret::random_text;
 use crate::config::{Config, Source};
 use crate::outbound::{Client, Response};
-use crate::providers::{self, Sample, Secret, SettingError, Settings, Verifier, Wish};
+use crate::providers::{self, Sample, SampleOptions, Secret, SettingError, Settings, Verifier};
 
 const TIMEOUT: Duration = Duration::from_secs(30);
 const NONCE_BYTES: usize = 16;
@@ -46,7 +46,7 @@ pub fn run(arguments: &Send) -> Result<String, Failure> {
     let url = url(&config, source, arguments)?;
     let nonce = random_text(NONCE_BYTES)?;
     let registered = registered_url(&config, source, &url);
-    let wish = Wish {
+    let wish = SampleOptions {
         event: arguments.event.as_deref(),
         now: OffsetDateTime::now_utc(),
         nonce: &nonce,
@@ -104,7 +104,7 @@ fn registered_url(config: &Config, source: Option<&Source>, url: &str) -> String
     source.url.clone().or_else(public).unwrap_or_else(|| url.to_owned())
 }
 
-fn sample(source: Option<&Source>, arguments: &Send, wish: &Wish<'_>) -> Result<Sample, Failure> {
+fn sample(source: Option<&Source>, arguments: &Send, wish: &SampleOptions<'_>) -> Result<Sample, Failure> {
     let made = match (source, &arguments.secret) {
         (Some(source), None) => source.verifier.sample(wish),
         (Some(source), secret @ Some(_)) => {
@@ -162,7 +162,7 @@ pub fn block_on<T>(work: impl Future<Output = T>) -> Result<T, Failure> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Secret, Send, Wish, choose, sample, url};
+    use super::{SampleOptions, Secret, Send, choose, sample, url};
     use crate::config::Config;
 
     fn config(pairs: &[(&str, &str)]) -> Config {
@@ -207,7 +207,7 @@ mod tests {
     #[test]
     fn a_provider_without_its_secret_is_told_what_is_missing() {
         let now = time::OffsetDateTime::UNIX_EPOCH;
-        let wish = Wish { event: None, now, nonce: "nonce", url: "http://127.0.0.1/" };
+        let wish = SampleOptions { event: None, now, nonce: "nonce", url: "http://127.0.0.1/" };
         let made = sample(None, &arguments("github", None), &wish);
         let failure = made.expect_err("the secret is missing").to_string();
         assert!(failure.contains("secret") && failure.contains("--secret"), "{failure}");

@@ -12,7 +12,7 @@ use super::output::{Failure, harmless};
 use super::remote::{Address, Remote};
 use super::send::block_on;
 use crate::json;
-use crate::providers::{AtMost, Headers, charset, codings, decode};
+use crate::providers::{ByteLimit, Headers, charset, codings, decode};
 use crate::store::headers::{self as stored, readable};
 
 /// Of a body or an answer; --body prints all of it.
@@ -210,7 +210,7 @@ fn shown(headers: &Map<String, Value>, body: &[u8]) -> String {
     let headers = Headers(&fields);
     let decoded = match (json::accepts(body), codings(headers)) {
         (false, Ok(codings)) if !codings.is_empty() => {
-            decode(body, &codings, &mut AtMost(MOST_DECODED_BYTES)).ok()
+            decode(body, &codings, &mut ByteLimit(MOST_DECODED_BYTES)).ok()
         }
         _ => None,
     };

@@ -5,7 +5,7 @@ use super::table;
 use super::targets::rules::{is_standard_webhooks_secret, standard_webhooks_key_bytes};
 use super::values::{OwnValues, Value};
 use super::{Source, Target};
-use crate::providers::{Key, Kind};
+use crate::providers::{SettingKind, SettingSpec};
 
 /// Shorter secrets can be found by trying, with one captured request to try them on.
 const MIN_SECRET_BYTES: usize = 16;
@@ -90,7 +90,7 @@ pub fn on_source(source: &Source, values: &OwnValues) -> Vec<String> {
         let setting = names::setting_of(&name);
         let key = recipe.keys().iter().find(|key| key.name == setting);
         let (Some(value), Some(key)) = (values.get(&name), key) else { continue };
-        if key.kind != Kind::Secret {
+        if key.kind != SettingKind::Secret {
             found.extend(advice(value, flaw(&value.text, Surroundings::AreTrimmed)));
             continue;
         }
@@ -153,10 +153,10 @@ pub fn on_target(target: &Target, values: &OwnValues) -> Vec<String> {
 }
 
 /// What to add to an error about a value that is of another kind.
-pub fn wrong_kind(key: &Key, value: &str) -> Option<String> {
+pub fn wrong_kind(key: &SettingSpec, value: &str) -> Option<String> {
     let is_expected = |begin: &String| value.starts_with(begin.as_str());
     let expected = key.begins_with.join(" or ");
-    if key.kind != Kind::Secret || key.begins_with.iter().any(is_expected) {
+    if key.kind != SettingKind::Secret || key.begins_with.iter().any(is_expected) {
         return None;
     }
     match (api_key(value), key.begins_with.is_empty()) {

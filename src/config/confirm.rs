@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use super::values::{OwnValues, Value, parse_value};
-use crate::providers::{Asker, OwnQuestion, Secret, Verifier};
+use crate::providers::{Asker, ConfirmSettings, Secret, Verifier};
 
 /// As many messages may await their confirmation where nothing else proves the sender: anybody can send them.
 const MOST_AWAITING: u32 = 1_000;
@@ -78,7 +78,8 @@ fn own(
         Some(value) => Some(parse_value(value, token, problems)?),
         None => None,
     };
-    let own = |text: &str| Asker::own(&OwnQuestion { url: text, token: token.clone() }, verifier.recipe());
+    let own =
+        |text: &str| Asker::own(&ConfirmSettings { url: text, token: token.clone() }, verifier.recipe());
     parse_value(url, own, problems).map(Arc::new)
 }
 

@@ -10,7 +10,7 @@ use super::noun::Noun;
 use super::parse::{self, shown};
 use super::values::{Draft, OwnValues, Values, parse_value};
 use super::{Confirm, Rate, Retention, Source};
-use crate::providers::{self, CUSTOM, Group, Recipe, Secret, Settings, Verifier};
+use crate::providers::{self, CUSTOM, ProviderGroup, Recipe, Secret, Settings, Verifier};
 
 const MAX_TOLERANCE: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 /// For each client, where nothing but confirmation proves the sender.
@@ -143,7 +143,7 @@ impl Draft<'_> {
     /// Other providers have recipes that know how their senders check a URL.
     fn refuse_probe(&self, recipe: &Recipe, methods: &[String], problems: &mut Vec<String>) {
         let variable = self.variable("PROBE");
-        if recipe.group() != Group::Generic {
+        if recipe.group() != ProviderGroup::Generic {
             problems.push(format!(
                 "{variable}: is for generic providers, such as token, none, custom, standard-webhooks and cloudevents; remove it: the recipe of {} has its own rules for \
                  requests that check the URL",

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use encoding_rs::{Encoding, UTF_8};
 
 use crate::json::{self, Object};
-use crate::providers::{AtMost, Headers, charset, codings, decode};
+use crate::providers::{ByteLimit, Headers, charset, codings, decode};
 
 const FORM: &str = "application/x-www-form-urlencoded";
 const MULTIPART: &str = "multipart/form-data";
@@ -43,7 +43,7 @@ impl FormBody {
         let Ok(codings) = codings(headers) else { return Self::AsReceived };
         let is_coded = !codings.is_empty();
         let plain = match is_coded {
-            true => match decode(body, &codings, &mut AtMost(MAX_DECODED_BYTES)) {
+            true => match decode(body, &codings, &mut ByteLimit(MAX_DECODED_BYTES)) {
                 Ok(plain) => Cow::Owned(plain),
                 Err(_) => return Self::AsReceived,
             },

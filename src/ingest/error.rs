@@ -12,7 +12,7 @@ use crate::http::reply;
 use crate::ingest::provider_reply::provider_reply;
 use crate::providers::Cause;
 use crate::store::Unavailable;
-use crate::verification::{ProviderUnreachable, Source, VerifyError, cause_may_concern_url};
+use crate::verification::{ProviderUnreachable, Source, VerificationError, cause_may_concern_url};
 
 /// Why a webhook is not acknowledged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,13 +55,13 @@ impl From<ProviderUnreachable> for ReceiveError {
     }
 }
 
-impl From<VerifyError> for ReceiveError {
-    fn from(error: VerifyError) -> Self {
+impl From<VerificationError> for ReceiveError {
+    fn from(error: VerificationError) -> Self {
         match error {
-            VerifyError::Unavailable(why) => Self::Unavailable(why),
-            VerifyError::NoRoom => Self::Body(BodyError::BudgetUsedUp),
-            VerifyError::NotReached => Self::ProviderUnreachable,
-            VerifyError::Failed => Self::Failed,
+            VerificationError::Unavailable(why) => Self::Unavailable(why),
+            VerificationError::NoRoom => Self::Body(BodyError::BudgetUsedUp),
+            VerificationError::NotReached => Self::ProviderUnreachable,
+            VerificationError::Failed => Self::Failed,
         }
     }
 }

@@ -23,7 +23,7 @@ use crate::ingest::reject::{reject, reject_unread};
 use crate::ingest::report::{Report, count, log};
 use crate::ingest::webhooks::Mount;
 use crate::providers::{
-    Cause, First, Handshake, Headers, Learning, Moment, NothingOutside, Unproven, Verifier,
+    Cause, HandshakeAction, Handshake, Headers, LearningWindow, HandshakePhase, EmptyKeyStore, VerifyError, Verifier,
 };
 use crate::store::Memory;
 use crate::verification::{
@@ -95,14 +95,14 @@ async fn process(
         if !source.makes_message_of(method) {
             return answer_probe(source, method);
         }
-        match verifier.authenticate(&incoming.request(&[]), &NothingOutside) {
+        match verifier.authenticate(&incoming.request(&[]), &EmptyKeyStore) {
             Ok(()) => proof = Proof::Given,
-            Err(Unproven::Refused(cause)) => {
+            Err(VerifyError::Rejected(cause)) => {
                 let payload = payload.into_inner();
                 return Err(reject_unread(mount, request, incoming, cause, payload, announced_length).await);
             }
             // Nothing is given that had still to be fetched: it is asked again below.
-            Err(Unproven::Wanting(_)) => {}
+            Err(VerifyError::Missing(_)) => {}
         }
     }
     let reservation = service.budget.reservation(network);
@@ -165,7 +165,7 @@ fn unsigned_handshake(
     body: &[u8],
 ) -> Option<Result<Handshake, Cause>> {
     // Whether a secret may be learned now is asked when there is one to learn.
-    verifier.handshake(&incoming.request(body), Moment::BeforeAuthentication, Learning::Open)
+    verifier.handshake(&incoming.request(body), HandshakePhase::BeforeAuthentication, LearningWindow::Open)
 }
 
 /// Does what must come first, then answers. What is refused is kept without its body: that may be a secret to be learned.
@@ -183,16 +183,16 @@ async fn answer(
         }
     };
     match handshake.first {
-        First::Nothing => {}
-        First::Learn(secret) => {
+        HandshakeAction::Nothing => {}
+        HandshakeAction::Learn(secret) => {
             if verification::learn(source, &service.store, &secret, incoming.received_at).await?
-                == Learning::Closed
+                == LearningWindow::Closed
             {
                 let reason = RejectionReason::noise(Cause::HandshakeRefused);
                 return Err(reject(service, source, incoming, reason, None).await);
             }
         }
-        First::Visit(url) => verification::visit(&mount.webhooks.sources.client, url, deadline).await?,
+        HandshakeAction::Visit(url) => verification::visit(&mount.webhooks.sources.client, url, deadline).await?,
     }
     Ok(provider_reply(handshake.reply))
 }

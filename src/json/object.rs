@@ -30,7 +30,7 @@ impl<'a> Object<'a> {
         }
         let mut object = Self::default();
         let mut document = serde_json::Deserializer::from_str(raw);
-        Members(&mut object).deserialize(&mut document).ok()?;
+        MemberReader(&mut object).deserialize(&mut document).ok()?;
         document.end().ok().map(|()| object)
     }
 
@@ -41,10 +41,6 @@ impl<'a> Object<'a> {
 
     pub fn len(&self) -> usize {
         self.members.len()
-    }
-
-    pub fn is_empty(&self) -> bool {
-        self.members.is_empty()
     }
 
     /// The raw value of a key.
@@ -69,9 +65,9 @@ impl<'a> Object<'a> {
     }
 }
 
-struct Members<'o, 'a>(&'o mut Object<'a>);
+struct MemberReader<'o, 'a>(&'o mut Object<'a>);
 
-impl<'de> DeserializeSeed<'de> for Members<'_, 'de> {
+impl<'de> DeserializeSeed<'de> for MemberReader<'_, 'de> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
@@ -79,7 +75,7 @@ impl<'de> DeserializeSeed<'de> for Members<'_, 'de> {
     }
 }
 
-impl<'de> Visitor<'de> for Members<'_, 'de> {
+impl<'de> Visitor<'de> for MemberReader<'_, 'de> {
     type Value = ();
 
     fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -112,6 +108,6 @@ mod tests {
         );
         assert_eq!(object.len(), 4);
         assert!(Object::read("[]").is_none() && Object::read("{").is_none() && Object::read("{}x").is_none());
-        assert!(Object::read("{}").unwrap().is_empty());
+        assert!(Object::read("{}").unwrap().members.is_empty());
     }
 }

@@ -4,9 +4,10 @@
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::candidate;
-use super::lookup::{JsonPath, first_key_except, key_text};
-use super::strings::text_of;
+use super::document::candidate;
+use super::lookup::{JsonPath, first_key_except};
+use super::path_value::{PathValue, PathValues, Slot};
+use super::strings::key_text;
 
 /// Places of values in a JSON document: object keys joined by dots, `items[]` for the first item of an array.
 /// In a body that is an array, those of its first item.
@@ -14,13 +15,13 @@ use super::strings::text_of;
 pub struct Paths {
     root: Branch,
     count: usize,
-    names: Vec<NameOf>,
-    every: Vec<OfEvery>,
+    names: Vec<KeyNamePath>,
+    every: Vec<EveryItemPath>,
 }
 
 /// A value that is read from every item of a batch.
 #[derive(Clone, Debug)]
-struct OfEvery {
+struct EveryItemPath {
     slot: Slot,
     /// The value in a document that is no batch.
     sole: Slot,
@@ -30,80 +31,55 @@ struct OfEvery {
 
 /// The name of a key is wanted, not its value.
 #[derive(Clone, Debug)]
-struct NameOf {
+struct KeyNamePath {
     slot: Slot,
     object: JsonPath,
     except: Vec<String>,
 }
 
-/// Where a path's value will be among what was read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Slot(pub(super) usize);
-
 #[derive(Clone, Debug, Default)]
-struct Branch(Vec<(String, Node)>);
+struct Branch(Vec<(String, PathNode)>);
 
 #[derive(Clone, Debug)]
-enum Node {
+enum PathNode {
     Value(Slot),
     Branch(Branch),
     /// What is wanted from the first item of an array.
     FirstItem(Branch),
 }
 
-/// The values found, by slot.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Extracted(Vec<Found>);
-
-/// What stands at a path.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Found {
-    Absent,
-    Text(String),
-    /// Digits as sent: no precision is lost.
-    Number(String),
-    /// An object, an array, a literal, or text that is not Unicode.
-    Other,
-}
-
-impl Extracted {
-    pub fn get(&self, slot: Slot) -> &Found {
-        self.0.get(slot.0).unwrap_or(&Found::Absent)
-    }
-}
-
 impl Paths {
     /// # Errors
     /// A path with an empty key, or one that needs an object where another needs a value.
     pub fn add(&mut self, path: &str) -> Result<Slot, String> {
+        let parsed = JsonPath::parse(path)?;
+        let keys = parsed
+            .keys()
+            .ok_or_else(|| format!("`{path}` is a JSON pointer; write keys with dots between"))?;
         let mut branch = &mut self.root;
-        let mut keys = path.split('.').peekable();
-        while let Some(key) = keys.next() {
-            if key.is_empty() {
-                return Err(format!("`{path}` has an empty key"));
-            }
+        let mut keys = keys.into_iter().peekable();
+        while let Some((key, is_array)) = keys.next() {
             let is_last = keys.peek().is_none();
-            let (key, is_array) = key.strip_suffix("[]").map_or((key, false), |key| (key, true));
             if is_last && is_array {
                 return Err(format!("`{path}` ends in an array; name a key of its items"));
             }
             let place = branch.place(key).unwrap_or_else(|| {
                 let node = match (is_last, is_array) {
-                    (true, _) => Node::Value(Slot(self.count)),
-                    (false, true) => Node::FirstItem(Branch::default()),
-                    (false, false) => Node::Branch(Branch::default()),
+                    (true, _) => PathNode::Value(Slot(self.count)),
+                    (false, true) => PathNode::FirstItem(Branch::default()),
+                    (false, false) => PathNode::Branch(Branch::default()),
                 };
                 self.count += usize::from(is_last);
                 branch.0.push((key.to_owned(), node));
                 branch.0.len() - 1
             });
             match (&mut branch.0[place].1, is_last, is_array) {
-                (Node::Value(slot), true, _) => return Ok(*slot),
-                (Node::Branch(inner), false, false) | (Node::FirstItem(inner), false, true) => branch = inner,
+                (PathNode::Value(slot), true, _) => return Ok(*slot),
+                (PathNode::Branch(inner), false, false) | (PathNode::FirstItem(inner), false, true) => {
+                    branch = inner
+                }
                 _ => {
-                    return Err(format!(
-                        "`{path}` is wanted in two ways, as a value and as an object or array"
-                    ));
+                    return Err(format!("`{path}` is used both as a value and as an object or array"));
                 }
             }
         }
@@ -114,7 +90,7 @@ impl Paths {
     pub fn add_name(&mut self, object: JsonPath, except: Vec<String>) -> Slot {
         let slot = Slot(self.count);
         self.count += 1;
-        self.names.push(NameOf { slot, object, except });
+        self.names.push(KeyNamePath { slot, object, except });
         slot
     }
 
@@ -127,46 +103,46 @@ impl Paths {
         let slot = Slot(self.count);
         self.count += 1;
         let leads_through_array = path.contains("[]");
-        self.every.push(OfEvery { slot, sole, path: JsonPath::parse(path)?, leads_through_array });
+        self.every.push(EveryItemPath { slot, sole, path: JsonPath::parse(path)?, leads_through_array });
         Ok(slot)
     }
 
     /// What stands at the paths; `None` unless `accepts(body)`.
-    pub fn read(&self, body: &[u8]) -> Option<Extracted> {
+    pub fn read(&self, body: &[u8]) -> Option<PathValues> {
         let text = candidate(body)?;
-        let mut found = vec![Found::Absent; self.count];
+        let mut found = vec![PathValue::Absent; self.count];
         self.root.read(text, &mut found).ok()?;
         for name in &self.names {
             let object = name.object.raw(text.as_bytes());
             if let Some(key) = object.and_then(|object| first_key_except(object, &name.except)) {
-                found[name.slot.0] = Found::Text(key);
+                found[name.slot.0] = PathValue::Text(key);
             }
         }
         let is_array = text.trim_start().starts_with('[');
         for every in &self.every {
             found[every.slot.0] = match is_array || every.leads_through_array {
-                true => every.path.every(text.as_bytes()).map_or(Found::Absent, joined),
+                true => every.path.every(text.as_bytes()).map_or(PathValue::Absent, joined),
                 false => found[every.sole.0].clone(),
             };
         }
-        Some(Extracted(found))
+        Some(PathValues(found))
     }
 }
 
 /// One text for the values of all items: two batches have it in common only if all values are the same. Absent where an
 /// item has none.
-fn joined(mut values: Vec<Found>) -> Found {
+fn joined(mut values: Vec<PathValue>) -> PathValue {
     if values.len() == 1 {
         return values.remove(0);
     }
-    let escaped = |value: &Found| match value {
-        Found::Text(text) | Found::Number(text) if !text.is_empty() => {
+    let escaped = |value: &PathValue| match value {
+        PathValue::Text(text) | PathValue::Number(text) if !text.is_empty() => {
             Some(text.replace('%', "%25").replace(',', "%2C"))
         }
         _ => None,
     };
     let texts: Option<Vec<String>> = values.iter().map(escaped).collect();
-    texts.map_or(Found::Absent, |texts| Found::Text(texts.join(",")))
+    texts.map_or(PathValue::Absent, |texts| PathValue::Text(texts.join(",")))
 }
 
 impl Branch {
@@ -174,18 +150,20 @@ impl Branch {
         self.0.iter().position(|(name, _)| name == key)
     }
 
-    fn node(&self, key: &str) -> Option<&Node> {
+    fn node(&self, key: &str) -> Option<&PathNode> {
         self.place(key).map(|place| &self.0[place].1)
     }
 
     /// Reads a whole document. Only objects and arrays are visited: asking serde_json for any
     /// other value would refuse the numbers and strings that it cannot represent.
-    fn read(&self, text: &str, found: &mut [Found]) -> serde_json::Result<()> {
+    fn read(&self, text: &str, found: &mut [PathValue]) -> serde_json::Result<()> {
         let mut document = serde_json::Deserializer::from_str(text);
         match text.bytes().find(|byte| !byte.is_ascii_whitespace()) {
-            Some(b'{') if !self.0.is_empty() => Object { branch: self, found }.deserialize(&mut document)?,
+            Some(b'{') if !self.0.is_empty() => {
+                ObjectReader { branch: self, found }.deserialize(&mut document)?
+            }
             Some(b'[') if !self.0.is_empty() => {
-                FirstItem { branch: self, found }.deserialize(&mut document)?
+                FirstItemReader { branch: self, found }.deserialize(&mut document)?
             }
             _ => {
                 serde::Deserialize::deserialize(&mut document).map(|IgnoredAny| ())?;
@@ -195,27 +173,27 @@ impl Branch {
     }
 
     /// Reads a value inside a document, which may be anything.
-    fn read_object(&self, raw: &str, found: &mut [Found]) -> serde_json::Result<()> {
+    fn read_object(&self, raw: &str, found: &mut [PathValue]) -> serde_json::Result<()> {
         if !raw.starts_with('{') {
             return Ok(());
         }
-        Object { branch: self, found }.deserialize(&mut serde_json::Deserializer::from_str(raw))
+        ObjectReader { branch: self, found }.deserialize(&mut serde_json::Deserializer::from_str(raw))
     }
 
-    fn forget(&self, found: &mut [Found]) {
+    fn forget(&self, found: &mut [PathValue]) {
         for (_, node) in &self.0 {
             match node {
-                Node::Value(slot) => found[slot.0] = Found::Absent,
-                Node::Branch(inner) | Node::FirstItem(inner) => inner.forget(found),
+                PathNode::Value(slot) => found[slot.0] = PathValue::Absent,
+                PathNode::Branch(inner) | PathNode::FirstItem(inner) => inner.forget(found),
             }
         }
     }
 }
 
-impl Node {
-    fn take(&self, raw: &str, found: &mut [Found]) -> serde_json::Result<()> {
+impl PathNode {
+    fn take(&self, raw: &str, found: &mut [PathValue]) -> serde_json::Result<()> {
         match self {
-            Self::Value(slot) => found[slot.0] = Found::from_raw(raw),
+            Self::Value(slot) => found[slot.0] = PathValue::from_raw(raw),
             Self::Branch(branch) => {
                 // Of a key that appears twice the last one counts, with all that is in it.
                 branch.forget(found);
@@ -224,7 +202,8 @@ impl Node {
             Self::FirstItem(branch) => {
                 branch.forget(found);
                 if raw.starts_with('[') {
-                    FirstItem { branch, found }.deserialize(&mut serde_json::Deserializer::from_str(raw))?;
+                    FirstItemReader { branch, found }
+                        .deserialize(&mut serde_json::Deserializer::from_str(raw))?;
                 }
             }
         }
@@ -232,23 +211,12 @@ impl Node {
     }
 }
 
-impl Found {
-    /// Of a value as it stands in a document.
-    pub fn from_raw(raw: &str) -> Self {
-        match raw.as_bytes().first() {
-            Some(b'"') => text_of(raw).map_or(Self::Other, |text| Self::Text(text.into_owned())),
-            Some(b'-' | b'0'..=b'9') => Self::Number(raw.to_owned()),
-            _ => Self::Other,
-        }
-    }
-}
-
-struct Object<'a> {
+struct ObjectReader<'a> {
     branch: &'a Branch,
-    found: &'a mut [Found],
+    found: &'a mut [PathValue],
 }
 
-impl<'de> DeserializeSeed<'de> for Object<'_> {
+impl<'de> DeserializeSeed<'de> for ObjectReader<'_> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
@@ -256,7 +224,7 @@ impl<'de> DeserializeSeed<'de> for Object<'_> {
     }
 }
 
-impl<'de> Visitor<'de> for Object<'_> {
+impl<'de> Visitor<'de> for ObjectReader<'_> {
     type Value = ();
 
     fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -277,12 +245,12 @@ impl<'de> Visitor<'de> for Object<'_> {
     }
 }
 
-struct FirstItem<'a> {
+struct FirstItemReader<'a> {
     branch: &'a Branch,
-    found: &'a mut [Found],
+    found: &'a mut [PathValue],
 }
 
-impl<'de> DeserializeSeed<'de> for FirstItem<'_> {
+impl<'de> DeserializeSeed<'de> for FirstItemReader<'_> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
@@ -290,7 +258,7 @@ impl<'de> DeserializeSeed<'de> for FirstItem<'_> {
     }
 }
 
-impl<'de> Visitor<'de> for FirstItem<'_> {
+impl<'de> Visitor<'de> for FirstItemReader<'_> {
     type Value = ();
 
     fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

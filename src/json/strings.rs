@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use serde_json::value::RawValue;
+
 /// Decodes a raw string; `None` if it is not a string or has a lone surrogate.
 pub fn text_of(raw: &str) -> Option<Cow<'_, str>> {
     let inner = raw.strip_prefix('"')?.strip_suffix('"')?;
@@ -50,6 +52,12 @@ fn repaired(raw: &str) -> String {
 /// The UTF-16 code unit of a `\u` escape at the start of the text.
 fn unit(text: &str) -> Option<u16> {
     u16::from_str_radix(text.strip_prefix("\\u")?.get(..4)?, 16).ok()
+}
+
+/// A key as text; `None` where it has a lone surrogate, and no key that is wanted has one. Keys are taken as they stand in
+/// the document, since serde_json lets control characters pass in those that it gives as bytes.
+pub(super) fn key_text(key: &RawValue) -> Option<Cow<'_, str>> {
+    text_of(key.get())
 }
 
 #[cfg(test)]

@@ -5,19 +5,19 @@ use proptest::prelude::*;
 use super::*;
 use paths::*;
 
-fn extract(paths: &[&str], body: &str) -> Option<Vec<Found>> {
+fn extract(paths: &[&str], body: &str) -> Option<Vec<PathValue>> {
     let mut wanted = Paths::default();
     let slots: Vec<Slot> = paths.iter().map(|path| wanted.add(path).unwrap()).collect();
     let extracted = wanted.read(body.as_bytes())?;
     Some(slots.into_iter().map(|slot| extracted.get(slot).clone()).collect())
 }
 
-fn text(value: &str) -> Found {
-    Found::Text(value.to_owned())
+fn text(value: &str) -> PathValue {
+    PathValue::Text(value.to_owned())
 }
 
-fn number(value: &str) -> Found {
-    Found::Number(value.to_owned())
+fn number(value: &str) -> PathValue {
+    PathValue::Number(value.to_owned())
 }
 
 #[test]
@@ -27,18 +27,18 @@ fn values_are_read_at_their_paths() {
         (
             r#" { "id" : 12345678901234567890123 , "data":{"x":1}}"#,
             number("12345678901234567890123"),
-            Found::Absent,
+            PathValue::Absent,
         ),
-        (r#"{"id":-1e400}"#, number("-1e400"), Found::Absent),
-        (r#"{"id":null,"data":{"type":[1]}}"#, Found::Other, Found::Other),
-        (r#"{"id":"\ud800","data":1e400}"#, Found::Other, Found::Absent),
-        (r#"{"\ud800":1,"i\u0064":"\u0000"}"#, text("\0"), Found::Absent),
-        (r#"{"id":"a","id":"b","data":{"type":"x"},"data":{}}"#, text("b"), Found::Absent),
+        (r#"{"id":-1e400}"#, number("-1e400"), PathValue::Absent),
+        (r#"{"id":null,"data":{"type":[1]}}"#, PathValue::Other, PathValue::Other),
+        (r#"{"id":"\ud800","data":1e400}"#, PathValue::Other, PathValue::Absent),
+        (r#"{"\ud800":1,"i\u0064":"\u0000"}"#, text("\0"), PathValue::Absent),
+        (r#"{"id":"a","id":"b","data":{"type":"x"},"data":{}}"#, text("b"), PathValue::Absent),
         (r#"[{"id":"a","data":{"type":"x"}},{"id":"b"}]"#, text("a"), text("x")),
-        (r#"[[{"id":"a"}]]"#, Found::Absent, Found::Absent),
-        ("[]", Found::Absent, Found::Absent),
-        ("1e400", Found::Absent, Found::Absent),
-        (r#""\ud800""#, Found::Absent, Found::Absent),
+        (r#"[[{"id":"a"}]]"#, PathValue::Absent, PathValue::Absent),
+        ("[]", PathValue::Absent, PathValue::Absent),
+        ("1e400", PathValue::Absent, PathValue::Absent),
+        (r#""\ud800""#, PathValue::Absent, PathValue::Absent),
     ];
     for (body, id, kind) in rows {
         assert_eq!(extract(&["id", "data.type"], body), Some(vec![id, kind]), "{body}");
@@ -97,7 +97,7 @@ fn large_input_is_read_without_trouble() {
     let body = format!("{{{},\"id\":\"last\"}}", keys.join(","));
     assert_eq!(extract(&["id"], &body), Some(vec![text("last")]));
     let digits = "9".repeat(100_000);
-    assert_eq!(extract(&["id"], &format!("{{\"id\":{digits}}}")), Some(vec![Found::Number(digits)]));
+    assert_eq!(extract(&["id"], &format!("{{\"id\":{digits}}}")), Some(vec![PathValue::Number(digits)]));
 }
 
 /// Differences to `Value` that are wanted; see the module's description.
@@ -154,16 +154,16 @@ fn batch_has_values_of_all_items() {
         let found = paths.read(body.as_bytes()).unwrap();
         (found.get(first).clone(), found.get(id).clone(), found.get(nested).clone())
     };
-    assert_eq!(read(r#"{"id":"a"}"#), (text("a"), text("a"), Found::Absent));
-    assert_eq!(read(r#"[{"id":"a"}]"#), (text("a"), text("a"), Found::Absent));
+    assert_eq!(read(r#"{"id":"a"}"#), (text("a"), text("a"), PathValue::Absent));
+    assert_eq!(read(r#"[{"id":"a"}]"#), (text("a"), text("a"), PathValue::Absent));
     assert_eq!(read(r#"[{"id":7}]"#).1, number("7"));
-    assert_eq!(read(r#" [{"id":"a"},{"id":2}]"#), (text("a"), text("a,2"), Found::Absent));
+    assert_eq!(read(r#" [{"id":"a"},{"id":2}]"#), (text("a"), text("a,2"), PathValue::Absent));
     assert_eq!(read(r#"[{"id":"a,b"},{"id":"c%"}]"#).1, text("a%2Cb,c%25"));
     assert_eq!(read(r#"{"events":[{"id":"a"},{"id":"b"}]}"#).2, text("a,b"));
     for body in ["[]", r#"[{"id":"a"},{}]"#, r#"[{"id":"a"},{"id":""}]"#, r#"[{"id":"a"},{"id":null}]"#] {
-        assert_eq!(read(body).1, Found::Absent, "{body}");
+        assert_eq!(read(body).1, PathValue::Absent, "{body}");
     }
     for body in [r#"{"events":[]}"#, r#"{"events":[{"id":"a"},{"x":1}]}"#, r#"{"events":{"id":"a"}}"#] {
-        assert_eq!(read(body).2, Found::Absent, "{body}");
+        assert_eq!(read(body).2, PathValue::Absent, "{body}");
     }
 }

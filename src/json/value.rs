@@ -4,10 +4,11 @@ use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
 
+use super::document::accepts;
+use super::lookup;
 use super::number::{self, Decimal};
 use super::object::Object;
 use super::strings::text_of;
-use super::{accepts, lookup};
 
 /// A value from a filter, kept as written.
 #[derive(Clone, Debug)]

@@ -1,5 +1,6 @@
 //! Compact and pretty-printed documents. Key order and the digits of numbers are preserved.
 
+use super::document::BLANKS;
 use super::strings::text_of;
 
 const INDENT: &str = "  ";
@@ -71,7 +72,7 @@ pub fn pretty(document: &str) -> String {
 }
 
 fn is_blank(character: char) -> bool {
-    super::BLANKS.contains(&character)
+    BLANKS.contains(&character)
 }
 
 fn break_line(written: &mut String, level: usize) {

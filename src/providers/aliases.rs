@@ -16,12 +16,13 @@ pub struct Alias {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct File {
+struct AliasFile {
     alias: Vec<Alias>,
 }
 
 static ALIASES: LazyLock<Vec<Alias>> = LazyLock::new(|| {
-    let file: File = toml::from_str(include_str!("aliases.toml")).expect("a test reads the table of aliases");
+    let file: AliasFile =
+        toml::from_str(include_str!("aliases.toml")).expect("a test reads the table of aliases");
     file.alias
 });
 

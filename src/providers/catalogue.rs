@@ -159,7 +159,8 @@ pub fn add_file(text: &str, name: &str) -> Result<Vec<&'static Recipe>, RecipeEr
         return Err(RecipeError {
             recipe: CUSTOM.to_owned(),
             field: "name".to_owned(),
-            problem: "is reserved for senders that variables describe; choose another one".to_owned(),
+            problem: "is reserved for senders that are described by variables; choose another name"
+                .to_owned(),
         });
     }
     Ok(recipes.into_iter().map(add).collect())

@@ -2,11 +2,11 @@
 
 use std::borrow::Cow;
 
-use crate::verify::encoding::Encoding;
-use crate::verify::json::{Extracted, Found, Paths, Slot};
+use crate::json::{PathValue, PathValues, Paths, Slot};
+use crate::scheme::encoding::Encoding;
 
-use super::Request;
-use super::describe::join_parts;
+use super::joined_id::join_parts;
+use crate::content::request::Request;
 
 /// Every content type of the structured and the batched mode begins so.
 const STRUCTURED_TYPE: &[u8] = b"application/cloudevents";
@@ -26,7 +26,7 @@ pub(super) struct EventSlots {
 
 /// An event, or a batch of them.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Event<'a> {
+pub(super) struct CloudEvent<'a> {
     pub event_type: Option<Cow<'a, str>>,
     /// Source and id: an id is unique for its source only.
     pub id: Option<String>,
@@ -46,20 +46,20 @@ impl EventSlots {
 
     /// `None` where the request is no event. The content type of the structured mode outranks the headers of the binary mode,
     /// which may come with it; they count where the body is in another format than JSON.
-    pub fn read<'a>(self, request: &Request<'a>, json: Option<&'a Extracted>) -> Option<Event<'a>> {
+    pub fn read<'a>(self, request: &Request<'a>, json: Option<&'a PathValues>) -> Option<CloudEvent<'a>> {
         if is_declared(request) {
             return self.structured(json, true).or_else(|| binary(request));
         }
         binary(request).or_else(|| self.structured(json, false))
     }
 
-    fn structured(self, json: Option<&Extracted>, is_declared: bool) -> Option<Event<'_>> {
+    fn structured(self, json: Option<&PathValues>, is_declared: bool) -> Option<CloudEvent<'_>> {
         let text = |slot: Slot| match json?.get(slot) {
-            Found::Text(text) | Found::Number(text) if !text.is_empty() => Some(text.as_str()),
+            PathValue::Text(text) | PathValue::Number(text) if !text.is_empty() => Some(text.as_str()),
             _ => None,
         };
         let event_type = text(self.event_type)?;
-        (is_declared || text(self.version).is_some()).then(|| Event {
+        (is_declared || text(self.version).is_some()).then(|| CloudEvent {
             event_type: Some(Cow::Borrowed(event_type)),
             id: id(text(self.source), text(self.id)),
         })
@@ -74,7 +74,7 @@ fn is_declared(request: &Request<'_>) -> bool {
     })
 }
 
-fn binary<'a>(request: &Request<'a>) -> Option<Event<'a>> {
+fn binary<'a>(request: &Request<'a>) -> Option<CloudEvent<'a>> {
     let attribute = |name: &str| {
         let value = decoded(request.headers.single(name).ok()??);
         (!value.is_empty()).then_some(value)
@@ -83,7 +83,7 @@ fn binary<'a>(request: &Request<'a>) -> Option<Event<'a>> {
     if event_type.is_none() && event_id.is_none() {
         return None;
     }
-    Some(Event { event_type, id: id(attribute("ce-source").as_deref(), event_id.as_deref()) })
+    Some(CloudEvent { event_type, id: id(attribute("ce-source").as_deref(), event_id.as_deref()) })
 }
 
 fn id(source: Option<&str>, id: Option<&str>) -> Option<String> {

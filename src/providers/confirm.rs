@@ -7,55 +7,40 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::content::charset;
+use crate::content::coding::codings;
+use crate::content::form;
+use crate::content::view::{Texts, View};
 use crate::json;
-use crate::verify::asked_url::AskedUrl;
-use crate::verify::canonical::json_string;
-use crate::verify::charset;
-use crate::verify::coding::codings;
-use crate::verify::expectation::Expectation;
-use crate::verify::form;
-use crate::verify::place::Place;
-use crate::verify::template::{Piece, Template};
-use crate::verify::view::{Texts, View};
+use crate::scheme::canonical::json_string;
+use crate::scheme::confirm_url::ConfirmUrl;
+use crate::scheme::expectation::Expectation;
+use crate::scheme::place::Place;
+use crate::scheme::template::{Piece, Template};
 
-use super::fetch::{Call, FetchRule, call, render};
-use super::recipe::Recipe;
-use super::{Cause, Request, Secret, SettingError};
+use super::fetch::{FetchRequest, FetchRule, call, render};
+use super::recipe::{ConfirmRule, Recipe};
+use super::settings::SettingError;
+use crate::content::request::Cause;
+use crate::content::request::Request;
+use crate::content::request::Secret;
 
 /// No provider that has a body sent back to it sends more.
 const MAX_BODY_BYTES: usize = 1 << 20;
 /// Signatures and the URLs of certificates are shorter; for what goes into the URL there is a limit of its own.
 const MAX_VALUE_BYTES: usize = 4_096;
 /// Where a login does not say how long it holds.
-const LOGIN_HOLDS: Duration = Duration::from_secs(5 * 60);
+const DEFAULT_LOGIN_LIFETIME: Duration = Duration::from_secs(5 * 60);
 /// A login is renewed so long before it ends, at the most.
-const RENEWED_BEFORE: Duration = Duration::from_secs(60);
+const MAX_RENEWAL_LEAD: Duration = Duration::from_secs(60);
 /// Holds the token of `CREEL_SOURCE_<NAME>_CONFIRM_TOKEN` among the settings.
 const TOKEN: &str = "confirm_token";
-
-/// How a provider's API is asked.
-#[derive(Debug)]
-pub(super) struct ConfirmRule {
-    pub method: String,
-    pub url: Template,
-    /// Without values from the request. One whose setting is missing is left out.
-    pub headers: Vec<(String, Template)>,
-    /// JSON.
-    pub body: Option<Template>,
-    pub expect: Expectation,
-    /// Answers that say for certain that there is no such thing.
-    pub unknown: Vec<Expectation>,
-    /// Made before: what it takes becomes `{login}`.
-    pub login: Option<FetchRule>,
-    /// What must look like an id, not like a path.
-    pub shape_of: Place,
-}
 
 /// How the API of one source is asked, with its settings.
 #[derive(Clone, Debug)]
 pub struct Asker {
     method: String,
-    url: AskedUrl,
+    url: ConfirmUrl,
     headers: Vec<(String, Template)>,
     body: Vec<BodyPart>,
     expect: Expectation,
@@ -87,14 +72,14 @@ pub enum Question {
 
 /// Why nothing can be asked about a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Unaskable {
+pub struct QuestionError {
     pub cause: Cause,
     pub reason: String,
 }
 
 /// What an answer means.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Judgement {
+pub enum ConfirmResult {
     Confirmed,
     /// There is no such thing, for certain.
     Unknown(String),
@@ -112,7 +97,7 @@ pub struct Login {
 
 /// What a source's own variables say.
 #[derive(Debug)]
-pub struct OwnQuestion<'a> {
+pub struct ConfirmSettings<'a> {
     pub url: &'a str,
     pub token: Option<Secret>,
 }
@@ -125,7 +110,8 @@ impl Asker {
         form_payload: Option<&'static str>,
     ) -> Result<Self, SettingError> {
         let setting = rule.url.settings().next().unwrap_or("url").to_owned();
-        let url = AskedUrl::new(&rule.url, texts).map_err(|problem| SettingError::new(&setting, problem))?;
+        let url =
+            ConfirmUrl::new(&rule.url, texts).map_err(|problem| SettingError::new(&setting, problem))?;
         let body = rule.body.as_ref().map(|body| body_parts(body, texts)).transpose();
         Ok(Self {
             method: rule.method.clone(),
@@ -146,15 +132,15 @@ impl Asker {
     ///
     /// # Errors
     /// What is wrong with the URL, without repeating it.
-    pub fn own(question: &OwnQuestion<'_>, recipe: &'static Recipe) -> Result<Self, String> {
+    pub fn own(question: &ConfirmSettings<'_>, recipe: &'static Recipe) -> Result<Self, String> {
         let template = Template::parse(question.url.trim()).map_err(|_| {
-            "has a brace or placeholder that is not known; values are written like {query:id}, {header:X-Id}, {json:/data/id} and {form:id}, and a brace is written twice"
+            "has an unknown brace or placeholder; write values like {query:id}, {header:X-Id}, {json:/data/id} or {form:id}, and double each literal brace"
         })?;
         let mut texts = Texts::default();
-        let url = AskedUrl::new(&template, &texts)?;
+        let url = ConfirmUrl::new(&template, &texts)?;
         if url.places().next().is_none() {
             return Err(
-                "holds no value of the message, so that every message would get the same answer; write one into path or query, like {query:id}, {header:X-Id}, {json:/data/id} or {form:id}"
+                "contains no value of the message, so every message would get the same answer; add one to path or query, like {query:id}, {header:X-Id}, {json:/data/id} or {form:id}"
                     .to_owned(),
             );
         }
@@ -200,7 +186,7 @@ impl Asker {
     ///
     /// # Errors
     /// Why nothing can be asked about it.
-    pub fn question(&self, request: &Request<'_>) -> Result<Question, Unaskable> {
+    pub fn question(&self, request: &Request<'_>) -> Result<Question, QuestionError> {
         let text = text_in_utf8(request);
         let request = &Request { body: text.as_ref().map_or(request.body, String::as_bytes), ..*request };
         let view = View::new(request, self.form_payload);
@@ -209,13 +195,15 @@ impl Asker {
             self.check_is_stored(place, &view)?;
             values.insert(place.to_string(), value(place, &view)?);
         }
-        let unaskable = |reason: &str| Unaskable { cause: Cause::NotConfirmed, reason: reason.to_owned() };
+        let unaskable =
+            |reason: &str| QuestionError { cause: Cause::NotConfirmed, reason: reason.to_owned() };
         if self.needs_body() {
-            let body = view
-                .json()
-                .map_err(|cause| Unaskable { cause, reason: "the body cannot be decompressed".to_owned() })?;
+            let body = view.json().map_err(|cause| QuestionError {
+                cause,
+                reason: "the body cannot be decompressed".to_owned(),
+            })?;
             if body.len() > MAX_BODY_BYTES {
-                return Err(unaskable("the body is larger than any that its provider sends"));
+                return Err(unaskable("the body is too large"));
             }
             // Anything else could end the document that it is put into.
             if !json::accepts(body) {
@@ -227,13 +215,13 @@ impl Asker {
     }
 
     /// Of a form with the payload field only that field is stored as the payload, so no other may be asked about.
-    fn check_is_stored(&self, place: &Place, view: &View<'_>) -> Result<(), Unaskable> {
+    fn check_is_stored(&self, place: &Place, view: &View<'_>) -> Result<(), QuestionError> {
         let (Place::Form(name), Some(payload)) = (place, self.form_payload) else { return Ok(()) };
         if name == payload || view.form_field(payload) == Ok(None) {
             return Ok(());
         }
-        let reason = format!("{place} is beside the field {payload}, which is the whole message");
-        Err(Unaskable { cause: Cause::NotConfirmed, reason })
+        let reason = format!("{place} is next to the field {payload}, which is the whole message");
+        Err(QuestionError { cause: Cause::NotConfirmed, reason })
     }
 
     pub(super) fn places(&self) -> impl Iterator<Item = &Place> {
@@ -271,7 +259,7 @@ impl Asker {
         values: &BTreeMap<String, String>,
         message: &[u8],
         login: Option<&Login>,
-    ) -> Result<Call, String> {
+    ) -> Result<FetchRequest, String> {
         let login = login.and_then(|login| std::str::from_utf8(login.token.expose()).ok());
         let header = |(name, template): &(String, Template)| {
             Some((name.clone(), render(template, &self.texts, None, login)?))
@@ -289,7 +277,7 @@ impl Asker {
                 BodyPart::Message => body.extend_from_slice(json::without_mark(message)),
             }
         }
-        Ok(Call {
+        Ok(FetchRequest {
             method: self.method.clone(),
             url: self.url(values)?,
             headers: self.headers.iter().filter_map(header).collect(),
@@ -298,7 +286,7 @@ impl Asker {
     }
 
     /// A call that must be made first.
-    pub fn login(&self) -> Option<Call> {
+    pub fn login(&self) -> Option<FetchRequest> {
         call(self.login?, &self.texts, None, None)
     }
 
@@ -307,16 +295,19 @@ impl Asker {
         let rule = self.login?;
         let token = json::text_of(rule.take.as_ref()?.raw(answer)?)?.into_owned();
         let seconds = rule.expires.as_ref().and_then(|path| path.raw(answer)?.trim_matches('"').parse().ok());
-        let whole = seconds.map_or(LOGIN_HOLDS, Duration::from_secs);
-        Some(Login { token: Secret::new(token), holds: whole.saturating_sub(RENEWED_BEFORE.min(whole / 2)) })
+        let whole = seconds.map_or(DEFAULT_LOGIN_LIFETIME, Duration::from_secs);
+        Some(Login {
+            token: Secret::new(token),
+            holds: whole.saturating_sub(MAX_RENEWAL_LEAD.min(whole / 2)),
+        })
     }
 
     /// What an answer of the API means. `body`: in UTF-8.
-    pub fn judge(&self, status: u16, body: &[u8]) -> Judgement {
-        let Some(unmet) = self.expect.unmet(status, body) else { return Judgement::Confirmed };
+    pub fn judge(&self, status: u16, body: &[u8]) -> ConfirmResult {
+        let Some(unmet) = self.expect.unmet(status, body) else { return ConfirmResult::Confirmed };
         match self.unknown.iter().any(|unknown| unknown.unmet(status, body).is_none()) {
-            true => Judgement::Unknown(unmet),
-            false => Judgement::NotYet(unmet),
+            true => ConfirmResult::Unknown(unmet),
+            false => ConfirmResult::NotYet(unmet),
         }
     }
 
@@ -359,8 +350,9 @@ fn text_in_utf8(request: &Request<'_>) -> Option<String> {
     charset::json_in_utf8(request.body, request.headers)
 }
 
-fn value(place: &Place, view: &View<'_>) -> Result<String, Unaskable> {
-    let unaskable = |cause: Cause, problem: &str| Unaskable { cause, reason: format!("{place} {problem}") };
+fn value(place: &Place, view: &View<'_>) -> Result<String, QuestionError> {
+    let unaskable =
+        |cause: Cause, problem: &str| QuestionError { cause, reason: format!("{place} {problem}") };
     let found = place.find(view).map_err(|cause| match cause {
         Cause::TooLarge => unaskable(cause, "is in a body that is too large to be decoded"),
         Cause::SignatureMismatch => unaskable(cause, "is in a body whose Content-Encoding cannot be removed"),
@@ -368,7 +360,7 @@ fn value(place: &Place, view: &View<'_>) -> Result<String, Unaskable> {
     })?;
     let found = found.ok_or_else(|| unaskable(Cause::MissingHeader, "is missing"))?;
     if found.len() > MAX_VALUE_BYTES {
-        return Err(unaskable(Cause::NotConfirmed, "is longer than any id"));
+        return Err(unaskable(Cause::NotConfirmed, "is too long for an id"));
     }
     String::from_utf8(found.into_owned()).map_err(|_| unaskable(Cause::NotConfirmed, "is not UTF-8 text"))
 }

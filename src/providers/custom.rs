@@ -4,13 +4,14 @@ use serde::Deserialize;
 use serde::de::IntoDeserializer;
 use serde::de::value::{Error, StrDeserializer};
 
-use crate::verify::encoding::{Encoding, KeyEncoding};
-use crate::verify::freshness::TimestampUnit;
-use crate::verify::key::Algorithm;
+use crate::scheme::encoding::{Encoding, KeyEncoding};
+use crate::scheme::freshness::TimestampUnit;
+use crate::scheme::key::Algorithm;
 
 use super::file::{
-    DIGEST_WITHOUT_SECRET, File, KeyField, KeyKind, KeySourceTable, KeyTable, MISSING_TIMESTAMP, OneOrMany,
-    Problem, RecipeError, SignatureTable, TimestampTable, TokenTable, UNSIGNED_TIMESTAMP, problem,
+    DIGEST_WITHOUT_SECRET, FieldProblem, KeyField, KeyKind, KeySourceTable, KeyTable, MISSING_TIMESTAMP,
+    OneOrMany, RecipeError, RecipeFile, SignatureTable, TimestampTable, TokenTable, UNSIGNED_TIMESTAMP,
+    problem,
 };
 use super::recipe::Recipe;
 
@@ -30,7 +31,7 @@ pub const CUSTOM_FIELDS: &[CustomField] = &[
     },
     CustomField {
         name: "signature.layout",
-        doc: "how it is written, by example: `sha256={signature}`, `t={ts},v1={signature}` (default `{signature}`)",
+        doc: "the format of the value, by example: `sha256={signature}`, `t={ts},v1={signature}` (default `{signature}`)",
     },
     CustomField { name: "signature.encoding", doc: "`hex` (default), `base64` or `base64url`" },
     CustomField {
@@ -39,15 +40,15 @@ pub const CUSTOM_FIELDS: &[CustomField] = &[
     },
     CustomField {
         name: "signature.text",
-        doc: "what is signed: `{body}` (default), `{ts}.{body}`, `{url}{body}` and the like",
+        doc: "what is signed: `{body}` (default), `{ts}.{body}`, `{url}{body}` and so on",
     },
     CustomField {
         name: "signature.key.encoding",
-        doc: "how the secret is written: `text` (default), `base64` or `hex`",
+        doc: "the encoding of the secret: `text` (default), `base64` or `hex`",
     },
     CustomField {
         name: "signature.key.prefix",
-        doc: "what is taken off the secret where it begins so, like `whsec_`",
+        doc: "a prefix that is removed from the secret, such as `whsec_`",
     },
     CustomField {
         name: "timestamp.at",
@@ -55,17 +56,17 @@ pub const CUSTOM_FIELDS: &[CustomField] = &[
     },
     CustomField {
         name: "timestamp.unit",
-        doc: "`s` (default), `ms`, `s-or-ms`, `rfc3339`, `any` (one of those, by its shape) or `http-date`",
+        doc: "`s` (default), `ms`, `s-or-ms`, `rfc3339`, `any` (one of those, recognised by its form) or `http-date`",
     },
     CustomField { name: "token.at", doc: "where a shared token is, instead of a signature" },
     CustomField {
         name: "token.scheme",
-        doc: "what stands before the token, like `Bearer` (in any case, with blanks after it) or `token=` (to the letter)",
+        doc: "the text before the token: `Bearer` (case-insensitive, followed by spaces) or `token=` (exact)",
     },
     CustomField { name: "event_type", doc: "where the event type is: `header X-Event`, `json type`" },
-    CustomField { name: "event_action", doc: "what is appended to the type after a dot" },
-    CustomField { name: "delivery_id", doc: "where the id of the delivery is" },
-    CustomField { name: "form_payload", doc: "the form field that holds the JSON" },
+    CustomField { name: "event_action", doc: "the action, appended to the type after a dot" },
+    CustomField { name: "delivery_id", doc: "where the delivery id is" },
+    CustomField { name: "form_payload", doc: "the form field that contains the JSON" },
 ];
 
 /// `signature.key.encoding` → `SIGNATURE_KEY_ENCODING`.
@@ -97,7 +98,7 @@ pub fn custom_recipe(
 ) -> Result<&'static Recipe, RecipeError> {
     let file = file(&given, &variable);
     let recipe = file
-        .map_err(|Problem(field, problem)| RecipeError { recipe: source.to_owned(), field, problem })
+        .map_err(|FieldProblem(field, problem)| RecipeError { recipe: source.to_owned(), field, problem })
         .and_then(|file| Recipe::from_file(source, file))
         .map_err(|error| in_variables(error, &variable))?;
     Ok(Box::leak(Box::new(recipe)))
@@ -107,7 +108,7 @@ pub fn custom_recipe(
 fn reject_unused_fields(
     given: &impl Fn(&str) -> Option<String>,
     variable: &impl Fn(&str) -> String,
-) -> Result<(), Problem> {
+) -> Result<(), FieldProblem> {
     let is_token = given("token.at").is_some() && given("signature.at").is_none();
     if is_token && given("timestamp.at").is_some() {
         let token = variable("token.at");
@@ -167,16 +168,16 @@ fn in_variables(error: RecipeError, variable: &impl Fn(&str) -> String) -> Recip
 fn file(
     given: &impl Fn(&str) -> Option<String>,
     variable: &impl Fn(&str) -> String,
-) -> Result<File, Problem> {
+) -> Result<RecipeFile, FieldProblem> {
     reject_unused_fields(given, variable)?;
     let places = |field: &str| given(field).map(OneOrMany::One);
-    let mut file = File {
+    let mut file = RecipeFile {
         title: "your own sender".to_owned(),
         event_type: places("event_type"),
         event_action: places("event_action"),
         delivery_id: places("delivery_id"),
         form_payload: given("form_payload"),
-        ..File::default()
+        ..RecipeFile::default()
     };
     let setting = match (given("signature.at"), given("token.at")) {
         (Some(at), None) => signature(&mut file, at, given)?,
@@ -225,10 +226,10 @@ fn file(
 
 /// Adds the signature and says which setting holds the key.
 fn signature(
-    file: &mut File,
+    file: &mut RecipeFile,
     at: String,
     given: &impl Fn(&str) -> Option<String>,
-) -> Result<&'static str, Problem> {
+) -> Result<&'static str, FieldProblem> {
     let algorithm: Algorithm = parsed("signature.algorithm", given)?.unwrap_or(Algorithm::HmacSha256);
     let setting = if algorithm.public().is_some() { "public_key" } else { "secret" };
     let key = KeySourceTable {
@@ -262,7 +263,7 @@ fn signature(
 fn parsed<'de, T: Deserialize<'de>>(
     field: &str,
     given: &impl Fn(&str) -> Option<String>,
-) -> Result<Option<T>, Problem> {
+) -> Result<Option<T>, FieldProblem> {
     let Some(text) = given(field) else { return Ok(None) };
     let word: StrDeserializer<'_, Error> = text.trim().into_deserializer();
     T::deserialize(word).map(Some).map_err(|error| problem(field, error.to_string()))

@@ -4,12 +4,13 @@ use std::borrow::Cow;
 
 use ring::digest::{SHA256, digest};
 
-use crate::verify::encoding::hex;
-use crate::verify::json::{Extracted, Found};
+use crate::json::{PathValue, PathValues};
+use crate::scheme::encoding::hex;
 
-use super::Request;
 use super::cloud_event::BINARY_MARK;
+use super::joined_id::join_parts;
 use super::recipe::{Detail, Recipe};
+use crate::content::request::Request;
 
 /// The type of a message that names none.
 pub(super) const NO_TYPE: &str = "message";
@@ -38,7 +39,7 @@ impl Description {
     pub(super) fn of(
         recipe: &Recipe,
         request: &Request<'_>,
-        json: Option<&Extracted>,
+        json: Option<&PathValues>,
         unsigned: &[&str],
     ) -> Self {
         if let Some(event) = recipe.cloud_event.and_then(|slots| slots.read(request, json)) {
@@ -69,22 +70,6 @@ impl Description {
     }
 }
 
-/// Joins the parts of an id with colons. Colons in all parts but the one at `plain` are percent-encoded, so that different parts
-/// never result in the same id. `plain`: the part that often has colons.
-pub(super) fn join_parts(parts: &[&str], plain: usize) -> String {
-    let mut id = String::with_capacity(parts.iter().map(|part| part.len() + 1).sum());
-    for (place, part) in parts.iter().enumerate() {
-        if place > 0 {
-            id.push(':');
-        }
-        match place != plain && part.contains(['%', ':']) {
-            true => id.push_str(&part.replace('%', "%25").replace(':', "%3A")),
-            false => id.push_str(part),
-        }
-    }
-    id
-}
-
 /// The id of all parts; `None` if one is missing, since distinct messages could then have the same id.
 fn joined_id<'a>(
     details: &[Vec<Detail>],
@@ -104,7 +89,7 @@ fn joined_id<'a>(
 }
 
 /// The text or number at a place; nothing where it is empty, repeated, not text, or anything else.
-fn find<'a>(detail: &Detail, request: &Request<'a>, json: Option<&'a Extracted>) -> Option<Cow<'a, str>> {
+fn find<'a>(detail: &Detail, request: &Request<'a>, json: Option<&'a PathValues>) -> Option<Cow<'a, str>> {
     let text = match detail {
         Detail::Header(name) => Cow::Borrowed(std::str::from_utf8(request.headers.single(name).ok()??).ok()?),
         Detail::Query(name) => {
@@ -116,8 +101,8 @@ fn find<'a>(detail: &Detail, request: &Request<'a>, json: Option<&'a Extracted>)
             }
         }
         Detail::Json(slot) => match json?.get(*slot) {
-            Found::Text(text) | Found::Number(text) => Cow::Borrowed(text.as_str()),
-            Found::Absent | Found::Other => return None,
+            PathValue::Text(text) | PathValue::Number(text) => Cow::Borrowed(text.as_str()),
+            PathValue::Absent | PathValue::Other => return None,
         },
     };
     (!text.is_empty()).then_some(text)
@@ -138,41 +123,5 @@ fn delivery_id(id: &str) -> String {
         id.to_owned()
     } else {
         hex(digest(&SHA256, id.as_bytes()).as_ref())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    #[test]
-    fn one_part_keeps_its_colons() {
-        let time = "12:00:00%20Z";
-        for (parts, plain, id) in [
-            (&["https://a.example/x%20y", "A-1"][..], 0, "https://a.example/x%20y:A-1"),
-            (&["/a:b", "c"], 0, "/a:b:c"),
-            (&["/a", "b:c"], 0, "/a:b%3Ac"),
-            (&["/a", "b%3Ac"], 0, "/a:b%253Ac"),
-            (&["one", "two", time], 2, "one:two:12:00:00%20Z"),
-            (&["one:", "two%", time], 2, "one%3A:two%25:12:00:00%20Z"),
-        ] {
-            assert_eq!(join_parts(parts, plain), id);
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn different_parts_have_different_ids(
-            one in prop::collection::vec("[:%3A5a]{0,4}", 3),
-            other in prop::collection::vec("[:%3A5a]{0,4}", 3),
-            plain in 0..3_usize,
-        ) {
-            let id = |parts: &[String]| {
-                join_parts(&parts.iter().map(String::as_str).collect::<Vec<_>>(), plain)
-            };
-            prop_assert_eq!(one == other, id(&one) == id(&other));
-        }
     }
 }

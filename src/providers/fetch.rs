@@ -2,14 +2,14 @@
 
 use std::borrow::Cow;
 
+use crate::content::request::{Headers, Request};
+use crate::content::view::{Texts, View};
 use crate::json::lookup::{self, JsonPath};
 use crate::json::{text_of, without_mark};
-use crate::verify::certificate::certificates;
-use crate::verify::outside::{self, Answer, Wanted};
-use crate::verify::request::{Headers, Request};
-use crate::verify::template::{Scope, Template};
-use crate::verify::tink;
-use crate::verify::view::{Texts, View};
+use crate::scheme::certificate::certificates;
+use crate::scheme::key_store::{self, KeyRequest, KeyResponse};
+use crate::scheme::template::{Template, TemplateScope};
+use crate::scheme::tink;
 
 /// The largest sets are those of whole platforms, with dozens of keys.
 const MAX_KEYS_BYTES: usize = 256 << 10;
@@ -33,7 +33,7 @@ pub(super) struct FetchRule {
 
 /// A request to make, and how its answer is to be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Call {
+pub struct FetchRequest {
     pub method: String,
     pub url: String,
     pub headers: Vec<(String, String)>,
@@ -42,19 +42,19 @@ pub struct Call {
 
 /// What is to be done for something wanted.
 #[derive(Debug)]
-pub struct Plan<'a> {
+pub struct FetchPlan<'a> {
     rule: Option<&'a FetchRule>,
     texts: &'a Texts,
-    wanted: &'a Wanted,
+    wanted: &'a KeyRequest,
 }
 
-impl<'a> Plan<'a> {
-    pub(super) const fn new(rule: Option<&'a FetchRule>, texts: &'a Texts, wanted: &'a Wanted) -> Self {
+impl<'a> FetchPlan<'a> {
+    pub(super) const fn new(rule: Option<&'a FetchRule>, texts: &'a Texts, wanted: &'a KeyRequest) -> Self {
         Self { rule, texts, wanted }
     }
 
     /// A call that must be made first.
-    pub fn login(&self) -> Option<Call> {
+    pub fn login(&self) -> Option<FetchRequest> {
         call(self.rule?.login.as_deref()?, self.texts, None, None)
     }
 
@@ -69,15 +69,15 @@ impl<'a> Plan<'a> {
     }
 
     /// The call that answers what is wanted; `None` where the recipe does not say how.
-    pub fn call(&self, login: Option<&str>) -> Option<Call> {
+    pub fn call(&self, login: Option<&str>) -> Option<FetchRequest> {
         match self.wanted {
-            Wanted::Document(url) | Wanted::Issuer(url) => Some(Call {
+            KeyRequest::Document(url) | KeyRequest::Issuer(url) => Some(FetchRequest {
                 method: "GET".to_owned(),
                 url: url.clone(),
                 headers: Vec::new(),
                 body: Vec::new(),
             }),
-            Wanted::Key { id } => call(self.rule?, self.texts, id.as_deref(), login),
+            KeyRequest::Key { id } => call(self.rule?, self.texts, id.as_deref(), login),
         }
     }
 
@@ -101,27 +101,27 @@ impl<'a> Plan<'a> {
 
     /// What an answer of the provider says of what is wanted. Of what it says in passing trouble (a page for maintenance, a
     /// refusal of our credentials, a set without keys) nothing is believed: `None`.
-    pub fn read(&self, status: u16, body: &[u8]) -> Option<Answer> {
+    pub fn read(&self, status: u16, body: &[u8]) -> Option<KeyResponse> {
         let is_ok = (200..=299).contains(&status);
         let is_absent = matches!(status, 404 | 410);
         match self.wanted {
-            Wanted::Key { id } if self.is_whole_set() => {
+            KeyRequest::Key { id } if self.is_whole_set() => {
                 if is_ok {
                     self.read_keys(id.as_deref(), body)
                 } else {
                     None
                 }
             }
-            _ if is_absent => Some(Answer::Unknown),
-            Wanted::Key { id } if is_ok => self.read_keys(id.as_deref(), body),
-            Wanted::Document(_) | Wanted::Issuer(_) if is_ok && is_certificate(body) => {
-                Some(Answer::Document(body.to_vec()))
+            _ if is_absent => Some(KeyResponse::Unknown),
+            KeyRequest::Key { id } if is_ok => self.read_keys(id.as_deref(), body),
+            KeyRequest::Document(_) | KeyRequest::Issuer(_) if is_ok && is_certificate(body) => {
+                Some(KeyResponse::Document(body.to_vec()))
             }
             _ => None,
         }
     }
 
-    fn read_keys(&self, id: Option<&str>, body: &[u8]) -> Option<Answer> {
+    fn read_keys(&self, id: Option<&str>, body: &[u8]) -> Option<KeyResponse> {
         if body.len() > MAX_KEYS_BYTES {
             return None;
         }
@@ -136,8 +136,8 @@ impl<'a> Plan<'a> {
     }
 }
 
-fn has_usable_key(answer: &Answer) -> bool {
-    matches!(answer, Answer::Keys(texts) if texts.iter().any(|text| outside::key(text).is_some()))
+fn has_usable_key(answer: &KeyResponse) -> bool {
+    matches!(answer, KeyResponse::Keys(texts) if texts.iter().any(|text| key_store::key(text).is_some()))
 }
 
 fn is_certificate(body: &[u8]) -> bool {
@@ -146,30 +146,30 @@ fn is_certificate(body: &[u8]) -> bool {
 
 /// The keys in a text: those of a JSON Web Key Set or of a key set of Tink (with that id, where one is asked for), or the text
 /// itself as one key.
-pub fn keys_among(text: &str, id: Option<&str>) -> Option<Answer> {
+pub fn keys_among(text: &str, id: Option<&str>) -> Option<KeyResponse> {
     let text = text.trim();
     let member = |name: &str| text.starts_with('{').then(|| lookup::member(text, name)).flatten();
     let keys: Vec<String> = match (member("keys"), member("key")) {
         (Some(set), _) => lookup::items(set)?.into_iter().map(str::to_owned).collect(),
         (None, Some(set)) if set.starts_with('[') => tink::web_keys(set)?,
-        _ => return (!text.is_empty()).then(|| Answer::Keys(vec![text.to_owned()])),
+        _ => return (!text.is_empty()).then(|| KeyResponse::Keys(vec![text.to_owned()])),
     };
     let has_id = |key: &String| {
         let kid = lookup::member(key, "kid").and_then(text_of);
         id.is_none() || kid.as_deref() == id
     };
     let keys: Vec<String> = keys.into_iter().filter(has_id).collect();
-    Some(if keys.is_empty() { Answer::Unknown } else { Answer::Keys(keys) })
+    Some(if keys.is_empty() { KeyResponse::Unknown } else { KeyResponse::Keys(keys) })
 }
 
 /// The keys with that id among all that a provider has published; one without an id is nobody's.
-pub fn key_of_set(texts: &[String], id: &str) -> Option<Answer> {
+pub fn key_of_set(texts: &[String], id: &str) -> Option<KeyResponse> {
     let fits = |text: &&String| {
         let kid = lookup::member(text.trim(), "kid").and_then(text_of);
         kid.as_deref() == Some(id)
     };
     let keys: Vec<String> = texts.iter().filter(fits).cloned().collect();
-    (!keys.is_empty()).then_some(Answer::Keys(keys))
+    (!keys.is_empty()).then_some(KeyResponse::Keys(keys))
 }
 
 /// A text that needs no request; nothing where a setting that it needs is missing.
@@ -186,7 +186,7 @@ fn with_scope<T>(
     texts: &Texts,
     id: Option<&str>,
     login: Option<&str>,
-    use_scope: impl FnOnce(&Scope<'_>) -> T,
+    use_scope: impl FnOnce(&TemplateScope<'_>) -> T,
 ) -> T {
     let nothing = Request {
         method: "",
@@ -198,10 +198,15 @@ fn with_scope<T>(
         now: time::OffsetDateTime::UNIX_EPOCH,
     };
     let view = View::new(&nothing, None);
-    use_scope(&Scope { id, login, ..Scope::new(&view, texts) })
+    use_scope(&TemplateScope { id, login, ..TemplateScope::new(&view, texts) })
 }
 
-pub(super) fn call(rule: &FetchRule, texts: &Texts, id: Option<&str>, login: Option<&str>) -> Option<Call> {
+pub(super) fn call(
+    rule: &FetchRule,
+    texts: &Texts,
+    id: Option<&str>,
+    login: Option<&str>,
+) -> Option<FetchRequest> {
     let render = |template: &Template, id: Option<&str>| render(template, texts, id, login);
     let escaped = id.map(|id| form_urlencoded::byte_serialize(id.as_bytes()).collect::<String>());
     let headers = rule.headers.iter().map(|(name, value)| Some((name.clone(), render(value, id)?)));
@@ -212,7 +217,7 @@ pub(super) fn call(rule: &FetchRule, texts: &Texts, id: Option<&str>, login: Opt
             false => render(body, escaped.as_deref()),
         }
     });
-    Some(Call {
+    Some(FetchRequest {
         method: rule.method.clone(),
         url: render(&rule.url, escaped.as_deref())?,
         headers: headers.collect::<Option<_>>()?,

@@ -1,15 +1,17 @@
 //! Requests that are no messages and want an answer: challenges, probes, subscriptions to be confirmed.
 
-use crate::verify::key::{SecretKey, plain_digest};
-use crate::verify::outside::is_pinned;
-use crate::verify::request::Secret;
-use crate::verify::template::Scope;
-use crate::verify::view::View;
+use crate::content::request::Secret;
+use crate::content::view::View;
+use crate::scheme::key::{SecretKey, plain_digest};
+use crate::scheme::key_store::is_pinned;
+use crate::scheme::shape::host_matches;
+use crate::scheme::template::TemplateScope;
 
 use super::recipe::{AnswerRule, HandshakeBody, HandshakeRule};
 use super::reply::Reply;
 use super::verifier::Verifier;
-use super::{Cause, Request};
+use crate::content::request::Cause;
+use crate::content::request::Request;
 
 /// A handshake is small; what is larger is a message, and reading it more than once takes time.
 const MAX_HANDSHAKE_BYTES: usize = 64 << 10;
@@ -20,12 +22,12 @@ const MAX_SECRET_BYTES: usize = 512;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Handshake {
     pub reply: Reply,
-    pub first: First,
+    pub first: HandshakeAction,
 }
 
 /// What must have succeeded before a handshake is answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum First {
+pub enum HandshakeAction {
     Nothing,
     /// This secret must be kept.
     Learn(Secret),
@@ -35,14 +37,14 @@ pub enum First {
 
 /// Whether a handshake may teach a secret now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Learning {
+pub enum LearningWindow {
     Closed,
     Open,
 }
 
 /// When a handshake is looked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Moment {
+pub enum HandshakePhase {
     BeforeAuthentication,
     AfterAuthentication,
 }
@@ -55,14 +57,14 @@ impl Verifier {
     pub fn handshake(
         &self,
         request: &Request<'_>,
-        moment: Moment,
-        learning: Learning,
+        moment: HandshakePhase,
+        learning: LearningWindow,
     ) -> Option<Result<Handshake, Cause>> {
         if self.recipe.handshakes.is_empty() || request.body.len() > MAX_HANDSHAKE_BYTES {
             return None;
         }
         let view = self.view(request).decoding_at_most(MAX_HANDSHAKE_BYTES);
-        let wants_signed = moment == Moment::AfterAuthentication;
+        let wants_signed = moment == HandshakePhase::AfterAuthentication;
         let rule = self.recipe.handshakes.iter().find(|rule| {
             rule.signed == wants_signed
                 && rule.method == request.method
@@ -71,7 +73,12 @@ impl Verifier {
         Some(self.answer(rule, &view, learning))
     }
 
-    fn answer(&self, rule: &HandshakeRule, view: &View<'_>, learning: Learning) -> Result<Handshake, Cause> {
+    fn answer(
+        &self,
+        rule: &HandshakeRule,
+        view: &View<'_>,
+        learning: LearningWindow,
+    ) -> Result<Handshake, Cause> {
         for condition in &rule.check {
             if !condition.holds(view, &self.texts)? {
                 return Err(Cause::HandshakeRefused);
@@ -85,7 +92,7 @@ impl Verifier {
             return Err(Cause::HandshakeRefused);
         }
         let answer = rule.answer.as_ref().map(|answer| self.signed_answer(answer, view)).transpose()?;
-        let scope = Scope { answer: answer.as_deref(), ..Scope::new(view, &self.texts) };
+        let scope = TemplateScope { answer: answer.as_deref(), ..TemplateScope::new(view, &self.texts) };
         let status = rule.reply.status;
         let mut reply = match &rule.reply.body {
             HandshakeBody::Empty => Reply::empty(status),
@@ -108,13 +115,18 @@ impl Verifier {
         Ok(Handshake { reply, first })
     }
 
-    fn first(&self, rule: &HandshakeRule, view: &View<'_>, learning: Learning) -> Result<First, Cause> {
+    fn first(
+        &self,
+        rule: &HandshakeRule,
+        view: &View<'_>,
+        learning: LearningWindow,
+    ) -> Result<HandshakeAction, Cause> {
         if let Some(place) = &rule.learn {
             let secret = place.require(view)?;
-            if learning == Learning::Closed || secret.len() > MAX_SECRET_BYTES {
+            if learning == LearningWindow::Closed || secret.len() > MAX_SECRET_BYTES {
                 return Err(Cause::HandshakeRefused);
             }
-            return Ok(First::Learn(Secret::new(secret.into_owned())));
+            return Ok(HandshakeAction::Learn(Secret::new(secret.into_owned())));
         }
         if let Some(place) = &rule.visit {
             let url =
@@ -122,13 +134,13 @@ impl Verifier {
             if !is_pinned(&url, |host| rule.visit_hosts.iter().any(|pattern| host_matches(pattern, host))) {
                 return Err(Cause::HandshakeRefused);
             }
-            return Ok(First::Visit(url));
+            return Ok(HandshakeAction::Visit(url));
         }
-        Ok(First::Nothing)
+        Ok(HandshakeAction::Nothing)
     }
 
     fn signed_answer(&self, rule: &AnswerRule, view: &View<'_>) -> Result<String, Cause> {
-        let scope = Scope::new(view, &self.texts);
+        let scope = TemplateScope::new(view, &self.texts);
         let tag = match &rule.key {
             Some((setting, derivation)) => {
                 let secret = self.settings.all(setting).first().ok_or(Cause::HandshakeRefused)?;
@@ -139,13 +151,4 @@ impl Verifier {
         };
         Ok(rule.encoding.encode(tag.as_ref()))
     }
-}
-
-/// `sns.*.amazonaws.com`: the star stands for one label.
-pub(super) fn host_matches(pattern: &str, host: &str) -> bool {
-    let Some((before, after)) = pattern.split_once('*') else { return pattern == host };
-    let label = host.strip_prefix(before).and_then(|rest| rest.strip_suffix(after));
-    label.is_some_and(|label| {
-        !label.is_empty() && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
-    })
 }

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use crate::verify::condition::Condition;
-use crate::verify::jwt::Must;
-use crate::verify::place::Place;
-use crate::verify::signature::Keyed;
+use crate::scheme::condition::RequestCondition;
+use crate::scheme::jwt::ClaimCheck;
+use crate::scheme::place::Place;
+use crate::scheme::signature::BoundSignature;
 
 use super::recipe::Detail;
 use super::verifier::Verifier;
@@ -21,16 +21,16 @@ impl Verifier {
             .chain(recipe.delivery_id.iter().flatten())
             .filter_map(|detail| if let Detail::Header(name) = detail { Some(name.clone()) } else { None });
         let tokens = proofs.tokens.iter().map(|bound| bound.token.at());
-        let signatures = proofs.signatures.iter().flat_map(Keyed::places);
+        let signatures = proofs.signatures.iter().flat_map(BoundSignature::places);
         let jwts = proofs.jwts.iter().flat_map(|(jwt, _)| {
             let claims = jwt.claims.iter().filter_map(|claim| match &claim.must {
-                Must::Equal(text) => Some(text.places()),
-                Must::BeOneOf(_) | Must::BeTrue => None,
+                ClaimCheck::Equal(text) => Some(text.places()),
+                ClaimCheck::OneOf(_) | ClaimCheck::True => None,
             });
             claims.flatten().chain([&jwt.at])
         });
         let handshakes = recipe.handshakes.iter().flat_map(|rule| {
-            let conditions = rule.when.iter().chain(&rule.check).map(Condition::place);
+            let conditions = rule.when.iter().chain(&rule.check).map(RequestCondition::place);
             conditions.chain(&rule.challenge).chain(&rule.learn).chain(&rule.visit)
         });
         let places = tokens.chain(signatures).chain(jwts).chain(handshakes);

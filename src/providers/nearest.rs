@@ -51,7 +51,7 @@ pub fn similar_providers(text: &str) -> Vec<&'static str> {
 /// What to do about a name that is no provider's, as the end of a sentence.
 pub fn provider_advice(text: &str) -> String {
     match &similar_providers(text)[..] {
-        [] => "no name is similar: `creel providers` lists all, and a sender that is not listed is a `token` (a shared value in a header), `standard-webhooks`, or `custom`, which you describe"
+        [] => "no provider has a similar name; `creel providers` lists all. For another sender use `token` (a shared value in a header), `standard-webhooks`, or `custom`"
             .to_owned(),
         names => format!("did you mean {}? `creel providers` lists all", names.join(", ")),
     }

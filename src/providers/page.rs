@@ -1,25 +1,27 @@
-//! The page of a provider: how to set it up, what is signed, what to know. One text for `creel providers <name>` and for
-//! `docs/providers/`, made from the recipe, so that it cannot say anything else than what the service does.
+//! The page of a provider: setup, authentication and pitfalls. One text for `creel providers <name>` and for
+//! `docs/providers/`, generated from the recipe, so that page and service cannot differ.
 
 use std::fmt::Write;
 
-use super::aliases::{Alias, aliases, aliases_of};
+#[cfg(test)]
+use super::aliases::aliases;
+use super::aliases::{Alias, aliases_of};
 use super::custom::{CUSTOM_FIELDS, custom_variable};
-use super::recipe::{Coverage, Group, Recipe};
-use super::settings::{Key, Kind};
+use super::recipe::{Coverage, ProviderGroup, Recipe};
+use super::settings::{SettingKind, SettingSpec};
 
-/// Stands behind what no source confirms.
+/// Marks facts without a source.
 const UNCONFIRMED: &str = " (unconfirmed)";
 
-/// Markdown that reads well in a terminal, too.
+/// Returns the page of a recipe, as Markdown that is also readable in a terminal.
 pub fn page(recipe: &Recipe) -> String {
     page_under(recipe, &recipe.name)
 }
 
-/// The page of the recipe that an alias resolves to, with the alias in the names of variables.
+/// Returns the page of the recipe that an alias resolves to, with the alias in the names of variables.
 pub fn page_of_alias(alias: &Alias, recipe: &Recipe) -> String {
     format!(
-        "{} ({}) works exactly like the provider `{}`.\n\n{}",
+        "{} ({}) uses the recipe of the provider `{}`.\n\n{}",
         alias.title,
         alias.name,
         recipe.name,
@@ -27,23 +29,23 @@ pub fn page_of_alias(alias: &Alias, recipe: &Recipe) -> String {
     )
 }
 
-/// `name` is what the source in the instructions is called.
+/// Returns the page; `name` is the name of the source in the instructions.
 fn page_under(recipe: &Recipe, name: &str) -> String {
     let mut text =
         format!("# {}\n\nProvider `{}` · {}\n", recipe.title, recipe.name, group_name(recipe.group));
     let others: Vec<String> =
         aliases_of(&recipe.name).map(|alias| format!("`{}` ({})", alias.name, alias.title)).collect();
     if !others.is_empty() {
-        let _ = write!(text, "\nAlso for: {}\n", others.join(", "));
+        let _ = write!(text, "\nAlso used by: {}\n", others.join(", "));
     }
     let mut section = |title: &str, lines: Vec<String>| {
         if !lines.is_empty() {
             let _ = write!(text, "\n## {title}\n\n{}\n", lines.join("\n"));
         }
     };
-    section("Set it up", setup(recipe, name));
+    section("Setup", setup(recipe, name));
     section("Settings", settings(recipe, name));
-    section("What proves the sender", proof(recipe));
+    section("Authentication", authentication(recipe));
     section("Messages", messages(recipe));
     section(
         "Handshakes",
@@ -54,28 +56,29 @@ fn page_under(recipe: &Recipe, name: &str) -> String {
             .map(|words| format!("- {words}{}", mark(recipe, "handshake")))
             .collect(),
     );
-    section("The sender", sender(recipe));
+    section("Sender behaviour", sender(recipe));
     section(
-        "Traps",
+        "Pitfalls",
         recipe.facts.traps.iter().map(|trap| format!("- {trap}{}", mark(recipe, "traps"))).collect(),
     );
-    section("Sources", sources(recipe));
+    section("References", sources(recipe));
     text
 }
 
-/// The overview of all recipes.
+/// Returns the overview of all recipes.
+#[cfg(test)]
 pub fn index<'a>(recipes: impl Iterator<Item = &'a Recipe>) -> String {
     let mut recipes: Vec<&Recipe> = recipes.collect();
     recipes.sort_by_key(|recipe| (recipe.group, recipe.name.clone()));
     let mut text = format!(
-        "# Providers\n\nCreel knows {} kinds of senders. `creel providers <name>` shows the same pages. A sender that is not here can be \
-         described: see [recipes](../recipes.md).\n",
+        "# Providers\n\ncreel has built-in recipes for {} senders. `creel providers <name>` prints the same pages. For other senders, write a \
+         [recipe](../recipes.md).\n",
         recipes.len()
     );
     for of_group in recipes.chunk_by(|before, after| before.group == after.group) {
         let _ = write!(
             text,
-            "\n## {}\n\n| provider | | signed |\n|---|---|---|\n",
+            "\n## {}\n\n| provider | name | signed |\n|---|---|---|\n",
             sentence(group_name(of_group[0].group))
         );
         for recipe in of_group {
@@ -92,22 +95,22 @@ pub fn index<'a>(recipes: impl Iterator<Item = &'a Recipe>) -> String {
             );
         }
     }
-    text.push_str("\n## Other names\n\nThese senders need no recipe of their own.\n\n| name | | provider |\n|---|---|---|\n");
+    text.push_str("\n## Other names\n\nThese senders use the recipe of another provider.\n\n| alias | name | provider |\n|---|---|---|\n");
     for alias in aliases() {
         let _ = writeln!(text, "| {0} | {1} | [{2}]({2}.md) |", alias.name, alias.title, alias.provider);
     }
     text
 }
 
-/// What a sender of one's own is described by.
+/// Returns the page of the provider `custom`.
 pub fn custom_page() -> String {
-    let mut text = "# Your own sender\n\nProvider `custom`: the fields of a recipe (docs/recipes.md), one variable each.\n\n\
-        For a source called `my-sender`:\n\n    CREEL_SOURCE_MY_SENDER_PROVIDER=custom\n    CREEL_SOURCE_MY_SENDER_SECRET=…\n\n"
+    let mut text = "# Custom sender\n\nProvider `custom`: one variable for each field of a recipe (docs/recipes.md).\n\n\
+        For a source named `my-sender`:\n\n    CREEL_SOURCE_MY_SENDER_PROVIDER=custom\n    CREEL_SOURCE_MY_SENDER_SECRET=…\n\n"
         .to_owned();
     for field in CUSTOM_FIELDS {
         let _ = writeln!(text, "- `CREEL_SOURCE_MY_SENDER_{}`: {}", custom_variable(field.name), field.doc);
     }
-    text.push_str("\n`CREEL_RECIPES` names a file with whole recipes, which can say more.\n");
+    text.push_str("\nRecipes in the file `CREEL_RECIPES` support more fields.\n");
     text
 }
 
@@ -121,7 +124,10 @@ fn setup(recipe: &Recipe, name: &str) -> Vec<String> {
         .map(|key| format!("`{variable}{}`", key.name.to_ascii_uppercase()))
         .collect();
     if !needed.is_empty() {
-        steps.push(format!("Set {} (each also as `…_FILE`).", needed.join(" and ")));
+        steps.push(format!(
+            "Set {}. With the suffix `_FILE`, a variable contains the path of a file with the value.",
+            needed.join(" and ")
+        ));
     } else if !recipe.requires.is_empty() {
         let one: Vec<String> =
             recipe.requires.iter().map(|name| format!("`{variable}{}`", name.to_ascii_uppercase())).collect();
@@ -129,59 +135,62 @@ fn setup(recipe: &Recipe, name: &str) -> Vec<String> {
     }
     if recipe.learns() {
         steps.push(format!(
-            "Set `{variable}PATH` to what `creel secret` prints: the sender's handshake teaches the secret, once. `creel learn {}` opens the window again for ten minutes.",
+            "Set `{variable}PATH` to the output of `creel secret`. creel learns the secret from the sender's first handshake; `creel learn {}` allows another handshake for ten minutes.",
             name
         ));
     } else if recipe.asks_provider() {
-        steps.push("Neither path nor allowlist is needed: the sender's API is asked about each message before anything is done with it.".to_owned());
+        steps.push("Neither a path nor an allowlist is needed: creel confirms each message with the sender's API before it delivers the message.".to_owned());
         steps.extend(asking_keys(recipe).map(|key| {
-            format!("Set `{variable}{}`: the API is asked with it.", key.name.to_ascii_uppercase())
+            format!(
+                "Set `{variable}{}`: creel uses it for requests to the API.",
+                key.name.to_ascii_uppercase()
+            )
         }));
     } else if recipe.proofs.are_none() {
-        steps.push(format!("Set `{variable}PATH` to what `creel secret` prints, or `{variable}ALLOW_IPS`: nothing else proves the sender."));
+        steps.push(format!("Set `{variable}PATH` to the output of `creel secret`, or set `{variable}ALLOW_IPS`: nothing else authenticates the sender."));
     }
     if recipe.signs_url() {
         steps.push(format!(
-            "Set `CREEL_PUBLIC_URL`, or `{variable}URL` to the URL exactly as registered: it is signed."
+            "Set `CREEL_PUBLIC_URL`, or set `{variable}URL` to the URL exactly as registered: the signature covers it."
         ));
     }
     let place = recipe.facts.registered_at.as_ref();
     let place = place.map(|place| format!(" ({place}){}", mark(recipe, "where"))).unwrap_or_default();
-    steps.push(format!("`creel check` prints the URL; register it at the sender{place}."));
+    steps.push(format!("Run `creel check` to print the URL, and register it at the sender{place}."));
     if recipe.asks_provider() {
         steps.push(format!(
-            "`creel send {}` sends a sample; it ends refused, since the sender's API does not know it.",
+            "Run `creel send {}` to send a sample. creel finally rejects it, because the sender's API has no such message.",
             name
         ));
     } else if !recipe.samples.is_empty() {
         steps.push(format!(
-            "`creel send {}` sends a sample without the sender, where the source has the secret.",
+            "Run `creel send {}` to test without the sender: if the source has the secret, it sends a signed sample.",
             name
         ));
     }
     steps.iter().enumerate().map(|(number, step)| format!("{}. {step}", number + 1)).collect()
 }
 
-/// Secrets that open the API and could be left out.
-fn asking_keys(recipe: &Recipe) -> impl Iterator<Item = &Key> {
+/// Returns the optional secrets for the API.
+fn asking_keys(recipe: &Recipe) -> impl Iterator<Item = &SettingSpec> {
     recipe.keys.iter().filter(|key| key.secret && !key.required)
 }
 
 fn settings(recipe: &Recipe, name: &str) -> Vec<String> {
-    let line = |key: &Key| {
+    let line = |key: &SettingSpec| {
         let mut notes = Vec::new();
         if key.required {
             notes.push("required".to_owned());
         }
         notes.extend(match key.kind {
-            Kind::Secret if key.rotates => {
+            SettingKind::Secret if key.rotates => {
                 let name = key.name.to_ascii_uppercase();
-                Some(format!("secret; `_{name}_2` … `_{name}_9` beside it"))
+                Some(format!("secret; more values in `_{name}_2` … `_{name}_9`"))
             }
-            Kind::Secret => Some("secret".to_owned()),
-            Kind::Switch => Some("`yes` or `no`".to_owned()),
-            Kind::List => Some("words with white space between".to_owned()),
-            Kind::Text => None,
+            SettingKind::Secret => Some("secret".to_owned()),
+            SettingKind::Switch => Some("`yes` or `no`".to_owned()),
+            SettingKind::List => Some("words separated by white space".to_owned()),
+            SettingKind::Text => None,
         });
         notes.extend(key.default.as_ref().map(|default| format!("default `{default}`")));
         let notes = if notes.is_empty() { String::new() } else { format!(" ({})", notes.join(", ")) };
@@ -191,7 +200,7 @@ fn settings(recipe: &Recipe, name: &str) -> Vec<String> {
     if let Some(tolerance) = recipe.tolerance {
         let variable = source_variable(name, "tolerance");
         lines.push(format!(
-            "- `{variable}`: how far the signed time may be from now (default {} s){}",
+            "- `{variable}`: maximum difference between the signed timestamp and the current time (default {} s){}",
             tolerance.as_secs(),
             mark(recipe, "timestamp")
         ));
@@ -199,26 +208,26 @@ fn settings(recipe: &Recipe, name: &str) -> Vec<String> {
     lines
 }
 
-fn proof(recipe: &Recipe) -> Vec<String> {
+fn authentication(recipe: &Recipe) -> Vec<String> {
     let mark = format!("{}{}", mark(recipe, "signature"), mark(recipe, "token"));
     let mut lines: Vec<String> =
         recipe.facts.schemes.iter().map(|words| format!("- {words}{mark}")).collect();
     if lines.is_empty() {
-        lines.push("- Nothing: only a random path or an allowlist.".to_owned());
+        lines.push("- None: use a random path or an allowlist.".to_owned());
     }
     lines.push(format!("- {}", coverage_in_words(recipe.coverage)));
     lines
 }
 
-/// What a person must know of a signature that does not cover the body.
-pub const fn coverage_in_words(coverage: Coverage) -> &'static str {
+/// Describes how much of the body the signature covers.
+const fn coverage_in_words(coverage: Coverage) -> &'static str {
     match coverage {
-        Coverage::Full => "The body is covered by the signature.",
+        Coverage::Full => "The signature covers the body.",
         Coverage::Partial => {
-            "**Only part of the body is covered by the signature**: the rest could have been changed. Messages are flagged `body_unsigned`."
+            "**The signature covers only part of the body**: the rest could have been changed. creel flags these messages `body_unsigned`."
         }
         Coverage::None => {
-            "**The body is not covered**: whoever knows what proves the sender, or captures a request, can send any body. Messages are flagged `body_unsigned`."
+            "**The body is not covered**: anyone who knows the credentials, or captures a request, can send any body. creel flags these messages `body_unsigned`."
         }
     }
 }
@@ -230,28 +239,35 @@ fn messages(recipe: &Recipe) -> Vec<String> {
     };
     let mut lines = Vec::new();
     lines.push(match facts.event_type.is_empty() {
-        true => "- Event: `message`, since the sender names no type.".to_owned(),
+        true => "- Event type: `message`; the sender sends no type.".to_owned(),
         false => {
             let action = match facts.event_action.is_empty() {
                 true => String::new(),
                 false => {
-                    format!(", then {}{}", places(&facts.event_action, " or "), mark(recipe, "event_action"))
+                    format!(
+                        ", followed by {}{}",
+                        places(&facts.event_action, " or "),
+                        mark(recipe, "event_action")
+                    )
                 }
             };
-            format!("- Event: {}{}{action}", places(&facts.event_type, " or "), mark(recipe, "event_type"))
+            format!(
+                "- Event type: {}{}{action}",
+                places(&facts.event_type, " or "),
+                mark(recipe, "event_type")
+            )
         }
     });
     lines.push(match facts.delivery_id.is_empty() {
-        true => "- Delivery id: none, so nothing is dropped as a duplicate unless `_DEDUPE` asks for it."
-            .to_owned(),
+        true => "- Delivery id: none; duplicates are not dropped unless `_DEDUPE` is set.".to_owned(),
         false => {
-            format!("- Delivery id: {}{}", places(&facts.delivery_id, " with "), mark(recipe, "delivery_id"))
+            format!("- Delivery id: {}{}", places(&facts.delivery_id, " and "), mark(recipe, "delivery_id"))
         }
     });
     if recipe.cloud_event.is_some() {
         lines.push(
-            "- A CloudEvent has its `type` as event, and its `source` and `id` as delivery id: out of headers, which are \
-             percent-decoded, or out of the body. A batch has the first event's type and an id of all its events."
+            "- CloudEvents: the event type is `type`, and the delivery id is built from `source` and `id`, read from the \
+             percent-decoded headers or from the body. A batch has the first event's type and an id built from all events."
                 .to_owned(),
         );
     }
@@ -259,16 +275,20 @@ fn messages(recipe: &Recipe) -> Vec<String> {
         lines.push(format!("- Methods: {}", recipe.methods.join(" and ")));
     }
     for row in &recipe.accepted {
-        let event = row.event.as_ref().map(|event| format!(" to `{event}`")).unwrap_or_default();
+        let event = row.event.as_ref().map(|event| format!(" `{event}`")).unwrap_or_default();
         let body = if row.reply.body.is_empty() { String::new() } else { format!(" `{}`", row.reply.body) };
-        lines.push(format!("- Reply{event}: {}{body}{}", row.reply.status, mark(recipe, "accepted")));
+        lines.push(format!(
+            "- Reply to accepted{event} messages: {}{body}{}",
+            row.reply.status,
+            mark(recipe, "accepted")
+        ));
     }
     for row in &recipe.refused {
         let causes = row.causes.as_ref().map(|causes| {
             format!(" ({})", causes.iter().map(|cause| cause.name()).collect::<Vec<_>>().join(", "))
         });
         lines.push(format!(
-            "- Refused{}: {}{}",
+            "- Reply to rejected messages{}: {}{}",
             causes.unwrap_or_default(),
             row.reply.status,
             mark(recipe, "refused")
@@ -280,10 +300,10 @@ fn messages(recipe: &Recipe) -> Vec<String> {
 fn sender(recipe: &Recipe) -> Vec<String> {
     let facts = &recipe.facts;
     let rows = [
-        ("Wants an answer within", &facts.answer_within, "answer_within"),
-        ("Tries again", &facts.retries, "retries"),
+        ("Response timeout", &facts.answer_within, "answer_within"),
+        ("Retries", &facts.retries, "retries"),
         ("Addresses", &facts.addresses, "addresses"),
-        ("Rotation of secrets", &facts.rotation, "rotation"),
+        ("Secret rotation", &facts.rotation, "rotation"),
     ];
     let line = |(title, fact, field): (&str, &Option<String>, &str)| {
         fact.as_ref().map(|fact| format!("- {title}: {fact}{}", mark(recipe, field)))
@@ -302,23 +322,24 @@ fn mark(recipe: &Recipe, field: &str) -> &'static str {
     if recipe.facts.is_unconfirmed(field) { UNCONFIRMED } else { "" }
 }
 
-/// The variable of a source that is called after its provider.
+/// Returns the variable of a source that is named after its provider.
 fn source_variable(provider: &str, key: &str) -> String {
     format!("CREEL_SOURCE_{}_{}", provider.to_ascii_uppercase().replace('-', "_"), key.to_ascii_uppercase())
 }
 
-pub const fn group_name(group: Group) -> &'static str {
+pub const fn group_name(group: ProviderGroup) -> &'static str {
     match group {
-        Group::Generic => "generic schemes",
-        Group::Code => "code, build, operations",
-        Group::Payments => "payments, banking, billing",
-        Group::Commerce => "commerce",
-        Group::Messaging => "messaging, mail, telephony, social",
-        Group::Content => "productivity, content, files, forms",
-        Group::Identity => "identity checks, hiring, devices, AI",
+        ProviderGroup::Generic => "generic schemes",
+        ProviderGroup::Code => "code, build, operations",
+        ProviderGroup::Payments => "payments, banking, billing",
+        ProviderGroup::Commerce => "commerce",
+        ProviderGroup::Messaging => "messaging, mail, telephony, social",
+        ProviderGroup::Content => "productivity, content, files, forms",
+        ProviderGroup::Identity => "identity checks, hiring, devices, AI",
     }
 }
 
+#[cfg(test)]
 fn sentence(text: &str) -> String {
     let mut characters = text.chars();
     characters.next().map_or_else(String::new, |first| first.to_uppercase().chain(characters).collect())
@@ -330,14 +351,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_no_source_confirms_is_marked_so() {
+    fn unconfirmed_facts_are_marked() {
         for recipe in recipes() {
             let page = page(recipe);
             let shown = ["answer_within", "retries", "addresses", "rotation", "delivery_id", "event_type"];
             let has_mark = recipe.facts.unconfirmed.iter().any(|field| shown.contains(&field.as_str()));
             assert!(!has_mark || page.contains(UNCONFIRMED), "{}", recipe.name());
-            let says = page.contains("body_unsigned");
-            assert_eq!(says, recipe.coverage != Coverage::Full, "{}", recipe.name());
+            let has_warning = page.contains("body_unsigned");
+            assert_eq!(has_warning, recipe.coverage != Coverage::Full, "{}", recipe.name());
         }
     }
 }

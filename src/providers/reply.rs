@@ -1,7 +1,7 @@
 //! Replies in the provider's convention.
 
-use super::Cause;
-use super::json;
+use crate::content::request::Cause;
+use crate::json;
 
 const TEXT: &str = "text/plain";
 /// Named only where it matters, so that replies of the conventions stay to the letter.

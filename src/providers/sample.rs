@@ -4,19 +4,18 @@ use serde_json::{Map, Value};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use crate::verify::condition::Condition;
-use crate::verify::form;
-use crate::verify::freshness::TimestampPlace;
-use crate::verify::jwt::{self, Jwt, JwtKeys, Must};
-use crate::verify::place::Place;
-use crate::verify::signature::{Keyed, Keys};
-use crate::verify::template::Scope;
-use crate::verify::token::basic_authorization;
-use crate::verify::view::{Texts, View};
+use crate::content::view::Texts;
+use crate::scheme::freshness::TimestampPlace;
+use crate::scheme::jwt::{self, ClaimCheck, Jwt, JwtKeys};
+use crate::scheme::place::Place;
+use crate::scheme::signature::{BoundSignature, SignatureKeys};
+use crate::scheme::template::TemplateScope;
+use crate::scheme::token::basic_authorization;
 
+use super::draft::{SampleDraft, set};
 use super::recipe::{Detail, SampleBody};
 use super::verifier::Verifier;
-use super::{Headers, Request, Secret};
+use crate::content::request::Secret;
 
 /// A POST request that the source accepts.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,7 +29,7 @@ pub struct Sample {
 
 /// What a sample should be.
 #[derive(Clone, Copy, Debug)]
-pub struct Wish<'a> {
+pub struct SampleOptions<'a> {
     /// The provider's commonest one where there is none.
     pub event: Option<&'a str>,
     pub now: OffsetDateTime,
@@ -40,20 +39,8 @@ pub struct Wish<'a> {
     pub url: &'a str,
 }
 
-/// A sample while it is being made.
-#[derive(Clone, Debug)]
-pub(super) struct Draft {
-    pub headers: Vec<(String, String)>,
-    pub query: String,
-    /// With the query.
-    pub url: String,
-    pub body: String,
-    pub now: OffsetDateTime,
-    pub nonce: String,
-}
-
 /// What the placeholders of a sample's body stand for.
-struct Content<'a> {
+struct SampleContent<'a> {
     event_type: &'a str,
     /// Empty where the event has none.
     action: &'a str,
@@ -63,22 +50,23 @@ struct Content<'a> {
 
 impl Verifier {
     /// A correctly signed request with a plausible payload. `None` where the key is the provider's alone, or the recipe has no sample.
-    pub fn sample(&self, wish: &Wish<'_>) -> Option<Sample> {
+    pub fn sample(&self, wish: &SampleOptions<'_>) -> Option<Sample> {
         let mut draft = self.unsigned_sample(wish)?;
         let signed_at = self.sample_body(wish.event)?.signed_at.as_ref();
         self.prove(&mut draft, signed_at)?;
         Some(Sample { headers: draft.headers, query: draft.query, body: draft.body })
     }
 
-    fn unsigned_sample(&self, wish: &Wish<'_>) -> Option<Draft> {
+    fn unsigned_sample(&self, wish: &SampleOptions<'_>) -> Option<SampleDraft> {
         let row = self.sample_body(wish.event)?;
         let event = wish.event.unwrap_or(&row.event);
         let (event_type, action) = match event.split_once('.') {
             Some((name, action)) if !self.recipe.event_action.is_empty() => (name, action),
             _ => (event, ""),
         };
-        let content = Content { event_type, action, id: row.id.replace("$nonce", wish.nonce), now: wish.now };
-        let mut draft = Draft {
+        let content =
+            SampleContent { event_type, action, id: row.id.replace("$nonce", wish.nonce), now: wish.now };
+        let mut draft = SampleDraft {
             headers: vec![("content-type".to_owned(), row.content_type.clone())],
             query: String::new(),
             url: wish.url.to_owned(),
@@ -97,7 +85,7 @@ impl Verifier {
     }
 
     /// `signed_at`: the only place where the sample's signature may be.
-    fn prove(&self, draft: &mut Draft, signed_at: Option<&Place>) -> Option<()> {
+    fn prove(&self, draft: &mut SampleDraft, signed_at: Option<&Place>) -> Option<()> {
         let proofs = &self.proofs;
         if let Some(asker) = &proofs.asker {
             return draft.put_something(asker.places());
@@ -106,7 +94,7 @@ impl Verifier {
             return code.sign(draft, &self.texts);
         }
         if !proofs.signatures.is_empty() {
-            let is_wanted = |keyed: &&Keyed| signed_at.is_none_or(|place| keyed.scheme.at == *place);
+            let is_wanted = |keyed: &&BoundSignature| signed_at.is_none_or(|place| keyed.scheme.at == *place);
             let mut signatures = proofs.signatures.iter().filter(is_wanted);
             return signatures.find_map(|keyed| sign(keyed, draft, &self.texts));
         }
@@ -134,7 +122,7 @@ impl Verifier {
         exact.or_else(similar).or_else(|| rows.first())
     }
 
-    fn describing_headers(&self, content: &Content<'_>, draft: &mut Draft) {
+    fn describing_headers(&self, content: &SampleContent<'_>, draft: &mut SampleDraft) {
         let is_header =
             |detail: &Detail, name: &str| matches!(detail, Detail::Header(header) if header == name);
         // One place of several is enough, and the sample may have named it.
@@ -162,94 +150,6 @@ impl Verifier {
     }
 }
 
-impl Draft {
-    pub fn is_form(&self) -> bool {
-        self.headers.iter().any(|(_, value)| value.starts_with("application/x-www-form-urlencoded"))
-    }
-
-    pub fn form(&self) -> Vec<(String, String)> {
-        let kind = self.is_form().then_some(form::Kind::UrlEncoded);
-        kind.and_then(|kind| form::fields(self.body.as_bytes(), kind, None)).unwrap_or_default()
-    }
-
-    /// A header that is there already stays as it is.
-    pub fn push_header(&mut self, name: &str, value: String) {
-        let name = name.to_ascii_lowercase();
-        if self.headers.iter().all(|(present, _)| *present != name) {
-            self.headers.push((name, value));
-        }
-    }
-
-    pub fn add_query(&mut self, pairs: &str) {
-        for (text, mark) in [(&mut self.query, ""), (&mut self.url, "?")] {
-            let joint = if text.contains('?') || (mark.is_empty() && !text.is_empty()) { "&" } else { mark };
-            text.push_str(joint);
-            text.push_str(pairs);
-        }
-    }
-
-    /// Puts a value where the sender has it.
-    fn put(&mut self, place: &Place, value: &str) -> Option<()> {
-        let pair =
-            |name: &str| form_urlencoded::Serializer::new(String::new()).append_pair(name, value).finish();
-        match place {
-            Place::Header(name) => self.push_header(name, value.to_owned()),
-            Place::Headers(beginning) => self.push_header(&format!("{beginning}1"), value.to_owned()),
-            Place::Query(name) => self.add_query(&pair(name)),
-            Place::Form(name) => {
-                let joint = if self.body.is_empty() { "" } else { "&" };
-                self.body.push_str(&format!("{joint}{}", pair(name)));
-            }
-            Place::Json(path) => {
-                let mut body: Value = serde_json::from_str(&self.body).ok()?;
-                set(&mut body, &path.to_string(), value)?;
-                self.body = body.to_string();
-            }
-            Place::KeyOf { .. } => return None,
-        }
-        Some(())
-    }
-
-    /// Something in each of the places; bodies are left as they are.
-    fn put_something<'a>(&mut self, places: impl Iterator<Item = &'a Place>) -> Option<()> {
-        for place in places.filter(|place| !place.is_in_body()) {
-            if self.with_request(|view| place.find(view).is_ok_and(|found| found.is_none())) {
-                let value = self.nonce.clone();
-                self.put(place, &value)?;
-            }
-        }
-        Some(())
-    }
-
-    /// What a condition asks for.
-    fn satisfy(&mut self, condition: &Condition, texts: &Texts) -> Option<()> {
-        let value = match (condition.literal(), condition.setting()) {
-            (Some(literal), _) => literal.to_owned(),
-            (None, Some(setting)) => String::from_utf8(texts.first(setting)?.to_vec()).ok()?,
-            (None, None) => return Some(()),
-        };
-        if condition.place().is_in_body() {
-            return Some(());
-        }
-        self.put(condition.place(), &value)
-    }
-
-    fn with_request<T>(&self, use_view: impl FnOnce(&View<'_>) -> T) -> T {
-        let fields: Vec<(&str, &[u8])> =
-            self.headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes())).collect();
-        let request = Request {
-            method: "POST",
-            target: "",
-            query: &self.query,
-            url: &self.url,
-            headers: Headers(&fields),
-            body: self.body.as_bytes(),
-            now: self.now,
-        };
-        use_view(&View::new(&request, None))
-    }
-}
-
 /// A body with what the recipe wants to know in its places, for recipes that have no sample of their own.
 pub(super) fn invented(event_type: &[String], delivery_id: &[String]) -> SampleBody {
     let mut body = Value::Object(Map::new());
@@ -270,28 +170,7 @@ pub(super) fn invented(event_type: &[String], delivery_id: &[String]) -> SampleB
     }
 }
 
-/// Sets a value in every item on the way; the path must be there but for its last key.
-fn set(document: &mut Value, path: &str, value: &str) -> Option<()> {
-    let (key, rest) = path.split_once('.').map_or((path, None), |(key, rest)| (key, Some(rest)));
-    let (key, is_array) = key.strip_suffix("[]").map_or((key, false), |key| (key, true));
-    let object = document.as_object_mut()?;
-    match (rest, is_array) {
-        (None, false) => {
-            object.insert(key.to_owned(), value.into());
-            Some(())
-        }
-        (Some(rest), true) => {
-            object.get_mut(key)?.as_array_mut()?.iter_mut().try_for_each(|item| set(item, rest, value))
-        }
-        (Some(rest), false) => {
-            let inner = object.entry(key).or_insert_with(|| Value::Object(Map::new()));
-            set(inner, rest, value)
-        }
-        (None, true) => None,
-    }
-}
-
-impl Content<'_> {
+impl SampleContent<'_> {
     /// Fills a template of a body; in JSON, values stand inside its strings.
     fn fill(&self, template: &str, is_json: bool) -> String {
         self.fill_with(template, |value| match is_json {
@@ -324,9 +203,9 @@ fn escaped(text: &str) -> String {
 }
 
 /// Adds what proves the sender; `None` where the scheme is off or cannot sign.
-fn sign(keyed: &Keyed, draft: &mut Draft, texts: &Texts) -> Option<()> {
+fn sign(keyed: &BoundSignature, draft: &mut SampleDraft, texts: &Texts) -> Option<()> {
     let scheme = keyed.scheme;
-    let Keys::Secrets(secrets) = &keyed.keys else { return None };
+    let SignatureKeys::Secrets(secrets) = &keyed.keys else { return None };
     let secret = secrets.first()?;
     for condition in &scheme.require {
         draft.satisfy(condition, texts)?;
@@ -359,10 +238,10 @@ fn sign(keyed: &Keyed, draft: &mut Draft, texts: &Texts) -> Option<()> {
     // Named parts are read out of a value that looks like the final one.
     let unsigned = scheme.layout.compose("", part);
     let tag = draft.with_request(|view| {
-        let scope = Scope {
+        let scope = TemplateScope {
             timestamp: timestamp.as_ref().map(String::as_bytes),
             layout: Some((&scheme.layout, unsigned.as_bytes())),
-            ..Scope::new(view, texts)
+            ..TemplateScope::new(view, texts)
         };
         secret.sign(&scheme.template, &scope).ok()
     })?;
@@ -371,7 +250,7 @@ fn sign(keyed: &Keyed, draft: &mut Draft, texts: &Texts) -> Option<()> {
 }
 
 /// Adds a token that claims what it must.
-fn issue(jwt: &Jwt, keys: &JwtKeys, draft: &mut Draft, texts: &Texts) -> Option<()> {
+fn issue(jwt: &Jwt, keys: &JwtKeys, draft: &mut SampleDraft, texts: &Texts) -> Option<()> {
     let JwtKeys::Secrets(secrets) = keys else { return None };
     let now = draft.now.unix_timestamp();
     let mut claims = Map::new();
@@ -384,10 +263,11 @@ fn issue(jwt: &Jwt, keys: &JwtKeys, draft: &mut Draft, texts: &Texts) -> Option<
     }
     for claim in &jwt.claims {
         let value = match &claim.must {
-            Must::BeTrue => Value::Bool(true),
-            Must::BeOneOf(texts) => texts.first()?.as_str().into(),
-            Must::Equal(template) => {
-                let text = draft.with_request(|view| template.render(&Scope::new(view, texts)).ok())?;
+            ClaimCheck::True => Value::Bool(true),
+            ClaimCheck::OneOf(texts) => texts.first()?.as_str().into(),
+            ClaimCheck::Equal(template) => {
+                let text =
+                    draft.with_request(|view| template.render(&TemplateScope::new(view, texts)).ok())?;
                 String::from_utf8(text).ok()?.into()
             }
         };

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::Secret;
+use crate::content::request::Secret;
 
 /// The settings of one source that its provider's recipe names, keys in lower case
 /// (`secret` may hold several values: `_SECRET`, `_SECRET_2` …).
@@ -37,7 +37,7 @@ impl Settings {
         match self.text(key)? {
             Some("yes") => Ok(true),
             Some("no") | None => Ok(false),
-            Some(_) => Err(SettingError::new(key, "is `yes` or `no`")),
+            Some(_) => Err(SettingError::new(key, "must be `yes` or `no`")),
         }
     }
 }
@@ -57,11 +57,11 @@ impl SettingError {
 
 /// A key that a recipe takes beyond the common ones.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Key {
+pub struct SettingSpec {
     pub name: String,
     pub required: bool,
     pub secret: bool,
-    pub kind: Kind,
+    pub kind: SettingKind,
     pub default: Option<String>,
     /// How the provider's values begin, where they do; empty where nothing is known.
     pub begins_with: Vec<String>,
@@ -72,7 +72,7 @@ pub struct Key {
 
 /// What a key's value is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum SettingKind {
     Secret,
     Text,
     /// `yes` or `no`.

@@ -8,8 +8,8 @@ use time::OffsetDateTime;
 
 use crate::json;
 use crate::providers::{
-    Asker, Description, Handshake, Headers, Learning, Moment, Outside, Question, Request, Unproven, Verifier,
-    Wanted,
+    Asker, Description, Handshake, Headers, LearningWindow, HandshakePhase, KeyStore, Question, Request, VerifyError, Verifier,
+    KeyRequest,
 };
 use crate::store::Content;
 use crate::verification::reading::{self, NoRoom};
@@ -63,7 +63,7 @@ impl Rules {
 #[derive(Debug)]
 pub enum ExamineError {
     /// It can be verified once this has been fetched.
-    Missing(Wanted),
+    Missing(KeyRequest),
     /// The body budget has no room for the decoded body now.
     NoRoom,
 }
@@ -83,18 +83,18 @@ pub fn examine(
     request: &Request<'_>,
     body: &Bytes,
     proof: Proof,
-    outside: &dyn Outside,
+    outside: &dyn KeyStore,
     room: DecodingRoom,
 ) -> Result<VerificationOutcome, ExamineError> {
     let verifier = &rules.verifier;
     match authenticate(verifier, request, proof, outside) {
         Ok(None) => {}
         Ok(Some(handshake)) => return Ok(VerificationOutcome::Handshake(handshake)),
-        Err(Unproven::Refused(cause)) => {
+        Err(VerifyError::Rejected(cause)) => {
             let reason = RejectionReason::of(verifier, request, cause);
             return Ok(VerificationOutcome::Rejected(reason));
         }
-        Err(Unproven::Wanting(wanted)) => return Err(ExamineError::Missing(wanted)),
+        Err(VerifyError::Missing(wanted)) => return Err(ExamineError::Missing(wanted)),
     }
     let question = rules.asker.as_ref().map(|asker| question(asker, request));
     // The document in the query of a GET is stored as its body. Headers that describe a body are ignored then.
@@ -122,12 +122,12 @@ fn authenticate(
     verifier: &Verifier,
     request: &Request<'_>,
     proof: Proof,
-    outside: &dyn Outside,
-) -> Result<Option<Handshake>, Unproven> {
+    outside: &dyn KeyStore,
+) -> Result<Option<Handshake>, VerifyError> {
     if proof == Proof::NeedsBody {
         verifier.authenticate(request, outside)?;
     }
-    let handshake = verifier.handshake(request, Moment::AfterAuthentication, Learning::Closed);
+    let handshake = verifier.handshake(request, HandshakePhase::AfterAuthentication, LearningWindow::Closed);
     Ok(handshake.transpose()?)
 }
 
@@ -171,7 +171,7 @@ impl OwnedRequest {
         rules: &Rules,
         body: &Bytes,
         proof: Proof,
-        outside: &dyn Outside,
+        outside: &dyn KeyStore,
         room: DecodingRoom,
     ) -> Result<VerificationOutcome, ExamineError> {
         self.with(body, |request| examine(rules, request, body, proof, outside, room))

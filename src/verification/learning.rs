@@ -6,7 +6,7 @@ use std::sync::Arc;
 use time::format_description::well_known::Rfc3339;
 use time::{Duration, OffsetDateTime};
 
-use crate::providers::{Learning, Secret};
+use crate::providers::{LearningWindow, Secret};
 use crate::store::{Sealing, Store, Unavailable};
 use crate::verification::source::Source;
 
@@ -50,18 +50,18 @@ pub async fn recall(source: &Source, store: &Store) -> Result<(), Unavailable> {
 ///
 /// # Errors
 /// When the store cannot be read.
-async fn window(source: &Source, store: &Store, now: OffsetDateTime) -> Result<Learning, Unavailable> {
+async fn window(source: &Source, store: &Store, now: OffsetDateTime) -> Result<LearningWindow, Unavailable> {
     // What the operator has configured is not overruled by a request.
     if !source.learns() || !source.has_path_part() {
-        return Ok(Learning::Closed);
+        return Ok(LearningWindow::Closed);
     }
     if source.verifier().waits_for_secret() {
-        return Ok(Learning::Open);
+        return Ok(LearningWindow::Open);
     }
     let until = store.setting(&window_setting(&source.name)).await?;
     let until = until.and_then(|text| OffsetDateTime::parse(&text, &Rfc3339).ok());
     let is_open = until.is_some_and(|until| now < until && until - now <= LEARNING_WINDOW);
-    Ok(if is_open { Learning::Open } else { Learning::Closed })
+    Ok(if is_open { LearningWindow::Open } else { LearningWindow::Closed })
 }
 
 /// Keeps a secret and uses it from now on, if the window is open. One at a time: the second of two handshakes finds it closed.
@@ -73,20 +73,20 @@ pub async fn learn(
     store: &Store,
     secret: &Secret,
     now: OffsetDateTime,
-) -> Result<Learning, Unavailable> {
+) -> Result<LearningWindow, Unavailable> {
     let _turn = source.learning_turn().await;
-    if window(source, store, now).await? == Learning::Closed {
-        return Ok(Learning::Closed);
+    if window(source, store, now).await? == LearningWindow::Closed {
+        return Ok(LearningWindow::Closed);
     }
     // What the provider's scheme cannot work with must not be kept: it would be met again at each start.
     let usable = std::str::from_utf8(secret.expose()).ok().zip(source.with_secret(secret).ok());
     let Some((text, verifier)) = usable else {
         log::warn!("source {}: what a handshake sent cannot be its secret", source.name);
-        return Ok(Learning::Closed);
+        return Ok(LearningWindow::Closed);
     };
     store.set_setting(&secret_setting(&source.name), text, Sealing::Sealed, now).await?;
     store.set_setting(&window_setting(&source.name), "", Sealing::Plain, now).await?;
     source.use_verifier(verifier);
     log::info!("source {}: learned its secret (creel learn {} --show prints it)", source.name, source.name);
-    Ok(Learning::Open)
+    Ok(LearningWindow::Open)
 }

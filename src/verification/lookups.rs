@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 
-use crate::providers::{Answer, Outside, Roots, Wanted};
+use crate::providers::{KeyResponse, KeyStore, Roots, KeyRequest};
 use crate::verification::fetches::Fetches;
 use crate::verification::sources::Sources;
 
@@ -10,7 +10,7 @@ use crate::verification::sources::Sources;
 pub struct Lookups<'a> {
     fetches: &'a Fetches,
     sources: &'a Sources,
-    used: RefCell<Vec<Wanted>>,
+    used: RefCell<Vec<KeyRequest>>,
 }
 
 impl<'a> Lookups<'a> {
@@ -19,21 +19,21 @@ impl<'a> Lookups<'a> {
     }
 
     /// What was looked up and known.
-    pub fn used(self) -> Vec<Wanted> {
+    pub fn used(self) -> Vec<KeyRequest> {
         self.used.into_inner()
     }
 }
 
-impl Outside for Lookups<'_> {
-    fn known(&self, wanted: &Wanted) -> Answer {
+impl KeyStore for Lookups<'_> {
+    fn known(&self, wanted: &KeyRequest) -> KeyResponse {
         let answer = self.fetches.get(wanted);
-        if answer != Answer::NotYet {
+        if answer != KeyResponse::NotYet {
             self.used.borrow_mut().push(wanted.clone());
         }
         answer
     }
 
-    fn may_be_outdated(&self, wanted: &Wanted) -> bool {
+    fn may_be_outdated(&self, wanted: &KeyRequest) -> bool {
         self.fetches.may_be_outdated(wanted)
     }
 

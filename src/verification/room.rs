@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::providers::Room;
+use crate::providers::DecodeBudget;
 
 /// Memory reserved for one decoded body; dropping it frees the memory.
 pub trait DecodingReservation: fmt::Debug + Send {
@@ -23,7 +23,7 @@ pub struct DecodingRoom {
     pub reservation: Option<Box<dyn DecodingReservation>>,
 }
 
-impl Room for DecodingRoom {
+impl DecodeBudget for DecodingRoom {
     fn max_bytes(&self) -> usize {
         self.max_bytes
     }

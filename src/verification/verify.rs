@@ -8,7 +8,7 @@ use tokio::task::{JoinError, spawn_blocking};
 use tokio::time::error::Elapsed;
 use tokio::time::timeout_at;
 
-use crate::providers::{Verifier, Wanted};
+use crate::providers::{Verifier, KeyRequest};
 use crate::store::Unavailable;
 use crate::verification::examine::{ExamineError, OwnedRequest, Proof, VerificationOutcome, examine};
 use crate::verification::fetches::{self, ProviderUnreachable};
@@ -25,7 +25,7 @@ const MAX_FETCHES: usize = 5;
 
 /// Why a request cannot be verified now; whether it is genuine is not known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum VerifyError {
+pub enum VerificationError {
     Unavailable(Unavailable),
     /// The body budget has no room for the decoded body.
     NoRoom,
@@ -35,19 +35,19 @@ pub enum VerifyError {
     Failed,
 }
 
-impl From<ProviderUnreachable> for VerifyError {
+impl From<ProviderUnreachable> for VerificationError {
     fn from(_: ProviderUnreachable) -> Self {
         Self::NotReached
     }
 }
 
-impl From<Elapsed> for VerifyError {
+impl From<Elapsed> for VerificationError {
     fn from(_: Elapsed) -> Self {
         Self::Unavailable(Unavailable::Deadline)
     }
 }
 
-impl From<JoinError> for VerifyError {
+impl From<JoinError> for VerificationError {
     fn from(_: JoinError) -> Self {
         Self::Failed
     }
@@ -65,7 +65,7 @@ pub async fn verify(
     body: &Bytes,
     proof: Proof,
     deadline: Instant,
-) -> Result<VerificationOutcome, VerifyError> {
+) -> Result<VerificationOutcome, VerificationError> {
     let (fetches, client) = (&source.fetches, &sources.client);
     for _ in 0..MAX_FETCHES {
         let (outcome, used) =
@@ -77,13 +77,13 @@ pub async fn verify(
                 }
                 return Ok(outcome);
             }
-            Err(ExamineError::NoRoom) => return Err(VerifyError::NoRoom),
+            Err(ExamineError::NoRoom) => return Err(VerificationError::NoRoom),
             Err(ExamineError::Missing(wanted)) => {
                 fetches::fetch(fetches, verifier, client, &wanted, incoming.client, deadline).await?;
             }
         }
     }
-    Err(VerifyError::NotReached)
+    Err(VerificationError::NotReached)
 }
 
 /// Also returns the keys that were used.
@@ -95,7 +95,7 @@ async fn examine_where_it_fits(
     body: &Bytes,
     proof: Proof,
     deadline: Instant,
-) -> Result<(Result<VerificationOutcome, ExamineError>, Vec<Wanted>), VerifyError> {
+) -> Result<(Result<VerificationOutcome, ExamineError>, Vec<KeyRequest>), VerificationError> {
     let (request, rules) = (incoming.request(body), source.rules(verifier));
     let room = sources.decoding_room();
     if body.len() <= MAX_INLINE_BODY_BYTES && reading::is_quick(&request) {

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use creel::providers::{
-    Answer, Headers, Outside, Recipe, Request, Roots, Secret, Settings, Verifier, Wanted, recipe,
+use creel::testing::{
+    Headers, KeyRequest, KeyResponse, KeyStore, Recipe, Request, Roots, Secret, Settings, Verifier, recipe,
 };
 use serde::Deserialize;
 use serde_json::Value;
@@ -245,12 +245,12 @@ impl Vector {
     }
 
     /// What the network would give for something wanted.
-    pub fn fetched(&self, wanted: &Wanted) -> Answer {
+    pub fn fetched(&self, wanted: &KeyRequest) -> KeyResponse {
         match wanted {
-            Wanted::Key { id } => self.keys(id.as_deref()),
-            Wanted::Document(url) | Wanted::Issuer(url) => match self.config.fetch.get(url) {
-                Some(Value::String(text)) => Answer::Document(text.clone().into_bytes()),
-                _ => Answer::Unknown,
+            KeyRequest::Key { id } => self.keys(id.as_deref()),
+            KeyRequest::Document(url) | KeyRequest::Issuer(url) => match self.config.fetch.get(url) {
+                Some(Value::String(text)) => KeyResponse::Document(text.clone().into_bytes()),
+                _ => KeyResponse::Unknown,
             },
         }
     }
@@ -264,7 +264,7 @@ impl Vector {
         }
     }
 
-    fn keys(&self, id: Option<&str>) -> Answer {
+    fn keys(&self, id: Option<&str>) -> KeyResponse {
         let set = self.config.jwks.as_ref().and_then(|set| set.get("keys")).and_then(Value::as_array);
         let in_set = set.into_iter().flatten().filter(|key| {
             let kid = key.get("kid").and_then(Value::as_str);
@@ -273,7 +273,7 @@ impl Vector {
         let by_id = self.config.keys_by_id.iter().filter(|(kid, _)| id.is_none_or(|id| id == *kid));
         let keys: Vec<String> =
             in_set.map(ToString::to_string).chain(by_id.map(|(_, key)| key.clone())).collect();
-        if keys.is_empty() { Answer::Unknown } else { Answer::Keys(keys) }
+        if keys.is_empty() { KeyResponse::Unknown } else { KeyResponse::Keys(keys) }
     }
 
     /// The vector's own certificates are the ones that are trusted.
@@ -294,8 +294,8 @@ impl<'a> World<'a> {
     }
 }
 
-impl Outside for World<'_> {
-    fn known(&self, wanted: &Wanted) -> Answer {
+impl KeyStore for World<'_> {
+    fn known(&self, wanted: &KeyRequest) -> KeyResponse {
         self.vector.fetched(wanted)
     }
 

@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
-use creel::providers::{
-    Cause, First, Handshake, Judgement, Learning, Moment, Question, Reply, Request, Unproven, Verifier,
-    recipes,
+use creel::testing::{
+    Cause, ConfirmResult, Handshake, HandshakeAction, HandshakePhase, LearningWindow, Question, Reply,
+    Request, Verifier, VerifyError, recipes,
 };
 use ipnet::IpNet;
 
@@ -23,8 +23,8 @@ fn outcome(vector: &Vector, verifier: &Verifier, request: &Request<'_>) -> Resul
     if !admits(vector) {
         return Ok(Outcome::Refused(Cause::AddressNotAllowed));
     }
-    let learning = if verifier.waits_for_secret() { Learning::Open } else { Learning::Closed };
-    match verifier.handshake(request, Moment::BeforeAuthentication, learning) {
+    let learning = if verifier.waits_for_secret() { LearningWindow::Open } else { LearningWindow::Closed };
+    match verifier.handshake(request, HandshakePhase::BeforeAuthentication, learning) {
         Some(Ok(handshake)) => return Ok(Outcome::Handshake(Box::new(handshake))),
         Some(Err(cause)) => return Ok(Outcome::Refused(cause)),
         None => {}
@@ -34,10 +34,10 @@ fn outcome(vector: &Vector, verifier: &Verifier, request: &Request<'_>) -> Resul
     }
     match verifier.authenticate(request, &World::of(vector)) {
         Ok(()) => {}
-        Err(Unproven::Refused(cause)) => return Ok(Outcome::Refused(cause)),
-        Err(Unproven::Wanting(wanted)) => return Err(format!("wants {wanted:?}, which nobody passed in")),
+        Err(VerifyError::Rejected(cause)) => return Ok(Outcome::Refused(cause)),
+        Err(VerifyError::Missing(wanted)) => return Err(format!("wants {wanted:?}, which nobody passed in")),
     }
-    match verifier.handshake(request, Moment::AfterAuthentication, Learning::Closed) {
+    match verifier.handshake(request, HandshakePhase::AfterAuthentication, LearningWindow::Closed) {
         Some(Ok(handshake)) => Ok(Outcome::Handshake(Box::new(handshake))),
         Some(Err(cause)) => Ok(Outcome::Refused(cause)),
         None => Ok(asked(vector, verifier, request)),
@@ -52,8 +52,8 @@ fn asked(vector: &Vector, verifier: &Verifier, request: &Request<'_>) -> Outcome
     let call = asker.call(&values, request.body, login.as_ref()).unwrap();
     let (status, body) = vector.asked(&call.url);
     match asker.judge(status, body.as_bytes()) {
-        Judgement::Confirmed => Outcome::Message,
-        Judgement::Unknown(_) | Judgement::NotYet(_) => Outcome::Refused(Cause::NotConfirmed),
+        ConfirmResult::Confirmed => Outcome::Message,
+        ConfirmResult::Unknown(_) | ConfirmResult::NotYet(_) => Outcome::Refused(Cause::NotConfirmed),
     }
 }
 
@@ -82,7 +82,7 @@ fn judge(vector: &Vector) -> Result<(), String> {
     })
 }
 
-fn description(verifier: &Verifier, request: &Request<'_>) -> creel::providers::Description {
+fn description(verifier: &Verifier, request: &Request<'_>) -> creel::testing::Description {
     let form = verifier.body_in_query(request).or_else(|| verifier.form_to_json(request).ok().flatten());
     let text = form.as_ref().map_or(request.body, String::as_bytes);
     verifier.describe(request, verifier.read_json(text).as_ref())
@@ -109,9 +109,9 @@ fn described(vector: &Vector, verifier: &Verifier, request: &Request<'_>) -> Res
 fn answered(vector: &Vector, handshake: &Handshake) -> Result<(), String> {
     let wanted = vector.expect_response.as_ref().ok_or("states no response")?;
     let first = match &handshake.first {
-        First::Nothing => (None, None),
-        First::Visit(url) => (Some(url.clone()), None),
-        First::Learn(secret) => (None, Some(String::from_utf8(secret.expose().to_vec()).unwrap())),
+        HandshakeAction::Nothing => (None, None),
+        HandshakeAction::Visit(url) => (Some(url.clone()), None),
+        HandshakeAction::Learn(secret) => (None, Some(String::from_utf8(secret.expose().to_vec()).unwrap())),
     };
     let is_same = first.0 == wanted.then_get && (wanted.then_store.is_none() || first.1 == wanted.then_store);
     if !is_same {

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use creel::app::{App, Listeners};
 use creel::config::Config;
-use creel::providers::{Answer, Roots, Wanted};
+use creel::testing::{KeyRequest, KeyResponse, Roots};
 use rusqlite::{Connection, OptionalExtension};
 use time::OffsetDateTime;
 
@@ -132,7 +132,7 @@ fn mount(vectors: Vec<Vector>, api: &Api) -> (Vec<Mounted>, BTreeMap<String, Str
 
 /// Runs the service on a thread of its own, for as long as the process.
 fn start(mounted: &[Mounted], variables: BTreeMap<String, String>) -> SocketAddr {
-    let known: Vec<(String, Vec<(Wanted, Answer)>)> =
+    let known: Vec<(String, Vec<(KeyRequest, KeyResponse)>)> =
         mounted.iter().map(|source| (source.name.clone(), passed_in(source))).collect();
     let certificates: String =
         mounted.iter().flat_map(|source| &source.vectors).map(Vector::certificates).collect();
@@ -154,13 +154,13 @@ fn start(mounted: &[Mounted], variables: BTreeMap<String, String>) -> SocketAddr
 }
 
 /// What the vectors pass in: keys by their ids and all together, and what is at a URL.
-fn passed_in(source: &Mounted) -> Vec<(Wanted, Answer)> {
+fn passed_in(source: &Mounted) -> Vec<(KeyRequest, KeyResponse)> {
     let vector = &source.vectors[0];
     let set = vector.config.jwks.as_ref().and_then(|set| set.get("keys")).and_then(|keys| keys.as_array());
     let in_set = set.into_iter().flatten().filter_map(|key| key.get("kid")?.as_str());
     let ids = in_set.chain(vector.config.keys_by_id.keys().map(String::as_str)).map(|id| Some(id.to_owned()));
-    let keys = ids.chain([None]).map(|id| Wanted::Key { id });
-    let documents = vector.config.fetch.keys().map(|url| Wanted::Document(url.clone()));
+    let keys = ids.chain([None]).map(|id| KeyRequest::Key { id });
+    let documents = vector.config.fetch.keys().map(|url| KeyRequest::Document(url.clone()));
     keys.chain(documents).map(|wanted| (wanted.clone(), vector.fetched(&wanted))).collect()
 }
 

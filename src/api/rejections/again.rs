@@ -20,7 +20,7 @@ use crate::http::service::Service;
 use crate::providers::Cause;
 use crate::store::{Kept, NewMessage, StoredRejection, headers, timestamp};
 use crate::verification::{
-    IncomingRequest, Proof, Source, Sources, VerificationOutcome, VerifiedMessage, VerifyError, new_message,
+    IncomingRequest, Proof, Source, Sources, VerificationOutcome, VerifiedMessage, VerificationError, new_message,
     verify,
 };
 
@@ -222,12 +222,12 @@ impl Again {
     }
 }
 
-fn not_now(error: VerifyError) -> ApiError {
+fn not_now(error: VerificationError) -> ApiError {
     match error {
-        VerifyError::Unavailable(why) => ApiError::Unavailable(why),
-        VerifyError::NotReached => ApiError::ProviderUnreachable,
-        VerifyError::NoRoom => ApiError::Body(BodyError::BudgetUsedUp),
-        VerifyError::Failed => ApiError::Internal,
+        VerificationError::Unavailable(why) => ApiError::Unavailable(why),
+        VerificationError::NotReached => ApiError::ProviderUnreachable,
+        VerificationError::NoRoom => ApiError::Body(BodyError::BudgetUsedUp),
+        VerificationError::Failed => ApiError::Internal,
     }
 }
 

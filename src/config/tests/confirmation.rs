@@ -49,7 +49,7 @@ fn a_provider_that_is_asked_needs_neither_path_nor_allowlist() {
     ]);
     let confirm = expecting.sources[0].confirm.as_ref().unwrap();
     assert_eq!(confirm.missing, ["CREEL_SOURCE_SHOP_API_KEY"]);
-    assert_ne!(confirm.asker.judge(200, b"{}"), crate::providers::Judgement::Confirmed);
+    assert_ne!(confirm.asker.judge(200, b"{}"), crate::providers::ConfirmResult::Confirmed);
 }
 
 #[test]
@@ -58,9 +58,9 @@ fn what_cannot_be_asked_is_refused_with_what_to_write() {
     for (value, problem) in [
         ("https://{query:host}/p", "never in scheme, host or port"),
         ("https://api.example.com:{query:port}/p", "never in scheme, host or port"),
-        ("https://api.example.com/payments", "holds no value of the message"),
-        ("https://api.example.com/{id}", "may hold only values like {query:id}"),
-        ("https://api.example.com/{query:id", "a brace is written twice"),
+        ("https://api.example.com/payments", "contains no value of the message"),
+        ("https://api.example.com/{id}", "may contain only values like {query:id}"),
+        ("https://api.example.com/{query:id", "double each literal brace"),
         ("api.example.com/{query:id}", "never in scheme"),
     ] {
         assert_refused(&url(value), &["CREEL_SOURCE_PAY_CONFIRM_URL: ", problem]);

@@ -5,7 +5,7 @@ use std::time::Duration;
 use time::OffsetDateTime;
 
 use super::super::schedule::next_try_after;
-use crate::providers::Judgement;
+use crate::providers::ConfirmResult;
 use crate::store::{Asked, DueConfirmation, Settlement, timestamp};
 
 /// So often a provider has to say that it does not know something: it may hear of it later than we do.
@@ -33,11 +33,11 @@ impl Answer {
         Self::NotYet { reason: reason.into(), retry_after: None }
     }
 
-    pub fn judged(judgement: Judgement, status: u16, retry_after: Option<Duration>) -> Self {
+    pub fn judged(judgement: ConfirmResult, status: u16, retry_after: Option<Duration>) -> Self {
         match judgement {
-            Judgement::Confirmed => Self::Confirmed(format!("answered {status}")),
-            Judgement::Unknown(reason) => Self::Unknown(reason),
-            Judgement::NotYet(reason) => Self::NotYet { reason, retry_after },
+            ConfirmResult::Confirmed => Self::Confirmed(format!("answered {status}")),
+            ConfirmResult::Unknown(reason) => Self::Unknown(reason),
+            ConfirmResult::NotYet(reason) => Self::NotYet { reason, retry_after },
         }
     }
 }

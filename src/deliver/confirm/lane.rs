@@ -14,7 +14,7 @@ use super::super::schedule::{random_jitter, retry_after};
 use super::AskedSource;
 use super::answer::{Answer, asked};
 use crate::outbound::{Client, RequestError, Response};
-use crate::providers::{Call, Headers, Login, Question, charset};
+use crate::providers::{FetchRequest, Headers, Login, Question, charset};
 use crate::store::{DueConfirmation, Settlement, Store, Unavailable};
 
 /// At the same time, of one source.
@@ -222,8 +222,8 @@ impl Lane {
         known.take_if(|known| known.login.token == login.token);
     }
 
-    async fn send(&self, call: Call) -> Result<Response, RequestError> {
-        let Call { method, url, headers, body } = call;
+    async fn send(&self, call: FetchRequest) -> Result<Response, RequestError> {
+        let FetchRequest { method, url, headers, body } = call;
         self.client.request_up_to(MAX_ANSWER_BYTES, &method, &url, &headers, body, TIMEOUT).await
     }
 }

@@ -2,18 +2,18 @@
 
 use std::collections::BTreeSet;
 
-use crate::verify::key::{Derivation, SecretKey};
-use crate::verify::public_key::PublicKey;
-use crate::verify::signature::{Keyed, Keys};
-use crate::verify::view::Texts;
+use crate::content::view::Texts;
+use crate::scheme::key::{Derivation, SecretKey};
+use crate::scheme::public_key::PublicKey;
+use crate::scheme::signature::{BoundSignature, SignatureKeys};
 
-use super::super::Secret;
 use super::super::recipe::{KeySource, Signature};
 use super::super::settings::{SettingError, Settings};
-use super::{bind_place, once};
+use super::places::{bind_place, once};
+use crate::content::request::Secret;
 
 /// A value of a setting.
-type Given = (&'static str, usize);
+type SettingValue = (&'static str, usize);
 
 /// The schemes with their keys. A value that one scheme cannot take as its key may be right for another one (hex or text),
 /// and during a rotation the old and the new value may be for different schemes: a value is wrong if no scheme can take it.
@@ -22,16 +22,18 @@ pub fn bind_signatures(
     settings: &Settings,
     texts: &Texts,
     errors: &mut Vec<SettingError>,
-) -> Vec<Keyed> {
-    let mut taken: BTreeSet<Given> = BTreeSet::new();
-    let mut refused: Vec<(Option<Given>, SettingError)> = Vec::new();
+) -> Vec<BoundSignature> {
+    let mut taken: BTreeSet<SettingValue> = BTreeSet::new();
+    let mut refused: Vec<(Option<SettingValue>, SettingError)> = Vec::new();
     let mut bound = Vec::with_capacity(signatures.len());
     for signature in signatures {
         let enabled = signature.enabled_by.as_deref().map_or(Ok(true), |switch| settings.switch(switch));
         let keys = match &signature.key {
-            KeySource::ById(place) => bind_place(place, texts).map(Keys::ById),
-            KeySource::AnyPublished => Ok(Keys::AnyPublished),
-            KeySource::Certificate { url, hosts } => Ok(Keys::Certificate { url: url.clone(), hosts }),
+            KeySource::ById(place) => bind_place(place, texts).map(SignatureKeys::ById),
+            KeySource::AnyPublished => Ok(SignatureKeys::AnyPublished),
+            KeySource::Certificate { url, hosts } => {
+                Ok(SignatureKeys::Certificate { url: url.clone(), hosts })
+            }
             KeySource::Setting { setting, derivation } if signature.scheme.algorithm.public().is_none() => {
                 let mut keys = Vec::new();
                 for (place, value) in settings.all(setting).iter().enumerate() {
@@ -45,7 +47,7 @@ pub fn bind_signatures(
                         }
                     }
                 }
-                Ok(Keys::Secrets(keys))
+                Ok(SignatureKeys::Secrets(keys))
             }
             KeySource::Setting { setting, derivation } => {
                 match public(signature, setting, derivation, settings) {
@@ -61,9 +63,12 @@ pub fn bind_signatures(
             }
         };
         match (enabled, keys) {
-            (Ok(true), Ok(keys)) => bound.push(Keyed { scheme: &signature.scheme, keys }),
+            (Ok(true), Ok(keys)) => bound.push(BoundSignature { scheme: &signature.scheme, keys }),
             (Ok(false), Ok(_)) => {
-                bound.push(Keyed { scheme: &signature.scheme, keys: Keys::Secrets(Vec::new()) });
+                bound.push(BoundSignature {
+                    scheme: &signature.scheme,
+                    keys: SignatureKeys::Secrets(Vec::new()),
+                });
             }
             (Err(error), _) | (_, Err(error)) => refused.push((None, error)),
         }
@@ -81,15 +86,15 @@ fn public(
     setting: &str,
     derivation: &Derivation,
     settings: &Settings,
-) -> Result<Keys, SettingError> {
+) -> Result<SignatureKeys, SettingError> {
     let algorithm = signature.scheme.algorithm;
     let keys = public_keys(setting, derivation, settings)?;
     let fits = |key: &PublicKey| algorithm.public().is_some_and(|algorithm| key.fits(algorithm));
     if !keys.iter().all(fits) {
-        let problem = format!("is a key of another kind: the provider signs with {algorithm}");
+        let problem = format!("is a key of another type: the provider signs with {algorithm}");
         return Err(SettingError::new(setting, problem));
     }
-    Ok(if keys.is_empty() { Keys::Secrets(Vec::new()) } else { Keys::Public(keys) })
+    Ok(if keys.is_empty() { SignatureKeys::Secrets(Vec::new()) } else { SignatureKeys::Public(keys) })
 }
 
 pub fn public_keys(

@@ -1,4 +1,4 @@
-//! Adyen's payment notifications: every item of the body is signed for itself, over eight of its fields.
+//! Adyen's payment notifications: every item of the body has its own signature, over eight of its fields.
 //! <https://docs.adyen.com/development-resources/webhooks/verify-hmac-signatures>
 
 use std::borrow::Cow;
@@ -6,9 +6,16 @@ use std::borrow::Cow;
 use ring::hmac::HMAC_SHA256;
 use serde_json::Value;
 
-use super::{Cause, Draft, Encoding, Secret, View, any_hmac, hmac_text, is_hmac};
+use super::super::draft::SampleDraft;
+use super::parts::{any_hmac, hmac_text, is_hmac};
+use super::scheme::{Scheme, SchemeKeys};
+use crate::content::request::Cause;
+use crate::content::view::{Texts, View};
 use crate::json::lookup::{JsonPath, items, member};
 use crate::json::{text_of, without_mark};
+use crate::scheme::encoding::{Encoding, KeyEncoding};
+use crate::scheme::key_store::VerifyError;
+use crate::scheme::signature::Terms;
 
 /// Adyen sends one item over HTTPS; a body with more than this is no notification.
 const MAX_ITEMS: usize = 100;
@@ -24,19 +31,64 @@ const FIELDS: [&str; 8] = [
     "success",
 ];
 
-pub fn check(view: &View<'_>, secrets: &[Secret]) -> Result<(), Cause> {
-    for item in items_of(view)? {
-        let (item, signature) = signed(item)?;
-        any_hmac(HMAC_SHA256, secrets, text(item).as_bytes(), Encoding::Base64, &[signature.as_bytes()])?;
-    }
-    Ok(())
-}
+/// Adyen's payment notifications.
+#[derive(Debug)]
+pub struct Adyen;
 
-pub fn is_carried(view: &View<'_>) -> bool {
-    let is_signed = |item: &str| {
-        signed(item).is_ok_and(|(_, signature)| is_hmac(HMAC_SHA256, Encoding::Base64, signature.as_bytes()))
-    };
-    items_of(view).is_ok_and(|items| items.into_iter().all(is_signed))
+impl Scheme for Adyen {
+    fn name(&self) -> &'static str {
+        "adyen"
+    }
+
+    fn in_words(&self) -> &'static str {
+        "HMAC-SHA256 over eight fields of each item joined by `:`, in the item's additionalData.hmacSignature, encoded as base64; the key is hex"
+    }
+
+    fn rewrites_body(&self) -> bool {
+        true
+    }
+
+    fn has_proof_in_body(&self) -> bool {
+        true
+    }
+
+    fn key(&self, secret: &[u8]) -> Result<Vec<u8>, &'static str> {
+        KeyEncoding::Hex.decode(secret)
+    }
+
+    fn check(&self, view: &View<'_>, _terms: &Terms<'_>, keys: &SchemeKeys) -> Result<(), VerifyError> {
+        let secrets = keys.secrets();
+        for item in items_of(view)? {
+            let (item, signature) = signed(item)?;
+            any_hmac(HMAC_SHA256, secrets, text(item).as_bytes(), Encoding::Base64, &[signature.as_bytes()])?;
+        }
+        Ok(())
+    }
+
+    fn is_carried(&self, view: &View<'_>, _terms: &Terms<'_>) -> bool {
+        let is_signed = |item: &str| {
+            signed(item)
+                .is_ok_and(|(_, signature)| is_hmac(HMAC_SHA256, Encoding::Base64, signature.as_bytes()))
+        };
+        items_of(view).is_ok_and(|items| items.into_iter().all(is_signed))
+    }
+
+    fn sign(&self, draft: &mut SampleDraft, _texts: &Texts, keys: &SchemeKeys) -> Option<()> {
+        let secret = keys.secrets().first()?;
+        let mut body: Value = serde_json::from_str(&draft.body).ok()?;
+        for item in body.get_mut("notificationItems")?.as_array_mut()? {
+            let item = item.get_mut("NotificationRequestItem")?;
+            let signed = text(&item.to_string());
+            let signature = hmac_text(HMAC_SHA256, secret, signed.as_bytes(), Encoding::Base64);
+            item.as_object_mut()?
+                .entry("additionalData")
+                .or_insert_with(|| Value::Object(serde_json::Map::new()))
+                .as_object_mut()?
+                .insert("hmacSignature".to_owned(), signature.into());
+        }
+        draft.body = body.to_string();
+        Some(())
+    }
 }
 
 /// Never empty.
@@ -44,7 +96,7 @@ fn items_of<'a>(view: &'a View<'_>) -> Result<Vec<&'a str>, Cause> {
     let body = std::str::from_utf8(without_mark(view.json()?)).ok();
     let list = body.and_then(|body| member(body.trim(), "notificationItems"));
     let list = list.filter(|list| list.starts_with('[')).ok_or(Cause::MissingHeader)?;
-    // Not as a tree, which takes a multiple of the body before anybody knows whether it is genuine.
+    // Not parsed into a tree, which needs a multiple of the body's memory before authentication.
     let items = items(list).filter(|items| items.len() <= MAX_ITEMS).ok_or(Cause::TooLarge)?;
     if items.is_empty() { Err(Cause::MissingHeader) } else { Ok(items) }
 }
@@ -65,20 +117,4 @@ fn text(item: &str) -> String {
 fn find(item: &str, path: &str) -> Option<String> {
     let raw = JsonPath::parse(path).ok()?.raw(item.as_bytes()).filter(|raw| *raw != "null")?;
     if raw.starts_with('"') { text_of(raw).map(Cow::into_owned) } else { Some(raw.to_owned()) }
-}
-
-pub fn sign(draft: &mut Draft, secret: &Secret) -> Option<()> {
-    let mut body: Value = serde_json::from_str(&draft.body).ok()?;
-    for item in body.get_mut("notificationItems")?.as_array_mut()? {
-        let item = item.get_mut("NotificationRequestItem")?;
-        let signed = text(&item.to_string());
-        let signature = hmac_text(HMAC_SHA256, secret, signed.as_bytes(), Encoding::Base64);
-        item.as_object_mut()?
-            .entry("additionalData")
-            .or_insert_with(|| Value::Object(serde_json::Map::new()))
-            .as_object_mut()?
-            .insert("hmacSignature".to_owned(), signature.into());
-    }
-    draft.body = body.to_string();
-    Some(())
 }

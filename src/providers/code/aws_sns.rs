@@ -1,18 +1,23 @@
-//! Amazon SNS: named fields of the body, signed with the key of a certificate that the body names. Everybody's topics are
-//! signed with the same keys, so the topic must be the configured one.
+//! Amazon SNS: named fields of the body, signed with the key of a certificate that the body names. AWS signs the topics
+//! of all customers with the same keys, so the topic must be the configured one.
 //! <https://docs.aws.amazon.com/sns/latest/dg/sns-verify-signature-of-message.html>
 
 use std::borrow::Cow;
 
-use super::{Cause, Encoding, Terms, Unproven, View};
+use super::scheme::{Scheme, SchemeKeys};
+use crate::content::request::Cause;
+use crate::content::view::View;
 use crate::json::{Object, document, text_lossy};
-use crate::verify::outside::is_pinned;
-use crate::verify::public_key::PublicAlgorithm;
+use crate::scheme::encoding::Encoding;
+use crate::scheme::key_store::VerifyError;
+use crate::scheme::key_store::is_pinned;
+use crate::scheme::public_key::PublicAlgorithm;
+use crate::scheme::signature::Terms;
 
 const HOSTS: [&str; 2] = ["sns.*.amazonaws.com", "sns.*.amazonaws.com.cn"];
 
 /// A message with all that its check needs.
-struct Signed {
+struct SnsMessage {
     topic: String,
     text: String,
     algorithm: PublicAlgorithm,
@@ -20,26 +25,52 @@ struct Signed {
     url: String,
 }
 
-pub fn check(view: &View<'_>, terms: &Terms<'_>) -> Result<(), Unproven> {
-    let Signed { topic, text, algorithm, signature, url } = read(view)?;
-    let key = terms.outside.certified_key(&url, is_sns, view)?;
-    if !key.verify(algorithm, text.as_bytes(), &signature) {
-        return Err(Cause::SignatureMismatch.into());
-    }
-    let is_ours =
-        terms.texts.all("topic_arn").iter().any(|configured| configured.expose() == topic.as_bytes());
-    if is_ours { Ok(()) } else { Err(Cause::WrongAccount.into()) }
-}
+/// Amazon SNS, with a certificate that the body names.
+#[derive(Debug)]
+pub struct AwsSns;
 
-pub fn is_carried(view: &View<'_>) -> bool {
-    read(view).is_ok_and(|signed| is_pinned(&signed.url, is_sns))
+impl Scheme for AwsSns {
+    fn name(&self) -> &'static str {
+        "aws-sns"
+    }
+
+    fn in_words(&self) -> &'static str {
+        "RSA with SHA-1 or SHA-256 (SignatureVersion 1 or 2) over named fields of the body, in its field Signature; creel fetches the certificate from sns.<region>.amazonaws.com"
+    }
+
+    fn secret_settings(&self) -> &'static [&'static str] {
+        &[]
+    }
+
+    fn rewrites_body(&self) -> bool {
+        true
+    }
+
+    fn has_proof_in_body(&self) -> bool {
+        true
+    }
+
+    fn check(&self, view: &View<'_>, terms: &Terms<'_>, _keys: &SchemeKeys) -> Result<(), VerifyError> {
+        let SnsMessage { topic, text, algorithm, signature, url } = read(view)?;
+        let key = terms.key_store.certified_key(&url, is_sns, view)?;
+        if !key.verify(algorithm, text.as_bytes(), &signature) {
+            return Err(Cause::SignatureMismatch.into());
+        }
+        let is_ours =
+            terms.texts.all("topic_arn").iter().any(|configured| configured.expose() == topic.as_bytes());
+        if is_ours { Ok(()) } else { Err(Cause::WrongAccount.into()) }
+    }
+
+    fn is_carried(&self, view: &View<'_>, _terms: &Terms<'_>) -> bool {
+        read(view).is_ok_and(|signed| is_pinned(&signed.url, is_sns))
+    }
 }
 
 fn is_sns(host: &str) -> bool {
-    HOSTS.iter().any(|pattern| super::super::handshake::host_matches(pattern, host))
+    HOSTS.iter().any(|pattern| crate::scheme::shape::host_matches(pattern, host))
 }
 
-fn read(view: &View<'_>) -> Result<Signed, Cause> {
+fn read(view: &View<'_>) -> Result<SnsMessage, Cause> {
     let body = document(view.json()?).ok().and_then(Object::read).ok_or(Cause::MissingHeader)?;
     let signature = body.text("Signature").filter(|text| !text.is_empty()).ok_or(Cause::MissingHeader)?;
     let signature = Encoding::Base64.decode_any(signature.as_bytes()).ok_or(Cause::MalformedSignature)?;
@@ -56,7 +87,7 @@ fn read(view: &View<'_>) -> Result<Signed, Cause> {
         return Err(Cause::CertificateNotTrusted);
     }
     let topic = required(&body, "TopicArn")?.into_owned();
-    Ok(Signed { topic, text, algorithm, signature, url })
+    Ok(SnsMessage { topic, text, algorithm, signature, url })
 }
 
 /// `Name\nValue\n` for each field, in alphabetical order.
@@ -93,7 +124,7 @@ mod tests {
     use time::OffsetDateTime;
 
     use super::*;
-    use crate::verify::request::{Headers, Request};
+    use crate::content::request::{Headers, Request};
 
     #[test]
     fn odd_members_hide_no_field() {

@@ -1,60 +1,96 @@
-//! Braintree: two form fields, the payload and a list of signatures, each beside the public key of the account that it is for.
+//! Braintree: two form fields, the payload and a list of signatures, each next to the public key of its account.
 //! <https://developer.paypal.com/braintree/docs/guides/webhooks/parse>
 
 use ring::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
 use ring::hmac;
 
-use super::super::challenge::has_shape_of_id;
-use super::{Cause, Draft, Encoding, Secret, Texts, View, any_hmac, hmac_text, is_hmac};
+use super::super::draft::SampleDraft;
+use super::parts::{any_hmac, hmac_text, is_hmac};
+use super::scheme::{Scheme, SchemeKeys};
+use crate::content::request::Cause;
+use crate::content::view::{Texts, View};
+use crate::scheme::encoding::Encoding;
+use crate::scheme::key_store::VerifyError;
+use crate::scheme::shape::has_shape_of_id;
+use crate::scheme::signature::Terms;
 
 const ALGORITHM: hmac::Algorithm = hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY;
 
-/// The key is the digest of the private key.
-pub fn key(private_key: &[u8]) -> Vec<u8> {
-    digest(&SHA1_FOR_LEGACY_USE_ONLY, private_key).as_ref().to_vec()
-}
+/// Braintree, with two form fields.
+#[derive(Debug)]
+pub struct Braintree;
 
-pub fn check(view: &View<'_>, secrets: &[Secret], texts: &Texts) -> Result<(), Cause> {
-    let signatures =
-        view.form_field("bt_signature")?.filter(|text| !text.is_empty()).ok_or(Cause::MissingHeader)?;
-    let payload =
-        view.form_field("bt_payload")?.filter(|text| !text.is_empty()).ok_or(Cause::MissingHeader)?;
-    let public_key = texts.first("public_key").ok_or(Cause::MissingHeader)?;
-    let ours: Vec<&[u8]> = signatures
-        .split('&')
-        .take(16)
-        .filter_map(|pair| pair.split_once('|'))
-        .filter(|(key, _)| key.as_bytes() == public_key)
-        .map(|(_, signature)| signature.as_bytes())
-        .collect();
-    if ours.is_empty() {
-        return Err(Cause::WrongAccount);
+impl Scheme for Braintree {
+    fn name(&self) -> &'static str {
+        "braintree"
     }
-    // Some of its libraries have signed the payload with a line break behind it.
-    let plain = any_hmac(ALGORITHM, secrets, payload.as_bytes(), Encoding::Hex, &ours);
-    plain
-        .or_else(|_| any_hmac(ALGORITHM, secrets, format!("{payload}\n").as_bytes(), Encoding::Hex, &ours))?;
-    // What has the shape of a challenge may have been signed by us, for whoever asked. A payload is longer: it is XML in base64.
-    if has_shape_of_id(payload.trim().as_bytes()) { Err(Cause::ClaimMismatch) } else { Ok(()) }
-}
 
-pub fn is_carried(view: &View<'_>) -> bool {
-    let field = |name| view.form_field(name).ok().flatten().filter(|text| !text.is_empty());
-    let is_signed = |pair: &str| {
-        let signature = pair.split_once('|').map(|(_, signature)| signature.as_bytes());
-        signature.is_some_and(|signature| is_hmac(ALGORITHM, Encoding::Hex, signature))
-    };
-    let has_payload = field("bt_payload").is_some_and(|text| !has_shape_of_id(text.trim().as_bytes()));
-    has_payload && field("bt_signature").is_some_and(|text| text.split('&').take(16).any(is_signed))
-}
+    fn in_words(&self) -> &'static str {
+        "HMAC-SHA1 over the form field bt_payload, in bt_signature next to the public key; the key is the SHA-1 of the private key"
+    }
 
-pub fn sign(draft: &mut Draft, secret: &Secret, texts: &Texts) -> Option<()> {
-    let payload = format!("{}\n", Encoding::Base64.encode(draft.body.as_bytes()));
-    let signature = hmac_text(ALGORITHM, secret, payload.as_bytes(), Encoding::Hex);
-    let public_key = String::from_utf8_lossy(texts.first("public_key")?).into_owned();
-    draft.body = form_urlencoded::Serializer::new(String::new())
-        .append_pair("bt_signature", &format!("{public_key}|{signature}"))
-        .append_pair("bt_payload", &payload)
-        .finish();
-    Some(())
+    fn rewrites_body(&self) -> bool {
+        true
+    }
+
+    fn has_proof_in_body(&self) -> bool {
+        true
+    }
+
+    fn rejects_challenges(&self) -> bool {
+        true
+    }
+
+    fn key(&self, secret: &[u8]) -> Result<Vec<u8>, &'static str> {
+        // The HMAC's key is the digest of the private key.
+        Ok(digest(&SHA1_FOR_LEGACY_USE_ONLY, secret).as_ref().to_vec())
+    }
+
+    fn check(&self, view: &View<'_>, terms: &Terms<'_>, keys: &SchemeKeys) -> Result<(), VerifyError> {
+        let secrets = keys.secrets();
+        let signatures =
+            view.form_field("bt_signature")?.filter(|text| !text.is_empty()).ok_or(Cause::MissingHeader)?;
+        let payload =
+            view.form_field("bt_payload")?.filter(|text| !text.is_empty()).ok_or(Cause::MissingHeader)?;
+        let public_key = terms.texts.first("public_key").ok_or(Cause::MissingHeader)?;
+        let ours: Vec<&[u8]> = signatures
+            .split('&')
+            .take(16)
+            .filter_map(|pair| pair.split_once('|'))
+            .filter(|(key, _)| key.as_bytes() == public_key)
+            .map(|(_, signature)| signature.as_bytes())
+            .collect();
+        if ours.is_empty() {
+            return Err(Cause::WrongAccount.into());
+        }
+        // Some of its libraries sign the payload followed by a line break.
+        let plain = any_hmac(ALGORITHM, secrets, payload.as_bytes(), Encoding::Hex, &ours);
+        plain.or_else(|_| {
+            any_hmac(ALGORITHM, secrets, format!("{payload}\n").as_bytes(), Encoding::Hex, &ours)
+        })?;
+        // creel signs challenges for unauthenticated requests, so a text with their shape proves nothing. A payload is longer: it is XML in base64.
+        if has_shape_of_id(payload.trim().as_bytes()) { Err(Cause::ClaimMismatch.into()) } else { Ok(()) }
+    }
+
+    fn is_carried(&self, view: &View<'_>, _terms: &Terms<'_>) -> bool {
+        let field = |name| view.form_field(name).ok().flatten().filter(|text| !text.is_empty());
+        let is_signed = |pair: &str| {
+            let signature = pair.split_once('|').map(|(_, signature)| signature.as_bytes());
+            signature.is_some_and(|signature| is_hmac(ALGORITHM, Encoding::Hex, signature))
+        };
+        let has_payload = field("bt_payload").is_some_and(|text| !has_shape_of_id(text.trim().as_bytes()));
+        has_payload && field("bt_signature").is_some_and(|text| text.split('&').take(16).any(is_signed))
+    }
+
+    fn sign(&self, draft: &mut SampleDraft, texts: &Texts, keys: &SchemeKeys) -> Option<()> {
+        let secret = keys.secrets().first()?;
+        let payload = format!("{}\n", Encoding::Base64.encode(draft.body.as_bytes()));
+        let signature = hmac_text(ALGORITHM, secret, payload.as_bytes(), Encoding::Hex);
+        let public_key = String::from_utf8_lossy(texts.first("public_key")?).into_owned();
+        draft.body = form_urlencoded::Serializer::new(String::new())
+            .append_pair("bt_signature", &format!("{public_key}|{signature}"))
+            .append_pair("bt_payload", &payload)
+            .finish();
+        Some(())
+    }
 }

@@ -1,41 +1,79 @@
 //! Contentful: method, path, the headers that the request itself lists, and the body.
 //! <https://www.contentful.com/developers/docs/webhooks/request-verification/>
 
-use std::time::Duration;
-
 use ring::hmac::HMAC_SHA256;
 
-use super::{Cause, Draft, Encoding, Secret, View, any_hmac, header, header_text, hmac_text, is_hmac};
-use crate::verify::freshness::{Moment, TimestampUnit};
-use crate::verify::template::path_of;
+use super::super::draft::SampleDraft;
+use super::parts::{any_hmac, header, header_text, hmac_text, is_hmac};
+use super::scheme::{Scheme, SchemeKeys};
+use crate::content::request::Cause;
+use crate::content::view::{Texts, View};
+use crate::scheme::encoding::Encoding;
+use crate::scheme::freshness::{SignedTime, TimestampUnit};
+use crate::scheme::key_store::VerifyError;
+use crate::scheme::signature::Terms;
+use crate::scheme::template::path_of;
 
 const SIGNATURE: &str = "x-contentful-signature";
 const SIGNED_HEADERS: &str = "x-contentful-signed-headers";
 const TIMESTAMP: &str = "x-contentful-timestamp";
 const MAX_SIGNED_HEADERS: usize = 64;
 
-pub fn check(view: &View<'_>, secrets: &[Secret], tolerance: Duration) -> Result<(), Cause> {
-    let signature = header(view, SIGNATURE)?;
-    let (names, moment) = signed_headers(view)?;
-    let lines: Vec<String> = names
-        .iter()
-        .map(|name| {
-            let value = view.request.headers.single(name)?.unwrap_or_default();
-            Ok(format!("{name}:{}", String::from_utf8_lossy(value)))
-        })
-        .collect::<Result<_, Cause>>()?;
-    let text = text(view.request.method, path_of(view.request.url), &lines, view.request.body);
-    any_hmac(HMAC_SHA256, secrets, &text, Encoding::Hex, &[signature])?;
-    moment.check(view.request.now, tolerance)
-}
+/// Contentful, with the headers that the request lists.
+#[derive(Debug)]
+pub struct Contentful;
 
-pub fn is_carried(view: &View<'_>, tolerance: Duration) -> bool {
-    header(view, SIGNATURE).is_ok_and(|signature| is_hmac(HMAC_SHA256, Encoding::Hex, signature))
-        && signed_headers(view).is_ok_and(|(_, moment)| moment.check(view.request.now, tolerance).is_ok())
+impl Scheme for Contentful {
+    fn name(&self) -> &'static str {
+        "contentful"
+    }
+
+    fn in_words(&self) -> &'static str {
+        "HMAC-SHA256 over method, path, the headers that the request lists, and the body, in header x-contentful-signature, encoded as hex"
+    }
+
+    fn signs_url(&self) -> bool {
+        true
+    }
+
+    fn check(&self, view: &View<'_>, terms: &Terms<'_>, keys: &SchemeKeys) -> Result<(), VerifyError> {
+        let secrets = keys.secrets();
+        let signature = header(view, SIGNATURE)?;
+        let (names, moment) = signed_headers(view)?;
+        let lines: Vec<String> = names
+            .iter()
+            .map(|name| {
+                let value = view.request.headers.single(name)?.unwrap_or_default();
+                Ok(format!("{name}:{}", String::from_utf8_lossy(value)))
+            })
+            .collect::<Result<_, Cause>>()?;
+        let text = text(view.request.method, path_of(view.request.url), &lines, view.request.body);
+        any_hmac(HMAC_SHA256, secrets, &text, Encoding::Hex, &[signature])?;
+        Ok(moment.check(view.request.now, terms.tolerance)?)
+    }
+
+    fn is_carried(&self, view: &View<'_>, terms: &Terms<'_>) -> bool {
+        header(view, SIGNATURE).is_ok_and(|signature| is_hmac(HMAC_SHA256, Encoding::Hex, signature))
+            && signed_headers(view)
+                .is_ok_and(|(_, moment)| moment.check(view.request.now, terms.tolerance).is_ok())
+    }
+
+    fn sign(&self, draft: &mut SampleDraft, _texts: &Texts, keys: &SchemeKeys) -> Option<()> {
+        let secret = keys.secrets().first()?;
+        let timestamp = TimestampUnit::Milliseconds.write(draft.now);
+        let listed = format!("{SIGNED_HEADERS},{TIMESTAMP}");
+        let lines = [format!("{SIGNED_HEADERS}:{listed}"), format!("{TIMESTAMP}:{timestamp}")];
+        let text = text("POST", path_of(&draft.url), &lines, draft.body.as_bytes());
+        let signature = hmac_text(HMAC_SHA256, secret, &text, Encoding::Hex);
+        draft.push_header(SIGNED_HEADERS, listed);
+        draft.push_header(TIMESTAMP, timestamp);
+        draft.push_header(SIGNATURE, signature);
+        Some(())
+    }
 }
 
 /// The names of the headers that are signed, and the time that is one of them.
-fn signed_headers(view: &View<'_>) -> Result<(Vec<String>, Moment), Cause> {
+fn signed_headers(view: &View<'_>) -> Result<(Vec<String>, SignedTime), Cause> {
     let names: Vec<String> =
         header_text(view, SIGNED_HEADERS)?.split(',').map(|name| name.trim().to_ascii_lowercase()).collect();
     // An attacker must not be able to leave out of the list what makes a message old.
@@ -50,16 +88,4 @@ fn signed_headers(view: &View<'_>) -> Result<(Vec<String>, Moment), Cause> {
 
 fn text(method: &str, path: &str, headers: &[String], body: &[u8]) -> Vec<u8> {
     [format!("{method}\n{path}\n{}\n", headers.join(";")).as_bytes(), body].concat()
-}
-
-pub fn sign(draft: &mut Draft, secret: &Secret) -> Option<()> {
-    let timestamp = TimestampUnit::Milliseconds.write(draft.now);
-    let listed = format!("{SIGNED_HEADERS},{TIMESTAMP}");
-    let lines = [format!("{SIGNED_HEADERS}:{listed}"), format!("{TIMESTAMP}:{timestamp}")];
-    let text = text("POST", path_of(&draft.url), &lines, draft.body.as_bytes());
-    let signature = hmac_text(HMAC_SHA256, secret, &text, Encoding::Hex);
-    draft.push_header(SIGNED_HEADERS, listed);
-    draft.push_header(TIMESTAMP, timestamp);
-    draft.push_header(SIGNATURE, signature);
-    Some(())
 }

@@ -1,21 +1,49 @@
 //! eBay: the header is base64 of JSON that names the key and the digest.
 //! <https://developer.ebay.com/api-docs/commerce/notification/overview.html>
 
-use super::{Cause, Encoding, Unproven, View, header};
+use super::parts::header;
+use super::scheme::{Scheme, SchemeKeys};
+use crate::content::request::Cause;
+use crate::content::view::View;
 use crate::json::{Object, document};
-use crate::verify::outside::{MAX_ID_BYTES, Outside};
-use crate::verify::public_key::PublicAlgorithm;
+use crate::scheme::encoding::Encoding;
+use crate::scheme::key_store::MAX_ID_BYTES;
+use crate::scheme::key_store::VerifyError;
+use crate::scheme::public_key::PublicAlgorithm;
+use crate::scheme::signature::Terms;
 
-pub fn check(view: &View<'_>, outside: &dyn Outside) -> Result<(), Unproven> {
-    let (id, bytes) = read(view)?;
-    let keys = outside.keys(Some(&id))?;
-    let is_right =
-        keys.iter().any(|key| key.verify(PublicAlgorithm::EcdsaP256Sha1, view.request.body, &bytes));
-    if is_right { Ok(()) } else { Err(Cause::SignatureMismatch.into()) }
-}
+/// eBay, with a key that the header names.
+#[derive(Debug)]
+pub struct Ebay;
 
-pub fn is_carried(view: &View<'_>) -> bool {
-    read(view).is_ok_and(|(id, _)| (1..=MAX_ID_BYTES).contains(&id.len()))
+impl Scheme for Ebay {
+    fn name(&self) -> &'static str {
+        "ebay"
+    }
+
+    fn in_words(&self) -> &'static str {
+        "ECDSA P-256 with SHA-1 over the body, in header X-EBAY-SIGNATURE, as base64 of JSON that names the key"
+    }
+
+    fn secret_settings(&self) -> &'static [&'static str] {
+        &[]
+    }
+
+    fn uses_published_keys(&self) -> bool {
+        true
+    }
+
+    fn check(&self, view: &View<'_>, terms: &Terms<'_>, _keys: &SchemeKeys) -> Result<(), VerifyError> {
+        let (id, bytes) = read(view)?;
+        let keys = terms.key_store.keys(Some(&id))?;
+        let is_right =
+            keys.iter().any(|key| key.verify(PublicAlgorithm::EcdsaP256Sha1, view.request.body, &bytes));
+        if is_right { Ok(()) } else { Err(Cause::SignatureMismatch.into()) }
+    }
+
+    fn is_carried(&self, view: &View<'_>, _terms: &Terms<'_>) -> bool {
+        read(view).is_ok_and(|(id, _)| (1..=MAX_ID_BYTES).contains(&id.len()))
+    }
 }
 
 /// The id of the key, and the signature.

@@ -4,30 +4,53 @@
 
 use subtle::ConstantTimeEq;
 
-use super::{Cause, Encoding, Secret, Unproven, View, header};
-use crate::verify::outside::Outside;
-use crate::verify::public_key::{PublicAlgorithm, PublicKey};
-use crate::verify::tink;
+use super::parts::header;
+use super::scheme::{Scheme, SchemeKeys};
+use crate::content::request::{Cause, Secret};
+use crate::content::view::View;
+use crate::scheme::encoding::Encoding;
+use crate::scheme::key_store::VerifyError;
+use crate::scheme::public_key::{PublicAlgorithm, PublicKey};
+use crate::scheme::signature::Terms;
+use crate::scheme::tink;
 
 /// The name in Google's reference, which is what it sends, and the name in its guide.
 const SIGNATURES: [&str; 2] = ["x-healthapi-signature", "google-health-api-signature"];
 
-pub fn check(view: &View<'_>, secrets: &[Secret], outside: &dyn Outside) -> Result<(), Unproven> {
-    check_authorization(view, secrets)?;
-    for (id, signature) in read(view)? {
-        let keys = outside.keys(Some(&id.to_string()))?;
-        let is_made_with =
-            |key: &PublicKey| key.verify(PublicAlgorithm::EcdsaP256Sha256, view.request.body, &signature);
-        if !keys.iter().any(is_made_with) {
-            return Err(Cause::SignatureMismatch.into());
-        }
-    }
-    Ok(())
-}
+/// Google Health API, with a signature and a shared secret.
+#[derive(Debug)]
+pub struct GoogleHealth;
 
-/// Whether the request has a signature in Google's form, with whatever secret.
-pub fn is_carried(view: &View<'_>) -> bool {
-    read(view).is_ok()
+impl Scheme for GoogleHealth {
+    fn name(&self) -> &'static str {
+        "google-health"
+    }
+
+    fn in_words(&self) -> &'static str {
+        "ECDSA P-256 with SHA-256 over the body, in header X-HEALTHAPI-SIGNATURE, encoded as base64 after five bytes that identify the key; and the secret in header Authorization"
+    }
+
+    fn uses_published_keys(&self) -> bool {
+        true
+    }
+
+    fn check(&self, view: &View<'_>, terms: &Terms<'_>, keys: &SchemeKeys) -> Result<(), VerifyError> {
+        let secrets = keys.secrets();
+        check_authorization(view, secrets)?;
+        for (id, signature) in read(view)? {
+            let keys = terms.key_store.keys(Some(&id.to_string()))?;
+            let is_made_with =
+                |key: &PublicKey| key.verify(PublicAlgorithm::EcdsaP256Sha256, view.request.body, &signature);
+            if !keys.iter().any(is_made_with) {
+                return Err(Cause::SignatureMismatch.into());
+            }
+        }
+        Ok(())
+    }
+
+    fn is_carried(&self, view: &View<'_>, _terms: &Terms<'_>) -> bool {
+        read(view).is_ok()
+    }
 }
 
 /// The secret is the whole header, with its scheme.

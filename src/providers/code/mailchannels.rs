@@ -1,58 +1,90 @@
 //! MailChannels: an HTTP message signature (RFC 9421) over the body's digest (RFC 9530).
 //! <https://docs.mailchannels.net/email-api/advanced/delivery-events>
 
-use std::time::Duration;
-
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use ring::digest::{SHA256, SHA512, digest};
 use sfv::{BareItem, Dictionary, InnerList, ListEntry, Parser};
 use subtle::ConstantTimeEq;
 
-use super::{Cause, Terms, Unproven, View, header, header_list, header_text};
-use crate::verify::freshness::Moment;
-use crate::verify::public_key::PublicAlgorithm;
+use super::parts::{header, header_list, header_text};
+use super::scheme::{Scheme, SchemeKeys};
+use crate::content::request::Cause;
+use crate::content::view::View;
+use crate::scheme::freshness::SignedTime;
+use crate::scheme::key_store::VerifyError;
+use crate::scheme::public_key::PublicAlgorithm;
+use crate::scheme::signature::Terms;
 
 const MAX_COMPONENTS: usize = 16;
 
-pub fn check(view: &View<'_>, terms: &Terms<'_>) -> Result<(), Unproven> {
-    check_digest(view)?;
-    let inputs = dictionary(&header_list(view, "signature-input")?)?;
-    let signatures = dictionary(&header_list(view, "signature")?)?;
-    let mut refusal = Unproven::Refused(Cause::MalformedSignature);
-    for (label, entry) in inputs.iter().take(MAX_COMPONENTS) {
-        let ListEntry::InnerList(input) = entry else { continue };
-        let Some(ListEntry::Item(item)) = signatures.get(label) else { continue };
-        let BareItem::ByteSequence(signature) = &item.bare_item else { continue };
-        match check_one(view, terms, input, signature) {
-            Ok(()) => return Ok(()),
-            Err(unproven) => refusal = unproven,
-        }
-    }
-    Err(refusal)
-}
+/// MailChannels, with an HTTP message signature.
+#[derive(Debug)]
+pub struct Mailchannels;
 
-pub fn is_carried(view: &View<'_>, tolerance: Duration) -> bool {
-    let dictionary_in = |name| header_list(view, name).and_then(|lines| dictionary(&lines));
-    let (Ok(inputs), Ok(signatures)) = (dictionary_in("signature-input"), dictionary_in("signature")) else {
-        return false;
-    };
-    let is_one = |(label, entry): (&_, &ListEntry)| {
-        let ListEntry::InnerList(input) = entry else { return false };
-        let is_signature = |entry: &ListEntry| match entry {
-            ListEntry::Item(item) => item.bare_item.as_byte_sequence().is_some_and(|bytes| bytes.len() == 64),
-            ListEntry::InnerList(_) => false,
+impl Scheme for Mailchannels {
+    fn name(&self) -> &'static str {
+        "mailchannels"
+    }
+
+    fn in_words(&self) -> &'static str {
+        "an HTTP message signature (RFC 9421, Ed25519) over the Content-Digest of the body, in headers Signature and Signature-Input"
+    }
+
+    fn secret_settings(&self) -> &'static [&'static str] {
+        &[]
+    }
+
+    fn has_proof_in_body(&self) -> bool {
+        true
+    }
+
+    fn uses_published_keys(&self) -> bool {
+        true
+    }
+
+    fn check(&self, view: &View<'_>, terms: &Terms<'_>, _keys: &SchemeKeys) -> Result<(), VerifyError> {
+        check_digest(view)?;
+        let inputs = dictionary(&header_list(view, "signature-input")?)?;
+        let signatures = dictionary(&header_list(view, "signature")?)?;
+        let mut refusal = VerifyError::Rejected(Cause::MalformedSignature);
+        for (label, entry) in inputs.iter().take(MAX_COMPONENTS) {
+            let ListEntry::InnerList(input) = entry else { continue };
+            let Some(ListEntry::Item(item)) = signatures.get(label) else { continue };
+            let BareItem::ByteSequence(signature) = &item.bare_item else { continue };
+            match check_one(view, terms, input, signature) {
+                Ok(()) => return Ok(()),
+                Err(unproven) => refusal = unproven,
+            }
+        }
+        Err(refusal)
+    }
+
+    fn is_carried(&self, view: &View<'_>, terms: &Terms<'_>) -> bool {
+        let dictionary_in = |name| header_list(view, name).and_then(|lines| dictionary(&lines));
+        let (Ok(inputs), Ok(signatures)) = (dictionary_in("signature-input"), dictionary_in("signature"))
+        else {
+            return false;
         };
-        let created = input.params.get("created").and_then(|item| item.as_integer());
-        let is_fresh = created.is_some_and(|created| {
-            Moment::Seconds(i64::from(created)).check(view.request.now, tolerance).is_ok()
-        });
-        is_fresh
-            && input.params.get("keyid").is_some_and(|item| item.as_string().is_some())
-            && signatures.get(label).is_some_and(is_signature)
-            && signature_base(view, input).is_ok()
-    };
-    check_digest(view).is_ok() && inputs.iter().take(MAX_COMPONENTS).any(is_one)
+        let is_one = |(label, entry): (&_, &ListEntry)| {
+            let ListEntry::InnerList(input) = entry else { return false };
+            let is_signature = |entry: &ListEntry| match entry {
+                ListEntry::Item(item) => {
+                    item.bare_item.as_byte_sequence().is_some_and(|bytes| bytes.len() == 64)
+                }
+                ListEntry::InnerList(_) => false,
+            };
+            let created = input.params.get("created").and_then(|item| item.as_integer());
+            let is_fresh = created.is_some_and(|created| {
+                SignedTime::Seconds(i64::from(created)).check(view.request.now, terms.tolerance).is_ok()
+            });
+            is_fresh
+                && input.params.get("keyid").is_some_and(|item| item.as_string().is_some())
+                && signatures.get(label).is_some_and(is_signature)
+                && signature_base(view, input).is_ok()
+        };
+        check_digest(view).is_ok() && inputs.iter().take(MAX_COMPONENTS).any(is_one)
+    }
 }
 
 fn dictionary(value: &[u8]) -> Result<Dictionary, Cause> {
@@ -80,7 +112,7 @@ fn check_one(
     terms: &Terms<'_>,
     input: &InnerList,
     signature: &[u8],
-) -> Result<(), Unproven> {
+) -> Result<(), VerifyError> {
     let text =
         |name: &str| input.params.get(name).and_then(|item| item.as_string()).map(|text| text.as_str());
     if text("alg").is_some_and(|algorithm| algorithm != "ed25519") {
@@ -90,11 +122,11 @@ fn check_one(
         input.params.get("created").and_then(|item| item.as_integer()).ok_or(Cause::MalformedSignature)?;
     let base = signature_base(view, input)?;
     let id = text("keyid").ok_or(Cause::UnknownKey)?;
-    let keys = terms.outside.keys(Some(id))?;
+    let keys = terms.key_store.keys(Some(id))?;
     if !keys.iter().any(|key| key.verify(PublicAlgorithm::Ed25519, base.as_bytes(), signature)) {
         return Err(Cause::SignatureMismatch.into());
     }
-    Ok(Moment::Seconds(i64::from(created)).check(view.request.now, terms.tolerance)?)
+    Ok(SignedTime::Seconds(i64::from(created)).check(view.request.now, terms.tolerance)?)
 }
 
 /// One line for each component that is covered, and one for the parameters. The body's digest must be among them.

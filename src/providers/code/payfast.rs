@@ -1,32 +1,75 @@
-//! Payfast: MD5 of the form fields in the order in which they came, encoded anew as PHP does, and the passphrase.
+//! Payfast: MD5 over the form fields in the order received, re-encoded as PHP does, and the passphrase.
 //! <https://developers.payfast.co.za/docs#step_4_confirm_payment>
 
 use md5::{Digest, Md5};
 use subtle::ConstantTimeEq;
 
-use super::{Cause, Draft, Encoding, Secret, View};
+use super::super::draft::SampleDraft;
+use super::parts::non_empty;
+use super::scheme::{Scheme, SchemeKeys};
+use crate::content::request::{Cause, Secret};
+use crate::content::view::{Texts, View};
+use crate::scheme::encoding::Encoding;
+use crate::scheme::key_store::VerifyError;
+use crate::scheme::signature::Terms;
 
 const FIELD: &str = "signature";
 
-pub fn check(view: &View<'_>, secrets: &[Secret]) -> Result<(), Cause> {
-    let signature = view.form_field(FIELD)?.filter(|text| !text.is_empty()).ok_or(Cause::MissingHeader)?;
-    let signature = Encoding::Hex.decode(signature.as_bytes(), 16).ok_or(Cause::MalformedSignature)?;
-    let fields = view.whole_form()?;
-    // Names are signed as they are: with these in them, one field could be taken for two.
-    if fields.iter().any(|(name, _)| name.contains(['=', '&'])) {
-        return Err(Cause::MalformedSignature);
-    }
-    let is_right = |secret: &Secret| bool::from(digest(fields, secret).ct_eq(&signature[..16]));
-    if !secrets.iter().any(is_right) {
-        return Err(Cause::SignatureMismatch);
-    }
-    if is_notification(view)? { Ok(()) } else { Err(Cause::ClaimMismatch) }
-}
+/// Payfast, with MD5 over the form.
+#[derive(Debug)]
+pub struct Payfast;
 
-pub fn is_carried(view: &View<'_>) -> bool {
-    let signature = view.form_field(FIELD).ok().flatten();
-    signature.is_some_and(|text| Encoding::Hex.decode(text.as_bytes(), 16).is_some())
-        && is_notification(view) == Ok(true)
+impl Scheme for Payfast {
+    fn name(&self) -> &'static str {
+        "payfast"
+    }
+
+    fn in_words(&self) -> &'static str {
+        "MD5 over the form fields in the order received and the passphrase, in the form field signature"
+    }
+
+    fn rewrites_body(&self) -> bool {
+        true
+    }
+
+    fn has_proof_in_body(&self) -> bool {
+        true
+    }
+
+    fn key(&self, secret: &[u8]) -> Result<Vec<u8>, &'static str> {
+        // Payfast ignores white space around the passphrase.
+        non_empty(secret.trim_ascii()).map(<[u8]>::to_vec)
+    }
+
+    fn check(&self, view: &View<'_>, _terms: &Terms<'_>, keys: &SchemeKeys) -> Result<(), VerifyError> {
+        let secrets = keys.secrets();
+        let signature =
+            view.form_field(FIELD)?.filter(|text| !text.is_empty()).ok_or(Cause::MissingHeader)?;
+        let signature = Encoding::Hex.decode(signature.as_bytes(), 16).ok_or(Cause::MalformedSignature)?;
+        let fields = view.whole_form()?;
+        // Names are signed without encoding: with these characters, one field could pass as two.
+        if fields.iter().any(|(name, _)| name.contains(['=', '&'])) {
+            return Err(Cause::MalformedSignature.into());
+        }
+        let is_right = |secret: &Secret| bool::from(digest(fields, secret).ct_eq(&signature[..16]));
+        if !secrets.iter().any(is_right) {
+            return Err(Cause::SignatureMismatch.into());
+        }
+        if is_notification(view)? { Ok(()) } else { Err(Cause::ClaimMismatch.into()) }
+    }
+
+    fn is_carried(&self, view: &View<'_>, _terms: &Terms<'_>) -> bool {
+        let signature = view.form_field(FIELD).ok().flatten();
+        signature.is_some_and(|text| Encoding::Hex.decode(text.as_bytes(), 16).is_some())
+            && is_notification(view) == Ok(true)
+    }
+
+    fn sign(&self, draft: &mut SampleDraft, _texts: &Texts, keys: &SchemeKeys) -> Option<()> {
+        let secret = keys.secrets().first()?;
+        let signature = Encoding::Hex.encode(&digest(&draft.form(), secret));
+        draft.body.push_str(&format!("&{FIELD}={signature}"));
+        Some(())
+    }
 }
 
 fn is_notification(view: &View<'_>) -> Result<bool, Cause> {
@@ -59,10 +102,4 @@ fn update_encoded(digest: &mut Md5, value: &[u8]) {
             digest.update(part);
         }
     }
-}
-
-pub fn sign(draft: &mut Draft, secret: &Secret) -> Option<()> {
-    let signature = Encoding::Hex.encode(&digest(&draft.form(), secret));
-    draft.body.push_str(&format!("&{FIELD}={signature}"));
-    Some(())
 }

@@ -3,28 +3,73 @@
 
 use ring::hmac::HMAC_SHA256;
 
-use super::{Cause, Draft, Encoding, Secret, View, any_hmac, header, header_list, hmac_text, is_hmac};
-use crate::verify::form;
+use super::super::draft::SampleDraft;
+use super::parts::{any_hmac, header, header_list, hmac_text, is_hmac};
+use super::scheme::{Scheme, SchemeKeys};
+use crate::content::form;
+use crate::content::request::Cause;
+use crate::content::view::{Texts, View};
+use crate::scheme::encoding::Encoding;
+use crate::scheme::key_store::VerifyError;
+use crate::scheme::signature::Terms;
 
 const SIGNATURE: &str = "x-plivo-signature-v3";
 const NONCE: &str = "x-plivo-signature-v3-nonce";
 
-pub fn check(view: &View<'_>, secrets: &[Secret]) -> Result<(), Cause> {
-    let signatures = header_list(view, SIGNATURE)?;
-    let nonce = header(view, NONCE)?;
-    // A body that is no form would not be part of the text at all.
-    if !has_form(view) {
-        return Err(Cause::SignatureMismatch);
-    }
-    let fields: Vec<(String, String)> = view.whole_form()?.to_vec();
-    let text = text(view.request.method, view.request.url, fields, nonce);
-    let candidates: Vec<&[u8]> = candidates(&signatures).collect();
-    any_hmac(HMAC_SHA256, secrets, &text, Encoding::Base64, &candidates)
-}
+/// Plivo, third version.
+#[derive(Debug)]
+pub struct PlivoV3;
 
-pub fn is_carried(view: &View<'_>) -> bool {
-    let (Ok(signatures), Ok(_)) = (header_list(view, SIGNATURE), header(view, NONCE)) else { return false };
-    has_form(view) && candidates(&signatures).any(|text| is_hmac(HMAC_SHA256, Encoding::Base64, text))
+impl Scheme for PlivoV3 {
+    fn name(&self) -> &'static str {
+        "plivo-v3"
+    }
+
+    fn in_words(&self) -> &'static str {
+        "HMAC-SHA256 over the URL with sorted query, the sorted form and a nonce, in header X-Plivo-Signature-V3, encoded as base64"
+    }
+
+    fn rewrites_body(&self) -> bool {
+        true
+    }
+
+    fn has_proof_in_body(&self) -> bool {
+        true
+    }
+
+    fn signs_url(&self) -> bool {
+        true
+    }
+
+    fn check(&self, view: &View<'_>, _terms: &Terms<'_>, keys: &SchemeKeys) -> Result<(), VerifyError> {
+        let secrets = keys.secrets();
+        let signatures = header_list(view, SIGNATURE)?;
+        let nonce = header(view, NONCE)?;
+        // A body that is no form would not be part of the text at all.
+        if !has_form(view) {
+            return Err(Cause::SignatureMismatch.into());
+        }
+        let fields: Vec<(String, String)> = view.whole_form()?.to_vec();
+        let text = text(view.request.method, view.request.url, fields, nonce);
+        let candidates: Vec<&[u8]> = candidates(&signatures).collect();
+        Ok(any_hmac(HMAC_SHA256, secrets, &text, Encoding::Base64, &candidates)?)
+    }
+
+    fn is_carried(&self, view: &View<'_>, _terms: &Terms<'_>) -> bool {
+        let (Ok(signatures), Ok(_)) = (header_list(view, SIGNATURE), header(view, NONCE)) else {
+            return false;
+        };
+        has_form(view) && candidates(&signatures).any(|text| is_hmac(HMAC_SHA256, Encoding::Base64, text))
+    }
+
+    fn sign(&self, draft: &mut SampleDraft, _texts: &Texts, keys: &SchemeKeys) -> Option<()> {
+        let secret = keys.secrets().first()?;
+        let nonce = draft.nonce.clone();
+        let text = text("POST", &draft.url, draft.form(), nonce.as_bytes());
+        draft.push_header(NONCE, nonce);
+        draft.push_header(SIGNATURE, hmac_text(HMAC_SHA256, secret, &text, Encoding::Base64));
+        Some(())
+    }
 }
 
 fn candidates(signatures: &[u8]) -> impl Iterator<Item = &[u8]> {
@@ -32,7 +77,7 @@ fn candidates(signatures: &[u8]) -> impl Iterator<Item = &[u8]> {
 }
 
 fn has_form(view: &View<'_>) -> bool {
-    view.request.body.is_empty() || form::kind(view.request.headers) == Some(form::Kind::UrlEncoded)
+    view.request.body.is_empty() || form::kind(view.request.headers) == Some(form::FormKind::UrlEncoded)
 }
 
 fn text(method: &str, url: &str, mut form: Vec<(String, String)>, nonce: &[u8]) -> Vec<u8> {
@@ -57,12 +102,4 @@ fn text(method: &str, url: &str, mut form: Vec<(String, String)>, nonce: &[u8]) 
     text.extend(form.iter().flat_map(|(name, value)| [name.as_str(), value.as_str()]));
     text.push('.');
     [text.as_bytes(), nonce].concat()
-}
-
-pub fn sign(draft: &mut Draft, secret: &Secret) -> Option<()> {
-    let nonce = draft.nonce.clone();
-    let text = text("POST", &draft.url, draft.form(), nonce.as_bytes());
-    draft.push_header(NONCE, nonce);
-    draft.push_header(SIGNATURE, hmac_text(HMAC_SHA256, secret, &text, Encoding::Base64));
-    Some(())
 }

@@ -5,14 +5,19 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Deserialize;
 
-use super::{Cause, Terms, Unproven, View, header_text};
-use crate::verify::public_key::PublicAlgorithm;
-use crate::verify::template::path_of;
+use super::parts::header_text;
+use super::scheme::{Scheme, SchemeKeys};
+use crate::content::request::Cause;
+use crate::content::view::View;
+use crate::scheme::key_store::VerifyError;
+use crate::scheme::public_key::PublicAlgorithm;
+use crate::scheme::signature::Terms;
+use crate::scheme::template::path_of;
 
 const MAX_HEADERS: usize = 64;
 
 #[derive(Deserialize)]
-struct Header {
+struct TruelayerHeader {
     alg: String,
     kid: String,
     jku: Option<String>,
@@ -21,24 +26,51 @@ struct Header {
     tl_headers: String,
 }
 
-pub fn check(view: &View<'_>, terms: &Terms<'_>) -> Result<(), Unproven> {
-    let (header, signature) = parts(view)?;
-    let parsed = read_header(header)?;
-    // The token says where its key set is: only an address that was configured may.
-    let jku = parsed.jku.as_deref().ok_or(Cause::WrongAccount)?;
-    if !terms.texts.all("allowed_jku").iter().any(|allowed| allowed.expose() == jku.as_bytes()) {
-        return Err(Cause::WrongAccount.into());
-    }
-    let payload = payload(view, &parsed.tl_headers)?;
-    let signed = format!("{header}.{}", URL_SAFE_NO_PAD.encode(payload));
-    let keys = terms.outside.keys(Some(&parsed.kid))?;
-    let is_right = keys.iter().any(|key| key.verify(PublicAlgorithm::Es512, signed.as_bytes(), &signature));
-    if is_right { Ok(()) } else { Err(Cause::SignatureMismatch.into()) }
-}
+/// TrueLayer, with a detached JWS.
+#[derive(Debug)]
+pub struct Truelayer;
 
-pub fn is_carried(view: &View<'_>) -> bool {
-    let header = parts(view).and_then(|(header, _)| read_header(header));
-    header.is_ok_and(|header| header.jku.is_some() && payload(view, &header.tl_headers).is_ok())
+impl Scheme for Truelayer {
+    fn name(&self) -> &'static str {
+        "truelayer"
+    }
+
+    fn in_words(&self) -> &'static str {
+        "a detached JWS (ES512) over method, path, the headers that it lists, and the body, in header Tl-Signature"
+    }
+
+    fn secret_settings(&self) -> &'static [&'static str] {
+        &[]
+    }
+
+    fn uses_published_keys(&self) -> bool {
+        true
+    }
+
+    fn signs_url(&self) -> bool {
+        true
+    }
+
+    fn check(&self, view: &View<'_>, terms: &Terms<'_>, _keys: &SchemeKeys) -> Result<(), VerifyError> {
+        let (header, signature) = parts(view)?;
+        let parsed = read_header(header)?;
+        // The token says where its key set is: only an address that was configured may.
+        let jku = parsed.jku.as_deref().ok_or(Cause::WrongAccount)?;
+        if !terms.texts.all("allowed_jku").iter().any(|allowed| allowed.expose() == jku.as_bytes()) {
+            return Err(Cause::WrongAccount.into());
+        }
+        let payload = payload(view, &parsed.tl_headers)?;
+        let signed = format!("{header}.{}", URL_SAFE_NO_PAD.encode(payload));
+        let keys = terms.key_store.keys(Some(&parsed.kid))?;
+        let is_right =
+            keys.iter().any(|key| key.verify(PublicAlgorithm::Es512, signed.as_bytes(), &signature));
+        if is_right { Ok(()) } else { Err(Cause::SignatureMismatch.into()) }
+    }
+
+    fn is_carried(&self, view: &View<'_>, _terms: &Terms<'_>) -> bool {
+        let header = parts(view).and_then(|(header, _)| read_header(header));
+        header.is_ok_and(|header| header.jku.is_some() && payload(view, &header.tl_headers).is_ok())
+    }
 }
 
 /// The header as it is written, and the signature.
@@ -53,8 +85,9 @@ fn parts<'a>(view: &'a View<'_>) -> Result<(&'a str, Vec<u8>), Cause> {
     Ok((header, decode(signature)?))
 }
 
-fn read_header(text: &str) -> Result<Header, Cause> {
-    let header: Header = serde_json::from_slice(&decode(text)?).map_err(|_| Cause::MalformedSignature)?;
+fn read_header(text: &str) -> Result<TruelayerHeader, Cause> {
+    let header: TruelayerHeader =
+        serde_json::from_slice(&decode(text)?).map_err(|_| Cause::MalformedSignature)?;
     if header.alg != "ES512" || header.tl_version != "2" {
         return Err(Cause::UnknownAlgorithm);
     }

@@ -12,43 +12,98 @@ use ring::digest::{SHA256, digest};
 use ring::hmac::{Algorithm, HMAC_SHA1_FOR_LEGACY_USE_ONLY as SHA1, HMAC_SHA256};
 use subtle::ConstantTimeEq;
 
-use super::{Cause, Draft, Encoding, Secret, View, any_hmac, header, hmac_text, is_hmac};
-use crate::verify::form;
+use super::super::draft::SampleDraft;
+use super::parts::{any_hmac, header, hmac_text, is_hmac};
+use super::scheme::{Scheme, SchemeKeys};
+use crate::content::form;
+use crate::content::request::Cause;
+use crate::content::view::{Texts, View};
+use crate::scheme::encoding::Encoding;
+use crate::scheme::key_store::VerifyError;
+use crate::scheme::signature::Terms;
 
 const HEADER: &str = "x-twilio-signature";
+/// The setting with shared keys.
+const SHARED_KEY: &str = "shared_key";
 const SETTINGS: &str = "x-twilio-webhooks-signature-settings";
 
-pub fn check(view: &View<'_>, auth_tokens: &[Secret], shared_keys: &[Secret]) -> Result<(), Cause> {
-    let signature = header(view, HEADER)?;
-    let shared = shared_key_algorithm(view)?;
-    let (algorithm, secrets) = match shared {
-        Some(algorithm) => (algorithm, shared_keys),
-        None => (SHA1, auth_tokens),
-    };
-    if secrets.is_empty() {
-        // Genuine, it may be; the source has not been given a key of that kind.
-        return Err(if shared.is_some() { Cause::UnknownKey } else { Cause::MissingHeader });
-    }
-    let is_form =
-        view.request.body.is_empty() || form::kind(view.request.headers) == Some(form::Kind::UrlEncoded);
-    let fields = if is_form { in_order(view.whole_form()?) } else { String::new() };
-    let mut refusal = Cause::SignatureMismatch;
-    for url in variants(view.request.url) {
-        let text = format!("{url}{fields}");
-        match any_hmac(algorithm, secrets, text.as_bytes(), Encoding::Base64, &[signature]) {
-            // What signs the URL alone may not vouch for an empty body or an empty form instead.
-            Ok(()) if is_form && !names_digest(view) => return Ok(()),
-            Ok(()) => return check_digest(view),
-            Err(cause) => refusal = cause,
-        }
-    }
-    Err(refusal)
-}
+/// Twilio, with the auth token or a shared key.
+#[derive(Debug)]
+pub struct Twilio;
 
-pub fn is_carried(view: &View<'_>) -> bool {
-    let Ok(shared) = shared_key_algorithm(view) else { return false };
-    let algorithm = shared.unwrap_or(SHA1);
-    header(view, HEADER).is_ok_and(|signature| is_hmac(algorithm, Encoding::Base64, signature))
+impl Scheme for Twilio {
+    fn name(&self) -> &'static str {
+        "twilio"
+    }
+
+    fn in_words(&self) -> &'static str {
+        "HMAC-SHA1 with the auth token, or HMAC-SHA256 or HMAC-SHA1 with a shared key if the header X-Twilio-Webhooks-Signature-Settings names one, over the URL and the sorted form, or the URL with bodySHA256 for JSON, in header X-Twilio-Signature, encoded as base64"
+    }
+
+    fn secret_settings(&self) -> &'static [&'static str] {
+        &["secret", SHARED_KEY]
+    }
+
+    fn rewrites_body(&self) -> bool {
+        true
+    }
+
+    fn signs_url(&self) -> bool {
+        true
+    }
+
+    fn check(&self, view: &View<'_>, _terms: &Terms<'_>, keys: &SchemeKeys) -> Result<(), VerifyError> {
+        let signature = header(view, HEADER)?;
+        let shared = shared_key_algorithm(view)?;
+        let (algorithm, secrets) = match shared {
+            Some(algorithm) => (algorithm, keys.of(SHARED_KEY)),
+            None => (SHA1, keys.secrets()),
+        };
+        if secrets.is_empty() {
+            // The request may be genuine, but the source has no key of that kind.
+            return Err(if shared.is_some() { Cause::UnknownKey } else { Cause::MissingHeader }.into());
+        }
+        let is_form = view.request.body.is_empty()
+            || form::kind(view.request.headers) == Some(form::FormKind::UrlEncoded);
+        let fields = if is_form { in_order(view.whole_form()?) } else { String::new() };
+        let mut refusal = Cause::SignatureMismatch;
+        for url in variants(view.request.url) {
+            let text = format!("{url}{fields}");
+            match any_hmac(algorithm, secrets, text.as_bytes(), Encoding::Base64, &[signature]) {
+                // What signs the URL alone may not vouch for an empty body or an empty form instead.
+                Ok(()) if is_form && !names_digest(view) => return Ok(()),
+                Ok(()) => return Ok(check_digest(view)?),
+                Err(cause) => refusal = cause,
+            }
+        }
+        Err(refusal.into())
+    }
+
+    fn is_carried(&self, view: &View<'_>, _terms: &Terms<'_>) -> bool {
+        let Ok(shared) = shared_key_algorithm(view) else { return false };
+        let algorithm = shared.unwrap_or(SHA1);
+        header(view, HEADER).is_ok_and(|signature| is_hmac(algorithm, Encoding::Base64, signature))
+    }
+
+    fn sign(&self, draft: &mut SampleDraft, _texts: &Texts, keys: &SchemeKeys) -> Option<()> {
+        // With the auth token if there is one, otherwise with a shared key.
+        let (algorithm, secret) = match (keys.secrets().first(), keys.of(SHARED_KEY).first()) {
+            (Some(token), _) => (SHA1, token),
+            (None, shared) => {
+                draft.push_header(SETTINGS, "key=sample,algorithm=HMAC_SHA256".to_owned());
+                (HMAC_SHA256, shared?)
+            }
+        };
+        let text = if draft.is_form() {
+            format!("{}{}", draft.url, in_order(&draft.form()))
+        } else {
+            let body_digest = Encoding::Hex.encode(digest(&SHA256, draft.body.as_bytes()).as_ref());
+            draft.add_query(&format!("bodySHA256={body_digest}"));
+            draft.url.clone()
+        };
+        draft.push_header(HEADER, hmac_text(algorithm, secret, text.as_bytes(), Encoding::Base64));
+        Some(())
+    }
 }
 
 /// The algorithm of a signature that was made with a shared key; SHA-1 where none is named. `None` where the header is
@@ -117,26 +172,6 @@ fn check_digest(view: &View<'_>) -> Result<(), Cause> {
     let claimed = Encoding::Hex.decode(claimed.as_bytes(), 32).ok_or(Cause::MalformedSignature)?;
     let actual = digest(&SHA256, view.request.body);
     if actual.as_ref().ct_eq(&claimed[..32]).into() { Ok(()) } else { Err(Cause::SignatureMismatch) }
-}
-
-/// With the auth token where there is one, else with a shared key.
-pub fn sign(draft: &mut Draft, auth_token: Option<&Secret>, shared_key: Option<&Secret>) -> Option<()> {
-    let (algorithm, secret) = match (auth_token, shared_key) {
-        (Some(token), _) => (SHA1, token),
-        (None, shared) => {
-            draft.push_header(SETTINGS, "key=sample,algorithm=HMAC_SHA256".to_owned());
-            (HMAC_SHA256, shared?)
-        }
-    };
-    let text = if draft.is_form() {
-        format!("{}{}", draft.url, in_order(&draft.form()))
-    } else {
-        let body_digest = Encoding::Hex.encode(digest(&SHA256, draft.body.as_bytes()).as_ref());
-        draft.add_query(&format!("bodySHA256={body_digest}"));
-        draft.url.clone()
-    };
-    draft.push_header(HEADER, hmac_text(algorithm, secret, text.as_bytes(), Encoding::Base64));
-    Some(())
 }
 
 #[cfg(test)]

@@ -1,15 +1,12 @@
-//! Handshakes, and how keys are fetched, from their tables.
+//! Handshakes, from their tables.
 
-use crate::verify::lookup::JsonPath;
-use crate::verify::place::{Place, is_header_name};
-use crate::verify::template::Template;
+use crate::scheme::place::{Place, is_header_name};
+use crate::scheme::template::Template;
 
-use super::super::challenge::{ChallengeShape, is_byte_of_id};
-use super::super::fetch::FetchRule;
 use super::super::recipe::{AnswerRule, HandshakeBody, HandshakeReply, HandshakeRule, KeySource, Proofs};
-use super::proofs::{conditions, declared, key_source, template};
-use super::tables::{AnswerTable, FetchTable, HandshakeReplyTable, HandshakeTable};
-use super::{KeyKind, KeyTable, Problem, problem};
+use super::fields::{FieldProblem, conditions, declared, key_source, problem, template};
+use super::tables::{AnswerTable, HandshakeReplyTable, HandshakeTable, KeyKind, KeyTable};
+use crate::scheme::shape::{ChallengeShape, is_byte_of_id};
 
 const METHODS: [&str; 4] = ["GET", "POST", "HEAD", "OPTIONS"];
 
@@ -17,7 +14,7 @@ pub fn handshakes(
     tables: &[HandshakeTable],
     keys: &[KeyTable],
     proofs: &Proofs,
-) -> Result<Vec<HandshakeRule>, Problem> {
+) -> Result<Vec<HandshakeRule>, FieldProblem> {
     let rules: Vec<_> = tables.iter().map(|table| handshake(table, keys)).collect::<Result<_, _>>()?;
     if rules.iter().any(HandshakeRule::signs_for_strangers) {
         no_message_is_a_challenge(proofs)?;
@@ -27,23 +24,24 @@ pub fn handshakes(
 
 /// Whoever asks gets a challenge signed, and must not be able to send that as a message. A body with the shape of a challenge
 /// is refused (`Verifier::authenticate`); of any other signed text it must be certain that it cannot be one.
-fn no_message_is_a_challenge(proofs: &Proofs) -> Result<(), Problem> {
+fn no_message_is_a_challenge(proofs: &Proofs) -> Result<(), FieldProblem> {
     let is_safe = |text: &Template| {
         text.is_body_alone() || text.has_literal(|literal| !literal.bytes().all(is_byte_of_id))
     };
     let by_secret = proofs.signatures.iter().filter(|signature| signature.key.setting().is_some());
-    let signed_by_code = proofs.code.is_some_and(|code| code.has_secret() && !code.refuses_challenges());
+    let signed_by_code =
+        proofs.code.is_some_and(|code| !code.secret_settings().is_empty() && !code.rejects_challenges());
     if signed_by_code || by_secret.into_iter().any(|signature| !is_safe(&signature.scheme.template)) {
         return Err(problem(
             "handshake.answer",
-            "signs a challenge for whoever asks, and a message could be one: the signed text must be `{body}`, or have a \
+            "signs challenges for unauthenticated requests, and a message could be one: the signed text must be `{body}`, or have a \
              character that no challenge has, such as a dot",
         ));
     }
     Ok(())
 }
 
-fn handshake(table: &HandshakeTable, keys: &[KeyTable]) -> Result<HandshakeRule, Problem> {
+fn handshake(table: &HandshakeTable, keys: &[KeyTable]) -> Result<HandshakeRule, FieldProblem> {
     if !METHODS.contains(&table.method.as_str()) {
         return Err(problem(
             "handshake.method",
@@ -51,7 +49,7 @@ fn handshake(table: &HandshakeTable, keys: &[KeyTable]) -> Result<HandshakeRule,
         ));
     }
     if table.method == "POST" && table.when.is_empty() {
-        return Err(problem("handshake.when", "is missing: every message would be taken for a handshake"));
+        return Err(problem("handshake.when", "is missing: every message would be treated as a handshake"));
     }
     let place = |field: &str, text: &Option<String>| {
         text.as_ref().map(|text| Place::parse(text).map_err(|error| problem(field, error))).transpose()
@@ -61,20 +59,20 @@ fn handshake(table: &HandshakeTable, keys: &[KeyTable]) -> Result<HandshakeRule,
     if answer.is_some() && challenge.is_none() {
         return Err(problem(
             "handshake.challenge",
-            "is missing: whatever we sign must have the shape of a challenge",
+            "is missing: creel signs only texts with the form of a challenge",
         ));
     }
     let answers_stranger = answer.as_ref().filter(|answer| answer.key.is_some() && !table.signed);
     if let (Some(answer), Some(challenge)) = (answers_stranger, &challenge)
         && !answer.text.is_place_alone(challenge)
     {
-        return Err(problem("handshake.answer.text", "must be the challenge and nothing else"));
+        return Err(problem("handshake.answer.text", "must be only the challenge"));
     }
     let visit = place("handshake.visit", &table.visit)?;
     if visit.is_some() && (table.visit_hosts.is_empty() || !table.signed) {
         return Err(problem(
             "handshake.visit",
-            "needs `visit_hosts` and `signed`: nobody else may say what we fetch",
+            "needs `visit_hosts` and `signed`: only the sender may choose a URL that creel requests",
         ));
     }
     if table.learn.is_some() {
@@ -95,7 +93,7 @@ fn handshake(table: &HandshakeTable, keys: &[KeyTable]) -> Result<HandshakeRule,
     })
 }
 
-fn challenge_shape(table: &HandshakeTable) -> Result<ChallengeShape, Problem> {
+fn challenge_shape(table: &HandshakeTable) -> Result<ChallengeShape, FieldProblem> {
     match table.challenge_hex_digits {
         None => Ok(ChallengeShape::Id),
         Some((least, most)) if table.challenge.is_some() && least > 0 && least <= most && most <= 100 => {
@@ -103,12 +101,12 @@ fn challenge_shape(table: &HandshakeTable) -> Result<ChallengeShape, Problem> {
         }
         Some(_) => Err(problem(
             "handshake.challenge_hex_digits",
-            "must be the least and the most digits of the `challenge`, at most 100, like [20, 32]",
+            "must be the minimum and maximum number of digits of the `challenge`, at most 100, like [20, 32]",
         )),
     }
 }
 
-fn answer_rule(table: &AnswerTable, keys: &[KeyTable]) -> Result<AnswerRule, Problem> {
+fn answer_rule(table: &AnswerTable, keys: &[KeyTable]) -> Result<AnswerRule, FieldProblem> {
     let key = table.key.as_ref().map(|key| key_source("handshake.answer.key", key, keys)).transpose()?;
     let key = match key {
         Some(KeySource::Setting { setting, derivation }) => Some((setting, derivation)),
@@ -129,7 +127,7 @@ fn answer_rule(table: &AnswerTable, keys: &[KeyTable]) -> Result<AnswerRule, Pro
     })
 }
 
-fn reply(table: &HandshakeReplyTable, keys: &[KeyTable]) -> Result<HandshakeReply, Problem> {
+fn reply(table: &HandshakeReplyTable, keys: &[KeyTable]) -> Result<HandshakeReply, FieldProblem> {
     if !(200..=299).contains(&table.status) {
         return Err(problem(
             "handshake.reply.status",
@@ -151,32 +149,4 @@ fn reply(table: &HandshakeReplyTable, keys: &[KeyTable]) -> Result<HandshakeRepl
     };
     let headers = table.headers.iter().map(header).collect::<Result<_, _>>()?;
     Ok(HandshakeReply { status: table.status, body, headers })
-}
-
-pub fn fetch(table: &FetchTable, keys: &[KeyTable]) -> Result<FetchRule, Problem> {
-    let parse = |field: &str, text: &str| template(field, text, keys);
-    if !table.url.starts_with("https://") && !table.url.starts_with("{setting:") {
-        return Err(problem("fetch.url", "must begin with https://, or be a setting"));
-    }
-    Ok(FetchRule {
-        method: table.method.clone(),
-        url: parse("fetch.url", &table.url)?,
-        body: table.body.as_ref().map(|body| parse("fetch.body", body)).transpose()?,
-        headers: table
-            .headers
-            .iter()
-            .map(|(name, value)| Ok((name.clone(), parse("fetch.headers", value)?)))
-            .collect::<Result<_, _>>()?,
-        take: table
-            .take
-            .as_ref()
-            .map(|path| JsonPath::parse(path).map_err(|error| problem("fetch.take", error)))
-            .transpose()?,
-        expires: table
-            .expires
-            .as_ref()
-            .map(|path| JsonPath::parse(path).map_err(|error| problem("fetch.expires", error)))
-            .transpose()?,
-        login: table.login.as_ref().map(|login| fetch(login, keys).map(Box::new)).transpose()?,
-    })
 }

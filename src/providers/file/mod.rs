@@ -1,6 +1,8 @@
 //! Reading a recipe from its text. Strict: what is not understood is refused with the name of the field. The same
 //! fields come from a file and, for a sender that is described by variables, from the environment.
 
+mod fetch;
+mod fields;
 mod handshakes;
 mod proofs;
 mod replies;
@@ -9,19 +11,20 @@ mod words;
 
 use std::time::Duration;
 
-use crate::verify::json::Paths;
-use crate::verify::jwt::Must;
-use crate::verify::place::{Place, is_header_name};
-use crate::verify::template::Template;
+use crate::json::Paths;
+use crate::scheme::jwt::ClaimCheck;
+use crate::scheme::place::{Place, is_header_name};
+use crate::scheme::template::Template;
 
 use super::cloud_event::EventSlots;
-use super::recipe::{Coverage, Detail, Facts, Group, JwtRule, Proofs, Recipe, SampleBody};
+use super::recipe::{Coverage, Detail, Facts, JwtRule, Proofs, ProviderGroup, Recipe, SampleBody};
 use super::sample;
-use super::settings::Key;
+use super::settings::SettingSpec;
+pub(super) use fields::{FieldProblem, problem};
 pub(super) use proofs::{DIGEST_WITHOUT_SECRET, MISSING_TIMESTAMP, UNSIGNED_TIMESTAMP};
 pub(super) use tables::{
-    DEFAULT_TOLERANCE_SECONDS, File, KeyField, KeyKind, KeySourceTable, KeyTable, OneOrMany, SampleTable,
-    SignatureTable, TimestampTable, TokenTable,
+    DEFAULT_TOLERANCE_SECONDS, KeyField, KeyKind, KeySourceTable, KeyTable, OneOrMany, RecipeFile,
+    SampleTable, SignatureTable, TimestampTable, TokenTable,
 };
 
 /// Why a recipe cannot be used.
@@ -33,19 +36,11 @@ pub struct RecipeError {
     pub problem: String,
 }
 
-/// A problem in one field, before the recipe's name is known.
-#[derive(Debug)]
-pub(super) struct Problem(pub String, pub String);
-
-pub(super) fn problem(field: &str, problem: impl Into<String>) -> Problem {
-    Problem(field.to_owned(), problem.into())
-}
-
 impl Recipe {
     /// # Errors
     /// The first thing that is wrong, with the field's name.
     pub fn parse(name: &str, text: &str) -> Result<Self, RecipeError> {
-        let file: File = toml::from_str(text).map_err(|error| RecipeError {
+        let file: RecipeFile = toml::from_str(text).map_err(|error| RecipeError {
             recipe: name.to_owned(),
             field: "file".to_owned(),
             problem: error.to_string().trim_end().to_owned(),
@@ -68,7 +63,8 @@ impl Recipe {
             return Err(RecipeError {
                 recipe: name.to_owned(),
                 field: "file".to_owned(),
-                problem: "holds no recipe; write the fields of one, or a table `[name]` for each".to_owned(),
+                problem: "contains no recipe; write the fields of one recipe, or a table `[name]` for each"
+                    .to_owned(),
             });
         }
         let holds_one = table.contains_key("title") || table.values().any(|value| !value.is_table());
@@ -76,7 +72,7 @@ impl Recipe {
             return Self::parse(name, text).map(|recipe| vec![recipe]);
         }
         let parse = |(name, fields): (String, toml::Value)| {
-            let file: File = fields.try_into().map_err(|error| wrong(&name, &error))?;
+            let file: RecipeFile = fields.try_into().map_err(|error| wrong(&name, &error))?;
             Self::from_file(&name, file)
         };
         table.into_iter().map(parse).collect()
@@ -84,8 +80,8 @@ impl Recipe {
 
     /// # Errors
     /// The first thing that is wrong, with the field's name.
-    pub(super) fn from_file(name: &str, file: File) -> Result<Self, RecipeError> {
-        file.into_recipe(name).map_err(|Problem(field, problem)| RecipeError {
+    pub(super) fn from_file(name: &str, file: RecipeFile) -> Result<Self, RecipeError> {
+        file.into_recipe(name).map_err(|FieldProblem(field, problem)| RecipeError {
             recipe: name.to_owned(),
             field,
             problem,
@@ -93,23 +89,23 @@ impl Recipe {
     }
 }
 
-impl File {
-    fn into_recipe(self, name: &str) -> Result<Recipe, Problem> {
+impl RecipeFile {
+    fn into_recipe(self, name: &str) -> Result<Recipe, FieldProblem> {
         let mut paths = Paths::default();
-        let mut details = |field: &str, places: &Option<OneOrMany>, of: Of| {
+        let mut details = |field: &str, places: &Option<OneOrMany>, of: ItemChoice| {
             let texts = places.as_ref().map(OneOrMany::to_vec).unwrap_or_default();
             let alternatives = |text: &String| {
                 text.split(" or ")
                     .map(|text| detail(field, text, of, &mut paths))
-                    .collect::<Result<Vec<Detail>, Problem>>()
+                    .collect::<Result<Vec<Detail>, FieldProblem>>()
             };
-            texts.iter().map(alternatives).collect::<Result<Vec<_>, Problem>>()
+            texts.iter().map(alternatives).collect::<Result<Vec<_>, FieldProblem>>()
         };
-        let event_type = details("event_type", &self.event_type, Of::FirstItem)?;
-        let event_action = details("event_action", &self.event_action, Of::FirstItem)?;
+        let event_type = details("event_type", &self.event_type, ItemChoice::FirstItem)?;
+        let event_action = details("event_action", &self.event_action, ItemChoice::FirstItem)?;
         // An attacker who changes the unsigned items of a genuine batch must not obtain another id with them.
         let signs_first = self.signature.iter().any(|table| table.text.contains("{body:first-item}"));
-        let of = if signs_first { Of::FirstItem } else { Of::EveryItem };
+        let of = if signs_first { ItemChoice::FirstItem } else { ItemChoice::EveryItem };
         let delivery_id = details("delivery_id", &self.delivery_id, of)?;
         let cloud_event = self.cloudevents.then(|| EventSlots::add_to(&mut paths)).transpose();
         let cloud_event = cloud_event.map_err(|error| problem("cloudevents", error))?;
@@ -123,7 +119,7 @@ impl File {
         let refused = replies::refused(&self.refused, &self.handshake)?;
         let samples = self.sample.iter().map(SampleTable::to_body).collect::<Result<_, _>>();
         let mut samples: Vec<SampleBody> = samples?;
-        let fetch = self.fetch.as_ref().map(|table| handshakes::fetch(table, &self.key)).transpose()?;
+        let fetch = self.fetch.as_ref().map(|table| fetch::fetch_rule(table, &self.key)).transpose()?;
         let facts = self.facts(&proofs);
         facts.check()?;
         if samples.is_empty() {
@@ -131,13 +127,13 @@ impl File {
         }
         Ok(Recipe {
             name: name.to_owned(),
-            group: self.group.unwrap_or(Group::Generic),
+            group: self.group.unwrap_or(ProviderGroup::Generic),
             tolerance: self
                 .timestamp
                 .as_ref()
                 .map(|table| Duration::from_secs(table.tolerance_seconds))
                 .or_else(|| self.token_age()),
-            keys: self.key.iter().map(Key::from).collect(),
+            keys: self.key.iter().map(SettingSpec::from).collect(),
             accepted: replies::accepted(&self.accepted)?,
             title: if self.title.is_empty() { name.to_owned() } else { self.title },
             facts,
@@ -164,12 +160,12 @@ impl File {
     }
 
     /// What is read from the query must be what is signed.
-    fn check_query_payload(&self, proofs: &Proofs) -> Result<(), Problem> {
+    fn check_query_payload(&self, proofs: &Proofs) -> Result<(), FieldProblem> {
         let signs_other = proofs.signatures.iter().any(|signature| !signature.scheme.template.has_payload());
         if self.query_payload.is_some() && (signs_other || proofs.code.is_some()) {
             return Err(problem(
                 "query_payload",
-                "is read as the message, so every signature must be over `{payload}`",
+                "is read as the message, so every signature must cover `{payload}`",
             ));
         }
         Ok(())
@@ -186,7 +182,10 @@ impl File {
     fn signed_coverage(&self, proofs: &Proofs) -> Coverage {
         let is_in_all = |is_in: &dyn Fn(&Template) -> bool| {
             let is_claimed = |rule: &JwtRule| {
-                rule.jwt.claims.iter().any(|claim| matches!(&claim.must, Must::Equal(text) if is_in(text)))
+                rule.jwt
+                    .claims
+                    .iter()
+                    .any(|claim| matches!(&claim.must, ClaimCheck::Equal(text) if is_in(text)))
             };
             proofs.signatures.iter().all(|signature| is_in(&signature.scheme.template))
                 && proofs.jwts.iter().all(is_claimed)
@@ -224,7 +223,7 @@ impl File {
 
 impl Facts {
     /// A field that is called unconfirmed must be one.
-    fn check(&self) -> Result<(), Problem> {
+    fn check(&self) -> Result<(), FieldProblem> {
         const FIELDS: [&str; 16] = [
             "docs",
             "where",
@@ -251,7 +250,7 @@ impl Facts {
 }
 
 impl SampleTable {
-    fn to_body(&self) -> Result<SampleBody, Problem> {
+    fn to_body(&self) -> Result<SampleBody, FieldProblem> {
         if let Some(name) = self.headers.keys().find(|name| !is_header_name(name)) {
             return Err(problem("sample.headers", format!("`{name}` is not the name of a header")));
         }
@@ -271,13 +270,13 @@ impl SampleTable {
 
 /// Which items of a batch a detail is taken from.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Of {
+enum ItemChoice {
     FirstItem,
     EveryItem,
 }
 
 /// In the given order; `POST` alone where there are none.
-fn methods(given: Vec<String>) -> Result<Vec<String>, Problem> {
+fn methods(given: Vec<String>) -> Result<Vec<String>, FieldProblem> {
     const METHODS: [&str; 5] = ["GET", "POST", "PUT", "PATCH", "DELETE"];
     if let Some(unknown) = given.iter().find(|method| !METHODS.contains(&method.as_str())) {
         return Err(problem("methods", format!("`{unknown}` is none of {}", METHODS.join(", "))));
@@ -286,7 +285,7 @@ fn methods(given: Vec<String>) -> Result<Vec<String>, Problem> {
 }
 
 /// A form's fields are read as JSON, so that both have one place.
-fn detail(name: &str, text: &str, of: Of, paths: &mut Paths) -> Result<Detail, Problem> {
+fn detail(name: &str, text: &str, of: ItemChoice, paths: &mut Paths) -> Result<Detail, FieldProblem> {
     let place = Place::parse(text).map_err(|error| problem(name, error))?;
     let path = text.trim().split_once(' ').map_or("", |(_, path)| path.trim());
     Ok(match place {
@@ -299,7 +298,7 @@ fn detail(name: &str, text: &str, of: Of, paths: &mut Paths) -> Result<Detail, P
             ));
         }
         Place::Json(_) | Place::Form(_) => {
-            let slot = if of == Of::EveryItem { paths.add_every(path) } else { paths.add(path) };
+            let slot = if of == ItemChoice::EveryItem { paths.add_every(path) } else { paths.add(path) };
             Detail::Json(slot.map_err(|error| problem(name, error))?)
         }
         Place::KeyOf { object, except } => Detail::Json(paths.add_name(object, except)),

@@ -2,44 +2,43 @@
 
 use std::time::Duration;
 
-use crate::verify::auth_scheme::AuthScheme;
-use crate::verify::condition::Condition;
-use crate::verify::expectation::Expectation;
-use crate::verify::freshness::{Timestamp, TimestampPlace};
-use crate::verify::jwt::{Claim, Jwt, JwtAlgorithm, Must};
-use crate::verify::layout::Layout;
-use crate::verify::place::{Place, is_header_name};
-use crate::verify::signature::Scheme;
-use crate::verify::template::Template;
+use crate::scheme::auth_scheme::AuthScheme;
+use crate::scheme::expectation::Expectation;
+use crate::scheme::freshness::{Timestamp, TimestampPlace};
+use crate::scheme::jwt::{Claim, ClaimCheck, Jwt, JwtAlgorithm};
+use crate::scheme::layout::Layout;
+use crate::scheme::place::{Place, is_header_name};
+use crate::scheme::signature::SignatureScheme;
+use crate::scheme::template::Template;
 
-use super::super::code::Code;
-use super::super::confirm::ConfirmRule;
-use super::super::recipe::{JwtRule, KeySource, NamedPlace, Proofs, Signature, TokenRule};
-use super::handshakes::fetch;
+use super::super::code::{self, SCHEMES};
+use super::super::recipe::{ConfirmRule, JwtRule, KeySource, NamedPlace, Proofs, Signature, TokenRule};
+use super::fetch::fetch_rule;
+use super::fields::{FieldProblem, conditions, declared, key_source, named_place, problem, template};
 use super::tables::{
-    ClaimTable, ConfirmTable, File, JwtTable, KeyField, OwnTimestamp, SignatureTable, TimestampTable,
-    TokenTable,
+    ClaimTable, ConfirmTable, JwtTable, KeyKind, KeyTable, OwnTimestamp, RecipeFile, SignatureTable,
+    TimestampTable, TokenTable,
 };
-use super::{KeyKind, KeyTable, Problem, problem};
 
 /// Problems that have other words where the fields come from variables.
 pub const MISSING_TIMESTAMP: &str = "has `{ts}`, but the recipe has no `[timestamp]` with its place";
 pub const UNSIGNED_TIMESTAMP: &str =
-    "must sign the timestamp: put `{ts}` into it, or set `timestamp = false` next to it";
-pub const DIGEST_WITHOUT_SECRET: &str = "of a plain digest needs `{secret}`, otherwise anyone can make it";
+    "must cover the timestamp: add `{ts}`, or set `timestamp = false` next to it";
+pub const DIGEST_WITHOUT_SECRET: &str = "of a plain digest needs `{secret}`, otherwise anyone can compute it";
 
-pub fn proofs(file: &File) -> Result<Proofs, Problem> {
+pub fn proofs(file: &RecipeFile) -> Result<Proofs, FieldProblem> {
     if file.timestamp.is_some() && file.signature.is_empty() && file.code.is_none() {
-        return Err(problem("timestamp", "proves nothing without a signature"));
+        return Err(problem("timestamp", "has no effect without a signature"));
     }
     if file.basic.is_some() {
         declared("basic", "username", &[KeyKind::Text], &file.key)?;
         declared("basic", "password", &[KeyKind::Secret], &file.key)?;
     }
-    let code = file.code.as_ref().map(|name| {
-        Code::named(name)
-            .ok_or_else(|| problem("code", format!("`{name}` is none of {}", Code::names().join(", "))))
-    });
+    let unknown = |name: &String| {
+        let names = SCHEMES.map(|scheme| scheme.name()).join(", ");
+        problem("code", format!("`{name}` is none of {names}"))
+    };
+    let code = file.code.as_ref().map(|name| code::named(name).ok_or_else(|| unknown(name)));
     Ok(Proofs {
         tokens: file.token.iter().map(|table| token(table, &file.key)).collect::<Result<_, _>>()?,
         basic: file.basic.is_some(),
@@ -54,7 +53,7 @@ pub fn proofs(file: &File) -> Result<Proofs, Problem> {
     })
 }
 
-fn token(table: &TokenTable, keys: &[KeyTable]) -> Result<TokenRule, Problem> {
+fn token(table: &TokenTable, keys: &[KeyTable]) -> Result<TokenRule, FieldProblem> {
     declared("token.key", &table.key, &[KeyKind::Secret], keys)?;
     let at = named_place("token.at", &table.at, keys)?;
     if matches!(at, NamedPlace::Place(Place::Headers(_) | Place::KeyOf { .. })) {
@@ -64,21 +63,11 @@ fn token(table: &TokenTable, keys: &[KeyTable]) -> Result<TokenRule, Problem> {
     Ok(TokenRule { at, scheme, key: table.key.clone(), optional: table.optional })
 }
 
-/// `header {setting:header}` is a header that the user names.
-fn named_place(field: &str, text: &str, keys: &[KeyTable]) -> Result<NamedPlace, Problem> {
-    let setting = text.strip_prefix("header {setting:").and_then(|rest| rest.strip_suffix('}'));
-    let Some(setting) = setting else {
-        return Place::parse(text).map(NamedPlace::Place).map_err(|error| problem(field, error));
-    };
-    declared(field, setting, &[KeyKind::Text], keys)?;
-    Ok(NamedPlace::HeaderOf { setting: setting.to_owned() })
-}
-
 fn signature(
     table: &SignatureTable,
     timestamp: Option<&TimestampTable>,
     keys: &[KeyTable],
-) -> Result<Signature, Problem> {
+) -> Result<Signature, FieldProblem> {
     let at = Place::parse(&table.at).map_err(|error| problem("signature.at", error))?;
     let layout = Layout::parse(&table.layout).map_err(|error| problem("signature.layout", error))?;
     let layout = if table.repeats { layout.repeated() } else { layout };
@@ -94,7 +83,7 @@ fn signature(
         return Err(problem("signature.text", MISSING_TIMESTAMP));
     }
     if let Some(unknown) = template.layout_parts().find(|name| !layout.has(name)) {
-        return Err(problem("signature.text", format!("`{{layout:{unknown}}}` is no part of the layout")));
+        return Err(problem("signature.text", format!("`{{layout:{unknown}}}` is not a part of the layout")));
     }
     check_algorithm(table, &key, &template)?;
     if let Some(switch) = &table.enabled_by {
@@ -104,7 +93,7 @@ fn signature(
         return Err(problem("signature.without", "needs a layout of pairs, such as `t={ts},v0={signature}`"));
     }
     Ok(Signature {
-        scheme: Scheme {
+        scheme: SignatureScheme {
             at,
             layout,
             encoding: table.encoding,
@@ -119,7 +108,7 @@ fn signature(
     })
 }
 
-fn check_algorithm(table: &SignatureTable, key: &KeySource, template: &Template) -> Result<(), Problem> {
+fn check_algorithm(table: &SignatureTable, key: &KeySource, template: &Template) -> Result<(), FieldProblem> {
     if table.algorithm.is_plain_digest() && !template.has_secret() {
         return Err(problem("signature.text", DIGEST_WITHOUT_SECRET));
     }
@@ -138,11 +127,11 @@ fn stamp(
     template: &Template,
     layout: &Layout,
     key: &KeySource,
-) -> Result<Timestamp, Problem> {
+) -> Result<Timestamp, FieldProblem> {
     let at = match table.at.strip_prefix("layout ") {
         Some(name) if layout.has(name.trim()) => TimestampPlace::Layout(name.trim().to_owned()),
         Some(name) => {
-            return Err(problem("timestamp.at", format!("`{name}` is no part of the signature's layout")));
+            return Err(problem("timestamp.at", format!("`{name}` is not a part of the signature's layout")));
         }
         None => {
             TimestampPlace::Request(Place::parse(&table.at).map_err(|error| problem("timestamp.at", error))?)
@@ -162,42 +151,13 @@ fn stamp(
     Ok(Timestamp { at, unit: table.unit })
 }
 
-pub fn key_source(field: &str, key: &KeyField, keys: &[KeyTable]) -> Result<KeySource, Problem> {
-    let table = match key {
-        KeyField::Setting(setting) => {
-            declared(field, setting, &[KeyKind::Secret, KeyKind::Text], keys)?;
-            return Ok(KeySource::Setting { setting: setting.clone(), derivation: Default::default() });
-        }
-        KeyField::Table(table) => table,
-    };
-    let place = |text: &str| Place::parse(text).map_err(|error| problem(field, error));
-    match (&table.setting, &table.by_id, table.key_set, &table.certificate_url) {
-        (Some(setting), None, false, None) => {
-            declared(field, setting, &[KeyKind::Secret, KeyKind::Text], keys)?;
-            Ok(KeySource::Setting { setting: setting.clone(), derivation: table.derivation() })
-        }
-        (None, Some(by_id), false, None) => Ok(KeySource::ById(named_place(field, by_id, keys)?)),
-        (None, None, true, None) => Ok(KeySource::AnyPublished),
-        (None, None, false, Some(_)) if table.hosts.is_empty() => {
-            Err(problem(field, "names a certificate's URL without the `hosts` that are trusted"))
-        }
-        (None, None, false, Some(url)) => {
-            Ok(KeySource::Certificate { url: place(url)?, hosts: table.hosts.clone() })
-        }
-        _ => Err(problem(field, "must have one of `setting`, `by_id`, `key_set` and `certificate_url`")),
-    }
-}
-
-fn jwt(table: &JwtTable, keys: &[KeyTable]) -> Result<JwtRule, Problem> {
+fn jwt(table: &JwtTable, keys: &[KeyTable]) -> Result<JwtRule, FieldProblem> {
     let key = key_source("jwt.key", &table.key, keys)?;
     let shared = |algorithm: &&JwtAlgorithm| algorithm.public().is_none();
     let shared_algorithms = table.algorithms.iter().filter(shared).count();
     // With both kinds the public key could be used as the secret of an HMAC.
     if table.algorithms.is_empty() || (shared_algorithms > 0 && shared_algorithms < table.algorithms.len()) {
-        return Err(problem(
-            "jwt.algorithms",
-            "must be of one kind: those of shared secrets or those of public keys",
-        ));
+        return Err(problem("jwt.algorithms", "must all use shared secrets or all use public keys"));
     }
     if shared_algorithms > 0 && key.setting().is_none() {
         return Err(problem("jwt.key", "of a shared secret must be a setting"));
@@ -217,24 +177,24 @@ fn jwt(table: &JwtTable, keys: &[KeyTable]) -> Result<JwtRule, Problem> {
     })
 }
 
-fn claim(table: &ClaimTable, keys: &[KeyTable]) -> Result<Claim, Problem> {
+fn claim(table: &ClaimTable, keys: &[KeyTable]) -> Result<Claim, FieldProblem> {
     let must = match (&table.equals, &table.one_of, table.is_true) {
-        (Some(text), None, false) => Must::Equal(template("jwt.claim.equals", text, keys)?),
-        (None, Some(texts), false) => Must::BeOneOf(texts.clone()),
-        (None, None, true) => Must::BeTrue,
+        (Some(text), None, false) => ClaimCheck::Equal(template("jwt.claim.equals", text, keys)?),
+        (None, Some(texts), false) => ClaimCheck::OneOf(texts.clone()),
+        (None, None, true) => ClaimCheck::True,
         _ => return Err(problem("jwt.claim", "must have one of `equals`, `one_of` and `is_true`")),
     };
     Ok(Claim { name: table.name.clone(), must, unless_empty_body: table.unless_empty_body })
 }
 
-fn confirm(table: &ConfirmTable, keys: &[KeyTable]) -> Result<ConfirmRule, Problem> {
+fn confirm(table: &ConfirmTable, keys: &[KeyTable]) -> Result<ConfirmRule, FieldProblem> {
     if !["GET", "POST"].contains(&table.method.as_str()) {
         return Err(problem("confirm.method", format!("`{}` is neither GET nor POST", table.method)));
     }
     let headers = table.headers.iter().map(|(name, value)| confirm_header(name, value, table, keys));
     let body = table.body.as_ref().map(|body| template("confirm.body", body, keys)).transpose()?;
     if body.as_ref().is_some_and(|body| body.pieces().is_none()) {
-        return Err(problem("confirm.body", "may hold only the body, settings and places of the request"));
+        return Err(problem("confirm.body", "may contain only the body, settings and places of the request"));
     }
     let expectation =
         |field: &str, text: &String| Expectation::parse(text).map_err(|error| problem(field, error));
@@ -253,7 +213,7 @@ fn confirm(table: &ConfirmTable, keys: &[KeyTable]) -> Result<ConfirmRule, Probl
             .transpose()?
             .unwrap_or_default(),
         unknown: unknown.transpose()?.unwrap_or_else(Expectation::of_unknown),
-        login: table.login.as_ref().map(|login| fetch(login, keys)).transpose()?,
+        login: table.login.as_ref().map(|login| fetch_rule(login, keys)).transpose()?,
         shape_of: Place::parse(&table.shape_of).map_err(|error| problem("confirm.shape_of", error))?,
     })
 }
@@ -264,46 +224,17 @@ fn confirm_header(
     value: &str,
     table: &ConfirmTable,
     keys: &[KeyTable],
-) -> Result<(String, Template), Problem> {
+) -> Result<(String, Template), FieldProblem> {
     const FIELD: &str = "confirm.headers";
     if !is_header_name(name) {
         return Err(problem(FIELD, format!("`{name}` is not the name of a header")));
     }
     let value = template(FIELD, value, keys)?;
     if !value.needs_no_request() {
-        return Err(problem(FIELD, "may hold only settings and `{login}`"));
+        return Err(problem(FIELD, "may contain only settings and `{login}`"));
     }
     if value.has_login() && table.login.is_none() {
         return Err(problem(FIELD, "has `{login}`, but there is no `[confirm.login]`"));
     }
     Ok((name.to_owned(), value))
-}
-
-/// A template whose settings are all declared.
-pub fn template(field: &str, text: &str, keys: &[KeyTable]) -> Result<Template, Problem> {
-    let template = Template::parse(text).map_err(|error| problem(field, error))?;
-    for setting in template.settings() {
-        declared(field, setting, &[KeyKind::Secret, KeyKind::Text, KeyKind::List], keys)?;
-    }
-    Ok(template)
-}
-
-pub fn conditions(field: &str, texts: &[String], keys: &[KeyTable]) -> Result<Vec<Condition>, Problem> {
-    let parse = |text: &String| {
-        let condition = Condition::parse(text).map_err(|error| problem(field, error))?;
-        if let Some(setting) = condition.setting() {
-            declared(field, setting, &[KeyKind::Secret, KeyKind::Text, KeyKind::List], keys)?;
-        }
-        Ok(condition)
-    };
-    texts.iter().map(parse).collect()
-}
-
-pub fn declared(field: &str, name: &str, kinds: &[KeyKind], keys: &[KeyTable]) -> Result<(), Problem> {
-    if keys.iter().any(|key| key.name == name && kinds.contains(&key.kind)) {
-        return Ok(());
-    }
-    let kinds: Vec<String> =
-        kinds.iter().map(|kind| format!("`{}`", format!("{kind:?}").to_lowercase())).collect();
-    Err(problem(field, format!("needs a `[[key]]` named `{name}` of kind {}", kinds.join(" or "))))
 }

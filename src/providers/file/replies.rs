@@ -1,13 +1,13 @@
 //! Replies from their tables.
 
-use crate::verify::request::Cause;
+use crate::content::request::Cause;
 
-use super::super::json;
 use super::super::reply::{AcceptedReply, RefusedReply, Reply};
+use super::fields::{FieldProblem, problem};
 use super::tables::{AcceptedTable, HandshakeTable, RefusedTable};
-use super::{Problem, problem};
+use crate::json;
 
-pub fn accepted(tables: &[AcceptedTable]) -> Result<Vec<AcceptedReply>, Problem> {
+pub fn accepted(tables: &[AcceptedTable]) -> Result<Vec<AcceptedReply>, FieldProblem> {
     if tables.is_empty() {
         return Ok(vec![AcceptedReply { event: None, reply: Reply::empty(200) }]);
     }
@@ -22,7 +22,10 @@ pub fn accepted(tables: &[AcceptedTable]) -> Result<Vec<AcceptedReply>, Problem>
 }
 
 /// A handshake's own status of refusal comes before the rows of all others.
-pub fn refused(tables: &[RefusedTable], handshakes: &[HandshakeTable]) -> Result<Vec<RefusedReply>, Problem> {
+pub fn refused(
+    tables: &[RefusedTable],
+    handshakes: &[HandshakeTable],
+) -> Result<Vec<RefusedReply>, FieldProblem> {
     if tables.last().is_some_and(|last| last.causes.is_some()) {
         return Err(problem("refused", "must end with a row without `causes`, for all others"));
     }
@@ -47,7 +50,7 @@ fn reply(
     status: u16,
     text: Option<&String>,
     json: Option<&String>,
-) -> Result<Reply, Problem> {
+) -> Result<Reply, FieldProblem> {
     if !statuses.contains(&status) {
         return Err(problem(
             &format!("{field}.status"),
@@ -57,7 +60,9 @@ fn reply(
     let text = text.filter(|text| !text.is_empty());
     match (text, json) {
         (Some(_), Some(_)) => Err(problem(field, "has both `text` and `json`")),
-        (Some(_), None) | (None, Some(_)) if status == 204 => Err(problem(field, "204 carries no body")),
+        (Some(_), None) | (None, Some(_)) if status == 204 => {
+            Err(problem(field, "a reply with status 204 has no body"))
+        }
         (Some(text), None) => Ok(Reply::text(status, text.clone())),
         (None, Some(json)) if json::accepts(json.as_bytes()) => Ok(Reply::json(status, json.clone())),
         (None, Some(_)) => Err(problem(&format!("{field}.json"), "is not JSON")),

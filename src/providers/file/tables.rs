@@ -2,23 +2,23 @@
 
 use serde::Deserialize;
 
-use crate::verify::encoding::{Encoding, KeyEncoding};
-use crate::verify::freshness::TimestampUnit;
-use crate::verify::jwt::{Expires, JwtAlgorithm};
-use crate::verify::key::{Algorithm, Derivation, KeyHash, Normalization};
-use crate::verify::request::Cause;
+use crate::content::request::Cause;
+use crate::scheme::encoding::{Encoding, KeyEncoding};
+use crate::scheme::freshness::TimestampUnit;
+use crate::scheme::jwt::{Expires, JwtAlgorithm};
+use crate::scheme::key::{Algorithm, Derivation, KeyHash, Normalization};
 
-use super::super::recipe::{Coverage, Group};
-use super::super::settings::{Key, Kind};
+use super::super::recipe::{Coverage, ProviderGroup};
+use super::super::settings::{SettingKind, SettingSpec};
 
 /// Where a provider names none.
 pub const DEFAULT_TOLERANCE_SECONDS: u64 = 300;
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct File {
+pub struct RecipeFile {
     pub title: String,
-    pub group: Option<Group>,
+    pub group: Option<ProviderGroup>,
     pub docs: String,
     pub source: String,
     #[serde(rename = "where")]
@@ -98,17 +98,17 @@ pub enum KeyKind {
     List,
 }
 
-impl From<&KeyTable> for Key {
+impl From<&KeyTable> for SettingSpec {
     fn from(table: &KeyTable) -> Self {
         Self {
             name: table.name.clone(),
             required: table.required,
             secret: table.kind == KeyKind::Secret,
             kind: match table.kind {
-                KeyKind::Secret => Kind::Secret,
-                KeyKind::Text => Kind::Text,
-                KeyKind::Switch => Kind::Switch,
-                KeyKind::List => Kind::List,
+                KeyKind::Secret => SettingKind::Secret,
+                KeyKind::Text => SettingKind::Text,
+                KeyKind::Switch => SettingKind::Switch,
+                KeyKind::List => SettingKind::List,
             },
             default: table.default.clone(),
             begins_with: table.begins_with.clone(),

@@ -1,21 +1,21 @@
-//! What a recipe does, in words for people.
+//! Descriptions of a recipe's schemes and handshakes, for the provider's page.
 
-use crate::verify::encoding::Encoding;
+use crate::scheme::encoding::Encoding;
 
 use super::super::recipe::Proofs;
-use super::tables::{File, HandshakeTable, whole};
+use super::tables::{HandshakeTable, RecipeFile, whole};
 
-/// What is signed or shared, one sentence a scheme, for people.
-pub fn in_words(file: &File, proofs: &Proofs) -> Vec<String> {
+/// Describes what is signed or shared, one text for each scheme.
+pub fn in_words(file: &RecipeFile, proofs: &Proofs) -> Vec<String> {
     let mut words = Vec::new();
     for table in &file.signature {
-        let layout =
-            if table.layout == whole() { String::new() } else { format!(", written `{}`", table.layout) };
+        let layout = if table.layout == whole() { String::new() } else { format!(" as `{}`", table.layout) };
         let switch =
-            table.enabled_by.as_ref().map(|name| format!("; only with `{name}`")).unwrap_or_default();
-        let without = table.without.as_ref().map(|key| format!("; only without `{key}`")).unwrap_or_default();
+            table.enabled_by.as_ref().map(|name| format!("; only if `{name}` is `yes`")).unwrap_or_default();
+        let without =
+            table.without.as_ref().map(|key| format!("; ignored if `{key}` is present")).unwrap_or_default();
         words.push(format!(
-            "{} over `{}`, in {}{layout} as {}{switch}{without}",
+            "{} over `{}`, in {}{layout}, encoded as {}{switch}{without}",
             table.algorithm,
             table.text.replace('\n', "\\n").replace('\r', "\\r"),
             table.at,
@@ -26,11 +26,11 @@ pub fn in_words(file: &File, proofs: &Proofs) -> Vec<String> {
         let scheme = if table.scheme.is_empty() {
             String::new()
         } else {
-            format!(" behind `{}`", table.scheme.trim_end())
+            format!(" after `{}`", table.scheme.trim_end())
         };
         words.push(format!(
             "a shared token in {}{scheme}",
-            table.at.replace("{setting:header}", "the header that you name")
+            table.at.replace("{setting:header}", "the configured header")
         ));
     }
     if file.basic.is_some() {
@@ -43,14 +43,14 @@ pub fn in_words(file: &File, proofs: &Proofs) -> Vec<String> {
         let claims = if claims.is_empty() {
             String::new()
         } else {
-            format!(", whose claims {} must agree", claims.join(", "))
+            format!("; creel checks the claims {}", claims.join(", "))
         };
         words.push(format!("a JSON Web Token ({}) in {}{claims}", algorithms.join(", "), table.at));
     }
     words.extend(proofs.code.map(|code| code.in_words().to_owned()));
     words.extend(file.confirm.as_ref().map(|table| {
         format!(
-            "nothing that could be checked here: the provider's API is asked about each message, `{} {}`",
+            "no local check: creel confirms each message with the provider's API, `{} {}`",
             table.method, table.url
         )
     }));
@@ -65,18 +65,21 @@ const fn encoding_name(encoding: Encoding) -> &'static str {
     }
 }
 
-/// Which requests are answered instead of kept.
+/// Describes which requests creel answers as a handshake.
 pub fn handshake(table: &HandshakeTable) -> String {
     let conditions: Vec<String> = table.when.iter().map(|condition| format!("`{condition}`")).collect();
     let when =
         if conditions.is_empty() { String::new() } else { format!(" with {}", conditions.join(" and ")) };
     let check: Vec<String> = table.check.iter().map(|condition| format!("`{condition}`")).collect();
-    let check = if check.is_empty() { String::new() } else { format!(", if {}", check.join(" and ")) };
-    let signed = if table.signed { ", once its signature is found right" } else { "" };
+    let check = if check.is_empty() { String::new() } else { format!(" if {}", check.join(" and ")) };
+    let signed = if table.signed { ", after verifying the signature" } else { "" };
     let does = match (&table.learn, &table.visit) {
-        (Some(place), _) => format!(" The secret is learned from `{place}`."),
-        (_, Some(place)) => format!(" The URL in `{place}` is visited first."),
+        (Some(place), _) => format!(" It learns the secret from `{place}`."),
+        (_, Some(place)) => format!(" It first visits the URL in `{place}`."),
         (None, None) => String::new(),
     };
-    format!("{}{when} is answered {} and not kept{check}{signed}.{does}", table.method, table.reply.status)
+    format!(
+        "{}{when}: creel replies {}{check}{signed}, and does not store the request.{does}",
+        table.method, table.reply.status
+    )
 }

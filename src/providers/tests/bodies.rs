@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use ring::hmac;
 
 use super::*;
-use crate::verify::encoding::{Encoding, hex};
+use crate::scheme::encoding::{Encoding, hex};
 
 const FORM: (&str, &str) = ("content-type", "application/x-www-form-urlencoded");
 
@@ -23,12 +23,12 @@ fn form(fields: &[(&str, &str)]) -> String {
 }
 
 /// A form as Mandrill signs it.
-fn mandrill(fields: &[(&str, &str)]) -> Sent {
+fn mandrill(fields: &[(&str, &str)]) -> SentRequest {
     let mut sorted = fields.to_vec();
     sorted.sort_unstable();
     let text: String = sorted.iter().flat_map(|(name, value)| [*name, *value]).collect();
     let signature = base64_hmac(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, "the key", &format!("{URL}{text}"));
-    Sent::new(&[FORM, ("x-mandrill-signature", &signature)], &form(fields))
+    SentRequest::new(&[FORM, ("x-mandrill-signature", &signature)], &form(fields))
 }
 
 #[test]
@@ -48,7 +48,7 @@ fn a_form_that_is_signed_may_be_as_large_as_any_body() {
     let key = hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, key.as_ref());
     let signature = hex(hmac::sign(&key, payload.as_bytes()).as_ref());
     large.body = form(&[("bt_signature", &format!("public|{signature}")), ("bt_payload", &payload)]);
-    assert_eq!(Sent::of(large).verdict(&braintree), Ok(()));
+    assert_eq!(SentRequest::of(large).verdict(&braintree), Ok(()));
 }
 
 #[test]
@@ -61,7 +61,7 @@ fn a_body_that_is_too_large_to_tell_is_not_called_forged() {
     let nowpayments = bind("nowpayments", &[("secret", "k")]);
     let sorted = |size: usize| {
         let body = format!(r#"{{"a":"{}"}}"#, "x".repeat(size));
-        Sent::new(&[("x-nowpayments-sig", &hex_hmac(hmac::HMAC_SHA512, "k", &body))], &body)
+        SentRequest::new(&[("x-nowpayments-sig", &hex_hmac(hmac::HMAC_SHA512, "k", &body))], &body)
     };
     assert_eq!(sorted(1 << 20).verdict(&nowpayments), Ok(()));
     assert_eq!(sorted(2 << 20).verdict(&nowpayments), Err(Cause::TooLarge));
@@ -70,14 +70,14 @@ fn a_body_that_is_too_large_to_tell_is_not_called_forged() {
     let inngest = bind("inngest", &[("secret", "k")]);
     let body = format!(r#"{{"b":1.0,"a":"{}"}}"#, "x".repeat(3 << 20));
     let signature = format!("t={NOW}&s={}", hex_hmac(hmac::HMAC_SHA256, "k", &format!("{body}{NOW}")));
-    assert_eq!(Sent::new(&[("x-inngest-signature", &signature)], &body).verdict(&inngest), Ok(()));
+    assert_eq!(SentRequest::new(&[("x-inngest-signature", &signature)], &body).verdict(&inngest), Ok(()));
 
     let adyen = bind("adyen", &[("secret", "00ff")]);
     let item = r#"{"NotificationRequestItem":{"additionalData":{"hmacSignature":"AAAA"}}}"#;
     let items = |count: usize| format!(r#"{{"notificationItems":[{}]}}"#, vec![item; count].join(","));
-    assert_eq!(Sent::new(&[], &items(101)).verdict(&adyen), Err(Cause::TooLarge));
-    assert_eq!(Sent::new(&[], &items(100_000)).verdict(&adyen), Err(Cause::TooLarge));
-    assert_eq!(Sent::new(&[], &items(0)).verdict(&adyen), Err(Cause::MissingHeader));
+    assert_eq!(SentRequest::new(&[], &items(101)).verdict(&adyen), Err(Cause::TooLarge));
+    assert_eq!(SentRequest::new(&[], &items(100_000)).verdict(&adyen), Err(Cause::TooLarge));
+    assert_eq!(SentRequest::new(&[], &items(0)).verdict(&adyen), Err(Cause::MissingHeader));
 }
 
 #[test]
@@ -92,7 +92,7 @@ fn adyen_signs_eight_fields_of_an_item_of_any_size() {
             "merchantAccountCode":"TestMerchant","merchantReference":"a \u00e9\"","eventCode":"AUTHORISATION",
             "success":{success},"additionalData":{{"hmacSignature":"{signature}","x":"{more}"}}}}"#
         );
-        Sent::new(
+        SentRequest::new(
             &[],
             &format!(r#" {{"live":"false","notificationItems":[{{"NotificationRequestItem":{item}}}]}}"#),
         )
@@ -121,7 +121,8 @@ fn a_file_beside_signed_fields_is_not_taken_for_signed() {
 fn a_key_that_comes_twice_is_refused_where_sorted_json_is_signed() {
     let verifier = bind("nowpayments", &[("secret", "k")]);
     let signature = hex_hmac(hmac::HMAC_SHA512, "k", r#"{"price_amount":1000}"#);
-    let verdict = |body: &str| Sent::new(&[("x-nowpayments-sig", &signature)], body).verdict(&verifier);
+    let verdict =
+        |body: &str| SentRequest::new(&[("x-nowpayments-sig", &signature)], body).verdict(&verifier);
     assert_eq!(verdict(r#"{"price_amount":1000}"#), Ok(()));
     assert_eq!(verdict(r#"{"price_amount":1,"price_amount":1000}"#), Err(Cause::SignatureMismatch));
     assert_eq!(verdict(r#"{"price_amount":1,"price\u005famount":1000}"#), Err(Cause::SignatureMismatch));
@@ -149,7 +150,7 @@ fn what_is_signed_in_another_form_is_not_said_to_be_signed_byte_for_byte() {
 }
 
 /// A form with the signature that Payfast, and a shop's checkout, puts behind it.
-fn payfast(fields: &[(&str, &str)], passphrase: &str) -> Sent {
+fn payfast(fields: &[(&str, &str)], passphrase: &str) -> SentRequest {
     use md5::{Digest, Md5};
     let encoded = |text: &str| {
         let text: Cow<'_, str> = form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>().into();
@@ -159,7 +160,7 @@ fn payfast(fields: &[(&str, &str)], passphrase: &str) -> Sent {
     let signature = hex(&Md5::digest(format!("{signed}passphrase={}", encoded(passphrase))));
     let mut all = fields.to_vec();
     all.push(("signature", &signature));
-    Sent::new(&[FORM], &form(&all))
+    SentRequest::new(&[FORM], &form(&all))
 }
 
 #[test]
@@ -205,7 +206,7 @@ fn two_fields_of_payfast_are_not_taken_for_one() {
         ("amount=5.00&", "amount%3D5.00="),
         ("&payment_status=", "%26payment_status="),
     ] {
-        let forged = Sent { body: body.replace(as_signed, merged).into_bytes(), ..sent.clone() };
+        let forged = SentRequest { body: body.replace(as_signed, merged).into_bytes(), ..sent.clone() };
         assert_ne!(forged.body, sent.body);
         assert!(forged.verdict(&verifier).is_err(), "{merged}");
     }
@@ -228,7 +229,7 @@ fn a_signature_over_headers_and_body_is_none_over_a_body_that_begins_with_the_he
     let sign = |text: &str| hex_hmac(hmac::HMAC_SHA256, "k", text);
     let v1 = sign(&format!("{NOW}.content-type.application/json.{body}"));
     let sent = |value: &str, body: &str| {
-        Sent::new(&[("content-type", "application/json"), ("x-hook0-signature", value)], body)
+        SentRequest::new(&[("content-type", "application/json"), ("x-hook0-signature", value)], body)
     };
     assert_eq!(sent(&format!("t={NOW},h=content-type,v1={v1}"), body).verdict(&verifier), Ok(()));
     let v0 = sign(&format!("{NOW}.{body}"));

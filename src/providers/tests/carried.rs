@@ -7,7 +7,7 @@ use super::*;
 
 static OWN: LazyLock<Vec<OwnRequest>> = LazyLock::new(own_requests);
 
-fn is_carried(sent: &Sent, verifier: &Verifier) -> bool {
+fn is_carried(sent: &SentRequest, verifier: &Verifier) -> bool {
     sent.put(|request| verifier.is_proof_carried(request))
 }
 
@@ -24,11 +24,12 @@ fn every_accepted_request_carries_proof() {
 
 #[test]
 fn scanner_carries_proof_for_no_provider() {
-    let scanner = Sent::new(&[("user-agent", "curl/8"), ("content-type", "application/json")], "{\"a\":1}");
-    let empty = Sent::new(&[], "");
+    let scanner =
+        SentRequest::new(&[("user-agent", "curl/8"), ("content-type", "application/json")], "{\"a\":1}");
+    let empty = SentRequest::new(&[], "");
     for request in proven() {
         for sent in [&scanner, &empty] {
-            let sent = Sent { now: request.sent.now, url: request.sent.url.clone(), ..sent.clone() };
+            let sent = SentRequest { now: request.sent.now, url: request.sent.url.clone(), ..sent.clone() };
             assert!(!is_carried(&sent, &request.verifier), "{}", request.provider);
         }
     }
@@ -59,7 +60,7 @@ fn another_secret_leaves_the_proof_carried() {
 fn stale_request_carries_no_proof() {
     let mut stale = 0;
     for request in proven() {
-        let late = Sent { now: request.sent.now + time::Duration::days(2), ..request.sent.clone() };
+        let late = SentRequest { now: request.sent.now + time::Duration::days(2), ..request.sent.clone() };
         if late.verdict_in(&request.verifier, &request.world) == Err(Cause::StaleTimestamp) {
             assert!(!is_carried(&late, &request.verifier), "{}", request.provider);
             stale += 1;
@@ -72,7 +73,7 @@ fn stale_request_carries_no_proof() {
 fn body_is_asked_for_wherever_proof_needs_it() {
     let mut in_body = Vec::new();
     for request in proven().filter(|request| is_carried(&request.sent, &request.verifier)) {
-        let head = Sent { body: String::new().into(), ..request.sent.clone() };
+        let head = SentRequest { body: String::new().into(), ..request.sent.clone() };
         let needs_body = !is_carried(&head, &request.verifier);
         assert!(!needs_body || request.verifier.has_proof_in_body(), "{}", request.provider);
         in_body.extend(needs_body.then_some(request.provider.as_str()));
@@ -99,7 +100,11 @@ fn malformed_proof_is_not_carried() {
         (&basic, "Authorization", "Bearer YTpi".to_owned(), false),
     ];
     for (verifier, name, value, carried) in rows {
-        assert_eq!(is_carried(&Sent::new(&[(name, &value)], "{}"), verifier), carried, "{name}: {value}");
+        assert_eq!(
+            is_carried(&SentRequest::new(&[(name, &value)], "{}"), verifier),
+            carried,
+            "{name}: {value}"
+        );
     }
 }
 
@@ -108,13 +113,13 @@ fn lines_of_a_list_carry_proof_together() {
     let stripe = bind("stripe", &[("secret", "s")]);
     let (time, signature) = (format!("t={NOW}"), format!("v1={}", "0".repeat(64)));
     let header = "Stripe-Signature";
-    let rows: [(Values<'_>, bool); 4] = [
+    let rows: [(TestSettings<'_>, bool); 4] = [
         (&[(header, &time), (header, &signature)], true),
         (&[(header, ""), (header, &format!("{time},{signature}"))], true),
         (&[(header, &time), (header, &time)], false),
         (&[(header, &time)], false),
     ];
     for (headers, carried) in rows {
-        assert_eq!(is_carried(&Sent::new(headers, "{}"), &stripe), carried, "{headers:?}");
+        assert_eq!(is_carried(&SentRequest::new(headers, "{}"), &stripe), carried, "{headers:?}");
     }
 }

@@ -6,15 +6,15 @@ const URL_WITH_ALL: &str =
     "https://api.example.com/{query:id}/{json:/data/0/id}?token={header:X-Token}&form={form:id}";
 
 fn own(url: &str, token: Option<&str>) -> Asker {
-    let question = OwnQuestion { url, token: token.map(Secret::new) };
+    let question = ConfirmSettings { url, token: token.map(Secret::new) };
     Asker::own(&question, recipe("none").unwrap()).unwrap()
 }
 
-fn sent(query: &str, headers: &[(&str, &str)], body: &str) -> Sent {
-    Sent { query: query.to_owned(), ..Sent::new(headers, body) }
+fn sent(query: &str, headers: &[(&str, &str)], body: &str) -> SentRequest {
+    SentRequest { query: query.to_owned(), ..SentRequest::new(headers, body) }
 }
 
-fn asked(asker: &Asker, sent: &Sent) -> Result<Call, String> {
+fn asked(asker: &Asker, sent: &SentRequest) -> Result<FetchRequest, String> {
     let question = sent.put(|request| asker.question(request)).map_err(|unaskable| unaskable.reason)?;
     let Some(Question::Values(values)) = Question::from_text(&question.to_text()) else {
         panic!("{question:?}")
@@ -45,7 +45,7 @@ fn json_in_another_charset_can_be_asked_about() {
     let asker = own("https://api.example.com/{json:/id}", None);
     let utf_16: Vec<u8> =
         "\u{feff}{\"id\":\"tr_\u{e9}\"}".encode_utf16().flat_map(u16::to_le_bytes).collect();
-    let with = |content_type: &str, body: &[u8]| Sent {
+    let with = |content_type: &str, body: &[u8]| SentRequest {
         body: body.to_vec(),
         ..sent("", &[("Content-Type", content_type)], "")
     };
@@ -65,15 +65,15 @@ fn what_is_missing_or_ambiguous_cannot_be_asked_and_the_reason_is_told() {
         ("id=", "query field id is missing"),
         ("ID=abc", "query field id is missing"),
         ("id=a&id=b", "query field id comes twice"),
-        ("id=..", "query field id would lead to another path"),
-        ("id=a%2F..%2Fb", "query field id would lead to another path"),
-        ("id=a%0Ab", "query field id holds control characters"),
+        ("id=..", "query field id would change the path"),
+        ("id=a%2F..%2Fb", "query field id would change the path"),
+        ("id=a%0Ab", "query field id contains control characters"),
     ] {
         assert_eq!(asked(&query, &sent(text, &[], "")).unwrap_err(), reason, "{text}");
     }
     let long = "x".repeat(600);
     let reason = asked(&query, &sent(&format!("id={long}"), &[], "")).unwrap_err();
-    assert_eq!(reason, "query field id is longer than any id");
+    assert_eq!(reason, "query field id is too long for an id");
     let json = own("https://api.example.com/{json:/id}", None);
     for body in ["", "{}", r#"{"id":null}"#, r#"{"id":{}}"#, r#"{"id":""}"#, "id=1"] {
         assert_eq!(asked(&json, &sent("", &[], body)).unwrap_err(), "/id in the body is missing", "{body}");
@@ -81,21 +81,21 @@ fn what_is_missing_or_ambiguous_cannot_be_asked_and_the_reason_is_told() {
     let header = own("https://api.example.com/{header:X-Id}", None);
     let twice = [("X-Id", "a"), ("X-Id", "b")];
     assert_eq!(asked(&header, &sent("", &twice, "")).unwrap_err(), "header x-id comes twice");
-    let latin = Sent { headers: vec![("x-id".to_owned(), b"gr\xfcn".to_vec())], ..sent("", &[], "") };
+    let latin = SentRequest { headers: vec![("x-id".to_owned(), b"gr\xfcn".to_vec())], ..sent("", &[], "") };
     assert_eq!(asked(&header, &latin).unwrap_err(), "header x-id is not UTF-8 text");
 }
 
 #[test]
 fn a_question_that_would_be_the_same_for_every_message_is_refused() {
     let wrong = |url: &str| {
-        let question = OwnQuestion { url, token: None };
+        let question = ConfirmSettings { url, token: None };
         Asker::own(&question, recipe("none").unwrap()).unwrap_err()
     };
     assert!(wrong("https://api.example.com/status").contains("the same answer"));
     assert!(wrong("https://{query:host}/").contains("never in scheme, host or port"));
-    assert!(wrong("https://api.example.com/{id").contains("a brace is written twice"));
+    assert!(wrong("https://api.example.com/{id").contains("double each literal brace"));
     assert!(wrong("https://api.example.com/{setting:key}/{query:id}").contains("needs the setting"));
-    assert!(Asker::own(&OwnQuestion { url: URL_WITH_ALL, token: None }, recipe("none").unwrap()).is_ok());
+    assert!(Asker::own(&ConfirmSettings { url: URL_WITH_ALL, token: None }, recipe("none").unwrap()).is_ok());
 }
 
 #[test]
@@ -103,14 +103,17 @@ fn an_answer_confirms_denies_for_certain_or_leaves_it_open() {
     let asker = own("https://api.example.com/{query:id}", None);
     let paid = asker.expecting(Asker::expectation("200 /status=paid").unwrap());
     let judge = |status, body: &str| paid.judge(status, body.as_bytes());
-    assert_eq!(judge(200, r#"{"status":"paid"}"#), Judgement::Confirmed);
+    assert_eq!(judge(200, r#"{"status":"paid"}"#), ConfirmResult::Confirmed);
     for status in [404, 410] {
-        assert_eq!(judge(status, ""), Judgement::Unknown(format!("answered {status}")));
+        assert_eq!(judge(status, ""), ConfirmResult::Unknown(format!("answered {status}")));
     }
     for status in [201, 301, 400, 401, 403, 408, 429, 500, 503] {
-        assert_eq!(judge(status, r#"{"status":"paid"}"#), Judgement::NotYet(format!("answered {status}")));
+        assert_eq!(
+            judge(status, r#"{"status":"paid"}"#),
+            ConfirmResult::NotYet(format!("answered {status}"))
+        );
     }
-    assert_eq!(asker.judge(204, b""), Judgement::Confirmed, "any 2xx, where nothing else is said");
+    assert_eq!(asker.judge(204, b""), ConfirmResult::Confirmed, "any 2xx, where nothing else is said");
     for text in ["404", "302", "paid"] {
         assert!(Asker::expectation(text).is_err(), "{text}");
     }
@@ -120,13 +123,13 @@ fn an_answer_confirms_denies_for_certain_or_leaves_it_open() {
 fn the_catalogues_apis_are_asked_as_their_documentation_has_it() {
     let mollie = bind("mollie-classic", &[("api_key", "live_x")]);
     let form = [("Content-Type", "application/x-www-form-urlencoded")];
-    let call = asked(mollie.asker().unwrap(), &Sent::new(&form, "id=tr_1")).unwrap();
+    let call = asked(mollie.asker().unwrap(), &SentRequest::new(&form, "id=tr_1")).unwrap();
     assert_eq!(call.url, "https://api.mollie.com/v2/payments/tr_1");
     assert_eq!(call.headers, [("Authorization".to_owned(), "Bearer live_x".to_owned())]);
 
     let snipcart = bind("snipcart", &[("api_key", "ST_x")]);
     let token = [("X-Snipcart-RequestToken", "0f2b")];
-    let call = asked(snipcart.asker().unwrap(), &Sent::new(&token, "{}")).unwrap();
+    let call = asked(snipcart.asker().unwrap(), &SentRequest::new(&token, "{}")).unwrap();
     assert_eq!(call.url, "https://app.snipcart.com/api/requestvalidation/0f2b");
     let headers = [("Accept", "application/json"), ("Authorization", "Basic U1RfeDo=")];
     assert_eq!(call.headers, headers.map(|(name, value)| (name.to_owned(), value.to_owned())));
@@ -134,7 +137,7 @@ fn the_catalogues_apis_are_asked_as_their_documentation_has_it() {
     let without = bind("snipcart", &[]);
     let asker = without.asker().unwrap();
     assert_eq!(asker.missing_credentials(), ["api_key"]);
-    let call = asked(asker, &Sent::new(&token, "{}")).unwrap();
+    let call = asked(asker, &SentRequest::new(&token, "{}")).unwrap();
     assert_eq!(call.headers, [("Accept".to_owned(), "application/json".to_owned())]);
 }
 
@@ -162,12 +165,12 @@ fn a_body_that_is_posted_back_is_json_of_a_usual_size() {
     let headers = ["Auth-Algo", "Cert-Url", "Transmission-Id", "Transmission-Sig", "Transmission-Time"]
         .map(|name| (format!("PayPal-{name}"), "x"));
     let headers: Vec<(&str, &str)> = headers.iter().map(|(name, value)| (name.as_str(), *value)).collect();
-    let verdict = |body: &str| Sent::new(&headers, body).verdict(&paypal);
+    let verdict = |body: &str| SentRequest::new(&headers, body).verdict(&paypal);
     assert_eq!(verdict(r#"{"id":"WH-1"}"#), Ok(()));
     for body in ["", "x", "{}{}", "{},\"webhook_id\":\"other\"", &format!("\"{}\"", "x".repeat(1 << 20))] {
         assert_eq!(verdict(body), Err(Cause::NotConfirmed), "{:.40}", body);
     }
-    assert_eq!(Sent::new(&headers[1..], "{}").verdict(&paypal), Err(Cause::MissingHeader));
+    assert_eq!(SentRequest::new(&headers[1..], "{}").verdict(&paypal), Err(Cause::MissingHeader));
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use super::*;
 
 fn described(provider: &str, headers: &[(&str, &str)], body: &str) -> (String, Option<String>) {
-    let description = Sent::new(headers, body).description(&bind(provider, &usable(provider)));
+    let description = SentRequest::new(headers, body).description(&bind(provider, &usable(provider)));
     (description.event_type, description.delivery_id)
 }
 
@@ -59,7 +59,7 @@ fn delivery_ids_are_text_of_bounded_length_or_none() {
     let longest = "é".repeat(200);
     assert_eq!(id(&format!("\"{longest}\"")), Some(longest));
     let digest = ring::digest::digest(&ring::digest::SHA256, "é".repeat(201).as_bytes());
-    assert_eq!(id(&format!("\"{}\"", "é".repeat(201))), Some(crate::verify::encoding::hex(digest.as_ref())));
+    assert_eq!(id(&format!("\"{}\"", "é".repeat(201))), Some(crate::scheme::encoding::hex(digest.as_ref())));
     for none in [r#""""#, "null", "true", "{}", r#"["a"]"#, r#""\ud800""#] {
         assert_eq!(id(none), None, "{none}");
     }
@@ -71,7 +71,7 @@ fn repeated_or_unreadable_headers_describe_nothing() {
     let header = "X-GitHub-Delivery";
     assert_eq!(described("github", &[(header, "a"), (header, "b")], "{}").1, None);
     let verifier = bind("github", &usable("github"));
-    let mut sent = Sent::new(&[("X-GitHub-Event", "?"), (header, "?")], "{}");
+    let mut sent = SentRequest::new(&[("X-GitHub-Event", "?"), (header, "?")], "{}");
     sent.headers.iter_mut().for_each(|(_, value)| *value = vec![0xff]);
     assert_eq!(
         sent.description(&verifier),
@@ -85,7 +85,7 @@ fn a_githubs_form_is_described_by_its_payload() {
     let json = form(&verifier, "payload=%7B%22action%22%3A%22opened%22%7D").unwrap();
     assert_eq!(json, r#"{"action":"opened"}"#);
     let extracted = verifier.read_json(json.as_bytes()).unwrap();
-    let description = Sent::new(&[("X-GitHub-Event", "issues")], "")
+    let description = SentRequest::new(&[("X-GitHub-Event", "issues")], "")
         .put(|request| verifier.describe(request, Some(&extracted)));
     assert_eq!(description.event_type, "issues.opened");
     assert_eq!(
@@ -108,7 +108,7 @@ fn a_sample_is_of_the_event_that_was_asked_for() {
         ("standard-webhooks", "user.created"),
     ] {
         let verifier = bind(provider, &usable(provider));
-        let sent = Sent::sample(&verifier, Some(event));
+        let sent = SentRequest::sample(&verifier, Some(event));
         assert_eq!(sent.verdict(&verifier), Ok(()), "{provider} {event}");
         let description = sent.description(&verifier);
         assert_eq!(description.event_type, event, "{provider}");
@@ -117,7 +117,7 @@ fn a_sample_is_of_the_event_that_was_asked_for() {
 }
 
 fn form(verifier: &Verifier, body: &str) -> Option<String> {
-    let sent = Sent::new(&[("Content-Type", "application/x-www-form-urlencoded")], body);
+    let sent = SentRequest::new(&[("Content-Type", "application/x-www-form-urlencoded")], body);
     sent.put(|request| verifier.form_to_json(request)).unwrap()
 }
 
@@ -133,7 +133,7 @@ delivery_id = ["json id", "header X-Try"]
     );
     let verifier = Verifier::bind(Box::leak(Box::new(recipe.unwrap())), &Settings::default()).unwrap();
     let described = |headers: &[(&str, &str)], body: &str| {
-        let description = Sent::new(headers, body).description(&verifier);
+        let description = SentRequest::new(headers, body).description(&verifier);
         (description.event_type, description.delivery_id)
     };
     let headers = [("X-Kind", "b"), ("X-Try", "2")];
@@ -161,7 +161,7 @@ fn batches_that_overlap_have_different_ids() {
     let many: Vec<String> = (0..100).map(|number| format!("event {number}")).collect();
     let many: Vec<&str> = many.iter().map(String::as_str).collect();
     let joined = ring::digest::digest(&ring::digest::SHA256, many.join(",").as_bytes());
-    assert_eq!(id("gocardless", &events(&many)), Some(crate::verify::encoding::hex(joined.as_ref())));
+    assert_eq!(id("gocardless", &events(&many)), Some(crate::scheme::encoding::hex(joined.as_ref())));
 }
 
 const STRUCTURED: (&str, &str) = ("Content-Type", "Application/CloudEvents+JSON; charset=UTF-8");
@@ -226,7 +226,7 @@ fn json_that_is_no_cloudevent_names_nothing() {
 fn slack_interaction_is_described_by_its_payload() {
     let verifier = bind("slack", &usable("slack"));
     let described = |body: &str| {
-        let sent = Sent::new(&[("Content-Type", "application/x-www-form-urlencoded")], body);
+        let sent = SentRequest::new(&[("Content-Type", "application/x-www-form-urlencoded")], body);
         let json = sent.put(|request| verifier.form_to_json(request)).unwrap().unwrap();
         let description =
             sent.put(|request| verifier.describe(request, verifier.read_json(json.as_bytes()).as_ref()));

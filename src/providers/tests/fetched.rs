@@ -10,16 +10,16 @@ use crate::providers::verifier::OwnKey;
 const KEY: &str =
     r#"{"kty":"OKP","crv":"Ed25519","kid":"a","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}"#;
 
-fn id(id: &str) -> Wanted {
-    Wanted::Key { id: Some(id.to_owned()) }
+fn id(id: &str) -> KeyRequest {
+    KeyRequest::Key { id: Some(id.to_owned()) }
 }
 
 #[test]
 fn a_set_is_believed_only_where_it_has_a_usable_key() {
     let pubsub = bind("google-pubsub", &[("audience", "a"), ("service_account", "s")]);
-    let all = Wanted::Key { id: None };
+    let all = KeyRequest::Key { id: None };
     let read = |status: u16, body: &str| pubsub.plan(&all).read(status, body.as_bytes());
-    assert_eq!(read(200, &format!(r#"{{"keys":[{KEY}]}}"#)), Some(Answer::Keys(vec![KEY.to_owned()])));
+    assert_eq!(read(200, &format!(r#"{{"keys":[{KEY}]}}"#)), Some(KeyResponse::Keys(vec![KEY.to_owned()])));
     let html = "<html>maintenance</html>";
     for (status, body) in [
         (404, ""),
@@ -49,14 +49,14 @@ fn key_set_of_tink_gives_web_keys_by_id() {
         )
     };
     let set = |keys: &[String]| format!(r#"{{"primaryKeyId":1,"key":[{}]}}"#, keys.join(","));
-    let read = |wanted: &Wanted, body: &str| google.plan(wanted).read(200, body.as_bytes());
-    let all = Wanted::Key { id: None };
+    let read = |wanted: &KeyRequest, body: &str| google.plan(wanted).read(200, body.as_bytes());
+    let all = KeyRequest::Key { id: None };
     let keys = match read(&all, &set(&[key(1, "ENABLED"), key(2, "DISABLED"), key(3, "ENABLED")])) {
-        Some(Answer::Keys(keys)) => keys,
+        Some(KeyResponse::Keys(keys)) => keys,
         other => panic!("{other:?}"),
     };
     assert_eq!(keys.len(), 2);
-    assert_eq!(key_of_set(&keys, "3"), Some(Answer::Keys(vec![keys[1].clone()])));
+    assert_eq!(key_of_set(&keys, "3"), Some(KeyResponse::Keys(vec![keys[1].clone()])));
     assert_eq!(key_of_set(&keys, "2"), None);
     for unusable in
         [set(&[]), set(&[key(2, "DISABLED")]), r#"{"key":{}}"#.to_owned(), r#"{"key":[{}]}"#.to_owned()]
@@ -70,8 +70,8 @@ fn only_the_provider_itself_says_that_it_has_no_such_key() {
     let plaid = bind("plaid", &[("client_id", "c"), ("api_secret", "s")]);
     let wanted = id("a");
     let read = |status: u16, body: &str| plaid.plan(&wanted).read(status, body.as_bytes());
-    assert_eq!(read(200, &format!(r#"{{"key":{KEY}}}"#)), Some(Answer::Keys(vec![KEY.to_owned()])));
-    assert_eq!(read(404, ""), Some(Answer::Unknown));
+    assert_eq!(read(200, &format!(r#"{{"key":{KEY}}}"#)), Some(KeyResponse::Keys(vec![KEY.to_owned()])));
+    assert_eq!(read(404, ""), Some(KeyResponse::Unknown));
     // Our own credentials may be wrong, or the provider be in trouble: the sender comes again.
     for (status, body) in
         [(400, ""), (401, ""), (422, ""), (500, ""), (200, "{}"), (200, r#"{"key":"later"}"#)]
@@ -83,37 +83,38 @@ fn only_the_provider_itself_says_that_it_has_no_such_key() {
 #[test]
 fn a_page_is_no_certificate() {
     let paypal = bind("paypal", &[("webhook_id", "w")]);
-    for wanted in
-        [Wanted::Document("https://api.paypal.com/c".into()), Wanted::Issuer("http://ca.example/c".into())]
-    {
+    for wanted in [
+        KeyRequest::Document("https://api.paypal.com/c".into()),
+        KeyRequest::Issuer("http://ca.example/c".into()),
+    ] {
         let read = |status: u16, body: &[u8]| paypal.plan(&wanted).read(status, body);
         assert_eq!(read(200, b"<html>maintenance</html>"), None);
         assert_eq!(read(200, b""), None);
         assert_eq!(read(500, b""), None);
-        assert_eq!(read(404, b""), Some(Answer::Unknown));
+        assert_eq!(read(404, b""), Some(KeyResponse::Unknown));
         let certificate = [&[0x30, 0x82][..], &[0; 1_000]].concat();
-        assert_eq!(read(200, &certificate), Some(Answer::Document(certificate.clone())));
+        assert_eq!(read(200, &certificate), Some(KeyResponse::Document(certificate.clone())));
         assert_eq!(read(200, &[certificate, vec![0; 64 << 10]].concat()), None);
     }
 }
 
 /// What is known, and whether it may be old.
-struct Known {
+struct FixedKeys {
     keys: Vec<String>,
     is_old: bool,
 }
 
-impl Outside for Known {
-    fn known(&self, _: &Wanted) -> Answer {
-        Answer::Keys(self.keys.clone())
+impl KeyStore for FixedKeys {
+    fn known(&self, _: &KeyRequest) -> KeyResponse {
+        KeyResponse::Keys(self.keys.clone())
     }
 
-    fn may_be_outdated(&self, wanted: &Wanted) -> bool {
-        self.is_old && *wanted == (Wanted::Key { id: None })
+    fn may_be_outdated(&self, wanted: &KeyRequest) -> bool {
+        self.is_old && *wanted == (KeyRequest::Key { id: None })
     }
 
     fn roots(&self) -> &Roots {
-        NothingOutside.roots()
+        EmptyKeyStore.roots()
     }
 }
 
@@ -121,9 +122,9 @@ fn pair(seed: u8) -> Ed25519KeyPair {
     Ed25519KeyPair::from_seed_unchecked(&[seed; 32]).unwrap()
 }
 
-fn known(pair: &Ed25519KeyPair, is_old: bool) -> Known {
+fn known(pair: &Ed25519KeyPair, is_old: bool) -> FixedKeys {
     let x = URL_SAFE_NO_PAD.encode(pair.public_key().as_ref());
-    Known { keys: vec![format!(r#"{{"kty":"OKP","crv":"Ed25519","x":"{x}"}}"#)], is_old }
+    FixedKeys { keys: vec![format!(r#"{{"kty":"OKP","crv":"Ed25519","x":"{x}"}}"#)], is_old }
 }
 
 #[test]
@@ -132,10 +133,10 @@ fn a_signature_with_a_new_key_that_is_not_named_waits_for_the_new_set() {
     let (old, new) = (pair(1), pair(2));
     let (body, time) = ("{}", NOW.to_string());
     let digest =
-        crate::verify::encoding::hex(ring::digest::digest(&ring::digest::SHA256, body.as_bytes()).as_ref());
+        crate::scheme::encoding::hex(ring::digest::digest(&ring::digest::SHA256, body.as_bytes()).as_ref());
     let signature =
-        crate::verify::encoding::hex(new.sign(format!("id\nuser\n{time}\n{digest}").as_bytes()).as_ref());
-    let fal_sent = Sent::new(
+        crate::scheme::encoding::hex(new.sign(format!("id\nuser\n{time}\n{digest}").as_bytes()).as_ref());
+    let fal_sent = SentRequest::new(
         &[
             ("x-fal-webhook-request-id", "id"),
             ("x-fal-webhook-user-id", "user"),
@@ -151,12 +152,12 @@ fn a_signature_with_a_new_key_that_is_not_named_waits_for_the_new_set() {
         let claims = URL_SAFE_NO_PAD.encode(format!(r#"{{"request_body_sha256":"{digest}"}}"#));
         let signed = format!("{}.{claims}", URL_SAFE_NO_PAD.encode(header));
         let token = format!("{signed}.{}", URL_SAFE_NO_PAD.encode(new.sign(signed.as_bytes())));
-        Sent::new(&[("x-fusionauth-signature-jwt", &token)], body)
+        SentRequest::new(&[("x-fusionauth-signature-jwt", &token)], body)
     };
-    let wanting = Err(Unproven::Wanting(Wanted::Key { id: None }));
-    let refused = Err(Unproven::Refused(Cause::SignatureMismatch));
+    let wanting = Err(VerifyError::Missing(KeyRequest::Key { id: None }));
+    let refused = Err(VerifyError::Rejected(Cause::SignatureMismatch));
     for (verifier, sent) in [(&fal, fal_sent), (&auth, token(r#"{"alg":"EdDSA"}"#))] {
-        let say = |outside: &Known| sent.put(|request| verifier.authenticate(request, outside));
+        let say = |key_store: &FixedKeys| sent.put(|request| verifier.authenticate(request, key_store));
         assert_eq!(say(&known(&new, true)), Ok(()));
         assert_eq!(say(&known(&old, true)), wanting);
         assert_eq!(say(&known(&old, false)), refused);
@@ -177,12 +178,12 @@ fn an_id_that_is_no_id_is_asked_of_nobody() {
     let ebay = bind("ebay", &[("app_credentials", "c")]);
     let token = |kid: &str| {
         let header = URL_SAFE_NO_PAD.encode(format!(r#"{{"alg":"ES256"{kid}}}"#));
-        Sent::new(&[("plaid-verification", &format!("{header}.e30.AAAA"))], "{}")
+        SentRequest::new(&[("plaid-verification", &format!("{header}.e30.AAAA"))], "{}")
     };
     let named = |id: &str| {
         let value = format!(r#"{{"alg":"ecdsa","kid":"{id}","signature":"AAAA","digest":"SHA1"}}"#);
         let value = base64::engine::general_purpose::STANDARD.encode(value);
-        Sent::new(&[("x-ebay-signature", &value)], "{}")
+        SentRequest::new(&[("x-ebay-signature", &value)], "{}")
     };
     for (verifier, sent) in [
         (&plaid, token("")),
@@ -194,7 +195,7 @@ fn an_id_that_is_no_id_is_asked_of_nobody() {
     ] {
         assert_eq!(sent.verdict(verifier), Err(Cause::UnknownKey), "{sent:?}");
     }
-    let wanting = |wanted: Wanted| Err(Unproven::Wanting(wanted));
-    assert_eq!(token(r#","kid":"a""#).put(|r| plaid.authenticate(r, &NothingOutside)), wanting(id("a")));
-    assert_eq!(named("a.b").put(|r| ebay.authenticate(r, &NothingOutside)), wanting(id("a.b")));
+    let wanting = |wanted: KeyRequest| Err(VerifyError::Missing(wanted));
+    assert_eq!(token(r#","kid":"a""#).put(|r| plaid.authenticate(r, &EmptyKeyStore)), wanting(id("a")));
+    assert_eq!(named("a.b").put(|r| ebay.authenticate(r, &EmptyKeyStore)), wanting(id("a.b")));
 }

@@ -2,28 +2,28 @@
 
 use super::*;
 
-type Answered = Option<Result<Handshake, Cause>>;
+type HandshakeRow = Option<Result<Handshake, Cause>>;
 
-fn before(verifier: &Verifier, sent: &Sent, learning: Learning) -> Answered {
-    sent.put(|request| verifier.handshake(request, Moment::BeforeAuthentication, learning))
+fn before(verifier: &Verifier, sent: &SentRequest, learning: LearningWindow) -> HandshakeRow {
+    sent.put(|request| verifier.handshake(request, HandshakePhase::BeforeAuthentication, learning))
 }
 
-fn get(query: &str) -> Sent {
-    Sent { method: "GET".to_owned(), query: query.to_owned(), ..Sent::new(&[], "") }
+fn get(query: &str) -> SentRequest {
+    SentRequest { method: "GET".to_owned(), query: query.to_owned(), ..SentRequest::new(&[], "") }
 }
 
-fn text(answered: Answered) -> String {
+fn text(answered: HandshakeRow) -> String {
     answered.unwrap().unwrap().reply.body
 }
 
 #[test]
 fn a_challenge_that_we_sign_cannot_be_a_webhooks_body() {
     let x = bind("x", &[("secret", "consumer secret")]);
-    assert!(text(before(&x, &get("crc_token=uzwcfYtzr9"), Learning::Closed)).contains("sha256="));
+    assert!(text(before(&x, &get("crc_token=uzwcfYtzr9"), LearningWindow::Closed)).contains("sha256="));
     let forged = r#"{"tweet_create_events":[]}"#;
     let encoded: String = form_urlencoded::byte_serialize(forged.as_bytes()).collect();
     for challenge in [encoded.as_str(), "", "a.b", "a+b", &"a".repeat(101), "%00"] {
-        let answer = before(&x, &get(&format!("crc_token={challenge}")), Learning::Closed);
+        let answer = before(&x, &get(&format!("crc_token={challenge}")), LearningWindow::Closed);
         assert!(answer.is_none_or(|answer| answer == Err(Cause::HandshakeRefused)), "{challenge}");
     }
 }
@@ -34,14 +34,16 @@ const BRAINTREE_PAYLOAD: &str = "PG5vdGlmaWNhdGlvbj48a2luZD5jaGVjazwva2luZD48L25
 #[test]
 fn what_braintree_has_us_sign_is_no_payload() {
     let braintree = bind("braintree", &[("public_key", "public"), ("secret", "private key")]);
-    let challenge =
-        |text: &str| before(&braintree, &get(&format!("bt_challenge={text}")), Learning::Closed).unwrap();
+    let challenge = |text: &str| {
+        before(&braintree, &get(&format!("bt_challenge={text}")), LearningWindow::Closed).unwrap()
+    };
     let reply = challenge("20f9f8ed05f77439fe955c977e4c8a53").unwrap().reply.body;
     // Published with the libraries of Braintree, for these keys of theirs.
     let theirs =
         bind("braintree", &[("public_key", "integration_public_key"), ("secret", "integration_private_key")]);
     let published =
-        before(&theirs, &get("bt_challenge=20f9f8ed05f77439fe955c977e4c8a53"), Learning::Closed).unwrap();
+        before(&theirs, &get("bt_challenge=20f9f8ed05f77439fe955c977e4c8a53"), LearningWindow::Closed)
+            .unwrap();
     assert_eq!(
         published.unwrap().reply.body,
         "integration_public_key|d9b899556c966b3f06945ec21311865d35df3ce4"
@@ -60,7 +62,7 @@ fn what_braintree_has_us_sign_is_no_payload() {
         .append_pair("bt_signature", &reply)
         .append_pair("bt_payload", "20f9f8ed05f77439fe955c977e4c8a53")
         .finish();
-    let sent = Sent::new(&[("content-type", "application/x-www-form-urlencoded")], &answered);
+    let sent = SentRequest::new(&[("content-type", "application/x-www-form-urlencoded")], &answered);
     assert_eq!(sent.verdict(&braintree), Err(Cause::ClaimMismatch));
 }
 
@@ -68,13 +70,15 @@ fn what_braintree_has_us_sign_is_no_payload() {
 fn zoom_and_smartcar_sign_challenges_but_no_bodies() {
     let zoom = bind("zoom", &[("secret", "secret token")]);
     let sent = |token: &str| {
-        Sent::new(
+        SentRequest::new(
             &[],
             &format!(r#"{{"event":"endpoint.url_validation","payload":{{"plainToken":{token}}}}}"#),
         )
     };
-    let after = |sent: &Sent| {
-        sent.put(|request| zoom.handshake(request, Moment::AfterAuthentication, Learning::Closed))
+    let after = |sent: &SentRequest| {
+        sent.put(|request| {
+            zoom.handshake(request, HandshakePhase::AfterAuthentication, LearningWindow::Closed)
+        })
     };
     assert!(text(after(&sent(r#""qgg8vlvZRS6UYooatFL8Aw""#))).contains("encryptedToken"));
     for forged in [
@@ -91,11 +95,13 @@ fn zoom_and_smartcar_sign_challenges_but_no_bodies() {
     }
     let smartcar = bind("smartcar", &[("secret", "management token")]);
     let verify = |challenge: &str| {
-        Sent::new(&[], &format!(r#"{{"eventName":"verify","payload":{{"challenge":{challenge}}}}}"#))
+        SentRequest::new(&[], &format!(r#"{{"eventName":"verify","payload":{{"challenge":{challenge}}}}}"#))
     };
-    assert!(text(before(&smartcar, &verify(r#""1158201444""#), Learning::Closed)).contains("challenge"));
+    assert!(
+        text(before(&smartcar, &verify(r#""1158201444""#), LearningWindow::Closed)).contains("challenge")
+    );
     let forged = verify(r#""{\"eventName\":\"schedule\"}""#);
-    assert_eq!(before(&smartcar, &forged, Learning::Closed), Some(Err(Cause::HandshakeRefused)));
+    assert_eq!(before(&smartcar, &forged, LearningWindow::Closed), Some(Err(Cause::HandshakeRefused)));
 }
 
 #[test]
@@ -103,9 +109,9 @@ fn a_verify_token_must_be_the_configured_one() {
     let meta = bind("meta", &[("secret", "app secret"), ("verify_token", "meatyhamhock")]);
     let subscribe =
         |token: &str| get(&format!("hub.mode=subscribe&hub.challenge=1158201444&hub.verify_token={token}"));
-    assert_eq!(text(before(&meta, &subscribe("meatyhamhock"), Learning::Closed)), "1158201444");
+    assert_eq!(text(before(&meta, &subscribe("meatyhamhock"), LearningWindow::Closed)), "1158201444");
     for wrong in ["", "meatyhamhoc", "meatyhamhock2", "Meatyhamhock", "meatyhamhock&hub.verify_token=x"] {
-        let answer = before(&meta, &subscribe(wrong), Learning::Closed);
+        let answer = before(&meta, &subscribe(wrong), LearningWindow::Closed);
         assert!(matches!(answer, Some(Err(_))), "{wrong}: {answer:?}");
     }
 }
@@ -114,40 +120,40 @@ fn a_verify_token_must_be_the_configured_one() {
 fn an_echo_cannot_carry_a_script_or_another_header() {
     let meta = bind("meta", &[("secret", "app secret"), ("verify_token", "t")]);
     let script = get("hub.mode=subscribe&hub.verify_token=t&hub.challenge=%3Cscript%3Ealert(1)%3C/script%3E");
-    let answer = before(&meta, &script, Learning::Closed).unwrap().unwrap();
+    let answer = before(&meta, &script, LearningWindow::Closed).unwrap().unwrap();
     assert_eq!(answer.reply.content_type, Some("text/plain"));
     let asana = bind("asana", &[]);
-    let split = Sent::new(&[("X-Hook-Secret", "a\r\nSet-Cookie: b")], "{}");
-    assert_eq!(before(&asana, &split, Learning::Open), Some(Err(Cause::HandshakeRefused)));
+    let split = SentRequest::new(&[("X-Hook-Secret", "a\r\nSet-Cookie: b")], "{}");
+    assert_eq!(before(&asana, &split, LearningWindow::Open), Some(Err(Cause::HandshakeRefused)));
 }
 
 #[test]
 fn a_secret_is_learned_only_while_the_window_is_open() {
     for (provider, sent) in [
-        ("asana", Sent::new(&[("X-Hook-Secret", "s3cr3t")], "{}")),
-        ("notion", Sent::new(&[], r#"{"verification_token":"s3cr3t"}"#)),
+        ("asana", SentRequest::new(&[("X-Hook-Secret", "s3cr3t")], "{}")),
+        ("notion", SentRequest::new(&[], r#"{"verification_token":"s3cr3t"}"#)),
     ] {
         let verifier = bind(provider, &[]);
-        let learned = before(&verifier, &sent, Learning::Open).unwrap().unwrap();
-        assert_eq!(learned.first, First::Learn(Secret::new("s3cr3t")), "{provider}");
+        let learned = before(&verifier, &sent, LearningWindow::Open).unwrap().unwrap();
+        assert_eq!(learned.first, HandshakeAction::Learn(Secret::new("s3cr3t")), "{provider}");
         assert_eq!(
-            before(&verifier, &sent, Learning::Closed),
+            before(&verifier, &sent, LearningWindow::Closed),
             Some(Err(Cause::HandshakeRefused)),
             "{provider}"
         );
         // Without a secret nothing is accepted.
         assert_eq!(
-            Sent::new(&[], r#"{"events":[]}"#).verdict(&verifier),
+            SentRequest::new(&[], r#"{"events":[]}"#).verdict(&verifier),
             Err(Cause::MissingHeader),
             "{provider}"
         );
         let long = "a".repeat(1_000);
         let long = match provider {
-            "asana" => Sent::new(&[("X-Hook-Secret", &long)], "{}"),
-            _ => Sent::new(&[], &format!(r#"{{"verification_token":"{long}"}}"#)),
+            "asana" => SentRequest::new(&[("X-Hook-Secret", &long)], "{}"),
+            _ => SentRequest::new(&[], &format!(r#"{{"verification_token":"{long}"}}"#)),
         };
         assert_eq!(
-            before(&verifier, &long, Learning::Open),
+            before(&verifier, &long, LearningWindow::Open),
             Some(Err(Cause::HandshakeRefused)),
             "{provider}"
         );
@@ -158,18 +164,18 @@ fn a_secret_is_learned_only_while_the_window_is_open() {
 fn cloud_events_are_granted_to_known_origins_alone() {
     let verifier =
         bind("cloudevents", &[("allowed_origins", "a.example b.example"), ("allowed_rate", "120")]);
-    let options = |origin: &str| Sent {
+    let options = |origin: &str| SentRequest {
         method: "OPTIONS".to_owned(),
-        ..Sent::new(&[("WebHook-Request-Origin", origin)], "")
+        ..SentRequest::new(&[("WebHook-Request-Origin", origin)], "")
     };
-    let granted = before(&verifier, &options("b.example"), Learning::Closed).unwrap().unwrap();
+    let granted = before(&verifier, &options("b.example"), LearningWindow::Closed).unwrap().unwrap();
     assert!(
         granted.reply.headers.contains(&("WebHook-Allowed-Rate".to_owned(), "120".to_owned())),
         "{granted:?}"
     );
     for other in ["c.example", "a.example b.example", "a.example.evil"] {
         assert_eq!(
-            before(&verifier, &options(other), Learning::Closed),
+            before(&verifier, &options(other), LearningWindow::Closed),
             Some(Err(Cause::HandshakeRefused)),
             "{other}"
         );
@@ -180,18 +186,20 @@ fn cloud_events_are_granted_to_known_origins_alone() {
 fn a_subscription_is_confirmed_only_at_amazon_and_only_when_signed() {
     let verifier = bind("aws-sns", &[("topic_arn", "arn:aws:sns:us-east-1:1:a")]);
     let confirmation = |url: &str| {
-        Sent::new(
+        SentRequest::new(
             &[("x-amz-sns-message-type", "SubscriptionConfirmation")],
             &format!(r#"{{"Type":"SubscriptionConfirmation","SubscribeURL":"{url}"}}"#),
         )
     };
     let after = |url: &str| {
         let sent = confirmation(url);
-        sent.put(|request| verifier.handshake(request, Moment::AfterAuthentication, Learning::Closed))
+        sent.put(|request| {
+            verifier.handshake(request, HandshakePhase::AfterAuthentication, LearningWindow::Closed)
+        })
     };
     let good = "https://sns.us-east-1.amazonaws.com/?Action=ConfirmSubscription&Token=t";
-    assert_eq!(before(&verifier, &confirmation(good), Learning::Open), None, "unsigned");
-    assert_eq!(after(good).unwrap().unwrap().first, First::Visit(good.to_owned()));
+    assert_eq!(before(&verifier, &confirmation(good), LearningWindow::Open), None, "unsigned");
+    assert_eq!(after(good).unwrap().unwrap().first, HandshakeAction::Visit(good.to_owned()));
     for url in [
         "http://sns.us-east-1.amazonaws.com/",
         "https://sns.us-east-1.amazonaws.com.evil.example/",

@@ -23,7 +23,7 @@ const NOW: i64 = 1_760_000_000;
 const URL: &str = "https://hooks.example.com/webhooks/test";
 
 /// Names with values: settings, or header fields.
-type Values<'a> = &'a [(&'a str, &'a str)];
+type TestSettings<'a> = &'a [(&'a str, &'a str)];
 
 fn now() -> OffsetDateTime {
     OffsetDateTime::from_unix_timestamp(NOW).unwrap()
@@ -51,13 +51,13 @@ fn usable(provider: &str) -> Vec<(&'static str, &'static str)> {
     }
 }
 
-fn wish<'a>(event: Option<&'a str>, nonce: &'a str) -> Wish<'a> {
-    Wish { event, now: now(), nonce, url: URL }
+fn wish<'a>(event: Option<&'a str>, nonce: &'a str) -> SampleOptions<'a> {
+    SampleOptions { event, now: now(), nonce, url: URL }
 }
 
 /// A request that can be changed before it is put to a verifier.
 #[derive(Clone, Debug)]
-struct Sent {
+struct SentRequest {
     method: String,
     url: String,
     query: String,
@@ -66,7 +66,7 @@ struct Sent {
     now: OffsetDateTime,
 }
 
-impl Sent {
+impl SentRequest {
     fn new(headers: &[(&str, &str)], body: &str) -> Self {
         let headers =
             headers.iter().map(|(name, value)| (name.to_lowercase(), value.as_bytes().to_vec())).collect();
@@ -113,13 +113,13 @@ impl Sent {
     }
 
     fn verdict(&self, verifier: &Verifier) -> Result<(), Cause> {
-        self.verdict_in(verifier, &NothingOutside)
+        self.verdict_in(verifier, &EmptyKeyStore)
     }
 
-    fn verdict_in(&self, verifier: &Verifier, outside: &dyn Outside) -> Result<(), Cause> {
-        self.put(|request| verifier.authenticate(request, outside)).map_err(|unproven| match unproven {
-            Unproven::Refused(cause) => cause,
-            Unproven::Wanting(wanted) => panic!("{wanted:?} must be fetched"),
+    fn verdict_in(&self, verifier: &Verifier, key_store: &dyn KeyStore) -> Result<(), Cause> {
+        self.put(|request| verifier.authenticate(request, key_store)).map_err(|unproven| match unproven {
+            VerifyError::Rejected(cause) => cause,
+            VerifyError::Missing(wanted) => panic!("{wanted:?} must be fetched"),
         })
     }
 

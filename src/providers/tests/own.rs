@@ -28,28 +28,28 @@ pub struct OwnRequest {
     pub provider: String,
     pub settings: Settings,
     pub verifier: Verifier,
-    pub sent: Sent,
-    pub world: World,
+    pub sent: SentRequest,
+    pub world: RemoteKeys,
 }
 
 /// What the vector's network would give.
 #[derive(Clone, Debug)]
-pub struct World {
+pub struct RemoteKeys {
     keys: Vec<(Option<String>, String)>,
-    documents: BTreeMap<String, Answer>,
+    documents: BTreeMap<String, KeyResponse>,
     roots: Roots,
 }
 
-impl Outside for World {
-    fn known(&self, wanted: &Wanted) -> Answer {
+impl KeyStore for RemoteKeys {
+    fn known(&self, wanted: &KeyRequest) -> KeyResponse {
         match wanted {
-            Wanted::Key { id } => {
+            KeyRequest::Key { id } => {
                 let fits = |known: &&(Option<String>, String)| id.is_none() || known.0 == *id;
                 let keys: Vec<String> = self.keys.iter().filter(fits).map(|(_, key)| key.clone()).collect();
-                if keys.is_empty() { Answer::Unknown } else { Answer::Keys(keys) }
+                if keys.is_empty() { KeyResponse::Unknown } else { KeyResponse::Keys(keys) }
             }
-            Wanted::Document(url) | Wanted::Issuer(url) => {
-                self.documents.get(url).cloned().unwrap_or(Answer::Unknown)
+            KeyRequest::Document(url) | KeyRequest::Issuer(url) => {
+                self.documents.get(url).cloned().unwrap_or(KeyResponse::Unknown)
             }
         }
     }
@@ -82,7 +82,7 @@ impl From<Vector> for OwnRequest {
         let query = vector.path_and_query.split_once('?').map_or("", |(_, query)| query).to_owned();
         let registered =
             vector.config.get("url").and_then(Value::as_str).map(str::to_owned).or(vector.full_url);
-        let sent = Sent {
+        let sent = SentRequest {
             method: vector.method,
             url: registered.unwrap_or_else(|| format!("https://hooks.example.com{}", vector.path_and_query)),
             query,
@@ -123,7 +123,7 @@ fn settings_of(config: &BTreeMap<String, Value>, recipe: &Recipe) -> Settings {
     Settings { tolerance: tolerance.map(std::time::Duration::from_secs), ..settings }
 }
 
-fn world(config: &BTreeMap<String, Value>) -> World {
+fn world(config: &BTreeMap<String, Value>) -> RemoteKeys {
     let set = config.get("jwks").and_then(|set| set.get("keys")).and_then(Value::as_array);
     let in_set = set
         .into_iter()
@@ -133,15 +133,17 @@ fn world(config: &BTreeMap<String, Value>) -> World {
     let by_id =
         by_id.into_iter().flatten().map(|(id, key)| (Some(id.clone()), key.as_str().unwrap().to_owned()));
     let fetch = config.get("fetch").and_then(Value::as_object);
-    let documents: BTreeMap<String, Answer> = fetch
+    let documents: BTreeMap<String, KeyResponse> = fetch
         .into_iter()
         .flatten()
-        .filter_map(|(url, value)| Some((url.clone(), Answer::Document(value.as_str()?.as_bytes().to_vec()))))
+        .filter_map(|(url, value)| {
+            Some((url.clone(), KeyResponse::Document(value.as_str()?.as_bytes().to_vec())))
+        })
         .collect();
     let certificates = documents.values().filter_map(|answer| match answer {
-        Answer::Document(text) => Some(String::from_utf8(text.clone()).unwrap()),
+        KeyResponse::Document(text) => Some(String::from_utf8(text.clone()).unwrap()),
         _ => None,
     });
     let roots = Roots::from_pem(&certificates.collect::<String>());
-    World { keys: in_set.chain(by_id).collect(), documents, roots }
+    RemoteKeys { keys: in_set.chain(by_id).collect(), documents, roots }
 }

@@ -7,11 +7,11 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use proptest::prelude::*;
 
-use crate::verify::encoding::Encoding;
-use crate::verify::layout::Layout;
-use crate::verify::place::Place;
-use crate::verify::signature::{Keyed, Keys};
-use crate::verify::template::Scope;
+use crate::scheme::encoding::Encoding;
+use crate::scheme::layout::Layout;
+use crate::scheme::place::Place;
+use crate::scheme::signature::{BoundSignature, SignatureKeys};
+use crate::scheme::template::TemplateScope;
 
 use super::own::OwnRequest;
 use super::*;
@@ -24,12 +24,12 @@ fn proven() -> impl Iterator<Item = &'static OwnRequest> {
 }
 
 /// With a body that is not what `other` was, a verdict may only stand where nothing of it is signed.
-fn accepted(sent: &Sent, request: &OwnRequest) -> bool {
+fn accepted(sent: &SentRequest, request: &OwnRequest) -> bool {
     sent.verdict_in(&request.verifier, &request.world).is_ok()
 }
 
 /// The text that a scheme signs in a request.
-fn signed_text(keyed: &Keyed, sent: &Sent, verifier: &Verifier) -> Option<Vec<u8>> {
+fn signed_text(keyed: &BoundSignature, sent: &SentRequest, verifier: &Verifier) -> Option<Vec<u8>> {
     sent.put(|request| {
         let view = verifier.view(request);
         let scheme = keyed.scheme;
@@ -39,11 +39,11 @@ fn signed_text(keyed: &Keyed, sent: &Sent, verifier: &Verifier) -> Option<Vec<u8
             Some(timestamp) => Some(timestamp.at.find(&view, &scheme.layout, &value).ok()?.into_owned()),
             None => None,
         };
-        let scope = Scope {
+        let scope = TemplateScope {
             timestamp: timestamp.as_deref(),
             layout: Some((&scheme.layout, &value)),
             secret: Some(b"secret"),
-            ..Scope::new(&view, &verifier.texts)
+            ..TemplateScope::new(&view, &verifier.texts)
         };
         let mut text = scheme.template.render(&scope).ok()?;
         // A timestamp that is part of the key is signed as well.
@@ -95,7 +95,7 @@ fn flipped(value: &str, layout: &Layout, encoding: Encoding, bit: usize) -> Opti
 }
 
 fn change_header(
-    sent: &mut Sent,
+    sent: &mut SentRequest,
     is_wanted: impl Fn(&str) -> bool,
     change: impl Fn(&str) -> Option<String>,
 ) -> bool {
@@ -131,7 +131,8 @@ fn every_scheme_of_a_shared_secret_can_be_signed() {
         .collect();
     let public = |request: &&OwnRequest| {
         let verifier = &request.verifier;
-        let by_key = verifier.proofs.signatures.iter().any(|keyed| !matches!(keyed.keys, Keys::Secrets(_)));
+        let by_key =
+            verifier.proofs.signatures.iter().any(|keyed| !matches!(keyed.keys, SignatureKeys::Secrets(_)));
         by_key
             || verifier
                 .proofs
@@ -153,7 +154,7 @@ proptest! {
     fn a_sample_is_accepted_whatever_its_event(event in "[^\\x00-\\x20\\x7f$]{1,20}", nonce in "[a-z0-9]{1,32}") {
         for request in OWN.iter() {
             if let Some(sample) = request.verifier.sample(&wish(Some(&event), &nonce)) {
-                let sent = Sent::of(sample);
+                let sent = SentRequest::of(sample);
                 prop_assert_eq!(sent.verdict_in(&request.verifier, &request.world), Ok(()), "{}: {:?}", request.provider, sent);
             }
         }
@@ -169,7 +170,7 @@ proptest! {
             let place = place.index(sent.body.len());
             sent.body[place] ^= 1_u8 << bit;
             let proofs = &request.verifier.proofs;
-            let texts = |sent: &Sent| -> Vec<Option<Vec<u8>>> {
+            let texts = |sent: &SentRequest| -> Vec<Option<Vec<u8>>> {
                 proofs.signatures.iter().map(|keyed| signed_text(keyed, sent, &request.verifier)).collect()
             };
             if accepted(&sent, request) {
@@ -277,8 +278,8 @@ proptest! {
             prop_assert!(description.event_type.chars().count() <= 200 && !description.event_type.is_empty());
             let form = sent.put(|received| request.verifier.form_to_json(received));
             prop_assert!(form.ok().flatten().is_none_or(|json| request.verifier.read_json(json.as_bytes()).is_some()));
-            for moment in [Moment::BeforeAuthentication, Moment::AfterAuthentication] {
-                let _ = sent.put(|received| request.verifier.handshake(received, moment, Learning::Open));
+            for moment in [HandshakePhase::BeforeAuthentication, HandshakePhase::AfterAuthentication] {
+                let _ = sent.put(|received| request.verifier.handshake(received, moment, LearningWindow::Open));
             }
         }
     }

@@ -53,7 +53,7 @@ fn a_recipe_nobody_wrote_before_works_from_its_data_alone() {
     let good = GOOD.replace("{header:X-Method}", "v0");
     let recipe: &'static Recipe = Box::leak(Box::new(Recipe::parse("good", &good).unwrap()));
     let verifier = Verifier::bind(recipe, &settings(&[("secret", "00ff")])).unwrap();
-    let mut sent = Sent::sample(&verifier, Some("b"));
+    let mut sent = SentRequest::sample(&verifier, Some("b"));
     assert_eq!(sent.verdict(&verifier), Ok(()));
     assert_eq!(sent.description(&verifier).event_type, "b");
     assert_eq!(verifier.refused(Cause::MissingHeader).status, 401);

@@ -122,7 +122,7 @@ fn sample_is_described_as_its_recipe_names_it() {
     for own in own_requests() {
         for row in own.verifier.recipe().samples.iter().filter(|row| !row.is_invented) {
             let Some(sample) = own.verifier.sample(&wish(Some(&row.event), "nonce")) else { continue };
-            let sent = Sent::of(sample);
+            let sent = SentRequest::of(sample);
             let form = sent.put(|request| own.verifier.form_to_json(request)).unwrap();
             let text = form.as_ref().map_or(sent.body.as_slice(), String::as_bytes);
             let json = own.verifier.read_json(text);

@@ -10,12 +10,12 @@ fn problems(provider: &str, settings: &Settings) -> Vec<(String, String)> {
 
 #[test]
 fn each_wrong_setting_is_named_with_its_problem() {
-    let rows: &[(&str, Values<'_>, &str, &str)] = &[
+    let rows: &[(&str, TestSettings<'_>, &str, &str)] = &[
         ("github", &[], "secret", "is missing"),
         ("github", &[("secret", "")], "secret", "is empty"),
         ("github", &[("secret", "a"), ("allow_sha1", "maybe")], "allow_sha1", "`yes` or `no`"),
-        ("github", &[("secret", "a"), ("header", "a")], "header", "takes allow_sha1, secret"),
-        ("none", &[("secret", "a")], "secret", "takes none"),
+        ("github", &[("secret", "a"), ("header", "a")], "header", "which has allow_sha1, secret"),
+        ("none", &[("secret", "a")], "secret", "which has none"),
         ("token", &[("secret", "a")], "header", "is missing"),
         ("token", &[("secret", "a"), ("header", "a b")], "header", "is not the name of a header"),
         ("token", &[("secret", "a"), ("header", "a"), ("header", "b")], "header", "takes one value"),
@@ -23,7 +23,7 @@ fn each_wrong_setting_is_named_with_its_problem() {
         ("token", &[("header", "a"), ("secret", "b"), ("secret", "")], "secret", "is empty"),
         ("token", &[("header", "a"), ("secret", "b\n")], "secret", "white space"),
         ("standard-webhooks", &[], "secret", "needs `public_key` or `secret`"),
-        ("standard-webhooks", &[("secret", "whsec_not base64")], "secret", "copy it again"),
+        ("standard-webhooks", &[("secret", "whsec_not base64")], "secret", "copy the complete value"),
         ("standard-webhooks", &[("secret", "whsec_")], "secret", "is empty"),
         ("standard-webhooks", &[("public_key", "whpk_YWJj")], "public_key", "32 bytes"),
     ];

@@ -2,7 +2,7 @@
 
 use ring::signature::{Ed25519KeyPair, KeyPair};
 
-use crate::verify::encoding::{Encoding, hex};
+use crate::scheme::encoding::{Encoding, hex};
 
 use super::*;
 
@@ -22,7 +22,7 @@ fn github_names_the_cause_of_each_refusal() {
     let [short, long] = [format!("sha256={}", &SHA256[2..]), format!("sha256={SHA256}00")];
     let old = format!("sha1={}", sha1());
     let (new_header, old_header) = ("x-hub-signature-256", "x-hub-signature");
-    let rows: &[(Values<'_>, Result<(), Cause>)] = &[
+    let rows: &[(TestSettings<'_>, Result<(), Cause>)] = &[
         (&[(new_header, &right)], Ok(())),
         (&[(new_header, &upper)], Ok(())),
         (&[], Err(Cause::MissingHeader)),
@@ -44,7 +44,7 @@ fn github_names_the_cause_of_each_refusal() {
     ];
     let verifier = bind("github", &[("secret", SECRET)]);
     for (headers, verdict) in rows {
-        assert_eq!(Sent::new(headers, BODY).verdict(&verifier), *verdict, "{headers:?}");
+        assert_eq!(SentRequest::new(headers, BODY).verdict(&verifier), *verdict, "{headers:?}");
     }
 }
 
@@ -53,7 +53,7 @@ fn githubs_sha1_counts_only_where_it_is_allowed_and_stands_alone() {
     let verifier = bind("github", &[("secret", SECRET), ("allow_sha1", "yes")]);
     let old = format!("sha1={}", sha1());
     let wrong = format!("sha256={}", "0".repeat(64));
-    let verdict = |headers: &[(&str, &str)]| Sent::new(headers, BODY).verdict(&verifier);
+    let verdict = |headers: &[(&str, &str)]| SentRequest::new(headers, BODY).verdict(&verifier);
     assert_eq!(verdict(&[("X-Hub-Signature", &old)]), Ok(()));
     assert_eq!(verdict(&[("X-Hub-Signature", &format!("sha256={SHA256}"))]), Err(Cause::UnknownAlgorithm));
     assert_eq!(
@@ -61,7 +61,10 @@ fn githubs_sha1_counts_only_where_it_is_allowed_and_stands_alone() {
         Err(Cause::SignatureMismatch)
     );
     let forbidden = bind("github", &[("secret", SECRET), ("allow_sha1", "no")]);
-    assert_eq!(Sent::new(&[("X-Hub-Signature", &old)], BODY).verdict(&forbidden), Err(Cause::MissingHeader));
+    assert_eq!(
+        SentRequest::new(&[("X-Hub-Signature", &old)], BODY).verdict(&forbidden),
+        Err(Cause::MissingHeader)
+    );
 }
 
 #[test]
@@ -70,7 +73,7 @@ fn timestamps_are_plain_digits_and_fresh_in_both_directions() {
     let key = ring::hmac::Key::new(ring::hmac::HMAC_SHA256, b"whsec_text");
     let verdict = |timestamp: &str| {
         let tag = ring::hmac::sign(&key, format!("{timestamp}.{{}}").as_bytes());
-        Sent::new(&[("Stripe-Signature", &format!("t={timestamp},v1={}", hex(tag.as_ref())))], "{}")
+        SentRequest::new(&[("Stripe-Signature", &format!("t={timestamp},v1={}", hex(tag.as_ref())))], "{}")
             .verdict(&verifier)
     };
     for distance in [-300, -299, 0, 299, 300] {
@@ -90,7 +93,7 @@ fn the_clock_is_asked_only_after_the_signature() {
     let verifier = bind("stripe", &[("secret", "a")]);
     let value = format!("t=1,v1={}", "0".repeat(64));
     assert_eq!(
-        Sent::new(&[("Stripe-Signature", &value)], "{}").verdict(&verifier),
+        SentRequest::new(&[("Stripe-Signature", &value)], "{}").verdict(&verifier),
         Err(Cause::SignatureMismatch)
     );
 }
@@ -100,7 +103,7 @@ fn the_sources_tolerance_replaces_the_providers() {
     let wide =
         Settings { tolerance: Some(std::time::Duration::from_secs(3600)), ..settings(&[("secret", "a")]) };
     let verifier = Verifier::bind(recipe("stripe").unwrap(), &wide).unwrap();
-    let mut sent = Sent::sample(&verifier, None);
+    let mut sent = SentRequest::sample(&verifier, None);
     sent.now += time::Duration::HOUR;
     assert_eq!(sent.verdict(&verifier), Ok(()));
     sent.now += time::Duration::SECOND;
@@ -110,7 +113,7 @@ fn the_sources_tolerance_replaces_the_providers() {
 #[test]
 fn stripe_takes_any_v1_and_no_v0() {
     let verifier = bind("stripe", &[("secret", "a")]);
-    let mut sent = Sent::sample(&verifier, None);
+    let mut sent = SentRequest::sample(&verifier, None);
     let place = sent.headers.iter().position(|(name, _)| name == "stripe-signature").unwrap();
     let right = String::from_utf8(sent.headers[place].1.clone()).unwrap();
     let mut verdict = |value: String| {
@@ -138,7 +141,7 @@ fn standard_webhooks_takes_public_key_signatures_beside_the_symmetric_ones() {
             ("webhook-timestamp", timestamp.as_str()),
             ("webhook-signature", signatures),
         ];
-        Sent::new(&headers, "{}").verdict(verifier)
+        SentRequest::new(&headers, "{}").verdict(verifier)
     };
     let both = bind("standard-webhooks", &[("secret", "whsec_YWJj"), ("public_key", &public_key)]);
     let public = bind("standard-webhooks", &[("public_key", &public_key)]);
@@ -158,7 +161,7 @@ fn standard_webhooks_takes_public_key_signatures_beside_the_symmetric_ones() {
 #[test]
 fn a_token_may_be_any_of_the_configured_ones() {
     let verifier = bind("token", &[("header", "Acme-Webhook-Token"), ("secret", "one"), ("secret", "two")]);
-    let verdict = |headers: &[(&str, &str)]| Sent::new(headers, "").verdict(&verifier);
+    let verdict = |headers: &[(&str, &str)]| SentRequest::new(headers, "").verdict(&verifier);
     let header = "Acme-Webhook-Token";
     assert_eq!(verdict(&[(header, "one")]), Ok(()));
     assert_eq!(verdict(&[(header, "two")]), Ok(()));
@@ -173,7 +176,7 @@ fn a_token_may_be_any_of_the_configured_ones() {
 #[test]
 fn without_a_scheme_everything_passes_and_nothing_is_proved() {
     let verifier = bind("none", &[]);
-    assert_eq!(Sent::new(&[], "anything").verdict(&verifier), Ok(()));
+    assert_eq!(SentRequest::new(&[], "anything").verdict(&verifier), Ok(()));
     assert!(!verifier.reads_body() && !verifier.covers_body() && !verifier.proves_sender());
     assert!(
         ["github", "stripe", "typeform", "standard-webhooks", "token"].iter().all(|name| bind(

@@ -2,19 +2,20 @@
 
 use std::sync::Arc;
 
-use crate::verify::jwt::{Jwt, JwtKeys};
-use crate::verify::outside::Unproven;
-use crate::verify::place::Place;
-use crate::verify::signature::{self, Keyed, Terms, heavier};
-use crate::verify::token::{Basic, Token};
-use crate::verify::view::View;
+use crate::content::view::View;
+use crate::scheme::jwt::{Jwt, JwtKeys};
+use crate::scheme::key_store::VerifyError;
+use crate::scheme::place::Place;
+use crate::scheme::signature::{self, BoundSignature, Terms, heavier};
+use crate::scheme::token::{Basic, SharedToken};
 
-use super::super::code::BoundCode;
+use super::super::code::BoundScheme;
 use super::super::confirm::Asker;
-use super::super::{Cause, Secret};
+use crate::content::request::Cause;
+use crate::content::request::Secret;
 
 /// The verdict on a proof that is absent.
-const ABSENT: Unproven = Unproven::Refused(Cause::MissingHeader);
+const ABSENT: VerifyError = VerifyError::Rejected(Cause::MissingHeader);
 
 /// The setting of HTTP basic authentication that is a secret.
 const PASSWORD: &str = "password";
@@ -24,9 +25,9 @@ const PASSWORD: &str = "password";
 pub struct BoundProofs {
     pub tokens: Vec<BoundToken>,
     pub basic: Option<Basic>,
-    pub signatures: Vec<Keyed>,
+    pub signatures: Vec<BoundSignature>,
     pub jwts: Vec<(&'static Jwt, JwtKeys)>,
-    pub code: Option<BoundCode>,
+    pub code: Option<BoundScheme>,
     /// How the provider's API is asked about its messages.
     pub asker: Option<Arc<Asker>>,
     /// The settings whose values are keys of the signatures, JWTs and code above.
@@ -35,7 +36,7 @@ pub struct BoundProofs {
 
 #[derive(Debug)]
 pub struct BoundToken {
-    pub token: Token,
+    pub token: SharedToken,
     /// The setting that holds it.
     pub key: &'static str,
     /// For samples.
@@ -79,7 +80,7 @@ impl BoundProofs {
 
     /// # Errors
     /// What says most about why the request is not proven, or what must be fetched.
-    pub fn check(&self, view: &View<'_>, terms: &Terms<'_>) -> Result<(), Unproven> {
+    pub fn check(&self, view: &View<'_>, terms: &Terms<'_>) -> Result<(), VerifyError> {
         let Err(mut refusal) = signature::authenticate(&self.signatures, view, terms) else { return Ok(()) };
         // A signature that is present decides.
         if signature::is_sent(&self.signatures, view) {
@@ -96,7 +97,7 @@ impl BoundProofs {
     }
 
     /// The first place that holds something decides, as for signatures. Returns that place if its JWT is wrong.
-    fn check_jwts(&self, view: &View<'_>, terms: &Terms<'_>) -> (Result<(), Unproven>, Option<&Place>) {
+    fn check_jwts(&self, view: &View<'_>, terms: &Terms<'_>) -> (Result<(), VerifyError>, Option<&Place>) {
         let mut refusal = ABSENT;
         let mut wrong_at: Option<&Place> = None;
         for (jwt, keys) in &self.jwts {
@@ -116,7 +117,7 @@ impl BoundProofs {
     }
 
     /// Checks tokens and passwords. After a wrong JWT only those in the same place count: the value may not have been a JWT.
-    fn check_unsigned(&self, view: &View<'_>, wrong_at: Option<&Place>) -> Result<(), Unproven> {
+    fn check_unsigned(&self, view: &View<'_>, wrong_at: Option<&Place>) -> Result<(), VerifyError> {
         let may_count = |key: &str, is_at: &dyn Fn(&Place) -> bool| {
             self.may_be_unsigned(key) && wrong_at.is_none_or(is_at)
         };

@@ -1,8 +1,8 @@
 //! Headers that name a message and that only some proofs of a source cover. Next to another proof anyone could have added
 //! them, so they are ignored there.
 
-use crate::verify::signature::{self, Keyed};
-use crate::verify::view::View;
+use crate::content::view::View;
+use crate::scheme::signature::{self, BoundSignature};
 
 use super::super::recipe::{Detail, Recipe};
 use super::bound::BoundProofs;
@@ -21,7 +21,7 @@ impl BoundProofs {
 
     fn is_partly_signed(&self, header: &str) -> bool {
         let keyed = || self.signatures.iter().filter(|keyed| !keyed.keys.are_absent());
-        let covers = |keyed: &Keyed| keyed.scheme.template.covers_header(header);
+        let covers = |keyed: &BoundSignature| keyed.scheme.template.covers_header(header);
         keyed().any(covers) && (self.may_decide_without_signature() || !keyed().all(covers))
     }
 

@@ -13,7 +13,7 @@ use tokio::sync::watch;
 use tokio::time::{timeout, timeout_at};
 
 use crate::outbound::{Client, Response};
-use crate::providers::{Answer, Call, Verifier, Wanted};
+use crate::providers::{KeyResponse, FetchRequest, Verifier, KeyRequest};
 use cache::{Cache, WHOLE_SET};
 use limit::CallLimit;
 
@@ -40,7 +40,7 @@ pub struct Fetches {
 #[derive(Debug, Default)]
 struct Calls {
     /// Whoever wants the same waits for the same call. It ends with `true`, or without a word.
-    under_way: HashMap<Wanted, watch::Receiver<bool>>,
+    under_way: HashMap<KeyRequest, watch::Receiver<bool>>,
     limit: CallLimit,
 }
 
@@ -57,7 +57,7 @@ enum CallState {
 struct PendingCall {
     fetches: Arc<Fetches>,
     verifier: Arc<Verifier>,
-    what: Wanted,
+    what: KeyRequest,
     is_answered: watch::Sender<bool>,
 }
 
@@ -73,17 +73,17 @@ impl Fetches {
     }
 
     /// What is known now.
-    pub fn get(&self, wanted: &Wanted) -> Answer {
+    pub fn get(&self, wanted: &KeyRequest) -> KeyResponse {
         self.cache.read().unwrap_or_else(PoisonError::into_inner).get(wanted, Instant::now())
     }
 
     /// Whether the provider may have another answer by now.
-    pub fn may_be_outdated(&self, wanted: &Wanted) -> bool {
+    pub fn may_be_outdated(&self, wanted: &KeyRequest) -> bool {
         self.cache.read().unwrap_or_else(PoisonError::into_inner).may_be_outdated(wanted, Instant::now())
     }
 
     /// What is not among these is unknown to the provider.
-    pub fn put_all_there_is(&self, all: Vec<(Wanted, Answer)>) {
+    pub fn put_all_there_is(&self, all: Vec<(KeyRequest, KeyResponse)>) {
         self.change(|cache| cache.complete(all, Instant::now()));
     }
 
@@ -104,7 +104,7 @@ pub async fn fetch(
     fetches: &Arc<Fetches>,
     verifier: &Arc<Verifier>,
     client: &Client,
-    wanted: &Wanted,
+    wanted: &KeyRequest,
     asker: IpAddr,
     deadline: Instant,
 ) -> Result<(), ProviderUnreachable> {
@@ -126,21 +126,21 @@ pub async fn fetch(
 }
 
 /// What is asked of the provider to know something: all its keys, where it publishes them together.
-fn what_to_ask(verifier: &Verifier, wanted: &Wanted) -> Result<Wanted, ProviderUnreachable> {
+fn what_to_ask(verifier: &Verifier, wanted: &KeyRequest) -> Result<KeyRequest, ProviderUnreachable> {
     let plan = verifier.plan(wanted);
     // Nothing is counted that cannot be asked at all.
     if !plan.is_possible() {
         return Err(ProviderUnreachable);
     }
-    let is_of_set = matches!(wanted, Wanted::Key { .. }) && plan.is_whole_set();
+    let is_of_set = matches!(wanted, KeyRequest::Key { .. }) && plan.is_whole_set();
     Ok(if is_of_set { WHOLE_SET } else { wanted.clone() })
 }
 
 fn ask_for(
     fetches: &Arc<Fetches>,
     verifier: &Arc<Verifier>,
-    what: Wanted,
-    wanted: &Wanted,
+    what: KeyRequest,
+    wanted: &KeyRequest,
     asker: IpAddr,
 ) -> CallState {
     let now = Instant::now();
@@ -148,7 +148,7 @@ fn ask_for(
     if let Some(answer) = calls.under_way.get(&what) {
         return CallState::UnderWay(answer.clone());
     }
-    if fetches.get(wanted) != Answer::NotYet && !fetches.may_be_outdated(wanted) {
+    if fetches.get(wanted) != KeyResponse::NotYet && !fetches.may_be_outdated(wanted) {
         return CallState::Known;
     }
     let may_ask = fetches.change(|cache| cache.may_ask(&what, now));
@@ -164,7 +164,7 @@ fn begin(
     fetches: &Arc<Fetches>,
     verifier: &Arc<Verifier>,
     calls: &mut Calls,
-    what: Wanted,
+    what: KeyRequest,
 ) -> (PendingCall, watch::Receiver<bool>) {
     let (is_answered, answer) = watch::channel(false);
     calls.under_way.insert(what.clone(), answer.clone());
@@ -178,7 +178,7 @@ pub fn has_proven(
     fetches: &Arc<Fetches>,
     verifier: &Arc<Verifier>,
     client: &Client,
-    used: &[Wanted],
+    used: &[KeyRequest],
     sender: IpAddr,
 ) {
     if used.is_empty() {
@@ -215,7 +215,7 @@ async fn carry_out(asked: PendingCall, client: Client) {
     is_answered.send_replace(true);
 }
 
-async fn ask(verifier: &Verifier, client: &Client, wanted: &Wanted) -> Result<Answer, ProviderUnreachable> {
+async fn ask(verifier: &Verifier, client: &Client, wanted: &KeyRequest) -> Result<KeyResponse, ProviderUnreachable> {
     let plan = verifier.plan(wanted);
     let login = match plan.login() {
         Some(login) => {
@@ -239,7 +239,7 @@ async fn ask(verifier: &Verifier, client: &Client, wanted: &Wanted) -> Result<An
     })
 }
 
-async fn send(client: &Client, call: Call, within: Duration) -> Result<Response, ProviderUnreachable> {
+async fn send(client: &Client, call: FetchRequest, within: Duration) -> Result<Response, ProviderUnreachable> {
     let sent = client.request(&call.method, &call.url, &call.headers, call.body, within).await;
     sent.map_err(|error| {
         log::warn!("a provider could not be reached: {error}");
@@ -252,7 +252,7 @@ async fn send(client: &Client, call: Call, within: Duration) -> Result<Response,
 /// # Errors
 /// Anything else, so that the sender comes again.
 pub async fn visit(client: &Client, url: String, deadline: Instant) -> Result<(), ProviderUnreachable> {
-    let call = Call { method: "GET".to_owned(), url, headers: Vec::new(), body: Vec::new() };
+    let call = FetchRequest { method: "GET".to_owned(), url, headers: Vec::new(), body: Vec::new() };
     let within = deadline.saturating_duration_since(Instant::now()).min(WAIT_TIMEOUT);
     let response = send(client, call, within).await?;
     if (200..=299).contains(&response.status) {

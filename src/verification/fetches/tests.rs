@@ -75,15 +75,15 @@ fn source(provider: &str, values: &[(&str, &str)]) -> Source {
 async fn fetch(
     source: &Source,
     client: &Client,
-    wanted: &Wanted,
+    wanted: &KeyRequest,
     asker: IpAddr,
     deadline: Instant,
 ) -> Result<(), ProviderUnreachable> {
     super::fetch(&source.fetches, &source.verifier, client, wanted, asker, deadline).await
 }
 
-fn key(id: &str) -> Wanted {
-    Wanted::Key { id: Some(id.to_owned()) }
+fn key(id: &str) -> KeyRequest {
+    KeyRequest::Key { id: Some(id.to_owned()) }
 }
 
 fn soon() -> Instant {
@@ -97,8 +97,8 @@ async fn those_who_want_the_same_wait_for_one_call() {
     let wanted = [key("a"), key("b"), key("a"), WHOLE_SET];
     let all = wanted.iter().map(|wanted| fetch(&source, &client, wanted, SENDER, soon()));
     assert_eq!(futures_util::future::join_all(all).await, [Ok(()); 4]);
-    assert_eq!(source.fetches.get(&key("a")), Answer::Keys(vec![jwk("a")]));
-    assert_eq!(source.fetches.get(&key("b")), Answer::Unknown);
+    assert_eq!(source.fetches.get(&key("a")), KeyResponse::Keys(vec![jwk("a")]));
+    assert_eq!(source.fetches.get(&key("b")), KeyResponse::Unknown);
     assert_eq!(provider.asked.load(Ordering::SeqCst), 1);
     assert!(source.fetches.calls().under_way.is_empty());
 }
@@ -114,7 +114,7 @@ async fn a_call_that_takes_longer_than_a_request_has_goes_on_for_the_next_one() 
     assert!(began.elapsed() < WAIT_TIMEOUT, "the request's own deadline counts");
     let_go.send(()).unwrap();
     assert_eq!(fetch(&source, &client, &key("a"), SENDER, soon()).await, Ok(()));
-    assert_eq!(source.fetches.get(&key("a")), Answer::Keys(vec![jwk("a")]));
+    assert_eq!(source.fetches.get(&key("a")), KeyResponse::Keys(vec![jwk("a")]));
     assert_eq!(provider.asked.load(Ordering::SeqCst), 1);
 }
 
@@ -123,10 +123,10 @@ async fn a_set_that_is_older_than_a_minute_is_fetched_again_for_a_key_that_is_no
     let provider = Provider::start(vec![set(&["old", "new"])], None);
     let (source, client) = (provider.source(), Client::new());
     let then = Instant::now().checked_sub(Duration::from_secs(61)).unwrap();
-    source.fetches.change(|cache| cache.put(WHOLE_SET, Answer::Keys(vec![jwk("old")]), then));
+    source.fetches.change(|cache| cache.put(WHOLE_SET, KeyResponse::Keys(vec![jwk("old")]), then));
     assert!(source.fetches.may_be_outdated(&WHOLE_SET));
     assert_eq!(fetch(&source, &client, &WHOLE_SET, SENDER, soon()).await, Ok(()));
-    assert_eq!(source.fetches.get(&WHOLE_SET), Answer::Keys(vec![jwk("old"), jwk("new")]));
+    assert_eq!(source.fetches.get(&WHOLE_SET), KeyResponse::Keys(vec![jwk("old"), jwk("new")]));
     assert!(!source.fetches.may_be_outdated(&WHOLE_SET), "once is enough");
     assert_eq!(fetch(&source, &client, &WHOLE_SET, SENDER, soon()).await, Ok(()));
     assert_eq!(provider.asked.load(Ordering::SeqCst), 1);
@@ -137,11 +137,11 @@ async fn a_provider_without_a_usable_answer_is_not_asked_at_every_request_and_lo
     let provider = Provider::start(vec!["<html>maintenance</html>".to_owned()], None);
     let (source, client) = (provider.source(), Client::new());
     let then = Instant::now().checked_sub(Duration::from_secs(2 * 60 * 60)).unwrap();
-    source.fetches.change(|cache| cache.put(WHOLE_SET, Answer::Keys(vec![jwk("a")]), then));
+    source.fetches.change(|cache| cache.put(WHOLE_SET, KeyResponse::Keys(vec![jwk("a")]), then));
     for _ in 0..3 {
         assert_eq!(fetch(&source, &client, &key("b"), SENDER, soon()).await, Err(ProviderUnreachable));
-        assert_eq!(source.fetches.get(&key("a")), Answer::Keys(vec![jwk("a")]));
-        assert_eq!(source.fetches.get(&key("b")), Answer::NotYet);
+        assert_eq!(source.fetches.get(&key("a")), KeyResponse::Keys(vec![jwk("a")]));
+        assert_eq!(source.fetches.get(&key("b")), KeyResponse::NotYet);
         has_proven(&source.fetches, &source.verifier, &client, &[key("a")], SENDER);
     }
     assert_eq!(provider.asked.load(Ordering::SeqCst), 1);
@@ -152,11 +152,11 @@ async fn what_has_proven_a_message_is_refreshed_in_the_background() {
     let provider = Provider::start(vec![set(&["a", "b"])], None);
     let (source, client) = (provider.source(), Client::new());
     let then = Instant::now().checked_sub(Duration::from_secs(2 * 60 * 60)).unwrap();
-    source.fetches.change(|cache| cache.put(WHOLE_SET, Answer::Keys(vec![jwk("a")]), then));
+    source.fetches.change(|cache| cache.put(WHOLE_SET, KeyResponse::Keys(vec![jwk("a")]), then));
     has_proven(&source.fetches, &source.verifier, &client, &[key("a")], SENDER);
     // The call is under way: whoever wants the new key waits for it.
     assert_eq!(fetch(&source, &client, &key("b"), SENDER, soon()).await, Ok(()));
-    assert_eq!(source.fetches.get(&key("b")), Answer::Keys(vec![jwk("b")]));
+    assert_eq!(source.fetches.get(&key("b")), KeyResponse::Keys(vec![jwk("b")]));
     assert_eq!(provider.asked.load(Ordering::SeqCst), 1);
 }
 

@@ -4,9 +4,9 @@
 use bytes::Bytes;
 
 use crate::json;
-use crate::providers::body::{Kind, may_be_json, open};
+use crate::providers::body::{BodyKind, may_be_json, open};
 use crate::providers::{
-    CharsetProblem, CodingProblem, Description, FormProblem, Request, Room, Verifier, charset, codings,
+    CharsetProblem, CodingProblem, Description, FormProblem, Request, DecodeBudget, Verifier, charset, codings,
     form_kind,
 };
 use crate::store::{Content, UnreadableReason};
@@ -117,17 +117,17 @@ impl From<FormProblem> for ReadingProblem {
     }
 }
 
-impl From<json::Problem> for ReadingProblem {
-    fn from(problem: json::Problem) -> Self {
+impl From<json::JsonProblem> for ReadingProblem {
+    fn from(problem: json::JsonProblem) -> Self {
         Self::Unreadable(problem.into())
     }
 }
 
-impl From<json::Problem> for UnreadableReason {
-    fn from(problem: json::Problem) -> Self {
+impl From<json::JsonProblem> for UnreadableReason {
+    fn from(problem: json::JsonProblem) -> Self {
         match problem {
-            json::Problem::NotJson => Self::NotJson,
-            json::Problem::TooDeep => Self::TooDeep,
+            json::JsonProblem::NotJson => Self::NotJson,
+            json::JsonProblem::TooDeep => Self::TooDeep,
         }
     }
 }
@@ -146,17 +146,17 @@ fn payload(
     let decoded = opened.into_decoded();
     let body = decoded.as_deref().unwrap_or(request.body);
     match kind {
-        Kind::Json => {
+        BodyKind::Json => {
             json::document(body)?;
             Ok(text_of(decoded.unwrap_or_else(|| request.body.to_vec())))
         }
-        Kind::Form(_) => {
+        BodyKind::Form(_) => {
             let payload = verifier.form_to_json(&Request { body, ..*request })?;
             payload.ok_or(ReadingProblem::Unreadable(UnreadableReason::NotJson))
         }
-        Kind::Other => {
+        BodyKind::Other => {
             let Some((charset, mark)) = charset::of_json(body, request.headers)? else {
-                return Err(json::Problem::NotJson.into());
+                return Err(json::JsonProblem::NotJson.into());
             };
             let held = decoded.as_ref().map_or(0, Vec::capacity);
             take(room, held + body.len() * MAX_GROWTH_OF_TEXT)?;

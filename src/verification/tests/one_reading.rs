@@ -10,7 +10,7 @@ use serde_json::Value;
 use time::OffsetDateTime;
 
 use crate::providers::{
-    Asker, Cause, Headers, NothingOutside, OwnQuestion, Question, Request, Secret, Settings, Verifier, recipe,
+    Asker, Cause, Headers, EmptyKeyStore, ConfirmSettings, Question, Request, Secret, Settings, Verifier, recipe,
 };
 use crate::store::{Content, UnreadableReason};
 use crate::verification::examine::{Proof, Rules, VerificationOutcome, examine};
@@ -23,7 +23,7 @@ const MULTIPART: &str = "multipart/form-data; boundary=b";
 fn asking(url: &str) -> Rules {
     let recipe = recipe("none").unwrap();
     let verifier = Verifier::bind(recipe, &Settings::default()).unwrap();
-    let asker = Asker::own(&OwnQuestion { url, token: None }, recipe).unwrap();
+    let asker = Asker::own(&ConfirmSettings { url, token: None }, recipe).unwrap();
     Rules { verifier: Arc::new(verifier), asker: Some(Arc::new(asker)) }
 }
 
@@ -58,7 +58,7 @@ fn post(rules: &Rules, headers: &[(&str, &str)], body: &[u8]) -> Result<Seen, Ca
         now: OffsetDateTime::UNIX_EPOCH,
     };
     let room = DecodingRoom { max_bytes: 8 << 20, reservation: None };
-    match examine(rules, &request, &body, Proof::NeedsBody, &NothingOutside, room) {
+    match examine(rules, &request, &body, Proof::NeedsBody, &EmptyKeyStore, room) {
         Ok(VerificationOutcome::Message(examined)) => {
             let asked = match examined.question {
                 Some(Question::Values(values)) => values.into_values().next(),
@@ -214,7 +214,7 @@ fn body_that_cannot_be_decoded_is_not_asked_about() {
 
 #[test]
 fn field_beside_the_payload_is_not_asked_about() {
-    let question = OwnQuestion { url: "https://api.example.com/{form:id}", token: None };
+    let question = ConfirmSettings { url: "https://api.example.com/{form:id}", token: None };
     let asker = Asker::own(&question, recipe("slack").unwrap()).unwrap();
     let asked = |body: &str| {
         let fields = [("content-type", FORM.as_bytes())];

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use ring::hmac;
 use time::OffsetDateTime;
 
-use crate::providers::{Cause, Headers, NothingOutside, Request, Secret, Settings, Verifier, recipe};
+use crate::providers::{Cause, Headers, EmptyKeyStore, Request, Secret, Settings, Verifier, recipe};
 use crate::store::Content;
 use crate::verification::examine::{Proof, Rules, VerificationOutcome, examine};
 use crate::verification::room::DecodingRoom;
@@ -59,7 +59,7 @@ impl Sent<'_> {
         };
         let rules = Rules { verifier: Arc::new(verifier), asker: None };
         let room = DecodingRoom { max_bytes: 1 << 20, reservation: None };
-        match examine(&rules, &request, &body, Proof::NeedsBody, &NothingOutside, room) {
+        match examine(&rules, &request, &body, Proof::NeedsBody, &EmptyKeyStore, room) {
             Ok(VerificationOutcome::Message(examined)) => Ok(examined.content),
             Ok(VerificationOutcome::Handshake(_)) => panic!("no handshake was sent"),
             Ok(VerificationOutcome::Rejected(reason)) => Err(reason.cause),

@@ -48,7 +48,7 @@ fn unrelated_names_get_a_way_out_instead_of_a_suggestion() {
         let mut said = commands.map(|command| Builder::bare().run(command).failed()).to_vec();
         said.push(Builder::bare().set("CREEL_SOURCE_SHOP_PROVIDER", name).run(&["check"]).failed());
         for said in said {
-            assert!(said.contains("no name is similar") && said.contains("`token`"), "{said}");
+            assert!(said.contains("no provider has a similar name") && said.contains("`token`"), "{said}");
             assert!(!said.contains("box") && !said.contains("did you mean"), "{said}");
         }
     }

@@ -4,10 +4,10 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use crate::providers::{Answer, Wanted, key_of_set};
+use crate::providers::{KeyResponse, KeyRequest, key_of_set};
 
 /// All keys of a provider that publishes them together.
-pub const WHOLE_SET: Wanted = Wanted::Key { id: None };
+pub const WHOLE_SET: KeyRequest = KeyRequest::Key { id: None };
 
 /// After that what is known is refreshed in the background when it has proven a message …
 const MAX_FRESH_AGE: Duration = Duration::from_secs(60 * 60);
@@ -28,7 +28,7 @@ pub struct Cache {
     set: Option<CachedAnswer>,
     /// When the set may be asked for again; at once where nothing has failed.
     next_set: Option<Instant>,
-    entries: HashMap<Wanted, CachedAnswer>,
+    entries: HashMap<KeyRequest, CachedAnswer>,
     bytes: usize,
     /// Whether there is nothing else to be known.
     is_complete: bool,
@@ -36,7 +36,7 @@ pub struct Cache {
 
 #[derive(Debug)]
 struct CachedAnswer {
-    answer: Answer,
+    answer: KeyResponse,
     /// When the provider said so.
     since: Instant,
     /// When a refresh may be tried.
@@ -47,7 +47,7 @@ struct CachedAnswer {
 
 impl CachedAnswer {
     fn is_believed(&self, now: Instant) -> bool {
-        let believed_for = if self.answer == Answer::Unknown { MAX_UNKNOWN_AGE } else { MAX_AGE };
+        let believed_for = if self.answer == KeyResponse::Unknown { MAX_UNKNOWN_AGE } else { MAX_AGE };
         self.age(now) < believed_for
     }
 
@@ -61,20 +61,20 @@ impl CachedAnswer {
 
     /// Who is missed least goes first: what was never proven to be worth anything, and of that the oldest.
     fn worth(&self) -> (bool, bool, Instant) {
-        (self.has_proven, self.answer != Answer::Unknown, self.since)
+        (self.has_proven, self.answer != KeyResponse::Unknown, self.since)
     }
 }
 
 impl Cache {
     /// What is known now.
-    pub fn get(&self, wanted: &Wanted, now: Instant) -> Answer {
+    pub fn get(&self, wanted: &KeyRequest, now: Instant) -> KeyResponse {
         let set = self.believed_set(now);
-        if let Some(CachedAnswer { answer: Answer::Keys(keys), .. }) = set
-            && let Wanted::Key { id } = wanted
+        if let Some(CachedAnswer { answer: KeyResponse::Keys(keys), .. }) = set
+            && let KeyRequest::Key { id } = wanted
         {
             // A set that was fetched for one of its keys has the others too.
             let found =
-                id.as_ref().map_or_else(|| Some(Answer::Keys(keys.clone())), |id| key_of_set(keys, id));
+                id.as_ref().map_or_else(|| Some(KeyResponse::Keys(keys.clone())), |id| key_of_set(keys, id));
             if let Some(keys) = found {
                 return keys;
             }
@@ -82,24 +82,24 @@ impl Cache {
         if let Some(entry) = self.entries.get(wanted).filter(|entry| entry.is_believed(now)) {
             return entry.answer.clone();
         }
-        let is_all = matches!(wanted, Wanted::Key { .. }) && set.is_some_and(|set| set.age(now) < MIN_AGE);
-        if is_all || self.is_complete { Answer::Unknown } else { Answer::NotYet }
+        let is_all = matches!(wanted, KeyRequest::Key { .. }) && set.is_some_and(|set| set.age(now) < MIN_AGE);
+        if is_all || self.is_complete { KeyResponse::Unknown } else { KeyResponse::NotYet }
     }
 
     /// Whether the provider may have other keys by now than those that are known: a key that is not named may be a new one.
-    pub fn may_be_outdated(&self, wanted: &Wanted, now: Instant) -> bool {
+    pub fn may_be_outdated(&self, wanted: &KeyRequest, now: Instant) -> bool {
         *wanted == WHOLE_SET
             && !self.is_complete
             && self.believed_set(now).is_some_and(|set| set.age(now) >= MIN_AGE)
     }
 
     /// Whether it may be asked for, as far as earlier attempts go.
-    pub fn may_ask(&self, asked: &Wanted, now: Instant) -> bool {
+    pub fn may_ask(&self, asked: &KeyRequest, now: Instant) -> bool {
         *asked != WHOLE_SET || self.next_set.is_none_or(|next| now >= next)
     }
 
     /// What the provider has said.
-    pub fn put(&mut self, asked: Wanted, answer: Answer, now: Instant) {
+    pub fn put(&mut self, asked: KeyRequest, answer: KeyResponse, now: Instant) {
         let mut entry = CachedAnswer { answer, since: now, next_try: now, has_proven: false };
         if asked == WHOLE_SET {
             self.set = Some(entry);
@@ -108,7 +108,7 @@ impl Cache {
         }
         if let Some(known) = self.entries.get_mut(&asked).filter(|known| known.is_believed(now)) {
             // A key that is gone at the provider goes with its time: his mistakes must not refuse what he has signed.
-            if entry.answer == Answer::Unknown && known.answer != Answer::Unknown {
+            if entry.answer == KeyResponse::Unknown && known.answer != KeyResponse::Unknown {
                 known.next_try = now + FAILURE_PAUSE;
                 return;
             }
@@ -121,7 +121,7 @@ impl Cache {
     }
 
     /// The provider has said nothing of use.
-    pub fn failed(&mut self, asked: &Wanted, now: Instant) {
+    pub fn failed(&mut self, asked: &KeyRequest, now: Instant) {
         if *asked == WHOLE_SET {
             self.next_set = Some(now + FAILURE_PAUSE);
         } else if let Some(entry) = self.entries.get_mut(asked) {
@@ -130,14 +130,14 @@ impl Cache {
     }
 
     /// Notes what has proven a message; of that, gives what is to be refreshed.
-    pub fn proved(&mut self, used: &[Wanted], now: Instant) -> Vec<Wanted> {
+    pub fn proved(&mut self, used: &[KeyRequest], now: Instant) -> Vec<KeyRequest> {
         let next_set = self.next_set;
-        let mut due: Vec<Wanted> = Vec::new();
+        let mut due: Vec<KeyRequest> = Vec::new();
         for wanted in used {
             let (asked, entry) = match self.entries.get_mut(wanted) {
                 Some(entry) => (wanted.clone(), entry),
                 None => match (wanted, &mut self.set) {
-                    (Wanted::Key { .. }, Some(set)) => (WHOLE_SET, set),
+                    (KeyRequest::Key { .. }, Some(set)) => (WHOLE_SET, set),
                     _ => continue,
                 },
             };
@@ -151,7 +151,7 @@ impl Cache {
     }
 
     /// All that there is to know.
-    pub fn complete(&mut self, all: Vec<(Wanted, Answer)>, now: Instant) {
+    pub fn complete(&mut self, all: Vec<(KeyRequest, KeyResponse)>, now: Instant) {
         for (wanted, answer) in all {
             self.put(wanted, answer, now);
         }
@@ -166,7 +166,7 @@ impl Cache {
         if self.has_room(bytes) {
             return;
         }
-        let old: Vec<Wanted> =
+        let old: Vec<KeyRequest> =
             self.entries.iter().filter(|(_, entry)| !entry.is_believed(now)).map(key).collect();
         for wanted in old {
             self.remove(&wanted);
@@ -183,26 +183,26 @@ impl Cache {
         self.entries.len() < MAX_ENTRIES && self.bytes + bytes <= MAX_BYTES
     }
 
-    fn remove(&mut self, wanted: &Wanted) {
+    fn remove(&mut self, wanted: &KeyRequest) {
         if let Some(entry) = self.entries.remove(wanted) {
             self.bytes -= size(wanted, &entry.answer);
         }
     }
 }
 
-fn key((wanted, _): (&Wanted, &CachedAnswer)) -> Wanted {
+fn key((wanted, _): (&KeyRequest, &CachedAnswer)) -> KeyRequest {
     wanted.clone()
 }
 
-fn size(wanted: &Wanted, answer: &Answer) -> usize {
+fn size(wanted: &KeyRequest, answer: &KeyResponse) -> usize {
     let named = match wanted {
-        Wanted::Key { id } => id.as_ref().map_or(0, String::len),
-        Wanted::Document(url) | Wanted::Issuer(url) => url.len(),
+        KeyRequest::Key { id } => id.as_ref().map_or(0, String::len),
+        KeyRequest::Document(url) | KeyRequest::Issuer(url) => url.len(),
     };
     let said = match answer {
-        Answer::Keys(keys) => keys.iter().map(String::len).sum(),
-        Answer::Document(text) => text.len(),
-        Answer::Unknown | Answer::NotYet => 0,
+        KeyResponse::Keys(keys) => keys.iter().map(String::len).sum(),
+        KeyResponse::Document(text) => text.len(),
+        KeyResponse::Unknown | KeyResponse::NotYet => 0,
     };
     named + said
 }

@@ -5,36 +5,36 @@ use super::*;
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(60 * 60);
 
-fn key(id: &str) -> Wanted {
-    Wanted::Key { id: Some(id.to_owned()) }
+fn key(id: &str) -> KeyRequest {
+    KeyRequest::Key { id: Some(id.to_owned()) }
 }
 
-fn document(number: usize) -> Wanted {
-    Wanted::Document(format!("https://api.paypal.com/{number}"))
+fn document(number: usize) -> KeyRequest {
+    KeyRequest::Document(format!("https://api.paypal.com/{number}"))
 }
 
 fn jwk(kid: &str) -> String {
     format!(r#"{{"kty":"OKP","kid":"{kid}"}}"#)
 }
 
-fn keys(texts: &[&str]) -> Answer {
-    Answer::Keys(texts.iter().map(|text| (*text).to_owned()).collect())
+fn keys(texts: &[&str]) -> KeyResponse {
+    KeyResponse::Keys(texts.iter().map(|text| (*text).to_owned()).collect())
 }
 
-fn set(kids: &[&str]) -> Answer {
-    Answer::Keys(kids.iter().map(|kid| jwk(kid)).collect())
+fn set(kids: &[&str]) -> KeyResponse {
+    KeyResponse::Keys(kids.iter().map(|kid| jwk(kid)).collect())
 }
 
 #[test]
 fn what_was_put_is_known_and_what_was_not_is_not() {
     let (mut cache, now) = (Cache::default(), Instant::now());
-    assert_eq!(cache.get(&key("a"), now), Answer::NotYet);
-    cache.put(key("a"), Answer::Unknown, now);
-    assert_eq!(cache.get(&key("a"), now), Answer::Unknown);
-    assert_eq!(cache.get(&key("a"), now + MAX_UNKNOWN_AGE), Answer::NotYet);
+    assert_eq!(cache.get(&key("a"), now), KeyResponse::NotYet);
+    cache.put(key("a"), KeyResponse::Unknown, now);
+    assert_eq!(cache.get(&key("a"), now), KeyResponse::Unknown);
+    assert_eq!(cache.get(&key("a"), now + MAX_UNKNOWN_AGE), KeyResponse::NotYet);
     cache.put(key("a"), keys(&["k"]), now);
     assert_eq!(cache.get(&key("a"), now + MAX_AGE - MINUTE), keys(&["k"]));
-    assert_eq!(cache.get(&key("a"), now + MAX_AGE), Answer::NotYet);
+    assert_eq!(cache.get(&key("a"), now + MAX_AGE), KeyResponse::NotYet);
 }
 
 #[test]
@@ -44,8 +44,8 @@ fn a_set_that_was_fetched_for_one_key_has_the_others_too() {
     for kid in ["a", "b", "c"] {
         assert_eq!(cache.get(&key(kid), now + HOUR), set(&[kid]), "{kid}");
     }
-    assert_eq!(cache.get(&key("d"), now), Answer::Unknown);
-    assert_eq!(cache.get(&key("d"), now + MIN_AGE), Answer::NotYet, "it may have been published since");
+    assert_eq!(cache.get(&key("d"), now), KeyResponse::Unknown);
+    assert_eq!(cache.get(&key("d"), now + MIN_AGE), KeyResponse::NotYet, "it may have been published since");
 }
 
 #[test]
@@ -54,8 +54,8 @@ fn strangers_cannot_push_out_the_set_of_all_keys() {
     cache.put(WHOLE_SET, set(&["good"]), now);
     for number in 0..10 * MAX_ENTRIES {
         let stranger = key(&number.to_string());
-        assert_eq!(cache.get(&stranger, now), Answer::Unknown);
-        cache.put(stranger, Answer::Unknown, now);
+        assert_eq!(cache.get(&stranger, now), KeyResponse::Unknown);
+        cache.put(stranger, KeyResponse::Unknown, now);
     }
     assert_eq!(cache.get(&key("good"), now), set(&["good"]));
     assert_eq!(cache.entries.len(), MAX_ENTRIES);
@@ -64,19 +64,19 @@ fn strangers_cannot_push_out_the_set_of_all_keys() {
 #[test]
 fn what_has_proven_a_message_is_the_last_to_make_room() {
     let (mut cache, now) = (Cache::default(), Instant::now());
-    cache.put(document(0), Answer::Document(vec![0; 10]), now);
+    cache.put(document(0), KeyResponse::Document(vec![0; 10]), now);
     assert_eq!(cache.proved(&[document(0)], now), []);
-    cache.put(document(1), Answer::Document(vec![0; 10]), now);
+    cache.put(document(1), KeyResponse::Document(vec![0; 10]), now);
     for number in 2..2 * MAX_ENTRIES {
-        cache.put(document(number), Answer::Unknown, now + MINUTE / 2);
+        cache.put(document(number), KeyResponse::Unknown, now + MINUTE / 2);
     }
-    assert!(matches!(cache.get(&document(1), now), Answer::Document(_)), "what is unknown goes first");
+    assert!(matches!(cache.get(&document(1), now), KeyResponse::Document(_)), "what is unknown goes first");
     for number in 0..64 {
-        cache.put(key(&number.to_string()), Answer::Document(vec![0; MAX_BYTES / 20]), now + MINUTE / 2);
+        cache.put(key(&number.to_string()), KeyResponse::Document(vec![0; MAX_BYTES / 20]), now + MINUTE / 2);
         assert!(cache.bytes <= MAX_BYTES);
     }
-    assert!(matches!(cache.get(&document(0), now), Answer::Document(_)));
-    assert_eq!(cache.get(&document(1), now), Answer::NotYet);
+    assert!(matches!(cache.get(&document(0), now), KeyResponse::Document(_)));
+    assert_eq!(cache.get(&document(1), now), KeyResponse::NotYet);
     let held: usize = cache.entries.iter().map(|(wanted, entry)| size(wanted, &entry.answer)).sum();
     assert_eq!(cache.bytes, held);
 }
@@ -84,13 +84,13 @@ fn what_has_proven_a_message_is_the_last_to_make_room() {
 #[test]
 fn what_is_no_longer_believed_goes_before_what_is() {
     let (mut cache, now) = (Cache::default(), Instant::now());
-    cache.put(document(0), Answer::Document(vec![0; 10]), now);
+    cache.put(document(0), KeyResponse::Document(vec![0; 10]), now);
     let _ = cache.proved(&[document(0)], now);
     let later = now + MAX_AGE;
     for number in 1..=MAX_ENTRIES {
-        cache.put(document(number), Answer::Document(vec![0; 10]), later);
+        cache.put(document(number), KeyResponse::Document(vec![0; 10]), later);
     }
-    assert!((1..=MAX_ENTRIES).all(|number| cache.get(&document(number), later) != Answer::NotYet));
+    assert!((1..=MAX_ENTRIES).all(|number| cache.get(&document(number), later) != KeyResponse::NotYet));
     assert!(!cache.entries.contains_key(&document(0)));
 }
 
@@ -98,18 +98,18 @@ fn what_is_no_longer_believed_goes_before_what_is() {
 fn a_mistake_of_the_provider_takes_no_key_away() {
     let (mut cache, now) = (Cache::default(), Instant::now());
     cache.put(key("a"), keys(&["k"]), now);
-    cache.put(key("a"), Answer::Unknown, now + HOUR);
+    cache.put(key("a"), KeyResponse::Unknown, now + HOUR);
     assert_eq!(cache.get(&key("a"), now + HOUR), keys(&["k"]));
-    assert_eq!(cache.get(&key("a"), now + MAX_AGE), Answer::NotYet, "but it is not believed for longer");
+    assert_eq!(cache.get(&key("a"), now + MAX_AGE), KeyResponse::NotYet, "but it is not believed for longer");
 }
 
 #[test]
 fn only_what_proves_messages_is_refreshed_once_an_hour() {
     let (mut cache, now) = (Cache::default(), Instant::now());
     cache.put(WHOLE_SET, set(&["a"]), now);
-    cache.put(document(1), Answer::Document(vec![0]), now);
-    cache.put(document(2), Answer::Document(vec![0]), now);
-    cache.put(document(3), Answer::Unknown, now);
+    cache.put(document(1), KeyResponse::Document(vec![0]), now);
+    cache.put(document(2), KeyResponse::Document(vec![0]), now);
+    cache.put(document(3), KeyResponse::Unknown, now);
     assert_eq!(cache.proved(&[key("a"), document(1)], now + HOUR - MINUTE), []);
     let due = cache.proved(&[key("a"), key("a"), document(1)], now + HOUR);
     assert_eq!(due, [WHOLE_SET, document(1)]);
@@ -120,7 +120,7 @@ fn keys_that_cannot_be_refreshed_are_tried_again_and_not_believed_for_ever() {
     let (mut cache, mut now) = (Cache::default(), Instant::now());
     let end = now + MAX_AGE;
     cache.put(WHOLE_SET, set(&["a"]), now);
-    cache.put(document(1), Answer::Document(vec![0]), now);
+    cache.put(document(1), KeyResponse::Document(vec![0]), now);
     now += HOUR;
     while now < end {
         let used = [key("a"), document(1)];
@@ -129,11 +129,11 @@ fn keys_that_cannot_be_refreshed_are_tried_again_and_not_believed_for_ever() {
         cache.failed(&document(1), now);
         assert_eq!(cache.proved(&used, now + FAILURE_PAUSE / 2), [], "not at every message");
         assert!(!cache.may_ask(&WHOLE_SET, now + FAILURE_PAUSE / 2));
-        assert_ne!(cache.get(&key("a"), now), Answer::NotYet);
+        assert_ne!(cache.get(&key("a"), now), KeyResponse::NotYet);
         now += MINUTE;
     }
-    assert_eq!(cache.get(&key("a"), end), Answer::NotYet);
-    assert_eq!(cache.get(&document(1), end), Answer::NotYet);
+    assert_eq!(cache.get(&key("a"), end), KeyResponse::NotYet);
+    assert_eq!(cache.get(&document(1), end), KeyResponse::NotYet);
 }
 
 #[test]
@@ -146,5 +146,5 @@ fn a_set_is_asked_for_again_when_a_key_without_a_name_does_not_fit() {
     assert!(!cache.may_be_outdated(&key("a"), now + MIN_AGE), "a key that is named is no other");
     cache.complete(Vec::new(), now);
     assert!(!cache.may_be_outdated(&WHOLE_SET, now + MIN_AGE));
-    assert_eq!(cache.get(&key("b"), now + HOUR), Answer::Unknown);
+    assert_eq!(cache.get(&key("b"), now + HOUR), KeyResponse::Unknown);
 }

@@ -1,0 +1,99 @@
+//! What a body is. Whatever looks inside a body, before or after authentication, goes by this one decision: what is proven
+//! must be what is read. The headers are only a claim, and anyone may have changed them.
+
+use super::coding::{self, CodingProblem, DecodeBudget};
+use super::form;
+use super::request::{Headers, Request};
+use crate::json;
+
+/// What a body without content codings is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum BodyKind {
+    /// JSON in UTF-8, possibly nested too deep to be read.
+    Json,
+    Form(form::FormKind),
+    /// It may be JSON in another charset.
+    Other,
+}
+
+/// A body without its content codings.
+#[derive(Debug)]
+pub struct DecodedBody {
+    /// `None`: it had none.
+    decoded: Option<Vec<u8>>,
+    pub kind: BodyKind,
+}
+
+impl DecodedBody {
+    /// `received`: the body that was opened.
+    pub fn bytes<'a>(&'a self, received: &'a [u8]) -> &'a [u8] {
+        self.decoded.as_deref().unwrap_or(received)
+    }
+
+    /// The decoded bytes; `None` if there was no coding.
+    pub fn into_decoded(self) -> Option<Vec<u8>> {
+        self.decoded
+    }
+}
+
+/// Removes the declared content codings, and determines what the body is. A body that is JSON as received has no coding,
+/// whatever is declared.
+///
+/// # Errors
+/// A declared coding cannot be removed. The received bytes must not be used instead.
+pub fn open(request: &Request<'_>, room: &mut dyn DecodeBudget) -> Result<DecodedBody, CodingProblem> {
+    let kind = kind(request.body, request.headers);
+    if kind == BodyKind::Json || request.body.is_empty() {
+        return Ok(DecodedBody { decoded: None, kind });
+    }
+    let codings = coding::codings(request.headers)?;
+    if codings.is_empty() {
+        return Ok(DecodedBody { decoded: None, kind });
+    }
+    if request.body.len() > room.max_bytes() {
+        return Err(CodingProblem::TooLarge);
+    }
+    let decoded = coding::decode(request.body, &codings, room)?;
+    let kind = self::kind(&decoded, request.headers);
+    Ok(DecodedBody { decoded: Some(decoded), kind })
+}
+
+/// Determines what a body without content codings is.
+pub fn kind(body: &[u8], headers: Headers<'_>) -> BodyKind {
+    let form = form::kind(headers);
+    if may_be_json(body, form.as_ref()) && json::is_of_any_depth(body) {
+        return BodyKind::Json;
+    }
+    form.map_or(BodyKind::Other, BodyKind::Form)
+}
+
+/// Whether a body is read as JSON if it is JSON: some senders declare a form by default. A form of one name without a value can
+/// be a JSON number or text, and stays a form.
+pub fn may_be_json(body: &[u8], form: Option<&form::FormKind>) -> bool {
+    form != Some(&form::FormKind::UrlEncoded)
+        || matches!(json::without_mark(body).trim_ascii_start().first(), Some(b'{' | b'['))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FORM: &str = "application/x-www-form-urlencoded";
+
+    #[test]
+    fn json_is_json_whatever_is_declared() {
+        let deep = format!("{}{}", "[".repeat(200), "]".repeat(200));
+        let of = |content_type: &str, body: &str| {
+            kind(body.as_bytes(), Headers(&[("content-type", content_type.as_bytes())]))
+        };
+        for content_type in ["application/json", "", FORM, "multipart/form-data; boundary=b", "text/plain"] {
+            for body in ["{}", " [1]", "\u{feff}{\"a\":\"&b=1&\"}", &deep] {
+                assert_eq!(of(content_type, body), BodyKind::Json, "{content_type} {body}");
+            }
+        }
+        assert_eq!(of(FORM, "1"), BodyKind::Form(form::FormKind::UrlEncoded));
+        assert_eq!(of(FORM, "{}=1"), BodyKind::Form(form::FormKind::UrlEncoded));
+        assert_eq!(of("text/plain", "1"), BodyKind::Json);
+        assert_eq!(of("text/plain", "a=1"), BodyKind::Other);
+    }
+}

@@ -1,0 +1,160 @@
+//! Forms of both kinds, in several charsets.
+
+use super::*;
+
+/// The payload if the form has the field, or else its fields.
+fn to_json(
+    body: &[u8],
+    field: Option<&str>,
+    declared: Option<&'static Encoding>,
+) -> Result<String, FormProblem> {
+    let payload = field.map(|field| payload(body, FormKind::UrlEncoded, field, Ok(declared)));
+    payload.transpose()?.flatten().map_or_else(|| super::to_json(body, declared), Ok)
+}
+
+#[test]
+fn a_form_becomes_an_object_with_repeats_as_arrays() {
+    let rows = [
+        ("", "{}"),
+        ("b=1&a=2", r#"{"b":"1","a":"2"}"#),
+        ("a=1&b=x+y%21&a=2", r#"{"a":["1","2"],"b":"x y!"}"#),
+        ("a", r#"{"a":""}"#),
+        ("a=%00%22%zz", "{\"a\":\"\\u0000\\\"%zz\"}"),
+        ("a=%FF", "{\"a\":\"\u{fffd}\"}"),
+        ("payload=%7B%7D", r#"{"payload":"{}"}"#),
+    ];
+    for (form, json) in rows {
+        assert_eq!(to_json(form.as_bytes(), None, None).as_deref(), Ok(json), "{form}");
+    }
+}
+
+#[test]
+fn payload_field_is_unwrapped_or_flagged() {
+    let deep = format!("payload={}{}", "[".repeat(128), "]".repeat(128));
+    let rows = [
+        ("payload=%7B%22action%22%3A+%22opened%22%7D", Ok(r#"{"action": "opened"}"#)),
+        ("&payload=%7B%7D&", Ok("{}")),
+        ("p%61yload=%7B%7D", Ok("{}")),
+        ("payload=%7B%7D&a=1", Ok("{}")),
+        ("a=%7B%7D", Ok(r#"{"a":"{}"}"#)),
+        ("payload=%7B", Err(FormProblem::NotJson)),
+        ("payload=%7B%7D%7D", Err(FormProblem::NotJson)),
+        ("payload={\"a\":NaN}", Err(FormProblem::NotJson)),
+        ("payload=%7B%7D%00", Err(FormProblem::NotJson)),
+        ("payload=%EF%BB%BF%EF%BB%BF%7B%7D", Err(FormProblem::NotJson)),
+        ("payload=", Err(FormProblem::NotJson)),
+        ("payload=%7B%7D&payload=%7B%7D", Err(FormProblem::NotJson)),
+        (&deep, Err(FormProblem::TooDeep)),
+    ];
+    for (form, json) in rows {
+        let found = to_json(form.as_bytes(), Some("payload"), None);
+        assert_eq!(found.as_deref().map_err(|problem| *problem), json, "{form}");
+    }
+}
+
+#[test]
+fn false_charset_does_not_change_a_payload() {
+    let form = "payload=%7B%22a%22%3A%22%E4%B8%AD%22%7D".as_bytes();
+    for label in ["gbk", "big5", "shift_jis", "iso-8859-1", "utf-16"] {
+        let declared = Encoding::for_label(label.as_bytes());
+        assert_eq!(to_json(form, Some("payload"), declared).as_deref(), Ok("{\"a\":\"中\"}"), "{label}");
+    }
+    let unknown = payload(form, FormKind::UrlEncoded, "payload", Err(CharsetProblem::Unknown));
+    assert_eq!(unknown.map(|text| text.is_some()), Ok(true));
+}
+
+#[test]
+fn multipart_fields_become_an_object_without_files() {
+    let part =
+        |head: &str, value: &str| format!("--b\r\ncontent-disposition: form-data; {head}\r\n\r\n{value}\r\n");
+    let json = |parts: &[String]| {
+        let body = format!("{}--b--\r\n", parts.concat());
+        fields_to_json(body.as_bytes(), "b".to_owned(), None)
+    };
+    let (one, two) = (part("name=a", "x \u{e9}"), part("name=b", "1"));
+    let file = part("name=c; filename=f.pdf", "not read");
+    let all = json(&[one.clone(), file.clone(), two, one.clone()]);
+    assert_eq!(all.unwrap().as_deref(), Some("{\"a\":[\"x \u{e9}\",\"x \u{e9}\"],\"b\":\"1\"}"));
+    // Only what is read counts towards the limit.
+    let large_file = part("name=c; filename=f", &"x".repeat(MAX_JSON_BYTES + 1));
+    assert_eq!(json(&[one, large_file]).unwrap().as_deref(), Some("{\"a\":\"x \u{e9}\"}"));
+    assert_eq!(json(&[part("name=a", &"x".repeat(MAX_JSON_BYTES))]), Err(FormProblem::TooLarge));
+    assert_eq!(json(&[file]), Ok(None));
+}
+
+#[test]
+fn form_is_decoded_by_its_declared_charset() {
+    use encoding_rs::{EUC_KR, SHIFT_JIS, UTF_8, UTF_16LE, WINDOWS_1252};
+    let rows: [(&[u8], &'static Encoding, Result<&str, FormProblem>); 10] = [
+        (b"n=%E9+x&gr%FCn=%80", WINDOWS_1252, Ok("{\"n\":\"é x\",\"grün\":\"€\"}")),
+        (b"n=\xe9%4", WINDOWS_1252, Ok("{\"n\":\"é%4\"}")),
+        (b"n=%C3%A9", WINDOWS_1252, Ok("{\"n\":\"Ã©\"}")),
+        (b"n=%83e%83X%83g&n=\x83e&&x", SHIFT_JIS, Ok("{\"n\":[\"テスト\",\"テ\"],\"x\":\"\"}")),
+        (b"n=%C3%A9", UTF_8, Ok("{\"n\":\"é\"}")),
+        (b"n=%E9", UTF_8, Err(FormProblem::MalformedText)),
+        (b"%FF=1", SHIFT_JIS, Err(FormProblem::MalformedText)),
+        (b"n=%FF", EUC_KR, Err(FormProblem::MalformedText)),
+        (b"n=1", UTF_16LE, Err(FormProblem::UnknownCharset)),
+        (b"payload={\"a\":\"%E9\"}", WINDOWS_1252, Ok("{\"a\":\"é\"}")),
+    ];
+    for (form, charset, json) in rows {
+        let found = to_json(form, Some("payload"), Some(charset));
+        assert_eq!(found.as_deref().map_err(|problem| *problem), json, "{}", form.escape_ascii());
+    }
+    assert_eq!(to_json(b"payload=%FF", Some("payload"), Some(UTF_8)), Err(FormProblem::MalformedText));
+    let mark = to_json(b"payload=%EF%BB%BF%7B%7D", Some("payload"), None);
+    assert_eq!(mark.as_deref(), Ok("{}"));
+}
+
+#[test]
+fn part_of_multipart_is_decoded_by_its_own_charset() {
+    let read = |kind: &str, value: &[u8]| {
+        let head = format!("--b\r\ncontent-disposition: form-data; name=payload\r\n{kind}\r\n");
+        let body = [head.as_bytes(), value, b"\r\n--b--\r\n"].concat();
+        payload(&body, FormKind::Multipart("b".to_owned()), "payload", Ok(None))
+    };
+    let latin = "content-type: application/json; charset=iso-8859-1\r\n";
+    assert_eq!(read(latin, b"{\"a\":\"\xe9\"}"), Ok(Some("{\"a\":\"é\"}".to_owned())));
+    assert_eq!(read("", "{\"a\":\"é\"}".as_bytes()), Ok(Some("{\"a\":\"é\"}".to_owned())));
+    assert_eq!(read("", b"{\"a\":\"\xe9\"}"), Ok(Some("{\"a\":\"\u{fffd}\"}".to_owned())));
+    let utf_8 = "content-type: text/plain; charset=utf-8\r\n";
+    assert_eq!(read(utf_8, b"{\"a\":\"\xe9\"}"), Err(FormProblem::MalformedText));
+    let unknown = "content-type: text/plain; charset=klingon\r\n";
+    assert_eq!(read(unknown, b"{}"), Ok(Some("{}".to_owned())));
+    assert_eq!(read(unknown, b"{"), Err(FormProblem::UnknownCharset));
+    assert_eq!(read("", b"{"), Err(FormProblem::NotJson));
+}
+
+#[test]
+fn a_form_that_would_take_much_memory_is_not_decoded() {
+    assert_eq!(to_json("a&".repeat(MAX_FIELDS).as_bytes(), None, None), Err(FormProblem::TooLarge));
+    assert!(to_json("a&".repeat(MAX_FIELDS - 1).as_bytes(), None, None).is_ok());
+    assert_eq!(to_json(&vec![b'a'; MAX_JSON_BYTES + 1], None, None), Err(FormProblem::TooLarge));
+    let payload = format!("payload=\"{}\"", "x".repeat(2 * MAX_JSON_BYTES));
+    assert_eq!(to_json(payload.as_bytes(), None, None), Err(FormProblem::TooLarge));
+    assert_eq!(to_json(payload.as_bytes(), Some("payload"), None).as_deref(), Ok(&payload[8..]));
+}
+
+#[test]
+fn fields_that_are_signed_may_be_as_large_as_bodies_but_not_as_many() {
+    let multipart = |part: &str, count: usize| {
+        let parts = format!("--b\r\ncontent-disposition: form-data; name=a\r\n\r\n{part}\r\n").repeat(count);
+        fields(format!("{parts}--b--\r\n").as_bytes(), FormKind::Multipart("b".to_owned()), None)
+    };
+    let large = "x".repeat(5 << 20);
+    let one = Some(vec![("a".to_owned(), large.clone())]);
+    assert_eq!(fields(format!("a={large}").as_bytes(), FormKind::UrlEncoded, None), one);
+    assert_eq!(multipart(&large, 1), one);
+    let many = "a&".repeat(MAX_FIELDS - 1);
+    assert!(fields(many.as_bytes(), FormKind::UrlEncoded, None).is_some());
+    assert_eq!(fields(format!("{many}a&").as_bytes(), FormKind::UrlEncoded, None), None);
+    assert!(multipart("", MAX_FIELDS).is_some());
+    assert_eq!(multipart("", MAX_FIELDS + 1), None);
+    let files =
+        "--b\r\ncontent-disposition: form-data; name=a; filename=f\r\n\r\n\r\n".repeat(MAX_FIELDS + 1);
+    assert_eq!(
+        fields(format!("{files}--b--\r\n").as_bytes(), FormKind::Multipart("b".to_owned()), None),
+        None
+    );
+    assert_eq!(fields(b"--b\r\nno end", FormKind::Multipart("b".to_owned()), None), Some(Vec::new()));
+}

@@ -1,0 +1,57 @@
+//! Places whose header a setting names, and the list of problems with settings.
+
+use crate::content::view::Texts;
+use crate::scheme::place::{Place, is_header_name};
+
+use super::super::recipe::NamedPlace;
+use super::super::settings::SettingError;
+
+/// Two schemes may share a key; its problem is told once.
+pub fn once<T>(bound: Result<T, SettingError>, errors: &mut Vec<SettingError>) -> Option<T> {
+    match bound {
+        Ok(bound) => Some(bound),
+        Err(error) => {
+            if !errors.contains(&error) {
+                errors.push(error);
+            }
+            None
+        }
+    }
+}
+
+pub fn bind_place(place: &NamedPlace, texts: &Texts) -> Result<Place, SettingError> {
+    match place {
+        NamedPlace::Place(place) => Ok(place.clone()),
+        NamedPlace::HeaderOf { setting } => named_header(setting, texts).map(Place::Header),
+    }
+}
+
+pub fn named_header(setting: &str, texts: &Texts) -> Result<String, SettingError> {
+    let header = texts.first(setting).and_then(|header| std::str::from_utf8(header).ok());
+    let Some(header) = header else {
+        return Err(SettingError::new(setting, "is missing: the name of the header with the token"));
+    };
+    if !is_header_name(header) {
+        return Err(SettingError::new(setting, "is not the name of a header, such as `Acme-Webhook-Token`"));
+    }
+    if COMMON_HEADERS.iter().any(|name| header.eq_ignore_ascii_case(name)) {
+        return Err(SettingError::new(
+            setting,
+            "is a header that every client sends and cannot authenticate the sender",
+        ));
+    }
+    Ok(header.to_ascii_lowercase())
+}
+
+/// What HTTP itself or any proxy puts into a request.
+const COMMON_HEADERS: [&str; 9] = [
+    "Host",
+    "Content-Length",
+    "Content-Type",
+    "Connection",
+    "Transfer-Encoding",
+    "User-Agent",
+    "Accept",
+    "X-Forwarded-For",
+    "X-Forwarded-Proto",
+];

@@ -1,0 +1,72 @@
+//! What several schemes in code need: HMACs, and headers that must be present.
+
+use std::borrow::Cow;
+
+use ring::hmac;
+use subtle::ConstantTimeEq;
+
+use crate::content::request::{Cause, Secret};
+use crate::content::view::View;
+use crate::scheme::encoding::Encoding;
+use crate::scheme::layout::MAX_CANDIDATES;
+
+/// Rejects an empty secret.
+///
+/// # Errors
+/// The secret is empty.
+pub fn non_empty(secret: &[u8]) -> Result<&[u8], &'static str> {
+    if secret.is_empty() { Err("is empty; anyone can sign with an empty key") } else { Ok(secret) }
+}
+
+/// Whether one of the encoded signatures is that of one of the secrets over the text.
+pub fn any_hmac(
+    algorithm: hmac::Algorithm,
+    secrets: &[Secret],
+    text: &[u8],
+    encoding: Encoding,
+    signatures: &[&[u8]],
+) -> Result<(), Cause> {
+    let length = algorithm.digest_algorithm().output_len();
+    let decoded: Vec<_> =
+        signatures.iter().filter_map(|signature| encoding.decode(signature, length)).collect();
+    if decoded.is_empty() {
+        return Err(Cause::MalformedSignature);
+    }
+    let is_right = |secret: &Secret| {
+        let tag = hmac::sign(&hmac::Key::new(algorithm, secret.expose()), text);
+        decoded.iter().any(|signature| tag.as_ref().ct_eq(&signature[..length]).into())
+    };
+    if secrets.iter().any(is_right) { Ok(()) } else { Err(Cause::SignatureMismatch) }
+}
+
+/// Whether a text is a signature of that algorithm in that encoding.
+pub fn is_hmac(algorithm: hmac::Algorithm, encoding: Encoding, signature: &[u8]) -> bool {
+    encoding.decode(signature, algorithm.digest_algorithm().output_len()).is_some()
+}
+
+/// The only value of a header that must be there.
+pub fn header<'a>(view: &View<'a>, name: &str) -> Result<&'a [u8], Cause> {
+    view.request.headers.single(name)?.ok_or(Cause::MissingHeader)
+}
+
+/// The lines of a header that is a list, joined as a proxy would join them (RFC 9110, 5.3).
+pub fn header_list<'a>(view: &View<'a>, name: &str) -> Result<Cow<'a, [u8]>, Cause> {
+    let lines = view.request.headers.0.iter().filter(|(field, _)| *field == name);
+    let lines = lines.map(|(_, value)| value.trim_ascii()).filter(|value| !value.is_empty());
+    let lines: Vec<&[u8]> = lines.take(MAX_CANDIDATES + 1).collect();
+    match lines.as_slice() {
+        [] => Err(Cause::MissingHeader),
+        [one] => Ok(Cow::Borrowed(one)),
+        several if several.len() > MAX_CANDIDATES => Err(Cause::MalformedSignature),
+        several => Ok(Cow::Owned(several.join(&b", "[..]))),
+    }
+}
+
+/// The only value of a header that must be there, as text.
+pub fn header_text<'a>(view: &View<'a>, name: &str) -> Result<&'a str, Cause> {
+    std::str::from_utf8(header(view, name)?).map_err(|_| Cause::MalformedSignature)
+}
+
+pub fn hmac_text(algorithm: hmac::Algorithm, secret: &Secret, text: &[u8], encoding: Encoding) -> String {
+    encoding.encode(hmac::sign(&hmac::Key::new(algorithm, secret.expose()), text).as_ref())
+}

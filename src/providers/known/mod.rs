@@ -1,0 +1,127 @@
+//! What a recipe knows about events and secrets before any request arrives: for checking a configuration.
+
+use super::describe::NO_TYPE;
+use super::recipe::{KeySource, ProviderGroup, Recipe};
+
+/// The most edits between an event and a misspelling of it; with more, other events of a provider are as near.
+const MAX_TYPING_EDITS: usize = 1;
+/// Shorter names differ by a letter from each other.
+const MIN_COMPARED_CHARACTERS: usize = 5;
+
+/// An event that a provider does not send.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnknownEvent {
+    /// The known one that is spelt most like it.
+    pub nearest: Option<String>,
+}
+
+impl Recipe {
+    /// Whether a message of this provider can have an event that the pattern matches. The pattern is without the source's
+    /// name; `*` stands for any characters. Where the recipe does not list all events, only an obvious misspelling is
+    /// an error.
+    ///
+    /// # Errors
+    /// No event can match.
+    pub fn check_event(&self, pattern: &str) -> Result<(), UnknownEvent> {
+        let listed: Vec<&str> = match (&self.event_type[..], &self.events[..]) {
+            // Without a type, every message is `message`.
+            ([], _) => vec![NO_TYPE],
+            (_, []) => return self.check_spelling(pattern),
+            (_, events) => events.iter().map(String::as_str).chain([NO_TYPE]).collect(),
+        };
+        let with_action = |event: &&str| overlap(pattern, &format!("{event}.*"));
+        let has_action = !self.event_action.is_empty();
+        if listed.iter().any(|event| overlap(pattern, event) || (has_action && with_action(event))) {
+            return Ok(());
+        }
+        let written = pattern.split(['*', '.']).next().filter(|_| has_action).unwrap_or(pattern);
+        let near = listed.iter().filter(|event| !event.contains('*'));
+        let near = near.min_by_key(|event| strsim::damerau_levenshtein(written, event));
+        Err(UnknownEvent { nearest: near.map(|event| (*event).to_owned()) })
+    }
+
+    /// An event of the provider, where the pattern matches only messages without an event type although the provider names
+    /// one. Chat services are left out: their event may be called `message`.
+    pub fn event_instead_of(&self, pattern: &str) -> Option<&str> {
+        let is_none = pattern == NO_TYPE && !self.event_type.is_empty();
+        let may_be_real = matches!(self.group, ProviderGroup::Generic | ProviderGroup::Messaging)
+            || self
+                .samples
+                .iter()
+                .map(|sample| &sample.event)
+                .chain(&self.events)
+                .any(|event| event == NO_TYPE);
+        let sample = self.samples.iter().find(|sample| !sample.is_invented)?;
+        (is_none && !may_be_real).then_some(sample.event.as_str())
+    }
+
+    /// Whether an event of this name without an action is never sent, but only with one.
+    pub fn needs_action(&self, event: &str) -> bool {
+        let is_in = |list: &[String]| list.iter().any(|listed| listed == event);
+        // Where the recipe does not tell them apart, nothing is known.
+        !self.events_without_action.is_empty() && is_in(&self.events) && !is_in(&self.events_without_action)
+    }
+
+    fn check_spelling(&self, pattern: &str) -> Result<(), UnknownEvent> {
+        if pattern.contains('*') || pattern.chars().count() < MIN_COMPARED_CHARACTERS {
+            return Ok(());
+        }
+        let known = self.samples.iter().filter(|sample| !sample.is_invented).map(|sample| &sample.event);
+        let edits = |event: &&String| strsim::damerau_levenshtein(pattern, event);
+        match known.min_by_key(edits) {
+            Some(event) if (1..=MAX_TYPING_EDITS).contains(&edits(&event)) => {
+                Err(UnknownEvent { nearest: Some(event.clone()) })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether the value itself is sent with each request, rather than a signature.
+    pub fn is_sent(&self, setting: &str) -> bool {
+        self.proofs.tokens.iter().any(|token| token.key == setting)
+            || (self.proofs.basic && setting == "password")
+    }
+
+    /// Bytes of the weakest secret that the schemes make of a value, from which its strength is judged. `None` where the
+    /// setting is not a shared secret.
+    pub fn secret_bytes(&self, setting: &str, value: &[u8]) -> Option<usize> {
+        let keys =
+            self.proofs.signatures.iter().filter(|signature| signature.scheme.algorithm.public().is_none());
+        let keys = keys.filter_map(|signature| match &signature.key {
+            KeySource::Setting { setting: name, derivation } if name == setting => {
+                derivation.derive(value).ok()
+            }
+            _ => None,
+        });
+        let is_for_code = self.proofs.code.is_some_and(|code| code.secret_settings().contains(&setting));
+        let whole = (self.is_sent(setting) || is_for_code).then_some(value.len());
+        // A hashed key is longer than the secret it is made of.
+        keys.map(|key| key.len().min(value.len())).chain(whole).min()
+    }
+}
+
+/// Whether some text matches both patterns.
+fn overlap(one: &str, other: &str) -> bool {
+    let other = other.as_bytes();
+    // Whether the rest of `other` from each place on overlaps what is left of `one`, from its end to its beginning.
+    let mut rest: Vec<bool> =
+        (0..=other.len()).map(|at| other[at..].iter().all(|byte| *byte == b'*')).collect();
+    for byte in one.bytes().rev() {
+        let mut row = vec![false; other.len() + 1];
+        for at in (0..=other.len()).rev() {
+            let theirs = other.get(at);
+            let next = |row: &[bool]| row.get(at + 1).copied().unwrap_or(false);
+            row[at] = match theirs {
+                _ if byte == b'*' => rest[at] || next(&row),
+                Some(b'*') => next(&row) || rest[at],
+                Some(theirs) => *theirs == byte && next(&rest),
+                None => false,
+            };
+        }
+        rest = row;
+    }
+    rest[0]
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,199 @@
+//! A provider's rules, validated: what is in here cannot be wrong.
+
+mod rules;
+
+use std::time::Duration;
+
+use crate::json::Paths;
+
+use super::cloud_event::EventSlots;
+use super::fetch::FetchRule;
+use super::reply::{AcceptedReply, RefusedReply};
+use super::settings::SettingSpec;
+
+pub(super) use rules::{
+    AnswerRule, ConfirmRule, Detail, HandshakeBody, HandshakeReply, HandshakeRule, JwtRule, KeySource,
+    NamedPlace, Proofs, SampleBody, Signature, TokenRule,
+};
+
+/// A provider's rules, as data. `Debug` shows the name alone: all the rest is the recipe's file.
+pub struct Recipe {
+    pub(super) name: String,
+    pub(super) title: String,
+    pub(super) group: ProviderGroup,
+    pub(super) facts: Facts,
+    pub(super) keys: Vec<SettingSpec>,
+    pub(super) proofs: Proofs,
+    /// How far a signed timestamp may be from our clock; `None` where nothing signs one.
+    pub(super) tolerance: Option<Duration>,
+    /// All paths that are wanted from a JSON body.
+    pub(super) paths: Paths,
+    /// The first that is there counts.
+    pub(super) event_type: Vec<Detail>,
+    pub(super) event_action: Vec<Detail>,
+    /// All types that `event_type` can have; `*` stands for any characters. Empty where they are not known.
+    pub(super) events: Vec<String>,
+    /// Those of `events` that never have an action; empty where that is not known.
+    pub(super) events_without_action: Vec<String>,
+    /// Joined with colons; all of them must be there, each in the first of its places.
+    pub(super) delivery_id: Vec<Vec<Detail>>,
+    /// Methods of its messages, in upper case.
+    pub(super) methods: Vec<String>,
+    /// The form field that holds the payload as JSON, where a form has no other.
+    pub(super) form_payload: Option<String>,
+    /// The query field that holds the payload of a GET as JSON.
+    pub(super) query_payload: Option<String>,
+    /// Whether the fields of a multipart body are read like those of any form. Files are left out.
+    pub(super) multipart: bool,
+    /// Where a CloudEvent has its attributes; `None` where the sender sends none.
+    pub(super) cloud_event: Option<EventSlots>,
+    /// Of the weakest proof.
+    pub(super) coverage: Coverage,
+    /// Where nothing but signatures is taken.
+    pub(super) signed_coverage: Coverage,
+    /// Settings of which one must be there, for the documentation.
+    pub(super) requires: Vec<String>,
+    pub(super) handshakes: Vec<HandshakeRule>,
+    pub(super) fetch: Option<FetchRule>,
+    /// Ends with a row for all events.
+    pub(super) accepted: Vec<AcceptedReply>,
+    /// Ends with a row for all causes.
+    pub(super) refused: Vec<RefusedReply>,
+    pub(super) samples: Vec<SampleBody>,
+}
+
+/// What kind of service a provider is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ProviderGroup {
+    Generic,
+    Code,
+    Payments,
+    Commerce,
+    Messaging,
+    Content,
+    Identity,
+}
+
+/// What a person should know; nothing here decides anything.
+#[derive(Debug, Default)]
+pub struct Facts {
+    /// The provider's own page; empty where none is known.
+    pub docs: String,
+    /// Where the facts come from.
+    pub source: String,
+    /// Where the URL is registered.
+    pub registered_at: Option<String>,
+    pub answer_within: Option<String>,
+    pub retries: Option<String>,
+    pub addresses: Option<String>,
+    pub rotation: Option<String>,
+    pub traps: Vec<String>,
+    /// Fields of the recipe that no source confirms.
+    pub unconfirmed: Vec<String>,
+    /// Places as the recipe writes them.
+    pub event_type: Vec<String>,
+    pub event_action: Vec<String>,
+    pub delivery_id: Vec<String>,
+    /// What is signed, or shared, in words.
+    pub schemes: Vec<String>,
+    /// Which requests are answered instead of kept, in words.
+    pub handshakes: Vec<String>,
+}
+
+impl Facts {
+    pub fn is_unconfirmed(&self, field: &str) -> bool {
+        self.unconfirmed.iter().any(|unconfirmed| unconfirmed == field)
+    }
+}
+
+/// How much of the body the proof covers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Coverage {
+    Full,
+    Partial,
+    None,
+}
+
+impl std::fmt::Debug for Recipe {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Recipe").field(&self.name).finish()
+    }
+}
+
+impl Recipe {
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub fn title(&self) -> &str {
+        &self.title
+    }
+
+    pub const fn group(&self) -> ProviderGroup {
+        self.group
+    }
+
+    pub const fn facts(&self) -> &Facts {
+        &self.facts
+    }
+
+    pub fn keys(&self) -> &[SettingSpec] {
+        &self.keys
+    }
+
+    pub const fn tolerance(&self) -> Option<Duration> {
+        self.tolerance
+    }
+
+    pub const fn coverage(&self) -> Coverage {
+        self.coverage
+    }
+
+    pub fn requires(&self) -> &[String] {
+        &self.requires
+    }
+
+    /// Whether a handshake teaches the secret.
+    pub fn learns(&self) -> bool {
+        self.handshakes.iter().any(|rule| rule.learn.is_some())
+    }
+
+    /// Whether the provider's API must be asked.
+    pub const fn asks_provider(&self) -> bool {
+        self.proofs.confirm.is_some()
+    }
+
+    /// Methods of its messages, in upper case.
+    pub fn methods(&self) -> &[String] {
+        &self.methods
+    }
+
+    /// Methods of its handshakes.
+    pub fn handshake_methods(&self) -> impl Iterator<Item = &str> {
+        self.handshakes.iter().map(|rule| rule.method.as_str())
+    }
+
+    /// Whether the URL as registered is part of what is signed.
+    pub fn signs_url(&self) -> bool {
+        self.proofs.signs_url()
+    }
+
+    /// Whether a handshake has something signed that nobody has proven to have asked for.
+    pub(super) fn signs_for_strangers(&self) -> bool {
+        self.handshakes.iter().any(HandshakeRule::signs_for_strangers)
+    }
+
+    /// The settings that hold keys of signatures.
+    pub(super) fn signing_settings(&self) -> Vec<&str> {
+        self.proofs.signing_settings()
+    }
+
+    /// Whether some scheme uses keys that the provider publishes.
+    pub(super) fn uses_published_keys(&self) -> bool {
+        self.proofs.signatures.iter().any(|signature| signature.key.is_published())
+            || self.proofs.jwts.iter().any(|rule| rule.key.is_published())
+            || self.proofs.code.is_some_and(|code| code.uses_published_keys())
+    }
+}

@@ -1,0 +1,212 @@
+//! The rules of a recipe: what proves the sender, which requests are handshakes, and how the provider's API is asked.
+
+use crate::json::Slot;
+use crate::scheme::auth_scheme::AuthScheme;
+use crate::scheme::condition::RequestCondition;
+use crate::scheme::encoding::Encoding;
+use crate::scheme::expectation::Expectation;
+use crate::scheme::jwt::Jwt;
+use crate::scheme::key::{Algorithm, Derivation};
+use crate::scheme::place::Place;
+use crate::scheme::signature::SignatureScheme;
+use crate::scheme::template::Template;
+
+use super::super::code::Scheme;
+use super::super::fetch::FetchRule;
+use crate::scheme::shape::ChallengeShape;
+
+/// What may prove the sender. Of several kinds any one that is configured is enough.
+#[derive(Debug, Default)]
+pub struct Proofs {
+    pub tokens: Vec<TokenRule>,
+    pub basic: bool,
+    /// In order of preference.
+    pub signatures: Vec<Signature>,
+    pub jwts: Vec<JwtRule>,
+    pub code: Option<&'static dyn Scheme>,
+    pub confirm: Option<ConfirmRule>,
+}
+
+/// A shared token.
+#[derive(Debug)]
+pub struct TokenRule {
+    pub at: NamedPlace,
+    pub scheme: AuthScheme,
+    /// The setting that holds it.
+    pub key: String,
+    pub optional: bool,
+}
+
+/// A place, or a header that a setting names.
+#[derive(Clone, Debug)]
+pub enum NamedPlace {
+    Place(Place),
+    HeaderOf { setting: String },
+}
+
+/// A signature scheme and where its key comes from.
+#[derive(Debug)]
+pub struct Signature {
+    pub scheme: SignatureScheme,
+    pub key: KeySource,
+    /// The switch that allows a scheme which is off by default.
+    pub enabled_by: Option<String>,
+}
+
+#[derive(Debug)]
+pub enum KeySource {
+    Setting { setting: String, derivation: Derivation },
+    ById(NamedPlace),
+    AnyPublished,
+    Certificate { url: Place, hosts: Vec<String> },
+}
+
+impl KeySource {
+    pub fn setting(&self) -> Option<&str> {
+        match self {
+            Self::Setting { setting, .. } => Some(setting),
+            _ => None,
+        }
+    }
+
+    /// Whether keys of the provider are looked up by id or taken from its set.
+    pub const fn is_published(&self) -> bool {
+        matches!(self, Self::ById(_) | Self::AnyPublished)
+    }
+}
+
+#[derive(Debug)]
+pub struct JwtRule {
+    pub jwt: Jwt,
+    pub key: KeySource,
+}
+
+/// A request that is no message and wants an answer.
+#[derive(Debug)]
+pub struct HandshakeRule {
+    pub method: String,
+    pub when: Vec<RequestCondition>,
+    pub check: Vec<RequestCondition>,
+    /// Answered only after the signature.
+    pub signed: bool,
+    pub answer: Option<AnswerRule>,
+    /// What we sign for the sender: only what cannot be a webhook's body.
+    pub challenge: Option<Place>,
+    pub challenge_shape: ChallengeShape,
+    pub reply: HandshakeReply,
+    pub learn: Option<Place>,
+    pub visit: Option<Place>,
+    pub visit_hosts: Vec<String>,
+}
+
+impl HandshakeRule {
+    pub fn is_known_by_body(&self) -> bool {
+        self.when.iter().any(|condition| condition.place().is_in_body())
+    }
+
+    /// Whether whoever asks is given a signature with a key of the source.
+    pub fn signs_for_strangers(&self) -> bool {
+        !self.signed && self.answer.as_ref().is_some_and(|answer| answer.key.is_some())
+    }
+}
+
+#[derive(Debug)]
+pub struct AnswerRule {
+    pub algorithm: Algorithm,
+    pub encoding: Encoding,
+    pub text: Template,
+    pub key: Option<(String, Derivation)>,
+}
+
+#[derive(Debug)]
+pub struct HandshakeReply {
+    pub status: u16,
+    pub body: HandshakeBody,
+    pub headers: Vec<(String, Template)>,
+}
+
+#[derive(Debug)]
+pub enum HandshakeBody {
+    Empty,
+    Text(Template),
+    Json(Template),
+}
+
+/// Where a detail of a message is.
+#[derive(Debug)]
+pub enum Detail {
+    /// In lower case.
+    Header(String),
+    Query(String),
+    /// In the JSON body, or the form as JSON.
+    Json(Slot),
+}
+
+/// The body of a sample request for one event.
+#[derive(Debug)]
+pub struct SampleBody {
+    pub event: String,
+    /// The recipe has no sample, so the event is none of the provider's.
+    pub is_invented: bool,
+    pub id: String,
+    pub body: String,
+    pub content_type: String,
+    pub query: String,
+    /// Names and templates of values, as in the body.
+    pub headers: Vec<(String, String)>,
+    /// Where this one is signed; the first signature that can be made where nothing is said.
+    pub signed_at: Option<Place>,
+}
+
+/// How a provider's API is asked.
+#[derive(Debug)]
+pub struct ConfirmRule {
+    pub method: String,
+    pub url: Template,
+    /// Without values from the request. One whose setting is missing is left out.
+    pub headers: Vec<(String, Template)>,
+    /// JSON.
+    pub body: Option<Template>,
+    pub expect: Expectation,
+    /// Answers that say for certain that there is no such thing.
+    pub unknown: Vec<Expectation>,
+    /// Made before: what it takes becomes `{login}`.
+    pub login: Option<FetchRule>,
+    /// What must look like an id, not like a path.
+    pub shape_of: Place,
+}
+
+impl Proofs {
+    /// The settings that hold keys of signatures, JWTs and code.
+    pub fn signing_settings(&self) -> Vec<&str> {
+        let of_signatures = self.signatures.iter().map(|rule| &rule.key);
+        let keys = of_signatures.chain(self.jwts.iter().map(|rule| &rule.key));
+        let of_code = self.code.into_iter().flat_map(|code| code.secret_settings().iter().copied());
+        let mut settings: Vec<&str> = keys.filter_map(KeySource::setting).chain(of_code).collect();
+        settings.sort_unstable();
+        settings.dedup();
+        settings
+    }
+
+    pub fn are_none(&self) -> bool {
+        self.tokens.is_empty()
+            && !self.basic
+            && self.signatures.is_empty()
+            && self.jwts.is_empty()
+            && self.code.is_none()
+            && self.confirm.is_none()
+    }
+
+    pub fn signs_url(&self) -> bool {
+        use crate::scheme::jwt::ClaimCheck;
+        let claims_url = |rule: &JwtRule| {
+            rule.jwt
+                .claims
+                .iter()
+                .any(|claim| matches!(&claim.must, ClaimCheck::Equal(text) if text.has_url()))
+        };
+        self.signatures.iter().any(|signature| signature.scheme.template.has_url())
+            || self.jwts.iter().any(claims_url)
+            || self.code.is_some_and(|code| code.signs_url())
+    }
+}

@@ -1,0 +1,400 @@
+//! A recipe bound to one source: what a received request is put to.
+
+mod bound;
+mod large_form;
+mod signed_headers;
+
+use std::sync::{Arc, LazyLock};
+use std::time::Duration;
+
+use crate::content::charset;
+use crate::content::document;
+use crate::content::form::{self, FormProblem};
+use crate::content::request::Secret;
+use crate::content::view::{Texts, View};
+use crate::json::PathValues;
+use crate::scheme::certificate::Roots;
+use crate::scheme::jwt::JwtKeys;
+use crate::scheme::key_store::{KeyRequest, KeyResponse, KeyStore, VerifyError};
+use crate::scheme::place::Place;
+use crate::scheme::signature::{BoundSignature, SignatureKeys, Terms};
+use crate::scheme::token::Basic;
+
+use super::confirm::Asker;
+use super::describe::Description;
+use super::fetch::{FetchPlan, keys_among};
+use super::recipe::{Coverage, Recipe};
+use super::reply::{AcceptedReply, RefusedReply, Reply};
+use super::settings::{SettingError, Settings};
+use crate::content::request::Cause;
+use crate::content::request::Headers;
+use crate::content::request::Request;
+use crate::scheme::shape::has_shape_of_id;
+pub(super) use bound::{BoundProofs, BoundToken};
+
+/// A recipe bound to the settings of one source: everything precomputed that can be (HMAC keys, parsed templates).
+#[derive(Debug)]
+pub struct Verifier {
+    pub(super) recipe: &'static Recipe,
+    /// What it was bound to, for binding it anew with a learned secret.
+    pub(super) settings: Settings,
+    pub(super) proofs: BoundProofs,
+    pub(super) texts: Texts,
+    /// Unused where nothing signs a timestamp.
+    pub(super) tolerance: Duration,
+    /// Ends with a row for all events.
+    pub(super) accepted: Vec<AcceptedReply>,
+    /// Ends with a row for all causes.
+    pub(super) refused: Vec<RefusedReply>,
+    pub(super) credential_headers: Vec<String>,
+    pub(super) credential_query: Vec<String>,
+    /// Headers in which the provider sends signatures that this source has no key for.
+    pub(super) unchecked_headers: Vec<&'static str>,
+    /// Headers that name a message, and that count only where the signature that decides covers them.
+    pub(super) partly_signed_headers: Vec<&'static str>,
+    /// Keys that the source has configured instead of having them fetched.
+    pub(super) own_keys: Vec<OwnKey>,
+}
+
+/// A public key with the id that requests name it by; without an id it is the only one.
+#[derive(Clone, Debug)]
+pub(super) struct OwnKey {
+    pub id: Option<String>,
+    pub text: String,
+}
+
+impl Verifier {
+    pub fn recipe(&self) -> &'static Recipe {
+        self.recipe
+    }
+
+    /// False for schemes that authenticate before the body is read (tokens in headers, none).
+    pub fn reads_body(&self) -> bool {
+        let proofs = &self.proofs;
+        let token_in_body = proofs.tokens.iter().any(|bound| bound.token.at().is_in_body());
+        token_in_body
+            || !proofs.signatures.is_empty()
+            || !proofs.jwts.is_empty()
+            || proofs.code.is_some()
+            || proofs.asker.is_some()
+            // A handshake is not asked for the credentials of a message; this one is known by its body.
+            || self.recipe.handshakes.iter().any(|rule| !rule.signed && rule.is_known_by_body())
+    }
+
+    /// Whether judging a request decodes its body or writes it anew: of large ones only a few should be judged at a time.
+    pub fn rewrites_body(&self) -> bool {
+        let proofs = &self.proofs;
+        let is_in_form = |place: &Place| matches!(place, Place::Form(_));
+        self.recipe.form_payload.is_some()
+            || proofs.asker.as_ref().is_some_and(|asker| asker.decodes_body())
+            || proofs.code.as_ref().is_some_and(|code| code.scheme.rewrites_body())
+            || proofs.tokens.iter().any(|bound| is_in_form(bound.token.at()))
+            || proofs.signatures.iter().any(|BoundSignature { scheme, .. }| {
+                scheme.template.rewrites_body() || is_in_form(&scheme.at)
+            })
+    }
+
+    /// Whether the scheme itself proves the sender, as this source is configured.
+    pub fn proves_sender(&self) -> bool {
+        let proofs = &self.proofs;
+        !proofs.tokens.is_empty()
+            || proofs.basic.is_some()
+            || !proofs.signatures.is_empty()
+            || !proofs.jwts.is_empty()
+            || proofs.code.is_some()
+    }
+
+    /// # Errors
+    /// Why the request is refused, or what must be fetched before it can be judged.
+    pub fn authenticate(&self, request: &Request<'_>, key_store: &dyn KeyStore) -> Result<(), VerifyError> {
+        if self.proofs.are_none() {
+            // A source that is still to learn its secret has nothing to check a message with.
+            let waits = self.recipe.learns();
+            return if waits { Err(Cause::MissingHeader.into()) } else { Ok(()) };
+        }
+        let view = self.view(request);
+        let key_store = OwnKeysFirst { verifier: self, key_store };
+        let terms = Terms { texts: &self.texts, tolerance: self.tolerance, key_store: &key_store };
+        self.check(&view, &terms)?;
+        // What has the shape of a challenge may have been signed by us, for whoever asked. A recipe that signs something else
+        // than the body is loaded only if that cannot be a challenge (`file/handshakes.rs`).
+        if self.recipe.signs_for_strangers() && has_shape_of_id(request.body) {
+            return Err(Cause::ClaimMismatch.into());
+        }
+        Ok(())
+    }
+
+    pub(super) fn view<'a>(&'a self, request: &'a Request<'a>) -> View<'a> {
+        View::new(request, self.recipe.form_payload.as_deref())
+            .with_query_payload(self.recipe.query_payload.as_deref())
+    }
+
+    fn check(&self, view: &View<'_>, terms: &Terms<'_>) -> Result<(), VerifyError> {
+        let proofs = &self.proofs;
+        if let Some(asker) = &proofs.asker {
+            return self.check_askable(asker, view);
+        }
+        proofs.check(view, terms)
+    }
+
+    /// Whether a request carries what the scheme demands, so that a genuine sender with another secret, key or account may
+    /// have sent it. Cheaper than `authenticate`; for requests that it has refused.
+    pub fn is_proof_carried(&self, request: &Request<'_>) -> bool {
+        let proofs = &self.proofs;
+        if proofs.are_none() || (self.recipe.signs_for_strangers() && has_shape_of_id(request.body)) {
+            return false;
+        }
+        let view = self.view(request);
+        if let Some(asker) = &proofs.asker {
+            return self.check_askable(asker, &view).is_ok();
+        }
+        let terms = Terms { texts: &self.texts, tolerance: self.tolerance, key_store: &EmptyKeyStore };
+        proofs.signatures.iter().any(|keyed| keyed.is_carried(&view, &terms))
+            || proofs.code.as_ref().is_some_and(|code| code.scheme.is_carried(&view, &terms))
+            || (proofs.basic.is_some() && Basic::is_carried(&view))
+            || proofs.tokens.iter().any(|bound| bound.token.is_carried(&view))
+            || proofs.jwts.iter().any(|(jwt, _)| jwt.is_carried(&view, &terms))
+    }
+
+    /// Whether `is_proof_carried` can tell only with the body, which then has to be read first.
+    pub fn has_proof_in_body(&self) -> bool {
+        let proofs = &self.proofs;
+        proofs.asker.is_some()
+            || self.has_token_in_body()
+            || proofs.signatures.iter().any(BoundSignature::has_proof_in_body)
+            || proofs.code.as_ref().is_some_and(|code| code.scheme.has_proof_in_body())
+            || proofs.jwts.iter().any(|(jwt, _)| jwt.at.is_in_body())
+    }
+
+    /// Whether the provider can be asked about it; its API's answer comes later. What goes into the URL must look like an
+    /// id: it comes from a stranger.
+    fn check_askable(&self, asker: &Asker, view: &View<'_>) -> Result<(), VerifyError> {
+        let Some(confirm) = &self.recipe.proofs.confirm else { return Ok(()) };
+        let id = confirm.shape_of.require(view)?;
+        if !has_shape_of_id(&id) {
+            return Err(Cause::NotConfirmed.into());
+        }
+        asker.question(view.request).map(drop).map_err(|unaskable| unaskable.cause.into())
+    }
+
+    /// How the provider's API is asked about the messages; `None` where they are believed as they come.
+    pub fn asker(&self) -> Option<&Arc<Asker>> {
+        self.proofs.asker.as_ref()
+    }
+
+    /// What the source has configured itself.
+    fn own(&self, wanted: &KeyRequest) -> Option<KeyResponse> {
+        let KeyRequest::Key { id } = wanted else { return None };
+        if self.own_keys.is_empty() {
+            return None;
+        }
+        let texts: Vec<String> = self
+            .own_keys
+            .iter()
+            .filter(|key| key.id.is_none() || id.is_none() || key.id == *id)
+            .filter_map(|key| match keys_among(&key.text, id.as_deref()) {
+                Some(KeyResponse::Keys(texts)) => Some(texts),
+                _ => None,
+            })
+            .flatten()
+            .collect();
+        Some(if texts.is_empty() { KeyResponse::Unknown } else { KeyResponse::Keys(texts) })
+    }
+
+    /// How something that was wanted is fetched.
+    pub fn plan<'a>(&'a self, wanted: &'a KeyRequest) -> FetchPlan<'a> {
+        FetchPlan::new(self.recipe.fetch.as_ref(), &self.texts, wanted)
+    }
+
+    /// Whether keys that the provider publishes are needed and can be neither fetched nor taken from the settings.
+    pub fn lacks_keys(&self) -> bool {
+        let cannot_fetch = || !self.plan(&KeyRequest::Key { id: Some(String::new()) }).is_possible();
+        let proofs = &self.proofs;
+        let by_secret = proofs.jwts.iter().any(|(_, keys)| !matches!(keys, JwtKeys::Published))
+            || proofs
+                .signatures
+                .iter()
+                .any(|keyed| matches!(keyed.keys, SignatureKeys::Secrets(_) | SignatureKeys::Public(_)));
+        self.recipe.uses_published_keys() && self.own_keys.is_empty() && !by_secret && cannot_fetch()
+    }
+
+    /// What the recipe wants to know from a JSON body, in one pass; `None` where the body is not JSON.
+    pub fn read_json(&self, body: &[u8]) -> Option<PathValues> {
+        self.recipe.paths.read(body)
+    }
+
+    /// A form's content as JSON text, which `read_json` takes: the payload where the form has the provider's payload field, or
+    /// else an object with repeats as arrays. `None` for anything but a form, and for a multipart body of a provider that is
+    /// not known to send one.
+    ///
+    /// # Errors
+    /// Why the form cannot be read.
+    pub fn form_to_json(&self, request: &Request<'_>) -> Result<Option<String>, FormProblem> {
+        let Some(kind) = form::kind(request.headers) else { return Ok(None) };
+        let declared = charset::declared(request.headers);
+        if let Some(field) = self.recipe.form_payload.as_deref()
+            && let Some(payload) = form::payload(request.body, kind.clone(), field, declared)?
+        {
+            return Ok(Some(payload));
+        }
+        match kind {
+            form::FormKind::UrlEncoded => form::to_json(request.body, declared?).map(Some),
+            form::FormKind::Multipart(boundary) if self.recipe.multipart => {
+                form::fields_to_json(request.body, boundary, declared?)
+            }
+            form::FormKind::Multipart(_) => Ok(None),
+        }
+    }
+
+    /// The text in the query of a GET that stands for its body, without a byte order mark; `None` unless the provider sends such
+    /// requests.
+    pub fn body_in_query(&self, request: &Request<'_>) -> Option<String> {
+        let text = document::in_query(request, self.recipe.query_payload.as_deref()?)?;
+        Some(text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text))
+    }
+
+    /// What a message is about; `json` is what `read_json` gave for the body, or for the form's JSON text.
+    pub fn describe(&self, request: &Request<'_>, json: Option<&PathValues>) -> Description {
+        let short = if json.is_none() { self.short_fields(request) } else { None };
+        let json = json.or(short.as_ref());
+        if self.partly_signed_headers.is_empty() {
+            return Description::of(self.recipe, request, json, &[]);
+        }
+        let view = self.view(request);
+        let is_unsigned = |header: &&str| !self.proofs.cover_header(header, &view);
+        let unsigned: Vec<&str> = self.partly_signed_headers.iter().copied().filter(is_unsigned).collect();
+        Description::of(self.recipe, request, json, &unsigned)
+    }
+
+    /// The reply once the message is kept.
+    pub fn accepted(&self, description: &Description) -> Reply {
+        let applies =
+            |row: &&AcceptedReply| row.event.as_ref().is_none_or(|event| event == description.bare_type());
+        self.accepted.iter().find(applies).map_or_else(|| Reply::empty(204), |row| row.reply.clone())
+    }
+
+    pub fn refused(&self, cause: Cause) -> Reply {
+        let applies = |row: &&RefusedReply| row.causes.as_ref().is_none_or(|causes| causes.contains(&cause));
+        self.refused.iter().find(applies).map_or_else(|| Reply::empty(403), |row| row.reply.clone())
+    }
+
+    /// Lower-case names of header fields whose values are credentials and must be redacted before storing.
+    pub fn credential_headers(&self) -> &[String] {
+        &self.credential_headers
+    }
+
+    /// Names of query fields likewise.
+    pub fn credential_query(&self) -> &[String] {
+        &self.credential_query
+    }
+
+    /// Whether a token of the source stands in bodies, which are kept as they are.
+    pub fn has_token_in_body(&self) -> bool {
+        self.proofs.tokens.iter().any(|bound| bound.token.at().is_in_body())
+    }
+
+    /// Whether the proof covers the body.
+    pub fn covers_body(&self) -> bool {
+        self.proves_sender() && self.coverage() == Coverage::Full
+    }
+
+    /// How much of the body the weakest proof covers that this source takes.
+    pub fn coverage(&self) -> Coverage {
+        if self.is_signed_alone() {
+            return Coverage::Full;
+        }
+        if self.proofs.must_be_signed() { self.recipe.signed_coverage } else { self.recipe.coverage }
+    }
+
+    /// The settings of which one would let signatures be checked, where the provider can sign and the source takes a value
+    /// that is sent along instead.
+    pub fn unused_signing_settings(&self) -> Vec<&'static str> {
+        if self.proofs.are_only_sent() { self.recipe.signing_settings() } else { Vec::new() }
+    }
+
+    /// The header in which a request has a signature that this source cannot check.
+    pub fn unchecked_signature(&self, headers: Headers<'_>) -> Option<&'static str> {
+        let is_sent =
+            |name: &&&str| headers.0.iter().any(|(field, value)| *field == **name && !value.is_empty());
+        self.unchecked_headers.iter().find(is_sent).copied()
+    }
+
+    /// The texts before tokens and where they stand, for people.
+    pub fn compared_tokens(&self) -> impl Iterator<Item = String> {
+        self.proofs.tokens.iter().map(|bound| bound.token.in_words())
+    }
+
+    /// Whether the source uses signatures over the body alone, of a recipe that also has proofs which do not cover it.
+    fn is_signed_alone(&self) -> bool {
+        let proofs = &self.proofs;
+        let is_signed = |keyed: &BoundSignature| keyed.keys.are_absent() || keyed.scheme.template.has_body();
+        self.recipe.coverage == Coverage::None
+            && proofs.tokens.is_empty()
+            && proofs.basic.is_none()
+            && proofs.jwts.is_empty()
+            && proofs.code.is_none()
+            && proofs.asker.is_none()
+            && proofs.signatures.iter().all(is_signed)
+    }
+
+    /// Whether the source has no secret yet and waits for the handshake that teaches it.
+    pub fn waits_for_secret(&self) -> bool {
+        self.recipe.learns() && self.settings.all("secret").is_empty()
+    }
+
+    /// The same source with another secret.
+    ///
+    /// # Errors
+    /// The secret is none.
+    pub fn with_learned(&self, secret: Option<&Secret>) -> Result<Self, Vec<SettingError>> {
+        let mut settings = self.settings.clone();
+        settings.values.remove("secret");
+        if let Some(secret) = secret {
+            settings.values.insert("secret".to_owned(), vec![secret.clone()]);
+        }
+        Self::bind(self.recipe, &settings)
+    }
+}
+
+/// What the source has configured itself comes first.
+struct OwnKeysFirst<'a> {
+    verifier: &'a Verifier,
+    key_store: &'a dyn KeyStore,
+}
+
+impl KeyStore for OwnKeysFirst<'_> {
+    fn known(&self, wanted: &KeyRequest) -> KeyResponse {
+        if let Some(own) = self.verifier.own(wanted) {
+            return own;
+        }
+        // A request that does not name its key where there is none without a name: nobody needs to be asked.
+        let names_no_key = matches!(wanted, KeyRequest::Key { id: None });
+        if names_no_key && self.verifier.plan(wanted).needs_id() {
+            return KeyResponse::Unknown;
+        }
+        self.key_store.known(wanted)
+    }
+
+    fn may_be_outdated(&self, wanted: &KeyRequest) -> bool {
+        self.verifier.own_keys.is_empty() && self.key_store.may_be_outdated(wanted)
+    }
+
+    fn roots(&self) -> &Roots {
+        self.key_store.roots()
+    }
+}
+
+/// For those who have fetched nothing and trust nobody.
+#[derive(Clone, Copy, Debug)]
+pub struct EmptyKeyStore;
+
+impl KeyStore for EmptyKeyStore {
+    fn known(&self, _: &KeyRequest) -> KeyResponse {
+        KeyResponse::NotYet
+    }
+
+    fn roots(&self) -> &Roots {
+        static NOBODY: LazyLock<Roots> = LazyLock::new(|| Roots::new([]));
+        &NOBODY
+    }
+}

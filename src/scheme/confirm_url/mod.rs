@@ -1,0 +1,195 @@
+//! The URL at which an API is asked about a message: scheme, host and port are the operator's word, and only path and
+//! query hold what a stranger sent, each value percent-encoded so that it stays one segment or one value.
+
+use std::fmt::Write;
+
+use super::place::Place;
+use super::template::{Piece, Template};
+use crate::content::view::Texts;
+
+/// Ids and tokens are shorter.
+const MAX_VALUE_BYTES: usize = 512;
+
+/// A URL with the places of a request whose values go into it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct ConfirmUrl(Vec<UrlPart>);
+
+/// It may hold a token: without `Debug`.
+#[derive(Clone, PartialEq, Eq)]
+enum UrlPart {
+    Fixed(String),
+    Value { place: Place, within: UrlComponent },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum UrlComponent {
+    Path,
+    Query,
+}
+
+impl std::fmt::Debug for ConfirmUrl {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("[redacted]")
+    }
+}
+
+impl ConfirmUrl {
+    /// With the settings filled in. The texts of errors do not repeat the URL: it may hold a token.
+    ///
+    /// # Errors
+    /// What is wrong with it, in words.
+    pub fn new(template: &Template, texts: &Texts) -> Result<Self, String> {
+        let pieces = template
+            .pieces()
+            .ok_or("may contain only values like {query:id}, {header:X-Id}, {json:/data/id} and {form:id}")?;
+        let mut parts = Vec::new();
+        let mut fixed = String::new();
+        let mut before = String::new();
+        for piece in pieces {
+            let text = match piece {
+                Piece::Literal(text) => text,
+                Piece::Setting(name) => {
+                    let value = texts.first(name).ok_or_else(|| format!("needs the setting `{name}`"))?;
+                    std::str::from_utf8(value)
+                        .map_err(|_| format!("the setting `{name}` is not UTF-8 text"))?
+                        .trim()
+                }
+                Piece::Body => return Err("cannot contain {body}: it is not an id".to_owned()),
+                Piece::Place(place) => {
+                    let within = within(&before, place)?;
+                    parts.push(UrlPart::Fixed(std::mem::take(&mut fixed)));
+                    parts.push(UrlPart::Value { place: place.clone(), within });
+                    // Stands for the value in what is checked below.
+                    before.push('x');
+                    continue;
+                }
+            };
+            fixed.push_str(text);
+            before.push_str(text);
+        }
+        parts.push(UrlPart::Fixed(fixed));
+        check(&before)?;
+        Ok(Self(parts))
+    }
+
+    /// The places whose values it needs.
+    pub fn places(&self) -> impl Iterator<Item = &Place> {
+        self.0.iter().filter_map(|part| match part {
+            UrlPart::Value { place, .. } => Some(place),
+            UrlPart::Fixed(_) => None,
+        })
+    }
+
+    /// `https://api.example.com`, for people.
+    pub fn origin(&self) -> String {
+        let Some(UrlPart::Fixed(beginning)) = self.0.first() else { return String::new() };
+        url::Url::parse(beginning).map_or_else(|_| String::new(), |url| url.origin().ascii_serialization())
+    }
+
+    /// # Errors
+    /// Why nothing can be asked with these values, in words.
+    pub fn fill<'a>(&self, value_of: impl Fn(&Place) -> Option<&'a str>) -> Result<String, String> {
+        let mut url = String::new();
+        for part in &self.0 {
+            match part {
+                UrlPart::Fixed(text) => url.push_str(text),
+                UrlPart::Value { place, within } => {
+                    let value = value_of(place).ok_or_else(|| format!("{place} is missing"))?;
+                    check_value(value, *within).map_err(|problem| format!("{place} {problem}"))?;
+                    push_encoded(&mut url, value);
+                }
+            }
+        }
+        // Two values may make up what neither is alone.
+        if has_dot_segment(path_of(&url)) {
+            return Err("the values would change the path".to_owned());
+        }
+        Ok(url)
+    }
+}
+
+/// Where a value stands, from what is before it.
+fn within(before: &str, place: &Place) -> Result<UrlComponent, String> {
+    let authority = before.split_once("://").map(|(_, rest)| rest);
+    match authority.and_then(|rest| rest.find(['/', '?'])) {
+        Some(_) if before.contains('?') => Ok(UrlComponent::Query),
+        Some(_) => Ok(UrlComponent::Path),
+        None => Err(format!(
+            "has {place} before its path: values from the request may be only in path and query, never in scheme, host or port"
+        )),
+    }
+}
+
+/// The whole, with a letter for each value.
+fn check(text: &str) -> Result<(), String> {
+    let wrong = || {
+        "is not an absolute http or https URL; write it like https://api.example.com/payments/{query:id}"
+            .to_owned()
+    };
+    let url = url::Url::parse(text).map_err(|_| wrong())?;
+    let slashes = text.get(url.scheme().len()..).is_some_and(|rest| rest.starts_with("://"));
+    // The parser mends back slashes and white space, which then reach the API as typed.
+    let is_strange = text
+        .contains(|character: char| character.is_whitespace() || character.is_control() || character == '\\');
+    if !matches!(url.scheme(), "http" | "https") || !slashes || url.host_str().is_none() || is_strange {
+        return Err(wrong());
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err("contains a user name or password; remove it".to_owned());
+    }
+    if url.fragment().is_some() {
+        return Err("has a fragment; remove the # and the text after it".to_owned());
+    }
+    let path = path_of(text);
+    if path.contains("//") {
+        return Err("has an empty segment in its path; remove the second slash".to_owned());
+    }
+    if has_dot_segment(path) {
+        return Err("has `.` or `..` as a segment of its path; write the resolved path".to_owned());
+    }
+    Ok(())
+}
+
+fn check_value(value: &str, within: UrlComponent) -> Result<(), &'static str> {
+    if value.is_empty() {
+        return Err("is empty");
+    }
+    if value.len() > MAX_VALUE_BYTES {
+        return Err("is too long for an id");
+    }
+    if value.chars().any(char::is_control) {
+        return Err("contains control characters");
+    }
+    // Some servers decode before they split: then an encoded slash separates, too.
+    if within == UrlComponent::Path && value.split(['/', '\\']).any(|segment| matches!(segment, "." | "..")) {
+        return Err("would change the path");
+    }
+    Ok(())
+}
+
+fn has_dot_segment(path: &str) -> bool {
+    let is_dots = |segment: &str| {
+        let segment = segment.replace("%2e", ".").replace("%2E", ".");
+        matches!(segment.as_str(), "." | "..")
+    };
+    path.split('/').any(is_dots)
+}
+
+/// Without host and query.
+fn path_of(url: &str) -> &str {
+    super::template::path_of(url).split('?').next().unwrap_or_default()
+}
+
+/// Everything but what RFC 3986 calls unreserved.
+fn push_encoded(url: &mut String, value: &str) {
+    for byte in value.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            url.push(char::from(byte));
+        } else {
+            let _ = write!(url, "%{byte:02X}");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

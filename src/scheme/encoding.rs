@@ -1,0 +1,181 @@
+//! How bytes of a digest are written as text. Decoding is strict and stays on the stack.
+
+use base64::Engine;
+use base64::engine::general_purpose::{STANDARD, STANDARD_PAD_INDIFFERENT, URL_SAFE_NO_PAD};
+use serde::Deserialize;
+
+/// The longest signature of any algorithm: HMAC-SHA512 and Ed25519.
+pub const MAX_SIGNATURE_BYTES: usize = 64;
+
+/// More than any public-key signature takes: RSA with 8,192 bits in hex.
+const MAX_ENCODED_BYTES: usize = 2_048;
+
+/// How a signature is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Encoding {
+    /// Digits of either case.
+    Hex,
+    /// The standard alphabet with padding.
+    Base64,
+    /// The URL-safe alphabet without padding.
+    Base64Url,
+}
+
+impl Encoding {
+    /// `None` unless the text is exactly `length` bytes in this encoding.
+    pub fn decode(self, text: &[u8], length: usize) -> Option<[u8; MAX_SIGNATURE_BYTES]> {
+        let mut bytes = [0; MAX_SIGNATURE_BYTES];
+        let expected = match self {
+            Self::Hex => length * 2,
+            Self::Base64 => length.div_ceil(3) * 4,
+            Self::Base64Url => (length * 4).div_ceil(3),
+        };
+        if text.len() != expected || length > MAX_SIGNATURE_BYTES {
+            return None;
+        }
+        let written = match self {
+            Self::Hex => decode_hex(text, &mut bytes)?,
+            // The library wants room for its own estimate, which is up to two bytes more.
+            Self::Base64 => decode_base64(&STANDARD, text, &mut bytes)?,
+            Self::Base64Url => decode_base64(&URL_SAFE_NO_PAD, text, &mut bytes)?,
+        };
+        (written == length).then_some(bytes)
+    }
+
+    /// Bytes of any number up to a limit that no signature reaches.
+    pub fn decode_any(self, text: &[u8]) -> Option<Vec<u8>> {
+        if text.is_empty() || text.len() > MAX_ENCODED_BYTES {
+            return None;
+        }
+        match self {
+            Self::Hex => {
+                let mut bytes = vec![0; text.len() / 2];
+                decode_hex(text, &mut bytes).map(|_| bytes)
+            }
+            Self::Base64 => STANDARD.decode(text).ok(),
+            Self::Base64Url => URL_SAFE_NO_PAD.decode(text).ok(),
+        }
+    }
+
+    pub fn encode(self, bytes: &[u8]) -> String {
+        match self {
+            Self::Hex => hex(bytes),
+            Self::Base64 => STANDARD.encode(bytes),
+            Self::Base64Url => URL_SAFE_NO_PAD.encode(bytes),
+        }
+    }
+}
+
+fn decode_base64(engine: &impl Engine, text: &[u8], bytes: &mut [u8; MAX_SIGNATURE_BYTES]) -> Option<usize> {
+    let mut roomy = [0; MAX_SIGNATURE_BYTES + 2];
+    let written = engine.decode_slice(text, &mut roomy).ok()?;
+    bytes.get_mut(..written)?.copy_from_slice(&roomy[..written]);
+    Some(written)
+}
+
+fn decode_hex(text: &[u8], bytes: &mut [u8]) -> Option<usize> {
+    if !text.len().is_multiple_of(2) {
+        return None;
+    }
+    let mut written = 0;
+    for (pair, byte) in text.chunks_exact(2).zip(bytes.iter_mut()) {
+        *byte = hex_digit(pair[0])? << 4 | hex_digit(pair[1])?;
+        written += 1;
+    }
+    (written * 2 == text.len()).then_some(written)
+}
+
+const fn hex_digit(digit: u8) -> Option<u8> {
+    match digit {
+        b'0'..=b'9' => Some(digit - b'0'),
+        b'a'..=b'f' => Some(digit - b'a' + 10),
+        b'A'..=b'F' => Some(digit - b'A' + 10),
+        _ => None,
+    }
+}
+
+/// Lower-case hex.
+pub fn hex(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    bytes
+        .iter()
+        .flat_map(|byte| [DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]])
+        .map(char::from)
+        .collect()
+}
+
+/// How a configured key is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum KeyEncoding {
+    /// The bytes of the text itself, also where it looks encoded.
+    #[default]
+    Text,
+    Base64,
+    Hex,
+}
+
+impl KeyEncoding {
+    /// # Errors
+    /// What is wrong and what to do about it, without showing the value.
+    pub fn decode(self, text: &[u8]) -> Result<Vec<u8>, &'static str> {
+        match self {
+            Self::Text => Ok(text.to_vec()),
+            // Padding is lost easily when a secret is copied, and adds nothing here.
+            Self::Base64 => STANDARD_PAD_INDIFFERENT.decode(text).map_err(
+                |_| "is not valid base64; copy the complete value from the provider again, without spaces",
+            ),
+            Self::Hex => {
+                let mut bytes = vec![0; text.len() / 2];
+                decode_hex(text, &mut bytes).map(|_| bytes).ok_or(
+                    "is not valid hex; copy the complete value from the provider again, without spaces",
+                )
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hex_is_read_in_either_case_and_nothing_else_is() {
+        let decode = |text: &str| Encoding::Hex.decode(text.as_bytes(), 2).map(|bytes| [bytes[0], bytes[1]]);
+        assert_eq!(decode("a0fF"), Some([0xa0, 0xff]));
+        for refused in ["", "a0f", "a0ff0", "a0fg", "a0f ", "+0ff", "a0ff00"] {
+            assert_eq!(decode(refused), None, "{refused}");
+        }
+    }
+
+    #[test]
+    fn base64_is_strict_about_padding_and_trailing_bits() {
+        let decode =
+            |text: &str| Encoding::Base64.decode(text.as_bytes(), 2).map(|bytes| [bytes[0], bytes[1]]);
+        assert_eq!(decode("AAE="), Some([0, 1]));
+        for refused in ["AAE", "AAF=", "AA==", "AAEC", "-_8=", " AAE="] {
+            assert_eq!(decode(refused), None, "{refused}");
+        }
+    }
+
+    #[test]
+    fn the_longest_signature_survives_every_encoding() {
+        let bytes: Vec<u8> = (100..164).collect();
+        for encoding in [Encoding::Hex, Encoding::Base64, Encoding::Base64Url] {
+            let text = encoding.encode(&bytes);
+            assert_eq!(encoding.decode(text.as_bytes(), 64).map(Vec::from), Some(bytes.clone()));
+        }
+    }
+
+    #[test]
+    fn a_key_is_decoded_as_its_recipe_says() {
+        assert_eq!(KeyEncoding::Text.decode(b"YWI="), Ok(b"YWI=".to_vec()));
+        assert_eq!(KeyEncoding::Base64.decode(b"YWI="), Ok(b"ab".to_vec()));
+        assert_eq!(KeyEncoding::Base64.decode(b"YWI"), Ok(b"ab".to_vec()));
+        assert_eq!(KeyEncoding::Hex.decode(b"6162"), Ok(b"ab".to_vec()));
+        assert!(KeyEncoding::Base64.decode(b"Y W").is_err());
+        assert!(KeyEncoding::Hex.decode(b"616").is_err());
+        assert!(KeyEncoding::Hex.decode(b"61zz").is_err());
+    }
+}

@@ -1,0 +1,222 @@
+//! How old a signed timestamp may be. The text as sent goes into the signed text; the number is only for the clock.
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use serde::Deserialize;
+use time::OffsetDateTime;
+use time::format_description::well_known::{Rfc2822, Rfc3339};
+
+use super::layout::Layout;
+use super::place::Place;
+use crate::content::request::Cause;
+use crate::content::view::View;
+
+mod iso_date;
+
+/// The timestamp of a signature scheme.
+#[derive(Clone, Debug)]
+pub struct Timestamp {
+    pub at: TimestampPlace,
+    pub unit: TimestampUnit,
+}
+
+/// Where the timestamp is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TimestampPlace {
+    Request(Place),
+    /// A named part of the signature's value.
+    Layout(String),
+}
+
+impl TimestampPlace {
+    /// The text exactly as sent; `value` is the signature's value.
+    ///
+    /// # Errors
+    /// Absent or ambiguous.
+    pub fn find<'a>(
+        &self,
+        view: &'a View<'a>,
+        layout: &Layout,
+        value: &'a [u8],
+    ) -> Result<Cow<'a, [u8]>, Cause> {
+        match self {
+            Self::Request(place) => place.require(view),
+            Self::Layout(name) => layout.named(value, name).map(Cow::Borrowed),
+        }
+    }
+}
+
+/// How a timestamp is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+pub enum TimestampUnit {
+    /// Seconds since 1970.
+    #[serde(rename = "s")]
+    Seconds,
+    #[serde(rename = "ms")]
+    Milliseconds,
+    /// Thirteen digits and more are milliseconds.
+    #[serde(rename = "s-or-ms")]
+    SecondsOrMilliseconds,
+    /// Without an offset it means UTC; any number of decimals.
+    #[serde(rename = "rfc3339")]
+    Rfc3339,
+    /// Seconds, milliseconds (thirteen digits and more) or an RFC 3339 time, recognised by shape.
+    #[serde(rename = "any")]
+    Any,
+    /// `Thu, 09 Oct 2025 08:53:20 GMT`
+    #[serde(rename = "http-date")]
+    HttpDate,
+}
+
+/// A point in time with the precision in which it was written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SignedTime {
+    Seconds(i64),
+    Milliseconds(i64),
+}
+
+impl TimestampUnit {
+    /// Numbers are plain digits only: a sign, a fraction or an exponent is somebody else's idea of a timestamp.
+    ///
+    /// # Errors
+    /// `MalformedSignature`.
+    pub fn parse(self, text: &[u8]) -> Result<SignedTime, Cause> {
+        match self {
+            Self::Seconds => digits(text).map(SignedTime::Seconds),
+            Self::Milliseconds => digits(text).map(SignedTime::Milliseconds),
+            Self::SecondsOrMilliseconds if text.len() >= 13 => digits(text).map(SignedTime::Milliseconds),
+            Self::SecondsOrMilliseconds => digits(text).map(SignedTime::Seconds),
+            Self::Any if text.iter().all(u8::is_ascii_digit) => Self::SecondsOrMilliseconds.parse(text),
+            Self::Rfc3339 | Self::Any => {
+                iso_date::milliseconds(text).map(SignedTime::Milliseconds).ok_or(Cause::MalformedSignature)
+            }
+            Self::HttpDate => date(text, |text| {
+                let zoned = text.strip_suffix("GMT").map(|date| format!("{date}+0000"));
+                OffsetDateTime::parse(zoned.as_deref().unwrap_or(text), &Rfc2822).ok()
+            }),
+        }
+    }
+
+    /// As a sender writes it.
+    pub fn write(self, time: OffsetDateTime) -> String {
+        match self {
+            Self::Seconds | Self::SecondsOrMilliseconds | Self::Any => time.unix_timestamp().to_string(),
+            Self::Milliseconds => milliseconds(time).to_string(),
+            Self::Rfc3339 => time.format(&Rfc3339).unwrap_or_default(),
+            Self::HttpDate => {
+                let date = time.to_offset(time::UtcOffset::UTC).format(&Rfc2822).unwrap_or_default();
+                date.strip_suffix("+0000").map_or(date.clone(), |date| format!("{date}GMT"))
+            }
+        }
+    }
+}
+
+impl SignedTime {
+    /// # Errors
+    /// `StaleTimestamp` where the clocks differ by more than the tolerance, in either direction.
+    pub fn check(self, now: OffsetDateTime, tolerance: Duration) -> Result<(), Cause> {
+        let (difference, tolerance) = match self {
+            Self::Seconds(timestamp) => {
+                (now.unix_timestamp().abs_diff(timestamp), u128::from(tolerance.as_secs()))
+            }
+            Self::Milliseconds(timestamp) => (milliseconds(now).abs_diff(timestamp), tolerance.as_millis()),
+        };
+        if u128::from(difference) <= tolerance { Ok(()) } else { Err(Cause::StaleTimestamp) }
+    }
+}
+
+fn digits(text: &[u8]) -> Result<i64, Cause> {
+    // Eighteen digits fit an i64 whatever they are.
+    if text.is_empty() || text.len() > 18 || !text.iter().all(u8::is_ascii_digit) {
+        return Err(Cause::MalformedSignature);
+    }
+    Ok(text.iter().fold(0, |number, digit| number * 10 + i64::from(digit - b'0')))
+}
+
+fn date(text: &[u8], parse: impl Fn(&str) -> Option<OffsetDateTime>) -> Result<SignedTime, Cause> {
+    let text = std::str::from_utf8(text).ok().filter(|text| text.len() <= iso_date::MAX_DATE_BYTES);
+    let time = text.and_then(parse).ok_or(Cause::MalformedSignature)?;
+    Ok(SignedTime::Milliseconds(milliseconds(time)))
+}
+
+fn milliseconds(time: OffsetDateTime) -> i64 {
+    // Fits: years up to 9999 are far below 2^63 milliseconds.
+    i64::try_from(time.unix_timestamp_nanos() / 1_000_000).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_plain_digits_are_a_number() {
+        assert_eq!(TimestampUnit::Seconds.parse(b"1760000000"), Ok(SignedTime::Seconds(1_760_000_000)));
+        assert_eq!(
+            TimestampUnit::Seconds.parse(b"999999999999999999"),
+            Ok(SignedTime::Seconds(999_999_999_999_999_999))
+        );
+        for refused in ["", "NaN", "-1", "+1760000000", "1760000000.0", "1e9", " 1", "12345678901234567890"] {
+            assert_eq!(
+                TimestampUnit::Seconds.parse(refused.as_bytes()),
+                Err(Cause::MalformedSignature),
+                "{refused}"
+            );
+        }
+    }
+
+    #[test]
+    fn http_date_is_read_and_other_dates_are_not() {
+        let read = |text: &str| TimestampUnit::HttpDate.parse(text.as_bytes());
+        assert_eq!(read("Thu, 09 Oct 2025 08:53:20 GMT"), Ok(SignedTime::Milliseconds(1_760_000_000_000)));
+        for text in ["", "yesterday", "2025-10-09T08:53:20Z", "1760000000"] {
+            assert_eq!(read(text), Err(Cause::MalformedSignature), "{text}");
+        }
+    }
+
+    #[test]
+    fn any_unit_is_recognised_by_shape() {
+        let read = |text: &str| TimestampUnit::Any.parse(text.as_bytes());
+        assert_eq!(read("1760000000"), Ok(SignedTime::Seconds(1_760_000_000)));
+        assert_eq!(read("1760000000123"), Ok(SignedTime::Milliseconds(1_760_000_000_123)));
+        for text in ["2025-10-09T08:53:20.123Z", "2025-10-09T10:53:20.123+0200", "2025-10-09t08:53:20.123"] {
+            assert_eq!(read(text), Ok(SignedTime::Milliseconds(1_760_000_000_123)), "{text}");
+        }
+        for text in ["", "-1760000000", "1760000000.5", "1e9", "Thu, 09 Oct 2025 08:53:20 GMT", "1760000000Z"]
+        {
+            assert_eq!(read(text), Err(Cause::MalformedSignature), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_written_is_read_again() {
+        let now = OffsetDateTime::from_unix_timestamp(1_760_000_000).unwrap();
+        for unit in [
+            TimestampUnit::Seconds,
+            TimestampUnit::Milliseconds,
+            TimestampUnit::SecondsOrMilliseconds,
+            TimestampUnit::Rfc3339,
+            TimestampUnit::Any,
+            TimestampUnit::HttpDate,
+        ] {
+            let moment = unit.parse(unit.write(now).as_bytes()).unwrap();
+            assert_eq!(moment.check(now, Duration::ZERO), Ok(()), "{unit:?}");
+        }
+    }
+
+    #[test]
+    fn a_difference_of_exactly_the_tolerance_is_fresh_in_both_directions() {
+        let now = OffsetDateTime::from_unix_timestamp(1_760_000_000).unwrap();
+        let seconds = |timestamp| SignedTime::Seconds(timestamp).check(now, Duration::from_secs(300));
+        let milliseconds =
+            |timestamp| SignedTime::Milliseconds(timestamp).check(now, Duration::from_secs(300));
+        for (distance, verdict) in [(0, Ok(())), (300, Ok(())), (301, Err(Cause::StaleTimestamp))] {
+            assert_eq!(seconds(1_760_000_000 + distance), verdict);
+            assert_eq!(seconds(1_760_000_000 - distance), verdict);
+        }
+        for (distance, verdict) in [(300_000, Ok(())), (300_001, Err(Cause::StaleTimestamp))] {
+            assert_eq!(milliseconds(1_760_000_000_000 + distance), verdict);
+            assert_eq!(milliseconds(1_760_000_000_000 - distance), verdict);
+        }
+    }
+}

@@ -1,0 +1,293 @@
+//! The algorithms, and secrets prepared for them once.
+
+use hmac::{Hmac, KeyInit, Mac};
+use icu_normalizer::DecomposingNormalizerBorrowed;
+use md5::{Digest, Md5};
+use ring::{digest, hmac as ring_hmac};
+use serde::Deserialize;
+
+use super::encoding::{KeyEncoding, MAX_SIGNATURE_BYTES};
+use super::public_key::PublicAlgorithm;
+use super::template::{Template, TemplateScope};
+use crate::content::request::{Cause, Secret};
+
+/// How the signed text becomes a signature.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Algorithm {
+    HmacMd5,
+    HmacSha1,
+    HmacSha256,
+    HmacSha384,
+    HmacSha512,
+    /// A plain digest; the secret is part of the text.
+    Md5,
+    Sha1,
+    Sha256,
+    Ed25519,
+    EcdsaP256Sha1,
+    EcdsaP256Sha256,
+    RsaSha1,
+    RsaSha256,
+}
+
+impl Algorithm {
+    /// How many bytes its signatures have; `None` for public-key signatures of several lengths.
+    pub const fn signature_bytes(self) -> Option<usize> {
+        match self {
+            Self::HmacMd5 | Self::Md5 => Some(16),
+            Self::HmacSha1 | Self::Sha1 => Some(20),
+            Self::HmacSha256 | Self::Sha256 => Some(32),
+            Self::HmacSha384 => Some(48),
+            Self::HmacSha512 | Self::Ed25519 => Some(64),
+            Self::EcdsaP256Sha1 | Self::EcdsaP256Sha256 | Self::RsaSha1 | Self::RsaSha256 => None,
+        }
+    }
+
+    /// The algorithm of a public key; `None` for shared secrets.
+    pub const fn public(self) -> Option<PublicAlgorithm> {
+        match self {
+            Self::Ed25519 => Some(PublicAlgorithm::Ed25519),
+            Self::EcdsaP256Sha1 => Some(PublicAlgorithm::EcdsaP256Sha1),
+            Self::EcdsaP256Sha256 => Some(PublicAlgorithm::EcdsaP256Sha256),
+            Self::RsaSha1 => Some(PublicAlgorithm::RsaSha1),
+            Self::RsaSha256 => Some(PublicAlgorithm::RsaSha256),
+            _ => None,
+        }
+    }
+
+    /// Whether the secret stands in the signed text instead of being the key.
+    pub const fn is_plain_digest(self) -> bool {
+        matches!(self, Self::Md5 | Self::Sha1 | Self::Sha256)
+    }
+
+    const fn ring(self) -> Option<ring_hmac::Algorithm> {
+        match self {
+            Self::HmacSha1 => Some(ring_hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY),
+            Self::HmacSha256 => Some(ring_hmac::HMAC_SHA256),
+            Self::HmacSha384 => Some(ring_hmac::HMAC_SHA384),
+            Self::HmacSha512 => Some(ring_hmac::HMAC_SHA512),
+            _ => None,
+        }
+    }
+
+    /// As people call it.
+    const fn name(self) -> &'static str {
+        match self {
+            Self::HmacMd5 => "HMAC-MD5",
+            Self::HmacSha1 => "HMAC-SHA1",
+            Self::HmacSha256 => "HMAC-SHA256",
+            Self::HmacSha384 => "HMAC-SHA384",
+            Self::HmacSha512 => "HMAC-SHA512",
+            Self::Md5 => "MD5",
+            Self::Sha1 => "SHA-1",
+            Self::Sha256 => "SHA-256",
+            Self::Ed25519 => "Ed25519",
+            Self::EcdsaP256Sha1 => "ECDSA P-256 with SHA-1",
+            Self::EcdsaP256Sha256 => "ECDSA P-256 with SHA-256",
+            Self::RsaSha1 => "RSA (PKCS#1 v1.5) with SHA-1",
+            Self::RsaSha256 => "RSA (PKCS#1 v1.5) with SHA-256",
+        }
+    }
+}
+
+impl std::fmt::Display for Algorithm {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// How a configured text becomes a key, in this order.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Derivation {
+    /// The first of these that the text begins with is taken off.
+    pub prefix: Vec<String>,
+    /// Only what follows the first of this text; the whole where it is absent.
+    pub after: Option<String>,
+    pub encoding: KeyEncoding,
+    pub normalize: Option<Normalization>,
+    pub hash: Option<KeyHash>,
+    /// Appended.
+    pub suffix: Option<String>,
+    /// The key is the timestamp followed by the secret.
+    pub prepend_timestamp: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Normalization {
+    Nfkd,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum KeyHash {
+    Sha1,
+}
+
+impl Derivation {
+    /// # Errors
+    /// What is wrong with the value, without showing it.
+    pub fn derive(&self, text: &[u8]) -> Result<Vec<u8>, &'static str> {
+        let text = self.prefix.iter().find_map(|prefix| text.strip_prefix(prefix.as_bytes())).unwrap_or(text);
+        let text = self.after.as_ref().and_then(|mark| after(text, mark.as_bytes())).unwrap_or(text);
+        let mut key = self.encoding.decode(text)?;
+        if self.normalize == Some(Normalization::Nfkd) {
+            let text = std::str::from_utf8(&key).map_err(|_| "is not UTF-8 text")?;
+            key = DecomposingNormalizerBorrowed::new_nfkd().normalize(text).into_owned().into_bytes();
+        }
+        if key.is_empty() {
+            return Err("is empty; anyone can sign with an empty key");
+        }
+        if self.hash == Some(KeyHash::Sha1) {
+            key = digest::digest(&digest::SHA1_FOR_LEGACY_USE_ONLY, &key).as_ref().to_vec();
+        }
+        key.extend_from_slice(self.suffix.as_deref().unwrap_or_default().as_bytes());
+        Ok(key)
+    }
+}
+
+fn after<'a>(text: &'a [u8], mark: &[u8]) -> Option<&'a [u8]> {
+    let start = text.windows(mark.len().max(1)).position(|window| window == mark)?;
+    Some(&text[start + mark.len()..])
+}
+
+/// A shared secret, ready for checking signatures.
+#[derive(Clone, Debug)]
+pub enum SecretKey {
+    Hmac(ring_hmac::Key),
+    /// The key is made anew for each timestamp.
+    Stamped(ring_hmac::Algorithm, Secret),
+    HmacMd5(Secret),
+    /// The secret stands in the text.
+    Digest(Algorithm, Secret),
+}
+
+/// A signature's bytes.
+#[derive(Clone, Copy, Debug)]
+pub struct Tag {
+    bytes: [u8; MAX_SIGNATURE_BYTES],
+    length: usize,
+}
+
+impl AsRef<[u8]> for Tag {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes[..self.length]
+    }
+}
+
+impl Tag {
+    pub fn new(tag: &[u8]) -> Self {
+        let length = tag.len().min(MAX_SIGNATURE_BYTES);
+        let mut bytes = [0; MAX_SIGNATURE_BYTES];
+        bytes[..length].copy_from_slice(&tag[..length]);
+        Self { bytes, length }
+    }
+}
+
+impl SecretKey {
+    /// # Errors
+    /// What is wrong with the value, without showing it.
+    pub fn new(algorithm: Algorithm, derivation: &Derivation, text: &[u8]) -> Result<Self, &'static str> {
+        let key = derivation.derive(text)?;
+        match algorithm.ring() {
+            Some(ring) if derivation.prepend_timestamp => Ok(Self::Stamped(ring, Secret::new(key))),
+            Some(ring) => Ok(Self::Hmac(ring_hmac::Key::new(ring, &key))),
+            None if algorithm == Algorithm::HmacMd5 => Ok(Self::HmacMd5(Secret::new(key))),
+            None => Ok(Self::Digest(algorithm, Secret::new(key))),
+        }
+    }
+
+    /// The signature over the text.
+    ///
+    /// # Errors
+    /// A part of the signed text is absent.
+    pub fn sign(&self, template: &Template, scope: &TemplateScope<'_>) -> Result<Tag, Cause> {
+        match self {
+            // The commonest scheme, and ring's one-shot form skips the buffer that a context keeps.
+            Self::Hmac(key) if template.is_body_alone() => {
+                Ok(Tag::new(ring_hmac::sign(key, scope.view.request.body).as_ref()))
+            }
+            Self::Hmac(key) => sign(key, template, scope),
+            Self::Stamped(algorithm, secret) => {
+                let timestamp = scope.timestamp.ok_or(Cause::MissingHeader)?;
+                let key = ring_hmac::Key::new(*algorithm, &[timestamp, secret.expose()].concat());
+                sign(&key, template, scope)
+            }
+            Self::HmacMd5(secret) => {
+                // A key of any length is fine for HMAC.
+                let mut mac =
+                    Hmac::<Md5>::new_from_slice(secret.expose()).map_err(|_| Cause::SignatureMismatch)?;
+                template.feed(scope, |piece| mac.update(piece))?;
+                Ok(Tag::new(&mac.finalize().into_bytes()))
+            }
+            Self::Digest(algorithm, secret) => {
+                let scope = TemplateScope { secret: Some(secret.expose()), ..*scope };
+                plain_digest(*algorithm, template, &scope)
+            }
+        }
+    }
+}
+
+fn sign(key: &ring_hmac::Key, template: &Template, scope: &TemplateScope<'_>) -> Result<Tag, Cause> {
+    let mut context = ring_hmac::Context::with_key(key);
+    template.feed(scope, |piece| context.update(piece))?;
+    Ok(Tag::new(context.sign().as_ref()))
+}
+
+/// A digest of the text; of SHA-256 where the algorithm is no digest.
+///
+/// # Errors
+/// A part of the text is absent.
+pub fn plain_digest(
+    algorithm: Algorithm,
+    template: &Template,
+    scope: &TemplateScope<'_>,
+) -> Result<Tag, Cause> {
+    if algorithm == Algorithm::Md5 {
+        let mut md5 = Md5::new();
+        template.feed(scope, |piece| md5.update(piece))?;
+        return Ok(Tag::new(&md5.finalize()));
+    }
+    let kind = if algorithm == Algorithm::Sha1 { &digest::SHA1_FOR_LEGACY_USE_ONLY } else { &digest::SHA256 };
+    let mut context = digest::Context::new(kind);
+    template.feed(scope, |piece| context.update(piece))?;
+    Ok(Tag::new(context.finish().as_ref()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn derived(derivation: Derivation, text: &str) -> Result<String, &'static str> {
+        derivation.derive(text.as_bytes()).map(|key| String::from_utf8_lossy(&key).into_owned())
+    }
+
+    #[test]
+    fn a_key_is_derived_step_by_step() {
+        let plain = Derivation::default;
+        let prefixed = Derivation {
+            prefix: vec!["v1,whsec_".into(), "whsec_".into()],
+            encoding: KeyEncoding::Base64,
+            ..plain()
+        };
+        assert_eq!(derived(prefixed.clone(), "v1,whsec_YWI="), Ok("ab".into()));
+        assert_eq!(derived(prefixed.clone(), "whsec_YWI="), Ok("ab".into()));
+        assert_eq!(derived(prefixed, "YWI="), Ok("ab".into()));
+        assert_eq!(derived(plain(), "whsec_YWI="), Ok("whsec_YWI=".into()));
+        assert_eq!(
+            derived(Derivation { after: Some(":".into()), ..plain() }, "app.key:sec:ret"),
+            Ok("sec:ret".into())
+        );
+        assert_eq!(derived(Derivation { suffix: Some("&".into()), ..plain() }, "a"), Ok("a&".into()));
+        assert_eq!(
+            derived(Derivation { normalize: Some(Normalization::Nfkd), ..plain() }, "é"),
+            Ok("e\u{301}".into())
+        );
+        assert!(derived(plain(), "").is_err());
+        assert!(derived(Derivation { suffix: Some("&".into()), ..plain() }, "").is_err());
+        let hashed = Derivation { hash: Some(KeyHash::Sha1), ..plain() }.derive(b"abc").unwrap();
+        assert_eq!(crate::scheme::encoding::hex(&hashed), "a9993e364706816aba3e25717850c26c9cd0d89d");
+    }
+}

@@ -1,0 +1,184 @@
+//! What authentication needs from elsewhere: keys, certificates. Nothing is fetched in here: what is
+//! missing is named, and the caller comes again with it.
+
+use serde_json::Value;
+
+use super::certificate::{CertificateError, Roots, certificates, trusted_key};
+use super::public_key::PublicKey;
+use crate::content::request::Cause;
+use crate::content::view::View;
+use crate::json::{Object, text_of};
+
+/// What is remembered as unknown comes from strangers: no provider's names are longer.
+pub const MAX_ID_BYTES: usize = 256;
+pub const MAX_URL_BYTES: usize = 512;
+
+/// Something that must be fetched.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum KeyRequest {
+    /// A public key of the provider; without an id, all of them.
+    Key { id: Option<String> },
+    /// What is at a URL whose host the recipe pins: a certificate.
+    Document(String),
+    /// The issuer of a certificate, at the URL that the certificate names. It proves itself by the chain.
+    Issuer(String),
+}
+
+/// What is known of something wanted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum KeyResponse {
+    /// Public keys, each as PEM, base64 or a JSON Web Key.
+    Keys(Vec<String>),
+    Document(Vec<u8>),
+    /// The provider has no such thing.
+    Unknown,
+    /// It has not been fetched, or is too old.
+    NotYet,
+}
+
+/// What the caller has fetched, and whom it trusts.
+pub trait KeyStore {
+    fn known(&self, wanted: &KeyRequest) -> KeyResponse;
+
+    /// Whether the answer may be another one by now, and is worth being fetched again before somebody is refused by it.
+    fn may_be_outdated(&self, _wanted: &KeyRequest) -> bool {
+        false
+    }
+
+    /// For certificates. Asked for only when there is one.
+    fn roots(&self) -> &Roots;
+}
+
+/// Why a request is not proven.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum VerifyError {
+    Rejected(Cause),
+    /// It can be judged once this has been fetched.
+    Missing(KeyRequest),
+}
+
+impl From<Cause> for VerifyError {
+    fn from(cause: Cause) -> Self {
+        Self::Rejected(cause)
+    }
+}
+
+impl dyn KeyStore + '_ {
+    /// # Errors
+    /// No such key, or none yet.
+    pub fn keys(&self, id: Option<&str>) -> Result<Vec<PublicKey>, VerifyError> {
+        // It may become a part of a URL, in which dots lead elsewhere.
+        if id.is_some_and(|id| id.len() > MAX_ID_BYTES || matches!(id, "" | "." | "..")) {
+            return Err(Cause::UnknownKey.into());
+        }
+        let wanted = KeyRequest::Key { id: id.map(str::to_owned) };
+        match self.known(&wanted) {
+            KeyResponse::Keys(texts) => {
+                let keys: Vec<PublicKey> = texts.iter().filter_map(|text| key(text)).collect();
+                if keys.is_empty() { Err(Cause::UnknownKey.into()) } else { Ok(keys) }
+            }
+            KeyResponse::NotYet => Err(VerifyError::Missing(wanted)),
+            KeyResponse::Document(_) | KeyResponse::Unknown => Err(Cause::UnknownKey.into()),
+        }
+    }
+
+    /// Why nothing is proven by a signature that no key with that id, or none at all, has made. A key that is not named may be
+    /// newer than the set that is known.
+    pub fn mismatch(&self, id: Option<&str>) -> VerifyError {
+        let wanted = KeyRequest::Key { id: id.map(str::to_owned) };
+        if self.may_be_outdated(&wanted) {
+            VerifyError::Missing(wanted)
+        } else {
+            Cause::SignatureMismatch.into()
+        }
+    }
+
+    /// The key of the certificate at a URL, if host, validity and chain are as they must be.
+    ///
+    /// # Errors
+    /// `CertificateNotTrusted`, or something must be fetched.
+    pub fn certified_key(
+        &self,
+        url: &str,
+        hosts: impl Fn(&str) -> bool,
+        view: &View<'_>,
+    ) -> Result<PublicKey, VerifyError> {
+        if url.len() > MAX_URL_BYTES || !is_pinned(url, hosts) {
+            return Err(Cause::CertificateNotTrusted.into());
+        }
+        let chain = self.document(KeyRequest::Document(url.to_owned()))?;
+        let mut further = Vec::new();
+        // A chain has few links; one that goes on is somebody's joke.
+        for _ in 0..3 {
+            match trusted_key(&chain, &further, self.roots(), view.request.now) {
+                Ok(key) => return Ok(key),
+                Err(CertificateError::IssuerMissing { url: Some(url) }) => {
+                    further.extend(certificates(&self.document(KeyRequest::Issuer(url))?));
+                }
+                Err(_) => break,
+            }
+        }
+        Err(Cause::CertificateNotTrusted.into())
+    }
+
+    fn document(&self, wanted: KeyRequest) -> Result<Vec<u8>, VerifyError> {
+        match self.known(&wanted) {
+            KeyResponse::Document(text) => Ok(text),
+            KeyResponse::NotYet => Err(VerifyError::Missing(wanted)),
+            KeyResponse::Keys(_) | KeyResponse::Unknown => Err(Cause::CertificateNotTrusted.into()),
+        }
+    }
+}
+
+/// A key as providers publish it: PEM, base64 or a JSON Web Key.
+pub fn key(text: &str) -> Option<PublicKey> {
+    if text.trim_start().starts_with('{') {
+        let key = Object::read(text.trim())?;
+        // Members that are not valid strings are irrelevant for the key.
+        let text = |(name, value)| Some((text_of(name)?.into_owned(), Value::from(text_of(value)?)));
+        return PublicKey::from_jwk(&Value::Object(key.members().filter_map(text).collect())).ok();
+    }
+    PublicKey::parse(text).ok()
+}
+
+/// Whether a URL is https, at the standard port, without user, and at a host that is allowed.
+pub fn is_pinned(url: &str, hosts: impl Fn(&str) -> bool) -> bool {
+    url::Url::parse(url).is_ok_and(|url| {
+        url.scheme() == "https"
+            && url.port().is_none()
+            && url.username().is_empty()
+            && url.password().is_none()
+            && url.host_str().is_some_and(hosts)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_https_at_the_pinned_host_is_pinned() {
+        let pinned = |url: &str| is_pinned(url, |host| host == "api.paypal.com");
+        assert!(pinned("https://api.paypal.com/v1/cert"));
+        for url in [
+            "http://api.paypal.com/v1/cert",
+            "https://api.paypal.com:444/",
+            "https://api.paypal.com@evil.example/",
+            "https://evil@api.paypal.com/",
+            "https://api.paypal.com.evil.example/",
+            "https://evil.example/?https://api.paypal.com/",
+            "//api.paypal.com/",
+            "",
+        ] {
+            assert!(!pinned(url), "{url}");
+        }
+    }
+
+    #[test]
+    fn odd_member_of_a_jwk_hides_no_key() {
+        // RFC 8037, appendix A.2, with more members.
+        let jwk = r#"{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo",
+            "note":"\ud83d","far":1e400}"#;
+        assert!(key(jwk).is_some());
+    }
+}

@@ -1,0 +1,23 @@
+//! The parts that signature schemes are made of: where a signature is, what it covers, its key, and its age.
+//! It must never name a provider, and does no I/O: a request, keys and the time go in, a verdict comes out.
+
+pub mod auth_scheme;
+pub mod canonical;
+mod carried;
+pub mod certificate;
+pub mod condition;
+pub mod confirm_url;
+pub mod encoding;
+pub mod expectation;
+pub mod freshness;
+pub mod jwt;
+pub mod key;
+pub mod key_store;
+pub mod layout;
+pub mod place;
+pub mod public_key;
+pub mod shape;
+pub mod signature;
+pub mod template;
+pub mod tink;
+pub mod token;

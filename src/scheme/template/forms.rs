@@ -1,0 +1,105 @@
+//! The forms in which a body or a URL goes into a signed text.
+
+use std::borrow::Cow;
+
+use ring::digest::{SHA256, digest};
+
+use crate::content::request::Cause;
+use crate::json;
+use crate::scheme::canonical;
+use crate::scheme::encoding::Encoding;
+
+/// Sorted or escaped, a body takes up to ten times its size before anybody knows whether it is genuine. No provider that
+/// signs such a form sends more.
+const MAX_MULTIPLIED_BYTES: usize = 2 << 20;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BodyForm {
+    Sha256(Encoding),
+    Crc32,
+    JsonString,
+    Compact,
+    Sorted,
+    FirstItem,
+    CrLf,
+    /// As it is, if it is JSON.
+    Json,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UrlForm {
+    Whole,
+    NoQuery,
+    Sha256,
+    Decoded,
+}
+
+impl BodyForm {
+    /// Whether two bodies that are not the same, but for white space, may have this form in common.
+    pub const fn leaves_out(self) -> bool {
+        matches!(self, Self::Sorted | Self::FirstItem)
+    }
+
+    /// Whether the body is written anew for it.
+    pub const fn is_rewritten(self) -> bool {
+        !matches!(self, Self::Sha256(_) | Self::Crc32 | Self::Json)
+    }
+
+    pub fn parse(text: &str) -> Result<Self, String> {
+        Ok(match text {
+            "sha256-hex" => Self::Sha256(Encoding::Hex),
+            "sha256-base64" => Self::Sha256(Encoding::Base64),
+            "sha256-base64url" => Self::Sha256(Encoding::Base64Url),
+            "crc32" => Self::Crc32,
+            "json-string" => Self::JsonString,
+            "compact" => Self::Compact,
+            "sorted" => Self::Sorted,
+            "first-item" => Self::FirstItem,
+            "json" => Self::Json,
+            "crlf" => Self::CrLf,
+            _ => return Err(format!("`{{body:{text}}}` is unknown")),
+        })
+    }
+
+    pub fn of(self, body: &[u8]) -> Result<Cow<'_, [u8]>, Cause> {
+        let owned = |text: String| Some(Cow::Owned(text.into_bytes()));
+        if matches!(self, Self::Sorted | Self::JsonString) && body.len() > MAX_MULTIPLIED_BYTES {
+            return Err(Cause::TooLarge);
+        }
+        let text = match self {
+            Self::Sha256(encoding) => owned(encoding.encode(digest(&SHA256, body).as_ref())),
+            Self::Crc32 => owned(crc32fast::hash(body).to_string()),
+            Self::JsonString => canonical::json_string(body).and_then(owned),
+            Self::Compact => canonical::compact(body),
+            Self::Sorted => canonical::sorted(body).map(Cow::Owned),
+            Self::FirstItem => canonical::first_item(body).map(Cow::Owned),
+            Self::CrLf => Some(Cow::Owned(canonical::crlf(body))),
+            Self::Json => json::accepts(body).then_some(Cow::Borrowed(body)),
+        };
+        // What cannot be read so has not been signed so.
+        text.ok_or(Cause::SignatureMismatch)
+    }
+}
+
+impl UrlForm {
+    pub fn parse(text: &str) -> Result<Self, String> {
+        Ok(match text {
+            "" => Self::Whole,
+            "no-query" => Self::NoQuery,
+            "sha256-hex" => Self::Sha256,
+            "decoded" => Self::Decoded,
+            _ => return Err(format!("`{{url:{text}}}` is unknown")),
+        })
+    }
+
+    pub fn of(self, url: &str) -> Cow<'_, [u8]> {
+        match self {
+            Self::Whole => Cow::Borrowed(url.as_bytes()),
+            Self::NoQuery => Cow::Borrowed(url.split('?').next().unwrap_or(url).as_bytes()),
+            Self::Sha256 => {
+                Cow::Owned(Encoding::Hex.encode(digest(&SHA256, url.as_bytes()).as_ref()).into_bytes())
+            }
+            Self::Decoded => Cow::Owned(canonical::decoded_url(url).into_bytes()),
+        }
+    }
+}

@@ -1,0 +1,207 @@
+//! Texts with placeholders: what is signed (`{id}.{ts}.{body}`), what a claim must be, what a reply says. Parsed once, then
+//! fed piece by piece into the digest, so that no copy of the body is made.
+
+mod forms;
+mod named_headers;
+mod parse;
+mod parts;
+mod pieces;
+mod section;
+
+use super::canonical;
+use super::place::Place;
+use crate::content::request::Cause;
+use forms::BodyForm;
+use parts::Part;
+pub use parts::{TemplateScope, path_of};
+pub use pieces::Piece;
+
+/// A parsed template; has at least one part.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Template(Vec<Part>);
+
+impl Template {
+    /// # Errors
+    /// What is wrong with it, in words.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        parse::parts(text).map(Self)
+    }
+
+    /// Whether every byte of the body goes into the text in some form.
+    pub fn has_body(&self) -> bool {
+        let covers = |part: &Part| match part {
+            Part::Body | Part::DecodedBody | Part::Payload => true,
+            Part::BodyAs(form) => !form.leaves_out(),
+            _ => false,
+        };
+        self.0.iter().any(covers)
+    }
+
+    /// Whether what the body says goes into the text, though not every byte: of sorted JSON how numbers are written is lost, of
+    /// a form where a name ends and its value begins.
+    pub fn has_content_of_body(&self) -> bool {
+        self.0.iter().any(|part| matches!(part, Part::BodyAs(BodyForm::Sorted) | Part::SortedForm))
+    }
+
+    /// Whether the body is decoded or written anew for it, which takes memory.
+    pub fn rewrites_body(&self) -> bool {
+        self.parts().any(|part| match part {
+            Part::BodyAs(form) => form.is_rewritten(),
+            Part::DecodedBody | Part::Payload | Part::SortedForm | Part::Place(Place::Form(_)) => true,
+            _ => false,
+        })
+    }
+
+    /// Whether the JSON document goes into the text, wherever it is in the request.
+    pub fn has_payload(&self) -> bool {
+        self.0.contains(&Part::Payload)
+    }
+
+    pub fn has_timestamp(&self) -> bool {
+        self.0.contains(&Part::Timestamp)
+    }
+
+    pub fn has_secret(&self) -> bool {
+        self.0.contains(&Part::Secret)
+    }
+
+    pub fn has_url(&self) -> bool {
+        self.0.iter().any(|part| matches!(part, Part::Url(_) | Part::Path))
+    }
+
+    pub fn has_id(&self) -> bool {
+        self.0.contains(&Part::Id)
+    }
+
+    /// Whether the signed text is the body and nothing else.
+    pub fn is_body_alone(&self) -> bool {
+        self.0 == [Part::Body]
+    }
+
+    /// Whether it is what stands at that place and nothing else.
+    pub fn is_place_alone(&self, place: &Place) -> bool {
+        matches!(self.0.as_slice(), [Part::Place(alone)] if alone == place)
+    }
+
+    /// Whether some text of it is always the same, and such a one.
+    pub fn has_literal(&self, is_wanted: impl Fn(&str) -> bool) -> bool {
+        self.0.iter().any(|part| matches!(part, Part::Literal(text) if is_wanted(text)))
+    }
+
+    /// Whether a part of it is in the body.
+    pub fn reads_body(&self) -> bool {
+        let reads = |part: &Part| match part {
+            Part::Body | Part::DecodedBody | Part::BodyAs(_) | Part::Payload | Part::SortedForm => true,
+            Part::Place(place) => place.is_in_body(),
+            _ => false,
+        };
+        self.parts().any(reads)
+    }
+
+    /// The places that it reads.
+    pub fn places(&self) -> impl Iterator<Item = &Place> {
+        self.parts().filter_map(Part::place)
+    }
+
+    /// Whether the header goes into every text that is made from it.
+    pub fn covers_header(&self, name: &str) -> bool {
+        self.required_places().any(|place| matches!(place, Place::Header(header) if header == name))
+    }
+
+    /// Those that must be there.
+    pub fn required_places(&self) -> impl Iterator<Item = &Place> {
+        self.0.iter().filter_map(Part::place)
+    }
+
+    /// With the parts of its sections in their place.
+    fn parts(&self) -> impl Iterator<Item = &Part> {
+        self.0.iter().flat_map(|part| match part {
+            Part::Section(inner) => inner.as_slice(),
+            other => std::slice::from_ref(other),
+        })
+    }
+
+    /// The settings that it reads.
+    pub fn settings(&self) -> impl Iterator<Item = &str> {
+        let names = self.0.iter().flat_map(|part| match part {
+            Part::Setting(name) => [name.as_str(), ""],
+            Part::Basic { username, password } => [username.as_str(), password.as_str()],
+            _ => ["", ""],
+        });
+        names.filter(|name| !name.is_empty())
+    }
+
+    pub fn layout_parts(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().filter_map(|part| match part {
+            Part::OfLayout(name) => Some(name.as_str()),
+            Part::HeadersOfLayout(named) => Some(named.part.as_str()),
+            _ => None,
+        })
+    }
+
+    /// Gives the text to `sink`, piece by piece.
+    ///
+    /// # Errors
+    /// A part that is absent, comes twice, or cannot be read as it should be.
+    pub fn feed(&self, scope: &TemplateScope<'_>, mut sink: impl FnMut(&[u8])) -> Result<(), Cause> {
+        if section::has_any(&self.0) {
+            return parts::feed_sections(&self.0, scope, &mut sink);
+        }
+        for part in &self.0 {
+            match part {
+                Part::Literal(text) => sink(text.as_bytes()),
+                Part::Body => sink(scope.view.request.body),
+                Part::Timestamp => sink(scope.timestamp.ok_or(Cause::MissingHeader)?),
+                other => sink(&other.value(scope)?),
+            }
+        }
+        Ok(())
+    }
+
+    /// # Errors
+    /// As for `feed`.
+    pub fn render(&self, scope: &TemplateScope<'_>) -> Result<Vec<u8>, Cause> {
+        let mut text = Vec::new();
+        self.feed(scope, |piece| text.extend_from_slice(piece))?;
+        Ok(text)
+    }
+
+    /// The text of a JSON document: what is put in is escaped as it stands between the quotes of a string.
+    ///
+    /// # Errors
+    /// As for `feed`.
+    pub fn render_json(&self, scope: &TemplateScope<'_>) -> Result<String, Cause> {
+        let mut text = String::new();
+        for part in &self.0 {
+            match part {
+                Part::Literal(literal) => text.push_str(literal),
+                other => {
+                    let quoted =
+                        canonical::json_string(&other.value(scope)?).ok_or(Cause::MalformedSignature)?;
+                    text.push_str(&quoted[1..quoted.len() - 1]);
+                }
+            }
+        }
+        Ok(text)
+    }
+
+    /// `None` where it has a part that only a request can give.
+    pub fn pieces(&self) -> Option<Vec<Piece<'_>>> {
+        self.0.iter().map(pieces::piece).collect()
+    }
+
+    /// Whether it can be made from settings and what a login gave.
+    pub fn needs_no_request(&self) -> bool {
+        let needs_none = |part: &Part| {
+            matches!(part, Part::Literal(_) | Part::Setting(_) | Part::Basic { .. } | Part::Login)
+        };
+        self.0.iter().all(needs_none)
+    }
+
+    pub fn has_login(&self) -> bool {
+        self.0.contains(&Part::Login)
+    }
+}
+
+#[cfg(test)]
+mod tests;

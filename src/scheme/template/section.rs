@@ -1,0 +1,57 @@
+//! Sections that are left out where a part of them is absent: `{?id:{query:data.id};}`.
+//!
+//! A signed text must say which of its parts were there. Otherwise a forger leaves a part out, moves its text into another
+//! part, and the signature still fits. So a template with sections is only taken if its text can be read in one way, and a
+//! value that holds the text that ends it is rejected.
+
+use super::parts::Part;
+
+/// Whether the text can be read in one way only.
+///
+/// # Errors
+/// What is wrong with it, in words.
+pub fn check(parts: &[Part]) -> Result<(), String> {
+    let sections = parts.iter().enumerate().filter(|(_, part)| matches!(part, Part::Section(_)));
+    for (at, section) in sections {
+        let Some(own) = head(section) else { continue };
+        for next in &parts[at + 1..] {
+            let Some(other) = head(next) else {
+                return Err("must have fixed text after an optional section".to_owned());
+            };
+            if own.starts_with(other) || other.starts_with(own) {
+                return Err(format!(
+                    "cannot distinguish the section that begins with `{own}` from `{other}`"
+                ));
+            }
+            if matches!(next, Part::Literal(_)) {
+                break;
+            }
+        }
+    }
+    if has_any(parts) { check_ends(parts) } else { Ok(()) }
+}
+
+/// Each value but the last of all must be followed by fixed text.
+fn check_ends(parts: &[Part]) -> Result<(), String> {
+    for pair in parts.windows(2) {
+        if !matches!(pair, [Part::Literal(_) | Part::Section(_), _] | [_, Part::Literal(_)]) {
+            return Err("must have fixed text between its parts, since one of them is optional".to_owned());
+        }
+    }
+    let inner =
+        parts.iter().filter_map(|part| if let Part::Section(inner) = part { Some(inner) } else { None });
+    inner.map(Vec::as_slice).try_for_each(check_ends)
+}
+
+/// The fixed text that a part begins with.
+fn head(part: &Part) -> Option<&str> {
+    match part {
+        Part::Literal(text) => Some(text),
+        Part::Section(parts) => parts.first().and_then(head),
+        _ => None,
+    }
+}
+
+pub fn has_any(parts: &[Part]) -> bool {
+    parts.iter().any(|part| matches!(part, Part::Section(_)))
+}
