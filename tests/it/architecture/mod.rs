@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use imports::Crate;
 
 /// A module and those that it may use.
-const ARROWS: [(&str, &[&str]); 14] = [
+const ARROWS: [(&str, &[&str]); 15] = [
     ("cli", &["app", "cleanup", "config", "json", "outbound", "providers", "store"]),
     (
         "app",
