@@ -1,10 +1,11 @@
 //! What is allowed in a value but most likely a mistake, for `creel check`. No text here holds a value that may be secret.
 
 use super::names::{self, recipe_keys};
+use super::source::Source;
 use super::table;
+use super::targets::Target;
 use super::targets::rules::{is_standard_webhooks_secret, standard_webhooks_key_bytes};
 use super::values::{OwnValues, Value};
-use super::{Source, Target};
 use crate::providers::{Key, Kind};
 
 /// Shorter secrets can be found by trying, with one captured request to try them on.

@@ -47,7 +47,7 @@ pub fn environment_example() -> String {
         text.push_str(&example(variable, ""));
     }
     text.push_str(EXAMPLE_SOURCES);
-    for (_, variable) in Noun::Source.keys() {
+    for (_, variable) in table::keys(Noun::Source) {
         text.push_str(&example(variable, EXAMPLE_SOURCE));
     }
     text.push_str(EXAMPLE_RECIPES);
@@ -56,7 +56,7 @@ pub fn environment_example() -> String {
         let _ = writeln!(text, "\n# {}.\n#{name}=", row.doc.replace("; ", ";\n# "));
     }
     text.push_str(EXAMPLE_TARGETS);
-    for (_, variable) in Noun::Target.keys() {
+    for (_, variable) in table::keys(Noun::Target) {
         text.push_str(&example(variable, EXAMPLE_TARGET));
     }
     text.replace('`', "")
@@ -80,14 +80,14 @@ fn example(variable: &Variable, of: &str) -> String {
 /// The README's table, as Markdown.
 pub fn readme_table() -> String {
     let mut text = "| variable | default | value | meaning |\n|---|---|---|---|\n".to_owned();
-    let sources = Noun::Source.keys().map(|(_, variable)| variable);
+    let sources = table::keys(Noun::Source).map(|(_, variable)| variable);
     for variable in table::globals().chain(sources) {
         text.push_str(&row(variable));
     }
     for row in recipe_rows() {
         let _ = writeln!(text, "| `{}` | – | {} | {} |", row.name, row.unit, cell(&row.doc));
     }
-    for (_, variable) in Noun::Target.keys() {
+    for (_, variable) in table::keys(Noun::Target) {
         text.push_str(&row(variable));
     }
     text

@@ -7,7 +7,7 @@ use std::net::TcpListener;
 use listenfd::ListenFd;
 use socket2::SockRef;
 
-use super::Problems;
+use super::types::Problems;
 
 const PID: &str = "LISTEN_PID";
 const COUNT: &str = "LISTEN_FDS";

@@ -68,7 +68,7 @@ fn fits_provider<'a>(reading: &Reading, provider_of: impl Fn(&str) -> Option<&'a
     }
     let named = provider_of(&format!("{}PROVIDER", prefix(Noun::Source, &reading.name)));
     let provider = named.map_or(reading.name.as_str(), str::trim);
-    let is_common = || Noun::Source.keys().any(|(key, _)| key == reading.key);
+    let is_common = || table::keys(Noun::Source).any(|(key, _)| key == reading.key);
     let is_field = |field: &str| providers::custom_variable(field) == reading.key;
     match providers::recipe(provider) {
         Some(recipe) => is_common() || recipe_keys(recipe).contains(&reading.key),
@@ -145,7 +145,7 @@ pub fn without_file(name: &str) -> (&str, bool) {
 /// Every key that one of them may have.
 fn known_keys(noun: Noun) -> Arc<BTreeSet<String>> {
     static TARGET_KEYS: LazyLock<Arc<BTreeSet<String>>> = LazyLock::new(|| {
-        let common = Noun::Target.keys().map(|(key, _)| key.to_owned());
+        let common = table::keys(Noun::Target).map(|(key, _)| key.to_owned());
         Arc::new(common.chain(further_secrets()).collect())
     });
     match noun {
@@ -162,7 +162,7 @@ fn known_source_keys() -> Arc<BTreeSet<String>> {
     match &*known {
         Some((count, keys)) if *count == added.len() => keys.clone(),
         _ => {
-            let common = Noun::Source.keys().map(|(key, _)| key.to_owned());
+            let common = table::keys(Noun::Source).map(|(key, _)| key.to_owned());
             let special = added.iter().copied().flat_map(recipe_keys);
             let builtin =
                 providers::BUILTIN_SETTINGS.iter().flat_map(|(setting, rotates)| keys_of(setting, *rotates));
@@ -243,7 +243,7 @@ fn unknown_key(noun: Noun, rest: &str) -> String {
             escaped(&format!("{prefix}{nearest}"))
         ),
         None => {
-            let keys: Vec<&str> = noun.keys().map(|(key, _)| key).collect();
+            let keys: Vec<&str> = table::keys(noun).map(|(key, _)| key).collect();
             let more = match noun {
                 Noun::Source => " (`creel providers NAME` lists a provider's own)",
                 Noun::Target => "",

@@ -4,12 +4,14 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::advice;
-use super::confirm::{self, Proof};
+use super::confirm::{self, Confirm, Proof};
 use super::names::{self, Reading, recipe_keys};
 use super::noun::Noun;
 use super::parse::{self, shown};
+use super::source::Source;
+use super::table;
+use super::types::{Rate, Retention};
 use super::values::{Draft, OwnValues, Values, parse_value};
-use super::{Confirm, Rate, Retention, Source};
 use crate::providers::{self, CUSTOM, Group, Recipe, Secret, Settings, Verifier};
 
 const MAX_TOLERANCE: Duration = Duration::from_secs(7 * 24 * 60 * 60);
@@ -122,7 +124,7 @@ impl Draft<'_> {
     fn refuse_untaken_keys(&self, recipe: &Recipe, problems: &mut Vec<String>) {
         let own = recipe_keys(recipe);
         for (key, value) in self.values {
-            let common = Noun::Source.keys().any(|(name, _)| name == key);
+            let common = table::keys(Noun::Source).any(|(name, _)| name == key);
             if common || own.contains(key) {
                 continue;
             }

@@ -1,6 +1,6 @@
 //! The rows of targets.
 
-use super::{Absent, Variable};
+use super::variable::{Absent, Variable};
 
 /// In the order in which a reader meets them.
 pub const VARIABLES: &[Variable] = &[

@@ -14,7 +14,6 @@ pub use super::headers::check as check_headers;
 
 const MAX_NAME_CHARACTERS: usize = 64;
 const MAX_OWNER_CHARACTERS: usize = 200;
-const MAX_EVENT_CHARACTERS: usize = 200;
 const MAX_PATTERNS: usize = 100;
 /// A source's name, a type and an action have room.
 const MAX_PATTERN_CHARACTERS: usize = 300;
@@ -210,21 +209,6 @@ fn check_timeout(timeout: Duration) -> Result<(), String> {
         0 => Err("is shorter than 1s; write at least that".to_owned()),
         _ if timeout > MAX_TIMEOUT => Err("is too long; the longest is 15m".to_owned()),
         _ => Ok(()),
-    }
-}
-
-/// The name of an event that the app may emit.
-///
-/// # Errors
-/// What is wrong with it.
-pub fn check_event(name: &str) -> Result<(), String> {
-    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-');
-    match !name.is_empty() && name.bytes().all(allowed) && name.len() <= MAX_EVENT_CHARACTERS {
-        true => Ok(()),
-        false => Err(format!(
-            "has {} for an event; a name is of A-Z, a-z, 0-9, _, . and -, and at most {MAX_EVENT_CHARACTERS} characters long",
-            shown(name)
-        )),
     }
 }
 

@@ -1,50 +1,11 @@
-//! The one table of variables: name, default, unit and meaning. `.env.example`, the README's table, the parser's
-//! defaults and the suggestions for misspelt names all come from here. The keys that a provider's recipe names
-//! (`_SECRET`, `_HEADER` …) are not in it: their recipes describe them.
+//! The rows of the service and of sources.
 
-mod targets;
-
-use super::noun::Noun;
-
-/// One environment variable.
-#[derive(Debug)]
-pub struct Variable {
-    /// The whole name; a source's or target's begin with the pattern of their `Noun`.
-    pub name: &'static str,
-    pub absent: Absent,
-    /// What the value is written in, as the reader of the documentation is told.
-    pub unit: &'static str,
-    /// Whether the value must never be shown.
-    pub secret: bool,
-    /// Markdown, one sentence or two, without a full stop at the end.
-    pub doc: &'static str,
-    /// A value for `.env.example`.
-    pub example: &'static str,
-}
-
-/// What holds when a variable is not set.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Absent {
-    /// This text is parsed instead.
-    Default(&'static str),
-    /// What happens instead, in words.
-    Means(&'static str),
-}
-
-/// How every variable of creel begins.
-pub const PREFIX: &str = "CREEL_";
-/// What is put behind a name to read the value from a file.
-pub const FILE_SUFFIX: &str = "_FILE";
+use super::variable::{Absent, Variable};
 
 const NEW_SECRET: &str = "<paste what `creel secret` prints>";
 
-/// All rows, in the order in which a reader meets them.
-pub fn variables() -> impl Iterator<Item = &'static Variable> {
-    VARIABLES.iter().chain(targets::VARIABLES)
-}
-
-/// Those of the service and of sources.
-const VARIABLES: &[Variable] = &[
+/// In the order in which a reader meets them.
+pub const VARIABLES: &[Variable] = &[
     Variable {
         name: "CREEL_LISTEN",
         absent: Absent::Default("127.0.0.1:8080"),
@@ -374,15 +335,3 @@ const VARIABLES: &[Variable] = &[
         example: "success",
     },
 ];
-
-/// The row of a variable that the code itself names.
-pub fn variable(name: &str) -> &'static Variable {
-    variables()
-        .find(|variable| variable.name == name)
-        .expect("the code asks only for variables that the table has")
-}
-
-/// The variables that stand for themselves.
-pub fn globals() -> impl Iterator<Item = &'static Variable> {
-    variables().filter(|variable| !Noun::ALL.iter().any(|noun| variable.name.starts_with(noun.pattern())))
-}
