@@ -2,7 +2,7 @@
 
 use time::OffsetDateTime;
 
-use super::{Cleaner, Outcome};
+use super::cleaner::{Cleaner, Outcome};
 use crate::config::Retention;
 use crate::store::{
     Burial, DeliveryState, InactiveTarget, LONGEST_WAIT, Position, Store, TargetKind, TargetState,

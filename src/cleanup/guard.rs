@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use time::OffsetDateTime;
 
-use super::{Cleaner, ClockGuard, Verdict};
+use super::cleaner::Cleaner;
+use super::clock::{ClockGuard, Verdict};
 use crate::store::{Sealing, Store, Unavailable, timestamp};
 
 /// A confirmation is about the clock as it is now: an older one, left from another jump, does not count.

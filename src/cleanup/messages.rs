@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use time::OffsetDateTime;
 
-use super::{Cleaner, Outcome, past_damage};
+use super::cleaner::{Cleaner, Outcome, past_damage};
 use crate::store::{
     InactiveTarget, Keeping, Position, RetainedSince, Selection, Store, TargetKind, TargetState, Unavailable,
     Yielding, timestamp,

@@ -1,7 +1,7 @@
 //! The quarantine yields before messages do: to `CREEL_MAX_DATABASE_SIZE`, and to `CREEL_MIN_FREE` on the disk. It also keeps
 //! within its own limit.
 
-use super::Cleaner;
+use super::cleaner::Cleaner;
 use crate::store::{Store, Unavailable};
 
 impl Cleaner {

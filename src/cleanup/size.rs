@@ -2,12 +2,12 @@
 //! dead. Then those that only expendable targets still wait for, see [`Yielding`]. Where targets that must get them keep all
 //! messages that are left, no new ones are taken.
 
-use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use time::OffsetDateTime;
 
-use super::{Cleaner, Outcome, Pace};
+use super::cleaner::{Cleaner, Outcome, Pace};
+use super::size_walk::LEVELS;
 use crate::store::{
     InactiveTarget, Keeping, Origin, Store, TargetKind, TargetState, Unavailable, Yielding, timestamp,
 };
@@ -20,62 +20,10 @@ const MAX_REOPEN_MARGIN_BYTES: u64 = 64 << 20;
 const DELETED_AT_ONCE: usize = 64;
 /// Pages that the deletion of a message can free beyond its own bytes: its leaf page, and those of the indexes.
 const SLACK_BYTES: u64 = 4 * 4096;
-/// With more of them everything is looked at again.
-const MOST_PASSED: usize = 100_000;
 /// A target that an operator has paused keeps its messages for this long, whatever the size of the database.
 const PAUSED_PROTECTED: Duration = Duration::from_secs(86_400);
 /// A run beside messages stops after this, because under steady load it might never end, and other work is due.
 const MAX_DURATION: Duration = Duration::from_secs(1);
-/// No target yields, absent targets yield, all expendable targets yield.
-const LEVELS: usize = 3;
-
-/// How far the messages were looked at for the size limit, for each level of what yields.
-#[derive(Debug, Default)]
-pub struct SizeWalk {
-    levels: [LevelWalk; LEVELS],
-    /// Expendable targets, when the levels above the first were last begun.
-    expendable: Vec<(i64, usize)>,
-}
-
-#[derive(Debug, Default)]
-struct LevelWalk {
-    /// Up to here all messages were gone or kept when they were looked at.
-    walked: i64,
-    /// Those up to there that may be free by now. A message stays here until its deletion has succeeded.
-    passed: BTreeSet<i64>,
-}
-
-impl SizeWalk {
-    pub fn walked(&self) -> i64 {
-        self.levels.iter().map(|level| level.walked).max().unwrap_or(0)
-    }
-
-    /// A delivery of these messages has ended, or their confirmation is settled.
-    pub fn pass(&mut self, messages: &[i64]) {
-        for level in &mut self.levels {
-            level.passed.extend(messages.iter().filter(|message| **message <= level.walked));
-            if level.passed.len() > MOST_PASSED {
-                *level = LevelWalk::default();
-            }
-        }
-    }
-
-    /// These messages are deleted, or something keeps them: then its end passes them again.
-    fn forget(&mut self, level: usize, messages: &[i64]) {
-        for message in messages {
-            self.levels[level].passed.remove(message);
-        }
-    }
-
-    /// What was kept by a target that has become expendable since must be looked at again.
-    fn use_expendable(&mut self, expendable: Vec<(i64, usize)>) {
-        if self.expendable != expendable {
-            self.expendable = expendable;
-            self.levels[1..].iter_mut().for_each(|level| *level = LevelWalk::default());
-        }
-    }
-}
-
 /// How the deletion of messages ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Ending {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use time::OffsetDateTime;
 
-use super::Cleaner;
+use super::cleaner::Cleaner;
 use crate::store::{
     InactiveTarget, LONGEST_WAIT, Origin, Store, TargetKind, TargetState, Unavailable, timestamp,
 };

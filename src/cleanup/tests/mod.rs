@@ -1,15 +1,20 @@
 //! Clean-up on a real store.
 
 use std::net::{IpAddr, Ipv4Addr};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use ring::digest::{SHA256, digest};
 use tempfile::TempDir;
+use time::OffsetDateTime;
 use time::macros::datetime;
 
+use super::guard::CONFIRMED;
 use super::*;
 use crate::config::Retention;
-use crate::store::{Asking, Content, Identity, Kept, NewMessage};
+use crate::store::{
+    self, Asking, Content, Identity, Kept, NewMessage, Step, Store, StoreOptions, Unavailable, timestamp,
+};
 
 mod deliveries;
 mod limits;
