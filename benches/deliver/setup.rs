@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use creel::deliver::{Deliveries, Settings};
+use creel::deliver::{DeliverySettings, DeliveryThread};
 use creel::store::{
     Content, DeliveryOrdering, Identity, NewMessage, NewTarget, Origin, Pattern, Store, StoreOptions,
     TargetKind, TargetSecret, TargetSecrets, TargetSettings,
@@ -34,13 +34,13 @@ pub fn open(directory: &Path) -> Outcome<Store> {
     Ok(Store::open(&options)?)
 }
 
-pub fn deliveries(store: &Store) -> Outcome<Deliveries> {
-    let settings = Settings {
+pub fn deliveries(store: &Store) -> Outcome<DeliveryThread> {
+    let settings = DeliverySettings {
         declared: Vec::new(),
         environment: creel::config::command_environment(),
         allowed: vec!["127.0.0.0/8".parse()?],
     };
-    Ok(Deliveries::start(store.clone(), OffsetDateTime::now_utc, settings)?)
+    Ok(DeliveryThread::start(store.clone(), OffsetDateTime::now_utc, settings)?)
 }
 
 pub async fn target(store: &Store, name: &str, url: &str, concurrency: u32) -> Outcome<i64> {

@@ -28,7 +28,7 @@ pub use listeners::Listeners;
 use crate::cleanup::Policy;
 use crate::config::{self, Config, InheritedSockets};
 use crate::deliver::confirm::AskedSource;
-use crate::deliver::{self, Deliveries};
+use crate::deliver::{self, DeliveryThread};
 use crate::http::routes::Surface;
 use crate::http::{Clock, Service};
 use crate::http::{learning, source_health};
@@ -99,7 +99,7 @@ pub struct App {
     webhooks: SocketAddr,
     operator: Option<SocketAddr>,
     uses_github_addresses: bool,
-    deliveries: deliver::Settings,
+    deliveries: deliver::DeliverySettings,
     /// Whose messages are confirmed first.
     confirmed: Vec<AskedSource>,
 }
@@ -201,7 +201,7 @@ impl App {
             config.sources.iter().any(|source| source.allow.as_ref().is_some_and(|allow| allow.github));
         let policy = Policy::from_config(&config);
         let confirmed = AskedSource::among(&config.sources);
-        let deliveries = deliver::Settings {
+        let deliveries = deliver::DeliverySettings {
             declared: targets::declare(&mut config, &store, clock()).await?,
             environment: config::command_environment(),
             allowed: config.target_allow_ips.clone(),
@@ -283,7 +283,7 @@ impl App {
         let of_operator = handles.get(1..).unwrap_or_default();
         let servers: Vec<_> = self.servers.drain(..).map(rt::spawn).collect();
         self.announce();
-        let deliveries = Deliveries::start(store.clone(), clock, self.deliveries)?;
+        let deliveries = DeliveryThread::start(store.clone(), clock, self.deliveries)?;
         tokio::select! {
             (name, _) = signals.next() => log::info!("{name}: stopping"),
             line = store.failed() => {

@@ -1,6 +1,6 @@
 //! Ending deliveries without an attempt.
 
-use super::Clock;
+use super::clock::Clock;
 use crate::store::{Burial, Store, Unavailable};
 
 /// Ends the deliveries; how many could not be, because their rows are damaged. Those stay pending, and the lane must leave

@@ -12,11 +12,11 @@ use tokio::task::{JoinSet, spawn_local};
 
 use super::attempt::{Attempt, Attempted, Verdict};
 use super::bodies::Bodies;
-use super::event::Event;
+use super::clock::{Clock, Uptime};
+use super::event::{DeliveryOutcome, Event};
 use super::lane::{Lane, Memory, Turn};
-use super::recorder::{self, Done};
 use super::route::{Route, Routes};
-use super::{Clock, Uptime, ending, outcome};
+use super::{ending, outcome, recorder};
 use crate::store::{
     AttemptRecord, DueDelivery, Instances, LONGEST_WAIT, Next, Store, Target, TargetKind, TargetSecrets,
     TargetState, Unavailable, timestamp,
@@ -70,7 +70,7 @@ pub struct Engine {
     burying: HashSet<i64>,
     attempts: JoinSet<Ended>,
     events: mpsc::UnboundedSender<Event>,
-    outcomes: mpsc::UnboundedSender<Done>,
+    outcomes: mpsc::UnboundedSender<DeliveryOutcome>,
 }
 
 impl Engine {
@@ -227,7 +227,7 @@ impl Engine {
             self.disable(target, url);
         }
         self.give_up_old(target, &created_at);
-        let _ = self.outcomes.send(Done { target, record, is_damaged: false });
+        let _ = self.outcomes.send(DeliveryOutcome { target, record, is_damaged: false });
     }
 
     /// The target answered 410. Its lane rests until the table of targets shows the change.
@@ -274,7 +274,7 @@ impl Engine {
                 }
             }
             Event::Recorded(all) => {
-                for Done { target, record, is_damaged } in all {
+                for DeliveryOutcome { target, record, is_damaged } in all {
                     let due = match &record.next {
                         Next::Again { at, .. } => timestamp::from_text(at),
                         Next::Delivered | Next::Dead => None,

@@ -5,7 +5,8 @@ use std::time::Duration;
 use time::OffsetDateTime;
 
 use super::attempt::{Attempted, Verdict};
-use super::{Clock, schedule};
+use super::clock::Clock;
+use super::schedule;
 use crate::store::{
     AttemptOutcome, AttemptRecord, DeliveryOrdering, DueDelivery, Next, Store, Target, timestamp,
 };

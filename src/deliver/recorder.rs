@@ -5,28 +5,19 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 
-use super::Clock;
-use super::event::Event;
+use super::clock::Clock;
+use super::event::{DeliveryOutcome, Event};
 use crate::store::{AttemptRecord, Store, Unavailable};
 
 const RECORDS_A_STEP: usize = 256;
 /// While the store takes nothing (the disk is full, the file is locked), deliveries stay where they are.
 const PAUSE: Duration = Duration::from_millis(200);
 
-/// The outcome of an attempt at a target's delivery.
-#[derive(Debug)]
-pub struct Done {
-    pub target: i64,
-    pub record: AttemptRecord,
-    /// The row of the delivery is damaged: the outcome is lost.
-    pub is_damaged: bool,
-}
-
 /// Runs until nobody can send any more, and then writes what is left.
 pub async fn run(
     store: Store,
     clock: Clock,
-    mut outcomes: mpsc::UnboundedReceiver<Done>,
+    mut outcomes: mpsc::UnboundedReceiver<DeliveryOutcome>,
     events: mpsc::UnboundedSender<Event>,
 ) {
     let mut waiting = Vec::with_capacity(RECORDS_A_STEP);
@@ -43,7 +34,7 @@ pub async fn run(
         };
         let ended = targets.into_iter().zip(records.iter().cloned()).map(|(target, record)| {
             let is_damaged = damaged.contains(&record.delivery);
-            Done { target, record, is_damaged }
+            DeliveryOutcome { target, record, is_damaged }
         });
         if events.send(Event::Recorded(ended.collect())).is_err() {
             return;

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 
-use super::Clock;
+use super::clock::Clock;
 use crate::store::{Direction, MessageHead, Replay, ReplayStep, Store, Target, Unavailable};
 
 /// Steps in a second, of a tenth of the rate each; a rate below that has longer steps of one message.

@@ -1,44 +1,12 @@
-//! Confirmation: asks a source's API about its messages, off the path of a request, before anything is done with them. Each
-//! source has a lane of its own, so that a slow API holds up nobody else. It must never deliver anything: a message that
-//! is confirmed gets its deliveries in the transaction that says so.
-
-mod answer;
-mod lane;
-
-use std::sync::Arc;
+//! Asks about what is due, with a lane for each source.
 
 use futures_util::future::{join, join_all};
 use time::OffsetDateTime;
 
-use crate::config;
+use super::lane::Lane;
+use super::source::AskedSource;
 use crate::outbound::Client;
-use crate::providers::Asker;
 use crate::store::Store;
-use lane::Lane;
-
-/// What there is to know of a source whose messages are confirmed.
-#[derive(Clone, Debug)]
-pub struct AskedSource {
-    pub name: Arc<str>,
-    pub asker: Arc<Asker>,
-    /// The variables that open the API, to be named when it says that they do not.
-    pub credentials: Vec<String>,
-}
-
-impl AskedSource {
-    /// Those among the configured sources.
-    pub fn among(sources: &[config::Source]) -> Vec<Self> {
-        let asked = |source: &config::Source| {
-            let confirm = source.confirm.as_ref()?;
-            Some(Self {
-                name: source.name.as_str().into(),
-                asker: Arc::clone(&confirm.asker),
-                credentials: confirm.credentials.clone(),
-            })
-        };
-        sources.iter().filter_map(asked).collect()
-    }
-}
 
 /// Asks about what is due.
 #[derive(Debug)]

@@ -11,8 +11,8 @@ use time::OffsetDateTime;
 use tokio::sync::Notify;
 
 use super::super::schedule::{random_jitter, retry_after};
-use super::AskedSource;
 use super::answer::{Answer, asked};
+use super::source::AskedSource;
 use crate::outbound::{Client, RequestError, Response};
 use crate::providers::{Call, Headers, Login, Question, charset};
 use crate::store::{DueConfirmation, Settlement, Store, Unavailable};

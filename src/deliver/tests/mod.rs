@@ -15,9 +15,10 @@ use bytes::Bytes;
 use ring::digest::{SHA256, digest};
 use tempfile::TempDir;
 use time::OffsetDateTime;
+use tokio::sync::watch;
 
+use super::engine::Engine;
 use super::route::Routes;
-use super::{Engine, watch};
 use crate::config::command_environment;
 use crate::outbound::{DeliveryClient, Reach};
 use crate::store::{
@@ -74,7 +75,7 @@ async fn run(store: Store, stopping: watch::Receiver<bool>) {
         anywhere: DeliveryClient::new(Reach::Anywhere),
         public: DeliveryClient::new(Reach::Public { allowed: allowed.into() }),
     };
-    Engine::run(store, clock, || super::monotonic() + AHEAD.get(), routes, stopping).await;
+    Engine::run(store, clock, || super::clock::monotonic() + AHEAD.get(), routes, stopping).await;
 }
 
 fn settings(name: &str, url: &str) -> TargetSettings {
