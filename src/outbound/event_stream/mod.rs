@@ -196,5 +196,4 @@ impl Parser {
 }
 
 #[cfg(test)]
-#[path = "event_stream_tests.rs"]
 mod tests;

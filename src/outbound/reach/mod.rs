@@ -133,5 +133,4 @@ pub(super) async fn vet_url_by(url: &str, reach: &Reach, resolver: &Resolver) ->
 }
 
 #[cfg(test)]
-#[path = "reach_tests.rs"]
 mod tests;

@@ -159,5 +159,4 @@ async fn excerpt(mut response: reqwest::Response, within: Duration) -> Vec<u8> {
 }
 
 #[cfg(test)]
-#[path = "delivery_tests.rs"]
 mod tests;

@@ -250,5 +250,4 @@ fn chain(error: &dyn Error) -> String {
 }
 
 #[cfg(test)]
-#[path = "client_tests.rs"]
 mod tests;

@@ -144,5 +144,4 @@ fn carried(address: Ipv6Addr) -> Option<Vec<Ipv4Addr>> {
 }
 
 #[cfg(test)]
-#[path = "vetting_tests.rs"]
 mod tests;

@@ -159,5 +159,4 @@ impl Shared {
 }
 
 #[cfg(test)]
-#[path = "resolve_tests.rs"]
 mod tests;

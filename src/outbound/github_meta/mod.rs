@@ -10,7 +10,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
-use super::{Client, Response};
+use super::client::{Client, Response};
 use crate::json::without_mark;
 
 /// The `hooks` list as <https://api.github.com/meta> published it when this version was made; also in GitHub's docs,
@@ -226,5 +226,4 @@ fn network(text: &str) -> Result<IpNet, ListError> {
 }
 
 #[cfg(test)]
-#[path = "github_meta_tests.rs"]
 mod tests;
