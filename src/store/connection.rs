@@ -9,8 +9,8 @@ use r2d2_sqlite::SqliteConnectionManager;
 use rusqlite::{Connection, OpenFlags};
 use scheduled_thread_pool::ScheduledThreadPool;
 
-use super::OpenError;
-use super::files::create_private;
+use crate::store::error::OpenError;
+use crate::store::files::modes::create_private;
 
 pub type Pool = r2d2::Pool<SqliteConnectionManager>;
 pub type Pooled = r2d2::PooledConnection<SqliteConnectionManager>;

@@ -11,20 +11,25 @@ use scheduled_thread_pool::ScheduledThreadPool;
 use time::OffsetDateTime;
 use tokio::sync::Semaphore;
 
-use super::checkpoint::{self, Checkpointer};
-use super::continuity::ledger::Ledger;
-use super::continuity::mark::Mark;
-use super::continuity::{self, Marker};
-use super::files::{self, Files, InstanceLock};
-use super::instances::{self, Instances};
-use super::key::Key;
-use super::keys::Keys;
-use super::quarantine::Quarantine;
-use super::state::Shared;
-use super::unavailable::Unavailable;
-use super::wal_watch::WalWatch;
-use super::writer::{Job, Trouble, Writer};
-use super::{Inner, OpenError, Store, StoreOptions, connection, damage, schema, target, timestamp};
+use crate::store::checkpoint::wal_watch::WalWatch;
+use crate::store::checkpoint::{self, Checkpointer};
+use crate::store::continuity::ledger::Ledger;
+use crate::store::continuity::mark::Mark;
+use crate::store::continuity::marker::Marker;
+use crate::store::error::{OpenError, Unavailable};
+use crate::store::files::lock::InstanceLock;
+use crate::store::files::{self, Files, modes};
+use crate::store::handle::store::{Inner, Store};
+use crate::store::instances::{self, Instances};
+use crate::store::keys::Keys;
+use crate::store::options::StoreOptions;
+use crate::store::quarantine::Quarantine;
+use crate::store::seal::key::Key;
+use crate::store::shared::Shared;
+use crate::store::writer::Writer;
+use crate::store::writer::job::Job;
+use crate::store::writer::trouble::Trouble;
+use crate::store::{connection, continuity, damage, schema, target, timestamp};
 
 /// Jobs that may wait for the writer. Their bodies are bounded by the budget for bodies in flight.
 const QUEUE: usize = 8_192;
@@ -80,10 +85,10 @@ impl Store {
             Marker::start(&lock, files.clone(), &path, &connection, (before.0, copied.max(before.1)))?;
         files.database_stays(0, 0);
         files.lay_ballast();
-        files::loose_modes(&path).iter().for_each(|warning| log::warn!("{warning}"));
+        modes::loose_modes(&path).iter().for_each(|warning| log::warn!("{warning}"));
         let problem =
             |error| OpenError(format!("cannot read the database: {error}{}", damage::advice(&error)));
-        let subscriptions = target::subscriptions(&connection).map_err(problem)?;
+        let subscriptions = target::read::subscriptions(&connection).map_err(problem)?;
         let instances = Instances::read(&connection).map_err(problem)?;
         let (jobs, waiting_jobs) = sync_channel(QUEUE);
         let shared = Arc::new(Shared::new());
@@ -312,6 +317,6 @@ pub fn absolute(path: &Path) -> Result<PathBuf, OpenError> {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
     };
-    files::create_directory(directory).map_err(problem)?;
+    modes::create_directory(directory).map_err(problem)?;
     Ok(std::fs::canonicalize(directory).map_err(problem)?.join(name))
 }

@@ -5,8 +5,9 @@ use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
 
-use super::checkpoint;
-use super::files::{Change, Files, beside, create_private};
+use crate::store::checkpoint;
+use crate::store::files::modes::create_private;
+use crate::store::files::{Change, Files, beside};
 
 const COPY_WITHIN: Duration = Duration::from_secs(2);
 const COPY_AGAIN_AFTER: Duration = Duration::from_millis(20);

@@ -2,7 +2,7 @@
 
 use super::deliveries::settle;
 use super::*;
-use crate::store::{Next, Origin, Settlement, TargetKind, behind};
+use crate::store::{Next, Origin, Settlement, TargetKind, test_support};
 
 const LIMIT: u64 = 4_000_000;
 const BODY_BYTES: usize = 20_000;
@@ -123,12 +123,12 @@ fn failed_deletion_is_tried_again_by_the_next_run() {
         let (setup, mut cleaner) = (Setup::new(), limited());
         cleaner.run_once(&setup.store, NOW, Duration::ZERO).await.unwrap();
         let ids = setup.keep_large(250).await;
-        behind::change(
+        test_support::change(
             setup.store.path(),
             "CREATE TRIGGER full BEFORE DELETE ON messages BEGIN SELECT RAISE(ABORT, 'full'); END",
         );
         cleaner.make_room(&setup.store, NOW, MINUTE).await.unwrap_err();
-        behind::change(setup.store.path(), "DROP TRIGGER full");
+        test_support::change(setup.store.path(), "DROP TRIGGER full");
         let deleted = make_room(&mut cleaner, &setup, 2 * MINUTE).await;
         assert!(deleted > 40, "{deleted}");
         assert_eq!(setup.ids_left().await, ids[deleted..], "the oldest go first");

@@ -7,7 +7,7 @@ use super::super::replays;
 use super::lanes::lane;
 use super::server::{Asked, Reply};
 use super::*;
-use crate::store::behind;
+use crate::store::test_support;
 use crate::store::{
     AttemptOutcome, AttemptRecord, DueQuery, Keeping, MessageFilter, NewReplay, Next, ReplayStep,
     TargetState, timestamp,
@@ -128,7 +128,7 @@ fn without_its_secrets_a_target_gets_nothing_rather_than_unsigned_messages() {
     with_engine(|store| async move {
         let server = Server::start(|_| Reply::Status(200));
         let target = create(&store, settings("app", &server.url)).await;
-        behind::change(store.path(), "UPDATE targets SET sealed_secrets = 'AAAA'");
+        test_support::change(store.path(), "UPDATE targets SET sealed_secrets = 'AAAA'");
         // Anything that has the targets read again.
         store.set_target_state(target, TargetState::Paused, None, clock()).await.unwrap().unwrap();
         store.set_target_state(target, TargetState::Active, None, clock()).await.unwrap().unwrap();
@@ -158,7 +158,7 @@ fn the_end_comes_within_8_s_though_the_database_is_locked() {
         });
         create(&store, settings("app", &server.url)).await;
         keep(&store, message("github.push", "1")).await;
-        let other = behind::Lock::take(store.path());
+        let other = test_support::Lock::take(store.path());
         tokio::time::sleep(SECOND).await;
         stop.send(true).unwrap();
         let ended = tokio::time::timeout(SECOND * 20, &mut running).await;

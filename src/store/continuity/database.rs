@@ -6,8 +6,8 @@ use std::path::Path;
 
 use rusqlite::{Connection, OpenFlags};
 
-use super::ledger::Ledger;
-use super::wal::DATABASE_HEADER_BYTES;
+use crate::store::continuity::ledger::Ledger;
+use crate::store::continuity::wal::DATABASE_HEADER_BYTES;
 use crate::store::schema::APPLICATION_ID;
 
 pub type Header = [u8; DATABASE_HEADER_BYTES];

@@ -3,11 +3,12 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use super::ledger::Ledger;
-use super::mark::Mark;
-use super::sound;
+use crate::store::continuity::ledger::Ledger;
+use crate::store::continuity::mark::Mark;
+use crate::store::continuity::sound;
+use crate::store::error::OpenError;
 use crate::store::files::{self, wal_of};
-use crate::store::{OpenError, schema};
+use crate::store::schema;
 
 /// What is wrong with the files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

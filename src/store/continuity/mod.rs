@@ -3,29 +3,29 @@
 //! Everything is compared before SQLite opens the database for writing, because opening would already apply the WAL,
 //! whichever file it belongs to. Only contents are compared, never inodes or times, so that a directory may be moved.
 
-mod database;
+pub mod database;
 pub mod ledger;
-mod loss;
+pub mod loss;
 pub mod mark;
-mod marker;
-mod sound;
-#[cfg(test)]
-mod start_tests;
+pub mod marker;
+pub mod sound;
 #[cfg(test)]
 mod tests;
-mod wal;
+pub mod wal;
 
 use std::path::Path;
 
 use ring::digest::{SHA256, digest};
 
-use super::files::{InstanceLock, beside, has_journal, owner_advice, wal_of};
-use super::{OpenError, schema};
-use database::{Content, DatabaseFile, Header};
-use loss::{Finding, Loss};
-use mark::Mark;
-pub use marker::Marker;
-use wal::WalContent;
+use crate::store::continuity::database::{Content, DatabaseFile, Header};
+use crate::store::continuity::loss::{Finding, Loss};
+use crate::store::continuity::mark::Mark;
+use crate::store::continuity::wal::WalContent;
+use crate::store::error::OpenError;
+use crate::store::files::lock::InstanceLock;
+use crate::store::files::modes::owner_advice;
+use crate::store::files::{beside, has_journal, wal_of};
+use crate::store::schema;
 
 /// Compares the files with each other and with the mark; `None` if they are what the last run left. Changes nothing, unless
 /// there is a rollback journal.

@@ -11,12 +11,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use super::OpenError;
-pub use lock::InstanceLock;
-pub use modes::{create_directory, create_private, loose_modes, owner_advice};
+use crate::store::error::OpenError;
+use crate::store::files::modes::create_private;
 
-mod lock;
-mod modes;
+pub mod lock;
+pub mod modes;
 
 /// Kept on the disk so that clean-up can still write when something else has filled it.
 const BALLAST_BYTES: u64 = 8 * 1024 * 1024;

@@ -3,6 +3,7 @@
 use std::fs::OpenOptions;
 
 use super::*;
+use crate::store::files::lock::InstanceLock;
 
 fn files(directory: &Path) -> Files {
     std::fs::write(directory.join("creel.db"), vec![1; 8192]).unwrap();

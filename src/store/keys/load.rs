@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 
 use rusqlite::{Connection, OptionalExtension as _, Row};
 
-use super::recent::Recent;
-use super::{BodyDigest, Key, Keys, first_16};
 use crate::store::damage;
+use crate::store::keys::recent::Recent;
+use crate::store::keys::{BodyDigest, Key, Keys, first_16};
 
 const TABLE: &str = "delivery_keys";
 

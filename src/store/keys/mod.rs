@@ -5,6 +5,7 @@
 //! the writer's transactions. A Bloom filter over each group of generations says for nearly every new id that none
 //! of them has it. After a crash the memory is rebuilt from the rows of `messages` above the last merged one.
 
+pub mod expire;
 mod load;
 mod recent;
 
@@ -15,7 +16,7 @@ use fastbloom::BloomFilter;
 use ring::digest::{Context, SHA256};
 use rusqlite::{Connection, OptionalExtension as _, params};
 
-use recent::Recent;
+use crate::store::keys::recent::Recent;
 
 /// As many keys as one generation takes, and as many as wait in memory before they are merged.
 const KEYS_PER_GENERATION: usize = 32_768;

@@ -9,10 +9,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use bytes::Bytes;
 use tokio::sync::Notify;
 
-use super::drops::Drops;
-use super::network::ClientNetwork;
-use super::senders::{Sender, Senders};
-use super::{DEFAULT_MAX_BYTES, NewRejection, RejectionKind};
+use crate::store::quarantine::drops::Drops;
+use crate::store::quarantine::network::ClientNetwork;
+use crate::store::quarantine::senders::{Sender, Senders};
+use crate::store::quarantine::{DEFAULT_MAX_BYTES, NewRejection, RejectionKind};
 
 const MAX_CANDIDATES: usize = 1_024;
 const MAX_CANDIDATE_BYTES: usize = 16 << 20;
@@ -276,8 +276,8 @@ impl Queue {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::{candidate, noise};
     use super::*;
+    use crate::store::quarantine::tests::{candidate, noise};
 
     fn taken(intake: &Intake, rejection: NewRejection) -> bool {
         matches!(intake.offer(rejection), Offer::Taken(_))

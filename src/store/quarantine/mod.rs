@@ -2,13 +2,13 @@
 //! `CREEL_QUARANTINE_SIZE`, source by source and network by network. Noise gets a few rows. Written only between batches of
 //! messages, and never at their expense.
 
-mod books;
-mod drops;
-mod intake;
-mod network;
+pub mod books;
+pub mod drops;
+pub mod intake;
+pub mod network;
 pub mod read;
-mod senders;
-mod shares;
+pub mod senders;
+pub mod shares;
 #[cfg(test)]
 mod tests;
 
@@ -20,13 +20,12 @@ use bytes::Bytes;
 use rusqlite::{Connection, params};
 use time::{Duration, OffsetDateTime};
 
-use super::seal::Sealer;
-use super::timestamp;
-use books::Books;
-pub use drops::SpaceLimit;
-use drops::{DropReport, Drops};
-pub use intake::{Intake, Offer, QuarantineStats};
-pub use network::ClientNetwork;
+use crate::store::quarantine::books::Books;
+use crate::store::quarantine::drops::{DropReport, Drops, SpaceLimit};
+use crate::store::quarantine::intake::Intake;
+use crate::store::quarantine::network::ClientNetwork;
+use crate::store::seal::sealer::Sealer;
+use crate::store::timestamp;
 
 pub const DEFAULT_MAX_BYTES: u64 = 256 << 20;
 /// Noise is kept for a day, so that what is shown is from today.
@@ -96,7 +95,7 @@ impl NewRejection {
 
 /// What became of a rejection that was to be written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Placement {
+pub enum Placement {
     Written,
     Dropped,
     /// More rows must go first than one transaction deletes.

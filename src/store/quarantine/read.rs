@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use rusqlite::{Connection, OptionalExtension as _, Row, named_params};
 
-use super::RejectionKind;
-use super::network::ClientNetwork;
-use super::senders::Sender;
+use crate::store::quarantine::RejectionKind;
+use crate::store::quarantine::network::ClientNetwork;
+use crate::store::quarantine::senders::Sender;
 
 /// One row of `rejections` without what is long.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -3,8 +3,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::network::ClientNetwork;
-use super::senders::Sender;
+use crate::store::quarantine::network::ClientNetwork;
+use crate::store::quarantine::senders::Sender;
 
 /// Senders take room from strangers down to this share: one in so many.
 const STRANGERS_SHARE: u64 = 4;

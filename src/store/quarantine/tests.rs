@@ -1,6 +1,7 @@
 //! The bounds of the quarantine, with a database in memory.
 
 use super::*;
+use crate::store::quarantine::intake::Offer;
 
 pub fn candidate(address: &str, body_bytes: usize) -> NewRejection {
     NewRejection {

@@ -3,7 +3,7 @@
 use std::os::unix::fs::FileExt as _;
 
 use super::*;
-use crate::store::ReplayScope;
+use crate::store::replay::count::ReplayScope;
 
 const PAGE_BYTES: u64 = 4_096;
 /// Large enough that three of them fill a page of the table.

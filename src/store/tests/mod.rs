@@ -11,7 +11,8 @@ use rusqlite::Connection;
 use time::OffsetDateTime;
 
 use super::*;
-use setup::{Setup, message, options, soon, with_id};
+use crate::store::message;
+use crate::store::tests::setup::{Setup, message, options, soon, with_id};
 
 #[test]
 fn a_kept_message_is_in_the_file_with_its_exact_bytes() {
@@ -36,7 +37,7 @@ fn unreadable_body_has_reason_after_upgrade() {
     setup.keep(&store, message(Identity::None, "1")).unwrap();
     setup.close(store);
     let connection = Connection::open(setup.path()).unwrap();
-    let reasons = || (1..=3).map(|id| stored::one(&connection, id).unwrap().unwrap().head.unreadable);
+    let reasons = || (1..=3).map(|id| message::read::one(&connection, id).unwrap().unwrap().head.unreadable);
     assert!(reasons().eq([Some(UnreadableReason::Empty), Some(UnreadableReason::TooDeep), None]));
     connection.execute("UPDATE messages SET unreadable = NULL", []).unwrap();
     assert!(reasons().eq([Some(UnreadableReason::Empty), Some(UnreadableReason::OlderVersion), None]));

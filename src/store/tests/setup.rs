@@ -1,6 +1,7 @@
 //! A store on a directory of its own, and messages for it.
 
 use std::net::{IpAddr, Ipv4Addr};
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 

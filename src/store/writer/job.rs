@@ -5,11 +5,12 @@ use std::time::Instant;
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
+use crate::store::error::Unavailable;
 use crate::store::files::Files;
 use crate::store::keys::Keys;
-use crate::store::message::{Kept, Prepared};
-use crate::store::quarantine::{Intake, Quarantine};
-use crate::store::unavailable::Unavailable;
+use crate::store::message::insert::{Kept, Prepared};
+use crate::store::quarantine::Quarantine;
+use crate::store::quarantine::intake::Intake;
 
 /// What the writer is asked to do.
 pub enum Job {

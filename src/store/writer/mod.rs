@@ -3,12 +3,12 @@
 //! Nothing is answered with success before the commit has returned, and with it the sync of the WAL. After a failed
 //! sync nothing is answered with success at all, because a later success would prove nothing about the failed one.
 
-mod background;
-mod damaged;
-mod job;
-mod space;
-mod trouble;
-mod wal;
+pub mod background;
+pub mod damaged;
+pub mod job;
+pub mod space;
+pub mod trouble;
+pub mod wal;
 
 use std::cell::Cell;
 use std::collections::BTreeSet;
@@ -18,21 +18,19 @@ use std::time::{Duration, Instant};
 
 use time::OffsetDateTime;
 
-use super::connection::Pooled;
-use super::continuity::Marker;
-use super::damage;
-use super::files::Files;
-use super::keys::Keys;
-use super::message::{Kept, Prepared};
-use super::quarantine::{Intake, Quarantine};
-use super::seal::Sealer;
-use super::state::Shared;
-use super::timestamp;
-use super::unavailable::Unavailable;
-
-pub use job::{Call, Database, Job, Keep};
-use job::{Next, Outcome, Task, drop_expired};
-pub use trouble::Trouble;
+use crate::store::connection::Pooled;
+use crate::store::continuity::marker::Marker;
+use crate::store::error::Unavailable;
+use crate::store::files::Files;
+use crate::store::keys::Keys;
+use crate::store::message::insert::{Kept, Prepared};
+use crate::store::quarantine::Quarantine;
+use crate::store::quarantine::intake::Intake;
+use crate::store::seal::sealer::Sealer;
+use crate::store::shared::Shared;
+use crate::store::writer::job::{Database, Job, Next, Outcome, Task, drop_expired};
+use crate::store::writer::trouble::Trouble;
+use crate::store::{damage, timestamp};
 
 const JOBS_PER_BATCH: usize = 256;
 const BYTES_PER_BATCH: usize = 8 << 20;

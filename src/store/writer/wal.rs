@@ -2,9 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use super::{PAUSE_BETWEEN_STOPS, Trouble, WAL_FRAMES, Writer};
+use crate::store::error::Unavailable;
 use crate::store::files::Change;
-use crate::store::unavailable::Unavailable;
+use crate::store::writer::trouble::Trouble;
+use crate::store::writer::{PAUSE_BETWEEN_STOPS, WAL_FRAMES, Writer};
 use crate::store::{checkpoint, rescue};
 
 /// A message that waits for a stop and its own batch is answered within its deadline.

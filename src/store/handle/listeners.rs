@@ -1,0 +1,168 @@
+//! Listeners: opened by whoever connects, filled with old messages if he asked for them.
+
+use std::time::{Duration, Instant};
+
+use time::OffsetDateTime;
+
+use crate::store::error::Unavailable;
+use crate::store::handle::store::Store;
+use crate::store::listener::{
+    self, Acknowledgement, FillPage, FillPosition, Listener, ListenerRefused, Opened,
+};
+use crate::store::target::read::{Target, TargetKind};
+use crate::store::target::subscription::Pattern;
+use crate::store::timestamp;
+
+/// Messages that are looked at in one step.
+const PAGE: usize = 500;
+/// A step is followed by a pause of this many times its length while messages come in.
+const PAUSE_FACTOR: u32 = 4;
+/// Most of a longer step was waiting for its turn.
+const LONGEST_STEP: Duration = Duration::from_millis(4);
+
+impl Store {
+    /// Makes the listener if there is none of that name, else changes what it wants. `since` (as timestamps are written):
+    /// a new one also gets what came from then on, after [`Self::fill_listener`].
+    pub async fn open_listener(
+        &self,
+        name: String,
+        events: Vec<Pattern>,
+        since: Option<String>,
+        now: OffsetDateTime,
+    ) -> Result<Result<Opened, ListenerRefused>, Unavailable> {
+        let now = timestamp::to_text(now);
+        self.change_targets(move |database| {
+            listener::open(database.connection, &name, events, since.as_deref(), &now)
+        })
+        .await
+    }
+
+    /// Adds the old messages that a listener has asked for; how many. It can be done again at any time. Once it was done
+    /// later than `LATE_MESSAGES_WITHIN` after the listener was made, `is_last` says so.
+    pub async fn fill_listener(
+        &self,
+        target: i64,
+        is_last: bool,
+        now: OffsetDateTime,
+    ) -> Result<usize, Unavailable> {
+        let added = self.fill_behind(target, None, now).await?;
+        if is_last {
+            self.write(move |database| listener::filled(database.connection, target)).await?;
+        }
+        Ok(added)
+    }
+
+    /// The last look for old messages that a listener has asked for: only at those that were committed after `message`.
+    pub async fn finish_filling(
+        &self,
+        target: i64,
+        message: i64,
+        now: OffsetDateTime,
+    ) -> Result<usize, Unavailable> {
+        let added = self.fill_behind(target, Some(message), now).await?;
+        self.write(move |database| listener::filled(database.connection, target)).await?;
+        Ok(added)
+    }
+
+    async fn fill_behind(
+        &self,
+        target: i64,
+        behind: Option<i64>,
+        now: OffsetDateTime,
+    ) -> Result<usize, Unavailable> {
+        let now = timestamp::to_text(now);
+        let asked_for = self
+            .read(move |connection| {
+                let since = listener::wanted_since(connection, target)?;
+                Ok(since.zip(crate::store::target::read::one(connection, target)?))
+            })
+            .await?;
+        let Some((since, listener)) = asked_for else { return Ok(0) };
+        let mut added = 0;
+        let mut next = Some(FillPosition::new(since, behind));
+        while let Some(from) = next {
+            // All listeners together take no more of the writer's time than one of them.
+            let Ok(_turn) = self.inner.filling.acquire().await else { return Err(Unavailable::Failed) };
+            let began = Instant::now();
+            let FillPage { mut messages, next: behind } = self.missing_of(&listener, from).await?;
+            let written = self.messages_written();
+            self.rest(began, written).await;
+            while !messages.is_empty() {
+                let (began, written) = (Instant::now(), self.messages_written());
+                let (page, now) = (messages.clone(), now.clone());
+                let step = self
+                    .write(move |database| listener::fill(database.connection, target, &page, &now))
+                    .await?;
+                added += step.added;
+                messages.drain(..step.taken.min(messages.len()));
+                self.rest(began, written).await;
+            }
+            next = behind;
+        }
+        if added > 0 {
+            self.inner.shared.followers_should_look();
+        }
+        Ok(added)
+    }
+
+    fn messages_written(&self) -> u64 {
+        self.inner.shared.batches().1
+    }
+
+    /// Leaves time to incoming messages: longer while there are some. `written`: how many there were when the step began.
+    async fn rest(&self, began: Instant, written: u64) {
+        let factor = if self.messages_written() == written { 1 } else { PAUSE_FACTOR };
+        tokio::time::sleep(began.elapsed().min(LONGEST_STEP) * factor).await;
+    }
+
+    async fn missing_of(&self, listener: &Target, from: FillPosition) -> Result<FillPage, Unavailable> {
+        let listener = listener.clone();
+        self.read(move |connection| listener::missing(connection, &listener, &from, PAGE)).await
+    }
+
+    /// The program behind a listener has got these; how many of them were pending.
+    pub async fn acknowledge_deliveries(
+        &self,
+        target: i64,
+        acknowledgements: Vec<Acknowledgement>,
+        now: OffsetDateTime,
+    ) -> Result<usize, Unavailable> {
+        self.write(move |database| listener::acknowledge(database.connection, target, &acknowledgements, now))
+            .await
+    }
+
+    pub async fn listener_named(&self, name: &str) -> Result<Option<Target>, Unavailable> {
+        let name = name.to_owned();
+        let found = self.read(move |connection| listener::by_name(connection, &name)).await?;
+        Ok(found.filter(|target| target.kind == TargetKind::Listener))
+    }
+
+    /// What a listener has not acknowledged.
+    pub async fn pending_of_listener(&self, target: i64) -> Result<i64, Unavailable> {
+        self.read(move |connection| listener::pending(connection, target)).await
+    }
+
+    pub async fn listeners(&self) -> Result<Vec<Listener>, Unavailable> {
+        self.read(listener::all).await
+    }
+
+    /// Nobody can be connected when the service starts.
+    pub async fn pause_listeners(&self, now: OffsetDateTime) -> Result<(), Unavailable> {
+        let now = timestamp::to_text(now);
+        self.write(move |database| listener::pause_all(database.connection, &now)).await
+    }
+
+    /// Deliveries to a listener that nobody is connected to end after a week like those of any target that is paused.
+    pub async fn set_listener_connected(
+        &self,
+        target: i64,
+        is_connected: bool,
+        now: OffsetDateTime,
+    ) -> Result<(), Unavailable> {
+        let now = timestamp::to_text(now);
+        self.change_targets(move |database| {
+            listener::set_connected(database.connection, target, is_connected, &now)
+        })
+        .await
+    }
+}

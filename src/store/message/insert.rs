@@ -1,0 +1,358 @@
+//! Messages: what the writer is given, and the row that it makes of it.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rusqlite::types::{ToSqlOutput, ValueRef};
+use rusqlite::{Connection, OptionalExtension as _, params};
+use serde::de::IgnoredAny;
+use time::OffsetDateTime;
+
+use crate::store::keys::{BodyDigest, Key, Keys, Known};
+use crate::store::message::content::Content;
+use crate::store::seal::sealer::Sealer;
+use crate::store::target::subscription::Subscriptions;
+use crate::store::{confirmation, delivery, quarantine, timestamp};
+
+/// What makes two messages the same.
+#[derive(Clone, Debug)]
+pub enum Identity {
+    /// The provider's own id.
+    DeliveryId(String),
+    /// The id of an event that may come in two forms, of which one alone has the header `mark`. In the other form it is the
+    /// same message, whatever its body.
+    EventId { id: String, mark: &'static str },
+    /// No id, but the source asks to drop repeats of method, query and body within the window.
+    Content { window: Duration },
+    /// Chosen by the user's own app: the same one with another body is refused.
+    IdempotencyKey(String),
+    /// Nothing is dropped.
+    None,
+}
+
+/// What is asked before the message is believed.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Asking {
+    /// For the one who asks; sealed before it is stored.
+    pub request: String,
+    /// The source has no more than so many awaiting messages: one more is not taken. `None`: no limit.
+    pub most_awaiting: Option<u32>,
+}
+
+impl std::fmt::Debug for Asking {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("[redacted]")
+    }
+}
+
+/// A verified message on its way to the disk.
+#[derive(Clone, Debug)]
+pub struct NewMessage {
+    pub received_at: OffsetDateTime,
+    pub source: Arc<str>,
+    /// `<source>.<type>`
+    pub event: String,
+    /// Of an emitted event.
+    pub owner: Option<String>,
+    pub identity: Identity,
+    pub method: String,
+    pub query: Option<String>,
+    pub remote_ip: IpAddr,
+    /// JSON object: lower-case name to value, or to an array of values where the field is repeated.
+    pub headers: String,
+    pub content: Content,
+    pub body_sha256: [u8; 32],
+    /// What proved the sender does not cover the body.
+    pub body_unsigned: bool,
+    /// Released from quarantine by force.
+    pub unverified: bool,
+    /// Nothing is delivered before the provider's API has confirmed it.
+    pub asking: Option<Asking>,
+}
+
+/// What became of a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kept {
+    New {
+        id: i64,
+    },
+    /// The same message came before: only counted.
+    Duplicate {
+        of: i64,
+    },
+    /// The same delivery id came before with another body: kept as a message of its own.
+    Conflict {
+        id: i64,
+        of: i64,
+    },
+    /// The idempotency key came before with another body: not kept.
+    KeyReused {
+        of: i64,
+    },
+    /// The source has as many awaiting messages as it may: not kept.
+    TooManyAwaiting,
+    /// The rejection of which it was to be made is gone: not kept.
+    RejectionGone,
+}
+
+impl Kept {
+    /// Whether a message has the content now.
+    pub fn is_kept(&self) -> bool {
+        matches!(self, Self::New { .. } | Self::Duplicate { .. } | Self::Conflict { .. })
+    }
+
+    /// The message that has the content.
+    pub fn id(self) -> i64 {
+        match self {
+            Self::New { id }
+            | Self::Conflict { id, .. }
+            | Self::Duplicate { of: id }
+            | Self::KeyReused { of: id } => id,
+            Self::TooManyAwaiting | Self::RejectionGone => 0,
+        }
+    }
+}
+
+/// A message with everything computed that does not need the writer's thread.
+#[derive(Debug)]
+pub struct Prepared {
+    message: NewMessage,
+    received_at: String,
+    remote_ip: String,
+    key: Option<Key>,
+    /// Who gets it, if it is new and need not be confirmed.
+    targets: Vec<i64>,
+    sealed_request: Option<String>,
+    /// The rejection that becomes this message.
+    rejection: Option<i64>,
+    /// What is known of its key cannot be read.
+    is_taken_as_new: bool,
+}
+
+impl Prepared {
+    pub fn new(message: NewMessage, subscriptions: &Subscriptions, sealer: &Sealer) -> Self {
+        let targets = match message.asking {
+            Some(_) => Vec::new(),
+            None => {
+                let payload = message.content.payload();
+                subscriptions.matching(&message.event, message.owner.as_deref(), payload)
+            }
+        };
+        let seal = |asking: &Asking| sealer.seal(confirmation::SEALED_AS, asking.request.as_bytes());
+        let key = match &message.identity {
+            Identity::DeliveryId(id) | Identity::EventId { id, .. } | Identity::IdempotencyKey(id) => {
+                Some(Key::of_delivery_id(&message.source, id))
+            }
+            Identity::Content { .. } => Some(Key::of_content(
+                &message.source,
+                &message.method,
+                message.query.as_deref(),
+                &message.body_sha256,
+            )),
+            Identity::None => None,
+        };
+        Self {
+            received_at: timestamp::to_text(message.received_at),
+            remote_ip: message.remote_ip.to_string(),
+            key,
+            targets,
+            sealed_request: message.asking.as_ref().map(seal),
+            rejection: None,
+            is_taken_as_new: false,
+            message,
+        }
+    }
+
+    /// The same, made of what was rejected: in one transaction the message comes and the rejection goes.
+    pub fn released(self, rejection: i64) -> Self {
+        Self { rejection: Some(rejection), ..self }
+    }
+
+    /// Has it stored as a new message, whatever is known of its key.
+    pub fn take_as_new(&mut self) {
+        self.is_taken_as_new = true;
+    }
+
+    pub fn is_taken_as_new(&self) -> bool {
+        self.is_taken_as_new
+    }
+
+    /// The rejection that goes when it is kept.
+    pub fn rejection(&self) -> Option<i64> {
+        self.rejection
+    }
+
+    /// The targets to be told of new deliveries, if it was new.
+    pub fn targets(&self) -> &[i64] {
+        &self.targets
+    }
+
+    /// Whether something must be asked about it.
+    pub fn is_asked_about(&self) -> bool {
+        self.sealed_request.is_some()
+    }
+
+    /// Whether it takes more than one statement.
+    pub fn has_followers(&self) -> bool {
+        self.sealed_request.is_some() || self.rejection.is_some() || !self.targets.is_empty()
+    }
+
+    /// The size of what is written, for bounding a batch.
+    pub fn bytes(&self) -> usize {
+        self.message.headers.len()
+            + match &self.message.content {
+                Content::Json(body) | Content::Unreadable { body, .. } => body.len(),
+                Content::Decoded { body, payload } => body.len() + payload.len(),
+            }
+    }
+
+    /// Stores the message with its deliveries, or counts it as a duplicate; a rejection of which it is made is deleted by the
+    /// caller. Without followers every path is one statement
+    /// that changes the database, so that a failure undoes this message alone; with them it needs a savepoint.
+    pub fn keep(&self, connection: &Connection, keys: &mut Keys, now: &str) -> rusqlite::Result<Kept> {
+        let Some(rejection) = self.rejection else { return self.keep_message(connection, keys, now) };
+        // Somebody else may have released it, or the clean-up may have been faster.
+        if !quarantine::exists(connection, rejection)? {
+            return Ok(Kept::RejectionGone);
+        }
+        self.keep_message(connection, keys, now)
+    }
+
+    fn keep_message(&self, connection: &Connection, keys: &mut Keys, now: &str) -> rusqlite::Result<Kept> {
+        let digest = BodyDigest::of(&self.message.body_sha256);
+        let known = match self.key {
+            Some(key) if !self.is_taken_as_new => keys.find(connection, key, digest)?,
+            Some(_) | None => Known::Nothing,
+        };
+        let conflict_of = match known {
+            Known::Same(of) if self.is_within_window(connection, of)? => {
+                self.count_duplicate(connection, of)?;
+                return Ok(Kept::Duplicate { of });
+            }
+            Known::Other(of) if matches!(self.message.identity, Identity::IdempotencyKey(_)) => {
+                return Ok(Kept::KeyReused { of });
+            }
+            Known::Other(of) if self.is_other_form_of(connection, of)? => {
+                self.count_duplicate(connection, of)?;
+                return Ok(Kept::Duplicate { of });
+            }
+            Known::Other(of) => Some(of),
+            Known::Same(_) | Known::Nothing => None,
+        };
+        if let Some(most) = self.message.asking.as_ref().and_then(|asking| asking.most_awaiting)
+            && confirmation::awaiting(connection, &self.message.source)? >= i64::from(most)
+        {
+            return Ok(Kept::TooManyAwaiting);
+        }
+        let id = self.insert(connection, conflict_of, now)?;
+        self.insert_followers(connection, id, conflict_of, now)?;
+        if let Some(key) = self.key {
+            keys.stage(key, id, digest);
+        }
+        Ok(conflict_of.map_or(Kept::New { id }, |of| Kept::Conflict { id, of }))
+    }
+
+    /// A conflict is not delivered by itself.
+    fn insert_followers(
+        &self,
+        connection: &Connection,
+        id: i64,
+        conflict_of: Option<i64>,
+        now: &str,
+    ) -> rusqlite::Result<()> {
+        if let Some(request) = &self.sealed_request {
+            confirmation::insert(connection, id, &self.message.source, request, &self.received_at)?;
+        }
+        if conflict_of.is_none() {
+            for target in &self.targets {
+                delivery::read::insert(connection, id, *target, None, now)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn is_within_window(&self, connection: &Connection, of: i64) -> rusqlite::Result<bool> {
+        let Identity::Content { window } = self.message.identity else { return Ok(true) };
+        let since = timestamp::to_text(self.message.received_at - window);
+        connection
+            .prepare_cached("SELECT EXISTS (SELECT 1 FROM messages WHERE id = ?1 AND received_at >= ?2)")?
+            .query_row(params![of, since], |row| row.get(0))
+    }
+
+    /// Whether a stored message with the same id is the same event in its other form.
+    fn is_other_form_of(&self, connection: &Connection, of: i64) -> rusqlite::Result<bool> {
+        let Identity::EventId { mark, .. } = self.message.identity else { return Ok(false) };
+        let stored: Option<String> = connection
+            .prepare_cached("SELECT headers FROM messages WHERE id = ?1")?
+            .query_row([of], |row| row.get(0))
+            .optional()?;
+        let has_mark = |headers: &str| {
+            let headers: HashMap<String, IgnoredAny> = serde_json::from_str(headers).ok()?;
+            Some(headers.contains_key(mark))
+        };
+        let stored = stored.as_deref().and_then(has_mark);
+        Ok(stored.is_some() && stored != has_mark(&self.message.headers))
+    }
+
+    fn count_duplicate(&self, connection: &Connection, of: i64) -> rusqlite::Result<usize> {
+        connection
+            .prepare_cached(
+                "UPDATE messages SET duplicates = duplicates + 1, last_duplicate_at = ?2 WHERE id = ?1",
+            )?
+            .execute(params![of, self.received_at])
+    }
+
+    fn insert(&self, connection: &Connection, conflict_of: Option<i64>, now: &str) -> rusqlite::Result<i64> {
+        let message = &self.message;
+        let delivery_id = match &message.identity {
+            Identity::DeliveryId(id) | Identity::EventId { id, .. } | Identity::IdempotencyKey(id) => {
+                Some(id.as_str())
+            }
+            Identity::Content { .. } | Identity::None => None,
+        };
+        let (payload, body) = match &message.content {
+            Content::Json(payload) => (Some(Text(payload)), None),
+            Content::Decoded { body, payload } => (Some(Text(payload.as_bytes())), Some(&body[..])),
+            Content::Unreadable { body, .. } => (None, Some(&body[..])),
+        };
+        connection
+            .prepare_cached(
+                "INSERT INTO messages (received_at, source, event, delivery_id, method, query, remote_ip, body_sha256,
+                   not_json, body_unsigned, conflict_of, headers, payload, body, owner, unverified, confirmation,
+                   released_at, unreadable)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19)",
+            )?
+            .insert(params![
+                self.received_at,
+                &*message.source,
+                message.event,
+                delivery_id,
+                message.method,
+                message.query,
+                self.remote_ip,
+                &message.body_sha256[..],
+                matches!(&message.content, Content::Unreadable { body, .. } if !body.is_empty()),
+                message.body_unsigned,
+                conflict_of,
+                message.headers,
+                payload,
+                body,
+                message.owner,
+                message.unverified,
+                self.is_asked_about().then_some("awaiting"),
+                self.rejection.map(|_| now),
+                message.content.unreadable(),
+            ])
+    }
+}
+
+/// Bytes that are known to be UTF-8, bound as text without being checked again.
+struct Text<'a>(&'a [u8]);
+
+impl rusqlite::ToSql for Text<'_> {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(ToSqlOutput::Borrowed(ValueRef::Text(self.0)))
+    }
+}

@@ -1,0 +1,7 @@
+//! Targets: where messages go, and who gets which.
+
+pub mod audience;
+pub mod declare;
+pub mod expire;
+pub mod read;
+pub mod subscription;
