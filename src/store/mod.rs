@@ -37,17 +37,24 @@ pub mod test_support;
 mod tests;
 mod text_enum;
 pub mod timestamp;
+mod wal_size;
 mod walk;
 mod writer;
 
+pub use crate::store::delivery::outcome::{AttemptRecord, Next};
+pub use crate::store::delivery::state::{AttemptOutcome, DeliveryState};
+pub use crate::store::message::filter::{Direction, MessageFilter};
+pub use crate::store::quarantine::rejection::{NewRejection, RejectionKind};
+pub use crate::store::target::settings::{
+    ContentType, DeliveryRate, NewTarget, Ordering as DeliveryOrdering, Origin, Target, TargetKind,
+    TargetRefused, TargetSecret, TargetSecrets, TargetSettings, TargetState,
+};
 pub use confirmation::settlements::Settlements;
 pub use confirmation::{Asked, Confirmation, ConfirmationState, DueConfirmation, Settlement};
 pub use delivery::dead::DeadLetters;
 pub use delivery::due::{DueDelivery, DuePage, DueQuery};
 pub use delivery::expire::{Burial, Finished, FinishedPage};
-pub use delivery::read::{
-    Attempt, AttemptOutcome, AttemptRecord, Delivery, DeliveryFilter, DeliveryState, LONGEST_WAIT, Next,
-};
+pub use delivery::read::{Attempt, Delivery, DeliveryFilter, LONGEST_WAIT};
 pub use delivery::signal::DueSignal;
 pub use error::{OpenError, Unavailable};
 pub use files::free_bytes;
@@ -63,9 +70,7 @@ pub use message::expire::{
     AnyAge, Candidate, Keeping, Page, Refused, RetainedSince, Selection, Sources, Yielding,
 };
 pub use message::insert::{Asking, Identity, Kept, NewMessage};
-pub use message::read::{
-    Direction, MessageFilter, MessageHead, MessagePage, ReplayCount, StoredMessage, query_without_content,
-};
+pub use message::read::{MessageHead, MessagePage, ReplayCount, StoredMessage, query_without_content};
 pub use offline::{
     IdleTarget, idle_targets_beside_the_service, is_in_use, secret_beside_the_service, set_beside_the_service,
 };
@@ -75,7 +80,6 @@ pub use quarantine::intake::QuarantineStats;
 pub use quarantine::read::{
     CauseCount, RejectionFilter, RejectionHead, RejectionPosition, SourceNumbers, StoredRejection,
 };
-pub use quarantine::{NewRejection, RejectionKind};
 pub use replay::count::ReplayScope;
 pub use replay::{NewReplay, Replay, ReplayState, ReplayStep};
 pub use seal::key::key_problem;
@@ -84,9 +88,6 @@ pub use shared::BatchObserver;
 pub use space::RoomHolder;
 pub use stats::Stats;
 pub use target::expire::InactiveTarget;
-pub use target::read::{
-    ContentType, DeliveryRate, NewTarget, Ordering as DeliveryOrdering, Origin, Target, TargetKind,
-    TargetNumbers, TargetRefused, TargetSecret, TargetSecrets, TargetSettings, TargetState,
-};
+pub use target::read::TargetNumbers;
 pub use target::subscription::{Condition, EMITTED, Filter, Pattern};
 pub use walk::{Position, Step};

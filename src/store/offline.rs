@@ -11,7 +11,7 @@ use crate::store::files::lock::InstanceLock;
 use crate::store::options::StoreOptions;
 use crate::store::seal::key;
 use crate::store::setting::{self, Sealing};
-use crate::store::target::read::{TargetKind, TargetState};
+use crate::store::target::settings::{TargetKind, TargetState};
 use crate::store::{connection, continuity, open, schema, timestamp};
 
 /// A target that is paused or disabled, or a listener that is not connected.

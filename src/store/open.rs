@@ -23,7 +23,7 @@ use crate::store::handle::store::{Inner, Store};
 use crate::store::instances::{self, Instances};
 use crate::store::keys::Keys;
 use crate::store::options::StoreOptions;
-use crate::store::quarantine::Quarantine;
+use crate::store::quarantine::write::Quarantine;
 use crate::store::seal::key::Key;
 use crate::store::shared::Shared;
 use crate::store::writer::Writer;

@@ -7,7 +7,8 @@ use rusqlite::Connection;
 
 use crate::store::checkpoint;
 use crate::store::files::modes::create_private;
-use crate::store::files::{Change, Files, beside};
+use crate::store::files::paths::beside;
+use crate::store::files::{Change, Files};
 
 const COPY_WITHIN: Duration = Duration::from_secs(2);
 const COPY_AGAIN_AFTER: Duration = Duration::from_millis(20);

@@ -6,7 +6,7 @@ use rusqlite::{Connection, OpenFlags};
 
 use crate::store::damage;
 use crate::store::error::OpenError;
-use crate::store::files::has_journal;
+use crate::store::files::paths::has_journal;
 use crate::store::setting::{self, KEY_CHECK};
 
 /// Marks the file as creel's ("CREL" in ASCII), for `file` and for the check at start.

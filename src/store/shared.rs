@@ -11,7 +11,7 @@ use crate::store::confirmation::settlements::SettledMessages;
 use crate::store::delivery::signal::DueSignal;
 use crate::store::error::Unavailable;
 use crate::store::target::audience::Audience;
-use crate::store::{checkpoint, damage};
+use crate::store::{damage, wal_size};
 
 /// Between two looks at a lock that is waited for.
 const LOCK_PAUSE: Duration = Duration::from_millis(5);
@@ -329,7 +329,7 @@ impl Shared {
 
     pub fn wake_checkpointer_if_worth_it(&self) {
         if let Some(checkpointer) = self.checkpointer.get()
-            && self.frames_to_copy() >= checkpoint::FRAMES_WORTH_A_CHECKPOINT
+            && self.frames_to_copy() >= wal_size::FRAMES_WORTH_A_CHECKPOINT
         {
             checkpointer.unpark();
         }

@@ -18,19 +18,16 @@ use crate::store::checkpoint::wal_watch::{Notice, WalState, WalWatch};
 use crate::store::error::Unavailable;
 use crate::store::files::Files;
 use crate::store::shared::Shared;
+use crate::store::wal_size::{FRAMES_WORTH_A_CHECKPOINT, wal_length};
 use crate::store::writer::job::Job;
 use crate::store::writer::trouble::Trouble;
 
-/// Below this a checkpoint would only cost a sync: 1 MiB.
-pub const FRAMES_WORTH_A_CHECKPOINT: i32 = 256;
 const PAUSE_BETWEEN: Duration = Duration::from_millis(200);
 /// Between two looks at a WAL that a reader holds.
 const PAUSE_WHILE_HELD: Duration = Duration::from_secs(1);
 /// How large the WAL gets before the writer resets it. Beyond `LIMIT_BYTES` the file is cut as well.
 const RESET_BYTES: u64 = 24 << 20;
 const LIMIT_BYTES: u64 = 64 << 20;
-/// Where the writer waits for a whole checkpoint, because it writes faster than the checkpointer copies.
-const STOP_BYTES: u64 = 60 << 20;
 /// With so much to copy there is no pause: 8 MiB.
 const FRAMES_IN_A_HURRY: i32 = 2048;
 /// As much as the writer may have left to copy in its last step: 4 MiB.
@@ -39,22 +36,6 @@ const FRAMES_LEFT_FOR_RESET: i32 = 1024;
 const FEW_FRAMES_LEFT: i32 = 256;
 /// How often a passive checkpoint is repeated to get down to that.
 const CATCH_UPS: usize = 4;
-
-const WAL_HEADER_BYTES: u64 = 32;
-const FRAME_BYTES: u64 = 24 + 4096;
-
-/// The length of a WAL with so many frames.
-pub fn wal_length(frames: i32) -> u64 {
-    match u64::try_from(frames) {
-        Ok(0) | Err(_) => 0,
-        Ok(frames) => WAL_HEADER_BYTES + frames * FRAME_BYTES,
-    }
-}
-
-/// Whether the WAL has grown so much that the writer must not add to it before it is reset.
-pub fn must_stop(frames: i32) -> bool {
-    wal_length(frames) >= STOP_BYTES
-}
 
 /// The thread that checkpoints. It sleeps until the writer has written something worth it.
 pub struct Checkpointer {

@@ -179,7 +179,7 @@ pub fn settle(connection: &Connection, asked: &Asked, targets: &[i64], now: &str
         .execute(params![asked.message, state])?;
     if state == ConfirmationState::Confirmed {
         for target in targets {
-            delivery::read::insert(connection, asked.message, *target, None, now)?;
+            delivery::insert::insert(connection, asked.message, *target, None, now)?;
         }
     }
     Ok(true)

@@ -7,7 +7,7 @@ use crate::store::continuity::ledger::Ledger;
 use crate::store::continuity::mark::Mark;
 use crate::store::continuity::sound;
 use crate::store::error::OpenError;
-use crate::store::files::{self, wal_of};
+use crate::store::files::paths::{self, wal_of};
 use crate::store::schema;
 
 /// What is wrong with the files.
@@ -38,7 +38,7 @@ impl Loss {
         let moves_wal = self.moves_wal();
         // A file that a checkpoint had written in part is damaged without its WAL. A rollback journal can only be applied
         // once the WAL is gone.
-        let is_checked_first = moves_wal && !files::has_journal(&self.path);
+        let is_checked_first = moves_wal && !paths::has_journal(&self.path);
         if is_checked_first {
             sound::check_without_wal(&self.path)?;
         }

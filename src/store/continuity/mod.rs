@@ -24,7 +24,7 @@ use crate::store::continuity::wal::WalContent;
 use crate::store::error::OpenError;
 use crate::store::files::lock::InstanceLock;
 use crate::store::files::modes::owner_advice;
-use crate::store::files::{beside, has_journal, wal_of};
+use crate::store::files::paths::{beside, has_journal, wal_of};
 use crate::store::schema;
 
 /// Compares the files with each other and with the mark; `None` if they are what the last run left. Changes nothing, unless

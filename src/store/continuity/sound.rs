@@ -7,7 +7,7 @@ use rusqlite::{Connection, OpenFlags};
 
 use crate::store::continuity::database::open_alone;
 use crate::store::error::OpenError;
-use crate::store::files::has_journal;
+use crate::store::files::paths::has_journal;
 use crate::store::{damage, schema};
 
 /// The database file by itself.

@@ -5,8 +5,7 @@ use std::collections::BTreeMap;
 
 use rusqlite::{Connection, params};
 
-use crate::store::delivery;
-use crate::store::target::read::TargetState;
+use crate::store::target::settings::TargetState;
 
 /// The state in which a delivery ends that failed for good: with a newer one it is not a dead letter.
 pub const STATE_AT_DEATH: &str = "CASE WHEN EXISTS (
@@ -49,22 +48,6 @@ pub fn is_being_replayed(connection: &Connection, message: i64, target: i64) -> 
                WHERE message_id = ?2 AND target_id = ?1 AND state = 'pending' AND replay_id IS NOT NULL)",
         )?
         .query_row([target, message], |row| row.get(0))
-}
-
-/// A further delivery of a message that the target may have had before, with the dead ones settled by it. `None` if the
-/// target must not have the message.
-pub fn insert_again(
-    connection: &Connection,
-    message: i64,
-    target: i64,
-    replay: Option<i64>,
-    now: &str,
-) -> rusqlite::Result<Option<i64>> {
-    let id = delivery::read::insert(connection, message, target, replay, now)?;
-    if id.is_some() {
-        settle(connection, message, target)?;
-    }
-    Ok(id)
 }
 
 /// For each of the messages the targets where it is dead; removed targets are left out. `at`: only this target.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use rusqlite::{Connection, Row, params};
 
 use crate::store::message::read::StoredMessage;
-use crate::store::target::read::Ordering;
+use crate::store::target::settings::Ordering;
 use crate::store::{damage, message};
 
 /// What is to be read for a target.

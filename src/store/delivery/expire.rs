@@ -5,7 +5,7 @@ use std::time::Instant;
 use rusqlite::{Connection, params};
 
 use crate::store::delivery::dead::STATE_AT_DEATH;
-use crate::store::delivery::read::DeliveryState;
+use crate::store::delivery::state::DeliveryState;
 use crate::store::walk::{LOOKED_AT_A_PAGE, Position, STEP_TIME, Step, Walk, next_of};
 use crate::store::writer::job::Database;
 

@@ -3,5 +3,8 @@
 pub mod dead;
 pub mod due;
 pub mod expire;
+pub mod insert;
+pub mod outcome;
 pub mod read;
 pub mod signal;
+pub mod state;

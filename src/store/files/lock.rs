@@ -7,8 +7,8 @@ use std::path::Path;
 
 use crate::store::continuity::mark::{self, Mark, OWNER_BYTES};
 use crate::store::error::OpenError;
-use crate::store::files::beside;
 use crate::store::files::modes::FILE_MODE;
+use crate::store::files::paths::beside;
 
 /// Held as long as the process lives; the kernel gives it back however the process ends.
 #[derive(Debug)]

@@ -13,9 +13,11 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use crate::store::error::OpenError;
 use crate::store::files::modes::create_private;
+use crate::store::files::paths::{beside, wal_of};
 
 pub mod lock;
 pub mod modes;
+pub mod paths;
 
 /// Kept on the disk so that clean-up can still write when something else has filled it.
 const BALLAST_BYTES: u64 = 8 * 1024 * 1024;
@@ -27,28 +29,6 @@ const FULL_BELOW_BYTES: u64 = BALLAST_BYTES + (4 << 20);
 const OPENS_WITH_BYTES: u64 = 1 << 20;
 /// A hole that is smaller than this is no sign of a file that was cut and written again.
 const HOLE_BYTES: u64 = 64 * 1024;
-
-/// `creel.db` → `creel.db-wal` is SQLite's; ours are `creel.db.lock`, `creel.db.key`, `creel.db.ballast`.
-pub fn beside(database: &Path, extension: &str) -> PathBuf {
-    let mut name = database.as_os_str().to_owned();
-    name.push(".");
-    name.push(extension);
-    PathBuf::from(name)
-}
-
-pub fn wal_of(database: &Path) -> PathBuf {
-    let mut name = database.as_os_str().to_owned();
-    name.push("-wal");
-    PathBuf::from(name)
-}
-
-/// Whether a rollback journal has content. SQLite leaves one where a process is killed while it makes a WAL database of the
-/// file, or writes in another journal mode.
-pub fn has_journal(database: &Path) -> bool {
-    let mut name = database.as_os_str().to_owned();
-    name.push("-journal");
-    std::fs::metadata(PathBuf::from(name)).is_ok_and(|metadata| metadata.len() > 0)
-}
 
 /// What happened to a file behind SQLite's back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

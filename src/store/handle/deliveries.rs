@@ -7,7 +7,8 @@ use time::OffsetDateTime;
 
 use crate::store::delivery::due::{self, DuePage, DueQuery};
 use crate::store::delivery::expire::Burial;
-use crate::store::delivery::read::{Attempt, AttemptRecord, Delivery, DeliveryFilter, Next};
+use crate::store::delivery::outcome::{AttemptRecord, Next};
+use crate::store::delivery::read::{Attempt, Delivery, DeliveryFilter};
 use crate::store::delivery::signal::DueSignal;
 use crate::store::delivery::{self, dead};
 use crate::store::error::Unavailable;
@@ -39,7 +40,7 @@ impl Store {
     ) -> Result<(), Unavailable> {
         let now = timestamp::to_text(now);
         let written = records.clone();
-        self.write(move |database| delivery::read::record(database.connection, &written, &now)).await?;
+        self.write(move |database| delivery::outcome::record(database.connection, &written, &now)).await?;
         let count =
             |next: fn(&Next) -> bool| records.iter().filter(|record| next(&record.next)).count() as u64;
         let delivered = count(|next| *next == Next::Delivered);
@@ -100,7 +101,9 @@ impl Store {
             if !message::read::exists(database.connection, message)? {
                 return Ok(None);
             }
-            let insert = |target: &i64| dead::insert_again(database.connection, message, *target, None, &now);
+            let insert = |target: &i64| {
+                delivery::insert::insert_again(database.connection, message, *target, None, &now)
+            };
             let made = targets.iter().map(insert).collect::<rusqlite::Result<Vec<Option<i64>>>>()?;
             Ok(Some(made.into_iter().flatten().collect()))
         };

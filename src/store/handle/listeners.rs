@@ -9,7 +9,7 @@ use crate::store::handle::store::Store;
 use crate::store::listener::{
     self, Acknowledgement, FillPage, FillPosition, Listener, ListenerRefused, Opened,
 };
-use crate::store::target::read::{Target, TargetKind};
+use crate::store::target::settings::{Target, TargetKind};
 use crate::store::target::subscription::Pattern;
 use crate::store::timestamp;
 

@@ -7,7 +7,8 @@ use crate::store::delivery::dead::DeadLetters;
 use crate::store::error::Unavailable;
 use crate::store::handle::store::Store;
 use crate::store::message;
-use crate::store::message::read::{Direction, MessageFilter, MessagePage, ReplayCount, StoredMessage};
+use crate::store::message::filter::{Direction, MessageFilter};
+use crate::store::message::read::{MessagePage, ReplayCount, StoredMessage};
 use crate::store::replay::count::{self, ReplayScope};
 
 impl Store {

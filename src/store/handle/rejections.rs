@@ -6,11 +6,12 @@ use std::time::{Duration, Instant};
 use crate::store::error::Unavailable;
 use crate::store::handle::store::Store;
 use crate::store::message::insert::{Kept, NewMessage};
+use crate::store::quarantine;
 use crate::store::quarantine::intake::Offer;
 use crate::store::quarantine::read::{
     CauseCount, RejectionFilter, RejectionHead, RejectionPosition, SourceNumbers, StoredRejection,
 };
-use crate::store::quarantine::{self, NewRejection, SEALED_AS};
+use crate::store::quarantine::rejection::{NewRejection, SEALED_AS};
 use crate::store::writer::job::Job;
 
 /// How long a candidate waits for room in the queue of the writer: a request is answered within 2.5 s.

@@ -7,7 +7,7 @@ use time::OffsetDateTime;
 use crate::store::error::Unavailable;
 use crate::store::handle::store::Store;
 use crate::store::seal::sealer::Sealer;
-use crate::store::target::read::{
+use crate::store::target::settings::{
     NewTarget, Target, TargetRefused, TargetSecrets, TargetSettings, TargetState,
 };
 use crate::store::target::subscription::Subscriptions;
@@ -39,7 +39,7 @@ impl Store {
         let now = timestamp::to_text(now);
         let sealed = new.secrets.as_ref().map(|secrets| seal_secrets(&self.inner.sealer, secrets));
         self.change_targets(move |database| {
-            target::read::insert(database.connection, &new, sealed.as_deref(), &now)
+            target::change::insert(database.connection, &new, sealed.as_deref(), &now)
         })
         .await
     }
@@ -51,7 +51,7 @@ impl Store {
         now: OffsetDateTime,
     ) -> Result<Result<(), TargetRefused>, Unavailable> {
         let now = timestamp::to_text(now);
-        self.change_targets(move |database| target::read::update(database.connection, id, &settings, &now))
+        self.change_targets(move |database| target::change::update(database.connection, id, &settings, &now))
             .await
     }
 
@@ -76,12 +76,12 @@ impl Store {
             };
             let (mut settings, mut secrets) = (target.settings, before.clone());
             change(&mut settings, &mut secrets);
-            if let Err(refused) = target::read::update(connection, id, &settings, &now)? {
+            if let Err(refused) = target::change::update(connection, id, &settings, &now)? {
                 return Ok(Err(refused));
             }
             if secrets != before {
                 let sealed = seal_secrets(&sealer, &secrets);
-                if let Err(refused) = target::read::set_sealed_secrets(connection, id, &sealed, &now)? {
+                if let Err(refused) = target::change::set_sealed_secrets(connection, id, &sealed, &now)? {
                     return Ok(Err(refused));
                 }
             }
@@ -98,7 +98,7 @@ impl Store {
     ) -> Result<Result<(), TargetRefused>, Unavailable> {
         let (sealed, now) = (seal_secrets(&self.inner.sealer, secrets), timestamp::to_text(now));
         self.change_targets(move |database| {
-            target::read::set_sealed_secrets(database.connection, id, &sealed, &now)
+            target::change::set_sealed_secrets(database.connection, id, &sealed, &now)
         })
         .await
     }
@@ -125,7 +125,7 @@ impl Store {
             {
                 return Ok(Err(TargetRefused::SecretsLost(id)));
             }
-            target::read::set_state(connection, id, state, reason.as_deref(), &now)
+            target::change::set_state(connection, id, state, reason.as_deref(), &now)
         })
         .await
     }
@@ -154,7 +154,7 @@ impl Store {
     ) -> Result<bool, Unavailable> {
         let now = timestamp::to_text(now);
         let disable = move |database: &mut Database<'_>| {
-            target::read::disable(database.connection, id, &url, reason, &now)
+            target::change::disable(database.connection, id, &url, reason, &now)
         };
         self.change_targets_where(disable, |disabled| *disabled).await
     }

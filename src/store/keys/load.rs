@@ -6,8 +6,9 @@ use std::collections::BTreeMap;
 use rusqlite::{Connection, OptionalExtension as _, Row};
 
 use crate::store::damage;
+use crate::store::keys::Keys;
+use crate::store::keys::key::{BodyDigest, Key, first_16};
 use crate::store::keys::recent::Recent;
-use crate::store::keys::{BodyDigest, Key, Keys, first_16};
 
 const TABLE: &str = "delivery_keys";
 

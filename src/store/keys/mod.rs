@@ -6,6 +6,7 @@
 //! of them has it. After a crash the memory is rebuilt from the rows of `messages` above the last merged one.
 
 pub mod expire;
+pub mod key;
 mod load;
 mod recent;
 
@@ -13,9 +14,9 @@ use std::collections::{BTreeMap, VecDeque};
 use std::ops::RangeInclusive;
 
 use fastbloom::BloomFilter;
-use ring::digest::{Context, SHA256};
 use rusqlite::{Connection, OptionalExtension as _, params};
 
+use crate::store::keys::key::{BodyDigest, Entry, Key, Known, first_16};
 use crate::store::keys::recent::Recent;
 
 /// As many keys as one generation takes, and as many as wait in memory before they are merged.
@@ -28,76 +29,6 @@ const HASHES: u32 = 6;
 const KEYS_PER_SLICE: usize = 512;
 /// As many messages without a key may lie above the mark: they are read again at start.
 const MESSAGES_ABOVE_MARK: i64 = 2 * KEYS_PER_GENERATION as i64;
-
-/// The first 16 bytes of SHA-256 over the source and what identifies the message there.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Key(u128);
-
-/// The first 16 bytes of a body's SHA-256.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct BodyDigest(u128);
-
-impl Key {
-    /// Of a message with the provider's own id.
-    pub fn of_delivery_id(source: &str, delivery_id: &str) -> Self {
-        Self::of(&[b"id", source.as_bytes(), delivery_id.as_bytes()])
-    }
-
-    /// Of a message without one: same method, query and body are the same message.
-    pub fn of_content(source: &str, method: &str, query: Option<&str>, body_sha256: &[u8]) -> Self {
-        Self::of(&[
-            b"content",
-            source.as_bytes(),
-            method.as_bytes(),
-            query.unwrap_or("").as_bytes(),
-            body_sha256,
-        ])
-    }
-
-    /// Each part with its length before it, so that no two lists of parts run together.
-    fn of(parts: &[&[u8]]) -> Self {
-        let mut context = Context::new(&SHA256);
-        for part in parts {
-            context.update(&(part.len() as u64).to_be_bytes());
-            context.update(part);
-        }
-        Self(first_16(context.finish().as_ref()))
-    }
-
-    fn bytes(self) -> [u8; 16] {
-        self.0.to_be_bytes()
-    }
-
-    /// The key is uniformly distributed already.
-    fn hash(self) -> u64 {
-        self.0 as u64
-    }
-}
-
-impl BodyDigest {
-    pub fn of(body_sha256: &[u8]) -> Self {
-        Self(first_16(body_sha256))
-    }
-}
-
-fn first_16(bytes: &[u8]) -> u128 {
-    let mut first = [0; 16];
-    let length = bytes.len().min(16);
-    first[..length].copy_from_slice(&bytes[..length]);
-    u128::from_be_bytes(first)
-}
-
-/// What is known of a key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Known {
-    Nothing,
-    /// The newest message with the same body.
-    Same(i64),
-    /// The first message with the key, whose body was another.
-    Other(i64),
-}
-
-type Entry = (Key, i64, BodyDigest);
 
 /// Keys on their way into `delivery_keys`.
 #[derive(Debug)]

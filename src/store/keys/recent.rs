@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::hash::{BuildHasherDefault, Hasher};
 
-use crate::store::keys::{BodyDigest, Entry, Key, Known};
+use crate::store::keys::key::{BodyDigest, Entry, Key, Known};
 
 /// What one key takes in memory: its entry, at the usual load of the table.
 const BYTES_PER_KEY: usize = 2 * (size_of::<Entry>() + 1);

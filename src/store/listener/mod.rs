@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use rusqlite::{Connection, OptionalExtension as _, params};
 use time::OffsetDateTime;
 
-use crate::store::delivery::read::AttemptOutcome;
-use crate::store::target::read::{
+use crate::store::delivery::state::AttemptOutcome;
+use crate::store::target::settings::{
     NewTarget, Ordering, Origin, Target, TargetKind, TargetSettings, TargetState,
 };
 use crate::store::target::subscription::Pattern;
@@ -127,7 +127,7 @@ pub fn open(
         if known.settings.events != events {
             let settings = TargetSettings { events, ..known.settings };
             // A target that was read in this transaction is still there, under its name.
-            let _ = target::read::update(connection, known.id, &settings, now)?;
+            let _ = target::change::update(connection, known.id, &settings, now)?;
         }
         // Now, so that the clean-up does not take it for one that nobody has connected to for long.
         set_connected(connection, known.id, true, now)?;
@@ -140,7 +140,7 @@ pub fn open(
     if listeners >= MOST_LISTENERS {
         return Ok(Err(ListenerRefused::TooMany));
     }
-    let Ok(target) = target::read::insert(connection, &new(name, events), None, now)? else {
+    let Ok(target) = target::change::insert(connection, &new(name, events), None, now)? else {
         return Ok(Err(ListenerRefused::TooMany));
     };
     connection
@@ -348,7 +348,7 @@ pub fn set_connected(
     now: &str,
 ) -> rusqlite::Result<()> {
     let state = if is_connected { TargetState::Active } else { TargetState::Paused };
-    target::read::set_state(connection, target, state, None, now).map(drop)
+    target::change::set_state(connection, target, state, None, now).map(drop)
 }
 
 #[cfg(test)]

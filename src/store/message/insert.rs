@@ -10,7 +10,8 @@ use rusqlite::{Connection, OptionalExtension as _, params};
 use serde::de::IgnoredAny;
 use time::OffsetDateTime;
 
-use crate::store::keys::{BodyDigest, Key, Keys, Known};
+use crate::store::keys::Keys;
+use crate::store::keys::key::{BodyDigest, Key, Known};
 use crate::store::message::content::Content;
 use crate::store::seal::sealer::Sealer;
 use crate::store::target::subscription::Subscriptions;
@@ -214,7 +215,7 @@ impl Prepared {
     pub fn keep(&self, connection: &Connection, keys: &mut Keys, now: &str) -> rusqlite::Result<Kept> {
         let Some(rejection) = self.rejection else { return self.keep_message(connection, keys, now) };
         // Somebody else may have released it, or the clean-up may have been faster.
-        if !quarantine::exists(connection, rejection)? {
+        if !quarantine::write::exists(connection, rejection)? {
             return Ok(Kept::RejectionGone);
         }
         self.keep_message(connection, keys, now)
@@ -267,7 +268,7 @@ impl Prepared {
         }
         if conflict_of.is_none() {
             for target in &self.targets {
-                delivery::read::insert(connection, id, *target, None, now)?;
+                delivery::insert::insert(connection, id, *target, None, now)?;
             }
         }
         Ok(())

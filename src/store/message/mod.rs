@@ -2,6 +2,7 @@
 
 pub mod content;
 pub mod expire;
+pub mod filter;
 pub mod insert;
 pub mod read;
 pub mod search;

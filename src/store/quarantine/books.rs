@@ -9,8 +9,8 @@ use rusqlite::{Connection, OptionalExtension as _};
 
 use crate::store::quarantine::intake::Intake;
 use crate::store::quarantine::network::ClientNetwork;
+use crate::store::quarantine::rejection::{NewRejection, Placement, RejectionKind};
 use crate::store::quarantine::shares::Shares;
-use crate::store::quarantine::{NewRejection, Placement, RejectionKind};
 
 const NOISE_PER_NETWORK_AND_CAUSE: usize = 20;
 const NOISE_PER_SOURCE: usize = 1_000;

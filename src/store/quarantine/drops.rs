@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, params};
 
-use crate::store::quarantine::RejectionKind;
+use crate::store::quarantine::rejection::RejectionKind;
 
 /// Sources times causes; there are never more than configured sources times causes.
 const MAX_COUNTERS: usize = 10_000;

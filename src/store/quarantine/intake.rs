@@ -11,8 +11,8 @@ use tokio::sync::Notify;
 
 use crate::store::quarantine::drops::Drops;
 use crate::store::quarantine::network::ClientNetwork;
+use crate::store::quarantine::rejection::{DEFAULT_MAX_BYTES, NewRejection, RejectionKind};
 use crate::store::quarantine::senders::{Sender, Senders};
-use crate::store::quarantine::{DEFAULT_MAX_BYTES, NewRejection, RejectionKind};
 
 const MAX_CANDIDATES: usize = 1_024;
 const MAX_CANDIDATE_BYTES: usize = 16 << 20;

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use rusqlite::{Connection, OptionalExtension as _, Row, named_params};
 
-use crate::store::quarantine::RejectionKind;
 use crate::store::quarantine::network::ClientNetwork;
+use crate::store::quarantine::rejection::RejectionKind;
 use crate::store::quarantine::senders::Sender;
 
 /// One row of `rejections` without what is long.

@@ -1,7 +1,15 @@
 //! The bounds of the quarantine, with a database in memory.
 
-use super::*;
-use crate::store::quarantine::intake::Offer;
+use bytes::Bytes;
+use rusqlite::Connection;
+use time::{Duration, OffsetDateTime};
+
+use crate::store::quarantine::intake::{Intake, Offer};
+use crate::store::quarantine::network::ClientNetwork;
+use crate::store::quarantine::read;
+use crate::store::quarantine::rejection::{NewRejection, RejectionKind, SEALED_AS};
+use crate::store::quarantine::write::Quarantine;
+use crate::store::seal::sealer::Sealer;
 
 pub fn candidate(address: &str, body_bytes: usize) -> NewRejection {
     NewRejection {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use rusqlite::Connection;
 
 use crate::store::delivery::dead::{self, DeadLetters};
-use crate::store::message::read::{Direction, MessageFilter};
+use crate::store::message::filter::{Direction, MessageFilter};
 use crate::store::message::search::Search;
 
 /// Which messages a replay delivers.

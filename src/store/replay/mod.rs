@@ -5,8 +5,8 @@ pub mod expire;
 
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
-use crate::store::delivery::dead;
-use crate::store::message::read::MessageFilter;
+use crate::store::delivery::{self, dead};
+use crate::store::message::filter::MessageFilter;
 use crate::store::text_enum::words;
 
 words!(
@@ -134,7 +134,8 @@ pub fn step(connection: &Connection, step: &ReplayStep, now: &str) -> rusqlite::
                 false => !dead::is_being_replayed(connection, *message, *target)?,
             };
             if is_wanted {
-                let id = dead::insert_again(connection, *message, *target, Some(step.replay), now)?;
+                let id =
+                    delivery::insert::insert_again(connection, *message, *target, Some(step.replay), now)?;
                 made += i64::from(id.is_some());
             }
         }

@@ -107,7 +107,7 @@ fn texts(
 mod tests {
     use crate::store::open::Consent;
     use crate::store::setting::Sealing;
-    use crate::store::target::read::TargetState;
+    use crate::store::target::settings::TargetState;
     use crate::store::tests::setup::{Setup, options, with_id};
     use crate::store::{Store, StoreOptions};
 

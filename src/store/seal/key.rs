@@ -6,7 +6,7 @@ use rusqlite::Connection;
 use time::OffsetDateTime;
 
 use crate::store::error::OpenError;
-use crate::store::files::beside;
+use crate::store::files::paths::beside;
 use crate::store::options::StoreOptions;
 use crate::store::seal::forget;
 use crate::store::seal::sealer::{self, Sealer};

@@ -4,7 +4,7 @@ use rusqlite::{Connection, OptionalExtension as _, params};
 use serde_json::json;
 
 use crate::store::target;
-use crate::store::target::read::NewTarget;
+use crate::store::target::settings::NewTarget;
 
 /// Makes those of the environment what it says now; the ids, in the order of `declared`. `Err`: the name that another
 /// target has; then nothing is changed.
@@ -33,9 +33,9 @@ pub fn declare(
                          WHERE id = ?1 AND (state = 'removed' OR kind <> ?2)",
                     )?
                     .execute(params![id, target.kind, now])?;
-                target::read::update(connection, id, &target.settings, now)?.map(|()| id)
+                target::change::update(connection, id, &target.settings, now)?.map(|()| id)
             }
-            None => target::read::insert(connection, target, None, now)?,
+            None => target::change::insert(connection, target, None, now)?,
         };
         match outcome {
             Ok(id) => ids.push(id),

@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, params};
 
-use crate::store::target::read::{Origin, TargetKind, TargetState};
+use crate::store::target::settings::{Origin, TargetKind, TargetState};
 
 /// Rows of `deliveries` that are looked at in one page.
 const LOOKED_AT_A_PAGE: usize = 20_000;

@@ -9,8 +9,8 @@ use crate::store::error::Unavailable;
 use crate::store::files::Files;
 use crate::store::keys::Keys;
 use crate::store::message::insert::{Kept, Prepared};
-use crate::store::quarantine::Quarantine;
 use crate::store::quarantine::intake::Intake;
+use crate::store::quarantine::write::Quarantine;
 
 /// What the writer is asked to do.
 pub enum Job {

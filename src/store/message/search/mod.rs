@@ -6,7 +6,7 @@
 
 use rusqlite::{CachedStatement, Connection, OptionalExtension as _, Row, params};
 
-use crate::store::message::read::{Direction, MessageFilter};
+use crate::store::message::filter::{Direction, MessageFilter};
 use crate::store::{damage, message};
 
 /// A range of time with at most so many messages is read from the index as a whole.
@@ -136,7 +136,7 @@ impl<'a> Search<'a> {
     }
 
     fn looked_at(&self) -> usize {
-        message::read::looked_at_a_page(self.filter)
+        message::filter::looked_at_a_page(self.filter)
     }
 
     /// A page of ids from `first` on.
@@ -203,11 +203,11 @@ impl<'a> Search<'a> {
         };
         let sql = format!(
             "SELECT id, {columns} FROM messages WHERE id BETWEEN :first AND :last AND {}{} ORDER BY messages.id {order}",
-            message::read::MATCHES,
+            message::filter::MATCHES,
             self.and
         );
         let mut statement = connection.prepare_cached(&sql)?;
-        message::read::bind(&mut statement, self.filter)?;
+        message::filter::bind(&mut statement, self.filter)?;
         bind_if_used(&mut statement, ":target_owner", self.target_owner)?;
         bind_if_used(&mut statement, ":to_where_it_died", self.to_where_it_died)?;
         let mut items = Vec::new();

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use super::*;
-use crate::store::schema;
-use crate::store::{AttemptOutcome, AttemptRecord, Burial, MessageFilter, NewReplay, Next, ReplayStep};
+use crate::store::{
+    AttemptOutcome, AttemptRecord, Burial, MessageFilter, NewReplay, Next, ReplayStep, schema,
+};
 
 /// A message and the one target that gets it.
 fn delivered_to_one() -> (World, i64) {

@@ -14,10 +14,12 @@ use tempfile::TempDir;
 use time::OffsetDateTime;
 
 use super::setup::{self, with_id};
+use crate::store::handle::store::Store;
+use crate::store::options::StoreOptions;
 use crate::store::{
     Content, ContentType, DeliveryFilter, DeliveryOrdering, DeliveryRate, DeliveryState, DueQuery, Identity,
-    Kept, NewMessage, NewTarget, Origin, Pattern, Store, StoreOptions, Target, TargetKind, TargetRefused,
-    TargetSecret, TargetSecrets, TargetSettings, TargetState, Unavailable, UnreadableReason, timestamp,
+    Kept, NewMessage, NewTarget, Origin, Pattern, Target, TargetKind, TargetRefused, TargetSecret,
+    TargetSecrets, TargetSettings, TargetState, Unavailable, UnreadableReason, timestamp,
 };
 
 /// No targets.
