@@ -40,7 +40,7 @@ pub fn deliveries(store: &Store) -> Outcome<DeliveryThread> {
         environment: creel::config::command_environment(),
         allowed: vec!["127.0.0.0/8".parse()?],
     };
-    Ok(DeliveryThread::start(store.clone(), OffsetDateTime::now_utc, settings)?)
+    Ok(DeliveryThread::start(store.delivery_queue(), OffsetDateTime::now_utc, settings)?)
 }
 
 pub async fn target(store: &Store, name: &str, url: &str, concurrency: u32) -> Outcome<i64> {
@@ -63,7 +63,7 @@ pub async fn target(store: &Store, name: &str, url: &str, concurrency: u32) -> O
         settings,
         secrets: Some(TargetSecrets { secrets, headers: Vec::new() }),
     };
-    Ok(store.create_target(new, OffsetDateTime::now_utc()).await??)
+    Ok(store.target_registry().create_target(new, OffsetDateTime::now_utc()).await??)
 }
 
 /// A body of JSON of 1,000 bytes.
@@ -100,11 +100,11 @@ pub fn message(body: &Bytes) -> NewMessage {
 /// Keeps so many messages, many at a time.
 pub async fn fill(store: &Store, count: usize) -> Outcome<()> {
     const AT_ONCE: usize = 256;
-    let body = body();
+    let (body, ingest) = (body(), store.ingest());
     let mut left = count;
     while left > 0 {
         let now = left.min(AT_ONCE);
-        let kept = (0..now).map(|_| store.keep(message(&body), Instant::now() + Duration::from_secs(60)));
+        let kept = (0..now).map(|_| ingest.keep(message(&body), Instant::now() + Duration::from_secs(60)));
         for kept in futures_util::future::join_all(kept).await {
             kept?;
         }

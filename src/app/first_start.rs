@@ -36,9 +36,12 @@ pub async fn complete(config: &mut Config, store: &Store, clock: Clock) -> Resul
         notices.inbox = Some(inbox.endpoint());
         config.sources.push(inbox);
     }
-    if config.admin_token.is_none() && store.setting(admin_token::SETTING).await?.is_none() {
+    if config.admin_token.is_none() && store.settings().setting(admin_token::SETTING).await?.is_none() {
         let token = random_text()?;
-        store.set_setting(admin_token::SETTING, &admin_token::hash(&token), Sealing::Plain, clock()).await?;
+        store
+            .settings()
+            .set_setting(admin_token::SETTING, &admin_token::hash(&token), Sealing::Plain, clock())
+            .await?;
         notices.admin_token = Some(token);
     }
     Ok(notices)
@@ -46,11 +49,11 @@ pub async fn complete(config: &mut Config, store: &Store, clock: Clock) -> Resul
 
 /// The source that there is when none is configured.
 async fn inbox(store: &Store, clock: Clock) -> Result<Source, StartError> {
-    let path = match store.setting(INBOX_PATH).await? {
+    let path = match store.settings().setting(INBOX_PATH).await? {
         Some(path) => path,
         None => {
             let path = random_text()?;
-            store.set_setting(INBOX_PATH, &path, Sealing::Sealed, clock()).await?;
+            store.settings().set_setting(INBOX_PATH, &path, Sealing::Sealed, clock()).await?;
             path
         }
     };

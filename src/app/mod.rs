@@ -192,7 +192,7 @@ impl App {
     ) -> Result<Self, StartError> {
         let limits = limits::connection_limits(listeners.operator.is_some());
         let store = Store::open_with(&StoreOptions::from(&config), consent)?;
-        if let Err(why) = store.pause_listeners(clock()).await {
+        if let Err(why) = store.listener_registry().pause_listeners(clock()).await {
             log::warn!("whether listeners are connected could not be written: {why}");
         }
         let notices = first_start::complete(&mut config, &store, clock).await?;
@@ -283,7 +283,7 @@ impl App {
         let of_operator = handles.get(1..).unwrap_or_default();
         let servers: Vec<_> = self.servers.drain(..).map(rt::spawn).collect();
         self.announce();
-        let deliveries = DeliveryThread::start(store.clone(), clock, self.deliveries)?;
+        let deliveries = DeliveryThread::start(store.delivery_queue(), clock, self.deliveries)?;
         tokio::select! {
             (name, _) = signals.next() => log::info!("{name}: stopping"),
             line = store.failed() => {

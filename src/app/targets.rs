@@ -18,7 +18,7 @@ pub async fn declare(
 ) -> Result<Vec<(i64, Target)>, StartError> {
     let targets = std::mem::take(&mut config.targets);
     let declared = targets.iter().map(new_target).collect();
-    match store.declare_targets(declared, now).await? {
+    match store.target_registry().declare_targets(declared, now).await? {
         Ok(ids) => Ok(ids.into_iter().zip(targets).collect()),
         Err(name) => {
             let named = targets.iter().find(|target| target.settings.name == name);
@@ -30,7 +30,7 @@ pub async fn declare(
 
 /// A target that answered 410 stays disabled over a restart, also where its URL was changed in the environment.
 pub async fn warn_of_disabled(store: &Store) -> Result<(), StartError> {
-    let targets = store.targets_with_secrets().await?;
+    let targets = store.reads().targets_with_secrets().await?;
     for (target, secrets) in targets.iter().filter(|(target, _)| target.state == TargetState::Disabled) {
         let (name, since) = (&target.settings.name, &target.state_since);
         let reason = target.state_reason.as_deref().unwrap_or("without a reason");
@@ -85,11 +85,11 @@ mod tests {
         let names: Vec<&str> = declared.iter().map(|(_, target)| target.settings.name.as_str()).collect();
         assert_eq!(names, ["app", "run"]);
         for (id, target) in &declared {
-            let stored = store.target(*id).await.unwrap().unwrap();
+            let stored = store.reads().target(*id).await.unwrap().unwrap();
             assert_eq!((&stored.settings, stored.state), (&target.settings, TargetState::Active));
             assert_eq!((stored.origin, stored.settings.url), (Origin::Environment, None));
         }
-        assert_eq!(store.targets_for("inbox.message", None, None), [declared[0].0, declared[1].0]);
+        assert_eq!(store.reads().targets_for("inbox.message", None, None), [declared[0].0, declared[1].0]);
         store.close(std::time::Duration::from_secs(10)).await;
         let bytes = std::fs::read(directory.path().join("creel.db")).unwrap();
         assert!(!bytes.windows(6).any(|bytes| bytes == b"hidden"));
@@ -103,7 +103,7 @@ mod tests {
         let mut settings = config(&[("CREEL_TARGET_APP_URL", "http://app/")]).targets.remove(0).settings;
         settings.url = Some("https://example.com/".to_owned());
         let made = NewTarget { kind: TargetKind::Http, origin: Origin::Api, settings, secrets: None };
-        store.create_target(made, now).await.unwrap().unwrap();
+        store.target_registry().create_target(made, now).await.unwrap().unwrap();
         let mut config = config(&[("CREEL_TARGET_APP_EXEC", "deploy")]);
         let error = declare(&mut config, &store, now).await.unwrap_err();
         let text = error.to_string();

@@ -9,7 +9,7 @@ use super::clock::ClockGuard;
 use super::drops::DropReport;
 use super::policy::Policy;
 use super::size_walk::SizeWalk;
-use crate::store::{Position, RetainedSince, Step, Store, Unavailable, Yielding, timestamp};
+use crate::store::{Cleanup, Position, RetainedSince, Step, Unavailable, Yielding, timestamp};
 
 /// A step of deleting is followed by a pause of this many times its length, so that messages hardly notice.
 const PAUSE_FACTOR: u32 = 4;
@@ -128,7 +128,7 @@ impl Cleaner {
     /// When the store cannot be read or written now; the next run goes on.
     pub async fn run_once(
         &mut self,
-        store: &Store,
+        store: &Cleanup,
         now: OffsetDateTime,
         uptime: Duration,
     ) -> Result<Outcome, Unavailable> {
@@ -165,7 +165,7 @@ impl Cleaner {
     /// Replays that are over, keys, and rejections.
     async fn delete_small_rows(
         &self,
-        store: &Store,
+        store: &Cleanup,
         now: OffsetDateTime,
         outcome: &mut Outcome,
     ) -> Result<(), Unavailable> {
@@ -189,7 +189,7 @@ impl Cleaner {
     /// As for [`Self::run_once`].
     pub async fn make_room(
         &mut self,
-        store: &Store,
+        store: &Cleanup,
         now: OffsetDateTime,
         uptime: Duration,
     ) -> Result<Outcome, Unavailable> {

@@ -5,7 +5,7 @@ use time::OffsetDateTime;
 use super::cleaner::{Cleaner, Outcome};
 use crate::config::Retention;
 use crate::store::{
-    Burial, DeliveryState, InactiveTarget, LONGEST_WAIT, Position, Store, TargetKind, TargetState,
+    Burial, Cleanup, DeliveryState, InactiveTarget, LONGEST_WAIT, Position, TargetKind, TargetState,
     Unavailable, timestamp,
 };
 
@@ -16,7 +16,7 @@ impl Cleaner {
     /// Deliveries of targets that have been inactive for a week die, and those of removed ones; how many.
     pub(super) async fn bury_waiting(
         &self,
-        store: &Store,
+        store: &Cleanup,
         now: OffsetDateTime,
     ) -> Result<usize, Unavailable> {
         let a_week_ago = timestamp::to_text(now - LONGEST_WAIT);
@@ -24,7 +24,7 @@ impl Cleaner {
         for target in self.step(store.inactive_targets()).await? {
             if target.is_removed_for_good() && target.is_busy {
                 // Most have gone with the request that removed it, unless the service was stopped meanwhile.
-                buried += store.drop_pending_of_removed(target.id, now).await?;
+                buried += store.delivery_queue().drop_pending_of_removed(target.id, now).await?;
                 continue;
             }
             let before = a_week_ago.clone();
@@ -33,13 +33,14 @@ impl Cleaner {
             }
             let why = why(&target);
             loop {
-                let waiting = self.step(store.waiting_deliveries(target.id, before.clone())).await?;
+                let waiting =
+                    self.step(store.delivery_queue().waiting_deliveries(target.id, before.clone())).await?;
                 let burial = |deliveries| Burial {
                     deliveries,
                     inactive_since: Some(before.clone()),
                     why: why.clone(),
                 };
-                let bury = async |ids| store.bury_some(burial(ids), now).await;
+                let bury = async |ids| store.delivery_queue().bury_some(burial(ids), now).await;
                 let ended = self.in_steps(waiting, bury).await?;
                 buried += ended;
                 // None are left, or the target has become active.
@@ -54,7 +55,7 @@ impl Cleaner {
     /// Delivered ones go with their attempts; of dead ones first the attempts, later the rest.
     pub(super) async fn delete_finished(
         &mut self,
-        store: &Store,
+        store: &Cleanup,
         now: OffsetDateTime,
         outcome: &mut Outcome,
     ) -> Result<(), Unavailable> {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use crate::store::{Store, TargetKind, TargetState};
+use crate::store::{Cleanup, TargetKind, TargetState};
 
 const PAUSE_BETWEEN_REPORTS: Duration = Duration::from_secs(60);
 /// Targets that one line names.
@@ -41,7 +41,7 @@ impl DropReport {
         Some(dropped)
     }
 
-    pub async fn log(&mut self, store: &Store) {
+    pub async fn log(&mut self, store: &Cleanup) {
         let Some(dropped) = self.take_due(Instant::now()) else { return };
         let total: u64 = dropped.iter().map(|(_, count)| count).sum();
         let (named, others) = dropped.split_at(dropped.len().min(MAX_NAMED));
@@ -61,8 +61,8 @@ impl DropReport {
     }
 }
 
-async fn describe(store: &Store, target: i64) -> String {
-    match store.target(target).await {
+async fn describe(store: &Cleanup, target: i64) -> String {
+    match store.reads().target(target).await {
         Ok(Some(one)) => format!("{} ({})", one.settings.name, state_name(one.kind, one.state)),
         _ => format!("target {target}"),
     }

@@ -9,8 +9,8 @@ use time::OffsetDateTime;
 
 use super::cleaner::{Cleaner, Outcome, past_damage};
 use crate::store::{
-    InactiveTarget, Keeping, Position, RetainedSince, Selection, Store, TargetKind, TargetState, Unavailable,
-    Yielding, timestamp,
+    Cleanup, InactiveTarget, Keeping, Position, RetainedSince, Selection, TargetKind, TargetState,
+    Unavailable, Yielding, timestamp,
 };
 
 /// A message that its provider does not know is kept so long, for a person to look at.
@@ -23,7 +23,7 @@ const SETTLED_AT_ONCE: usize = 500;
 impl Cleaner {
     /// Near the low-water mark of the disk, removed targets and disconnected listeners keep no messages beyond their
     /// retention: below the mark, they would make the service refuse new ones.
-    pub(super) async fn yield_old(&mut self, store: &Store) -> Result<(), Unavailable> {
+    pub(super) async fn yield_old(&mut self, store: &Cleanup) -> Result<(), Unavailable> {
         self.old_yielding = Yielding::NoTargets;
         if !store.is_disk_nearly_low() {
             self.absent.clear();
@@ -47,7 +47,7 @@ impl Cleaner {
 
     pub(super) async fn delete_old(
         &mut self,
-        store: &Store,
+        store: &Cleanup,
         now: OffsetDateTime,
         outcome: &mut Outcome,
     ) -> Result<(), Unavailable> {
@@ -79,7 +79,7 @@ impl Cleaner {
     /// Messages that were passed by because of a confirmation that is settled or a delivery that has ended since.
     pub(super) async fn look_at_finished(
         &mut self,
-        store: &Store,
+        store: &Cleanup,
         now: OffsetDateTime,
         uptime: Duration,
         outcome: &mut Outcome,
@@ -105,7 +105,7 @@ impl Cleaner {
     /// The ids come from memory, so neither a clock nor an index has a part in it.
     async fn look_at_settled(
         &mut self,
-        store: &Store,
+        store: &Cleanup,
         now: OffsetDateTime,
         outcome: &mut Outcome,
     ) -> Result<(), Unavailable> {
@@ -150,7 +150,7 @@ impl Cleaner {
     /// Those of `ids` that are old and that nothing keeps any more.
     pub(super) async fn delete_if_old(
         &self,
-        store: &Store,
+        store: &Cleanup,
         ids: Vec<i64>,
         now: OffsetDateTime,
     ) -> Result<usize, Unavailable> {
@@ -166,7 +166,7 @@ impl Cleaner {
     /// Messages that their provider did not confirm, whatever the retention.
     pub(super) async fn delete_refused(
         &self,
-        store: &Store,
+        store: &Cleanup,
         now: OffsetDateTime,
         outcome: &mut Outcome,
     ) -> Result<(), Unavailable> {
@@ -183,7 +183,7 @@ impl Cleaner {
     /// Deletes those of `ids` that nothing keeps, their keys having been merged first.
     pub(super) async fn delete(
         &self,
-        store: &Store,
+        store: &Cleanup,
         ids: Vec<i64>,
         keeping: &Keeping,
     ) -> Result<usize, Unavailable> {

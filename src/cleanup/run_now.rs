@@ -34,7 +34,7 @@ pub async fn run_now(
     let store = Store::open(options)?;
     store.limit_quarantine(config.quarantine_bytes);
     let mut cleaner = Cleaner::new(Policy::from_config(config), Pace::Alone, now, uptime());
-    let outcome = cleaner.run_once(&store, now, uptime()).await;
+    let outcome = cleaner.run_once(&store.cleanup(), now, uptime()).await;
     store.close(Duration::from_secs(30)).await;
     match outcome {
         Ok(Outcome { paused: Some(why), .. }) => Err(OpenError(format!(

@@ -9,7 +9,7 @@ use time::OffsetDateTime;
 use super::cleaner::{Cleaner, Outcome, Pace};
 use super::size_walk::LEVELS;
 use crate::store::{
-    InactiveTarget, Keeping, Origin, Store, TargetKind, TargetState, Unavailable, Yielding, timestamp,
+    Cleanup, InactiveTarget, Keeping, Origin, TargetKind, TargetState, Unavailable, Yielding, timestamp,
 };
 
 /// While messages are refused for lack of room, this share of the limit must be free before new ones are taken, so that
@@ -46,7 +46,7 @@ impl Cleaner {
     /// Deletes messages until the database is within its limit, and refuses new ones where that is impossible.
     pub(super) async fn keep_within_size(
         &mut self,
-        store: &Store,
+        store: &Cleanup,
         now: OffsetDateTime,
         outcome: &mut Outcome,
     ) -> Result<(), Unavailable> {
@@ -80,7 +80,7 @@ impl Cleaner {
     /// Finished messages first, then those that only expendable targets wait for.
     async fn reach(
         &mut self,
-        store: &Store,
+        store: &Cleanup,
         goal: Goal,
         paused_before: &str,
         outcome: &mut Outcome,
@@ -104,7 +104,7 @@ impl Cleaner {
     /// fits: a later one would count messages that have arrived since, and that were not looked at.
     async fn reach_at(
         &mut self,
-        store: &Store,
+        store: &Cleanup,
         level: usize,
         yielding: Yielding,
         goal: Goal,
@@ -141,7 +141,7 @@ impl Cleaner {
     /// Deletes no more of `ids`, oldest first, than must go to free `excess_bytes`; how many.
     async fn delete_needed(
         &mut self,
-        store: &Store,
+        store: &Cleanup,
         level: usize,
         ids: &[i64],
         keeping: &Keeping,
@@ -164,7 +164,7 @@ impl Cleaner {
     /// The oldest messages that may be free, maybe none of this page; `None` after the last one.
     async fn next_oldest(
         &mut self,
-        store: &Store,
+        store: &Cleanup,
         level: usize,
         keeping: &Keeping,
     ) -> Result<Option<Vec<i64>>, Unavailable> {
@@ -182,7 +182,7 @@ impl Cleaner {
 }
 
 /// What the database uses beyond the goal.
-async fn excess(store: &Store, goal_bytes: u64) -> Result<u64, Unavailable> {
+async fn excess(store: &Cleanup, goal_bytes: u64) -> Result<u64, Unavailable> {
     Ok(store.used_and_free_bytes().await?.0.saturating_sub(goal_bytes))
 }
 
@@ -210,7 +210,7 @@ fn level_of(target: &InactiveTarget, paused_before: &str) -> usize {
 }
 
 /// For the log.
-async fn holders(store: &Store, paused_before: String) -> Result<String, Unavailable> {
+async fn holders(store: &Cleanup, paused_before: String) -> Result<String, Unavailable> {
     let holders = store.room_holders(paused_before).await?;
     let named = holders.iter().map(|one| format!("{} for {} ({})", one.pending, one.name, one.state));
     Ok(named.collect::<Vec<_>>().join(", "))

@@ -1,14 +1,19 @@
 //! Ending deliveries without an attempt.
 
 use super::clock::Clock;
-use crate::store::{Burial, Store, Unavailable};
+use crate::store::{Burial, DeliveryQueue, Unavailable};
 
 /// Ends the deliveries; how many could not be, because their rows are damaged. Those stay pending, and the lane must leave
 /// them out.
 ///
 /// # Errors
 /// When the store takes nothing now.
-pub async fn end(store: &Store, deliveries: Vec<i64>, why: &str, clock: Clock) -> Result<usize, Unavailable> {
+pub async fn end(
+    store: &DeliveryQueue,
+    deliveries: Vec<i64>,
+    why: &str,
+    clock: Clock,
+) -> Result<usize, Unavailable> {
     match store.bury_deliveries(burial(deliveries.clone(), why), clock()).await {
         Err(Unavailable::Damaged) => {}
         ended => return ended.map(|()| 0),

@@ -18,8 +18,8 @@ use super::lane::{Lane, Memory, Turn};
 use super::route::{Route, Routes};
 use super::{ending, outcome, recorder};
 use crate::store::{
-    AttemptRecord, DueDelivery, Instances, LONGEST_WAIT, Next, Store, Target, TargetKind, TargetSecrets,
-    TargetState, Unavailable, timestamp,
+    AttemptRecord, DeliveryQueue, DueDelivery, Instances, LONGEST_WAIT, Next, Target, TargetKind,
+    TargetSecrets, TargetState, Unavailable, timestamp,
 };
 
 /// Bodies that all lanes together hold; above it a lane gets its next message when it has none …
@@ -57,7 +57,7 @@ struct Ended {
 }
 
 pub struct Engine {
-    store: Store,
+    store: DeliveryQueue,
     clock: Clock,
     routes: Routes,
     /// `msg_<instance id>_`
@@ -76,7 +76,7 @@ pub struct Engine {
 impl Engine {
     /// Delivers until `stop` changes; then finishes what is under way, as far as there is time. Must run in a `LocalSet`.
     pub async fn run(
-        store: Store,
+        store: DeliveryQueue,
         clock: Clock,
         uptime: Uptime,
         routes: Routes,
@@ -85,9 +85,9 @@ impl Engine {
         let (events, mut incoming) = mpsc::unbounded_channel();
         let (outcomes, to_record) = mpsc::unbounded_channel();
         let recording = spawn_local(recorder::run(store.clone(), clock, to_record, events.clone()));
-        let (due, mut changes) = (store.due_signal(), store.target_changes());
+        let (due, mut changes) = (store.due_signal(), store.reads().target_changes());
         let mut engine = Self {
-            instances: store.instances(),
+            instances: store.reads().instances(),
             store,
             clock,
             routes,
@@ -312,7 +312,7 @@ impl Engine {
         self.reading_targets = Reading::Once;
         let (store, events) = (self.store.clone(), self.events.clone());
         spawn_local(async move {
-            let targets = store.targets_with_secrets().await;
+            let targets = store.reads().targets_with_secrets().await;
             if let Err(why) = &targets {
                 // The store has logged damage already.
                 let level = if *why == Unavailable::Damaged { log::Level::Debug } else { log::Level::Warn };

@@ -11,6 +11,7 @@ use super::attempt::{Attempt, Attempted, Verdict};
 use super::form_body::FormBody;
 use super::schedule;
 use super::signature::Signer;
+use crate::json::OFFLOAD_BYTES_MIN;
 use crate::outbound::{DeliveryClient, DeliveryResponse, as_variable, remove_hop_fields};
 use crate::store::headers::{self, REDACTED, visible};
 use crate::store::{ContentType, StoredMessage};
@@ -33,7 +34,6 @@ const OF_THE_SENDER: [&str; 11] = [
 const OF_THE_SENDER_WITH_PREFIX: [&str; 2] = ["webhook-", "sec-"];
 /// Shorter values stand in answers by chance.
 const SHORTEST_SECRET: usize = 6;
-const COMPUTED_ELSEWHERE_ABOVE: usize = 256 << 10;
 const JSON: &str = "application/json";
 
 pub type Fields = Vec<(String, Vec<u8>)>;
@@ -69,7 +69,7 @@ impl HttpRoute {
     fn is_quick(&self, message: &StoredMessage) -> bool {
         let is_decompressed =
             self.content_type == Some(ContentType::Form) && message.head.headers.contains("content-encoding");
-        message.body.len() < COMPUTED_ELSEWHERE_ABOVE && !is_decompressed
+        message.body.len() < OFFLOAD_BYTES_MIN && !is_decompressed
     }
 
     /// Signing a large body, or making a form of it, would hold up every other target.

@@ -8,7 +8,7 @@ use super::attempt::{Attempted, Verdict};
 use super::clock::Clock;
 use super::schedule;
 use crate::store::{
-    AttemptOutcome, AttemptRecord, DeliveryOrdering, DueDelivery, Next, Store, Target, timestamp,
+    AttemptOutcome, AttemptRecord, DeliveryOrdering, DeliveryQueue, DueDelivery, Next, Target, timestamp,
 };
 
 pub fn next(verdict: Verdict, number: u32, now: OffsetDateTime, ordering: DeliveryOrdering) -> Next {
@@ -51,7 +51,7 @@ pub fn record(
 }
 
 /// Disables a target that answered 410, unless it was moved meanwhile; false if it is still active.
-pub async fn disable(store: &Store, clock: Clock, target: i64, name: &str, url: String) -> bool {
+pub async fn disable(store: &DeliveryQueue, clock: Clock, target: i64, name: &str, url: String) -> bool {
     match store.disable_target(target, url, "it answered 410 Gone", clock()).await {
         Ok(true) => {
             log::warn!(

@@ -7,7 +7,7 @@ use tokio::sync::mpsc;
 
 use super::clock::Clock;
 use super::event::{DeliveryOutcome, Event};
-use crate::store::{AttemptRecord, Store, Unavailable};
+use crate::store::{AttemptRecord, DeliveryQueue, Unavailable};
 
 const RECORDS_A_STEP: usize = 256;
 /// While the store takes nothing (the disk is full, the file is locked), deliveries stay where they are.
@@ -15,7 +15,7 @@ const PAUSE: Duration = Duration::from_millis(200);
 
 /// Runs until nobody can send any more, and then writes what is left.
 pub async fn run(
-    store: Store,
+    store: DeliveryQueue,
     clock: Clock,
     mut outcomes: mpsc::UnboundedReceiver<DeliveryOutcome>,
     events: mpsc::UnboundedSender<Event>,
@@ -51,7 +51,7 @@ enum Written {
     Nothing,
 }
 
-async fn write(store: &Store, clock: Clock, records: &Arc<Vec<AttemptRecord>>) -> Written {
+async fn write(store: &DeliveryQueue, clock: Clock, records: &Arc<Vec<AttemptRecord>>) -> Written {
     match try_write(store, clock, records).await {
         Ok(()) => return Written::All,
         Err(Unavailable::Damaged) => {}
@@ -76,7 +76,7 @@ async fn write(store: &Store, clock: Clock, records: &Arc<Vec<AttemptRecord>>) -
 /// # Errors
 /// When trying again would not help.
 async fn try_write(
-    store: &Store,
+    store: &DeliveryQueue,
     clock: Clock,
     records: &Arc<Vec<AttemptRecord>>,
 ) -> Result<(), Unavailable> {

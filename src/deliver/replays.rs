@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::watch;
 
 use super::clock::Clock;
-use crate::store::{Direction, MessageHead, Replay, ReplayStep, Store, Target, Unavailable};
+use crate::store::{DeliveryQueue, Direction, MessageHead, Replay, ReplayStep, Target, Unavailable};
 
 /// Steps in a second, of a tenth of the rate each; a rate below that has longer steps of one message.
 const STEPS_A_SECOND: u32 = 10;
@@ -18,7 +18,7 @@ const MOST_DELIVERIES_A_STEP: usize = 500;
 const PAUSE: Duration = Duration::from_secs(1);
 
 /// Runs until `stop` changes.
-pub async fn run(store: Store, clock: Clock, mut stop: watch::Receiver<bool>) {
+pub async fn run(store: DeliveryQueue, clock: Clock, mut stop: watch::Receiver<bool>) {
     loop {
         tokio::select! {
             biased;
@@ -34,10 +34,10 @@ pub async fn run(store: Store, clock: Clock, mut stop: watch::Receiver<bool>) {
 }
 
 /// Works off all replays that are running, step by step in turns.
-async fn go_on(store: &Store, clock: Clock) {
+async fn go_on(store: &DeliveryQueue, clock: Clock) {
     let mut not_before: HashMap<i64, Instant> = HashMap::new();
     loop {
-        let running = match store.running_replays().await {
+        let running = match store.reads().running_replays().await {
             Ok(running) if running.is_empty() => return,
             Ok(running) => running,
             Err(why) => {
@@ -74,12 +74,12 @@ fn pause(rate: u32) -> Duration {
 ///
 /// # Errors
 /// When the store cannot be read or written now.
-pub async fn step(store: &Store, clock: Clock, replay: &Replay) -> Result<bool, Unavailable> {
+pub async fn step(store: &DeliveryQueue, clock: Clock, replay: &Replay) -> Result<bool, Unavailable> {
     let limit = messages_a_step(replay.rate) as usize;
     let from = Some(replay.position);
-    let page = store.messages(replay.filter.clone(), Direction::OldestFirst, from, limit).await?;
+    let page = store.reads().messages(replay.filter.clone(), Direction::OldestFirst, from, limit).await?;
     let target = match replay.target {
-        Some(id) => store.target(id).await?,
+        Some(id) => store.reads().target(id).await?,
         None => None,
     };
     let mut messages = Vec::new();
@@ -91,7 +91,7 @@ pub async fn step(store: &Store, clock: Clock, replay: &Replay) -> Result<bool, 
     let mut dead_targets = match is_of_dead {
         true => {
             let ids = within.iter().map(|message| message.id).collect();
-            store.dead_targets(ids, replay.filter.dead_at).await?
+            store.reads().dead_targets(ids, replay.filter.dead_at).await?
         }
         false => BTreeMap::new(),
     };
@@ -139,12 +139,12 @@ fn may_get(target: &Target, message: &MessageHead) -> bool {
 }
 
 /// Those that would get the message if it came now.
-async fn targets_today(store: &Store, head: &MessageHead) -> Result<Vec<i64>, Unavailable> {
-    let message = match store.message(head.id).await {
+async fn targets_today(store: &DeliveryQueue, head: &MessageHead) -> Result<Vec<i64>, Unavailable> {
+    let message = match store.reads().message(head.id).await {
         Ok(Some(message)) => message,
         // A damaged message must not hold up the others of the replay.
         Ok(None) | Err(Unavailable::Damaged) => return Ok(Vec::new()),
         Err(why) => return Err(why),
     };
-    Ok(store.targets_for(&head.event, head.owner.as_deref(), message.payload()))
+    Ok(store.reads().targets_for(&head.event, head.owner.as_deref(), message.payload()))
 }

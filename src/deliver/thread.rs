@@ -15,7 +15,7 @@ use super::route::Routes;
 use super::{command, replays};
 use crate::config::{self, CommandEnvironment};
 use crate::outbound::{DeliveryClient, Reach};
-use crate::store::Store;
+use crate::store::DeliveryQueue;
 
 /// Longer than the attempts under way and their outcomes are given.
 const ENDED_WITHIN: Duration = Duration::from_millis(5_500);
@@ -44,7 +44,7 @@ impl DeliveryThread {
     ///
     /// # Errors
     /// When the system gives no thread.
-    pub fn start(store: Store, clock: Clock, settings: DeliverySettings) -> std::io::Result<Self> {
+    pub fn start(store: DeliveryQueue, clock: Clock, settings: DeliverySettings) -> std::io::Result<Self> {
         let (stop, stopping) = watch::channel(false);
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()

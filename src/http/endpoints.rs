@@ -52,7 +52,7 @@ pub async fn metrics(
         });
     }
     // The page comes with the numbers of before rather than late.
-    let counted = tokio::time::timeout(COUNTED_WITHIN, service.store.target_numbers()).await;
+    let counted = tokio::time::timeout(COUNTED_WITHIN, service.store.reads().target_numbers()).await;
     if let Ok(Ok(numbers)) = counted {
         service.metrics.set_target_numbers(&numbers);
     }

@@ -51,7 +51,7 @@ impl Room for DecodingRoom {
     }
 }
 
-/// Whether a body below `COMPUTED_ELSEWHERE_ABOVE` can be read on the async thread. Compressed bodies can grow a lot.
+/// Whether a body below `OFFLOAD_BYTES_MIN` can be read on the async thread. Compressed bodies can grow a lot.
 pub fn is_quick(request: &Request<'_>) -> bool {
     let is_coded = || codings(request.headers).is_ok_and(|codings| !codings.is_empty());
     request.body.len() <= CODED_ELSEWHERE_ABOVE || !is_coded()

@@ -25,6 +25,7 @@ use super::request_log::{Entry, Path};
 use super::service::Service;
 use super::source::Source;
 use super::{body, fetches, framing, learning, reading, reply};
+use crate::json::OFFLOAD_BYTES_MIN;
 use crate::providers::{
     Cause, First, Handshake, Headers, Learning, Moment, NothingOutside, Request, Unproven, Verifier, Wanted,
 };
@@ -32,8 +33,6 @@ use crate::store::{Identity, Kept, NewMessage, UnreadableReason};
 
 /// After the last byte of a request it is answered within 2.5 s; what is left of them is for the reply itself.
 const KEPT_WITHIN: Duration = Duration::from_millis(2_400);
-/// Hashing and reading more than this takes so long that other requests should not wait for it.
-pub const COMPUTED_ELSEWHERE_ABOVE: usize = 256 << 10;
 
 /// A key, a certificate, and the issuers of that.
 const MOST_FETCHES: usize = 5;
@@ -165,7 +164,7 @@ async fn way_of_a_message(
 
     // 9. Commit.
     let accepted = verifier.accepted(&examined.description);
-    let kept = service.store.keep(message(source, &verifier, incoming, examined), deadline).await?;
+    let kept = service.store.ingest().keep(message(source, &verifier, incoming, examined), deadline).await?;
     findings.kept = Some(kept);
 
     // 10. Acknowledge: a message that had come before gets the reply of the first.
@@ -288,7 +287,7 @@ async fn examine_where_it_fits(
 ) -> Result<(Result<Found, Unaccepted>, Vec<Wanted>), Refusal> {
     let (request, rules) = (incoming.request(body), mount.source.rules(verifier));
     let room = mount.service.decoding_room();
-    if body.len() <= COMPUTED_ELSEWHERE_ABOVE && reading::is_quick(&request) {
+    if body.len() < OFFLOAD_BYTES_MIN && reading::is_quick(&request) {
         let lookups = Lookups::new(mount);
         let verdict = examine(&rules, &request, body, proof, &lookups, room);
         return Ok((verdict, lookups.used()));

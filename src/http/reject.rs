@@ -10,10 +10,11 @@ use bytes::Bytes;
 use super::body;
 use super::client::Network;
 use super::examine::OwnedRequest;
-use super::receive::{COMPUTED_ELSEWHERE_ABOVE, Incoming, Mount};
+use super::receive::{Incoming, Mount};
 use super::refusal::Refusal;
 use super::service::Service;
 use super::source::Source;
+use crate::json::OFFLOAD_BYTES_MIN;
 use crate::providers::{Cause, Request, Verifier};
 use crate::store::{NewRejection, RejectionKind};
 
@@ -66,7 +67,7 @@ pub async fn reject(
         body: body.cloned(),
         credentials: source.redaction.credentials(&incoming.fields, incoming.query),
     };
-    service.store.quarantine(rejection).await;
+    service.store.ingest().quarantine(rejection).await;
     Refusal::Rejected(reason.cause)
 }
 
@@ -124,7 +125,7 @@ async fn is_carried(
         RejectionReason::of(verifier, request, cause).kind == RejectionKind::Candidate
     };
     let request = incoming.request(body);
-    if body.len() <= COMPUTED_ELSEWHERE_ABOVE {
+    if body.len() < OFFLOAD_BYTES_MIN {
         return is_candidate(verifier, &request);
     }
     let (request, verifier, body) = (OwnedRequest::from(&request), Arc::clone(verifier), body.clone());

@@ -119,7 +119,7 @@ fn follow_up(service: &Service, source: &Arc<Source>, change: Change, cause: Opt
                 kind: Some(RejectionKind::Candidate),
                 ..RejectionFilter::default()
             };
-            let counts = store.count_rejections(filter, i64::MAX).await.unwrap_or_default();
+            let counts = store.reads().count_rejections(filter, i64::MAX).await.unwrap_or_default();
             let count: u64 = counts.iter().map(|one| one.count).sum();
             match count {
                 0 => log::info!("source {name} verifies again"),
@@ -130,7 +130,7 @@ fn follow_up(service: &Service, source: &Arc<Source>, change: Change, cause: Opt
             }
         }
         let state = if change == Change::BeganToFail { FAILS } else { VERIFIES };
-        if let Err(why) = store.set_setting(&key, state, Sealing::Plain, now).await {
+        if let Err(why) = store.settings().set_setting(&key, state, Sealing::Plain, now).await {
             log::warn!("cannot store whether source {name} verifies: {why}");
         }
     });
@@ -144,7 +144,7 @@ pub async fn recall(service: &Service) -> Result<(), Unavailable> {
     let mut numbers = None;
     for source in &service.sources {
         let health = &source.health;
-        match service.store.setting(&setting(source)).await?.as_deref() {
+        match service.store.settings().setting(&setting(source)).await?.as_deref() {
             Some(FAILS) => {
                 health.is_failing.store(true, Ordering::Relaxed);
                 health.has_verified.store(true, Ordering::Relaxed);
@@ -157,7 +157,7 @@ pub async fn recall(service: &Service) -> Result<(), Unavailable> {
             // A database of an older version has messages and no state.
             None => {
                 if numbers.is_none() {
-                    numbers = Some(service.store.source_numbers().await?);
+                    numbers = Some(service.store.reads().source_numbers().await?);
                 }
                 let has_messages = numbers.as_ref().and_then(|numbers| numbers.get(&*source.name));
                 let has_verified = has_messages.is_some_and(|numbers| numbers.recent_messages > 0);

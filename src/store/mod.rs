@@ -59,7 +59,14 @@ pub use delivery::signal::DueSignal;
 pub use error::{OpenError, Unavailable};
 pub use files::free_bytes;
 pub use files::modes::loose_modes;
+pub use handle::cleanup::Cleanup;
+pub use handle::delivery_queue::DeliveryQueue;
+pub use handle::ingest::Ingest;
+pub use handle::listener_registry::ListenerRegistry;
+pub use handle::reads::Reads;
+pub use handle::settings::ServiceSettings;
 pub use handle::store::Store;
+pub use handle::target_registry::TargetRegistry;
 pub use instances::Instances;
 pub use integrity::{VerifyReport, verify};
 pub use listener::{

@@ -19,7 +19,8 @@ use crate::store::continuity::marker::Marker;
 use crate::store::error::{OpenError, Unavailable};
 use crate::store::files::lock::InstanceLock;
 use crate::store::files::{self, Files, modes};
-use crate::store::handle::store::{Inner, Store};
+use crate::store::handle::core::Core;
+use crate::store::handle::store::Store;
 use crate::store::instances::{self, Instances};
 use crate::store::keys::Keys;
 use crate::store::options::StoreOptions;
@@ -94,7 +95,7 @@ impl Store {
         let shared = Arc::new(Shared::new());
         shared.audience.replace(Arc::new(subscriptions));
         let readers = connection::readers(&path, pool_threads);
-        let inner = Inner {
+        let core = Core {
             path,
             jobs,
             readers,
@@ -110,8 +111,8 @@ impl Store {
             _writer_pool: writer_pool,
             _lock: lock,
         };
-        inner.start(connection, marker, waiting_jobs, options.checkpoint)?;
-        Ok(Self { inner: Arc::new(inner) })
+        core.start(connection, marker, waiting_jobs, options.checkpoint)?;
+        Ok(Self { core: Arc::new(core) })
     }
 }
 
@@ -204,7 +205,7 @@ impl Past {
     }
 }
 
-impl Inner {
+impl Core {
     fn start(
         &self,
         connection: connection::Pooled,

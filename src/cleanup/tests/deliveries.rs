@@ -32,12 +32,17 @@ impl Setup {
     pub async fn target(&self, kind: TargetKind, origin: Origin) -> i64 {
         self.number.set(self.number.get() + 1);
         let name = format!("target-{}", self.number.get());
-        self.store.create_target(new_target(&name, kind, origin), NOW).await.unwrap().unwrap()
+        self.store
+            .target_registry()
+            .create_target(new_target(&name, kind, origin), NOW)
+            .await
+            .unwrap()
+            .unwrap()
     }
 
     /// The id of a new pending delivery.
     pub async fn deliver(&self, message: i64, target: i64, at: OffsetDateTime) -> i64 {
-        self.store.deliver_again(message, vec![target], at).await.unwrap().unwrap()[0]
+        self.store.delivery_queue().deliver_again(message, vec![target], at).await.unwrap().unwrap()[0]
     }
 
     pub async fn attempt(&self, delivery: i64, next: Next, at: OffsetDateTime) {
@@ -52,15 +57,15 @@ impl Setup {
             excerpt: None,
             next,
         };
-        self.store.record_attempts(Arc::new(vec![record]), at).await.unwrap();
+        self.store.delivery_queue().record_attempts(Arc::new(vec![record]), at).await.unwrap();
     }
 
     pub async fn state(&self, delivery: i64) -> Option<DeliveryState> {
-        self.store.delivery(delivery).await.unwrap().map(|delivery| delivery.state)
+        self.store.reads().delivery(delivery).await.unwrap().map(|delivery| delivery.state)
     }
 
     pub async fn attempts(&self, delivery: i64) -> usize {
-        self.store.attempts(delivery).await.unwrap().len()
+        self.store.reads().attempts(delivery).await.unwrap().len()
     }
 
     async fn http(&self) -> i64 {
@@ -70,7 +75,7 @@ impl Setup {
 
 /// A run that much later.
 async fn run_at(cleaner: &mut Cleaner, setup: &Setup, later: Duration) -> Outcome {
-    cleaner.run_once(&setup.store, NOW + later, later).await.unwrap()
+    cleaner.run_once(&setup.store.cleanup(), NOW + later, later).await.unwrap()
 }
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -202,11 +207,11 @@ fn a_replay_that_is_asked_for_while_the_message_is_being_deleted_keeps_it() {
         let setup = Setup::new();
         let target = setup.http().await;
         let message = setup.keep_one(3 * DAY).await;
-        while !setup.store.merge_keys(message).await.unwrap() {}
-        let found = setup.store.oldest_messages(0, 10, Keeping::default()).await.unwrap();
+        while !setup.store.cleanup().merge_keys(message).await.unwrap() {}
+        let found = setup.store.cleanup().oldest_messages(0, 10, Keeping::default()).await.unwrap();
         assert_eq!(found.ids, [message]);
         let delivery = setup.deliver(message, target, NOW).await;
-        let step = setup.store.delete_messages(found.ids, Keeping::default()).await.unwrap();
+        let step = setup.store.cleanup().delete_messages(found.ids, Keeping::default()).await.unwrap();
         assert_eq!((step.taken, step.changed), (1, 0));
         assert_eq!((setup.left().await, setup.state(delivery).await), (1, Some(DeliveryState::Pending)));
     });
@@ -218,7 +223,13 @@ fn a_message_with_very_many_deliveries_goes_in_short_steps() {
         let setup = Setup::new();
         let target = setup.http().await;
         let message = setup.keep_one(3 * DAY).await;
-        let deliveries = setup.store.deliver_again(message, vec![target; 3_000], NOW).await.unwrap().unwrap();
+        let deliveries = setup
+            .store
+            .delivery_queue()
+            .deliver_again(message, vec![target; 3_000], NOW)
+            .await
+            .unwrap()
+            .unwrap();
         for chunk in deliveries.chunks(500) {
             let records = chunk.iter().flat_map(|delivery| {
                 (1..=3).map(|number| AttemptRecord {
@@ -233,16 +244,16 @@ fn a_message_with_very_many_deliveries_goes_in_short_steps() {
                     next: Next::Delivered,
                 })
             });
-            setup.store.record_attempts(Arc::new(records.collect()), NOW).await.unwrap();
+            setup.store.delivery_queue().record_attempts(Arc::new(records.collect()), NOW).await.unwrap();
         }
-        while !setup.store.merge_keys(message).await.unwrap() {}
+        while !setup.store.cleanup().merge_keys(message).await.unwrap() {}
         let mut steps = 0;
         while setup.left().await > 0 {
-            setup.store.delete_messages(vec![message], Keeping::default()).await.unwrap();
+            setup.store.cleanup().delete_messages(vec![message], Keeping::default()).await.unwrap();
             steps += 1;
         }
         assert!(steps > 1, "{steps}");
-        let left = setup.store.deliveries(DeliveryFilter::default(), None, 10).await.unwrap();
+        let left = setup.store.reads().deliveries(DeliveryFilter::default(), None, 10).await.unwrap();
         assert!(left.0.is_empty(), "{left:?}");
         assert_eq!(setup.attempts(deliveries[2_999]).await, 0);
     });
@@ -255,7 +266,7 @@ fn asked_about(age: Duration, id: &str) -> NewMessage {
 
 pub async fn settle(setup: &Setup, message: i64, settlement: Settlement, at: OffsetDateTime) {
     let asked = Asked { message, tries: 1, unknowns: 1, reason: "no such payment".to_owned(), settlement };
-    setup.store.settle_confirmation(asked, at).await.unwrap();
+    setup.store.delivery_queue().settle_confirmation(asked, at).await.unwrap();
 }
 
 #[test]
@@ -270,7 +281,7 @@ fn message_awaiting_confirmation_stays_until_it_is_settled() {
         // It has no delivery that would end.
         run_at(&mut cleaner, &setup, MINUTE).await;
         assert_eq!(setup.left().await, 0);
-        assert_eq!(setup.store.confirmation(1).await, Ok(None));
+        assert_eq!(setup.store.reads().confirmation(1).await, Ok(None));
     });
 }
 
@@ -287,7 +298,7 @@ fn refused_messages_go_after_a_day_whatever_the_retention() {
         assert_eq!(run_at(&mut cleaner, &setup, DAY).await.messages, 0);
         assert_eq!(run_at(&mut cleaner, &setup, DAY + MINUTE).await.messages, 1);
         assert_eq!(setup.ids_left().await, [2, 3]);
-        assert_eq!(setup.store.confirmation(1).await, Ok(None));
+        assert_eq!(setup.store.reads().confirmation(1).await, Ok(None));
     });
 }
 
@@ -300,7 +311,7 @@ fn deliveries_go_neither_while_the_clock_cannot_be_believed() {
         let delivery = setup.deliver(message, target, NOW).await;
         setup.attempt(delivery, Next::Dead, NOW).await;
         let mut cleaner = cleaner(Retention::For(DAY), &[], None);
-        let outcome = cleaner.run_once(&setup.store, NOW + 3_650 * DAY, MINUTE).await.unwrap();
+        let outcome = cleaner.run_once(&setup.store.cleanup(), NOW + 3_650 * DAY, MINUTE).await.unwrap();
         assert!(outcome.paused.is_some());
         assert_eq!((setup.left().await, setup.attempts(delivery).await), (1, 1));
     });

@@ -6,12 +6,12 @@ use time::OffsetDateTime;
 use super::lane::Lane;
 use super::source::AskedSource;
 use crate::outbound::Client;
-use crate::store::Store;
+use crate::store::DeliveryQueue;
 
 /// Asks about what is due.
 #[derive(Debug)]
 pub struct Confirmer {
-    store: Store,
+    store: DeliveryQueue,
     clock: fn() -> OffsetDateTime,
     lanes: Vec<Lane>,
     client: Client,
@@ -19,7 +19,7 @@ pub struct Confirmer {
 
 impl Confirmer {
     pub fn new(
-        store: Store,
+        store: DeliveryQueue,
         clock: fn() -> OffsetDateTime,
         client: Client,
         sources: Vec<AskedSource>,

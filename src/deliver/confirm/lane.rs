@@ -15,7 +15,7 @@ use super::answer::{Answer, asked};
 use super::source::AskedSource;
 use crate::outbound::{Client, RequestError, Response};
 use crate::providers::{Call, Headers, Login, Question, charset};
-use crate::store::{DueConfirmation, Settlement, Store, Unavailable};
+use crate::store::{DeliveryQueue, DueConfirmation, Settlement, Unavailable};
 
 /// At the same time, of one source.
 const CONCURRENCY: usize = 4;
@@ -33,7 +33,7 @@ pub struct Lane {
     name: Arc<str>,
     /// `None`: the source is no longer configured to be confirmed.
     source: Option<AskedSource>,
-    store: Store,
+    store: DeliveryQueue,
     client: Client,
     news: Notify,
     /// Held while one is being fetched, so that others wait for it.
@@ -49,7 +49,7 @@ struct KnownLogin {
 }
 
 impl Lane {
-    pub fn new(name: Arc<str>, source: Option<AskedSource>, store: &Store, client: &Client) -> Self {
+    pub fn new(name: Arc<str>, source: Option<AskedSource>, store: &DeliveryQueue, client: &Client) -> Self {
         Self {
             name,
             source,
@@ -131,7 +131,7 @@ impl Lane {
         };
         let mut body = Bytes::new();
         if source.asker.needs_body() {
-            match self.store.message(due.message).await {
+            match self.store.reads().message(due.message).await {
                 Ok(Some(message)) => body = message.payload_bytes().unwrap_or(message.body),
                 Ok(None) => return Ok(Answer::Unaskable("the message is no longer kept".to_owned())),
                 Err(Unavailable::Damaged) => {

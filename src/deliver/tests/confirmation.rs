@@ -42,7 +42,7 @@ fn pay(api: &Server) -> Vec<AskedSource> {
 }
 
 pub(super) fn confirmer(store: &Store, sources: Vec<AskedSource>) -> Confirmer {
-    Confirmer::new(store.clone(), clock, Client::new(), sources)
+    Confirmer::new(store.delivery_queue(), clock, Client::new(), sources)
 }
 
 fn about(source: &str, question: &Question) -> NewMessage {
@@ -59,11 +59,11 @@ fn payment(id: &str) -> NewMessage {
 }
 
 pub(super) async fn confirmation(store: &Store, message: i64) -> Confirmation {
-    store.confirmation(message).await.unwrap().unwrap()
+    store.reads().confirmation(message).await.unwrap().unwrap()
 }
 
 async fn state_of_message(store: &Store, message: i64) -> Option<String> {
-    store.message(message).await.unwrap().unwrap().head.confirmation
+    store.reads().message(message).await.unwrap().unwrap().head.confirmation
 }
 
 /// The schedule, a little late each time.

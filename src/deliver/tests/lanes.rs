@@ -44,7 +44,12 @@ fn a_strict_queue_keeps_its_order_over_a_restart_while_its_head_waits() {
         let strict =
             TargetSettings { ordering: DeliveryOrdering::Strict, ..settings("app", "http://127.0.0.1:1/") };
         let target = create(&store, strict).await;
-        store.set_target_state(target, TargetState::Paused, None, clock()).await.unwrap().unwrap();
+        store
+            .target_registry()
+            .set_target_state(target, TargetState::Paused, None, clock())
+            .await
+            .unwrap()
+            .unwrap();
         keep(&store, message("github.push", "1")).await;
         keep(&store, message("github.push", "2")).await;
         let [head, second]: [Delivery; 2] = all(&store).await.try_into().unwrap();
@@ -61,7 +66,7 @@ fn a_strict_queue_keeps_its_order_over_a_restart_while_its_head_waits() {
             excerpt: None,
             next: again,
         };
-        store.record_attempts(std::sync::Arc::new(vec![failed]), clock()).await.unwrap();
+        store.delivery_queue().record_attempts(std::sync::Arc::new(vec![failed]), clock()).await.unwrap();
         // What whoever starts finds, without anything in memory.
         let query = |at: OffsetDateTime| DueQuery {
             target,
@@ -71,9 +76,9 @@ fn a_strict_queue_keeps_its_order_over_a_restart_while_its_head_waits() {
             limit: 8,
             bytes: 1 << 20,
         };
-        let page = store.due_deliveries(query(clock())).await.unwrap();
+        let page = store.delivery_queue().due_deliveries(query(clock())).await.unwrap();
         assert!(page.deliveries.is_empty() && page.next_due.is_some(), "{second:?} must wait: {page:?}");
-        let page = store.due_deliveries(query(clock() + SECOND * 61)).await.unwrap();
+        let page = store.delivery_queue().due_deliveries(query(clock() + SECOND * 61)).await.unwrap();
         assert_eq!(page.deliveries[0].id, head.id);
     });
 }

@@ -71,13 +71,13 @@ fn an_orphan_at_the_head_of_a_strict_queue_does_not_stop_it() {
         until(&store, "delivered", are_all(DeliveryState::Delivered, 2)).await;
         let new =
             NewReplay { filter: MessageFilter::default(), target: Some(target), rate: 1, through: None };
-        let replay = store.create_replay(new, clock()).await.unwrap();
+        let replay = store.delivery_queue().create_replay(new, clock()).await.unwrap();
         // The clean-up comes between the reading and the writing of the replay's step.
-        while !store.merge_keys(gone).await.unwrap() {}
-        assert_eq!(store.delete_messages(vec![gone], Keeping::default()).await.unwrap().changed, 1);
+        while !store.cleanup().merge_keys(gone).await.unwrap() {}
+        assert_eq!(store.cleanup().delete_messages(vec![gone], Keeping::default()).await.unwrap().changed, 1);
         let messages = vec![(gone, vec![target]), (there, vec![target])];
         let step = ReplayStep { replay, from: 0, to: there, messages, is_of_dead: false, is_last: true };
-        assert!(store.step_replay(step, clock()).await.unwrap());
+        assert!(store.delivery_queue().step_replay(step, clock()).await.unwrap());
         tokio::time::sleep(SECOND * 5).await;
         assert_eq!(server.asked().len(), 3, "{:#?}", all(&store).await);
     });
@@ -89,7 +89,12 @@ fn a_queue_that_is_strict_no_longer_passes_by_its_failing_head() {
         let server = Server::start(|_| Reply::Hang);
         let strict = TargetSettings { ordering: DeliveryOrdering::Strict, ..settings("app", &server.url) };
         let target = create(&store, strict.clone()).await;
-        store.set_target_state(target, TargetState::Paused, None, clock()).await.unwrap().unwrap();
+        store
+            .target_registry()
+            .set_target_state(target, TargetState::Paused, None, clock())
+            .await
+            .unwrap()
+            .unwrap();
         keep(&store, message("github.push", "1")).await;
         keep(&store, message("github.push", "2")).await;
         let head = all(&store).await[0].id;
@@ -107,9 +112,9 @@ fn a_queue_that_is_strict_no_longer_passes_by_its_failing_head() {
                 ordering: DeliveryOrdering::Strict,
             },
         };
-        store.record_attempts(vec![record].into(), clock()).await.unwrap();
+        store.delivery_queue().record_attempts(vec![record].into(), clock()).await.unwrap();
         let any = TargetSettings { ordering: DeliveryOrdering::Any, ..strict };
-        store.update_target(target, any, clock()).await.unwrap().unwrap();
+        store.target_registry().update_target(target, any, clock()).await.unwrap().unwrap();
         let query = DueQuery {
             target,
             ordering: DeliveryOrdering::Any,
@@ -118,7 +123,7 @@ fn a_queue_that_is_strict_no_longer_passes_by_its_failing_head() {
             limit: 8,
             bytes: 1 << 20,
         };
-        let page = store.due_deliveries(query).await.unwrap();
+        let page = store.delivery_queue().due_deliveries(query).await.unwrap();
         assert_eq!(page.deliveries.len(), 1, "nothing before {:?}", page.next_due);
     });
 }
@@ -130,8 +135,18 @@ fn without_its_secrets_a_target_gets_nothing_rather_than_unsigned_messages() {
         let target = create(&store, settings("app", &server.url)).await;
         test_support::change(store.path(), "UPDATE targets SET sealed_secrets = 'AAAA'");
         // Anything that has the targets read again.
-        store.set_target_state(target, TargetState::Paused, None, clock()).await.unwrap().unwrap();
-        store.set_target_state(target, TargetState::Active, None, clock()).await.unwrap().unwrap();
+        store
+            .target_registry()
+            .set_target_state(target, TargetState::Paused, None, clock())
+            .await
+            .unwrap()
+            .unwrap();
+        store
+            .target_registry()
+            .set_target_state(target, TargetState::Active, None, clock())
+            .await
+            .unwrap()
+            .unwrap();
         keep(&store, message("github.push", "1")).await;
         tokio::time::sleep(SECOND).await;
         let unsigned = server
@@ -214,7 +229,7 @@ fn a_new_delivery_is_tried_at_once_though_the_clock_was_set_back() {
         let id = keep(&store, message("github.push", "1")).await;
         until(&store, "delivered", are_all(DeliveryState::Delivered, 1)).await;
         let ten_years = SECOND * 86_400 * 3_650;
-        store.deliver_again(id, vec![target], clock() + ten_years).await.unwrap().unwrap();
+        store.delivery_queue().deliver_again(id, vec![target], clock() + ten_years).await.unwrap().unwrap();
         tokio::time::sleep(SECOND * 2).await;
         assert_eq!(server.asked().len(), 2, "due at {}", all(&store).await[1].due_at);
     });
@@ -226,15 +241,20 @@ fn a_replay_does_not_hold_up_messages() {
         let server = Server::start(|_| Reply::Status(200));
         for number in 0..20 {
             let id = create(&store, settings(&format!("t{number}"), &server.url)).await;
-            store.set_target_state(id, TargetState::Paused, None, clock()).await.unwrap().unwrap();
+            store
+                .target_registry()
+                .set_target_state(id, TargetState::Paused, None, clock())
+                .await
+                .unwrap()
+                .unwrap();
         }
         // All 20 get each message, now and in the replay.
         for number in 0..1_000 {
             keep(&store, message("github.push", &number.to_string())).await;
         }
         let new = NewReplay { filter: MessageFilter::default(), target: None, rate: 10_000, through: None };
-        let id = store.create_replay(new, clock()).await.unwrap();
-        let replay = store.replay(id).await.unwrap().unwrap();
+        let id = store.delivery_queue().create_replay(new, clock()).await.unwrap();
+        let replay = store.reads().replay(id).await.unwrap().unwrap();
         let is_done = std::rc::Rc::new(AtomicBool::new(false));
         let (flag, own) = (is_done.clone(), store.clone());
         let acks = tokio::task::spawn_local(async move {
@@ -247,7 +267,7 @@ fn a_replay_does_not_hold_up_messages() {
             most
         });
         tokio::time::sleep(SECOND / 2).await;
-        let _ = replays::step(&store, clock, &replay).await;
+        let _ = replays::step(&store.delivery_queue(), clock, &replay).await;
         is_done.store(true, Ordering::SeqCst);
         let most = acks.await.unwrap();
         println!("r10: a message waited {most:?} for its acknowledgement");
@@ -265,7 +285,7 @@ fn a_target_that_shows_its_request_does_not_bring_its_secret_into_the_database()
         create(&store, settings("app", &server.url)).await;
         keep(&store, message("github.push", "1")).await;
         let tried = until(&store, "tried", |all| all.len() == 1 && all[0].attempts == 1).await;
-        let excerpt = store.attempts(tried[0].id).await.unwrap().remove(0).excerpt.unwrap();
+        let excerpt = store.reads().attempts(tried[0].id).await.unwrap().remove(0).excerpt.unwrap();
         assert!(!excerpt.contains("payments"), "{excerpt}");
     });
 }
@@ -289,11 +309,11 @@ fn a_new_credential_never_goes_to_the_old_address() {
                 settings.url = Some(url);
                 secrets.headers = vec![("X-Credential".to_owned(), credential.to_owned())];
             };
-            store.change_target(moving, change, clock()).await.unwrap().unwrap();
+            store.target_registry().change_target(moving, change, clock()).await.unwrap().unwrap();
         };
         for round in 0..40 {
             // Any other change has all of them read again.
-            store.update_target(first, quiet.clone(), clock()).await.unwrap().unwrap();
+            store.target_registry().update_target(first, quiet.clone(), clock()).await.unwrap().unwrap();
             tokio::time::sleep(Duration::from_millis(3)).await;
             if round % 2 == 0 {
                 change(b.url.clone(), "of b").await
@@ -323,12 +343,19 @@ fn a_replay_to_whom_it_would_go_today_leaves_conflicts_out() {
                 identity: Identity::DeliveryId("id".to_owned()),
                 ..message("github.push", body)
             };
-            store.keep(new, Instant::now() + LIMIT).await.unwrap();
+            store.ingest().keep(new, Instant::now() + LIMIT).await.unwrap();
         }
         until(&store, "delivered", are_all(DeliveryState::Delivered, 1)).await;
         let new = NewReplay { filter: MessageFilter::default(), target: None, rate: 50, through: None };
-        let id = store.create_replay(new, clock()).await.unwrap();
-        while !replays::step(&store, clock, &store.replay(id).await.unwrap().unwrap()).await.unwrap() {}
+        let id = store.delivery_queue().create_replay(new, clock()).await.unwrap();
+        while !replays::step(
+            &store.delivery_queue(),
+            clock,
+            &store.reads().replay(id).await.unwrap().unwrap(),
+        )
+        .await
+        .unwrap()
+        {}
         until(&store, "replayed", |all| {
             all.len() >= 2 && all.iter().all(|one| one.state == DeliveryState::Delivered)
         })
@@ -349,8 +376,13 @@ fn a_late_410_of_the_old_address_does_not_disable_the_new_one() {
         let target = create(&store, settings("app", &old.url)).await;
         keep(&store, message("github.push", "1")).await;
         tokio::time::sleep(Duration::from_millis(300)).await;
-        store.update_target(target, settings("app", &new.url), clock()).await.unwrap().unwrap();
+        store
+            .target_registry()
+            .update_target(target, settings("app", &new.url), clock())
+            .await
+            .unwrap()
+            .unwrap();
         tokio::time::sleep(SECOND * 2).await;
-        assert_eq!(store.target(target).await.unwrap().unwrap().state, TargetState::Active);
+        assert_eq!(store.reads().target(target).await.unwrap().unwrap().state, TargetState::Active);
     });
 }

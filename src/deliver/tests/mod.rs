@@ -75,7 +75,8 @@ async fn run(store: Store, stopping: watch::Receiver<bool>) {
         anywhere: DeliveryClient::new(Reach::Anywhere),
         public: DeliveryClient::new(Reach::Public { allowed: allowed.into() }),
     };
-    Engine::run(store, clock, || super::clock::monotonic() + AHEAD.get(), routes, stopping).await;
+    Engine::run(store.delivery_queue(), clock, || super::clock::monotonic() + AHEAD.get(), routes, stopping)
+        .await;
 }
 
 fn settings(name: &str, url: &str) -> TargetSettings {
@@ -102,7 +103,7 @@ async fn create(store: &Store, settings: TargetSettings) -> i64 {
         settings,
         secrets: Some(TargetSecrets { secrets, headers }),
     };
-    store.create_target(new, clock()).await.unwrap().unwrap()
+    store.target_registry().create_target(new, clock()).await.unwrap().unwrap()
 }
 
 fn message(event: &str, body: &str) -> NewMessage {
@@ -141,7 +142,7 @@ fn emitted(event: &str, owner: Option<&str>, body: &str) -> NewMessage {
 }
 
 async fn keep(store: &Store, message: NewMessage) -> i64 {
-    match store.keep(message, Instant::now() + LIMIT).await.unwrap() {
+    match store.ingest().keep(message, Instant::now() + LIMIT).await.unwrap() {
         Kept::New { id } => id,
         other => panic!("{other:?}"),
     }
@@ -150,12 +151,12 @@ async fn keep(store: &Store, message: NewMessage) -> i64 {
 /// Moves the clock on, and has the engine look at it.
 async fn pass(store: &Store, time: Duration) {
     AHEAD.set(AHEAD.get() + time);
-    let ids: Vec<i64> = store.targets().await.unwrap().iter().map(|target| target.id).collect();
-    store.due_signal().add(ids);
+    let ids: Vec<i64> = store.reads().targets().await.unwrap().iter().map(|target| target.id).collect();
+    store.delivery_queue().due_signal().add(ids);
 }
 
 async fn all(store: &Store) -> Vec<Delivery> {
-    let (mut deliveries, _) = store.deliveries(DeliveryFilter::default(), None, 1_000).await.unwrap();
+    let (mut deliveries, _) = store.reads().deliveries(DeliveryFilter::default(), None, 1_000).await.unwrap();
     deliveries.reverse();
     deliveries
 }

@@ -167,7 +167,7 @@ async fn page(
     filter: DeliveryFilter,
     paging: Paging,
 ) -> Result<web::Json<Page<Delivery>>, ApiError> {
-    let (found, next) = service.store.deliveries(filter, paging.cursor, paging.limit).await?;
+    let (found, next) = service.store.reads().deliveries(filter, paging.cursor, paging.limit).await?;
     Ok(web::Json(Page::new(found, next)))
 }
 
@@ -182,7 +182,7 @@ pub async fn one(
     _: Query<NoParameters>,
 ) -> Result<web::Json<DeliveryWithAttempts>, ApiError> {
     let delivery = stored(&service, id.0).await?;
-    let attempts = service.store.attempts(id.0).await?;
+    let attempts = service.store.reads().attempts(id.0).await?;
     let shown = |attempt: store::Attempt| match role {
         Role::Admin => attempt.into(),
         Role::Listener | Role::Reader => Attempt { excerpt: None, ..attempt.into() },
@@ -192,7 +192,7 @@ pub async fn one(
 }
 
 pub async fn stored(service: &Service, id: i64) -> Result<store::Delivery, ApiError> {
-    let found = service.store.delivery(id).await?;
+    let found = service.store.reads().delivery(id).await?;
     found.ok_or_else(|| {
         ApiError::NotFound(format!("Delivery {id} not found (it may have been deleted by retention)."))
     })

@@ -18,13 +18,12 @@ use super::schemas;
 use crate::config::{self, target_rules};
 use crate::http::endpoints::client_address;
 use crate::http::service::Service;
+use crate::json::OFFLOAD_BYTES_MIN;
 use crate::providers::json;
 use crate::store::{Content, EMITTED, Identity, Kept, NewMessage};
 
 /// As long as a webhook may take.
 const KEPT_WITHIN: Duration = Duration::from_millis(2_400);
-/// Reading more than this takes so long that other requests should not wait for it.
-const READ_ELSEWHERE_ABOVE: usize = 256 << 10;
 const MAX_KEY_CHARACTERS: usize = 200;
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
 const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
@@ -116,7 +115,7 @@ pub async fn emit(
         unverified: false,
         asking: None,
     };
-    match service.store.keep(message, Instant::now() + KEPT_WITHIN).await? {
+    match service.store.ingest().keep(message, Instant::now() + KEPT_WITHIN).await? {
         Kept::Duplicate { of } if is_keyed => {
             refuse_another_event(&service, of, &event).await?;
             Ok(HttpResponse::Ok().insert_header((REPLAYED, "true")).json(Emitted { id: of }))
@@ -141,7 +140,7 @@ struct Event {
 
 /// Small bodies here, large ones on a thread for such work.
 async fn read_where_it_fits(body: Bytes) -> Result<Event, ApiError> {
-    if body.len() <= READ_ELSEWHERE_ABOVE {
+    if body.len() < OFFLOAD_BYTES_MIN {
         return read(&body);
     }
     web::block(move || read(&body)).await.map_err(|_| ApiError::Internal)?
@@ -180,7 +179,7 @@ fn refuse_undeclared(service: &Service, event: &str) -> Result<(), ApiError> {
 /// The store compares payloads only.
 async fn refuse_another_event(service: &Service, of: i64, event: &Event) -> Result<(), ApiError> {
     // Where the message is gone but its key is still known, there is nothing left to compare with.
-    let Some(before) = service.store.message(of).await? else { return Ok(()) };
+    let Some(before) = service.store.reads().message(of).await? else { return Ok(()) };
     let is_same = before.head.event == event.event && before.head.owner == event.owner;
     if is_same { Ok(()) } else { Err(ApiError::IdempotencyKeyReused(of)) }
 }

@@ -132,7 +132,7 @@ pub async fn list(
     service: web::Data<Service>,
     _: Query<NoParameters>,
 ) -> Result<web::Json<Page<Listener>>, ApiError> {
-    Ok(web::Json(Page::new(service.store.listeners().await?, None)))
+    Ok(web::Json(Page::new(service.store.reads().listeners().await?, None)))
 }
 
 /// Messages as they come, and those that the listener has not acknowledged yet, as server-sent events.
@@ -158,7 +158,7 @@ pub async fn stream(
     let events = patterns(&service.known_events, query.events.as_deref())?;
     let since = query.since.as_deref().map(|since| input::time("since", since, now)).transpose()?;
     let waiting = Waiting::new(&service, &request)?;
-    let opened = service.store.open_listener(name.0.clone(), events, since, now).await?;
+    let opened = service.store.listener_registry().open_listener(name.0.clone(), events, since, now).await?;
     let opened = opened.map_err(|ListenerRefused::TooMany| ApiError::TooManyListeners(MOST_LISTENERS))?;
     Ok(response(Listening::new(service, name.0, opened, waiting)))
 }
@@ -247,7 +247,8 @@ pub async fn acknowledge(
     let deliveries: Vec<i64> = acknowledgements.iter().map(|one| one.delivery).collect();
     let target = known(&service, &name).await?.id;
     let now = (service.clock)();
-    let acknowledged = service.store.acknowledge_deliveries(target, acknowledgements, now).await?;
+    let acknowledged =
+        service.store.listener_registry().acknowledge_deliveries(target, acknowledgements, now).await?;
     service.streams.acknowledged(target, &deliveries);
     Ok(web::Json(Acknowledged { acknowledged }))
 }
@@ -263,11 +264,11 @@ pub async fn body(
     _: Query<NoParameters>,
 ) -> Result<HttpResponse, ApiError> {
     let target = known(&service, &name).await?.id;
-    let delivery = service.store.delivery(id.0).await?;
+    let delivery = service.store.reads().delivery(id.0).await?;
     let is_pending = |one: &store::Delivery| one.target == target && one.state == DeliveryState::Pending;
     let none = || ApiError::NotFound(format!("Nothing is pending as delivery {} for {}.", id.0, name.0));
     let delivery = delivery.filter(is_pending).ok_or_else(none)?;
-    let message = service.store.message(delivery.message).await?;
+    let message = service.store.reads().message(delivery.message).await?;
     let message = message.ok_or_else(|| messages::no_such_message(delivery.message))?;
     Ok(messages::download(&format!("delivery-{}", id.0), &message.head.headers, message.body))
 }
@@ -284,14 +285,14 @@ pub async fn remove(
     let target = known(&service, &name).await?.id;
     let now = (service.clock)();
     // Somebody who was faster has done the same.
-    let _ = service.store.set_target_state(target, TargetState::Removed, None, now).await?;
+    let _ = service.store.target_registry().set_target_state(target, TargetState::Removed, None, now).await?;
     service.streams.remove(target);
     targets::drop_pending(&service, target);
     Ok(HttpResponse::NoContent().finish())
 }
 
 async fn known(service: &Service, name: &ListenerName) -> Result<Target, ApiError> {
-    let found = service.store.listener_named(&name.0).await?;
+    let found = service.store.reads().listener_named(&name.0).await?;
     found.ok_or_else(|| {
         ApiError::NotFound(format!("Listener {} not found (it may have been removed).", name.0))
     })

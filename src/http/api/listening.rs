@@ -148,7 +148,7 @@ impl Listening {
             limit,
             bytes: PAGE_BYTES,
         };
-        let found = self.service.store.due_deliveries(query).await?;
+        let found = self.service.store.delivery_queue().due_deliveries(query).await?;
         let mut lost = found.orphans;
         self.damaged.extend(&found.damaged);
         lost.extend(found.damaged);
@@ -162,7 +162,7 @@ impl Listening {
         if !lost.is_empty() {
             let why = "the message was cleaned up, or cannot be read".to_owned();
             let burial = Burial { deliveries: lost, inactive_since: None, why };
-            match self.service.store.bury_deliveries(burial, (self.service.clock)()).await {
+            match self.service.store.delivery_queue().bury_deliveries(burial, (self.service.clock)()).await {
                 Ok(()) | Err(Unavailable::Damaged) => {}
                 Err(why) => return Err(why),
             }
@@ -171,7 +171,7 @@ impl Listening {
     }
 
     async fn greeting(&self) -> Result<Bytes, Unavailable> {
-        let pending = self.service.store.pending_of_listener(self.opened.target).await?;
+        let pending = self.service.store.reads().pending_of_listener(self.opened.target).await?;
         let greeting = Greeting { name: &self.name, is_new: self.opened.is_new, pending };
         Ok(event("listening", None, &greeting))
     }
@@ -202,12 +202,14 @@ impl Drop for Listening {
 
 /// Adds the old messages that a new listener has asked for.
 async fn fill(service: web::Data<Service>, opened: Opened) -> Result<(), Unavailable> {
-    let newest = service.store.newest_message().await?;
-    service.store.fill_listener(opened.target, false, (service.clock)()).await?;
+    let newest = service.store.reads().newest_message().await?;
+    service.store.listener_registry().fill_listener(opened.target, false, (service.clock)()).await?;
     // A message that was on its way when the listener was made may have been committed behind what was looked at.
     rt::spawn(async move {
         tokio::time::sleep(LATE_MESSAGES_WITHIN).await;
-        if let Err(why) = service.store.finish_filling(opened.target, newest, (service.clock)()).await {
+        if let Err(why) =
+            service.store.listener_registry().finish_filling(opened.target, newest, (service.clock)()).await
+        {
             log::warn!("a listener's old messages are looked through again when it connects next: {why}");
         }
     });
@@ -222,7 +224,11 @@ fn settle(service: &web::Data<Service>, target: i64) {
     runtime.spawn(async move {
         loop {
             let is_connected = service.streams.is_connected(target);
-            let written = service.store.set_listener_connected(target, is_connected, (service.clock)()).await;
+            let written = service
+                .store
+                .listener_registry()
+                .set_listener_connected(target, is_connected, (service.clock)())
+                .await;
             if let Err(why) = written {
                 log::warn!("whether a listener is connected could not be written: {why}");
                 return;

@@ -61,7 +61,7 @@ pub async fn stream(
         (Some(last), _) => id(last).ok_or_else(|| {
             ApiError::InvalidHeader("Last-Event-ID must be the id of a message.".to_owned())
         })?,
-        (None, None | Some("now")) => service.store.newest_message().await?,
+        (None, None | Some("now")) => service.store.reads().newest_message().await?,
         (None, Some(from)) => id(from).ok_or_else(|| {
             ApiError::InvalidQuery("from: must be the id of a message, or `now`".to_owned())
         })?,
@@ -108,7 +108,8 @@ impl Tail {
     async fn look(&mut self) -> Result<(), Unavailable> {
         self.waiting.will_look();
         let all = MessageFilter::default();
-        let found = self.service.store.messages(all, Direction::OldestFirst, Some(self.from), PAGE).await?;
+        let found =
+            self.service.store.reads().messages(all, Direction::OldestFirst, Some(self.from), PAGE).await?;
         self.may_have_more = found.next.is_some();
         self.from = found.messages.last().map(|head| head.id).max(found.next).unwrap_or(self.from);
         let is_watched = |head: &store::MessageHead| self.events.iter().any(|one| one.matches(&head.event));

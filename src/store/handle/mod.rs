@@ -1,13 +1,12 @@
-//! What the other parts ask of the store beyond keeping messages, a file for each noun. Reads run on a reader, writes
-//! on the writer's thread.
+//! Handles to the store, one for each role, so that the signature of a caller says what it may do. Reads run on a reader,
+//! writes on the writer's thread.
 
-mod cleaning;
-mod confirmations;
-mod deliveries;
-mod listeners;
-mod messages;
-mod rejections;
-mod replays;
-mod settings;
+pub mod cleanup;
+pub mod core;
+pub mod delivery_queue;
+pub mod ingest;
+pub mod listener_registry;
+pub mod reads;
+pub mod settings;
 pub mod store;
-mod targets;
+pub mod target_registry;

@@ -1,25 +1,33 @@
-//! What the service itself must remember.
+//! Values that the service itself remembers.
+
+use std::sync::Arc;
 
 use time::OffsetDateTime;
 
 use crate::store::error::Unavailable;
-use crate::store::handle::store::Store;
+use crate::store::handle::core::Core;
 use crate::store::setting::{self, Sealing};
 use crate::store::timestamp;
 
-impl Store {
+/// Values that the service itself remembers.
+#[derive(Clone, Debug)]
+pub struct ServiceSettings {
+    pub(super) core: Arc<Core>,
+}
+
+impl ServiceSettings {
     /// A value that the service remembers, unsealed.
     ///
     /// # Errors
     /// When it cannot be read, or was sealed under another key.
     pub async fn setting(&self, name: &str) -> Result<Option<String>, Unavailable> {
         let wanted = name.to_owned();
-        let stored = self.read(move |connection| setting::read(connection, &wanted)).await?;
+        let stored = self.core.read(move |connection| setting::read(connection, &wanted)).await?;
         let Some((value, sealing)) = stored else { return Ok(None) };
         match sealing {
             Sealing::Plain => Ok(Some(value)),
             Sealing::Sealed => {
-                let plain = self.inner.sealer.open(name, &value).map_err(|_| Unavailable::Refused)?;
+                let plain = self.core.sealer.open(name, &value).map_err(|_| Unavailable::Refused)?;
                 String::from_utf8(plain).map(Some).map_err(|_| Unavailable::Refused)
             }
         }
@@ -38,9 +46,11 @@ impl Store {
     ) -> Result<(), Unavailable> {
         let stored = match sealing {
             Sealing::Plain => value.to_owned(),
-            Sealing::Sealed => self.inner.sealer.seal(name, value.as_bytes()),
+            Sealing::Sealed => self.core.sealer.seal(name, value.as_bytes()),
         };
         let (name, now) = (name.to_owned(), timestamp::to_text(now));
-        self.write(move |database| setting::write(database.connection, &name, &stored, sealing, &now)).await
+        self.core
+            .write(move |database| setting::write(database.connection, &name, &stored, sealing, &now))
+            .await
     }
 }

@@ -44,7 +44,12 @@ fn patterns(events: &[&str]) -> Vec<Pattern> {
 
 async fn open(store: &Store, name: &str, events: &[&str], since: Option<OffsetDateTime>) -> Opened {
     let since = since.map(timestamp::to_text);
-    store.open_listener(name.to_owned(), patterns(events), since, now()).await.unwrap().unwrap()
+    store
+        .listener_registry()
+        .open_listener(name.to_owned(), patterns(events), since, now())
+        .await
+        .unwrap()
+        .unwrap()
 }
 
 async fn keep(store: &Store, event: &str, age: Duration, asking: Option<Asking>) -> i64 {
@@ -64,7 +69,7 @@ async fn keep(store: &Store, event: &str, age: Duration, asking: Option<Asking>)
         unverified: false,
         asking,
     };
-    store.keep(message, Instant::now() + Wait::from_secs(20)).await.unwrap().id()
+    store.ingest().keep(message, Instant::now() + Wait::from_secs(20)).await.unwrap().id()
 }
 
 /// The pending messages of a listener, in order.
@@ -77,7 +82,7 @@ async fn pending(store: &Store, target: i64) -> Vec<i64> {
         limit: 1_000,
         bytes: usize::MAX,
     };
-    let page = store.due_deliveries(query).await.unwrap();
+    let page = store.delivery_queue().due_deliveries(query).await.unwrap();
     page.deliveries.iter().map(|delivery| delivery.message.head.id).collect()
 }
 
@@ -92,7 +97,7 @@ fn a_listener_gets_what_comes_after_it_was_made() {
         assert_eq!(pending(&store, opened.target).await, [push]);
         let again = open(&store, "laptop", &["github.*"], Some(now() - Duration::HOUR)).await;
         assert_eq!(again, Opened { target: opened.target, is_new: false, must_be_filled: false });
-        assert_eq!(store.pending_of_listener(opened.target).await, Ok(1));
+        assert_eq!(store.reads().pending_of_listener(opened.target).await, Ok(1));
     });
 }
 
@@ -106,10 +111,10 @@ fn old_messages_come_before_new_ones_and_only_once() {
         let opened = open(&store, "laptop", &["github.*"], Some(now() - Duration::hours(2))).await;
         assert!(opened.must_be_filled);
         let new = keep(&store, "github.push", Duration::ZERO, None).await;
-        assert_eq!(store.fill_listener(opened.target, false, now()).await, Ok(2));
+        assert_eq!(store.listener_registry().fill_listener(opened.target, false, now()).await, Ok(2));
         assert_eq!(pending(&store, opened.target).await, [oldest, older, new]);
         assert!(open(&store, "laptop", &["github.*"], None).await.must_be_filled, "it was not the last time");
-        assert_eq!(store.fill_listener(opened.target, true, now()).await, Ok(0));
+        assert_eq!(store.listener_registry().fill_listener(opened.target, true, now()).await, Ok(0));
         assert!(!open(&store, "laptop", &["github.*"], None).await.must_be_filled);
         assert_eq!(pending(&store, opened.target).await, [oldest, older, new]);
     });
@@ -120,11 +125,18 @@ fn last_look_adds_only_what_was_committed_late() {
     run(async |store| {
         let old = keep(&store, "github.push", Duration::hours(1), None).await;
         let opened = open(&store, "laptop", &["github.*"], Some(now() - Duration::hours(2))).await;
-        assert_eq!(store.fill_listener(opened.target, false, now()).await, Ok(1));
+        assert_eq!(store.listener_registry().fill_listener(opened.target, false, now()).await, Ok(1));
         let late = keep(&store, "github.push", Duration::ZERO, None).await;
         // As if it had been matched before the listener was made.
-        assert_eq!(store.acknowledge_deliveries(opened.target, Vec::new(), now()).await, Ok(0));
-        assert_eq!(store.finish_filling(opened.target, old, now()).await, Ok(0), "it has its delivery");
+        assert_eq!(
+            store.listener_registry().acknowledge_deliveries(opened.target, Vec::new(), now()).await,
+            Ok(0)
+        );
+        assert_eq!(
+            store.listener_registry().finish_filling(opened.target, old, now()).await,
+            Ok(0),
+            "it has its delivery"
+        );
         assert_eq!(pending(&store, opened.target).await, [old, late]);
         assert!(!open(&store, "laptop", &["github.*"], None).await.must_be_filled);
     });
@@ -137,7 +149,7 @@ fn more_old_messages_than_a_page_are_all_added() {
         let mut messages = futures_util::future::join_all(kept).await;
         messages.sort_unstable();
         let opened = open(&store, "laptop", &["*"], Some(now() - Duration::HOUR)).await;
-        assert_eq!(store.fill_listener(opened.target, true, now()).await, Ok(1_200));
+        assert_eq!(store.listener_registry().fill_listener(opened.target, true, now()).await, Ok(1_200));
         let mut all = pending(&store, opened.target).await;
         all.sort_unstable();
         assert_eq!(all, messages[..1_000]);
@@ -152,9 +164,9 @@ fn what_was_not_confirmed_is_not_among_the_old_messages() {
         keep(&store, "github.push", Duration::MINUTE, asking()).await;
         let settlement = Settlement::Confirmed;
         let asked = Asked { message: confirmed, tries: 1, unknowns: 0, reason: String::new(), settlement };
-        store.settle_confirmation(asked, now()).await.unwrap();
+        store.delivery_queue().settle_confirmation(asked, now()).await.unwrap();
         let opened = open(&store, "laptop", &["*"], Some(now() - Duration::HOUR)).await;
-        assert_eq!(store.fill_listener(opened.target, true, now()).await, Ok(1));
+        assert_eq!(store.listener_registry().fill_listener(opened.target, true, now()).await, Ok(1));
         assert_eq!(pending(&store, opened.target).await, [confirmed]);
     });
 }
@@ -175,13 +187,13 @@ fn other_events_are_asked_for_without_losing_what_is_pending() {
 fn a_listener_is_paused_while_nobody_listens() {
     run(async |store| {
         let opened = open(&store, "laptop", &["*"], None).await;
-        let state = async || store.target(opened.target).await.unwrap().unwrap().state;
+        let state = async || store.reads().target(opened.target).await.unwrap().unwrap().state;
         assert_eq!(state().await, TargetState::Active);
-        store.pause_listeners(now()).await.unwrap();
+        store.listener_registry().pause_listeners(now()).await.unwrap();
         assert_eq!(state().await, TargetState::Paused);
-        store.set_listener_connected(opened.target, true, now()).await.unwrap();
+        store.listener_registry().set_listener_connected(opened.target, true, now()).await.unwrap();
         assert_eq!(state().await, TargetState::Active);
-        store.set_listener_connected(opened.target, false, now()).await.unwrap();
+        store.listener_registry().set_listener_connected(opened.target, false, now()).await.unwrap();
         assert_eq!(state().await, TargetState::Paused);
         open(&store, "laptop", &["*"], None).await;
         assert_eq!(state().await, TargetState::Active, "the clean-up leaves it alone from now on");
@@ -194,14 +206,22 @@ fn listeners_are_few_and_take_no_name_of_a_target() {
         for number in 0..MOST_LISTENERS {
             open(&store, &format!("laptop-{number}"), &["*"], None).await;
         }
-        let refused =
-            store.open_listener("one-more".to_owned(), patterns(&["*"]), None, now()).await.unwrap();
+        let refused = store
+            .listener_registry()
+            .open_listener("one-more".to_owned(), patterns(&["*"]), None, now())
+            .await
+            .unwrap();
         assert_eq!(refused, Err(ListenerRefused::TooMany));
-        let listeners = store.listeners().await.unwrap();
+        let listeners = store.reads().listeners().await.unwrap();
         assert_eq!((listeners.len(), listeners[0].name.as_str()), (MOST_LISTENERS, "laptop-0"));
-        assert!(store.target_named("laptop-0").await.unwrap().is_none());
-        let found = store.listener_named("laptop-0").await.unwrap().unwrap();
-        store.set_target_state(found.id, TargetState::Removed, None, now()).await.unwrap().unwrap();
+        assert!(store.reads().target_named("laptop-0").await.unwrap().is_none());
+        let found = store.reads().listener_named("laptop-0").await.unwrap().unwrap();
+        store
+            .target_registry()
+            .set_target_state(found.id, TargetState::Removed, None, now())
+            .await
+            .unwrap()
+            .unwrap();
         assert!(open(&store, "laptop-0", &["*"], None).await.is_new);
     });
 }
@@ -213,7 +233,7 @@ fn an_acknowledgement_ends_a_delivery_once_and_keeps_what_was_answered() {
         let other = open(&store, "other", &["*"], None).await;
         keep(&store, "github.push", Duration::ZERO, None).await;
         keep(&store, "github.push", Duration::ZERO, None).await;
-        let (all, _) = store.deliveries(DeliveryFilter::default(), None, 9).await.unwrap();
+        let (all, _) = store.reads().deliveries(DeliveryFilter::default(), None, 9).await.unwrap();
         let mut own: Vec<i64> =
             all.iter().filter(|one| one.target == opened.target).map(|one| one.id).collect();
         own.sort_unstable();
@@ -223,19 +243,20 @@ fn an_acknowledgement_ends_a_delivery_once_and_keeps_what_was_answered() {
             Acknowledgement { delivery: own[0], answer: Some(answer) },
             Acknowledgement { delivery: own[1], answer: None },
         ];
-        let acknowledge =
-            async |target| store.acknowledge_deliveries(target, acknowledgements.clone(), now()).await;
+        let acknowledge = async |target| {
+            store.listener_registry().acknowledge_deliveries(target, acknowledgements.clone(), now()).await
+        };
         assert_eq!(acknowledge(other.target).await, Ok(0), "they are another one's");
         assert_eq!(acknowledge(opened.target).await, Ok(2));
         assert_eq!(acknowledge(opened.target).await, Ok(0));
         assert!(pending(&store, opened.target).await.is_empty());
-        let attempts = store.attempts(own[0]).await.unwrap();
+        let attempts = store.reads().attempts(own[0]).await.unwrap();
         assert_eq!(attempts.len(), 1);
         assert_eq!((attempts[0].status, attempts[0].took_ms), (Some(500), 12));
         assert_eq!(attempts[0].excerpt.as_deref(), Some("oh"));
-        let delivery = store.delivery(own[0]).await.unwrap().unwrap();
+        let delivery = store.reads().delivery(own[0]).await.unwrap().unwrap();
         assert_eq!((delivery.attempts, delivery.outcome.as_deref()), (1, Some("500")));
-        assert!(store.attempts(own[1]).await.unwrap().is_empty());
+        assert!(store.reads().attempts(own[1]).await.unwrap().is_empty());
     });
 }
 
@@ -243,7 +264,7 @@ fn an_acknowledgement_ends_a_delivery_once_and_keeps_what_was_answered() {
 fn old_messages_of_one_time_are_read_by_index_page_by_page() {
     run(|store| async move {
         let opened = open(&store, "laptop", &["*"], Some(now() - Duration::DAY)).await;
-        let target = store.target(opened.target).await.unwrap().unwrap();
+        let target = store.reads().target(opened.target).await.unwrap().unwrap();
         let (mut from, mut found) =
             (FillPosition::new(timestamp::to_text(now() - Duration::DAY), None), Vec::new());
         let at = timestamp::to_text(now() - Duration::HOUR);
@@ -251,14 +272,15 @@ fn old_messages_of_one_time_are_read_by_index_page_by_page() {
             keep(&store, "github.push", Duration::HOUR, None).await;
         }
         store
+            .core
             .write(move |database| database.connection.execute("UPDATE messages SET received_at = ?1", [at]))
             .await
             .unwrap();
-        store.write(|database| database.connection.execute("DELETE FROM deliveries", [])).await.unwrap();
+        store.core.write(|database| database.connection.execute("DELETE FROM deliveries", [])).await.unwrap();
         loop {
             let (target, position) = (target.clone(), from.clone());
             let page =
-                store.read(move |connection| missing(connection, &target, &position, 10)).await.unwrap();
+                store.core.read(move |connection| missing(connection, &target, &position, 10)).await.unwrap();
             found.extend(page.messages);
             match page.next {
                 Some(next) => from = next,

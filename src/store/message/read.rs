@@ -206,14 +206,6 @@ pub fn newest_id(connection: &Connection) -> rusqlite::Result<i64> {
     connection.query_row("SELECT coalesce(max(id), 0) FROM messages", [], |row| row.get(0))
 }
 
-/// The first message that was received at this time or later; `None` where there is none.
-pub fn first_since(connection: &Connection, since: &str) -> rusqlite::Result<Option<i64>> {
-    connection
-        .prepare_cached("SELECT id FROM messages WHERE received_at >= ?1 ORDER BY received_at, id LIMIT 1")?
-        .query_row([since], |row| row.get(0))
-        .optional()
-}
-
 #[cfg(test)]
 mod tests {
     use crate::store::message::read::query_without_content;

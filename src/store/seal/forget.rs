@@ -124,7 +124,7 @@ mod tests {
             ("inbox_path", Sealing::Sealed),
             ("plain", Sealing::Plain),
         ] {
-            setup.runtime.block_on(store.set_setting(name, "value", sealing, now)).unwrap();
+            setup.runtime.block_on(store.settings().set_setting(name, "value", sealing, now)).unwrap();
         }
         setup.close(store);
         rusqlite::Connection::open(setup.path())
@@ -149,14 +149,14 @@ mod tests {
             StoreOptions { key: Some(b"the new key, and a long one".to_vec()), ..options(&setup.path()) };
         let store = Store::open_with(&other, FORGET).unwrap();
         setup.runtime.block_on(async {
-            assert_eq!(store.setting("learned_secret:asana").await, Ok(None));
-            assert_eq!(store.setting("plain").await, Ok(Some("value".to_owned())));
-            let targets = store.targets_with_secrets().await.unwrap();
+            assert_eq!(store.settings().setting("learned_secret:asana").await, Ok(None));
+            assert_eq!(store.settings().setting("plain").await, Ok(Some("value".to_owned())));
+            let targets = store.reads().targets_with_secrets().await.unwrap();
             assert_eq!(targets.len(), 1);
             assert_eq!(targets[0].0.state, TargetState::Disabled);
             assert!(targets[0].1.is_some(), "it opens, and has none");
-            assert_eq!(store.rejection(1).await.unwrap().unwrap().credentials, None);
-            assert!(store.sources_awaiting_confirmation().await.unwrap().is_empty());
+            assert_eq!(store.reads().rejection(1).await.unwrap().unwrap().credentials, None);
+            assert!(store.delivery_queue().sources_awaiting_confirmation().await.unwrap().is_empty());
         });
         setup.close(store);
         let sealed: i64 = setup.query(

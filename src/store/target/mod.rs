@@ -5,5 +5,6 @@ pub mod change;
 pub mod declare;
 pub mod expire;
 pub mod read;
+pub mod secrets;
 pub mod settings;
 pub mod subscription;

@@ -45,14 +45,16 @@ fn flip(setup: &Setup, page: u64, at: u64, count: usize) {
 }
 
 fn list(setup: &Setup, store: &Store, direction: Direction) -> Vec<i64> {
-    let page =
-        setup.runtime.block_on(store.messages(MessageFilter::default(), direction, None, 1_000)).unwrap();
+    let page = setup
+        .runtime
+        .block_on(store.reads().messages(MessageFilter::default(), direction, None, 1_000))
+        .unwrap();
     assert_eq!(page.next, None);
     page.messages.iter().map(|head| head.id).collect()
 }
 
 fn one(setup: &Setup, store: &Store, id: i64) -> Result<Option<StoredMessage>, Unavailable> {
-    setup.runtime.block_on(store.message(id))
+    setup.runtime.block_on(store.reads().message(id))
 }
 
 #[test]
@@ -79,7 +81,7 @@ fn damaged_table_page_costs_only_its_rows() {
     }
     let filter = MessageFilter { source: Some("github".to_owned()), ..MessageFilter::default() };
     let scope = ReplayScope { filter, target_owner: None, to_where_it_died: false, through: 60 };
-    let counted = setup.runtime.block_on(store.count_to_replay(scope, soon())).unwrap().unwrap();
+    let counted = setup.runtime.block_on(store.reads().count_to_replay(scope, soon())).unwrap().unwrap();
     assert_eq!(counted.messages, all.len() as u64);
     assert_eq!(setup.keep(&store, with_id("new", "1")), Ok(Kept::New { id: 61 }));
     assert_eq!(store.ready(), Ok(()));

@@ -87,7 +87,7 @@ fn the_oldest_key_is_known_after_a_merge_a_restart_and_the_end_of_its_message() 
     setup.keep_all(&store, messages);
     setup.merge_keys(&store);
     assert_eq!(setup.query::<i64>("SELECT count(*) FROM delivery_keys"), 500);
-    let deleted = setup.runtime.block_on(store.delete_messages(vec![1], Keeping::default()));
+    let deleted = setup.runtime.block_on(store.cleanup().delete_messages(vec![1], Keeping::default()));
     assert_eq!(deleted, Ok(Step { taken: 1, changed: 1 }));
     assert_eq!(setup.keep(&store, with_id("id 0", "1")), Ok(Kept::Duplicate { of: 1 }));
     setup.close(store);
@@ -165,14 +165,14 @@ fn a_message_waits_for_the_lock_until_its_deadline_and_no_longer() {
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
     let began = Instant::now();
     let deadline = began + Duration::from_millis(300);
-    let kept = setup.runtime.block_on(store.keep(with_id("one", "1"), deadline));
+    let kept = setup.runtime.block_on(store.ingest().keep(with_id("one", "1"), deadline));
     assert_eq!(kept, Err(Unavailable::Deadline));
     assert!(began.elapsed() < Duration::from_secs(2));
     let waiting = std::thread::spawn({
         let store = store.clone();
         move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
-            runtime.block_on(store.keep(with_id("two", "1"), soon()))
+            runtime.block_on(store.ingest().keep(with_id("two", "1"), soon()))
         }
     });
     while store.stats().queue_depth > 0 {
@@ -189,7 +189,7 @@ fn below_the_low_water_mark_messages_are_refused_and_settings_are_not() {
     assert_eq!(setup.keep(&store, with_id("one", "1")), Err(Unavailable::DiskLow));
     assert_eq!(store.ready(), Err(Unavailable::DiskLow));
     let now = OffsetDateTime::now_utc();
-    assert_eq!(setup.runtime.block_on(store.set_setting("a", "b", Sealing::Plain, now)), Ok(()));
+    assert_eq!(setup.runtime.block_on(store.settings().set_setting("a", "b", Sealing::Plain, now)), Ok(()));
 }
 
 #[test]
@@ -199,10 +199,13 @@ fn sealed_settings_are_read_back_and_are_not_in_the_file() {
     let now = OffsetDateTime::now_utc();
     setup
         .runtime
-        .block_on(store.set_setting("inbox_path", "very-secret-path", Sealing::Sealed, now))
+        .block_on(store.settings().set_setting("inbox_path", "very-secret-path", Sealing::Sealed, now))
         .unwrap();
-    assert_eq!(setup.runtime.block_on(store.setting("inbox_path")), Ok(Some("very-secret-path".to_owned())));
-    assert_eq!(setup.runtime.block_on(store.setting("nothing")), Ok(None));
+    assert_eq!(
+        setup.runtime.block_on(store.settings().setting("inbox_path")),
+        Ok(Some("very-secret-path".to_owned()))
+    );
+    assert_eq!(setup.runtime.block_on(store.settings().setting("nothing")), Ok(None));
     setup.close(store);
     let file = std::fs::read(setup.path()).unwrap();
     assert!(!file.windows(16).any(|bytes| bytes == b"very-secret-path"));

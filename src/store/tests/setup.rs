@@ -37,7 +37,7 @@ impl Setup {
     }
 
     pub fn keep(&self, store: &Store, message: NewMessage) -> Result<Kept, Unavailable> {
-        self.runtime.block_on(store.keep(message, soon()))
+        self.runtime.block_on(store.ingest().keep(message, soon()))
     }
 
     /// All at once, so that they share transactions.
@@ -48,7 +48,7 @@ impl Setup {
                 .into_iter()
                 .map(|message| {
                     let store = store.clone();
-                    local.spawn_local(async move { store.keep(message, soon()).await })
+                    local.spawn_local(async move { store.ingest().keep(message, soon()).await })
                 })
                 .collect();
             local.await;
@@ -62,7 +62,7 @@ impl Setup {
 
     pub fn merge_keys(&self, store: &Store) {
         let give_up = Instant::now() + Duration::from_secs(30);
-        while !self.runtime.block_on(store.merge_keys(i64::MAX)).unwrap() {
+        while !self.runtime.block_on(store.cleanup().merge_keys(i64::MAX)).unwrap() {
             assert!(Instant::now() < give_up, "the keys are not merged");
         }
     }

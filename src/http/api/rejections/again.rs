@@ -131,7 +131,7 @@ pub async fn release(
 }
 
 async fn release_as(service: &Service, id: Id, message: NewMessage) -> Result<Released, ApiError> {
-    let kept = service.store.release(id.0, message, Instant::now() + JUDGED_WITHIN).await?;
+    let kept = service.store.ingest().release(id.0, message, Instant::now() + JUDGED_WITHIN).await?;
     let kept = kept.ok_or_else(|| gone(id.0))?;
     Ok(Released { message_id: kept.id(), duplicate: matches!(kept, Kept::Duplicate { .. }) })
 }

@@ -158,12 +158,12 @@ async fn handle(
     }
     let through = match request.through {
         Some(through) => through,
-        None => service.store.newest_rejection().await?,
+        None => service.store.reads().newest_rejection().await?,
     };
     let after = match &request.cursor {
         Some(cursor) => position_of(cursor)?,
         None => {
-            let counts = service.store.count_rejections(filter.clone(), through).await?;
+            let counts = service.store.reads().count_rejections(filter.clone(), through).await?;
             let count = counts.iter().map(|one| one.count).sum();
             match request.confirm {
                 Some(confirmed) if confirmed == count => RejectionPosition::default(),
@@ -195,7 +195,8 @@ async fn step(
     action: Action,
 ) -> Result<BulkStep, ApiError> {
     let began = Instant::now();
-    let heads = service.store.next_rejections(filter.clone(), after.clone(), through, ROWS_PER_STEP).await?;
+    let heads =
+        service.store.reads().next_rejections(filter.clone(), after.clone(), through, ROWS_PER_STEP).await?;
     let mut is_last = heads.len() < ROWS_PER_STEP;
     let mut problem = None;
     let mut findings: Vec<(RejectionHead, Finding)> = Vec::new();
@@ -228,7 +229,7 @@ async fn step(
 }
 
 async fn find(service: &web::Data<Service>, id: i64, action: Action) -> Result<Finding, ApiError> {
-    let stored = match service.store.rejection(id).await {
+    let stored = match service.store.reads().rejection(id).await {
         Ok(Some(stored)) => stored,
         Ok(None) => return Ok(Finding::Gone),
         Err(Unavailable::Damaged) => return Ok(Finding::Skipped("unreadable")),
@@ -277,7 +278,7 @@ async fn write(
         }
     }
     let deadline = Instant::now() + JUDGED_WITHIN;
-    let mut stored = service.store.release_in_order(messages, deadline).await.into_iter();
+    let mut stored = service.store.ingest().release_in_order(messages, deadline).await.into_iter();
     let mut step = BulkStep::default();
     let mut position = None;
     for (at, finding) in others {

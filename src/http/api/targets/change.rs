@@ -153,7 +153,7 @@ pub async fn create(
     };
     check(&service, &settings)?;
     vet(&service, settings.url.as_deref()).await?;
-    if service.store.targets().await?.len() >= MAX_TARGETS {
+    if service.store.reads().targets().await?.len() >= MAX_TARGETS {
         return Err(ApiError::TooManyTargets(MAX_TARGETS));
     }
     let secrets = vec![store::TargetSecret { secret: secret.clone(), until: None }];
@@ -194,7 +194,7 @@ pub async fn patch(
         change.apply(settings);
         secrets.headers = new_headers.unwrap_or_else(|| std::mem::take(&mut secrets.headers));
     };
-    let changed = service.store.change_target(id.0, apply, (service.clock)()).await?;
+    let changed = service.store.target_registry().change_target(id.0, apply, (service.clock)()).await?;
     let changed = changed.map_err(|refused| told(refused, &settings.name))?;
     Ok(web::Json(details(&service, changed, Role::Admin).await?))
 }
@@ -279,7 +279,7 @@ async fn make(
 ) -> Result<store::Target, ApiError> {
     let name = settings.name.clone();
     let new = store::NewTarget { kind: TargetKind::Http, origin, settings, secrets: Some(secrets) };
-    let id = service.store.create_target(new, (service.clock)()).await?;
+    let id = service.store.target_registry().create_target(new, (service.clock)()).await?;
     stored(service, id.map_err(|refused| told(refused, &name))?).await
 }
 

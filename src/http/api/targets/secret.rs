@@ -77,7 +77,8 @@ pub async fn rotate(
     let secret = given_or_generated(new.secret)?;
     let now = (service.clock)();
     let newest = secret.clone();
-    let rotated = service.store.change_target(
+    let registry = service.store.target_registry();
+    let rotated = registry.change_target(
         id.0,
         move |_, secrets| {
             secrets.secrets = rotated(std::mem::take(&mut secrets.secrets), newest, overlap, now);
@@ -85,7 +86,7 @@ pub async fn rotate(
         now,
     );
     rotated.await?.map_err(|refused| told(refused, &target.settings.name))?;
-    let all = service.store.target_secrets(id.0).await?.secrets;
+    let all = service.store.reads().target_secrets(id.0).await?.secrets;
     let secrets = all.into_iter().map(|secret| TargetSecret { until: secret.until }).collect();
     Ok(web::Json(Rotated { secret, secrets }))
 }

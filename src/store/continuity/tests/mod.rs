@@ -155,7 +155,7 @@ fn copy_from_before_a_checkpoint_of_the_same_wal_is_refused() {
     copy(&setup.path(), &young);
     keep(&setup, &store, 0..3);
     Connection::open(setup.path()).unwrap().execute_batch("PRAGMA wal_checkpoint").unwrap();
-    store.inner.shared.set_commits_copied(store.inner.shared.commits_written());
+    store.core.shared.set_commits_copied(store.core.shared.commits_written());
     keep(&setup, &store, 3..6);
     let image = crash(&setup);
     assert_starts(&crash(&setup), 6);
@@ -330,7 +330,7 @@ fn webhook_ids_of_lost_messages_are_never_given_again() {
     keep(&setup, &store, 0..5);
     let image = crash(&setup);
     keep(&setup, &store, 5..10);
-    let lost: Vec<String> = (1..=10).map(|id| store.instances().webhook_id(id)).collect();
+    let lost: Vec<String> = (1..=10).map(|id| store.reads().instances().webhook_id(id)).collect();
     for is_marked in [true, false] {
         let copied = crash(&image);
         if !is_marked {
@@ -338,7 +338,7 @@ fn webhook_ids_of_lost_messages_are_never_given_again() {
         }
         let restored = open(&copied).unwrap();
         keep(&copied, &restored, 5..10);
-        let now: Vec<String> = (1..=10).map(|id| restored.instances().webhook_id(id)).collect();
+        let now: Vec<String> = (1..=10).map(|id| restored.reads().instances().webhook_id(id)).collect();
         assert_eq!(now[..5], lost[..5], "what the copy holds keeps its id");
         assert!(now[5..].iter().all(|id| !lost.contains(id)), "{now:?} {lost:?}");
     }
@@ -349,10 +349,10 @@ fn webhook_ids_stay_over_restarts_and_crashes() {
     let setup = Setup::new();
     let store = setup.open();
     keep(&setup, &store, 0..2);
-    let ids = store.instances();
+    let ids = store.reads().instances();
     setup.close(store);
     let store = setup.open();
-    assert_eq!(store.instances(), ids);
+    assert_eq!(store.reads().instances(), ids);
     keep(&setup, &store, 2..3);
     setup.close(store);
     assert_eq!(setup.query::<i64>("SELECT count(*) FROM instances"), 1);

@@ -228,7 +228,7 @@ fn clean_stop_waits_for_a_checkpoint() {
     let setup = Setup::new();
     let store = setup.open();
     keep(&setup, &store, 0..4);
-    let shared = store.inner.shared.clone();
+    let shared = store.core.shared.clone();
     let alone = shared.wait_for_checkpoint();
     std::thread::scope(|scope| {
         let closing = scope.spawn(move || {

@@ -28,11 +28,11 @@ impl World {
             excerpt: None,
             next,
         };
-        self.wait(self.store.record_attempts(Arc::new(vec![record]), now())).unwrap();
+        self.wait(self.store.delivery_queue().record_attempts(Arc::new(vec![record]), now())).unwrap();
     }
 
     fn again(&self, target: i64) -> i64 {
-        self.wait(self.store.deliver_again(1, vec![target], now())).unwrap().unwrap()[0]
+        self.wait(self.store.delivery_queue().deliver_again(1, vec![target], now())).unwrap().unwrap()[0]
     }
 
     /// The states of all deliveries, oldest first.
@@ -51,8 +51,8 @@ fn dead_delivery_is_settled_by_its_replay() {
     assert_eq!(world.query::<i64>("SELECT count(*) FROM dead_letters"), 1);
     let second = world.again(target);
     assert_eq!(world.states(), ["replayed", "pending"]);
-    assert_eq!(world.wait(world.store.dead_letter_count()).unwrap(), 0);
-    let first = world.wait(world.store.delivery(1)).unwrap().unwrap();
+    assert_eq!(world.wait(world.store.reads().dead_letter_count()).unwrap(), 0);
+    let first = world.wait(world.store.reads().delivery(1)).unwrap().unwrap();
     assert_eq!((first.state, first.replayed_by), (DeliveryState::Replayed, Some(second)));
     world.finish(second, Next::Dead);
     assert_eq!(world.states(), ["replayed", "dead"], "a replay that dies leaves one dead letter");
@@ -85,7 +85,7 @@ fn buried_delivery_with_a_newer_one_is_settled() {
     let (world, target) = delivered_to_one();
     world.again(target);
     let burial = Burial { deliveries: vec![1], inactive_since: None, why: "test".to_owned() };
-    world.wait(world.store.bury_deliveries(burial, now())).unwrap();
+    world.wait(world.store.delivery_queue().bury_deliveries(burial, now())).unwrap();
     assert_eq!(world.states(), ["replayed", "pending"]);
 }
 
@@ -98,12 +98,12 @@ fn replay_of_dead_letters_adds_nothing_twice() {
     for (made, states) in [(1, ["replayed", "pending"]), (0, ["replayed", "pending"])] {
         let replay = world.wait(async {
             let new = NewReplay { filter: filter.clone(), target: None, rate: 100, through: None };
-            let replay = world.store.create_replay(new, now()).await.unwrap();
+            let replay = world.store.delivery_queue().create_replay(new, now()).await.unwrap();
             // As read before another replay was committed; it never died at the other target.
             let messages = vec![(1, vec![target, other])];
             let step = ReplayStep { replay, from: 0, to: 1, messages, is_of_dead: true, is_last: true };
-            assert!(world.store.step_replay(step, now()).await.unwrap());
-            world.store.replay(replay).await.unwrap().unwrap()
+            assert!(world.store.delivery_queue().step_replay(step, now()).await.unwrap());
+            world.store.reads().replay(replay).await.unwrap().unwrap()
         });
         assert_eq!((replay.deliveries, world.states()), (made, states.map(str::to_owned).to_vec()));
     }

@@ -59,29 +59,29 @@ impl World {
             settings: settings.clone(),
             secrets: None,
         });
-        self.wait(self.store.declare_targets(declared.collect(), now())).unwrap()
+        self.wait(self.store.target_registry().declare_targets(declared.collect(), now())).unwrap()
     }
 
     fn create(&self, settings: TargetSettings) -> Result<i64, TargetRefused> {
         let secrets = Some(TargetSecrets::default());
         let target = NewTarget { kind: TargetKind::Http, origin: Origin::Api, settings, secrets };
-        self.wait(self.store.create_target(target, now())).unwrap()
+        self.wait(self.store.target_registry().create_target(target, now())).unwrap()
     }
 
     fn update(&self, id: i64, settings: TargetSettings) -> Result<(), TargetRefused> {
-        self.wait(self.store.update_target(id, settings, now())).unwrap()
+        self.wait(self.store.target_registry().update_target(id, settings, now())).unwrap()
     }
 
     fn set_state(&self, id: i64, state: TargetState) -> Result<(), TargetRefused> {
-        self.wait(self.store.set_target_state(id, state, None, now())).unwrap()
+        self.wait(self.store.target_registry().set_target_state(id, state, None, now())).unwrap()
     }
 
     fn target(&self, id: i64) -> Target {
-        self.wait(self.store.target(id)).unwrap().unwrap()
+        self.wait(self.store.reads().target(id)).unwrap().unwrap()
     }
 
     fn keep(&self, message: NewMessage) -> Result<Kept, Unavailable> {
-        self.wait(self.store.keep(message, Instant::now() + Duration::from_secs(20)))
+        self.wait(self.store.ingest().keep(message, Instant::now() + Duration::from_secs(20)))
     }
 
     /// Keeps a new message; the targets that it is delivered to.
@@ -92,7 +92,7 @@ impl World {
 
     fn deliveries_of(&self, message: i64) -> Vec<i64> {
         let filter = DeliveryFilter { message: Some(message), ..DeliveryFilter::default() };
-        let (deliveries, _) = self.wait(self.store.deliveries(filter, None, 100)).unwrap();
+        let (deliveries, _) = self.wait(self.store.reads().deliveries(filter, None, 100)).unwrap();
         deliveries.iter().rev().map(|delivery| delivery.target).collect()
     }
 
@@ -106,7 +106,7 @@ impl World {
             limit: 100,
             bytes: 1 << 20,
         };
-        let page = self.wait(self.store.due_deliveries(query)).unwrap();
+        let page = self.wait(self.store.delivery_queue().due_deliveries(query)).unwrap();
         page.deliveries.iter().map(|delivery| delivery.message.head.id).collect()
     }
 
@@ -169,7 +169,7 @@ fn a_declared_target_is_made_changed_removed_and_comes_back_under_its_id() {
         (removed.state, removed.state_reason.as_deref()),
         (TargetState::Removed, Some("no longer declared"))
     );
-    assert_eq!(world.wait(world.store.targets()).unwrap().len(), 1);
+    assert_eq!(world.wait(world.store.reads().targets()).unwrap().len(), 1);
     let again = world.declare(&[settings("other", None, "*"), changed]).unwrap();
     assert_eq!(again, [first[1], first[0]]);
     let target = world.target(first[1]);
@@ -197,8 +197,8 @@ fn a_name_that_another_target_has_is_told_and_then_nothing_is_changed() {
         Err("taken".to_owned())
     );
     assert_eq!(world.target(old[0]).state, TargetState::Active);
-    assert_eq!(world.wait(world.store.target_named("new")).unwrap(), None);
-    assert_eq!(world.store.targets_for("x.y", None, None), old);
+    assert_eq!(world.wait(world.store.reads().target_named("new")).unwrap(), None);
+    assert_eq!(world.store.reads().targets_for("x.y", None, None), old);
     world.set_state(made, TargetState::Removed).unwrap();
     assert!(world.declare(&[settings("taken", None, "*")]).is_ok());
 }
@@ -234,23 +234,24 @@ fn targets_survive_a_restart_with_their_subscriptions() {
     let id = world.create(wanted.clone()).unwrap();
     let world = world.reopened();
     assert_eq!(world.target(id).settings, wanted);
-    assert_eq!(world.store.targets_for("pay.paid", Some("ann"), None), [id]);
+    assert_eq!(world.store.reads().targets_for("pay.paid", Some("ann"), None), [id]);
 }
 
 #[test]
 fn changes_at_the_same_time_are_all_known_to_the_matching() {
     let world = World::new();
     let store = &world.store;
+    let registry = store.target_registry();
     let changes = (0..40).map(|number| {
         let settings = settings(&format!("target-{number}"), None, "*");
-        store.create_target(
+        registry.create_target(
             NewTarget { kind: TargetKind::Http, origin: Origin::Api, settings, secrets: None },
             now(),
         )
     });
     let made = world.wait(futures_util::future::join_all(changes));
     assert!(made.iter().all(|made| matches!(made, Ok(Ok(_)))));
-    assert_eq!(store.targets_for("x.y", None, None).len(), 40);
+    assert_eq!(store.reads().targets_for("x.y", None, None).len(), 40);
 }
 
 #[test]
@@ -262,10 +263,11 @@ fn a_change_is_known_to_the_matching_though_nobody_waits_for_its_answer() {
         settings: settings("app", None, "*"),
         secrets: None,
     };
-    let mut changes = world.store.target_changes();
+    let mut changes = world.store.reads().target_changes();
     world.wait(async {
         // Polled once, so that the writer has it, and then dropped: like a client that hangs up.
-        let mut asked = Box::pin(world.store.create_target(target, now()));
+        let registry = world.store.target_registry();
+        let mut asked = Box::pin(registry.create_target(target, now()));
         let is_pending =
             std::future::poll_fn(|context| Poll::Ready(asked.as_mut().poll(context).is_pending()));
         assert!(is_pending.await);
@@ -276,7 +278,7 @@ fn a_change_is_known_to_the_matching_though_nobody_waits_for_its_answer() {
         }
         drop(asked);
     });
-    assert_eq!(world.store.targets_for("x.y", None, None).len(), 1);
+    assert_eq!(world.store.reads().targets_for("x.y", None, None).len(), 1);
 }
 
 #[test]
@@ -288,8 +290,8 @@ fn secrets_and_headers_are_sealed_and_the_files_hold_neither() {
         secrets: vec![secret("never-in-the-file-1"), secret("never-in-the-file-2")],
         headers: vec![("authorization".to_owned(), "Bearer never-in-the-file-3".to_owned())],
     };
-    world.wait(world.store.set_target_secrets(id, &secrets, now())).unwrap().unwrap();
-    assert!(world.wait(world.store.target_secrets(id)).unwrap() == secrets);
+    world.wait(world.store.target_registry().set_target_secrets(id, &secrets, now())).unwrap().unwrap();
+    assert!(world.wait(world.store.reads().target_secrets(id)).unwrap() == secrets);
     assert_eq!(format!("{secrets:?}"), "[redacted]");
     world.keep(message("github.push", None, "1")).unwrap();
     let files = || {

@@ -122,13 +122,14 @@ fn delivering_again_by_hand_gets_no_one_past_the_owner() {
     world.keep(message(EMITTED, Some("ann"), "{}")).unwrap();
     let again = |message| {
         let all = vec![nobody, ann, bob];
-        let made = world.wait(world.store.deliver_again(message, all, now())).unwrap().unwrap();
-        let target = |id: &i64| world.wait(world.store.delivery(*id)).unwrap().unwrap().target;
+        let made =
+            world.wait(world.store.delivery_queue().deliver_again(message, all, now())).unwrap().unwrap();
+        let target = |id: &i64| world.wait(world.store.reads().delivery(*id)).unwrap().unwrap().target;
         made.iter().map(target).collect::<Vec<i64>>()
     };
     assert_eq!(again(1), [nobody]);
     assert_eq!(again(2), [nobody, ann]);
-    assert_eq!(world.wait(world.store.deliver_again(3, vec![nobody], now())).unwrap(), None);
+    assert_eq!(world.wait(world.store.delivery_queue().deliver_again(3, vec![nobody], now())).unwrap(), None);
     world.set_state(nobody, TargetState::Paused).unwrap();
     assert_eq!(again(1), [nobody]);
     world.declare(&[]).unwrap();
@@ -143,11 +144,11 @@ fn a_replay_gets_no_one_past_the_owner_and_counts_what_it_made() {
     world.keep(message(EMITTED, Some("bob"), "{}")).unwrap();
     let replay = world.wait(async {
         let new = NewReplay { filter: MessageFilter::default(), target: Some(ann), rate: 100, through: None };
-        let replay = world.store.create_replay(new, now()).await.unwrap();
+        let replay = world.store.delivery_queue().create_replay(new, now()).await.unwrap();
         let messages = vec![(1, vec![ann, bob]), (2, vec![ann, bob, nobody])];
         let step = ReplayStep { replay, from: 0, to: 2, messages, is_of_dead: false, is_last: true };
-        assert!(world.store.step_replay(step, now()).await.unwrap());
-        world.store.replay(replay).await.unwrap().unwrap()
+        assert!(world.store.delivery_queue().step_replay(step, now()).await.unwrap());
+        world.store.reads().replay(replay).await.unwrap().unwrap()
     });
     assert_eq!((replay.messages, replay.deliveries), (2, 2));
     assert_eq!(world.due(ann), NONE);
@@ -170,7 +171,7 @@ fn a_confirmed_message_gets_no_one_past_the_owner() {
         reason: "it is so".to_owned(),
         settlement: Settlement::Confirmed,
     };
-    world.wait(world.store.settle_confirmation(asked, now())).unwrap();
+    world.wait(world.store.delivery_queue().settle_confirmation(asked, now())).unwrap();
     assert_eq!(world.deliveries_of(1), [nobody]);
 }
 
@@ -179,10 +180,10 @@ fn matching_that_was_done_before_a_change_cannot_leak_into_what_came_of_it() {
     let world = World::new();
     let old = world.declare(&[settings("hook", None, "*")]).unwrap();
     // As a request that was matched, and whose message the writer takes only after the change.
-    let matched = world.store.targets_for("github.push", None, None);
+    let matched = world.store.reads().targets_for("github.push", None, None);
     let new = world.declare(&[settings("hook", Some("ann"), "*")]).unwrap();
     assert_eq!(matched, old);
     world.keep(message("github.push", None, "{}")).unwrap();
-    world.wait(world.store.deliver_again(1, matched, now())).unwrap();
+    world.wait(world.store.delivery_queue().deliver_again(1, matched, now())).unwrap();
     assert_eq!((world.deliveries_of(1), world.due(new[0])), (vec![], vec![]));
 }

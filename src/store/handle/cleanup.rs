@@ -1,26 +1,58 @@
-//! The steps of the clean-up: pages of what may go, and short writes that make it go.
+//! Pages of what may be deleted, and short writes that delete it.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use time::OffsetDateTime;
 
-use crate::store::delivery::expire::{Burial, FinishedPage};
+use crate::store::confirmation::settlements::Settlements;
+use crate::store::delivery::expire::FinishedPage;
 use crate::store::error::Unavailable;
-use crate::store::handle::store::Store;
+use crate::store::handle::core::Core;
+use crate::store::handle::delivery_queue::DeliveryQueue;
+use crate::store::handle::reads::Reads;
+use crate::store::handle::settings::ServiceSettings;
 use crate::store::message::expire::{AnyAge, Candidate, Keeping, Page, Refused, Selection};
 use crate::store::space::{self, RoomHolder};
 use crate::store::target::expire::InactiveTarget;
 use crate::store::walk::{Position, Step};
-use crate::store::{delivery, keys, message, replay, target, timestamp};
+use crate::store::{delivery, keys, message, quarantine, replay, target, timestamp};
 
-/// Between two pages of deliveries that are dropped, for incoming messages.
-const PAUSE_BETWEEN_PAGES: Duration = Duration::from_millis(20);
+/// Pages of what may be deleted, and short writes that delete it.
+#[derive(Clone, Debug)]
+pub struct Cleanup {
+    pub(super) core: Arc<Core>,
+}
 
-impl Store {
+impl Cleanup {
+    pub fn reads(&self) -> Reads {
+        Reads { core: self.core.clone() }
+    }
+
+    pub fn delivery_queue(&self) -> DeliveryQueue {
+        DeliveryQueue { core: self.core.clone() }
+    }
+
+    pub fn settings(&self) -> ServiceSettings {
+        ServiceSettings { core: self.core.clone() }
+    }
+
+    /// Messages whose confirmation was settled since the last call, for the clean-up.
+    pub fn take_settlements(&self) -> Settlements {
+        self.core.shared.settled.take()
+    }
+
+    /// Has what the senders of recent verified messages send given up after what strangers send.
+    pub async fn learn_senders(&self) -> Result<(), Unavailable> {
+        let senders = self.core.read(quarantine::read::recent_senders).await?;
+        self.core.intake.learn_senders(senders.into_iter());
+        Ok(())
+    }
+
     /// One page of messages that are old and that nothing keeps, oldest first.
     pub async fn old_messages(&self, selection: Selection) -> Result<Page, Unavailable> {
-        self.read(move |connection| message::expire::select(connection, &selection)).await
+        self.core.read(move |connection| message::expire::select(connection, &selection)).await
     }
 
     /// The oldest messages behind `after` that nothing keeps, whatever their age.
@@ -30,7 +62,7 @@ impl Store {
         limit: usize,
         keeping: Keeping,
     ) -> Result<AnyAge, Unavailable> {
-        self.read(move |connection| message::expire::oldest(connection, after, limit, &keeping)).await
+        self.core.read(move |connection| message::expire::oldest(connection, after, limit, &keeping)).await
     }
 
     /// Those of `ids` that nothing keeps.
@@ -39,17 +71,17 @@ impl Store {
         ids: Vec<i64>,
         keeping: Keeping,
     ) -> Result<Vec<Candidate>, Unavailable> {
-        self.read(move |connection| message::expire::candidates(connection, &ids, &keeping)).await
+        self.core.read(move |connection| message::expire::candidates(connection, &ids, &keeping)).await
     }
 
     /// One page of messages that were refused before `before`.
     pub async fn refused_messages(&self, after: Position, before: String) -> Result<Refused, Unavailable> {
-        self.read(move |connection| message::expire::refused(connection, &after, &before)).await
+        self.core.read(move |connection| message::expire::refused(connection, &after, &before)).await
     }
 
     /// Deletes some of `ids` in one short step, with their deliveries.
     pub async fn delete_messages(&self, ids: Vec<i64>, keeping: Keeping) -> Result<Step, Unavailable> {
-        self.write(move |database| message::expire::delete(database, &ids, &keeping)).await
+        self.core.write(move |database| message::expire::delete(database, &ids, &keeping)).await
     }
 
     /// One page of deliveries that ended before `before`.
@@ -58,7 +90,7 @@ impl Store {
         after: Position,
         before: String,
     ) -> Result<FinishedPage, Unavailable> {
-        self.read(move |connection| delivery::expire::finished(connection, &after, &before)).await
+        self.core.read(move |connection| delivery::expire::finished(connection, &after, &before)).await
     }
 
     /// The messages up to `through` of which a delivery has ended behind `after`; and where the next page begins.
@@ -67,137 +99,104 @@ impl Store {
         after: Position,
         through: i64,
     ) -> Result<(Vec<i64>, Option<Position>), Unavailable> {
-        self.read(move |connection| delivery::expire::messages_finished(connection, &after, through)).await
+        self.core
+            .read(move |connection| delivery::expire::messages_finished(connection, &after, through))
+            .await
     }
 
     /// Deletes the attempts of some deliveries that have ended, and the delivered ones themselves, in one short step.
     pub async fn delete_finished(&self, ids: Vec<i64>) -> Result<Step, Unavailable> {
-        self.write(move |database| delivery::expire::delete_finished(database, &ids)).await
+        self.core.write(move |database| delivery::expire::delete_finished(database, &ids)).await
     }
 
     /// Deletes some dead deliveries in one short step.
     pub async fn delete_dead(&self, ids: Vec<i64>) -> Result<Step, Unavailable> {
-        self.write(move |database| delivery::expire::delete_dead(database, &ids)).await
+        self.core.write(move |database| delivery::expire::delete_dead(database, &ids)).await
     }
 
     /// Targets that are not served, and those that were made for a replay.
     pub async fn inactive_targets(&self) -> Result<Vec<InactiveTarget>, Unavailable> {
-        self.read(target::expire::inactive).await
-    }
-
-    /// Pending deliveries of a target from before `before`, one page.
-    pub async fn waiting_deliveries(&self, target: i64, before: String) -> Result<Vec<i64>, Unavailable> {
-        self.read(move |connection| delivery::expire::waiting(connection, target, &before)).await
-    }
-
-    /// Ends some deliveries in one short step.
-    pub async fn bury_some(&self, burial: Burial, now: OffsetDateTime) -> Result<Step, Unavailable> {
-        let now = timestamp::to_text(now);
-        self.write(move |database| delivery::expire::bury(database, &burial, &now)).await
-    }
-
-    /// Drops what is pending for a target that was removed, in short steps; how many deliveries.
-    pub async fn drop_pending_of_removed(
-        &self,
-        target: i64,
-        now: OffsetDateTime,
-    ) -> Result<usize, Unavailable> {
-        let burial = |deliveries| Burial {
-            deliveries,
-            inactive_since: Some(delivery::expire::END_OF_TIME.to_owned()),
-            why: "the target was removed".to_owned(),
-        };
-        let mut dropped = 0;
-        loop {
-            let mut pending =
-                self.waiting_deliveries(target, delivery::expire::END_OF_TIME.to_owned()).await?;
-            let before = dropped;
-            while !pending.is_empty() {
-                let step = self.bury_some(burial(pending.clone()), now).await?;
-                pending.drain(..step.taken.min(pending.len()));
-                dropped += step.changed;
-            }
-            if dropped == before {
-                return Ok(dropped);
-            }
-            tokio::time::sleep(PAUSE_BETWEEN_PAGES).await;
-        }
+        self.core.read(target::expire::inactive).await
     }
 
     /// Pending deliveries of these messages, by target.
     pub async fn pending_of_messages(&self, ids: Vec<i64>) -> Result<BTreeMap<i64, u64>, Unavailable> {
-        self.read(move |connection| message::expire::pending_of(connection, &ids)).await
+        self.core.read(move |connection| message::expire::pending_of(connection, &ids)).await
     }
 
     /// The targets that keep most messages from being deleted, whatever the size. Those that were paused before
     /// `paused_before` do not.
     pub async fn room_holders(&self, paused_before: String) -> Result<Vec<RoomHolder>, Unavailable> {
-        self.read(move |connection| space::room_holders(connection, &paused_before)).await
+        self.core.read(move |connection| space::room_holders(connection, &paused_before)).await
     }
 
     /// Removes a target that was made for a replay, unless it has something to do; true where it did.
     pub async fn retire_replay_target(&self, target: i64, now: OffsetDateTime) -> Result<bool, Unavailable> {
         let now = timestamp::to_text(now);
-        self.change_targets_where(
-            move |database| target::expire::retire_replay_target(database.connection, target, &now),
-            |is_retired| *is_retired,
-        )
-        .await
+        self.core
+            .change_targets_where(
+                move |database| target::expire::retire_replay_target(database.connection, target, &now),
+                |is_retired| *is_retired,
+            )
+            .await
     }
 
     /// Removes the listeners that nobody has connected to since `before`; how many.
     pub async fn retire_listeners(&self, before: String, now: OffsetDateTime) -> Result<usize, Unavailable> {
         let now = timestamp::to_text(now);
-        self.change_targets_where(
-            move |database| target::expire::retire_listeners(database.connection, &before, &now),
-            |retired| *retired > 0,
-        )
-        .await
+        self.core
+            .change_targets_where(
+                move |database| target::expire::retire_listeners(database.connection, &before, &now),
+                |retired| *retired > 0,
+            )
+            .await
     }
 
     /// The targets of a page of deliveries; and where the next page begins.
     pub async fn targets_in_use(&self, after: i64) -> Result<(Vec<i64>, Option<i64>), Unavailable> {
-        self.read(move |connection| target::expire::in_use(connection, after)).await
+        self.core.read(move |connection| target::expire::in_use(connection, after)).await
     }
 
     /// Deletes the row of a target that was removed before `before`; true where it did.
     pub async fn delete_removed_target(&self, target: i64, before: String) -> Result<bool, Unavailable> {
-        self.write(move |database| target::expire::delete_removed(database.connection, target, &before)).await
+        self.core
+            .write(move |database| target::expire::delete_removed(database.connection, target, &before))
+            .await
     }
 
     /// Deletes some replays that were over before `before`; how many.
     pub async fn delete_replays(&self, before: String) -> Result<usize, Unavailable> {
-        self.write(move |database| replay::expire::delete_replays(database.connection, &before)).await
+        self.core.write(move |database| replay::expire::delete_replays(database.connection, &before)).await
     }
 
     /// Bytes of the file that hold data, and those that are free inside it.
     pub async fn used_and_free_bytes(&self) -> Result<(u64, u64), Unavailable> {
-        self.read(space::used_and_free_bytes).await
+        self.core.read(space::used_and_free_bytes).await
     }
 
     /// Upper bounds of the bytes that each of `ids` takes, with its deliveries; 0 for a message that is gone.
     pub async fn message_sizes(&self, ids: Vec<i64>) -> Result<Vec<u64>, Unavailable> {
-        self.read(move |connection| space::message_sizes(connection, &ids)).await
+        self.core.read(move |connection| space::message_sizes(connection, &ids)).await
     }
 
     /// Whether any message is kept whatever the size, see [`Self::room_holders`].
     pub async fn is_room_held(&self, paused_before: String) -> Result<bool, Unavailable> {
-        self.read(move |connection| space::is_room_held(connection, &paused_before)).await
+        self.core.read(move |connection| space::is_room_held(connection, &paused_before)).await
     }
 
     /// From now on [`Self::beyond_size_limit`] tells when more of the file than this is used.
     pub fn limit_size(&self, bytes: u64) {
-        self.inner.shared.limit_size(bytes);
+        self.core.shared.limit_size(bytes);
     }
 
     /// Resolves when the file has been found beyond its limit, soon after the write that made it so.
     pub async fn beyond_size_limit(&self) {
-        self.inner.shared.beyond_size.notified().await;
+        self.core.shared.beyond_size.notified().await;
     }
 
     /// Whether messages are refused because there is no room for them, and none can be made. `holders`: who has it.
     pub fn set_out_of_room(&self, is_out_of_room: bool, holders: &str) {
-        if self.inner.shared.set_out_of_room(is_out_of_room) == is_out_of_room {
+        if self.core.shared.set_out_of_room(is_out_of_room) == is_out_of_room {
             return;
         }
         if is_out_of_room {
@@ -212,13 +211,13 @@ impl Store {
 
     /// One step of writing the keys that are only in memory, up to the message `through`; true when it is done.
     pub async fn merge_keys(&self, through: i64) -> Result<bool, Unavailable> {
-        self.write(move |database| Ok(keys::expire::merge_keys(database, through))).await
+        self.core.write(move |database| Ok(keys::expire::merge_keys(database, through))).await
     }
 
     /// One step of dropping keys that were last added to before `cut_off`; true when it is done.
     pub async fn forget_keys(&self, cut_off: OffsetDateTime) -> Result<bool, Unavailable> {
         let cut_off = timestamp::to_text(cut_off);
-        self.write(move |database| keys::expire::forget_keys(database, &cut_off)).await
+        self.core.write(move |database| keys::expire::forget_keys(database, &cut_off)).await
     }
 
     /// One step of deleting old rejections; how many went, 0 when it is done.
@@ -228,48 +227,50 @@ impl Store {
         retention: Duration,
     ) -> Result<usize, Unavailable> {
         let retention = time::Duration::try_from(retention).unwrap_or(time::Duration::MAX);
-        self.write(move |database| {
-            database.quarantine.expire(database.connection, database.intake, now, retention)
-        })
-        .await
+        self.core
+            .write(move |database| {
+                database.quarantine.expire(database.connection, database.intake, now, retention)
+            })
+            .await
     }
 
     /// One step of giving up rejections for lack of space, until `bytes` are free; how many rows and bytes went.
     pub async fn shrink_quarantine(&self, bytes: u64) -> Result<(usize, u64), Unavailable> {
-        self.write(move |database| {
-            let deleted = database.quarantine.shrink(database.connection, database.intake, bytes)?;
-            Ok((deleted.rows, deleted.bytes))
-        })
-        .await
+        self.core
+            .write(move |database| {
+                let deleted = database.quarantine.shrink(database.connection, database.intake, bytes)?;
+                Ok((deleted.rows, deleted.bytes))
+            })
+            .await
     }
 
     /// What the quarantine should give up: as much as the disk lacks of `CREEL_MIN_FREE`, and what it holds beyond its own
     /// limit, which may be lower than before.
     pub fn quarantine_excess_bytes(&self) -> u64 {
-        let intake = &self.inner.intake;
-        self.inner.files.missing_bytes().max(intake.stats().bytes.saturating_sub(intake.max_bytes()))
+        let intake = &self.core.intake;
+        self.core.files.missing_bytes().max(intake.stats().bytes.saturating_sub(intake.max_bytes()))
     }
 
     /// Whether the disk has little more free space than the low-water mark, below which messages are refused.
     pub fn is_disk_nearly_low(&self) -> bool {
-        self.inner.files.is_nearly_low()
+        self.core.files.is_nearly_low()
     }
 
     /// One step of giving free pages back; true when nothing more is worth it.
     pub async fn vacuum(&self) -> Result<bool, Unavailable> {
-        self.write(space::vacuum).await
+        self.core.write(space::vacuum).await
     }
 
     /// Has the space that a vacuum freed given back to the file system, and the ballast laid out again.
     pub fn settle(&self) {
-        self.inner.shared.request_checkpoint();
-        self.inner.files.lay_ballast();
+        self.core.shared.request_checkpoint();
+        self.core.files.lay_ballast();
     }
 
     /// Releases the ballast when the disk is nearly full, so that clean-up can write.
     pub fn make_room(&self) {
-        if self.inner.files.is_full() || self.inner.files.free_bytes() < 1 << 20 {
-            self.inner.files.note_full();
+        if self.core.files.is_full() || self.core.files.free_bytes() < 1 << 20 {
+            self.core.files.note_full();
         }
     }
 }

@@ -1,15 +1,15 @@
-//! Listeners: opened by whoever connects, filled with old messages if he asked for them.
+//! Opens listeners and fills them with old messages.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use time::OffsetDateTime;
 
 use crate::store::error::Unavailable;
-use crate::store::handle::store::Store;
-use crate::store::listener::{
-    self, Acknowledgement, FillPage, FillPosition, Listener, ListenerRefused, Opened,
-};
-use crate::store::target::settings::{Target, TargetKind};
+use crate::store::handle::core::Core;
+use crate::store::handle::reads::Reads;
+use crate::store::listener::{self, Acknowledgement, FillPage, FillPosition, ListenerRefused, Opened};
+use crate::store::target::settings::Target;
 use crate::store::target::subscription::Pattern;
 use crate::store::timestamp;
 
@@ -20,7 +20,17 @@ const PAUSE_FACTOR: u32 = 4;
 /// Most of a longer step was waiting for its turn.
 const LONGEST_STEP: Duration = Duration::from_millis(4);
 
-impl Store {
+/// Opens listeners and fills them with old messages.
+#[derive(Clone, Debug)]
+pub struct ListenerRegistry {
+    pub(super) core: Arc<Core>,
+}
+
+impl ListenerRegistry {
+    pub fn reads(&self) -> Reads {
+        Reads { core: self.core.clone() }
+    }
+
     /// Makes the listener if there is none of that name, else changes what it wants. `since` (as timestamps are written):
     /// a new one also gets what came from then on, after [`Self::fill_listener`].
     pub async fn open_listener(
@@ -31,10 +41,11 @@ impl Store {
         now: OffsetDateTime,
     ) -> Result<Result<Opened, ListenerRefused>, Unavailable> {
         let now = timestamp::to_text(now);
-        self.change_targets(move |database| {
-            listener::open(database.connection, &name, events, since.as_deref(), &now)
-        })
-        .await
+        self.core
+            .change_targets(move |database| {
+                listener::open(database.connection, &name, events, since.as_deref(), &now)
+            })
+            .await
     }
 
     /// Adds the old messages that a listener has asked for; how many. It can be done again at any time. Once it was done
@@ -47,7 +58,7 @@ impl Store {
     ) -> Result<usize, Unavailable> {
         let added = self.fill_behind(target, None, now).await?;
         if is_last {
-            self.write(move |database| listener::filled(database.connection, target)).await?;
+            self.core.write(move |database| listener::filled(database.connection, target)).await?;
         }
         Ok(added)
     }
@@ -60,7 +71,7 @@ impl Store {
         now: OffsetDateTime,
     ) -> Result<usize, Unavailable> {
         let added = self.fill_behind(target, Some(message), now).await?;
-        self.write(move |database| listener::filled(database.connection, target)).await?;
+        self.core.write(move |database| listener::filled(database.connection, target)).await?;
         Ok(added)
     }
 
@@ -72,6 +83,7 @@ impl Store {
     ) -> Result<usize, Unavailable> {
         let now = timestamp::to_text(now);
         let asked_for = self
+            .core
             .read(move |connection| {
                 let since = listener::wanted_since(connection, target)?;
                 Ok(since.zip(crate::store::target::read::one(connection, target)?))
@@ -82,7 +94,7 @@ impl Store {
         let mut next = Some(FillPosition::new(since, behind));
         while let Some(from) = next {
             // All listeners together take no more of the writer's time than one of them.
-            let Ok(_turn) = self.inner.filling.acquire().await else { return Err(Unavailable::Failed) };
+            let Ok(_turn) = self.core.filling.acquire().await else { return Err(Unavailable::Failed) };
             let began = Instant::now();
             let FillPage { mut messages, next: behind } = self.missing_of(&listener, from).await?;
             let written = self.messages_written();
@@ -91,6 +103,7 @@ impl Store {
                 let (began, written) = (Instant::now(), self.messages_written());
                 let (page, now) = (messages.clone(), now.clone());
                 let step = self
+                    .core
                     .write(move |database| listener::fill(database.connection, target, &page, &now))
                     .await?;
                 added += step.added;
@@ -100,13 +113,13 @@ impl Store {
             next = behind;
         }
         if added > 0 {
-            self.inner.shared.followers_should_look();
+            self.core.shared.followers_should_look();
         }
         Ok(added)
     }
 
     fn messages_written(&self) -> u64 {
-        self.inner.shared.batches().1
+        self.core.shared.batches().1
     }
 
     /// Leaves time to incoming messages: longer while there are some. `written`: how many there were when the step began.
@@ -117,7 +130,7 @@ impl Store {
 
     async fn missing_of(&self, listener: &Target, from: FillPosition) -> Result<FillPage, Unavailable> {
         let listener = listener.clone();
-        self.read(move |connection| listener::missing(connection, &listener, &from, PAGE)).await
+        self.core.read(move |connection| listener::missing(connection, &listener, &from, PAGE)).await
     }
 
     /// The program behind a listener has got these; how many of them were pending.
@@ -127,29 +140,15 @@ impl Store {
         acknowledgements: Vec<Acknowledgement>,
         now: OffsetDateTime,
     ) -> Result<usize, Unavailable> {
-        self.write(move |database| listener::acknowledge(database.connection, target, &acknowledgements, now))
+        self.core
+            .write(move |database| listener::acknowledge(database.connection, target, &acknowledgements, now))
             .await
-    }
-
-    pub async fn listener_named(&self, name: &str) -> Result<Option<Target>, Unavailable> {
-        let name = name.to_owned();
-        let found = self.read(move |connection| listener::by_name(connection, &name)).await?;
-        Ok(found.filter(|target| target.kind == TargetKind::Listener))
-    }
-
-    /// What a listener has not acknowledged.
-    pub async fn pending_of_listener(&self, target: i64) -> Result<i64, Unavailable> {
-        self.read(move |connection| listener::pending(connection, target)).await
-    }
-
-    pub async fn listeners(&self) -> Result<Vec<Listener>, Unavailable> {
-        self.read(listener::all).await
     }
 
     /// Nobody can be connected when the service starts.
     pub async fn pause_listeners(&self, now: OffsetDateTime) -> Result<(), Unavailable> {
         let now = timestamp::to_text(now);
-        self.write(move |database| listener::pause_all(database.connection, &now)).await
+        self.core.write(move |database| listener::pause_all(database.connection, &now)).await
     }
 
     /// Deliveries to a listener that nobody is connected to end after a week like those of any target that is paused.
@@ -160,9 +159,10 @@ impl Store {
         now: OffsetDateTime,
     ) -> Result<(), Unavailable> {
         let now = timestamp::to_text(now);
-        self.change_targets(move |database| {
-            listener::set_connected(database.connection, target, is_connected, &now)
-        })
-        .await
+        self.core
+            .change_targets(move |database| {
+                listener::set_connected(database.connection, target, is_connected, &now)
+            })
+            .await
     }
 }
