@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use creel::store::{Kept, Store};
+use creel::store::{Receipt, Store};
 use tempfile::TempDir;
 use tokio::sync::mpsc;
 
@@ -99,7 +99,7 @@ async fn send(store: &Store, count: usize) -> Outcome<Vec<(i64, Instant, Duratio
         tokio::spawn(async move {
             let kept =
                 store.ingest().keep(setup::message(&body), Instant::now() + Duration::from_secs(10)).await;
-            if let Ok(Kept::New { id }) = kept {
+            if let Ok(Receipt::New { id }) = kept {
                 let _ = sender.send((id, Instant::now(), due.elapsed()));
             }
         });

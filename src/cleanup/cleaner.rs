@@ -14,7 +14,7 @@ use crate::store::{Cleanup, Position, RetainedSince, Step, Unavailable, Yielding
 /// A step of deleting is followed by a pause of this many times its length, so that messages hardly notice.
 const PAUSE_FACTOR: u32 = 4;
 /// What a step itself takes at most, with its commit.
-const LONGEST_STEP: Duration = Duration::from_millis(4);
+const MAX_STEP: Duration = Duration::from_millis(4);
 /// How often everything is looked at again, not only what has become old or is over since the last time. That takes the
 /// longer the more messages wait for something.
 const WHOLE_LOOK_EVERY: Duration = Duration::from_secs(86_400);
@@ -220,7 +220,7 @@ impl Cleaner {
         let done = step.await?;
         if self.pace == Pace::BesideMessages {
             // Most of a long step was waiting for its turn.
-            tokio::time::sleep(began.elapsed().min(LONGEST_STEP) * PAUSE_FACTOR).await;
+            tokio::time::sleep(began.elapsed().min(MAX_STEP) * PAUSE_FACTOR).await;
         }
         Ok(done)
     }

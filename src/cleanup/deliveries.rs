@@ -5,7 +5,7 @@ use time::OffsetDateTime;
 use super::cleaner::{Cleaner, Outcome};
 use crate::config::Retention;
 use crate::store::{
-    Burial, Cleanup, DeliveryState, InactiveTarget, LONGEST_WAIT, Position, TargetKind, TargetState,
+    Burial, Cleanup, DeliveryState, InactiveTarget, MAX_DELIVERY_WAIT, Position, TargetKind, TargetState,
     Unavailable, timestamp,
 };
 
@@ -19,7 +19,7 @@ impl Cleaner {
         store: &Cleanup,
         now: OffsetDateTime,
     ) -> Result<usize, Unavailable> {
-        let a_week_ago = timestamp::to_text(now - LONGEST_WAIT);
+        let a_week_ago = timestamp::to_text(now - MAX_DELIVERY_WAIT);
         let mut buried = 0;
         for target in self.step(store.inactive_targets()).await? {
             if target.is_removed_for_good() && target.is_busy {

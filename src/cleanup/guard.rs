@@ -9,7 +9,7 @@ use super::clock::{ClockGuard, Verdict};
 use crate::store::{Cleanup, Sealing, Unavailable, timestamp};
 
 /// A confirmation is about the clock as it is now: an older one, left from another jump, does not count.
-const CONFIRMED_WITHIN: time::Duration = time::Duration::HOUR;
+const MAX_CONFIRMATION_AGE: time::Duration = time::Duration::HOUR;
 /// The setting with the last time that the clean-up saw, to notice a clock set back over a restart.
 const LAST_SEEN: &str = "clock_last_seen";
 /// The setting with the time that it should have been when clean-up was last paused; empty while it is not.
@@ -35,7 +35,7 @@ impl Cleaner {
         let confirmed = store.settings().setting(CONFIRMED).await?;
         let is_news = confirmed != self.confirmed;
         let confirmed_at = confirmed.as_deref().and_then(timestamp::from_text);
-        let is_confirmed = is_news && confirmed_at.is_some_and(|at| (now - at).abs() < CONFIRMED_WITHIN);
+        let is_confirmed = is_news && confirmed_at.is_some_and(|at| (now - at).abs() < MAX_CONFIRMATION_AGE);
         self.confirmed = confirmed;
         if is_confirmed {
             self.guard = ClockGuard::new(now, uptime);

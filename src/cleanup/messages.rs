@@ -16,7 +16,7 @@ use crate::store::{
 /// A message that its provider does not know is kept so long, for a person to look at.
 const REFUSED_KEPT: Duration = Duration::from_secs(86_400);
 /// A delivery ends, by its own account, this long before it is committed at most.
-const COMMITTED_WITHIN: Duration = Duration::from_secs(10);
+const COMMIT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Messages with a settled confirmation that are looked at in one read.
 const SETTLED_AT_ONCE: usize = 500;
 
@@ -86,7 +86,7 @@ impl Cleaner {
     ) -> Result<(), Unavailable> {
         self.look_at_settled(store, now, outcome).await?;
         self.rewind_finished(now, uptime);
-        let seen = Position::before(timestamp::to_text(now - COMMITTED_WITHIN));
+        let seen = Position::before(timestamp::to_text(now - COMMIT_TIMEOUT));
         let through = self.passed_through();
         // In the first run nothing has been passed by.
         let mut next = self.finished_seen.take().filter(|_| through > 0);

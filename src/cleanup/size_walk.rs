@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 /// With more of them everything is looked at again.
-const MOST_PASSED: usize = 100_000;
+const MAX_PASSED: usize = 100_000;
 /// No target yields, absent targets yield, all expendable targets yield.
 pub const LEVELS: usize = 3;
 
@@ -32,7 +32,7 @@ impl SizeWalk {
     pub fn pass(&mut self, messages: &[i64]) {
         for level in &mut self.levels {
             level.passed.extend(messages.iter().filter(|message| **message <= level.walked));
-            if level.passed.len() > MOST_PASSED {
+            if level.passed.len() > MAX_PASSED {
                 *level = LevelWalk::default();
             }
         }

@@ -8,7 +8,7 @@ use time::OffsetDateTime;
 
 use super::cleaner::Cleaner;
 use crate::store::{
-    Cleanup, InactiveTarget, LONGEST_WAIT, Origin, TargetKind, TargetState, Unavailable, timestamp,
+    Cleanup, InactiveTarget, MAX_DELIVERY_WAIT, Origin, TargetKind, TargetState, Unavailable, timestamp,
 };
 
 /// So long a target that was made for a replay has nothing to do before it is removed.
@@ -53,7 +53,7 @@ impl Cleaner {
         store: &Cleanup,
         now: OffsetDateTime,
     ) -> Result<(), Unavailable> {
-        let before = timestamp::to_text(now - LONGEST_WAIT);
+        let before = timestamp::to_text(now - MAX_DELIVERY_WAIT);
         let targets = self.step(store.inactive_targets()).await?;
         let removed = targets
             .iter()

@@ -7,14 +7,14 @@ use super::values::{OwnValues, Value, parse_value};
 use crate::providers::{Asker, OwnQuestion, Secret, Verifier};
 
 /// As many messages may await their confirmation where nothing else proves the sender: anybody can send them.
-const MOST_AWAITING: u32 = 1_000;
+const MAX_AWAITING: u32 = 1_000;
 
 /// What asks, and within which bounds.
 #[derive(Clone, Debug)]
 pub struct Confirm {
     pub asker: Arc<Asker>,
     /// Above that no further message is taken; `None`: no limit.
-    pub most_awaiting: Option<u32>,
+    pub max_awaiting: Option<u32>,
     /// The variables that open the API.
     pub credentials: Vec<String>,
     /// Those of them that are not set.
@@ -61,7 +61,7 @@ pub fn build(
     };
     Some(Confirm {
         missing: variables(asker.missing_credentials()),
-        most_awaiting: (proof == Proof::ConfirmationAlone).then_some(MOST_AWAITING),
+        max_awaiting: (proof == Proof::ConfirmationAlone).then_some(MAX_AWAITING),
         credentials,
         asker,
     })

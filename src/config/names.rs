@@ -14,7 +14,7 @@ const MAX_NAME_CHARACTERS: usize = 64;
 /// A first key and eight further ones, for rotation.
 const LAST_SECRET: u32 = 9;
 /// Below this likeness (0 to 1) a key is not worth suggesting.
-const LEAST_LIKENESS: f64 = 0.5;
+const MIN_LIKENESS: f64 = 0.5;
 
 /// What a name, without `_FILE`, means.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -214,7 +214,7 @@ fn unknown_global(base: &str) -> String {
     let likeness =
         |name: &str| strsim::normalized_damerau_levenshtein(rest, name.strip_prefix(PREFIX).unwrap_or(name));
     let known = table::globals().map(|variable| (likeness(variable.name), variable.name));
-    let known = known.filter(|(likeness, _)| *likeness >= LEAST_LIKENESS).max_by(|a, b| a.0.total_cmp(&b.0));
+    let known = known.filter(|(likeness, _)| *likeness >= MIN_LIKENESS).max_by(|a, b| a.0.total_cmp(&b.0));
     match meant.or_else(|| known.map(|(_, name)| name.to_owned())) {
         Some(nearest) => format!("is unknown; the nearest known name is {nearest}"),
         None => "is unknown, and no known name is similar; .env.example and README.md list all".to_owned(),
@@ -234,7 +234,7 @@ fn unknown_key(noun: Noun, rest: &str) -> String {
         .map(|global| (likeness(rest, global), global.to_owned()));
     let nearest = of_keys
         .chain(of_globals)
-        .filter(|(likeness, _)| *likeness >= LEAST_LIKENESS)
+        .filter(|(likeness, _)| *likeness >= MIN_LIKENESS)
         .max_by(|a, b| a.0.total_cmp(&b.0));
     let (prefix, word) = (noun.prefix(), noun.word());
     match nearest {

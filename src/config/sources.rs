@@ -52,7 +52,7 @@ pub fn build(name: &str, values: &OwnValues, retention: Retention, all: &mut Val
         draft.refuse_missing_keys(verifier, problems);
     }
     let verifier = verifier.filter(|_| problems.len() == before)?;
-    let is_for_strangers = confirm.as_ref().is_some_and(|confirm| confirm.most_awaiting.is_some());
+    let is_for_strangers = confirm.as_ref().is_some_and(|confirm| confirm.max_awaiting.is_some());
     Some(Source {
         name: name.to_owned(),
         provider: if draft.is_custom() { CUSTOM.to_owned() } else { recipe.name().to_owned() },

@@ -6,7 +6,7 @@ use std::time::Duration;
 /// So many failures in a row that speak against the target open it.
 const FAILURES_TO_OPEN: u32 = 5;
 const FIRST_PAUSE: Duration = Duration::from_secs(15);
-const LONGEST_PAUSE: Duration = Duration::from_secs(5 * 60);
+const MAX_PAUSE: Duration = Duration::from_secs(5 * 60);
 
 /// Times are durations since a start that the caller chooses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,7 +85,7 @@ impl Breaker {
                 true
             }
             State::Probing { pause } => {
-                let pause = (pause * 2).min(LONGEST_PAUSE);
+                let pause = (pause * 2).min(MAX_PAUSE);
                 self.0 = State::Open { until: now + pause, pause };
                 false
             }

@@ -18,24 +18,24 @@ use super::lane::{Lane, Memory, Turn};
 use super::route::{Route, Routes};
 use super::{ending, outcome, recorder};
 use crate::store::{
-    AttemptRecord, DeliveryQueue, DueDelivery, Instances, LONGEST_WAIT, Next, Target, TargetKind,
+    AttemptRecord, DeliveryQueue, DueDelivery, Instances, MAX_DELIVERY_WAIT, Next, Target, TargetKind,
     TargetSecrets, TargetState, Unavailable, timestamp,
 };
 
 /// Bodies that all lanes together hold; above it a lane gets its next message when it has none …
 const BYTES_IN_MEMORY: usize = 64 << 20;
 /// … and above this no lane gets one.
-const MOST_BYTES_IN_MEMORY: usize = 256 << 20;
+const MAX_BYTES_IN_MEMORY: usize = 256 << 20;
 /// What could not be read is asked for again after this.
 const READ_PAUSE: Duration = Duration::from_millis(500);
 /// The wall clock may be set while we wait for one of its times. Without one, only an event ends the sleep.
-const LONGEST_SLEEP: Duration = Duration::from_secs(10 * 60);
+const MAX_SLEEP: Duration = Duration::from_secs(10 * 60);
 /// At the end, outcomes have so long to reach the disk.
-const RECORDED_WITHIN: Duration = Duration::from_secs(2);
+const RECORD_TIMEOUT: Duration = Duration::from_secs(2);
 /// Between two pages of deliveries that are ended, for the messages that come in.
 const PAUSE_BETWEEN_BURIALS: Duration = Duration::from_millis(20);
 /// At the end, attempts under way have so long.
-const FINISHED_WITHIN: Duration = Duration::from_secs(3);
+const FINISH_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Whether the table of targets is being read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -123,7 +123,7 @@ impl Engine {
         engine.finish().await;
         // Nothing more can be sent: the recorder writes what it has, and ends.
         drop(engine);
-        if tokio::time::timeout(RECORDED_WITHIN, recording).await.is_err() {
+        if tokio::time::timeout(RECORD_TIMEOUT, recording).await.is_err() {
             log::warn!(
                 "what became of some deliveries could not be written down: they are tried again after the next start"
             );
@@ -162,7 +162,7 @@ impl Engine {
             let Some(lane) = self.lanes.get_mut(&id) else { continue };
             let memory = match bytes {
                 bytes if bytes < BYTES_IN_MEMORY => Memory::Free,
-                bytes if bytes < MOST_BYTES_IN_MEMORY => Memory::Scarce,
+                bytes if bytes < MAX_BYTES_IN_MEMORY => Memory::Scarce,
                 _ => Memory::Full,
             };
             if let Some(query) = lane.query(now, memory, uptime) {
@@ -178,7 +178,7 @@ impl Engine {
                 });
             }
             if let Some(due) = lane.next_due() {
-                sleep = sleep.min(Duration::try_from(due - now).unwrap_or_default()).min(LONGEST_SLEEP);
+                sleep = sleep.min(Duration::try_from(due - now).unwrap_or_default()).min(MAX_SLEEP);
             }
         }
         // A timer that is due a moment too early would only spin.
@@ -353,7 +353,7 @@ impl Engine {
 
     /// While a target fails, its breaker lets so few attempts be made that its deliveries would never come to their end.
     fn give_up_old(&mut self, target: i64, created_at: &str) {
-        let before = timestamp::to_text((self.clock)() - LONGEST_WAIT);
+        let before = timestamp::to_text((self.clock)() - MAX_DELIVERY_WAIT);
         let Some(lane) = self.lanes.get(&target).filter(|lane| lane.is_failing()) else { return };
         let is_old = created_at < before.as_str() && lane.target.state_since < before;
         if !is_old || !self.burying.insert(target) {
@@ -377,7 +377,7 @@ impl Engine {
 
     /// Attempts under way have a little time; what is cut off stays pending.
     async fn finish(&mut self) {
-        let deadline = tokio::time::Instant::now() + FINISHED_WITHIN;
+        let deadline = tokio::time::Instant::now() + FINISH_TIMEOUT;
         while let Ok(Some(ended)) = tokio::time::timeout_at(deadline, self.attempts.join_next()).await {
             self.ended(ended);
         }

@@ -33,7 +33,7 @@ const OF_THE_SENDER: [&str; 11] = [
 /// The signature is ours, and browsers are not meant.
 const OF_THE_SENDER_WITH_PREFIX: [&str; 2] = ["webhook-", "sec-"];
 /// Shorter values stand in answers by chance.
-const SHORTEST_SECRET: usize = 6;
+const MIN_SECRET_BYTES: usize = 6;
 const JSON: &str = "application/json";
 
 pub type Fields = Vec<(String, Vec<u8>)>;
@@ -91,7 +91,7 @@ impl HttpRoute {
             let values = self.headers.iter().filter_map(|(_, value)| std::str::from_utf8(value).ok());
             // `Bearer x` may be shown as `x`.
             let values = values.flat_map(|value| [value, value.rsplit(' ').next().unwrap_or(value)]);
-            for value in values.filter(|value| value.len() >= SHORTEST_SECRET) {
+            for value in values.filter(|value| value.len() >= MIN_SECRET_BYTES) {
                 *excerpt = excerpt.replace(value, REDACTED);
             }
         }

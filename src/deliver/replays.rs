@@ -12,8 +12,8 @@ use crate::store::{DeliveryQueue, Direction, MessageHead, Replay, ReplayStep, Ta
 /// Steps in a second, of a tenth of the rate each; a rate below that has longer steps of one message.
 const STEPS_A_SECOND: u32 = 10;
 /// A step is one transaction, which messages that come in have to wait for.
-const MOST_MESSAGES_A_STEP: u32 = 100;
-const MOST_DELIVERIES_A_STEP: usize = 500;
+const MAX_MESSAGES_PER_STEP: u32 = 100;
+const MAX_DELIVERIES_PER_STEP: usize = 500;
 /// While the store takes nothing.
 const PAUSE: Duration = Duration::from_secs(1);
 
@@ -63,7 +63,7 @@ async fn go_on(store: &DeliveryQueue, clock: Clock) {
 }
 
 fn messages_a_step(rate: u32) -> u32 {
-    (rate / STEPS_A_SECOND).clamp(1, MOST_MESSAGES_A_STEP)
+    (rate / STEPS_A_SECOND).clamp(1, MAX_MESSAGES_PER_STEP)
 }
 
 fn pause(rate: u32) -> Duration {
@@ -111,7 +111,7 @@ pub async fn step(store: &DeliveryQueue, clock: Clock, replay: &Replay) -> Resul
         if !targets.is_empty() {
             messages.push((message.id, targets));
         }
-        if deliveries >= MOST_DELIVERIES_A_STEP {
+        if deliveries >= MAX_DELIVERIES_PER_STEP {
             next = Some(message.id);
             break;
         }

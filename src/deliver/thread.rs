@@ -18,7 +18,7 @@ use crate::outbound::{DeliveryClient, Reach};
 use crate::store::DeliveryQueue;
 
 /// Longer than the attempts under way and their outcomes are given.
-const ENDED_WITHIN: Duration = Duration::from_millis(5_500);
+const STOP_TIMEOUT: Duration = Duration::from_millis(5_500);
 
 /// Threads for reads of the database and for name servers.
 const BLOCKING_THREADS: usize = 32;
@@ -77,7 +77,7 @@ impl DeliveryThread {
         let _ = self.stop.send(true);
         let thread = self.thread;
         let ended = tokio::task::spawn_blocking(move || thread.join());
-        if tokio::time::timeout(ENDED_WITHIN, ended).await.is_err() {
+        if tokio::time::timeout(STOP_TIMEOUT, ended).await.is_err() {
             log::warn!("the deliveries did not come to their end in time");
         }
     }

@@ -29,7 +29,7 @@ use crate::json::OFFLOAD_BYTES_MIN;
 use crate::providers::{
     Cause, First, Handshake, Headers, Learning, Moment, NothingOutside, Request, Unproven, Verifier, Wanted,
 };
-use crate::store::{Identity, Kept, NewMessage, UnreadableReason};
+use crate::store::{Identity, NewMessage, Receipt, UnreadableReason};
 
 /// After the last byte of a request it is answered within 2.5 s; what is left of them is for the reply itself.
 const KEPT_WITHIN: Duration = Duration::from_millis(2_400);
@@ -62,7 +62,7 @@ pub struct Incoming<'a> {
 struct Findings {
     client: Option<IpAddr>,
     event_type: Option<String>,
-    kept: Option<Kept>,
+    kept: Option<Receipt>,
     unreadable: Option<UnreadableReason>,
 }
 
@@ -351,7 +351,7 @@ fn count(mount: &Mount, findings: &Findings, refusal: Option<Refusal>, took: Dur
     if let Some(kept) = findings.kept {
         mount.service.metrics.ack_seconds.observe(took.as_secs_f64());
         metrics.received.inc();
-        if matches!(kept, Kept::Duplicate { .. }) {
+        if matches!(kept, Receipt::Duplicate { .. }) {
             metrics.duplicates.inc();
         } else if let Some(reason) = findings.unreadable {
             metrics.unreadable(reason);
@@ -383,10 +383,10 @@ fn log(
         took,
         source: is_ours.then_some(&*mount.source.name),
         event_type: findings.event_type.as_deref(),
-        id: findings.kept.map(Kept::id),
-        is_duplicate: matches!(findings.kept, Some(Kept::Duplicate { .. })),
+        id: findings.kept.map(Receipt::id),
+        is_duplicate: matches!(findings.kept, Some(Receipt::Duplicate { .. })),
         conflict_of: match findings.kept {
-            Some(Kept::Conflict { of, .. }) => Some(of),
+            Some(Receipt::Conflict { of, .. }) => Some(of),
             _ => None,
         },
         unreadable: findings.unreadable.map(UnreadableReason::name),

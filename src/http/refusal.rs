@@ -13,7 +13,7 @@ use super::panics::Panicked;
 use super::reply;
 use super::source::Source;
 use crate::providers::Cause;
-use crate::store::Unavailable;
+use crate::store::{IngestError, Unavailable};
 
 /// The ways off the way of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,6 +41,12 @@ impl From<Ambiguous> for Refusal {
 impl From<BodyError> for Refusal {
     fn from(error: BodyError) -> Self {
         Self::Body(error)
+    }
+}
+
+impl From<IngestError> for Refusal {
+    fn from(error: IngestError) -> Self {
+        Self::Unavailable(error.unavailable())
     }
 }
 

@@ -181,8 +181,8 @@ impl Source {
 
     /// What is to be asked about a message.
     pub fn asking(&self, question: &Question) -> Asking {
-        let most_awaiting = self.confirm.as_ref().and_then(|confirm| confirm.most_awaiting);
-        Asking { request: question.to_text(), most_awaiting }
+        let max_awaiting = self.confirm.as_ref().and_then(|confirm| confirm.max_awaiting);
+        Asking { request: question.to_text(), max_awaiting }
     }
 
     /// Whether its secret comes from a handshake.

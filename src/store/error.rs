@@ -1,4 +1,4 @@
-//! Why the store cannot do something now.
+//! Errors of the store.
 
 /// Why nothing was acknowledged: 503 with `Retry-After` outside.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -41,6 +41,27 @@ impl Unavailable {
             Self::TooManyAwaiting => "too_many_awaiting",
             Self::DatabaseFull => "database_full",
             Self::Damaged => "damaged",
+        }
+    }
+}
+
+/// Why a message was not stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum IngestError {
+    #[error(transparent)]
+    Unavailable(#[from] Unavailable),
+    #[error("the idempotency key was used with another body for message {of}")]
+    KeyReused { of: i64 },
+    #[error("the rejection does not exist or was deleted")]
+    RejectionGone,
+}
+
+impl IngestError {
+    /// For callers without idempotency keys and rejections.
+    pub fn unavailable(self) -> Unavailable {
+        match self {
+            Self::Unavailable(why) => why,
+            Self::KeyReused { .. } | Self::RejectionGone => Unavailable::Refused,
         }
     }
 }

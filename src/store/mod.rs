@@ -54,9 +54,9 @@ pub use confirmation::{Asked, Confirmation, ConfirmationState, DueConfirmation, 
 pub use delivery::dead::DeadLetters;
 pub use delivery::due::{DueDelivery, DuePage, DueQuery};
 pub use delivery::expire::{Burial, Finished, FinishedPage};
-pub use delivery::read::{Attempt, Delivery, DeliveryFilter, LONGEST_WAIT};
+pub use delivery::read::{Attempt, Delivery, DeliveryFilter, MAX_DELIVERY_WAIT};
 pub use delivery::signal::DueSignal;
-pub use error::{OpenError, Unavailable};
+pub use error::{IngestError, OpenError, Unavailable};
 pub use files::free_bytes;
 pub use files::modes::loose_modes;
 pub use handle::cleanup::Cleanup;
@@ -70,13 +70,13 @@ pub use handle::target_registry::TargetRegistry;
 pub use instances::Instances;
 pub use integrity::{VerifyReport, verify};
 pub use listener::{
-    Acknowledgement, LATE_MESSAGES_WITHIN, Listener, ListenerAnswer, ListenerRefused, MOST_LISTENERS, Opened,
+    Acknowledgement, LATE_MESSAGE_TIMEOUT, Listener, ListenerAnswer, ListenerRefused, MAX_LISTENERS, Opened,
 };
 pub use message::content::{Content, UnreadableReason};
 pub use message::expire::{
     AnyAge, Candidate, Keeping, Page, Refused, RetainedSince, Selection, Sources, Yielding,
 };
-pub use message::insert::{Asking, Identity, Kept, NewMessage};
+pub use message::insert::{Asking, Identity, NewMessage, Receipt};
 pub use message::read::{MessageHead, MessagePage, ReplayCount, StoredMessage, query_without_content};
 pub use offline::{
     IdleTarget, idle_targets_beside_the_service, is_in_use, secret_beside_the_service, set_beside_the_service,

@@ -34,7 +34,7 @@ use crate::store::{connection, continuity, damage, schema, target, timestamp};
 
 /// Jobs that may wait for the writer. Their bodies are bounded by the budget for bodies in flight.
 const QUEUE: usize = 8_192;
-const LOCK_WAIT: Duration = Duration::from_millis(300);
+const LOCK_TIMEOUT: Duration = Duration::from_millis(300);
 const LOCK_PAUSE: Duration = Duration::from_millis(10);
 /// A longer WAL is left to the checkpointer, so that the start stays short: 4 MiB.
 const FRAMES_COPIED_AT_START: i32 = 1_024;
@@ -118,7 +118,7 @@ impl Store {
 
 /// A command that only looks at the files holds the lock for a moment.
 fn take_lock(path: &Path) -> Result<InstanceLock, OpenError> {
-    let give_up = Instant::now() + LOCK_WAIT;
+    let give_up = Instant::now() + LOCK_TIMEOUT;
     loop {
         if let Some(lock) = InstanceLock::try_take(path)? {
             return Ok(lock);

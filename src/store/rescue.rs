@@ -10,7 +10,7 @@ use crate::store::files::modes::create_private;
 use crate::store::files::paths::beside;
 use crate::store::files::{Change, Files};
 
-const COPY_WITHIN: Duration = Duration::from_secs(2);
+const COPY_TIMEOUT: Duration = Duration::from_secs(2);
 const COPY_AGAIN_AFTER: Duration = Duration::from_millis(20);
 
 /// Saves what was acknowledged, as far as the open handle reaches it, and says in one line what happened and what
@@ -59,7 +59,7 @@ fn save(connection: &Connection, files: &Files) -> String {
 
 /// Readers may hold a part of the WAL back for a moment.
 fn copy_wal(connection: &Connection) -> Result<(), String> {
-    let give_up = Instant::now() + COPY_WITHIN;
+    let give_up = Instant::now() + COPY_TIMEOUT;
     loop {
         let why = match checkpoint::copy_all(connection) {
             Ok(true) => return Ok(()),

@@ -127,7 +127,7 @@ fn a_message_goes_by_the_retention_of_its_own_source_when_its_delivery_has_ended
         );
         let mut deliveries = Vec::new();
         for source in ["kept", "long", "other"] {
-            let Kept::New { id } = setup.keep(source, 2 * DAY, "1").await else { panic!("{source}") };
+            let Receipt::New { id } = setup.keep(source, 2 * DAY, "1").await else { panic!("{source}") };
             deliveries.push(setup.deliver(id, target, NOW).await);
         }
         run_at(&mut cleaner, &setup, Duration::ZERO).await;
@@ -260,7 +260,7 @@ fn a_message_with_very_many_deliveries_goes_in_short_steps() {
 }
 
 fn asked_about(age: Duration, id: &str) -> NewMessage {
-    let asking = Asking { request: "is it true?".to_owned(), most_awaiting: Some(100) };
+    let asking = Asking { request: "is it true?".to_owned(), max_awaiting: Some(100) };
     NewMessage { asking: Some(asking), ..message("mollie", age, "1", id) }
 }
 

@@ -13,7 +13,7 @@ impl Setup {
         let mut ids = Vec::new();
         for _ in 0..count {
             match self.keep("acme", Duration::ZERO, &body).await {
-                Kept::New { id } => ids.push(id),
+                Receipt::New { id } => ids.push(id),
                 other => panic!("{other:?}"),
             }
         }
@@ -30,7 +30,7 @@ impl Setup {
             .ingest()
             .keep(message("acme", Duration::ZERO, "1", "refused"), Instant::now() + Duration::from_secs(20))
             .await;
-        assert_eq!(kept.err(), self.store.ready().err());
+        assert_eq!(kept.err().map(IngestError::unavailable), self.store.ready().err());
         self.store.ready() == Err(Unavailable::DatabaseFull)
     }
 }
@@ -64,8 +64,8 @@ fn released_message_is_retained_from_its_release() {
         }
         let late = NewMessage { received_at: now - 10 * DAY, ..message("acme", Duration::ZERO, "1", "late") };
         let old = NewMessage { received_at: now - 10 * DAY, ..message("acme", Duration::ZERO, "1", "old") };
-        assert_eq!(setup.keep_message(old).await, Kept::New { id: 1 });
-        assert_eq!(setup.store.ingest().release(1, late, until).await, Ok(Some(Kept::New { id: 2 })));
+        assert_eq!(setup.keep_message(old).await, Receipt::New { id: 1 });
+        assert_eq!(setup.store.ingest().release(1, late, until).await, Ok(Receipt::New { id: 2 }));
         let policy =
             Policy { of_sources: vec![("acme".to_owned(), Retention::For(DAY))], ..policy(Retention::Keep) };
         let mut cleaner = Cleaner::new(policy.clone(), Pace::Alone, now, Duration::ZERO);

@@ -13,7 +13,8 @@ use super::guard::CONFIRMED;
 use super::*;
 use crate::config::Retention;
 use crate::store::{
-    self, Asking, Content, Identity, Kept, NewMessage, Step, Store, StoreOptions, Unavailable, timestamp,
+    self, Asking, Content, Identity, IngestError, NewMessage, Receipt, Step, Store, StoreOptions,
+    Unavailable, timestamp,
 };
 
 mod deliveries;
@@ -40,24 +41,24 @@ impl Setup {
         Self { _directory: directory, store, number: std::cell::Cell::new(0) }
     }
 
-    async fn keep(&self, source: &str, age: Duration, body: &str) -> Kept {
+    async fn keep(&self, source: &str, age: Duration, body: &str) -> Receipt {
         self.number.set(self.number.get() + 1);
         self.keep_with_id(source, age, body, &format!("id {}", self.number.get())).await
     }
 
-    async fn keep_with_id(&self, source: &str, age: Duration, body: &str, id: &str) -> Kept {
+    async fn keep_with_id(&self, source: &str, age: Duration, body: &str, id: &str) -> Receipt {
         self.keep_message(message(source, age, body, id)).await
     }
 
     /// Its id.
     async fn keep_one(&self, age: Duration) -> i64 {
         match self.keep("acme", age, "1").await {
-            Kept::New { id } => id,
+            Receipt::New { id } => id,
             other => panic!("{other:?}"),
         }
     }
 
-    async fn keep_message(&self, message: NewMessage) -> Kept {
+    async fn keep_message(&self, message: NewMessage) -> Receipt {
         self.store.ingest().keep(message, Instant::now() + Duration::from_secs(20)).await.unwrap()
     }
 
@@ -177,7 +178,7 @@ fn a_deleted_message_is_still_known_for_a_week() {
         cleaner.run_once(&setup.store.cleanup(), NOW + 6 * DAY, 6 * DAY).await.unwrap();
         assert_eq!(
             setup.keep_with_id("acme", Duration::ZERO, "1", "the id").await,
-            Kept::Duplicate { of: 1 }
+            Receipt::Duplicate { of: 1 }
         );
     });
 }

@@ -17,13 +17,13 @@ impl Setup {
         let mut ids = Vec::new();
         for _ in 0..count {
             self.number.set(self.number.get() + 1);
-            let asking = Asking { request: "paid?".to_owned(), most_awaiting: Some(1_000) };
+            let asking = Asking { request: "paid?".to_owned(), max_awaiting: Some(1_000) };
             let message = NewMessage {
                 asking: Some(asking),
                 ..message("mollie", Duration::ZERO, &body(), &format!("id {}", self.number.get()))
             };
             match self.keep_message(message).await {
-                Kept::New { id } => ids.push(id),
+                Receipt::New { id } => ids.push(id),
                 other => panic!("{other:?}"),
             }
         }
@@ -101,7 +101,7 @@ fn delivery_that_ends_after_clock_is_set_back_frees_its_message() {
             let target = setup.target(TargetKind::Http, Origin::Api).await;
             let mut cleaner = cleaner(retention, &[], limit);
             let old = NewMessage { received_at: NOW - 300 * DAY, ..message("acme", DAY, &body(), "old") };
-            assert_eq!(setup.keep_message(old).await, Kept::New { id: 1 });
+            assert_eq!(setup.keep_message(old).await, Receipt::New { id: 1 });
             let mut deliveries = vec![setup.deliver(1, target, NOW).await];
             for id in setup.keep_large(250).await {
                 deliveries.push(setup.deliver(id, target, NOW).await);
@@ -148,7 +148,7 @@ fn refused_message_wakes_the_clean_up() {
         assert!(wakes().await.is_err());
         let until = Instant::now() + Duration::from_secs(20);
         let refused = setup.store.ingest().keep(message("acme", Duration::ZERO, "1", "refused"), until).await;
-        assert_eq!(refused, Err(Unavailable::DatabaseFull));
+        assert_eq!(refused, Err(Unavailable::DatabaseFull.into()));
         assert!(wakes().await.is_ok());
     });
 }

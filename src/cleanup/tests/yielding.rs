@@ -57,7 +57,7 @@ impl Setup {
         cleaner.run_once(&self.store.cleanup(), NOW, Duration::ZERO).await.unwrap();
         let body = format!("\"{}\"", "x".repeat(20_000));
         for _ in 0..250 {
-            let Kept::New { id } = self.keep("acme", Duration::ZERO, &body).await else {
+            let Receipt::New { id } = self.keep("acme", Duration::ZERO, &body).await else {
                 panic!("it is new")
             };
             self.store.delivery_queue().deliver_again(id, targets.to_vec(), NOW).await.unwrap().unwrap();

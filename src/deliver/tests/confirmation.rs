@@ -46,7 +46,7 @@ pub(super) fn confirmer(store: &Store, sources: Vec<AskedSource>) -> Confirmer {
 }
 
 fn about(source: &str, question: &Question) -> NewMessage {
-    let asking = Asking { request: question.to_text(), most_awaiting: None };
+    let asking = Asking { request: question.to_text(), max_awaiting: None };
     NewMessage { asking: Some(asking), ..message(&format!("{source}.message"), "{}") }
 }
 

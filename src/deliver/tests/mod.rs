@@ -22,9 +22,9 @@ use super::route::Routes;
 use crate::config::command_environment;
 use crate::outbound::{DeliveryClient, Reach};
 use crate::store::{
-    Content, Delivery, DeliveryFilter, DeliveryOrdering, DeliveryState, EMITTED, Identity, Kept, NewMessage,
-    NewTarget, Origin, Pattern, Store, StoreOptions, TargetKind, TargetSecret, TargetSecrets, TargetSettings,
-    UnreadableReason,
+    Content, Delivery, DeliveryFilter, DeliveryOrdering, DeliveryState, EMITTED, Identity, NewMessage,
+    NewTarget, Origin, Pattern, Receipt, Store, StoreOptions, TargetKind, TargetSecret, TargetSecrets,
+    TargetSettings, UnreadableReason,
 };
 use server::Server;
 
@@ -143,7 +143,7 @@ fn emitted(event: &str, owner: Option<&str>, body: &str) -> NewMessage {
 
 async fn keep(store: &Store, message: NewMessage) -> i64 {
     match store.ingest().keep(message, Instant::now() + LIMIT).await.unwrap() {
-        Kept::New { id } => id,
+        Receipt::New { id } => id,
         other => panic!("{other:?}"),
     }
 }

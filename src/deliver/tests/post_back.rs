@@ -63,7 +63,7 @@ fn posted(body: &str) -> NewMessage {
         ("header paypal-transmission-sig", "a\"b"),
         ("header paypal-transmission-time", "2025-10-09T08:53:20Z"),
     ]);
-    let asking = Asking { request: question.to_text(), most_awaiting: None };
+    let asking = Asking { request: question.to_text(), max_awaiting: None };
     NewMessage { asking: Some(asking), ..message("shop.paid", body) }
 }
 

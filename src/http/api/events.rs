@@ -20,7 +20,7 @@ use crate::http::endpoints::client_address;
 use crate::http::service::Service;
 use crate::json::OFFLOAD_BYTES_MIN;
 use crate::providers::json;
-use crate::store::{Content, EMITTED, Identity, Kept, NewMessage};
+use crate::store::{Content, EMITTED, Identity, NewMessage, Receipt};
 
 /// As long as a webhook may take.
 const KEPT_WITHIN: Duration = Duration::from_millis(2_400);
@@ -116,13 +116,12 @@ pub async fn emit(
         asking: None,
     };
     match service.store.ingest().keep(message, Instant::now() + KEPT_WITHIN).await? {
-        Kept::Duplicate { of } if is_keyed => {
+        Receipt::Duplicate { of } if is_keyed => {
             refuse_another_event(&service, of, &event).await?;
             Ok(HttpResponse::Ok().insert_header((REPLAYED, "true")).json(Emitted { id: of }))
         }
-        Kept::KeyReused { of } => Err(ApiError::IdempotencyKeyReused(of)),
-        kept => {
-            let id = kept.id();
+        receipt => {
+            let id = receipt.id();
             let location = (LOCATION, format!("/api/v1/messages/{id}"));
             Ok(HttpResponse::Accepted().insert_header(location).json(Emitted { id }))
         }

@@ -21,7 +21,7 @@ use super::stream::{Waiting, patterns, response};
 use super::targets;
 use super::whole::{self, Whole};
 use crate::http::service::Service;
-use crate::store::{self, DeliveryState, DueDelivery, ListenerRefused, MOST_LISTENERS, Target, TargetState};
+use crate::store::{self, DeliveryState, DueDelivery, ListenerRefused, MAX_LISTENERS, Target, TargetState};
 
 /// A longer body is fetched apart, so that an event stays of a size that a client can hold.
 const MAX_SENT_BODY_BYTES: usize = 256 << 10;
@@ -159,7 +159,7 @@ pub async fn stream(
     let since = query.since.as_deref().map(|since| input::time("since", since, now)).transpose()?;
     let waiting = Waiting::new(&service, &request)?;
     let opened = service.store.listener_registry().open_listener(name.0.clone(), events, since, now).await?;
-    let opened = opened.map_err(|ListenerRefused::TooMany| ApiError::TooManyListeners(MOST_LISTENERS))?;
+    let opened = opened.map_err(|ListenerRefused::TooMany| ApiError::TooManyListeners(MAX_LISTENERS))?;
     Ok(response(Listening::new(service, name.0, opened, waiting)))
 }
 

@@ -11,7 +11,7 @@ use super::listeners::Delivered;
 use super::stream::{ALIVE, Pieces, Waiting, Woken, event};
 use crate::http::service::Service;
 use crate::http::streams::{Connected, Over};
-use crate::store::{Burial, DeliveryOrdering, DueQuery, LATE_MESSAGES_WITHIN, Opened, Unavailable};
+use crate::store::{Burial, DeliveryOrdering, DueQuery, LATE_MESSAGE_TIMEOUT, Opened, Unavailable};
 
 /// Deliveries that are sent and not acknowledged.
 const MOST_IN_FLIGHT: usize = 64;
@@ -206,7 +206,7 @@ async fn fill(service: web::Data<Service>, opened: Opened) -> Result<(), Unavail
     service.store.listener_registry().fill_listener(opened.target, false, (service.clock)()).await?;
     // A message that was on its way when the listener was made may have been committed behind what was looked at.
     rt::spawn(async move {
-        tokio::time::sleep(LATE_MESSAGES_WITHIN).await;
+        tokio::time::sleep(LATE_MESSAGE_TIMEOUT).await;
         if let Err(why) =
             service.store.listener_registry().finish_filling(opened.target, newest, (service.clock)()).await
         {

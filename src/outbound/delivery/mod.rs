@@ -17,7 +17,7 @@ pub const MAX_DELIVERY_RESPONSE_BYTES: usize = 64 * 1024;
 pub const EXCERPT_BYTES: usize = 1024;
 /// The status has said what there is to say: the body is read so that the connection can be used again, and its beginning
 /// kept.
-const BODY_WITHIN: Duration = Duration::from_secs(1);
+const BODY_TIMEOUT: Duration = Duration::from_secs(1);
 
 const IDLE_FOR: Duration = Duration::from_secs(30);
 const MAX_IDLE_PER_HOST: usize = 32;
@@ -110,7 +110,7 @@ impl DeliveryClient {
         Ok(DeliveryResponse {
             status: response.status().as_u16(),
             retry_after: retry_after.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned()),
-            excerpt: excerpt(response, timeout.saturating_sub(started.elapsed()).min(BODY_WITHIN)).await,
+            excerpt: excerpt(response, timeout.saturating_sub(started.elapsed()).min(BODY_TIMEOUT)).await,
         })
     }
 

@@ -25,14 +25,14 @@ const COMPILED_IN: [&str; 6] = [
 ];
 
 /// Shorter prefixes than these are no sender's own network: an answer that has one would open the door to strangers.
-const SHORTEST_PREFIX_V4: u8 = 8;
-const SHORTEST_PREFIX_V6: u8 = 16;
+const MIN_PREFIX_V4: u8 = 8;
+const MIN_PREFIX_V6: u8 = 16;
 
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 const REFRESH_EVERY: Duration = Duration::from_secs(60 * 60);
 const FIRST_RETRY: Duration = Duration::from_secs(30);
 /// Together with the doubling this stays far below the 60 requests an hour that the API grants without a token.
-const LONGEST_RETRY: Duration = Duration::from_secs(15 * 60);
+const MAX_RETRY_PAUSE: Duration = Duration::from_secs(15 * 60);
 
 /// The current list. Cheap to clone; clones share it.
 #[derive(Clone, Debug)]
@@ -201,7 +201,7 @@ impl GithubAddresses {
 fn wait_after(failures: u32) -> Duration {
     match failures {
         0 => REFRESH_EVERY,
-        _ => FIRST_RETRY.saturating_mul(2_u32.saturating_pow(failures - 1)).min(LONGEST_RETRY),
+        _ => FIRST_RETRY.saturating_mul(2_u32.saturating_pow(failures - 1)).min(MAX_RETRY_PAUSE),
     }
 }
 
@@ -216,8 +216,8 @@ fn network(text: &str) -> Result<IpNet, ListError> {
     // Cut: the text comes from outside and ends in the log.
     let network: IpNet = text.parse().map_err(|_| ListError::NotANetwork(text.chars().take(60).collect()))?;
     let shortest = match network {
-        IpNet::V4(_) => SHORTEST_PREFIX_V4,
-        IpNet::V6(_) => SHORTEST_PREFIX_V6,
+        IpNet::V4(_) => MIN_PREFIX_V4,
+        IpNet::V6(_) => MIN_PREFIX_V6,
     };
     if network.prefix_len() < shortest {
         return Err(ListError::TooWide(network));

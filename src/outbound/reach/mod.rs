@@ -12,7 +12,7 @@ use super::resolve::{LookupError, Resolver};
 use super::vetting::{ForbiddenAddress, vet};
 
 /// For somebody who waits for an answer.
-const RESOLVE_WITHIN: Duration = Duration::from_secs(5);
+const RESOLVE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Which addresses may be connected to.
 #[derive(Clone, Debug)]
@@ -124,11 +124,11 @@ pub(super) async fn vet_url_by(url: &str, reach: &Reach, resolver: &Resolver) ->
     reach.vet_literal(&host)?;
     let Host::Domain(name) = host else { return Ok(()) };
     let unresolved = |error: &dyn ToString| VetError::Unresolved(error.to_string());
-    match tokio::time::timeout(RESOLVE_WITHIN, addresses(resolver, name, reach)).await {
+    match tokio::time::timeout(RESOLVE_TIMEOUT, addresses(resolver, name, reach)).await {
         Ok(Ok(_)) => Ok(()),
         Ok(Err(UnreachableName::Forbidden(address))) => Err(address.into()),
         Ok(Err(UnreachableName::Lookup(error))) => Err(unresolved(&error)),
-        Err(_) => Err(unresolved(&format!("no answer within {RESOLVE_WITHIN:?}"))),
+        Err(_) => Err(unresolved(&format!("no answer within {RESOLVE_TIMEOUT:?}"))),
     }
 }
 

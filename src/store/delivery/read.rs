@@ -71,7 +71,7 @@ pub fn one(connection: &Connection, id: i64) -> rusqlite::Result<Option<Delivery
 }
 
 /// A delivery waits no longer than this for a target that takes nothing: paused, disabled, removed, or without an answer.
-pub const LONGEST_WAIT: Duration = Duration::from_secs(7 * 86_400);
+pub const MAX_DELIVERY_WAIT: Duration = Duration::from_secs(7 * 86_400);
 
 /// A page looks at no more rows than this.
 const LOOKED_AT_A_PAGE: i64 = 20_000;

@@ -23,8 +23,8 @@ use crate::store::{connection, damage, target};
 /// What may wait for the writer in all; the bodies have a budget of their own, the heads only this.
 const QUEUED_BYTES: usize = 256 << 20;
 /// A write that is not a message waits at most this long.
-const WRITE_WAIT: Duration = Duration::from_secs(10);
-const READ_WAIT: Duration = Duration::from_secs(2);
+const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
+const READ_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// What all handles share.
 pub struct Core {
@@ -75,7 +75,7 @@ impl Core {
         }
         let (reply, answer) = oneshot::channel();
         self.send(Job::Run(Box::new(Call { work: Some(work), value: None, committed, reply })))?;
-        match tokio::time::timeout(WRITE_WAIT, answer).await {
+        match tokio::time::timeout(WRITE_TIMEOUT, answer).await {
             Ok(Ok(outcome)) => outcome,
             Ok(Err(_)) => Err(Unavailable::Failed),
             Err(_) => Err(Unavailable::Deadline),
@@ -87,7 +87,7 @@ impl Core {
         T: Send + 'static,
         F: FnOnce(&rusqlite::Connection) -> rusqlite::Result<T> + Send + 'static,
     {
-        let permit = tokio::time::timeout(READ_WAIT, self.reading.acquire()).await;
+        let permit = tokio::time::timeout(READ_TIMEOUT, self.reading.acquire()).await;
         let Ok(Ok(_permit)) = permit else { return Err(Unavailable::Deadline) };
         let (readers, shared) = (self.readers.clone(), self.shared.clone());
         let read = move || {

@@ -6,18 +6,18 @@ use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
 use crate::json::OFFLOAD_BYTES_MIN;
-use crate::store::error::Unavailable;
+use crate::store::error::{IngestError, Unavailable};
 use crate::store::handle::core::Core;
-use crate::store::message::insert::{Kept, NewMessage, Prepared};
+use crate::store::message::insert::{InsertOutcome, NewMessage, Prepared, Receipt};
 use crate::store::quarantine::intake::Offer;
 use crate::store::quarantine::rejection::NewRejection;
 use crate::store::writer::job::{Job, Keep};
 
 /// What the writer answers about one message.
-type KeepAnswer = oneshot::Receiver<Result<Kept, Unavailable>>;
+type KeepAnswer = oneshot::Receiver<Result<InsertOutcome, Unavailable>>;
 
 /// How long a candidate waits for room in the queue of the writer: a request is answered within 2.5 s.
-const ROOM_WAIT: Duration = Duration::from_secs(2);
+const ROOM_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Takes verified messages and rejected requests. Nothing is acknowledged before it is synced.
 #[derive(Clone, Debug)]
@@ -29,16 +29,16 @@ impl Ingest {
     /// Resolves once the message is committed and synced, or when `deadline` has passed.
     ///
     /// # Errors
-    /// `Unavailable`: nothing may be acknowledged. After `Deadline` the message may still have been stored.
-    pub async fn keep(&self, message: NewMessage, deadline: Instant) -> Result<Kept, Unavailable> {
+    /// Nothing may be acknowledged. After `Unavailable::Deadline` the message may still have been stored.
+    pub async fn keep(&self, message: NewMessage, deadline: Instant) -> Result<Receipt, IngestError> {
         if let Some(why) = self.core.shared.stopped() {
-            return Err(why);
+            return Err(why.into());
         }
         let prepared = self.prepare(message, deadline).await?;
         self.keep_prepared(prepared, deadline).await
     }
 
-    async fn keep_prepared(&self, message: Prepared, deadline: Instant) -> Result<Kept, Unavailable> {
+    async fn keep_prepared(&self, message: Prepared, deadline: Instant) -> Result<Receipt, IngestError> {
         let answer = self.enqueue(message, deadline)?;
         Self::outcome(answer, deadline).await
     }
@@ -54,12 +54,15 @@ impl Ingest {
         Ok(answer)
     }
 
-    async fn outcome(answer: KeepAnswer, deadline: Instant) -> Result<Kept, Unavailable> {
+    async fn outcome(answer: KeepAnswer, deadline: Instant) -> Result<Receipt, IngestError> {
         match tokio::time::timeout_at(deadline.into(), answer).await {
-            Ok(Ok(Ok(Kept::TooManyAwaiting))) => Err(Unavailable::TooManyAwaiting),
-            Ok(Ok(outcome)) => outcome,
-            Ok(Err(_)) => Err(Unavailable::Failed),
-            Err(_) => Err(Unavailable::Deadline),
+            Ok(Ok(Ok(InsertOutcome::Stored(receipt)))) => Ok(receipt),
+            Ok(Ok(Ok(InsertOutcome::KeyReused { of }))) => Err(IngestError::KeyReused { of }),
+            Ok(Ok(Ok(InsertOutcome::RejectionGone))) => Err(IngestError::RejectionGone),
+            Ok(Ok(Ok(InsertOutcome::TooManyAwaiting))) => Err(Unavailable::TooManyAwaiting.into()),
+            Ok(Ok(Err(why))) => Err(why.into()),
+            Ok(Err(_)) => Err(Unavailable::Failed.into()),
+            Err(_) => Err(Unavailable::Deadline.into()),
         }
     }
 
@@ -82,7 +85,7 @@ impl Ingest {
     /// counted only.
     pub async fn quarantine(&self, mut rejection: NewRejection) {
         let intake = &self.core.intake;
-        let deadline = Instant::now() + ROOM_WAIT;
+        let deadline = Instant::now() + ROOM_TIMEOUT;
         let mut waiting = None;
         loop {
             let mut space = std::pin::pin!(intake.space.notified());
@@ -110,7 +113,7 @@ impl Ingest {
         }
     }
 
-    /// Keeps the message that was rejected, and removes the rejection with it. `None`: the rejection is gone.
+    /// Keeps the message that was rejected, and removes the rejection with it.
     ///
     /// # Errors
     /// As for `keep`.
@@ -119,10 +122,9 @@ impl Ingest {
         rejection: i64,
         message: NewMessage,
         deadline: Instant,
-    ) -> Result<Option<Kept>, Unavailable> {
+    ) -> Result<Receipt, IngestError> {
         let prepared = self.prepare(message, deadline).await?;
-        let kept = self.keep_prepared(prepared.released(rejection), deadline).await?;
-        Ok((kept != Kept::RejectionGone).then_some(kept))
+        self.keep_prepared(prepared.released(rejection), deadline).await
     }
 
     /// As `release`, for many in their order: one after the other is queued, and none is waited for before the next.
@@ -130,7 +132,7 @@ impl Ingest {
         &self,
         messages: Vec<(i64, NewMessage)>,
         deadline: Instant,
-    ) -> Vec<Result<Option<Kept>, Unavailable>> {
+    ) -> Vec<Result<Receipt, IngestError>> {
         let mut prepared = Vec::with_capacity(messages.len());
         for (rejection, message) in messages {
             prepared.push(self.prepare(message, deadline).await.map(|message| message.released(rejection)));
@@ -141,11 +143,10 @@ impl Ingest {
         }
         let mut outcomes = Vec::with_capacity(queued.len());
         for answer in queued {
-            let kept = match answer {
+            outcomes.push(match answer {
                 Ok(answer) => Self::outcome(answer, deadline).await,
-                Err(why) => Err(why),
-            };
-            outcomes.push(kept.map(|kept| (kept != Kept::RejectionGone).then_some(kept)));
+                Err(why) => Err(why.into()),
+            });
         }
         outcomes
     }

@@ -18,7 +18,7 @@ const PAGE: usize = 500;
 /// A step is followed by a pause of this many times its length while messages come in.
 const PAUSE_FACTOR: u32 = 4;
 /// Most of a longer step was waiting for its turn.
-const LONGEST_STEP: Duration = Duration::from_millis(4);
+const MAX_STEP: Duration = Duration::from_millis(4);
 
 /// Opens listeners and fills them with old messages.
 #[derive(Clone, Debug)]
@@ -49,7 +49,7 @@ impl ListenerRegistry {
     }
 
     /// Adds the old messages that a listener has asked for; how many. It can be done again at any time. Once it was done
-    /// later than `LATE_MESSAGES_WITHIN` after the listener was made, `is_last` says so.
+    /// later than `LATE_MESSAGE_TIMEOUT` after the listener was made, `is_last` says so.
     pub async fn fill_listener(
         &self,
         target: i64,
@@ -125,7 +125,7 @@ impl ListenerRegistry {
     /// Leaves time to incoming messages: longer while there are some. `written`: how many there were when the step began.
     async fn rest(&self, began: Instant, written: u64) {
         let factor = if self.messages_written() == written { 1 } else { PAUSE_FACTOR };
-        tokio::time::sleep(began.elapsed().min(LONGEST_STEP) * factor).await;
+        tokio::time::sleep(began.elapsed().min(MAX_STEP) * factor).await;
     }
 
     async fn missing_of(&self, listener: &Target, from: FillPosition) -> Result<FillPage, Unavailable> {

@@ -14,9 +14,9 @@ use crate::store::target::subscription::Pattern;
 use crate::store::{damage, target, timestamp};
 
 /// Each of them gets every message that fits, whether or not somebody listens.
-pub const MOST_LISTENERS: usize = 32;
+pub const MAX_LISTENERS: usize = 32;
 /// A message that was matched before a listener was made is committed by then.
-pub const LATE_MESSAGES_WITHIN: Duration = Duration::from_secs(3);
+pub const LATE_MESSAGE_TIMEOUT: Duration = Duration::from_secs(3);
 /// A listener must not take a name that somebody wants to declare in the environment.
 const NAMED: &str = "listener:";
 /// Incoming messages wait for a step of adding old ones no longer than this, and its commit.
@@ -45,7 +45,7 @@ pub struct Opened {
 /// Why there is no such listener.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ListenerRefused {
-    #[error("there are {MOST_LISTENERS} listeners already")]
+    #[error("there are {MAX_LISTENERS} listeners already")]
     TooMany,
 }
 
@@ -137,7 +137,7 @@ pub fn open(
     let listeners: usize = connection
         .prepare_cached("SELECT count(*) FROM targets WHERE kind = 'listener' AND state <> 'removed'")?
         .query_row([], |row| row.get(0))?;
-    if listeners >= MOST_LISTENERS {
+    if listeners >= MAX_LISTENERS {
         return Ok(Err(ListenerRefused::TooMany));
     }
     let Ok(target) = target::change::insert(connection, &new(name, events), None, now)? else {

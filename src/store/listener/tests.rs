@@ -159,7 +159,7 @@ fn more_old_messages_than_a_page_are_all_added() {
 #[test]
 fn what_was_not_confirmed_is_not_among_the_old_messages() {
     run(async |store| {
-        let asking = || Some(Asking { request: String::new(), most_awaiting: Some(9) });
+        let asking = || Some(Asking { request: String::new(), max_awaiting: Some(9) });
         let confirmed = keep(&store, "github.push", Duration::MINUTE, asking()).await;
         keep(&store, "github.push", Duration::MINUTE, asking()).await;
         let settlement = Settlement::Confirmed;
@@ -203,7 +203,7 @@ fn a_listener_is_paused_while_nobody_listens() {
 #[test]
 fn listeners_are_few_and_take_no_name_of_a_target() {
     run(async |store| {
-        for number in 0..MOST_LISTENERS {
+        for number in 0..MAX_LISTENERS {
             open(&store, &format!("laptop-{number}"), &["*"], None).await;
         }
         let refused = store
@@ -213,7 +213,7 @@ fn listeners_are_few_and_take_no_name_of_a_target() {
             .unwrap();
         assert_eq!(refused, Err(ListenerRefused::TooMany));
         let listeners = store.reads().listeners().await.unwrap();
-        assert_eq!((listeners.len(), listeners[0].name.as_str()), (MOST_LISTENERS, "laptop-0"));
+        assert_eq!((listeners.len(), listeners[0].name.as_str()), (MAX_LISTENERS, "laptop-0"));
         assert!(store.reads().target_named("laptop-0").await.unwrap().is_none());
         let found = store.reads().listener_named("laptop-0").await.unwrap().unwrap();
         store

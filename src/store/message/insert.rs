@@ -39,7 +39,7 @@ pub struct Asking {
     /// For the one who asks; sealed before it is stored.
     pub request: String,
     /// The source has no more than so many awaiting messages: one more is not taken. `None`: no limit.
-    pub most_awaiting: Option<u32>,
+    pub max_awaiting: Option<u32>,
 }
 
 impl std::fmt::Debug for Asking {
@@ -73,47 +73,44 @@ pub struct NewMessage {
     pub asking: Option<Asking>,
 }
 
-/// What became of a message.
+/// A stored message: what the sender gets an acknowledgement for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kept {
+pub enum Receipt {
     New {
         id: i64,
     },
-    /// The same message came before: only counted.
+    /// The same message was stored before; it is only counted.
     Duplicate {
         of: i64,
     },
-    /// The same delivery id came before with another body: kept as a message of its own.
+    /// The delivery id was used before with another body; stored as a message of its own.
     Conflict {
         id: i64,
         of: i64,
     },
-    /// The idempotency key came before with another body: not kept.
-    KeyReused {
-        of: i64,
-    },
-    /// The source has as many awaiting messages as it may: not kept.
-    TooManyAwaiting,
-    /// The rejection of which it was to be made is gone: not kept.
-    RejectionGone,
 }
 
-impl Kept {
-    /// Whether a message has the content now.
-    pub fn is_kept(&self) -> bool {
-        matches!(self, Self::New { .. } | Self::Duplicate { .. } | Self::Conflict { .. })
-    }
-
+impl Receipt {
     /// The message that has the content.
     pub fn id(self) -> i64 {
         match self {
-            Self::New { id }
-            | Self::Conflict { id, .. }
-            | Self::Duplicate { of: id }
-            | Self::KeyReused { of: id } => id,
-            Self::TooManyAwaiting | Self::RejectionGone => 0,
+            Self::New { id } | Self::Conflict { id, .. } | Self::Duplicate { of: id } => id,
         }
     }
+}
+
+/// The writer's answer about one message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum InsertOutcome {
+    Stored(Receipt),
+    /// The idempotency key was used before with another body.
+    KeyReused {
+        of: i64,
+    },
+    /// The source has as many awaiting messages as it may.
+    TooManyAwaiting,
+    /// The rejection to be released does not exist or was deleted.
+    RejectionGone,
 }
 
 /// A message with everything computed that does not need the writer's thread.
@@ -212,16 +209,26 @@ impl Prepared {
     /// Stores the message with its deliveries, or counts it as a duplicate; a rejection of which it is made is deleted by the
     /// caller. Without followers every path is one statement
     /// that changes the database, so that a failure undoes this message alone; with them it needs a savepoint.
-    pub fn keep(&self, connection: &Connection, keys: &mut Keys, now: &str) -> rusqlite::Result<Kept> {
+    pub fn keep(
+        &self,
+        connection: &Connection,
+        keys: &mut Keys,
+        now: &str,
+    ) -> rusqlite::Result<InsertOutcome> {
         let Some(rejection) = self.rejection else { return self.keep_message(connection, keys, now) };
         // Somebody else may have released it, or the clean-up may have been faster.
         if !quarantine::write::exists(connection, rejection)? {
-            return Ok(Kept::RejectionGone);
+            return Ok(InsertOutcome::RejectionGone);
         }
         self.keep_message(connection, keys, now)
     }
 
-    fn keep_message(&self, connection: &Connection, keys: &mut Keys, now: &str) -> rusqlite::Result<Kept> {
+    fn keep_message(
+        &self,
+        connection: &Connection,
+        keys: &mut Keys,
+        now: &str,
+    ) -> rusqlite::Result<InsertOutcome> {
         let digest = BodyDigest::of(&self.message.body_sha256);
         let known = match self.key {
             Some(key) if !self.is_taken_as_new => keys.find(connection, key, digest)?,
@@ -230,29 +237,29 @@ impl Prepared {
         let conflict_of = match known {
             Known::Same(of) if self.is_within_window(connection, of)? => {
                 self.count_duplicate(connection, of)?;
-                return Ok(Kept::Duplicate { of });
+                return Ok(InsertOutcome::Stored(Receipt::Duplicate { of }));
             }
             Known::Other(of) if matches!(self.message.identity, Identity::IdempotencyKey(_)) => {
-                return Ok(Kept::KeyReused { of });
+                return Ok(InsertOutcome::KeyReused { of });
             }
             Known::Other(of) if self.is_other_form_of(connection, of)? => {
                 self.count_duplicate(connection, of)?;
-                return Ok(Kept::Duplicate { of });
+                return Ok(InsertOutcome::Stored(Receipt::Duplicate { of }));
             }
             Known::Other(of) => Some(of),
             Known::Same(_) | Known::Nothing => None,
         };
-        if let Some(most) = self.message.asking.as_ref().and_then(|asking| asking.most_awaiting)
+        if let Some(most) = self.message.asking.as_ref().and_then(|asking| asking.max_awaiting)
             && confirmation::awaiting(connection, &self.message.source)? >= i64::from(most)
         {
-            return Ok(Kept::TooManyAwaiting);
+            return Ok(InsertOutcome::TooManyAwaiting);
         }
         let id = self.insert(connection, conflict_of, now)?;
         self.insert_followers(connection, id, conflict_of, now)?;
         if let Some(key) = self.key {
             keys.stage(key, id, digest);
         }
-        Ok(conflict_of.map_or(Kept::New { id }, |of| Kept::Conflict { id, of }))
+        Ok(InsertOutcome::Stored(conflict_of.map_or(Receipt::New { id }, |of| Receipt::Conflict { id, of })))
     }
 
     /// A conflict is not delivered by itself.

@@ -83,7 +83,7 @@ fn damaged_table_page_costs_only_its_rows() {
     let scope = ReplayScope { filter, target_owner: None, to_where_it_died: false, through: 60 };
     let counted = setup.runtime.block_on(store.reads().count_to_replay(scope, soon())).unwrap().unwrap();
     assert_eq!(counted.messages, all.len() as u64);
-    assert_eq!(setup.keep(&store, with_id("new", "1")), Ok(Kept::New { id: 61 }));
+    assert_eq!(setup.keep(&store, with_id("new", "1")), Ok(Receipt::New { id: 61 }));
     assert_eq!(store.ready(), Ok(()));
 }
 
@@ -130,8 +130,8 @@ fn resend_of_damaged_message_is_stored() {
         let kept = setup.keep(&store, with_id(&format!("id {number}"), &body(number))).unwrap();
         let id = number as i64 + 1;
         match left.contains(&id) {
-            true => assert_eq!(kept, Kept::Duplicate { of: id }),
-            false => assert!(matches!(kept, Kept::New { .. }), "{id}: {kept:?}"),
+            true => assert_eq!(kept, Receipt::Duplicate { of: id }),
+            false => assert!(matches!(kept, Receipt::New { .. }), "{id}: {kept:?}"),
         }
     }
     let after = list(&setup, &store, Direction::NewestFirst);
@@ -148,13 +148,13 @@ fn damaged_keys_refuse_no_message() {
     let mut again = 0;
     for number in 0..200 {
         let kept = setup.keep(&store, with_id(&format!("id {number}"), &body(number))).unwrap();
-        again += usize::from(matches!(kept, Kept::New { .. }));
+        again += usize::from(matches!(kept, Receipt::New { .. }));
     }
     setup.close(store);
     // And from the start on.
     let store = setup.open();
     assert!(store.is_damaged());
-    assert!(matches!(setup.keep(&store, with_id("new", "1")), Ok(Kept::New { .. })));
+    assert!(matches!(setup.keep(&store, with_id("new", "1")), Ok(Receipt::New { .. })));
     assert!(again < 200, "keys on other pages are known");
     assert_eq!(store.ready(), Ok(()));
 }

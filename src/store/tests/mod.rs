@@ -19,7 +19,7 @@ fn a_kept_message_is_in_the_file_with_its_exact_bytes() {
     let setup = Setup::new();
     let store = setup.open();
     let body = "{ \"a\" :  1e400 }";
-    assert_eq!(setup.keep(&store, with_id("one", body)), Ok(Kept::New { id: 1 }));
+    assert_eq!(setup.keep(&store, with_id("one", body)), Ok(Receipt::New { id: 1 }));
     assert_eq!(setup.query::<String>("SELECT payload FROM messages"), body);
     setup.close(store);
     assert_eq!(verify(&setup.path()).unwrap(), VerifyReport { checked: 1, ..VerifyReport::default() });
@@ -47,10 +47,10 @@ fn unreadable_body_has_reason_after_upgrade() {
 fn the_same_message_again_is_only_counted_and_another_body_is_a_conflict() {
     let setup = Setup::new();
     let store = setup.open();
-    assert_eq!(setup.keep(&store, with_id("one", "1")), Ok(Kept::New { id: 1 }));
-    assert_eq!(setup.keep(&store, with_id("one", "1")), Ok(Kept::Duplicate { of: 1 }));
-    assert_eq!(setup.keep(&store, with_id("one", "2")), Ok(Kept::Conflict { id: 2, of: 1 }));
-    assert_eq!(setup.keep(&store, with_id("one", "2")), Ok(Kept::Duplicate { of: 2 }));
+    assert_eq!(setup.keep(&store, with_id("one", "1")), Ok(Receipt::New { id: 1 }));
+    assert_eq!(setup.keep(&store, with_id("one", "1")), Ok(Receipt::Duplicate { of: 1 }));
+    assert_eq!(setup.keep(&store, with_id("one", "2")), Ok(Receipt::Conflict { id: 2, of: 1 }));
+    assert_eq!(setup.keep(&store, with_id("one", "2")), Ok(Receipt::Duplicate { of: 2 }));
     assert_eq!(setup.query::<i64>("SELECT duplicates FROM messages WHERE id = 1"), 1);
     assert_eq!(setup.query::<i64>("SELECT conflict_of FROM messages WHERE id = 2"), 1);
 }
@@ -60,8 +60,8 @@ fn both_copies_in_one_batch_make_one_message() {
     let setup = Setup::new();
     let store = setup.open();
     let kept = setup.keep_all(&store, vec![with_id("one", "1"); 50]);
-    assert_eq!(kept.iter().filter(|kept| matches!(kept, Ok(Kept::New { .. }))).count(), 1);
-    assert_eq!(kept.iter().filter(|kept| matches!(kept, Ok(Kept::Duplicate { of: 1 }))).count(), 49);
+    assert_eq!(kept.iter().filter(|kept| matches!(kept, Ok(Receipt::New { .. }))).count(), 1);
+    assert_eq!(kept.iter().filter(|kept| matches!(kept, Ok(Receipt::Duplicate { of: 1 }))).count(), 49);
     assert!(store.stats().batches < 50);
 }
 
@@ -69,14 +69,14 @@ fn both_copies_in_one_batch_make_one_message() {
 fn without_an_id_nothing_is_dropped_unless_the_source_asks_for_it() {
     let setup = Setup::new();
     let store = setup.open();
-    assert_eq!(setup.keep(&store, message(Identity::None, "1")), Ok(Kept::New { id: 1 }));
-    assert_eq!(setup.keep(&store, message(Identity::None, "1")), Ok(Kept::New { id: 2 }));
+    assert_eq!(setup.keep(&store, message(Identity::None, "1")), Ok(Receipt::New { id: 1 }));
+    assert_eq!(setup.keep(&store, message(Identity::None, "1")), Ok(Receipt::New { id: 2 }));
     let windowed = || message(Identity::Content { window: Duration::from_secs(600) }, "2");
-    assert_eq!(setup.keep(&store, windowed()), Ok(Kept::New { id: 3 }));
-    assert_eq!(setup.keep(&store, windowed()), Ok(Kept::Duplicate { of: 3 }));
+    assert_eq!(setup.keep(&store, windowed()), Ok(Receipt::New { id: 3 }));
+    assert_eq!(setup.keep(&store, windowed()), Ok(Receipt::Duplicate { of: 3 }));
     let mut later = windowed();
     later.received_at += Duration::from_secs(601);
-    assert_eq!(setup.keep(&store, later), Ok(Kept::New { id: 4 }));
+    assert_eq!(setup.keep(&store, later), Ok(Receipt::New { id: 4 }));
 }
 
 #[test]
@@ -89,11 +89,11 @@ fn the_oldest_key_is_known_after_a_merge_a_restart_and_the_end_of_its_message() 
     assert_eq!(setup.query::<i64>("SELECT count(*) FROM delivery_keys"), 500);
     let deleted = setup.runtime.block_on(store.cleanup().delete_messages(vec![1], Keeping::default()));
     assert_eq!(deleted, Ok(Step { taken: 1, changed: 1 }));
-    assert_eq!(setup.keep(&store, with_id("id 0", "1")), Ok(Kept::Duplicate { of: 1 }));
+    assert_eq!(setup.keep(&store, with_id("id 0", "1")), Ok(Receipt::Duplicate { of: 1 }));
     setup.close(store);
     let store = setup.open();
-    assert_eq!(setup.keep(&store, with_id("id 0", "1")), Ok(Kept::Duplicate { of: 1 }));
-    assert_eq!(setup.keep(&store, with_id("id 0", "2")), Ok(Kept::Conflict { id: 501, of: 1 }));
+    assert_eq!(setup.keep(&store, with_id("id 0", "1")), Ok(Receipt::Duplicate { of: 1 }));
+    assert_eq!(setup.keep(&store, with_id("id 0", "2")), Ok(Receipt::Conflict { id: 501, of: 1 }));
 }
 
 #[test]
@@ -108,7 +108,7 @@ fn after_a_crash_every_key_is_known_merged_or_not() {
     for number in [0, 150, 299] {
         for kind in ["merged", "in memory"] {
             let kept = crashed.keep(&reopened, with_id(&format!("{kind} {number}"), "1"));
-            assert!(matches!(kept, Ok(Kept::Duplicate { .. })), "{kind} {number}: {kept:?}");
+            assert!(matches!(kept, Ok(Receipt::Duplicate { .. })), "{kind} {number}: {kept:?}");
         }
     }
 }
@@ -128,7 +128,7 @@ fn after_a_crash_in_the_middle_of_a_merge_every_key_is_known() {
     let store = setup.open();
     for number in [0, 699, 700, 2_999] {
         let kept = setup.keep(&store, with_id(&format!("id {number}"), "1"));
-        assert_eq!(kept, Ok(Kept::Duplicate { of: number + 1 }));
+        assert_eq!(kept, Ok(Receipt::Duplicate { of: number + 1 }));
     }
     setup.merge_keys(&store);
     assert_eq!(setup.query::<i64>("SELECT count(*) FROM delivery_keys"), 3_000);
@@ -151,7 +151,7 @@ fn a_poison_row_fails_alone() {
         messages.insert(31, with_id("poison", "1"));
         let kept = setup.keep_all(&store, messages);
         assert_eq!(kept[31], Err(Unavailable::Refused), "{raise}");
-        assert_eq!(kept.iter().filter(|kept| matches!(kept, Ok(Kept::New { .. }))).count(), 63, "{raise}");
+        assert_eq!(kept.iter().filter(|kept| matches!(kept, Ok(Receipt::New { .. }))).count(), 63, "{raise}");
         let stored = format!("SELECT count(*) FROM messages WHERE delivery_id LIKE '{raise}%'");
         assert_eq!(setup.query::<i64>(&stored), 63, "{raise}");
     }
@@ -166,7 +166,7 @@ fn a_message_waits_for_the_lock_until_its_deadline_and_no_longer() {
     let began = Instant::now();
     let deadline = began + Duration::from_millis(300);
     let kept = setup.runtime.block_on(store.ingest().keep(with_id("one", "1"), deadline));
-    assert_eq!(kept, Err(Unavailable::Deadline));
+    assert_eq!(kept, Err(Unavailable::Deadline.into()));
     assert!(began.elapsed() < Duration::from_secs(2));
     let waiting = std::thread::spawn({
         let store = store.clone();
@@ -179,7 +179,7 @@ fn a_message_waits_for_the_lock_until_its_deadline_and_no_longer() {
         std::thread::yield_now();
     }
     other.execute_batch("COMMIT").unwrap();
-    assert!(matches!(waiting.join().unwrap(), Ok(Kept::New { .. })));
+    assert!(matches!(waiting.join().unwrap(), Ok(Receipt::New { .. })));
 }
 
 #[test]
@@ -235,7 +235,7 @@ fn an_unlinked_database_is_written_again_and_nothing_is_acknowledged_after() {
     setup.close(store);
     let store = setup.open();
     assert_eq!(setup.query::<i64>("SELECT count(*) FROM messages"), 100);
-    assert_eq!(setup.keep(&store, with_id("id 0", "1")), Ok(Kept::Duplicate { of: 1 }));
+    assert_eq!(setup.keep(&store, with_id("id 0", "1")), Ok(Receipt::Duplicate { of: 1 }));
 }
 
 #[test]
@@ -285,7 +285,7 @@ fn a_checkpoint_by_the_sqlite3_shell_is_no_reason_to_stop() {
     let other = Connection::open(setup.path()).unwrap();
     let busy: i64 = other.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0)).unwrap();
     assert_eq!(busy, 0);
-    assert!(matches!(setup.keep(&store, with_id("two", "1")), Ok(Kept::New { .. })));
+    assert!(matches!(setup.keep(&store, with_id("two", "1")), Ok(Receipt::New { .. })));
     assert_eq!(store.ready(), Ok(()));
 }
 

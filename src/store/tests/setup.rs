@@ -36,12 +36,12 @@ impl Setup {
         self.runtime.block_on(store.close(Duration::from_secs(10)));
     }
 
-    pub fn keep(&self, store: &Store, message: NewMessage) -> Result<Kept, Unavailable> {
-        self.runtime.block_on(store.ingest().keep(message, soon()))
+    pub fn keep(&self, store: &Store, message: NewMessage) -> Result<Receipt, Unavailable> {
+        self.runtime.block_on(store.ingest().keep(message, soon())).map_err(IngestError::unavailable)
     }
 
     /// All at once, so that they share transactions.
-    pub fn keep_all(&self, store: &Store, messages: Vec<NewMessage>) -> Vec<Result<Kept, Unavailable>> {
+    pub fn keep_all(&self, store: &Store, messages: Vec<NewMessage>) -> Vec<Result<Receipt, Unavailable>> {
         self.runtime.block_on(async {
             let local = tokio::task::LocalSet::new();
             let tasks: Vec<_> = messages
@@ -54,7 +54,7 @@ impl Setup {
             local.await;
             let mut kept = Vec::new();
             for task in tasks {
-                kept.push(task.await.unwrap());
+                kept.push(task.await.unwrap().map_err(IngestError::unavailable));
             }
             kept
         })

@@ -8,7 +8,7 @@ use tokio::sync::oneshot;
 use crate::store::error::Unavailable;
 use crate::store::files::Files;
 use crate::store::keys::Keys;
-use crate::store::message::insert::{Kept, Prepared};
+use crate::store::message::insert::{InsertOutcome, Prepared};
 use crate::store::quarantine::intake::Intake;
 use crate::store::quarantine::write::Quarantine;
 
@@ -25,7 +25,7 @@ pub enum Job {
 pub struct Keep {
     pub message: Box<Prepared>,
     pub deadline: Instant,
-    pub reply: oneshot::Sender<Result<Kept, Unavailable>>,
+    pub reply: oneshot::Sender<Result<InsertOutcome, Unavailable>>,
 }
 
 /// Any other write, in a savepoint of its own.
@@ -113,7 +113,7 @@ impl Job {
 /// What became of one job of a transaction.
 #[derive(Clone, Copy)]
 pub enum Outcome {
-    Kept(Kept),
+    Insert(InsertOutcome),
     Done,
     Refused,
 }
@@ -121,7 +121,7 @@ pub enum Outcome {
 impl Outcome {
     pub fn tell(self, job: Job) {
         match (self, job) {
-            (Self::Kept(kept), Job::Keep(keep)) => drop(keep.reply.send(Ok(kept))),
+            (Self::Insert(outcome), Job::Keep(keep)) => drop(keep.reply.send(Ok(outcome))),
             (Self::Done, Job::Run(task)) => task.answer(Ok(())),
             (_, job) => job.refuse(Unavailable::Refused),
         }

@@ -23,7 +23,7 @@ use crate::store::continuity::marker::Marker;
 use crate::store::error::Unavailable;
 use crate::store::files::Files;
 use crate::store::keys::Keys;
-use crate::store::message::insert::{Kept, Prepared};
+use crate::store::message::insert::{InsertOutcome, Prepared, Receipt};
 use crate::store::quarantine::intake::Intake;
 use crate::store::quarantine::write::Quarantine;
 use crate::store::seal::sealer::Sealer;
@@ -138,7 +138,7 @@ impl Writer {
         while !batch.is_empty() {
             match self.write_transaction(&mut batch) {
                 Ok(outcomes) => {
-                    let messages = outcomes.iter().filter(|one| matches!(one, Outcome::Kept(_))).count();
+                    let messages = outcomes.iter().filter(|one| matches!(one, Outcome::Insert(_))).count();
                     // What the clean-up writes goes into the ballast's place: that is no space for messages.
                     if messages > 0 {
                         self.files.note_space();
@@ -173,7 +173,10 @@ impl Writer {
         let mut is_asked = false;
         let mut targets = BTreeSet::new();
         for (outcome, job) in outcomes.iter().zip(batch) {
-            if let (Outcome::Kept(Kept::New { .. } | Kept::Conflict { .. }), Job::Keep(keep)) = (outcome, job)
+            if let (
+                Outcome::Insert(InsertOutcome::Stored(Receipt::New { .. } | Receipt::Conflict { .. })),
+                Job::Keep(keep),
+            ) = (outcome, job)
             {
                 is_news = true;
                 is_asked |= keep.message.is_asked_about();
@@ -203,10 +206,8 @@ impl Writer {
         match &outcomes {
             Ok(outcomes) => {
                 let ids = outcomes.iter().filter_map(|outcome| match outcome {
-                    Outcome::Kept(
-                        Kept::New { id } | Kept::Conflict { id, .. } | Kept::Duplicate { of: id },
-                    ) => Some(*id),
-                    Outcome::Kept(_) | Outcome::Done | Outcome::Refused => None,
+                    Outcome::Insert(InsertOutcome::Stored(receipt)) => Some(receipt.id()),
+                    Outcome::Insert(_) | Outcome::Done | Outcome::Refused => None,
                 });
                 self.keys.commit(ids.max().unwrap_or(0));
                 self.keys.merge_committed();
@@ -237,7 +238,7 @@ impl Writer {
         let now = timestamp::to_text((self.clock)());
         for job in batch {
             let done = match job {
-                Job::Keep(keep) => self.keep(&keep.message, &now).map(Outcome::Kept),
+                Job::Keep(keep) => self.keep(&keep.message, &now).map(Outcome::Insert),
                 Job::Run(task) => {
                     let done = self.run_task(&mut **task);
                     if done.is_err() {
@@ -255,13 +256,13 @@ impl Writer {
         Ok(outcomes)
     }
 
-    fn keep(&mut self, message: &Prepared, now: &str) -> rusqlite::Result<Kept> {
+    fn keep(&mut self, message: &Prepared, now: &str) -> rusqlite::Result<InsertOutcome> {
         if !message.has_followers() {
             return message.keep(&self.connection, &mut self.keys, now);
         }
         self.execute("SAVEPOINT job")?;
         let kept = message.keep(&self.connection, &mut self.keys, now).and_then(|kept| {
-            match message.rejection().filter(|_| kept.is_kept()) {
+            match message.rejection().filter(|_| matches!(kept, InsertOutcome::Stored(_))) {
                 Some(id) => self.quarantine.remove(&self.connection, id).map(|()| kept),
                 None => Ok(kept),
             }

@@ -17,7 +17,8 @@ use super::again::{Again, JUDGED_WITHIN, Judged};
 use crate::http::examine::Proof;
 use crate::http::service::Service;
 use crate::store::{
-    Kept, NewMessage, RejectionFilter, RejectionHead, RejectionKind, RejectionPosition, Unavailable,
+    IngestError, NewMessage, Receipt, RejectionFilter, RejectionHead, RejectionKind, RejectionPosition,
+    Unavailable,
 };
 
 const ROWS_PER_STEP: usize = 64;
@@ -287,16 +288,16 @@ async fn write(
             Some(Finding::Skipped(reason)) => *step.skipped.entry(reason).or_default() += 1,
             Some(Finding::Gone | Finding::Message(_)) => step.gone += 1,
             None => match stored.next() {
-                Some(Ok(Some(Kept::Duplicate { .. }))) => step.duplicates += 1,
-                Some(Ok(Some(_))) => step.released += 1,
-                Some(Ok(None)) => step.gone += 1,
+                Some(Ok(Receipt::Duplicate { .. })) => step.duplicates += 1,
+                Some(Ok(_)) => step.released += 1,
+                Some(Err(IngestError::RejectionGone)) => step.gone += 1,
                 // About this one alone: its source has enough unconfirmed messages, or the database refuses this row.
-                Some(Err(
+                Some(Err(IngestError::Unavailable(
                     why @ (Unavailable::TooManyAwaiting | Unavailable::Refused | Unavailable::Damaged),
-                )) => {
+                ))) => {
                     *step.skipped.entry(why.name()).or_default() += 1;
                 }
-                Some(Err(why)) => return (step, position, Some(why)),
+                Some(Err(error)) => return (step, position, Some(error.unavailable())),
                 None => return (step, position, Some(Unavailable::Failed)),
             },
         }

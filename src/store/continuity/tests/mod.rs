@@ -11,7 +11,7 @@ use rusqlite::Connection;
 
 use super::*;
 use crate::store::handle::store::Store;
-use crate::store::message::insert::Kept;
+use crate::store::message::insert::Receipt;
 use crate::store::open::Consent;
 use crate::store::tests::setup::{Setup, options, with_id};
 
@@ -307,8 +307,8 @@ fn accepted_loss_moves_the_foreign_wal_aside() {
     let store = accept(&image);
     assert_eq!(std::fs::read(image.directory.path().join("creel.db-wal.aside-1")).unwrap(), foreign);
     // A duplicate of what the copy has is still recognised; the ids of what is lost are not given again.
-    assert_eq!(image.keep(&store, with_id("id 2", "1")), Ok(Kept::Duplicate { of: 3 }));
-    assert_eq!(image.keep(&store, with_id("id 7", "1")), Ok(Kept::New { id: 11 }));
+    assert_eq!(image.keep(&store, with_id("id 2", "1")), Ok(Receipt::Duplicate { of: 3 }));
+    assert_eq!(image.keep(&store, with_id("id 7", "1")), Ok(Receipt::New { id: 11 }));
     image.close(store);
     assert_starts(&image, 6);
 }
@@ -318,7 +318,7 @@ fn accepted_loss_of_a_missing_wal_goes_on_once() {
     let Crashed { image, .. } = crashed();
     std::fs::remove_file(wal(&image)).unwrap();
     let store = accept(&image);
-    assert_eq!(image.keep(&store, with_id("new", "1")), Ok(Kept::New { id: 11 }));
+    assert_eq!(image.keep(&store, with_id("new", "1")), Ok(Receipt::New { id: 11 }));
     let again = crash(&image);
     assert_starts(&again, 6);
 }

@@ -14,11 +14,12 @@ use tempfile::TempDir;
 use time::OffsetDateTime;
 
 use super::setup::{self, with_id};
+use crate::store::error::IngestError;
 use crate::store::handle::store::Store;
 use crate::store::options::StoreOptions;
 use crate::store::{
     Content, ContentType, DeliveryFilter, DeliveryOrdering, DeliveryRate, DeliveryState, DueQuery, Identity,
-    Kept, NewMessage, NewTarget, Origin, Pattern, Target, TargetKind, TargetRefused, TargetSecret,
+    NewMessage, NewTarget, Origin, Pattern, Receipt, Target, TargetKind, TargetRefused, TargetSecret,
     TargetSecrets, TargetSettings, TargetState, Unavailable, UnreadableReason, timestamp,
 };
 
@@ -80,13 +81,15 @@ impl World {
         self.wait(self.store.reads().target(id)).unwrap().unwrap()
     }
 
-    fn keep(&self, message: NewMessage) -> Result<Kept, Unavailable> {
-        self.wait(self.store.ingest().keep(message, Instant::now() + Duration::from_secs(20)))
+    fn keep(&self, message: NewMessage) -> Result<Receipt, Unavailable> {
+        let keeping = self.store.ingest();
+        self.wait(keeping.keep(message, Instant::now() + Duration::from_secs(20)))
+            .map_err(IngestError::unavailable)
     }
 
     /// Keeps a new message; the targets that it is delivered to.
     fn targets_of(&self, message: NewMessage) -> Vec<i64> {
-        let Ok(Kept::New { id }) = self.keep(message) else { panic!("the message is new") };
+        let Ok(Receipt::New { id }) = self.keep(message) else { panic!("the message is new") };
         self.deliveries_of(id)
     }
 
@@ -327,8 +330,8 @@ fn a_duplicate_and_a_conflict_bring_no_deliveries() {
     let world = World::new();
     let ids = world.declare(&[settings("app", None, "*")]).unwrap();
     assert_eq!(world.targets_of(with_id("one", "1")), ids);
-    assert!(matches!(world.keep(with_id("one", "1")), Ok(Kept::Duplicate { of: 1 })));
-    assert!(matches!(world.keep(with_id("one", "2")), Ok(Kept::Conflict { id: 2, of: 1 })));
+    assert!(matches!(world.keep(with_id("one", "1")), Ok(Receipt::Duplicate { of: 1 })));
+    assert!(matches!(world.keep(with_id("one", "2")), Ok(Receipt::Conflict { id: 2, of: 1 })));
     assert_eq!(world.query::<i64>("SELECT count(*) FROM deliveries"), 1);
     assert_eq!(world.due(ids[0]), [1]);
 }

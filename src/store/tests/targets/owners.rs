@@ -159,9 +159,9 @@ fn a_replay_gets_no_one_past_the_owner_and_counts_what_it_made() {
 #[test]
 fn a_confirmed_message_gets_no_one_past_the_owner() {
     let world = World::new();
-    let asking = Asking { request: "sealed".to_owned(), most_awaiting: Some(10) };
+    let asking = Asking { request: "sealed".to_owned(), max_awaiting: Some(10) };
     let awaiting = NewMessage { asking: Some(asking), ..message("shop.paid", None, "{}") };
-    assert!(matches!(world.keep(awaiting), Ok(Kept::New { id: 1 })));
+    assert!(matches!(world.keep(awaiting), Ok(Receipt::New { id: 1 })));
     let [nobody, ..] = everybodys(&world);
     assert_eq!(world.deliveries_of(1), NONE);
     let asked = Asked {
