@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use creel::deliver::{DeliverySettings, DeliveryThread};
 use creel::store::{
-    Content, DeliveryOrdering, Identity, NewMessage, NewTarget, Origin, Pattern, Store, StoreOptions,
-    TargetKind, TargetSecret, TargetSecrets, TargetSettings,
+    DeliveryOrdering, Identity, MessageContent, NewMessage, Origin, Pattern, Store, StoreOptions,
+    StoredSecret, TargetDraft, TargetKind, TargetSecrets, TargetSettings,
 };
 use ring::digest::{SHA256, digest};
 use time::OffsetDateTime;
@@ -56,8 +56,8 @@ pub async fn target(store: &Store, name: &str, url: &str, concurrency: u32) -> O
         rate: None,
         timeout: Duration::from_secs(30),
     };
-    let secrets = vec![TargetSecret { secret: SECRET.to_owned(), until: None }];
-    let new = NewTarget {
+    let secrets = vec![StoredSecret { secret: SECRET.to_owned(), until: None }];
+    let new = TargetDraft {
         kind: TargetKind::Http,
         origin: Origin::Api,
         settings,
@@ -89,7 +89,7 @@ pub fn message(body: &Bytes) -> NewMessage {
         query: None,
         remote_ip: IpAddr::V4(Ipv4Addr::LOCALHOST),
         headers: HEADERS.to_owned(),
-        content: Content::Json(body.clone()),
+        content: MessageContent::Json(body.clone()),
         body_sha256,
         body_unsigned: false,
         unverified: false,

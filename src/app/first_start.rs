@@ -6,7 +6,7 @@ use ring::rand::{SecureRandom, SystemRandom};
 
 use super::StartError;
 use super::admin_token;
-use crate::config::{Config, INBOX, Source};
+use crate::config::{Config, INBOX, SourceConfig};
 use crate::http::Clock;
 use crate::providers::{Secret, Settings, Verifier, recipe};
 use crate::store::{Sealing, Store};
@@ -48,7 +48,7 @@ pub async fn complete(config: &mut Config, store: &Store, clock: Clock) -> Resul
 }
 
 /// The source that there is when none is configured.
-async fn inbox(store: &Store, clock: Clock) -> Result<Source, StartError> {
+async fn inbox(store: &Store, clock: Clock) -> Result<SourceConfig, StartError> {
     let path = match store.settings().setting(INBOX_PATH).await? {
         Some(path) => path,
         None => {
@@ -60,7 +60,7 @@ async fn inbox(store: &Store, clock: Clock) -> Result<Source, StartError> {
     let recipe = recipe(INBOX_PROVIDER).expect("the catalogue has the provider `none`");
     let verifier =
         Verifier::bind(recipe, &Settings::default()).expect("the provider `none` needs no settings");
-    Ok(Source {
+    Ok(SourceConfig {
         name: INBOX.to_owned(),
         provider: INBOX_PROVIDER.to_owned(),
         verifier,

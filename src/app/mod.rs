@@ -27,7 +27,7 @@ pub use listeners::Listeners;
 
 use crate::cleanup::Policy;
 use crate::config::{self, Config, InheritedSockets};
-use crate::deliver::confirm::AskedSource;
+use crate::deliver::confirm::ConfirmationSource;
 use crate::deliver::{self, DeliveryThread};
 use crate::http::routes::Surface;
 use crate::http::{Clock, Service};
@@ -101,7 +101,7 @@ pub struct App {
     uses_github_addresses: bool,
     deliveries: deliver::DeliverySettings,
     /// Whose messages are confirmed first.
-    confirmed: Vec<AskedSource>,
+    confirmed: Vec<ConfirmationSource>,
 }
 
 /// Runs the service to its end.
@@ -200,7 +200,7 @@ impl App {
         let uses_github_addresses =
             config.sources.iter().any(|source| source.allow.as_ref().is_some_and(|allow| allow.github));
         let policy = Policy::from_config(&config);
-        let confirmed = AskedSource::among(&config.sources);
+        let confirmed = ConfirmationSource::among(&config.sources);
         let deliveries = deliver::DeliverySettings {
             declared: targets::declare(&mut config, &store, clock()).await?,
             environment: config::command_environment(),

@@ -3,8 +3,8 @@
 use time::OffsetDateTime;
 
 use super::StartError;
-use crate::config::{Config, Destination, Target};
-use crate::store::{NewTarget, Origin, Store, TargetKind, TargetState};
+use crate::config::{Config, Destination, TargetConfig};
+use crate::store::{Origin, Store, TargetDraft, TargetKind, TargetState};
 
 /// Takes the targets out of the configuration, each with its id. Those that were declared once and are not any more
 /// get nothing from now on.
@@ -15,14 +15,14 @@ pub async fn declare(
     config: &mut Config,
     store: &Store,
     now: OffsetDateTime,
-) -> Result<Vec<(i64, Target)>, StartError> {
+) -> Result<Vec<(i64, TargetConfig)>, StartError> {
     let targets = std::mem::take(&mut config.targets);
     let declared = targets.iter().map(new_target).collect();
     match store.target_registry().declare_targets(declared, now).await? {
         Ok(ids) => Ok(ids.into_iter().zip(targets).collect()),
         Err(name) => {
             let named = targets.iter().find(|target| target.settings.name == name);
-            let variable = named.map(Target::variable).unwrap_or_default();
+            let variable = named.map(TargetConfig::variable).unwrap_or_default();
             Err(StartError::TargetNameTaken { variable, name })
         }
     }
@@ -45,12 +45,12 @@ pub async fn warn_of_disabled(store: &Store) -> Result<(), StartError> {
     Ok(())
 }
 
-fn new_target(target: &Target) -> NewTarget {
+fn new_target(target: &TargetConfig) -> TargetDraft {
     let kind = match target.destination {
         Destination::Http(_) => TargetKind::Http,
         Destination::Command(_) => TargetKind::Command,
     };
-    NewTarget { kind, origin: Origin::Environment, settings: target.settings.clone(), secrets: None }
+    TargetDraft { kind, origin: Origin::Environment, settings: target.settings.clone(), secrets: None }
 }
 
 #[cfg(test)]
@@ -102,7 +102,7 @@ mod tests {
         let now = OffsetDateTime::now_utc();
         let mut settings = config(&[("CREEL_TARGET_APP_URL", "http://app/")]).targets.remove(0).settings;
         settings.url = Some("https://example.com/".to_owned());
-        let made = NewTarget { kind: TargetKind::Http, origin: Origin::Api, settings, secrets: None };
+        let made = TargetDraft { kind: TargetKind::Http, origin: Origin::Api, settings, secrets: None };
         store.target_registry().create_target(made, now).await.unwrap().unwrap();
         let mut config = config(&[("CREEL_TARGET_APP_EXEC", "deploy")]);
         let error = declare(&mut config, &store, now).await.unwrap_err();

@@ -6,8 +6,8 @@ use std::time::Duration;
 use actix_web::rt;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
-use crate::cleanup::{Cleaner, Pace, Policy, uptime};
-use crate::deliver::confirm::{AskedSource, Confirmer};
+use crate::cleanup::{Cleaner, CleanupPace, Policy, uptime};
+use crate::deliver::confirm::{ConfirmationSource, Confirmer};
 use crate::http::Clock;
 use crate::http::connections::Connections;
 use crate::outbound::{Client, GithubAddresses};
@@ -27,7 +27,7 @@ pub fn clean_up_regularly(policy: Policy, every: Duration, store: Store, clock: 
     if let Some(limit) = policy.max_database_bytes {
         store.cleanup().limit_size(limit);
     }
-    let mut cleaner = Cleaner::new(policy, Pace::BesideMessages, clock(), uptime());
+    let mut cleaner = Cleaner::new(policy, CleanupPace::BesideMessages, clock(), uptime());
     rt::spawn(async move {
         let mut not_before = Instant::now();
         let mut is_unfinished = false;
@@ -68,7 +68,7 @@ pub fn keep_room(connections: &Arc<Connections>) {
 }
 
 /// Asks the APIs of sources about their messages.
-pub fn confirm(sources: Vec<AskedSource>, store: Store, clock: Clock) -> rt::task::JoinHandle<()> {
+pub fn confirm(sources: Vec<ConfirmationSource>, store: Store, clock: Clock) -> rt::task::JoinHandle<()> {
     rt::spawn(Confirmer::new(store.delivery_queue(), clock, Client::new(), sources).run())
 }
 

@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 use time::OffsetDateTime;
 
 use super::clock::ClockGuard;
-use super::drops::DropReport;
+use super::drops::DeliveryDropReport;
 use super::policy::Policy;
 use super::size_walk::SizeWalk;
-use crate::store::{Cleanup, Position, RetainedSince, Step, Unavailable, Yielding, timestamp};
+use crate::store::{Cleanup, RetainedSince, StepResult, TimePosition, Unavailable, Yielding, timestamp};
 
 /// A step of deleting is followed by a pause of this many times its length, so that messages hardly notice.
 const PAUSE_FACTOR: u32 = 4;
@@ -23,14 +23,14 @@ const REPLAYS_KEPT: Duration = Duration::from_secs(30 * 86_400);
 
 /// Whether the clean-up leaves room for messages between its steps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Pace {
+pub enum CleanupPace {
     BesideMessages,
     Alone,
 }
 
 /// What one clean-up did.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Outcome {
+pub struct CleanupOutcome {
     pub messages: usize,
     /// Deliveries that had ended long ago.
     pub deliveries: usize,
@@ -43,13 +43,13 @@ pub struct Outcome {
     pub paused: Option<String>,
 }
 
-impl Outcome {
+impl CleanupOutcome {
     pub fn is_nothing(&self) -> bool {
         self.messages + self.deliveries + self.buried + self.rejections == 0
     }
 }
 
-impl std::fmt::Display for Outcome {
+impl std::fmt::Display for CleanupOutcome {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Self { messages, deliveries, rejections, .. } = self;
         write!(f, "{messages} messages, {deliveries} finished deliveries, {rejections} rejections")?;
@@ -64,14 +64,14 @@ impl std::fmt::Display for Outcome {
 #[derive(Debug)]
 pub struct Cleaner {
     pub(super) policy: Policy,
-    pub(super) pace: Pace,
+    pub(super) pace: CleanupPace,
     pub(super) guard: ClockGuard,
     /// Up to where each group of sources was looked at: what is older has been deleted already, or something keeps it.
     pub(super) looked_at: HashMap<(usize, RetainedSince), String>,
     /// The newest message that was looked at: what keeps one up to here may end, see `finished_seen`.
     pub(super) looked_through: i64,
     /// Up to where was looked at deliveries that have ended, for the messages that they have kept.
-    pub(super) finished_seen: Option<Position>,
+    pub(super) finished_seen: Option<TimePosition>,
     /// Wall time and uptime of that look, to notice a clock that was set back.
     pub(super) finished_looked_at: Option<(OffsetDateTime, Duration)>,
     /// Passed messages whose confirmation is settled, to be looked at for their age.
@@ -81,8 +81,8 @@ pub struct Cleaner {
     pub(super) dead_at: String,
     pub(super) size_walk: SizeWalk,
     pub(super) is_out_of_room: bool,
-    pub(super) drops_for_size: DropReport,
-    pub(super) drops_for_disk: DropReport,
+    pub(super) drops_for_size: DeliveryDropReport,
+    pub(super) drops_for_disk: DeliveryDropReport,
     /// What yields old messages in this run, and the targets that it is about.
     pub(super) old_yielding: Yielding,
     pub(super) absent: BTreeSet<(i64, String)>,
@@ -96,7 +96,7 @@ pub struct Cleaner {
 
 impl Cleaner {
     /// `uptime`: a clock that nobody sets, see [`uptime`].
-    pub fn new(policy: Policy, pace: Pace, now: OffsetDateTime, uptime: Duration) -> Self {
+    pub fn new(policy: Policy, pace: CleanupPace, now: OffsetDateTime, uptime: Duration) -> Self {
         Self {
             policy,
             pace,
@@ -110,8 +110,8 @@ impl Cleaner {
             dead_at: String::new(),
             size_walk: SizeWalk::default(),
             is_out_of_room: false,
-            drops_for_size: DropReport::new("the database is above CREEL_MAX_DATABASE_SIZE"),
-            drops_for_disk: DropReport::new("the disk is close to CREEL_MIN_FREE"),
+            drops_for_size: DeliveryDropReport::new("the database is above CREEL_MAX_DATABASE_SIZE"),
+            drops_for_disk: DeliveryDropReport::new("the disk is close to CREEL_MIN_FREE"),
             old_yielding: Yielding::NoTargets,
             absent: BTreeSet::new(),
             idle_since: HashMap::new(),
@@ -131,12 +131,16 @@ impl Cleaner {
         store: &Cleanup,
         now: OffsetDateTime,
         uptime: Duration,
-    ) -> Result<Outcome, Unavailable> {
+    ) -> Result<CleanupOutcome, Unavailable> {
         store.make_room();
         past_damage(store.learn_senders().await)?;
         let yielded = past_damage(self.trim_quarantine(store).await)?;
         if let Some(paused) = self.check_clock(store, now, uptime).await? {
-            return Ok(Outcome { paused: Some(paused), rejections: yielded, ..Outcome::default() });
+            return Ok(CleanupOutcome {
+                paused: Some(paused),
+                rejections: yielded,
+                ..CleanupOutcome::default()
+            });
         }
         let is_whole = self.whole_look.is_none_or(|last| uptime.saturating_sub(last) >= WHOLE_LOOK_EVERY);
         if is_whole {
@@ -144,7 +148,7 @@ impl Cleaner {
             self.whole_look = Some(uptime);
         }
         let buried = past_damage(self.bury_waiting(store, now).await)?;
-        let mut outcome = Outcome { buried, rejections: yielded, ..Outcome::default() };
+        let mut outcome = CleanupOutcome { buried, rejections: yielded, ..CleanupOutcome::default() };
         past_damage(self.look_at_finished(store, now, uptime, &mut outcome).await)?;
         past_damage(self.yield_old(store).await)?;
         past_damage(self.delete_old(store, now, &mut outcome).await)?;
@@ -167,7 +171,7 @@ impl Cleaner {
         &self,
         store: &Cleanup,
         now: OffsetDateTime,
-        outcome: &mut Outcome,
+        outcome: &mut CleanupOutcome,
     ) -> Result<(), Unavailable> {
         let before = timestamp::to_text(now - REPLAYS_KEPT);
         while past_damage(self.step(store.delete_replays(before.clone())).await)? > 0 {}
@@ -192,9 +196,9 @@ impl Cleaner {
         store: &Cleanup,
         now: OffsetDateTime,
         uptime: Duration,
-    ) -> Result<Outcome, Unavailable> {
+    ) -> Result<CleanupOutcome, Unavailable> {
         let rejections = past_damage(self.trim_quarantine(store).await)?;
-        let mut outcome = Outcome { rejections, ..Outcome::default() };
+        let mut outcome = CleanupOutcome { rejections, ..CleanupOutcome::default() };
         // The first run comes at once, and knows whether the clock can be believed.
         if !self.is_first_run && !self.was_paused {
             past_damage(self.look_at_finished(store, now, uptime, &mut outcome).await)?;
@@ -218,7 +222,7 @@ impl Cleaner {
     ) -> Result<T, Unavailable> {
         let began = Instant::now();
         let done = step.await?;
-        if self.pace == Pace::BesideMessages {
+        if self.pace == CleanupPace::BesideMessages {
             // Most of a long step was waiting for its turn.
             tokio::time::sleep(began.elapsed().min(MAX_STEP) * PAUSE_FACTOR).await;
         }
@@ -229,7 +233,7 @@ impl Cleaner {
     pub(super) async fn in_steps(
         &self,
         mut ids: Vec<i64>,
-        step: impl AsyncFn(Vec<i64>) -> Result<Step, Unavailable>,
+        step: impl AsyncFn(Vec<i64>) -> Result<StepResult, Unavailable>,
     ) -> Result<usize, Unavailable> {
         let mut changed = 0;
         let mut most = usize::MAX;

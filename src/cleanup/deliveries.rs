@@ -2,11 +2,11 @@
 
 use time::OffsetDateTime;
 
-use super::cleaner::{Cleaner, Outcome};
+use super::cleaner::{Cleaner, CleanupOutcome};
 use crate::config::Retention;
 use crate::store::{
-    Burial, Cleanup, DeliveryState, InactiveTarget, MAX_DELIVERY_WAIT, Position, TargetKind, TargetState,
-    Unavailable, timestamp,
+    Cleanup, DeliveryState, DiscardRequest, InactiveTarget, MAX_DELIVERY_WAIT, TargetKind, TargetState,
+    TimePosition, Unavailable, timestamp,
 };
 
 /// A timestamp without its fraction.
@@ -35,7 +35,7 @@ impl Cleaner {
             loop {
                 let waiting =
                     self.step(store.delivery_queue().waiting_deliveries(target.id, before.clone())).await?;
-                let burial = |deliveries| Burial {
+                let burial = |deliveries| DiscardRequest {
                     deliveries,
                     inactive_since: Some(before.clone()),
                     why: why.clone(),
@@ -57,11 +57,11 @@ impl Cleaner {
         &mut self,
         store: &Cleanup,
         now: OffsetDateTime,
-        outcome: &mut Outcome,
+        outcome: &mut CleanupOutcome,
     ) -> Result<(), Unavailable> {
         if let Retention::For(age) = self.policy.attempts {
             let before = timestamp::to_text(now - age);
-            let mut next = Some(Position::before(self.attempts_at.clone()));
+            let mut next = Some(TimePosition::before(self.attempts_at.clone()));
             while let Some(after) = next {
                 let page = self.step(store.finished_deliveries(after, before.clone())).await?;
                 let is_dead = |state| state == DeliveryState::Dead;
@@ -75,7 +75,7 @@ impl Cleaner {
         }
         if let Retention::For(age) = self.policy.dead {
             let before = timestamp::to_text(now - age);
-            let mut next = Some(Position::before(self.dead_at.clone()));
+            let mut next = Some(TimePosition::before(self.dead_at.clone()));
             while let Some(after) = next {
                 let page = self.step(store.finished_deliveries(after, before.clone())).await?;
                 let dead: Vec<_> =

@@ -11,13 +11,13 @@ const MAX_NAMED: usize = 5;
 
 /// Dropped deliveries that are not in the log yet, by target.
 #[derive(Debug)]
-pub struct DropReport {
+pub struct DeliveryDropReport {
     reason: &'static str,
     dropped: BTreeMap<i64, u64>,
     last: Option<Instant>,
 }
 
-impl DropReport {
+impl DeliveryDropReport {
     /// `reason`: a sentence for the log.
     pub fn new(reason: &'static str) -> Self {
         Self { reason, dropped: BTreeMap::new(), last: None }
@@ -83,7 +83,7 @@ mod tests {
     #[test]
     fn drops_are_summed_for_a_minute() {
         let start = Instant::now();
-        let mut report = DropReport::new("the disk is full");
+        let mut report = DeliveryDropReport::new("the disk is full");
         assert_eq!(report.take_due(start), None);
         report.add(BTreeMap::from([(1, 2), (2, 3)]));
         assert_eq!(report.take_due(start), Some(vec![(2, 3), (1, 2)]));

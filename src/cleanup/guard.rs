@@ -5,7 +5,7 @@ use std::time::Duration;
 use time::OffsetDateTime;
 
 use super::cleaner::Cleaner;
-use super::clock::{ClockGuard, Verdict};
+use super::clock::{ClockGuard, ClockVerdict};
 use crate::store::{Cleanup, Sealing, Unavailable, timestamp};
 
 /// A confirmation is about the clock as it is now: an older one, left from another jump, does not count.
@@ -42,7 +42,7 @@ impl Cleaner {
         }
         let last_seen = store.settings().setting(LAST_SEEN).await?.as_deref().and_then(timestamp::from_text);
         let verdict = self.guard.observe(now, uptime, if is_confirmed { None } else { last_seen });
-        let Verdict::Paused(why) = verdict else {
+        let ClockVerdict::Paused(why) = verdict else {
             if std::mem::take(&mut self.was_paused) {
                 log::info!("the clock agrees again: clean-up goes on");
             }

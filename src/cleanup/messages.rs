@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use time::OffsetDateTime;
 
-use super::cleaner::{Cleaner, Outcome, past_damage};
+use super::cleaner::{Cleaner, CleanupOutcome, past_damage};
 use crate::store::{
-    Cleanup, InactiveTarget, Keeping, Position, RetainedSince, Selection, TargetKind, TargetState,
-    Unavailable, Yielding, timestamp,
+    Cleanup, ExpirySelection, InactiveTarget, RetainedSince, RetentionRule, TargetKind, TargetState,
+    TimePosition, Unavailable, Yielding, timestamp,
 };
 
 /// A message that its provider does not know is kept so long, for a person to look at.
@@ -49,17 +49,18 @@ impl Cleaner {
         &mut self,
         store: &Cleanup,
         now: OffsetDateTime,
-        outcome: &mut Outcome,
+        outcome: &mut CleanupOutcome,
     ) -> Result<(), Unavailable> {
-        let keeping = Keeping { yielding: self.old_yielding.clone(), ..self.policy.keeping(now) };
+        let keeping = RetentionRule { yielding: self.old_yielding.clone(), ..self.policy.keeping(now) };
         for (group, (sources, age)) in self.policy.groups().into_iter().enumerate() {
             let before = timestamp::to_text(now - age);
             for since in RetainedSince::BOTH {
                 let looked_at = self.looked_at.get(&(group, since)).cloned().unwrap_or_default();
-                let mut next = Some(Position::before(looked_at));
+                let mut next = Some(TimePosition::before(looked_at));
                 while let Some(after) = next {
                     let (before, sources, keeping) = (before.clone(), sources.clone(), keeping.clone());
-                    let selection = Selection { since, after, before, sources, keeping: keeping.clone() };
+                    let selection =
+                        ExpirySelection { since, after, before, sources, keeping: keeping.clone() };
                     let page = self.step(store.old_messages(selection)).await?;
                     self.looked_through = self.looked_through.max(page.looked_through);
                     if self.old_yielding != Yielding::NoTargets {
@@ -82,11 +83,11 @@ impl Cleaner {
         store: &Cleanup,
         now: OffsetDateTime,
         uptime: Duration,
-        outcome: &mut Outcome,
+        outcome: &mut CleanupOutcome,
     ) -> Result<(), Unavailable> {
         self.look_at_settled(store, now, outcome).await?;
         self.rewind_finished(now, uptime);
-        let seen = Position::before(timestamp::to_text(now - COMMIT_TIMEOUT));
+        let seen = TimePosition::before(timestamp::to_text(now - COMMIT_TIMEOUT));
         let through = self.passed_through();
         // In the first run nothing has been passed by.
         let mut next = self.finished_seen.take().filter(|_| through > 0);
@@ -107,7 +108,7 @@ impl Cleaner {
         &mut self,
         store: &Cleanup,
         now: OffsetDateTime,
-        outcome: &mut Outcome,
+        outcome: &mut CleanupOutcome,
     ) -> Result<(), Unavailable> {
         let new = store.take_settlements();
         if new.is_incomplete {
@@ -138,7 +139,7 @@ impl Cleaner {
         if let Some(seen) = &mut self.finished_seen
             && let Some(at) = timestamp::from_text(&seen.at)
         {
-            *seen = Position::before(timestamp::to_text(at.saturating_sub(set_back)));
+            *seen = TimePosition::before(timestamp::to_text(at.saturating_sub(set_back)));
         }
     }
 
@@ -168,10 +169,10 @@ impl Cleaner {
         &self,
         store: &Cleanup,
         now: OffsetDateTime,
-        outcome: &mut Outcome,
+        outcome: &mut CleanupOutcome,
     ) -> Result<(), Unavailable> {
         let before = timestamp::to_text(now - REFUSED_KEPT);
-        let mut next = Some(Position::default());
+        let mut next = Some(TimePosition::default());
         while let Some(after) = next {
             let page = self.step(store.refused_messages(after, before.clone())).await?;
             outcome.messages += self.delete(store, page.ids, &self.policy.keeping(now)).await?;
@@ -185,7 +186,7 @@ impl Cleaner {
         &self,
         store: &Cleanup,
         ids: Vec<i64>,
-        keeping: &Keeping,
+        keeping: &RetentionRule,
     ) -> Result<usize, Unavailable> {
         let Some(newest) = ids.iter().copied().max() else { return Ok(0) };
         while !self.step(store.merge_keys(newest)).await? {}

@@ -16,7 +16,7 @@ mod targets;
 #[cfg(test)]
 mod tests;
 
-pub use cleaner::{Cleaner, Outcome, Pace};
-pub use clock::{ClockGuard, Verdict, uptime};
+pub use cleaner::{Cleaner, CleanupOutcome, CleanupPace};
+pub use clock::{ClockGuard, ClockVerdict, uptime};
 pub use policy::Policy;
 pub use run_now::run_now;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use time::OffsetDateTime;
 
-use super::cleaner::{Cleaner, Outcome, Pace};
+use super::cleaner::{Cleaner, CleanupOutcome, CleanupPace};
 use super::clock::uptime;
 use super::guard::CONFIRMED;
 use super::policy::Policy;
@@ -33,11 +33,11 @@ pub async fn run_now(
     }
     let store = Store::open(options)?;
     store.limit_quarantine(config.quarantine_bytes);
-    let mut cleaner = Cleaner::new(Policy::from_config(config), Pace::Alone, now, uptime());
+    let mut cleaner = Cleaner::new(Policy::from_config(config), CleanupPace::Alone, now, uptime());
     let outcome = cleaner.run_once(&store.cleanup(), now, uptime()).await;
     store.close(Duration::from_secs(30)).await;
     match outcome {
-        Ok(Outcome { paused: Some(why), .. }) => Err(OpenError(format!(
+        Ok(CleanupOutcome { paused: Some(why), .. }) => Err(OpenError(format!(
             "nothing was deleted: {why}. If the clock is right, run `creel cleanup --confirm`"
         ))),
         Ok(outcome) => Ok(format!("Deleted {outcome}.")),

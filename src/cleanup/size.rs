@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 
 use time::OffsetDateTime;
 
-use super::cleaner::{Cleaner, Outcome, Pace};
+use super::cleaner::{Cleaner, CleanupOutcome, CleanupPace};
 use super::size_walk::LEVELS;
 use crate::store::{
-    Cleanup, InactiveTarget, Keeping, Origin, TargetKind, TargetState, Unavailable, Yielding, timestamp,
+    Cleanup, InactiveTarget, Origin, RetentionRule, TargetKind, TargetState, Unavailable, Yielding, timestamp,
 };
 
 /// While messages are refused for lack of room, this share of the limit must be free before new ones are taken, so that
@@ -48,13 +48,13 @@ impl Cleaner {
         &mut self,
         store: &Cleanup,
         now: OffsetDateTime,
-        outcome: &mut Outcome,
+        outcome: &mut CleanupOutcome,
     ) -> Result<(), Unavailable> {
         let Some(limit) = self.policy.max_database_bytes else { return Ok(()) };
         let margin = (limit / 100 * REOPEN_MARGIN_PERCENT).min(MAX_REOPEN_MARGIN_BYTES);
         let goal = Goal {
             bytes: if self.is_out_of_room { limit - margin } else { limit },
-            deadline: (self.pace == Pace::BesideMessages).then(|| Instant::now() + MAX_DURATION),
+            deadline: (self.pace == CleanupPace::BesideMessages).then(|| Instant::now() + MAX_DURATION),
         };
         let paused_before = timestamp::to_text(now - PAUSED_PROTECTED);
         let ending = self.reach(store, goal, &paused_before, outcome).await;
@@ -83,7 +83,7 @@ impl Cleaner {
         store: &Cleanup,
         goal: Goal,
         paused_before: &str,
-        outcome: &mut Outcome,
+        outcome: &mut CleanupOutcome,
     ) -> Result<Ending, Unavailable> {
         let ending = self.reach_at(store, 0, Yielding::NoTargets, goal, outcome).await?;
         if ending != Ending::Exhausted {
@@ -108,9 +108,9 @@ impl Cleaner {
         level: usize,
         yielding: Yielding,
         goal: Goal,
-        outcome: &mut Outcome,
+        outcome: &mut CleanupOutcome,
     ) -> Result<Ending, Unavailable> {
-        let keeping = Keeping { yielding, ..Keeping::default() };
+        let keeping = RetentionRule { yielding, ..RetentionRule::default() };
         loop {
             let excess_bytes = excess(store, goal.bytes).await?;
             if excess_bytes == 0 {
@@ -144,7 +144,7 @@ impl Cleaner {
         store: &Cleanup,
         level: usize,
         ids: &[i64],
-        keeping: &Keeping,
+        keeping: &RetentionRule,
         excess_bytes: u64,
     ) -> Result<usize, Unavailable> {
         let sizes = store.message_sizes(ids.to_vec()).await?;
@@ -166,7 +166,7 @@ impl Cleaner {
         &mut self,
         store: &Cleanup,
         level: usize,
-        keeping: &Keeping,
+        keeping: &RetentionRule,
     ) -> Result<Option<Vec<i64>>, Unavailable> {
         let walk = &self.size_walk.levels[level];
         if walk.passed.is_empty() {

@@ -7,8 +7,8 @@ use std::time::Duration;
 use super::noun::Noun;
 use super::parse::{base_url, duration, http_url, token};
 use super::settings::{Config, known_events};
-use super::source::Source;
-use super::targets::Target;
+use super::source::SourceConfig;
+use super::targets::TargetConfig;
 use super::types::Problems;
 use super::values::{OwnValues, Values};
 use super::{advice, names, parse, recipes, sources, table, targets};
@@ -126,9 +126,9 @@ impl Config {
     }
 
     fn advise(&mut self, sources: &BTreeMap<String, OwnValues>, targets: &BTreeMap<String, OwnValues>) {
-        let on_source = |source: &Source| Some(advice::on_source(source, sources.get(&source.name)?));
+        let on_source = |source: &SourceConfig| Some(advice::on_source(source, sources.get(&source.name)?));
         let on_target =
-            |target: &Target| Some(advice::on_target(target, targets.get(&target.settings.name)?));
+            |target: &TargetConfig| Some(advice::on_target(target, targets.get(&target.settings.name)?));
         let of_sources = self.sources.iter().filter_map(on_source).flatten();
         let found: Vec<String> =
             of_sources.chain(self.targets.iter().filter_map(on_target).flatten()).collect();

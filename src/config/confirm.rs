@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::values::{OwnValues, Value, parse_value};
+use super::values::{OwnValues, RawValue, parse_value};
 use crate::providers::{Asker, OwnQuestion, Secret, Verifier};
 
 /// As many messages may await their confirmation where nothing else proves the sender: anybody can send them.
@@ -23,7 +23,7 @@ pub struct Confirm {
 
 /// Whether something else proves the sender.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Proof {
+pub enum ProofKind {
     ConfirmationAlone,
     AlsoOther,
 }
@@ -33,7 +33,7 @@ pub fn build(
     prefix: &str,
     values: &OwnValues,
     verifier: &Verifier,
-    proof: Proof,
+    proof: ProofKind,
     problems: &mut Vec<String>,
 ) -> Option<Confirm> {
     let before = problems.len();
@@ -61,7 +61,7 @@ pub fn build(
     };
     Some(Confirm {
         missing: variables(asker.missing_credentials()),
-        max_awaiting: (proof == Proof::ConfirmationAlone).then_some(MAX_AWAITING),
+        max_awaiting: (proof == ProofKind::ConfirmationAlone).then_some(MAX_AWAITING),
         credentials,
         asker,
     })
@@ -69,7 +69,7 @@ pub fn build(
 
 /// What the source's own variables say comes before the recipe.
 fn own(
-    url: &Value,
+    url: &RawValue,
     values: &OwnValues,
     verifier: &Verifier,
     problems: &mut Vec<String>,

@@ -20,12 +20,12 @@ const MIN_LIKENESS: f64 = 0.5;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Meaning {
     Global(&'static str),
-    Of(Reading),
+    Of(NameReading),
 }
 
 /// One way to split the name of a source's or target's variable.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Reading {
+pub struct NameReading {
     pub noun: Noun,
     /// As the source or target is called: lower case, `-` for `_`.
     pub name: String,
@@ -62,7 +62,7 @@ pub fn read<'a>(
 
 /// Whether the source has a provider that takes the key. A new provider brings new keys, and `MY_SIGNING_SECRET` must stay
 /// the secret of the source `my-signing`.
-fn fits_provider<'a>(reading: &Reading, provider_of: impl Fn(&str) -> Option<&'a str>) -> bool {
+fn fits_provider<'a>(reading: &NameReading, provider_of: impl Fn(&str) -> Option<&'a str>) -> bool {
     if reading.noun != Noun::Source {
         return false;
     }
@@ -81,16 +81,20 @@ fn fits_provider<'a>(reading: &Reading, provider_of: impl Fn(&str) -> Option<&'a
 }
 
 /// All readings of what follows `CREEL_SOURCE_` or `CREEL_TARGET_`, the longest key first.
-pub fn readings(noun: Noun, rest: &str) -> Vec<Reading> {
+pub fn readings(noun: Noun, rest: &str) -> Vec<NameReading> {
     readings_among(noun, rest, known_keys(noun).iter())
 }
 
 /// As `readings`, with other keys than the known ones.
-pub fn readings_among<'a>(noun: Noun, rest: &str, keys: impl Iterator<Item = &'a String>) -> Vec<Reading> {
-    let mut found: Vec<Reading> = keys
+pub fn readings_among<'a>(
+    noun: Noun,
+    rest: &str,
+    keys: impl Iterator<Item = &'a String>,
+) -> Vec<NameReading> {
+    let mut found: Vec<NameReading> = keys
         .filter_map(|key| {
             let name = rest.strip_suffix(key.as_str())?.strip_suffix('_')?;
-            (!name.is_empty()).then(|| Reading { noun, name: name_from(name), key: key.clone() })
+            (!name.is_empty()).then(|| NameReading { noun, name: name_from(name), key: key.clone() })
         })
         .collect();
     found.sort_by_key(|reading| std::cmp::Reverse(reading.key.len()));

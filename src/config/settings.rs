@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
-use super::source::Source;
-use super::targets::Target;
+use super::source::SourceConfig;
+use super::targets::TargetConfig;
 use super::targets::rules::KnownEvents;
 use super::types::{INBOX, LogFormat, Retention};
 use crate::providers::Secret;
@@ -37,9 +37,9 @@ pub struct Config {
     pub log_format: LogFormat,
     pub github_meta_url: String,
     /// In alphabetical order. Empty: the app adds the `inbox` source.
-    pub sources: Vec<Source>,
+    pub sources: Vec<SourceConfig>,
     /// In alphabetical order.
-    pub targets: Vec<Target>,
+    pub targets: Vec<TargetConfig>,
     /// Names that the app may emit.
     pub events: Vec<String>,
     /// Private networks that targets made through the API may reach.

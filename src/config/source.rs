@@ -8,7 +8,7 @@ use crate::providers::{Secret, Verifier};
 
 /// One configured sender.
 #[derive(Debug)]
-pub struct Source {
+pub struct SourceConfig {
     /// `[a-z0-9-]+`
     pub name: String,
     pub provider: String,
@@ -28,7 +28,7 @@ pub struct Source {
     pub confirm: Option<Confirm>,
 }
 
-impl Source {
+impl SourceConfig {
     /// Where its messages arrive, such as `/webhooks/shop/<path>`. It holds the random path part: print it only on purpose.
     pub fn endpoint(&self) -> String {
         match &self.path {

@@ -1,7 +1,7 @@
 //! Ending deliveries without an attempt.
 
 use super::clock::Clock;
-use crate::store::{Burial, DeliveryQueue, Unavailable};
+use crate::store::{DeliveryQueue, DiscardRequest, Unavailable};
 
 /// Ends the deliveries; how many could not be, because their rows are damaged. Those stay pending, and the lane must leave
 /// them out.
@@ -31,6 +31,6 @@ pub async fn end(
     Ok(damaged)
 }
 
-fn burial(deliveries: Vec<i64>, why: &str) -> Burial {
-    Burial { deliveries, inactive_since: None, why: why.to_owned() }
+fn burial(deliveries: Vec<i64>, why: &str) -> DiscardRequest {
+    DiscardRequest { deliveries, inactive_since: None, why: why.to_owned() }
 }

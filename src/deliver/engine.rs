@@ -10,16 +10,16 @@ use futures_util::FutureExt as _;
 use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinSet, spawn_local};
 
-use super::attempt::{Attempt, Attempted, Verdict};
+use super::attempt::{AttemptRequest, AttemptResult, AttemptVerdict};
 use super::bodies::Bodies;
 use super::clock::{Clock, Uptime};
-use super::event::{DeliveryOutcome, Event};
-use super::lane::{Lane, Memory, Turn};
+use super::event::{DeliveryOutcome, EngineEvent};
+use super::lane::{Lane, MemoryPressure, Turn};
 use super::route::{Route, Routes};
 use super::{ending, outcome, recorder};
 use crate::store::{
-    AttemptRecord, DeliveryQueue, DueDelivery, Instances, MAX_DELIVERY_WAIT, Next, Target, TargetKind,
-    TargetSecrets, TargetState, Unavailable, timestamp,
+    AttemptRecord, DeliveryQueue, Disposition, DueDelivery, Instances, MAX_DELIVERY_WAIT, StoredTarget,
+    TargetKind, TargetSecrets, TargetState, Unavailable, timestamp,
 };
 
 /// Bodies that all lanes together hold; above it a lane gets its next message when it has none …
@@ -39,7 +39,7 @@ const FINISH_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Whether the table of targets is being read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Reading {
+enum TargetRefresh {
     No,
     Once,
     /// It has changed since.
@@ -47,12 +47,12 @@ enum Reading {
 }
 
 /// An attempt that has ended.
-struct Ended {
+struct FinishedAttempt {
     target: i64,
     created_at: String,
     /// Where it was sent; empty for commands.
     url: String,
-    verdict: Verdict,
+    verdict: AttemptVerdict,
     record: AttemptRecord,
 }
 
@@ -65,11 +65,11 @@ pub struct Engine {
     uptime: Uptime,
     lanes: BTreeMap<i64, Lane>,
     bodies: Bodies,
-    reading_targets: Reading,
+    reading_targets: TargetRefresh,
     /// Whose old deliveries are being ended.
     burying: HashSet<i64>,
-    attempts: JoinSet<Ended>,
-    events: mpsc::UnboundedSender<Event>,
+    attempts: JoinSet<FinishedAttempt>,
+    events: mpsc::UnboundedSender<EngineEvent>,
     outcomes: mpsc::UnboundedSender<DeliveryOutcome>,
 }
 
@@ -94,7 +94,7 @@ impl Engine {
             uptime,
             lanes: BTreeMap::new(),
             bodies: Bodies::new(BYTES_IN_MEMORY),
-            reading_targets: Reading::No,
+            reading_targets: TargetRefresh::No,
             burying: HashSet::new(),
             attempts: JoinSet::new(),
             events,
@@ -161,9 +161,9 @@ impl Engine {
             }
             let Some(lane) = self.lanes.get_mut(&id) else { continue };
             let memory = match bytes {
-                bytes if bytes < BYTES_IN_MEMORY => Memory::Free,
-                bytes if bytes < MAX_BYTES_IN_MEMORY => Memory::Scarce,
-                _ => Memory::Full,
+                bytes if bytes < BYTES_IN_MEMORY => MemoryPressure::Free,
+                bytes if bytes < MAX_BYTES_IN_MEMORY => MemoryPressure::Scarce,
+                _ => MemoryPressure::Full,
             };
             if let Some(query) = lane.query(now, memory, uptime) {
                 // As much as the page may bring.
@@ -174,7 +174,7 @@ impl Engine {
                     if page.is_none() {
                         tokio::time::sleep(READ_PAUSE).await;
                     }
-                    let _ = events.send(Event::Loaded(id, page));
+                    let _ = events.send(EngineEvent::Loaded(id, page));
                 });
             }
             if let Some(due) = lane.next_due() {
@@ -194,7 +194,7 @@ impl Engine {
             let (began_at, began) = (clock(), Instant::now());
             let number = delivery.attempts + 1;
             let webhook_id = instances.webhook_id(delivery.message.head.id);
-            let attempt = Attempt {
+            let attempt = AttemptRequest {
                 message: &delivery.message,
                 delivery: delivery.id,
                 number,
@@ -205,25 +205,25 @@ impl Engine {
             let delivering = AssertUnwindSafe(route.deliver(&attempt, began_at)).catch_unwind();
             let attempted = delivering.await.unwrap_or_else(|_| {
                 log::error!("delivery {}: the attempt has panicked: this is a bug in creel", delivery.id);
-                Attempted::failed("a bug in creel")
+                AttemptResult::failed("a bug in creel")
             });
             let verdict = attempted.verdict;
             let next = outcome::next(verdict, number, clock(), ordering);
             let record = outcome::record(&delivery, number, began_at, began.elapsed(), attempted, next);
             let (created_at, url) = (delivery.created_at, route.url().to_owned());
-            Ended { target, created_at, url, verdict, record }
+            FinishedAttempt { target, created_at, url, verdict, record }
         });
     }
 
-    fn ended(&mut self, ended: Result<Ended, tokio::task::JoinError>) {
+    fn ended(&mut self, ended: Result<FinishedAttempt, tokio::task::JoinError>) {
         // Panics are caught within, and nothing is aborted before the end.
-        let Ok(Ended { target, created_at, url, verdict, record }) = ended else { return };
+        let Ok(FinishedAttempt { target, created_at, url, verdict, record }) = ended else { return };
         let uptime = (self.uptime)();
         if let Some(lane) = self.lanes.get_mut(&target) {
             lane.ended(verdict, uptime);
             outcome::tell(&lane.target, &record);
         }
-        if verdict == Verdict::Gone {
+        if verdict == AttemptVerdict::Gone {
             self.disable(target, url);
         }
         self.give_up_old(target, &created_at);
@@ -237,14 +237,14 @@ impl Engine {
         spawn_local(async move {
             if !outcome::disable(&store, clock, target, &name, url).await {
                 tokio::time::sleep(READ_PAUSE).await;
-                let _ = events.send(Event::NotDisabled(target));
+                let _ = events.send(EngineEvent::NotDisabled(target));
             }
         });
     }
 
-    fn handle(&mut self, event: Event) {
+    fn handle(&mut self, event: EngineEvent) {
         match event {
-            Event::Loaded(target, page) => {
+            EngineEvent::Loaded(target, page) => {
                 if let Some(page) = &page {
                     self.bury(target, page.orphans.clone(), "its message is gone");
                     self.bury(target, page.damaged.clone(), "its message is damaged: see `creel verify`");
@@ -254,18 +254,18 @@ impl Engine {
                     lane.loaded(page);
                 }
             }
-            Event::Buried(target) => {
+            EngineEvent::Buried(target) => {
                 self.burying.remove(&target);
                 if let Some(lane) = self.lanes.get_mut(&target) {
                     lane.buried();
                 }
             }
-            Event::NotDisabled(target) => {
+            EngineEvent::NotDisabled(target) => {
                 self.lanes.get_mut(&target).into_iter().for_each(Lane::not_disabled)
             }
-            Event::Targets(targets) => {
-                let again = targets.is_none() || self.reading_targets == Reading::Again;
-                self.reading_targets = Reading::No;
+            EngineEvent::Targets(targets) => {
+                let again = targets.is_none() || self.reading_targets == TargetRefresh::Again;
+                self.reading_targets = TargetRefresh::No;
                 if let Some(targets) = targets {
                     self.use_targets(targets);
                 }
@@ -273,11 +273,11 @@ impl Engine {
                     self.read_targets();
                 }
             }
-            Event::Recorded(all) => {
+            EngineEvent::Recorded(all) => {
                 for DeliveryOutcome { target, record, is_damaged } in all {
                     let due = match &record.next {
-                        Next::Again { at, .. } => timestamp::from_text(at),
-                        Next::Delivered | Next::Dead => None,
+                        Disposition::Again { at, .. } => timestamp::from_text(at),
+                        Disposition::Delivered | Disposition::Dead => None,
                     };
                     if let Some(lane) = self.lanes.get_mut(&target) {
                         lane.recorded(record.delivery, due);
@@ -299,17 +299,17 @@ impl Engine {
             if ending::end(&store, deliveries, why, clock).await.is_err() {
                 tokio::time::sleep(READ_PAUSE).await;
             }
-            let _ = events.send(Event::Buried(target));
+            let _ = events.send(EngineEvent::Buried(target));
         });
     }
 
     /// Asks for the table of targets; deliveries go on meanwhile. One look at a time, so that none is overtaken.
     fn read_targets(&mut self) {
-        if self.reading_targets != Reading::No {
-            self.reading_targets = Reading::Again;
+        if self.reading_targets != TargetRefresh::No {
+            self.reading_targets = TargetRefresh::Again;
             return;
         }
-        self.reading_targets = Reading::Once;
+        self.reading_targets = TargetRefresh::Once;
         let (store, events) = (self.store.clone(), self.events.clone());
         spawn_local(async move {
             let targets = store.reads().targets_with_secrets().await;
@@ -319,12 +319,12 @@ impl Engine {
                 log::log!(level, "cannot read the targets, retrying: {why}");
                 tokio::time::sleep(READ_PAUSE).await;
             }
-            let _ = events.send(Event::Targets(targets.ok()));
+            let _ = events.send(EngineEvent::Targets(targets.ok()));
         });
     }
 
     /// Makes the lanes what the table of targets says.
-    fn use_targets(&mut self, targets: Vec<(Target, Option<TargetSecrets>)>) {
+    fn use_targets(&mut self, targets: Vec<(StoredTarget, Option<TargetSecrets>)>) {
         let known: HashSet<i64> = targets.iter().map(|(target, _)| target.id).collect();
         // Listeners come for their deliveries themselves.
         for (target, secrets) in targets.into_iter().filter(|(target, _)| target.kind != TargetKind::Listener)
@@ -344,7 +344,7 @@ impl Engine {
         }
         for (id, lane) in &mut self.lanes {
             if !known.contains(id) && lane.target.state != TargetState::Removed {
-                let removed = Target { state: TargetState::Removed, ..lane.target.clone() };
+                let removed = StoredTarget { state: TargetState::Removed, ..lane.target.clone() };
                 lane.change(removed, None);
             }
         }
@@ -371,7 +371,7 @@ impl Engine {
             {
                 tokio::time::sleep(PAUSE_BETWEEN_BURIALS).await;
             }
-            let _ = events.send(Event::Buried(target));
+            let _ = events.send(EngineEvent::Buried(target));
         });
     }
 

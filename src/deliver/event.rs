@@ -1,6 +1,6 @@
 //! What reads, writes and attempts report to the engine's loop.
 
-use crate::store::{AttemptRecord, DuePage, Target, TargetSecrets};
+use crate::store::{AttemptRecord, DuePage, StoredTarget, TargetSecrets};
 
 /// The outcome of an attempt at a target's delivery.
 #[derive(Debug)]
@@ -13,7 +13,7 @@ pub struct DeliveryOutcome {
 
 /// The end of something that ran next to the loop.
 #[derive(Debug)]
-pub enum Event {
+pub enum EngineEvent {
     /// A page of what is due for a target; `None` if it could not be read.
     Loaded(i64, Option<DuePage>),
     Recorded(Vec<DeliveryOutcome>),
@@ -22,5 +22,5 @@ pub enum Event {
     /// A target that answered 410 is still active: it has moved, or the change could not be written.
     NotDisabled(i64),
     /// All targets, each with what is sealed of it; `None` if they could not be read.
-    Targets(Option<Vec<(Target, Option<TargetSecrets>)>>),
+    Targets(Option<Vec<(StoredTarget, Option<TargetSecrets>)>>),
 }

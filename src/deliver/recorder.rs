@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 
 use super::clock::Clock;
-use super::event::{DeliveryOutcome, Event};
+use super::event::{DeliveryOutcome, EngineEvent};
 use crate::store::{AttemptRecord, DeliveryQueue, Unavailable};
 
 const RECORDS_A_STEP: usize = 256;
@@ -18,7 +18,7 @@ pub async fn run(
     store: DeliveryQueue,
     clock: Clock,
     mut outcomes: mpsc::UnboundedReceiver<DeliveryOutcome>,
-    events: mpsc::UnboundedSender<Event>,
+    events: mpsc::UnboundedSender<EngineEvent>,
 ) {
     let mut waiting = Vec::with_capacity(RECORDS_A_STEP);
     // Bounded by what all lanes may have under way.
@@ -36,7 +36,7 @@ pub async fn run(
             let is_damaged = damaged.contains(&record.delivery);
             DeliveryOutcome { target, record, is_damaged }
         });
-        if events.send(Event::Recorded(ended.collect())).is_err() {
+        if events.send(EngineEvent::Recorded(ended.collect())).is_err() {
             return;
         }
     }

@@ -7,7 +7,9 @@ use std::time::{Duration, Instant};
 use tokio::sync::watch;
 
 use super::clock::Clock;
-use crate::store::{DeliveryQueue, Direction, MessageHead, Replay, ReplayStep, Target, Unavailable};
+use crate::store::{
+    DeliveryQueue, Direction, MessageRow, ReplayStep, StoredReplay, StoredTarget, Unavailable,
+};
 
 /// Steps in a second, of a tenth of the rate each; a rate below that has longer steps of one message.
 const STEPS_A_SECOND: u32 = 10;
@@ -74,7 +76,7 @@ fn pause(rate: u32) -> Duration {
 ///
 /// # Errors
 /// When the store cannot be read or written now.
-pub async fn step(store: &DeliveryQueue, clock: Clock, replay: &Replay) -> Result<bool, Unavailable> {
+pub async fn step(store: &DeliveryQueue, clock: Clock, replay: &StoredReplay) -> Result<bool, Unavailable> {
     let limit = messages_a_step(replay.rate) as usize;
     let from = Some(replay.position);
     let page = store.reads().messages(replay.filter.clone(), Direction::OldestFirst, from, limit).await?;
@@ -85,7 +87,7 @@ pub async fn step(store: &DeliveryQueue, clock: Clock, replay: &Replay) -> Resul
     let mut messages = Vec::new();
     let mut deliveries = 0;
     let mut next = page.next;
-    let within: Vec<&MessageHead> =
+    let within: Vec<&MessageRow> =
         page.messages.iter().filter(|message| message.id <= replay.through).collect();
     let is_of_dead = replay.filter.leads_to_where_it_died(replay.target);
     let mut dead_targets = match is_of_dead {
@@ -128,18 +130,18 @@ pub async fn step(store: &DeliveryQueue, clock: Clock, replay: &Replay) -> Resul
 }
 
 /// What its provider has not confirmed goes nowhere.
-fn is_believed(message: &MessageHead) -> bool {
+fn is_believed(message: &MessageRow) -> bool {
     message.confirmation.as_deref().is_none_or(|state| state == "confirmed")
 }
 
 /// A target with an owner gets what was emitted for that owner, replayed or not.
-fn may_get(target: &Target, message: &MessageHead) -> bool {
+fn may_get(target: &StoredTarget, message: &MessageRow) -> bool {
     let is_owners = target.settings.owner.is_none() || target.settings.owner == message.owner;
     is_owners && is_believed(message)
 }
 
 /// Those that would get the message if it came now.
-async fn targets_today(store: &DeliveryQueue, head: &MessageHead) -> Result<Vec<i64>, Unavailable> {
+async fn targets_today(store: &DeliveryQueue, head: &MessageRow) -> Result<Vec<i64>, Unavailable> {
     let message = match store.reads().message(head.id).await {
         Ok(Some(message)) => message,
         // A damaged message must not hold up the others of the replay.

@@ -26,7 +26,7 @@ const BLOCKING_THREADS: usize = 32;
 /// What deliveries need to know.
 pub struct DeliverySettings {
     /// The targets of the environment, by the ids that they have in the store.
-    pub declared: Vec<(i64, config::Target)>,
+    pub declared: Vec<(i64, config::TargetConfig)>,
     pub environment: CommandEnvironment,
     /// Private networks that targets made through the API may reach.
     pub allowed: Vec<IpNet>,

@@ -13,7 +13,7 @@ use crate::providers::{
     Asker, Description, Handshake, Headers, Learning, Moment, Outside, Question, Request, Unproven, Verifier,
     Wanted,
 };
-use crate::store::Content;
+use crate::store::MessageContent;
 
 /// Whether the scheme has proven the sender already, or needs the body for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,7 +26,7 @@ pub enum Proof {
 #[derive(Debug)]
 pub struct Examined {
     pub description: Description,
-    pub content: Content,
+    pub content: MessageContent,
     pub body_sha256: [u8; 32],
     /// What is to be asked before it is believed.
     pub question: Option<Question>,
@@ -101,8 +101,8 @@ pub fn examine(
             let json = verifier.read_json(&payload);
             let description = verifier.describe(request, json.as_ref());
             let content = match json {
-                Some(_) => Content::Json(payload),
-                None => Content::Unreadable { reason: json::problem(&payload).into(), body: payload },
+                Some(_) => MessageContent::Json(payload),
+                None => MessageContent::Unreadable { reason: json::problem(&payload).into(), body: payload },
             };
             (content, description)
         }

@@ -11,7 +11,7 @@ use crate::providers::{
     CharsetProblem, CodingProblem, Description, FormProblem, Request, Room, Verifier, charset, codings,
     form_kind,
 };
-use crate::store::{Content, UnreadableReason};
+use crate::store::{MessageContent, UnreadableReason};
 
 /// Larger compressed bodies are read on a blocking thread.
 const CODED_ELSEWHERE_ABOVE: usize = 8 << 10;
@@ -66,7 +66,7 @@ pub fn read(
     request: &Request<'_>,
     body: &Bytes,
     mut room: DecodingRoom,
-) -> Result<(Content, Description), NoRoom> {
+) -> Result<(MessageContent, Description), NoRoom> {
     // Headers can be wrong: JSON labelled as a form, a Content-Encoding that a proxy already removed, a false charset. This
     // decides as `open` does, and reads in the same pass.
     let mut text = None;
@@ -75,7 +75,7 @@ pub fn read(
     }
     let has_mark = json::without_mark(body).len() < body.len();
     if text.is_some() && !has_mark {
-        return Ok((Content::Json(body.clone()), verifier.describe(request, text.as_ref())));
+        return Ok((MessageContent::Json(body.clone()), verifier.describe(request, text.as_ref())));
     }
     let payload = match text {
         Some(_) => copied(body, &mut room),
@@ -85,11 +85,11 @@ pub fn read(
         Ok(payload) => {
             let text = text.or_else(|| verifier.read_json(payload.as_bytes()));
             let body = counted(body, room);
-            Ok((Content::Decoded { body, payload }, verifier.describe(request, text.as_ref())))
+            Ok((MessageContent::Decoded { body, payload }, verifier.describe(request, text.as_ref())))
         }
         Err(Problem::NoRoom) => Err(NoRoom),
         Err(Problem::Unreadable(reason)) => {
-            let content = Content::Unreadable { body: body.clone(), reason };
+            let content = MessageContent::Unreadable { body: body.clone(), reason };
             Ok((content, verifier.describe(request, text.as_ref())))
         }
     }

@@ -9,7 +9,7 @@ use time::OffsetDateTime;
 use super::examine::{Found, Proof, Rules, Unaccepted, examine};
 use super::reading::DecodingRoom;
 use crate::providers::{Cause, Headers, NothingOutside, Request, Secret, Settings, Verifier, recipe};
-use crate::store::Content;
+use crate::store::MessageContent;
 
 const SIGNED: &str = r#"{"ref":"é","after":"signed + 1%"}"#;
 const OTHER: &str = r#"{"ref":"other"}"#;
@@ -37,7 +37,7 @@ fn get(query: &str) -> Sent<'static> {
 }
 
 impl Sent<'_> {
-    fn content(&self) -> Result<Content, Cause> {
+    fn content(&self) -> Result<MessageContent, Cause> {
         let secret = Secret::new("the secret");
         let settings =
             Settings { values: [("secret".to_owned(), vec![secret])].into(), ..Settings::default() };
@@ -148,7 +148,9 @@ fn other_json_is_never_read_with_the_signature() {
         accepted += 1;
         assert!(content.payload().is_none_or(|payload| payload == SIGNED.as_bytes()), "{name}: {content:?}");
         let stored = match &content {
-            Content::Json(body) | Content::Decoded { body, .. } | Content::Unreadable { body, .. } => body,
+            MessageContent::Json(body)
+            | MessageContent::Decoded { body, .. }
+            | MessageContent::Unreadable { body, .. } => body,
         };
         let is_signed = *stored == SIGNED.as_bytes() || *stored == signed.as_bytes();
         assert!(is_signed, "{name}: {content:?}");

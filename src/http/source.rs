@@ -25,7 +25,7 @@ use super::throttle::Throttle;
 use crate::config;
 use crate::outbound::GithubAddresses;
 use crate::providers::{Question, Secret, SettingError, Verifier};
-use crate::store::Asking;
+use crate::store::ConfirmationRequest;
 
 /// Methods of requests that only check whether a URL is served.
 static PROBES: [Method; 2] = [Method::GET, Method::HEAD];
@@ -76,7 +76,7 @@ enum Registered {
 impl Source {
     /// `throttle_keys`: how many clients the source may tell apart.
     pub fn new(
-        source: config::Source,
+        source: config::SourceConfig,
         public_url: Option<&str>,
         throttle_keys: usize,
         metrics: &Metrics,
@@ -180,9 +180,9 @@ impl Source {
     }
 
     /// What is to be asked about a message.
-    pub fn asking(&self, question: &Question) -> Asking {
+    pub fn asking(&self, question: &Question) -> ConfirmationRequest {
         let max_awaiting = self.confirm.as_ref().and_then(|confirm| confirm.max_awaiting);
-        Asking { request: question.to_text(), max_awaiting }
+        ConfirmationRequest { request: question.to_text(), max_awaiting }
     }
 
     /// Whether its secret comes from a handshake.
@@ -270,7 +270,7 @@ mod tests {
     use super::*;
 
     fn source(path: Option<&str>) -> Source {
-        let source = config::Source {
+        let source = config::SourceConfig {
             name: "acme".to_owned(),
             provider: "none".to_owned(),
             verifier: Verifier::bind(recipe("none").unwrap(), &Settings::default()).unwrap(),

@@ -11,7 +11,7 @@ use crate::store::{continuity, damage, schema};
 
 /// What `creel verify` found.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct VerifyReport {
+pub struct IntegrityReport {
     pub checked: u64,
     /// Messages whose body does not have its SHA-256.
     pub flipped: Vec<i64>,
@@ -19,13 +19,13 @@ pub struct VerifyReport {
     pub integrity: Vec<String>,
 }
 
-impl VerifyReport {
+impl IntegrityReport {
     pub fn is_sound(&self) -> bool {
         self.flipped.is_empty() && self.integrity.is_empty()
     }
 }
 
-impl fmt::Display for VerifyReport {
+impl fmt::Display for IntegrityReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.is_sound() {
             return write!(f, "{} messages: every body has its SHA-256, the file is sound", self.checked);
@@ -45,12 +45,12 @@ impl fmt::Display for VerifyReport {
 ///
 /// # Errors
 /// When the file cannot be opened, is not creel's, or is not what the last run left. Damage is part of the report.
-pub fn verify(path: &Path) -> Result<VerifyReport, OpenError> {
+pub fn verify(path: &Path) -> Result<IntegrityReport, OpenError> {
     continuity::check_together(path)?;
     let connection = schema::read_only(path)?;
     schema::check_ours_with(&connection, damage::advice_of_verify)
         .map_err(|OpenError(why)| OpenError(format!("{}: {why}", path.display())))?;
-    let mut report = VerifyReport::default();
+    let mut report = IntegrityReport::default();
     if let Err(error) = check_integrity(&connection, &mut report) {
         report.integrity.push(error.to_string());
     }
@@ -60,14 +60,14 @@ pub fn verify(path: &Path) -> Result<VerifyReport, OpenError> {
     Ok(report)
 }
 
-fn check_integrity(connection: &Connection, report: &mut VerifyReport) -> rusqlite::Result<()> {
+fn check_integrity(connection: &Connection, report: &mut IntegrityReport) -> rusqlite::Result<()> {
     let mut statement = connection.prepare("PRAGMA integrity_check")?;
     let lines: Vec<String> = statement.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
     report.integrity.extend(lines.into_iter().filter(|line| line != "ok"));
     Ok(())
 }
 
-fn check_bodies(connection: &Connection, report: &mut VerifyReport) -> rusqlite::Result<()> {
+fn check_bodies(connection: &Connection, report: &mut IntegrityReport) -> rusqlite::Result<()> {
     let mut statement = connection.prepare(
         "SELECT id, body_sha256, coalesce(body, CAST(payload AS BLOB), x'') FROM messages ORDER BY id",
     )?;

@@ -41,20 +41,22 @@ mod wal_size;
 mod walk;
 mod writer;
 
-pub use crate::store::delivery::outcome::{AttemptRecord, Next};
+pub use crate::store::delivery::outcome::{AttemptRecord, Disposition};
 pub use crate::store::delivery::state::{AttemptOutcome, DeliveryState};
 pub use crate::store::message::filter::{Direction, MessageFilter};
 pub use crate::store::quarantine::rejection::{NewRejection, RejectionKind};
 pub use crate::store::target::settings::{
-    ContentType, DeliveryRate, NewTarget, Ordering as DeliveryOrdering, Origin, Target, TargetKind,
-    TargetRefused, TargetSecret, TargetSecrets, TargetSettings, TargetState,
+    ContentType, DeliveryOrdering, DeliveryRate, Origin, StoredSecret, StoredTarget, TargetDraft,
+    TargetError, TargetKind, TargetSecrets, TargetSettings, TargetState,
 };
 pub use confirmation::settlements::Settlements;
-pub use confirmation::{Asked, Confirmation, ConfirmationState, DueConfirmation, Settlement};
-pub use delivery::dead::DeadLetters;
+pub use confirmation::{
+    ConfirmationOutcome, ConfirmationState, DueConfirmation, Settlement, StoredConfirmation,
+};
+pub use delivery::dead::DeadLetterCount;
 pub use delivery::due::{DueDelivery, DuePage, DueQuery};
-pub use delivery::expire::{Burial, Finished, FinishedPage};
-pub use delivery::read::{Attempt, Delivery, DeliveryFilter, MAX_DELIVERY_WAIT};
+pub use delivery::expire::{DiscardRequest, FinishedDelivery, FinishedPage};
+pub use delivery::read::{DeliveryFilter, MAX_DELIVERY_WAIT, StoredAttempt, StoredDelivery};
 pub use delivery::signal::DueSignal;
 pub use error::{IngestError, OpenError, Unavailable};
 pub use files::free_bytes;
@@ -68,16 +70,18 @@ pub use handle::settings::ServiceSettings;
 pub use handle::store::Store;
 pub use handle::target_registry::TargetRegistry;
 pub use instances::Instances;
-pub use integrity::{VerifyReport, verify};
+pub use integrity::{IntegrityReport, verify};
 pub use listener::{
-    Acknowledgement, LATE_MESSAGE_TIMEOUT, Listener, ListenerAnswer, ListenerRefused, MAX_LISTENERS, Opened,
+    DeliveryAcknowledgement, LATE_MESSAGE_TIMEOUT, ListenerAnswer, ListenerRefused, ListenerSession,
+    MAX_LISTENERS, StoredListener,
 };
-pub use message::content::{Content, UnreadableReason};
+pub use message::content::{MessageContent, UnreadableReason};
 pub use message::expire::{
-    AnyAge, Candidate, Keeping, Page, Refused, RetainedSince, Selection, Sources, Yielding,
+    ExpiryCandidate, ExpiryPage, ExpirySelection, OldestPage, RefusedPage, RetainedSince, RetentionRule,
+    SourceSelection, Yielding,
 };
-pub use message::insert::{Asking, Identity, NewMessage, Receipt};
-pub use message::read::{MessageHead, MessagePage, ReplayCount, StoredMessage, query_without_content};
+pub use message::insert::{ConfirmationRequest, Identity, NewMessage, Receipt};
+pub use message::read::{MessagePage, MessageRow, ReplayEstimate, StoredMessage, query_without_content};
 pub use offline::{
     IdleTarget, idle_targets_beside_the_service, is_in_use, secret_beside_the_service, set_beside_the_service,
 };
@@ -85,10 +89,10 @@ pub use open::Consent;
 pub use options::StoreOptions;
 pub use quarantine::intake::QuarantineStats;
 pub use quarantine::read::{
-    CauseCount, RejectionFilter, RejectionHead, RejectionPosition, SourceNumbers, StoredRejection,
+    CauseCount, RejectionFilter, RejectionPosition, RejectionRow, SourceNumbers, StoredRejection,
 };
 pub use replay::count::ReplayScope;
-pub use replay::{NewReplay, Replay, ReplayState, ReplayStep};
+pub use replay::{NewReplay, ReplayState, ReplayStep, StoredReplay};
 pub use seal::key::key_problem;
 pub use setting::Sealing;
 pub use shared::BatchObserver;
@@ -96,5 +100,5 @@ pub use space::RoomHolder;
 pub use stats::Stats;
 pub use target::expire::InactiveTarget;
 pub use target::read::TargetNumbers;
-pub use target::subscription::{Condition, EMITTED, Filter, Pattern};
-pub use walk::{Position, Step};
+pub use target::subscription::{EMITTED, Filter, Pattern, PayloadCondition};
+pub use walk::{StepResult, TimePosition};

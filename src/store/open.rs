@@ -22,11 +22,11 @@ use crate::store::files::{self, Files, modes};
 use crate::store::handle::core::Core;
 use crate::store::handle::store::Store;
 use crate::store::instances::{self, Instances};
-use crate::store::keys::Keys;
+use crate::store::keys::KeyIndex;
 use crate::store::options::StoreOptions;
 use crate::store::quarantine::write::Quarantine;
-use crate::store::seal::key::Key;
-use crate::store::shared::Shared;
+use crate::store::seal::key::DatabaseKey;
+use crate::store::shared::SharedState;
 use crate::store::writer::Writer;
 use crate::store::writer::job::Job;
 use crate::store::writer::trouble::Trouble;
@@ -68,7 +68,8 @@ impl Store {
         files::make_room_to_open(&path);
         let lock = Arc::new(take_lock(&path)?);
         let past = Past::examine(&path, &lock, consent.loss)?;
-        let key = Key::find(options, &path, schema::check_before_opening(&path)?, consent.forget_sealed)?;
+        let key =
+            DatabaseKey::find(options, &path, schema::check_before_opening(&path)?, consent.forget_sealed)?;
         lock.claim();
         if !path.exists() {
             // Nothing is left that the mark could be compared with, not even after a crash in the next moment.
@@ -92,7 +93,7 @@ impl Store {
         let subscriptions = target::read::subscriptions(&connection).map_err(problem)?;
         let instances = Instances::read(&connection).map_err(problem)?;
         let (jobs, waiting_jobs) = sync_channel(QUEUE);
-        let shared = Arc::new(Shared::new());
+        let shared = Arc::new(SharedState::new());
         shared.audience.replace(Arc::new(subscriptions));
         let readers = connection::readers(&path, pool_threads);
         let core = Core {
@@ -217,7 +218,7 @@ impl Core {
         let damaged = |error: rusqlite::Error| {
             OpenError(format!("cannot start the store: {error}{}", damage::advice(&error)))
         };
-        let keys = Keys::load(&connection).map_err(damaged)?;
+        let keys = KeyIndex::load(&connection).map_err(damaged)?;
         let quarantine = Quarantine::load(&connection, &self.intake).map_err(damaged)?;
         damage::take().into_iter().for_each(|what| self.shared.note_damage(what));
         let (count, bytes) = keys.in_memory();
@@ -270,7 +271,7 @@ impl Core {
 /// A thread whose panic is the end of the store: without it nothing would be written, or the WAL never reset.
 fn spawn(
     name: &'static str,
-    shared: Arc<Shared>,
+    shared: Arc<SharedState>,
     work: impl FnOnce() + Send + 'static,
 ) -> std::io::Result<JoinHandle<()>> {
     std::thread::Builder::new().name(name.to_owned()).spawn(move || {

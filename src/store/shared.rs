@@ -22,7 +22,7 @@ const FAILED: u8 = 2;
 /// Called after each committed batch with its number of messages.
 pub type BatchObserver = Box<dyn Fn(usize) + Send + Sync>;
 
-pub struct Shared {
+pub struct SharedState {
     state: AtomicU8,
     failure: watch::Sender<Option<String>>,
     queued: AtomicUsize,
@@ -65,7 +65,7 @@ pub struct Shared {
     is_blocked_by_damage: AtomicBool,
 }
 
-impl Shared {
+impl SharedState {
     pub fn new() -> Self {
         Self {
             state: AtomicU8::new(OPEN),

@@ -13,7 +13,7 @@ pub const LOOKED_AT_A_PAGE: usize = 1_000;
 
 /// What one step has done.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Step {
+pub struct StepResult {
     /// So many of those that were asked for are done with.
     pub taken: usize,
     /// So many rows of what it was about were changed or deleted.
@@ -22,12 +22,12 @@ pub struct Step {
 
 /// A place in the order of time: when something was received or finished, and its id.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Position {
+pub struct TimePosition {
     pub at: String,
     pub id: i64,
 }
 
-impl Position {
+impl TimePosition {
     /// Before everything that has this time.
     pub fn before(at: String) -> Self {
         Self { at, id: i64::MIN }
@@ -51,7 +51,7 @@ impl Walk {
     pub fn page<T>(
         &self,
         connection: &Connection,
-        after: &Position,
+        after: &TimePosition,
         before: &str,
         mut read: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
     ) -> rusqlite::Result<Vec<T>> {
@@ -83,7 +83,7 @@ impl Walk {
 }
 
 /// Where the next page begins, if this one is full.
-pub fn next_of<T>(page: &[T], position: impl Fn(&T) -> Position) -> Option<Position> {
+pub fn next_of<T>(page: &[T], position: impl Fn(&T) -> TimePosition) -> Option<TimePosition> {
     page.last().filter(|_| page.len() == LOOKED_AT_A_PAGE).map(position)
 }
 

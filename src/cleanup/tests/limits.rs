@@ -1,7 +1,7 @@
 //! The size limit: what goes, what stays, and when there is no room at all.
 
 use super::*;
-use crate::store::{DeliveryState, NewRejection, Next, Origin, RejectionKind, TargetKind};
+use crate::store::{DeliveryState, Disposition, NewRejection, Origin, RejectionKind, TargetKind};
 
 const LIMIT: u64 = 4_000_000;
 const BODY: usize = 20_000;
@@ -68,9 +68,9 @@ fn released_message_is_retained_from_its_release() {
         assert_eq!(setup.store.ingest().release(1, late, until).await, Ok(Receipt::New { id: 2 }));
         let policy =
             Policy { of_sources: vec![("acme".to_owned(), Retention::For(DAY))], ..policy(Retention::Keep) };
-        let mut cleaner = Cleaner::new(policy.clone(), Pace::Alone, now, Duration::ZERO);
+        let mut cleaner = Cleaner::new(policy.clone(), CleanupPace::Alone, now, Duration::ZERO);
         // A second cleaner begins as after a restart.
-        let mut restarted = Cleaner::new(policy, Pace::Alone, now, Duration::ZERO);
+        let mut restarted = Cleaner::new(policy, CleanupPace::Alone, now, Duration::ZERO);
         for cleaner in [&mut cleaner, &mut restarted] {
             cleaner.run_once(&setup.store.cleanup(), now, Duration::ZERO).await.unwrap();
             assert_eq!(setup.ids_left().await, [2]);
@@ -91,7 +91,7 @@ fn pending_messages_stay_and_finished_and_dead_ones_go_oldest_first() {
             setup.deliver(*id, target, NOW).await;
         }
         let dead = setup.deliver(ids[100], target, NOW).await;
-        setup.attempt(dead, Next::Dead, NOW).await;
+        setup.attempt(dead, Disposition::Dead, NOW).await;
         let outcome = cleaner.run_once(&setup.store.cleanup(), NOW, Duration::ZERO).await.unwrap();
         assert!(outcome.messages > 100, "{outcome:?}");
         let left = setup.ids_left().await;
@@ -117,7 +117,7 @@ fn where_only_pending_messages_are_left_nothing_is_taken_until_there_is_room_aga
         assert!(setup.is_refused().await);
         assert_eq!(setup.state(deliveries[0]).await, Some(DeliveryState::Pending));
         for delivery in &deliveries[..2] {
-            setup.attempt(*delivery, Next::Delivered, NOW).await;
+            setup.attempt(*delivery, Disposition::Delivered, NOW).await;
         }
         let minute = Duration::from_secs(60);
         assert_eq!(
@@ -126,7 +126,7 @@ fn where_only_pending_messages_are_left_nothing_is_taken_until_there_is_room_aga
         );
         assert!(setup.is_refused().await, "that is not enough");
         for delivery in &deliveries[2..100] {
-            setup.attempt(*delivery, Next::Dead, NOW + minute).await;
+            setup.attempt(*delivery, Disposition::Dead, NOW + minute).await;
         }
         assert!(
             cleaner.make_room(&setup.store.cleanup(), NOW + 2 * minute, 2 * minute).await.unwrap().messages
@@ -240,7 +240,7 @@ fn size_limit_counts_deliveries_and_attempts() {
         for id in setup.keep_large(200).await {
             for _ in 0..5 {
                 let delivery = setup.deliver(id, target, NOW).await;
-                setup.attempt(delivery, Next::Delivered, NOW).await;
+                setup.attempt(delivery, Disposition::Delivered, NOW).await;
             }
         }
         let before = setup.used().await;

@@ -13,8 +13,8 @@ use super::guard::CONFIRMED;
 use super::*;
 use crate::config::Retention;
 use crate::store::{
-    self, Asking, Content, Identity, IngestError, NewMessage, Receipt, Step, Store, StoreOptions,
-    Unavailable, timestamp,
+    self, ConfirmationRequest, Identity, IngestError, MessageContent, NewMessage, Receipt, StepResult, Store,
+    StoreOptions, Unavailable, timestamp,
 };
 
 mod deliveries;
@@ -83,7 +83,7 @@ fn message(source: &str, age: Duration, body: &str, id: &str) -> NewMessage {
         query: None,
         remote_ip: IpAddr::V4(Ipv4Addr::LOCALHOST),
         headers: "{}".to_owned(),
-        content: Content::Json(Bytes::copy_from_slice(body.as_bytes())),
+        content: MessageContent::Json(Bytes::copy_from_slice(body.as_bytes())),
         body_sha256: digest(&SHA256, body.as_bytes()).as_ref().try_into().unwrap(),
         body_unsigned: false,
         owner: None,
@@ -99,7 +99,7 @@ fn cleaner(
 ) -> Cleaner {
     let of_sources = of_sources.iter().map(|(name, retention)| ((*name).to_owned(), *retention)).collect();
     let policy = Policy { of_sources, max_database_bytes, ..policy(retention) };
-    Cleaner::new(policy, Pace::Alone, NOW, Duration::ZERO)
+    Cleaner::new(policy, CleanupPace::Alone, NOW, Duration::ZERO)
 }
 
 fn policy(retention: Retention) -> Policy {
@@ -127,7 +127,7 @@ fn messages_older_than_the_retention_go_and_younger_ones_stay() {
         let outcome = cleaner(Retention::For(7 * DAY), &[], None)
             .run_once(&setup.store.cleanup(), NOW, Duration::ZERO)
             .await;
-        assert_eq!(outcome, Ok(Outcome { messages: 1, ..Outcome::default() }));
+        assert_eq!(outcome, Ok(CleanupOutcome { messages: 1, ..CleanupOutcome::default() }));
         assert_eq!(setup.left().await, 2);
     });
 }
@@ -188,8 +188,9 @@ fn a_message_whose_key_is_only_in_memory_is_not_deleted() {
     run(async {
         let setup = Setup::new();
         let message = setup.keep_one(DAY).await;
-        let step = setup.store.cleanup().delete_messages(vec![message], store::Keeping::default()).await;
-        assert_eq!(step, Ok(Step { taken: 1, changed: 0 }));
+        let step =
+            setup.store.cleanup().delete_messages(vec![message], store::RetentionRule::default()).await;
+        assert_eq!(step, Ok(StepResult { taken: 1, changed: 0 }));
         assert_eq!(setup.left().await, 1);
     });
 }
@@ -239,9 +240,9 @@ fn a_restart_does_not_make_a_clock_right_that_had_jumped() {
         setup.keep("acme", Duration::ZERO, "1").await;
         let policy = || policy(Retention::For(7 * DAY));
         let later = NOW + 3_650 * DAY;
-        let mut before = Cleaner::new(policy(), Pace::Alone, NOW, Duration::ZERO);
+        let mut before = Cleaner::new(policy(), CleanupPace::Alone, NOW, Duration::ZERO);
         assert!(before.run_once(&setup.store.cleanup(), later, DAY).await.unwrap().paused.is_some());
-        let mut restarted = Cleaner::new(policy(), Pace::Alone, later, DAY);
+        let mut restarted = Cleaner::new(policy(), CleanupPace::Alone, later, DAY);
         assert!(restarted.run_once(&setup.store.cleanup(), later, DAY).await.unwrap().paused.is_some());
         assert_eq!(setup.left().await, 1);
     });
@@ -287,7 +288,7 @@ fn a_clock_set_back_over_a_restart_is_noticed_and_an_old_confirmation_does_not_c
         let old = NOW - 20 * DAY;
         store::set_beside_the_service(setup.store.path(), CONFIRMED, &timestamp::to_text(old), old).unwrap();
         let policy = policy(Retention::For(DAY));
-        let mut restarted = Cleaner::new(policy, Pace::Alone, earlier, Duration::ZERO);
+        let mut restarted = Cleaner::new(policy, CleanupPace::Alone, earlier, Duration::ZERO);
         let outcome = restarted.run_once(&setup.store.cleanup(), earlier, Duration::ZERO).await.unwrap();
         assert!(outcome.paused.is_some());
         assert_eq!(setup.left().await, 1);

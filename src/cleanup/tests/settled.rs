@@ -2,7 +2,7 @@
 
 use super::deliveries::settle;
 use super::*;
-use crate::store::{Next, Origin, Settlement, TargetKind, test_support};
+use crate::store::{Disposition, Origin, Settlement, TargetKind, test_support};
 
 const LIMIT: u64 = 4_000_000;
 const BODY_BYTES: usize = 20_000;
@@ -17,7 +17,7 @@ impl Setup {
         let mut ids = Vec::new();
         for _ in 0..count {
             self.number.set(self.number.get() + 1);
-            let asking = Asking { request: "paid?".to_owned(), max_awaiting: Some(1_000) };
+            let asking = ConfirmationRequest { request: "paid?".to_owned(), max_awaiting: Some(1_000) };
             let message = NewMessage {
                 asking: Some(asking),
                 ..message("mollie", Duration::ZERO, &body(), &format!("id {}", self.number.get()))
@@ -108,7 +108,7 @@ fn delivery_that_ends_after_clock_is_set_back_frees_its_message() {
             }
             cleaner.run_once(&setup.store.cleanup(), NOW, Duration::ZERO).await.unwrap();
             // Wall time at uptime `u` is `NOW + u - set_back` from here on.
-            setup.attempt(deliveries[0], Next::Delivered, NOW + MINUTE - set_back).await;
+            setup.attempt(deliveries[0], Disposition::Delivered, NOW + MINUTE - set_back).await;
             let now = NOW + 10 * MINUTE - set_back;
             let outcome = cleaner.run_once(&setup.store.cleanup(), now, 10 * MINUTE).await.unwrap();
             assert_eq!(outcome.messages, 1, "{limit:?}");

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::store::{
-    DeliveryState, MessageFilter, NewReplay, Next, Origin, ReplayStep, TargetKind, TargetState,
+    DeliveryState, Disposition, MessageFilter, NewReplay, Origin, ReplayStep, TargetKind, TargetState,
 };
 
 impl Setup {
@@ -17,7 +17,7 @@ impl Setup {
     }
 }
 
-async fn run_at(cleaner: &mut Cleaner, setup: &Setup, later: Duration) -> Outcome {
+async fn run_at(cleaner: &mut Cleaner, setup: &Setup, later: Duration) -> CleanupOutcome {
     cleaner.run_once(&setup.store.cleanup(), NOW + later, later).await.unwrap()
 }
 
@@ -90,7 +90,7 @@ fn the_row_of_a_removed_target_goes_after_its_last_delivery() {
         let unused = setup.target(TargetKind::Http, Origin::Api).await;
         let message = setup.keep_one(Duration::ZERO).await;
         let delivery = setup.deliver(message, used, NOW).await;
-        setup.attempt(delivery, Next::Delivered, NOW + 3 * DAY).await;
+        setup.attempt(delivery, Disposition::Delivered, NOW + 3 * DAY).await;
         for target in [used, unused] {
             setup.set_state(target, TargetState::Removed, None, NOW).await;
         }
@@ -134,7 +134,7 @@ fn a_target_made_for_a_replay_is_removed_a_day_after_it_had_nothing_to_do() {
         }
         assert_eq!(state().await, TargetState::Active, "its delivery is pending");
         let delivery = setup.store.reads().deliveries(Default::default(), None, 10).await.unwrap().0[0].id;
-        setup.attempt(delivery, Next::Delivered, NOW + 5 * DAY).await;
+        setup.attempt(delivery, Disposition::Delivered, NOW + 5 * DAY).await;
         run_at(&mut cleaner, &setup, 5 * DAY + MINUTE).await;
         run_at(&mut cleaner, &setup, 6 * DAY).await;
         assert_eq!(state().await, TargetState::Active);

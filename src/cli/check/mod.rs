@@ -6,7 +6,7 @@ mod targets;
 
 use std::fmt::Write;
 
-use crate::config::{Config, Retention, Source, command_environment};
+use crate::config::{Config, Retention, SourceConfig, command_environment};
 use crate::providers::Coverage;
 use crate::store::{self, StoreOptions, idle_targets_beside_the_service};
 
@@ -83,7 +83,7 @@ fn low_disk(config: &Config) -> Option<String> {
     })
 }
 
-fn describe(config: &Config, source: &Source) -> String {
+fn describe(config: &Config, source: &SourceConfig) -> String {
     let title = source.verifier.recipe().title();
     format!(
         "source {}\n  provider  {} ({title})\n  methods   {}\n  proof     {}\n  kept      {}\n  URL       {}{}",
@@ -97,13 +97,13 @@ fn describe(config: &Config, source: &Source) -> String {
     )
 }
 
-fn methods(source: &Source) -> String {
+fn methods(source: &SourceConfig) -> String {
     let probes = if source.probe { " (GET and HEAD are answered 200 and not stored)" } else { "" };
     format!("{}{probes}", source.methods.join(" "))
 }
 
 /// What proves the sender, in words.
-fn proofs(source: &Source) -> Vec<String> {
+fn proofs(source: &SourceConfig) -> Vec<String> {
     let mut proofs = Vec::new();
     if proves_sender(source) {
         proofs.push(match source.verifier.coverage() {
@@ -139,12 +139,12 @@ fn proofs(source: &Source) -> Vec<String> {
     proofs
 }
 
-fn proves_sender(source: &Source) -> bool {
+fn proves_sender(source: &SourceConfig) -> bool {
     source.verifier.proves_sender()
 }
 
 /// What a reader of its messages must know.
-fn uncovered(source: &Source) -> String {
+fn uncovered(source: &SourceConfig) -> String {
     let by_confirmation = source.confirm.is_some() && !proves_sender(source);
     let trap = match source.verifier.coverage() {
         Coverage::None if by_confirmation => {

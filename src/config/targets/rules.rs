@@ -117,17 +117,17 @@ pub fn check_pattern(pattern: &str, sources: &[String], events: &[String]) -> Re
 
 /// A setting that breaks a rule.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Problem {
+pub struct SettingProblem {
     /// `name`, `owner`, `events`, `filter`, `url`, `concurrency` or `timeout`.
     pub field: &'static str,
     pub problem: String,
 }
 
 /// All rules on what can be set of a target; every problem that there is.
-pub fn check(settings: &TargetSettings, known: &KnownEvents) -> Vec<Problem> {
+pub fn check(settings: &TargetSettings, known: &KnownEvents) -> Vec<SettingProblem> {
     let mut problems = Vec::new();
     let mut note = |field, outcome: Result<(), String>| {
-        problems.extend(outcome.err().map(|problem| Problem { field, problem }));
+        problems.extend(outcome.err().map(|problem| SettingProblem { field, problem }));
     };
     note("name", check_name(&settings.name));
     note("owner", settings.owner.as_deref().map_or(Ok(()), check_owner));

@@ -2,14 +2,14 @@
 
 use serde_json::Value;
 
-use crate::deliver::attempt::Attempt;
+use crate::deliver::attempt::AttemptRequest;
 use crate::store::StoredMessage;
 
 /// Longer values are cut.
 const MAX_VALUE_BYTES: usize = 4 << 10;
 
 /// What is not known is empty.
-pub fn variables(attempt: &Attempt<'_>) -> Vec<(&'static str, String)> {
+pub fn variables(attempt: &AttemptRequest<'_>) -> Vec<(&'static str, String)> {
     let head = &attempt.message.head;
     let kind = head.event.strip_prefix(&head.source).and_then(|rest| rest.strip_prefix('.'));
     let or_empty = |value: &Option<String>| value.clone().unwrap_or_default();

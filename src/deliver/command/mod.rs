@@ -20,11 +20,11 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::process::ChildStdin;
 use tokio::time::timeout;
 
-use super::attempt::{Attempt, Attempted, Verdict};
+use super::attempt::{AttemptRequest, AttemptResult, AttemptVerdict};
 use crate::config::CommandEnvironment;
-use group::{Group, Start};
+use group::{ProcessGroup, Start};
 pub use orphans::collect as collect_orphans;
-use output::Output;
+use output::CommandOutput;
 
 /// What `sysexits.h` calls EX_TEMPFAIL: the command asks to be tried again.
 const TRY_LATER: i32 = 75;
@@ -34,26 +34,30 @@ const TIME_TO_CLEAN_UP: Duration = Duration::from_secs(2);
 const TIME_TO_CLOSE: Duration = Duration::from_secs(1);
 
 /// How the command ended.
-enum Ended {
+enum CommandExit {
     ByItself,
     TimedOut,
 }
 
 /// Runs the command once. When the future is dropped, its process group is killed.
-pub async fn run(words: &[String], environment: &CommandEnvironment, attempt: &Attempt<'_>) -> Attempted {
+pub async fn run(
+    words: &[String],
+    environment: &CommandEnvironment,
+    attempt: &AttemptRequest<'_>,
+) -> AttemptResult {
     let mut group = match start(words, environment, attempt).await {
         Ok(group) => group,
-        Err(why) => return Attempted::failed(why),
+        Err(why) => return AttemptResult::failed(why),
     };
-    let output = Mutex::new(Output::default());
+    let output = Mutex::new(CommandOutput::default());
     let ended = follow(&mut group, attempt, &output).await;
     let status = group.reap().await;
     let excerpt = output.into_inner().unwrap_or_else(PoisonError::into_inner).excerpt();
     match ended {
-        Ended::ByItself => Attempted { excerpt, ..judge(status) },
-        Ended::TimedOut => {
+        CommandExit::ByItself => AttemptResult { excerpt, ..judge(status) },
+        CommandExit::TimedOut => {
             let why = format!("not finished within {} s, stopped", attempt.timeout.as_secs());
-            Attempted { excerpt, ..Attempted::failed(why) }
+            AttemptResult { excerpt, ..AttemptResult::failed(why) }
         }
     }
 }
@@ -61,8 +65,8 @@ pub async fn run(words: &[String], environment: &CommandEnvironment, attempt: &A
 async fn start(
     words: &[String],
     environment: &CommandEnvironment,
-    attempt: &Attempt<'_>,
-) -> Result<Group, String> {
+    attempt: &AttemptRequest<'_>,
+) -> Result<ProcessGroup, String> {
     let start = Start::new(words, environment, metadata::variables(attempt))?;
     // Looking for a program may wait for a disk.
     let started = tokio::task::spawn_blocking(move || start.start()).await;
@@ -70,7 +74,11 @@ async fn start(
 }
 
 /// Feeds the command and takes what it writes, until it has ended and nobody holds its output open any more.
-async fn follow(group: &mut Group, attempt: &Attempt<'_>, output: &Mutex<Output>) -> Ended {
+async fn follow(
+    group: &mut ProcessGroup,
+    attempt: &AttemptRequest<'_>,
+    output: &Mutex<CommandOutput>,
+) -> CommandExit {
     let (stdin, stdout, stderr) = group.take_pipes();
     let mut fed = pin!(feed(stdin, &attempt.message.body).fuse());
     let drained = async { tokio::join!(output::drain(stdout, output), output::drain(stderr, output)) };
@@ -82,7 +90,7 @@ async fn follow(group: &mut Group, attempt: &Attempt<'_>, output: &Mutex<Output>
         if !is_closed {
             group.kill().await;
         }
-        return Ended::ByItself;
+        return CommandExit::ByItself;
     }
     group.signal(Signal::TERM);
     let gone = async {
@@ -91,7 +99,7 @@ async fn follow(group: &mut Group, attempt: &Attempt<'_>, output: &Mutex<Output>
     };
     let _ = timeout(TIME_TO_CLEAN_UP, gone).await;
     group.kill().await;
-    Ended::TimedOut
+    CommandExit::TimedOut
 }
 
 /// A command that does not read its input has not failed for that.
@@ -121,19 +129,19 @@ async fn closed(drained: Pin<&mut Fuse<impl Future>>) {
 
 /// What the way in which a command ended means. A script that failed is not run twelve times: one that wants to be
 /// tried again says so with its exit code.
-fn judge(status: Option<ExitStatus>) -> Attempted {
-    let failed = Verdict::Failed { retry_after: None, is_target_ill: false };
+fn judge(status: Option<ExitStatus>) -> AttemptResult {
+    let failed = AttemptVerdict::Failed { retry_after: None, is_target_ill: false };
     let (verdict, error) = match (status.and_then(|status| status.code()), status) {
-        (Some(0), _) => (Verdict::Delivered, None),
+        (Some(0), _) => (AttemptVerdict::Delivered, None),
         (Some(TRY_LATER), _) => (failed, Some(format!("exit code {TRY_LATER}: it asks to be tried again"))),
-        (Some(code), _) => (Verdict::Final, Some(format!("exit code {code}"))),
+        (Some(code), _) => (AttemptVerdict::Final, Some(format!("exit code {code}"))),
         (None, Some(status)) => {
             (failed, Some(format!("killed by signal {}", status.signal().unwrap_or_default())))
         }
         (None, None) => (failed, Some("ended in a way that cannot be told".to_owned())),
     };
     let status = status.and_then(|status| status.code()).map(i64::from);
-    Attempted { verdict, status, error, excerpt: None }
+    AttemptResult { verdict, status, error, excerpt: None }
 }
 
 #[cfg(test)]

@@ -3,8 +3,8 @@
 use futures_util::future::{join, join_all};
 use time::OffsetDateTime;
 
-use super::lane::Lane;
-use super::source::AskedSource;
+use super::lane::ConfirmationLane;
+use super::source::ConfirmationSource;
 use crate::outbound::Client;
 use crate::store::DeliveryQueue;
 
@@ -13,7 +13,7 @@ use crate::store::DeliveryQueue;
 pub struct Confirmer {
     store: DeliveryQueue,
     clock: fn() -> OffsetDateTime,
-    lanes: Vec<Lane>,
+    lanes: Vec<ConfirmationLane>,
     client: Client,
 }
 
@@ -22,9 +22,11 @@ impl Confirmer {
         store: DeliveryQueue,
         clock: fn() -> OffsetDateTime,
         client: Client,
-        sources: Vec<AskedSource>,
+        sources: Vec<ConfirmationSource>,
     ) -> Self {
-        let lane = |source: AskedSource| Lane::new(source.name.clone(), Some(source), &store, &client);
+        let lane = |source: ConfirmationSource| {
+            ConfirmationLane::new(source.name.clone(), Some(source), &store, &client)
+        };
         Self { lanes: sources.into_iter().map(lane).collect(), clock, store, client }
     }
 
@@ -42,7 +44,7 @@ impl Confirmer {
         let wake = async {
             loop {
                 self.store.confirmation_due().await;
-                self.lanes.iter().for_each(Lane::wake);
+                self.lanes.iter().for_each(ConfirmationLane::wake);
             }
         };
         join(lanes, wake).await;
@@ -56,7 +58,7 @@ impl Confirmer {
         });
         for name in awaiting {
             if !self.lanes.iter().any(|lane| lane.is_of(&name)) {
-                self.lanes.push(Lane::new(name.into(), None, &self.store, &self.client));
+                self.lanes.push(ConfirmationLane::new(name.into(), None, &self.store, &self.client));
             }
         }
     }

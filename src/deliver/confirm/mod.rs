@@ -8,4 +8,4 @@ mod lane;
 mod source;
 
 pub use confirmer::Confirmer;
-pub use source::AskedSource;
+pub use source::ConfirmationSource;

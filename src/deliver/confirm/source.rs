@@ -7,17 +7,17 @@ use crate::providers::Asker;
 
 /// What there is to know of a source whose messages are confirmed.
 #[derive(Clone, Debug)]
-pub struct AskedSource {
+pub struct ConfirmationSource {
     pub name: Arc<str>,
     pub asker: Arc<Asker>,
     /// The variables that open the API, to be named when it says that they do not.
     pub credentials: Vec<String>,
 }
 
-impl AskedSource {
+impl ConfirmationSource {
     /// Those among the configured sources.
-    pub fn among(sources: &[config::Source]) -> Vec<Self> {
-        let asked = |source: &config::Source| {
+    pub fn among(sources: &[config::SourceConfig]) -> Vec<Self> {
+        let asked = |source: &config::SourceConfig| {
             let confirm = source.confirm.as_ref()?;
             Some(Self {
                 name: source.name.as_str().into(),

@@ -1,14 +1,16 @@
 //! A lane and its reads, without the engine.
 
-use super::super::lane::{Lane, Memory};
+use super::super::lane::{Lane, MemoryPressure};
 use super::super::route::Route;
 use super::*;
-use crate::store::{AttemptOutcome, AttemptRecord, DuePage, DueQuery, Next, Target, TargetState, timestamp};
+use crate::store::{
+    AttemptOutcome, AttemptRecord, Disposition, DuePage, DueQuery, StoredTarget, TargetState, timestamp,
+};
 
 const SECOND: Duration = Duration::from_secs(1);
 
 pub fn lane(ordering: DeliveryOrdering) -> Lane {
-    let target = Target {
+    let target = StoredTarget {
         id: 1,
         kind: TargetKind::Http,
         origin: Origin::Api,
@@ -27,14 +29,14 @@ fn a_delivery_without_its_message_is_not_read_again_before_it_is_ended() {
     let now = OffsetDateTime::now_utc();
     for ordering in [DeliveryOrdering::Any, DeliveryOrdering::Strict] {
         let mut lane = lane(ordering);
-        assert!(lane.query(now, Memory::Free, Duration::ZERO).is_some());
+        assert!(lane.query(now, MemoryPressure::Free, Duration::ZERO).is_some());
         lane.loaded(Some(DuePage { orphans: vec![7], is_full: true, ..DuePage::default() }));
-        let next = lane.query(now, Memory::Free, Duration::ZERO).unwrap();
+        let next = lane.query(now, MemoryPressure::Free, Duration::ZERO).unwrap();
         assert_eq!(next.held, [7]);
         lane.loaded(Some(DuePage::default()));
-        assert!(lane.query(now, Memory::Free, Duration::ZERO).is_none(), "nothing has happened");
+        assert!(lane.query(now, MemoryPressure::Free, Duration::ZERO).is_none(), "nothing has happened");
         lane.buried();
-        assert!(lane.query(now, Memory::Free, Duration::ZERO).unwrap().held.is_empty());
+        assert!(lane.query(now, MemoryPressure::Free, Duration::ZERO).unwrap().held.is_empty());
     }
 }
 
@@ -52,9 +54,11 @@ fn a_strict_queue_keeps_its_order_over_a_restart_while_its_head_waits() {
             .unwrap();
         keep(&store, message("github.push", "1")).await;
         keep(&store, message("github.push", "2")).await;
-        let [head, second]: [Delivery; 2] = all(&store).await.try_into().unwrap();
-        let again =
-            Next::Again { at: timestamp::to_text(clock() + SECOND * 60), ordering: DeliveryOrdering::Strict };
+        let [head, second]: [StoredDelivery; 2] = all(&store).await.try_into().unwrap();
+        let again = Disposition::Again {
+            at: timestamp::to_text(clock() + SECOND * 60),
+            ordering: DeliveryOrdering::Strict,
+        };
         let failed = AttemptRecord {
             delivery: head.id,
             number: 1,

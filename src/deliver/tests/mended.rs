@@ -2,15 +2,15 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::super::lane::Memory;
+use super::super::lane::MemoryPressure;
 use super::super::replays;
 use super::lanes::lane;
 use super::server::{Asked, Reply};
 use super::*;
 use crate::store::test_support;
 use crate::store::{
-    AttemptOutcome, AttemptRecord, DueQuery, Keeping, MessageFilter, NewReplay, Next, ReplayStep,
-    TargetState, timestamp,
+    AttemptOutcome, AttemptRecord, Disposition, DueQuery, MessageFilter, NewReplay, ReplayStep,
+    RetentionRule, TargetState, timestamp,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -19,14 +19,14 @@ const SECOND: Duration = Duration::from_secs(1);
 fn a_retry_recorded_while_a_page_is_read_is_not_forgotten() {
     let (now, mut lane) = (OffsetDateTime::now_utc(), lane(DeliveryOrdering::Any));
     assert!(
-        lane.query(now, Memory::Free, Duration::ZERO).is_some(),
+        lane.query(now, MemoryPressure::Free, Duration::ZERO).is_some(),
         "the page is being read; delivery 7 is held"
     );
     lane.recorded(7, Some(now + SECOND * 5));
     lane.loaded(Some(Default::default()));
     assert!(lane.next_due().is_some(), "nothing wakes the lane for the retry of delivery 7");
     assert!(
-        lane.query(now + SECOND * 60, Memory::Free, SECOND * 60).is_some(),
+        lane.query(now + SECOND * 60, MemoryPressure::Free, SECOND * 60).is_some(),
         "and a minute later it is not read"
     );
 }
@@ -74,7 +74,10 @@ fn an_orphan_at_the_head_of_a_strict_queue_does_not_stop_it() {
         let replay = store.delivery_queue().create_replay(new, clock()).await.unwrap();
         // The clean-up comes between the reading and the writing of the replay's step.
         while !store.cleanup().merge_keys(gone).await.unwrap() {}
-        assert_eq!(store.cleanup().delete_messages(vec![gone], Keeping::default()).await.unwrap().changed, 1);
+        assert_eq!(
+            store.cleanup().delete_messages(vec![gone], RetentionRule::default()).await.unwrap().changed,
+            1
+        );
         let messages = vec![(gone, vec![target]), (there, vec![target])];
         let step = ReplayStep { replay, from: 0, to: there, messages, is_of_dead: false, is_last: true };
         assert!(store.delivery_queue().step_replay(step, clock()).await.unwrap());
@@ -107,7 +110,7 @@ fn a_queue_that_is_strict_no_longer_passes_by_its_failing_head() {
             status: Some(500),
             error: None,
             excerpt: None,
-            next: Next::Again {
+            next: Disposition::Again {
                 at: timestamp::to_text(clock() + SECOND * 86_400),
                 ordering: DeliveryOrdering::Strict,
             },
@@ -213,7 +216,7 @@ fn the_bodies_that_all_lanes_hold_are_bounded() {
 #[test]
 fn when_memory_is_scarce_a_lane_gets_one_message() {
     let mut lane = lane(DeliveryOrdering::Any);
-    let query = lane.query(OffsetDateTime::now_utc(), Memory::Scarce, Duration::ZERO).unwrap();
+    let query = lane.query(OffsetDateTime::now_utc(), MemoryPressure::Scarce, Duration::ZERO).unwrap();
     assert_eq!(
         query.limit, 1,
         "each lane that holds nothing loads {} messages, {} bytes",

@@ -22,9 +22,9 @@ use super::route::Routes;
 use crate::config::command_environment;
 use crate::outbound::{DeliveryClient, Reach};
 use crate::store::{
-    Content, Delivery, DeliveryFilter, DeliveryOrdering, DeliveryState, EMITTED, Identity, NewMessage,
-    NewTarget, Origin, Pattern, Receipt, Store, StoreOptions, TargetKind, TargetSecret, TargetSecrets,
-    TargetSettings, UnreadableReason,
+    DeliveryFilter, DeliveryOrdering, DeliveryState, EMITTED, Identity, MessageContent, NewMessage, Origin,
+    Pattern, Receipt, Store, StoreOptions, StoredDelivery, StoredSecret, TargetDraft, TargetKind,
+    TargetSecrets, TargetSettings, UnreadableReason,
 };
 use server::Server;
 
@@ -95,9 +95,9 @@ fn settings(name: &str, url: &str) -> TargetSettings {
 }
 
 async fn create(store: &Store, settings: TargetSettings) -> i64 {
-    let secrets = vec![TargetSecret { secret: SECRET.to_owned(), until: None }];
+    let secrets = vec![StoredSecret { secret: SECRET.to_owned(), until: None }];
     let headers = vec![("X-Team".to_owned(), "payments".to_owned())];
-    let new = NewTarget {
+    let new = TargetDraft {
         kind: TargetKind::Http,
         origin: Origin::Api,
         settings,
@@ -108,8 +108,8 @@ async fn create(store: &Store, settings: TargetSettings) -> i64 {
 
 fn message(event: &str, body: &str) -> NewMessage {
     let content = match serde_json::from_str::<serde_json::Value>(body) {
-        Ok(_) => Content::Json(Bytes::copy_from_slice(body.as_bytes())),
-        Err(_) => Content::Unreadable {
+        Ok(_) => MessageContent::Json(Bytes::copy_from_slice(body.as_bytes())),
+        Err(_) => MessageContent::Unreadable {
             body: Bytes::copy_from_slice(body.as_bytes()),
             reason: UnreadableReason::NotJson,
         },
@@ -155,14 +155,14 @@ async fn pass(store: &Store, time: Duration) {
     store.delivery_queue().due_signal().add(ids);
 }
 
-async fn all(store: &Store) -> Vec<Delivery> {
+async fn all(store: &Store) -> Vec<StoredDelivery> {
     let (mut deliveries, _) = store.reads().deliveries(DeliveryFilter::default(), None, 1_000).await.unwrap();
     deliveries.reverse();
     deliveries
 }
 
 /// Waits until the deliveries are as they should be.
-async fn until(store: &Store, what: &str, holds: impl Fn(&[Delivery]) -> bool) -> Vec<Delivery> {
+async fn until(store: &Store, what: &str, holds: impl Fn(&[StoredDelivery]) -> bool) -> Vec<StoredDelivery> {
     let deadline = Instant::now() + LIMIT;
     loop {
         let deliveries = all(store).await;
@@ -174,6 +174,6 @@ async fn until(store: &Store, what: &str, holds: impl Fn(&[Delivery]) -> bool) -
     }
 }
 
-fn are_all(state: DeliveryState, count: usize) -> impl Fn(&[Delivery]) -> bool {
+fn are_all(state: DeliveryState, count: usize) -> impl Fn(&[StoredDelivery]) -> bool {
     move |all| all.len() == count && all.iter().all(|delivery| delivery.state == state)
 }

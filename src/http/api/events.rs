@@ -20,7 +20,7 @@ use crate::http::endpoints::client_address;
 use crate::http::service::Service;
 use crate::json::OFFLOAD_BYTES_MIN;
 use crate::providers::json;
-use crate::store::{Content, EMITTED, Identity, NewMessage, Receipt};
+use crate::store::{EMITTED, Identity, MessageContent, NewMessage, Receipt};
 
 /// As long as a webhook may take.
 const KEPT_WITHIN: Duration = Duration::from_millis(2_400);
@@ -109,7 +109,7 @@ pub async fn emit(
         query: None,
         remote_ip,
         headers: r#"{"content-type":"application/json"}"#.to_owned(),
-        content: Content::Json(event.payload.clone()),
+        content: MessageContent::Json(event.payload.clone()),
         body_sha256: event.sha256,
         body_unsigned: false,
         unverified: false,

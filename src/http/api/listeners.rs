@@ -21,7 +21,9 @@ use super::stream::{Waiting, patterns, response};
 use super::targets;
 use super::whole::{self, Whole};
 use crate::http::service::Service;
-use crate::store::{self, DeliveryState, DueDelivery, ListenerRefused, MAX_LISTENERS, Target, TargetState};
+use crate::store::{
+    self, DeliveryState, DueDelivery, ListenerRefused, MAX_LISTENERS, StoredTarget, TargetState,
+};
 
 /// A longer body is fetched apart, so that an event stays of a size that a client can hold.
 const MAX_SENT_BODY_BYTES: usize = 256 << 10;
@@ -51,8 +53,8 @@ pub struct Listener {
     pub created_at: String,
 }
 
-impl From<store::Listener> for Listener {
-    fn from(stored: store::Listener) -> Self {
+impl From<store::StoredListener> for Listener {
+    fn from(stored: store::StoredListener) -> Self {
         let target = stored.target;
         Self {
             name: stored.name,
@@ -195,7 +197,7 @@ pub struct Answer {
 }
 
 impl Acknowledgement {
-    fn checked(self) -> Result<Vec<store::Acknowledgement>, ApiError> {
+    fn checked(self) -> Result<Vec<store::DeliveryAcknowledgement>, ApiError> {
         let wrong = |field, problem: String| Err(ApiError::InvalidValue { field, problem });
         let (deliveries, answers) = (self.deliveries, self.answers);
         if deliveries.is_empty() || deliveries.len() > MOST_ACKNOWLEDGED {
@@ -221,7 +223,7 @@ impl Acknowledgement {
             excerpt: answer.excerpt.map(|text| text.chars().take(MAX_EXCERPT_CHARACTERS).collect()),
         };
         let acknowledged =
-            |delivery| store::Acknowledgement { delivery, answer: of.remove(&delivery).map(stored) };
+            |delivery| store::DeliveryAcknowledgement { delivery, answer: of.remove(&delivery).map(stored) };
         Ok(deliveries.into_iter().map(acknowledged).collect())
     }
 }
@@ -265,7 +267,8 @@ pub async fn body(
 ) -> Result<HttpResponse, ApiError> {
     let target = known(&service, &name).await?.id;
     let delivery = service.store.reads().delivery(id.0).await?;
-    let is_pending = |one: &store::Delivery| one.target == target && one.state == DeliveryState::Pending;
+    let is_pending =
+        |one: &store::StoredDelivery| one.target == target && one.state == DeliveryState::Pending;
     let none = || ApiError::NotFound(format!("Nothing is pending as delivery {} for {}.", id.0, name.0));
     let delivery = delivery.filter(is_pending).ok_or_else(none)?;
     let message = service.store.reads().message(delivery.message).await?;
@@ -291,7 +294,7 @@ pub async fn remove(
     Ok(HttpResponse::NoContent().finish())
 }
 
-async fn known(service: &Service, name: &ListenerName) -> Result<Target, ApiError> {
+async fn known(service: &Service, name: &ListenerName) -> Result<StoredTarget, ApiError> {
     let found = service.store.reads().listener_named(&name.0).await?;
     found.ok_or_else(|| {
         ApiError::NotFound(format!("Listener {} not found (it may have been removed).", name.0))

@@ -11,7 +11,9 @@ use super::listeners::Delivered;
 use super::stream::{ALIVE, Pieces, Waiting, Woken, event};
 use crate::http::service::Service;
 use crate::http::streams::{Connected, Over};
-use crate::store::{Burial, DeliveryOrdering, DueQuery, LATE_MESSAGE_TIMEOUT, Opened, Unavailable};
+use crate::store::{
+    DeliveryOrdering, DiscardRequest, DueQuery, LATE_MESSAGE_TIMEOUT, ListenerSession, Unavailable,
+};
 
 /// Deliveries that are sent and not acknowledged.
 const MOST_IN_FLIGHT: usize = 64;
@@ -23,7 +25,7 @@ const END_OF_TIME: &str = "9999-12-31T23:59:59.999999Z";
 pub struct Listening {
     service: web::Data<Service>,
     name: String,
-    opened: Opened,
+    opened: ListenerSession,
     stream: Arc<Connected>,
     waiting: Waiting,
     step: Step,
@@ -57,7 +59,7 @@ struct Farewell<'a> {
 }
 
 impl Listening {
-    pub fn new(service: web::Data<Service>, name: String, opened: Opened, waiting: Waiting) -> Self {
+    pub fn new(service: web::Data<Service>, name: String, opened: ListenerSession, waiting: Waiting) -> Self {
         let stream = service.streams.connect(opened.target);
         settle(&service, opened.target);
         let step = if opened.must_be_filled {
@@ -161,7 +163,7 @@ impl Listening {
         self.may_have_more = found.is_full || !lost.is_empty();
         if !lost.is_empty() {
             let why = "the message was cleaned up, or cannot be read".to_owned();
-            let burial = Burial { deliveries: lost, inactive_since: None, why };
+            let burial = DiscardRequest { deliveries: lost, inactive_since: None, why };
             match self.service.store.delivery_queue().bury_deliveries(burial, (self.service.clock)()).await {
                 Ok(()) | Err(Unavailable::Damaged) => {}
                 Err(why) => return Err(why),
@@ -201,7 +203,7 @@ impl Drop for Listening {
 }
 
 /// Adds the old messages that a new listener has asked for.
-async fn fill(service: web::Data<Service>, opened: Opened) -> Result<(), Unavailable> {
+async fn fill(service: web::Data<Service>, opened: ListenerSession) -> Result<(), Unavailable> {
     let newest = service.store.reads().newest_message().await?;
     service.store.listener_registry().fill_listener(opened.target, false, (service.clock)()).await?;
     // A message that was on its way when the listener was made may have been committed behind what was looked at.

@@ -288,7 +288,7 @@ pub fn raw_object(text: &str) -> Result<Box<RawValue>, ApiError> {
 
 impl MessageHead {
     /// Without what shows content, unless the admin asks. The query of a GET is its content.
-    pub fn of(head: store::MessageHead, role: Role) -> Self {
+    pub fn of(head: store::MessageRow, role: Role) -> Self {
         match role {
             Role::Admin => Self::from(head),
             Role::Listener | Role::Reader => Self { query: None, body_sha256: None, ..Self::from(head) },
@@ -296,8 +296,8 @@ impl MessageHead {
     }
 }
 
-impl From<store::MessageHead> for MessageHead {
-    fn from(head: store::MessageHead) -> Self {
+impl From<store::MessageRow> for MessageHead {
+    fn from(head: store::MessageRow) -> Self {
         Self {
             id: head.id,
             received_at: head.received_at,
@@ -323,8 +323,8 @@ impl From<store::MessageHead> for MessageHead {
     }
 }
 
-impl From<store::Confirmation> for Confirmation {
-    fn from(stored: store::Confirmation) -> Self {
+impl From<store::StoredConfirmation> for Confirmation {
+    fn from(stored: store::StoredConfirmation) -> Self {
         let is_awaited = stored.state == store::ConfirmationState::Awaiting;
         Self {
             state: stored.state.into(),

@@ -112,7 +112,7 @@ impl Tail {
             self.service.store.reads().messages(all, Direction::OldestFirst, Some(self.from), PAGE).await?;
         self.may_have_more = found.next.is_some();
         self.from = found.messages.last().map(|head| head.id).max(found.next).unwrap_or(self.from);
-        let is_watched = |head: &store::MessageHead| self.events.iter().any(|one| one.matches(&head.event));
+        let is_watched = |head: &store::MessageRow| self.events.iter().any(|one| one.matches(&head.event));
         let watched = found.messages.into_iter().filter(is_watched);
         let role = self.role;
         self.page =

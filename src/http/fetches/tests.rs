@@ -64,7 +64,7 @@ fn source(provider: &str, values: &[(&str, &str)]) -> Arc<Source> {
     for (name, value) in values {
         settings.values.insert((*name).to_owned(), vec![Secret::new(*value)]);
     }
-    let source = crate::config::Source {
+    let source = crate::config::SourceConfig {
         name: "acme".to_owned(),
         provider: provider.to_owned(),
         verifier: Verifier::bind(recipe(provider).unwrap(), &settings).unwrap(),

@@ -15,7 +15,7 @@ fn room() -> DecodingRoom {
     DecodingRoom { max_bytes: MAX_BYTES, reservation: None }
 }
 
-fn read_with(room: DecodingRoom, body: &[u8], headers: &[(&str, &str)]) -> Result<Content, NoRoom> {
+fn read_with(room: DecodingRoom, body: &[u8], headers: &[(&str, &str)]) -> Result<MessageContent, NoRoom> {
     let verifier = Verifier::bind(recipe("none").unwrap(), &Settings::default()).unwrap();
     let fields: Vec<(&str, &[u8])> = headers.iter().map(|(name, value)| (*name, value.as_bytes())).collect();
     let body = Bytes::copy_from_slice(body);
@@ -30,9 +30,9 @@ fn read_with(room: DecodingRoom, body: &[u8], headers: &[(&str, &str)]) -> Resul
     };
     let content = super::read(&verifier, &request, &body, room)?.0;
     let kept = match &content {
-        Content::Json(kept)
-        | Content::Decoded { body: kept, .. }
-        | Content::Unreadable { body: kept, .. } => kept,
+        MessageContent::Json(kept)
+        | MessageContent::Decoded { body: kept, .. }
+        | MessageContent::Unreadable { body: kept, .. } => kept,
     };
     assert_eq!(*kept, body, "the bytes stay as they came");
     Ok(content)
@@ -43,9 +43,9 @@ type Read = Result<(String, bool), UnreadableReason>;
 
 fn read(body: &[u8], headers: &[(&str, &str)]) -> Read {
     match read_with(room(), body, headers).unwrap() {
-        Content::Json(body) => Ok((String::from_utf8(body.to_vec()).unwrap(), true)),
-        Content::Decoded { payload, .. } => Ok((payload, false)),
-        Content::Unreadable { reason, .. } => Err(reason),
+        MessageContent::Json(body) => Ok((String::from_utf8(body.to_vec()).unwrap(), true)),
+        MessageContent::Decoded { payload, .. } => Ok((payload, false)),
+        MessageContent::Unreadable { reason, .. } => Err(reason),
     }
 }
 

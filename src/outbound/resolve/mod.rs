@@ -30,7 +30,7 @@ impl LookupError {
 }
 
 /// At least one address; the port is 0.
-type Answer = Result<Arc<[SocketAddr]>, LookupError>;
+type LookupAnswer = Result<Arc<[SocketAddr]>, LookupError>;
 
 /// Blocks.
 type Lookup = Box<dyn Fn(&str) -> io::Result<Vec<SocketAddr>> + Send + Sync>;
@@ -38,19 +38,19 @@ type Lookup = Box<dyn Fn(&str) -> io::Result<Vec<SocketAddr>> + Send + Sync>;
 /// Cheap to clone; clones share the threads.
 #[derive(Clone)]
 pub(super) struct Resolver {
-    shared: Arc<Shared>,
+    shared: Arc<SharedLookups>,
 }
 
-struct Shared {
+struct SharedLookups {
     lookup: Lookup,
-    state: Mutex<State>,
+    state: Mutex<LookupState>,
     work: Condvar,
 }
 
 #[derive(Default)]
-struct State {
+struct LookupState {
     /// Who waits for a name that is queued or being looked up.
-    waiting: HashMap<String, Vec<oneshot::Sender<Answer>>>,
+    waiting: HashMap<String, Vec<oneshot::Sender<LookupAnswer>>>,
     queue: VecDeque<String>,
     threads: usize,
     /// How many of them wait for work.
@@ -73,17 +73,17 @@ impl Resolver {
 
     pub(super) fn new(lookup: impl Fn(&str) -> io::Result<Vec<SocketAddr>> + Send + Sync + 'static) -> Self {
         let (state, work) = (Mutex::default(), Condvar::new());
-        Self { shared: Arc::new(Shared { lookup: Box::new(lookup), state, work }) }
+        Self { shared: Arc::new(SharedLookups { lookup: Box::new(lookup), state, work }) }
     }
 
     /// Nothing is kept: an answer may be wrong a second later. Who asks while the same name is being looked up gets the
     /// same answer.
-    pub(super) async fn addresses(&self, name: &str) -> Answer {
+    pub(super) async fn addresses(&self, name: &str) -> LookupAnswer {
         let answer = self.ask(name).await;
         answer.unwrap_or_else(|_| Err(LookupError::new("the lookup was given up")))
     }
 
-    fn ask(&self, name: &str) -> oneshot::Receiver<Answer> {
+    fn ask(&self, name: &str) -> oneshot::Receiver<LookupAnswer> {
         let (sender, receiver) = oneshot::channel();
         let mut state = self.shared.lock();
         if let Some(waiting) = state.waiting.get_mut(name) {
@@ -114,8 +114,8 @@ impl Resolver {
     }
 }
 
-impl Shared {
-    fn lock(&self) -> MutexGuard<'_, State> {
+impl SharedLookups {
+    fn lock(&self) -> MutexGuard<'_, LookupState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -17,7 +17,7 @@ use rusqlite::Connection;
 use crate::store::checkpoint::wal_watch::{Notice, WalState, WalWatch};
 use crate::store::error::Unavailable;
 use crate::store::files::Files;
-use crate::store::shared::Shared;
+use crate::store::shared::SharedState;
 use crate::store::wal_size::{FRAMES_WORTH_A_CHECKPOINT, wal_length};
 use crate::store::writer::job::Job;
 use crate::store::writer::trouble::Trouble;
@@ -41,7 +41,7 @@ const CATCH_UPS: usize = 4;
 pub struct Checkpointer {
     pub connection: Connection,
     pub files: Arc<Files>,
-    pub shared: Arc<Shared>,
+    pub shared: Arc<SharedState>,
     pub writer: SyncSender<Job>,
     pub is_closing: Arc<AtomicBool>,
     pub watch: WalWatch,
@@ -130,7 +130,7 @@ impl Checkpointer {
     fn copy(&self) -> rusqlite::Result<Synced> {
         for _ in 0..CATCH_UPS {
             let commits = self.shared.commits_written();
-            let Progress { frames, copied, .. } = checkpoint(&self.connection, "PASSIVE")?;
+            let CheckpointProgress { frames, copied, .. } = checkpoint(&self.connection, "PASSIVE")?;
             self.shared.set_copied_frames(copied);
             // Both are -1 while another process checkpoints.
             if frames >= 0 {
@@ -168,15 +168,15 @@ enum Synced {
     No(std::io::Error),
 }
 
-struct Progress {
+struct CheckpointProgress {
     is_busy: bool,
     frames: i32,
     copied: i32,
 }
 
-fn checkpoint(connection: &Connection, mode: &str) -> rusqlite::Result<Progress> {
+fn checkpoint(connection: &Connection, mode: &str) -> rusqlite::Result<CheckpointProgress> {
     connection.query_row(&format!("PRAGMA wal_checkpoint({mode})"), [], |row| {
-        Ok(Progress { is_busy: row.get(0)?, frames: row.get(1)?, copied: row.get(2)? })
+        Ok(CheckpointProgress { is_busy: row.get(0)?, frames: row.get(1)?, copied: row.get(2)? })
     })
 }
 
@@ -200,7 +200,7 @@ pub fn truncate(connection: &Connection) -> rusqlite::Result<bool> {
 
 /// Copies everything without waiting for readers to be gone from the WAL; false while some hold a part of it back.
 pub fn copy_all(connection: &Connection) -> rusqlite::Result<bool> {
-    let Progress { frames, copied, .. } = checkpoint(connection, "PASSIVE")?;
+    let CheckpointProgress { frames, copied, .. } = checkpoint(connection, "PASSIVE")?;
     Ok(copied >= frames)
 }
 

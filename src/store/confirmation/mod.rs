@@ -42,7 +42,7 @@ pub enum Settlement {
 
 /// One answer, to be written.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Asked {
+pub struct ConfirmationOutcome {
     pub message: i64,
     pub tries: u32,
     pub unknowns: u32,
@@ -52,7 +52,7 @@ pub struct Asked {
 
 /// One row of `confirmations`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Confirmation {
+pub struct StoredConfirmation {
     pub state: ConfirmationState,
     pub tries: u32,
     pub due_at: String,
@@ -128,13 +128,13 @@ pub fn due(
     Ok((found, None))
 }
 
-pub fn one(connection: &Connection, message: i64) -> rusqlite::Result<Option<Confirmation>> {
+pub fn one(connection: &Connection, message: i64) -> rusqlite::Result<Option<StoredConfirmation>> {
     connection
         .prepare_cached(
             "SELECT state, tries, due_at, settled_at, reason FROM confirmations WHERE message_id = ?1",
         )?
         .query_row([message], |row| {
-            Ok(Confirmation {
+            Ok(StoredConfirmation {
                 state: row.get(0)?,
                 tries: row.get(1)?,
                 due_at: row.get(2)?,
@@ -157,7 +157,12 @@ pub fn give_up_damaged(connection: &Connection, message: i64, now: &str) -> rusq
 }
 
 /// Writes the answer; a confirmed message gets its deliveries in the same transaction. True unless it was settled before.
-pub fn settle(connection: &Connection, asked: &Asked, targets: &[i64], now: &str) -> rusqlite::Result<bool> {
+pub fn settle(
+    connection: &Connection,
+    asked: &ConfirmationOutcome,
+    targets: &[i64],
+    now: &str,
+) -> rusqlite::Result<bool> {
     let (state, due_at) = match &asked.settlement {
         Settlement::Confirmed => (ConfirmationState::Confirmed, None),
         Settlement::Refused => (ConfirmationState::Refused, None),

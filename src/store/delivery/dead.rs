@@ -15,7 +15,7 @@ pub const STATE_AT_DEATH: &str = "CASE WHEN EXISTS (
 
 /// Dead letters of one target, among the messages that a replay selects.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DeadLetters {
+pub struct DeadLetterCount {
     pub target: i64,
     pub name: String,
     pub state: TargetState,
@@ -76,7 +76,7 @@ pub fn letters_of(
     connection: &Connection,
     messages: Vec<i64>,
     at: Option<i64>,
-) -> rusqlite::Result<BTreeMap<i64, DeadLetters>> {
+) -> rusqlite::Result<BTreeMap<i64, DeadLetterCount>> {
     let messages = serde_json::Value::from(messages).to_string();
     connection
         .prepare_cached(
@@ -88,7 +88,7 @@ pub fn letters_of(
         .query_map(params![messages, at], |row| {
             let target = row.get(0)?;
             let letters =
-                DeadLetters { target, name: row.get(1)?, state: row.get(2)?, deliveries: row.get(3)? };
+                DeadLetterCount { target, name: row.get(1)?, state: row.get(2)?, deliveries: row.get(3)? };
             Ok((target, letters))
         })?
         .collect()

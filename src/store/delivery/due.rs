@@ -7,14 +7,14 @@ use std::sync::Arc;
 use rusqlite::{Connection, Row, params};
 
 use crate::store::message::read::StoredMessage;
-use crate::store::target::settings::Ordering;
+use crate::store::target::settings::DeliveryOrdering;
 use crate::store::{damage, message};
 
 /// What is to be read for a target.
 #[derive(Clone, Debug)]
 pub struct DueQuery {
     pub target: i64,
-    pub ordering: Ordering,
+    pub ordering: DeliveryOrdering,
     /// As timestamps are written.
     pub now: String,
     /// Deliveries that are under way already.
@@ -76,7 +76,7 @@ fn read_due_row(row: &Row<'_>) -> rusqlite::Result<DueRow> {
 
 /// The next pending deliveries of a target, without those that are held.
 fn due_rows(connection: &Connection, query: &DueQuery, page: &mut DuePage) -> rusqlite::Result<Vec<DueRow>> {
-    let wanted = if query.ordering == Ordering::Strict { 1 } else { query.limit + 1 };
+    let wanted = if query.ordering == DeliveryOrdering::Strict { 1 } else { query.limit + 1 };
     let limit = wanted + query.held.len();
     let held: HashSet<i64> = query.held.iter().copied().collect();
     let sql =
@@ -109,7 +109,7 @@ fn due_rows(connection: &Connection, query: &DueQuery, page: &mut DuePage) -> ru
 
 /// What is due for a target, in its order. Runs on a reader.
 pub fn due(connection: &Connection, query: &DueQuery) -> rusqlite::Result<DuePage> {
-    let is_strict = query.ordering == Ordering::Strict;
+    let is_strict = query.ordering == DeliveryOrdering::Strict;
     let mut page = DuePage::default();
     let mut bytes = 0;
     for row in due_rows(connection, query, &mut page)? {

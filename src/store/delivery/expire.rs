@@ -6,7 +6,7 @@ use rusqlite::{Connection, params};
 
 use crate::store::delivery::dead::STATE_AT_DEATH;
 use crate::store::delivery::state::DeliveryState;
-use crate::store::walk::{LOOKED_AT_A_PAGE, Position, STEP_TIME, Step, Walk, next_of};
+use crate::store::walk::{LOOKED_AT_A_PAGE, STEP_TIME, StepResult, TimePosition, Walk, next_of};
 use crate::store::writer::job::Database;
 
 /// By the time of their end.
@@ -31,7 +31,7 @@ pub const END_OF_TIME: &str = ":";
 
 /// A delivery that has ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Finished {
+pub struct FinishedDelivery {
     pub id: i64,
     pub message: i64,
     pub state: DeliveryState,
@@ -41,17 +41,21 @@ pub struct Finished {
 /// Some of what has ended.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FinishedPage {
-    pub deliveries: Vec<Finished>,
+    pub deliveries: Vec<FinishedDelivery>,
     /// Where the next page begins; `None` after the last one.
-    pub next: Option<Position>,
+    pub next: Option<TimePosition>,
 }
 
 /// A page of deliveries that ended before `before`, behind `after`, the oldest first. Runs on a reader.
-pub fn finished(connection: &Connection, after: &Position, before: &str) -> rusqlite::Result<FinishedPage> {
+pub fn finished(
+    connection: &Connection,
+    after: &TimePosition,
+    before: &str,
+) -> rusqlite::Result<FinishedPage> {
     let rows = FINISHED.page(connection, after, before, |row| {
-        let position = Position { at: row.get(1)?, id: row.get(0)? };
+        let position = TimePosition { at: row.get(1)?, id: row.get(0)? };
         let (message, state, has_attempts) = (row.get(2)?, row.get(3)?, row.get(4)?);
-        Ok((position.clone(), Finished { id: position.id, message, state, has_attempts }))
+        Ok((position.clone(), FinishedDelivery { id: position.id, message, state, has_attempts }))
     })?;
     let next = next_of(&rows, |(position, _)| position.clone());
     Ok(FinishedPage { next, deliveries: rows.into_iter().map(|(_, finished)| finished).collect() })
@@ -61,11 +65,11 @@ pub fn finished(connection: &Connection, after: &Position, before: &str) -> rusq
 /// reader.
 pub fn messages_finished(
     connection: &Connection,
-    after: &Position,
+    after: &TimePosition,
     through: i64,
-) -> rusqlite::Result<(Vec<i64>, Option<Position>)> {
+) -> rusqlite::Result<(Vec<i64>, Option<TimePosition>)> {
     let rows = MESSAGES_FINISHED.page(connection, after, END_OF_TIME, |row| {
-        Ok((Position { at: row.get(1)?, id: row.get(0)? }, row.get(2)?))
+        Ok((TimePosition { at: row.get(1)?, id: row.get(0)? }, row.get(2)?))
     })?;
     let next = next_of(&rows, |(position, _)| position.clone());
     let mut messages: Vec<i64> =
@@ -81,7 +85,7 @@ pub fn delete_one(connection: &Connection, id: i64) -> rusqlite::Result<usize> {
 }
 
 /// Deletes the attempts of deliveries that have ended, and those deliveries that are not dead, until the step is over.
-pub fn delete_finished(database: &mut Database<'_>, ids: &[i64]) -> rusqlite::Result<Step> {
+pub fn delete_finished(database: &mut Database<'_>, ids: &[i64]) -> rusqlite::Result<StepResult> {
     let connection = database.connection;
     step(ids, |id| {
         connection.prepare_cached("DELETE FROM attempts WHERE delivery_id = ?1")?.execute([id])?;
@@ -92,7 +96,7 @@ pub fn delete_finished(database: &mut Database<'_>, ids: &[i64]) -> rusqlite::Re
 }
 
 /// Deletes dead deliveries until the step is over.
-pub fn delete_dead(database: &mut Database<'_>, ids: &[i64]) -> rusqlite::Result<Step> {
+pub fn delete_dead(database: &mut Database<'_>, ids: &[i64]) -> rusqlite::Result<StepResult> {
     step(ids, |id| delete_one(database.connection, id))
 }
 
@@ -110,7 +114,7 @@ pub fn waiting(connection: &Connection, target: i64, before: &str) -> rusqlite::
 
 /// Deliveries that are to end without an attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Burial {
+pub struct DiscardRequest {
     pub deliveries: Vec<i64>,
     /// Only if their target has been inactive since before this: one that has become active meanwhile keeps them.
     pub inactive_since: Option<String>,
@@ -118,7 +122,7 @@ pub struct Burial {
 }
 
 /// Ends deliveries until the step is over.
-pub fn bury(database: &mut Database<'_>, burial: &Burial, now: &str) -> rusqlite::Result<Step> {
+pub fn bury(database: &mut Database<'_>, burial: &DiscardRequest, now: &str) -> rusqlite::Result<StepResult> {
     let connection = database.connection;
     step(&burial.deliveries, |id| {
         connection
@@ -131,9 +135,9 @@ pub fn bury(database: &mut Database<'_>, burial: &Burial, now: &str) -> rusqlite
     })
 }
 
-fn step(ids: &[i64], mut change: impl FnMut(i64) -> rusqlite::Result<usize>) -> rusqlite::Result<Step> {
+fn step(ids: &[i64], mut change: impl FnMut(i64) -> rusqlite::Result<usize>) -> rusqlite::Result<StepResult> {
     let began = Instant::now();
-    let mut done = Step::default();
+    let mut done = StepResult::default();
     for id in ids {
         done.changed += change(*id)?;
         done.taken += 1;

@@ -4,7 +4,7 @@ use rusqlite::{Connection, OptionalExtension as _, params};
 
 use crate::store::delivery::dead::{self, STATE_AT_DEATH};
 use crate::store::delivery::state::{AttemptOutcome, DeliveryState};
-use crate::store::target::settings::Ordering;
+use crate::store::target::settings::DeliveryOrdering;
 
 /// What one attempt came to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,17 +19,17 @@ pub struct AttemptRecord {
     pub status: Option<i64>,
     pub error: Option<String>,
     pub excerpt: Option<String>,
-    pub next: Next,
+    pub next: Disposition,
 }
 
 /// What becomes of the delivery.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Next {
+pub enum Disposition {
     Delivered,
     /// Tried again at that time; in a strict queue at the same place.
     Again {
         at: String,
-        ordering: Ordering,
+        ordering: DeliveryOrdering,
     },
     Dead,
 }
@@ -68,10 +68,14 @@ pub fn record(connection: &Connection, records: &[AttemptRecord], now: &str) -> 
             continue;
         }
         let (state, due_at, not_before) = match &record.next {
-            Next::Delivered => (DeliveryState::Delivered, None, None),
-            Next::Dead => (DeliveryState::Dead, None, None),
-            Next::Again { at, ordering: Ordering::Any } => (DeliveryState::Pending, Some(at), None),
-            Next::Again { at, ordering: Ordering::Strict } => (DeliveryState::Pending, None, Some(at)),
+            Disposition::Delivered => (DeliveryState::Delivered, None, None),
+            Disposition::Dead => (DeliveryState::Dead, None, None),
+            Disposition::Again { at, ordering: DeliveryOrdering::Any } => {
+                (DeliveryState::Pending, Some(at), None)
+            }
+            Disposition::Again { at, ordering: DeliveryOrdering::Strict } => {
+                (DeliveryState::Pending, None, Some(at))
+            }
         };
         let finished_at = (state != DeliveryState::Pending).then_some(now);
         let settled: Option<(i64, i64)> = connection

@@ -8,7 +8,7 @@ use crate::store::delivery::state::{AttemptOutcome, DeliveryState};
 
 /// One row of `deliveries`, with the names that it stands for.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Delivery {
+pub struct StoredDelivery {
     pub id: i64,
     pub message: i64,
     /// `None` where the message is gone.
@@ -47,8 +47,8 @@ const COLUMNS: &str =
 const FROM: &str =
     "deliveries LEFT JOIN targets ON targets.id = target_id LEFT JOIN messages ON messages.id = message_id";
 
-fn read_row(row: &Row<'_>) -> rusqlite::Result<Delivery> {
-    Ok(Delivery {
+fn read_row(row: &Row<'_>) -> rusqlite::Result<StoredDelivery> {
+    Ok(StoredDelivery {
         id: row.get(0)?,
         message: row.get(1)?,
         event: row.get(2)?,
@@ -65,7 +65,7 @@ fn read_row(row: &Row<'_>) -> rusqlite::Result<Delivery> {
     })
 }
 
-pub fn one(connection: &Connection, id: i64) -> rusqlite::Result<Option<Delivery>> {
+pub fn one(connection: &Connection, id: i64) -> rusqlite::Result<Option<StoredDelivery>> {
     let sql = format!("SELECT {COLUMNS} FROM {FROM} WHERE deliveries.id = ?1");
     connection.prepare_cached(&sql)?.query_row([id], read_row).optional()
 }
@@ -82,7 +82,7 @@ pub fn page(
     filter: &DeliveryFilter,
     from: Option<i64>,
     limit: usize,
-) -> rusqlite::Result<(Vec<Delivery>, Option<i64>)> {
+) -> rusqlite::Result<(Vec<StoredDelivery>, Option<i64>)> {
     let from = from.unwrap_or(i64::MAX);
     // The deliveries of one message are few and have an index.
     let (last, looked_at): (i64, i64) = match filter.message {
@@ -101,7 +101,7 @@ pub fn page(
            AND (NOT ?8 OR targets.kind IS NOT 'listener')
          ORDER BY deliveries.id DESC LIMIT ?7"
     );
-    let deliveries: Vec<Delivery> = connection
+    let deliveries: Vec<StoredDelivery> = connection
         .prepare_cached(&sql)?
         .query_map(
             params![
@@ -126,7 +126,7 @@ pub fn page(
 
 /// One row of `attempts`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Attempt {
+pub struct StoredAttempt {
     pub number: u32,
     pub began_at: String,
     pub took_ms: i64,
@@ -137,14 +137,14 @@ pub struct Attempt {
 }
 
 /// The oldest first.
-pub fn attempts(connection: &Connection, delivery: i64) -> rusqlite::Result<Vec<Attempt>> {
+pub fn attempts(connection: &Connection, delivery: i64) -> rusqlite::Result<Vec<StoredAttempt>> {
     connection
         .prepare_cached(
             "SELECT number, began_at, took_ms, outcome, status, error, excerpt FROM attempts
              WHERE delivery_id = ?1 ORDER BY number",
         )?
         .query_map([delivery], |row| {
-            Ok(Attempt {
+            Ok(StoredAttempt {
                 number: row.get(0)?,
                 began_at: row.get(1)?,
                 took_ms: row.get(2)?,

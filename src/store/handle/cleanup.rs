@@ -13,10 +13,12 @@ use crate::store::handle::core::Core;
 use crate::store::handle::delivery_queue::DeliveryQueue;
 use crate::store::handle::reads::Reads;
 use crate::store::handle::settings::ServiceSettings;
-use crate::store::message::expire::{AnyAge, Candidate, Keeping, Page, Refused, Selection};
+use crate::store::message::expire::{
+    ExpiryCandidate, ExpiryPage, ExpirySelection, OldestPage, RefusedPage, RetentionRule,
+};
 use crate::store::space::{self, RoomHolder};
 use crate::store::target::expire::InactiveTarget;
-use crate::store::walk::{Position, Step};
+use crate::store::walk::{StepResult, TimePosition};
 use crate::store::{delivery, keys, message, quarantine, replay, target, timestamp};
 
 /// Pages of what may be deleted, and short writes that delete it.
@@ -51,7 +53,7 @@ impl Cleanup {
     }
 
     /// One page of messages that are old and that nothing keeps, oldest first.
-    pub async fn old_messages(&self, selection: Selection) -> Result<Page, Unavailable> {
+    pub async fn old_messages(&self, selection: ExpirySelection) -> Result<ExpiryPage, Unavailable> {
         self.core.read(move |connection| message::expire::select(connection, &selection)).await
     }
 
@@ -60,8 +62,8 @@ impl Cleanup {
         &self,
         after: i64,
         limit: usize,
-        keeping: Keeping,
-    ) -> Result<AnyAge, Unavailable> {
+        keeping: RetentionRule,
+    ) -> Result<OldestPage, Unavailable> {
         self.core.read(move |connection| message::expire::oldest(connection, after, limit, &keeping)).await
     }
 
@@ -69,25 +71,33 @@ impl Cleanup {
     pub async fn messages_not_kept(
         &self,
         ids: Vec<i64>,
-        keeping: Keeping,
-    ) -> Result<Vec<Candidate>, Unavailable> {
+        keeping: RetentionRule,
+    ) -> Result<Vec<ExpiryCandidate>, Unavailable> {
         self.core.read(move |connection| message::expire::candidates(connection, &ids, &keeping)).await
     }
 
     /// One page of messages that were refused before `before`.
-    pub async fn refused_messages(&self, after: Position, before: String) -> Result<Refused, Unavailable> {
+    pub async fn refused_messages(
+        &self,
+        after: TimePosition,
+        before: String,
+    ) -> Result<RefusedPage, Unavailable> {
         self.core.read(move |connection| message::expire::refused(connection, &after, &before)).await
     }
 
     /// Deletes some of `ids` in one short step, with their deliveries.
-    pub async fn delete_messages(&self, ids: Vec<i64>, keeping: Keeping) -> Result<Step, Unavailable> {
+    pub async fn delete_messages(
+        &self,
+        ids: Vec<i64>,
+        keeping: RetentionRule,
+    ) -> Result<StepResult, Unavailable> {
         self.core.write(move |database| message::expire::delete(database, &ids, &keeping)).await
     }
 
     /// One page of deliveries that ended before `before`.
     pub async fn finished_deliveries(
         &self,
-        after: Position,
+        after: TimePosition,
         before: String,
     ) -> Result<FinishedPage, Unavailable> {
         self.core.read(move |connection| delivery::expire::finished(connection, &after, &before)).await
@@ -96,21 +106,21 @@ impl Cleanup {
     /// The messages up to `through` of which a delivery has ended behind `after`; and where the next page begins.
     pub async fn messages_finished(
         &self,
-        after: Position,
+        after: TimePosition,
         through: i64,
-    ) -> Result<(Vec<i64>, Option<Position>), Unavailable> {
+    ) -> Result<(Vec<i64>, Option<TimePosition>), Unavailable> {
         self.core
             .read(move |connection| delivery::expire::messages_finished(connection, &after, through))
             .await
     }
 
     /// Deletes the attempts of some deliveries that have ended, and the delivered ones themselves, in one short step.
-    pub async fn delete_finished(&self, ids: Vec<i64>) -> Result<Step, Unavailable> {
+    pub async fn delete_finished(&self, ids: Vec<i64>) -> Result<StepResult, Unavailable> {
         self.core.write(move |database| delivery::expire::delete_finished(database, &ids)).await
     }
 
     /// Deletes some dead deliveries in one short step.
-    pub async fn delete_dead(&self, ids: Vec<i64>) -> Result<Step, Unavailable> {
+    pub async fn delete_dead(&self, ids: Vec<i64>) -> Result<StepResult, Unavailable> {
         self.core.write(move |database| delivery::expire::delete_dead(database, &ids)).await
     }
 

@@ -15,9 +15,9 @@ use crate::store::files::lock::InstanceLock;
 use crate::store::instances::Instances;
 use crate::store::quarantine::intake::Intake;
 use crate::store::seal::sealer::Sealer;
-use crate::store::shared::Shared;
+use crate::store::shared::SharedState;
 use crate::store::target::subscription::Subscriptions;
-use crate::store::writer::job::{Call, Database, Job};
+use crate::store::writer::job::{Database, Job, WriteCall};
 use crate::store::{connection, damage, target};
 
 /// What may wait for the writer in all; the bodies have a budget of their own, the heads only this.
@@ -38,7 +38,7 @@ pub struct Core {
     pub sealer: Arc<Sealer>,
     pub files: Arc<Files>,
     pub instances: Arc<Instances>,
-    pub shared: Arc<Shared>,
+    pub shared: Arc<SharedState>,
     pub is_closing: Arc<AtomicBool>,
     pub threads: Mutex<Vec<JoinHandle<()>>>,
     pub _writer_pool: connection::Pool,
@@ -74,7 +74,7 @@ impl Core {
             return Err(why);
         }
         let (reply, answer) = oneshot::channel();
-        self.send(Job::Run(Box::new(Call { work: Some(work), value: None, committed, reply })))?;
+        self.send(Job::Run(Box::new(WriteCall { work: Some(work), value: None, committed, reply })))?;
         match tokio::time::timeout(WRITE_TIMEOUT, answer).await {
             Ok(Ok(outcome)) => outcome,
             Ok(Err(_)) => Err(Unavailable::Failed),

@@ -5,18 +5,18 @@ use std::time::Duration;
 
 use time::OffsetDateTime;
 
-use crate::store::confirmation::{self, Asked, DueConfirmation, Settlement};
+use crate::store::confirmation::{self, ConfirmationOutcome, DueConfirmation, Settlement};
 use crate::store::delivery;
 use crate::store::delivery::due::{self, DuePage, DueQuery};
-use crate::store::delivery::expire::Burial;
-use crate::store::delivery::outcome::{AttemptRecord, Next};
+use crate::store::delivery::expire::DiscardRequest;
+use crate::store::delivery::outcome::{AttemptRecord, Disposition};
 use crate::store::delivery::signal::DueSignal;
 use crate::store::error::Unavailable;
 use crate::store::handle::core::Core;
 use crate::store::handle::reads::Reads;
 use crate::store::message::read::StoredMessage;
 use crate::store::replay::{self, NewReplay, ReplayStep};
-use crate::store::walk::Step;
+use crate::store::walk::StepResult;
 use crate::store::writer::job::Database;
 use crate::store::{message, target, timestamp};
 
@@ -54,19 +54,24 @@ impl DeliveryQueue {
         self.core
             .write(move |database| delivery::outcome::record(database.connection, &written, &now))
             .await?;
-        let count =
-            |next: fn(&Next) -> bool| records.iter().filter(|record| next(&record.next)).count() as u64;
-        let delivered = count(|next| *next == Next::Delivered);
+        let count = |next: fn(&Disposition) -> bool| {
+            records.iter().filter(|record| next(&record.next)).count() as u64
+        };
+        let delivered = count(|next| *next == Disposition::Delivered);
         self.core.shared.attempts_recorded(
             delivered,
             records.len() as u64 - delivered,
-            count(|next| *next == Next::Dead),
+            count(|next| *next == Disposition::Dead),
         );
         Ok(())
     }
 
     /// Ends deliveries without an attempt, in steps that are short enough to stand between two batches of messages.
-    pub async fn bury_deliveries(&self, mut burial: Burial, now: OffsetDateTime) -> Result<(), Unavailable> {
+    pub async fn bury_deliveries(
+        &self,
+        mut burial: DiscardRequest,
+        now: OffsetDateTime,
+    ) -> Result<(), Unavailable> {
         while !burial.deliveries.is_empty() {
             let done = self.bury_some(burial.clone(), now).await?;
             burial.deliveries.drain(..done.taken.min(burial.deliveries.len()));
@@ -128,7 +133,11 @@ impl DeliveryQueue {
     }
 
     /// Writes the answer; a confirmed message is on its way to its targets with it.
-    pub async fn settle_confirmation(&self, asked: Asked, now: OffsetDateTime) -> Result<(), Unavailable> {
+    pub async fn settle_confirmation(
+        &self,
+        asked: ConfirmationOutcome,
+        now: OffsetDateTime,
+    ) -> Result<(), Unavailable> {
         let now = timestamp::to_text(now);
         let mut targets = Vec::new();
         let id = asked.message;
@@ -227,7 +236,11 @@ impl DeliveryQueue {
     }
 
     /// Ends some deliveries in one short step.
-    pub async fn bury_some(&self, burial: Burial, now: OffsetDateTime) -> Result<Step, Unavailable> {
+    pub async fn bury_some(
+        &self,
+        burial: DiscardRequest,
+        now: OffsetDateTime,
+    ) -> Result<StepResult, Unavailable> {
         let now = timestamp::to_text(now);
         self.core.write(move |database| delivery::expire::bury(database, &burial, &now)).await
     }
@@ -238,7 +251,7 @@ impl DeliveryQueue {
         target: i64,
         now: OffsetDateTime,
     ) -> Result<usize, Unavailable> {
-        let burial = |deliveries| Burial {
+        let burial = |deliveries| DiscardRequest {
             deliveries,
             inactive_since: Some(delivery::expire::END_OF_TIME.to_owned()),
             why: "the target was removed".to_owned(),

@@ -9,7 +9,7 @@ use crate::json::OFFLOAD_BYTES_MIN;
 use crate::store::error::{IngestError, Unavailable};
 use crate::store::handle::core::Core;
 use crate::store::message::insert::{InsertOutcome, NewMessage, Prepared, Receipt};
-use crate::store::quarantine::intake::Offer;
+use crate::store::quarantine::intake::OfferOutcome;
 use crate::store::quarantine::rejection::NewRejection;
 use crate::store::writer::job::{Job, Keep};
 
@@ -91,13 +91,13 @@ impl Ingest {
             let mut space = std::pin::pin!(intake.space.notified());
             space.as_mut().enable();
             rejection = match intake.offer(rejection) {
-                Offer::Taken(is_first) => {
+                OfferOutcome::Taken(is_first) => {
                     if is_first {
                         let _ = self.core.send(Job::Wake);
                     }
                     return;
                 }
-                Offer::Full(rejection) => rejection,
+                OfferOutcome::Full(rejection) => rejection,
             };
             if waiting.is_none() {
                 waiting = intake.wait_for_room(&rejection);

@@ -8,8 +8,10 @@ use time::OffsetDateTime;
 use crate::store::error::Unavailable;
 use crate::store::handle::core::Core;
 use crate::store::handle::reads::Reads;
-use crate::store::listener::{self, Acknowledgement, FillPage, FillPosition, ListenerRefused, Opened};
-use crate::store::target::settings::Target;
+use crate::store::listener::{
+    self, DeliveryAcknowledgement, FillPage, FillPosition, ListenerRefused, ListenerSession,
+};
+use crate::store::target::settings::StoredTarget;
 use crate::store::target::subscription::Pattern;
 use crate::store::timestamp;
 
@@ -39,7 +41,7 @@ impl ListenerRegistry {
         events: Vec<Pattern>,
         since: Option<String>,
         now: OffsetDateTime,
-    ) -> Result<Result<Opened, ListenerRefused>, Unavailable> {
+    ) -> Result<Result<ListenerSession, ListenerRefused>, Unavailable> {
         let now = timestamp::to_text(now);
         self.core
             .change_targets(move |database| {
@@ -128,7 +130,7 @@ impl ListenerRegistry {
         tokio::time::sleep(began.elapsed().min(MAX_STEP) * factor).await;
     }
 
-    async fn missing_of(&self, listener: &Target, from: FillPosition) -> Result<FillPage, Unavailable> {
+    async fn missing_of(&self, listener: &StoredTarget, from: FillPosition) -> Result<FillPage, Unavailable> {
         let listener = listener.clone();
         self.core.read(move |connection| listener::missing(connection, &listener, &from, PAGE)).await
     }
@@ -137,7 +139,7 @@ impl ListenerRegistry {
     pub async fn acknowledge_deliveries(
         &self,
         target: i64,
-        acknowledgements: Vec<Acknowledgement>,
+        acknowledgements: Vec<DeliveryAcknowledgement>,
         now: OffsetDateTime,
     ) -> Result<usize, Unavailable> {
         self.core

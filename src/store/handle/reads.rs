@@ -4,25 +4,25 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::store::confirmation::{self, Confirmation};
+use crate::store::confirmation::{self, StoredConfirmation};
 use crate::store::delivery;
-use crate::store::delivery::dead::{self, DeadLetters};
-use crate::store::delivery::read::{Attempt, Delivery, DeliveryFilter};
+use crate::store::delivery::dead::{self, DeadLetterCount};
+use crate::store::delivery::read::{DeliveryFilter, StoredAttempt, StoredDelivery};
 use crate::store::error::Unavailable;
 use crate::store::handle::core::Core;
 use crate::store::instances::Instances;
-use crate::store::listener::{self, Listener};
+use crate::store::listener::{self, StoredListener};
 use crate::store::message::filter::{Direction, MessageFilter};
-use crate::store::message::read::{MessagePage, ReplayCount, StoredMessage};
+use crate::store::message::read::{MessagePage, ReplayEstimate, StoredMessage};
 use crate::store::quarantine::read::{
-    CauseCount, RejectionFilter, RejectionHead, RejectionPosition, SourceNumbers, StoredRejection,
+    CauseCount, RejectionFilter, RejectionPosition, RejectionRow, SourceNumbers, StoredRejection,
 };
 use crate::store::quarantine::rejection::SEALED_AS;
 use crate::store::replay::count::{self, ReplayScope};
-use crate::store::replay::{self, Replay};
+use crate::store::replay::{self, StoredReplay};
 use crate::store::target::read::TargetNumbers;
 use crate::store::target::secrets::{Unopened, open_secrets};
-use crate::store::target::settings::{Target, TargetKind, TargetSecrets};
+use crate::store::target::settings::{StoredTarget, TargetKind, TargetSecrets};
 use crate::store::{message, quarantine, target};
 
 /// Reads on the pool of read-only connections.
@@ -59,25 +59,25 @@ impl Reads {
         &self,
         scope: ReplayScope,
         deadline: Instant,
-    ) -> Result<Option<ReplayCount>, Unavailable> {
+    ) -> Result<Option<ReplayEstimate>, Unavailable> {
         let ids = &scope.filter.ids;
         let mut from = ids.iter().copied().min().map_or(0, |least| least.saturating_sub(1));
         let through = ids.iter().copied().max().map_or(scope.through, |most| most.min(scope.through));
         let scope = ReplayScope { through, ..scope };
         let mut messages = 0;
-        let mut dead_letters: BTreeMap<i64, DeadLetters> = BTreeMap::new();
+        let mut dead_letters: BTreeMap<i64, DeadLetterCount> = BTreeMap::new();
         while Instant::now() < deadline {
             let scope = scope.clone();
             let step = self.core.read(move |connection| count::count_step(connection, &scope, from)).await?;
             messages += step.messages;
             for (target, more) in step.dead_letters {
                 let counted =
-                    dead_letters.entry(target).or_insert(DeadLetters { deliveries: 0, ..more.clone() });
+                    dead_letters.entry(target).or_insert(DeadLetterCount { deliveries: 0, ..more.clone() });
                 counted.deliveries += more.deliveries;
             }
             let Some(next) = step.next else {
                 let dead_letters = dead_letters.into_values().collect();
-                return Ok(Some(ReplayCount { messages, dead_letters }));
+                return Ok(Some(ReplayEstimate { messages, dead_letters }));
             };
             from = next;
         }
@@ -120,7 +120,7 @@ impl Reads {
             .await
     }
 
-    pub async fn delivery(&self, id: i64) -> Result<Option<Delivery>, Unavailable> {
+    pub async fn delivery(&self, id: i64) -> Result<Option<StoredDelivery>, Unavailable> {
         self.core.read(move |connection| delivery::read::one(connection, id)).await
     }
 
@@ -130,19 +130,19 @@ impl Reads {
         filter: DeliveryFilter,
         from: Option<i64>,
         limit: usize,
-    ) -> Result<(Vec<Delivery>, Option<i64>), Unavailable> {
+    ) -> Result<(Vec<StoredDelivery>, Option<i64>), Unavailable> {
         self.core.read(move |connection| delivery::read::page(connection, &filter, from, limit)).await
     }
 
-    pub async fn attempts(&self, delivery: i64) -> Result<Vec<Attempt>, Unavailable> {
+    pub async fn attempts(&self, delivery: i64) -> Result<Vec<StoredAttempt>, Unavailable> {
         self.core.read(move |connection| delivery::read::attempts(connection, delivery)).await
     }
 
-    pub async fn confirmation(&self, message: i64) -> Result<Option<Confirmation>, Unavailable> {
+    pub async fn confirmation(&self, message: i64) -> Result<Option<StoredConfirmation>, Unavailable> {
         self.core.read(move |connection| confirmation::one(connection, message)).await
     }
 
-    pub async fn listener_named(&self, name: &str) -> Result<Option<Target>, Unavailable> {
+    pub async fn listener_named(&self, name: &str) -> Result<Option<StoredTarget>, Unavailable> {
         let name = name.to_owned();
         let found = self.core.read(move |connection| listener::by_name(connection, &name)).await?;
         Ok(found.filter(|target| target.kind == TargetKind::Listener))
@@ -153,7 +153,7 @@ impl Reads {
         self.core.read(move |connection| listener::pending(connection, target)).await
     }
 
-    pub async fn listeners(&self) -> Result<Vec<Listener>, Unavailable> {
+    pub async fn listeners(&self) -> Result<Vec<StoredListener>, Unavailable> {
         self.core.read(listener::all).await
     }
 
@@ -163,7 +163,7 @@ impl Reads {
         filter: RejectionFilter,
         from: Option<i64>,
         limit: usize,
-    ) -> Result<Vec<RejectionHead>, Unavailable> {
+    ) -> Result<Vec<RejectionRow>, Unavailable> {
         self.core.read(move |connection| quarantine::read::page(connection, &filter, from, limit)).await
     }
 
@@ -183,7 +183,7 @@ impl Reads {
         after: RejectionPosition,
         through: i64,
         limit: usize,
-    ) -> Result<Vec<RejectionHead>, Unavailable> {
+    ) -> Result<Vec<RejectionRow>, Unavailable> {
         self.core
             .read(move |connection| {
                 quarantine::read::next_in_order(connection, &filter, &after, through, limit)
@@ -214,39 +214,41 @@ impl Reads {
         self.core.read(quarantine::read::source_numbers).await
     }
 
-    pub async fn replay(&self, id: i64) -> Result<Option<Replay>, Unavailable> {
+    pub async fn replay(&self, id: i64) -> Result<Option<StoredReplay>, Unavailable> {
         self.core.read(move |connection| replay::one(connection, id)).await
     }
 
     /// Newest first, those below `from`.
-    pub async fn replays(&self, from: Option<i64>, limit: usize) -> Result<Vec<Replay>, Unavailable> {
+    pub async fn replays(&self, from: Option<i64>, limit: usize) -> Result<Vec<StoredReplay>, Unavailable> {
         self.core.read(move |connection| replay::page(connection, from, limit)).await
     }
 
-    pub async fn running_replays(&self) -> Result<Vec<Replay>, Unavailable> {
+    pub async fn running_replays(&self) -> Result<Vec<StoredReplay>, Unavailable> {
         self.core.read(replay::running).await
     }
 
     /// All that are not removed.
-    pub async fn targets(&self) -> Result<Vec<Target>, Unavailable> {
+    pub async fn targets(&self) -> Result<Vec<StoredTarget>, Unavailable> {
         self.core.read(target::read::all).await
     }
 
     /// All that are not removed, each with what is sealed of it; `None` where that cannot be opened.
-    pub async fn targets_with_secrets(&self) -> Result<Vec<(Target, Option<TargetSecrets>)>, Unavailable> {
+    pub async fn targets_with_secrets(
+        &self,
+    ) -> Result<Vec<(StoredTarget, Option<TargetSecrets>)>, Unavailable> {
         let rows = self.core.read(target::read::all_with_sealed).await?;
-        let open = |(target, sealed): (Target, Option<String>)| {
+        let open = |(target, sealed): (StoredTarget, Option<String>)| {
             (target, open_secrets(&self.core.sealer, sealed.as_deref()).ok())
         };
         Ok(rows.into_iter().map(open).collect())
     }
 
     /// Whatever its state.
-    pub async fn target(&self, id: i64) -> Result<Option<Target>, Unavailable> {
+    pub async fn target(&self, id: i64) -> Result<Option<StoredTarget>, Unavailable> {
         self.core.read(move |connection| target::read::one(connection, id)).await
     }
 
-    pub async fn target_named(&self, name: &str) -> Result<Option<Target>, Unavailable> {
+    pub async fn target_named(&self, name: &str) -> Result<Option<StoredTarget>, Unavailable> {
         let name = name.to_owned();
         self.core.read(move |connection| target::read::by_name(connection, &name)).await
     }

@@ -9,7 +9,7 @@ use crate::store::handle::core::Core;
 use crate::store::handle::reads::Reads;
 use crate::store::target::secrets::{open_secrets, seal_secrets};
 use crate::store::target::settings::{
-    NewTarget, Target, TargetRefused, TargetSecrets, TargetSettings, TargetState,
+    StoredTarget, TargetDraft, TargetError, TargetSecrets, TargetSettings, TargetState,
 };
 use crate::store::target::{self, declare};
 use crate::store::timestamp;
@@ -29,7 +29,7 @@ impl TargetRegistry {
     /// another target has.
     pub async fn declare_targets(
         &self,
-        declared: Vec<NewTarget>,
+        declared: Vec<TargetDraft>,
         now: OffsetDateTime,
     ) -> Result<Result<Vec<i64>, String>, Unavailable> {
         let now = timestamp::to_text(now);
@@ -39,9 +39,9 @@ impl TargetRegistry {
     /// The id of the new target.
     pub async fn create_target(
         &self,
-        new: NewTarget,
+        new: TargetDraft,
         now: OffsetDateTime,
-    ) -> Result<Result<i64, TargetRefused>, Unavailable> {
+    ) -> Result<Result<i64, TargetError>, Unavailable> {
         let now = timestamp::to_text(now);
         let sealed = new.secrets.as_ref().map(|secrets| seal_secrets(&self.core.sealer, secrets));
         self.core
@@ -56,7 +56,7 @@ impl TargetRegistry {
         id: i64,
         settings: TargetSettings,
         now: OffsetDateTime,
-    ) -> Result<Result<(), TargetRefused>, Unavailable> {
+    ) -> Result<Result<(), TargetError>, Unavailable> {
         let now = timestamp::to_text(now);
         self.core
             .change_targets(move |database| target::change::update(database.connection, id, &settings, &now))
@@ -69,7 +69,7 @@ impl TargetRegistry {
         id: i64,
         change: impl FnOnce(&mut TargetSettings, &mut TargetSecrets) + Send + 'static,
         now: OffsetDateTime,
-    ) -> Result<Result<Target, TargetRefused>, Unavailable> {
+    ) -> Result<Result<StoredTarget, TargetError>, Unavailable> {
         let now = timestamp::to_text(now);
         let sealer = self.core.sealer.clone();
         self.core
@@ -77,12 +77,12 @@ impl TargetRegistry {
                 let connection = database.connection;
                 let found = target::read::one(connection, id)?;
                 let Some(target) = found.filter(|target| target.state != TargetState::Removed) else {
-                    return Ok(Err(TargetRefused::NotFound));
+                    return Ok(Err(TargetError::NotFound));
                 };
                 let Ok(before) =
                     open_secrets(&sealer, target::read::sealed_secrets(connection, id)?.as_deref())
                 else {
-                    return Ok(Err(TargetRefused::Sealed));
+                    return Ok(Err(TargetError::Sealed));
                 };
                 let (mut settings, mut secrets) = (target.settings, before.clone());
                 change(&mut settings, &mut secrets);
@@ -95,7 +95,7 @@ impl TargetRegistry {
                         return Ok(Err(refused));
                     }
                 }
-                Ok(target::read::one(connection, id)?.ok_or(TargetRefused::NotFound))
+                Ok(target::read::one(connection, id)?.ok_or(TargetError::NotFound))
             })
             .await
     }
@@ -105,7 +105,7 @@ impl TargetRegistry {
         id: i64,
         secrets: &TargetSecrets,
         now: OffsetDateTime,
-    ) -> Result<Result<(), TargetRefused>, Unavailable> {
+    ) -> Result<Result<(), TargetError>, Unavailable> {
         let (sealed, now) = (seal_secrets(&self.core.sealer, secrets), timestamp::to_text(now));
         self.core
             .change_targets(move |database| {
@@ -122,7 +122,7 @@ impl TargetRegistry {
         state: TargetState,
         reason: Option<String>,
         now: OffsetDateTime,
-    ) -> Result<Result<(), TargetRefused>, Unavailable> {
+    ) -> Result<Result<(), TargetError>, Unavailable> {
         let now = timestamp::to_text(now);
         let sealer = self.core.sealer.clone();
         self.core
@@ -135,7 +135,7 @@ impl TargetRegistry {
                         open_secrets(&sealer, target::read::sealed_secrets(connection, id)?.as_deref())
                     && target.has_lost(&secrets)
                 {
-                    return Ok(Err(TargetRefused::SecretsLost(id)));
+                    return Ok(Err(TargetError::SecretsLost(id)));
                 }
                 target::change::set_state(connection, id, state, reason.as_deref(), &now)
             })

@@ -4,13 +4,13 @@ use ring::digest::{Context, SHA256};
 
 /// The first 16 bytes of SHA-256 over the source and what identifies the message there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Key(pub(super) u128);
+pub struct MessageKey(pub(super) u128);
 
 /// The first 16 bytes of a body's SHA-256.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct BodyDigest(pub(super) u128);
 
-impl Key {
+impl MessageKey {
     /// Of a message with the provider's own id.
     pub fn of_delivery_id(source: &str, delivery_id: &str) -> Self {
         Self::of(&[b"id", source.as_bytes(), delivery_id.as_bytes()])
@@ -62,7 +62,7 @@ pub fn first_16(bytes: &[u8]) -> u128 {
 
 /// What is known of a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Known {
+pub enum KeyMatch {
     Nothing,
     /// The newest message with the same body.
     Same(i64),
@@ -70,4 +70,4 @@ pub enum Known {
     Other(i64),
 }
 
-pub type Entry = (Key, i64, BodyDigest);
+pub type KeyEntry = (MessageKey, i64, BodyDigest);

@@ -16,7 +16,7 @@ use std::ops::RangeInclusive;
 use fastbloom::BloomFilter;
 use rusqlite::{Connection, OptionalExtension as _, params};
 
-use crate::store::keys::key::{BodyDigest, Entry, Key, Known, first_16};
+use crate::store::keys::key::{BodyDigest, KeyEntry, KeyMatch, MessageKey, first_16};
 use crate::store::keys::recent::Recent;
 
 /// As many keys as one generation takes, and as many as wait in memory before they are merged.
@@ -33,7 +33,7 @@ const MESSAGES_ABOVE_MARK: i64 = 2 * KEYS_PER_GENERATION as i64;
 /// Keys on their way into `delivery_keys`.
 #[derive(Debug)]
 struct Merge {
-    entries: VecDeque<Entry>,
+    entries: VecDeque<KeyEntry>,
     generation: i64,
     merged: usize,
     /// The newest message whose key this merge, once complete, has written.
@@ -41,10 +41,10 @@ struct Merge {
 }
 
 #[derive(Debug)]
-pub struct Keys {
+pub struct KeyIndex {
     newest: Recent,
     /// Of the transaction that is being written.
-    staged: Vec<(Key, i64)>,
+    staged: Vec<(MessageKey, i64)>,
     merging: Recent,
     merge: Option<Merge>,
     filters: BTreeMap<i64, BloomFilter>,
@@ -59,7 +59,7 @@ pub struct Keys {
     is_merging_stopped: bool,
 }
 
-impl Keys {
+impl KeyIndex {
     fn filter_of(&mut self, generation: i64) -> &mut BloomFilter {
         self.filters
             .entry(generation / GENERATIONS_PER_FILTER)
@@ -67,8 +67,13 @@ impl Keys {
     }
 
     /// What is known of a key, committed or in the transaction that is being written.
-    pub fn find(&self, connection: &Connection, key: Key, digest: BodyDigest) -> rusqlite::Result<Known> {
-        let mut known = Known::Nothing;
+    pub fn find(
+        &self,
+        connection: &Connection,
+        key: MessageKey,
+        digest: BodyDigest,
+    ) -> rusqlite::Result<KeyMatch> {
+        let mut known = KeyMatch::Nothing;
         for (group, filter) in &self.filters {
             if filter.contains_hash(key.hash()) {
                 let first = group * GENERATIONS_PER_FILTER;
@@ -83,7 +88,7 @@ impl Keys {
     }
 
     /// Remembers the key of a message of the transaction that is being written.
-    pub fn stage(&mut self, key: Key, message: i64, digest: BodyDigest) {
+    pub fn stage(&mut self, key: MessageKey, message: i64, digest: BodyDigest) {
         self.newest.insert(key, message, digest);
         self.staged.push((key, message));
     }
@@ -177,7 +182,7 @@ impl Keys {
     /// The transaction with the slice was committed.
     pub fn merge_committed(&mut self) {
         let Some(mut merge) = self.merge.take() else { return };
-        let written: Vec<Entry> = merge.entries.drain(..merge.merged).collect();
+        let written: Vec<KeyEntry> = merge.entries.drain(..merge.merged).collect();
         let filter = self.filter_of(merge.generation);
         for (key, ..) in written {
             filter.insert_hash(key.hash());
@@ -218,7 +223,7 @@ impl Keys {
     pub fn in_memory(&self) -> (usize, usize) {
         let keys = self.newest.len() + self.merging.len();
         let bytes = self.newest.bytes() + self.merging.bytes();
-        let queued = self.merge.as_ref().map_or(0, |merge| merge.entries.len() * size_of::<Entry>());
+        let queued = self.merge.as_ref().map_or(0, |merge| merge.entries.len() * size_of::<KeyEntry>());
         (keys, bytes + queued + self.filters.len() * FILTER_BITS / 8)
     }
 
@@ -228,7 +233,7 @@ impl Keys {
     }
 }
 
-impl Known {
+impl KeyMatch {
     fn of(id: i64, same: bool) -> Self {
         if same { Self::Same(id) } else { Self::Other(id) }
     }
@@ -249,18 +254,18 @@ impl Known {
 fn find_merged(
     connection: &Connection,
     generations: RangeInclusive<i64>,
-    key: Key,
+    key: MessageKey,
     digest: BodyDigest,
-) -> rusqlite::Result<Known> {
+) -> rusqlite::Result<KeyMatch> {
     let mut statement = connection.prepare_cached(
         "SELECT message_id, body_digest FROM delivery_keys WHERE generation = ?1 AND key = ?2",
     )?;
-    let mut known = Known::Nothing;
+    let mut known = KeyMatch::Nothing;
     for generation in generations {
         let mut rows = statement.query(params![generation, key.bytes()])?;
         while let Some(row) = rows.next()? {
             let other = BodyDigest(first_16(row.get_ref(1)?.as_blob()?));
-            known = known.and(Known::of(row.get(0)?, other == digest));
+            known = known.and(KeyMatch::of(row.get(0)?, other == digest));
         }
     }
     Ok(known)

@@ -8,7 +8,7 @@ use time::OffsetDateTime;
 
 use crate::store::delivery::state::AttemptOutcome;
 use crate::store::target::settings::{
-    NewTarget, Ordering, Origin, Target, TargetKind, TargetSettings, TargetState,
+    DeliveryOrdering, Origin, StoredTarget, TargetDraft, TargetKind, TargetSettings, TargetState,
 };
 use crate::store::target::subscription::Pattern;
 use crate::store::{damage, target, timestamp};
@@ -26,16 +26,16 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// One listener.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Listener {
+pub struct StoredListener {
     pub name: String,
-    pub target: Target,
+    pub target: StoredTarget,
     /// What it has not acknowledged.
     pub pending: i64,
 }
 
 /// A listener that somebody has connected to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Opened {
+pub struct ListenerSession {
     pub target: i64,
     pub is_new: bool,
     /// Old messages have still to be added.
@@ -51,7 +51,7 @@ pub enum ListenerRefused {
 
 /// A delivery has reached the program behind a listener.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Acknowledgement {
+pub struct DeliveryAcknowledgement {
     pub delivery: i64,
     pub answer: Option<ListenerAnswer>,
 }
@@ -110,7 +110,7 @@ fn stored_name(name: &str) -> String {
     format!("{NAMED}{name}")
 }
 
-pub fn by_name(connection: &Connection, name: &str) -> rusqlite::Result<Option<Target>> {
+pub fn by_name(connection: &Connection, name: &str) -> rusqlite::Result<Option<StoredTarget>> {
     target::read::by_name(connection, &stored_name(name))
 }
 
@@ -122,7 +122,7 @@ pub fn open(
     events: Vec<Pattern>,
     since: Option<&str>,
     now: &str,
-) -> rusqlite::Result<Result<Opened, ListenerRefused>> {
+) -> rusqlite::Result<Result<ListenerSession, ListenerRefused>> {
     if let Some(known) = by_name(connection, name)? {
         if known.settings.events != events {
             let settings = TargetSettings { events, ..known.settings };
@@ -132,7 +132,7 @@ pub fn open(
         // Now, so that the clean-up does not take it for one that nobody has connected to for long.
         set_connected(connection, known.id, true, now)?;
         let must_be_filled = wanted_since(connection, known.id)?.is_some();
-        return Ok(Ok(Opened { target: known.id, is_new: false, must_be_filled }));
+        return Ok(Ok(ListenerSession { target: known.id, is_new: false, must_be_filled }));
     }
     let listeners: usize = connection
         .prepare_cached("SELECT count(*) FROM targets WHERE kind = 'listener' AND state <> 'removed'")?
@@ -146,11 +146,11 @@ pub fn open(
     connection
         .prepare_cached("UPDATE targets SET wanted_since = ?2 WHERE id = ?1")?
         .execute(params![target, since])?;
-    Ok(Ok(Opened { target, is_new: true, must_be_filled: since.is_some() }))
+    Ok(Ok(ListenerSession { target, is_new: true, must_be_filled: since.is_some() }))
 }
 
-fn new(name: &str, events: Vec<Pattern>) -> NewTarget {
-    NewTarget {
+fn new(name: &str, events: Vec<Pattern>) -> TargetDraft {
+    TargetDraft {
         kind: TargetKind::Listener,
         origin: Origin::Listener,
         settings: TargetSettings {
@@ -161,7 +161,7 @@ fn new(name: &str, events: Vec<Pattern>) -> NewTarget {
             url: None,
             content_type: None,
             concurrency: 1,
-            ordering: Ordering::Any,
+            ordering: DeliveryOrdering::Any,
             rate: None,
             timeout: TIMEOUT,
         },
@@ -176,13 +176,13 @@ pub fn pending(connection: &Connection, target: i64) -> rusqlite::Result<i64> {
         .query_row([target], |row| row.get(0))
 }
 
-pub fn all(connection: &Connection) -> rusqlite::Result<Vec<Listener>> {
+pub fn all(connection: &Connection) -> rusqlite::Result<Vec<StoredListener>> {
     let listeners =
         target::read::all(connection)?.into_iter().filter(|target| target.kind == TargetKind::Listener);
     listeners
         .map(|target| {
             let name = target.settings.name.strip_prefix(NAMED).unwrap_or(&target.settings.name).to_owned();
-            Ok(Listener { name, pending: pending(connection, target.id)?, target })
+            Ok(StoredListener { name, pending: pending(connection, target.id)?, target })
         })
         .collect()
 }
@@ -191,12 +191,12 @@ pub fn all(connection: &Connection) -> rusqlite::Result<Vec<Listener>> {
 pub fn acknowledge(
     connection: &Connection,
     target: i64,
-    acknowledgements: &[Acknowledgement],
+    acknowledgements: &[DeliveryAcknowledgement],
     now: OffsetDateTime,
 ) -> rusqlite::Result<usize> {
     let now_text = timestamp::to_text(now);
     let mut done = 0;
-    for Acknowledgement { delivery, answer } in acknowledgements {
+    for DeliveryAcknowledgement { delivery, answer } in acknowledgements {
         let status = answer.as_ref().map(|answer| answer.status);
         let number: Option<u32> = connection
             .prepare_cached(
@@ -258,7 +258,7 @@ pub fn filled(connection: &Connection, target: i64) -> rusqlite::Result<()> {
 /// Old messages that the target wants and does not have, one page of those looked at. Runs on a reader.
 pub fn missing(
     connection: &Connection,
-    target: &Target,
+    target: &StoredTarget,
     from: &FillPosition,
     limit: usize,
 ) -> rusqlite::Result<FillPage> {

@@ -10,12 +10,12 @@ use tempfile::TempDir;
 use time::{Duration, OffsetDateTime};
 
 use super::*;
-use crate::store::confirmation::{Asked, Settlement};
+use crate::store::confirmation::{ConfirmationOutcome, Settlement};
 use crate::store::delivery::due::DueQuery;
 use crate::store::delivery::read::DeliveryFilter;
 use crate::store::handle::store::Store;
-use crate::store::message::content::Content;
-use crate::store::message::insert::{Asking, Identity, NewMessage};
+use crate::store::message::content::MessageContent;
+use crate::store::message::insert::{ConfirmationRequest, Identity, NewMessage};
 use crate::store::options::StoreOptions;
 use crate::store::timestamp;
 
@@ -42,7 +42,7 @@ fn patterns(events: &[&str]) -> Vec<Pattern> {
     events.iter().map(|event| Pattern::new(event)).collect()
 }
 
-async fn open(store: &Store, name: &str, events: &[&str], since: Option<OffsetDateTime>) -> Opened {
+async fn open(store: &Store, name: &str, events: &[&str], since: Option<OffsetDateTime>) -> ListenerSession {
     let since = since.map(timestamp::to_text);
     store
         .listener_registry()
@@ -52,7 +52,7 @@ async fn open(store: &Store, name: &str, events: &[&str], since: Option<OffsetDa
         .unwrap()
 }
 
-async fn keep(store: &Store, event: &str, age: Duration, asking: Option<Asking>) -> i64 {
+async fn keep(store: &Store, event: &str, age: Duration, asking: Option<ConfirmationRequest>) -> i64 {
     let message = NewMessage {
         received_at: now() - age,
         source: "github".into(),
@@ -63,7 +63,7 @@ async fn keep(store: &Store, event: &str, age: Duration, asking: Option<Asking>)
         query: None,
         remote_ip: IpAddr::V4(Ipv4Addr::LOCALHOST),
         headers: "{}".to_owned(),
-        content: Content::Json(Bytes::from_static(b"{}")),
+        content: MessageContent::Json(Bytes::from_static(b"{}")),
         body_sha256: digest(&SHA256, b"{}").as_ref().try_into().unwrap(),
         body_unsigned: false,
         unverified: false,
@@ -76,7 +76,7 @@ async fn keep(store: &Store, event: &str, age: Duration, asking: Option<Asking>)
 async fn pending(store: &Store, target: i64) -> Vec<i64> {
     let query = DueQuery {
         target,
-        ordering: Ordering::Any,
+        ordering: DeliveryOrdering::Any,
         now: "9999".to_owned(),
         held: Vec::new(),
         limit: 1_000,
@@ -96,7 +96,7 @@ fn a_listener_gets_what_comes_after_it_was_made() {
         keep(&store, "stripe.paid", Duration::ZERO, None).await;
         assert_eq!(pending(&store, opened.target).await, [push]);
         let again = open(&store, "laptop", &["github.*"], Some(now() - Duration::HOUR)).await;
-        assert_eq!(again, Opened { target: opened.target, is_new: false, must_be_filled: false });
+        assert_eq!(again, ListenerSession { target: opened.target, is_new: false, must_be_filled: false });
         assert_eq!(store.reads().pending_of_listener(opened.target).await, Ok(1));
     });
 }
@@ -159,11 +159,17 @@ fn more_old_messages_than_a_page_are_all_added() {
 #[test]
 fn what_was_not_confirmed_is_not_among_the_old_messages() {
     run(async |store| {
-        let asking = || Some(Asking { request: String::new(), max_awaiting: Some(9) });
+        let asking = || Some(ConfirmationRequest { request: String::new(), max_awaiting: Some(9) });
         let confirmed = keep(&store, "github.push", Duration::MINUTE, asking()).await;
         keep(&store, "github.push", Duration::MINUTE, asking()).await;
         let settlement = Settlement::Confirmed;
-        let asked = Asked { message: confirmed, tries: 1, unknowns: 0, reason: String::new(), settlement };
+        let asked = ConfirmationOutcome {
+            message: confirmed,
+            tries: 1,
+            unknowns: 0,
+            reason: String::new(),
+            settlement,
+        };
         store.delivery_queue().settle_confirmation(asked, now()).await.unwrap();
         let opened = open(&store, "laptop", &["*"], Some(now() - Duration::HOUR)).await;
         assert_eq!(store.listener_registry().fill_listener(opened.target, true, now()).await, Ok(1));
@@ -240,8 +246,8 @@ fn an_acknowledgement_ends_a_delivery_once_and_keeps_what_was_answered() {
         let answer =
             ListenerAnswer { status: 500, took: Wait::from_millis(12), excerpt: Some("oh".to_owned()) };
         let acknowledgements = vec![
-            Acknowledgement { delivery: own[0], answer: Some(answer) },
-            Acknowledgement { delivery: own[1], answer: None },
+            DeliveryAcknowledgement { delivery: own[0], answer: Some(answer) },
+            DeliveryAcknowledgement { delivery: own[1], answer: None },
         ];
         let acknowledge = async |target| {
             store.listener_registry().acknowledge_deliveries(target, acknowledgements.clone(), now()).await

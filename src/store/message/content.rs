@@ -6,7 +6,7 @@ use crate::store::text_enum::words;
 
 /// What is stored of a message's content.
 #[derive(Clone, Debug)]
-pub enum Content {
+pub enum MessageContent {
     /// The body is JSON: stored as text, byte for byte.
     Json(Bytes),
     /// The body had to be decoded (form, content coding, charset, byte order mark): the exact bytes and the JSON text.
@@ -41,7 +41,7 @@ words!(
     }
 );
 
-impl Content {
+impl MessageContent {
     /// As JSON text.
     pub fn payload(&self) -> Option<&[u8]> {
         match self {

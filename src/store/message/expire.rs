@@ -6,7 +6,7 @@ use std::time::Instant;
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
 use crate::store::damage;
-use crate::store::walk::{LOOKED_AT_A_PAGE, Position, STEP_TIME, Step, Walk, next_of};
+use crate::store::walk::{LOOKED_AT_A_PAGE, STEP_TIME, StepResult, TimePosition, Walk, next_of};
 use crate::store::writer::job::Database;
 
 /// By the time of their arrival.
@@ -49,19 +49,19 @@ impl RetainedSince {
 
 /// Which messages are old.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Selection {
+pub struct ExpirySelection {
     pub since: RetainedSince,
     /// Behind this message in the order of time.
-    pub after: Position,
+    pub after: TimePosition,
     /// Received or released before this.
     pub before: String,
-    pub sources: Sources,
-    pub keeping: Keeping,
+    pub sources: SourceSelection,
+    pub keeping: RetentionRule,
 }
 
 /// What keeps a message.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Keeping {
+pub struct RetentionRule {
     /// A dead delivery keeps its message, so that it can be replayed, if it died at this time or later. `None`: dead ones
     /// keep nothing.
     pub by_dead_since: Option<String>,
@@ -91,22 +91,22 @@ impl Yielding {
 
 /// Some of the selected messages.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Page {
+pub struct ExpiryPage {
     pub ids: Vec<i64>,
     /// The greatest id among those that were looked at.
     pub looked_through: i64,
     /// Where the next page begins; `None` after the last one.
-    pub next: Option<Position>,
+    pub next: Option<TimePosition>,
 }
 
 /// Whose messages a retention is about.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Sources {
+pub enum SourceSelection {
     Only(String),
     AllBut(Vec<String>),
 }
 
-impl Sources {
+impl SourceSelection {
     fn contains(&self, source: &str) -> bool {
         match self {
             Self::Only(name) => name == source,
@@ -128,7 +128,7 @@ const IS_KEPT: &str = "SELECT coalesce(confirmation, '') = 'awaiting' OR EXISTS
             OR (targets.state = 'removed' AND origin <> 'environment'))))))
      FROM messages WHERE id = ?1";
 
-fn is_kept(connection: &Connection, id: i64, keeping: &Keeping) -> rusqlite::Result<Option<bool>> {
+fn is_kept(connection: &Connection, id: i64, keeping: &RetentionRule) -> rusqlite::Result<Option<bool>> {
     let (level, paused_before) = keeping.yielding.parameters();
     connection
         .prepare_cached(IS_KEPT)?
@@ -138,13 +138,13 @@ fn is_kept(connection: &Connection, id: i64, keeping: &Keeping) -> rusqlite::Res
 
 /// A page of old messages that nothing keeps, oldest first. Runs on a reader. A page is bounded by what is looked at, not
 /// by what is found: a source whose messages are kept for long must not keep a reader, and with it the WAL, busy for long.
-pub fn select(connection: &Connection, selection: &Selection) -> rusqlite::Result<Page> {
-    let Selection { since, after, before, sources, keeping } = selection;
+pub fn select(connection: &Connection, selection: &ExpirySelection) -> rusqlite::Result<ExpiryPage> {
+    let ExpirySelection { since, after, before, sources, keeping } = selection;
     // From the index alone, so that a damaged row is found when it is read by itself.
-    let read = |row: &Row<'_>| Ok(Position { at: row.get(1)?, id: row.get(0)? });
+    let read = |row: &Row<'_>| Ok(TimePosition { at: row.get(1)?, id: row.get(0)? });
     let rows = since.walk().page(connection, after, before, read)?;
-    let mut page = Page { next: next_of(&rows, Position::clone), ..Page::default() };
-    for Position { id, .. } in rows {
+    let mut page = ExpiryPage { next: next_of(&rows, TimePosition::clone), ..ExpiryPage::default() };
+    for TimePosition { id, .. } in rows {
         page.looked_through = page.looked_through.max(id);
         let source = damage::skip("messages", source_of(connection, id, *since))?.flatten();
         if source.is_some_and(|source| sources.contains(&source)) && is_free(connection, id, keeping)? {
@@ -163,7 +163,7 @@ fn source_of(connection: &Connection, id: i64, since: RetainedSince) -> rusqlite
 }
 
 /// Whether the message is there and nothing keeps it. A damaged one is passed over.
-fn is_free(connection: &Connection, id: i64, keeping: &Keeping) -> rusqlite::Result<bool> {
+fn is_free(connection: &Connection, id: i64, keeping: &RetentionRule) -> rusqlite::Result<bool> {
     Ok(damage::skip("messages", is_kept(connection, id, keeping))?.flatten() == Some(false))
 }
 
@@ -173,10 +173,10 @@ pub fn oldest(
     connection: &Connection,
     after: i64,
     limit: usize,
-    keeping: &Keeping,
-) -> rusqlite::Result<AnyAge> {
+    keeping: &RetentionRule,
+) -> rusqlite::Result<OldestPage> {
     let ids = oldest_ids(connection, after)?;
-    let mut page = AnyAge { ids: Vec::new(), looked_through: after, is_last: false };
+    let mut page = OldestPage { ids: Vec::new(), looked_through: after, is_last: false };
     for id in &ids {
         page.looked_through = *id;
         if is_free(connection, *id, keeping)? {
@@ -209,7 +209,7 @@ fn oldest_ids(connection: &Connection, after: i64) -> rusqlite::Result<Vec<i64>>
 
 /// Some of the messages, in the order of their ids.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AnyAge {
+pub struct OldestPage {
     pub ids: Vec<i64>,
     /// The last one that was looked at: the next page begins behind it.
     pub looked_through: i64,
@@ -218,7 +218,7 @@ pub struct AnyAge {
 
 /// A message that nothing keeps any more.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Candidate {
+pub struct ExpiryCandidate {
     pub id: i64,
     pub source: String,
     /// When it was received, or released from quarantine.
@@ -229,15 +229,15 @@ pub struct Candidate {
 pub fn candidates(
     connection: &Connection,
     ids: &[i64],
-    keeping: &Keeping,
-) -> rusqlite::Result<Vec<Candidate>> {
+    keeping: &RetentionRule,
+) -> rusqlite::Result<Vec<ExpiryCandidate>> {
     let mut found = Vec::new();
     for id in ids {
         if !is_free(connection, *id, keeping)? {
             continue;
         }
         let read =
-            |row: &Row<'_>| Ok(Candidate { id: *id, source: row.get(0)?, retained_since: row.get(1)? });
+            |row: &Row<'_>| Ok(ExpiryCandidate { id: *id, source: row.get(0)?, retained_since: row.get(1)? });
         let candidate = connection
             .prepare_cached("SELECT source, coalesce(released_at, received_at) FROM messages WHERE id = ?1")?
             .query_row([id], read)
@@ -248,17 +248,20 @@ pub fn candidates(
 }
 
 /// A page of messages that were refused before `before`, behind `after`. Runs on a reader.
-pub fn refused(connection: &Connection, after: &Position, before: &str) -> rusqlite::Result<Refused> {
-    let read = |row: &Row<'_>| Ok(Position { at: row.get(1)?, id: row.get(0)? });
+pub fn refused(connection: &Connection, after: &TimePosition, before: &str) -> rusqlite::Result<RefusedPage> {
+    let read = |row: &Row<'_>| Ok(TimePosition { at: row.get(1)?, id: row.get(0)? });
     let rows = REFUSED.page(connection, after, before, read)?;
-    Ok(Refused { next: next_of(&rows, Position::clone), ids: rows.iter().map(|row| row.id).collect() })
+    Ok(RefusedPage {
+        next: next_of(&rows, TimePosition::clone),
+        ids: rows.iter().map(|row| row.id).collect(),
+    })
 }
 
 /// Some of the messages that were refused.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Refused {
+pub struct RefusedPage {
     pub ids: Vec<i64>,
-    pub next: Option<Position>,
+    pub next: Option<TimePosition>,
 }
 
 /// Pending deliveries of these messages, by target. Runs on a reader.
@@ -277,11 +280,15 @@ pub fn pending_of(connection: &Connection, ids: &[i64]) -> rusqlite::Result<BTre
 
 /// Deletes messages with all that belongs to them until the step is over. A message whose key is not merged yet stays,
 /// because the key would be lost with it.
-pub fn delete(database: &mut Database<'_>, ids: &[i64], keeping: &Keeping) -> rusqlite::Result<Step> {
+pub fn delete(
+    database: &mut Database<'_>,
+    ids: &[i64],
+    keeping: &RetentionRule,
+) -> rusqlite::Result<StepResult> {
     let began = Instant::now();
     let merged_through = database.keys.merged_through();
     let connection = database.connection;
-    let mut done = Step::default();
+    let mut done = StepResult::default();
     for id in ids {
         if is_kept(connection, *id, keeping)? == Some(true) || *id > merged_through {
             done.taken += 1;

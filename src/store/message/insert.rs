@@ -10,9 +10,9 @@ use rusqlite::{Connection, OptionalExtension as _, params};
 use serde::de::IgnoredAny;
 use time::OffsetDateTime;
 
-use crate::store::keys::Keys;
-use crate::store::keys::key::{BodyDigest, Key, Known};
-use crate::store::message::content::Content;
+use crate::store::keys::KeyIndex;
+use crate::store::keys::key::{BodyDigest, KeyMatch, MessageKey};
+use crate::store::message::content::MessageContent;
 use crate::store::seal::sealer::Sealer;
 use crate::store::target::subscription::Subscriptions;
 use crate::store::{confirmation, delivery, quarantine, timestamp};
@@ -35,14 +35,14 @@ pub enum Identity {
 
 /// What is asked before the message is believed.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Asking {
+pub struct ConfirmationRequest {
     /// For the one who asks; sealed before it is stored.
     pub request: String,
     /// The source has no more than so many awaiting messages: one more is not taken. `None`: no limit.
     pub max_awaiting: Option<u32>,
 }
 
-impl std::fmt::Debug for Asking {
+impl std::fmt::Debug for ConfirmationRequest {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("[redacted]")
     }
@@ -63,14 +63,14 @@ pub struct NewMessage {
     pub remote_ip: IpAddr,
     /// JSON object: lower-case name to value, or to an array of values where the field is repeated.
     pub headers: String,
-    pub content: Content,
+    pub content: MessageContent,
     pub body_sha256: [u8; 32],
     /// What proved the sender does not cover the body.
     pub body_unsigned: bool,
     /// Released from quarantine by force.
     pub unverified: bool,
     /// Nothing is delivered before the provider's API has confirmed it.
-    pub asking: Option<Asking>,
+    pub asking: Option<ConfirmationRequest>,
 }
 
 /// A stored message: what the sender gets an acknowledgement for.
@@ -119,7 +119,7 @@ pub struct Prepared {
     message: NewMessage,
     received_at: String,
     remote_ip: String,
-    key: Option<Key>,
+    key: Option<MessageKey>,
     /// Who gets it, if it is new and need not be confirmed.
     targets: Vec<i64>,
     sealed_request: Option<String>,
@@ -138,12 +138,13 @@ impl Prepared {
                 subscriptions.matching(&message.event, message.owner.as_deref(), payload)
             }
         };
-        let seal = |asking: &Asking| sealer.seal(confirmation::SEALED_AS, asking.request.as_bytes());
+        let seal =
+            |asking: &ConfirmationRequest| sealer.seal(confirmation::SEALED_AS, asking.request.as_bytes());
         let key = match &message.identity {
             Identity::DeliveryId(id) | Identity::EventId { id, .. } | Identity::IdempotencyKey(id) => {
-                Some(Key::of_delivery_id(&message.source, id))
+                Some(MessageKey::of_delivery_id(&message.source, id))
             }
-            Identity::Content { .. } => Some(Key::of_content(
+            Identity::Content { .. } => Some(MessageKey::of_content(
                 &message.source,
                 &message.method,
                 message.query.as_deref(),
@@ -201,8 +202,8 @@ impl Prepared {
     pub fn bytes(&self) -> usize {
         self.message.headers.len()
             + match &self.message.content {
-                Content::Json(body) | Content::Unreadable { body, .. } => body.len(),
-                Content::Decoded { body, payload } => body.len() + payload.len(),
+                MessageContent::Json(body) | MessageContent::Unreadable { body, .. } => body.len(),
+                MessageContent::Decoded { body, payload } => body.len() + payload.len(),
             }
     }
 
@@ -212,7 +213,7 @@ impl Prepared {
     pub fn keep(
         &self,
         connection: &Connection,
-        keys: &mut Keys,
+        keys: &mut KeyIndex,
         now: &str,
     ) -> rusqlite::Result<InsertOutcome> {
         let Some(rejection) = self.rejection else { return self.keep_message(connection, keys, now) };
@@ -226,28 +227,28 @@ impl Prepared {
     fn keep_message(
         &self,
         connection: &Connection,
-        keys: &mut Keys,
+        keys: &mut KeyIndex,
         now: &str,
     ) -> rusqlite::Result<InsertOutcome> {
         let digest = BodyDigest::of(&self.message.body_sha256);
         let known = match self.key {
             Some(key) if !self.is_taken_as_new => keys.find(connection, key, digest)?,
-            Some(_) | None => Known::Nothing,
+            Some(_) | None => KeyMatch::Nothing,
         };
         let conflict_of = match known {
-            Known::Same(of) if self.is_within_window(connection, of)? => {
+            KeyMatch::Same(of) if self.is_within_window(connection, of)? => {
                 self.count_duplicate(connection, of)?;
                 return Ok(InsertOutcome::Stored(Receipt::Duplicate { of }));
             }
-            Known::Other(of) if matches!(self.message.identity, Identity::IdempotencyKey(_)) => {
+            KeyMatch::Other(of) if matches!(self.message.identity, Identity::IdempotencyKey(_)) => {
                 return Ok(InsertOutcome::KeyReused { of });
             }
-            Known::Other(of) if self.is_other_form_of(connection, of)? => {
+            KeyMatch::Other(of) if self.is_other_form_of(connection, of)? => {
                 self.count_duplicate(connection, of)?;
                 return Ok(InsertOutcome::Stored(Receipt::Duplicate { of }));
             }
-            Known::Other(of) => Some(of),
-            Known::Same(_) | Known::Nothing => None,
+            KeyMatch::Other(of) => Some(of),
+            KeyMatch::Same(_) | KeyMatch::Nothing => None,
         };
         if let Some(most) = self.message.asking.as_ref().and_then(|asking| asking.max_awaiting)
             && confirmation::awaiting(connection, &self.message.source)? >= i64::from(most)
@@ -321,9 +322,11 @@ impl Prepared {
             Identity::Content { .. } | Identity::None => None,
         };
         let (payload, body) = match &message.content {
-            Content::Json(payload) => (Some(Text(payload)), None),
-            Content::Decoded { body, payload } => (Some(Text(payload.as_bytes())), Some(&body[..])),
-            Content::Unreadable { body, .. } => (None, Some(&body[..])),
+            MessageContent::Json(payload) => (Some(Utf8Text(payload)), None),
+            MessageContent::Decoded { body, payload } => {
+                (Some(Utf8Text(payload.as_bytes())), Some(&body[..]))
+            }
+            MessageContent::Unreadable { body, .. } => (None, Some(&body[..])),
         };
         connection
             .prepare_cached(
@@ -341,7 +344,7 @@ impl Prepared {
                 message.query,
                 self.remote_ip,
                 &message.body_sha256[..],
-                matches!(&message.content, Content::Unreadable { body, .. } if !body.is_empty()),
+                matches!(&message.content, MessageContent::Unreadable { body, .. } if !body.is_empty()),
                 message.body_unsigned,
                 conflict_of,
                 message.headers,
@@ -357,9 +360,9 @@ impl Prepared {
 }
 
 /// Bytes that are known to be UTF-8, bound as text without being checked again.
-struct Text<'a>(&'a [u8]);
+struct Utf8Text<'a>(&'a [u8]);
 
-impl rusqlite::ToSql for Text<'_> {
+impl rusqlite::ToSql for Utf8Text<'_> {
     fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
         Ok(ToSqlOutput::Borrowed(ValueRef::Text(self.0)))
     }

@@ -6,14 +6,14 @@ use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension as _, Row};
 
 use crate::json;
-use crate::store::delivery::dead::DeadLetters;
+use crate::store::delivery::dead::DeadLetterCount;
 use crate::store::message::content::UnreadableReason;
 use crate::store::message::filter::{Direction, MessageFilter};
 use crate::store::message::search::Search;
 
 /// One row of `messages` without what is long.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct MessageHead {
+pub struct MessageRow {
     pub id: i64,
     pub received_at: String,
     pub source: String,
@@ -44,7 +44,7 @@ pub struct MessageHead {
 /// A message with its body.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoredMessage {
-    pub head: MessageHead,
+    pub head: MessageRow,
     /// Exactly as received.
     pub body: Bytes,
     /// The JSON decoded from the body; `None` also if the body itself is the JSON.
@@ -101,8 +101,8 @@ const HEAD: &str =
   CASE WHEN payload IS NULL THEN coalesce(unreadable, iif(not_json, 'older_version', 'empty')) END AS unreadable";
 
 /// `HEAD` begins at the column `first`.
-fn read_head(row: &Row<'_>, first: usize) -> rusqlite::Result<MessageHead> {
-    Ok(MessageHead {
+fn read_head(row: &Row<'_>, first: usize) -> rusqlite::Result<MessageRow> {
+    Ok(MessageRow {
         id: row.get(first)?,
         received_at: row.get(first + 1)?,
         source: row.get(first + 2)?,
@@ -170,16 +170,16 @@ pub fn exists(connection: &Connection, id: i64) -> rusqlite::Result<bool> {
 
 /// What a replay would deliver.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ReplayCount {
+pub struct ReplayEstimate {
     pub messages: u64,
     /// With the filter `dead`: the dead letters of each target, those of removed ones included.
-    pub dead_letters: Vec<DeadLetters>,
+    pub dead_letters: Vec<DeadLetterCount>,
 }
 
 /// Some of the messages, and where the next page begins.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct MessagePage {
-    pub messages: Vec<MessageHead>,
+    pub messages: Vec<MessageRow>,
     /// `None` after the last page. A page may be short, or empty, and still not be the last: what is looked at is bounded.
     pub next: Option<i64>,
 }

@@ -6,7 +6,7 @@ use rusqlite::{Connection, params};
 use time::{Duration, OffsetDateTime};
 
 use crate::store::quarantine::books::Books;
-use crate::store::quarantine::drops::{DropReport, Drops, SpaceLimit};
+use crate::store::quarantine::drops::{Drops, RejectionDropReport, SpaceLimit};
 use crate::store::quarantine::intake::Intake;
 use crate::store::quarantine::rejection::{NewRejection, Placement, RejectionKind, SEALED_AS};
 use crate::store::seal::sealer::Sealer;
@@ -38,7 +38,7 @@ pub struct Quarantine {
     drops_in_transaction: Drops,
     /// A transaction was lost because of one of its rows.
     writes_one_row: bool,
-    report: DropReport,
+    report: RejectionDropReport,
 }
 
 impl Quarantine {

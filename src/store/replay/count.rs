@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use rusqlite::Connection;
 
-use crate::store::delivery::dead::{self, DeadLetters};
+use crate::store::delivery::dead::{self, DeadLetterCount};
 use crate::store::message::filter::{Direction, MessageFilter};
 use crate::store::message::search::Search;
 
@@ -25,7 +25,7 @@ pub struct ReplayScope {
 pub struct CountStep {
     pub messages: u64,
     /// By target.
-    pub dead_letters: BTreeMap<i64, DeadLetters>,
+    pub dead_letters: BTreeMap<i64, DeadLetterCount>,
     /// Where the next step begins; `None` after the last one.
     pub next: Option<i64>,
 }

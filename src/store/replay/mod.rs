@@ -28,7 +28,7 @@ pub struct NewReplay {
 
 /// One row of `replays`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Replay {
+pub struct StoredReplay {
     pub id: i64,
     pub created_at: String,
     pub filter: MessageFilter,
@@ -59,9 +59,9 @@ pub struct ReplayStep {
 const COLUMNS: &str =
     "id, created_at, filter, target_id, rate, state, position, through, messages, deliveries, updated_at";
 
-fn read_row(row: &Row<'_>) -> rusqlite::Result<Replay> {
+fn read_row(row: &Row<'_>) -> rusqlite::Result<StoredReplay> {
     let filter: String = row.get(2)?;
-    Ok(Replay {
+    Ok(StoredReplay {
         id: row.get(0)?,
         created_at: row.get(1)?,
         filter: serde_json::from_str(&filter).map_err(|error| {
@@ -88,18 +88,18 @@ pub fn insert(connection: &Connection, replay: &NewReplay, now: &str) -> rusqlit
         .insert(params![now, filter, replay.target, replay.rate, replay.through])
 }
 
-pub fn one(connection: &Connection, id: i64) -> rusqlite::Result<Option<Replay>> {
+pub fn one(connection: &Connection, id: i64) -> rusqlite::Result<Option<StoredReplay>> {
     let sql = format!("SELECT {COLUMNS} FROM replays WHERE id = ?1");
     connection.prepare_cached(&sql)?.query_row([id], read_row).optional()
 }
 
 /// Newest first, those below `from`.
-pub fn page(connection: &Connection, from: Option<i64>, limit: usize) -> rusqlite::Result<Vec<Replay>> {
+pub fn page(connection: &Connection, from: Option<i64>, limit: usize) -> rusqlite::Result<Vec<StoredReplay>> {
     let sql = format!("SELECT {COLUMNS} FROM replays WHERE id < ?1 ORDER BY id DESC LIMIT ?2");
     connection.prepare_cached(&sql)?.query_map(params![from.unwrap_or(i64::MAX), limit], read_row)?.collect()
 }
 
-pub fn running(connection: &Connection) -> rusqlite::Result<Vec<Replay>> {
+pub fn running(connection: &Connection) -> rusqlite::Result<Vec<StoredReplay>> {
     let sql = format!("SELECT {COLUMNS} FROM replays WHERE state = 'running' ORDER BY id");
     connection.prepare_cached(&sql)?.query_map([], read_row)?.collect()
 }

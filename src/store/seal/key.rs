@@ -14,14 +14,14 @@ use crate::store::setting::{self, KEY_CHECK, Sealing};
 use crate::store::{damage, schema, timestamp};
 
 /// The key for a database that is about to be opened.
-pub struct Key {
+pub struct DatabaseKey {
     /// `None`: a key file is made first.
     sealer: Option<Sealer>,
     /// Nothing in the database opens with it.
     forgets: bool,
 }
 
-impl Key {
+impl DatabaseKey {
     /// `key_check`: the value in the database that only the right key opens. Writes nothing.
     pub fn find(
         options: &StoreOptions,
@@ -73,7 +73,7 @@ impl Key {
 pub fn key_problem(options: &StoreOptions) -> Option<String> {
     let database = &options.path;
     let key_check = schema::check_before_opening(database).ok()?;
-    Key::find(options, database, key_check, false).err().map(|OpenError(why)| why)
+    DatabaseKey::find(options, database, key_check, false).err().map(|OpenError(why)| why)
 }
 
 /// The key of a database that the service has opened before.

@@ -3,7 +3,7 @@
 use rusqlite::{Connection, params};
 
 use crate::store::target::read::one;
-use crate::store::target::settings::{DeliveryRate, NewTarget, TargetRefused, TargetSettings, TargetState};
+use crate::store::target::settings::{DeliveryRate, TargetDraft, TargetError, TargetSettings, TargetState};
 use crate::store::target::subscription::Pattern;
 
 fn events_text(settings: &TargetSettings) -> String {
@@ -26,13 +26,13 @@ fn name_is_taken(connection: &Connection, name: &str, by_other_than: i64) -> rus
 /// `sealed`: secrets and headers, sealed already.
 pub fn insert(
     connection: &Connection,
-    target: &NewTarget,
+    target: &TargetDraft,
     sealed: Option<&str>,
     now: &str,
-) -> rusqlite::Result<Result<i64, TargetRefused>> {
+) -> rusqlite::Result<Result<i64, TargetError>> {
     let settings = &target.settings;
     if name_is_taken(connection, &settings.name, 0)? {
-        return Ok(Err(TargetRefused::NameTaken));
+        return Ok(Err(TargetError::NameTaken));
     }
     let id = connection
         .prepare_cached(
@@ -65,9 +65,9 @@ pub fn update(
     id: i64,
     settings: &TargetSettings,
     now: &str,
-) -> rusqlite::Result<Result<(), TargetRefused>> {
+) -> rusqlite::Result<Result<(), TargetError>> {
     if name_is_taken(connection, &settings.name, id)? {
-        return Ok(Err(TargetRefused::NameTaken));
+        return Ok(Err(TargetError::NameTaken));
     }
     let changed = connection
         .prepare_cached(
@@ -93,7 +93,7 @@ pub fn update(
         return Ok(Ok(()));
     }
     let is_there = one(connection, id)?.is_some_and(|target| target.state != TargetState::Removed);
-    Ok(Err(if is_there { TargetRefused::OwnerIsFixed } else { TargetRefused::NotFound }))
+    Ok(Err(if is_there { TargetError::OwnerIsFixed } else { TargetError::NotFound }))
 }
 
 pub fn set_sealed_secrets(
@@ -101,13 +101,13 @@ pub fn set_sealed_secrets(
     id: i64,
     sealed: &str,
     now: &str,
-) -> rusqlite::Result<Result<(), TargetRefused>> {
+) -> rusqlite::Result<Result<(), TargetError>> {
     let changed = connection
         .prepare_cached(
             "UPDATE targets SET sealed_secrets = ?2, updated_at = ?3 WHERE id = ?1 AND state <> 'removed'",
         )?
         .execute(params![id, sealed, now])?;
-    Ok(if changed == 1 { Ok(()) } else { Err(TargetRefused::NotFound) })
+    Ok(if changed == 1 { Ok(()) } else { Err(TargetError::NotFound) })
 }
 
 /// A target that is removed stays so, but for one of the environment that is declared again (`declaration`).
@@ -117,7 +117,7 @@ pub fn set_state(
     state: TargetState,
     reason: Option<&str>,
     now: &str,
-) -> rusqlite::Result<Result<(), TargetRefused>> {
+) -> rusqlite::Result<Result<(), TargetError>> {
     let changed = connection
         .prepare_cached(
             "UPDATE targets SET state = ?2, state_reason = ?3,
@@ -125,7 +125,7 @@ pub fn set_state(
              WHERE id = ?1 AND state <> 'removed'",
         )?
         .execute(params![id, state, reason, now])?;
-    Ok(if changed == 1 { Ok(()) } else { Err(TargetRefused::NotFound) })
+    Ok(if changed == 1 { Ok(()) } else { Err(TargetError::NotFound) })
 }
 
 /// It has said that it wants nothing any more; unless it is somewhere else by now, or nobody asks it.

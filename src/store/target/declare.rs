@@ -4,7 +4,7 @@ use rusqlite::{Connection, OptionalExtension as _, params};
 use serde_json::json;
 
 use crate::store::target;
-use crate::store::target::settings::NewTarget;
+use crate::store::target::settings::TargetDraft;
 
 /// Makes those of the environment what it says now; the ids, in the order of `declared`. `Err`: the name that another
 /// target has; then nothing is changed.
@@ -13,7 +13,7 @@ use crate::store::target::settings::NewTarget;
 /// another owner it is a new one: what waits for the first owner must not go to the second.
 pub fn declare(
     connection: &Connection,
-    declared: &[NewTarget],
+    declared: &[TargetDraft],
     now: &str,
 ) -> rusqlite::Result<Result<Vec<i64>, String>> {
     for target in declared {
@@ -54,7 +54,7 @@ fn has_other(connection: &Connection, name: &str) -> rusqlite::Result<bool> {
         .query_row([name], |row| row.get(0))
 }
 
-fn remove_others(connection: &Connection, declared: &[NewTarget], now: &str) -> rusqlite::Result<()> {
+fn remove_others(connection: &Connection, declared: &[TargetDraft], now: &str) -> rusqlite::Result<()> {
     let kept =
         declared.iter().map(|target| json!({"name": target.settings.name, "owner": target.settings.owner}));
     let kept = serde_json::Value::from_iter(kept).to_string();
@@ -70,7 +70,7 @@ fn remove_others(connection: &Connection, declared: &[NewTarget], now: &str) -> 
 }
 
 /// The newest one of this name and owner, whatever its state.
-fn known(connection: &Connection, target: &NewTarget) -> rusqlite::Result<Option<i64>> {
+fn known(connection: &Connection, target: &TargetDraft) -> rusqlite::Result<Option<i64>> {
     connection
         .prepare_cached(
             "SELECT id FROM targets WHERE origin = 'environment' AND name = ?1 AND owner IS ?2 ORDER BY id DESC LIMIT 1",

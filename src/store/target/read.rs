@@ -4,22 +4,22 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension as _, Row};
 
-use crate::store::target::settings::{DeliveryRate, Target, TargetSettings, TargetState};
+use crate::store::target::settings::{DeliveryRate, StoredTarget, TargetSettings, TargetState};
 use crate::store::target::subscription::{Filter, Pattern, Subscription, Subscriptions};
 
 const COLUMNS: &str =
     "id, name, kind, origin, state, state_since, state_reason, owner, events, filter, url, content_type,
   concurrency, ordering, rate, timeout_seconds, created_at, updated_at";
 
-fn read_row(row: &Row<'_>) -> rusqlite::Result<Target> {
+fn read_row(row: &Row<'_>) -> rusqlite::Result<StoredTarget> {
     let events: String = row.get("events")?;
     let filter: Option<String> = row.get("filter")?;
     let rate: Option<String> = row.get("rate")?;
     // What somebody has broken by hand gets nothing, rather than everything.
     let events: Vec<String> = serde_json::from_str(&events).unwrap_or_default();
-    let nothing = || Filter(vec![crate::store::target::subscription::Condition::never()]);
+    let nothing = || Filter(vec![crate::store::target::subscription::PayloadCondition::never()]);
     let parse = |text: String| serde_json::from_str(&text).unwrap_or_else(|_| nothing());
-    Ok(Target {
+    Ok(StoredTarget {
         id: row.get("id")?,
         kind: row.get("kind")?,
         origin: row.get("origin")?,
@@ -44,25 +44,25 @@ fn read_row(row: &Row<'_>) -> rusqlite::Result<Target> {
 }
 
 /// All that are not removed, and those removed that still have something to deliver.
-pub fn all(connection: &Connection) -> rusqlite::Result<Vec<Target>> {
+pub fn all(connection: &Connection) -> rusqlite::Result<Vec<StoredTarget>> {
     let sql = format!("SELECT {COLUMNS} FROM targets WHERE state <> 'removed' ORDER BY id");
     connection.prepare_cached(&sql)?.query_map([], read_row)?.collect()
 }
 
 /// Whatever its state.
-pub fn one(connection: &Connection, id: i64) -> rusqlite::Result<Option<Target>> {
+pub fn one(connection: &Connection, id: i64) -> rusqlite::Result<Option<StoredTarget>> {
     let sql = format!("SELECT {COLUMNS} FROM targets WHERE id = ?1");
     connection.prepare_cached(&sql)?.query_row([id], read_row).optional()
 }
 
 /// The one of that name that is not removed.
-pub fn by_name(connection: &Connection, name: &str) -> rusqlite::Result<Option<Target>> {
+pub fn by_name(connection: &Connection, name: &str) -> rusqlite::Result<Option<StoredTarget>> {
     let sql = format!("SELECT {COLUMNS} FROM targets WHERE name = ?1 AND state <> 'removed'");
     connection.prepare_cached(&sql)?.query_row([name], read_row).optional()
 }
 
 /// All that are not removed, each with what is sealed of it: in one look, so that they belong together.
-pub fn all_with_sealed(connection: &Connection) -> rusqlite::Result<Vec<(Target, Option<String>)>> {
+pub fn all_with_sealed(connection: &Connection) -> rusqlite::Result<Vec<(StoredTarget, Option<String>)>> {
     let sql = format!("SELECT {COLUMNS}, sealed_secrets FROM targets WHERE state <> 'removed' ORDER BY id");
     let read = |row: &Row<'_>| Ok((read_row(row)?, row.get("sealed_secrets")?));
     connection.prepare_cached(&sql)?.query_map([], read)?.collect()

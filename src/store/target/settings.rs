@@ -21,7 +21,7 @@ words!(
 );
 words!(
     /// Whether a delivery waits until the one before it is delivered or dead.
-    Ordering { Any = "any", Strict = "strict" }
+    DeliveryOrdering { Any = "any", Strict = "strict" }
 );
 words!(
     /// What a body is turned into.
@@ -71,14 +71,14 @@ pub struct TargetSettings {
     /// `None`: as it was received; JSON for emitted events.
     pub content_type: Option<ContentType>,
     pub concurrency: u32,
-    pub ordering: Ordering,
+    pub ordering: DeliveryOrdering,
     pub rate: Option<DeliveryRate>,
     pub timeout: Duration,
 }
 
 /// A target to be made. Not `Debug`: it has secrets.
 #[derive(Clone)]
-pub struct NewTarget {
+pub struct TargetDraft {
     pub kind: TargetKind,
     pub origin: Origin,
     pub settings: TargetSettings,
@@ -88,7 +88,7 @@ pub struct NewTarget {
 
 /// One row of `targets`, without what is sealed.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Target {
+pub struct StoredTarget {
     pub id: i64,
     pub kind: TargetKind,
     pub origin: Origin,
@@ -100,7 +100,7 @@ pub struct Target {
     pub updated_at: String,
 }
 
-impl Target {
+impl StoredTarget {
     /// Targets of the API always have a secret, unless `creel serve --forget-sealed` has dropped it.
     pub fn has_lost(&self, secrets: &TargetSecrets) -> bool {
         self.kind == TargetKind::Http && self.origin == Origin::Api && secrets.secrets.is_empty()
@@ -111,14 +111,14 @@ impl Target {
 #[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TargetSecrets {
     /// The newest first.
-    pub secrets: Vec<TargetSecret>,
+    pub secrets: Vec<StoredSecret>,
     /// Sent with every request.
     pub headers: Vec<(String, String)>,
 }
 
 /// A secret that signs, for ever or until then.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct TargetSecret {
+pub struct StoredSecret {
     pub secret: String,
     /// As timestamps are written.
     pub until: Option<String>,
@@ -132,7 +132,7 @@ impl std::fmt::Debug for TargetSecrets {
 
 /// Why a target cannot be made or changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum TargetRefused {
+pub enum TargetError {
     #[error("another target has this name")]
     NameTaken,
     #[error("there is no such target")]

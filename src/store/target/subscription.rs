@@ -45,7 +45,7 @@ impl fmt::Display for Pattern {
 /// What must hold of one place of the payload.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Condition {
+pub struct PayloadCondition {
     /// RFC 6901: `/pull_request/base/ref`; empty for the whole payload.
     pub pointer: String,
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
@@ -64,9 +64,9 @@ fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Literal>
 /// All of them must hold.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct Filter(pub Vec<Condition>);
+pub struct Filter(pub Vec<PayloadCondition>);
 
-impl Condition {
+impl PayloadCondition {
     /// What nothing meets.
     pub fn never() -> Self {
         Self { pointer: String::new(), equals: None, among: Some(Vec::new()), exists: None }

@@ -22,7 +22,7 @@ fn a_kept_message_is_in_the_file_with_its_exact_bytes() {
     assert_eq!(setup.keep(&store, with_id("one", body)), Ok(Receipt::New { id: 1 }));
     assert_eq!(setup.query::<String>("SELECT payload FROM messages"), body);
     setup.close(store);
-    assert_eq!(verify(&setup.path()).unwrap(), VerifyReport { checked: 1, ..VerifyReport::default() });
+    assert_eq!(verify(&setup.path()).unwrap(), IntegrityReport { checked: 1, ..IntegrityReport::default() });
 }
 
 /// Rows written by older versions have no stored reason.
@@ -31,7 +31,7 @@ fn unreadable_body_has_reason_after_upgrade() {
     let setup = Setup::new();
     let store = setup.open();
     for (body, reason) in [("", UnreadableReason::Empty), ("a", UnreadableReason::TooDeep)] {
-        let content = Content::Unreadable { body: Bytes::copy_from_slice(body.as_bytes()), reason };
+        let content = MessageContent::Unreadable { body: Bytes::copy_from_slice(body.as_bytes()), reason };
         setup.keep(&store, NewMessage { content, ..message(Identity::None, body) }).unwrap();
     }
     setup.keep(&store, message(Identity::None, "1")).unwrap();
@@ -87,8 +87,8 @@ fn the_oldest_key_is_known_after_a_merge_a_restart_and_the_end_of_its_message() 
     setup.keep_all(&store, messages);
     setup.merge_keys(&store);
     assert_eq!(setup.query::<i64>("SELECT count(*) FROM delivery_keys"), 500);
-    let deleted = setup.runtime.block_on(store.cleanup().delete_messages(vec![1], Keeping::default()));
-    assert_eq!(deleted, Ok(Step { taken: 1, changed: 1 }));
+    let deleted = setup.runtime.block_on(store.cleanup().delete_messages(vec![1], RetentionRule::default()));
+    assert_eq!(deleted, Ok(StepResult { taken: 1, changed: 1 }));
     assert_eq!(setup.keep(&store, with_id("id 0", "1")), Ok(Receipt::Duplicate { of: 1 }));
     setup.close(store);
     let store = setup.open();

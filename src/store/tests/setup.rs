@@ -102,7 +102,7 @@ pub fn message(identity: Identity, body: &str) -> NewMessage {
         remote_ip: IpAddr::V4(Ipv4Addr::LOCALHOST),
         headers: "{}".to_owned(),
         body_sha256: digest(&SHA256, body.as_bytes()).as_ref().try_into().unwrap(),
-        content: Content::Json(Bytes::copy_from_slice(body.as_bytes())),
+        content: MessageContent::Json(Bytes::copy_from_slice(body.as_bytes())),
         body_unsigned: false,
         owner: None,
         unverified: false,

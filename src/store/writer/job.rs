@@ -7,7 +7,7 @@ use tokio::sync::oneshot;
 
 use crate::store::error::Unavailable;
 use crate::store::files::Files;
-use crate::store::keys::Keys;
+use crate::store::keys::KeyIndex;
 use crate::store::message::insert::{InsertOutcome, Prepared};
 use crate::store::quarantine::intake::Intake;
 use crate::store::quarantine::write::Quarantine;
@@ -39,14 +39,14 @@ pub trait Task: Send {
 /// What a task may use.
 pub struct Database<'a> {
     pub connection: &'a Connection,
-    pub keys: &'a mut Keys,
+    pub keys: &'a mut KeyIndex,
     pub quarantine: &'a mut Quarantine,
     pub intake: &'a Intake,
     pub files: &'a Files,
 }
 
 /// A closure as a task.
-pub struct Call<T, F, C> {
+pub struct WriteCall<T, F, C> {
     pub work: Option<F>,
     pub value: Option<T>,
     /// Told of the value once it is committed.
@@ -54,7 +54,7 @@ pub struct Call<T, F, C> {
     pub reply: oneshot::Sender<Result<T, Unavailable>>,
 }
 
-impl<T, F, C> Task for Call<T, F, C>
+impl<T, F, C> Task for WriteCall<T, F, C>
 where
     T: Send,
     F: FnOnce(&mut Database<'_>) -> rusqlite::Result<T> + Send,
@@ -112,13 +112,13 @@ impl Job {
 
 /// What became of one job of a transaction.
 #[derive(Clone, Copy)]
-pub enum Outcome {
+pub enum JobOutcome {
     Insert(InsertOutcome),
     Done,
     Refused,
 }
 
-impl Outcome {
+impl JobOutcome {
     pub fn tell(self, job: Job) {
         match (self, job) {
             (Self::Insert(outcome), Job::Keep(keep)) => drop(keep.reply.send(Ok(outcome))),
@@ -129,7 +129,7 @@ impl Outcome {
 }
 
 /// What the writer does next.
-pub enum Next {
+pub enum NextJob {
     Job(Job),
     Nothing,
     Closed,

@@ -22,13 +22,13 @@ use crate::store::connection::Pooled;
 use crate::store::continuity::marker::Marker;
 use crate::store::error::Unavailable;
 use crate::store::files::Files;
-use crate::store::keys::Keys;
+use crate::store::keys::KeyIndex;
 use crate::store::message::insert::{InsertOutcome, Prepared, Receipt};
 use crate::store::quarantine::intake::Intake;
 use crate::store::quarantine::write::Quarantine;
 use crate::store::seal::sealer::Sealer;
-use crate::store::shared::Shared;
-use crate::store::writer::job::{Database, Job, Next, Outcome, Task, drop_expired};
+use crate::store::shared::SharedState;
+use crate::store::writer::job::{Database, Job, JobOutcome, NextJob, Task, drop_expired};
 use crate::store::writer::trouble::Trouble;
 use crate::store::{damage, timestamp};
 
@@ -46,7 +46,7 @@ thread_local! {
 }
 pub struct Writer {
     pub connection: Pooled,
-    pub keys: Keys,
+    pub keys: KeyIndex,
     pub quarantine: Quarantine,
     pub intake: Arc<Intake>,
     pub sealer: Arc<Sealer>,
@@ -54,7 +54,7 @@ pub struct Writer {
     pub marker: Marker,
     /// Rows that the connection had changed when the transaction began.
     pub changes_before: u64,
-    pub shared: Arc<Shared>,
+    pub shared: Arc<SharedState>,
     pub clock: fn() -> OffsetDateTime,
     /// Not before then is the writer stopped again for a checkpoint that a reader holds up.
     pub next_stop: Instant,
@@ -79,9 +79,9 @@ impl Writer {
         let mut background_works = true;
         while !is_closing {
             let first = match self.next(jobs, background_works) {
-                Next::Job(job) => Some(job),
-                Next::Nothing => None,
-                Next::Closed => break,
+                NextJob::Job(job) => Some(job),
+                NextJob::Nothing => None,
+                NextJob::Closed => break,
             };
             background_works = match first {
                 Some(job) => {
@@ -95,16 +95,16 @@ impl Writer {
         self.close();
     }
 
-    fn next(&self, jobs: &Receiver<Job>, background_works: bool) -> Next {
+    fn next(&self, jobs: &Receiver<Job>, background_works: bool) -> NextJob {
         let Some(at) = self.background_work_at().filter(|_| !self.shared.is_stopped()) else {
-            return jobs.recv().map_or(Next::Closed, Next::Job);
+            return jobs.recv().map_or(NextJob::Closed, NextJob::Job);
         };
         let pause = if background_works { Duration::ZERO } else { BACKGROUND_PAUSE };
         let wait = at.saturating_duration_since(Instant::now()).max(pause);
         match jobs.recv_timeout(wait) {
-            Ok(job) => Next::Job(job),
-            Err(RecvTimeoutError::Timeout) => Next::Nothing,
-            Err(RecvTimeoutError::Disconnected) => Next::Closed,
+            Ok(job) => NextJob::Job(job),
+            Err(RecvTimeoutError::Timeout) => NextJob::Nothing,
+            Err(RecvTimeoutError::Disconnected) => NextJob::Closed,
         }
     }
 
@@ -138,7 +138,7 @@ impl Writer {
         while !batch.is_empty() {
             match self.write_transaction(&mut batch) {
                 Ok(outcomes) => {
-                    let messages = outcomes.iter().filter(|one| matches!(one, Outcome::Insert(_))).count();
+                    let messages = outcomes.iter().filter(|one| matches!(one, JobOutcome::Insert(_))).count();
                     // What the clean-up writes goes into the ballast's place: that is no space for messages.
                     if messages > 0 {
                         self.files.note_space();
@@ -168,13 +168,13 @@ impl Writer {
     }
 
     /// Those who process messages off the path of a request.
-    fn tell_of_work(&self, outcomes: &[Outcome], batch: &[Job]) {
+    fn tell_of_work(&self, outcomes: &[JobOutcome], batch: &[Job]) {
         let mut is_news = false;
         let mut is_asked = false;
         let mut targets = BTreeSet::new();
         for (outcome, job) in outcomes.iter().zip(batch) {
             if let (
-                Outcome::Insert(InsertOutcome::Stored(Receipt::New { .. } | Receipt::Conflict { .. })),
+                JobOutcome::Insert(InsertOutcome::Stored(Receipt::New { .. } | Receipt::Conflict { .. })),
                 Job::Keep(keep),
             ) = (outcome, job)
             {
@@ -194,7 +194,7 @@ impl Writer {
         }
     }
 
-    fn write_transaction(&mut self, batch: &mut Vec<Job>) -> Result<Vec<Outcome>, Trouble> {
+    fn write_transaction(&mut self, batch: &mut Vec<Job>) -> Result<Vec<JobOutcome>, Trouble> {
         self.begin()?;
         // Only now is it known how long the lock took.
         *batch = drop_expired(std::mem::take(batch), false);
@@ -206,8 +206,8 @@ impl Writer {
         match &outcomes {
             Ok(outcomes) => {
                 let ids = outcomes.iter().filter_map(|outcome| match outcome {
-                    Outcome::Insert(InsertOutcome::Stored(receipt)) => Some(receipt.id()),
-                    Outcome::Insert(_) | Outcome::Done | Outcome::Refused => None,
+                    JobOutcome::Insert(InsertOutcome::Stored(receipt)) => Some(receipt.id()),
+                    JobOutcome::Insert(_) | JobOutcome::Done | JobOutcome::Refused => None,
                 });
                 self.keys.commit(ids.max().unwrap_or(0));
                 self.keys.merge_committed();
@@ -233,20 +233,20 @@ impl Writer {
         self.connection.prepare_cached(sql)?.execute([]).map(drop)
     }
 
-    fn run_jobs(&mut self, batch: &mut [Job]) -> Result<Vec<Outcome>, Trouble> {
+    fn run_jobs(&mut self, batch: &mut [Job]) -> Result<Vec<JobOutcome>, Trouble> {
         let mut outcomes = Vec::with_capacity(batch.len());
         let now = timestamp::to_text((self.clock)());
         for job in batch {
             let done = match job {
-                Job::Keep(keep) => self.keep(&keep.message, &now).map(Outcome::Insert),
+                Job::Keep(keep) => self.keep(&keep.message, &now).map(JobOutcome::Insert),
                 Job::Run(task) => {
                     let done = self.run_task(&mut **task);
                     if done.is_err() {
                         self.quarantine.invalidate();
                     }
-                    done.map(|()| Outcome::Done)
+                    done.map(|()| JobOutcome::Done)
                 }
-                Job::Wake | Job::Close => Ok(Outcome::Done),
+                Job::Wake | Job::Close => Ok(JobOutcome::Done),
             };
             outcomes.push(match done {
                 Ok(outcome) => outcome,
@@ -286,14 +286,14 @@ impl Writer {
     }
 
     /// The failure of one job stays its own, unless it has cost the whole transaction.
-    fn refuse_one(&self, error: &rusqlite::Error) -> Result<Outcome, Trouble> {
+    fn refuse_one(&self, error: &rusqlite::Error) -> Result<JobOutcome, Trouble> {
         if damage::is_damage(error) {
             self.note_damage("a write", error);
         }
         match self.classify(error) {
             Trouble::Lost if !self.connection.is_autocommit() => {
                 log::error!("one job of a batch could not be written, the others are: {error}");
-                Ok(Outcome::Refused)
+                Ok(JobOutcome::Refused)
             }
             trouble => Err(trouble),
         }

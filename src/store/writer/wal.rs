@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::store::error::Unavailable;
-use crate::store::files::Change;
+use crate::store::files::FileChange;
 use crate::store::writer::trouble::Trouble;
 use crate::store::writer::{PAUSE_BETWEEN_STOPS, WAL_FRAMES, Writer};
 use crate::store::{checkpoint, rescue, wal_size};
@@ -140,8 +140,8 @@ impl Writer {
         }
         let change = match self.files.check() {
             Ok(()) => return Ok(()),
-            Err(Change::Cut("WAL")) if self.was_reset_by_another() => return Ok(()),
-            Err(Change::Cut("database")) if self.was_shrunk_by_another() => return Ok(()),
+            Err(FileChange::Cut("WAL")) if self.was_reset_by_another() => return Ok(()),
+            Err(FileChange::Cut("database")) if self.was_shrunk_by_another() => return Ok(()),
             Err(change) => change,
         };
         // First of all nothing is acknowledged any more.

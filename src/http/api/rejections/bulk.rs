@@ -17,7 +17,7 @@ use super::again::{Again, JUDGED_WITHIN, Judged};
 use crate::http::examine::Proof;
 use crate::http::service::Service;
 use crate::store::{
-    IngestError, NewMessage, Receipt, RejectionFilter, RejectionHead, RejectionKind, RejectionPosition,
+    IngestError, NewMessage, Receipt, RejectionFilter, RejectionKind, RejectionPosition, RejectionRow,
     Unavailable,
 };
 
@@ -200,7 +200,7 @@ async fn step(
         service.store.reads().next_rejections(filter.clone(), after.clone(), through, ROWS_PER_STEP).await?;
     let mut is_last = heads.len() < ROWS_PER_STEP;
     let mut problem = None;
-    let mut findings: Vec<(RejectionHead, Finding)> = Vec::new();
+    let mut findings: Vec<(RejectionRow, Finding)> = Vec::new();
     let mut bytes = 0;
     for head in heads {
         bytes += head.body_bytes.unwrap_or_default();
@@ -264,7 +264,7 @@ async fn find(service: &web::Data<Service>, id: i64, action: Action) -> Result<F
 /// Stores the messages among the findings in their order. How far that came, and what ended it.
 async fn write(
     service: &Service,
-    findings: Vec<(RejectionHead, Finding)>,
+    findings: Vec<(RejectionRow, Finding)>,
 ) -> (BulkStep, Option<RejectionPosition>, Option<Unavailable>) {
     let mut messages = Vec::new();
     let mut others = Vec::new();

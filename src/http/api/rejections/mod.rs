@@ -235,7 +235,7 @@ impl RejectionContent {
 }
 
 impl RejectionHead {
-    fn of(service: &Service, head: store::RejectionHead) -> Self {
+    fn of(service: &Service, head: store::RejectionRow) -> Self {
         let cause = explanation::cause_of(&head.cause);
         let source = service.sources.iter().find(|source| *source.name == *head.source);
         let source = source.filter(|_| cause.is_some_and(cause_may_concern_url));

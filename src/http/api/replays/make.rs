@@ -241,7 +241,7 @@ pub async fn retry(
 /// Where to.
 enum To {
     WhoWouldGetItToday,
-    Target(Box<store::Target>),
+    Target(Box<store::StoredTarget>),
     Url(String),
 }
 
@@ -277,7 +277,7 @@ impl To {
     }
 
     /// A URL becomes a target only now.
-    async fn into_target(self, service: &Service) -> Result<Option<store::Target>, ApiError> {
+    async fn into_target(self, service: &Service) -> Result<Option<store::StoredTarget>, ApiError> {
         match self {
             Self::WhoWouldGetItToday => Ok(None),
             Self::Target(target) => Ok(Some(*target)),
@@ -287,7 +287,7 @@ impl To {
 }
 
 impl DeadLetters {
-    fn of(letters: store::DeadLetters, to_where_it_died: bool) -> Self {
+    fn of(letters: store::DeadLetterCount, to_where_it_died: bool) -> Self {
         Self {
             target_id: letters.target,
             target: letters.name,
@@ -310,7 +310,7 @@ async fn message_to_replay(service: &Service, id: i64) -> Result<StoredMessage, 
     }
 }
 
-fn refuse_removed(target: &store::Target) -> Result<(), ApiError> {
+fn refuse_removed(target: &store::StoredTarget) -> Result<(), ApiError> {
     if target.state != StoredState::Removed {
         return Ok(());
     }
@@ -318,7 +318,7 @@ fn refuse_removed(target: &store::Target) -> Result<(), ApiError> {
 }
 
 /// A target with an owner never gets a received message, or another owner's event.
-fn refuse_other_owner(target: &store::Target, message: &StoredMessage) -> Result<(), ApiError> {
+fn refuse_other_owner(target: &store::StoredTarget, message: &StoredMessage) -> Result<(), ApiError> {
     let owner = &target.settings.owner;
     if owner.is_none() || *owner == message.head.owner {
         return Ok(());

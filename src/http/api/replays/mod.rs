@@ -122,7 +122,7 @@ pub async fn cancel(
     Ok(web::Json(Replay::of(replay, Role::Admin)))
 }
 
-async fn stored(service: &Service, id: i64) -> Result<store::Replay, ApiError> {
+async fn stored(service: &Service, id: i64) -> Result<store::StoredReplay, ApiError> {
     let found = service.store.reads().replay(id).await?;
     found.ok_or_else(|| {
         ApiError::NotFound(format!("Replay {id} not found (it may have been deleted by retention)."))
@@ -130,7 +130,7 @@ async fn stored(service: &Service, id: i64) -> Result<store::Replay, ApiError> {
 }
 
 impl Replay {
-    fn of(replay: store::Replay, role: Role) -> Self {
+    fn of(replay: store::StoredReplay, role: Role) -> Self {
         let mut filter = ReplayFilter::from(replay.filter);
         filter.text = filter.text.filter(|_| role == Role::Admin);
         Self {

@@ -18,7 +18,7 @@ use crate::config;
 use crate::http::service::Service;
 use crate::http::tokens::Role;
 use crate::json::Literal;
-use crate::store::{self, DeliveryRate, Pattern, TargetRefused};
+use crate::store::{self, DeliveryRate, Pattern, TargetError};
 
 /// Where messages go.
 #[derive(Debug, Serialize, ToSchema)]
@@ -246,7 +246,7 @@ async fn set_state(
 ///
 /// # Errors
 /// When there is none.
-pub async fn stored(service: &Service, id: i64) -> Result<store::Target, ApiError> {
+pub async fn stored(service: &Service, id: i64) -> Result<store::StoredTarget, ApiError> {
     service.store.reads().target(id).await?.ok_or_else(|| no_such_target(&id.to_string()))
 }
 
@@ -267,7 +267,7 @@ pub async fn id_of(service: &Service, text: Option<&str>) -> Result<Option<i64>,
 ///
 /// # Errors
 /// When there is none.
-pub async fn named(service: &Service, text: &str) -> Result<store::Target, ApiError> {
+pub async fn named(service: &Service, text: &str) -> Result<store::StoredTarget, ApiError> {
     let by_id = match text.parse() {
         Ok(id) => service.store.reads().target(id).await?,
         Err(_) => None,
@@ -279,7 +279,11 @@ pub async fn named(service: &Service, text: &str) -> Result<store::Target, ApiEr
     found.ok_or_else(|| no_such_target(text))
 }
 
-async fn details(service: &Service, target: store::Target, role: Role) -> Result<TargetDetails, ApiError> {
+async fn details(
+    service: &Service,
+    target: store::StoredTarget,
+    role: Role,
+) -> Result<TargetDetails, ApiError> {
     let secrets = service.store.reads().target_secrets(target.id).await?;
     Ok(TargetDetails {
         target: Target::of(target, role),
@@ -288,7 +292,7 @@ async fn details(service: &Service, target: store::Target, role: Role) -> Result
     })
 }
 
-fn refuse_if_declared(target: &store::Target) -> Result<(), ApiError> {
+fn refuse_if_declared(target: &store::StoredTarget) -> Result<(), ApiError> {
     if target.origin != store::Origin::Environment {
         return Ok(());
     }
@@ -299,25 +303,25 @@ fn refuse_if_declared(target: &store::Target) -> Result<(), ApiError> {
     )))
 }
 
-fn told(refused: TargetRefused, name: &str) -> ApiError {
+fn told(refused: TargetError, name: &str) -> ApiError {
     match refused {
-        TargetRefused::NameTaken => ApiError::NameTaken(name.to_owned()),
-        TargetRefused::NotFound => no_such_target(name),
-        TargetRefused::Sealed => ApiError::NotChangeable(format!(
+        TargetError::NameTaken => ApiError::NameTaken(name.to_owned()),
+        TargetError::NotFound => no_such_target(name),
+        TargetError::Sealed => ApiError::NotChangeable(format!(
             "The secrets of {name} were sealed under another CREEL_KEY: start with that one, or make the target anew."
         )),
-        TargetRefused::SecretsLost(id) => ApiError::NotChangeable(format!(
+        TargetError::SecretsLost(id) => ApiError::NotChangeable(format!(
             "The secrets of {name} were dropped with a lost key, and its deliveries would be unsigned: make a new secret with \
              `POST /api/v1/targets/{id}/secret`, set its headers again, then resume it."
         )),
-        TargetRefused::OwnerIsFixed => {
+        TargetError::OwnerIsFixed => {
             ApiError::NotChangeable(format!("The owner of {name} cannot be changed: make another target."))
         }
     }
 }
 
 impl Target {
-    fn of(target: store::Target, role: Role) -> Self {
+    fn of(target: store::StoredTarget, role: Role) -> Self {
         let settings = target.settings;
         Self {
             id: target.id,
@@ -348,14 +352,14 @@ fn place_of(url: &str) -> String {
     format!("{}/…", parsed.unwrap_or_default())
 }
 
-impl From<store::Condition> for Condition {
-    fn from(condition: store::Condition) -> Self {
-        let store::Condition { pointer, equals, among, exists } = condition;
+impl From<store::PayloadCondition> for Condition {
+    fn from(condition: store::PayloadCondition) -> Self {
+        let store::PayloadCondition { pointer, equals, among, exists } = condition;
         Self { pointer, equals, among, exists }
     }
 }
 
-impl From<Condition> for store::Condition {
+impl From<Condition> for store::PayloadCondition {
     fn from(condition: Condition) -> Self {
         let Condition { pointer, equals, among, exists } = condition;
         Self { pointer, equals, among, exists }

@@ -93,19 +93,19 @@ pub async fn rotate(
 
 /// The newest signs for ever, those before it for the overlap at most.
 fn rotated(
-    before: Vec<store::TargetSecret>,
+    before: Vec<store::StoredSecret>,
     newest: String,
     overlap_seconds: u32,
     now: OffsetDateTime,
-) -> Vec<store::TargetSecret> {
+) -> Vec<store::StoredSecret> {
     let end = timestamp::to_text(now + Duration::seconds(i64::from(overlap_seconds)));
     let now = timestamp::to_text(now);
     let older = before.into_iter().filter(|old| old.secret != newest).filter_map(|old| {
         let until = old.until.map_or(end.clone(), |until| until.min(end.clone()));
-        (until > now).then_some(store::TargetSecret { until: Some(until), ..old })
+        (until > now).then_some(store::StoredSecret { until: Some(until), ..old })
     });
     let older: Vec<_> = older.take(MAX_SECRETS - 1).collect();
-    let newest = store::TargetSecret { secret: newest, until: None };
+    let newest = store::StoredSecret { secret: newest, until: None };
     std::iter::once(newest).chain(older).collect()
 }
 
@@ -147,7 +147,7 @@ mod tests {
 
     const NOW: OffsetDateTime = datetime!(2026-11-22 14:31:00 UTC);
 
-    fn shown(secrets: &[store::TargetSecret]) -> Vec<(&str, Option<&str>)> {
+    fn shown(secrets: &[store::StoredSecret]) -> Vec<(&str, Option<&str>)> {
         secrets.iter().map(|secret| (secret.secret.as_str(), secret.until.as_deref())).collect()
     }
 

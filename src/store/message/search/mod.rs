@@ -33,7 +33,7 @@ pub struct Search<'a> {
 
 /// The rows that a search looks at, as inclusive ranges of ids in its direction.
 #[derive(Debug, Default, PartialEq, Eq)]
-struct Scope {
+struct RowRanges {
     ranges: Vec<(i64, i64)>,
     /// The last id of an incomplete scope, behind which the next one begins.
     next: Option<i64>,
@@ -86,7 +86,7 @@ impl<'a> Search<'a> {
         Ok((items, next))
     }
 
-    fn scope(&self, connection: &Connection) -> rusqlite::Result<Scope> {
+    fn scope(&self, connection: &Connection) -> rusqlite::Result<RowRanges> {
         if !self.filter.ids.is_empty() {
             return Ok(self.of_ids(self.filter.ids.clone()));
         }
@@ -103,7 +103,7 @@ impl<'a> Search<'a> {
         }
         match self.first_of_time(connection)? {
             Some(first) => self.walk(connection, first),
-            None => Ok(Scope::default()),
+            None => Ok(RowRanges::default()),
         }
     }
 
@@ -122,7 +122,7 @@ impl<'a> Search<'a> {
         }
     }
 
-    fn of_ids(&self, mut ids: Vec<i64>) -> Scope {
+    fn of_ids(&self, mut ids: Vec<i64>) -> RowRanges {
         ids.retain(|id| (self.above < *id) && (*id < self.below));
         ids.sort_unstable();
         ids.dedup();
@@ -132,7 +132,7 @@ impl<'a> Search<'a> {
         let is_cut = ids.len() > self.looked_at();
         ids.truncate(self.looked_at());
         let next = ids.last().copied().filter(|_| is_cut);
-        Scope { ranges: ids.into_iter().map(|id| (id, id)).collect(), next }
+        RowRanges { ranges: ids.into_iter().map(|id| (id, id)).collect(), next }
     }
 
     fn looked_at(&self) -> usize {
@@ -140,7 +140,7 @@ impl<'a> Search<'a> {
     }
 
     /// A page of ids from `first` on.
-    fn walk(&self, connection: &Connection, first: i64) -> rusqlite::Result<Scope> {
+    fn walk(&self, connection: &Connection, first: i64) -> rusqlite::Result<RowRanges> {
         let (sql, until) = match self.direction {
             Direction::NewestFirst => (WALK_DOWN, self.above),
             Direction::OldestFirst => (WALK_UP, self.below),
@@ -148,9 +148,9 @@ impl<'a> Search<'a> {
         let (last, count): (Option<i64>, usize) = connection
             .prepare_cached(sql)?
             .query_row(params![first, until, self.looked_at()], |row| Ok((row.get(0)?, row.get(1)?)))?;
-        let Some(last) = last else { return Ok(Scope::default()) };
+        let Some(last) = last else { return Ok(RowRanges::default()) };
         let next = (count == self.looked_at()).then_some(last);
-        Ok(Scope { ranges: vec![(first.min(last), first.max(last))], next })
+        Ok(RowRanges { ranges: vec![(first.min(last), first.max(last))], next })
     }
 
     /// The first message in the direction that is in the range of time. Reads the whole range in the index, unless the
@@ -175,7 +175,7 @@ impl<'a> Search<'a> {
     }
 
     /// All ids of the range of time one by one, from the index alone: no page of the table is read.
-    fn listed(&self, connection: &Connection) -> rusqlite::Result<Scope> {
+    fn listed(&self, connection: &Connection) -> rusqlite::Result<RowRanges> {
         let (since, until) = self.bounds_of_time();
         let sql = match self.direction {
             Direction::NewestFirst => LISTED_DOWN,
@@ -192,7 +192,7 @@ impl<'a> Search<'a> {
     fn within<T>(
         &self,
         connection: &Connection,
-        scope: &Scope,
+        scope: &RowRanges,
         columns: &str,
         on_damage: OnDamage,
         read: impl Fn(&Row<'_>) -> rusqlite::Result<T>,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::*;
 use crate::store::{
-    AttemptOutcome, AttemptRecord, Burial, MessageFilter, NewReplay, Next, ReplayStep, schema,
+    AttemptOutcome, AttemptRecord, DiscardRequest, Disposition, MessageFilter, NewReplay, ReplayStep, schema,
 };
 
 /// A message and the one target that gets it.
@@ -16,7 +16,7 @@ fn delivered_to_one() -> (World, i64) {
 }
 
 impl World {
-    fn finish(&self, delivery: i64, next: Next) {
+    fn finish(&self, delivery: i64, next: Disposition) {
         let record = AttemptRecord {
             delivery,
             number: 1,
@@ -47,16 +47,16 @@ impl World {
 #[test]
 fn dead_delivery_is_settled_by_its_replay() {
     let (world, target) = delivered_to_one();
-    world.finish(1, Next::Dead);
+    world.finish(1, Disposition::Dead);
     assert_eq!(world.query::<i64>("SELECT count(*) FROM dead_letters"), 1);
     let second = world.again(target);
     assert_eq!(world.states(), ["replayed", "pending"]);
     assert_eq!(world.wait(world.store.reads().dead_letter_count()).unwrap(), 0);
     let first = world.wait(world.store.reads().delivery(1)).unwrap().unwrap();
     assert_eq!((first.state, first.replayed_by), (DeliveryState::Replayed, Some(second)));
-    world.finish(second, Next::Dead);
+    world.finish(second, Disposition::Dead);
     assert_eq!(world.states(), ["replayed", "dead"], "a replay that dies leaves one dead letter");
-    world.finish(world.again(target), Next::Delivered);
+    world.finish(world.again(target), Disposition::Delivered);
     assert_eq!(world.states(), ["replayed", "replayed", "delivered"]);
     assert_eq!(world.query::<i64>("SELECT count(*) FROM dead_letters"), 0);
 }
@@ -64,11 +64,11 @@ fn dead_delivery_is_settled_by_its_replay() {
 #[test]
 fn older_delivery_that_ends_after_its_replay_is_settled() {
     for (newer, older, expected) in [
-        (None, Next::Dead, ["replayed", "pending"]),
-        (Some(Next::Delivered), Next::Dead, ["replayed", "delivered"]),
-        (Some(Next::Dead), Next::Dead, ["replayed", "dead"]),
+        (None, Disposition::Dead, ["replayed", "pending"]),
+        (Some(Disposition::Delivered), Disposition::Dead, ["replayed", "delivered"]),
+        (Some(Disposition::Dead), Disposition::Dead, ["replayed", "dead"]),
         // The target has the message, so the replay that died does not count any more.
-        (Some(Next::Dead), Next::Delivered, ["delivered", "replayed"]),
+        (Some(Disposition::Dead), Disposition::Delivered, ["delivered", "replayed"]),
     ] {
         let (world, target) = delivered_to_one();
         let second = world.again(target);
@@ -84,7 +84,7 @@ fn older_delivery_that_ends_after_its_replay_is_settled() {
 fn buried_delivery_with_a_newer_one_is_settled() {
     let (world, target) = delivered_to_one();
     world.again(target);
-    let burial = Burial { deliveries: vec![1], inactive_since: None, why: "test".to_owned() };
+    let burial = DiscardRequest { deliveries: vec![1], inactive_since: None, why: "test".to_owned() };
     world.wait(world.store.delivery_queue().bury_deliveries(burial, now())).unwrap();
     assert_eq!(world.states(), ["replayed", "pending"]);
 }
@@ -93,7 +93,7 @@ fn buried_delivery_with_a_newer_one_is_settled() {
 fn replay_of_dead_letters_adds_nothing_twice() {
     let (world, target) = delivered_to_one();
     let other = world.create(settings("other", None, "*")).unwrap();
-    world.finish(1, Next::Dead);
+    world.finish(1, Disposition::Dead);
     let filter = MessageFilter { dead: true, ..MessageFilter::default() };
     for (made, states) in [(1, ["replayed", "pending"]), (0, ["replayed", "pending"])] {
         let replay = world.wait(async {

@@ -18,9 +18,10 @@ use crate::store::error::IngestError;
 use crate::store::handle::store::Store;
 use crate::store::options::StoreOptions;
 use crate::store::{
-    Content, ContentType, DeliveryFilter, DeliveryOrdering, DeliveryRate, DeliveryState, DueQuery, Identity,
-    NewMessage, NewTarget, Origin, Pattern, Receipt, Target, TargetKind, TargetRefused, TargetSecret,
-    TargetSecrets, TargetSettings, TargetState, Unavailable, UnreadableReason, timestamp,
+    ContentType, DeliveryFilter, DeliveryOrdering, DeliveryRate, DeliveryState, DueQuery, Identity,
+    MessageContent, NewMessage, Origin, Pattern, Receipt, StoredSecret, StoredTarget, TargetDraft,
+    TargetError, TargetKind, TargetSecrets, TargetSettings, TargetState, Unavailable, UnreadableReason,
+    timestamp,
 };
 
 /// No targets.
@@ -54,7 +55,7 @@ impl World {
     }
 
     fn declare(&self, targets: &[TargetSettings]) -> Result<Vec<i64>, String> {
-        let declared = targets.iter().map(|settings| NewTarget {
+        let declared = targets.iter().map(|settings| TargetDraft {
             kind: TargetKind::Http,
             origin: Origin::Environment,
             settings: settings.clone(),
@@ -63,21 +64,21 @@ impl World {
         self.wait(self.store.target_registry().declare_targets(declared.collect(), now())).unwrap()
     }
 
-    fn create(&self, settings: TargetSettings) -> Result<i64, TargetRefused> {
+    fn create(&self, settings: TargetSettings) -> Result<i64, TargetError> {
         let secrets = Some(TargetSecrets::default());
-        let target = NewTarget { kind: TargetKind::Http, origin: Origin::Api, settings, secrets };
+        let target = TargetDraft { kind: TargetKind::Http, origin: Origin::Api, settings, secrets };
         self.wait(self.store.target_registry().create_target(target, now())).unwrap()
     }
 
-    fn update(&self, id: i64, settings: TargetSettings) -> Result<(), TargetRefused> {
+    fn update(&self, id: i64, settings: TargetSettings) -> Result<(), TargetError> {
         self.wait(self.store.target_registry().update_target(id, settings, now())).unwrap()
     }
 
-    fn set_state(&self, id: i64, state: TargetState) -> Result<(), TargetRefused> {
+    fn set_state(&self, id: i64, state: TargetState) -> Result<(), TargetError> {
         self.wait(self.store.target_registry().set_target_state(id, state, None, now())).unwrap()
     }
 
-    fn target(&self, id: i64) -> Target {
+    fn target(&self, id: i64) -> StoredTarget {
         self.wait(self.store.reads().target(id)).unwrap().unwrap()
     }
 
@@ -210,7 +211,7 @@ fn a_name_that_another_target_has_is_told_and_then_nothing_is_changed() {
 fn targets_are_made_changed_paused_and_removed_and_messages_are_matched_with_what_they_are_then() {
     let world = World::new();
     let id = world.create(settings("app", None, "github.*")).unwrap();
-    assert_eq!(world.create(settings("app", None, "*")), Err(TargetRefused::NameTaken));
+    assert_eq!(world.create(settings("app", None, "*")), Err(TargetError::NameTaken));
     assert_eq!(world.targets_of(message("github.push", None, "1")), [id]);
     assert_eq!(world.targets_of(message("gitlab.push", None, "1")), NONE);
     world.update(id, settings("renamed", None, "gitlab.*")).unwrap();
@@ -221,12 +222,12 @@ fn targets_are_made_changed_paused_and_removed_and_messages_are_matched_with_wha
         assert_eq!(world.targets_of(message("gitlab.push", None, "3")), [id], "{state:?}");
     }
     let other = world.create(settings("app", None, "x.*")).unwrap();
-    assert_eq!(world.update(other, settings("renamed", None, "*")), Err(TargetRefused::NameTaken));
+    assert_eq!(world.update(other, settings("renamed", None, "*")), Err(TargetError::NameTaken));
     world.set_state(id, TargetState::Removed).unwrap();
     assert_eq!(world.targets_of(message("gitlab.push", None, "4")), NONE);
-    assert_eq!(world.update(id, settings("renamed", None, "*")), Err(TargetRefused::NotFound));
-    assert_eq!(world.set_state(id, TargetState::Active), Err(TargetRefused::NotFound));
-    assert_eq!(world.update(99, settings("x", None, "*")), Err(TargetRefused::NotFound));
+    assert_eq!(world.update(id, settings("renamed", None, "*")), Err(TargetError::NotFound));
+    assert_eq!(world.set_state(id, TargetState::Active), Err(TargetError::NotFound));
+    assert_eq!(world.update(99, settings("x", None, "*")), Err(TargetError::NotFound));
 }
 
 #[test]
@@ -248,7 +249,7 @@ fn changes_at_the_same_time_are_all_known_to_the_matching() {
     let changes = (0..40).map(|number| {
         let settings = settings(&format!("target-{number}"), None, "*");
         registry.create_target(
-            NewTarget { kind: TargetKind::Http, origin: Origin::Api, settings, secrets: None },
+            TargetDraft { kind: TargetKind::Http, origin: Origin::Api, settings, secrets: None },
             now(),
         )
     });
@@ -260,7 +261,7 @@ fn changes_at_the_same_time_are_all_known_to_the_matching() {
 #[test]
 fn a_change_is_known_to_the_matching_though_nobody_waits_for_its_answer() {
     let world = World::new();
-    let target = NewTarget {
+    let target = TargetDraft {
         kind: TargetKind::Http,
         origin: Origin::Api,
         settings: settings("app", None, "*"),
@@ -288,7 +289,7 @@ fn a_change_is_known_to_the_matching_though_nobody_waits_for_its_answer() {
 fn secrets_and_headers_are_sealed_and_the_files_hold_neither() {
     let world = World::new();
     let id = world.create(settings("app", None, "*")).unwrap();
-    let secret = |text: &str| TargetSecret { secret: text.to_owned(), until: None };
+    let secret = |text: &str| StoredSecret { secret: text.to_owned(), until: None };
     let secrets = TargetSecrets {
         secrets: vec![secret("never-in-the-file-1"), secret("never-in-the-file-2")],
         headers: vec![("authorization".to_owned(), "Bearer never-in-the-file-3".to_owned())],
@@ -344,11 +345,15 @@ fn a_filter_looks_at_json_and_forms_and_nothing_else_meets_it() {
     let ids = world.declare(&[main, settings("all", None, "*")]).unwrap();
     assert_eq!(world.targets_of(message("github.push", None, r#"{"ref": "main"}"#)), ids);
     assert_eq!(world.targets_of(message("github.push", None, r#"{"ref": "x"}"#)), ids[1..]);
-    let form =
-        Content::Decoded { body: Bytes::from_static(b"ref=main"), payload: r#"{"ref":"main"}"#.to_owned() };
+    let form = MessageContent::Decoded {
+        body: Bytes::from_static(b"ref=main"),
+        payload: r#"{"ref":"main"}"#.to_owned(),
+    };
     assert_eq!(world.targets_of(NewMessage { content: form, ..message("github.push", None, "") }), ids);
-    let other =
-        Content::Unreadable { body: Bytes::from_static(b"ref=main"), reason: UnreadableReason::NotJson };
+    let other = MessageContent::Unreadable {
+        body: Bytes::from_static(b"ref=main"),
+        reason: UnreadableReason::NotJson,
+    };
     assert_eq!(world.targets_of(NewMessage { content: other, ..message("github.push", None, "") }), ids[1..]);
 }
 

@@ -2,7 +2,9 @@
 //! owner and nothing else.
 
 use super::*;
-use crate::store::{Asked, Asking, MessageFilter, NewReplay, ReplayStep, Settlement};
+use crate::store::{
+    ConfirmationOutcome, ConfirmationRequest, MessageFilter, NewReplay, ReplayStep, Settlement,
+};
 
 const EMITTED: &str = "pay_info.paid";
 
@@ -93,11 +95,11 @@ fn the_owner_of_a_target_cannot_be_changed_but_its_name_can() {
     for owner in [Some("bob"), None] {
         assert_eq!(
             world.update(id, settings("hook", owner, "*")),
-            Err(TargetRefused::OwnerIsFixed),
+            Err(TargetError::OwnerIsFixed),
             "{owner:?}"
         );
     }
-    assert_eq!(world.update(open, settings("open", Some("ann"), "*")), Err(TargetRefused::OwnerIsFixed));
+    assert_eq!(world.update(open, settings("open", Some("ann"), "*")), Err(TargetError::OwnerIsFixed));
     assert_eq!(world.target(id).settings.owner.as_deref(), Some("ann"));
     world.update(id, settings("bob", Some("ann"), "*")).unwrap();
     assert_eq!(world.targets_of(message(EMITTED, Some("bob"), "{}")), [open]);
@@ -159,12 +161,12 @@ fn a_replay_gets_no_one_past_the_owner_and_counts_what_it_made() {
 #[test]
 fn a_confirmed_message_gets_no_one_past_the_owner() {
     let world = World::new();
-    let asking = Asking { request: "sealed".to_owned(), max_awaiting: Some(10) };
+    let asking = ConfirmationRequest { request: "sealed".to_owned(), max_awaiting: Some(10) };
     let awaiting = NewMessage { asking: Some(asking), ..message("shop.paid", None, "{}") };
     assert!(matches!(world.keep(awaiting), Ok(Receipt::New { id: 1 })));
     let [nobody, ..] = everybodys(&world);
     assert_eq!(world.deliveries_of(1), NONE);
-    let asked = Asked {
+    let asked = ConfirmationOutcome {
         message: 1,
         tries: 1,
         unknowns: 0,
