@@ -24,7 +24,7 @@ pub fn measure(report: &mut Report, many: usize) -> Outcome<()> {
         store
             .target_registry()
             .set_target_state(id, TargetState::Paused, None, OffsetDateTime::now_utc())
-            .await??;
+            .await?;
         setup::fill(&store, FEW).await?;
         let few = claim(&store, id).await?;
         setup::fill(&store, many - FEW).await?;
@@ -37,7 +37,7 @@ pub fn measure(report: &mut Report, many: usize) -> Outcome<()> {
         store
             .target_registry()
             .set_target_state(id, TargetState::Active, None, OffsetDateTime::now_utc())
-            .await??;
+            .await?;
         let mut most = before;
         let began = Instant::now();
         while began.elapsed() < IDLE {
@@ -51,7 +51,7 @@ pub fn measure(report: &mut Report, many: usize) -> Outcome<()> {
         store
             .target_registry()
             .set_target_state(id, TargetState::Paused, None, OffsetDateTime::now_utc())
-            .await??;
+            .await?;
         tokio::time::sleep(Duration::from_secs(2)).await;
         let wake_ups = wake_ups("deliver")?;
         tokio::time::sleep(IDLE).await;

@@ -35,7 +35,7 @@ fn run(targets: usize) -> Outcome<f64> {
             store
                 .target_registry()
                 .set_target_state(id, TargetState::Paused, None, OffsetDateTime::now_utc())
-                .await??;
+                .await?;
         }
         setup::fill(&store, 5_000).await?;
         let began = Instant::now();

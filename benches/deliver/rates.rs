@@ -61,7 +61,7 @@ fn durable_deliveries(url: &str) -> Outcome<f64> {
         store
             .target_registry()
             .set_target_state(id, TargetState::Paused, None, OffsetDateTime::now_utc())
-            .await??;
+            .await?;
         setup::fill(&store, DELIVERIES).await?;
         let deliveries = setup::deliveries(&store)?;
         tokio::time::sleep(Duration::from_millis(200)).await;
@@ -70,7 +70,7 @@ fn durable_deliveries(url: &str) -> Outcome<f64> {
         store
             .target_registry()
             .set_target_state(id, TargetState::Active, None, OffsetDateTime::now_utc())
-            .await??;
+            .await?;
         while store.stats().attempts_delivered < DELIVERIES as u64 {
             if began.elapsed() > Duration::from_secs(120) {
                 return Err("the deliveries did not come to their end".into());

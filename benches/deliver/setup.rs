@@ -63,7 +63,7 @@ pub async fn target(store: &Store, name: &str, url: &str, concurrency: u32) -> O
         settings,
         secrets: Some(TargetSecrets { secrets, headers: Vec::new() }),
     };
-    Ok(store.target_registry().create_target(new, OffsetDateTime::now_utc()).await??)
+    Ok(store.target_registry().create_target(new, OffsetDateTime::now_utc()).await?)
 }
 
 /// A body of JSON of 1,000 bytes.

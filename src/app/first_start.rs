@@ -1,15 +1,11 @@
 //! What the service makes up for itself when it is not told: an inbox behind a random path, and an admin token.
 
-use base64::Engine;
-use base64::prelude::BASE64_URL_SAFE_NO_PAD;
-use ring::rand::{SecureRandom, SystemRandom};
-
 use super::StartError;
 use super::admin_token;
 use crate::config::{Config, INBOX, SourceConfig};
 use crate::http::Clock;
 use crate::providers::{Secret, Settings, Verifier, recipe};
-use crate::store::{Sealing, Store};
+use crate::store::{Sealing, Store, random};
 
 const INBOX_PROVIDER: &str = "none";
 /// The setting with the random path part of the inbox.
@@ -37,7 +33,7 @@ pub async fn complete(config: &mut Config, store: &Store, clock: Clock) -> Resul
         config.sources.push(inbox);
     }
     if config.admin_token.is_none() && store.settings().setting(admin_token::SETTING).await?.is_none() {
-        let token = random_text()?;
+        let token = random::token(RANDOM_BYTES)?;
         store
             .settings()
             .set_setting(admin_token::SETTING, &admin_token::hash(&token), Sealing::Plain, clock())
@@ -52,7 +48,7 @@ async fn inbox(store: &Store, clock: Clock) -> Result<SourceConfig, StartError> 
     let path = match store.settings().setting(INBOX_PATH).await? {
         Some(path) => path,
         None => {
-            let path = random_text()?;
+            let path = random::token(RANDOM_BYTES)?;
             store.settings().set_setting(INBOX_PATH, &path, Sealing::Sealed, clock()).await?;
             path
         }
@@ -76,12 +72,6 @@ async fn inbox(store: &Store, clock: Clock) -> Result<SourceConfig, StartError> 
     })
 }
 
-fn random_text() -> Result<String, StartError> {
-    let mut bytes = [0; RANDOM_BYTES];
-    SystemRandom::new().fill(&mut bytes).map_err(|_| StartError::Randomness)?;
-    Ok(BASE64_URL_SAFE_NO_PAD.encode(bytes))
-}
-
 impl Notices {
     /// As text for a person; `base` is where the service is reached, without a trailing slash.
     pub fn text(&self, base: &str) -> String {
@@ -102,17 +92,6 @@ impl Notices {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn random_texts_are_long_fit_into_a_path_and_differ() {
-        let (one, other) = (random_text().unwrap(), random_text().unwrap());
-        assert_ne!(one, other);
-        assert_eq!(one.len(), 32);
-        assert!(
-            one.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_'),
-            "{one}"
-        );
-    }
 
     #[test]
     fn the_curl_line_stands_alone_so_that_it_can_be_pasted() {

@@ -33,7 +33,8 @@ use crate::http::routes::Surface;
 use crate::http::{Clock, Service};
 use crate::http::{learning, source_health};
 use crate::providers::{Answer, Roots, Wanted};
-use crate::store::{Consent, OpenError, Store, StoreOptions, Unavailable};
+use crate::store::random::RandomError;
+use crate::store::{Consent, OpenError, Store, StoreOptions, TargetError, Unavailable};
 use first_start::Notices;
 use listeners::{BindError, Listener};
 use logging::Log;
@@ -69,12 +70,14 @@ pub enum StartError {
     Store(#[from] OpenError),
     #[error("the database cannot be used: {0}")]
     Settings(#[from] Unavailable),
+    #[error("a target cannot be declared: {0}")]
+    Target(#[from] TargetError),
     #[error(
         "{variable}: a target that was made through the API is already named {name}; give this one another name, or remove or rename that one"
     )]
     TargetNameTaken { variable: String, name: String },
-    #[error("the system gives no random numbers")]
-    Randomness,
+    #[error(transparent)]
+    Randomness(#[from] RandomError),
     #[error("the server cannot be started: {0}")]
     Server(#[from] io::Error),
 }

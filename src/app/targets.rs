@@ -4,7 +4,7 @@ use time::OffsetDateTime;
 
 use super::StartError;
 use crate::config::{Config, Destination, TargetConfig};
-use crate::store::{Origin, Store, TargetDraft, TargetKind, TargetState};
+use crate::store::{Origin, Store, TargetDraft, TargetError, TargetKind, TargetState};
 
 /// Takes the targets out of the configuration, each with its id. Those that were declared once and are not any more
 /// get nothing from now on.
@@ -18,13 +18,14 @@ pub async fn declare(
 ) -> Result<Vec<(i64, TargetConfig)>, StartError> {
     let targets = std::mem::take(&mut config.targets);
     let declared = targets.iter().map(new_target).collect();
-    match store.target_registry().declare_targets(declared, now).await? {
+    match store.target_registry().declare_targets(declared, now).await {
         Ok(ids) => Ok(ids.into_iter().zip(targets).collect()),
-        Err(name) => {
+        Err(TargetError::DeclaredNameTaken(name)) => {
             let named = targets.iter().find(|target| target.settings.name == name);
             let variable = named.map(TargetConfig::variable).unwrap_or_default();
             Err(StartError::TargetNameTaken { variable, name })
         }
+        Err(error) => Err(error.into()),
     }
 }
 
@@ -103,7 +104,7 @@ mod tests {
         let mut settings = config(&[("CREEL_TARGET_APP_URL", "http://app/")]).targets.remove(0).settings;
         settings.url = Some("https://example.com/".to_owned());
         let made = TargetDraft { kind: TargetKind::Http, origin: Origin::Api, settings, secrets: None };
-        store.target_registry().create_target(made, now).await.unwrap().unwrap();
+        store.target_registry().create_target(made, now).await.unwrap();
         let mut config = config(&[("CREEL_TARGET_APP_EXEC", "deploy")]);
         let error = declare(&mut config, &store, now).await.unwrap_err();
         let text = error.to_string();

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use ring::rand::{SecureRandom, SystemRandom};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc2822;
+
+use crate::store::random;
 
 /// The pause before each try, the first one included: about three days in all.
 const PAUSES_SECONDS: [u64; 12] = [0, 5, 30, 120, 600, 1_800, 3_600, 10_800, 21_600, 43_200, 86_400, 86_400];
@@ -38,9 +39,8 @@ pub fn retry_after(text: &str, now: OffsetDateTime) -> Option<Duration> {
 
 /// From -1 to 1.
 pub fn random_jitter() -> f64 {
-    let mut bytes = [0; 4];
     // Without random numbers nothing else would work either.
-    let _ = SystemRandom::new().fill(&mut bytes);
+    let bytes = random::array().unwrap_or_default();
     f64::from(u32::from_le_bytes(bytes)) / f64::from(u32::MAX) * 2.0 - 1.0
 }
 

@@ -22,6 +22,7 @@ mod offline;
 mod open;
 mod options;
 mod quarantine;
+pub mod random;
 mod replay;
 mod rescue;
 mod schema;
@@ -72,7 +73,7 @@ pub use handle::target_registry::TargetRegistry;
 pub use instances::Instances;
 pub use integrity::{IntegrityReport, verify};
 pub use listener::{
-    DeliveryAcknowledgement, LATE_MESSAGE_TIMEOUT, ListenerAnswer, ListenerRefused, ListenerSession,
+    DeliveryAcknowledgement, LATE_MESSAGE_TIMEOUT, ListenerAnswer, ListenerError, ListenerSession,
     MAX_LISTENERS, StoredListener,
 };
 pub use message::content::{MessageContent, UnreadableReason};

@@ -33,12 +33,7 @@ impl Setup {
     pub async fn target(&self, kind: TargetKind, origin: Origin) -> i64 {
         self.number.set(self.number.get() + 1);
         let name = format!("target-{}", self.number.get());
-        self.store
-            .target_registry()
-            .create_target(new_target(&name, kind, origin), NOW)
-            .await
-            .unwrap()
-            .unwrap()
+        self.store.target_registry().create_target(new_target(&name, kind, origin), NOW).await.unwrap()
     }
 
     /// The id of a new pending delivery.

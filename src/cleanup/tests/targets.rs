@@ -8,7 +8,7 @@ use crate::store::{
 impl Setup {
     async fn set_state(&self, target: i64, state: TargetState, reason: Option<&str>, at: OffsetDateTime) {
         let reason = reason.map(str::to_owned);
-        self.store.target_registry().set_target_state(target, state, reason, at).await.unwrap().unwrap();
+        self.store.target_registry().set_target_state(target, state, reason, at).await.unwrap();
     }
 
     async fn outcome_of(&self, delivery: i64) -> (DeliveryState, Option<String>) {
@@ -152,7 +152,6 @@ fn what_nobody_listened_to_keeps_no_message_and_a_listener_is_gone_after_a_month
             .listener_registry()
             .open_listener("laptop".to_owned(), Vec::new(), None, NOW)
             .await
-            .unwrap()
             .unwrap();
         let message = setup.keep_one(Duration::ZERO).await;
         let delivery = setup.deliver(message, opened.target, NOW).await;

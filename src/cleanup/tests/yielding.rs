@@ -13,13 +13,8 @@ impl Setup {
     }
 
     async fn listener_to(&self, name: &str, events: Vec<Pattern>, is_connected: bool) -> i64 {
-        let opened = self
-            .store
-            .listener_registry()
-            .open_listener(name.to_owned(), events, None, NOW)
-            .await
-            .unwrap()
-            .unwrap();
+        let opened =
+            self.store.listener_registry().open_listener(name.to_owned(), events, None, NOW).await.unwrap();
         self.store
             .listener_registry()
             .set_listener_connected(opened.target, is_connected, NOW)
@@ -47,7 +42,7 @@ impl Setup {
 
     async fn in_state(&self, state: TargetState, origin: Origin, since: OffsetDateTime) -> i64 {
         let target = self.target(TargetKind::Http, origin).await;
-        self.store.target_registry().set_target_state(target, state, None, since).await.unwrap().unwrap();
+        self.store.target_registry().set_target_state(target, state, None, since).await.unwrap();
         target
     }
 
@@ -100,13 +95,7 @@ fn expendable_targets_yield_and_others_do_not() {
                 // Its pending deliveries were made before.
                 let mut cleaner = cleaner(Retention::Keep, &[], Some(LIMIT));
                 assert!(setup.is_full_with(&[target]).await);
-                setup
-                    .store
-                    .target_registry()
-                    .set_target_state(target, undeclared, None, NOW)
-                    .await
-                    .unwrap()
-                    .unwrap();
+                setup.store.target_registry().set_target_state(target, undeclared, None, NOW).await.unwrap();
                 cleaner.run_once(&setup.store.cleanup(), NOW, Duration::ZERO).await.unwrap();
                 assert_eq!(setup.store.ready(), Ok(()));
             } else {
@@ -207,7 +196,6 @@ fn absent_targets_keep_old_messages_until_disk_is_short() {
             .target_registry()
             .set_target_state(undeclared, TargetState::Removed, None, NOW)
             .await
-            .unwrap()
             .unwrap();
         let mut cleaner = cleaner(Retention::For(7 * DAY), &[], None);
         cleaner.run_once(&setup.store.cleanup(), NOW, Duration::ZERO).await.unwrap();
@@ -236,7 +224,6 @@ fn removed_target_drops_what_is_pending_for_it() {
             .target_registry()
             .set_target_state(target, TargetState::Removed, None, NOW)
             .await
-            .unwrap()
             .unwrap();
         // As after a kill -9 between the removal and the drop.
         let mut cleaner = cleaner(Retention::For(DAY), &[], None);

@@ -46,12 +46,7 @@ fn a_strict_queue_keeps_its_order_over_a_restart_while_its_head_waits() {
         let strict =
             TargetSettings { ordering: DeliveryOrdering::Strict, ..settings("app", "http://127.0.0.1:1/") };
         let target = create(&store, strict).await;
-        store
-            .target_registry()
-            .set_target_state(target, TargetState::Paused, None, clock())
-            .await
-            .unwrap()
-            .unwrap();
+        store.target_registry().set_target_state(target, TargetState::Paused, None, clock()).await.unwrap();
         keep(&store, message("github.push", "1")).await;
         keep(&store, message("github.push", "2")).await;
         let [head, second]: [StoredDelivery; 2] = all(&store).await.try_into().unwrap();

@@ -92,12 +92,7 @@ fn a_queue_that_is_strict_no_longer_passes_by_its_failing_head() {
         let server = Server::start(|_| Reply::Hang);
         let strict = TargetSettings { ordering: DeliveryOrdering::Strict, ..settings("app", &server.url) };
         let target = create(&store, strict.clone()).await;
-        store
-            .target_registry()
-            .set_target_state(target, TargetState::Paused, None, clock())
-            .await
-            .unwrap()
-            .unwrap();
+        store.target_registry().set_target_state(target, TargetState::Paused, None, clock()).await.unwrap();
         keep(&store, message("github.push", "1")).await;
         keep(&store, message("github.push", "2")).await;
         let head = all(&store).await[0].id;
@@ -117,7 +112,7 @@ fn a_queue_that_is_strict_no_longer_passes_by_its_failing_head() {
         };
         store.delivery_queue().record_attempts(vec![record].into(), clock()).await.unwrap();
         let any = TargetSettings { ordering: DeliveryOrdering::Any, ..strict };
-        store.target_registry().update_target(target, any, clock()).await.unwrap().unwrap();
+        store.target_registry().update_target(target, any, clock()).await.unwrap();
         let query = DueQuery {
             target,
             ordering: DeliveryOrdering::Any,
@@ -138,18 +133,8 @@ fn without_its_secrets_a_target_gets_nothing_rather_than_unsigned_messages() {
         let target = create(&store, settings("app", &server.url)).await;
         test_support::change(store.path(), "UPDATE targets SET sealed_secrets = 'AAAA'");
         // Anything that has the targets read again.
-        store
-            .target_registry()
-            .set_target_state(target, TargetState::Paused, None, clock())
-            .await
-            .unwrap()
-            .unwrap();
-        store
-            .target_registry()
-            .set_target_state(target, TargetState::Active, None, clock())
-            .await
-            .unwrap()
-            .unwrap();
+        store.target_registry().set_target_state(target, TargetState::Paused, None, clock()).await.unwrap();
+        store.target_registry().set_target_state(target, TargetState::Active, None, clock()).await.unwrap();
         keep(&store, message("github.push", "1")).await;
         tokio::time::sleep(SECOND).await;
         let unsigned = server
@@ -244,12 +229,7 @@ fn a_replay_does_not_hold_up_messages() {
         let server = Server::start(|_| Reply::Status(200));
         for number in 0..20 {
             let id = create(&store, settings(&format!("t{number}"), &server.url)).await;
-            store
-                .target_registry()
-                .set_target_state(id, TargetState::Paused, None, clock())
-                .await
-                .unwrap()
-                .unwrap();
+            store.target_registry().set_target_state(id, TargetState::Paused, None, clock()).await.unwrap();
         }
         // All 20 get each message, now and in the replay.
         for number in 0..1_000 {
@@ -312,11 +292,11 @@ fn a_new_credential_never_goes_to_the_old_address() {
                 settings.url = Some(url);
                 secrets.headers = vec![("X-Credential".to_owned(), credential.to_owned())];
             };
-            store.target_registry().change_target(moving, change, clock()).await.unwrap().unwrap();
+            store.target_registry().change_target(moving, change, clock()).await.unwrap();
         };
         for round in 0..40 {
             // Any other change has all of them read again.
-            store.target_registry().update_target(first, quiet.clone(), clock()).await.unwrap().unwrap();
+            store.target_registry().update_target(first, quiet.clone(), clock()).await.unwrap();
             tokio::time::sleep(Duration::from_millis(3)).await;
             if round % 2 == 0 {
                 change(b.url.clone(), "of b").await
@@ -379,12 +359,7 @@ fn a_late_410_of_the_old_address_does_not_disable_the_new_one() {
         let target = create(&store, settings("app", &old.url)).await;
         keep(&store, message("github.push", "1")).await;
         tokio::time::sleep(Duration::from_millis(300)).await;
-        store
-            .target_registry()
-            .update_target(target, settings("app", &new.url), clock())
-            .await
-            .unwrap()
-            .unwrap();
+        store.target_registry().update_target(target, settings("app", &new.url), clock()).await.unwrap();
         tokio::time::sleep(SECOND * 2).await;
         assert_eq!(store.reads().target(target).await.unwrap().unwrap().state, TargetState::Active);
     });

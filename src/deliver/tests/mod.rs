@@ -103,7 +103,7 @@ async fn create(store: &Store, settings: TargetSettings) -> i64 {
         settings,
         secrets: Some(TargetSecrets { secrets, headers }),
     };
-    store.target_registry().create_target(new, clock()).await.unwrap().unwrap()
+    store.target_registry().create_target(new, clock()).await.unwrap()
 }
 
 fn message(event: &str, body: &str) -> NewMessage {

@@ -163,12 +163,7 @@ fn a_target_that_answers_410_is_disabled_and_its_deliveries_wait() {
         assert!(are_all(DeliveryState::Pending, 3)(&waiting), "{waiting:#?}");
         assert_eq!(waiting.iter().map(|delivery| delivery.attempts).sum::<u32>(), 1);
         assert_eq!(server.asked().len(), 1);
-        store
-            .target_registry()
-            .set_target_state(id, TargetState::Active, None, clock())
-            .await
-            .unwrap()
-            .unwrap();
+        store.target_registry().set_target_state(id, TargetState::Active, None, clock()).await.unwrap();
         until(&store, "asked again", |_| server.asked().len() >= 2).await;
     });
 }
@@ -271,21 +266,11 @@ fn no_more_deliveries_are_under_way_than_the_target_allows() {
             Reply::Status(200)
         });
         let id = create(&store, TargetSettings { concurrency: 3, ..settings("app", &server.url) }).await;
-        store
-            .target_registry()
-            .set_target_state(id, TargetState::Paused, None, clock())
-            .await
-            .unwrap()
-            .unwrap();
+        store.target_registry().set_target_state(id, TargetState::Paused, None, clock()).await.unwrap();
         for number in 1..=60 {
             keep(&store, message("github.push", &number.to_string())).await;
         }
-        store
-            .target_registry()
-            .set_target_state(id, TargetState::Active, None, clock())
-            .await
-            .unwrap()
-            .unwrap();
+        store.target_registry().set_target_state(id, TargetState::Active, None, clock()).await.unwrap();
         until(&store, "delivered", are_all(DeliveryState::Delivered, 60)).await;
         assert_eq!(MOST.load(Ordering::SeqCst), 3);
         assert_eq!(server.asked().len(), 60);
@@ -323,23 +308,13 @@ fn a_paused_target_gets_nothing_until_it_goes_on_and_then_everything() {
     with_engine(|store| async move {
         let server = Server::start(|_| Reply::Status(200));
         let id = create(&store, settings("app", &server.url)).await;
-        store
-            .target_registry()
-            .set_target_state(id, TargetState::Paused, None, clock())
-            .await
-            .unwrap()
-            .unwrap();
+        store.target_registry().set_target_state(id, TargetState::Paused, None, clock()).await.unwrap();
         for number in 1..=10 {
             keep(&store, message("github.push", &number.to_string())).await;
         }
         tokio::time::sleep(Duration::from_millis(100)).await;
         assert!(server.asked().is_empty());
-        store
-            .target_registry()
-            .set_target_state(id, TargetState::Active, None, clock())
-            .await
-            .unwrap()
-            .unwrap();
+        store.target_registry().set_target_state(id, TargetState::Active, None, clock()).await.unwrap();
         until(&store, "delivered", are_all(DeliveryState::Delivered, 10)).await;
     });
 }

@@ -22,7 +22,7 @@ use super::targets;
 use super::whole::{self, Whole};
 use crate::http::service::Service;
 use crate::store::{
-    self, DeliveryState, DueDelivery, ListenerRefused, MAX_LISTENERS, StoredTarget, TargetState,
+    self, DeliveryState, DueDelivery, ListenerError, MAX_LISTENERS, StoredTarget, TargetError, TargetState,
 };
 
 /// A longer body is fetched apart, so that an event stays of a size that a client can hold.
@@ -160,8 +160,11 @@ pub async fn stream(
     let events = patterns(&service.known_events, query.events.as_deref())?;
     let since = query.since.as_deref().map(|since| input::time("since", since, now)).transpose()?;
     let waiting = Waiting::new(&service, &request)?;
-    let opened = service.store.listener_registry().open_listener(name.0.clone(), events, since, now).await?;
-    let opened = opened.map_err(|ListenerRefused::TooMany| ApiError::TooManyListeners(MAX_LISTENERS))?;
+    let opened = service.store.listener_registry().open_listener(name.0.clone(), events, since, now).await;
+    let opened = opened.map_err(|error| match error {
+        ListenerError::TooMany => ApiError::TooManyListeners(MAX_LISTENERS),
+        ListenerError::Unavailable(why) => why.into(),
+    })?;
     Ok(response(Listening::new(service, name.0, opened, waiting)))
 }
 
@@ -288,7 +291,11 @@ pub async fn remove(
     let target = known(&service, &name).await?.id;
     let now = (service.clock)();
     // Somebody who was faster has done the same.
-    let _ = service.store.target_registry().set_target_state(target, TargetState::Removed, None, now).await?;
+    match service.store.target_registry().set_target_state(target, TargetState::Removed, None, now).await {
+        Err(TargetError::Unavailable(why)) => return Err(why.into()),
+        // It was removed meanwhile.
+        Ok(()) | Err(_) => {}
+    }
     service.streams.remove(target);
     targets::drop_pending(&service, target);
     Ok(HttpResponse::NoContent().finish())

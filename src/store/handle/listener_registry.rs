@@ -9,7 +9,7 @@ use crate::store::error::Unavailable;
 use crate::store::handle::core::Core;
 use crate::store::handle::reads::Reads;
 use crate::store::listener::{
-    self, DeliveryAcknowledgement, FillPage, FillPosition, ListenerRefused, ListenerSession,
+    self, DeliveryAcknowledgement, FillPage, FillPosition, ListenerError, ListenerSession,
 };
 use crate::store::target::settings::StoredTarget;
 use crate::store::target::subscription::Pattern;
@@ -41,13 +41,13 @@ impl ListenerRegistry {
         events: Vec<Pattern>,
         since: Option<String>,
         now: OffsetDateTime,
-    ) -> Result<Result<ListenerSession, ListenerRefused>, Unavailable> {
+    ) -> Result<ListenerSession, ListenerError> {
         let now = timestamp::to_text(now);
         self.core
             .change_targets(move |database| {
                 listener::open(database.connection, &name, events, since.as_deref(), &now)
             })
-            .await
+            .await?
     }
 
     /// Adds the old messages that a listener has asked for; how many. It can be done again at any time. Once it was done

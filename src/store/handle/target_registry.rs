@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use time::OffsetDateTime;
 
-use crate::store::error::Unavailable;
 use crate::store::handle::core::Core;
 use crate::store::handle::reads::Reads;
 use crate::store::target::secrets::{open_secrets, seal_secrets};
@@ -25,30 +24,27 @@ impl TargetRegistry {
         Reads { core: self.core.clone() }
     }
 
-    /// Makes the targets of the environment what is declared now; their ids, in that order. `Err`: the name that
-    /// another target has.
+    /// Makes the targets of the environment what is declared now; their ids, in that order.
     pub async fn declare_targets(
         &self,
         declared: Vec<TargetDraft>,
         now: OffsetDateTime,
-    ) -> Result<Result<Vec<i64>, String>, Unavailable> {
+    ) -> Result<Vec<i64>, TargetError> {
         let now = timestamp::to_text(now);
-        self.core.change_targets(move |database| declare::declare(database.connection, &declared, &now)).await
+        self.core
+            .change_targets(move |database| declare::declare(database.connection, &declared, &now))
+            .await?
     }
 
     /// The id of the new target.
-    pub async fn create_target(
-        &self,
-        new: TargetDraft,
-        now: OffsetDateTime,
-    ) -> Result<Result<i64, TargetError>, Unavailable> {
+    pub async fn create_target(&self, new: TargetDraft, now: OffsetDateTime) -> Result<i64, TargetError> {
         let now = timestamp::to_text(now);
         let sealed = new.secrets.as_ref().map(|secrets| seal_secrets(&self.core.sealer, secrets));
         self.core
             .change_targets(move |database| {
                 target::change::insert(database.connection, &new, sealed.as_deref(), &now)
             })
-            .await
+            .await?
     }
 
     pub async fn update_target(
@@ -56,11 +52,11 @@ impl TargetRegistry {
         id: i64,
         settings: TargetSettings,
         now: OffsetDateTime,
-    ) -> Result<Result<(), TargetError>, Unavailable> {
+    ) -> Result<(), TargetError> {
         let now = timestamp::to_text(now);
         self.core
             .change_targets(move |database| target::change::update(database.connection, id, &settings, &now))
-            .await
+            .await?
     }
 
     /// Changes some of a target in one step: two changes at the same time lose nothing of each other.
@@ -69,7 +65,7 @@ impl TargetRegistry {
         id: i64,
         change: impl FnOnce(&mut TargetSettings, &mut TargetSecrets) + Send + 'static,
         now: OffsetDateTime,
-    ) -> Result<Result<StoredTarget, TargetError>, Unavailable> {
+    ) -> Result<StoredTarget, TargetError> {
         let now = timestamp::to_text(now);
         let sealer = self.core.sealer.clone();
         self.core
@@ -97,7 +93,7 @@ impl TargetRegistry {
                 }
                 Ok(target::read::one(connection, id)?.ok_or(TargetError::NotFound))
             })
-            .await
+            .await?
     }
 
     pub async fn set_target_secrets(
@@ -105,13 +101,13 @@ impl TargetRegistry {
         id: i64,
         secrets: &TargetSecrets,
         now: OffsetDateTime,
-    ) -> Result<Result<(), TargetError>, Unavailable> {
+    ) -> Result<(), TargetError> {
         let (sealed, now) = (seal_secrets(&self.core.sealer, secrets), timestamp::to_text(now));
         self.core
             .change_targets(move |database| {
                 target::change::set_sealed_secrets(database.connection, id, &sealed, &now)
             })
-            .await
+            .await?
     }
 
     /// # Errors
@@ -122,7 +118,7 @@ impl TargetRegistry {
         state: TargetState,
         reason: Option<String>,
         now: OffsetDateTime,
-    ) -> Result<Result<(), TargetError>, Unavailable> {
+    ) -> Result<(), TargetError> {
         let now = timestamp::to_text(now);
         let sealer = self.core.sealer.clone();
         self.core
@@ -139,6 +135,6 @@ impl TargetRegistry {
                 }
                 target::change::set_state(connection, id, state, reason.as_deref(), &now)
             })
-            .await
+            .await?
     }
 }

@@ -7,6 +7,7 @@ use rusqlite::{Connection, OptionalExtension as _, params};
 use time::OffsetDateTime;
 
 use crate::store::delivery::state::AttemptOutcome;
+use crate::store::error::Unavailable;
 use crate::store::target::settings::{
     DeliveryOrdering, Origin, StoredTarget, TargetDraft, TargetKind, TargetSettings, TargetState,
 };
@@ -42,9 +43,11 @@ pub struct ListenerSession {
     pub must_be_filled: bool,
 }
 
-/// Why there is no such listener.
+/// Why a listener cannot be opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum ListenerRefused {
+pub enum ListenerError {
+    #[error(transparent)]
+    Unavailable(#[from] Unavailable),
     #[error("there are {MAX_LISTENERS} listeners already")]
     TooMany,
 }
@@ -122,7 +125,7 @@ pub fn open(
     events: Vec<Pattern>,
     since: Option<&str>,
     now: &str,
-) -> rusqlite::Result<Result<ListenerSession, ListenerRefused>> {
+) -> rusqlite::Result<Result<ListenerSession, ListenerError>> {
     if let Some(known) = by_name(connection, name)? {
         if known.settings.events != events {
             let settings = TargetSettings { events, ..known.settings };
@@ -138,10 +141,10 @@ pub fn open(
         .prepare_cached("SELECT count(*) FROM targets WHERE kind = 'listener' AND state <> 'removed'")?
         .query_row([], |row| row.get(0))?;
     if listeners >= MAX_LISTENERS {
-        return Ok(Err(ListenerRefused::TooMany));
+        return Ok(Err(ListenerError::TooMany));
     }
     let Ok(target) = target::change::insert(connection, &new(name, events), None, now)? else {
-        return Ok(Err(ListenerRefused::TooMany));
+        return Ok(Err(ListenerError::TooMany));
     };
     connection
         .prepare_cached("UPDATE targets SET wanted_since = ?2 WHERE id = ?1")?

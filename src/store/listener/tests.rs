@@ -44,12 +44,7 @@ fn patterns(events: &[&str]) -> Vec<Pattern> {
 
 async fn open(store: &Store, name: &str, events: &[&str], since: Option<OffsetDateTime>) -> ListenerSession {
     let since = since.map(timestamp::to_text);
-    store
-        .listener_registry()
-        .open_listener(name.to_owned(), patterns(events), since, now())
-        .await
-        .unwrap()
-        .unwrap()
+    store.listener_registry().open_listener(name.to_owned(), patterns(events), since, now()).await.unwrap()
 }
 
 async fn keep(store: &Store, event: &str, age: Duration, asking: Option<ConfirmationRequest>) -> i64 {
@@ -215,19 +210,13 @@ fn listeners_are_few_and_take_no_name_of_a_target() {
         let refused = store
             .listener_registry()
             .open_listener("one-more".to_owned(), patterns(&["*"]), None, now())
-            .await
-            .unwrap();
-        assert_eq!(refused, Err(ListenerRefused::TooMany));
+            .await;
+        assert_eq!(refused, Err(ListenerError::TooMany));
         let listeners = store.reads().listeners().await.unwrap();
         assert_eq!((listeners.len(), listeners[0].name.as_str()), (MAX_LISTENERS, "laptop-0"));
         assert!(store.reads().target_named("laptop-0").await.unwrap().is_none());
         let found = store.reads().listener_named("laptop-0").await.unwrap().unwrap();
-        store
-            .target_registry()
-            .set_target_state(found.id, TargetState::Removed, None, now())
-            .await
-            .unwrap()
-            .unwrap();
+        store.target_registry().set_target_state(found.id, TargetState::Removed, None, now()).await.unwrap();
         assert!(open(&store, "laptop-0", &["*"], None).await.is_new);
     });
 }

@@ -8,10 +8,10 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use ring::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use ring::hkdf::{HKDF_SHA256, Salt};
-use ring::rand::{SecureRandom, SystemRandom};
 
 use crate::store::error::OpenError;
 use crate::store::files::modes::{create_private, owner_advice};
+use crate::store::random;
 use crate::store::setting::KEY_CHECK;
 
 /// Separates this use of `CREEL_KEY` from any other.
@@ -21,7 +21,6 @@ const KEY_FILE_BYTES: usize = 32;
 /// The key under which values are sealed.
 pub struct Sealer {
     key: LessSafeKey,
-    random: SystemRandom,
 }
 
 /// A sealed value that does not open: made under another key, for another name, or changed.
@@ -37,13 +36,12 @@ impl Sealer {
             .expand(&[b"aes-256-gcm"], &AES_256_GCM)
             .expect("32 bytes are within HKDF's limit")
             .into();
-        Self { key: LessSafeKey::new(unbound), random: SystemRandom::new() }
+        Self { key: LessSafeKey::new(unbound) }
     }
 
     /// Seals `plain` for `name`: it opens under the same name only. The result is base64 of nonce and ciphertext.
     pub fn seal(&self, name: &str, plain: &[u8]) -> String {
-        let mut nonce = [0; NONCE_LEN];
-        self.random.fill(&mut nonce).expect("the system's random source works");
+        let nonce: [u8; NONCE_LEN] = random::array().expect("the system's random source works");
         let mut sealed = plain.to_vec();
         self.key
             .seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), Aad::from(name), &mut sealed)
@@ -109,9 +107,8 @@ pub fn make_key_file(path: &Path) -> Result<Vec<u8>, OpenError> {
 }
 
 fn write_key_file(path: &Path) -> std::io::Result<Vec<u8>> {
-    let mut random = [0; KEY_FILE_BYTES];
-    SystemRandom::new().fill(&mut random).map_err(|_| std::io::Error::other("no random bytes"))?;
-    let text = STANDARD.encode(random);
+    let key: [u8; KEY_FILE_BYTES] = random::array().map_err(std::io::Error::other)?;
+    let text = STANDARD.encode(key);
     // Whole or not at all: a start that is broken off must not leave half a key behind.
     let mut name = path.as_os_str().to_owned();
     name.push(".new");

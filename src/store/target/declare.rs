@@ -4,7 +4,7 @@ use rusqlite::{Connection, OptionalExtension as _, params};
 use serde_json::json;
 
 use crate::store::target;
-use crate::store::target::settings::TargetDraft;
+use crate::store::target::settings::{TargetDraft, TargetError};
 
 /// Makes those of the environment what it says now; the ids, in the order of `declared`. `Err`: the name that another
 /// target has; then nothing is changed.
@@ -15,10 +15,10 @@ pub fn declare(
     connection: &Connection,
     declared: &[TargetDraft],
     now: &str,
-) -> rusqlite::Result<Result<Vec<i64>, String>> {
+) -> rusqlite::Result<Result<Vec<i64>, TargetError>> {
     for target in declared {
         if has_other(connection, &target.settings.name)? {
-            return Ok(Err(target.settings.name.clone()));
+            return Ok(Err(TargetError::DeclaredNameTaken(target.settings.name.clone())));
         }
     }
     remove_others(connection, declared, now)?;
@@ -39,7 +39,7 @@ pub fn declare(
         };
         match outcome {
             Ok(id) => ids.push(id),
-            Err(_) => return Ok(Err(name.clone())),
+            Err(_) => return Ok(Err(TargetError::DeclaredNameTaken(name.clone()))),
         }
     }
     Ok(Ok(ids))

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::store::error::Unavailable;
 use crate::store::target::subscription::{Filter, Pattern};
 use crate::store::text_enum::words;
 
@@ -131,8 +132,12 @@ impl std::fmt::Debug for TargetSecrets {
 }
 
 /// Why a target cannot be made or changed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TargetError {
+    #[error(transparent)]
+    Unavailable(#[from] Unavailable),
+    #[error("another target has the name {0}")]
+    DeclaredNameTaken(String),
     #[error("another target has this name")]
     NameTaken,
     #[error("there is no such target")]

@@ -202,7 +202,7 @@ pub async fn remove(
         .store
         .target_registry()
         .set_target_state(id.0, store::TargetState::Removed, reason, now)
-        .await?;
+        .await;
     done.map_err(|refused| told(refused, &target.settings.name))?;
     // Where it is a listener that somebody is connected to.
     service.streams.remove(id.0);
@@ -236,7 +236,7 @@ async fn set_state(
             format!("{} is a listener, which is served while somebody is connected.", target.settings.name);
         return Err(ApiError::NotChangeable(problem));
     }
-    let done = service.store.target_registry().set_target_state(id.0, state, None, (service.clock)()).await?;
+    let done = service.store.target_registry().set_target_state(id.0, state, None, (service.clock)()).await;
     done.map_err(|refused| told(refused, &target.settings.name))?;
     let target = stored(service, id.0).await?;
     Ok(web::Json(details(service, target, Role::Admin).await?))
@@ -305,7 +305,8 @@ fn refuse_if_declared(target: &store::StoredTarget) -> Result<(), ApiError> {
 
 fn told(refused: TargetError, name: &str) -> ApiError {
     match refused {
-        TargetError::NameTaken => ApiError::NameTaken(name.to_owned()),
+        TargetError::Unavailable(why) => why.into(),
+        TargetError::NameTaken | TargetError::DeclaredNameTaken(_) => ApiError::NameTaken(name.to_owned()),
         TargetError::NotFound => no_such_target(name),
         TargetError::Sealed => ApiError::NotChangeable(format!(
             "The secrets of {name} were sealed under another CREEL_KEY: start with that one, or make the target anew."

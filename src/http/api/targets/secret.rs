@@ -1,9 +1,6 @@
 //! The secrets that sign what a target gets: generated here, shown once, and changed without a gap.
 
 use actix_web::web;
-use base64::Engine as _;
-use base64::prelude::BASE64_STANDARD;
-use ring::rand::{SecureRandom, SystemRandom};
 use serde::{Deserialize, Serialize};
 use time::{Duration, OffsetDateTime};
 use utoipa::ToSchema;
@@ -14,7 +11,7 @@ use super::super::whole;
 use super::{TargetSecret, refuse_if_declared, stored, told};
 use crate::config::target_rules;
 use crate::http::service::Service;
-use crate::store::{self, TargetKind, timestamp};
+use crate::store::{self, TargetKind, random, timestamp};
 
 const DEFAULT_OVERLAP_SECONDS: u32 = 24 * 60 * 60;
 const MAX_OVERLAP_SECONDS: u32 = 30 * 24 * 60 * 60;
@@ -85,7 +82,7 @@ pub async fn rotate(
         },
         now,
     );
-    rotated.await?.map_err(|refused| told(refused, &target.settings.name))?;
+    rotated.await.map_err(|refused| told(refused, &target.settings.name))?;
     let all = service.store.reads().target_secrets(id.0).await?.secrets;
     let secrets = all.into_iter().map(|secret| TargetSecret { until: secret.until }).collect();
     Ok(web::Json(Rotated { secret, secrets }))
@@ -122,9 +119,7 @@ pub fn given_or_generated(given: Option<String>) -> Result<String, ApiError> {
 }
 
 fn generated() -> Result<String, ApiError> {
-    let mut bytes = [0; SECRET_BYTES];
-    SystemRandom::new().fill(&mut bytes).map_err(|_| ApiError::Internal)?;
-    Ok(format!("whsec_{}", BASE64_STANDARD.encode(bytes)))
+    random::signing_secret(SECRET_BYTES).map_err(|_| ApiError::Internal)
 }
 
 /// A name that nobody has.
@@ -132,15 +127,14 @@ fn generated() -> Result<String, ApiError> {
 /// # Errors
 /// When the system gives no random numbers.
 pub fn generated_name(prefix: &str) -> Result<String, ApiError> {
-    const LETTERS: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
-    let mut bytes = [0; 10];
-    SystemRandom::new().fill(&mut bytes).map_err(|_| ApiError::Internal)?;
-    let letters = bytes.iter().map(|byte| char::from(LETTERS[usize::from(byte % 32)]));
-    Ok(std::iter::once(prefix.to_owned()).chain(letters.map(String::from)).collect())
+    let letters = random::letters::<10>().map_err(|_| ApiError::Internal)?;
+    Ok(format!("{prefix}{letters}"))
 }
 
 #[cfg(test)]
 mod tests {
+    use base64::Engine as _;
+    use base64::prelude::BASE64_STANDARD;
     use time::macros::datetime;
 
     use super::*;

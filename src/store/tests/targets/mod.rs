@@ -54,28 +54,28 @@ impl World {
         self.runtime.block_on(future)
     }
 
-    fn declare(&self, targets: &[TargetSettings]) -> Result<Vec<i64>, String> {
+    fn declare(&self, targets: &[TargetSettings]) -> Result<Vec<i64>, TargetError> {
         let declared = targets.iter().map(|settings| TargetDraft {
             kind: TargetKind::Http,
             origin: Origin::Environment,
             settings: settings.clone(),
             secrets: None,
         });
-        self.wait(self.store.target_registry().declare_targets(declared.collect(), now())).unwrap()
+        self.wait(self.store.target_registry().declare_targets(declared.collect(), now()))
     }
 
     fn create(&self, settings: TargetSettings) -> Result<i64, TargetError> {
         let secrets = Some(TargetSecrets::default());
         let target = TargetDraft { kind: TargetKind::Http, origin: Origin::Api, settings, secrets };
-        self.wait(self.store.target_registry().create_target(target, now())).unwrap()
+        self.wait(self.store.target_registry().create_target(target, now()))
     }
 
     fn update(&self, id: i64, settings: TargetSettings) -> Result<(), TargetError> {
-        self.wait(self.store.target_registry().update_target(id, settings, now())).unwrap()
+        self.wait(self.store.target_registry().update_target(id, settings, now()))
     }
 
     fn set_state(&self, id: i64, state: TargetState) -> Result<(), TargetError> {
-        self.wait(self.store.target_registry().set_target_state(id, state, None, now())).unwrap()
+        self.wait(self.store.target_registry().set_target_state(id, state, None, now()))
     }
 
     fn target(&self, id: i64) -> StoredTarget {
@@ -198,7 +198,7 @@ fn a_name_that_another_target_has_is_told_and_then_nothing_is_changed() {
     let made = world.create(settings("taken", None, "github.*")).unwrap();
     assert_eq!(
         world.declare(&[settings("new", None, "*"), settings("taken", None, "*")]),
-        Err("taken".to_owned())
+        Err(TargetError::DeclaredNameTaken("taken".to_owned()))
     );
     assert_eq!(world.target(old[0]).state, TargetState::Active);
     assert_eq!(world.wait(world.store.reads().target_named("new")).unwrap(), None);
@@ -254,7 +254,7 @@ fn changes_at_the_same_time_are_all_known_to_the_matching() {
         )
     });
     let made = world.wait(futures_util::future::join_all(changes));
-    assert!(made.iter().all(|made| matches!(made, Ok(Ok(_)))));
+    assert!(made.iter().all(|made| matches!(made, Ok(_))));
     assert_eq!(store.reads().targets_for("x.y", None, None).len(), 40);
 }
 
@@ -294,7 +294,7 @@ fn secrets_and_headers_are_sealed_and_the_files_hold_neither() {
         secrets: vec![secret("never-in-the-file-1"), secret("never-in-the-file-2")],
         headers: vec![("authorization".to_owned(), "Bearer never-in-the-file-3".to_owned())],
     };
-    world.wait(world.store.target_registry().set_target_secrets(id, &secrets, now())).unwrap().unwrap();
+    world.wait(world.store.target_registry().set_target_secrets(id, &secrets, now())).unwrap();
     assert!(world.wait(world.store.reads().target_secrets(id)).unwrap() == secrets);
     assert_eq!(format!("{secrets:?}"), "[redacted]");
     world.keep(message("github.push", None, "1")).unwrap();
