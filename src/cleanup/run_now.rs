@@ -23,13 +23,13 @@ pub async fn run_now(
 ) -> Result<String, OpenError> {
     if store::is_in_use(&options.path)? {
         if confirm {
-            store::set_beside_the_service(&options.path, CONFIRMED, &timestamp::to_text(now), now)?;
+            store::write_setting_offline(&options.path, CONFIRMED, &timestamp::to_text(now), now)?;
             return Ok("Confirmed: the running service goes on with its next clean-up.".to_owned());
         }
         return Ok("The running service cleans up by itself, every CREEL_CLEANUP_INTERVAL.".to_owned());
     }
     if confirm && options.path.exists() {
-        store::set_beside_the_service(&options.path, CONFIRMED, &timestamp::to_text(now), now)?;
+        store::write_setting_offline(&options.path, CONFIRMED, &timestamp::to_text(now), now)?;
     }
     let store = Store::open(options)?;
     store.limit_quarantine(config.quarantine_bytes);

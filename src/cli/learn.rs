@@ -26,7 +26,7 @@ pub fn run(config: &Config, arguments: &Learn) -> Result<String, Failure> {
     }
     let until =
         (OffsetDateTime::now_utc() + WINDOW).format(&Rfc3339).map_err(|error| Failure(error.to_string()))?;
-    store::set_beside_the_service(
+    store::write_setting_offline(
         &config.database,
         &window_setting(&source.name),
         &until,
@@ -70,9 +70,8 @@ fn chosen<'a>(config: &'a Config, name: &str) -> Result<&'a SourceConfig, Failur
 }
 
 fn show(config: &Config, source: &SourceConfig) -> Result<String, Failure> {
-    let secret =
-        store::secret_beside_the_service(&store::StoreOptions::from(config), &secret_setting(&source.name))
-            .map_err(|error| Failure(error.to_string()))?;
+    let secret = store::secret_offline(&store::StoreOptions::from(config), &secret_setting(&source.name))
+        .map_err(|error| Failure(error.to_string()))?;
     match secret {
         Some(secret) => Ok(format!("{secret}\n")),
         None => Err(Failure(format!("{} has not learned a secret yet", source.name))),

@@ -121,7 +121,7 @@ pub fn readers(path: &Path, threads: Arc<ScheduledThreadPool>) -> Pool {
 }
 
 /// A connection of a command that runs beside the service.
-pub fn beside_the_service(path: &Path) -> Result<Connection, OpenError> {
+pub fn offline(path: &Path) -> Result<Connection, OpenError> {
     let problem = |error| OpenError(format!("cannot open the database {}: {error}", path.display()));
     let connection =
         Connection::open_with_flags(path, flags(OpenFlags::SQLITE_OPEN_READ_WRITE)).map_err(problem)?;

@@ -42,14 +42,6 @@ mod wal_size;
 mod walk;
 mod writer;
 
-pub use crate::store::delivery::outcome::{AttemptRecord, Disposition};
-pub use crate::store::delivery::state::{AttemptOutcome, DeliveryState};
-pub use crate::store::message::filter::{Direction, MessageFilter};
-pub use crate::store::quarantine::rejection::{NewRejection, RejectionKind};
-pub use crate::store::target::settings::{
-    ContentType, DeliveryOrdering, DeliveryRate, Origin, StoredSecret, StoredTarget, TargetDraft,
-    TargetError, TargetKind, TargetSecrets, TargetSettings, TargetState,
-};
 pub use confirmation::settlements::Settlements;
 pub use confirmation::{
     ConfirmationOutcome, ConfirmationState, DueConfirmation, Settlement, StoredConfirmation,
@@ -57,8 +49,10 @@ pub use confirmation::{
 pub use delivery::dead::DeadLetterCount;
 pub use delivery::due::{DueDelivery, DuePage, DueQuery};
 pub use delivery::expire::{DiscardRequest, FinishedDelivery, FinishedPage};
+pub use delivery::outcome::{AttemptRecord, Disposition};
 pub use delivery::read::{DeliveryFilter, MAX_DELIVERY_WAIT, StoredAttempt, StoredDelivery};
 pub use delivery::signal::DueSignal;
+pub use delivery::state::{AttemptOutcome, DeliveryState};
 pub use error::{IngestError, OpenError, Unavailable};
 pub use files::free_bytes;
 pub use files::modes::loose_modes;
@@ -81,17 +75,17 @@ pub use message::expire::{
     ExpiryCandidate, ExpiryPage, ExpirySelection, OldestPage, RefusedPage, RetainedSince, RetentionRule,
     SourceSelection, Yielding,
 };
+pub use message::filter::{Direction, MessageFilter};
 pub use message::insert::{ConfirmationRequest, Identity, NewMessage, Receipt};
 pub use message::read::{MessagePage, MessageRow, ReplayEstimate, StoredMessage, query_without_content};
-pub use offline::{
-    IdleTarget, idle_targets_beside_the_service, is_in_use, secret_beside_the_service, set_beside_the_service,
-};
+pub use offline::{IdleTarget, idle_targets_offline, is_in_use, secret_offline, write_setting_offline};
 pub use open::Consent;
 pub use options::StoreOptions;
 pub use quarantine::intake::QuarantineStats;
 pub use quarantine::read::{
     CauseCount, RejectionFilter, RejectionPosition, RejectionRow, SourceNumbers, StoredRejection,
 };
+pub use quarantine::rejection::{NewRejection, RejectionKind};
 pub use replay::count::ReplayScope;
 pub use replay::{NewReplay, ReplayState, ReplayStep, StoredReplay};
 pub use seal::key::key_problem;
@@ -101,5 +95,9 @@ pub use space::RoomHolder;
 pub use stats::Stats;
 pub use target::expire::InactiveTarget;
 pub use target::read::TargetNumbers;
+pub use target::settings::{
+    ContentType, DeliveryOrdering, DeliveryRate, Origin, StoredSecret, StoredTarget, TargetDraft,
+    TargetError, TargetKind, TargetSecrets, TargetSettings, TargetState,
+};
 pub use target::subscription::{EMITTED, Filter, Pattern, PayloadCondition};
 pub use walk::{StepResult, TimePosition};

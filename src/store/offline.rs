@@ -1,4 +1,4 @@
-//! What a command does to the database while the service may be running on it.
+//! Access to the database by commands, without a handle to the store: the service may be running on it.
 
 use std::path::Path;
 
@@ -32,7 +32,7 @@ pub struct IdleTarget {
 ///
 /// # Errors
 /// When the files are not those that the last run left.
-pub fn idle_targets_beside_the_service(path: &Path) -> Result<Vec<IdleTarget>, OpenError> {
+pub fn idle_targets_offline(path: &Path) -> Result<Vec<IdleTarget>, OpenError> {
     let read = || {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(path, flags)?;
@@ -65,14 +65,14 @@ pub fn idle_targets_beside_the_service(path: &Path) -> Result<Vec<IdleTarget>, O
 ///
 /// # Errors
 /// When there is no database yet, or it cannot be written.
-pub fn set_beside_the_service(
+pub fn write_setting_offline(
     path: &Path,
     name: &str,
     value: &str,
     now: OffsetDateTime,
 ) -> Result<(), OpenError> {
     continuity::check(path)?;
-    let connection = connection::beside_the_service(path)?;
+    let connection = connection::offline(path)?;
     schema::check_ours(&connection)?;
     setting::write(&connection, name, value, Sealing::Plain, &timestamp::to_text(now))
         .map_err(|error| OpenError(format!("cannot write to the database {}: {error}", path.display())))
@@ -87,9 +87,9 @@ pub fn is_in_use(path: &Path) -> Result<bool, OpenError> {
 ///
 /// # Errors
 /// When there is no database yet, it cannot be read, or it was sealed under another key.
-pub fn secret_beside_the_service(options: &StoreOptions, name: &str) -> Result<Option<String>, OpenError> {
+pub fn secret_offline(options: &StoreOptions, name: &str) -> Result<Option<String>, OpenError> {
     continuity::check(&options.path)?;
-    let connection = connection::beside_the_service(&options.path)?;
+    let connection = connection::offline(&options.path)?;
     schema::check_ours(&connection)?;
     let stored = setting::read(&connection, name).map_err(|error| {
         OpenError(format!("cannot read the database {}: {error}", options.path.display()))

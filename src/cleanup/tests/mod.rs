@@ -226,7 +226,7 @@ fn nothing_is_deleted_when_the_clock_has_jumped_until_a_person_confirms() {
         let outcome = cleaner.run_once(&setup.store.cleanup(), later, Duration::from_secs(60)).await.unwrap();
         assert!(outcome.paused.is_some());
         assert_eq!(setup.left().await, 1);
-        store::set_beside_the_service(setup.store.path(), CONFIRMED, &timestamp::to_text(later), later)
+        store::write_setting_offline(setup.store.path(), CONFIRMED, &timestamp::to_text(later), later)
             .unwrap();
         let outcome = cleaner.run_once(&setup.store.cleanup(), later, Duration::from_secs(61)).await.unwrap();
         assert_eq!(outcome.messages, 1);
@@ -286,7 +286,7 @@ fn a_clock_set_back_over_a_restart_is_noticed_and_an_old_confirmation_does_not_c
         cleaner(keep, &[], None).run_once(&setup.store.cleanup(), NOW, Duration::ZERO).await.unwrap();
         let earlier = NOW - 2 * DAY;
         let old = NOW - 20 * DAY;
-        store::set_beside_the_service(setup.store.path(), CONFIRMED, &timestamp::to_text(old), old).unwrap();
+        store::write_setting_offline(setup.store.path(), CONFIRMED, &timestamp::to_text(old), old).unwrap();
         let policy = policy(Retention::For(DAY));
         let mut restarted = Cleaner::new(policy, CleanupPace::Alone, earlier, Duration::ZERO);
         let outcome = restarted.run_once(&setup.store.cleanup(), earlier, Duration::ZERO).await.unwrap();

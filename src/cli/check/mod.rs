@@ -8,7 +8,7 @@ use std::fmt::Write;
 
 use crate::config::{Config, Retention, SourceConfig, command_environment};
 use crate::providers::Coverage;
-use crate::store::{self, StoreOptions, idle_targets_beside_the_service};
+use crate::store::{self, StoreOptions, idle_targets_offline};
 
 /// End of the title of a provider that no longer exists.
 const SWITCHED_OFF: &str = "(switched off)";
@@ -44,7 +44,7 @@ pub fn report(config: &Config) -> String {
     }
     line(String::new());
     // A database that is not what the last run left must not be opened again.
-    let of_database = match idle_targets_beside_the_service(&config.database) {
+    let of_database = match idle_targets_offline(&config.database) {
         Ok(idle) => {
             let key = store::key_problem(&StoreOptions::from(config));
             let key = key.map(|problem| format!("the next start will be refused: {problem}"));

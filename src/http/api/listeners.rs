@@ -291,10 +291,11 @@ pub async fn remove(
     let target = known(&service, &name).await?.id;
     let now = (service.clock)();
     // Somebody who was faster has done the same.
-    match service.store.target_registry().set_target_state(target, TargetState::Removed, None, now).await {
-        Err(TargetError::Unavailable(why)) => return Err(why.into()),
-        // It was removed meanwhile.
-        Ok(()) | Err(_) => {}
+    let removed =
+        service.store.target_registry().set_target_state(target, TargetState::Removed, None, now).await;
+    // Any other error: it was removed meanwhile.
+    if let Err(TargetError::Unavailable(why)) = removed {
+        return Err(why.into());
     }
     service.streams.remove(target);
     targets::drop_pending(&service, target);

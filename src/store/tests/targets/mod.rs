@@ -254,7 +254,7 @@ fn changes_at_the_same_time_are_all_known_to_the_matching() {
         )
     });
     let made = world.wait(futures_util::future::join_all(changes));
-    assert!(made.iter().all(|made| matches!(made, Ok(_))));
+    assert!(made.iter().all(Result::is_ok));
     assert_eq!(store.reads().targets_for("x.y", None, None).len(), 40);
 }
 
