@@ -35,7 +35,7 @@ pub struct CleanupOutcome {
     /// Deliveries that had ended long ago.
     pub deliveries: usize,
     /// Deliveries that died because their target takes nothing any more.
-    pub buried: usize,
+    pub discarded: usize,
     pub rejections: usize,
     /// The database is above its limit, and more can be deleted.
     pub is_unfinished: bool,
@@ -45,7 +45,7 @@ pub struct CleanupOutcome {
 
 impl CleanupOutcome {
     pub fn is_nothing(&self) -> bool {
-        self.messages + self.deliveries + self.buried + self.rejections == 0
+        self.messages + self.deliveries + self.discarded + self.rejections == 0
     }
 }
 
@@ -53,9 +53,9 @@ impl std::fmt::Display for CleanupOutcome {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Self { messages, deliveries, rejections, .. } = self;
         write!(f, "{messages} messages, {deliveries} finished deliveries, {rejections} rejections")?;
-        match self.buried {
+        match self.discarded {
             0 => Ok(()),
-            buried => write!(f, "; {buried} deliveries to inactive targets have died"),
+            discarded => write!(f, "; {discarded} deliveries to inactive targets have died"),
         }
     }
 }
@@ -147,8 +147,8 @@ impl Cleaner {
             self.look_at_everything();
             self.whole_look = Some(uptime);
         }
-        let buried = past_damage(self.bury_waiting(store, now).await)?;
-        let mut outcome = CleanupOutcome { buried, rejections: yielded, ..CleanupOutcome::default() };
+        let discarded = past_damage(self.discard_waiting(store, now).await)?;
+        let mut outcome = CleanupOutcome { discarded, rejections: yielded, ..CleanupOutcome::default() };
         past_damage(self.look_at_finished(store, now, uptime, &mut outcome).await)?;
         past_damage(self.yield_old(store).await)?;
         past_damage(self.delete_old(store, now, &mut outcome).await)?;

@@ -14,13 +14,13 @@ pub async fn end(
     why: &str,
     clock: Clock,
 ) -> Result<usize, Unavailable> {
-    match store.bury_deliveries(burial(deliveries.clone(), why), clock()).await {
+    match store.discard_deliveries(request(deliveries.clone(), why), clock()).await {
         Err(Unavailable::Damaged) => {}
         ended => return ended.map(|()| 0),
     }
     let mut damaged = 0;
     for delivery in deliveries {
-        match store.bury_deliveries(burial(vec![delivery], why), clock()).await {
+        match store.discard_deliveries(request(vec![delivery], why), clock()).await {
             Err(Unavailable::Damaged) => {
                 log::error!("delivery {delivery} is damaged and stays pending");
                 damaged += 1;
@@ -31,6 +31,6 @@ pub async fn end(
     Ok(damaged)
 }
 
-fn burial(deliveries: Vec<i64>, why: &str) -> DiscardRequest {
+fn request(deliveries: Vec<i64>, why: &str) -> DiscardRequest {
     DiscardRequest { deliveries, inactive_since: None, why: why.to_owned() }
 }

@@ -33,7 +33,7 @@ const MAX_SLEEP: Duration = Duration::from_secs(10 * 60);
 /// At the end, outcomes have so long to reach the disk.
 const RECORD_TIMEOUT: Duration = Duration::from_secs(2);
 /// Between two pages of deliveries that are ended, for the messages that come in.
-const PAUSE_BETWEEN_BURIALS: Duration = Duration::from_millis(20);
+const PAUSE_BETWEEN_DISCARDS: Duration = Duration::from_millis(20);
 /// At the end, attempts under way have so long.
 const FINISH_TIMEOUT: Duration = Duration::from_secs(3);
 
@@ -67,7 +67,7 @@ pub struct Engine {
     bodies: Bodies,
     reading_targets: TargetRefresh,
     /// Whose old deliveries are being ended.
-    burying: HashSet<i64>,
+    discarding: HashSet<i64>,
     attempts: JoinSet<FinishedAttempt>,
     events: mpsc::UnboundedSender<EngineEvent>,
     outcomes: mpsc::UnboundedSender<DeliveryOutcome>,
@@ -95,7 +95,7 @@ impl Engine {
             lanes: BTreeMap::new(),
             bodies: Bodies::new(BYTES_IN_MEMORY),
             reading_targets: TargetRefresh::No,
-            burying: HashSet::new(),
+            discarding: HashSet::new(),
             attempts: JoinSet::new(),
             events,
             outcomes,
@@ -246,18 +246,18 @@ impl Engine {
         match event {
             EngineEvent::Loaded(target, page) => {
                 if let Some(page) = &page {
-                    self.bury(target, page.orphans.clone(), "its message is gone");
-                    self.bury(target, page.damaged.clone(), "its message is damaged: see `creel verify`");
+                    self.discard(target, page.orphans.clone(), "its message is gone");
+                    self.discard(target, page.damaged.clone(), "its message is damaged: see `creel verify`");
                 }
                 let page = page.map(|page| self.bodies.share(page));
                 if let Some(lane) = self.lanes.get_mut(&target) {
                     lane.loaded(page);
                 }
             }
-            EngineEvent::Buried(target) => {
-                self.burying.remove(&target);
+            EngineEvent::Discarded(target) => {
+                self.discarding.remove(&target);
                 if let Some(lane) = self.lanes.get_mut(&target) {
-                    lane.buried();
+                    lane.discarded();
                 }
             }
             EngineEvent::NotDisabled(target) => {
@@ -289,7 +289,7 @@ impl Engine {
     }
 
     /// The lane leaves them out until it is told of the end.
-    fn bury(&self, target: i64, deliveries: Vec<i64>, why: &'static str) {
+    fn discard(&self, target: i64, deliveries: Vec<i64>, why: &'static str) {
         if deliveries.is_empty() {
             return;
         }
@@ -299,7 +299,7 @@ impl Engine {
             if ending::end(&store, deliveries, why, clock).await.is_err() {
                 tokio::time::sleep(READ_PAUSE).await;
             }
-            let _ = events.send(EngineEvent::Buried(target));
+            let _ = events.send(EngineEvent::Discarded(target));
         });
     }
 
@@ -356,7 +356,7 @@ impl Engine {
         let before = timestamp::to_text((self.clock)() - MAX_DELIVERY_WAIT);
         let Some(lane) = self.lanes.get(&target).filter(|lane| lane.is_failing()) else { return };
         let is_old = created_at < before.as_str() && lane.target.state_since < before;
-        if !is_old || !self.burying.insert(target) {
+        if !is_old || !self.discarding.insert(target) {
             return;
         }
         log::warn!("target {}: what has waited for it for a week is given up", lane.target.settings.name);
@@ -369,9 +369,9 @@ impl Engine {
                     .await
                     .is_ok_and(|left| left < waiting.len())
             {
-                tokio::time::sleep(PAUSE_BETWEEN_BURIALS).await;
+                tokio::time::sleep(PAUSE_BETWEEN_DISCARDS).await;
             }
-            let _ = events.send(EngineEvent::Buried(target));
+            let _ = events.send(EngineEvent::Discarded(target));
         });
     }
 

@@ -18,7 +18,7 @@ pub enum EngineEvent {
     Loaded(i64, Option<DuePage>),
     Recorded(Vec<DeliveryOutcome>),
     /// Deliveries of a target have been ended without an attempt, or could not be.
-    Buried(i64),
+    Discarded(i64),
     /// A target that answered 410 is still active: it has moved, or the change could not be written.
     NotDisabled(i64),
     /// All targets, each with what is sealed of it; `None` if they could not be read.

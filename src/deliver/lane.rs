@@ -124,7 +124,7 @@ impl Lane {
     }
 
     /// What had lost its message is ended, or is found again.
-    pub fn buried(&mut self) {
+    pub fn discarded(&mut self) {
         self.orphans.clear();
         self.may_have_more = true;
     }

@@ -45,11 +45,11 @@ fn deliveries_to_an_inactive_target_die_after_a_week_and_say_why() {
             let late = setup.deliver(second, target, NOW + DAY).await;
             setup.set_state(target, state, reason, NOW).await;
             let mut cleaner = cleaner(Retention::Keep, &[], None);
-            assert_eq!(run_at(&mut cleaner, &setup, 7 * DAY).await.buried, 0);
-            assert_eq!(run_at(&mut cleaner, &setup, 7 * DAY + MINUTE).await.buried, 1);
+            assert_eq!(run_at(&mut cleaner, &setup, 7 * DAY).await.discarded, 0);
+            assert_eq!(run_at(&mut cleaner, &setup, 7 * DAY + MINUTE).await.discarded, 1);
             assert_eq!(setup.outcome_of(early).await, (DeliveryState::Dead, Some(says.to_owned())));
             assert_eq!(setup.outcome_of(late).await.0, DeliveryState::Pending);
-            assert_eq!(run_at(&mut cleaner, &setup, 8 * DAY + MINUTE).await.buried, 1);
+            assert_eq!(run_at(&mut cleaner, &setup, 8 * DAY + MINUTE).await.discarded, 1);
         }
     });
 }
@@ -64,7 +64,7 @@ fn deliveries_to_an_active_target_wait_however_old_they_are() {
         setup.set_state(target, TargetState::Paused, None, NOW).await;
         setup.set_state(target, TargetState::Active, None, NOW + 6 * DAY).await;
         let mut cleaner = cleaner(Retention::Keep, &[], None);
-        assert_eq!(run_at(&mut cleaner, &setup, 20 * DAY).await.buried, 0);
+        assert_eq!(run_at(&mut cleaner, &setup, 20 * DAY).await.discarded, 0);
         assert_eq!(setup.state(delivery).await, Some(DeliveryState::Pending));
     });
 }
@@ -78,7 +78,7 @@ fn very_many_waiting_deliveries_die_in_one_run() {
         setup.store.delivery_queue().deliver_again(message, vec![target; 5_000], NOW).await.unwrap().unwrap();
         setup.set_state(target, TargetState::Paused, None, NOW).await;
         let mut cleaner = cleaner(Retention::Keep, &[], None);
-        assert_eq!(run_at(&mut cleaner, &setup, 8 * DAY).await.buried, 5_000);
+        assert_eq!(run_at(&mut cleaner, &setup, 8 * DAY).await.discarded, 5_000);
     });
 }
 
@@ -159,7 +159,7 @@ fn what_nobody_listened_to_keeps_no_message_and_a_listener_is_gone_after_a_month
         let mut cleaner = cleaner(Retention::For(DAY), &[], None);
         assert_eq!(run_at(&mut cleaner, &setup, 7 * DAY).await.messages, 0);
         let outcome = run_at(&mut cleaner, &setup, 7 * DAY + MINUTE).await;
-        assert_eq!((outcome.buried, outcome.messages), (1, 1), "{:?}", setup.state(delivery).await);
+        assert_eq!((outcome.discarded, outcome.messages), (1, 1), "{:?}", setup.state(delivery).await);
         assert_eq!(setup.store.reads().listeners().await.unwrap().len(), 1);
         run_at(&mut cleaner, &setup, 30 * DAY + MINUTE).await;
         assert_eq!(setup.store.reads().listeners().await.unwrap().len(), 0);

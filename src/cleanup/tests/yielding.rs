@@ -228,7 +228,7 @@ fn removed_target_drops_what_is_pending_for_it() {
         // As after a kill -9 between the removal and the drop.
         let mut cleaner = cleaner(Retention::For(DAY), &[], None);
         let outcome = cleaner.run_once(&setup.store.cleanup(), NOW, Duration::ZERO).await.unwrap();
-        assert_eq!((outcome.buried, outcome.messages), (1, 1));
+        assert_eq!((outcome.discarded, outcome.messages), (1, 1));
         assert_eq!(setup.state(delivery).await, None, "it goes with its message, which nothing keeps");
     });
 }

@@ -35,7 +35,7 @@ fn a_delivery_without_its_message_is_not_read_again_before_it_is_ended() {
         assert_eq!(next.held, [7]);
         lane.loaded(Some(DuePage::default()));
         assert!(lane.query(now, MemoryPressure::Free, Duration::ZERO).is_none(), "nothing has happened");
-        lane.buried();
+        lane.discarded();
         assert!(lane.query(now, MemoryPressure::Free, Duration::ZERO).unwrap().held.is_empty());
     }
 }

@@ -163,8 +163,14 @@ impl Listening {
         self.may_have_more = found.is_full || !lost.is_empty();
         if !lost.is_empty() {
             let why = "the message was cleaned up, or cannot be read".to_owned();
-            let burial = DiscardRequest { deliveries: lost, inactive_since: None, why };
-            match self.service.store.delivery_queue().bury_deliveries(burial, (self.service.clock)()).await {
+            let request = DiscardRequest { deliveries: lost, inactive_since: None, why };
+            match self
+                .service
+                .store
+                .delivery_queue()
+                .discard_deliveries(request, (self.service.clock)())
+                .await
+            {
                 Ok(()) | Err(Unavailable::Damaged) => {}
                 Err(why) => return Err(why),
             }

@@ -122,16 +122,20 @@ pub struct DiscardRequest {
 }
 
 /// Ends deliveries until the step is over.
-pub fn bury(database: &mut Database<'_>, burial: &DiscardRequest, now: &str) -> rusqlite::Result<StepResult> {
+pub fn discard(
+    database: &mut Database<'_>,
+    request: &DiscardRequest,
+    now: &str,
+) -> rusqlite::Result<StepResult> {
     let connection = database.connection;
-    step(&burial.deliveries, |id| {
+    step(&request.deliveries, |id| {
         connection
             .prepare_cached(&format!(
                 "UPDATE deliveries SET state = {STATE_AT_DEATH}, finished_at = ?4, outcome = ?3
                  WHERE id = ?1 AND state = 'pending' AND (?2 IS NULL OR EXISTS
                    (SELECT 1 FROM targets WHERE id = target_id AND state <> 'active' AND state_since < ?2))"
             ))?
-            .execute(params![id, burial.inactive_since, burial.why, now])
+            .execute(params![id, request.inactive_since, request.why, now])
     })
 }
 

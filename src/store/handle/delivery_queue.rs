@@ -67,14 +67,14 @@ impl DeliveryQueue {
     }
 
     /// Ends deliveries without an attempt, in steps that are short enough to stand between two batches of messages.
-    pub async fn bury_deliveries(
+    pub async fn discard_deliveries(
         &self,
-        mut burial: DiscardRequest,
+        mut request: DiscardRequest,
         now: OffsetDateTime,
     ) -> Result<(), Unavailable> {
-        while !burial.deliveries.is_empty() {
-            let done = self.bury_some(burial.clone(), now).await?;
-            burial.deliveries.drain(..done.taken.min(burial.deliveries.len()));
+        while !request.deliveries.is_empty() {
+            let done = self.discard_some(request.clone(), now).await?;
+            request.deliveries.drain(..done.taken.min(request.deliveries.len()));
         }
         Ok(())
     }
@@ -236,13 +236,13 @@ impl DeliveryQueue {
     }
 
     /// Ends some deliveries in one short step.
-    pub async fn bury_some(
+    pub async fn discard_some(
         &self,
-        burial: DiscardRequest,
+        request: DiscardRequest,
         now: OffsetDateTime,
     ) -> Result<StepResult, Unavailable> {
         let now = timestamp::to_text(now);
-        self.core.write(move |database| delivery::expire::bury(database, &burial, &now)).await
+        self.core.write(move |database| delivery::expire::discard(database, &request, &now)).await
     }
 
     /// Drops what is pending for a target that was removed, in short steps; how many deliveries.
@@ -251,7 +251,7 @@ impl DeliveryQueue {
         target: i64,
         now: OffsetDateTime,
     ) -> Result<usize, Unavailable> {
-        let burial = |deliveries| DiscardRequest {
+        let request = |deliveries| DiscardRequest {
             deliveries,
             inactive_since: Some(delivery::expire::END_OF_TIME.to_owned()),
             why: "the target was removed".to_owned(),
@@ -262,7 +262,7 @@ impl DeliveryQueue {
                 self.waiting_deliveries(target, delivery::expire::END_OF_TIME.to_owned()).await?;
             let before = dropped;
             while !pending.is_empty() {
-                let step = self.bury_some(burial(pending.clone()), now).await?;
+                let step = self.discard_some(request(pending.clone()), now).await?;
                 pending.drain(..step.taken.min(pending.len()));
                 dropped += step.changed;
             }

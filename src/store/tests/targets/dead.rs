@@ -81,11 +81,11 @@ fn older_delivery_that_ends_after_its_replay_is_settled() {
 }
 
 #[test]
-fn buried_delivery_with_a_newer_one_is_settled() {
+fn discarded_delivery_with_a_newer_one_is_settled() {
     let (world, target) = delivered_to_one();
     world.again(target);
-    let burial = DiscardRequest { deliveries: vec![1], inactive_since: None, why: "test".to_owned() };
-    world.wait(world.store.delivery_queue().bury_deliveries(burial, now())).unwrap();
+    let discard = DiscardRequest { deliveries: vec![1], inactive_since: None, why: "test".to_owned() };
+    world.wait(world.store.delivery_queue().discard_deliveries(discard, now())).unwrap();
     assert_eq!(world.states(), ["replayed", "pending"]);
 }
 
