@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use super::types::Problems;
 use super::values::Values;
-use super::{Problems, parse, table};
+use super::{parse, table};
 use crate::providers::Secret;
 
 const ADMIN: &str = "CREEL_ADMIN_TOKEN";
