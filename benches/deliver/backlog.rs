@@ -21,7 +21,10 @@ pub fn measure(report: &mut Report, many: usize) -> Outcome<()> {
     runtime.block_on(async {
         let url = target::start()?;
         let id = setup::target(&store, "target", &url, 32).await?;
-        store.set_target_state(id, TargetState::Paused, None, OffsetDateTime::now_utc()).await??;
+        store
+            .target_registry()
+            .set_target_state(id, TargetState::Paused, None, OffsetDateTime::now_utc())
+            .await?;
         setup::fill(&store, FEW).await?;
         let few = claim(&store, id).await?;
         setup::fill(&store, many - FEW).await?;
@@ -31,7 +34,10 @@ pub fn measure(report: &mut Report, many: usize) -> Outcome<()> {
         report.bounded("its ratio", "1 kB", claims / few, "", Bound::AtMost(1.5));
         let before = resident()?;
         let deliveries = setup::deliveries(&store)?;
-        store.set_target_state(id, TargetState::Active, None, OffsetDateTime::now_utc()).await??;
+        store
+            .target_registry()
+            .set_target_state(id, TargetState::Active, None, OffsetDateTime::now_utc())
+            .await?;
         let mut most = before;
         let began = Instant::now();
         while began.elapsed() < IDLE {
@@ -42,7 +48,10 @@ pub fn measure(report: &mut Report, many: usize) -> Outcome<()> {
         report.figure("deliveries of such a backlog", "1 kB", format!("{rate:.0}/s"));
         let grown = (most - before) as f64 / f64::from(1 << 20);
         report.bounded("memory that delivering it takes", "1 kB", grown, " MiB", Bound::AtMost(64.0));
-        store.set_target_state(id, TargetState::Paused, None, OffsetDateTime::now_utc()).await??;
+        store
+            .target_registry()
+            .set_target_state(id, TargetState::Paused, None, OffsetDateTime::now_utc())
+            .await?;
         tokio::time::sleep(Duration::from_secs(2)).await;
         let wake_ups = wake_ups("deliver")?;
         tokio::time::sleep(IDLE).await;
@@ -67,7 +76,7 @@ async fn claim(store: &Store, target: i64) -> Outcome<f64> {
             bytes: 1 << 20,
         };
         let began = Instant::now();
-        let page = store.due_deliveries(query).await?;
+        let page = store.delivery_queue().due_deliveries(query).await?;
         took.push(began.elapsed().as_secs_f64() * 1e6);
         if page.deliveries.len() != 8 {
             return Err("a claim has not found what is due".into());

@@ -32,7 +32,10 @@ fn run(targets: usize) -> Outcome<f64> {
     runtime.block_on(async {
         for number in 0..targets {
             let id = setup::target(&store, &format!("target-{number}"), "http://127.0.0.1:9/", 8).await?;
-            store.set_target_state(id, TargetState::Paused, None, OffsetDateTime::now_utc()).await??;
+            store
+                .target_registry()
+                .set_target_state(id, TargetState::Paused, None, OffsetDateTime::now_utc())
+                .await?;
         }
         setup::fill(&store, 5_000).await?;
         let began = Instant::now();

@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use creel::store::{Kept, Store};
+use creel::store::{Receipt, Store};
 use tempfile::TempDir;
 use tokio::sync::mpsc;
 
@@ -97,8 +97,9 @@ async fn send(store: &Store, count: usize) -> Outcome<Vec<(i64, Instant, Duratio
         tokio::time::sleep_until(due.into()).await;
         let (store, body, sender) = (store.clone(), body.clone(), sender.clone());
         tokio::spawn(async move {
-            let kept = store.keep(setup::message(&body), Instant::now() + Duration::from_secs(10)).await;
-            if let Ok(Kept::New { id }) = kept {
+            let kept =
+                store.ingest().keep(setup::message(&body), Instant::now() + Duration::from_secs(10)).await;
+            if let Ok(Receipt::New { id }) = kept {
                 let _ = sender.send((id, Instant::now(), due.elapsed()));
             }
         });

@@ -58,13 +58,19 @@ fn durable_deliveries(url: &str) -> Outcome<f64> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let id = setup::target(&store, "target", url, CONCURRENCY).await?;
-        store.set_target_state(id, TargetState::Paused, None, OffsetDateTime::now_utc()).await??;
+        store
+            .target_registry()
+            .set_target_state(id, TargetState::Paused, None, OffsetDateTime::now_utc())
+            .await?;
         setup::fill(&store, DELIVERIES).await?;
         let deliveries = setup::deliveries(&store)?;
         tokio::time::sleep(Duration::from_millis(200)).await;
         let answered = target::ANSWERED.load(Ordering::Relaxed);
         let began = Instant::now();
-        store.set_target_state(id, TargetState::Active, None, OffsetDateTime::now_utc()).await??;
+        store
+            .target_registry()
+            .set_target_state(id, TargetState::Active, None, OffsetDateTime::now_utc())
+            .await?;
         while store.stats().attempts_delivered < DELIVERIES as u64 {
             if began.elapsed() > Duration::from_secs(120) {
                 return Err("the deliveries did not come to their end".into());

@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use creel::deliver::{Deliveries, Settings};
+use creel::deliver::{DeliverySettings, DeliveryThread};
 use creel::store::{
-    Content, DeliveryOrdering, Identity, NewMessage, NewTarget, Origin, Pattern, Store, StoreOptions,
-    TargetKind, TargetSecret, TargetSecrets, TargetSettings,
+    DeliveryOrdering, Identity, MessageContent, NewMessage, Origin, Pattern, Store, StoreOptions,
+    StoredSecret, TargetDraft, TargetKind, TargetSecrets, TargetSettings,
 };
 use ring::digest::{SHA256, digest};
 use time::OffsetDateTime;
@@ -34,13 +34,13 @@ pub fn open(directory: &Path) -> Outcome<Store> {
     Ok(Store::open(&options)?)
 }
 
-pub fn deliveries(store: &Store) -> Outcome<Deliveries> {
-    let settings = Settings {
+pub fn deliveries(store: &Store) -> Outcome<DeliveryThread> {
+    let settings = DeliverySettings {
         declared: Vec::new(),
         environment: creel::config::command_environment(),
         allowed: vec!["127.0.0.0/8".parse()?],
     };
-    Ok(Deliveries::start(store.clone(), OffsetDateTime::now_utc, settings)?)
+    Ok(DeliveryThread::start(store.delivery_queue(), OffsetDateTime::now_utc, settings)?)
 }
 
 pub async fn target(store: &Store, name: &str, url: &str, concurrency: u32) -> Outcome<i64> {
@@ -56,14 +56,14 @@ pub async fn target(store: &Store, name: &str, url: &str, concurrency: u32) -> O
         rate: None,
         timeout: Duration::from_secs(30),
     };
-    let secrets = vec![TargetSecret { secret: SECRET.to_owned(), until: None }];
-    let new = NewTarget {
+    let secrets = vec![StoredSecret { secret: SECRET.to_owned(), until: None }];
+    let new = TargetDraft {
         kind: TargetKind::Http,
         origin: Origin::Api,
         settings,
         secrets: Some(TargetSecrets { secrets, headers: Vec::new() }),
     };
-    Ok(store.create_target(new, OffsetDateTime::now_utc()).await??)
+    Ok(store.target_registry().create_target(new, OffsetDateTime::now_utc()).await?)
 }
 
 /// A body of JSON of 1,000 bytes.
@@ -89,7 +89,7 @@ pub fn message(body: &Bytes) -> NewMessage {
         query: None,
         remote_ip: IpAddr::V4(Ipv4Addr::LOCALHOST),
         headers: HEADERS.to_owned(),
-        content: Content::Json(body.clone()),
+        content: MessageContent::Json(body.clone()),
         body_sha256,
         body_unsigned: false,
         unverified: false,
@@ -100,11 +100,11 @@ pub fn message(body: &Bytes) -> NewMessage {
 /// Keeps so many messages, many at a time.
 pub async fn fill(store: &Store, count: usize) -> Outcome<()> {
     const AT_ONCE: usize = 256;
-    let body = body();
+    let (body, ingest) = (body(), store.ingest());
     let mut left = count;
     while left > 0 {
         let now = left.min(AT_ONCE);
-        let kept = (0..now).map(|_| store.keep(message(&body), Instant::now() + Duration::from_secs(60)));
+        let kept = (0..now).map(|_| ingest.keep(message(&body), Instant::now() + Duration::from_secs(60)));
         for kept in futures_util::future::join_all(kept).await {
             kept?;
         }

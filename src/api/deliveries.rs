@@ -167,7 +167,7 @@ async fn page(
     filter: DeliveryFilter,
     paging: Paging,
 ) -> Result<web::Json<Page<Delivery>>, ApiError> {
-    let (found, next) = service.store.deliveries(filter, paging.cursor, paging.limit).await?;
+    let (found, next) = service.store.reads().deliveries(filter, paging.cursor, paging.limit).await?;
     Ok(web::Json(Page::new(found, next)))
 }
 
@@ -182,8 +182,8 @@ pub async fn one(
     _: Query<NoParameters>,
 ) -> Result<web::Json<DeliveryWithAttempts>, ApiError> {
     let delivery = stored(&service, id.0).await?;
-    let attempts = service.store.attempts(id.0).await?;
-    let shown = |attempt: store::Attempt| match role {
+    let attempts = service.store.reads().attempts(id.0).await?;
+    let shown = |attempt: store::StoredAttempt| match role {
         Role::Admin => attempt.into(),
         Role::Listener | Role::Reader => Attempt { excerpt: None, ..attempt.into() },
     };
@@ -191,15 +191,15 @@ pub async fn one(
     Ok(web::Json(DeliveryWithAttempts { delivery: delivery.into(), tries }))
 }
 
-pub async fn stored(service: &Service, id: i64) -> Result<store::Delivery, ApiError> {
-    let found = service.store.delivery(id).await?;
+pub async fn stored(service: &Service, id: i64) -> Result<store::StoredDelivery, ApiError> {
+    let found = service.store.reads().delivery(id).await?;
     found.ok_or_else(|| {
         ApiError::NotFound(format!("Delivery {id} not found (it may have been deleted by retention)."))
     })
 }
 
-impl From<store::Delivery> for Delivery {
-    fn from(delivery: store::Delivery) -> Self {
+impl From<store::StoredDelivery> for Delivery {
+    fn from(delivery: store::StoredDelivery) -> Self {
         let is_pending = delivery.state == store::DeliveryState::Pending;
         Self {
             id: delivery.id,
@@ -219,8 +219,8 @@ impl From<store::Delivery> for Delivery {
     }
 }
 
-impl From<store::Attempt> for Attempt {
-    fn from(attempt: store::Attempt) -> Self {
+impl From<store::StoredAttempt> for Attempt {
+    fn from(attempt: store::StoredAttempt) -> Self {
         Self {
             number: attempt.number,
             began_at: attempt.began_at,

@@ -18,13 +18,12 @@ use super::schemas;
 use crate::config::{self, target_rules};
 use crate::http::client::client_address;
 use crate::http::service::Service;
+use crate::json::OFFLOAD_BYTES_MIN;
 use crate::providers::json;
-use crate::store::{Content, EMITTED, Identity, Kept, NewMessage};
+use crate::store::{EMITTED, Identity, MessageContent, NewMessage, Receipt};
 
 /// As long as a webhook may take.
 const KEPT_WITHIN: Duration = Duration::from_millis(2_400);
-/// Reading more than this takes so long that other requests should not wait for it.
-const READ_ELSEWHERE_ABOVE: usize = 256 << 10;
 const MAX_KEY_CHARACTERS: usize = 200;
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
 const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
@@ -110,20 +109,19 @@ pub async fn emit(
         query: None,
         remote_ip,
         headers: r#"{"content-type":"application/json"}"#.to_owned(),
-        content: Content::Json(event.payload.clone()),
+        content: MessageContent::Json(event.payload.clone()),
         body_sha256: event.sha256,
         body_unsigned: false,
         unverified: false,
         asking: None,
     };
-    match service.store.keep(message, Instant::now() + KEPT_WITHIN).await? {
-        Kept::Duplicate { of } if is_keyed => {
+    match service.store.ingest().keep(message, Instant::now() + KEPT_WITHIN).await? {
+        Receipt::Duplicate { of } if is_keyed => {
             refuse_another_event(&service, of, &event).await?;
             Ok(HttpResponse::Ok().insert_header((REPLAYED, "true")).json(Emitted { id: of }))
         }
-        Kept::KeyReused { of } => Err(ApiError::IdempotencyKeyReused(of)),
-        kept => {
-            let id = kept.id();
+        receipt => {
+            let id = receipt.id();
             let location = (LOCATION, format!("/api/v1/messages/{id}"));
             Ok(HttpResponse::Accepted().insert_header(location).json(Emitted { id }))
         }
@@ -141,7 +139,7 @@ struct Event {
 
 /// Small bodies here, large ones on a thread for such work.
 async fn read_where_it_fits(body: Bytes) -> Result<Event, ApiError> {
-    if body.len() <= READ_ELSEWHERE_ABOVE {
+    if body.len() < OFFLOAD_BYTES_MIN {
         return read(&body);
     }
     web::block(move || read(&body)).await.map_err(|_| ApiError::Internal)?
@@ -180,7 +178,7 @@ fn refuse_undeclared(service: &Service, event: &str) -> Result<(), ApiError> {
 /// The store compares payloads only.
 async fn refuse_another_event(service: &Service, of: i64, event: &Event) -> Result<(), ApiError> {
     // Where the message is gone but its key is still known, there is nothing left to compare with.
-    let Some(before) = service.store.message(of).await? else { return Ok(()) };
+    let Some(before) = service.store.reads().message(of).await? else { return Ok(()) };
     let is_same = before.head.event == event.event && before.head.owner == event.owner;
     if is_same { Ok(()) } else { Err(ApiError::IdempotencyKeyReused(of)) }
 }

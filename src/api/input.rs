@@ -238,14 +238,14 @@ mod tests {
 
     #[derive(Debug, Deserialize)]
     #[serde(deny_unknown_fields)]
-    struct KeyRequest {
+    struct Wanted {
         cursor: Option<i64>,
         source: Option<String>,
     }
 
     #[test]
     fn what_is_wrong_with_a_query_is_told_with_its_name() {
-        let parsed: KeyRequest = parse_query("cursor=7&source=a%20b").unwrap();
+        let parsed: Wanted = parse_query("cursor=7&source=a%20b").unwrap();
         assert_eq!((parsed.cursor, parsed.source.as_deref()), (Some(7), Some("a b")));
         let rows = [
             ("source=a&cursor=x", "cursor"),
@@ -255,7 +255,7 @@ mod tests {
             ("cursor=1&cursor=2", "`cursor`"),
         ];
         for (query, named) in rows {
-            let problem = parse_query::<KeyRequest>(query).unwrap_err();
+            let problem = parse_query::<Wanted>(query).unwrap_err();
             assert!(problem.contains(named), "{query}: {problem}");
         }
     }

@@ -16,7 +16,8 @@ use super::stream::{ALIVE, Pieces, StreamWait, WakeReason, event};
 use crate::http::service::Service;
 use crate::http::streams::{ListenerConnection, StreamEnd};
 use crate::store::{
-    Burial, DeliveryOrdering, DueDelivery, DueQuery, LATE_MESSAGES_WITHIN, Opened, Unavailable,
+    DeliveryOrdering, DiscardRequest, DueDelivery, DueQuery, LATE_MESSAGE_TIMEOUT, ListenerSession,
+    Unavailable,
 };
 
 /// A longer body is fetched apart, so that an event stays of a size that a client can hold.
@@ -76,7 +77,7 @@ impl Delivered {
 pub struct ListenerStream {
     service: web::Data<Service>,
     name: String,
-    opened: Opened,
+    opened: ListenerSession,
     stream: Arc<ListenerConnection>,
     waiting: StreamWait,
     step: ListenerStep,
@@ -110,7 +111,12 @@ struct FarewellEvent<'a> {
 }
 
 impl ListenerStream {
-    pub fn new(service: web::Data<Service>, name: String, opened: Opened, waiting: StreamWait) -> Self {
+    pub fn new(
+        service: web::Data<Service>,
+        name: String,
+        opened: ListenerSession,
+        waiting: StreamWait,
+    ) -> Self {
         let stream = service.streams.connect(opened.target);
         settle(&service, opened.target);
         let step = if opened.must_be_filled {
@@ -201,7 +207,7 @@ impl ListenerStream {
             limit,
             bytes: PAGE_BYTES,
         };
-        let found = self.service.store.due_deliveries(query).await?;
+        let found = self.service.store.delivery_queue().due_deliveries(query).await?;
         let mut lost = found.orphans;
         self.damaged.extend(&found.damaged);
         lost.extend(found.damaged);
@@ -214,8 +220,14 @@ impl ListenerStream {
         self.may_have_more = found.is_full || !lost.is_empty();
         if !lost.is_empty() {
             let why = "the message was cleaned up, or cannot be read".to_owned();
-            let burial = Burial { deliveries: lost, inactive_since: None, why };
-            match self.service.store.bury_deliveries(burial, (self.service.clock)()).await {
+            let request = DiscardRequest { deliveries: lost, inactive_since: None, why };
+            match self
+                .service
+                .store
+                .delivery_queue()
+                .discard_deliveries(request, (self.service.clock)())
+                .await
+            {
                 Ok(()) | Err(Unavailable::Damaged) => {}
                 Err(why) => return Err(why),
             }
@@ -224,7 +236,7 @@ impl ListenerStream {
     }
 
     async fn greeting(&self) -> Result<Bytes, Unavailable> {
-        let pending = self.service.store.pending_of_listener(self.opened.target).await?;
+        let pending = self.service.store.reads().pending_of_listener(self.opened.target).await?;
         let greeting = GreetingEvent { name: &self.name, is_new: self.opened.is_new, pending };
         Ok(event("listening", None, &greeting))
     }
@@ -254,13 +266,15 @@ impl Drop for ListenerStream {
 }
 
 /// Adds the old messages that a new listener has asked for.
-async fn fill(service: web::Data<Service>, opened: Opened) -> Result<(), Unavailable> {
-    let newest = service.store.newest_message().await?;
-    service.store.fill_listener(opened.target, false, (service.clock)()).await?;
+async fn fill(service: web::Data<Service>, opened: ListenerSession) -> Result<(), Unavailable> {
+    let newest = service.store.reads().newest_message().await?;
+    service.store.listener_registry().fill_listener(opened.target, false, (service.clock)()).await?;
     // A message that was on its way when the listener was made may have been committed behind what was looked at.
     rt::spawn(async move {
-        tokio::time::sleep(LATE_MESSAGES_WITHIN).await;
-        if let Err(why) = service.store.finish_filling(opened.target, newest, (service.clock)()).await {
+        tokio::time::sleep(LATE_MESSAGE_TIMEOUT).await;
+        if let Err(why) =
+            service.store.listener_registry().finish_filling(opened.target, newest, (service.clock)()).await
+        {
             log::warn!("a listener's old messages are looked through again when it connects next: {why}");
         }
     });
@@ -275,7 +289,11 @@ fn settle(service: &web::Data<Service>, target: i64) {
     runtime.spawn(async move {
         loop {
             let is_connected = service.streams.is_connected(target);
-            let written = service.store.set_listener_connected(target, is_connected, (service.clock)()).await;
+            let written = service
+                .store
+                .listener_registry()
+                .set_listener_connected(target, is_connected, (service.clock)())
+                .await;
             if let Err(why) = written {
                 log::warn!("whether a listener is connected could not be written: {why}");
                 return;

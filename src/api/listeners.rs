@@ -18,7 +18,9 @@ use super::stream::{StreamWait, patterns, response};
 use super::targets;
 use super::whole::{self, Whole};
 use crate::http::service::Service;
-use crate::store::{self, DeliveryState, ListenerRefused, MOST_LISTENERS, Target, TargetState};
+use crate::store::{
+    self, DeliveryState, ListenerError, MAX_LISTENERS, StoredTarget, TargetError, TargetState,
+};
 
 const MAX_ACKNOWLEDGED: usize = 1_000;
 const MAX_EXCERPT_CHARACTERS: usize = 1_024;
@@ -46,8 +48,8 @@ pub struct Listener {
     pub created_at: String,
 }
 
-impl From<store::Listener> for Listener {
-    fn from(stored: store::Listener) -> Self {
+impl From<store::StoredListener> for Listener {
+    fn from(stored: store::StoredListener) -> Self {
         let target = stored.target;
         Self {
             name: stored.name,
@@ -82,7 +84,7 @@ pub async fn list(
     service: web::Data<Service>,
     _: Query<NoParameters>,
 ) -> Result<web::Json<Page<Listener>>, ApiError> {
-    Ok(web::Json(Page::new(service.store.listeners().await?, None)))
+    Ok(web::Json(Page::new(service.store.reads().listeners().await?, None)))
 }
 
 /// Messages as they come, and those that the listener has not acknowledged yet, as server-sent events.
@@ -108,8 +110,11 @@ pub async fn stream(
     let events = patterns(&service.known_events, query.events.as_deref())?;
     let since = query.since.as_deref().map(|since| input::time("since", since, now)).transpose()?;
     let waiting = StreamWait::new(&service, &request)?;
-    let opened = service.store.open_listener(name.0.clone(), events, since, now).await?;
-    let opened = opened.map_err(|ListenerRefused::TooMany| ApiError::TooManyListeners(MOST_LISTENERS))?;
+    let opened = service.store.listener_registry().open_listener(name.0.clone(), events, since, now).await;
+    let opened = opened.map_err(|error| match error {
+        ListenerError::TooMany => ApiError::TooManyListeners(MAX_LISTENERS),
+        ListenerError::Unavailable(why) => why.into(),
+    })?;
     Ok(response(ListenerStream::new(service, name.0, opened, waiting)))
 }
 
@@ -124,13 +129,13 @@ pub struct Acknowledgement {
     /// What the program has answered to some of them, for whoever looks at them later.
     #[serde(default)]
     #[schema(max_items = 1000)]
-    pub answers: Vec<KeyResponse>,
+    pub answers: Vec<Answer>,
 }
 
 /// What a program has answered. Whatever it is, the delivery has reached it.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct KeyResponse {
+pub struct Answer {
     /// One of `deliveries`.
     #[schema(value_type = i64)]
     pub delivery: Whole<i64>,
@@ -145,7 +150,7 @@ pub struct KeyResponse {
 }
 
 impl Acknowledgement {
-    fn checked(self) -> Result<Vec<store::Acknowledgement>, ApiError> {
+    fn checked(self) -> Result<Vec<store::DeliveryAcknowledgement>, ApiError> {
         let wrong = |field, problem: String| Err(ApiError::InvalidValue { field, problem });
         let (deliveries, answers) = (self.deliveries, self.answers);
         if deliveries.is_empty() || deliveries.len() > MAX_ACKNOWLEDGED {
@@ -163,15 +168,15 @@ impl Acknowledgement {
                 "must have a status from 100 to 999, and have taken a day at most".to_owned(),
             );
         }
-        let mut of: HashMap<i64, KeyResponse> =
+        let mut of: HashMap<i64, Answer> =
             answers.into_iter().map(|answer| (answer.delivery.0, answer)).collect();
-        let stored = |answer: KeyResponse| store::ListenerAnswer {
+        let stored = |answer: Answer| store::ListenerAnswer {
             status: answer.status.0,
             took: Duration::from_millis(answer.took_ms.0),
             excerpt: answer.excerpt.map(|text| text.chars().take(MAX_EXCERPT_CHARACTERS).collect()),
         };
         let acknowledged =
-            |delivery| store::Acknowledgement { delivery, answer: of.remove(&delivery).map(stored) };
+            |delivery| store::DeliveryAcknowledgement { delivery, answer: of.remove(&delivery).map(stored) };
         Ok(deliveries.into_iter().map(acknowledged).collect())
     }
 }
@@ -197,7 +202,8 @@ pub async fn acknowledge(
     let deliveries: Vec<i64> = acknowledgements.iter().map(|one| one.delivery).collect();
     let target = known(&service, &name).await?.id;
     let now = (service.clock)();
-    let acknowledged = service.store.acknowledge_deliveries(target, acknowledgements, now).await?;
+    let acknowledged =
+        service.store.listener_registry().acknowledge_deliveries(target, acknowledgements, now).await?;
     service.streams.acknowledged(target, &deliveries);
     Ok(web::Json(Acknowledged { acknowledged }))
 }
@@ -213,11 +219,12 @@ pub async fn body(
     _: Query<NoParameters>,
 ) -> Result<HttpResponse, ApiError> {
     let target = known(&service, &name).await?.id;
-    let delivery = service.store.delivery(id.0).await?;
-    let is_pending = |one: &store::Delivery| one.target == target && one.state == DeliveryState::Pending;
+    let delivery = service.store.reads().delivery(id.0).await?;
+    let is_pending =
+        |one: &store::StoredDelivery| one.target == target && one.state == DeliveryState::Pending;
     let none = || ApiError::NotFound(format!("Nothing is pending as delivery {} for {}.", id.0, name.0));
     let delivery = delivery.filter(is_pending).ok_or_else(none)?;
-    let message = service.store.message(delivery.message).await?;
+    let message = service.store.reads().message(delivery.message).await?;
     let message = message.ok_or_else(|| messages::no_such_message(delivery.message))?;
     Ok(messages::download(&format!("delivery-{}", id.0), &message.head.headers, message.body))
 }
@@ -234,14 +241,19 @@ pub async fn remove(
     let target = known(&service, &name).await?.id;
     let now = (service.clock)();
     // Somebody who was faster has done the same.
-    let _ = service.store.set_target_state(target, TargetState::Removed, None, now).await?;
+    let removed =
+        service.store.target_registry().set_target_state(target, TargetState::Removed, None, now).await;
+    // Any other error: it was removed meanwhile.
+    if let Err(TargetError::Unavailable(why)) = removed {
+        return Err(why.into());
+    }
     service.streams.remove(target);
     targets::drop_pending(&service, target);
     Ok(HttpResponse::NoContent().finish())
 }
 
-async fn known(service: &Service, name: &ListenerName) -> Result<Target, ApiError> {
-    let found = service.store.listener_named(&name.0).await?;
+async fn known(service: &Service, name: &ListenerName) -> Result<StoredTarget, ApiError> {
+    let found = service.store.reads().listener_named(&name.0).await?;
     found.ok_or_else(|| {
         ApiError::NotFound(format!("Listener {} not found (it may have been removed).", name.0))
     })

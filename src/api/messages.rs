@@ -168,7 +168,8 @@ pub async fn list(
         role.must_be_admin("searching the content of messages")?;
     }
     let filter = query.selection().filter((service.clock)())?;
-    let found = service.store.messages(filter, Direction::NewestFirst, paging.cursor, paging.limit).await?;
+    let found =
+        service.store.reads().messages(filter, Direction::NewestFirst, paging.cursor, paging.limit).await?;
     let items = found.messages.into_iter().map(|head| MessageHead::of(head, role)).collect();
     Ok(web::Json(Page { items, next_cursor: found.next }))
 }
@@ -184,9 +185,9 @@ pub async fn one(
     _: Query<NoParameters>,
 ) -> Result<web::Json<Message>, ApiError> {
     let stored = stored(&service, id).await?;
-    let confirmation = service.store.confirmation(id.0).await?.map(Confirmation::from);
+    let confirmation = service.store.reads().confirmation(id.0).await?.map(Confirmation::from);
     let filter = DeliveryFilter { message: Some(id.0), ..DeliveryFilter::default() };
-    let (deliveries, _) = service.store.deliveries(filter, None, MAX_SHOWN_DELIVERIES).await?;
+    let (deliveries, _) = service.store.reads().deliveries(filter, None, MAX_SHOWN_DELIVERIES).await?;
     let content = match role {
         Role::Admin => Some(MessageContent::of(&stored)?),
         Role::Listener | Role::Reader => None,
@@ -223,7 +224,7 @@ pub async fn body(
 }
 
 async fn stored(service: &Service, id: Id) -> Result<store::StoredMessage, ApiError> {
-    service.store.message(id.0).await?.ok_or_else(|| no_such_message(id.0))
+    service.store.reads().message(id.0).await?.ok_or_else(|| no_such_message(id.0))
 }
 
 pub fn no_such_message(id: i64) -> ApiError {
@@ -287,7 +288,7 @@ pub fn raw_object(text: &str) -> Result<Box<RawValue>, ApiError> {
 
 impl MessageHead {
     /// Without what shows content, unless the admin asks. The query of a GET is its content.
-    pub fn of(head: store::MessageHead, role: Role) -> Self {
+    pub fn of(head: store::MessageRow, role: Role) -> Self {
         match role {
             Role::Admin => Self::from(head),
             Role::Listener | Role::Reader => Self { query: None, body_sha256: None, ..Self::from(head) },
@@ -295,8 +296,8 @@ impl MessageHead {
     }
 }
 
-impl From<store::MessageHead> for MessageHead {
-    fn from(head: store::MessageHead) -> Self {
+impl From<store::MessageRow> for MessageHead {
+    fn from(head: store::MessageRow) -> Self {
         Self {
             id: head.id,
             received_at: head.received_at,
@@ -322,8 +323,8 @@ impl From<store::MessageHead> for MessageHead {
     }
 }
 
-impl From<store::Confirmation> for Confirmation {
-    fn from(stored: store::Confirmation) -> Self {
+impl From<store::StoredConfirmation> for Confirmation {
+    fn from(stored: store::StoredConfirmation) -> Self {
         let is_awaited = stored.state == store::ConfirmationState::Awaiting;
         Self {
             state: stored.state.into(),

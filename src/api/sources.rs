@@ -49,7 +49,7 @@ pub async fn list(
     role: Role,
     _: Query<NoParameters>,
 ) -> Result<web::Json<Page<Source>>, ApiError> {
-    let mut numbers = service.store.source_numbers().await?;
+    let mut numbers = service.store.reads().source_numbers().await?;
     let items = sources.all().iter().map(|source| {
         let numbers = numbers.remove(&*source.name).unwrap_or_default();
         describe(&service, role, source, numbers)

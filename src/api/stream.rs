@@ -109,7 +109,7 @@ impl StreamWait {
             client: request.conn_data::<Gone>().cloned().unwrap_or_default(),
             has_news: false,
             ending: service.streams.ending(),
-            commits: service.store.commits(),
+            commits: service.store.reads().commits(),
             alive,
             last_look: now,
             _place: place,

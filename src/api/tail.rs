@@ -61,7 +61,7 @@ pub async fn stream(
         (Some(last), _) => id(last).ok_or_else(|| {
             ApiError::InvalidHeader("Last-Event-ID must be the id of a message.".to_owned())
         })?,
-        (None, None | Some("now")) => service.store.newest_message().await?,
+        (None, None | Some("now")) => service.store.reads().newest_message().await?,
         (None, Some(from)) => id(from).ok_or_else(|| {
             ApiError::InvalidQuery("from: must be the id of a message, or `now`".to_owned())
         })?,
@@ -108,11 +108,15 @@ impl MessageStream {
     async fn look(&mut self) -> Result<(), Unavailable> {
         self.waiting.will_look();
         let all = MessageFilter::default();
-        let found =
-            self.service.store.messages(all, Direction::OldestFirst, Some(self.from), PAGE_MESSAGES).await?;
+        let found = self
+            .service
+            .store
+            .reads()
+            .messages(all, Direction::OldestFirst, Some(self.from), PAGE_MESSAGES)
+            .await?;
         self.may_have_more = found.next.is_some();
         self.from = found.messages.last().map(|head| head.id).max(found.next).unwrap_or(self.from);
-        let is_watched = |head: &store::MessageHead| self.events.iter().any(|one| one.matches(&head.event));
+        let is_watched = |head: &store::MessageRow| self.events.iter().any(|one| one.matches(&head.event));
         let watched = found.messages.into_iter().filter(is_watched);
         let role = self.role;
         self.page =

@@ -57,7 +57,7 @@ pub async fn metrics(
         });
     }
     // The page comes with the numbers of before rather than late.
-    let counted = tokio::time::timeout(COUNT_TIMEOUT, service.store.target_numbers()).await;
+    let counted = tokio::time::timeout(COUNT_TIMEOUT, service.store.reads().target_numbers()).await;
     if let Ok(Ok(numbers)) = counted {
         service.metrics.set_target_numbers(&numbers);
     }

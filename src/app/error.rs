@@ -3,7 +3,8 @@
 use std::io;
 
 use super::listeners::BindError;
-use crate::store::{OpenError, Unavailable};
+use crate::store::random::RandomError;
+use crate::store::{OpenError, TargetError, Unavailable};
 
 /// Why the service does not start.
 #[derive(Debug, thiserror::Error)]
@@ -14,12 +15,14 @@ pub enum StartError {
     Store(#[from] OpenError),
     #[error("the database cannot be used: {0}")]
     Settings(#[from] Unavailable),
+    #[error("a target cannot be declared: {0}")]
+    Target(#[from] TargetError),
     #[error(
         "{variable}: a target that was made through the API is already named {name}; give this one another name, or remove or rename that one"
     )]
     TargetNameTaken { variable: String, name: String },
-    #[error("the system gives no random numbers")]
-    Randomness,
+    #[error(transparent)]
+    Randomness(#[from] RandomError),
     #[error("the server cannot be started: {0}")]
     Server(#[from] io::Error),
 }

@@ -1,15 +1,11 @@
 //! What the service makes up for itself when it is not told: an inbox behind a random path, and an admin token.
 
-use base64::Engine;
-use base64::prelude::BASE64_URL_SAFE_NO_PAD;
-use ring::rand::{SecureRandom, SystemRandom};
-
 use super::error::StartError;
-use crate::config::{Config, INBOX, Source};
+use crate::config::{Config, INBOX, SourceConfig};
 use crate::http::Clock;
 use crate::http::tokens::{ADMIN_TOKEN_SETTING, hash};
 use crate::providers::{Secret, Settings, Verifier, recipe};
-use crate::store::{Sealing, Store};
+use crate::store::{Sealing, Store, random};
 
 const INBOX_PROVIDER: &str = "none";
 /// The setting with the random path part of the inbox.
@@ -36,28 +32,28 @@ pub async fn complete(config: &mut Config, store: &Store, clock: Clock) -> Resul
         notices.inbox = Some(inbox.endpoint());
         config.sources.push(inbox);
     }
-    if config.admin_token.is_none() && store.setting(ADMIN_TOKEN_SETTING).await?.is_none() {
-        let token = random_text()?;
-        store.set_setting(ADMIN_TOKEN_SETTING, &hash(&token), Sealing::Plain, clock()).await?;
+    if config.admin_token.is_none() && store.settings().setting(ADMIN_TOKEN_SETTING).await?.is_none() {
+        let token = random::token(RANDOM_BYTES)?;
+        store.settings().set_setting(ADMIN_TOKEN_SETTING, &hash(&token), Sealing::Plain, clock()).await?;
         notices.admin_token = Some(token);
     }
     Ok(notices)
 }
 
 /// The source that there is when none is configured.
-async fn inbox(store: &Store, clock: Clock) -> Result<Source, StartError> {
-    let path = match store.setting(INBOX_PATH).await? {
+async fn inbox(store: &Store, clock: Clock) -> Result<SourceConfig, StartError> {
+    let path = match store.settings().setting(INBOX_PATH).await? {
         Some(path) => path,
         None => {
-            let path = random_text()?;
-            store.set_setting(INBOX_PATH, &path, Sealing::Sealed, clock()).await?;
+            let path = random::token(RANDOM_BYTES)?;
+            store.settings().set_setting(INBOX_PATH, &path, Sealing::Sealed, clock()).await?;
             path
         }
     };
     let recipe = recipe(INBOX_PROVIDER).expect("the catalogue has the provider `none`");
     let verifier =
         Verifier::bind(recipe, &Settings::default()).expect("the provider `none` needs no settings");
-    Ok(Source {
+    Ok(SourceConfig {
         name: INBOX.to_owned(),
         provider: INBOX_PROVIDER.to_owned(),
         verifier,
@@ -71,12 +67,6 @@ async fn inbox(store: &Store, clock: Clock) -> Result<Source, StartError> {
         retention: None,
         confirm: None,
     })
-}
-
-fn random_text() -> Result<String, StartError> {
-    let mut bytes = [0; RANDOM_BYTES];
-    SystemRandom::new().fill(&mut bytes).map_err(|_| StartError::Randomness)?;
-    Ok(BASE64_URL_SAFE_NO_PAD.encode(bytes))
 }
 
 impl Notices {
@@ -99,17 +89,6 @@ impl Notices {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn random_texts_are_long_fit_into_a_path_and_differ() {
-        let (one, other) = (random_text().unwrap(), random_text().unwrap());
-        assert_ne!(one, other);
-        assert_eq!(one.len(), 32);
-        assert!(
-            one.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_'),
-            "{one}"
-        );
-    }
 
     #[test]
     fn the_curl_line_stands_alone_so_that_it_can_be_pasted() {

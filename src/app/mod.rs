@@ -33,11 +33,11 @@ pub use listeners::Listeners;
 
 use crate::cleanup::Policy;
 use crate::config::{self, Config, InheritedSockets};
-use crate::deliver::confirm::AskedSource;
-use crate::deliver::{self, Deliveries};
+use crate::deliver::confirm::ConfirmationSource;
+use crate::deliver::{self, DeliveryThread};
 use crate::http::{Clock, Service};
 use crate::ingest::{DecodedBodies, Webhooks};
-use crate::providers::{KeyResponse, Roots, KeyRequest};
+use crate::providers::{KeyRequest, KeyResponse, Roots};
 use crate::store::{Consent, Store, StoreOptions};
 use crate::verification::Sources;
 use first_start::Notices;
@@ -88,9 +88,9 @@ pub struct App {
     webhooks: SocketAddr,
     operator: Option<SocketAddr>,
     uses_github_addresses: bool,
-    deliveries: deliver::Settings,
+    deliveries: deliver::DeliverySettings,
     /// Whose messages are confirmed first.
-    confirmed: Vec<AskedSource>,
+    confirmed: Vec<ConfirmationSource>,
 }
 
 /// Runs the service to its end.
@@ -181,7 +181,7 @@ impl App {
     ) -> Result<Self, StartError> {
         let limits = limits::connection_limits(listeners.operator.is_some());
         let store = Store::open_with(&StoreOptions::from(&config), consent)?;
-        if let Err(why) = store.pause_listeners(clock()).await {
+        if let Err(why) = store.listener_registry().pause_listeners(clock()).await {
             log::warn!("whether listeners are connected could not be written: {why}");
         }
         let notices = first_start::complete(&mut config, &store, clock).await?;
@@ -189,8 +189,8 @@ impl App {
         let uses_github_addresses =
             config.sources.iter().any(|source| source.allow.as_ref().is_some_and(|allow| allow.github));
         let policy = Policy::from_config(&config);
-        let confirmed = AskedSource::among(&config.sources);
-        let deliveries = deliver::Settings {
+        let confirmed = ConfirmationSource::among(&config.sources);
+        let deliveries = deliver::DeliverySettings {
             declared: targets::declare(&mut config, &store, clock()).await?,
             environment: config::command_environment(),
             allowed: config.target_allow_ips.clone(),
@@ -280,7 +280,7 @@ impl App {
         let of_operator = handles.get(1..).unwrap_or_default();
         let servers: Vec<_> = self.servers.drain(..).map(rt::spawn).collect();
         self.announce();
-        let deliveries = Deliveries::start(store.clone(), clock, self.deliveries)?;
+        let deliveries = DeliveryThread::start(store.delivery_queue(), clock, self.deliveries)?;
         tokio::select! {
             (name, _) = signals.next() => log::info!("{name}: stopping"),
             line = store.failed() => {

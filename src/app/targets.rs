@@ -3,8 +3,8 @@
 use time::OffsetDateTime;
 
 use super::error::StartError;
-use crate::config::{Config, Destination, Target};
-use crate::store::{NewTarget, Origin, Store, TargetKind, TargetState};
+use crate::config::{Config, Destination, TargetConfig};
+use crate::store::{Origin, Store, TargetDraft, TargetError, TargetKind, TargetState};
 
 /// Takes the targets out of the configuration, each with its id. Those that were declared once and are not any more
 /// get nothing from now on.
@@ -15,22 +15,23 @@ pub async fn declare(
     config: &mut Config,
     store: &Store,
     now: OffsetDateTime,
-) -> Result<Vec<(i64, Target)>, StartError> {
+) -> Result<Vec<(i64, TargetConfig)>, StartError> {
     let targets = std::mem::take(&mut config.targets);
     let declared = targets.iter().map(new_target).collect();
-    match store.declare_targets(declared, now).await? {
+    match store.target_registry().declare_targets(declared, now).await {
         Ok(ids) => Ok(ids.into_iter().zip(targets).collect()),
-        Err(name) => {
+        Err(TargetError::DeclaredNameTaken(name)) => {
             let named = targets.iter().find(|target| target.settings.name == name);
-            let variable = named.map(Target::variable).unwrap_or_default();
+            let variable = named.map(TargetConfig::variable).unwrap_or_default();
             Err(StartError::TargetNameTaken { variable, name })
         }
+        Err(error) => Err(error.into()),
     }
 }
 
 /// A target that answered 410 stays disabled over a restart, also where its URL was changed in the environment.
 pub async fn warn_of_disabled(store: &Store) -> Result<(), StartError> {
-    let targets = store.targets_with_secrets().await?;
+    let targets = store.reads().targets_with_secrets().await?;
     for (target, secrets) in targets.iter().filter(|(target, _)| target.state == TargetState::Disabled) {
         let (name, since) = (&target.settings.name, &target.state_since);
         let reason = target.state_reason.as_deref().unwrap_or("without a reason");
@@ -45,12 +46,12 @@ pub async fn warn_of_disabled(store: &Store) -> Result<(), StartError> {
     Ok(())
 }
 
-fn new_target(target: &Target) -> NewTarget {
+fn new_target(target: &TargetConfig) -> TargetDraft {
     let kind = match target.destination {
         Destination::Http(_) => TargetKind::Http,
         Destination::Command(_) => TargetKind::Command,
     };
-    NewTarget { kind, origin: Origin::Environment, settings: target.settings.clone(), secrets: None }
+    TargetDraft { kind, origin: Origin::Environment, settings: target.settings.clone(), secrets: None }
 }
 
 #[cfg(test)]
@@ -85,11 +86,11 @@ mod tests {
         let names: Vec<&str> = declared.iter().map(|(_, target)| target.settings.name.as_str()).collect();
         assert_eq!(names, ["app", "run"]);
         for (id, target) in &declared {
-            let stored = store.target(*id).await.unwrap().unwrap();
+            let stored = store.reads().target(*id).await.unwrap().unwrap();
             assert_eq!((&stored.settings, stored.state), (&target.settings, TargetState::Active));
             assert_eq!((stored.origin, stored.settings.url), (Origin::Environment, None));
         }
-        assert_eq!(store.targets_for("inbox.message", None, None), [declared[0].0, declared[1].0]);
+        assert_eq!(store.reads().targets_for("inbox.message", None, None), [declared[0].0, declared[1].0]);
         store.close(std::time::Duration::from_secs(10)).await;
         let bytes = std::fs::read(directory.path().join("creel.db")).unwrap();
         assert!(!bytes.windows(6).any(|bytes| bytes == b"hidden"));
@@ -102,8 +103,8 @@ mod tests {
         let now = OffsetDateTime::now_utc();
         let mut settings = config(&[("CREEL_TARGET_APP_URL", "http://app/")]).targets.remove(0).settings;
         settings.url = Some("https://example.com/".to_owned());
-        let made = NewTarget { kind: TargetKind::Http, origin: Origin::Api, settings, secrets: None };
-        store.create_target(made, now).await.unwrap().unwrap();
+        let made = TargetDraft { kind: TargetKind::Http, origin: Origin::Api, settings, secrets: None };
+        store.target_registry().create_target(made, now).await.unwrap();
         let mut config = config(&[("CREEL_TARGET_APP_EXEC", "deploy")]);
         let error = declare(&mut config, &store, now).await.unwrap_err();
         let text = error.to_string();

@@ -6,8 +6,8 @@ use std::time::Duration;
 use actix_web::rt;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
-use crate::cleanup::{Cleaner, Pace, Policy, uptime};
-use crate::deliver::confirm::{AskedSource, Confirmer};
+use crate::cleanup::{Cleaner, CleanupPace, Policy, uptime};
+use crate::deliver::confirm::{ConfirmationSource, Confirmer};
 use crate::http::Clock;
 use crate::http::connections::Connections;
 use crate::outbound::{Client, GithubAddresses};
@@ -25,18 +25,18 @@ pub fn clean_up_regularly(policy: Policy, every: Duration, store: Store, clock: 
     // After a long run the next one need not be made up for.
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     if let Some(limit) = policy.max_database_bytes {
-        store.limit_size(limit);
+        store.cleanup().limit_size(limit);
     }
-    let mut cleaner = Cleaner::new(policy, Pace::BesideMessages, clock(), uptime());
+    let mut cleaner = Cleaner::new(policy, CleanupPace::BesideMessages, clock(), uptime());
     rt::spawn(async move {
         let mut not_before = Instant::now();
         let mut is_unfinished = false;
         loop {
             let done = tokio::select! {
                 biased;
-                _ = ticks.tick() => cleaner.run_once(&store, clock(), uptime()).await,
+                _ = ticks.tick() => cleaner.run_once(&store.cleanup(), clock(), uptime()).await,
                 () = beyond_size_limit(&store, not_before, is_unfinished) => {
-                    let done = cleaner.make_room(&store, clock(), uptime()).await;
+                    let done = cleaner.make_room(&store.cleanup(), clock(), uptime()).await;
                     not_before = Instant::now() + ROOM_PAUSE;
                     done
                 }
@@ -59,7 +59,7 @@ async fn beyond_size_limit(store: &Store, not_before: Instant, is_unfinished: bo
         return;
     }
     sleep_until(not_before).await;
-    store.beyond_size_limit().await;
+    store.cleanup().beyond_size_limit().await;
 }
 
 /// Closes connections when they run short.
@@ -68,13 +68,13 @@ pub fn keep_room(connections: &Arc<Connections>) {
 }
 
 /// Asks the APIs of sources about their messages.
-pub fn confirm(sources: Vec<AskedSource>, store: Store, clock: Clock) -> rt::task::JoinHandle<()> {
-    rt::spawn(Confirmer::new(store, clock, Client::new(), sources).run())
+pub fn confirm(sources: Vec<ConfirmationSource>, store: Store, clock: Clock) -> rt::task::JoinHandle<()> {
+    rt::spawn(Confirmer::new(store.delivery_queue(), clock, Client::new(), sources).run())
 }
 
 /// The list from the last run, else the one compiled in.
 pub async fn github_addresses(store: &Store) -> GithubAddresses {
-    match store.setting(GITHUB_ADDRESSES).await {
+    match store.settings().setting(GITHUB_ADDRESSES).await {
         Ok(Some(cached)) => GithubAddresses::from_cache(&cached).unwrap_or_else(|error| {
             log::warn!("the cached list of GitHub's addresses cannot be used: {error}");
             GithubAddresses::new()
@@ -90,7 +90,9 @@ pub async fn github_addresses(store: &Store) -> GithubAddresses {
 pub fn keep_github_addresses_fresh(url: String, addresses: GithubAddresses, store: Store, clock: Clock) {
     rt::spawn(async move {
         let persist = async |list: String| {
-            if let Err(why) = store.set_setting(GITHUB_ADDRESSES, &list, Sealing::Plain, clock()).await {
+            if let Err(why) =
+                store.settings().set_setting(GITHUB_ADDRESSES, &list, Sealing::Plain, clock()).await
+            {
                 log::warn!("GitHub's address list could not be stored for the next start: {why}");
             }
         };

@@ -20,7 +20,7 @@ pub fn uptime() -> Duration {
 
 /// Whether messages may be deleted.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum ClockVerdict {
     Go,
     Paused(String),
 }
@@ -58,7 +58,7 @@ impl ClockGuard {
         wall: OffsetDateTime,
         uptime: Duration,
         last_seen: Option<OffsetDateTime>,
-    ) -> Verdict {
+    ) -> ClockVerdict {
         if std::mem::take(&mut self.is_first)
             && let Some(last_seen) = last_seen
             && wall + SET_BACK < last_seen
@@ -70,7 +70,7 @@ impl ClockGuard {
         };
         self.is_paused = true;
         self.agrees_since = None;
-        Verdict::Paused(why)
+        ClockVerdict::Paused(why)
     }
 
     fn disagreement(&self, wall: OffsetDateTime, uptime: Duration) -> Option<String> {
@@ -84,19 +84,19 @@ impl ClockGuard {
             .then(|| format!("the clock has jumped by {} hours", drift.whole_hours()))
     }
 
-    fn agree(&mut self, uptime: Duration) -> Verdict {
+    fn agree(&mut self, uptime: Duration) -> ClockVerdict {
         if !self.is_paused {
-            return Verdict::Go;
+            return ClockVerdict::Go;
         }
         let since = *self.agrees_since.get_or_insert(uptime);
         if uptime.saturating_sub(since) < AGREES_FOR {
-            return Verdict::Paused(
+            return ClockVerdict::Paused(
                 "the clock had jumped and has been right for less than an hour".to_owned(),
             );
         }
         self.is_paused = false;
         self.agrees_since = None;
-        Verdict::Go
+        ClockVerdict::Go
     }
 }
 
@@ -112,15 +112,15 @@ mod tests {
         ClockGuard::new(START, Duration::ZERO)
     }
 
-    fn is_paused(verdict: &Verdict) -> bool {
-        matches!(verdict, Verdict::Paused(_))
+    fn is_paused(verdict: &ClockVerdict) -> bool {
+        matches!(verdict, ClockVerdict::Paused(_))
     }
 
     #[test]
     fn a_clock_that_runs_along_is_believed_for_weeks() {
         let mut guard = guard();
         for hour in 0..500 {
-            assert_eq!(guard.observe(START + HOUR * hour, HOUR * hour, None), Verdict::Go);
+            assert_eq!(guard.observe(START + HOUR * hour, HOUR * hour, None), ClockVerdict::Go);
         }
     }
 
@@ -139,7 +139,7 @@ mod tests {
         assert!(is_paused(&guard.observe(START + HOUR * 48, HOUR, None)));
         assert!(is_paused(&guard.observe(START + HOUR * 2, HOUR * 2, None)));
         assert!(is_paused(&guard.observe(START + HOUR * 2 + HOUR / 2, HOUR * 2 + HOUR / 2, None)));
-        assert_eq!(guard.observe(START + HOUR * 3, HOUR * 3, None), Verdict::Go);
+        assert_eq!(guard.observe(START + HOUR * 3, HOUR * 3, None), ClockVerdict::Go);
     }
 
     #[test]
@@ -157,7 +157,7 @@ mod tests {
         assert!(is_paused(&guard.observe(START, Duration::ZERO, last_seen)));
         assert!(is_paused(&guard.observe(START + HOUR, HOUR, last_seen)));
         assert!(is_paused(&guard.observe(START + HOUR * 2, HOUR * 2, last_seen)));
-        assert_eq!(guard.observe(START + HOUR * 3, HOUR * 3, last_seen), Verdict::Go);
+        assert_eq!(guard.observe(START + HOUR * 3, HOUR * 3, last_seen), ClockVerdict::Go);
     }
 
     #[test]
@@ -167,12 +167,12 @@ mod tests {
         assert!(is_paused(&still_wrong.observe(START + HOUR * 50, HOUR * 2, None)));
         let mut right_again = ClockGuard::paused(START, Duration::ZERO);
         assert!(is_paused(&right_again.observe(START + HOUR, Duration::ZERO, None)));
-        assert_eq!(right_again.observe(START + HOUR * 2, HOUR, None), Verdict::Go);
+        assert_eq!(right_again.observe(START + HOUR * 2, HOUR, None), ClockVerdict::Go);
     }
 
     #[test]
     fn a_restart_with_a_clock_that_has_gone_on_does_not_pause() {
-        assert_eq!(guard().observe(START, Duration::ZERO, Some(START - HOUR * 200)), Verdict::Go);
-        assert_eq!(guard().observe(START, Duration::ZERO, Some(START + SET_BACK)), Verdict::Go);
+        assert_eq!(guard().observe(START, Duration::ZERO, Some(START - HOUR * 200)), ClockVerdict::Go);
+        assert_eq!(guard().observe(START, Duration::ZERO, Some(START + SET_BACK)), ClockVerdict::Go);
     }
 }

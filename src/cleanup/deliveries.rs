@@ -2,11 +2,11 @@
 
 use time::OffsetDateTime;
 
-use super::{Cleaner, Outcome};
+use super::cleaner::{Cleaner, CleanupOutcome};
 use crate::config::Retention;
 use crate::store::{
-    Burial, DeliveryState, InactiveTarget, LONGEST_WAIT, Position, Store, TargetKind, TargetState,
-    Unavailable, timestamp,
+    Cleanup, DeliveryState, DiscardRequest, InactiveTarget, MAX_DELIVERY_WAIT, TargetKind, TargetState,
+    TimePosition, Unavailable, timestamp,
 };
 
 /// A timestamp without its fraction.
@@ -14,17 +14,17 @@ const SECONDS_OF_TIMESTAMP: usize = "2026-11-22T14:31:00".len();
 
 impl Cleaner {
     /// Deliveries of targets that have been inactive for a week die, and those of removed ones; how many.
-    pub(super) async fn bury_waiting(
+    pub(super) async fn discard_waiting(
         &self,
-        store: &Store,
+        store: &Cleanup,
         now: OffsetDateTime,
     ) -> Result<usize, Unavailable> {
-        let a_week_ago = timestamp::to_text(now - LONGEST_WAIT);
-        let mut buried = 0;
+        let a_week_ago = timestamp::to_text(now - MAX_DELIVERY_WAIT);
+        let mut discarded = 0;
         for target in self.step(store.inactive_targets()).await? {
             if target.is_removed_for_good() && target.is_busy {
                 // Most have gone with the request that removed it, unless the service was stopped meanwhile.
-                buried += store.drop_pending_of_removed(target.id, now).await?;
+                discarded += store.delivery_queue().drop_pending_of_removed(target.id, now).await?;
                 continue;
             }
             let before = a_week_ago.clone();
@@ -33,34 +33,35 @@ impl Cleaner {
             }
             let why = why(&target);
             loop {
-                let waiting = self.step(store.waiting_deliveries(target.id, before.clone())).await?;
-                let burial = |deliveries| Burial {
+                let waiting =
+                    self.step(store.delivery_queue().waiting_deliveries(target.id, before.clone())).await?;
+                let request = |deliveries| DiscardRequest {
                     deliveries,
                     inactive_since: Some(before.clone()),
                     why: why.clone(),
                 };
-                let bury = async |ids| store.bury_some(burial(ids), now).await;
-                let ended = self.in_steps(waiting, bury).await?;
-                buried += ended;
+                let discard = async |ids| store.delivery_queue().discard_some(request(ids), now).await;
+                let ended = self.in_steps(waiting, discard).await?;
+                discarded += ended;
                 // None are left, or the target has become active.
                 if ended == 0 {
                     break;
                 }
             }
         }
-        Ok(buried)
+        Ok(discarded)
     }
 
     /// Delivered ones go with their attempts; of dead ones first the attempts, later the rest.
     pub(super) async fn delete_finished(
         &mut self,
-        store: &Store,
+        store: &Cleanup,
         now: OffsetDateTime,
-        outcome: &mut Outcome,
+        outcome: &mut CleanupOutcome,
     ) -> Result<(), Unavailable> {
         if let Retention::For(age) = self.policy.attempts {
             let before = timestamp::to_text(now - age);
-            let mut next = Some(Position::before(self.attempts_at.clone()));
+            let mut next = Some(TimePosition::before(self.attempts_at.clone()));
             while let Some(after) = next {
                 let page = self.step(store.finished_deliveries(after, before.clone())).await?;
                 let is_dead = |state| state == DeliveryState::Dead;
@@ -74,7 +75,7 @@ impl Cleaner {
         }
         if let Retention::For(age) = self.policy.dead {
             let before = timestamp::to_text(now - age);
-            let mut next = Some(Position::before(self.dead_at.clone()));
+            let mut next = Some(TimePosition::before(self.dead_at.clone()));
             while let Some(after) = next {
                 let page = self.step(store.finished_deliveries(after, before.clone())).await?;
                 let dead: Vec<_> =

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use crate::store::{Store, TargetKind, TargetState};
+use crate::store::{Cleanup, TargetKind, TargetState};
 
 const PAUSE_BETWEEN_REPORTS: Duration = Duration::from_secs(60);
 /// Targets that one line names.
@@ -11,13 +11,13 @@ const MAX_NAMED: usize = 5;
 
 /// Dropped deliveries that are not in the log yet, by target.
 #[derive(Debug)]
-pub struct DropReport {
+pub struct DeliveryDropReport {
     reason: &'static str,
     dropped: BTreeMap<i64, u64>,
     last: Option<Instant>,
 }
 
-impl DropReport {
+impl DeliveryDropReport {
     /// `reason`: a sentence for the log.
     pub fn new(reason: &'static str) -> Self {
         Self { reason, dropped: BTreeMap::new(), last: None }
@@ -41,7 +41,7 @@ impl DropReport {
         Some(dropped)
     }
 
-    pub async fn log(&mut self, store: &Store) {
+    pub async fn log(&mut self, store: &Cleanup) {
         let Some(dropped) = self.take_due(Instant::now()) else { return };
         let total: u64 = dropped.iter().map(|(_, count)| count).sum();
         let (named, others) = dropped.split_at(dropped.len().min(MAX_NAMED));
@@ -61,8 +61,8 @@ impl DropReport {
     }
 }
 
-async fn describe(store: &Store, target: i64) -> String {
-    match store.target(target).await {
+async fn describe(store: &Cleanup, target: i64) -> String {
+    match store.reads().target(target).await {
         Ok(Some(one)) => format!("{} ({})", one.settings.name, state_name(one.kind, one.state)),
         _ => format!("target {target}"),
     }
@@ -83,7 +83,7 @@ mod tests {
     #[test]
     fn drops_are_summed_for_a_minute() {
         let start = Instant::now();
-        let mut report = DropReport::new("the disk is full");
+        let mut report = DeliveryDropReport::new("the disk is full");
         assert_eq!(report.take_due(start), None);
         report.add(BTreeMap::from([(1, 2), (2, 3)]));
         assert_eq!(report.take_due(start), Some(vec![(2, 3), (1, 2)]));

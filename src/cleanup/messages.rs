@@ -7,23 +7,23 @@ use std::time::Duration;
 
 use time::OffsetDateTime;
 
-use super::{Cleaner, Outcome, past_damage};
+use super::cleaner::{Cleaner, CleanupOutcome, past_damage};
 use crate::store::{
-    InactiveTarget, Keeping, Position, RetainedSince, Selection, Store, TargetKind, TargetState, Unavailable,
-    Yielding, timestamp,
+    Cleanup, ExpirySelection, InactiveTarget, RetainedSince, RetentionRule, TargetKind, TargetState,
+    TimePosition, Unavailable, Yielding, timestamp,
 };
 
 /// A message that its provider does not know is kept so long, for a person to look at.
 const REFUSED_KEPT: Duration = Duration::from_secs(86_400);
 /// A delivery ends, by its own account, this long before it is committed at most.
-const COMMITTED_WITHIN: Duration = Duration::from_secs(10);
+const COMMIT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Messages with a settled confirmation that are looked at in one read.
 const SETTLED_AT_ONCE: usize = 500;
 
 impl Cleaner {
     /// Near the low-water mark of the disk, removed targets and disconnected listeners keep no messages beyond their
     /// retention: below the mark, they would make the service refuse new ones.
-    pub(super) async fn yield_old(&mut self, store: &Store) -> Result<(), Unavailable> {
+    pub(super) async fn yield_old(&mut self, store: &Cleanup) -> Result<(), Unavailable> {
         self.old_yielding = Yielding::NoTargets;
         if !store.is_disk_nearly_low() {
             self.absent.clear();
@@ -47,19 +47,20 @@ impl Cleaner {
 
     pub(super) async fn delete_old(
         &mut self,
-        store: &Store,
+        store: &Cleanup,
         now: OffsetDateTime,
-        outcome: &mut Outcome,
+        outcome: &mut CleanupOutcome,
     ) -> Result<(), Unavailable> {
-        let keeping = Keeping { yielding: self.old_yielding.clone(), ..self.policy.keeping(now) };
+        let keeping = RetentionRule { yielding: self.old_yielding.clone(), ..self.policy.keeping(now) };
         for (group, (sources, age)) in self.policy.groups().into_iter().enumerate() {
             let before = timestamp::to_text(now - age);
             for since in RetainedSince::BOTH {
                 let looked_at = self.looked_at.get(&(group, since)).cloned().unwrap_or_default();
-                let mut next = Some(Position::before(looked_at));
+                let mut next = Some(TimePosition::before(looked_at));
                 while let Some(after) = next {
                     let (before, sources, keeping) = (before.clone(), sources.clone(), keeping.clone());
-                    let selection = Selection { since, after, before, sources, keeping: keeping.clone() };
+                    let selection =
+                        ExpirySelection { since, after, before, sources, keeping: keeping.clone() };
                     let page = self.step(store.old_messages(selection)).await?;
                     self.looked_through = self.looked_through.max(page.looked_through);
                     if self.old_yielding != Yielding::NoTargets {
@@ -79,14 +80,14 @@ impl Cleaner {
     /// Messages that were passed by because of a confirmation that is settled or a delivery that has ended since.
     pub(super) async fn look_at_finished(
         &mut self,
-        store: &Store,
+        store: &Cleanup,
         now: OffsetDateTime,
         uptime: Duration,
-        outcome: &mut Outcome,
+        outcome: &mut CleanupOutcome,
     ) -> Result<(), Unavailable> {
         self.look_at_settled(store, now, outcome).await?;
         self.rewind_finished(now, uptime);
-        let seen = Position::before(timestamp::to_text(now - COMMITTED_WITHIN));
+        let seen = TimePosition::before(timestamp::to_text(now - COMMIT_TIMEOUT));
         let through = self.passed_through();
         // In the first run nothing has been passed by.
         let mut next = self.finished_seen.take().filter(|_| through > 0);
@@ -105,9 +106,9 @@ impl Cleaner {
     /// The ids come from memory, so neither a clock nor an index has a part in it.
     async fn look_at_settled(
         &mut self,
-        store: &Store,
+        store: &Cleanup,
         now: OffsetDateTime,
-        outcome: &mut Outcome,
+        outcome: &mut CleanupOutcome,
     ) -> Result<(), Unavailable> {
         let new = store.take_settlements();
         if new.is_incomplete {
@@ -138,7 +139,7 @@ impl Cleaner {
         if let Some(seen) = &mut self.finished_seen
             && let Some(at) = timestamp::from_text(&seen.at)
         {
-            *seen = Position::before(timestamp::to_text(at.saturating_sub(set_back)));
+            *seen = TimePosition::before(timestamp::to_text(at.saturating_sub(set_back)));
         }
     }
 
@@ -150,7 +151,7 @@ impl Cleaner {
     /// Those of `ids` that are old and that nothing keeps any more.
     pub(super) async fn delete_if_old(
         &self,
-        store: &Store,
+        store: &Cleanup,
         ids: Vec<i64>,
         now: OffsetDateTime,
     ) -> Result<usize, Unavailable> {
@@ -166,12 +167,12 @@ impl Cleaner {
     /// Messages that their provider did not confirm, whatever the retention.
     pub(super) async fn delete_refused(
         &self,
-        store: &Store,
+        store: &Cleanup,
         now: OffsetDateTime,
-        outcome: &mut Outcome,
+        outcome: &mut CleanupOutcome,
     ) -> Result<(), Unavailable> {
         let before = timestamp::to_text(now - REFUSED_KEPT);
-        let mut next = Some(Position::default());
+        let mut next = Some(TimePosition::default());
         while let Some(after) = next {
             let page = self.step(store.refused_messages(after, before.clone())).await?;
             outcome.messages += self.delete(store, page.ids, &self.policy.keeping(now)).await?;
@@ -183,9 +184,9 @@ impl Cleaner {
     /// Deletes those of `ids` that nothing keeps, their keys having been merged first.
     pub(super) async fn delete(
         &self,
-        store: &Store,
+        store: &Cleanup,
         ids: Vec<i64>,
-        keeping: &Keeping,
+        keeping: &RetentionRule,
     ) -> Result<usize, Unavailable> {
         let Some(newest) = ids.iter().copied().max() else { return Ok(0) };
         while !self.step(store.merge_keys(newest)).await? {}

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use time::OffsetDateTime;
 
-use crate::config::{Config, Retention, Source};
-use crate::store::{Candidate, Keeping, Sources, timestamp};
+use crate::config::{Config, Retention, SourceConfig};
+use crate::store::{ExpiryCandidate, RetentionRule, SourceSelection, timestamp};
 
 /// Keys are remembered this long at least, whatever the retention: Stripe sends again for three days.
 const KEYS_KEPT_AT_LEAST: Duration = Duration::from_secs(7 * 86_400);
@@ -29,7 +29,7 @@ pub struct Policy {
 
 impl Policy {
     pub fn from_config(config: &Config) -> Self {
-        let of_source = |source: &Source| source.retention.map(|own| (source.name.clone(), own));
+        let of_source = |source: &SourceConfig| source.retention.map(|own| (source.name.clone(), own));
         Self {
             retention: config.retention,
             of_sources: config.sources.iter().filter_map(of_source).collect(),
@@ -41,15 +41,17 @@ impl Policy {
     }
 
     /// The groups of sources that share a retention, with their age limit; those that keep everything are left out.
-    pub(super) fn groups(&self) -> Vec<(Sources, Duration)> {
+    pub(super) fn groups(&self) -> Vec<(SourceSelection, Duration)> {
         let mut groups = Vec::new();
         if let Retention::For(age) = self.retention {
-            groups
-                .push((Sources::AllBut(self.of_sources.iter().map(|(name, _)| name.clone()).collect()), age));
+            groups.push((
+                SourceSelection::AllBut(self.of_sources.iter().map(|(name, _)| name.clone()).collect()),
+                age,
+            ));
         }
         for (name, retention) in &self.of_sources {
             if let Retention::For(age) = retention {
-                groups.push((Sources::Only(name.clone()), *age));
+                groups.push((SourceSelection::Only(name.clone()), *age));
             }
         }
         groups
@@ -70,16 +72,16 @@ impl Policy {
     }
 
     /// Which dead deliveries keep their messages now.
-    pub(super) fn keeping(&self, now: OffsetDateTime) -> Keeping {
+    pub(super) fn keeping(&self, now: OffsetDateTime) -> RetentionRule {
         let since = match self.dead {
             Retention::Keep => String::new(),
             Retention::For(age) => timestamp::to_text(now - age),
         };
-        Keeping { by_dead_since: Some(since), ..Keeping::default() }
+        RetentionRule { by_dead_since: Some(since), ..RetentionRule::default() }
     }
 
     /// Whether a message has outlived its retention.
-    pub(super) fn is_old(&self, message: &Candidate, now: OffsetDateTime) -> bool {
+    pub(super) fn is_old(&self, message: &ExpiryCandidate, now: OffsetDateTime) -> bool {
         let own = self.of_sources.iter().find(|(source, _)| *source == message.source);
         match own.map_or(self.retention, |(_, retention)| *retention) {
             Retention::Keep => false,

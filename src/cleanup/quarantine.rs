@@ -1,21 +1,21 @@
 //! The quarantine yields before messages do: to `CREEL_MAX_DATABASE_SIZE`, and to `CREEL_MIN_FREE` on the disk. It also keeps
 //! within its own limit.
 
-use super::Cleaner;
-use crate::store::{Store, Unavailable};
+use super::cleaner::Cleaner;
+use crate::store::{Cleanup, Unavailable};
 
 impl Cleaner {
     /// One step of making `excess_bytes` free; how many rejections went.
     pub(super) async fn yield_quarantine(
         &self,
-        store: &Store,
+        store: &Cleanup,
         excess_bytes: u64,
     ) -> Result<usize, Unavailable> {
         Ok(self.step(store.shrink_quarantine(excess_bytes)).await?.0)
     }
 
     /// All that is too much; how many rejections went. Does not depend on the clock, so a jump does not pause it.
-    pub(super) async fn trim_quarantine(&self, store: &Store) -> Result<usize, Unavailable> {
+    pub(super) async fn trim_quarantine(&self, store: &Cleanup) -> Result<usize, Unavailable> {
         let mut excess = store.quarantine_excess_bytes();
         let mut rows = 0;
         while excess > 0 {

@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 
 use time::OffsetDateTime;
 
+use super::cleaner::{Cleaner, CleanupOutcome, CleanupPace};
 use super::size_walk::LEVELS;
-use super::{Cleaner, Outcome, Pace};
 use crate::store::{
-    InactiveTarget, Keeping, Origin, Store, TargetKind, TargetState, Unavailable, Yielding, timestamp,
+    Cleanup, InactiveTarget, Origin, RetentionRule, TargetKind, TargetState, Unavailable, Yielding, timestamp,
 };
 
 /// While messages are refused for lack of room, this share of the limit must be free before new ones are taken, so that
@@ -24,7 +24,6 @@ const SLACK_BYTES: u64 = 4 * 4096;
 const PAUSED_PROTECTED: Duration = Duration::from_secs(86_400);
 /// A run beside messages stops after this, because under steady load it might never end, and other work is due.
 const MAX_DURATION: Duration = Duration::from_secs(1);
-
 /// How the deletion of messages ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Ending {
@@ -47,15 +46,15 @@ impl Cleaner {
     /// Deletes messages until the database is within its limit, and refuses new ones where that is impossible.
     pub(super) async fn keep_within_size(
         &mut self,
-        store: &Store,
+        store: &Cleanup,
         now: OffsetDateTime,
-        outcome: &mut Outcome,
+        outcome: &mut CleanupOutcome,
     ) -> Result<(), Unavailable> {
         let Some(limit) = self.policy.max_database_bytes else { return Ok(()) };
         let margin = (limit / 100 * REOPEN_MARGIN_PERCENT).min(MAX_REOPEN_MARGIN_BYTES);
         let goal = Goal {
             bytes: if self.is_out_of_room { limit - margin } else { limit },
-            deadline: (self.pace == Pace::BesideMessages).then(|| Instant::now() + MAX_DURATION),
+            deadline: (self.pace == CleanupPace::BesideMessages).then(|| Instant::now() + MAX_DURATION),
         };
         let paused_before = timestamp::to_text(now - PAUSED_PROTECTED);
         let ending = self.reach(store, goal, &paused_before, outcome).await;
@@ -81,10 +80,10 @@ impl Cleaner {
     /// Finished messages first, then those that only expendable targets wait for.
     async fn reach(
         &mut self,
-        store: &Store,
+        store: &Cleanup,
         goal: Goal,
         paused_before: &str,
-        outcome: &mut Outcome,
+        outcome: &mut CleanupOutcome,
     ) -> Result<Ending, Unavailable> {
         let ending = self.reach_at(store, 0, Yielding::NoTargets, goal, outcome).await?;
         if ending != Ending::Exhausted {
@@ -105,13 +104,13 @@ impl Cleaner {
     /// fits: a later one would count messages that have arrived since, and that were not looked at.
     async fn reach_at(
         &mut self,
-        store: &Store,
+        store: &Cleanup,
         level: usize,
         yielding: Yielding,
         goal: Goal,
-        outcome: &mut Outcome,
+        outcome: &mut CleanupOutcome,
     ) -> Result<Ending, Unavailable> {
-        let keeping = Keeping { yielding, ..Keeping::default() };
+        let keeping = RetentionRule { yielding, ..RetentionRule::default() };
         loop {
             let excess_bytes = excess(store, goal.bytes).await?;
             if excess_bytes == 0 {
@@ -142,10 +141,10 @@ impl Cleaner {
     /// Deletes no more of `ids`, oldest first, than must go to free `excess_bytes`; how many.
     async fn delete_needed(
         &mut self,
-        store: &Store,
+        store: &Cleanup,
         level: usize,
         ids: &[i64],
-        keeping: &Keeping,
+        keeping: &RetentionRule,
         excess_bytes: u64,
     ) -> Result<usize, Unavailable> {
         let sizes = store.message_sizes(ids.to_vec()).await?;
@@ -165,9 +164,9 @@ impl Cleaner {
     /// The oldest messages that may be free, maybe none of this page; `None` after the last one.
     async fn next_oldest(
         &mut self,
-        store: &Store,
+        store: &Cleanup,
         level: usize,
-        keeping: &Keeping,
+        keeping: &RetentionRule,
     ) -> Result<Option<Vec<i64>>, Unavailable> {
         let walk = &self.size_walk.levels[level];
         if walk.passed.is_empty() {
@@ -183,7 +182,7 @@ impl Cleaner {
 }
 
 /// What the database uses beyond the goal.
-async fn excess(store: &Store, goal_bytes: u64) -> Result<u64, Unavailable> {
+async fn excess(store: &Cleanup, goal_bytes: u64) -> Result<u64, Unavailable> {
     Ok(store.used_and_free_bytes().await?.0.saturating_sub(goal_bytes))
 }
 
@@ -211,7 +210,7 @@ fn level_of(target: &InactiveTarget, paused_before: &str) -> usize {
 }
 
 /// For the log.
-async fn holders(store: &Store, paused_before: String) -> Result<String, Unavailable> {
+async fn holders(store: &Cleanup, paused_before: String) -> Result<String, Unavailable> {
     let holders = store.room_holders(paused_before).await?;
     let named = holders.iter().map(|one| format!("{} for {} ({})", one.pending, one.name, one.state));
     Ok(named.collect::<Vec<_>>().join(", "))

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use time::OffsetDateTime;
 
-use super::Cleaner;
+use super::cleaner::Cleaner;
 use crate::store::{
-    InactiveTarget, LONGEST_WAIT, Origin, Store, TargetKind, TargetState, Unavailable, timestamp,
+    Cleanup, InactiveTarget, MAX_DELIVERY_WAIT, Origin, TargetKind, TargetState, Unavailable, timestamp,
 };
 
 /// So long a target that was made for a replay has nothing to do before it is removed.
@@ -19,7 +19,7 @@ const LISTENER_KEPT: Duration = Duration::from_secs(30 * 86_400);
 impl Cleaner {
     pub(super) async fn retire_targets(
         &mut self,
-        store: &Store,
+        store: &Cleanup,
         now: OffsetDateTime,
         uptime: Duration,
     ) -> Result<(), Unavailable> {
@@ -50,10 +50,10 @@ impl Cleaner {
     /// Looks at all deliveries, so it is not done in every run.
     pub(super) async fn delete_removed_targets(
         &self,
-        store: &Store,
+        store: &Cleanup,
         now: OffsetDateTime,
     ) -> Result<(), Unavailable> {
-        let before = timestamp::to_text(now - LONGEST_WAIT);
+        let before = timestamp::to_text(now - MAX_DELIVERY_WAIT);
         let targets = self.step(store.inactive_targets()).await?;
         let removed = targets
             .iter()

@@ -12,7 +12,7 @@ use super::remote::Remote;
 use crate::outbound::{EventStream, ServerEvent, StreamAnswer};
 
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
-const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+const MAX_PAUSE: Duration = Duration::from_secs(30);
 /// Share of the limit on silence within which a stream must begin: 20 s of 45.
 const HELD_UP_SHARE: (u32, u32) = (4, 9);
 
@@ -110,7 +110,7 @@ impl<'a> Following<'a> {
     /// Waits before the next attempt, and doubles the wait for the one after.
     async fn sleep(&mut self) {
         tokio::time::sleep(self.pause).await;
-        self.pause = (self.pause * 2).min(LONGEST_PAUSE);
+        self.pause = (self.pause * 2).min(MAX_PAUSE);
     }
 
     /// The first time it works or fails; later it works, or is tried again.

@@ -5,7 +5,7 @@ use time::format_description::well_known::Rfc3339;
 
 use super::output::Failure;
 use crate::app::learned_secret::{WINDOW, secret_setting, window_setting};
-use crate::config::{Config, Source};
+use crate::config::{Config, SourceConfig};
 use crate::store;
 
 /// Which source.
@@ -26,7 +26,7 @@ pub fn run(config: &Config, arguments: &Learn) -> Result<String, Failure> {
     }
     let until =
         (OffsetDateTime::now_utc() + WINDOW).format(&Rfc3339).map_err(|error| Failure(error.to_string()))?;
-    store::set_beside_the_service(
+    store::write_setting_offline(
         &config.database,
         &window_setting(&source.name),
         &until,
@@ -41,7 +41,7 @@ pub fn run(config: &Config, arguments: &Learn) -> Result<String, Failure> {
     ))
 }
 
-fn chosen<'a>(config: &'a Config, name: &str) -> Result<&'a Source, Failure> {
+fn chosen<'a>(config: &'a Config, name: &str) -> Result<&'a SourceConfig, Failure> {
     let Some(source) = config.sources.iter().find(|source| source.name == name) else {
         let learning: Vec<&str> = config
             .sources
@@ -69,10 +69,9 @@ fn chosen<'a>(config: &'a Config, name: &str) -> Result<&'a Source, Failure> {
     Ok(source)
 }
 
-fn show(config: &Config, source: &Source) -> Result<String, Failure> {
-    let secret =
-        store::secret_beside_the_service(&store::StoreOptions::from(config), &secret_setting(&source.name))
-            .map_err(|error| Failure(error.to_string()))?;
+fn show(config: &Config, source: &SourceConfig) -> Result<String, Failure> {
+    let secret = store::secret_offline(&store::StoreOptions::from(config), &secret_setting(&source.name))
+        .map_err(|error| Failure(error.to_string()))?;
     match secret {
         Some(secret) => Ok(format!("{secret}\n")),
         None => Err(Failure(format!("{} has not learned a secret yet", source.name))),

@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 use url::Host;
 
 use super::output::{Failure, harmless, say};
-use crate::config::{self, Config, Tokens};
+use crate::config::{self, Config, TokenSettings};
 use crate::outbound::{Client, RequestError, Response, StreamAnswer};
 use crate::providers::Secret;
 
@@ -225,7 +225,7 @@ impl TokenSource {
             let token = config::token(text.trim());
             return token.map_err(|problem| Failure(format!("the token in {name} {problem}")));
         }
-        let Tokens { admin, read, listener } = Tokens::from_env()?;
+        let TokenSettings { admin, read, listener } = TokenSettings::from_env()?;
         // A token that does not open what is asked for is sent all the same: the service names the right one.
         let (variable, found) = match purpose {
             Purpose::Listen => ("CREEL_LISTENER_TOKEN", listener.or(admin).or(read)),

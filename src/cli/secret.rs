@@ -2,12 +2,9 @@
 
 use std::io::IsTerminal;
 
-use base64::Engine;
-use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
-use ring::rand::{SecureRandom, SystemRandom};
-
 use super::output::Failure;
 use crate::config::{Config, Destination, target_rules};
+use crate::store::random::{self, RandomError};
 
 const HINT: &str = "
 Use it as a secret, and give the provider the same:  CREEL_SOURCE_GITHUB_SECRET=…
@@ -57,7 +54,7 @@ fn standard_webhooks(length: u16) -> Result<String, Failure> {
             WHSEC_BYTES.end()
         )));
     }
-    Ok(format!("whsec_{}", STANDARD.encode(random(usize::from(length))?)))
+    random::signing_secret(usize::from(length)).map_err(no_randomness)
 }
 
 /// The newest secret that signs what the target gets.
@@ -82,19 +79,17 @@ fn of_target(config: &Config, name: &str) -> Result<String, Failure> {
 
 /// `bytes` random bytes of the operating system as base64url.
 pub fn random_text(bytes: usize) -> Result<String, Failure> {
-    Ok(URL_SAFE_NO_PAD.encode(random(bytes)?))
+    random::token(bytes).map_err(no_randomness)
 }
 
-fn random(bytes: usize) -> Result<Vec<u8>, Failure> {
-    let mut random = vec![0; bytes];
-    SystemRandom::new()
-        .fill(&mut random)
-        .map_err(|_| Failure("the operating system gave no random bytes".to_owned()))?;
-    Ok(random)
+fn no_randomness(error: RandomError) -> Failure {
+    Failure(error.to_string())
 }
 
 #[cfg(test)]
 mod tests {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::STANDARD;
     use standardwebhooks::Webhook;
 
     use super::*;

@@ -9,7 +9,7 @@ use time::OffsetDateTime;
 
 use super::output::{Failure, harmless};
 use super::secret::random_text;
-use crate::config::{Config, Source};
+use crate::config::{Config, SourceConfig};
 use crate::outbound::{Client, Response};
 use crate::providers::{self, Sample, SampleOptions, Secret, SettingError, Settings, Verifier};
 
@@ -62,11 +62,12 @@ pub fn run(arguments: &Send) -> Result<String, Failure> {
 }
 
 /// The source of that name, else the only one of that provider; `None` where there is none of either.
-fn choose<'a>(config: &'a Config, wanted: &str) -> Result<Option<&'a Source>, Failure> {
+fn choose<'a>(config: &'a Config, wanted: &str) -> Result<Option<&'a SourceConfig>, Failure> {
     if let Some(source) = config.sources.iter().find(|source| source.name == wanted) {
         return Ok(Some(source));
     }
-    let found: Vec<&Source> = config.sources.iter().filter(|source| source.provider == wanted).collect();
+    let found: Vec<&SourceConfig> =
+        config.sources.iter().filter(|source| source.provider == wanted).collect();
     if found.len() > 1 {
         let names: Vec<&str> = found.iter().map(|source| source.name.as_str()).collect();
         return Err(Failure(format!(
@@ -77,7 +78,7 @@ fn choose<'a>(config: &'a Config, wanted: &str) -> Result<Option<&'a Source>, Fa
     Ok(found.first().copied())
 }
 
-fn url(config: &Config, source: Option<&Source>, arguments: &Send) -> Result<String, Failure> {
+fn url(config: &Config, source: Option<&SourceConfig>, arguments: &Send) -> Result<String, Failure> {
     match (&arguments.url, source) {
         (Some(url), _) => Ok(url.clone()),
         (None, Some(source)) if config.listen.port() != 0 => {
@@ -98,13 +99,17 @@ fn url(config: &Config, source: Option<&Source>, arguments: &Send) -> Result<Str
 }
 
 /// The URL that the source takes for the one registered at the provider: some schemes sign it.
-fn registered_url(config: &Config, source: Option<&Source>, url: &str) -> String {
+fn registered_url(config: &Config, source: Option<&SourceConfig>, url: &str) -> String {
     let Some(source) = source else { return url.to_owned() };
     let public = || config.public_url.as_ref().map(|base| format!("{base}{}", source.endpoint()));
     source.url.clone().or_else(public).unwrap_or_else(|| url.to_owned())
 }
 
-fn sample(source: Option<&Source>, arguments: &Send, wish: &SampleOptions<'_>) -> Result<Sample, Failure> {
+fn sample(
+    source: Option<&SourceConfig>,
+    arguments: &Send,
+    wish: &SampleOptions<'_>,
+) -> Result<Sample, Failure> {
     let made = match (source, &arguments.secret) {
         (Some(source), None) => source.verifier.sample(wish),
         (Some(source), secret @ Some(_)) => {

@@ -16,9 +16,9 @@ use crate::providers::{ByteLimit, Headers, charset, codings, decode};
 use crate::store::headers::{self as stored, readable};
 
 /// Of a body or an answer; --body prints all of it.
-const MOST_SHOWN_CHARACTERS: usize = 20_000;
+const MAX_SHOWN_CHARACTERS: usize = 20_000;
 /// Limit on a decompressed body.
-const MOST_DECODED_BYTES: usize = 64 << 20;
+const MAX_DECODED_BYTES: usize = 64 << 20;
 
 /// Which message.
 #[derive(Debug, clap::Args)]
@@ -202,7 +202,7 @@ fn unread_in_words(reason: &str) -> String {
 }
 
 /// Formats a body for a terminal: decoded according to its headers, JSON pretty-printed, anything else as text, truncated to
-/// `MOST_SHOWN_CHARACTERS`. `headers`: as stored.
+/// `MAX_SHOWN_CHARACTERS`. `headers`: as stored.
 fn shown(headers: &Map<String, Value>, body: &[u8]) -> String {
     let fields = stored::fields(headers);
     let fields: Vec<(&str, &[u8])> =
@@ -210,7 +210,7 @@ fn shown(headers: &Map<String, Value>, body: &[u8]) -> String {
     let headers = Headers(&fields);
     let decoded = match (json::accepts(body), codings(headers)) {
         (false, Ok(codings)) if !codings.is_empty() => {
-            decode(body, &codings, &mut ByteLimit(MOST_DECODED_BYTES)).ok()
+            decode(body, &codings, &mut ByteLimit(MAX_DECODED_BYTES)).ok()
         }
         _ => None,
     };
@@ -218,11 +218,11 @@ fn shown(headers: &Map<String, Value>, body: &[u8]) -> String {
     let other_charset = if json::accepts(body) { None } else { text_in_charset(body, headers) };
     let bytes = other_charset.as_ref().map_or(json::without_mark(body), String::as_bytes);
     let pretty = match json::document(bytes) {
-        Ok(document) if document.len() <= MOST_SHOWN_CHARACTERS => Some(json::pretty(document)),
+        Ok(document) if document.len() <= MAX_SHOWN_CHARACTERS => Some(json::pretty(document)),
         _ => None,
     };
     let text = pretty.unwrap_or_else(|| String::from_utf8_lossy(bytes).into_owned());
-    let cut: String = text.trim_end().chars().take(MOST_SHOWN_CHARACTERS).collect();
+    let cut: String = text.trim_end().chars().take(MAX_SHOWN_CHARACTERS).collect();
     let more = if cut.len() < text.trim_end().len() { "\n… (--body prints all of it)" } else { "" };
     format!("{}{more}", harmless(&cut))
 }
@@ -289,7 +289,7 @@ mod tests {
         for (body, text) in rows {
             assert_eq!(shown(&Map::new(), body), text);
         }
-        let long = "x".repeat(MOST_SHOWN_CHARACTERS + 1);
+        let long = "x".repeat(MAX_SHOWN_CHARACTERS + 1);
         assert!(shown(&Map::new(), long.as_bytes()).ends_with("(--body prints all of it)"));
     }
 

@@ -21,7 +21,7 @@ pub fn renew_admin_token(config: &Config) -> Result<String, Failure> {
     }
     let token = random_text(TOKEN_BYTES)?;
     let hash = admin_token::hash(&token);
-    crate::store::set_beside_the_service(
+    crate::store::write_setting_offline(
         &config.database,
         admin_token::SETTING,
         &hash,

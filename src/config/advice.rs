@@ -1,10 +1,11 @@
 //! What is allowed in a value but most likely a mistake, for `creel check`. No text here holds a value that may be secret.
 
 use super::names::{self, recipe_keys};
+use super::source::SourceConfig;
 use super::table;
+use super::targets::TargetConfig;
 use super::targets::rules::{is_standard_webhooks_secret, standard_webhooks_key_bytes};
-use super::values::{OwnValues, Value};
-use super::{Source, Target};
+use super::values::{OwnValues, RawValue};
 use crate::providers::{SettingKind, SettingSpec};
 
 /// Shorter secrets can be found by trying, with one captured request to try them on.
@@ -76,14 +77,14 @@ const QUOTES: [(char, char); 7] =
 const PEM: &str = "-----BEGIN ";
 
 /// Of the service's own values.
-pub fn on_globals<'a>(globals: impl Iterator<Item = (&'a str, &'a Value)>) -> Vec<String> {
+pub fn on_globals<'a>(globals: impl Iterator<Item = (&'a str, &'a RawValue)>) -> Vec<String> {
     let secret = globals.filter(|(name, _)| table::variable(name).secret);
     let problem = |text: &str| flaw(text, Surroundings::Matter).or_else(|| known_to_others(text, &[]));
     secret.filter_map(|(_, value)| advice(value, problem(&value.text))).collect()
 }
 
 /// Of the values that the source's recipe reads.
-pub fn on_source(source: &Source, values: &OwnValues) -> Vec<String> {
+pub fn on_source(source: &SourceConfig, values: &OwnValues) -> Vec<String> {
     let recipe = source.verifier.recipe();
     let mut found = Vec::new();
     for name in recipe_keys(recipe) {
@@ -121,7 +122,7 @@ pub fn on_source(source: &Source, values: &OwnValues) -> Vec<String> {
 }
 
 /// Of the secrets that sign what the target gets.
-pub fn on_target(target: &Target, values: &OwnValues) -> Vec<String> {
+pub fn on_target(target: &TargetConfig, values: &OwnValues) -> Vec<String> {
     let mut found = Vec::new();
     if target.secrets.is_empty() {
         return found;
@@ -203,7 +204,7 @@ fn api_key(value: &str) -> Option<&'static str> {
     API_KEYS.into_iter().find(|begin| value.starts_with(begin))
 }
 
-fn advice(value: &Value, words: Option<String>) -> Option<String> {
+fn advice(value: &RawValue, words: Option<String>) -> Option<String> {
     words.map(|words| format!("{}: {words}", value.variable))
 }
 

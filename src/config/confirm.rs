@@ -3,18 +3,18 @@
 
 use std::sync::Arc;
 
-use super::values::{OwnValues, Value, parse_value};
+use super::values::{OwnValues, RawValue, parse_value};
 use crate::providers::{Asker, ConfirmSettings, Secret, Verifier};
 
 /// As many messages may await their confirmation where nothing else proves the sender: anybody can send them.
-const MOST_AWAITING: u32 = 1_000;
+const MAX_AWAITING: u32 = 1_000;
 
 /// What asks, and within which bounds.
 #[derive(Clone, Debug)]
 pub struct Confirm {
     pub asker: Arc<Asker>,
     /// Above that no further message is taken; `None`: no limit.
-    pub most_awaiting: Option<u32>,
+    pub max_awaiting: Option<u32>,
     /// The variables that open the API.
     pub credentials: Vec<String>,
     /// Those of them that are not set.
@@ -23,7 +23,7 @@ pub struct Confirm {
 
 /// Whether something else proves the sender.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Proof {
+pub enum ProofKind {
     ConfirmationAlone,
     AlsoOther,
 }
@@ -33,7 +33,7 @@ pub fn build(
     prefix: &str,
     values: &OwnValues,
     verifier: &Verifier,
-    proof: Proof,
+    proof: ProofKind,
     problems: &mut Vec<String>,
 ) -> Option<Confirm> {
     let before = problems.len();
@@ -61,7 +61,7 @@ pub fn build(
     };
     Some(Confirm {
         missing: variables(asker.missing_credentials()),
-        most_awaiting: (proof == Proof::ConfirmationAlone).then_some(MOST_AWAITING),
+        max_awaiting: (proof == ProofKind::ConfirmationAlone).then_some(MAX_AWAITING),
         credentials,
         asker,
     })
@@ -69,7 +69,7 @@ pub fn build(
 
 /// What the source's own variables say comes before the recipe.
 fn own(
-    url: &Value,
+    url: &RawValue,
     values: &OwnValues,
     verifier: &Verifier,
     problems: &mut Vec<String>,

@@ -83,8 +83,8 @@ pub fn configuration_tables() -> String {
     let mut text = String::new();
     for (heading, rows) in [
         ("Service", rows(&mut table::globals())),
-        ("Sources", rows(&mut Noun::Source.keys().map(|(_, variable)| variable))),
-        ("Targets", rows(&mut Noun::Target.keys().map(|(_, variable)| variable))),
+        ("Sources", rows(&mut table::keys(Noun::Source).map(|(_, variable)| variable))),
+        ("Targets", rows(&mut table::keys(Noun::Target).map(|(_, variable)| variable))),
     ] {
         let _ = write!(text, "\n## {heading}\n{HEADER}{rows}");
     }

@@ -7,7 +7,7 @@ use std::net::TcpListener;
 use listenfd::ListenFd;
 use socket2::SockRef;
 
-use super::Problems;
+use super::types::Problems;
 
 const PID: &str = "LISTEN_PID";
 const COUNT: &str = "LISTEN_FDS";
@@ -29,7 +29,7 @@ pub struct InheritedSockets {
 
 /// Use of a socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Role {
+enum SocketRole {
     Webhooks,
     Admin,
 }
@@ -46,7 +46,7 @@ struct Variables {
 #[derive(Debug, PartialEq, Eq)]
 enum Passed {
     /// In the order of the descriptors.
-    Sockets(Vec<Role>),
+    Sockets(Vec<SocketRole>),
     /// They are for another process, which may be an ancestor that has not removed them from the environment.
     ForProcess(u32),
 }
@@ -82,8 +82,8 @@ impl InheritedSockets {
                 one(format!("{COUNT}: socket {} of those that systemd passes {problem}", index + 1))
             })?;
             match role {
-                Role::Webhooks => sockets.webhooks = Some(socket),
-                Role::Admin => sockets.admin = Some(socket),
+                SocketRole::Webhooks => sockets.webhooks = Some(socket),
+                SocketRole::Admin => sockets.admin = Some(socket),
             }
         }
         Ok(sockets)
@@ -131,20 +131,22 @@ impl Variables {
     }
 
     /// By name, and by order where the names are others: without `FileDescriptorName=`, systemd puts the unit's name.
-    fn roles(&self, count: usize) -> Result<Vec<Role>, String> {
+    fn roles(&self, count: usize) -> Result<Vec<SocketRole>, String> {
         let names = self.names.as_deref().unwrap_or_default();
         let names: Vec<&str> = if names.is_empty() { vec![""; count] } else { names.split(':').collect() };
         if names.len() != count {
             return Err(format!("{NAMES}: has {} names for {count} sockets ({COUNT})", names.len()));
         }
         let by_name = |name: &str| match name {
-            WEBHOOKS_NAME => Some(Role::Webhooks),
-            ADMIN_NAME => Some(Role::Admin),
+            WEBHOOKS_NAME => Some(SocketRole::Webhooks),
+            ADMIN_NAME => Some(SocketRole::Admin),
             _ => None,
         };
-        let named: Vec<Option<Role>> = names.into_iter().map(by_name).collect();
-        let mut free = [Role::Webhooks, Role::Admin].into_iter().filter(|role| !named.contains(&Some(*role)));
-        let roles: Option<Vec<Role>> = named.iter().map(|role| role.or_else(|| free.next())).collect();
+        let named: Vec<Option<SocketRole>> = names.into_iter().map(by_name).collect();
+        let mut free = [SocketRole::Webhooks, SocketRole::Admin]
+            .into_iter()
+            .filter(|role| !named.contains(&Some(*role)));
+        let roles: Option<Vec<SocketRole>> = named.iter().map(|role| role.or_else(|| free.next())).collect();
         match roles {
             Some(roles) if roles.first() != roles.get(1) || count < MAX_SOCKETS => Ok(roles),
             _ => Err(format!(
@@ -168,8 +170,8 @@ mod tests {
 
     #[test]
     fn sockets_get_roles_by_name_then_by_order() {
-        use Role::{Admin, Webhooks};
-        let rows: [(Option<&str>, &str, &[Role]); 11] = [
+        use SocketRole::{Admin, Webhooks};
+        let rows: [(Option<&str>, &str, &[SocketRole]); 11] = [
             (None, "0", &[]),
             (None, "1", &[Webhooks]),
             (None, "2", &[Webhooks, Admin]),

@@ -14,18 +14,18 @@ const MAX_NAME_CHARACTERS: usize = 64;
 /// A first key and eight further ones, for rotation.
 const LAST_SECRET: u32 = 9;
 /// Below this likeness (0 to 1) a key is not worth suggesting.
-const LEAST_LIKENESS: f64 = 0.5;
+const MIN_LIKENESS: f64 = 0.5;
 
 /// What a name, without `_FILE`, means.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Meaning {
     Global(&'static str),
-    Of(Reading),
+    Of(NameReading),
 }
 
 /// One way to split the name of a source's or target's variable.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Reading {
+pub struct NameReading {
     pub noun: Noun,
     /// As the source or target is called: lower case, `-` for `_`.
     pub name: String,
@@ -62,13 +62,13 @@ pub fn read<'a>(
 
 /// Whether the source has a provider that takes the key. A new provider brings new keys, and `MY_SIGNING_SECRET` must stay
 /// the secret of the source `my-signing`.
-fn fits_provider<'a>(reading: &Reading, provider_of: impl Fn(&str) -> Option<&'a str>) -> bool {
+fn fits_provider<'a>(reading: &NameReading, provider_of: impl Fn(&str) -> Option<&'a str>) -> bool {
     if reading.noun != Noun::Source {
         return false;
     }
     let named = provider_of(&format!("{}PROVIDER", prefix(Noun::Source, &reading.name)));
     let provider = named.map_or(reading.name.as_str(), str::trim);
-    let is_common = || Noun::Source.keys().any(|(key, _)| key == reading.key);
+    let is_common = || table::keys(Noun::Source).any(|(key, _)| key == reading.key);
     let is_field = |field: &str| providers::custom_variable(field) == reading.key;
     match providers::recipe(provider) {
         Some(recipe) => is_common() || recipe_keys(recipe).contains(&reading.key),
@@ -81,16 +81,20 @@ fn fits_provider<'a>(reading: &Reading, provider_of: impl Fn(&str) -> Option<&'a
 }
 
 /// All readings of what follows `CREEL_SOURCE_` or `CREEL_TARGET_`, the longest key first.
-pub fn readings(noun: Noun, rest: &str) -> Vec<Reading> {
+pub fn readings(noun: Noun, rest: &str) -> Vec<NameReading> {
     readings_among(noun, rest, known_keys(noun).iter())
 }
 
 /// As `readings`, with other keys than the known ones.
-pub fn readings_among<'a>(noun: Noun, rest: &str, keys: impl Iterator<Item = &'a String>) -> Vec<Reading> {
-    let mut found: Vec<Reading> = keys
+pub fn readings_among<'a>(
+    noun: Noun,
+    rest: &str,
+    keys: impl Iterator<Item = &'a String>,
+) -> Vec<NameReading> {
+    let mut found: Vec<NameReading> = keys
         .filter_map(|key| {
             let name = rest.strip_suffix(key.as_str())?.strip_suffix('_')?;
-            (!name.is_empty()).then(|| Reading { noun, name: name_from(name), key: key.clone() })
+            (!name.is_empty()).then(|| NameReading { noun, name: name_from(name), key: key.clone() })
         })
         .collect();
     found.sort_by_key(|reading| std::cmp::Reverse(reading.key.len()));
@@ -145,7 +149,7 @@ pub fn without_file(name: &str) -> (&str, bool) {
 /// Every key that one of them may have.
 fn known_keys(noun: Noun) -> Arc<BTreeSet<String>> {
     static TARGET_KEYS: LazyLock<Arc<BTreeSet<String>>> = LazyLock::new(|| {
-        let common = Noun::Target.keys().map(|(key, _)| key.to_owned());
+        let common = table::keys(Noun::Target).map(|(key, _)| key.to_owned());
         Arc::new(common.chain(further_secrets()).collect())
     });
     match noun {
@@ -162,7 +166,7 @@ fn known_source_keys() -> Arc<BTreeSet<String>> {
     match &*known {
         Some((count, keys)) if *count == added.len() => keys.clone(),
         _ => {
-            let common = Noun::Source.keys().map(|(key, _)| key.to_owned());
+            let common = table::keys(Noun::Source).map(|(key, _)| key.to_owned());
             let special = added.iter().copied().flat_map(recipe_keys);
             let builtin =
                 providers::BUILTIN_SETTINGS.iter().flat_map(|(setting, rotates)| keys_of(setting, *rotates));
@@ -214,7 +218,7 @@ fn unknown_global(base: &str) -> String {
     let likeness =
         |name: &str| strsim::normalized_damerau_levenshtein(rest, name.strip_prefix(PREFIX).unwrap_or(name));
     let known = table::globals().map(|variable| (likeness(variable.name), variable.name));
-    let known = known.filter(|(likeness, _)| *likeness >= LEAST_LIKENESS).max_by(|a, b| a.0.total_cmp(&b.0));
+    let known = known.filter(|(likeness, _)| *likeness >= MIN_LIKENESS).max_by(|a, b| a.0.total_cmp(&b.0));
     match meant.or_else(|| known.map(|(_, name)| name.to_owned())) {
         Some(nearest) => format!("is unknown; the nearest known name is {nearest}"),
         None => "is unknown, and no known name is similar; see docs/configuration.md".to_owned(),
@@ -234,7 +238,7 @@ fn unknown_key(noun: Noun, rest: &str) -> String {
         .map(|global| (likeness(rest, global), global.to_owned()));
     let nearest = of_keys
         .chain(of_globals)
-        .filter(|(likeness, _)| *likeness >= LEAST_LIKENESS)
+        .filter(|(likeness, _)| *likeness >= MIN_LIKENESS)
         .max_by(|a, b| a.0.total_cmp(&b.0));
     let (prefix, word) = (noun.prefix(), noun.word());
     match nearest {
@@ -243,7 +247,7 @@ fn unknown_key(noun: Noun, rest: &str) -> String {
             escaped(&format!("{prefix}{nearest}"))
         ),
         None => {
-            let keys: Vec<&str> = noun.keys().map(|(key, _)| key).collect();
+            let keys: Vec<&str> = table::keys(noun).map(|(key, _)| key).collect();
             let more = match noun {
                 Noun::Source => " (`creel providers NAME` lists a provider's own)",
                 Noun::Target => "",

@@ -1,7 +1,5 @@
 //! Sources and targets, as far as their variables are of the same form: a prefix, the name, a key.
 
-use super::table::{self, Variable};
-
 /// What there may be several of, each with a name and variables of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Noun {
@@ -41,11 +39,5 @@ impl Noun {
             Self::Source => "CREEL_SOURCE_MY_SHOP_SECRET",
             Self::Target => "CREEL_TARGET_MY_SHOP_URL",
         }
-    }
-
-    /// The keys that every one takes, such as `PATH`, with their rows.
-    pub fn keys(self) -> impl Iterator<Item = (&'static str, &'static Variable)> {
-        table::variables()
-            .filter_map(move |variable| variable.name.strip_prefix(self.pattern()).map(|key| (key, variable)))
     }
 }

@@ -7,8 +7,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
-use super::target_rules::check_event;
-use super::{Allow, LogFormat, Rate, Retention};
+use super::types::{Allow, LogFormat, Rate, Retention};
 use crate::providers::Secret;
 
 const DAY_SECONDS: u64 = 24 * 60 * 60;
@@ -19,6 +18,7 @@ const MIN_TOKEN_CHARACTERS: usize = 16;
 const MIN_KEY_CHARACTERS: usize = 32;
 const MIN_PATH_CHARACTERS: usize = 16;
 const MAX_PATH_CHARACTERS: usize = 200;
+const MAX_EVENT_CHARACTERS: usize = 200;
 const MAX_RATE: u32 = 1_000_000;
 const LOG_LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
 
@@ -314,6 +314,18 @@ pub fn events(text: &str) -> Result<Vec<String>, String> {
         }
     }
     Ok(events)
+}
+
+/// The name of an event that the app may emit.
+fn check_event(name: &str) -> Result<(), String> {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-');
+    match !name.is_empty() && name.bytes().all(allowed) && name.len() <= MAX_EVENT_CHARACTERS {
+        true => Ok(()),
+        false => Err(format!(
+            "has {} for an event; a name is of A-Z, a-z, 0-9, _, . and -, and at most {MAX_EVENT_CHARACTERS} characters long",
+            shown(name)
+        )),
+    }
 }
 
 /// A token that fits into a header field.

@@ -1,15 +1,17 @@
-//! The raw values of one source into a `Source` whose sender is proven by something.
+//! The raw values of one source into a `SourceConfig` whose sender is proven by something.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::advice;
-use super::confirm::{self, Proof};
-use super::names::{self, Reading, recipe_keys};
+use super::confirm::{self, Confirm, ProofKind};
+use super::names::{self, NameReading, recipe_keys};
 use super::noun::Noun;
 use super::parse::{self, shown};
-use super::values::{Draft, OwnValues, Values, parse_value};
-use super::{Confirm, Rate, Retention, Source};
+use super::source::SourceConfig;
+use super::table;
+use super::types::{Rate, Retention};
+use super::values::{OwnValues, ValueDraft, Values, parse_value};
 use crate::providers::{self, CUSTOM, ProviderGroup, Recipe, Secret, Settings, Verifier};
 
 const MAX_TOLERANCE: Duration = Duration::from_secs(7 * 24 * 60 * 60);
@@ -17,11 +19,11 @@ const MAX_TOLERANCE: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 const RATE_OF_STRANGERS: Rate = Rate { count: 5, per: Duration::from_secs(1) };
 
 /// `None` where something is wrong, which is then noted.
-pub fn build(name: &str, values: &OwnValues, retention: Retention, all: &mut Values) -> Option<Source> {
+pub fn build(name: &str, values: &OwnValues, retention: Retention, all: &mut Values) -> Option<SourceConfig> {
     let recipes_failed = all.recipes_failed;
     let problems = &mut all.problems;
     let before = problems.len();
-    let draft = Draft::new(Noun::Source, name, values);
+    let draft = ValueDraft::new(Noun::Source, name, values);
     let recipe = if draft.is_custom() {
         draft.custom(problems)
     } else {
@@ -50,8 +52,8 @@ pub fn build(name: &str, values: &OwnValues, retention: Retention, all: &mut Val
         draft.refuse_missing_keys(verifier, problems);
     }
     let verifier = verifier.filter(|_| problems.len() == before)?;
-    let is_for_strangers = confirm.as_ref().is_some_and(|confirm| confirm.most_awaiting.is_some());
-    Some(Source {
+    let is_for_strangers = confirm.as_ref().is_some_and(|confirm| confirm.max_awaiting.is_some());
+    Some(SourceConfig {
         name: name.to_owned(),
         provider: if draft.is_custom() { CUSTOM.to_owned() } else { recipe.name().to_owned() },
         verifier,
@@ -111,18 +113,18 @@ fn other_reading(name: &str, key: &str) -> String {
 }
 
 /// ` (or as KEY of the source my-public)`, where a name can be read in another way than with `key`.
-fn words_for_other_reading(readings: &[Reading], key: &str) -> String {
+fn words_for_other_reading(readings: &[NameReading], key: &str) -> String {
     match readings.iter().find(|reading| reading.key != key) {
         Some(other) => format!(" (or as {} of the source {})", other.key, other.name),
         None => String::new(),
     }
 }
 
-impl Draft<'_> {
+impl ValueDraft<'_> {
     fn refuse_untaken_keys(&self, recipe: &Recipe, problems: &mut Vec<String>) {
         let own = recipe_keys(recipe);
         for (key, value) in self.values {
-            let common = Noun::Source.keys().any(|(name, _)| name == key);
+            let common = table::keys(Noun::Source).any(|(name, _)| name == key);
             if common || own.contains(key) {
                 continue;
             }
@@ -256,7 +258,7 @@ impl Draft<'_> {
     fn confirm(&self, verifier: &Verifier, problems: &mut Vec<String>) -> Option<Confirm> {
         let given = |key: &str| self.values.contains_key(key);
         let is_proven = verifier.proves_sender() || given("PATH") || given("ALLOW_IPS");
-        let proof = if is_proven { Proof::AlsoOther } else { Proof::ConfirmationAlone };
+        let proof = if is_proven { ProofKind::AlsoOther } else { ProofKind::ConfirmationAlone };
         confirm::build(&self.prefix, self.values, verifier, proof, problems)
     }
 

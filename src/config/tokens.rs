@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use super::types::Problems;
 use super::values::Values;
-use super::{Problems, parse, table};
+use super::{parse, table};
 use crate::providers::Secret;
 
 const ADMIN: &str = "CREEL_ADMIN_TOKEN";
@@ -12,13 +13,13 @@ const LISTENER: &str = "CREEL_LISTENER_TOKEN";
 
 /// Those that are set.
 #[derive(Debug)]
-pub struct Tokens {
+pub struct TokenSettings {
     pub admin: Option<Secret>,
     pub read: Option<Secret>,
     pub listener: Option<Secret>,
 }
 
-impl Tokens {
+impl TokenSettings {
     /// Reads the environment of the process, and nothing of it but the tokens.
     ///
     /// # Errors
@@ -52,8 +53,8 @@ impl Tokens {
 mod tests {
     use super::*;
 
-    fn read(pairs: &[(&str, &str)]) -> Result<Tokens, Problems> {
-        Tokens::from_vars(
+    fn read(pairs: &[(&str, &str)]) -> Result<TokenSettings, Problems> {
+        TokenSettings::from_vars(
             &pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
         )
     }

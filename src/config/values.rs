@@ -14,19 +14,19 @@ const MAX_FILE_BYTES: u64 = 256 * 1024;
 const MAY_BE_EMPTY: &str = "REPLY_BODY";
 
 /// One value. It may be a secret: there is no `Debug`.
-pub struct Value {
+pub struct RawValue {
     /// The variable as it was set, with `_FILE` where it had it.
     pub variable: String,
     pub text: String,
 }
 
 /// The values of one source or target by key, such as `PUBLIC_KEY`.
-pub type OwnValues = BTreeMap<String, Value>;
+pub type OwnValues = BTreeMap<String, RawValue>;
 
 /// All values, and the problems found so far.
 #[derive(Default)]
 pub struct Values {
-    globals: BTreeMap<&'static str, Value>,
+    globals: BTreeMap<&'static str, RawValue>,
     pub sources: BTreeMap<String, OwnValues>,
     pub targets: BTreeMap<String, OwnValues>,
     pub problems: Vec<String>,
@@ -54,7 +54,7 @@ impl Values {
                         meaning,
                         name,
                         text,
-                        Given { is_file, twice: is_file && vars.contains_key(base) },
+                        ValueForm { is_file, twice: is_file && vars.contains_key(base) },
                     );
                 }
             }
@@ -62,7 +62,7 @@ impl Values {
         values
     }
 
-    fn add(&mut self, meaning: Meaning, name: &str, text: &str, given: Given) {
+    fn add(&mut self, meaning: Meaning, name: &str, text: &str, given: ValueForm) {
         if given.twice {
             let base = names::without_file(name).0;
             self.problems.push(format!("{name}: is set, and so is {base}; keep one of them"));
@@ -77,7 +77,7 @@ impl Values {
             true => Err("is empty; give it a value or remove it".to_owned()),
             false => Ok(text),
         });
-        let value = Value {
+        let value = RawValue {
             variable: name.to_owned(),
             // The problem is noted; an empty text keeps the source known, so that it is not reported as missing too.
             text: text.unwrap_or_else(|problem| {
@@ -112,7 +112,7 @@ impl Values {
     }
 
     /// Those of the service itself, by name.
-    pub fn globals(&self) -> impl Iterator<Item = (&str, &Value)> {
+    pub fn globals(&self) -> impl Iterator<Item = (&str, &RawValue)> {
         self.globals.iter().map(|(name, value)| (*name, value))
     }
 
@@ -128,21 +128,21 @@ fn provider_of<'a>(vars: &'a BTreeMap<String, String>, name: &str) -> Option<&'a
 }
 
 /// How a value was given.
-struct Given {
+struct ValueForm {
     is_file: bool,
     /// Both directly and as a file.
     twice: bool,
 }
 
 /// One source or target on its way from raw to validated.
-pub struct Draft<'a> {
+pub struct ValueDraft<'a> {
     pub name: &'a str,
     pub values: &'a OwnValues,
     /// `CREEL_SOURCE_MY_SHOP_`
     pub prefix: String,
 }
 
-impl<'a> Draft<'a> {
+impl<'a> ValueDraft<'a> {
     pub fn new(noun: Noun, name: &'a str, values: &'a OwnValues) -> Self {
         Self { name, values, prefix: names::prefix(noun, name) }
     }
@@ -173,7 +173,7 @@ pub fn parse_default<T>(name: &str, parse: impl Fn(&str) -> Result<T, String>) -
 
 /// `None` where the value has a problem, which is then noted. An empty text's problem is noted already.
 pub fn parse_value<T>(
-    value: &Value,
+    value: &RawValue,
     parse: impl Fn(&str) -> Result<T, String>,
     problems: &mut Vec<String>,
 ) -> Option<T> {

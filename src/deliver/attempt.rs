@@ -6,7 +6,7 @@ use crate::store::StoredMessage;
 
 /// What an attempt is about.
 #[derive(Clone, Copy, Debug)]
-pub struct Attempt<'a> {
+pub struct AttemptRequest<'a> {
     pub message: &'a StoredMessage,
     pub delivery: i64,
     /// From 1 on.
@@ -20,8 +20,8 @@ pub struct Attempt<'a> {
 
 /// What came of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Attempted {
-    pub verdict: Verdict,
+pub struct AttemptResult {
+    pub verdict: AttemptVerdict,
     /// HTTP status or exit code; `None` without an answer.
     pub status: Option<i64>,
     /// What went wrong, in a few words, without a secret.
@@ -32,7 +32,7 @@ pub struct Attempted {
 
 /// What that means for the delivery and its target.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum AttemptVerdict {
     Delivered,
     /// Tried again by the schedule.
     Failed {
@@ -47,10 +47,10 @@ pub enum Verdict {
     Gone,
 }
 
-impl Attempted {
+impl AttemptResult {
     /// No answer at all.
     pub fn failed(error: impl Into<String>) -> Self {
-        let verdict = Verdict::Failed { retry_after: None, is_target_ill: true };
+        let verdict = AttemptVerdict::Failed { retry_after: None, is_target_ill: true };
         Self { verdict, status: None, error: Some(error.into()), excerpt: None }
     }
 }

@@ -6,11 +6,11 @@ use std::time::Duration;
 /// So many failures in a row that speak against the target open it.
 const FAILURES_TO_OPEN: u32 = 5;
 const FIRST_PAUSE: Duration = Duration::from_secs(15);
-const LONGEST_PAUSE: Duration = Duration::from_secs(5 * 60);
+const MAX_PAUSE: Duration = Duration::from_secs(5 * 60);
 
 /// Times are durations since a start that the caller chooses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum State {
+enum BreakerState {
     Closed {
         failures: u32,
     },
@@ -25,7 +25,7 @@ enum State {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Breaker(State);
+pub struct Breaker(BreakerState);
 
 /// Whether a delivery may begin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,62 +40,62 @@ pub enum Permit {
 
 impl Default for Breaker {
     fn default() -> Self {
-        Self(State::Closed { failures: 0 })
+        Self(BreakerState::Closed { failures: 0 })
     }
 }
 
 impl Breaker {
     pub fn permit(&self, now: Duration) -> Permit {
         match self.0 {
-            State::Closed { .. } => Permit::Free,
-            State::Open { until, .. } if now >= until => Permit::Probe,
-            State::Open { until, .. } => Permit::Wait(Some(until)),
-            State::Probing { .. } => Permit::Wait(None),
+            BreakerState::Closed { .. } => Permit::Free,
+            BreakerState::Open { until, .. } if now >= until => Permit::Probe,
+            BreakerState::Open { until, .. } => Permit::Wait(Some(until)),
+            BreakerState::Probing { .. } => Permit::Wait(None),
         }
     }
 
     /// The delivery that a `Probe` allowed has begun.
     pub fn probe_began(&mut self) {
-        if let State::Open { pause, .. } = self.0 {
-            self.0 = State::Probing { pause };
+        if let BreakerState::Open { pause, .. } = self.0 {
+            self.0 = BreakerState::Probing { pause };
         }
     }
 
     /// The target has answered as it should.
     pub fn succeeded(&mut self) {
-        self.0 = State::Closed { failures: 0 };
+        self.0 = BreakerState::Closed { failures: 0 };
     }
 
     /// The target has answered, though it did not want this message: it is there.
     pub fn answered(&mut self) {
-        if let State::Probing { .. } | State::Open { .. } = self.0 {
-            self.0 = State::Closed { failures: 0 };
+        if let BreakerState::Probing { .. } | BreakerState::Open { .. } = self.0 {
+            self.0 = BreakerState::Closed { failures: 0 };
         }
     }
 
     /// True when that has opened it.
     pub fn failed(&mut self, now: Duration) -> bool {
         match self.0 {
-            State::Closed { failures } if failures + 1 < FAILURES_TO_OPEN => {
-                self.0 = State::Closed { failures: failures + 1 };
+            BreakerState::Closed { failures } if failures + 1 < FAILURES_TO_OPEN => {
+                self.0 = BreakerState::Closed { failures: failures + 1 };
                 false
             }
-            State::Closed { .. } => {
-                self.0 = State::Open { until: now + FIRST_PAUSE, pause: FIRST_PAUSE };
+            BreakerState::Closed { .. } => {
+                self.0 = BreakerState::Open { until: now + FIRST_PAUSE, pause: FIRST_PAUSE };
                 true
             }
-            State::Probing { pause } => {
-                let pause = (pause * 2).min(LONGEST_PAUSE);
-                self.0 = State::Open { until: now + pause, pause };
+            BreakerState::Probing { pause } => {
+                let pause = (pause * 2).min(MAX_PAUSE);
+                self.0 = BreakerState::Open { until: now + pause, pause };
                 false
             }
             // Begun before it was opened.
-            State::Open { .. } => false,
+            BreakerState::Open { .. } => false,
         }
     }
 
     pub fn is_open(&self) -> bool {
-        !matches!(self.0, State::Closed { .. })
+        !matches!(self.0, BreakerState::Closed { .. })
     }
 }
 

@@ -1,21 +1,26 @@
 //! Ending deliveries without an attempt.
 
-use super::Clock;
-use crate::store::{Burial, Store, Unavailable};
+use super::clock::Clock;
+use crate::store::{DeliveryQueue, DiscardRequest, Unavailable};
 
 /// Ends the deliveries; how many could not be, because their rows are damaged. Those stay pending, and the lane must leave
 /// them out.
 ///
 /// # Errors
 /// When the store takes nothing now.
-pub async fn end(store: &Store, deliveries: Vec<i64>, why: &str, clock: Clock) -> Result<usize, Unavailable> {
-    match store.bury_deliveries(burial(deliveries.clone(), why), clock()).await {
+pub async fn end(
+    store: &DeliveryQueue,
+    deliveries: Vec<i64>,
+    why: &str,
+    clock: Clock,
+) -> Result<usize, Unavailable> {
+    match store.discard_deliveries(request(deliveries.clone(), why), clock()).await {
         Err(Unavailable::Damaged) => {}
         ended => return ended.map(|()| 0),
     }
     let mut damaged = 0;
     for delivery in deliveries {
-        match store.bury_deliveries(burial(vec![delivery], why), clock()).await {
+        match store.discard_deliveries(request(vec![delivery], why), clock()).await {
             Err(Unavailable::Damaged) => {
                 log::error!("delivery {delivery} is damaged and stays pending");
                 damaged += 1;
@@ -26,6 +31,6 @@ pub async fn end(store: &Store, deliveries: Vec<i64>, why: &str, clock: Clock) -
     Ok(damaged)
 }
 
-fn burial(deliveries: Vec<i64>, why: &str) -> Burial {
-    Burial { deliveries, inactive_since: None, why: why.to_owned() }
+fn request(deliveries: Vec<i64>, why: &str) -> DiscardRequest {
+    DiscardRequest { deliveries, inactive_since: None, why: why.to_owned() }
 }

@@ -10,36 +10,36 @@ use futures_util::FutureExt as _;
 use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinSet, spawn_local};
 
-use super::attempt::{Attempt, Attempted, Verdict};
+use super::attempt::{AttemptRequest, AttemptResult, AttemptVerdict};
 use super::bodies::Bodies;
-use super::event::Event;
-use super::lane::{Lane, Memory, Turn};
-use super::recorder::{self, Done};
+use super::clock::{Clock, Uptime};
+use super::event::{DeliveryOutcome, EngineEvent};
+use super::lane::{Lane, MemoryPressure, Turn};
 use super::route::{Route, Routes};
-use super::{Clock, Uptime, ending, outcome};
+use super::{ending, outcome, recorder};
 use crate::store::{
-    AttemptRecord, DueDelivery, Instances, LONGEST_WAIT, Next, Store, Target, TargetKind, TargetSecrets,
-    TargetState, Unavailable, timestamp,
+    AttemptRecord, DeliveryQueue, Disposition, DueDelivery, Instances, MAX_DELIVERY_WAIT, StoredTarget,
+    TargetKind, TargetSecrets, TargetState, Unavailable, timestamp,
 };
 
 /// Bodies that all lanes together hold; above it a lane gets its next message when it has none …
 const BYTES_IN_MEMORY: usize = 64 << 20;
 /// … and above this no lane gets one.
-const MOST_BYTES_IN_MEMORY: usize = 256 << 20;
+const MAX_BYTES_IN_MEMORY: usize = 256 << 20;
 /// What could not be read is asked for again after this.
 const READ_PAUSE: Duration = Duration::from_millis(500);
 /// The wall clock may be set while we wait for one of its times. Without one, only an event ends the sleep.
-const LONGEST_SLEEP: Duration = Duration::from_secs(10 * 60);
+const MAX_SLEEP: Duration = Duration::from_secs(10 * 60);
 /// At the end, outcomes have so long to reach the disk.
-const RECORDED_WITHIN: Duration = Duration::from_secs(2);
+const RECORD_TIMEOUT: Duration = Duration::from_secs(2);
 /// Between two pages of deliveries that are ended, for the messages that come in.
-const PAUSE_BETWEEN_BURIALS: Duration = Duration::from_millis(20);
+const PAUSE_BETWEEN_DISCARDS: Duration = Duration::from_millis(20);
 /// At the end, attempts under way have so long.
-const FINISHED_WITHIN: Duration = Duration::from_secs(3);
+const FINISH_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Whether the table of targets is being read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Reading {
+enum TargetRefresh {
     No,
     Once,
     /// It has changed since.
@@ -47,17 +47,17 @@ enum Reading {
 }
 
 /// An attempt that has ended.
-struct Ended {
+struct FinishedAttempt {
     target: i64,
     created_at: String,
     /// Where it was sent; empty for commands.
     url: String,
-    verdict: Verdict,
+    verdict: AttemptVerdict,
     record: AttemptRecord,
 }
 
 pub struct Engine {
-    store: Store,
+    store: DeliveryQueue,
     clock: Clock,
     routes: Routes,
     /// `msg_<instance id>_`
@@ -65,18 +65,18 @@ pub struct Engine {
     uptime: Uptime,
     lanes: BTreeMap<i64, Lane>,
     bodies: Bodies,
-    reading_targets: Reading,
+    reading_targets: TargetRefresh,
     /// Whose old deliveries are being ended.
-    burying: HashSet<i64>,
-    attempts: JoinSet<Ended>,
-    events: mpsc::UnboundedSender<Event>,
-    outcomes: mpsc::UnboundedSender<Done>,
+    discarding: HashSet<i64>,
+    attempts: JoinSet<FinishedAttempt>,
+    events: mpsc::UnboundedSender<EngineEvent>,
+    outcomes: mpsc::UnboundedSender<DeliveryOutcome>,
 }
 
 impl Engine {
     /// Delivers until `stop` changes; then finishes what is under way, as far as there is time. Must run in a `LocalSet`.
     pub async fn run(
-        store: Store,
+        store: DeliveryQueue,
         clock: Clock,
         uptime: Uptime,
         routes: Routes,
@@ -85,17 +85,17 @@ impl Engine {
         let (events, mut incoming) = mpsc::unbounded_channel();
         let (outcomes, to_record) = mpsc::unbounded_channel();
         let recording = spawn_local(recorder::run(store.clone(), clock, to_record, events.clone()));
-        let (due, mut changes) = (store.due_signal(), store.target_changes());
+        let (due, mut changes) = (store.due_signal(), store.reads().target_changes());
         let mut engine = Self {
-            instances: store.instances(),
+            instances: store.reads().instances(),
             store,
             clock,
             routes,
             uptime,
             lanes: BTreeMap::new(),
             bodies: Bodies::new(BYTES_IN_MEMORY),
-            reading_targets: Reading::No,
-            burying: HashSet::new(),
+            reading_targets: TargetRefresh::No,
+            discarding: HashSet::new(),
             attempts: JoinSet::new(),
             events,
             outcomes,
@@ -123,7 +123,7 @@ impl Engine {
         engine.finish().await;
         // Nothing more can be sent: the recorder writes what it has, and ends.
         drop(engine);
-        if tokio::time::timeout(RECORDED_WITHIN, recording).await.is_err() {
+        if tokio::time::timeout(RECORD_TIMEOUT, recording).await.is_err() {
             log::warn!(
                 "what became of some deliveries could not be written down: they are tried again after the next start"
             );
@@ -161,9 +161,9 @@ impl Engine {
             }
             let Some(lane) = self.lanes.get_mut(&id) else { continue };
             let memory = match bytes {
-                bytes if bytes < BYTES_IN_MEMORY => Memory::Free,
-                bytes if bytes < MOST_BYTES_IN_MEMORY => Memory::Scarce,
-                _ => Memory::Full,
+                bytes if bytes < BYTES_IN_MEMORY => MemoryPressure::Free,
+                bytes if bytes < MAX_BYTES_IN_MEMORY => MemoryPressure::Scarce,
+                _ => MemoryPressure::Full,
             };
             if let Some(query) = lane.query(now, memory, uptime) {
                 // As much as the page may bring.
@@ -174,11 +174,11 @@ impl Engine {
                     if page.is_none() {
                         tokio::time::sleep(READ_PAUSE).await;
                     }
-                    let _ = events.send(Event::Loaded(id, page));
+                    let _ = events.send(EngineEvent::Loaded(id, page));
                 });
             }
             if let Some(due) = lane.next_due() {
-                sleep = sleep.min(Duration::try_from(due - now).unwrap_or_default()).min(LONGEST_SLEEP);
+                sleep = sleep.min(Duration::try_from(due - now).unwrap_or_default()).min(MAX_SLEEP);
             }
         }
         // A timer that is due a moment too early would only spin.
@@ -194,7 +194,7 @@ impl Engine {
             let (began_at, began) = (clock(), Instant::now());
             let number = delivery.attempts + 1;
             let webhook_id = instances.webhook_id(delivery.message.head.id);
-            let attempt = Attempt {
+            let attempt = AttemptRequest {
                 message: &delivery.message,
                 delivery: delivery.id,
                 number,
@@ -205,29 +205,29 @@ impl Engine {
             let delivering = AssertUnwindSafe(route.deliver(&attempt, began_at)).catch_unwind();
             let attempted = delivering.await.unwrap_or_else(|_| {
                 log::error!("delivery {}: the attempt has panicked: this is a bug in creel", delivery.id);
-                Attempted::failed("a bug in creel")
+                AttemptResult::failed("a bug in creel")
             });
             let verdict = attempted.verdict;
             let next = outcome::next(verdict, number, clock(), ordering);
             let record = outcome::record(&delivery, number, began_at, began.elapsed(), attempted, next);
             let (created_at, url) = (delivery.created_at, route.url().to_owned());
-            Ended { target, created_at, url, verdict, record }
+            FinishedAttempt { target, created_at, url, verdict, record }
         });
     }
 
-    fn ended(&mut self, ended: Result<Ended, tokio::task::JoinError>) {
+    fn ended(&mut self, ended: Result<FinishedAttempt, tokio::task::JoinError>) {
         // Panics are caught within, and nothing is aborted before the end.
-        let Ok(Ended { target, created_at, url, verdict, record }) = ended else { return };
+        let Ok(FinishedAttempt { target, created_at, url, verdict, record }) = ended else { return };
         let uptime = (self.uptime)();
         if let Some(lane) = self.lanes.get_mut(&target) {
             lane.ended(verdict, uptime);
             outcome::tell(&lane.target, &record);
         }
-        if verdict == Verdict::Gone {
+        if verdict == AttemptVerdict::Gone {
             self.disable(target, url);
         }
         self.give_up_old(target, &created_at);
-        let _ = self.outcomes.send(Done { target, record, is_damaged: false });
+        let _ = self.outcomes.send(DeliveryOutcome { target, record, is_damaged: false });
     }
 
     /// The target answered 410. Its lane rests until the table of targets shows the change.
@@ -237,35 +237,35 @@ impl Engine {
         spawn_local(async move {
             if !outcome::disable(&store, clock, target, &name, url).await {
                 tokio::time::sleep(READ_PAUSE).await;
-                let _ = events.send(Event::NotDisabled(target));
+                let _ = events.send(EngineEvent::NotDisabled(target));
             }
         });
     }
 
-    fn handle(&mut self, event: Event) {
+    fn handle(&mut self, event: EngineEvent) {
         match event {
-            Event::Loaded(target, page) => {
+            EngineEvent::Loaded(target, page) => {
                 if let Some(page) = &page {
-                    self.bury(target, page.orphans.clone(), "its message is gone");
-                    self.bury(target, page.damaged.clone(), "its message is damaged: see `creel verify`");
+                    self.discard(target, page.orphans.clone(), "its message is gone");
+                    self.discard(target, page.damaged.clone(), "its message is damaged: see `creel verify`");
                 }
                 let page = page.map(|page| self.bodies.share(page));
                 if let Some(lane) = self.lanes.get_mut(&target) {
                     lane.loaded(page);
                 }
             }
-            Event::Buried(target) => {
-                self.burying.remove(&target);
+            EngineEvent::Discarded(target) => {
+                self.discarding.remove(&target);
                 if let Some(lane) = self.lanes.get_mut(&target) {
-                    lane.buried();
+                    lane.discarded();
                 }
             }
-            Event::NotDisabled(target) => {
+            EngineEvent::NotDisabled(target) => {
                 self.lanes.get_mut(&target).into_iter().for_each(Lane::not_disabled)
             }
-            Event::Targets(targets) => {
-                let again = targets.is_none() || self.reading_targets == Reading::Again;
-                self.reading_targets = Reading::No;
+            EngineEvent::Targets(targets) => {
+                let again = targets.is_none() || self.reading_targets == TargetRefresh::Again;
+                self.reading_targets = TargetRefresh::No;
                 if let Some(targets) = targets {
                     self.use_targets(targets);
                 }
@@ -273,11 +273,11 @@ impl Engine {
                     self.read_targets();
                 }
             }
-            Event::Recorded(all) => {
-                for Done { target, record, is_damaged } in all {
+            EngineEvent::Recorded(all) => {
+                for DeliveryOutcome { target, record, is_damaged } in all {
                     let due = match &record.next {
-                        Next::Again { at, .. } => timestamp::from_text(at),
-                        Next::Delivered | Next::Dead => None,
+                        Disposition::Again { at, .. } => timestamp::from_text(at),
+                        Disposition::Delivered | Disposition::Dead => None,
                     };
                     if let Some(lane) = self.lanes.get_mut(&target) {
                         lane.recorded(record.delivery, due);
@@ -289,7 +289,7 @@ impl Engine {
     }
 
     /// The lane leaves them out until it is told of the end.
-    fn bury(&self, target: i64, deliveries: Vec<i64>, why: &'static str) {
+    fn discard(&self, target: i64, deliveries: Vec<i64>, why: &'static str) {
         if deliveries.is_empty() {
             return;
         }
@@ -299,32 +299,32 @@ impl Engine {
             if ending::end(&store, deliveries, why, clock).await.is_err() {
                 tokio::time::sleep(READ_PAUSE).await;
             }
-            let _ = events.send(Event::Buried(target));
+            let _ = events.send(EngineEvent::Discarded(target));
         });
     }
 
     /// Asks for the table of targets; deliveries go on meanwhile. One look at a time, so that none is overtaken.
     fn read_targets(&mut self) {
-        if self.reading_targets != Reading::No {
-            self.reading_targets = Reading::Again;
+        if self.reading_targets != TargetRefresh::No {
+            self.reading_targets = TargetRefresh::Again;
             return;
         }
-        self.reading_targets = Reading::Once;
+        self.reading_targets = TargetRefresh::Once;
         let (store, events) = (self.store.clone(), self.events.clone());
         spawn_local(async move {
-            let targets = store.targets_with_secrets().await;
+            let targets = store.reads().targets_with_secrets().await;
             if let Err(why) = &targets {
                 // The store has logged damage already.
                 let level = if *why == Unavailable::Damaged { log::Level::Debug } else { log::Level::Warn };
                 log::log!(level, "cannot read the targets, retrying: {why}");
                 tokio::time::sleep(READ_PAUSE).await;
             }
-            let _ = events.send(Event::Targets(targets.ok()));
+            let _ = events.send(EngineEvent::Targets(targets.ok()));
         });
     }
 
     /// Makes the lanes what the table of targets says.
-    fn use_targets(&mut self, targets: Vec<(Target, Option<TargetSecrets>)>) {
+    fn use_targets(&mut self, targets: Vec<(StoredTarget, Option<TargetSecrets>)>) {
         let known: HashSet<i64> = targets.iter().map(|(target, _)| target.id).collect();
         // Listeners come for their deliveries themselves.
         for (target, secrets) in targets.into_iter().filter(|(target, _)| target.kind != TargetKind::Listener)
@@ -344,7 +344,7 @@ impl Engine {
         }
         for (id, lane) in &mut self.lanes {
             if !known.contains(id) && lane.target.state != TargetState::Removed {
-                let removed = Target { state: TargetState::Removed, ..lane.target.clone() };
+                let removed = StoredTarget { state: TargetState::Removed, ..lane.target.clone() };
                 lane.change(removed, None);
             }
         }
@@ -353,10 +353,10 @@ impl Engine {
 
     /// While a target fails, its breaker lets so few attempts be made that its deliveries would never come to their end.
     fn give_up_old(&mut self, target: i64, created_at: &str) {
-        let before = timestamp::to_text((self.clock)() - LONGEST_WAIT);
+        let before = timestamp::to_text((self.clock)() - MAX_DELIVERY_WAIT);
         let Some(lane) = self.lanes.get(&target).filter(|lane| lane.is_failing()) else { return };
         let is_old = created_at < before.as_str() && lane.target.state_since < before;
-        if !is_old || !self.burying.insert(target) {
+        if !is_old || !self.discarding.insert(target) {
             return;
         }
         log::warn!("target {}: what has waited for it for a week is given up", lane.target.settings.name);
@@ -369,15 +369,15 @@ impl Engine {
                     .await
                     .is_ok_and(|left| left < waiting.len())
             {
-                tokio::time::sleep(PAUSE_BETWEEN_BURIALS).await;
+                tokio::time::sleep(PAUSE_BETWEEN_DISCARDS).await;
             }
-            let _ = events.send(Event::Buried(target));
+            let _ = events.send(EngineEvent::Discarded(target));
         });
     }
 
     /// Attempts under way have a little time; what is cut off stays pending.
     async fn finish(&mut self) {
-        let deadline = tokio::time::Instant::now() + FINISHED_WITHIN;
+        let deadline = tokio::time::Instant::now() + FINISH_TIMEOUT;
         while let Ok(Some(ended)) = tokio::time::timeout_at(deadline, self.attempts.join_next()).await {
             self.ended(ended);
         }

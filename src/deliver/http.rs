@@ -7,10 +7,11 @@ use bytes::Bytes;
 use serde_json::{Map, Value};
 use time::OffsetDateTime;
 
-use super::attempt::{Attempt, Attempted, Verdict};
+use super::attempt::{AttemptRequest, AttemptResult, AttemptVerdict};
 use super::form_body::FormBody;
 use super::schedule;
 use super::signature::Signer;
+use crate::json::OFFLOAD_BYTES_MIN;
 use crate::outbound::{DeliveryClient, DeliveryResponse, as_variable, remove_hop_fields};
 use crate::store::headers::{self, REDACTED, visible};
 use crate::store::{ContentType, StoredMessage};
@@ -32,11 +33,10 @@ const OF_THE_SENDER: [&str; 11] = [
 /// The signature is ours, and browsers are not meant.
 const OF_THE_SENDER_WITH_PREFIX: [&str; 2] = ["webhook-", "sec-"];
 /// Shorter values stand in answers by chance.
-const SHORTEST_SECRET: usize = 6;
-const COMPUTED_ELSEWHERE_ABOVE: usize = 256 << 10;
+const MIN_SECRET_BYTES: usize = 6;
 const JSON: &str = "application/json";
 
-pub type Fields = Vec<(String, Vec<u8>)>;
+pub type HeaderFields = Vec<(String, Vec<u8>)>;
 
 /// A target that is reached by HTTP. Not `Debug`: it has secrets.
 #[derive(Clone)]
@@ -46,22 +46,22 @@ pub struct HttpRoute {
     pub content_type: Option<ContentType>,
     pub signer: Signer,
     /// Names in lower case.
-    pub headers: Fields,
+    pub headers: HeaderFields,
 }
 
 impl HttpRoute {
     /// One try. `now` is what the signature's timestamp says.
-    pub async fn deliver(&self, attempt: &Attempt<'_>, now: OffsetDateTime) -> Attempted {
+    pub async fn deliver(&self, attempt: &AttemptRequest<'_>, now: OffsetDateTime) -> AttemptResult {
         let (headers, body) = match self.is_quick(attempt.message) {
             true => self.request(attempt, now),
             false => match self.request_elsewhere(attempt, now).await {
                 Some(request) => request,
-                None => return Attempted::failed("a bug in creel"),
+                None => return AttemptResult::failed("a bug in creel"),
             },
         };
         match self.client.post(&self.url, &headers, body, attempt.timeout).await {
             Ok(response) => self.without_secrets(judge(&response, now)),
-            Err(error) => Attempted::failed(error.to_string()),
+            Err(error) => AttemptResult::failed(error.to_string()),
         }
     }
 
@@ -69,36 +69,46 @@ impl HttpRoute {
     fn is_quick(&self, message: &StoredMessage) -> bool {
         let is_decompressed =
             self.content_type == Some(ContentType::Form) && message.head.headers.contains("content-encoding");
-        message.body.len() < COMPUTED_ELSEWHERE_ABOVE && !is_decompressed
+        message.body.len() < OFFLOAD_BYTES_MIN && !is_decompressed
     }
 
     /// Signing a large body, or making a form of it, would hold up every other target.
-    async fn request_elsewhere(&self, attempt: &Attempt<'_>, now: OffsetDateTime) -> Option<(Fields, Bytes)> {
+    async fn request_elsewhere(
+        &self,
+        attempt: &AttemptRequest<'_>,
+        now: OffsetDateTime,
+    ) -> Option<(HeaderFields, Bytes)> {
         let (route, message) = (self.clone(), attempt.message.clone());
         let (id, number, timeout) = (attempt.webhook_id.to_owned(), attempt.number, attempt.timeout);
         let (delivery, target) = (attempt.delivery, attempt.target.to_owned());
         let made = tokio::task::spawn_blocking(move || {
-            let attempt =
-                Attempt { message: &message, delivery, number, webhook_id: &id, target: &target, timeout };
+            let attempt = AttemptRequest {
+                message: &message,
+                delivery,
+                number,
+                webhook_id: &id,
+                target: &target,
+                timeout,
+            };
             route.request(&attempt, now)
         });
         made.await.ok()
     }
 
     /// A target may show in its answer what it was sent.
-    fn without_secrets(&self, mut attempted: Attempted) -> Attempted {
+    fn without_secrets(&self, mut attempted: AttemptResult) -> AttemptResult {
         if let Some(excerpt) = &mut attempted.excerpt {
             let values = self.headers.iter().filter_map(|(_, value)| std::str::from_utf8(value).ok());
             // `Bearer x` may be shown as `x`.
             let values = values.flat_map(|value| [value, value.rsplit(' ').next().unwrap_or(value)]);
-            for value in values.filter(|value| value.len() >= SHORTEST_SECRET) {
+            for value in values.filter(|value| value.len() >= MIN_SECRET_BYTES) {
                 *excerpt = excerpt.replace(value, REDACTED);
             }
         }
         attempted
     }
 
-    fn request(&self, attempt: &Attempt<'_>, now: OffsetDateTime) -> (Fields, Bytes) {
+    fn request(&self, attempt: &AttemptRequest<'_>, now: OffsetDateTime) -> (HeaderFields, Bytes) {
         let message = attempt.message;
         let stored: Map<String, Value> = serde_json::from_str(&message.head.headers).unwrap_or_default();
         let Outgoing { content_type, body, is_as_received } =
@@ -168,7 +178,7 @@ impl Outgoing {
 }
 
 /// The headers that the provider has sent for whoever processes the message.
-fn of_provider(stored: &Map<String, Value>) -> Fields {
+fn of_provider(stored: &Map<String, Value>) -> HeaderFields {
     let mut fields = headers::fields(stored);
     remove_hop_fields(&mut fields);
     fields.retain(|(name, _)| {
@@ -186,17 +196,17 @@ fn first_text(value: &Value) -> Option<&str> {
     }
 }
 
-fn judge(response: &DeliveryResponse, now: OffsetDateTime) -> Attempted {
+fn judge(response: &DeliveryResponse, now: OffsetDateTime) -> AttemptResult {
     let verdict = match response.status {
-        200..=299 => Verdict::Delivered,
-        410 => Verdict::Gone,
-        status => Verdict::Failed {
+        200..=299 => AttemptVerdict::Delivered,
+        410 => AttemptVerdict::Gone,
+        status => AttemptVerdict::Failed {
             retry_after: retry_after(response, now),
             is_target_ill: status >= 500 || status == 429,
         },
     };
     let excerpt = String::from_utf8_lossy(&response.excerpt);
-    Attempted {
+    AttemptResult {
         verdict,
         status: Some(i64::from(response.status)),
         error: matches!(response.status, 300..=399).then(|| {

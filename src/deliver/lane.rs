@@ -9,11 +9,11 @@ use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use std::num::NonZeroU32;
 use time::OffsetDateTime;
 
-use super::attempt::Verdict;
+use super::attempt::AttemptVerdict;
 use super::breaker::{Breaker, Permit};
 use super::route::Route;
 use crate::store::{
-    DeliveryOrdering, DeliveryRate, DueDelivery, DuePage, DueQuery, Target, TargetState, timestamp,
+    DeliveryOrdering, DeliveryRate, DueDelivery, DuePage, DueQuery, StoredTarget, TargetState, timestamp,
 };
 
 /// Outcomes of so many deliveries may be on their way to the disk, for each that a target may have at the same time,
@@ -26,7 +26,7 @@ const BYTES_A_PAGE: usize = 2 << 20;
 
 /// How much room there is for the bodies of all lanes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Memory {
+pub enum MemoryPressure {
     Free,
     /// Who has nothing may have one message.
     Scarce,
@@ -44,7 +44,7 @@ pub enum Turn {
 }
 
 pub struct Lane {
-    pub target: Target,
+    pub target: StoredTarget,
     pub route: Option<Route>,
     ready: VecDeque<DueDelivery>,
     /// Begun, and the outcome is not on disk yet: so many at most come twice after a crash.
@@ -65,7 +65,7 @@ pub struct Lane {
 }
 
 impl Lane {
-    pub fn new(target: Target, route: Option<Route>) -> Self {
+    pub fn new(target: StoredTarget, route: Option<Route>) -> Self {
         Self {
             rate: target.settings.rate.map(limiter),
             target,
@@ -84,7 +84,7 @@ impl Lane {
     }
 
     /// What has changed of the target counts from the next delivery on.
-    pub fn change(&mut self, target: Target, route: Option<Route>) {
+    pub fn change(&mut self, target: StoredTarget, route: Option<Route>) {
         // New secrets are a change of the target as well: of when it was last changed.
         if target == self.target && route.is_some() == self.route.is_some() {
             return;
@@ -124,7 +124,7 @@ impl Lane {
     }
 
     /// What had lost its message is ended, or is found again.
-    pub fn buried(&mut self) {
+    pub fn discarded(&mut self) {
         self.orphans.clear();
         self.may_have_more = true;
     }
@@ -150,7 +150,12 @@ impl Lane {
     }
 
     /// What should be read for it now; at most one such query is open.
-    pub fn query(&mut self, now: OffsetDateTime, memory: Memory, uptime: Duration) -> Option<DueQuery> {
+    pub fn query(
+        &mut self,
+        now: OffsetDateTime,
+        memory: MemoryPressure,
+        uptime: Duration,
+    ) -> Option<DueQuery> {
         if let Some(due) = self.next_due.filter(|due| *due <= now) {
             self.next_due = None;
             log::trace!("target {}: due since {due}", self.target.settings.name);
@@ -158,8 +163,8 @@ impl Lane {
         }
         let has_enough = self.ready.len() >= (self.concurrency() / 2).clamp(1, LOADED_AHEAD / 2);
         let holds = !self.ready.is_empty() || !self.under_way.is_empty();
-        let is_held_back = holds && (memory != Memory::Free || self.is_strict());
-        let must_wait = has_enough || is_held_back || memory == Memory::Full;
+        let is_held_back = holds && (memory != MemoryPressure::Free || self.is_strict());
+        let must_wait = has_enough || is_held_back || memory == MemoryPressure::Full;
         if !self.may_have_more || self.is_loading || !self.is_served() || must_wait {
             return None;
         }
@@ -178,7 +183,7 @@ impl Lane {
             ordering: self.target.settings.ordering,
             now: timestamp::to_text(now),
             held: self.under_way.iter().copied().chain(known).collect(),
-            limit: if memory == Memory::Free { limit } else { 1 },
+            limit: if memory == MemoryPressure::Free { limit } else { 1 },
             bytes: BYTES_A_PAGE,
         })
     }
@@ -251,17 +256,17 @@ impl Lane {
     }
 
     /// The attempt has ended; its outcome is not on disk yet.
-    pub fn ended(&mut self, verdict: Verdict, uptime: Duration) {
+    pub fn ended(&mut self, verdict: AttemptVerdict, uptime: Duration) {
         self.unanswered = self.unanswered.saturating_sub(1);
         match verdict {
-            Verdict::Delivered => {
+            AttemptVerdict::Delivered => {
                 if self.breaker.is_open() {
                     log::info!("target {}: answers again", self.target.settings.name);
                     self.may_have_more = true;
                 }
                 self.breaker.succeeded();
             }
-            Verdict::Failed { is_target_ill: true, .. } => {
+            AttemptVerdict::Failed { is_target_ill: true, .. } => {
                 if self.breaker.failed(uptime) {
                     log::warn!(
                         "target {}: failed several times in a row; it is left alone for a while, then tried with one delivery",
@@ -272,8 +277,8 @@ impl Lane {
                     self.forget_ready();
                 }
             }
-            Verdict::Failed { .. } | Verdict::Final => self.breaker.answered(),
-            Verdict::Gone => {
+            AttemptVerdict::Failed { .. } | AttemptVerdict::Final => self.breaker.answered(),
+            AttemptVerdict::Gone => {
                 self.breaker.answered();
                 self.is_gone = true;
                 self.forget_ready();

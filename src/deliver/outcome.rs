@@ -4,23 +4,30 @@ use std::time::Duration;
 
 use time::OffsetDateTime;
 
-use super::attempt::{Attempted, Verdict};
-use super::{Clock, schedule};
+use super::attempt::{AttemptResult, AttemptVerdict};
+use super::clock::Clock;
+use super::schedule;
 use crate::store::{
-    AttemptOutcome, AttemptRecord, DeliveryOrdering, DueDelivery, Next, Store, Target, timestamp,
+    AttemptOutcome, AttemptRecord, DeliveryOrdering, DeliveryQueue, Disposition, DueDelivery, StoredTarget,
+    timestamp,
 };
 
-pub fn next(verdict: Verdict, number: u32, now: OffsetDateTime, ordering: DeliveryOrdering) -> Next {
+pub fn next(
+    verdict: AttemptVerdict,
+    number: u32,
+    now: OffsetDateTime,
+    ordering: DeliveryOrdering,
+) -> Disposition {
     let asked_for = match verdict {
-        Verdict::Delivered => return Next::Delivered,
-        Verdict::Final => return Next::Dead,
+        AttemptVerdict::Delivered => return Disposition::Delivered,
+        AttemptVerdict::Final => return Disposition::Dead,
         // The target is disabled: the delivery is due as soon as it is resumed.
-        Verdict::Gone => return Next::Again { at: timestamp::to_text(now), ordering },
-        Verdict::Failed { retry_after, .. } => retry_after,
+        AttemptVerdict::Gone => return Disposition::Again { at: timestamp::to_text(now), ordering },
+        AttemptVerdict::Failed { retry_after, .. } => retry_after,
     };
     match schedule::next_try_after(number, schedule::random_jitter(), asked_for) {
-        Some(pause) => Next::Again { at: timestamp::to_text(now + pause), ordering },
-        None => Next::Dead,
+        Some(pause) => Disposition::Again { at: timestamp::to_text(now + pause), ordering },
+        None => Disposition::Dead,
     }
 }
 
@@ -29,8 +36,8 @@ pub fn record(
     number: u32,
     began_at: OffsetDateTime,
     took: Duration,
-    attempted: Attempted,
-    next: Next,
+    attempted: AttemptResult,
+    next: Disposition,
 ) -> AttemptRecord {
     AttemptRecord {
         delivery: delivery.id,
@@ -38,9 +45,9 @@ pub fn record(
         began_at: timestamp::to_text(began_at),
         took_ms: u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
         outcome: match attempted.verdict {
-            Verdict::Delivered => AttemptOutcome::Delivered,
-            Verdict::Gone => AttemptOutcome::Gone,
-            Verdict::Failed { .. } | Verdict::Final => AttemptOutcome::Failed,
+            AttemptVerdict::Delivered => AttemptOutcome::Delivered,
+            AttemptVerdict::Gone => AttemptOutcome::Gone,
+            AttemptVerdict::Failed { .. } | AttemptVerdict::Final => AttemptOutcome::Failed,
         },
         status: attempted.status,
         error: attempted.error,
@@ -50,7 +57,7 @@ pub fn record(
 }
 
 /// Disables a target that answered 410, unless it was moved meanwhile; false if it is still active.
-pub async fn disable(store: &Store, clock: Clock, target: i64, name: &str, url: String) -> bool {
+pub async fn disable(store: &DeliveryQueue, clock: Clock, target: i64, name: &str, url: String) -> bool {
     match store.disable_target(target, url, "it answered 410 Gone", clock()).await {
         Ok(true) => {
             log::warn!(
@@ -67,23 +74,23 @@ pub async fn disable(store: &Store, clock: Clock, target: i64, name: &str, url: 
     }
 }
 
-pub fn tell(target: &Target, record: &AttemptRecord) {
+pub fn tell(target: &StoredTarget, record: &AttemptRecord) {
     let name = &target.settings.name;
     let what = record.error.clone().or_else(|| record.status.map(|status| status.to_string()));
     let what = what.unwrap_or_default();
     match &record.next {
-        Next::Delivered => log::debug!("delivery {} to {name}: delivered ({what})", record.delivery),
-        Next::Again { .. } if record.outcome == AttemptOutcome::Gone => {
+        Disposition::Delivered => log::debug!("delivery {} to {name}: delivered ({what})", record.delivery),
+        Disposition::Again { .. } if record.outcome == AttemptOutcome::Gone => {
             log::info!("delivery {} to {name}: answered 410 Gone, stays pending", record.delivery);
         }
-        Next::Again { at, .. } => {
+        Disposition::Again { at, .. } => {
             log::info!(
                 "delivery {} to {name}: attempt {} failed ({what}); the next one is at {at}",
                 record.delivery,
                 record.number
             );
         }
-        Next::Dead => {
+        Disposition::Dead => {
             log::warn!(
                 "delivery {} to {name}: dead after attempt {} ({what})",
                 record.delivery,

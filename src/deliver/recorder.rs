@@ -5,29 +5,20 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 
-use super::Clock;
-use super::event::Event;
-use crate::store::{AttemptRecord, Store, Unavailable};
+use super::clock::Clock;
+use super::event::{DeliveryOutcome, EngineEvent};
+use crate::store::{AttemptRecord, DeliveryQueue, Unavailable};
 
 const RECORDS_A_STEP: usize = 256;
 /// While the store takes nothing (the disk is full, the file is locked), deliveries stay where they are.
 const PAUSE: Duration = Duration::from_millis(200);
 
-/// The outcome of an attempt at a target's delivery.
-#[derive(Debug)]
-pub struct Done {
-    pub target: i64,
-    pub record: AttemptRecord,
-    /// The row of the delivery is damaged: the outcome is lost.
-    pub is_damaged: bool,
-}
-
 /// Runs until nobody can send any more, and then writes what is left.
 pub async fn run(
-    store: Store,
+    store: DeliveryQueue,
     clock: Clock,
-    mut outcomes: mpsc::UnboundedReceiver<Done>,
-    events: mpsc::UnboundedSender<Event>,
+    mut outcomes: mpsc::UnboundedReceiver<DeliveryOutcome>,
+    events: mpsc::UnboundedSender<EngineEvent>,
 ) {
     let mut waiting = Vec::with_capacity(RECORDS_A_STEP);
     // Bounded by what all lanes may have under way.
@@ -43,9 +34,9 @@ pub async fn run(
         };
         let ended = targets.into_iter().zip(records.iter().cloned()).map(|(target, record)| {
             let is_damaged = damaged.contains(&record.delivery);
-            Done { target, record, is_damaged }
+            DeliveryOutcome { target, record, is_damaged }
         });
-        if events.send(Event::Recorded(ended.collect())).is_err() {
+        if events.send(EngineEvent::Recorded(ended.collect())).is_err() {
             return;
         }
     }
@@ -60,7 +51,7 @@ enum Written {
     Nothing,
 }
 
-async fn write(store: &Store, clock: Clock, records: &Arc<Vec<AttemptRecord>>) -> Written {
+async fn write(store: &DeliveryQueue, clock: Clock, records: &Arc<Vec<AttemptRecord>>) -> Written {
     match try_write(store, clock, records).await {
         Ok(()) => return Written::All,
         Err(Unavailable::Damaged) => {}
@@ -85,7 +76,7 @@ async fn write(store: &Store, clock: Clock, records: &Arc<Vec<AttemptRecord>>) -
 /// # Errors
 /// When trying again would not help.
 async fn try_write(
-    store: &Store,
+    store: &DeliveryQueue,
     clock: Clock,
     records: &Arc<Vec<AttemptRecord>>,
 ) -> Result<(), Unavailable> {

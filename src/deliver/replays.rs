@@ -6,19 +6,21 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 
-use super::Clock;
-use crate::store::{Direction, MessageHead, Replay, ReplayStep, Store, Target, Unavailable};
+use super::clock::Clock;
+use crate::store::{
+    DeliveryQueue, Direction, MessageRow, ReplayStep, StoredReplay, StoredTarget, Unavailable,
+};
 
 /// Steps in a second, of a tenth of the rate each; a rate below that has longer steps of one message.
 const STEPS_A_SECOND: u32 = 10;
 /// A step is one transaction, which messages that come in have to wait for.
-const MOST_MESSAGES_A_STEP: u32 = 100;
-const MOST_DELIVERIES_A_STEP: usize = 500;
+const MAX_MESSAGES_PER_STEP: u32 = 100;
+const MAX_DELIVERIES_PER_STEP: usize = 500;
 /// While the store takes nothing.
 const PAUSE: Duration = Duration::from_secs(1);
 
 /// Runs until `stop` changes.
-pub async fn run(store: Store, clock: Clock, mut stop: watch::Receiver<bool>) {
+pub async fn run(store: DeliveryQueue, clock: Clock, mut stop: watch::Receiver<bool>) {
     loop {
         tokio::select! {
             biased;
@@ -34,10 +36,10 @@ pub async fn run(store: Store, clock: Clock, mut stop: watch::Receiver<bool>) {
 }
 
 /// Works off all replays that are running, step by step in turns.
-async fn go_on(store: &Store, clock: Clock) {
+async fn go_on(store: &DeliveryQueue, clock: Clock) {
     let mut not_before: HashMap<i64, Instant> = HashMap::new();
     loop {
-        let running = match store.running_replays().await {
+        let running = match store.reads().running_replays().await {
             Ok(running) if running.is_empty() => return,
             Ok(running) => running,
             Err(why) => {
@@ -63,7 +65,7 @@ async fn go_on(store: &Store, clock: Clock) {
 }
 
 fn messages_a_step(rate: u32) -> u32 {
-    (rate / STEPS_A_SECOND).clamp(1, MOST_MESSAGES_A_STEP)
+    (rate / STEPS_A_SECOND).clamp(1, MAX_MESSAGES_PER_STEP)
 }
 
 fn pause(rate: u32) -> Duration {
@@ -74,24 +76,24 @@ fn pause(rate: u32) -> Duration {
 ///
 /// # Errors
 /// When the store cannot be read or written now.
-pub async fn step(store: &Store, clock: Clock, replay: &Replay) -> Result<bool, Unavailable> {
+pub async fn step(store: &DeliveryQueue, clock: Clock, replay: &StoredReplay) -> Result<bool, Unavailable> {
     let limit = messages_a_step(replay.rate) as usize;
     let from = Some(replay.position);
-    let page = store.messages(replay.filter.clone(), Direction::OldestFirst, from, limit).await?;
+    let page = store.reads().messages(replay.filter.clone(), Direction::OldestFirst, from, limit).await?;
     let target = match replay.target {
-        Some(id) => store.target(id).await?,
+        Some(id) => store.reads().target(id).await?,
         None => None,
     };
     let mut messages = Vec::new();
     let mut deliveries = 0;
     let mut next = page.next;
-    let within: Vec<&MessageHead> =
+    let within: Vec<&MessageRow> =
         page.messages.iter().filter(|message| message.id <= replay.through).collect();
     let is_of_dead = replay.filter.leads_to_where_it_died(replay.target);
     let mut dead_targets = match is_of_dead {
         true => {
             let ids = within.iter().map(|message| message.id).collect();
-            store.dead_targets(ids, replay.filter.dead_at).await?
+            store.reads().dead_targets(ids, replay.filter.dead_at).await?
         }
         false => BTreeMap::new(),
     };
@@ -111,7 +113,7 @@ pub async fn step(store: &Store, clock: Clock, replay: &Replay) -> Result<bool, 
         if !targets.is_empty() {
             messages.push((message.id, targets));
         }
-        if deliveries >= MOST_DELIVERIES_A_STEP {
+        if deliveries >= MAX_DELIVERIES_PER_STEP {
             next = Some(message.id);
             break;
         }
@@ -128,23 +130,23 @@ pub async fn step(store: &Store, clock: Clock, replay: &Replay) -> Result<bool, 
 }
 
 /// What its provider has not confirmed goes nowhere.
-fn is_believed(message: &MessageHead) -> bool {
+fn is_believed(message: &MessageRow) -> bool {
     message.confirmation.as_deref().is_none_or(|state| state == "confirmed")
 }
 
 /// A target with an owner gets what was emitted for that owner, replayed or not.
-fn may_get(target: &Target, message: &MessageHead) -> bool {
+fn may_get(target: &StoredTarget, message: &MessageRow) -> bool {
     let is_owners = target.settings.owner.is_none() || target.settings.owner == message.owner;
     is_owners && is_believed(message)
 }
 
 /// Those that would get the message if it came now.
-async fn targets_today(store: &Store, head: &MessageHead) -> Result<Vec<i64>, Unavailable> {
-    let message = match store.message(head.id).await {
+async fn targets_today(store: &DeliveryQueue, head: &MessageRow) -> Result<Vec<i64>, Unavailable> {
+    let message = match store.reads().message(head.id).await {
         Ok(Some(message)) => message,
         // A damaged message must not hold up the others of the replay.
         Ok(None) | Err(Unavailable::Damaged) => return Ok(Vec::new()),
         Err(why) => return Err(why),
     };
-    Ok(store.targets_for(&head.event, head.owner.as_deref(), message.payload()))
+    Ok(store.reads().targets_for(&head.event, head.owner.as_deref(), message.payload()))
 }

@@ -4,13 +4,13 @@ use std::collections::HashMap;
 
 use time::OffsetDateTime;
 
-use super::attempt::{Attempt, Attempted};
+use super::attempt::{AttemptRequest, AttemptResult};
 use super::command;
 use super::http::HttpRoute;
 use super::signature::Signer;
 use crate::config::{self, CommandEnvironment, Destination};
 use crate::outbound::DeliveryClient;
-use crate::store::{Origin, Target, TargetKind, TargetSecrets, timestamp};
+use crate::store::{Origin, StoredTarget, TargetKind, TargetSecrets, timestamp};
 
 /// Not `Debug`: it has secrets.
 #[derive(Clone)]
@@ -28,7 +28,7 @@ impl Route {
         }
     }
 
-    pub async fn deliver(&self, attempt: &Attempt<'_>, now: OffsetDateTime) -> Attempted {
+    pub async fn deliver(&self, attempt: &AttemptRequest<'_>, now: OffsetDateTime) -> AttemptResult {
         match self {
             Self::Http(route) => route.deliver(attempt, now).await,
             Self::Command(words, environment) => command::run(words, environment, attempt).await,
@@ -39,7 +39,7 @@ impl Route {
 /// What routes are made of.
 pub struct Routes {
     /// By the id of the target.
-    pub declared: HashMap<i64, config::Target>,
+    pub declared: HashMap<i64, config::TargetConfig>,
     pub environment: CommandEnvironment,
     /// For targets that the operator has declared.
     pub anywhere: DeliveryClient,
@@ -49,7 +49,7 @@ pub struct Routes {
 
 impl Routes {
     /// `None` for listeners, and for what the environment does not declare any more.
-    pub fn of(&self, target: &Target, secrets: &TargetSecrets) -> Option<Route> {
+    pub fn of(&self, target: &StoredTarget, secrets: &TargetSecrets) -> Option<Route> {
         match (target.origin, target.kind) {
             (Origin::Environment, _) => self.declared.get(&target.id).map(|declared| self.declared(declared)),
             (_, TargetKind::Http) => {
@@ -75,7 +75,7 @@ impl Routes {
         }
     }
 
-    fn declared(&self, target: &config::Target) -> Route {
+    fn declared(&self, target: &config::TargetConfig) -> Route {
         match &target.destination {
             Destination::Command(words) => Route::Command(words.clone(), self.environment.clone()),
             Destination::Http(url) => Route::Http(HttpRoute {

@@ -2,16 +2,17 @@
 
 use std::time::Duration;
 
-use ring::rand::{SecureRandom, SystemRandom};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc2822;
+
+use crate::store::random;
 
 /// The pause before each try, the first one included: about three days in all.
 const PAUSES_SECONDS: [u64; 12] = [0, 5, 30, 120, 600, 1_800, 3_600, 10_800, 21_600, 43_200, 86_400, 86_400];
 /// As far as a pause is made longer or shorter, so that what failed together does not come again together.
 const JITTER: f64 = 0.1;
 /// A target may ask for a longer pause, up to this.
-const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(24 * 60 * 60);
+const MAX_RETRY_AFTER: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// The pause after so many tries that failed; `None`: no further one follows. `jitter` from -1 to 1.
 pub fn next_try(tries: u32, jitter: f64) -> Option<Duration> {
@@ -22,7 +23,7 @@ pub fn next_try(tries: u32, jitter: f64) -> Option<Duration> {
 /// As `next_try`, but not before the time that the target asked for.
 pub fn next_try_after(tries: u32, jitter: f64, asked_for: Option<Duration>) -> Option<Duration> {
     let pause = next_try(tries, jitter)?;
-    Some(pause.max(asked_for.unwrap_or_default().min(LONGEST_RETRY_AFTER)))
+    Some(pause.max(asked_for.unwrap_or_default().min(MAX_RETRY_AFTER)))
 }
 
 /// A `Retry-After` header: seconds, or an HTTP date (RFC 9110, section 10.2.3). `None` for anything else.
@@ -38,9 +39,8 @@ pub fn retry_after(text: &str, now: OffsetDateTime) -> Option<Duration> {
 
 /// From -1 to 1.
 pub fn random_jitter() -> f64 {
-    let mut bytes = [0; 4];
     // Without random numbers nothing else would work either.
-    let _ = SystemRandom::new().fill(&mut bytes);
+    let bytes = random::array().unwrap_or_default();
     f64::from(u32::from_le_bytes(bytes)) / f64::from(u32::MAX) * 2.0 - 1.0
 }
 

@@ -98,7 +98,7 @@ async fn stored(
     {
         return Ok(hash.clone());
     }
-    let hash = store.setting(ADMIN_TOKEN_SETTING).await?;
+    let hash = store.settings().setting(ADMIN_TOKEN_SETTING).await?;
     *lock() = Some((Instant::now(), hash.clone()));
     Ok(hash)
 }

@@ -11,7 +11,7 @@ use crate::http::panics::HandlerPanic;
 use crate::http::reply;
 use crate::ingest::provider_reply::provider_reply;
 use crate::providers::Cause;
-use crate::store::Unavailable;
+use crate::store::{IngestError, Unavailable};
 use crate::verification::{ProviderUnreachable, Source, VerificationError, cause_may_concern_url};
 
 /// Why a webhook is not acknowledged.
@@ -40,6 +40,12 @@ impl From<Ambiguous> for ReceiveError {
 impl From<BodyError> for ReceiveError {
     fn from(error: BodyError) -> Self {
         Self::Body(error)
+    }
+}
+
+impl From<IngestError> for ReceiveError {
+    fn from(error: IngestError) -> Self {
+        Self::Unavailable(error.unavailable())
     }
 }
 

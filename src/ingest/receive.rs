@@ -8,6 +8,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use actix_web::dev::Payload;
 use actix_web::http::header::HeaderMap;
 use actix_web::{HttpRequest, HttpResponse, web};
 use time::OffsetDateTime;
@@ -23,7 +24,8 @@ use crate::ingest::reject::{reject, reject_unread};
 use crate::ingest::report::{Report, count, log};
 use crate::ingest::webhooks::Mount;
 use crate::providers::{
-    Cause, HandshakeAction, Handshake, Headers, LearningWindow, HandshakePhase, EmptyKeyStore, VerifyError, Verifier,
+    Cause, EmptyKeyStore, Handshake, HandshakeAction, HandshakePhase, Headers, LearningWindow, Verifier,
+    VerifyError,
 };
 use crate::store::Memory;
 use crate::verification::{
@@ -38,7 +40,7 @@ const COMMIT_TIMEOUT: Duration = Duration::from_millis(2_400);
 pub async fn receive(mount: Rc<Mount>, request: HttpRequest, payload: web::Payload) -> HttpResponse {
     let began = Instant::now();
     let mut report = Report::default();
-    let outcome = caught(process(&mount, &request, payload, &mut report)).await;
+    let outcome = caught(process(&mount, &request, payload.into_inner(), &mut report)).await;
     let outcome = outcome.unwrap_or_else(|panicked| Err(panicked.into()));
     let took = began.elapsed();
     let (response, error) = match outcome {
@@ -53,7 +55,7 @@ pub async fn receive(mount: Rc<Mount>, request: HttpRequest, payload: web::Paylo
 async fn process(
     mount: &Mount,
     request: &HttpRequest,
-    payload: web::Payload,
+    payload: Payload,
     report: &mut Report,
 ) -> Result<HttpResponse, ReceiveError> {
     let Mount { endpoint, webhooks } = mount;
@@ -77,7 +79,7 @@ async fn process(
     let mut incoming = incoming_request(request, (service.clock)(), client);
     incoming.url = source.registered_url(incoming.target, incoming.query);
     if !source.admits(client, &sources.github) {
-        let (cause, payload) = (Cause::AddressNotAllowed, payload.into_inner());
+        let cause = Cause::AddressNotAllowed;
         return Err(reject_unread(mount, request, incoming, cause, payload, announced_length).await);
     }
 
@@ -98,7 +100,6 @@ async fn process(
         match verifier.authenticate(&incoming.request(&[]), &EmptyKeyStore) {
             Ok(()) => proof = Proof::Given,
             Err(VerifyError::Rejected(cause)) => {
-                let payload = payload.into_inner();
                 return Err(reject_unread(mount, request, incoming, cause, payload, announced_length).await);
             }
             // Nothing is given that had still to be fetched: it is asked again below.
@@ -106,9 +107,8 @@ async fn process(
         }
     }
     let reservation = service.budget.reservation(network);
-    let (payload, max_bytes) = (payload.into_inner(), service.max_body_bytes);
     let Body { bytes: body, memory } =
-        body::read_accounted(payload, announced_length, max_bytes, reservation).await?;
+        body::read_accounted(payload, announced_length, service.max_body_bytes, reservation).await?;
     let deadline = Instant::now() + COMMIT_TIMEOUT;
     incoming.received_at = (service.clock)();
 
@@ -140,8 +140,7 @@ async fn process(
     drop(body);
     let memory = store_memory(memory, verified.decoded_memory.take());
     let message = new_message(source, &verifier, incoming, verified);
-    let kept = service.store.keep_accounted(message, memory, deadline).await?;
-    report.kept = Some(kept);
+    report.kept = Some(service.store.ingest().keep_accounted(message, memory, deadline).await?);
 
     // 10. Acknowledge: a message that had come before gets the reply of the first.
     Ok(provider_reply(accepted))
@@ -192,7 +191,9 @@ async fn answer(
                 return Err(reject(service, source, incoming, reason, None).await);
             }
         }
-        HandshakeAction::Visit(url) => verification::visit(&mount.webhooks.sources.client, url, deadline).await?,
+        HandshakeAction::Visit(url) => {
+            verification::visit(&mount.webhooks.sources.client, url, deadline).await?
+        }
     }
     Ok(provider_reply(handshake.reply))
 }

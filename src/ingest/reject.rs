@@ -13,11 +13,10 @@ use crate::http::{Service, body};
 use crate::ingest::endpoint::Endpoint;
 use crate::ingest::error::ReceiveError;
 use crate::ingest::webhooks::Mount;
+use crate::json::OFFLOAD_BYTES_MIN;
 use crate::providers::{Cause, Request, Verifier};
 use crate::store::{NewRejection, RejectionKind};
-use crate::verification::{
-    IncomingRequest, MAX_INLINE_BODY_BYTES, OwnedRequest, RejectionReason, Source, Sources,
-};
+use crate::verification::{IncomingRequest, OwnedRequest, RejectionReason, Source, Sources};
 
 /// How long a large body waits until it can be examined.
 const TURN_TIMEOUT: Duration = Duration::from_secs(2);
@@ -45,7 +44,7 @@ pub async fn reject(
         body: body.cloned(),
         credentials: source.redaction.credentials(&incoming.fields, incoming.query),
     };
-    service.store.quarantine(rejection).await;
+    service.store.ingest().quarantine(rejection).await;
     ReceiveError::Rejected(reason.cause)
 }
 
@@ -109,7 +108,7 @@ async fn is_carried(
         RejectionReason::of(verifier, request, cause).kind == RejectionKind::Candidate
     };
     let request = incoming.request(body);
-    if body.len() <= MAX_INLINE_BODY_BYTES {
+    if body.len() < OFFLOAD_BYTES_MIN {
         return is_candidate(verifier, &request);
     }
     let (request, verifier, body) = (OwnedRequest::from(&request), Arc::clone(verifier), body.clone());

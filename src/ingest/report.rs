@@ -9,7 +9,7 @@ use actix_web::{HttpRequest, HttpResponse};
 use crate::http::request_log::{LogEntry, LogPath};
 use crate::ingest::error::ReceiveError;
 use crate::ingest::webhooks::Mount;
-use crate::store::{Kept, UnreadableReason};
+use crate::store::{Receipt, UnreadableReason};
 use crate::verification::Source;
 
 /// Facts about a request that become known step by step.
@@ -17,7 +17,7 @@ use crate::verification::Source;
 pub struct Report {
     pub client: Option<IpAddr>,
     pub event_type: Option<String>,
-    pub kept: Option<Kept>,
+    pub kept: Option<Receipt>,
     pub unreadable: Option<UnreadableReason>,
 }
 
@@ -27,7 +27,7 @@ pub fn count(mount: &Mount, report: &Report, error: Option<ReceiveError>, took: 
     if let Some(kept) = report.kept {
         all.ack_seconds.observe(took.as_secs_f64());
         metrics.received.inc();
-        if matches!(kept, Kept::Duplicate { .. }) {
+        if matches!(kept, Receipt::Duplicate { .. }) {
             metrics.duplicates.inc();
         } else if let Some(reason) = report.unreadable {
             metrics.unreadable(reason);
@@ -61,10 +61,10 @@ pub fn log(
         took,
         source: is_ours.then_some(&*source.name),
         event_type: report.event_type.as_deref(),
-        id: report.kept.map(Kept::id),
-        is_duplicate: matches!(report.kept, Some(Kept::Duplicate { .. })),
+        id: report.kept.map(Receipt::id),
+        is_duplicate: matches!(report.kept, Some(Receipt::Duplicate { .. })),
         conflict_of: match report.kept {
-            Some(Kept::Conflict { of, .. }) => Some(of),
+            Some(Receipt::Conflict { of, .. }) => Some(of),
             _ => None,
         },
         unreadable: report.unreadable.map(UnreadableReason::name),

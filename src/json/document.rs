@@ -5,6 +5,9 @@ use serde::de::IgnoredAny;
 /// The nesting limit of serde_json; SQLite's JSON functions accept more.
 pub const MAX_LEVELS: usize = 127;
 
+/// Hashing and reading a body from this size on takes so long that it runs on a blocking thread.
+pub const OFFLOAD_BYTES_MIN: usize = 256 << 10;
+
 /// U+FEFF in UTF-8.
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 

@@ -16,7 +16,9 @@ mod strings;
 mod value;
 mod written;
 
-pub use document::{JsonProblem, accepts, document, is_of_any_depth, problem, without_mark};
+pub use document::{
+    JsonProblem, OFFLOAD_BYTES_MIN, accepts, document, is_of_any_depth, problem, without_mark,
+};
 pub use object::Object;
 pub use path_value::{PathValue, PathValues, Slot};
 pub use paths::Paths;

@@ -7,8 +7,6 @@
 mod client;
 mod delivery;
 mod event_stream;
-#[cfg(test)]
-mod forbidden_tests;
 mod github_meta;
 mod hop;
 #[cfg(test)]
@@ -16,6 +14,8 @@ mod loopback;
 mod reach;
 mod resolve;
 mod roots;
+#[cfg(test)]
+mod tests;
 mod vetting;
 
 pub use client::{Client, MAX_RESPONSE_BYTES, RequestError, Response};

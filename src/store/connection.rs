@@ -9,8 +9,8 @@ use r2d2_sqlite::SqliteConnectionManager;
 use rusqlite::{Connection, OpenFlags};
 use scheduled_thread_pool::ScheduledThreadPool;
 
-use super::OpenError;
-use super::files::create_private;
+use crate::store::error::OpenError;
+use crate::store::files::modes::create_private;
 
 pub type Pool = r2d2::Pool<SqliteConnectionManager>;
 pub type Pooled = r2d2::PooledConnection<SqliteConnectionManager>;
@@ -121,7 +121,7 @@ pub fn readers(path: &Path, threads: Arc<ScheduledThreadPool>) -> Pool {
 }
 
 /// A connection of a command that runs beside the service.
-pub fn beside_the_service(path: &Path) -> Result<Connection, OpenError> {
+pub fn offline(path: &Path) -> Result<Connection, OpenError> {
     let problem = |error| OpenError(format!("cannot open the database {}: {error}", path.display()));
     let connection =
         Connection::open_with_flags(path, flags(OpenFlags::SQLITE_OPEN_READ_WRITE)).map_err(problem)?;

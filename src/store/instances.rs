@@ -1,7 +1,8 @@
 //! Instance ids: what `webhook-id` begins with, and which messages have which.
 
-use ring::rand::{SecureRandom, SystemRandom};
 use rusqlite::{Connection, params};
+
+use crate::store::random;
 
 const ID_CHARACTERS: usize = 12;
 const ALPHABET: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
@@ -44,15 +45,13 @@ pub fn begin(connection: &Connection, now: &str) -> rusqlite::Result<()> {
 }
 
 fn random_id() -> String {
-    let mut bytes = [0; ID_CHARACTERS];
-    SystemRandom::new().fill(&mut bytes).expect("the system's random source works");
+    let bytes: [u8; ID_CHARACTERS] = random::array().expect("the system's random source works");
     bytes.iter().map(|byte| char::from(ALPHABET[usize::from(byte % 32)])).collect()
 }
 
 /// For a timeline; never 0.
 pub fn random_number() -> i64 {
-    let mut bytes = [0; 8];
-    SystemRandom::new().fill(&mut bytes).expect("the system's random source works");
+    let bytes = random::array().expect("the system's random source works");
     (i64::from_be_bytes(bytes) & i64::MAX) | 1
 }
 

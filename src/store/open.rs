@@ -11,24 +11,30 @@ use scheduled_thread_pool::ScheduledThreadPool;
 use time::OffsetDateTime;
 use tokio::sync::Semaphore;
 
-use super::checkpoint::{self, Checkpointer};
-use super::continuity::ledger::Ledger;
-use super::continuity::mark::Mark;
-use super::continuity::{self, Marker};
-use super::files::{self, Files, InstanceLock};
-use super::instances::{self, Instances};
-use super::key::Key;
-use super::keys::Keys;
-use super::quarantine::Quarantine;
-use super::state::Shared;
-use super::unavailable::Unavailable;
-use super::wal_watch::WalWatch;
-use super::writer::{Job, Trouble, Writer};
-use super::{Inner, OpenError, Store, StoreOptions, connection, damage, schema, target, timestamp};
+use crate::store::checkpoint::wal_watch::WalWatch;
+use crate::store::checkpoint::{self, Checkpointer};
+use crate::store::continuity::ledger::Ledger;
+use crate::store::continuity::mark::Mark;
+use crate::store::continuity::marker::Marker;
+use crate::store::error::{OpenError, Unavailable};
+use crate::store::files::lock::InstanceLock;
+use crate::store::files::{self, Files, modes};
+use crate::store::handle::core::Core;
+use crate::store::handle::store::Store;
+use crate::store::instances::{self, Instances};
+use crate::store::keys::KeyIndex;
+use crate::store::options::StoreOptions;
+use crate::store::quarantine::write::Quarantine;
+use crate::store::seal::key::DatabaseKey;
+use crate::store::shared::SharedState;
+use crate::store::writer::Writer;
+use crate::store::writer::job::Job;
+use crate::store::writer::trouble::Trouble;
+use crate::store::{connection, continuity, damage, schema, target, timestamp};
 
 /// Jobs that may wait for the writer. Their bodies are bounded by the budget for bodies in flight.
 const QUEUE: usize = 8_192;
-const LOCK_WAIT: Duration = Duration::from_millis(300);
+const LOCK_TIMEOUT: Duration = Duration::from_millis(300);
 const LOCK_PAUSE: Duration = Duration::from_millis(10);
 /// A longer WAL is left to the checkpointer, so that the start stays short: 4 MiB.
 const FRAMES_COPIED_AT_START: i32 = 1_024;
@@ -62,7 +68,8 @@ impl Store {
         files::make_room_to_open(&path);
         let lock = Arc::new(take_lock(&path)?);
         let past = Past::examine(&path, &lock, consent.loss)?;
-        let key = Key::find(options, &path, schema::check_before_opening(&path)?, consent.forget_sealed)?;
+        let key =
+            DatabaseKey::find(options, &path, schema::check_before_opening(&path)?, consent.forget_sealed)?;
         lock.claim();
         if !path.exists() {
             // Nothing is left that the mark could be compared with, not even after a crash in the next moment.
@@ -80,16 +87,16 @@ impl Store {
             Marker::start(&lock, files.clone(), &path, &connection, (before.0, copied.max(before.1)))?;
         files.database_stays(0, 0);
         files.lay_ballast();
-        files::loose_modes(&path).iter().for_each(|warning| log::warn!("{warning}"));
+        modes::loose_modes(&path).iter().for_each(|warning| log::warn!("{warning}"));
         let problem =
             |error| OpenError(format!("cannot read the database: {error}{}", damage::advice(&error)));
-        let subscriptions = target::subscriptions(&connection).map_err(problem)?;
+        let subscriptions = target::read::subscriptions(&connection).map_err(problem)?;
         let instances = Instances::read(&connection).map_err(problem)?;
         let (jobs, waiting_jobs) = sync_channel(QUEUE);
-        let shared = Arc::new(Shared::new());
+        let shared = Arc::new(SharedState::new());
         shared.audience.replace(Arc::new(subscriptions));
         let readers = connection::readers(&path, pool_threads);
-        let inner = Inner {
+        let core = Core {
             path,
             jobs,
             readers,
@@ -105,14 +112,14 @@ impl Store {
             _writer_pool: writer_pool,
             _lock: lock,
         };
-        inner.start(connection, marker, waiting_jobs, options.checkpoint)?;
-        Ok(Self { inner: Arc::new(inner) })
+        core.start(connection, marker, waiting_jobs, options.checkpoint)?;
+        Ok(Self { core: Arc::new(core) })
     }
 }
 
 /// A command that only looks at the files holds the lock for a moment.
 fn take_lock(path: &Path) -> Result<InstanceLock, OpenError> {
-    let give_up = Instant::now() + LOCK_WAIT;
+    let give_up = Instant::now() + LOCK_TIMEOUT;
     loop {
         if let Some(lock) = InstanceLock::try_take(path)? {
             return Ok(lock);
@@ -199,7 +206,7 @@ impl Past {
     }
 }
 
-impl Inner {
+impl Core {
     fn start(
         &self,
         connection: connection::Pooled,
@@ -211,7 +218,7 @@ impl Inner {
         let damaged = |error: rusqlite::Error| {
             OpenError(format!("cannot start the store: {error}{}", damage::advice(&error)))
         };
-        let keys = Keys::load(&connection).map_err(damaged)?;
+        let keys = KeyIndex::load(&connection).map_err(damaged)?;
         let quarantine = Quarantine::load(&connection, &self.intake).map_err(damaged)?;
         damage::take().into_iter().for_each(|what| self.shared.note_damage(what));
         let (count, bytes) = keys.in_memory();
@@ -264,7 +271,7 @@ impl Inner {
 /// A thread whose panic is the end of the store: without it nothing would be written, or the WAL never reset.
 fn spawn(
     name: &'static str,
-    shared: Arc<Shared>,
+    shared: Arc<SharedState>,
     work: impl FnOnce() + Send + 'static,
 ) -> std::io::Result<JoinHandle<()>> {
     std::thread::Builder::new().name(name.to_owned()).spawn(move || {
@@ -312,6 +319,6 @@ pub fn absolute(path: &Path) -> Result<PathBuf, OpenError> {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
     };
-    files::create_directory(directory).map_err(problem)?;
+    modes::create_directory(directory).map_err(problem)?;
     Ok(std::fs::canonicalize(directory).map_err(problem)?.join(name))
 }

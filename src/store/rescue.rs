@@ -5,21 +5,23 @@ use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
 
-use super::checkpoint;
-use super::files::{Change, Files, beside, create_private};
+use crate::store::checkpoint;
+use crate::store::files::modes::create_private;
+use crate::store::files::paths::beside;
+use crate::store::files::{FileChange, Files};
 
-const COPY_WITHIN: Duration = Duration::from_secs(2);
+const COPY_TIMEOUT: Duration = Duration::from_secs(2);
 const COPY_AGAIN_AFTER: Duration = Duration::from_millis(20);
 
 /// Saves what was acknowledged, as far as the open handle reaches it, and says in one line what happened and what
 /// was done.
-pub fn rescue(connection: &Connection, files: &Files, change: Change) -> String {
+pub fn rescue(connection: &Connection, files: &Files, change: FileChange) -> String {
     match change {
-        Change::Cut(name) => format!(
+        FileChange::Cut(name) => format!(
             "the {name} file was cut while it was in use: stopping before more is lost. \
              Restore a backup, or look at what is left with `creel verify`"
         ),
-        Change::Moved(name) => format!(
+        FileChange::Moved(name) => format!(
             "the {name} file was moved, deleted or replaced while it was in use: stopping. {}",
             save(connection, files)
         ),
@@ -57,7 +59,7 @@ fn save(connection: &Connection, files: &Files) -> String {
 
 /// Readers may hold a part of the WAL back for a moment.
 fn copy_wal(connection: &Connection) -> Result<(), String> {
-    let give_up = Instant::now() + COPY_WITHIN;
+    let give_up = Instant::now() + COPY_TIMEOUT;
     loop {
         let why = match checkpoint::copy_all(connection) {
             Ok(true) => return Ok(()),

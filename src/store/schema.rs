@@ -4,9 +4,10 @@ use std::path::Path;
 
 use rusqlite::{Connection, OpenFlags};
 
-use super::files::has_journal;
-use super::setting::KEY_CHECK;
-use super::{OpenError, damage, setting};
+use crate::store::damage;
+use crate::store::error::OpenError;
+use crate::store::files::paths::has_journal;
+use crate::store::setting::{self, KEY_CHECK};
 
 /// Marks the file as creel's ("CREL" in ASCII), for `file` and for the check at start.
 pub const APPLICATION_ID: i32 = 0x4352_454c;

@@ -1,6 +1,6 @@
 //! The numbers of the store, for metrics.
 
-use super::quarantine::QuarantineStats;
+use crate::store::quarantine::intake::QuarantineStats;
 
 /// What is queued, stored and counted at one moment; counters begin with the start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

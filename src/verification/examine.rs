@@ -8,10 +8,10 @@ use time::OffsetDateTime;
 
 use crate::json;
 use crate::providers::{
-    Asker, Description, Handshake, Headers, LearningWindow, HandshakePhase, KeyStore, Question, Request, VerifyError, Verifier,
-    KeyRequest,
+    Asker, Description, Handshake, HandshakePhase, Headers, KeyRequest, KeyStore, LearningWindow, Question,
+    Request, Verifier, VerifyError,
 };
-use crate::store::Content;
+use crate::store::MessageContent;
 use crate::verification::reading::{self, NoRoom};
 use crate::verification::rejection_reason::RejectionReason;
 use crate::verification::room::{DecodingReservation, DecodingRoom};
@@ -27,7 +27,7 @@ pub enum Proof {
 #[derive(Debug)]
 pub struct VerifiedMessage {
     pub description: Description,
-    pub content: Content,
+    pub content: MessageContent,
     pub body_sha256: [u8; 32],
     /// Asked before the message is accepted.
     pub question: Option<Question>,
@@ -106,8 +106,8 @@ pub fn examine(
             let json = verifier.read_json(&payload);
             let description = verifier.describe(request, json.as_ref());
             let content = match json {
-                Some(_) => Content::Json(payload),
-                None => Content::Unreadable { reason: json::problem(&payload).into(), body: payload },
+                Some(_) => MessageContent::Json(payload),
+                None => MessageContent::Unreadable { reason: json::problem(&payload).into(), body: payload },
             };
             (content, description, None)
         }

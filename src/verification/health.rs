@@ -74,7 +74,7 @@ impl SourceHealth {
         store: &Store,
         numbers: &mut Option<BTreeMap<String, SourceNumbers>>,
     ) -> Result<(), Unavailable> {
-        match store.setting(&setting(name)).await?.as_deref() {
+        match store.settings().setting(&setting(name)).await?.as_deref() {
             Some(FAILS) => {
                 self.is_failing.store(true, Ordering::Relaxed);
                 self.has_verified.store(true, Ordering::Relaxed);
@@ -86,7 +86,7 @@ impl SourceHealth {
             // A database of an older version has messages and no state.
             None => {
                 if numbers.is_none() {
-                    *numbers = Some(store.source_numbers().await?);
+                    *numbers = Some(store.reads().source_numbers().await?);
                 }
                 let has_messages = numbers.as_ref().and_then(|numbers| numbers.get(name));
                 let has_verified = has_messages.is_some_and(|numbers| numbers.recent_messages > 0);
@@ -155,7 +155,7 @@ fn follow_up(
                 kind: Some(RejectionKind::Candidate),
                 ..RejectionFilter::default()
             };
-            let counts = store.count_rejections(filter, i64::MAX).await.unwrap_or_default();
+            let counts = store.reads().count_rejections(filter, i64::MAX).await.unwrap_or_default();
             let count: u64 = counts.iter().map(|one| one.count).sum();
             match count {
                 0 => log::info!("source {name} verifies again"),
@@ -166,7 +166,7 @@ fn follow_up(
             }
         }
         let state = if change == HealthChange::BeganToFail { FAILS } else { VERIFIES };
-        if let Err(why) = store.set_setting(&key, state, Sealing::Plain, now).await {
+        if let Err(why) = store.settings().set_setting(&key, state, Sealing::Plain, now).await {
             log::warn!("cannot store whether source {name} verifies: {why}");
         }
     });

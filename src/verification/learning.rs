@@ -32,7 +32,7 @@ pub async fn recall(source: &Source, store: &Store) -> Result<(), Unavailable> {
     if !source.verifier().waits_for_secret() {
         return Ok(());
     }
-    if let Some(secret) = store.setting(&secret_setting(&source.name)).await?
+    if let Some(secret) = store.settings().setting(&secret_setting(&source.name)).await?
         && let Err(problems) = source.use_secret(&Secret::new(secret))
     {
         let problems: Vec<&str> = problems.iter().map(|error| error.problem.as_str()).collect();
@@ -58,7 +58,7 @@ async fn window(source: &Source, store: &Store, now: OffsetDateTime) -> Result<L
     if source.verifier().waits_for_secret() {
         return Ok(LearningWindow::Open);
     }
-    let until = store.setting(&window_setting(&source.name)).await?;
+    let until = store.settings().setting(&window_setting(&source.name)).await?;
     let until = until.and_then(|text| OffsetDateTime::parse(&text, &Rfc3339).ok());
     let is_open = until.is_some_and(|until| now < until && until - now <= LEARNING_WINDOW);
     Ok(if is_open { LearningWindow::Open } else { LearningWindow::Closed })
@@ -84,8 +84,8 @@ pub async fn learn(
         log::warn!("source {}: what a handshake sent cannot be its secret", source.name);
         return Ok(LearningWindow::Closed);
     };
-    store.set_setting(&secret_setting(&source.name), text, Sealing::Sealed, now).await?;
-    store.set_setting(&window_setting(&source.name), "", Sealing::Plain, now).await?;
+    store.settings().set_setting(&secret_setting(&source.name), text, Sealing::Sealed, now).await?;
+    store.settings().set_setting(&window_setting(&source.name), "", Sealing::Plain, now).await?;
     source.use_verifier(verifier);
     log::info!("source {}: learned its secret (creel learn {} --show prints it)", source.name, source.name);
     Ok(LearningWindow::Open)

@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 
-use crate::providers::{KeyResponse, KeyStore, Roots, KeyRequest};
+use crate::providers::{KeyRequest, KeyResponse, KeyStore, Roots};
 use crate::verification::fetches::Fetches;
 use crate::verification::sources::Sources;
 

@@ -28,4 +28,4 @@ pub use rejection_reason::{RejectionReason, cause_may_concern_url};
 pub use room::{DecodingBudget, DecodingReservation, DecodingRoom};
 pub use source::Source;
 pub use sources::Sources;
-pub use verify::{MAX_INLINE_BODY_BYTES, VerificationError, verify};
+pub use verify::{VerificationError, verify};

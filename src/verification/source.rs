@@ -12,7 +12,7 @@ use tokio::sync::{Mutex, MutexGuard};
 use crate::config;
 use crate::outbound::GithubAddresses;
 use crate::providers::{Question, Secret, SettingError, Verifier};
-use crate::store::Asking;
+use crate::store::ConfirmationRequest;
 use crate::verification::examine::Rules;
 use crate::verification::fetches::Fetches;
 use crate::verification::health::SourceHealth;
@@ -66,7 +66,7 @@ enum RegisteredUrl {
 }
 
 impl Source {
-    pub fn new(source: config::Source, public_url: Option<&str>) -> Self {
+    pub fn new(source: config::SourceConfig, public_url: Option<&str>) -> Self {
         let name: Arc<str> = source.name.into();
         let path_part = source.path.as_ref().map(|path| [b"/", path.expose()].concat());
         let mut methods = source.methods;
@@ -157,9 +157,9 @@ impl Source {
     }
 
     /// What is to be asked about a message.
-    pub fn asking(&self, question: &Question) -> Asking {
-        let most_awaiting = self.confirm.as_ref().and_then(|confirm| confirm.most_awaiting);
-        Asking { request: question.to_text(), most_awaiting }
+    pub fn asking(&self, question: &Question) -> ConfirmationRequest {
+        let max_awaiting = self.confirm.as_ref().and_then(|confirm| confirm.max_awaiting);
+        ConfirmationRequest { request: question.to_text(), max_awaiting }
     }
 
     /// Whether its secret comes from a handshake.
@@ -235,7 +235,7 @@ mod tests {
     use super::*;
 
     fn source(path: Option<&str>) -> Source {
-        let source = config::Source {
+        let source = config::SourceConfig {
             name: "acme".to_owned(),
             provider: "none".to_owned(),
             verifier: Verifier::bind(recipe("none").unwrap(), &Settings::default()).unwrap(),

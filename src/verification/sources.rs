@@ -29,7 +29,7 @@ pub struct Sources {
 
 impl Sources {
     pub fn new(
-        sources: Vec<config::Source>,
+        sources: Vec<config::SourceConfig>,
         public_url: Option<&str>,
         github: GithubAddresses,
         decoding: Box<dyn DecodingBudget>,

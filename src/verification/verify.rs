@@ -8,7 +8,8 @@ use tokio::task::{JoinError, spawn_blocking};
 use tokio::time::error::Elapsed;
 use tokio::time::timeout_at;
 
-use crate::providers::{Verifier, KeyRequest};
+use crate::json::OFFLOAD_BYTES_MIN;
+use crate::providers::{KeyRequest, Verifier};
 use crate::store::Unavailable;
 use crate::verification::examine::{ExamineError, OwnedRequest, Proof, VerificationOutcome, examine};
 use crate::verification::fetches::{self, ProviderUnreachable};
@@ -18,8 +19,6 @@ use crate::verification::reading;
 use crate::verification::source::Source;
 use crate::verification::sources::Sources;
 
-/// Hashing and reading more than this takes so long that other requests should not wait for it.
-pub const MAX_INLINE_BODY_BYTES: usize = 256 << 10;
 /// A key, a certificate, and the issuers of that.
 const MAX_FETCHES: usize = 5;
 
@@ -98,7 +97,7 @@ async fn examine_where_it_fits(
 ) -> Result<(Result<VerificationOutcome, ExamineError>, Vec<KeyRequest>), VerificationError> {
     let (request, rules) = (incoming.request(body), source.rules(verifier));
     let room = sources.decoding_room();
-    if body.len() <= MAX_INLINE_BODY_BYTES && reading::is_quick(&request) {
+    if body.len() < OFFLOAD_BYTES_MIN && reading::is_quick(&request) {
         let lookups = Lookups::new(&source.fetches, sources);
         let outcome = examine(&rules, &request, body, proof, &lookups, room);
         return Ok((outcome, lookups.used()));

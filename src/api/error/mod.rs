@@ -16,7 +16,7 @@ use utoipa::ToSchema;
 use crate::http::attempts::{self, NotJudged};
 use crate::http::body::BodyError;
 use crate::http::framing::Ambiguous;
-use crate::store::Unavailable;
+use crate::store::{IngestError, Unavailable};
 
 pub const MEDIA_TYPE: &str = "application/problem+json";
 /// How long a client should wait while the store takes nothing.
@@ -278,6 +278,15 @@ impl fmt::Display for ApiError {
 }
 
 impl std::error::Error for ApiError {}
+
+impl From<IngestError> for ApiError {
+    fn from(error: IngestError) -> Self {
+        match error {
+            IngestError::KeyReused { of } => Self::IdempotencyKeyReused(of),
+            error => error.unavailable().into(),
+        }
+    }
+}
 
 impl From<Unavailable> for ApiError {
     fn from(why: Unavailable) -> Self {

@@ -18,10 +18,10 @@ use super::{explanation, gone, not_kept, stored};
 use crate::http::body::BodyError;
 use crate::http::service::Service;
 use crate::providers::Cause;
-use crate::store::{Kept, NewMessage, StoredRejection, headers, timestamp};
+use crate::store::{IngestError, NewMessage, Receipt, StoredRejection, headers, timestamp};
 use crate::verification::{
-    IncomingRequest, Proof, Source, Sources, VerificationOutcome, VerifiedMessage, VerificationError, new_message,
-    verify,
+    IncomingRequest, Proof, Source, Sources, VerificationError, VerificationOutcome, VerifiedMessage,
+    new_message, verify,
 };
 
 /// As long as a webhook may take, and a fetch of keys before.
@@ -133,9 +133,13 @@ pub async fn release(
 }
 
 async fn release_as(service: &Service, id: Id, message: NewMessage) -> Result<Released, ApiError> {
-    let kept = service.store.release(id.0, message, Instant::now() + JUDGED_WITHIN).await?;
-    let kept = kept.ok_or_else(|| gone(id.0))?;
-    Ok(Released { message_id: kept.id(), duplicate: matches!(kept, Kept::Duplicate { .. }) })
+    match service.store.ingest().release(id.0, message, Instant::now() + JUDGED_WITHIN).await {
+        Ok(receipt) => {
+            Ok(Released { message_id: receipt.id(), duplicate: matches!(receipt, Receipt::Duplicate { .. }) })
+        }
+        Err(IngestError::RejectionGone) => Err(gone(id.0)),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// A request that was rejected, as it was before that.

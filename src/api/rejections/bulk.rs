@@ -17,7 +17,8 @@ use super::RejectionSelection;
 use super::again::{Again, JUDGED_WITHIN, Judged};
 use crate::http::service::Service;
 use crate::store::{
-    Kept, NewMessage, RejectionFilter, RejectionHead, RejectionKind, RejectionPosition, Unavailable,
+    IngestError, NewMessage, Receipt, RejectionFilter, RejectionKind, RejectionPosition, RejectionRow,
+    Unavailable,
 };
 use crate::verification::{Proof, Sources};
 
@@ -162,12 +163,12 @@ async fn handle(
     }
     let through = match request.through {
         Some(through) => through,
-        None => service.store.newest_rejection().await?,
+        None => service.store.reads().newest_rejection().await?,
     };
     let after = match &request.cursor {
         Some(cursor) => position_of(cursor)?,
         None => {
-            let counts = service.store.count_rejections(filter.clone(), through).await?;
+            let counts = service.store.reads().count_rejections(filter.clone(), through).await?;
             let count = counts.iter().map(|one| one.count).sum();
             match request.confirm {
                 Some(confirmed) if confirmed == count => RejectionPosition::default(),
@@ -200,10 +201,11 @@ async fn step(
     action: Action,
 ) -> Result<BulkStep, ApiError> {
     let began = Instant::now();
-    let heads = service.store.next_rejections(filter.clone(), after.clone(), through, ROWS_PER_STEP).await?;
+    let heads =
+        service.store.reads().next_rejections(filter.clone(), after.clone(), through, ROWS_PER_STEP).await?;
     let mut is_last = heads.len() < ROWS_PER_STEP;
     let mut problem = None;
-    let mut findings: Vec<(RejectionHead, Finding)> = Vec::new();
+    let mut findings: Vec<(RejectionRow, Finding)> = Vec::new();
     let mut bytes = 0;
     for head in heads {
         bytes += head.body_bytes.unwrap_or_default();
@@ -238,7 +240,7 @@ async fn find(
     id: i64,
     action: Action,
 ) -> Result<Finding, ApiError> {
-    let stored = match service.store.rejection(id).await {
+    let stored = match service.store.reads().rejection(id).await {
         Ok(Some(stored)) => stored,
         Ok(None) => return Ok(Finding::Gone),
         Err(Unavailable::Damaged) => return Ok(Finding::Skipped("unreadable")),
@@ -272,7 +274,7 @@ async fn find(
 /// Stores the messages among the findings in their order. How far that came, and what ended it.
 async fn write(
     service: &Service,
-    findings: Vec<(RejectionHead, Finding)>,
+    findings: Vec<(RejectionRow, Finding)>,
 ) -> (BulkStep, Option<RejectionPosition>, Option<Unavailable>) {
     let mut messages = Vec::new();
     let mut others = Vec::new();
@@ -287,7 +289,7 @@ async fn write(
         }
     }
     let deadline = Instant::now() + JUDGED_WITHIN;
-    let mut stored = service.store.release_in_order(messages, deadline).await.into_iter();
+    let mut stored = service.store.ingest().release_in_order(messages, deadline).await.into_iter();
     let mut step = BulkStep::default();
     let mut position = None;
     for (at, finding) in others {
@@ -296,16 +298,16 @@ async fn write(
             Some(Finding::Skipped(reason)) => *step.skipped.entry(reason).or_default() += 1,
             Some(Finding::Gone | Finding::Message(_)) => step.gone += 1,
             None => match stored.next() {
-                Some(Ok(Some(Kept::Duplicate { .. }))) => step.duplicates += 1,
-                Some(Ok(Some(_))) => step.released += 1,
-                Some(Ok(None)) => step.gone += 1,
+                Some(Ok(Receipt::Duplicate { .. })) => step.duplicates += 1,
+                Some(Ok(_)) => step.released += 1,
+                Some(Err(IngestError::RejectionGone)) => step.gone += 1,
                 // About this one alone: its source has enough unconfirmed messages, or the database refuses this row.
-                Some(Err(
+                Some(Err(IngestError::Unavailable(
                     why @ (Unavailable::TooManyAwaiting | Unavailable::Refused | Unavailable::Damaged),
-                )) => {
+                ))) => {
                     *step.skipped.entry(why.name()).or_default() += 1;
                 }
-                Some(Err(why)) => return (step, position, Some(why)),
+                Some(Err(error)) => return (step, position, Some(error.unavailable())),
                 None => return (step, position, Some(Unavailable::Failed)),
             },
         }

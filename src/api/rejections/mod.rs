@@ -155,7 +155,7 @@ pub async fn list(
         until: query.until,
     };
     let filter = selection.filter((service.clock)())?;
-    let found = service.store.rejections(filter, paging.cursor, paging.limit).await?;
+    let found = service.store.reads().rejections(filter, paging.cursor, paging.limit).await?;
     let next = found.last().filter(|_| found.len() == paging.limit).map(|rejection| rejection.id);
     let items: Vec<RejectionHead> = found.into_iter().map(|head| RejectionHead::of(&sources, head)).collect();
     Ok(web::Json(Page::new(items, next)))
@@ -201,7 +201,7 @@ pub async fn body(
 }
 
 async fn stored(service: &Service, id: Id) -> Result<store::StoredRejection, ApiError> {
-    service.store.rejection(id.0).await?.ok_or_else(|| gone(id.0))
+    service.store.reads().rejection(id.0).await?.ok_or_else(|| gone(id.0))
 }
 
 fn gone(id: i64) -> ApiError {
@@ -237,7 +237,7 @@ impl RejectionContent {
 }
 
 impl RejectionHead {
-    fn of(sources: &Sources, head: store::RejectionHead) -> Self {
+    fn of(sources: &Sources, head: store::RejectionRow) -> Self {
         let cause = explanation::cause_of(&head.cause);
         let source = sources.find(&head.source);
         let source = source.filter(|_| cause.is_some_and(cause_may_concern_url));

@@ -153,12 +153,13 @@ pub async fn create(
         return Err(wrong("through", "must not be negative"));
     }
     let to = To::of(&service, request.target, request.url).await?;
-    let newest = service.store.newest_message().await?;
+    let newest = service.store.reads().newest_message().await?;
     let through = request.through.map_or(newest, |through| through.min(newest));
     let filter = MessageFilter { dead_at: to.target().filter(|_| filter.dead), ..filter };
     let to_where_it_died = filter.dead && !matches!(to, To::Url(_));
     let scope = ReplayScope { filter, target_owner: to.owner(), to_where_it_died, through };
-    let counting = service.store.count_to_replay(scope.clone(), Instant::now() + COUNTED_WITHIN);
+    let reads = service.store.reads();
+    let counting = reads.count_to_replay(scope.clone(), Instant::now() + COUNTED_WITHIN);
     let counted = counting.await?.ok_or(ApiError::TooBroad)?;
     let (filter, count) = (scope.filter, counted.messages);
     let Some(confirmed) = request.confirm else {
@@ -172,7 +173,7 @@ pub async fn create(
     }
     let target = to.into_target(&service).await?.map(|target| target.id);
     let new = NewReplay { filter, target, rate, through: Some(through) };
-    let id = service.store.create_replay(new, now).await?;
+    let id = service.store.delivery_queue().create_replay(new, now).await?;
     let replay = Replay::of(stored(&service, id).await?, Role::Admin);
     let location = (LOCATION, format!("/api/v1/replays/{id}"));
     Ok(HttpResponse::Created().insert_header(location).json(replay))
@@ -203,10 +204,10 @@ pub async fn replay_one(
         }
         None => {
             let head = &message.head;
-            service.store.targets_for(&head.event, head.owner.as_deref(), message.payload())
+            service.store.reads().targets_for(&head.event, head.owner.as_deref(), message.payload())
         }
     };
-    let made = service.store.deliver_again(id.0, targets, (service.clock)()).await?;
+    let made = service.store.delivery_queue().deliver_again(id.0, targets, (service.clock)()).await?;
     let delivery_ids = made.ok_or_else(|| no_such_message(id.0))?;
     Ok(web::Json(Replayed { message_id: id.0, delivery_ids }))
 }
@@ -229,7 +230,8 @@ pub async fn retry(
     let target = targets::stored(&service, old.target).await?;
     refuse_removed(&target)?;
     refuse_other_owner(&target, &message)?;
-    let made = service.store.deliver_again(old.message, vec![target.id], (service.clock)()).await?;
+    let made =
+        service.store.delivery_queue().deliver_again(old.message, vec![target.id], (service.clock)()).await?;
     let new = made.and_then(|ids| ids.first().copied()).ok_or_else(|| no_such_message(old.message))?;
     let delivery = deliveries::stored(&service, new).await?;
     let location = (LOCATION, format!("/api/v1/deliveries/{new}"));
@@ -239,7 +241,7 @@ pub async fn retry(
 /// Where to.
 enum To {
     WhoWouldGetItToday,
-    Target(Box<store::Target>),
+    Target(Box<store::StoredTarget>),
     Url(String),
 }
 
@@ -275,7 +277,7 @@ impl To {
     }
 
     /// A URL becomes a target only now.
-    async fn into_target(self, service: &Service) -> Result<Option<store::Target>, ApiError> {
+    async fn into_target(self, service: &Service) -> Result<Option<store::StoredTarget>, ApiError> {
         match self {
             Self::WhoWouldGetItToday => Ok(None),
             Self::Target(target) => Ok(Some(*target)),
@@ -285,7 +287,7 @@ impl To {
 }
 
 impl DeadLetters {
-    fn of(letters: store::DeadLetters, to_where_it_died: bool) -> Self {
+    fn of(letters: store::DeadLetterCount, to_where_it_died: bool) -> Self {
         Self {
             target_id: letters.target,
             target: letters.name,
@@ -298,7 +300,7 @@ impl DeadLetters {
 
 /// A message that may be delivered.
 async fn message_to_replay(service: &Service, id: i64) -> Result<StoredMessage, ApiError> {
-    let message = service.store.message(id).await?.ok_or_else(|| no_such_message(id))?;
+    let message = service.store.reads().message(id).await?.ok_or_else(|| no_such_message(id))?;
     match message.head.confirmation.as_deref() {
         None => Ok(message),
         Some(state) if state == ConfirmationState::Confirmed.name() => Ok(message),
@@ -308,7 +310,7 @@ async fn message_to_replay(service: &Service, id: i64) -> Result<StoredMessage, 
     }
 }
 
-fn refuse_removed(target: &store::Target) -> Result<(), ApiError> {
+fn refuse_removed(target: &store::StoredTarget) -> Result<(), ApiError> {
     if target.state != StoredState::Removed {
         return Ok(());
     }
@@ -316,7 +318,7 @@ fn refuse_removed(target: &store::Target) -> Result<(), ApiError> {
 }
 
 /// A target with an owner never gets a received message, or another owner's event.
-fn refuse_other_owner(target: &store::Target, message: &StoredMessage) -> Result<(), ApiError> {
+fn refuse_other_owner(target: &store::StoredTarget, message: &StoredMessage) -> Result<(), ApiError> {
     let owner = &target.settings.owner;
     if owner.is_none() || *owner == message.head.owner {
         return Ok(());

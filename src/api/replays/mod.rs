@@ -81,7 +81,7 @@ pub async fn list(
     query: Query<ListReplays>,
 ) -> Result<web::Json<Page<Replay>>, ApiError> {
     let paging = Paging::new(query.0.cursor, query.0.limit)?;
-    let found = service.store.replays(paging.cursor, paging.limit).await?;
+    let found = service.store.reads().replays(paging.cursor, paging.limit).await?;
     let next_cursor = found.last().filter(|_| found.len() == paging.limit).map(|replay| replay.id);
     let items = found.into_iter().map(|replay| Replay::of(replay, role)).collect();
     Ok(web::Json(Page { items, next_cursor }))
@@ -113,7 +113,7 @@ pub async fn cancel(
     _: Query<NoParameters>,
 ) -> Result<web::Json<Replay>, ApiError> {
     stored(&service, id.0).await?;
-    let was_running = service.store.cancel_replay(id.0, (service.clock)()).await?;
+    let was_running = service.store.delivery_queue().cancel_replay(id.0, (service.clock)()).await?;
     let replay = stored(&service, id.0).await?;
     if !was_running {
         let state = replay.state.name();
@@ -122,15 +122,15 @@ pub async fn cancel(
     Ok(web::Json(Replay::of(replay, Role::Admin)))
 }
 
-async fn stored(service: &Service, id: i64) -> Result<store::Replay, ApiError> {
-    let found = service.store.replay(id).await?;
+async fn stored(service: &Service, id: i64) -> Result<store::StoredReplay, ApiError> {
+    let found = service.store.reads().replay(id).await?;
     found.ok_or_else(|| {
         ApiError::NotFound(format!("Replay {id} not found (it may have been deleted by retention)."))
     })
 }
 
 impl Replay {
-    fn of(replay: store::Replay, role: Role) -> Self {
+    fn of(replay: store::StoredReplay, role: Role) -> Self {
         let mut filter = ReplayFilter::from(replay.filter);
         filter.text = filter.text.filter(|_| role == Role::Admin);
         Self {

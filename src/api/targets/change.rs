@@ -153,10 +153,10 @@ pub async fn create(
     };
     check(&service, &settings)?;
     vet(&service, settings.url.as_deref()).await?;
-    if service.store.targets().await?.len() >= MAX_TARGETS {
+    if service.store.reads().targets().await?.len() >= MAX_TARGETS {
         return Err(ApiError::TooManyTargets(MAX_TARGETS));
     }
-    let secrets = vec![store::TargetSecret { secret: secret.clone(), until: None }];
+    let secrets = vec![store::StoredSecret { secret: secret.clone(), until: None }];
     let target = make(&service, Origin::Api, settings, TargetSecrets { secrets, headers }).await?;
     let location = (LOCATION, format!("/api/v1/targets/{}", target.id));
     let target = details(&service, target, Role::Admin).await?;
@@ -194,7 +194,7 @@ pub async fn patch(
         change.apply(settings);
         secrets.headers = new_headers.unwrap_or_else(|| std::mem::take(&mut secrets.headers));
     };
-    let changed = service.store.change_target(id.0, apply, (service.clock)()).await?;
+    let changed = service.store.target_registry().change_target(id.0, apply, (service.clock)()).await;
     let changed = changed.map_err(|refused| told(refused, &settings.name))?;
     Ok(web::Json(details(&service, changed, Role::Admin).await?))
 }
@@ -253,7 +253,7 @@ impl Change {
 ///
 /// # Errors
 /// When the URL must not be reached.
-pub async fn replay_target(service: &Service, url: &str) -> Result<store::Target, ApiError> {
+pub async fn replay_target(service: &Service, url: &str) -> Result<store::StoredTarget, ApiError> {
     let url = self::url(url)?;
     vet(service, Some(&url)).await?;
     let settings = TargetSettings {
@@ -276,10 +276,10 @@ async fn make(
     origin: Origin,
     settings: TargetSettings,
     secrets: TargetSecrets,
-) -> Result<store::Target, ApiError> {
+) -> Result<store::StoredTarget, ApiError> {
     let name = settings.name.clone();
-    let new = store::NewTarget { kind: TargetKind::Http, origin, settings, secrets: Some(secrets) };
-    let id = service.store.create_target(new, (service.clock)()).await?;
+    let new = store::TargetDraft { kind: TargetKind::Http, origin, settings, secrets: Some(secrets) };
+    let id = service.store.target_registry().create_target(new, (service.clock)()).await;
     stored(service, id.map_err(|refused| told(refused, &name))?).await
 }
 

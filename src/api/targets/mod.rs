@@ -18,7 +18,7 @@ use crate::config;
 use crate::http::service::Service;
 use crate::http::tokens::Role;
 use crate::json::Literal;
-use crate::store::{self, DeliveryRate, Pattern, TargetRefused};
+use crate::store::{self, DeliveryRate, Pattern, TargetError};
 
 /// Where messages go.
 #[derive(Debug, Serialize, ToSchema)]
@@ -132,7 +132,7 @@ pub async fn list(
     query: Query<ListTargets>,
 ) -> Result<web::Json<Page<Target>>, ApiError> {
     let paging = Paging::new(query.0.cursor, query.0.limit)?;
-    let all = service.store.targets().await?;
+    let all = service.store.reads().targets().await?;
     let all = all.into_iter().map(|target| (target.id, Target::of(target, role))).collect();
     let (items, next_cursor) = paging.of_all(all);
     Ok(web::Json(Page { items, next_cursor }))
@@ -198,7 +198,11 @@ pub async fn remove(
     refuse_if_declared(&target)?;
     let reason = Some("removed by the operator".to_owned());
     let now = (service.clock)();
-    let done = service.store.set_target_state(id.0, store::TargetState::Removed, reason, now).await?;
+    let done = service
+        .store
+        .target_registry()
+        .set_target_state(id.0, store::TargetState::Removed, reason, now)
+        .await;
     done.map_err(|refused| told(refused, &target.settings.name))?;
     // Where it is a listener that somebody is connected to.
     service.streams.remove(id.0);
@@ -210,7 +214,7 @@ pub async fn remove(
 pub fn drop_pending(service: &web::Data<Service>, target: i64) {
     let service = service.clone();
     rt::spawn(async move {
-        match service.store.drop_pending_of_removed(target, (service.clock)()).await {
+        match service.store.delivery_queue().drop_pending_of_removed(target, (service.clock)()).await {
             Ok(0) => {}
             Ok(1) => log::info!("target {target} is removed: dropped 1 pending delivery"),
             Ok(dropped) => log::info!("target {target} is removed: dropped {dropped} pending deliveries"),
@@ -232,7 +236,7 @@ async fn set_state(
             format!("{} is a listener, which is served while somebody is connected.", target.settings.name);
         return Err(ApiError::NotChangeable(problem));
     }
-    let done = service.store.set_target_state(id.0, state, None, (service.clock)()).await?;
+    let done = service.store.target_registry().set_target_state(id.0, state, None, (service.clock)()).await;
     done.map_err(|refused| told(refused, &target.settings.name))?;
     let target = stored(service, id.0).await?;
     Ok(web::Json(details(service, target, Role::Admin).await?))
@@ -242,8 +246,8 @@ async fn set_state(
 ///
 /// # Errors
 /// When there is none.
-pub async fn stored(service: &Service, id: i64) -> Result<store::Target, ApiError> {
-    service.store.target(id).await?.ok_or_else(|| no_such_target(&id.to_string()))
+pub async fn stored(service: &Service, id: i64) -> Result<store::StoredTarget, ApiError> {
+    service.store.reads().target(id).await?.ok_or_else(|| no_such_target(&id.to_string()))
 }
 
 fn no_such_target(text: &str) -> ApiError {
@@ -263,20 +267,24 @@ pub async fn id_of(service: &Service, text: Option<&str>) -> Result<Option<i64>,
 ///
 /// # Errors
 /// When there is none.
-pub async fn named(service: &Service, text: &str) -> Result<store::Target, ApiError> {
+pub async fn named(service: &Service, text: &str) -> Result<store::StoredTarget, ApiError> {
     let by_id = match text.parse() {
-        Ok(id) => service.store.target(id).await?,
+        Ok(id) => service.store.reads().target(id).await?,
         Err(_) => None,
     };
     let found = match by_id {
         Some(target) => Some(target),
-        None => service.store.target_named(text).await?,
+        None => service.store.reads().target_named(text).await?,
     };
     found.ok_or_else(|| no_such_target(text))
 }
 
-async fn details(service: &Service, target: store::Target, role: Role) -> Result<TargetDetails, ApiError> {
-    let secrets = service.store.target_secrets(target.id).await?;
+async fn details(
+    service: &Service,
+    target: store::StoredTarget,
+    role: Role,
+) -> Result<TargetDetails, ApiError> {
+    let secrets = service.store.reads().target_secrets(target.id).await?;
     Ok(TargetDetails {
         target: Target::of(target, role),
         header_names: secrets.headers.into_iter().map(|(name, _)| name).collect(),
@@ -284,7 +292,7 @@ async fn details(service: &Service, target: store::Target, role: Role) -> Result
     })
 }
 
-fn refuse_if_declared(target: &store::Target) -> Result<(), ApiError> {
+fn refuse_if_declared(target: &store::StoredTarget) -> Result<(), ApiError> {
     if target.origin != store::Origin::Environment {
         return Ok(());
     }
@@ -295,25 +303,26 @@ fn refuse_if_declared(target: &store::Target) -> Result<(), ApiError> {
     )))
 }
 
-fn told(refused: TargetRefused, name: &str) -> ApiError {
+fn told(refused: TargetError, name: &str) -> ApiError {
     match refused {
-        TargetRefused::NameTaken => ApiError::NameTaken(name.to_owned()),
-        TargetRefused::NotFound => no_such_target(name),
-        TargetRefused::Sealed => ApiError::NotChangeable(format!(
+        TargetError::Unavailable(why) => why.into(),
+        TargetError::NameTaken | TargetError::DeclaredNameTaken(_) => ApiError::NameTaken(name.to_owned()),
+        TargetError::NotFound => no_such_target(name),
+        TargetError::Sealed => ApiError::NotChangeable(format!(
             "The secrets of {name} were sealed under another CREEL_KEY: start with that one, or make the target anew."
         )),
-        TargetRefused::SecretsLost(id) => ApiError::NotChangeable(format!(
+        TargetError::SecretsLost(id) => ApiError::NotChangeable(format!(
             "The secrets of {name} were dropped with a lost key, and its deliveries would be unsigned: make a new secret with \
              `POST /api/v1/targets/{id}/secret`, set its headers again, then resume it."
         )),
-        TargetRefused::OwnerIsFixed => {
+        TargetError::OwnerIsFixed => {
             ApiError::NotChangeable(format!("The owner of {name} cannot be changed: make another target."))
         }
     }
 }
 
 impl Target {
-    fn of(target: store::Target, role: Role) -> Self {
+    fn of(target: store::StoredTarget, role: Role) -> Self {
         let settings = target.settings;
         Self {
             id: target.id,
@@ -344,14 +353,14 @@ fn place_of(url: &str) -> String {
     format!("{}/…", parsed.unwrap_or_default())
 }
 
-impl From<store::Condition> for Condition {
-    fn from(condition: store::Condition) -> Self {
-        let store::Condition { pointer, equals, among, exists } = condition;
+impl From<store::PayloadCondition> for Condition {
+    fn from(condition: store::PayloadCondition) -> Self {
+        let store::PayloadCondition { pointer, equals, among, exists } = condition;
         Self { pointer, equals, among, exists }
     }
 }
 
-impl From<Condition> for store::Condition {
+impl From<Condition> for store::PayloadCondition {
     fn from(condition: Condition) -> Self {
         let Condition { pointer, equals, among, exists } = condition;
         Self { pointer, equals, among, exists }

@@ -1,9 +1,6 @@
 //! The secrets that sign what a target gets: generated here, shown once, and changed without a gap.
 
 use actix_web::web;
-use base64::Engine as _;
-use base64::prelude::BASE64_STANDARD;
-use ring::rand::{SecureRandom, SystemRandom};
 use serde::{Deserialize, Serialize};
 use time::{Duration, OffsetDateTime};
 use utoipa::ToSchema;
@@ -14,7 +11,7 @@ use super::super::whole;
 use super::{TargetSecret, refuse_if_declared, stored, told};
 use crate::config::target_rules;
 use crate::http::service::Service;
-use crate::store::{self, TargetKind, timestamp};
+use crate::store::{self, TargetKind, random, timestamp};
 
 const DEFAULT_OVERLAP_SECONDS: u32 = 24 * 60 * 60;
 const MAX_OVERLAP_SECONDS: u32 = 30 * 24 * 60 * 60;
@@ -77,34 +74,35 @@ pub async fn rotate(
     let secret = given_or_generated(new.secret)?;
     let now = (service.clock)();
     let newest = secret.clone();
-    let rotated = service.store.change_target(
+    let registry = service.store.target_registry();
+    let rotated = registry.change_target(
         id.0,
         move |_, secrets| {
             secrets.secrets = rotated(std::mem::take(&mut secrets.secrets), newest, overlap, now);
         },
         now,
     );
-    rotated.await?.map_err(|refused| told(refused, &target.settings.name))?;
-    let all = service.store.target_secrets(id.0).await?.secrets;
+    rotated.await.map_err(|refused| told(refused, &target.settings.name))?;
+    let all = service.store.reads().target_secrets(id.0).await?.secrets;
     let secrets = all.into_iter().map(|secret| TargetSecret { until: secret.until }).collect();
     Ok(web::Json(Rotated { secret, secrets }))
 }
 
 /// The newest signs for ever, those before it for the overlap at most.
 fn rotated(
-    before: Vec<store::TargetSecret>,
+    before: Vec<store::StoredSecret>,
     newest: String,
     overlap_seconds: u32,
     now: OffsetDateTime,
-) -> Vec<store::TargetSecret> {
+) -> Vec<store::StoredSecret> {
     let end = timestamp::to_text(now + Duration::seconds(i64::from(overlap_seconds)));
     let now = timestamp::to_text(now);
     let older = before.into_iter().filter(|old| old.secret != newest).filter_map(|old| {
         let until = old.until.map_or(end.clone(), |until| until.min(end.clone()));
-        (until > now).then_some(store::TargetSecret { until: Some(until), ..old })
+        (until > now).then_some(store::StoredSecret { until: Some(until), ..old })
     });
     let older: Vec<_> = older.take(MAX_SECRETS - 1).collect();
-    let newest = store::TargetSecret { secret: newest, until: None };
+    let newest = store::StoredSecret { secret: newest, until: None };
     std::iter::once(newest).chain(older).collect()
 }
 
@@ -121,9 +119,7 @@ pub fn given_or_generated(given: Option<String>) -> Result<String, ApiError> {
 }
 
 fn generated() -> Result<String, ApiError> {
-    let mut bytes = [0; SECRET_BYTES];
-    SystemRandom::new().fill(&mut bytes).map_err(|_| ApiError::Internal)?;
-    Ok(format!("whsec_{}", BASE64_STANDARD.encode(bytes)))
+    random::signing_secret(SECRET_BYTES).map_err(|_| ApiError::Internal)
 }
 
 /// A name that nobody has.
@@ -131,22 +127,21 @@ fn generated() -> Result<String, ApiError> {
 /// # Errors
 /// When the system gives no random numbers.
 pub fn generated_name(prefix: &str) -> Result<String, ApiError> {
-    const LETTERS: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
-    let mut bytes = [0; 10];
-    SystemRandom::new().fill(&mut bytes).map_err(|_| ApiError::Internal)?;
-    let letters = bytes.iter().map(|byte| char::from(LETTERS[usize::from(byte % 32)]));
-    Ok(std::iter::once(prefix.to_owned()).chain(letters.map(String::from)).collect())
+    let letters = random::letters::<10>().map_err(|_| ApiError::Internal)?;
+    Ok(format!("{prefix}{letters}"))
 }
 
 #[cfg(test)]
 mod tests {
+    use base64::Engine as _;
+    use base64::prelude::BASE64_STANDARD;
     use time::macros::datetime;
 
     use super::*;
 
     const NOW: OffsetDateTime = datetime!(2026-11-22 14:31:00 UTC);
 
-    fn shown(secrets: &[store::TargetSecret]) -> Vec<(&str, Option<&str>)> {
+    fn shown(secrets: &[store::StoredSecret]) -> Vec<(&str, Option<&str>)> {
         secrets.iter().map(|secret| (secret.secret.as_str(), secret.until.as_deref())).collect()
     }
 

@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use super::*;
 use crate::store::{
-    Asked, AttemptOutcome, AttemptRecord, DeliveryFilter, DeliveryOrdering, DeliveryState, Keeping,
-    NewTarget, Next, Origin, Settlement, TargetKind, TargetSecret, TargetSecrets, TargetSettings,
+    AttemptOutcome, AttemptRecord, ConfirmationOutcome, DeliveryFilter, DeliveryOrdering, DeliveryState,
+    Disposition, Origin, RetentionRule, Settlement, StoredSecret, TargetDraft, TargetKind, TargetSecrets,
+    TargetSettings,
 };
 
-pub fn new_target(name: &str, kind: TargetKind, origin: Origin) -> NewTarget {
+pub fn new_target(name: &str, kind: TargetKind, origin: Origin) -> TargetDraft {
     let settings = TargetSettings {
         name: name.to_owned(),
         owner: None,
@@ -23,44 +24,48 @@ pub fn new_target(name: &str, kind: TargetKind, origin: Origin) -> NewTarget {
         timeout: Duration::from_secs(30),
     };
     // What the API makes has a secret.
-    let secret = TargetSecret { secret: "it-is-a-secret-to-everybody".to_owned(), until: None };
+    let secret = StoredSecret { secret: "it-is-a-secret-to-everybody".to_owned(), until: None };
     let secrets = TargetSecrets { secrets: vec![secret], headers: Vec::new() };
-    NewTarget { kind, origin, settings, secrets: (origin == Origin::Api).then_some(secrets) }
+    TargetDraft { kind, origin, settings, secrets: (origin == Origin::Api).then_some(secrets) }
 }
 
 impl Setup {
     pub async fn target(&self, kind: TargetKind, origin: Origin) -> i64 {
         self.number.set(self.number.get() + 1);
         let name = format!("target-{}", self.number.get());
-        self.store.create_target(new_target(&name, kind, origin), NOW).await.unwrap().unwrap()
+        self.store.target_registry().create_target(new_target(&name, kind, origin), NOW).await.unwrap()
     }
 
     /// The id of a new pending delivery.
     pub async fn deliver(&self, message: i64, target: i64, at: OffsetDateTime) -> i64 {
-        self.store.deliver_again(message, vec![target], at).await.unwrap().unwrap()[0]
+        self.store.delivery_queue().deliver_again(message, vec![target], at).await.unwrap().unwrap()[0]
     }
 
-    pub async fn attempt(&self, delivery: i64, next: Next, at: OffsetDateTime) {
+    pub async fn attempt(&self, delivery: i64, next: Disposition, at: OffsetDateTime) {
         let record = AttemptRecord {
             delivery,
             number: 1,
             began_at: timestamp::to_text(at),
             took_ms: 5,
-            outcome: if next == Next::Delivered { AttemptOutcome::Delivered } else { AttemptOutcome::Failed },
+            outcome: if next == Disposition::Delivered {
+                AttemptOutcome::Delivered
+            } else {
+                AttemptOutcome::Failed
+            },
             status: Some(500),
             error: None,
             excerpt: None,
             next,
         };
-        self.store.record_attempts(Arc::new(vec![record]), at).await.unwrap();
+        self.store.delivery_queue().record_attempts(Arc::new(vec![record]), at).await.unwrap();
     }
 
     pub async fn state(&self, delivery: i64) -> Option<DeliveryState> {
-        self.store.delivery(delivery).await.unwrap().map(|delivery| delivery.state)
+        self.store.reads().delivery(delivery).await.unwrap().map(|delivery| delivery.state)
     }
 
     pub async fn attempts(&self, delivery: i64) -> usize {
-        self.store.attempts(delivery).await.unwrap().len()
+        self.store.reads().attempts(delivery).await.unwrap().len()
     }
 
     async fn http(&self) -> i64 {
@@ -69,8 +74,8 @@ impl Setup {
 }
 
 /// A run that much later.
-async fn run_at(cleaner: &mut Cleaner, setup: &Setup, later: Duration) -> Outcome {
-    cleaner.run_once(&setup.store, NOW + later, later).await.unwrap()
+async fn run_at(cleaner: &mut Cleaner, setup: &Setup, later: Duration) -> CleanupOutcome {
+    cleaner.run_once(&setup.store.cleanup(), NOW + later, later).await.unwrap()
 }
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -84,10 +89,10 @@ fn a_message_with_a_pending_delivery_stays_and_goes_soon_after_it_was_delivered(
         let deliveries =
             [setup.deliver(message, target, NOW).await, setup.deliver(message, target, NOW).await];
         let mut cleaner = cleaner(Retention::For(DAY), &[], None);
-        assert_eq!(run_at(&mut cleaner, &setup, Duration::ZERO).await, Outcome::default());
-        setup.attempt(deliveries[0], Next::Delivered, NOW + MINUTE).await;
-        assert_eq!(run_at(&mut cleaner, &setup, 2 * MINUTE).await, Outcome::default());
-        setup.attempt(deliveries[1], Next::Delivered, NOW + 3 * MINUTE).await;
+        assert_eq!(run_at(&mut cleaner, &setup, Duration::ZERO).await, CleanupOutcome::default());
+        setup.attempt(deliveries[0], Disposition::Delivered, NOW + MINUTE).await;
+        assert_eq!(run_at(&mut cleaner, &setup, 2 * MINUTE).await, CleanupOutcome::default());
+        setup.attempt(deliveries[1], Disposition::Delivered, NOW + 3 * MINUTE).await;
         assert_eq!(run_at(&mut cleaner, &setup, 4 * MINUTE).await.messages, 1);
         assert_eq!(setup.left().await, 0);
         for delivery in deliveries {
@@ -104,7 +109,7 @@ fn what_was_kept_is_looked_at_again_after_a_restart_as_well() {
         let message = setup.keep_one(300 * DAY).await;
         let delivery = setup.deliver(message, target, NOW).await;
         run_at(&mut cleaner(Retention::For(DAY), &[], None), &setup, Duration::ZERO).await;
-        setup.attempt(delivery, Next::Delivered, NOW + MINUTE).await;
+        setup.attempt(delivery, Disposition::Delivered, NOW + MINUTE).await;
         let restarted = &mut cleaner(Retention::For(DAY), &[], None);
         assert_eq!(run_at(restarted, &setup, 2 * MINUTE).await.messages, 1);
     });
@@ -122,12 +127,12 @@ fn a_message_goes_by_the_retention_of_its_own_source_when_its_delivery_has_ended
         );
         let mut deliveries = Vec::new();
         for source in ["kept", "long", "other"] {
-            let Kept::New { id } = setup.keep(source, 2 * DAY, "1").await else { panic!("{source}") };
+            let Receipt::New { id } = setup.keep(source, 2 * DAY, "1").await else { panic!("{source}") };
             deliveries.push(setup.deliver(id, target, NOW).await);
         }
         run_at(&mut cleaner, &setup, Duration::ZERO).await;
         for delivery in deliveries {
-            setup.attempt(delivery, Next::Delivered, NOW + MINUTE).await;
+            setup.attempt(delivery, Disposition::Delivered, NOW + MINUTE).await;
         }
         assert_eq!(run_at(&mut cleaner, &setup, 2 * MINUTE).await.messages, 1);
         assert_eq!(setup.ids_left().await, [1, 2]);
@@ -141,7 +146,7 @@ fn a_dead_delivery_keeps_its_message_for_a_replay_as_long_as_dead_letters_are_ke
         let target = setup.http().await;
         let message = setup.keep_one(3 * DAY).await;
         let delivery = setup.deliver(message, target, NOW).await;
-        setup.attempt(delivery, Next::Dead, NOW).await;
+        setup.attempt(delivery, Disposition::Dead, NOW).await;
         let mut cleaner = cleaner(Retention::For(DAY), &[], None);
         let mut attempts_left = Vec::new();
         for days in [0, 6, 8, 30] {
@@ -164,9 +169,9 @@ fn dead_letters_of_a_young_message_go_without_it_and_off_keeps_them() {
             let target = setup.http().await;
             let message = setup.keep_one(3 * DAY).await;
             let delivery = setup.deliver(message, target, NOW).await;
-            setup.attempt(delivery, Next::Dead, NOW).await;
+            setup.attempt(delivery, Disposition::Dead, NOW).await;
             let policy = Policy { dead, ..policy(Retention::For(100 * DAY)) };
-            let mut cleaner = Cleaner::new(policy, Pace::Alone, NOW, Duration::ZERO);
+            let mut cleaner = Cleaner::new(policy, CleanupPace::Alone, NOW, Duration::ZERO);
             run_at(&mut cleaner, &setup, 31 * DAY).await;
             assert_eq!((setup.left().await, setup.state(delivery).await.is_some()), (1, is_left));
             run_at(&mut cleaner, &setup, 300 * DAY).await;
@@ -183,8 +188,8 @@ fn delivered_ones_go_with_their_attempts_while_their_message_stays() {
         let message = setup.keep_one(DAY).await;
         let (delivered, pending) =
             (setup.deliver(message, target, NOW).await, setup.deliver(message, target, NOW).await);
-        setup.attempt(delivered, Next::Delivered, NOW).await;
-        let again = Next::Again { at: timestamp::to_text(NOW), ordering: DeliveryOrdering::Any };
+        setup.attempt(delivered, Disposition::Delivered, NOW).await;
+        let again = Disposition::Again { at: timestamp::to_text(NOW), ordering: DeliveryOrdering::Any };
         setup.attempt(pending, again, NOW).await;
         let mut cleaner = cleaner(Retention::Keep, &[], None);
         assert_eq!(run_at(&mut cleaner, &setup, 7 * DAY).await.deliveries, 0);
@@ -202,11 +207,11 @@ fn a_replay_that_is_asked_for_while_the_message_is_being_deleted_keeps_it() {
         let setup = Setup::new();
         let target = setup.http().await;
         let message = setup.keep_one(3 * DAY).await;
-        while !setup.store.merge_keys(message).await.unwrap() {}
-        let found = setup.store.oldest_messages(0, 10, Keeping::default()).await.unwrap();
+        while !setup.store.cleanup().merge_keys(message).await.unwrap() {}
+        let found = setup.store.cleanup().oldest_messages(0, 10, RetentionRule::default()).await.unwrap();
         assert_eq!(found.ids, [message]);
         let delivery = setup.deliver(message, target, NOW).await;
-        let step = setup.store.delete_messages(found.ids, Keeping::default()).await.unwrap();
+        let step = setup.store.cleanup().delete_messages(found.ids, RetentionRule::default()).await.unwrap();
         assert_eq!((step.taken, step.changed), (1, 0));
         assert_eq!((setup.left().await, setup.state(delivery).await), (1, Some(DeliveryState::Pending)));
     });
@@ -218,7 +223,13 @@ fn a_message_with_very_many_deliveries_goes_in_short_steps() {
         let setup = Setup::new();
         let target = setup.http().await;
         let message = setup.keep_one(3 * DAY).await;
-        let deliveries = setup.store.deliver_again(message, vec![target; 3_000], NOW).await.unwrap().unwrap();
+        let deliveries = setup
+            .store
+            .delivery_queue()
+            .deliver_again(message, vec![target; 3_000], NOW)
+            .await
+            .unwrap()
+            .unwrap();
         for chunk in deliveries.chunks(500) {
             let records = chunk.iter().flat_map(|delivery| {
                 (1..=3).map(|number| AttemptRecord {
@@ -230,32 +241,38 @@ fn a_message_with_very_many_deliveries_goes_in_short_steps() {
                     status: None,
                     error: None,
                     excerpt: None,
-                    next: Next::Delivered,
+                    next: Disposition::Delivered,
                 })
             });
-            setup.store.record_attempts(Arc::new(records.collect()), NOW).await.unwrap();
+            setup.store.delivery_queue().record_attempts(Arc::new(records.collect()), NOW).await.unwrap();
         }
-        while !setup.store.merge_keys(message).await.unwrap() {}
+        while !setup.store.cleanup().merge_keys(message).await.unwrap() {}
         let mut steps = 0;
         while setup.left().await > 0 {
-            setup.store.delete_messages(vec![message], Keeping::default()).await.unwrap();
+            setup.store.cleanup().delete_messages(vec![message], RetentionRule::default()).await.unwrap();
             steps += 1;
         }
         assert!(steps > 1, "{steps}");
-        let left = setup.store.deliveries(DeliveryFilter::default(), None, 10).await.unwrap();
+        let left = setup.store.reads().deliveries(DeliveryFilter::default(), None, 10).await.unwrap();
         assert!(left.0.is_empty(), "{left:?}");
         assert_eq!(setup.attempts(deliveries[2_999]).await, 0);
     });
 }
 
 fn asked_about(age: Duration, id: &str) -> NewMessage {
-    let asking = Asking { request: "is it true?".to_owned(), most_awaiting: Some(100) };
+    let asking = ConfirmationRequest { request: "is it true?".to_owned(), max_awaiting: Some(100) };
     NewMessage { asking: Some(asking), ..message("mollie", age, "1", id) }
 }
 
 pub async fn settle(setup: &Setup, message: i64, settlement: Settlement, at: OffsetDateTime) {
-    let asked = Asked { message, tries: 1, unknowns: 1, reason: "no such payment".to_owned(), settlement };
-    setup.store.settle_confirmation(asked, at).await.unwrap();
+    let asked = ConfirmationOutcome {
+        message,
+        tries: 1,
+        unknowns: 1,
+        reason: "no such payment".to_owned(),
+        settlement,
+    };
+    setup.store.delivery_queue().settle_confirmation(asked, at).await.unwrap();
 }
 
 #[test]
@@ -270,7 +287,7 @@ fn message_awaiting_confirmation_stays_until_it_is_settled() {
         // It has no delivery that would end.
         run_at(&mut cleaner, &setup, MINUTE).await;
         assert_eq!(setup.left().await, 0);
-        assert_eq!(setup.store.confirmation(1).await, Ok(None));
+        assert_eq!(setup.store.reads().confirmation(1).await, Ok(None));
     });
 }
 
@@ -287,7 +304,7 @@ fn refused_messages_go_after_a_day_whatever_the_retention() {
         assert_eq!(run_at(&mut cleaner, &setup, DAY).await.messages, 0);
         assert_eq!(run_at(&mut cleaner, &setup, DAY + MINUTE).await.messages, 1);
         assert_eq!(setup.ids_left().await, [2, 3]);
-        assert_eq!(setup.store.confirmation(1).await, Ok(None));
+        assert_eq!(setup.store.reads().confirmation(1).await, Ok(None));
     });
 }
 
@@ -298,9 +315,9 @@ fn deliveries_go_neither_while_the_clock_cannot_be_believed() {
         let target = setup.http().await;
         let message = setup.keep_one(DAY).await;
         let delivery = setup.deliver(message, target, NOW).await;
-        setup.attempt(delivery, Next::Dead, NOW).await;
+        setup.attempt(delivery, Disposition::Dead, NOW).await;
         let mut cleaner = cleaner(Retention::For(DAY), &[], None);
-        let outcome = cleaner.run_once(&setup.store, NOW + 3_650 * DAY, MINUTE).await.unwrap();
+        let outcome = cleaner.run_once(&setup.store.cleanup(), NOW + 3_650 * DAY, MINUTE).await.unwrap();
         assert!(outcome.paused.is_some());
         assert_eq!((setup.left().await, setup.attempts(delivery).await), (1, 1));
     });

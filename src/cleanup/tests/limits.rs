@@ -1,7 +1,7 @@
 //! The size limit: what goes, what stays, and when there is no room at all.
 
 use super::*;
-use crate::store::{DeliveryState, NewRejection, Next, Origin, RejectionKind, TargetKind};
+use crate::store::{DeliveryState, Disposition, NewRejection, Origin, RejectionKind, TargetKind};
 
 const LIMIT: u64 = 4_000_000;
 const BODY: usize = 20_000;
@@ -13,7 +13,7 @@ impl Setup {
         let mut ids = Vec::new();
         for _ in 0..count {
             match self.keep("acme", Duration::ZERO, &body).await {
-                Kept::New { id } => ids.push(id),
+                Receipt::New { id } => ids.push(id),
                 other => panic!("{other:?}"),
             }
         }
@@ -21,15 +21,16 @@ impl Setup {
     }
 
     async fn used(&self) -> u64 {
-        self.store.used_and_free_bytes().await.unwrap().0
+        self.store.cleanup().used_and_free_bytes().await.unwrap().0
     }
 
     async fn is_refused(&self) -> bool {
         let kept = self
             .store
+            .ingest()
             .keep(message("acme", Duration::ZERO, "1", "refused"), Instant::now() + Duration::from_secs(20))
             .await;
-        assert_eq!(kept.err(), self.store.ready().err());
+        assert_eq!(kept.err().map(IngestError::unavailable), self.store.ready().err());
         self.store.ready() == Err(Unavailable::DatabaseFull)
     }
 }
@@ -55,27 +56,27 @@ fn released_message_is_retained_from_its_release() {
             body: Some(Bytes::from_static(b"1")),
             credentials: None,
         };
-        setup.store.quarantine(rejection).await;
+        setup.store.ingest().quarantine(rejection).await;
         let until = Instant::now() + Duration::from_secs(20);
-        while setup.store.newest_rejection().await.unwrap() == 0 {
+        while setup.store.reads().newest_rejection().await.unwrap() == 0 {
             assert!(Instant::now() < until, "the rejection was not written");
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
         let late = NewMessage { received_at: now - 10 * DAY, ..message("acme", Duration::ZERO, "1", "late") };
         let old = NewMessage { received_at: now - 10 * DAY, ..message("acme", Duration::ZERO, "1", "old") };
-        assert_eq!(setup.keep_message(old).await, Kept::New { id: 1 });
-        assert_eq!(setup.store.release(1, late, until).await, Ok(Some(Kept::New { id: 2 })));
+        assert_eq!(setup.keep_message(old).await, Receipt::New { id: 1 });
+        assert_eq!(setup.store.ingest().release(1, late, until).await, Ok(Receipt::New { id: 2 }));
         let policy =
             Policy { of_sources: vec![("acme".to_owned(), Retention::For(DAY))], ..policy(Retention::Keep) };
-        let mut cleaner = Cleaner::new(policy.clone(), Pace::Alone, now, Duration::ZERO);
+        let mut cleaner = Cleaner::new(policy.clone(), CleanupPace::Alone, now, Duration::ZERO);
         // A second cleaner begins as after a restart.
-        let mut restarted = Cleaner::new(policy, Pace::Alone, now, Duration::ZERO);
+        let mut restarted = Cleaner::new(policy, CleanupPace::Alone, now, Duration::ZERO);
         for cleaner in [&mut cleaner, &mut restarted] {
-            cleaner.run_once(&setup.store, now, Duration::ZERO).await.unwrap();
+            cleaner.run_once(&setup.store.cleanup(), now, Duration::ZERO).await.unwrap();
             assert_eq!(setup.ids_left().await, [2]);
         }
         let later = 2 * DAY;
-        cleaner.run_once(&setup.store, now + later, later).await.unwrap();
+        cleaner.run_once(&setup.store.cleanup(), now + later, later).await.unwrap();
         assert_eq!(setup.left().await, 0);
     });
 }
@@ -90,8 +91,8 @@ fn pending_messages_stay_and_finished_and_dead_ones_go_oldest_first() {
             setup.deliver(*id, target, NOW).await;
         }
         let dead = setup.deliver(ids[100], target, NOW).await;
-        setup.attempt(dead, Next::Dead, NOW).await;
-        let outcome = cleaner.run_once(&setup.store, NOW, Duration::ZERO).await.unwrap();
+        setup.attempt(dead, Disposition::Dead, NOW).await;
+        let outcome = cleaner.run_once(&setup.store.cleanup(), NOW, Duration::ZERO).await.unwrap();
         assert!(outcome.messages > 100, "{outcome:?}");
         let left = setup.ids_left().await;
         assert_eq!(left[..100], ids[..100]);
@@ -106,25 +107,31 @@ fn where_only_pending_messages_are_left_nothing_is_taken_until_there_is_room_aga
     run(async {
         let (setup, mut cleaner) = limited().await;
         let target = setup.target(TargetKind::Http, Origin::Api).await;
-        cleaner.run_once(&setup.store, NOW, Duration::ZERO).await.unwrap();
+        cleaner.run_once(&setup.store.cleanup(), NOW, Duration::ZERO).await.unwrap();
         let mut deliveries = Vec::new();
         for id in setup.keep_large(250).await {
             deliveries.push(setup.deliver(id, target, NOW).await);
         }
         assert!(!setup.is_refused().await, "it has not been looked at yet");
-        cleaner.make_room(&setup.store, NOW, Duration::ZERO).await.unwrap();
+        cleaner.make_room(&setup.store.cleanup(), NOW, Duration::ZERO).await.unwrap();
         assert!(setup.is_refused().await);
         assert_eq!(setup.state(deliveries[0]).await, Some(DeliveryState::Pending));
         for delivery in &deliveries[..2] {
-            setup.attempt(*delivery, Next::Delivered, NOW).await;
+            setup.attempt(*delivery, Disposition::Delivered, NOW).await;
         }
         let minute = Duration::from_secs(60);
-        assert_eq!(cleaner.make_room(&setup.store, NOW + minute, minute).await.unwrap().messages, 2);
+        assert_eq!(
+            cleaner.make_room(&setup.store.cleanup(), NOW + minute, minute).await.unwrap().messages,
+            2
+        );
         assert!(setup.is_refused().await, "that is not enough");
         for delivery in &deliveries[2..100] {
-            setup.attempt(*delivery, Next::Dead, NOW + minute).await;
+            setup.attempt(*delivery, Disposition::Dead, NOW + minute).await;
         }
-        assert!(cleaner.make_room(&setup.store, NOW + 2 * minute, 2 * minute).await.unwrap().messages > 40);
+        assert!(
+            cleaner.make_room(&setup.store.cleanup(), NOW + 2 * minute, 2 * minute).await.unwrap().messages
+                > 40
+        );
         assert!(!setup.is_refused().await);
         assert!(setup.ids_left().await.contains(&250));
     });
@@ -140,7 +147,7 @@ fn a_replay_is_taken_while_there_is_no_room_for_messages() {
         for id in &ids {
             setup.deliver(*id, target, NOW).await;
         }
-        cleaner.run_once(&setup.store, NOW, Duration::ZERO).await.unwrap();
+        cleaner.run_once(&setup.store.cleanup(), NOW, Duration::ZERO).await.unwrap();
         assert!(setup.is_refused().await);
         let delivery = setup.deliver(ids[0], target, NOW).await;
         assert_eq!(setup.state(delivery).await, Some(DeliveryState::Pending));
@@ -153,7 +160,7 @@ fn space_that_no_message_takes_is_no_reason_to_refuse_messages() {
         let setup = Setup::new();
         let mut cleaner = cleaner(Retention::Keep, &[], Some(50_000));
         setup.keep_large(3).await;
-        cleaner.run_once(&setup.store, NOW, Duration::ZERO).await.unwrap();
+        cleaner.run_once(&setup.store.cleanup(), NOW, Duration::ZERO).await.unwrap();
         assert_eq!(setup.left().await, 0);
         assert!(setup.used().await > 50_000, "an empty database is larger");
         assert!(!setup.is_refused().await);
@@ -164,17 +171,19 @@ fn space_that_no_message_takes_is_no_reason_to_refuse_messages() {
 fn the_write_that_goes_beyond_the_limit_is_noticed() {
     run(async {
         let setup = Setup::new();
-        setup.store.limit_size(LIMIT);
+        setup.store.cleanup().limit_size(LIMIT);
         setup.keep_large(100).await;
-        let noticed = tokio::time::timeout(Duration::from_millis(50), setup.store.beyond_size_limit()).await;
+        let noticed =
+            tokio::time::timeout(Duration::from_millis(50), setup.store.cleanup().beyond_size_limit()).await;
         assert!(noticed.is_err(), "{} bytes are within the limit", setup.used().await);
         let more = async {
             loop {
                 setup.keep_large(10).await;
             }
         };
+        let cleanup = setup.store.cleanup();
         tokio::select! {
-            () = setup.store.beyond_size_limit() => {}
+            () = cleanup.beyond_size_limit() => {}
             () = more => {}
             () = tokio::time::sleep(Duration::from_secs(30)) => panic!("it was not noticed"),
         }
@@ -208,7 +217,7 @@ fn size_limit_deletes_no_message_too_many() {
                 setup.keep("acme", Duration::ZERO, &body).await;
             }
             let mut cleaner = cleaner(Retention::Keep, &[], Some(limit));
-            let outcome = cleaner.run_once(&setup.store, NOW, Duration::ZERO).await.unwrap();
+            let outcome = cleaner.run_once(&setup.store.cleanup(), NOW, Duration::ZERO).await.unwrap();
             let used = setup.used().await;
             assert!(used <= limit, "{name}: {used} bytes");
             let left = setup.ids_left().await;
@@ -217,7 +226,7 @@ fn size_limit_deletes_no_message_too_many() {
             // The newest of the deleted ones would not have fitted.
             let last_deleted = sizes[outcome.messages - 1] as u64;
             assert!(used + last_deleted + PAGES_BESIDE_BODY > limit, "{name}: {used} bytes, {outcome:?}");
-            let again = cleaner.run_once(&setup.store, NOW, Duration::ZERO).await.unwrap();
+            let again = cleaner.run_once(&setup.store.cleanup(), NOW, Duration::ZERO).await.unwrap();
             assert_eq!(again.messages, 0, "{name}");
         });
     }
@@ -231,11 +240,11 @@ fn size_limit_counts_deliveries_and_attempts() {
         for id in setup.keep_large(200).await {
             for _ in 0..5 {
                 let delivery = setup.deliver(id, target, NOW).await;
-                setup.attempt(delivery, Next::Delivered, NOW).await;
+                setup.attempt(delivery, Disposition::Delivered, NOW).await;
             }
         }
         let before = setup.used().await;
-        let outcome = cleaner.run_once(&setup.store, NOW, Duration::ZERO).await.unwrap();
+        let outcome = cleaner.run_once(&setup.store.cleanup(), NOW, Duration::ZERO).await.unwrap();
         let used = setup.used().await;
         assert!(before > LIMIT && used <= LIMIT, "{before}, then {used} bytes");
         assert!(used + BODY as u64 + 2 * PAGES_BESIDE_BODY > LIMIT, "{used} bytes, {outcome:?}");

@@ -1,15 +1,21 @@
 //! Clean-up on a real store.
 
 use std::net::{IpAddr, Ipv4Addr};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use ring::digest::{SHA256, digest};
 use tempfile::TempDir;
+use time::OffsetDateTime;
 use time::macros::datetime;
 
+use super::guard::CONFIRMED;
 use super::*;
 use crate::config::Retention;
-use crate::store::{Asking, Content, Identity, Kept, NewMessage};
+use crate::store::{
+    self, ConfirmationRequest, Identity, IngestError, MessageContent, NewMessage, Receipt, StepResult, Store,
+    StoreOptions, Unavailable, timestamp,
+};
 
 mod deliveries;
 mod limits;
@@ -35,25 +41,25 @@ impl Setup {
         Self { _directory: directory, store, number: std::cell::Cell::new(0) }
     }
 
-    async fn keep(&self, source: &str, age: Duration, body: &str) -> Kept {
+    async fn keep(&self, source: &str, age: Duration, body: &str) -> Receipt {
         self.number.set(self.number.get() + 1);
         self.keep_with_id(source, age, body, &format!("id {}", self.number.get())).await
     }
 
-    async fn keep_with_id(&self, source: &str, age: Duration, body: &str, id: &str) -> Kept {
+    async fn keep_with_id(&self, source: &str, age: Duration, body: &str, id: &str) -> Receipt {
         self.keep_message(message(source, age, body, id)).await
     }
 
     /// Its id.
     async fn keep_one(&self, age: Duration) -> i64 {
         match self.keep("acme", age, "1").await {
-            Kept::New { id } => id,
+            Receipt::New { id } => id,
             other => panic!("{other:?}"),
         }
     }
 
-    async fn keep_message(&self, message: NewMessage) -> Kept {
-        self.store.keep(message, Instant::now() + Duration::from_secs(20)).await.unwrap()
+    async fn keep_message(&self, message: NewMessage) -> Receipt {
+        self.store.ingest().keep(message, Instant::now() + Duration::from_secs(20)).await.unwrap()
     }
 
     async fn left(&self) -> usize {
@@ -62,7 +68,7 @@ impl Setup {
 
     async fn ids_left(&self) -> Vec<i64> {
         let filter = store::MessageFilter::default();
-        let page = self.store.messages(filter, store::Direction::OldestFirst, None, 100_000).await;
+        let page = self.store.reads().messages(filter, store::Direction::OldestFirst, None, 100_000).await;
         page.unwrap().messages.iter().map(|message| message.id).collect()
     }
 }
@@ -77,7 +83,7 @@ fn message(source: &str, age: Duration, body: &str, id: &str) -> NewMessage {
         query: None,
         remote_ip: IpAddr::V4(Ipv4Addr::LOCALHOST),
         headers: "{}".to_owned(),
-        content: Content::Json(Bytes::copy_from_slice(body.as_bytes())),
+        content: MessageContent::Json(Bytes::copy_from_slice(body.as_bytes())),
         body_sha256: digest(&SHA256, body.as_bytes()).as_ref().try_into().unwrap(),
         body_unsigned: false,
         owner: None,
@@ -93,7 +99,7 @@ fn cleaner(
 ) -> Cleaner {
     let of_sources = of_sources.iter().map(|(name, retention)| ((*name).to_owned(), *retention)).collect();
     let policy = Policy { of_sources, max_database_bytes, ..policy(retention) };
-    Cleaner::new(policy, Pace::Alone, NOW, Duration::ZERO)
+    Cleaner::new(policy, CleanupPace::Alone, NOW, Duration::ZERO)
 }
 
 fn policy(retention: Retention) -> Policy {
@@ -118,9 +124,10 @@ fn messages_older_than_the_retention_go_and_younger_ones_stay() {
         setup.keep("acme", 7 * DAY + Duration::from_micros(1), "1").await;
         setup.keep("acme", 7 * DAY, "2").await;
         setup.keep("acme", Duration::ZERO, "3").await;
-        let outcome =
-            cleaner(Retention::For(7 * DAY), &[], None).run_once(&setup.store, NOW, Duration::ZERO).await;
-        assert_eq!(outcome, Ok(Outcome { messages: 1, ..Outcome::default() }));
+        let outcome = cleaner(Retention::For(7 * DAY), &[], None)
+            .run_once(&setup.store.cleanup(), NOW, Duration::ZERO)
+            .await;
+        assert_eq!(outcome, Ok(CleanupOutcome { messages: 1, ..CleanupOutcome::default() }));
         assert_eq!(setup.left().await, 2);
     });
 }
@@ -134,8 +141,9 @@ fn a_source_has_its_own_retention_and_off_keeps_its_messages() {
             setup.keep(source, 30 * DAY, "1").await;
         }
         let own = [("short", Retention::For(DAY)), ("kept", Retention::Keep)];
-        let outcome =
-            cleaner(Retention::For(7 * DAY), &own, None).run_once(&setup.store, NOW, Duration::ZERO).await;
+        let outcome = cleaner(Retention::For(7 * DAY), &own, None)
+            .run_once(&setup.store.cleanup(), NOW, Duration::ZERO)
+            .await;
         assert_eq!(outcome.unwrap().messages, 3);
         assert_eq!(setup.left().await, 3);
     });
@@ -152,7 +160,7 @@ fn a_message_that_gets_old_later_goes_in_a_later_run() {
         let mut left = Vec::new();
         for hours in [0, 20, 22, 26] {
             let later = Duration::from_secs(3_600 * hours);
-            cleaner.run_once(&setup.store, NOW + later, later).await.unwrap();
+            cleaner.run_once(&setup.store.cleanup(), NOW + later, later).await.unwrap();
             left.push(setup.left().await);
         }
         assert_eq!(left, [5, 5, 3, 0]);
@@ -165,12 +173,12 @@ fn a_deleted_message_is_still_known_for_a_week() {
         let setup = Setup::new();
         setup.keep_with_id("acme", 2 * DAY, "1", "the id").await;
         let mut cleaner = cleaner(Retention::For(DAY), &[], None);
-        cleaner.run_once(&setup.store, NOW, Duration::ZERO).await.unwrap();
+        cleaner.run_once(&setup.store.cleanup(), NOW, Duration::ZERO).await.unwrap();
         assert_eq!(setup.left().await, 0);
-        cleaner.run_once(&setup.store, NOW + 6 * DAY, 6 * DAY).await.unwrap();
+        cleaner.run_once(&setup.store.cleanup(), NOW + 6 * DAY, 6 * DAY).await.unwrap();
         assert_eq!(
             setup.keep_with_id("acme", Duration::ZERO, "1", "the id").await,
-            Kept::Duplicate { of: 1 }
+            Receipt::Duplicate { of: 1 }
         );
     });
 }
@@ -180,8 +188,9 @@ fn a_message_whose_key_is_only_in_memory_is_not_deleted() {
     run(async {
         let setup = Setup::new();
         let message = setup.keep_one(DAY).await;
-        let step = setup.store.delete_messages(vec![message], store::Keeping::default()).await;
-        assert_eq!(step, Ok(Step { taken: 1, changed: 0 }));
+        let step =
+            setup.store.cleanup().delete_messages(vec![message], store::RetentionRule::default()).await;
+        assert_eq!(step, Ok(StepResult { taken: 1, changed: 0 }));
         assert_eq!(setup.left().await, 1);
     });
 }
@@ -194,13 +203,13 @@ fn above_the_size_limit_the_oldest_go_first_and_the_space_is_given_back() {
         for _ in 0..500 {
             setup.keep("acme", Duration::ZERO, &body).await;
         }
-        let (used, _) = setup.store.used_and_free_bytes().await.unwrap();
+        let (used, _) = setup.store.cleanup().used_and_free_bytes().await.unwrap();
         assert!(used > 9_000_000, "{used}");
         let mut cleaner = cleaner(Retention::Keep, &[], Some(4_000_000));
-        let outcome = cleaner.run_once(&setup.store, NOW, Duration::ZERO).await.unwrap();
+        let outcome = cleaner.run_once(&setup.store.cleanup(), NOW, Duration::ZERO).await.unwrap();
         assert!(outcome.messages > 200, "{outcome:?}");
         assert_eq!(setup.ids_left().await.last(), Some(&500));
-        let (used, free) = setup.store.used_and_free_bytes().await.unwrap();
+        let (used, free) = setup.store.cleanup().used_and_free_bytes().await.unwrap();
         assert!(used <= 4_000_000 && free <= 2_000_000, "{used} used, {free} free");
         setup.store.close(Duration::from_secs(10)).await;
         assert!(setup.store.stats().database_bytes < 6_500_000, "{:?}", setup.store.stats());
@@ -214,12 +223,12 @@ fn nothing_is_deleted_when_the_clock_has_jumped_until_a_person_confirms() {
         setup.keep("acme", Duration::ZERO, "1").await;
         let mut cleaner = cleaner(Retention::For(7 * DAY), &[], None);
         let later = NOW + 3_650 * DAY;
-        let outcome = cleaner.run_once(&setup.store, later, Duration::from_secs(60)).await.unwrap();
+        let outcome = cleaner.run_once(&setup.store.cleanup(), later, Duration::from_secs(60)).await.unwrap();
         assert!(outcome.paused.is_some());
         assert_eq!(setup.left().await, 1);
-        store::set_beside_the_service(setup.store.path(), CONFIRMED, &timestamp::to_text(later), later)
+        store::write_setting_offline(setup.store.path(), CONFIRMED, &timestamp::to_text(later), later)
             .unwrap();
-        let outcome = cleaner.run_once(&setup.store, later, Duration::from_secs(61)).await.unwrap();
+        let outcome = cleaner.run_once(&setup.store.cleanup(), later, Duration::from_secs(61)).await.unwrap();
         assert_eq!(outcome.messages, 1);
     });
 }
@@ -231,10 +240,10 @@ fn a_restart_does_not_make_a_clock_right_that_had_jumped() {
         setup.keep("acme", Duration::ZERO, "1").await;
         let policy = || policy(Retention::For(7 * DAY));
         let later = NOW + 3_650 * DAY;
-        let mut before = Cleaner::new(policy(), Pace::Alone, NOW, Duration::ZERO);
-        assert!(before.run_once(&setup.store, later, DAY).await.unwrap().paused.is_some());
-        let mut restarted = Cleaner::new(policy(), Pace::Alone, later, DAY);
-        assert!(restarted.run_once(&setup.store, later, DAY).await.unwrap().paused.is_some());
+        let mut before = Cleaner::new(policy(), CleanupPace::Alone, NOW, Duration::ZERO);
+        assert!(before.run_once(&setup.store.cleanup(), later, DAY).await.unwrap().paused.is_some());
+        let mut restarted = Cleaner::new(policy(), CleanupPace::Alone, later, DAY);
+        assert!(restarted.run_once(&setup.store.cleanup(), later, DAY).await.unwrap().paused.is_some());
         assert_eq!(setup.left().await, 1);
     });
 }
@@ -249,7 +258,7 @@ fn messages_are_deleted_while_others_keep_coming() {
         let mut cleaner = cleaner(Retention::For(7 * DAY), &[], None);
         let mut is_done = false;
         let cleaned = async {
-            let outcome = cleaner.run_once(&setup.store, NOW, Duration::ZERO).await;
+            let outcome = cleaner.run_once(&setup.store.cleanup(), NOW, Duration::ZERO).await;
             outcome.map(|outcome| outcome.messages)
         };
         let mut cleaned = std::pin::pin!(cleaned);
@@ -274,13 +283,13 @@ fn a_clock_set_back_over_a_restart_is_noticed_and_an_old_confirmation_does_not_c
         let setup = Setup::new();
         setup.keep("acme", 30 * DAY, "1").await;
         let keep = Retention::For(60 * DAY);
-        cleaner(keep, &[], None).run_once(&setup.store, NOW, Duration::ZERO).await.unwrap();
+        cleaner(keep, &[], None).run_once(&setup.store.cleanup(), NOW, Duration::ZERO).await.unwrap();
         let earlier = NOW - 2 * DAY;
         let old = NOW - 20 * DAY;
-        store::set_beside_the_service(setup.store.path(), CONFIRMED, &timestamp::to_text(old), old).unwrap();
+        store::write_setting_offline(setup.store.path(), CONFIRMED, &timestamp::to_text(old), old).unwrap();
         let policy = policy(Retention::For(DAY));
-        let mut restarted = Cleaner::new(policy, Pace::Alone, earlier, Duration::ZERO);
-        let outcome = restarted.run_once(&setup.store, earlier, Duration::ZERO).await.unwrap();
+        let mut restarted = Cleaner::new(policy, CleanupPace::Alone, earlier, Duration::ZERO);
+        let outcome = restarted.run_once(&setup.store.cleanup(), earlier, Duration::ZERO).await.unwrap();
         assert!(outcome.paused.is_some());
         assert_eq!(setup.left().await, 1);
     });

@@ -2,7 +2,7 @@
 
 use super::deliveries::settle;
 use super::*;
-use crate::store::{Next, Origin, Settlement, TargetKind, behind};
+use crate::store::{Disposition, Origin, Settlement, TargetKind, test_support};
 
 const LIMIT: u64 = 4_000_000;
 const BODY_BYTES: usize = 20_000;
@@ -17,13 +17,13 @@ impl Setup {
         let mut ids = Vec::new();
         for _ in 0..count {
             self.number.set(self.number.get() + 1);
-            let asking = Asking { request: "paid?".to_owned(), most_awaiting: Some(1_000) };
+            let asking = ConfirmationRequest { request: "paid?".to_owned(), max_awaiting: Some(1_000) };
             let message = NewMessage {
                 asking: Some(asking),
                 ..message("mollie", Duration::ZERO, &body(), &format!("id {}", self.number.get()))
             };
             match self.keep_message(message).await {
-                Kept::New { id } => ids.push(id),
+                Receipt::New { id } => ids.push(id),
                 other => panic!("{other:?}"),
             }
         }
@@ -36,7 +36,7 @@ fn limited() -> Cleaner {
 }
 
 async fn make_room(cleaner: &mut Cleaner, setup: &Setup, later: Duration) -> usize {
-    cleaner.make_room(&setup.store, NOW + later, later).await.unwrap().messages
+    cleaner.make_room(&setup.store.cleanup(), NOW + later, later).await.unwrap().messages
 }
 
 #[test]
@@ -44,7 +44,7 @@ fn settled_messages_make_room_before_newer_ones() {
     for settlement in [Settlement::Confirmed, Settlement::Refused] {
         run(async {
             let (setup, mut cleaner) = (Setup::new(), limited());
-            cleaner.run_once(&setup.store, NOW, Duration::ZERO).await.unwrap();
+            cleaner.run_once(&setup.store.cleanup(), NOW, Duration::ZERO).await.unwrap();
             let awaiting = setup.keep_awaiting(250).await;
             assert_eq!(make_room(&mut cleaner, &setup, Duration::ZERO).await, 0);
             assert_eq!(setup.store.ready(), Err(Unavailable::DatabaseFull));
@@ -66,11 +66,11 @@ fn settled_messages_make_room_before_newer_ones() {
 fn message_asked_about_again_stays() {
     run(async {
         let (setup, mut cleaner) = (Setup::new(), limited());
-        cleaner.run_once(&setup.store, NOW, Duration::ZERO).await.unwrap();
+        cleaner.run_once(&setup.store.cleanup(), NOW, Duration::ZERO).await.unwrap();
         let awaiting = setup.keep_awaiting(250).await;
         make_room(&mut cleaner, &setup, Duration::ZERO).await;
         settle(&setup, awaiting[0], Settlement::Again { at: timestamp::to_text(NOW + MINUTE) }, NOW).await;
-        assert_eq!(setup.store.take_settlements().messages, [0_i64; 0]);
+        assert_eq!(setup.store.cleanup().take_settlements().messages, [0_i64; 0]);
         settle(&setup, awaiting[0], Settlement::Confirmed, NOW + MINUTE).await;
         assert_eq!(make_room(&mut cleaner, &setup, 2 * MINUTE).await, 1);
     });
@@ -81,13 +81,13 @@ fn settled_message_makes_room_after_restart() {
     run(async {
         let setup = Setup::new();
         let awaiting = setup.keep_awaiting(250).await;
-        limited().run_once(&setup.store, NOW, Duration::ZERO).await.unwrap();
+        limited().run_once(&setup.store.cleanup(), NOW, Duration::ZERO).await.unwrap();
         for id in &awaiting {
             settle(&setup, *id, Settlement::Confirmed, NOW).await;
         }
         // What was only in memory is gone.
-        setup.store.take_settlements();
-        let outcome = limited().run_once(&setup.store, NOW + MINUTE, MINUTE).await.unwrap();
+        setup.store.cleanup().take_settlements();
+        let outcome = limited().run_once(&setup.store.cleanup(), NOW + MINUTE, MINUTE).await.unwrap();
         assert!(outcome.messages > 40 && setup.store.ready().is_ok(), "{outcome:?}");
     });
 }
@@ -101,16 +101,16 @@ fn delivery_that_ends_after_clock_is_set_back_frees_its_message() {
             let target = setup.target(TargetKind::Http, Origin::Api).await;
             let mut cleaner = cleaner(retention, &[], limit);
             let old = NewMessage { received_at: NOW - 300 * DAY, ..message("acme", DAY, &body(), "old") };
-            assert_eq!(setup.keep_message(old).await, Kept::New { id: 1 });
+            assert_eq!(setup.keep_message(old).await, Receipt::New { id: 1 });
             let mut deliveries = vec![setup.deliver(1, target, NOW).await];
             for id in setup.keep_large(250).await {
                 deliveries.push(setup.deliver(id, target, NOW).await);
             }
-            cleaner.run_once(&setup.store, NOW, Duration::ZERO).await.unwrap();
+            cleaner.run_once(&setup.store.cleanup(), NOW, Duration::ZERO).await.unwrap();
             // Wall time at uptime `u` is `NOW + u - set_back` from here on.
-            setup.attempt(deliveries[0], Next::Delivered, NOW + MINUTE - set_back).await;
+            setup.attempt(deliveries[0], Disposition::Delivered, NOW + MINUTE - set_back).await;
             let now = NOW + 10 * MINUTE - set_back;
-            let outcome = cleaner.run_once(&setup.store, now, 10 * MINUTE).await.unwrap();
+            let outcome = cleaner.run_once(&setup.store.cleanup(), now, 10 * MINUTE).await.unwrap();
             assert_eq!(outcome.messages, 1, "{limit:?}");
             assert_eq!(setup.ids_left().await.first(), Some(&2));
         });
@@ -121,14 +121,14 @@ fn delivery_that_ends_after_clock_is_set_back_frees_its_message() {
 fn failed_deletion_is_tried_again_by_the_next_run() {
     run(async {
         let (setup, mut cleaner) = (Setup::new(), limited());
-        cleaner.run_once(&setup.store, NOW, Duration::ZERO).await.unwrap();
+        cleaner.run_once(&setup.store.cleanup(), NOW, Duration::ZERO).await.unwrap();
         let ids = setup.keep_large(250).await;
-        behind::change(
+        test_support::change(
             setup.store.path(),
             "CREATE TRIGGER full BEFORE DELETE ON messages BEGIN SELECT RAISE(ABORT, 'full'); END",
         );
-        cleaner.make_room(&setup.store, NOW, MINUTE).await.unwrap_err();
-        behind::change(setup.store.path(), "DROP TRIGGER full");
+        cleaner.make_room(&setup.store.cleanup(), NOW, MINUTE).await.unwrap_err();
+        test_support::change(setup.store.path(), "DROP TRIGGER full");
         let deleted = make_room(&mut cleaner, &setup, 2 * MINUTE).await;
         assert!(deleted > 40, "{deleted}");
         assert_eq!(setup.ids_left().await, ids[deleted..], "the oldest go first");
@@ -139,15 +139,16 @@ fn failed_deletion_is_tried_again_by_the_next_run() {
 fn refused_message_wakes_the_clean_up() {
     run(async {
         let (setup, mut cleaner) = (Setup::new(), limited());
-        cleaner.run_once(&setup.store, NOW, Duration::ZERO).await.unwrap();
+        cleaner.run_once(&setup.store.cleanup(), NOW, Duration::ZERO).await.unwrap();
         setup.keep_awaiting(250).await;
         make_room(&mut cleaner, &setup, Duration::ZERO).await;
         // The writer does not know the limit here, so only the refusal can wake anything.
-        let wakes = || tokio::time::timeout(Duration::from_millis(20), setup.store.beyond_size_limit());
+        let cleanup = setup.store.cleanup();
+        let wakes = || tokio::time::timeout(Duration::from_millis(20), cleanup.beyond_size_limit());
         assert!(wakes().await.is_err());
         let until = Instant::now() + Duration::from_secs(20);
-        let refused = setup.store.keep(message("acme", Duration::ZERO, "1", "refused"), until).await;
-        assert_eq!(refused, Err(Unavailable::DatabaseFull));
+        let refused = setup.store.ingest().keep(message("acme", Duration::ZERO, "1", "refused"), until).await;
+        assert_eq!(refused, Err(Unavailable::DatabaseFull.into()));
         assert!(wakes().await.is_ok());
     });
 }

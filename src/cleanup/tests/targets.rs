@@ -2,23 +2,23 @@
 
 use super::*;
 use crate::store::{
-    DeliveryState, MessageFilter, NewReplay, Next, Origin, ReplayStep, TargetKind, TargetState,
+    DeliveryState, Disposition, MessageFilter, NewReplay, Origin, ReplayStep, TargetKind, TargetState,
 };
 
 impl Setup {
     async fn set_state(&self, target: i64, state: TargetState, reason: Option<&str>, at: OffsetDateTime) {
         let reason = reason.map(str::to_owned);
-        self.store.set_target_state(target, state, reason, at).await.unwrap().unwrap();
+        self.store.target_registry().set_target_state(target, state, reason, at).await.unwrap();
     }
 
     async fn outcome_of(&self, delivery: i64) -> (DeliveryState, Option<String>) {
-        let delivery = self.store.delivery(delivery).await.unwrap().unwrap();
+        let delivery = self.store.reads().delivery(delivery).await.unwrap().unwrap();
         (delivery.state, delivery.outcome)
     }
 }
 
-async fn run_at(cleaner: &mut Cleaner, setup: &Setup, later: Duration) -> Outcome {
-    cleaner.run_once(&setup.store, NOW + later, later).await.unwrap()
+async fn run_at(cleaner: &mut Cleaner, setup: &Setup, later: Duration) -> CleanupOutcome {
+    cleaner.run_once(&setup.store.cleanup(), NOW + later, later).await.unwrap()
 }
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -45,11 +45,11 @@ fn deliveries_to_an_inactive_target_die_after_a_week_and_say_why() {
             let late = setup.deliver(second, target, NOW + DAY).await;
             setup.set_state(target, state, reason, NOW).await;
             let mut cleaner = cleaner(Retention::Keep, &[], None);
-            assert_eq!(run_at(&mut cleaner, &setup, 7 * DAY).await.buried, 0);
-            assert_eq!(run_at(&mut cleaner, &setup, 7 * DAY + MINUTE).await.buried, 1);
+            assert_eq!(run_at(&mut cleaner, &setup, 7 * DAY).await.discarded, 0);
+            assert_eq!(run_at(&mut cleaner, &setup, 7 * DAY + MINUTE).await.discarded, 1);
             assert_eq!(setup.outcome_of(early).await, (DeliveryState::Dead, Some(says.to_owned())));
             assert_eq!(setup.outcome_of(late).await.0, DeliveryState::Pending);
-            assert_eq!(run_at(&mut cleaner, &setup, 8 * DAY + MINUTE).await.buried, 1);
+            assert_eq!(run_at(&mut cleaner, &setup, 8 * DAY + MINUTE).await.discarded, 1);
         }
     });
 }
@@ -64,7 +64,7 @@ fn deliveries_to_an_active_target_wait_however_old_they_are() {
         setup.set_state(target, TargetState::Paused, None, NOW).await;
         setup.set_state(target, TargetState::Active, None, NOW + 6 * DAY).await;
         let mut cleaner = cleaner(Retention::Keep, &[], None);
-        assert_eq!(run_at(&mut cleaner, &setup, 20 * DAY).await.buried, 0);
+        assert_eq!(run_at(&mut cleaner, &setup, 20 * DAY).await.discarded, 0);
         assert_eq!(setup.state(delivery).await, Some(DeliveryState::Pending));
     });
 }
@@ -75,10 +75,10 @@ fn very_many_waiting_deliveries_die_in_one_run() {
         let setup = Setup::new();
         let target = setup.target(TargetKind::Http, Origin::Api).await;
         let message = setup.keep_one(Duration::ZERO).await;
-        setup.store.deliver_again(message, vec![target; 5_000], NOW).await.unwrap().unwrap();
+        setup.store.delivery_queue().deliver_again(message, vec![target; 5_000], NOW).await.unwrap().unwrap();
         setup.set_state(target, TargetState::Paused, None, NOW).await;
         let mut cleaner = cleaner(Retention::Keep, &[], None);
-        assert_eq!(run_at(&mut cleaner, &setup, 8 * DAY).await.buried, 5_000);
+        assert_eq!(run_at(&mut cleaner, &setup, 8 * DAY).await.discarded, 5_000);
     });
 }
 
@@ -90,7 +90,7 @@ fn the_row_of_a_removed_target_goes_after_its_last_delivery() {
         let unused = setup.target(TargetKind::Http, Origin::Api).await;
         let message = setup.keep_one(Duration::ZERO).await;
         let delivery = setup.deliver(message, used, NOW).await;
-        setup.attempt(delivery, Next::Delivered, NOW + 3 * DAY).await;
+        setup.attempt(delivery, Disposition::Delivered, NOW + 3 * DAY).await;
         for target in [used, unused] {
             setup.set_state(target, TargetState::Removed, None, NOW).await;
         }
@@ -98,7 +98,7 @@ fn the_row_of_a_removed_target_goes_after_its_last_delivery() {
         let mut left = Vec::new();
         for days in [6, 8, 11, 12] {
             run_at(&mut cleaner, &setup, days * DAY).await;
-            let is_left = async |target| setup.store.target(target).await.unwrap().is_some();
+            let is_left = async |target| setup.store.reads().target(target).await.unwrap().is_some();
             left.push((is_left(used).await, is_left(unused).await));
         }
         assert_eq!(left, [(true, true), (true, false), (false, false), (false, false)]);
@@ -111,10 +111,10 @@ fn a_target_made_for_a_replay_is_removed_a_day_after_it_had_nothing_to_do() {
         let setup = Setup::new();
         let target = setup.target(TargetKind::Http, Origin::Replay).await;
         let message = setup.keep_one(Duration::ZERO).await;
-        let state = async || setup.store.target(target).await.unwrap().unwrap().state;
+        let state = async || setup.store.reads().target(target).await.unwrap().unwrap().state;
         let replay =
             NewReplay { filter: MessageFilter::default(), target: Some(target), rate: 1, through: None };
-        let replay = setup.store.create_replay(replay, NOW).await.unwrap();
+        let replay = setup.store.delivery_queue().create_replay(replay, NOW).await.unwrap();
         let mut cleaner = cleaner(Retention::Keep, &[], None);
         for days in [0, 2] {
             run_at(&mut cleaner, &setup, days * DAY).await;
@@ -128,13 +128,13 @@ fn a_target_made_for_a_replay_is_removed_a_day_after_it_had_nothing_to_do() {
             is_of_dead: false,
             is_last: true,
         };
-        assert_eq!(setup.store.step_replay(step, NOW + 2 * DAY).await, Ok(true));
+        assert_eq!(setup.store.delivery_queue().step_replay(step, NOW + 2 * DAY).await, Ok(true));
         for days in [3, 5] {
             run_at(&mut cleaner, &setup, days * DAY).await;
         }
         assert_eq!(state().await, TargetState::Active, "its delivery is pending");
-        let delivery = setup.store.deliveries(Default::default(), None, 10).await.unwrap().0[0].id;
-        setup.attempt(delivery, Next::Delivered, NOW + 5 * DAY).await;
+        let delivery = setup.store.reads().deliveries(Default::default(), None, 10).await.unwrap().0[0].id;
+        setup.attempt(delivery, Disposition::Delivered, NOW + 5 * DAY).await;
         run_at(&mut cleaner, &setup, 5 * DAY + MINUTE).await;
         run_at(&mut cleaner, &setup, 6 * DAY).await;
         assert_eq!(state().await, TargetState::Active);
@@ -147,18 +147,22 @@ fn a_target_made_for_a_replay_is_removed_a_day_after_it_had_nothing_to_do() {
 fn what_nobody_listened_to_keeps_no_message_and_a_listener_is_gone_after_a_month() {
     run(async {
         let setup = Setup::new();
-        let opened =
-            setup.store.open_listener("laptop".to_owned(), Vec::new(), None, NOW).await.unwrap().unwrap();
+        let opened = setup
+            .store
+            .listener_registry()
+            .open_listener("laptop".to_owned(), Vec::new(), None, NOW)
+            .await
+            .unwrap();
         let message = setup.keep_one(Duration::ZERO).await;
         let delivery = setup.deliver(message, opened.target, NOW).await;
-        setup.store.set_listener_connected(opened.target, false, NOW).await.unwrap();
+        setup.store.listener_registry().set_listener_connected(opened.target, false, NOW).await.unwrap();
         let mut cleaner = cleaner(Retention::For(DAY), &[], None);
         assert_eq!(run_at(&mut cleaner, &setup, 7 * DAY).await.messages, 0);
         let outcome = run_at(&mut cleaner, &setup, 7 * DAY + MINUTE).await;
-        assert_eq!((outcome.buried, outcome.messages), (1, 1), "{:?}", setup.state(delivery).await);
-        assert_eq!(setup.store.listeners().await.unwrap().len(), 1);
+        assert_eq!((outcome.discarded, outcome.messages), (1, 1), "{:?}", setup.state(delivery).await);
+        assert_eq!(setup.store.reads().listeners().await.unwrap().len(), 1);
         run_at(&mut cleaner, &setup, 30 * DAY + MINUTE).await;
-        assert_eq!(setup.store.listeners().await.unwrap().len(), 0);
+        assert_eq!(setup.store.reads().listeners().await.unwrap().len(), 0);
     });
 }
 
@@ -168,14 +172,14 @@ fn replays_that_are_over_are_forgotten_after_a_month() {
         let setup = Setup::new();
         for _ in 0..2 {
             let replay = NewReplay { filter: MessageFilter::default(), target: None, rate: 1, through: None };
-            setup.store.create_replay(replay, NOW).await.unwrap();
+            setup.store.delivery_queue().create_replay(replay, NOW).await.unwrap();
         }
-        assert_eq!(setup.store.cancel_replay(1, NOW).await, Ok(true));
+        assert_eq!(setup.store.delivery_queue().cancel_replay(1, NOW).await, Ok(true));
         let mut cleaner = cleaner(Retention::Keep, &[], None);
         let mut left = Vec::new();
         for days in [29, 31] {
             run_at(&mut cleaner, &setup, days * DAY).await;
-            let replays = setup.store.replays(None, 10).await.unwrap();
+            let replays = setup.store.reads().replays(None, 10).await.unwrap();
             left.push(replays.iter().map(|replay| replay.id).collect::<Vec<_>>());
         }
         assert_eq!(left, [vec![2, 1], vec![2]]);

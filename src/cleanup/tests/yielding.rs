@@ -13,8 +13,13 @@ impl Setup {
     }
 
     async fn listener_to(&self, name: &str, events: Vec<Pattern>, is_connected: bool) -> i64 {
-        let opened = self.store.open_listener(name.to_owned(), events, None, NOW).await.unwrap().unwrap();
-        self.store.set_listener_connected(opened.target, is_connected, NOW).await.unwrap();
+        let opened =
+            self.store.listener_registry().open_listener(name.to_owned(), events, None, NOW).await.unwrap();
+        self.store
+            .listener_registry()
+            .set_listener_connected(opened.target, is_connected, NOW)
+            .await
+            .unwrap();
         opened.target
     }
 
@@ -30,29 +35,29 @@ impl Setup {
     /// The pending deliveries of each target that holds messages above the size limit.
     async fn holders(&self) -> Vec<u64> {
         let paused_before = timestamp::to_text(NOW - DAY);
-        let holders = self.store.room_holders(paused_before.clone()).await.unwrap();
-        assert_eq!(self.store.is_room_held(paused_before).await.unwrap(), !holders.is_empty());
+        let holders = self.store.cleanup().room_holders(paused_before.clone()).await.unwrap();
+        assert_eq!(self.store.cleanup().is_room_held(paused_before).await.unwrap(), !holders.is_empty());
         holders.iter().map(|one| one.pending).collect()
     }
 
     async fn in_state(&self, state: TargetState, origin: Origin, since: OffsetDateTime) -> i64 {
         let target = self.target(TargetKind::Http, origin).await;
-        self.store.set_target_state(target, state, None, since).await.unwrap().unwrap();
+        self.store.target_registry().set_target_state(target, state, None, since).await.unwrap();
         target
     }
 
     /// More than fits, all pending for these targets; whether a message is refused then.
     async fn is_full_with(&self, targets: &[i64]) -> bool {
         let mut cleaner = cleaner(Retention::Keep, &[], Some(LIMIT));
-        cleaner.run_once(&self.store, NOW, Duration::ZERO).await.unwrap();
+        cleaner.run_once(&self.store.cleanup(), NOW, Duration::ZERO).await.unwrap();
         let body = format!("\"{}\"", "x".repeat(20_000));
         for _ in 0..250 {
-            let Kept::New { id } = self.keep("acme", Duration::ZERO, &body).await else {
+            let Receipt::New { id } = self.keep("acme", Duration::ZERO, &body).await else {
                 panic!("it is new")
             };
-            self.store.deliver_again(id, targets.to_vec(), NOW).await.unwrap().unwrap();
+            self.store.delivery_queue().deliver_again(id, targets.to_vec(), NOW).await.unwrap().unwrap();
         }
-        cleaner.make_room(&self.store, NOW, Duration::ZERO).await.unwrap();
+        cleaner.make_room(&self.store.cleanup(), NOW, Duration::ZERO).await.unwrap();
         self.store.ready() == Err(Unavailable::DatabaseFull)
     }
 }
@@ -90,15 +95,15 @@ fn expendable_targets_yield_and_others_do_not() {
                 // Its pending deliveries were made before.
                 let mut cleaner = cleaner(Retention::Keep, &[], Some(LIMIT));
                 assert!(setup.is_full_with(&[target]).await);
-                setup.store.set_target_state(target, undeclared, None, NOW).await.unwrap().unwrap();
-                cleaner.run_once(&setup.store, NOW, Duration::ZERO).await.unwrap();
+                setup.store.target_registry().set_target_state(target, undeclared, None, NOW).await.unwrap();
+                cleaner.run_once(&setup.store.cleanup(), NOW, Duration::ZERO).await.unwrap();
                 assert_eq!(setup.store.ready(), Ok(()));
             } else {
                 assert_eq!(setup.is_full_with(&[target]).await, !yields, "{what}");
             }
             let left = setup.ids_left().await;
             assert_eq!(setup.holders().await.is_empty(), yields, "{what}");
-            let (used, _) = setup.store.used_and_free_bytes().await.unwrap();
+            let (used, _) = setup.store.cleanup().used_and_free_bytes().await.unwrap();
             assert!(left.contains(&250), "{what}: the newest stays");
             assert_eq!((left.contains(&1), used <= LIMIT), (!yields, yields), "{what}");
             // No more than it takes: what is left nearly fills it.
@@ -144,8 +149,8 @@ fn steady_sender_is_never_refused_for_absent_listeners() {
             setup.keep("acme", Duration::ZERO, &body).await;
         }
         let policy = Policy { max_database_bytes: Some(LIMIT), ..policy(Retention::Keep) };
-        let mut cleaner = Cleaner::new(policy, Pace::BesideMessages, NOW, Duration::ZERO);
-        cleaner.run_once(&setup.store, NOW, Duration::ZERO).await.unwrap();
+        let mut cleaner = Cleaner::new(policy, CleanupPace::BesideMessages, NOW, Duration::ZERO);
+        cleaner.run_once(&setup.store.cleanup(), NOW, Duration::ZERO).await.unwrap();
         let send = async {
             loop {
                 // Fails when the message is refused.
@@ -157,7 +162,8 @@ fn steady_sender_is_never_refused_for_absent_listeners() {
             let mut dropped = 0;
             for _ in 0..4 {
                 let began = Instant::now();
-                dropped += cleaner.make_room(&setup.store, NOW, Duration::ZERO).await.unwrap().messages;
+                dropped +=
+                    cleaner.make_room(&setup.store.cleanup(), NOW, Duration::ZERO).await.unwrap().messages;
                 assert!(began.elapsed() < Duration::from_secs(5), "other work never gets its turn");
             }
             assert!(dropped > 0);
@@ -185,18 +191,23 @@ fn absent_targets_keep_old_messages_until_disk_is_short() {
         }
         let young = setup.keep_one(6 * DAY).await;
         setup.deliver(young, away, NOW).await;
-        setup.store.set_target_state(undeclared, TargetState::Removed, None, NOW).await.unwrap().unwrap();
+        setup
+            .store
+            .target_registry()
+            .set_target_state(undeclared, TargetState::Removed, None, NOW)
+            .await
+            .unwrap();
         let mut cleaner = cleaner(Retention::For(7 * DAY), &[], None);
-        cleaner.run_once(&setup.store, NOW, Duration::ZERO).await.unwrap();
+        cleaner.run_once(&setup.store.cleanup(), NOW, Duration::ZERO).await.unwrap();
         assert_eq!(setup.left().await, 5, "the disk has space");
 
         let setup = setup.reopen_with_min_free(u64::MAX / 4).await;
-        setup.store.set_listener_connected(here, true, NOW).await.unwrap();
-        cleaner.run_once(&setup.store, NOW + MINUTE, MINUTE).await.unwrap();
+        setup.store.listener_registry().set_listener_connected(here, true, NOW).await.unwrap();
+        cleaner.run_once(&setup.store.cleanup(), NOW + MINUTE, MINUTE).await.unwrap();
         assert_eq!(setup.ids_left().await, [ids[0], ids[2], young]);
 
-        setup.store.set_listener_connected(here, false, NOW + MINUTE).await.unwrap();
-        cleaner.run_once(&setup.store, NOW + 2 * MINUTE, 2 * MINUTE).await.unwrap();
+        setup.store.listener_registry().set_listener_connected(here, false, NOW + MINUTE).await.unwrap();
+        cleaner.run_once(&setup.store.cleanup(), NOW + 2 * MINUTE, 2 * MINUTE).await.unwrap();
         assert_eq!(setup.ids_left().await, [ids[0], young]);
     });
 }
@@ -208,11 +219,16 @@ fn removed_target_drops_what_is_pending_for_it() {
         let target = setup.target(TargetKind::Http, Origin::Api).await;
         let message = setup.keep_one(10 * DAY).await;
         let delivery = setup.deliver(message, target, NOW).await;
-        setup.store.set_target_state(target, TargetState::Removed, None, NOW).await.unwrap().unwrap();
+        setup
+            .store
+            .target_registry()
+            .set_target_state(target, TargetState::Removed, None, NOW)
+            .await
+            .unwrap();
         // As after a kill -9 between the removal and the drop.
         let mut cleaner = cleaner(Retention::For(DAY), &[], None);
-        let outcome = cleaner.run_once(&setup.store, NOW, Duration::ZERO).await.unwrap();
-        assert_eq!((outcome.buried, outcome.messages), (1, 1));
+        let outcome = cleaner.run_once(&setup.store.cleanup(), NOW, Duration::ZERO).await.unwrap();
+        assert_eq!((outcome.discarded, outcome.messages), (1, 1));
         assert_eq!(setup.state(delivery).await, None, "it goes with its message, which nothing keeps");
     });
 }

@@ -1,9 +1,9 @@
 //! Warnings about what proxies do to a source's requests.
 
-use crate::config::Source;
+use crate::config::SourceConfig;
 
 /// Header names that common proxies drop without a word.
-pub fn dropped_headers(source: &Source) -> Vec<String> {
+pub fn dropped_headers(source: &SourceConfig) -> Vec<String> {
     let names = source.verifier.header_names();
     let warning = |name: &String| Some(format!("source {}: {}", source.name, problem(name)?));
     names.iter().filter_map(warning).collect()

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use super::super::messages::seconds;
 use super::programs;
-use crate::config::{Config, Destination, Source, Target, target_rules};
+use crate::config::{Config, Destination, SourceConfig, TargetConfig, target_rules};
 use crate::store::{DeliveryOrdering, IdleTarget, Pattern, TargetKind};
 
 /// Ends of names that the public name system does not have.
@@ -15,7 +15,7 @@ const PRIVATE_ENDS: [&str; 6] = [".localhost", ".local", ".internal", ".lan", ".
 const MANY_PENDING: u64 = 1_000;
 
 /// A few lines on a target, without what may be secret.
-pub fn describe(target: &Target) -> String {
+pub fn describe(target: &TargetConfig) -> String {
     let settings = &target.settings;
     let kind = match target.destination {
         Destination::Http(_) => "URL",
@@ -38,7 +38,7 @@ pub fn describe(target: &Target) -> String {
 }
 
 /// With what the app must be given: libraries of Standard Webhooks take the `whsec_` form alone.
-fn signed(target: &Target) -> String {
+fn signed(target: &TargetConfig) -> String {
     let Some(newest) = target.secrets.first() else { return "no".to_owned() };
     let how = match target.secrets.len() {
         1 => "yes".to_owned(),
@@ -55,7 +55,7 @@ fn signed(target: &Target) -> String {
     }
 }
 
-fn pace(target: &Target) -> String {
+fn pace(target: &TargetConfig) -> String {
     let settings = &target.settings;
     let order = match settings.ordering {
         DeliveryOrdering::Any => format!("{} at the same time", settings.concurrency),
@@ -99,7 +99,7 @@ pub fn warnings(config: &Config, search_path: &[PathBuf]) -> Vec<String> {
 }
 
 /// Patterns of one source that none of its messages can match.
-fn unknown_events(config: &Config, target: &Target) -> Vec<String> {
+fn unknown_events(config: &Config, target: &TargetConfig) -> Vec<String> {
     let mut warnings = Vec::new();
     let variable = target.events_variable();
     for pattern in &target.settings.events {
@@ -108,8 +108,9 @@ fn unknown_events(config: &Config, target: &Target) -> Vec<String> {
             warnings.push(format!("{variable}: {text} has a comma in it; separate events with spaces"));
             continue;
         }
-        let of_source =
-            |source: &&Source| text.strip_prefix(&source.name).is_some_and(|rest| rest.starts_with('.'));
+        let of_source = |source: &&SourceConfig| {
+            text.strip_prefix(&source.name).is_some_and(|rest| rest.starts_with('.'))
+        };
         let Some(source) = config.sources.iter().find(of_source) else { continue };
         if config.events.iter().any(|event| pattern.matches(event)) {
             continue;
@@ -168,7 +169,7 @@ pub fn idle(targets: &[IdleTarget]) -> Vec<String> {
     targets.iter().filter_map(warning).collect()
 }
 
-fn unwise_url(target: &Target, url: &str) -> Option<String> {
+fn unwise_url(target: &TargetConfig, url: &str) -> Option<String> {
     let url = url::Url::parse(url).ok()?;
     let has_secrets = !target.secrets.is_empty() || !target.headers.is_empty();
     if url.scheme() != "http" || !has_secrets || url.host().is_some_and(|host| is_private(&host)) {

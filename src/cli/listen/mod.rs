@@ -24,8 +24,8 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// While something does not work, it is said once in so many tries.
 const SAID_EVERY: u32 = 30;
 /// For the last acknowledgement, when it was asked to stop.
-const LAST_WORDS_WITHIN: Duration = Duration::from_secs(3);
-const MOST_NAME_CHARACTERS: usize = 64;
+const FINAL_ACK_TIMEOUT: Duration = Duration::from_secs(3);
+const MAX_NAME_CHARACTERS: usize = 64;
 
 /// From where, to where, and which messages.
 #[derive(Debug, clap::Args)]
@@ -102,7 +102,7 @@ async fn listen(
     let answered = queue.answered_now();
     if !answered.is_empty() {
         let last = post_acknowledgement(name, remote, &answered);
-        if !matches!(tokio::time::timeout(LAST_WORDS_WITHIN, last).await, Ok(Ok(()))) {
+        if !matches!(tokio::time::timeout(FINAL_ACK_TIMEOUT, last).await, Ok(Ok(()))) {
             say(&format!(
                 "{} answered messages could not be acknowledged: they will come again",
                 answered.len()
@@ -283,7 +283,7 @@ async fn post_acknowledgement(name: &str, remote: &Remote, answers: &[Answered])
 
 fn listener_name(text: &str) -> Result<String, String> {
     let fits = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-    if (1..=MOST_NAME_CHARACTERS).contains(&text.len()) && text.bytes().all(fits) {
+    if (1..=MAX_NAME_CHARACTERS).contains(&text.len()) && text.bytes().all(fits) {
         return Ok(text.to_owned());
     }
     Err("a name has 1 to 64 lower-case letters, digits and hyphens".to_owned())
@@ -301,7 +301,7 @@ fn host_name() -> Result<String, Failure> {
 fn name_from_host(host: &str) -> Option<String> {
     let first = host.split('.').next().unwrap_or_default().to_ascii_lowercase();
     let fits = |character: char| if character.is_ascii_alphanumeric() { character } else { '-' };
-    let name: String = first.chars().map(fits).take(MOST_NAME_CHARACTERS).collect();
+    let name: String = first.chars().map(fits).take(MAX_NAME_CHARACTERS).collect();
     let name = name.trim_matches('-');
     (!name.is_empty()).then(|| name.to_owned())
 }

@@ -10,11 +10,11 @@ use tokio::sync::Notify;
 use crate::cli::forward::Message;
 
 /// The service sends no more than 64 that are not acknowledged; after a lost connection they come again.
-const MOST_WAITING: usize = 256;
+const MAX_PENDING: usize = 256;
 /// What was acknowledged may still be on its way to us for the second time.
 const REMEMBERED: usize = 4_096;
 /// In one acknowledgement, each with the beginning of its answer.
-const MOST_ACKNOWLEDGED: usize = 100;
+const MAX_ACKNOWLEDGEMENTS: usize = 100;
 
 /// A delivery as the service sends it.
 #[derive(Debug, Deserialize)]
@@ -72,7 +72,7 @@ impl Queue {
 
     /// Adds a delivery, unless it is known; waits while there is no room.
     pub async fn add(&self, delivered: Delivered) {
-        while self.state.borrow().waiting.len() >= MOST_WAITING {
+        while self.state.borrow().waiting.len() >= MAX_PENDING {
             self.room.notified().await;
         }
         let mut state = self.state.borrow_mut();
@@ -119,7 +119,7 @@ impl Queue {
     }
 
     pub fn answered_now(&self) -> Vec<Answered> {
-        self.state.borrow().answered.iter().take(MOST_ACKNOWLEDGED).cloned().collect()
+        self.state.borrow().answered.iter().take(MAX_ACKNOWLEDGEMENTS).cloned().collect()
     }
 
     /// The service has written that.
@@ -213,7 +213,7 @@ mod tests {
                 queue.acknowledged(&ids(&queue.answered_now()));
             }
             assert_eq!(queue.state.borrow().known.len(), REMEMBERED);
-            for delivery in 0..MOST_WAITING as i64 {
+            for delivery in 0..MAX_PENDING as i64 {
                 queue.add(delivered(-1 - delivery)).await;
             }
             let more = queue.add(delivered(-9_999));

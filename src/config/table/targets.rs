@@ -1,6 +1,6 @@
 //! Rows of targets.
 
-use super::{Absent, Variable};
+use super::variable::{Absent, Variable};
 
 /// In the order of the documentation.
 pub const VARIABLES: &[Variable] = &[

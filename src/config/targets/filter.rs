@@ -2,7 +2,7 @@
 
 use crate::config::parse::shown;
 use crate::json::{Literal, is_number};
-use crate::store::{Condition, Filter};
+use crate::store::{Filter, PayloadCondition};
 
 const MAX_CONDITIONS: usize = 50;
 const MAX_VALUES: usize = 200;
@@ -29,7 +29,7 @@ pub fn check(filter: &Filter) -> Result<(), String> {
     filter.0.iter().try_for_each(check_condition)
 }
 
-fn check_condition(condition: &Condition) -> Result<(), String> {
+fn check_condition(condition: &PayloadCondition) -> Result<(), String> {
     let pointer = &condition.pointer;
     let escapes_are_good = pointer.split('~').skip(1).all(|rest| rest.starts_with(['0', '1']));
     if !(pointer.is_empty() || pointer.starts_with('/')) || !escapes_are_good {
@@ -60,7 +60,7 @@ fn from_json(text: &str) -> Result<Filter, String> {
     })
 }
 
-fn conditions(mut text: &str) -> Result<Vec<Condition>, String> {
+fn conditions(mut text: &str) -> Result<Vec<PayloadCondition>, String> {
     let mut conditions = Vec::new();
     while !text.is_empty() {
         let (condition, rest) = condition(text)?;
@@ -71,7 +71,7 @@ fn conditions(mut text: &str) -> Result<Vec<Condition>, String> {
 }
 
 /// The first condition, and what follows it.
-fn condition(text: &str) -> Result<(Condition, &str), String> {
+fn condition(text: &str) -> Result<(PayloadCondition, &str), String> {
     let (is_negated, place) = match text.strip_prefix('!') {
         Some(place) => (true, place),
         None => (false, text),
@@ -91,7 +91,8 @@ fn condition(text: &str) -> Result<(Condition, &str), String> {
             shown(pointer)
         ));
     }
-    let mut condition = Condition { pointer: pointer.to_owned(), equals: None, among: None, exists: None };
+    let mut condition =
+        PayloadCondition { pointer: pointer.to_owned(), equals: None, among: None, exists: None };
     let Some(values) = rest.strip_prefix('=') else {
         condition.exists = Some(!is_negated);
         return Ok((condition, rest));

@@ -30,7 +30,7 @@ const SIGNED: &str = "webhook-";
 
 /// `{"Authorization": "Bearer x"}`; names in lower case, in the order given.
 pub fn from_json(text: &str) -> Result<Vec<(String, Secret)>, String> {
-    let Fields(fields) = serde_json::from_str(text).map_err(|error| {
+    let HeaderList(fields) = serde_json::from_str(text).map_err(|error| {
         format!(
             "is no JSON object of texts like {{\"Authorization\": \"Bearer …\"}} (line {}, character {})",
             error.line(),
@@ -93,9 +93,9 @@ fn check_value(value: &str) -> Result<(), &'static str> {
 }
 
 /// A JSON object with its repeats, which a map would drop in silence.
-struct Fields(Vec<(String, String)>);
+struct HeaderList(Vec<(String, String)>);
 
-impl<'de> Deserialize<'de> for Fields {
+impl<'de> Deserialize<'de> for HeaderList {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_map(FieldsVisitor)
     }
@@ -104,18 +104,18 @@ impl<'de> Deserialize<'de> for Fields {
 struct FieldsVisitor;
 
 impl<'de> Visitor<'de> for FieldsVisitor {
-    type Value = Fields;
+    type Value = HeaderList;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("an object of texts")
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Fields, A::Error> {
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<HeaderList, A::Error> {
         let mut fields = Vec::new();
         while let Some(field) = map.next_entry()? {
             fields.push(field);
         }
-        Ok(Fields(fields))
+        Ok(HeaderList(fields))
     }
 }
 

@@ -1,4 +1,4 @@
-//! Targets that the environment declares: the raw values of one into a `Target` that cannot be wrong.
+//! Targets that the environment declares: the raw values of one into a `TargetConfig` that cannot be wrong.
 
 mod command;
 mod filter;
@@ -8,7 +8,7 @@ pub mod rules;
 use std::fmt;
 
 use super::noun::Noun;
-use super::values::{Draft, OwnValues, parse_default};
+use super::values::{OwnValues, ValueDraft, parse_default};
 use super::{names, parse};
 use crate::providers::Secret;
 use crate::store::{DeliveryOrdering, Pattern, TargetSettings};
@@ -19,7 +19,7 @@ const FOR_URLS_ALONE: [&str; 3] = ["SECRET", "HEADERS", "CONTENT_TYPE"];
 
 /// One declared target.
 #[derive(Debug)]
-pub struct Target {
+pub struct TargetConfig {
     /// Without the URL, which may hold a token.
     pub settings: TargetSettings,
     pub destination: Destination,
@@ -63,7 +63,7 @@ impl Destination {
     }
 }
 
-impl Target {
+impl TargetConfig {
     /// The variable that holds its patterns.
     pub fn events_variable(&self) -> String {
         format!("{}EVENTS", names::prefix(Noun::Target, &self.settings.name))
@@ -81,9 +81,9 @@ pub fn build(
     values: &OwnValues,
     known: &KnownEvents,
     problems: &mut Vec<String>,
-) -> Option<Target> {
+) -> Option<TargetConfig> {
     let before = problems.len();
-    let draft = Draft::new(Noun::Target, name, values);
+    let draft = ValueDraft::new(Noun::Target, name, values);
     let destination = draft.destination(problems);
     draft.refuse_what_a_command_has_not(problems);
     let settings = draft.settings(problems);
@@ -94,10 +94,10 @@ pub fn build(
         problems.push(format!("{variable}: {}", problem.problem));
     }
     let destination = destination.filter(|_| problems.len() == before)?;
-    Some(Target { settings, destination, secrets, headers })
+    Some(TargetConfig { settings, destination, secrets, headers })
 }
 
-impl Draft<'_> {
+impl ValueDraft<'_> {
     fn destination(&self, problems: &mut Vec<String>) -> Option<Destination> {
         match (self.values.get("URL"), self.values.get("EXEC")) {
             (Some(url), Some(command)) => {

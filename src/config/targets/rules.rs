@@ -14,7 +14,6 @@ pub use super::headers::check as check_headers;
 
 const MAX_NAME_CHARACTERS: usize = 64;
 const MAX_OWNER_CHARACTERS: usize = 200;
-const MAX_EVENT_CHARACTERS: usize = 200;
 const MAX_PATTERNS: usize = 100;
 /// A source's name, a type and an action have room.
 const MAX_PATTERN_CHARACTERS: usize = 300;
@@ -118,17 +117,17 @@ pub fn check_pattern(pattern: &str, sources: &[String], events: &[String]) -> Re
 
 /// A setting that breaks a rule.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Problem {
+pub struct SettingProblem {
     /// `name`, `owner`, `events`, `filter`, `url`, `concurrency` or `timeout`.
     pub field: &'static str,
     pub problem: String,
 }
 
 /// All rules on what can be set of a target; every problem that there is.
-pub fn check(settings: &TargetSettings, known: &KnownEvents) -> Vec<Problem> {
+pub fn check(settings: &TargetSettings, known: &KnownEvents) -> Vec<SettingProblem> {
     let mut problems = Vec::new();
     let mut note = |field, outcome: Result<(), String>| {
-        problems.extend(outcome.err().map(|problem| Problem { field, problem }));
+        problems.extend(outcome.err().map(|problem| SettingProblem { field, problem }));
     };
     note("name", check_name(&settings.name));
     note("owner", settings.owner.as_deref().map_or(Ok(()), check_owner));
@@ -210,21 +209,6 @@ fn check_timeout(timeout: Duration) -> Result<(), String> {
         0 => Err("is shorter than 1s; write at least that".to_owned()),
         _ if timeout > MAX_TIMEOUT => Err("is too long; the longest is 15m".to_owned()),
         _ => Ok(()),
-    }
-}
-
-/// The name of an event that the app may emit.
-///
-/// # Errors
-/// What is wrong with it.
-pub fn check_event(name: &str) -> Result<(), String> {
-    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-');
-    match !name.is_empty() && name.bytes().all(allowed) && name.len() <= MAX_EVENT_CHARACTERS {
-        true => Ok(()),
-        false => Err(format!(
-            "has {} for an event; a name is of A-Z, a-z, 0-9, _, . and -, and at most {MAX_EVENT_CHARACTERS} characters long",
-            shown(name)
-        )),
     }
 }
 

@@ -11,7 +11,7 @@ const NONE: (&str, &str) = ("CREEL_SOURCE_PAY_PROVIDER", "none");
 /// The rate and the most awaiting messages of the only source.
 fn bounds(config: &Config) -> (Option<Rate>, Option<u32>) {
     let source = &config.sources[0];
-    (source.rate, source.confirm.as_ref().and_then(|confirm| confirm.most_awaiting))
+    (source.rate, source.confirm.as_ref().and_then(|confirm| confirm.max_awaiting))
 }
 
 #[test]

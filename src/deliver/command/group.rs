@@ -53,7 +53,7 @@ impl Start {
     ///
     /// # Errors
     /// Why it does not, and what to do.
-    pub fn start(self) -> Result<Group, String> {
+    pub fn start(self) -> Result<ProcessGroup, String> {
         let Some((program, arguments)) = self.words.split_first() else {
             return Err("the target's EXEC names no program".to_owned());
         };
@@ -63,7 +63,7 @@ impl Start {
         let child = orphans::start(&mut command).map_err(|error| cannot_start(program, &error))?;
         let id = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
         let id = id.ok_or_else(|| format!("cannot start {program}: it has no process id"))?;
-        Ok(Group { child, id, exits: self.exits, is_reaped: false })
+        Ok(ProcessGroup { child, id, exits: self.exits, is_reaped: false })
     }
 }
 
@@ -101,7 +101,7 @@ fn cannot_start(program: &str, error: &io::Error) -> String {
 }
 
 /// A running command and what it has started.
-pub struct Group {
+pub struct ProcessGroup {
     child: Child,
     /// Of the leader and of the group. Until the leader is reaped, nobody else can get it.
     id: Pid,
@@ -109,7 +109,7 @@ pub struct Group {
     exits: Signals,
 }
 
-impl Group {
+impl ProcessGroup {
     pub fn take_pipes(&mut self) -> (Option<ChildStdin>, Option<ChildStdout>, Option<ChildStderr>) {
         (self.child.stdin.take(), self.child.stdout.take(), self.child.stderr.take())
     }
@@ -161,7 +161,7 @@ impl Group {
 }
 
 /// Nobody waits for it any more. The runtime reaps the leader.
-impl Drop for Group {
+impl Drop for ProcessGroup {
     fn drop(&mut self) {
         self.signal(Signal::KILL);
     }

@@ -2,14 +2,14 @@
 
 use serde_json::Value;
 
-use crate::deliver::attempt::Attempt;
+use crate::deliver::attempt::AttemptRequest;
 use crate::store::StoredMessage;
 
 /// Longer values are cut.
-const LONGEST_VALUE: usize = 4 << 10;
+const MAX_VALUE_BYTES: usize = 4 << 10;
 
 /// What is not known is empty.
-pub fn variables(attempt: &Attempt<'_>) -> Vec<(&'static str, String)> {
+pub fn variables(attempt: &AttemptRequest<'_>) -> Vec<(&'static str, String)> {
     let head = &attempt.message.head;
     let kind = head.event.strip_prefix(&head.source).and_then(|rest| rest.strip_prefix('.'));
     let or_empty = |value: &Option<String>| value.clone().unwrap_or_default();
@@ -53,7 +53,7 @@ fn header(message: &StoredMessage, name: &str) -> Option<String> {
 /// Without control characters: scripts print values, and terminals obey them. A NUL would end the value.
 fn cleaned(value: &str) -> String {
     let mut value: String = value.chars().filter(|character| !character.is_control()).collect();
-    value.truncate(super::output::boundary_before(&value, LONGEST_VALUE));
+    value.truncate(super::output::boundary_before(&value, MAX_VALUE_BYTES));
     value
 }
 
@@ -64,7 +64,7 @@ mod tests {
     #[test]
     fn values_lose_control_characters_and_what_is_too_long() {
         assert_eq!(cleaned("a\u{0}b\n\u{1b}[31mc\u{7f}\u{85} ü"), "ab[31mc ü");
-        assert_eq!(cleaned(&"ü".repeat(5_000)).len(), LONGEST_VALUE);
-        assert_eq!(cleaned(&format!("a{}", "ü".repeat(5_000))).len(), LONGEST_VALUE - 1);
+        assert_eq!(cleaned(&"ü".repeat(5_000)).len(), MAX_VALUE_BYTES);
+        assert_eq!(cleaned(&format!("a{}", "ü".repeat(5_000))).len(), MAX_VALUE_BYTES - 1);
     }
 }

@@ -15,13 +15,13 @@ const READ_AT_ONCE: usize = 16 << 10;
 
 /// What is kept of stdout and stderr together, in the order in which they came.
 #[derive(Debug, Default)]
-pub struct Output {
+pub struct CommandOutput {
     bytes: u64,
     beginning: Vec<u8>,
     end: VecDeque<u8>,
 }
 
-impl Output {
+impl CommandOutput {
     fn add(&mut self, bytes: &[u8]) {
         self.bytes += bytes.len() as u64;
         let room = EXCERPT_BYTES - self.beginning.len();
@@ -66,7 +66,7 @@ fn readable(bytes: &[u8]) -> String {
 }
 
 /// Reads to the end.
-pub async fn drain(pipe: Option<impl AsyncRead + Unpin>, output: &Mutex<Output>) {
+pub async fn drain(pipe: Option<impl AsyncRead + Unpin>, output: &Mutex<CommandOutput>) {
     let Some(mut pipe) = pipe else { return };
     let mut buffer = vec![0; READ_AT_ONCE];
     while let Ok(read @ 1..) = pipe.read(&mut buffer).await {
@@ -79,7 +79,7 @@ mod tests {
     use super::*;
 
     fn excerpt_of(parts: &[&[u8]]) -> Option<String> {
-        let mut output = Output::default();
+        let mut output = CommandOutput::default();
         parts.iter().for_each(|part| output.add(part));
         output.excerpt()
     }

@@ -8,12 +8,12 @@ use std::time::Instant;
 
 use super::*;
 use crate::config::command_environment;
-use crate::store::{MessageHead, Store, StoreOptions, StoredMessage};
+use crate::store::{MessageRow, Store, StoreOptions, StoredMessage};
 
 const LONG: Duration = Duration::from_secs(60);
 
 fn message(body: &[u8]) -> StoredMessage {
-    let head = MessageHead {
+    let head = MessageRow {
         id: 7,
         received_at: "2026-11-22T14:31:00.000000Z".to_owned(),
         source: "github".to_owned(),
@@ -43,10 +43,10 @@ fn in_runtime<T>(test: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(test)
 }
 
-async fn attempt(words: &[&str], body: &[u8], timeout: Duration) -> Attempted {
+async fn attempt(words: &[&str], body: &[u8], timeout: Duration) -> AttemptResult {
     let words: Vec<String> = words.iter().map(ToString::to_string).collect();
     let message = message(body);
-    let attempt = Attempt {
+    let attempt = AttemptRequest {
         message: &message,
         delivery: 8,
         number: 3,
@@ -57,16 +57,16 @@ async fn attempt(words: &[&str], body: &[u8], timeout: Duration) -> Attempted {
     run(&words, &command_environment(), &attempt).await
 }
 
-fn run_with(words: &[&str], body: &[u8], timeout: Duration) -> Attempted {
+fn run_with(words: &[&str], body: &[u8], timeout: Duration) -> AttemptResult {
     in_runtime(attempt(words, body, timeout))
 }
 
-fn shell(script: &str) -> Attempted {
+fn shell(script: &str) -> AttemptResult {
     run_with(&["sh", "-c", script], b"{}", LONG)
 }
 
-fn failed(is_target_ill: bool) -> Verdict {
-    Verdict::Failed { retry_after: None, is_target_ill }
+fn failed(is_target_ill: bool) -> AttemptVerdict {
+    AttemptVerdict::Failed { retry_after: None, is_target_ill }
 }
 
 fn process_in(text: &str) -> u32 {
@@ -94,15 +94,15 @@ fn eventually(what: &str, is_so: impl Fn() -> bool) {
 #[test]
 fn the_exit_code_says_what_becomes_of_the_delivery() {
     let rows = [
-        ("exit 0", Verdict::Delivered, Some(0), None),
+        ("exit 0", AttemptVerdict::Delivered, Some(0), None),
         ("exit 75", failed(false), Some(75), Some("exit code 75: it asks to be tried again")),
-        ("exit 1", Verdict::Final, Some(1), Some("exit code 1")),
-        ("exit 255", Verdict::Final, Some(255), Some("exit code 255")),
+        ("exit 1", AttemptVerdict::Final, Some(1), Some("exit code 1")),
+        ("exit 255", AttemptVerdict::Final, Some(255), Some("exit code 255")),
         ("kill -KILL $$", failed(false), None, Some("killed by signal 9")),
         ("kill -SEGV $$", failed(false), None, Some("killed by signal 11")),
     ];
     for (script, verdict, status, error) in rows {
-        let expected = Attempted { verdict, status, error: error.map(str::to_owned), excerpt: None };
+        let expected = AttemptResult { verdict, status, error: error.map(str::to_owned), excerpt: None };
         assert_eq!(shell(script), expected, "{script}");
     }
 }
@@ -149,7 +149,7 @@ fn the_environment_is_three_variables_and_what_there_is_to_know_of_the_message()
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("environment");
     let words = ["sh", "-c", "exec env -0 > \"$1\"", "sh", path.to_str().unwrap()];
-    assert_eq!(run_with(&words, b"", LONG).verdict, Verdict::Delivered);
+    assert_eq!(run_with(&words, b"", LONG).verdict, AttemptVerdict::Delivered);
     let text = std::fs::read_to_string(path).unwrap();
     let mut found: BTreeMap<&str, &str> =
         text.split_terminator('\0').map(|line| line.split_once('=').unwrap()).collect();
@@ -182,11 +182,11 @@ fn the_environment_is_three_variables_and_what_there_is_to_know_of_the_message()
 #[test]
 fn the_exact_body_arrives_on_stdin_and_comes_back_while_it_is_still_written() {
     let body: Vec<u8> = (0..10 << 20).map(|number: u32| number.to_le_bytes()[1] ^ 0x5a).collect();
-    assert_eq!(run_with(&["sh", "-c", "cat >/dev/null"], &body, LONG).verdict, Verdict::Delivered);
+    assert_eq!(run_with(&["sh", "-c", "cat >/dev/null"], &body, LONG).verdict, AttemptVerdict::Delivered);
     let digest = ring::digest::digest(&ring::digest::SHA256, &body);
     let expected: String = digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
     assert_eq!(run_with(&["sha256sum"], &body, LONG).excerpt.unwrap(), format!("{expected}  -\n"));
-    assert_eq!(run_with(&["cat"], &body, LONG).verdict, Verdict::Delivered);
+    assert_eq!(run_with(&["cat"], &body, LONG).verdict, AttemptVerdict::Delivered);
 }
 
 #[test]
@@ -194,14 +194,14 @@ fn a_command_that_does_not_read_its_stdin_has_not_failed_for_that() {
     let body = vec![b'x'; 10 << 20];
     for script in ["true", "exec <&-; echo closed", "sleep 0.2", "head -c 100000 >/dev/null"] {
         let attempted = run_with(&["sh", "-c", script], &body, LONG);
-        assert_eq!(attempted.verdict, Verdict::Delivered, "{script}");
+        assert_eq!(attempted.verdict, AttemptVerdict::Delivered, "{script}");
     }
 }
 
 #[test]
 fn a_huge_output_is_taken_and_little_of_it_kept() {
     let attempted = shell("echo begin; yes | head -c 100000000; echo the end; exit 1");
-    assert_eq!(attempted.verdict, Verdict::Final);
+    assert_eq!(attempted.verdict, AttemptVerdict::Final);
     let excerpt = attempted.excerpt.unwrap();
     assert!(excerpt.starts_with("begin\ny\n") && excerpt.ends_with("y\nthe end\n"), "{excerpt}");
     assert!(excerpt.len() <= 1_024);
@@ -235,7 +235,7 @@ fn a_command_may_clean_up_at_the_time_out_and_one_that_will_not_end_is_killed() 
 fn a_grandchild_that_holds_the_output_open_is_waited_for_a_second_and_killed() {
     let began = Instant::now();
     let attempted = shell("trap '' TERM; sleep 1000 & echo $!");
-    assert_eq!(attempted.verdict, Verdict::Delivered);
+    assert_eq!(attempted.verdict, AttemptVerdict::Delivered);
     assert!(began.elapsed() >= Duration::from_secs(1), "{:?}", began.elapsed());
     assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
     let grandchild = process_in(&attempted.excerpt.unwrap());
@@ -251,7 +251,7 @@ fn what_a_grandchild_writes_within_the_second_is_kept() {
 #[test]
 fn one_that_has_let_go_of_the_output_may_go_on() {
     let attempted = shell("sleep 1000 </dev/null >/dev/null 2>&1 & echo $!");
-    assert_eq!(attempted.verdict, Verdict::Delivered);
+    assert_eq!(attempted.verdict, AttemptVerdict::Delivered);
     let process = process_in(&attempted.excerpt.unwrap());
     assert!(is_alive(process));
     let process = rustix::process::Pid::from_raw(i32::try_from(process).unwrap()).unwrap();

@@ -6,7 +6,7 @@ use time::OffsetDateTime;
 
 use super::super::schedule::next_try_after;
 use crate::providers::ConfirmResult;
-use crate::store::{Asked, DueConfirmation, Settlement, timestamp};
+use crate::store::{ConfirmationOutcome, DueConfirmation, Settlement, timestamp};
 
 /// So often a provider has to say that it does not know something: it may hear of it later than we do.
 const UNKNOWN_IS_FINAL_AFTER: u32 = 3;
@@ -15,7 +15,7 @@ const MAX_REASON_CHARACTERS: usize = 300;
 
 /// What came of asking once.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Answer {
+pub enum ConfirmationAnswer {
     Confirmed(String),
     /// There is no such thing, for certain.
     Unknown(String),
@@ -28,7 +28,7 @@ pub enum Answer {
     Unaskable(String),
 }
 
-impl Answer {
+impl ConfirmationAnswer {
     pub fn not_yet(reason: impl Into<String>) -> Self {
         Self::NotYet { reason: reason.into(), retry_after: None }
     }
@@ -43,26 +43,31 @@ impl Answer {
 }
 
 /// What is written of it. `jitter` from -1 to 1.
-pub fn asked(due: &DueConfirmation, answer: Answer, now: OffsetDateTime, jitter: f64) -> Asked {
-    let was_asked = !matches!(answer, Answer::Unaskable(_));
+pub fn asked(
+    due: &DueConfirmation,
+    answer: ConfirmationAnswer,
+    now: OffsetDateTime,
+    jitter: f64,
+) -> ConfirmationOutcome {
+    let was_asked = !matches!(answer, ConfirmationAnswer::Unaskable(_));
     let tries = due.tries.saturating_add(u32::from(was_asked));
-    let unknowns = due.unknowns.saturating_add(u32::from(matches!(answer, Answer::Unknown(_))));
+    let unknowns = due.unknowns.saturating_add(u32::from(matches!(answer, ConfirmationAnswer::Unknown(_))));
     let again =
         |reason: String, retry_after: Option<Duration>| match next_try_after(tries, jitter, retry_after) {
             Some(pause) => (Settlement::Again { at: timestamp::to_text(now + pause) }, reason),
             None => (Settlement::Refused, format!("{reason}, after {tries} tries")),
         };
     let (settlement, reason) = match answer {
-        Answer::Confirmed(reason) => (Settlement::Confirmed, reason),
-        Answer::Unaskable(reason) => (Settlement::Refused, reason),
-        Answer::Unknown(reason) if unknowns >= UNKNOWN_IS_FINAL_AFTER => {
+        ConfirmationAnswer::Confirmed(reason) => (Settlement::Confirmed, reason),
+        ConfirmationAnswer::Unaskable(reason) => (Settlement::Refused, reason),
+        ConfirmationAnswer::Unknown(reason) if unknowns >= UNKNOWN_IS_FINAL_AFTER => {
             (Settlement::Refused, format!("{reason}, {unknowns} times"))
         }
-        Answer::Unknown(reason) => again(reason, None),
-        Answer::NotYet { reason, retry_after } => again(reason, retry_after),
+        ConfirmationAnswer::Unknown(reason) => again(reason, None),
+        ConfirmationAnswer::NotYet { reason, retry_after } => again(reason, retry_after),
     };
     let reason = reason.chars().take(MAX_REASON_CHARACTERS).collect();
-    Asked { message: due.message, tries, unknowns, reason, settlement }
+    ConfirmationOutcome { message: due.message, tries, unknowns, reason, settlement }
 }
 
 #[cfg(test)]
@@ -77,8 +82,8 @@ mod tests {
         DueConfirmation { message: 7, source: "pay".to_owned(), tries, unknowns, request: None }
     }
 
-    fn unknown() -> Answer {
-        Answer::Unknown("answered 404".to_owned())
+    fn unknown() -> ConfirmationAnswer {
+        ConfirmationAnswer::Unknown("answered 404".to_owned())
     }
 
     fn again(seconds: u64) -> Settlement {
@@ -89,11 +94,11 @@ mod tests {
     fn an_answer_that_is_not_yet_as_expected_is_asked_for_again_by_the_schedule_and_then_refused() {
         let pauses = [5, 30, 120, 600, 1_800, 3_600, 10_800, 21_600, 43_200, 86_400, 86_400];
         for (tries, pause) in (0..).zip(pauses) {
-            let asked = asked(&due(tries, 0), Answer::not_yet("answered 503"), NOW, 0.0);
+            let asked = asked(&due(tries, 0), ConfirmationAnswer::not_yet("answered 503"), NOW, 0.0);
             assert_eq!((asked.tries, asked.settlement), (tries + 1, again(pause)));
             assert_eq!(asked.reason, "answered 503");
         }
-        let last = asked(&due(11, 0), Answer::not_yet("answered 503"), NOW, 0.0);
+        let last = asked(&due(11, 0), ConfirmationAnswer::not_yet("answered 503"), NOW, 0.0);
         assert_eq!((last.tries, last.settlement), (12, Settlement::Refused));
         assert_eq!(last.reason, "answered 503, after 12 tries");
     }
@@ -111,17 +116,21 @@ mod tests {
 
     #[test]
     fn what_is_confirmed_or_cannot_be_asked_is_settled_at_once() {
-        let confirmed = asked(&due(2, 1), Answer::Confirmed("answered 200".to_owned()), NOW, 0.0);
+        let confirmed = asked(&due(2, 1), ConfirmationAnswer::Confirmed("answered 200".to_owned()), NOW, 0.0);
         assert_eq!((confirmed.tries, confirmed.settlement), (3, Settlement::Confirmed));
-        let unaskable =
-            asked(&due(0, 0), Answer::Unaskable("query field id is missing".to_owned()), NOW, 0.0);
+        let unaskable = asked(
+            &due(0, 0),
+            ConfirmationAnswer::Unaskable("query field id is missing".to_owned()),
+            NOW,
+            0.0,
+        );
         assert_eq!((unaskable.tries, unaskable.settlement), (0, Settlement::Refused));
         assert_eq!(unaskable.reason, "query field id is missing");
     }
 
     #[test]
     fn a_pause_that_the_api_asks_for_is_kept_up_to_a_day() {
-        let wait = |seconds| Answer::NotYet {
+        let wait = |seconds| ConfirmationAnswer::NotYet {
             reason: "answered 429".to_owned(),
             retry_after: Some(Duration::from_secs(seconds)),
         };
@@ -132,7 +141,7 @@ mod tests {
 
     #[test]
     fn a_reason_is_short_whatever_was_answered() {
-        let asked = asked(&due(0, 0), Answer::not_yet("é".repeat(10_000)), NOW, 0.0);
+        let asked = asked(&due(0, 0), ConfirmationAnswer::not_yet("é".repeat(10_000)), NOW, 0.0);
         assert_eq!(asked.reason.chars().count(), MAX_REASON_CHARACTERS);
     }
 }

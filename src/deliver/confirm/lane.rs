@@ -11,11 +11,11 @@ use time::OffsetDateTime;
 use tokio::sync::Notify;
 
 use super::super::schedule::{random_jitter, retry_after};
-use super::AskedSource;
-use super::answer::{Answer, asked};
+use super::answer::{ConfirmationAnswer, asked};
+use super::source::ConfirmationSource;
 use crate::outbound::{Client, RequestError, Response};
 use crate::providers::{FetchRequest, Headers, Login, Question, charset};
-use crate::store::{DueConfirmation, Settlement, Store, Unavailable};
+use crate::store::{DeliveryQueue, DueConfirmation, Settlement, Unavailable};
 
 /// At the same time, of one source.
 const CONCURRENCY: usize = 4;
@@ -29,11 +29,11 @@ const PAUSE_AFTER_TROUBLE: Duration = Duration::from_secs(5);
 const BETWEEN_COMPLAINTS: Duration = Duration::from_secs(60);
 
 #[derive(Debug)]
-pub struct Lane {
+pub struct ConfirmationLane {
     name: Arc<str>,
     /// `None`: the source is no longer configured to be confirmed.
-    source: Option<AskedSource>,
-    store: Store,
+    source: Option<ConfirmationSource>,
+    store: DeliveryQueue,
     client: Client,
     news: Notify,
     /// Held while one is being fetched, so that others wait for it.
@@ -48,8 +48,13 @@ struct KnownLogin {
     until: Instant,
 }
 
-impl Lane {
-    pub fn new(name: Arc<str>, source: Option<AskedSource>, store: &Store, client: &Client) -> Self {
+impl ConfirmationLane {
+    pub fn new(
+        name: Arc<str>,
+        source: Option<ConfirmationSource>,
+        store: &DeliveryQueue,
+        client: &Client,
+    ) -> Self {
         Self {
             name,
             source,
@@ -120,22 +125,32 @@ impl Lane {
         self.store.settle_confirmation(asked, now).await
     }
 
-    async fn answer(&self, due: &DueConfirmation, now: OffsetDateTime) -> Result<Answer, Unavailable> {
+    async fn answer(
+        &self,
+        due: &DueConfirmation,
+        now: OffsetDateTime,
+    ) -> Result<ConfirmationAnswer, Unavailable> {
         let Some(source) = &self.source else {
-            return Ok(Answer::not_yet("the source is no longer configured to be confirmed"));
+            return Ok(ConfirmationAnswer::not_yet("the source is no longer configured to be confirmed"));
         };
         let values = match due.request.as_deref().and_then(Question::from_text) {
             Some(Question::Values(values)) => values,
-            Some(Question::Unaskable(reason)) => return Ok(Answer::Unaskable(reason)),
-            None => return Ok(Answer::not_yet("the question cannot be opened with this CREEL_KEY")),
+            Some(Question::Unaskable(reason)) => return Ok(ConfirmationAnswer::Unaskable(reason)),
+            None => {
+                return Ok(ConfirmationAnswer::not_yet("the question cannot be opened with this CREEL_KEY"));
+            }
         };
         let mut body = Bytes::new();
         if source.asker.needs_body() {
-            match self.store.message(due.message).await {
+            match self.store.reads().message(due.message).await {
                 Ok(Some(message)) => body = message.payload_bytes().unwrap_or(message.body),
-                Ok(None) => return Ok(Answer::Unaskable("the message is no longer kept".to_owned())),
+                Ok(None) => {
+                    return Ok(ConfirmationAnswer::Unaskable("the message is no longer kept".to_owned()));
+                }
                 Err(Unavailable::Damaged) => {
-                    return Ok(Answer::Unaskable("the message is damaged: see `creel verify`".to_owned()));
+                    return Ok(ConfirmationAnswer::Unaskable(
+                        "the message is damaged: see `creel verify`".to_owned(),
+                    ));
                 }
                 Err(why) => return Err(why),
             }
@@ -148,7 +163,7 @@ impl Lane {
             };
             let call = match source.asker.call(&values, &body, login.as_ref()) {
                 Ok(call) => call,
-                Err(reason) => return Ok(Answer::not_yet(reason)),
+                Err(reason) => return Ok(ConfirmationAnswer::not_yet(reason)),
             };
             let answered = self.send(call).await;
             // A login may end before its time: once, a new one is tried.
@@ -165,15 +180,20 @@ impl Lane {
         }
     }
 
-    fn judge(&self, source: &AskedSource, response: &Response, now: OffsetDateTime) -> Answer {
+    fn judge(
+        &self,
+        source: &ConfirmationSource,
+        response: &Response,
+        now: OffsetDateTime,
+    ) -> ConfirmationAnswer {
         let status = response.status;
         self.complain_of(source, status);
         let asked_for = response.header("retry-after").and_then(|text| retry_after(text, now));
         let asked_for = asked_for.filter(|_| matches!(status, 429 | 503));
-        Answer::judged(source.asker.judge(status, &body_in_utf8(response)), status, asked_for)
+        ConfirmationAnswer::judged(source.asker.judge(status, &body_in_utf8(response)), status, asked_for)
     }
 
-    fn complain_of(&self, source: &AskedSource, status: u16) {
+    fn complain_of(&self, source: &ConfirmationSource, status: u16) {
         match status {
             401 | 403 => self
                 .complain(&format!("its API answers {status}: check {}", source.credentials.join(" and "))),
@@ -182,9 +202,9 @@ impl Lane {
         }
     }
 
-    fn not_reached(&self, error: &RequestError) -> Answer {
+    fn not_reached(&self, error: &RequestError) -> ConfirmationAnswer {
         self.complain(&error.to_string());
-        Answer::not_yet(error.to_string())
+        ConfirmationAnswer::not_yet(error.to_string())
     }
 
     fn complain(&self, words: &str) {
@@ -197,7 +217,7 @@ impl Lane {
     }
 
     /// The login that the API wants, if it wants one.
-    async fn login(&self, source: &AskedSource) -> Result<Option<Login>, Answer> {
+    async fn login(&self, source: &ConfirmationSource) -> Result<Option<Login>, ConfirmationAnswer> {
         let Some(call) = source.asker.login() else { return Ok(None) };
         let mut known = self.login.lock().await;
         if let Some(known) = known.as_ref().filter(|known| Instant::now() < known.until) {
@@ -210,7 +230,7 @@ impl Lane {
             .filter(|_| (200..=299).contains(&response.status));
         let Some(login) = login else {
             self.complain_of(source, response.status);
-            return Err(Answer::not_yet(format!("its login answered {}", response.status)));
+            return Err(ConfirmationAnswer::not_yet(format!("its login answered {}", response.status)));
         };
         *known = Some(KnownLogin { until: Instant::now() + login.holds, login: login.clone() });
         Ok(Some(login))

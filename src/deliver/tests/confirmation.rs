@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 
-use super::super::confirm::{AskedSource, Confirmer};
+use super::super::confirm::{ConfirmationSource, Confirmer};
 use super::server::Reply;
 use super::*;
 use crate::config::Config;
 use crate::outbound::Client;
 use crate::providers::Question;
-use crate::store::{Asking, Confirmation, ConfirmationState};
+use crate::store::{ConfirmationRequest, ConfirmationState, StoredConfirmation};
 
 /// Everything on one thread, with a store of its own.
 pub(super) fn with_store<F: Future>(test: impl FnOnce(Store) -> F) -> F::Output {
@@ -26,13 +26,13 @@ pub(super) fn with_store<F: Future>(test: impl FnOnce(Store) -> F) -> F::Output 
 }
 
 /// Sources as the environment describes them.
-pub(super) fn sources(variables: &[(&str, &str)]) -> Vec<AskedSource> {
+pub(super) fn sources(variables: &[(&str, &str)]) -> Vec<ConfirmationSource> {
     let variables: BTreeMap<String, String> =
         variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-    AskedSource::among(&Config::from_vars(variables).unwrap().sources)
+    ConfirmationSource::among(&Config::from_vars(variables).unwrap().sources)
 }
 
-fn pay(api: &Server) -> Vec<AskedSource> {
+fn pay(api: &Server) -> Vec<ConfirmationSource> {
     sources(&[
         ("CREEL_SOURCE_PAY_PROVIDER", "none"),
         ("CREEL_SOURCE_PAY_CONFIRM_URL", &format!("{}/{{query:id}}", api.url)),
@@ -41,12 +41,12 @@ fn pay(api: &Server) -> Vec<AskedSource> {
     ])
 }
 
-pub(super) fn confirmer(store: &Store, sources: Vec<AskedSource>) -> Confirmer {
-    Confirmer::new(store.clone(), clock, Client::new(), sources)
+pub(super) fn confirmer(store: &Store, sources: Vec<ConfirmationSource>) -> Confirmer {
+    Confirmer::new(store.delivery_queue(), clock, Client::new(), sources)
 }
 
 fn about(source: &str, question: &Question) -> NewMessage {
-    let asking = Asking { request: question.to_text(), most_awaiting: None };
+    let asking = ConfirmationRequest { request: question.to_text(), max_awaiting: None };
     NewMessage { asking: Some(asking), ..message(&format!("{source}.message"), "{}") }
 }
 
@@ -58,12 +58,12 @@ fn payment(id: &str) -> NewMessage {
     about("pay", &values(&[("query field id", id)]))
 }
 
-pub(super) async fn confirmation(store: &Store, message: i64) -> Confirmation {
-    store.confirmation(message).await.unwrap().unwrap()
+pub(super) async fn confirmation(store: &Store, message: i64) -> StoredConfirmation {
+    store.reads().confirmation(message).await.unwrap().unwrap()
 }
 
 async fn state_of_message(store: &Store, message: i64) -> Option<String> {
-    store.message(message).await.unwrap().unwrap().head.confirmation
+    store.reads().message(message).await.unwrap().unwrap().head.confirmation
 }
 
 /// The schedule, a little late each time.

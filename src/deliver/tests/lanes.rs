@@ -1,14 +1,16 @@
 //! A lane and its reads, without the engine.
 
-use super::super::lane::{Lane, Memory};
+use super::super::lane::{Lane, MemoryPressure};
 use super::super::route::Route;
 use super::*;
-use crate::store::{AttemptOutcome, AttemptRecord, DuePage, DueQuery, Next, Target, TargetState, timestamp};
+use crate::store::{
+    AttemptOutcome, AttemptRecord, Disposition, DuePage, DueQuery, StoredTarget, TargetState, timestamp,
+};
 
 const SECOND: Duration = Duration::from_secs(1);
 
 pub fn lane(ordering: DeliveryOrdering) -> Lane {
-    let target = Target {
+    let target = StoredTarget {
         id: 1,
         kind: TargetKind::Http,
         origin: Origin::Api,
@@ -27,14 +29,14 @@ fn a_delivery_without_its_message_is_not_read_again_before_it_is_ended() {
     let now = OffsetDateTime::now_utc();
     for ordering in [DeliveryOrdering::Any, DeliveryOrdering::Strict] {
         let mut lane = lane(ordering);
-        assert!(lane.query(now, Memory::Free, Duration::ZERO).is_some());
+        assert!(lane.query(now, MemoryPressure::Free, Duration::ZERO).is_some());
         lane.loaded(Some(DuePage { orphans: vec![7], is_full: true, ..DuePage::default() }));
-        let next = lane.query(now, Memory::Free, Duration::ZERO).unwrap();
+        let next = lane.query(now, MemoryPressure::Free, Duration::ZERO).unwrap();
         assert_eq!(next.held, [7]);
         lane.loaded(Some(DuePage::default()));
-        assert!(lane.query(now, Memory::Free, Duration::ZERO).is_none(), "nothing has happened");
-        lane.buried();
-        assert!(lane.query(now, Memory::Free, Duration::ZERO).unwrap().held.is_empty());
+        assert!(lane.query(now, MemoryPressure::Free, Duration::ZERO).is_none(), "nothing has happened");
+        lane.discarded();
+        assert!(lane.query(now, MemoryPressure::Free, Duration::ZERO).unwrap().held.is_empty());
     }
 }
 
@@ -44,12 +46,14 @@ fn a_strict_queue_keeps_its_order_over_a_restart_while_its_head_waits() {
         let strict =
             TargetSettings { ordering: DeliveryOrdering::Strict, ..settings("app", "http://127.0.0.1:1/") };
         let target = create(&store, strict).await;
-        store.set_target_state(target, TargetState::Paused, None, clock()).await.unwrap().unwrap();
+        store.target_registry().set_target_state(target, TargetState::Paused, None, clock()).await.unwrap();
         keep(&store, message("github.push", "1")).await;
         keep(&store, message("github.push", "2")).await;
-        let [head, second]: [Delivery; 2] = all(&store).await.try_into().unwrap();
-        let again =
-            Next::Again { at: timestamp::to_text(clock() + SECOND * 60), ordering: DeliveryOrdering::Strict };
+        let [head, second]: [StoredDelivery; 2] = all(&store).await.try_into().unwrap();
+        let again = Disposition::Again {
+            at: timestamp::to_text(clock() + SECOND * 60),
+            ordering: DeliveryOrdering::Strict,
+        };
         let failed = AttemptRecord {
             delivery: head.id,
             number: 1,
@@ -61,7 +65,7 @@ fn a_strict_queue_keeps_its_order_over_a_restart_while_its_head_waits() {
             excerpt: None,
             next: again,
         };
-        store.record_attempts(std::sync::Arc::new(vec![failed]), clock()).await.unwrap();
+        store.delivery_queue().record_attempts(std::sync::Arc::new(vec![failed]), clock()).await.unwrap();
         // What whoever starts finds, without anything in memory.
         let query = |at: OffsetDateTime| DueQuery {
             target,
@@ -71,9 +75,9 @@ fn a_strict_queue_keeps_its_order_over_a_restart_while_its_head_waits() {
             limit: 8,
             bytes: 1 << 20,
         };
-        let page = store.due_deliveries(query(clock())).await.unwrap();
+        let page = store.delivery_queue().due_deliveries(query(clock())).await.unwrap();
         assert!(page.deliveries.is_empty() && page.next_due.is_some(), "{second:?} must wait: {page:?}");
-        let page = store.due_deliveries(query(clock() + SECOND * 61)).await.unwrap();
+        let page = store.delivery_queue().due_deliveries(query(clock() + SECOND * 61)).await.unwrap();
         assert_eq!(page.deliveries[0].id, head.id);
     });
 }

@@ -2,15 +2,15 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::super::lane::Memory;
+use super::super::lane::MemoryPressure;
 use super::super::replays;
 use super::lanes::lane;
 use super::server::{Asked, Reply};
 use super::*;
-use crate::store::behind;
+use crate::store::test_support;
 use crate::store::{
-    AttemptOutcome, AttemptRecord, DueQuery, Keeping, MessageFilter, NewReplay, Next, ReplayStep,
-    TargetState, timestamp,
+    AttemptOutcome, AttemptRecord, Disposition, DueQuery, MessageFilter, NewReplay, ReplayStep,
+    RetentionRule, TargetState, timestamp,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -19,14 +19,14 @@ const SECOND: Duration = Duration::from_secs(1);
 fn a_retry_recorded_while_a_page_is_read_is_not_forgotten() {
     let (now, mut lane) = (OffsetDateTime::now_utc(), lane(DeliveryOrdering::Any));
     assert!(
-        lane.query(now, Memory::Free, Duration::ZERO).is_some(),
+        lane.query(now, MemoryPressure::Free, Duration::ZERO).is_some(),
         "the page is being read; delivery 7 is held"
     );
     lane.recorded(7, Some(now + SECOND * 5));
     lane.loaded(Some(Default::default()));
     assert!(lane.next_due().is_some(), "nothing wakes the lane for the retry of delivery 7");
     assert!(
-        lane.query(now + SECOND * 60, Memory::Free, SECOND * 60).is_some(),
+        lane.query(now + SECOND * 60, MemoryPressure::Free, SECOND * 60).is_some(),
         "and a minute later it is not read"
     );
 }
@@ -71,13 +71,16 @@ fn an_orphan_at_the_head_of_a_strict_queue_does_not_stop_it() {
         until(&store, "delivered", are_all(DeliveryState::Delivered, 2)).await;
         let new =
             NewReplay { filter: MessageFilter::default(), target: Some(target), rate: 1, through: None };
-        let replay = store.create_replay(new, clock()).await.unwrap();
+        let replay = store.delivery_queue().create_replay(new, clock()).await.unwrap();
         // The clean-up comes between the reading and the writing of the replay's step.
-        while !store.merge_keys(gone).await.unwrap() {}
-        assert_eq!(store.delete_messages(vec![gone], Keeping::default()).await.unwrap().changed, 1);
+        while !store.cleanup().merge_keys(gone).await.unwrap() {}
+        assert_eq!(
+            store.cleanup().delete_messages(vec![gone], RetentionRule::default()).await.unwrap().changed,
+            1
+        );
         let messages = vec![(gone, vec![target]), (there, vec![target])];
         let step = ReplayStep { replay, from: 0, to: there, messages, is_of_dead: false, is_last: true };
-        assert!(store.step_replay(step, clock()).await.unwrap());
+        assert!(store.delivery_queue().step_replay(step, clock()).await.unwrap());
         tokio::time::sleep(SECOND * 5).await;
         assert_eq!(server.asked().len(), 3, "{:#?}", all(&store).await);
     });
@@ -89,7 +92,7 @@ fn a_queue_that_is_strict_no_longer_passes_by_its_failing_head() {
         let server = Server::start(|_| Reply::Hang);
         let strict = TargetSettings { ordering: DeliveryOrdering::Strict, ..settings("app", &server.url) };
         let target = create(&store, strict.clone()).await;
-        store.set_target_state(target, TargetState::Paused, None, clock()).await.unwrap().unwrap();
+        store.target_registry().set_target_state(target, TargetState::Paused, None, clock()).await.unwrap();
         keep(&store, message("github.push", "1")).await;
         keep(&store, message("github.push", "2")).await;
         let head = all(&store).await[0].id;
@@ -102,14 +105,14 @@ fn a_queue_that_is_strict_no_longer_passes_by_its_failing_head() {
             status: Some(500),
             error: None,
             excerpt: None,
-            next: Next::Again {
+            next: Disposition::Again {
                 at: timestamp::to_text(clock() + SECOND * 86_400),
                 ordering: DeliveryOrdering::Strict,
             },
         };
-        store.record_attempts(vec![record].into(), clock()).await.unwrap();
+        store.delivery_queue().record_attempts(vec![record].into(), clock()).await.unwrap();
         let any = TargetSettings { ordering: DeliveryOrdering::Any, ..strict };
-        store.update_target(target, any, clock()).await.unwrap().unwrap();
+        store.target_registry().update_target(target, any, clock()).await.unwrap();
         let query = DueQuery {
             target,
             ordering: DeliveryOrdering::Any,
@@ -118,7 +121,7 @@ fn a_queue_that_is_strict_no_longer_passes_by_its_failing_head() {
             limit: 8,
             bytes: 1 << 20,
         };
-        let page = store.due_deliveries(query).await.unwrap();
+        let page = store.delivery_queue().due_deliveries(query).await.unwrap();
         assert_eq!(page.deliveries.len(), 1, "nothing before {:?}", page.next_due);
     });
 }
@@ -128,10 +131,10 @@ fn without_its_secrets_a_target_gets_nothing_rather_than_unsigned_messages() {
     with_engine(|store| async move {
         let server = Server::start(|_| Reply::Status(200));
         let target = create(&store, settings("app", &server.url)).await;
-        behind::change(store.path(), "UPDATE targets SET sealed_secrets = 'AAAA'");
+        test_support::change(store.path(), "UPDATE targets SET sealed_secrets = 'AAAA'");
         // Anything that has the targets read again.
-        store.set_target_state(target, TargetState::Paused, None, clock()).await.unwrap().unwrap();
-        store.set_target_state(target, TargetState::Active, None, clock()).await.unwrap().unwrap();
+        store.target_registry().set_target_state(target, TargetState::Paused, None, clock()).await.unwrap();
+        store.target_registry().set_target_state(target, TargetState::Active, None, clock()).await.unwrap();
         keep(&store, message("github.push", "1")).await;
         tokio::time::sleep(SECOND).await;
         let unsigned = server
@@ -158,7 +161,7 @@ fn the_end_comes_within_8_s_though_the_database_is_locked() {
         });
         create(&store, settings("app", &server.url)).await;
         keep(&store, message("github.push", "1")).await;
-        let other = behind::Lock::take(store.path());
+        let other = test_support::Lock::take(store.path());
         tokio::time::sleep(SECOND).await;
         stop.send(true).unwrap();
         let ended = tokio::time::timeout(SECOND * 20, &mut running).await;
@@ -198,7 +201,7 @@ fn the_bodies_that_all_lanes_hold_are_bounded() {
 #[test]
 fn when_memory_is_scarce_a_lane_gets_one_message() {
     let mut lane = lane(DeliveryOrdering::Any);
-    let query = lane.query(OffsetDateTime::now_utc(), Memory::Scarce, Duration::ZERO).unwrap();
+    let query = lane.query(OffsetDateTime::now_utc(), MemoryPressure::Scarce, Duration::ZERO).unwrap();
     assert_eq!(
         query.limit, 1,
         "each lane that holds nothing loads {} messages, {} bytes",
@@ -214,7 +217,7 @@ fn a_new_delivery_is_tried_at_once_though_the_clock_was_set_back() {
         let id = keep(&store, message("github.push", "1")).await;
         until(&store, "delivered", are_all(DeliveryState::Delivered, 1)).await;
         let ten_years = SECOND * 86_400 * 3_650;
-        store.deliver_again(id, vec![target], clock() + ten_years).await.unwrap().unwrap();
+        store.delivery_queue().deliver_again(id, vec![target], clock() + ten_years).await.unwrap().unwrap();
         tokio::time::sleep(SECOND * 2).await;
         assert_eq!(server.asked().len(), 2, "due at {}", all(&store).await[1].due_at);
     });
@@ -226,15 +229,15 @@ fn a_replay_does_not_hold_up_messages() {
         let server = Server::start(|_| Reply::Status(200));
         for number in 0..20 {
             let id = create(&store, settings(&format!("t{number}"), &server.url)).await;
-            store.set_target_state(id, TargetState::Paused, None, clock()).await.unwrap().unwrap();
+            store.target_registry().set_target_state(id, TargetState::Paused, None, clock()).await.unwrap();
         }
         // All 20 get each message, now and in the replay.
         for number in 0..1_000 {
             keep(&store, message("github.push", &number.to_string())).await;
         }
         let new = NewReplay { filter: MessageFilter::default(), target: None, rate: 10_000, through: None };
-        let id = store.create_replay(new, clock()).await.unwrap();
-        let replay = store.replay(id).await.unwrap().unwrap();
+        let id = store.delivery_queue().create_replay(new, clock()).await.unwrap();
+        let replay = store.reads().replay(id).await.unwrap().unwrap();
         let is_done = std::rc::Rc::new(AtomicBool::new(false));
         let (flag, own) = (is_done.clone(), store.clone());
         let acks = tokio::task::spawn_local(async move {
@@ -247,7 +250,7 @@ fn a_replay_does_not_hold_up_messages() {
             most
         });
         tokio::time::sleep(SECOND / 2).await;
-        let _ = replays::step(&store, clock, &replay).await;
+        let _ = replays::step(&store.delivery_queue(), clock, &replay).await;
         is_done.store(true, Ordering::SeqCst);
         let most = acks.await.unwrap();
         println!("r10: a message waited {most:?} for its acknowledgement");
@@ -265,7 +268,7 @@ fn a_target_that_shows_its_request_does_not_bring_its_secret_into_the_database()
         create(&store, settings("app", &server.url)).await;
         keep(&store, message("github.push", "1")).await;
         let tried = until(&store, "tried", |all| all.len() == 1 && all[0].attempts == 1).await;
-        let excerpt = store.attempts(tried[0].id).await.unwrap().remove(0).excerpt.unwrap();
+        let excerpt = store.reads().attempts(tried[0].id).await.unwrap().remove(0).excerpt.unwrap();
         assert!(!excerpt.contains("payments"), "{excerpt}");
     });
 }
@@ -289,11 +292,11 @@ fn a_new_credential_never_goes_to_the_old_address() {
                 settings.url = Some(url);
                 secrets.headers = vec![("X-Credential".to_owned(), credential.to_owned())];
             };
-            store.change_target(moving, change, clock()).await.unwrap().unwrap();
+            store.target_registry().change_target(moving, change, clock()).await.unwrap();
         };
         for round in 0..40 {
             // Any other change has all of them read again.
-            store.update_target(first, quiet.clone(), clock()).await.unwrap().unwrap();
+            store.target_registry().update_target(first, quiet.clone(), clock()).await.unwrap();
             tokio::time::sleep(Duration::from_millis(3)).await;
             if round % 2 == 0 {
                 change(b.url.clone(), "of b").await
@@ -323,12 +326,19 @@ fn a_replay_to_whom_it_would_go_today_leaves_conflicts_out() {
                 identity: Identity::DeliveryId("id".to_owned()),
                 ..message("github.push", body)
             };
-            store.keep(new, Instant::now() + LIMIT).await.unwrap();
+            store.ingest().keep(new, Instant::now() + LIMIT).await.unwrap();
         }
         until(&store, "delivered", are_all(DeliveryState::Delivered, 1)).await;
         let new = NewReplay { filter: MessageFilter::default(), target: None, rate: 50, through: None };
-        let id = store.create_replay(new, clock()).await.unwrap();
-        while !replays::step(&store, clock, &store.replay(id).await.unwrap().unwrap()).await.unwrap() {}
+        let id = store.delivery_queue().create_replay(new, clock()).await.unwrap();
+        while !replays::step(
+            &store.delivery_queue(),
+            clock,
+            &store.reads().replay(id).await.unwrap().unwrap(),
+        )
+        .await
+        .unwrap()
+        {}
         until(&store, "replayed", |all| {
             all.len() >= 2 && all.iter().all(|one| one.state == DeliveryState::Delivered)
         })
@@ -349,8 +359,8 @@ fn a_late_410_of_the_old_address_does_not_disable_the_new_one() {
         let target = create(&store, settings("app", &old.url)).await;
         keep(&store, message("github.push", "1")).await;
         tokio::time::sleep(Duration::from_millis(300)).await;
-        store.update_target(target, settings("app", &new.url), clock()).await.unwrap().unwrap();
+        store.target_registry().update_target(target, settings("app", &new.url), clock()).await.unwrap();
         tokio::time::sleep(SECOND * 2).await;
-        assert_eq!(store.target(target).await.unwrap().unwrap().state, TargetState::Active);
+        assert_eq!(store.reads().target(target).await.unwrap().unwrap().state, TargetState::Active);
     });
 }

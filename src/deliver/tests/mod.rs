@@ -15,15 +15,16 @@ use bytes::Bytes;
 use ring::digest::{SHA256, digest};
 use tempfile::TempDir;
 use time::OffsetDateTime;
+use tokio::sync::watch;
 
+use super::engine::Engine;
 use super::route::Routes;
-use super::{Engine, watch};
 use crate::config::command_environment;
 use crate::outbound::{DeliveryClient, Reach};
 use crate::store::{
-    Content, Delivery, DeliveryFilter, DeliveryOrdering, DeliveryState, EMITTED, Identity, Kept, NewMessage,
-    NewTarget, Origin, Pattern, Store, StoreOptions, TargetKind, TargetSecret, TargetSecrets, TargetSettings,
-    UnreadableReason,
+    DeliveryFilter, DeliveryOrdering, DeliveryState, EMITTED, Identity, MessageContent, NewMessage, Origin,
+    Pattern, Receipt, Store, StoreOptions, StoredDelivery, StoredSecret, TargetDraft, TargetKind,
+    TargetSecrets, TargetSettings, UnreadableReason,
 };
 use server::Server;
 
@@ -74,7 +75,8 @@ async fn run(store: Store, stopping: watch::Receiver<bool>) {
         anywhere: DeliveryClient::new(Reach::Anywhere),
         public: DeliveryClient::new(Reach::Public { allowed: allowed.into() }),
     };
-    Engine::run(store, clock, || super::monotonic() + AHEAD.get(), routes, stopping).await;
+    Engine::run(store.delivery_queue(), clock, || super::clock::monotonic() + AHEAD.get(), routes, stopping)
+        .await;
 }
 
 fn settings(name: &str, url: &str) -> TargetSettings {
@@ -93,21 +95,21 @@ fn settings(name: &str, url: &str) -> TargetSettings {
 }
 
 async fn create(store: &Store, settings: TargetSettings) -> i64 {
-    let secrets = vec![TargetSecret { secret: SECRET.to_owned(), until: None }];
+    let secrets = vec![StoredSecret { secret: SECRET.to_owned(), until: None }];
     let headers = vec![("X-Team".to_owned(), "payments".to_owned())];
-    let new = NewTarget {
+    let new = TargetDraft {
         kind: TargetKind::Http,
         origin: Origin::Api,
         settings,
         secrets: Some(TargetSecrets { secrets, headers }),
     };
-    store.create_target(new, clock()).await.unwrap().unwrap()
+    store.target_registry().create_target(new, clock()).await.unwrap()
 }
 
 fn message(event: &str, body: &str) -> NewMessage {
     let content = match serde_json::from_str::<serde_json::Value>(body) {
-        Ok(_) => Content::Json(Bytes::copy_from_slice(body.as_bytes())),
-        Err(_) => Content::Unreadable {
+        Ok(_) => MessageContent::Json(Bytes::copy_from_slice(body.as_bytes())),
+        Err(_) => MessageContent::Unreadable {
             body: Bytes::copy_from_slice(body.as_bytes()),
             reason: UnreadableReason::NotJson,
         },
@@ -140,8 +142,8 @@ fn emitted(event: &str, owner: Option<&str>, body: &str) -> NewMessage {
 }
 
 async fn keep(store: &Store, message: NewMessage) -> i64 {
-    match store.keep(message, Instant::now() + LIMIT).await.unwrap() {
-        Kept::New { id } => id,
+    match store.ingest().keep(message, Instant::now() + LIMIT).await.unwrap() {
+        Receipt::New { id } => id,
         other => panic!("{other:?}"),
     }
 }
@@ -149,18 +151,18 @@ async fn keep(store: &Store, message: NewMessage) -> i64 {
 /// Moves the clock on, and has the engine look at it.
 async fn pass(store: &Store, time: Duration) {
     AHEAD.set(AHEAD.get() + time);
-    let ids: Vec<i64> = store.targets().await.unwrap().iter().map(|target| target.id).collect();
-    store.due_signal().add(ids);
+    let ids: Vec<i64> = store.reads().targets().await.unwrap().iter().map(|target| target.id).collect();
+    store.delivery_queue().due_signal().add(ids);
 }
 
-async fn all(store: &Store) -> Vec<Delivery> {
-    let (mut deliveries, _) = store.deliveries(DeliveryFilter::default(), None, 1_000).await.unwrap();
+async fn all(store: &Store) -> Vec<StoredDelivery> {
+    let (mut deliveries, _) = store.reads().deliveries(DeliveryFilter::default(), None, 1_000).await.unwrap();
     deliveries.reverse();
     deliveries
 }
 
 /// Waits until the deliveries are as they should be.
-async fn until(store: &Store, what: &str, holds: impl Fn(&[Delivery]) -> bool) -> Vec<Delivery> {
+async fn until(store: &Store, what: &str, holds: impl Fn(&[StoredDelivery]) -> bool) -> Vec<StoredDelivery> {
     let deadline = Instant::now() + LIMIT;
     loop {
         let deliveries = all(store).await;
@@ -172,6 +174,6 @@ async fn until(store: &Store, what: &str, holds: impl Fn(&[Delivery]) -> bool) -
     }
 }
 
-fn are_all(state: DeliveryState, count: usize) -> impl Fn(&[Delivery]) -> bool {
+fn are_all(state: DeliveryState, count: usize) -> impl Fn(&[StoredDelivery]) -> bool {
     move |all| all.len() == count && all.iter().all(|delivery| delivery.state == state)
 }

@@ -3,13 +3,13 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use super::super::confirm::AskedSource;
+use super::super::confirm::ConfirmationSource;
 use super::confirmation::{
     PAUSES_SECONDS, ask_through, confirmation, confirmer, sources, values, with_store,
 };
 use super::server::{Asked, Reply};
 use super::*;
-use crate::store::{Asking, ConfirmationState};
+use crate::store::{ConfirmationRequest, ConfirmationState};
 
 const VERIFY: &str = "/v1/notifications/verify-webhook-signature";
 
@@ -40,7 +40,7 @@ impl Paypal {
         Self { server, issued, ended }
     }
 
-    fn sources(&self) -> Vec<AskedSource> {
+    fn sources(&self) -> Vec<ConfirmationSource> {
         sources(&[
             ("CREEL_SOURCE_SHOP_PROVIDER", "paypal-postback"),
             ("CREEL_SOURCE_SHOP_WEBHOOK_ID", "WH-\"1\""),
@@ -63,7 +63,7 @@ fn posted(body: &str) -> NewMessage {
         ("header paypal-transmission-sig", "a\"b"),
         ("header paypal-transmission-time", "2025-10-09T08:53:20Z"),
     ]);
-    let asking = Asking { request: question.to_text(), most_awaiting: None };
+    let asking = ConfirmationRequest { request: question.to_text(), max_awaiting: None };
     NewMessage { asking: Some(asking), ..message("shop.paid", body) }
 }
 

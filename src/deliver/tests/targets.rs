@@ -32,7 +32,7 @@ fn a_message_arrives_byte_for_byte_with_the_providers_headers_and_our_signature(
             ("creel-source", Some("github")),
             ("creel-attempt", Some("1")),
             ("creel-query", Some("a=1&b=%20")),
-            ("webhook-id", Some(store.instances().webhook_id(id).as_str())),
+            ("webhook-id", Some(store.reads().instances().webhook_id(id).as_str())),
             ("authorization", None),
         ] {
             assert_eq!(header(name), value, "{name}");
@@ -43,7 +43,7 @@ fn a_message_arrives_byte_for_byte_with_the_providers_headers_and_our_signature(
             signed.insert(name, header(name).unwrap().parse().unwrap());
         }
         Webhook::new(SECRET).unwrap().verify(&asked[0].body, &signed).unwrap();
-        let attempts = store.attempts(delivered[0].id).await.unwrap();
+        let attempts = store.reads().attempts(delivered[0].id).await.unwrap();
         assert_eq!(attempts.len(), 1);
         assert_eq!((attempts[0].status, attempts[0].excerpt.as_deref()), (Some(200), Some("thank you")));
     });
@@ -96,7 +96,7 @@ fn a_target_that_fails_is_tried_again_by_the_schedule_until_it_answers() {
             pass(&store, SECOND * pause).await;
         }
         let delivered = until(&store, "delivered", are_all(DeliveryState::Delivered, 1)).await;
-        let attempts = store.attempts(delivered[0].id).await.unwrap();
+        let attempts = store.reads().attempts(delivered[0].id).await.unwrap();
         let statuses: Vec<Option<i64>> = attempts.iter().map(|attempt| attempt.status).collect();
         assert_eq!(statuses, [None, Some(500), Some(302), Some(200)]);
         let ids: Vec<String> =
@@ -147,7 +147,7 @@ fn a_target_that_answers_410_is_disabled_and_its_deliveries_wait() {
         let id = create(&store, settings("app", &server.url)).await;
         keep(&store, message("github.push", "{}")).await;
         let deadline = Instant::now() + LIMIT;
-        while store.target(id).await.unwrap().unwrap().state != TargetState::Disabled {
+        while store.reads().target(id).await.unwrap().unwrap().state != TargetState::Disabled {
             assert!(Instant::now() < deadline);
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
@@ -163,7 +163,7 @@ fn a_target_that_answers_410_is_disabled_and_its_deliveries_wait() {
         assert!(are_all(DeliveryState::Pending, 3)(&waiting), "{waiting:#?}");
         assert_eq!(waiting.iter().map(|delivery| delivery.attempts).sum::<u32>(), 1);
         assert_eq!(server.asked().len(), 1);
-        store.set_target_state(id, TargetState::Active, None, clock()).await.unwrap().unwrap();
+        store.target_registry().set_target_state(id, TargetState::Active, None, clock()).await.unwrap();
         until(&store, "asked again", |_| server.asked().len() >= 2).await;
     });
 }
@@ -266,11 +266,11 @@ fn no_more_deliveries_are_under_way_than_the_target_allows() {
             Reply::Status(200)
         });
         let id = create(&store, TargetSettings { concurrency: 3, ..settings("app", &server.url) }).await;
-        store.set_target_state(id, TargetState::Paused, None, clock()).await.unwrap().unwrap();
+        store.target_registry().set_target_state(id, TargetState::Paused, None, clock()).await.unwrap();
         for number in 1..=60 {
             keep(&store, message("github.push", &number.to_string())).await;
         }
-        store.set_target_state(id, TargetState::Active, None, clock()).await.unwrap().unwrap();
+        store.target_registry().set_target_state(id, TargetState::Active, None, clock()).await.unwrap();
         until(&store, "delivered", are_all(DeliveryState::Delivered, 60)).await;
         assert_eq!(MOST.load(Ordering::SeqCst), 3);
         assert_eq!(server.asked().len(), 60);
@@ -308,13 +308,13 @@ fn a_paused_target_gets_nothing_until_it_goes_on_and_then_everything() {
     with_engine(|store| async move {
         let server = Server::start(|_| Reply::Status(200));
         let id = create(&store, settings("app", &server.url)).await;
-        store.set_target_state(id, TargetState::Paused, None, clock()).await.unwrap().unwrap();
+        store.target_registry().set_target_state(id, TargetState::Paused, None, clock()).await.unwrap();
         for number in 1..=10 {
             keep(&store, message("github.push", &number.to_string())).await;
         }
         tokio::time::sleep(Duration::from_millis(100)).await;
         assert!(server.asked().is_empty());
-        store.set_target_state(id, TargetState::Active, None, clock()).await.unwrap().unwrap();
+        store.target_registry().set_target_state(id, TargetState::Active, None, clock()).await.unwrap();
         until(&store, "delivered", are_all(DeliveryState::Delivered, 10)).await;
     });
 }

@@ -6,11 +6,11 @@ use std::path::Path;
 
 use rusqlite::{Connection, OpenFlags};
 
-use super::ledger::Ledger;
-use super::wal::DATABASE_HEADER_BYTES;
+use crate::store::continuity::ledger::Ledger;
+use crate::store::continuity::wal::DATABASE_HEADER_BYTES;
 use crate::store::schema::APPLICATION_ID;
 
-pub type Header = [u8; DATABASE_HEADER_BYTES];
+pub type FileHeader = [u8; DATABASE_HEADER_BYTES];
 
 /// The database file by itself, without its WAL.
 pub enum DatabaseFile {
@@ -19,12 +19,12 @@ pub enum DatabaseFile {
     /// Not creel's, or damaged: other checks have the better words for it.
     Unknown,
     Ours {
-        header: Box<Header>,
-        ledger: Content,
+        header: Box<FileHeader>,
+        ledger: FileContent,
     },
 }
 
-pub enum Content {
+pub enum FileContent {
     Ledger(Ledger),
     NoLedger,
     /// A checkpoint may have been cut off in its middle.
@@ -51,12 +51,12 @@ impl DatabaseFile {
             return Ok(Self::Unknown);
         }
         let ledger = match read_alone(path) {
-            Ok(Some(ledger)) => Content::Ledger(ledger),
-            Ok(None) => Content::NoLedger,
-            Err(_) => Content::Unreadable,
+            Ok(Some(ledger)) => FileContent::Ledger(ledger),
+            Ok(None) => FileContent::NoLedger,
+            Err(_) => FileContent::Unreadable,
         };
         match (application, &ledger) {
-            (0, Content::Ledger(_) | Content::Unreadable) => Ok(Self::Unknown),
+            (0, FileContent::Ledger(_) | FileContent::Unreadable) => Ok(Self::Unknown),
             _ => Ok(Self::Ours { header, ledger }),
         }
     }

@@ -33,7 +33,7 @@ impl Ledger {
     pub fn read(connection: &Connection) -> rusqlite::Result<Option<Self>> {
         let mut statement = connection.prepare_cached("SELECT name, seq FROM sqlite_sequence")?;
         let mut rows = statement.query([])?;
-        let mut found = Found::default();
+        let mut found = LedgerState::default();
         while let Some(row) = rows.next()? {
             if let (Ok(name), Ok(value)) = (row.get_ref(0)?.as_bytes(), row.get_ref(1)?.as_i64()) {
                 found.add(name, value);
@@ -48,7 +48,7 @@ impl Ledger {
         if page.first() != Some(&TABLE_LEAF) || rows == 0 || rows > MAX_ROWS {
             return None;
         }
-        let mut found = Found::default();
+        let mut found = LedgerState::default();
         for row in 0..rows {
             let cell = usize::from(big_endian_u16(page, LEAF_HEADER_BYTES + 2 * row)?);
             let (name, value) = name_and_number(page.get(cell..)?)?;
@@ -99,12 +99,12 @@ fn set(connection: &Connection, name: &str, value: i64) -> rusqlite::Result<()> 
 }
 
 #[derive(Default)]
-struct Found {
+struct LedgerState {
     commits: Option<i64>,
     ledger: Ledger,
 }
 
-impl Found {
+impl LedgerState {
     fn add(&mut self, name: &[u8], value: i64) {
         match name {
             name if name == COMMITS.as_bytes() => self.commits = Some(value),

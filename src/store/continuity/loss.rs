@@ -3,15 +3,16 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use super::ledger::Ledger;
-use super::mark::Mark;
-use super::sound;
-use crate::store::files::{self, wal_of};
-use crate::store::{OpenError, schema};
+use crate::store::continuity::ledger::Ledger;
+use crate::store::continuity::mark::Mark;
+use crate::store::continuity::sound;
+use crate::store::error::OpenError;
+use crate::store::files::paths::{self, wal_of};
+use crate::store::schema;
 
 /// What is wrong with the files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Finding {
+pub enum LossFinding {
     /// The WAL was written for another database file.
     ForeignWal,
     /// The database lacks commits that the mark has.
@@ -26,7 +27,7 @@ pub enum Finding {
 #[derive(Debug, PartialEq, Eq)]
 pub struct Loss {
     pub path: PathBuf,
-    pub finding: Finding,
+    pub finding: LossFinding,
     pub mark: Option<Mark>,
 }
 
@@ -37,7 +38,7 @@ impl Loss {
         let moves_wal = self.moves_wal();
         // A file that a checkpoint had written in part is damaged without its WAL. A rollback journal can only be applied
         // once the WAL is gone.
-        let is_checked_first = moves_wal && !files::has_journal(&self.path);
+        let is_checked_first = moves_wal && !paths::has_journal(&self.path);
         if is_checked_first {
             sound::check_without_wal(&self.path)?;
         }
@@ -59,37 +60,38 @@ impl Loss {
     }
 
     fn moves_wal(&self) -> bool {
-        matches!(self.finding, Finding::ForeignWal | Finding::NoDatabase) && wal_of(&self.path).exists()
+        matches!(self.finding, LossFinding::ForeignWal | LossFinding::NoDatabase)
+            && wal_of(&self.path).exists()
     }
 
     fn found(&self) -> String {
         let (path, wal) = (self.path.display(), wal_of(&self.path));
         let wal = wal.display();
         match (self.finding, self.mark) {
-            (Finding::ForeignWal, _) => {
+            (LossFinding::ForeignWal, _) => {
                 format!("{wal} does not belong to {path}: it was written for another state of the database")
             }
-            (Finding::Older { found: None }, Some(mark)) => format!(
+            (LossFinding::Older { found: None }, Some(mark)) => format!(
                 "{path} is older than what creel last stored here: the last run ended at message {} (commit {})",
                 mark.ledger.messages, mark.ledger.commits
             ),
-            (Finding::Older { found: Some(found) }, Some(mark)) => {
+            (LossFinding::Older { found: Some(found) }, Some(mark)) => {
                 format!(
                     "{path} is older than what creel last stored here: it ends at message {} (commit {}), \
                      the last run at message {} (commit {})",
                     found.messages, found.commits, mark.ledger.messages, mark.ledger.commits
                 )
             }
-            (Finding::NoDatabase, Some(mark)) => {
+            (LossFinding::NoDatabase, Some(mark)) => {
                 format!(
                     "{path} is missing or empty, but the last run stored messages up to {}",
                     mark.ledger.messages
                 )
             }
-            (Finding::NoDatabase, None) => {
+            (LossFinding::NoDatabase, None) => {
                 format!("{path} is missing or empty, but its WAL {wal} has commits")
             }
-            (Finding::OtherHistory | Finding::Older { .. }, _) => {
+            (LossFinding::OtherHistory | LossFinding::Older { .. }, _) => {
                 format!("{path} is not the database that creel last ran on here, but another one")
             }
         }
@@ -97,15 +99,15 @@ impl Loss {
 
     fn meaning(&self) -> &'static str {
         match self.finding {
-            Finding::ForeignWal => {
+            LossFinding::ForeignWal => {
                 "A copy was probably put over the database after a crash. Opened together, the two would be mixed or damaged."
             }
-            Finding::Older { .. } => {
+            LossFinding::Older { .. } => {
                 "An older copy was put in its place, or its WAL was deleted after a crash. \
                  Acknowledged messages would be lost."
             }
-            Finding::OtherHistory => "The messages that were stored here last are not in it.",
-            Finding::NoDatabase => {
+            LossFinding::OtherHistory => "The messages that were stored here last are not in it.",
+            LossFinding::NoDatabase => {
                 "The database file was deleted or emptied. Acknowledged messages would be lost."
             }
         }
@@ -125,17 +127,17 @@ impl Loss {
 
     fn accepting(&self) -> String {
         let extra = match self.finding {
-            Finding::ForeignWal => {
+            LossFinding::ForeignWal => {
                 format!(", which moves the WAL to {}", free_name_beside(&wal_of(&self.path)).display())
             }
-            Finding::NoDatabase if self.moves_wal() => {
+            LossFinding::NoDatabase if self.moves_wal() => {
                 format!(
                     " with an empty database, which moves the WAL to {}",
                     free_name_beside(&wal_of(&self.path)).display()
                 )
             }
-            Finding::NoDatabase => " with an empty database".to_owned(),
-            Finding::Older { .. } | Finding::OtherHistory => String::new(),
+            LossFinding::NoDatabase => " with an empty database".to_owned(),
+            LossFinding::Older { .. } | LossFinding::OtherHistory => String::new(),
         };
         format!("To go on without what is lost: creel serve --accept-loss{extra}")
     }

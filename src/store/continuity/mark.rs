@@ -7,8 +7,8 @@ use std::fmt::Write as _;
 use std::fs::File;
 use std::os::unix::fs::FileExt as _;
 
-use super::ledger::Ledger;
-use super::wal::Salts;
+use crate::store::continuity::ledger::Ledger;
+use crate::store::continuity::wal::Salts;
 
 /// The first line, with the process id.
 pub const OWNER_BYTES: usize = 32;

@@ -6,12 +6,13 @@ use std::sync::{Arc, Weak};
 
 use rusqlite::Connection;
 
-use super::header_digest;
-use super::ledger::Ledger;
-use super::mark::Mark;
-use super::wal;
-use crate::store::OpenError;
-use crate::store::files::{Files, InstanceLock, wal_of};
+use crate::store::continuity::ledger::Ledger;
+use crate::store::continuity::mark::Mark;
+use crate::store::continuity::{header_digest, wal};
+use crate::store::error::OpenError;
+use crate::store::files::Files;
+use crate::store::files::lock::InstanceLock;
+use crate::store::files::paths::wal_of;
 
 /// Writes the mark after each commit: one `pread` and one `pwrite`.
 #[derive(Debug)]

@@ -3,29 +3,29 @@
 //! Everything is compared before SQLite opens the database for writing, because opening would already apply the WAL,
 //! whichever file it belongs to. Only contents are compared, never inodes or times, so that a directory may be moved.
 
-mod database;
+pub mod database;
 pub mod ledger;
-mod loss;
+pub mod loss;
 pub mod mark;
-mod marker;
-mod sound;
-#[cfg(test)]
-mod start_tests;
+pub mod marker;
+pub mod sound;
 #[cfg(test)]
 mod tests;
-mod wal;
+pub mod wal;
 
 use std::path::Path;
 
 use ring::digest::{SHA256, digest};
 
-use super::files::{InstanceLock, beside, has_journal, owner_advice, wal_of};
-use super::{OpenError, schema};
-use database::{Content, DatabaseFile, Header};
-use loss::{Finding, Loss};
-use mark::Mark;
-pub use marker::Marker;
-use wal::WalContent;
+use crate::store::continuity::database::{DatabaseFile, FileContent, FileHeader};
+use crate::store::continuity::loss::{Loss, LossFinding};
+use crate::store::continuity::mark::Mark;
+use crate::store::continuity::wal::WalContent;
+use crate::store::error::OpenError;
+use crate::store::files::lock::InstanceLock;
+use crate::store::files::modes::owner_advice;
+use crate::store::files::paths::{beside, has_journal, wal_of};
+use crate::store::schema;
 
 /// Compares the files with each other and with the mark; `None` if they are what the last run left. Changes nothing, unless
 /// there is a rollback journal.
@@ -75,7 +75,7 @@ fn check_with(
 }
 
 struct Seen {
-    finding: Option<Finding>,
+    finding: Option<LossFinding>,
     /// The database is there, and no commit is in a WAL.
     is_without_wal: bool,
 }
@@ -113,7 +113,7 @@ fn look_once(path: &Path, mark: Option<&Mark>) -> Result<Seen, OpenError> {
     let is_ours = header.is_some();
     // Without a mark nothing ties the WAL to this file: a copy made within the WAL's time fits by its counter.
     if finding.is_none() && is_ours && wal.is_some() && mark.is_none() && sound::is_damaged_by_wal(path) {
-        finding = Some(Finding::ForeignWal);
+        finding = Some(LossFinding::ForeignWal);
     }
     Ok(Seen { finding, is_without_wal: is_ours && wal.is_none() })
 }
@@ -128,66 +128,66 @@ fn warn_of_deleted(path: &Path, mark: Option<&Mark>) {
     }
 }
 
-fn compare(database: &DatabaseFile, wal: Option<&WalContent>, mark: Option<&Mark>) -> Option<Finding> {
+fn compare(database: &DatabaseFile, wal: Option<&WalContent>, mark: Option<&Mark>) -> Option<LossFinding> {
     let (header, alone) = match database {
         DatabaseFile::Missing if wal.is_none() => return None,
         DatabaseFile::Empty if wal.is_none() && mark.is_none_or(|mark| mark.ledger.messages == 0) => {
             return None;
         }
-        DatabaseFile::Missing | DatabaseFile::Empty => return Some(Finding::NoDatabase),
+        DatabaseFile::Missing | DatabaseFile::Empty => return Some(LossFinding::NoDatabase),
         DatabaseFile::Unknown => return None,
         DatabaseFile::Ours { header, ledger } => (header, ledger),
     };
     if let Some(wal) = wal
         && !(continues(alone, wal) && has_base(alone, header, wal, mark))
     {
-        return Some(Finding::ForeignWal);
+        return Some(LossFinding::ForeignWal);
     }
     let mark = mark?;
     let together = match (wal.and_then(|wal| wal.last), alone) {
         (Some(last), _) => Some(last),
-        (None, Content::Ledger(ledger)) => Some(*ledger),
-        (None, Content::NoLedger) => None,
+        (None, FileContent::Ledger(ledger)) => Some(*ledger),
+        (None, FileContent::NoLedger) => None,
         // What cannot be read is reported when it is opened.
-        (None, Content::Unreadable) => return None,
+        (None, FileContent::Unreadable) => return None,
     };
     match together {
         Some(found) if found.timeline != mark.ledger.timeline && found.timeline != 0 => {
-            Some(Finding::OtherHistory)
+            Some(LossFinding::OtherHistory)
         }
         Some(found) if found.commits >= mark.ledger.commits => None,
-        found => Some(Finding::Older { found }),
+        found => Some(LossFinding::Older { found }),
     }
 }
 
 /// Each commit counts up by one, and is in the WAL: so the file is at the commit before the WAL's first at least, and at
 /// its last at most. A timeline begins with a commit, the first where there was no ledger.
-fn continues(alone: &Content, wal: &WalContent) -> bool {
+fn continues(alone: &FileContent, wal: &WalContent) -> bool {
     let (Some(first), Some(last)) = (wal.first, wal.last) else { return true };
     match alone {
-        Content::Ledger(file) => {
+        FileContent::Ledger(file) => {
             let is_base = file.commits <= first.commits;
             let is_known = file.timeline == 0 || wal.timelines.contains(&file.timeline);
             (first.commits - 1..=last.commits).contains(&file.commits) && (is_base || is_known)
         }
-        Content::NoLedger => first.commits <= 1,
-        Content::Unreadable => true,
+        FileContent::NoLedger => first.commits <= 1,
+        FileContent::Unreadable => true,
     }
 }
 
 /// Where the mark is of the same WAL: the first bytes of the file are those that it had when the WAL began, or come from the
 /// WAL, because tools that copy a database (`.backup`, `VACUUM INTO`) change them; and the file has what checkpoints have
 /// copied into it.
-fn has_base(alone: &Content, header: &Header, wal: &WalContent, mark: Option<&Mark>) -> bool {
+fn has_base(alone: &FileContent, header: &FileHeader, wal: &WalContent, mark: Option<&Mark>) -> bool {
     let Some(mark) = mark.filter(|mark| mark.wal == Some(wal.salts)) else { return true };
     let has_copied = match alone {
-        Content::Ledger(file) => file.commits >= mark.copied || file.timeline != mark.ledger.timeline,
-        Content::NoLedger | Content::Unreadable => true,
+        FileContent::Ledger(file) => file.commits >= mark.copied || file.timeline != mark.ledger.timeline,
+        FileContent::NoLedger | FileContent::Unreadable => true,
     };
     has_copied && (wal.has_header || mark.header == header_digest(header))
 }
 
-fn header_digest(header: &Header) -> u64 {
+fn header_digest(header: &FileHeader) -> u64 {
     let digest = digest(&SHA256, header);
     digest.as_ref().iter().take(8).fold(0, |number, byte| number << 8 | u64::from(*byte))
 }

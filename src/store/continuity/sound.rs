@@ -5,9 +5,10 @@ use std::path::Path;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
-use super::database::open_alone;
-use crate::store::files::has_journal;
-use crate::store::{OpenError, damage, schema};
+use crate::store::continuity::database::open_alone;
+use crate::store::error::OpenError;
+use crate::store::files::paths::has_journal;
+use crate::store::{damage, schema};
 
 /// The database file by itself.
 ///

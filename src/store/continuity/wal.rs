@@ -6,7 +6,7 @@ use std::fs::File;
 use std::io::{self, BufReader, Read};
 use std::path::Path;
 
-use super::ledger::Ledger;
+use crate::store::continuity::ledger::Ledger;
 
 pub const DATABASE_HEADER_BYTES: usize = 100;
 const HEADER_BYTES: usize = 32;

@@ -5,10 +5,10 @@ use std::io::ErrorKind;
 use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 use std::path::Path;
 
-use super::beside;
-use super::modes::FILE_MODE;
-use crate::store::OpenError;
 use crate::store::continuity::mark::{self, Mark, OWNER_BYTES};
+use crate::store::error::OpenError;
+use crate::store::files::modes::FILE_MODE;
+use crate::store::files::paths::beside;
 
 /// Held as long as the process lives; the kernel gives it back however the process ends.
 #[derive(Debug)]

@@ -11,12 +11,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use super::OpenError;
-pub use lock::InstanceLock;
-pub use modes::{create_directory, create_private, loose_modes, owner_advice};
+use crate::store::error::OpenError;
+use crate::store::files::modes::create_private;
+use crate::store::files::paths::{beside, wal_of};
 
-mod lock;
-mod modes;
+pub mod lock;
+pub mod modes;
+pub mod paths;
 
 /// Kept on the disk so that clean-up can still write when something else has filled it.
 const BALLAST_BYTES: u64 = 8 * 1024 * 1024;
@@ -29,31 +30,9 @@ const OPENS_WITH_BYTES: u64 = 1 << 20;
 /// A hole that is smaller than this is no sign of a file that was cut and written again.
 const HOLE_BYTES: u64 = 64 * 1024;
 
-/// `creel.db` → `creel.db-wal` is SQLite's; ours are `creel.db.lock`, `creel.db.key`, `creel.db.ballast`.
-pub fn beside(database: &Path, extension: &str) -> PathBuf {
-    let mut name = database.as_os_str().to_owned();
-    name.push(".");
-    name.push(extension);
-    PathBuf::from(name)
-}
-
-pub fn wal_of(database: &Path) -> PathBuf {
-    let mut name = database.as_os_str().to_owned();
-    name.push("-wal");
-    PathBuf::from(name)
-}
-
-/// Whether a rollback journal has content. SQLite leaves one where a process is killed while it makes a WAL database of the
-/// file, or writes in another journal mode.
-pub fn has_journal(database: &Path) -> bool {
-    let mut name = database.as_os_str().to_owned();
-    name.push("-journal");
-    std::fs::metadata(PathBuf::from(name)).is_ok_and(|metadata| metadata.len() > 0)
-}
-
 /// What happened to a file behind SQLite's back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Change {
+pub enum FileChange {
     /// Unlinked, renamed, or another file stands in its place: the open handle still has everything.
     Moved(&'static str),
     /// Shorter than what was written to it. For the WAL this may be a checkpoint of another process.
@@ -61,7 +40,7 @@ pub enum Change {
 }
 
 #[derive(Debug)]
-struct Watched {
+struct WatchedFile {
     name: &'static str,
     path: PathBuf,
     device: u64,
@@ -73,7 +52,7 @@ struct Watched {
     allocated_bytes: AtomicU64,
 }
 
-impl Watched {
+impl WatchedFile {
     fn new(name: &'static str, path: PathBuf) -> std::io::Result<Self> {
         let metadata = std::fs::metadata(&path)?;
         Ok(Self {
@@ -86,18 +65,18 @@ impl Watched {
         })
     }
 
-    fn look(&self, holes_are_visible: bool) -> Result<Metadata, Change> {
+    fn look(&self, holes_are_visible: bool) -> Result<Metadata, FileChange> {
         // Before the file is looked at: it may grow in between.
         let least = self.least_bytes.load(Ordering::Acquire);
-        let metadata = std::fs::metadata(&self.path).map_err(|_| Change::Moved(self.name))?;
+        let metadata = std::fs::metadata(&self.path).map_err(|_| FileChange::Moved(self.name))?;
         if (metadata.dev(), metadata.ino()) != (self.device, self.inode) {
-            return Err(Change::Moved(self.name));
+            return Err(FileChange::Moved(self.name));
         }
         let allocated = metadata.blocks() * STAT_BLOCK_BYTES;
         let before = self.allocated_bytes.load(Ordering::Acquire);
         let has_hole = allocated + HOLE_BYTES < metadata.len();
         if metadata.len() < least || (least > 0 && holes_are_visible && has_hole && allocated < before) {
-            return Err(Change::Cut(self.name));
+            return Err(FileChange::Cut(self.name));
         }
         if least > 0 && allocated > before {
             self.allocated_bytes.store(allocated, Ordering::Release);
@@ -117,8 +96,8 @@ impl Watched {
 /// The database and its WAL as they must stay while they are open.
 #[derive(Debug)]
 pub struct Files {
-    database: Watched,
-    wal: Watched,
+    database: WatchedFile,
+    wal: WatchedFile,
     /// For syncing the database outside SQLite; must never be closed.
     for_sync: ManuallyDrop<File>,
     holes_are_visible: bool,
@@ -133,8 +112,8 @@ impl Files {
         let problem =
             |error| OpenError(format!("cannot look at the database {}: {error}", database.display()));
         Ok(Self {
-            database: Watched::new("database", database.to_owned()).map_err(problem)?,
-            wal: Watched::new("WAL", wal_of(database)).map_err(problem)?,
+            database: WatchedFile::new("database", database.to_owned()).map_err(problem)?,
+            wal: WatchedFile::new("WAL", wal_of(database)).map_err(problem)?,
             for_sync: ManuallyDrop::new(File::open(database).map_err(problem)?),
             holes_are_visible: shows_holes(database),
             min_free_bytes,
@@ -144,7 +123,7 @@ impl Files {
     }
 
     /// Whether both files are what they were; two `stat` calls.
-    pub fn check(&self) -> Result<(), Change> {
+    pub fn check(&self) -> Result<(), FileChange> {
         self.database.look(self.holes_are_visible)?;
         self.wal.look(self.holes_are_visible)?;
         Ok(())

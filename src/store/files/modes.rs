@@ -4,7 +4,7 @@ use std::fs::{DirBuilder, File, OpenOptions, Permissions};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
-use super::{beside, wal_of};
+use crate::store::files::paths::{beside, wal_of};
 
 pub const FILE_MODE: u32 = 0o600;
 const DIRECTORY_MODE: u32 = 0o700;

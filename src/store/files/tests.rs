@@ -3,6 +3,7 @@
 use std::fs::OpenOptions;
 
 use super::*;
+use crate::store::files::lock::InstanceLock;
 
 fn files(directory: &Path) -> Files {
     std::fs::write(directory.join("creel.db"), vec![1; 8192]).unwrap();
@@ -28,11 +29,11 @@ fn an_unlinked_a_renamed_and_a_replaced_file_are_noticed() {
     let files = files(directory.path());
     let wal = directory.path().join("creel.db-wal");
     std::fs::rename(&wal, directory.path().join("elsewhere")).unwrap();
-    assert_eq!(files.check(), Err(Change::Moved("WAL")));
+    assert_eq!(files.check(), Err(FileChange::Moved("WAL")));
     std::fs::write(&wal, vec![1; 400_000]).unwrap();
-    assert_eq!(files.check(), Err(Change::Moved("WAL")));
+    assert_eq!(files.check(), Err(FileChange::Moved("WAL")));
     std::fs::remove_file(directory.path().join("creel.db")).unwrap();
-    assert_eq!(files.check(), Err(Change::Moved("database")));
+    assert_eq!(files.check(), Err(FileChange::Moved("database")));
 }
 
 #[test]
@@ -42,10 +43,10 @@ fn a_cut_file_is_noticed_even_when_it_was_written_at_its_old_end() {
     assert_eq!(files.check(), Ok(()));
     let wal = OpenOptions::new().write(true).open(directory.path().join("creel.db-wal")).unwrap();
     wal.set_len(0).unwrap();
-    assert_eq!(files.check(), Err(Change::Cut("WAL")));
+    assert_eq!(files.check(), Err(FileChange::Cut("WAL")));
     wal.set_len(400_000).unwrap();
     if files.holes_are_visible {
-        assert_eq!(files.check(), Err(Change::Cut("WAL")));
+        assert_eq!(files.check(), Err(FileChange::Cut("WAL")));
     }
 }
 
@@ -61,7 +62,7 @@ fn a_database_that_is_cut_during_a_checkpoint_is_noticed_and_a_vacuum_is_not() {
     let before = files.database_may_change();
     database.set_len(0).unwrap();
     files.database_stays(before, 4096);
-    assert_eq!(files.check(), Err(Change::Cut("database")));
+    assert_eq!(files.check(), Err(FileChange::Cut("database")));
 }
 
 #[test]

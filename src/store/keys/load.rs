@@ -5,13 +5,14 @@ use std::collections::BTreeMap;
 
 use rusqlite::{Connection, OptionalExtension as _, Row};
 
-use super::recent::Recent;
-use super::{BodyDigest, Key, Keys, first_16};
 use crate::store::damage;
+use crate::store::keys::KeyIndex;
+use crate::store::keys::key::{BodyDigest, MessageKey, first_16};
+use crate::store::keys::recent::Recent;
 
 const TABLE: &str = "delivery_keys";
 
-impl Keys {
+impl KeyIndex {
     /// Rebuilds the memory part from the rows above the mark, and the filters from the merged keys.
     pub fn load(connection: &Connection) -> rusqlite::Result<Self> {
         let (generation, merged_through): (Option<i64>, Option<i64>) = connection.query_row(
@@ -63,7 +64,7 @@ impl Keys {
             connection.prepare_cached("SELECT key FROM delivery_keys WHERE generation = ?1")?;
         let mut rows = statement.query([generation])?;
         while let Some(row) = rows.next()? {
-            let key = Key(first_16(row.get_ref(0)?.as_blob()?));
+            let key = MessageKey(first_16(row.get_ref(0)?.as_blob()?));
             self.filter_of(generation).insert_hash(key.hash());
             self.generation_keys += usize::from(generation == self.generation);
         }
@@ -103,8 +104,8 @@ impl Keys {
         let body_sha256 = row.get_ref(5)?.as_blob()?;
         // Whether a source without ids drops repeats is its configuration's matter: its keys do no harm.
         let key = match &delivery_id {
-            Some(delivery_id) => Key::of_delivery_id(&source, delivery_id),
-            None => Key::of_content(&source, &method, query.as_deref(), body_sha256),
+            Some(delivery_id) => MessageKey::of_delivery_id(&source, delivery_id),
+            None => MessageKey::of_content(&source, &method, query.as_deref(), body_sha256),
         };
         self.newest.insert(key, id, BodyDigest::of(body_sha256));
         self.newest_message = id;

@@ -5,6 +5,8 @@
 //! the writer's transactions. A Bloom filter over each group of generations says for nearly every new id that none
 //! of them has it. After a crash the memory is rebuilt from the rows of `messages` above the last merged one.
 
+pub mod expire;
+pub mod key;
 mod load;
 mod recent;
 
@@ -12,10 +14,10 @@ use std::collections::{BTreeMap, VecDeque};
 use std::ops::RangeInclusive;
 
 use fastbloom::BloomFilter;
-use ring::digest::{Context, SHA256};
 use rusqlite::{Connection, OptionalExtension as _, params};
 
-use recent::Recent;
+use crate::store::keys::key::{BodyDigest, KeyEntry, KeyMatch, MessageKey, first_16};
+use crate::store::keys::recent::Recent;
 
 /// As many keys as one generation takes, and as many as wait in memory before they are merged.
 const KEYS_PER_GENERATION: usize = 32_768;
@@ -28,80 +30,10 @@ const KEYS_PER_SLICE: usize = 512;
 /// As many messages without a key may lie above the mark: they are read again at start.
 const MESSAGES_ABOVE_MARK: i64 = 2 * KEYS_PER_GENERATION as i64;
 
-/// The first 16 bytes of SHA-256 over the source and what identifies the message there.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Key(u128);
-
-/// The first 16 bytes of a body's SHA-256.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct BodyDigest(u128);
-
-impl Key {
-    /// Of a message with the provider's own id.
-    pub fn of_delivery_id(source: &str, delivery_id: &str) -> Self {
-        Self::of(&[b"id", source.as_bytes(), delivery_id.as_bytes()])
-    }
-
-    /// Of a message without one: same method, query and body are the same message.
-    pub fn of_content(source: &str, method: &str, query: Option<&str>, body_sha256: &[u8]) -> Self {
-        Self::of(&[
-            b"content",
-            source.as_bytes(),
-            method.as_bytes(),
-            query.unwrap_or("").as_bytes(),
-            body_sha256,
-        ])
-    }
-
-    /// Each part with its length before it, so that no two lists of parts run together.
-    fn of(parts: &[&[u8]]) -> Self {
-        let mut context = Context::new(&SHA256);
-        for part in parts {
-            context.update(&(part.len() as u64).to_be_bytes());
-            context.update(part);
-        }
-        Self(first_16(context.finish().as_ref()))
-    }
-
-    fn bytes(self) -> [u8; 16] {
-        self.0.to_be_bytes()
-    }
-
-    /// The key is uniformly distributed already.
-    fn hash(self) -> u64 {
-        self.0 as u64
-    }
-}
-
-impl BodyDigest {
-    pub fn of(body_sha256: &[u8]) -> Self {
-        Self(first_16(body_sha256))
-    }
-}
-
-fn first_16(bytes: &[u8]) -> u128 {
-    let mut first = [0; 16];
-    let length = bytes.len().min(16);
-    first[..length].copy_from_slice(&bytes[..length]);
-    u128::from_be_bytes(first)
-}
-
-/// What is known of a key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Known {
-    Nothing,
-    /// The newest message with the same body.
-    Same(i64),
-    /// The first message with the key, whose body was another.
-    Other(i64),
-}
-
-type Entry = (Key, i64, BodyDigest);
-
 /// Keys on their way into `delivery_keys`.
 #[derive(Debug)]
 struct Merge {
-    entries: VecDeque<Entry>,
+    entries: VecDeque<KeyEntry>,
     generation: i64,
     merged: usize,
     /// The newest message whose key this merge, once complete, has written.
@@ -109,10 +41,10 @@ struct Merge {
 }
 
 #[derive(Debug)]
-pub struct Keys {
+pub struct KeyIndex {
     newest: Recent,
     /// Of the transaction that is being written.
-    staged: Vec<(Key, i64)>,
+    staged: Vec<(MessageKey, i64)>,
     merging: Recent,
     merge: Option<Merge>,
     filters: BTreeMap<i64, BloomFilter>,
@@ -127,7 +59,7 @@ pub struct Keys {
     is_merging_stopped: bool,
 }
 
-impl Keys {
+impl KeyIndex {
     fn filter_of(&mut self, generation: i64) -> &mut BloomFilter {
         self.filters
             .entry(generation / GENERATIONS_PER_FILTER)
@@ -135,8 +67,13 @@ impl Keys {
     }
 
     /// What is known of a key, committed or in the transaction that is being written.
-    pub fn find(&self, connection: &Connection, key: Key, digest: BodyDigest) -> rusqlite::Result<Known> {
-        let mut known = Known::Nothing;
+    pub fn find(
+        &self,
+        connection: &Connection,
+        key: MessageKey,
+        digest: BodyDigest,
+    ) -> rusqlite::Result<KeyMatch> {
+        let mut known = KeyMatch::Nothing;
         for (group, filter) in &self.filters {
             if filter.contains_hash(key.hash()) {
                 let first = group * GENERATIONS_PER_FILTER;
@@ -151,7 +88,7 @@ impl Keys {
     }
 
     /// Remembers the key of a message of the transaction that is being written.
-    pub fn stage(&mut self, key: Key, message: i64, digest: BodyDigest) {
+    pub fn stage(&mut self, key: MessageKey, message: i64, digest: BodyDigest) {
         self.newest.insert(key, message, digest);
         self.staged.push((key, message));
     }
@@ -245,7 +182,7 @@ impl Keys {
     /// The transaction with the slice was committed.
     pub fn merge_committed(&mut self) {
         let Some(mut merge) = self.merge.take() else { return };
-        let written: Vec<Entry> = merge.entries.drain(..merge.merged).collect();
+        let written: Vec<KeyEntry> = merge.entries.drain(..merge.merged).collect();
         let filter = self.filter_of(merge.generation);
         for (key, ..) in written {
             filter.insert_hash(key.hash());
@@ -286,7 +223,7 @@ impl Keys {
     pub fn in_memory(&self) -> (usize, usize) {
         let keys = self.newest.len() + self.merging.len();
         let bytes = self.newest.bytes() + self.merging.bytes();
-        let queued = self.merge.as_ref().map_or(0, |merge| merge.entries.len() * size_of::<Entry>());
+        let queued = self.merge.as_ref().map_or(0, |merge| merge.entries.len() * size_of::<KeyEntry>());
         (keys, bytes + queued + self.filters.len() * FILTER_BITS / 8)
     }
 
@@ -296,7 +233,7 @@ impl Keys {
     }
 }
 
-impl Known {
+impl KeyMatch {
     fn of(id: i64, same: bool) -> Self {
         if same { Self::Same(id) } else { Self::Other(id) }
     }
@@ -317,18 +254,18 @@ impl Known {
 fn find_merged(
     connection: &Connection,
     generations: RangeInclusive<i64>,
-    key: Key,
+    key: MessageKey,
     digest: BodyDigest,
-) -> rusqlite::Result<Known> {
+) -> rusqlite::Result<KeyMatch> {
     let mut statement = connection.prepare_cached(
         "SELECT message_id, body_digest FROM delivery_keys WHERE generation = ?1 AND key = ?2",
     )?;
-    let mut known = Known::Nothing;
+    let mut known = KeyMatch::Nothing;
     for generation in generations {
         let mut rows = statement.query(params![generation, key.bytes()])?;
         while let Some(row) = rows.next()? {
             let other = BodyDigest(first_16(row.get_ref(1)?.as_blob()?));
-            known = known.and(Known::of(row.get(0)?, other == digest));
+            known = known.and(KeyMatch::of(row.get(0)?, other == digest));
         }
     }
     Ok(known)

@@ -3,16 +3,16 @@
 use std::collections::{BTreeMap, HashMap};
 use std::hash::{BuildHasherDefault, Hasher};
 
-use super::{BodyDigest, Entry, Key, Known};
+use crate::store::keys::key::{BodyDigest, KeyEntry, KeyMatch, MessageKey};
 
 /// What one key takes in memory: its entry, at the usual load of the table.
-const BYTES_PER_KEY: usize = 2 * (size_of::<Entry>() + 1);
+const BYTES_PER_KEY: usize = 2 * (size_of::<KeyEntry>() + 1);
 
 /// A table of keys. Nearly every key has one message; those of conflicts are beside it.
 #[derive(Debug, Default)]
 pub struct Recent {
-    first: HashMap<Key, (i64, BodyDigest), BuildHasherDefault<KeyHasher>>,
-    more: BTreeMap<(Key, i64), BodyDigest>,
+    first: HashMap<MessageKey, (i64, BodyDigest), BuildHasherDefault<KeyHasher>>,
+    more: BTreeMap<(MessageKey, i64), BodyDigest>,
 }
 
 impl Recent {
@@ -24,14 +24,14 @@ impl Recent {
         self.first.capacity().max(self.first.len()) * BYTES_PER_KEY + self.more.len() * BYTES_PER_KEY
     }
 
-    pub fn insert(&mut self, key: Key, message: i64, digest: BodyDigest) {
+    pub fn insert(&mut self, key: MessageKey, message: i64, digest: BodyDigest) {
         match self.first.get(&key) {
             Some((first, _)) if *first != message => drop(self.more.insert((key, message), digest)),
             _ => drop(self.first.insert(key, (message, digest))),
         }
     }
 
-    pub fn remove(&mut self, key: Key, message: i64) {
+    pub fn remove(&mut self, key: MessageKey, message: i64) {
         if self.first.get(&key).is_some_and(|(first, _)| *first == message) {
             self.first.remove(&key);
         } else {
@@ -39,18 +39,18 @@ impl Recent {
         }
     }
 
-    pub fn find(&self, key: Key, digest: BodyDigest) -> Known {
-        let Some((first, of_first)) = self.first.get(&key) else { return Known::Nothing };
-        let known = Known::of(*first, *of_first == digest);
+    pub fn find(&self, key: MessageKey, digest: BodyDigest) -> KeyMatch {
+        let Some((first, of_first)) = self.first.get(&key) else { return KeyMatch::Nothing };
+        let known = KeyMatch::of(*first, *of_first == digest);
         let more = self.more.range((key, i64::MIN)..=(key, i64::MAX));
-        more.fold(known, |known, (&(_, id), of_other)| known.and(Known::of(id, *of_other == digest)))
+        more.fold(known, |known, (&(_, id), of_other)| known.and(KeyMatch::of(id, *of_other == digest)))
     }
 
     /// All of them, in the order in which the table on disk has them.
-    pub fn sorted(&self) -> Vec<Entry> {
+    pub fn sorted(&self) -> Vec<KeyEntry> {
         let first = self.first.iter().map(|(&key, &(id, digest))| (key, id, digest));
         let more = self.more.iter().map(|(&(key, id), &digest)| (key, id, digest));
-        let mut entries: Vec<Entry> = first.chain(more).collect();
+        let mut entries: Vec<KeyEntry> = first.chain(more).collect();
         entries.sort_unstable();
         entries
     }
@@ -80,8 +80,8 @@ impl Hasher for KeyHasher {
 mod tests {
     use super::*;
 
-    fn key(id: &str) -> Key {
-        Key::of_delivery_id("github", id)
+    fn key(id: &str) -> MessageKey {
+        MessageKey::of_delivery_id("github", id)
     }
 
     const ONE: BodyDigest = BodyDigest(1);
@@ -90,13 +90,13 @@ mod tests {
     #[test]
     fn a_key_finds_its_message_and_conflicts_beside_it() {
         let mut recent = Recent::default();
-        assert_eq!(recent.find(key("a"), ONE), Known::Nothing);
+        assert_eq!(recent.find(key("a"), ONE), KeyMatch::Nothing);
         recent.insert(key("a"), 1, ONE);
         recent.insert(key("a"), 5, TWO);
-        assert_eq!(recent.find(key("a"), ONE), Known::Same(1));
-        assert_eq!(recent.find(key("a"), TWO), Known::Same(5));
-        assert_eq!(recent.find(key("a"), BodyDigest(3)), Known::Other(1));
-        assert_eq!(recent.find(key("b"), ONE), Known::Nothing);
+        assert_eq!(recent.find(key("a"), ONE), KeyMatch::Same(1));
+        assert_eq!(recent.find(key("a"), TWO), KeyMatch::Same(5));
+        assert_eq!(recent.find(key("a"), BodyDigest(3)), KeyMatch::Other(1));
+        assert_eq!(recent.find(key("b"), ONE), KeyMatch::Nothing);
     }
 
     #[test]
@@ -105,9 +105,9 @@ mod tests {
         recent.insert(key("a"), 1, ONE);
         recent.insert(key("a"), 5, TWO);
         recent.remove(key("a"), 5);
-        assert_eq!(recent.find(key("a"), TWO), Known::Other(1));
+        assert_eq!(recent.find(key("a"), TWO), KeyMatch::Other(1));
         recent.remove(key("a"), 1);
-        assert_eq!((recent.find(key("a"), ONE), recent.len()), (Known::Nothing, 0));
+        assert_eq!((recent.find(key("a"), ONE), recent.len()), (KeyMatch::Nothing, 0));
     }
 
     #[test]

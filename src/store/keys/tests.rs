@@ -2,17 +2,18 @@
 
 use super::*;
 
-fn keys() -> (Connection, Keys) {
+fn keys() -> (Connection, KeyIndex) {
     let connection = Connection::open_in_memory().unwrap();
     connection.execute_batch(include_str!("../../../schema.sql")).unwrap();
-    let keys = Keys::load(&connection).unwrap();
+    let keys = KeyIndex::load(&connection).unwrap();
     (connection, keys)
 }
 
 #[test]
 fn a_merge_that_is_wanted_within_a_transaction_takes_nothing_of_it() {
     let (connection, mut keys) = keys();
-    let (kept, undone) = (Key::of_delivery_id("github", "kept"), Key::of_delivery_id("github", "undone"));
+    let (kept, undone) =
+        (MessageKey::of_delivery_id("github", "kept"), MessageKey::of_delivery_id("github", "undone"));
     let digest = BodyDigest::of(&[1; 32]);
     keys.stage(kept, 1, digest);
     keys.commit(1);
@@ -23,6 +24,6 @@ fn a_merge_that_is_wanted_within_a_transaction_takes_nothing_of_it() {
     assert!(keys.is_merging());
     keys.write_slice(&connection, "now").unwrap();
     keys.merge_committed();
-    assert_eq!(keys.find(&connection, undone, digest).unwrap(), Known::Nothing);
-    assert_eq!(keys.find(&connection, kept, digest).unwrap(), Known::Same(1));
+    assert_eq!(keys.find(&connection, undone, digest).unwrap(), KeyMatch::Nothing);
+    assert_eq!(keys.find(&connection, kept, digest).unwrap(), KeyMatch::Same(1));
 }

@@ -7,10 +7,10 @@ use std::sync::Arc;
 
 use rusqlite::{Connection, OptionalExtension as _};
 
-use super::intake::Intake;
-use super::network::ClientNetwork;
-use super::shares::Shares;
-use super::{NewRejection, Placement, RejectionKind};
+use crate::store::quarantine::intake::Intake;
+use crate::store::quarantine::network::ClientNetwork;
+use crate::store::quarantine::rejection::{NewRejection, Placement, RejectionKind};
+use crate::store::quarantine::shares::Shares;
 
 const NOISE_PER_NETWORK_AND_CAUSE: usize = 20;
 const NOISE_PER_SOURCE: usize = 1_000;

@@ -7,21 +7,21 @@ use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, params};
 
-use super::RejectionKind;
+use crate::store::quarantine::rejection::RejectionKind;
 
 /// Sources times causes; there are never more than configured sources times causes.
 const MAX_COUNTERS: usize = 10_000;
 const PAUSE_BETWEEN_WARNINGS: Duration = Duration::from_secs(60);
 const PAUSE_BETWEEN_REMARKS: Duration = Duration::from_secs(3_600);
 
-type Cause = Cow<'static, str>;
+type DropCause = Cow<'static, str>;
 
 /// Counts by source, cause and kind.
 #[derive(Debug, Default)]
-pub struct Drops(BTreeMap<(Arc<str>, Cause, RejectionKind), u64>);
+pub struct Drops(BTreeMap<(Arc<str>, DropCause, RejectionKind), u64>);
 
 impl Drops {
-    pub fn count(&mut self, source: &Arc<str>, cause: Cause, kind: RejectionKind) {
+    pub fn count(&mut self, source: &Arc<str>, cause: DropCause, kind: RejectionKind) {
         self.add((source.clone(), cause, kind), 1);
     }
 
@@ -33,7 +33,7 @@ impl Drops {
         self.0.is_empty()
     }
 
-    fn add(&mut self, key: (Arc<str>, Cause, RejectionKind), count: u64) {
+    fn add(&mut self, key: (Arc<str>, DropCause, RejectionKind), count: u64) {
         if self.0.len() < MAX_COUNTERS || self.0.contains_key(&key) {
             *self.0.entry(key).or_default() += count;
         }
@@ -90,14 +90,14 @@ impl SpaceLimit {
 
 /// Says in the log what was dropped, in one line for many.
 #[derive(Debug, Default)]
-pub struct DropReport {
+pub struct RejectionDropReport {
     unreported: Drops,
     next_warning: Option<Instant>,
     next_remark: Option<Instant>,
     pub limit: SpaceLimit,
 }
 
-impl DropReport {
+impl RejectionDropReport {
     pub fn add(&mut self, drops: Drops) {
         self.unreported.append(drops);
     }

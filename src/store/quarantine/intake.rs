@@ -9,10 +9,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use bytes::Bytes;
 use tokio::sync::Notify;
 
-use super::drops::Drops;
-use super::network::ClientNetwork;
-use super::senders::{Sender, Senders};
-use super::{DEFAULT_MAX_BYTES, NewRejection, RejectionKind};
+use crate::store::quarantine::drops::Drops;
+use crate::store::quarantine::network::ClientNetwork;
+use crate::store::quarantine::rejection::{DEFAULT_MAX_BYTES, NewRejection, RejectionKind};
+use crate::store::quarantine::senders::{Sender, Senders};
 
 const MAX_CANDIDATES: usize = 1_024;
 const MAX_CANDIDATE_BYTES: usize = 16 << 20;
@@ -31,7 +31,7 @@ const MAX_NOISE_BODY_BYTES: usize = 256 << 10;
 /// Shared by the request handlers and the writer.
 #[derive(Debug)]
 pub struct Intake {
-    queue: Mutex<Queue>,
+    queue: Mutex<IntakeQueue>,
     drops: Mutex<Drops>,
     senders: Mutex<Senders>,
     /// Notified when rows have left the queue.
@@ -51,7 +51,7 @@ pub struct QuarantineStats {
 }
 
 #[derive(Debug, Default)]
-struct Queue {
+struct IntakeQueue {
     candidates: VecDeque<NewRejection>,
     candidate_bytes: usize,
     by_network: BTreeMap<ClientNetwork, (usize, usize)>,
@@ -70,7 +70,7 @@ pub struct WaitingForRoom<'a> {
 
 /// What became of a rejection that was offered.
 #[derive(Debug)]
-pub enum Offer {
+pub enum OfferOutcome {
     /// True for the first one, when the writer should be woken.
     Taken(bool),
     Full(NewRejection),
@@ -90,19 +90,19 @@ impl Default for Intake {
 }
 
 impl Intake {
-    pub fn offer(&self, mut rejection: NewRejection) -> Offer {
+    pub fn offer(&self, mut rejection: NewRejection) -> OfferOutcome {
         if rejection.kind == RejectionKind::Noise {
             rejection.body = rejection.body.filter(|body| body.len() <= MAX_NOISE_BODY_BYTES);
         }
-        let Ok(mut queue) = self.queue.lock() else { return Offer::Full(rejection) };
+        let Ok(mut queue) = self.queue.lock() else { return OfferOutcome::Full(rejection) };
         if !queue.has_room_for(&rejection) {
-            return Offer::Full(rejection);
+            return OfferOutcome::Full(rejection);
         }
         let was_empty = queue.is_empty();
         // A copy: the queue must not hold on to the budget for bodies in flight.
         let body = rejection.body.as_deref().map(Bytes::copy_from_slice);
         queue.push_back(NewRejection { body, ..rejection });
-        Offer::Taken(was_empty)
+        OfferOutcome::Taken(was_empty)
     }
 
     /// A place among those that wait for room; `None` where there are too many.
@@ -207,7 +207,7 @@ impl Drop for WaitingForRoom<'_> {
     }
 }
 
-impl Queue {
+impl IntakeQueue {
     fn is_empty(&self) -> bool {
         self.candidates.is_empty() && self.noise.is_empty()
     }
@@ -276,11 +276,11 @@ impl Queue {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::{candidate, noise};
     use super::*;
+    use crate::store::quarantine::tests::{candidate, noise};
 
     fn taken(intake: &Intake, rejection: NewRejection) -> bool {
-        matches!(intake.offer(rejection), Offer::Taken(_))
+        matches!(intake.offer(rejection), OfferOutcome::Taken(_))
     }
 
     #[test]

@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 
 use rusqlite::{Connection, OptionalExtension as _, Row, named_params};
 
-use super::RejectionKind;
-use super::network::ClientNetwork;
-use super::senders::Sender;
+use crate::store::quarantine::network::ClientNetwork;
+use crate::store::quarantine::rejection::RejectionKind;
+use crate::store::quarantine::senders::Sender;
 
 /// One row of `rejections` without what is long.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RejectionHead {
+pub struct RejectionRow {
     pub id: i64,
     pub received_at: String,
     pub source: String,
@@ -25,7 +25,7 @@ pub struct RejectionHead {
 /// A rejection with all that was kept of it. Not `Debug`: it has credentials.
 #[derive(Clone)]
 pub struct StoredRejection {
-    pub head: RejectionHead,
+    pub head: RejectionRow,
     pub query: Option<String>,
     /// JSON object, credentials redacted.
     pub headers: String,
@@ -69,8 +69,8 @@ const END_OF_TIME: &str = "~";
 
 const HEAD: &str = "id, received_at, source, cause, remote_ip, method, length(body), candidate";
 
-fn read_head(row: &Row<'_>) -> rusqlite::Result<RejectionHead> {
-    Ok(RejectionHead {
+fn read_head(row: &Row<'_>) -> rusqlite::Result<RejectionRow> {
+    Ok(RejectionRow {
         id: row.get(0)?,
         received_at: row.get(1)?,
         source: row.get(2)?,
@@ -102,7 +102,7 @@ pub fn page(
     filter: &RejectionFilter,
     from: Option<i64>,
     limit: usize,
-) -> rusqlite::Result<Vec<RejectionHead>> {
+) -> rusqlite::Result<Vec<RejectionRow>> {
     let sql =
         format!("SELECT {HEAD} FROM rejections WHERE id < :from AND {MATCHES} ORDER BY id DESC LIMIT :limit");
     connection
@@ -145,7 +145,7 @@ pub fn next_in_order(
     after: &RejectionPosition,
     through: i64,
     limit: usize,
-) -> rusqlite::Result<Vec<RejectionHead>> {
+) -> rusqlite::Result<Vec<RejectionRow>> {
     let sql = format!(
         "SELECT {HEAD} FROM rejections INDEXED BY rejections_received_at
          WHERE (received_at, id) > (:after, :after_id) AND id <= :through AND {MATCHES}

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::network::ClientNetwork;
+use crate::store::quarantine::network::ClientNetwork;
 
 const MAX_SENDERS: usize = 4_096;
 

@@ -3,8 +3,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::network::ClientNetwork;
-use super::senders::Sender;
+use crate::store::quarantine::network::ClientNetwork;
+use crate::store::quarantine::senders::Sender;
 
 /// Senders take room from strangers down to this share: one in so many.
 const STRANGERS_SHARE: u64 = 4;
@@ -12,9 +12,9 @@ const STRANGERS_SHARE: u64 = 4;
 /// The bytes of candidates.
 #[derive(Debug, Default)]
 pub struct Shares {
-    strangers: Group,
+    strangers: NetworkGroup,
     /// Networks that have verified with the source before.
-    senders: Group,
+    senders: NetworkGroup,
     known: BTreeSet<Sender>,
 }
 
@@ -58,7 +58,7 @@ impl Shares {
         }
     }
 
-    fn group(&mut self, source: &str, network: ClientNetwork) -> &mut Group {
+    fn group(&mut self, source: &str, network: ClientNetwork) -> &mut NetworkGroup {
         let is_sender = !self.known.is_empty() && self.known.contains(&(source.to_owned(), network));
         if is_sender { &mut self.senders } else { &mut self.strangers }
     }
@@ -66,7 +66,7 @@ impl Shares {
 
 /// The bytes of strangers, or of senders.
 #[derive(Debug, Default)]
-struct Group {
+struct NetworkGroup {
     sources: BTreeMap<String, SourceShare>,
     total: u64,
 }
@@ -82,7 +82,7 @@ struct SourceShare {
     ordered_within: BTreeSet<(ClientNetwork, u64, ClientNetwork)>,
 }
 
-impl Group {
+impl NetworkGroup {
     fn total(&self) -> u64 {
         self.total
     }

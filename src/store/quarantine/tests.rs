@@ -1,6 +1,15 @@
 //! The bounds of the quarantine, with a database in memory.
 
-use super::*;
+use bytes::Bytes;
+use rusqlite::Connection;
+use time::{Duration, OffsetDateTime};
+
+use crate::store::quarantine::intake::{Intake, OfferOutcome};
+use crate::store::quarantine::network::ClientNetwork;
+use crate::store::quarantine::read;
+use crate::store::quarantine::rejection::{NewRejection, RejectionKind, SEALED_AS};
+use crate::store::quarantine::write::Quarantine;
+use crate::store::seal::sealer::Sealer;
 
 pub fn candidate(address: &str, body_bytes: usize) -> NewRejection {
     NewRejection {
@@ -38,7 +47,7 @@ impl Bench {
     }
 
     fn keep(&mut self, rejection: NewRejection) {
-        assert!(matches!(self.intake.offer(rejection), Offer::Taken(_)));
+        assert!(matches!(self.intake.offer(rejection), OfferOutcome::Taken(_)));
         while !self.intake.is_empty() {
             self.quarantine.write(&self.connection, &self.intake, &self.sealer, self.max_bytes).unwrap();
             self.quarantine.committed(&self.intake);
@@ -234,7 +243,7 @@ fn kept_rejection_is_read_back_whole() {
     assert_eq!((stored.body, sealed.is_some()), (Some(vec![0; 3]), true));
     assert_eq!((stored.head.kind, stored.head.body_bytes), (RejectionKind::Candidate, Some(3)));
     let filter = read::RejectionFilter::default();
-    let ids = |heads: Vec<read::RejectionHead>| heads.iter().map(|head| head.id).collect::<Vec<_>>();
+    let ids = |heads: Vec<read::RejectionRow>| heads.iter().map(|head| head.id).collect::<Vec<_>>();
     assert_eq!(ids(read::page(&bench.connection, &filter, None, 9).unwrap()), [2, 1]);
     let start = read::RejectionPosition::default();
     let in_order =
@@ -251,7 +260,7 @@ fn kept_rejection_is_read_back_whole() {
 fn lost_transaction_gives_its_rows_and_counts_back() {
     let mut bench = Bench::new(MIB);
     for number in 0..3 {
-        assert!(matches!(bench.intake.offer(candidate("192.0.2.1", number)), Offer::Taken(_)));
+        assert!(matches!(bench.intake.offer(candidate("192.0.2.1", number)), OfferOutcome::Taken(_)));
     }
     bench.intake.count_dropped(&noise("192.0.2.1", 1));
     bench.connection.execute_batch("BEGIN").unwrap();

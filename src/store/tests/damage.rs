@@ -3,7 +3,7 @@
 use std::os::unix::fs::FileExt as _;
 
 use super::*;
-use crate::store::ReplayScope;
+use crate::store::replay::count::ReplayScope;
 
 const PAGE_BYTES: u64 = 4_096;
 /// Large enough that three of them fill a page of the table.
@@ -45,14 +45,16 @@ fn flip(setup: &Setup, page: u64, at: u64, count: usize) {
 }
 
 fn list(setup: &Setup, store: &Store, direction: Direction) -> Vec<i64> {
-    let page =
-        setup.runtime.block_on(store.messages(MessageFilter::default(), direction, None, 1_000)).unwrap();
+    let page = setup
+        .runtime
+        .block_on(store.reads().messages(MessageFilter::default(), direction, None, 1_000))
+        .unwrap();
     assert_eq!(page.next, None);
     page.messages.iter().map(|head| head.id).collect()
 }
 
 fn one(setup: &Setup, store: &Store, id: i64) -> Result<Option<StoredMessage>, Unavailable> {
-    setup.runtime.block_on(store.message(id))
+    setup.runtime.block_on(store.reads().message(id))
 }
 
 #[test]
@@ -79,9 +81,9 @@ fn damaged_table_page_costs_only_its_rows() {
     }
     let filter = MessageFilter { source: Some("github".to_owned()), ..MessageFilter::default() };
     let scope = ReplayScope { filter, target_owner: None, to_where_it_died: false, through: 60 };
-    let counted = setup.runtime.block_on(store.count_to_replay(scope, soon())).unwrap().unwrap();
+    let counted = setup.runtime.block_on(store.reads().count_to_replay(scope, soon())).unwrap().unwrap();
     assert_eq!(counted.messages, all.len() as u64);
-    assert_eq!(setup.keep(&store, with_id("new", "1")), Ok(Kept::New { id: 61 }));
+    assert_eq!(setup.keep(&store, with_id("new", "1")), Ok(Receipt::New { id: 61 }));
     assert_eq!(store.ready(), Ok(()));
 }
 
@@ -128,8 +130,8 @@ fn resend_of_damaged_message_is_stored() {
         let kept = setup.keep(&store, with_id(&format!("id {number}"), &body(number))).unwrap();
         let id = number as i64 + 1;
         match left.contains(&id) {
-            true => assert_eq!(kept, Kept::Duplicate { of: id }),
-            false => assert!(matches!(kept, Kept::New { .. }), "{id}: {kept:?}"),
+            true => assert_eq!(kept, Receipt::Duplicate { of: id }),
+            false => assert!(matches!(kept, Receipt::New { .. }), "{id}: {kept:?}"),
         }
     }
     let after = list(&setup, &store, Direction::NewestFirst);
@@ -146,13 +148,13 @@ fn damaged_keys_refuse_no_message() {
     let mut again = 0;
     for number in 0..200 {
         let kept = setup.keep(&store, with_id(&format!("id {number}"), &body(number))).unwrap();
-        again += usize::from(matches!(kept, Kept::New { .. }));
+        again += usize::from(matches!(kept, Receipt::New { .. }));
     }
     setup.close(store);
     // And from the start on.
     let store = setup.open();
     assert!(store.is_damaged());
-    assert!(matches!(setup.keep(&store, with_id("new", "1")), Ok(Kept::New { .. })));
+    assert!(matches!(setup.keep(&store, with_id("new", "1")), Ok(Receipt::New { .. })));
     assert!(again < 200, "keys on other pages are known");
     assert_eq!(store.ready(), Ok(()));
 }

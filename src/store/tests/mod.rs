@@ -4,6 +4,7 @@ mod damage;
 pub mod setup;
 mod targets;
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -11,17 +12,18 @@ use rusqlite::Connection;
 use time::OffsetDateTime;
 
 use super::*;
-use setup::{Setup, message, options, soon, with_id};
+use crate::store::message;
+use crate::store::tests::setup::{Setup, message, options, soon, with_id};
 
 #[test]
 fn a_kept_message_is_in_the_file_with_its_exact_bytes() {
     let setup = Setup::new();
     let store = setup.open();
     let body = "{ \"a\" :  1e400 }";
-    assert_eq!(setup.keep(&store, with_id("one", body)), Ok(Kept::New { id: 1 }));
+    assert_eq!(setup.keep(&store, with_id("one", body)), Ok(Receipt::New { id: 1 }));
     assert_eq!(setup.query::<String>("SELECT payload FROM messages"), body);
     setup.close(store);
-    assert_eq!(verify(&setup.path()).unwrap(), VerifyReport { checked: 1, ..VerifyReport::default() });
+    assert_eq!(verify(&setup.path()).unwrap(), IntegrityReport { checked: 1, ..IntegrityReport::default() });
 }
 
 #[test]
@@ -30,7 +32,7 @@ fn large_messages_are_stored_exactly_among_small_ones() {
     let store = setup.open();
     let body = |number: usize| format!("\"{number}{}\"", "x".repeat((number % 3) * LARGE_BYTES));
     let kept = setup.keep_all(&store, (0..30).map(|n| with_id(&n.to_string(), &body(n))).collect());
-    assert!(kept.iter().all(|kept| matches!(kept, Ok(Kept::New { .. }))), "{kept:?}");
+    assert!(kept.iter().all(|kept| matches!(kept, Ok(Receipt::New { .. }))), "{kept:?}");
     for number in 0..30 {
         assert_eq!(
             setup.query::<String>(&format!("SELECT payload FROM messages WHERE delivery_id = '{number}'")),
@@ -38,7 +40,7 @@ fn large_messages_are_stored_exactly_among_small_ones() {
         );
     }
     let again = setup.keep(&store, with_id("2", &body(2)));
-    assert!(matches!(again, Ok(Kept::Duplicate { .. })), "{again:?}");
+    assert!(matches!(again, Ok(Receipt::Duplicate { .. })), "{again:?}");
     setup.close(store);
     assert_eq!(verify(&setup.path()).unwrap().checked, 30);
 }
@@ -50,8 +52,9 @@ fn memory_of_a_message_is_accounted_until_it_is_written() {
     let share = Arc::new(());
     let large = format!("\"{}\"", "x".repeat(LARGE_BYTES));
     let memory: Memory = Box::new(Arc::clone(&share));
-    let kept = store.keep_accounted(with_id("one", &large), Some(memory), soon());
-    assert_eq!(setup.runtime.block_on(kept), Ok(Kept::New { id: 1 }));
+    let ingest = store.ingest();
+    let kept = ingest.keep_accounted(with_id("one", &large), Some(memory), soon());
+    assert_eq!(setup.runtime.block_on(kept), Ok(Receipt::New { id: 1 }));
     setup.close(store);
     assert_eq!(Arc::strong_count(&share), 1);
 }
@@ -62,13 +65,13 @@ fn unreadable_body_has_reason_after_upgrade() {
     let setup = Setup::new();
     let store = setup.open();
     for (body, reason) in [("", UnreadableReason::Empty), ("a", UnreadableReason::TooDeep)] {
-        let content = Content::Unreadable { body: Bytes::copy_from_slice(body.as_bytes()), reason };
+        let content = MessageContent::Unreadable { body: Bytes::copy_from_slice(body.as_bytes()), reason };
         setup.keep(&store, NewMessage { content, ..message(Identity::None, body) }).unwrap();
     }
     setup.keep(&store, message(Identity::None, "1")).unwrap();
     setup.close(store);
     let connection = Connection::open(setup.path()).unwrap();
-    let reasons = || (1..=3).map(|id| stored::one(&connection, id).unwrap().unwrap().head.unreadable);
+    let reasons = || (1..=3).map(|id| message::read::one(&connection, id).unwrap().unwrap().head.unreadable);
     assert!(reasons().eq([Some(UnreadableReason::Empty), Some(UnreadableReason::TooDeep), None]));
     connection.execute("UPDATE messages SET unreadable = NULL", []).unwrap();
     assert!(reasons().eq([Some(UnreadableReason::Empty), Some(UnreadableReason::OlderVersion), None]));
@@ -78,10 +81,10 @@ fn unreadable_body_has_reason_after_upgrade() {
 fn the_same_message_again_is_only_counted_and_another_body_is_a_conflict() {
     let setup = Setup::new();
     let store = setup.open();
-    assert_eq!(setup.keep(&store, with_id("one", "1")), Ok(Kept::New { id: 1 }));
-    assert_eq!(setup.keep(&store, with_id("one", "1")), Ok(Kept::Duplicate { of: 1 }));
-    assert_eq!(setup.keep(&store, with_id("one", "2")), Ok(Kept::Conflict { id: 2, of: 1 }));
-    assert_eq!(setup.keep(&store, with_id("one", "2")), Ok(Kept::Duplicate { of: 2 }));
+    assert_eq!(setup.keep(&store, with_id("one", "1")), Ok(Receipt::New { id: 1 }));
+    assert_eq!(setup.keep(&store, with_id("one", "1")), Ok(Receipt::Duplicate { of: 1 }));
+    assert_eq!(setup.keep(&store, with_id("one", "2")), Ok(Receipt::Conflict { id: 2, of: 1 }));
+    assert_eq!(setup.keep(&store, with_id("one", "2")), Ok(Receipt::Duplicate { of: 2 }));
     assert_eq!(setup.query::<i64>("SELECT duplicates FROM messages WHERE id = 1"), 1);
     assert_eq!(setup.query::<i64>("SELECT conflict_of FROM messages WHERE id = 2"), 1);
 }
@@ -91,8 +94,8 @@ fn both_copies_in_one_batch_make_one_message() {
     let setup = Setup::new();
     let store = setup.open();
     let kept = setup.keep_all(&store, vec![with_id("one", "1"); 50]);
-    assert_eq!(kept.iter().filter(|kept| matches!(kept, Ok(Kept::New { .. }))).count(), 1);
-    assert_eq!(kept.iter().filter(|kept| matches!(kept, Ok(Kept::Duplicate { of: 1 }))).count(), 49);
+    assert_eq!(kept.iter().filter(|kept| matches!(kept, Ok(Receipt::New { .. }))).count(), 1);
+    assert_eq!(kept.iter().filter(|kept| matches!(kept, Ok(Receipt::Duplicate { of: 1 }))).count(), 49);
     assert!(store.stats().batches < 50);
 }
 
@@ -100,14 +103,14 @@ fn both_copies_in_one_batch_make_one_message() {
 fn without_an_id_nothing_is_dropped_unless_the_source_asks_for_it() {
     let setup = Setup::new();
     let store = setup.open();
-    assert_eq!(setup.keep(&store, message(Identity::None, "1")), Ok(Kept::New { id: 1 }));
-    assert_eq!(setup.keep(&store, message(Identity::None, "1")), Ok(Kept::New { id: 2 }));
+    assert_eq!(setup.keep(&store, message(Identity::None, "1")), Ok(Receipt::New { id: 1 }));
+    assert_eq!(setup.keep(&store, message(Identity::None, "1")), Ok(Receipt::New { id: 2 }));
     let windowed = || message(Identity::Content { window: Duration::from_secs(600) }, "2");
-    assert_eq!(setup.keep(&store, windowed()), Ok(Kept::New { id: 3 }));
-    assert_eq!(setup.keep(&store, windowed()), Ok(Kept::Duplicate { of: 3 }));
+    assert_eq!(setup.keep(&store, windowed()), Ok(Receipt::New { id: 3 }));
+    assert_eq!(setup.keep(&store, windowed()), Ok(Receipt::Duplicate { of: 3 }));
     let mut later = windowed();
     later.received_at += Duration::from_secs(601);
-    assert_eq!(setup.keep(&store, later), Ok(Kept::New { id: 4 }));
+    assert_eq!(setup.keep(&store, later), Ok(Receipt::New { id: 4 }));
 }
 
 #[test]
@@ -118,13 +121,13 @@ fn the_oldest_key_is_known_after_a_merge_a_restart_and_the_end_of_its_message() 
     setup.keep_all(&store, messages);
     setup.merge_keys(&store);
     assert_eq!(setup.query::<i64>("SELECT count(*) FROM delivery_keys"), 500);
-    let deleted = setup.runtime.block_on(store.delete_messages(vec![1], Keeping::default()));
-    assert_eq!(deleted, Ok(Step { taken: 1, changed: 1 }));
-    assert_eq!(setup.keep(&store, with_id("id 0", "1")), Ok(Kept::Duplicate { of: 1 }));
+    let deleted = setup.runtime.block_on(store.cleanup().delete_messages(vec![1], RetentionRule::default()));
+    assert_eq!(deleted, Ok(StepResult { taken: 1, changed: 1 }));
+    assert_eq!(setup.keep(&store, with_id("id 0", "1")), Ok(Receipt::Duplicate { of: 1 }));
     setup.close(store);
     let store = setup.open();
-    assert_eq!(setup.keep(&store, with_id("id 0", "1")), Ok(Kept::Duplicate { of: 1 }));
-    assert_eq!(setup.keep(&store, with_id("id 0", "2")), Ok(Kept::Conflict { id: 501, of: 1 }));
+    assert_eq!(setup.keep(&store, with_id("id 0", "1")), Ok(Receipt::Duplicate { of: 1 }));
+    assert_eq!(setup.keep(&store, with_id("id 0", "2")), Ok(Receipt::Conflict { id: 501, of: 1 }));
 }
 
 #[test]
@@ -139,7 +142,7 @@ fn after_a_crash_every_key_is_known_merged_or_not() {
     for number in [0, 150, 299] {
         for kind in ["merged", "in memory"] {
             let kept = crashed.keep(&reopened, with_id(&format!("{kind} {number}"), "1"));
-            assert!(matches!(kept, Ok(Kept::Duplicate { .. })), "{kind} {number}: {kept:?}");
+            assert!(matches!(kept, Ok(Receipt::Duplicate { .. })), "{kind} {number}: {kept:?}");
         }
     }
 }
@@ -159,7 +162,7 @@ fn after_a_crash_in_the_middle_of_a_merge_every_key_is_known() {
     let store = setup.open();
     for number in [0, 699, 700, 2_999] {
         let kept = setup.keep(&store, with_id(&format!("id {number}"), "1"));
-        assert_eq!(kept, Ok(Kept::Duplicate { of: number + 1 }));
+        assert_eq!(kept, Ok(Receipt::Duplicate { of: number + 1 }));
     }
     setup.merge_keys(&store);
     assert_eq!(setup.query::<i64>("SELECT count(*) FROM delivery_keys"), 3_000);
@@ -182,7 +185,7 @@ fn a_poison_row_fails_alone() {
         messages.insert(31, with_id("poison", "1"));
         let kept = setup.keep_all(&store, messages);
         assert_eq!(kept[31], Err(Unavailable::Refused), "{raise}");
-        assert_eq!(kept.iter().filter(|kept| matches!(kept, Ok(Kept::New { .. }))).count(), 63, "{raise}");
+        assert_eq!(kept.iter().filter(|kept| matches!(kept, Ok(Receipt::New { .. }))).count(), 63, "{raise}");
         let stored = format!("SELECT count(*) FROM messages WHERE delivery_id LIKE '{raise}%'");
         assert_eq!(setup.query::<i64>(&stored), 63, "{raise}");
     }
@@ -196,21 +199,21 @@ fn a_message_waits_for_the_lock_until_its_deadline_and_no_longer() {
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
     let began = Instant::now();
     let deadline = began + Duration::from_millis(300);
-    let kept = setup.runtime.block_on(store.keep(with_id("one", "1"), deadline));
-    assert_eq!(kept, Err(Unavailable::Deadline));
+    let kept = setup.runtime.block_on(store.ingest().keep(with_id("one", "1"), deadline));
+    assert_eq!(kept, Err(Unavailable::Deadline.into()));
     assert!(began.elapsed() < Duration::from_secs(2));
     let waiting = std::thread::spawn({
         let store = store.clone();
         move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
-            runtime.block_on(store.keep(with_id("two", "1"), soon()))
+            runtime.block_on(store.ingest().keep(with_id("two", "1"), soon()))
         }
     });
     while store.stats().queue_depth > 0 {
         std::thread::yield_now();
     }
     other.execute_batch("COMMIT").unwrap();
-    assert!(matches!(waiting.join().unwrap(), Ok(Kept::New { .. })));
+    assert!(matches!(waiting.join().unwrap(), Ok(Receipt::New { .. })));
 }
 
 #[test]
@@ -220,7 +223,7 @@ fn below_the_low_water_mark_messages_are_refused_and_settings_are_not() {
     assert_eq!(setup.keep(&store, with_id("one", "1")), Err(Unavailable::DiskLow));
     assert_eq!(store.ready(), Err(Unavailable::DiskLow));
     let now = OffsetDateTime::now_utc();
-    assert_eq!(setup.runtime.block_on(store.set_setting("a", "b", Sealing::Plain, now)), Ok(()));
+    assert_eq!(setup.runtime.block_on(store.settings().set_setting("a", "b", Sealing::Plain, now)), Ok(()));
 }
 
 #[test]
@@ -230,10 +233,13 @@ fn sealed_settings_are_read_back_and_are_not_in_the_file() {
     let now = OffsetDateTime::now_utc();
     setup
         .runtime
-        .block_on(store.set_setting("inbox_path", "very-secret-path", Sealing::Sealed, now))
+        .block_on(store.settings().set_setting("inbox_path", "very-secret-path", Sealing::Sealed, now))
         .unwrap();
-    assert_eq!(setup.runtime.block_on(store.setting("inbox_path")), Ok(Some("very-secret-path".to_owned())));
-    assert_eq!(setup.runtime.block_on(store.setting("nothing")), Ok(None));
+    assert_eq!(
+        setup.runtime.block_on(store.settings().setting("inbox_path")),
+        Ok(Some("very-secret-path".to_owned()))
+    );
+    assert_eq!(setup.runtime.block_on(store.settings().setting("nothing")), Ok(None));
     setup.close(store);
     let file = std::fs::read(setup.path()).unwrap();
     assert!(!file.windows(16).any(|bytes| bytes == b"very-secret-path"));
@@ -263,7 +269,7 @@ fn an_unlinked_database_is_written_again_and_nothing_is_acknowledged_after() {
     setup.close(store);
     let store = setup.open();
     assert_eq!(setup.query::<i64>("SELECT count(*) FROM messages"), 100);
-    assert_eq!(setup.keep(&store, with_id("id 0", "1")), Ok(Kept::Duplicate { of: 1 }));
+    assert_eq!(setup.keep(&store, with_id("id 0", "1")), Ok(Receipt::Duplicate { of: 1 }));
 }
 
 #[test]
@@ -313,7 +319,7 @@ fn a_checkpoint_by_the_sqlite3_shell_is_no_reason_to_stop() {
     let other = Connection::open(setup.path()).unwrap();
     let busy: i64 = other.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0)).unwrap();
     assert_eq!(busy, 0);
-    assert!(matches!(setup.keep(&store, with_id("two", "1")), Ok(Kept::New { .. })));
+    assert!(matches!(setup.keep(&store, with_id("two", "1")), Ok(Receipt::New { .. })));
     assert_eq!(store.ready(), Ok(()));
 }
 

@@ -1,6 +1,7 @@
 //! A store on a directory of its own, and messages for it.
 
 use std::net::{IpAddr, Ipv4Addr};
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -35,25 +36,25 @@ impl Setup {
         self.runtime.block_on(store.close(Duration::from_secs(10)));
     }
 
-    pub fn keep(&self, store: &Store, message: NewMessage) -> Result<Kept, Unavailable> {
-        self.runtime.block_on(store.keep(message, soon()))
+    pub fn keep(&self, store: &Store, message: NewMessage) -> Result<Receipt, Unavailable> {
+        self.runtime.block_on(store.ingest().keep(message, soon())).map_err(IngestError::unavailable)
     }
 
     /// All at once, so that they share transactions.
-    pub fn keep_all(&self, store: &Store, messages: Vec<NewMessage>) -> Vec<Result<Kept, Unavailable>> {
+    pub fn keep_all(&self, store: &Store, messages: Vec<NewMessage>) -> Vec<Result<Receipt, Unavailable>> {
         self.runtime.block_on(async {
             let local = tokio::task::LocalSet::new();
             let tasks: Vec<_> = messages
                 .into_iter()
                 .map(|message| {
                     let store = store.clone();
-                    local.spawn_local(async move { store.keep(message, soon()).await })
+                    local.spawn_local(async move { store.ingest().keep(message, soon()).await })
                 })
                 .collect();
             local.await;
             let mut kept = Vec::new();
             for task in tasks {
-                kept.push(task.await.unwrap());
+                kept.push(task.await.unwrap().map_err(IngestError::unavailable));
             }
             kept
         })
@@ -61,7 +62,7 @@ impl Setup {
 
     pub fn merge_keys(&self, store: &Store) {
         let give_up = Instant::now() + Duration::from_secs(30);
-        while !self.runtime.block_on(store.merge_keys(i64::MAX)).unwrap() {
+        while !self.runtime.block_on(store.cleanup().merge_keys(i64::MAX)).unwrap() {
             assert!(Instant::now() < give_up, "the keys are not merged");
         }
     }
@@ -101,7 +102,7 @@ pub fn message(identity: Identity, body: &str) -> NewMessage {
         remote_ip: IpAddr::V4(Ipv4Addr::LOCALHOST),
         headers: "{}".to_owned(),
         body_sha256: digest(&SHA256, body.as_bytes()).as_ref().try_into().unwrap(),
-        content: Content::Json(Bytes::copy_from_slice(body.as_bytes())),
+        content: MessageContent::Json(Bytes::copy_from_slice(body.as_bytes())),
         body_unsigned: false,
         owner: None,
         unverified: false,

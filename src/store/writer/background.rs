@@ -3,9 +3,10 @@
 
 use std::time::{Duration, Instant};
 
-use super::{Trouble, Writer};
-use crate::store::expire;
-use crate::store::quarantine::SpaceLimit;
+use crate::store::quarantine::drops::SpaceLimit;
+use crate::store::space;
+use crate::store::writer::Writer;
+use crate::store::writer::trouble::Trouble;
 
 /// A transaction for rejections is followed by a pause of this many times its length, up to a bound.
 const PAUSE_FACTOR: u32 = 4;
@@ -58,7 +59,7 @@ impl Writer {
                 self.quarantine
                     .rolled_back(&self.intake, matches!(trouble, Trouble::Lost | Trouble::Damaged));
                 match trouble {
-                    Trouble::Fatal(line) => self.shared.fail(crate::store::Unavailable::Failed, line),
+                    Trouble::Fatal(line) => self.shared.fail(crate::store::error::Unavailable::Failed, line),
                     Trouble::DiskFull => self.files.note_full(),
                     Trouble::Locked | Trouble::Lost | Trouble::Damaged | Trouble::MergeStopped => {}
                 }
@@ -91,7 +92,7 @@ impl Writer {
         }
         let size_limit = self.shared.size_limit();
         if size_limit < u64::MAX {
-            let (used, _) = expire::used_and_free_bytes(&self.connection)?;
+            let (used, _) = space::used_and_free_bytes(&self.connection)?;
             let messages = used.saturating_sub(held);
             let of_database = (size_limit / 100 * PERCENT_OF_DATABASE).saturating_sub(messages);
             if of_database < bound.0 {

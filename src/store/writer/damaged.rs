@@ -1,9 +1,11 @@
 //! The writer among damaged pages: what needs one fails alone, and no message is refused because of old ones that cannot be
 //! read.
 
-use super::{Job, Trouble, Writer};
 use crate::store::damage;
-use crate::store::unavailable::Unavailable;
+use crate::store::error::Unavailable;
+use crate::store::writer::Writer;
+use crate::store::writer::job::Job;
+use crate::store::writer::trouble::Trouble;
 
 impl Writer {
     /// A job has met a damaged page, and the transaction is undone. Each job gets a transaction of its own, so that only that

@@ -5,11 +5,12 @@ use std::time::Instant;
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
+use crate::store::error::Unavailable;
 use crate::store::files::Files;
-use crate::store::keys::Keys;
-use crate::store::message::{Kept, Prepared};
-use crate::store::quarantine::{Intake, Quarantine};
-use crate::store::unavailable::Unavailable;
+use crate::store::keys::KeyIndex;
+use crate::store::message::insert::{InsertOutcome, Prepared};
+use crate::store::quarantine::intake::Intake;
+use crate::store::quarantine::write::Quarantine;
 
 /// What the writer is asked to do.
 pub enum Job {
@@ -24,7 +25,7 @@ pub enum Job {
 pub struct Keep {
     pub message: Box<Prepared>,
     pub deadline: Instant,
-    pub reply: oneshot::Sender<Result<Kept, Unavailable>>,
+    pub reply: oneshot::Sender<Result<InsertOutcome, Unavailable>>,
     pub _memory: Option<Memory>,
 }
 
@@ -42,14 +43,14 @@ pub trait Task: Send {
 /// What a task may use.
 pub struct Database<'a> {
     pub connection: &'a Connection,
-    pub keys: &'a mut Keys,
+    pub keys: &'a mut KeyIndex,
     pub quarantine: &'a mut Quarantine,
     pub intake: &'a Intake,
     pub files: &'a Files,
 }
 
 /// A closure as a task.
-pub struct Call<T, F, C> {
+pub struct WriteCall<T, F, C> {
     pub work: Option<F>,
     pub value: Option<T>,
     /// Told of the value once it is committed.
@@ -57,7 +58,7 @@ pub struct Call<T, F, C> {
     pub reply: oneshot::Sender<Result<T, Unavailable>>,
 }
 
-impl<T, F, C> Task for Call<T, F, C>
+impl<T, F, C> Task for WriteCall<T, F, C>
 where
     T: Send,
     F: FnOnce(&mut Database<'_>) -> rusqlite::Result<T> + Send,
@@ -125,16 +126,16 @@ impl Job {
 
 /// What became of one job of a transaction.
 #[derive(Clone, Copy)]
-pub enum Outcome {
-    Kept(Kept),
+pub enum JobOutcome {
+    Insert(InsertOutcome),
     Done,
     Refused,
 }
 
-impl Outcome {
+impl JobOutcome {
     pub fn tell(self, job: Job) {
         match (self, job) {
-            (Self::Kept(kept), Job::Keep(keep)) => drop(keep.reply.send(Ok(kept))),
+            (Self::Insert(outcome), Job::Keep(keep)) => drop(keep.reply.send(Ok(outcome))),
             (Self::Done, Job::Run(task)) => task.answer(Ok(())),
             (_, job) => job.refuse(Unavailable::Refused),
         }
@@ -142,7 +143,7 @@ impl Outcome {
 }
 
 /// What the writer does next.
-pub enum Next {
+pub enum NextJob {
     Job(Job),
     Nothing,
     Closed,

@@ -3,12 +3,12 @@
 //! Nothing is answered with success before the commit has returned, and with it the sync of the WAL. After a failed
 //! sync nothing is answered with success at all, because a later success would prove nothing about the failed one.
 
-mod background;
-mod damaged;
-mod job;
-mod space;
-mod trouble;
-mod wal;
+pub mod background;
+pub mod damaged;
+pub mod job;
+pub mod space;
+pub mod trouble;
+pub mod wal;
 
 use std::cell::Cell;
 use std::collections::BTreeSet;
@@ -18,21 +18,19 @@ use std::time::{Duration, Instant};
 
 use time::OffsetDateTime;
 
-use super::connection::Pooled;
-use super::continuity::Marker;
-use super::damage;
-use super::files::Files;
-use super::keys::Keys;
-use super::message::{Kept, Prepared};
-use super::quarantine::{Intake, Quarantine};
-use super::seal::Sealer;
-use super::state::Shared;
-use super::timestamp;
-use super::unavailable::Unavailable;
-
-pub use job::{Call, Database, Job, Keep, Memory};
-use job::{Next, Outcome, Task, drop_expired, refuse_released};
-pub use trouble::Trouble;
+use crate::store::connection::Pooled;
+use crate::store::continuity::marker::Marker;
+use crate::store::error::Unavailable;
+use crate::store::files::Files;
+use crate::store::keys::KeyIndex;
+use crate::store::message::insert::{InsertOutcome, Prepared, Receipt};
+use crate::store::quarantine::intake::Intake;
+use crate::store::quarantine::write::Quarantine;
+use crate::store::seal::sealer::Sealer;
+use crate::store::shared::SharedState;
+use crate::store::writer::job::{Database, Job, JobOutcome, NextJob, Task, drop_expired, refuse_released};
+use crate::store::writer::trouble::Trouble;
+use crate::store::{damage, timestamp};
 
 const JOBS_PER_BATCH: usize = 256;
 const BYTES_PER_BATCH: usize = 8 << 20;
@@ -48,7 +46,7 @@ thread_local! {
 }
 pub struct Writer {
     pub connection: Pooled,
-    pub keys: Keys,
+    pub keys: KeyIndex,
     pub quarantine: Quarantine,
     pub intake: Arc<Intake>,
     pub sealer: Arc<Sealer>,
@@ -56,7 +54,7 @@ pub struct Writer {
     pub marker: Marker,
     /// Rows that the connection had changed when the transaction began.
     pub changes_before: u64,
-    pub shared: Arc<Shared>,
+    pub shared: Arc<SharedState>,
     pub clock: fn() -> OffsetDateTime,
     /// Not before then is the writer stopped again for a checkpoint that a reader holds up.
     pub next_stop: Instant,
@@ -81,9 +79,9 @@ impl Writer {
         let mut background_works = true;
         while !is_closing {
             let first = match self.next(jobs, background_works) {
-                Next::Job(job) => Some(job),
-                Next::Nothing => None,
-                Next::Closed => break,
+                NextJob::Job(job) => Some(job),
+                NextJob::Nothing => None,
+                NextJob::Closed => break,
             };
             background_works = match first {
                 Some(job) => {
@@ -97,16 +95,16 @@ impl Writer {
         self.close();
     }
 
-    fn next(&self, jobs: &Receiver<Job>, background_works: bool) -> Next {
+    fn next(&self, jobs: &Receiver<Job>, background_works: bool) -> NextJob {
         let Some(at) = self.background_work_at().filter(|_| !self.shared.is_stopped()) else {
-            return jobs.recv().map_or(Next::Closed, Next::Job);
+            return jobs.recv().map_or(NextJob::Closed, NextJob::Job);
         };
         let pause = if background_works { Duration::ZERO } else { BACKGROUND_PAUSE };
         let wait = at.saturating_duration_since(Instant::now()).max(pause);
         match jobs.recv_timeout(wait) {
-            Ok(job) => Next::Job(job),
-            Err(RecvTimeoutError::Timeout) => Next::Nothing,
-            Err(RecvTimeoutError::Disconnected) => Next::Closed,
+            Ok(job) => NextJob::Job(job),
+            Err(RecvTimeoutError::Timeout) => NextJob::Nothing,
+            Err(RecvTimeoutError::Disconnected) => NextJob::Closed,
         }
     }
 
@@ -146,7 +144,7 @@ impl Writer {
         while !batch.is_empty() {
             match self.write_transaction(&mut batch) {
                 Ok(outcomes) => {
-                    let messages = outcomes.iter().filter(|one| matches!(one, Outcome::Kept(_))).count();
+                    let messages = outcomes.iter().filter(|one| matches!(one, JobOutcome::Insert(_))).count();
                     // What the clean-up writes goes into the ballast's place: that is no space for messages.
                     if messages > 0 {
                         self.files.note_space();
@@ -178,12 +176,15 @@ impl Writer {
     }
 
     /// Those who process messages off the path of a request.
-    fn tell_of_work(&self, outcomes: &[Outcome], batch: &[Job]) {
+    fn tell_of_work(&self, outcomes: &[JobOutcome], batch: &[Job]) {
         let mut is_news = false;
         let mut is_asked = false;
         let mut targets = BTreeSet::new();
         for (outcome, job) in outcomes.iter().zip(batch) {
-            if let (Outcome::Kept(Kept::New { .. } | Kept::Conflict { .. }), Job::Keep(keep)) = (outcome, job)
+            if let (
+                JobOutcome::Insert(InsertOutcome::Stored(Receipt::New { .. } | Receipt::Conflict { .. })),
+                Job::Keep(keep),
+            ) = (outcome, job)
             {
                 is_news = true;
                 is_asked |= keep.message.is_asked_about();
@@ -201,7 +202,7 @@ impl Writer {
         }
     }
 
-    fn write_transaction(&mut self, batch: &mut Vec<Job>) -> Result<Vec<Outcome>, Trouble> {
+    fn write_transaction(&mut self, batch: &mut Vec<Job>) -> Result<Vec<JobOutcome>, Trouble> {
         self.begin()?;
         // Only now is it known how long the lock took.
         *batch = drop_expired(std::mem::take(batch), false);
@@ -213,10 +214,8 @@ impl Writer {
         match &outcomes {
             Ok(outcomes) => {
                 let ids = outcomes.iter().filter_map(|outcome| match outcome {
-                    Outcome::Kept(
-                        Kept::New { id } | Kept::Conflict { id, .. } | Kept::Duplicate { of: id },
-                    ) => Some(*id),
-                    Outcome::Kept(_) | Outcome::Done | Outcome::Refused => None,
+                    JobOutcome::Insert(InsertOutcome::Stored(receipt)) => Some(receipt.id()),
+                    JobOutcome::Insert(_) | JobOutcome::Done | JobOutcome::Refused => None,
                 });
                 self.keys.commit(ids.max().unwrap_or(0));
                 self.keys.merge_committed();
@@ -242,20 +241,20 @@ impl Writer {
         self.connection.prepare_cached(sql)?.execute([]).map(drop)
     }
 
-    fn run_jobs(&mut self, batch: &mut [Job]) -> Result<Vec<Outcome>, Trouble> {
+    fn run_jobs(&mut self, batch: &mut [Job]) -> Result<Vec<JobOutcome>, Trouble> {
         let mut outcomes = Vec::with_capacity(batch.len());
         let now = timestamp::to_text((self.clock)());
         for job in batch {
             let done = match job {
-                Job::Keep(keep) => self.keep(&mut keep.message, &now).map(Outcome::Kept),
+                Job::Keep(keep) => self.keep(&mut keep.message, &now).map(JobOutcome::Insert),
                 Job::Run(task) => {
                     let done = self.run_task(&mut **task);
                     if done.is_err() {
                         self.quarantine.invalidate();
                     }
-                    done.map(|()| Outcome::Done)
+                    done.map(|()| JobOutcome::Done)
                 }
-                Job::Wake | Job::Close => Ok(Outcome::Done),
+                Job::Wake | Job::Close => Ok(JobOutcome::Done),
             };
             outcomes.push(match done {
                 Ok(outcome) => outcome,
@@ -265,13 +264,13 @@ impl Writer {
         Ok(outcomes)
     }
 
-    fn keep(&mut self, message: &mut Prepared, now: &str) -> rusqlite::Result<Kept> {
+    fn keep(&mut self, message: &mut Prepared, now: &str) -> rusqlite::Result<InsertOutcome> {
         if !message.has_followers() {
             return message.keep(&self.connection, &mut self.keys, now);
         }
         self.execute("SAVEPOINT job")?;
         let kept = message.keep(&self.connection, &mut self.keys, now).and_then(|kept| {
-            match message.rejection().filter(|_| kept.is_kept()) {
+            match message.rejection().filter(|_| matches!(kept, InsertOutcome::Stored(_))) {
                 Some(id) => self.quarantine.remove(&self.connection, id).map(|()| kept),
                 None => Ok(kept),
             }
@@ -295,14 +294,14 @@ impl Writer {
     }
 
     /// The failure of one job stays its own, unless it has cost the whole transaction.
-    fn refuse_one(&self, error: &rusqlite::Error) -> Result<Outcome, Trouble> {
+    fn refuse_one(&self, error: &rusqlite::Error) -> Result<JobOutcome, Trouble> {
         if damage::is_damage(error) {
             self.note_damage("a write", error);
         }
         match self.classify(error) {
             Trouble::Lost if !self.connection.is_autocommit() => {
                 log::error!("one job of a batch could not be written, the others are: {error}");
-                Ok(Outcome::Refused)
+                Ok(JobOutcome::Refused)
             }
             trouble => Err(trouble),
         }

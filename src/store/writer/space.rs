@@ -2,9 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use super::{Job, Writer};
-use crate::store::expire;
-use crate::store::unavailable::Unavailable;
+use crate::store::error::Unavailable;
+use crate::store::space;
+use crate::store::writer::Writer;
+use crate::store::writer::job::Job;
 
 const PAUSE_BETWEEN_LOOKS: Duration = Duration::from_millis(100);
 
@@ -37,7 +38,7 @@ impl Writer {
         if limit == u64::MAX {
             return;
         }
-        match expire::used_and_free_bytes(&self.connection) {
+        match space::used_and_free_bytes(&self.connection) {
             Ok((used, _)) if used > limit => self.shared.beyond_size.notify_one(),
             Ok(_) => {}
             Err(error) => log::warn!("cannot tell how large the database is: {error}"),

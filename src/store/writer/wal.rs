@@ -2,10 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use super::{PAUSE_BETWEEN_STOPS, Trouble, WAL_FRAMES, Writer};
-use crate::store::files::Change;
-use crate::store::unavailable::Unavailable;
-use crate::store::{checkpoint, rescue};
+use crate::store::error::Unavailable;
+use crate::store::files::FileChange;
+use crate::store::writer::trouble::Trouble;
+use crate::store::writer::{PAUSE_BETWEEN_STOPS, WAL_FRAMES, Writer};
+use crate::store::{checkpoint, rescue, wal_size};
 
 /// A message that waits for a stop and its own batch is answered within its deadline.
 const MAX_STOP: Duration = Duration::from_secs(1);
@@ -29,7 +30,7 @@ impl Writer {
             ledger = ledger.advance(&self.connection).map_err(|error| self.classify(&error))?;
         }
         self.execute("COMMIT").map_err(|error| self.classify(&error))?;
-        self.files.expect_wal(checkpoint::wal_length(WAL_FRAMES.get()));
+        self.files.expect_wal(wal_size::wal_length(WAL_FRAMES.get()));
         self.shared.set_wal_frames(WAL_FRAMES.get());
         if ledger != self.marker.ledger() {
             self.shared.set_commits_written(ledger.commits);
@@ -63,7 +64,7 @@ impl Writer {
             drop(alone);
             self.follow_up(is_reset);
         } else if self.shared.checkpoints()
-            && checkpoint::must_stop(WAL_FRAMES.get())
+            && wal_size::must_stop(WAL_FRAMES.get())
             && self.next_stop <= Instant::now()
         {
             self.stop_for_reset();
@@ -89,7 +90,7 @@ impl Writer {
 
     /// Where checkpoints are another process's matter, nothing else tells that it does not make them.
     fn warn_of_growth(&mut self) {
-        let bytes = checkpoint::wal_length(WAL_FRAMES.get());
+        let bytes = wal_size::wal_length(WAL_FRAMES.get());
         if bytes < GROWTH_WORTH_A_WARNING {
             self.next_warning_at = GROWTH_WORTH_A_WARNING;
         } else if bytes >= self.next_warning_at {
@@ -120,7 +121,7 @@ impl Writer {
                 self.shared.set_commits_copied(self.marker.ledger().commits);
             }
             Ok(false) => {
-                self.files.expect_wal(checkpoint::wal_length(WAL_FRAMES.get()));
+                self.files.expect_wal(wal_size::wal_length(WAL_FRAMES.get()));
                 self.shared.set_reset_refused(true);
             }
             Err(error) => match self.classify(&error) {
@@ -139,8 +140,8 @@ impl Writer {
         }
         let change = match self.files.check() {
             Ok(()) => return Ok(()),
-            Err(Change::Cut("WAL")) if self.was_reset_by_another() => return Ok(()),
-            Err(Change::Cut("database")) if self.was_shrunk_by_another() => return Ok(()),
+            Err(FileChange::Cut("WAL")) if self.was_reset_by_another() => return Ok(()),
+            Err(FileChange::Cut("database")) if self.was_shrunk_by_another() => return Ok(()),
             Err(change) => change,
         };
         // First of all nothing is acknowledged any more.
@@ -165,7 +166,7 @@ impl Writer {
     /// knows that it is empty.
     fn was_reset_by_another(&self) -> bool {
         let Ok(frames) = checkpoint::frames_in_wal(&self.connection) else { return false };
-        let length = checkpoint::wal_length(frames);
+        let length = wal_size::wal_length(frames);
         // With as many frames as we have written, nobody has reset it: then it was cut.
         if frames >= WAL_FRAMES.get() || length > self.files.wal_bytes() {
             return false;

@@ -13,7 +13,7 @@ use tokio::sync::watch;
 use tokio::time::{timeout, timeout_at};
 
 use crate::outbound::{Client, Response};
-use crate::providers::{KeyResponse, FetchRequest, Verifier, KeyRequest};
+use crate::providers::{FetchRequest, KeyRequest, KeyResponse, Verifier};
 use cache::{Cache, WHOLE_SET};
 use limit::CallLimit;
 
@@ -215,7 +215,11 @@ async fn carry_out(asked: PendingCall, client: Client) {
     is_answered.send_replace(true);
 }
 
-async fn ask(verifier: &Verifier, client: &Client, wanted: &KeyRequest) -> Result<KeyResponse, ProviderUnreachable> {
+async fn ask(
+    verifier: &Verifier,
+    client: &Client,
+    wanted: &KeyRequest,
+) -> Result<KeyResponse, ProviderUnreachable> {
     let plan = verifier.plan(wanted);
     let login = match plan.login() {
         Some(login) => {
@@ -239,7 +243,11 @@ async fn ask(verifier: &Verifier, client: &Client, wanted: &KeyRequest) -> Resul
     })
 }
 
-async fn send(client: &Client, call: FetchRequest, within: Duration) -> Result<Response, ProviderUnreachable> {
+async fn send(
+    client: &Client,
+    call: FetchRequest,
+    within: Duration,
+) -> Result<Response, ProviderUnreachable> {
     let sent = client.request(&call.method, &call.url, &call.headers, call.body, within).await;
     sent.map_err(|error| {
         log::warn!("a provider could not be reached: {error}");

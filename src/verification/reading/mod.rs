@@ -6,10 +6,10 @@ use bytes::Bytes;
 use crate::json;
 use crate::providers::body::{BodyKind, may_be_json, open};
 use crate::providers::{
-    CharsetProblem, CodingProblem, Description, FormProblem, Request, DecodeBudget, Verifier, charset, codings,
-    form_kind,
+    CharsetProblem, CodingProblem, DecodeBudget, Description, FormProblem, Request, Verifier, charset,
+    codings, form_kind,
 };
-use crate::store::{Content, UnreadableReason};
+use crate::store::{MessageContent, UnreadableReason};
 use crate::verification::room::{DecodingReservation, DecodingRoom};
 
 /// Larger compressed bodies are read on a blocking thread.
@@ -17,11 +17,14 @@ const MAX_INLINE_CODED_BYTES: usize = 8 << 10;
 /// Maximum growth of a text when it is converted to UTF-8.
 const MAX_GROWTH_OF_TEXT: usize = 3;
 
+/// What is stored of a body, what it is, and the reservation of a decoded payload.
+type ReadBody = (MessageContent, Description, Option<Box<dyn DecodingReservation>>);
+
 /// The body budget has no room for the decoded body at the moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NoRoom;
 
-/// Whether a body below `COMPUTED_ELSEWHERE_ABOVE` can be read on the async thread. Compressed bodies can grow a lot.
+/// Whether a body below `OFFLOAD_BYTES_MIN` can be read on the async thread. Compressed bodies can grow a lot.
 pub fn is_quick(request: &Request<'_>) -> bool {
     let is_coded = || codings(request.headers).is_ok_and(|codings| !codings.is_empty());
     request.body.len() <= MAX_INLINE_CODED_BYTES || !is_coded()
@@ -36,7 +39,7 @@ pub fn read(
     request: &Request<'_>,
     body: &Bytes,
     mut room: DecodingRoom,
-) -> Result<(Content, Description, Option<Box<dyn DecodingReservation>>), NoRoom> {
+) -> Result<ReadBody, NoRoom> {
     // Headers can be wrong: JSON labelled as a form, a Content-Encoding that a proxy already removed, a false charset. This
     // decides as `open` does, and reads in the same pass.
     let mut text = None;
@@ -45,7 +48,7 @@ pub fn read(
     }
     let has_mark = json::without_mark(body).len() < body.len();
     if text.is_some() && !has_mark {
-        return Ok((Content::Json(body.clone()), verifier.describe(request, text.as_ref()), None));
+        return Ok((MessageContent::Json(body.clone()), verifier.describe(request, text.as_ref()), None));
     }
     let payload = match text {
         Some(_) => copied(body, &mut room),
@@ -54,12 +57,12 @@ pub fn read(
     match payload {
         Ok(payload) => {
             let text = text.or_else(|| verifier.read_json(payload.as_bytes()));
-            let content = Content::Decoded { body: body.clone(), payload };
+            let content = MessageContent::Decoded { body: body.clone(), payload };
             Ok((content, verifier.describe(request, text.as_ref()), room.reservation))
         }
         Err(ReadingProblem::NoRoom) => Err(NoRoom),
         Err(ReadingProblem::Unreadable(reason)) => {
-            let content = Content::Unreadable { body: body.clone(), reason };
+            let content = MessageContent::Unreadable { body: body.clone(), reason };
             Ok((content, verifier.describe(request, text.as_ref()), None))
         }
     }

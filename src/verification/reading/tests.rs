@@ -16,7 +16,7 @@ fn room() -> DecodingRoom {
     DecodingRoom { max_bytes: MAX_BYTES, reservation: None }
 }
 
-type WithReservation = (Content, Option<Box<dyn DecodingReservation>>);
+type WithReservation = (MessageContent, Option<Box<dyn DecodingReservation>>);
 
 fn read_with(room: DecodingRoom, body: &[u8], headers: &[(&str, &str)]) -> Result<WithReservation, NoRoom> {
     let verifier = Verifier::bind(recipe("none").unwrap(), &Settings::default()).unwrap();
@@ -33,9 +33,9 @@ fn read_with(room: DecodingRoom, body: &[u8], headers: &[(&str, &str)]) -> Resul
     };
     let (content, _, reservation) = super::read(&verifier, &request, &body, room)?;
     let kept = match &content {
-        Content::Json(kept)
-        | Content::Decoded { body: kept, .. }
-        | Content::Unreadable { body: kept, .. } => kept,
+        MessageContent::Json(kept)
+        | MessageContent::Decoded { body: kept, .. }
+        | MessageContent::Unreadable { body: kept, .. } => kept,
     };
     assert_eq!(*kept, body, "the bytes stay as they came");
     Ok((content, reservation))
@@ -46,9 +46,9 @@ type Read = Result<(String, bool), UnreadableReason>;
 
 fn read(body: &[u8], headers: &[(&str, &str)]) -> Read {
     match read_with(room(), body, headers).unwrap().0 {
-        Content::Json(body) => Ok((String::from_utf8(body.to_vec()).unwrap(), true)),
-        Content::Decoded { payload, .. } => Ok((payload, false)),
-        Content::Unreadable { reason, .. } => Err(reason),
+        MessageContent::Json(body) => Ok((String::from_utf8(body.to_vec()).unwrap(), true)),
+        MessageContent::Decoded { payload, .. } => Ok((payload, false)),
+        MessageContent::Unreadable { reason, .. } => Err(reason),
     }
 }
 

@@ -10,9 +10,10 @@ use serde_json::Value;
 use time::OffsetDateTime;
 
 use crate::providers::{
-    Asker, Cause, Headers, EmptyKeyStore, ConfirmSettings, Question, Request, Secret, Settings, Verifier, recipe,
+    Asker, Cause, ConfirmSettings, EmptyKeyStore, Headers, Question, Request, Secret, Settings, Verifier,
+    recipe,
 };
-use crate::store::{Content, UnreadableReason};
+use crate::store::{MessageContent, UnreadableReason};
 use crate::verification::examine::{Proof, Rules, VerificationOutcome, examine};
 use crate::verification::room::DecodingRoom;
 
@@ -40,7 +41,7 @@ fn verifying(provider: &str, settings: &[(&str, &str)]) -> Rules {
 struct Seen {
     /// `None`: nothing can be asked.
     asked: Option<String>,
-    content: Content,
+    content: MessageContent,
 }
 
 fn post(rules: &Rules, headers: &[(&str, &str)], body: &[u8]) -> Result<Seen, Cause> {
@@ -72,7 +73,7 @@ fn post(rules: &Rules, headers: &[(&str, &str)], body: &[u8]) -> Result<Seen, Ca
 }
 
 /// The id in what is stored; `None` if the body cannot be read.
-fn stored_id(content: &Content) -> Option<Value> {
+fn stored_id(content: &MessageContent) -> Option<Value> {
     let payload = content.payload()?;
     let text = payload.strip_prefix(b"\xef\xbb\xbf").unwrap_or(payload);
     Some(serde_json::from_slice::<Value>(text).unwrap()["id"].clone())
@@ -287,7 +288,7 @@ fn payload_too_deep_is_verified_and_flagged() {
     {
         let seen = post(&rules, &[("content-type", content_type), signature], body.as_bytes()).unwrap();
         let is_flagged =
-            matches!(seen.content, Content::Unreadable { reason: UnreadableReason::TooDeep, .. });
+            matches!(seen.content, MessageContent::Unreadable { reason: UnreadableReason::TooDeep, .. });
         assert!(is_flagged, "{content_type} {body}");
     }
 }

@@ -6,8 +6,8 @@ use bytes::Bytes;
 use ring::hmac;
 use time::OffsetDateTime;
 
-use crate::providers::{Cause, Headers, EmptyKeyStore, Request, Secret, Settings, Verifier, recipe};
-use crate::store::Content;
+use crate::providers::{Cause, EmptyKeyStore, Headers, Request, Secret, Settings, Verifier, recipe};
+use crate::store::MessageContent;
 use crate::verification::examine::{Proof, Rules, VerificationOutcome, examine};
 use crate::verification::room::DecodingRoom;
 
@@ -37,7 +37,7 @@ fn get(query: &str) -> Sent<'static> {
 }
 
 impl Sent<'_> {
-    fn content(&self) -> Result<Content, Cause> {
+    fn content(&self) -> Result<MessageContent, Cause> {
         let secret = Secret::new("the secret");
         let settings =
             Settings { values: [("secret".to_owned(), vec![secret])].into(), ..Settings::default() };
@@ -147,7 +147,9 @@ fn other_json_is_never_read_with_the_signature() {
         accepted += 1;
         assert!(content.payload().is_none_or(|payload| payload == SIGNED.as_bytes()), "{name}: {content:?}");
         let stored = match &content {
-            Content::Json(body) | Content::Decoded { body, .. } | Content::Unreadable { body, .. } => body,
+            MessageContent::Json(body)
+            | MessageContent::Decoded { body, .. }
+            | MessageContent::Unreadable { body, .. } => body,
         };
         let is_signed = *stored == SIGNED.as_bytes() || *stored == signed.as_bytes();
         assert!(is_signed, "{name}: {content:?}");

@@ -27,7 +27,7 @@ const ARROWS: [(&str, &[&str]); 15] = [
         ],
     ),
     ("api", &["config", "http", "json", "outbound", "providers", "store", "verification"]),
-    ("ingest", &["config", "http", "providers", "store", "verification"]),
+    ("ingest", &["config", "http", "json", "providers", "store", "verification"]),
     ("verification", &["config", "json", "outbound", "providers", "store"]),
     ("http", &["config", "outbound", "providers", "store"]),
     ("deliver", &["config", "json", "outbound", "providers", "store"]),

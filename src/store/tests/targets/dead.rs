@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use super::*;
-use crate::store::schema;
-use crate::store::{AttemptOutcome, AttemptRecord, Burial, MessageFilter, NewReplay, Next, ReplayStep};
+use crate::store::{
+    AttemptOutcome, AttemptRecord, DiscardRequest, Disposition, MessageFilter, NewReplay, ReplayStep, schema,
+};
 
 /// A message and the one target that gets it.
 fn delivered_to_one() -> (World, i64) {
@@ -15,7 +16,7 @@ fn delivered_to_one() -> (World, i64) {
 }
 
 impl World {
-    fn finish(&self, delivery: i64, next: Next) {
+    fn finish(&self, delivery: i64, next: Disposition) {
         let record = AttemptRecord {
             delivery,
             number: 1,
@@ -27,11 +28,11 @@ impl World {
             excerpt: None,
             next,
         };
-        self.wait(self.store.record_attempts(Arc::new(vec![record]), now())).unwrap();
+        self.wait(self.store.delivery_queue().record_attempts(Arc::new(vec![record]), now())).unwrap();
     }
 
     fn again(&self, target: i64) -> i64 {
-        self.wait(self.store.deliver_again(1, vec![target], now())).unwrap().unwrap()[0]
+        self.wait(self.store.delivery_queue().deliver_again(1, vec![target], now())).unwrap().unwrap()[0]
     }
 
     /// The states of all deliveries, oldest first.
@@ -46,16 +47,16 @@ impl World {
 #[test]
 fn dead_delivery_is_settled_by_its_replay() {
     let (world, target) = delivered_to_one();
-    world.finish(1, Next::Dead);
+    world.finish(1, Disposition::Dead);
     assert_eq!(world.query::<i64>("SELECT count(*) FROM dead_letters"), 1);
     let second = world.again(target);
     assert_eq!(world.states(), ["replayed", "pending"]);
-    assert_eq!(world.wait(world.store.dead_letter_count()).unwrap(), 0);
-    let first = world.wait(world.store.delivery(1)).unwrap().unwrap();
+    assert_eq!(world.wait(world.store.reads().dead_letter_count()).unwrap(), 0);
+    let first = world.wait(world.store.reads().delivery(1)).unwrap().unwrap();
     assert_eq!((first.state, first.replayed_by), (DeliveryState::Replayed, Some(second)));
-    world.finish(second, Next::Dead);
+    world.finish(second, Disposition::Dead);
     assert_eq!(world.states(), ["replayed", "dead"], "a replay that dies leaves one dead letter");
-    world.finish(world.again(target), Next::Delivered);
+    world.finish(world.again(target), Disposition::Delivered);
     assert_eq!(world.states(), ["replayed", "replayed", "delivered"]);
     assert_eq!(world.query::<i64>("SELECT count(*) FROM dead_letters"), 0);
 }
@@ -63,11 +64,11 @@ fn dead_delivery_is_settled_by_its_replay() {
 #[test]
 fn older_delivery_that_ends_after_its_replay_is_settled() {
     for (newer, older, expected) in [
-        (None, Next::Dead, ["replayed", "pending"]),
-        (Some(Next::Delivered), Next::Dead, ["replayed", "delivered"]),
-        (Some(Next::Dead), Next::Dead, ["replayed", "dead"]),
+        (None, Disposition::Dead, ["replayed", "pending"]),
+        (Some(Disposition::Delivered), Disposition::Dead, ["replayed", "delivered"]),
+        (Some(Disposition::Dead), Disposition::Dead, ["replayed", "dead"]),
         // The target has the message, so the replay that died does not count any more.
-        (Some(Next::Dead), Next::Delivered, ["delivered", "replayed"]),
+        (Some(Disposition::Dead), Disposition::Delivered, ["delivered", "replayed"]),
     ] {
         let (world, target) = delivered_to_one();
         let second = world.again(target);
@@ -80,11 +81,11 @@ fn older_delivery_that_ends_after_its_replay_is_settled() {
 }
 
 #[test]
-fn buried_delivery_with_a_newer_one_is_settled() {
+fn discarded_delivery_with_a_newer_one_is_settled() {
     let (world, target) = delivered_to_one();
     world.again(target);
-    let burial = Burial { deliveries: vec![1], inactive_since: None, why: "test".to_owned() };
-    world.wait(world.store.bury_deliveries(burial, now())).unwrap();
+    let discard = DiscardRequest { deliveries: vec![1], inactive_since: None, why: "test".to_owned() };
+    world.wait(world.store.delivery_queue().discard_deliveries(discard, now())).unwrap();
     assert_eq!(world.states(), ["replayed", "pending"]);
 }
 
@@ -92,17 +93,17 @@ fn buried_delivery_with_a_newer_one_is_settled() {
 fn replay_of_dead_letters_adds_nothing_twice() {
     let (world, target) = delivered_to_one();
     let other = world.create(settings("other", None, "*")).unwrap();
-    world.finish(1, Next::Dead);
+    world.finish(1, Disposition::Dead);
     let filter = MessageFilter { dead: true, ..MessageFilter::default() };
     for (made, states) in [(1, ["replayed", "pending"]), (0, ["replayed", "pending"])] {
         let replay = world.wait(async {
             let new = NewReplay { filter: filter.clone(), target: None, rate: 100, through: None };
-            let replay = world.store.create_replay(new, now()).await.unwrap();
+            let replay = world.store.delivery_queue().create_replay(new, now()).await.unwrap();
             // As read before another replay was committed; it never died at the other target.
             let messages = vec![(1, vec![target, other])];
             let step = ReplayStep { replay, from: 0, to: 1, messages, is_of_dead: true, is_last: true };
-            assert!(world.store.step_replay(step, now()).await.unwrap());
-            world.store.replay(replay).await.unwrap().unwrap()
+            assert!(world.store.delivery_queue().step_replay(step, now()).await.unwrap());
+            world.store.reads().replay(replay).await.unwrap().unwrap()
         });
         assert_eq!((replay.deliveries, world.states()), (made, states.map(str::to_owned).to_vec()));
     }

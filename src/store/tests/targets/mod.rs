@@ -14,10 +14,14 @@ use tempfile::TempDir;
 use time::OffsetDateTime;
 
 use super::setup::{self, with_id};
+use crate::store::error::IngestError;
+use crate::store::handle::store::Store;
+use crate::store::options::StoreOptions;
 use crate::store::{
-    Content, ContentType, DeliveryFilter, DeliveryOrdering, DeliveryRate, DeliveryState, DueQuery, Identity,
-    Kept, NewMessage, NewTarget, Origin, Pattern, Store, StoreOptions, Target, TargetKind, TargetRefused,
-    TargetSecret, TargetSecrets, TargetSettings, TargetState, Unavailable, UnreadableReason, timestamp,
+    ContentType, DeliveryFilter, DeliveryOrdering, DeliveryRate, DeliveryState, DueQuery, Identity,
+    MessageContent, NewMessage, Origin, Pattern, Receipt, StoredSecret, StoredTarget, TargetDraft,
+    TargetError, TargetKind, TargetSecrets, TargetSettings, TargetState, Unavailable, UnreadableReason,
+    timestamp,
 };
 
 /// No targets.
@@ -50,47 +54,49 @@ impl World {
         self.runtime.block_on(future)
     }
 
-    fn declare(&self, targets: &[TargetSettings]) -> Result<Vec<i64>, String> {
-        let declared = targets.iter().map(|settings| NewTarget {
+    fn declare(&self, targets: &[TargetSettings]) -> Result<Vec<i64>, TargetError> {
+        let declared = targets.iter().map(|settings| TargetDraft {
             kind: TargetKind::Http,
             origin: Origin::Environment,
             settings: settings.clone(),
             secrets: None,
         });
-        self.wait(self.store.declare_targets(declared.collect(), now())).unwrap()
+        self.wait(self.store.target_registry().declare_targets(declared.collect(), now()))
     }
 
-    fn create(&self, settings: TargetSettings) -> Result<i64, TargetRefused> {
+    fn create(&self, settings: TargetSettings) -> Result<i64, TargetError> {
         let secrets = Some(TargetSecrets::default());
-        let target = NewTarget { kind: TargetKind::Http, origin: Origin::Api, settings, secrets };
-        self.wait(self.store.create_target(target, now())).unwrap()
+        let target = TargetDraft { kind: TargetKind::Http, origin: Origin::Api, settings, secrets };
+        self.wait(self.store.target_registry().create_target(target, now()))
     }
 
-    fn update(&self, id: i64, settings: TargetSettings) -> Result<(), TargetRefused> {
-        self.wait(self.store.update_target(id, settings, now())).unwrap()
+    fn update(&self, id: i64, settings: TargetSettings) -> Result<(), TargetError> {
+        self.wait(self.store.target_registry().update_target(id, settings, now()))
     }
 
-    fn set_state(&self, id: i64, state: TargetState) -> Result<(), TargetRefused> {
-        self.wait(self.store.set_target_state(id, state, None, now())).unwrap()
+    fn set_state(&self, id: i64, state: TargetState) -> Result<(), TargetError> {
+        self.wait(self.store.target_registry().set_target_state(id, state, None, now()))
     }
 
-    fn target(&self, id: i64) -> Target {
-        self.wait(self.store.target(id)).unwrap().unwrap()
+    fn target(&self, id: i64) -> StoredTarget {
+        self.wait(self.store.reads().target(id)).unwrap().unwrap()
     }
 
-    fn keep(&self, message: NewMessage) -> Result<Kept, Unavailable> {
-        self.wait(self.store.keep(message, Instant::now() + Duration::from_secs(20)))
+    fn keep(&self, message: NewMessage) -> Result<Receipt, Unavailable> {
+        let keeping = self.store.ingest();
+        self.wait(keeping.keep(message, Instant::now() + Duration::from_secs(20)))
+            .map_err(IngestError::unavailable)
     }
 
     /// Keeps a new message; the targets that it is delivered to.
     fn targets_of(&self, message: NewMessage) -> Vec<i64> {
-        let Ok(Kept::New { id }) = self.keep(message) else { panic!("the message is new") };
+        let Ok(Receipt::New { id }) = self.keep(message) else { panic!("the message is new") };
         self.deliveries_of(id)
     }
 
     fn deliveries_of(&self, message: i64) -> Vec<i64> {
         let filter = DeliveryFilter { message: Some(message), ..DeliveryFilter::default() };
-        let (deliveries, _) = self.wait(self.store.deliveries(filter, None, 100)).unwrap();
+        let (deliveries, _) = self.wait(self.store.reads().deliveries(filter, None, 100)).unwrap();
         deliveries.iter().rev().map(|delivery| delivery.target).collect()
     }
 
@@ -104,7 +110,7 @@ impl World {
             limit: 100,
             bytes: 1 << 20,
         };
-        let page = self.wait(self.store.due_deliveries(query)).unwrap();
+        let page = self.wait(self.store.delivery_queue().due_deliveries(query)).unwrap();
         page.deliveries.iter().map(|delivery| delivery.message.head.id).collect()
     }
 
@@ -167,7 +173,7 @@ fn a_declared_target_is_made_changed_removed_and_comes_back_under_its_id() {
         (removed.state, removed.state_reason.as_deref()),
         (TargetState::Removed, Some("no longer declared"))
     );
-    assert_eq!(world.wait(world.store.targets()).unwrap().len(), 1);
+    assert_eq!(world.wait(world.store.reads().targets()).unwrap().len(), 1);
     let again = world.declare(&[settings("other", None, "*"), changed]).unwrap();
     assert_eq!(again, [first[1], first[0]]);
     let target = world.target(first[1]);
@@ -192,11 +198,11 @@ fn a_name_that_another_target_has_is_told_and_then_nothing_is_changed() {
     let made = world.create(settings("taken", None, "github.*")).unwrap();
     assert_eq!(
         world.declare(&[settings("new", None, "*"), settings("taken", None, "*")]),
-        Err("taken".to_owned())
+        Err(TargetError::DeclaredNameTaken("taken".to_owned()))
     );
     assert_eq!(world.target(old[0]).state, TargetState::Active);
-    assert_eq!(world.wait(world.store.target_named("new")).unwrap(), None);
-    assert_eq!(world.store.targets_for("x.y", None, None), old);
+    assert_eq!(world.wait(world.store.reads().target_named("new")).unwrap(), None);
+    assert_eq!(world.store.reads().targets_for("x.y", None, None), old);
     world.set_state(made, TargetState::Removed).unwrap();
     assert!(world.declare(&[settings("taken", None, "*")]).is_ok());
 }
@@ -205,7 +211,7 @@ fn a_name_that_another_target_has_is_told_and_then_nothing_is_changed() {
 fn targets_are_made_changed_paused_and_removed_and_messages_are_matched_with_what_they_are_then() {
     let world = World::new();
     let id = world.create(settings("app", None, "github.*")).unwrap();
-    assert_eq!(world.create(settings("app", None, "*")), Err(TargetRefused::NameTaken));
+    assert_eq!(world.create(settings("app", None, "*")), Err(TargetError::NameTaken));
     assert_eq!(world.targets_of(message("github.push", None, "1")), [id]);
     assert_eq!(world.targets_of(message("gitlab.push", None, "1")), NONE);
     world.update(id, settings("renamed", None, "gitlab.*")).unwrap();
@@ -216,12 +222,12 @@ fn targets_are_made_changed_paused_and_removed_and_messages_are_matched_with_wha
         assert_eq!(world.targets_of(message("gitlab.push", None, "3")), [id], "{state:?}");
     }
     let other = world.create(settings("app", None, "x.*")).unwrap();
-    assert_eq!(world.update(other, settings("renamed", None, "*")), Err(TargetRefused::NameTaken));
+    assert_eq!(world.update(other, settings("renamed", None, "*")), Err(TargetError::NameTaken));
     world.set_state(id, TargetState::Removed).unwrap();
     assert_eq!(world.targets_of(message("gitlab.push", None, "4")), NONE);
-    assert_eq!(world.update(id, settings("renamed", None, "*")), Err(TargetRefused::NotFound));
-    assert_eq!(world.set_state(id, TargetState::Active), Err(TargetRefused::NotFound));
-    assert_eq!(world.update(99, settings("x", None, "*")), Err(TargetRefused::NotFound));
+    assert_eq!(world.update(id, settings("renamed", None, "*")), Err(TargetError::NotFound));
+    assert_eq!(world.set_state(id, TargetState::Active), Err(TargetError::NotFound));
+    assert_eq!(world.update(99, settings("x", None, "*")), Err(TargetError::NotFound));
 }
 
 #[test]
@@ -232,38 +238,40 @@ fn targets_survive_a_restart_with_their_subscriptions() {
     let id = world.create(wanted.clone()).unwrap();
     let world = world.reopened();
     assert_eq!(world.target(id).settings, wanted);
-    assert_eq!(world.store.targets_for("pay.paid", Some("ann"), None), [id]);
+    assert_eq!(world.store.reads().targets_for("pay.paid", Some("ann"), None), [id]);
 }
 
 #[test]
 fn changes_at_the_same_time_are_all_known_to_the_matching() {
     let world = World::new();
     let store = &world.store;
+    let registry = store.target_registry();
     let changes = (0..40).map(|number| {
         let settings = settings(&format!("target-{number}"), None, "*");
-        store.create_target(
-            NewTarget { kind: TargetKind::Http, origin: Origin::Api, settings, secrets: None },
+        registry.create_target(
+            TargetDraft { kind: TargetKind::Http, origin: Origin::Api, settings, secrets: None },
             now(),
         )
     });
     let made = world.wait(futures_util::future::join_all(changes));
-    assert!(made.iter().all(|made| matches!(made, Ok(Ok(_)))));
-    assert_eq!(store.targets_for("x.y", None, None).len(), 40);
+    assert!(made.iter().all(Result::is_ok));
+    assert_eq!(store.reads().targets_for("x.y", None, None).len(), 40);
 }
 
 #[test]
 fn a_change_is_known_to_the_matching_though_nobody_waits_for_its_answer() {
     let world = World::new();
-    let target = NewTarget {
+    let target = TargetDraft {
         kind: TargetKind::Http,
         origin: Origin::Api,
         settings: settings("app", None, "*"),
         secrets: None,
     };
-    let mut changes = world.store.target_changes();
+    let mut changes = world.store.reads().target_changes();
     world.wait(async {
         // Polled once, so that the writer has it, and then dropped: like a client that hangs up.
-        let mut asked = Box::pin(world.store.create_target(target, now()));
+        let registry = world.store.target_registry();
+        let mut asked = Box::pin(registry.create_target(target, now()));
         let is_pending =
             std::future::poll_fn(|context| Poll::Ready(asked.as_mut().poll(context).is_pending()));
         assert!(is_pending.await);
@@ -274,20 +282,20 @@ fn a_change_is_known_to_the_matching_though_nobody_waits_for_its_answer() {
         }
         drop(asked);
     });
-    assert_eq!(world.store.targets_for("x.y", None, None).len(), 1);
+    assert_eq!(world.store.reads().targets_for("x.y", None, None).len(), 1);
 }
 
 #[test]
 fn secrets_and_headers_are_sealed_and_the_files_hold_neither() {
     let world = World::new();
     let id = world.create(settings("app", None, "*")).unwrap();
-    let secret = |text: &str| TargetSecret { secret: text.to_owned(), until: None };
+    let secret = |text: &str| StoredSecret { secret: text.to_owned(), until: None };
     let secrets = TargetSecrets {
         secrets: vec![secret("never-in-the-file-1"), secret("never-in-the-file-2")],
         headers: vec![("authorization".to_owned(), "Bearer never-in-the-file-3".to_owned())],
     };
-    world.wait(world.store.set_target_secrets(id, &secrets, now())).unwrap().unwrap();
-    assert!(world.wait(world.store.target_secrets(id)).unwrap() == secrets);
+    world.wait(world.store.target_registry().set_target_secrets(id, &secrets, now())).unwrap();
+    assert!(world.wait(world.store.reads().target_secrets(id)).unwrap() == secrets);
     assert_eq!(format!("{secrets:?}"), "[redacted]");
     world.keep(message("github.push", None, "1")).unwrap();
     let files = || {
@@ -323,8 +331,8 @@ fn a_duplicate_and_a_conflict_bring_no_deliveries() {
     let world = World::new();
     let ids = world.declare(&[settings("app", None, "*")]).unwrap();
     assert_eq!(world.targets_of(with_id("one", "1")), ids);
-    assert!(matches!(world.keep(with_id("one", "1")), Ok(Kept::Duplicate { of: 1 })));
-    assert!(matches!(world.keep(with_id("one", "2")), Ok(Kept::Conflict { id: 2, of: 1 })));
+    assert!(matches!(world.keep(with_id("one", "1")), Ok(Receipt::Duplicate { of: 1 })));
+    assert!(matches!(world.keep(with_id("one", "2")), Ok(Receipt::Conflict { id: 2, of: 1 })));
     assert_eq!(world.query::<i64>("SELECT count(*) FROM deliveries"), 1);
     assert_eq!(world.due(ids[0]), [1]);
 }
@@ -337,11 +345,15 @@ fn a_filter_looks_at_json_and_forms_and_nothing_else_meets_it() {
     let ids = world.declare(&[main, settings("all", None, "*")]).unwrap();
     assert_eq!(world.targets_of(message("github.push", None, r#"{"ref": "main"}"#)), ids);
     assert_eq!(world.targets_of(message("github.push", None, r#"{"ref": "x"}"#)), ids[1..]);
-    let form =
-        Content::Decoded { body: Bytes::from_static(b"ref=main"), payload: r#"{"ref":"main"}"#.to_owned() };
+    let form = MessageContent::Decoded {
+        body: Bytes::from_static(b"ref=main"),
+        payload: r#"{"ref":"main"}"#.to_owned(),
+    };
     assert_eq!(world.targets_of(NewMessage { content: form, ..message("github.push", None, "") }), ids);
-    let other =
-        Content::Unreadable { body: Bytes::from_static(b"ref=main"), reason: UnreadableReason::NotJson };
+    let other = MessageContent::Unreadable {
+        body: Bytes::from_static(b"ref=main"),
+        reason: UnreadableReason::NotJson,
+    };
     assert_eq!(world.targets_of(NewMessage { content: other, ..message("github.push", None, "") }), ids[1..]);
 }
 

@@ -2,7 +2,9 @@
 //! owner and nothing else.
 
 use super::*;
-use crate::store::{Asked, Asking, MessageFilter, NewReplay, ReplayStep, Settlement};
+use crate::store::{
+    ConfirmationOutcome, ConfirmationRequest, MessageFilter, NewReplay, ReplayStep, Settlement,
+};
 
 const EMITTED: &str = "pay_info.paid";
 
@@ -93,11 +95,11 @@ fn the_owner_of_a_target_cannot_be_changed_but_its_name_can() {
     for owner in [Some("bob"), None] {
         assert_eq!(
             world.update(id, settings("hook", owner, "*")),
-            Err(TargetRefused::OwnerIsFixed),
+            Err(TargetError::OwnerIsFixed),
             "{owner:?}"
         );
     }
-    assert_eq!(world.update(open, settings("open", Some("ann"), "*")), Err(TargetRefused::OwnerIsFixed));
+    assert_eq!(world.update(open, settings("open", Some("ann"), "*")), Err(TargetError::OwnerIsFixed));
     assert_eq!(world.target(id).settings.owner.as_deref(), Some("ann"));
     world.update(id, settings("bob", Some("ann"), "*")).unwrap();
     assert_eq!(world.targets_of(message(EMITTED, Some("bob"), "{}")), [open]);
@@ -122,13 +124,14 @@ fn delivering_again_by_hand_gets_no_one_past_the_owner() {
     world.keep(message(EMITTED, Some("ann"), "{}")).unwrap();
     let again = |message| {
         let all = vec![nobody, ann, bob];
-        let made = world.wait(world.store.deliver_again(message, all, now())).unwrap().unwrap();
-        let target = |id: &i64| world.wait(world.store.delivery(*id)).unwrap().unwrap().target;
+        let made =
+            world.wait(world.store.delivery_queue().deliver_again(message, all, now())).unwrap().unwrap();
+        let target = |id: &i64| world.wait(world.store.reads().delivery(*id)).unwrap().unwrap().target;
         made.iter().map(target).collect::<Vec<i64>>()
     };
     assert_eq!(again(1), [nobody]);
     assert_eq!(again(2), [nobody, ann]);
-    assert_eq!(world.wait(world.store.deliver_again(3, vec![nobody], now())).unwrap(), None);
+    assert_eq!(world.wait(world.store.delivery_queue().deliver_again(3, vec![nobody], now())).unwrap(), None);
     world.set_state(nobody, TargetState::Paused).unwrap();
     assert_eq!(again(1), [nobody]);
     world.declare(&[]).unwrap();
@@ -143,11 +146,11 @@ fn a_replay_gets_no_one_past_the_owner_and_counts_what_it_made() {
     world.keep(message(EMITTED, Some("bob"), "{}")).unwrap();
     let replay = world.wait(async {
         let new = NewReplay { filter: MessageFilter::default(), target: Some(ann), rate: 100, through: None };
-        let replay = world.store.create_replay(new, now()).await.unwrap();
+        let replay = world.store.delivery_queue().create_replay(new, now()).await.unwrap();
         let messages = vec![(1, vec![ann, bob]), (2, vec![ann, bob, nobody])];
         let step = ReplayStep { replay, from: 0, to: 2, messages, is_of_dead: false, is_last: true };
-        assert!(world.store.step_replay(step, now()).await.unwrap());
-        world.store.replay(replay).await.unwrap().unwrap()
+        assert!(world.store.delivery_queue().step_replay(step, now()).await.unwrap());
+        world.store.reads().replay(replay).await.unwrap().unwrap()
     });
     assert_eq!((replay.messages, replay.deliveries), (2, 2));
     assert_eq!(world.due(ann), NONE);
@@ -158,19 +161,19 @@ fn a_replay_gets_no_one_past_the_owner_and_counts_what_it_made() {
 #[test]
 fn a_confirmed_message_gets_no_one_past_the_owner() {
     let world = World::new();
-    let asking = Asking { request: "sealed".to_owned(), most_awaiting: Some(10) };
+    let asking = ConfirmationRequest { request: "sealed".to_owned(), max_awaiting: Some(10) };
     let awaiting = NewMessage { asking: Some(asking), ..message("shop.paid", None, "{}") };
-    assert!(matches!(world.keep(awaiting), Ok(Kept::New { id: 1 })));
+    assert!(matches!(world.keep(awaiting), Ok(Receipt::New { id: 1 })));
     let [nobody, ..] = everybodys(&world);
     assert_eq!(world.deliveries_of(1), NONE);
-    let asked = Asked {
+    let asked = ConfirmationOutcome {
         message: 1,
         tries: 1,
         unknowns: 0,
         reason: "it is so".to_owned(),
         settlement: Settlement::Confirmed,
     };
-    world.wait(world.store.settle_confirmation(asked, now())).unwrap();
+    world.wait(world.store.delivery_queue().settle_confirmation(asked, now())).unwrap();
     assert_eq!(world.deliveries_of(1), [nobody]);
 }
 
@@ -179,10 +182,10 @@ fn matching_that_was_done_before_a_change_cannot_leak_into_what_came_of_it() {
     let world = World::new();
     let old = world.declare(&[settings("hook", None, "*")]).unwrap();
     // As a request that was matched, and whose message the writer takes only after the change.
-    let matched = world.store.targets_for("github.push", None, None);
+    let matched = world.store.reads().targets_for("github.push", None, None);
     let new = world.declare(&[settings("hook", Some("ann"), "*")]).unwrap();
     assert_eq!(matched, old);
     world.keep(message("github.push", None, "{}")).unwrap();
-    world.wait(world.store.deliver_again(1, matched, now())).unwrap();
+    world.wait(world.store.delivery_queue().deliver_again(1, matched, now())).unwrap();
     assert_eq!((world.deliveries_of(1), world.due(new[0])), (vec![], vec![]));
 }

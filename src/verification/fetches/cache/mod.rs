@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use crate::providers::{KeyResponse, KeyRequest, key_of_set};
+use crate::providers::{KeyRequest, KeyResponse, key_of_set};
 
 /// All keys of a provider that publishes them together.
 pub const WHOLE_SET: KeyRequest = KeyRequest::Key { id: None };
@@ -82,7 +82,8 @@ impl Cache {
         if let Some(entry) = self.entries.get(wanted).filter(|entry| entry.is_believed(now)) {
             return entry.answer.clone();
         }
-        let is_all = matches!(wanted, KeyRequest::Key { .. }) && set.is_some_and(|set| set.age(now) < MIN_AGE);
+        let is_all =
+            matches!(wanted, KeyRequest::Key { .. }) && set.is_some_and(|set| set.age(now) < MIN_AGE);
         if is_all || self.is_complete { KeyResponse::Unknown } else { KeyResponse::NotYet }
     }
 

@@ -1,0 +1,263 @@
+//! The cleaner: what it remembers between its runs, and the order of their steps.
+
+use std::collections::{BTreeSet, HashMap};
+use std::time::{Duration, Instant};
+
+use time::OffsetDateTime;
+
+use super::clock::ClockGuard;
+use super::drops::DeliveryDropReport;
+use super::policy::Policy;
+use super::size_walk::SizeWalk;
+use crate::store::{Cleanup, RetainedSince, StepResult, TimePosition, Unavailable, Yielding, timestamp};
+
+/// A step of deleting is followed by a pause of this many times its length, so that messages hardly notice.
+const PAUSE_FACTOR: u32 = 4;
+/// What a step itself takes at most, with its commit.
+const MAX_STEP: Duration = Duration::from_millis(4);
+/// How often everything is looked at again, not only what has become old or is over since the last time. That takes the
+/// longer the more messages wait for something.
+const WHOLE_LOOK_EVERY: Duration = Duration::from_secs(86_400);
+/// Replays that are over are remembered so long.
+const REPLAYS_KEPT: Duration = Duration::from_secs(30 * 86_400);
+
+/// Whether the clean-up leaves room for messages between its steps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CleanupPace {
+    BesideMessages,
+    Alone,
+}
+
+/// What one clean-up did.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CleanupOutcome {
+    pub messages: usize,
+    /// Deliveries that had ended long ago.
+    pub deliveries: usize,
+    /// Deliveries that died because their target takes nothing any more.
+    pub discarded: usize,
+    pub rejections: usize,
+    /// The database is above its limit, and more can be deleted.
+    pub is_unfinished: bool,
+    /// Why nothing was deleted.
+    pub paused: Option<String>,
+}
+
+impl CleanupOutcome {
+    pub fn is_nothing(&self) -> bool {
+        self.messages + self.deliveries + self.discarded + self.rejections == 0
+    }
+}
+
+impl std::fmt::Display for CleanupOutcome {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { messages, deliveries, rejections, .. } = self;
+        write!(f, "{messages} messages, {deliveries} finished deliveries, {rejections} rejections")?;
+        match self.discarded {
+            0 => Ok(()),
+            discarded => write!(f, "; {discarded} deliveries to inactive targets have died"),
+        }
+    }
+}
+
+/// The clean-up with what it remembers between its runs.
+#[derive(Debug)]
+pub struct Cleaner {
+    pub(super) policy: Policy,
+    pub(super) pace: CleanupPace,
+    pub(super) guard: ClockGuard,
+    /// Up to where each group of sources was looked at: what is older has been deleted already, or something keeps it.
+    pub(super) looked_at: HashMap<(usize, RetainedSince), String>,
+    /// The newest message that was looked at: what keeps one up to here may end, see `finished_seen`.
+    pub(super) looked_through: i64,
+    /// Up to where was looked at deliveries that have ended, for the messages that they have kept.
+    pub(super) finished_seen: Option<TimePosition>,
+    /// Wall time and uptime of that look, to notice a clock that was set back.
+    pub(super) finished_looked_at: Option<(OffsetDateTime, Duration)>,
+    /// Passed messages whose confirmation is settled, to be looked at for their age.
+    pub(super) settled: Vec<i64>,
+    /// Up to where deliveries that have ended were looked at for their own sake.
+    pub(super) attempts_at: String,
+    pub(super) dead_at: String,
+    pub(super) size_walk: SizeWalk,
+    pub(super) is_out_of_room: bool,
+    pub(super) drops_for_size: DeliveryDropReport,
+    pub(super) drops_for_disk: DeliveryDropReport,
+    /// What yields old messages in this run, and the targets that it is about.
+    pub(super) old_yielding: Yielding,
+    pub(super) absent: BTreeSet<(i64, String)>,
+    /// Since when targets that were made for a replay have had nothing to do.
+    pub(super) idle_since: HashMap<i64, Duration>,
+    pub(super) whole_look: Option<Duration>,
+    pub(super) confirmed: Option<String>,
+    pub(super) was_paused: bool,
+    pub(super) is_first_run: bool,
+}
+
+impl Cleaner {
+    /// `uptime`: a clock that nobody sets, see [`uptime`].
+    pub fn new(policy: Policy, pace: CleanupPace, now: OffsetDateTime, uptime: Duration) -> Self {
+        Self {
+            policy,
+            pace,
+            guard: ClockGuard::new(now, uptime),
+            looked_at: HashMap::new(),
+            looked_through: 0,
+            finished_seen: None,
+            finished_looked_at: None,
+            settled: Vec::new(),
+            attempts_at: String::new(),
+            dead_at: String::new(),
+            size_walk: SizeWalk::default(),
+            is_out_of_room: false,
+            drops_for_size: DeliveryDropReport::new("the database is above CREEL_MAX_DATABASE_SIZE"),
+            drops_for_disk: DeliveryDropReport::new("the disk is close to CREEL_MIN_FREE"),
+            old_yielding: Yielding::NoTargets,
+            absent: BTreeSet::new(),
+            idle_since: HashMap::new(),
+            whole_look: None,
+            confirmed: None,
+            was_paused: false,
+            is_first_run: true,
+        }
+    }
+
+    /// One whole clean-up.
+    ///
+    /// # Errors
+    /// When the store cannot be read or written now; the next run goes on.
+    pub async fn run_once(
+        &mut self,
+        store: &Cleanup,
+        now: OffsetDateTime,
+        uptime: Duration,
+    ) -> Result<CleanupOutcome, Unavailable> {
+        store.make_room();
+        past_damage(store.learn_senders().await)?;
+        let yielded = past_damage(self.trim_quarantine(store).await)?;
+        if let Some(paused) = self.check_clock(store, now, uptime).await? {
+            return Ok(CleanupOutcome {
+                paused: Some(paused),
+                rejections: yielded,
+                ..CleanupOutcome::default()
+            });
+        }
+        let is_whole = self.whole_look.is_none_or(|last| uptime.saturating_sub(last) >= WHOLE_LOOK_EVERY);
+        if is_whole {
+            self.look_at_everything();
+            self.whole_look = Some(uptime);
+        }
+        let discarded = past_damage(self.discard_waiting(store, now).await)?;
+        let mut outcome = CleanupOutcome { discarded, rejections: yielded, ..CleanupOutcome::default() };
+        past_damage(self.look_at_finished(store, now, uptime, &mut outcome).await)?;
+        past_damage(self.yield_old(store).await)?;
+        past_damage(self.delete_old(store, now, &mut outcome).await)?;
+        past_damage(self.delete_refused(store, now, &mut outcome).await)?;
+        // Most have gone with their messages.
+        past_damage(self.delete_finished(store, now, &mut outcome).await)?;
+        past_damage(self.keep_within_size(store, now, &mut outcome).await)?;
+        past_damage(self.retire_targets(store, now, uptime).await)?;
+        if is_whole {
+            past_damage(self.delete_removed_targets(store, now).await)?;
+        }
+        past_damage(self.delete_small_rows(store, now, &mut outcome).await)?;
+        while past_damage(self.step(store.vacuum()).await.map(|is_done| !is_done))? {}
+        store.settle();
+        Ok(outcome)
+    }
+
+    /// Replays that are over, keys, and rejections.
+    async fn delete_small_rows(
+        &self,
+        store: &Cleanup,
+        now: OffsetDateTime,
+        outcome: &mut CleanupOutcome,
+    ) -> Result<(), Unavailable> {
+        let before = timestamp::to_text(now - REPLAYS_KEPT);
+        while past_damage(self.step(store.delete_replays(before.clone())).await)? > 0 {}
+        if let Some(kept) = self.policy.keys_kept() {
+            while past_damage(self.step(store.forget_keys(now - kept)).await.map(|is_done| !is_done))? {}
+        }
+        loop {
+            let dropped = self.step(store.expire_rejections(now, self.policy.quarantine)).await?;
+            outcome.rejections += dropped;
+            if dropped == 0 {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Between two runs, when the database has grown beyond its limit: the oldest finished messages go.
+    ///
+    /// # Errors
+    /// As for [`Self::run_once`].
+    pub async fn make_room(
+        &mut self,
+        store: &Cleanup,
+        now: OffsetDateTime,
+        uptime: Duration,
+    ) -> Result<CleanupOutcome, Unavailable> {
+        let rejections = past_damage(self.trim_quarantine(store).await)?;
+        let mut outcome = CleanupOutcome { rejections, ..CleanupOutcome::default() };
+        // The first run comes at once, and knows whether the clock can be believed.
+        if !self.is_first_run && !self.was_paused {
+            past_damage(self.look_at_finished(store, now, uptime, &mut outcome).await)?;
+            self.keep_within_size(store, now, &mut outcome).await?;
+        }
+        Ok(outcome)
+    }
+
+    /// From the beginning, as after a start.
+    pub(super) fn look_at_everything(&mut self) {
+        self.looked_at.clear();
+        self.attempts_at.clear();
+        self.dead_at.clear();
+        self.size_walk = SizeWalk::default();
+    }
+
+    /// One step, and the pause after it.
+    pub(super) async fn step<T>(
+        &self,
+        step: impl Future<Output = Result<T, Unavailable>>,
+    ) -> Result<T, Unavailable> {
+        let began = Instant::now();
+        let done = step.await?;
+        if self.pace == CleanupPace::BesideMessages {
+            // Most of a long step was waiting for its turn.
+            tokio::time::sleep(began.elapsed().min(MAX_STEP) * PAUSE_FACTOR).await;
+        }
+        Ok(done)
+    }
+
+    /// As many steps as all of `ids` need; how many rows they have changed.
+    pub(super) async fn in_steps(
+        &self,
+        mut ids: Vec<i64>,
+        step: impl AsyncFn(Vec<i64>) -> Result<StepResult, Unavailable>,
+    ) -> Result<usize, Unavailable> {
+        let mut changed = 0;
+        let mut most = usize::MAX;
+        while !ids.is_empty() {
+            let some = ids[..ids.len().min(most)].to_vec();
+            match self.step(step(some)).await {
+                Ok(done) => {
+                    ids.drain(..done.taken.min(ids.len()));
+                    changed += done.changed;
+                }
+                // One of them is damaged, and stays: it must not keep the others.
+                Err(Unavailable::Damaged) if most > 1 => most = 1,
+                Err(Unavailable::Damaged) => drop(ids.remove(0)),
+                Err(why) => return Err(why),
+            }
+        }
+        Ok(changed)
+    }
+}
+
+/// What meets damage ends, and the rest of the clean-up goes on. The store logs the damage.
+pub fn past_damage<T: Default>(result: Result<T, Unavailable>) -> Result<T, Unavailable> {
+    match result {
+        Err(Unavailable::Damaged) => Ok(T::default()),
+        result => result,
+    }
+}

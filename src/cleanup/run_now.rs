@@ -1,0 +1,46 @@
+//! `creel cleanup`: one clean-up from the command line.
+
+use std::time::Duration;
+
+use time::OffsetDateTime;
+
+use super::cleaner::{Cleaner, CleanupOutcome, CleanupPace};
+use super::clock::uptime;
+use super::guard::CONFIRMED;
+use super::policy::Policy;
+use crate::config::Config;
+use crate::store::{self, OpenError, Store, StoreOptions, timestamp};
+
+/// `creel cleanup`: one clean-up at once, or, while the service runs, what it should know of it.
+///
+/// # Errors
+/// When the database cannot be opened or written.
+pub async fn run_now(
+    config: &Config,
+    options: &StoreOptions,
+    confirm: bool,
+    now: OffsetDateTime,
+) -> Result<String, OpenError> {
+    if store::is_in_use(&options.path)? {
+        if confirm {
+            store::write_setting_offline(&options.path, CONFIRMED, &timestamp::to_text(now), now)?;
+            return Ok("Confirmed: the running service goes on with its next clean-up.".to_owned());
+        }
+        return Ok("The running service cleans up by itself, every CREEL_CLEANUP_INTERVAL.".to_owned());
+    }
+    if confirm && options.path.exists() {
+        store::write_setting_offline(&options.path, CONFIRMED, &timestamp::to_text(now), now)?;
+    }
+    let store = Store::open(options)?;
+    store.limit_quarantine(config.quarantine_bytes);
+    let mut cleaner = Cleaner::new(Policy::from_config(config), CleanupPace::Alone, now, uptime());
+    let outcome = cleaner.run_once(&store.cleanup(), now, uptime()).await;
+    store.close(Duration::from_secs(30)).await;
+    match outcome {
+        Ok(CleanupOutcome { paused: Some(why), .. }) => Err(OpenError(format!(
+            "nothing was deleted: {why}. If the clock is right, run `creel cleanup --confirm`"
+        ))),
+        Ok(outcome) => Ok(format!("Deleted {outcome}.")),
+        Err(why) => Err(OpenError(format!("the clean-up stopped: {why}"))),
+    }
+}

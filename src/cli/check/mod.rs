@@ -1,0 +1,245 @@
+//! `creel check`: what the configuration means, the URLs to paste, and what is allowed but unwise.
+
+mod programs;
+mod proxies;
+mod targets;
+
+use std::fmt::Write;
+
+use crate::config::{Config, Retention, SourceConfig, command_environment};
+use crate::providers::Coverage;
+use crate::store::{self, StoreOptions, idle_targets_offline};
+
+/// End of the title of a provider that no longer exists.
+const SWITCHED_OFF: &str = "(switched off)";
+
+/// The report on a valid configuration. It holds the random path parts, on purpose.
+pub fn report(config: &Config) -> String {
+    let mut text = format!("The configuration is valid. creel would listen on http://{}", config.listen);
+    match config.admin_listen {
+        Some(admin) => writeln!(text, ", admin on http://{admin}."),
+        None => writeln!(text, "."),
+    }
+    .expect("writing to a string succeeds");
+    let mut line = |words: String| {
+        text.push_str(&words);
+        text.push('\n');
+    };
+    line(format!("Database: {}", config.database.display()));
+    line(format!("Messages are kept {}.", age(config.retention)));
+    if config.sources.is_empty() {
+        line("\nNo source is configured: the service starts with one, inbox, and prints its URL.".to_owned());
+    }
+    for source in &config.sources {
+        line(format!("\n{}", describe(config, source)));
+    }
+    for target in &config.targets {
+        line(format!("\n{}", targets::describe(target)));
+    }
+    if !config.events.is_empty() {
+        line(format!("\nevents that the app may emit: {}", config.events.join(" ")));
+    }
+    if config.public_url.is_none() {
+        line("\nSet CREEL_PUBLIC_URL to see the URLs as the outside reaches them.".to_owned());
+    }
+    line(String::new());
+    // A database that is not what the last run left must not be opened again.
+    let of_database = match idle_targets_offline(&config.database) {
+        Ok(idle) => {
+            let key = store::key_problem(&StoreOptions::from(config));
+            let key = key.map(|problem| format!("the next start will be refused: {problem}"));
+            targets::idle(&idle).into_iter().chain(key).collect()
+        }
+        Err(error) => vec![error.to_string()],
+    };
+    let found = warnings(config).into_iter().chain(config.advice.iter().cloned());
+    for warning in found.chain(low_disk(config)).chain(of_database) {
+        line(format!("warning: {warning}"));
+    }
+    line(
+        "note: bodies are stored byte for byte; a secret that a provider puts inside a body is stored as it is."
+            .to_owned(),
+    );
+    text
+}
+
+/// The service would take no messages.
+fn low_disk(config: &Config) -> Option<String> {
+    // The directory is made at the first start.
+    let directory = config
+        .database
+        .ancestors()
+        .skip(1)
+        .find(|directory| directory.as_os_str().is_empty() || directory.is_dir())?;
+    let free_bytes = store::free_bytes(directory);
+    (free_bytes < config.min_free_bytes).then(|| {
+        format!(
+            "CREEL_MIN_FREE: the disk of {} has {} MiB free, but {} MiB are required: messages would get 503; free some space, or \
+             lower it",
+            config.database.display(),
+            free_bytes >> 20,
+            config.min_free_bytes >> 20,
+        )
+    })
+}
+
+fn describe(config: &Config, source: &SourceConfig) -> String {
+    let title = source.verifier.recipe().title();
+    format!(
+        "source {}\n  provider  {} ({title})\n  methods   {}\n  proof     {}\n  kept      {}\n  URL       {}{}",
+        source.name,
+        source.provider,
+        methods(source),
+        proofs(source).join(", "),
+        age(source.retention.unwrap_or(config.retention)),
+        config.base_url(),
+        source.endpoint(),
+    )
+}
+
+fn methods(source: &SourceConfig) -> String {
+    let probes = if source.probe { " (GET and HEAD are answered 200 and not stored)" } else { "" };
+    format!("{}{probes}", source.methods.join(" "))
+}
+
+/// What proves the sender, in words.
+fn proofs(source: &SourceConfig) -> Vec<String> {
+    let mut proofs = Vec::new();
+    if proves_sender(source) {
+        proofs.push(match source.verifier.coverage() {
+            Coverage::Full => "signature over the body".to_owned(),
+            Coverage::Partial => "signature over a part of the body".to_owned(),
+            Coverage::None => {
+                let tokens: Vec<String> = source.verifier.compared_tokens().collect();
+                let tokens =
+                    if tokens.is_empty() { String::new() } else { format!(": {}", tokens.join(" or ")) };
+                format!("a value in the request (not a signature over the body){tokens}")
+            }
+        });
+    }
+    if source.verifier.waits_for_secret() {
+        proofs.push("a secret that the sender's handshake teaches".to_owned());
+    }
+    if source.path.is_some() {
+        proofs.push("random path".to_owned());
+    }
+    if let Some(confirm) = &source.confirm {
+        proofs.push(format!(
+            "confirmation by {} before anything is done with a message",
+            confirm.asker.origin()
+        ));
+    }
+    if let Some(allow) = &source.allow {
+        let mut lists: Vec<String> = allow.nets.iter().map(ToString::to_string).collect();
+        if allow.github {
+            lists.insert(0, "GitHub's published list".to_owned());
+        }
+        proofs.push(format!("addresses ({})", lists.join(" ")));
+    }
+    proofs
+}
+
+fn proves_sender(source: &SourceConfig) -> bool {
+    source.verifier.proves_sender()
+}
+
+/// What a reader of its messages must know.
+fn uncovered(source: &SourceConfig) -> String {
+    let by_confirmation = source.confirm.is_some() && !proves_sender(source);
+    let trap = match source.verifier.coverage() {
+        Coverage::None if by_confirmation => {
+            "its API confirms what it is asked about, not the body; read from the API what has happened"
+        }
+        Coverage::Partial => {
+            "the signature covers only a part of the body; what it does not cover can have been changed"
+        }
+        Coverage::Full | Coverage::None => {
+            "the body is not covered by a signature; whoever knows what proves the sender can send anything"
+        }
+    };
+    format!("{trap} (`creel providers {}`); its messages are flagged body_unsigned", source.provider)
+}
+
+fn age(retention: Retention) -> String {
+    let Retention::For(age) = retention else {
+        return "for ever".to_owned();
+    };
+    let seconds = age.as_secs();
+    let units = [(24 * 60 * 60, "days"), (60 * 60, "hours"), (60, "minutes"), (1, "seconds")];
+    let (unit_seconds, unit) = units
+        .into_iter()
+        .find(|(unit_seconds, _)| seconds.is_multiple_of(*unit_seconds))
+        .unwrap_or((1, "seconds"));
+    format!("for {} {unit}", seconds / unit_seconds)
+}
+
+/// What is allowed but unwise; each names the variable that mends it.
+pub fn warnings(config: &Config) -> Vec<String> {
+    let mut warnings = Vec::new();
+    let is_plain =
+        config.public_url.as_ref().is_some_and(|url| url.to_ascii_lowercase().starts_with("http://"));
+    for source in &config.sources {
+        let name = &source.name;
+        let title = source.verifier.recipe().title();
+        if title.ends_with(SWITCHED_OFF) {
+            let provider = &source.provider;
+            warnings.push(format!(
+                "source {name}: {title} no longer sends anything; see `creel providers {provider}`"
+            ));
+        }
+        // One that has still to learn its secret takes no messages yet.
+        if !source.verifier.covers_body() && !source.verifier.waits_for_secret() {
+            warnings.push(format!("source {name}: {}", uncovered(source)));
+            if is_plain {
+                warnings.push(format!(
+                    "source {name}: what proves the sender travels in clear text over a plain http CREEL_PUBLIC_URL; use https"
+                ));
+            }
+        }
+        let unused = source.verifier.unused_signing_settings();
+        if !unused.is_empty() {
+            let prefix = format!("CREEL_SOURCE_{}_", name.to_ascii_uppercase().replace('-', "_"));
+            let variables: Vec<String> =
+                unused.iter().map(|setting| format!("{prefix}{}", setting.to_ascii_uppercase())).collect();
+            warnings.push(format!(
+                "source {name}: its provider can sign messages; set {} to check the signatures. Until then anyone who knows the token can \
+                 send any body",
+                variables.join(" or ")
+            ));
+        }
+        if source.verifier.has_token_in_body() {
+            warnings.push(format!(
+                "source {name}: its token stands in the body, and bodies are kept as they came: whoever reads the database can read it"
+            ));
+        }
+        if let Some(confirm) = source.confirm.as_ref().filter(|confirm| !confirm.missing.is_empty()) {
+            warnings.push(format!(
+                "source {name}: {} is not set: {} will most likely not answer, and without its answer no message is delivered",
+                confirm.missing.join(" and "),
+                confirm.asker.origin(),
+            ));
+        }
+        warnings.extend(proxies::dropped_headers(source));
+        if config.trusted_proxies.is_empty() && (source.allow.is_some() || source.rate.is_some()) {
+            warnings.push(format!(
+                "source {name}: behind a proxy its allowlist and rate see the proxy's address alone; set CREEL_TRUSTED_PROXIES"
+            ));
+        }
+    }
+    if config.quarantine_bytes < config.max_body_bytes as u64 {
+        warnings.push(
+            "CREEL_QUARANTINE_SIZE is smaller than CREEL_MAX_BODY: rejected requests with larger bodies are lost"
+                .to_owned(),
+        );
+    }
+    if config.listen.ip().is_unspecified() && config.trusted_proxies.is_empty() {
+        warnings.push(
+            "CREEL_LISTEN takes connections from everywhere and CREEL_TRUSTED_PROXIES is not set: \
+             behind a proxy, every message seems to come from the proxy"
+                .to_owned(),
+        );
+    }
+    warnings.extend(store::loose_modes(&config.database));
+    warnings.extend(targets::warnings(config, &command_environment().search_path()));
+    warnings
+}

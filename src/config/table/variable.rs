@@ -1,0 +1,26 @@
+//! A row of the table.
+
+/// One environment variable.
+#[derive(Debug)]
+pub struct Variable {
+    /// The complete name; a source's or target's starts with the pattern of its `Noun`.
+    pub name: &'static str,
+    pub absent: Absent,
+    /// Format of the value, for the documentation.
+    pub unit: &'static str,
+    /// Whether the value is never printed.
+    pub secret: bool,
+    /// Markdown, one or two sentences without a full stop at the end.
+    pub doc: &'static str,
+    /// A value for `.env.example`.
+    pub example: &'static str,
+}
+
+/// Behaviour of a variable that is not set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Absent {
+    /// The text that is parsed instead.
+    Default(&'static str),
+    /// A description of the behaviour.
+    Means(&'static str),
+}

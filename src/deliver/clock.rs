@@ -1,0 +1,18 @@
+//! The clocks of deliveries: functions that tests replace.
+
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
+
+use time::OffsetDateTime;
+
+/// Wall clock.
+pub type Clock = fn() -> OffsetDateTime;
+
+/// Monotonic clock with an arbitrary start, which never jumps.
+pub type Uptime = fn() -> Duration;
+
+/// Time since the first call.
+pub fn monotonic() -> Duration {
+    static START: OnceLock<Instant> = OnceLock::new();
+    START.get_or_init(Instant::now).elapsed()
+}

@@ -1,0 +1,148 @@
+//! One attempt with a command: the body on its stdin, what there is to know of the message in `HOOK_*` variables.
+//!
+//! No shell and no environment of our own. Nothing that it does can hold up the service: what it reads and writes is
+//! taken as it comes, and after its time its whole process group is killed.
+
+mod group;
+mod metadata;
+mod orphans;
+mod output;
+
+use std::os::unix::process::ExitStatusExt as _;
+use std::pin::{Pin, pin};
+use std::process::ExitStatus;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use futures_util::future::{Fuse, FusedFuture as _, FutureExt as _};
+use rustix::process::Signal;
+use tokio::io::AsyncWriteExt as _;
+use tokio::process::ChildStdin;
+use tokio::time::timeout;
+
+use super::attempt::{AttemptRequest, AttemptResult, AttemptVerdict};
+use crate::config::CommandEnvironment;
+use group::{ProcessGroup, Start};
+pub use orphans::collect as collect_orphans;
+use output::CommandOutput;
+
+/// What `sysexits.h` calls EX_TEMPFAIL: the command asks to be tried again.
+const TRY_LATER: i32 = 75;
+/// Between SIGTERM and SIGKILL.
+const TIME_TO_CLEAN_UP: Duration = Duration::from_secs(2);
+/// How long a process that the command has left behind may hold its output open.
+const TIME_TO_CLOSE: Duration = Duration::from_secs(1);
+
+/// How the command ended.
+enum CommandExit {
+    ByItself,
+    TimedOut,
+}
+
+/// Runs the command once. When the future is dropped, its process group is killed.
+pub async fn run(
+    words: &[String],
+    environment: &CommandEnvironment,
+    attempt: &AttemptRequest<'_>,
+) -> AttemptResult {
+    let mut group = match start(words, environment, attempt).await {
+        Ok(group) => group,
+        Err(why) => return AttemptResult::failed(why),
+    };
+    let output = Mutex::new(CommandOutput::default());
+    let ended = follow(&mut group, attempt, &output).await;
+    let status = group.reap().await;
+    let excerpt = output.into_inner().unwrap_or_else(PoisonError::into_inner).excerpt();
+    match ended {
+        CommandExit::ByItself => AttemptResult { excerpt, ..judge(status) },
+        CommandExit::TimedOut => {
+            let why = format!("not finished within {} s, stopped", attempt.timeout.as_secs());
+            AttemptResult { excerpt, ..AttemptResult::failed(why) }
+        }
+    }
+}
+
+async fn start(
+    words: &[String],
+    environment: &CommandEnvironment,
+    attempt: &AttemptRequest<'_>,
+) -> Result<ProcessGroup, String> {
+    let start = Start::new(words, environment, metadata::variables(attempt))?;
+    // Looking for a program may wait for a disk.
+    let started = tokio::task::spawn_blocking(move || start.start()).await;
+    started.unwrap_or_else(|_| Err("the command could not be started".to_owned()))
+}
+
+/// Feeds the command and takes what it writes, until it has ended and nobody holds its output open any more.
+async fn follow(
+    group: &mut ProcessGroup,
+    attempt: &AttemptRequest<'_>,
+    output: &Mutex<CommandOutput>,
+) -> CommandExit {
+    let (stdin, stdout, stderr) = group.take_pipes();
+    let mut fed = pin!(feed(stdin, &attempt.message.body).fuse());
+    let drained = async { tokio::join!(output::drain(stdout, output), output::drain(stderr, output)) };
+    let mut drained = pin!(drained.fuse());
+
+    let exited = timeout(attempt.timeout, group.exited());
+    if beside(fed.as_mut(), beside(drained.as_mut(), exited)).await.is_ok() {
+        let is_closed = timeout(TIME_TO_CLOSE, beside(fed.as_mut(), closed(drained.as_mut()))).await.is_ok();
+        if !is_closed {
+            group.kill().await;
+        }
+        return CommandExit::ByItself;
+    }
+    group.signal(Signal::TERM);
+    let gone = async {
+        beside(drained.as_mut(), group.exited()).await;
+        closed(drained.as_mut()).await;
+    };
+    let _ = timeout(TIME_TO_CLEAN_UP, gone).await;
+    group.kill().await;
+    CommandExit::TimedOut
+}
+
+/// A command that does not read its input has not failed for that.
+async fn feed(stdin: Option<ChildStdin>, body: &[u8]) {
+    if let Some(mut stdin) = stdin {
+        let _ = stdin.write_all(body).await;
+    }
+}
+
+/// Waits for `other`, while `work` goes on as far as it can.
+async fn beside<T>(mut work: Pin<&mut Fuse<impl Future>>, other: impl Future<Output = T>) -> T {
+    let mut other = pin!(other);
+    loop {
+        tokio::select! {
+            biased;
+            value = &mut other => return value,
+            _ = &mut work => {}
+        }
+    }
+}
+
+async fn closed(drained: Pin<&mut Fuse<impl Future>>) {
+    if !drained.is_terminated() {
+        drained.await;
+    }
+}
+
+/// What the way in which a command ended means. A script that failed is not run twelve times: one that wants to be
+/// tried again says so with its exit code.
+fn judge(status: Option<ExitStatus>) -> AttemptResult {
+    let failed = AttemptVerdict::Failed { retry_after: None, is_target_ill: false };
+    let (verdict, error) = match (status.and_then(|status| status.code()), status) {
+        (Some(0), _) => (AttemptVerdict::Delivered, None),
+        (Some(TRY_LATER), _) => (failed, Some(format!("exit code {TRY_LATER}: it asks to be tried again"))),
+        (Some(code), _) => (AttemptVerdict::Final, Some(format!("exit code {code}"))),
+        (None, Some(status)) => {
+            (failed, Some(format!("killed by signal {}", status.signal().unwrap_or_default())))
+        }
+        (None, None) => (failed, Some("ended in a way that cannot be told".to_owned())),
+    };
+    let status = status.and_then(|status| status.code()).map(i64::from);
+    AttemptResult { verdict, status, error, excerpt: None }
+}
+
+#[cfg(test)]
+mod tests;

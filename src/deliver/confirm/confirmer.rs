@@ -1,0 +1,65 @@
+//! Asks about what is due, with a lane for each source.
+
+use futures_util::future::{join, join_all};
+use time::OffsetDateTime;
+
+use super::lane::ConfirmationLane;
+use super::source::ConfirmationSource;
+use crate::outbound::Client;
+use crate::store::DeliveryQueue;
+
+/// Asks about what is due.
+#[derive(Debug)]
+pub struct Confirmer {
+    store: DeliveryQueue,
+    clock: fn() -> OffsetDateTime,
+    lanes: Vec<ConfirmationLane>,
+    client: Client,
+}
+
+impl Confirmer {
+    pub fn new(
+        store: DeliveryQueue,
+        clock: fn() -> OffsetDateTime,
+        client: Client,
+        sources: Vec<ConfirmationSource>,
+    ) -> Self {
+        let lane = |source: ConfirmationSource| {
+            ConfirmationLane::new(source.name.clone(), Some(source), &store, &client)
+        };
+        Self { lanes: sources.into_iter().map(lane).collect(), clock, store, client }
+    }
+
+    /// Asks about all that is due; when something is due next. What cannot be read or written now is left for later.
+    pub async fn run_once(&mut self, now: OffsetDateTime) -> Option<OffsetDateTime> {
+        self.take_up_what_is_left().await;
+        let steps = join_all(self.lanes.iter().map(|lane| lane.run_once(now))).await;
+        steps.into_iter().filter_map(|step| step.unwrap_or(None)).min()
+    }
+
+    /// Goes on for as long as the process.
+    pub async fn run(mut self) {
+        self.take_up_what_is_left().await;
+        let lanes = join_all(self.lanes.iter().map(|lane| lane.run(self.clock)));
+        let wake = async {
+            loop {
+                self.store.confirmation_due().await;
+                self.lanes.iter().for_each(ConfirmationLane::wake);
+            }
+        };
+        join(lanes, wake).await;
+    }
+
+    /// Messages of sources that are no longer confirmed, or no longer configured, end some time, too.
+    async fn take_up_what_is_left(&mut self) {
+        let awaiting = self.store.sources_awaiting_confirmation().await.unwrap_or_else(|why| {
+            log::warn!("which messages await their confirmation cannot be read: {why}");
+            Vec::new()
+        });
+        for name in awaiting {
+            if !self.lanes.iter().any(|lane| lane.is_of(&name)) {
+                self.lanes.push(ConfirmationLane::new(name.into(), None, &self.store, &self.client));
+            }
+        }
+    }
+}

@@ -1,0 +1,84 @@
+//! The thread that delivers: starts the engine and the replays on an event loop of its own, and stops them.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use ipnet::IpNet;
+use tokio::sync::watch;
+use tokio::task::LocalSet;
+
+use super::clock::{Clock, monotonic};
+use super::engine::Engine;
+use super::route::Routes;
+use super::{command, replays};
+use crate::config::{self, CommandEnvironment};
+use crate::outbound::{DeliveryClient, Reach};
+use crate::store::DeliveryQueue;
+
+/// Longer than the attempts under way and their outcomes are given.
+const STOP_TIMEOUT: Duration = Duration::from_millis(5_500);
+
+/// Threads for reads of the database and for name servers.
+const BLOCKING_THREADS: usize = 32;
+
+/// What deliveries need to know.
+pub struct DeliverySettings {
+    /// The targets of the environment, by the ids that they have in the store.
+    pub declared: Vec<(i64, config::TargetConfig)>,
+    pub environment: CommandEnvironment,
+    /// Private networks that targets made through the API may reach.
+    pub allowed: Vec<IpNet>,
+}
+
+/// The thread that delivers.
+#[derive(Debug)]
+pub struct DeliveryThread {
+    stop: watch::Sender<bool>,
+    thread: JoinHandle<()>,
+}
+
+impl DeliveryThread {
+    /// Begins to deliver, on a thread with an event loop of its own: nothing here shares a thread with requests.
+    ///
+    /// # Errors
+    /// When the system gives no thread.
+    pub fn start(store: DeliveryQueue, clock: Clock, settings: DeliverySettings) -> std::io::Result<Self> {
+        let (stop, stopping) = watch::channel(false);
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .max_blocking_threads(BLOCKING_THREADS)
+            .thread_keep_alive(Duration::from_secs(10))
+            .thread_name("deliver-blocking")
+            .build()?;
+        let work = move || {
+            let DeliverySettings { declared, environment, allowed } = settings;
+            let routes = Routes {
+                declared: HashMap::from_iter(declared),
+                environment,
+                anywhere: DeliveryClient::new(Reach::Anywhere),
+                public: DeliveryClient::new(Reach::Public { allowed: Arc::from(allowed) }),
+            };
+            let replaying = replays::run(store.clone(), clock, stopping.clone());
+            let delivering = Engine::run(store, clock, monotonic, routes, stopping);
+            let tasks = LocalSet::new();
+            tasks.spawn_local(command::collect_orphans());
+            tasks.block_on(&runtime, async { tokio::join!(replaying, delivering) });
+            // A lookup that hangs must not hold up the end.
+            runtime.shutdown_background();
+        };
+        let thread = std::thread::Builder::new().name("deliver".to_owned()).spawn(work)?;
+        Ok(Self { stop, thread })
+    }
+
+    /// Begins nothing more, and resolves when what was under way has ended or was cut off.
+    pub async fn stop(self) {
+        let _ = self.stop.send(true);
+        let thread = self.thread;
+        let ended = tokio::task::spawn_blocking(move || thread.join());
+        if tokio::time::timeout(STOP_TIMEOUT, ended).await.is_err() {
+            log::warn!("the deliveries did not come to their end in time");
+        }
+    }
+}

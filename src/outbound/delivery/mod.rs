@@ -1,0 +1,162 @@
+//! The client of deliveries: it connects only to addresses that were vetted, and never believes a response's length.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use reqwest::header::{self, HeaderMap, HeaderName, HeaderValue};
+use url::Url;
+
+use super::client::{Clients, RequestError, describe, parse_method, with_body};
+use super::reach::{Reach, Vetted};
+use super::resolve::Resolver;
+
+/// Most bytes of a response's body that are read; the connection of a longer one is closed.
+pub const MAX_DELIVERY_RESPONSE_BYTES: usize = 64 * 1024;
+/// Most bytes of it that are kept.
+pub const EXCERPT_BYTES: usize = 1024;
+/// The status has said what there is to say: the body is read so that the connection can be used again, and its beginning
+/// kept.
+const BODY_TIMEOUT: Duration = Duration::from_secs(1);
+
+const IDLE_FOR: Duration = Duration::from_secs(30);
+const MAX_IDLE_PER_HOST: usize = 32;
+
+/// They say where a message ends or what becomes of the connection: that is the client's own.
+const FRAMING: [HeaderName; 6] = [
+    header::CONNECTION,
+    header::CONTENT_LENGTH,
+    header::TE,
+    header::TRAILER,
+    header::TRANSFER_ENCODING,
+    header::UPGRADE,
+];
+
+/// Cheap to clone; clones share connections, which live in the runtime that opened them.
+#[derive(Clone, Debug)]
+pub struct DeliveryClient {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    vetted: Vetted,
+    clients: Clients,
+}
+
+/// What the target said.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeliveryResponse {
+    pub status: u16,
+    /// The header as it came.
+    pub retry_after: Option<String>,
+    /// The first [`EXCERPT_BYTES`] of the body, or what came of them in time.
+    pub excerpt: Vec<u8>,
+}
+
+impl DeliveryClient {
+    #[must_use]
+    pub fn new(reach: Reach) -> Self {
+        Self::with(reach, Resolver::system())
+    }
+
+    pub(super) fn with(reach: Reach, resolver: Resolver) -> Self {
+        let vetted = Vetted { reach, resolver };
+        Self { inner: Arc::new(Inner { vetted, clients: Clients::default() }) }
+    }
+
+    /// Posts the body once: [`Self::send`].
+    ///
+    /// # Errors
+    /// As for any method.
+    pub async fn post(
+        &self,
+        url: &str,
+        headers: &[(String, Vec<u8>)],
+        body: Bytes,
+        timeout: Duration,
+    ) -> Result<DeliveryResponse, RequestError> {
+        self.send("POST", url, headers, body, timeout).await
+    }
+
+    /// Sends the body once, over a connection to an address that may be reached. Any status is a response, redirects too.
+    /// The head must come within `timeout`; a body that is too long, too slow or cut short is left where it is.
+    ///
+    /// # Errors
+    /// There is no response in time, the host is or has a forbidden address, or the request is not one.
+    pub async fn send(
+        &self,
+        method: &str,
+        url: &str,
+        headers: &[(String, Vec<u8>)],
+        body: Bytes,
+        timeout: Duration,
+    ) -> Result<DeliveryResponse, RequestError> {
+        let started = Instant::now();
+        let url = Url::parse(url).map_err(|error| RequestError::Invalid(format!("the URL: {error}")))?;
+        if let Some(host) = url.host() {
+            // The resolver is not asked about these.
+            self.inner.vetted.reach.vet_literal(&host)?;
+        }
+        let client = self.inner.clients.get(url.scheme() == "https", |builder| self.configure(builder))?;
+        let method = parse_method(method)?;
+        let request = client.request(method.clone(), url).headers(header_map(headers)?);
+        let request = with_body(request, &method, body);
+        let response = tokio::time::timeout(timeout, request.send()).await;
+        let response = response
+            .map_err(|_| RequestError::Timeout(timeout))?
+            .map_err(|error| describe(error, timeout))?;
+        let retry_after = response.headers().get(header::RETRY_AFTER);
+        Ok(DeliveryResponse {
+            status: response.status().as_u16(),
+            retry_after: retry_after.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned()),
+            excerpt: excerpt(response, timeout.saturating_sub(started.elapsed()).min(BODY_TIMEOUT)).await,
+        })
+    }
+
+    fn configure(&self, builder: reqwest::ClientBuilder) -> reqwest::ClientBuilder {
+        builder
+            .dns_resolver(self.inner.vetted.clone())
+            // Whether to try again is decided where tries are counted. Without a limit of 0 each request would be copied.
+            .retry(reqwest::retry::never().max_retries_per_request(0))
+            .tcp_nodelay(true)
+            .pool_idle_timeout(IDLE_FOR)
+            .pool_max_idle_per_host(MAX_IDLE_PER_HOST)
+    }
+}
+
+fn header_map(headers: &[(String, Vec<u8>)]) -> Result<HeaderMap, RequestError> {
+    let mut map = HeaderMap::with_capacity(headers.len());
+    for (name, value) in headers {
+        // The value is left out of the text: it may be a credential.
+        let invalid = || RequestError::Invalid(format!("header {name:?}"));
+        let parsed = HeaderName::from_bytes(name.as_bytes()).map_err(|_| invalid())?;
+        if FRAMING.contains(&parsed) {
+            return Err(invalid());
+        }
+        map.append(parsed, HeaderValue::from_bytes(value).map_err(|_| invalid())?);
+    }
+    Ok(map)
+}
+
+/// Reads a body to its end, so that its connection can be used again; one that does not end is left, and its connection
+/// closed.
+async fn excerpt(mut response: reqwest::Response, within: Duration) -> Vec<u8> {
+    let mut excerpt = Vec::new();
+    let reading = async {
+        let mut length = 0;
+        while let Ok(Some(chunk)) = response.chunk().await {
+            excerpt.extend(chunk.iter().take(EXCERPT_BYTES - excerpt.len()));
+            length += chunk.len();
+            if length > MAX_DELIVERY_RESPONSE_BYTES {
+                break;
+            }
+        }
+    };
+    // Late or not, what came is the excerpt.
+    let _ = tokio::time::timeout(within, reading).await;
+    excerpt
+}
+
+#[cfg(test)]
+mod tests;

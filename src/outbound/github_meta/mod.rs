@@ -1,0 +1,229 @@
+//! The addresses that GitHub sends webhooks from: the `hooks` list of its meta API.
+//!
+//! There is always a list: the one compiled in, then the one from the last run, then the newest good answer. An answer
+//! that is not a sensible list never replaces a good one, because an empty list would refuse every webhook.
+
+use std::net::IpAddr;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use ipnet::IpNet;
+use serde::{Deserialize, Serialize};
+
+use super::client::{Client, Response};
+use crate::json::without_mark;
+
+/// The `hooks` list as <https://api.github.com/meta> published it when this version was made; also in GitHub's docs,
+/// "About GitHub's IP addresses". Used until the first answer.
+const COMPILED_IN: [&str; 6] = [
+    "192.30.252.0/22",
+    "185.199.108.0/22",
+    "140.82.112.0/20",
+    "143.55.64.0/20",
+    "2a0a:a440::/29",
+    "2606:50c0::/32",
+];
+
+/// Shorter prefixes than these are no sender's own network: an answer that has one would open the door to strangers.
+const MIN_PREFIX_V4: u8 = 8;
+const MIN_PREFIX_V6: u8 = 16;
+
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
+const REFRESH_EVERY: Duration = Duration::from_secs(60 * 60);
+const FIRST_RETRY: Duration = Duration::from_secs(30);
+/// Together with the doubling this stays far below the 60 requests an hour that the API grants without a token.
+const MAX_RETRY_PAUSE: Duration = Duration::from_secs(15 * 60);
+
+/// The current list. Cheap to clone; clones share it.
+#[derive(Clone, Debug)]
+pub struct GithubAddresses {
+    list: Arc<RwLock<List>>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct List {
+    networks: Vec<IpNet>,
+    /// What to ask "changed since?" with; none for the compiled-in list.
+    validator: Option<Validator>,
+}
+
+/// An entity tag means something only to the address that gave it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Validator {
+    url: String,
+    etag: String,
+}
+
+/// What a refresh found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refreshed {
+    /// A new answer: worth keeping with [`GithubAddresses::to_cache`].
+    Updated,
+    /// The list that we have is still the published one.
+    Unchanged,
+}
+
+/// Why an answer is not a list of addresses.
+#[derive(Debug, thiserror::Error)]
+pub enum ListError {
+    #[error("not the expected JSON: {0}")]
+    Json(#[from] serde_json::Error),
+    #[error("the list is empty")]
+    Empty,
+    #[error("not a network: {0:?}")]
+    NotANetwork(String),
+    #[error("{0} is too wide to be the sender's own network")]
+    TooWide(IpNet),
+}
+
+#[derive(Deserialize)]
+struct Meta {
+    hooks: Vec<String>,
+}
+
+/// The cached form: the meta API's own format, with the validator beside it.
+#[derive(Serialize, Deserialize)]
+struct Cached {
+    hooks: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    validator: Option<Validator>,
+}
+
+impl Default for GithubAddresses {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl GithubAddresses {
+    /// Starts with the compiled-in list.
+    #[must_use]
+    pub fn new() -> Self {
+        let networks =
+            COMPILED_IN.iter().map(|text| text.parse().expect("the compiled-in list parses")).collect();
+        Self::with(List { networks, validator: None })
+    }
+
+    /// Starts with the list that [`Self::to_cache`] wrote.
+    ///
+    /// # Errors
+    /// The text is not such a list.
+    pub fn from_cache(text: &str) -> Result<Self, ListError> {
+        let cached: Cached = serde_json::from_str(text)?;
+        Ok(Self::with(List { networks: networks(&cached.hooks)?, validator: cached.validator }))
+    }
+
+    fn with(list: List) -> Self {
+        Self { list: Arc::new(RwLock::new(list)) }
+    }
+
+    /// The list as text, to be kept over a restart.
+    #[must_use]
+    pub fn to_cache(&self) -> String {
+        let list = self.current();
+        let hooks = list.networks.iter().map(ToString::to_string).collect();
+        let cached = Cached { hooks, validator: list.validator };
+        serde_json::to_string(&cached).expect("strings serialise")
+    }
+
+    /// Whether GitHub sends from this address. An IPv4 address in IPv6 clothes counts as the IPv4 address that it is.
+    #[must_use]
+    pub fn contains(&self, address: IpAddr) -> bool {
+        let address = address.to_canonical();
+        let list = self.list.read().unwrap_or_else(PoisonError::into_inner);
+        list.networks.iter().any(|network| network.contains(&address))
+    }
+
+    /// The networks of a meta API answer.
+    ///
+    /// # Errors
+    /// Anything but a list of sensible networks with at least one entry.
+    pub fn parse(answer: &[u8]) -> Result<Vec<IpNet>, ListError> {
+        let meta: Meta = serde_json::from_slice(without_mark(answer))?;
+        networks(&meta.hooks)
+    }
+
+    /// Asks once for the published list. After an error the list is what it was.
+    ///
+    /// # Errors
+    /// No answer, or none that is a list; the text says which, for the log.
+    pub async fn refresh(&self, client: &Client, url: &str) -> Result<Refreshed, String> {
+        let mut headers = vec![("accept".to_owned(), "application/vnd.github+json".to_owned())];
+        let validator = self.current().validator.filter(|validator| validator.url == url);
+        if let Some(validator) = &validator {
+            headers.push(("if-none-match".to_owned(), validator.etag.clone()));
+        }
+        let response = client.request("GET", url, &headers, Vec::new(), REQUEST_TIMEOUT).await;
+        let response = response.map_err(|error| error.to_string())?;
+        match response.status {
+            304 if validator.is_some() => Ok(Refreshed::Unchanged),
+            200 => self.replace(&response, url),
+            status => Err(format!("the answer has status {status}")),
+        }
+    }
+
+    fn replace(&self, response: &Response, url: &str) -> Result<Refreshed, String> {
+        let networks = Self::parse(&response.body).map_err(|error| error.to_string())?;
+        let validator =
+            response.header("etag").map(|etag| Validator { url: url.to_owned(), etag: etag.to_owned() });
+        *self.list.write().unwrap_or_else(PoisonError::into_inner) = List { networks, validator };
+        Ok(Refreshed::Updated)
+    }
+
+    /// Refreshes now and then every hour, sooner after a failure; never returns. `persist` gets the text of each new
+    /// list, to be handed to [`Self::from_cache`] at the next start.
+    pub async fn keep_fresh(&self, client: &Client, url: &str, persist: impl AsyncFn(String)) {
+        let mut failures = 0;
+        loop {
+            match self.refresh(client, url).await {
+                Ok(refreshed) => {
+                    failures = 0;
+                    log::debug!("GitHub's address list is fresh: {refreshed:?}");
+                    if refreshed == Refreshed::Updated {
+                        persist(self.to_cache()).await;
+                    }
+                }
+                Err(error) => {
+                    failures += 1;
+                    log::warn!("GitHub's address list was not refreshed, the last good one stays: {error}");
+                }
+            }
+            tokio::time::sleep(wait_after(failures)).await;
+        }
+    }
+
+    fn current(&self) -> List {
+        self.list.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// How long to wait after so many failures in a row.
+fn wait_after(failures: u32) -> Duration {
+    match failures {
+        0 => REFRESH_EVERY,
+        _ => FIRST_RETRY.saturating_mul(2_u32.saturating_pow(failures - 1)).min(MAX_RETRY_PAUSE),
+    }
+}
+
+fn networks(texts: &[String]) -> Result<Vec<IpNet>, ListError> {
+    if texts.is_empty() {
+        return Err(ListError::Empty);
+    }
+    texts.iter().map(|text| network(text)).collect()
+}
+
+fn network(text: &str) -> Result<IpNet, ListError> {
+    // Cut: the text comes from outside and ends in the log.
+    let network: IpNet = text.parse().map_err(|_| ListError::NotANetwork(text.chars().take(60).collect()))?;
+    let shortest = match network {
+        IpNet::V4(_) => MIN_PREFIX_V4,
+        IpNet::V6(_) => MIN_PREFIX_V6,
+    };
+    if network.prefix_len() < shortest {
+        return Err(ListError::TooWide(network));
+    }
+    Ok(network.trunc())
+}
+
+#[cfg(test)]
+mod tests;

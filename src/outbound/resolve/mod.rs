@@ -1,0 +1,162 @@
+//! Names to addresses, by the machine's resolver, on a few threads of their own.
+//!
+//! The machine's resolver blocks, for many seconds where a name server does not answer. It must never take the threads
+//! that anything else waits for, and one dead name must never take more than one of them.
+
+use std::collections::{HashMap, VecDeque};
+use std::fmt;
+use std::io;
+use std::net::{SocketAddr, ToSocketAddrs as _};
+use std::sync::{Arc, Condvar, LazyLock, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+
+/// So many names can be without an answer before the next one waits.
+const MAX_THREADS: usize = 32;
+/// A thread waits so long for more work, because names come in bursts.
+const LINGER: Duration = Duration::from_secs(5);
+
+/// Why a name has no address.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct LookupError(Arc<str>);
+
+impl LookupError {
+    fn new(text: &str) -> Self {
+        Self(text.into())
+    }
+}
+
+/// At least one address; the port is 0.
+type LookupAnswer = Result<Arc<[SocketAddr]>, LookupError>;
+
+/// Blocks.
+type Lookup = Box<dyn Fn(&str) -> io::Result<Vec<SocketAddr>> + Send + Sync>;
+
+/// Cheap to clone; clones share the threads.
+#[derive(Clone)]
+pub(super) struct Resolver {
+    shared: Arc<SharedLookups>,
+}
+
+struct SharedLookups {
+    lookup: Lookup,
+    state: Mutex<LookupState>,
+    work: Condvar,
+}
+
+#[derive(Default)]
+struct LookupState {
+    /// Who waits for a name that is queued or being looked up.
+    waiting: HashMap<String, Vec<oneshot::Sender<LookupAnswer>>>,
+    queue: VecDeque<String>,
+    threads: usize,
+    /// How many of them wait for work.
+    resting: usize,
+}
+
+impl fmt::Debug for Resolver {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Resolver")
+    }
+}
+
+impl Resolver {
+    /// The machine's: one for the process, since its threads are.
+    pub(super) fn system() -> Self {
+        static SYSTEM: LazyLock<Resolver> =
+            LazyLock::new(|| Resolver::new(|name| Ok((name, 0).to_socket_addrs()?.collect())));
+        SYSTEM.clone()
+    }
+
+    pub(super) fn new(lookup: impl Fn(&str) -> io::Result<Vec<SocketAddr>> + Send + Sync + 'static) -> Self {
+        let (state, work) = (Mutex::default(), Condvar::new());
+        Self { shared: Arc::new(SharedLookups { lookup: Box::new(lookup), state, work }) }
+    }
+
+    /// Nothing is kept: an answer may be wrong a second later. Who asks while the same name is being looked up gets the
+    /// same answer.
+    pub(super) async fn addresses(&self, name: &str) -> LookupAnswer {
+        let answer = self.ask(name).await;
+        answer.unwrap_or_else(|_| Err(LookupError::new("the lookup was given up")))
+    }
+
+    fn ask(&self, name: &str) -> oneshot::Receiver<LookupAnswer> {
+        let (sender, receiver) = oneshot::channel();
+        let mut state = self.shared.lock();
+        if let Some(waiting) = state.waiting.get_mut(name) {
+            // Those who gave up would otherwise pile up behind a dead name.
+            waiting.retain(|sender| !sender.is_closed());
+            waiting.push(sender);
+            return receiver;
+        }
+        state.waiting.insert(name.to_owned(), vec![sender]);
+        state.queue.push_back(name.to_owned());
+        if state.queue.len() <= state.resting || state.threads >= MAX_THREADS {
+            self.shared.work.notify_one();
+            return receiver;
+        }
+        let shared = Arc::clone(&self.shared);
+        match thread::Builder::new().name("resolve".to_owned()).spawn(move || shared.work()) {
+            Ok(_) => state.threads += 1,
+            // Those that there are go on with it; without any it would wait for ever.
+            Err(error) if state.threads == 0 => {
+                state.queue.clear();
+                let failed = Err(LookupError::new(&format!("no thread for the lookup: {error}")));
+                let waiting = state.waiting.drain().flat_map(|(_, waiting)| waiting);
+                waiting.for_each(|sender| drop(sender.send(failed.clone())));
+            }
+            Err(_) => {}
+        }
+        receiver
+    }
+}
+
+impl SharedLookups {
+    fn lock(&self) -> MutexGuard<'_, LookupState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn work(&self) {
+        while let Some(name) = self.next() {
+            let answer = match (self.lookup)(&name) {
+                Ok(addresses) if addresses.is_empty() => Err(LookupError::new("the name has no address")),
+                Ok(addresses) => Ok(addresses.into()),
+                Err(error) => Err(LookupError::new(&error.to_string())),
+            };
+            let waiting = self.lock().waiting.remove(&name).unwrap_or_default();
+            // A waiter may have given up.
+            waiting.into_iter().for_each(|sender| drop(sender.send(answer.clone())));
+        }
+    }
+
+    /// The next name that somebody still waits for; `None` when there was none for a while.
+    fn next(&self) -> Option<String> {
+        let mut state = self.lock();
+        loop {
+            if state.queue.is_empty() {
+                state.resting += 1;
+                let rested = self.work.wait_timeout_while(state, LINGER, |state| state.queue.is_empty());
+                state = rested.unwrap_or_else(PoisonError::into_inner).0;
+                state.resting -= 1;
+            }
+            let Some(name) = state.queue.pop_front() else {
+                state.threads -= 1;
+                return None;
+            };
+            if state
+                .waiting
+                .get(&name)
+                .is_some_and(|waiting| waiting.iter().any(|sender| !sender.is_closed()))
+            {
+                return Some(name);
+            }
+            state.waiting.remove(&name);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,216 @@
+//! Checkpoints: copying the WAL into the database outside the writer's commits, and bounding the WAL.
+//!
+//! A passive checkpoint on a connection of its own does nearly all the work without stopping the writer, but never
+//! resets a WAL that is being written to. So when the WAL has grown, the writer is asked to do the last, short step.
+
+pub mod wal_watch;
+
+use std::cell::Cell;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::SyncSender;
+use std::time::{Duration, Instant};
+
+use rusqlite::Connection;
+
+use crate::store::checkpoint::wal_watch::{Notice, WalState, WalWatch};
+use crate::store::error::Unavailable;
+use crate::store::files::Files;
+use crate::store::shared::SharedState;
+use crate::store::wal_size::{FRAMES_WORTH_A_CHECKPOINT, wal_length};
+use crate::store::writer::job::Job;
+use crate::store::writer::trouble::Trouble;
+
+const PAUSE_BETWEEN: Duration = Duration::from_millis(200);
+/// Between two looks at a WAL that a reader holds.
+const PAUSE_WHILE_HELD: Duration = Duration::from_secs(1);
+/// How large the WAL gets before the writer resets it. Beyond `LIMIT_BYTES` the file is cut as well.
+const RESET_BYTES: u64 = 24 << 20;
+const LIMIT_BYTES: u64 = 64 << 20;
+/// With so much to copy there is no pause: 8 MiB.
+const FRAMES_IN_A_HURRY: i32 = 2048;
+/// As much as the writer may have left to copy in its last step: 4 MiB.
+const FRAMES_LEFT_FOR_RESET: i32 = 1024;
+/// From here on repeating the checkpoint is worth less than it costs.
+const FEW_FRAMES_LEFT: i32 = 256;
+/// How often a passive checkpoint is repeated to get down to that.
+const CATCH_UPS: usize = 4;
+
+/// The thread that checkpoints. It sleeps until the writer has written something worth it.
+pub struct Checkpointer {
+    pub connection: Connection,
+    pub files: Arc<Files>,
+    pub shared: Arc<SharedState>,
+    pub writer: SyncSender<Job>,
+    pub is_closing: Arc<AtomicBool>,
+    pub watch: WalWatch,
+    /// Frames in the WAL, and those copied, after the last passive checkpoint.
+    pub last_progress: Cell<(i32, i32)>,
+    /// Of the database.
+    pub path: PathBuf,
+}
+
+impl Checkpointer {
+    pub fn run(mut self) {
+        let mut last = Instant::now();
+        loop {
+            // The end of a reader wakes nobody.
+            if self.watch.is_held() {
+                std::thread::park_timeout(PAUSE_WHILE_HELD);
+            } else {
+                std::thread::park();
+            }
+            if self.is_closing.load(Ordering::Acquire) || self.shared.is_stopped() {
+                return;
+            }
+            if self.shared.frames_to_copy() < FRAMES_IN_A_HURRY {
+                std::thread::sleep(PAUSE_BETWEEN.saturating_sub(last.elapsed()));
+            }
+            let is_requested = self.shared.take_checkpoint_request();
+            let is_worth_it = self.shared.frames_to_copy() >= FRAMES_WORTH_A_CHECKPOINT;
+            if is_requested || is_worth_it || self.watch.is_held() {
+                self.checkpoint(is_requested);
+                self.look_for_readers();
+            }
+            last = Instant::now();
+        }
+    }
+
+    fn look_for_readers(&mut self) {
+        let (frames, copied) = self.last_progress.get();
+        // SQLite starts a WAL again by itself, too.
+        let is_reset_refused = self.shared.is_reset_refused() && wal_length(frames) >= RESET_BYTES;
+        let wal = WalState { frames, copied, is_reset_refused };
+        let now = Instant::now();
+        let notice = self.watch.observe(now, wal);
+        self.shared.set_wal_pinned(self.watch.pinned_for(now));
+        match notice {
+            Some(Notice::Pinned(time)) => log::warn!(
+                "a reader has kept the WAL from being reset for {} s: it has {} MiB and grows with each message until the \
+                 reader ends its transaction. Reading now: {}",
+                time.as_secs(),
+                self.files.wal_bytes() >> 20,
+                wal_watch::readers(&self.path)
+            ),
+            Some(Notice::Released(time)) => {
+                log::info!("the WAL can be reset again: a reader had kept it for {} s", time.as_secs());
+            }
+            None => {}
+        }
+    }
+
+    fn checkpoint(&self, is_requested: bool) {
+        let Some(alone) = self.shared.checkpoint_alone() else { return };
+        if self.files.check().is_err() {
+            drop(alone);
+            // The writer finds out what has happened; copying from or to a changed file would make it worse.
+            let _ = self.writer.try_send(Job::Wake).inspect(|()| self.shared.job_queued(0));
+            return;
+        }
+        let before = self.files.database_may_change();
+        let copied = self.copy();
+        self.files.database_stays(before, content_bytes(&self.connection));
+        drop(alone);
+        match copied {
+            Ok(Synced::Yes) => self.ask_for_reset(is_requested),
+            Ok(Synced::No(error)) => {
+                self.shared.fail(Unavailable::Failed, format!("the database cannot be synced: {error}"))
+            }
+            Err(error) => match Trouble::of(&error, || self.files.free_bytes()) {
+                Trouble::DiskFull => self.files.note_full(),
+                Trouble::Locked => {}
+                Trouble::Lost | Trouble::Damaged | Trouble::MergeStopped | Trouble::Fatal(_) => {
+                    self.shared.fail(Unavailable::Failed, format!("a checkpoint failed: {error}"));
+                }
+            },
+        }
+    }
+
+    fn copy(&self) -> rusqlite::Result<Synced> {
+        for _ in 0..CATCH_UPS {
+            let commits = self.shared.commits_written();
+            let CheckpointProgress { frames, copied, .. } = checkpoint(&self.connection, "PASSIVE")?;
+            self.shared.set_copied_frames(copied);
+            // Both are -1 while another process checkpoints.
+            if frames >= 0 {
+                self.last_progress.set((frames, copied));
+            }
+            if let Err(error) = self.files.sync_database() {
+                return Ok(Synced::No(error));
+            }
+            // Readers may hold frames back: then repeating changes nothing.
+            let is_held_back = copied < frames;
+            if !is_held_back {
+                self.shared.set_commits_copied(commits);
+            }
+            let is_due = wal_length(self.shared.wal_frames()) >= RESET_BYTES;
+            if is_held_back || !is_due || self.shared.frames_to_copy() <= FEW_FRAMES_LEFT {
+                break;
+            }
+        }
+        Ok(Synced::Yes)
+    }
+
+    fn ask_for_reset(&self, is_requested: bool) {
+        let is_long = wal_length(self.shared.wal_frames()) >= RESET_BYTES;
+        let is_due = is_long || (is_requested && self.files.is_low());
+        if is_due && self.shared.frames_to_copy() <= FRAMES_LEFT_FOR_RESET {
+            self.shared.request_reset();
+            let _ = self.writer.try_send(Job::Wake).inspect(|()| self.shared.job_queued(0));
+        }
+    }
+}
+
+/// Whether the disk has taken what was copied.
+enum Synced {
+    Yes,
+    No(std::io::Error),
+}
+
+struct CheckpointProgress {
+    is_busy: bool,
+    frames: i32,
+    copied: i32,
+}
+
+fn checkpoint(connection: &Connection, mode: &str) -> rusqlite::Result<CheckpointProgress> {
+    connection.query_row(&format!("PRAGMA wal_checkpoint({mode})"), [], |row| {
+        Ok(CheckpointProgress { is_busy: row.get(0)?, frames: row.get(1)?, copied: row.get(2)? })
+    })
+}
+
+/// Copies what is left and starts the WAL anew; false while a reader still needs it. The file keeps its length,
+/// because writing over it is cheaper than making it grow, unless it is beyond the limit or the disk is low.
+pub fn reset(connection: &Connection, wal_bytes: u64, is_disk_low: bool) -> rusqlite::Result<bool> {
+    connection.busy_timeout(Duration::ZERO)?;
+    let mode = if wal_bytes > LIMIT_BYTES || is_disk_low { "TRUNCATE" } else { "RESTART" };
+    let result = checkpoint(connection, mode);
+    connection.busy_timeout(crate::store::connection::WRITER_BUSY)?;
+    match result {
+        Err(error) if error.sqlite_error_code() == Some(rusqlite::ErrorCode::DatabaseBusy) => Ok(false),
+        progress => Ok(!progress?.is_busy),
+    }
+}
+
+/// Copies everything and empties the WAL.
+pub fn truncate(connection: &Connection) -> rusqlite::Result<bool> {
+    Ok(!checkpoint(connection, "TRUNCATE")?.is_busy)
+}
+
+/// Copies everything without waiting for readers to be gone from the WAL; false while some hold a part of it back.
+pub fn copy_all(connection: &Connection) -> rusqlite::Result<bool> {
+    let CheckpointProgress { frames, copied, .. } = checkpoint(connection, "PASSIVE")?;
+    Ok(copied >= frames)
+}
+
+/// The length that the database has once everything is copied; 0 if that cannot be said.
+pub fn content_bytes(connection: &Connection) -> u64 {
+    let pragma = |name| connection.pragma_query_value(None, name, |row| row.get::<_, u64>(0)).unwrap_or(0);
+    pragma("page_count") * pragma("page_size")
+}
+
+/// The frames that SQLite believes to be in the WAL; does nothing else.
+pub fn frames_in_wal(connection: &Connection) -> rusqlite::Result<i32> {
+    Ok(checkpoint(connection, "NOOP")?.frames.max(0))
+}

@@ -1,0 +1,191 @@
+//! Messages that are not believed before their provider has confirmed them.
+
+pub mod settlements;
+
+use rusqlite::{Connection, OptionalExtension as _, params};
+
+use crate::store::delivery;
+use crate::store::text_enum::words;
+
+/// Sealed values open under the same name only.
+pub const SEALED_AS: &str = "confirmation";
+
+words!(
+    /// What is known of a message that had to be confirmed.
+    ConfirmationState { Awaiting = "awaiting", Confirmed = "confirmed", Refused = "refused" }
+);
+
+/// A message about which is to be asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DueConfirmation {
+    pub message: i64,
+    pub source: String,
+    pub tries: u32,
+    pub unknowns: u32,
+    /// As it was given to `NewMessage`; `None` if it cannot be opened.
+    pub request: Option<String>,
+}
+
+/// One that is due, and its request as it was sealed.
+pub type SealedConfirmation = (DueConfirmation, Option<String>);
+
+/// What came of asking.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Settlement {
+    Confirmed,
+    Refused,
+    /// Asked again at that time.
+    Again {
+        at: String,
+    },
+}
+
+/// One answer, to be written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConfirmationOutcome {
+    pub message: i64,
+    pub tries: u32,
+    pub unknowns: u32,
+    pub reason: String,
+    pub settlement: Settlement,
+}
+
+/// One row of `confirmations`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredConfirmation {
+    pub state: ConfirmationState,
+    pub tries: u32,
+    pub due_at: String,
+    pub settled_at: Option<String>,
+    pub reason: Option<String>,
+}
+
+pub fn insert(
+    connection: &Connection,
+    message: i64,
+    source: &str,
+    sealed_request: &str,
+    now: &str,
+) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached(
+            "INSERT INTO confirmations (message_id, source, state, due_at, sealed_request)
+             VALUES (?1, ?2, 'awaiting', ?3, ?4)",
+        )?
+        .execute(params![message, source, now, sealed_request])
+        .map(drop)
+}
+
+/// How many of a source are awaited.
+pub fn awaiting(connection: &Connection, source: &str) -> rusqlite::Result<i64> {
+    connection
+        .prepare_cached("SELECT count(*) FROM confirmations WHERE source = ?1 AND state = 'awaiting'")?
+        .query_row([source], |row| row.get(0))
+}
+
+/// The sources that have some.
+pub fn sources(connection: &Connection) -> rusqlite::Result<Vec<String>> {
+    // One step for each source, however many messages wait.
+    let mut statement = connection.prepare_cached(
+        "WITH RECURSIVE sources (name) AS (
+           SELECT min(source) FROM confirmations WHERE state = 'awaiting'
+           UNION ALL
+           SELECT (SELECT min(source) FROM confirmations WHERE state = 'awaiting' AND source > name) FROM sources
+           WHERE name IS NOT NULL)
+         SELECT name FROM sources WHERE name IS NOT NULL",
+    )?;
+    let rows = statement.query_map([], |row| row.get(0))?;
+    rows.collect()
+}
+
+/// Those of a source that are due, with what is sealed; and when its next one is. Runs on a reader.
+pub fn due(
+    connection: &Connection,
+    source: &str,
+    now: &str,
+    limit: usize,
+) -> rusqlite::Result<(Vec<SealedConfirmation>, Option<String>)> {
+    let mut statement = connection.prepare_cached(
+        "SELECT message_id, source, tries, unknowns, sealed_request, due_at FROM confirmations
+         WHERE state = 'awaiting' AND source = ?1 ORDER BY due_at LIMIT ?2",
+    )?;
+    let mut rows = statement.query(params![source, limit + 1])?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        let due_at: String = row.get(5)?;
+        if due_at.as_str() > now || found.len() == limit {
+            return Ok((found, Some(due_at)));
+        }
+        let confirmation = DueConfirmation {
+            message: row.get(0)?,
+            source: row.get(1)?,
+            tries: row.get(2)?,
+            unknowns: row.get(3)?,
+            request: None,
+        };
+        found.push((confirmation, row.get(4)?));
+    }
+    Ok((found, None))
+}
+
+pub fn one(connection: &Connection, message: i64) -> rusqlite::Result<Option<StoredConfirmation>> {
+    connection
+        .prepare_cached(
+            "SELECT state, tries, due_at, settled_at, reason FROM confirmations WHERE message_id = ?1",
+        )?
+        .query_row([message], |row| {
+            Ok(StoredConfirmation {
+                state: row.get(0)?,
+                tries: row.get(1)?,
+                due_at: row.get(2)?,
+                settled_at: row.get(3)?,
+                reason: row.get(4)?,
+            })
+        })
+        .optional()
+}
+
+/// Ends the asking about a message that is damaged.
+pub fn give_up_damaged(connection: &Connection, message: i64, now: &str) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached(
+            "UPDATE confirmations SET state = 'refused', settled_at = ?2, reason = 'the message is damaged', sealed_request = NULL
+             WHERE message_id = ?1 AND state = 'awaiting'",
+        )?
+        .execute(params![message, now])
+        .map(drop)
+}
+
+/// Writes the answer; a confirmed message gets its deliveries in the same transaction. True unless it was settled before.
+pub fn settle(
+    connection: &Connection,
+    asked: &ConfirmationOutcome,
+    targets: &[i64],
+    now: &str,
+) -> rusqlite::Result<bool> {
+    let (state, due_at) = match &asked.settlement {
+        Settlement::Confirmed => (ConfirmationState::Confirmed, None),
+        Settlement::Refused => (ConfirmationState::Refused, None),
+        Settlement::Again { at } => (ConfirmationState::Awaiting, Some(at)),
+    };
+    let settled_at = due_at.is_none().then_some(now);
+    let changed = connection
+        .prepare_cached(
+            "UPDATE confirmations SET state = ?2, tries = ?3, unknowns = ?4, due_at = coalesce(?5, due_at), settled_at = ?6,
+               reason = ?7, sealed_request = CASE WHEN ?6 IS NULL THEN sealed_request END
+             WHERE message_id = ?1 AND state = 'awaiting'",
+        )?
+        .execute(params![asked.message, state, asked.tries, asked.unknowns, due_at, settled_at, asked.reason])?;
+    if changed == 0 || settled_at.is_none() {
+        return Ok(changed > 0);
+    }
+    connection
+        .prepare_cached("UPDATE messages SET confirmation = ?2 WHERE id = ?1")?
+        .execute(params![asked.message, state])?;
+    if state == ConfirmationState::Confirmed {
+        for target in targets {
+            delivery::insert::insert(connection, asked.message, *target, None, now)?;
+        }
+    }
+    Ok(true)
+}

@@ -1,0 +1,105 @@
+//! Dead letters: deliveries that ended without reaching their target, until a newer delivery of the same message to the same
+//! target settles them. At most one delivery of a message to a target is dead.
+
+use std::collections::BTreeMap;
+
+use rusqlite::{Connection, params};
+
+use crate::store::target::settings::TargetState;
+
+/// The state in which a delivery ends that failed for good: with a newer one it is not a dead letter.
+pub const STATE_AT_DEATH: &str = "CASE WHEN EXISTS (
+     SELECT 1 FROM deliveries AS newer
+     WHERE newer.message_id = deliveries.message_id AND newer.target_id = deliveries.target_id AND newer.id > deliveries.id)
+   THEN 'replayed' ELSE 'dead' END";
+
+/// Dead letters of one target, among the messages that a replay selects.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeadLetterCount {
+    pub target: i64,
+    pub name: String,
+    pub state: TargetState,
+    pub deliveries: u64,
+}
+
+/// Settles the dead deliveries of a message to a target.
+pub fn settle(connection: &Connection, message: i64, target: i64) -> rusqlite::Result<usize> {
+    connection
+        .prepare_cached(
+            "UPDATE deliveries SET state = 'replayed' WHERE target_id = ?1 AND message_id = ?2 AND state = 'dead'",
+        )?
+        .execute([target, message])
+}
+
+/// Whether the message has a dead letter at the target.
+pub fn is_dead(connection: &Connection, message: i64, target: i64) -> rusqlite::Result<bool> {
+    connection
+        .prepare_cached(
+            "SELECT EXISTS (SELECT 1 FROM deliveries WHERE target_id = ?1 AND message_id = ?2 AND state = 'dead')",
+        )?
+        .query_row([target, message], |row| row.get(0))
+}
+
+/// Whether a delivery that a replay of many messages has made is still pending: another replay adds nothing.
+pub fn is_being_replayed(connection: &Connection, message: i64, target: i64) -> rusqlite::Result<bool> {
+    connection
+        .prepare_cached(
+            "SELECT EXISTS (SELECT 1 FROM deliveries
+               WHERE message_id = ?2 AND target_id = ?1 AND state = 'pending' AND replay_id IS NOT NULL)",
+        )?
+        .query_row([target, message], |row| row.get(0))
+}
+
+/// For each of the messages the targets where it is dead; removed targets are left out. `at`: only this target.
+pub fn targets_of(
+    connection: &Connection,
+    messages: &[i64],
+    at: Option<i64>,
+) -> rusqlite::Result<BTreeMap<i64, Vec<i64>>> {
+    let mut found: BTreeMap<i64, Vec<i64>> = BTreeMap::new();
+    let mut statement = connection.prepare_cached(
+        "SELECT DISTINCT target_id FROM deliveries
+         WHERE message_id = ?1 AND state = 'dead' AND (?2 IS NULL OR target_id = ?2) AND EXISTS (
+           SELECT 1 FROM targets WHERE id = target_id AND kind <> 'listener' AND state <> 'removed')
+         ORDER BY target_id",
+    )?;
+    for message in messages {
+        let targets: Vec<i64> =
+            statement.query_map(params![message, at], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
+        found.insert(*message, targets);
+    }
+    Ok(found)
+}
+
+/// The dead letters of the messages by target; listeners have none. `at`: only this target.
+pub fn letters_of(
+    connection: &Connection,
+    messages: Vec<i64>,
+    at: Option<i64>,
+) -> rusqlite::Result<BTreeMap<i64, DeadLetterCount>> {
+    let messages = serde_json::Value::from(messages).to_string();
+    connection
+        .prepare_cached(
+            "SELECT target_id, targets.name, targets.state, count(*) FROM deliveries JOIN targets ON targets.id = target_id
+             WHERE deliveries.state = 'dead' AND kind <> 'listener' AND (?2 IS NULL OR target_id = ?2)
+               AND message_id IN (SELECT value FROM json_each(?1))
+             GROUP BY target_id",
+        )?
+        .query_map(params![messages, at], |row| {
+            let target = row.get(0)?;
+            let letters =
+                DeadLetterCount { target, name: row.get(1)?, state: row.get(2)?, deliveries: row.get(3)? };
+            Ok((target, letters))
+        })?
+        .collect()
+}
+
+/// How many dead letters there are in all.
+pub fn count(connection: &Connection) -> rusqlite::Result<i64> {
+    connection
+        .prepare_cached(
+            "SELECT count(*) FROM deliveries JOIN targets ON targets.id = target_id
+             WHERE deliveries.state = 'dead' AND kind <> 'listener'",
+        )?
+        .query_row([], |row| row.get(0))
+}

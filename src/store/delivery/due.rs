@@ -1,0 +1,151 @@
+//! What is due for a target: pending deliveries with their messages. One that cannot be read, or whose message cannot, is
+//! named apart, so that it holds up no other.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use rusqlite::{Connection, Row, params};
+
+use crate::store::message::read::StoredMessage;
+use crate::store::target::settings::DeliveryOrdering;
+use crate::store::{damage, message};
+
+/// What is to be read for a target.
+#[derive(Clone, Debug)]
+pub struct DueQuery {
+    pub target: i64,
+    pub ordering: DeliveryOrdering,
+    /// As timestamps are written.
+    pub now: String,
+    /// Deliveries that are under way already.
+    pub held: Vec<i64>,
+    pub limit: usize,
+    /// No further message is read once this much has been.
+    pub bytes: usize,
+}
+
+/// A delivery that is due, with its message.
+#[derive(Clone, Debug)]
+pub struct DueDelivery {
+    pub id: i64,
+    pub attempts: u32,
+    pub created_at: String,
+    pub replay: Option<i64>,
+    pub message: Arc<StoredMessage>,
+}
+
+/// Some of what is due.
+#[derive(Clone, Debug, Default)]
+pub struct DuePage {
+    pub deliveries: Vec<DueDelivery>,
+    /// Deliveries whose message is gone.
+    pub orphans: Vec<i64>,
+    /// Deliveries that cannot be read, or whose message cannot.
+    pub damaged: Vec<i64>,
+    /// When the first one is due that is not yet; `None` where there is none, or more are due now.
+    pub next_due: Option<String>,
+    /// Whether more may be due now.
+    pub is_full: bool,
+}
+
+/// A row of `deliveries` that may be due.
+struct DueRow {
+    id: i64,
+    message: i64,
+    attempts: u32,
+    created_at: String,
+    due_at: String,
+    not_before: Option<String>,
+    replay: Option<i64>,
+}
+
+const DUE_COLUMNS: &str =
+    "SELECT id, message_id, attempts, created_at, due_at, not_before, replay_id FROM deliveries";
+
+fn read_due_row(row: &Row<'_>) -> rusqlite::Result<DueRow> {
+    Ok(DueRow {
+        id: row.get(0)?,
+        message: row.get(1)?,
+        attempts: row.get(2)?,
+        created_at: row.get(3)?,
+        due_at: row.get(4)?,
+        not_before: row.get(5)?,
+        replay: row.get(6)?,
+    })
+}
+
+/// The next pending deliveries of a target, without those that are held.
+fn due_rows(connection: &Connection, query: &DueQuery, page: &mut DuePage) -> rusqlite::Result<Vec<DueRow>> {
+    let wanted = if query.ordering == DeliveryOrdering::Strict { 1 } else { query.limit + 1 };
+    let limit = wanted + query.held.len();
+    let held: HashSet<i64> = query.held.iter().copied().collect();
+    let sql =
+        format!("{DUE_COLUMNS} WHERE target_id = ?1 AND state = 'pending' ORDER BY due_at, id LIMIT ?2");
+    let mut statement = connection.prepare_cached(&sql)?;
+    let rows: rusqlite::Result<Vec<DueRow>> =
+        statement.query_map(params![query.target, limit], read_due_row)?.collect();
+    if let Some(mut rows) = damage::skip("deliveries", rows)? {
+        rows.retain(|row| !held.contains(&row.id));
+        return Ok(rows);
+    }
+    // The index has the ids: what can be read is found by them one by one.
+    let ids: Vec<i64> = connection
+        .prepare_cached(
+            "SELECT id FROM deliveries INDEXED BY deliveries_due
+             WHERE target_id = ?1 AND state = 'pending' ORDER BY due_at, id LIMIT ?2",
+        )?
+        .query_map(params![query.target, limit], |row| row.get(0))?
+        .collect::<rusqlite::Result<_>>()?;
+    let mut one = connection.prepare_cached(&format!("{DUE_COLUMNS} WHERE id = ?1"))?;
+    let mut rows = Vec::new();
+    for id in ids.into_iter().filter(|id| !held.contains(id)) {
+        match damage::skip("deliveries", one.query_row([id], read_due_row))? {
+            Some(row) => rows.push(row),
+            None => page.damaged.push(id),
+        }
+    }
+    Ok(rows)
+}
+
+/// What is due for a target, in its order. Runs on a reader.
+pub fn due(connection: &Connection, query: &DueQuery) -> rusqlite::Result<DuePage> {
+    let is_strict = query.ordering == DeliveryOrdering::Strict;
+    let mut page = DuePage::default();
+    let mut bytes = 0;
+    for row in due_rows(connection, query, &mut page)? {
+        let is_put_off = row.not_before.as_ref().is_some_and(|at| *at > query.now);
+        let due_at = row.not_before.filter(|at| *at > row.due_at).unwrap_or(row.due_at);
+        // What was never tried is due, also where the clock was ahead when it was made.
+        if due_at > query.now && (row.attempts > 0 || is_put_off) {
+            page.next_due = Some(page.next_due.map_or(due_at.clone(), |next| next.min(due_at)));
+            // One that was put off in a strict order stands before others, also when the order is no longer strict.
+            if is_put_off && !is_strict {
+                continue;
+            }
+            break;
+        }
+        if page.deliveries.len() + page.orphans.len() >= query.limit || bytes >= query.bytes {
+            page.is_full = true;
+            break;
+        }
+        let Some(message) = damage::skip("messages", message::read::one(connection, row.message))? else {
+            page.damaged.push(row.id);
+            continue;
+        };
+        let Some(message) = message else {
+            page.orphans.push(row.id);
+            continue;
+        };
+        bytes += message.body.len() + message.decoded.as_ref().map_or(0, String::len);
+        page.deliveries.push(DueDelivery {
+            id: row.id,
+            attempts: row.attempts,
+            created_at: row.created_at,
+            replay: row.replay,
+            message: Arc::new(message),
+        });
+    }
+    // Behind the head of a strict queue there may be another one, and behind those that cannot be read.
+    page.is_full |= (is_strict && !page.deliveries.is_empty()) || !page.damaged.is_empty();
+    Ok(page)
+}

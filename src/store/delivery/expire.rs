@@ -1,0 +1,153 @@
+//! Deliveries that have ended long ago, and those whose target takes nothing any more.
+
+use std::time::Instant;
+
+use rusqlite::{Connection, params};
+
+use crate::store::delivery::dead::STATE_AT_DEATH;
+use crate::store::delivery::state::DeliveryState;
+use crate::store::walk::{LOOKED_AT_A_PAGE, STEP_TIME, StepResult, TimePosition, Walk, next_of};
+use crate::store::writer::job::Database;
+
+/// By the time of their end.
+pub const FINISHED: Walk = Walk {
+    select: "SELECT id, finished_at, message_id, state,
+               EXISTS (SELECT 1 FROM attempts WHERE delivery_id = deliveries.id) FROM deliveries",
+    at: "finished_at",
+    id: "id",
+    and: "",
+};
+
+/// Which messages they were about.
+pub const MESSAGES_FINISHED: Walk = Walk {
+    select: "SELECT id, finished_at, message_id FROM deliveries",
+    at: "finished_at",
+    id: "id",
+    and: "",
+};
+
+/// Behind any timestamp in the order of texts: the character after the digits.
+pub const END_OF_TIME: &str = ":";
+
+/// A delivery that has ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FinishedDelivery {
+    pub id: i64,
+    pub message: i64,
+    pub state: DeliveryState,
+    pub has_attempts: bool,
+}
+
+/// Some of what has ended.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FinishedPage {
+    pub deliveries: Vec<FinishedDelivery>,
+    /// Where the next page begins; `None` after the last one.
+    pub next: Option<TimePosition>,
+}
+
+/// A page of deliveries that ended before `before`, behind `after`, the oldest first. Runs on a reader.
+pub fn finished(
+    connection: &Connection,
+    after: &TimePosition,
+    before: &str,
+) -> rusqlite::Result<FinishedPage> {
+    let rows = FINISHED.page(connection, after, before, |row| {
+        let position = TimePosition { at: row.get(1)?, id: row.get(0)? };
+        let (message, state, has_attempts) = (row.get(2)?, row.get(3)?, row.get(4)?);
+        Ok((position.clone(), FinishedDelivery { id: position.id, message, state, has_attempts }))
+    })?;
+    let next = next_of(&rows, |(position, _)| position.clone());
+    Ok(FinishedPage { next, deliveries: rows.into_iter().map(|(_, finished)| finished).collect() })
+}
+
+/// The messages up to `through` of which a delivery has ended behind `after`, one page; an id may come again. Runs on a
+/// reader.
+pub fn messages_finished(
+    connection: &Connection,
+    after: &TimePosition,
+    through: i64,
+) -> rusqlite::Result<(Vec<i64>, Option<TimePosition>)> {
+    let rows = MESSAGES_FINISHED.page(connection, after, END_OF_TIME, |row| {
+        Ok((TimePosition { at: row.get(1)?, id: row.get(0)? }, row.get(2)?))
+    })?;
+    let next = next_of(&rows, |(position, _)| position.clone());
+    let mut messages: Vec<i64> =
+        rows.into_iter().map(|(_, message)| message).filter(|id| *id <= through).collect();
+    messages.sort_unstable();
+    messages.dedup();
+    Ok((messages, next))
+}
+
+pub fn delete_one(connection: &Connection, id: i64) -> rusqlite::Result<usize> {
+    connection.prepare_cached("DELETE FROM attempts WHERE delivery_id = ?1")?.execute([id])?;
+    connection.prepare_cached("DELETE FROM deliveries WHERE id = ?1")?.execute([id])
+}
+
+/// Deletes the attempts of deliveries that have ended, and those deliveries that are not dead, until the step is over.
+pub fn delete_finished(database: &mut Database<'_>, ids: &[i64]) -> rusqlite::Result<StepResult> {
+    let connection = database.connection;
+    step(ids, |id| {
+        connection.prepare_cached("DELETE FROM attempts WHERE delivery_id = ?1")?.execute([id])?;
+        connection
+            .prepare_cached("DELETE FROM deliveries WHERE id = ?1 AND state IN ('delivered', 'replayed')")?
+            .execute([id])
+    })
+}
+
+/// Deletes dead deliveries until the step is over.
+pub fn delete_dead(database: &mut Database<'_>, ids: &[i64]) -> rusqlite::Result<StepResult> {
+    step(ids, |id| delete_one(database.connection, id))
+}
+
+/// Pending deliveries of a target that are older than `before`, the oldest first: one page. Runs on a reader.
+pub fn waiting(connection: &Connection, target: i64, before: &str) -> rusqlite::Result<Vec<i64>> {
+    connection
+        .prepare_cached(
+            "SELECT id FROM deliveries
+             WHERE target_id = ?1 AND state = 'pending' AND due_at < ?2 AND created_at < ?2
+             ORDER BY due_at LIMIT ?3",
+        )?
+        .query_map(params![target, before, LOOKED_AT_A_PAGE], |row| row.get(0))?
+        .collect()
+}
+
+/// Deliveries that are to end without an attempt.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DiscardRequest {
+    pub deliveries: Vec<i64>,
+    /// Only if their target has been inactive since before this: one that has become active meanwhile keeps them.
+    pub inactive_since: Option<String>,
+    pub why: String,
+}
+
+/// Ends deliveries until the step is over.
+pub fn discard(
+    database: &mut Database<'_>,
+    request: &DiscardRequest,
+    now: &str,
+) -> rusqlite::Result<StepResult> {
+    let connection = database.connection;
+    step(&request.deliveries, |id| {
+        connection
+            .prepare_cached(&format!(
+                "UPDATE deliveries SET state = {STATE_AT_DEATH}, finished_at = ?4, outcome = ?3
+                 WHERE id = ?1 AND state = 'pending' AND (?2 IS NULL OR EXISTS
+                   (SELECT 1 FROM targets WHERE id = target_id AND state <> 'active' AND state_since < ?2))"
+            ))?
+            .execute(params![id, request.inactive_since, request.why, now])
+    })
+}
+
+fn step(ids: &[i64], mut change: impl FnMut(i64) -> rusqlite::Result<usize>) -> rusqlite::Result<StepResult> {
+    let began = Instant::now();
+    let mut done = StepResult::default();
+    for id in ids {
+        done.changed += change(*id)?;
+        done.taken += 1;
+        if began.elapsed() >= STEP_TIME {
+            break;
+        }
+    }
+    Ok(done)
+}

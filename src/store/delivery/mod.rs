@@ -1,0 +1,10 @@
+//! Deliveries of messages to targets, and their attempts.
+
+pub mod dead;
+pub mod due;
+pub mod expire;
+pub mod insert;
+pub mod outcome;
+pub mod read;
+pub mod signal;
+pub mod state;

@@ -1,0 +1,158 @@
+//! Reads deliveries and their attempts.
+
+use std::time::Duration;
+
+use rusqlite::{Connection, OptionalExtension as _, Row, params};
+
+use crate::store::delivery::state::{AttemptOutcome, DeliveryState};
+
+/// One row of `deliveries`, with the names that it stands for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredDelivery {
+    pub id: i64,
+    pub message: i64,
+    /// `None` where the message is gone.
+    pub event: Option<String>,
+    pub target: i64,
+    pub target_name: String,
+    pub state: DeliveryState,
+    pub attempts: u32,
+    pub created_at: String,
+    /// When the next attempt is due, while it is pending.
+    pub due_at: String,
+    pub finished_at: Option<String>,
+    pub outcome: Option<String>,
+    pub replay: Option<i64>,
+    /// The newest delivery of the same message to the same target, if the state is `Replayed`.
+    pub replayed_by: Option<i64>,
+}
+
+/// Which deliveries.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DeliveryFilter {
+    pub message: Option<i64>,
+    pub target: Option<i64>,
+    pub state: Option<DeliveryState>,
+    pub replay: Option<i64>,
+    /// Leaves out what belongs to listeners.
+    pub is_without_listeners: bool,
+}
+
+const COLUMNS: &str =
+    "deliveries.id, message_id, messages.event, target_id, targets.name, deliveries.state, attempts,
+  deliveries.created_at, max(due_at, coalesce(not_before, due_at)), finished_at, outcome, replay_id,
+  CASE deliveries.state WHEN 'replayed' THEN (SELECT max(other.id) FROM deliveries AS other
+    WHERE other.message_id = deliveries.message_id AND other.target_id = deliveries.target_id
+      AND other.id <> deliveries.id) END";
+const FROM: &str =
+    "deliveries LEFT JOIN targets ON targets.id = target_id LEFT JOIN messages ON messages.id = message_id";
+
+fn read_row(row: &Row<'_>) -> rusqlite::Result<StoredDelivery> {
+    Ok(StoredDelivery {
+        id: row.get(0)?,
+        message: row.get(1)?,
+        event: row.get(2)?,
+        target: row.get(3)?,
+        target_name: row.get::<_, Option<String>>(4)?.unwrap_or_default(),
+        state: row.get(5)?,
+        attempts: row.get(6)?,
+        created_at: row.get(7)?,
+        due_at: row.get(8)?,
+        finished_at: row.get(9)?,
+        outcome: row.get(10)?,
+        replay: row.get(11)?,
+        replayed_by: row.get(12)?,
+    })
+}
+
+pub fn one(connection: &Connection, id: i64) -> rusqlite::Result<Option<StoredDelivery>> {
+    let sql = format!("SELECT {COLUMNS} FROM {FROM} WHERE deliveries.id = ?1");
+    connection.prepare_cached(&sql)?.query_row([id], read_row).optional()
+}
+
+/// A delivery waits no longer than this for a target that takes nothing: paused, disabled, removed, or without an answer.
+pub const MAX_DELIVERY_WAIT: Duration = Duration::from_secs(7 * 86_400);
+
+/// A page looks at no more rows than this.
+const LOOKED_AT_A_PAGE: i64 = 20_000;
+
+/// Newest first, those below `from`; and where the next page begins. A page may be short and not be the last one.
+pub fn page(
+    connection: &Connection,
+    filter: &DeliveryFilter,
+    from: Option<i64>,
+    limit: usize,
+) -> rusqlite::Result<(Vec<StoredDelivery>, Option<i64>)> {
+    let from = from.unwrap_or(i64::MAX);
+    // The deliveries of one message are few and have an index.
+    let (last, looked_at): (i64, i64) = match filter.message {
+        Some(_) => (0, 0),
+        None => connection
+            .prepare_cached(
+                "SELECT coalesce(min(id), 0), count(*) FROM (SELECT id FROM deliveries WHERE id < ?1 ORDER BY id DESC LIMIT ?2)",
+            )?
+            .query_row([from, LOOKED_AT_A_PAGE], |row| Ok((row.get(0)?, row.get(1)?)))?,
+    };
+    let of_message = if filter.message.is_some() { "message_id = ?3" } else { "?3 IS NULL" };
+    let sql = format!(
+        "SELECT {COLUMNS} FROM {FROM}
+         WHERE deliveries.id < ?1 AND deliveries.id >= ?2 AND {of_message} AND (?4 IS NULL OR target_id = ?4)
+           AND (?5 IS NULL OR deliveries.state = ?5) AND (?6 IS NULL OR replay_id = ?6)
+           AND (NOT ?8 OR targets.kind IS NOT 'listener')
+         ORDER BY deliveries.id DESC LIMIT ?7"
+    );
+    let deliveries: Vec<StoredDelivery> = connection
+        .prepare_cached(&sql)?
+        .query_map(
+            params![
+                from,
+                last,
+                filter.message,
+                filter.target,
+                filter.state,
+                filter.replay,
+                limit,
+                filter.is_without_listeners
+            ],
+            read_row,
+        )?
+        .collect::<rusqlite::Result<_>>()?;
+    let next = match deliveries.last() {
+        Some(delivery) if deliveries.len() == limit => Some(delivery.id),
+        _ => (looked_at == LOOKED_AT_A_PAGE).then_some(last),
+    };
+    Ok((deliveries, next))
+}
+
+/// One row of `attempts`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredAttempt {
+    pub number: u32,
+    pub began_at: String,
+    pub took_ms: i64,
+    pub outcome: AttemptOutcome,
+    pub status: Option<i64>,
+    pub error: Option<String>,
+    pub excerpt: Option<String>,
+}
+
+/// The oldest first.
+pub fn attempts(connection: &Connection, delivery: i64) -> rusqlite::Result<Vec<StoredAttempt>> {
+    connection
+        .prepare_cached(
+            "SELECT number, began_at, took_ms, outcome, status, error, excerpt FROM attempts
+             WHERE delivery_id = ?1 ORDER BY number",
+        )?
+        .query_map([delivery], |row| {
+            Ok(StoredAttempt {
+                number: row.get(0)?,
+                began_at: row.get(1)?,
+                took_ms: row.get(2)?,
+                outcome: row.get(3)?,
+                status: row.get(4)?,
+                error: row.get(5)?,
+                excerpt: row.get(6)?,
+            })
+        })?
+        .collect()
+}

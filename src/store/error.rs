@@ -1,0 +1,72 @@
+//! Errors of the store.
+
+/// Why nothing was acknowledged: 503 with `Retry-After` outside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unavailable {
+    #[error("the queue of the writer is full")]
+    QueueFull,
+    #[error("free disk space is below CREEL_MIN_FREE")]
+    DiskLow,
+    #[error("the disk is full")]
+    DiskFull,
+    #[error("not written within the deadline")]
+    Deadline,
+    #[error("a file of the database was moved, replaced or cut")]
+    FileChanged,
+    #[error("the store has failed")]
+    Failed,
+    #[error("the message could not be stored")]
+    Refused,
+    #[error("the source has as many unconfirmed messages as it may")]
+    TooManyAwaiting,
+    #[error(
+        "the database is above CREEL_MAX_DATABASE_SIZE and has only messages whose deliveries are pending"
+    )]
+    DatabaseFull,
+    #[error("a part of the database is damaged: see what `creel verify` reports")]
+    Damaged,
+}
+
+impl Unavailable {
+    /// A word for metrics and logs.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::QueueFull => "queue_full",
+            Self::DiskLow => "disk_low",
+            Self::DiskFull => "disk_full",
+            Self::Deadline => "deadline",
+            Self::FileChanged => "file_changed",
+            Self::Failed => "failed",
+            Self::Refused => "refused",
+            Self::TooManyAwaiting => "too_many_awaiting",
+            Self::DatabaseFull => "database_full",
+            Self::Damaged => "damaged",
+        }
+    }
+}
+
+/// Why a message was not stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum IngestError {
+    #[error(transparent)]
+    Unavailable(#[from] Unavailable),
+    #[error("the idempotency key was used with another body for message {of}")]
+    KeyReused { of: i64 },
+    #[error("the rejection does not exist or was deleted")]
+    RejectionGone,
+}
+
+impl IngestError {
+    /// For callers without idempotency keys and rejections.
+    pub fn unavailable(self) -> Unavailable {
+        match self {
+            Self::Unavailable(why) => why,
+            Self::KeyReused { .. } | Self::RejectionGone => Unavailable::Refused,
+        }
+    }
+}
+
+/// Why the store cannot be opened; says what to do.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct OpenError(pub String);

@@ -1,0 +1,25 @@
+//! The names of the files around the database.
+
+use std::path::{Path, PathBuf};
+
+/// `creel.db` → `creel.db-wal` is SQLite's; ours are `creel.db.lock`, `creel.db.key`, `creel.db.ballast`.
+pub fn beside(database: &Path, extension: &str) -> PathBuf {
+    let mut name = database.as_os_str().to_owned();
+    name.push(".");
+    name.push(extension);
+    PathBuf::from(name)
+}
+
+pub fn wal_of(database: &Path) -> PathBuf {
+    let mut name = database.as_os_str().to_owned();
+    name.push("-wal");
+    PathBuf::from(name)
+}
+
+/// Whether a rollback journal has content. SQLite leaves one where a process is killed while it makes a WAL database of the
+/// file, or writes in another journal mode.
+pub fn has_journal(database: &Path) -> bool {
+    let mut name = database.as_os_str().to_owned();
+    name.push("-journal");
+    std::fs::metadata(PathBuf::from(name)).is_ok_and(|metadata| metadata.len() > 0)
+}

@@ -1,0 +1,163 @@
+//! The ways to the writer and to the readers that all handles share.
+
+use std::path::PathBuf;
+use std::sync::atomic::AtomicBool;
+use std::sync::mpsc::{SyncSender, TrySendError};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use tokio::sync::{Semaphore, oneshot};
+
+use crate::store::error::Unavailable;
+use crate::store::files::Files;
+use crate::store::files::lock::InstanceLock;
+use crate::store::instances::Instances;
+use crate::store::quarantine::intake::Intake;
+use crate::store::seal::sealer::Sealer;
+use crate::store::shared::SharedState;
+use crate::store::target::subscription::Subscriptions;
+use crate::store::writer::job::{Database, Job, WriteCall};
+use crate::store::{connection, damage, target};
+
+/// What may wait for the writer in all; the bodies have a budget of their own, the heads only this.
+const QUEUED_BYTES: usize = 256 << 20;
+/// A write that is not a message waits at most this long.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
+const READ_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// What all handles share.
+pub struct Core {
+    pub path: PathBuf,
+    pub jobs: SyncSender<Job>,
+    pub readers: connection::Pool,
+    pub reading: Semaphore,
+    pub intake: Arc<Intake>,
+    /// Held by the listener that old messages are being added for.
+    pub filling: Semaphore,
+    pub sealer: Arc<Sealer>,
+    pub files: Arc<Files>,
+    pub instances: Arc<Instances>,
+    pub shared: Arc<SharedState>,
+    pub is_closing: Arc<AtomicBool>,
+    pub threads: Mutex<Vec<JoinHandle<()>>>,
+    pub _writer_pool: connection::Pool,
+    pub _lock: Arc<InstanceLock>,
+}
+
+impl std::fmt::Debug for Core {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Store").field("path", &self.path).finish_non_exhaustive()
+    }
+}
+
+impl Core {
+    pub async fn write<T, F>(&self, work: F) -> Result<T, Unavailable>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut Database<'_>) -> rusqlite::Result<T> + Send + 'static,
+    {
+        self.write_then(work, |_| ()).await
+    }
+
+    /// `committed` runs on the writer's thread, in the order of the commits, and also when nobody waits any more.
+    pub async fn write_then<T, F>(
+        &self,
+        work: F,
+        committed: impl FnOnce(&T) + Send + 'static,
+    ) -> Result<T, Unavailable>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut Database<'_>) -> rusqlite::Result<T> + Send + 'static,
+    {
+        if let Some(why) = self.shared.stopped() {
+            return Err(why);
+        }
+        let (reply, answer) = oneshot::channel();
+        self.send(Job::Run(Box::new(WriteCall { work: Some(work), value: None, committed, reply })))?;
+        match tokio::time::timeout(WRITE_TIMEOUT, answer).await {
+            Ok(Ok(outcome)) => outcome,
+            Ok(Err(_)) => Err(Unavailable::Failed),
+            Err(_) => Err(Unavailable::Deadline),
+        }
+    }
+
+    pub async fn read<T, F>(&self, work: F) -> Result<T, Unavailable>
+    where
+        T: Send + 'static,
+        F: FnOnce(&rusqlite::Connection) -> rusqlite::Result<T> + Send + 'static,
+    {
+        let permit = tokio::time::timeout(READ_TIMEOUT, self.reading.acquire()).await;
+        let Ok(Ok(_permit)) = permit else { return Err(Unavailable::Deadline) };
+        let (readers, shared) = (self.readers.clone(), self.shared.clone());
+        let read = move || {
+            let connection = readers.get().map_err(|error| {
+                log::error!("cannot read the database: {error}");
+                Unavailable::Refused
+            })?;
+            let result = work(&connection).map_err(|error| {
+                if damage::is_damage(&error) {
+                    damage::note("a read", &error);
+                    return Unavailable::Damaged;
+                }
+                log::error!("cannot read the database: {error}");
+                Unavailable::Refused
+            });
+            damage::take().into_iter().for_each(|what| shared.note_damage(what));
+            result
+        };
+        tokio::task::spawn_blocking(read).await.unwrap_or(Err(Unavailable::Refused))
+    }
+
+    /// Writes a change. Before it is answered, messages are matched against what is then in the table, also when whoever
+    /// asked for it has gone.
+    pub async fn change_targets<T, F>(&self, work: F) -> Result<T, Unavailable>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut Database<'_>) -> rusqlite::Result<T> + Send + 'static,
+    {
+        self.change_targets_where(work, |_| true).await
+    }
+
+    /// As `change_targets`, for what may turn out to change nothing.
+    pub async fn change_targets_where<T, F>(
+        &self,
+        work: F,
+        is_change: fn(&T) -> bool,
+    ) -> Result<T, Unavailable>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut Database<'_>) -> rusqlite::Result<T> + Send + 'static,
+    {
+        let shared = self.shared.clone();
+        let change = move |database: &mut Database<'_>| {
+            let done = work(database)?;
+            let subscriptions = match is_change(&done) {
+                true => Some(Arc::new(target::read::subscriptions(database.connection)?)),
+                false => None,
+            };
+            Ok((done, subscriptions))
+        };
+        let publish = move |(_, subscriptions): &(T, Option<Arc<Subscriptions>>)| {
+            if let Some(subscriptions) = subscriptions {
+                shared.audience.replace(subscriptions.clone());
+            }
+        };
+        self.write_then(change, publish).await.map(|(done, _)| done)
+    }
+
+    pub(super) fn send(&self, job: Job) -> Result<(), Unavailable> {
+        let bytes = job.bytes();
+        if bytes > 0 && self.shared.queued_bytes() + bytes > QUEUED_BYTES {
+            return Err(Unavailable::QueueFull);
+        }
+        self.shared.job_queued(bytes);
+        self.jobs.try_send(job).map_err(|error| {
+            self.shared.job_taken(bytes);
+            match error {
+                TrySendError::Full(_) => Unavailable::QueueFull,
+                TrySendError::Disconnected(_) => Unavailable::Failed,
+            }
+        })
+    }
+}

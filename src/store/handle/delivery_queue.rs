@@ -1,0 +1,275 @@
+//! Pending deliveries, their outcomes, replays and confirmations.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use time::OffsetDateTime;
+
+use crate::store::confirmation::{self, ConfirmationOutcome, DueConfirmation, Settlement};
+use crate::store::delivery;
+use crate::store::delivery::due::{self, DuePage, DueQuery};
+use crate::store::delivery::expire::DiscardRequest;
+use crate::store::delivery::outcome::{AttemptRecord, Disposition};
+use crate::store::delivery::signal::DueSignal;
+use crate::store::error::Unavailable;
+use crate::store::handle::core::Core;
+use crate::store::handle::reads::Reads;
+use crate::store::message::read::StoredMessage;
+use crate::store::replay::{self, NewReplay, ReplayStep};
+use crate::store::walk::StepResult;
+use crate::store::writer::job::Database;
+use crate::store::{message, target, timestamp};
+
+/// Between two pages of deliveries that are dropped, for incoming messages.
+const PAUSE_BETWEEN_PAGES: Duration = Duration::from_millis(20);
+
+/// Pending deliveries, their outcomes, replays and confirmations.
+#[derive(Clone, Debug)]
+pub struct DeliveryQueue {
+    pub(super) core: Arc<Core>,
+}
+
+impl DeliveryQueue {
+    pub fn reads(&self) -> Reads {
+        Reads { core: self.core.clone() }
+    }
+
+    /// Says which targets have new work. For one listener: who delivers.
+    pub fn due_signal(&self) -> Arc<DueSignal> {
+        self.core.shared.due.clone()
+    }
+
+    pub async fn due_deliveries(&self, query: DueQuery) -> Result<DuePage, Unavailable> {
+        self.core.read(move |connection| due::due(connection, &query)).await
+    }
+
+    /// Writes what attempts came to, all in one step.
+    pub async fn record_attempts(
+        &self,
+        records: Arc<Vec<AttemptRecord>>,
+        now: OffsetDateTime,
+    ) -> Result<(), Unavailable> {
+        let now = timestamp::to_text(now);
+        let written = records.clone();
+        self.core
+            .write(move |database| delivery::outcome::record(database.connection, &written, &now))
+            .await?;
+        let count = |next: fn(&Disposition) -> bool| {
+            records.iter().filter(|record| next(&record.next)).count() as u64
+        };
+        let delivered = count(|next| *next == Disposition::Delivered);
+        self.core.shared.attempts_recorded(
+            delivered,
+            records.len() as u64 - delivered,
+            count(|next| *next == Disposition::Dead),
+        );
+        Ok(())
+    }
+
+    /// Ends deliveries without an attempt, in steps that are short enough to stand between two batches of messages.
+    pub async fn discard_deliveries(
+        &self,
+        mut request: DiscardRequest,
+        now: OffsetDateTime,
+    ) -> Result<(), Unavailable> {
+        while !request.deliveries.is_empty() {
+            let done = self.discard_some(request.clone(), now).await?;
+            request.deliveries.drain(..done.taken.min(request.deliveries.len()));
+        }
+        Ok(())
+    }
+
+    /// New deliveries of one message, committed together; their ids, without those that the target must not have.
+    /// `None`: there is no such message.
+    pub async fn deliver_again(
+        &self,
+        message: i64,
+        targets: Vec<i64>,
+        now: OffsetDateTime,
+    ) -> Result<Option<Vec<i64>>, Unavailable> {
+        let now = timestamp::to_text(now);
+        let (signalled, shared) = (targets.clone(), self.core.shared.clone());
+        let work = move |database: &mut Database<'_>| {
+            // The clean-up may have been faster.
+            if !message::read::exists(database.connection, message)? {
+                return Ok(None);
+            }
+            let insert = |target: &i64| {
+                delivery::insert::insert_again(database.connection, message, *target, None, &now)
+            };
+            let made = targets.iter().map(insert).collect::<rusqlite::Result<Vec<Option<i64>>>>()?;
+            Ok(Some(made.into_iter().flatten().collect()))
+        };
+        self.core.write_then(work, move |_| shared.work_committed(signalled)).await
+    }
+
+    /// Resolves when there may be something new to ask about.
+    pub async fn confirmation_due(&self) {
+        self.core.shared.confirmations.notified().await;
+    }
+
+    /// The sources that have messages about which is to be asked.
+    pub async fn sources_awaiting_confirmation(&self) -> Result<Vec<String>, Unavailable> {
+        self.core.read(confirmation::sources).await
+    }
+
+    /// Those of a source that are due, and when its next one is.
+    pub async fn due_confirmations(
+        &self,
+        source: Arc<str>,
+        now: OffsetDateTime,
+        limit: usize,
+    ) -> Result<(Vec<DueConfirmation>, Option<OffsetDateTime>), Unavailable> {
+        let now = timestamp::to_text(now);
+        let (found, next) =
+            self.core.read(move |connection| confirmation::due(connection, &source, &now, limit)).await?;
+        let open = |(due, sealed): (DueConfirmation, Option<String>)| {
+            let plain =
+                sealed.and_then(|sealed| self.core.sealer.open(confirmation::SEALED_AS, &sealed).ok());
+            DueConfirmation { request: plain.and_then(|plain| String::from_utf8(plain).ok()), ..due }
+        };
+        let next = next.as_deref().and_then(timestamp::from_text);
+        Ok((found.into_iter().map(open).collect(), next))
+    }
+
+    /// Writes the answer; a confirmed message is on its way to its targets with it.
+    pub async fn settle_confirmation(
+        &self,
+        asked: ConfirmationOutcome,
+        now: OffsetDateTime,
+    ) -> Result<(), Unavailable> {
+        let now = timestamp::to_text(now);
+        let mut targets = Vec::new();
+        let id = asked.message;
+        if asked.settlement == Settlement::Confirmed
+            && let Some(message) = self.message_to_deliver(id).await?
+            && message.head.conflict_of.is_none()
+        {
+            targets = self.reads().targets_for(
+                &message.head.event,
+                message.head.owner.as_deref(),
+                message.payload(),
+            );
+        }
+        let signalled = targets.clone();
+        let shared = self.core.shared.clone();
+        let settled_at = now.clone();
+        let is_final = !matches!(asked.settlement, Settlement::Again { .. });
+        let work = move |database: &mut Database<'_>| {
+            confirmation::settle(database.connection, &asked, &targets, &settled_at)
+        };
+        let committed = move |is_changed: &bool| {
+            if is_final && *is_changed {
+                shared.settled.add(id);
+            }
+            shared.work_committed(signalled);
+        };
+        match self.core.write_then(work, committed).await {
+            // The row of the message cannot be written: others must not be held up by it.
+            Err(Unavailable::Damaged) => {
+                self.core
+                    .write(move |database| confirmation::give_up_damaged(database.connection, id, &now))
+                    .await
+            }
+            settled => settled.map(drop),
+        }
+    }
+
+    /// A message that is damaged goes nowhere.
+    async fn message_to_deliver(&self, id: i64) -> Result<Option<StoredMessage>, Unavailable> {
+        match self.reads().message(id).await {
+            Err(Unavailable::Damaged) => {
+                log::error!("message {id} is confirmed, but damaged: it is not delivered");
+                Ok(None)
+            }
+            message => message,
+        }
+    }
+
+    /// The id of the replay, which goes on in steps.
+    pub async fn create_replay(&self, new: NewReplay, now: OffsetDateTime) -> Result<i64, Unavailable> {
+        let now = timestamp::to_text(now);
+        let shared = self.core.shared.clone();
+        let insert = move |database: &mut Database<'_>| replay::insert(database.connection, &new, &now);
+        self.core.write_then(insert, move |_| shared.replays.notify_one()).await
+    }
+
+    /// Resolves when there may be a new one.
+    pub async fn replay_asked_for(&self) {
+        self.core.shared.replays.notified().await;
+    }
+
+    /// True where it was running.
+    pub async fn cancel_replay(&self, id: i64, now: OffsetDateTime) -> Result<bool, Unavailable> {
+        let now = timestamp::to_text(now);
+        self.core.write(move |database| replay::cancel(database.connection, id, &now)).await
+    }
+
+    /// Writes a step; false if the replay was cancelled or has moved on.
+    pub async fn step_replay(&self, step: ReplayStep, now: OffsetDateTime) -> Result<bool, Unavailable> {
+        let now = timestamp::to_text(now);
+        let targets: Vec<i64> =
+            step.messages.iter().flat_map(|(_, targets)| targets.iter().copied()).collect();
+        let shared = self.core.shared.clone();
+        let work = move |database: &mut Database<'_>| replay::step(database.connection, &step, &now);
+        self.core.write_then(work, move |_| shared.work_committed(targets)).await
+    }
+
+    /// The target at this URL has said that it wants nothing any more.
+    pub async fn disable_target(
+        &self,
+        id: i64,
+        url: String,
+        reason: &'static str,
+        now: OffsetDateTime,
+    ) -> Result<bool, Unavailable> {
+        let now = timestamp::to_text(now);
+        let disable = move |database: &mut Database<'_>| {
+            target::change::disable(database.connection, id, &url, reason, &now)
+        };
+        self.core.change_targets_where(disable, |disabled| *disabled).await
+    }
+
+    /// Pending deliveries of a target from before `before`, one page.
+    pub async fn waiting_deliveries(&self, target: i64, before: String) -> Result<Vec<i64>, Unavailable> {
+        self.core.read(move |connection| delivery::expire::waiting(connection, target, &before)).await
+    }
+
+    /// Ends some deliveries in one short step.
+    pub async fn discard_some(
+        &self,
+        request: DiscardRequest,
+        now: OffsetDateTime,
+    ) -> Result<StepResult, Unavailable> {
+        let now = timestamp::to_text(now);
+        self.core.write(move |database| delivery::expire::discard(database, &request, &now)).await
+    }
+
+    /// Drops what is pending for a target that was removed, in short steps; how many deliveries.
+    pub async fn drop_pending_of_removed(
+        &self,
+        target: i64,
+        now: OffsetDateTime,
+    ) -> Result<usize, Unavailable> {
+        let request = |deliveries| DiscardRequest {
+            deliveries,
+            inactive_since: Some(delivery::expire::END_OF_TIME.to_owned()),
+            why: "the target was removed".to_owned(),
+        };
+        let mut dropped = 0;
+        loop {
+            let mut pending =
+                self.waiting_deliveries(target, delivery::expire::END_OF_TIME.to_owned()).await?;
+            let before = dropped;
+            while !pending.is_empty() {
+                let step = self.discard_some(request(pending.clone()), now).await?;
+                pending.drain(..step.taken.min(pending.len()));
+                dropped += step.changed;
+            }
+            if dropped == before {
+                return Ok(dropped);
+            }
+            tokio::time::sleep(PAUSE_BETWEEN_PAGES).await;
+        }
+    }
+}

@@ -1,0 +1,177 @@
+//! Takes verified messages and rejected requests. Nothing is acknowledged before it is synced.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::oneshot;
+
+use crate::json::OFFLOAD_BYTES_MIN;
+use crate::store::error::{IngestError, Unavailable};
+use crate::store::handle::core::Core;
+use crate::store::message::insert::{InsertOutcome, Prepared, Receipt};
+use crate::store::message::new::NewMessage;
+use crate::store::quarantine::intake::OfferOutcome;
+use crate::store::quarantine::rejection::NewRejection;
+use crate::store::writer::job::{Job, Keep, Memory};
+
+/// What the writer answers about one message.
+type KeepAnswer = oneshot::Receiver<Result<InsertOutcome, Unavailable>>;
+
+/// How long a candidate waits for room in the queue of the writer: a request is answered within 2.5 s.
+const ROOM_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Takes verified messages and rejected requests. Nothing is acknowledged before it is synced.
+#[derive(Clone, Debug)]
+pub struct Ingest {
+    pub(super) core: Arc<Core>,
+}
+
+impl Ingest {
+    /// Resolves once the message is committed and synced, or when `deadline` has passed.
+    ///
+    /// # Errors
+    /// Nothing may be acknowledged. After `Unavailable::Deadline` the message may still have been stored.
+    pub async fn keep(&self, message: NewMessage, deadline: Instant) -> Result<Receipt, IngestError> {
+        self.keep_accounted(message, None, deadline).await
+    }
+
+    /// As `keep`; drops `memory` once the message is written or given up.
+    ///
+    /// # Errors
+    /// As for `keep`.
+    pub async fn keep_accounted(
+        &self,
+        message: NewMessage,
+        memory: Option<Memory>,
+        deadline: Instant,
+    ) -> Result<Receipt, IngestError> {
+        if let Some(why) = self.core.shared.stopped() {
+            return Err(why.into());
+        }
+        let prepared = self.prepare(message, deadline).await?;
+        self.keep_prepared(prepared, memory, deadline).await
+    }
+
+    async fn keep_prepared(
+        &self,
+        message: Prepared,
+        memory: Option<Memory>,
+        deadline: Instant,
+    ) -> Result<Receipt, IngestError> {
+        let answer = self.enqueue(message, memory, deadline)?;
+        Self::outcome(answer, deadline).await
+    }
+
+    fn enqueue(
+        &self,
+        message: Prepared,
+        memory: Option<Memory>,
+        deadline: Instant,
+    ) -> Result<KeepAnswer, Unavailable> {
+        if self.core.shared.is_out_of_room() {
+            // The clean-up may have run before the write that makes room, and later no write may come.
+            self.core.shared.beyond_size.notify_one();
+            return Err(Unavailable::DatabaseFull);
+        }
+        let (reply, answer) = oneshot::channel();
+        self.core.send(Job::Keep(Keep { message: Box::new(message), deadline, reply, _memory: memory }))?;
+        Ok(answer)
+    }
+
+    async fn outcome(answer: KeepAnswer, deadline: Instant) -> Result<Receipt, IngestError> {
+        match tokio::time::timeout_at(deadline.into(), answer).await {
+            Ok(Ok(Ok(InsertOutcome::Stored(receipt)))) => Ok(receipt),
+            Ok(Ok(Ok(InsertOutcome::KeyReused { of }))) => Err(IngestError::KeyReused { of }),
+            Ok(Ok(Ok(InsertOutcome::RejectionGone))) => Err(IngestError::RejectionGone),
+            Ok(Ok(Ok(InsertOutcome::TooManyAwaiting))) => Err(Unavailable::TooManyAwaiting.into()),
+            Ok(Ok(Err(why))) => Err(why.into()),
+            Ok(Err(_)) => Err(Unavailable::Failed.into()),
+            Err(_) => Err(Unavailable::Deadline.into()),
+        }
+    }
+
+    /// Finds out who gets the message. Reading a large payload for that would hold up other requests.
+    async fn prepare(&self, message: NewMessage, deadline: Instant) -> Result<Prepared, Unavailable> {
+        let subscriptions = self.core.shared.audience.current();
+        let is_long = message.content.payload().is_some_and(|payload| payload.len() >= OFFLOAD_BYTES_MIN);
+        let sealer = self.core.sealer.clone();
+        if !is_long || !subscriptions.read_payload(&message.event, message.owner.as_deref()) {
+            return Ok(Prepared::new(message, &subscriptions, &sealer));
+        }
+        let prepared = tokio::task::spawn_blocking(move || Prepared::new(message, &subscriptions, &sealer));
+        match tokio::time::timeout_at(deadline.into(), prepared).await {
+            Ok(prepared) => prepared.map_err(|_| Unavailable::Refused),
+            Err(_) => Err(Unavailable::Deadline),
+        }
+    }
+
+    /// Queues a rejection for the writer. Some candidates wait a moment for room, noise does not; what does not fit is
+    /// counted only.
+    pub async fn quarantine(&self, mut rejection: NewRejection) {
+        let intake = &self.core.intake;
+        let deadline = Instant::now() + ROOM_TIMEOUT;
+        let mut waiting = None;
+        loop {
+            let mut space = std::pin::pin!(intake.space.notified());
+            space.as_mut().enable();
+            rejection = match intake.offer(rejection) {
+                OfferOutcome::Taken(is_first) => {
+                    if is_first {
+                        let _ = self.core.send(Job::Wake);
+                    }
+                    return;
+                }
+                OfferOutcome::Full(rejection) => rejection,
+            };
+            if waiting.is_none() {
+                waiting = intake.wait_for_room(&rejection);
+            }
+            // On a full disk nothing is written that would make room. That takes a system call, which most of a flood is spared.
+            if waiting.is_none()
+                || self.core.files.is_low()
+                || tokio::time::timeout_at(deadline.into(), space).await.is_err()
+            {
+                intake.count_dropped(&rejection);
+                return;
+            }
+        }
+    }
+
+    /// Keeps the message that was rejected, and removes the rejection with it.
+    ///
+    /// # Errors
+    /// As for `keep`.
+    pub async fn release(
+        &self,
+        rejection: i64,
+        message: NewMessage,
+        deadline: Instant,
+    ) -> Result<Receipt, IngestError> {
+        let prepared = self.prepare(message, deadline).await?;
+        self.keep_prepared(prepared.released(rejection), None, deadline).await
+    }
+
+    /// As `release`, for many in their order: one after the other is queued, and none is waited for before the next.
+    pub async fn release_in_order(
+        &self,
+        messages: Vec<(i64, NewMessage)>,
+        deadline: Instant,
+    ) -> Vec<Result<Receipt, IngestError>> {
+        let mut prepared = Vec::with_capacity(messages.len());
+        for (rejection, message) in messages {
+            prepared.push(self.prepare(message, deadline).await.map(|message| message.released(rejection)));
+        }
+        let mut queued = Vec::with_capacity(prepared.len());
+        for message in prepared {
+            queued.push(message.and_then(|message| self.enqueue(message, None, deadline)));
+        }
+        let mut outcomes = Vec::with_capacity(queued.len());
+        for answer in queued {
+            outcomes.push(match answer {
+                Ok(answer) => Self::outcome(answer, deadline).await,
+                Err(why) => Err(why.into()),
+            });
+        }
+        outcomes
+    }
+}

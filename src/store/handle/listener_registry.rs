@@ -1,0 +1,170 @@
+//! Opens listeners and fills them with old messages.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use time::OffsetDateTime;
+
+use crate::store::error::Unavailable;
+use crate::store::handle::core::Core;
+use crate::store::handle::reads::Reads;
+use crate::store::listener::{
+    self, DeliveryAcknowledgement, FillPage, FillPosition, ListenerError, ListenerSession,
+};
+use crate::store::target::settings::StoredTarget;
+use crate::store::target::subscription::Pattern;
+use crate::store::timestamp;
+
+/// Messages that are looked at in one step.
+const PAGE: usize = 500;
+/// A step is followed by a pause of this many times its length while messages come in.
+const PAUSE_FACTOR: u32 = 4;
+/// Most of a longer step was waiting for its turn.
+const MAX_STEP: Duration = Duration::from_millis(4);
+
+/// Opens listeners and fills them with old messages.
+#[derive(Clone, Debug)]
+pub struct ListenerRegistry {
+    pub(super) core: Arc<Core>,
+}
+
+impl ListenerRegistry {
+    pub fn reads(&self) -> Reads {
+        Reads { core: self.core.clone() }
+    }
+
+    /// Makes the listener if there is none of that name, else changes what it wants. `since` (as timestamps are written):
+    /// a new one also gets what came from then on, after [`Self::fill_listener`].
+    pub async fn open_listener(
+        &self,
+        name: String,
+        events: Vec<Pattern>,
+        since: Option<String>,
+        now: OffsetDateTime,
+    ) -> Result<ListenerSession, ListenerError> {
+        let now = timestamp::to_text(now);
+        self.core
+            .change_targets(move |database| {
+                listener::open(database.connection, &name, events, since.as_deref(), &now)
+            })
+            .await?
+    }
+
+    /// Adds the old messages that a listener has asked for; how many. It can be done again at any time. Once it was done
+    /// later than `LATE_MESSAGE_TIMEOUT` after the listener was made, `is_last` says so.
+    pub async fn fill_listener(
+        &self,
+        target: i64,
+        is_last: bool,
+        now: OffsetDateTime,
+    ) -> Result<usize, Unavailable> {
+        let added = self.fill_behind(target, None, now).await?;
+        if is_last {
+            self.core.write(move |database| listener::filled(database.connection, target)).await?;
+        }
+        Ok(added)
+    }
+
+    /// The last look for old messages that a listener has asked for: only at those that were committed after `message`.
+    pub async fn finish_filling(
+        &self,
+        target: i64,
+        message: i64,
+        now: OffsetDateTime,
+    ) -> Result<usize, Unavailable> {
+        let added = self.fill_behind(target, Some(message), now).await?;
+        self.core.write(move |database| listener::filled(database.connection, target)).await?;
+        Ok(added)
+    }
+
+    async fn fill_behind(
+        &self,
+        target: i64,
+        behind: Option<i64>,
+        now: OffsetDateTime,
+    ) -> Result<usize, Unavailable> {
+        let now = timestamp::to_text(now);
+        let asked_for = self
+            .core
+            .read(move |connection| {
+                let since = listener::wanted_since(connection, target)?;
+                Ok(since.zip(crate::store::target::read::one(connection, target)?))
+            })
+            .await?;
+        let Some((since, listener)) = asked_for else { return Ok(0) };
+        let mut added = 0;
+        let mut next = Some(FillPosition::new(since, behind));
+        while let Some(from) = next {
+            // All listeners together take no more of the writer's time than one of them.
+            let Ok(_turn) = self.core.filling.acquire().await else { return Err(Unavailable::Failed) };
+            let began = Instant::now();
+            let FillPage { mut messages, next: behind } = self.missing_of(&listener, from).await?;
+            let written = self.messages_written();
+            self.rest(began, written).await;
+            while !messages.is_empty() {
+                let (began, written) = (Instant::now(), self.messages_written());
+                let (page, now) = (messages.clone(), now.clone());
+                let step = self
+                    .core
+                    .write(move |database| listener::fill(database.connection, target, &page, &now))
+                    .await?;
+                added += step.added;
+                messages.drain(..step.taken.min(messages.len()));
+                self.rest(began, written).await;
+            }
+            next = behind;
+        }
+        if added > 0 {
+            self.core.shared.followers_should_look();
+        }
+        Ok(added)
+    }
+
+    fn messages_written(&self) -> u64 {
+        self.core.shared.batches().1
+    }
+
+    /// Leaves time to incoming messages: longer while there are some. `written`: how many there were when the step began.
+    async fn rest(&self, began: Instant, written: u64) {
+        let factor = if self.messages_written() == written { 1 } else { PAUSE_FACTOR };
+        tokio::time::sleep(began.elapsed().min(MAX_STEP) * factor).await;
+    }
+
+    async fn missing_of(&self, listener: &StoredTarget, from: FillPosition) -> Result<FillPage, Unavailable> {
+        let listener = listener.clone();
+        self.core.read(move |connection| listener::missing(connection, &listener, &from, PAGE)).await
+    }
+
+    /// The program behind a listener has got these; how many of them were pending.
+    pub async fn acknowledge_deliveries(
+        &self,
+        target: i64,
+        acknowledgements: Vec<DeliveryAcknowledgement>,
+        now: OffsetDateTime,
+    ) -> Result<usize, Unavailable> {
+        self.core
+            .write(move |database| listener::acknowledge(database.connection, target, &acknowledgements, now))
+            .await
+    }
+
+    /// Nobody can be connected when the service starts.
+    pub async fn pause_listeners(&self, now: OffsetDateTime) -> Result<(), Unavailable> {
+        let now = timestamp::to_text(now);
+        self.core.write(move |database| listener::pause_all(database.connection, &now)).await
+    }
+
+    /// Deliveries to a listener that nobody is connected to end after a week like those of any target that is paused.
+    pub async fn set_listener_connected(
+        &self,
+        target: i64,
+        is_connected: bool,
+        now: OffsetDateTime,
+    ) -> Result<(), Unavailable> {
+        let now = timestamp::to_text(now);
+        self.core
+            .change_targets(move |database| {
+                listener::set_connected(database.connection, target, is_connected, &now)
+            })
+            .await
+    }
+}

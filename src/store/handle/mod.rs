@@ -1,0 +1,12 @@
+//! Handles to the store, one for each role, so that the signature of a caller says what it may do. Reads run on a reader,
+//! writes on the writer's thread.
+
+pub mod cleanup;
+pub mod core;
+pub mod delivery_queue;
+pub mod ingest;
+pub mod listener_registry;
+pub mod reads;
+pub mod settings;
+pub mod store;
+pub mod target_registry;

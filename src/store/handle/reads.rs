@@ -1,0 +1,274 @@
+//! Reads on the pool of read-only connections.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Instant;
+
+use crate::store::confirmation::{self, StoredConfirmation};
+use crate::store::delivery;
+use crate::store::delivery::dead::{self, DeadLetterCount};
+use crate::store::delivery::read::{DeliveryFilter, StoredAttempt, StoredDelivery};
+use crate::store::error::Unavailable;
+use crate::store::handle::core::Core;
+use crate::store::instances::Instances;
+use crate::store::listener::{self, StoredListener};
+use crate::store::message::filter::{Direction, MessageFilter};
+use crate::store::message::read::{MessagePage, ReplayEstimate, StoredMessage};
+use crate::store::quarantine::read::{
+    CauseCount, RejectionFilter, RejectionPosition, RejectionRow, SourceNumbers, StoredRejection,
+};
+use crate::store::quarantine::rejection::SEALED_AS;
+use crate::store::replay::count::{self, ReplayScope};
+use crate::store::replay::{self, StoredReplay};
+use crate::store::target::read::TargetNumbers;
+use crate::store::target::secrets::{Unopened, open_secrets};
+use crate::store::target::settings::{StoredTarget, TargetKind, TargetSecrets};
+use crate::store::{message, quarantine, target};
+
+/// Reads on the pool of read-only connections.
+#[derive(Clone, Debug)]
+pub struct Reads {
+    pub(super) core: Arc<Core>,
+}
+
+impl Reads {
+    /// What `webhook-id` is made from.
+    pub fn instances(&self) -> Arc<Instances> {
+        self.core.instances.clone()
+    }
+
+    pub async fn message(&self, id: i64) -> Result<Option<StoredMessage>, Unavailable> {
+        self.core.read(move |connection| message::read::one(connection, id)).await
+    }
+
+    /// Those beyond `from` in the direction.
+    pub async fn messages(
+        &self,
+        filter: MessageFilter,
+        direction: Direction,
+        from: Option<i64>,
+        limit: usize,
+    ) -> Result<MessagePage, Unavailable> {
+        self.core
+            .read(move |connection| message::read::page(connection, &filter, direction, from, limit))
+            .await
+    }
+
+    /// Counts what a replay would deliver; `None` if that takes longer than until the deadline.
+    pub async fn count_to_replay(
+        &self,
+        scope: ReplayScope,
+        deadline: Instant,
+    ) -> Result<Option<ReplayEstimate>, Unavailable> {
+        let ids = &scope.filter.ids;
+        let mut from = ids.iter().copied().min().map_or(0, |least| least.saturating_sub(1));
+        let through = ids.iter().copied().max().map_or(scope.through, |most| most.min(scope.through));
+        let scope = ReplayScope { through, ..scope };
+        let mut messages = 0;
+        let mut dead_letters: BTreeMap<i64, DeadLetterCount> = BTreeMap::new();
+        while Instant::now() < deadline {
+            let scope = scope.clone();
+            let step = self.core.read(move |connection| count::count_step(connection, &scope, from)).await?;
+            messages += step.messages;
+            for (target, more) in step.dead_letters {
+                let counted =
+                    dead_letters.entry(target).or_insert(DeadLetterCount { deliveries: 0, ..more.clone() });
+                counted.deliveries += more.deliveries;
+            }
+            let Some(next) = step.next else {
+                let dead_letters = dead_letters.into_values().collect();
+                return Ok(Some(ReplayEstimate { messages, dead_letters }));
+            };
+            from = next;
+        }
+        Ok(None)
+    }
+
+    /// 0 where there is none.
+    pub async fn newest_message(&self) -> Result<i64, Unavailable> {
+        self.core.read(message::read::newest_id).await
+    }
+
+    /// Counts the transactions that made deliveries or messages: for those who follow them.
+    pub fn commits(&self) -> tokio::sync::watch::Receiver<u64> {
+        self.core.shared.commits()
+    }
+
+    /// For each of the messages the targets, not removed, where it is dead. `at`: only this target.
+    pub async fn dead_targets(
+        &self,
+        messages: Vec<i64>,
+        at: Option<i64>,
+    ) -> Result<BTreeMap<i64, Vec<i64>>, Unavailable> {
+        self.core.read(move |connection| dead::targets_of(connection, &messages, at)).await
+    }
+
+    /// How many dead letters there are.
+    pub async fn dead_letter_count(&self) -> Result<i64, Unavailable> {
+        self.core.read(dead::count).await
+    }
+
+    /// What the metrics show of targets and dead letters.
+    pub async fn target_numbers(&self) -> Result<TargetNumbers, Unavailable> {
+        self.core
+            .read(|connection| {
+                Ok(TargetNumbers {
+                    dead_letters: dead::count(connection)?,
+                    targets: target::read::states(connection)?,
+                })
+            })
+            .await
+    }
+
+    pub async fn delivery(&self, id: i64) -> Result<Option<StoredDelivery>, Unavailable> {
+        self.core.read(move |connection| delivery::read::one(connection, id)).await
+    }
+
+    /// Newest first, those below `from`; and where the next page begins.
+    pub async fn deliveries(
+        &self,
+        filter: DeliveryFilter,
+        from: Option<i64>,
+        limit: usize,
+    ) -> Result<(Vec<StoredDelivery>, Option<i64>), Unavailable> {
+        self.core.read(move |connection| delivery::read::page(connection, &filter, from, limit)).await
+    }
+
+    pub async fn attempts(&self, delivery: i64) -> Result<Vec<StoredAttempt>, Unavailable> {
+        self.core.read(move |connection| delivery::read::attempts(connection, delivery)).await
+    }
+
+    pub async fn confirmation(&self, message: i64) -> Result<Option<StoredConfirmation>, Unavailable> {
+        self.core.read(move |connection| confirmation::one(connection, message)).await
+    }
+
+    pub async fn listener_named(&self, name: &str) -> Result<Option<StoredTarget>, Unavailable> {
+        let name = name.to_owned();
+        let found = self.core.read(move |connection| listener::by_name(connection, &name)).await?;
+        Ok(found.filter(|target| target.kind == TargetKind::Listener))
+    }
+
+    /// What a listener has not acknowledged.
+    pub async fn pending_of_listener(&self, target: i64) -> Result<i64, Unavailable> {
+        self.core.read(move |connection| listener::pending(connection, target)).await
+    }
+
+    pub async fn listeners(&self) -> Result<Vec<StoredListener>, Unavailable> {
+        self.core.read(listener::all).await
+    }
+
+    /// Newest first, those below `from`.
+    pub async fn rejections(
+        &self,
+        filter: RejectionFilter,
+        from: Option<i64>,
+        limit: usize,
+    ) -> Result<Vec<RejectionRow>, Unavailable> {
+        self.core.read(move |connection| quarantine::read::page(connection, &filter, from, limit)).await
+    }
+
+    /// How many fit, by cause, up to the id `through`.
+    pub async fn count_rejections(
+        &self,
+        filter: RejectionFilter,
+        through: i64,
+    ) -> Result<Vec<CauseCount>, Unavailable> {
+        self.core.read(move |connection| quarantine::read::count(connection, &filter, through)).await
+    }
+
+    /// The next ones in the order of arrival, up to the id `through`.
+    pub async fn next_rejections(
+        &self,
+        filter: RejectionFilter,
+        after: RejectionPosition,
+        through: i64,
+        limit: usize,
+    ) -> Result<Vec<RejectionRow>, Unavailable> {
+        self.core
+            .read(move |connection| {
+                quarantine::read::next_in_order(connection, &filter, &after, through, limit)
+            })
+            .await
+    }
+
+    /// The id of the newest one; 0 if there is none.
+    pub async fn newest_rejection(&self) -> Result<i64, Unavailable> {
+        self.core.read(quarantine::read::newest).await
+    }
+
+    /// One with its credentials unsealed: for checking it again, never for showing.
+    pub async fn rejection(&self, id: i64) -> Result<Option<StoredRejection>, Unavailable> {
+        let found = self.core.read(move |connection| quarantine::read::one(connection, id)).await?;
+        Ok(found.map(|(rejection, sealed)| {
+            let sealed = sealed.and_then(|sealed| String::from_utf8(sealed).ok());
+            let plain = sealed.and_then(|sealed| self.core.sealer.open(SEALED_AS, &sealed).ok());
+            StoredRejection {
+                credentials: plain.and_then(|plain| String::from_utf8(plain).ok()),
+                ..rejection
+            }
+        }))
+    }
+
+    /// By the name of the source; sources without any are not among them.
+    pub async fn source_numbers(&self) -> Result<BTreeMap<String, SourceNumbers>, Unavailable> {
+        self.core.read(quarantine::read::source_numbers).await
+    }
+
+    pub async fn replay(&self, id: i64) -> Result<Option<StoredReplay>, Unavailable> {
+        self.core.read(move |connection| replay::one(connection, id)).await
+    }
+
+    /// Newest first, those below `from`.
+    pub async fn replays(&self, from: Option<i64>, limit: usize) -> Result<Vec<StoredReplay>, Unavailable> {
+        self.core.read(move |connection| replay::page(connection, from, limit)).await
+    }
+
+    pub async fn running_replays(&self) -> Result<Vec<StoredReplay>, Unavailable> {
+        self.core.read(replay::running).await
+    }
+
+    /// All that are not removed.
+    pub async fn targets(&self) -> Result<Vec<StoredTarget>, Unavailable> {
+        self.core.read(target::read::all).await
+    }
+
+    /// All that are not removed, each with what is sealed of it; `None` where that cannot be opened.
+    pub async fn targets_with_secrets(
+        &self,
+    ) -> Result<Vec<(StoredTarget, Option<TargetSecrets>)>, Unavailable> {
+        let rows = self.core.read(target::read::all_with_sealed).await?;
+        let open = |(target, sealed): (StoredTarget, Option<String>)| {
+            (target, open_secrets(&self.core.sealer, sealed.as_deref()).ok())
+        };
+        Ok(rows.into_iter().map(open).collect())
+    }
+
+    /// Whatever its state.
+    pub async fn target(&self, id: i64) -> Result<Option<StoredTarget>, Unavailable> {
+        self.core.read(move |connection| target::read::one(connection, id)).await
+    }
+
+    pub async fn target_named(&self, name: &str) -> Result<Option<StoredTarget>, Unavailable> {
+        let name = name.to_owned();
+        self.core.read(move |connection| target::read::by_name(connection, &name)).await
+    }
+
+    /// What is sealed of a target; nothing for those of the environment.
+    ///
+    /// # Errors
+    /// Also when it was sealed under another key.
+    pub async fn target_secrets(&self, id: i64) -> Result<TargetSecrets, Unavailable> {
+        let sealed = self.core.read(move |connection| target::read::sealed_secrets(connection, id)).await?;
+        open_secrets(&self.core.sealer, sealed.as_deref()).map_err(|Unopened| Unavailable::Refused)
+    }
+
+    /// Counts the changes of targets: who waits for one sees that the number has changed.
+    pub fn target_changes(&self) -> tokio::sync::watch::Receiver<u64> {
+        self.core.shared.audience.changes()
+    }
+
+    /// Who gets an event. `payload`: the JSON text.
+    pub fn targets_for(&self, event: &str, owner: Option<&str>, payload: Option<&[u8]>) -> Vec<i64> {
+        self.core.shared.audience.current().matching(event, owner, payload)
+    }
+}

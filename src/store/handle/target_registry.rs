@@ -1,0 +1,140 @@
+//! Makes and changes targets. After each change messages are matched against what is then in the table.
+
+use std::sync::Arc;
+
+use time::OffsetDateTime;
+
+use crate::store::handle::core::Core;
+use crate::store::handle::reads::Reads;
+use crate::store::target::secrets::{open_secrets, seal_secrets};
+use crate::store::target::settings::{
+    StoredTarget, TargetDraft, TargetError, TargetSecrets, TargetSettings, TargetState,
+};
+use crate::store::target::{self, declare};
+use crate::store::timestamp;
+
+/// Makes and changes targets. After each change messages are matched against what is then in the table.
+#[derive(Clone, Debug)]
+pub struct TargetRegistry {
+    pub(super) core: Arc<Core>,
+}
+
+impl TargetRegistry {
+    pub fn reads(&self) -> Reads {
+        Reads { core: self.core.clone() }
+    }
+
+    /// Makes the targets of the environment what is declared now; their ids, in that order.
+    pub async fn declare_targets(
+        &self,
+        declared: Vec<TargetDraft>,
+        now: OffsetDateTime,
+    ) -> Result<Vec<i64>, TargetError> {
+        let now = timestamp::to_text(now);
+        self.core
+            .change_targets(move |database| declare::declare(database.connection, &declared, &now))
+            .await?
+    }
+
+    /// The id of the new target.
+    pub async fn create_target(&self, new: TargetDraft, now: OffsetDateTime) -> Result<i64, TargetError> {
+        let now = timestamp::to_text(now);
+        let sealed = new.secrets.as_ref().map(|secrets| seal_secrets(&self.core.sealer, secrets));
+        self.core
+            .change_targets(move |database| {
+                target::change::insert(database.connection, &new, sealed.as_deref(), &now)
+            })
+            .await?
+    }
+
+    pub async fn update_target(
+        &self,
+        id: i64,
+        settings: TargetSettings,
+        now: OffsetDateTime,
+    ) -> Result<(), TargetError> {
+        let now = timestamp::to_text(now);
+        self.core
+            .change_targets(move |database| target::change::update(database.connection, id, &settings, &now))
+            .await?
+    }
+
+    /// Changes some of a target in one step: two changes at the same time lose nothing of each other.
+    pub async fn change_target(
+        &self,
+        id: i64,
+        change: impl FnOnce(&mut TargetSettings, &mut TargetSecrets) + Send + 'static,
+        now: OffsetDateTime,
+    ) -> Result<StoredTarget, TargetError> {
+        let now = timestamp::to_text(now);
+        let sealer = self.core.sealer.clone();
+        self.core
+            .change_targets(move |database| {
+                let connection = database.connection;
+                let found = target::read::one(connection, id)?;
+                let Some(target) = found.filter(|target| target.state != TargetState::Removed) else {
+                    return Ok(Err(TargetError::NotFound));
+                };
+                let Ok(before) =
+                    open_secrets(&sealer, target::read::sealed_secrets(connection, id)?.as_deref())
+                else {
+                    return Ok(Err(TargetError::Sealed));
+                };
+                let (mut settings, mut secrets) = (target.settings, before.clone());
+                change(&mut settings, &mut secrets);
+                if let Err(refused) = target::change::update(connection, id, &settings, &now)? {
+                    return Ok(Err(refused));
+                }
+                if secrets != before {
+                    let sealed = seal_secrets(&sealer, &secrets);
+                    if let Err(refused) = target::change::set_sealed_secrets(connection, id, &sealed, &now)? {
+                        return Ok(Err(refused));
+                    }
+                }
+                Ok(target::read::one(connection, id)?.ok_or(TargetError::NotFound))
+            })
+            .await?
+    }
+
+    pub async fn set_target_secrets(
+        &self,
+        id: i64,
+        secrets: &TargetSecrets,
+        now: OffsetDateTime,
+    ) -> Result<(), TargetError> {
+        let (sealed, now) = (seal_secrets(&self.core.sealer, secrets), timestamp::to_text(now));
+        self.core
+            .change_targets(move |database| {
+                target::change::set_sealed_secrets(database.connection, id, &sealed, &now)
+            })
+            .await?
+    }
+
+    /// # Errors
+    /// Also when it is to be active, but would be delivered to unsigned.
+    pub async fn set_target_state(
+        &self,
+        id: i64,
+        state: TargetState,
+        reason: Option<String>,
+        now: OffsetDateTime,
+    ) -> Result<(), TargetError> {
+        let now = timestamp::to_text(now);
+        let sealer = self.core.sealer.clone();
+        self.core
+            .change_targets(move |database| {
+                let connection = database.connection;
+                if state == TargetState::Active
+                    && let Some(target) = target::read::one(connection, id)?
+                    && matches!(target.state, TargetState::Paused | TargetState::Disabled)
+                    && let Ok(secrets) =
+                        open_secrets(&sealer, target::read::sealed_secrets(connection, id)?.as_deref())
+                    && target.has_lost(&secrets)
+                {
+                    return Ok(Err(TargetError::SecretsLost(id)));
+                }
+                target::change::set_state(connection, id, state, reason.as_deref(), &now)
+            })
+            .await?
+    }
+}

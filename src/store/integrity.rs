@@ -1,0 +1,82 @@
+//! Re-hashing what is stored: finds any flipped bit in a body, and what SQLite's own check finds.
+
+use std::fmt;
+use std::path::Path;
+
+use ring::digest::{SHA256, digest};
+use rusqlite::Connection;
+
+use crate::store::error::OpenError;
+use crate::store::{continuity, damage, schema};
+
+/// What `creel verify` found.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct IntegrityReport {
+    pub checked: u64,
+    /// Messages whose body does not have its SHA-256.
+    pub flipped: Vec<i64>,
+    /// What SQLite's integrity check says, if it is not "ok".
+    pub integrity: Vec<String>,
+}
+
+impl IntegrityReport {
+    pub fn is_sound(&self) -> bool {
+        self.flipped.is_empty() && self.integrity.is_empty()
+    }
+}
+
+impl fmt::Display for IntegrityReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.is_sound() {
+            return write!(f, "{} messages: every body has its SHA-256, the file is sound", self.checked);
+        }
+        writeln!(f, "{} messages read", self.checked)?;
+        for id in &self.flipped {
+            writeln!(f, "message {id}: the body does not have its SHA-256")?;
+        }
+        for line in &self.integrity {
+            writeln!(f, "integrity check: {line}")?;
+        }
+        write!(f, "restore what is damaged from a backup")
+    }
+}
+
+/// Reads every message; safe while the service runs.
+///
+/// # Errors
+/// When the file cannot be opened, is not creel's, or is not what the last run left. Damage is part of the report.
+pub fn verify(path: &Path) -> Result<IntegrityReport, OpenError> {
+    continuity::check_together(path)?;
+    let connection = schema::read_only(path)?;
+    schema::check_ours_with(&connection, damage::advice_of_verify)
+        .map_err(|OpenError(why)| OpenError(format!("{}: {why}", path.display())))?;
+    let mut report = IntegrityReport::default();
+    if let Err(error) = check_integrity(&connection, &mut report) {
+        report.integrity.push(error.to_string());
+    }
+    if let Err(error) = check_bodies(&connection, &mut report) {
+        report.integrity.push(format!("after {} messages: {error}", report.checked));
+    }
+    Ok(report)
+}
+
+fn check_integrity(connection: &Connection, report: &mut IntegrityReport) -> rusqlite::Result<()> {
+    let mut statement = connection.prepare("PRAGMA integrity_check")?;
+    let lines: Vec<String> = statement.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
+    report.integrity.extend(lines.into_iter().filter(|line| line != "ok"));
+    Ok(())
+}
+
+fn check_bodies(connection: &Connection, report: &mut IntegrityReport) -> rusqlite::Result<()> {
+    let mut statement = connection.prepare(
+        "SELECT id, body_sha256, coalesce(body, CAST(payload AS BLOB), x'') FROM messages ORDER BY id",
+    )?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        report.checked += 1;
+        if digest(&SHA256, row.get_ref(2)?.as_blob()?).as_ref() != row.get_ref(1)?.as_blob()? {
+            report.flipped.push(row.get(0)?);
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,73 @@
+//! The key of a message, by which a duplicate is found.
+
+use ring::digest::{Context, SHA256};
+
+/// The first 16 bytes of SHA-256 over the source and what identifies the message there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct MessageKey(pub(super) u128);
+
+/// The first 16 bytes of a body's SHA-256.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct BodyDigest(pub(super) u128);
+
+impl MessageKey {
+    /// Of a message with the provider's own id.
+    pub fn of_delivery_id(source: &str, delivery_id: &str) -> Self {
+        Self::of(&[b"id", source.as_bytes(), delivery_id.as_bytes()])
+    }
+
+    /// Of a message without one: same method, query and body are the same message.
+    pub fn of_content(source: &str, method: &str, query: Option<&str>, body_sha256: &[u8]) -> Self {
+        Self::of(&[
+            b"content",
+            source.as_bytes(),
+            method.as_bytes(),
+            query.unwrap_or("").as_bytes(),
+            body_sha256,
+        ])
+    }
+
+    /// Each part with its length before it, so that no two lists of parts run together.
+    fn of(parts: &[&[u8]]) -> Self {
+        let mut context = Context::new(&SHA256);
+        for part in parts {
+            context.update(&(part.len() as u64).to_be_bytes());
+            context.update(part);
+        }
+        Self(first_16(context.finish().as_ref()))
+    }
+
+    pub fn bytes(self) -> [u8; 16] {
+        self.0.to_be_bytes()
+    }
+
+    /// The key is uniformly distributed already.
+    pub fn hash(self) -> u64 {
+        self.0 as u64
+    }
+}
+
+impl BodyDigest {
+    pub fn of(body_sha256: &[u8]) -> Self {
+        Self(first_16(body_sha256))
+    }
+}
+
+pub fn first_16(bytes: &[u8]) -> u128 {
+    let mut first = [0; 16];
+    let length = bytes.len().min(16);
+    first[..length].copy_from_slice(&bytes[..length]);
+    u128::from_be_bytes(first)
+}
+
+/// What is known of a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeyMatch {
+    Nothing,
+    /// The newest message with the same body.
+    Same(i64),
+    /// The first message with the key, whose body was another.
+    Other(i64),
+}
+
+pub type KeyEntry = (MessageKey, i64, BodyDigest);

@@ -1,0 +1,358 @@
+//! Listeners: targets that a program on a developer's machine connects to. Their pending deliveries are what it has not
+//! acknowledged yet.
+
+use std::time::{Duration, Instant};
+
+use rusqlite::{Connection, OptionalExtension as _, params};
+use time::OffsetDateTime;
+
+use crate::store::delivery::state::AttemptOutcome;
+use crate::store::error::Unavailable;
+use crate::store::target::settings::{
+    DeliveryOrdering, Origin, StoredTarget, TargetDraft, TargetKind, TargetSettings, TargetState,
+};
+use crate::store::target::subscription::Pattern;
+use crate::store::{damage, target, timestamp};
+
+/// Each of them gets every message that fits, whether or not somebody listens.
+pub const MAX_LISTENERS: usize = 32;
+/// A message that was matched before a listener was made is committed by then.
+pub const LATE_MESSAGE_TIMEOUT: Duration = Duration::from_secs(3);
+/// A listener must not take a name that somebody wants to declare in the environment.
+const NAMED: &str = "listener:";
+/// Incoming messages wait for a step of adding old ones no longer than this, and its commit.
+const FILL_STEP_TIME: Duration = Duration::from_millis(2);
+/// Not looked at where the other side takes what it wants.
+const TIMEOUT: Duration = Duration::from_secs(30);
+
+/// One listener.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StoredListener {
+    pub name: String,
+    pub target: StoredTarget,
+    /// What it has not acknowledged.
+    pub pending: i64,
+}
+
+/// A listener that somebody has connected to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ListenerSession {
+    pub target: i64,
+    pub is_new: bool,
+    /// Old messages have still to be added.
+    pub must_be_filled: bool,
+}
+
+/// Why a listener cannot be opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ListenerError {
+    #[error(transparent)]
+    Unavailable(#[from] Unavailable),
+    #[error("there are {MAX_LISTENERS} listeners already")]
+    TooMany,
+}
+
+/// A delivery has reached the program behind a listener.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeliveryAcknowledgement {
+    pub delivery: i64,
+    pub answer: Option<ListenerAnswer>,
+}
+
+/// What the program has answered: nobody judges it, but it can be looked at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListenerAnswer {
+    pub status: u16,
+    pub took: Duration,
+    pub excerpt: Option<String>,
+}
+
+/// Where the next page of old messages begins.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FillPosition {
+    /// In the order of arrival.
+    ByTime { received_at: String, message: i64 },
+    /// In the order of ids, behind this one, among messages received since then.
+    ById { since: String, message: i64 },
+}
+
+/// What one step of adding old messages has done.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct FillStep {
+    /// Messages that were looked at.
+    pub taken: usize,
+    pub added: usize,
+}
+
+/// Old messages that a listener lacks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FillPage {
+    pub messages: Vec<i64>,
+    /// `None` after the last page.
+    pub next: Option<FillPosition>,
+}
+
+impl FillPosition {
+    /// All messages since then; with `behind` only those that were committed after this one.
+    pub fn new(since: String, behind: Option<i64>) -> Self {
+        match behind {
+            Some(message) => Self::ById { since, message },
+            None => Self::ByTime { received_at: since, message: 0 },
+        }
+    }
+
+    fn behind(&self, received_at: String, message: i64) -> Self {
+        match self {
+            Self::ByTime { .. } => Self::ByTime { received_at, message },
+            Self::ById { since, .. } => Self::ById { since: since.clone(), message },
+        }
+    }
+}
+
+fn stored_name(name: &str) -> String {
+    format!("{NAMED}{name}")
+}
+
+pub fn by_name(connection: &Connection, name: &str) -> rusqlite::Result<Option<StoredTarget>> {
+    target::read::by_name(connection, &stored_name(name))
+}
+
+/// Makes the listener if there is none of that name, or changes what it wants. `since`: a new one also gets the messages
+/// from then on.
+pub fn open(
+    connection: &Connection,
+    name: &str,
+    events: Vec<Pattern>,
+    since: Option<&str>,
+    now: &str,
+) -> rusqlite::Result<Result<ListenerSession, ListenerError>> {
+    if let Some(known) = by_name(connection, name)? {
+        if known.settings.events != events {
+            let settings = TargetSettings { events, ..known.settings };
+            // A target that was read in this transaction is still there, under its name.
+            let _ = target::change::update(connection, known.id, &settings, now)?;
+        }
+        // Now, so that the clean-up does not take it for one that nobody has connected to for long.
+        set_connected(connection, known.id, true, now)?;
+        let must_be_filled = wanted_since(connection, known.id)?.is_some();
+        return Ok(Ok(ListenerSession { target: known.id, is_new: false, must_be_filled }));
+    }
+    let listeners: usize = connection
+        .prepare_cached("SELECT count(*) FROM targets WHERE kind = 'listener' AND state <> 'removed'")?
+        .query_row([], |row| row.get(0))?;
+    if listeners >= MAX_LISTENERS {
+        return Ok(Err(ListenerError::TooMany));
+    }
+    let Ok(target) = target::change::insert(connection, &new(name, events), None, now)? else {
+        return Ok(Err(ListenerError::TooMany));
+    };
+    connection
+        .prepare_cached("UPDATE targets SET wanted_since = ?2 WHERE id = ?1")?
+        .execute(params![target, since])?;
+    Ok(Ok(ListenerSession { target, is_new: true, must_be_filled: since.is_some() }))
+}
+
+fn new(name: &str, events: Vec<Pattern>) -> TargetDraft {
+    TargetDraft {
+        kind: TargetKind::Listener,
+        origin: Origin::Listener,
+        settings: TargetSettings {
+            name: stored_name(name),
+            owner: None,
+            events,
+            filter: None,
+            url: None,
+            content_type: None,
+            concurrency: 1,
+            ordering: DeliveryOrdering::Any,
+            rate: None,
+            timeout: TIMEOUT,
+        },
+        secrets: None,
+    }
+}
+
+/// What a listener has not acknowledged. With very many it takes a while: for a reader.
+pub fn pending(connection: &Connection, target: i64) -> rusqlite::Result<i64> {
+    connection
+        .prepare_cached("SELECT count(*) FROM deliveries WHERE target_id = ?1 AND state = 'pending'")?
+        .query_row([target], |row| row.get(0))
+}
+
+pub fn all(connection: &Connection) -> rusqlite::Result<Vec<StoredListener>> {
+    let listeners =
+        target::read::all(connection)?.into_iter().filter(|target| target.kind == TargetKind::Listener);
+    listeners
+        .map(|target| {
+            let name = target.settings.name.strip_prefix(NAMED).unwrap_or(&target.settings.name).to_owned();
+            Ok(StoredListener { name, pending: pending(connection, target.id)?, target })
+        })
+        .collect()
+}
+
+/// How many of the deliveries were pending.
+pub fn acknowledge(
+    connection: &Connection,
+    target: i64,
+    acknowledgements: &[DeliveryAcknowledgement],
+    now: OffsetDateTime,
+) -> rusqlite::Result<usize> {
+    let now_text = timestamp::to_text(now);
+    let mut done = 0;
+    for DeliveryAcknowledgement { delivery, answer } in acknowledgements {
+        let status = answer.as_ref().map(|answer| answer.status);
+        let number: Option<u32> = connection
+            .prepare_cached(
+                "UPDATE deliveries
+                 SET state = 'delivered', attempts = attempts + 1, finished_at = ?3, outcome = CAST(?4 AS TEXT)
+                 WHERE id = ?1 AND target_id = ?2 AND state = 'pending' RETURNING attempts",
+            )?
+            .query_row(params![delivery, target, now_text, status], |row| row.get(0))
+            .optional()?;
+        let Some(number) = number else { continue };
+        done += 1;
+        if let Some(answer) = answer {
+            connection
+                .prepare_cached(
+                    "INSERT OR REPLACE INTO attempts (delivery_id, number, began_at, took_ms, outcome, status, excerpt)
+                     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+                )?
+                .execute(params![
+                    delivery,
+                    number,
+                    timestamp::to_text(now - answer.took),
+                    u64::try_from(answer.took.as_millis()).unwrap_or(u64::MAX),
+                    AttemptOutcome::Delivered,
+                    answer.status,
+                    answer.excerpt,
+                ])?;
+        }
+    }
+    Ok(done)
+}
+
+/// Nobody can be connected when the service starts.
+pub fn pause_all(connection: &Connection, now: &str) -> rusqlite::Result<()> {
+    connection
+        .execute(
+            "UPDATE targets SET state = 'paused', state_since = ?1 WHERE kind = 'listener' AND state = 'active'",
+            [now],
+        )
+        .map(drop)
+}
+
+/// Since when messages have still to be added.
+pub fn wanted_since(connection: &Connection, target: i64) -> rusqlite::Result<Option<String>> {
+    connection
+        .prepare_cached("SELECT wanted_since FROM targets WHERE id = ?1 AND state <> 'removed'")?
+        .query_row([target], |row| row.get(0))
+        .optional()
+        .map(Option::flatten)
+}
+
+/// All old messages are there.
+pub fn filled(connection: &Connection, target: i64) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached("UPDATE targets SET wanted_since = NULL WHERE id = ?1")?
+        .execute([target])
+        .map(drop)
+}
+
+/// Old messages that the target wants and does not have, one page of those looked at. Runs on a reader.
+pub fn missing(
+    connection: &Connection,
+    target: &StoredTarget,
+    from: &FillPosition,
+    limit: usize,
+) -> rusqlite::Result<FillPage> {
+    let mut messages = Vec::new();
+    let mut last = None;
+    let mut looked_at = 0;
+    for (received_at, id) in positions_behind(connection, from, limit)? {
+        looked_at += 1;
+        let event = damage::skip("messages", wanted_event(connection, target.id, id))?.flatten();
+        if event.is_some_and(|event| target.settings.events.iter().any(|pattern| pattern.matches(&event))) {
+            messages.push(id);
+        }
+        last = Some(from.behind(received_at, id));
+    }
+    Ok(FillPage { messages, next: last.filter(|_| looked_at == limit) })
+}
+
+/// The next messages, as time of arrival and id. In the order of time it takes two queries, because SQLite looks up only the
+/// first member of a pair in an index: with very many messages of one time, each page would begin with all of them.
+fn positions_behind(
+    connection: &Connection,
+    from: &FillPosition,
+    limit: usize,
+) -> rusqlite::Result<Vec<(String, i64)>> {
+    let read = |sql: &str, values: &[&dyn rusqlite::ToSql]| -> rusqlite::Result<Vec<(String, i64)>> {
+        let mut statement = connection.prepare_cached(sql)?;
+        let rows = statement.query_map(values, |row| Ok((row.get(0)?, row.get(1)?)))?;
+        rows.collect()
+    };
+    match from {
+        FillPosition::ById { since, message } => read(POSITIONS_BY_ID, params![since, message, limit]),
+        FillPosition::ByTime { received_at, message } => {
+            let mut found = read(POSITIONS_SAME_TIME, params![received_at, message, limit])?;
+            found.extend(read(POSITIONS_LATER, params![received_at, limit - found.len()])?);
+            Ok(found)
+        }
+    }
+}
+
+const POSITIONS_BY_ID: &str =
+    "SELECT received_at, id FROM messages WHERE id > ?2 AND received_at >= ?1 ORDER BY id LIMIT ?3";
+const POSITIONS_SAME_TIME: &str =
+    "SELECT received_at, id FROM messages WHERE received_at = ?1 AND id > ?2 ORDER BY id LIMIT ?3";
+const POSITIONS_LATER: &str =
+    "SELECT received_at, id FROM messages WHERE received_at > ?1 ORDER BY received_at, id LIMIT ?2";
+
+/// The event of the message, if the target may still get it. A message that its provider has not confirmed, and one that
+/// conflicts with another, is delivered to nobody by itself.
+fn wanted_event(connection: &Connection, target: i64, message: i64) -> rusqlite::Result<Option<String>> {
+    connection
+        .prepare_cached(
+            "SELECT event FROM messages
+             WHERE id = ?2 AND conflict_of IS NULL AND coalesce(confirmation, 'confirmed') = 'confirmed'
+               AND NOT EXISTS (SELECT 1 FROM deliveries WHERE message_id = ?2 AND target_id = ?1)",
+        )?
+        .query_row(params![target, message], |row| row.get(0))
+        .optional()
+}
+
+/// Adds old messages at their place, before what has arrived since, until the step is over.
+pub fn fill(connection: &Connection, target: i64, messages: &[i64], now: &str) -> rusqlite::Result<FillStep> {
+    let began = Instant::now();
+    let mut step = FillStep::default();
+    for message in messages {
+        step.added += connection
+            .prepare_cached(
+                "INSERT INTO deliveries (message_id, target_id, created_at, due_at)
+                 SELECT id, ?2, ?3, received_at FROM messages
+                 WHERE id = ?1
+                   AND EXISTS (SELECT 1 FROM targets WHERE id = ?2 AND state <> 'removed')
+                   AND NOT EXISTS (SELECT 1 FROM deliveries WHERE message_id = ?1 AND target_id = ?2)",
+            )?
+            .execute(params![message, target, now])?;
+        step.taken += 1;
+        if began.elapsed() >= FILL_STEP_TIME {
+            break;
+        }
+    }
+    Ok(step)
+}
+
+/// Whether the target is a listener that somebody is or was connected to.
+pub fn set_connected(
+    connection: &Connection,
+    target: i64,
+    is_connected: bool,
+    now: &str,
+) -> rusqlite::Result<()> {
+    let state = if is_connected { TargetState::Active } else { TargetState::Paused };
+    target::change::set_state(connection, target, state, None, now).map(drop)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,61 @@
+//! The content of a message: its bytes, the JSON text that filters and searches read, or the reason why there is none.
+
+use bytes::Bytes;
+
+use crate::store::text_enum::words;
+
+/// What is stored of a message's content.
+#[derive(Clone, Debug)]
+pub enum MessageContent {
+    /// The body is JSON: stored as text, byte for byte.
+    Json(Bytes),
+    /// The body had to be decoded (form, content coding, charset, byte order mark): the exact bytes and the JSON text.
+    Decoded { body: Bytes, payload: String },
+    /// The body cannot be read: the exact bytes and the reason.
+    Unreadable { body: Bytes, reason: UnreadableReason },
+}
+
+words!(
+    /// Why a body cannot be read, so that no filter passes the message.
+    UnreadableReason {
+        /// The body is empty.
+        Empty = "empty",
+        /// Neither JSON nor a form.
+        NotJson = "not_json",
+        /// JSON nested more than 127 levels deep.
+        TooDeep = "too_deep",
+        /// A form with too many fields or bytes.
+        FormTooLarge = "form_too_large",
+        /// An unknown charset is declared.
+        UnknownCharset = "unknown_charset",
+        /// Bytes that are invalid in the declared charset.
+        MalformedText = "malformed_text",
+        /// A content coding other than gzip and deflate, or too many of them.
+        UnknownCoding = "unknown_coding",
+        /// Bytes that cannot be decompressed.
+        MalformedCoding = "malformed_coding",
+        /// The decoded body exceeds the size limit or the limit on its growth.
+        ExpandsTooMuch = "expands_too_much",
+        /// Stored by a version that recorded no reason and may have evaluated filters on receipt.
+        OlderVersion = "older_version",
+    }
+);
+
+impl MessageContent {
+    /// As JSON text.
+    pub fn payload(&self) -> Option<&[u8]> {
+        match self {
+            Self::Json(payload) => Some(payload),
+            Self::Decoded { payload, .. } => Some(payload.as_bytes()),
+            Self::Unreadable { .. } => None,
+        }
+    }
+
+    /// Why there is no payload.
+    pub fn unreadable(&self) -> Option<UnreadableReason> {
+        match self {
+            Self::Unreadable { reason, .. } => Some(*reason),
+            Self::Json(_) | Self::Decoded { .. } => None,
+        }
+    }
+}

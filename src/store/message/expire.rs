@@ -1,0 +1,326 @@
+//! Messages that are old, and what keeps a message whatever its age.
+
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+use rusqlite::{Connection, OptionalExtension as _, Row, params};
+
+use crate::store::damage;
+use crate::store::walk::{LOOKED_AT_A_PAGE, STEP_TIME, StepResult, TimePosition, Walk, next_of};
+use crate::store::writer::job::Database;
+
+/// By the time of their arrival.
+pub const OLD: Walk =
+    Walk { select: "SELECT id, received_at FROM messages", at: "received_at", id: "id", and: "" };
+
+/// By the time of their release from quarantine.
+pub const RELEASED: Walk =
+    Walk { select: "SELECT id, released_at FROM messages", at: "released_at", id: "id", and: "" };
+
+/// By the time of the provider's answer.
+pub const REFUSED: Walk = Walk {
+    select: "SELECT message_id, settled_at FROM confirmations",
+    at: "settled_at",
+    id: "message_id",
+    and: " AND state = 'refused'",
+};
+
+/// So many deliveries of one message go before the clock is looked at.
+const DELIVERIES_AT_ONCE: usize = 64;
+
+/// When the retention of a message begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum RetainedSince {
+    Arrival,
+    /// It was released from quarantine, maybe days after its arrival.
+    Release,
+}
+
+impl RetainedSince {
+    pub const BOTH: [Self; 2] = [Self::Arrival, Self::Release];
+
+    const fn walk(self) -> Walk {
+        match self {
+            Self::Arrival => OLD,
+            Self::Release => RELEASED,
+        }
+    }
+}
+
+/// Which messages are old.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ExpirySelection {
+    pub since: RetainedSince,
+    /// Behind this message in the order of time.
+    pub after: TimePosition,
+    /// Received or released before this.
+    pub before: String,
+    pub sources: SourceSelection,
+    pub keeping: RetentionRule,
+}
+
+/// What keeps a message.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RetentionRule {
+    /// A dead delivery keeps its message, so that it can be replayed, if it died at this time or later. `None`: dead ones
+    /// keep nothing.
+    pub by_dead_since: Option<String>,
+    pub yielding: Yielding,
+}
+
+/// Targets whose pending deliveries keep no message, because the database is above its limit or the disk nearly full.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Yielding {
+    #[default]
+    NoTargets,
+    /// Removed targets, and listeners that are not connected.
+    Absent,
+    /// These, all other listeners, targets of replays, disabled targets, and those that were paused before this time.
+    Expendable { paused_before: String },
+}
+
+impl Yielding {
+    fn parameters(&self) -> (u8, Option<&str>) {
+        match self {
+            Self::NoTargets => (0, None),
+            Self::Absent => (1, None),
+            Self::Expendable { paused_before } => (2, Some(paused_before)),
+        }
+    }
+}
+
+/// Some of the selected messages.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ExpiryPage {
+    pub ids: Vec<i64>,
+    /// The greatest id among those that were looked at.
+    pub looked_through: i64,
+    /// Where the next page begins; `None` after the last one.
+    pub next: Option<TimePosition>,
+}
+
+/// Whose messages a retention is about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SourceSelection {
+    Only(String),
+    AllBut(Vec<String>),
+}
+
+impl SourceSelection {
+    fn contains(&self, source: &str) -> bool {
+        match self {
+            Self::Only(name) => name == source,
+            Self::AllBut(names) => !names.iter().any(|name| name == source),
+        }
+    }
+}
+
+/// What must not be deleted: a message that waits for its confirmation, has a pending delivery, or a dead one that may
+/// still be replayed: not to a listener, nor to a target that cannot come back. Nothing where there is no such message. The
+/// result says whether it is kept.
+const IS_KEPT: &str = "SELECT coalesce(confirmation, '') = 'awaiting' OR EXISTS
+       (SELECT 1 FROM deliveries WHERE message_id = messages.id AND ((state = 'pending' AND (?3 = 0 OR NOT EXISTS
+          (SELECT 1 FROM targets WHERE id = target_id AND (targets.state = 'removed'
+            OR (kind = 'listener' AND (targets.state <> 'active' OR ?3 = 2))
+            OR (?3 = 2 AND (origin = 'replay' OR targets.state = 'disabled'
+              OR (targets.state = 'paused' AND state_since < ?4))))))) OR (state = 'dead' AND finished_at >= ?2
+          AND NOT EXISTS (SELECT 1 FROM targets WHERE id = target_id AND (kind = 'listener'
+            OR (targets.state = 'removed' AND origin <> 'environment'))))))
+     FROM messages WHERE id = ?1";
+
+fn is_kept(connection: &Connection, id: i64, keeping: &RetentionRule) -> rusqlite::Result<Option<bool>> {
+    let (level, paused_before) = keeping.yielding.parameters();
+    connection
+        .prepare_cached(IS_KEPT)?
+        .query_row(params![id, keeping.by_dead_since, level, paused_before], |row| row.get(0))
+        .optional()
+}
+
+/// A page of old messages that nothing keeps, oldest first. Runs on a reader. A page is bounded by what is looked at, not
+/// by what is found: a source whose messages are kept for long must not keep a reader, and with it the WAL, busy for long.
+pub fn select(connection: &Connection, selection: &ExpirySelection) -> rusqlite::Result<ExpiryPage> {
+    let ExpirySelection { since, after, before, sources, keeping } = selection;
+    // From the index alone, so that a damaged row is found when it is read by itself.
+    let read = |row: &Row<'_>| Ok(TimePosition { at: row.get(1)?, id: row.get(0)? });
+    let rows = since.walk().page(connection, after, before, read)?;
+    let mut page = ExpiryPage { next: next_of(&rows, TimePosition::clone), ..ExpiryPage::default() };
+    for TimePosition { id, .. } in rows {
+        page.looked_through = page.looked_through.max(id);
+        let source = damage::skip("messages", source_of(connection, id, *since))?.flatten();
+        if source.is_some_and(|source| sources.contains(&source)) && is_free(connection, id, keeping)? {
+            page.ids.push(id);
+        }
+    }
+    Ok(page)
+}
+
+/// Nothing where the retention of the message begins at the other time.
+fn source_of(connection: &Connection, id: i64, since: RetainedSince) -> rusqlite::Result<Option<String>> {
+    connection
+        .prepare_cached("SELECT source FROM messages WHERE id = ?1 AND (released_at IS NOT NULL) = ?2")?
+        .query_row(params![id, since == RetainedSince::Release], |row| row.get(0))
+        .optional()
+}
+
+/// Whether the message is there and nothing keeps it. A damaged one is passed over.
+fn is_free(connection: &Connection, id: i64, keeping: &RetentionRule) -> rusqlite::Result<bool> {
+    Ok(damage::skip("messages", is_kept(connection, id, keeping))?.flatten() == Some(false))
+}
+
+/// The oldest messages with an id above `after` that nothing keeps, whatever their age, at most `limit` of them, for the
+/// size limit. Runs on a reader.
+pub fn oldest(
+    connection: &Connection,
+    after: i64,
+    limit: usize,
+    keeping: &RetentionRule,
+) -> rusqlite::Result<OldestPage> {
+    let ids = oldest_ids(connection, after)?;
+    let mut page = OldestPage { ids: Vec::new(), looked_through: after, is_last: false };
+    for id in &ids {
+        page.looked_through = *id;
+        if is_free(connection, *id, keeping)? {
+            page.ids.push(*id);
+        }
+        if page.ids.len() == limit {
+            return Ok(page);
+        }
+    }
+    page.is_last = ids.len() < LOOKED_AT_A_PAGE;
+    Ok(page)
+}
+
+fn oldest_ids(connection: &Connection, after: i64) -> rusqlite::Result<Vec<i64>> {
+    let by_table = "SELECT id FROM messages WHERE id > ?1 ORDER BY id LIMIT ?2";
+    // Reads no page of the table, but the whole index.
+    let by_index =
+        "SELECT id FROM messages INDEXED BY messages_received_at WHERE +id > ?1 ORDER BY +id LIMIT ?2";
+    let read = |sql| {
+        connection
+            .prepare_cached(sql)?
+            .query_map(params![after, LOOKED_AT_A_PAGE], |row| row.get(0))?
+            .collect::<rusqlite::Result<Vec<i64>>>()
+    };
+    match damage::skip("messages", read(by_table))? {
+        Some(ids) => Ok(ids),
+        None => read(by_index),
+    }
+}
+
+/// Some of the messages, in the order of their ids.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OldestPage {
+    pub ids: Vec<i64>,
+    /// The last one that was looked at: the next page begins behind it.
+    pub looked_through: i64,
+    pub is_last: bool,
+}
+
+/// A message that nothing keeps any more.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ExpiryCandidate {
+    pub id: i64,
+    pub source: String,
+    /// When it was received, or released from quarantine.
+    pub retained_since: String,
+}
+
+/// Those of `ids` that nothing keeps. Runs on a reader.
+pub fn candidates(
+    connection: &Connection,
+    ids: &[i64],
+    keeping: &RetentionRule,
+) -> rusqlite::Result<Vec<ExpiryCandidate>> {
+    let mut found = Vec::new();
+    for id in ids {
+        if !is_free(connection, *id, keeping)? {
+            continue;
+        }
+        let read =
+            |row: &Row<'_>| Ok(ExpiryCandidate { id: *id, source: row.get(0)?, retained_since: row.get(1)? });
+        let candidate = connection
+            .prepare_cached("SELECT source, coalesce(released_at, received_at) FROM messages WHERE id = ?1")?
+            .query_row([id], read)
+            .optional()?;
+        found.extend(candidate);
+    }
+    Ok(found)
+}
+
+/// A page of messages that were refused before `before`, behind `after`. Runs on a reader.
+pub fn refused(connection: &Connection, after: &TimePosition, before: &str) -> rusqlite::Result<RefusedPage> {
+    let read = |row: &Row<'_>| Ok(TimePosition { at: row.get(1)?, id: row.get(0)? });
+    let rows = REFUSED.page(connection, after, before, read)?;
+    Ok(RefusedPage {
+        next: next_of(&rows, TimePosition::clone),
+        ids: rows.iter().map(|row| row.id).collect(),
+    })
+}
+
+/// Some of the messages that were refused.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RefusedPage {
+    pub ids: Vec<i64>,
+    pub next: Option<TimePosition>,
+}
+
+/// Pending deliveries of these messages, by target. Runs on a reader.
+pub fn pending_of(connection: &Connection, ids: &[i64]) -> rusqlite::Result<BTreeMap<i64, u64>> {
+    let mut statement = connection
+        .prepare_cached("SELECT target_id FROM deliveries WHERE message_id = ?1 AND state = 'pending'")?;
+    let mut pending = BTreeMap::new();
+    for id in ids {
+        let mut rows = statement.query([id])?;
+        while let Some(row) = rows.next()? {
+            *pending.entry(row.get(0)?).or_default() += 1;
+        }
+    }
+    Ok(pending)
+}
+
+/// Deletes messages with all that belongs to them until the step is over. A message whose key is not merged yet stays,
+/// because the key would be lost with it.
+pub fn delete(
+    database: &mut Database<'_>,
+    ids: &[i64],
+    keeping: &RetentionRule,
+) -> rusqlite::Result<StepResult> {
+    let began = Instant::now();
+    let merged_through = database.keys.merged_through();
+    let connection = database.connection;
+    let mut done = StepResult::default();
+    for id in ids {
+        if is_kept(connection, *id, keeping)? == Some(true) || *id > merged_through {
+            done.taken += 1;
+        } else {
+            if !delete_deliveries(connection, *id, began)? {
+                return Ok(done);
+            }
+            done.taken += 1;
+            done.changed += connection.prepare_cached("DELETE FROM messages WHERE id = ?1")?.execute([id])?;
+            connection.prepare_cached("DELETE FROM confirmations WHERE message_id = ?1")?.execute([id])?;
+        }
+        if began.elapsed() >= STEP_TIME {
+            break;
+        }
+    }
+    Ok(done)
+}
+
+/// False where there are so many that the step is over before the last one is gone.
+fn delete_deliveries(connection: &Connection, message: i64, began: Instant) -> rusqlite::Result<bool> {
+    loop {
+        let deliveries: Vec<i64> = connection
+            .prepare_cached("SELECT id FROM deliveries WHERE message_id = ?1 LIMIT ?2")?
+            .query_map(params![message, DELIVERIES_AT_ONCE], |row| row.get(0))?
+            .collect::<rusqlite::Result<_>>()?;
+        for delivery in &deliveries {
+            crate::store::delivery::expire::delete_one(connection, *delivery)?;
+        }
+        match deliveries.len() {
+            DELIVERIES_AT_ONCE if began.elapsed() >= STEP_TIME => return Ok(false),
+            DELIVERIES_AT_ONCE => {}
+            _ => return Ok(true),
+        }
+    }
+}

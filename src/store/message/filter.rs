@@ -1,0 +1,104 @@
+//! Which messages a list, a replay or a count selects, and how SQL says it.
+
+use rusqlite::{CachedStatement, ToSql};
+use serde::{Deserialize, Serialize};
+
+use crate::store::target::subscription::Pattern;
+
+/// Which messages.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct MessageFilter {
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub ids: Vec<i64>,
+    /// Received at this time or later, as timestamps are written.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub since: Option<String>,
+    /// Received before this.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub until: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub source: Option<String>,
+    /// A pattern.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub event: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub owner: Option<String>,
+    /// Stands in the body, in this case and spelling.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub text: Option<String>,
+    /// Only those with a dead letter.
+    pub dead: bool,
+    /// With `dead`: a dead letter at this target.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dead_at: Option<i64>,
+}
+
+impl MessageFilter {
+    /// Whether a replay of these messages goes to the targets where they died, and to no other.
+    pub fn leads_to_where_it_died(&self, target: Option<i64>) -> bool {
+        self.dead && (target.is_none() || self.dead_at.is_some())
+    }
+}
+
+/// A page looks at no more rows than this, so that no reader holds up the WAL for long.
+const LOOKED_AT_A_PAGE: usize = 20_000;
+/// Where their bodies are searched.
+const SEARCHED_A_PAGE: usize = 2_000;
+
+pub(super) fn looked_at_a_page(filter: &MessageFilter) -> usize {
+    if filter.text.is_some() { SEARCHED_A_PAGE } else { LOOKED_AT_A_PAGE }
+}
+
+/// In which order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Direction {
+    NewestFirst,
+    OldestFirst,
+}
+
+/// What a filter asks of a message.
+pub(super) const MATCHES: &str = "(:ids IS NULL OR id IN (SELECT value FROM json_each(:ids)))
+  AND (:since IS NULL OR received_at >= :since) AND (:until IS NULL OR received_at < :until)
+  AND (:source IS NULL OR source = :source) AND (:event IS NULL OR event GLOB :event)
+  AND (:owner IS NULL OR owner = :owner)
+  AND (:text IS NULL OR instr(coalesce(body, CAST(payload AS BLOB)), CAST(:text AS BLOB)) > 0
+       OR instr(CAST(payload AS BLOB), CAST(:text AS BLOB)) > 0)
+  AND (NOT :dead OR EXISTS (SELECT 1 FROM deliveries JOIN targets ON targets.id = target_id
+    WHERE message_id = messages.id AND deliveries.state = 'dead' AND kind <> 'listener'
+      AND (:dead_at IS NULL OR target_id = :dead_at)
+      AND (NOT :to_where_it_died OR (targets.state <> 'removed'
+        AND (targets.owner IS NULL OR targets.owner = messages.owner)))))";
+
+/// Binds the filter to the parameters of `MATCHES`.
+pub(super) fn bind(statement: &mut CachedStatement<'_>, filter: &MessageFilter) -> rusqlite::Result<()> {
+    let mut bind = |name: &str, value: &dyn ToSql| match statement.parameter_index(name)? {
+        Some(index) => statement.raw_bind_parameter(index, value),
+        None => Ok(()),
+    };
+    bind(":ids", &ids_text(filter))?;
+    bind(":since", &filter.since)?;
+    bind(":until", &filter.until)?;
+    bind(":source", &filter.source)?;
+    bind(":event", &filter.event.as_deref().map(glob))?;
+    bind(":owner", &filter.owner)?;
+    bind(":text", &filter.text)?;
+    bind(":dead", &filter.dead)?;
+    bind(":dead_at", &filter.dead_at)
+}
+
+pub(super) fn ids_text(filter: &MessageFilter) -> Option<String> {
+    (!filter.ids.is_empty()).then(|| serde_json::Value::from(filter.ids.clone()).to_string())
+}
+
+/// A pattern as SQLite's GLOB writes it: only the star is special.
+pub(super) fn glob(pattern: &str) -> String {
+    let mut text = String::with_capacity(pattern.len());
+    for character in Pattern::new(pattern).as_str().chars() {
+        match character {
+            '?' | '[' => text.extend(['[', character, ']']),
+            other => text.push(other),
+        }
+    }
+    text
+}

@@ -1,0 +1,356 @@
+//! The row that the writer makes of a new message.
+
+use std::collections::HashMap;
+
+use bytes::Bytes;
+use rusqlite::types::{ToSqlOutput, ValueRef};
+use rusqlite::{Connection, OptionalExtension as _, Statement, ToSql, params};
+use serde::de::IgnoredAny;
+
+use crate::store::keys::KeyIndex;
+use crate::store::keys::key::{BodyDigest, KeyMatch, MessageKey};
+use crate::store::message::content::MessageContent;
+use crate::store::message::new::{ConfirmationRequest, Identity, NewMessage};
+use crate::store::seal::sealer::Sealer;
+use crate::store::target::subscription::Subscriptions;
+use crate::store::{confirmation, delivery, quarantine, timestamp};
+
+/// Larger messages are written in a transaction of their own, and give up their memory as soon as SQLite has copied them: SQLite
+/// holds two copies while it inserts a row, the bound value and the record.
+pub const LARGE_BYTES: usize = 1 << 20;
+
+/// A stored message: what the sender gets an acknowledgement for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Receipt {
+    New {
+        id: i64,
+    },
+    /// The same message was stored before; it is only counted.
+    Duplicate {
+        of: i64,
+    },
+    /// The delivery id was used before with another body; stored as a message of its own.
+    Conflict {
+        id: i64,
+        of: i64,
+    },
+}
+
+impl Receipt {
+    /// The message that has the content.
+    pub fn id(self) -> i64 {
+        match self {
+            Self::New { id } | Self::Conflict { id, .. } | Self::Duplicate { of: id } => id,
+        }
+    }
+}
+
+/// The writer's answer about one message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum InsertOutcome {
+    Stored(Receipt),
+    /// The idempotency key was used before with another body.
+    KeyReused {
+        of: i64,
+    },
+    /// The source has as many awaiting messages as it may.
+    TooManyAwaiting,
+    /// The rejection to be released does not exist or was deleted.
+    RejectionGone,
+}
+
+/// A message with everything computed that does not need the writer's thread.
+#[derive(Debug)]
+pub struct Prepared {
+    message: NewMessage,
+    received_at: String,
+    remote_ip: String,
+    key: Option<MessageKey>,
+    /// Who gets it, if it is new and need not be confirmed.
+    targets: Vec<i64>,
+    sealed_request: Option<String>,
+    /// The rejection that becomes this message.
+    rejection: Option<i64>,
+    /// What is known of its key cannot be read.
+    is_taken_as_new: bool,
+    /// The content was dropped after SQLite copied it: the message can no longer be written.
+    is_released: bool,
+}
+
+impl Prepared {
+    pub fn new(message: NewMessage, subscriptions: &Subscriptions, sealer: &Sealer) -> Self {
+        let targets = match message.asking {
+            Some(_) => Vec::new(),
+            None => {
+                let payload = message.content.payload();
+                subscriptions.matching(&message.event, message.owner.as_deref(), payload)
+            }
+        };
+        let seal =
+            |asking: &ConfirmationRequest| sealer.seal(confirmation::SEALED_AS, asking.request.as_bytes());
+        let key = match &message.identity {
+            Identity::DeliveryId(id) | Identity::EventId { id, .. } | Identity::IdempotencyKey(id) => {
+                Some(MessageKey::of_delivery_id(&message.source, id))
+            }
+            Identity::Content { .. } => Some(MessageKey::of_content(
+                &message.source,
+                &message.method,
+                message.query.as_deref(),
+                &message.body_sha256,
+            )),
+            Identity::None => None,
+        };
+        Self {
+            received_at: timestamp::to_text(message.received_at),
+            remote_ip: message.remote_ip.to_string(),
+            key,
+            targets,
+            sealed_request: message.asking.as_ref().map(seal),
+            rejection: None,
+            is_taken_as_new: false,
+            is_released: false,
+            message,
+        }
+    }
+
+    /// The same, made of what was rejected: in one transaction the message comes and the rejection goes.
+    pub fn released(self, rejection: i64) -> Self {
+        Self { rejection: Some(rejection), ..self }
+    }
+
+    /// Has it stored as a new message, whatever is known of its key.
+    pub fn take_as_new(&mut self) {
+        self.is_taken_as_new = true;
+    }
+
+    pub fn is_taken_as_new(&self) -> bool {
+        self.is_taken_as_new
+    }
+
+    /// The rejection that goes when it is kept.
+    pub fn rejection(&self) -> Option<i64> {
+        self.rejection
+    }
+
+    /// The targets to be told of new deliveries, if it was new.
+    pub fn targets(&self) -> &[i64] {
+        &self.targets
+    }
+
+    /// Whether something must be asked about it.
+    pub fn is_asked_about(&self) -> bool {
+        self.sealed_request.is_some()
+    }
+
+    /// Whether it takes more than one statement.
+    pub fn has_followers(&self) -> bool {
+        self.sealed_request.is_some() || self.rejection.is_some() || !self.targets.is_empty()
+    }
+
+    /// The size of what is written, for bounding a batch.
+    pub fn bytes(&self) -> usize {
+        self.message.headers.len()
+            + match &self.message.content {
+                MessageContent::Json(body) | MessageContent::Unreadable { body, .. } => body.len(),
+                MessageContent::Decoded { body, payload } => body.len() + payload.len(),
+            }
+    }
+
+    /// Whether the message needs a transaction of its own.
+    pub fn is_large(&self) -> bool {
+        self.bytes() > LARGE_BYTES
+    }
+
+    /// Whether the content was dropped during an earlier attempt to write the message.
+    pub fn is_released(&self) -> bool {
+        self.is_released
+    }
+
+    /// Stores the message with its deliveries, or counts it as a duplicate; a rejection of which it is made is deleted by the
+    /// caller. Without followers every path is one statement
+    /// that changes the database, so that a failure undoes this message alone; with them it needs a savepoint.
+    pub fn keep(
+        &mut self,
+        connection: &Connection,
+        keys: &mut KeyIndex,
+        now: &str,
+    ) -> rusqlite::Result<InsertOutcome> {
+        let Some(rejection) = self.rejection else { return self.keep_message(connection, keys, now) };
+        // Somebody else may have released it, or the clean-up may have been faster.
+        if !quarantine::write::exists(connection, rejection)? {
+            return Ok(InsertOutcome::RejectionGone);
+        }
+        self.keep_message(connection, keys, now)
+    }
+
+    fn keep_message(
+        &mut self,
+        connection: &Connection,
+        keys: &mut KeyIndex,
+        now: &str,
+    ) -> rusqlite::Result<InsertOutcome> {
+        let digest = BodyDigest::of(&self.message.body_sha256);
+        let known = match self.key {
+            Some(key) if !self.is_taken_as_new => keys.find(connection, key, digest)?,
+            Some(_) | None => KeyMatch::Nothing,
+        };
+        let conflict_of = match known {
+            KeyMatch::Same(of) if self.is_within_window(connection, of)? => {
+                self.count_duplicate(connection, of)?;
+                return Ok(InsertOutcome::Stored(Receipt::Duplicate { of }));
+            }
+            KeyMatch::Other(of) if matches!(self.message.identity, Identity::IdempotencyKey(_)) => {
+                return Ok(InsertOutcome::KeyReused { of });
+            }
+            KeyMatch::Other(of) if self.is_other_form_of(connection, of)? => {
+                self.count_duplicate(connection, of)?;
+                return Ok(InsertOutcome::Stored(Receipt::Duplicate { of }));
+            }
+            KeyMatch::Other(of) => Some(of),
+            KeyMatch::Same(_) | KeyMatch::Nothing => None,
+        };
+        if let Some(most) = self.message.asking.as_ref().and_then(|asking| asking.max_awaiting)
+            && confirmation::awaiting(connection, &self.message.source)? >= i64::from(most)
+        {
+            return Ok(InsertOutcome::TooManyAwaiting);
+        }
+        let id = self.insert(connection, conflict_of, now)?;
+        self.insert_followers(connection, id, conflict_of, now)?;
+        if let Some(key) = self.key {
+            keys.stage(key, id, digest);
+        }
+        Ok(InsertOutcome::Stored(conflict_of.map_or(Receipt::New { id }, |of| Receipt::Conflict { id, of })))
+    }
+
+    /// A conflict is not delivered by itself.
+    fn insert_followers(
+        &self,
+        connection: &Connection,
+        id: i64,
+        conflict_of: Option<i64>,
+        now: &str,
+    ) -> rusqlite::Result<()> {
+        if let Some(request) = &self.sealed_request {
+            confirmation::insert(connection, id, &self.message.source, request, &self.received_at)?;
+        }
+        if conflict_of.is_none() {
+            for target in &self.targets {
+                delivery::insert::insert(connection, id, *target, None, now)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn is_within_window(&self, connection: &Connection, of: i64) -> rusqlite::Result<bool> {
+        let Identity::Content { window } = self.message.identity else { return Ok(true) };
+        let since = timestamp::to_text(self.message.received_at - window);
+        connection
+            .prepare_cached("SELECT EXISTS (SELECT 1 FROM messages WHERE id = ?1 AND received_at >= ?2)")?
+            .query_row(params![of, since], |row| row.get(0))
+    }
+
+    /// Whether a stored message with the same id is the same event in its other form.
+    fn is_other_form_of(&self, connection: &Connection, of: i64) -> rusqlite::Result<bool> {
+        let Identity::EventId { mark, .. } = self.message.identity else { return Ok(false) };
+        let stored: Option<String> = connection
+            .prepare_cached("SELECT headers FROM messages WHERE id = ?1")?
+            .query_row([of], |row| row.get(0))
+            .optional()?;
+        let has_mark = |headers: &str| {
+            let headers: HashMap<String, IgnoredAny> = serde_json::from_str(headers).ok()?;
+            Some(headers.contains_key(mark))
+        };
+        let stored = stored.as_deref().and_then(has_mark);
+        Ok(stored.is_some() && stored != has_mark(&self.message.headers))
+    }
+
+    /// SQLite reads and rewrites the whole row of the first message, also in two copies.
+    fn count_duplicate(&mut self, connection: &Connection, of: i64) -> rusqlite::Result<usize> {
+        if self.is_large() {
+            self.release();
+        }
+        connection
+            .prepare_cached(
+                "UPDATE messages SET duplicates = duplicates + 1, last_duplicate_at = ?2 WHERE id = ?1",
+            )?
+            .execute(params![of, self.received_at])
+    }
+
+    fn insert(
+        &mut self,
+        connection: &Connection,
+        conflict_of: Option<i64>,
+        now: &str,
+    ) -> rusqlite::Result<i64> {
+        let mut statement = connection.prepare_cached(
+            "INSERT INTO messages (received_at, source, event, delivery_id, method, query, remote_ip, body_sha256,
+               not_json, body_unsigned, conflict_of, headers, payload, body, owner, unverified, confirmation,
+               released_at, unreadable)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19)",
+        )?;
+        self.bind(&mut statement, conflict_of, now)?;
+        if self.is_large() {
+            self.release();
+        }
+        statement.raw_execute()?;
+        Ok(connection.last_insert_rowid())
+    }
+
+    fn release(&mut self) {
+        self.is_released = true;
+        self.message.content = MessageContent::Json(Bytes::new());
+    }
+
+    fn bind(
+        &self,
+        statement: &mut Statement<'_>,
+        conflict_of: Option<i64>,
+        now: &str,
+    ) -> rusqlite::Result<()> {
+        let message = &self.message;
+        let delivery_id = match &message.identity {
+            Identity::DeliveryId(id) | Identity::EventId { id, .. } | Identity::IdempotencyKey(id) => {
+                Some(id.as_str())
+            }
+            Identity::Content { .. } | Identity::None => None,
+        };
+        let (payload, body) = match &message.content {
+            MessageContent::Json(payload) => (Some(Utf8Text(payload)), None),
+            MessageContent::Decoded { body, payload } => {
+                (Some(Utf8Text(payload.as_bytes())), Some(&body[..]))
+            }
+            MessageContent::Unreadable { body, .. } => (None, Some(&body[..])),
+        };
+        let parameters: &[&dyn ToSql] = params![
+            self.received_at,
+            &*message.source,
+            message.event,
+            delivery_id,
+            message.method,
+            message.query,
+            self.remote_ip,
+            &message.body_sha256[..],
+            matches!(&message.content, MessageContent::Unreadable { body, .. } if !body.is_empty()),
+            message.body_unsigned,
+            conflict_of,
+            message.headers,
+            payload,
+            body,
+            message.owner,
+            message.unverified,
+            self.is_asked_about().then_some("awaiting"),
+            self.rejection.map(|_| now),
+            message.content.unreadable(),
+        ];
+        parameters.iter().enumerate().try_for_each(|(at, value)| statement.raw_bind_parameter(at + 1, value))
+    }
+}
+
+/// Bytes that are known to be UTF-8, bound as text without being checked again.
+struct Utf8Text<'a>(&'a [u8]);
+
+impl ToSql for Utf8Text<'_> {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(ToSqlOutput::Borrowed(ValueRef::Text(self.0)))
+    }
+}

@@ -1,0 +1,65 @@
+//! A verified message on its way to the disk: what the writer is given.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use time::OffsetDateTime;
+
+use crate::store::message::content::MessageContent;
+
+/// What makes two messages the same.
+#[derive(Clone, Debug)]
+pub enum Identity {
+    /// The provider's own id.
+    DeliveryId(String),
+    /// The id of an event that may come in two forms, of which one alone has the header `mark`. In the other form it is the
+    /// same message, whatever its body.
+    EventId { id: String, mark: &'static str },
+    /// No id, but the source asks to drop repeats of method, query and body within the window.
+    Content { window: Duration },
+    /// Chosen by the user's own app: the same one with another body is refused.
+    IdempotencyKey(String),
+    /// Nothing is dropped.
+    None,
+}
+
+/// What is asked before the message is believed.
+#[derive(Clone, PartialEq, Eq)]
+pub struct ConfirmationRequest {
+    /// For the one who asks; sealed before it is stored.
+    pub request: String,
+    /// The source has no more than so many awaiting messages: one more is not taken. `None`: no limit.
+    pub max_awaiting: Option<u32>,
+}
+
+impl std::fmt::Debug for ConfirmationRequest {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("[redacted]")
+    }
+}
+
+/// A verified message on its way to the disk.
+#[derive(Clone, Debug)]
+pub struct NewMessage {
+    pub received_at: OffsetDateTime,
+    pub source: Arc<str>,
+    /// `<source>.<type>`
+    pub event: String,
+    /// Of an emitted event.
+    pub owner: Option<String>,
+    pub identity: Identity,
+    pub method: String,
+    pub query: Option<String>,
+    pub remote_ip: IpAddr,
+    /// JSON object: lower-case name to value, or to an array of values where the field is repeated.
+    pub headers: String,
+    pub content: MessageContent,
+    pub body_sha256: [u8; 32],
+    /// What proved the sender does not cover the body.
+    pub body_unsigned: bool,
+    /// Released from quarantine by force.
+    pub unverified: bool,
+    /// Nothing is delivered before the provider's API has confirmed it.
+    pub asking: Option<ConfirmationRequest>,
+}

@@ -1,0 +1,233 @@
+//! Messages as they are read again: whole for those who deliver them, without the body for lists.
+
+use bytes::Bytes;
+use ring::digest::{SHA256, digest};
+use rusqlite::types::Type;
+use rusqlite::{Connection, OptionalExtension as _, Row};
+
+use crate::json;
+use crate::store::delivery::dead::DeadLetterCount;
+use crate::store::message::content::UnreadableReason;
+use crate::store::message::filter::{Direction, MessageFilter};
+use crate::store::message::search::Search;
+
+/// One row of `messages` without what is long.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MessageRow {
+    pub id: i64,
+    pub received_at: String,
+    pub source: String,
+    pub event: String,
+    pub owner: Option<String>,
+    pub delivery_id: Option<String>,
+    pub method: String,
+    pub query: Option<String>,
+    pub remote_ip: String,
+    pub body_sha256: Vec<u8>,
+    pub not_json: bool,
+    /// Why the body could not be read; `None` if it was.
+    pub unreadable: Option<UnreadableReason>,
+    pub body_unsigned: bool,
+    pub unverified: bool,
+    /// From quarantine; `None` for those that never were in it.
+    pub released_at: Option<String>,
+    pub conflict_of: Option<i64>,
+    pub duplicates: i64,
+    pub last_duplicate_at: Option<String>,
+    /// awaiting, confirmed, refused; `None`: nobody was asked.
+    pub confirmation: Option<String>,
+    /// JSON object: name to value, or to an array of values.
+    pub headers: String,
+    pub body_bytes: i64,
+}
+
+/// A message with its body.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredMessage {
+    pub head: MessageRow,
+    /// Exactly as received.
+    pub body: Bytes,
+    /// The JSON decoded from the body; `None` also if the body itself is the JSON.
+    pub decoded: Option<String>,
+}
+
+impl StoredMessage {
+    /// The payload as JSON text; `None` where it is not JSON.
+    pub fn payload(&self) -> Option<&[u8]> {
+        match &self.decoded {
+            Some(decoded) => Some(decoded.as_bytes()),
+            None if self.head.unreadable.is_some() => None,
+            None => Some(&self.body),
+        }
+    }
+
+    /// The query without the field whose JSON is stored as the body; `None` where there is no such field.
+    pub fn query_without_content(&self) -> Option<String> {
+        query_without_content(&self.head.method, self.head.query.as_deref()?, &self.body)
+    }
+
+    /// The payload as bytes; a copy only if it differs from the body.
+    pub fn payload_bytes(&self) -> Option<Bytes> {
+        match &self.decoded {
+            Some(decoded) => Some(Bytes::copy_from_slice(decoded.as_bytes())),
+            None => self.payload().map(|_| self.body.clone()),
+        }
+    }
+
+    pub fn is_emitted(&self) -> bool {
+        self.head.source == crate::store::target::subscription::EMITTED
+    }
+}
+
+/// The query of a GET without the field whose JSON is stored as the body; `None` where no field has the body as its value.
+pub fn query_without_content(method: &str, query: &str, body: &[u8]) -> Option<String> {
+    let body = json::without_mark(body);
+    let is_json = matches!(body.trim_ascii_start().first(), Some(b'{' | b'['));
+    if method != "GET" || !is_json {
+        return None;
+    }
+    let is_body = |field: &&str| {
+        form_urlencoded::parse(field.as_bytes())
+            .any(|(_, value)| json::without_mark(value.as_bytes()) == body)
+    };
+    let (taken, others): (Vec<&str>, Vec<&str>) = query.split('&').partition(is_body);
+    (!taken.is_empty()).then(|| others.join("&"))
+}
+
+const HEAD: &str =
+    "id, received_at, source, event, owner, delivery_id, method, query, remote_ip, body_sha256, not_json,
+  body_unsigned, unverified, conflict_of, duplicates, last_duplicate_at, confirmation, headers,
+  octet_length(coalesce(body, payload)) AS body_bytes, released_at,
+  CASE WHEN payload IS NULL THEN coalesce(unreadable, iif(not_json, 'older_version', 'empty')) END AS unreadable";
+
+/// `HEAD` begins at the column `first`.
+fn read_head(row: &Row<'_>, first: usize) -> rusqlite::Result<MessageRow> {
+    Ok(MessageRow {
+        id: row.get(first)?,
+        received_at: row.get(first + 1)?,
+        source: row.get(first + 2)?,
+        event: row.get(first + 3)?,
+        owner: row.get(first + 4)?,
+        delivery_id: row.get(first + 5)?,
+        method: row.get(first + 6)?,
+        query: row.get(first + 7)?,
+        remote_ip: row.get(first + 8)?,
+        body_sha256: row.get(first + 9)?,
+        not_json: row.get(first + 10)?,
+        body_unsigned: row.get(first + 11)?,
+        unverified: row.get(first + 12)?,
+        conflict_of: row.get(first + 13)?,
+        duplicates: row.get(first + 14)?,
+        last_duplicate_at: row.get(first + 15)?,
+        confirmation: row.get(first + 16)?,
+        headers: row.get(first + 17)?,
+        body_bytes: row.get::<_, Option<i64>>(first + 18)?.unwrap_or(0),
+        released_at: row.get(first + 19)?,
+        unreadable: row.get(first + 20)?,
+    })
+}
+
+/// Of the query in `one`, for its errors.
+const BODY_COLUMN: usize = 21;
+
+/// One message with its body. An error that `damage::is_damage` recognises where it cannot be read as it was stored.
+pub fn one(connection: &Connection, id: i64) -> rusqlite::Result<Option<StoredMessage>> {
+    let sql = format!("SELECT {HEAD}, body, payload FROM messages WHERE id = ?1");
+    connection
+        .prepare_cached(&sql)?
+        .query_row([id], |row| {
+            let head = read_head(row, 0)?;
+            let body: Option<Vec<u8>> = row.get(BODY_COLUMN)?;
+            let payload: Option<String> = row.get(BODY_COLUMN + 1)?;
+            let message = match (body, payload) {
+                (Some(body), decoded) => StoredMessage { head, body: body.into(), decoded },
+                (None, payload) => StoredMessage {
+                    head,
+                    body: payload.unwrap_or_default().into_bytes().into(),
+                    decoded: None,
+                },
+            };
+            check_body(&message).map(|()| message)
+        })
+        .optional()
+}
+
+/// A flipped bit in a page that is otherwise sound is found by nothing else.
+fn check_body(message: &StoredMessage) -> rusqlite::Result<()> {
+    if digest(&SHA256, &message.body).as_ref() == message.head.body_sha256 {
+        return Ok(());
+    }
+    let problem = format!("the body of message {} does not have its SHA-256", message.head.id);
+    Err(rusqlite::Error::FromSqlConversionFailure(BODY_COLUMN, Type::Blob, problem.into()))
+}
+
+/// Whether the message is still there.
+pub fn exists(connection: &Connection, id: i64) -> rusqlite::Result<bool> {
+    connection
+        .prepare_cached("SELECT EXISTS (SELECT 1 FROM messages WHERE id = ?1)")?
+        .query_row([id], |row| row.get(0))
+}
+
+/// What a replay would deliver.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ReplayEstimate {
+    pub messages: u64,
+    /// With the filter `dead`: the dead letters of each target, those of removed ones included.
+    pub dead_letters: Vec<DeadLetterCount>,
+}
+
+/// Some of the messages, and where the next page begins.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct MessagePage {
+    pub messages: Vec<MessageRow>,
+    /// `None` after the last page. A page may be short, or empty, and still not be the last: what is looked at is bounded.
+    pub next: Option<i64>,
+}
+
+/// `from`: only messages beyond this id in the direction.
+pub fn page(
+    connection: &Connection,
+    filter: &MessageFilter,
+    direction: Direction,
+    from: Option<i64>,
+    limit: usize,
+) -> rusqlite::Result<MessagePage> {
+    let (above, below) = match direction {
+        Direction::NewestFirst => (i64::MIN, from.unwrap_or(i64::MAX)),
+        Direction::OldestFirst => (from.unwrap_or(0), i64::MAX),
+    };
+    let search = Search { limit, ..Search::new(filter, direction, above, below) };
+    let (messages, next) = search.run(connection, HEAD, |row| read_head(row, 1))?;
+    Ok(MessagePage { messages, next })
+}
+
+/// 0 where there is none.
+pub fn newest_id(connection: &Connection) -> rusqlite::Result<i64> {
+    connection.query_row("SELECT coalesce(max(id), 0) FROM messages", [], |row| row.get(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::store::message::read::query_without_content;
+
+    #[test]
+    fn query_field_that_is_the_body_is_left_out() {
+        let without =
+            |method: &str, query: &str, body: &str| query_without_content(method, query, body.as_bytes());
+        let some = |rest: &str| Some(rest.to_owned());
+        assert_eq!(without("GET", "payload=%7B%7D", "{}"), some(""));
+        for body in ["{}", "\u{feff}{}"] {
+            assert_eq!(without("GET", "payload=%EF%BB%BF%7B%7D", body), some(""));
+        }
+        assert_eq!(without("GET", "a=1&payload=%7B%22b%22%3A+1%7D&c=%2F", r#"{"b": 1}"#), some("a=1&c=%2F"));
+        for (method, query, body) in [
+            ("GET", "payload=%7B%7D", ""),
+            ("GET", "payload=%7B%7D", r#"{"b": 1}"#),
+            ("GET", "a=1", "1"),
+            ("GET", "", "{}"),
+            ("POST", "payload=%7B%7D", "{}"),
+        ] {
+            assert_eq!(without(method, query, body), None, "{method} {query} {body}");
+        }
+    }
+}

@@ -1,0 +1,271 @@
+//! Searching messages: which rows a page looks at. A range of time is found by the index on time, however many messages lie
+//! outside it; the order of a list stays that of the ids.
+//!
+//! Times follow the ids only nearly: clocks are set back, and a released rejection keeps the time of its arrival. So no
+//! range of ids is derived from a time without asking the index.
+
+use rusqlite::{CachedStatement, Connection, OptionalExtension as _, Row, params};
+
+use crate::store::message::filter::{Direction, MessageFilter};
+use crate::store::{damage, message};
+
+/// A range of time with at most so many messages is read from the index as a whole.
+const MAX_LISTED: usize = if cfg!(test) { 60 } else { 20_000 };
+/// Sorts after every timestamp: the character that follows the digits.
+const END_OF_TIME: &str = ":";
+
+/// A bounded search in one direction.
+#[derive(Clone, Copy, Debug)]
+pub struct Search<'a> {
+    pub filter: &'a MessageFilter,
+    pub direction: Direction,
+    /// Only messages with an id between these two, both excluded.
+    pub above: i64,
+    pub below: i64,
+    /// Ends the search.
+    pub limit: usize,
+    /// Further conditions, or none: ` AND …`. May use `:target_owner`.
+    pub and: &'static str,
+    pub target_owner: Option<&'a str>,
+    /// With `filter.dead`: only what a replay may deliver to the targets where it died.
+    pub to_where_it_died: bool,
+}
+
+/// The rows that a search looks at, as inclusive ranges of ids in its direction.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct RowRanges {
+    ranges: Vec<(i64, i64)>,
+    /// The last id of an incomplete scope, behind which the next one begins.
+    next: Option<i64>,
+}
+
+/// What to do about a row that cannot be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum OnDamage {
+    Fail,
+    Skip,
+}
+
+impl<'a> Search<'a> {
+    /// Everything that the filter selects between the two ids.
+    pub fn new(filter: &'a MessageFilter, direction: Direction, above: i64, below: i64) -> Self {
+        Self {
+            filter,
+            direction,
+            above,
+            below,
+            limit: usize::MAX,
+            and: "",
+            target_owner: None,
+            to_where_it_died: false,
+        }
+    }
+
+    /// The messages that match, and where the next search begins; `None` after the last one.
+    ///
+    /// Where a page of the file is damaged, its rows are left out and noted.
+    pub fn run<T>(
+        &self,
+        connection: &Connection,
+        columns: &str,
+        read: impl Fn(&Row<'_>) -> rusqlite::Result<T> + Copy,
+    ) -> rusqlite::Result<(Vec<T>, Option<i64>)> {
+        let found = self.scope(connection).and_then(|scope| {
+            self.within(connection, &scope, columns, OnDamage::Fail, read).map(|found| (scope, found))
+        });
+        let (scope, (items, last)) = match found {
+            Err(error) if damage::is_damage(&error) => {
+                damage::note("messages", &error);
+                let scope = self.listed(connection)?;
+                let found = self.within(connection, &scope, columns, OnDamage::Skip, read)?;
+                (scope, found)
+            }
+            found => found?,
+        };
+        let next = if items.len() == self.limit { last } else { scope.next };
+        Ok((items, next))
+    }
+
+    fn scope(&self, connection: &Connection) -> rusqlite::Result<RowRanges> {
+        if !self.filter.ids.is_empty() {
+            return Ok(self.of_ids(self.filter.ids.clone()));
+        }
+        if self.filter.since.is_none() && self.filter.until.is_none() {
+            return self.walk(connection, self.edge());
+        }
+        let (since, until) = self.bounds_of_time();
+        let ids: Vec<i64> = connection
+            .prepare_cached(IDS_OF_TIME)?
+            .query_map(params![since, until, MAX_LISTED + 1], |row| row.get(0))?
+            .collect::<rusqlite::Result<_>>()?;
+        if ids.len() <= MAX_LISTED {
+            return Ok(self.of_ids(ids));
+        }
+        match self.first_of_time(connection)? {
+            Some(first) => self.walk(connection, first),
+            None => Ok(RowRanges::default()),
+        }
+    }
+
+    fn bounds_of_time(&self) -> (&str, &str) {
+        (
+            self.filter.since.as_deref().unwrap_or_default(),
+            self.filter.until.as_deref().unwrap_or(END_OF_TIME),
+        )
+    }
+
+    /// The id with which the search begins, if it begins with the nearest one.
+    fn edge(&self) -> i64 {
+        match self.direction {
+            Direction::NewestFirst => self.below.saturating_sub(1),
+            Direction::OldestFirst => self.above.saturating_add(1),
+        }
+    }
+
+    fn of_ids(&self, mut ids: Vec<i64>) -> RowRanges {
+        ids.retain(|id| (self.above < *id) && (*id < self.below));
+        ids.sort_unstable();
+        ids.dedup();
+        if self.direction == Direction::NewestFirst {
+            ids.reverse();
+        }
+        let is_cut = ids.len() > self.looked_at();
+        ids.truncate(self.looked_at());
+        let next = ids.last().copied().filter(|_| is_cut);
+        RowRanges { ranges: ids.into_iter().map(|id| (id, id)).collect(), next }
+    }
+
+    fn looked_at(&self) -> usize {
+        message::filter::looked_at_a_page(self.filter)
+    }
+
+    /// A page of ids from `first` on.
+    fn walk(&self, connection: &Connection, first: i64) -> rusqlite::Result<RowRanges> {
+        let (sql, until) = match self.direction {
+            Direction::NewestFirst => (WALK_DOWN, self.above),
+            Direction::OldestFirst => (WALK_UP, self.below),
+        };
+        let (last, count): (Option<i64>, usize) = connection
+            .prepare_cached(sql)?
+            .query_row(params![first, until, self.looked_at()], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        let Some(last) = last else { return Ok(RowRanges::default()) };
+        let next = (count == self.looked_at()).then_some(last);
+        Ok(RowRanges { ranges: vec![(first.min(last), first.max(last))], next })
+    }
+
+    /// The first message in the direction that is in the range of time. Reads the whole range in the index, unless the
+    /// nearest message is in it.
+    fn first_of_time(&self, connection: &Connection) -> rusqlite::Result<Option<i64>> {
+        let (since, until) = self.bounds_of_time();
+        let (nearest, first) = match self.direction {
+            Direction::NewestFirst => (NEAREST_DOWN, LAST_OF_TIME),
+            Direction::OldestFirst => (NEAREST_UP, FIRST_OF_TIME),
+        };
+        let nearest: Option<(i64, String)> = connection
+            .prepare_cached(nearest)?
+            .query_row(params![self.above, self.below], |row| Ok((row.get(0)?, row.get(1)?)))
+            .optional()?;
+        match nearest {
+            None => Ok(None),
+            Some((id, at)) if (since..until).contains(&at.as_str()) => Ok(Some(id)),
+            Some(_) => connection
+                .prepare_cached(first)?
+                .query_row(params![since, until, self.above, self.below], |row| row.get(0)),
+        }
+    }
+
+    /// All ids of the range of time one by one, from the index alone: no page of the table is read.
+    fn listed(&self, connection: &Connection) -> rusqlite::Result<RowRanges> {
+        let (since, until) = self.bounds_of_time();
+        let sql = match self.direction {
+            Direction::NewestFirst => LISTED_DOWN,
+            Direction::OldestFirst => LISTED_UP,
+        };
+        let ids: Vec<i64> = connection
+            .prepare_cached(sql)?
+            .query_map(params![since, until, self.above, self.below, self.looked_at() + 1], |row| row.get(0))?
+            .collect::<rusqlite::Result<_>>()?;
+        Ok(self.of_ids(ids))
+    }
+
+    /// What matches within the scope, up to the limit, and the id of the last one.
+    fn within<T>(
+        &self,
+        connection: &Connection,
+        scope: &RowRanges,
+        columns: &str,
+        on_damage: OnDamage,
+        read: impl Fn(&Row<'_>) -> rusqlite::Result<T>,
+    ) -> rusqlite::Result<(Vec<T>, Option<i64>)> {
+        let order = match self.direction {
+            Direction::NewestFirst => "DESC",
+            Direction::OldestFirst => "ASC",
+        };
+        let sql = format!(
+            "SELECT id, {columns} FROM messages WHERE id BETWEEN :first AND :last AND {}{} ORDER BY messages.id {order}",
+            message::filter::MATCHES,
+            self.and
+        );
+        let mut statement = connection.prepare_cached(&sql)?;
+        message::filter::bind(&mut statement, self.filter)?;
+        bind_if_used(&mut statement, ":target_owner", self.target_owner)?;
+        bind_if_used(&mut statement, ":to_where_it_died", self.to_where_it_died)?;
+        let mut items = Vec::new();
+        let mut last_found = None;
+        for (first, last) in &scope.ranges {
+            bind_if_used(&mut statement, ":first", first)?;
+            bind_if_used(&mut statement, ":last", last)?;
+            let mut rows = statement.raw_query();
+            let mut next = || -> rusqlite::Result<Option<(i64, T)>> {
+                rows.next()?.map(|row| Ok((row.get(0)?, read(row)?))).transpose()
+            };
+            while items.len() < self.limit {
+                match next() {
+                    Ok(Some((id, item))) => {
+                        items.push(item);
+                        last_found = Some(id);
+                    }
+                    Ok(None) => break,
+                    Err(error) if on_damage == OnDamage::Skip && damage::is_damage(&error) => break,
+                    Err(error) => return Err(error),
+                }
+            }
+            if items.len() == self.limit {
+                break;
+            }
+        }
+        Ok((items, last_found))
+    }
+}
+
+fn bind_if_used(
+    statement: &mut CachedStatement<'_>,
+    name: &str,
+    value: impl rusqlite::ToSql,
+) -> rusqlite::Result<()> {
+    match statement.parameter_index(name)? {
+        Some(index) => statement.raw_bind_parameter(index, value),
+        None => Ok(()),
+    }
+}
+
+const IDS_OF_TIME: &str = "SELECT id FROM messages WHERE received_at >= ?1 AND received_at < ?2 LIMIT ?3";
+/// Without the names of the index and the unary plus, SQLite walks the table by id instead.
+const LAST_OF_TIME: &str = "SELECT max(+id) FROM messages INDEXED BY messages_received_at
+  WHERE received_at >= ?1 AND received_at < ?2 AND +id > ?3 AND +id < ?4";
+const FIRST_OF_TIME: &str = "SELECT min(+id) FROM messages INDEXED BY messages_received_at
+  WHERE received_at >= ?1 AND received_at < ?2 AND +id > ?3 AND +id < ?4";
+const LISTED_DOWN: &str = "SELECT id FROM messages INDEXED BY messages_received_at
+  WHERE received_at >= ?1 AND received_at < ?2 AND +id > ?3 AND +id < ?4 ORDER BY +id DESC LIMIT ?5";
+const LISTED_UP: &str = "SELECT id FROM messages INDEXED BY messages_received_at
+  WHERE received_at >= ?1 AND received_at < ?2 AND +id > ?3 AND +id < ?4 ORDER BY +id LIMIT ?5";
+const NEAREST_DOWN: &str =
+    "SELECT id, received_at FROM messages WHERE id > ?1 AND id < ?2 ORDER BY id DESC LIMIT 1";
+const NEAREST_UP: &str = "SELECT id, received_at FROM messages WHERE id > ?1 AND id < ?2 ORDER BY id LIMIT 1";
+const WALK_DOWN: &str = "SELECT min(id), count(*) FROM
+  (SELECT id FROM messages WHERE id <= ?1 AND id > ?2 ORDER BY id DESC LIMIT ?3)";
+const WALK_UP: &str = "SELECT max(id), count(*) FROM
+  (SELECT id FROM messages WHERE id >= ?1 AND id < ?2 ORDER BY id LIMIT ?3)";
+
+#[cfg(test)]
+mod tests;

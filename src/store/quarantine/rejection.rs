@@ -1,0 +1,75 @@
+//! A rejected request on its way into the quarantine.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use time::OffsetDateTime;
+
+use crate::store::quarantine::network::ClientNetwork;
+
+pub const DEFAULT_MAX_BYTES: u64 = 256 << 20;
+/// What columns and indices take beside the content.
+const ROW_OVERHEAD_BYTES: u64 = 512;
+/// A smaller row counts as this much, or as `limit / MAX_ROWS`, so that the number of rows is bounded as well.
+const MIN_ROW_BYTES: u64 = 2 << 10;
+const MAX_ROWS: u64 = 131_072;
+
+/// Sealed values open under the same name only.
+pub const SEALED_AS: &str = "rejection";
+
+/// Whether a rejected request may be genuine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum RejectionKind {
+    /// Carries what the scheme demands: a well-formed signature and a fresh time, or a token.
+    Candidate,
+    Noise,
+}
+
+/// A request that failed authentication.
+#[derive(Clone, Debug)]
+pub struct NewRejection {
+    pub received_at: OffsetDateTime,
+    pub source: Arc<str>,
+    /// The name of the cause: `signature_mismatch` …
+    pub cause: &'static str,
+    pub kind: RejectionKind,
+    pub remote_ip: IpAddr,
+    pub method: String,
+    pub query: Option<String>,
+    /// JSON object, credentials redacted.
+    pub headers: String,
+    /// `None` if it was rejected before its body was read.
+    pub body: Option<Bytes>,
+    /// The values that were redacted, as JSON; sealed before they are stored.
+    pub credentials: Option<String>,
+}
+
+impl NewRejection {
+    pub fn content_bytes(&self) -> usize {
+        let texts = self.headers.len() + self.query.as_ref().map_or(0, String::len);
+        texts + self.body.as_ref().map_or(0, Bytes::len) + self.credentials.as_ref().map_or(0, String::len)
+    }
+
+    pub fn network(&self) -> ClientNetwork {
+        ClientNetwork::of(self.remote_ip)
+    }
+
+    /// Its share of a quarantine of `max_bytes`.
+    pub fn share(&self, max_bytes: u64) -> u64 {
+        let bytes = self.content_bytes() as u64 + ROW_OVERHEAD_BYTES;
+        match self.kind {
+            RejectionKind::Candidate => bytes.max(MIN_ROW_BYTES).max(max_bytes / MAX_ROWS),
+            RejectionKind::Noise => bytes,
+        }
+    }
+}
+
+/// What became of a rejection that was to be written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Placement {
+    Written,
+    Dropped,
+    /// More rows must go first than one transaction deletes.
+    Postponed,
+}

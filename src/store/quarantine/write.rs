@@ -1,0 +1,268 @@
+//! The writer of the quarantine: it makes room for a rejection and writes it, between two batches of messages.
+
+use std::time::Instant;
+
+use rusqlite::{Connection, params};
+use time::{Duration, OffsetDateTime};
+
+use crate::store::quarantine::books::Books;
+use crate::store::quarantine::drops::{Drops, RejectionDropReport, SpaceLimit};
+use crate::store::quarantine::intake::Intake;
+use crate::store::quarantine::rejection::{NewRejection, Placement, RejectionKind, SEALED_AS};
+use crate::store::seal::sealer::Sealer;
+use crate::store::timestamp;
+
+/// Noise is kept for a day, so that what is shown is from today.
+pub const NOISE_RETENTION: Duration = Duration::hours(24);
+const ROWS_PER_TRANSACTION: usize = 64;
+const BYTES_PER_TRANSACTION: usize = 256 << 10;
+/// Rows deleted to make room within one transaction; what then still does not fit waits for the next one.
+const EVICTIONS_PER_TRANSACTION: usize = 256;
+/// Rows and bytes that one step of the clean-up deletes.
+const ROWS_PER_STEP: usize = 64;
+const BYTES_PER_STEP: u64 = 4 << 20;
+/// Rows that a step has deleted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Deleted {
+    pub rows: usize,
+    pub bytes: u64,
+}
+
+/// The writer's side.
+#[derive(Debug, Default)]
+pub struct Quarantine {
+    /// `None`: to be read from the table when it is needed.
+    books: Option<Books>,
+    /// Rows and counts of the open transaction, to be given back if it is lost.
+    rows_in_transaction: Vec<NewRejection>,
+    drops_in_transaction: Drops,
+    /// A transaction was lost because of one of its rows.
+    writes_one_row: bool,
+    report: RejectionDropReport,
+}
+
+impl Quarantine {
+    pub fn load(connection: &Connection, intake: &Intake) -> rusqlite::Result<Self> {
+        let books = Books::load(connection)?;
+        intake.set_held(books.rows(), books.bytes());
+        Ok(Self { books: Some(books), ..Self::default() })
+    }
+
+    /// Writes some of those in the intake, within the writer's transaction. `max_bytes`: what all rows may take together.
+    pub fn write(
+        &mut self,
+        connection: &Connection,
+        intake: &Intake,
+        sealer: &Sealer,
+        max_bytes: u64,
+    ) -> rusqlite::Result<()> {
+        let most = if self.writes_one_row { 1 } else { ROWS_PER_TRANSACTION };
+        let mut bytes = 0;
+        let mut evictions = EVICTIONS_PER_TRANSACTION;
+        while self.rows_in_transaction.len() < most && bytes < BYTES_PER_TRANSACTION {
+            let Some(rejection) = intake.take() else { break };
+            let place = |books: &mut Books| {
+                books.learn_senders(intake);
+                let share = rejection.share(max_bytes);
+                let placement =
+                    books.make_room(connection, intake, &rejection, share, max_bytes, &mut evictions)?;
+                if placement == Placement::Written {
+                    let id = insert(connection, sealer, &rejection, share)?;
+                    books.inserted(id, &rejection, share);
+                }
+                Ok(placement)
+            };
+            match self.books(connection).and_then(place) {
+                Ok(Placement::Written) => {
+                    bytes += rejection.content_bytes();
+                    self.rows_in_transaction.push(rejection);
+                }
+                Ok(Placement::Dropped) => intake.count_dropped(&rejection),
+                Ok(Placement::Postponed) => {
+                    intake.put_back([rejection].into_iter());
+                    break;
+                }
+                Err(error) => {
+                    self.rows_in_transaction.push(rejection);
+                    return Err(error);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes what was only counted.
+    pub fn write_counts(
+        &mut self,
+        connection: &Connection,
+        intake: &Intake,
+        now: OffsetDateTime,
+    ) -> rusqlite::Result<()> {
+        self.drops_in_transaction = intake.take_drops();
+        self.drops_in_transaction.write(connection, &timestamp::to_text(now))
+    }
+
+    /// What a report of drops is to name.
+    pub fn set_limit(&mut self, limit: SpaceLimit) {
+        self.report.limit = limit;
+    }
+
+    /// After a commit of what `write` and `write_counts` have done.
+    pub fn committed(&mut self, intake: &Intake) {
+        self.rows_in_transaction.clear();
+        self.writes_one_row = false;
+        self.report.add(std::mem::take(&mut self.drops_in_transaction));
+        self.report.write(Instant::now());
+        self.publish(intake);
+        intake.space.notify_waiters();
+    }
+
+    /// Logs what was dropped and not yet reported, before the end.
+    pub fn finish_report(&mut self) {
+        self.report.finish(Instant::now());
+    }
+
+    /// Nothing of it is in the table. `is_lost`: because of what was written, not of the disk or a lock.
+    pub fn rolled_back(&mut self, intake: &Intake, is_lost: bool) {
+        self.books = None;
+        let rows = std::mem::take(&mut self.rows_in_transaction);
+        if is_lost && rows.len() == 1 {
+            rows.iter().for_each(|row| intake.count_dropped(row));
+        } else {
+            intake.put_back(rows.into_iter());
+        }
+        self.writes_one_row = is_lost;
+        intake.put_back_drops(std::mem::take(&mut self.drops_in_transaction));
+    }
+
+    /// Something in the table may be undone.
+    pub fn invalidate(&mut self) {
+        self.books = None;
+    }
+
+    pub fn publish(&self, intake: &Intake) {
+        if let Some(books) = &self.books {
+            intake.set_held(books.rows(), books.bytes());
+        }
+    }
+
+    /// What all rows take.
+    pub fn bytes(&mut self, connection: &Connection) -> rusqlite::Result<u64> {
+        Ok(self.books(connection)?.bytes())
+    }
+
+    /// Deletes one that has become a message.
+    pub fn remove(&mut self, connection: &Connection, id: i64) -> rusqlite::Result<()> {
+        self.books(connection)?.delete(connection, id).map(drop)
+    }
+
+    /// One step of deleting what is too old; how many rows went.
+    pub fn expire(
+        &mut self,
+        connection: &Connection,
+        intake: &Intake,
+        now: OffsetDateTime,
+        retention: Duration,
+    ) -> rusqlite::Result<usize> {
+        let before = |age: Duration| timestamp::to_text(now - age);
+        let noise_before = before(retention.min(NOISE_RETENTION));
+        let books = self.books(connection)?;
+        let mut ids = old(
+            connection,
+            "SELECT id, bytes FROM rejections WHERE received_at < ?1 ORDER BY received_at LIMIT ?2",
+            &before(retention),
+        )?;
+        if ids.is_empty() {
+            ids = old(
+                connection,
+                "SELECT id, bytes FROM rejections WHERE candidate = 0 AND received_at < ?1 ORDER BY received_at LIMIT ?2",
+                &noise_before,
+            )?;
+        }
+        for id in &ids {
+            books.delete(connection, *id)?;
+        }
+        connection
+            .prepare_cached("DELETE FROM rejection_counts WHERE last_at < ?1")?
+            .execute([before(retention)])?;
+        self.publish(intake);
+        Ok(ids.len())
+    }
+
+    /// One step of giving up rows for lack of space, noise first, until `bytes` are free.
+    pub fn shrink(
+        &mut self,
+        connection: &Connection,
+        intake: &Intake,
+        bytes: u64,
+    ) -> rusqlite::Result<Deleted> {
+        let books = self.books(connection)?;
+        books.learn_senders(intake);
+        let mut deleted = Deleted::default();
+        while deleted.bytes < bytes.min(BYTES_PER_STEP) && deleted.rows < ROWS_PER_STEP {
+            let Some(evicted) = books.evict(connection, intake)? else { break };
+            deleted.rows += 1;
+            deleted.bytes += evicted;
+        }
+        self.publish(intake);
+        Ok(deleted)
+    }
+
+    fn books(&mut self, connection: &Connection) -> rusqlite::Result<&mut Books> {
+        let books = match self.books.take() {
+            Some(books) => books,
+            None => Books::load(connection)?,
+        };
+        Ok(self.books.insert(books))
+    }
+}
+
+pub fn exists(connection: &Connection, id: i64) -> rusqlite::Result<bool> {
+    connection
+        .prepare_cached("SELECT EXISTS (SELECT 1 FROM rejections WHERE id = ?1)")?
+        .query_row([id], |row| row.get(0))
+}
+
+/// One step's worth of ids.
+fn old(connection: &Connection, sql: &str, before: &str) -> rusqlite::Result<Vec<i64>> {
+    let mut statement = connection.prepare_cached(sql)?;
+    let mut rows = statement.query(params![before, ROWS_PER_STEP])?;
+    let (mut ids, mut bytes) = (Vec::new(), 0);
+    while bytes < BYTES_PER_STEP
+        && let Some(row) = rows.next()?
+    {
+        ids.push(row.get(0)?);
+        bytes += row.get::<_, u64>(1)?;
+    }
+    Ok(ids)
+}
+
+fn insert(
+    connection: &Connection,
+    sealer: &Sealer,
+    rejection: &NewRejection,
+    share: u64,
+) -> rusqlite::Result<i64> {
+    let sealed =
+        rejection.credentials.as_ref().map(|plain| sealer.seal(SEALED_AS, plain.as_bytes()).into_bytes());
+    connection
+        .prepare_cached(
+            "INSERT INTO rejections (received_at, source, cause, candidate, remote_ip, network, bytes, method, query,
+               headers, body, sealed_credentials)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
+        )?
+        .insert(params![
+            timestamp::to_text(rejection.received_at),
+            &*rejection.source,
+            rejection.cause,
+            rejection.kind == RejectionKind::Candidate,
+            rejection.remote_ip.to_string(),
+            rejection.network().to_string(),
+            share,
+            rejection.method,
+            rejection.query,
+            rejection.headers,
+            rejection.body.as_deref(),
+            sealed,
+        ])
+}

@@ -1,0 +1,57 @@
+//! What a replay would deliver, counted in steps that are short for a reader.
+
+use std::collections::BTreeMap;
+
+use rusqlite::Connection;
+
+use crate::store::delivery::dead::{self, DeadLetterCount};
+use crate::store::message::filter::{Direction, MessageFilter};
+use crate::store::message::search::Search;
+
+/// Which messages a replay delivers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReplayScope {
+    pub filter: MessageFilter,
+    /// Only messages of this owner, if the replay's target has one.
+    pub target_owner: Option<String>,
+    /// To the targets where the messages died, see [`MessageFilter::leads_to_where_it_died`].
+    pub to_where_it_died: bool,
+    /// The newest message among them.
+    pub through: i64,
+}
+
+/// What one step has counted.
+#[derive(Clone, Debug, Default)]
+pub struct CountStep {
+    pub messages: u64,
+    /// By target.
+    pub dead_letters: BTreeMap<i64, DeadLetterCount>,
+    /// Where the next step begins; `None` after the last one.
+    pub next: Option<i64>,
+}
+
+const MAY_BE_REPLAYED: &str = " AND (confirmation IS NULL OR confirmation = 'confirmed')
+  AND (:target_owner IS NULL OR owner = :target_owner)";
+
+/// Counts the messages after `from` that the filter selects and that are not awaiting confirmation; where the target has an
+/// owner, only that owner's. Looks at no more rows than a page does.
+pub fn count_step(connection: &Connection, scope: &ReplayScope, from: i64) -> rusqlite::Result<CountStep> {
+    let ReplayScope { filter, target_owner, to_where_it_died, through } = scope;
+    let selected = Search {
+        and: MAY_BE_REPLAYED,
+        target_owner: target_owner.as_deref(),
+        ..Search::new(filter, Direction::OldestFirst, from, through.saturating_add(1))
+    };
+    let replayed = Search { to_where_it_died: *to_where_it_died, ..selected };
+    let (found, next) = replayed.run(connection, "id", |_| Ok(()))?;
+    let mut step = CountStep {
+        messages: found.len() as u64,
+        next: next.filter(|next| next < through),
+        ..CountStep::default()
+    };
+    if filter.dead {
+        let (ids, _) = selected.run(connection, "id", |row| row.get(1))?;
+        step.dead_letters = dead::letters_of(connection, ids, filter.dead_at)?;
+    }
+    Ok(step)
+}

@@ -1,0 +1,147 @@
+//! Replays: old messages on their way again, in steps that survive a restart.
+
+pub mod count;
+pub mod expire;
+
+use rusqlite::{Connection, OptionalExtension as _, Row, params};
+
+use crate::store::delivery::{self, dead};
+use crate::store::message::filter::MessageFilter;
+use crate::store::text_enum::words;
+
+words!(
+    /// Whether a replay goes on.
+    ReplayState { Running = "running", Done = "done", Cancelled = "cancelled" }
+);
+
+/// A replay to be begun.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewReplay {
+    pub filter: MessageFilter,
+    /// `None`: to whom the messages would go today.
+    pub target: Option<i64>,
+    /// Messages per second.
+    pub rate: u32,
+    /// The newest message that is among them; `None`: the newest that there is.
+    pub through: Option<i64>,
+}
+
+/// One row of `replays`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredReplay {
+    pub id: i64,
+    pub created_at: String,
+    pub filter: MessageFilter,
+    pub target: Option<i64>,
+    pub rate: u32,
+    pub state: ReplayState,
+    pub position: i64,
+    pub through: i64,
+    pub messages: i64,
+    pub deliveries: i64,
+    pub updated_at: String,
+}
+
+/// One step of a replay: for each message the targets that get it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReplayStep {
+    pub replay: i64,
+    /// Where the step began: if the replay is elsewhere by now, nothing is written.
+    pub from: i64,
+    /// The last message that was looked at.
+    pub to: i64,
+    pub messages: Vec<(i64, Vec<i64>)>,
+    /// Only where the message is still dead at that target.
+    pub is_of_dead: bool,
+    pub is_last: bool,
+}
+
+const COLUMNS: &str =
+    "id, created_at, filter, target_id, rate, state, position, through, messages, deliveries, updated_at";
+
+fn read_row(row: &Row<'_>) -> rusqlite::Result<StoredReplay> {
+    let filter: String = row.get(2)?;
+    Ok(StoredReplay {
+        id: row.get(0)?,
+        created_at: row.get(1)?,
+        filter: serde_json::from_str(&filter).map_err(|error| {
+            rusqlite::Error::FromSqlConversionFailure(2, rusqlite::types::Type::Text, Box::new(error))
+        })?,
+        target: row.get(3)?,
+        rate: row.get(4)?,
+        state: row.get(5)?,
+        position: row.get(6)?,
+        through: row.get(7)?,
+        messages: row.get(8)?,
+        deliveries: row.get(9)?,
+        updated_at: row.get(10)?,
+    })
+}
+
+pub fn insert(connection: &Connection, replay: &NewReplay, now: &str) -> rusqlite::Result<i64> {
+    let filter = serde_json::to_string(&replay.filter).unwrap_or_default();
+    connection
+        .prepare_cached(
+            "INSERT INTO replays (created_at, filter, target_id, rate, state, position, through, messages, deliveries, updated_at)
+             VALUES (?1, ?2, ?3, ?4, 'running', 0, coalesce(?5, (SELECT max(id) FROM messages), 0), 0, 0, ?1)",
+        )?
+        .insert(params![now, filter, replay.target, replay.rate, replay.through])
+}
+
+pub fn one(connection: &Connection, id: i64) -> rusqlite::Result<Option<StoredReplay>> {
+    let sql = format!("SELECT {COLUMNS} FROM replays WHERE id = ?1");
+    connection.prepare_cached(&sql)?.query_row([id], read_row).optional()
+}
+
+/// Newest first, those below `from`.
+pub fn page(connection: &Connection, from: Option<i64>, limit: usize) -> rusqlite::Result<Vec<StoredReplay>> {
+    let sql = format!("SELECT {COLUMNS} FROM replays WHERE id < ?1 ORDER BY id DESC LIMIT ?2");
+    connection.prepare_cached(&sql)?.query_map(params![from.unwrap_or(i64::MAX), limit], read_row)?.collect()
+}
+
+pub fn running(connection: &Connection) -> rusqlite::Result<Vec<StoredReplay>> {
+    let sql = format!("SELECT {COLUMNS} FROM replays WHERE state = 'running' ORDER BY id");
+    connection.prepare_cached(&sql)?.query_map([], read_row)?.collect()
+}
+
+/// True where it was running.
+pub fn cancel(connection: &Connection, id: i64, now: &str) -> rusqlite::Result<bool> {
+    connection
+        .prepare_cached(
+            "UPDATE replays SET state = 'cancelled', updated_at = ?2 WHERE id = ?1 AND state = 'running'",
+        )?
+        .execute(params![id, now])
+        .map(|changed| changed == 1)
+}
+
+/// Writes a step; false if the replay was cancelled or has moved on.
+pub fn step(connection: &Connection, step: &ReplayStep, now: &str) -> rusqlite::Result<bool> {
+    let state = if step.is_last { ReplayState::Done } else { ReplayState::Running };
+    let changed = connection
+        .prepare_cached(
+            "UPDATE replays SET position = ?3, state = ?4, messages = messages + ?5, updated_at = ?6
+             WHERE id = ?1 AND position = ?2 AND state = 'running'",
+        )?
+        .execute(params![step.replay, step.from, step.to, state, step.messages.len(), now])?;
+    if changed == 0 {
+        return Ok(false);
+    }
+    let mut made = 0;
+    for (message, targets) in &step.messages {
+        for target in targets {
+            let is_wanted = match step.is_of_dead {
+                true => dead::is_dead(connection, *message, *target)?,
+                false => !dead::is_being_replayed(connection, *message, *target)?,
+            };
+            if is_wanted {
+                let id =
+                    delivery::insert::insert_again(connection, *message, *target, Some(step.replay), now)?;
+                made += i64::from(id.is_some());
+            }
+        }
+    }
+    connection
+        .prepare_cached("UPDATE replays SET deliveries = deliveries + ?2 WHERE id = ?1")?
+        .execute(params![step.replay, made])?;
+    Ok(true)
+}

@@ -1,0 +1,105 @@
+//! The space that rows take: how much of the file is used, and giving back what is free.
+
+use std::time::Instant;
+
+use rusqlite::{Connection, OptionalExtension as _, params};
+
+use crate::store::walk::STEP_TIME;
+use crate::store::writer::job::Database;
+use crate::store::{checkpoint, damage};
+
+const PAGES_PER_STEP: u32 = 128;
+/// Holders of room that are named.
+const MAX_HOLDERS: u32 = 5;
+/// Free pages up to this share of the file are left for new messages, and at least so many.
+const FREE_PAGES_KEPT_PERCENT: i64 = 5;
+const FREE_PAGES_KEPT: i64 = 256;
+
+/// Bytes of the file that hold data, and those that are free inside it. Takes microseconds.
+pub fn used_and_free_bytes(connection: &Connection) -> rusqlite::Result<(u64, u64)> {
+    let pragma = |sql| connection.prepare_cached(sql)?.query_row([], |row| row.get::<_, u64>(0));
+    let size = pragma("PRAGMA page_size")?;
+    let (pages, free) = (pragma("PRAGMA page_count")?, pragma("PRAGMA freelist_count")?);
+    Ok((pages.saturating_sub(free) * size, free * size))
+}
+
+/// The bytes that each of the messages takes, with its deliveries and their attempts; 0 for one that is gone. The lengths
+/// are in the heads of the rows: no body is read.
+pub fn message_sizes(connection: &Connection, ids: &[i64]) -> rusqlite::Result<Vec<u64>> {
+    let mut statement = connection.prepare_cached(MESSAGE_SIZE)?;
+    let mut size = |id| statement.query_row([id], |row| row.get(0)).optional();
+    ids.iter().map(|id| Ok(damage::skip("messages", size(id))?.flatten().unwrap_or_default())).collect()
+}
+
+/// The fixed numbers are upper bounds of what the other columns and the entries in the indexes take.
+const MESSAGE_SIZE: &str = "SELECT 800 + octet_length(headers) + coalesce(octet_length(payload), 0) + coalesce(octet_length(body), 0)
+     + coalesce(octet_length(query), 0)
+     + (SELECT coalesce(sum(800 + (SELECT coalesce(sum(400 + coalesce(octet_length(error), 0) + coalesce(octet_length(excerpt), 0)), 0)
+            FROM attempts WHERE delivery_id = deliveries.id)), 0) FROM deliveries WHERE message_id = messages.id)
+   FROM messages WHERE id = ?1";
+
+/// Targets whose pending deliveries keep messages whatever the size: those that are not expendable, see
+/// [`crate::store::message::expire::Yielding`]. `?1`: targets that were paused before this are expendable.
+const FIRM: &str =
+    "kind <> 'listener' AND origin <> 'replay' AND targets.state NOT IN ('removed', 'disabled')
+       AND NOT (targets.state = 'paused' AND state_since < ?1)";
+
+/// Whether any message is kept whatever the size: by a pending delivery, or until its confirmation.
+pub fn is_room_held(connection: &Connection, paused_before: &str) -> rusqlite::Result<bool> {
+    connection
+        .prepare_cached(&format!(
+            "SELECT EXISTS (SELECT 1 FROM targets WHERE {FIRM} AND EXISTS
+                (SELECT 1 FROM deliveries WHERE target_id = targets.id AND deliveries.state = 'pending'))
+               OR EXISTS (SELECT 1 FROM confirmations WHERE state = 'awaiting')"
+        ))?
+        .query_row([paused_before], |row| row.get(0))
+}
+
+/// A target whose pending deliveries keep messages.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RoomHolder {
+    /// The target's name, or what else holds messages.
+    pub name: String,
+    pub state: String,
+    pub pending: u64,
+}
+
+/// The targets with the most pending deliveries, without expendable ones, and the sources whose messages await
+/// confirmation. Runs on a reader.
+pub fn room_holders(connection: &Connection, paused_before: &str) -> rusqlite::Result<Vec<RoomHolder>> {
+    connection
+        .prepare_cached(&format!(
+            "SELECT name, state, pending FROM (
+               SELECT targets.name AS name, targets.state AS state, count(*) AS pending
+               FROM deliveries JOIN targets ON targets.id = target_id
+               WHERE deliveries.state = 'pending' AND {FIRM} GROUP BY target_id
+               UNION ALL
+               SELECT source, 'awaiting confirmation', count(*) FROM confirmations WHERE state = 'awaiting' GROUP BY source)
+             ORDER BY pending DESC LIMIT ?2"
+        ))?
+        .query_map(params![paused_before, MAX_HOLDERS], |row| {
+            Ok(RoomHolder { name: row.get(0)?, state: row.get(1)?, pending: row.get(2)? })
+        })?
+        .collect()
+}
+
+/// Gives free pages back to the file system; true when nothing more is worth it. The pragma frees one page a step,
+/// so it must be run as a query and drained.
+pub fn vacuum(database: &mut Database<'_>) -> rusqlite::Result<bool> {
+    let connection = database.connection;
+    let pragma = |name| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
+    let (pages, free) = (pragma("page_count")?, pragma("freelist_count")?);
+    let kept = FREE_PAGES_KEPT.max(pages * FREE_PAGES_KEPT_PERCENT / 100);
+    if free <= kept {
+        return Ok(true);
+    }
+    let began = Instant::now();
+    let mut statement = connection.prepare(&format!("PRAGMA incremental_vacuum({PAGES_PER_STEP})"))?;
+    let mut rows = statement.query([])?;
+    while rows.next()?.is_some() && began.elapsed() < STEP_TIME {}
+    drop(rows);
+    drop(statement);
+    // The next checkpoint, whosever it is, cuts the file down to this.
+    database.files.database_may_shrink_to(checkpoint::content_bytes(connection));
+    Ok(false)
+}

@@ -1,0 +1,32 @@
+//! Whom messages are matched against now. It follows the table of targets commit by commit.
+
+use std::sync::{Arc, PoisonError, RwLock};
+
+use tokio::sync::watch;
+
+use crate::store::target::subscription::Subscriptions;
+
+pub struct Audience {
+    current: RwLock<Arc<Subscriptions>>,
+    changes: watch::Sender<u64>,
+}
+
+impl Audience {
+    pub fn new() -> Self {
+        Self { current: RwLock::default(), changes: watch::Sender::new(0) }
+    }
+
+    pub fn current(&self) -> Arc<Subscriptions> {
+        self.current.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Called in the order of the commits: by the writer's thread alone.
+    pub fn replace(&self, subscriptions: Arc<Subscriptions>) {
+        *self.current.write().unwrap_or_else(PoisonError::into_inner) = subscriptions;
+        self.changes.send_modify(|number| *number += 1);
+    }
+
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.changes.subscribe()
+    }
+}

@@ -1,0 +1,146 @@
+//! New and changed targets.
+
+use rusqlite::{Connection, params};
+
+use crate::store::target::read::one;
+use crate::store::target::settings::{DeliveryRate, TargetDraft, TargetError, TargetSettings, TargetState};
+use crate::store::target::subscription::Pattern;
+
+fn events_text(settings: &TargetSettings) -> String {
+    let events: Vec<&str> = settings.events.iter().map(Pattern::as_str).collect();
+    serde_json::Value::from(events).to_string()
+}
+
+fn filter_text(settings: &TargetSettings) -> Option<String> {
+    settings.filter.as_ref().and_then(|filter| serde_json::to_string(filter).ok())
+}
+
+fn name_is_taken(connection: &Connection, name: &str, by_other_than: i64) -> rusqlite::Result<bool> {
+    connection
+        .prepare_cached(
+            "SELECT EXISTS (SELECT 1 FROM targets WHERE name = ?1 AND state <> 'removed' AND id <> ?2)",
+        )?
+        .query_row(params![name, by_other_than], |row| row.get(0))
+}
+
+/// `sealed`: secrets and headers, sealed already.
+pub fn insert(
+    connection: &Connection,
+    target: &TargetDraft,
+    sealed: Option<&str>,
+    now: &str,
+) -> rusqlite::Result<Result<i64, TargetError>> {
+    let settings = &target.settings;
+    if name_is_taken(connection, &settings.name, 0)? {
+        return Ok(Err(TargetError::NameTaken));
+    }
+    let id = connection
+        .prepare_cached(
+            "INSERT INTO targets (name, kind, origin, state, state_since, owner, events, filter, url, content_type,
+               sealed_secrets, concurrency, ordering, rate, timeout_seconds, created_at, updated_at)
+             VALUES (?1, ?2, ?3, 'active', ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?4, ?4)",
+        )?
+        .insert(params![
+            settings.name,
+            target.kind,
+            target.origin,
+            now,
+            settings.owner,
+            events_text(settings),
+            filter_text(settings),
+            settings.url,
+            settings.content_type,
+            sealed,
+            settings.concurrency,
+            settings.ordering,
+            settings.rate.map(DeliveryRate::to_text),
+            settings.timeout.as_secs(),
+        ])?;
+    Ok(Ok(id))
+}
+
+/// Writes all settings anew, but for the owner.
+pub fn update(
+    connection: &Connection,
+    id: i64,
+    settings: &TargetSettings,
+    now: &str,
+) -> rusqlite::Result<Result<(), TargetError>> {
+    if name_is_taken(connection, &settings.name, id)? {
+        return Ok(Err(TargetError::NameTaken));
+    }
+    let changed = connection
+        .prepare_cached(
+            "UPDATE targets SET name = ?2, events = ?4, filter = ?5, url = ?6, content_type = ?7,
+               concurrency = ?8, ordering = ?9, rate = ?10, timeout_seconds = ?11, updated_at = ?12
+             WHERE id = ?1 AND state <> 'removed' AND owner IS ?3",
+        )?
+        .execute(params![
+            id,
+            settings.name,
+            settings.owner,
+            events_text(settings),
+            filter_text(settings),
+            settings.url,
+            settings.content_type,
+            settings.concurrency,
+            settings.ordering,
+            settings.rate.map(DeliveryRate::to_text),
+            settings.timeout.as_secs(),
+            now,
+        ])?;
+    if changed == 1 {
+        return Ok(Ok(()));
+    }
+    let is_there = one(connection, id)?.is_some_and(|target| target.state != TargetState::Removed);
+    Ok(Err(if is_there { TargetError::OwnerIsFixed } else { TargetError::NotFound }))
+}
+
+pub fn set_sealed_secrets(
+    connection: &Connection,
+    id: i64,
+    sealed: &str,
+    now: &str,
+) -> rusqlite::Result<Result<(), TargetError>> {
+    let changed = connection
+        .prepare_cached(
+            "UPDATE targets SET sealed_secrets = ?2, updated_at = ?3 WHERE id = ?1 AND state <> 'removed'",
+        )?
+        .execute(params![id, sealed, now])?;
+    Ok(if changed == 1 { Ok(()) } else { Err(TargetError::NotFound) })
+}
+
+/// A target that is removed stays so, but for one of the environment that is declared again (`declaration`).
+pub fn set_state(
+    connection: &Connection,
+    id: i64,
+    state: TargetState,
+    reason: Option<&str>,
+    now: &str,
+) -> rusqlite::Result<Result<(), TargetError>> {
+    let changed = connection
+        .prepare_cached(
+            "UPDATE targets SET state = ?2, state_reason = ?3,
+               state_since = CASE state WHEN ?2 THEN state_since ELSE ?4 END
+             WHERE id = ?1 AND state <> 'removed'",
+        )?
+        .execute(params![id, state, reason, now])?;
+    Ok(if changed == 1 { Ok(()) } else { Err(TargetError::NotFound) })
+}
+
+/// It has said that it wants nothing any more; unless it is somewhere else by now, or nobody asks it.
+pub fn disable(
+    connection: &Connection,
+    id: i64,
+    url: &str,
+    reason: &str,
+    now: &str,
+) -> rusqlite::Result<bool> {
+    connection
+        .prepare_cached(
+            "UPDATE targets SET state = 'disabled', state_reason = ?3, state_since = ?4
+             WHERE id = ?1 AND state = 'active' AND (url IS NULL OR url = ?2)",
+        )?
+        .execute(params![id, url, reason, now])
+        .map(|changed| changed == 1)
+}

@@ -1,0 +1,99 @@
+//! Targets that nobody needs any more: those that a replay or a listener had made, and the rows of removed ones.
+
+use rusqlite::{Connection, params};
+
+use crate::store::target::settings::{Origin, TargetKind, TargetState};
+
+/// Rows of `deliveries` that are looked at in one page.
+const LOOKED_AT_A_PAGE: usize = 20_000;
+
+/// A target that is not served, or was made for a replay.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InactiveTarget {
+    pub id: i64,
+    pub kind: TargetKind,
+    pub origin: Origin,
+    pub state: TargetState,
+    pub state_since: String,
+    pub state_reason: Option<String>,
+    /// Has pending deliveries, or a replay that goes on.
+    pub is_busy: bool,
+}
+
+impl InactiveTarget {
+    /// Whether it can never be delivered to again. A target of the environment comes back when it is declared again.
+    pub fn is_removed_for_good(&self) -> bool {
+        self.state == TargetState::Removed && self.origin != Origin::Environment
+    }
+}
+
+/// Those that are not active, and all that were made for a replay. Runs on a reader.
+pub fn inactive(connection: &Connection) -> rusqlite::Result<Vec<InactiveTarget>> {
+    connection
+        .prepare_cached(
+            "SELECT id, kind, origin, state, state_since, state_reason,
+               EXISTS (SELECT 1 FROM deliveries WHERE target_id = targets.id AND state = 'pending')
+                 OR EXISTS (SELECT 1 FROM replays WHERE target_id = targets.id AND state = 'running')
+             FROM targets WHERE state <> 'active' OR origin = 'replay' ORDER BY id",
+        )?
+        .query_map([], |row| {
+            Ok(InactiveTarget {
+                id: row.get(0)?,
+                kind: row.get(1)?,
+                origin: row.get(2)?,
+                state: row.get(3)?,
+                state_since: row.get(4)?,
+                state_reason: row.get(5)?,
+                is_busy: row.get(6)?,
+            })
+        })?
+        .collect()
+}
+
+/// A target that was made for a replay is removed, unless it has something to do; true where it was.
+pub fn retire_replay_target(connection: &Connection, id: i64, now: &str) -> rusqlite::Result<bool> {
+    connection
+        .prepare_cached(
+            "UPDATE targets SET state = 'removed', state_since = ?2, state_reason = 'its replays are over'
+             WHERE id = ?1 AND origin = 'replay' AND state <> 'removed'
+               AND NOT EXISTS (SELECT 1 FROM deliveries WHERE target_id = ?1 AND state = 'pending')
+               AND NOT EXISTS (SELECT 1 FROM replays WHERE target_id = ?1 AND state = 'running')",
+        )?
+        .execute(params![id, now])
+        .map(|changed| changed > 0)
+}
+
+/// Listeners that nobody has connected to since then are removed; how many.
+pub fn retire_listeners(connection: &Connection, before: &str, now: &str) -> rusqlite::Result<usize> {
+    connection
+        .prepare_cached(
+            "UPDATE targets SET state = 'removed', state_since = ?2, state_reason = 'nobody has listened'
+             WHERE kind = 'listener' AND state = 'paused' AND state_since < ?1",
+        )?
+        .execute(params![before, now])
+}
+
+/// The targets of some deliveries, behind the delivery `after`, and where the next page begins. Runs on a reader.
+pub fn in_use(connection: &Connection, after: i64) -> rusqlite::Result<(Vec<i64>, Option<i64>)> {
+    let (last, looked_at): (Option<i64>, usize) = connection
+        .prepare_cached(
+            "SELECT max(id), count(*) FROM (SELECT id FROM deliveries WHERE id > ?1 ORDER BY id LIMIT ?2)",
+        )?
+        .query_row(params![after, LOOKED_AT_A_PAGE], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let targets = connection
+        .prepare_cached("SELECT DISTINCT target_id FROM deliveries WHERE id > ?1 AND id <= ?2")?
+        .query_map(params![after, last], |row| row.get(0))?
+        .collect::<rusqlite::Result<_>>()?;
+    Ok((targets, last.filter(|_| looked_at == LOOKED_AT_A_PAGE)))
+}
+
+/// The row of a target that was removed before `before`; true where it is gone.
+pub fn delete_removed(connection: &Connection, id: i64, before: &str) -> rusqlite::Result<bool> {
+    connection
+        .prepare_cached(
+            "DELETE FROM targets WHERE id = ?1 AND state = 'removed' AND state_since < ?2
+               AND NOT EXISTS (SELECT 1 FROM deliveries WHERE target_id = ?1 AND state = 'pending')",
+        )?
+        .execute(params![id, before])
+        .map(|changed| changed > 0)
+}

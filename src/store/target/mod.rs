@@ -1,0 +1,10 @@
+//! Targets: where messages go, and who gets which.
+
+pub mod audience;
+pub mod change;
+pub mod declare;
+pub mod expire;
+pub mod read;
+pub mod secrets;
+pub mod settings;
+pub mod subscription;

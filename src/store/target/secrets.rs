@@ -1,0 +1,21 @@
+//! Seals and opens the secrets of targets.
+
+use crate::store::seal::sealer::Sealer;
+use crate::store::target::settings::TargetSecrets;
+
+/// Sealed values open under the same name only; the id of a new target is not known yet.
+const SEALED_AS: &str = "target";
+
+pub fn seal_secrets(sealer: &Sealer, secrets: &TargetSecrets) -> String {
+    // Texts cannot fail to be written as JSON.
+    sealer.seal(SEALED_AS, &serde_json::to_vec(secrets).unwrap_or_default())
+}
+
+/// Sealed under another key, or changed.
+pub struct Unopened;
+
+pub fn open_secrets(sealer: &Sealer, sealed: Option<&str>) -> Result<TargetSecrets, Unopened> {
+    let Some(sealed) = sealed else { return Ok(TargetSecrets::default()) };
+    let plain = sealer.open(SEALED_AS, sealed).map_err(|_| Unopened)?;
+    serde_json::from_slice(&plain).map_err(|_| Unopened)
+}

@@ -1,0 +1,309 @@
+//! Which targets get a message: patterns of events, owners, and conditions on the payload. Pure.
+
+use std::fmt;
+
+use serde::{Deserialize, Deserializer, Serialize};
+
+use crate::json::{Literal, PointedValues, Pointers, Slot, is_among};
+
+/// The source of what the user's own app emits; no configured source is called so.
+pub const EMITTED: &str = "emitted";
+
+/// An event's name, in which `*` stands for any characters.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pattern(String);
+
+impl Pattern {
+    pub fn new(text: &str) -> Self {
+        Self(text.to_owned())
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    pub fn matches(&self, event: &str) -> bool {
+        let Some((head, rest)) = self.0.split_once('*') else { return self.0 == event };
+        let Some(mut left) = event.strip_prefix(head) else { return false };
+        let (middle, tail) =
+            rest.rsplit_once('*').map_or((None, rest), |(middle, tail)| (Some(middle), tail));
+        // The first place where a part fits leaves the most for the others.
+        for part in middle.into_iter().flat_map(|middle| middle.split('*')) {
+            let Some(at) = left.find(part) else { return false };
+            left = &left[at + part.len()..];
+        }
+        left.ends_with(tail)
+    }
+}
+
+impl fmt::Display for Pattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// What must hold of one place of the payload.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PayloadCondition {
+    /// RFC 6901: `/pull_request/base/ref`; empty for the whole payload.
+    pub pointer: String,
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
+    pub equals: Option<Literal>,
+    #[serde(default, skip_serializing_if = "Option::is_none", rename = "in")]
+    pub among: Option<Vec<Literal>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exists: Option<bool>,
+}
+
+/// `"equals": null` asks for a null, and is something else than no `equals`.
+fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Literal>, D::Error> {
+    Literal::deserialize(deserializer).map(Some)
+}
+
+/// All of them must hold.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Filter(pub Vec<PayloadCondition>);
+
+impl PayloadCondition {
+    /// What nothing meets.
+    pub fn never() -> Self {
+        Self { pointer: String::new(), equals: None, among: Some(Vec::new()), exists: None }
+    }
+
+    /// `found`: the raw value at the pointer.
+    fn holds(&self, found: Option<&str>) -> bool {
+        let is_among =
+            |all: &[Literal]| found.is_some_and(|found| is_among(found, all.iter().map(Literal::raw)));
+        self.exists.is_none_or(|wanted| found.is_some() == wanted)
+            && self.equals.as_ref().is_none_or(|wanted| is_among(std::slice::from_ref(wanted)))
+            && self.among.as_deref().is_none_or(is_among)
+    }
+}
+
+#[cfg(test)]
+impl Filter {
+    pub fn holds(&self, payload: &str) -> bool {
+        let events = vec![Pattern::new("*")];
+        let one = Subscription { target: 1, owner: None, events, filter: Some(self.clone()) };
+        !Subscriptions::new(vec![one]).matching("", None, Some(payload.as_bytes())).is_empty()
+    }
+}
+
+/// What one target wants.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Subscription {
+    pub target: i64,
+    pub owner: Option<String>,
+    pub events: Vec<Pattern>,
+    pub filter: Option<Filter>,
+}
+
+impl Subscription {
+    /// A target with an owner gets what was emitted for that owner and nothing else; one without gets everything.
+    fn may_get(&self, owner: Option<&str>) -> bool {
+        self.owner.is_none() || self.owner.as_deref() == owner
+    }
+
+    fn wants(&self, event: &str, owner: Option<&str>) -> bool {
+        self.may_get(owner) && self.events.iter().any(|pattern| pattern.matches(event))
+    }
+}
+
+/// What all targets want.
+#[derive(Clone, Debug, Default)]
+pub struct Subscriptions {
+    all: Vec<Subscription>,
+    /// The pointers of all filters, so that a payload is read in one pass.
+    places: Pointers,
+    /// For each subscription, the slots of its conditions.
+    slots: Vec<Vec<Slot>>,
+}
+
+impl Subscriptions {
+    pub fn new(all: Vec<Subscription>) -> Self {
+        let mut places = Pointers::default();
+        let mut slots_of = |one: &Subscription| {
+            let conditions = one.filter.iter().flat_map(|filter| &filter.0);
+            conditions.map(|condition| places.add(&condition.pointer)).collect()
+        };
+        let slots = all.iter().map(&mut slots_of).collect();
+        Self { all, places, slots }
+    }
+
+    /// Whether somebody would have to look into the payload to know.
+    pub fn read_payload(&self, event: &str, owner: Option<&str>) -> bool {
+        self.all.iter().any(|one| one.filter.is_some() && one.wants(event, owner))
+    }
+
+    /// Returns the targets for a message. `payload`: the JSON text. Without a readable payload no condition holds, not even
+    /// `exists: false`, since the content is unknown.
+    pub fn matching(&self, event: &str, owner: Option<&str>, payload: Option<&[u8]>) -> Vec<i64> {
+        let mut read: Option<Option<PointedValues<'_>>> = None;
+        let mut targets = Vec::new();
+        for (one, slots) in self.all.iter().zip(&self.slots).filter(|(one, _)| one.wants(event, owner)) {
+            let holds = one.filter.as_ref().is_none_or(|filter| {
+                let values = read.get_or_insert_with(|| self.places.read(payload?).ok());
+                let place = |slot: &Slot| values.as_ref().map(|values| values.get(*slot));
+                let mut conditions = filter.0.iter().zip(slots);
+                conditions.all(|(condition, slot)| place(slot).is_some_and(|found| condition.holds(found)))
+            });
+            if holds {
+                targets.push(one.target);
+            }
+        }
+        targets
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn a_star_stands_for_any_characters() {
+        let rows = [
+            ("*", "github.push", true),
+            ("*", "", true),
+            ("github.*", "github.push", true),
+            ("github.*", "github.", true),
+            ("github.*", "github", false),
+            ("*.paid", "pay_info.paid", true),
+            ("*.paid", "pay_info.paid.twice", false),
+            ("a*b*c", "abc", true),
+            ("a*b*c", "a.b.b.c", true),
+            ("a*b*c", "acb", false),
+            ("a*a", "a", false),
+            ("**", "x", true),
+            ("push", "push", true),
+            ("push", "pushed", false),
+            ("*ä*", "grün.ä.x", true),
+        ];
+        for (pattern, event, matches) in rows {
+            assert_eq!(Pattern::new(pattern).matches(event), matches, "{pattern} {event}");
+        }
+    }
+
+    fn filtered(filter: &str) -> Subscriptions {
+        let filter = Some(serde_json::from_str(filter).unwrap());
+        Subscriptions::new(vec![Subscription { filter, ..subscription(1, None, "*") }])
+    }
+
+    fn holds(filter: &str, payload: Option<&str>) -> bool {
+        !filtered(filter).matching("e", None, payload.map(str::as_bytes)).is_empty()
+    }
+
+    #[test]
+    fn a_filter_looks_at_places_of_the_payload() {
+        let payload = r#"{"ref":"refs/heads/main","n":1,"none":null,"list":[{"a":true}],"o":{"b":[1,2]},
+            "wei":123456789012345678901234567890,"far":1e400,"cut":"\ud83d"}"#;
+        let rows = [
+            (r#"[{"pointer":"/ref","equals":"refs/heads/main"}]"#, true),
+            (r#"[{"pointer":"/ref","equals":"main"}]"#, false),
+            (r#"[{"pointer":"/n","equals":1.0}]"#, true),
+            (r#"[{"pointer":"/n","in":["1",2]}]"#, false),
+            (r#"[{"pointer":"/n","in":["1",1]}]"#, true),
+            (r#"[{"pointer":"/none","equals":null}]"#, true),
+            (r#"[{"pointer":"/absent","equals":null}]"#, false),
+            (r#"[{"pointer":"/absent","exists":false},{"pointer":"/list/0/a","exists":true}]"#, true),
+            (r#"[{"pointer":"/list/1","exists":true}]"#, false),
+            (r#"[{"pointer":"/o","equals":{"b":[1.0,2e0]}}]"#, true),
+            (r#"[{"pointer":"/wei","equals":123456789012345678901234567890}]"#, true),
+            (r#"[{"pointer":"/wei","equals":123456789012345678901234567891}]"#, false),
+            (r#"[{"pointer":"/wei","equals":1.2345678901234568e29}]"#, false),
+            (r#"[{"pointer":"/far","equals":10e399}]"#, true),
+            (r#"[{"pointer":"/far","equals":1e401}]"#, false),
+            (r#"[{"pointer":"/cut","exists":true}]"#, true),
+            (r#"[{"pointer":"/cut","exists":false}]"#, false),
+            (r#"[{"pointer":"/cut","equals":"\ud83d"}]"#, false),
+            ("[]", true),
+        ];
+        for (filter, expected) in rows {
+            assert_eq!(holds(filter, Some(payload)), expected, "{filter}");
+        }
+        let id = r#"[{"pointer":"/id","equals":9007199254740993}]"#;
+        assert!(holds(id, Some(r#"{"id":9007199254740993}"#)));
+        assert!(!holds(id, Some(r#"{"id":9007199254740992}"#)));
+        assert!(serde_json::from_str::<Filter>(r#"[{"pointer":"/a","equal":1}]"#).is_err());
+    }
+
+    #[test]
+    fn unreadable_payload_meets_no_condition() {
+        let deep = format!("{{\"a\":{}{}}}", "[".repeat(127), "]".repeat(127));
+        for payload in [None, Some(""), Some("{"), Some("a=1"), Some(deep.as_str())] {
+            for filter in ["/a", "/b"] {
+                for exists in [true, false] {
+                    let filter = format!(r#"[{{"pointer":"{filter}","exists":{exists}}}]"#);
+                    assert!(!holds(&filter, payload), "{filter} {payload:?}");
+                }
+            }
+        }
+        let readable = &deep.replacen("[[", "[", 1).replacen("]]", "]", 1);
+        assert!(holds(r#"[{"pointer":"/b","exists":false}]"#, Some(readable)));
+    }
+
+    #[test]
+    fn filters_of_several_targets_are_judged_apart() {
+        let with = |target: i64, filter: Option<&str>| Subscription {
+            filter: filter.map(|filter| serde_json::from_str(filter).unwrap()),
+            ..subscription(target, None, "*")
+        };
+        let all = Subscriptions::new(vec![
+            with(1, None),
+            with(2, Some(r#"[{"pointer":"/draft","exists":true}]"#)),
+            with(3, Some(r#"[{"pointer":"/draft","exists":false}]"#)),
+            with(4, Some(r#"[{"pointer":"/draft","equals":true},{"pointer":"/n","in":[1,2]}]"#)),
+        ]);
+        assert_eq!(all.matching("e", None, Some(br#"{"draft":true,"n":2.0}"#)), [1, 2, 4]);
+        assert_eq!(all.matching("e", None, Some(b"{}")), [1, 3]);
+        assert_eq!(all.matching("e", None, Some(b"no JSON")), [1]);
+    }
+
+    proptest! {
+        /// Other members never affect the value at a pointer.
+        #[test]
+        fn odd_member_changes_no_answer(
+            value in "(true|false|null|[1-9][0-9]{0,40}|\"[a-c]{0,2}\"|\\{\\}|\\[1\\])",
+            wanted in "(true|null|[1-9]|\"[a-c]{0,2}\"|\\[1\\])",
+            odd in prop::sample::select(vec![
+                r#""o":"\ud83d""#, r#""\udc00":0"#, r#""o":1e400"#, r#""o":-1e-99999999999999999999"#,
+                r#""o":123456789012345678901234567890"#, r#""o":"\u0000""#, r#""o":1,"o":2"#, r#""o":[{"draft":1}]"#,
+            ]),
+            is_there in any::<bool>(), comes_first in any::<bool>(), has_mark in any::<bool>(),
+        ) {
+            let member = if is_there { format!("\"draft\":{value}") } else { "\"other\":1".to_owned() };
+            let plain = format!("{{{member}}}");
+            let mixed = if comes_first { format!("{{{odd},{member}}}") } else { format!("{{{member},{odd}}}") };
+            let mixed = if has_mark { format!("\u{feff}{mixed}") } else { mixed };
+            for condition in [
+                "\"exists\":true".to_owned(), "\"exists\":false".to_owned(), format!("\"equals\":{wanted}"),
+                format!("\"equals\":{value}"), format!("\"in\":[{wanted},1]"),
+            ] {
+                let filter = format!("[{{\"pointer\":\"/draft\",{condition}}}]");
+                prop_assert_eq!(holds(&filter, Some(&plain)), holds(&filter, Some(&mixed)), "{} {}", filter, mixed);
+            }
+        }
+    }
+
+    fn subscription(target: i64, owner: Option<&str>, event: &str) -> Subscription {
+        let owner = owner.map(str::to_owned);
+        Subscription { target, owner, events: vec![Pattern::new(event)], filter: None }
+    }
+
+    #[test]
+    fn an_owner_gets_what_was_emitted_for_him_and_nothing_else() {
+        let all = Subscriptions::new(vec![
+            subscription(1, None, "*"),
+            subscription(2, Some("ann"), "*"),
+            subscription(3, Some("bob"), "*"),
+            subscription(4, Some(""), "*"),
+        ]);
+        assert_eq!(all.matching("github.push", None, None), [1]);
+        assert_eq!(all.matching("pay_info.paid", Some("ann"), None), [1, 2]);
+        assert_eq!(all.matching("pay_info.paid", Some("eve"), None), [1]);
+        assert_eq!(all.matching("pay_info.paid", Some("Ann"), None), [1]);
+    }
+}
