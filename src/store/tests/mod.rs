@@ -47,13 +47,13 @@ fn large_messages_are_stored_exactly_among_small_ones() {
 fn memory_of_a_message_is_accounted_until_it_is_written() {
     let setup = Setup::new();
     let store = setup.open();
-    let share = std::sync::Arc::new(());
+    let share = Arc::new(());
     let large = format!("\"{}\"", "x".repeat(LARGE_BYTES));
-    let memory: Memory = Box::new(std::sync::Arc::clone(&share));
+    let memory: Memory = Box::new(Arc::clone(&share));
     let kept = store.keep_accounted(with_id("one", &large), Some(memory), soon());
     assert_eq!(setup.runtime.block_on(kept), Ok(Kept::New { id: 1 }));
     setup.close(store);
-    assert_eq!(std::sync::Arc::strong_count(&share), 1);
+    assert_eq!(Arc::strong_count(&share), 1);
 }
 
 /// Rows written by older versions have no stored reason.

@@ -302,10 +302,21 @@ async fn message_to_replay(service: &Service, id: i64) -> Result<StoredMessage, 
     match message.head.confirmation.as_deref() {
         None => Ok(message),
         Some(state) if state == ConfirmationState::Confirmed.name() => Ok(message),
-        Some(state) => Err(ApiError::NotConfirmed(format!(
-            "Message {id} is {state}: only what the provider has confirmed is delivered."
-        ))),
+        Some(state) => Err(ApiError::NotConfirmed(not_confirmed(id, state))),
     }
+}
+
+fn not_confirmed(id: i64, state: &str) -> String {
+    let advice = if state == ConfirmationState::Refused.name() {
+        format!(
+            "If the settings of its source caused the refusal, correct them, then `POST /api/v1/messages/{id}/confirm`"
+        )
+    } else {
+        "The provider's API is asked until then".to_owned()
+    };
+    format!(
+        "Message {id} is {state}, and only confirmed messages are delivered. {advice}, see `creel show {id}` for its last answer."
+    )
 }
 
 fn refuse_removed(target: &store::Target) -> Result<(), ApiError> {
