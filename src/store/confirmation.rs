@@ -11,8 +11,8 @@ use super::target::words;
 use super::writer::Database;
 use super::{delivery, original, timestamp};
 
-/// Pause between a refusal and the next question about the message: whoever resends it forever must not cause a question for
-/// each time.
+/// Minimum pause between a refusal and the next question about the message. Limits the questions that a client can cause by
+/// sending the message over and over.
 const PAUSE_AFTER_REFUSAL: Duration = Duration::from_secs(60);
 
 words!(

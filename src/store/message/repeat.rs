@@ -64,7 +64,7 @@ impl Prepared {
         let mut rows =
             statement.query(params![of, message.event, message.method, message.query, unreadable])?;
         let Some(row) = rows.next()? else { return Ok(false) };
-        Ok(row.get_ref(0)?.as_bytes_or_null()? == message.content.payload().map(|payload| &payload[..]))
+        Ok(row.get_ref(0)?.as_bytes_or_null()? == message.content.payload())
     }
 
     pub(super) fn is_within_window(&self, connection: &Connection, of: i64) -> rusqlite::Result<bool> {

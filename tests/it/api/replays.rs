@@ -253,7 +253,7 @@ fn no_replay_gives_an_owner_what_is_not_its_own() {
 fn bulk_replay_to_a_named_target_applies_its_filter() {
     let app = service();
     let ids = [push(&app, "p1", r#"{"draft":true}"#), push(&app, "p2", "{}"), push(&app, "p3", "cut {")];
-    let filtered = r#"{"name":"ready","url":"https://example.com/hooks","events":["github.ping"],
+    let filtered = r#"{"name":"ready","url":"http://127.0.0.1:9/hooks","events":["github.ping"],
         "filter":[{"pointer":"/draft","exists":false}]}"#;
     let made = app.send(&post("/targets", &Value::Null).body(filtered));
     assert_eq!(made.status, 201, "{}", made.text());
