@@ -1,18 +1,19 @@
 //! Messages: what the writer is given, and the row that it makes of it.
 
-use std::collections::HashMap;
+mod repeat;
+
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use rusqlite::types::{ToSqlOutput, ValueRef};
-use rusqlite::{Connection, OptionalExtension as _, Statement, ToSql, params};
-use serde::de::IgnoredAny;
+use rusqlite::{Connection, Statement, ToSql, params};
 use time::OffsetDateTime;
 
 use super::content::Content;
 use super::keys::{BodyDigest, Key, Keys, Known};
+use super::original::{self, Relatives};
 use super::seal::Sealer;
 use super::subscription::Subscriptions;
 use super::{access, confirmation, delivery, quarantine, timestamp};
@@ -229,49 +230,59 @@ impl Prepared {
     /// Stores the message with its deliveries, or counts it as a duplicate; a rejection of which it is made is deleted by the
     /// caller. Without followers every path is one statement
     /// that changes the database, so that a failure undoes this message alone; with them it needs a savepoint.
-    pub fn keep(&mut self, connection: &Connection, keys: &mut Keys, now: &str) -> rusqlite::Result<Kept> {
-        let Some(rejection) = self.rejection else { return self.keep_message(connection, keys, now) };
+    pub fn keep(
+        &mut self,
+        connection: &Connection,
+        keys: &mut Keys,
+        sealer: &Sealer,
+        now: &str,
+    ) -> rusqlite::Result<Kept> {
+        let Some(rejection) = self.rejection else {
+            return self.keep_message(connection, keys, sealer, now);
+        };
         // Somebody else may have released it, or the clean-up may have been faster.
         if !quarantine::exists(connection, rejection)? {
             return Ok(Kept::RejectionGone);
         }
-        self.keep_message(connection, keys, now)
+        self.keep_message(connection, keys, sealer, now)
     }
 
     fn keep_message(
         &mut self,
         connection: &Connection,
         keys: &mut Keys,
+        sealer: &Sealer,
         now: &str,
     ) -> rusqlite::Result<Kept> {
         let digest = BodyDigest::of(&self.message.body_sha256);
-        let known = match self.key {
-            Some(key) if !self.is_taken_as_new => keys.find(connection, key, digest)?,
-            Some(_) | None => Known::Nothing,
+        let relatives = match self.key {
+            Some(key) if !self.is_taken_as_new => original::relatives(connection, keys, key, digest, None)?,
+            Some(_) | None => Relatives::NONE,
         };
-        let conflict_of = match known {
+        let conflict_of = match relatives.believed {
             Known::Same(of) if self.is_within_window(connection, of)? => {
-                self.count_duplicate(connection, of)?;
-                return Ok(Kept::Duplicate { of });
+                return self.count_duplicate(connection, of);
             }
             Known::Other(of) if matches!(self.message.identity, Identity::IdempotencyKey(_)) => {
                 return Ok(Kept::KeyReused { of });
             }
             Known::Other(of) if self.is_other_form_of(connection, of)? => {
-                self.count_duplicate(connection, of)?;
-                return Ok(Kept::Duplicate { of });
+                return self.count_duplicate(connection, of);
             }
             Known::Other(of) => Some(of),
             Known::Same(_) | Known::Nothing => None,
         };
-        if let Some(most) = self.message.asking.as_ref().and_then(|asking| asking.most_awaiting)
-            && confirmation::awaiting(connection, &self.message.source)? >= i64::from(most)
-        {
+        for (standing, of) in relatives.unconfirmed {
+            if let Some(kept) = self.repeat_unconfirmed(connection, sealer, standing, of)? {
+                return Ok(kept);
+            }
+        }
+        if self.has_too_many_awaiting(connection)? {
             return Ok(Kept::TooManyAwaiting);
         }
         let id = self.insert(connection, conflict_of, now)?;
         self.insert_followers(connection, id, conflict_of, now)?;
-        if let Some(key) = self.key {
+        if let Some(key) = self.key.filter(|_| relatives.is_key_kept) {
             keys.stage(key, id, digest);
         }
         Ok(conflict_of.map_or(Kept::New { id }, |of| Kept::Conflict { id, of }))
@@ -296,41 +307,6 @@ impl Prepared {
         Ok(())
     }
 
-    fn is_within_window(&self, connection: &Connection, of: i64) -> rusqlite::Result<bool> {
-        let Identity::Content { window } = self.message.identity else { return Ok(true) };
-        let since = timestamp::to_text(self.message.received_at - window);
-        connection
-            .prepare_cached("SELECT EXISTS (SELECT 1 FROM messages WHERE id = ?1 AND received_at >= ?2)")?
-            .query_row(params![of, since], |row| row.get(0))
-    }
-
-    /// Whether a stored message with the same id is the same event in its other form.
-    fn is_other_form_of(&self, connection: &Connection, of: i64) -> rusqlite::Result<bool> {
-        let Identity::EventId { mark, .. } = self.message.identity else { return Ok(false) };
-        let stored: Option<String> = connection
-            .prepare_cached("SELECT headers FROM messages WHERE id = ?1")?
-            .query_row([of], |row| row.get(0))
-            .optional()?;
-        let has_mark = |headers: &str| {
-            let headers: HashMap<String, IgnoredAny> = serde_json::from_str(headers).ok()?;
-            Some(headers.contains_key(mark))
-        };
-        let stored = stored.as_deref().and_then(has_mark);
-        Ok(stored.is_some() && stored != has_mark(&self.message.headers))
-    }
-
-    /// SQLite reads and rewrites the whole row of the first message, also in two copies.
-    fn count_duplicate(&mut self, connection: &Connection, of: i64) -> rusqlite::Result<usize> {
-        if self.is_large() {
-            self.release();
-        }
-        connection
-            .prepare_cached(
-                "UPDATE messages SET duplicates = duplicates + 1, last_duplicate_at = ?2 WHERE id = ?1",
-            )?
-            .execute(params![of, self.received_at])
-    }
-
     fn insert(
         &mut self,
         connection: &Connection,
@@ -349,6 +325,15 @@ impl Prepared {
         }
         statement.raw_execute()?;
         Ok(connection.last_insert_rowid())
+    }
+
+    /// SQLite reads and rewrites the whole row of the first message, also in two copies.
+    fn count_duplicate(&mut self, connection: &Connection, of: i64) -> rusqlite::Result<Kept> {
+        if self.is_large() {
+            self.release();
+        }
+        confirmation::count_duplicate(connection, of, &self.received_at)?;
+        Ok(Kept::Duplicate { of })
     }
 
     fn release(&mut self) {

@@ -29,6 +29,7 @@ mod keys;
 mod listener;
 mod message;
 mod open;
+mod original;
 mod quarantine;
 mod replay;
 mod replay_count;

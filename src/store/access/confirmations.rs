@@ -45,7 +45,6 @@ impl Store {
         let id = asked.message;
         if asked.settlement == Settlement::Confirmed
             && let Some(message) = self.message_to_deliver(id).await?
-            && message.head.conflict_of.is_none()
         {
             targets = self.targets_for(&message.head.event, message.head.owner.as_deref(), message.payload());
         }
@@ -53,9 +52,8 @@ impl Store {
         let shared = self.inner.shared.clone();
         let settled_at = now.clone();
         let is_final = !matches!(asked.settlement, Settlement::Again { .. });
-        let work = move |database: &mut Database<'_>| {
-            confirmation::settle(database.connection, &asked, &targets, &settled_at)
-        };
+        let work =
+            move |database: &mut Database<'_>| confirmation::settle(database, &asked, &targets, &settled_at);
         let committed = move |is_changed: &bool| {
             if is_final && *is_changed {
                 shared.settled.add(id);
@@ -69,6 +67,16 @@ impl Store {
             }
             settled => settled.map(drop),
         }
+    }
+
+    /// Asks again about a refused message. False if it is not refused, or its question is not stored.
+    pub async fn ask_refused_again(&self, message: i64, now: OffsetDateTime) -> Result<bool, Unavailable> {
+        let now = timestamp::to_text(now);
+        let shared = self.inner.shared.clone();
+        let ask = move |database: &mut Database<'_>| {
+            confirmation::ask_refused_again(database.connection, message, &now)
+        };
+        self.write_then(ask, move |_| shared.confirmations.notify_one()).await
     }
 
     /// Messages whose confirmation was settled since the last call, for the clean-up.

@@ -6,8 +6,8 @@ use std::time::Instant;
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
 use super::{LOOKED_AT_A_PAGE, Position, STEP_TIME, Step, Walk, next_of};
-use crate::store::damage;
 use crate::store::writer::Database;
+use crate::store::{damage, original};
 
 /// By the time of their arrival.
 pub(super) const OLD: Walk =
@@ -290,6 +290,10 @@ pub fn delete(database: &mut Database<'_>, ids: &[i64], keeping: &Keeping) -> ru
                 return Ok(done);
             }
             done.taken += 1;
+            let forgotten = original::forget_refused(connection, database.keys, *id);
+            if damage::skip("delivery_keys", forgotten)?.is_none() {
+                continue;
+            }
             done.changed += connection.prepare_cached("DELETE FROM messages WHERE id = ?1")?.execute([id])?;
             connection.prepare_cached("DELETE FROM confirmations WHERE message_id = ?1")?.execute([id])?;
         }

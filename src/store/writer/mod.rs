@@ -183,10 +183,11 @@ impl Writer {
         let mut is_asked = false;
         let mut targets = BTreeSet::new();
         for (outcome, job) in outcomes.iter().zip(batch) {
-            if let (Outcome::Kept(Kept::New { .. } | Kept::Conflict { .. }), Job::Keep(keep)) = (outcome, job)
-            {
+            let (Outcome::Kept(kept), Job::Keep(keep)) = (outcome, job) else { continue };
+            // A repeat of a refused message is asked about again.
+            is_asked |= kept.is_kept() && keep.message.is_asked_about();
+            if matches!(kept, Kept::New { .. } | Kept::Conflict { .. }) {
                 is_news = true;
-                is_asked |= keep.message.is_asked_about();
                 targets.extend(keep.message.targets());
             }
         }
@@ -267,14 +268,13 @@ impl Writer {
 
     fn keep(&mut self, message: &mut Prepared, now: &str) -> rusqlite::Result<Kept> {
         if !message.has_followers() {
-            return message.keep(&self.connection, &mut self.keys, now);
+            return message.keep(&self.connection, &mut self.keys, &self.sealer, now);
         }
         self.execute("SAVEPOINT job")?;
-        let kept = message.keep(&self.connection, &mut self.keys, now).and_then(|kept| {
-            match message.rejection().filter(|_| kept.is_kept()) {
-                Some(id) => self.quarantine.remove(&self.connection, id).map(|()| kept),
-                None => Ok(kept),
-            }
+        let kept = message.keep(&self.connection, &mut self.keys, &self.sealer, now);
+        let kept = kept.and_then(|kept| match message.rejection().filter(|_| kept.is_kept()) {
+            Some(id) => self.quarantine.remove(&self.connection, id).map(|()| kept),
+            None => Ok(kept),
         });
         self.end_savepoint(kept.is_ok())?;
         if kept.is_err() {
