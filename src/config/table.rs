@@ -298,7 +298,7 @@ const VARIABLES: &[Variable] = &[
         absent: Absent::Means("`no`: they are answered 405"),
         unit: "`yes` or `no`",
         secret: false,
-        doc: "answers HEAD and GET with 200 and stores nothing, for senders and load balancers that check a URL (generic providers only)",
+        doc: "answers HEAD and GET with 200 and stores nothing, at the rate of `_RATE` next to that of messages, for senders and load balancers that check a URL (generic providers only)",
         example: "yes",
     },
     Variable {
