@@ -50,6 +50,7 @@ pub(super) struct Draft {
     pub body: String,
     pub now: OffsetDateTime,
     pub nonce: String,
+    payload_field: Option<&'static str>,
 }
 
 /// What the placeholders of a sample's body stand for.
@@ -85,6 +86,7 @@ impl Verifier {
             body: content.fill(&row.body, row.content_type.contains("json")),
             now: wish.now,
             nonce: wish.nonce.to_owned(),
+            payload_field: self.recipe.form_payload.as_deref(),
         };
         if !row.query.is_empty() {
             draft.add_query(&content.fill(&row.query, false));
@@ -220,8 +222,7 @@ impl Draft {
     fn put_something<'a>(&mut self, places: impl Iterator<Item = &'a Place>) -> Option<()> {
         for place in places.filter(|place| !place.is_in_body()) {
             if self.with_request(|view| place.find(view).is_ok_and(|found| found.is_none())) {
-                let value = self.nonce.clone();
-                self.put(place, &value)?;
+                self.put(place, &self.nonce.clone())?;
             }
         }
         Some(())
@@ -252,7 +253,7 @@ impl Draft {
             body: self.body.as_bytes(),
             now: self.now,
         };
-        use_view(&View::new(&request, None))
+        use_view(&View::new(&request, self.payload_field))
     }
 }
 

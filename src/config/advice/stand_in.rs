@@ -110,10 +110,10 @@ pub fn problem(text: &str, bare: &str) -> Option<String> {
     }
     let what = if is_repeated(bare, 1) {
         "is one character repeated"
-    } else if (2..=MAX_REPEATED_CHARACTERS).any(|length| is_repeated(bare, length)) {
-        "is a short text repeated"
     } else if is_counted(bare) {
         "is a row of characters in their usual order"
+    } else if (2..=MAX_REPEATED_CHARACTERS).any(|length| is_repeated(bare, length)) {
+        "is a short text repeated"
     } else {
         return None;
     };
