@@ -22,9 +22,9 @@ use crate::store::{
 };
 
 pub use clock::{ClockGuard, Verdict, uptime};
+pub use drops::DropReport;
 pub use policy::Policy;
 
-use drops::DropReport;
 use guard::CONFIRMED;
 use size::SizeWalk;
 
@@ -137,6 +137,11 @@ impl Cleaner {
             was_paused: false,
             is_first_run: true,
         }
+    }
+
+    /// What a stop has still to log.
+    pub fn drop_reports(&self) -> [DropReport; 2] {
+        [self.drops_for_size.clone(), self.drops_for_disk.clone()]
     }
 
     /// One whole clean-up.
@@ -296,6 +301,9 @@ pub async fn run_now(
     store.limit_quarantine(config.quarantine_bytes);
     let mut cleaner = Cleaner::new(Policy::from_config(config), Pace::Alone, now, uptime());
     let outcome = cleaner.run_once(&store, now, uptime()).await;
+    for report in cleaner.drop_reports() {
+        report.finish(&store).await;
+    }
     store.close(Duration::from_secs(30)).await;
     match outcome {
         Ok(Outcome { paused: Some(why), .. }) => Err(OpenError(format!(

@@ -10,7 +10,7 @@ use super::noun::Noun;
 use super::parse::{self, shown};
 use super::values::{Draft, OwnValues, Values, parse_value};
 use super::{Confirm, Rate, Retention, Source};
-use crate::providers::{self, CUSTOM, Group, Recipe, Secret, Settings, Verifier};
+use crate::providers::{self, CUSTOM, Group, Recipe, Secret, SettingError, Settings, Verifier};
 
 const MAX_TOLERANCE: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 /// For each client, where nothing but confirmation proves the sender.
@@ -186,10 +186,10 @@ impl Draft<'_> {
             Err(errors) => errors,
         };
         for error in errors {
-            let key = error.key.to_ascii_uppercase();
+            let key = self.key_of(recipe, &error);
             if !self.is_broken(&key) {
-                let hint =
-                    self.hint(recipe, &error.key).map(|hint| format!("; it {hint}")).unwrap_or_default();
+                let hint = self.hint(recipe, &error.key, &key);
+                let hint = hint.map(|hint| format!("; it {hint}")).unwrap_or_default();
                 problems.push(format!("{}: {}{hint}", self.variable(&key), error.problem));
             }
         }
@@ -197,9 +197,16 @@ impl Draft<'_> {
     }
 
     /// Why a value may be wrong: it is of another kind.
-    fn hint(&self, recipe: &Recipe, setting: &str) -> Option<String> {
+    fn hint(&self, recipe: &Recipe, setting: &str, variable: &str) -> Option<String> {
         let key = recipe.keys().iter().find(|key| key.name == setting)?;
-        advice::wrong_kind(key, &self.values.get(&setting.to_ascii_uppercase())?.text)
+        advice::wrong_kind(key, &self.values.get(variable)?.text)
+    }
+
+    /// The key of the value that is wrong, such as `SECRET_2`.
+    fn key_of(&self, recipe: &Recipe, error: &SettingError) -> String {
+        let is_given = |key: &String| self.values.get(key).is_some_and(|value| !value.text.is_empty());
+        let mut keys = recipe_keys(recipe).into_iter().filter(|key| names::setting_of(key) == error.key);
+        keys.by_ref().filter(is_given).nth(error.value).unwrap_or_else(|| error.key.to_ascii_uppercase())
     }
 
     /// Whether a value has a problem of its own already; binding would call it missing.

@@ -115,7 +115,7 @@ async fn way_of_a_message(
 
     // 4. Throttle.
     let network = Network::from(client);
-    source.throttle(network).map_err(Refusal::RateLimited)?;
+    source.throttle(request.method(), network).map_err(Refusal::RateLimited)?;
 
     // 5. Body; a scheme that does not read it comes before it.
     let verifier = source.verifier();

@@ -61,6 +61,8 @@ pub struct Source {
     allow: String,
     addresses: Option<config::Allow>,
     throttle: Option<Throttle>,
+    /// Of requests that make no message: probes must not use up the rate of messages.
+    probe_throttle: Option<Throttle>,
 }
 
 /// The URL that a scheme signs.
@@ -96,6 +98,8 @@ impl Source {
             }
         }
         let learns = source.verifier.waits_for_secret();
+        let rate = source.rate;
+        let throttle = || rate.map(|rate| Throttle::new(rate, throttle_keys, DefaultClock::default()));
         Self {
             answers_probes: source.probe,
             fetches: Fetches::default(),
@@ -118,7 +122,8 @@ impl Source {
             methods,
             message_methods,
             addresses: source.allow,
-            throttle: source.rate.map(|rate| Throttle::new(rate, throttle_keys, DefaultClock::default())),
+            throttle: throttle(),
+            probe_throttle: source.probe.then(throttle).flatten(),
             name: source.name.into(),
             provider: source.provider,
             verifier: Arc::new(source.verifier),
@@ -258,8 +263,9 @@ impl Source {
 
     /// # Errors
     /// How long the client has to wait.
-    pub fn throttle(&self, client: Network) -> Result<(), Duration> {
-        self.throttle.as_ref().map_or(Ok(()), |throttle| throttle.take(client))
+    pub fn throttle(&self, method: &Method, client: Network) -> Result<(), Duration> {
+        let of_probes = self.probe_throttle.as_ref().filter(|_| !self.makes_message_of(method));
+        of_probes.or(self.throttle.as_ref()).map_or(Ok(()), |throttle| throttle.take(client))
     }
 }
 

@@ -1,5 +1,6 @@
 //! A provider's rules, validated: what is in here cannot be wrong.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::verify::auth_scheme::AuthScheme;
@@ -39,6 +40,8 @@ pub struct Recipe {
     pub(super) events: Vec<String>,
     /// Those of `events` that never have an action; empty where that is not known.
     pub(super) events_without_action: Vec<String>,
+    /// Actions of some of `events`, against which others are compared for misspellings.
+    pub(super) actions: BTreeMap<String, Vec<String>>,
     /// Joined with colons; all of them must be there, each in the first of its places.
     pub(super) delivery_id: Vec<Vec<Detail>>,
     /// Methods of its messages, in upper case.

@@ -50,6 +50,7 @@ pub(super) struct Draft {
     pub body: String,
     pub now: OffsetDateTime,
     pub nonce: String,
+    payload_field: Option<&'static str>,
 }
 
 /// What the placeholders of a sample's body stand for.
@@ -85,6 +86,7 @@ impl Verifier {
             body: content.fill(&row.body, row.content_type.contains("json")),
             now: wish.now,
             nonce: wish.nonce.to_owned(),
+            payload_field: self.recipe.form_payload.as_deref(),
         };
         if !row.query.is_empty() {
             draft.add_query(&content.fill(&row.query, false));
@@ -107,8 +109,14 @@ impl Verifier {
         }
         if !proofs.signatures.is_empty() {
             let is_wanted = |keyed: &&Keyed| signed_at.is_none_or(|place| keyed.scheme.at == *place);
-            let mut signatures = proofs.signatures.iter().filter(is_wanted);
-            return signatures.find_map(|keyed| sign(keyed, draft, &self.texts));
+            let mut signed = None;
+            for keyed in proofs.signatures.iter().filter(is_wanted) {
+                // A sender that writes one header for each of its keys writes them all.
+                if signed.is_none() || matches!(keyed.scheme.at, Place::Headers(_)) {
+                    signed = sign(keyed, draft, &self.texts).or(signed);
+                }
+            }
+            return signed;
         }
         if !proofs.jwts.is_empty() {
             return proofs.jwts.iter().find_map(|(jwt, keys)| issue(jwt, keys, draft, &self.texts));
@@ -214,8 +222,7 @@ impl Draft {
     fn put_something<'a>(&mut self, places: impl Iterator<Item = &'a Place>) -> Option<()> {
         for place in places.filter(|place| !place.is_in_body()) {
             if self.with_request(|view| place.find(view).is_ok_and(|found| found.is_none())) {
-                let value = self.nonce.clone();
-                self.put(place, &value)?;
+                self.put(place, &self.nonce.clone())?;
             }
         }
         Some(())
@@ -246,7 +253,7 @@ impl Draft {
             body: self.body.as_bytes(),
             now: self.now,
         };
-        use_view(&View::new(&request, None))
+        use_view(&View::new(&request, self.payload_field))
     }
 }
 
@@ -295,7 +302,10 @@ impl Content<'_> {
     /// Fills a template of a body; in JSON, values stand inside its strings.
     fn fill(&self, template: &str, is_json: bool) -> String {
         self.fill_with(template, |value| match is_json {
-            true => escaped(value),
+            true => {
+                let quoted = Value::from(value).to_string();
+                quoted[1..quoted.len() - 1].to_owned()
+            }
             false => form_urlencoded::byte_serialize(value.as_bytes()).collect(),
         })
     }
@@ -315,12 +325,6 @@ impl Content<'_> {
             [("$type", self.event_type), ("$action", self.action), ("$id", &self.id), ("$date", &date)];
         values.iter().fold(plain, |text, (name, value)| text.replace(name, &write(value)))
     }
-}
-
-/// A text as it stands between the quotes of a JSON string.
-fn escaped(text: &str) -> String {
-    let quoted = Value::from(text).to_string();
-    quoted[1..quoted.len() - 1].to_owned()
 }
 
 /// Adds what proves the sender; `None` where the scheme is off or cannot sign.
@@ -350,10 +354,8 @@ fn sign(keyed: &Keyed, draft: &mut Draft, texts: &Texts) -> Option<()> {
     };
     let stamp = timestamp.as_deref().unwrap_or_default();
     let is_stamp = |name: &str| {
-        scheme
-            .timestamp
-            .as_ref()
-            .is_some_and(|timestamp| timestamp.at == TimestampPlace::Layout(name.to_owned()))
+        let at = scheme.timestamp.as_ref().map(|timestamp| &timestamp.at);
+        at == Some(&TimestampPlace::Layout(name.to_owned()))
     };
     let part = |name: &str| if is_stamp(name) { stamp.to_owned() } else { "sample".to_owned() };
     // Named parts are read out of a value that looks like the final one.
@@ -367,7 +369,7 @@ fn sign(keyed: &Keyed, draft: &mut Draft, texts: &Texts) -> Option<()> {
         secret.sign(&scheme.template, &scope).ok()
     })?;
     let value = scheme.layout.compose(&scheme.encoding.encode(tag.as_ref()), part);
-    draft.put(&scheme.at, &value)
+    draft.put(&keyed.place(), &value)
 }
 
 /// Adds a token that claims what it must.

@@ -218,13 +218,16 @@ pub fn disable(
     reason: &str,
     now: &str,
 ) -> rusqlite::Result<bool> {
-    connection
+    let changed = connection
         .prepare_cached(
             "UPDATE targets SET state = 'disabled', state_reason = ?3, state_since = ?4
              WHERE id = ?1 AND state = 'active' AND (url IS NULL OR url = ?2)",
         )?
-        .execute(params![id, url, reason, now])
-        .map(|changed| changed == 1)
+        .execute(params![id, url, reason, now])?;
+    if changed == 1 {
+        super::declaration::remember_gone_url(connection, id, url, now)?;
+    }
+    Ok(changed == 1)
 }
 
 /// What the metrics show of targets and dead letters.

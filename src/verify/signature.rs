@@ -66,6 +66,18 @@ impl Keys {
 pub struct Keyed {
     pub scheme: &'static Scheme,
     pub keys: Keys,
+    /// The setting that holds the keys; `None` where they are fetched.
+    pub setting: Option<&'static str>,
+}
+
+impl Keyed {
+    /// The place where its sender writes the signature. Of headers with one beginning it is the one named after the key:
+    /// `X-Primary` for the setting `primary_secret`, else `X-1`.
+    pub fn place(&self) -> Place {
+        let Place::Headers(beginning) = &self.scheme.at else { return self.scheme.at.clone() };
+        let name = self.setting.and_then(|setting| setting.strip_suffix("_secret"));
+        Place::Header(format!("{beginning}{}", name.unwrap_or("1")))
+    }
 }
 
 /// What a check goes by beside the request.

@@ -65,7 +65,8 @@ fn read(view: &View<'_>) -> Result<Signed, Cause> {
     Ok(Signed { topic, text, algorithm, signature, url })
 }
 
-/// `Name\nValue\n` for each field, in alphabetical order.
+/// `Name\nValue\n` for each field, in alphabetical order. Only a message can have line breaks: with them in another field,
+/// the same text could be divided into other fields.
 fn text(body: &Object<'_>) -> Result<String, Cause> {
     let kind = required(body, "Type")?;
     let is_confirmation = match &*kind {
@@ -86,6 +87,9 @@ fn text(body: &Object<'_>) -> Result<String, Cause> {
     }
     fields.push(("TopicArn", required(body, "TopicArn")?));
     fields.push(("Type", kind));
+    if fields.iter().any(|(name, value)| *name != "Message" && value.contains('\n')) {
+        return Err(Cause::MalformedSignature);
+    }
     Ok(fields.iter().map(|(name, value)| format!("{name}\n{value}\n")).collect())
 }
 

@@ -182,8 +182,7 @@ impl BoundCode {
             }
         };
         let all = |setting: &str| -> Result<Vec<Secret>, SettingError> {
-            let secrets = settings.all(setting).iter().map(|value| prepare(value).map(Secret::new));
-            secrets.collect::<Result<_, _>>().map_err(|problem| SettingError::new(setting, problem))
+            SettingError::collect(setting, settings.all(setting), |value| prepare(value).map(Secret::new))
         };
         let (secrets, shared_keys) = (all("secret")?, all(SHARED_KEY)?);
         let is_none = secrets.is_empty() && shared_keys.is_empty();

@@ -153,6 +153,20 @@ impl Store {
         self.change_targets_where(disable, |disabled| *disabled).await
     }
 
+    /// Activates a declared target that answered 410 at another URL than this one, which it has now.
+    pub async fn activate_moved_target(
+        &self,
+        id: i64,
+        url: String,
+        now: OffsetDateTime,
+    ) -> Result<bool, Unavailable> {
+        let now = timestamp::to_text(now);
+        let activate = move |database: &mut Database<'_>| {
+            declaration::activate_if_moved(database.connection, id, &url, &now)
+        };
+        self.change_targets_where(activate, |activated| *activated).await
+    }
+
     /// Whatever its state.
     pub async fn target(&self, id: i64) -> Result<Option<Target>, Unavailable> {
         self.read(move |connection| target::one(connection, id)).await
