@@ -2,6 +2,7 @@
 
 use std::future::poll_fn;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::dev::Payload;
@@ -13,6 +14,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::budget::{Reservation, UsedUp};
 use super::buffer::Buffer;
+use crate::store::LARGE_BYTES;
 
 /// A whole body must arrive within this time …
 const WHOLE_WITHIN: Duration = Duration::from_secs(60);
@@ -40,17 +42,37 @@ impl From<UsedUp> for BodyError {
     }
 }
 
-/// The whole body. What it holds of the budget is given back when the last clone is dropped: that may be the store's,
-/// after the client has gone.
+/// A whole body. Its share of the budget is released when the last clone of both fields is dropped.
+#[derive(Debug)]
+pub struct Body {
+    pub bytes: Bytes,
+    /// The share of a large body: the store keeps it while SQLite holds copies and the body itself is dropped.
+    pub memory: Option<Arc<Reservation>>,
+}
+
+/// As `read_accounted`, for bodies that the ingest path does not store.
 ///
 /// # Errors
-/// Nothing is ever cut: a body that breaks a limit is refused as a whole.
+/// As `read_accounted`.
 pub async fn read(
+    payload: Payload,
+    announced: Option<u64>,
+    max_bytes: usize,
+    reservation: Reservation,
+) -> Result<Bytes, BodyError> {
+    Ok(read_accounted(payload, announced, max_bytes, reservation).await?.bytes)
+}
+
+/// Reads a whole body.
+///
+/// # Errors
+/// Bodies are never truncated: one that exceeds a limit is rejected as a whole.
+pub async fn read_accounted(
     mut payload: Payload,
     announced: Option<u64>,
     max_bytes: usize,
     mut reservation: Reservation,
-) -> Result<Bytes, BodyError> {
+) -> Result<Body, BodyError> {
     let began = Instant::now();
     let announced = announced.map(|length| usize::try_from(length).unwrap_or(usize::MAX));
     if announced.is_some_and(|length| length > max_bytes) {
@@ -96,16 +118,11 @@ pub async fn read(
         }
     }
     reservation.complete();
-    Ok(match parts {
-        Parts::None => Bytes::new(),
-        Parts::One(chunk) => Bytes::from_owner(Accounted { bytes: chunk, _reservation: reservation }),
-        Parts::Joined(joined) => Bytes::from_owner(Accounted { bytes: joined, _reservation: reservation }),
-    })
-}
-
-/// Attaches another reservation to bytes. It is released when the last clone is dropped.
-pub fn accounted(bytes: Bytes, reservation: Reservation) -> Bytes {
-    Bytes::from_owner(Accounted { bytes, _reservation: reservation })
+    if parts.len() > LARGE_BYTES {
+        let memory = Arc::new(reservation);
+        return Ok(Body { bytes: parts.accounted(Arc::clone(&memory)), memory: Some(memory) });
+    }
+    Ok(Body { bytes: parts.accounted(reservation), memory: None })
 }
 
 async fn next(payload: &mut Payload) -> Option<Result<Bytes, PayloadError>> {
@@ -142,15 +159,23 @@ impl Parts {
         }
         Ok(())
     }
+
+    fn accounted<R: Send + 'static>(self, reservation: R) -> Bytes {
+        match self {
+            Self::None => Bytes::new(),
+            Self::One(bytes) => Bytes::from_owner(Accounted { bytes, _reservation: reservation }),
+            Self::Joined(bytes) => Bytes::from_owner(Accounted { bytes, _reservation: reservation }),
+        }
+    }
 }
 
-/// Bytes together with their place in the budget.
-struct Accounted<B> {
+/// Bytes together with their share of the budget.
+struct Accounted<B, R> {
     bytes: B,
-    _reservation: Reservation,
+    _reservation: R,
 }
 
-impl<B: AsRef<[u8]>> AsRef<[u8]> for Accounted<B> {
+impl<B: AsRef<[u8]>, R> AsRef<[u8]> for Accounted<B, R> {
     fn as_ref(&self) -> &[u8] {
         self.bytes.as_ref()
     }
@@ -159,7 +184,6 @@ impl<B: AsRef<[u8]>> AsRef<[u8]> for Accounted<B> {
 #[cfg(test)]
 mod tests {
     use std::collections::VecDeque;
-    use std::sync::Arc;
     use std::task::{Context, Poll};
 
     use super::super::budget::Budget;

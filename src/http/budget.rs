@@ -1,7 +1,8 @@
 //! The memory for all bodies in flight, from their first byte until they are committed.
 //!
-//! SQLite copies a body twice while it inserts it, one body at a time. So room for two copies of the largest body is part
-//! of the budget, unless that body is the only large one. When there is no room, the slowest bodies are dropped, see
+//! While SQLite inserts a body it holds two copies, and the body itself is dropped after the first (`store/message.rs`), one
+//! body at a time. So room for one more copy of the largest body is part of the budget, unless that body is the only large
+//! one. When there is no room, the slowest bodies are dropped, see
 //! `shortage`; where none may be, the younger ones give way to the oldest.
 
 use std::collections::HashMap;
@@ -14,6 +15,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::client::Network;
 use super::pace::Pace;
+use crate::store::LARGE_BYTES;
 use shortage::Demand;
 
 mod shortage;
@@ -21,14 +23,14 @@ mod shortage;
 /// One client holds at most this share of the budget, unless it has nothing else in flight.
 const SHARE_OF_ONE_CLIENT: usize = 4;
 /// Bodies up to this size do not count copies: most webhooks are much smaller.
-const LARGE: usize = 1 << 20;
+const LARGE: usize = LARGE_BYTES;
 /// Bodies up to this size may also use the last part of the budget, so that large ones cannot shut them out.
 const SMALL: usize = 64 << 10;
 /// Slow small bodies are dropped for a larger one only when together they hold more than this share of the budget:
 /// otherwise dropping them would not make enough room.
 const SHARE_OF_SLOW_SMALL: usize = 4;
-/// Copies of a body that SQLite makes: of the bound value, and of the record.
-const COPIES: usize = 2;
+/// Copies of a body in memory next to the body itself.
+const COPIES: usize = 1;
 /// A body waits this long for room.
 const WAITED_FOR: Duration = Duration::from_secs(2);
 /// How often a waiting body looks for others that have become too slow.

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use ring::digest::{SHA256, digest};
 use time::OffsetDateTime;
 
+use super::budget::Reservation;
 use super::reading::{self, DecodingRoom, NoRoom};
 use super::reject::RejectionReason;
 use crate::json;
@@ -30,6 +31,8 @@ pub struct Examined {
     pub body_sha256: [u8; 32],
     /// What is to be asked before it is believed.
     pub question: Option<Question>,
+    /// The share that the decoded payload holds of the body budget.
+    pub decoded_memory: Option<Reservation>,
 }
 
 /// What a request is found to be.
@@ -96,7 +99,7 @@ pub fn examine(
     let in_query = verifier.body_in_query(request).map(Bytes::from);
     let mut body_sha256 = [0; 32];
     body_sha256.copy_from_slice(digest(&SHA256, in_query.as_ref().unwrap_or(body)).as_ref());
-    let (content, description) = match in_query {
+    let (content, description, decoded_memory) = match in_query {
         Some(payload) => {
             let json = verifier.read_json(&payload);
             let description = verifier.describe(request, json.as_ref());
@@ -104,11 +107,11 @@ pub fn examine(
                 Some(_) => Content::Json(payload),
                 None => Content::Unreadable { reason: json::problem(&payload).into(), body: payload },
             };
-            (content, description)
+            (content, description, None)
         }
         None => reading::read(verifier, request, body, room)?,
     };
-    Ok(Found::Message(Examined { description, content, body_sha256, question }))
+    Ok(Found::Message(Examined { description, content, body_sha256, question, decoded_memory }))
 }
 
 /// Authenticates the request; returns a signed handshake, or `None` for a message.

@@ -3,7 +3,6 @@
 
 use bytes::Bytes;
 
-use super::body;
 use super::budget::Reservation;
 use crate::json;
 use crate::providers::body::{Kind, may_be_json, open};
@@ -57,7 +56,7 @@ pub fn is_quick(request: &Request<'_>) -> bool {
     request.body.len() <= CODED_ELSEWHERE_ABOVE || !is_coded()
 }
 
-/// Reads the body of an authenticated request.
+/// Reads the body of an authenticated request. Also returns the reservation of a decoded payload.
 ///
 /// # Errors
 /// The body budget has no room for the decoded body.
@@ -66,7 +65,7 @@ pub fn read(
     request: &Request<'_>,
     body: &Bytes,
     mut room: DecodingRoom,
-) -> Result<(Content, Description), NoRoom> {
+) -> Result<(Content, Description, Option<Reservation>), NoRoom> {
     // Headers can be wrong: JSON labelled as a form, a Content-Encoding that a proxy already removed, a false charset. This
     // decides as `open` does, and reads in the same pass.
     let mut text = None;
@@ -75,7 +74,7 @@ pub fn read(
     }
     let has_mark = json::without_mark(body).len() < body.len();
     if text.is_some() && !has_mark {
-        return Ok((Content::Json(body.clone()), verifier.describe(request, text.as_ref())));
+        return Ok((Content::Json(body.clone()), verifier.describe(request, text.as_ref()), None));
     }
     let payload = match text {
         Some(_) => copied(body, &mut room),
@@ -84,13 +83,13 @@ pub fn read(
     match payload {
         Ok(payload) => {
             let text = text.or_else(|| verifier.read_json(payload.as_bytes()));
-            let body = counted(body, room);
-            Ok((Content::Decoded { body, payload }, verifier.describe(request, text.as_ref())))
+            let content = Content::Decoded { body: body.clone(), payload };
+            Ok((content, verifier.describe(request, text.as_ref()), room.reservation))
         }
         Err(Problem::NoRoom) => Err(NoRoom),
         Err(Problem::Unreadable(reason)) => {
             let content = Content::Unreadable { body: body.clone(), reason };
-            Ok((content, verifier.describe(request, text.as_ref())))
+            Ok((content, verifier.describe(request, text.as_ref()), None))
         }
     }
 }
@@ -99,14 +98,6 @@ pub fn read(
 fn copied(body: &[u8], room: &mut DecodingRoom) -> Result<String, Problem> {
     room.take(body.len())?;
     Ok(text_of(body.to_vec()))
-}
-
-/// The body with the reservation of its decoded payload attached.
-fn counted(body: &Bytes, room: DecodingRoom) -> Bytes {
-    match room.reservation {
-        Some(reservation) => body::accounted(body.clone(), reservation),
-        None => body.clone(),
-    }
 }
 
 enum Problem {

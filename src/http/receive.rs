@@ -13,7 +13,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use bytes::Bytes;
 use time::OffsetDateTime;
 
-use super::body::BodyError;
+use super::body::{Body, BodyError};
 use super::client::Network;
 use super::endpoints::webhook_client;
 use super::examine::{Examined, Found, OwnedRequest, Proof, Unaccepted, examine};
@@ -28,7 +28,7 @@ use super::{body, fetches, framing, learning, reading, reply};
 use crate::providers::{
     Cause, First, Handshake, Headers, Learning, Moment, NothingOutside, Request, Unproven, Verifier, Wanted,
 };
-use crate::store::{Identity, Kept, NewMessage, UnreadableReason};
+use crate::store::{Identity, Kept, Memory, NewMessage, UnreadableReason};
 
 /// After the last byte of a request it is answered within 2.5 s; what is left of them is for the reply itself.
 const KEPT_WITHIN: Duration = Duration::from_millis(2_400);
@@ -137,8 +137,9 @@ async fn way_of_a_message(
         }
     }
     let reservation = service.budget.reservation(network);
-    let body =
-        body::read(payload.into_inner(), announced_length, service.max_body_bytes, reservation).await?;
+    let (payload, max_bytes) = (payload.into_inner(), service.max_body_bytes);
+    let Body { bytes: body, memory } =
+        body::read_accounted(payload, announced_length, max_bytes, reservation).await?;
     let deadline = Instant::now() + KEPT_WITHIN;
     incoming.received_at = (service.clock)();
 
@@ -151,7 +152,7 @@ async fn way_of_a_message(
     }
 
     // 7. Authenticate, signed handshakes, 8. describe.
-    let examined = match prove(mount, &verifier, &incoming, &body, proof, deadline).await? {
+    let mut examined = match prove(mount, &verifier, &incoming, &body, proof, deadline).await? {
         Ok(Found::Message(examined)) => examined,
         Ok(Found::Handshake(handshake)) => {
             return answer(mount, &incoming, Ok(handshake), deadline).await;
@@ -165,7 +166,13 @@ async fn way_of_a_message(
 
     // 9. Commit.
     let accepted = verifier.accepted(&examined.description);
-    let kept = service.store.keep(message(source, &verifier, incoming, examined), deadline).await?;
+    drop(body);
+    let memory: Option<Memory> = match (memory, examined.decoded_memory.take()) {
+        (None, None) => None,
+        both => Some(Box::new(both)),
+    };
+    let message = message(source, &verifier, incoming, examined);
+    let kept = service.store.keep_accounted(message, memory, deadline).await?;
     findings.kept = Some(kept);
 
     // 10. Acknowledge: a message that had come before gets the reply of the first.
@@ -317,7 +324,7 @@ pub fn message(
     incoming: Incoming<'_>,
     examined: Examined,
 ) -> NewMessage {
-    let Examined { description, content, body_sha256, question } = examined;
+    let Examined { description, content, body_sha256, question, decoded_memory: _ } = examined;
     let mut event = String::with_capacity(source.name.len() + 1 + description.event_type.len());
     event.push_str(&source.name);
     event.push('.');

@@ -5,8 +5,9 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use rusqlite::types::{ToSqlOutput, ValueRef};
-use rusqlite::{Connection, OptionalExtension as _, params};
+use rusqlite::{Connection, OptionalExtension as _, Statement, ToSql, params};
 use serde::de::IgnoredAny;
 use time::OffsetDateTime;
 
@@ -15,6 +16,10 @@ use super::keys::{BodyDigest, Key, Keys, Known};
 use super::seal::Sealer;
 use super::subscription::Subscriptions;
 use super::{access, confirmation, delivery, quarantine, timestamp};
+
+/// Larger messages are written in a transaction of their own, and give up their memory as soon as SQLite has copied them: SQLite
+/// holds two copies while it inserts a row, the bound value and the record.
+pub const LARGE_BYTES: usize = 1 << 20;
 
 /// What makes two messages the same.
 #[derive(Clone, Debug)]
@@ -129,6 +134,8 @@ pub struct Prepared {
     rejection: Option<i64>,
     /// What is known of its key cannot be read.
     is_taken_as_new: bool,
+    /// The content was dropped after SQLite copied it: the message can no longer be written.
+    is_released: bool,
 }
 
 impl Prepared {
@@ -161,6 +168,7 @@ impl Prepared {
             sealed_request: message.asking.as_ref().map(seal),
             rejection: None,
             is_taken_as_new: false,
+            is_released: false,
             message,
         }
     }
@@ -208,10 +216,20 @@ impl Prepared {
             }
     }
 
+    /// Whether the message needs a transaction of its own.
+    pub fn is_large(&self) -> bool {
+        self.bytes() > LARGE_BYTES
+    }
+
+    /// Whether the content was dropped during an earlier attempt to write the message.
+    pub fn is_released(&self) -> bool {
+        self.is_released
+    }
+
     /// Stores the message with its deliveries, or counts it as a duplicate; a rejection of which it is made is deleted by the
     /// caller. Without followers every path is one statement
     /// that changes the database, so that a failure undoes this message alone; with them it needs a savepoint.
-    pub fn keep(&self, connection: &Connection, keys: &mut Keys, now: &str) -> rusqlite::Result<Kept> {
+    pub fn keep(&mut self, connection: &Connection, keys: &mut Keys, now: &str) -> rusqlite::Result<Kept> {
         let Some(rejection) = self.rejection else { return self.keep_message(connection, keys, now) };
         // Somebody else may have released it, or the clean-up may have been faster.
         if !quarantine::exists(connection, rejection)? {
@@ -220,7 +238,12 @@ impl Prepared {
         self.keep_message(connection, keys, now)
     }
 
-    fn keep_message(&self, connection: &Connection, keys: &mut Keys, now: &str) -> rusqlite::Result<Kept> {
+    fn keep_message(
+        &mut self,
+        connection: &Connection,
+        keys: &mut Keys,
+        now: &str,
+    ) -> rusqlite::Result<Kept> {
         let digest = BodyDigest::of(&self.message.body_sha256);
         let known = match self.key {
             Some(key) if !self.is_taken_as_new => keys.find(connection, key, digest)?,
@@ -304,7 +327,37 @@ impl Prepared {
             .execute(params![of, self.received_at])
     }
 
-    fn insert(&self, connection: &Connection, conflict_of: Option<i64>, now: &str) -> rusqlite::Result<i64> {
+    fn insert(
+        &mut self,
+        connection: &Connection,
+        conflict_of: Option<i64>,
+        now: &str,
+    ) -> rusqlite::Result<i64> {
+        let mut statement = connection.prepare_cached(
+            "INSERT INTO messages (received_at, source, event, delivery_id, method, query, remote_ip, body_sha256,
+               not_json, body_unsigned, conflict_of, headers, payload, body, owner, unverified, confirmation,
+               released_at, unreadable)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19)",
+        )?;
+        self.bind(&mut statement, conflict_of, now)?;
+        if self.is_large() {
+            self.release();
+        }
+        statement.raw_execute()?;
+        Ok(connection.last_insert_rowid())
+    }
+
+    fn release(&mut self) {
+        self.is_released = true;
+        self.message.content = Content::Json(Bytes::new());
+    }
+
+    fn bind(
+        &self,
+        statement: &mut Statement<'_>,
+        conflict_of: Option<i64>,
+        now: &str,
+    ) -> rusqlite::Result<()> {
         let message = &self.message;
         let delivery_id = match &message.identity {
             Identity::DeliveryId(id) | Identity::EventId { id, .. } | Identity::IdempotencyKey(id) => {
@@ -317,41 +370,35 @@ impl Prepared {
             Content::Decoded { body, payload } => (Some(Text(payload.as_bytes())), Some(&body[..])),
             Content::Unreadable { body, .. } => (None, Some(&body[..])),
         };
-        connection
-            .prepare_cached(
-                "INSERT INTO messages (received_at, source, event, delivery_id, method, query, remote_ip, body_sha256,
-                   not_json, body_unsigned, conflict_of, headers, payload, body, owner, unverified, confirmation,
-                   released_at, unreadable)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19)",
-            )?
-            .insert(params![
-                self.received_at,
-                &*message.source,
-                message.event,
-                delivery_id,
-                message.method,
-                message.query,
-                self.remote_ip,
-                &message.body_sha256[..],
-                matches!(&message.content, Content::Unreadable { body, .. } if !body.is_empty()),
-                message.body_unsigned,
-                conflict_of,
-                message.headers,
-                payload,
-                body,
-                message.owner,
-                message.unverified,
-                self.is_asked_about().then_some("awaiting"),
-                self.rejection.map(|_| now),
-                message.content.unreadable(),
-            ])
+        let parameters: &[&dyn ToSql] = params![
+            self.received_at,
+            &*message.source,
+            message.event,
+            delivery_id,
+            message.method,
+            message.query,
+            self.remote_ip,
+            &message.body_sha256[..],
+            matches!(&message.content, Content::Unreadable { body, .. } if !body.is_empty()),
+            message.body_unsigned,
+            conflict_of,
+            message.headers,
+            payload,
+            body,
+            message.owner,
+            message.unverified,
+            self.is_asked_about().then_some("awaiting"),
+            self.rejection.map(|_| now),
+            message.content.unreadable(),
+        ];
+        parameters.iter().enumerate().try_for_each(|(at, value)| statement.raw_bind_parameter(at + 1, value))
     }
 }
 
 /// Bytes that are known to be UTF-8, bound as text without being checked again.
 struct Text<'a>(&'a [u8]);
 
-impl rusqlite::ToSql for Text<'_> {
+impl ToSql for Text<'_> {
     fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
         Ok(ToSqlOutput::Borrowed(ValueRef::Text(self.0)))
     }

@@ -82,7 +82,7 @@ pub use key::key_problem;
 pub use listener::{
     Acknowledgement, LATE_MESSAGES_WITHIN, Listener, ListenerAnswer, ListenerRefused, MOST_LISTENERS, Opened,
 };
-pub use message::{Asking, Identity, Kept, NewMessage};
+pub use message::{Asking, Identity, Kept, LARGE_BYTES, NewMessage};
 pub use open::Consent;
 pub use quarantine::read::{
     CauseCount, RejectionFilter, RejectionHead, RejectionPosition, SourceNumbers, StoredRejection,
@@ -110,6 +110,7 @@ use message::Prepared;
 use quarantine::Intake;
 use seal::Sealer;
 use state::Shared;
+pub use writer::Memory;
 use writer::{Call, Database, Job, Keep};
 
 /// What may wait for the writer in all; the bodies have a budget of their own, the heads only this.
@@ -185,26 +186,49 @@ impl Store {
     /// # Errors
     /// `Unavailable`: nothing may be acknowledged. After `Deadline` the message may still have been stored.
     pub async fn keep(&self, message: NewMessage, deadline: Instant) -> Result<Kept, Unavailable> {
+        self.keep_accounted(message, None, deadline).await
+    }
+
+    /// As `keep`; drops `memory` once the message is written or given up.
+    ///
+    /// # Errors
+    /// As `keep`.
+    pub async fn keep_accounted(
+        &self,
+        message: NewMessage,
+        memory: Option<Memory>,
+        deadline: Instant,
+    ) -> Result<Kept, Unavailable> {
         if let Some(why) = self.inner.shared.stopped() {
             return Err(why);
         }
         let prepared = self.prepare(message, deadline).await?;
-        self.keep_prepared(prepared, deadline).await
+        self.keep_prepared(prepared, memory, deadline).await
     }
 
-    async fn keep_prepared(&self, message: Prepared, deadline: Instant) -> Result<Kept, Unavailable> {
-        let answer = self.enqueue(message, deadline)?;
+    async fn keep_prepared(
+        &self,
+        message: Prepared,
+        memory: Option<Memory>,
+        deadline: Instant,
+    ) -> Result<Kept, Unavailable> {
+        let answer = self.enqueue(message, memory, deadline)?;
         Self::outcome(answer, deadline).await
     }
 
-    fn enqueue(&self, message: Prepared, deadline: Instant) -> Result<KeepAnswer, Unavailable> {
+    fn enqueue(
+        &self,
+        message: Prepared,
+        memory: Option<Memory>,
+        deadline: Instant,
+    ) -> Result<KeepAnswer, Unavailable> {
         if self.inner.shared.is_out_of_room() {
             // The clean-up may have run before the write that makes room, and later no write may come.
             self.inner.shared.beyond_size.notify_one();
             return Err(Unavailable::DatabaseFull);
         }
         let (reply, answer) = oneshot::channel();
-        self.inner.send(Job::Keep(Keep { message: Box::new(message), deadline, reply }))?;
+        self.inner.send(Job::Keep(Keep { message: Box::new(message), deadline, reply, _memory: memory }))?;
         Ok(answer)
     }
 

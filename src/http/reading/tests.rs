@@ -15,7 +15,9 @@ fn room() -> DecodingRoom {
     DecodingRoom { max_bytes: MAX_BYTES, reservation: None }
 }
 
-fn read_with(room: DecodingRoom, body: &[u8], headers: &[(&str, &str)]) -> Result<Content, NoRoom> {
+type WithReservation = (Content, Option<Reservation>);
+
+fn read_with(room: DecodingRoom, body: &[u8], headers: &[(&str, &str)]) -> Result<WithReservation, NoRoom> {
     let verifier = Verifier::bind(recipe("none").unwrap(), &Settings::default()).unwrap();
     let fields: Vec<(&str, &[u8])> = headers.iter().map(|(name, value)| (*name, value.as_bytes())).collect();
     let body = Bytes::copy_from_slice(body);
@@ -28,21 +30,21 @@ fn read_with(room: DecodingRoom, body: &[u8], headers: &[(&str, &str)]) -> Resul
         body: &body,
         now: OffsetDateTime::UNIX_EPOCH,
     };
-    let content = super::read(&verifier, &request, &body, room)?.0;
+    let (content, _, reservation) = super::read(&verifier, &request, &body, room)?;
     let kept = match &content {
         Content::Json(kept)
         | Content::Decoded { body: kept, .. }
         | Content::Unreadable { body: kept, .. } => kept,
     };
     assert_eq!(*kept, body, "the bytes stay as they came");
-    Ok(content)
+    Ok((content, reservation))
 }
 
 /// The payload and whether it is the body itself, or the reason why there is none.
 type Read = Result<(String, bool), UnreadableReason>;
 
 fn read(body: &[u8], headers: &[(&str, &str)]) -> Read {
-    match read_with(room(), body, headers).unwrap() {
+    match read_with(room(), body, headers).unwrap().0 {
         Content::Json(body) => Ok((String::from_utf8(body.to_vec()).unwrap(), true)),
         Content::Decoded { payload, .. } => Ok((payload, false)),
         Content::Unreadable { reason, .. } => Err(reason),

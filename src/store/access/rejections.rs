@@ -120,7 +120,7 @@ impl Store {
         deadline: Instant,
     ) -> Result<Option<Kept>, Unavailable> {
         let prepared = self.prepare(message, deadline).await?;
-        let kept = self.keep_prepared(prepared.released(rejection), deadline).await?;
+        let kept = self.keep_prepared(prepared.released(rejection), None, deadline).await?;
         Ok((kept != Kept::RejectionGone).then_some(kept))
     }
 
@@ -136,7 +136,7 @@ impl Store {
         }
         let mut queued = Vec::with_capacity(prepared.len());
         for message in prepared {
-            queued.push(message.and_then(|message| self.enqueue(message, deadline)));
+            queued.push(message.and_then(|message| self.enqueue(message, None, deadline)));
         }
         let mut outcomes = Vec::with_capacity(queued.len());
         for answer in queued {

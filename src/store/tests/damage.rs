@@ -169,6 +169,18 @@ fn inbox_is_not_ready_while_damage_keeps_messages_out() {
     assert!(one(&setup, &store, 1).unwrap().is_some(), "what can be read is served");
 }
 
+/// SQLite fails after the content was dropped, so the message cannot be written as new.
+#[test]
+fn large_message_on_damaged_page_is_rejected_not_emptied() {
+    let setup = filled(60);
+    flip(&setup, *pages(&setup, "messages", "leaf").last().unwrap(), 0, 8);
+    let store = setup.open();
+    let large = format!("\"{}\"", "x".repeat(LARGE_BYTES));
+    assert_eq!(setup.keep(&store, with_id("large", &large)), Err(Unavailable::Damaged));
+    assert_eq!(store.ready(), Err(Unavailable::Damaged));
+    assert!(list(&setup, &store, Direction::NewestFirst).iter().all(|id| *id <= 60));
+}
+
 #[test]
 fn damage_at_start_names_what_to_do() {
     let setup = filled(10);

@@ -24,6 +24,38 @@ fn a_kept_message_is_in_the_file_with_its_exact_bytes() {
     assert_eq!(verify(&setup.path()).unwrap(), VerifyReport { checked: 1, ..VerifyReport::default() });
 }
 
+#[test]
+fn large_messages_are_stored_exactly_among_small_ones() {
+    let setup = Setup::new();
+    let store = setup.open();
+    let body = |number: usize| format!("\"{number}{}\"", "x".repeat((number % 3) * LARGE_BYTES));
+    let kept = setup.keep_all(&store, (0..30).map(|n| with_id(&n.to_string(), &body(n))).collect());
+    assert!(kept.iter().all(|kept| matches!(kept, Ok(Kept::New { .. }))), "{kept:?}");
+    for number in 0..30 {
+        assert_eq!(
+            setup.query::<String>(&format!("SELECT payload FROM messages WHERE delivery_id = '{number}'")),
+            body(number)
+        );
+    }
+    let again = setup.keep(&store, with_id("2", &body(2)));
+    assert!(matches!(again, Ok(Kept::Duplicate { .. })), "{again:?}");
+    setup.close(store);
+    assert_eq!(verify(&setup.path()).unwrap().checked, 30);
+}
+
+#[test]
+fn memory_of_a_message_is_accounted_until_it_is_written() {
+    let setup = Setup::new();
+    let store = setup.open();
+    let share = std::sync::Arc::new(());
+    let large = format!("\"{}\"", "x".repeat(LARGE_BYTES));
+    let memory: Memory = Box::new(std::sync::Arc::clone(&share));
+    let kept = store.keep_accounted(with_id("one", &large), Some(memory), soon());
+    assert_eq!(setup.runtime.block_on(kept), Ok(Kept::New { id: 1 }));
+    setup.close(store);
+    assert_eq!(std::sync::Arc::strong_count(&share), 1);
+}
+
 /// Rows written by older versions have no stored reason.
 #[test]
 fn unreadable_body_has_reason_after_upgrade() {

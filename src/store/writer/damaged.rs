@@ -15,7 +15,7 @@ impl Writer {
         }
         match batch.pop() {
             // Perhaps only what is known of its id cannot be read: better twice than never.
-            Some(Job::Keep(mut keep)) if !keep.message.is_taken_as_new() => {
+            Some(Job::Keep(mut keep)) if !keep.message.is_taken_as_new() && !keep.message.is_released() => {
                 keep.message.take_as_new();
                 self.write(vec![Job::Keep(keep)]);
             }

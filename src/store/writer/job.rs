@@ -25,7 +25,11 @@ pub struct Keep {
     pub message: Box<Prepared>,
     pub deadline: Instant,
     pub reply: oneshot::Sender<Result<Kept, Unavailable>>,
+    pub _memory: Option<Memory>,
 }
+
+/// Accounts for the memory of a message; dropped once the message is written or given up.
+pub type Memory = Box<dyn Send>;
 
 /// Any other write, in a savepoint of its own.
 pub trait Task: Send {
@@ -87,6 +91,16 @@ impl Job {
         }
     }
 
+    /// Whether it is written in a transaction of its own.
+    pub fn is_large(&self) -> bool {
+        matches!(self, Self::Keep(keep) if keep.message.is_large())
+    }
+
+    /// Whether its content was dropped, so that it cannot be written again.
+    pub fn is_released(&self) -> bool {
+        matches!(self, Self::Keep(keep) if keep.message.is_released())
+    }
+
     pub fn is_message(&self) -> bool {
         matches!(self, Self::Keep(_))
     }
@@ -139,5 +153,12 @@ pub fn drop_expired(batch: Vec<Job>, all: bool) -> Vec<Job> {
     let now = Instant::now();
     let (expired, rest): (Vec<_>, Vec<_>) = batch.into_iter().partition(|job| all || job.is_expired(now));
     expired.into_iter().for_each(|job| job.refuse(Unavailable::Deadline));
+    rest
+}
+
+/// Refuses the messages whose content was dropped during the transaction that failed.
+pub fn refuse_released(batch: Vec<Job>) -> Vec<Job> {
+    let (released, rest): (Vec<_>, Vec<_>) = batch.into_iter().partition(Job::is_released);
+    released.into_iter().for_each(|job| job.refuse(Unavailable::Refused));
     rest
 }

@@ -30,8 +30,8 @@ use super::state::Shared;
 use super::timestamp;
 use super::unavailable::Unavailable;
 
-pub use job::{Call, Database, Job, Keep};
-use job::{Next, Outcome, Task, drop_expired};
+pub use job::{Call, Database, Job, Keep, Memory};
+use job::{Next, Outcome, Task, drop_expired, refuse_released};
 pub use trouble::Trouble;
 
 const JOBS_PER_BATCH: usize = 256;
@@ -113,6 +113,7 @@ impl Writer {
     /// Collects what waits behind the first job, and writes it. True when it was told to close.
     fn take_batch(&mut self, first: Job, jobs: &Receiver<Job>) -> bool {
         let mut batch = Vec::with_capacity(JOBS_PER_BATCH);
+        let mut large = None;
         let mut bytes = 0;
         let mut is_closing = false;
         let mut next = Some(first);
@@ -121,12 +122,17 @@ impl Writer {
             bytes += job.bytes();
             match job {
                 Job::Close => is_closing = true,
+                job if job.is_large() => large = Some(job),
                 job => batch.push(job),
             }
-            let is_full = is_closing || batch.len() >= JOBS_PER_BATCH || bytes >= BYTES_PER_BATCH;
+            let is_full =
+                is_closing || large.is_some() || batch.len() >= JOBS_PER_BATCH || bytes >= BYTES_PER_BATCH;
             next = if is_full { None } else { jobs.try_recv().ok() };
         }
         self.write(batch);
+        if let Some(job) = large {
+            self.write(vec![job]);
+        }
         is_closing
     }
 
@@ -150,7 +156,9 @@ impl Writer {
                     self.tell_of_work(&outcomes, &batch);
                     outcomes.into_iter().zip(batch.drain(..)).for_each(|(outcome, job)| outcome.tell(job));
                 }
-                Err(Trouble::Locked) => batch = drop_expired(batch, self.shared.is_stopped()),
+                Err(Trouble::Locked) => {
+                    batch = refuse_released(drop_expired(batch, self.shared.is_stopped()));
+                }
                 Err(Trouble::DiskFull) => {
                     self.files.note_full();
                     batch.drain(..).for_each(|job| job.refuse(Unavailable::DiskFull));
@@ -160,7 +168,7 @@ impl Writer {
                 }
                 Err(Trouble::Lost) => batch.drain(..).for_each(|job| job.refuse(Unavailable::Refused)),
                 Err(Trouble::Damaged) => self.write_apart(std::mem::take(&mut batch)),
-                Err(Trouble::MergeStopped) => {}
+                Err(Trouble::MergeStopped) => batch = refuse_released(batch),
                 Err(Trouble::Fatal(line)) => {
                     self.shared.fail(Unavailable::Failed, line);
                     batch.drain(..).for_each(|job| job.refuse(Unavailable::Failed));
@@ -239,7 +247,7 @@ impl Writer {
         let now = timestamp::to_text((self.clock)());
         for job in batch {
             let done = match job {
-                Job::Keep(keep) => self.keep(&keep.message, &now).map(Outcome::Kept),
+                Job::Keep(keep) => self.keep(&mut keep.message, &now).map(Outcome::Kept),
                 Job::Run(task) => {
                     let done = self.run_task(&mut **task);
                     if done.is_err() {
@@ -257,7 +265,7 @@ impl Writer {
         Ok(outcomes)
     }
 
-    fn keep(&mut self, message: &Prepared, now: &str) -> rusqlite::Result<Kept> {
+    fn keep(&mut self, message: &mut Prepared, now: &str) -> rusqlite::Result<Kept> {
         if !message.has_followers() {
             return message.keep(&self.connection, &mut self.keys, now);
         }
