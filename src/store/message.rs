@@ -1,21 +1,19 @@
 //! Messages: what the writer is given, and the row that it makes of it.
 
-use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use rusqlite::types::{ToSqlOutput, ValueRef};
-use rusqlite::{Connection, OptionalExtension as _, Statement, ToSql, params};
-use serde::de::IgnoredAny;
+use rusqlite::{Connection, Statement, ToSql, params};
 use time::OffsetDateTime;
 
 use super::content::Content;
 use super::keys::{BodyDigest, Key, Keys, Known};
 use super::seal::Sealer;
 use super::subscription::Subscriptions;
-use super::{access, confirmation, delivery, quarantine, timestamp};
+use super::{access, confirmation, delivery, event_forms, quarantine, timestamp};
 
 /// Larger messages are written in a transaction of their own, and give up their memory as soon as SQLite has copied them: SQLite
 /// holds two copies while it inserts a row, the bound value and the record.
@@ -27,7 +25,7 @@ pub enum Identity {
     /// The provider's own id.
     DeliveryId(String),
     /// The id of an event that may come in two forms, of which one alone has the header `mark`. In the other form it is the
-    /// same message, whatever its body.
+    /// same message if its data is the same.
     EventId { id: String, mark: &'static str },
     /// No id, but the source asks to drop repeats of method, query and body within the window.
     Content { window: Duration },
@@ -257,7 +255,7 @@ impl Prepared {
             Known::Other(of) if matches!(self.message.identity, Identity::IdempotencyKey(_)) => {
                 return Ok(Kept::KeyReused { of });
             }
-            Known::Other(of) if self.is_other_form_of(connection, of)? => {
+            Known::Other(of) if event_forms::is_other_form_of(connection, of, &self.message)? => {
                 self.count_duplicate(connection, of)?;
                 return Ok(Kept::Duplicate { of });
             }
@@ -302,21 +300,6 @@ impl Prepared {
         connection
             .prepare_cached("SELECT EXISTS (SELECT 1 FROM messages WHERE id = ?1 AND received_at >= ?2)")?
             .query_row(params![of, since], |row| row.get(0))
-    }
-
-    /// Whether a stored message with the same id is the same event in its other form.
-    fn is_other_form_of(&self, connection: &Connection, of: i64) -> rusqlite::Result<bool> {
-        let Identity::EventId { mark, .. } = self.message.identity else { return Ok(false) };
-        let stored: Option<String> = connection
-            .prepare_cached("SELECT headers FROM messages WHERE id = ?1")?
-            .query_row([of], |row| row.get(0))
-            .optional()?;
-        let has_mark = |headers: &str| {
-            let headers: HashMap<String, IgnoredAny> = serde_json::from_str(headers).ok()?;
-            Some(headers.contains_key(mark))
-        };
-        let stored = stored.as_deref().and_then(has_mark);
-        Ok(stored.is_some() && stored != has_mark(&self.message.headers))
     }
 
     fn count_duplicate(&self, connection: &Connection, of: i64) -> rusqlite::Result<usize> {
