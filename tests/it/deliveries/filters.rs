@@ -67,7 +67,7 @@ fn odd_but_readable_bodies_reach_the_right_targets() {
         message("gzip", gzip(br#"{"draft":true}"#)).header("Content-Encoding", "gzip"),
         message("zlib", compress_to_vec_zlib(br#"{"draft":true}"#, 6)).header("Content-Encoding", "deflate"),
         message("claimed", r#"{"draft":true}"#).header("Content-Encoding", "gzip"),
-        message("utf-16", utf16),
+        message("utf-16", utf16.clone()),
         message("form", "draft=1").replace("Content-Type", FORM),
         message("named", "draft=%E9&charset=windows-1252").replace("Content-Type", FORM),
         message("quoted", "draft=1").replace("Content-Type", format!("{FORM}; charset='utf-8'")),
@@ -75,7 +75,7 @@ fn odd_but_readable_bodies_reach_the_right_targets() {
             .header("Content-Encoding", "gzip"),
         message("latin-json", b"{\"draft\":\"\xe9\"}")
             .replace("Content-Type", format!("{FORM}; charset=latin1")),
-        message("utf-16-form", utf16.clone()).replace("Content-Type", FORM),
+        message("utf-16-form", utf16).replace("Content-Type", FORM),
         message("latin", "draft=%E9").replace("Content-Type", format!("{FORM}; charset=iso-8859-1")),
         message("payload", "&payload=%7B%22draft%22%3Atrue%7D&").replace("Content-Type", FORM),
         message("payload-more", "payload=%7B%22draft%22%3Atrue%7D&a=1").replace("Content-Type", FORM),
