@@ -6,14 +6,16 @@ use bytes::Bytes;
 use super::budget::Reservation;
 use crate::json;
 use crate::providers::body::{Kind, may_be_json, open};
+use crate::providers::json::Extracted;
 use crate::providers::{
     CharsetProblem, CodingProblem, Description, FormProblem, Request, Room, Verifier, charset, codings,
-    form_kind,
 };
 use crate::store::{Content, UnreadableReason};
 
 /// Larger compressed bodies are read on a blocking thread.
 const CODED_ELSEWHERE_ABOVE: usize = 8 << 10;
+/// Maximum decompressed size of a form whose fields are read although it is unreadable as a whole.
+const MAX_SHORT_FIELDS_BYTES: usize = 1 << 20;
 /// Maximum growth of a text when it is converted to UTF-8.
 const MAX_GROWTH_OF_TEXT: usize = 3;
 
@@ -69,7 +71,7 @@ pub fn read(
     // Headers can be wrong: JSON labelled as a form, a Content-Encoding that a proxy already removed, a false charset. This
     // decides as `open` does, and reads in the same pass.
     let mut text = None;
-    if may_be_json(body, form_kind(request.headers).as_ref()) {
+    if may_be_json(body, request.headers) {
         text = verifier.read_json(body);
     }
     let has_mark = json::without_mark(body).len() < body.len();
@@ -91,6 +93,10 @@ pub fn read(
             let content = Content::Unreadable { body: body.clone(), reason };
             Ok((content, verifier.describe(request, text.as_ref()), None))
         }
+        Err(Problem::UnreadableForm(reason, fields)) => {
+            let content = Content::Unreadable { body: body.clone(), reason };
+            Ok((content, verifier.describe(request, fields.as_deref()), None))
+        }
     }
 }
 
@@ -102,6 +108,8 @@ fn copied(body: &[u8], room: &mut DecodingRoom) -> Result<String, Problem> {
 
 enum Problem {
     Unreadable(UnreadableReason),
+    /// With the fields that can be read nevertheless.
+    UnreadableForm(UnreadableReason, Option<Box<Extracted>>),
     NoRoom,
 }
 
@@ -125,15 +133,15 @@ impl From<CharsetProblem> for Problem {
     }
 }
 
-impl From<FormProblem> for Problem {
+impl From<FormProblem> for UnreadableReason {
     fn from(problem: FormProblem) -> Self {
-        Self::Unreadable(match problem {
-            FormProblem::TooLarge => UnreadableReason::FormTooLarge,
-            FormProblem::UnknownCharset => UnreadableReason::UnknownCharset,
-            FormProblem::MalformedText => UnreadableReason::MalformedText,
-            FormProblem::NotJson => UnreadableReason::NotJson,
-            FormProblem::TooDeep => UnreadableReason::TooDeep,
-        })
+        match problem {
+            FormProblem::TooLarge => Self::FormTooLarge,
+            FormProblem::UnknownCharset => Self::UnknownCharset,
+            FormProblem::MalformedText => Self::MalformedText,
+            FormProblem::NotJson => Self::NotJson,
+            FormProblem::TooDeep => Self::TooDeep,
+        }
     }
 }
 
@@ -167,8 +175,16 @@ fn payload(verifier: &Verifier, request: &Request<'_>, room: &mut DecodingRoom) 
             Ok(text_of(decoded.unwrap_or_else(|| request.body.to_vec())))
         }
         Kind::Form(_) => {
-            let payload = verifier.form_to_json(&Request { body, ..*request })?;
-            payload.ok_or(Problem::Unreadable(UnreadableReason::NotJson))
+            let form = Request { body, ..*request };
+            match verifier.form_to_json(&form) {
+                Ok(payload) => payload.ok_or(Problem::Unreadable(UnreadableReason::NotJson)),
+                Err(problem) => {
+                    // The memory of the fields of a large compressed form is not reserved.
+                    let is_read = decoded.is_none() || body.len() <= MAX_SHORT_FIELDS_BYTES;
+                    let fields = is_read.then(|| verifier.short_fields(&form, problem)).flatten();
+                    Err(Problem::UnreadableForm(problem.into(), fields.map(Box::new)))
+                }
+            }
         }
         Kind::Other => {
             let Some((charset, mark)) = charset::of_json(body, request.headers)? else {

@@ -17,9 +17,9 @@ mod written;
 use serde::de::IgnoredAny;
 
 pub use object::Object;
-pub use paths::{Extracted, Found, Paths, Slot};
+pub use paths::{Extracted, Found, Paths, Slot, unlike_batch};
 pub use pointers::{PointedValues, Pointers};
-pub use strings::{text_lossy, text_of};
+pub use strings::{replace_lone_surrogates, text_lossy, text_of};
 pub use value::{Literal, is_among, is_number, same};
 pub use written::{compact, pretty};
 

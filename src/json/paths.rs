@@ -1,6 +1,8 @@
 //! Values at several paths of a document in one pass, for event types and delivery ids.
 //! Only values below a wanted key or in the first item of an array are scanned again.
 
+use std::borrow::Cow;
+
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
@@ -146,7 +148,7 @@ impl Paths {
         for every in &self.every {
             found[every.slot.0] = match is_array || every.leads_through_array {
                 true => every.path.every(text.as_bytes()).map_or(Found::Absent, joined),
-                false => found[every.sole.0].clone(),
+                false => alone(found[every.sole.0].clone()),
             };
         }
         Some(Extracted(found))
@@ -157,7 +159,7 @@ impl Paths {
 /// item has none.
 fn joined(mut values: Vec<Found>) -> Found {
     if values.len() == 1 {
-        return values.remove(0);
+        return alone(values.remove(0));
     }
     let escaped = |value: &Found| match value {
         Found::Text(text) | Found::Number(text) if !text.is_empty() => {
@@ -167,6 +169,19 @@ fn joined(mut values: Vec<Found>) -> Found {
     };
     let texts: Option<Vec<String>> = values.iter().map(escaped).collect();
     texts.map_or(Found::Absent, |texts| Found::Text(texts.join(",")))
+}
+
+/// One value that is no batch, as a text that no batch has. Values without a comma stay as they are.
+fn alone(value: Found) -> Found {
+    match value {
+        Found::Text(text) => Found::Text(unlike_batch(text.into()).into_owned()),
+        other => other,
+    }
+}
+
+/// The text of a single value: a comma before one that has commas, where a batch has a value that is never empty.
+pub fn unlike_batch(text: Cow<'_, str>) -> Cow<'_, str> {
+    if text.contains(',') { Cow::Owned(format!(",{text}")) } else { text }
 }
 
 impl Branch {

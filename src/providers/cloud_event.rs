@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use crate::verify::encoding::Encoding;
-use crate::verify::json::{Extracted, Found, Paths, Slot};
+use crate::verify::json::{self, Extracted, Found, Paths, Slot};
 
 use super::Request;
 use super::describe::join_parts;
@@ -79,11 +79,13 @@ fn binary<'a>(request: &Request<'a>) -> Option<Event<'a>> {
         let value = decoded(request.headers.single(name).ok()??);
         (!value.is_empty()).then_some(value)
     };
+    let of_id = |value: Option<Cow<'a, str>>| value.map(json::unlike_batch);
     let (event_type, event_id) = (attribute("ce-type"), attribute(BINARY_MARK));
     if event_type.is_none() && event_id.is_none() {
         return None;
     }
-    Some(Event { event_type, id: id(attribute("ce-source").as_deref(), event_id.as_deref()) })
+    let (source, event_id) = (of_id(attribute("ce-source")), of_id(event_id));
+    Some(Event { event_type, id: id(source.as_deref(), event_id.as_deref()) })
 }
 
 fn id(source: Option<&str>, id: Option<&str>) -> Option<String> {

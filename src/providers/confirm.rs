@@ -10,10 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::json;
 use crate::verify::asked_url::AskedUrl;
 use crate::verify::canonical::json_string;
-use crate::verify::charset;
-use crate::verify::coding::codings;
 use crate::verify::expectation::Expectation;
-use crate::verify::form;
 use crate::verify::place::Place;
 use crate::verify::template::{Piece, Template};
 use crate::verify::view::{Texts, View};
@@ -196,14 +193,16 @@ impl Asker {
         Self { expect, ..self.clone() }
     }
 
-    /// What of a request goes into the question.
+    /// What of a request goes into the question. `payload`: the JSON that was read from it, if it has been read already.
     ///
     /// # Errors
     /// Why nothing can be asked about it.
-    pub fn question(&self, request: &Request<'_>) -> Result<Question, Unaskable> {
-        let text = text_in_utf8(request);
-        let request = &Request { body: text.as_ref().map_or(request.body, String::as_bytes), ..*request };
+    pub fn question(&self, request: &Request<'_>, payload: Option<&[u8]>) -> Result<Question, Unaskable> {
         let view = View::new(request, self.form_payload);
+        let view = match payload {
+            Some(payload) => view.with_json(payload),
+            None => view,
+        };
         let mut values = BTreeMap::new();
         for place in self.places() {
             self.check_is_stored(place, &view)?;
@@ -348,15 +347,6 @@ impl Question {
     pub fn from_text(text: &str) -> Option<Self> {
         serde_json::from_str(text).ok()
     }
-}
-
-/// JSON in another charset, as messages are read; forms and compressed bodies are not converted.
-fn text_in_utf8(request: &Request<'_>) -> Option<String> {
-    let is_coded = || codings(request.headers).map_or(true, |codings| !codings.is_empty());
-    if form::kind(request.headers).is_some() || json::accepts(request.body) || is_coded() {
-        return None;
-    }
-    charset::json_in_utf8(request.body, request.headers)
 }
 
 fn value(place: &Place, view: &View<'_>) -> Result<String, Unaskable> {

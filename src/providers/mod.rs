@@ -28,7 +28,7 @@ pub use crate::verify::body;
 pub use crate::verify::certificate::Roots;
 pub use crate::verify::charset::{self, CharsetProblem};
 pub use crate::verify::coding::{AtMost, Coding, CodingProblem, Room, codings, decode};
-pub use crate::verify::form::{FormProblem, kind as form_kind};
+pub use crate::verify::form::FormProblem;
 pub use crate::verify::outside::{Answer, Outside, Unproven, Wanted};
 pub use crate::verify::request::{Cause, Headers, Request, Secret};
 pub use aliases::{Alias, alias, aliases};

@@ -50,7 +50,7 @@ pub struct Recipe {
     pub(super) form_payload: Option<String>,
     /// The query field that holds the payload of a GET as JSON.
     pub(super) query_payload: Option<String>,
-    /// Whether the fields of a multipart body are read like those of any form. Files are left out.
+    /// Whether the fields of a multipart body are read like those of any form, and files as objects without content.
     pub(super) multipart: bool,
     /// Where a CloudEvent has its attributes; `None` where the sender sends none.
     pub(super) cloud_event: Option<EventSlots>,

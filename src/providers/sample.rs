@@ -177,7 +177,8 @@ impl Draft {
 
     pub fn form(&self) -> Vec<(String, String)> {
         let kind = self.is_form().then_some(form::Kind::UrlEncoded);
-        kind.and_then(|kind| form::fields(self.body.as_bytes(), kind, None)).unwrap_or_default()
+        let fields = kind.and_then(|kind| form::fields(self.body.as_bytes(), kind, None));
+        fields.map(|fields| fields.values).unwrap_or_default()
     }
 
     /// A header that is there already stays as it is.

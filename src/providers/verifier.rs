@@ -174,7 +174,7 @@ impl Verifier {
         if !has_shape_of_id(&id) {
             return Err(Cause::NotConfirmed.into());
         }
-        asker.question(view.request).map(drop).map_err(|unaskable| unaskable.cause.into())
+        asker.question(view.request, None).map(drop).map_err(|unaskable| unaskable.cause.into())
     }
 
     /// How the provider's API is asked about the messages; `None` where they are believed as they come.
@@ -250,10 +250,8 @@ impl Verifier {
         Some(text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text))
     }
 
-    /// What a message is about; `json` is what `read_json` gave for the body, or for the form's JSON text.
+    /// What a message is about; `json` is what `read_json` gave for the body or for the form's JSON text, or `short_fields`.
     pub fn describe(&self, request: &Request<'_>, json: Option<&Extracted>) -> Description {
-        let short = if json.is_none() { self.short_fields(request) } else { None };
-        let json = json.or(short.as_ref());
         if self.partly_signed_headers.is_empty() {
             return Description::of(self.recipe, request, json, &[]);
         }

@@ -16,7 +16,7 @@ use super::keys::{BodyDigest, Key, Keys, Known};
 use super::original::{self, Relatives};
 use super::seal::Sealer;
 use super::subscription::Subscriptions;
-use super::{access, confirmation, delivery, quarantine, timestamp};
+use super::{access, confirmation, delivery, event_forms, quarantine, timestamp};
 
 /// Larger messages are written in a transaction of their own, and give up their memory as soon as SQLite has copied them: SQLite
 /// holds two copies while it inserts a row, the bound value and the record.
@@ -28,7 +28,7 @@ pub enum Identity {
     /// The provider's own id.
     DeliveryId(String),
     /// The id of an event that may come in two forms, of which one alone has the header `mark`. In the other form it is the
-    /// same message, whatever its body.
+    /// same message if its data is the same.
     EventId { id: String, mark: &'static str },
     /// No id, but the source asks to drop repeats of method, query and body within the window.
     Content { window: Duration },
@@ -266,7 +266,7 @@ impl Prepared {
             Known::Other(of) if matches!(self.message.identity, Identity::IdempotencyKey(_)) => {
                 return Ok(Kept::KeyReused { of });
             }
-            Known::Other(of) if self.is_other_form_of(connection, of)? => {
+            Known::Other(of) if event_forms::is_other_form_of(connection, of, &self.message)? => {
                 return self.count_duplicate(connection, of);
             }
             Known::Other(of) => Some(of),

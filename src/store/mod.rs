@@ -19,6 +19,7 @@ mod declaration;
 mod delivery;
 mod due;
 mod due_signal;
+mod event_forms;
 mod expire;
 mod files;
 mod forget;

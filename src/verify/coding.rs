@@ -132,7 +132,7 @@ impl Output<'_> {
     }
 }
 
-/// Decodes all members. Trailing data that is not a member is malformed.
+/// Decodes all members. Trailing data is malformed unless it is a member or zero padding.
 fn gunzip(mut input: &[u8], output: &mut Output<'_>) -> Result<(), CodingProblem> {
     let mut inflater = Inflater::new(DataFormat::Raw);
     for _ in 0..MAX_GZIP_MEMBERS {
@@ -149,7 +149,8 @@ fn gunzip(mut input: &[u8], output: &mut Output<'_>) -> Result<(), CodingProblem
         if !is_whole {
             return Err(CodingProblem::Malformed);
         }
-        if rest.is_empty() {
+        // Some writers pad to whole blocks, and readers such as GNU gzip ignore that.
+        if rest.iter().all(|byte| *byte == 0) {
             return Ok(());
         }
         input = rest;
@@ -291,7 +292,8 @@ mod tests {
                     "{length} bytes"
                 );
             }
-            for behind in [&b"\0"[..], b"garbage", &whole[..whole.len() - 1]] {
+            let padding = if coding == Coding::Gzip { &b"\0\0\x01"[..] } else { b"\0" };
+            for behind in [padding, b"garbage", &whole[..whole.len() - 1]] {
                 let long = [&whole[..], behind].concat();
                 assert_eq!(read(&long, &[coding]), Err(CodingProblem::Malformed));
             }
@@ -299,6 +301,8 @@ mod tests {
             *flipped.last_mut().unwrap() ^= 1;
             assert_eq!(read(&flipped, &[coding]), Err(CodingProblem::Malformed));
         }
+        let padded = [gzip(TEXT), vec![0; 512]].concat();
+        assert_eq!(read(&padded, &[Coding::Gzip]).as_deref(), Ok(TEXT));
         assert_eq!(read(TEXT, &[Coding::Gzip]), Err(CodingProblem::Malformed));
         assert_eq!(read(b"", &[Coding::Deflate]), Err(CodingProblem::Malformed));
         assert_eq!(read(&gzip(TEXT), &[Coding::Deflate]), Err(CodingProblem::Malformed));

@@ -129,7 +129,10 @@ impl Template {
     /// Whether what the body says goes into the text, though not every byte: of sorted JSON how numbers are written is lost, of
     /// a form where a name ends and its value begins.
     pub fn has_content_of_body(&self) -> bool {
-        self.0.iter().any(|part| matches!(part, Part::BodyAs(BodyForm::Sorted) | Part::SortedForm))
+        self.0.iter().any(|part| match part {
+            Part::BodyAs(form) => matches!(form, BodyForm::Sorted | BodyForm::SortedInEcmaScript),
+            other => *other == Part::SortedForm,
+        })
     }
 
     /// Whether the body is decoded or written anew for it, which takes memory.

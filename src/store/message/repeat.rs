@@ -1,9 +1,6 @@
 //! Whether a message repeats a stored one with the same key.
 
-use std::collections::HashMap;
-
-use rusqlite::{Connection, OptionalExtension as _, params};
-use serde::de::IgnoredAny;
+use rusqlite::{Connection, params};
 
 use super::{Identity, Kept, Prepared};
 use crate::store::original::Standing;
@@ -72,20 +69,5 @@ impl Prepared {
         connection
             .prepare_cached("SELECT EXISTS (SELECT 1 FROM messages WHERE id = ?1 AND received_at >= ?2)")?
             .query_row(params![of, since], |row| row.get(0))
-    }
-
-    /// Whether a stored message with the same id is the same event in its other form.
-    pub(super) fn is_other_form_of(&self, connection: &Connection, of: i64) -> rusqlite::Result<bool> {
-        let Identity::EventId { mark, .. } = self.message.identity else { return Ok(false) };
-        let stored: Option<String> = connection
-            .prepare_cached("SELECT headers FROM messages WHERE id = ?1")?
-            .query_row([of], |row| row.get(0))
-            .optional()?;
-        let has_mark = |headers: &str| {
-            let headers: HashMap<String, IgnoredAny> = serde_json::from_str(headers).ok()?;
-            Some(headers.contains_key(mark))
-        };
-        let stored = stored.as_deref().and_then(has_mark);
-        Ok(stored.is_some() && stored != has_mark(&self.message.headers))
     }
 }

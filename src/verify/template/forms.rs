@@ -20,6 +20,7 @@ pub enum BodyForm {
     JsonString,
     Compact,
     Sorted,
+    SortedInEcmaScript,
     FirstItem,
     CrLf,
     /// As it is, if it is JSON.
@@ -37,7 +38,7 @@ pub enum UrlForm {
 impl BodyForm {
     /// Whether two bodies that are not the same, but for white space, may have this form in common.
     pub const fn leaves_out(self) -> bool {
-        matches!(self, Self::Sorted | Self::FirstItem)
+        matches!(self, Self::Sorted | Self::SortedInEcmaScript | Self::FirstItem)
     }
 
     /// Whether the body is written anew for it.
@@ -54,6 +55,7 @@ impl BodyForm {
             "json-string" => Self::JsonString,
             "compact" => Self::Compact,
             "sorted" => Self::Sorted,
+            "sorted-ecmascript" => Self::SortedInEcmaScript,
             "first-item" => Self::FirstItem,
             "json" => Self::Json,
             "crlf" => Self::CrLf,
@@ -63,7 +65,8 @@ impl BodyForm {
 
     pub fn of(self, body: &[u8]) -> Result<Cow<'_, [u8]>, Cause> {
         let owned = |text: String| Some(Cow::Owned(text.into_bytes()));
-        if matches!(self, Self::Sorted | Self::JsonString) && body.len() > MAX_MULTIPLIED_BYTES {
+        let is_multiplied = matches!(self, Self::Sorted | Self::SortedInEcmaScript | Self::JsonString);
+        if is_multiplied && body.len() > MAX_MULTIPLIED_BYTES {
             return Err(Cause::TooLarge);
         }
         let text = match self {
@@ -72,6 +75,7 @@ impl BodyForm {
             Self::JsonString => canonical::json_string(body).and_then(owned),
             Self::Compact => canonical::compact(body),
             Self::Sorted => canonical::sorted(body).map(Cow::Owned),
+            Self::SortedInEcmaScript => canonical::sorted_in_ecmascript(body).map(Cow::Owned),
             Self::FirstItem => canonical::first_item(body).map(Cow::Owned),
             Self::CrLf => Some(Cow::Owned(canonical::crlf(body))),
             Self::Json => json::accepts(body).then_some(Cow::Borrowed(body)),
