@@ -24,9 +24,17 @@ const FIELDS: [&str; 8] = [
     "success",
 ];
 
+const OWN_REFERENCE: &str = "merchantReference";
+
 pub fn check(view: &View<'_>, secrets: &[Secret]) -> Result<(), Cause> {
     for item in items_of(view)? {
         let (item, signature) = signed(item)?;
+        // Colons are not escaped. Only the reference that the merchant chose may hold one, so that no field takes a part of
+        // its neighbour.
+        let has_colon = |field: &str| find(item, field).is_some_and(|text| text.contains(':'));
+        if FIELDS.into_iter().any(|field| field != OWN_REFERENCE && has_colon(field)) {
+            return Err(Cause::MalformedSignature);
+        }
         any_hmac(HMAC_SHA256, secrets, text(item).as_bytes(), Encoding::Base64, &[signature.as_bytes()])?;
     }
     Ok(())

@@ -80,6 +80,10 @@ fn text(body: &Object<'_>) -> Result<String, Cause> {
     }
     fields.push(("TopicArn", required(body, "TopicArn")?));
     fields.push(("Type", kind));
+    // Only the message may hold line breaks: otherwise one field could take a part of its neighbour.
+    if fields.iter().any(|(name, value)| *name != "Message" && value.contains('\n')) {
+        return Err(Cause::MalformedSignature);
+    }
     Ok(fields.iter().map(|(name, value)| format!("{name}\n{value}\n")).collect())
 }
 

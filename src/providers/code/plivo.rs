@@ -12,6 +12,10 @@ const NONCE: &str = "x-plivo-signature-v3-nonce";
 pub fn check(view: &View<'_>, secrets: &[Secret]) -> Result<(), Cause> {
     let signatures = header_list(view, SIGNATURE)?;
     let nonce = header(view, NONCE)?;
+    // The nonce follows the form after a dot: with a dot in it, it could be a part of the last value.
+    if nonce.contains(&b'.') {
+        return Err(Cause::MalformedSignature);
+    }
     // A body that is no form would not be part of the text at all.
     if !has_form(view) {
         return Err(Cause::SignatureMismatch);
