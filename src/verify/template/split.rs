@@ -106,6 +106,10 @@ fn ends_in_text(parts: &[Part], at: usize, unit: Option<TimestampUnit>) -> bool 
         Part::Timestamp => unit.is_some(),
         // A section has its own rules: see `section::check`.
         Part::Section(_) | Part::DigitsOf(_) | Part::BodyAs(BodyForm::JsonString) => true,
+        // No JSON object or array begins with another one that is a shorter text.
+        Part::BodyAs(BodyForm::Structured) => {
+            !matches!(next, Some(Part::Literal(text)) if text.starts_with(['{', '[']))
+        }
         Part::HeadersOfLayout(named) => named.is_anchored() && matches!(next, Some(Part::Literal(_))),
         part if part.is_value() => match next {
             Some(Part::Literal(_) | Part::Secret | Part::Setting(_)) => true,
