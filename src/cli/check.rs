@@ -174,6 +174,12 @@ fn age(retention: Retention) -> String {
     format!("for {} {unit}", seconds / unit_seconds)
 }
 
+/// How a signature that was captured also fits another request.
+fn ambiguities(source: &Source) -> impl Iterator<Item = String> {
+    let problems = source.verifier.recipe().ambiguities().into_iter();
+    problems.map(|problem| format!("source {}: {problem}", source.name))
+}
+
 /// What is allowed but unwise; each names the variable that mends it.
 pub fn warnings(config: &Config) -> Vec<String> {
     let mut warnings = Vec::new();
@@ -208,14 +214,7 @@ pub fn warnings(config: &Config) -> Vec<String> {
                 variables.join(" or ")
             ));
         }
-        warnings.extend(
-            source
-                .verifier
-                .recipe()
-                .ambiguities()
-                .into_iter()
-                .map(|problem| format!("source {name}: {problem}")),
-        );
+        warnings.extend(ambiguities(source));
         if source.verifier.has_token_in_body() {
             warnings.push(format!(
                 "source {name}: its token stands in the body, and bodies are kept as they came: whoever reads the database can read it"
