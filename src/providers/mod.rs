@@ -2,6 +2,7 @@
 //! No I/O in here: a request, the settings and the time go in; a verdict, a description and a reply come out.
 
 mod aliases;
+mod ambiguity;
 mod bind;
 mod catalogue;
 mod challenge;

@@ -82,6 +82,7 @@ pub fn index<'a>(recipes: impl Iterator<Item = &'a Recipe>) -> String {
             let signed = match recipe.coverage {
                 Coverage::Full => "the body",
                 Coverage::Partial => "part of the body",
+                Coverage::None if recipe.signs_body_sometimes() => "the body, or only a token",
                 Coverage::None => "not the body",
             };
             let _ = writeln!(
@@ -206,9 +207,17 @@ fn proof(recipe: &Recipe) -> Vec<String> {
     if lines.is_empty() {
         lines.push("- Nothing: only a random path or an allowlist.".to_owned());
     }
-    lines.push(format!("- {}", coverage_in_words(recipe.coverage)));
+    lines.push(format!(
+        "- {}",
+        if recipe.signs_body_sometimes() { SOMETIMES_SIGNED } else { coverage_in_words(recipe.coverage) }
+    ));
     lines
 }
+
+/// Of a recipe that takes signatures over the body as well as other proofs.
+const SOMETIMES_SIGNED: &str = "A signature covers the body. **The other proofs do not**: whoever knows one, or captures a request, can send any body. \
+    Messages without a signature are flagged `body_unsigned`. Without the key for signatures, creel cannot check them: it ignores even a wrong signature, \
+    and `creel check` names the setting.";
 
 /// What a person must know of a signature that does not cover the body.
 pub const fn coverage_in_words(coverage: Coverage) -> &'static str {

@@ -272,6 +272,17 @@ impl std::fmt::Debug for Recipe {
     }
 }
 
+impl SampleBody {
+    /// The delivery id, unlike that of samples with another nonce. `$uuid` becomes a UUID.
+    pub fn id_with(&self, nonce: &str) -> String {
+        let digest = ring::digest::digest(&ring::digest::SHA256, nonce.as_bytes());
+        let hex = Encoding::Hex.encode(digest.as_ref());
+        let uuid =
+            format!("{}-{}-7{}-8{}-{}", &hex[..8], &hex[8..12], &hex[12..15], &hex[15..18], &hex[18..30]);
+        self.id.replace("$nonce", nonce).replace("$uuid", &uuid)
+    }
+}
+
 impl Recipe {
     pub fn name(&self) -> &str {
         &self.name
@@ -323,6 +334,13 @@ impl Recipe {
     /// Methods of its handshakes.
     pub fn handshake_methods(&self) -> impl Iterator<Item = &str> {
         self.handshakes.iter().map(|rule| rule.method.as_str())
+    }
+
+    /// Whether it has signatures over the body next to proofs that do not cover it.
+    pub(super) fn signs_body_sometimes(&self) -> bool {
+        let signatures = &self.proofs.signatures;
+        let covers_all = signatures.iter().all(|signature| signature.scheme.template.has_body());
+        self.coverage == Coverage::None && !signatures.is_empty() && covers_all
     }
 
     /// Whether the URL as registered is part of what is signed.

@@ -78,7 +78,7 @@ impl Verifier {
             Some((name, action)) if !self.recipe.event_action.is_empty() => (name, action),
             _ => (event, ""),
         };
-        let content = Content { event_type, action, id: row.id.replace("$nonce", wish.nonce), now: wish.now };
+        let content = Content { event_type, action, id: row.id_with(wish.nonce), now: wish.now };
         let mut draft = Draft {
             headers: vec![("content-type".to_owned(), row.content_type.clone())],
             query: String::new(),
@@ -358,7 +358,8 @@ fn sign(keyed: &Keyed, draft: &mut Draft, texts: &Texts) -> Option<()> {
         let at = scheme.timestamp.as_ref().map(|timestamp| &timestamp.at);
         at == Some(&TimestampPlace::Layout(name.to_owned()))
     };
-    let part = |name: &str| if is_stamp(name) { stamp.to_owned() } else { "sample".to_owned() };
+    let part =
+        |name: &str| if is_stamp(name) { stamp.to_owned() } else { scheme.template.sample_of_layout(name) };
     // Named parts are read out of a value that looks like the final one.
     let unsigned = scheme.layout.compose("", part);
     let tag = draft.with_request(|view| {

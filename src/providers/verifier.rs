@@ -1,6 +1,7 @@
 //! A recipe bound to one source: what a received request is put to.
 
 mod bound;
+mod coverage;
 mod large_form;
 mod signed_headers;
 
@@ -312,11 +313,6 @@ impl Verifier {
         let is_sent =
             |name: &&&str| headers.0.iter().any(|(field, value)| *field == **name && !value.is_empty());
         self.unchecked_headers.iter().find(is_sent).copied()
-    }
-
-    /// The texts before tokens and where they stand, for people.
-    pub fn compared_tokens(&self) -> impl Iterator<Item = String> {
-        self.proofs.tokens.iter().map(|bound| bound.token.in_words())
     }
 
     /// Whether the source uses signatures over the body alone, of a recipe that also has proofs which do not cover it.

@@ -14,7 +14,7 @@ use super::outside::{Outside, Unproven};
 use super::place::Place;
 use super::public_key::PublicKey;
 use super::request::Cause;
-use super::template::{Scope, Template};
+use super::template::{Scope, Split, Template};
 use super::view::{Texts, View};
 
 /// A scheme as its provider documents it.
@@ -27,6 +27,8 @@ pub struct Scheme {
     pub algorithm: Algorithm,
     pub template: Template,
     pub timestamp: Option<Timestamp>,
+    /// How the parts of the signed text are told apart.
+    pub split: Split,
     /// Under which the scheme applies at all.
     pub require: Vec<Condition>,
     /// The key of a stronger scheme in the same value. Where it is present, this scheme does not apply.
@@ -185,6 +187,7 @@ impl Keyed {
             layout: Some((&scheme.layout, value)),
             ..Scope::new(view, terms.texts)
         };
+        scheme.split.check(&scheme.template, &scope)?;
         self.check_candidates(&scope, terms, candidates.as_slice())?;
         if let Some((_, moment)) = sent {
             moment.check(view.request.now, terms.tolerance)?;
@@ -349,13 +352,13 @@ pub fn authenticate(schemes: &[Keyed], view: &View<'_>, terms: &Terms<'_>) -> Re
     Err(refusal)
 }
 
-/// Whether every signature that may have decided covers a header; `None` where the request has none. The same place decides
-/// as in `authenticate`: for an accepted request it is the first that is filled and has keys.
-pub fn is_header_covered(schemes: &[Keyed], view: &View<'_>, header: &str) -> Option<bool> {
+/// Whether the text of every signature that may have decided covers something; `None` where the request has none. The same
+/// place decides as in `authenticate`: for an accepted request it is the first that is filled and has keys.
+pub fn is_covered(schemes: &[Keyed], view: &View<'_>, covers: impl Fn(&Template) -> bool) -> Option<bool> {
     let usable = || schemes.iter().filter(|keyed| !keyed.keys.are_absent());
     let place = &usable().find(|keyed| keyed.is_sent(view))?.scheme.at;
     let may_decide = |keyed: &&Keyed| keyed.scheme.at == *place && keyed.is_written(view);
-    Some(usable().filter(may_decide).all(|keyed| keyed.scheme.template.covers_header(header)))
+    Some(usable().filter(may_decide).all(|keyed| covers(&keyed.scheme.template)))
 }
 
 /// What says more about why a request is not proven.

@@ -5,6 +5,7 @@ mod forms;
 mod named_headers;
 mod pieces;
 mod section;
+mod split;
 
 use std::borrow::Cow;
 
@@ -17,6 +18,7 @@ use super::view::{Texts, View};
 use forms::{BodyForm, UrlForm};
 use named_headers::NamedHeaders;
 pub use pieces::Piece;
+pub use split::Split;
 
 /// A parsed template; has at least one part.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,6 +39,8 @@ enum Part {
     HeadersOfLayout(NamedHeaders),
     Place(Place),
     QueryInLowerCase(Place),
+    /// A value of digits only.
+    DigitsOf(Place),
     /// Left out where a place in it is absent.
     Section(Vec<Part>),
     SortedForm,
@@ -197,7 +201,9 @@ impl Template {
 
     /// Whether the header goes into every text that is made from it.
     pub fn covers_header(&self, name: &str) -> bool {
-        self.required_places().any(|place| matches!(place, Place::Header(header) if header == name))
+        let is_named = |part: &Part| matches!(part, Part::HeadersOfLayout(named) if named.must_name(name));
+        self.0.iter().any(is_named)
+            || self.required_places().any(|place| matches!(place, Place::Header(header) if header == name))
     }
 
     /// Those that must be there.
@@ -305,6 +311,9 @@ impl Part {
             ("header" | "query" | "json" | "form", place) if !place.is_empty() => {
                 Self::Place(Place::parse(&format!("{kind} {place}"))?)
             }
+            ("digits-json", place) if !place.is_empty() => {
+                Self::DigitsOf(Place::parse(&format!("json {place}"))?)
+            }
             ("query-lower", field) if !field.is_empty() => {
                 Self::QueryInLowerCase(Place::Query(field.to_owned()))
             }
@@ -319,7 +328,7 @@ impl Part {
 
     const fn place(&self) -> Option<&Place> {
         match self {
-            Self::Place(place) | Self::QueryInLowerCase(place) => Some(place),
+            Self::Place(place) | Self::QueryInLowerCase(place) | Self::DigitsOf(place) => Some(place),
             _ => None,
         }
     }
@@ -346,6 +355,11 @@ impl Part {
             Self::Place(place) => place.require(view)?,
             Self::QueryInLowerCase(place) => {
                 owned(String::from_utf8_lossy(&place.require(view)?).to_lowercase())
+            }
+            Self::DigitsOf(place) => {
+                let digits = place.require(view)?;
+                let is_right = digits.iter().all(u8::is_ascii_digit);
+                is_right.then_some(digits).ok_or(Cause::MalformedSignature)?
             }
             Self::Section(_) => {
                 let mut text = Vec::new();

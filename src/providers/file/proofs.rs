@@ -10,7 +10,7 @@ use crate::verify::jwt::{Claim, Jwt, JwtAlgorithm, Must};
 use crate::verify::layout::Layout;
 use crate::verify::place::{Place, is_header_name};
 use crate::verify::signature::Scheme;
-use crate::verify::template::Template;
+use crate::verify::template::{Split, Template};
 
 use super::super::code::Code;
 use super::super::confirm::ConfirmRule;
@@ -109,6 +109,7 @@ fn signature(
             layout,
             encoding: table.encoding,
             algorithm: table.algorithm,
+            split: Split::of(&template, timestamp.as_ref().map(|timestamp| timestamp.unit)),
             template,
             timestamp,
             require: conditions("signature.require", &table.require, keys)?,

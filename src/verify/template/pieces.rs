@@ -27,6 +27,20 @@ impl Template {
         self.0.iter().all(needs_none)
     }
 
+    /// Whether it can be divided in one way only, since what varies in it is one part.
+    pub fn has_one_part(&self) -> bool {
+        self.0.iter().filter(|part| !matches!(part, Part::Literal(_) | Part::Setting(_))).count() <= 1
+    }
+
+    /// A value for a named part of the layout, as a sender may write it.
+    pub fn sample_of_layout(&self, name: &str) -> String {
+        let names = self.0.iter().find_map(|part| match part {
+            Part::HeadersOfLayout(named) if named.part == name => named.sample(),
+            _ => None,
+        });
+        names.unwrap_or_else(|| "sample".to_owned())
+    }
+
     pub fn has_login(&self) -> bool {
         self.0.contains(&Part::Login)
     }
