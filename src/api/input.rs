@@ -5,7 +5,7 @@ use std::future::{Ready, ready};
 use std::pin::Pin;
 
 use actix_web::error::QueryPayloadError;
-use actix_web::http::header::CONTENT_TYPE;
+use actix_web::http::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue};
 use actix_web::{FromRequest, HttpMessage as _, HttpRequest, dev, web};
 use bytes::Bytes;
 use serde::de::{DeserializeOwned, Error as _};
@@ -20,6 +20,7 @@ use crate::http::network::Network;
 use crate::http::service::Service;
 use crate::http::tokens::Role;
 use crate::http::{body, framing};
+use crate::providers::{charset, json};
 use crate::store::timestamp;
 
 /// Bodies of requests that are no events.
@@ -182,7 +183,36 @@ pub async fn json_bytes(
     }
     let client = client_address(&service.proxies, request).ok_or(ApiError::Internal)?;
     let reservation = service.budget.reservation(Network::from(client));
-    Ok(body::read(payload, announced, max_bytes, reservation).await?)
+    // A proxy may have removed the coding that is declared.
+    let is_coded = is_coded(request.headers());
+    let bytes = body::read(payload, announced, max_bytes, reservation).await?;
+    plain_json(bytes, is_coded, request.headers().get(CONTENT_TYPE).map(HeaderValue::as_bytes))
+}
+
+/// Whether a content coding is declared.
+fn is_coded(headers: &HeaderMap) -> bool {
+    let is_coding = |value: &HeaderValue| !value.as_bytes().trim_ascii().eq_ignore_ascii_case(b"identity");
+    headers.get_all(CONTENT_ENCODING).any(|value| !value.is_empty() && is_coding(value))
+}
+
+/// The body without a byte order mark, which some clients write by default.
+///
+/// # Errors
+/// It is compressed or not in UTF-8.
+fn plain_json(bytes: Bytes, is_coded: bool, content_type: Option<&[u8]>) -> Result<Bytes, ApiError> {
+    let plain = json::without_mark(&bytes);
+    let (is_utf_8, has_nul) =
+        (std::str::from_utf8(plain).is_ok(), plain.iter().take(4).any(|byte| *byte == 0));
+    if is_utf_8 && !has_nul {
+        return Ok(bytes.slice_ref(plain));
+    }
+    let declared = content_type.and_then(|value| charset::of_content_type(value).transpose());
+    Err(match declared {
+        _ if is_coded => ApiError::UnsupportedEncoding("has a content coding"),
+        Some(_) => ApiError::UnsupportedEncoding("is in another charset than UTF-8"),
+        None if has_nul => ApiError::UnsupportedEncoding("is in UTF-16 or UTF-32"),
+        None => ApiError::UnsupportedEncoding("is not UTF-8"),
+    })
 }
 
 /// A JSON object.
@@ -194,7 +224,15 @@ pub fn parse_json<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, ApiError
     if bytes.trim_ascii_start().first() == Some(&b'[') {
         return Err(ApiError::InvalidBody("The body: must be a JSON object, and is an array.".to_owned()));
     }
-    serde_json::from_slice(bytes).map_err(|error| ApiError::InvalidBody(format!("The body: {error}")))
+    serde_json::from_slice(bytes).map_err(|error| {
+        let error = error.to_string();
+        // Both come from half of a pair such as `\ud83d\ude00`.
+        let hint = match error.contains("surrogate") || error.contains("end of hex escape") {
+            true => "; a text was cut in the middle of a character",
+            false => "",
+        };
+        ApiError::InvalidBody(format!("The body: {error}{hint}"))
+    })
 }
 
 /// A time in RFC 3339, or a duration before now, as timestamps are written.
@@ -257,6 +295,30 @@ mod tests {
         for (query, named) in rows {
             let problem = parse_query::<Wanted>(query).unwrap_err();
             assert!(problem.contains(named), "{query}: {problem}");
+        }
+    }
+
+    #[test]
+    fn json_in_utf_8_may_have_a_mark_and_nothing_else_is_taken() {
+        let read = |body: &'static [u8], is_coded, content_type: &'static str| {
+            plain_json(Bytes::from_static(body), is_coded, Some(content_type.as_bytes()))
+        };
+        let json = "application/json";
+        assert_eq!(read(b"\xef\xbb\xbf{}", false, json), Ok(Bytes::from_static(b"{}")));
+        assert_eq!(read(b"{}", true, "application/json; charset=utf-16"), Ok(Bytes::from_static(b"{}")));
+        for (body, is_coded, content_type, what) in [
+            (&b"\x1f\x8b\x08"[..], true, json, "has a content coding"),
+            (b"\xff\xfe{\0}\0", false, json, "is in UTF-16 or UTF-32"),
+            (b"{\0}\0", false, json, "is in UTF-16 or UTF-32"),
+            (b"{\"a\":\"\xeb\"}", false, json, "is not UTF-8"),
+            (
+                b"{\"a\":\"\xeb\"}",
+                false,
+                "application/json;charset=latin1",
+                "is in another charset than UTF-8",
+            ),
+        ] {
+            assert_eq!(read(body, is_coded, content_type), Err(ApiError::UnsupportedEncoding(what)));
         }
     }
 

@@ -204,6 +204,36 @@ pub async fn one(
     }))
 }
 
+/// Asks the provider's API about a refused message again, with the question of when it came.
+///
+/// For messages that were refused because the settings of their source were wrong. A confirmed message is delivered.
+#[utoipa::path(post, path = "/messages/{id}/confirm", tag = "messages",
+    params(("id" = i64, Path, minimum = 1, example = 1)),
+    responses(
+        (status = 200, description = "The message is awaiting confirmation again.", body = Confirmation),
+        (status = 409, description = "The message is not refused, or its question is not stored."),
+    ))]
+pub async fn confirm(
+    service: web::Data<Service>,
+    id: Id,
+    _: Query<NoParameters>,
+) -> Result<web::Json<Confirmation>, ApiError> {
+    let head = stored(&service, id).await?.head;
+    let is_asked = service.store.delivery_queue().ask_refused_again(id.0, (service.clock)()).await?;
+    let confirmation = service.store.reads().confirmation(id.0).await?;
+    match confirmation {
+        Some(confirmation) if is_asked => Ok(web::Json(confirmation.into())),
+        _ => Err(ApiError::NotChangeable(match head.confirmation.as_deref() {
+            Some("refused") => format!(
+                "The question about message {} is not stored. Have the provider send the message again.",
+                id.0
+            ),
+            Some(state) => format!("Message {} is {state}, not refused.", id.0),
+            None => format!("Message {} needs no confirmation.", id.0),
+        })),
+    }
+}
+
 /// The exact bytes of a message's body, as a download.
 ///
 /// Always called `application/octet-stream`, so that no browser makes a page of it; what the sender called it is in

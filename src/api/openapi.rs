@@ -34,6 +34,7 @@ const TOKEN: &str = "token";
         tail::stream,
         messages::one,
         messages::body,
+        messages::confirm,
         replays::replay_one,
         deliveries::list,
         deliveries::one,

@@ -21,6 +21,7 @@ fn mount_version_1(config: &mut web::ServiceConfig) {
         .service(at("/messages/stream", GET).route(web::get().to(tail::stream)))
         .service(at("/messages/{id}", READ).route(get().to(messages::one)))
         .service(at("/messages/{id}/body", READ).route(get().to(messages::body)))
+        .service(at("/messages/{id}/confirm", POST).route(web::post().to(messages::confirm)))
         .service(at("/messages/{id}/replay", POST).route(web::post().to(replays::replay_one)))
         .service(at("/deliveries", READ).route(get().to(deliveries::list)))
         .service(at("/deliveries/{id}", READ).route(get().to(deliveries::one)))

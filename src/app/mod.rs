@@ -270,7 +270,8 @@ impl App {
         let service = self.service.clone();
         let store = service.store.clone();
         let clock = service.clock;
-        tasks::clean_up_regularly(self.policy.clone(), self.config.cleanup_interval, store.clone(), clock);
+        let interval = self.config.cleanup_interval;
+        let cleaning = tasks::clean_up_regularly(self.policy.clone(), interval, store.clone(), clock);
         if self.uses_github_addresses {
             let url = self.config.github_meta_url.clone();
             tasks::keep_github_addresses_fresh(url, self.sources.github.clone(), store.clone(), clock);
@@ -285,6 +286,7 @@ impl App {
             (name, _) = signals.next() => log::info!("{name}: stopping"),
             line = store.failed() => {
                 service.end_streams();
+                cleaning.stop(&store).await;
                 // It holds the socket open.
                 drop(self.serving);
                 let stopped = stop(&handles);
@@ -301,6 +303,7 @@ impl App {
         // What was being asked is asked again after the next start.
         confirming.abort();
         tokio::join!(self.serving.stop(), stop(of_operator), deliveries.stop());
+        cleaning.stop(&store).await;
         store.close(STORE_CLOSE_TIMEOUT).await;
         log::info!("stopped");
         Ok(ServiceEnd::Stopped)

@@ -19,7 +19,11 @@ pub async fn declare(
     let targets = std::mem::take(&mut config.targets);
     let declared = targets.iter().map(new_target).collect();
     match store.target_registry().declare_targets(declared, now).await {
-        Ok(ids) => Ok(ids.into_iter().zip(targets).collect()),
+        Ok(ids) => {
+            let declared: Vec<(i64, TargetConfig)> = ids.into_iter().zip(targets).collect();
+            activate_moved(&declared, store, now).await?;
+            Ok(declared)
+        }
         Err(TargetError::DeclaredNameTaken(name)) => {
             let named = targets.iter().find(|target| target.settings.name == name);
             let variable = named.map(TargetConfig::variable).unwrap_or_default();
@@ -29,7 +33,29 @@ pub async fn declare(
     }
 }
 
-/// A target that answered 410 stays disabled over a restart, also where its URL was changed in the environment.
+/// A target that answered 410 stays disabled over a restart, until another URL is declared for it.
+async fn activate_moved(
+    declared: &[(i64, TargetConfig)],
+    store: &Store,
+    now: OffsetDateTime,
+) -> Result<(), StartError> {
+    for (id, target) in declared {
+        let Destination::Http(url) = &target.destination else { continue };
+        let is_disabled =
+            store.reads().target(*id).await?.is_some_and(|stored| stored.state == TargetState::Disabled);
+        let url = String::from_utf8_lossy(url.expose()).into_owned();
+        if is_disabled && store.target_registry().activate_moved_target(*id, url, now).await? {
+            log::info!(
+                "target {}: active again, because {} has another URL than the one that answered 410 Gone",
+                target.settings.name,
+                target.variable()
+            );
+        }
+    }
+    Ok(())
+}
+
+/// Warns of the targets that stay disabled.
 pub async fn warn_of_disabled(store: &Store) -> Result<(), StartError> {
     let targets = store.reads().targets_with_secrets().await?;
     for (target, secrets) in targets.iter().filter(|(target, _)| target.state == TargetState::Disabled) {

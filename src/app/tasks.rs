@@ -6,7 +6,7 @@ use std::time::Duration;
 use actix_web::rt;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
-use crate::cleanup::{Cleaner, CleanupPace, Policy, uptime};
+use crate::cleanup::{Cleaner, CleanupPace, DeliveryDropReport, Policy, uptime};
 use crate::deliver::confirm::{ConfirmationSource, Confirmer};
 use crate::http::Clock;
 use crate::http::connections::Connections;
@@ -18,9 +18,31 @@ const GITHUB_ADDRESSES: &str = "github_addresses";
 
 /// Between two clean-ups for the size limit alone.
 const ROOM_PAUSE: Duration = Duration::from_secs(1);
+/// For the names of targets, which are read from the database.
+const REPORT_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// The regular clean-up, until it is stopped.
+pub struct CleanupTask {
+    task: rt::task::JoinHandle<()>,
+    reports: [DeliveryDropReport; 2],
+}
+
+impl CleanupTask {
+    /// Ends it, and logs the dropped deliveries that are not in the log yet.
+    pub async fn stop(self, store: &Store) {
+        self.task.abort();
+        // It is gone when this returns, so it adds nothing more.
+        drop(self.task.await);
+        for report in self.reports {
+            if tokio::time::timeout(REPORT_TIMEOUT, report.finish(&store.cleanup())).await.is_err() {
+                log::warn!("some dropped deliveries could not be named in the log");
+            }
+        }
+    }
+}
 
 /// Cleans up at once and then every interval, and in between when the database is beyond its limit.
-pub fn clean_up_regularly(policy: Policy, every: Duration, store: Store, clock: Clock) {
+pub fn clean_up_regularly(policy: Policy, every: Duration, store: Store, clock: Clock) -> CleanupTask {
     let mut ticks = interval(every);
     // After a long run the next one need not be made up for.
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -28,7 +50,8 @@ pub fn clean_up_regularly(policy: Policy, every: Duration, store: Store, clock: 
         store.cleanup().limit_size(limit);
     }
     let mut cleaner = Cleaner::new(policy, CleanupPace::BesideMessages, clock(), uptime());
-    rt::spawn(async move {
+    let reports = cleaner.drop_reports();
+    let task = rt::spawn(async move {
         let mut not_before = Instant::now();
         let mut is_unfinished = false;
         loop {
@@ -50,6 +73,7 @@ pub fn clean_up_regularly(policy: Policy, every: Duration, store: Store, clock: 
             }
         }
     });
+    CleanupTask { task, reports }
 }
 
 /// Not more often than it is worth: while nothing can be deleted, every write says it again. What is unfinished goes on

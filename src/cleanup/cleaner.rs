@@ -122,6 +122,11 @@ impl Cleaner {
         }
     }
 
+    /// What a stop has still to log.
+    pub fn drop_reports(&self) -> [DeliveryDropReport; 2] {
+        [self.drops_for_size.clone(), self.drops_for_disk.clone()]
+    }
+
     /// One whole clean-up.
     ///
     /// # Errors

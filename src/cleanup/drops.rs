@@ -1,6 +1,7 @@
 //! Pending deliveries that were dropped for lack of room, for the log: at most one line a minute, with the sums.
 
 use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::store::{Cleanup, TargetKind, TargetState};
@@ -9,26 +10,21 @@ const PAUSE_BETWEEN_REPORTS: Duration = Duration::from_secs(60);
 /// Targets that one line names.
 const MAX_NAMED: usize = 5;
 
-/// Dropped deliveries that are not in the log yet, by target.
-#[derive(Debug)]
+/// Dropped deliveries that are not in the log yet, by target. Clones share them, so that what is left can be logged at the
+/// stop.
+#[derive(Clone, Debug)]
 pub struct DeliveryDropReport {
     reason: &'static str,
+    unlogged: Arc<Mutex<Unlogged>>,
+}
+
+#[derive(Debug, Default)]
+struct Unlogged {
     dropped: BTreeMap<i64, u64>,
     last: Option<Instant>,
 }
 
-impl DeliveryDropReport {
-    /// `reason`: a sentence for the log.
-    pub fn new(reason: &'static str) -> Self {
-        Self { reason, dropped: BTreeMap::new(), last: None }
-    }
-
-    pub fn add(&mut self, dropped: BTreeMap<i64, u64>) {
-        for (target, count) in dropped {
-            *self.dropped.entry(target).or_default() += count;
-        }
-    }
-
+impl Unlogged {
     /// Targets and their counts, largest first, if a line is due; they are counted as logged.
     fn take_due(&mut self, now: Instant) -> Option<Vec<(i64, u64)>> {
         let is_early = self.last.is_some_and(|last| now.duration_since(last) < PAUSE_BETWEEN_REPORTS);
@@ -40,9 +36,46 @@ impl DeliveryDropReport {
         dropped.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
         Some(dropped)
     }
+}
 
-    pub async fn log(&mut self, store: &Cleanup) {
-        let Some(dropped) = self.take_due(Instant::now()) else { return };
+impl DeliveryDropReport {
+    /// `reason`: a sentence for the log.
+    pub fn new(reason: &'static str) -> Self {
+        Self { reason, unlogged: Arc::default() }
+    }
+
+    pub fn add(&self, dropped: &BTreeMap<i64, u64>) {
+        let mut unlogged = self.unlogged();
+        for (target, count) in dropped {
+            *unlogged.dropped.entry(*target).or_default() += count;
+        }
+    }
+
+    /// Takes back what was added but not dropped.
+    pub fn subtract(&self, kept: &BTreeMap<i64, u64>) {
+        let mut unlogged = self.unlogged();
+        for (target, count) in kept {
+            if let Some(sum) = unlogged.dropped.get_mut(target) {
+                *sum = sum.saturating_sub(*count);
+            }
+        }
+        unlogged.dropped.retain(|_, count| *count > 0);
+    }
+
+    pub async fn log(&self, store: &Cleanup) {
+        let due = self.unlogged().take_due(Instant::now());
+        if let Some(dropped) = due {
+            self.write(store, &dropped).await;
+        }
+    }
+
+    /// Logs what is left, before the stop.
+    pub async fn finish(&self, store: &Cleanup) {
+        self.unlogged().last = None;
+        self.log(store).await;
+    }
+
+    async fn write(&self, store: &Cleanup, dropped: &[(i64, u64)]) {
         let total: u64 = dropped.iter().map(|(_, count)| count).sum();
         let (named, others) = dropped.split_at(dropped.len().min(MAX_NAMED));
         let mut parts = Vec::new();
@@ -58,6 +91,10 @@ impl DeliveryDropReport {
             self.reason,
             parts.join(", ")
         );
+    }
+
+    fn unlogged(&self) -> MutexGuard<'_, Unlogged> {
+        self.unlogged.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -83,15 +120,24 @@ mod tests {
     #[test]
     fn drops_are_summed_for_a_minute() {
         let start = Instant::now();
-        let mut report = DeliveryDropReport::new("the disk is full");
-        assert_eq!(report.take_due(start), None);
-        report.add(BTreeMap::from([(1, 2), (2, 3)]));
-        assert_eq!(report.take_due(start), Some(vec![(2, 3), (1, 2)]));
+        let report = DeliveryDropReport::new("the disk is full");
+        let take_due = |now| report.unlogged().take_due(now);
+        assert_eq!(take_due(start), None);
+        report.add(&BTreeMap::from([(1, 2), (2, 3)]));
+        assert_eq!(take_due(start), Some(vec![(2, 3), (1, 2)]));
         for second in 1..60 {
-            report.add(BTreeMap::from([(1, 2)]));
-            assert_eq!(report.take_due(start + Duration::from_secs(second)), None);
+            report.add(&BTreeMap::from([(1, 2)]));
+            assert_eq!(take_due(start + Duration::from_secs(second)), None);
         }
-        assert_eq!(report.take_due(start + PAUSE_BETWEEN_REPORTS), Some(vec![(1, 2 * 59)]));
-        assert_eq!(report.take_due(start + 2 * PAUSE_BETWEEN_REPORTS), None);
+        assert_eq!(take_due(start + PAUSE_BETWEEN_REPORTS), Some(vec![(1, 2 * 59)]));
+        assert_eq!(take_due(start + 2 * PAUSE_BETWEEN_REPORTS), None);
+    }
+
+    #[test]
+    fn kept_deliveries_are_not_reported() {
+        let report = DeliveryDropReport::new("the disk is full");
+        report.add(&BTreeMap::from([(1, 2), (2, 3)]));
+        report.subtract(&BTreeMap::from([(1, 2), (2, 1)]));
+        assert_eq!(report.unlogged().take_due(Instant::now()), Some(vec![(2, 2)]));
     }
 }

@@ -65,7 +65,7 @@ impl Cleaner {
                     self.looked_through = self.looked_through.max(page.looked_through);
                     if self.old_yielding != Yielding::NoTargets {
                         let pending = self.step(store.pending_of_messages(page.ids.clone())).await?;
-                        self.drops_for_disk.add(pending);
+                        self.drops_for_disk.add(&pending);
                     }
                     outcome.messages += self.delete(store, page.ids, &keeping).await?;
                     next = page.next;

@@ -18,5 +18,6 @@ mod tests;
 
 pub use cleaner::{Cleaner, CleanupOutcome, CleanupPace};
 pub use clock::{ClockGuard, ClockVerdict, uptime};
+pub use drops::DeliveryDropReport;
 pub use policy::Policy;
 pub use run_now::run_now;

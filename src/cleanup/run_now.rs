@@ -35,6 +35,9 @@ pub async fn run_now(
     store.limit_quarantine(config.quarantine_bytes);
     let mut cleaner = Cleaner::new(Policy::from_config(config), CleanupPace::Alone, now, uptime());
     let outcome = cleaner.run_once(&store.cleanup(), now, uptime()).await;
+    for report in cleaner.drop_reports() {
+        report.finish(&store.cleanup()).await;
+    }
     store.close(Duration::from_secs(30)).await;
     match outcome {
         Ok(CleanupOutcome { paused: Some(why), .. }) => Err(OpenError(format!(

@@ -2,6 +2,7 @@
 //! dead. Then those that only expendable targets still wait for, see [`Yielding`]. Where targets that must get them keep all
 //! messages that are left, no new ones are taken.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use time::OffsetDateTime;
@@ -150,13 +151,17 @@ impl Cleaner {
         let sizes = store.message_sizes(ids.to_vec()).await?;
         let needed = &ids[..needed_count(&sizes, excess_bytes).min(ids.len())];
         let pending = match level {
-            0 => Default::default(),
+            0 => BTreeMap::default(),
             _ => self.step(store.pending_of_messages(needed.to_vec())).await?,
         };
-        let deleted = self.delete(store, needed.to_vec(), keeping).await?;
+        // Before the deletion, which a stop of the service does not call back.
+        self.drops_for_size.add(&pending);
+        let deleted = self.delete(store, needed.to_vec(), keeping).await.inspect_err(|_| {
+            self.drops_for_size.subtract(&pending);
+        })?;
         self.size_walk.forget(level, needed);
-        if deleted > 0 {
-            self.drops_for_size.add(pending);
+        if deleted == 0 {
+            self.drops_for_size.subtract(&pending);
         }
         Ok(deleted)
     }

@@ -20,7 +20,7 @@ pub struct Replay {
     #[arg(long, value_name = "URL", conflicts_with = "target")]
     to: Option<String>,
 
-    /// Deliver it to this target, by name or id; if left out, to all that would get it today.
+    /// Deliver it to this target, by name or id, whatever its events and filter; if left out, to all that would get it today.
     #[arg(long, value_name = "NAME")]
     target: Option<String>,
 

@@ -53,12 +53,24 @@ pub fn run(arguments: &Send) -> Result<String, Failure> {
         url: &registered,
     };
     let sample = sample(source, arguments, &wish)?;
-    let url = if sample.query.is_empty() { url } else { format!("{url}?{}", sample.query) };
+    let url = with_query(&url, &sample.query);
     let answer = block_on(async {
         Client::new().request("POST", &url, &sample.headers, sample.body.into_bytes(), TIMEOUT).await
     })?;
     let response = answer.map_err(|error| Failure(format!("the sample was not sent: {error}")))?;
     tell(&response)
+}
+
+/// The URL with further query parameters.
+fn with_query(url: &str, query: &str) -> String {
+    let base = url.split_once('#').map_or(url, |(base, _)| base);
+    let joint = match base.split_once('?') {
+        _ if query.is_empty() => "",
+        None => "?",
+        Some((_, own)) if own.is_empty() || own.ends_with('&') => "",
+        Some(_) => "&",
+    };
+    format!("{base}{joint}{query}")
 }
 
 /// The source of that name, else the only one of that provider; `None` where there is none of either.
@@ -167,12 +179,27 @@ pub fn block_on<T>(work: impl Future<Output = T>) -> Result<T, Failure> {
 
 #[cfg(test)]
 mod tests {
-    use super::{SampleOptions, Secret, Send, choose, sample, url};
+    use super::{SampleOptions, Secret, Send, choose, sample, url, with_query};
     use crate::config::Config;
 
     fn config(pairs: &[(&str, &str)]) -> Config {
         let vars = pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
         Config::from_vars(vars.collect()).expect("the configuration is valid")
+    }
+
+    #[test]
+    fn sample_query_is_joined_to_that_of_the_url() {
+        let rows = [
+            ("http://a/b", "x=y", "http://a/b?x=y"),
+            ("http://a/b?c=d", "x=y", "http://a/b?c=d&x=y"),
+            ("http://a/b?", "x=y", "http://a/b?x=y"),
+            ("http://a/b?c&", "x=y", "http://a/b?c&x=y"),
+            ("http://a/b#c?d", "x=y", "http://a/b?x=y"),
+            ("http://a/b?c=d", "", "http://a/b?c=d"),
+        ];
+        for (url, query, expected) in rows {
+            assert_eq!(with_query(url, query), expected);
+        }
     }
 
     fn arguments(provider: &str, secret: Option<&str>) -> Send {

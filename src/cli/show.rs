@@ -192,7 +192,7 @@ fn unread_in_words(reason: &str) -> String {
         "too_deep" => "the body is JSON nested more than 127 levels deep",
         "form_too_large" => "the body is a form that is too large to be decoded",
         "unknown_charset" => "the body is in an unknown charset",
-        "malformed_text" => "the body is not in the charset that its Content-Type declares",
+        "malformed_text" => "the body has bytes that are invalid in its charset",
         "unknown_coding" => "the body has a Content-Encoding other than gzip and deflate",
         "malformed_coding" => "the body cannot be decompressed",
         "expands_too_much" => "the decoded body is too large",

@@ -12,7 +12,7 @@ use super::source::SourceConfig;
 use super::table;
 use super::types::{Rate, Retention};
 use super::values::{OwnValues, ValueDraft, Values, parse_value};
-use crate::providers::{self, CUSTOM, ProviderGroup, Recipe, Secret, Settings, Verifier};
+use crate::providers::{self, CUSTOM, ProviderGroup, Recipe, Secret, SettingError, Settings, Verifier};
 
 const MAX_TOLERANCE: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 /// For each client, where nothing but confirmation proves the sender.
@@ -188,10 +188,10 @@ impl ValueDraft<'_> {
             Err(errors) => errors,
         };
         for error in errors {
-            let key = error.key.to_ascii_uppercase();
+            let key = self.key_of(recipe, &error);
             if !self.is_broken(&key) {
-                let hint =
-                    self.hint(recipe, &error.key).map(|hint| format!("; it {hint}")).unwrap_or_default();
+                let hint = self.hint(recipe, &error.key, &key);
+                let hint = hint.map(|hint| format!("; it {hint}")).unwrap_or_default();
                 problems.push(format!("{}: {}{hint}", self.variable(&key), error.problem));
             }
         }
@@ -199,9 +199,16 @@ impl ValueDraft<'_> {
     }
 
     /// Why a value may be wrong: it is of another kind.
-    fn hint(&self, recipe: &Recipe, setting: &str) -> Option<String> {
+    fn hint(&self, recipe: &Recipe, setting: &str, variable: &str) -> Option<String> {
         let key = recipe.keys().iter().find(|key| key.name == setting)?;
-        advice::wrong_kind(key, &self.values.get(&setting.to_ascii_uppercase())?.text)
+        advice::wrong_kind(key, &self.values.get(variable)?.text)
+    }
+
+    /// The key of the value that is wrong, such as `SECRET_2`.
+    fn key_of(&self, recipe: &Recipe, error: &SettingError) -> String {
+        let is_given = |key: &String| self.values.get(key).is_some_and(|value| !value.text.is_empty());
+        let mut keys = recipe_keys(recipe).into_iter().filter(|key| names::setting_of(key) == error.key);
+        keys.by_ref().filter(is_given).nth(error.value).unwrap_or_else(|| error.key.to_ascii_uppercase())
     }
 
     /// Whether a value has a problem of its own already; binding would call it missing.

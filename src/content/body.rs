@@ -60,18 +60,22 @@ pub fn open(request: &Request<'_>, room: &mut dyn DecodeBudget) -> Result<Decode
 
 /// Determines what a body without content codings is.
 pub fn kind(body: &[u8], headers: Headers<'_>) -> BodyKind {
-    let form = form::kind(headers);
-    if may_be_json(body, form.as_ref()) && json::is_of_any_depth(body) {
+    let form = form_of(body, headers);
+    if form != Some(form::FormKind::UrlEncoded) && json::is_of_any_depth(body) {
         return BodyKind::Json;
     }
     form.map_or(BodyKind::Other, BodyKind::Form)
 }
 
-/// Whether a body is read as JSON if it is JSON: some senders declare a form by default. A form of one name without a value can
-/// be a JSON number or text, and stays a form.
-pub fn may_be_json(body: &[u8], form: Option<&form::FormKind>) -> bool {
-    form != Some(&form::FormKind::UrlEncoded)
-        || matches!(json::without_mark(body).trim_ascii_start().first(), Some(b'{' | b'['))
+/// Whether a body is read as JSON if it is JSON. A form of one name without a value can be a JSON number, and stays a form.
+pub fn may_be_json(body: &[u8], headers: Headers<'_>) -> bool {
+    form_of(body, headers) != Some(form::FormKind::UrlEncoded)
+}
+
+/// The declared form, if the body can be one. Some clients declare a form by default (`curl -d`), whatever they send.
+/// Unreadable JSON must not become a form with one odd name: a filter like `!/draft` would pass it.
+pub fn form_of(body: &[u8], headers: Headers<'_>) -> Option<form::FormKind> {
+    form::kind(headers).filter(|kind| *kind != form::FormKind::UrlEncoded || form::is_url_encoded(body))
 }
 
 #[cfg(test)]
@@ -92,8 +96,44 @@ mod tests {
             }
         }
         assert_eq!(of(FORM, "1"), BodyKind::Form(form::FormKind::UrlEncoded));
-        assert_eq!(of(FORM, "{}=1"), BodyKind::Form(form::FormKind::UrlEncoded));
+        assert_eq!(of(FORM, "\"&a=1&\""), BodyKind::Json);
         assert_eq!(of("text/plain", "1"), BodyKind::Json);
         assert_eq!(of("text/plain", "a=1"), BodyKind::Other);
+    }
+
+    #[test]
+    fn unreadable_json_is_never_a_form() {
+        let of = |body: &[u8]| kind(body, Headers(&[("content-type", FORM.as_bytes())]));
+        for body in [
+            &b"{\"draft\":true,\"s\":\"\xff\"}"[..],
+            b"{\"a\":NaN}",
+            b" \r\n{\"a\":1,}",
+            b"[1,2",
+            b"{\"a\":1}{\"b\":2}",
+            b"{}=1",
+            b"\"a",
+            b"\xef\xbb\xbf{\"a\":1,}",
+            b"\xef\xbb\xbfa=1",
+            b"\xff\xfe{\0}\0",
+            b"{\0}\0",
+            b"\0{\0}",
+            b"\x1f\x8b\x08\0",
+            b"callback({\"a\":1})",
+            b")]}',\n{\"a\":1}",
+            b"data: {\"a\":1}\n\n",
+            b"// c\n{\"a\":1}",
+            b"<a b=\"1\"/>",
+            b"a: 1\nb: 2",
+            b"a=\x01",
+            b"%7B%22a%22%3A1%7D=",
+            b"+%7B%22a%22%3A1",
+        ] {
+            assert_eq!(of(body), BodyKind::Other, "{}", body.escape_ascii());
+        }
+        let forms =
+            ["a", "a=1\n", "&a[b]=1", "a b=\"c\"", "payload={\"a\":\n\t[1]}", "a=<b>", "=1", "%5B0%5D=1"];
+        for body in forms {
+            assert_eq!(of(body.as_bytes()), BodyKind::Form(form::FormKind::UrlEncoded), "{body}");
+        }
     }
 }

@@ -29,15 +29,30 @@ pub fn declared(headers: Headers<'_>) -> DeclaredCharset {
 /// # Errors
 /// As for `declared`.
 pub fn of_content_type(value: &[u8]) -> DeclaredCharset {
-    let mut parameters = value.split(|byte| *byte == b';').skip(1).filter_map(|parameter| {
-        let at = parameter.iter().position(|byte| *byte == b'=')?;
-        Some((parameter[..at].trim_ascii(), parameter[at + 1..].trim_ascii()))
-    });
-    let Some((_, label)) = parameters.find(|(name, _)| name.eq_ignore_ascii_case(b"charset")) else {
+    let Some((_, label)) = parameters(value).find(|(name, _)| name.eq_ignore_ascii_case(b"charset")) else {
         return Ok(None);
     };
-    let label = label.strip_prefix(b"\"").and_then(|label| label.strip_suffix(b"\"")).unwrap_or(label);
+    // Some senders write single quotes, which have no meaning here.
+    let unquoted = |quote: &[u8]| label.strip_prefix(quote).and_then(|label| label.strip_suffix(quote));
+    let label = unquoted(b"\"").or_else(|| unquoted(b"'")).unwrap_or(label);
     Encoding::for_label(label).map(Some).ok_or(CharsetProblem::Unknown)
+}
+
+/// The parameters of a header value, as written. A semicolon between double quotes is part of a value.
+pub fn parameters(value: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
+    let (mut is_quoted, mut is_escaped) = (false, false);
+    let pieces = value.split(move |byte| {
+        match byte {
+            b'"' if !is_escaped => is_quoted = !is_quoted,
+            _ => {}
+        }
+        is_escaped = is_quoted && *byte == b'\\' && !is_escaped;
+        *byte == b';' && !is_quoted
+    });
+    pieces.skip(1).filter_map(|parameter| {
+        let at = parameter.iter().position(|byte| *byte == b'=')?;
+        Some((parameter[..at].trim_ascii(), parameter[at + 1..].trim_ascii()))
+    })
 }
 
 /// Decodes bytes without replacement characters.
@@ -47,11 +62,6 @@ pub fn of_content_type(value: &[u8]) -> DeclaredCharset {
 pub fn decode(bytes: &[u8], charset: &'static Encoding) -> Result<String, CharsetProblem> {
     let text = charset.decode_without_bom_handling_and_without_replacement(bytes);
     text.map(std::borrow::Cow::into_owned).ok_or(CharsetProblem::Malformed)
-}
-
-/// Decodes bytes with replacement characters.
-pub fn decode_lossy(bytes: &[u8], charset: &'static Encoding) -> String {
-    charset.decode_without_bom_handling(bytes).0.into_owned()
 }
 
 /// Returns the charset of a JSON body that is not UTF-8, from its byte order mark or its declaration, with the length of the
@@ -100,7 +110,7 @@ mod tests {
 
     #[test]
     fn charset_is_read_from_the_content_type() {
-        let rows: [(&str, Result<Option<&'static Encoding>, CharsetProblem>); 9] = [
+        let rows: [(&str, Result<Option<&'static Encoding>, CharsetProblem>); 13] = [
             ("application/json", Ok(None)),
             ("application/json; charset=utf-8", Ok(Some(UTF_8))),
             ("text/plain;CHARSET = \"UTF8\"", Ok(Some(UTF_8))),
@@ -110,6 +120,10 @@ mod tests {
             ("x/y; charset=klingon", Err(CharsetProblem::Unknown)),
             ("x/y; charset=", Err(CharsetProblem::Unknown)),
             ("x/y; charset", Ok(None)),
+            ("x/y; charset='utf-8'", Ok(Some(UTF_8))),
+            ("x/y; boundary=\"a;charset=klingon\"", Ok(None)),
+            ("x/y; boundary=\"a\\\";charset=klingon\"; charset=utf-8", Ok(Some(UTF_8))),
+            ("x/y; boundary=a;charset=utf-8", Ok(Some(UTF_8))),
         ];
         for (content_type, expected) in rows {
             let fields = [("content-type", content_type.as_bytes())];

@@ -59,10 +59,14 @@ fn has_no_body(request: &Request<'_>) -> bool {
 }
 
 fn sole_value(query: &str, field: &str) -> Result<Option<String>, Cause> {
-    let mut values = form_urlencoded::parse(query.as_bytes()).filter(|(name, _)| name == field);
+    let mut values = form::values(query, field);
     match (values.next(), values.next()) {
         (Some(_), Some(_)) => Err(Cause::MalformedSignature),
-        (value, _) => Ok(value.map(|(_, value)| value.into_owned())),
+        // With replaced bytes it could be a text that its sender has signed.
+        (Some(value), None) => {
+            String::from_utf8(value.into_owned()).map(Some).map_err(|_| Cause::MalformedSignature)
+        }
+        (None, _) => Ok(None),
     }
 }
 
@@ -122,6 +126,20 @@ mod tests {
     fn false_charset_does_not_change_the_document() {
         let false_charset = "application/x-www-form-urlencoded; charset=gbk";
         assert_eq!(document(false_charset, "", "payload=[%22%C3%A9%22]"), Ok("[\"é\"]".to_owned()));
+    }
+
+    #[test]
+    fn invalid_byte_does_not_stand_for_a_replacement_character() {
+        let json = |escape: &str| format!("payload=%7B%22a%22%3A%22{escape}%22%7D");
+        for (content_type, is_form) in [(FORM, true), ("", false)] {
+            let found = |field: &str| match is_form {
+                true => document(content_type, "", field),
+                false => document(content_type, field, ""),
+            };
+            assert_eq!(found(&json("%EF%BF%BD")), Ok("{\"a\":\"\u{fffd}\"}".to_owned()));
+            assert!(found(&json("%FF")).is_err());
+            assert!(found(&json("%C3")).is_err());
+        }
     }
 
     #[test]

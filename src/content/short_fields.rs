@@ -1,7 +1,9 @@
-//! The short fields of a form whose content is too large to be read as a whole. Its event type and delivery id are among them,
-//! so retries of such a message are still recognized.
+//! The short fields of a form that cannot be read as a whole, because it is too large or has bytes that are invalid in its
+//! charset. Its event type and delivery id are among them, so retries of such a message are still recognized.
 
 use std::collections::BTreeMap;
+
+use encoding_rs::Encoding;
 
 use super::form::{self, FormKind};
 
@@ -9,10 +11,16 @@ use super::form::{self, FormKind};
 const MAX_VALUE_BYTES: usize = 4 << 10;
 const MAX_TOTAL_BYTES: usize = 256 << 10;
 
-/// Returns a JSON object of the fields that appear once and are short; `None` if there are too many.
-pub fn to_json(body: &[u8], kind: FormKind) -> Option<String> {
+/// Returns a JSON object of the fields that appear once, are short, and have no replaced bytes; `None` if there are too many, or
+/// one of them is the `payload`, which would be the whole content.
+pub fn to_json(
+    body: &[u8],
+    kind: FormKind,
+    declared: Option<&'static Encoding>,
+    payload: Option<&str>,
+) -> Option<String> {
     let mut short: BTreeMap<String, Option<String>> = BTreeMap::new();
-    for (name, value) in form::fields(body, kind, None)? {
+    for (name, value) in form::fields(body, kind, declared)?.values {
         if name.len() > MAX_VALUE_BYTES {
             continue;
         }
@@ -21,6 +29,9 @@ pub fn to_json(body: &[u8], kind: FormKind) -> Option<String> {
         let value = is_exact.then_some(value);
         // A repeated field is an array and not a text, even if only one of its values is short.
         short.entry(name).and_modify(|first| *first = None).or_insert(value);
+    }
+    if payload.is_some_and(|field| short.contains_key(field)) {
+        return None;
     }
     short.retain(|_, value| value.is_some());
     let length = |value: &Option<String>| value.as_ref().map_or(0, String::len);
@@ -40,9 +51,10 @@ mod tests {
         let long = "x".repeat(MAX_VALUE_BYTES + 1);
         let body =
             format!("token=a%22&text={long}&twice=1&twice=2&mixed={long}&mixed=1&{long}=1&other=&cut=%FF");
-        let kept = to_json(body.as_bytes(), FormKind::UrlEncoded);
+        let kept = to_json(body.as_bytes(), FormKind::UrlEncoded, None, None);
+        assert_eq!(to_json(b"a=1&p=%FF", FormKind::UrlEncoded, None, Some("p")), None);
         assert_eq!(kept.as_deref(), Some(r#"{"other":"","token":"a\""}"#));
         let many: String = (0..100).map(|number| format!("f{number}={}&", &long[..4_000])).collect();
-        assert_eq!(to_json(many.as_bytes(), FormKind::UrlEncoded), None);
+        assert_eq!(to_json(many.as_bytes(), FormKind::UrlEncoded, None, None), None);
     }
 }

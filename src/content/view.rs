@@ -7,7 +7,7 @@ use super::body::{self, BodyKind, DecodedBody};
 use super::charset::{self, DeclaredCharset};
 use super::coding::{self, ByteLimit, CodingProblem};
 use super::document::{self, PayloadFields};
-use super::form::{self, FormProblem};
+use super::form::{self, FormFields, FormProblem};
 use super::request::{Cause, Request, Secret};
 use crate::json;
 
@@ -40,10 +40,12 @@ pub struct View<'a> {
     /// `None` inside: the document is the body.
     signed_document: OnceCell<Result<Option<String>, Cause>>,
     /// Nothing where it has too many.
-    form: OnceCell<Option<Vec<(String, String)>>>,
+    form: OnceCell<Option<FormFields>>,
     /// The JSON of a body that is not itself JSON in UTF-8.
     json: OnceCell<Result<Option<String>, Cause>>,
     opened: OnceCell<Result<DecodedBody, CodingProblem>>,
+    /// The JSON, where it has been read after authentication, with the limits that hold then.
+    read_json: Option<&'a [u8]>,
     max_decoded_bytes: usize,
 }
 
@@ -66,6 +68,7 @@ impl<'a> View<'a> {
             form: OnceCell::new(),
             json: OnceCell::new(),
             opened: OnceCell::new(),
+            read_json: None,
             max_decoded_bytes,
         }
     }
@@ -74,6 +77,13 @@ impl<'a> View<'a> {
     #[must_use]
     pub fn decoding_at_most(self, max_decoded_bytes: usize) -> Self {
         Self { max_decoded_bytes, ..self }
+    }
+
+    /// The same with the JSON that was read from an authenticated request.
+    #[must_use]
+    pub fn with_json(self, json: &'a [u8]) -> Self {
+        let max_decoded_bytes = self.max_decoded_bytes.max(form::MAX_JSON_BYTES);
+        Self { read_json: Some(json), max_decoded_bytes, ..self }
     }
 
     fn opened(&self) -> Result<&DecodedBody, Cause> {
@@ -117,6 +127,9 @@ impl<'a> View<'a> {
     /// # Errors
     /// The body cannot be decompressed, or is too large to be decoded.
     pub fn json(&self) -> Result<&[u8], Cause> {
+        if let Some(json) = self.read_json {
+            return Ok(json);
+        }
         let opened = self.opened()?;
         let body = opened.bytes(self.request.body);
         if opened.kind == BodyKind::Json {
@@ -151,43 +164,51 @@ impl<'a> View<'a> {
     }
 
     /// The fields of a body that is read as a form, in the order received; otherwise none.
-    fn form(&self) -> Result<&[(String, String)], Cause> {
+    fn form(&self) -> Result<&FormFields, Cause> {
         let opened = self.opened()?;
         let fields = self.form.get_or_init(|| match &opened.kind {
             BodyKind::Form(kind) => {
                 let declared = self.charset().ok().flatten();
                 form::fields(opened.bytes(self.request.body), kind.clone(), declared)
             }
-            BodyKind::Json | BodyKind::Other => Some(Vec::new()),
+            BodyKind::Json | BodyKind::Other => Some(FormFields { values: Vec::new(), is_exact: true }),
         });
-        fields.as_deref().ok_or(Cause::TooLarge)
+        fields.as_ref().ok_or(Cause::TooLarge)
     }
 
     /// The fields, where a scheme takes them for the whole body.
     ///
     /// # Errors
     /// A body that is not read as a form has no fields: a signature of nothing must not stand for it. Nor may that of the
-    /// fields stand for the files beside them.
+    /// fields stand for the files beside them. Text with replaced bytes is not what was signed.
     pub fn whole_form(&self) -> Result<&[(String, String)], Cause> {
         let is_empty = self.request.body.is_empty();
         if !is_empty && self.opened()?.kind != BodyKind::Form(form::FormKind::UrlEncoded) {
             return Err(Cause::SignatureMismatch);
         }
         let fields = self.form()?;
-        if fields.is_empty() && !is_empty { Err(Cause::SignatureMismatch) } else { Ok(fields) }
+        let is_whole = fields.is_exact && (is_empty || !fields.values.is_empty());
+        if is_whole { Ok(&fields.values) } else { Err(Cause::SignatureMismatch) }
     }
 
+    /// The value of a form field; `None` if it is absent or has bytes that are invalid in its charset.
+    ///
     /// # Errors
     /// A field that comes twice is ambiguous.
     pub fn form_field(&self, name: &str) -> Result<Option<&str>, Cause> {
-        single(self.form()?.iter().filter(|(field, _)| field == name).map(|(_, value)| value.as_str()))
+        let fields = self.form()?;
+        let named = fields.values.iter().filter(|(field, _)| field == name);
+        let value = single(named.map(|(_, value)| value.as_str()))?;
+        Ok(value.filter(|value| fields.is_exact || !value.contains(char::REPLACEMENT_CHARACTER)))
     }
 
+    /// The value of a query field; `None` if it is absent or not UTF-8.
+    ///
     /// # Errors
     /// A field that comes twice is ambiguous.
     pub fn query_field(&self, name: &str) -> Result<Option<String>, Cause> {
-        let fields = form_urlencoded::parse(self.request.query.as_bytes());
-        single(fields.filter(|(field, _)| field == name).map(|(_, value)| value.into_owned()))
+        let value = single(form::values(self.request.query, name))?;
+        Ok(value.and_then(|bytes| String::from_utf8(bytes.into_owned()).ok()))
     }
 }
 

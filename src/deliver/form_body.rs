@@ -69,9 +69,9 @@ impl FormBody {
 }
 
 /// Converts the members of an object to form fields in document order. Strings become plain text, other values compact JSON. A
-/// payload that is not an object becomes one field.
+/// payload that is not an object, or has more members than `Object` reads, becomes one field, `payload`.
 fn form_of(payload: &[u8]) -> String {
-    let mut form = form_urlencoded::Serializer::new(String::new());
+    let mut form = form_urlencoded::Serializer::new(String::with_capacity(encoded_bytes(payload)));
     match json::document(payload).ok().and_then(Object::read) {
         Some(object) => {
             for (name, value) in object.members() {
@@ -87,6 +87,13 @@ fn form_of(payload: &[u8]) -> String {
         }
     }
     form.finish()
+}
+
+/// The size of the payload as one form value.
+fn encoded_bytes(payload: &[u8]) -> usize {
+    let is_kept = |byte: &u8| byte.is_ascii_alphanumeric() || b"*-._ ".contains(byte);
+    let kept = payload.iter().filter(|byte| is_kept(byte)).count();
+    "payload=".len() + kept + 3 * (payload.len() - kept)
 }
 
 /// Converts a form to UTF-8, with its fields in the same order. `None` if it has bytes that are invalid in the charset.
@@ -167,6 +174,19 @@ mod tests {
         assert_eq!(of(FORM, None, PAYLOAD.as_bytes()), form);
         assert_eq!(of(FORM, Some("deflate"), &compress_to_vec_zlib(PAYLOAD.as_bytes(), 6)), form);
         assert_eq!(of("application/json", Some("deflate"), b"?"), form);
+    }
+
+    #[test]
+    fn payload_with_very_many_members_becomes_one_field() {
+        let of = |count: usize| {
+            let members: Vec<String> = (0..count).map(|number| format!("\"{number}\":\"é 1\"")).collect();
+            format!("{{{}}}", members.join(","))
+        };
+        assert!(form_of(of(10_000).as_bytes()).starts_with("0=%C3%A9+1&1=%C3%A9+1&"));
+        let payload = of(10_001);
+        let form = form_of(payload.as_bytes());
+        assert!(form.starts_with("payload=%7B%220%22%3A%22%C3%A9+1%22%2C"), "{}", &form[..60]);
+        assert_eq!(form.len(), encoded_bytes(payload.as_bytes()));
     }
 
     #[test]

@@ -1,11 +1,13 @@
 //! A message as an HTTP request to a target: exactly what was received, the provider's own headers that matter, and a
 //! signature of ours. And what the answer means.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use serde_json::{Map, Value};
 use time::OffsetDateTime;
+use tokio::sync::Semaphore;
 
 use super::attempt::{AttemptRequest, AttemptResult, AttemptVerdict};
 use super::form_body::FormBody;
@@ -14,7 +16,7 @@ use super::signature::Signer;
 use crate::json::OFFLOAD_BYTES_MIN;
 use crate::outbound::{DeliveryClient, DeliveryResponse, as_variable, remove_hop_fields};
 use crate::store::headers::{self, REDACTED, visible};
-use crate::store::{ContentType, StoredMessage};
+use crate::store::{ContentType, LARGE_BYTES, StoredMessage};
 
 /// What a sender says of itself and of what it understands would be wrong about us.
 const OF_THE_SENDER: [&str; 11] = [
@@ -47,11 +49,17 @@ pub struct HttpRoute {
     pub signer: Signer,
     /// Names in lower case.
     pub headers: HeaderFields,
+    /// Forms made of large payloads are three times as large, so they are sent one at a time.
+    pub large_form: Arc<Semaphore>,
 }
 
 impl HttpRoute {
     /// One try. `now` is what the signature's timestamp says.
     pub async fn deliver(&self, attempt: &AttemptRequest<'_>, now: OffsetDateTime) -> AttemptResult {
+        let _turn = match self.makes_large_form(attempt.message) {
+            true => self.large_form.acquire().await.ok(),
+            false => None,
+        };
         let (headers, body) = match self.is_quick(attempt.message) {
             true => self.request(attempt, now),
             false => match self.request_elsewhere(attempt, now).await {
@@ -63,6 +71,11 @@ impl HttpRoute {
             Ok(response) => self.without_secrets(judge(&response, now)),
             Err(error) => AttemptResult::failed(error.to_string()),
         }
+    }
+
+    fn makes_large_form(&self, message: &StoredMessage) -> bool {
+        let payload_bytes = message.payload().map_or(0, <[u8]>::len);
+        self.content_type == Some(ContentType::Form) && message.body.len().max(payload_bytes) > LARGE_BYTES
     }
 
     /// Whether the request can be built on the async thread. Compressed bodies can grow a lot.

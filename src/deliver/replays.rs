@@ -101,9 +101,12 @@ pub async fn step(store: &DeliveryQueue, clock: Clock, replay: &StoredReplay) ->
         let targets = match replay.target {
             _ if is_of_dead && is_believed(message) => dead_targets.remove(&message.id).unwrap_or_default(),
             _ if is_of_dead => Vec::new(),
-            Some(_) => {
-                target.iter().filter(|target| may_get(target, message)).map(|target| target.id).collect()
-            }
+            Some(_) => match &target {
+                Some(target) if may_get(target, message) && passes_filter(store, target, message).await? => {
+                    vec![target.id]
+                }
+                _ => Vec::new(),
+            },
             None if is_believed(message) && message.conflict_of.is_none() => {
                 targets_today(store, message).await?
             }
@@ -138,6 +141,20 @@ fn is_believed(message: &MessageRow) -> bool {
 fn may_get(target: &StoredTarget, message: &MessageRow) -> bool {
     let is_owners = target.settings.owner.is_none() || target.settings.owner == message.owner;
     is_owners && is_believed(message)
+}
+
+/// Whether the message passes the filter of the target.
+async fn passes_filter(
+    store: &DeliveryQueue,
+    target: &StoredTarget,
+    head: &MessageRow,
+) -> Result<bool, Unavailable> {
+    let Some(filter) = &target.settings.filter else { return Ok(true) };
+    match store.reads().message(head.id).await {
+        Ok(Some(message)) => Ok(filter.passes(message.payload())),
+        Ok(None) | Err(Unavailable::Damaged) => Ok(false),
+        Err(why) => Err(why),
+    }
 }
 
 /// Those that would get the message if it came now.

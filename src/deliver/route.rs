@@ -1,8 +1,10 @@
 //! How a target is reached: from its row, its sealed secrets, and what the environment says of it.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use time::OffsetDateTime;
+use tokio::sync::Semaphore;
 
 use super::attempt::{AttemptRequest, AttemptResult};
 use super::command;
@@ -68,6 +70,7 @@ impl Routes {
                         .iter()
                         .map(|(name, value)| (name.to_ascii_lowercase(), value.clone().into_bytes()))
                         .collect(),
+                    large_form: one_at_a_time(),
                 }))
             }
             // Commands are declared by the environment alone: whoever has the API's token must not run programs.
@@ -88,7 +91,12 @@ impl Routes {
                     .iter()
                     .map(|(name, value)| (name.clone(), value.expose().to_vec()))
                     .collect(),
+                large_form: one_at_a_time(),
             }),
         }
     }
+}
+
+fn one_at_a_time() -> Arc<Semaphore> {
+    Arc::new(Semaphore::new(1))
 }

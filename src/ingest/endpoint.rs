@@ -15,22 +15,29 @@ pub struct Endpoint {
     pub source: Arc<Source>,
     pub metrics: SourceMetrics,
     throttle: Option<Throttle>,
+    /// Of requests that make no message: probes must not use up the rate of messages.
+    probe_throttle: Option<Throttle>,
 }
 
 impl Endpoint {
     /// `throttle_keys`: the number of clients that the throttle can tell apart.
     pub fn new(source: &Arc<Source>, throttle_keys: usize, metrics: &Metrics) -> Self {
-        let throttle = |rate| Throttle::new(rate, throttle_keys, DefaultClock::default());
+        let throttle = || {
+            let new = |rate| Throttle::new(rate, throttle_keys, DefaultClock::default());
+            source.rate.map(new)
+        };
         Self {
             source: Arc::clone(source),
             metrics: metrics.of_source(&source.name),
-            throttle: source.rate.map(throttle),
+            throttle: throttle(),
+            probe_throttle: source.answers_probes.then(throttle).flatten(),
         }
     }
 
     /// # Errors
     /// How long the client has to wait.
-    pub fn throttle(&self, client: Network) -> Result<(), Duration> {
-        self.throttle.as_ref().map_or(Ok(()), |throttle| throttle.take(client))
+    pub fn throttle(&self, method: &str, client: Network) -> Result<(), Duration> {
+        let of_probes = self.probe_throttle.as_ref().filter(|_| !self.source.makes_message_of(method));
+        of_probes.or(self.throttle.as_ref()).map_or(Ok(()), |throttle| throttle.take(client))
     }
 }

@@ -85,7 +85,7 @@ async fn process(
 
     // 4. Throttle.
     let network = Network::from(client);
-    endpoint.throttle(network).map_err(ReceiveError::RateLimited)?;
+    endpoint.throttle(method, network).map_err(ReceiveError::RateLimited)?;
 
     // 5. Body; a scheme that does not read it comes before it.
     let verifier = source.verifier();

@@ -66,7 +66,7 @@ pub async fn reject_unread(
     let is_in_head = makes_message && is_carried_in_head(source, &verifier, &incoming, cause);
     let may_be_in_body = makes_message && verifier.has_proof_in_body();
     let mut body = None;
-    if (is_in_head || may_be_in_body) && is_within_rate(endpoint, network, cause) {
+    if (is_in_head || may_be_in_body) && is_within_rate(endpoint, incoming.method, network, cause) {
         let reservation = service.budget.reservation(network);
         body = body::read(payload, announced_length, service.max_body_bytes, reservation).await.ok();
         incoming.received_at = (service.clock)();
@@ -121,6 +121,6 @@ async fn is_carried(
 }
 
 /// A request that is rejected for its address has not met the throttle yet.
-fn is_within_rate(endpoint: &Endpoint, network: Network, cause: Cause) -> bool {
-    cause != Cause::AddressNotAllowed || endpoint.throttle(network).is_ok()
+fn is_within_rate(endpoint: &Endpoint, method: &str, network: Network, cause: Cause) -> bool {
+    cause != Cause::AddressNotAllowed || endpoint.throttle(method, network).is_ok()
 }

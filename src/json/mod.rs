@@ -21,9 +21,9 @@ pub use document::{
 };
 pub use object::Object;
 pub use path_value::{PathValue, PathValues, Slot};
-pub use paths::Paths;
+pub use paths::{Paths, unlike_batch};
 pub use pointers::{PointedValues, Pointers};
-pub use strings::{text_lossy, text_of};
+pub use strings::{replace_lone_surrogates, text_lossy, text_of};
 pub use value::{Literal, is_among, is_number, same};
 pub use written::{compact, pretty};
 

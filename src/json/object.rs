@@ -3,10 +3,14 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 
-use serde::de::{DeserializeSeed, Deserializer, MapAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::strings::text_of;
+
+/// Limit on the members of an object that is read as a whole, far above what any sender writes. Each takes about 100 bytes of
+/// memory, and may be only five bytes long.
+pub const MAX_MEMBERS: usize = 10_000;
 
 /// An object. The last of duplicate keys wins, at the position of the first.
 #[derive(Debug, Default)]
@@ -23,7 +27,7 @@ enum Name<'a> {
 }
 
 impl<'a> Object<'a> {
-    /// Parses a raw value; `None` if it is not an object.
+    /// Parses a raw value; `None` if it is not an object, or has more than [`MAX_MEMBERS`] members.
     pub fn read(raw: &'a str) -> Option<Self> {
         if !raw.starts_with('{') {
             return None;
@@ -85,6 +89,9 @@ impl<'de> Visitor<'de> for MemberReader<'_, 'de> {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
         while let Some((key, value)) = map.next_entry::<&RawValue, &RawValue>()? {
             self.0.insert(key.get(), value.get());
+            if self.0.len() > MAX_MEMBERS {
+                return Err(A::Error::custom("too many members"));
+            }
         }
         Ok(())
     }
@@ -109,5 +116,15 @@ mod tests {
         assert_eq!(object.len(), 4);
         assert!(Object::read("[]").is_none() && Object::read("{").is_none() && Object::read("{}x").is_none());
         assert!(Object::read("{}").unwrap().members.is_empty());
+    }
+
+    #[test]
+    fn object_with_too_many_members_is_not_read() {
+        let of = |count: usize| {
+            let members: Vec<String> = (0..count).map(|number| format!("\"{number}\":1")).collect();
+            format!("{{{}}}", members.join(","))
+        };
+        assert_eq!(Object::read(&of(MAX_MEMBERS)).unwrap().len(), MAX_MEMBERS);
+        assert!(Object::read(&of(MAX_MEMBERS + 1)).is_none());
     }
 }

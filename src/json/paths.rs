@@ -1,6 +1,8 @@
 //! Values at several paths of a document in one pass, for event types and delivery ids.
 //! Only values below a wanted key or in the first item of an array are scanned again.
 
+use std::borrow::Cow;
+
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
@@ -122,7 +124,7 @@ impl Paths {
         for every in &self.every {
             found[every.slot.0] = match is_array || every.leads_through_array {
                 true => every.path.every(text.as_bytes()).map_or(PathValue::Absent, joined),
-                false => found[every.sole.0].clone(),
+                false => alone(found[every.sole.0].clone()),
             };
         }
         Some(PathValues(found))
@@ -133,7 +135,7 @@ impl Paths {
 /// item has none.
 fn joined(mut values: Vec<PathValue>) -> PathValue {
     if values.len() == 1 {
-        return values.remove(0);
+        return alone(values.remove(0));
     }
     let escaped = |value: &PathValue| match value {
         PathValue::Text(text) | PathValue::Number(text) if !text.is_empty() => {
@@ -143,6 +145,20 @@ fn joined(mut values: Vec<PathValue>) -> PathValue {
     };
     let texts: Option<Vec<String>> = values.iter().map(escaped).collect();
     texts.map_or(PathValue::Absent, |texts| PathValue::Text(texts.join(",")))
+}
+
+/// A value outside a batch, as a text that no batch can have. Values without a comma are unchanged.
+fn alone(value: PathValue) -> PathValue {
+    match value {
+        PathValue::Text(text) => PathValue::Text(unlike_batch(text.into()).into_owned()),
+        other => other,
+    }
+}
+
+/// Returns the text of a single value: with a comma before it if it contains one. A batch never begins with a comma, because its
+/// values are not empty.
+pub fn unlike_batch(text: Cow<'_, str>) -> Cow<'_, str> {
+    if text.contains(',') { Cow::Owned(format!(",{text}")) } else { text }
 }
 
 impl Branch {

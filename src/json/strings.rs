@@ -20,6 +20,11 @@ pub fn text_lossy(raw: &str) -> Cow<'_, str> {
 
 /// Replaces each lone surrogate escape with `\ufffd`.
 fn repaired(raw: &str) -> String {
+    replace_lone_surrogates(raw, |_, written| written.push_str("\\ufffd"))
+}
+
+/// Replaces each escape of a lone surrogate, in a string or a whole document.
+pub fn replace_lone_surrogates(raw: &str, mut replace: impl FnMut(u16, &mut String)) -> String {
     const ESCAPE_BYTES: usize = 6;
     let mut written = String::with_capacity(raw.len());
     let mut rest = raw;
@@ -32,8 +37,8 @@ fn repaired(raw: &str) -> String {
             {
                 2 * ESCAPE_BYTES
             }
-            Some(0xd800..=0xdfff) => {
-                written.push_str("\\ufffd");
+            Some(lone @ 0xd800..=0xdfff) => {
+                replace(lone, &mut written);
                 rest = &rest[ESCAPE_BYTES..];
                 continue;
             }

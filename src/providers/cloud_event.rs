@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use crate::json::{PathValue, PathValues, Paths, Slot};
+use crate::json::{self, PathValue, PathValues, Paths, Slot};
 use crate::scheme::encoding::Encoding;
 
 use super::joined_id::join_parts;
@@ -79,11 +79,13 @@ fn binary<'a>(request: &Request<'a>) -> Option<CloudEvent<'a>> {
         let value = decoded(request.headers.single(name).ok()??);
         (!value.is_empty()).then_some(value)
     };
+    let of_id = |value: Option<Cow<'a, str>>| value.map(json::unlike_batch);
     let (event_type, event_id) = (attribute("ce-type"), attribute(BINARY_MARK));
     if event_type.is_none() && event_id.is_none() {
         return None;
     }
-    Some(CloudEvent { event_type, id: id(attribute("ce-source").as_deref(), event_id.as_deref()) })
+    let (source, event_id) = (of_id(attribute("ce-source")), of_id(event_id));
+    Some(CloudEvent { event_type, id: id(source.as_deref(), event_id.as_deref()) })
 }
 
 fn id(source: Option<&str>, id: Option<&str>) -> Option<String> {

@@ -7,9 +7,6 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::content::charset;
-use crate::content::coding::codings;
-use crate::content::form;
 use crate::content::view::{Texts, View};
 use crate::json;
 use crate::scheme::canonical::json_string;
@@ -182,14 +179,16 @@ impl Asker {
         Self { expect, ..self.clone() }
     }
 
-    /// What of a request goes into the question.
+    /// What of a request goes into the question. `payload`: the JSON that was read from it, if it has been read already.
     ///
     /// # Errors
     /// Why nothing can be asked about it.
-    pub fn question(&self, request: &Request<'_>) -> Result<Question, QuestionError> {
-        let text = text_in_utf8(request);
-        let request = &Request { body: text.as_ref().map_or(request.body, String::as_bytes), ..*request };
+    pub fn question(&self, request: &Request<'_>, payload: Option<&[u8]>) -> Result<Question, QuestionError> {
         let view = View::new(request, self.form_payload);
+        let view = match payload {
+            Some(payload) => view.with_json(payload),
+            None => view,
+        };
         let mut values = BTreeMap::new();
         for place in self.places() {
             self.check_is_stored(place, &view)?;
@@ -339,15 +338,6 @@ impl Question {
     pub fn from_text(text: &str) -> Option<Self> {
         serde_json::from_str(text).ok()
     }
-}
-
-/// JSON in another charset, as messages are read; forms and compressed bodies are not converted.
-fn text_in_utf8(request: &Request<'_>) -> Option<String> {
-    let is_coded = || codings(request.headers).map_or(true, |codings| !codings.is_empty());
-    if form::kind(request.headers).is_some() || json::accepts(request.body) || is_coded() {
-        return None;
-    }
-    charset::json_in_utf8(request.body, request.headers)
 }
 
 fn value(place: &Place, view: &View<'_>) -> Result<String, QuestionError> {

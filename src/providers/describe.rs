@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use ring::digest::{SHA256, digest};
 
+use crate::content::form;
 use crate::json::{PathValue, PathValues};
 use crate::scheme::encoding::hex;
 
@@ -93,10 +94,10 @@ fn find<'a>(detail: &Detail, request: &Request<'a>, json: Option<&'a PathValues>
     let text = match detail {
         Detail::Header(name) => Cow::Borrowed(std::str::from_utf8(request.headers.single(name).ok()??).ok()?),
         Detail::Query(name) => {
-            let mut fields =
-                form_urlencoded::parse(request.query.as_bytes()).filter(|(field, _)| field == name);
-            match (fields.next(), fields.next()) {
-                (Some((_, value)), None) => value,
+            let mut values = form::values(request.query, name);
+            match (values.next(), values.next()) {
+                // With replaced bytes, two ids could become one.
+                (Some(value), None) => Cow::Owned(String::from_utf8(value.into_owned()).ok()?),
                 _ => return None,
             }
         }

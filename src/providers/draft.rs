@@ -19,6 +19,8 @@ pub struct SampleDraft {
     pub body: String,
     pub now: OffsetDateTime,
     pub nonce: String,
+    /// The form field that holds the payload.
+    pub payload_field: Option<&'static str>,
 }
 
 impl SampleDraft {
@@ -28,7 +30,8 @@ impl SampleDraft {
 
     pub fn form(&self) -> Vec<(String, String)> {
         let kind = self.is_form().then_some(form::FormKind::UrlEncoded);
-        kind.and_then(|kind| form::fields(self.body.as_bytes(), kind, None)).unwrap_or_default()
+        let fields = kind.and_then(|kind| form::fields(self.body.as_bytes(), kind, None));
+        fields.map(|fields| fields.values).unwrap_or_default()
     }
 
     /// A header that is there already stays as it is.
@@ -73,8 +76,7 @@ impl SampleDraft {
     pub fn put_something<'a>(&mut self, places: impl Iterator<Item = &'a Place>) -> Option<()> {
         for place in places.filter(|place| !place.is_in_body()) {
             if self.with_request(|view| place.find(view).is_ok_and(|found| found.is_none())) {
-                let value = self.nonce.clone();
-                self.put(place, &value)?;
+                self.put(place, &self.nonce.clone())?;
             }
         }
         Some(())
@@ -105,7 +107,7 @@ impl SampleDraft {
             body: self.body.as_bytes(),
             now: self.now,
         };
-        use_view(&View::new(&request, None))
+        use_view(&View::new(&request, self.payload_field))
     }
 }
 

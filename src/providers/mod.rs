@@ -2,6 +2,7 @@
 //! No I/O in here: a request, the settings and the time go in; a verdict, a description and a reply come out.
 
 mod aliases;
+mod ambiguity;
 mod bind;
 mod catalogue;
 mod cloud_event;
@@ -27,7 +28,7 @@ mod verifier;
 pub use crate::content::body;
 pub use crate::content::charset::{self, CharsetProblem};
 pub use crate::content::coding::{ByteLimit, CodingProblem, DecodeBudget, codings, decode};
-pub use crate::content::form::{FormProblem, kind as form_kind};
+pub use crate::content::form::FormProblem;
 pub use crate::content::request::{Cause, Headers, Request, Secret};
 pub(crate) use crate::json;
 pub use crate::scheme::certificate::Roots;

@@ -85,6 +85,7 @@ pub fn index<'a>(recipes: impl Iterator<Item = &'a Recipe>) -> String {
             let signed = match recipe.coverage {
                 Coverage::Full => "the body",
                 Coverage::Partial => "part of the body",
+                Coverage::None if recipe.signs_body_sometimes() => "the body, or only a token",
                 Coverage::None => "not the body",
             };
             let _ = writeln!(
@@ -215,9 +216,17 @@ fn authentication(recipe: &Recipe) -> Vec<String> {
     if lines.is_empty() {
         lines.push("- None: use a random path or an allowlist.".to_owned());
     }
-    lines.push(format!("- {}", coverage_in_words(recipe.coverage)));
+    lines.push(format!(
+        "- {}",
+        if recipe.signs_body_sometimes() { SOMETIMES_SIGNED } else { coverage_in_words(recipe.coverage) }
+    ));
     lines
 }
+
+/// Text for a recipe that accepts signatures over the body as well as other proofs.
+const SOMETIMES_SIGNED: &str = "A signature covers the body. **The other proofs do not**: anyone who knows one, or captures a request, can send any body. \
+    creel flags messages without a signature `body_unsigned`. Without the key for signatures, creel cannot check them: it ignores even a wrong signature, \
+    and `creel check` names the setting.";
 
 /// Describes how much of the body the signature covers.
 const fn coverage_in_words(coverage: Coverage) -> &'static str {

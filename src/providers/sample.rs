@@ -64,8 +64,7 @@ impl Verifier {
             Some((name, action)) if !self.recipe.event_action.is_empty() => (name, action),
             _ => (event, ""),
         };
-        let content =
-            SampleContent { event_type, action, id: row.id.replace("$nonce", wish.nonce), now: wish.now };
+        let content = SampleContent { event_type, action, id: row.id_with(wish.nonce), now: wish.now };
         let mut draft = SampleDraft {
             headers: vec![("content-type".to_owned(), row.content_type.clone())],
             query: String::new(),
@@ -73,6 +72,7 @@ impl Verifier {
             body: content.fill(&row.body, row.content_type.contains("json")),
             now: wish.now,
             nonce: wish.nonce.to_owned(),
+            payload_field: self.recipe.form_payload.as_deref(),
         };
         if !row.query.is_empty() {
             draft.add_query(&content.fill(&row.query, false));
@@ -95,8 +95,14 @@ impl Verifier {
         }
         if !proofs.signatures.is_empty() {
             let is_wanted = |keyed: &&BoundSignature| signed_at.is_none_or(|place| keyed.scheme.at == *place);
-            let mut signatures = proofs.signatures.iter().filter(is_wanted);
-            return signatures.find_map(|keyed| sign(keyed, draft, &self.texts));
+            let mut signed = None;
+            for keyed in proofs.signatures.iter().filter(is_wanted) {
+                // A sender with one header for each of its keys sends all these headers.
+                if signed.is_none() || matches!(keyed.scheme.at, Place::Headers(_)) {
+                    signed = sign(keyed, draft, &self.texts).or(signed);
+                }
+            }
+            return signed;
         }
         if !proofs.jwts.is_empty() {
             return proofs.jwts.iter().find_map(|(jwt, keys)| issue(jwt, keys, draft, &self.texts));
@@ -174,7 +180,10 @@ impl SampleContent<'_> {
     /// Fills a template of a body; in JSON, values stand inside its strings.
     fn fill(&self, template: &str, is_json: bool) -> String {
         self.fill_with(template, |value| match is_json {
-            true => escaped(value),
+            true => {
+                let quoted = Value::from(value).to_string();
+                quoted[1..quoted.len() - 1].to_owned()
+            }
             false => form_urlencoded::byte_serialize(value.as_bytes()).collect(),
         })
     }
@@ -194,12 +203,6 @@ impl SampleContent<'_> {
             [("$type", self.event_type), ("$action", self.action), ("$id", &self.id), ("$date", &date)];
         values.iter().fold(plain, |text, (name, value)| text.replace(name, &write(value)))
     }
-}
-
-/// A text as it stands between the quotes of a JSON string.
-fn escaped(text: &str) -> String {
-    let quoted = Value::from(text).to_string();
-    quoted[1..quoted.len() - 1].to_owned()
 }
 
 /// Adds what proves the sender; `None` where the scheme is off or cannot sign.
@@ -229,12 +232,11 @@ fn sign(keyed: &BoundSignature, draft: &mut SampleDraft, texts: &Texts) -> Optio
     };
     let stamp = timestamp.as_deref().unwrap_or_default();
     let is_stamp = |name: &str| {
-        scheme
-            .timestamp
-            .as_ref()
-            .is_some_and(|timestamp| timestamp.at == TimestampPlace::Layout(name.to_owned()))
+        let at = scheme.timestamp.as_ref().map(|timestamp| &timestamp.at);
+        at == Some(&TimestampPlace::Layout(name.to_owned()))
     };
-    let part = |name: &str| if is_stamp(name) { stamp.to_owned() } else { "sample".to_owned() };
+    let part =
+        |name: &str| if is_stamp(name) { stamp.to_owned() } else { scheme.template.sample_of_layout(name) };
     // Named parts are read out of a value that looks like the final one.
     let unsigned = scheme.layout.compose("", part);
     let tag = draft.with_request(|view| {
@@ -246,7 +248,7 @@ fn sign(keyed: &BoundSignature, draft: &mut SampleDraft, texts: &Texts) -> Optio
         secret.sign(&scheme.template, &scope).ok()
     })?;
     let value = scheme.layout.compose(&scheme.encoding.encode(tag.as_ref()), part);
-    draft.put(&scheme.at, &value)
+    draft.put(&keyed.place(), &value)
 }
 
 /// Adds a token that claims what it must.

@@ -46,12 +46,30 @@ impl Settings {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SettingError {
     pub key: String,
+    /// Which of the setting's values, from 0: 1 is that of `_SECRET_2` where `_SECRET` is set.
+    pub value: usize,
     pub problem: String,
 }
 
 impl SettingError {
     pub(super) fn new(key: &str, problem: impl Into<String>) -> Self {
-        Self { key: key.to_owned(), problem: problem.into() }
+        Self::of_value(key, 0, problem)
+    }
+
+    pub(super) fn of_value(key: &str, value: usize, problem: impl Into<String>) -> Self {
+        Self { key: key.to_owned(), value, problem: problem.into() }
+    }
+
+    /// What `convert` makes of each value of a setting; the first error with its place.
+    pub(super) fn collect<T, P: Into<String>>(
+        key: &str,
+        values: &[Secret],
+        convert: impl Fn(&Secret) -> Result<T, P>,
+    ) -> Result<Vec<T>, Self> {
+        let numbered = values.iter().enumerate();
+        numbered
+            .map(|(number, value)| convert(value).map_err(|problem| Self::of_value(key, number, problem)))
+            .collect()
     }
 }
 

@@ -1,7 +1,9 @@
 //! How bytes of a digest are written as text. Decoding is strict and stays on the stack.
 
 use base64::Engine;
-use base64::engine::general_purpose::{STANDARD, STANDARD_PAD_INDIFFERENT, URL_SAFE_NO_PAD};
+use base64::alphabet;
+use base64::engine::DecodePaddingMode;
+use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig, STANDARD, URL_SAFE_NO_PAD};
 use serde::Deserialize;
 
 /// The longest signature of any algorithm: HMAC-SHA512 and Ed25519.
@@ -9,6 +11,15 @@ pub const MAX_SIGNATURE_BYTES: usize = 64;
 
 /// More than any public-key signature takes: RSA with 8,192 bits in hex.
 const MAX_ENCODED_BYTES: usize = 2_048;
+
+/// Decodes keys as the libraries of the providers do. A hand-made secret can end in bits that belong to no byte, and padding is
+/// easily lost when a secret is copied; neither changes the key.
+const KEY_BASE64: GeneralPurpose = GeneralPurpose::new(
+    &alphabet::STANDARD,
+    GeneralPurposeConfig::new()
+        .with_decode_allow_trailing_bits(true)
+        .with_decode_padding_mode(DecodePaddingMode::Indifferent),
+);
 
 /// How a signature is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
@@ -122,18 +133,65 @@ impl KeyEncoding {
     pub fn decode(self, text: &[u8]) -> Result<Vec<u8>, &'static str> {
         match self {
             Self::Text => Ok(text.to_vec()),
-            // Padding is lost easily when a secret is copied, and adds nothing here.
-            Self::Base64 => STANDARD_PAD_INDIFFERENT.decode(text).map_err(
-                |_| "is not valid base64; copy the complete value from the provider again, without spaces",
-            ),
+            Self::Base64 => KEY_BASE64.decode(text).map_err(|_| base64_problem(text)),
             Self::Hex => {
                 let mut bytes = vec![0; text.len() / 2];
-                decode_hex(text, &mut bytes).map(|_| bytes).ok_or(
-                    "is not valid hex; copy the complete value from the provider again, without spaces",
-                )
+                decode_hex(text, &mut bytes).map(|_| bytes).ok_or_else(|| hex_problem(text))
             }
         }
     }
+}
+
+/// Why a key is not base64, and what to do.
+fn base64_problem(text: &[u8]) -> &'static str {
+    if let Some(problem) = surplus(text) {
+        return problem;
+    }
+    let has = |characters: &[u8]| text.iter().any(|byte| characters.contains(byte));
+    let data = text.trim_ascii_end().iter().rposition(|byte| *byte != b'=').map_or(0, |last| last + 1);
+    if text.starts_with(b"v1,whsec_") {
+        "is not valid base64: it begins with `v1,whsec_`, a form that this provider does not use; copy its own secret, or remove \
+         `v1,whsec_`"
+    } else if text.starts_with(b"whsec_") {
+        "is not valid base64: it begins with `whsec_`, a form that this provider does not use; copy its own secret, or remove \
+         `whsec_`"
+    } else if has(b"|,;") {
+        "is not valid base64: it contains a separator (`|`, `,` or `;`); set each of several secrets in its own variable, without the \
+         separator"
+    } else if has(b"-_") && text.iter().all(|byte| byte.is_ascii_alphanumeric() || b"-_=".contains(byte)) {
+        "is not valid base64: it contains `-` or `_`, as URL-safe base64 does; replace `-` with `+` and `_` with `/`"
+    } else if text[..data].contains(&b'=') {
+        "is not valid base64: it has `=` in the middle; set each of several secrets in its own variable"
+    } else if text.iter().all(|byte| byte.is_ascii_alphanumeric() || b"+/=".contains(byte)) {
+        "is not valid base64: its length is impossible; copy the complete value from the provider again"
+    } else {
+        "is not valid base64: it contains a character that base64 does not use; copy the complete value from the provider again"
+    }
+}
+
+/// Why a key is not hex, and what to do.
+fn hex_problem(text: &[u8]) -> &'static str {
+    surplus(text).unwrap_or_else(|| match text.iter().all(u8::is_ascii_hexdigit) {
+        true => "is not valid hex: its number of digits is odd; copy the complete value from the provider again",
+        false => "is not valid hex: it contains a character that is not a hex digit; copy the complete value from the provider again",
+    })
+}
+
+/// What an editor, a shell or a copied page has added to an encoded key.
+fn surplus(text: &[u8]) -> Option<&'static str> {
+    if text.starts_with("\u{feff}".as_bytes()) {
+        return Some("begins with a byte order mark (BOM); remove it");
+    }
+    if text.iter().any(u8::is_ascii_whitespace) {
+        return Some("contains white space or a line break; remove it");
+    }
+    let is_quote = |byte: Option<&u8>| byte.is_some_and(|byte| b"\"'`".contains(byte));
+    if is_quote(text.first()) || is_quote(text.last()) {
+        return Some("begins or ends with a quotation mark; remove it");
+    }
+    (!text.is_ascii()).then_some(
+        "contains a character that is not ASCII, such as a typographic quotation mark; copy the value from the provider again",
+    )
 }
 
 #[cfg(test)]
@@ -177,5 +235,44 @@ mod tests {
         assert!(KeyEncoding::Base64.decode(b"Y W").is_err());
         assert!(KeyEncoding::Hex.decode(b"616").is_err());
         assert!(KeyEncoding::Hex.decode(b"61zz").is_err());
+    }
+
+    #[test]
+    fn trailing_bits_of_a_key_are_ignored() {
+        // `b` has two bits that belong to no byte.
+        assert_eq!(KeyEncoding::Base64.decode(b"YWJjZGb="), Ok(b"abcdf".to_vec()));
+        assert_eq!(KeyEncoding::Base64.decode(b"YWJjZGb"), Ok(b"abcdf".to_vec()));
+        assert_eq!(KeyEncoding::Base64.decode(b"YWJjZB"), Ok(b"abcd".to_vec()));
+        assert_eq!(KeyEncoding::Base64.decode(b"YWJjZB=="), Ok(b"abcd".to_vec()));
+    }
+
+    #[test]
+    fn undecodable_key_is_explained() {
+        let rows = [
+            ("\u{feff}YWI=", "BOM"),
+            ("YW I=", "white space"),
+            ("YWI=\n", "white space"),
+            ("\"YWI=\"", "quotation mark"),
+            ("'YWI='", "quotation mark"),
+            ("“YWI=”", "not ASCII"),
+            ("v1,whsec_YWI=", "`v1,whsec_`"),
+            ("whsec_YWI=", "`whsec_`"),
+            ("YWI=|YWI=", "separator"),
+            ("YWI=,YWI=", "separator"),
+            ("YW-_", "URL-safe"),
+            ("YWI=YWI=", "`=` in the middle"),
+            ("YWJjZ", "length"),
+            ("YW$I", "character"),
+        ];
+        for (value, part) in rows {
+            let problem = KeyEncoding::Base64.decode(value.as_bytes()).unwrap_err();
+            assert!(problem.contains(part), "{value:?}: {problem}");
+        }
+        for (value, part) in
+            [("616", "odd"), ("61zz", "not a hex digit"), ("\"61\"", "quotation"), ("6 1", "white")]
+        {
+            let problem = KeyEncoding::Hex.decode(value.as_bytes()).unwrap_err();
+            assert!(problem.contains(part), "{value:?}: {problem}");
+        }
     }
 }

@@ -90,6 +90,8 @@ pub enum JwtKeys {
 struct JwtHeader {
     alg: String,
     kid: Option<String>,
+    /// Extensions that must be understood (RFC 7515, 4.1.11). None is supported.
+    crit: Option<serde::de::IgnoredAny>,
 }
 
 impl JwtAlgorithm {
@@ -186,6 +188,7 @@ impl Jwt {
         decode(signature).ok()?;
         let header: JwtHeader = serde_json::from_slice(&decode(header).ok()?).ok()?;
         JwtAlgorithm::named(&header.alg).filter(|named| self.algorithms.contains(named))?;
+        header.crit.is_none().then_some(())?;
         read_claims(&decode(claims).ok()?)
     }
 
@@ -203,7 +206,7 @@ impl Jwt {
         let header: JwtHeader =
             serde_json::from_slice(&decode(header)?).map_err(|_| Cause::MalformedSignature)?;
         let algorithm = JwtAlgorithm::named(&header.alg).filter(|named| self.algorithms.contains(named));
-        let algorithm = algorithm.ok_or(Cause::UnknownAlgorithm)?;
+        let algorithm = algorithm.filter(|_| header.crit.is_none()).ok_or(Cause::UnknownAlgorithm)?;
         let signature = decode(signature)?;
         if !is_signed(algorithm, keys, header.kid.as_deref(), signed.as_bytes(), &signature, key_store)? {
             return Err(match keys {

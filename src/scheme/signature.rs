@@ -13,7 +13,7 @@ use super::key_store::{KeyStore, VerifyError};
 use super::layout::{Layout, MAX_CANDIDATES, MAX_JOINED_LINES};
 use super::place::Place;
 use super::public_key::PublicKey;
-use super::template::{Template, TemplateScope};
+use super::template::{Split, Template, TemplateScope};
 use crate::content::request::Cause;
 use crate::content::view::{Texts, View};
 
@@ -27,6 +27,8 @@ pub struct SignatureScheme {
     pub algorithm: Algorithm,
     pub template: Template,
     pub timestamp: Option<Timestamp>,
+    /// How the parts of the signed text are told apart.
+    pub split: Split,
     /// Under which the scheme applies at all.
     pub require: Vec<RequestCondition>,
     /// The key of a stronger scheme in the same value. Where it is present, this scheme does not apply.
@@ -66,6 +68,18 @@ impl SignatureKeys {
 pub struct BoundSignature {
     pub scheme: &'static SignatureScheme,
     pub keys: SignatureKeys,
+    /// The setting that holds the keys; `None` where they are fetched.
+    pub setting: Option<&'static str>,
+}
+
+impl BoundSignature {
+    /// The place where its sender writes the signature. Of headers with one beginning it is the one named after the key:
+    /// `X-Primary` for the setting `primary_secret`, else `X-1`.
+    pub fn place(&self) -> Place {
+        let Place::Headers(beginning) = &self.scheme.at else { return self.scheme.at.clone() };
+        let name = self.setting.and_then(|setting| setting.strip_suffix("_secret"));
+        Place::Header(format!("{beginning}{}", name.unwrap_or("1")))
+    }
 }
 
 /// What a check goes by beside the request.
@@ -173,6 +187,7 @@ impl BoundSignature {
             layout: Some((&scheme.layout, value)),
             ..TemplateScope::new(view, terms.texts)
         };
+        scheme.template.check_split(&scheme.split, &scope)?;
         self.check_candidates(&scope, terms, candidates.as_slice())?;
         if let Some((_, moment)) = sent {
             moment.check(view.request.now, terms.tolerance)?;
@@ -341,13 +356,17 @@ pub fn authenticate(
     Err(refusal)
 }
 
-/// Whether every signature that may have decided covers a header; `None` where the request has none. The same place decides
-/// as in `authenticate`: for an accepted request it is the first that is filled and has keys.
-pub fn is_header_covered(schemes: &[BoundSignature], view: &View<'_>, header: &str) -> Option<bool> {
+/// Whether the text of every signature that may have decided covers something; `None` where the request has none. The same
+/// place decides as in `authenticate`: for an accepted request it is the first that is filled and has keys.
+pub fn is_covered(
+    schemes: &[BoundSignature],
+    view: &View<'_>,
+    covers: impl Fn(&Template) -> bool,
+) -> Option<bool> {
     let usable = || schemes.iter().filter(|keyed| !keyed.keys.are_absent());
     let place = &usable().find(|keyed| keyed.is_sent(view))?.scheme.at;
     let may_decide = |keyed: &&BoundSignature| keyed.scheme.at == *place && keyed.is_written(view);
-    Some(usable().filter(may_decide).all(|keyed| keyed.scheme.template.covers_header(header)))
+    Some(usable().filter(may_decide).all(|keyed| covers(&keyed.scheme.template)))
 }
 
 /// What says more about why a request is not proven.

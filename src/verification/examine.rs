@@ -96,7 +96,6 @@ pub fn examine(
         }
         Err(VerifyError::Missing(wanted)) => return Err(ExamineError::Missing(wanted)),
     }
-    let question = rules.asker.as_ref().map(|asker| question(asker, request));
     // The document in the query of a GET is stored as its body. Headers that describe a body are ignored then.
     let in_query = verifier.body_in_query(request).map(Bytes::from);
     let mut body_sha256 = [0; 32];
@@ -113,6 +112,7 @@ pub fn examine(
         }
         None => reading::read(verifier, request, body, room)?,
     };
+    let question = rules.asker.as_ref().map(|asker| question(asker, request, content.payload()));
     let message = VerifiedMessage { description, content, body_sha256, question, decoded_memory };
     Ok(VerificationOutcome::Message(message))
 }
@@ -132,8 +132,8 @@ fn authenticate(
 }
 
 /// What a stranger sent and cannot be asked about is kept like the rest, and refused off the path of the request.
-fn question(asker: &Asker, request: &Request<'_>) -> Question {
-    asker.question(request).unwrap_or_else(|unaskable| Question::Unaskable(unaskable.reason))
+fn question(asker: &Asker, request: &Request<'_>, payload: Option<&[u8]>) -> Question {
+    asker.question(request, payload).unwrap_or_else(|unaskable| Question::Unaskable(unaskable.reason))
 }
 
 /// A request that can be carried to another thread.

@@ -38,7 +38,7 @@ pub fn new_message(
         headers: source.redaction.headers(&incoming.fields),
         content,
         body_sha256,
-        body_unsigned: !verifier.covers_body(),
+        body_unsigned: !verifier.covers_body_of(&incoming.request(&[])),
         owner: None,
         unverified: false,
         asking: question.map(|question| source.asking(&question)),

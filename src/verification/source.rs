@@ -47,7 +47,7 @@ pub struct Source {
     methods: Vec<String>,
     message_methods: usize,
     /// Whether GET and HEAD are answered though they are no messages.
-    answers_probes: bool,
+    pub answers_probes: bool,
     /// The methods as the header `Allow` has them.
     allow: String,
     addresses: Option<config::Allow>,

@@ -47,7 +47,9 @@ fn outcome(vector: &Vector, verifier: &Verifier, request: &Request<'_>) -> Resul
 /// What the provider's API says of it, where it is asked.
 fn asked(vector: &Vector, verifier: &Verifier, request: &Request<'_>) -> Outcome {
     let Some(asker) = verifier.asker() else { return Outcome::Message };
-    let Question::Values(values) = asker.question(request).unwrap() else { panic!("nothing to ask with") };
+    let Question::Values(values) = asker.question(request, None).unwrap() else {
+        panic!("nothing to ask with")
+    };
     let login = asker.login().map(|call| asker.logged_in(vector.asked(&call.url).1.as_bytes()).unwrap());
     let call = asker.call(&values, request.body, login.as_ref()).unwrap();
     let (status, body) = vector.asked(&call.url);

@@ -43,6 +43,8 @@ pub enum ApiError {
     InvalidHeader(String),
     InvalidBody(String),
     UnsupportedMediaType,
+    /// With what the body is instead of plain UTF-8.
+    UnsupportedEncoding(&'static str),
     Body(BodyError),
     Ambiguous,
     /// A value that can be read and still cannot be.
@@ -125,7 +127,7 @@ impl ApiError {
             Self::InvalidQuery(_) => "invalid_query",
             Self::InvalidHeader(_) => "invalid_header",
             Self::InvalidBody(_) => "invalid_body",
-            Self::UnsupportedMediaType => "unsupported_media_type",
+            Self::UnsupportedMediaType | Self::UnsupportedEncoding(_) => "unsupported_media_type",
             Self::Body(BodyError::TooLarge) => "body_too_large",
             Self::Body(BodyError::TimedOut) => "body_timed_out",
             Self::Body(BodyError::BudgetUsedUp) | Self::Unavailable(_) => "unavailable",
@@ -168,7 +170,7 @@ impl ApiError {
             | Self::InvalidBody(_)
             | Self::Body(BodyError::Malformed | BodyError::Interrupted)
             | Self::Ambiguous => StatusCode::BAD_REQUEST,
-            Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::UnsupportedMediaType | Self::UnsupportedEncoding(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::Body(BodyError::TooLarge) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Body(BodyError::TimedOut) => StatusCode::REQUEST_TIMEOUT,
             Self::InvalidValue { .. }
@@ -215,6 +217,7 @@ impl ApiError {
             Self::NoSuchPath => "Nothing is here; `/api/v1/openapi.json` lists all paths.".to_owned(),
             Self::MethodNotAllowed(allow) => format!("This path takes {allow}."),
             Self::UnsupportedMediaType => "Send JSON, with `Content-Type: application/json`.".to_owned(),
+            Self::UnsupportedEncoding(what) => format!("The body {what}. Send JSON in UTF-8 without a content coding."),
             Self::Body(BodyError::TooLarge) => "The body is larger than this path takes.".to_owned(),
             Self::Body(BodyError::TimedOut) => "The body did not arrive in time.".to_owned(),
             Self::Body(BodyError::Malformed | BodyError::Interrupted) | Self::Ambiguous => {

@@ -19,7 +19,7 @@ fn row(error: &ApiError) -> (u16, &'static str) {
         ApiError::InvalidQuery(_) => (400, "invalid_query"),
         ApiError::InvalidHeader(_) => (400, "invalid_header"),
         ApiError::InvalidBody(_) => (400, "invalid_body"),
-        ApiError::UnsupportedMediaType => (415, "unsupported_media_type"),
+        ApiError::UnsupportedMediaType | ApiError::UnsupportedEncoding(_) => (415, "unsupported_media_type"),
         ApiError::Body(BodyError::TooLarge) => (413, "body_too_large"),
         ApiError::Body(BodyError::TimedOut) => (408, "body_timed_out"),
         ApiError::Body(BodyError::Malformed | BodyError::Interrupted) | ApiError::Ambiguous => {
@@ -72,6 +72,7 @@ fn every_error_has_its_status_and_code_and_says_what_to_do() {
         ApiError::InvalidHeader(text()),
         ApiError::InvalidBody(text()),
         ApiError::UnsupportedMediaType,
+        ApiError::UnsupportedEncoding("is compressed"),
         ApiError::Ambiguous,
         ApiError::InvalidValue { field: "name", problem: text() },
         ApiError::UndeclaredEvent(text()),

@@ -3,10 +3,13 @@
 //! has become a message is no longer a rejection.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use actix_web::web;
+use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
+use ring::hmac;
+use ring::rand::SystemRandom;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -42,7 +45,7 @@ pub struct BulkRequest {
     #[serde(default, deserialize_with = "whole::optional")]
     #[schema(minimum = 0)]
     pub confirm: Option<u64>,
-    /// Goes on: `next_cursor` of the step before.
+    /// Goes on: `next_cursor` of the step before, with the `filter` and `through` of its reply.
     #[schema(max_length = 100)]
     pub cursor: Option<String>,
 }
@@ -165,8 +168,9 @@ async fn handle(
         Some(through) => through,
         None => service.store.reads().newest_rejection().await?,
     };
+    let walk = format!("{action:?} {filter:?} {through}");
     let after = match &request.cursor {
-        Some(cursor) => position_of(cursor)?,
+        Some(cursor) => position_of(cursor, &walk)?,
         None => {
             let counts = service.store.reads().count_rejections(filter.clone(), through).await?;
             let count = counts.iter().map(|one| one.count).sum();
@@ -185,13 +189,15 @@ async fn handle(
     let busy = || ApiError::AlreadyRunning("Another step is running: try again.".to_owned());
     let _turn = service.rechecking.try_acquire().map_err(|_| busy())?;
     let began = Instant::now();
-    let step = step(service, sources, filter, after, through, action).await?;
+    let (mut step, next) = step(service, sources, filter, after, through, action).await?;
+    step.next_cursor = next.map(|position| cursor_of(&position, &walk)).transpose()?;
     tokio::time::sleep(began.elapsed().min(MAX_PAUSE)).await;
     Ok(web::Json(BulkReply::Step(step)))
 }
 
-/// One step. It ends where nothing can be read or stored now; if that is so at the first one, it is an error. What only
-/// cannot be judged or stored itself is skipped, and stays for the next time.
+/// One step, and where the next one goes on; nowhere after the last one. It ends where nothing can be read or stored now; if
+/// that is so at the first one, it is an error. What only cannot be judged or stored itself is skipped, and stays for the next
+/// time.
 async fn step(
     service: &Service,
     sources: &Arc<Sources>,
@@ -199,7 +205,7 @@ async fn step(
     after: RejectionPosition,
     through: i64,
     action: Action,
-) -> Result<BulkStep, ApiError> {
+) -> Result<(BulkStep, Option<RejectionPosition>), ApiError> {
     let began = Instant::now();
     let heads =
         service.store.reads().next_rejections(filter.clone(), after.clone(), through, ROWS_PER_STEP).await?;
@@ -228,10 +234,9 @@ async fn step(
         return Err(problem.clone());
     }
     let goes_on = problem.is_some() || !is_last;
-    step.next_cursor = goes_on.then(|| cursor_of(&position.unwrap_or(after)));
     step.through = through;
     step.filter = selected_by(filter);
-    Ok(step)
+    Ok((step, goes_on.then(|| position.unwrap_or(after))))
 }
 
 async fn find(
@@ -321,14 +326,37 @@ fn selected_by(filter: RejectionFilter) -> SelectedRejections {
     SelectedRejections { source, cause, since, until }
 }
 
-fn cursor_of(position: &RejectionPosition) -> String {
-    format!("{},{}", position.received_at, position.id)
+/// A position and its tag. `walk`: the action, filter and end that were confirmed. Only a cursor that a step of the same
+/// walk has returned is accepted, so the count and its confirmation cannot be skipped.
+fn cursor_of(position: &RejectionPosition, walk: &str) -> Result<String, ApiError> {
+    let text = format!("{},{}", position.received_at, position.id);
+    let tag = hmac::sign(cursor_key()?, format!("{walk} {text}").as_bytes());
+    Ok(format!("{text},{}", BASE64_URL_SAFE_NO_PAD.encode(tag)))
 }
 
-fn position_of(cursor: &str) -> Result<RejectionPosition, ApiError> {
-    let parts = cursor.split_once(',').and_then(|(at, id)| Some((at, id.parse::<i64>().ok()?)));
-    let (at, id) = parts.ok_or_else(|| wrong("cursor", "is not the `next_cursor` of a step"))?;
-    Ok(RejectionPosition { received_at: at.to_owned(), id })
+fn position_of(cursor: &str, walk: &str) -> Result<RejectionPosition, ApiError> {
+    let foreign = || {
+        wrong(
+            "cursor",
+            "is not the `next_cursor` of a step with this `filter` and `through` since the service was started; without a cursor \
+             the rejections are counted again",
+        )
+    };
+    let (text, tag) = cursor.rsplit_once(',').ok_or_else(foreign)?;
+    let tag = BASE64_URL_SAFE_NO_PAD.decode(tag).map_err(|_| foreign())?;
+    hmac::verify(cursor_key()?, format!("{walk} {text}").as_bytes(), &tag).map_err(|_| foreign())?;
+    let (at, id) = text.split_once(',').ok_or_else(foreign)?;
+    Ok(RejectionPosition { received_at: at.to_owned(), id: id.parse().map_err(|_| foreign())? })
+}
+
+/// Made at the first use, so a restart ends all walks.
+fn cursor_key() -> Result<&'static hmac::Key, ApiError> {
+    static KEY: OnceLock<hmac::Key> = OnceLock::new();
+    if let Some(key) = KEY.get() {
+        return Ok(key);
+    }
+    let key = hmac::Key::generate(hmac::HMAC_SHA256, &SystemRandom::new()).map_err(|_| ApiError::Internal)?;
+    Ok(KEY.get_or_init(|| key))
 }
 
 fn wrong(field: &'static str, problem: &str) -> ApiError {

@@ -48,7 +48,8 @@ pub struct ReplayRequest {
     #[schema(schema_with = schemas::ids_or_null, required = false)]
     pub ids: Option<Vec<i64>>,
     /// Left out, as `url`: to the targets that would get the messages today; with the filter `dead`, each message to the
-    /// targets where it died. With the filter `dead` only what died at this target is replayed.
+    /// targets where it died. With the filter `dead` only what died at this target is replayed. A named target gets the
+    /// selected messages that its own filter passes, whatever its event patterns.
     #[schema(schema_with = schemas::target_or_null, required = false)]
     pub target: Option<TargetReference>,
     /// Somewhere else, on a public address. The requests are not signed.
@@ -99,7 +100,8 @@ pub struct DeadLetters {
     pub replayable: bool,
 }
 
-/// Where one message is replayed to; left out: to whom it would go today.
+/// Where one message is replayed to; left out: to whom it would go today. A named target gets it whatever its events and
+/// filter.
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ReplayOne {
@@ -123,8 +125,8 @@ pub struct Replayed {
 /// Replays many messages. First they are only counted; with `confirm` the replay begins, if it is still as many.
 ///
 /// Messages that their provider has not confirmed are not among them, nor, where the target has an owner, those that are
-/// not that owner's. With the filter `dead` each message goes to the targets where it died and to no other; its dead letters
-/// there become `replayed`.
+/// not that owner's. Messages that a target's filter rejects are counted, but not delivered. With the filter `dead` each
+/// message goes to the targets where it died and to no other; its dead letters there become `replayed`.
 #[utoipa::path(post, path = "/replays", tag = "replays", request_body = ReplayRequest,
     responses(
         (status = 200, description = "The count; nothing has begun.", body = ReplayCount),
@@ -304,10 +306,21 @@ async fn message_to_replay(service: &Service, id: i64) -> Result<StoredMessage, 
     match message.head.confirmation.as_deref() {
         None => Ok(message),
         Some(state) if state == ConfirmationState::Confirmed.name() => Ok(message),
-        Some(state) => Err(ApiError::NotConfirmed(format!(
-            "Message {id} is {state}: only what the provider has confirmed is delivered."
-        ))),
+        Some(state) => Err(ApiError::NotConfirmed(not_confirmed(id, state))),
     }
+}
+
+fn not_confirmed(id: i64, state: &str) -> String {
+    let advice = if state == ConfirmationState::Refused.name() {
+        format!(
+            "If the settings of its source caused the refusal, correct them, then `POST /api/v1/messages/{id}/confirm`"
+        )
+    } else {
+        "The provider's API is asked until then".to_owned()
+    };
+    format!(
+        "Message {id} is {state}, and only confirmed messages are delivered. {advice}, see `creel show {id}` for its last answer."
+    )
 }
 
 fn refuse_removed(target: &store::StoredTarget) -> Result<(), ApiError> {

@@ -110,10 +110,11 @@ fn proofs(source: &SourceConfig) -> Vec<String> {
             Coverage::Full => "signature over the body".to_owned(),
             Coverage::Partial => "signature over a part of the body".to_owned(),
             Coverage::None => {
-                let tokens: Vec<String> = source.verifier.compared_tokens().collect();
-                let tokens =
-                    if tokens.is_empty() { String::new() } else { format!(": {}", tokens.join(" or ")) };
-                format!("a value in the request (not a signature over the body){tokens}")
+                let signed = source.verifier.takes_signatures_over_body();
+                let signed = if signed { "signature over the body, or " } else { "" };
+                let sent = source.verifier.sent_proofs();
+                let sent = if sent.is_empty() { String::new() } else { format!(": {}", sent.join(" or ")) };
+                format!("{signed}a value in the request (not a signature over the body){sent}")
             }
         });
     }
@@ -173,6 +174,12 @@ fn age(retention: Retention) -> String {
     format!("for {} {unit}", seconds / unit_seconds)
 }
 
+/// How a signature that was captured also fits another request.
+fn ambiguities(source: &SourceConfig) -> impl Iterator<Item = String> {
+    let problems = source.verifier.recipe().ambiguities().into_iter();
+    problems.map(|problem| format!("source {}: {problem}", source.name))
+}
+
 /// What is allowed but unwise; each names the variable that mends it.
 pub fn warnings(config: &Config) -> Vec<String> {
     let mut warnings = Vec::new();
@@ -207,6 +214,7 @@ pub fn warnings(config: &Config) -> Vec<String> {
                 variables.join(" or ")
             ));
         }
+        warnings.extend(ambiguities(source));
         if source.verifier.has_token_in_body() {
             warnings.push(format!(
                 "source {name}: its token stands in the body, and bodies are kept as they came: whoever reads the database can read it"

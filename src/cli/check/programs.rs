@@ -10,6 +10,12 @@ const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 /// Options of `env` that are followed by a value.
 const ENV_OPTIONS_WITH_VALUE: [&str; 5] = ["-u", "--unset", "-C", "--chdir", "-P"];
 
+const SHELLS: [&str; 6] = ["sh", "ash", "bash", "dash", "ksh", "zsh"];
+/// Without the version at the end of their names.
+const INTERPRETERS: [&str; 8] = ["bun", "lua", "node", "nodejs", "perl", "php", "python", "ruby"];
+/// Options of shells and interpreters that take no value in any of them.
+const PLAIN_OPTIONS: &str = "uwxv";
+
 /// What is wrong with the program of a command. `search_path`: the directories in which programs are looked for.
 pub fn problem(words: &[String], search_path: &[PathBuf]) -> Option<String> {
     let program = words.first()?;
@@ -20,9 +26,56 @@ pub fn problem(words: &[String], search_path: &[PathBuf]) -> Option<String> {
     if Path::new(program).file_name().is_some_and(|name| name == "env")
         && let Some(named) = program_of_env(words[1..].iter().map(String::as_str))
     {
-        return locate(named, search_path).err().map(|why| format!("its program {named:?} {why}"));
+        if let Err(why) = locate(named, search_path) {
+            return Some(format!("its program {named:?} {why}"));
+        }
+        let at = words.iter().rposition(|word| word == named)?;
+        return problem_of_arguments(named, &words[at + 1..]);
     }
-    problem_of_script(&path, search_path).map(|why| format!("its program {program:?} {why}"))
+    problem_of_arguments(program, &words[1..])
+        .or_else(|| problem_of_script(&path, search_path).map(|why| format!("its program {program:?} {why}")))
+}
+
+/// What is wrong with the script that an interpreter is given. Options of which it is not known whether a value follows
+/// end the search.
+fn problem_of_arguments(program: &str, arguments: &[String]) -> Option<String> {
+    let interpreter = Path::new(program).file_name()?.to_str()?;
+    let is_shell = SHELLS.contains(&interpreter);
+    let name = interpreter.trim_end_matches(|last: char| last.is_ascii_digit() || last == '.');
+    if !is_shell && !INTERPRETERS.contains(&name) {
+        return None;
+    }
+    let mut arguments = arguments.iter();
+    let script = loop {
+        let argument = arguments.next()?;
+        let Some(option) = argument.strip_prefix('-') else { break argument.as_str() };
+        if is_shell && option.ends_with('c') && option.bytes().all(|byte| byte.is_ascii_lowercase()) {
+            break first_word(arguments.next()?)?;
+        }
+        if option.is_empty() || !option.chars().all(|letter| PLAIN_OPTIONS.contains(letter)) {
+            return None;
+        }
+    };
+    // Without a slash it may be found elsewhere, or be a command of the shell.
+    let why = match Path::new(script).metadata() {
+        _ if !script.contains('/') || script.contains("://") => return None,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => "is not there",
+        Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
+            "cannot be reached: a directory of its path is not accessible"
+        }
+        _ => return None,
+    };
+    Some(format!("its program {program:?} is to run {script:?}, which {why}"))
+}
+
+/// The program that the text of a shell begins with, if it is written out in full.
+fn first_word(text: &str) -> Option<&str> {
+    let text = text.trim_start();
+    let text = text.strip_prefix("exec ").map_or(text, str::trim_start);
+    let end = text.find([' ', '\t', '\n', ';', '&', '|', '>', '<', '(', ')']).unwrap_or(text.len());
+    let word = &text[..end];
+    let is_written_out = |byte: u8| byte.is_ascii_alphanumeric() || b"/._-".contains(&byte);
+    (word.starts_with('/') && word.bytes().all(is_written_out)).then_some(word)
 }
 
 /// `Err`: why there is none, behind its name.
@@ -168,7 +221,7 @@ mod tests {
         std::fs::write(path.join("plain"), "#!/bin/sh\n").unwrap();
         std::fs::create_dir(path.join("folder")).unwrap();
         let folder = path.join("folder");
-        let rows: [(&[&str], Option<&str>); 12] = [
+        let rows: [(&[&str], Option<&str>); 24] = [
             (&["nonexistent"], Some("\"nonexistent\" is not on PATH")),
             (&["/no/such/program"], Some("is not there")),
             (&[folder.to_str().unwrap()], Some("is a directory")),
@@ -181,9 +234,36 @@ mod tests {
             (&["env", "PATH=/opt/bin", "nonexistent"], None),
             (&["env"], None),
             (&["sh", "-c", "true"], None),
+            (&["sh", "/no/such.sh"], Some("is to run \"/no/such.sh\", which is not there")),
+            (&["sh", "no/such.sh", "x"], Some("is not there")),
+            (&["sh", "-x", "/no/such.sh"], Some("is not there")),
+            (&["sh", "-c", "/no/such --option; true"], Some("\"/no/such\", which is not there")),
+            (&["sh", "-ec", "exec /no/such"], Some("is not there")),
+            (&["env", "A=b", "sh", "-c", "/no/such"], Some("is not there")),
+            (&["sh", "-c", "cd /no/such"], None),
+            (&["sh", "-c", "/bin/$NAME"], None),
+            (&["sh", "-o", "/no/such"], None),
+            (&["sh", "-c", "/bin/sh"], None),
+            (&["sh", "/bin"], None),
+            (&["true", "/no/such"], None),
         ];
         for (words, part) in rows {
             assert_problem(words, path, part);
+        }
+        // No interpreter but the shell is sure to be on this machine.
+        let problem = |words: &[&str]| {
+            let words: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
+            problem_of_arguments(&words[0], &words[1..])
+        };
+        for words in [
+            &["python3", "/no/such.py"][..],
+            &["/usr/bin/python3.12", "-u", "/no/such.py"],
+            &["node", "/no/such.js"],
+        ] {
+            assert!(problem(words).is_some_and(|problem| problem.contains("is not there")), "{words:?}");
+        }
+        for words in [&["python3", "-m", "no/such"][..], &["node", "-e", "/no/such"], &["cat", "/no/such"]] {
+            assert_eq!(problem(words), None, "{words:?}");
         }
     }
 }

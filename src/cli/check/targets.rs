@@ -108,6 +108,12 @@ fn unknown_events(config: &Config, target: &TargetConfig) -> Vec<String> {
             warnings.push(format!("{variable}: {text} has a comma in it; separate events with spaces"));
             continue;
         }
+        if let Some(ending) = text.strip_prefix("*.") {
+            warnings.extend(misspelt_ending(config, pattern, ending).map(|nearest| {
+                format!("{variable}: {text} is no known event of the configured sources; the nearest is *.{nearest}")
+            }));
+            continue;
+        }
         let of_source = |source: &&SourceConfig| {
             text.strip_prefix(&source.name).is_some_and(|rest| rest.starts_with('.'))
         };
@@ -139,6 +145,18 @@ fn unknown_events(config: &Config, target: &TargetConfig) -> Vec<String> {
         }
     }
     warnings
+}
+
+/// The event or action that a pattern for all sources misspells, if no source or emitted event is known to have it.
+fn misspelt_ending<'a>(config: &'a Config, pattern: &Pattern, ending: &str) -> Option<&'a str> {
+    if ending.contains('*') || config.events.iter().any(|event| pattern.matches(event)) {
+        return None;
+    }
+    let recipes = || config.sources.iter().map(|source| source.verifier.recipe());
+    if recipes().any(|recipe| recipe.has_ending(ending)) {
+        return None;
+    }
+    recipes().find_map(|recipe| recipe.misspelt_ending(ending))
 }
 
 /// What waits for targets that get nothing, as the database has it.

@@ -259,7 +259,7 @@ pub const VARIABLES: &[Variable] = &[
         absent: Absent::Means("`no`: 405"),
         unit: "`yes` or `no`",
         secret: false,
-        doc: "replies 200 to HEAD and GET without storing anything, for senders and load balancers that check a URL (generic providers only)",
+        doc: "replies 200 to HEAD and GET without storing anything, with a separate limit of `_RATE`, for senders and load balancers that check a URL (generic providers only)",
         example: "yes",
     },
     Variable {

@@ -123,6 +123,24 @@ fn every_key_of_a_source_reaches_it() {
 }
 
 #[test]
+fn broken_further_secret_is_reported_with_its_variable() {
+    let hex = "44782DEF547AAA06C910C43932B1EB0C71FC68D9D0C057550C48EC2ACF6BA056";
+    let rows = [
+        ("SVIX", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "whsec_MfKQ|9r8G", "separator"),
+        ("SUPABASE_AUTH", "v1,whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "v1,whsec_\"MfKQ\"", "quotation mark"),
+        ("ADYEN", hex, "xyz", "hex digit"),
+    ];
+    for (source, good, bad, part) in rows {
+        let name = |end: &str| format!("CREEL_SOURCE_{source}_SECRET{end}");
+        let problems = refused(&[(&name(""), good), (&name("_2"), good), (&name("_3"), bad)]);
+        assert!(
+            problems.len() == 1 && problems[0].starts_with(&name("_3: ")) && problems[0].contains(part),
+            "{problems:?}"
+        );
+    }
+}
+
+#[test]
 fn all_problems_are_reported_together_each_with_its_variable() {
     let problems = refused(&[
         ("CREEL_LISTEN", "8080"),

@@ -136,7 +136,7 @@ impl DecodeOutput<'_> {
     }
 }
 
-/// Decodes all members. Trailing data that is not a member is malformed.
+/// Decodes all members. Trailing data is malformed unless it is a member or zero padding.
 fn gunzip(mut input: &[u8], output: &mut DecodeOutput<'_>) -> Result<(), CodingProblem> {
     let mut inflater = Inflater::new(DataFormat::Raw);
     for _ in 0..MAX_GZIP_MEMBERS {
@@ -153,7 +153,8 @@ fn gunzip(mut input: &[u8], output: &mut DecodeOutput<'_>) -> Result<(), CodingP
         if !is_whole {
             return Err(CodingProblem::Malformed);
         }
-        if rest.is_empty() {
+        // Some writers pad to whole blocks, and readers such as GNU gzip ignore that.
+        if rest.iter().all(|byte| *byte == 0) {
             return Ok(());
         }
         input = rest;

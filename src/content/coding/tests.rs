@@ -55,7 +55,8 @@ fn damaged_body_is_malformed() {
         for length in 0..whole.len() {
             assert_eq!(read(&whole[..length], &[coding]), Err(CodingProblem::Malformed), "{length} bytes");
         }
-        for behind in [&b"\0"[..], b"garbage", &whole[..whole.len() - 1]] {
+        let padding = if coding == Coding::Gzip { &b"\0\0\x01"[..] } else { b"\0" };
+        for behind in [padding, b"garbage", &whole[..whole.len() - 1]] {
             let long = [&whole[..], behind].concat();
             assert_eq!(read(&long, &[coding]), Err(CodingProblem::Malformed));
         }
@@ -63,6 +64,8 @@ fn damaged_body_is_malformed() {
         *flipped.last_mut().unwrap() ^= 1;
         assert_eq!(read(&flipped, &[coding]), Err(CodingProblem::Malformed));
     }
+    let padded = [gzip(TEXT), vec![0; 512]].concat();
+    assert_eq!(read(&padded, &[Coding::Gzip]).as_deref(), Ok(TEXT));
     assert_eq!(read(TEXT, &[Coding::Gzip]), Err(CodingProblem::Malformed));
     assert_eq!(read(b"", &[Coding::Deflate]), Err(CodingProblem::Malformed));
     assert_eq!(read(&gzip(TEXT), &[Coding::Deflate]), Err(CodingProblem::Malformed));

@@ -1,22 +1,24 @@
 //! Form bodies: their fields, and the whole of one as JSON.
 
+mod parts;
+mod url_encoded;
+
 use std::borrow::Cow;
 use std::collections::HashMap;
 
-use bytes::Bytes;
 use encoding_rs::{Encoding, UTF_8};
-use futures_util::FutureExt;
 use serde::{Serialize, Serializer};
 
 use super::charset::{self, CharsetProblem, DeclaredCharset};
 use super::request::Headers;
 use crate::json;
+use parts::{FormFile, FormPart, parts};
+pub use url_encoded::is_url_encoded;
+use url_encoded::{MAX_FIELDS, named_charset, separators, split, unescaped};
 
 const URL_ENCODED: &[u8] = b"application/x-www-form-urlencoded";
 const MULTIPART: &[u8] = b"multipart/form-data";
 
-/// Decoded, a form of many short fields takes thirty times its size.
-const MAX_FIELDS: usize = 10_000;
 /// As JSON a form takes several times its size: what is larger is kept as bytes alone.
 pub const MAX_JSON_BYTES: usize = 1 << 20;
 
@@ -73,75 +75,50 @@ impl From<CharsetProblem> for FormProblem {
     }
 }
 
-/// The fields in the order received, text that is invalid in its charset replaced; `None` where there are more than any
-/// sender's.
-pub fn fields(
-    body: &[u8],
-    kind: FormKind,
-    declared: Option<&'static Encoding>,
-) -> Option<Vec<(String, String)>> {
-    let other = declared.filter(|charset| *charset != UTF_8 && charset.is_ascii_compatible());
-    match (kind, other) {
-        (FormKind::UrlEncoded, _) if separators(body) >= MAX_FIELDS => None,
-        (FormKind::UrlEncoded, None) => {
-            let owned = |(name, value): (Cow<'_, str>, Cow<'_, str>)| (name.into_owned(), value.into_owned());
-            Some(form_urlencoded::parse(body).map(owned).collect())
-        }
-        (FormKind::UrlEncoded, Some(charset)) => {
-            let text = |written: &[u8]| charset::decode_lossy(&unescaped(written), charset);
-            Some(split(body).map(|(name, value)| (text(name), text(value))).collect())
-        }
-        (FormKind::Multipart(boundary), _) => {
-            let parts = parts(body, boundary, Ok(declared))?;
-            let text = |part: FormPart| {
-                let text = part.text().unwrap_or_else(|_| String::from_utf8_lossy(&part.value).into_owned());
-                (part.name, text)
-            };
-            Some(parts.into_iter().map(text).collect())
-        }
-    }
+/// The fields of a form.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FormFields {
+    /// Names and values in the order received, without files.
+    pub values: Vec<(String, String)>,
+    /// Whether no text was replaced by U+FFFD, and no name is missing.
+    pub is_exact: bool,
 }
 
-/// One field of a multipart body.
-struct FormPart {
-    name: String,
-    value: Bytes,
-    /// Of its own Content-Type, or else of the form.
-    charset: DeclaredCharset,
-}
-
-impl FormPart {
-    fn text(&self) -> Result<String, CharsetProblem> {
-        match self.charset? {
-            Some(charset) => charset::decode(&self.value, charset),
-            None => Ok(String::from_utf8_lossy(&self.value).into_owned()),
-        }
-    }
-}
-
-/// The parts of a multipart body that have a name and are no files; none where it is not well-formed, `None` where there are
-/// too many.
-fn parts(body: &[u8], boundary: String, declared: DeclaredCharset) -> Option<Vec<FormPart>> {
-    let whole = Bytes::copy_from_slice(body);
-    let stream = futures_util::stream::iter([Ok::<_, std::convert::Infallible>(whole)]);
-    let mut multipart = multer::Multipart::new(stream, boundary);
-    let reading = async {
-        let mut fields = Vec::new();
-        for _ in 0..=MAX_FIELDS {
-            let Some(field) = multipart.next_field().await? else { return Ok(Some(fields)) };
-            let name = field.name().map(str::to_owned);
-            let is_file = field.file_name().is_some();
-            let content_type = field.headers().get("content-type");
-            let own = content_type.map_or(Ok(None), |value| charset::of_content_type(value.as_bytes()));
-            let value = field.bytes().await?;
-            if let Some(name) = name.filter(|_| !is_file) {
-                fields.push(FormPart { name, value, charset: if own == Ok(None) { declared } else { own } });
+/// The fields, text that is invalid in its charset replaced; `None` where there are more than any sender's.
+pub fn fields(body: &[u8], kind: FormKind, declared: Option<&'static Encoding>) -> Option<FormFields> {
+    match kind {
+        FormKind::UrlEncoded if separators(body) >= MAX_FIELDS => None,
+        FormKind::UrlEncoded => {
+            let declared = declared.filter(|charset| charset.is_ascii_compatible());
+            let fields = decoded(body, declared.unwrap_or(UTF_8));
+            match named_charset(split(body)).filter(|_| declared.is_none() && !fields.is_exact) {
+                Some(charset) => Some(decoded(body, charset)),
+                None => Some(fields),
             }
         }
-        Ok::<_, multer::Error>(None)
+        FormKind::Multipart(boundary) => {
+            let mut all = FormFields { values: Vec::new(), is_exact: true };
+            for part in parts(body, boundary, Ok(declared))?.into_iter().filter(|part| part.file.is_none()) {
+                let text = part.text();
+                all.is_exact &= text.is_ok() && part.name.is_some();
+                let text = text.unwrap_or_else(|_| String::from_utf8_lossy(&part.value).into_owned());
+                all.values.extend(part.name.map(|name| (name, text)));
+            }
+            Some(all)
+        }
+    }
+}
+
+fn decoded(body: &[u8], charset: &'static Encoding) -> FormFields {
+    let mut is_exact = true;
+    let mut text = |written: &[u8]| {
+        let bytes = unescaped(written);
+        let (text, has_errors) = charset.decode_without_bom_handling(&bytes);
+        is_exact &= !has_errors;
+        text.into_owned()
     };
-    // Everything is there already: nothing is waited for.
-    reading.now_or_never().and_then(Result::ok).unwrap_or_else(|| Some(Vec::new()))
+    let values = split(body).map(|(name, value)| (text(name), text(value))).collect();
+    FormFields { values, is_exact }
 }
 
 /// The JSON in the field that holds a form's payload, whatever other fields there are; `None` if there is no such field.
@@ -166,7 +143,8 @@ pub fn payload(
         }
         FormKind::Multipart(boundary) => {
             let parts = parts(body, boundary, declared).ok_or(FormProblem::TooLarge)?;
-            let mut parts = parts.into_iter().filter(|part| part.name == field);
+            let mut parts =
+                parts.into_iter().filter(|part| part.file.is_none() && part.name.as_deref() == Some(field));
             match (parts.next(), parts.next()) {
                 (Some(part), None) => text_of_payload(&part.value, part.charset)?,
                 (None, _) => return Ok(None),
@@ -188,19 +166,20 @@ pub fn sole_text(body: &[u8], field: &str, declared: DeclaredCharset) -> Option<
     text_of_payload(&unescaped(value), ascii_compatible(declared)).ok()
 }
 
-/// JSON in UTF-8 needs no charset, and a false one must not change it.
+/// JSON in UTF-8 needs no charset, and a false one must not change it. Nothing is replaced: what is read would not be what
+/// was sent or signed.
 fn text_of_payload(bytes: &[u8], declared: DeclaredCharset) -> Result<String, FormProblem> {
     if json::is_of_any_depth(bytes) {
         return Ok(String::from_utf8_lossy(bytes).into_owned());
     }
-    Ok(match declared? {
-        Some(charset) => charset::decode(bytes, charset)?,
-        None => String::from_utf8_lossy(bytes).into_owned(),
-    })
+    match declared? {
+        Some(charset) => Ok(charset::decode(bytes, charset)?),
+        None => String::from_utf8(bytes.to_vec()).map_err(|_| FormProblem::NotJson),
+    }
 }
 
-/// The form as the text of a JSON object: fields in the order of their first appearance, repeats as arrays. Bytes that are not
-/// UTF-8 are replaced where no charset is `declared`.
+/// The form as the text of a JSON object: fields in the order of their first appearance, repeats as arrays. Where no charset
+/// is `declared`, it is UTF-8, or else the one that the form names.
 ///
 /// # Errors
 /// Why the form cannot be read.
@@ -208,20 +187,31 @@ pub fn to_json(body: &[u8], declared: Option<&'static Encoding>) -> Result<Strin
     if body.len() > MAX_JSON_BYTES || separators(body) >= MAX_FIELDS {
         return Err(FormProblem::TooLarge);
     }
-    let mut fields = FieldObject::default();
-    match ascii_compatible(Ok(declared))? {
-        None => form_urlencoded::parse(body).for_each(|(name, value)| fields.push(name, value)),
-        Some(charset) => {
-            for (name, value) in split(body) {
-                let text = |written: &[u8]| charset::decode(&unescaped(written), charset);
-                fields.push(text(name)?.into(), text(value)?.into());
-            }
-        }
-    }
-    Ok(serde_json::to_string(&fields).expect("text keys and text values always serialize"))
+    let declared = ascii_compatible(Ok(declared))?;
+    let fields = match (object(body, declared.unwrap_or(UTF_8)), declared) {
+        (Err(problem), None) => object(body, named_charset(split(body)).ok_or(problem)?)?,
+        (fields, _) => fields?,
+    };
+    Ok(fields.to_json())
 }
 
-/// The fields of a multipart form as `to_json` has them; files are left out. `None` where there are no fields.
+fn object<'a>(body: &'a [u8], charset: &'static Encoding) -> Result<FieldObject<'a>, CharsetProblem> {
+    let text = |written: &'a [u8]| match unescaped(written) {
+        Cow::Borrowed(bytes) => {
+            let text = charset.decode_without_bom_handling_and_without_replacement(bytes);
+            text.ok_or(CharsetProblem::Malformed)
+        }
+        Cow::Owned(bytes) => charset::decode(&bytes, charset).map(Cow::Owned),
+    };
+    let mut fields = FieldObject::default();
+    for (name, value) in split(body) {
+        fields.push(text(name)?, FormValue::Text(text(value)?));
+    }
+    Ok(fields)
+}
+
+/// The fields of a multipart form as `to_json` has them; a file is an object without its content. `None` where there are no
+/// fields.
 ///
 /// # Errors
 /// Why the form cannot be read.
@@ -231,33 +221,23 @@ pub fn fields_to_json(
     declared: Option<&'static Encoding>,
 ) -> Result<Option<String>, FormProblem> {
     let parts = parts(body, boundary, Ok(declared)).ok_or(FormProblem::TooLarge)?;
-    let bytes: usize = parts.iter().map(|part| part.name.len() + part.value.len()).sum();
-    if bytes > MAX_JSON_BYTES {
+    if parts.iter().map(FormPart::bytes).sum::<usize>() > MAX_JSON_BYTES {
         return Err(FormProblem::TooLarge);
     }
     let mut all = FieldObject::default();
     for part in &parts {
-        all.push(Cow::Borrowed(&part.name), part.text()?.into());
+        let name = part.name.as_deref().ok_or(FormProblem::MalformedText)?;
+        let value = match &part.file {
+            Some(file) => FormValue::File(file.as_ref().ok_or(FormProblem::MalformedText)?),
+            None => FormValue::Text(part.text()?.into()),
+        };
+        all.push(Cow::Borrowed(name), value);
     }
-    let json = || serde_json::to_string(&all).expect("text keys and text values always serialize");
-    Ok((!parts.is_empty()).then(json))
+    Ok((!parts.is_empty()).then(|| all.to_json()))
 }
 
 fn without_mark(text: String) -> String {
     text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text)
-}
-
-/// Splits a form into raw names and values.
-fn split(body: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
-    let fields = body.split(|byte| *byte == b'&').filter(|field| !field.is_empty());
-    fields.map(|field| match field.iter().position(|byte| *byte == b'=') {
-        Some(at) => (&field[..at], &field[at + 1..]),
-        None => (field, &[][..]),
-    })
-}
-
-fn separators(body: &[u8]) -> usize {
-    body.iter().filter(|byte| **byte == b'&').count()
 }
 
 /// The syntax of forms is ASCII, so UTF-16 is not possible.
@@ -268,56 +248,51 @@ fn ascii_compatible(declared: DeclaredCharset) -> DeclaredCharset {
     }
 }
 
-/// The bytes of a name or value.
-fn unescaped(written: &[u8]) -> Cow<'_, [u8]> {
-    if !written.iter().any(|byte| matches!(byte, b'%' | b'+')) {
-        return Cow::Borrowed(written);
-    }
-    let digit = |at: usize| written.get(at).and_then(|byte| char::from(*byte).to_digit(16));
-    let mut bytes = Vec::with_capacity(written.len());
-    let mut at = 0;
-    while let Some(byte) = written.get(at) {
-        match (byte, digit(at + 1), digit(at + 2)) {
-            (b'%', Some(high), Some(low)) => {
-                bytes.push(u8::try_from(high * 16 + low).unwrap_or_default());
-                at += 2;
-            }
-            (b'+', ..) => bytes.push(b' '),
-            _ => bytes.push(*byte),
-        }
-        at += 1;
-    }
-    Cow::Owned(bytes)
+/// The values of a query field, which need not be text.
+pub fn values<'a>(query: &'a str, name: &'a str) -> impl Iterator<Item = Cow<'a, [u8]>> {
+    let named = split(query.as_bytes()).filter(move |(field, _)| *unescaped(field) == *name.as_bytes());
+    named.map(|(_, value)| unescaped(value))
 }
 
 #[derive(Default)]
 struct FieldObject<'a> {
-    values: Vec<(Cow<'a, str>, Vec<Cow<'a, str>>)>,
+    values: Vec<(Cow<'a, str>, Vec<FormValue<'a>>)>,
     places: HashMap<Cow<'a, str>, usize>,
 }
 
+#[derive(Serialize)]
+#[serde(untagged)]
+enum FormValue<'a> {
+    Text(Cow<'a, str>),
+    File(&'a FormFile),
+}
+
 impl<'a> FieldObject<'a> {
-    fn push(&mut self, name: Cow<'a, str>, value: Cow<'a, str>) {
+    fn push(&mut self, name: Cow<'a, str>, value: FormValue<'a>) {
         let place = *self.places.entry(name.clone()).or_insert_with(|| {
             self.values.push((name, Vec::with_capacity(1)));
             self.values.len() - 1
         });
         self.values[place].1.push(value);
     }
+
+    fn to_json(&self) -> String {
+        serde_json::to_string(self).expect("text keys and text values always serialize")
+    }
 }
 
 impl Serialize for FieldObject<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_map(self.values.iter().map(|(name, values)| (name, FormValue(values))))
+        serializer.collect_map(self.values.iter().map(|(name, values)| (name, FormValues(values))))
     }
 }
 
-struct FormValue<'a>(&'a [Cow<'a, str>]);
+struct FormValues<'a>(&'a [FormValue<'a>]);
 
-impl Serialize for FormValue<'_> {
+impl Serialize for FormValues<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self.0 {
-            [value] => serializer.serialize_str(value),
+            [value] => value.serialize(serializer),
             values => serializer.collect_seq(values),
         }
     }

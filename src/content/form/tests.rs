@@ -20,11 +20,33 @@ fn a_form_becomes_an_object_with_repeats_as_arrays() {
         ("a=1&b=x+y%21&a=2", r#"{"a":["1","2"],"b":"x y!"}"#),
         ("a", r#"{"a":""}"#),
         ("a=%00%22%zz", "{\"a\":\"\\u0000\\\"%zz\"}"),
-        ("a=%FF", "{\"a\":\"\u{fffd}\"}"),
         ("payload=%7B%7D", r#"{"payload":"{}"}"#),
     ];
     for (form, json) in rows {
         assert_eq!(to_json(form.as_bytes(), None, None).as_deref(), Ok(json), "{form}");
+    }
+}
+
+/// A filter like `!/größe` must not pass because of a replaced name or value.
+#[test]
+fn form_without_charset_is_utf8_or_names_its_charset() {
+    let rows = [
+        ("gr%C3%B6%C3%9Fe=%EF%BF%BD", Ok("{\"größe\":\"\u{fffd}\"}")),
+        ("gr%F6%DFe=1", Err(FormProblem::MalformedText)),
+        ("a=%FF", Err(FormProblem::MalformedText)),
+        ("a=%ED%A0%80", Err(FormProblem::MalformedText)),
+        ("gr%F6%DFe=%80&charset=windows-1252", Ok("{\"größe\":\"€\",\"charset\":\"windows-1252\"}")),
+        ("_charset_=shift_jis&a=%83e", Ok("{\"_charset_\":\"shift_jis\",\"a\":\"テ\"}")),
+        ("charset=windows-1252&a=%C3%A9", Ok("{\"charset\":\"windows-1252\",\"a\":\"é\"}")),
+        ("charset=windows-1252&charset=gbk&a=%E9", Err(FormProblem::MalformedText)),
+        ("charset=utf-16&a=%E9", Err(FormProblem::MalformedText)),
+        ("charset=euc-kr&a=%FF", Err(FormProblem::MalformedText)),
+    ];
+    for (form, json) in rows {
+        let found = to_json(form.as_bytes(), None, None);
+        assert_eq!(found.as_deref().map_err(|problem| *problem), json, "{form}");
+        let fields = fields(form.as_bytes(), FormKind::UrlEncoded, None).unwrap();
+        assert_eq!(fields.is_exact, json.is_ok(), "{form}");
     }
 }
 
@@ -43,6 +65,8 @@ fn payload_field_is_unwrapped_or_flagged() {
         ("payload=%7B%7D%00", Err(FormProblem::NotJson)),
         ("payload=%EF%BB%BF%EF%BB%BF%7B%7D", Err(FormProblem::NotJson)),
         ("payload=", Err(FormProblem::NotJson)),
+        ("payload={\"gr%F6%DFe\":1}", Err(FormProblem::NotJson)),
+        ("payload={\"a\":\"%EF%BF%BD\"}", Ok("{\"a\":\"\u{fffd}\"}")),
         ("payload=%7B%7D&payload=%7B%7D", Err(FormProblem::NotJson)),
         (&deep, Err(FormProblem::TooDeep)),
     ];
@@ -64,7 +88,7 @@ fn false_charset_does_not_change_a_payload() {
 }
 
 #[test]
-fn multipart_fields_become_an_object_without_files() {
+fn multipart_fields_become_an_object_with_files_described() {
     let part =
         |head: &str, value: &str| format!("--b\r\ncontent-disposition: form-data; {head}\r\n\r\n{value}\r\n");
     let json = |parts: &[String]| {
@@ -74,12 +98,53 @@ fn multipart_fields_become_an_object_without_files() {
     let (one, two) = (part("name=a", "x \u{e9}"), part("name=b", "1"));
     let file = part("name=c; filename=f.pdf", "not read");
     let all = json(&[one.clone(), file.clone(), two, one.clone()]);
-    assert_eq!(all.unwrap().as_deref(), Some("{\"a\":[\"x \u{e9}\",\"x \u{e9}\"],\"b\":\"1\"}"));
+    let described = r#"{"filename":"f.pdf","size":8}"#;
+    let expected = format!("{{\"a\":[\"x \u{e9}\",\"x \u{e9}\"],\"c\":{described},\"b\":\"1\"}}");
+    assert_eq!(all.unwrap(), Some(expected));
     // Only what is read counts towards the limit.
     let large_file = part("name=c; filename=f", &"x".repeat(MAX_JSON_BYTES + 1));
-    assert_eq!(json(&[one, large_file]).unwrap().as_deref(), Some("{\"a\":\"x \u{e9}\"}"));
+    let size = MAX_JSON_BYTES + 1;
+    let expected = format!("{{\"a\":\"x \u{e9}\",\"c\":{{\"filename\":\"f\",\"size\":{size}}}}}");
+    assert_eq!(json(&[one, large_file]), Ok(Some(expected)));
     assert_eq!(json(&[part("name=a", &"x".repeat(MAX_JSON_BYTES))]), Err(FormProblem::TooLarge));
-    assert_eq!(json(&[file]), Ok(None));
+    assert_eq!(json(&[file]), Ok(Some(format!("{{\"c\":{described}}}"))));
+    assert_eq!(json(&[]), Ok(None));
+}
+
+#[test]
+fn every_part_of_multipart_is_read_or_flagged() {
+    let read = |head: &[u8]| {
+        let body = [b"--b\r\ncontent-disposition: form-data; ", head, b"\r\n\r\n\xe9\r\n--b--\r\n"].concat();
+        fields_to_json(&body, "b".to_owned(), None)
+    };
+    let file =
+        |name: &str, kind: &str| Ok(Some(format!("{{\"a\":{{\"filename\":\"{name}\"{kind},\"size\":1}}}}")));
+    assert_eq!(read(b"name=a; filename=\"\""), file("", ""));
+    assert_eq!(
+        read(b"name=\"a\"; filename=\"x;y\"\r\ncontent-type: text/x"),
+        file("x;y", ",\"content_type\":\"text/x\"")
+    );
+    assert_eq!(read("name=a; filename=\"ü\"".as_bytes()), file("ü", ""));
+    assert_eq!(read(b"name=a; filename*=UTF-8''%C3%BC+"), file("ü+", ""));
+    assert_eq!(read(b"name=a; filename*=utf-8''%C3%BC; filename=\"u\""), file("u", ""));
+    for malformed in [
+        &b"name=\"gr\xf6\xdfe\""[..],
+        b"name=\"gr\xf6\xdfe\"; filename=f",
+        b"name=a",
+        b"x=y",
+        b"name=a; filename=\"\xfc\"",
+        b"name=a; filename*=iso-8859-1''%FC",
+        b"name=a; filename=f\r\ncontent-type: \xfc",
+    ] {
+        assert_eq!(read(malformed), Err(FormProblem::MalformedText), "{}", malformed.escape_ascii());
+    }
+    let part = |name: &str, value: &[u8]| {
+        let head = format!("--b\r\ncontent-disposition: form-data; name={name}\r\n\r\n");
+        [head.as_bytes(), value, b"\r\n"].concat()
+    };
+    let named = [part("_charset_", b"iso-8859-1"), part("a", b"\xe9"), b"--b--\r\n".to_vec()].concat();
+    let expected = Some("{\"_charset_\":\"iso-8859-1\",\"a\":\"é\"}".to_owned());
+    assert_eq!(fields_to_json(&named, "b".to_owned(), None), Ok(expected));
 }
 
 #[test]
@@ -116,7 +181,7 @@ fn part_of_multipart_is_decoded_by_its_own_charset() {
     let latin = "content-type: application/json; charset=iso-8859-1\r\n";
     assert_eq!(read(latin, b"{\"a\":\"\xe9\"}"), Ok(Some("{\"a\":\"é\"}".to_owned())));
     assert_eq!(read("", "{\"a\":\"é\"}".as_bytes()), Ok(Some("{\"a\":\"é\"}".to_owned())));
-    assert_eq!(read("", b"{\"a\":\"\xe9\"}"), Ok(Some("{\"a\":\"\u{fffd}\"}".to_owned())));
+    assert_eq!(read("", b"{\"a\":\"\xe9\"}"), Err(FormProblem::NotJson));
     let utf_8 = "content-type: text/plain; charset=utf-8\r\n";
     assert_eq!(read(utf_8, b"{\"a\":\"\xe9\"}"), Err(FormProblem::MalformedText));
     let unknown = "content-type: text/plain; charset=klingon\r\n";
@@ -137,13 +202,14 @@ fn a_form_that_would_take_much_memory_is_not_decoded() {
 
 #[test]
 fn fields_that_are_signed_may_be_as_large_as_bodies_but_not_as_many() {
+    let values = |body: &[u8], kind: FormKind| fields(body, kind, None).map(|fields| fields.values);
     let multipart = |part: &str, count: usize| {
         let parts = format!("--b\r\ncontent-disposition: form-data; name=a\r\n\r\n{part}\r\n").repeat(count);
-        fields(format!("{parts}--b--\r\n").as_bytes(), FormKind::Multipart("b".to_owned()), None)
+        values(format!("{parts}--b--\r\n").as_bytes(), FormKind::Multipart("b".to_owned()))
     };
     let large = "x".repeat(5 << 20);
     let one = Some(vec![("a".to_owned(), large.clone())]);
-    assert_eq!(fields(format!("a={large}").as_bytes(), FormKind::UrlEncoded, None), one);
+    assert_eq!(values(format!("a={large}").as_bytes(), FormKind::UrlEncoded), one);
     assert_eq!(multipart(&large, 1), one);
     let many = "a&".repeat(MAX_FIELDS - 1);
     assert!(fields(many.as_bytes(), FormKind::UrlEncoded, None).is_some());
@@ -156,5 +222,5 @@ fn fields_that_are_signed_may_be_as_large_as_bodies_but_not_as_many() {
         fields(format!("{files}--b--\r\n").as_bytes(), FormKind::Multipart("b".to_owned()), None),
         None
     );
-    assert_eq!(fields(b"--b\r\nno end", FormKind::Multipart("b".to_owned()), None), Some(Vec::new()));
+    assert_eq!(values(b"--b\r\nno end", FormKind::Multipart("b".to_owned())), Some(Vec::new()));
 }

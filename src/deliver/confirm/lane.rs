@@ -13,8 +13,11 @@ use tokio::sync::Notify;
 use super::super::schedule::{random_jitter, retry_after};
 use super::answer::{ConfirmationAnswer, asked};
 use super::source::ConfirmationSource;
+use crate::json;
 use crate::outbound::{Client, RequestError, Response};
-use crate::providers::{FetchRequest, Headers, Login, Question, charset};
+use crate::providers::{
+    ByteLimit, CodingProblem, ConfirmResult, FetchRequest, Headers, Login, Question, charset, codings, decode,
+};
 use crate::store::{DeliveryQueue, DueConfirmation, Settlement, Unavailable};
 
 /// At the same time, of one source.
@@ -22,7 +25,9 @@ const CONCURRENCY: usize = 4;
 /// Read from the store at once.
 const PAGE: usize = 16;
 const TIMEOUT: Duration = Duration::from_secs(10);
-const MAX_ANSWER_BYTES: usize = 64 * 1024;
+const ACCEPT_ENCODING: &str = "accept-encoding";
+/// Of an answer, as received and decompressed.
+const MAX_ANSWER_BYTES: usize = 1 << 20;
 /// When the store cannot be used.
 const PAUSE_AFTER_TROUBLE: Duration = Duration::from_secs(5);
 /// An API that is down fails every question: it is told of once in this time.
@@ -190,7 +195,20 @@ impl ConfirmationLane {
         self.complain_of(source, status);
         let asked_for = response.header("retry-after").and_then(|text| retry_after(text, now));
         let asked_for = asked_for.filter(|_| matches!(status, 429 | 503));
-        ConfirmationAnswer::judged(source.asker.judge(status, &body_in_utf8(response)), status, asked_for)
+        let (body, problem) = match body_in_utf8(response) {
+            Ok(body) => (body, None),
+            Err(problem) => (Cow::Borrowed(&[][..]), Some(problem)),
+        };
+        let result = source.asker.judge(status, &body);
+        match problem {
+            // The answer may be the expected one.
+            Some(problem) if matches!(result, ConfirmResult::NotYet(_)) => {
+                self.complain(&format!("its API answers {status}, but {problem}"));
+                let reason = format!("answered {status}, but {problem}");
+                ConfirmationAnswer::NotYet { reason, retry_after: asked_for }
+            }
+            _ => ConfirmationAnswer::judged(result, status, asked_for),
+        }
     }
 
     fn complain_of(&self, source: &ConfirmationSource, status: u16) {
@@ -224,10 +242,8 @@ impl ConfirmationLane {
             return Ok(Some(known.login.clone()));
         }
         let response = self.send(call).await.map_err(|error| self.not_reached(&error))?;
-        let login = source
-            .asker
-            .logged_in(&body_in_utf8(&response))
-            .filter(|_| (200..=299).contains(&response.status));
+        let body = body_in_utf8(&response).ok().filter(|_| (200..=299).contains(&response.status));
+        let login = body.and_then(|body| source.asker.logged_in(&body));
         let Some(login) = login else {
             self.complain_of(source, response.status);
             return Err(ConfirmationAnswer::not_yet(format!("its login answered {}", response.status)));
@@ -243,16 +259,43 @@ impl ConfirmationLane {
     }
 
     async fn send(&self, call: FetchRequest) -> Result<Response, RequestError> {
-        let FetchRequest { method, url, headers, body } = call;
+        let FetchRequest { method, url, mut headers, body } = call;
+        // Without it a server may choose any content coding (RFC 9110, section 12.5.3).
+        if !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case(ACCEPT_ENCODING)) {
+            headers.push((ACCEPT_ENCODING.to_owned(), "identity".to_owned()));
+        }
         self.client.request_up_to(MAX_ANSWER_BYTES, &method, &url, &headers, body, TIMEOUT).await
     }
 }
 
-/// The body of an answer, converted to UTF-8 if it is JSON in another charset.
-fn body_in_utf8(response: &Response) -> Cow<'_, [u8]> {
-    let content_type = response.header("content-type").map(|value| ("content-type", value.as_bytes()));
-    match charset::json_in_utf8(&response.body, Headers(content_type.as_slice())) {
-        Some(text) => Cow::Owned(text.into_bytes()),
-        None => Cow::Borrowed(&response.body),
+/// The body of an answer, decompressed, and converted to UTF-8 if it is JSON in another charset. `Err`: what is wrong with it.
+fn body_in_utf8(response: &Response) -> Result<Cow<'_, [u8]>, &'static str> {
+    let field = |name: &'static str| response.header(name).map(|value| (name, value.as_bytes()));
+    let fields: Vec<(&str, &[u8])> =
+        ["content-type", "content-encoding"].into_iter().filter_map(field).collect();
+    let headers = Headers(&fields);
+    let mut body = Cow::Borrowed(&response.body[..]);
+    // Some servers declare a coding that a proxy has removed already.
+    if !body.is_empty() && !json::accepts(&body) {
+        let codings = codings(headers).map_err(coding_problem)?;
+        if !codings.is_empty() {
+            let decoded = decode(&body, &codings, &mut ByteLimit(MAX_ANSWER_BYTES));
+            body = Cow::Owned(decoded.map_err(coding_problem)?);
+        }
+    }
+    if let Some(text) = charset::json_in_utf8(&body, headers) {
+        return Ok(Cow::Owned(text.into_bytes()));
+    }
+    match std::str::from_utf8(&body) {
+        Ok(_) => Ok(body),
+        Err(_) => Err("its body is neither UTF-8 nor in the charset that it declares"),
+    }
+}
+
+fn coding_problem(problem: CodingProblem) -> &'static str {
+    match problem {
+        CodingProblem::Unknown => "it has a content coding that is not supported",
+        CodingProblem::Malformed => "its body cannot be decompressed",
+        CodingProblem::TooLarge | CodingProblem::NoRoom => "its body is larger than 1 MiB when decompressed",
     }
 }

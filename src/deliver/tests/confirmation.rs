@@ -119,6 +119,48 @@ fn answer_in_utf_16_confirms() {
     });
 }
 
+/// A server may compress although it was asked not to.
+#[test]
+fn compressed_answer_confirms() {
+    let body: &[u8] = Box::leak(gzip(br#"{"status":"paid"}"#).into_boxed_slice());
+    let api = Server::start(|_| Reply::Bytes(200, "content-encoding: gzip\r\n", body));
+    with_store(async |store| {
+        let id = keep(&store, payment("one")).await;
+        confirmer(&store, pay(&api)).run_once(clock()).await;
+        assert_eq!(state_of_message(&store, id).await.as_deref(), Some("confirmed"));
+    });
+    assert_eq!(api.asked()[0].headers["accept-encoding"], "identity");
+}
+
+#[test]
+fn unreadable_answer_is_asked_again_and_says_why() {
+    let bomb: &[u8] = Box::leak(gzip(&vec![b' '; 2 << 20]).into_boxed_slice());
+    let rows: [(&str, &[u8], &str); 4] = [
+        ("", b"{\"name\":\"Zo\xeb\",\"status\":\"paid\"}", "its body is neither UTF-8 nor in the charset"),
+        ("content-encoding: br\r\n", b"?", "it has a content coding that is not supported"),
+        ("content-encoding: gzip\r\n", b"?", "its body cannot be decompressed"),
+        ("content-encoding: gzip\r\n", bomb, "its body is larger than 1 MiB when decompressed"),
+    ];
+    for (headers, body, reason) in rows {
+        let api = Server::start(move |_| Reply::Bytes(200, headers, body));
+        with_store(async |store| {
+            let id = keep(&store, payment("one")).await;
+            confirmer(&store, pay(&api)).run_once(clock()).await;
+            let asked = confirmation(&store, id).await;
+            assert_eq!(asked.state, ConfirmationState::Awaiting);
+            assert!(asked.reason.as_deref().unwrap().contains(reason), "{:?}", asked.reason);
+        });
+    }
+}
+
+fn gzip(plain: &[u8]) -> Vec<u8> {
+    let mut coded = b"\x1f\x8b\x08\0\0\0\0\0\0\xff".to_vec();
+    coded.extend(miniz_oxide::deflate::compress_to_vec(plain, 6));
+    coded.extend(crc32fast::hash(plain).to_le_bytes());
+    coded.extend(u32::try_from(plain.len()).unwrap().to_le_bytes());
+    coded
+}
+
 #[test]
 fn a_payment_that_is_made_later_is_confirmed_later() {
     let times = AtomicUsize::new(0);
@@ -162,7 +204,7 @@ fn what_the_api_does_not_know_is_refused_after_three_tries() {
 
 #[test]
 fn whatever_else_an_api_answers_is_asked_again_for_three_days_and_then_refused() {
-    let large: &'static str = Box::leak("x".repeat(64 * 1024 + 1).into_boxed_str());
+    let large: &'static str = Box::leak("x".repeat((1 << 20) + 1).into_boxed_str());
     let replies: [(Reply, &str); 8] = [
         (Reply::With(200, "", r#"{"status":"open"}"#), "answered 200, but"),
         (Reply::With(200, "", "<html>"), "answered 200, but not with JSON"),
@@ -170,7 +212,7 @@ fn whatever_else_an_api_answers_is_asked_again_for_three_days_and_then_refused()
         (Reply::Status(401), "answered 401"),
         (Reply::Status(403), "answered 403"),
         (Reply::Status(500), "answered 500"),
-        (Reply::With(200, "", large), "larger than 65536 bytes"),
+        (Reply::With(200, "", large), "larger than 1048576 bytes"),
         (Reply::Reset, "exchange failed"),
     ];
     for (reply, reason) in replies {

@@ -4,6 +4,7 @@ mod confirmation;
 mod lanes;
 mod mended;
 mod post_back;
+mod repeats;
 mod server;
 mod targets;
 

@@ -20,6 +20,7 @@ pub struct Asked {
 pub enum Reply {
     Status(u16),
     With(u16, &'static str, &'static str),
+    Bytes(u16, &'static str, &'static [u8]),
     Hang,
     Reset,
 }
@@ -58,8 +59,9 @@ fn serve(stream: TcpStream, rule: &Rule, remembered: &Mutex<Vec<Asked>>) {
         let reply = rule(&asked);
         remembered.lock().unwrap().push(asked);
         let (status, headers, body) = match reply {
-            Reply::Status(status) => (status, "", ""),
-            Reply::With(status, headers, body) => (status, headers, body),
+            Reply::Status(status) => (status, "", &b""[..]),
+            Reply::With(status, headers, body) => (status, headers, body.as_bytes()),
+            Reply::Bytes(status, headers, body) => (status, headers, body),
             Reply::Hang => {
                 thread::sleep(Duration::from_secs(60));
                 return;
@@ -67,8 +69,8 @@ fn serve(stream: TcpStream, rule: &Rule, remembered: &Mutex<Vec<Asked>>) {
             Reply::Reset => return,
         };
         let length = body.len();
-        let text = format!("HTTP/1.1 {status} X\r\n{headers}content-length: {length}\r\n\r\n{body}");
-        if stream.write_all(text.as_bytes()).is_err() {
+        let text = format!("HTTP/1.1 {status} X\r\n{headers}content-length: {length}\r\n\r\n");
+        if stream.write_all(&[text.as_bytes(), body].concat()).is_err() {
             return;
         }
     }

@@ -37,6 +37,8 @@ impl UpgradeOffer {
                         part.get(at + 1).is_none_or(|next| matches!(next, b',' | b' ' | b'\t' | b'\r'));
                     if self.matched == word.len() && ends {
                         part[(at + 1).saturating_sub(word.len())..=at].fill(b' ');
+                        // The parser trims blanks, so a word after these would be the first of its element.
+                        self.matched = 0;
                     }
                 }
                 _ => self.is_other = true,
@@ -65,6 +67,10 @@ mod tests {
             ("upgrade, HTTP2-Settings", "       , HTTP2-Settings"),
             ("close,upgrade,te", "close,       ,te"),
             ("upgrade,upgrade", "       ,       "),
+            ("upgrade upgrade", "               "),
+            ("upgrade\tUpgrade  upgrade\r", "       \t                \r"),
+            ("upgrade upgraded", "        upgraded"),
+            ("upgraded upgrade", "upgraded upgrade"),
             ("upgraded", "upgraded"),
             ("not-upgrade", "not-upgrade"),
             ("upgrade-insecure-requests", "upgrade-insecure-requests"),

@@ -219,13 +219,14 @@ fn bind_token(
         NamedPlace::HeaderOf { setting } => Place::Header(once(named_header(setting, texts), errors)?),
     };
     let values = settings.all(&rule.key);
-    for value in values {
+    for (number, value) in values.iter().enumerate() {
         let value = value.expose();
         if value.is_empty() {
-            errors.push(SettingError::new(&rule.key, "is empty"));
+            errors.push(SettingError::of_value(&rule.key, number, "is empty"));
         } else if value.trim_ascii() != value {
-            errors.push(SettingError::new(
+            errors.push(SettingError::of_value(
                 &rule.key,
+                number,
                 "begins or ends with white space, which is not allowed in a header value",
             ));
         }
@@ -266,11 +267,13 @@ fn bind_jwt(rule: &JwtRule, settings: &Settings) -> Result<Option<JwtKeys>, Sett
     }
     let is_shared = rule.jwt.algorithms.iter().any(|algorithm| algorithm.public().is_none());
     if is_shared {
-        let derive = |value: &Secret| derivation.derive(value.expose()).map(Secret::new);
         // An empty secret is none: the source then accepts nothing, and still says why a token is refused.
-        let secrets =
-            values.iter().filter(|value| !value.expose().is_empty()).map(derive).collect::<Result<_, _>>();
-        return Ok(Some(JwtKeys::Secrets(secrets.map_err(|problem| SettingError::new(setting, problem))?)));
+        let derive = |value: &Secret| match value.expose() {
+            [] => Ok(None),
+            text => derivation.derive(text).map(Secret::new).map(Some),
+        };
+        let secrets = SettingError::collect(setting, values, derive)?;
+        return Ok(Some(JwtKeys::Secrets(secrets.into_iter().flatten().collect())));
     }
     public_keys(setting, derivation, settings).map(|keys| Some(JwtKeys::Public(keys)))
 }

@@ -43,7 +43,10 @@ pub fn bind_signatures(
                             keys.push(key);
                         }
                         Err(problem) => {
-                            refused.push((Some((setting, place)), SettingError::new(setting, problem)));
+                            refused.push((
+                                Some((setting, place)),
+                                SettingError::of_value(setting, place, problem),
+                            ));
                         }
                     }
                 }
@@ -62,13 +65,12 @@ pub fn bind_signatures(
                 }
             }
         };
+        let setting = signature.key.setting();
         match (enabled, keys) {
-            (Ok(true), Ok(keys)) => bound.push(BoundSignature { scheme: &signature.scheme, keys }),
+            (Ok(true), Ok(keys)) => bound.push(BoundSignature { scheme: &signature.scheme, keys, setting }),
             (Ok(false), Ok(_)) => {
-                bound.push(BoundSignature {
-                    scheme: &signature.scheme,
-                    keys: SignatureKeys::Secrets(Vec::new()),
-                });
+                let keys = SignatureKeys::Secrets(Vec::new());
+                bound.push(BoundSignature { scheme: &signature.scheme, keys, setting });
             }
             (Err(error), _) | (_, Err(error)) => refused.push((None, error)),
         }
@@ -90,9 +92,9 @@ fn public(
     let algorithm = signature.scheme.algorithm;
     let keys = public_keys(setting, derivation, settings)?;
     let fits = |key: &PublicKey| algorithm.public().is_some_and(|algorithm| key.fits(algorithm));
-    if !keys.iter().all(fits) {
+    if let Some(place) = keys.iter().position(|key| !fits(key)) {
         let problem = format!("is a key of another type: the provider signs with {algorithm}");
-        return Err(SettingError::new(setting, problem));
+        return Err(SettingError::of_value(setting, place, problem));
     }
     Ok(if keys.is_empty() { SignatureKeys::Secrets(Vec::new()) } else { SignatureKeys::Public(keys) })
 }
@@ -108,6 +110,5 @@ pub fn public_keys(
             derivation.prefix.iter().find_map(|prefix| text.strip_prefix(prefix.as_str())).unwrap_or(text);
         PublicKey::parse(text)
     };
-    let keys = settings.all(setting).iter().map(parse).collect::<Result<_, _>>();
-    keys.map_err(|problem| SettingError::new(setting, problem))
+    SettingError::collect(setting, settings.all(setting), parse)
 }

@@ -20,11 +20,14 @@ use crate::scheme::signature::Terms;
 /// Adyen sends one item over HTTPS; a body with more than this is no notification.
 const MAX_ITEMS: usize = 100;
 
+/// The only field whose genuine values can contain a colon.
+const FREE_FIELD: &str = "merchantReference";
+
 const FIELDS: [&str; 8] = [
     "pspReference",
     "originalReference",
     "merchantAccountCode",
-    "merchantReference",
+    FREE_FIELD,
     "amount.value",
     "amount.currency",
     "eventCode",
@@ -60,15 +63,22 @@ impl Scheme for Adyen {
         let secrets = keys.secrets();
         for item in items_of(view)? {
             let (item, signature) = signed(item)?;
-            any_hmac(HMAC_SHA256, secrets, text(item).as_bytes(), Encoding::Base64, &[signature.as_bytes()])?;
+            any_hmac(
+                HMAC_SHA256,
+                secrets,
+                text(item)?.as_bytes(),
+                Encoding::Base64,
+                &[signature.as_bytes()],
+            )?;
         }
         Ok(())
     }
 
     fn is_carried(&self, view: &View<'_>, _terms: &Terms<'_>) -> bool {
         let is_signed = |item: &str| {
-            signed(item)
-                .is_ok_and(|(_, signature)| is_hmac(HMAC_SHA256, Encoding::Base64, signature.as_bytes()))
+            signed(item).is_ok_and(|(item, signature)| {
+                is_hmac(HMAC_SHA256, Encoding::Base64, signature.as_bytes()) && text(item).is_ok()
+            })
         };
         items_of(view).is_ok_and(|items| items.into_iter().all(is_signed))
     }
@@ -78,7 +88,7 @@ impl Scheme for Adyen {
         let mut body: Value = serde_json::from_str(&draft.body).ok()?;
         for item in body.get_mut("notificationItems")?.as_array_mut()? {
             let item = item.get_mut("NotificationRequestItem")?;
-            let signed = text(&item.to_string());
+            let signed = text(&item.to_string()).ok()?;
             let signature = hmac_text(HMAC_SHA256, secret, signed.as_bytes(), Encoding::Base64);
             item.as_object_mut()?
                 .entry("additionalData")
@@ -104,17 +114,33 @@ fn items_of<'a>(view: &'a View<'_>) -> Result<Vec<&'a str>, Cause> {
 /// One item, and its signature as it is written.
 fn signed(item: &str) -> Result<(&str, String), Cause> {
     let item = member(item, "NotificationRequestItem").ok_or(Cause::MissingHeader)?;
-    let signature = find(item, "additionalData.hmacSignature").filter(|text| !text.is_empty());
+    let signature = find(item, "additionalData.hmacSignature")?.filter(|text| !text.is_empty());
     Ok((item, signature.ok_or(Cause::MissingHeader)?))
 }
 
-/// An absent field is empty; none is escaped.
-fn text(item: &str) -> String {
-    FIELDS.map(|field| find(item, field).unwrap_or_default()).join(":")
+/// The eight fields of an item. An absent one is empty.
+///
+/// Adyen escapes nothing, and a merchant's reference can contain colons. A colon in any other field is rejected, so that
+/// the text has one reading only.
+fn text(item: &str) -> Result<String, Cause> {
+    let mut values = Vec::with_capacity(FIELDS.len());
+    for field in FIELDS {
+        let value = find(item, field)?.unwrap_or_default();
+        if field != FREE_FIELD && value.contains(':') {
+            return Err(Cause::MalformedSignature);
+        }
+        values.push(value);
+    }
+    Ok(values.join(":"))
 }
 
-/// A text, or a number or literal as it stands there.
-fn find(item: &str, path: &str) -> Option<String> {
-    let raw = JsonPath::parse(path).ok()?.raw(item.as_bytes()).filter(|raw| *raw != "null")?;
-    if raw.starts_with('"') { text_of(raw).map(Cow::into_owned) } else { Some(raw.to_owned()) }
+/// A string, or a number or literal as it is written. An object or array is rejected: its text could be that of a string.
+fn find(item: &str, path: &str) -> Result<Option<String>, Cause> {
+    let raw = JsonPath::parse(path).ok().and_then(|path| path.raw(item.as_bytes()));
+    match raw.filter(|raw| *raw != "null") {
+        None => Ok(None),
+        Some(raw) if raw.starts_with(['{', '[']) => Err(Cause::MalformedSignature),
+        Some(raw) if raw.starts_with('"') => Ok(text_of(raw).map(Cow::into_owned)),
+        Some(raw) => Ok(Some(raw.to_owned())),
+    }
 }

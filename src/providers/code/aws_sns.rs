@@ -14,6 +14,8 @@ use crate::scheme::key_store::is_pinned;
 use crate::scheme::public_key::PublicAlgorithm;
 use crate::scheme::signature::Terms;
 
+/// SNS takes messages of 256 KiB, and JSON makes at most six bytes of one. Anyone can send larger ones, which are not parsed.
+const MAX_BODY_BYTES: usize = 8 << 20;
 const HOSTS: [&str; 2] = ["sns.*.amazonaws.com", "sns.*.amazonaws.com.cn"];
 
 /// A message with all that its check needs.
@@ -71,7 +73,11 @@ fn is_sns(host: &str) -> bool {
 }
 
 fn read(view: &View<'_>) -> Result<SnsMessage, Cause> {
-    let body = document(view.json()?).ok().and_then(Object::read).ok_or(Cause::MissingHeader)?;
+    let body = view.json()?;
+    if body.len() > MAX_BODY_BYTES {
+        return Err(Cause::TooLarge);
+    }
+    let body = document(body).ok().and_then(Object::read).ok_or(Cause::MissingHeader)?;
     let signature = body.text("Signature").filter(|text| !text.is_empty()).ok_or(Cause::MissingHeader)?;
     let signature = Encoding::Base64.decode_any(signature.as_bytes()).ok_or(Cause::MalformedSignature)?;
     let algorithm = match body.text("SignatureVersion").as_deref() {
@@ -90,7 +96,8 @@ fn read(view: &View<'_>) -> Result<SnsMessage, Cause> {
     Ok(SnsMessage { topic, text, algorithm, signature, url })
 }
 
-/// `Name\nValue\n` for each field, in alphabetical order.
+/// `Name\nValue\n` for each field, in alphabetical order. Only a message can have line breaks: with them in another field,
+/// the same text could be divided into other fields.
 fn text(body: &Object<'_>) -> Result<String, Cause> {
     let kind = required(body, "Type")?;
     let is_confirmation = match &*kind {
@@ -111,6 +118,9 @@ fn text(body: &Object<'_>) -> Result<String, Cause> {
     }
     fields.push(("TopicArn", required(body, "TopicArn")?));
     fields.push(("Type", kind));
+    if fields.iter().any(|(name, value)| *name != "Message" && value.contains('\n')) {
+        return Err(Cause::MalformedSignature);
+    }
     Ok(fields.iter().map(|(name, value)| format!("{name}\n{value}\n")).collect())
 }
 
@@ -126,21 +136,34 @@ mod tests {
     use super::*;
     use crate::content::request::{Headers, Request};
 
-    #[test]
-    fn odd_members_hide_no_field() {
-        let body = "\u{feff}{\"Type\":\"Notification\",\"odd\":\"\\ud83d\",\"far\":1e400,\"Message\":\"cut \\ud83d\",\"MessageId\":\"1\",
-            \"Subject\":null,\"Timestamp\":\"t\",\"TopicArn\":\"arn\",\"Signature\":\"aGVsbG8=\",\"SignatureVersion\":\"2\",
-            \"SigningCertURL\":\"https://sns.eu-west-1.amazonaws.com/a.pem\"}";
-        let request = Request {
+    fn request(body: &[u8]) -> Request<'_> {
+        Request {
             method: "POST",
             target: "/",
             query: "",
             url: "",
             headers: Headers(&[]),
-            body: body.as_bytes(),
+            body,
             now: OffsetDateTime::UNIX_EPOCH,
-        };
-        let signed = read(&View::new(&request, None)).unwrap();
+        }
+    }
+
+    #[test]
+    fn body_above_any_of_sns_is_not_parsed() {
+        let large = format!("{{\"Type\":\"{}\"}}", "x".repeat(MAX_BODY_BYTES));
+        let members: Vec<String> = (0..20_000).map(|number| format!("\"{number}\":1")).collect();
+        let many = format!("{{\"Signature\":\"aGVsbG8=\",{}}}", members.join(","));
+        for (body, cause) in [(large, Cause::TooLarge), (many, Cause::MissingHeader)] {
+            assert_eq!(read(&View::new(&request(body.as_bytes()), None)).err(), Some(cause));
+        }
+    }
+
+    #[test]
+    fn odd_members_hide_no_field() {
+        let body = "\u{feff}{\"Type\":\"Notification\",\"odd\":\"\\ud83d\",\"far\":1e400,\"Message\":\"cut \\ud83d\",\"MessageId\":\"1\",
+            \"Subject\":null,\"Timestamp\":\"t\",\"TopicArn\":\"arn\",\"Signature\":\"aGVsbG8=\",\"SignatureVersion\":\"2\",
+            \"SigningCertURL\":\"https://sns.eu-west-1.amazonaws.com/a.pem\"}";
+        let signed = read(&View::new(&request(body.as_bytes()), None)).unwrap();
         assert_eq!(signed.topic, "arn");
         let text = "Message\ncut \u{fffd}\nMessageId\n1\nTimestamp\nt\nTopicArn\narn\nType\nNotification\n";
         assert_eq!(signed.text, text);

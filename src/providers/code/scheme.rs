@@ -85,8 +85,7 @@ impl SchemeKeys {
     fn of_settings(scheme: &dyn Scheme, settings: &Settings) -> Result<Self, SettingError> {
         let derive = |value: &Secret| scheme.key(non_empty(value.expose())?).map(Secret::new);
         let keys = scheme.secret_settings().iter().map(|setting| {
-            let keys: Result<Vec<Secret>, &str> = settings.all(setting).iter().map(derive).collect();
-            keys.map(|keys| (*setting, keys)).map_err(|problem| SettingError::new(setting, problem))
+            SettingError::collect(setting, settings.all(setting), derive).map(|keys| (*setting, keys))
         });
         keys.collect::<Result<_, _>>().map(Self)
     }

@@ -143,6 +143,7 @@ impl RecipeFile {
             event_action: event_action.into_iter().flatten().collect(),
             events: self.events,
             events_without_action: self.events_without_action,
+            actions: self.actions,
             delivery_id,
             methods: methods(self.methods)?,
             form_payload: self.form_payload,

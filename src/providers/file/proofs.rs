@@ -98,6 +98,7 @@ fn signature(
             layout,
             encoding: table.encoding,
             algorithm: table.algorithm,
+            split: template.split(timestamp.as_ref().map(|timestamp| timestamp.unit)),
             template,
             timestamp,
             require: conditions("signature.require", &table.require, keys)?,

@@ -1,5 +1,7 @@
 //! The fields of a recipe's file, as they are written.
 
+use std::collections::BTreeMap;
+
 use serde::Deserialize;
 
 use crate::content::request::Cause;
@@ -34,6 +36,7 @@ pub struct RecipeFile {
     pub delivery_id: Option<OneOrMany>,
     pub events: Vec<String>,
     pub events_without_action: Vec<String>,
+    pub actions: BTreeMap<String, Vec<String>>,
     pub methods: Vec<String>,
     pub form_payload: Option<String>,
     pub query_payload: Option<String>,
@@ -265,7 +268,7 @@ pub struct ConfirmTable {
     pub url: String,
     pub shape_of: String,
     #[serde(default)]
-    pub headers: std::collections::BTreeMap<String, String>,
+    pub headers: BTreeMap<String, String>,
     pub body: Option<String>,
     pub expect: Option<String>,
     pub unknown: Option<Vec<String>>,
@@ -314,7 +317,7 @@ pub struct HandshakeReplyTable {
     pub text: Option<String>,
     pub json: Option<String>,
     #[serde(default)]
-    pub headers: std::collections::BTreeMap<String, String>,
+    pub headers: BTreeMap<String, String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -325,7 +328,7 @@ pub struct FetchTable {
     pub method: String,
     pub body: Option<String>,
     #[serde(default)]
-    pub headers: std::collections::BTreeMap<String, String>,
+    pub headers: BTreeMap<String, String>,
     pub take: Option<String>,
     pub expires: Option<String>,
     pub login: Option<Box<FetchTable>>,
@@ -365,7 +368,7 @@ pub struct SampleTable {
     #[serde(default)]
     pub query: String,
     #[serde(default)]
-    pub headers: std::collections::BTreeMap<String, String>,
+    pub headers: BTreeMap<String, String>,
     pub signed_at: Option<String>,
 }
 

@@ -29,15 +29,48 @@ impl Recipe {
             (_, []) => return self.check_spelling(pattern),
             (_, events) => events.iter().map(String::as_str).chain([NO_TYPE]).collect(),
         };
-        let with_action = |event: &&str| overlap(pattern, &format!("{event}.*"));
         let has_action = !self.event_action.is_empty();
-        if listed.iter().any(|event| overlap(pattern, event) || (has_action && with_action(event))) {
-            return Ok(());
+        let with_action = |event: &str| {
+            let has_none = self.events_without_action.iter().any(|without| without == event);
+            has_action && !has_none && overlap(pattern, &format!("{event}.*"))
+        };
+        if listed.iter().any(|event| overlap(pattern, event) || with_action(event)) {
+            return self.check_action(pattern);
         }
         let written = pattern.split(['*', '.']).next().filter(|_| has_action).unwrap_or(pattern);
         let near = listed.iter().filter(|event| !event.contains('*'));
         let near = near.min_by_key(|event| strsim::damerau_levenshtein(written, event));
         Err(UnknownEvent { nearest: near.map(|event| (*event).to_owned()) })
+    }
+
+    /// An action that differs by a letter from a known one of its event is a misspelling.
+    fn check_action(&self, pattern: &str) -> Result<(), UnknownEvent> {
+        let Some((event, action)) = pattern.split_once('.').filter(|_| !pattern.contains('*')) else {
+            return Ok(());
+        };
+        let actions = self.actions.get(event).map_or(&[][..], Vec::as_slice);
+        match nearest_spelling(action, actions.iter()) {
+            Some(nearest) => Err(UnknownEvent { nearest: Some(format!("{event}.{nearest}")) }),
+            None => Ok(()),
+        }
+    }
+
+    /// The event or action that a pattern for any source, such as `*.pushh`, misspells. `ending`: what follows `*.`.
+    pub fn misspelt_ending(&self, ending: &str) -> Option<&str> {
+        let samples = self.samples.iter().filter(|sample| !sample.is_invented).map(|sample| &sample.event);
+        let known = self.events.iter().chain(samples).chain(self.actions.values().flatten());
+        nearest_spelling(ending, known)
+    }
+
+    /// Whether the ending is that of an event of which the recipe knows.
+    pub fn has_ending(&self, ending: &str) -> bool {
+        let samples = self.samples.iter().map(|sample| &sample.event);
+        let known = self.events.iter().chain(samples).chain(self.actions.values().flatten());
+        let is_end = |event: &str| {
+            let rest = event.strip_suffix(ending);
+            rest.is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+        };
+        ending == NO_TYPE || known.map(String::as_str).any(is_end)
     }
 
     /// An event of the provider, where the pattern matches only messages without an event type although the provider names
@@ -67,12 +100,9 @@ impl Recipe {
             return Ok(());
         }
         let known = self.samples.iter().filter(|sample| !sample.is_invented).map(|sample| &sample.event);
-        let edits = |event: &&String| strsim::damerau_levenshtein(pattern, event);
-        match known.min_by_key(edits) {
-            Some(event) if (1..=MAX_TYPING_EDITS).contains(&edits(&event)) => {
-                Err(UnknownEvent { nearest: Some(event.clone()) })
-            }
-            _ => Ok(()),
+        match nearest_spelling(pattern, known) {
+            Some(event) => Err(UnknownEvent { nearest: Some(event.to_owned()) }),
+            None => Ok(()),
         }
     }
 
@@ -121,6 +151,16 @@ fn overlap(one: &str, other: &str) -> bool {
         rest = row;
     }
     rest[0]
+}
+
+/// The known word that is most likely meant; `None` where the word is one of them, short, or unlike all of them.
+fn nearest_spelling<'a>(word: &str, known: impl Iterator<Item = &'a String>) -> Option<&'a str> {
+    if word.chars().count() < MIN_COMPARED_CHARACTERS {
+        return None;
+    }
+    let edits = |known: &&String| strsim::damerau_levenshtein(word, known);
+    let nearest = known.min_by_key(edits)?;
+    (1..=MAX_TYPING_EDITS).contains(&edits(&nearest)).then_some(nearest)
 }
 
 #[cfg(test)]

@@ -36,6 +36,8 @@ fn unknown_events_are_found_and_known_ones_are_not() {
         ("github", "push"),
         ("github", "issues"),
         ("github", "issues.opened"),
+        ("github", "issues.new_action"),
+        ("github", "repository_dispatch.opend"),
         ("github", "pull_request*"),
         ("github", "*.opened"),
         ("github", "*"),
@@ -60,10 +62,25 @@ fn unknown_events_are_found_and_known_ones_are_not() {
         ("stripe", "Invoice.*", "invoice.paid"),
         ("token", "order", "message"),
         ("typeform", "form_respons", "form_response"),
+        ("github", "push.x", "push"),
+        ("github", "push.*", "push"),
+        ("github", "pull_request.opend", "pull_request.opened"),
+        ("github", "pull_request.syncronize", "pull_request.synchronize"),
     ] {
         let unknown = check(provider, pattern).unwrap_err();
         assert_eq!(unknown.nearest.as_deref(), Some(nearest), "{provider} {pattern}");
     }
+}
+
+#[test]
+fn misspelt_endings_are_found() {
+    let github = recipe("github").unwrap();
+    assert_eq!(github.misspelt_ending("pushh"), Some("push"));
+    assert_eq!(github.misspelt_ending("opend"), Some("opened"));
+    for ending in ["push", "opened", "created", "deleted", "message", "something"] {
+        assert!(github.misspelt_ending(ending).is_none() || github.has_ending(ending), "{ending}");
+    }
+    assert!(recipe("stripe").unwrap().has_ending("paid"));
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 mod rules;
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::json::Paths;
@@ -35,6 +36,8 @@ pub struct Recipe {
     pub(super) events: Vec<String>,
     /// Those of `events` that never have an action; empty where that is not known.
     pub(super) events_without_action: Vec<String>,
+    /// Actions of some of `events`, against which others are compared for misspellings.
+    pub(super) actions: BTreeMap<String, Vec<String>>,
     /// Joined with colons; all of them must be there, each in the first of its places.
     pub(super) delivery_id: Vec<Vec<Detail>>,
     /// Methods of its messages, in upper case.
@@ -43,7 +46,7 @@ pub struct Recipe {
     pub(super) form_payload: Option<String>,
     /// The query field that holds the payload of a GET as JSON.
     pub(super) query_payload: Option<String>,
-    /// Whether the fields of a multipart body are read like those of any form. Files are left out.
+    /// Whether the fields of a multipart body are read like those of any form, and files as objects without content.
     pub(super) multipart: bool,
     /// Where a CloudEvent has its attributes; `None` where the sender sends none.
     pub(super) cloud_event: Option<EventSlots>,
@@ -173,6 +176,13 @@ impl Recipe {
     /// Methods of its handshakes.
     pub fn handshake_methods(&self) -> impl Iterator<Item = &str> {
         self.handshakes.iter().map(|rule| rule.method.as_str())
+    }
+
+    /// Whether it has signatures over the body next to proofs that do not cover it.
+    pub(super) fn signs_body_sometimes(&self) -> bool {
+        let signatures = &self.proofs.signatures;
+        let covers_all = signatures.iter().all(|signature| signature.scheme.template.has_body());
+        self.coverage == Coverage::None && !signatures.is_empty() && covers_all
     }
 
     /// Whether the URL as registered is part of what is signed.

@@ -158,6 +158,17 @@ pub struct SampleBody {
     pub signed_at: Option<Place>,
 }
 
+impl SampleBody {
+    /// The delivery id, unlike that of samples with another nonce. `$uuid` becomes a UUID.
+    pub fn id_with(&self, nonce: &str) -> String {
+        let digest = ring::digest::digest(&ring::digest::SHA256, nonce.as_bytes());
+        let hex = Encoding::Hex.encode(digest.as_ref());
+        let uuid =
+            format!("{}-{}-7{}-8{}-{}", &hex[..8], &hex[8..12], &hex[12..15], &hex[15..18], &hex[18..30]);
+        self.id.replace("$nonce", nonce).replace("$uuid", &uuid)
+    }
+}
+
 /// How a provider's API is asked.
 #[derive(Debug)]
 pub struct ConfirmRule {

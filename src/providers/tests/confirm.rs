@@ -15,7 +15,7 @@ fn sent(query: &str, headers: &[(&str, &str)], body: &str) -> SentRequest {
 }
 
 fn asked(asker: &Asker, sent: &SentRequest) -> Result<FetchRequest, String> {
-    let question = sent.put(|request| asker.question(request)).map_err(|unaskable| unaskable.reason)?;
+    let question = sent.put(|request| asker.question(request, None)).map_err(|unaskable| unaskable.reason)?;
     let Some(Question::Values(values)) = Question::from_text(&question.to_text()) else {
         panic!("{question:?}")
     };
@@ -53,8 +53,9 @@ fn json_in_another_charset_can_be_asked_about() {
     assert_eq!(asked(&asker, &with("application/json", &utf_16)).unwrap().url, url);
     let latin = b"{\"id\":\"tr_\xe9\"}";
     assert_eq!(asked(&asker, &with("application/json; charset=iso-8859-1", latin)).unwrap().url, url);
-    // A body that is labelled as a form is read as a form.
-    assert!(asked(&asker, &with("application/x-www-form-urlencoded", &utf_16)).is_err());
+    // Clients declare a form by default.
+    assert_eq!(asked(&asker, &with("application/x-www-form-urlencoded", &utf_16)).unwrap().url, url);
+    assert!(asked(&asker, &with("application/x-www-form-urlencoded", latin)).is_err());
 }
 
 #[test]

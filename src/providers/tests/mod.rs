@@ -1,5 +1,6 @@
 //! The providers as the rest of the crate sees them: settings and requests in, verdicts, descriptions and replies out.
 
+mod ambiguity;
 mod bodies;
 mod carried;
 mod confirm;

@@ -243,7 +243,7 @@ fn header_of_another_signature_names_no_message() {
             checked.push(own.provider.clone());
         }
     }
-    assert_eq!(checked, ["lovable", "seam", "seam", "svix", "svix"]);
+    assert_eq!(checked, ["hook0", "lovable", "seam", "seam", "svix", "svix"]);
 }
 
 #[test]

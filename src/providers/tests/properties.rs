@@ -152,7 +152,13 @@ proptest! {
 
     #[test]
     fn a_sample_is_accepted_whatever_its_event(event in "[^\\x00-\\x20\\x7f$]{1,20}", nonce in "[a-z0-9]{1,32}") {
-        for request in OWN.iter() {
+        // Dropbox Sign signs its time, in digits, directly before the event type. Adyen joins fields with colons.
+        let may_be_sent = |provider: &str| match provider {
+            "dropbox-sign" => !event.starts_with(|first: char| first.is_ascii_digit()),
+            "adyen" => !event.contains(':'),
+            _ => true,
+        };
+        for request in OWN.iter().filter(|request| may_be_sent(&request.provider)) {
             if let Some(sample) = request.verifier.sample(&wish(Some(&event), &nonce)) {
                 let sent = SentRequest::of(sample);
                 prop_assert_eq!(sent.verdict_in(&request.verifier, &request.world), Ok(()), "{}: {:?}", request.provider, sent);

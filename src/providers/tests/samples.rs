@@ -131,3 +131,19 @@ fn sample_is_described_as_its_recipe_names_it() {
         }
     }
 }
+
+#[test]
+fn box_sample_has_the_header_of_each_configured_key() {
+    let names = |keys: &[(&str, &str)]| {
+        let verifier = bind("box", keys);
+        let sample = verifier.sample(&wish(None, "nonce")).unwrap();
+        let names = sample.headers.into_iter().map(|(name, _)| name);
+        names
+            .filter(|name| ["box-signature-primary", "box-signature-secondary"].contains(&name.as_str()))
+            .collect::<Vec<_>>()
+    };
+    let (primary, secondary) = (("primary_secret", "primary key"), ("secondary_secret", "secondary key"));
+    assert_eq!(names(&[primary]), ["box-signature-primary"]);
+    assert_eq!(names(&[secondary]), ["box-signature-secondary"]);
+    assert_eq!(names(&[primary, secondary]), ["box-signature-primary", "box-signature-secondary"]);
+}

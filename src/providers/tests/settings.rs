@@ -23,7 +23,13 @@ fn each_wrong_setting_is_named_with_its_problem() {
         ("token", &[("header", "a"), ("secret", "b"), ("secret", "")], "secret", "is empty"),
         ("token", &[("header", "a"), ("secret", "b\n")], "secret", "white space"),
         ("standard-webhooks", &[], "secret", "needs `public_key` or `secret`"),
-        ("standard-webhooks", &[("secret", "whsec_not base64")], "secret", "copy the complete value"),
+        ("standard-webhooks", &[("secret", "whsec_not base64")], "secret", "white space"),
+        (
+            "standard-webhooks",
+            &[("secret", "whsec_not*base64")],
+            "secret",
+            "a character that base64 does not use",
+        ),
         ("standard-webhooks", &[("secret", "whsec_")], "secret", "is empty"),
         ("standard-webhooks", &[("public_key", "whpk_YWJj")], "public_key", "32 bytes"),
     ];

@@ -1,6 +1,7 @@
 //! A recipe bound to one source: what a received request is put to.
 
 mod bound;
+mod coverage;
 mod large_form;
 mod signed_headers;
 
@@ -174,7 +175,7 @@ impl Verifier {
         if !has_shape_of_id(&id) {
             return Err(Cause::NotConfirmed.into());
         }
-        asker.question(view.request).map(drop).map_err(|unaskable| unaskable.cause.into())
+        asker.question(view.request, None).map(drop).map_err(|unaskable| unaskable.cause.into())
     }
 
     /// How the provider's API is asked about the messages; `None` where they are believed as they come.
@@ -253,10 +254,8 @@ impl Verifier {
         Some(text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text))
     }
 
-    /// What a message is about; `json` is what `read_json` gave for the body, or for the form's JSON text.
+    /// What a message is about; `json` is what `read_json` gave for the body or for the form's JSON text, or `short_fields`.
     pub fn describe(&self, request: &Request<'_>, json: Option<&PathValues>) -> Description {
-        let short = if json.is_none() { self.short_fields(request) } else { None };
-        let json = json.or(short.as_ref());
         if self.partly_signed_headers.is_empty() {
             return Description::of(self.recipe, request, json, &[]);
         }
@@ -317,11 +316,6 @@ impl Verifier {
         let is_sent =
             |name: &&&str| headers.0.iter().any(|(field, value)| *field == **name && !value.is_empty());
         self.unchecked_headers.iter().find(is_sent).copied()
-    }
-
-    /// The texts before tokens and where they stand, for people.
-    pub fn compared_tokens(&self) -> impl Iterator<Item = String> {
-        self.proofs.tokens.iter().map(|bound| bound.token.in_words())
     }
 
     /// Whether the source uses signatures over the body alone, of a recipe that also has proofs which do not cover it.

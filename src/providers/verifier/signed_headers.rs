@@ -28,7 +28,7 @@ impl BoundProofs {
     /// Whether the proof that decided covers the header, as far as that matters. A request without any proof was released by an
     /// operator; a token covers no header, and is in no message that is signed instead.
     pub fn cover_header(&self, header: &str, view: &View<'_>) -> bool {
-        signature::is_header_covered(&self.signatures, view, header)
+        signature::is_covered(&self.signatures, view, |text| text.covers_header(header))
             .unwrap_or_else(|| !self.may_decide_without_signature())
     }
 

@@ -5,6 +5,7 @@ mod sorted;
 use std::borrow::Cow;
 
 use crate::json::{self, lookup};
+use sorted::KeyOrder;
 
 /// JSON without the white space between tokens and without byte order mark. `None` if it is not JSON.
 pub fn compact(body: &[u8]) -> Option<Cow<'_, [u8]>> {
@@ -14,7 +15,12 @@ pub fn compact(body: &[u8]) -> Option<Cow<'_, [u8]>> {
 /// The canonical form of RFC 8785: keys sorted, no white space, numbers as ECMAScript writes them. `None` where it is not JSON,
 /// or has a key twice: which of the values is meant, two readers may see differently.
 pub fn sorted(body: &[u8]) -> Option<Vec<u8>> {
-    sorted::write(json::document(body).ok()?)
+    sorted::write(json::document(body).ok()?, KeyOrder::Utf16)
+}
+
+/// The same with array indexes first, as `JSON.stringify` writes an object whose keys were sorted.
+pub fn sorted_in_ecmascript(body: &[u8]) -> Option<Vec<u8>> {
+    sorted::write(json::document(body).ok()?, KeyOrder::ArrayIndexesFirst)
 }
 
 /// The first item of an array, compact; any other JSON as it is, compact.

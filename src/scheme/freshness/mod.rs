@@ -14,6 +14,13 @@ use crate::content::view::View;
 
 mod iso_date;
 
+/// A date with nanoseconds and an offset has 35 characters; some senders write more decimals.
+pub const MAX_DATE_BYTES: usize = 64;
+
+const SECONDS_DIGITS: usize = 10;
+const MILLISECONDS_DIGITS: usize = 13;
+const HTTP_DATE_BYTES: [usize; 2] = [29, 31];
+
 /// The timestamp of a signature scheme.
 #[derive(Clone, Debug)]
 pub struct Timestamp {
@@ -77,25 +84,52 @@ pub enum SignedTime {
 }
 
 impl TimestampUnit {
-    /// Numbers are plain digits only: a sign, a fraction or an exponent is somebody else's idea of a timestamp.
+    /// Numbers are plain digits only, without leading zeros: ten for seconds, which last until 2286, and thirteen for
+    /// milliseconds. A second spelling of the same time would let a digit move between a signed timestamp and its neighbour.
     ///
     /// # Errors
     /// `MalformedSignature`.
     pub fn parse(self, text: &[u8]) -> Result<SignedTime, Cause> {
         match self {
-            Self::Seconds => digits(text).map(SignedTime::Seconds),
-            Self::Milliseconds => digits(text).map(SignedTime::Milliseconds),
-            Self::SecondsOrMilliseconds if text.len() >= 13 => digits(text).map(SignedTime::Milliseconds),
-            Self::SecondsOrMilliseconds => digits(text).map(SignedTime::Seconds),
+            Self::Seconds => digits(text, SECONDS_DIGITS).map(SignedTime::Seconds),
+            Self::Milliseconds => digits(text, MILLISECONDS_DIGITS).map(SignedTime::Milliseconds),
+            Self::SecondsOrMilliseconds if text.len() == MILLISECONDS_DIGITS => {
+                Self::Milliseconds.parse(text)
+            }
+            Self::SecondsOrMilliseconds => Self::Seconds.parse(text),
             Self::Any if text.iter().all(u8::is_ascii_digit) => Self::SecondsOrMilliseconds.parse(text),
             Self::Rfc3339 | Self::Any => {
                 iso_date::milliseconds(text).map(SignedTime::Milliseconds).ok_or(Cause::MalformedSignature)
             }
-            Self::HttpDate => date(text, |text| {
-                let zoned = text.strip_suffix("GMT").map(|date| format!("{date}+0000"));
-                OffsetDateTime::parse(zoned.as_deref().unwrap_or(text), &Rfc2822).ok()
-            }),
+            Self::HttpDate => date(text, http_date),
         }
+    }
+
+    /// Whether no timestamp begins or ends with a shorter one.
+    pub const fn has_fixed_form(self) -> bool {
+        matches!(self, Self::Seconds | Self::Milliseconds | Self::HttpDate)
+    }
+
+    /// Whether it is always a date, which no digits before or after it can prolong.
+    pub const fn is_date(self) -> bool {
+        matches!(self, Self::Rfc3339 | Self::HttpDate)
+    }
+
+    /// Whether a timestamp begins the text. One of digits only counts with `close` after it.
+    pub fn begins(self, text: &[u8], close: &[u8]) -> bool {
+        let lengths = match self {
+            Self::Seconds => &[SECONDS_DIGITS][..],
+            Self::Milliseconds => &[MILLISECONDS_DIGITS],
+            Self::SecondsOrMilliseconds => &[SECONDS_DIGITS, MILLISECONDS_DIGITS],
+            // In the basic and the extended form; what may follow the seconds makes no difference.
+            Self::Rfc3339 => &[15, 19],
+            Self::Any => &[SECONDS_DIGITS, MILLISECONDS_DIGITS, 15, 19],
+            Self::HttpDate => &HTTP_DATE_BYTES,
+        };
+        lengths.iter().any(|length| {
+            let Some((stamp, rest)) = text.split_at_checked(*length) else { return false };
+            self.parse(stamp).is_ok() && (*length > MILLISECONDS_DIGITS || rest.starts_with(close))
+        })
     }
 
     /// As a sender writes it.
@@ -126,9 +160,8 @@ impl SignedTime {
     }
 }
 
-fn digits(text: &[u8]) -> Result<i64, Cause> {
-    // Eighteen digits fit an i64 whatever they are.
-    if text.is_empty() || text.len() > 18 || !text.iter().all(u8::is_ascii_digit) {
+fn digits(text: &[u8], count: usize) -> Result<i64, Cause> {
+    if text.len() != count || text.first() == Some(&b'0') || !text.iter().all(u8::is_ascii_digit) {
         return Err(Cause::MalformedSignature);
     }
     Ok(text.iter().fold(0, |number, digit| number * 10 + i64::from(digit - b'0')))
@@ -138,6 +171,16 @@ fn date(text: &[u8], parse: impl Fn(&str) -> Option<OffsetDateTime>) -> Result<S
     let text = std::str::from_utf8(text).ok().filter(|text| text.len() <= iso_date::MAX_DATE_BYTES);
     let time = text.and_then(parse).ok_or(Cause::MalformedSignature)?;
     Ok(SignedTime::Milliseconds(milliseconds(time)))
+}
+
+/// `Thu, 09 Oct 2025 08:53:20 GMT`, or with `+0000` at the end. The weekday is part of it, and comments are not.
+fn http_date(text: &str) -> Option<OffsetDateTime> {
+    let has_form = HTTP_DATE_BYTES.contains(&text.len())
+        && text.get(3..5) == Some(", ")
+        && !text.contains(['(', '\\'])
+        && !text.ends_with(' ');
+    let zoned = text.strip_suffix("GMT").map(|date| format!("{date}+0000"));
+    has_form.then(|| OffsetDateTime::parse(zoned.as_deref().unwrap_or(text), &Rfc2822).ok())?
 }
 
 fn milliseconds(time: OffsetDateTime) -> i64 {
@@ -152,11 +195,21 @@ mod tests {
     #[test]
     fn only_plain_digits_are_a_number() {
         assert_eq!(TimestampUnit::Seconds.parse(b"1760000000"), Ok(SignedTime::Seconds(1_760_000_000)));
-        assert_eq!(
-            TimestampUnit::Seconds.parse(b"999999999999999999"),
-            Ok(SignedTime::Seconds(999_999_999_999_999_999))
-        );
-        for refused in ["", "NaN", "-1", "+1760000000", "1760000000.0", "1e9", " 1", "12345678901234567890"] {
+        assert_eq!(TimestampUnit::Seconds.parse(b"9999999999"), Ok(SignedTime::Seconds(9_999_999_999)));
+        for refused in [
+            "0176000000",
+            "01760000000",
+            "176000000",
+            "17600000001",
+            "",
+            "NaN",
+            "-1",
+            "+1760000000",
+            "1760000000.0",
+            "1e9",
+            " 1",
+            "12345678901234567890",
+        ] {
             assert_eq!(
                 TimestampUnit::Seconds.parse(refused.as_bytes()),
                 Err(Cause::MalformedSignature),
@@ -169,7 +222,17 @@ mod tests {
     fn http_date_is_read_and_other_dates_are_not() {
         let read = |text: &str| TimestampUnit::HttpDate.parse(text.as_bytes());
         assert_eq!(read("Thu, 09 Oct 2025 08:53:20 GMT"), Ok(SignedTime::Milliseconds(1_760_000_000_000)));
-        for text in ["", "yesterday", "2025-10-09T08:53:20Z", "1760000000"] {
+        for text in [
+            "",
+            "yesterday",
+            "2025-10-09T08:53:20Z",
+            "1760000000",
+            "09 Oct 2025 08:53:20 GMT",
+            "Thu, 9 Oct 2025 08:53:20 GMT",
+            "(a) Thu, 09 Oct 2025 08:53:20 GMT",
+            "Thu, 09 Oct 2025 08:53:20  GMT",
+            "9 Oct 2025 08:53:20 (a) +0000",
+        ] {
             assert_eq!(read(text), Err(Cause::MalformedSignature), "{text}");
         }
     }

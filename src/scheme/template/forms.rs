@@ -20,10 +20,13 @@ pub enum BodyForm {
     JsonString,
     Compact,
     Sorted,
+    SortedInEcmaScript,
     FirstItem,
     CrLf,
     /// As it is, if it is JSON.
     Json,
+    /// As it is, if it is a JSON object or array, or empty. No such text begins or ends with another one.
+    Structured,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,12 +40,12 @@ pub enum UrlForm {
 impl BodyForm {
     /// Whether two bodies that are not the same, but for white space, may have this form in common.
     pub const fn leaves_out(self) -> bool {
-        matches!(self, Self::Sorted | Self::FirstItem)
+        matches!(self, Self::Sorted | Self::SortedInEcmaScript | Self::FirstItem | Self::Crc32)
     }
 
     /// Whether the body is written anew for it.
     pub const fn is_rewritten(self) -> bool {
-        !matches!(self, Self::Sha256(_) | Self::Crc32 | Self::Json)
+        !matches!(self, Self::Sha256(_) | Self::Crc32 | Self::Json | Self::Structured)
     }
 
     pub fn parse(text: &str) -> Result<Self, String> {
@@ -54,8 +57,10 @@ impl BodyForm {
             "json-string" => Self::JsonString,
             "compact" => Self::Compact,
             "sorted" => Self::Sorted,
+            "sorted-ecmascript" => Self::SortedInEcmaScript,
             "first-item" => Self::FirstItem,
             "json" => Self::Json,
+            "structured" => Self::Structured,
             "crlf" => Self::CrLf,
             _ => return Err(format!("`{{body:{text}}}` is unknown")),
         })
@@ -63,7 +68,8 @@ impl BodyForm {
 
     pub fn of(self, body: &[u8]) -> Result<Cow<'_, [u8]>, Cause> {
         let owned = |text: String| Some(Cow::Owned(text.into_bytes()));
-        if matches!(self, Self::Sorted | Self::JsonString) && body.len() > MAX_MULTIPLIED_BYTES {
+        let is_multiplied = matches!(self, Self::Sorted | Self::SortedInEcmaScript | Self::JsonString);
+        if is_multiplied && body.len() > MAX_MULTIPLIED_BYTES {
             return Err(Cause::TooLarge);
         }
         let text = match self {
@@ -72,13 +78,20 @@ impl BodyForm {
             Self::JsonString => canonical::json_string(body).and_then(owned),
             Self::Compact => canonical::compact(body),
             Self::Sorted => canonical::sorted(body).map(Cow::Owned),
+            Self::SortedInEcmaScript => canonical::sorted_in_ecmascript(body).map(Cow::Owned),
             Self::FirstItem => canonical::first_item(body).map(Cow::Owned),
             Self::CrLf => Some(Cow::Owned(canonical::crlf(body))),
             Self::Json => json::accepts(body).then_some(Cow::Borrowed(body)),
+            Self::Structured => is_structured(body).then_some(Cow::Borrowed(body)),
         };
         // What cannot be read so has not been signed so.
         text.ok_or(Cause::SignatureMismatch)
     }
+}
+
+fn is_structured(body: &[u8]) -> bool {
+    let first = json::without_mark(body).trim_ascii_start().first();
+    body.is_empty() || (matches!(first, Some(b'{' | b'[')) && json::accepts(body))
 }
 
 impl UrlForm {

@@ -7,14 +7,17 @@ mod parse;
 mod parts;
 mod pieces;
 mod section;
+mod split;
 
 use super::canonical;
+use super::freshness::TimestampUnit;
 use super::place::Place;
 use crate::content::request::Cause;
 use forms::BodyForm;
 use parts::Part;
 pub use parts::{TemplateScope, path_of};
 pub use pieces::Piece;
+pub use split::Split;
 
 /// A parsed template; has at least one part.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,7 +43,10 @@ impl Template {
     /// Whether what the body says goes into the text, though not every byte: of sorted JSON how numbers are written is lost, of
     /// a form where a name ends and its value begins.
     pub fn has_content_of_body(&self) -> bool {
-        self.0.iter().any(|part| matches!(part, Part::BodyAs(BodyForm::Sorted) | Part::SortedForm))
+        self.0.iter().any(|part| match part {
+            Part::BodyAs(form) => matches!(form, BodyForm::Sorted | BodyForm::SortedInEcmaScript),
+            other => *other == Part::SortedForm,
+        })
     }
 
     /// Whether the body is decoded or written anew for it, which takes memory.
@@ -105,7 +111,9 @@ impl Template {
 
     /// Whether the header goes into every text that is made from it.
     pub fn covers_header(&self, name: &str) -> bool {
-        self.required_places().any(|place| matches!(place, Place::Header(header) if header == name))
+        let is_named = |part: &Part| matches!(part, Part::HeadersOfLayout(named) if named.must_name(name));
+        self.0.iter().any(is_named)
+            || self.required_places().any(|place| matches!(place, Place::Header(header) if header == name))
     }
 
     /// Those that must be there.
@@ -183,6 +191,43 @@ impl Template {
             }
         }
         Ok(text)
+    }
+
+    /// How its texts are divided into their parts.
+    pub fn split(&self, unit: Option<TimestampUnit>) -> Split {
+        Split::of(&self.0, unit)
+    }
+
+    /// Enforces on the values of a request what `split` relies on.
+    ///
+    /// # Errors
+    /// A value that lets the text be divided in another way.
+    pub fn check_split(&self, split: &Split, scope: &TemplateScope<'_>) -> Result<(), Cause> {
+        split.check(&self.0, scope)
+    }
+
+    /// Whether a plain digest of its text can be continued without the secret.
+    pub fn can_be_extended(&self) -> bool {
+        split::can_be_extended(&self.0)
+    }
+
+    /// Whether a text of one can be a text of the other, divided otherwise.
+    pub fn can_be_taken_for(&self, other: &Self) -> bool {
+        split::can_be_taken_for(&self.0, &other.0)
+    }
+
+    /// Whether its text can be divided in one way only, because a single part of it varies.
+    pub fn has_one_part(&self) -> bool {
+        self.0.iter().filter(|part| !matches!(part, Part::Literal(_) | Part::Setting(_))).count() <= 1
+    }
+
+    /// A value for a named part of the layout, as a sender may write it.
+    pub fn sample_of_layout(&self, name: &str) -> String {
+        let names = self.0.iter().find_map(|part| match part {
+            Part::HeadersOfLayout(named) if named.part == name => named.sample(),
+            _ => None,
+        });
+        names.unwrap_or_else(|| "sample".to_owned())
     }
 
     /// `None` where it has a part that only a request can give.

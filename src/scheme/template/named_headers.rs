@@ -43,6 +43,21 @@ impl NamedHeaders {
         Ok(Self { part: (*part).to_owned(), anchors })
     }
 
+    /// Whether the header is named in every signature that is accepted.
+    pub fn must_name(&self, header: &str) -> bool {
+        self.anchors.as_ref().is_some_and(|anchors| anchors.id == header || anchors.dotted == header)
+    }
+
+    /// Names for a sample.
+    pub fn sample(&self) -> Option<String> {
+        self.anchors.as_ref().map(|anchors| format!("{} {}", anchors.id, anchors.dotted))
+    }
+
+    /// Whether the joined values can be divided in only one way.
+    pub const fn is_anchored(&self) -> bool {
+        self.anchors.is_some()
+    }
+
     /// The values of the headers that `names` lists.
     ///
     /// # Errors

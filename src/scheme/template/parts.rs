@@ -26,6 +26,8 @@ pub enum Part {
     HeadersOfLayout(NamedHeaders),
     Place(Place),
     QueryInLowerCase(Place),
+    /// A value of digits only.
+    DigitsOf(Place),
     /// Left out where a place in it is absent.
     Section(Vec<Part>),
     SortedForm,
@@ -94,6 +96,9 @@ impl Part {
             ("header" | "query" | "json" | "form", place) if !place.is_empty() => {
                 Self::Place(Place::parse(&format!("{kind} {place}"))?)
             }
+            ("digits-json", place) if !place.is_empty() => {
+                Self::DigitsOf(Place::parse(&format!("json {place}"))?)
+            }
             ("query-lower", field) if !field.is_empty() => {
                 Self::QueryInLowerCase(Place::Query(field.to_owned()))
             }
@@ -108,7 +113,7 @@ impl Part {
 
     pub const fn place(&self) -> Option<&Place> {
         match self {
-            Self::Place(place) | Self::QueryInLowerCase(place) => Some(place),
+            Self::Place(place) | Self::QueryInLowerCase(place) | Self::DigitsOf(place) => Some(place),
             _ => None,
         }
     }
@@ -135,6 +140,11 @@ impl Part {
             Self::Place(place) => place.require(view)?,
             Self::QueryInLowerCase(place) => {
                 owned(String::from_utf8_lossy(&place.require(view)?).to_lowercase())
+            }
+            Self::DigitsOf(place) => {
+                let digits = place.require(view)?;
+                let has_digits_only = digits.iter().all(u8::is_ascii_digit);
+                has_digits_only.then_some(digits).ok_or(Cause::MalformedSignature)?
             }
             Self::Section(_) => {
                 let mut text = Vec::new();

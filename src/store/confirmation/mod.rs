@@ -2,13 +2,23 @@
 
 pub mod settlements;
 
-use rusqlite::{Connection, OptionalExtension as _, params};
+use std::borrow::Cow;
+use std::time::Duration;
 
-use crate::store::delivery;
+use rusqlite::{Connection, OptionalExtension as _, params};
+use time::OffsetDateTime;
+
+use crate::store::keys::KeyIndex;
+use crate::store::keys::key::KeyMatch;
+use crate::store::message::original;
 use crate::store::text_enum::words;
+use crate::store::{delivery, timestamp};
 
 /// Sealed values open under the same name only.
 pub const SEALED_AS: &str = "confirmation";
+/// Minimum pause between a refusal and the next question about the message. Limits the questions that a client can cause by
+/// sending the message over and over.
+const PAUSE_AFTER_REFUSAL: Duration = Duration::from_secs(60);
 
 words!(
     /// What is known of a message that had to be confirmed.
@@ -74,6 +84,63 @@ pub fn insert(
         )?
         .execute(params![message, source, now, sealed_request])
         .map(drop)
+}
+
+/// Asks again about a refused message, which has come again.
+pub fn ask_again(
+    connection: &Connection,
+    message: i64,
+    source: &str,
+    sealed_request: &str,
+    received_at: OffsetDateTime,
+) -> rusqlite::Result<()> {
+    let settled_at: Option<String> = connection
+        .prepare_cached("SELECT settled_at FROM confirmations WHERE message_id = ?1")?
+        .query_row([message], |row| row.get(0))
+        .optional()?
+        .flatten();
+    let rested_at = settled_at.as_deref().and_then(timestamp::from_text).map(|at| at + PAUSE_AFTER_REFUSAL);
+    let due_at = rested_at.map_or(received_at, |rested_at| rested_at.max(received_at));
+    connection
+        .prepare_cached(
+            "INSERT INTO confirmations (message_id, source, state, due_at, sealed_request)
+             VALUES (?1, ?2, 'awaiting', ?3, ?4)
+             ON CONFLICT (message_id) DO UPDATE SET state = 'awaiting', tries = 0, unknowns = 0,
+               due_at = excluded.due_at, settled_at = NULL, sealed_request = excluded.sealed_request",
+        )?
+        .execute(params![message, source, timestamp::to_text(due_at), sealed_request])?;
+    connection
+        .prepare_cached("UPDATE messages SET confirmation = 'awaiting' WHERE id = ?1")?
+        .execute([message])
+        .map(drop)
+}
+
+/// Asks the stored question about a refused message again. False if the message is not refused, or has no question.
+pub fn ask_refused_again(connection: &Connection, message: i64, now: &str) -> rusqlite::Result<bool> {
+    let changed = connection
+        .prepare_cached(
+            "UPDATE confirmations SET state = 'awaiting', tries = 0, unknowns = 0, due_at = ?2, settled_at = NULL
+             WHERE message_id = ?1 AND state = 'refused' AND sealed_request IS NOT NULL",
+        )?
+        .execute(params![message, now])?;
+    if changed == 0 {
+        return Ok(false);
+    }
+    connection
+        .prepare_cached("UPDATE messages SET confirmation = 'awaiting' WHERE id = ?1")?
+        .execute([message])?;
+    Ok(true)
+}
+
+/// The request that is to be asked about an awaiting message, as it was sealed.
+pub fn sealed_request(connection: &Connection, message: i64) -> rusqlite::Result<Option<String>> {
+    let request = connection
+        .prepare_cached(
+            "SELECT sealed_request FROM confirmations WHERE message_id = ?1 AND state = 'awaiting'",
+        )?
+        .query_row([message], |row| row.get(0))
+        .optional()?;
+    Ok(request.flatten())
 }
 
 /// How many of a source are awaited.
@@ -156,36 +223,74 @@ pub fn give_up_damaged(connection: &Connection, message: i64, now: &str) -> rusq
         .map(drop)
 }
 
-/// Writes the answer; a confirmed message gets its deliveries in the same transaction. True unless it was settled before.
+/// Writes the answer; a confirmed message gets its deliveries in the same transaction, unless it repeats another confirmed
+/// message or conflicts with it. True unless it was settled before.
 pub fn settle(
     connection: &Connection,
+    keys: &KeyIndex,
     asked: &ConfirmationOutcome,
     targets: &[i64],
     now: &str,
 ) -> rusqlite::Result<bool> {
-    let (state, due_at) = match &asked.settlement {
+    let message = asked.message;
+    let mut reason = Cow::Borrowed(asked.reason.as_str());
+    let mut conflict_of = None;
+    let (mut state, due_at) = match &asked.settlement {
         Settlement::Confirmed => (ConfirmationState::Confirmed, None),
         Settlement::Refused => (ConfirmationState::Refused, None),
         Settlement::Again { at } => (ConfirmationState::Awaiting, Some(at)),
     };
+    let mut repeated = None;
+    if state == ConfirmationState::Confirmed {
+        match original::of_confirmed(connection, keys, message)? {
+            KeyMatch::Nothing => {}
+            KeyMatch::Same(of) => {
+                state = ConfirmationState::Refused;
+                reason = format!("repeats the confirmed message {of}").into();
+                repeated = Some(of);
+            }
+            KeyMatch::Other(of) => {
+                reason =
+                    format!("{reason}, but the confirmed message {of} has its id and another body").into();
+                conflict_of = Some(of);
+            }
+        }
+    }
     let settled_at = due_at.is_none().then_some(now);
     let changed = connection
         .prepare_cached(
             "UPDATE confirmations SET state = ?2, tries = ?3, unknowns = ?4, due_at = coalesce(?5, due_at), settled_at = ?6,
-               reason = ?7, sealed_request = CASE WHEN ?6 IS NULL THEN sealed_request END
+               reason = ?7, sealed_request = CASE ?2 WHEN 'confirmed' THEN NULL ELSE sealed_request END
              WHERE message_id = ?1 AND state = 'awaiting'",
         )?
-        .execute(params![asked.message, state, asked.tries, asked.unknowns, due_at, settled_at, asked.reason])?;
+        .execute(params![message, state, asked.tries, asked.unknowns, due_at, settled_at, reason])?;
     if changed == 0 || settled_at.is_none() {
         return Ok(changed > 0);
     }
     connection
-        .prepare_cached("UPDATE messages SET confirmation = ?2 WHERE id = ?1")?
-        .execute(params![asked.message, state])?;
-    if state == ConfirmationState::Confirmed {
+        .prepare_cached(
+            "UPDATE messages SET confirmation = ?2,
+               conflict_of = CASE ?2 WHEN 'confirmed' THEN ?3 ELSE conflict_of END
+             WHERE id = ?1",
+        )?
+        .execute(params![message, state, conflict_of])?;
+    if let Some(of) = repeated {
+        count_duplicate(connection, of, now)?;
+    }
+    if state == ConfirmationState::Confirmed && conflict_of.is_none() {
         for target in targets {
-            delivery::insert::insert(connection, asked.message, *target, None, now)?;
+            delivery::insert::insert(connection, message, *target, None, now)?;
         }
     }
     Ok(true)
+}
+
+/// Counts a repeat of a message.
+pub fn count_duplicate(connection: &Connection, of: i64, at: &str) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached(
+            "UPDATE messages SET duplicates = duplicates + 1, last_duplicate_at = ?2 WHERE id = ?1",
+        )?
+        .execute(params![of, at])
+        .map(drop)
 }

@@ -143,7 +143,6 @@ impl DeliveryQueue {
         let id = asked.message;
         if asked.settlement == Settlement::Confirmed
             && let Some(message) = self.message_to_deliver(id).await?
-            && message.head.conflict_of.is_none()
         {
             targets = self.reads().targets_for(
                 &message.head.event,
@@ -156,7 +155,7 @@ impl DeliveryQueue {
         let settled_at = now.clone();
         let is_final = !matches!(asked.settlement, Settlement::Again { .. });
         let work = move |database: &mut Database<'_>| {
-            confirmation::settle(database.connection, &asked, &targets, &settled_at)
+            confirmation::settle(database.connection, database.keys, &asked, &targets, &settled_at)
         };
         let committed = move |is_changed: &bool| {
             if is_final && *is_changed {
@@ -173,6 +172,16 @@ impl DeliveryQueue {
             }
             settled => settled.map(drop),
         }
+    }
+
+    /// Asks again about a refused message. False if it is not refused, or its question is not stored.
+    pub async fn ask_refused_again(&self, message: i64, now: OffsetDateTime) -> Result<bool, Unavailable> {
+        let now = timestamp::to_text(now);
+        let shared = self.core.shared.clone();
+        let ask = move |database: &mut Database<'_>| {
+            confirmation::ask_refused_again(database.connection, message, &now)
+        };
+        self.core.write_then(ask, move |_| shared.confirmations.notify_one()).await
     }
 
     /// A message that is damaged goes nowhere.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use time::OffsetDateTime;
 
+use crate::store::error::Unavailable;
 use crate::store::handle::core::Core;
 use crate::store::handle::reads::Reads;
 use crate::store::target::secrets::{open_secrets, seal_secrets};
@@ -12,6 +13,7 @@ use crate::store::target::settings::{
 };
 use crate::store::target::{self, declare};
 use crate::store::timestamp;
+use crate::store::writer::job::Database;
 
 /// Makes and changes targets. After each change messages are matched against what is then in the table.
 #[derive(Clone, Debug)]
@@ -108,6 +110,20 @@ impl TargetRegistry {
                 target::change::set_sealed_secrets(database.connection, id, &sealed, &now)
             })
             .await?
+    }
+
+    /// Activates a declared target that answered 410 at another URL than this one, which it has now.
+    pub async fn activate_moved_target(
+        &self,
+        id: i64,
+        url: String,
+        now: OffsetDateTime,
+    ) -> Result<bool, Unavailable> {
+        let now = timestamp::to_text(now);
+        let activate = move |database: &mut Database<'_>| {
+            target::gone_url::activate_if_moved(database.connection, id, &url, &now)
+        };
+        self.core.change_targets_where(activate, |activated| *activated).await
     }
 
     /// # Errors

@@ -87,6 +87,49 @@ impl KeyIndex {
         Ok(known)
     }
 
+    /// Returns each message with the key, and whether its body is the same.
+    pub fn messages(
+        &self,
+        connection: &Connection,
+        key: MessageKey,
+        digest: BodyDigest,
+    ) -> rusqlite::Result<Vec<(i64, bool)>> {
+        let mut found = Vec::new();
+        for recent in [&self.merging, &self.newest] {
+            found.extend(recent.messages(key, digest));
+        }
+        let mut statement = connection.prepare_cached(
+            "SELECT message_id, body_digest FROM delivery_keys WHERE generation = ?1 AND key = ?2",
+        )?;
+        for generation in self.generations_with(key) {
+            let mut rows = statement.query(params![generation, key.bytes()])?;
+            while let Some(row) = rows.next()? {
+                found.push((row.get(0)?, BodyDigest(first_16(row.get_ref(1)?.as_blob()?)) == digest));
+            }
+        }
+        Ok(found)
+    }
+
+    /// Deletes the merged key of one message.
+    pub fn forget(&self, connection: &Connection, key: MessageKey, message: i64) -> rusqlite::Result<()> {
+        let mut delete = connection.prepare_cached(
+            "DELETE FROM delivery_keys WHERE generation = ?1 AND key = ?2 AND message_id = ?3",
+        )?;
+        for generation in self.generations_with(key) {
+            delete.execute(params![generation, key.bytes(), message])?;
+        }
+        Ok(())
+    }
+
+    /// The generations of which one probably has the key.
+    fn generations_with(&self, key: MessageKey) -> impl Iterator<Item = i64> {
+        let groups = self.filters.iter().filter(move |(_, filter)| filter.contains_hash(key.hash()));
+        groups.flat_map(|(group, _)| {
+            let first = group * GENERATIONS_PER_FILTER;
+            first..=(first + GENERATIONS_PER_FILTER - 1).min(self.generation)
+        })
+    }
+
     /// Remembers the key of a message of the transaction that is being written.
     pub fn stage(&mut self, key: MessageKey, message: i64, digest: BodyDigest) {
         self.newest.insert(key, message, digest);

@@ -46,6 +46,13 @@ impl Recent {
         more.fold(known, |known, (&(_, id), of_other)| known.and(KeyMatch::of(id, *of_other == digest)))
     }
 
+    /// Returns each message with the key, and whether its body is the same.
+    pub fn messages(&self, key: MessageKey, digest: BodyDigest) -> impl Iterator<Item = (i64, bool)> {
+        let first = self.first.get(&key).map(|&(id, of_first)| (id, of_first == digest));
+        let more = self.more.range((key, i64::MIN)..=(key, i64::MAX));
+        first.into_iter().chain(more.map(move |(&(_, id), of_other)| (id, *of_other == digest)))
+    }
+
     /// All of them, in the order in which the table on disk has them.
     pub fn sorted(&self) -> Vec<KeyEntry> {
         let first = self.first.iter().map(|(&key, &(id, digest))| (key, id, digest));

@@ -6,6 +6,7 @@ use std::time::Instant;
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
 use crate::store::damage;
+use crate::store::message::original;
 use crate::store::walk::{LOOKED_AT_A_PAGE, STEP_TIME, StepResult, TimePosition, Walk, next_of};
 use crate::store::writer::job::Database;
 
@@ -297,6 +298,10 @@ pub fn delete(
                 return Ok(done);
             }
             done.taken += 1;
+            let forgotten = original::forget_refused(connection, database.keys, *id);
+            if damage::skip("delivery_keys", forgotten)?.is_none() {
+                continue;
+            }
             done.changed += connection.prepare_cached("DELETE FROM messages WHERE id = ?1")?.execute([id])?;
             connection.prepare_cached("DELETE FROM confirmations WHERE message_id = ?1")?.execute([id])?;
         }

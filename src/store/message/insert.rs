@@ -1,16 +1,16 @@
 //! The row that the writer makes of a new message.
 
-use std::collections::HashMap;
-
 use bytes::Bytes;
 use rusqlite::types::{ToSqlOutput, ValueRef};
-use rusqlite::{Connection, OptionalExtension as _, Statement, ToSql, params};
-use serde::de::IgnoredAny;
+use rusqlite::{Connection, Statement, ToSql, params};
 
 use crate::store::keys::KeyIndex;
 use crate::store::keys::key::{BodyDigest, KeyMatch, MessageKey};
 use crate::store::message::content::MessageContent;
+use crate::store::message::event_forms::is_other_form_of;
 use crate::store::message::new::{ConfirmationRequest, Identity, NewMessage};
+use crate::store::message::original::{self, Relatives, Standing};
+use crate::store::message::repeat::{self, Repeat};
 use crate::store::seal::sealer::Sealer;
 use crate::store::target::subscription::Subscriptions;
 use crate::store::{confirmation, delivery, quarantine, timestamp};
@@ -173,53 +173,71 @@ impl Prepared {
         &mut self,
         connection: &Connection,
         keys: &mut KeyIndex,
+        sealer: &Sealer,
         now: &str,
     ) -> rusqlite::Result<InsertOutcome> {
-        let Some(rejection) = self.rejection else { return self.keep_message(connection, keys, now) };
+        let Some(rejection) = self.rejection else {
+            return self.keep_message(connection, keys, sealer, now);
+        };
         // Somebody else may have released it, or the clean-up may have been faster.
         if !quarantine::write::exists(connection, rejection)? {
             return Ok(InsertOutcome::RejectionGone);
         }
-        self.keep_message(connection, keys, now)
+        self.keep_message(connection, keys, sealer, now)
     }
 
     fn keep_message(
         &mut self,
         connection: &Connection,
         keys: &mut KeyIndex,
+        sealer: &Sealer,
         now: &str,
     ) -> rusqlite::Result<InsertOutcome> {
         let digest = BodyDigest::of(&self.message.body_sha256);
-        let known = match self.key {
-            Some(key) if !self.is_taken_as_new => keys.find(connection, key, digest)?,
-            Some(_) | None => KeyMatch::Nothing,
+        let relatives = match self.key {
+            Some(key) if !self.is_taken_as_new => original::relatives(connection, keys, key, digest, None)?,
+            Some(_) | None => Relatives::NONE,
         };
-        let conflict_of = match known {
-            KeyMatch::Same(of) if self.is_within_window(connection, of)? => {
-                self.count_duplicate(connection, of)?;
-                return Ok(InsertOutcome::Stored(Receipt::Duplicate { of }));
+        let conflict_of = match relatives.believed {
+            KeyMatch::Same(of) if repeat::is_within_window(connection, &self.message, of)? => {
+                return self.count_duplicate(connection, of);
             }
             KeyMatch::Other(of) if matches!(self.message.identity, Identity::IdempotencyKey(_)) => {
                 return Ok(InsertOutcome::KeyReused { of });
             }
-            KeyMatch::Other(of) if self.is_other_form_of(connection, of)? => {
-                self.count_duplicate(connection, of)?;
-                return Ok(InsertOutcome::Stored(Receipt::Duplicate { of }));
+            KeyMatch::Other(of) if is_other_form_of(connection, of, &self.message)? => {
+                return self.count_duplicate(connection, of);
             }
             KeyMatch::Other(of) => Some(of),
             KeyMatch::Same(_) | KeyMatch::Nothing => None,
         };
-        if let Some(most) = self.message.asking.as_ref().and_then(|asking| asking.max_awaiting)
-            && confirmation::awaiting(connection, &self.message.source)? >= i64::from(most)
-        {
+        for (standing, of) in relatives.unconfirmed {
+            match self.repeat_unconfirmed(connection, sealer, standing, of)? {
+                Repeat::Counted => return self.count_duplicate(connection, of),
+                Repeat::TooManyAwaiting => return Ok(InsertOutcome::TooManyAwaiting),
+                Repeat::None => {}
+            }
+        }
+        if repeat::has_too_many_awaiting(connection, &self.message)? {
             return Ok(InsertOutcome::TooManyAwaiting);
         }
         let id = self.insert(connection, conflict_of, now)?;
         self.insert_followers(connection, id, conflict_of, now)?;
-        if let Some(key) = self.key {
+        if let Some(key) = self.key.filter(|_| relatives.is_key_kept) {
             keys.stage(key, id, digest);
         }
         Ok(InsertOutcome::Stored(conflict_of.map_or(Receipt::New { id }, |of| Receipt::Conflict { id, of })))
+    }
+
+    fn repeat_unconfirmed(
+        &self,
+        connection: &Connection,
+        sealer: &Sealer,
+        standing: Standing,
+        of: i64,
+    ) -> rusqlite::Result<Repeat> {
+        let Some(sealed) = &self.sealed_request else { return Ok(Repeat::None) };
+        repeat::repeat_unconfirmed(connection, sealer, &self.message, sealed, standing, of)
     }
 
     /// A conflict is not delivered by itself.
@@ -241,41 +259,6 @@ impl Prepared {
         Ok(())
     }
 
-    fn is_within_window(&self, connection: &Connection, of: i64) -> rusqlite::Result<bool> {
-        let Identity::Content { window } = self.message.identity else { return Ok(true) };
-        let since = timestamp::to_text(self.message.received_at - window);
-        connection
-            .prepare_cached("SELECT EXISTS (SELECT 1 FROM messages WHERE id = ?1 AND received_at >= ?2)")?
-            .query_row(params![of, since], |row| row.get(0))
-    }
-
-    /// Whether a stored message with the same id is the same event in its other form.
-    fn is_other_form_of(&self, connection: &Connection, of: i64) -> rusqlite::Result<bool> {
-        let Identity::EventId { mark, .. } = self.message.identity else { return Ok(false) };
-        let stored: Option<String> = connection
-            .prepare_cached("SELECT headers FROM messages WHERE id = ?1")?
-            .query_row([of], |row| row.get(0))
-            .optional()?;
-        let has_mark = |headers: &str| {
-            let headers: HashMap<String, IgnoredAny> = serde_json::from_str(headers).ok()?;
-            Some(headers.contains_key(mark))
-        };
-        let stored = stored.as_deref().and_then(has_mark);
-        Ok(stored.is_some() && stored != has_mark(&self.message.headers))
-    }
-
-    /// SQLite reads and rewrites the whole row of the first message, also in two copies.
-    fn count_duplicate(&mut self, connection: &Connection, of: i64) -> rusqlite::Result<usize> {
-        if self.is_large() {
-            self.release();
-        }
-        connection
-            .prepare_cached(
-                "UPDATE messages SET duplicates = duplicates + 1, last_duplicate_at = ?2 WHERE id = ?1",
-            )?
-            .execute(params![of, self.received_at])
-    }
-
     fn insert(
         &mut self,
         connection: &Connection,
@@ -294,6 +277,15 @@ impl Prepared {
         }
         statement.raw_execute()?;
         Ok(connection.last_insert_rowid())
+    }
+
+    /// SQLite reads and rewrites the whole row of the first message, also in two copies.
+    fn count_duplicate(&mut self, connection: &Connection, of: i64) -> rusqlite::Result<InsertOutcome> {
+        if self.is_large() {
+            self.release();
+        }
+        confirmation::count_duplicate(connection, of, &self.received_at)?;
+        Ok(InsertOutcome::Stored(Receipt::Duplicate { of }))
     }
 
     fn release(&mut self) {

@@ -14,7 +14,7 @@ pub enum Identity {
     /// The provider's own id.
     DeliveryId(String),
     /// The id of an event that may come in two forms, of which one alone has the header `mark`. In the other form it is the
-    /// same message, whatever its body.
+    /// same message if its data is the same.
     EventId { id: String, mark: &'static str },
     /// No id, but the source asks to drop repeats of method, query and body within the window.
     Content { window: Duration },

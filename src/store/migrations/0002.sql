@@ -66,7 +66,7 @@ CREATE TABLE confirmations (
   due_at         TEXT    NOT NULL,                            -- when is asked next
   settled_at     TEXT,                                        -- when it was confirmed or refused
   reason         TEXT,                                        -- what the last answer was
-  sealed_request TEXT                                         -- what is asked, encrypted; NULL once it is settled
+  sealed_request TEXT                                         -- what is asked, encrypted; NULL once it is confirmed
 ) STRICT;
 
 CREATE INDEX confirmations_due ON confirmations (source, due_at) WHERE state = 'awaiting';

@@ -88,6 +88,8 @@ pub fn forget(connection: &mut Connection, sealer: &Sealer, now: &str) -> rusqli
          WHERE state = 'awaiting'",
         params![now, CONFIRMATION_REASON],
     )?;
+    transaction
+        .execute("UPDATE confirmations SET sealed_request = NULL WHERE sealed_request IS NOT NULL", [])?;
     setting::write(&transaction, KEY_CHECK, &sealer.seal(KEY_CHECK, b"creel"), Sealing::Sealed, now)?;
     transaction.commit()?;
     Ok(forgotten)

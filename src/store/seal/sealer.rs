@@ -17,6 +17,7 @@ use crate::store::setting::KEY_CHECK;
 /// Separates this use of `CREEL_KEY` from any other.
 const PURPOSE: &[u8] = b"creel sealed values, version 1";
 const KEY_FILE_BYTES: usize = 32;
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// The key under which values are sealed.
 pub struct Sealer {
@@ -60,24 +61,25 @@ impl Sealer {
     }
 }
 
-/// White space at the end of a secret is no part of it: editors and `echo` add a line break.
-fn without_trailing_space(secret: &[u8]) -> &[u8] {
-    secret.trim_ascii_end()
+/// White space around a secret and a byte order mark are no part of it: editors and `echo` add them.
+fn without_surroundings(secret: &[u8]) -> &[u8] {
+    let text = secret.trim_ascii();
+    text.strip_prefix(BYTE_ORDER_MARK).map_or(text, <[u8]>::trim_ascii_start)
 }
 
 impl Sealer {
     /// The key for a database that has nothing sealed yet.
     pub fn for_new_database(secret: &[u8]) -> Self {
-        Self::new(without_trailing_space(secret))
+        Self::new(without_surroundings(secret))
     }
 
-    /// The key that opens `key_check`. Earlier versions took trailing white space for a part of the key: what was sealed so
-    /// opens with the key with or without it.
+    /// The key that opens `key_check`. Earlier versions took the white space around it for a part of the key: what was
+    /// sealed so opens with the same text, and with the key with or without trailing white space.
     pub fn for_database(secret: &[u8], key_check: &str) -> Result<Self, Unsealable> {
-        let text = without_trailing_space(secret);
-        let with = |end: &[u8]| [text, end].concat();
         let ends: [&[u8]; 7] = [b"", b"\n", b"\r\n", b"\n\n", b" ", b"\t", b"\t\n"];
-        let candidates = std::iter::once(secret.to_vec()).chain(ends.map(with));
+        let texts = [without_surroundings(secret), secret.trim_ascii_end()];
+        let candidates = texts.iter().flat_map(|text| ends.iter().map(move |end| [text, *end].concat()));
+        let candidates = std::iter::once(secret.to_vec()).chain(candidates);
         let mut sealers = candidates.map(|candidate| Self::new(&candidate));
         sealers.find(|sealer| sealer.open(KEY_CHECK, key_check).is_ok()).ok_or(Unsealable)
     }
@@ -170,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn trailing_white_space_is_no_other_key() {
+    fn white_space_around_a_key_is_no_other_key() {
         let ends = ["", "\n", "\r\n", "\n\n", " ", " \t\n"];
         for sealed_with in ends {
             let sealer = Sealer::for_new_database(format!("a key{sealed_with}").as_bytes());
@@ -180,7 +182,17 @@ mod tests {
                 assert!(opened.is_ok(), "{sealed_with:?} {given:?}");
             }
         }
-        for other in ["another key", " a key", "a  key", "\n"] {
+        for start in ["\u{feff}", " ", "\n", "\r\n\t", "\u{feff} ", " \u{feff}"] {
+            let changed = format!("{start}a key\n");
+            let key_check = Sealer::for_new_database(b"a key").seal(KEY_CHECK, b"creel");
+            assert!(Sealer::for_database(changed.as_bytes(), &key_check).is_ok(), "{start:?}");
+            let key_check = Sealer::for_new_database(changed.as_bytes()).seal(KEY_CHECK, b"creel");
+            assert!(Sealer::for_database(b"a key", &key_check).is_ok(), "{start:?}");
+            // As earlier versions sealed it.
+            let key_check = Sealer::new(format!("{start}a key").as_bytes()).seal(KEY_CHECK, b"creel");
+            assert!(Sealer::for_database(changed.as_bytes(), &key_check).is_ok(), "{start:?}");
+        }
+        for other in ["another key", "a  key", "\n", "\u{feff}"] {
             let key_check = Sealer::for_new_database(b"a key").seal(KEY_CHECK, b"creel");
             assert!(Sealer::for_database(other.as_bytes(), &key_check).is_err(), "{other:?}");
         }

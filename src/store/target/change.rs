@@ -2,6 +2,7 @@
 
 use rusqlite::{Connection, params};
 
+use crate::store::target::gone_url;
 use crate::store::target::read::one;
 use crate::store::target::settings::{DeliveryRate, TargetDraft, TargetError, TargetSettings, TargetState};
 use crate::store::target::subscription::Pattern;
@@ -136,11 +137,14 @@ pub fn disable(
     reason: &str,
     now: &str,
 ) -> rusqlite::Result<bool> {
-    connection
+    let changed = connection
         .prepare_cached(
             "UPDATE targets SET state = 'disabled', state_reason = ?3, state_since = ?4
              WHERE id = ?1 AND state = 'active' AND (url IS NULL OR url = ?2)",
         )?
-        .execute(params![id, url, reason, now])
-        .map(|changed| changed == 1)
+        .execute(params![id, url, reason, now])?;
+    if changed == 1 {
+        gone_url::remember(connection, id, url, now)?;
+    }
+    Ok(changed == 1)
 }

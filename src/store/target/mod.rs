@@ -4,6 +4,7 @@ pub mod audience;
 pub mod change;
 pub mod declare;
 pub mod expire;
+pub mod gone_url;
 pub mod read;
 pub mod secrets;
 pub mod settings;

@@ -181,13 +181,13 @@ impl Writer {
         let mut is_asked = false;
         let mut targets = BTreeSet::new();
         for (outcome, job) in outcomes.iter().zip(batch) {
-            if let (
-                JobOutcome::Insert(InsertOutcome::Stored(Receipt::New { .. } | Receipt::Conflict { .. })),
-                Job::Keep(keep),
-            ) = (outcome, job)
-            {
+            let (JobOutcome::Insert(InsertOutcome::Stored(receipt)), Job::Keep(keep)) = (outcome, job) else {
+                continue;
+            };
+            // A repeat of a refused message is asked about again.
+            is_asked |= keep.message.is_asked_about();
+            if matches!(receipt, Receipt::New { .. } | Receipt::Conflict { .. }) {
                 is_news = true;
-                is_asked |= keep.message.is_asked_about();
                 targets.extend(keep.message.targets());
             }
         }
@@ -266,15 +266,17 @@ impl Writer {
 
     fn keep(&mut self, message: &mut Prepared, now: &str) -> rusqlite::Result<InsertOutcome> {
         if !message.has_followers() {
-            return message.keep(&self.connection, &mut self.keys, now);
+            return message.keep(&self.connection, &mut self.keys, &self.sealer, now);
         }
         self.execute("SAVEPOINT job")?;
-        let kept = message.keep(&self.connection, &mut self.keys, now).and_then(|kept| {
-            match message.rejection().filter(|_| matches!(kept, InsertOutcome::Stored(_))) {
+        let kept =
+            message.keep(&self.connection, &mut self.keys, &self.sealer, now).and_then(|kept| match message
+                .rejection()
+                .filter(|_| matches!(kept, InsertOutcome::Stored(_)))
+            {
                 Some(id) => self.quarantine.remove(&self.connection, id).map(|()| kept),
                 None => Ok(kept),
-            }
-        });
+            });
         self.end_savepoint(kept.is_ok())?;
         if kept.is_err() {
             self.quarantine.invalidate();

@@ -5,15 +5,18 @@ use bytes::Bytes;
 
 use crate::json;
 use crate::providers::body::{BodyKind, may_be_json, open};
+use crate::providers::json::PathValues;
 use crate::providers::{
     CharsetProblem, CodingProblem, DecodeBudget, Description, FormProblem, Request, Verifier, charset,
-    codings, form_kind,
+    codings,
 };
 use crate::store::{MessageContent, UnreadableReason};
 use crate::verification::room::{DecodingReservation, DecodingRoom};
 
 /// Larger compressed bodies are read on a blocking thread.
 const MAX_INLINE_CODED_BYTES: usize = 8 << 10;
+/// Maximum decompressed size of a form whose fields are read although it is unreadable as a whole.
+const MAX_SHORT_FIELDS_BYTES: usize = 1 << 20;
 /// Maximum growth of a text when it is converted to UTF-8.
 const MAX_GROWTH_OF_TEXT: usize = 3;
 
@@ -43,7 +46,7 @@ pub fn read(
     // Headers can be wrong: JSON labelled as a form, a Content-Encoding that a proxy already removed, a false charset. This
     // decides as `open` does, and reads in the same pass.
     let mut text = None;
-    if may_be_json(body, form_kind(request.headers).as_ref()) {
+    if may_be_json(body, request.headers) {
         text = verifier.read_json(body);
     }
     let has_mark = json::without_mark(body).len() < body.len();
@@ -65,6 +68,10 @@ pub fn read(
             let content = MessageContent::Unreadable { body: body.clone(), reason };
             Ok((content, verifier.describe(request, text.as_ref()), None))
         }
+        Err(ReadingProblem::UnreadableForm(reason, fields)) => {
+            let content = MessageContent::Unreadable { body: body.clone(), reason };
+            Ok((content, verifier.describe(request, fields.as_deref()), None))
+        }
     }
 }
 
@@ -85,6 +92,8 @@ fn copied(body: &[u8], room: &mut DecodingRoom) -> Result<String, ReadingProblem
 
 enum ReadingProblem {
     Unreadable(UnreadableReason),
+    /// With the fields that can be read nevertheless.
+    UnreadableForm(UnreadableReason, Option<Box<PathValues>>),
     NoRoom,
 }
 
@@ -108,15 +117,15 @@ impl From<CharsetProblem> for ReadingProblem {
     }
 }
 
-impl From<FormProblem> for ReadingProblem {
+impl From<FormProblem> for UnreadableReason {
     fn from(problem: FormProblem) -> Self {
-        Self::Unreadable(match problem {
-            FormProblem::TooLarge => UnreadableReason::FormTooLarge,
-            FormProblem::UnknownCharset => UnreadableReason::UnknownCharset,
-            FormProblem::MalformedText => UnreadableReason::MalformedText,
-            FormProblem::NotJson => UnreadableReason::NotJson,
-            FormProblem::TooDeep => UnreadableReason::TooDeep,
-        })
+        match problem {
+            FormProblem::TooLarge => Self::FormTooLarge,
+            FormProblem::UnknownCharset => Self::UnknownCharset,
+            FormProblem::MalformedText => Self::MalformedText,
+            FormProblem::NotJson => Self::NotJson,
+            FormProblem::TooDeep => Self::TooDeep,
+        }
     }
 }
 
@@ -154,8 +163,16 @@ fn payload(
             Ok(text_of(decoded.unwrap_or_else(|| request.body.to_vec())))
         }
         BodyKind::Form(_) => {
-            let payload = verifier.form_to_json(&Request { body, ..*request })?;
-            payload.ok_or(ReadingProblem::Unreadable(UnreadableReason::NotJson))
+            let form = Request { body, ..*request };
+            match verifier.form_to_json(&form) {
+                Ok(payload) => payload.ok_or(ReadingProblem::Unreadable(UnreadableReason::NotJson)),
+                Err(problem) => {
+                    // The memory of the fields of a large compressed form is not reserved.
+                    let is_read = decoded.is_none() || body.len() <= MAX_SHORT_FIELDS_BYTES;
+                    let fields = is_read.then(|| verifier.short_fields(&form, problem)).flatten();
+                    Err(ReadingProblem::UnreadableForm(problem.into(), fields.map(Box::new)))
+                }
+            }
         }
         BodyKind::Other => {
             let Some((charset, mark)) = charset::of_json(body, request.headers)? else {

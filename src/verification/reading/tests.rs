@@ -102,11 +102,14 @@ fn form_is_decoded_and_keeps_its_bytes() {
         assert_eq!(read, decoded(r#"{"a":"1","b":"x y"}"#), "{content_type}");
     }
     assert_eq!(read(b"1", &[("content-type", FORM_TYPE)]), decoded(r#"{"1":""}"#));
-    let rows: [(&[u8], &str, Read); 6] = [
+    let rows: [(&[u8], &str, Read); 9] = [
         (b"n=%E9", "iso-8859-1", decoded("{\"n\":\"é\"}")),
         (b"n=\xe9", "windows-1252", decoded("{\"n\":\"é\"}")),
         (b"n=%83e", "shift_jis", decoded("{\"n\":\"テ\"}")),
         (b"n=%E9", "utf-8", Err(UnreadableReason::MalformedText)),
+        (b"{\"n\":\"\xe9\"}", "latin1", decoded("{\"n\":\"é\"}")),
+        (b"{\"n\":\"\x83e\"}", "shift_jis", decoded("{\"n\":\"テ\"}")),
+        (b"{\"n\":\"\xff\"}", "euc-kr", Err(UnreadableReason::MalformedText)),
         (b"n=1", "klingon", Err(UnreadableReason::UnknownCharset)),
         (b"n=1", "utf-16", Err(UnreadableReason::UnknownCharset)),
     ];

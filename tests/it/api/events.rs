@@ -31,6 +31,31 @@ fn an_emitted_event_is_a_message_with_the_exact_payload() {
     assert_eq!((owner.as_str(), message.delivery_id), ("customer 17", None));
 }
 
+/// Some clients write a byte order mark by default.
+#[test]
+fn event_may_have_a_byte_order_mark_but_no_other_encoding() {
+    let app = service();
+    let body = r#"{"event":"pay_info.paid","payload":{"a":1}}"#;
+    let marked = emit(&Value::Null).body(format!("\u{feff}{body}"));
+    assert_rows(&app, &[row(marked, 202, &[], &[])]);
+    assert_eq!(app.database().only_message().payload.as_deref(), Some(r#"{"a":1}"#));
+    let utf16: Vec<u8> = body.encode_utf16().flat_map(u16::to_le_bytes).collect();
+    let owner = r#"{"event":"pay_info.paid","owner":"\ud83d","payload":1}"#;
+    assert_rows(
+        &app,
+        &[
+            row(emit(&Value::Null).body(utf16), 415, &["UTF-16", "Send JSON in UTF-8"], &[]),
+            row(
+                emit(&Value::Null).header("Content-Encoding", "gzip").body(&b"\x1f\x8b\x08"[..]),
+                415,
+                &["content coding"],
+                &[],
+            ),
+            row(emit(&Value::Null).body(owner), 400, &["cut in the middle of a character"], &[]),
+        ],
+    );
+}
+
 #[test]
 fn an_event_that_is_not_declared_is_refused_by_name() {
     let app = service();

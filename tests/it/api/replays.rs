@@ -1,9 +1,11 @@
 //! Replays of one message, of a delivery, and of many: counted first, and never to somebody who may not have them.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use super::{answered, assert_rows, get, post, push, row, service};
-use crate::harness::TestApp;
+use crate::harness::{TestApp, eventually};
 
 const URL: &str = "http://127.0.0.1:9/hooks";
 
@@ -245,6 +247,25 @@ fn no_replay_gives_an_owner_what_is_not_its_own() {
     let retry = post("/deliveries/1/retry", &Value::Null).body("");
     assert_rows(&app, &[row(retry, 422, &["other_owner"], &[])]);
     assert_eq!(deliveries(&app, ""), [(anns, "anns-target".to_owned())]);
+}
+
+#[test]
+fn bulk_replay_to_a_named_target_applies_its_filter() {
+    let app = service();
+    let ids = [push(&app, "p1", r#"{"draft":true}"#), push(&app, "p2", "{}"), push(&app, "p3", "cut {")];
+    let filtered = r#"{"name":"ready","url":"http://127.0.0.1:9/hooks","events":["github.ping"],
+        "filter":[{"pointer":"/draft","exists":false}]}"#;
+    let made = app.send(&post("/targets", &Value::Null).body(filtered));
+    assert_eq!(made.status, 201, "{}", made.text());
+    let body = json!({"filter": {}, "target": "ready", "confirm": 3});
+    answered(&app, &post("/replays", &body), 201);
+    eventually("the replay is done", Duration::from_secs(30), || {
+        app.database().value::<String>("SELECT state FROM replays") == "done"
+    });
+    assert_eq!(deliveries(&app, ""), [(ids[1], "ready".to_owned())]);
+    // One message goes where it is sent.
+    assert_rows(&app, &[row(one(ids[0], &json!({"target": "ready"})), 200, &[], &[])]);
+    assert_eq!(deliveries(&app, "").len(), 2);
 }
 
 #[test]

@@ -80,3 +80,21 @@ fn proxy_protocol_is_named_in_the_log() {
         assert!(app.process.log.wait_for("127.0.0.1 sends the PROXY protocol", LIMIT).is_ok());
     }
 }
+
+#[test]
+fn repeated_offers_to_upgrade_are_ignored() {
+    let app = service();
+    let offers = [
+        ("Upgrade", "websocket websocket"),
+        ("Upgrade", "websocket\twebsocket  websocket"),
+        ("Connection", "upgrade upgrade"),
+    ];
+    for (name, value) in offers {
+        let mut connection = app.connect();
+        let missing = Request::get("/missing").header(name, value);
+        for (request, status) in [(push("{}").header(name, value), 200), (missing, 404), (push("{}"), 200)] {
+            let _ = connection.write(&request.bytes());
+            assert_eq!(connection.read_within(LIMIT).unwrap().status, status, "{name}: {value}");
+        }
+    }
+}

@@ -86,3 +86,38 @@ fn batch_is_one_message_with_all_ids() {
     let empty = app.database().newest_message();
     assert_eq!((empty.event.as_str(), empty.delivery_id), ("cloudevents.message", None));
 }
+
+#[test]
+fn event_in_another_mode_with_other_data_is_kept() {
+    let app = app();
+    assert_eq!(app.send(&structured(ONE, event("A-1", r#"{"a":1}"#))).status, 200);
+    assert_eq!(app.send(&binary("A-1", r#"{"a":2}"#)).status, 200);
+    let kept = app.database().newest_message();
+    assert_eq!((kept.id, kept.conflict_of, kept.payload.as_deref()), (2, Some(1), Some(r#"{"a":2}"#)));
+    assert_eq!(app.send(&binary("A-1", r#"{ "a": 1 }"#)).status, 200);
+    assert_eq!(app.database().count("messages"), 2);
+}
+
+#[test]
+fn commas_do_not_make_a_batch_of_one_event() {
+    let app = app();
+    let one = |source: &str, id: &str| {
+        format!(r#"{{"specversion":"1.0","type":"t","source":"{source}","id":"{id}"}}"#)
+    };
+    let batch = structured(BATCH, format!("[{},{}]", one("/s", "b1"), one("/s", "b2")));
+    let headers = request()
+        .header("ce-specversion", "1.0")
+        .header("ce-type", "t")
+        .header("ce-source", "/s,/s")
+        .header("ce-id", "b1,b2");
+    let alone = structured(BATCH, format!("[{}]", one("/s,/s", "b1,b2")));
+    for request in [batch, headers, alone, structured(ONE, one("/s,/s", "b1,b2"))] {
+        assert_eq!(app.send(&request).status, 200);
+    }
+    let kept = app.database().messages();
+    let ids: Vec<_> = kept.iter().map(|kept| kept.delivery_id.as_deref().unwrap()).collect();
+    assert_eq!(ids[..2], ["/s,/s:b1,b2", ",/s,/s:,b1,b2"]);
+    // The event without data is the same in each of its modes; only the array is other bytes of the structured mode.
+    assert!(kept.iter().skip(1).all(|kept| kept.delivery_id.as_deref() == Some(",/s,/s:,b1,b2")));
+    assert_eq!(kept[0].duplicates, 0);
+}

@@ -201,7 +201,10 @@ fn mailgun_route_is_accepted_as_form_and_multipart() {
         assert!(kept.body_unsigned && !kept.not_json);
         assert_eq!(kept.body, request.content());
         let payload: serde_json::Value = serde_json::from_str(&kept.payload.unwrap()).unwrap();
-        assert_eq!((&payload["subject"], &payload["attachment-1"]), (&"Ä question".into(), &().into()));
+        assert_eq!(payload["subject"], "Ä question");
+        // A filter like `!/attachment-1` must not pass a message that has the file.
+        let file = serde_json::json!({"filename": "a.txt", "content_type": "text/plain", "size": 8});
+        assert_eq!(payload["attachment-1"], if multipart { file } else { ().into() });
     }
     let forged = route("token-3", true);
     let other = String::from_utf8(forged.content().to_vec()).unwrap().replace("token-3", "token-4");
@@ -242,4 +245,52 @@ fn slack_interaction_is_unwrapped_and_signed_as_a_form() {
     let kept = app.database().only_message();
     assert_eq!((kept.event.as_str(), kept.delivery_id.as_deref()), ("slack.block_actions", Some("1.2.x")));
     assert_eq!((kept.payload.as_deref(), kept.body.as_slice()), (Some(interaction), body.as_bytes()));
+}
+
+/// Two ids that differ in a byte which is invalid in UTF-8 would become one with a replacement character.
+#[test]
+fn id_with_invalid_bytes_is_no_id() {
+    let app = TestApp::builder()
+        .set("CREEL_SOURCE_SHOP_PROVIDER", "custom")
+        .set("CREEL_SOURCE_SHOP_SECRET", SECRET)
+        .set("CREEL_SOURCE_SHOP_TOKEN_AT", "header Shop-Token")
+        .set("CREEL_SOURCE_SHOP_EVENT_TYPE", "json event")
+        .set("CREEL_SOURCE_SHOP_DELIVERY_ID", "json id")
+        .start();
+    let rows = [
+        ("id=n%E9&event=paid", None),
+        ("id=n%E8&event=paid", None),
+        // Fields without such bytes are read nevertheless.
+        ("id=7&event=paid&name=Jos%E9", Some("7")),
+        ("id=n%E9&event=paid&charset=windows-1252", Some("né")),
+        ("id=n%E8&event=paid&charset=windows-1252", Some("nè")),
+    ];
+    for (body, id) in rows {
+        let request =
+            Request::post("/webhooks/shop").header("Shop-Token", SECRET).header("Content-Type", FORM);
+        assert_eq!(app.send(&request.body(body)).status, 200, "{body}");
+        let kept = app.database().newest_message();
+        let seen = (kept.event.as_str(), kept.delivery_id.as_deref(), kept.conflict_of);
+        assert_eq!(seen, ("shop.paid", id, None), "{body}");
+    }
+    assert_eq!(app.database().count("messages"), 5);
+}
+
+/// A form with another byte than the one that was signed has the same text only if that byte is replaced.
+#[test]
+fn invalid_byte_does_not_pass_for_a_signed_replacement_character() {
+    let signed_text = "{\"ref\":\"\u{fffd}\"}";
+    let tag = hex(&hmac_sha256(SECRET.as_bytes(), signed_text.as_bytes()));
+    let app = server("gitea").start();
+    let genuine = encoded(&[("payload", signed_text)]);
+    assert!(genuine.contains("%EF%BF%BD"));
+    for (field, status) in [(genuine.clone(), 200), (genuine.replace("%EF%BF%BD", "%FF"), 403)] {
+        for request in [
+            Request::post("/webhooks/gitea").header("Content-Type", FORM).body(field.as_str()),
+            Request::get(&format!("/webhooks/gitea?{field}")),
+        ] {
+            let request = request.header("X-Gitea-Event", "push").header("X-Gitea-Signature", &tag);
+            assert_eq!(app.send(&request).status, status, "{field}");
+        }
+    }
 }

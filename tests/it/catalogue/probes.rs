@@ -82,3 +82,21 @@ fn probe_that_contradicts_methods_or_provider_is_refused_at_start() {
     let shown = hooks().run(&["check"]).succeeded();
     assert!(shown.contains("GET and HEAD are answered 200 and not stored"), "{shown}");
 }
+
+#[test]
+fn probes_leave_the_rate_to_messages() {
+    let app = hooks().set("CREEL_SOURCE_OPEN_RATE", "2/h").start();
+    let target = format!("/webhooks/open/{PATH}");
+    for method in ["HEAD", "GET"] {
+        assert_eq!(app.send(&Request::new(method, &target)).status, 200, "{method}");
+    }
+    assert_eq!(
+        app.send(&Request::new("HEAD", &target)).status,
+        429,
+        "probes have the same rate of their own"
+    );
+    for _ in 0..2 {
+        assert_eq!(app.send(&Request::post(&target)).status, 200);
+    }
+    assert_eq!(app.send(&Request::post(&target)).status, 429);
+}

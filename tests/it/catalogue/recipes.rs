@@ -186,3 +186,32 @@ fn a_recipe_file_that_cannot_be_used_stops_the_start() {
     let said = with_file("custom.toml", &alone()).run(&["serve"]).failed();
     assert!(said.contains("custom") && said.contains("reserved"), "{said}");
 }
+
+#[test]
+fn check_warns_of_a_text_that_fits_two_requests() {
+    let check = |text: &str| {
+        let recipe = alone().replace("text = \"{body}\"", &format!("text = \"{text}\""));
+        let builder = with_file("parcels.toml", &recipe).set("CREEL_SOURCE_PARCELS_SECRET", SECRET);
+        builder.run(&["check"]).succeeded()
+    };
+    let said = check("{header:Parcel-Id}{body}");
+    assert!(said.contains("source parcels: ") && said.contains("divided in more than one way"), "{said}");
+    for text in ["{header:Parcel-Id}.{body}", "{header:Parcel-Id}{body:structured}"] {
+        let said = check(text);
+        assert!(!said.contains("divided"), "{text}: {said}");
+    }
+}
+
+#[test]
+fn bytes_cannot_move_between_signed_header_and_body() {
+    let recipe = alone().replace("text = \"{body}\"", "text = \"{header:Parcel-Id}.{body}\"");
+    let app = with_file("parcels.toml", &recipe).set("CREEL_SOURCE_PARCELS_SECRET", SECRET).start();
+    let body = r#"{"kind":"parcel.sent"}"#;
+    let signature = hex(&hmac_sha256(SECRET.as_bytes(), format!("7.{body}").as_bytes()));
+    let sent = |id: &str, body: &str| {
+        let request = Request::post("/webhooks/parcels").header("Parcel-Signature", signature.clone());
+        app.send(&request.header("Parcel-Id", id).body(body)).status
+    };
+    assert_eq!(sent("7.{\"kind\":\"parcel", "sent\"}"), 403);
+    assert_eq!(sent("7", body), 200);
+}

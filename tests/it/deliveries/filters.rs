@@ -67,8 +67,15 @@ fn odd_but_readable_bodies_reach_the_right_targets() {
         message("gzip", gzip(br#"{"draft":true}"#)).header("Content-Encoding", "gzip"),
         message("zlib", compress_to_vec_zlib(br#"{"draft":true}"#, 6)).header("Content-Encoding", "deflate"),
         message("claimed", r#"{"draft":true}"#).header("Content-Encoding", "gzip"),
-        message("utf-16", utf16),
+        message("utf-16", utf16.clone()),
         message("form", "draft=1").replace("Content-Type", FORM),
+        message("named", "draft=%E9&charset=windows-1252").replace("Content-Type", FORM),
+        message("quoted", "draft=1").replace("Content-Type", format!("{FORM}; charset='utf-8'")),
+        message("padded", [gzip(br#"{"draft":true}"#), vec![0; 9]].concat())
+            .header("Content-Encoding", "gzip"),
+        message("latin-json", b"{\"draft\":\"\xe9\"}")
+            .replace("Content-Type", format!("{FORM}; charset=latin1")),
+        message("utf-16-form", utf16).replace("Content-Type", FORM),
         message("latin", "draft=%E9").replace("Content-Type", format!("{FORM}; charset=iso-8859-1")),
         message("payload", "&payload=%7B%22draft%22%3Atrue%7D&").replace("Content-Type", FORM),
         message("payload-more", "payload=%7B%22draft%22%3Atrue%7D&a=1").replace("Content-Type", FORM),
@@ -127,6 +134,21 @@ fn unreadable_bodies_pass_no_filter_and_say_why() {
             message("garbage", [&gzip(b"{}")[..], b"x"].concat()).header("Content-Encoding", "gzip"),
             "malformed_coding",
         ),
+        (message("form-bytes", b"{\"draft\":\"\xff\"}").replace("Content-Type", FORM), "not_json"),
+        (message("form-nan", r#"{"draft":NaN}"#).replace("Content-Type", FORM), "not_json"),
+        (message("form-cut", r#"{"draft":true"#).replace("Content-Type", FORM), "not_json"),
+        (message("form-two", r#"{"draft":1}{"a":1}"#).replace("Content-Type", FORM), "not_json"),
+        (message("form-mark", "\u{feff}{\"draft\":1,}").replace("Content-Type", FORM), "not_json"),
+        (message("form-gzip", gzip(br#"{"draft":1}"#)).replace("Content-Type", FORM), "not_json"),
+        (
+            message("form-gzip-cut", gzip(br#"{"draft":1"#))
+                .replace("Content-Type", FORM)
+                .header("Content-Encoding", "gzip"),
+            "not_json",
+        ),
+        (message("payload-bytes", "payload={\"dr%E4ft\":1}").replace("Content-Type", FORM), "not_json"),
+        (message("no-charset", "dr%E4ft=1").replace("Content-Type", FORM), "malformed_text"),
+        (message("no-charset-value", "a=%E4").replace("Content-Type", FORM), "malformed_text"),
         (message("bomb", gzip(&vec![b' '; 4 << 20])).header("Content-Encoding", "gzip"), "expands_too_much"),
     ];
     for (request, reason) in rows {

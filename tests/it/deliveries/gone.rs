@@ -34,3 +34,31 @@ fn target_that_answers_410_is_disabled_until_resumed() {
     eventually("the metric follows", SOON, || app.metric("creel_targets{state=\"disabled\"}") == 0.0);
     assert_eq!(app.metric("creel_target_disabled{target=\"app\"}"), 0.0);
 }
+
+#[test]
+fn gone_target_is_active_again_with_another_url() {
+    let target = Target::start();
+    target.answers(410);
+    let app = delivering_to(&target).start();
+    push(&app, "first", "{}");
+    app.process.log.wait_for("is disabled", SOON).unwrap();
+    let app = app.restart();
+    app.process.log.wait_for("target app: disabled since", SOON).unwrap();
+    target.answers(200);
+    let app = app.stop().set("CREEL_TARGET_APP_URL", target.url("/new-hooks")).start();
+    let line = app.process.log.wait_for("target app: active again", SOON).unwrap();
+    assert!(line.contains("CREEL_TARGET_APP_URL has another URL"), "{line}");
+    eventually_delivered(&app, 1);
+    assert!(!app.log().contains("disabled since"), "{}", app.log());
+}
+
+#[test]
+fn gone_target_is_active_again_as_a_command() {
+    let target = Target::start();
+    target.answers(410);
+    let app = delivering_to(&target).start();
+    push(&app, "first", "{}");
+    app.process.log.wait_for("is disabled", SOON).unwrap();
+    let app = app.stop().unset("CREEL_TARGET_APP_URL").set("CREEL_TARGET_APP_EXEC", "cat").start();
+    eventually_delivered(&app, 1);
+}

@@ -6,6 +6,7 @@ use std::sync::Barrier;
 use std::time::Duration;
 
 use super::form;
+use crate::harness::target::Target;
 use crate::harness::{Connection, Request, TestApp, eventually, sign};
 
 const MEBIBYTE: usize = 1 << 20;
@@ -145,4 +146,26 @@ fn bodies_that_are_written_anew_to_be_judged_use_bounded_memory() {
         let bound = 8 * forged.content().len() as u64 + (160 << 20);
         assert!(growth <= bound, "memory grew by {} MiB, not {}", growth >> 20, bound >> 20);
     }
+}
+
+#[test]
+fn large_payloads_become_forms_one_at_a_time() {
+    let target = Target::start();
+    let app = TestApp::github()
+        .set("CREEL_TARGET_FORMS_URL", target.url("/forms"))
+        .set("CREEL_TARGET_FORMS_CONTENT_TYPE", "form")
+        .start();
+    assert_eq!(app.send(&sign::github("before", "{}")).status, 200);
+    let before = app.peak_memory_bytes();
+    let members: String = (0..500_000).map(|number| format!("\"{number:x}\":1,")).collect();
+    let body = format!("{{{members}\"y\":0}}");
+    for number in 0..6 {
+        assert_eq!(app.send(&sign::github(&format!("many-{number}"), body.as_str())).status, 200);
+    }
+    let received = target.wait_for(7);
+    assert!(received[1..].iter().all(|request| request.text().starts_with("payload=%7B%220%22%3A1%2C%22")));
+    let growth = app.peak_memory_bytes().saturating_sub(before);
+    // The loaded messages twice, and one form with the buffers that it is sent from.
+    let bound = 12 * body.len() as u64 + (64 << 20);
+    assert!(growth <= bound, "memory grew by {} MiB, not {}", growth >> 20, bound >> 20);
 }

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use rustix::process::Signal;
+
 use super::{SOON, builder, listen, request, wait_until_connected};
 use crate::harness::disk::SmallDisk;
 use crate::harness::load::Load;
@@ -28,6 +30,27 @@ fn forgotten_listener_yields_to_new_messages() {
         app.database().value::<i64>("SELECT sum(length(payload)) FROM messages") < 4 << 20
     });
     assert!(!app.log().contains(" 503 "), "{}", app.log());
+}
+
+/// The log sums drops for a minute: a stop within it must not lose the rest.
+#[test]
+fn all_dropped_deliveries_are_in_the_log_after_a_stop() {
+    let mut app = builder().set("CREEL_MAX_DATABASE_SIZE", "4MiB").start();
+    drop(listen(&app, "forgotten"));
+    wait_until_connected(&app, "forgotten", false);
+    for number in 0..90 {
+        assert_eq!(send_large(&app, number), 200);
+        if number % 30 == 29 {
+            std::thread::sleep(Duration::from_millis(1_100));
+        }
+    }
+    app.process.log.wait_for("pending deliveries", SOON).unwrap();
+    app.process.signal(Signal::TERM);
+    assert!(app.process.wait(SOON).success(), "{}", app.log());
+    let log = app.log();
+    let counts = log.split("dropped ").skip(1).filter_map(|rest| rest.split_once(" pending"));
+    let logged: i64 = counts.map(|(count, _)| count.parse::<i64>().unwrap()).sum();
+    assert_eq!(logged, 90 - app.database().count("messages"), "{log}");
 }
 
 #[test]

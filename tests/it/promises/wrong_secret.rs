@@ -287,8 +287,20 @@ fn bulk_release_takes_candidates_in_steps_and_in_order() {
     assert_eq!(delivery_ids(&app), numbered(COUNT));
     assert_eq!(app.database().value::<i64>("SELECT sum(unverified) FROM messages"), 150);
     assert_eq!(app.database().count("rejections"), 1);
-    let bad = json!({"filter": {}, "cursor": "yesterday"});
-    assert_eq!(answered(&app, "/rejections/recheck", &bad, 422)["code"], "invalid_value");
+    // No cursor begins a walk: what is not confirmed is not released.
+    let (filter, through, cursor) = (&count["filter"], &count["through"], &request["cursor"]);
+    for made in ["yesterday", ",1", "2020-01-01T00:00:00.000Z,1", "2020-01-01T00:00:00.000Z,1,AAAA"] {
+        let bad = json!({"filter": filter, "through": through, "cursor": made});
+        assert_eq!(answered(&app, "/rejections/release", &bad, 422)["code"], "invalid_value");
+    }
+    for bad in [
+        json!({"filter": {}, "through": through, "cursor": cursor}),
+        json!({"filter": filter, "through": 4711, "cursor": cursor}),
+    ] {
+        assert_eq!(answered(&app, "/rejections/release", &bad, 422)["code"], "invalid_value", "{bad}");
+    }
+    let other_action = json!({"filter": filter, "through": through, "cursor": cursor});
+    assert_eq!(answered(&app, "/rejections/recheck", &other_action, 422)["code"], "invalid_value");
 }
 
 /// A provider with many workers, or one that was held up.

@@ -3,6 +3,7 @@
 mod acme;
 mod codeunderscored;
 mod commands;
+mod confirmed_repeats;
 mod github;
 mod github_addresses;
 mod outgoing_webhooks;

@@ -1,22 +1,40 @@
 //! Sorted JSON, written while it is read. A tree of a document takes forty times its size, and this is done for strangers: kept
 //! are only the keys of the objects that are being written, and where their members stand.
 
+mod surrogates;
+
 use std::borrow::Cow;
+use std::cmp::Ordering;
 use std::ops::Range;
 
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 
-/// `None` where it is not JSON, has a key twice, or a number that no reader holds.
-pub fn write(text: &str) -> Option<Vec<u8>> {
+/// The order of the keys of an object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeyOrder {
+    /// By UTF-16 code units, as RFC 8785 requires.
+    Utf16,
+    /// The order in which ECMAScript lists the keys of an object to which they were added in that order: array indexes come
+    /// first, by value.
+    ArrayIndexesFirst,
+}
+
+/// `None` where it is not JSON, has a key twice, or a number that no reader holds. A lone surrogate stays an escape, in lower
+/// case as `JSON.stringify` writes it.
+pub fn write(text: &str, order: KeyOrder) -> Option<Vec<u8>> {
+    let marked = surrogates::mark(text)?;
     let mut written = Vec::with_capacity(text.len());
-    let mut document = serde_json::Deserializer::from_str(text);
-    SortedValue(&mut written).deserialize(&mut document).ok()?;
+    let mut document = serde_json::Deserializer::from_str(&marked);
+    SortedValue(&mut written, order).deserialize(&mut document).ok()?;
     document.end().ok()?;
-    Some(written)
+    Some(match marked {
+        Cow::Borrowed(_) => written,
+        Cow::Owned(_) => surrogates::escape(&String::from_utf8(written).ok()?).into_bytes(),
+    })
 }
 
 /// Writes one value.
-struct SortedValue<'w>(&'w mut Vec<u8>);
+struct SortedValue<'w>(&'w mut Vec<u8>, KeyOrder);
 
 /// A member, with the comma behind it.
 struct SortedMember<'de> {
@@ -80,7 +98,7 @@ impl<'de> Visitor<'de> for SortedValue<'_> {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<(), A::Error> {
         self.0.push(b'[');
-        while items.next_element_seed(SortedValue(self.0))?.is_some() {
+        while items.next_element_seed(SortedValue(self.0, self.1))?.is_some() {
             self.0.push(b',');
         }
         self.close(b']');
@@ -93,14 +111,15 @@ impl<'de> Visitor<'de> for SortedValue<'_> {
         let mut members: Vec<SortedMember<'de>> = Vec::new();
         while let Some(key) = map.next_key_seed(SortedKey)? {
             let start = self.0.len();
-            SortedValue(self.0).scalar(&key)?;
+            SortedValue(self.0, self.1).scalar(&key)?;
             self.0.push(b':');
-            map.next_value_seed(SortedValue(self.0))?;
+            map.next_value_seed(SortedValue(self.0, self.1))?;
             self.0.push(b',');
             members.push(SortedMember { key, written: start..self.0.len() });
         }
-        if !members.is_sorted_by(|one, next| is_before(one, next)) {
-            members.sort_by(|one, next| one.key.encode_utf16().cmp(next.key.encode_utf16()));
+        let order = self.1;
+        if !members.is_sorted_by(|one, next| order.compare(&one.key, &next.key) == Ordering::Less) {
+            members.sort_by(|one, next| order.compare(&one.key, &next.key));
             if members.windows(2).any(|pair| pair[0].key == pair[1].key) {
                 return Err(A::Error::custom("a key comes twice"));
             }
@@ -114,9 +133,26 @@ impl<'de> Visitor<'de> for SortedValue<'_> {
     }
 }
 
-/// By UTF-16, as RFC 8785 wants it; two that are the same are in no order.
-fn is_before(one: &SortedMember<'_>, next: &SortedMember<'_>) -> bool {
-    one.key.encode_utf16().lt(next.key.encode_utf16())
+impl KeyOrder {
+    /// Two keys that are the same are equal in either order.
+    fn compare(self, one: &str, next: &str) -> Ordering {
+        let by_units = || surrogates::utf_16(one).cmp(surrogates::utf_16(next));
+        match self {
+            Self::Utf16 => by_units(),
+            Self::ArrayIndexesFirst => match (array_index(one), array_index(next)) {
+                (Some(one), Some(next)) => one.cmp(&next),
+                (Some(_), None) => Ordering::Less,
+                (None, Some(_)) => Ordering::Greater,
+                (None, None) => by_units(),
+            },
+        }
+    }
+}
+
+/// An integer below 2^32 - 1, written without leading zeros (ECMA-262, 6.1.7).
+fn array_index(key: &str) -> Option<u32> {
+    let is_canonical = key == "0" || key.starts_with(|first: char| matches!(first, '1'..='9'));
+    key.parse().ok().filter(|index| is_canonical && *index != u32::MAX)
 }
 
 struct SortedKey;
@@ -168,11 +204,44 @@ mod tests {
             r#"{"\u0062":"\u00e9\u0007\"\\\/\n","a":"é"}"#,
         ] {
             assert!(tree(text).is_some(), "{text}");
-            assert_eq!(write(text), tree(text), "{text}");
+            assert_eq!(write(text, KeyOrder::Utf16), tree(text), "{text}");
         }
-        for wrong in ["", "{", "[1,]", "1 2", "{\"a\":1e400}", "\"\\ud800\"", "nul"] {
-            assert_eq!(write(wrong), None, "{wrong}");
+        for wrong in ["", "{", "[1,]", "1 2", "{\"a\":1e400}", "\"\\ud80\"", "\\ud800", "nul"] {
+            assert_eq!(write(wrong, KeyOrder::Utf16), None, "{wrong}");
         }
+    }
+
+    fn written(text: &str, order: KeyOrder) -> Option<String> {
+        write(text, order).map(|bytes| String::from_utf8(bytes).unwrap())
+    }
+
+    /// Node.js: `JSON.stringify` of sorted keys, and npm `canonicalize` 2.1.
+    #[test]
+    fn lone_surrogate_stays_an_escape_in_lower_case() {
+        for (text, expected) in [
+            (r#""x \uD83D""#, r#""x \ud83d""#),
+            (r#""\uDE00\ud83d\ude00\\ud83d""#, "\"\\ude00\u{1f600}\\\\ud83d\""),
+            (
+                r#"{"\ud83d":1,"é":2,"\ue000":3,"\ud83d\ude00":4,"\udbff":5}"#,
+                "{\"é\":2,\"\\ud83d\":1,\"\u{1f600}\":4,\"\\udbff\":5,\"\u{e000}\":3}",
+            ),
+        ] {
+            assert_eq!(written(text, KeyOrder::Utf16).as_deref(), Some(expected), "{text}");
+        }
+        assert_eq!(written(r#"{"\ud83d":1,"\uD83D":2}"#, KeyOrder::Utf16), None);
+        // A document cannot hold the characters that mark lone surrogates, next to one.
+        assert_eq!(written("\"\\ud800\u{10f000}\"", KeyOrder::Utf16), None);
+        assert_eq!(written(r#""\ud800\udbfc\udc00""#, KeyOrder::Utf16), None);
+        assert_eq!(written("\"\u{10f000}\"", KeyOrder::Utf16).as_deref(), Some("\"\u{10f000}\""));
+    }
+
+    #[test]
+    fn array_indexes_are_first_in_the_order_of_ecmascript() {
+        let text = r#"{"b":1,"10":2,"9":3,"01":4,"-1":5,"4294967294":6,"4294967295":7,"0":{"2":1,"10":2,"a":3},"+1":8,"":9}"#;
+        let expected = r#"{"0":{"2":1,"10":2,"a":3},"9":3,"10":2,"4294967294":6,"":9,"+1":8,"-1":5,"01":4,"4294967295":7,"b":1}"#;
+        assert_eq!(written(text, KeyOrder::ArrayIndexesFirst).as_deref(), Some(expected));
+        assert_eq!(written(r#"{"9":1,"10":2}"#, KeyOrder::Utf16).as_deref(), Some(r#"{"10":2,"9":1}"#));
+        assert_eq!(written(r#"{"1":1,"1":2}"#, KeyOrder::ArrayIndexesFirst), None);
     }
 
     fn any_json() -> impl Strategy<Value = serde_json::Value> {
@@ -196,7 +265,7 @@ mod tests {
         #[test]
         fn any_document_is_written_as_its_tree_is(value in any_json()) {
             let text = value.to_string();
-            prop_assert_eq!(write(&text), tree(&text), "{}", text);
+            prop_assert_eq!(write(&text, KeyOrder::Utf16), tree(&text), "{}", text);
         }
     }
 
@@ -205,7 +274,7 @@ mod tests {
     fn what_is_kept_beside_the_text_is_small_even_for_the_shortest_members() {
         let body: String = (0..200_000).map(|number| format!("\"{number:x}\":0,")).collect();
         let body = format!("{{{body}\"z\":0}}");
-        let written = write(&body).unwrap();
+        let written = write(&body, KeyOrder::Utf16).unwrap();
         assert_eq!(written.len(), body.len());
         assert!(written.capacity() <= 2 * body.len());
         assert!(size_of::<SortedMember<'_>>() <= 48);

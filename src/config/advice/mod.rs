@@ -1,5 +1,9 @@
 //! What is allowed in a value but most likely a mistake, for `creel check`. No text here holds a value that may be secret.
 
+mod flaw;
+mod stand_in;
+
+use self::flaw::{Surroundings, flaw};
 use super::names::{self, recipe_keys};
 use super::source::SourceConfig;
 use super::table;
@@ -13,8 +17,6 @@ const MIN_SECRET_BYTES: usize = 16;
 /// Of a key of Standard Webhooks, which sets this limit itself.
 const MIN_SIGNING_KEY_BYTES: usize = 24;
 
-/// Prefixes of the placeholders for secrets in `.env.example` and the documentation.
-const PLACEHOLDERS: [&str; 2] = ["paste-", "<paste"];
 /// What stands before some secrets and is no part of their strength.
 const SECRET_PREFIX: &str = "whsec_";
 
@@ -71,11 +73,6 @@ const API_KEYS: [&str; 42] = [
     "tfp_",
     "AKIA",
 ];
-/// Opening and closing marks.
-const QUOTES: [(char, char); 7] =
-    [('"', '"'), ('\'', '\''), ('`', '`'), ('“', '”'), ('„', '“'), ('‘', '’'), ('«', '»')];
-const PEM: &str = "-----BEGIN ";
-
 /// Of the service's own values.
 pub fn on_globals<'a>(globals: impl Iterator<Item = (&'a str, &'a RawValue)>) -> Vec<String> {
     let secret = globals.filter(|(name, _)| table::variable(name).secret);
@@ -174,21 +171,9 @@ pub fn wrong_kind(key: &SettingSpec, value: &str) -> Option<String> {
     }
 }
 
-/// What anybody tries first: what the documentation shows, or one character many times.
+/// What stands in for a secret, or what anybody tries first.
 fn known_to_others(text: &str, prefixes: &[String]) -> Option<String> {
-    let text = text.trim();
-    let lower = text.to_ascii_lowercase();
-    if PLACEHOLDERS.iter().any(|begin| lower.starts_with(begin)) {
-        return Some(
-            "is the placeholder of an example; put in the real value (`creel secret` makes one)".to_owned(),
-        );
-    }
-    let mut characters = without_prefix(text, prefixes).chars();
-    let first = characters.next()?;
-    let is_repeated = characters.clone().next().is_some() && characters.all(|character| character == first);
-    is_repeated.then(|| {
-        "is one character repeated, and easily guessed; `creel secret` makes a random value".to_owned()
-    })
+    stand_in::problem(text, without_prefix(text.trim(), prefixes))
 }
 
 fn without_prefix<'a>(text: &'a str, prefixes: &[String]) -> &'a str {
@@ -201,6 +186,11 @@ fn in_bytes(count: usize) -> &'static str {
 }
 
 fn api_key(value: &str) -> Option<&'static str> {
+    // Mailgun's. As a prefix alone it could be anybody's.
+    let of_mailgun = value.strip_prefix("key-").filter(|rest| rest.len() == 32);
+    if of_mailgun.is_some_and(|rest| rest.bytes().all(|byte| byte.is_ascii_alphanumeric())) {
+        return Some("key-");
+    }
     API_KEYS.into_iter().find(|begin| value.starts_with(begin))
 }
 
@@ -208,49 +198,11 @@ fn advice(value: &RawValue, words: Option<String>) -> Option<String> {
     words.map(|words| format!("{}: {words}", value.variable))
 }
 
-/// Whether white space around a value is a part of it.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Surroundings {
-    Matter,
-    AreTrimmed,
-}
-
-/// What an editor, a shell or a copied page has added to a value.
-fn flaw(text: &str, surroundings: Surroundings) -> Option<String> {
-    const TAKEN_AS_IT_IS: &str = "which is taken as a part of the value; remove it";
-    let trimmed = text.trim();
-    // Keys as PEM or JSON are read with any white space.
-    let is_structured = text.contains(PEM) || trimmed.starts_with('{');
-    if text.starts_with('\u{feff}') {
-        return Some(format!("begins with a byte order mark (BOM), {TAKEN_AS_IT_IS}"));
-    }
-    if text.contains(is_invisible) {
-        return Some(format!("holds an invisible character, {TAKEN_AS_IT_IS}"));
-    }
-    if surroundings == Surroundings::Matter && trimmed.len() < text.len() && !is_structured {
-        return Some(format!("has white space or a line break at its beginning or end, {TAKEN_AS_IT_IS}"));
-    }
-    if trimmed.contains(['\n', '\r']) && !is_structured {
-        return Some(format!("has a line break in it, {TAKEN_AS_IT_IS}"));
-    }
-    let is_quoted = |(open, close): &(char, char)| trimmed.starts_with(*open) || trimmed.ends_with(*close);
-    QUOTES.iter().any(is_quoted).then(|| {
-        "begins or ends with a quotation mark, which is taken as a part of the value (`docker run --env-file` and systemd's \
-         credentials keep them); remove it"
-            .to_owned()
-    })
-}
-
-/// Without a width, or a change of direction.
-fn is_invisible(character: char) -> bool {
-    matches!(character,
-        '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2064}' | '\u{feff}')
-        || (character.is_control() && !matches!(character, '\n' | '\r' | '\t'))
-}
-
 #[cfg(test)]
 mod tests {
+    use super::*;
     use crate::config::Config;
+    use crate::providers;
 
     fn advice_on(pairs: &[(&str, &str)]) -> Vec<String> {
         let variables = pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
@@ -281,6 +233,15 @@ mod tests {
             ("'it-is-a-secret-to-everybody'", "quotation"),
             ("“it-is-a-secret-to-everybody”", "quotation"),
             ("it-is-a-secret-to-everybody'", "quotation"),
+            ("it-is-a-secret-to-everybody # of GitHub", "comment"),
+            ("it-is-a-secret-to-everybody;", "semicolon"),
+            ("it-is-a-secret-to-everybody,", "comma"),
+            ("it-is-a-secret-to-everybody\\n", "backslash"),
+            ("${GITHUB_SECRET_OF_MINE}", "nothing has replaced"),
+            ("SECRET=it-is-a-secret-to-everybody", "name of a variable"),
+            ("op://vault/github/secret-of-mine", "reference"),
+            ("your_webhook_secret_here", "placeholder"),
+            ("secretsecretsecretsecretsecret", "short text repeated"),
         ];
         for (value, part) in flawed {
             assert_advised("CREEL_SOURCE_GITHUB_SECRET", value, part);
@@ -356,6 +317,39 @@ mod tests {
             "like the key of an API",
         );
         assert_advised("CREEL_SOURCE_PAYSTACK_SECRET", "pk_live_0123456789abcdef", "sk_live_ or sk_test_");
+    }
+
+    #[test]
+    fn mailgun_api_key_is_no_signing_key() {
+        let key = "key-3ax6xnjp29jd6fds4gc373sgvjxteol0";
+        assert_advised("CREEL_SOURCE_MAILGUN_SECRET", key, "begins with key-, like the key of an API");
+    }
+
+    #[test]
+    fn plausible_secrets_of_all_providers_are_left_alone() {
+        for recipe in providers::recipes() {
+            for key in recipe.keys().iter().filter(|key| key.kind == SettingKind::Secret) {
+                let beginnings = key.begins_with.iter().map(String::as_str);
+                let beginnings: Vec<&str> =
+                    if key.begins_with.is_empty() { vec![""] } else { beginnings.collect() };
+                for begin in beginnings {
+                    for text in [
+                        "8f742231b10e8888abcd99aa0e55b85a",
+                        "C2FVsBQIhrscChlQIMV+b5sSYspob7oD",
+                        "Ibxx_5AKakO-3qeNVR61DwQvKJ0aHf0x",
+                        "6f1ed002-ab55-4d2c-9f73-5fd5ad1b7a0c",
+                        "3k;V!x8#pQz,9]rT%w2^mE&u",
+                        "MDEyMzQ1Njc4OWFiY2RlZmdoaWprbG0=",
+                    ] {
+                        let text = format!("{begin}{text}");
+                        let problem = known_to_others(&text, &key.begins_with)
+                            .or_else(|| flaw(&text, Surroundings::Matter))
+                            .or_else(|| wrong_kind(key, &text));
+                        assert_eq!(problem, None, "{} of {}: {text}", key.name, recipe.name());
+                    }
+                }
+            }
+        }
     }
 
     #[test]

@@ -1,0 +1,64 @@
+//! What an editor, a shell or a copied page has added to a value.
+
+/// Opening and closing marks.
+const QUOTES: [(char, char); 7] =
+    [('"', '"'), ('\'', '\''), ('`', '`'), ('“', '”'), ('„', '“'), ('‘', '’'), ('«', '»')];
+const PEM: &str = "-----BEGIN ";
+
+/// Whether white space around a value is a part of it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Surroundings {
+    Matter,
+    AreTrimmed,
+}
+
+/// What an editor, a shell or a copied page has added to a value.
+pub fn flaw(text: &str, surroundings: Surroundings) -> Option<String> {
+    const TAKEN_AS_IT_IS: &str = "which is taken as a part of the value; remove it";
+    let trimmed = text.trim();
+    // Keys as PEM or JSON are read with any white space.
+    let is_structured = text.contains(PEM) || trimmed.starts_with('{');
+    if text.starts_with('\u{feff}') {
+        return Some(format!("begins with a byte order mark (BOM), {TAKEN_AS_IT_IS}"));
+    }
+    if text.contains(is_invisible) {
+        return Some(format!("holds an invisible character, {TAKEN_AS_IT_IS}"));
+    }
+    if surroundings == Surroundings::Matter && trimmed.len() < text.len() && !is_structured {
+        return Some(format!("has white space or a line break at its beginning or end, {TAKEN_AS_IT_IS}"));
+    }
+    if trimmed.contains(['\n', '\r']) && !is_structured {
+        return Some(format!("has a line break in it, {TAKEN_AS_IT_IS}"));
+    }
+    let is_quoted = |(open, close): &(char, char)| trimmed.starts_with(*open) || trimmed.ends_with(*close);
+    if let Some(addition) = addition(trimmed).filter(|_| !is_structured) {
+        return Some(format!("{addition}, {TAKEN_AS_IT_IS}"));
+    }
+    QUOTES.iter().any(is_quoted).then(|| {
+        "begins or ends with a quotation mark, which is taken as a part of the value (`docker run --env-file` and systemd's \
+         credentials keep them); remove it"
+            .to_owned()
+    })
+}
+
+/// What a line of a script, of YAML or of an env file has left in a value.
+fn addition(trimmed: &str) -> Option<&'static str> {
+    let ends_with = |ends: &[&str]| ends.iter().any(|end| trimmed.ends_with(end));
+    let is_plain =
+        |text: &str| text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+/=_-".contains(&byte));
+    if trimmed.split_once(" #").is_some_and(|(value, _)| is_plain(value.trim_end())) {
+        return Some("ends with a comment (` #`)");
+    }
+    if ends_with(&["\\n", "\\r", "\\t"]) {
+        return Some("ends with a backslash and a letter, which is no line break");
+    }
+    let rest = trimmed.strip_suffix([';', ',']);
+    rest.is_some_and(is_plain).then_some("ends with a semicolon or comma")
+}
+
+/// Without a width, or a change of direction.
+fn is_invisible(character: char) -> bool {
+    matches!(character,
+        '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2064}' | '\u{feff}')
+        || (character.is_control() && !matches!(character, '\n' | '\r' | '\t'))
+}

@@ -1,0 +1,112 @@
+//! The parts of a multipart form.
+
+use bytes::Bytes;
+use encoding_rs::UTF_8;
+use futures_util::FutureExt;
+use multer::Field;
+use serde::Serialize;
+
+use super::url_encoded::{MAX_FIELDS, named_charset, unescaped};
+use crate::content::charset::{self, CharsetProblem, DeclaredCharset, parameters};
+
+/// One part of a multipart form.
+pub struct FormPart {
+    /// `None`: it has none that is UTF-8.
+    pub name: Option<String>,
+    /// Empty for a file.
+    pub value: Bytes,
+    /// Of its own Content-Type, or else of the form.
+    pub charset: DeclaredCharset,
+    /// `None` inside: its description is not UTF-8.
+    pub file: Option<Option<FormFile>>,
+}
+
+/// What is read of a file.
+#[derive(Serialize)]
+pub struct FormFile {
+    filename: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    content_type: Option<String>,
+    /// In bytes.
+    size: usize,
+}
+
+impl FormPart {
+    /// # Errors
+    /// Bytes that are invalid in its charset.
+    pub fn text(&self) -> Result<String, CharsetProblem> {
+        charset::decode(&self.value, self.charset?.unwrap_or(UTF_8))
+    }
+
+    /// The size of what is read.
+    pub fn bytes(&self) -> usize {
+        let file = self.file.as_ref().and_then(Option::as_ref);
+        let described =
+            file.map_or(0, |file| file.filename.len() + file.content_type.as_ref().map_or(0, String::len));
+        self.name.as_ref().map_or(0, String::len) + self.value.len() + described
+    }
+}
+
+/// The parts of a multipart body; none where it is not well-formed, `None` where there are too many.
+pub fn parts(body: &[u8], boundary: String, declared: DeclaredCharset) -> Option<Vec<FormPart>> {
+    let whole = Bytes::copy_from_slice(body);
+    let stream = futures_util::stream::iter([Ok::<_, std::convert::Infallible>(whole)]);
+    let mut multipart = multer::Multipart::new(stream, boundary);
+    let reading = async {
+        let mut parts = Vec::new();
+        for _ in 0..=MAX_FIELDS {
+            let Some(field) = multipart.next_field().await? else { return Ok(Some(parts)) };
+            parts.push(part(field, declared).await?);
+        }
+        Ok::<_, multer::Error>(None)
+    };
+    // Everything is there already: nothing is waited for.
+    let mut parts = reading.now_or_never().and_then(Result::ok).unwrap_or_else(|| Some(Vec::new()))?;
+    let is_unclear = |part: &FormPart| part.charset == Ok(None) && std::str::from_utf8(&part.value).is_err();
+    if parts.iter().any(is_unclear) {
+        let named = |part: &'_ FormPart| Some((part.name.clone()?, part.value.clone()));
+        let fields: Vec<(String, Bytes)> = parts.iter().filter_map(named).collect();
+        let charset = named_charset(fields.iter().map(|(name, value)| (name.as_bytes(), &value[..])));
+        parts.iter_mut().filter(|part| is_unclear(part)).for_each(|part| part.charset = Ok(charset));
+    }
+    Some(parts)
+}
+
+async fn part(field: Field<'_>, declared: DeclaredCharset) -> multer::Result<FormPart> {
+    let name = field.name().map(str::to_owned);
+    let header = |name: &str| field.headers().get(name).map(|value| value.as_bytes().to_vec());
+    let content_type = header("content-type");
+    let filename = header("content-disposition").and_then(|disposition| filename(&disposition));
+    let value = field.bytes().await?;
+    if let Some(filename) = filename {
+        let content_type = content_type.map(String::from_utf8).transpose();
+        let file = filename.zip(content_type.ok());
+        let file =
+            file.map(|(filename, content_type)| FormFile { filename, content_type, size: value.len() });
+        return Ok(FormPart { name, value: Bytes::new(), charset: declared, file: Some(file) });
+    }
+    let own = content_type.map_or(Ok(None), |value| charset::of_content_type(&value));
+    Ok(FormPart { name, value, charset: if own == Ok(None) { declared } else { own }, file: None })
+}
+
+/// The name of a file, `None` inside if it is not UTF-8; `None` if the part is not a file.
+fn filename(disposition: &[u8]) -> Option<Option<String>> {
+    let of = |wanted: &[u8]| {
+        let found = parameters(disposition).find(|(name, _)| name.eq_ignore_ascii_case(wanted));
+        found.map(|(_, value)| String::from_utf8(value.to_vec()).ok())
+    };
+    let unquoted = |value: String| match value.strip_prefix('"').and_then(|value| value.strip_suffix('"')) {
+        Some(inner) => inner.replace("\\\"", "\""),
+        None => value,
+    };
+    if let Some(value) = of(b"filename") {
+        return Some(value.map(unquoted));
+    }
+    // RFC 8187: `UTF-8''%e2%82%ac.txt`. A plus sign is not escaped there.
+    let extended = |value: String| {
+        let (charset, rest) = value.split_once('\'')?;
+        let (_, escaped) = rest.split_once('\'').filter(|_| charset.eq_ignore_ascii_case("utf-8"))?;
+        String::from_utf8(unescaped(escaped.replace('+', "%2B").as_bytes()).into_owned()).ok()
+    };
+    of(b"filename*").map(|value| value.and_then(extended))
+}

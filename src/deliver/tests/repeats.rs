@@ -1,0 +1,218 @@
+//! Repeats of messages that have to be confirmed, and other bodies with their ids.
+
+use super::confirmation::{ask_through, confirmation, confirmer, sources, values, with_store};
+use super::server::Reply;
+use super::*;
+use crate::deliver::confirm::ConfirmationSource;
+use crate::store::{ConfirmationRequest, ConfirmationState, IngestError, RetentionRule, Unavailable};
+
+/// Longer than a refused message takes to be asked about again.
+const PAUSES_SECONDS: [i64; 5] = [6, 34, 140, 670, 2_000];
+
+/// The API knows the questions that begin with `paid`.
+fn api() -> Server {
+    Server::start(|asked| match asked.target.contains("/paid") {
+        true => Reply::Status(200),
+        false => Reply::Status(404),
+    })
+}
+
+fn pay(api: &Server) -> Vec<ConfirmationSource> {
+    sources(&[
+        ("CREEL_SOURCE_PAY_PROVIDER", "none"),
+        ("CREEL_SOURCE_PAY_CONFIRM_URL", &format!("{}/{{query:id}}", api.url)),
+    ])
+}
+
+/// A message with the id `one`.
+fn payment(question: &str, body: &str) -> NewMessage {
+    let request = values(&[("query field id", question)]).to_text();
+    NewMessage {
+        asking: Some(ConfirmationRequest { request, max_awaiting: None }),
+        identity: Identity::DeliveryId("one".to_owned()),
+        ..message("pay.message", body)
+    }
+}
+
+async fn kept(store: &Store, message: NewMessage) -> Result<Receipt, IngestError> {
+    store.ingest().keep(message, Instant::now() + LIMIT).await
+}
+
+async fn refused(store: &Store, api: &Server, question: &str, body: &str) -> i64 {
+    let id = keep(store, payment(question, body)).await;
+    ask_through(&mut confirmer(store, pay(api)), &PAUSES_SECONDS).await;
+    assert_eq!(state(store, id).await, ConfirmationState::Refused);
+    id
+}
+
+async fn confirm_all(store: &Store, api: &Server) {
+    ask_through(&mut confirmer(store, pay(api)), &PAUSES_SECONDS).await;
+}
+
+async fn state(store: &Store, id: i64) -> ConfirmationState {
+    confirmation(store, id).await.state
+}
+
+async fn conflict_of(store: &Store, id: i64) -> Option<i64> {
+    store.reads().message(id).await.unwrap().unwrap().head.conflict_of
+}
+
+async fn delivered(store: &Store) -> Vec<i64> {
+    all(store).await.iter().map(|delivery| delivery.message).collect()
+}
+
+#[test]
+fn repeat_of_refused_message_is_asked_again() {
+    let api = api();
+    with_store(async |store| {
+        let id = refused(&store, &api, "early", "{}").await;
+        let headers = r#"{"content-type":"application/json","x-second":"1"}"#.to_owned();
+        let again = NewMessage { headers: headers.clone(), ..payment("paid", "{}") };
+        assert_eq!(kept(&store, again).await, Ok(Receipt::Duplicate { of: id }));
+        let asked = confirmation(&store, id).await;
+        assert_eq!((asked.state, asked.tries, asked.settled_at), (ConfirmationState::Awaiting, 0, None));
+        confirm_all(&store, &api).await;
+        let stored = store.reads().message(id).await.unwrap().unwrap();
+        assert_eq!((stored.head.confirmation.as_deref(), stored.head.duplicates), (Some("confirmed"), 1));
+        assert_eq!(stored.head.headers, headers);
+        assert_eq!(delivered(&store).await, [id]);
+        assert_eq!(kept(&store, payment("paid", "{}")).await, Ok(Receipt::Duplicate { of: id }));
+        assert_eq!(delivered(&store).await, [id]);
+    });
+}
+
+#[test]
+fn refused_message_is_asked_about_once_a_minute() {
+    let api = api();
+    with_store(async |store| {
+        let id = refused(&store, &api, "forged", "{}").await;
+        let settled = confirmation(&store, id).await.settled_at.unwrap();
+        let settled = crate::store::timestamp::from_text(&settled).unwrap();
+        let again = NewMessage { received_at: settled, ..payment("forged", "{}") };
+        for _ in 0..3 {
+            assert_eq!(kept(&store, again.clone()).await, Ok(Receipt::Duplicate { of: id }));
+        }
+        let mut confirmer = confirmer(&store, pay(&api));
+        let next = confirmer.run_once(settled + Duration::from_secs(1)).await;
+        assert_eq!(next, Some(settled + Duration::from_secs(60)));
+        assert_eq!(api.asked().len(), 3);
+        // The limit on awaiting messages holds for it, too.
+        ask_through(&mut confirmer, &PAUSES_SECONDS).await;
+        let ConfirmationRequest { request, .. } = again.asking.clone().unwrap();
+        let full =
+            NewMessage { asking: Some(ConfirmationRequest { request, max_awaiting: Some(0) }), ..again };
+        assert_eq!(kept(&store, full).await, Err(Unavailable::TooManyAwaiting.into()));
+        assert_eq!(state(&store, id).await, ConfirmationState::Refused);
+    });
+}
+
+/// Such as the same event sent again with a new signature, while the first is still asked about.
+#[test]
+fn repeat_with_another_question_is_asked_by_itself() {
+    let api = api();
+    with_store(async |store| {
+        let first = keep(&store, payment("early", "{}")).await;
+        let second = keep(&store, payment("paid", "{}")).await;
+        assert_eq!(kept(&store, payment("early", "{}")).await, Ok(Receipt::Duplicate { of: first }));
+        assert_eq!(kept(&store, payment("paid", "{}")).await, Ok(Receipt::Duplicate { of: second }));
+        confirm_all(&store, &api).await;
+        assert_eq!(delivered(&store).await, [second]);
+        assert_eq!(kept(&store, payment("early", "{}")).await, Ok(Receipt::Duplicate { of: second }));
+    });
+}
+
+#[test]
+fn repeat_with_another_event_is_stored_apart() {
+    let api = api();
+    with_store(async |store| {
+        let forged = NewMessage { event: "pay.refund".to_owned(), ..payment("paid", "{}") };
+        let first = keep(&store, forged).await;
+        let second = keep(&store, payment("paid", "{}")).await;
+        confirm_all(&store, &api).await;
+        let states = (state(&store, first).await, state(&store, second).await);
+        let confirmed = if states.0 == ConfirmationState::Confirmed { first } else { second };
+        assert_eq!(delivered(&store).await, [confirmed]);
+        let repeated = first + second - confirmed;
+        let reason = confirmation(&store, repeated).await.reason;
+        assert_eq!(reason, Some(format!("repeats the confirmed message {confirmed}")));
+        assert_eq!(store.reads().message(confirmed).await.unwrap().unwrap().head.duplicates, 1);
+    });
+}
+
+#[test]
+fn unconfirmed_message_never_makes_a_conflict() {
+    for is_refused_first in [false, true] {
+        let api = api();
+        with_store(async |store| {
+            let forged = match is_refused_first {
+                true => refused(&store, &api, "forged", "1").await,
+                false => keep(&store, payment("forged", "1")).await,
+            };
+            let genuine = keep(&store, payment("paid", "{}")).await;
+            confirm_all(&store, &api).await;
+            assert_eq!(state(&store, forged).await, ConfirmationState::Refused);
+            assert_eq!(conflict_of(&store, genuine).await, None);
+            assert_eq!(delivered(&store).await, [genuine]);
+        });
+    }
+}
+
+#[test]
+fn second_confirmed_body_of_an_id_is_a_conflict() {
+    let api = api();
+    with_store(async |store| {
+        let ids = [keep(&store, payment("paid", "1")).await, keep(&store, payment("paid", "2")).await];
+        confirm_all(&store, &api).await;
+        let [first] = delivered(&store).await[..] else { panic!("one is delivered") };
+        let second = ids[0] + ids[1] - first;
+        assert_eq!(state(&store, second).await, ConfirmationState::Confirmed);
+        assert_eq!(conflict_of(&store, second).await, Some(first));
+        let third = payment("paid", "3");
+        // Both are confirmed, so either may be the original.
+        let conflict = kept(&store, third).await;
+        assert!(matches!(conflict, Ok(Receipt::Conflict { of, .. }) if ids.contains(&of)), "{conflict:?}");
+        confirm_all(&store, &api).await;
+        assert_eq!(delivered(&store).await, [first]);
+    });
+}
+
+/// A source that needs no confirmation any more, or a message released from quarantine by force.
+#[test]
+fn message_without_confirmation_repeats_no_unconfirmed_one() {
+    let api = api();
+    with_store(async |store| {
+        let awaiting = keep(&store, payment("paid", "{}")).await;
+        let signed = NewMessage { asking: None, ..payment("", "{}") };
+        let id = keep(&store, signed).await;
+        assert_eq!(delivered(&store).await, [id]);
+        confirm_all(&store, &api).await;
+        assert_eq!(state(&store, awaiting).await, ConfirmationState::Refused);
+        assert_eq!(delivered(&store).await, [id]);
+    });
+}
+
+#[test]
+fn deleted_refused_message_leaves_no_key() {
+    let api = api();
+    with_store(async |store| {
+        let id = refused(&store, &api, "early", "{}").await;
+        while !store.cleanup().merge_keys(id).await.unwrap() {}
+        store.cleanup().delete_messages(vec![id], RetentionRule::default()).await.unwrap();
+        let again = keep(&store, payment("paid", "{}")).await;
+        confirm_all(&store, &api).await;
+        assert_eq!(delivered(&store).await, [again]);
+    });
+}
+
+#[test]
+fn flood_of_one_id_does_not_hide_the_confirmed_message() {
+    let api = api();
+    with_store(async |store| {
+        for number in 0..200 {
+            keep(&store, payment("forged", &number.to_string())).await;
+        }
+        let genuine = keep(&store, payment("paid", "{}")).await;
+        confirm_all(&store, &api).await;
+        assert_eq!(delivered(&store).await, [genuine]);
+    });
+}

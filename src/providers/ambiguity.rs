@@ -1,0 +1,59 @@
+//! Whether what a recipe has signed fits one request only. A signature covers one text; where that text can be divided in
+//! several ways, a captured signature also fits other parts, another body among them.
+
+use crate::scheme::jwt::ClaimCheck;
+
+use super::recipe::{KeySource, Proofs, Recipe, Signature};
+
+impl Recipe {
+    /// In which ways a captured signature also fits another request, each in words that follow the recipe's name.
+    pub fn ambiguities(&self) -> Vec<String> {
+        self.proofs.ambiguities()
+    }
+}
+
+impl Proofs {
+    fn ambiguities(&self) -> Vec<String> {
+        let mut found: Vec<String> = Vec::new();
+        for (at, signature) in self.signatures.iter().enumerate() {
+            let (scheme, place) = (&signature.scheme, &signature.scheme.at);
+            found.extend(
+                scheme.split.ambiguity().map(|problem| format!("the text signed in {place} {problem}")),
+            );
+            if scheme.algorithm.is_plain_digest() && scheme.template.can_be_extended() {
+                found.push(format!(
+                    "the digest in {place} can be continued without the secret, so a captured body can be made longer: use `{{body:structured}}`"
+                ));
+            }
+            let is_taken = |other: &&Signature| {
+                signs_alike(signature, other) && scheme.template.can_be_taken_for(&other.scheme.template)
+            };
+            if self.signatures[at + 1..].iter().any(|other| is_taken(&other)) {
+                found.push(format!(
+                    "two signatures with one key have texts of which one can be taken for the other, in {place}: use \
+                     `{{body:structured}}` in the shorter one"
+                ));
+            }
+        }
+        let claims = self.jwts.iter().flat_map(|rule| &rule.jwt.claims);
+        let divided =
+            claims.filter(|claim| matches!(&claim.must, ClaimCheck::Equal(text) if !text.has_one_part()));
+        found.extend(
+            divided.map(|claim| format!("the claim `{}` can be divided in more than one way", claim.name)),
+        );
+        found
+    }
+}
+
+/// Whether two signatures of the same text are the same.
+fn signs_alike(one: &Signature, other: &Signature) -> bool {
+    let is_one_key = match (&one.key, &other.key) {
+        (
+            KeySource::Setting { setting, derivation },
+            KeySource::Setting { setting: other_setting, derivation: other_derivation },
+        ) => setting == other_setting && derivation == other_derivation,
+        (KeySource::Setting { .. }, _) | (_, KeySource::Setting { .. }) => false,
+        _ => true,
+    };
+    is_one_key && one.scheme.algorithm == other.scheme.algorithm
+}

@@ -1,0 +1,31 @@
+//! What the proofs of a source cover, and which there are, in words.
+
+use crate::content::request::Request;
+use crate::scheme::signature::{self, BoundSignature};
+
+use super::Verifier;
+
+impl Verifier {
+    /// Whether the proof of an accepted request covers its body. Where a source also takes proofs that do not, such as tokens,
+    /// a signature in a header still does: it decides wherever it is present.
+    pub fn covers_body_of(&self, request: &Request<'_>) -> bool {
+        let is_signed =
+            || signature::is_covered(&self.proofs.signatures, &self.view(request), |text| text.has_body());
+        self.covers_body() || (self.proves_sender() && is_signed() == Some(true))
+    }
+
+    /// Whether signatures over the body are among the proofs that the source takes.
+    pub fn takes_signatures_over_body(&self) -> bool {
+        let covers = |keyed: &BoundSignature| !keyed.keys.are_absent() && keyed.scheme.template.has_body();
+        self.proofs.signatures.iter().any(covers)
+    }
+
+    /// The proofs that are sent along and cover no body, in words.
+    pub fn sent_proofs(&self) -> Vec<String> {
+        let proofs = &self.proofs;
+        let tokens = proofs.tokens.iter().map(|bound| bound.token.in_words());
+        let basic = proofs.basic.iter().map(|_| "HTTP basic authentication".to_owned());
+        let jwts = proofs.jwts.iter().map(|(jwt, _)| format!("a JSON Web Token in {}", jwt.at));
+        tokens.chain(basic).chain(jwts).collect()
+    }
+}

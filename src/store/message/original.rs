@@ -1,0 +1,141 @@
+//! Which stored message a new one repeats or conflicts with. Only a message that needs no confirmation, or has it, counts:
+//! anyone may have sent the others first. Among those only an identical question about identical content is a repeat.
+
+use rusqlite::{Connection, OptionalExtension as _, params};
+
+use crate::store::damage;
+use crate::store::keys::KeyIndex;
+use crate::store::keys::key::{BodyDigest, KeyMatch, MessageKey};
+
+/// Unconfirmed messages with one key whose keys are remembered. Further ones are stored without, so that a flood of one id
+/// does not slow the writer down; after their confirmation a repeat of them may be delivered twice.
+const MAX_UNCONFIRMED: usize = 64;
+/// Messages with one key that are looked at before the new message counts as unrelated.
+const MAX_LOOKED_AT: usize = 256;
+
+/// How far a stored message is to be believed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Standing {
+    Awaiting,
+    Refused,
+    Believed,
+}
+
+/// What is stored under the key of a message.
+#[derive(Debug)]
+pub struct Relatives {
+    /// Among believed messages only.
+    pub believed: KeyMatch,
+    /// Messages with the same body that are not confirmed: awaiting ones first, then newest first.
+    pub unconfirmed: Vec<(Standing, i64)>,
+    /// Whether the key of the message is to be remembered.
+    pub is_key_kept: bool,
+}
+
+impl Relatives {
+    pub const NONE: Self = Self::of(KeyMatch::Nothing);
+
+    const fn of(believed: KeyMatch) -> Self {
+        Self { believed, unconfirmed: Vec::new(), is_key_kept: true }
+    }
+}
+
+/// Finds the relatives of a message with this key and body; `except`: the message itself, if it is stored already.
+pub fn relatives(
+    connection: &Connection,
+    keys: &KeyIndex,
+    key: MessageKey,
+    digest: BodyDigest,
+    except: Option<i64>,
+) -> rusqlite::Result<Relatives> {
+    let known = keys.find(connection, key, digest)?;
+    match known {
+        KeyMatch::Nothing => return Ok(Relatives::NONE),
+        KeyMatch::Same(id) | KeyMatch::Other(id) => {
+            if Some(id) != except && standing(connection, id)? == Standing::Believed {
+                return Ok(Relatives::of(known));
+            }
+        }
+    }
+    let mut same = Vec::new();
+    let mut other = Vec::new();
+    for (id, is_same) in keys.messages(connection, key, digest)? {
+        if Some(id) != except {
+            if is_same { same.push(id) } else { other.push(id) }
+        }
+    }
+    same.sort_unstable_by(|a, b| b.cmp(a));
+    other.sort_unstable();
+    let same_count = same.len();
+    let mut found = Relatives::NONE;
+    let mut unconfirmed = 0;
+    for (at, id) in same.into_iter().chain(other).take(MAX_LOOKED_AT).enumerate() {
+        let is_same = at < same_count;
+        match standing(connection, id)? {
+            Standing::Believed => {
+                found.believed = if is_same { KeyMatch::Same(id) } else { KeyMatch::Other(id) };
+                break;
+            }
+            standing => {
+                unconfirmed += 1;
+                if is_same {
+                    found.unconfirmed.push((standing, id));
+                }
+            }
+        }
+    }
+    found.unconfirmed.sort_by_key(|(standing, _)| *standing);
+    found.is_key_kept = unconfirmed < MAX_UNCONFIRMED;
+    Ok(found)
+}
+
+/// The key of a refused message goes with its row, so a deleted message was believed.
+fn standing(connection: &Connection, id: i64) -> rusqlite::Result<Standing> {
+    let confirmation: Option<Option<String>> = connection
+        .prepare_cached("SELECT confirmation FROM messages WHERE id = ?1")?
+        .query_row([id], |row| row.get(0))
+        .optional()?;
+    Ok(match confirmation.flatten().as_deref() {
+        Some("awaiting") => Standing::Awaiting,
+        Some("refused") => Standing::Refused,
+        Some(_) | None => Standing::Believed,
+    })
+}
+
+/// What a message that has just been confirmed is to believed ones. Two confirmed messages without an id are never the same:
+/// they were stored apart because their questions differ.
+pub fn of_confirmed(connection: &Connection, keys: &KeyIndex, id: i64) -> rusqlite::Result<KeyMatch> {
+    let found = connection
+        .prepare_cached("SELECT source, delivery_id, body_sha256 FROM messages WHERE id = ?1")?
+        .query_row([id], |row| {
+            let (source, delivery_id): (String, Option<String>) = (row.get(0)?, row.get(1)?);
+            let key = delivery_id.map(|delivery_id| MessageKey::of_delivery_id(&source, &delivery_id));
+            Ok((key, BodyDigest::of(row.get_ref(2)?.as_blob()?)))
+        })
+        .optional()?;
+    let Some((Some(key), digest)) = found else { return Ok(KeyMatch::Nothing) };
+    // Delivering twice is better than not at all.
+    let related = damage::skip("delivery_keys", relatives(connection, keys, key, digest, Some(id)))?;
+    Ok(related.map_or(KeyMatch::Nothing, |found| found.believed))
+}
+
+/// Deletes the key of a refused message, before its row: a later repeat must not count as a duplicate of it.
+pub fn forget_refused(connection: &Connection, keys: &KeyIndex, id: i64) -> rusqlite::Result<()> {
+    let key = connection
+        .prepare_cached(
+            "SELECT source, delivery_id, method, query, body_sha256 FROM messages
+             WHERE id = ?1 AND confirmation = 'refused'",
+        )?
+        .query_row(params![id], |row| {
+            let (source, delivery_id): (String, Option<String>) = (row.get(0)?, row.get(1)?);
+            let (method, query): (String, Option<String>) = (row.get(2)?, row.get(3)?);
+            Ok(match delivery_id {
+                Some(delivery_id) => MessageKey::of_delivery_id(&source, &delivery_id),
+                None => {
+                    MessageKey::of_content(&source, &method, query.as_deref(), row.get_ref(4)?.as_blob()?)
+                }
+            })
+        })
+        .optional()?;
+    key.map_or(Ok(()), |key| keys.forget(connection, key, id))
+}

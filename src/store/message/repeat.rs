@@ -1,0 +1,78 @@
+//! Whether a message repeats a stored one with the same key.
+
+use rusqlite::{Connection, params};
+
+use crate::store::message::new::{Identity, NewMessage};
+use crate::store::message::original::Standing;
+use crate::store::seal::sealer::Sealer;
+use crate::store::{confirmation, timestamp};
+
+/// What a message is to a stored one that is not confirmed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Repeat {
+    /// A message of its own.
+    None,
+    /// Counted as a duplicate by the caller.
+    Counted,
+    /// A repeat that would be asked about, but the source has as many awaiting messages as it may.
+    TooManyAwaiting,
+}
+
+pub fn has_too_many_awaiting(connection: &Connection, message: &NewMessage) -> rusqlite::Result<bool> {
+    let Some(max) = message.asking.as_ref().and_then(|asking| asking.max_awaiting) else {
+        return Ok(false);
+    };
+    Ok(confirmation::awaiting(connection, &message.source)? >= i64::from(max))
+}
+
+/// Compares a message that needs confirmation with the stored message `of`. It repeats an awaiting one with the same question,
+/// or a refused one, which is asked about again. `sealed_request`: the question of the new message.
+pub fn repeat_unconfirmed(
+    connection: &Connection,
+    sealer: &Sealer,
+    message: &NewMessage,
+    sealed_request: &str,
+    standing: Standing,
+    of: i64,
+) -> rusqlite::Result<Repeat> {
+    let Some(asking) = &message.asking else { return Ok(Repeat::None) };
+    if !is_within_window(connection, message, of)? || !has_same_content(connection, message, of)? {
+        return Ok(Repeat::None);
+    }
+    if standing == Standing::Awaiting {
+        let asked = confirmation::sealed_request(connection, of)?;
+        let asked = asked.and_then(|sealed| sealer.open(confirmation::SEALED_AS, &sealed).ok());
+        let is_same = asked.as_deref() == Some(asking.request.as_bytes());
+        return Ok(if is_same { Repeat::Counted } else { Repeat::None });
+    }
+    if has_too_many_awaiting(connection, message)? {
+        return Ok(Repeat::TooManyAwaiting);
+    }
+    confirmation::ask_again(connection, of, &message.source, sealed_request, message.received_at)?;
+    // The question comes from this request, so the stored head does, too.
+    connection
+        .prepare_cached("UPDATE messages SET headers = ?2, remote_ip = ?3 WHERE id = ?1")?
+        .execute(params![of, message.headers, message.remote_ip.to_string()])?;
+    Ok(Repeat::Counted)
+}
+
+/// Whether a stored message with the same body would be delivered as this one would be.
+fn has_same_content(connection: &Connection, message: &NewMessage, of: i64) -> rusqlite::Result<bool> {
+    let mut statement = connection.prepare_cached(
+        "SELECT payload FROM messages
+         WHERE id = ?1 AND event = ?2 AND method = ?3 AND query IS ?4 AND unreadable IS ?5",
+    )?;
+    let unreadable = message.content.unreadable();
+    let mut rows = statement.query(params![of, message.event, message.method, message.query, unreadable])?;
+    let Some(row) = rows.next()? else { return Ok(false) };
+    Ok(row.get_ref(0)?.as_bytes_or_null()? == message.content.payload())
+}
+
+/// Whether the stored message `of` is recent enough to be repeated; always so for a message with an id.
+pub fn is_within_window(connection: &Connection, message: &NewMessage, of: i64) -> rusqlite::Result<bool> {
+    let Identity::Content { window } = message.identity else { return Ok(true) };
+    let since = timestamp::to_text(message.received_at - window);
+    connection
+        .prepare_cached("SELECT EXISTS (SELECT 1 FROM messages WHERE id = ?1 AND received_at >= ?2)")?
+        .query_row(params![of, since], |row| row.get(0))
+}

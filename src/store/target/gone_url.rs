@@ -1,0 +1,44 @@
+//! Which URL of a declared target answered 410 Gone.
+
+use base64::prelude::{BASE64_STANDARD, Engine as _};
+use ring::digest::{SHA256, digest};
+use rusqlite::{Connection, params};
+
+use crate::store::setting::{self, Sealing};
+
+/// The setting that remembers which URL of a declared target answered 410. The database does not hold URLs of the
+/// environment, so it is a digest.
+fn setting_of_gone_url(id: i64) -> String {
+    format!("gone_url:{id}")
+}
+
+fn digest_of(url: &str) -> String {
+    BASE64_STANDARD.encode(digest(&SHA256, url.as_bytes()))
+}
+
+/// Remembers the URL that answered 410, if the environment declares the target.
+pub fn remember(connection: &Connection, id: i64, url: &str, now: &str) -> rusqlite::Result<()> {
+    let is_declared = connection
+        .prepare_cached("SELECT EXISTS (SELECT 1 FROM targets WHERE id = ?1 AND origin = 'environment')")?
+        .query_row([id], |row| row.get::<_, bool>(0))?;
+    if !is_declared {
+        return Ok(());
+    }
+    setting::write(connection, &setting_of_gone_url(id), &digest_of(url), Sealing::Plain, now)
+}
+
+/// Activates a declared target that answered 410 at another URL than its present one. False where it is not disabled, or
+/// the URL is the same or unknown.
+pub fn activate_if_moved(connection: &Connection, id: i64, url: &str, now: &str) -> rusqlite::Result<bool> {
+    let gone = setting::read(connection, &setting_of_gone_url(id))?;
+    if gone.is_none_or(|(gone, _)| gone == digest_of(url)) {
+        return Ok(false);
+    }
+    connection
+        .prepare_cached(
+            "UPDATE targets SET state = 'active', state_reason = NULL, state_since = ?2
+             WHERE id = ?1 AND state = 'disabled' AND origin = 'environment' AND kind = 'http'",
+        )?
+        .execute(params![id, now])
+        .map(|changed| changed == 1)
+}
