@@ -92,7 +92,7 @@ fn scheme_before_a_token_needs_no_blank() {
         .run(&["check"])
         .succeeded();
     assert!(
-        said.contains("a token in header authorization after `Bearer` (any case, one or more blanks)"),
+        said.contains("a token in header authorization after `Bearer` (any case, followed by spaces)"),
         "{said}"
     );
 }

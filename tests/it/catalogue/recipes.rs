@@ -180,7 +180,7 @@ fn own_recipe_hides_an_alias_of_its_name() {
 #[test]
 fn a_recipe_file_that_cannot_be_used_stops_the_start() {
     let said = with_file("empty.toml", "# nothing\n").run(&["check"]).failed();
-    assert!(said.contains("CREEL_RECIPES") && said.contains("holds no recipe"), "{said}");
+    assert!(said.contains("CREEL_RECIPES") && said.contains("contains no recipe"), "{said}");
     let said = TestApp::builder().set("CREEL_RECIPES", "absent.toml").run(&["serve"]).failed();
     assert!(said.contains("CREEL_RECIPES") && said.contains("absent.toml"), "{said}");
     let said = with_file("custom.toml", &alone()).run(&["serve"]).failed();
