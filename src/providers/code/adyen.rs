@@ -17,8 +17,9 @@ use crate::scheme::encoding::{Encoding, KeyEncoding};
 use crate::scheme::key_store::VerifyError;
 use crate::scheme::signature::Terms;
 
-/// Adyen sends one item over HTTPS; a body with more than this is no notification.
-const MAX_ITEMS: usize = 100;
+/// Items of a body. Adyen documents one item for JSON (up to six only for SOAP). Each item has its own signature, so captured
+/// items could be combined into new messages.
+const MAX_ITEMS: usize = 1;
 
 /// The only field whose genuine values can contain a colon.
 const FREE_FIELD: &str = "merchantReference";
