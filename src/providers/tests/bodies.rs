@@ -131,10 +131,10 @@ fn a_key_that_comes_twice_is_refused_where_sorted_json_is_signed() {
 
 #[test]
 fn what_is_signed_in_another_form_is_not_said_to_be_signed_byte_for_byte() {
-    for provider in ["nowpayments", "inngest"] {
+    for provider in ["nowpayments", "inngest", "checkr", "kontent-ai", "twilio", "plivo-v3"] {
         assert_eq!(recipe(provider).unwrap().coverage(), Coverage::Partial, "{provider}");
     }
-    for provider in ["github", "stripe", "coinbase-cdp", "checkr", "hygraph", "fusionauth", "mandrill"] {
+    for provider in ["github", "stripe", "coinbase-cdp", "hygraph", "fusionauth", "mandrill"] {
         assert_eq!(recipe(provider).unwrap().coverage(), Coverage::Full, "{provider}");
     }
     let mine = |text: &str| {
