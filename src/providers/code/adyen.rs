@@ -108,8 +108,12 @@ fn items_of<'a>(view: &'a View<'_>) -> Result<Vec<&'a str>, Cause> {
     let list = body.and_then(|body| member(body.trim(), "notificationItems"));
     let list = list.filter(|list| list.starts_with('[')).ok_or(Cause::MissingHeader)?;
     // Not parsed into a tree, which needs a multiple of the body's memory before authentication.
-    let items = items(list).filter(|items| items.len() <= MAX_ITEMS).ok_or(Cause::TooLarge)?;
-    if items.is_empty() { Err(Cause::MissingHeader) } else { Ok(items) }
+    let items = items(list).ok_or(Cause::TooLarge)?;
+    match items.len() {
+        0 => Err(Cause::MissingHeader),
+        1..=MAX_ITEMS => Ok(items),
+        _ => Err(Cause::MalformedSignature),
+    }
 }
 
 /// One item, and its signature as it is written.

@@ -72,11 +72,8 @@ impl Scheme for Twilio {
         // A form such as `=` adds nothing to the text, and neither does an empty body, so a signature of the URL alone would
         // match them. Twilio's library accepts them; Twilio sends parameters with every POST.
         let claimed = claimed_digest(view.request.url)?;
-        let is_post_without_fields = fields.is_empty() && view.request.method != "GET";
-        if is_form
-            && claimed.is_none()
-            && (is_post_without_fields || fields.is_empty() && !view.request.body.is_empty())
-        {
+        let is_get_without_body = view.request.method == "GET" && view.request.body.is_empty();
+        if is_form && claimed.is_none() && fields.is_empty() && !is_get_without_body {
             return Err(Cause::SignatureMismatch.into());
         }
         if is_moved(view, is_form)? {
@@ -86,7 +83,6 @@ impl Scheme for Twilio {
         for url in variants(view.request.url) {
             let text = format!("{url}{fields}");
             match any_hmac(algorithm, secrets, text.as_bytes(), Encoding::Base64, &[signature]) {
-                // What signs the URL alone may not vouch for an empty body or an empty form instead.
                 Ok(()) => return Ok(check_digest(view, claimed.as_deref(), is_form)?),
                 Err(cause) => refusal = cause,
             }
@@ -167,8 +163,8 @@ fn variants(url: &str) -> Vec<String> {
     variants
 }
 
-/// The body's digest that the signed URL names. Twilio adds it as the last field of the query: what stands before other
-/// text may be a part of a form, e.g. the text of a message, that was moved into the query.
+/// The body's digest in the signed URL. Twilio adds it as the last field of the query. With other
+/// text after it, it may be a part of a form, e.g. the text of a message, that was moved there.
 fn claimed_digest(url: &str) -> Result<Option<Vec<u8>>, Cause> {
     let query = url.split_once('?').map_or("", |(_, query)| query);
     if !form_urlencoded::parse(query.as_bytes()).any(|(name, _)| name == DIGEST_FIELD) {
@@ -187,7 +183,7 @@ fn claimed_digest(url: &str) -> Result<Option<Vec<u8>>, Cause> {
 
 fn check_digest(view: &View<'_>, claimed: Option<&[u8]>, is_form: bool) -> Result<(), Cause> {
     match claimed {
-        // What signs the URL alone may not vouch for an empty body or an empty form instead.
+        // A signature of the URL alone does not cover an empty body or form that replaces the body.
         Some(claimed) if digest(&SHA256, view.request.body).as_ref().ct_eq(claimed).into() => Ok(()),
         Some(_) => Err(Cause::SignatureMismatch),
         None if is_form => Ok(()),

@@ -1,5 +1,6 @@
-//! Whether a body that is written as a form is also declared as one, if the provider sends forms. The Content-Type and the content coding are not
-//! signed: with false ones, a captured form would be read as something else, and would be a new message without event and id.
+//! Whether a body that is written as a form is also declared as one, if the provider sends forms. The
+//! Content-Type and the content coding are not signed: with false ones, a captured form would be read
+//! as something else, and would be a new message without event and id.
 
 use super::Verifier;
 use crate::content::body::BodyKind;

@@ -302,7 +302,7 @@ impl<'a> SplitCheck<'a> {
     /// An empty body must not be a full one whose text stands in a neighbour.
     fn structured(&self, at: usize) -> Result<(), Cause> {
         let is_empty = self.scope.view.request.body.is_empty();
-        // With the method in the text, a GET needs no such rule if its body is always empty.
+        // With the method in the text, a GET does not need this rule if its body is always empty.
         if self.scope.view.request.method == "GET" && self.parts.contains(&Part::Method) {
             return clear(is_empty);
         }

@@ -1,9 +1,10 @@
-//! Texts that end in an id, a timestamp and the whole body, such as `{header:webhook-id}.{ts}.{body}`.
+//! Texts that end in an id, a timestamp and the whole body, e.g. `{header:webhook-id}.{ts}.{body}`.
 //!
-//! A body of structured JSON is found from the right: no object or array ends in another one that is a shorter text. The id can
-//! then contain anything, including a delimiter and a timestamp. Any other body is found from the left: the id ends at the
-//! first delimiter with a timestamp, and the body does not end in a timestamp and structured JSON, because the same text would
-//! have another reading with that JSON as its body.
+//! A body of structured JSON is found from the right: an object or array never ends in another
+//! object or array that is a shorter text. The id can then contain anything, including a delimiter
+//! and a timestamp. Any other body is found from the left: the id ends at the first delimiter with a
+//! timestamp, and the body must not end in a timestamp and structured JSON, because the same text
+//! would have another reading with that JSON as its body.
 
 use super::super::forms::is_structured;
 use super::super::parts::Part;
@@ -29,7 +30,8 @@ impl SplitCheck<'_> {
         clear(!ends_in_another)
     }
 
-    /// Whether the body may end in a timestamp, between the same delimiters as the text's own, and structured JSON.
+    /// Whether the body may end in a timestamp, between the same delimiters as the text's own, and
+    /// structured JSON.
     fn ends_in_another_body(&self, stamp_at: usize, body: &[u8]) -> Result<bool, Cause> {
         if !matches!(body.trim_ascii_end(), [.., b'}' | b']']) {
             return Ok(false);
@@ -39,6 +41,12 @@ impl SplitCheck<'_> {
         let head = [&*self.value(&Part::Timestamp)?, close].concat();
         let reach = MAX_DATE_BYTES + delimiter.len() + close.len();
         let follows_stamp = |before: &[u8]| {
+            // Almost every opening bracket fails this check, before any memory is needed.
+            let is_near =
+                before.strip_suffix(close).map(|before| before.last().is_none_or(|last| is_of_date(*last)));
+            if before.len() >= close.len() && is_near != Some(true) {
+                return false;
+            }
             let near = &before[before.len().saturating_sub(reach)..];
             let window = if near.len() < before.len() { near.to_vec() } else { [&head, near].concat() };
             window.strip_suffix(close).is_some_and(|window| self.ends_in_stamp(window, delimiter))
@@ -46,7 +54,7 @@ impl SplitCheck<'_> {
         let is_another = |at: usize| {
             let before = &body[..at];
             let unmarked = without_blanks_and_mark(before);
-            // The start of the body, after the text's own timestamp, is no other reading.
+            // The start of the body, after the text's own timestamp, is not another reading.
             !unmarked.is_empty() && (follows_stamp(before) || follows_stamp(unmarked))
         };
         let mut openings = (0..body.len()).filter(|at| b"{[".contains(&body[*at]));
