@@ -95,6 +95,14 @@ impl<'a> View<'a> {
         })
     }
 
+    /// Returns what the body is without its content codings.
+    ///
+    /// # Errors
+    /// The body cannot be decompressed.
+    pub fn body_kind(&self) -> Result<&BodyKind, Cause> {
+        Ok(&self.opened()?.kind)
+    }
+
     /// Returns the body without its content codings.
     ///
     /// # Errors

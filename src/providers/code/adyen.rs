@@ -17,8 +17,9 @@ use crate::scheme::encoding::{Encoding, KeyEncoding};
 use crate::scheme::key_store::VerifyError;
 use crate::scheme::signature::Terms;
 
-/// Adyen sends one item over HTTPS; a body with more than this is no notification.
-const MAX_ITEMS: usize = 100;
+/// Items of a body. Adyen documents one item for JSON (up to six only for SOAP). Each item has its own signature, so captured
+/// items could be combined into new messages.
+const MAX_ITEMS: usize = 1;
 
 /// The only field whose genuine values can contain a colon.
 const FREE_FIELD: &str = "merchantReference";
@@ -107,8 +108,12 @@ fn items_of<'a>(view: &'a View<'_>) -> Result<Vec<&'a str>, Cause> {
     let list = body.and_then(|body| member(body.trim(), "notificationItems"));
     let list = list.filter(|list| list.starts_with('[')).ok_or(Cause::MissingHeader)?;
     // Not parsed into a tree, which needs a multiple of the body's memory before authentication.
-    let items = items(list).filter(|items| items.len() <= MAX_ITEMS).ok_or(Cause::TooLarge)?;
-    if items.is_empty() { Err(Cause::MissingHeader) } else { Ok(items) }
+    let items = items(list).ok_or(Cause::TooLarge)?;
+    match items.len() {
+        0 => Err(Cause::MissingHeader),
+        1..=MAX_ITEMS => Ok(items),
+        _ => Err(Cause::MalformedSignature),
+    }
 }
 
 /// One item, and its signature as it is written.

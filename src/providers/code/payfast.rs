@@ -51,7 +51,12 @@ impl Scheme for Payfast {
         if fields.iter().any(|(name, _)| name.contains(['=', '&'])) {
             return Err(Cause::MalformedSignature.into());
         }
-        let is_right = |secret: &Secret| bool::from(digest(fields, secret).ct_eq(&signature[..16]));
+        // Payfast trims the values that it signs, and a value may be sent before or after that.
+        let is_right = |secret: &Secret| {
+            [php_trim as fn(&str) -> &str, |value| value]
+                .into_iter()
+                .any(|form| bool::from(digest(fields, form, secret).ct_eq(&signature[..16])))
+        };
         if !secrets.iter().any(is_right) {
             return Err(Cause::SignatureMismatch.into());
         }
@@ -66,7 +71,7 @@ impl Scheme for Payfast {
 
     fn sign(&self, draft: &mut SampleDraft, _texts: &Texts, keys: &SchemeKeys) -> Option<()> {
         let secret = keys.secrets().first()?;
-        let signature = Encoding::Hex.encode(&digest(&draft.form(), secret));
+        let signature = Encoding::Hex.encode(&digest(&draft.form(), php_trim, secret));
         draft.body.push_str(&format!("&{FIELD}={signature}"));
         Some(())
     }
@@ -75,16 +80,28 @@ impl Scheme for Payfast {
 fn is_notification(view: &View<'_>) -> Result<bool, Cause> {
     // The form of a shop's checkout is signed in the same way, and every buyer sees it. It has no status of a payment and no
     // number from Payfast; a notification has both, though the number of a cancelled subscription may be empty.
-    let has_status = view.form_field("payment_status")?.is_some_and(|status| !status.trim().is_empty());
-    Ok(has_status && view.form_field("pf_payment_id")?.is_some())
+    let has_status =
+        view.form_field("payment_status")?.is_some_and(|status| !status.is_empty() && is_bare(status));
+    Ok(has_status && view.form_field("pf_payment_id")?.is_some_and(is_bare))
 }
 
-fn digest(fields: &[(String, String)], passphrase: &Secret) -> [u8; 16] {
+/// Whether a value has no white space around it. The signature does not cover it, so with it a captured notification would be
+/// a new message with another id.
+fn is_bare(value: &str) -> bool {
+    php_trim(value) == value && value.trim() == value
+}
+
+/// PHP's `trim`, which removes no Unicode white space.
+fn php_trim(value: &str) -> &str {
+    value.trim_matches([' ', '\t', '\n', '\r', '\0', '\x0b'])
+}
+
+fn digest(fields: &[(String, String)], form: fn(&str) -> &str, passphrase: &Secret) -> [u8; 16] {
     let mut digest = Md5::new();
     for (name, value) in fields.iter().filter(|(name, _)| name != FIELD) {
         digest.update(name);
         digest.update("=");
-        update_encoded(&mut digest, value.trim().as_bytes());
+        update_encoded(&mut digest, form(value).as_bytes());
         digest.update("&");
     }
     digest.update("passphrase=");

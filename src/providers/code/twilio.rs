@@ -5,7 +5,6 @@
 //! header (<https://www.twilio.com/docs/usage/webhooks/webhook-shared-keys>). Nothing signs that header, so it only
 //! chooses among the keys of its own kind: a shared key never counts without it, nor the auth token with it.
 
-use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use ring::digest::{SHA256, digest};
@@ -25,6 +24,10 @@ use crate::scheme::signature::Terms;
 const HEADER: &str = "x-twilio-signature";
 /// The setting with shared keys.
 const SHARED_KEY: &str = "shared_key";
+/// The field of the query with the body's digest.
+const DIGEST_FIELD: &str = "bodySHA256";
+const ACCOUNT_FIELD: &str = "AccountSid";
+const ACCOUNT_START: &str = "AC";
 const SETTINGS: &str = "x-twilio-webhooks-signature-settings";
 
 /// Twilio, with the auth token or a shared key.
@@ -66,18 +69,21 @@ impl Scheme for Twilio {
         let is_form = view.request.body.is_empty()
             || form::kind(view.request.headers) == Some(form::FormKind::UrlEncoded);
         let fields = if is_form { in_order(view.whole_form()?) } else { String::new() };
-        // A form such as `=` adds nothing to the text, so a signature of the URL alone would match it. Twilio's library
-        // accepts it; Twilio sends no such body.
-        if is_form && fields.is_empty() && !view.request.body.is_empty() && !names_digest(view) {
+        // A form such as `=` adds nothing to the text, and neither does an empty body, so a signature of the URL alone would
+        // match them. Twilio's library accepts them; Twilio sends parameters with every POST.
+        let claimed = claimed_digest(view.request.url)?;
+        let is_get_without_body = view.request.method == "GET" && view.request.body.is_empty();
+        if is_form && claimed.is_none() && fields.is_empty() && !is_get_without_body {
             return Err(Cause::SignatureMismatch.into());
+        }
+        if is_moved(view, is_form)? {
+            return Err(Cause::MalformedSignature.into());
         }
         let mut refusal = Cause::SignatureMismatch;
         for url in variants(view.request.url) {
             let text = format!("{url}{fields}");
             match any_hmac(algorithm, secrets, text.as_bytes(), Encoding::Base64, &[signature]) {
-                // What signs the URL alone may not vouch for an empty body or an empty form instead.
-                Ok(()) if is_form && !names_digest(view) => return Ok(()),
-                Ok(()) => return Ok(check_digest(view)?),
+                Ok(()) => return Ok(check_digest(view, claimed.as_deref(), is_form)?),
                 Err(cause) => refusal = cause,
             }
         }
@@ -157,26 +163,48 @@ fn variants(url: &str) -> Vec<String> {
     variants
 }
 
-fn names_digest(view: &View<'_>) -> bool {
-    digests(view).next().is_some()
+/// The body's digest in the signed URL. Twilio adds it as the last field of the query. With other
+/// text after it, it may be a part of a form, e.g. the text of a message, that was moved there.
+fn claimed_digest(url: &str) -> Result<Option<Vec<u8>>, Cause> {
+    let query = url.split_once('?').map_or("", |(_, query)| query);
+    if !form_urlencoded::parse(query.as_bytes()).any(|(name, _)| name == DIGEST_FIELD) {
+        return Ok(None);
+    }
+    let (before, last) = query.rsplit_once('&').unwrap_or(("", query));
+    let is_repeated = form_urlencoded::parse(before.as_bytes()).any(|(name, _)| name == DIGEST_FIELD);
+    let digits = last.strip_prefix(DIGEST_FIELD).and_then(|rest| rest.strip_prefix('='));
+    let digits =
+        digits.filter(|digits| digits.len() == 64 && !is_repeated).ok_or(Cause::MalformedSignature)?;
+    Encoding::Hex
+        .decode(digits.as_bytes(), 32)
+        .map(|digest| Some(digest[..32].to_vec()))
+        .ok_or(Cause::MalformedSignature)
 }
 
-/// The digests in the query of the URL that was signed.
-fn digests<'a>(view: &View<'a>) -> impl Iterator<Item = Cow<'a, str>> {
+fn check_digest(view: &View<'_>, claimed: Option<&[u8]>, is_form: bool) -> Result<(), Cause> {
+    match claimed {
+        // A signature of the URL alone does not cover an empty body or form that replaces the body.
+        Some(claimed) if digest(&SHA256, view.request.body).as_ref().ct_eq(claimed).into() => Ok(()),
+        Some(_) => Err(Cause::SignatureMismatch),
+        None if is_form => Ok(()),
+        None => Err(Cause::MissingHeader),
+    }
+}
+
+/// Whether a part of a signed form has been moved into the query, or of a signed query into a form. Every request of Twilio
+/// has an account: as the field `AccountSid` of its form, or of the query if it has no form.
+fn is_moved(view: &View<'_>, is_form: bool) -> Result<bool, Cause> {
     let query = view.request.url.split_once('?').map_or("", |(_, query)| query);
-    let fields = form_urlencoded::parse(query.as_bytes()).filter(|(name, _)| name == "bodySHA256");
-    fields.map(|(_, claimed)| claimed)
-}
-
-fn check_digest(view: &View<'_>) -> Result<(), Cause> {
-    let mut digests = digests(view);
-    let claimed = match (digests.next(), digests.next()) {
-        (Some(claimed), None) => claimed,
-        _ => return Err(Cause::MissingHeader),
-    };
-    let claimed = Encoding::Hex.decode(claimed.as_bytes(), 32).ok_or(Cause::MalformedSignature)?;
-    let actual = digest(&SHA256, view.request.body);
-    if actual.as_ref().ct_eq(&claimed[..32]).into() { Ok(()) } else { Err(Cause::SignatureMismatch) }
+    let is_account = |name: &str, value: &str| name == ACCOUNT_FIELD && value.starts_with(ACCOUNT_START);
+    let fields = if is_form { view.whole_form()? } else { &[] };
+    if !fields.is_empty() {
+        let text = format!("{query}{}", in_order(fields));
+        return Ok(
+            text.contains(ACCOUNT_FIELD) && !fields.iter().any(|(name, value)| is_account(name, value))
+        );
+    }
+    let is_joined = query.contains(&format!("{ACCOUNT_FIELD}{ACCOUNT_START}"));
+    Ok(is_joined && !form_urlencoded::parse(query.as_bytes()).any(|(name, value)| is_account(&name, &value)))
 }
 
 #[cfg(test)]

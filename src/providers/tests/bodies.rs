@@ -76,7 +76,7 @@ fn a_body_that_is_too_large_to_tell_is_not_called_forged() {
     let adyen = bind("adyen", &[("secret", "00ff")]);
     let item = r#"{"NotificationRequestItem":{"additionalData":{"hmacSignature":"AAAA"}}}"#;
     let items = |count: usize| format!(r#"{{"notificationItems":[{}]}}"#, vec![item; count].join(","));
-    assert_eq!(SentRequest::new(&[], &items(101)).verdict(&adyen), Err(Cause::TooLarge));
+    assert_eq!(SentRequest::new(&[], &items(2)).verdict(&adyen), Err(Cause::MalformedSignature));
     assert_eq!(SentRequest::new(&[], &items(100_000)).verdict(&adyen), Err(Cause::TooLarge));
     assert_eq!(SentRequest::new(&[], &items(0)).verdict(&adyen), Err(Cause::MissingHeader));
 }
@@ -131,10 +131,10 @@ fn a_key_that_comes_twice_is_refused_where_sorted_json_is_signed() {
 
 #[test]
 fn what_is_signed_in_another_form_is_not_said_to_be_signed_byte_for_byte() {
-    for provider in ["nowpayments", "inngest"] {
+    for provider in ["nowpayments", "inngest", "checkr", "kontent-ai", "twilio", "plivo-v3"] {
         assert_eq!(recipe(provider).unwrap().coverage(), Coverage::Partial, "{provider}");
     }
-    for provider in ["github", "stripe", "coinbase-cdp", "checkr", "hygraph", "fusionauth", "mandrill"] {
+    for provider in ["github", "stripe", "coinbase-cdp", "hygraph", "fusionauth", "mandrill"] {
         assert_eq!(recipe(provider).unwrap().coverage(), Coverage::Full, "{provider}");
     }
     let mine = |text: &str| {

@@ -2,6 +2,7 @@
 
 mod bound;
 mod coverage;
+mod form_shape;
 mod large_form;
 mod signed_headers;
 
@@ -117,6 +118,7 @@ impl Verifier {
         let key_store = OwnKeysFirst { verifier: self, key_store };
         let terms = Terms { texts: &self.texts, tolerance: self.tolerance, key_store: &key_store };
         self.check(&view, &terms)?;
+        self.check_form_shape(&view)?;
         // What has the shape of a challenge may have been signed by us, for whoever asked. A recipe that signs something else
         // than the body is loaded only if that cannot be a challenge (`file/handshakes.rs`).
         if self.recipe.signs_for_strangers() && has_shape_of_id(request.body) {

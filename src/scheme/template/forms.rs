@@ -23,7 +23,7 @@ pub enum BodyForm {
     SortedInEcmaScript,
     FirstItem,
     CrLf,
-    /// As it is, if it is JSON.
+    /// As it is, if it is JSON of any depth: whether it is genuine does not depend on the depth.
     Json,
     /// As it is, if it is a JSON object or array, or empty. No such text begins or ends with another one.
     Structured,
@@ -81,7 +81,7 @@ impl BodyForm {
             Self::SortedInEcmaScript => canonical::sorted_in_ecmascript(body).map(Cow::Owned),
             Self::FirstItem => canonical::first_item(body).map(Cow::Owned),
             Self::CrLf => Some(Cow::Owned(canonical::crlf(body))),
-            Self::Json => json::accepts(body).then_some(Cow::Borrowed(body)),
+            Self::Json => json::is_of_any_depth(body).then_some(Cow::Borrowed(body)),
             Self::Structured => is_structured(body).then_some(Cow::Borrowed(body)),
         };
         // What cannot be read so has not been signed so.
@@ -89,9 +89,9 @@ impl BodyForm {
     }
 }
 
-fn is_structured(body: &[u8]) -> bool {
+pub fn is_structured(body: &[u8]) -> bool {
     let first = json::without_mark(body).trim_ascii_start().first();
-    body.is_empty() || (matches!(first, Some(b'{' | b'[')) && json::accepts(body))
+    body.is_empty() || (matches!(first, Some(b'{' | b'[')) && json::is_of_any_depth(body))
 }
 
 impl UrlForm {

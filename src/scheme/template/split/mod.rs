@@ -22,6 +22,8 @@ pub struct Split {
     /// Parts from this one on begin where the text shows it, read from the right.
     from_right: usize,
     ambiguity: Option<String>,
+    /// The id of a text that ends in an id, a timestamp and the whole body.
+    id_at: Option<usize>,
     /// Whether `check` has anything to do.
     has_rules: bool,
 }
@@ -45,7 +47,8 @@ impl Split {
             matches!(part, Part::Literal(_) | Part::Method | Part::Secret | Part::Setting(_) | Part::Body)
                 || (*part == Part::Timestamp && unit.is_some_and(TimestampUnit::has_fixed_form))
         };
-        Self { unit, from_left, from_right, ambiguity, has_rules: !parts.iter().all(is_free) }
+        let id_at = id_before_timestamp_and_body(parts);
+        Self { unit, from_left, from_right, ambiguity, id_at, has_rules: !parts.iter().all(is_free) }
     }
 
     /// Why the text can be divided in more than one way, in words; `None` where it cannot.
@@ -62,6 +65,9 @@ impl Split {
             return Ok(());
         }
         let check = SplitCheck { parts, unit: self.unit, scope };
+        if let Some(id_at) = self.id_at {
+            return check.tail(id_at);
+        }
         for at in 0..self.from_left {
             check.end(at)?;
         }
@@ -185,6 +191,17 @@ impl Part {
     }
 }
 
+/// The place of the id in a text that ends in an id, a timestamp and the whole body; there is only fixed text before it.
+fn id_before_timestamp_and_body(parts: &[Part]) -> Option<usize> {
+    let without_literal =
+        |parts: &'_ [Part]| parts.len() - usize::from(matches!(parts.last(), Some(Part::Literal(_))));
+    let rest = parts.strip_suffix(&[Part::Body])?;
+    let rest = rest[..without_literal(rest)].strip_suffix(&[Part::Timestamp])?;
+    let at = without_literal(rest).checked_sub(1)?;
+    let is_id = parts[at].is_value() && !matches!(parts[at], Part::HeadersOfLayout(_));
+    (is_id && parts[..at].iter().all(Part::is_fixed)).then_some(at)
+}
+
 /// The parts of one text with the values of one request.
 struct SplitCheck<'a> {
     parts: &'a [Part],
@@ -285,6 +302,10 @@ impl<'a> SplitCheck<'a> {
     /// An empty body must not be a full one whose text stands in a neighbour.
     fn structured(&self, at: usize) -> Result<(), Cause> {
         let is_empty = self.scope.view.request.body.is_empty();
+        // With the method in the text, a GET does not need this rule if its body is always empty.
+        if self.scope.view.request.method == "GET" && self.parts.contains(&Part::Method) {
+            return clear(is_empty);
+        }
         let is_open = |part: &&Part| part.is_value() || part.is_url_with_query();
         if let Some(part) = at.checked_sub(1).and_then(|before| self.parts.get(before)).filter(is_open) {
             let value = self.value(part)?;
@@ -366,5 +387,6 @@ fn literal(part: Option<&Part>) -> &[u8] {
     }
 }
 
+mod tail;
 #[cfg(test)]
 mod tests;

@@ -155,29 +155,51 @@ const TEMPLATES: [&str; 18] = [
     "{body:structured}{url}",
 ];
 
+const BODIES: [&str; 27] = [
+    r#"{"a":1}"#,
+    r#"[{"a":"}"},{"b":".1760000001."}]"#,
+    "",
+    "5",
+    "1.5",
+    "0",
+    "12345",
+    r#""a.b""#,
+    "Z{}",
+    ".5Z{}",
+    ":00:{}",
+    "00",
+    "a.1760000001.b",
+    "a.1760000001123.2025-10-09T08:53:20Z.b",
+    "Thu, 09 Oct 2025 08:53:21 GMT",
+    "Mon, ",
+    "x?a=https://h/p?b",
+    "a.1760000001.{}",
+    "a.1760000001. {\"b\":1}",
+    "1760000001.[1]",
+    "a1760000001.{}",
+    "x2025-10-09T08:53:21Z.{}",
+    "x2025-10-09T08:53:21Z{}",
+    "{1760000001.{}",
+    "a.1760000001.\u{feff}{}",
+    "a|1760000001|{}",
+    "\u{feff}{\"a\":\".1760000001.[\"}",
+];
+
 #[test]
 fn text_can_be_divided_in_one_way() {
-    let bodies = [
-        r#"{"a":1}"#,
-        r#"[{"a":"}"},{"b":".1760000001."}]"#,
-        "",
-        "5",
-        "1.5",
-        "0",
-        "12345",
-        r#""a.b""#,
-        "Z{}",
-        ".5Z{}",
-        ":00:{}",
-        "00",
-        "a.1760000001.b",
-        "a.1760000001123.2025-10-09T08:53:20Z.b",
-        "Thu, 09 Oct 2025 08:53:21 GMT",
-        "Mon, ",
-        "x?a=https://h/p?b",
+    let ids = [
+        "msg_1",
+        "a.b.176000000",
+        "f1c2a387-161a-49f9-a165-0f21d7a4e1c4",
+        "evt.17600000001234",
+        "1",
+        "2025",
+        "evt.1760000001.x",
+        "evt.1760000001",
+        "evt|1760000001|x",
+        "evt.1760000001.{",
+        "evt2025-10-09T08:53:21Zx",
     ];
-    let ids =
-        ["msg_1", "a.b.176000000", "f1c2a387-161a-49f9-a165-0f21d7a4e1c4", "evt.17600000001234", "1", "2025"];
     let urls = [URL, "https://h/p?a=1", "https://h/p?a[]={", "https://h/p?a=https://h/p?b"];
     for (text, unit) in TEMPLATES.iter().flat_map(|text| UNITS.map(|unit| (*text, unit))) {
         let template = Template::parse(text).unwrap();
@@ -191,7 +213,7 @@ fn text_can_be_divided_in_one_way() {
         let mut cases: Vec<(&str, &str, &str, &str)> = Vec::new();
         for (stamp, id) in stamps(unit).into_iter().flat_map(|stamp| ids.iter().map(move |id| (stamp, *id))) {
             for url in urls {
-                cases.extend(bodies.iter().map(|body| (stamp, id, *url, *body)));
+                cases.extend(BODIES.iter().map(|body| (stamp, id, *url, *body)));
             }
         }
         for (stamp, id, url, body) in cases {
@@ -205,7 +227,7 @@ fn text_can_be_divided_in_one_way() {
                 .replace("{body}", body);
             let found = readings(&template, unit, &signed);
             assert!(found.len() <= 1, "{text} {unit:?}: {found:#?}");
-            let is_json = body.starts_with(['{', '[']);
+            let is_json = body.starts_with(['{', '[']) && !body.starts_with("{1");
             // Where no timestamp follows, an id cannot hold the delimiter.
             let is_plain = !id.contains('.') || !text.contains(".{header:x-id}.");
             if is_json && is_plain && id.len() > 4 && url.len() < 20 {

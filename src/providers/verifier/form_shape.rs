@@ -1,0 +1,46 @@
+//! Whether a body that is written as a form is also declared as one, if the provider sends forms. The
+//! Content-Type and the content coding are not signed: with false ones, a captured form would be read
+//! as something else, and would be a new message without event and id.
+
+use super::Verifier;
+use crate::content::body::BodyKind;
+use crate::content::charset;
+use crate::content::form::{self, FormKind, FormProblem};
+use crate::content::request::Cause;
+use crate::content::view::View;
+
+impl Verifier {
+    /// # Errors
+    /// `ClaimMismatch` if the headers declare such a body as something else.
+    pub(super) fn check_form_shape(&self, view: &View<'_>) -> Result<(), Cause> {
+        let Some(field) = self.recipe.form_payload.as_deref() else { return Ok(()) };
+        let body = view.request.body;
+        if self.proofs.signatures.is_empty() || !body.contains(&b'=') || !form::is_url_encoded(body) {
+            return Ok(());
+        }
+        let is_readable = match view.body_kind() {
+            Ok(BodyKind::Json) => true,
+            Ok(BodyKind::Form(FormKind::UrlEncoded)) => is_in_its_charset(view, field)?,
+            Ok(BodyKind::Form(FormKind::Multipart(_)) | BodyKind::Other) => false,
+            // Large bodies are decoded after authentication.
+            Err(cause) => cause == Cause::TooLarge,
+        };
+        if is_readable { Ok(()) } else { Err(Cause::ClaimMismatch) }
+    }
+}
+
+/// Whether the declared charset, if any, is that of the form.
+fn is_in_its_charset(view: &View<'_>, field: &str) -> Result<bool, Cause> {
+    let declared = charset::declared(view.request.headers);
+    if declared == Ok(None) {
+        return Ok(true);
+    }
+    let body = view.decoded_body()?;
+    let read = match form::payload(body, FormKind::UrlEncoded, field, declared) {
+        Ok(None) => {
+            declared.map_err(FormProblem::from).and_then(|charset| form::to_json(body, charset)).map(drop)
+        }
+        found => found.map(drop),
+    };
+    Ok(!matches!(read, Err(FormProblem::UnknownCharset | FormProblem::MalformedText)))
+}
