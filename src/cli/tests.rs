@@ -1,4 +1,4 @@
-//! The commands' words and choices, without a process.
+//! Output and decisions of the commands, without a process.
 
 use std::collections::BTreeMap;
 
@@ -82,7 +82,7 @@ fn a_secret_is_random_base64url_of_its_length() {
 }
 
 #[test]
-fn the_report_shows_each_source_with_the_url_to_paste_and_no_secret() {
+fn report_shows_source_urls_without_secrets() {
     let report = check::report(&config(&[
         ("CREEL_PUBLIC_URL", "https://hooks.example.com/"),
         ("CREEL_SOURCE_GITHUB_SECRET", "never shown"),
@@ -105,7 +105,7 @@ fn the_report_shows_each_source_with_the_url_to_paste_and_no_secret() {
 }
 
 #[test]
-fn what_is_unwise_is_warned_of_and_what_is_fine_is_not() {
+fn warnings_cover_only_unwise_settings() {
     let fine = [("CREEL_SOURCE_GITHUB_SECRET", "secret"), ("CREEL_PUBLIC_URL", "http://hooks.example.com")];
     assert_eq!(check::warnings(&config(&fine)), Vec::<String>::new());
     let unwise = check::warnings(&config(&[
@@ -170,7 +170,7 @@ fn the_report_shows_each_target_and_nothing_that_may_be_secret() {
 }
 
 #[test]
-fn what_is_unwise_of_a_target_is_warned_of_with_its_variable() {
+fn unwise_target_setting_is_warned_of_by_variable() {
     let directory = tempfile::tempdir().expect("a temporary directory");
     let script = directory.path().join("script");
     std::fs::write(&script, "").expect("the file is written");
