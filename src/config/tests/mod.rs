@@ -1,4 +1,4 @@
-//! The environment as a whole: what is accepted, what is refused, and in which words.
+//! The environment as a whole: accepted and rejected variables, with the error texts.
 
 mod confirmation;
 mod targets;
@@ -25,7 +25,7 @@ fn refused(pairs: &[(&str, &str)]) -> Vec<String> {
     problems
 }
 
-/// The only problem, which must hold all of `parts`.
+/// Asserts that there is one problem, which contains all of `parts`.
 fn assert_refused(pairs: &[(&str, &str)], parts: &[&str]) {
     let problems = refused(pairs);
     assert_eq!(problems.len(), 1, "{problems:#?}");
@@ -176,7 +176,7 @@ fn problems_are_printed_one_to_a_line_under_their_number() {
 }
 
 #[test]
-fn an_unknown_name_is_refused_with_the_nearest_known_one() {
+fn unknown_name_error_suggests_nearest_name() {
     let rows = [
         ("CREEL_DATABSE", "CREEL_DATABASE"),
         ("CREEL_LISTN_FILE", "CREEL_LISTEN"),
@@ -199,19 +199,19 @@ fn unrelated_variable_gets_no_suggestion() {
 }
 
 #[test]
-fn a_source_variable_without_name_or_key_is_told_how_to_write_one() {
+fn incomplete_source_variable_error_shows_form() {
     for name in ["CREEL_SOURCE_GITHUB", "CREEL_SOURCE_SECRET", "CREEL_SOURCE_", "CREEL_SOURCE__SECRET"] {
         assert_refused(&[(name, "value")], &[name, "CREEL_SOURCE_"]);
     }
 }
 
 #[test]
-fn a_name_in_small_letters_is_refused() {
+fn lowercase_variable_name_is_rejected() {
     assert_refused(&[("CREEL_SOURCE_github_SECRET", SECRET)], &["A-Z, 0-9"]);
 }
 
 #[test]
-fn a_key_that_the_provider_does_not_take_is_refused_with_what_it_takes() {
+fn unsupported_provider_key_error_lists_keys() {
     assert_refused(
         &[("CREEL_SOURCE_GITHUB_SECRET", SECRET), ("CREEL_SOURCE_GITHUB_HEADER", "x-token")],
         &["CREEL_SOURCE_GITHUB_HEADER", "read as HEADER of the source github", "takes no HEADER", "SECRET"],
@@ -219,7 +219,7 @@ fn a_key_that_the_provider_does_not_take_is_refused_with_what_it_takes() {
 }
 
 #[test]
-fn a_source_without_a_provider_is_told_where_it_comes_from() {
+fn unknown_provider_error_explains_its_origin() {
     assert_refused(
         &[("CREEL_SOURCE_SHOP_SECRET", SECRET)],
         &[

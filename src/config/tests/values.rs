@@ -1,4 +1,4 @@
-//! Single values: where they come from, which are refused, and that secrets are never shown.
+//! Single values: their origin, rejected ones, and the secrecy of secrets.
 
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
@@ -53,7 +53,7 @@ fn a_file_that_cannot_be_used_is_named_with_its_variable() {
 }
 
 #[test]
-fn a_value_given_directly_and_as_a_file_is_refused() {
+fn value_given_directly_and_as_file_is_rejected() {
     assert_refused(
         &[("CREEL_KEY", "0123456789012345678901234567890123456789"), ("CREEL_KEY_FILE", "/dev/null")],
         &["CREEL_KEY_FILE: ", "CREEL_KEY;"],
@@ -61,7 +61,7 @@ fn a_value_given_directly_and_as_a_file_is_refused() {
 }
 
 #[test]
-fn values_that_make_no_sense_are_refused() {
+fn invalid_values_are_rejected() {
     let rows = [
         ("CREEL_LISTEN", "localhost:80", "127.0.0.1:8080"),
         ("CREEL_DATABASE", "data/", "no path of a file"),
@@ -161,7 +161,7 @@ fn a_window_for_repeats_is_compared_with_the_sources_own_retention() {
 }
 
 #[test]
-fn a_source_that_proves_its_sender_by_nothing_is_refused() {
+fn source_without_verification_is_rejected() {
     assert_refused(
         &[("CREEL_SOURCE_OPEN_PROVIDER", "none"), ("CREEL_SOURCE_OPEN_METHODS", "GET POST")],
         &["CREEL_SOURCE_OPEN_PATH: is missing", "CREEL_SOURCE_OPEN_ALLOW_IPS", "creel secret"],
@@ -171,7 +171,7 @@ fn a_source_that_proves_its_sender_by_nothing_is_refused() {
 }
 
 #[test]
-fn probe_with_get_as_message_is_refused() {
+fn probe_with_get_method_is_rejected() {
     let open = |key: &'static str, value: &'static str| {
         [
             ("CREEL_SOURCE_OPEN_PROVIDER", "none"),
@@ -198,7 +198,7 @@ fn methods_default_to_those_of_the_provider() {
 }
 
 #[test]
-fn what_the_provider_misses_is_named_by_its_variable() {
+fn missing_provider_setting_is_named_by_variable() {
     assert_refused(&[("CREEL_SOURCE_GITHUB_RATE", "50/s")], &["CREEL_SOURCE_GITHUB_SECRET: "]);
 }
 
@@ -232,7 +232,7 @@ fn text_from_outside_stays_on_one_line_in_a_problem() {
 }
 
 #[test]
-fn a_value_that_is_not_utf_8_is_a_problem_of_creels_variables_alone() {
+fn non_utf_8_value_only_matters_in_creel_variables() {
     let raw = || OsString::from_vec(vec![b'a', 0xff]);
     let result = Config::from_os_vars(
         [("OTHER".into(), raw()), ("CREEL_DATABASE".into(), raw()), ("CREEL_LOG".into(), "loud".into())]
