@@ -208,7 +208,7 @@ pub async fn one(
     }))
 }
 
-/// Queries the provider's API about a rejected message again, as of its arrival.
+/// Queries the provider's API again about a rejected message, with the query from its arrival.
 ///
 /// For messages that were rejected because of wrong source settings. A confirmed message is
 /// delivered.
