@@ -9,7 +9,7 @@ use crate::http::attempts::{NotJudged, RETRY_AFTER};
 use crate::http::reply;
 use crate::store::Unavailable;
 
-/// Complete text of the response; details stay in the log.
+/// Errors as shown to clients, without further details.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EndpointError {
     NotReady,

@@ -161,8 +161,8 @@ impl ValueDraft<'_> {
         }
     }
 
-    /// A deduplication window longer than the retention cannot work, because deleted messages have
-    /// no ids.
+    /// Returns the deduplication window. It cannot exceed the retention, because deleted messages
+    /// are not compared.
     fn dedupe(&self, retention: Retention, problems: &mut Vec<String>) -> Option<Duration> {
         let window = self.parsed("DEDUPE", parse::duration, problems)?;
         match retention {
@@ -305,7 +305,7 @@ impl ValueDraft<'_> {
         ));
     }
 
-    /// Rejects a missing source of the provider's published keys.
+    /// Reports a missing source for the keys that the provider publishes.
     fn refuse_missing_keys(&self, verifier: &Verifier, problems: &mut Vec<String>) {
         if !verifier.lacks_keys() {
             return;

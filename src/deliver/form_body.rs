@@ -1,5 +1,5 @@
-//! The body for targets that take forms: a received form without its content codings and in UTF-8, or a form made of the
-//! payload.
+//! The body for targets that accept forms: a received form without its content codings and in
+//! UTF-8, or a form generated from the payload.
 
 use std::borrow::Cow;
 
@@ -14,7 +14,7 @@ const MULTIPART: &str = "multipart/form-data";
 /// Rows of older versions can expand more than today's limits for received bodies allow.
 const MAX_DECODED_BYTES: usize = 64 << 20;
 
-/// A body for a target that takes forms.
+/// A body for a target that accepts forms.
 #[derive(Debug, PartialEq, Eq)]
 pub enum FormBody {
     /// The received body is already such a form.

@@ -24,8 +24,8 @@ pub fn split(text: &str) -> Result<Vec<String>, String> {
     }
 }
 
-/// Returns the first shell operator: an operator or a `$` outside quotes, or a `$` inside double
-/// quotes.
+/// Returns the first character with a meaning for a shell: an operator or a `$` outside quotes, or
+/// a `$` inside double quotes.
 fn for_a_shell(text: &str, skip_double_quotes: bool) -> Option<char> {
     let mut characters = text.chars();
     let mut in_double_quotes = false;

@@ -149,8 +149,8 @@ fn quoted<'a>(text: &'a str, pointer: &str) -> Result<(Literal, &'a str), String
     }
 }
 
-/// Returns a number, true, false or null together with its text, so that both forms of a sender
-/// match; any other word is text.
+/// Returns a number, true, false or null together with its text, so that the filter matches either
+/// encoding of the value; any other word is text.
 fn bare(word: &str, pointer: &str) -> Result<Vec<Literal>, String> {
     if word.is_empty() {
         return Err(format!(
