@@ -268,7 +268,7 @@ fn target_is_paused_resumed_and_removed() {
 }
 
 #[test]
-fn rotated_secret_leaves_old_one_valid_for_a_while() {
+fn rotation_keeps_old_secret_valid_for_overlap() {
     let app = service();
     let first = answered(&app, &post("/targets", &new("one", &["*"])), 201)["secret"].clone();
     let second = answered(&app, &act(1, "secret"), 200);

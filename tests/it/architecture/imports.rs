@@ -1,5 +1,4 @@
-//! Reads the names that each source file uses with `syn`, and resolves them to the files that
-//! define them.
+//! Resolves the names in each source file, read with `syn`, to the files that define them.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -44,7 +44,7 @@ fn garbage_instead_of_http_is_rejected() {
 }
 
 #[test]
-fn form_with_too_many_fields_is_not_a_signature_mismatch() {
+fn form_with_too_many_fields_is_too_large() {
     let app = TestApp::builder()
         .set("CREEL_PUBLIC_URL", "https://hooks.example.com")
         .set("CREEL_SOURCE_MANDRILL_SECRET", sign::SECRET)

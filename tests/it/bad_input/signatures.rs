@@ -57,7 +57,7 @@ fn upper_case_hex_is_accepted() {
 }
 
 #[test]
-fn two_signature_headers_are_rejected_even_if_one_is_correct() {
+fn second_signature_header_rejects_the_request() {
     let app = service();
     let right = github_signature(SECRET, BODY.as_bytes());
     let wrong = github_signature(OTHER_SECRET, BODY.as_bytes());
@@ -85,7 +85,7 @@ fn signature_of_one_source_is_invalid_at_another() {
 }
 
 #[test]
-fn only_a_few_of_a_thousand_candidate_signatures_are_checked() {
+fn candidate_signatures_are_checked_up_to_a_limit() {
     let app = service();
     let now = sign::now().to_string();
     let right = stripe_signature(SECRET, &now, BODY.as_bytes());

@@ -75,7 +75,7 @@ fn with_small_budget() -> TestApp {
 }
 
 #[test]
-fn one_client_holds_at_most_a_quarter_of_body_budget() {
+fn client_uses_at_most_quarter_of_body_budget() {
     let app = with_small_budget();
     let mut greedy = Holder::new(1);
     let mut refused = None;

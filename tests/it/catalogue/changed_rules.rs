@@ -1,4 +1,5 @@
-//! Providers whose rules have changed: a current request, sent twice to the real binary.
+//! Providers whose rules have changed: a current request and its duplicate, for the real
+//! binary.
 
 use serde_json::Value;
 

@@ -146,7 +146,7 @@ fn sample_with_other_signature_is_rejected() {
 }
 
 #[test]
-fn sample_that_only_the_provider_can_sign_is_an_error() {
+fn sample_without_known_secret_is_an_error() {
     let app = TestApp::builder().set("CREEL_SOURCE_TASKS_PROVIDER", "asana");
     let builder = app.set("CREEL_SOURCE_TASKS_PATH", "random-path-part-of-the-tasks");
     let app = builder.start();

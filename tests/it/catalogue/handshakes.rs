@@ -128,7 +128,7 @@ fn cloudevents_grants_only_listed_origins() {
 }
 
 #[test]
-fn other_method_that_is_no_handshake_is_not_allowed() {
+fn non_handshake_by_other_method_is_not_allowed() {
     let app = meta()
         .set("CREEL_SOURCE_X_SECRET", SECRET)
         .set("CREEL_SOURCE_DROPBOX_SECRET", SECRET)
@@ -170,7 +170,7 @@ fn slack_challenge_needs_correct_signature() {
 }
 
 #[test]
-fn zoom_token_is_signed_unless_it_could_be_a_message() {
+fn zoom_signs_only_unambiguous_tokens() {
     let app = source("zoom").start();
     let ask = |token: &str| {
         let event = r#""event":"endpoint.url_validation""#;
@@ -186,7 +186,7 @@ fn zoom_token_is_signed_unless_it_could_be_a_message() {
 }
 
 #[test]
-fn x_signs_nothing_that_could_be_a_message() {
+fn x_never_signs_a_possible_message() {
     let app = source("x").start();
     let percent = |text: &str| text.bytes().map(|byte| format!("%{byte:02X}")).collect::<String>();
     for message in [EVENT, "{}", "[1]", "\"text\"", "1.5", &"a".repeat(101)] {

@@ -71,7 +71,7 @@ fn public_url_is_used_without_source_url() {
 }
 
 #[test]
-fn twilio_signs_the_registered_url_with_its_query_and_form() {
+fn twilio_signature_covers_registered_url_query_and_form() {
     let app = TestApp::builder()
         .set("CREEL_SOURCE_TWILIO_SECRET", SECRET)
         .set("CREEL_SOURCE_TWILIO_URL", "https://sms.example.com/twilio")

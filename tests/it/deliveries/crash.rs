@@ -13,7 +13,7 @@ const MESSAGES: usize = 60;
 const UNDER_WAY: usize = 8;
 
 #[test]
-fn kill_9_loses_no_delivery_and_repeats_only_in_flight_ones() {
+fn kill_9_repeats_only_in_flight_deliveries() {
     let target = Target::start();
     let mut builder = delivering_to(&target);
     let mut sent = 0;

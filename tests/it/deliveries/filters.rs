@@ -313,7 +313,7 @@ fn custom_sender_may_sign_the_decompressed_body() {
 }
 
 #[test]
-fn event_and_id_are_read_from_every_form_of_a_body() {
+fn event_and_id_are_read_from_every_encoding() {
     let app = TestApp::builder()
         .set("CREEL_SOURCE_SHOP_PROVIDER", "custom")
         .set("CREEL_SOURCE_SHOP_SECRET", sign::SECRET)
@@ -342,7 +342,7 @@ fn event_and_id_are_read_from_every_form_of_a_body() {
 }
 
 #[test]
-fn api_filter_keeps_its_digits_and_applies_to_emitted_events() {
+fn api_filter_is_exact_and_applies_to_emitted_events() {
     let target = Target::start();
     let app = TestApp::builder()
         .set("CREEL_EVENTS", "pay_info.paid")

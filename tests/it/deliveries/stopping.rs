@@ -19,7 +19,7 @@ fn deliveries_in_flight_at_sigterm_finish_and_are_recorded() {
 }
 
 #[test]
-fn hanging_target_does_not_delay_stop_and_is_retried_later() {
+fn hanging_target_does_not_delay_the_stop() {
     let target = Target::start();
     let app = delivering_to(&target).start();
     target.behave(Behaviour::Hang);

@@ -68,7 +68,7 @@ fn unruly_targets_affect_neither_ingest_nor_other_targets() {
 }
 
 #[test]
-fn target_settings_from_environment_are_in_no_file_or_log() {
+fn environment_target_settings_never_reach_file_or_log() {
     let target = Target::start();
     target.answers(500);
     let app = TestApp::github()

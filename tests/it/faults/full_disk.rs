@@ -82,7 +82,7 @@ fn assert_cleans_up_and_recovers(app: &TestApp, disk: &SmallDisk) {
     eventually("messages are taken again", RECOVERY, || takes_messages(app, "again"));
 }
 
-/// Old enough for cleanup before the test ends, but not before the disk is full.
+/// Expires after the disk is full, and before the test ends.
 const SHORT_RETENTION: &str = "15s";
 
 #[test]

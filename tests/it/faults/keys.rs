@@ -48,7 +48,7 @@ fn assert_known(app: &TestApp, id: &str, times: i64) {
 }
 
 #[test]
-fn oldest_and_newest_ids_are_recognised_after_restart_and_kill_9() {
+fn oldest_and_newest_ids_survive_restart_and_kill_9() {
     let count = form(SHORT, LONG);
     let app = TestApp::github().set("CREEL_LOG", "warn,creel::app=info").start();
     send_many(app.address, count);

@@ -10,7 +10,7 @@ use crate::harness::{TestApp, eventually, sign};
 const COPIED_BYTES_PER_SECOND: u64 = 50 << 20;
 
 #[test]
-fn write_lock_of_one_second_delays_messages_by_one_second() {
+fn one_second_write_lock_only_delays_messages() {
     let app = TestApp::github().start();
     let load = Load::start(app.address, 4);
     load.wait_for_more(20, Duration::from_secs(30));
@@ -26,7 +26,7 @@ fn write_lock_of_one_second_delays_messages_by_one_second() {
 }
 
 #[test]
-fn long_write_lock_is_answered_in_time_and_service_recovers() {
+fn long_write_lock_returns_503_and_service_recovers() {
     let app = TestApp::github().start();
     let load = Load::start(app.address, 4);
     load.wait_for_more(20, Duration::from_secs(30));

@@ -53,8 +53,7 @@ fn two_hundred_concurrent_megabyte_bodies_use_bounded_memory() {
         // that stall too long.
         let refused = [408, 503].iter().filter_map(|status| counts.get(status)).sum::<usize>();
         assert!(acknowledged >= 1 && refused >= clients / 2, "{counts:?}");
-        // A connection that is closed in the middle of a rejected body is no acknowledgement
-        // either.
+        // A connection that closes in the middle of a rejected body is not acknowledged.
         assert!(counts.keys().all(|status| matches!(status, 0 | 200 | 408 | 503)), "{counts:?}");
         assert!(i64::try_from(acknowledged).unwrap() <= kept, "{acknowledged} acknowledged, {kept} kept");
         let growth = app.peak_memory_bytes().saturating_sub(before);

@@ -92,7 +92,7 @@ fn flood_of_many_addresses_never_shuts_out_another() {
 }
 
 #[test]
-fn clients_of_one_address_are_served_during_a_flood_from_it() {
+fn flood_does_not_block_clients_of_its_address() {
     // As behind an untrusted proxy.
     let app = TestApp::github().wrapped(&FEW_DESCRIPTORS).start();
     let client = Ipv4Addr::new(127, 0, 8, 1);

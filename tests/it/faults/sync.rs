@@ -24,7 +24,7 @@ fn fails_at(count: u32) {
     let sent = load.finish();
     let trace = Trace::read(&file, id);
     assert!(trace.failed_syncs() >= 1, "no sync failed: nothing was tried");
-    // A sync that succeeds after a failed one proves nothing, so it does not count.
+    // A successful sync after a failed one gives no guarantee, so it does not count.
     trace.assert_synced_before_replies(&sent);
     let last =
         sent.iter().filter(|sent| sent.is_acknowledged()).map(|sent| sent.begun + sent.took).max().unwrap();

@@ -1,5 +1,4 @@
-//! A real HTTP server on loopback that plays a delivery target: it records each request as
-//! received, and replies as configured or not at all.
+//! A real HTTP server that plays a delivery target and records each request as received.
 
 use std::collections::VecDeque;
 use std::io::{self, BufRead, BufReader, ErrorKind, Write};
@@ -438,7 +437,7 @@ mod tests {
     }
 
     #[test]
-    fn target_refuses_and_listens_again_at_the_same_address() {
+    fn closed_target_listens_again_at_the_same_address() {
         let target = Target::start();
         target.refuse();
         assert_eq!(exchange(&target, "lost").unwrap_err().kind(), ErrorKind::ConnectionRefused);

@@ -159,7 +159,7 @@ fn listener_survives_service_restart_and_logs_it() {
 }
 
 #[test]
-fn service_with_new_database_is_not_mistaken_for_the_old() {
+fn new_database_of_the_service_is_detected() {
     let app = builder().start();
     let target = Target::start();
     let relay = Relay::to(app.address);
@@ -219,7 +219,7 @@ fn stopped_program_receives_everything_after_its_start() {
 }
 
 #[test]
-fn any_status_is_a_reply_but_a_cut_connection_is_not() {
+fn any_status_but_no_cut_connection_acknowledges() {
     let app = builder().start();
     let target = Target::start();
     let listener = Laptop::of(app.address).listen(&target.url("/"), &[]);

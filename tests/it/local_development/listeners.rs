@@ -194,7 +194,7 @@ fn disconnected_client_is_detected() {
 }
 
 #[test]
-fn client_that_never_reads_costs_little_and_blocks_no_other() {
+fn client_that_never_reads_uses_bounded_memory() {
     let app = builder().start();
     let before = app.peak_memory_bytes();
     let slow = listen(&app, "slow");

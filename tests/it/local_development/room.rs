@@ -34,7 +34,7 @@ fn forgotten_listener_yields_to_new_messages() {
 
 /// The log summarizes drops once a minute: a stop within that minute must not lose the rest.
 #[test]
-fn all_dropped_deliveries_are_in_the_log_after_a_stop() {
+fn dropped_deliveries_are_logged_at_the_stop() {
     let mut app = builder().set("CREEL_MAX_DATABASE_SIZE", "4MiB").start();
     drop(listen(&app, "forgotten"));
     wait_until_connected(&app, "forgotten", false);

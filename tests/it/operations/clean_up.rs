@@ -48,7 +48,7 @@ fn cleanup_command_keeps_pending_deliveries() {
 #[test]
 fn full_database_rejects_messages_until_some_are_delivered() {
     let builder = TestApp::github().set("CREEL_MAX_DATABASE_SIZE", "2MiB");
-    // The next run of the cleanup is a day away, so the deliveries alone free the space.
+    // The service must detect the full database without a run of the cleanup.
     let builder = with_paused_target(builder.set("CREEL_CLEANUP_INTERVAL", "1d"));
     let app = builder.start();
     let body = format!("\"{}\"", "x".repeat(50_000));

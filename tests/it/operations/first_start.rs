@@ -69,7 +69,7 @@ fn opens_metrics(app: &TestApp, token: &str) -> bool {
 }
 
 #[test]
-fn admin_token_is_generated_once_shown_once_stored_as_hash() {
+fn admin_token_is_shown_once_and_stored_hashed() {
     let app = bare().start();
     curl_line(&app);
     let token = printed_token(&app).expect("an admin token was printed");

@@ -10,7 +10,7 @@ fn metrics_with(token: &str) -> Request {
 }
 
 #[test]
-fn health_and_readiness_need_no_token_and_show_no_detail() {
+fn health_and_readiness_are_public_without_detail() {
     let app = TestApp::github().start();
     for target in ["/healthz", "/readyz"] {
         let reply = app.get(target);

@@ -27,7 +27,7 @@ fn request_in_flight_is_answered_before_the_end() {
     lock.execute_batch("BEGIN IMMEDIATE").unwrap();
     let mut connection = app.connect();
     connection.write(&sign::github("last", "{}").bytes()).unwrap();
-    // The service has read the request; with the lock held, it can only be in the queue.
+    // The lock blocks the writer, so the message can only be pending in the queue.
     assert!(connection.read_within(Duration::from_millis(200)).is_err());
     app.process.signal(Signal::TERM);
     lock.execute_batch("COMMIT").unwrap();

@@ -34,7 +34,7 @@ fn second_instance_on_the_same_file_does_not_start() {
 }
 
 #[test]
-fn first_start_never_conflicts_with_itself_on_a_new_file() {
+fn first_start_never_conflicts_with_itself() {
     // Parallel starts interrupt each other's threads at unusual moments.
     std::thread::scope(|scope| {
         for _ in 0..8 {
@@ -44,7 +44,7 @@ fn first_start_never_conflicts_with_itself_on_a_new_file() {
 }
 
 #[test]
-fn second_instance_on_a_symlink_to_the_file_does_not_start() {
+fn second_instance_on_another_file_name_does_not_start() {
     let app = TestApp::github().start();
     let elsewhere = TestApp::github();
     std::os::unix::fs::symlink(app.database().path(), elsewhere.path().join("creel.db")).unwrap();

@@ -95,7 +95,7 @@ fn vacuum(database: &Path, copy: &Path) {
 }
 
 #[test]
-fn copies_over_a_crashed_database_are_rejected_with_its_wal() {
+fn copy_over_crashed_database_with_wal_is_rejected() {
     if !needs("sqlite3") {
         return;
     }
@@ -139,7 +139,7 @@ fn copy_with_the_wal_removed_is_rejected_as_older() {
 }
 
 #[test]
-fn plain_copy_of_stopped_database_is_rejected_with_later_wal() {
+fn copy_of_stopped_database_with_later_wal_is_rejected() {
     let app = TestApp::github().start();
     push(&app, 0..5);
     let builder = app.stop();
@@ -289,7 +289,7 @@ fn read_only_commands_reject_a_foreign_wal() {
 }
 
 #[test]
-fn restored_copy_never_reuses_the_webhook_id_of_a_lost_message() {
+fn restored_copy_never_reuses_a_webhook_id() {
     if !needs("sqlite3") {
         return;
     }

@@ -20,7 +20,7 @@ fn assert_nowhere(app: &TestApp, needles: &[&str]) {
 }
 
 #[test]
-fn secrets_and_tokens_are_in_no_file_log_or_metric() {
+fn secrets_never_reach_file_log_or_metric() {
     let app = TestApp::github()
         .set("CREEL_LOG", "debug")
         .set("CREEL_READ_TOKEN", READ_TOKEN)

@@ -47,7 +47,7 @@ fn numbered(count: usize) -> Vec<String> {
 }
 
 #[test]
-fn all_messages_are_recovered_in_order_after_secret_is_corrected() {
+fn messages_are_recovered_in_order_after_secret_correction() {
     const COUNT: usize = 300;
     let mut app = with_wrong_secret().start();
     let noise = push(0, 0).without("X-Hub-Signature-256");
@@ -287,7 +287,7 @@ fn bulk_release_takes_candidates_in_steps_and_in_order() {
     assert_eq!(delivery_ids(&app), numbered(COUNT));
     assert_eq!(app.database().value::<i64>("SELECT sum(unverified) FROM messages"), 150);
     assert_eq!(app.database().count("rejections"), 1);
-    // Pages need a cursor, so that only confirmed requests are released.
+    // An invented cursor is rejected, so that no unconfirmed request is released.
     let (filter, through, cursor) = (&count["filter"], &count["through"], &request["cursor"]);
     for made in ["yesterday", ",1", "2020-01-01T00:00:00.000Z,1", "2020-01-01T00:00:00.000Z,1,AAAA"] {
         let bad = json!({"filter": filter, "through": through, "cursor": made});

@@ -48,7 +48,7 @@ fn command_gets_exact_body_without_service_environment() {
 }
 
 #[test]
-fn running_command_is_killed_at_stop_and_repeated_after_start() {
+fn command_is_killed_at_stop_and_repeated_later() {
     let script = "sleep 1000 & echo $! > new; mv new process-$HOOK_ATTEMPT; wait";
     let builder = TestApp::github()
         .set("CREEL_TARGET_SLOW_EXEC", format!("sh -c '{script}'"))

@@ -105,7 +105,7 @@ fn rejected_message_is_confirmed_by_request() {
 }
 
 #[test]
-fn forged_message_does_not_block_confirmed_one_with_its_id() {
+fn forged_message_does_not_block_the_confirmed_one() {
     let (paypal, app) = (Target::start(), Target::start());
     let inbox = refused(&paypal, &app, "forged");
     paypal.behave(answer("SUCCESS"));

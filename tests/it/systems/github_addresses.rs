@@ -42,7 +42,7 @@ fn fetched_list_determines_allowed_senders() {
 }
 
 #[test]
-fn signed_request_from_unlisted_address_is_stored_with_its_body() {
+fn signed_request_from_unlisted_address_keeps_its_body() {
     let api = MetaApi::start(&["127.7.0.0/16"]);
     let app = builder(&api).start();
     wait_until_taken(&app, LISTED);

@@ -85,7 +85,7 @@ fn let_time_pass(inbox: TestApp) -> TestApp {
 }
 
 #[test]
-fn get_and_post_are_stored_and_processed_only_after_confirmation() {
+fn message_is_processed_only_after_confirmation() {
     for method in ["GET", "POST"] {
         let shop = Shop::open();
         shop.gateway.behave(Behaviour::Hang);
@@ -153,7 +153,7 @@ fn unknown_id_is_rejected_with_reason() {
 }
 
 #[test]
-fn unreachable_gateway_is_retried_and_message_finally_rejected() {
+fn unreachable_gateway_is_retried_until_rejection() {
     let shop = Shop::open();
     shop.gateway.refuse();
     let inbox = shop.inbox().start();
@@ -171,7 +171,7 @@ fn unreachable_gateway_is_retried_and_message_finally_rejected() {
 }
 
 #[test]
-fn missing_or_path_changing_id_is_rejected_without_query() {
+fn unusable_id_is_rejected_without_query() {
     for (query, told) in [
         ("", "query field id is missing"),
         ("?id=", "query field id is missing"),
@@ -235,7 +235,7 @@ fn confirmation_interrupted_by_kill_9_is_repeated() {
 }
 
 #[test]
-fn unconfirmed_messages_are_limited_to_five_per_second_and_thousand() {
+fn unconfirmed_messages_are_limited_by_rate_and_count() {
     let shop = Shop::open();
     shop.gateway.behave(Behaviour::Hang);
     let inbox = shop.inbox().start();

@@ -10,7 +10,7 @@ fn limited(rate: &str) -> Builder {
 }
 
 #[test]
-fn requests_over_the_rate_get_retry_after_and_are_not_stored() {
+fn request_over_the_rate_gets_retry_after() {
     let app = limited("5/h").start();
     let statuses: Vec<u16> = (0..8).map(|n| app.send(&sign::github(&n.to_string(), "{}")).status).collect();
     assert_eq!(statuses, [200, 200, 200, 200, 200, 429, 429, 429]);
