@@ -2,8 +2,7 @@
 //! answers every caller.
 //!
 //! No job succeeds before the commit has returned, which includes the sync of the WAL. After a
-//! failed sync no job succeeds at all, because a later success would prove nothing about the failed
-//! one.
+//! failed sync no job succeeds at all, because a later success would not confirm the failed one.
 
 pub mod background;
 pub mod damaged;
