@@ -10,8 +10,7 @@ use super::database::Database;
 use super::{Connection, eventually, sign};
 
 const REPLY_LIMIT: Duration = Duration::from_secs(30);
-/// The pause between two connection attempts. A refused connection is a result, so it needs no
-/// wait.
+/// The pause between two connection attempts, because a refused connection cannot be awaited.
 const RECONNECT_PAUSE: Duration = Duration::from_millis(5);
 
 /// One request and its outcome.
