@@ -1,4 +1,4 @@
-//! Files that are moved, cut, locked, and laid out.
+//! Files that are moved, truncated, locked, and preallocated.
 
 use std::fs::OpenOptions;
 

@@ -1,4 +1,4 @@
-//! The bounds of the quarantine, with a database in memory.
+//! Limits of the quarantine, with a database in memory.
 
 use bytes::Bytes;
 use rusqlite::Connection;
@@ -66,7 +66,7 @@ impl Bench {
         self.number(&format!("SELECT count(*) FROM rejections WHERE network = '{network}'"))
     }
 
-    /// The books say what the table says.
+    /// Asserts that the books match the table.
     fn check(&mut self) {
         let bytes = self.quarantine.bytes(&self.connection).unwrap();
         assert_eq!(
@@ -132,7 +132,7 @@ fn flood_pushes_out_no_other_network_and_no_other_source() {
     }
     for number in 0..3_000_u32 {
         bench.keep(candidate("198.51.100.9", 3_000));
-        // From an allocation of its own, each from another network.
+        // From their own allocation, each from another network.
         bench.keep(candidate(&format!("2a00:1:{:x}:{:x}::1", number % 7, number), 3_000));
     }
     assert_eq!(bench.number("SELECT count(*) FROM rejections WHERE source = 'stripe'"), 60);
@@ -143,7 +143,7 @@ fn flood_pushes_out_no_other_network_and_no_other_source() {
 }
 
 #[test]
-fn flood_of_strangers_leaves_known_senders_alone() {
+fn flood_does_not_evict_known_senders() {
     let mut bench = Bench::new(4 * MIB);
     let known = ("github".to_owned(), ClientNetwork::of("192.0.2.1".parse().unwrap()));
     bench.intake.learn_senders(std::iter::once(known));
