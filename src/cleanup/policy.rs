@@ -20,11 +20,11 @@ pub struct Policy {
     /// Sources with their own retention.
     pub of_sources: Vec<(String, Retention)>,
     pub max_database_bytes: Option<u64>,
-    /// Of delivered deliveries and of all attempts, after the end of their delivery.
+    /// Retention of delivered deliveries and of all attempts, after the end of their delivery.
     pub attempts: Retention,
-    /// Of dead deliveries, which retain their messages for as long.
+    /// Retention of dead deliveries and their messages.
     pub dead: Retention,
-    /// Of rejections that may be genuine.
+    /// Retention of rejections that may be genuine.
     pub quarantine: Duration,
 }
 
