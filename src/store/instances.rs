@@ -77,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn messages_keep_the_instance_under_which_they_came() {
+    fn messages_keep_their_instance_id() {
         let connection = database();
         begin(&connection, "now").unwrap();
         insert(&connection, 3);

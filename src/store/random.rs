@@ -68,7 +68,7 @@ mod tests {
     }
 
     #[test]
-    fn letters_are_of_the_alphabet() {
+    fn letters_use_the_alphabet() {
         let name = letters::<20>().unwrap();
         assert!(name.len() == 20 && name.bytes().all(|byte| LETTERS.contains(&byte)), "{name}");
     }

@@ -94,7 +94,7 @@ mod tests {
     use crate::store::{delivery, message};
 
     #[test]
-    fn a_page_is_found_by_an_index_and_needs_no_sorting() {
+    fn page_uses_index_without_sorting() {
         let mut connection = Connection::open_in_memory().unwrap();
         crate::store::schema::migrate(&mut connection).unwrap();
         for walk in [

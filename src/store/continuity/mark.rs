@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn torn_mark_leaves_the_one_before() {
+    fn torn_mark_keeps_previous_mark() {
         for at in 0..SLOT_BYTES {
             let file = tempfile::tempfile().unwrap();
             mark(1).write(&file).unwrap();
@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn lock_of_an_older_version_has_no_mark() {
+    fn lock_of_older_version_has_no_mark() {
         let file = tempfile::tempfile().unwrap();
         file.write_all_at(b"12345", 0).unwrap();
         lay_out(&file).unwrap();

@@ -21,8 +21,8 @@ pub fn check_without_wal(path: &Path) -> Result<(), OpenError> {
     schema::find_damage(open_alone(path)).map_or(Ok(()), |why| Err(schema::damaged(path, &why)))
 }
 
-/// Whether the file is sound alone, but damaged with its WAL: the two do not belong together. A
-/// file damaged alone is no evidence, because a checkpoint may have been interrupted.
+/// Whether the file is sound alone, but damaged with its WAL: the two do not belong together.
+/// Damage of the file alone shows nothing, because a checkpoint may have been interrupted.
 pub fn is_damaged_by_wal(path: &Path) -> bool {
     if has_journal(path) {
         return false;

@@ -138,7 +138,7 @@ fn last_fill_adds_only_late_commits() {
 }
 
 #[test]
-fn more_old_messages_than_a_page_are_all_added() {
+fn fill_adds_more_messages_than_one_page() {
     run(async |store| {
         let kept = (0..1_200).map(|_| keep(&store, "github.push", Duration::MINUTE, None));
         let mut messages = futures_util::future::join_all(kept).await;
@@ -202,7 +202,7 @@ fn listener_is_paused_while_disconnected() {
 }
 
 #[test]
-fn listeners_are_few_and_take_no_name_of_a_target() {
+fn listeners_are_limited_and_separate_from_target_names() {
     run(async |store| {
         for number in 0..MAX_LISTENERS {
             open(&store, &format!("laptop-{number}"), &["*"], None).await;
@@ -256,7 +256,7 @@ fn acknowledgement_completes_delivery_once_and_stores_response() {
 }
 
 #[test]
-fn old_messages_of_one_time_are_read_by_index_page_by_page() {
+fn messages_of_one_time_are_paged_by_index() {
     run(|store| async move {
         let opened = open(&store, "laptop", &["*"], Some(now() - Duration::DAY)).await;
         let target = store.reads().target(opened.target).await.unwrap().unwrap();

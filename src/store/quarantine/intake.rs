@@ -292,7 +292,7 @@ mod tests {
     }
 
     #[test]
-    fn noise_never_takes_the_room_of_candidates() {
+    fn noise_never_displaces_candidates() {
         let intake = Intake::default();
         assert_eq!((0..2_000).filter(|_| taken(&intake, noise("192.0.2.1", 1))).count(), MAX_NOISE);
         assert!(taken(&intake, candidate("192.0.2.1", 1)));
@@ -300,7 +300,7 @@ mod tests {
     }
 
     #[test]
-    fn noise_with_large_body_is_kept_without_it() {
+    fn noise_with_large_body_is_stored_without_body() {
         let intake = Intake::default();
         assert!(taken(&intake, noise("192.0.2.1", 25 << 20)));
         assert_eq!(intake.take().unwrap().body, None);

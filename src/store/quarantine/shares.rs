@@ -223,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn heaviest_network_is_found_among_many_without_a_walk() {
+    fn heaviest_network_is_found_without_scan() {
         const NETWORKS: u32 = 100_000;
         for address in [
             (|n| IpAddr::V4((n << 8).into())) as fn(u32) -> IpAddr,

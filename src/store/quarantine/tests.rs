@@ -123,7 +123,7 @@ fn candidates_of_one_network_fill_the_whole_budget() {
 }
 
 #[test]
-fn flood_pushes_out_no_other_network_and_no_other_source() {
+fn flood_does_not_evict_other_networks_or_sources() {
     let mut bench = Bench::new(MIB);
     for _ in 0..60 {
         bench.keep(candidate("192.0.2.1", 1_000));
@@ -164,7 +164,7 @@ fn flood_does_not_evict_known_senders() {
 }
 
 #[test]
-fn large_body_pushes_out_no_smaller_holders() {
+fn large_body_does_not_evict_smaller_holders() {
     let mut bench = Bench::new(MIB);
     for network in 0..40 {
         for _ in 0..10 {
@@ -197,7 +197,7 @@ fn noise_yields_to_candidates() {
 }
 
 #[test]
-fn shrinking_takes_noise_first_and_no_more_than_needed() {
+fn shrinking_evicts_noise_first_and_stops_when_done() {
     let mut bench = Bench::new(MIB);
     for _ in 0..5 {
         bench.keep(candidate("192.0.2.1", 10_000));
@@ -234,7 +234,7 @@ fn credentials_are_sealed_and_rows_expire_by_kind() {
 }
 
 #[test]
-fn kept_rejection_is_read_back_whole() {
+fn stored_rejection_is_read_back_unchanged() {
     let mut bench = Bench::new(MIB);
     bench.keep(NewRejection { query: Some("a=1".to_owned()), ..candidate("192.0.2.1", 3) });
     bench.keep(noise("192.0.2.1", 5));
@@ -257,7 +257,7 @@ fn kept_rejection_is_read_back_whole() {
 }
 
 #[test]
-fn lost_transaction_gives_its_rows_and_counts_back() {
+fn lost_transaction_returns_rows_and_counts() {
     let mut bench = Bench::new(MIB);
     for number in 0..3 {
         assert!(matches!(bench.intake.offer(candidate("192.0.2.1", number)), OfferOutcome::Taken(_)));

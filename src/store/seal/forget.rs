@@ -116,7 +116,7 @@ mod tests {
     const FORGET: Consent = Consent { loss: false, forget_sealed: true };
 
     #[test]
-    fn sealed_values_are_dropped_and_nothing_waits_for_the_lost_key() {
+    fn forget_drops_all_sealed_values() {
         let setup = Setup::new();
         let store = setup.open();
         setup.keep(&store, with_id("awaiting", "{}")).unwrap();

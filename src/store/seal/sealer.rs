@@ -139,7 +139,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_sealed_value_opens_under_its_own_name_and_key_only() {
+    fn sealed_value_requires_same_name_and_key() {
         let sealer = Sealer::new(b"a key");
         let sealed = sealer.seal("inbox_path", b"secret path");
         assert!(!sealed.contains("secret"));
@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn a_changed_or_cut_sealed_value_does_not_open() {
+    fn changed_or_truncated_sealed_value_does_not_open() {
         let sealer = Sealer::new(b"a key");
         let sealed = sealer.seal("name", b"value");
         let mut bytes = STANDARD.decode(&sealed).unwrap();

@@ -258,7 +258,7 @@ fn emptied_database_after_clean_stop_is_rejected() {
 }
 
 #[test]
-fn another_program_that_recovers_the_files_changes_nothing() {
+fn recovery_by_another_program_is_accepted() {
     let Crashed { image, .. } = crashed();
     let shell = Connection::open(image.path()).unwrap();
     shell
@@ -270,7 +270,7 @@ fn another_program_that_recovers_the_files_changes_nothing() {
 }
 
 #[test]
-fn another_program_that_writes_and_crashes_changes_nothing() {
+fn crash_of_another_writer_is_accepted() {
     let Crashed { image, .. } = crashed();
     let shell = Connection::open(image.path()).unwrap();
     shell.execute_batch("PRAGMA wal_checkpoint(RESTART); DELETE FROM messages WHERE id = 3").unwrap();
@@ -282,7 +282,7 @@ fn another_program_that_writes_and_crashes_changes_nothing() {
 }
 
 #[test]
-fn copy_of_the_file_since_the_last_checkpoint_gives_the_newest_state() {
+fn copy_since_last_checkpoint_restores_newest_state() {
     let setup = Setup::new();
     let store = setup.open();
     keep(&setup, &store, 0..5);
@@ -327,7 +327,7 @@ fn accepted_loss_of_missing_wal_applies_once() {
 }
 
 #[test]
-fn webhook_ids_of_lost_messages_are_never_given_again() {
+fn webhook_ids_of_lost_messages_are_not_reused() {
     let setup = Setup::new();
     let store = setup.open();
     keep(&setup, &store, 0..5);

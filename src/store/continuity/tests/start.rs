@@ -204,7 +204,7 @@ fn flip_page(path: &Path, page: u64) {
 }
 
 #[test]
-fn wal_stays_where_the_copy_is_damaged() {
+fn wal_stays_in_place_if_copy_is_damaged() {
     let Crashed { image, old } = vacuumed();
     copy(&old.path().join(NAME), &image.path());
     let pages = std::fs::metadata(image.path()).unwrap().len() / 4_096;
@@ -216,7 +216,7 @@ fn wal_stays_where_the_copy_is_damaged() {
 }
 
 #[test]
-fn wal_that_was_moved_aside_is_named() {
+fn wal_moved_aside_is_reported() {
     let Crashed { image, .. } = crashed();
     let aside = image.directory.path().join("creel.db-wal.aside-1");
     std::fs::rename(wal(&image), &aside).unwrap();
