@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_of_json_is_one_object() {
+    fn json_line_is_one_object() {
         let shown = line(write_json, "creel::app", "a \"quoted\"\nline");
         assert_eq!(shown.matches('\n').count(), 1);
         let expected = serde_json::json!({
@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn the_fields_of_a_request_are_members_of_the_object() {
+    fn request_fields_are_members_of_json_object() {
         let shown = line(write_json, REQUEST_LOG_TARGET, "\"status\":204");
         assert_eq!(serde_json::from_str::<serde_json::Value>(&shown).unwrap()["status"], 204);
     }

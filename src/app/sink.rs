@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn everything_pushed_before_a_flush_is_written_by_its_end() {
+    fn flush_writes_all_earlier_lines() {
         let (sink, written, take) = sink();
         sink.push(b"one\n", Urgency::Ordinary);
         sink.push(b"two\n", Urgency::Urgent);

@@ -84,7 +84,7 @@ mod tests {
     use super::payload;
 
     #[test]
-    fn a_payload_is_taken_as_it_is_written() {
+    fn payload_is_sent_as_written() {
         assert_eq!(payload(None).expect("JSON").get(), "{}");
         assert_eq!(payload(Some(" { \"a\" : 1.00 }\n")).expect("JSON").get(), "{ \"a\" : 1.00 }");
         assert_eq!(payload(Some("\u{feff}{}\r\n")).expect("JSON").get(), "{}");

@@ -166,9 +166,9 @@ enum Command {
     ///
     /// The service tracks the received messages by --name: messages that arrive while this machine
     /// is offline are delivered later, in order, and none is lost. A message counts as received
-    /// once the program has answered it, whatever the status; without an answer, it is retried
-    /// every second. The program gets the method, headers, query and exact body of the original
-    /// request, without credentials, and a creel-event header.
+    /// once the program has answered it, with any status; without an answer, it is retried every
+    /// second. The program gets the method, headers, query and exact body of the original request,
+    /// without credentials, and a creel-event header.
     ///
     /// Needs only the service's address and its listener token (CREEL_LISTENER_TOKEN). Ctrl-C ends
     /// it.
@@ -319,7 +319,8 @@ enum Command {
     ///     creel cleanup --confirm
     #[command(verbatim_doc_comment)]
     Cleanup {
-        /// Confirm that the clock is right, after a jump of more than half a day has paused deletion.
+        /// Confirm that the clock is correct, after a jump of more than half a day has paused
+        /// deletion.
         #[arg(long)]
         confirm: bool,
     },

@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_shows_the_page_and_a_part_of_one_the_list() {
+    fn full_name_shows_page_and_partial_name_lists() {
         let page = shown(Some("stripe"), None).expect("a page");
         assert!(page.contains("CREEL_SOURCE_STRIPE_SECRET") && page.contains("`{ts}.{body}`"), "{page}");
         let list = shown(Some("hubs"), None).expect("a list");

@@ -40,8 +40,8 @@ pub struct Address {
 /// Source of the token.
 #[derive(Debug, clap::Args)]
 pub struct TokenSource {
-    /// Read the token from a file instead of CREEL_ADMIN_TOKEN, CREEL_READ_TOKEN or, for `creel listen`,
-    /// CREEL_LISTENER_TOKEN.
+    /// Read the token from a file instead of CREEL_ADMIN_TOKEN, CREEL_READ_TOKEN or, for `creel
+    /// listen`, CREEL_LISTENER_TOKEN.
     #[arg(long, value_name = "FILE")]
     token_file: Option<PathBuf>,
 }
@@ -290,7 +290,7 @@ mod tests {
     }
 
     #[test]
-    fn only_an_address_elsewhere_without_tls_is_open_to_all() {
+    fn only_remote_address_without_tls_is_open() {
         let rows = [
             ("http://hooks.example.com", true),
             ("http://192.0.2.7:8080/creel", true),
@@ -324,7 +324,7 @@ mod tests {
     }
 
     #[test]
-    fn only_parameters_with_a_value_are_sent() {
+    fn parameters_without_value_are_omitted() {
         assert_eq!(with_query("/messages", &[("source", None)]), "/messages");
         let query =
             with_query("/messages", &[("event", Some("a b.*")), ("source", None), ("limit", Some("5"))]);

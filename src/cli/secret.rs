@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn target_secret_is_printed_in_the_form_of_its_library() {
+    fn target_secret_is_printed_in_whsec_form() {
         let variables = [
             ("CREEL_TARGET_TEXT_URL", "https://a.example.com/"),
             ("CREEL_TARGET_TEXT_SECRET", "plain text"),

@@ -210,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn a_source_is_found_by_its_name_and_then_by_its_provider() {
+    fn source_is_found_by_name_then_by_provider() {
         let one = config(&[("CREEL_SOURCE_CODE_PROVIDER", "github"), ("CREEL_SOURCE_CODE_SECRET", "s")]);
         for wanted in ["code", "github"] {
             let found = choose(&one, wanted).expect("no ambiguity").expect("a source");
@@ -228,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sample_goes_to_the_sources_own_url_on_this_machine() {
+    fn sample_is_sent_to_local_url_of_source() {
         let config = config(&[("CREEL_LISTEN", "0.0.0.0:8080"), ("CREEL_SOURCE_GITHUB_SECRET", "s")]);
         let source = config.sources.first();
         let own = url(&config, source, &arguments("github", None)).expect("a URL");

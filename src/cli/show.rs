@@ -201,8 +201,8 @@ fn unread_in_words(reason: &str) -> String {
     format!("not evaluated: {words}")
 }
 
-/// Formats a body for a terminal: decoded according to its headers, JSON pretty-printed, anything else as text, truncated to
-/// `MAX_SHOWN_CHARACTERS`. `headers`: as stored.
+/// Formats a body for a terminal: decoded according to its headers, JSON pretty-printed, anything
+/// else as text, truncated to `MAX_SHOWN_CHARACTERS`. `headers`: as stored.
 fn shown(headers: &Map<String, Value>, body: &[u8]) -> String {
     let fields = stored::fields(headers);
     let fields: Vec<(&str, &[u8])> =
@@ -278,7 +278,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_body_is_shown_readably_and_cannot_steer_the_terminal() {
+    fn body_is_readable_without_terminal_controls() {
         let rows = [
             (&b"{\"a\":1}"[..], "{\n  \"a\": 1\n}"),
             (b"a=1&b=2\n", "a=1&b=2"),

@@ -305,7 +305,7 @@ impl ValueDraft<'_> {
         ));
     }
 
-    /// Reports a missing source for the keys that the provider publishes.
+    /// Reports public keys that are neither configured nor fetchable.
     fn refuse_missing_keys(&self, verifier: &Verifier, problems: &mut Vec<String>) {
         if !verifier.lacks_keys() {
             return;

@@ -61,7 +61,7 @@ mod tests {
     }
 
     #[test]
-    fn tokens_come_from_variables_and_files_and_problems_name_them() {
+    fn tokens_come_from_variables_and_files() {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), "token-in-a-file-0123456789\n").unwrap();
         let path = file.path().to_str().unwrap();

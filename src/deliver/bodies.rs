@@ -40,7 +40,7 @@ impl Bodies {
     }
 
     pub fn bytes(&mut self) -> usize {
-        // Near the limit, the number must be exact.
+        // From `exact_from` on, decisions depend on the number, so it must be exact.
         if self.bytes >= self.exact_from || self.counted_at.elapsed() >= COUNTED_EVERY {
             let mut bytes = 0;
             self.all.retain(|_, message| {

@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn after_a_pause_one_probe_is_let_through_and_no_other() {
+    fn one_probe_is_permitted_after_pause() {
         let mut breaker = opened();
         assert_eq!(breaker.permit(seconds(15)), Permit::Probe);
         breaker.probe_began();
@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn a_probe_that_fails_doubles_the_pause_up_to_its_limit() {
+    fn failed_probe_doubles_pause_up_to_limit() {
         let mut breaker = opened();
         let mut now = seconds(15);
         let mut pauses = Vec::new();

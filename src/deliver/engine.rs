@@ -356,8 +356,8 @@ impl Engine {
         self.lanes.retain(|id, lane| known.contains(id) || !lane.is_idle());
     }
 
-    /// Ends old deliveries. The breaker of a failing target permits so few attempts that its
-    /// deliveries would never use them up.
+    /// Ends old deliveries. The breaker of a failing target permits too few attempts for its
+    /// deliveries to use all of theirs.
     fn give_up_old(&mut self, target: i64, created_at: &str) {
         let before = timestamp::to_text((self.clock)() - MAX_DELIVERY_WAIT);
         let Some(lane) = self.lanes.get(&target).filter(|lane| lane.is_failing()) else { return };

@@ -53,7 +53,7 @@ mod tests {
     use time::macros::datetime;
 
     #[test]
-    fn twelve_tries_take_about_three_days() {
+    fn twelve_attempts_take_about_three_days() {
         let pauses: Vec<Duration> = (0..).map_while(|tries| next_try(tries, 0.0)).collect();
         assert_eq!(pauses.len(), 12);
         assert_eq!(pauses[0], Duration::ZERO);
@@ -62,7 +62,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pause_is_at_most_a_tenth_longer_or_shorter() {
+    fn jitter_changes_pause_by_at_most_a_tenth() {
         assert_eq!(next_try(2, 1.0), Some(Duration::from_secs(33)));
         assert_eq!(next_try(2, -1.0), Some(Duration::from_secs(27)));
         assert_eq!(next_try(2, 9.0), Some(Duration::from_secs(33)));

@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_secret_nothing_is_signed() {
+    fn body_is_unsigned_without_secret() {
         assert_eq!(Signer::new([]).sign("msg_1", 0, b""), None);
     }
 }

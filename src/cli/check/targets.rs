@@ -202,7 +202,7 @@ fn unwise_url(target: &TargetConfig, url: &str) -> Option<String> {
     )
 }
 
-/// Whether requests stay in a private network, judged by the name.
+/// Whether requests stay in a private network, according to the host's name.
 fn is_private(host: &url::Host<&str>) -> bool {
     let address: IpAddr = match host {
         url::Host::Domain(name) => {

@@ -30,7 +30,8 @@ const MAX_NAME_CHARACTERS: usize = 64;
 /// Service, destination and filters.
 #[derive(Debug, clap::Args)]
 pub struct Listen {
-    /// The address of the service's API, such as http://127.0.0.1:9090 (CREEL_ADMIN_LISTEN); default: this machine.
+    /// The address of the service's API, such as http://127.0.0.1:9090 (CREEL_ADMIN_LISTEN); this
+    /// machine if left out.
     server: Option<String>,
 
     /// The program that gets the messages, such as http://localhost:3000/hooks.
@@ -201,8 +202,8 @@ async fn body_of(remote: &Remote, delivered: &Delivered) -> Result<Option<Bytes>
     }
 }
 
-/// Returns the program's answer, whatever its status. Without an answer the request is retried, so
-/// that no message is lost.
+/// Returns the program's answer with any status. Without an answer the request is retried, so that
+/// no message is lost.
 async fn answer(forwarder: &Forwarder, delivered: &Delivered, body: Bytes) -> Answer {
     let mut tries = 0;
     loop {
@@ -313,7 +314,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_hosts_name_becomes_a_listeners() {
+    fn host_name_is_converted_to_listener_name() {
         let rows = [
             ("Anns-MacBook-Pro.local", Some("anns-macbook-pro")),
             ("desk_7", Some("desk-7")),

@@ -253,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn short_secrets_are_named_by_what_they_sign() {
+    fn short_secret_advice_names_the_purpose() {
         assert_advised("CREEL_SOURCE_GITHUB_SECRET", "hunter2", "is 7 bytes long");
         assert_advised("CREEL_SOURCE_SVIX_SECRET", "whsec_YWJjZGVmZ2g=", "is 8 bytes long");
         assert_advised("CREEL_TARGET_X_SECRET", "hunter2", "a key of 7 bytes");
@@ -261,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn length_of_a_secret_is_counted_without_its_prefix() {
+    fn secret_length_excludes_prefix() {
         assert_advised("CREEL_SOURCE_STRIPE_SECRET", "whsec_0123456789", "is 10 bytes long");
         assert_advised("CREEL_SOURCE_STRIPE_SECRET", "whsec_7", "is 1 byte long");
         assert_advised("CREEL_SOURCE_PAYSTACK_SECRET", "sk_test_0123456789", "is 10 bytes long");
@@ -327,7 +327,7 @@ mod tests {
     }
 
     #[test]
-    fn plausible_secrets_of_all_providers_are_left_alone() {
+    fn plausible_secrets_of_all_providers_cause_no_advice() {
         for recipe in providers::recipes() {
             for key in recipe.keys().iter().filter(|key| key.kind == SettingKind::Secret) {
                 let beginnings = key.begins_with.iter().map(String::as_str);
@@ -354,7 +354,7 @@ mod tests {
     }
 
     #[test]
-    fn sound_values_are_left_alone() {
+    fn valid_values_cause_no_advice() {
         let pem = "-----BEGIN PUBLIC KEY-----\nMCowBQYDK2VwAyEAGb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE=\n-----END PUBLIC KEY-----\n";
         let advice = advice_on(&[
             ("CREEL_SOURCE_GITHUB_SECRET", "It's a secret to \"everybody\", isn't it"),

@@ -163,7 +163,7 @@ fn is_abridged(text: &str) -> bool {
     text.ends_with("...") || text.contains('…') || (text.starts_with('<') && text.ends_with('>'))
 }
 
-/// Whether the text consists of two or more copies of its first `length` characters.
+/// Whether the text repeats its first `length` characters to its end, with at least two copies.
 fn is_repeated(text: &str, length: usize) -> bool {
     let characters: Vec<char> = text.chars().collect();
     characters.len() >= 2 * length

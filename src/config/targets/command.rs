@@ -53,7 +53,7 @@ mod tests {
     use super::split;
 
     #[test]
-    fn a_command_is_split_like_a_shell_line_without_expansion() {
+    fn command_is_split_like_shell_without_expansion() {
         let rows: [(&str, &[&str]); 7] = [
             ("/usr/local/bin/deploy", &["/usr/local/bin/deploy"]),
             ("  git -C \"/srv/my app\"  pull\t--quiet \n", &["git", "-C", "/srv/my app", "pull", "--quiet"]),

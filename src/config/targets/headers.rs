@@ -124,7 +124,7 @@ mod tests {
     use super::from_json;
 
     #[test]
-    fn headers_are_a_json_object_and_their_names_become_lower_case() {
+    fn json_headers_get_lowercase_names() {
         let headers =
             from_json(r#" {"X-Api-Key": "a b", "Authorization": "Bearer x"} "#).expect("good headers");
         let read: Vec<(&str, &[u8])> =

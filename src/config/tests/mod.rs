@@ -84,7 +84,7 @@ fn every_variable_reaches_the_configuration() {
 }
 
 #[test]
-fn a_secret_under_a_providers_name_is_a_whole_source() {
+fn secret_with_provider_name_declares_source() {
     let config = accepted(&[("CREEL_SOURCE_GITHUB_SECRET", SECRET)]);
     let source = &config.sources[0];
     assert_eq!((source.name.as_str(), source.provider.as_str()), ("github", "github"));
@@ -95,7 +95,7 @@ fn a_secret_under_a_providers_name_is_a_whole_source() {
 }
 
 #[test]
-fn every_key_of_a_source_reaches_it() {
+fn every_source_key_is_applied() {
     let config = accepted(&[
         ("CREEL_SOURCE_MY_SHOP_PROVIDER", "none"),
         ("CREEL_SOURCE_MY_SHOP_PATH", PATH),
@@ -168,7 +168,7 @@ fn all_problems_are_reported_together_each_with_its_variable() {
 }
 
 #[test]
-fn problems_are_printed_one_to_a_line_under_their_number() {
+fn problems_are_counted_and_printed_one_per_line() {
     let two = Problems(vec!["CREEL_A: x".to_owned(), "CREEL_B: y".to_owned()]);
     assert_eq!(two.to_string(), "2 problems in the configuration:\n  CREEL_A: x\n  CREEL_B: y");
     let one = Problems(vec!["CREEL_A: x".to_owned()]);
@@ -219,7 +219,7 @@ fn unsupported_provider_key_error_lists_keys() {
 }
 
 #[test]
-fn unknown_provider_error_explains_its_origin() {
+fn missing_provider_error_names_other_variable() {
     assert_refused(
         &[("CREEL_SOURCE_SHOP_SECRET", SECRET)],
         &[
@@ -232,7 +232,7 @@ fn unknown_provider_error_explains_its_origin() {
 }
 
 #[test]
-fn the_longest_key_wins_and_the_other_reading_is_known() {
+fn longest_key_wins_over_other_reading() {
     let keys = ["REPLY_BODY", "BODY"].map(str::to_owned);
     let readings = super::names::readings_among(super::noun::Noun::Source, "MY_REPLY_BODY", keys.iter());
     let read: Vec<(&str, &str)> = readings.iter().map(|one| (one.name.as_str(), one.key.as_str())).collect();

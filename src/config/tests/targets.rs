@@ -16,7 +16,7 @@ fn patterns(config: &Config) -> Vec<&str> {
 }
 
 #[test]
-fn a_url_alone_is_a_whole_target_with_the_documented_defaults() {
+fn url_alone_declares_target_with_documented_defaults() {
     let config = accepted(&[("CREEL_TARGET_MY_APP_URL", " http://app:8000/hooks?key=1 ")]);
     let target = &config.targets[0];
     let settings = &target.settings;
@@ -32,7 +32,7 @@ fn a_url_alone_is_a_whole_target_with_the_documented_defaults() {
 }
 
 #[test]
-fn every_key_of_a_target_reaches_it() {
+fn every_target_key_is_applied() {
     let config = accepted(&[
         URL,
         EVENTS,
@@ -90,7 +90,7 @@ fn command_is_split_and_rejects_url_settings() {
 }
 
 #[test]
-fn a_target_is_exactly_one_of_url_and_command() {
+fn target_requires_either_url_or_command() {
     assert_refused(&[URL, COMMAND], &["CREEL_TARGET_APP_EXEC: is set, and so is CREEL_TARGET_APP_URL"]);
     assert_refused(
         &[("CREEL_TARGET_APP_EVENTS", "*")],
@@ -135,7 +135,7 @@ fn invalid_target_values_are_rejected() {
 }
 
 #[test]
-fn a_strict_order_goes_with_no_concurrency_but_one() {
+fn strict_order_requires_concurrency_of_one() {
     let strict = ("CREEL_TARGET_APP_ORDER", "strict");
     assert_eq!(accepted(&[URL, strict]).targets[0].settings.concurrency, 1);
     accepted(&[URL, strict, ("CREEL_TARGET_APP_CONCURRENCY", "1")]);
@@ -260,7 +260,7 @@ fn delivery_retention_and_api_networks_are_configurable() {
 }
 
 #[test]
-fn a_source_cannot_be_called_as_the_apps_own_events_are() {
+fn source_name_must_differ_from_event_prefixes() {
     assert_refused(
         &[("CREEL_SOURCE_EMITTED_PROVIDER", "none")],
         &["CREEL_SOURCE_EMITTED_PROVIDER: names a source emitted", "choose another name"],
@@ -291,7 +291,7 @@ fn misspelt_target_name_error_suggests_nearest_name() {
 }
 
 #[test]
-fn a_target_may_be_called_like_the_beginning_of_a_key() {
+fn target_name_can_equal_start_of_key() {
     let config =
         accepted(&[("CREEL_TARGET_ALLOW_URL", "http://app/"), ("CREEL_TARGET_CONTENT_EXEC", "true")]);
     let names: Vec<&str> = config.targets.iter().map(|target| target.settings.name.as_str()).collect();
@@ -299,7 +299,7 @@ fn a_target_may_be_called_like_the_beginning_of_a_key() {
 }
 
 #[test]
-fn every_value_of_a_target_can_come_from_a_file() {
+fn every_target_value_can_come_from_file() {
     let directory = tempfile::tempdir().expect("a temporary directory");
     let file = |name: &str, content: &str| {
         let path = directory.path().join(name);

@@ -7,7 +7,7 @@ use super::super::{Config, Problems, values::Values};
 use super::{PATH, SECRET, accepted, assert_refused, refused, vars};
 
 #[test]
-fn a_value_from_a_file_loses_its_last_line_break_alone() {
+fn file_value_loses_only_its_last_line_break() {
     let directory = tempfile::tempdir().expect("a temporary directory");
     let rows: [(&str, &[u8]); 4] = [
         ("  two words \n", b"  two words "),
@@ -28,7 +28,7 @@ fn a_value_from_a_file_loses_its_last_line_break_alone() {
 }
 
 #[test]
-fn a_file_that_cannot_be_used_is_named_with_its_variable() {
+fn unusable_file_error_names_variable() {
     let directory = tempfile::tempdir().expect("a temporary directory");
     let binary = directory.path().join("binary");
     std::fs::write(&binary, [0xff, 0xfe]).expect("the file is written");
@@ -115,12 +115,12 @@ fn invalid_values_are_rejected() {
 }
 
 #[test]
-fn a_body_limit_above_a_quarter_of_the_budget_is_fine() {
+fn body_limit_above_quarter_of_budget_is_accepted() {
     accepted(&[("CREEL_MAX_BODY", "64MiB")]);
 }
 
 #[test]
-fn a_reply_that_has_no_body_cannot_be_given_one() {
+fn bodiless_reply_status_rejects_reply_body() {
     assert_refused(
         &[
             ("CREEL_SOURCE_GITHUB_SECRET", SECRET),
@@ -144,7 +144,7 @@ fn tokens_must_differ_from_each_other() {
 }
 
 #[test]
-fn githubs_address_list_is_for_github_alone() {
+fn github_address_list_requires_github_provider() {
     assert_refused(
         &[("CREEL_SOURCE_OPEN_PROVIDER", "none"), ("CREEL_SOURCE_OPEN_ALLOW_IPS", "github")],
         &["CREEL_SOURCE_OPEN_ALLOW_IPS: ", "provider github"],
@@ -152,7 +152,7 @@ fn githubs_address_list_is_for_github_alone() {
 }
 
 #[test]
-fn a_window_for_repeats_is_compared_with_the_sources_own_retention() {
+fn dedupe_window_is_compared_with_source_retention() {
     accepted(&[
         ("CREEL_SOURCE_GITHUB_SECRET", SECRET),
         ("CREEL_SOURCE_GITHUB_DEDUPE", "8d"),
@@ -203,7 +203,7 @@ fn missing_provider_setting_is_named_by_variable() {
 }
 
 #[test]
-fn no_secret_is_shown_by_debug_or_in_a_problem() {
+fn debug_and_problems_hide_secrets() {
     let config = accepted(&[
         ("CREEL_ADMIN_TOKEN", "hidden-admin-token-hidden"),
         ("CREEL_READ_TOKEN", "hidden-read-token-hidden"),
@@ -226,7 +226,7 @@ fn no_secret_is_shown_by_debug_or_in_a_problem() {
 }
 
 #[test]
-fn text_from_outside_stays_on_one_line_in_a_problem() {
+fn untrusted_text_in_problem_stays_on_one_line() {
     let problems = refused(&[("CREEL_LOG_FORMAT", "x\n\u{1b}[31m\u{202e}"), ("CREEL_\n\u{1b}", "x")]);
     assert!(!problems.concat().contains(['\n', '\u{1b}', '\u{202e}']), "{problems:?}");
 }

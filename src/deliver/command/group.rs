@@ -161,7 +161,7 @@ impl ProcessGroup {
     }
 }
 
-/// Runs if the attempt is cancelled. The runtime reaps the leader.
+/// Kills the group of a cancelled attempt. The runtime reaps the leader.
 impl Drop for ProcessGroup {
     fn drop(&mut self) {
         self.signal(Signal::KILL);

@@ -128,8 +128,8 @@ async fn closed(drained: Pin<&mut Fuse<impl Future>>) {
     }
 }
 
-/// Converts the exit status to a result. A failed script is not run twelve times: it requests a
-/// retry with its exit code.
+/// Converts the exit status to a result. A failing exit code is final, because a script can request
+/// a retry with `TRY_LATER`.
 fn judge(status: Option<ExitStatus>) -> AttemptResult {
     let failed = AttemptVerdict::Failed { retry_after: None, is_target_ill: false };
     let (verdict, error) = match (status.and_then(|status| status.code()), status) {

@@ -86,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn a_short_output_is_kept_whole_and_nothing_is_none() {
+    fn short_output_is_stored_and_empty_is_none() {
         assert_eq!(excerpt_of(&[]), None);
         assert_eq!(excerpt_of(&["a\n".as_bytes(), "ü\t\u{1b}[31mb".as_bytes()]).unwrap(), "a\nü\t[31mb");
         let most = "x".repeat(EXCERPT_BYTES);
@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn of_a_long_output_the_beginning_and_the_end_are_kept() {
+    fn long_output_keeps_beginning_and_end() {
         let long = format!("begin{}the reason", "ü".repeat(100_000));
         for parts in [vec![long.as_bytes()], long.as_bytes().chunks(7).collect()] {
             let excerpt = excerpt_of(&parts).unwrap();

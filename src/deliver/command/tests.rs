@@ -108,7 +108,7 @@ fn exit_code_determines_delivery_result() {
 }
 
 #[test]
-fn both_outputs_are_kept_in_the_order_in_which_they_came() {
+fn stdout_and_stderr_are_stored_in_order() {
     let attempted = shell("echo one; sleep 0.1; echo two >&2; sleep 0.1; echo three; exit 2");
     assert_eq!(attempted.excerpt.as_deref(), Some("one\ntwo\nthree\n"));
 }
@@ -139,7 +139,7 @@ fn unstartable_program_counts_against_target_with_remedy() {
 }
 
 #[test]
-fn arguments_arrive_as_they_were_split_and_no_shell_sees_them() {
+fn arguments_are_passed_without_a_shell() {
     let words = ["printf", "<%s>", "a b", "", "c\"d'", "$HOME", "*", "; reboot", "ü\n"];
     assert_eq!(run_with(&words, b"", LONG).excerpt.unwrap(), "<a b><><c\"d'><$HOME><*><; reboot><ü\n>");
 }
@@ -199,7 +199,7 @@ fn command_with_unread_stdin_succeeds() {
 }
 
 #[test]
-fn a_huge_output_is_taken_and_little_of_it_kept() {
+fn huge_output_is_read_and_truncated() {
     let attempted = shell("echo begin; yes | head -c 100000000; echo the end; exit 1");
     assert_eq!(attempted.verdict, AttemptVerdict::Final);
     let excerpt = attempted.excerpt.unwrap();

@@ -8,8 +8,8 @@ use super::super::schedule::next_try_after;
 use crate::providers::ConfirmResult;
 use crate::store::{ConfirmationOutcome, DueConfirmation, Settlement, timestamp};
 
-/// "Not found" answers required before a message is rejected, because a provider's API can lag
-/// behind its webhook.
+/// "Not found" answers required before a message is rejected, because a provider's API can be
+/// slower than its webhook.
 const UNKNOWN_IS_FINAL_AFTER: u32 = 3;
 /// Reasons include parts of answers.
 const MAX_REASON_CHARACTERS: usize = 300;

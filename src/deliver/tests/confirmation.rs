@@ -162,7 +162,7 @@ fn gzip(plain: &[u8]) -> Vec<u8> {
 }
 
 #[test]
-fn a_payment_that_is_made_later_is_confirmed_later() {
+fn late_payment_is_confirmed_later() {
     let times = AtomicUsize::new(0);
     let api = Server::start(move |_| match times.fetch_add(1, Ordering::Relaxed) {
         0 => Reply::With(200, "", r#"{"status":"open"}"#),
@@ -256,7 +256,7 @@ fn unreachable_api_is_retried_after_restart() {
 }
 
 #[test]
-fn a_pause_that_the_api_asks_for_is_kept() {
+fn pause_requested_by_api_is_respected() {
     for (status, header, expected) in [
         (429, "retry-after: 3600\r\n", 3_600.0..3_700.0),
         (503, "retry-after: 3600\r\n", 3_600.0..3_700.0),

@@ -16,7 +16,7 @@ use crate::store::{
 const SECOND: Duration = Duration::from_secs(1);
 
 #[test]
-fn a_retry_recorded_while_a_page_is_read_is_not_forgotten() {
+fn retry_recorded_during_page_read_is_delivered() {
     let (now, mut lane) = (OffsetDateTime::now_utc(), lane(DeliveryOrdering::Any));
     assert!(
         lane.query(now, MemoryPressure::Free, Duration::ZERO).is_some(),
@@ -32,7 +32,7 @@ fn a_retry_recorded_while_a_page_is_read_is_not_forgotten() {
 }
 
 #[test]
-fn every_retry_happens_though_other_messages_come_at_the_same_time() {
+fn retries_run_despite_concurrent_messages() {
     with_engine(|store| async move {
         let first: std::sync::Mutex<std::collections::HashSet<Vec<u8>>> = Default::default();
         let server = Server::start(move |asked| {
@@ -87,7 +87,7 @@ fn orphan_at_head_does_not_block_strict_queue() {
 }
 
 #[test]
-fn a_queue_that_is_strict_no_longer_passes_by_its_failing_head() {
+fn formerly_strict_queue_skips_failing_head() {
     with_engine(|store| async move {
         let server = Server::start(|_| Reply::Hang);
         let strict = TargetSettings { ordering: DeliveryOrdering::Strict, ..settings("app", &server.url) };
@@ -127,7 +127,7 @@ fn a_queue_that_is_strict_no_longer_passes_by_its_failing_head() {
 }
 
 #[test]
-fn without_its_secrets_a_target_gets_nothing_rather_than_unsigned_messages() {
+fn target_without_readable_secrets_gets_no_messages() {
     with_engine(|store| async move {
         let server = Server::start(|_| Reply::Status(200));
         let target = create(&store, settings("app", &server.url)).await;
@@ -147,7 +147,7 @@ fn without_its_secrets_a_target_gets_nothing_rather_than_unsigned_messages() {
 }
 
 #[test]
-fn the_end_comes_within_8_s_though_the_database_is_locked() {
+fn shutdown_completes_with_locked_database() {
     AHEAD.set(Duration::ZERO);
     let directory = TempDir::new().unwrap();
     let store = open(&directory);
@@ -199,7 +199,7 @@ fn the_bodies_that_all_lanes_hold_are_bounded() {
 }
 
 #[test]
-fn when_memory_is_scarce_a_lane_gets_one_message() {
+fn lane_loads_one_message_under_memory_pressure() {
     let mut lane = lane(DeliveryOrdering::Any);
     let query = lane.query(OffsetDateTime::now_utc(), MemoryPressure::Scarce, Duration::ZERO).unwrap();
     assert_eq!(
@@ -274,7 +274,7 @@ fn echoed_secret_is_not_stored() {
 }
 
 #[test]
-fn a_new_credential_never_goes_to_the_old_address() {
+fn new_credential_is_never_sent_to_old_url() {
     with_engine(|store| async move {
         let (a, b) = (Server::start(|_| Reply::Status(200)), Server::start(|_| Reply::Status(200)));
         let quiet = TargetSettings { events: vec![Pattern::new("none.x")], ..settings("t0", &a.url) };
@@ -317,7 +317,7 @@ fn a_new_credential_never_goes_to_the_old_address() {
 }
 
 #[test]
-fn a_replay_to_whom_it_would_go_today_leaves_conflicts_out() {
+fn replay_to_current_targets_excludes_conflicts() {
     with_engine(|store| async move {
         let server = Server::start(|_| Reply::Status(200));
         create(&store, settings("app", &server.url)).await;

@@ -68,7 +68,7 @@ fn posted(body: &str) -> NewMessage {
 }
 
 #[test]
-fn a_post_back_carries_the_exact_body_and_one_login_serves_many() {
+fn post_backs_have_exact_body_and_share_login() {
     let paypal = Paypal::start("31668");
     let body = "{ \"id\": \"WH-1\",\n  \"amount\": 1.50, \"name\": \"Zo\u{eb} \\u00eb\" }";
     with_store(async |store| {
@@ -92,7 +92,7 @@ fn a_post_back_carries_the_exact_body_and_one_login_serves_many() {
 }
 
 #[test]
-fn a_login_that_has_ended_is_renewed_within_the_same_try() {
+fn ended_login_is_renewed_within_same_attempt() {
     let paypal = Paypal::start("31668");
     with_store(async |store| {
         let mut confirmer = confirmer(&store, paypal.sources());
@@ -116,7 +116,7 @@ fn a_login_that_has_ended_is_renewed_within_the_same_try() {
 }
 
 #[test]
-fn a_login_is_not_used_beyond_its_time() {
+fn expired_login_is_not_used() {
     let paypal = Paypal::start("0");
     with_store(async |store| {
         let mut confirmer = confirmer(&store, paypal.sources());

@@ -107,7 +107,7 @@ fn failing_target_is_retried_until_it_answers() {
 }
 
 #[test]
-fn a_delivery_that_never_succeeds_is_dead_after_twelve_tries() {
+fn failing_delivery_is_dead_after_twelve_attempts() {
     with_engine(|store| async move {
         let server = Server::start(|_| Reply::Status(400));
         create(&store, settings("app", &server.url)).await;
@@ -123,7 +123,7 @@ fn a_delivery_that_never_succeeds_is_dead_after_twelve_tries() {
 }
 
 #[test]
-fn the_pause_that_a_target_asks_for_is_kept() {
+fn pause_requested_by_target_is_respected() {
     with_engine(|store| async move {
         let tries = AtomicUsize::new(0);
         let server = Server::start(move |_| match tries.fetch_add(1, Ordering::SeqCst) {
@@ -170,7 +170,7 @@ fn target_answering_410_is_disabled_with_pending_deliveries() {
 }
 
 #[test]
-fn a_strict_target_gets_everything_in_order_though_one_fails() {
+fn strict_target_keeps_order_despite_failure() {
     with_engine(|store| async move {
         let tries = AtomicUsize::new(0);
         let server = Server::start(move |asked| {
@@ -198,7 +198,7 @@ fn a_strict_target_gets_everything_in_order_though_one_fails() {
 }
 
 #[test]
-fn a_failing_message_steps_aside_for_the_others() {
+fn failing_message_does_not_block_others() {
     with_engine(|store| async move {
         let server =
             Server::start(|asked| if asked.body == b"1" { Reply::Status(500) } else { Reply::Status(200) });
@@ -321,7 +321,7 @@ fn paused_target_gets_all_deliveries_after_resume() {
 }
 
 #[test]
-fn a_rate_is_kept() {
+fn delivery_rate_is_respected() {
     with_engine(|store| async move {
         let server = Server::start(|_| Reply::Status(200));
         let rate = crate::store::DeliveryRate { count: 50, per: Duration::from_secs(1) };
