@@ -20,9 +20,9 @@ pub const MAX_LISTENERS: usize = 32;
 pub const LATE_MESSAGE_TIMEOUT: Duration = Duration::from_secs(3);
 /// Prefix of listener names, so that they never conflict with targets declared in the environment.
 const NAMED: &str = "listener:";
-/// Limit on the time, before its commit, that a step of adding old messages delays incoming ones.
+/// Limit on the delay of incoming messages by a step of adding old ones, without its commit.
 const FILL_STEP_TIME: Duration = Duration::from_millis(2);
-/// Stored for the row only: a listener acknowledges at its own pace.
+/// Fills the column only: a listener acknowledges at its own pace.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A listener.
@@ -283,8 +283,8 @@ pub fn missing(
 }
 
 /// Returns the next messages as (time of arrival, id). Order by time takes two queries: SQLite uses
-/// the index for only the first member of a pair, so each page would scan all messages of that
-/// time.
+/// the index for only the first member of a pair, so a single query would scan all messages of one
+/// time for each page.
 fn positions_behind(
     connection: &Connection,
     from: &FillPosition,
