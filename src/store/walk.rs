@@ -47,8 +47,8 @@ pub struct Walk {
 
 impl Walk {
     /// Returns at most a page of rows after `after` with a time before `before`, in order. Takes
-    /// two queries: SQLite uses the index for only the first member of a pair, so a single query would
-    /// scan all rows of one time for each page.
+    /// two queries: SQLite uses the index for only the first member of a pair, so a single query
+    /// would scan all rows of one time for each page.
     pub fn page<T>(
         &self,
         connection: &Connection,
