@@ -28,8 +28,8 @@ const BYTES_IN_MEMORY: usize = 64 << 20;
 const MAX_BYTES_IN_MEMORY: usize = 256 << 20;
 /// Pause before a failed read is retried.
 const READ_PAUSE: Duration = Duration::from_millis(500);
-/// The wall clock can be adjusted during a wait for a time. Without a time, only an event ends the
-/// sleep.
+/// Limit on a sleep, because the wall clock can be adjusted during a wait for one of its times.
+/// Without a time, only an event ends the sleep.
 const MAX_SLEEP: Duration = Duration::from_secs(10 * 60);
 /// Time for storing outcomes at shutdown.
 const RECORD_TIMEOUT: Duration = Duration::from_secs(2);

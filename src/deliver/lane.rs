@@ -16,8 +16,8 @@ use crate::store::{
     DeliveryOrdering, DeliveryRate, DueDelivery, DuePage, DueQuery, StoredTarget, TargetState, timestamp,
 };
 
-/// Limit on started deliveries whose outcome is not stored yet, as a multiple of the target's
-/// concurrency.
+/// Limit on started deliveries whose outcome is not stored yet, including those in flight, as a
+/// multiple of the target's concurrency.
 const UNDER_WAY_PER_PLACE: usize = 3;
 /// Limit on deliveries loaded in advance.
 const LOADED_AHEAD: usize = 128;
@@ -125,13 +125,13 @@ impl Lane {
         self.may_have_more = true;
     }
 
-    /// Orphans have been ended, or will be found again.
+    /// Records that orphans were ended, or will be found again.
     pub fn discarded(&mut self) {
         self.orphans.clear();
         self.may_have_more = true;
     }
 
-    /// The target is still active, although it answered 410.
+    /// Records that the target is still active, although it answered 410.
     pub fn not_disabled(&mut self) {
         self.is_gone = false;
         self.may_have_more = true;
@@ -145,7 +145,7 @@ impl Lane {
         if self.is_strict() { 1 } else { self.target.settings.concurrency as usize }
     }
 
-    /// Loaded deliveries are still pending in the database.
+    /// Drops the loaded deliveries, which are still pending in the database.
     fn forget_ready(&mut self) {
         self.ready.clear();
         self.may_have_more = true;
@@ -250,9 +250,9 @@ impl Lane {
         Some(delivery)
     }
 
-    /// The disk must not slow down a target that answers immediately, but the number of repeats
-    /// after a crash must stay limited. A strict target gets the next delivery only after the last
-    /// outcome is stored.
+    /// Whether another delivery may start. The disk must not slow down a target that answers
+    /// immediately, but the number of repeats after a crash must stay limited. A strict target gets
+    /// the next delivery only after the last outcome is stored.
     fn has_room(&self) -> bool {
         let most = if self.is_strict() { 1 } else { UNDER_WAY_PER_PLACE * self.concurrency() };
         self.unanswered < self.concurrency() && self.under_way.len() < most
