@@ -78,7 +78,7 @@ pub struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Receive webhooks (what creel does without a command).
+    /// Receive webhooks (the default without a command).
     ///
     /// Exit codes: 0 after a stop by SIGTERM or SIGINT, 1 when the configuration or the start
     /// failed, 74 when the store failed while running.
