@@ -1,4 +1,4 @@
-//! //! A request as the provider rules see it, the causes of rejection, and values that must not be
+//! A request as the provider rules see it, the causes of rejection, and values that must not be
 //! shown.
 
 use serde::Deserialize;

@@ -1,4 +1,4 @@
-//! //! Keys and certificates that authentication needs. This module fetches nothing: it returns
+//! Keys and certificates that authentication needs. This module fetches nothing: it returns
 //! what is missing, and the caller fetches it and retries.
 
 use serde_json::Value;
@@ -109,7 +109,7 @@ impl dyn KeyStore + '_ {
         }
         let chain = self.document(KeyRequest::Document(url.to_owned()))?;
         let mut further = Vec::new();
-        // // Real chains have few links; a longer one is an attack.
+        // Real chains have few links; a longer one is an attack.
         for _ in 0..3 {
             match trusted_key(&chain, &further, self.roots(), view.request.now) {
                 Ok(key) => return Ok(key),

@@ -1,4 +1,4 @@
-//! //! One signature scheme: the place, layout and encoding of the signature, and the signed text.
+//! One signature scheme: the place, layout and encoding of the signature, and the signed text.
 
 use std::borrow::Cow;
 use std::time::Duration;

@@ -169,7 +169,7 @@ pub fn sole_text(body: &[u8], field: &str, declared: DeclaredCharset) -> Option<
 }
 
 /// Decodes the payload. JSON in UTF-8 needs no charset, and a wrong one must not change it. Invalid
-/// text is never replaced, because the result would differ from what was signed.
+/// text is never replaced: the result would differ from the signed text.
 fn text_of_payload(bytes: &[u8], declared: DeclaredCharset) -> Result<String, FormProblem> {
     if json::is_of_any_depth(bytes) {
         return Ok(String::from_utf8_lossy(bytes).into_owned());
@@ -181,8 +181,8 @@ fn text_of_payload(bytes: &[u8], declared: DeclaredCharset) -> Result<String, Fo
 }
 
 /// Returns the form as a JSON object: fields in the order of their first appearance, repeated
-/// fields as arrays. Without a `declared` charset it is UTF-8, or else the charset that the form
-/// names.
+/// fields as arrays. Without a `declared` charset it is UTF-8, or if invalid the charset that the
+/// form names.
 ///
 /// # Errors
 /// The reason why the form cannot be read.

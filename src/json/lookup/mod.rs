@@ -1,4 +1,4 @@
-//! //! Access to one value of a JSON document, for the few schemes with a signature or a signed
+//! Access to one value of a JSON document, for the few schemes with a signature or a signed
 //! value inside the body.
 
 use std::borrow::Cow;

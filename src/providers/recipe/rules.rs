@@ -1,4 +1,4 @@
-//! //! The rules of a recipe: how a request is verified, which requests are handshakes, and how the
+//! The rules of a recipe: how a request is verified, which requests are handshakes, and how the
 //! provider's API is called.
 
 use crate::json::Slot;
@@ -91,7 +91,7 @@ pub struct HandshakeRule {
     /// Answered only after the signature.
     pub signed: bool,
     pub answer: Option<AnswerRule>,
-    /// The value that we sign for the sender, which cannot be the body of a webhook.
+    /// The value that creel signs for the sender, which cannot be the body of a webhook.
     pub challenge: Option<Place>,
     pub challenge_shape: ChallengeShape,
     pub reply: HandshakeReply,
