@@ -1,5 +1,5 @@
-//! Keys and certificates that authentication needs. This module fetches nothing: it returns
-//! what is missing, and the caller fetches it and retries.
+//! Keys and certificates that authentication needs. This module fetches nothing: it names
+//! the missing ones, and the caller fetches them and retries.
 
 use serde_json::Value;
 

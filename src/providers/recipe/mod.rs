@@ -25,7 +25,7 @@ pub struct Recipe {
     pub(super) facts: Facts,
     pub(super) keys: Vec<SettingSpec>,
     pub(super) proofs: Proofs,
-    /// Maximum difference between a signed timestamp and our clock; `None` without a signed
+    /// Maximum difference between a signed timestamp and the local clock; `None` without a signed
     /// timestamp.
     pub(super) tolerance: Option<Duration>,
     /// All paths that are read from a JSON body.
