@@ -1,4 +1,4 @@
-//! A million pending deliveries: what a claim costs, what memory it takes; and how quiet an idle service is.
+//! A million pending deliveries: time and memory of a claim, and wake-ups of an idle service.
 
 use std::fs;
 use std::time::{Duration, Instant};
@@ -63,7 +63,7 @@ pub fn measure(report: &mut Report, many: usize) -> Outcome<()> {
     })
 }
 
-/// Microseconds, the median of many.
+/// Median of many claims, in microseconds.
 async fn claim(store: &Store, target: i64) -> Outcome<f64> {
     let mut took = Vec::with_capacity(CLAIMS);
     for _ in 0..CLAIMS {
@@ -91,7 +91,7 @@ fn resident() -> Outcome<u64> {
     Ok(kib * 1024)
 }
 
-/// How often the thread of that name gave up the processor by itself.
+/// Voluntary context switches of the thread with that name.
 fn wake_ups(name: &str) -> Outcome<u64> {
     for thread in fs::read_dir("/proc/self/task")? {
         let path = thread?.path();

@@ -1,4 +1,5 @@
-//! What a subscribed target costs the ingest: messages a second through the store, with no target and with one.
+//! Cost of a subscribed target for ingest: messages per second through the store, without and with
+//! a target.
 
 use std::time::{Duration, Instant};
 
@@ -24,7 +25,7 @@ pub fn measure(report: &mut Report) -> Outcome<()> {
     Ok(())
 }
 
-/// The target is paused: what is measured is the writing of its deliveries.
+/// The target is paused, so that only the writing of its deliveries is measured.
 fn run(targets: usize) -> Outcome<f64> {
     let directory = TempDir::new_in(setup::directory()?)?;
     let store = setup::open(directory.path())?;

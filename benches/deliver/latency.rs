@@ -1,5 +1,5 @@
-//! From the acknowledgement of a message to its arrival at the target, at 200 messages a second; and what a target that
-//! hangs and one that fails change of that, and of the ingest.
+//! Latency from the acknowledgement of a message to its arrival at the target, at 200 messages per
+//! second; and the effect of a hanging and a failing target on it and on ingest.
 
 use std::time::{Duration, Instant};
 
@@ -59,7 +59,7 @@ fn run(others: &[String]) -> Outcome<Run> {
             setup::target(&store, &format!("other-{number}"), other, 8).await?;
         }
         let deliveries = setup::deliveries(&store)?;
-        // Connections are opened, the breaker of the failing one is open.
+        // Warm-up: opens connections and the circuit breaker of the failing target.
         send(&store, 100).await?;
         tokio::time::sleep(Duration::from_millis(500)).await;
         while arrivals.try_recv().is_ok() {}
@@ -68,7 +68,7 @@ fn run(others: &[String]) -> Outcome<Run> {
         while waits.len() < MESSAGES {
             let (id, at) = arrivals.recv_timeout(Duration::from_secs(20))?;
             if let Some((_, acked, _)) = acks.iter().find(|(acked_id, ..)| *acked_id == id) {
-                // It may arrive before the ack has been seen.
+                // It may arrive before the acknowledgement was recorded.
                 waits.push(at.saturating_duration_since(*acked).as_secs_f64() * 1e3);
             }
         }
@@ -86,8 +86,8 @@ fn run(others: &[String]) -> Outcome<Run> {
     })
 }
 
-/// Each message falls due at its time, whatever became of the others: its id, when it was acknowledged, and how long
-/// after it was due.
+/// Sends messages at fixed times, regardless of earlier ones. Returns for each its id, the time of
+/// its acknowledgement, and the delay since its due time.
 async fn send(store: &Store, count: usize) -> Outcome<Vec<(i64, Instant, Duration)>> {
     let body = setup::body();
     let (sender, mut acks) = mpsc::unbounded_channel();

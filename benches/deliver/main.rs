@@ -1,6 +1,6 @@
-//! Benchmark of deliveries: durable outcomes against the same HTTP client in a bare loop, against a real server on
-//! loopback that answers at once. It measures and reports; it never fails because a figure was not reached. See
-//! docs/benchmarks.md.
+//! Benchmark of deliveries: durable outcomes against the same HTTP client in a bare loop, with a
+//! real server on loopback that responds immediately. It measures and reports; it never fails
+//! because of a low figure. See docs/benchmarks.md.
 
 #[path = "../ingest/machine.rs"]
 #[expect(dead_code, reason = "the ingest benchmark uses more of it")]
@@ -22,13 +22,13 @@ use report::Report;
 
 pub type Outcome<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
-/// The allocator of creel, so that what it is compared with does not lose by its own.
+/// Creel's allocator, so that the compared code has no disadvantage from its own.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    // Cargo builds and starts benchmarks as tests too: then it does not give this flag.
+    // Cargo also builds and runs benchmarks as tests, without this flag.
     if !arguments.iter().any(|word| word == "--bench") {
         return ExitCode::SUCCESS;
     }
@@ -41,7 +41,8 @@ fn main() -> ExitCode {
     }
 }
 
-/// Sections can be named: rates latency backlog ingest. `DELIVER_PENDING` replaces the million of the backlog.
+/// Runs the named sections: rates latency backlog ingest. `DELIVER_PENDING` replaces the million of
+/// the backlog.
 fn measure(arguments: &[String]) -> Outcome<()> {
     let named: Vec<&str> =
         arguments.iter().map(String::as_str).filter(|word| !word.starts_with('-')).collect();

@@ -1,4 +1,5 @@
-//! Deliveries a second with durable outcomes, against the same client in a bare loop at the same concurrency.
+//! Deliveries per second with durable outcomes, against the same client in a bare loop at the same
+//! concurrency.
 
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -29,7 +30,7 @@ pub fn measure(report: &mut Report) -> Outcome<()> {
     Ok(())
 }
 
-/// Requests a second of the client alone.
+/// Requests per second of the client alone.
 fn bare_loop(url: &str) -> Outcome<f64> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let client = DeliveryClient::new(Reach::Anywhere);
@@ -51,7 +52,7 @@ fn bare_loop(url: &str) -> Outcome<f64> {
     })
 }
 
-/// Deliveries a second, from the moment at which the target goes on until the last outcome is on disk.
+/// Deliveries per second, from the resume of the target until the last outcome is stored durably.
 fn durable_deliveries(url: &str) -> Outcome<f64> {
     let directory = TempDir::new_in(setup::directory()?)?;
     let store = setup::open(directory.path())?;

@@ -1,4 +1,4 @@
-//! Real HTTP servers on loopback, each on a thread of its own.
+//! Real HTTP servers on loopback, each on its own thread.
 
 use std::net::TcpListener;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -9,10 +9,10 @@ use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
 
 use crate::Outcome;
 
-/// Requests that were answered by those that answer at once.
+/// Requests answered by the immediate servers.
 pub static ANSWERED: AtomicU64 = AtomicU64::new(0);
 
-/// What a server does with a request.
+/// Response of a server to a request.
 #[derive(Clone)]
 enum Behaviour {
     Answer,
@@ -21,23 +21,23 @@ enum Behaviour {
     Fail,
 }
 
-/// Answers everything at once with 204.
+/// Responds to every request immediately with 204.
 pub fn start() -> Outcome<String> {
     serve(Behaviour::Answer)
 }
 
-/// The same; each message's id and the time at which it came are sent.
+/// Like `start`, and sends each message's id and arrival time to the channel.
 pub fn note_arrivals() -> Outcome<(String, Receiver<(i64, Instant)>)> {
     let (sender, arrivals) = channel();
     Ok((serve(Behaviour::Note(sender))?, arrivals))
 }
 
-/// Never answers.
+/// Never responds.
 pub fn hang() -> Outcome<String> {
     serve(Behaviour::Hang)
 }
 
-/// Answers 500.
+/// Responds with 500.
 pub fn fail() -> Outcome<String> {
     serve(Behaviour::Fail)
 }

@@ -1,5 +1,6 @@
-//! The load: one thread, one epoll, prebuilt requests; one write and one read for each request. It shares the
-//! processors with the server that it measures, so it does nothing that can be done before.
+//! The load generator: one thread, one epoll, prebuilt requests; one write and one read for each
+//! request. It shares the processors with the server under test, so all possible work is done in
+//! advance.
 
 use std::collections::VecDeque;
 use std::io::{ErrorKind, Read as _, Write as _};
@@ -19,26 +20,26 @@ use crate::payload::{BodySize, DeliveryIds, Request};
 
 pub const CONNECTIONS: usize = 64;
 const TIMER: u64 = u64::MAX;
-/// A server that is silent for so long is broken.
+/// A server that is silent for this long is broken.
 const SILENCE: Duration = Duration::from_secs(10);
 const MICROSECONDS_OF_A_MINUTE: u64 = 60_000_000;
 
-/// When a closed loop ends.
+/// End of a closed loop.
 #[derive(Clone, Copy, Debug)]
 pub enum Until {
     Elapsed(Duration),
-    /// So many messages were acknowledged by this client, since it was made.
+    /// Number of acknowledged messages since this client was created.
     Acknowledged(u64),
 }
 
-/// What came back while something was measured.
+/// Results of a measurement.
 #[derive(Debug)]
 pub struct Tally {
     pub acknowledged: u64,
     /// Replies other than 2xx.
     pub refused: u64,
     pub elapsed: Duration,
-    /// Microseconds from the intended time of sending to the whole reply.
+    /// Microseconds from the intended time of sending to the complete reply.
     pub latency: Histogram<u64>,
 }
 
@@ -48,7 +49,7 @@ impl Tally {
         Ok(Self { acknowledged: 0, refused: 0, elapsed: Duration::ZERO, latency })
     }
 
-    /// Acknowledged messages a second.
+    /// Acknowledged messages per second.
     pub fn rate(&self) -> f64 {
         self.acknowledged as f64 / self.elapsed.as_secs_f64()
     }
@@ -83,7 +84,8 @@ impl Connection {
     fn send(&mut self, ids: &mut DeliveryIds, intended: Instant) -> Outcome<()> {
         self.request.set_delivery_id(ids);
         self.intended = intended;
-        // The last reply is there, so the send buffer is empty and takes a request of some kilobytes as a whole.
+        // The last reply has arrived, so the send buffer is empty and takes a request of some
+        // kilobytes as a whole.
         let sent = self.stream.write(&self.request.bytes)?;
         if sent != self.request.bytes.len() {
             return Err("the socket took a part of a request only: its send buffer is too small".into());
@@ -91,7 +93,7 @@ impl Connection {
         Ok(())
     }
 
-    /// The status, once the whole reply is there.
+    /// Returns the status when the reply is complete.
     fn receive(&mut self) -> Outcome<Option<Status>> {
         match self.stream.read(&mut self.reply[self.received..]) {
             Ok(0) => Err("the server closed a connection".into()),
@@ -109,7 +111,8 @@ impl Connection {
     }
 }
 
-/// As much of HTTP as the servers here speak: a status line, a `content-length` or none, no chunks.
+/// Parses the subset of HTTP that these servers use: a status line, an optional `content-length`,
+/// no chunks.
 fn parse(reply: &[u8]) -> Outcome<Option<Status>> {
     let Some(head) = reply.windows(4).position(|window| window == b"\r\n\r\n") else { return Ok(None) };
     let mut length = 0;
@@ -158,19 +161,20 @@ impl Client {
         Ok(Self { epoll, events, connections, ids, acknowledged: 0, last_reply: Instant::now() })
     }
 
-    /// Messages acknowledged since the client was made, in the warm-up too.
+    /// Messages acknowledged since the client was created, including the warm-up.
     pub fn acknowledged(&self) -> u64 {
         self.acknowledged
     }
 
-    /// Puts a request on each connection; `pump` then keeps all of them busy.
+    /// Sends a request on each connection; `pump` then keeps all of them busy.
     pub fn start(&mut self) -> Outcome<()> {
         let now = Instant::now();
         self.last_reply = now;
         self.connections.iter_mut().try_for_each(|connection| connection.send(&mut self.ids, now))
     }
 
-    /// Closed loop: each reply is followed by the next request at once. Can be called again and again.
+    /// Runs a closed loop: each reply is immediately followed by the next request. Can be called
+    /// repeatedly.
     pub fn pump(&mut self, until: Until) -> Outcome<Tally> {
         let begin = Instant::now();
         let mut tally = Tally::new()?;
@@ -191,7 +195,7 @@ impl Client {
         }
     }
 
-    /// Awaits the replies that are still out.
+    /// Awaits the outstanding replies.
     pub fn drain(&mut self) -> Outcome<Tally> {
         let mut tally = Tally::new()?;
         let mut outstanding = self.connections.len();
@@ -205,8 +209,9 @@ impl Client {
         Ok(tally)
     }
 
-    /// Open loop: a request falls due every `interval`, whatever became of the others, and its latency counts from
-    /// that moment. Where no connection is free it waits, and the wait counts: a stall is not left out of the figures.
+    /// Runs an open loop: a request is due every `interval`, regardless of earlier ones, and its
+    /// latency counts from that time. The wait for a free connection also counts, so the figures
+    /// include stalls.
     pub fn open_loop(&mut self, interval: Duration, duration: Duration) -> Outcome<Tally> {
         // Before the timer, so that at its n-th tick the n-th request is certainly due.
         let begin = Instant::now();
@@ -214,7 +219,7 @@ impl Client {
         self.last_reply = begin;
         let total = u32::try_from(duration.as_nanos() / interval.as_nanos())?;
         let mut tally = Tally::new()?;
-        // In turn, so that none is unused for so long that the server gives it up.
+        // In turn, so that the server does not close a connection as idle.
         let mut idle: VecDeque<usize> = (0..self.connections.len()).collect();
         let mut due = VecDeque::new();
         let mut planned = 1;
@@ -241,7 +246,8 @@ impl Client {
         Ok(tally)
     }
 
-    /// The time-out of epoll is too coarse: it would be late by up to a millisecond, and that would count as latency.
+    /// Creates a timer. The timeout of epoll is too coarse: it would be late by up to a
+    /// millisecond, which would count as latency.
     fn periodic_timer(&self, interval: Duration) -> Outcome<OwnedFd> {
         let timer = timerfd_create(TimerfdClockId::Monotonic, TimerfdFlags::CLOEXEC)?;
         let step = Timespec::try_from(interval)?;
@@ -251,7 +257,7 @@ impl Client {
         Ok(timer)
     }
 
-    /// What is ready: numbers of connections, or `TIMER`.
+    /// Returns the ready connections by number, and `TIMER`.
     fn wait(&mut self) -> Outcome<Ready> {
         self.events.clear();
         let step = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
@@ -266,7 +272,7 @@ impl Client {
         Ok(ready)
     }
 
-    /// The moment of the reply, once it is whole.
+    /// Returns the time of the reply when it is complete.
     fn take_reply(&mut self, number: usize, tally: &mut Tally) -> Outcome<Option<Instant>> {
         let connection = &mut self.connections[number];
         let Some(status) = connection.receive()? else { return Ok(None) };
@@ -278,7 +284,7 @@ impl Client {
     }
 }
 
-/// A copy of what epoll reported, so that the client can be changed while it is gone through.
+/// A copy of epoll's events, so that the client can be changed during iteration.
 #[derive(Debug)]
 struct Ready {
     numbers: [usize; CONNECTIONS + 1],

@@ -1,4 +1,4 @@
-//! What the files cost: time until the server is ready with them, and bytes on disk for each message.
+//! Cost of the files: time until the server is ready with them, and bytes on disk for each message.
 
 use std::fs;
 use std::path::Path;
@@ -12,7 +12,7 @@ use crate::report::{Bound, Report, with_spread};
 use crate::runs::{fill, fresh_directory};
 use crate::server::{Kind, Server, database};
 
-/// Promised: ready within two seconds with a database of 1 GB.
+/// Documented limit: ready within two seconds with a database of 1 GB.
 const READY_WITHIN_MS: f64 = 2_000.0;
 
 pub fn measure(options: &Options, report: &mut Report) -> Outcome<()> {
@@ -80,7 +80,7 @@ fn measure_starts(directory: &Path, options: &Options, report: &mut Report) -> O
     Ok(())
 }
 
-/// Milliseconds.
+/// Time to readiness, in milliseconds.
 fn time_to_ready(directory: &Path) -> Outcome<f64> {
     let server = Server::start(Kind::Creel, directory, 0)?;
     let time = server.wait_until_ready()?;
@@ -88,7 +88,8 @@ fn time_to_ready(directory: &Path) -> Outcome<f64> {
     Ok(time.as_secs_f64() * 1e3)
 }
 
-/// The database, and what is left of its WAL. The ballast is not a message's.
+/// Size of the database and its remaining WAL, without the ballast, which does not belong to
+/// messages.
 fn bytes_on_disk(directory: &Path) -> Outcome<u64> {
     let mut bytes = 0;
     for entry in fs::read_dir(directory)? {

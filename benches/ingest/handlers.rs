@@ -1,4 +1,5 @@
-//! The two handlers that creel is compared with, each in a process of its own: this program, started again.
+//! The two handlers that creel is compared with, each in its own process: this program, started
+//! again.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -20,14 +21,14 @@ use crate::rows::{self, Row};
 pub const SERVE: &str = "--serve";
 const CONNECTIONS_OF_THE_POOL: u32 = 10;
 const LARGEST_BODY: usize = 25 * 1024 * 1024;
-/// As in creel, so that no connection ends within a run.
+/// As in creel, so that no connection ends during a run.
 const KEEP_ALIVE: Duration = Duration::from_secs(150);
 
 type Pool = r2d2::Pool<SqliteConnectionManager>;
 
-/// Arguments: workers, and the database if each request is to be a transaction.
+/// Runs a server. Arguments: workers, and the database if each request should be a transaction.
 pub fn serve(arguments: &[String]) -> Outcome<()> {
-    // Nobody would stop this server if the benchmark was killed.
+    // Without this the server would outlive a killed benchmark.
     set_parent_process_death_signal(Some(Signal::KILL))?;
     let workers = arguments.first().ok_or("the number of workers is missing")?.parse()?;
     let pool = arguments.get(1).map(|path| open_pool(path.into())).transpose()?;
@@ -65,7 +66,7 @@ async fn check(request: HttpRequest, body: Bytes, key: Data<hmac::Key>) -> HttpR
     HttpResponse::new(judge(&request, &body, &key))
 }
 
-/// One transaction a request, each through the pool and in a blocking hop.
+/// One transaction per request, each through the pool and in a blocking hop.
 async fn store(
     request: HttpRequest,
     body: Bytes,

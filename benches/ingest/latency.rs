@@ -1,4 +1,4 @@
-//! How long a sender waits for the acknowledgement: at saturation, and at a rate as in real life.
+//! Latency of the acknowledgement, at saturation and at a realistic rate.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::report::{Bound, Report, median};
 use crate::runs::{fresh_directory, saturate};
 use crate::server::{Kind, Server};
 
-/// 100 requests a second.
+/// 100 requests per second.
 const INTERVAL: Duration = Duration::from_millis(10);
 const PROMISED_P99_MS: f64 = 100.0;
 const QUANTILES: [f64; 3] = [0.5, 0.99, 0.999];

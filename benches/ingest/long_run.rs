@@ -1,4 +1,4 @@
-//! One long run at saturation, in which the WAL and the memory of the server are watched from outside.
+//! One long run at saturation, with external monitoring of the server's WAL and memory.
 
 use std::fs;
 use std::net::SocketAddr;
@@ -16,18 +16,18 @@ use crate::runs::fresh_directory;
 use crate::server::{Kind, Server, database, metric, resident_bytes};
 
 const WAL_EVERY: Duration = Duration::from_millis(100);
-/// Asking for metrics costs the server something.
+/// Metrics are read rarely, because each request for them costs the server some time.
 const METRICS_EVERY_WALS: u32 = 10;
 const MIB: f64 = 1024.0 * 1024.0;
 const MB: f64 = 1e6;
 
-/// The largest values seen.
+/// The largest values observed.
 #[derive(Clone, Copy, Debug, Default)]
 struct Peaks {
     wal_bytes: u64,
     resident_bytes: u64,
     keys_bytes: f64,
-    /// Resident memory without the keys, both taken at about the same time.
+    /// Resident memory without the keys, both read at about the same time.
     resident_without_keys: f64,
 }
 
@@ -37,7 +37,7 @@ pub fn measure(options: &Options, report: &mut Report) -> Outcome<()> {
         let directory = fresh_directory(options)?;
         let server = Server::start(Kind::Creel, directory.path(), 0)?;
         server.wait_until_ready()?;
-        // Idle is after the start is over: what it needed may be given back a little later.
+        // Waits until the server has released the memory of its start.
         std::thread::sleep(Duration::from_secs(2));
         let idle_bytes = resident_bytes(server.process(), "VmRSS:")?;
         let idle_anonymous_bytes = resident_bytes(server.process(), "RssAnon:")?;
@@ -92,7 +92,7 @@ fn report_memory(body: &str, peaks: Peaks, report: &mut Report) {
     );
 }
 
-/// A thread that looks at the server while the client loads it.
+/// A thread that monitors the server under load.
 struct Watch {
     end: Sender<()>,
     thread: JoinHandle<Result<Peaks, String>>,
@@ -108,7 +108,7 @@ impl Watch {
             let mut peaks = Peaks::default();
             let mut looks = 0;
             while ended.recv_timeout(WAL_EVERY) == Err(RecvTimeoutError::Timeout) {
-                // A WAL that is not there at the moment has no length.
+                // A missing WAL has no length.
                 let wal_bytes = fs::metadata(&wal).map_or(0, |metadata| metadata.len());
                 peaks.wal_bytes = peaks.wal_bytes.max(wal_bytes);
                 looks += 1;

@@ -1,4 +1,4 @@
-//! The machine: what it is, how fast its disk syncs, and who uses its processors.
+//! The machine: its description, the sync rate of its disk, and the use of its processors.
 
 use std::fs;
 use std::os::unix::fs::FileExt as _;
@@ -15,7 +15,7 @@ const RAMFS_MAGIC: i64 = 0x8584_58f6;
 const SYNCS: usize = 200;
 const SYNCED_BYTES: usize = 64 * 1024;
 
-/// Nothing would be synced to memory: every figure would be too good.
+/// Rejects memory file systems: nothing is synced to disk there, so every figure would be too good.
 pub fn refuse_memory_file_system(directory: &Path) -> Outcome<()> {
     let kind = statfs(directory)?.f_type;
     if kind == TMPFS_MAGIC || kind == RAMFS_MAGIC {
@@ -38,7 +38,7 @@ fn free_bytes(file_system: &StatVfs) -> u64 {
     file_system.f_bavail * file_system.f_frsize
 }
 
-/// The machine in rows of name and value.
+/// Describes the machine in rows of name and value.
 pub fn describe(directory: &Path) -> Outcome<Vec<(&'static str, String)>> {
     let processors = fs::read_to_string("/proc/cpuinfo")?;
     let model = processors.lines().find_map(|line| line.strip_prefix("model name")).unwrap_or("unknown");
@@ -61,7 +61,7 @@ pub fn describe(directory: &Path) -> Outcome<Vec<(&'static str, String)>> {
     ])
 }
 
-/// The first word behind a name, in the files of /proc that are written so.
+/// Returns the first word after a name, for files of /proc in this format.
 pub fn field<'a>(text: &'a str, name: &str) -> Option<&'a str> {
     text.lines().find_map(|line| line.strip_prefix(name))?.split_whitespace().next()
 }
@@ -70,7 +70,7 @@ pub fn processor_count() -> Outcome<usize> {
     Ok(std::thread::available_parallelism()?.get())
 }
 
-/// Type and device of the mount that the directory is below.
+/// Returns type and device of the mount that contains the directory.
 fn file_system(directory: &Path) -> Outcome<String> {
     let directory = directory.canonicalize()?;
     let mounts = fs::read_to_string("/proc/self/mounts")?;
@@ -109,7 +109,7 @@ pub struct Moment {
     idle: Duration,
 }
 
-/// How many processors were busy for whom, on average between two moments.
+/// Average number of busy processors between two moments, by user.
 #[derive(Clone, Copy, Debug)]
 pub struct Usage {
     pub client: f64,
@@ -141,8 +141,8 @@ impl Moment {
 }
 
 impl Usage {
-    /// The client has one thread. Where that hardly ever rests, or where it leaves processors idle or to others, the
-    /// rate says nothing about the server.
+    /// Returns a reason to discard the rate, if the server was not the bottleneck: the client's
+    /// single thread was nearly always busy, or processors were idle or used by others.
     pub fn what_else_is_the_limit(self) -> Option<&'static str> {
         let all = self.client + self.server + self.others + self.idle;
         if self.client > 0.9 {
@@ -160,14 +160,14 @@ impl Usage {
 /// User and system time of all threads of a process.
 fn processor_time(process: u32) -> Outcome<Duration> {
     let stat = fs::read_to_string(format!("/proc/{process}/stat"))?;
-    // The name is in parentheses and may contain anything; the fields behind it are numbers.
+    // The name is in parentheses and may contain any character; the fields after it are numbers.
     let numbers = stat.rsplit(')').next().unwrap_or_default();
     let ticks: u64 =
         numbers.split_whitespace().skip(11).take(2).filter_map(|word| word.parse::<u64>().ok()).sum();
     Ok(from_ticks(ticks))
 }
 
-/// Idle time of all processors, waiting for the disk included.
+/// Idle time of all processors, including waits for the disk.
 fn idle_time() -> Outcome<Duration> {
     let stat = fs::read_to_string("/proc/stat")?;
     let first = stat.lines().next().unwrap_or_default();

@@ -1,5 +1,6 @@
-//! Benchmark of the way of a message: the real release server on a real disk, against a handler that keeps nothing.
-//! It measures and reports; it never fails because a figure was not reached. See docs/benchmarks.md.
+//! Benchmark of ingest: the real release server on a real disk, against a handler that stores
+//! nothing. It measures and reports; it never fails because of a low figure. See
+//! docs/benchmarks.md.
 
 mod client;
 mod files;
@@ -23,18 +24,18 @@ use report::Report;
 
 pub type Outcome<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
-/// The allocator of creel, so that the handlers it is compared with do not lose by theirs.
+/// Creel's allocator, so that the compared handlers have no disadvantage from theirs.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// Of the full table at 1 kB, with room for its WAL and the log.
+/// Space per row of the full table at 1 kB, including its WAL and the log.
 const DISK_BYTES_PER_ROW: u64 = 2_500;
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let outcome = match arguments.split_first() {
         Some((first, rest)) if first == handlers::SERVE => handlers::serve(rest),
-        // Cargo builds and starts benchmarks as tests too: then it does not give this flag.
+        // Cargo also builds and runs benchmarks as tests, without this flag.
         _ if arguments.iter().any(|word| word == "--help")
             || !arguments.iter().any(|word| word == "--bench") =>
         {

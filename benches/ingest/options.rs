@@ -1,4 +1,4 @@
-//! What the command line and the environment ask for.
+//! Options from the command line and the environment.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -24,7 +24,7 @@ Environment:
   INGEST_START_BYTES   size of the database for the start (default 1000000000)
 ";
 
-/// A part of the benchmark that can be run alone.
+/// A part of the benchmark that can run alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Section {
     Rates,
@@ -60,7 +60,7 @@ pub struct Options {
 }
 
 impl Options {
-    /// Reads the words behind `--` and the environment; an unknown word is an error.
+    /// Parses the words after `--` and the environment; an unknown word is an error.
     pub fn read(arguments: &[String]) -> Outcome<Self> {
         let mut sections = BTreeSet::new();
         let mut quick = false;
@@ -98,7 +98,7 @@ impl Options {
     }
 }
 
-/// A whole number above zero from the environment.
+/// A positive whole number from the environment.
 fn number(name: &str, default: u64) -> Outcome<u64> {
     match std::env::var(name) {
         Err(_) => Ok(default),

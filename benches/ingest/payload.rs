@@ -1,4 +1,5 @@
-//! The requests: bodies and headers as GitHub sends them, signed once, with a fresh delivery id in each request.
+//! The requests: bodies and headers as GitHub sends them, signed once, with a new delivery id in
+//! each request.
 
 use std::fmt::Write as _;
 
@@ -9,10 +10,11 @@ use crate::Outcome;
 
 pub const SECRET: &str = "a secret of the benchmark, as long as GitHub advises";
 pub const PATH: &str = "/webhooks/github";
-/// The event is one to which creel replies 204 without a body (a push or a ping would be answered with text).
+/// An event to which creel replies 204 without a body (a push or a ping would be answered with
+/// text).
 pub const EVENT: &str = "issues";
 
-/// The sizes of body that the figures are asked for.
+/// The body sizes of the benchmark.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BodySize {
     Small,
@@ -79,7 +81,8 @@ impl Request {
         Self { headers, body, bytes, id_at }
     }
 
-    /// What creel is asked to keep: names and values of the headers, and the body, without separators.
+    /// Size of the content that creel stores: names and values of the headers, and the body,
+    /// without separators.
     pub fn content_bytes(&self) -> usize {
         let headers: usize = self.headers.iter().map(|(name, value)| name.len() + value.len()).sum();
         headers + self.body.len()
@@ -90,7 +93,7 @@ impl Request {
     }
 }
 
-/// Random delivery ids in the form of a UUID, from a generator that costs next to nothing (SplitMix64).
+/// Random delivery ids in the form of a UUID, from a very cheap generator (SplitMix64).
 #[derive(Debug)]
 pub struct DeliveryIds {
     state: u64,
@@ -113,7 +116,7 @@ impl DeliveryIds {
         mixed ^ (mixed >> 31)
     }
 
-    /// Overwrites the digits and leaves the hyphens, whose places are fixed.
+    /// Overwrites the digits and leaves the hyphens, whose positions are fixed.
     pub fn write(&mut self, id: &mut [u8]) {
         const DIGITS: &[u8; 16] = b"0123456789abcdef";
         let mut random = (u128::from(self.next()) << 64) | u128::from(self.next());
@@ -131,7 +134,8 @@ pub fn hex(bytes: &[u8]) -> String {
     })
 }
 
-/// An `issues` event with a repository that has as many of GitHub's URLs as fit; the issue's text fills the rest.
+/// An `issues` event with a repository that has as many of GitHub's URLs as fit; the issue's text
+/// fills the rest.
 fn body(size: usize, number: usize) -> String {
     const URLS: [&str; 36] = [
         "forks",

@@ -1,4 +1,5 @@
-//! How many messages a second are kept, against the handler that keeps nothing and against other ways of keeping.
+//! Messages stored per second, against the handler that stores nothing and against other ways of
+//! storing.
 
 use crate::Outcome;
 use crate::machine::Usage;
@@ -15,7 +16,7 @@ struct Rounds {
     durable: Vec<Run>,
     subscribed: Vec<Run>,
     transactions: Vec<Run>,
-    /// Rows a second.
+    /// Rows per second.
     raw: Vec<f64>,
 }
 
@@ -69,7 +70,7 @@ impl Rounds {
             BodySize::Large => 0.4,
         };
         let doubts: Vec<_> = self.bare.iter().filter_map(|run| run.usage.what_else_is_the_limit()).collect();
-        // The median stands on the runs that are sound, as long as these are the most.
+        // The median is valid as long as most runs are.
         match doubts.first() {
             Some(why) if 2 * doubts.len() >= self.bare.len() => {
                 report.void("durable ÷ bare handler", body, ratio, why);

@@ -1,4 +1,4 @@
-//! The figures as a table in Markdown. Bounds for developers are printed to stderr only.
+//! The figures as a Markdown table. Bounds are for developers, and are printed to stderr only.
 
 use std::fmt::Write as _;
 
@@ -31,12 +31,12 @@ pub struct Report {
 }
 
 impl Report {
-    /// A figure without a bound.
+    /// Adds a figure without a bound.
     pub fn figure(&mut self, figure: &str, body: &str, measured: String) {
         self.row(figure, body, measured, String::new(), "");
     }
 
-    /// A figure with a bound, both in `unit`.
+    /// Adds a figure with a bound, both in `unit`.
     pub fn bounded(&mut self, figure: &str, body: &str, value: f64, unit: &str, bound: Bound) {
         let wanted = match bound {
             Bound::AtLeast(least) => format!("≥ {least}{unit}"),
@@ -46,7 +46,7 @@ impl Report {
         self.row(figure, body, format!("{}{unit}", number(value)), wanted, reached);
     }
 
-    /// A figure whose runs do not count.
+    /// Adds a figure from invalid runs.
     pub fn void(&mut self, figure: &str, body: &str, value: f64, why: &str) {
         self.row(figure, body, format!("{} (void: {why})", number(value)), String::new(), "**void**");
     }
@@ -79,7 +79,7 @@ impl Report {
     }
 }
 
-/// Three digits that count, or all of a whole number.
+/// Formats a number with three significant digits, or all of a whole number.
 pub fn number(value: f64) -> String {
     match value.abs() {
         size if size >= 100.0 => format!("{value:.0}"),
@@ -88,14 +88,14 @@ pub fn number(value: f64) -> String {
     }
 }
 
-/// The upper one of two middle values; 0 for no values.
+/// Returns the upper one of two middle values; 0 for no values.
 pub fn median(values: &[f64]) -> f64 {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
     sorted.get(sorted.len() / 2).copied().unwrap_or_default()
 }
 
-/// The median, with the smallest and the largest value behind it.
+/// Formats the median, followed by the smallest and the largest value.
 pub fn with_spread(values: &[f64], unit: &str) -> String {
     let smallest = values.iter().copied().fold(f64::INFINITY, f64::min);
     let largest = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);

@@ -1,4 +1,4 @@
-//! Rows of `messages` as creel writes them, for the comparisons that write them in another way.
+//! Rows of `messages` in creel's format, for comparisons that write them differently.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -16,7 +16,7 @@ const BATCH: usize = 64;
 const TIMESTAMP: &[BorrowedFormatItem<'static>] =
     format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:6]Z");
 
-/// Makes the schema in a new file.
+/// Creates the schema in a new file.
 pub fn create(path: &Path) -> Outcome<()> {
     let connection = Connection::open(path)?;
     connection.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
@@ -25,7 +25,7 @@ pub fn create(path: &Path) -> Outcome<()> {
     Ok(())
 }
 
-/// What matters for durability as in creel; checkpoints as SQLite does them by itself.
+/// Sets creel's durability options; SQLite runs its default checkpoints.
 pub fn prepare(connection: &Connection) -> rusqlite::Result<()> {
     connection.busy_timeout(Duration::from_secs(10))?;
     connection.pragma_update(None, "synchronous", "FULL")?;
@@ -67,14 +67,15 @@ pub fn timestamp() -> Outcome<String> {
     Ok(OffsetDateTime::now_utc().format(TIMESTAMP)?)
 }
 
-/// A JSON object of the headers, with lower-case names.
+/// Formats the headers as a JSON object with lower-case names.
 pub fn headers_as_json<'a>(headers: impl Iterator<Item = (&'a str, &'a str)>) -> Outcome<String> {
     let object: serde_json::Map<String, serde_json::Value> =
         headers.map(|(name, value)| (name.to_ascii_lowercase(), value.into())).collect();
     Ok(serde_json::to_string(&object)?)
 }
 
-/// Rows a second that one thread inserts in transactions of 64, with everything computed before that can be.
+/// Rows per second that one thread inserts in transactions of 64, with all possible work done in
+/// advance.
 pub fn raw_insert_rate(path: &Path, size: BodySize, duration: Duration) -> Outcome<f64> {
     create(path)?;
     let connection = Connection::open(path)?;

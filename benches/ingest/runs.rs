@@ -1,4 +1,4 @@
-//! One run: a fresh directory, a fresh server, a warm-up, and what is measured after it.
+//! One run: a new directory, a new server, a warm-up, and the measurement.
 
 use std::fs::File;
 use std::path::Path;
@@ -19,13 +19,14 @@ pub struct Run {
     pub usage: Usage,
 }
 
-/// A directory for one run, after what earlier runs wrote has reached the disk: it would be written during this one.
+/// Creates a directory for one run, after a sync: writes of earlier runs would otherwise reach the
+/// disk during this one.
 pub fn fresh_directory(options: &Options) -> Outcome<TempDir> {
     rustix::fs::syncfs(File::open(&options.directory)?)?;
     Ok(TempDir::with_prefix_in("ingest-", &options.directory)?)
 }
 
-/// A server of its own for one run at saturation.
+/// Starts a server for one run at saturation.
 pub fn run(kind: Kind, size: BodySize, workers: usize, options: &Options) -> Outcome<Run> {
     let directory = fresh_directory(options)?;
     run_in(directory.path(), kind, size, workers, options)
@@ -47,7 +48,7 @@ pub fn run_in(
     Ok(run)
 }
 
-/// Warm-up and measured time with all connections busy.
+/// Warm-up and measurement with all connections busy.
 pub fn saturate(server: &Server, size: BodySize, options: &Options) -> Outcome<Run> {
     let mut client = Client::connect(server.address(), size)?;
     client.start()?;
@@ -62,7 +63,7 @@ pub fn saturate(server: &Server, size: BodySize, options: &Options) -> Outcome<R
     Ok(Run { tally, usage })
 }
 
-/// Sends until so many messages are kept; the number that really are.
+/// Sends until the number of messages is stored. Returns the actual number.
 pub fn fill(server: &Server, size: BodySize, messages: u64) -> Outcome<u64> {
     let mut client = Client::connect(server.address(), size)?;
     client.start()?;
@@ -71,7 +72,7 @@ pub fn fill(server: &Server, size: BodySize, messages: u64) -> Outcome<u64> {
     Ok(client.acknowledged())
 }
 
-/// How many workers creel decides to have on this machine.
+/// Returns creel's default number of workers on this machine.
 pub fn workers_of_creel(options: &Options) -> Outcome<usize> {
     let directory = fresh_directory(options)?;
     let server = Server::start(Kind::Creel, directory.path(), 0)?;

@@ -1,4 +1,5 @@
-//! The servers under test, each a process of its own with its log in a file on the disk of the database.
+//! The servers under test, each in its own process with its log in a file on the disk of the
+//! database.
 
 use std::fs::{self, File};
 use std::io::{Read as _, Write as _};
@@ -16,19 +17,20 @@ use crate::payload::SECRET;
 
 const READ_TOKEN: &str = "read-token-of-the-benchmark";
 const PATIENCE: Duration = Duration::from_secs(60);
-/// How the kernel shows the names of actix's workers, which it cuts: `actix-rt|system:0|arbiter:N` below an actix
-/// system, else `actix-server worker N`.
+/// Names of actix's workers, truncated by the kernel: `actix-rt|system:0|arbiter:N` below an actix
+/// system, otherwise `actix-server worker N`.
 const WORKER_THREADS: [&str; 2] = ["actix-rt|system", "actix-server wo"];
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// The real server in its default configuration.
     Creel,
-    /// The same with one target subscribed that refuses connections: what its deliveries cost.
+    /// The same with one subscribed target that refuses connections, to measure the cost of its
+    /// deliveries.
     Subscribed,
-    /// Checks and replies, keeps nothing.
+    /// Checks and replies, stores nothing.
     Bare,
-    /// One transaction a request.
+    /// One transaction per request.
     Transactions,
 }
 
@@ -46,8 +48,8 @@ pub struct Server {
 }
 
 impl Server {
-    /// Starts the server on `creel.db` in the directory, and waits until it listens. `workers` is for the handlers
-    /// that creel is compared with; creel decides for itself.
+    /// Starts the server on `creel.db` in the directory, and waits until it listens. `workers` is
+    /// for the handlers that creel is compared with; creel chooses its own number.
     pub fn start(kind: Kind, directory: &Path, workers: usize) -> Outcome<Self> {
         let log = directory.join("log");
         let begin = Instant::now();
@@ -62,7 +64,7 @@ impl Server {
         const ANNOUNCEMENT: &str = "listening on http://";
         while self.begin.elapsed() < PATIENCE {
             let text = String::from_utf8_lossy(&fs::read(log)?).into_owned();
-            // Only a whole line: the port could be cut.
+            // Only a complete line: the port could be truncated.
             let line =
                 text.split_inclusive('\n').find(|line| line.contains(ANNOUNCEMENT) && line.ends_with('\n'));
             if let Some((_, address)) = line.and_then(|line| line.split_once(ANNOUNCEMENT)) {
@@ -76,7 +78,7 @@ impl Server {
         Err(format!("the server did not say where it listens: see {}", log.display()).into())
     }
 
-    /// Time from the start of the process until it says that it is ready.
+    /// Returns the time from the start of the process until it reports readiness.
     pub fn wait_until_ready(&self) -> Outcome<Duration> {
         while self.begin.elapsed() < PATIENCE {
             if get(self.address, "/readyz")?.starts_with("HTTP/1.1 200") {
@@ -95,7 +97,7 @@ impl Server {
         self.child.id()
     }
 
-    /// How many threads take requests.
+    /// Number of threads that accept requests.
     pub fn workers(&self) -> Outcome<usize> {
         let mut workers = 0;
         for thread in fs::read_dir(format!("/proc/{}/task", self.process()))? {
@@ -105,7 +107,7 @@ impl Server {
         if workers == 0 { Err("the server has no threads that take requests".into()) } else { Ok(workers) }
     }
 
-    /// SIGTERM, and the time until the process has ended.
+    /// Sends SIGTERM, and returns the time until the process has ended.
     pub fn stop(mut self) -> Outcome<Duration> {
         let begin = Instant::now();
         let process = Pid::from_child(&self.child);
@@ -117,7 +119,7 @@ impl Server {
         Ok(begin.elapsed())
     }
 
-    /// SIGKILL.
+    /// Sends SIGKILL.
     pub fn kill(mut self) -> Outcome<()> {
         self.child.kill()?;
         self.child.wait()?;
@@ -127,7 +129,7 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // After an error in the middle of a run. A process that has ended already is no trouble.
+        // Cleanup after an error during a run; the process may already have ended.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
@@ -137,7 +139,8 @@ pub fn database(directory: &Path) -> PathBuf {
     directory.join("creel.db")
 }
 
-/// Creel gets nothing that would change how it works: an address, a place, a source, and a token to read metrics with.
+/// Builds the command. Creel receives only settings that do not affect its operation: an address, a
+/// directory, a source, and a token for metrics.
 fn command(kind: Kind, directory: &Path, workers: usize) -> Outcome<Command> {
     let database = database(directory);
     if kind.is_creel() {
@@ -170,14 +173,15 @@ fn get(address: SocketAddr, path: &str) -> Outcome<String> {
     Ok(reply)
 }
 
-/// The value of a metric without labels.
+/// Returns the value of a metric without labels.
 pub fn metric(address: SocketAddr, name: &str) -> Outcome<f64> {
     let reply = get(address, "/metrics")?;
     let value = field(&reply, &format!("{name} ")).ok_or_else(|| format!("there is no metric {name}"))?;
     Ok(value.parse()?)
 }
 
-/// Resident memory of a process: all of it (`VmRSS:`), or the part that is not backed by a file (`RssAnon:`).
+/// Resident memory of a process: all of it (`VmRSS:`), or the part that is not backed by a file
+/// (`RssAnon:`).
 pub fn resident_bytes(process: u32, part: &str) -> Outcome<u64> {
     let status = fs::read_to_string(format!("/proc/{process}/status"))?;
     let kib: u64 = field(&status, part).ok_or("the process has no memory")?.parse()?;

@@ -1,4 +1,4 @@
-//! Whether a table that is full already makes the server slower.
+//! Effect of a full table on the rate of the server.
 
 use crate::Outcome;
 use crate::options::Options;

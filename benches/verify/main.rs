@@ -1,6 +1,6 @@
-//! What it costs that a provider is data: the check by its recipe against code written by hand for the same scheme.
+//! Cost of providers as data: verification by recipe against handwritten code for the same scheme.
 //!
-//! `cargo bench --bench verify`; the ratio of each pair of rows is what counts, in one run.
+//! `cargo bench --bench verify`; only the ratio of each pair of rows is meaningful, within one run.
 
 use std::hint::black_box;
 use std::time::Duration;
@@ -14,7 +14,7 @@ const SECRET: &[u8] = b"a secret of the benchmark, as long as GitHub advises";
 const NOW: i64 = 1_760_000_000;
 const SIZES: [usize; 2] = [1_000, 5_400];
 
-/// A signed request with the headers that such a request has.
+/// A signed request with realistic headers.
 struct Signed {
     fields: Vec<(&'static str, Vec<u8>)>,
     body: Vec<u8>,
@@ -62,7 +62,7 @@ fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Two digits a byte, of either case.
+/// Decodes two hex digits per byte, of either case.
 fn decoded(text: &[u8]) -> Option<[u8; 32]> {
     if text.len() != 64 {
         return None;
@@ -79,13 +79,13 @@ fn field<'a>(request: &Request<'a>, name: &str) -> Option<&'a [u8]> {
     request.headers.0.iter().find(|(field, _)| *field == name).map(|(_, value)| *value)
 }
 
-/// GitHub, as one would write it for GitHub alone.
+/// Handwritten verification for GitHub.
 fn github_by_hand(key: &hmac::Key, request: &Request<'_>) -> bool {
     let signature = field(request, "x-hub-signature-256").and_then(|value| value.strip_prefix(b"sha256="));
     signature.and_then(decoded).is_some_and(|tag| hmac::verify(key, request.body, &tag).is_ok())
 }
 
-/// Stripe likewise.
+/// Handwritten verification for Stripe.
 fn stripe_by_hand(key: &hmac::Key, request: &Request<'_>) -> bool {
     let Some(value) = field(request, "stripe-signature").and_then(|value| std::str::from_utf8(value).ok())
     else {
@@ -111,7 +111,7 @@ fn stripe_by_hand(key: &hmac::Key, request: &Request<'_>) -> bool {
     is_right && is_fresh
 }
 
-/// In constant time.
+/// Compares in constant time.
 fn ring_eq(first: &[u8], second: &[u8]) -> bool {
     first.len() == second.len() && first.iter().zip(second).fold(0, |differs, (a, b)| differs | (a ^ b)) == 0
 }

@@ -13,14 +13,14 @@ use crate::http::service::Service;
 use crate::http::tokens::Role;
 use crate::store::{self, DeliveryFilter};
 
-/// One message on its way to one target.
+/// The delivery of one message to one target.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Delivery {
     #[schema(examples(7))]
     pub id: i64,
     #[schema(examples(42))]
     pub message_id: i64,
-    /// Null where the message is gone.
+    /// Null if the message was deleted.
     #[schema(examples("github.push"))]
     pub event: Option<String>,
     #[schema(examples(3))]
@@ -29,96 +29,96 @@ pub struct Delivery {
     #[schema(examples("billing"))]
     pub target: String,
     pub state: DeliveryState,
-    /// Tries so far.
+    /// Attempts so far.
     pub attempts: u32,
     #[schema(format = DateTime)]
     pub created_at: String,
-    /// When the next try is due, while it is pending.
+    /// Time of the next attempt, while the delivery is pending.
     #[schema(format = DateTime)]
     pub due_at: Option<String>,
-    /// When it was delivered or died.
+    /// When it was delivered or became dead.
     #[schema(format = DateTime)]
     pub finished_at: Option<String>,
-    /// Of the last attempt, or why it died.
+    /// Outcome of the last attempt, or the reason why the delivery is dead.
     pub outcome: Option<String>,
-    /// The replay that asked for it.
+    /// The replay that created it.
     pub replay_id: Option<i64>,
-    /// With the state `replayed`: the newest delivery of the message to the target.
+    /// In the state `replayed`: the newest delivery of the message to the target.
     pub replayed_by: Option<i64>,
 }
 
-/// A delivery with its tries.
+/// A delivery with its attempts.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct DeliveryWithAttempts {
     #[serde(flatten)]
     pub delivery: Delivery,
-    /// The oldest first.
+    /// Oldest first.
     pub tries: Vec<Attempt>,
 }
 
-/// One try of a delivery.
+/// One attempt of a delivery.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Attempt {
-    /// From 1 on.
+    /// Starts at 1.
     #[schema(examples(1))]
     pub number: u32,
     #[schema(format = DateTime)]
     pub began_at: String,
-    /// Until its outcome was known.
+    /// Time until the outcome, in milliseconds.
     pub took_ms: i64,
     pub outcome: AttemptOutcome,
-    /// HTTP status or exit code; null without an answer.
+    /// HTTP status or exit code; null without a response.
     #[schema(examples(503))]
     pub status: Option<i64>,
-    /// What went wrong, where there was no answer.
+    /// The error, if there was no response.
     pub error: Option<String>,
-    /// How the answer or output began; null for the read token.
+    /// Beginning of the response or output; null for the read token.
     pub excerpt: Option<String>,
 }
 
-/// Which deliveries are listed. All that is given must hold.
+/// Filters of the delivery list. A delivery must match all of them.
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub struct ListDeliveries {
-    /// `next_cursor` of the page before.
+    /// `next_cursor` of the previous page.
     #[serde(default, deserialize_with = "input::id_from_1")]
     #[param(minimum = 1)]
     pub cursor: Option<i64>,
     #[param(minimum = 1, maximum = 200, default = 50)]
     pub limit: Option<u16>,
-    /// The id of a message.
+    /// A message id.
     #[serde(default, deserialize_with = "input::id_from_1")]
     #[param(minimum = 1)]
     pub message: Option<i64>,
-    /// The id or the name of a target.
+    /// A target id or name.
     #[param(min_length = 1, max_length = 64, pattern = "^[a-z0-9-]{1,64}$", example = "billing")]
     pub target: Option<String>,
     #[param(inline)]
     pub state: Option<DeliveryState>,
-    /// The id of a replay.
+    /// A replay id.
     #[serde(default, deserialize_with = "input::id_from_1")]
     #[param(minimum = 1)]
     pub replay: Option<i64>,
 }
 
-/// Which dead letters are listed. All that is given must hold.
+/// Filters of the dead-letter list. A dead letter must match all of them.
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub struct ListDeadLetters {
-    /// `next_cursor` of the page before.
+    /// `next_cursor` of the previous page.
     #[serde(default, deserialize_with = "input::id_from_1")]
     #[param(minimum = 1)]
     pub cursor: Option<i64>,
     #[param(minimum = 1, maximum = 200, default = 50)]
     pub limit: Option<u16>,
-    /// The id or the name of a target.
+    /// A target id or name.
     #[param(min_length = 1, max_length = 64, pattern = "^[a-z0-9-]{1,64}$", example = "billing")]
     pub target: Option<String>,
 }
 
-/// Deliveries, the newest first.
+/// Deliveries, newest first.
 #[utoipa::path(get, path = "/deliveries", params(ListDeliveries), tag = "deliveries",
     responses(
         (status = 200, description = "A page of deliveries.", body = Page<Delivery>),
@@ -140,8 +140,8 @@ pub async fn list(
     page(&service, filter, paging).await
 }
 
-/// Dead letters, newest first: deliveries that failed for good and were not replayed. A replay with the filter `dead`
-/// delivers many of them again, each to the target where it died.
+/// Dead letters, newest first: deliveries that failed permanently and were not replayed. A replay
+/// with the filter `dead` delivers them again, each to its original target.
 #[utoipa::path(get, path = "/dead-letters", params(ListDeadLetters), tag = "deliveries",
     responses(
         (status = 200, description = "A page of dead deliveries.", body = Page<Delivery>),
@@ -171,7 +171,7 @@ async fn page(
     Ok(web::Json(Page::new(found, next)))
 }
 
-/// One delivery with its tries.
+/// One delivery with its attempts.
 #[utoipa::path(get, path = "/deliveries/{id}", tag = "deliveries",
     params(("id" = i64, Path, minimum = 1, example = 1)),
     responses((status = 200, description = "The delivery.", body = DeliveryWithAttempts)))]

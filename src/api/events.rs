@@ -1,4 +1,5 @@
-//! Events that the user's own app emits: messages like any other, and durable before the app is told so.
+//! Events that the user's own app emits. They are messages like any other, and are stored durably
+//! before the response.
 
 use std::pin::Pin;
 use std::time::{Duration, Instant};
@@ -22,13 +23,13 @@ use crate::json::OFFLOAD_BYTES_MIN;
 use crate::providers::json;
 use crate::store::{EMITTED, Identity, MessageContent, NewMessage, Receipt};
 
-/// As long as a webhook may take.
+/// The same limit as for a webhook.
 const KEPT_WITHIN: Duration = Duration::from_millis(2_400);
 const MAX_KEY_CHARACTERS: usize = 200;
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
 const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
 
-/// An event of one's own app.
+/// An event of the user's own app.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewEvent<'a> {
@@ -40,23 +41,23 @@ pub struct NewEvent<'a> {
         examples("pay_info.paid")
     )]
     pub event: String,
-    /// Whom it belongs to: it goes to that owner's targets, and to those without an owner.
+    /// Owner of the event: it is delivered to this owner's targets and to targets without an owner.
     #[schema(schema_with = schemas::owner_or_null, required = false)]
     pub owner: Option<String>,
-    /// Any JSON, kept as it is written.
+    /// Any JSON, stored unchanged.
     #[serde(borrow)]
     #[schema(value_type = Value)]
     pub payload: &'a RawValue,
 }
 
-/// The message that the event has become.
+/// The message created from the event.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Emitted {
     #[schema(examples(42))]
     pub id: i64,
 }
 
-/// The bytes of a `NewEvent`, which may be as large as a webhook.
+/// The bytes of a `NewEvent`, with the size limit of a webhook.
 #[derive(Debug)]
 pub struct EventBytes(Bytes);
 
@@ -74,10 +75,10 @@ impl FromRequest for EventBytes {
     }
 }
 
-/// Emits an event. It is on disk when this answers.
+/// Emits an event. The response is sent after the event is stored durably.
 ///
-/// With an idempotency key the same event can be sent again when no answer came: it is stored once. Keys are remembered
-/// for each owner as long as messages are, seven days at least.
+/// With an idempotency key, a client can safely repeat a request that got no response: the event is
+/// stored once. Keys are kept per owner as long as messages are, and for at least seven days.
 #[utoipa::path(post, path = "/events", tag = "events", request_body = NewEvent,
     params(("Idempotency-Key" = Option<String>, Header, pattern = "^[!#-~]{1,200}$", nullable = false,
         description = "Up to 200 visible ASCII characters, as they are or as a quoted string.")),
@@ -128,7 +129,7 @@ pub async fn emit(
     }
 }
 
-/// An event that can be stored.
+/// A validated event.
 #[derive(Debug)]
 struct Event {
     event: String,
@@ -137,7 +138,7 @@ struct Event {
     sha256: [u8; 32],
 }
 
-/// Small bodies here, large ones on a thread for such work.
+/// Parses small bodies here, and large ones on a blocking thread.
 async fn read_where_it_fits(body: Bytes) -> Result<Event, ApiError> {
     if body.len() < OFFLOAD_BYTES_MIN {
         return read(&body);
@@ -156,7 +157,7 @@ fn read(body: &Bytes) -> Result<Event, ApiError> {
         let problem = "is nested more than 127 levels deep".to_owned();
         return Err(ApiError::InvalidValue { field: "payload", problem });
     }
-    // A piece of the body: nothing is copied, and its place in the budget is kept.
+    // A slice of the body: it is not copied, and its budget permit stays held.
     let payload = body.slice_ref(payload);
     let mut sha256 = [0; 32];
     sha256.copy_from_slice(digest(&SHA256, &payload).as_ref());
@@ -175,20 +176,21 @@ fn refuse_undeclared(service: &Service, event: &str) -> Result<(), ApiError> {
     )))
 }
 
-/// The store compares payloads only.
+/// Rejects an event whose key was used with other content; the store compares payloads only.
 async fn refuse_another_event(service: &Service, of: i64, event: &Event) -> Result<(), ApiError> {
-    // Where the message is gone but its key is still known, there is nothing left to compare with.
+    // The message was deleted before its key, so there is nothing to compare with.
     let Some(before) = service.store.reads().message(of).await? else { return Ok(()) };
     let is_same = before.head.event == event.event && before.head.owner == event.owner;
     if is_same { Ok(()) } else { Err(ApiError::IdempotencyKeyReused(of)) }
 }
 
-/// The key as its owner's: keys have no space in them, so that no two owners and keys come to the same text.
+/// Prefixes the key with its owner. Keys contain no space, so different pairs never produce the
+/// same text.
 fn owned(key: String, owner: Option<&str>) -> String {
     owner.map_or(key.clone(), |owner| format!("{owner} {key}"))
 }
 
-/// draft-ietf-httpapi-idempotency-key-header has it in quotes; most clients send it bare.
+/// draft-ietf-httpapi-idempotency-key-header quotes the key; most clients send it bare.
 fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, ApiError> {
     let wrong = || {
         ApiError::InvalidHeader(format!(
@@ -224,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_is_bare_or_quoted() {
+    fn idempotency_key_is_accepted_bare_or_quoted() {
         assert_eq!(key(&[]), Ok(None));
         for value in ["order-17", "\"order-17\"", " order-17 "] {
             assert_eq!(key(&[value]), Ok(Some("order-17".to_owned())), "{value}");
@@ -235,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_of_different_owners_never_meet() {
+    fn keys_of_different_owners_never_collide() {
         let all = [
             owned("a".to_owned(), None),
             owned("a".to_owned(), Some("x")),

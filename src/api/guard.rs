@@ -1,4 +1,5 @@
-//! What surrounds each request of the API: whose token it carries, what that opens, and the line in the log.
+//! The middleware of the API: it authenticates the token, checks its permissions, and logs each
+//! request.
 
 use std::time::Instant;
 
@@ -18,13 +19,13 @@ use crate::http::service::Service;
 use crate::http::tokens::Role;
 
 const OPENAPI_PATH: &str = "/api/v1/openapi.json";
-/// All routes that the listener token opens, and the read token does not.
+/// Routes that the listener token allows and the read token does not.
 const LISTENERS_PREFIX: &str = "/api/v1/listeners";
 
-/// Around everything under `/api`.
+/// Wraps everything under `/api`.
 ///
 /// # Errors
-/// A problem, where there is no request left to answer.
+/// A problem, if the request itself is lost.
 pub async fn guard(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
@@ -39,7 +40,7 @@ pub async fn guard(
     let outcome = match admit(&service, &request).await {
         Ok(()) => match caught(next.call(request)).await {
             Ok(done) => done.map(ServiceResponse::map_into_boxed_body),
-            // The request has gone with what panicked; the server answers with the error.
+            // The panic consumed the request, so the server responds with the error.
             Err(_) => Err(ApiError::Internal.into()),
         },
         Err(error) => Ok(request.into_response(error.error_response())),
@@ -65,7 +66,7 @@ pub async fn guard(
     outcome
 }
 
-/// Checks that the token opens what is asked for. Handlers hide content from the read token.
+/// Checks that the token allows the request. Handlers hide content from the read token.
 async fn admit(service: &Service, request: &ServiceRequest) -> Result<(), ApiError> {
     if request.path() == OPENAPI_PATH {
         return Ok(());
@@ -84,7 +85,7 @@ async fn admit(service: &Service, request: &ServiceRequest) -> Result<(), ApiErr
     Ok(())
 }
 
-/// A path for the log: with its id, where it is one of ours.
+/// A path for the log; known routes include their id.
 enum LoggedPath {
     Ours(String),
     Unknown(String),

@@ -1,5 +1,5 @@
-//! What a request says, parsed at the edge: ids, query parameters, JSON bodies. A mistake is told with its name, and
-//! what nobody knows is a mistake.
+//! Request input, parsed at the edge: ids, query parameters, JSON bodies. Errors name the invalid
+//! field, and unknown fields are errors.
 
 use std::future::{Ready, ready};
 use std::pin::Pin;
@@ -23,10 +23,10 @@ use crate::http::{body, framing};
 use crate::providers::{charset, json};
 use crate::store::timestamp;
 
-/// Bodies of requests that are no events.
+/// Limit on request bodies, except for events.
 const MAX_BODY_BYTES: usize = 1 << 20;
 const MAX_LISTENER_CHARACTERS: usize = 64;
-/// Texts that are compared with names.
+/// Limit on strings that are compared with names.
 const MAX_NAME_CHARACTERS: usize = 200;
 
 impl FromRequest for Role {
@@ -34,14 +34,14 @@ impl FromRequest for Role {
     type Future = Ready<Result<Self, ApiError>>;
 
     fn from_request(request: &HttpRequest, _: &mut dev::Payload) -> Self::Future {
-        // The guard has put it there.
+        // The guard inserted it.
         ready(request.extensions().get::<Self>().copied().ok_or(ApiError::Unauthorized))
     }
 }
 
 impl Role {
     /// # Errors
-    /// For the read token; `what` is it that it does not open.
+    /// `Forbidden` for the read token; `what` names the operation.
     pub fn must_be_admin(self, what: &'static str) -> Result<(), ApiError> {
         if self == Self::Admin { Ok(()) } else { Err(ApiError::Forbidden(what)) }
     }
@@ -65,7 +65,7 @@ impl FromRequest for Id {
     }
 }
 
-/// The name of a listener in the path.
+/// The listener name in the path.
 #[derive(Clone, Debug)]
 pub struct ListenerName(pub String);
 
@@ -96,15 +96,15 @@ impl<T: DeserializeOwned> FromRequest for Query<T> {
     }
 }
 
-/// For paths without query parameters: what nobody knows is a mistake there too.
+/// Rejects all query parameters, for paths that have none.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct NoParameters {}
 
-/// An id among the query parameters.
+/// Parses an id in the query.
 ///
 /// # Errors
-/// For what is no whole number from 1 on.
+/// If the value is not a whole number of at least 1.
 pub fn id_from_1<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<i64>, D::Error> {
     let id = Option::<i64>::deserialize(deserializer)?;
     if id.is_some_and(|id| id < 1) { Err(D::Error::custom("must be from 1 on")) } else { Ok(id) }
@@ -117,7 +117,8 @@ fn parse_query<T: DeserializeOwned>(query: &str) -> Result<T, String> {
         Err(_) => Err("the query cannot be read".to_owned()),
     };
     parse(query).map_err(|problem| {
-        // The parser does not say where a value is wrong: the first parameter that is wrong alone is the one.
+        // The parser does not report the position, so each parameter is parsed alone to find the
+        // bad one.
         let alone = query.split('&').find_map(|pair| Some((pair.split('=').next()?, parse(pair).err()?)));
         match alone {
             Some((_, problem)) if problem.starts_with("unknown field") => problem,
@@ -144,7 +145,7 @@ impl<T: DeserializeOwned + 'static> FromRequest for Body<T> {
     }
 }
 
-/// A JSON body that may be left out: then all its fields are.
+/// A JSON body that may be omitted, which is the same as omitting all its fields.
 #[derive(Debug)]
 pub struct OptionalBody<T>(pub T);
 
@@ -164,10 +165,10 @@ impl<T: DeserializeOwned + Default + 'static> FromRequest for OptionalBody<T> {
     }
 }
 
-/// The body of a request that must be JSON, within the limits that hold for all bodies.
+/// Reads the body of a JSON request, within the limits for all bodies.
 ///
 /// # Errors
-/// When it calls itself something else, or cannot be had.
+/// If the content type is not JSON or the body cannot be read.
 pub async fn json_bytes(
     request: &HttpRequest,
     payload: dev::Payload,
@@ -183,22 +184,22 @@ pub async fn json_bytes(
     }
     let client = client_address(&service.proxies, request).ok_or(ApiError::Internal)?;
     let reservation = service.budget.reservation(Network::from(client));
-    // A proxy may have removed the coding that is declared.
+    // A proxy may have decoded the body without removing the header.
     let is_coded = is_coded(request.headers());
     let bytes = body::read(payload, announced, max_bytes, reservation).await?;
     plain_json(bytes, is_coded, request.headers().get(CONTENT_TYPE).map(HeaderValue::as_bytes))
 }
 
-/// Whether a content coding is declared.
+/// Whether the request declares a content coding.
 fn is_coded(headers: &HeaderMap) -> bool {
     let is_coding = |value: &HeaderValue| !value.as_bytes().trim_ascii().eq_ignore_ascii_case(b"identity");
     headers.get_all(CONTENT_ENCODING).any(|value| !value.is_empty() && is_coding(value))
 }
 
-/// The body without a byte order mark, which some clients write by default.
+/// Returns the body without a byte order mark, which some clients write by default.
 ///
 /// # Errors
-/// It is compressed or not in UTF-8.
+/// If the body is compressed or not UTF-8.
 fn plain_json(bytes: Bytes, is_coded: bool, content_type: Option<&[u8]>) -> Result<Bytes, ApiError> {
     let plain = json::without_mark(&bytes);
     let (is_utf_8, has_nul) =
@@ -215,18 +216,18 @@ fn plain_json(bytes: Bytes, is_coded: bool, content_type: Option<&[u8]>) -> Resu
     })
 }
 
-/// A JSON object.
+/// Parses a JSON object.
 ///
 /// # Errors
-/// When it is something else, or has members that nobody knows.
+/// If it is not an object or has unknown members.
 pub fn parse_json<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, ApiError> {
-    // The parser would take an array for an object whose members have lost their names.
+    // The parser would accept an array as an object with positional members.
     if bytes.trim_ascii_start().first() == Some(&b'[') {
         return Err(ApiError::InvalidBody("The body: must be a JSON object, and is an array.".to_owned()));
     }
     serde_json::from_slice(bytes).map_err(|error| {
         let error = error.to_string();
-        // Both come from half of a pair such as `\ud83d\ude00`.
+        // Both errors come from half of a pair such as `\ud83d\ude00`.
         let hint = match error.contains("surrogate") || error.contains("end of hex escape") {
             true => "; a text was cut in the middle of a character",
             false => "",
@@ -235,10 +236,10 @@ pub fn parse_json<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, ApiError
     })
 }
 
-/// A time in RFC 3339, or a duration before now, as timestamps are written.
+/// Converts an RFC 3339 time, or a duration before `now`, to the stored timestamp format.
 ///
 /// # Errors
-/// When it is neither, or outside of the calendar.
+/// If it is neither, or outside the calendar.
 pub fn time(field: &'static str, text: &str, now: OffsetDateTime) -> Result<String, ApiError> {
     let wrong = |problem| ApiError::InvalidValue { field, problem };
     if let Ok(at) = OffsetDateTime::parse(text, &Rfc3339) {
@@ -253,10 +254,10 @@ pub fn time(field: &'static str, text: &str, now: OffsetDateTime) -> Result<Stri
     at.map(timestamp::to_text).ok_or_else(|| wrong("is too long ago".to_owned()))
 }
 
-/// A text that stands for a name, an event or an owner.
+/// Validates a string that names an object, an event or an owner.
 ///
 /// # Errors
-/// When it is empty, too long, or has characters that would end a text somewhere on its way.
+/// If it is empty, too long, or contains control characters.
 pub fn name(field: &'static str, text: &str) -> Result<(), ApiError> {
     let wrong = |problem: String| Err(ApiError::InvalidValue { field, problem });
     if text.is_empty() || text.chars().count() > MAX_NAME_CHARACTERS {
@@ -282,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_with_a_query_is_told_with_its_name() {
+    fn query_errors_name_the_parameter() {
         let parsed: Wanted = parse_query("cursor=7&source=a%20b").unwrap();
         assert_eq!((parsed.cursor, parsed.source.as_deref()), (Some(7), Some("a b")));
         let rows = [
@@ -299,7 +300,7 @@ mod tests {
     }
 
     #[test]
-    fn json_in_utf_8_may_have_a_mark_and_nothing_else_is_taken() {
+    fn json_body_must_be_utf_8_with_optional_mark() {
         let read = |body: &'static [u8], is_coded, content_type: &'static str| {
             plain_json(Bytes::from_static(body), is_coded, Some(content_type.as_bytes()))
         };
@@ -323,7 +324,7 @@ mod tests {
     }
 
     #[test]
-    fn a_time_is_a_date_or_a_duration_before_now() {
+    fn time_is_a_date_or_duration_before_now() {
         let now = datetime!(2026-11-22 14:31:00 UTC);
         let rows = [
             ("2026-11-22T15:31:00+01:00", Some("2026-11-22T14:31:00.000000Z")),

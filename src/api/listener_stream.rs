@@ -1,4 +1,4 @@
-//! The stream of one listener: what is pending for it, in order, and no more at a time than it acknowledges.
+//! The stream of one listener: pending deliveries in order, with a limit on unacknowledged ones.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -20,26 +20,26 @@ use crate::store::{
     Unavailable,
 };
 
-/// A longer body is fetched apart, so that an event stays of a size that a client can hold.
+/// Longer bodies are fetched separately, so an event stays small enough for a client to buffer.
 const MAX_SENT_BODY_BYTES: usize = 256 << 10;
-/// Deliveries that are sent and not acknowledged.
+/// Limit on deliveries that are sent and not acknowledged.
 const MAX_IN_FLIGHT: usize = 64;
-/// Of one look into the database. What a slow client has not taken yet stays in memory, as the events that are sent.
+/// Size of one database read. Events that a slow client has not read stay in memory.
 const PAGE_BYTES: usize = 512 << 10;
-/// Later than any delivery is due: a listener takes what is pending when it is there.
+/// After any due time: a listener receives all pending deliveries when it connects.
 const END_OF_TIME: &str = "9999-12-31T23:59:59.999999Z";
 
-/// A delivery as a listener gets it, the data of an event `message`.
+/// A delivery as a listener receives it: the data of a `message` event.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Delivered {
-    /// What is acknowledged.
+    /// The id to acknowledge.
     pub delivery: i64,
-    /// The replay that asked for it.
+    /// The replay that created it.
     pub replay: Option<i64>,
     pub message: DeliveredMessage,
-    /// The exact bytes of the body in base64; null where it is longer than 256 KiB.
+    /// The exact bytes of the body in base64; null if longer than 256 KiB.
     pub body_base64: Option<String>,
-    /// Where the body is, if it is longer: until the delivery is acknowledged.
+    /// Address of a longer body, valid until the delivery is acknowledged.
     #[schema(examples("/api/v1/listeners/laptop/deliveries/7/body"))]
     pub body_url: Option<String>,
 }
@@ -49,14 +49,14 @@ pub struct Delivered {
 pub struct DeliveredMessage {
     #[serde(flatten)]
     pub head: MessageHead,
-    /// Name to value, or to values where it was repeated; credentials are redacted. A value that is not UTF-8 is shown as
-    /// Latin-1 after the character U+001A.
+    /// Header names with their value, or values if repeated; credentials are redacted. A value that
+    /// is not UTF-8 is shown as Latin-1 after the character U+001A.
     #[schema(value_type = Object)]
     pub headers: Box<RawValue>,
 }
 
 impl Delivered {
-    /// `None` where the headers were broken by hand.
+    /// Returns `None` if the stored headers are not valid JSON, e.g. after a manual edit.
     pub fn new(listener: &str, due: &DueDelivery) -> Option<Self> {
         let message = &due.message;
         let is_short = message.body.len() <= MAX_SENT_BODY_BYTES;
@@ -81,15 +81,15 @@ pub struct ListenerStream {
     stream: Arc<ListenerConnection>,
     waiting: StreamWait,
     step: ListenerStep,
-    /// Deliveries, and the events that they are.
+    /// Delivery ids with their encoded events.
     page: VecDeque<(i64, Bytes)>,
     may_have_more: bool,
-    /// Cannot be read, nor perhaps ended: left out of this stream.
+    /// Deliveries that cannot be read and perhaps not dropped; this stream skips them.
     damaged: Vec<i64>,
 }
 
 enum ListenerStep {
-    /// Old messages are added first, for they come before the others.
+    /// Old messages are added first, because they precede the others.
     Fill(rt::task::JoinHandle<Result<(), Unavailable>>),
     Greet,
     Deliver,
@@ -104,7 +104,7 @@ struct GreetingEvent<'a> {
     pending: i64,
 }
 
-/// The last event, where the stream ends while somebody reads it.
+/// The last event, if the stream ends while a client is connected.
 #[derive(Debug, Serialize)]
 struct FarewellEvent<'a> {
     name: &'a str,
@@ -157,7 +157,7 @@ impl Pieces for ListenerStream {
                     let mut filled = None;
                     let woken = self.waiting.wait(async { filled = Some(filling.await) }).await;
                     if let Some(filled) = filled {
-                        // The client comes again, and what is missing is added then.
+                        // The client reconnects, and the missing messages are added then.
                         filled.ok()?.ok()?;
                         self.step = ListenerStep::Greet;
                     }
@@ -180,8 +180,8 @@ impl Pieces for ListenerStream {
 }
 
 impl ListenerStream {
-    /// The next delivery, if there is one and room for it. After an error the client comes again, and gets what it has not
-    /// acknowledged.
+    /// Returns the next delivery, if one is pending and the limit allows it. After an error the
+    /// client reconnects and receives all unacknowledged deliveries.
     async fn deliver(&mut self) -> Result<Option<Bytes>, Unavailable> {
         loop {
             if let Some((delivery, piece)) = self.page.pop_front() {
@@ -256,7 +256,7 @@ impl ListenerStream {
 
 impl Drop for ListenerStream {
     fn drop(&mut self) {
-        // The next connection goes on; clients that come and go must not leave work behind.
+        // The next connection continues; short-lived clients must not leave work running.
         if let ListenerStep::Fill(filling) = &self.step {
             filling.abort();
         }
@@ -265,11 +265,12 @@ impl Drop for ListenerStream {
     }
 }
 
-/// Adds the old messages that a new listener has asked for.
+/// Adds the old messages that a new listener requested.
 async fn fill(service: web::Data<Service>, opened: ListenerSession) -> Result<(), Unavailable> {
     let newest = service.store.reads().newest_message().await?;
     service.store.listener_registry().fill_listener(opened.target, false, (service.clock)()).await?;
-    // A message that was on its way when the listener was made may have been committed behind what was looked at.
+    // A message in flight when the listener was created may commit at an id that was already
+    // passed.
     rt::spawn(async move {
         tokio::time::sleep(LATE_MESSAGE_TIMEOUT).await;
         if let Err(why) =
@@ -281,9 +282,10 @@ async fn fill(service: web::Data<Service>, opened: ListenerSession) -> Result<()
     Ok(())
 }
 
-/// Writes down whether somebody is connected, until that is what is written.
+/// Stores whether a client is connected, and repeats until the stored state is current.
 fn settle(service: &web::Data<Service>, target: i64) {
-    // When the service has stopped there is nobody to do it; the next start begins with nobody connected.
+    // Without a runtime the service has stopped; the next start resets all listeners to
+    // disconnected.
     let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
     let service = service.clone();
     runtime.spawn(async move {

@@ -1,5 +1,5 @@
-//! Listeners: programs on developers' machines that get messages over a stream and acknowledge them. What is not
-//! acknowledged is kept, and comes again.
+//! Listeners: programs on developers' machines that receive messages over a stream and acknowledge
+//! them. Unacknowledged deliveries stay pending and are sent again.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -26,23 +26,23 @@ const MAX_ACKNOWLEDGED: usize = 1_000;
 const MAX_EXCERPT_CHARACTERS: usize = 1_024;
 const MAX_TOOK_MS: u64 = 24 * 60 * 60 * 1_000;
 
-/// A program that gets messages over a stream.
+/// A program that receives messages over a stream.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Listener {
     #[schema(examples("laptop"))]
     pub name: String,
-    /// The target that it is.
+    /// Its target.
     #[schema(examples(3))]
     pub target_id: i64,
-    /// Patterns of the events that it gets.
+    /// Patterns of the events that it receives.
     pub events: Vec<String>,
-    /// Somebody is connected.
+    /// Whether a client is connected.
     pub connected: bool,
-    /// Since when somebody is connected, or nobody: what is pending for a listener that nobody connects to is given up
-    /// after a week.
+    /// When `connected` last changed. Pending deliveries of a listener are dropped after a week
+    /// without a client.
     #[schema(format = DateTime)]
     pub since: String,
-    /// Deliveries that it has not acknowledged.
+    /// Deliveries that are not acknowledged.
     pub pending: i64,
     #[schema(format = DateTime)]
     pub created_at: String,
@@ -63,16 +63,17 @@ impl From<store::StoredListener> for Listener {
     }
 }
 
-/// Which messages a listener gets.
+/// The messages that a listener receives.
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub struct ListenQuery {
-    /// Patterns of events, separated by spaces; all where it is left out. Other ones than before hold from now on.
+    /// Event patterns, separated by spaces; default: all events. They replace the listener's
+    /// earlier patterns.
     #[param(schema_with = schemas::pattern_list)]
     pub events: Option<String>,
-    /// Also the messages since then: a time like `2026-11-22T14:31:00Z`, or a duration before now like `2h`. Only for a
-    /// listener that is new: one that there is goes on where it was.
+    /// Also sends messages since then: a time like `2026-11-22T14:31:00Z`, or a duration before now
+    /// like `2h`. Applies to new listeners only; an existing one continues at its position.
     #[param(schema_with = schemas::time)]
     pub since: Option<String>,
 }
@@ -87,12 +88,12 @@ pub async fn list(
     Ok(web::Json(Page::new(service.store.reads().listeners().await?, None)))
 }
 
-/// Messages as they come, and those that the listener has not acknowledged yet, as server-sent events.
+/// Streams new and unacknowledged messages as server-sent events.
 ///
-/// A name that there is not yet is a new listener. First an event `listening`, then an event `message` for each delivery,
-/// in order, of which at most 64 are sent before one of them is acknowledged. What is not acknowledged comes again with
-/// the next connection. Who connects under the name of another one takes over: the other one gets an event `replaced`.
-/// A comment every 15 seconds is a sign of life.
+/// An unknown name creates a listener. The first event is `listening`; then each delivery is an
+/// event `message`, in order, with at most 64 unacknowledged ones. Unacknowledged deliveries are
+/// sent again on the next connection. A new connection with the same name replaces the old one,
+/// which receives the event `replaced`. A comment every 15 seconds keeps the connection alive.
 #[utoipa::path(get, path = "/listeners/{name}/stream", tag = "listeners",
     params(("name" = String, Path, pattern = "^[a-z0-9-]{1,64}$"), ListenQuery),
     responses(
@@ -122,17 +123,17 @@ pub async fn stream(
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Acknowledgement {
-    /// Their ids.
+    /// Delivery ids.
     #[serde(deserialize_with = "whole::list")]
     #[schema(min_items = 1, max_items = 1000)]
     pub deliveries: Vec<i64>,
-    /// What the program has answered to some of them, for whoever looks at them later.
+    /// The program's responses to some of them, stored for inspection.
     #[serde(default)]
     #[schema(max_items = 1000)]
     pub answers: Vec<Answer>,
 }
 
-/// What a program has answered. Whatever it is, the delivery has reached it.
+/// The response of a program. The delivery counts as delivered with any status.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Answer {
@@ -142,10 +143,10 @@ pub struct Answer {
     /// The HTTP status.
     #[schema(value_type = u16, minimum = 100, maximum = 999)]
     pub status: Whole<u16>,
-    /// Until the answer was there.
+    /// Time until the response, in milliseconds.
     #[schema(value_type = u64, minimum = 0, maximum = 86_400_000)]
     pub took_ms: Whole<u64>,
-    /// How its body began; cut after 1024 characters.
+    /// Beginning of the response body; cut after 1024 characters.
     pub excerpt: Option<String>,
 }
 
@@ -181,14 +182,14 @@ impl Acknowledgement {
     }
 }
 
-/// What became of an acknowledgement.
+/// The result of an acknowledgement.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Acknowledged {
-    /// How many of them were pending.
+    /// The number of them that were pending.
     pub acknowledged: usize,
 }
 
-/// Acknowledges deliveries that have reached the program: they are not sent again.
+/// Acknowledges deliveries that reached the program, so they are not sent again.
 #[utoipa::path(post, path = "/listeners/{name}/acknowledge", tag = "listeners", request_body = Acknowledgement,
     params(("name" = String, Path, pattern = "^[a-z0-9-]{1,64}$")),
     responses((status = 200, description = "It is written.", body = Acknowledged)))]
@@ -208,7 +209,7 @@ pub async fn acknowledge(
     Ok(web::Json(Acknowledged { acknowledged }))
 }
 
-/// The exact bytes of the body of a delivery that the listener has not acknowledged yet.
+/// The exact body of a delivery that is not acknowledged yet.
 #[utoipa::path(get, path = "/listeners/{name}/deliveries/{id}/body", tag = "listeners",
     params(("name" = String, Path, pattern = "^[a-z0-9-]{1,64}$"), ("id" = i64, Path, minimum = 1)),
     responses((status = 200, description = "The body.", body = Vec<u8>, content_type = "application/octet-stream")))]
@@ -229,7 +230,7 @@ pub async fn body(
     Ok(messages::download(&format!("delivery-{}", id.0), &message.head.headers, message.body))
 }
 
-/// Removes a listener, and drops what is pending for it.
+/// Removes a listener and drops its pending deliveries.
 #[utoipa::path(delete, path = "/listeners/{name}", tag = "listeners",
     params(("name" = String, Path, pattern = "^[a-z0-9-]{1,64}$")),
     responses((status = 204, description = "It is removed.")))]
@@ -240,10 +241,10 @@ pub async fn remove(
 ) -> Result<HttpResponse, ApiError> {
     let target = known(&service, &name).await?.id;
     let now = (service.clock)();
-    // Somebody who was faster has done the same.
+    // Another request may have removed it first.
     let removed =
         service.store.target_registry().set_target_state(target, TargetState::Removed, None, now).await;
-    // Any other error: it was removed meanwhile.
+    // Any other error means that it was already removed.
     if let Err(TargetError::Unavailable(why)) = removed {
         return Err(why.into());
     }

@@ -1,4 +1,4 @@
-//! Messages: the list, one with all that is known of it, and its exact bytes.
+//! Messages: the list, the details of one, and its exact bytes.
 
 use actix_web::http::StatusCode;
 use actix_web::http::header::{
@@ -20,9 +20,9 @@ use crate::http::service::Service;
 use crate::http::tokens::Role;
 use crate::store::{self, DeliveryFilter, Direction};
 
-/// Longer payloads are not shown with the message: its body has them.
+/// Longer payloads are omitted from the details; the body download has them.
 const MAX_SHOWN_PAYLOAD_BYTES: usize = 1 << 20;
-/// Deliveries that are shown with the message.
+/// Limit on the deliveries in a message's details.
 const MAX_SHOWN_DELIVERIES: usize = 200;
 const ORIGINAL_CONTENT_TYPE: HeaderName = HeaderName::from_static("x-creel-content-type");
 
@@ -31,17 +31,17 @@ const ORIGINAL_CONTENT_TYPE: HeaderName = HeaderName::from_static("x-creel-conte
 pub struct MessageHead {
     #[schema(examples(42))]
     pub id: i64,
-    /// When its last byte had arrived.
+    /// Time at which the last byte arrived.
     #[schema(format = DateTime, examples("2026-11-22T14:31:00.000000Z"))]
     pub received_at: String,
-    /// The configured sender; `emitted` for events of one's own app.
+    /// The configured sender; `emitted` for events of the user's own app.
     #[schema(examples("github"))]
     pub source: String,
     #[schema(examples("github.push"))]
     pub event: String,
-    /// Whom an emitted event belongs to.
+    /// Owner of an emitted event.
     pub owner: Option<String>,
-    /// The provider's own id of it.
+    /// The provider's delivery id.
     #[schema(examples("72d3162e-cc78-11e3-81ab-4c9367dc0958"))]
     pub delivery_id: Option<String>,
     #[schema(examples("POST"))]
@@ -50,84 +50,87 @@ pub struct MessageHead {
     pub query: Option<String>,
     #[schema(examples("192.0.2.7"))]
     pub remote_ip: String,
-    /// SHA-256 of the exact body, in hex. Null for the read token, which could confirm a guessed body with it.
+    /// SHA-256 of the exact body, in hex. Null for the read token, which could confirm a guessed
+    /// body with it.
     pub body_sha256: Option<String>,
     /// Length of the exact body.
     pub body_bytes: i64,
-    /// The body is not empty and could not be read.
+    /// The body is not empty and could not be parsed.
     pub not_json: bool,
-    /// Why the body could not be read, so that filters were not evaluated: `empty`, `not_json` (neither JSON nor a form that
-    /// is read for this provider; multipart forms are read for few), `too_deep` (more than 127 levels), `form_too_large`,
-    /// `unknown_charset`, `malformed_text`, `unknown_coding` (neither gzip nor deflate), `malformed_coding`,
-    /// `expands_too_much` or `older_version` (stored by an older version, which may have evaluated filters on receipt;
-    /// replays do not). Null where it was read.
+    /// Why the body could not be parsed, so that filters were not evaluated: `empty`, `not_json`
+    /// (neither JSON nor a form that is parsed for this provider; multipart forms are parsed for
+    /// few), `too_deep` (more than 127 levels), `form_too_large`, `unknown_charset`,
+    /// `malformed_text`, `unknown_coding` (neither gzip nor deflate), `malformed_coding`,
+    /// `expands_too_much` or `older_version` (stored by an older version, which may have evaluated
+    /// filters on receipt; replays do not). Null if it was parsed.
     #[schema(examples("too_deep"))]
     pub unreadable: Option<String>,
-    /// What proved the sender does not cover the body.
+    /// The sender's credentials do not cover the body.
     pub body_unsigned: bool,
     /// Released from quarantine by force.
     pub unverified: bool,
-    /// When it was released from quarantine, from where its retention counts; null for all others.
+    /// When it was released from quarantine, which starts its retention; null for all others.
     #[schema(format = DateTime)]
     pub released_at: Option<String>,
     /// The message with the same delivery id and another body.
     pub conflict_of: Option<i64>,
-    /// How often the same message came again.
+    /// Number of duplicates received.
     pub duplicates: i64,
     #[schema(format = DateTime)]
     pub last_duplicate_at: Option<String>,
-    /// Null where the provider's API is not asked.
+    /// Null if the provider's API is not queried.
     #[schema(examples("confirmed"))]
     pub confirmation: Option<String>,
 }
 
-/// A message with all that is known of it.
+/// A message with all its details.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Message {
     #[serde(flatten)]
     pub head: MessageHead,
-    /// What the provider's API was asked, and what it said.
+    /// The query to the provider's API and its result.
     pub confirmation_details: Option<Confirmation>,
-    /// Its newest deliveries, 200 at most.
+    /// Its newest deliveries, at most 200.
     pub deliveries: Vec<Delivery>,
     /// Null for the read token.
     pub content: Option<MessageContent>,
 }
 
-/// What the sender has sent.
+/// The content that the sender sent.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct MessageContent {
-    /// Name to value, or to values where it was repeated; credentials are redacted. A value that is not UTF-8 is shown as
-    /// Latin-1 after the character U+001A.
+    /// Header names with their value, or values if repeated; credentials are redacted. A value that
+    /// is not UTF-8 is shown as Latin-1 after the character U+001A.
     #[schema(value_type = Object)]
     pub headers: Box<RawValue>,
-    /// The body as JSON (decompressed), or the form as JSON. Null if it is neither, or longer than 1 MiB.
+    /// The body as JSON (decompressed), or the form as JSON. Null if it is neither, or longer than
+    /// 1 MiB.
     #[schema(value_type = Value)]
     pub payload: Option<Box<RawValue>>,
-    /// The payload is longer than 1 MiB and not shown: take the body.
+    /// The payload is longer than 1 MiB and omitted: download the body.
     pub payload_left_out: bool,
 }
 
-/// What became of asking the provider's API.
+/// The state of a query to the provider's API.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Confirmation {
     pub state: ConfirmationState,
     pub tries: u32,
-    /// When it is asked next, while it is awaited.
+    /// Time of the next query, while the confirmation is pending.
     #[schema(format = DateTime)]
     pub due_at: Option<String>,
     #[schema(format = DateTime)]
     pub settled_at: Option<String>,
-    /// What the last answer was. Null for the read token.
+    /// The provider's last answer. Null for the read token.
     pub reason: Option<String>,
 }
 
-/// Which messages are listed. All that is given must hold.
+/// Filters of the message list. A message must match all of them.
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub struct ListMessages {
-    /// `next_cursor` of the page before.
+    /// `next_cursor` of the previous page.
     #[serde(default, deserialize_with = "input::id_from_1")]
     #[param(minimum = 1)]
     pub cursor: Option<i64>,
@@ -135,26 +138,27 @@ pub struct ListMessages {
     pub limit: Option<u16>,
     #[param(schema_with = schemas::name)]
     pub source: Option<String>,
-    /// A pattern: `*` stands for any characters.
+    /// A pattern: `*` matches any characters.
     #[param(schema_with = schemas::pattern)]
     pub event: Option<String>,
-    /// Received then or later: a time like `2026-11-22T14:31:00Z`, or a duration before now like `2h`.
+    /// Received at or after: a time like `2026-11-22T14:31:00Z`, or a duration before now like
+    /// `2h`.
     #[param(schema_with = schemas::time)]
     pub since: Option<String>,
-    /// Received before: written like `since`.
+    /// Received before: same format as `since`.
     #[param(schema_with = schemas::time)]
     pub until: Option<String>,
-    /// A text that stands in the body exactly so. Only for the admin token.
+    /// A text that the body contains exactly. Only for the admin token.
     #[param(min_length = 1, max_length = 1000)]
     pub text: Option<String>,
-    /// Whom emitted events belong to.
+    /// Owner of emitted events.
     #[param(schema_with = schemas::name)]
     pub owner: Option<String>,
-    /// Only those with a dead letter: a delivery that is dead and was not replayed.
+    /// Only messages with a dead letter: a delivery that is dead and was not replayed.
     pub dead: Option<bool>,
 }
 
-/// Messages, the newest first.
+/// Messages, newest first.
 #[utoipa::path(get, path = "/messages", params(ListMessages), tag = "messages",
     responses((status = 200, description = "A page of messages.", body = Page<MessageHead>)))]
 pub async fn list(
@@ -174,7 +178,7 @@ pub async fn list(
     Ok(web::Json(Page { items, next_cursor: found.next }))
 }
 
-/// One message, with its deliveries, and for the admin token with its content.
+/// One message with its deliveries; for the admin token also with its content.
 #[utoipa::path(get, path = "/messages/{id}", tag = "messages",
     params(("id" = i64, Path, minimum = 1, example = 1)),
     responses((status = 200, description = "The message.", body = Message)))]
@@ -194,7 +198,7 @@ pub async fn one(
     };
     Ok(web::Json(Message {
         head: MessageHead::of(stored.head, role),
-        // The reason can quote the provider's answer.
+        // The reason can quote the provider's response.
         confirmation_details: match role {
             Role::Admin => confirmation,
             Role::Listener | Role::Reader => confirmation.map(|one| Confirmation { reason: None, ..one }),
@@ -204,9 +208,10 @@ pub async fn one(
     }))
 }
 
-/// Asks the provider's API about a refused message again, with the question of when it came.
+/// Queries the provider's API again about a rejected message, with the query from its arrival.
 ///
-/// For messages that were refused because the settings of their source were wrong. A confirmed message is delivered.
+/// For messages that were rejected because of wrong source settings. A confirmed message is
+/// delivered.
 #[utoipa::path(post, path = "/messages/{id}/confirm", tag = "messages",
     params(("id" = i64, Path, minimum = 1, example = 1)),
     responses(
@@ -236,8 +241,8 @@ pub async fn confirm(
 
 /// The exact bytes of a message's body, as a download.
 ///
-/// Always called `application/octet-stream`, so that no browser makes a page of it; what the sender called it is in
-/// `X-Creel-Content-Type`. Only for the admin token.
+/// The content type is always `application/octet-stream`, so that browsers do not render it; the
+/// sender's content type is in `X-Creel-Content-Type`. Only for the admin token.
 #[utoipa::path(get, path = "/messages/{id}/body", tag = "messages",
     params(("id" = i64, Path, minimum = 1, example = 1)),
     responses((status = 200, description = "The body.", body = Vec<u8>, content_type = "application/octet-stream",
@@ -261,7 +266,7 @@ pub fn no_such_message(id: i64) -> ApiError {
     ApiError::NotFound(format!("Message {id} not found (it may have been deleted by retention)."))
 }
 
-/// Bytes from a stranger, in a form that nothing would run. `headers`: as they are stored.
+/// Returns untrusted bytes as a download that no browser executes. `headers`: as stored.
 pub fn download(name: &str, headers: &str, body: impl Into<web::Bytes>) -> HttpResponse {
     let mut response = HttpResponse::build(StatusCode::OK).body(body.into());
     let mut header = |name: HeaderName, value: &str| {
@@ -278,7 +283,7 @@ pub fn download(name: &str, headers: &str, body: impl Into<web::Bytes>) -> HttpR
     response
 }
 
-/// What the sender called the body; only what can stand in a header.
+/// Returns the sender's content type, if it is a valid header value.
 fn content_type(headers: &str) -> Option<String> {
     let headers: serde_json::Value = serde_json::from_str(headers).ok()?;
     let value = headers.get("content-type")?;
@@ -299,7 +304,7 @@ impl MessageContent {
         let payload_left_out = payload.is_some_and(|payload| payload.len() > MAX_SHOWN_PAYLOAD_BYTES);
         let shown =
             payload.filter(|_| !payload_left_out).and_then(|payload| std::str::from_utf8(payload).ok());
-        // What is stored as JSON is JSON, unless somebody has changed the database by hand.
+        // Stored JSON is valid, unless the database was edited manually.
         Ok(Self {
             headers: raw_object(&message.head.headers)?,
             payload: shown.and_then(|payload| RawValue::from_string(payload.trim().to_owned()).ok()),
@@ -308,16 +313,17 @@ impl MessageContent {
     }
 }
 
-/// JSON text as it is.
+/// Returns JSON text unchanged.
 ///
 /// # Errors
-/// When it is none: somebody has changed the database by hand.
+/// If it is not JSON, e.g. after a manual edit of the database.
 pub fn raw_object(text: &str) -> Result<Box<RawValue>, ApiError> {
     RawValue::from_string(text.to_owned()).map_err(|_| ApiError::Internal)
 }
 
 impl MessageHead {
-    /// Without what shows content, unless the admin asks. The query of a GET is its content.
+    /// Hides the fields that reveal content, except for the admin token. The query of a GET is
+    /// content.
     pub fn of(head: store::MessageRow, role: Role) -> Self {
         match role {
             Role::Admin => Self::from(head),

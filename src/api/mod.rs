@@ -1,6 +1,7 @@
-//! The admin API under `/api/v1`: what is kept, where it goes, and what went wrong, for programs and people with a
-//! token. `routes` lists all paths; each noun has a module with its handlers and the types that clients see, which
-//! are never the store's own. It must never show a secret, and never tell a client more of a failure than its own mistake.
+//! The admin API under `/api/v1`: stored messages, their deliveries and errors, for clients with a
+//! token. `routes` lists all paths; each noun has a module with its handlers and its API types,
+//! which are separate from the store's. The API must never reveal a secret, nor more about a
+//! failure than the client's own mistake.
 
 mod deliveries;
 mod error;

@@ -1,4 +1,4 @@
-//! The description of the API in OpenAPI 3.1, made from the handlers themselves.
+//! The OpenAPI 3.1 description of the API, generated from the handlers.
 
 use std::sync::LazyLock;
 
@@ -74,7 +74,7 @@ struct Api;
 
 static DOCUMENT: LazyLock<String> = LazyLock::new(|| Api::openapi().to_json().unwrap_or_default());
 
-/// This document. Needs no token.
+/// This document. Does not need a token.
 #[utoipa::path(get, path = "/openapi.json", tag = "openapi", security(()),
     responses((status = 200, description = "OpenAPI 3.1.", body = Object)))]
 pub async fn document(_: Query<NoParameters>) -> HttpResponse {
@@ -84,7 +84,7 @@ pub async fn document(_: Query<NoParameters>) -> HttpResponse {
         .body(DOCUMENT.as_str())
 }
 
-/// Every operation needs a token, unless it says otherwise.
+/// Adds token security to every operation that does not declare its own.
 struct TokenSecurity;
 
 impl Modify for TokenSecurity {
@@ -99,7 +99,7 @@ impl Modify for TokenSecurity {
     }
 }
 
-/// The problems that follow from how an operation is asked for, and the problem as the body of all of them.
+/// Adds the problems that follow from an operation's input, and the schema of their body.
 struct CommonProblems;
 
 impl Modify for CommonProblems {
@@ -157,7 +157,7 @@ fn complete(operation: &mut Operation) {
     }
 }
 
-/// Handlers have short names, which several nouns share.
+/// Builds operation ids, because nouns share short handler names.
 fn name(operation: &mut Operation) {
     let noun = operation.tags.iter().flatten().next();
     if let (Some(noun), Some(id)) = (noun, &operation.operation_id) {
@@ -185,7 +185,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_routed_is_described_and_what_is_described_is_routed() {
+    fn routes_and_described_paths_are_the_same() {
         let routes = include_str!("routes.rs");
         let routed: BTreeSet<&str> =
             routes.split("at(\"").skip(1).filter_map(|rest| rest.split('"').next()).collect();
@@ -196,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn operations_have_names_of_their_own() {
+    fn operation_ids_are_unique() {
         let document: serde_json::Value = serde_json::from_str(&DOCUMENT).unwrap();
         let items = document["paths"].as_object().unwrap().values();
         let operations = items.flat_map(|item| item.as_object().unwrap().values());

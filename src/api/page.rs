@@ -1,5 +1,5 @@
-//! Lists in pages. A cursor is the id of the last item of the page before, so that what comes in between neither
-//! hides an item nor shows it twice.
+//! Paged lists. A cursor is the id of the last item on the previous page, so that new items neither
+//! hide an item nor repeat one.
 
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -9,10 +9,11 @@ use super::error::ApiError;
 const DEFAULT_LIMIT: u16 = 50;
 pub const MAX_LIMIT: u16 = 200;
 
-/// One page, the newest first.
+/// One page, newest first.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Page<T> {
-    /// There may be fewer than `limit`, even none, before the last page: how much is searched for one page is bounded.
+    /// A page before the last may have fewer than `limit` items, or none: the search for one page
+    /// is bounded.
     pub items: Vec<T>,
     /// `cursor` of the next page; null after the last one.
     #[schema(examples(1234))]
@@ -28,7 +29,7 @@ impl<T> Page<T> {
     }
 }
 
-/// Which page is asked for.
+/// The requested page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Paging {
     /// Only items below this id.
@@ -38,7 +39,7 @@ pub struct Paging {
 
 impl Paging {
     /// # Errors
-    /// When the limit is out of bounds.
+    /// If the limit is out of bounds.
     pub fn new(cursor: Option<i64>, limit: Option<u16>) -> Result<Self, ApiError> {
         let limit = limit.unwrap_or(DEFAULT_LIMIT);
         if !(1..=MAX_LIMIT).contains(&limit) {
@@ -47,7 +48,7 @@ impl Paging {
         Ok(Self { cursor, limit: usize::from(limit) })
     }
 
-    /// The page of a list that is whole in memory. `items`: any order, with their ids.
+    /// Returns a page of an in-memory list. `items`: in any order, with their ids.
     pub fn of_all<T>(self, mut items: Vec<(i64, T)>) -> (Vec<T>, Option<i64>) {
         items.retain(|(id, _)| self.cursor.is_none_or(|cursor| *id < cursor));
         items.sort_by_key(|(id, _)| std::cmp::Reverse(*id));
@@ -63,7 +64,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_list_in_memory_is_paged_newest_first_without_gap_or_repeat() {
+    fn in_memory_list_is_paged_without_gap_or_repeat() {
         let items = || (1..=5).map(|id| (id, id)).collect::<Vec<_>>();
         let page = |cursor, limit| Paging::new(cursor, Some(limit)).unwrap().of_all(items());
         assert_eq!(page(None, 2), (vec![5, 4], Some(4)));
@@ -73,7 +74,7 @@ mod tests {
     }
 
     #[test]
-    fn limits_have_bounds() {
+    fn page_limit_is_bounded() {
         let rows = [
             (None, true),
             (Some(1), true),

@@ -64,12 +64,12 @@ fn mount_version_1(config: &mut web::ServiceConfig) {
         .service(at("/rejections/{id}/release", POST).route(web::post().to(rejections::release)));
 }
 
-/// What a path takes, as the header `Allow` has it.
+/// Methods of a read-only path, as a value of `Allow`.
 const READ: &str = "GET, HEAD";
 const GET: &str = "GET";
 const POST: &str = "POST";
 
-/// A path, and what it answers to other methods than `allow`.
+/// A path that responds with 405 to methods other than `allow`.
 fn at(path: &str, allow: &'static str) -> Resource {
     let wrong = move || async move { HttpResponse::from_error(ApiError::MethodNotAllowed(allow.to_owned())) };
     web::resource(path).default_service(web::to(wrong))

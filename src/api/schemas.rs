@@ -1,15 +1,15 @@
-//! Schemas that several parameters and fields share. They say exactly what is taken, so that whoever keeps to them is
-//! not refused for the form of a value. In bodies, null is the same as left out.
+//! Schemas shared by parameters and fields. They accept no value that the handlers reject for its
+//! form. In bodies, null is the same as an omitted field.
 
 use utoipa::openapi::schema::{
     Array, ArrayBuilder, KnownFormat, Object, ObjectBuilder, OneOfBuilder, Schema, SchemaFormat, SchemaType,
     Type,
 };
 
-/// What `input::name` takes.
+/// The values that `input::name` accepts.
 const NAME: &str = "^[^\\u0000-\\u001f\\u007f-\\u009f]{1,200}$";
 
-/// A name, event or owner that is looked for.
+/// A name, event or owner to search for.
 pub fn name() -> Object {
     text(NAME, "github").build()
 }
@@ -18,7 +18,7 @@ pub fn name_or_null() -> Object {
     or_null(text(NAME, "github"), Type::String)
 }
 
-/// A pattern of events.
+/// An event pattern.
 pub fn pattern() -> Object {
     text(NAME, "github.*").build()
 }
@@ -27,13 +27,14 @@ pub fn pattern_or_null() -> Object {
     or_null(text(NAME, "github.*"), Type::String)
 }
 
-/// What `stream::patterns` takes, but for their number.
+/// The values that `stream::patterns` accepts, except for their number.
 pub fn pattern_list() -> Object {
     let word = "[^\\u0000-\\u0020\\u007f-\\u00a0]{1,200}";
     text(&format!("^{word}( {word}){{0,7}}$"), "github.* *.paid").build()
 }
 
-/// Some of what `input::time` takes: it also knows fractions, offsets, and the last days of a month.
+/// A subset of the values that `input::time` accepts: without fractions, offsets, and the last days
+/// of a month.
 pub fn time() -> Object {
     text(&time_pattern(), "2h").build()
 }
@@ -49,14 +50,14 @@ fn time_pattern() -> String {
     format!("^({duration}|{date}T{time}(\\.[0-9]{{1,6}})?Z)$")
 }
 
-/// Whom something belongs to: as a name, without white space around it.
+/// An owner: as a name, without surrounding white space.
 pub fn owner_or_null() -> Object {
     let inner = "[^\\u0000-\\u001f\\u007f-\\u009f]";
     let edge = "[^\\u0000-\\u0020\\u007f-\\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000]";
     or_null(text(&format!("^{edge}({inner}{{0,198}}{edge})?$"), "customer-17"), Type::String)
 }
 
-/// Patterns of events that a target subscribes to.
+/// Event patterns of a target.
 pub fn patterns() -> Array {
     patterns_builder().build()
 }
@@ -75,13 +76,13 @@ fn id() -> ObjectBuilder {
     ObjectBuilder::new().schema_type(Type::Integer).format(Some(format)).minimum(Some(1)).examples([1])
 }
 
-/// Some ids.
+/// A list of ids.
 pub fn ids_or_null() -> Array {
     let ids = ArrayBuilder::new().items(id()).min_items(Some(1)).max_items(Some(1_000));
     ids.schema_type(SchemaType::from_iter([Type::Array, Type::Null])).build()
 }
 
-/// A target by its id or its name.
+/// A target id or name.
 pub fn target_or_null() -> Schema {
     let name = text("^[a-z0-9-]{1,64}$", "billing");
     let nothing = ObjectBuilder::new().schema_type(Type::Null);
@@ -89,7 +90,7 @@ pub fn target_or_null() -> Schema {
     Schema::OneOf(either.description(Some("A target by its id or its name.")).build())
 }
 
-/// Headers that are sent with every request.
+/// Headers sent with every request.
 pub fn headers_or_null() -> Object {
     let value = text("^[!-~]([ -~]*[!-~])?$", "Bearer …").build();
     let name = ObjectBuilder::new().pattern(Some("^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}$")).build();

@@ -1,4 +1,4 @@
-//! Which messages: what lists and replays can ask of them.
+//! Message selection, shared by lists and replays.
 
 use serde::Deserialize;
 use time::OffsetDateTime;
@@ -9,37 +9,38 @@ use super::input;
 use super::schemas;
 use crate::store::MessageFilter;
 
-/// Of a text that is searched.
+/// Limit on a search text.
 const MAX_TEXT_CHARACTERS: usize = 1_000;
 
-/// Which messages. All that is given must hold.
+/// Filters that select messages. A message must match all of them.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Selection {
     #[schema(schema_with = schemas::name_or_null, required = false)]
     pub source: Option<String>,
-    /// A pattern: `*` stands for any characters.
+    /// A pattern: `*` matches any characters.
     #[schema(schema_with = schemas::pattern_or_null, required = false)]
     pub event: Option<String>,
-    /// Received then or later: a time like `2026-11-22T14:31:00Z`, or a duration before now like `2h`.
+    /// Received at or after: a time like `2026-11-22T14:31:00Z`, or a duration before now like
+    /// `2h`.
     #[schema(schema_with = schemas::time_or_null, required = false)]
     pub since: Option<String>,
-    /// Received before: written like `since`.
+    /// Received before: same format as `since`.
     #[schema(schema_with = schemas::time_or_null, required = false)]
     pub until: Option<String>,
-    /// A text that stands in the body exactly so.
+    /// A text that the body contains exactly.
     #[schema(min_length = 1, max_length = 1000)]
     pub text: Option<String>,
-    /// Whom emitted events belong to.
+    /// Owner of emitted events.
     #[schema(schema_with = schemas::name_or_null, required = false)]
     pub owner: Option<String>,
-    /// Only those with a dead letter: a delivery that is dead and was not replayed.
+    /// Only messages with a dead letter: a delivery that is dead and was not replayed.
     pub dead: Option<bool>,
 }
 
 impl Selection {
     /// # Errors
-    /// When a value cannot be.
+    /// If a value is invalid.
     pub fn filter(self, now: OffsetDateTime) -> Result<MessageFilter, ApiError> {
         for (field, name) in [("source", &self.source), ("event", &self.event), ("owner", &self.owner)] {
             name.as_deref().map_or(Ok(()), |name| input::name(field, name))?;

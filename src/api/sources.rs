@@ -1,4 +1,4 @@
-//! Sources: the configured senders, where they are reached, and what has come from them.
+//! Sources: the configured senders, their endpoints, and their recent messages.
 
 use actix_web::web;
 use serde::Serialize;
@@ -17,30 +17,30 @@ use crate::verification::{self, Sources};
 pub struct Source {
     #[schema(examples("github"))]
     pub name: String,
-    /// Whose rules it follows.
+    /// The provider whose rules it follows.
     #[schema(examples("github"))]
     pub provider: String,
-    /// Where its messages arrive: a URL where `CREEL_PUBLIC_URL` is set, else a path. A random last part is shown to the
-    /// admin token only; for the read token it is `…`.
+    /// Address for its messages: a URL if `CREEL_PUBLIC_URL` is set, otherwise a path. A random
+    /// last part is shown to the admin token only; for the read token it is `…`.
     #[schema(examples("https://hooks.example.com/webhooks/github"))]
     pub endpoint: String,
-    /// Those that it takes.
+    /// Accepted methods.
     #[schema(examples(json!(["POST"])))]
     pub methods: Vec<String>,
-    /// Whether what proves the sender covers the body, so that nobody on the way can have changed it.
+    /// Whether the sender's credentials cover the body, so that it cannot be changed in transit.
     pub covers_body: bool,
-    /// A handshake is to teach its secret, and none has yet.
+    /// The secret is set by a handshake that has not happened yet.
     pub waits_for_secret: bool,
-    /// Null where none of the newest 20,000 messages is from it.
+    /// Null if none of the newest 20,000 messages is from it.
     #[schema(format = DateTime, examples("2026-11-22T14:31:00.000000Z"))]
     pub last_message_at: Option<String>,
-    /// How many of the newest 20,000 messages are from it.
+    /// Number of the newest 20,000 messages that are from it.
     pub recent_messages: i64,
-    /// Rejected requests in quarantine, and those that were only counted.
+    /// Rejected requests in quarantine, plus those that were only counted.
     pub rejections: i64,
 }
 
-/// All configured senders, by name; on one page.
+/// All configured senders by name, on one page.
 #[utoipa::path(get, path = "/sources", tag = "sources",
     responses((status = 200, description = "All sources.", body = Page<Source>)))]
 pub async fn list(

@@ -1,5 +1,5 @@
-//! Server-sent events: what streams have in common. A stream holds no more than the piece that is being sent: the next
-//! one is made when the client has taken it.
+//! Shared parts of the server-sent event streams. A stream buffers only the piece in transfer: the
+//! next one is created after the client has read it.
 
 use std::convert::Infallible;
 use std::future::pending;
@@ -22,34 +22,36 @@ use crate::http::streams::MAX_STREAMS;
 use crate::store::Pattern;
 
 pub const MEDIA_TYPE: &str = "text/event-stream";
-/// Whoever hears nothing for three of these may take the connection for dead.
+/// A client that receives nothing for three intervals may treat the connection as dead.
 const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(15);
-/// Under load every commit is news: who has just looked waits for some more of them.
+/// Under load every commit wakes the streams, so reads of the database are batched at this
+/// interval.
 const MIN_LOOK_INTERVAL: Duration = Duration::from_millis(10);
 const MAX_PATTERNS: usize = 64;
 pub const ALIVE: Bytes = Bytes::from_static(b": alive\n\n");
 
-/// What a stream sends.
+/// The content of a stream.
 pub trait Pieces {
-    /// The next piece, when there is one; `None` at the end.
+    /// Waits for the next piece; `None` at the end.
     async fn next(&mut self) -> Option<Bytes>;
 }
 
-/// A response that goes on as long as there is a next piece. When the client goes, `pieces` is dropped.
+/// Returns a response that ends with its last piece. When the client disconnects, `pieces` is
+/// dropped.
 pub fn response(pieces: impl Pieces + 'static) -> HttpResponse {
     let pieces = unfold(pieces, |mut pieces| async move {
         pieces.next().await.map(|piece| (Ok::<_, Infallible>(piece), pieces))
     });
     HttpResponse::Ok()
         .insert_header((CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE)))
-        // A proxy that collects a response before it passes it on would hold back everything.
+        // A proxy that buffers the response would hold back every event.
         .insert_header((HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no")))
         .streaming(pieces)
 }
 
-/// One event.
+/// Encodes one event.
 pub fn event(kind: &str, id: Option<i64>, data: &impl Serialize) -> Bytes {
-    // Texts and numbers cannot fail to be written as JSON.
+    // Strings and numbers always serialize to JSON.
     let data = serde_json::to_string(data).unwrap_or_default();
     let mut text = String::with_capacity(data.len() + 64);
     let mut field = |name: &str, value: &str| [name, ": ", value, "\n"].map(|part| text.push_str(part));
@@ -59,7 +61,7 @@ pub fn event(kind: &str, id: Option<i64>, data: &impl Serialize) -> Bytes {
     if kind != "message" {
         field("event", kind);
     }
-    // JSON that was stored as it came may have line breaks between its tokens.
+    // JSON that was stored unchanged may have line breaks between its tokens.
     for line in data.split(['\n', '\r']) {
         field("data", line);
     }
@@ -67,20 +69,20 @@ pub fn event(kind: &str, id: Option<i64>, data: &impl Serialize) -> Bytes {
     text.into()
 }
 
-/// What woke a stream that had nothing to send.
+/// Reason why an idle stream woke up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WakeReason {
-    /// The service is stopping, or the client is gone.
+    /// The service is stopping, or the client disconnected.
     ToEnd,
-    /// Something was committed.
+    /// A commit.
     ByNews,
-    /// It is time for a sign of life.
+    /// The keep-alive interval has passed.
     ToSaySo,
-    /// By what the stream itself waits for.
+    /// An event of the stream itself.
     ByOther,
 }
 
-/// What every stream waits for, and its place among the streams.
+/// The wake-up sources of a stream, and its slot in the limit on streams.
 #[derive(Debug)]
 pub struct StreamWait {
     client: Gone,
@@ -98,7 +100,8 @@ impl StreamWait {
     /// If the service is stopping, or the limit on streams is reached.
     pub fn new(service: &Service, request: &HttpRequest) -> Result<Self, ApiError> {
         if service.streams.is_ending() {
-            // A 200 with an empty stream would make clients reconnect immediately, for as long as the stop takes.
+            // A 200 with an empty stream would make clients reconnect in a loop until the service
+            // has stopped.
             return Err(ApiError::Stopping);
         }
         let place = service.streams.place().ok_or(ApiError::TooManyStreams(MAX_STREAMS))?;
@@ -121,7 +124,7 @@ impl StreamWait {
         *self.ending.borrow()
     }
 
-    /// To be called before each look into the database: what is committed after this will wake.
+    /// Must be called before each read of the database, so that later commits wake the stream.
     pub fn will_look(&mut self) {
         self.commits.mark_unchanged();
         self.has_news = false;
@@ -130,14 +133,16 @@ impl StreamWait {
 
     pub async fn wait(&mut self, other: impl Future<Output = ()>) -> WakeReason {
         let news = async {
-            // What was seen here once is not seen again, if something else wakes the stream first.
+            // A commit seen here is not reported again, so it is stored in case another event wakes
+            // the stream first.
             if !self.has_news && self.commits.changed().await.is_err() {
                 // The store outlives its streams.
                 pending::<()>().await;
             }
             self.has_news = true;
             sleep_until(self.last_look + MIN_LOOK_INTERVAL).await;
-            // Told once: whoever has no room for more does not look, and would be told again and again.
+            // Reported once: a stream at its limit does not read, and would otherwise wake in a
+            // loop.
             self.has_news = false;
         };
         tokio::select! {
@@ -151,10 +156,10 @@ impl StreamWait {
     }
 }
 
-/// Patterns of events, separated by white space; all events where there are none.
+/// Parses event patterns separated by white space; without any, all events match.
 ///
 /// # Errors
-/// When one of them could never match, or they are too many.
+/// If a pattern could never match, or there are too many.
 pub fn patterns(known: &KnownEvents, text: Option<&str>) -> Result<Vec<Pattern>, ApiError> {
     let words: Vec<&str> = text.unwrap_or_default().split_ascii_whitespace().collect();
     if words.len() > MAX_PATTERNS {
@@ -182,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn an_event_is_lines_and_an_empty_one() {
+    fn event_is_lines_and_an_empty_line() {
         assert_eq!(text("message", Some(7), &"a\nb"), "id: 7\ndata: \"a\\nb\"\n\n");
         assert_eq!(text("replaced", None, &1), "event: replaced\ndata: 1\n\n");
         let broken = RawValue::from_string("{\n\"a\":\r1}".to_owned()).unwrap();
@@ -190,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn patterns_are_a_list_of_words() {
+    fn patterns_are_separated_by_white_space() {
         let known = KnownEvents { sources: vec!["github".to_owned()], emitted: Vec::new() };
         let read = |text: Option<&str>| {
             patterns(&known, text)

@@ -1,4 +1,4 @@
-//! The stream of all messages, live: for somebody who watches.
+//! The live stream of all messages.
 
 use std::collections::VecDeque;
 use std::future::pending;
@@ -20,30 +20,31 @@ use crate::store::{self, Direction, MessageFilter, Pattern, Unavailable};
 const PAGE_MESSAGES: usize = 100;
 const LAST_EVENT_ID: &str = "last-event-id";
 
-/// What is watched.
+/// Parameters of the live stream.
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub struct TailQuery {
-    /// The id of a message: those after it, and then live. `now`, the default: only what comes from now on.
+    /// A message id: sends later messages, then live ones. `now`, the default: only new messages.
     #[param(pattern = "^(now|[1-9][0-9]{0,17})$", example = "now")]
     pub from: Option<String>,
-    /// Patterns of events, separated by spaces; all where it is left out.
+    /// Event patterns, separated by spaces; default: all events.
     #[param(schema_with = schemas::pattern_list)]
     pub events: Option<String>,
 }
 
-/// Where the stream begins.
+/// The start of the stream.
 #[derive(Debug, Serialize, ToSchema)]
 struct WatchingEvent {
     /// Messages after this id follow.
     from: i64,
 }
 
-/// All messages as they come, without their content, as server-sent events.
+/// Streams all messages without their content, as server-sent events.
 ///
-/// First an event `watching`, then for each message an event `message` with its id as the event's id. Messages whose
-/// provider has still to confirm them are among them. After a lost connection, `Last-Event-ID` goes on behind the last one.
+/// The first event is `watching`; then each message is an event `message` with its id as the
+/// event's id. Messages that await confirmation by their provider are included. After a lost
+/// connection, `Last-Event-ID` continues after the last event.
 #[utoipa::path(get, path = "/messages/stream", params(TailQuery), tag = "messages", operation_id = "stream",
     params(("Last-Event-ID" = Option<i64>, Header, description = "Instead of `from`.")),
     responses((status = 200, description = "Events without an end.", body = MessageHead, content_type = "text/event-stream")))]
@@ -91,7 +92,7 @@ impl Pieces for MessageStream {
                 return Some(piece);
             }
             if self.may_have_more {
-                // The client comes again, and goes on where it was.
+                // The client reconnects and continues at its position.
                 self.look().await.ok()?;
                 continue;
             }

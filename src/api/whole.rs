@@ -1,14 +1,14 @@
-//! Whole numbers as JSON has them: `30.0` is one, and some languages write no others.
+//! Whole numbers in JSON, including `30.0`, the only form that some languages write.
 
 use std::fmt;
 use std::marker::PhantomData;
 
 use serde::de::{Deserialize, Deserializer, Error, Unexpected, Visitor};
 
-/// What a double holds without loss.
+/// Limit of whole numbers that a double represents exactly.
 const MAX_IN_DOUBLE: f64 = 9_007_199_254_740_992.0;
 
-/// A number that fits into `T`.
+/// A whole number that fits into `T`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Whole<T>(pub T);
 
@@ -48,15 +48,15 @@ impl<T: TryFrom<i64>> Visitor<'_> for WholeVisitor<T> {
     }
 }
 
-/// One that may be left out, or null.
+/// Parses a number that may be omitted or null.
 ///
 /// # Errors
-/// For what is no whole number, or does not fit.
+/// If the value is not a whole number or does not fit.
 pub fn optional<'de, T: TryFrom<i64>, D: Deserializer<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
     Ok(Option::<Whole<T>>::deserialize(deserializer)?.map(|whole| whole.0))
 }
 
-/// A list of them.
+/// Parses a list of numbers.
 ///
 /// # Errors
 /// As for one.
@@ -65,7 +65,7 @@ pub fn list<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<i64>, D::E
     Ok(list.into_iter().map(|whole| whole.0).collect())
 }
 
-/// A list that may be left out, or null.
+/// Parses a list that may be omitted or null.
 ///
 /// # Errors
 /// As for one.
@@ -79,7 +79,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_whole_number_is_whole_however_it_is_written() {
+    fn whole_number_is_accepted_in_every_notation() {
         for (text, number) in [
             ("30", Some(30)),
             ("30.0", Some(30)),

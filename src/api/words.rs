@@ -1,11 +1,11 @@
-//! The words that stand for a state or a kind, as clients read and write them.
+//! The words for states and kinds, as clients read and write them.
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::store;
 
-/// An enumeration of the API beside the store's of the same words.
+/// Defines an API enumeration with the same words as the store's.
 macro_rules! words {
     ($(#[$doc:meta])* $name:ident, $stored:path { $($(#[$variant_doc:meta])* $variant:ident),+ $(,)? }) => {
         $(#[$doc])*
@@ -30,38 +30,39 @@ macro_rules! words {
 }
 
 words!(
-    /// State of a delivery; `replayed`: it was dead, and a newer delivery has taken its place.
+    /// State of a delivery; `replayed`: it was dead, and a newer delivery has replaced it.
     DeliveryState, store::DeliveryState { Pending, Delivered, Dead, Replayed }
 );
 words!(
-    /// How an attempt ended; `gone`: the target answered 410 and was disabled.
+    /// Outcome of an attempt; `gone`: the target returned 410 and was disabled.
     AttemptOutcome, store::AttemptOutcome { Delivered, Failed, Gone }
 );
 words!(
-    /// What a target is.
+    /// Kind of a target.
     TargetKind, store::TargetKind { Http, Command, Listener }
 );
 words!(
-    /// Who made a target.
+    /// The creator of a target.
     Origin, store::Origin { Environment, Api, Replay, Listener }
 );
 words!(
-    /// Whether a target is served. Deliveries to one that is paused or disabled wait, and die after a week.
+    /// Service state of a target. Deliveries to a paused or disabled target stay pending, and
+    /// become dead after a week.
     TargetState, store::TargetState { Active, Paused, Disabled, Removed }
 );
 words!(
-    /// `strict`: a delivery waits until the one before it is delivered or dead.
+    /// `strict`: each delivery starts only after the previous one is delivered or dead.
     Order, store::DeliveryOrdering { Any, Strict }
 );
 words!(
-    /// What a body is turned into; without one it is sent as it was received, or as JSON where it was emitted.
+    /// Conversion of the body; default: as received, or JSON for emitted events.
     ContentType, store::ContentType { Json, Form }
 );
 words!(
-    /// Whether a replay goes on.
+    /// State of a replay.
     ReplayState, store::ReplayState { Running, Done, Cancelled }
 );
 words!(
-    /// What the provider's API has said about a message.
+    /// Result of the query to the provider's API about a message.
     ConfirmationState, store::ConfirmationState { Awaiting, Confirmed, Refused }
 );

@@ -1,4 +1,4 @@
-//! Errors of the endpoints that are neither webhooks nor the API: plain text for probes and scrapers.
+//! Errors of the health, readiness and metrics endpoints, as plain text for probes and scrapers.
 
 use std::fmt;
 
@@ -9,19 +9,19 @@ use crate::http::attempts::{NotJudged, RETRY_AFTER};
 use crate::http::reply;
 use crate::store::Unavailable;
 
-/// What a client is told; never more than this.
+/// Errors as shown to clients, without further details.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EndpointError {
     NotReady,
     Unauthorized,
-    /// For a name that is not one of ours; see `hosts`.
+    /// Host header that is not in the allowed list; see `hosts`.
     OtherHost,
     TooManyAttempts,
     Unavailable(Unavailable),
 }
 
 impl EndpointError {
-    /// A word for programs.
+    /// Machine-readable error code.
     pub fn code(self) -> &'static str {
         match self {
             Self::NotReady => "not_ready",

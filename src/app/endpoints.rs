@@ -1,4 +1,4 @@
-//! The endpoints that are no webhooks: whether the service lives, whether it takes messages, what it has counted.
+//! Health, readiness and metrics endpoints.
 
 use std::time::{Duration, Instant};
 
@@ -18,27 +18,28 @@ use crate::http::tokens::Role;
 /// Limit on reading numbers from the database for the metrics.
 const COUNT_TIMEOUT: Duration = Duration::from_millis(250);
 
-/// Who may see the operator's pages.
+/// Access to the operator's pages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Access {
     WithToken,
-    /// The address is reachable only for the operator.
+    /// Only the operator can reach the address.
     Free,
 }
 
-/// The process lives.
+/// Returns 200 while the process runs.
 pub async fn health() -> Result<HttpResponse, EndpointError> {
     Ok(reply::text(StatusCode::OK, "ok"))
 }
 
-/// Messages would be taken now. Why not is for the log, not for strangers.
+/// Returns 200 if the service accepts messages. The reason for a 503 is only logged, because
+/// clients are unauthenticated.
 pub async fn readiness(service: &Service) -> Result<HttpResponse, EndpointError> {
     if service.is_stopping() {
         return Err(EndpointError::NotReady);
     }
     service.store.ready().map_err(|_| EndpointError::NotReady)?;
-    // Damage in old pages does not keep new messages from being stored: a load balancer that takes the only instance away
-    // would lose them.
+    // Damage in old pages does not prevent new messages from being stored, and a load balancer that
+    // removes the only instance would lose them.
     let text = if service.store.is_damaged() { "ready, but damaged" } else { "ready" };
     Ok(reply::text(StatusCode::OK, text))
 }
@@ -56,7 +57,7 @@ pub async fn metrics(
             EndpointError::Unauthorized
         });
     }
-    // The page comes with the numbers of before rather than late.
+    // On a timeout the page shows the previous numbers instead of arriving late.
     let counted = tokio::time::timeout(COUNT_TIMEOUT, service.store.reads().target_numbers()).await;
     if let Ok(Ok(numbers)) = counted {
         service.metrics.set_target_numbers(&numbers);
@@ -64,17 +65,17 @@ pub async fn metrics(
     Ok(service.metrics.page(service.store.stats()))
 }
 
-/// Where no route leads.
+/// Response for unknown paths.
 pub async fn nowhere() -> Result<HttpResponse, EndpointError> {
     Ok(reply::not_found())
 }
 
-/// A known path with a method that it does not take.
+/// Response for a known path with an unsupported method.
 pub async fn wrong_method() -> Result<HttpResponse, EndpointError> {
     Ok(reply::method_not_allowed("GET, HEAD"))
 }
 
-/// Answers a request that is no webhook, and logs it.
+/// Responds to a request other than a webhook, and logs it.
 pub async fn answer(
     service: &Service,
     request: &HttpRequest,

@@ -1,4 +1,4 @@
-//! Why the service does not start.
+//! Startup errors.
 
 use std::io;
 
@@ -6,7 +6,7 @@ use super::listeners::BindError;
 use crate::store::random::RandomError;
 use crate::store::{OpenError, TargetError, Unavailable};
 
-/// Why the service does not start.
+/// Reason why the service cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     #[error(transparent)]

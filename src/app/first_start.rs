@@ -1,4 +1,5 @@
-//! What the service makes up for itself when it is not told: an inbox behind a random path, and an admin token.
+//! Values that the service generates if they are not configured: an inbox with a random path, and
+//! an admin token.
 
 use super::error::StartError;
 use crate::config::{Config, INBOX, SourceConfig};
@@ -12,19 +13,19 @@ const INBOX_PROVIDER: &str = "none";
 const INBOX_PATH: &str = "inbox_path";
 const RANDOM_BYTES: usize = 24;
 
-/// What a person is shown on stdout, once.
+/// Text printed once to stdout at the first start.
 #[derive(Debug, Default)]
 pub struct Notices {
-    /// Just made, and never to be seen again.
+    /// Newly generated; only its hash is stored, so it cannot be shown again.
     pub admin_token: Option<String>,
     /// Path of the inbox, `/webhooks/inbox/…`.
     pub inbox: Option<String>,
 }
 
-/// Completes the configuration with what the service remembers, or makes it.
+/// Completes the configuration with stored values, and generates the missing ones.
 ///
 /// # Errors
-/// When the store or the source of randomness fails.
+/// The store or the source of randomness fails.
 pub async fn complete(config: &mut Config, store: &Store, clock: Clock) -> Result<Notices, StartError> {
     let mut notices = Notices::default();
     if config.sources.is_empty() {
@@ -40,7 +41,7 @@ pub async fn complete(config: &mut Config, store: &Store, clock: Clock) -> Resul
     Ok(notices)
 }
 
-/// The source that there is when none is configured.
+/// Returns the default source for a configuration without sources.
 async fn inbox(store: &Store, clock: Clock) -> Result<SourceConfig, StartError> {
     let path = match store.settings().setting(INBOX_PATH).await? {
         Some(path) => path,
@@ -70,7 +71,7 @@ async fn inbox(store: &Store, clock: Clock) -> Result<SourceConfig, StartError> 
 }
 
 impl Notices {
-    /// As text for a person; `base` is where the service is reached, without a trailing slash.
+    /// Formats the notices; `base` is the URL of the service, without a trailing slash.
     pub fn text(&self, base: &str) -> String {
         let mut text = String::new();
         if let Some(token) = &self.admin_token {
@@ -91,7 +92,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_curl_line_stands_alone_so_that_it_can_be_pasted() {
+    fn curl_command_is_on_its_own_line() {
         let notices =
             Notices { admin_token: Some("t".to_owned()), inbox: Some("/webhooks/inbox/p".to_owned()) };
         let text = notices.text("http://127.0.0.1:8080");

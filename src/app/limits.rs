@@ -1,28 +1,29 @@
-//! How many connections there may be: as many as there are file descriptors for, and no more than memory is meant for.
+//! Limits on connections, derived from the limit on file descriptors and a memory budget.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// Each connection may hold a head of 128 KiB, so this bounds the memory for heads at 512 MiB. It is twice as many
-/// as the slow clients that must not keep out the others.
+/// Each connection can hold a 128 KiB head, so this limits heads to 512 MiB of memory. It is twice
+/// the number of slow clients that the service must tolerate.
 const MAX_CONNECTIONS: u64 = 4_096;
-/// Connections to an address that only the operator uses: streams, of which there may be half as many, and the rest.
+/// Connections to an operator-only address: at most half of them are streams.
 const OPERATOR_CONNECTIONS: u64 = 96;
-/// The database with its readers, listeners, event loops, signals, and requests and commands of our own …
+/// Descriptors for the database and its readers, listeners, event loops, signals, outgoing requests
+/// and commands …
 const OTHER_DESCRIPTORS: u64 = 256;
 /// … of which the service needs at least this many.
 const MIN_OTHER_DESCRIPTORS: u64 = 64;
-/// With fewer descriptors than this the service is of no use to anyone, but it still starts.
+/// With fewer connections than this the service still starts, but it is not usable.
 const MIN_CONNECTIONS: u64 = 16;
 
-/// Numbers of connections that fit under the limit of file descriptors.
+/// Connection limits that fit under the limit on file descriptors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ConnectionLimits {
     pub webhooks: usize,
-    /// For an address that only the operator uses.
+    /// For an operator-only address.
     pub operator: usize,
 }
 
-/// Raises the limit of file descriptors as far as is needed and allowed.
+/// Raises the limit on file descriptors as far as needed and allowed.
 pub fn connection_limits(has_operator: bool) -> ConnectionLimits {
     let limit = getrlimit(Resource::Nofile);
     let wanted = MAX_CONNECTIONS + OTHER_DESCRIPTORS + if has_operator { OPERATOR_CONNECTIONS } else { 0 };
@@ -42,7 +43,7 @@ pub fn connection_limits(has_operator: bool) -> ConnectionLimits {
     ConnectionLimits { webhooks: count(webhooks), operator: count(operator) }
 }
 
-/// For webhooks, and for the operator.
+/// Returns the limits for webhooks and for the operator.
 fn connections_under(descriptors: u64, has_operator: bool) -> (u64, u64) {
     let other = (descriptors / 4).clamp(MIN_OTHER_DESCRIPTORS, OTHER_DESCRIPTORS);
     let all = descriptors.saturating_sub(other);
@@ -55,7 +56,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn room_is_left_for_what_is_no_connection() {
+    fn descriptors_are_reserved_for_other_uses() {
         let rows = [
             (0, (16, 0), (16, 16)),
             (64, (16, 0), (16, 16)),

@@ -7,12 +7,12 @@ use socket2::SockRef;
 
 use crate::config::{Config, InheritedSockets};
 
-/// Connections that wait to be accepted.
+/// Limit on connections that the kernel queues until they are accepted.
 const BACKLOG: i32 = 1_024;
 const WEBHOOKS: &str = "CREEL_LISTEN";
 const ADMIN: &str = "CREEL_ADMIN_LISTEN";
 
-/// The sockets, bound but not yet served.
+/// Bound sockets that are not served yet.
 #[derive(Debug)]
 pub struct Listeners {
     pub webhooks: WebhookListener,
@@ -23,11 +23,12 @@ pub struct Listeners {
 #[derive(Debug)]
 pub struct WebhookListener {
     pub socket: TcpListener,
-    /// Whether the service manager holds it too, so that connections wait in it for the next process.
+    /// Whether the service manager also holds the socket. Its queued connections are then kept for
+    /// the next process.
     pub is_inherited: bool,
 }
 
-/// An address cannot be listened on.
+/// Failure to listen on an address.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot listen on {address} ({variable}): {error}{}", hint(error))]
 pub struct BindError {
@@ -47,15 +48,15 @@ fn hint(error: &io::Error) -> &'static str {
 
 impl Listeners {
     /// # Errors
-    /// When an address is in use, not ours, or not allowed.
+    /// An address is in use, not assigned to this host, or not permitted.
     pub fn bind(config: &Config) -> Result<Self, BindError> {
         Self::open(config, InheritedSockets::default())
     }
 
-    /// Binds what was not inherited.
+    /// Binds the sockets that were not inherited.
     ///
     /// # Errors
-    /// As `bind`.
+    /// Same as for `bind`.
     pub fn open(config: &Config, inherited: InheritedSockets) -> Result<Self, BindError> {
         if let Some(warning) = &inherited.warning {
             log::warn!("{warning}");
@@ -76,12 +77,13 @@ impl Listeners {
 fn bind(variable: &'static str, address: SocketAddr) -> Result<TcpListener, BindError> {
     let problem = |error| BindError { variable, address, error };
     let listener = TcpListener::bind(address).map_err(problem)?;
-    // The standard library asks for a shorter queue; asking again only changes its length.
+    // The standard library sets a shorter queue; a second `listen` only changes its length.
     SockRef::from(&listener).listen(BACKLOG).map_err(problem)?;
     Ok(listener)
 }
 
-/// The service listens on the socket. Commands on this machine look for it at the configured address.
+/// Warns that the service listens on another socket than the configured address, which commands on
+/// this machine connect to.
 fn warn_of_other_address(variable: &str, configured: Option<SocketAddr>, socket: Option<&TcpListener>) {
     let Some(Ok(address)) = socket.map(TcpListener::local_addr) else { return };
     if configured.is_some_and(|configured| is_reached_at(address, configured)) {
@@ -94,7 +96,7 @@ fn warn_of_other_address(variable: &str, configured: Option<SocketAddr>, socket:
     );
 }
 
-/// Whether a socket that listens on `address` is what `configured` names.
+/// Whether a client that connects to `configured` reaches a socket that listens on `address`.
 fn is_reached_at(address: SocketAddr, configured: SocketAddr) -> bool {
     let ip = address.ip();
     let is_everywhere = ip.is_unspecified() && (ip.is_ipv6() || configured.is_ipv4());

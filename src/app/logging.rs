@@ -1,5 +1,5 @@
-//! The log: env_logger decides what is logged and gathers each line in its own buffer; this module gives the lines
-//! their form and a sink that never stalls a request.
+//! The log: env_logger filters the records and buffers each line; this module formats the lines and
+//! writes them to a sink that never blocks a request.
 
 use std::cell::Cell;
 use std::fmt;
@@ -16,15 +16,15 @@ use crate::http::REQUEST_LOG_TARGET;
 use crate::http::escape::{EscapedText, JsonString, JsonText};
 use crate::store::timestamp;
 
-/// A log that nobody reads must not keep the process from ending.
+/// A blocked log output must not prevent the process from exiting.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
 
 thread_local! {
-    /// env_logger formats a line and hands it on in one go, on the thread that logs.
+    /// env_logger formats and writes a line in one call, on the thread that logs it.
     static URGENCY: Cell<Urgency> = const { Cell::new(Urgency::Ordinary) };
 }
 
-/// Writes out what is left when it is dropped.
+/// Flushes the remaining lines on drop.
 #[derive(Clone, Debug)]
 pub struct Log(Sink);
 
@@ -37,14 +37,14 @@ impl Log {
 /// Starts the log of the process.
 ///
 /// # Errors
-/// When there is a logger already, or no thread can be made.
+/// A logger is already installed, or the thread cannot be created.
 pub fn start(filter: &str, format: LogFormat) -> io::Result<Log> {
     let sink = Sink::start(io::stderr())?;
     let mut builder = Builder::new();
-    // What the server says of its own workers is of no use to an operator who has not asked for it.
+    // Log lines about the server's workers are not useful to operators unless they enable them.
     builder.filter_module("actix_server", LevelFilter::Warn);
-    // Its lines about malformed requests have no address, and a stranger can cause any number of them: `http` writes
-    // its own.
+    // Its lines about malformed requests have no client address, and unauthenticated clients can
+    // cause any number of them. `http` logs its own.
     builder.filter_module("actix_http", LevelFilter::Off);
     builder.parse_filters(filter).target(Target::Pipe(Box::new(LogPipe(sink.clone()))));
     match format {
@@ -56,7 +56,7 @@ pub fn start(filter: &str, format: LogFormat) -> io::Result<Log> {
     Ok(Log(sink))
 }
 
-/// What env_logger writes finished lines to.
+/// Output of env_logger for finished lines.
 struct LogPipe(Sink);
 
 impl Write for LogPipe {
@@ -83,7 +83,8 @@ fn write_text(line: &mut dyn Write, record: &Record<'_>, now: OffsetDateTime) ->
     line.write_all(b"\n")
 }
 
-/// One object a line; the fields of a request are members of it, any other message is one member.
+/// Writes one object per line. The fields of a request are its members; any other record has a
+/// single message member.
 fn write_json(line: &mut dyn Write, record: &Record<'_>, now: OffsetDateTime) -> io::Result<()> {
     note_urgency(record.level());
     line.write_all(b"{\"time\":\"")?;
@@ -98,7 +99,7 @@ fn write_json(line: &mut dyn Write, record: &Record<'_>, now: OffsetDateTime) ->
     line.write_all(b"\"}\n")
 }
 
-/// Writes text into bytes.
+/// Adapter that writes text into bytes.
 struct LineWriter<'a>(&'a mut dyn Write);
 
 impl fmt::Write for LineWriter<'_> {
@@ -127,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_of_text_is_one_line_whatever_is_in_it() {
+    fn text_record_with_line_breaks_stays_one_line() {
         assert_eq!(
             line(write_text, "creel", "listening on\nhttp://\u{1b}[0m"),
             "2026-11-22T14:31:00.000000Z INFO listening on\\nhttp://\\u{1b}[0m\n"
@@ -135,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_of_json_is_one_object() {
+    fn json_line_is_one_object() {
         let shown = line(write_json, "creel::app", "a \"quoted\"\nline");
         assert_eq!(shown.matches('\n').count(), 1);
         let expected = serde_json::json!({
@@ -146,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn the_fields_of_a_request_are_members_of_the_object() {
+    fn request_fields_are_members_of_json_object() {
         let shown = line(write_json, REQUEST_LOG_TARGET, "\"status\":204");
         assert_eq!(serde_json::from_str::<serde_json::Value>(&shown).unwrap()["status"], 204);
     }

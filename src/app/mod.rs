@@ -1,5 +1,5 @@
-//! The service as a whole: what is started in which order, and how it ends. Building is apart from running, so that
-//! tests can do one without the other. It must never decide anything about a message.
+//! The service as a whole: startup order and shutdown. Building is separate from running, so that
+//! tests can do either alone. This module must never make decisions about messages.
 
 mod endpoint_error;
 mod endpoints;
@@ -48,35 +48,35 @@ use server::Capacity;
 use signals::Signals;
 use stop::{SocketOrigin, WebhookServer};
 
-/// The token of the admin API, of which only a hash is kept.
+/// The token of the admin API; only its hash is stored.
 pub mod admin_token {
     pub use crate::http::tokens::{ADMIN_TOKEN_SETTING as SETTING, hash};
 }
 
-/// Secrets that a handshake teaches, as far as a command has to do with them.
+/// Secrets learned from a handshake, as far as commands need them.
 pub mod learned_secret {
     pub use crate::verification::{LEARNING_WINDOW as WINDOW, secret_setting, window_setting};
 }
 
-/// What `sysexits.h` calls an input/output error.
+/// `EX_IOERR` in `sysexits.h`, an input/output error.
 const STORE_FAILED: u8 = 74;
-/// As the main thread has it.
+/// Same as the stack of the main thread.
 const SERVICE_STACK_BYTES: usize = 8 << 20;
-/// Of the 8 s that a stop may take, 5 belong to the requests in flight.
+/// A stop can take 8 s, of which 5 s are for requests in flight.
 const STORE_CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
-/// When the store has failed, requests in flight only have to be told so.
+/// After a failure of the store, requests in flight only need to receive an error response.
 const STORE_FAILURE_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// How the service ended.
 #[derive(Debug, PartialEq, Eq)]
 pub enum ServiceEnd {
-    /// As it was asked to.
+    /// Requested by a signal.
     Stopped,
-    /// With one line that says how the store failed.
+    /// The store failed; one line with the cause.
     StoreFailed(String),
 }
 
-/// Everything in place, nothing accepted yet.
+/// Service that is built but does not accept connections yet.
 pub struct App {
     config: Config,
     policy: Policy,
@@ -89,11 +89,11 @@ pub struct App {
     operator: Option<SocketAddr>,
     uses_github_addresses: bool,
     deliveries: deliver::DeliverySettings,
-    /// Whose messages are confirmed first.
+    /// Sources whose messages need confirmation.
     confirmed: Vec<ConfirmationSource>,
 }
 
-/// Runs the service to its end.
+/// Runs the service until it ends.
 pub fn run(config: Config, inherited: InheritedSockets, consent: Consent) -> ExitCode {
     let log = match logging::start(&config.log, config.log_format) {
         Ok(log) => log,
@@ -107,8 +107,9 @@ pub fn run(config: Config, inherited: InheritedSockets, consent: Consent) -> Exi
         let code = system.block_on(serve(config, inherited, consent, &log_of_service));
         log_of_service.flush();
         let _ = report.send(code);
-        // This thread never ends. Dropping the system would wait for work on blocking threads without limit: for a foreign
-        // lock, or a hung name server. Dropping its thread-locals would wake a task on a runtime that is gone, and abort.
+        // This thread never exits. Dropping the system would wait without limit for blocking
+        // threads, such as a foreign lock or a hung name server. Dropping its thread-locals would
+        // wake a task on a destroyed runtime, and abort.
         loop {
             std::thread::park();
         }
@@ -146,13 +147,13 @@ async fn serve(config: Config, inherited: InheritedSockets, consent: Consent, lo
 }
 
 fn complain(error: &StartError) -> ExitCode {
-    // When stderr is closed there is nobody to tell.
+    // The error cannot be reported if stderr is closed.
     let _ = writeln!(io::stderr(), "creel: {error}");
     ExitCode::FAILURE
 }
 
 impl From<&Config> for StoreOptions {
-    /// The part of the configuration that is the store's.
+    /// Extracts the store's part of the configuration.
     fn from(config: &Config) -> Self {
         Self {
             path: config.database.clone(),
@@ -164,15 +165,15 @@ impl From<&Config> for StoreOptions {
 }
 
 impl App {
-    /// Opens the store and puts everything together. Must be called inside an actix system.
+    /// Opens the store and assembles the service. Must be called inside an actix system.
     ///
     /// # Errors
-    /// When the database, a setting in it or a socket cannot be used.
+    /// The database, a stored setting or a socket cannot be used.
     pub async fn build(config: Config, listeners: Listeners, clock: Clock) -> Result<Self, StartError> {
         Self::build_with(config, listeners, clock, Consent::default()).await
     }
 
-    /// As `build`, with what a person has decided for this start.
+    /// Same as `build`, with the operator's decisions for this start.
     async fn build_with(
         mut config: Config,
         listeners: Listeners,
@@ -244,27 +245,27 @@ impl App {
         })
     }
 
-    /// All that there is to know of a source's provider: nothing is fetched for it any more.
+    /// Fixes the key responses of the source's provider, so that nothing is fetched for it.
     pub fn know_only(&self, source: &str, known: Vec<(KeyRequest, KeyResponse)>) {
         if let Some(source) = self.sources.find(source) {
             source.fetches.put_all_there_is(known);
         }
     }
 
-    /// Whom certificates must come from, instead of the system's.
+    /// Sets the trusted certificate authorities, in place of the system's.
     pub fn trust(&self, roots: Roots) {
         self.sources.trust(roots);
     }
 
-    /// Where webhooks arrive.
+    /// Address that receives webhooks.
     pub fn address(&self) -> SocketAddr {
         self.webhooks
     }
 
-    /// Accepts and serves until a signal or the failure of the store.
+    /// Accepts and serves connections until a signal arrives or the store fails.
     ///
     /// # Errors
-    /// When signals cannot be watched, or a server ends by itself.
+    /// Signals cannot be watched, or a server ends unexpectedly.
     pub async fn run(mut self, log: Option<Log>) -> Result<ServiceEnd, StartError> {
         let mut signals = Signals::watch()?;
         let service = self.service.clone();
@@ -287,7 +288,7 @@ impl App {
             line = store.failed() => {
                 service.end_streams();
                 cleaning.stop(&store).await;
-                // It holds the socket open.
+                // The server holds the socket open.
                 drop(self.serving);
                 let stopped = stop(&handles);
                 if tokio::time::timeout(STORE_FAILURE_TIMEOUT, stopped).await.is_err() {
@@ -300,7 +301,7 @@ impl App {
         signals.end_at_once(log);
         service.begin_stop();
         service.end_streams();
-        // What was being asked is asked again after the next start.
+        // Aborted confirmation requests are sent again after the next start.
         confirming.abort();
         tokio::join!(self.serving.stop(), stop(of_operator), deliveries.stop());
         cleaning.stop(&store).await;
@@ -316,7 +317,7 @@ impl App {
         });
         let text = std::mem::take(&mut self.notices).text(&base);
         let mut stdout = io::stdout().lock();
-        // A closed stdout is no reason not to serve.
+        // The service also runs with a closed stdout.
         let _ = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
         drop(stdout);
         log::info!("listening on http://{}", self.webhooks);
@@ -326,7 +327,8 @@ impl App {
     }
 }
 
-/// Stops accepting and waits for the requests in flight, as long as the servers allow.
+/// Stops accepting connections and waits for the requests in flight, up to the timeout of the
+/// servers.
 async fn stop(handles: &[ServerHandle]) {
     let stops: Vec<_> = handles.iter().map(|handle| rt::spawn(handle.stop(true))).collect();
     for stopped in stops {
@@ -336,7 +338,7 @@ async fn stop(handles: &[ServerHandle]) {
     }
 }
 
-/// A server never ends unless it is stopped.
+/// Resolves when a server ends unexpectedly; a server only ends when it is stopped.
 async fn first_to_end(servers: Vec<rt::task::JoinHandle<io::Result<()>>>) -> io::Error {
     for server in servers {
         if let Ok(Err(error)) = server.await {

@@ -12,17 +12,17 @@ use crate::http::service::Service;
 use crate::ingest::{self, Webhooks};
 use crate::verification::Sources;
 
-/// What is served at an address.
+/// Set of routes served at an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Surface {
-    /// Webhooks and what is for the operator.
+    /// Webhooks and the operator's pages.
     Everything,
-    /// What is for the operator has an address of its own.
+    /// Only webhooks: the operator's pages have their own address.
     Webhooks,
     Operator,
 }
 
-/// The parts of the service that routes lead to.
+/// The parts of the service that handle routes.
 #[derive(Clone, Debug)]
 pub struct Wings {
     pub service: web::Data<Service>,
@@ -30,7 +30,7 @@ pub struct Wings {
     pub webhooks: Arc<Webhooks>,
 }
 
-/// The actix app of an address; the only place that makes one.
+/// Creates the actix app of an address; the only place that creates one.
 pub fn application(
     wings: &Wings,
     surface: Surface,

@@ -1,4 +1,4 @@
-//! The actix servers: sockets, worker threads, time-outs.
+//! The actix servers: sockets, worker threads, timeouts.
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -16,29 +16,31 @@ use crate::app::routes::{Surface, Wings, application};
 use crate::http::connection::Connection;
 use crate::http::connections::{Connections, Registration};
 
-/// A first request must have its whole head by then.
+/// Limit on receiving the complete head of the first request.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
-/// Longer than a proxy keeps its idle connections (Caddy: 120 s): who closes first races with the next request.
+/// Longer than the idle timeout of proxies (Caddy: 120 s): if the server closes first, the close
+/// races with the next request.
 const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(150);
-/// After a refusal before the end of the body, what still comes is thrown away for so long: closing at once could
-/// make the client lose the reply.
+/// Time to discard the rest of a body after an early rejection. Closing the connection immediately
+/// could make the client lose the reply.
 const LINGER: Duration = Duration::from_secs(1);
 /// Limit on finishing requests in flight, after the grace period (`stop`).
 const SHUTDOWN_TIMEOUT_SECONDS: u64 = 4;
-/// For each worker: large bodies are hashed there, and more at once than there are processors gains nothing.
+/// Per worker. Large bodies are hashed on these threads, and more threads than processors gain
+/// nothing.
 const BLOCKING_THREADS: usize = 4;
 
-/// How much one address is given.
+/// Resources of one address.
 #[derive(Clone, Debug)]
 pub struct Capacity {
     pub workers: usize,
     pub connections: Arc<Connections>,
 }
 
-/// Serves one address; the server runs once it is awaited. Signals are not its business.
+/// Creates the server of one address, which runs once it is awaited. It does not handle signals.
 ///
 /// # Errors
-/// When the socket cannot be used.
+/// The socket cannot be used.
 pub fn server(
     listener: TcpListener,
     wings: Wings,
@@ -78,7 +80,7 @@ pub fn server(
         let (registry, service) = (capacity.connections.clone(), wings.service.clone());
         apply_fn_factory(http.h1(map_config(app, |()| AppConfig::default())), move |stream, http| {
             let accepted = accept(stream, &registry).map(|(connection, peer, registered)| {
-                // The place in the registry is given back when the connection is closed.
+                // The registry entry is released when the connection is closed.
                 (http.call((connection, peer)), registered)
             });
             let service = service.clone();
@@ -97,7 +99,7 @@ fn accept(
     stream: TcpStream,
     registry: &Arc<Connections>,
 ) -> Result<(Connection, Option<SocketAddr>, Registration), DispatchError> {
-    // Replies are written whole: waiting for more to send with them would only delay them.
+    // Replies are written in one piece, so batching would only delay them.
     stream.set_nodelay(true)?;
     let peer = stream.peer_addr().ok();
     let registered = registry.register(peer.map(|peer| peer.ip()));

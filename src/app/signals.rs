@@ -1,4 +1,4 @@
-//! Signals: the first asks for a graceful end, the second for one at once.
+//! Signals: the first one requests a graceful stop, the second one an immediate exit.
 
 use std::io;
 
@@ -8,20 +8,20 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::logging::Log;
 
-/// As a shell reports a process that a signal has ended.
+/// Shells add this to the number of the signal that ended a process.
 const EXIT_CODE_BASE: i32 = 128;
 
 #[derive(Debug)]
 pub struct Signals {
     terminate: Signal,
     interrupt: Signal,
-    /// A file that may not grow any further is an error of one write, not the end of the process.
+    /// Handled so that reaching the file size limit fails one write and does not end the process.
     _file_size: Signal,
 }
 
 impl Signals {
     /// # Errors
-    /// When a signal cannot be watched.
+    /// A signal cannot be watched.
     pub fn watch() -> io::Result<Self> {
         Ok(Self {
             terminate: signal(SignalKind::terminate())?,
@@ -30,7 +30,7 @@ impl Signals {
         })
     }
 
-    /// The name of the next signal to end, and the exit code for it.
+    /// Returns the name of the next termination signal, and its exit code.
     pub async fn next(&mut self) -> (&'static str, i32) {
         tokio::select! {
             _ = self.terminate.recv() => ("SIGTERM", EXIT_CODE_BASE + Number::TERM.as_raw()),
@@ -38,7 +38,7 @@ impl Signals {
         }
     }
 
-    /// From now on a signal ends the process at once.
+    /// Makes every further signal end the process immediately.
     pub fn end_at_once(mut self, log: Option<Log>) {
         rt::spawn(async move {
             let (name, code) = self.next().await;

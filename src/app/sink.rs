@@ -1,20 +1,21 @@
-//! Where log lines go: a bounded buffer that a thread of its own writes out in large pieces, so that no request ever
-//! waits for whoever reads the log. What finds no room is counted, and the count is logged.
+//! Output of log lines: a bounded buffer that a separate thread writes in large pieces, so that a
+//! slow log reader never blocks a request. Lines that do not fit are dropped and counted, and the
+//! count is logged.
 
 use std::io::{self, Write};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// Lines that may wait. Beyond it, ordinary lines are dropped …
+/// Size above which ordinary lines are dropped …
 const BUFFER_BYTES: usize = 1 << 20;
-/// … and here urgent ones too.
+/// … and size above which urgent lines are dropped too.
 const URGENT_BUFFER_BYTES: usize = BUFFER_BYTES + (64 << 10);
-/// Lines are gathered for so long before they are written …
+/// Time for which lines are collected before a write …
 const GATHER_TIMEOUT: Duration = Duration::from_millis(50);
-/// … unless there are as many as this.
+/// … unless this size is reached first.
 const MAX_GATHERED_BYTES: usize = 64 << 10;
 
-/// Whether a line may wait a moment for others.
+/// Whether a line can wait to be written together with others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Urgency {
     Ordinary,
@@ -30,9 +31,9 @@ pub struct Sink {
 #[derive(Debug, Default)]
 struct SinkQueue {
     state: Mutex<SinkState>,
-    /// Told when there is something to write at once.
+    /// Notified when lines must be written immediately.
     filled: Condvar,
-    /// Told when everything has been written.
+    /// Notified when all lines are written.
     drained: Condvar,
 }
 
@@ -51,10 +52,10 @@ impl SinkQueue {
 }
 
 impl Sink {
-    /// Starts the thread; it ends with the process.
+    /// Starts the thread, which runs until the process exits.
     ///
     /// # Errors
-    /// When no thread can be made.
+    /// The thread cannot be created.
     pub fn start(output: impl Write + Send + 'static) -> io::Result<Self> {
         let sink = Self::default();
         let shared = Arc::clone(&sink.shared);
@@ -62,7 +63,7 @@ impl Sink {
         Ok(sink)
     }
 
-    /// Never waits for the output.
+    /// Adds a line without blocking on the output.
     pub fn push(&self, line: &[u8], urgency: Urgency) {
         let limit = if urgency == Urgency::Urgent { URGENT_BUFFER_BYTES } else { BUFFER_BYTES };
         let mut state = self.shared.lock();
@@ -74,7 +75,8 @@ impl Sink {
         state.buffer.extend_from_slice(line);
         let becomes_urgent = urgency == Urgency::Urgent && !state.is_urgent;
         state.is_urgent |= becomes_urgent;
-        // Waking costs a system call: once for a piece, not for each line.
+        // Waking the thread costs a system call, so it is done once per piece instead of once per
+        // line.
         if before == 0
             || becomes_urgent
             || (before < MAX_GATHERED_BYTES && state.buffer.len() >= MAX_GATHERED_BYTES)
@@ -83,7 +85,7 @@ impl Sink {
         }
     }
 
-    /// Waits until everything is written, at most `limit`.
+    /// Waits until all lines are written, at most `limit`.
     pub fn flush(&self, limit: Duration) {
         let mut state = self.shared.lock();
         state.is_urgent = true;
@@ -98,7 +100,7 @@ fn write_out(shared: &SinkQueue, mut output: impl Write) {
     loop {
         let mut state = shared.lock();
         while state.buffer.is_empty() {
-            // A flush with nothing to write leaves nothing behind.
+            // A flush of an empty buffer must leave no state.
             state.is_urgent = false;
             state = shared.filled.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
@@ -111,7 +113,7 @@ fn write_out(shared: &SinkQueue, mut output: impl Write) {
         let dropped = std::mem::take(&mut state.dropped);
         drop(state);
         if dropped > 0 {
-            // Nothing can be done about an output that fails: that is where it would be said.
+            // A failing output cannot be reported, because the report would go to the same output.
             let _ = writeln!(piece, "creel: {dropped} log lines were dropped because nothing took them");
         }
         let _ = output.write_all(&piece).and_then(|()| output.flush());
@@ -129,7 +131,7 @@ mod tests {
 
     const PLENTY: Duration = Duration::from_secs(10);
 
-    /// An output that tells what it is given, and takes it only when told to.
+    /// An output that reports each write, and blocks until the test allows it.
     struct SinkWriter(Sender<Vec<u8>>, Receiver<()>);
 
     impl Write for SinkWriter {
@@ -151,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn everything_pushed_before_a_flush_is_written_by_its_end() {
+    fn flush_writes_all_earlier_lines() {
         let (sink, written, take) = sink();
         sink.push(b"one\n", Urgency::Ordinary);
         sink.push(b"two\n", Urgency::Urgent);
@@ -161,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn an_output_that_takes_nothing_stalls_nobody_and_the_loss_is_told() {
+    fn blocked_output_never_stalls_and_lost_lines_are_counted() {
         let (sink, written, take) = sink();
         sink.push(b"first\n", Urgency::Urgent);
         assert_eq!(written.recv_timeout(PLENTY).unwrap(), b"first\n");

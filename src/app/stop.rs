@@ -1,6 +1,7 @@
-//! Stops serving an address, in an order that loses no request. Proxies and senders keep connections open. A request that is
-//! written while the connection is being closed is lost, because most of them never repeat a POST. So first every reply
-//! has `Connection: close`, and idle connections are closed a second later.
+//! Stops serving an address, in an order that loses no request. Proxies and senders keep
+//! connections open, and a request that is sent while its connection closes is lost, because most
+//! clients never retry a POST. So first every reply has `Connection: close`, and idle connections
+//! are closed a second later.
 
 use std::io;
 use std::net::TcpListener;
@@ -13,15 +14,17 @@ use tokio::time::{sleep, timeout};
 
 use crate::http::connections::Connections;
 
-/// Time for which idle connections are still served. A proxy uses each of its connections more often.
+/// Time for which idle connections are still served. A proxy reuses its connections more often than
+/// this.
 const GRACE: Duration = Duration::from_secs(1);
-/// Time for the workers to take the connections that were accepted last: a stopping worker drops its queue.
+/// Time for the workers to pick up the connections accepted last: a stopping worker drops its
+/// queue.
 const SETTLE: Duration = Duration::from_millis(50);
 /// Time for the first request on such a connection to arrive.
 const LAST_REQUESTS: Duration = Duration::from_millis(200);
 
-/// A packet filter that drops requests for a new connection and nothing else. The data begins with the TCP header, whose
-/// byte 13 holds the flags; SYN is 2.
+/// Packet filter that drops only requests for new connections. The data starts with the TCP header,
+/// whose byte 13 holds the flags; SYN is 2.
 const DROP_SYN: [SockFilter; 4] = [
     SockFilter::new(LOAD_BYTE, 0, 0, 13),
     SockFilter::new(JUMP_IF_SET, 0, 1, 2),
@@ -35,7 +38,7 @@ const JUMP_IF_SET: u16 = 0x45;
 /// `BPF_RET | BPF_K`: the number of bytes that pass.
 const RETURN: u16 = 0x06;
 
-/// The address of the webhooks, while it is served.
+/// The webhook address, while it is served.
 #[derive(Debug)]
 pub struct WebhookServer {
     pub handle: ServerHandle,
@@ -43,23 +46,23 @@ pub struct WebhookServer {
     pub socket: SocketOrigin,
 }
 
-/// Who holds the listening socket.
+/// Owner of the listening socket.
 #[derive(Debug)]
 pub enum SocketOrigin {
-    /// This process alone: connections in its queue are reset when it closes.
+    /// Only this process: connections in its queue are reset when it closes.
     Own(TcpListener),
-    /// The service manager too: connections in its queue wait for the next process.
+    /// Also the service manager: connections in its queue are kept for the next process.
     Inherited,
 }
 
 impl WebhookServer {
-    /// Serves new requests for the grace period, then stops and waits for the requests in flight, up to the server's limit.
-    /// The service must have begun its stop.
+    /// Serves new requests during the grace period, then stops and waits for the requests in
+    /// flight, up to the server's limit. The stop of the service must have begun.
     pub async fn stop(self) {
         if matches!(self.socket, SocketOrigin::Inherited) {
             self.handle.pause().await;
         }
-        // Without a connection the grace period has no use.
+        // Without open connections the grace period ends early.
         let _ = timeout(GRACE, self.connections.all_closed()).await;
         if let SocketOrigin::Own(listener) = self.socket
             && let Err(error) = defer_new_connections(&listener)
@@ -69,15 +72,17 @@ impl WebhookServer {
         self.connections.close_when_idle(LAST_REQUESTS);
         sleep(SETTLE).await;
         let _ = timeout(LAST_REQUESTS, self.connections.all_closed()).await;
-        // The server checks only once a second whether connections are left, so the idle ones end before it stops.
+        // The server checks for remaining connections only once a second, so idle ones are closed
+        // before it stops.
         self.connections.close_when_idle(Duration::ZERO);
         let _ = timeout(SETTLE, self.connections.all_closed()).await;
         self.handle.stop(true).await;
     }
 }
 
-/// Makes the kernel ignore new connections. A client's kernel retries a second later, and then reaches the next process or is
-/// refused, which a proxy can safely retry. A connection in the queue of a socket that closes would be reset instead.
+/// Makes the kernel ignore new connections. The client's kernel retries a second later, and then
+/// reaches the next process or gets a refused connection, which a proxy can safely retry. Closing
+/// the socket would reset the connections in its queue.
 fn defer_new_connections(listener: &TcpListener) -> io::Result<()> {
     SockRef::from(listener).attach_filter(&DROP_SYN)
 }
@@ -90,7 +95,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn deferred_socket_serves_its_queue_and_accepts_no_more() {
+    fn deferred_socket_only_serves_its_queue() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let queued = TcpStream::connect(address).unwrap();

@@ -1,4 +1,5 @@
-//! The targets that the environment declares, made known to the store, which gives each the id that its deliveries have.
+//! Registers the targets from the environment in the store, which assigns the ids for their
+//! deliveries.
 
 use time::OffsetDateTime;
 
@@ -6,11 +7,11 @@ use super::error::StartError;
 use crate::config::{Config, Destination, TargetConfig};
 use crate::store::{Origin, Store, TargetDraft, TargetError, TargetKind, TargetState};
 
-/// Takes the targets out of the configuration, each with its id. Those that were declared once and are not any more
-/// get nothing from now on.
+/// Takes the targets out of the configuration, each with its id. Targets that are no longer
+/// declared receive no further deliveries.
 ///
 /// # Errors
-/// When another target has the name of one, or the store fails.
+/// Another target has the same name, or the store fails.
 pub async fn declare(
     config: &mut Config,
     store: &Store,
@@ -33,7 +34,8 @@ pub async fn declare(
     }
 }
 
-/// A target that answered 410 stays disabled over a restart, until another URL is declared for it.
+/// Activates targets with a new URL. A target that answered 410 stays disabled over a restart,
+/// until it is declared with another URL.
 async fn activate_moved(
     declared: &[(i64, TargetConfig)],
     store: &Store,
@@ -61,7 +63,7 @@ pub async fn warn_of_disabled(store: &Store) -> Result<(), StartError> {
     for (target, secrets) in targets.iter().filter(|(target, _)| target.state == TargetState::Disabled) {
         let (name, since) = (&target.settings.name, &target.state_since);
         let reason = target.state_reason.as_deref().unwrap_or("without a reason");
-        // The reason says what to do before it can be resumed.
+        // The reason states the required step before the target can be resumed.
         let needs_secret = secrets.as_ref().is_some_and(|secrets| target.has_lost(secrets));
         let advice = match needs_secret {
             true => format!(" (`POST /api/v1/targets/{}/secret`)", target.id),
@@ -99,7 +101,7 @@ mod tests {
     }
 
     #[actix_web::test]
-    async fn declared_targets_are_paired_with_their_ids_and_their_secrets_stay_out_of_the_database() {
+    async fn declared_targets_get_ids_and_store_no_secrets() {
         let directory = tempfile::tempdir().unwrap();
         let store = store(&directory);
         let mut config = config(&[
@@ -123,7 +125,7 @@ mod tests {
     }
 
     #[actix_web::test]
-    async fn a_name_that_another_target_has_is_told_with_the_variable() {
+    async fn duplicate_target_name_error_names_variable() {
         let directory = tempfile::tempdir().unwrap();
         let store = store(&directory);
         let now = OffsetDateTime::now_utc();

@@ -1,4 +1,4 @@
-//! Work beside the requests, on the main thread's event loop.
+//! Background tasks on the main thread's event loop.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,25 +13,25 @@ use crate::http::connections::Connections;
 use crate::outbound::{Client, GithubAddresses};
 use crate::store::{Sealing, Store};
 
-/// The setting with GitHub's address list as it was last fetched.
+/// The setting with GitHub's address list as of the last fetch.
 const GITHUB_ADDRESSES: &str = "github_addresses";
 
-/// Between two clean-ups for the size limit alone.
+/// Minimum interval between two cleanups for the size limit alone.
 const ROOM_PAUSE: Duration = Duration::from_secs(1);
-/// For the names of targets, which are read from the database.
+/// Timeout for reading the names of targets from the database.
 const REPORT_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// The regular clean-up, until it is stopped.
+/// The regular cleanup, until it is stopped.
 pub struct CleanupTask {
     task: rt::task::JoinHandle<()>,
     reports: [DeliveryDropReport; 2],
 }
 
 impl CleanupTask {
-    /// Ends it, and logs the dropped deliveries that are not in the log yet.
+    /// Stops the task, and logs the dropped deliveries that are not logged yet.
     pub async fn stop(self, store: &Store) {
         self.task.abort();
-        // It is gone when this returns, so it adds nothing more.
+        // The task has ended when this returns, so it adds nothing more.
         drop(self.task.await);
         for report in self.reports {
             if tokio::time::timeout(REPORT_TIMEOUT, report.finish(&store.cleanup())).await.is_err() {
@@ -41,10 +41,11 @@ impl CleanupTask {
     }
 }
 
-/// Cleans up at once and then every interval, and in between when the database is beyond its limit.
+/// Cleans up immediately, then at every interval, and additionally when the database exceeds its
+/// size limit.
 pub fn clean_up_regularly(policy: Policy, every: Duration, store: Store, clock: Clock) -> CleanupTask {
     let mut ticks = interval(every);
-    // After a long run the next one need not be made up for.
+    // A slow run does not need to be followed by a burst of missed ones.
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     if let Some(limit) = policy.max_database_bytes {
         store.cleanup().limit_size(limit);
@@ -76,8 +77,8 @@ pub fn clean_up_regularly(policy: Policy, every: Duration, store: Store, clock: 
     CleanupTask { task, reports }
 }
 
-/// Not more often than it is worth: while nothing can be deleted, every write says it again. What is unfinished goes on
-/// immediately.
+/// Limits the cleanups for size: while nothing can be deleted, every write reports the excess
+/// again. An unfinished cleanup continues immediately.
 async fn beyond_size_limit(store: &Store, not_before: Instant, is_unfinished: bool) {
     if is_unfinished {
         return;
@@ -91,12 +92,12 @@ pub fn keep_room(connections: &Arc<Connections>) {
     rt::spawn(connections.clone().keep_room());
 }
 
-/// Asks the APIs of sources about their messages.
+/// Queries the APIs of sources to confirm their messages.
 pub fn confirm(sources: Vec<ConfirmationSource>, store: Store, clock: Clock) -> rt::task::JoinHandle<()> {
     rt::spawn(Confirmer::new(store.delivery_queue(), clock, Client::new(), sources).run())
 }
 
-/// The list from the last run, else the one compiled in.
+/// Returns the list from the last run, or the compiled-in list.
 pub async fn github_addresses(store: &Store) -> GithubAddresses {
     match store.settings().setting(GITHUB_ADDRESSES).await {
         Ok(Some(cached)) => GithubAddresses::from_cache(&cached).unwrap_or_else(|error| {

@@ -1,4 +1,4 @@
-//! The cleaner: what it remembers between its runs, and the order of their steps.
+//! The cleaner: its state between runs, and the order of the steps in a run.
 
 use std::collections::{BTreeSet, HashMap};
 use std::time::{Duration, Instant};
@@ -11,35 +11,35 @@ use super::policy::Policy;
 use super::size_walk::SizeWalk;
 use crate::store::{Cleanup, RetainedSince, StepResult, TimePosition, Unavailable, Yielding, timestamp};
 
-/// A step of deleting is followed by a pause of this many times its length, so that messages hardly notice.
+/// Pause after a deletion step, as a multiple of its duration, so that ingest is barely delayed.
 const PAUSE_FACTOR: u32 = 4;
-/// What a step itself takes at most, with its commit.
+/// Expected maximum duration of a step with its commit; time above it was spent in the queue.
 const MAX_STEP: Duration = Duration::from_millis(4);
-/// How often everything is looked at again, not only what has become old or is over since the last time. That takes the
-/// longer the more messages wait for something.
+/// Interval of full scans; other runs look only at messages that expired or were released since the
+/// previous run. The duration of a full scan grows with the number of retained messages.
 const WHOLE_LOOK_EVERY: Duration = Duration::from_secs(86_400);
-/// Replays that are over are remembered so long.
+/// Retention of finished replays.
 const REPLAYS_KEPT: Duration = Duration::from_secs(30 * 86_400);
 
-/// Whether the clean-up leaves room for messages between its steps.
+/// Whether the cleanup pauses between its steps to let ingest proceed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CleanupPace {
     BesideMessages,
     Alone,
 }
 
-/// What one clean-up did.
+/// The result of one cleanup run.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CleanupOutcome {
     pub messages: usize,
-    /// Deliveries that had ended long ago.
+    /// Finished deliveries past their retention.
     pub deliveries: usize,
-    /// Deliveries that died because their target takes nothing any more.
+    /// Deliveries that became dead because their target is inactive.
     pub discarded: usize,
     pub rejections: usize,
     /// The database is above its limit, and more can be deleted.
     pub is_unfinished: bool,
-    /// Why nothing was deleted.
+    /// Reason why nothing was deleted.
     pub paused: Option<String>,
 }
 
@@ -60,33 +60,35 @@ impl std::fmt::Display for CleanupOutcome {
     }
 }
 
-/// The clean-up with what it remembers between its runs.
+/// The cleanup and its state between runs.
 #[derive(Debug)]
 pub struct Cleaner {
     pub(super) policy: Policy,
     pub(super) pace: CleanupPace,
     pub(super) guard: ClockGuard,
-    /// Up to where each group of sources was looked at: what is older has been deleted already, or something keeps it.
+    /// End of the scan for each group of sources: older messages are deleted or retained by a
+    /// reference.
     pub(super) looked_at: HashMap<(usize, RetainedSince), String>,
-    /// The newest message that was looked at: what keeps one up to here may end, see `finished_seen`.
+    /// The newest scanned message. Retained messages up to here are released later, see
+    /// `finished_seen`.
     pub(super) looked_through: i64,
-    /// Up to where was looked at deliveries that have ended, for the messages that they have kept.
+    /// End of the scan of finished deliveries for messages that they retained.
     pub(super) finished_seen: Option<TimePosition>,
-    /// Wall time and uptime of that look, to notice a clock that was set back.
+    /// Wall time and uptime of that scan, to detect a clock that was set back.
     pub(super) finished_looked_at: Option<(OffsetDateTime, Duration)>,
-    /// Passed messages whose confirmation is settled, to be looked at for their age.
+    /// Scanned messages whose confirmation is settled, which must be checked for their age.
     pub(super) settled: Vec<i64>,
-    /// Up to where deliveries that have ended were looked at for their own sake.
+    /// End of the scan for finished deliveries past their own retention.
     pub(super) attempts_at: String,
     pub(super) dead_at: String,
     pub(super) size_walk: SizeWalk,
     pub(super) is_out_of_room: bool,
     pub(super) drops_for_size: DeliveryDropReport,
     pub(super) drops_for_disk: DeliveryDropReport,
-    /// What yields old messages in this run, and the targets that it is about.
+    /// The kind of targets that yield old messages in this run, and those targets.
     pub(super) old_yielding: Yielding,
     pub(super) absent: BTreeSet<(i64, String)>,
-    /// Since when targets that were made for a replay have had nothing to do.
+    /// Start of the idle time of each target that was created for a replay.
     pub(super) idle_since: HashMap<i64, Duration>,
     pub(super) whole_look: Option<Duration>,
     pub(super) confirmed: Option<String>,
@@ -95,7 +97,7 @@ pub struct Cleaner {
 }
 
 impl Cleaner {
-    /// `uptime`: a clock that nobody sets, see [`uptime`].
+    /// `uptime`: a monotonic clock, see [`uptime`].
     pub fn new(policy: Policy, pace: CleanupPace, now: OffsetDateTime, uptime: Duration) -> Self {
         Self {
             policy,
@@ -122,15 +124,15 @@ impl Cleaner {
         }
     }
 
-    /// What a stop has still to log.
+    /// Reports that must be logged before a stop.
     pub fn drop_reports(&self) -> [DeliveryDropReport; 2] {
         [self.drops_for_size.clone(), self.drops_for_disk.clone()]
     }
 
-    /// One whole clean-up.
+    /// Runs one complete cleanup.
     ///
     /// # Errors
-    /// When the store cannot be read or written now; the next run goes on.
+    /// If the store cannot be read or written now; the next run continues.
     pub async fn run_once(
         &mut self,
         store: &Cleanup,
@@ -158,7 +160,7 @@ impl Cleaner {
         past_damage(self.yield_old(store).await)?;
         past_damage(self.delete_old(store, now, &mut outcome).await)?;
         past_damage(self.delete_refused(store, now, &mut outcome).await)?;
-        // Most have gone with their messages.
+        // Most were already deleted with their messages.
         past_damage(self.delete_finished(store, now, &mut outcome).await)?;
         past_damage(self.keep_within_size(store, now, &mut outcome).await)?;
         past_damage(self.retire_targets(store, now, uptime).await)?;
@@ -171,7 +173,7 @@ impl Cleaner {
         Ok(outcome)
     }
 
-    /// Replays that are over, keys, and rejections.
+    /// Deletes finished replays, keys and rejections.
     async fn delete_small_rows(
         &self,
         store: &Cleanup,
@@ -192,7 +194,8 @@ impl Cleaner {
         }
     }
 
-    /// Between two runs, when the database has grown beyond its limit: the oldest finished messages go.
+    /// Deletes the oldest finished messages between two runs, if the database has exceeded its
+    /// limit.
     ///
     /// # Errors
     /// As for [`Self::run_once`].
@@ -204,7 +207,7 @@ impl Cleaner {
     ) -> Result<CleanupOutcome, Unavailable> {
         let rejections = past_damage(self.trim_quarantine(store).await)?;
         let mut outcome = CleanupOutcome { rejections, ..CleanupOutcome::default() };
-        // The first run comes at once, and knows whether the clock can be believed.
+        // The first run starts immediately, and checks the clock.
         if !self.is_first_run && !self.was_paused {
             past_damage(self.look_at_finished(store, now, uptime, &mut outcome).await)?;
             self.keep_within_size(store, now, &mut outcome).await?;
@@ -212,7 +215,7 @@ impl Cleaner {
         Ok(outcome)
     }
 
-    /// From the beginning, as after a start.
+    /// Restarts all scans from the beginning, as after a start.
     pub(super) fn look_at_everything(&mut self) {
         self.looked_at.clear();
         self.attempts_at.clear();
@@ -220,7 +223,7 @@ impl Cleaner {
         self.size_walk = SizeWalk::default();
     }
 
-    /// One step, and the pause after it.
+    /// Runs one step and the pause after it.
     pub(super) async fn step<T>(
         &self,
         step: impl Future<Output = Result<T, Unavailable>>,
@@ -228,13 +231,13 @@ impl Cleaner {
         let began = Instant::now();
         let done = step.await?;
         if self.pace == CleanupPace::BesideMessages {
-            // Most of a long step was waiting for its turn.
+            // The rest of a long step was time in the queue.
             tokio::time::sleep(began.elapsed().min(MAX_STEP) * PAUSE_FACTOR).await;
         }
         Ok(done)
     }
 
-    /// As many steps as all of `ids` need; how many rows they have changed.
+    /// Runs as many steps as `ids` needs. Returns the number of changed rows.
     pub(super) async fn in_steps(
         &self,
         mut ids: Vec<i64>,
@@ -249,7 +252,7 @@ impl Cleaner {
                     ids.drain(..done.taken.min(ids.len()));
                     changed += done.changed;
                 }
-                // One of them is damaged, and stays: it must not keep the others.
+                // One row is damaged and stays: it must not block the others.
                 Err(Unavailable::Damaged) if most > 1 => most = 1,
                 Err(Unavailable::Damaged) => drop(ids.remove(0)),
                 Err(why) => return Err(why),
@@ -259,7 +262,8 @@ impl Cleaner {
     }
 }
 
-/// What meets damage ends, and the rest of the clean-up goes on. The store logs the damage.
+/// Turns damage into an empty result, so that the rest of the cleanup continues. The store logs the
+/// damage.
 pub fn past_damage<T: Default>(result: Result<T, Unavailable>) -> Result<T, Unavailable> {
     match result {
         Err(Unavailable::Damaged) => Ok(T::default()),

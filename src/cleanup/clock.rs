@@ -1,17 +1,18 @@
-//! Whether the clock can be believed: wall time against a clock that nobody sets.
+//! Detection of clock jumps: wall time compared with a monotonic clock.
 
 use std::time::Duration;
 
 use time::OffsetDateTime;
 
-/// Wall time may move this far away from the time since boot. Half a day, so that a jump of just one day is noticed.
+/// Largest accepted difference between wall time and time since boot. Half a day, so that a jump of
+/// just one day is detected.
 const JUMP: Duration = Duration::from_secs(12 * 3_600);
-/// A clock that was set back over a restart by less than this is a correction, not a jump.
+/// A clock that was set back by less than this during a restart was corrected and has not jumped.
 const SET_BACK: Duration = Duration::from_secs(300);
-/// After a jump the clock must be right for this long before anything is deleted again.
+/// After a jump the clock must be correct for this long before deletion resumes.
 const AGREES_FOR: Duration = Duration::from_secs(3_600);
 
-/// Time since boot, with the time in which the machine slept.
+/// Returns the time since boot, including time in suspend.
 pub fn uptime() -> Duration {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
     let seconds = u64::try_from(time.tv_sec).unwrap_or(0);
@@ -25,13 +26,13 @@ pub enum ClockVerdict {
     Paused(String),
 }
 
-/// Compares each look at the clock with the first one.
+/// Compares each reading of the clock with the first one.
 #[derive(Clone, Debug)]
 pub struct ClockGuard {
     wall: OffsetDateTime,
     uptime: Duration,
     is_first: bool,
-    /// A clock set back over a restart agrees again from here on.
+    /// A clock that was set back during a restart is accepted again from this time.
     not_before: Option<OffsetDateTime>,
     is_paused: bool,
     agrees_since: Option<Duration>,
@@ -42,17 +43,19 @@ impl ClockGuard {
         Self { wall, uptime, is_first: true, not_before: None, is_paused: false, agrees_since: None }
     }
 
-    /// After a restart during a pause: `expected` is what the time should have been then.
+    /// Continues a pause after a restart; `expected` is the time that the clock should have shown
+    /// then.
     pub fn paused(expected: OffsetDateTime, uptime: Duration) -> Self {
         Self { is_first: false, is_paused: true, ..Self::new(expected, uptime) }
     }
 
-    /// What the time should be.
+    /// Returns the expected time.
     pub fn expected(&self, uptime: Duration) -> OffsetDateTime {
         self.not_before.unwrap_or(self.wall + uptime.saturating_sub(self.uptime))
     }
 
-    /// `last_seen`: the wall time of the last clean-up before this process, if there was one.
+    /// Checks the clock. `last_seen`: the wall time of the last cleanup before this process, if
+    /// any.
     pub fn observe(
         &mut self,
         wall: OffsetDateTime,
@@ -117,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_that_runs_along_is_believed_for_weeks() {
+    fn steady_clock_is_accepted_for_weeks() {
         let mut guard = guard();
         for hour in 0..500 {
             assert_eq!(guard.observe(START + HOUR * hour, HOUR * hour, None), ClockVerdict::Go);
@@ -125,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn jumps_of_a_day_and_of_ten_years_pause_and_one_of_an_hour_does_not() {
+    fn jumps_of_a_day_or_more_pause_cleanup() {
         for (jump_hours, pauses) in [(-1, false), (1, false), (24, true), (-24, true), (24 * 365 * 10, true)]
         {
             let jumped = START + time::Duration::hours(jump_hours);
@@ -134,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn after_a_jump_the_clock_must_agree_for_an_hour() {
+    fn clock_must_agree_for_an_hour_after_a_jump() {
         let mut guard = guard();
         assert!(is_paused(&guard.observe(START + HOUR * 48, HOUR, None)));
         assert!(is_paused(&guard.observe(START + HOUR * 2, HOUR * 2, None)));
@@ -143,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn a_jump_that_stays_keeps_the_pause() {
+    fn permanent_jump_keeps_the_pause() {
         let mut guard = guard();
         for hour in 1..100 {
             assert!(is_paused(&guard.observe(START + HOUR * (48 + hour), HOUR * hour, None)));
@@ -151,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_set_back_over_a_restart_pauses_until_it_has_caught_up_for_an_hour() {
+    fn clock_set_back_over_restart_pauses_until_caught_up() {
         let mut guard = guard();
         let last_seen = Some(START + HOUR * 2);
         assert!(is_paused(&guard.observe(START, Duration::ZERO, last_seen)));
@@ -161,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn a_restart_during_a_pause_does_not_end_it_unless_the_clock_is_right_again() {
+    fn restart_keeps_pause_until_clock_is_correct() {
         let mut still_wrong = ClockGuard::paused(START, Duration::ZERO);
         assert!(is_paused(&still_wrong.observe(START + HOUR * 48, Duration::ZERO, None)));
         assert!(is_paused(&still_wrong.observe(START + HOUR * 50, HOUR * 2, None)));
@@ -171,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn a_restart_with_a_clock_that_has_gone_on_does_not_pause() {
+    fn restart_with_steady_clock_does_not_pause() {
         assert_eq!(guard().observe(START, Duration::ZERO, Some(START - HOUR * 200)), ClockVerdict::Go);
         assert_eq!(guard().observe(START, Duration::ZERO, Some(START + SET_BACK)), ClockVerdict::Go);
     }

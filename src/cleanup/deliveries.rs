@@ -1,4 +1,4 @@
-//! Deliveries that have ended, and those that never will because their target takes nothing.
+//! Finished deliveries, and pending ones whose target is inactive.
 
 use time::OffsetDateTime;
 
@@ -13,7 +13,8 @@ use crate::store::{
 const SECONDS_OF_TIMESTAMP: usize = "2026-11-22T14:31:00".len();
 
 impl Cleaner {
-    /// Deliveries of targets that have been inactive for a week die, and those of removed ones; how many.
+    /// Makes deliveries dead whose target has been inactive for a week or was removed. Returns
+    /// their number.
     pub(super) async fn discard_waiting(
         &self,
         store: &Cleanup,
@@ -23,7 +24,7 @@ impl Cleaner {
         let mut discarded = 0;
         for target in self.step(store.inactive_targets()).await? {
             if target.is_removed_for_good() && target.is_busy {
-                // Most have gone with the request that removed it, unless the service was stopped meanwhile.
+                // The removal drops most of them, unless the service was stopped during it.
                 discarded += store.delivery_queue().drop_pending_of_removed(target.id, now).await?;
                 continue;
             }
@@ -52,7 +53,8 @@ impl Cleaner {
         Ok(discarded)
     }
 
-    /// Delivered ones go with their attempts; of dead ones first the attempts, later the rest.
+    /// Deletes delivered ones with their attempts; of dead ones first the attempts, and later the
+    /// rest.
     pub(super) async fn delete_finished(
         &mut self,
         store: &Cleanup,
@@ -82,7 +84,7 @@ impl Cleaner {
                     page.deliveries.iter().filter(|delivery| delivery.state == DeliveryState::Dead).collect();
                 let ids = dead.iter().map(|delivery| delivery.id).collect();
                 outcome.deliveries += self.in_steps(ids, async |ids| store.delete_dead(ids).await).await?;
-                // They may have been all that kept their messages.
+                // They may have been the last deliveries that retained their messages.
                 let mut messages: Vec<i64> = dead.iter().map(|delivery| delivery.message).collect();
                 messages.sort_unstable();
                 messages.dedup();
@@ -95,7 +97,7 @@ impl Cleaner {
     }
 }
 
-/// For a person who looks at the delivery.
+/// Returns the reason that is shown with the delivery.
 fn why(target: &InactiveTarget) -> String {
     let since = target.state_since.get(..SECONDS_OF_TIMESTAMP).unwrap_or_default();
     let what = match (target.kind, target.state) {

@@ -1,4 +1,5 @@
-//! Pending deliveries that were dropped for lack of room, for the log: at most one line a minute, with the sums.
+//! Log reports of pending deliveries that were dropped for lack of space: at most one line a
+//! minute, with the sums.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -7,11 +8,11 @@ use std::time::{Duration, Instant};
 use crate::store::{Cleanup, TargetKind, TargetState};
 
 const PAUSE_BETWEEN_REPORTS: Duration = Duration::from_secs(60);
-/// Targets that one line names.
+/// Limit on the targets that one line names.
 const MAX_NAMED: usize = 5;
 
-/// Dropped deliveries that are not in the log yet, by target. Clones share them, so that what is left can be logged at the
-/// stop.
+/// Dropped deliveries that are not logged yet, by target. Clones share them, so that the rest can
+/// be logged on stop.
 #[derive(Clone, Debug)]
 pub struct DeliveryDropReport {
     reason: &'static str,
@@ -25,7 +26,7 @@ struct Unlogged {
 }
 
 impl Unlogged {
-    /// Targets and their counts, largest first, if a line is due; they are counted as logged.
+    /// Returns targets and counts, largest first, if a line is due, and marks them as logged.
     fn take_due(&mut self, now: Instant) -> Option<Vec<(i64, u64)>> {
         let is_early = self.last.is_some_and(|last| now.duration_since(last) < PAUSE_BETWEEN_REPORTS);
         if self.dropped.is_empty() || is_early {
@@ -51,7 +52,7 @@ impl DeliveryDropReport {
         }
     }
 
-    /// Takes back what was added but not dropped.
+    /// Subtracts deliveries that were added but not dropped.
     pub fn subtract(&self, kept: &BTreeMap<i64, u64>) {
         let mut unlogged = self.unlogged();
         for (target, count) in kept {
@@ -69,7 +70,7 @@ impl DeliveryDropReport {
         }
     }
 
-    /// Logs what is left, before the stop.
+    /// Logs the rest before the stop.
     pub async fn finish(&self, store: &Cleanup) {
         self.unlogged().last = None;
         self.log(store).await;

@@ -1,4 +1,5 @@
-//! Whether anything may be deleted now: what the clock guard says, over restarts and until a person confirms the clock.
+//! Pauses all deletion after a clock jump, also over restarts, until an operator confirms the
+//! clock.
 
 use std::time::Duration;
 
@@ -8,17 +9,17 @@ use super::cleaner::Cleaner;
 use super::clock::{ClockGuard, ClockVerdict};
 use crate::store::{Cleanup, Sealing, Unavailable, timestamp};
 
-/// A confirmation is about the clock as it is now: an older one, left from another jump, does not count.
+/// A confirmation applies to the current clock: an older one, from another jump, does not count.
 const MAX_CONFIRMATION_AGE: time::Duration = time::Duration::HOUR;
-/// The setting with the last time that the clean-up saw, to notice a clock set back over a restart.
+/// Setting with the time of the last cleanup, to detect a clock set back over a restart.
 const LAST_SEEN: &str = "clock_last_seen";
-/// The setting with the time that it should have been when clean-up was last paused; empty while it is not.
+/// Setting with the expected time when cleanup was last paused; empty while it is not paused.
 const PAUSED: &str = "clock_paused";
-/// The setting with the time at which a person said that the clock is right.
+/// Setting with the time at which an operator confirmed the clock.
 pub const CONFIRMED: &str = "clock_confirmed_at";
 
 impl Cleaner {
-    /// Why nothing may be deleted now, if so.
+    /// Returns the reason for a pause, if any.
     pub(super) async fn check_clock(
         &mut self,
         store: &Cleanup,
@@ -29,7 +30,7 @@ impl Cleaner {
         if std::mem::take(&mut self.is_first_run)
             && let Some(expected) = paused_at.as_deref().and_then(timestamp::from_text)
         {
-            // A restart must not make a clock right that was wrong before it.
+            // A restart must not turn a wrong clock into a correct one.
             self.guard = ClockGuard::paused(expected, uptime);
         }
         let confirmed = store.settings().setting(CONFIRMED).await?;

@@ -1,6 +1,5 @@
-//! Messages that have outlived their retention. What is kept by a delivery or a confirmation is passed by, and looked at
-//! again when that delivery has ended or the confirmation is settled: a walk over everything that waits would take the
-//! longer the more it is.
+//! Messages past their retention. Messages with a pending delivery or confirmation are skipped, and
+//! checked again when it ends: the duration of a scan over all of them would grow with the backlog.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -13,16 +12,16 @@ use crate::store::{
     TimePosition, Unavailable, Yielding, timestamp,
 };
 
-/// A message that its provider does not know is kept so long, for a person to look at.
+/// Retention of a message that its provider does not confirm, so that an operator can inspect it.
 const REFUSED_KEPT: Duration = Duration::from_secs(86_400);
-/// A delivery ends, by its own account, this long before it is committed at most.
+/// Longest time between the end of a delivery, as recorded, and its commit.
 const COMMIT_TIMEOUT: Duration = Duration::from_secs(10);
-/// Messages with a settled confirmation that are looked at in one read.
+/// Messages with a settled confirmation that are checked in one read.
 const SETTLED_AT_ONCE: usize = 500;
 
 impl Cleaner {
-    /// Near the low-water mark of the disk, removed targets and disconnected listeners keep no messages beyond their
-    /// retention: below the mark, they would make the service refuse new ones.
+    /// Stops retaining old messages for removed targets and disconnected listeners near the
+    /// low-water mark of the disk. Below the mark, the service rejects new messages.
     pub(super) async fn yield_old(&mut self, store: &Cleanup) -> Result<(), Unavailable> {
         self.old_yielding = Yielding::NoTargets;
         if !store.is_disk_nearly_low() {
@@ -38,7 +37,7 @@ impl Cleaner {
         let absent: BTreeSet<_> =
             targets.into_iter().filter(is_absent).map(|target| (target.id, target.state_since)).collect();
         if !absent.is_subset(&self.absent) {
-            // Their messages were passed by.
+            // Their messages were skipped.
             self.looked_at.clear();
         }
         self.absent = absent;
@@ -77,7 +76,7 @@ impl Cleaner {
         Ok(())
     }
 
-    /// Messages that were passed by because of a confirmation that is settled or a delivery that has ended since.
+    /// Checks skipped messages again after their delivery ended or their confirmation was settled.
     pub(super) async fn look_at_finished(
         &mut self,
         store: &Cleanup,
@@ -89,10 +88,10 @@ impl Cleaner {
         self.rewind_finished(now, uptime);
         let seen = TimePosition::before(timestamp::to_text(now - COMMIT_TIMEOUT));
         let through = self.passed_through();
-        // In the first run nothing has been passed by.
+        // The first run has skipped no messages.
         let mut next = self.finished_seen.take().filter(|_| through > 0);
         while let Some(after) = next {
-            // If this fails, the next run begins here.
+            // If this fails, the next run starts here.
             self.finished_seen = Some(after.clone());
             let (messages, behind) = self.step(store.messages_finished(after, through)).await?;
             self.size_walk.pass(&messages);
@@ -103,7 +102,7 @@ impl Cleaner {
         Ok(())
     }
 
-    /// The ids come from memory, so neither a clock nor an index has a part in it.
+    /// The ids come from memory, so neither a clock nor an index is involved.
     async fn look_at_settled(
         &mut self,
         store: &Cleanup,
@@ -121,14 +120,16 @@ impl Cleaner {
         while !self.settled.is_empty() {
             let page = self.settled[..self.settled.len().min(SETTLED_AT_ONCE)].to_vec();
             let looked_at = page.len();
-            // If this fails, the next run begins here. Damage stays, so it must not keep the others.
+            // If this fails, the next run starts here. Damage stays, so it must not block the
+            // others.
             outcome.messages += past_damage(self.delete_if_old(store, page, now).await)?;
             self.settled.drain(..looked_at);
         }
         Ok(())
     }
 
-    /// A clock that was set back since the last look gives deliveries that end an earlier time than those seen before.
+    /// Moves the scan back if the clock was set back, because later deliveries then end at earlier
+    /// times.
     fn rewind_finished(&mut self, now: OffsetDateTime, uptime: Duration) {
         let last = self.finished_looked_at.replace((now, uptime));
         let Some((then, then_uptime)) = last else { return };
@@ -143,12 +144,12 @@ impl Cleaner {
         }
     }
 
-    /// The newest message that was passed by.
+    /// Returns the newest skipped message.
     fn passed_through(&self) -> i64 {
         self.looked_through.max(self.size_walk.walked())
     }
 
-    /// Those of `ids` that are old and that nothing keeps any more.
+    /// Deletes those of `ids` that are old and no longer referenced.
     pub(super) async fn delete_if_old(
         &self,
         store: &Cleanup,
@@ -164,7 +165,7 @@ impl Cleaner {
         self.delete(store, old.map(|message| message.id).collect(), &keeping).await
     }
 
-    /// Messages that their provider did not confirm, whatever the retention.
+    /// Deletes messages that their provider did not confirm, regardless of the retention.
     pub(super) async fn delete_refused(
         &self,
         store: &Cleanup,
@@ -181,7 +182,7 @@ impl Cleaner {
         Ok(())
     }
 
-    /// Deletes those of `ids` that nothing keeps, their keys having been merged first.
+    /// Deletes unreferenced messages in `ids`, after their keys were merged.
     pub(super) async fn delete(
         &self,
         store: &Cleanup,

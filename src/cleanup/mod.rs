@@ -1,5 +1,6 @@
-//! The clean-up: drops old messages, deliveries, keys and rejections in short steps between the messages, and gives the
-//! space back. It must never delete on the word of a clock that has jumped, nor a message that something still waits for.
+//! The cleanup: deletes old messages, deliveries, keys and rejections in short steps between ingest
+//! batches, and returns the space. It must never delete based on a clock that has jumped, nor
+//! delete a message that a pending delivery or confirmation still needs.
 
 mod cleaner;
 mod clock;

@@ -1,4 +1,4 @@
-//! What is old, and how large the database may be.
+//! Retention periods and the size limit of the database.
 
 use std::time::Duration;
 
@@ -7,23 +7,24 @@ use time::OffsetDateTime;
 use crate::config::{Config, Retention, SourceConfig};
 use crate::store::{ExpiryCandidate, RetentionRule, SourceSelection, timestamp};
 
-/// Keys are remembered this long at least, whatever the retention: Stripe sends again for three days.
+/// Minimum retention of keys: Stripe retries for three days.
 const KEYS_KEPT_AT_LEAST: Duration = Duration::from_secs(7 * 86_400);
-/// Keys outlive the messages by a day, so that a message at the very end of its retention has its key.
+/// Keys outlive the messages by a day, so that a message at the very end of its retention has its
+/// key.
 const KEYS_OUTLIVE_BY: Duration = Duration::from_secs(86_400);
 
-/// What is old, and how large the database may be.
+/// Retention periods and the size limit of the database.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Policy {
     pub retention: Retention,
-    /// Sources with a retention of their own.
+    /// Sources with their own retention.
     pub of_sources: Vec<(String, Retention)>,
     pub max_database_bytes: Option<u64>,
-    /// Of delivered deliveries and of all attempts, after the end of their delivery.
+    /// Retention of delivered deliveries and of all attempts, after the end of their delivery.
     pub attempts: Retention,
-    /// Of dead deliveries, which keep their messages as long.
+    /// Retention of dead deliveries and their messages.
     pub dead: Retention,
-    /// Of rejections that may be genuine.
+    /// Retention of rejections that may be genuine.
     pub quarantine: Duration,
 }
 
@@ -40,7 +41,8 @@ impl Policy {
         }
     }
 
-    /// The groups of sources that share a retention, with their age limit; those that keep everything are left out.
+    /// Returns groups of sources with the same retention and their age limit; without sources of
+    /// unlimited retention.
     pub(super) fn groups(&self) -> Vec<(SourceSelection, Duration)> {
         let mut groups = Vec::new();
         if let Retention::For(age) = self.retention {
@@ -57,10 +59,11 @@ impl Policy {
         groups
     }
 
-    /// How long keys are remembered; `None`: for ever, because some messages are.
+    /// Returns the retention of keys; `None` is unlimited, because that of some messages is.
     pub(super) fn keys_kept(&self) -> Option<Duration> {
         let retentions = self.of_sources.iter().map(|(_, retention)| *retention).chain([self.retention]);
-        // A released message must be recognized if its sender has sent it again in the meantime.
+        // A released message must be recognized as a duplicate if its sender retried in the
+        // meantime.
         let mut longest = KEYS_KEPT_AT_LEAST.max(self.quarantine);
         for retention in retentions {
             match retention {
@@ -71,7 +74,7 @@ impl Policy {
         Some(longest + KEYS_OUTLIVE_BY)
     }
 
-    /// Which dead deliveries keep their messages now.
+    /// Returns which dead deliveries retain their messages now.
     pub(super) fn keeping(&self, now: OffsetDateTime) -> RetentionRule {
         let since = match self.dead {
             Retention::Keep => String::new(),
@@ -80,7 +83,7 @@ impl Policy {
         RetentionRule { by_dead_since: Some(since), ..RetentionRule::default() }
     }
 
-    /// Whether a message has outlived its retention.
+    /// Whether a message is past its retention.
     pub(super) fn is_old(&self, message: &ExpiryCandidate, now: OffsetDateTime) -> bool {
         let own = self.of_sources.iter().find(|(source, _)| *source == message.source);
         match own.map_or(self.retention, |(_, retention)| *retention) {

@@ -1,11 +1,11 @@
-//! The quarantine yields before messages do: to `CREEL_MAX_DATABASE_SIZE`, and to `CREEL_MIN_FREE` on the disk. It also keeps
-//! within its own limit.
+//! Quarantine cleanup: rejections are deleted before messages to meet `CREEL_MAX_DATABASE_SIZE` and
+//! `CREEL_MIN_FREE`, and to meet the quarantine's own limit.
 
 use super::cleaner::Cleaner;
 use crate::store::{Cleanup, Unavailable};
 
 impl Cleaner {
-    /// One step of making `excess_bytes` free; how many rejections went.
+    /// Runs one step to free `excess_bytes`. Returns the number of deleted rejections.
     pub(super) async fn yield_quarantine(
         &self,
         store: &Cleanup,
@@ -14,7 +14,8 @@ impl Cleaner {
         Ok(self.step(store.shrink_quarantine(excess_bytes)).await?.0)
     }
 
-    /// All that is too much; how many rejections went. Does not depend on the clock, so a jump does not pause it.
+    /// Deletes rejections above the quarantine's limit, and returns their number. Does not depend
+    /// on the clock, so a jump does not pause it.
     pub(super) async fn trim_quarantine(&self, store: &Cleanup) -> Result<usize, Unavailable> {
         let mut excess = store.quarantine_excess_bytes();
         let mut rows = 0;

@@ -1,4 +1,4 @@
-//! `creel cleanup`: one clean-up from the command line.
+//! `creel cleanup`: one cleanup from the command line.
 
 use std::time::Duration;
 
@@ -11,10 +11,10 @@ use super::policy::Policy;
 use crate::config::Config;
 use crate::store::{self, OpenError, Store, StoreOptions, timestamp};
 
-/// `creel cleanup`: one clean-up at once, or, while the service runs, what it should know of it.
+/// Runs one cleanup immediately. If the service is running, it only stores the confirmation.
 ///
 /// # Errors
-/// When the database cannot be opened or written.
+/// If the database cannot be opened or written.
 pub async fn run_now(
     config: &Config,
     options: &StoreOptions,

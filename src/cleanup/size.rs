@@ -1,6 +1,6 @@
-//! The size limit: rejections go first, then the oldest finished messages, also young ones, and those whose deliveries are
-//! dead. Then those that only expendable targets still wait for, see [`Yielding`]. Where targets that must get them keep all
-//! messages that are left, no new ones are taken.
+//! The size limit. It deletes rejections first, then the oldest finished messages of any age,
+//! including those with dead deliveries, then messages that only expendable targets retain, see
+//! [`Yielding`]. If other targets retain all remaining messages, new ones are rejected.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -13,30 +13,32 @@ use crate::store::{
     Cleanup, InactiveTarget, Origin, RetentionRule, TargetKind, TargetState, Unavailable, Yielding, timestamp,
 };
 
-/// While messages are refused for lack of room, this share of the limit must be free before new ones are taken, so that
-/// the two states do not alternate with each message.
+/// Share of the limit that must be free before messages are accepted again after rejections for
+/// lack of space, so that the two states do not alternate with each message.
 const REOPEN_MARGIN_PERCENT: u64 = 5;
 const MAX_REOPEN_MARGIN_BYTES: u64 = 64 << 20;
 /// Limit on the messages deleted between two measurements of the size.
 const DELETED_AT_ONCE: usize = 64;
-/// Pages that the deletion of a message can free beyond its own bytes: its leaf page, and those of the indexes.
+/// Pages that the deletion of a message can free beyond its own bytes: its leaf page, and those of
+/// the indexes.
 const SLACK_BYTES: u64 = 4 * 4096;
-/// A target that an operator has paused keeps its messages for this long, whatever the size of the database.
+/// A target that an operator has paused retains its messages for this long, regardless of the
+/// database size.
 const PAUSED_PROTECTED: Duration = Duration::from_secs(86_400);
-/// A run beside messages stops after this, because under steady load it might never end, and other work is due.
+/// Limit on a run during ingest: under steady load it might never end, and other work is due.
 const MAX_DURATION: Duration = Duration::from_secs(1);
 /// How the deletion of messages ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Ending {
     /// The database is within its goal.
     Fits,
-    /// No message is left that may be deleted.
+    /// No more messages may be deleted.
     Exhausted,
     /// There may be more to delete.
     OutOfTime,
 }
 
-/// What a run is to reach, and until when.
+/// The size goal of a run and its deadline.
 #[derive(Clone, Copy, Debug)]
 struct Goal {
     bytes: u64,
@@ -44,7 +46,8 @@ struct Goal {
 }
 
 impl Cleaner {
-    /// Deletes messages until the database is within its limit, and refuses new ones where that is impossible.
+    /// Deletes messages until the database is within its limit, and rejects new ones if that is
+    /// impossible.
     pub(super) async fn keep_within_size(
         &mut self,
         store: &Cleanup,
@@ -63,7 +66,7 @@ impl Cleaner {
         let was_out_of_room = self.is_out_of_room;
         self.is_out_of_room = match ending? {
             Ending::Fits => false,
-            // Where nothing holds the room, something else takes the space: refusing messages would not help.
+            // If no target holds space, something else does: rejecting messages would not help.
             Ending::Exhausted => store.is_room_held(paused_before.clone()).await?,
             Ending::OutOfTime => {
                 outcome.is_unfinished = true;
@@ -78,7 +81,7 @@ impl Cleaner {
         Ok(())
     }
 
-    /// Finished messages first, then those that only expendable targets wait for.
+    /// Deletes finished messages first, then those that only expendable targets retain.
     async fn reach(
         &mut self,
         store: &Cleanup,
@@ -101,8 +104,9 @@ impl Cleaner {
         self.reach_at(store, 2, expendable, goal, outcome).await
     }
 
-    /// Deletes messages that nothing but what yields keeps, oldest first. The last measurement decides whether the database
-    /// fits: a later one would count messages that have arrived since, and that were not looked at.
+    /// Deletes messages that only yielding targets retain, oldest first. The last measurement
+    /// decides whether the database fits: a later one would count new messages that were not
+    /// scanned.
     async fn reach_at(
         &mut self,
         store: &Cleanup,
@@ -129,7 +133,7 @@ impl Cleaner {
             match self.delete_needed(store, level, &ids, &keeping, excess_bytes).await {
                 Ok(deleted) => outcome.messages += deleted,
                 Err(why) => {
-                    // Damage stays: the next run must come past it.
+                    // Damage is permanent, so the next run must skip it.
                     if why == Unavailable::Damaged {
                         self.size_walk.forget(level, &ids);
                     }
@@ -139,7 +143,8 @@ impl Cleaner {
         }
     }
 
-    /// Deletes no more of `ids`, oldest first, than must go to free `excess_bytes`; how many.
+    /// Deletes the oldest of `ids`, only as many as needed to free `excess_bytes`. Returns their
+    /// number.
     async fn delete_needed(
         &mut self,
         store: &Cleanup,
@@ -154,7 +159,7 @@ impl Cleaner {
             0 => BTreeMap::default(),
             _ => self.step(store.pending_of_messages(needed.to_vec())).await?,
         };
-        // Before the deletion, which a stop of the service does not call back.
+        // Counted before the deletion, which a stop of the service does not cancel.
         self.drops_for_size.add(&pending);
         let deleted = self.delete(store, needed.to_vec(), keeping).await.inspect_err(|_| {
             self.drops_for_size.subtract(&pending);
@@ -166,7 +171,8 @@ impl Cleaner {
         Ok(deleted)
     }
 
-    /// The oldest messages that may be free, maybe none of this page; `None` after the last one.
+    /// Returns the oldest messages that may be deletable, maybe none of this page; `None` after the
+    /// last one.
     async fn next_oldest(
         &mut self,
         store: &Cleanup,
@@ -186,13 +192,14 @@ impl Cleaner {
     }
 }
 
-/// What the database uses beyond the goal.
+/// Returns the bytes used beyond the goal.
 async fn excess(store: &Cleanup, goal_bytes: u64) -> Result<u64, Unavailable> {
     Ok(store.used_and_free_bytes().await?.0.saturating_sub(goal_bytes))
 }
 
-/// The number of messages, oldest first, that must go to free `excess_bytes`. The estimate of what each one frees is an
-/// upper bound, so that every message but the last is certainly needed; the size is measured again afterwards.
+/// Number of messages to delete, oldest first, to free `excess_bytes`. The estimate for each one is
+/// an upper bound, so that every message but the last is certainly needed; the size is measured
+/// again afterwards.
 fn needed_count(sizes: &[u64], excess_bytes: u64) -> usize {
     let mut freed = SLACK_BYTES;
     let is_enough = |size: &u64| {
@@ -203,7 +210,7 @@ fn needed_count(sizes: &[u64], excess_bytes: u64) -> usize {
     sizes.iter().position(is_enough).map_or(sizes.len(), |last| last + 1)
 }
 
-/// From which level on the pending deliveries of a target yield; `LEVELS`: never.
+/// First level at which the pending deliveries of a target yield; `LEVELS`: never.
 fn level_of(target: &InactiveTarget, paused_before: &str) -> usize {
     match (target.state, target.kind, target.origin) {
         (TargetState::Removed, _, _) => 1,
@@ -214,7 +221,7 @@ fn level_of(target: &InactiveTarget, paused_before: &str) -> usize {
     }
 }
 
-/// For the log.
+/// Describes the targets that hold the space, for the log.
 async fn holders(store: &Cleanup, paused_before: String) -> Result<String, Unavailable> {
     let holders = store.room_holders(paused_before).await?;
     let named = holders.iter().map(|one| format!("{} for {} ({})", one.pending, one.name, one.state));

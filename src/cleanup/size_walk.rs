@@ -1,25 +1,26 @@
-//! How far the messages were looked at for the size limit.
+//! Progress of the scan for the size limit.
 
 use std::collections::BTreeSet;
 
-/// With more of them everything is looked at again.
+/// Above this number the scan restarts.
 const MAX_PASSED: usize = 100_000;
 /// No target yields, absent targets yield, all expendable targets yield.
 pub const LEVELS: usize = 3;
 
-/// How far the messages were looked at for the size limit, for each level of what yields.
+/// Progress of the scan for the size limit, for each level of yielding targets.
 #[derive(Debug, Default)]
 pub struct SizeWalk {
     pub levels: [LevelWalk; LEVELS],
-    /// Expendable targets, when the levels above the first were last begun.
+    /// Expendable targets at the last start of the levels above the first.
     expendable: Vec<(i64, usize)>,
 }
 
 #[derive(Debug, Default)]
 pub struct LevelWalk {
-    /// Up to here all messages were gone or kept when they were looked at.
+    /// All messages up to here were deleted or retained when they were scanned.
     pub walked: i64,
-    /// Those up to there that may be free by now. A message stays here until its deletion has succeeded.
+    /// Messages up to `walked` that may be deletable now. A message stays here until its deletion
+    /// has succeeded.
     pub passed: BTreeSet<i64>,
 }
 
@@ -28,7 +29,7 @@ impl SizeWalk {
         self.levels.iter().map(|level| level.walked).max().unwrap_or(0)
     }
 
-    /// A delivery of these messages has ended, or their confirmation is settled.
+    /// Adds messages whose delivery ended or whose confirmation is settled.
     pub fn pass(&mut self, messages: &[i64]) {
         for level in &mut self.levels {
             level.passed.extend(messages.iter().filter(|message| **message <= level.walked));
@@ -38,14 +39,15 @@ impl SizeWalk {
         }
     }
 
-    /// These messages are deleted, or something keeps them: then its end passes them again.
+    /// Removes messages that are deleted or still retained: `pass` adds the latter again.
     pub fn forget(&mut self, level: usize, messages: &[i64]) {
         for message in messages {
             self.levels[level].passed.remove(message);
         }
     }
 
-    /// What was kept by a target that has become expendable since must be looked at again.
+    /// Restarts the levels if other targets have become expendable, because their messages were
+    /// skipped.
     pub fn use_expendable(&mut self, expendable: Vec<(i64, usize)>) {
         if self.expendable != expendable {
             self.expendable = expendable;

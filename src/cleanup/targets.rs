@@ -1,5 +1,5 @@
-//! Targets that nobody needs any more: those made for a replay that is over, listeners that nobody comes back to, and the
-//! rows of removed targets once no delivery names them.
+//! Unused targets: those of finished replays, abandoned listeners, and rows of removed targets
+//! without deliveries.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -11,9 +11,10 @@ use crate::store::{
     Cleanup, InactiveTarget, MAX_DELIVERY_WAIT, Origin, TargetKind, TargetState, Unavailable, timestamp,
 };
 
-/// So long a target that was made for a replay has nothing to do before it is removed.
+/// Idle time after which a replay's target is removed.
 const REPLAY_TARGET_KEPT: Duration = Duration::from_secs(86_400);
-/// A listener gets every message that fits, whether or not somebody listens.
+/// Time without a client after which a listener is removed: it receives every matching message,
+/// connected or not.
 const LISTENER_KEPT: Duration = Duration::from_secs(30 * 86_400);
 
 impl Cleaner {
@@ -47,7 +48,7 @@ impl Cleaner {
         Ok(())
     }
 
-    /// Looks at all deliveries, so it is not done in every run.
+    /// Scans all deliveries, so it does not run every time.
     pub(super) async fn delete_removed_targets(
         &self,
         store: &Cleanup,

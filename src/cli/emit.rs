@@ -1,4 +1,4 @@
-//! `creel emit`: an event of one's own app, as the app itself would emit it.
+//! `creel emit`: emits an event in the same way as the app itself.
 
 use std::io::Read as _;
 
@@ -9,10 +9,10 @@ use super::output::Failure;
 use super::remote::{Address, JSON};
 use super::send::block_on;
 
-/// More than any service takes.
+/// Above the limit of any service.
 const MAX_PAYLOAD_BYTES: u64 = 512 << 20;
 
-/// Which event.
+/// The event to emit.
 #[derive(Debug, clap::Args)]
 pub struct Emit {
     /// The event's name, one of CREEL_EVENTS.
@@ -22,11 +22,11 @@ pub struct Emit {
     #[arg(value_name = "JSON", allow_hyphen_values = true)]
     payload: Option<String>,
 
-    /// Whom it belongs to: it goes to that owner's targets, and to those without an owner.
+    /// Owner of the event: it goes to that owner's targets, and to targets without an owner.
     #[arg(long)]
     owner: Option<String>,
 
-    /// The same event with the same key is emitted once, however often this is run.
+    /// Emit the event only once for this key, however often the command runs.
     #[arg(long, value_name = "KEY")]
     idempotency_key: Option<String>,
 
@@ -62,7 +62,7 @@ pub fn run(arguments: &Emit) -> Result<String, Failure> {
     })?
 }
 
-/// Exactly as it is written.
+/// Returns the payload exactly as written.
 fn payload(given: Option<&str>) -> Result<Box<RawValue>, Failure> {
     let text = match given {
         None => "{}".to_owned(),
@@ -84,7 +84,7 @@ mod tests {
     use super::payload;
 
     #[test]
-    fn a_payload_is_taken_as_it_is_written() {
+    fn payload_is_sent_as_written() {
         assert_eq!(payload(None).expect("JSON").get(), "{}");
         assert_eq!(payload(Some(" { \"a\" : 1.00 }\n")).expect("JSON").get(), "{ \"a\" : 1.00 }");
         assert_eq!(payload(Some("\u{feff}{}\r\n")).expect("JSON").get(), "{}");

@@ -1,5 +1,5 @@
-//! A stream of the service that is followed over as many connections as it takes. That a connection is gone is said
-//! loudly: whoever watches must not take silence for peace.
+//! A stream of the service that is followed over several connections. A lost connection is always
+//! reported, so that silence is not mistaken for a lack of messages.
 
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,15 +13,15 @@ use crate::outbound::{EventStream, ServerEvent, StreamAnswer};
 
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const MAX_PAUSE: Duration = Duration::from_secs(30);
-/// Share of the limit on silence within which a stream must begin: 20 s of 45.
+/// Fraction of the silence limit within which a stream must begin: 20 s of 45.
 const HELD_UP_SHARE: (u32, u32) = (4, 9);
 
-/// Where a new connection goes on.
+/// Position at which a new connection continues.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Resume {
-    /// Where the service has it.
+    /// At the position stored by the service.
     ByName,
-    /// Behind the last event that came.
+    /// After the last received event.
     ById,
 }
 
@@ -30,11 +30,11 @@ pub struct Following<'a> {
     remote: &'a Remote,
     path: String,
     resume: Resume,
-    /// After so long without a sign of life a connection is dead.
+    /// Silence after which a connection counts as dead.
     silence: Duration,
     stream: Option<Box<EventStream>>,
     last_id: Option<String>,
-    /// Since when there is no connection; `None` before the first one.
+    /// Time when the connection was lost; `None` before the first connection.
     lost_at: Option<Instant>,
     /// Wait before the next attempt to connect.
     pause: Duration,
@@ -58,15 +58,15 @@ impl<'a> Following<'a> {
         }
     }
 
-    /// What came up to this id is known, though no event of it has come.
+    /// Skips the events up to this id, as if they had been received.
     pub fn begin_at(&mut self, id: i64) {
         self.last_id.get_or_insert_with(|| id.to_string());
     }
 
-    /// The next event.
+    /// Returns the next event.
     ///
     /// # Errors
-    /// The first connection fails, or the service refuses a later one for good.
+    /// The first connection fails, or the service rejects a later one permanently.
     pub async fn next(&mut self) -> Result<ServerEvent, Failure> {
         loop {
             let stream = match &mut self.stream {
@@ -100,20 +100,21 @@ impl<'a> Following<'a> {
                 say(&format!("CONNECTION LOST to {base}: {why}. Connecting again …"));
                 continue;
             }
-            // Each stream begins with an event, so one that ends right after it must not reset the pause: a service that
-            // cannot read its database would be asked thousands of times a second.
+            // Each stream begins with an event, so a stream that ends right after it must not reset
+            // the pause. Otherwise a service that cannot read its database would receive thousands
+            // of requests a second.
             say(&format!("CONNECTION LOST to {base}: {why}. Next try in {} s", self.pause.as_secs()));
             self.sleep().await;
         }
     }
 
-    /// Waits before the next attempt, and doubles the wait for the one after.
+    /// Waits before the next attempt, and doubles the pause for the following one.
     async fn sleep(&mut self) {
         tokio::time::sleep(self.pause).await;
         self.pause = (self.pause * 2).min(MAX_PAUSE);
     }
 
-    /// The first time it works or fails; later it works, or is tried again.
+    /// Connects. The first connection may fail; a later one is retried until it works.
     async fn connect(&mut self) -> Result<Box<EventStream>, Failure> {
         loop {
             let failure = match self.connect_once().await {
@@ -141,11 +142,12 @@ impl<'a> Following<'a> {
             Ok(StreamAnswer::Open(stream)) => Ok(stream),
             Ok(StreamAnswer::Refused(response)) => {
                 let failure = self.remote.refused(&response);
-                // A proxy before a service that is being started answers in many ways; what the service itself says is final.
+                // A proxy in front of a starting service can return various errors, but responses
+                // of the service itself are final.
                 let is_final = matches!(response.status, 400 | 401 | 403 | 409 | 422);
                 Err(if is_final { Refusal::ForGood(failure) } else { Refusal::ForNow(failure) })
             }
-            // Before the service is up again, a proxy may return a page of its own.
+            // While the service is down, a proxy may return an error page.
             Ok(StreamAnswer::OtherType(content_type)) => {
                 Err(Refusal::ForNow(self.remote.not_a_stream(&content_type)))
             }
@@ -154,15 +156,15 @@ impl<'a> Following<'a> {
     }
 }
 
-/// Reports a stream that does not begin.
+/// Reports that a stream does not begin.
 struct HeldUp<'a> {
     remote: &'a Remote,
     silence: Duration,
 }
 
 impl HeldUp<'_> {
-    /// Waits for `next`, and reports once that the stream does not begin. The service sends a response head immediately, and
-    /// an event or a comment within 15 s.
+    /// Waits for `next`, and reports once if the stream does not begin. The service sends a
+    /// response head immediately, and an event or a comment within 15 s.
     async fn watch<T>(&self, next: impl Future<Output = T>, has_begun: &AtomicBool) -> T {
         let mut next = pin!(next);
         let (numerator, denominator) = HELD_UP_SHARE;

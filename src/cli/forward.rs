@@ -1,4 +1,4 @@
-//! A message as a request to a program on this machine: as if its sender had called it.
+//! Forwards a message to a local program, as a request like that of its sender.
 
 use std::time::{Duration, Instant};
 
@@ -12,7 +12,7 @@ use crate::outbound::{DeliveryClient, DeliveryResponse, Reach, RequestError, rem
 use crate::store::headers::{self as stored, visible};
 use crate::store::query_without_content;
 
-/// Somebody may have stopped the program in a debugger.
+/// Allows for a program that is stopped in a debugger.
 const TIMEOUT: Duration = Duration::from_secs(3_600);
 /// A message without its body.
 #[derive(Debug, Deserialize)]
@@ -22,18 +22,18 @@ pub struct Message {
     pub event: String,
     pub method: String,
     pub query: Option<String>,
-    /// Name to value, or to values.
+    /// Names with one or several values.
     pub headers: Map<String, Value>,
 }
 
-/// Where messages go.
+/// Client for the destination of messages.
 #[derive(Debug)]
 pub struct Forwarder {
     client: DeliveryClient,
     url: String,
 }
 
-/// What the program said.
+/// The program's response.
 #[derive(Debug)]
 pub struct Answer {
     pub response: DeliveryResponse,
@@ -44,7 +44,7 @@ impl Forwarder {
     pub fn new(url: &str) -> Result<Self, Failure> {
         let url =
             config::http_url(url).map_err(|problem| Failure(format!("the URL to forward to {problem}")))?;
-        // The sender of these requests is this machine itself, so it may reach what this machine reaches.
+        // The user of this machine chooses the destination, so every address is allowed.
         Ok(Self { client: DeliveryClient::new(Reach::Anywhere), url })
     }
 
@@ -55,7 +55,7 @@ impl Forwarder {
     pub async fn send(&self, message: &Message, body: Bytes) -> Result<Answer, RequestError> {
         let url = with_query(&self.url, message.query.as_deref());
         let headers = headers(message);
-        // The query of a GET already has what is stored as its body.
+        // The stored body of a GET request already contains its query.
         let query = message.query.as_deref().unwrap_or_default();
         let is_in_query = query_without_content(&message.method, query, &body).is_some();
         let body = if is_in_query { Bytes::new() } else { body };
@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn the_program_sees_what_the_sender_has_sent_but_not_how_it_came() {
+    fn forwarded_request_keeps_content_without_transport_headers() {
         let stored = r#"{"host":"hooks.example.com","user-agent":"GitHub-Hookshot","content-type":"application/json",
             "x-forwarded-for":"192.0.2.1","cf-ray":"1","authorization":"[redacted]","x-two":["a","b"],
             "webhook-signature":"v1,abc","content-length":"9","te":"trailers","creel-method":"PUT","creel_method":"PUT",

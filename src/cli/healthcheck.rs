@@ -1,4 +1,4 @@
-//! `creel healthcheck`: whether the running service takes messages.
+//! `creel healthcheck`: checks whether the running service accepts messages.
 
 use std::time::Duration;
 
@@ -7,13 +7,13 @@ use super::send::block_on;
 use crate::config::Config;
 use crate::outbound::Client;
 
-/// Less than the time-out of a container's health check.
+/// Less than the timeout of a container's health check.
 const TIMEOUT: Duration = Duration::from_secs(2);
 const MAX_SHOWN_CHARACTERS: usize = 200;
 
 pub fn ask(config: &Config) -> Result<String, Failure> {
-    // Clients that use up the connections for webhooks do not reach the admin address. A port that the system has chosen
-    // is unknown here.
+    // Clients that exhaust the webhook connections do not affect the admin address. A port chosen
+    // by the system is unknown here.
     let base = match config.admin_listen {
         Some(admin) if admin.port() != 0 => config.local_admin_url(),
         _ => config.local_url(),

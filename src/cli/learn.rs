@@ -8,13 +8,14 @@ use crate::app::learned_secret::{WINDOW, secret_setting, window_setting};
 use crate::config::{Config, SourceConfig};
 use crate::store;
 
-/// Which source.
+/// The source to teach.
 #[derive(Debug, clap::Args)]
 pub struct Learn {
     /// The name of the source.
     source: String,
 
-    /// Prints the secret that was learned, to be pasted at the provider (Notion asks for it), and opens nothing.
+    /// Print the learned secret, to paste it at the provider (Notion requires this), without
+    /// opening the window.
     #[arg(long)]
     show: bool,
 }

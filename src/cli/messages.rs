@@ -1,4 +1,4 @@
-//! `creel messages`: the list of what a service has kept.
+//! `creel messages`: lists the stored messages of a service.
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -8,10 +8,10 @@ use super::output::{Failure, harmless, print_to_reader};
 use super::remote::{Address, with_query};
 use super::send::block_on;
 
-/// What one page of the service holds at most.
+/// Limit of the service on items in one page.
 const PAGE: usize = 200;
 
-/// Which messages.
+/// Filters and output format.
 #[derive(Debug, clap::Args)]
 pub struct Messages {
     /// Only of this source.
@@ -30,11 +30,11 @@ pub struct Messages {
     #[arg(long, value_name = "TIME")]
     until: Option<String>,
 
-    /// With this text in the body, exactly so; needs the admin token.
+    /// With exactly this text in the body; needs the admin token.
     #[arg(long)]
     text: Option<String>,
 
-    /// Only those that were emitted for this owner.
+    /// Only those emitted for this owner.
     #[arg(long)]
     owner: Option<String>,
 
@@ -42,11 +42,11 @@ pub struct Messages {
     #[arg(long)]
     dead: bool,
 
-    /// At most so many, the newest first.
+    /// Limit on the number of messages, newest first.
     #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..))]
     limit: u32,
 
-    /// Print what the service says of each message, as JSON, one on a line.
+    /// Print the service's JSON for each message, one per line.
     #[arg(long)]
     json: bool,
 
@@ -60,7 +60,7 @@ struct Page {
     next_cursor: Option<i64>,
 }
 
-/// What a line shows of a message.
+/// Fields of a message shown in a line.
 #[derive(Debug, Deserialize)]
 pub struct Head {
     pub id: i64,
@@ -72,7 +72,7 @@ pub struct Head {
     pub method: String,
     pub query: Option<String>,
     pub remote_ip: String,
-    /// `None` for the read token.
+    /// `None` with the read token.
     pub body_sha256: Option<String>,
     pub body_bytes: u64,
     pub not_json: bool,
@@ -91,7 +91,7 @@ impl Head {
         understood(text)
     }
 
-    /// One line, with what is unusual at its end.
+    /// Formats one line that ends with the unusual properties.
     pub fn line(&self) -> String {
         let mut parts = vec![
             format!("#{}", self.id),
@@ -114,7 +114,7 @@ impl Head {
         }
     }
 
-    /// What is not the case for most messages.
+    /// Returns the properties that most messages do not have.
     pub fn remarks(&self) -> Vec<String> {
         let flag = |is_so: bool, word: &str| is_so.then(|| word.to_owned());
         let confirmation = self.confirmation.clone().filter(|state| state != "confirmed");
@@ -130,7 +130,7 @@ impl Head {
     }
 }
 
-/// A timestamp without what is behind its seconds.
+/// Cuts a timestamp after its seconds.
 pub fn seconds(timestamp: &str) -> String {
     match timestamp.split_once('.') {
         Some((whole, _)) => format!("{whole}Z"),
@@ -146,7 +146,7 @@ pub fn size(bytes: u64) -> String {
     }
 }
 
-/// Page by page, printed as it comes.
+/// Prints each page as it arrives.
 pub fn run(arguments: &Messages) -> Result<String, Failure> {
     let remote = arguments.address.remote()?;
     let mut left = usize::try_from(arguments.limit).unwrap_or(usize::MAX);
@@ -197,7 +197,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_shows_what_is_unusual_and_does_not_steer_the_terminal() {
+    fn line_shows_remarks_without_terminal_controls() {
         let plain = r#"{"id":7,"received_at":"2026-11-22T14:31:00.123456Z","source":"github","event":"github.push",
             "owner":null,"delivery_id":"x","method":"POST","query":null,"remote_ip":"192.0.2.7","body_sha256":"ab",
             "body_bytes":1234,"not_json":false,"body_unsigned":false,"unverified":false,"conflict_of":null,

@@ -1,5 +1,6 @@
-//! The commands: arguments in, exit code out. Their doc comments are the help text. Nothing here decides anything
-//! about messages: each command reads the configuration and calls the part that does the work.
+//! The commands: arguments in, exit code out. Their doc comments are the help text. No command
+//! makes decisions about messages: each reads the configuration and calls the part that does the
+//! work.
 
 mod check;
 mod emit;
@@ -34,7 +35,7 @@ use crate::config::{Config, InheritedSockets};
 use crate::store::Consent;
 use output::Failure;
 
-/// What `creel --help` says before the commands.
+/// Introduction of `creel --help`, before the list of commands.
 const STORY: &str = "\
 Creel is a webhook inbox: one program and one SQLite file that receive
 webhooks from any provider, prove that they are genuine, keep every one of
@@ -77,12 +78,13 @@ pub struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Receive webhooks (what creel does without a command).
+    /// Receive webhooks (the default without a command).
     ///
-    /// Exit codes: 0 after a stop by SIGTERM or SIGINT, 1 when the configuration or
-    /// the start failed, 74 when the store failed while running.
+    /// Exit codes: 0 after a stop by SIGTERM or SIGINT, 1 when the configuration or the start
+    /// failed, 74 when the store failed while running.
     ///
-    /// The two options are for one start each, after creel has said what would be lost.
+    /// Each of the two options applies to one start, after creel has reported the data that would
+    /// be lost.
     ///
     /// Examples:
     ///     creel
@@ -94,16 +96,16 @@ enum Command {
         accept_loss: bool,
         /// Drop everything that was encrypted with a lost key.
         ///
-        /// Drops secrets and headers of targets made through the API, learned secrets, the inbox URL, credentials in
-        /// quarantine, and pending confirmation requests.
+        /// This drops secrets and headers of targets made through the API, learned secrets, the
+        /// inbox URL, credentials in quarantine, and pending confirmation requests.
         #[arg(long)]
         forget_sealed: bool,
     },
 
     /// Validate the configuration and print each source with the URL to paste at the provider.
     ///
-    /// Prints the random path parts on purpose: they belong into the URL. Warnings do
-    /// not change the exit code; problems do: 1, all of them together.
+    /// Prints the random path parts on purpose: they are part of the URL. Warnings do not change
+    /// the exit code; problems do: 1, all of them together.
     ///
     /// Examples:
     ///     creel check
@@ -126,9 +128,8 @@ enum Command {
 
     /// Make a new admin token; the old one stops working.
     ///
-    /// The token is printed once and kept as a hash; the database must be there
-    /// already. Where CREEL_ADMIN_TOKEN is set, that is the token, and there is
-    /// nothing to make.
+    /// The token is printed once and stored as a hash; the database must exist. If
+    /// CREEL_ADMIN_TOKEN is set, it is the token, and the command fails.
     ///
     /// Example:
     ///     creel token
@@ -137,8 +138,8 @@ enum Command {
 
     /// Send a correctly signed sample message, without the provider.
     ///
-    /// Uses the secrets of the configured source with that name, else of the only
-    /// source of that provider.
+    /// Uses the secrets of the configured source with that name, or of the only source of that
+    /// provider.
     ///
     /// Examples:
     ///     creel send github
@@ -148,10 +149,10 @@ enum Command {
     #[command(verbatim_doc_comment)]
     Send(send::Send),
 
-    /// List the providers that creel knows, or show how to set one up.
+    /// List the supported providers, or show how to set one up.
     ///
-    /// A name shows its page: what to paste where, which variables, what is signed,
-    /// which traps. A part of a name, or --search, lists those that fit.
+    /// A name shows the provider's page: setup steps, variables, signed parts and pitfalls. A part
+    /// of a name, or --search, lists the matching providers.
     ///
     /// Examples:
     ///     creel providers
@@ -161,16 +162,16 @@ enum Command {
     #[command(verbatim_doc_comment)]
     Providers(providers::Providers),
 
-    /// Send the messages of a service on to a program on this machine, as they come.
+    /// Forward the messages of a service to a program on this machine, as they arrive.
     ///
-    /// The service remembers by --name what this machine has got: what comes while it sleeps
-    /// comes when it is back, in order, and nothing is lost. A message counts as received once
-    /// the program has answered it, whatever the status; while nothing answers, it is tried
-    /// again every second. The program gets the method, headers, query and exact body of the
-    /// original request, without credentials, and creel-event beside them.
+    /// The service tracks the received messages by --name: messages that arrive while this machine
+    /// is offline are delivered later, in order, and none is lost. A message counts as received
+    /// once the program has answered it, with any status; without an answer, it is retried every
+    /// second. The program gets the method, headers, query and exact body of the original request,
+    /// without credentials, and a creel-event header.
     ///
-    /// Needs the service's address and its listener token (CREEL_LISTENER_TOKEN), nothing else.
-    /// Ctrl-C ends it.
+    /// Needs only the service's address and its listener token (CREEL_LISTENER_TOKEN). Ctrl-C ends
+    /// it.
     ///
     /// Examples:
     ///     creel listen http://127.0.0.1:9090 --forward http://localhost:3000/hooks
@@ -179,10 +180,10 @@ enum Command {
     #[command(verbatim_doc_comment)]
     Listen(listen::Listen),
 
-    /// Print the messages of a service as they come.
+    /// Print the messages of a service as they arrive.
     ///
-    /// One line each: id, time, event, size, and what is unusual about it. Nothing is
-    /// acknowledged or changed; the read token is enough.
+    /// One line each: id, time, event, size, and unusual properties. Nothing is acknowledged or
+    /// changed; the read token is enough.
     ///
     /// Examples:
     ///     creel tail
@@ -191,7 +192,7 @@ enum Command {
     #[command(verbatim_doc_comment)]
     Tail(tail::Tail),
 
-    /// List the messages that a service has kept, the newest first.
+    /// List the stored messages of a service, newest first.
     ///
     /// Examples:
     ///     creel messages
@@ -200,7 +201,7 @@ enum Command {
     #[command(verbatim_doc_comment)]
     Messages(messages::Messages),
 
-    /// Show one message: headers, body, and its deliveries with every try and what was answered.
+    /// Show one message: headers, body, and its deliveries with every attempt and its answer.
     ///
     /// The read token shows no headers and no body.
     ///
@@ -212,9 +213,8 @@ enum Command {
 
     /// Deliver a message again.
     ///
-    /// With --to it is sent from this machine, so localhost is fine, and the answer is
-    /// printed; only a 2xx is a success. Otherwise the service delivers it, and tries again
-    /// as with any delivery.
+    /// With --to, it is sent from this machine, so localhost is fine, and the answer is printed;
+    /// only a 2xx is a success. Otherwise the service delivers it, with the usual retries.
     ///
     /// Examples:
     ///     creel replay 42
@@ -225,8 +225,8 @@ enum Command {
 
     /// List rejected requests, newest first.
     ///
-    /// Requests that carry what the provider's scheme demands may be genuine and are marked
-    /// `candidate`: after a wrong secret they can be let in with `creel recheck`.
+    /// Requests with all parts that the provider's scheme requires may be genuine and are marked
+    /// `candidate`: after a wrong secret, `creel recheck` can accept them.
     ///
     /// Examples:
     ///     creel rejections
@@ -237,9 +237,9 @@ enum Command {
 
     /// Check rejected requests again, such as after correcting a secret.
     ///
-    /// Each is verified with the current settings and the time of its arrival. Those that are
-    /// genuine become messages, in the order of arrival, and are delivered; the rest stays in
-    /// quarantine. Without --yes, several are only counted. Running it twice is safe.
+    /// Each is verified with the current settings and the time of its arrival. Genuine requests
+    /// become messages, in the order of arrival, and are delivered; the others stay in quarantine.
+    /// Without --yes, several are only counted. Running it twice is safe.
     ///
     /// Examples:
     ///     creel recheck 17
@@ -262,8 +262,8 @@ enum Command {
 
     /// List the targets of a service with their states, or pause or resume one.
     ///
-    /// A target that answers 410 Gone is disabled: what is meant for it stays pending for a
-    /// week, and is delivered once the target is resumed. Changing a target needs the admin token.
+    /// A target that answers 410 Gone is disabled: its deliveries stay pending for a week, and
+    /// continue once the target is resumed. Changing a target needs the admin token.
     ///
     /// Examples:
     ///     creel targets
@@ -274,8 +274,8 @@ enum Command {
 
     /// Emit an event of your own app.
     ///
-    /// The event must be declared in CREEL_EVENTS. When this ends well, the event is stored,
-    /// and on its way to the targets that want it.
+    /// The event must be declared in CREEL_EVENTS. On success, the event is stored and queued for
+    /// the targets that subscribe to it.
     ///
     /// Examples:
     ///     creel emit pay_info.paid '{"amount": 1200}' --owner customer-17
@@ -285,8 +285,8 @@ enum Command {
 
     /// Let a handshake teach a source its secret again, for the next ten minutes.
     ///
-    /// For providers that send the secret themselves (Asana, Notion). A source that has
-    /// no secret yet needs this not: it learns the first one.
+    /// For providers that send the secret themselves (Asana, Notion). A source without a secret
+    /// does not need this: it learns the first one.
     ///
     /// Examples:
     ///     creel learn asana
@@ -296,8 +296,7 @@ enum Command {
 
     /// Ask the running service whether it takes messages: exit code 0 if so, 1 if not.
     ///
-    /// Made for HEALTHCHECK in a container, where there is no curl. Reads CREEL_ADMIN_LISTEN and
-    /// CREEL_LISTEN.
+    /// Made for HEALTHCHECK in a container without curl. Reads CREEL_ADMIN_LISTEN and CREEL_LISTEN.
     ///
     /// Example:
     ///     creel healthcheck && echo ready
@@ -306,7 +305,7 @@ enum Command {
 
     /// Hash every stored body again and compare; exit code 1 if a single bit has changed.
     ///
-    /// Only reads, and may run beside the service.
+    /// Only reads, and can run while the service is running.
     ///
     /// Example:
     ///     creel verify
@@ -320,13 +319,14 @@ enum Command {
     ///     creel cleanup --confirm
     #[command(verbatim_doc_comment)]
     Cleanup {
-        /// Confirm that the clock is right, after a jump of more than half a day has paused deletion.
+        /// Confirm that the clock is correct, after a jump of more than half a day has paused
+        /// deletion.
         #[arg(long)]
         confirm: bool,
     },
 }
 
-/// Runs one command to its end.
+/// Runs one command to completion.
 pub fn run(arguments: Arguments) -> ExitCode {
     let outcome = match arguments.command {
         None => return serve(Consent::default()),

@@ -1,10 +1,10 @@
-//! What a command says: results to stdout, complaints to stderr, and never a panic because the reader went away.
+//! Output of commands: results to stdout, errors to stderr. A closed pipe never causes a panic.
 
 use std::io::Write;
 
 use crate::config::Problems;
 
-/// Why a command did not succeed; printed behind `creel: `.
+/// Error of a command; printed after `creel: `.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct Failure(pub String);
@@ -15,23 +15,23 @@ impl From<Problems> for Failure {
     }
 }
 
-/// To stdout. `creel check | head` closes the pipe early; `println!` would panic then.
+/// Prints to stdout. `creel check | head` closes the pipe early, and `println!` would panic then.
 pub fn print(text: &str) {
     let _ = print_to_reader(text);
 }
 
-/// To stdout; false when nobody reads it any more.
+/// Prints to stdout; returns false if the pipe is closed.
 pub fn print_to_reader(text: &str) -> bool {
     let mut stdout = std::io::stdout().lock();
     stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()).is_ok()
 }
 
-/// To stderr: what a person should know while a command goes on.
+/// Prints progress of a running command to stderr.
 pub fn say(text: &str) {
     let _ = writeln!(std::io::stderr(), "creel: {text}");
 }
 
-/// To stderr.
+/// Prints an error to stderr.
 pub fn complain(failure: &Failure) {
     let _ = writeln!(std::io::stderr(), "creel: {failure}");
 }
@@ -41,7 +41,8 @@ pub fn harmless_line(text: &str) -> String {
     harmless(&text.replace('\n', "\\n").replace('\t', "\\t"))
 }
 
-/// Text from outside for a terminal: escape codes and direction overrides are spelt out, line breaks stay.
+/// Escapes control characters and direction overrides in untrusted text for a terminal; line breaks
+/// stay.
 pub fn harmless(text: &str) -> String {
     text.chars()
         .flat_map(|character| match character {

@@ -1,10 +1,10 @@
-//! `creel providers`: whom creel knows, and how to set one up.
+//! `creel providers`: lists the supported providers, or shows how to set one up.
 
 use super::output::Failure;
 use crate::config::Config;
 use crate::providers::{self, Alias, Coverage, Recipe};
 
-/// Whom to show.
+/// The providers to show.
 #[derive(Debug, clap::Args)]
 pub struct Providers {
     /// A provider's name, for its page; or a part of a name.
@@ -15,9 +15,9 @@ pub struct Providers {
     search: Option<String>,
 }
 
-/// The page of one, or the list of those that fit.
+/// Returns the page of one provider, or the list of the matching ones.
 pub fn run(arguments: &Providers) -> Result<String, Failure> {
-    // Only for the user's own recipes: a configuration with problems is no reason not to look something up.
+    // Only loads the user's own recipes: a configuration with problems must not prevent a lookup.
     let _ = Config::from_env();
     if let Some(name) = arguments.name.as_deref() {
         let lower = name.trim().to_lowercase();
@@ -43,7 +43,7 @@ pub fn run(arguments: &Providers) -> Result<String, Failure> {
     Ok(list(&recipes, &aliases))
 }
 
-/// Those of the user's own hide built-in ones of their name.
+/// The user's own recipes hide built-in ones with the same name.
 fn all() -> impl Iterator<Item = &'static Recipe> {
     let own = providers::added_recipes();
     let is_hidden = |recipe: &Recipe| own.iter().any(|other| other.name() == recipe.name());
@@ -66,7 +66,7 @@ fn matching(wanted: &str) -> Vec<&'static Recipe> {
 fn matching_aliases(wanted: &str) -> Vec<&'static Alias> {
     let wanted = wanted.to_lowercase();
     let fits = |alias: &&Alias| alias.name.contains(&wanted) || alias.title.to_lowercase().contains(&wanted);
-    // A recipe of the user's own hides an alias of its name.
+    // A user's recipe hides an alias with the same name.
     let is_hidden =
         |alias: &Alias| providers::recipe(&alias.name).is_none_or(|recipe| recipe.name() != alias.provider);
     providers::aliases().iter().filter(fits).filter(|alias| !is_hidden(alias)).collect()
@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_shows_the_page_and_a_part_of_one_the_list() {
+    fn full_name_shows_page_and_partial_name_lists() {
         let page = shown(Some("stripe"), None).expect("a page");
         assert!(page.contains("CREEL_SOURCE_STRIPE_SECRET") && page.contains("`{ts}.{body}`"), "{page}");
         let list = shown(Some("hubs"), None).expect("a list");

@@ -1,4 +1,4 @@
-//! `creel recheck` and `creel release`: rejected requests become messages, one or many.
+//! `creel recheck` and `creel release`: turn rejected requests into messages, one or many.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use super::remote::{Address, JSON, Remote};
 use super::send::block_on;
 use crate::outbound::Response;
 
-/// While another client takes a step.
+/// Pause while another client's step is running.
 const BUSY_PAUSE: Duration = Duration::from_millis(200);
 const MAX_RECOUNTS: usize = 10;
 
@@ -54,7 +54,7 @@ struct Count {
     count: u64,
     by_cause: BTreeMap<String, u64>,
     through: i64,
-    /// With times instead of durations, so that all steps mean the same.
+    /// Holds times instead of durations, so that all steps select the same requests.
     filter: Value,
 }
 
@@ -65,7 +65,7 @@ struct Step {
     done: Done,
 }
 
-/// What became of the requests.
+/// Results of the requests.
 #[derive(Debug, Default, Deserialize)]
 struct Done {
     released: u64,
@@ -135,7 +135,7 @@ async fn all(remote: &Remote, arguments: &Selected, action: &str) -> Result<Stri
         let stopped = |why: Failure| Failure(format!("{why}\n{}", done.text().trim_end()));
         let response = respond(remote, &path, &request).await.map_err(stopped)?;
         if code_of(&response).as_deref() == Some("count_changed") && recounts < MAX_RECOUNTS {
-            // The quarantine has dropped some in the meantime.
+            // The quarantine has dropped some requests in the meantime.
             recounts += 1;
             let again = post(remote, &path, &json!({"filter": filter, "through": through})).await;
             count = again.map_err(stopped)?;
@@ -154,7 +154,7 @@ async fn post<T: DeserializeOwned>(remote: &Remote, path: &str, body: &Value) ->
     remote.read(&respond(remote, path, body).await?)
 }
 
-/// Waits while another client takes a step.
+/// Sends a step, and waits while another client's step is running.
 async fn respond(remote: &Remote, path: &str, body: &Value) -> Result<Response, Failure> {
     loop {
         let response = remote.request("POST", path, &[JSON], body.to_string().into_bytes()).await?;
@@ -165,7 +165,7 @@ async fn respond(remote: &Remote, path: &str, body: &Value) -> Result<Response, 
     }
 }
 
-/// What the service calls the problem, if there is one.
+/// Returns the problem code in the service's response, if present.
 fn code_of(response: &Response) -> Option<String> {
     let problem: Value = serde_json::from_slice(&response.body).ok().filter(|_| response.status == 409)?;
     problem["code"].as_str().map(str::to_owned)

@@ -9,7 +9,7 @@ use super::output::{Failure, harmless, print_to_reader};
 use super::remote::{Address, with_query};
 use super::send::block_on;
 
-/// Most items that the service returns in one page.
+/// Limit of the service on items in one page.
 const MAX_PAGE: usize = 200;
 
 /// Which rejected requests.
@@ -32,7 +32,7 @@ pub struct Selection {
     pub until: Option<String>,
 }
 
-/// The list.
+/// Filters and output format of the list.
 #[derive(Debug, clap::Args)]
 pub struct Rejections {
     #[command(flatten)]
@@ -42,7 +42,7 @@ pub struct Rejections {
     #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..))]
     limit: u32,
 
-    /// Print what the API returns for each, as JSON, one on a line.
+    /// Print the API's JSON for each request, one per line.
     #[arg(long)]
     json: bool,
 
@@ -56,7 +56,7 @@ struct Page {
     next_cursor: Option<i64>,
 }
 
-/// What a line shows.
+/// Fields of a rejected request shown in a line.
 #[derive(Debug, Deserialize)]
 struct Head {
     id: i64,
@@ -67,7 +67,7 @@ struct Head {
     remote_ip: String,
     method: String,
     body_bytes: Option<u64>,
-    /// Older services return none.
+    /// Absent from responses of older services.
     #[serde(default)]
     signed_url: Option<String>,
 }
@@ -93,7 +93,7 @@ impl Head {
     }
 }
 
-/// Page by page, printed as it comes.
+/// Prints each page as it arrives.
 pub fn run(arguments: &Rejections) -> Result<String, Failure> {
     let remote = arguments.address.remote()?;
     let mut left = usize::try_from(arguments.limit).unwrap_or(usize::MAX);

@@ -1,4 +1,4 @@
-//! A service that is spoken to through its API: where it is, and the token that opens it.
+//! Client for the API of a service: its address, and the token for it.
 
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -15,12 +15,12 @@ use crate::outbound::{Client, RequestError, Response, StreamAnswer};
 use crate::providers::Secret;
 
 const TIMEOUT: Duration = Duration::from_secs(30);
-/// A body may be long and the connection slow.
+/// Allows for a large body over a slow connection.
 const DOWNLOAD_TIMEOUT: Duration = Duration::from_secs(600);
-/// More than any body that a service takes.
+/// Above the limit of any service.
 const MAX_BODY_BYTES: usize = 512 << 20;
 const MAX_SHOWN_CHARACTERS: usize = 300;
-/// The address of the webhooks knows nothing of an API that has an address of its own.
+/// The webhook address does not serve the API if the API has its own address.
 const OTHER_ADDRESS: &str = " The API may be on another address: see CREEL_ADMIN_LISTEN (compose.yaml and creel.service: \
      http://127.0.0.1:9090).";
 pub const JSON: (&str, &str) = ("content-type", "application/json");
@@ -28,7 +28,8 @@ pub const JSON: (&str, &str) = ("content-type", "application/json");
 /// Where the service is, for most commands.
 #[derive(Debug, clap::Args)]
 pub struct Address {
-    /// The address of the service's API, such as http://127.0.0.1:9090 (CREEL_ADMIN_LISTEN); default: this machine.
+    /// The address of the service's API, such as http://127.0.0.1:9090 (CREEL_ADMIN_LISTEN); this
+    /// machine if left out.
     #[arg(long, value_name = "URL")]
     server: Option<String>,
 
@@ -36,21 +37,21 @@ pub struct Address {
     token: TokenSource,
 }
 
-/// Where the token comes from.
+/// Source of the token.
 #[derive(Debug, clap::Args)]
 pub struct TokenSource {
-    /// Read the token from a file instead of CREEL_ADMIN_TOKEN, CREEL_READ_TOKEN or, for `creel listen`,
-    /// CREEL_LISTENER_TOKEN.
+    /// Read the token from a file instead of CREEL_ADMIN_TOKEN, CREEL_READ_TOKEN or, for `creel
+    /// listen`, CREEL_LISTENER_TOKEN.
     #[arg(long, value_name = "FILE")]
     token_file: Option<PathBuf>,
 }
 
-/// What a token is needed for.
+/// Purpose of a request, which determines the token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
     /// The listener token is enough.
     Listen,
-    /// Everything else.
+    /// All other requests.
     Manage,
 }
 
@@ -76,7 +77,8 @@ impl Address {
 }
 
 impl Remote {
-    /// `server`: where it is; `None`: on this machine, by its configuration.
+    /// Creates a client. `server`: its address; `None`: the service on this machine, according to
+    /// its configuration.
     pub fn new(server: Option<&str>, token: &TokenSource, purpose: Purpose) -> Result<Self, Failure> {
         let base = match server {
             Some(url) => config::base_url(url)
@@ -84,7 +86,8 @@ impl Remote {
             None => local(&Config::from_env()?)?,
         };
         let remote = Self { base, token: token.read(purpose)?, client: Client::new() };
-        // The address of this machine's own service may be a public one, but what is sent to it does not leave the machine.
+        // The address of the local service may be public, but requests to it do not leave the
+        // machine.
         if server.is_some() && remote.is_open_to_all() {
             say(&format!("warning: the token travels in clear text to {}; use https", remote.base));
         }
@@ -95,14 +98,14 @@ impl Remote {
         &self.base
     }
 
-    /// Whether the token leaves this machine without TLS. Judged by the host that the client connects to, not by how it is
-    /// written.
+    /// Whether the token leaves this machine without TLS. Depends on the host that the client
+    /// connects to, not on its spelling.
     fn is_open_to_all(&self) -> bool {
         let url = url::Url::parse(&self.base).ok().filter(|url| url.scheme() == "http");
         url.is_some_and(|url| url.host().is_none_or(|host| !is_this_machine(&host)))
     }
 
-    /// `path` begins behind `/api/v1`.
+    /// Sends a GET request. `path` is relative to `/api/v1`.
     pub async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Failure> {
         let response = self.request("GET", path, &[], Vec::new()).await?;
         self.read(&response)
@@ -118,8 +121,8 @@ impl Remote {
         self.read(&response)
     }
 
-    /// The exact bytes of something large; `None` where the service says that there is no such thing. `path` as the service
-    /// has named it, or behind `/api/v1`.
+    /// Returns the exact bytes of a large object; `None` if the service responds that it does not
+    /// exist. `path`: as returned by the service, or relative to `/api/v1`.
     pub async fn download(&self, path: &str) -> Result<Option<Vec<u8>>, Failure> {
         let url = if path.starts_with("/api/") { format!("{}{path}", self.base) } else { self.url(path) };
         let headers = self.headers(&[]);
@@ -135,7 +138,7 @@ impl Remote {
         }
     }
 
-    /// A response of any status.
+    /// Sends a request, and returns the response with any status.
     pub async fn request(
         &self,
         method: &str,
@@ -166,7 +169,7 @@ impl Remote {
         })
     }
 
-    /// What the service has said, in its own words where it has some.
+    /// Converts an error response to a failure, with the service's own text if it has one.
     pub fn refused(&self, response: &Response) -> Failure {
         let base = &self.base;
         if response.status == 401 {
@@ -226,7 +229,8 @@ impl TokenSource {
             return token.map_err(|problem| Failure(format!("the token in {name} {problem}")));
         }
         let TokenSettings { admin, read, listener } = TokenSettings::from_env()?;
-        // A token that does not open what is asked for is sent all the same: the service names the right one.
+        // A token for another purpose is sent anyway, because the service's response names the
+        // correct one.
         let (variable, found) = match purpose {
             Purpose::Listen => ("CREEL_LISTENER_TOKEN", listener.or(admin).or(read)),
             Purpose::Manage => ("CREEL_ADMIN_TOKEN or CREEL_READ_TOKEN", admin.or(read).or(listener)),
@@ -240,12 +244,12 @@ impl TokenSource {
     }
 }
 
-/// What the service calls the problem; `None` where it is not the service that answers.
+/// Returns the service's problem code; `None` if the response is not from the service.
 fn code(response: &Response) -> Option<String> {
     serde_json::from_slice::<Problem>(&response.body).ok()?.code
 }
 
-/// The service on this machine; its operator's address, if it has one.
+/// Returns the address of the service on this machine: the operator's address, if it has one.
 fn local(config: &Config) -> Result<String, Failure> {
     let url = config.local_admin_url();
     if url.ends_with(":0") {
@@ -258,14 +262,14 @@ fn local(config: &Config) -> Result<String, Failure> {
 
 fn is_this_machine(host: &Host<&str>) -> bool {
     match host {
-        // RFC 6761 keeps `localhost` and all names below it for this machine.
+        // RFC 6761 reserves `localhost` and all names below it for this machine.
         Host::Domain(name) => name.trim_end_matches('.').rsplit('.').next() == Some("localhost"),
         Host::Ipv4(address) => address.is_loopback(),
         Host::Ipv6(address) => IpAddr::V6(*address).to_canonical().is_loopback(),
     }
 }
 
-/// A path with the parameters that have a value.
+/// Returns a path with the parameters that have a value.
 pub fn with_query(path: &str, parameters: &[(&str, Option<&str>)]) -> String {
     let mut query = Serializer::new(String::new());
     for (name, value) in parameters {
@@ -286,7 +290,7 @@ mod tests {
     }
 
     #[test]
-    fn only_an_address_elsewhere_without_tls_is_open_to_all() {
+    fn only_remote_address_without_tls_is_open() {
         let rows = [
             ("http://hooks.example.com", true),
             ("http://192.0.2.7:8080/creel", true),
@@ -320,7 +324,7 @@ mod tests {
     }
 
     #[test]
-    fn only_parameters_with_a_value_are_sent() {
+    fn parameters_without_value_are_omitted() {
         assert_eq!(with_query("/messages", &[("source", None)]), "/messages");
         let query =
             with_query("/messages", &[("event", Some("a b.*")), ("source", None), ("limit", Some("5"))]);
@@ -328,7 +332,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_is_told_in_the_services_own_words_without_steering_the_terminal() {
+    fn error_response_text_is_shown_without_terminal_controls() {
         let response = |status, body: &str| Response { status, headers: Vec::new(), body: body.into() };
         let remote = remote("http://localhost:8080");
         let rows = [

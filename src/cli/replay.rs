@@ -1,4 +1,4 @@
-//! `creel replay`: one message again, through the service or straight from here.
+//! `creel replay`: delivers one message again, through the service or directly from this machine.
 
 use bytes::Bytes;
 use serde::Deserialize;
@@ -10,17 +10,19 @@ use super::remote::{Address, JSON, Remote};
 use super::send::block_on;
 use super::show;
 
-/// Which message, and where to.
+/// Message and destination.
 #[derive(Debug, clap::Args)]
 pub struct Replay {
     /// The message's id.
     id: u64,
 
-    /// Send it from this machine, such as to http://localhost:3000/hooks; the service has no part in it.
+    /// Send it from this machine, such as to http://localhost:3000/hooks; the service is not
+    /// involved.
     #[arg(long, value_name = "URL", conflicts_with = "target")]
     to: Option<String>,
 
-    /// Deliver it to this target, by name or id, whatever its events and filter; if left out, to all that would get it today.
+    /// Deliver it to this target, by name or id, regardless of its events and filter; if left out,
+    /// to all targets that would receive it today.
     #[arg(long, value_name = "NAME")]
     target: Option<String>,
 
@@ -44,7 +46,7 @@ pub fn run(arguments: &Replay) -> Result<String, Failure> {
     }
 }
 
-/// Through the service, whose targets get it.
+/// Requests a replay from the service.
 async fn deliver(remote: &Remote, id: u64, target: Option<&str>) -> Result<String, Failure> {
     let target =
         target.map(|name| name.parse().map_or_else(|_| Value::from(name), |id: i64| Value::from(id)));
@@ -63,7 +65,7 @@ async fn deliver(remote: &Remote, id: u64, target: Option<&str>) -> Result<Strin
     ))
 }
 
-/// From here. Only a 2xx is a success.
+/// Sends the message from this machine. Only a 2xx is a success.
 async fn send(remote: &Remote, id: u64, forwarder: &Forwarder) -> Result<String, Failure> {
     let shown: show::Message = remote.get(&format!("/messages/{id}")).await?;
     let content = shown

@@ -1,4 +1,5 @@
-//! `creel secret`: random secrets, and the form of a target's secret that Standard Webhooks libraries take.
+//! `creel secret`: random secrets, and the `whsec_` form of a target's secret for Standard Webhooks
+//! libraries.
 
 use std::io::IsTerminal;
 
@@ -19,10 +20,11 @@ Set it for the target, and give the same text to the library that verifies:  CRE
 /// Lengths of a key that Standard Webhooks libraries accept.
 const WHSEC_BYTES: std::ops::RangeInclusive<u16> = 24..=64;
 
-/// What to print.
+/// Kind of secret to print.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
-    /// Random bytes in it, from 16 to 1024 (with --whsec from 24 to 64); the text is a third longer.
+    /// Number of random bytes, from 16 to 1024 (with --whsec from 24 to 64); the text is a third
+    /// longer.
     #[arg(long, default_value_t = 32, value_parser = clap::value_parser!(u16).range(16..=1024))]
     length: u16,
 
@@ -30,12 +32,12 @@ pub struct Arguments {
     #[arg(long)]
     whsec: bool,
 
-    /// Print the configured secret of this target instead, as its app must be given it: `whsec_` and base64.
+    /// Print the configured secret of this target in the form for its app: `whsec_` and base64.
     #[arg(long, value_name = "NAME", conflicts_with_all = ["length", "whsec"])]
     target: Option<String>,
 }
 
-/// The secret alone for a pipe, with a hint for a person.
+/// Prints only the secret to a pipe, and adds a hint on a terminal.
 pub fn run(arguments: &Arguments) -> Result<String, Failure> {
     let (secret, hint) = match &arguments.target {
         Some(name) => (of_target(&Config::from_env()?, name)?, ""),
@@ -57,7 +59,7 @@ fn standard_webhooks(length: u16) -> Result<String, Failure> {
     random::signing_secret(usize::from(length)).map_err(no_randomness)
 }
 
-/// The newest secret that signs what the target gets.
+/// Returns the newest secret that signs the target's requests.
 fn of_target(config: &Config, name: &str) -> Result<String, Failure> {
     let Some(target) = config.targets.iter().find(|target| target.settings.name == name) else {
         return Err(Failure(format!(
@@ -77,7 +79,7 @@ fn of_target(config: &Config, name: &str) -> Result<String, Failure> {
     }
 }
 
-/// `bytes` random bytes of the operating system as base64url.
+/// Returns `bytes` random bytes from the operating system as base64url.
 pub fn random_text(bytes: usize) -> Result<String, Failure> {
     random::token(bytes).map_err(no_randomness)
 }
@@ -110,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn target_secret_is_printed_in_the_form_of_its_library() {
+    fn target_secret_is_printed_in_whsec_form() {
         let variables = [
             ("CREEL_TARGET_TEXT_URL", "https://a.example.com/"),
             ("CREEL_TARGET_TEXT_SECRET", "plain text"),

@@ -16,30 +16,32 @@ use crate::providers::{self, Sample, SampleOptions, Secret, SettingError, Settin
 const TIMEOUT: Duration = Duration::from_secs(30);
 const NONCE_BYTES: usize = 16;
 
-/// What to send, and where to.
+/// Sample and destination.
 #[derive(Debug, clap::Args)]
 pub struct Send {
     /// A configured source or a provider, such as github.
     provider: String,
 
-    /// The event's type as the provider names it, such as push; the provider's most common one if left out.
+    /// The event's type as the provider names it, such as push; the provider's most common one if
+    /// left out.
     event: Option<String>,
 
     /// Where to send it; the source's URL on this machine if left out.
     #[arg(long)]
     url: Option<String>,
 
-    /// Sign with this secret instead of the configured source's. Other users of this machine may see it.
+    /// Sign with this secret instead of the configured source's. Other users of this machine may
+    /// see it.
     #[arg(long, value_parser = secret_argument)]
     secret: Option<Secret>,
 }
 
-/// Kept from `Debug` from the start.
+/// Wraps the argument in `Secret`, so that `Debug` never shows it.
 fn secret_argument(text: &str) -> Result<Secret, Infallible> {
     Ok(Secret::new(text))
 }
 
-/// Sends the sample and tells what came back; only a 2xx is a success.
+/// Sends the sample and reports the response; only a 2xx is a success.
 pub fn run(arguments: &Send) -> Result<String, Failure> {
     let config = Config::from_env()?;
     let source = choose(&config, &arguments.provider)?;
@@ -61,7 +63,7 @@ pub fn run(arguments: &Send) -> Result<String, Failure> {
     tell(&response)
 }
 
-/// The URL with further query parameters.
+/// Returns the URL with additional query parameters.
 fn with_query(url: &str, query: &str) -> String {
     let base = url.split_once('#').map_or(url, |(base, _)| base);
     let joint = match base.split_once('?') {
@@ -73,7 +75,7 @@ fn with_query(url: &str, query: &str) -> String {
     format!("{base}{joint}{query}")
 }
 
-/// The source of that name, else the only one of that provider; `None` where there is none of either.
+/// Returns the source of that name, or the only source of that provider; `None` without either.
 fn choose<'a>(config: &'a Config, wanted: &str) -> Result<Option<&'a SourceConfig>, Failure> {
     if let Some(source) = config.sources.iter().find(|source| source.name == wanted) {
         return Ok(Some(source));
@@ -110,7 +112,8 @@ fn url(config: &Config, source: Option<&SourceConfig>, arguments: &Send) -> Resu
     }
 }
 
-/// The URL that the source takes for the one registered at the provider: some schemes sign it.
+/// Returns the URL that the source considers to be registered at the provider: some schemes sign
+/// it.
 fn registered_url(config: &Config, source: Option<&SourceConfig>, url: &str) -> String {
     let Some(source) = source else { return url.to_owned() };
     let public = || config.public_url.as_ref().map(|base| format!("{base}{}", source.endpoint()));
@@ -138,7 +141,7 @@ fn sample(
     })
 }
 
-/// A verifier of that provider with nothing but a secret.
+/// Creates a verifier of that provider from a secret alone.
 fn bind(provider: &str, secret: Option<&Secret>) -> Result<Verifier, Failure> {
     let recipe = providers::recipe(provider).ok_or_else(|| unknown_provider(provider))?;
     let secrets = secret.map(|secret| ("secret".to_owned(), vec![secret.clone()]));
@@ -168,7 +171,7 @@ fn tell(response: &Response) -> Result<String, Failure> {
     Err(Failure(format!("the sample was answered {}: {}", response.status, body.trim_end())))
 }
 
-/// Runs one piece of asynchronous work on this thread.
+/// Runs one asynchronous task on this thread.
 pub fn block_on<T>(work: impl Future<Output = T>) -> Result<T, Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -207,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn a_source_is_found_by_its_name_and_then_by_its_provider() {
+    fn source_is_found_by_name_then_by_provider() {
         let one = config(&[("CREEL_SOURCE_CODE_PROVIDER", "github"), ("CREEL_SOURCE_CODE_SECRET", "s")]);
         for wanted in ["code", "github"] {
             let found = choose(&one, wanted).expect("no ambiguity").expect("a source");
@@ -225,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sample_goes_to_the_sources_own_url_on_this_machine() {
+    fn sample_is_sent_to_local_url_of_source() {
         let config = config(&[("CREEL_LISTEN", "0.0.0.0:8080"), ("CREEL_SOURCE_GITHUB_SECRET", "s")]);
         let source = config.sources.first();
         let own = url(&config, source, &arguments("github", None)).expect("a URL");
@@ -237,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn a_provider_without_its_secret_is_told_what_is_missing() {
+    fn missing_provider_secret_is_named() {
         let now = time::OffsetDateTime::UNIX_EPOCH;
         let wish = SampleOptions { event: None, now, nonce: "nonce", url: "http://127.0.0.1/" };
         let made = sample(None, &arguments("github", None), &wish);

@@ -1,4 +1,4 @@
-//! `creel show`: one message with all that is known of it.
+//! `creel show`: one message with all its details.
 
 use std::fmt::Write as _;
 use std::io::{IsTerminal as _, Write as _};
@@ -15,22 +15,22 @@ use crate::json;
 use crate::providers::{ByteLimit, Headers, charset, codings, decode};
 use crate::store::headers::{self as stored, readable};
 
-/// Of a body or an answer; --body prints all of it.
+/// Limit on a shown body or answer; --body prints all of it.
 const MAX_SHOWN_CHARACTERS: usize = 20_000;
 /// Limit on a decompressed body.
 const MAX_DECODED_BYTES: usize = 64 << 20;
 
-/// Which message.
+/// Message and output format.
 #[derive(Debug, clap::Args)]
 pub struct Show {
     /// The message's id.
     id: u64,
 
-    /// Print the body alone, byte for byte; on a terminal, without what could steer it.
+    /// Print only the body, byte for byte; on a terminal, control characters are escaped.
     #[arg(long, conflicts_with = "json")]
     body: bool,
 
-    /// Print what the service says of the message, as JSON.
+    /// Print the service's JSON for the message.
     #[arg(long)]
     json: bool,
 
@@ -38,14 +38,14 @@ pub struct Show {
     address: Address,
 }
 
-/// A message as the service shows it.
+/// A message as returned by the service.
 #[derive(Debug, Deserialize)]
 pub struct Message {
     #[serde(flatten)]
     pub head: Head,
     pub confirmation_details: Option<Confirmation>,
     pub deliveries: Vec<Delivery>,
-    /// `None` for the read token.
+    /// `None` with the read token.
     pub content: Option<Content>,
 }
 
@@ -109,7 +109,7 @@ pub fn run(arguments: &Show) -> Result<String, Failure> {
     })?
 }
 
-/// The exact bytes of a message's body.
+/// Returns the exact bytes of a message's body.
 pub async fn body(remote: &Remote, id: u64) -> Result<Vec<u8>, Failure> {
     let body = remote.download(&format!("/messages/{id}/body")).await?;
     body.ok_or_else(|| Failure(format!("Message {id} not found (it may have been deleted by retention).")))
@@ -120,12 +120,12 @@ fn print_body(body: &[u8]) -> Result<String, Failure> {
     if stdout.is_terminal() {
         return Ok(format!("{}\n", harmless(&String::from_utf8_lossy(body))));
     }
-    // Whoever closes the pipe early has seen enough.
+    // A closed pipe is not an error.
     let _ = stdout.write_all(body).and_then(|()| stdout.flush());
     Ok(String::new())
 }
 
-/// A line with a name in front; what comes from outside cannot begin another line.
+/// Adds a line that starts with a name; untrusted text cannot start another line.
 fn line(text: &mut String, name: &str, value: &str) {
     let value = harmless(&value.replace('\n', "\\n"));
     // Writing into a string cannot fail.
@@ -201,8 +201,8 @@ fn unread_in_words(reason: &str) -> String {
     format!("not evaluated: {words}")
 }
 
-/// Formats a body for a terminal: decoded according to its headers, JSON pretty-printed, anything else as text, truncated to
-/// `MAX_SHOWN_CHARACTERS`. `headers`: as stored.
+/// Formats a body for a terminal: decoded according to its headers, JSON pretty-printed, anything
+/// else as text, truncated to `MAX_SHOWN_CHARACTERS`. `headers`: as stored.
 fn shown(headers: &Map<String, Value>, body: &[u8]) -> String {
     let fields = stored::fields(headers);
     let fields: Vec<(&str, &[u8])> =
@@ -278,7 +278,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_body_is_shown_readably_and_cannot_steer_the_terminal() {
+    fn body_is_readable_without_terminal_controls() {
         let rows = [
             (&b"{\"a\":1}"[..], "{\n  \"a\": 1\n}"),
             (b"a=1&b=2\n", "a=1&b=2"),
@@ -319,7 +319,7 @@ mod tests {
     }
 
     #[test]
-    fn a_delivery_is_shown_with_its_tries_and_what_was_answered() {
+    fn delivery_is_shown_with_attempts_and_answers() {
         let delivery: Delivery = serde_json::from_value(serde_json::json!({
             "id": 9, "message_id": 7, "event": "e", "target_id": 1, "target": "billing", "state": "pending", "attempts": 1,
             "created_at": "2026-11-22T14:31:00.000000Z", "due_at": "2026-11-22T14:36:00.000000Z", "finished_at": null,

@@ -11,7 +11,7 @@ use crate::store::StoreOptions;
 
 const TOKEN_BYTES: usize = 32;
 
-/// Prints the new token once; only its hash is kept.
+/// Prints the new token once; only its hash is stored.
 pub fn renew_admin_token(config: &Config) -> Result<String, Failure> {
     if config.admin_token.is_some() {
         return Err(Failure(

@@ -1,4 +1,4 @@
-//! `creel tail`: the messages of a service as they come.
+//! `creel tail`: prints the messages of a service as they arrive.
 
 use std::time::Duration;
 
@@ -11,25 +11,25 @@ use super::output::{Failure, print_to_reader, say};
 use super::remote::{Address, with_query};
 use super::send::block_on;
 
-/// Which messages.
+/// Filters and output format.
 #[derive(Debug, clap::Args)]
 pub struct Tail {
     /// Only these events, such as 'github.*'; can be given several times.
     #[arg(long, value_name = "PATTERN")]
     events: Vec<String>,
 
-    /// Begin behind the message with this id, instead of now.
+    /// Begin after the message with this id, instead of now.
     #[arg(long, value_name = "ID")]
     from: Option<u64>,
 
-    /// Print what the service says of each message, as JSON, one on a line.
+    /// Print the service's JSON for each message, one per line.
     #[arg(long)]
     json: bool,
 
     #[command(flatten)]
     address: Address,
 
-    /// For tests: seconds without a sign of life after which a connection is dead.
+    /// For tests: seconds of silence after which a connection counts as dead.
     #[arg(long, hide = true, default_value_t = SILENCE_SECONDS)]
     dead_after: u64,
 }
@@ -39,7 +39,7 @@ struct Watching {
     from: i64,
 }
 
-/// Goes on until nobody reads what is printed.
+/// Runs until the output is closed.
 pub fn run(arguments: &Tail) -> Result<String, Failure> {
     let remote = arguments.address.remote()?;
     let from = arguments.from.map(|id| id.to_string());
@@ -59,7 +59,7 @@ pub fn run(arguments: &Tail) -> Result<String, Failure> {
                     say(&format!("watching {}", remote.base()));
                     continue;
                 }
-                // Of a newer service.
+                // Event type of a newer service.
                 _ => continue,
             };
             if !print_to_reader(&text) {

@@ -1,4 +1,4 @@
-//! `creel targets`: the targets of a service and their states, and pausing and resuming one.
+//! `creel targets`: lists the targets of a service with their states, or pauses or resumes one.
 
 use clap::ValueEnum;
 use serde::Deserialize;
@@ -8,10 +8,10 @@ use super::output::{Failure, harmless};
 use super::remote::{Address, Remote, with_query};
 use super::send::block_on;
 
-/// What is done, and to which target.
+/// Action and target.
 #[derive(Debug, clap::Args)]
 pub struct Targets {
-    /// What to do with a target; without it, all targets are listed.
+    /// Action on a target; if left out, all targets are listed.
     #[arg(value_enum, requires = "name")]
     action: Option<Action>,
 
@@ -66,7 +66,7 @@ pub fn run(arguments: &Targets) -> Result<String, Failure> {
     })?
 }
 
-/// Oldest first.
+/// Returns all targets, oldest first.
 async fn all(remote: &Remote) -> Result<Vec<Target>, Failure> {
     let mut targets = Vec::new();
     let mut cursor: Option<String> = None;
@@ -86,7 +86,8 @@ async fn all(remote: &Remote) -> Result<Vec<Target>, Failure> {
 impl Target {
     fn line(&self) -> String {
         let reason = self.state_reason.as_ref().map(|reason| format!(" ({reason})")).unwrap_or_default();
-        // It is not paused: its deliveries stay pending until it connects again.
+        // A disconnected listener is not paused: its deliveries stay pending until it connects
+        // again.
         let state = match (self.kind.as_str(), self.state.as_str()) {
             ("listener", "paused") => "disconnected",
             (_, state) => state,

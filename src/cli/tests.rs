@@ -1,4 +1,4 @@
-//! The commands' words and choices, without a process.
+//! Output and decisions of the commands, without a process.
 
 use std::collections::BTreeMap;
 
@@ -16,7 +16,7 @@ fn config(pairs: &[(&str, &str)]) -> Config {
 }
 
 #[test]
-fn the_arguments_are_consistent_and_every_command_has_an_example() {
+fn arguments_are_consistent_and_commands_have_examples() {
     Arguments::command().debug_assert();
     for command in Arguments::command().get_subcommands() {
         let about = command.get_long_about().map(ToString::to_string).unwrap_or_default();
@@ -26,7 +26,7 @@ fn the_arguments_are_consistent_and_every_command_has_an_example() {
 }
 
 #[test]
-fn the_documented_command_lines_are_taken_and_others_are_not() {
+fn only_documented_command_lines_are_accepted() {
     let rows = [
         ("creel", true),
         ("creel serve", true),
@@ -67,14 +67,14 @@ fn the_documented_command_lines_are_taken_and_others_are_not() {
 }
 
 #[test]
-fn a_secret_on_the_command_line_is_not_shown_by_debug() {
+fn debug_hides_secret_argument() {
     let line = ["creel", "send", "github", "--secret", "hidden"];
     let arguments = Arguments::try_parse_from(line).expect("the line is taken");
     assert!(!format!("{arguments:?}").contains("hidden"));
 }
 
 #[test]
-fn a_secret_is_random_base64url_of_its_length() {
+fn secret_is_random_base64url_of_given_length() {
     let first = secret::random_text(32).expect("random bytes");
     assert_eq!(first.len(), 43);
     assert!(first.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_'));
@@ -82,7 +82,7 @@ fn a_secret_is_random_base64url_of_its_length() {
 }
 
 #[test]
-fn the_report_shows_each_source_with_the_url_to_paste_and_no_secret() {
+fn report_shows_source_urls_without_secrets() {
     let report = check::report(&config(&[
         ("CREEL_PUBLIC_URL", "https://hooks.example.com/"),
         ("CREEL_SOURCE_GITHUB_SECRET", "never shown"),
@@ -105,7 +105,7 @@ fn the_report_shows_each_source_with_the_url_to_paste_and_no_secret() {
 }
 
 #[test]
-fn what_is_unwise_is_warned_of_and_what_is_fine_is_not() {
+fn warnings_cover_only_unwise_settings() {
     let fine = [("CREEL_SOURCE_GITHUB_SECRET", "secret"), ("CREEL_PUBLIC_URL", "http://hooks.example.com")];
     assert_eq!(check::warnings(&config(&fine)), Vec::<String>::new());
     let unwise = check::warnings(&config(&[
@@ -142,7 +142,7 @@ fn header_that_proxies_drop_is_warned_of() {
 }
 
 #[test]
-fn the_report_shows_each_target_and_nothing_that_may_be_secret() {
+fn report_shows_targets_without_potential_secrets() {
     let report = check::report(&config(&[
         ("CREEL_EVENTS", "pay_info.paid"),
         ("CREEL_TARGET_APP_URL", "https://app.example.com:8443/hidden?token=hidden"),
@@ -170,7 +170,7 @@ fn the_report_shows_each_target_and_nothing_that_may_be_secret() {
 }
 
 #[test]
-fn what_is_unwise_of_a_target_is_warned_of_with_its_variable() {
+fn unwise_target_setting_is_warned_of_by_variable() {
     let directory = tempfile::tempdir().expect("a temporary directory");
     let script = directory.path().join("script");
     std::fs::write(&script, "").expect("the file is written");
@@ -293,7 +293,7 @@ fn disk_below_the_low_water_mark_is_warned_of() {
 }
 
 #[test]
-fn check_warns_of_a_provider_that_is_switched_off() {
+fn check_warns_of_switched_off_provider() {
     let report =
         check::report(&config(&[("CREEL_SOURCE_FITBIT_SECRET", "0123456789abcdef0123456789abcdef")]));
     assert!(
@@ -303,7 +303,7 @@ fn check_warns_of_a_provider_that_is_switched_off() {
 }
 
 #[test]
-fn a_reply_cannot_steer_the_terminal() {
+fn reply_is_shown_without_terminal_controls() {
     assert_eq!(output::harmless("a \"b\"\n\u{1b}[31m\u{202e}ü"), "a \"b\"\n\\u{1b}[31m\\u{202e}ü");
     assert_eq!(output::harmless_line("a\r\n#7\tb\u{1b}\u{85}"), "a\\r\\n#7\\tb\\u{1b}\\u{85}");
 }

@@ -1,4 +1,4 @@
-//! Builds the configuration from the environment, all problems together.
+//! Builds the configuration from the environment, and reports all problems together.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -14,10 +14,10 @@ use super::values::{OwnValues, Values};
 use super::{advice, names, parse, recipes, sources, table, targets};
 
 const MAX_CLEANUP_INTERVAL: Duration = Duration::from_secs(24 * 60 * 60);
-/// SQLite holds no larger values than a billion bytes by default; half of it leaves room for its own copies.
+/// SQLite's default limit on a value is a billion bytes; half of it leaves room for its own copies.
 const MAX_BODY_BYTES: u64 = 512 << 20;
 const MAX_BUDGET_BYTES: u64 = 1 << 40;
-/// An empty database with its ballast and WAL does not fit below it.
+/// An empty database with its ballast and WAL is larger.
 const MIN_DATABASE_BYTES: u64 = 1 << 20;
 
 impl Config {
@@ -59,7 +59,7 @@ impl Config {
         Self::build(values)
     }
 
-    /// The user's own recipes must be known before the names of variables can be read.
+    /// Loads the user's own recipes first, because they determine the names of variables.
     fn build_from(vars: &BTreeMap<String, String>) -> Values {
         let added = recipes::add(vars);
         let mut values = Values::read(vars, added.is_err());
@@ -111,7 +111,8 @@ impl Config {
             .iter()
             .filter_map(|(name, own)| sources::build(name, own, config.retention, &mut values))
             .collect();
-        // A source with a problem is known all the same: its targets have none.
+        // A source with a problem still counts as known, so that its targets cause no further
+        // problems.
         let known = known_events(sources.keys().cloned(), &config.events);
         let targets = std::mem::take(&mut values.targets);
         config.targets = targets
@@ -135,7 +136,7 @@ impl Config {
         self.advice.extend(found);
     }
 
-    /// What no single variable can show.
+    /// Checks settings that depend on several variables.
     fn check_together(&self, values: &mut Values) {
         if self.max_body_bytes > self.body_budget_bytes {
             values.problem(
@@ -166,7 +167,7 @@ impl Config {
         }
     }
 
-    /// A signed URL must be known as it was registered: what a proxy shows is not it.
+    /// Requires the registered URL where it is signed: a proxy can show another one.
     fn check_urls(&self, values: &mut Values) {
         for source in self.sources.iter().filter(|source| source.url.is_none() && self.public_url.is_none()) {
             if source.verifier.recipe().signs_url() {

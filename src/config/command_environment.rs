@@ -1,28 +1,28 @@
-//! What a command gets of our own environment: three variables that programs cannot do without, and none of ours,
-//! which hold secrets.
+//! The environment of commands: three variables of this process that programs need, and no
+//! `CREEL_*` variables, which hold secrets.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
 
 const PASSED_ON: [&str; 3] = ["PATH", "HOME", "LANG"];
-/// Where programs are looked for when nobody says so.
+/// Search path of programs if `PATH` is not set.
 const DEFAULT_PATH: &str = "/usr/local/bin:/usr/bin:/bin";
 
-/// The environment of commands, but for what each message adds.
+/// The environment of commands, without the variables of each message.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CommandEnvironment {
     pub variables: Vec<(OsString, OsString)>,
 }
 
-/// What commands get of the environment of this process.
+/// Returns the variables that commands inherit from this process.
 pub fn command_environment() -> CommandEnvironment {
     let variable = |name: &str| Some((OsString::from(name), std::env::var_os(name)?));
     CommandEnvironment { variables: PASSED_ON.into_iter().filter_map(variable).collect() }
 }
 
 impl CommandEnvironment {
-    /// The directories in which programs without a slash in their name are looked for. The working directory, which an
-    /// empty entry would mean, is not among them.
+    /// Returns the directories searched for programs without a slash in their name. Empty entries,
+    /// which mean the working directory, are left out.
     pub fn search_path(&self) -> Vec<PathBuf> {
         let path = self.variables.iter().find(|(name, _)| name == "PATH").map(|(_, value)| value.clone());
         let path = path.unwrap_or_else(|| DEFAULT_PATH.into());
@@ -43,7 +43,7 @@ mod tests {
     }
 
     #[test]
-    fn programs_are_looked_for_in_path_and_not_where_the_service_happens_to_run() {
+    fn search_path_excludes_working_directory() {
         let with = |path: &str| CommandEnvironment { variables: vec![("PATH".into(), path.into())] };
         assert_eq!(with("/a::/b:").search_path(), ["/a", "/b"].map(PathBuf::from));
         let default = ["/usr/local/bin", "/usr/bin", "/bin"].map(PathBuf::from);

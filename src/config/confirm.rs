@@ -1,34 +1,36 @@
-//! How the messages of a source are confirmed with an API before anything is done with them: by its provider's recipe, or
-//! by the source's own `_CONFIRM_…` variables.
+//! Confirmation of a source's messages with an API before they are processed: by its provider's
+//! recipe, or by the source's own `_CONFIRM_…` variables.
 
 use std::sync::Arc;
 
 use super::values::{OwnValues, RawValue, parse_value};
 use crate::providers::{Asker, ConfirmSettings, Secret, Verifier};
 
-/// As many messages may await their confirmation where nothing else proves the sender: anybody can send them.
+/// Limit on messages that await confirmation if nothing else verifies the sender: any client can
+/// send them.
 const MAX_AWAITING: u32 = 1_000;
 
-/// What asks, and within which bounds.
+/// The confirmation request and its limits.
 #[derive(Clone, Debug)]
 pub struct Confirm {
     pub asker: Arc<Asker>,
-    /// Above that no further message is taken; `None`: no limit.
+    /// Limit above which further messages are rejected; `None`: no limit.
     pub max_awaiting: Option<u32>,
-    /// The variables that open the API.
+    /// Variables with the credentials of the API.
     pub credentials: Vec<String>,
-    /// Those of them that are not set.
+    /// Those credentials that are not set.
     pub missing: Vec<String>,
 }
 
-/// Whether something else proves the sender.
+/// Whether the sender is also verified by other means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ProofKind {
     ConfirmationAlone,
     AlsoOther,
 }
 
-/// `None` where nothing is asked, and where something is wrong, which is then noted. `prefix`: `CREEL_SOURCE_MY_SHOP_`.
+/// Returns `None` without confirmation, and after a problem, which is then added to the list.
+/// `prefix`: `CREEL_SOURCE_MY_SHOP_`.
 pub fn build(
     prefix: &str,
     values: &OwnValues,
@@ -55,7 +57,7 @@ pub fn build(
         names.iter().map(|name| format!("{prefix}{}", name.to_ascii_uppercase())).collect()
     };
     let credentials = match asker.credentials() {
-        // Where the API turns out to want one.
+        // The API may turn out to require a token.
         names if names.is_empty() => vec![format!("{prefix}CONFIRM_TOKEN")],
         names => variables(names),
     };
@@ -67,7 +69,7 @@ pub fn build(
     })
 }
 
-/// What the source's own variables say comes before the recipe.
+/// The source's own variables take precedence over the recipe.
 fn own(
     url: &RawValue,
     values: &OwnValues,
@@ -83,7 +85,7 @@ fn own(
     parse_value(url, own, problems).map(Arc::new)
 }
 
-/// Without a URL they would do nothing.
+/// Rejects variables that have no effect without a URL.
 fn refuse_without_url(values: &OwnValues, verifier: &Verifier, problems: &mut Vec<String>) {
     let asks = verifier.asker().is_some();
     let name = verifier.recipe().name();
@@ -98,7 +100,7 @@ fn refuse_without_url(values: &OwnValues, verifier: &Verifier, problems: &mut Ve
     }
 }
 
-/// The value is not repeated: it is a secret.
+/// The error does not repeat the value, because it is a secret.
 fn token(text: &str) -> Result<Secret, String> {
     let text = text.trim();
     if text.bytes().all(|byte| byte.is_ascii_graphic()) {

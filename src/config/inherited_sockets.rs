@@ -1,6 +1,6 @@
-//! Listening sockets passed by a service manager, with the protocol of systemd: `LISTEN_PID` is the process that receives
-//! them, `LISTEN_FDS` their number, from descriptor 3 on, `LISTEN_FDNAMES` their names. Such a socket stays open while the
-//! service restarts, and connections wait in it.
+//! Listening sockets passed by a service manager, with the protocol of systemd: `LISTEN_PID` is the
+//! process that receives them, `LISTEN_FDS` their number, from descriptor 3 on, `LISTEN_FDNAMES`
+//! their names. Such a socket stays open while the service restarts, and queues connections.
 
 use std::net::TcpListener;
 
@@ -15,7 +15,7 @@ const NAMES: &str = "LISTEN_FDNAMES";
 /// Names of sockets (`FileDescriptorName=`).
 const WEBHOOKS_NAME: &str = "webhooks";
 const ADMIN_NAME: &str = "admin";
-/// One for each address.
+/// One per address.
 const MAX_SOCKETS: usize = 2;
 
 /// The sockets of this process.
@@ -47,16 +47,17 @@ struct Variables {
 enum Passed {
     /// In the order of the descriptors.
     Sockets(Vec<SocketRole>),
-    /// They are for another process, which may be an ancestor that has not removed them from the environment.
+    /// The variables are for another process, perhaps an ancestor that did not remove them from the
+    /// environment.
     ForProcess(u32),
 }
 
 impl InheritedSockets {
-    /// Takes the sockets, and `LISTEN_PID` and `LISTEN_FDS` out of the environment. To be called once, before there are
-    /// other threads.
+    /// Takes the sockets, and removes `LISTEN_PID` and `LISTEN_FDS` from the environment. Must be
+    /// called once, before other threads exist.
     ///
     /// # Errors
-    /// When the variables contradict each other, or a descriptor is not a listening TCP socket.
+    /// The variables contradict each other, or a descriptor is not a listening TCP socket.
     pub fn take() -> Result<Self, Problems> {
         let variable = |name| std::env::var_os(name).map(|value| value.to_string_lossy().into_owned());
         let variables = Variables { pid: variable(PID), count: variable(COUNT), names: variable(NAMES) };
@@ -130,7 +131,8 @@ impl Variables {
         self.roles(count).map(Passed::Sockets)
     }
 
-    /// By name, and by order where the names are others: without `FileDescriptorName=`, systemd puts the unit's name.
+    /// Assigns the roles by name, or by order for other names: without `FileDescriptorName=`,
+    /// systemd sets the unit's name.
     fn roles(&self, count: usize) -> Result<Vec<SocketRole>, String> {
         let names = self.names.as_deref().unwrap_or_default();
         let names: Vec<&str> = if names.is_empty() { vec![""; count] } else { names.split(':').collect() };
@@ -193,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn sockets_of_another_process_are_left_alone() {
+    fn sockets_of_another_process_are_ignored() {
         assert_eq!(passed(Some("1"), Some("1"), None), Ok(Passed::ForProcess(1)));
         assert_eq!(passed(Some("1"), Some("7"), None), Ok(Passed::ForProcess(1)));
     }

@@ -1,6 +1,7 @@
-//! The environment, read once into a validated `Config`. This module owns the names, defaults and meanings of all
-//! variables; nothing after it checks a setting again. Every problem is reported together, and no problem and no
-//! `Debug` ever shows a secret. It must never read anything but the environment and the files that it names.
+//! The environment, read once into a validated `Config`. This module owns the names, defaults and
+//! meanings of all variables; no other code validates a setting again. All problems are reported
+//! together, and no problem and no `Debug` output shows a secret. It must only read the environment
+//! and the files named there.
 
 mod advice;
 mod build;

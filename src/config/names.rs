@@ -1,5 +1,6 @@
-//! What a variable's name means: which variable, or which key of which source or target; and the nearest known name
-//! where it means nothing. Names are read from the end: `_FILE` off, then the longest known key; the rest is the name.
+//! Parses variable names into a variable, or a key of a source or target, and suggests the nearest
+//! known name for an unknown one. Names are parsed from the end: first `_FILE`, then the longest
+//! known key; the rest is the name.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
@@ -11,12 +12,12 @@ use crate::providers::{self, Recipe};
 use crate::store::EMITTED;
 
 const MAX_NAME_CHARACTERS: usize = 64;
-/// A first key and eight further ones, for rotation.
+/// The first secret and eight further ones, for rotation.
 const LAST_SECRET: u32 = 9;
-/// Below this likeness (0 to 1) a key is not worth suggesting.
+/// Similarity (0 to 1) below which a key is not suggested.
 const MIN_LIKENESS: f64 = 0.5;
 
-/// What a name, without `_FILE`, means.
+/// Meaning of a variable name without `_FILE`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Meaning {
     Global(&'static str),
@@ -27,16 +28,17 @@ pub enum Meaning {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NameReading {
     pub noun: Noun,
-    /// As the source or target is called: lower case, `-` for `_`.
+    /// Name of the source or target: lower case, with `-` for `_`.
     pub name: String,
     /// Upper case, such as `PUBLIC_KEY`.
     pub key: String,
 }
 
-/// `None` for names that are not creel's. `provider_of` returns the value of a variable `…_PROVIDER`.
+/// Returns `None` for names that do not belong to creel. `provider_of` returns the value of a
+/// variable `…_PROVIDER`.
 ///
 /// # Errors
-/// What is wrong with a name that begins like one of creel's and is none, without the name itself.
+/// The problem with an invalid name that begins like one of creel's, without the name itself.
 pub fn read<'a>(
     base: &str,
     provider_of: impl Fn(&str) -> Option<&'a str>,
@@ -55,13 +57,13 @@ pub fn read<'a>(
         return Some(Err(unknown_key(noun, rest)));
     }
     let reading = found.swap_remove(likely.unwrap_or_default());
-    // Checked as written: `acme` and `ACME` would be one source otherwise.
+    // Checked as written, because `acme` and `ACME` would be one source otherwise.
     let written = &rest[..rest.len() - reading.key.len() - 1];
     Some(check_name(noun, written).map(|()| Meaning::Of(reading)))
 }
 
-/// Whether the source has a provider that takes the key. A new provider brings new keys, and `MY_SIGNING_SECRET` must stay
-/// the secret of the source `my-signing`.
+/// Whether the source has a provider with this key. A new provider adds keys, and
+/// `MY_SIGNING_SECRET` must stay the secret of the source `my-signing`.
 fn fits_provider<'a>(reading: &NameReading, provider_of: impl Fn(&str) -> Option<&'a str>) -> bool {
     if reading.noun != Noun::Source {
         return false;
@@ -75,17 +77,17 @@ fn fits_provider<'a>(reading: &NameReading, provider_of: impl Fn(&str) -> Option
         None if provider == providers::CUSTOM => {
             is_common() || providers::CUSTOM_FIELDS.iter().any(|field| is_field(field.name))
         }
-        // A file names it, or a mistake that is reported with the source.
+        // A file names the provider, or it is invalid and reported with the source.
         None => named.is_some(),
     }
 }
 
-/// All readings of what follows `CREEL_SOURCE_` or `CREEL_TARGET_`, the longest key first.
+/// Returns all readings of the text after `CREEL_SOURCE_` or `CREEL_TARGET_`, longest key first.
 pub fn readings(noun: Noun, rest: &str) -> Vec<NameReading> {
     readings_among(noun, rest, known_keys(noun).iter())
 }
 
-/// As `readings`, with other keys than the known ones.
+/// Same as `readings`, with the given keys instead of the known ones.
 pub fn readings_among<'a>(
     noun: Noun,
     rest: &str,
@@ -101,12 +103,14 @@ pub fn readings_among<'a>(
     found
 }
 
-/// The beginning of the variables of one of them: source `my-shop` → `CREEL_SOURCE_MY_SHOP_`.
+/// Returns the prefix of the variables of a source or target: source `my-shop` →
+/// `CREEL_SOURCE_MY_SHOP_`.
 pub fn prefix(noun: Noun, name: &str) -> String {
     format!("{}{}_", noun.prefix(), name.to_ascii_uppercase().replace('-', "_"))
 }
 
-/// The keys that a recipe takes beyond the common ones, in upper case, further secrets included.
+/// Returns the keys of a recipe in addition to the common ones, in upper case, including further
+/// secrets.
 pub fn recipe_keys(recipe: &Recipe) -> Vec<String> {
     recipe.keys().iter().flat_map(|key| keys_of(&key.name, key.rotates)).collect()
 }
@@ -117,7 +121,7 @@ fn keys_of(setting: &str, rotates: bool) -> Vec<String> {
     std::iter::once(name.clone()).chain(further).collect()
 }
 
-/// The keys of the secrets beside the first one, in their order.
+/// Returns the keys of the secrets after the first one, in order.
 pub fn further_secrets() -> impl Iterator<Item = String> {
     further_values("SECRET")
 }
@@ -126,19 +130,19 @@ fn further_values(key: &str) -> impl Iterator<Item = String> {
     (2..=LAST_SECRET).map(move |number| format!("{key}_{number}"))
 }
 
-/// The setting that a key gives a value for: `SECRET_2` is a further value of `secret`.
+/// Returns the setting of a key: `SECRET_2` is a further value of `secret`.
 pub fn setting_of(key: &str) -> String {
     first_of(key).unwrap_or(key).to_ascii_lowercase()
 }
 
-/// The key to which another one gives a further value: `SECRET` for `SECRET_2`. No recipe has a key of its own with such a
-/// name.
+/// Returns the first key of a further value: `SECRET` for `SECRET_2`. No recipe declares a key with
+/// such a name.
 pub fn first_of(key: &str) -> Option<&str> {
     let (first, number) = key.rsplit_once('_')?;
     number.parse().is_ok_and(|number: u32| (2..=LAST_SECRET).contains(&number)).then_some(first)
 }
 
-/// The name without `_FILE`, and whether it had it.
+/// Returns the name without `_FILE`, and whether it had that suffix.
 pub fn without_file(name: &str) -> (&str, bool) {
     match name.strip_suffix(FILE_SUFFIX) {
         Some(base) => (base, true),
@@ -146,7 +150,7 @@ pub fn without_file(name: &str) -> (&str, bool) {
     }
 }
 
-/// Every key that one of them may have.
+/// Returns every key of sources or targets.
 fn known_keys(noun: Noun) -> Arc<BTreeSet<String>> {
     static TARGET_KEYS: LazyLock<Arc<BTreeSet<String>>> = LazyLock::new(|| {
         let common = table::keys(Noun::Target).map(|(key, _)| key.to_owned());
@@ -158,7 +162,7 @@ fn known_keys(noun: Noun) -> Arc<BTreeSet<String>> {
     }
 }
 
-/// Made anew when the user's own recipes have been added.
+/// Built again after the user's own recipes were added.
 fn known_source_keys() -> Arc<BTreeSet<String>> {
     static KEYS: Mutex<Option<(usize, Arc<BTreeSet<String>>)>> = Mutex::new(None);
     let added = providers::added_recipes();
@@ -214,7 +218,7 @@ fn unknown_global(base: &str) -> String {
         let noun = Noun::ALL.into_iter().find(is_near)?;
         Some(escaped(&format!("{}{others}", noun.prefix())))
     });
-    // The common beginning would make any two names alike.
+    // The common prefix would make any two names similar.
     let likeness =
         |name: &str| strsim::normalized_damerau_levenshtein(rest, name.strip_prefix(PREFIX).unwrap_or(name));
     let known = table::globals().map(|variable| (likeness(variable.name), variable.name));
@@ -260,7 +264,7 @@ fn unknown_key(noun: Noun, rest: &str) -> String {
     }
 }
 
-/// A name for a message; it came from outside.
+/// Escapes an untrusted name for a message.
 pub fn escaped(name: &str) -> String {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
     if name.bytes().all(plain) { name.to_owned() } else { shown(name) }

@@ -1,6 +1,6 @@
 //! Sources and targets, as far as their variables are of the same form: a prefix, the name, a key.
 
-/// What there may be several of, each with a name and variables of its own.
+/// A kind of object that has a name and its own variables.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Noun {
     Source,
@@ -17,7 +17,7 @@ impl Noun {
         }
     }
 
-    /// How every variable of one begins.
+    /// Prefix of its variables.
     pub fn prefix(self) -> &'static str {
         match self {
             Self::Source => "CREEL_SOURCE_",
@@ -25,7 +25,7 @@ impl Noun {
         }
     }
 
-    /// As the table writes that.
+    /// The prefix as written in the table.
     pub fn pattern(self) -> &'static str {
         match self {
             Self::Source => "CREEL_SOURCE_<NAME>_",

@@ -1,5 +1,5 @@
-//! One value of text into one value that cannot be wrong. Pure; an error says what is wrong and what to write
-//! instead, and leaves the variable's name to the caller.
+//! Parses single values. Pure; an error describes the problem and a valid value, and the caller
+//! adds the variable's name.
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
@@ -22,7 +22,7 @@ const MAX_EVENT_CHARACTERS: usize = 200;
 const MAX_RATE: u32 = 1_000_000;
 const LOG_LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
 
-/// A value for a message: quoted, on one line, cut. Never for a secret.
+/// Quotes a value for a message, on one line and truncated. Must not be used for secrets.
 pub fn shown(text: &str) -> String {
     let cut: String = text.chars().take(MAX_SHOWN_CHARACTERS).collect();
     let dots = if cut.len() < text.len() { "…" } else { "" };
@@ -55,7 +55,7 @@ pub fn duration(text: &str) -> Result<Duration, String> {
     Ok(Duration::from_secs(seconds))
 }
 
-/// A duration of at most `limit`, which is written as `limit_text`.
+/// A duration of at most `limit`, which messages show as `limit_text`.
 pub fn duration_up_to(text: &str, limit: Duration, limit_text: &str) -> Result<Duration, String> {
     let value = duration(text)?;
     if value > limit {
@@ -64,7 +64,7 @@ pub fn duration_up_to(text: &str, limit: Duration, limit_text: &str) -> Result<D
     Ok(value)
 }
 
-/// A duration, or `off` for no end.
+/// A duration, or `off` for no limit.
 pub fn retention(text: &str) -> Result<Retention, String> {
     if text.trim() == "off" {
         return Ok(Retention::Keep);
@@ -117,7 +117,7 @@ pub fn size_between(text: &str, least: u64, most: u64) -> Result<u64, String> {
     Ok(bytes)
 }
 
-/// The digits in front and whatever follows; `None` without digits.
+/// Returns the leading digits and the rest; `None` without digits.
 fn number_and_unit(text: &str) -> Option<(&str, &str)> {
     let end = text.find(|character: char| !character.is_ascii_digit()).unwrap_or(text.len());
     (end > 0).then(|| text.split_at(end))
@@ -170,8 +170,8 @@ pub fn log_format(text: &str) -> Result<LogFormat, String> {
     }
 }
 
-/// An `env_logger` filter. A bare word that is no level is refused: `env_logger` would take it for a module's name
-/// and silence everything else.
+/// An `env_logger` filter. A single word that is not a level is rejected, because `env_logger`
+/// would read it as a module name and silence everything else.
 pub fn log_filter(text: &str) -> Result<String, String> {
     let text = text.trim();
     for directive in text.split(',') {
@@ -203,7 +203,8 @@ pub fn database(text: &str) -> Result<PathBuf, String> {
     Ok(PathBuf::from(text))
 }
 
-/// An absolute http(s) URL without its trailing slash. The value is not repeated: it may hold a password.
+/// An absolute http(s) URL without its trailing slash. The error does not repeat the value, which
+/// may contain a password.
 pub fn base_url(text: &str) -> Result<String, String> {
     let parsed = web_url(text)?;
     if parsed.query().is_some() {
@@ -222,7 +223,8 @@ fn web_url(text: &str) -> Result<url::Url, String> {
     let wrong = || "is no absolute http or https URL; write it like https://hooks.example.com".to_owned();
     let text = text.trim();
     let parsed = url::Url::parse(text).map_err(|_| wrong())?;
-    // The parser mends `https:/host` and white space in the middle, which then reach the provider as typed.
+    // The parser corrects `https:/host` and white space in the middle, but the provider receives
+    // the text as typed.
     let slashes = text.get(parsed.scheme().len()..).is_some_and(|rest| rest.starts_with("://"));
     let is_web = matches!(parsed.scheme(), "http" | "https");
     if !is_web || !slashes || parsed.host_str().is_none() || text.contains(char::is_whitespace) {
@@ -237,7 +239,8 @@ fn web_url(text: &str) -> Result<url::Url, String> {
     Ok(parsed)
 }
 
-/// CIDRs or single addresses. `0.0.0.0/0` and `::/0` are refused: a list of everybody is no list.
+/// CIDRs or single addresses. `0.0.0.0/0` and `::/0` are rejected, because they allow every
+/// address.
 pub fn networks(text: &str) -> Result<Vec<IpNet>, String> {
     let nets = text.split_whitespace().map(network).collect::<Result<Vec<_>, _>>()?;
     if nets.is_empty() {
@@ -263,14 +266,14 @@ fn network(word: &str) -> Result<IpNet, String> {
     }
 }
 
-/// IPv4 in IPv6 clothes as what it is: clients' addresses are compared that way.
+/// Converts IPv4-mapped IPv6 networks to IPv4, like the addresses of clients.
 fn unmapped(net: IpNet) -> IpNet {
     let IpNet::V6(v6) = net else { return net };
     let mapped = v6.addr().to_ipv4_mapped().zip(v6.prefix_len().checked_sub(96));
     mapped.and_then(|(v4, prefix)| IpNet::new(v4.into(), prefix).ok()).unwrap_or(net)
 }
 
-/// As `networks`, and the word `github` (which is not judged while the provider is unknown).
+/// Same as `networks`, and the word `github` (which is not checked while the provider is unknown).
 pub fn allowlist(text: &str, provider: Option<&str>) -> Result<Allow, String> {
     let (words, rest): (Vec<&str>, Vec<&str>) = text.split_whitespace().partition(|word| *word == "github");
     let github = !words.is_empty();
@@ -283,7 +286,7 @@ pub fn allowlist(text: &str, provider: Option<&str>) -> Result<Allow, String> {
     Ok(Allow { nets, github })
 }
 
-/// Upper case, each once.
+/// Upper case, without duplicates.
 pub fn methods(text: &str) -> Result<Vec<String>, String> {
     let mut methods: Vec<String> = Vec::new();
     for word in text.split_whitespace() {
@@ -304,7 +307,7 @@ pub fn methods(text: &str) -> Result<Vec<String>, String> {
     Ok(methods)
 }
 
-/// Names of events that the app may emit, each once.
+/// Names of events that the app may emit, without duplicates.
 pub fn events(text: &str) -> Result<Vec<String>, String> {
     let mut events: Vec<String> = Vec::new();
     for name in text.split_whitespace() {
@@ -369,7 +372,7 @@ pub fn path(text: &str) -> Result<Secret, String> {
     Ok(Secret::new(text))
 }
 
-/// Only a 2xx tells a sender that the message is kept; anything else makes it send again.
+/// Only a 2xx acknowledges a message; senders retry after any other status.
 pub fn reply_status(text: &str) -> Result<u16, String> {
     text.trim().parse::<u16>().ok().filter(|status| (200..=299).contains(status)).ok_or_else(|| {
         format!("{} is no status from 200 to 299; others make the sender send again", shown(text.trim()))

@@ -1,4 +1,4 @@
-//! The user's own recipes, from the file that `CREEL_RECIPES` names.
+//! The user's own recipes, from the file in `CREEL_RECIPES`.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -8,7 +8,7 @@ use crate::providers;
 
 pub const VARIABLE: &str = "CREEL_RECIPES";
 
-/// Adds the recipes of the file, if one is named, and returns what the user should know about them.
+/// Adds the recipes of the configured file, and returns notes for the user.
 ///
 /// # Errors
 /// The problem, with the variable's name.
@@ -19,7 +19,8 @@ pub fn add(vars: &BTreeMap<String, String>) -> Result<Vec<String>, String> {
     let name = Path::new(path).file_stem().map(|stem| stem.to_string_lossy().into_owned());
     let added = providers::add_file(&text, &name.unwrap_or_default());
     let added = added.map_err(|error| problem(error.to_string()))?;
-    // A later version may bring a recipe of the same name: that must not stop the service.
+    // A later version may include a recipe of the same name, which must not prevent the service
+    // from starting.
     let replacing = added.iter().map(|recipe| recipe.name()).filter(|name| providers::is_builtin(name));
     Ok(replacing.map(|name| format!("{VARIABLE}: the recipe {name} replaces the built-in one")).collect())
 }

@@ -12,7 +12,7 @@ use super::targets::rules::KnownEvents;
 use super::types::{INBOX, LogFormat, Retention};
 use crate::providers::Secret;
 
-/// Everything that the operator decided.
+/// All settings of the operator.
 #[derive(Debug)]
 pub struct Config {
     pub listen: SocketAddr,
@@ -48,31 +48,32 @@ pub struct Config {
     pub attempt_retention: Retention,
     /// Age at which dead deliveries are cleaned up.
     pub dead_retention: Retention,
-    /// What rejected requests may take of the database.
+    /// Limit on the size of rejected requests in the database.
     pub quarantine_bytes: u64,
     /// Age at which rejected requests are cleaned up.
     pub quarantine_retention: Duration,
-    /// What is allowed but most likely a mistake; each names its variable.
+    /// Warnings about valid values that are probably mistakes; each names its variable.
     pub advice: Vec<String>,
 }
 
 impl Config {
-    /// What targets can subscribe to.
+    /// Returns the events that targets can subscribe to.
     pub fn known_events(&self) -> KnownEvents {
         known_events(self.sources.iter().map(|source| source.name.clone()), &self.events)
     }
 
-    /// Where this machine reaches the service, without a trailing slash: `http://127.0.0.1:8080` for `0.0.0.0:8080`.
+    /// Returns the service's URL on this machine, without a trailing slash: `http://127.0.0.1:8080`
+    /// for `0.0.0.0:8080`.
     pub fn local_url(&self) -> String {
         format!("http://{}", reachable(self.listen))
     }
 
-    /// Where this machine reaches the API.
+    /// Returns the API's URL on this machine.
     pub fn local_admin_url(&self) -> String {
         format!("http://{}", reachable(self.admin_listen.unwrap_or(self.listen)))
     }
 
-    /// The public URL, else the local one.
+    /// Returns the public URL, or the local one if there is no public URL.
     pub fn base_url(&self) -> String {
         self.public_url.clone().unwrap_or_else(|| self.local_url())
     }
@@ -86,7 +87,7 @@ pub(super) fn known_events(sources: impl Iterator<Item = String>, events: &[Stri
     KnownEvents { sources, emitted: events.to_vec() }
 }
 
-/// The address to connect to for one that is listened on: `0.0.0.0` is no destination.
+/// Returns the address to connect to for a listening address: `0.0.0.0` is not a destination.
 fn reachable(listen: SocketAddr) -> SocketAddr {
     let address = match listen.ip() {
         IpAddr::V4(address) if address.is_unspecified() => Ipv4Addr::LOCALHOST.into(),

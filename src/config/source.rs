@@ -14,22 +14,23 @@ pub struct SourceConfig {
     pub provider: String,
     pub verifier: Verifier,
     pub path: Option<Secret>,
-    /// As registered at the provider, where that is not the public URL and the path.
+    /// The URL registered at the provider, if it differs from the public URL and the path.
     pub url: Option<String>,
     pub allow: Option<Allow>,
     /// Upper case.
     pub methods: Vec<String>,
-    /// Whether GET and HEAD are answered without storing anything.
+    /// Whether GET and HEAD receive a reply without storing anything.
     pub probe: bool,
     pub rate: Option<Rate>,
     pub dedupe: Option<Duration>,
     pub retention: Option<Retention>,
-    /// What is asked about its messages before anything is done with them.
+    /// Confirmation of its messages before they are processed.
     pub confirm: Option<Confirm>,
 }
 
 impl SourceConfig {
-    /// Where its messages arrive, such as `/webhooks/shop/<path>`. It holds the random path part: print it only on purpose.
+    /// Returns the path that receives its messages, such as `/webhooks/shop/<path>`. It contains
+    /// the random path part: print it only on purpose.
     pub fn endpoint(&self) -> String {
         match &self.path {
             Some(path) => format!("/webhooks/{}/{}", self.name, String::from_utf8_lossy(path.expose())),

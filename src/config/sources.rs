@@ -1,4 +1,5 @@
-//! The raw values of one source into a `SourceConfig` whose sender is proven by something.
+//! Builds a `SourceConfig` from the raw values of one source, and ensures that its sender is
+//! verified.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -15,10 +16,10 @@ use super::values::{OwnValues, ValueDraft, Values, parse_value};
 use crate::providers::{self, CUSTOM, ProviderGroup, Recipe, Secret, SettingError, Settings, Verifier};
 
 const MAX_TOLERANCE: Duration = Duration::from_secs(7 * 24 * 60 * 60);
-/// For each client, where nothing but confirmation proves the sender.
+/// Rate limit per client if only confirmation verifies the sender.
 const RATE_OF_STRANGERS: Rate = Rate { count: 5, per: Duration::from_secs(1) };
 
-/// `None` where something is wrong, which is then noted.
+/// Returns `None` after a problem, which is added to the list.
 pub fn build(name: &str, values: &OwnValues, retention: Retention, all: &mut Values) -> Option<SourceConfig> {
     let recipes_failed = all.recipes_failed;
     let problems = &mut all.problems;
@@ -37,7 +38,7 @@ pub fn build(name: &str, values: &OwnValues, retention: Retention, all: &mut Val
     let own_retention = draft.parsed("RETENTION", parse::retention, problems);
     let dedupe = draft.dedupe(own_retention.unwrap_or(retention), problems);
     let common = draft.common_settings(problems);
-    // What follows is the provider's to judge; without one, the problems so far are all that can be known.
+    // The other settings depend on the provider; without one, only the problems so far are known.
     let recipe = recipe?;
     draft.refuse_untaken_keys(recipe, problems);
     let methods = methods.unwrap_or_else(|| recipe.methods().to_vec());
@@ -69,7 +70,7 @@ pub fn build(name: &str, values: &OwnValues, retention: Retention, all: &mut Val
     })
 }
 
-/// The one that is named, else the one that the source is called after.
+/// Returns the configured provider, or the one with the source's name.
 fn provider(
     name: &str,
     values: &OwnValues,
@@ -77,7 +78,7 @@ fn provider(
     problems: &mut Vec<String>,
 ) -> Option<&'static Recipe> {
     let written = values.get("PROVIDER").map_or(name, |value| value.text.trim());
-    // It may be one of the recipes that could not be read, which is a problem already.
+    // It may be one of the recipes that could not be read, which is already a problem.
     if recipes_failed && providers::recipe(written).is_none() {
         return None;
     }
@@ -112,7 +113,8 @@ fn other_reading(name: &str, key: &str) -> String {
     words_for_other_reading(&names::readings(Noun::Source, &rest), key)
 }
 
-/// ` (or as KEY of the source my-public)`, where a name can be read in another way than with `key`.
+/// Returns ` (or as KEY of the source my-public)` if a name has another reading than the one with
+/// `key`.
 fn words_for_other_reading(readings: &[NameReading], key: &str) -> String {
     match readings.iter().find(|reading| reading.key != key) {
         Some(other) => format!(" (or as {} of the source {})", other.key, other.name),
@@ -142,7 +144,7 @@ impl ValueDraft<'_> {
         }
     }
 
-    /// Other providers have recipes that know how their senders check a URL.
+    /// The recipes of other providers describe how their senders verify a URL.
     fn refuse_probe(&self, recipe: &Recipe, methods: &[String], problems: &mut Vec<String>) {
         let variable = self.variable("PROBE");
         if recipe.group() != ProviderGroup::Generic {
@@ -159,7 +161,8 @@ impl ValueDraft<'_> {
         }
     }
 
-    /// A window beyond the retention would promise what deleted messages cannot keep.
+    /// Returns the deduplication window. It cannot exceed the retention, because deleted messages
+    /// are not compared.
     fn dedupe(&self, retention: Retention, problems: &mut Vec<String>) -> Option<Duration> {
         let window = self.parsed("DEDUPE", parse::duration, problems)?;
         match retention {
@@ -198,20 +201,20 @@ impl ValueDraft<'_> {
         None
     }
 
-    /// Why a value may be wrong: it is of another kind.
+    /// Returns an explanation for a value of the wrong kind.
     fn hint(&self, recipe: &Recipe, setting: &str, variable: &str) -> Option<String> {
         let key = recipe.keys().iter().find(|key| key.name == setting)?;
         advice::wrong_kind(key, &self.values.get(variable)?.text)
     }
 
-    /// The key of the value that is wrong, such as `SECRET_2`.
+    /// Returns the key of the invalid value, such as `SECRET_2`.
     fn key_of(&self, recipe: &Recipe, error: &SettingError) -> String {
         let is_given = |key: &String| self.values.get(key).is_some_and(|value| !value.text.is_empty());
         let mut keys = recipe_keys(recipe).into_iter().filter(|key| names::setting_of(key) == error.key);
         keys.by_ref().filter(is_given).nth(error.value).unwrap_or_else(|| error.key.to_ascii_uppercase())
     }
 
-    /// Whether a value has a problem of its own already; binding would call it missing.
+    /// Whether a value already has a problem; binding would report it as missing.
     fn is_broken(&self, key: &str) -> bool {
         let setting = names::setting_of(key);
         self.values.iter().any(|(name, value)| names::setting_of(name) == setting && value.text.is_empty())
@@ -220,11 +223,11 @@ impl ValueDraft<'_> {
     fn recipe_values(&self, recipe: &Recipe) -> BTreeMap<String, Vec<Secret>> {
         let is_plain = |setting: &str| recipe.keys().iter().any(|key| key.name == setting && !key.secret);
         let mut values: BTreeMap<String, Vec<Secret>> = BTreeMap::new();
-        // The further secrets follow the first one, in the order of their numbers.
+        // The further secrets follow the first one, in numeric order.
         for key in recipe_keys(recipe) {
             if let Some(value) = self.values.get(&key).filter(|value| !value.text.is_empty()) {
                 let setting = names::setting_of(&key);
-                // White space around a secret may belong to it.
+                // White space around a secret may be part of it.
                 let text = if is_plain(&setting) { value.text.trim() } else { &value.text };
                 values.entry(setting).or_default().push(Secret::new(text));
             }
@@ -232,7 +235,7 @@ impl ValueDraft<'_> {
         values
     }
 
-    /// The settings that every provider takes.
+    /// Returns the settings that all providers share.
     fn common_settings(&self, problems: &mut Vec<String>) -> Settings {
         let tolerance =
             self.parsed("TOLERANCE", |text| parse::duration_up_to(text, MAX_TOLERANCE, "7d"), problems);
@@ -245,7 +248,7 @@ impl ValueDraft<'_> {
         self.values.get("PROVIDER").is_some_and(|value| value.text.trim() == CUSTOM)
     }
 
-    /// The recipe that the source's own variables describe.
+    /// Returns the recipe described by the source's own variables.
     fn custom(&self, problems: &mut Vec<String>) -> Option<&'static Recipe> {
         let given = |field: &str| {
             let value = self.values.get(&providers::custom_variable(field))?;
@@ -302,7 +305,7 @@ impl ValueDraft<'_> {
         ));
     }
 
-    /// Keys that the provider publishes must come from somewhere.
+    /// Reports public keys that are neither configured nor fetchable.
     fn refuse_missing_keys(&self, verifier: &Verifier, problems: &mut Vec<String>) {
         if !verifier.lacks_keys() {
             return;
@@ -321,7 +324,7 @@ impl ValueDraft<'_> {
     }
 }
 
-/// `SECRET SECRET_2 … SECRET_9` is told as `SECRET`.
+/// Shortens `SECRET SECRET_2 … SECRET_9` to `SECRET`.
 fn list_keys(keys: &[String]) -> String {
     let first: Vec<&str> =
         keys.iter().filter(|key| names::first_of(key).is_none()).map(String::as_str).collect();
@@ -333,7 +336,7 @@ mod tests {
     use super::{Noun, names, words_for_other_reading};
 
     #[test]
-    fn a_name_with_two_readings_is_told_the_second_one() {
+    fn ambiguous_name_error_suggests_second_reading() {
         let keys = ["PUBLIC_KEY", "KEY"].map(str::to_owned);
         let readings = names::readings_among(Noun::Source, "MY_PUBLIC_KEY", keys.iter());
         assert_eq!(words_for_other_reading(&readings, "PUBLIC_KEY"), " (or as KEY of the source my-public)");

@@ -1,4 +1,5 @@
-//! The tokens alone: what a command needs of the environment on a machine where nothing else of creel is configured.
+//! The tokens alone: the variables that commands need on a machine without other configuration of
+//! creel.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +12,7 @@ const ADMIN: &str = "CREEL_ADMIN_TOKEN";
 const READ: &str = "CREEL_READ_TOKEN";
 const LISTENER: &str = "CREEL_LISTENER_TOKEN";
 
-/// Those that are set.
+/// The tokens that are set.
 #[derive(Debug)]
 pub struct TokenSettings {
     pub admin: Option<Secret>,
@@ -20,7 +21,7 @@ pub struct TokenSettings {
 }
 
 impl TokenSettings {
-    /// Reads the environment of the process, and nothing of it but the tokens.
+    /// Reads only the tokens from the environment of the process.
     ///
     /// # Errors
     /// All problems together.
@@ -30,7 +31,7 @@ impl TokenSettings {
             .flat_map(|name| [name.to_owned(), format!("{name}{}", table::FILE_SUFFIX)]);
         let set = names.filter_map(|name| {
             let value = std::env::var_os(&name)?;
-            // What is no text becomes what is no token.
+            // Text that is not UTF-8 becomes an invalid token.
             Some((name, value.to_string_lossy().into_owned()))
         });
         Self::from_vars(&set.collect())
@@ -60,7 +61,7 @@ mod tests {
     }
 
     #[test]
-    fn tokens_come_from_variables_and_files_and_problems_name_them() {
+    fn tokens_come_from_variables_and_files() {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), "token-in-a-file-0123456789\n").unwrap();
         let path = file.path().to_str().unwrap();

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
-/// The source that there is where none is configured.
+/// Name of the source that exists if no source is configured.
 pub const INBOX: &str = "inbox";
 
 /// Age at which messages are cleaned up.
@@ -21,7 +21,7 @@ pub enum LogFormat {
     Json,
 }
 
-/// Which client addresses may send.
+/// Client addresses that may send.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Allow {
     pub nets: Vec<IpNet>,

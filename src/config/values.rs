@@ -1,4 +1,5 @@
-//! The raw values by what they are for: names understood, files read, nothing parsed yet.
+//! The raw values grouped by purpose: names are resolved and files are read, but values are not
+//! parsed yet.
 
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -8,14 +9,15 @@ use super::noun::Noun;
 use super::parse::shown;
 use super::table::{self, Absent, FILE_SUFFIX};
 
-/// Enough for a private key with its certificates, or for many recipes; far from a database named by mistake.
+/// Enough for a private key with its certificates, or for many recipes, but far below a database
+/// named by mistake.
 const MAX_FILE_BYTES: u64 = 256 * 1024;
-/// An empty reply is a reply; every other empty value is a mistake, such as an unset variable of a shell.
+/// An empty reply is valid; any other empty value is a mistake, such as an unset shell variable.
 const MAY_BE_EMPTY: &str = "REPLY_BODY";
 
-/// One value. It may be a secret: there is no `Debug`.
+/// A single value. It may be a secret, so it does not implement `Debug`.
 pub struct RawValue {
-    /// The variable as it was set, with `_FILE` where it had it.
+    /// The variable as it was set, including `_FILE`.
     pub variable: String,
     pub text: String,
 }
@@ -32,13 +34,13 @@ pub struct Values {
     pub problems: Vec<String>,
     /// The user's own recipes could not be read.
     pub recipes_failed: bool,
-    /// On the user's own recipes.
+    /// Advice on the user's own recipes.
     pub advice: Vec<String>,
 }
 
 impl Values {
-    /// Sorts the variables by what they are for. If the user's own recipes could not be read (`recipes_failed`), the
-    /// keys that they take are unknown: that is no second problem.
+    /// Groups the variables by purpose. If the user's own recipes could not be read
+    /// (`recipes_failed`), their keys are unknown, which is not reported as another problem.
     pub fn read(vars: &BTreeMap<String, String>, recipes_failed: bool) -> Self {
         let mut values = Self { recipes_failed, ..Self::default() };
         for (name, text) in vars {
@@ -79,7 +81,8 @@ impl Values {
         });
         let value = RawValue {
             variable: name.to_owned(),
-            // The problem is noted; an empty text keeps the source known, so that it is not reported as missing too.
+            // The problem is already recorded; an empty text keeps the source known, so that it is
+            // not also reported as missing.
             text: text.unwrap_or_else(|problem| {
                 self.problems.push(format!("{name}: {problem}"));
                 String::new()
@@ -99,19 +102,19 @@ impl Values {
         }
     }
 
-    /// A value with a default in the table.
+    /// Parses a value that has a default in the table.
     pub fn required<T>(&mut self, name: &str, parse: impl Fn(&str) -> Result<T, String>) -> T {
         let set = self.optional(name, &parse);
         set.unwrap_or_else(|| parse_default(name, parse))
     }
 
-    /// A value that may be absent; also `None` where it has a problem, which is then noted.
+    /// Parses an optional value; also returns `None` after a problem, which is added to the list.
     pub fn optional<T>(&mut self, name: &str, parse: impl Fn(&str) -> Result<T, String>) -> Option<T> {
         let value = self.globals.get(table::variable(name).name)?;
         parse_value(value, parse, &mut self.problems)
     }
 
-    /// Those of the service itself, by name.
+    /// Returns the values of the service itself, by name.
     pub fn globals(&self) -> impl Iterator<Item = (&str, &RawValue)> {
         self.globals.iter().map(|(name, value)| (*name, value))
     }
@@ -121,20 +124,20 @@ impl Values {
     }
 }
 
-/// The value of a variable `…_PROVIDER`; empty where only a file has it.
+/// Returns the value of a variable `…_PROVIDER`; empty if it is only in a file.
 fn provider_of<'a>(vars: &'a BTreeMap<String, String>, name: &str) -> Option<&'a str> {
     let in_file = || vars.contains_key(&format!("{name}{FILE_SUFFIX}")).then_some("");
     vars.get(name).map(String::as_str).or_else(in_file)
 }
 
-/// How a value was given.
+/// Form in which a value was given.
 struct ValueForm {
     is_file: bool,
     /// Both directly and as a file.
     twice: bool,
 }
 
-/// One source or target on its way from raw to validated.
+/// A source or target during validation.
 pub struct ValueDraft<'a> {
     pub name: &'a str,
     pub values: &'a OwnValues,
@@ -147,7 +150,7 @@ impl<'a> ValueDraft<'a> {
         Self { name, values, prefix: names::prefix(noun, name) }
     }
 
-    /// `None` where it is absent, or has a problem, which is then noted.
+    /// Returns `None` if the value is absent or has a problem, which is added to the list.
     pub fn parsed<T>(
         &self,
         key: &str,
@@ -157,13 +160,13 @@ impl<'a> ValueDraft<'a> {
         parse_value(self.values.get(key)?, parse, problems)
     }
 
-    /// The variable as it was set, or as it would be.
+    /// Returns the variable as it was set, or as it would be set.
     pub fn variable(&self, key: &str) -> String {
         self.values.get(key).map_or_else(|| format!("{}{key}", self.prefix), |value| value.variable.clone())
     }
 }
 
-/// Parses the default that the table gives.
+/// Parses the default from the table.
 pub fn parse_default<T>(name: &str, parse: impl Fn(&str) -> Result<T, String>) -> T {
     match table::variable(name).absent {
         Absent::Default(text) => parse(text).expect("the table's defaults are good values"),
@@ -171,7 +174,8 @@ pub fn parse_default<T>(name: &str, parse: impl Fn(&str) -> Result<T, String>) -
     }
 }
 
-/// `None` where the value has a problem, which is then noted. An empty text's problem is noted already.
+/// Returns `None` after a problem, which is added to the list. The problem of an empty text is
+/// already recorded.
 pub fn parse_value<T>(
     value: &RawValue,
     parse: impl Fn(&str) -> Result<T, String>,
@@ -189,7 +193,7 @@ pub fn parse_value<T>(
     }
 }
 
-/// The content without its trailing newline.
+/// Returns the content without its trailing newline.
 pub fn read_file(path: &str) -> Result<String, String> {
     if path.trim().is_empty() {
         return Err("is empty; give it the path of a file or remove it".to_owned());

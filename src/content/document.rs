@@ -1,6 +1,6 @@
-//! The JSON document of a request whose sender puts it into the body, into a field of a form, or into a field of the query.
-//! Such senders sign the document, not the body. The text that is verified here must be the text that is read, so a request
-//! that could hold two documents is rejected.
+//! The JSON document of a request whose sender puts it into the body, a form field, or a query
+//! field. Such senders sign the document, not the body. The verified text must be the text that is
+//! read, so a request that could hold two documents is rejected.
 
 use super::body::{self, BodyKind};
 use super::form;
@@ -17,11 +17,11 @@ pub struct PayloadFields<'a> {
     pub query: Option<&'a str>,
 }
 
-/// The document as its sender signs it; `None` where that is the body. It may be nested too deep to be read:
-/// whether it is genuine does not depend on that.
+/// Returns the document that its sender signs; `None` if that is the body. It may be nested too
+/// deep to be read, which does not affect verification.
 ///
 /// # Errors
-/// More than one document, or a form that holds anything else.
+/// More than one document, or a form with any other content.
 pub fn signed(request: &Request<'_>, fields: PayloadFields<'_>) -> Result<Option<String>, Cause> {
     let in_query = fields.query.map_or(Ok(None), |field| sole_value(request.query, field))?;
     if in_query.is_some() && !has_no_body(request) {
@@ -43,13 +43,14 @@ pub fn signed(request: &Request<'_>, fields: PayloadFields<'_>) -> Result<Option
     }
 }
 
-/// The document in the query of a GET, possibly nested too deep; `None` where it is not JSON, or there are several.
+/// Returns the document in the query of a GET, possibly nested too deep; `None` if it is not JSON,
+/// or there are several.
 pub fn in_query(request: &Request<'_>, field: &str) -> Option<String> {
     let text = if has_no_body(request) { sole_value(request.query, field).ok()? } else { None };
     text.filter(|text| json::is_of_any_depth(text.as_bytes()))
 }
 
-/// What such a form is read as may differ from its bytes.
+/// Whether the decoded form may differ from its bytes.
 fn is_coded(request: &Request<'_>) -> bool {
     coding::codings(request.headers).map_or(true, |codings| !codings.is_empty())
 }
@@ -80,7 +81,7 @@ mod tests {
     const FORM: &str = "application/x-www-form-urlencoded";
     const FIELDS: PayloadFields<'_> = PayloadFields { form: Some("payload"), query: Some("payload") };
 
-    /// What is signed of a POST, or of a GET where there is no body.
+    /// Returns the signed text of a POST, or of a GET without a body.
     fn document(content_type: &str, query: &str, body: &str) -> Result<String, Cause> {
         request(if body.is_empty() { "GET" } else { "POST" }, content_type, query, body)
     }

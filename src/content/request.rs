@@ -1,4 +1,5 @@
-//! A request as the rules of a sender see it, the causes for which it may be refused, and values that must not be shown.
+//! A request as the provider rules see it, the causes of rejection, and values that must not be
+//! shown.
 
 use serde::Deserialize;
 use time::OffsetDateTime;
@@ -32,11 +33,12 @@ impl std::fmt::Debug for Secret {
 pub struct Headers<'a>(pub &'a [(&'a str, &'a [u8])]);
 
 impl<'a> Headers<'a> {
-    /// The value of a field that may appear once, without surrounding white space; `None` if absent or empty.
+    /// Returns the value of a field that may appear once, without surrounding white space; `None`
+    /// if absent or empty.
     ///
     /// # Errors
-    /// A field that decides about authenticity and appears twice is ambiguous: another
-    /// program on the way may have looked at the other value.
+    /// A field that decides about authenticity and appears twice is ambiguous: a proxy may have
+    /// checked the other value.
     pub fn single(&self, name: &str) -> Result<Option<&'a [u8]>, Cause> {
         let mut values = self.0.iter().filter(|(field, _)| *field == name);
         let Some((_, value)) = values.next() else {
@@ -56,9 +58,9 @@ pub struct Request<'a> {
     pub method: &'a str,
     /// Path and query exactly as received.
     pub target: &'a str,
-    /// The raw query without `?`; empty when there is none.
+    /// The raw query without `?`; may be empty.
     pub query: &'a str,
-    /// The whole URL as it is registered at the provider: some schemes sign it. Empty where it is not known.
+    /// The whole URL as registered at the provider, which some schemes sign. Empty if unknown.
     pub url: &'a str,
     pub headers: Headers<'a>,
     /// The exact bytes; empty while they have not been read.
@@ -66,36 +68,38 @@ pub struct Request<'a> {
     pub now: OffsetDateTime,
 }
 
-/// Why a request was refused. `name()` is what logs, metrics and the database call it.
+/// The cause of a rejection. `name()` is its name in logs, metrics and the database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Cause {
-    /// A header that the scheme needs is absent or empty, or only a scheme that this source does not allow was used.
+    /// A required header is absent or empty, or the request uses only a scheme that this source
+    /// does not allow.
     MissingHeader,
-    /// A signature or timestamp that cannot be read as the scheme writes it, or one that appears twice.
+    /// A signature or timestamp is not in the format of the scheme, or appears twice.
     MalformedSignature,
     /// The signature names an algorithm or version that the provider's recipe does not know.
     UnknownAlgorithm,
-    /// Rightly signed, but longer ago, or further ahead, than the tolerance.
+    /// Correctly signed, but further in the past or future than the tolerance.
     StaleTimestamp,
     /// A readable signature that belongs to another body, timestamp or secret.
     SignatureMismatch,
     /// A token that is none of the configured ones.
     TokenMismatch,
-    /// A genuine token or signature, but for another body, URL, issuer or recipient than this request's.
+    /// A genuine token or signature, but for another body, URL, issuer or recipient.
     ClaimMismatch,
-    /// Rightly signed by the provider, but for another account than the configured one.
+    /// Correctly signed by the provider, but for another account than the configured one.
     WrongAccount,
-    /// The provider has no key with the id that the request names, or the source has none of that kind.
+    /// The provider has no key with the id in the request, or the source has no key of that kind.
     UnknownKey,
-    /// The certificate that the request names is of another host, not valid now, or not issued by anybody who is trusted.
+    /// The certificate in the request is for another host, not valid now, or has no trusted issuer.
     CertificateNotTrusted,
-    /// A handshake that must not be answered: a wrong verify token, a challenge of another shape, a secret that is known already.
+    /// A handshake that must not be answered: a wrong verify token, a challenge of another shape,
+    /// or an already known secret.
     HandshakeRefused,
-    /// What the request claims cannot be asked about: an id of another shape.
+    /// The request cannot be confirmed at the API, because its id has another shape.
     NotConfirmed,
-    /// A body that must be taken apart or written anew to be checked, and is larger or has more fields than any sender's:
-    /// whether it is genuine is not known.
+    /// A body that must be parsed or rewritten before verification, and is larger or has more
+    /// fields than any sender's. It may be genuine.
     TooLarge,
     /// The client address is outside the source's allowlist.
     AddressNotAllowed,

@@ -1,4 +1,5 @@
-//! The messages that lanes and attempts hold: each is in memory once, to however many targets it goes.
+//! The messages that lanes and attempts hold: each is in memory once, regardless of the number of
+//! targets.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Weak};
@@ -6,15 +7,15 @@ use std::time::{Duration, Instant};
 
 use crate::store::{DuePage, StoredMessage};
 
-/// What is in memory is counted so often, and whenever it matters.
+/// Interval between counts of the bytes in memory, unless an exact number is required.
 const COUNTED_EVERY: Duration = Duration::from_millis(100);
 
 pub struct Bodies {
     all: HashMap<i64, Weak<StoredMessage>>,
-    /// As they were last counted, and what was loaded since.
+    /// The last count, plus the bytes loaded since.
     bytes: usize,
     counted_at: Instant,
-    /// From so many bytes on, the number must be right.
+    /// Number of bytes from which the count must be exact.
     exact_from: usize,
 }
 
@@ -23,7 +24,7 @@ impl Bodies {
         Self { all: HashMap::new(), bytes: 0, counted_at: Instant::now(), exact_from }
     }
 
-    /// A message that another lane holds already is not held twice.
+    /// Reuses messages that another lane already holds.
     pub fn share(&mut self, mut page: DuePage) -> DuePage {
         for delivery in &mut page.deliveries {
             let id = delivery.message.head.id;
@@ -39,7 +40,7 @@ impl Bodies {
     }
 
     pub fn bytes(&mut self) -> usize {
-        // Where it decides something, it must be right.
+        // From `exact_from` on, decisions depend on the number, so it must be exact.
         if self.bytes >= self.exact_from || self.counted_at.elapsed() >= COUNTED_EVERY {
             let mut bytes = 0;
             self.all.retain(|_, message| {

@@ -1,14 +1,14 @@
-//! Whether a target is asked at all. A target that fails again and again is left alone for a while, then asked with a
-//! single delivery; meanwhile no delivery uses up an attempt. Pure.
+//! Circuit breaker of a target. After repeated failures the target gets a pause, then a single
+//! probe delivery; meanwhile no delivery uses up an attempt. Pure.
 
 use std::time::Duration;
 
-/// So many failures in a row that speak against the target open it.
+/// Consecutive failures of the target that open the breaker.
 const FAILURES_TO_OPEN: u32 = 5;
 const FIRST_PAUSE: Duration = Duration::from_secs(15);
 const MAX_PAUSE: Duration = Duration::from_secs(5 * 60);
 
-/// Times are durations since a start that the caller chooses.
+/// Times are durations since a start chosen by the caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum BreakerState {
     Closed {
@@ -18,7 +18,7 @@ enum BreakerState {
         until: Duration,
         pause: Duration,
     },
-    /// One delivery is on its way to find out.
+    /// One delivery is in flight as a probe.
     Probing {
         pause: Duration,
     },
@@ -27,14 +27,14 @@ enum BreakerState {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Breaker(BreakerState);
 
-/// Whether a delivery may begin.
+/// Whether a delivery can begin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Permit {
-    /// As many as there is room for.
+    /// Without a limit by the breaker.
     Free,
-    /// One, and no other until its outcome is known.
+    /// One delivery; the next waits for its outcome.
     Probe,
-    /// None before then; `None`: not before the probe has come back.
+    /// No delivery before this time; `None`: only after the outcome of the probe.
     Wait(Option<Duration>),
 }
 
@@ -54,26 +54,26 @@ impl Breaker {
         }
     }
 
-    /// The delivery that a `Probe` allowed has begun.
+    /// Records the start of the delivery that `Probe` permitted.
     pub fn probe_began(&mut self) {
         if let BreakerState::Open { pause, .. } = self.0 {
             self.0 = BreakerState::Probing { pause };
         }
     }
 
-    /// The target has answered as it should.
+    /// Records a successful delivery.
     pub fn succeeded(&mut self) {
         self.0 = BreakerState::Closed { failures: 0 };
     }
 
-    /// The target has answered, though it did not want this message: it is there.
+    /// Records an answer that rejects only this message: the target is available.
     pub fn answered(&mut self) {
         if let BreakerState::Probing { .. } | BreakerState::Open { .. } = self.0 {
             self.0 = BreakerState::Closed { failures: 0 };
         }
     }
 
-    /// True when that has opened it.
+    /// Records a failure of the target; returns true if it opens the breaker.
     pub fn failed(&mut self, now: Duration) -> bool {
         match self.0 {
             BreakerState::Closed { failures } if failures + 1 < FAILURES_TO_OPEN => {
@@ -89,7 +89,7 @@ impl Breaker {
                 self.0 = BreakerState::Open { until: now + pause, pause };
                 false
             }
-            // Begun before it was opened.
+            // The attempt began before the breaker opened.
             BreakerState::Open { .. } => false,
         }
     }
@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn failures_in_a_row_open_it_and_a_success_between_them_does_not_let_it() {
+    fn only_consecutive_failures_open_the_breaker() {
         let mut breaker = Breaker::default();
         for _ in 0..20 {
             (0..4).for_each(|_| assert!(!breaker.failed(seconds(0))));
@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn after_a_pause_one_probe_is_let_through_and_no_other() {
+    fn one_probe_is_permitted_after_pause() {
         let mut breaker = opened();
         assert_eq!(breaker.permit(seconds(15)), Permit::Probe);
         breaker.probe_began();
@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn a_probe_that_fails_doubles_the_pause_up_to_its_limit() {
+    fn failed_probe_doubles_pause_up_to_limit() {
         let mut breaker = opened();
         let mut now = seconds(15);
         let mut pauses = Vec::new();
@@ -152,14 +152,14 @@ mod tests {
     }
 
     #[test]
-    fn what_was_under_way_when_it_opened_does_not_move_its_end() {
+    fn earlier_attempts_do_not_extend_an_open_breaker() {
         let mut breaker = opened();
         breaker.failed(seconds(14));
         assert_eq!(breaker.permit(seconds(15)), Permit::Probe);
     }
 
     #[test]
-    fn a_target_that_refuses_one_message_is_there() {
+    fn rejected_message_counts_as_available_target() {
         let mut breaker = opened();
         breaker.probe_began();
         breaker.answered();

@@ -1,13 +1,13 @@
-//! Ending deliveries without an attempt.
+//! Ends deliveries without an attempt.
 
 use super::clock::Clock;
 use crate::store::{DeliveryQueue, DiscardRequest, Unavailable};
 
-/// Ends the deliveries; how many could not be, because their rows are damaged. Those stay pending, and the lane must leave
-/// them out.
+/// Ends the deliveries, and returns the number of those with damaged rows. Those stay pending, and
+/// the lane must skip them.
 ///
 /// # Errors
-/// When the store takes nothing now.
+/// The store is unavailable for writes.
 pub async fn end(
     store: &DeliveryQueue,
     deliveries: Vec<i64>,

@@ -1,5 +1,5 @@
-//! The one loop that decides which delivery begins when. It owns the lanes; attempts, reads and writes run beside it and
-//! come back as events, so that it never waits for any of them.
+//! The loop that schedules all deliveries. It owns the lanes; attempts, reads and writes run
+//! concurrently and return events, so that the loop never blocks on any of them.
 
 use std::collections::{BTreeMap, HashSet};
 use std::panic::AssertUnwindSafe;
@@ -22,19 +22,20 @@ use crate::store::{
     TargetKind, TargetSecrets, TargetState, Unavailable, timestamp,
 };
 
-/// Bodies that all lanes together hold; above it a lane gets its next message when it has none …
+/// Limit on the bodies in all lanes; above it a lane loads its next message only when it is empty …
 const BYTES_IN_MEMORY: usize = 64 << 20;
-/// … and above this no lane gets one.
+/// … and above this no lane loads a message.
 const MAX_BYTES_IN_MEMORY: usize = 256 << 20;
-/// What could not be read is asked for again after this.
+/// Pause before a failed read is retried.
 const READ_PAUSE: Duration = Duration::from_millis(500);
-/// The wall clock may be set while we wait for one of its times. Without one, only an event ends the sleep.
+/// Limit on a sleep, because the wall clock can be adjusted during a wait for one of its times.
+/// Without a time, only an event ends the sleep.
 const MAX_SLEEP: Duration = Duration::from_secs(10 * 60);
-/// At the end, outcomes have so long to reach the disk.
+/// Time for storing outcomes at shutdown.
 const RECORD_TIMEOUT: Duration = Duration::from_secs(2);
-/// Between two pages of deliveries that are ended, for the messages that come in.
+/// Pause between two pages of ended deliveries, for incoming messages.
 const PAUSE_BETWEEN_DISCARDS: Duration = Duration::from_millis(20);
-/// At the end, attempts under way have so long.
+/// Time for attempts in flight at shutdown.
 const FINISH_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Whether the table of targets is being read.
@@ -42,15 +43,15 @@ const FINISH_TIMEOUT: Duration = Duration::from_secs(3);
 enum TargetRefresh {
     No,
     Once,
-    /// It has changed since.
+    /// It has changed since the read began.
     Again,
 }
 
-/// An attempt that has ended.
+/// A finished attempt.
 struct FinishedAttempt {
     target: i64,
     created_at: String,
-    /// Where it was sent; empty for commands.
+    /// URL of the attempt; empty for commands.
     url: String,
     verdict: AttemptVerdict,
     record: AttemptRecord,
@@ -66,7 +67,7 @@ pub struct Engine {
     lanes: BTreeMap<i64, Lane>,
     bodies: Bodies,
     reading_targets: TargetRefresh,
-    /// Whose old deliveries are being ended.
+    /// Targets whose old deliveries are being ended.
     discarding: HashSet<i64>,
     attempts: JoinSet<FinishedAttempt>,
     events: mpsc::UnboundedSender<EngineEvent>,
@@ -74,7 +75,8 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// Delivers until `stop` changes; then finishes what is under way, as far as there is time. Must run in a `LocalSet`.
+    /// Delivers until `stop` changes, then finishes the attempts in flight within the time limit.
+    /// Must run in a `LocalSet`.
     pub async fn run(
         store: DeliveryQueue,
         clock: Clock,
@@ -112,7 +114,7 @@ impl Engine {
                 _ = changes.changed() => engine.read_targets(),
                 () = tokio::time::sleep(sleep) => {}
             }
-            // All lanes are looked at after this: rather once than for each of them.
+            // All lanes are checked once after this, instead of once per outcome.
             while let Some(ended) = engine.attempts.try_join_next() {
                 engine.ended(ended);
             }
@@ -121,7 +123,7 @@ impl Engine {
             }
         }
         engine.finish().await;
-        // Nothing more can be sent: the recorder writes what it has, and ends.
+        // Closes the channel: the recorder writes the remaining outcomes, and ends.
         drop(engine);
         if tokio::time::timeout(RECORD_TIMEOUT, recording).await.is_err() {
             log::warn!(
@@ -138,7 +140,8 @@ impl Engine {
         }
     }
 
-    /// Begins what may begin, asks for what may be due, and says how long nothing else is to be done.
+    /// Begins the deliveries that can begin, requests pages that may be due, and returns the time
+    /// until the next action.
     fn work(&mut self) -> Duration {
         let now = (self.clock)();
         let uptime = (self.uptime)();
@@ -166,7 +169,7 @@ impl Engine {
                 _ => MemoryPressure::Full,
             };
             if let Some(query) = lane.query(now, memory, uptime) {
-                // As much as the page may bring.
+                // Upper limit of the page's size.
                 bytes += query.bytes;
                 let (store, events) = (self.store.clone(), self.events.clone());
                 spawn_local(async move {
@@ -181,7 +184,7 @@ impl Engine {
                 sleep = sleep.min(Duration::try_from(due - now).unwrap_or_default()).min(MAX_SLEEP);
             }
         }
-        // A timer that is due a moment too early would only spin.
+        // A timer that fires slightly early would only spin.
         sleep.max(Duration::from_millis(1))
     }
 
@@ -216,7 +219,7 @@ impl Engine {
     }
 
     fn ended(&mut self, ended: Result<FinishedAttempt, tokio::task::JoinError>) {
-        // Panics are caught within, and nothing is aborted before the end.
+        // Panics are caught inside, and no attempt is aborted before the end.
         let Ok(FinishedAttempt { target, created_at, url, verdict, record }) = ended else { return };
         let uptime = (self.uptime)();
         if let Some(lane) = self.lanes.get_mut(&target) {
@@ -230,7 +233,8 @@ impl Engine {
         let _ = self.outcomes.send(DeliveryOutcome { target, record, is_damaged: false });
     }
 
-    /// The target answered 410. Its lane rests until the table of targets shows the change.
+    /// Disables a target that answered 410. Its lane pauses until the table of targets shows the
+    /// change.
     fn disable(&self, target: i64, url: String) {
         let name = self.lanes.get(&target).map(|lane| lane.target.settings.name.clone()).unwrap_or_default();
         let (store, clock, events) = (self.store.clone(), self.clock, self.events.clone());
@@ -288,7 +292,7 @@ impl Engine {
         }
     }
 
-    /// The lane leaves them out until it is told of the end.
+    /// Ends deliveries without an attempt. The lane skips them until it is notified of the end.
     fn discard(&self, target: i64, deliveries: Vec<i64>, why: &'static str) {
         if deliveries.is_empty() {
             return;
@@ -303,7 +307,8 @@ impl Engine {
         });
     }
 
-    /// Asks for the table of targets; deliveries go on meanwhile. One look at a time, so that none is overtaken.
+    /// Requests the table of targets while deliveries continue. Only one read runs at a time, so
+    /// that results stay in order.
     fn read_targets(&mut self) {
         if self.reading_targets != TargetRefresh::No {
             self.reading_targets = TargetRefresh::Again;
@@ -314,7 +319,7 @@ impl Engine {
         spawn_local(async move {
             let targets = store.reads().targets_with_secrets().await;
             if let Err(why) = &targets {
-                // The store has logged damage already.
+                // The store has already logged the damage.
                 let level = if *why == Unavailable::Damaged { log::Level::Debug } else { log::Level::Warn };
                 log::log!(level, "cannot read the targets, retrying: {why}");
                 tokio::time::sleep(READ_PAUSE).await;
@@ -323,13 +328,13 @@ impl Engine {
         });
     }
 
-    /// Makes the lanes what the table of targets says.
+    /// Updates the lanes to match the table of targets.
     fn use_targets(&mut self, targets: Vec<(StoredTarget, Option<TargetSecrets>)>) {
         let known: HashSet<i64> = targets.iter().map(|(target, _)| target.id).collect();
-        // Listeners come for their deliveries themselves.
+        // Listeners fetch their deliveries themselves.
         for (target, secrets) in targets.into_iter().filter(|(target, _)| target.kind != TargetKind::Listener)
         {
-            // Without its secrets it would get what is not signed, and without its credentials.
+            // Without its secrets, the target would receive unsigned requests without credentials.
             let route = secrets.as_ref().and_then(|secrets| self.routes.of(&target, secrets));
             if secrets.is_none() {
                 log::error!(
@@ -351,7 +356,8 @@ impl Engine {
         self.lanes.retain(|id, lane| known.contains(id) || !lane.is_idle());
     }
 
-    /// While a target fails, its breaker lets so few attempts be made that its deliveries would never come to their end.
+    /// Ends old deliveries. The breaker of a failing target permits too few attempts for its
+    /// deliveries to use all of theirs.
     fn give_up_old(&mut self, target: i64, created_at: &str) {
         let before = timestamp::to_text((self.clock)() - MAX_DELIVERY_WAIT);
         let Some(lane) = self.lanes.get(&target).filter(|lane| lane.is_failing()) else { return };
@@ -375,7 +381,7 @@ impl Engine {
         });
     }
 
-    /// Attempts under way have a little time; what is cut off stays pending.
+    /// Waits a limited time for attempts in flight; interrupted ones stay pending.
     async fn finish(&mut self) {
         let deadline = tokio::time::Instant::now() + FINISH_TIMEOUT;
         while let Ok(Some(ended)) = tokio::time::timeout_at(deadline, self.attempts.join_next()).await {

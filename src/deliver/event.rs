@@ -1,4 +1,4 @@
-//! What reads, writes and attempts report to the engine's loop.
+//! Events from reads, writes and attempts for the engine's loop.
 
 use crate::store::{AttemptRecord, DuePage, StoredTarget, TargetSecrets};
 
@@ -11,16 +11,17 @@ pub struct DeliveryOutcome {
     pub is_damaged: bool,
 }
 
-/// The end of something that ran next to the loop.
+/// Completion of an operation that ran concurrently with the loop.
 #[derive(Debug)]
 pub enum EngineEvent {
-    /// A page of what is due for a target; `None` if it could not be read.
+    /// A page of due deliveries for a target; `None` if it could not be read.
     Loaded(i64, Option<DuePage>),
     Recorded(Vec<DeliveryOutcome>),
-    /// Deliveries of a target have been ended without an attempt, or could not be.
+    /// Deliveries of a target were ended without an attempt, or ending them failed.
     Discarded(i64),
-    /// A target that answered 410 is still active: it has moved, or the change could not be written.
+    /// A target that answered 410 is still active: it has moved, or the change could not be
+    /// written.
     NotDisabled(i64),
-    /// All targets, each with what is sealed of it; `None` if they could not be read.
+    /// All targets, each with its sealed secrets; `None` if they could not be read.
     Targets(Option<Vec<(StoredTarget, Option<TargetSecrets>)>>),
 }

@@ -1,5 +1,5 @@
-//! The body for targets that take forms: a received form without its content codings and in UTF-8, or a form made of the
-//! payload.
+//! The body for targets that accept forms: a received form without its content codings and in
+//! UTF-8, or a form generated from the payload.
 
 use std::borrow::Cow;
 
@@ -14,7 +14,7 @@ const MULTIPART: &str = "multipart/form-data";
 /// Rows of older versions can expand more than today's limits for received bodies allow.
 const MAX_DECODED_BYTES: usize = 64 << 20;
 
-/// A body for a target that takes forms.
+/// A body for a target that accepts forms.
 #[derive(Debug, PartialEq, Eq)]
 pub enum FormBody {
     /// The received body is already such a form.
@@ -68,8 +68,9 @@ impl FormBody {
     }
 }
 
-/// Converts the members of an object to form fields in document order. Strings become plain text, other values compact JSON. A
-/// payload that is not an object, or has more members than `Object` reads, becomes one field, `payload`.
+/// Converts the members of an object to form fields in document order. Strings become plain text,
+/// other values compact JSON. A payload that is not an object, or has more members than `Object`
+/// reads, becomes one field, `payload`.
 fn form_of(payload: &[u8]) -> String {
     let mut form = form_urlencoded::Serializer::new(String::with_capacity(encoded_bytes(payload)));
     match json::document(payload).ok().and_then(Object::read) {
@@ -96,7 +97,8 @@ fn encoded_bytes(payload: &[u8]) -> usize {
     "payload=".len() + kept + 3 * (payload.len() - kept)
 }
 
-/// Converts a form to UTF-8, with its fields in the same order. `None` if it has bytes that are invalid in the charset.
+/// Converts a form to UTF-8, with its fields in the same order. `None` if it has bytes that are
+/// invalid in the charset.
 fn in_utf8(form: &[u8], charset: &'static Encoding) -> Option<String> {
     let mut converted = form_urlencoded::Serializer::new(String::new());
     for field in form.split(|byte| *byte == b'&').filter(|field| !field.is_empty()) {

@@ -1,5 +1,5 @@
-//! One target's queue: what is loaded, what is under way, and whether the next one may begin. Lanes share nothing, so
-//! that a slow target holds up nobody else.
+//! One target's queue: its loaded deliveries, those in flight, and whether the next one can begin.
+//! Lanes share nothing, so that a slow target never delays the others.
 
 use std::collections::{HashSet, VecDeque};
 use std::time::Duration;
@@ -16,19 +16,19 @@ use crate::store::{
     DeliveryOrdering, DeliveryRate, DueDelivery, DuePage, DueQuery, StoredTarget, TargetState, timestamp,
 };
 
-/// Outcomes of so many deliveries may be on their way to the disk, for each that a target may have at the same time,
-/// those that it has among them.
+/// Limit on started deliveries whose outcome is not stored yet, including those in flight, as a
+/// multiple of the target's concurrency.
 const UNDER_WAY_PER_PLACE: usize = 3;
-/// Loaded ahead of what can begin, at most.
+/// Limit on deliveries loaded in advance.
 const LOADED_AHEAD: usize = 128;
-/// Messages loaded for one lane, unless a single one is larger.
+/// Size limit of messages loaded for one lane, unless a single one is larger.
 const BYTES_A_PAGE: usize = 2 << 20;
 
-/// How much room there is for the bodies of all lanes.
+/// Memory available for the bodies of all lanes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MemoryPressure {
     Free,
-    /// Who has nothing may have one message.
+    /// An empty lane may load one message.
     Scarce,
     Full,
 }
@@ -37,9 +37,9 @@ pub enum MemoryPressure {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Turn {
     Now,
-    /// Not before this time has passed.
+    /// Not before this time has elapsed.
     In(Duration),
-    /// When something has happened: a message, an outcome.
+    /// After an event, such as a message or an outcome.
     Later,
 }
 
@@ -47,20 +47,22 @@ pub struct Lane {
     pub target: StoredTarget,
     pub route: Option<Route>,
     ready: VecDeque<DueDelivery>,
-    /// Begun, and the outcome is not on disk yet: so many at most come twice after a crash.
+    /// Started deliveries whose outcome is not stored yet. After a crash, at most these are
+    /// repeated.
     under_way: HashSet<i64>,
-    /// How many of them the target has not answered yet.
+    /// Number of those that the target has not answered yet.
     unanswered: usize,
-    /// Pending without a message, until they are ended.
+    /// Pending deliveries without a message, until they are ended.
     orphans: Vec<i64>,
-    /// Cannot be read or written: left out until the next start, so that none is delivered again and again.
+    /// Deliveries that cannot be read or written. They are skipped until the next start, so that
+    /// none is delivered repeatedly.
     pub damaged: Vec<i64>,
     is_loading: bool,
     may_have_more: bool,
     next_due: Option<OffsetDateTime>,
     breaker: Breaker,
     rate: Option<DefaultDirectRateLimiter>,
-    /// It answered 410, and is about to be disabled.
+    /// The target answered 410, and is about to be disabled.
     is_gone: bool,
 }
 
@@ -83,9 +85,9 @@ impl Lane {
         }
     }
 
-    /// What has changed of the target counts from the next delivery on.
+    /// Applies changes of the target from the next delivery on.
     pub fn change(&mut self, target: StoredTarget, route: Option<Route>) {
-        // New secrets are a change of the target as well: of when it was last changed.
+        // New secrets also change the target's modification time.
         if target == self.target && route.is_some() == self.route.is_some() {
             return;
         }
@@ -105,7 +107,7 @@ impl Lane {
         self.may_have_more = true;
     }
 
-    /// Whether this is one that the engine delivers to.
+    /// Whether the engine delivers to this target.
     pub fn is_served(&self) -> bool {
         self.target.state == TargetState::Active && self.route.is_some() && !self.is_gone
     }
@@ -114,7 +116,7 @@ impl Lane {
         self.under_way.is_empty() && !self.is_loading
     }
 
-    /// Whether it was left alone, or is being tried with a single delivery.
+    /// Whether the breaker is open or probing.
     pub fn is_failing(&self) -> bool {
         self.breaker.is_open()
     }
@@ -123,13 +125,13 @@ impl Lane {
         self.may_have_more = true;
     }
 
-    /// What had lost its message is ended, or is found again.
+    /// Records that orphans were ended, or will be found again.
     pub fn discarded(&mut self) {
         self.orphans.clear();
         self.may_have_more = true;
     }
 
-    /// The target is still active, though it answered 410.
+    /// Records that the target is still active, although it answered 410.
     pub fn not_disabled(&mut self) {
         self.is_gone = false;
         self.may_have_more = true;
@@ -143,13 +145,13 @@ impl Lane {
         if self.is_strict() { 1 } else { self.target.settings.concurrency as usize }
     }
 
-    /// What is loaded is still pending in the database.
+    /// Drops the loaded deliveries, which are still pending in the database.
     fn forget_ready(&mut self) {
         self.ready.clear();
         self.may_have_more = true;
     }
 
-    /// What should be read for it now; at most one such query is open.
+    /// Returns the next read for the lane; at most one is open at a time.
     pub fn query(
         &mut self,
         now: OffsetDateTime,
@@ -188,7 +190,7 @@ impl Lane {
         })
     }
 
-    /// What was read; `None` if it could not be.
+    /// Adds a page; `None` if it could not be read.
     pub fn loaded(&mut self, page: Option<DuePage>) {
         self.is_loading = false;
         let Some(page) = page else {
@@ -196,7 +198,7 @@ impl Lane {
             return;
         };
         self.may_have_more |= page.is_full;
-        // What was recorded while the page was read is not on it.
+        // The page lacks outcomes that were recorded while it was read.
         let next = page.next_due.as_deref().and_then(timestamp::from_text);
         self.next_due = [self.next_due, next].into_iter().flatten().min();
         self.ready.extend(page.deliveries);
@@ -207,7 +209,7 @@ impl Lane {
         }
     }
 
-    /// Whether the next loaded delivery may begin. `uptime` is a clock that nobody sets.
+    /// Whether the next loaded delivery can begin. `uptime` is a monotonic clock.
     pub fn turn(&mut self, uptime: Duration) -> Turn {
         if self.ready.is_empty() || !self.is_served() || !self.has_room() {
             return self.turn_of_breaker(uptime);
@@ -215,7 +217,7 @@ impl Lane {
         match self.breaker.permit(uptime) {
             Permit::Wait(Some(until)) => return Turn::In(until.saturating_sub(uptime)),
             Permit::Wait(None) => return Turn::Later,
-            // What began before it opened must have ended.
+            // Attempts from before the breaker opened must have ended.
             Permit::Probe if !self.under_way.is_empty() => return Turn::Later,
             Permit::Free | Permit::Probe => {}
         }
@@ -225,7 +227,7 @@ impl Lane {
         }
     }
 
-    /// A lane whose breaker is open has loaded nothing, and must be looked at when it may probe.
+    /// A lane with an open breaker has loaded nothing, and must be checked when it can probe.
     fn turn_of_breaker(&self, uptime: Duration) -> Turn {
         match self.breaker.permit(uptime) {
             Permit::Wait(Some(until)) if self.is_served() && self.may_have_more => {
@@ -235,12 +237,12 @@ impl Lane {
         }
     }
 
-    /// Takes the next one, after its `turn` has come.
+    /// Takes the next delivery, after its `turn` has come.
     pub fn begin(&mut self, uptime: Duration) -> Option<DueDelivery> {
         let delivery = self.ready.pop_front()?;
         if self.breaker.permit(uptime) == Permit::Probe {
             self.breaker.probe_began();
-            // Nobody else's turn comes before the probe has come back.
+            // No other delivery can begin before the outcome of the probe.
             self.forget_ready();
         }
         self.under_way.insert(delivery.id);
@@ -248,14 +250,15 @@ impl Lane {
         Some(delivery)
     }
 
-    /// The disk must not slow down a target that answers at once, nor may what a crash repeats grow: a strict target gets
-    /// the next one when the outcome of the last is on disk.
+    /// Whether another delivery may start. The disk must not slow down a target that answers
+    /// immediately, but the number of repeats after a crash must stay limited. A strict target gets
+    /// the next delivery only after the last outcome is stored.
     fn has_room(&self) -> bool {
         let most = if self.is_strict() { 1 } else { UNDER_WAY_PER_PLACE * self.concurrency() };
         self.unanswered < self.concurrency() && self.under_way.len() < most
     }
 
-    /// The attempt has ended; its outcome is not on disk yet.
+    /// Records the end of an attempt, whose outcome is not stored yet.
     pub fn ended(&mut self, verdict: AttemptVerdict, uptime: Duration) {
         self.unanswered = self.unanswered.saturating_sub(1);
         match verdict {
@@ -286,7 +289,7 @@ impl Lane {
         }
     }
 
-    /// The outcome is on disk: its place is free. `due`: when it comes again.
+    /// Frees the place of a delivery whose outcome is stored. `due`: time of its retry.
     pub fn recorded(&mut self, delivery: i64, due: Option<OffsetDateTime>) {
         self.under_way.remove(&delivery);
         if let Some(due) = due {
@@ -297,7 +300,7 @@ impl Lane {
         }
     }
 
-    /// When it must be looked at again, though nothing happens.
+    /// Returns the time at which the lane must be checked even without an event.
     pub fn next_due(&self) -> Option<OffsetDateTime> {
         self.next_due.filter(|_| self.is_served() && !self.may_have_more)
     }
@@ -307,7 +310,8 @@ fn limiter(rate: DeliveryRate) -> DefaultDirectRateLimiter {
     let count = NonZeroU32::new(rate.count).unwrap_or(NonZeroU32::MIN);
     let period = rate.per / count.get();
     let quota = Quota::with_period(period).unwrap_or_else(|| Quota::per_second(count));
-    // Evenly spread: a burst of a whole minute's or hour's worth is what the limit is to prevent.
+    // Spread evenly, because the limit is meant to prevent bursts of a whole minute's or hour's
+    // worth.
     let burst = NonZeroU32::new(count.get() / u32::try_from(rate.per.as_secs()).unwrap_or(1).max(1));
     RateLimiter::direct(quota.allow_burst(burst.unwrap_or(NonZeroU32::MIN)))
 }

@@ -1,5 +1,5 @@
-//! Deliveries: from the message to the work that it is for, off the path of a request. Owns the order, the schedule and
-//! the limits of attempts. It must never import `http`: they meet in the database.
+//! Deliveries: passes messages to their targets, outside the request path. Owns the order, the
+//! schedule and the limits of attempts. It must never import `http`: they only share the database.
 
 pub mod attempt;
 mod bodies;

@@ -1,4 +1,4 @@
-//! What an attempt's outcome means for its delivery, how it is written down, and what the log says of it.
+//! Meaning of an attempt's outcome for its delivery, with the stored record and the log line.
 
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ pub fn next(
     let asked_for = match verdict {
         AttemptVerdict::Delivered => return Disposition::Delivered,
         AttemptVerdict::Final => return Disposition::Dead,
-        // The target is disabled: the delivery is due as soon as it is resumed.
+        // The target is disabled: the delivery is due as soon as the target is resumed.
         AttemptVerdict::Gone => return Disposition::Again { at: timestamp::to_text(now), ordering },
         AttemptVerdict::Failed { retry_after, .. } => retry_after,
     };
@@ -56,7 +56,8 @@ pub fn record(
     }
 }
 
-/// Disables a target that answered 410, unless it was moved meanwhile; false if it is still active.
+/// Disables a target that answered 410, unless its URL has changed meanwhile; returns false if it
+/// is still active.
 pub async fn disable(store: &DeliveryQueue, clock: Clock, target: i64, name: &str, url: String) -> bool {
     match store.disable_target(target, url, "it answered 410 Gone", clock()).await {
         Ok(true) => {

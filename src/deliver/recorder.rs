@@ -1,4 +1,4 @@
-//! Writes down what attempts came to: what has piled up while the last step was written is the next step.
+//! Stores the outcomes of attempts: those that arrive during one write form the next batch.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,10 +10,10 @@ use super::event::{DeliveryOutcome, EngineEvent};
 use crate::store::{AttemptRecord, DeliveryQueue, Unavailable};
 
 const RECORDS_A_STEP: usize = 256;
-/// While the store takes nothing (the disk is full, the file is locked), deliveries stay where they are.
+/// Pause while the store is unavailable (disk full, file locked); deliveries keep their places.
 const PAUSE: Duration = Duration::from_millis(200);
 
-/// Runs until nobody can send any more, and then writes what is left.
+/// Runs until all senders are dropped, and then writes the remaining outcomes.
 pub async fn run(
     store: DeliveryQueue,
     clock: Clock,
@@ -21,7 +21,7 @@ pub async fn run(
     events: mpsc::UnboundedSender<EngineEvent>,
 ) {
     let mut waiting = Vec::with_capacity(RECORDS_A_STEP);
-    // Bounded by what all lanes may have under way.
+    // The limit on started deliveries of all lanes bounds the batch.
     while outcomes.recv_many(&mut waiting, RECORDS_A_STEP).await > 0 {
         let (targets, records): (Vec<i64>, Vec<AttemptRecord>) =
             waiting.drain(..).map(|done| (done.target, done.record)).unzip();
@@ -29,7 +29,7 @@ pub async fn run(
         let damaged = match write(&store, clock, &records).await {
             Written::All => Vec::new(),
             Written::AllBut(damaged) => damaged,
-            // What could not be written is tried again after the next start: at least once.
+            // Deliveries without a stored outcome are repeated after the next start: at least once.
             Written::Nothing => return,
         };
         let ended = targets.into_iter().zip(records.iter().cloned()).map(|(target, record)| {
@@ -42,12 +42,12 @@ pub async fn run(
     }
 }
 
-/// Which outcomes are on disk.
+/// Which outcomes are stored.
 enum Written {
     All,
-    /// Those of these deliveries cannot be written.
+    /// All but those of these deliveries.
     AllBut(Vec<i64>),
-    /// The store has failed for good.
+    /// None: the store has failed permanently.
     Nothing,
 }
 
@@ -71,10 +71,10 @@ async fn write(store: &DeliveryQueue, clock: Clock, records: &Arc<Vec<AttemptRec
     Written::AllBut(damaged)
 }
 
-/// Tries until it is written.
+/// Retries until the outcomes are stored.
 ///
 /// # Errors
-/// When trying again would not help.
+/// A retry would not help.
 async fn try_write(
     store: &DeliveryQueue,
     clock: Clock,

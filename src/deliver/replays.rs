@@ -1,5 +1,5 @@
-//! Replays: walks the messages that were asked for and makes deliveries of them, at a bounded rate, in steps that a
-//! restart continues.
+//! Replays: walks the requested messages and creates their deliveries, at a limited rate, in steps
+//! that continue after a restart.
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, Instant};
@@ -11,12 +11,12 @@ use crate::store::{
     DeliveryQueue, Direction, MessageRow, ReplayStep, StoredReplay, StoredTarget, Unavailable,
 };
 
-/// Steps in a second, of a tenth of the rate each; a rate below that has longer steps of one message.
+/// Steps per second, each with a tenth of the rate; lower rates have longer steps of one message.
 const STEPS_A_SECOND: u32 = 10;
-/// A step is one transaction, which messages that come in have to wait for.
+/// A step is one transaction, which delays incoming messages.
 const MAX_MESSAGES_PER_STEP: u32 = 100;
 const MAX_DELIVERIES_PER_STEP: usize = 500;
-/// While the store takes nothing.
+/// Pause while the store is unavailable.
 const PAUSE: Duration = Duration::from_secs(1);
 
 /// Runs until `stop` changes.
@@ -35,7 +35,7 @@ pub async fn run(store: DeliveryQueue, clock: Clock, mut stop: watch::Receiver<b
     }
 }
 
-/// Works off all replays that are running, step by step in turns.
+/// Processes all running replays step by step, in turns.
 async fn go_on(store: &DeliveryQueue, clock: Clock) {
     let mut not_before: HashMap<i64, Instant> = HashMap::new();
     loop {
@@ -72,10 +72,11 @@ fn pause(rate: u32) -> Duration {
     Duration::from_secs(1) * messages_a_step(rate) / rate.max(1)
 }
 
-/// One step of a replay; also for those who step by hand. True when it was the last one.
+/// Runs one step of a replay; public for callers that step manually. Returns true after the last
+/// one.
 ///
 /// # Errors
-/// When the store cannot be read or written now.
+/// The store is unavailable.
 pub async fn step(store: &DeliveryQueue, clock: Clock, replay: &StoredReplay) -> Result<bool, Unavailable> {
     let limit = messages_a_step(replay.rate) as usize;
     let from = Some(replay.position);
@@ -132,12 +133,12 @@ pub async fn step(store: &DeliveryQueue, clock: Clock, replay: &StoredReplay) ->
     Ok(is_last)
 }
 
-/// What its provider has not confirmed goes nowhere.
+/// Unconfirmed messages are not delivered.
 fn is_believed(message: &MessageRow) -> bool {
     message.confirmation.as_deref().is_none_or(|state| state == "confirmed")
 }
 
-/// A target with an owner gets what was emitted for that owner, replayed or not.
+/// A target with an owner only gets events emitted for that owner, also in a replay.
 fn may_get(target: &StoredTarget, message: &MessageRow) -> bool {
     let is_owners = target.settings.owner.is_none() || target.settings.owner == message.owner;
     is_owners && is_believed(message)
@@ -157,11 +158,11 @@ async fn passes_filter(
     }
 }
 
-/// Those that would get the message if it came now.
+/// Returns the targets that would get the message if it arrived now.
 async fn targets_today(store: &DeliveryQueue, head: &MessageRow) -> Result<Vec<i64>, Unavailable> {
     let message = match store.reads().message(head.id).await {
         Ok(Some(message)) => message,
-        // A damaged message must not hold up the others of the replay.
+        // A damaged message must not block the rest of the replay.
         Ok(None) | Err(Unavailable::Damaged) => return Ok(Vec::new()),
         Err(why) => return Err(why),
     };

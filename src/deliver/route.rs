@@ -1,4 +1,4 @@
-//! How a target is reached: from its row, its sealed secrets, and what the environment says of it.
+//! Destination of a target, from its row, its sealed secrets and the environment.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use crate::config::{self, CommandEnvironment, Destination};
 use crate::outbound::DeliveryClient;
 use crate::store::{Origin, StoredTarget, TargetKind, TargetSecrets, timestamp};
 
-/// Not `Debug`: it has secrets.
+/// Contains secrets, so it does not implement `Debug`.
 #[derive(Clone)]
 pub enum Route {
     Http(HttpRoute),
@@ -22,7 +22,7 @@ pub enum Route {
 }
 
 impl Route {
-    /// Where it leads; empty for a command.
+    /// Returns the URL; empty for a command.
     pub fn url(&self) -> &str {
         match self {
             Self::Http(route) => &route.url,
@@ -38,19 +38,19 @@ impl Route {
     }
 }
 
-/// What routes are made of.
+/// Data for building routes.
 pub struct Routes {
     /// By the id of the target.
     pub declared: HashMap<i64, config::TargetConfig>,
     pub environment: CommandEnvironment,
-    /// For targets that the operator has declared.
+    /// For targets declared by the operator.
     pub anywhere: DeliveryClient,
-    /// For targets that were made through the API.
+    /// For targets made through the API.
     pub public: DeliveryClient,
 }
 
 impl Routes {
-    /// `None` for listeners, and for what the environment does not declare any more.
+    /// Returns `None` for listeners, and for targets that the environment no longer declares.
     pub fn of(&self, target: &StoredTarget, secrets: &TargetSecrets) -> Option<Route> {
         match (target.origin, target.kind) {
             (Origin::Environment, _) => self.declared.get(&target.id).map(|declared| self.declared(declared)),
@@ -73,7 +73,8 @@ impl Routes {
                     large_form: one_at_a_time(),
                 }))
             }
-            // Commands are declared by the environment alone: whoever has the API's token must not run programs.
+            // Only the environment can declare commands: an API token must not allow running
+            // programs.
             (_, TargetKind::Command | TargetKind::Listener) => None,
         }
     }

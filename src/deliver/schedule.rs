@@ -1,4 +1,4 @@
-//! When something is tried again. Pure.
+//! Retry schedule. Pure.
 
 use std::time::Duration;
 
@@ -7,39 +7,42 @@ use time::format_description::well_known::Rfc2822;
 
 use crate::store::random;
 
-/// The pause before each try, the first one included: about three days in all.
+/// Pause before each attempt, including the first one: about three days in total.
 const PAUSES_SECONDS: [u64; 12] = [0, 5, 30, 120, 600, 1_800, 3_600, 10_800, 21_600, 43_200, 86_400, 86_400];
-/// As far as a pause is made longer or shorter, so that what failed together does not come again together.
+/// Maximum relative change of a pause, so that deliveries that fail together are not retried
+/// together.
 const JITTER: f64 = 0.1;
-/// A target may ask for a longer pause, up to this.
+/// Limit on a longer pause requested by a target.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// The pause after so many tries that failed; `None`: no further one follows. `jitter` from -1 to 1.
+/// Returns the pause after the given number of failed attempts; `None` after the last one. `jitter`
+/// from -1 to 1.
 pub fn next_try(tries: u32, jitter: f64) -> Option<Duration> {
     let seconds = *PAUSES_SECONDS.get(tries as usize)?;
     Some(Duration::from_secs(seconds).mul_f64(1.0 + JITTER * jitter.clamp(-1.0, 1.0)))
 }
 
-/// As `next_try`, but not before the time that the target asked for.
+/// Same as `next_try`, but at least the pause requested by the target.
 pub fn next_try_after(tries: u32, jitter: f64, asked_for: Option<Duration>) -> Option<Duration> {
     let pause = next_try(tries, jitter)?;
     Some(pause.max(asked_for.unwrap_or_default().min(MAX_RETRY_AFTER)))
 }
 
-/// A `Retry-After` header: seconds, or an HTTP date (RFC 9110, section 10.2.3). `None` for anything else.
+/// Parses a `Retry-After` header: seconds, or an HTTP date (RFC 9110, section 10.2.3). `None` for
+/// anything else.
 pub fn retry_after(text: &str, now: OffsetDateTime) -> Option<Duration> {
     let text = text.trim();
     if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
-        // More digits than fit are more than the longest pause.
+        // A number that does not fit exceeds the longest pause.
         return Some(Duration::from_secs(text.parse().unwrap_or(u64::MAX)));
     }
     let at = OffsetDateTime::parse(text, &Rfc2822).ok()?;
     Some(Duration::try_from(at - now).unwrap_or_default())
 }
 
-/// From -1 to 1.
+/// Returns a number from -1 to 1.
 pub fn random_jitter() -> f64 {
-    // Without random numbers nothing else would work either.
+    // Without random numbers the rest of the service would not work either.
     let bytes = random::array().unwrap_or_default();
     f64::from(u32::from_le_bytes(bytes)) / f64::from(u32::MAX) * 2.0 - 1.0
 }
@@ -50,7 +53,7 @@ mod tests {
     use time::macros::datetime;
 
     #[test]
-    fn twelve_tries_take_about_three_days() {
+    fn twelve_attempts_take_about_three_days() {
         let pauses: Vec<Duration> = (0..).map_while(|tries| next_try(tries, 0.0)).collect();
         assert_eq!(pauses.len(), 12);
         assert_eq!(pauses[0], Duration::ZERO);
@@ -59,7 +62,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pause_is_at_most_a_tenth_longer_or_shorter() {
+    fn jitter_changes_pause_by_at_most_a_tenth() {
         assert_eq!(next_try(2, 1.0), Some(Duration::from_secs(33)));
         assert_eq!(next_try(2, -1.0), Some(Duration::from_secs(27)));
         assert_eq!(next_try(2, 9.0), Some(Duration::from_secs(33)));
@@ -69,7 +72,7 @@ mod tests {
     }
 
     #[test]
-    fn a_target_can_ask_for_a_longer_pause_up_to_a_day_but_not_for_a_shorter_one() {
+    fn requested_pause_can_only_extend_up_to_a_day() {
         let hour = Duration::from_secs(3_600);
         assert_eq!(next_try_after(1, 0.0, Some(hour)), Some(hour));
         assert_eq!(next_try_after(1, 0.0, Some(hour * 1_000)), Some(hour * 24));

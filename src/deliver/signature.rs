@@ -1,27 +1,27 @@
-//! The Standard Webhooks signature of what is sent (standardwebhooks.com, specification version 1.0.0).
+//! Standard Webhooks signatures of deliveries (standardwebhooks.com, specification version 1.0.0).
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use ring::hmac::{self, HMAC_SHA256, Key};
 
-/// A secret in this form is base64 behind the prefix; any other is taken as it is.
+/// Secrets with this prefix contain base64; any others are used as they are.
 const PREFIX: &str = "whsec_";
 
-/// The keys of a target, the newest first. Not `Debug`.
+/// The keys of a target, newest first. Does not implement `Debug`.
 #[derive(Clone)]
 pub struct Signer {
-    /// With the time (seconds since 1970) until which each one signs.
+    /// Each with the time (seconds since 1970) until which it signs.
     keys: Vec<(Key, Option<i64>)>,
 }
 
 impl Signer {
-    /// What looks like base64 behind its prefix and is none is taken as it is, too.
+    /// A prefixed secret with invalid base64 is also used as it is.
     pub fn new<'a>(secrets: impl IntoIterator<Item = (&'a [u8], Option<i64>)>) -> Self {
         let key = |(secret, until)| (Key::new(HMAC_SHA256, &key_bytes(secret)), until);
         Self { keys: secrets.into_iter().map(key).collect() }
     }
 
-    /// The value of `webhook-signature`: one signature for each key. `None` without a key.
+    /// Returns the value of `webhook-signature`: one signature per key. `None` without a key.
     pub fn sign(&self, id: &str, timestamp: i64, body: &[u8]) -> Option<String> {
         let mut value = String::new();
         for (key, _) in self.keys.iter().filter(|(_, until)| until.is_none_or(|until| timestamp < until)) {
@@ -60,7 +60,7 @@ mod tests {
     }
 
     #[test]
-    fn the_public_library_verifies_what_is_signed_with_either_form_of_secret() {
+    fn public_library_verifies_both_secret_forms() {
         let now = time::OffsetDateTime::now_utc().unix_timestamp();
         let body = "{\"name\":\"Zoë\"}".as_bytes();
         let signer = Signer::new([(ENCODED.as_bytes(), None), (b"plain text".as_slice(), None)]);
@@ -88,14 +88,14 @@ mod tests {
     }
 
     #[test]
-    fn an_old_secret_signs_beside_the_new_one_until_its_time_is_over() {
+    fn old_secret_also_signs_until_it_expires() {
         let signer = Signer::new([(b"new".as_slice(), None), (b"old".as_slice(), Some(1_000))]);
         let signatures = |at| signer.sign("msg_1", at, b"").unwrap().split(' ').count();
         assert_eq!((signatures(999), signatures(1_000)), (2, 1));
     }
 
     #[test]
-    fn without_a_secret_nothing_is_signed() {
+    fn body_is_unsigned_without_secret() {
         assert_eq!(Signer::new([]).sign("msg_1", 0, b""), None);
     }
 }

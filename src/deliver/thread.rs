@@ -1,4 +1,4 @@
-//! The thread that delivers: starts the engine and the replays on an event loop of its own, and stops them.
+//! The delivery thread: runs the engine and the replays on its own event loop, and stops them.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -17,22 +17,22 @@ use crate::config::{self, CommandEnvironment};
 use crate::outbound::{DeliveryClient, Reach};
 use crate::store::DeliveryQueue;
 
-/// Longer than the attempts under way and their outcomes are given.
+/// Longer than the shutdown limits for attempts in flight and their outcomes together.
 const STOP_TIMEOUT: Duration = Duration::from_millis(5_500);
 
-/// Threads for reads of the database and for name servers.
+/// Threads for database reads and DNS lookups.
 const BLOCKING_THREADS: usize = 32;
 
-/// What deliveries need to know.
+/// Settings for deliveries.
 pub struct DeliverySettings {
-    /// The targets of the environment, by the ids that they have in the store.
+    /// The targets from the environment, by their ids in the store.
     pub declared: Vec<(i64, config::TargetConfig)>,
     pub environment: CommandEnvironment,
     /// Private networks that targets made through the API may reach.
     pub allowed: Vec<IpNet>,
 }
 
-/// The thread that delivers.
+/// The delivery thread.
 #[derive(Debug)]
 pub struct DeliveryThread {
     stop: watch::Sender<bool>,
@@ -40,10 +40,10 @@ pub struct DeliveryThread {
 }
 
 impl DeliveryThread {
-    /// Begins to deliver, on a thread with an event loop of its own: nothing here shares a thread with requests.
+    /// Starts deliveries on a thread with its own event loop, which is not shared with requests.
     ///
     /// # Errors
-    /// When the system gives no thread.
+    /// The system cannot create a thread.
     pub fn start(store: DeliveryQueue, clock: Clock, settings: DeliverySettings) -> std::io::Result<Self> {
         let (stop, stopping) = watch::channel(false);
         let runtime = tokio::runtime::Builder::new_current_thread()
@@ -65,14 +65,15 @@ impl DeliveryThread {
             let tasks = LocalSet::new();
             tasks.spawn_local(command::collect_orphans());
             tasks.block_on(&runtime, async { tokio::join!(replaying, delivering) });
-            // A lookup that hangs must not hold up the end.
+            // A hanging lookup must not delay the shutdown.
             runtime.shutdown_background();
         };
         let thread = std::thread::Builder::new().name("deliver".to_owned()).spawn(work)?;
         Ok(Self { stop, thread })
     }
 
-    /// Begins nothing more, and resolves when what was under way has ended or was cut off.
+    /// Begins no further attempts, and resolves when those in flight have ended or were
+    /// interrupted.
     pub async fn stop(self) {
         let _ = self.stop.send(true);
         let thread = self.thread;

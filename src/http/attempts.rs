@@ -1,11 +1,13 @@
-//! Slows down guessing of tokens. A wrong token is answered late, later with each attempt from the same client network;
-//! a correct one is never delayed. A network with several wrong tokens waiting for their answers gets 429 for any token,
-//! otherwise parallel guesses would be fast. While many networks guess at the same time, one rate limits all of them.
+//! Slows down guessing of tokens. The reply to a wrong token is delayed, more with each attempt
+//! from the same client network; a correct token is never delayed. A network with several delayed
+//! replies gets 429 for any token, because parallel guesses would be fast otherwise. While many
+//! networks guess at the same time, one rate limits all of them.
 //!
-//! The exception is a token whose role was used from this network recently: behind a proxy that is not trusted a stranger
-//! has the operator's address, and must not lock the operator out. From such a network 429 tells a wrong token from a
-//! correct one without any delay, so that guesses are only limited by the speed of the service, about a thousand a second.
-//! Tokens must be too long to be guessed at that rate: the configuration demands 16 characters.
+//! The exception is a token whose role was used from this network recently: behind an untrusted
+//! proxy, an attacker shares the operator's address, and must not lock the operator out. For such a
+//! network, 429 distinguishes a wrong token from a correct one without any delay, so only the speed
+//! of the service limits guesses, to about a thousand a second. Tokens must be too long to be
+//! guessed at that rate: the configuration requires 16 characters.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -15,14 +17,15 @@ use crate::http::network::Network;
 use crate::http::tokens::Role;
 use crate::store::Unavailable;
 
-/// Networks with wrong tokens that are told apart.
+/// Limit on networks with wrong tokens that are tracked separately.
 const MAX_NETWORKS: usize = 4_096;
 /// Wrong tokens of one network that wait for their answers at a time.
 const MAX_WAITING: u32 = 8;
-/// The same of all networks together: each holds a connection, and `CREEL_ADMIN_LISTEN` has less than a hundred. Above it
-/// a wrong token is answered immediately, and its network gets 429 for the time of the delay.
+/// The same limit for all networks together: each delayed reply holds a connection, and
+/// `CREEL_ADMIN_LISTEN` has less than a hundred. Above it, a wrong token is answered immediately,
+/// and its network gets 429 for the duration of the delay.
 const MAX_WAITING_OF_ALL: u32 = 32;
-/// Above that limit, tokens of all networks together are judged once in this time, the others get 429.
+/// Above that limit, one token of all networks is checked per interval; the others get 429.
 const PAUSE_ABOVE_LIMIT: Duration = Duration::from_millis(200);
 /// Limits the remembered uses of correct tokens.
 const MAX_KNOWN: usize = 64;
@@ -41,7 +44,7 @@ pub struct Attempts(Arc<Mutex<AttemptsState>>);
 struct AttemptsState {
     networks: HashMap<Network, Failures>,
     waiting: u32,
-    /// When a token may be judged next while `MAX_WAITING_OF_ALL` wait.
+    /// Earliest time of the next token check while `MAX_WAITING_OF_ALL` replies are delayed.
     next_above_limit: Option<Instant>,
     /// The last use of each role from each network. Only correct tokens add to it.
     known: Vec<(Network, Role, Instant)>,
@@ -56,7 +59,7 @@ struct Failures {
     barred_until: Option<Instant>,
 }
 
-/// Why a request was turned away whatever its token is.
+/// Why a request was rejected without checking its token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NotJudged {
     /// The network has too many wrong tokens waiting for their answers.
@@ -80,8 +83,8 @@ struct DelayedAnswer {
 }
 
 impl Attempts {
-    /// Whether a request of this network may be answered according to the role of its token. Remembers a role that is
-    /// admitted.
+    /// Whether a request of this network may be answered according to the role of its token.
+    /// Remembers an admitted role.
     pub fn admits(&self, network: Network, role: Option<Role>, now: Instant) -> bool {
         let mut state = self.lock();
         let Some(role) = role else { return state.has_room(network, now) };
@@ -109,9 +112,9 @@ impl Attempts {
         drop(waiting);
     }
 
-    /// `None` where it is not delayed: so many are already.
+    /// `None`: not delayed, because the limit on delayed replies is reached.
     fn note(&self, network: Network, now: Instant) -> Option<(DelayedAnswer, Duration)> {
-        // Whoever has a /48 of IPv6 guesses from all of its /64s.
+        // The owner of an IPv6 /48 can guess from all of its /64s.
         let network = network.allocation();
         let mut state = self.lock();
         if state.networks.len() >= MAX_NETWORKS && !state.networks.contains_key(&network) {
@@ -134,7 +137,7 @@ impl Attempts {
                 state.networks.insert(network, first);
                 1
             }
-            // Not told apart from others: as slow as the worst of them.
+            // A network that is not tracked is delayed as long as the worst of them.
             None => u32::MAX,
         };
         if state.waiting >= MAX_WAITING_OF_ALL {
@@ -156,7 +159,7 @@ impl Attempts {
 }
 
 impl AttemptsState {
-    /// Whether a token of this network may be judged, whatever it is.
+    /// Whether a token of this network may be checked, correct or not.
     fn has_room(&mut self, network: Network, now: Instant) -> bool {
         let failures = self.networks.get(&network.allocation());
         let is_barred = failures.is_some_and(|failures| {
@@ -165,7 +168,7 @@ impl AttemptsState {
         if is_barred || self.waiting < MAX_WAITING_OF_ALL {
             return !is_barred;
         }
-        // A network that cannot be told apart from others could not be barred after a wrong token.
+        // A network that is not tracked could not be blocked after a wrong token.
         let is_tracked = failures.is_some() || self.networks.len() < MAX_NETWORKS;
         let is_due = self.next_above_limit.is_none_or(|next| now >= next);
         if is_tracked && is_due {

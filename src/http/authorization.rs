@@ -11,10 +11,11 @@ use crate::http::network::Network;
 use crate::http::service::Service;
 use crate::http::tokens::{Role, has_token};
 
-/// What the token of a request opens; `None` where there is none, or, after a delay, where it is wrong.
+/// Returns the role of a request's token; `None` without a token or, after a delay, for a wrong
+/// one.
 ///
 /// # Errors
-/// When too many wrong tokens wait for their answers, or the stored token cannot be read.
+/// If too many replies to wrong tokens are delayed, or the stored token cannot be read.
 pub async fn role_of(service: &Service, request: &HttpRequest) -> Result<Option<Role>, NotJudged> {
     let authorization = request.headers().get(AUTHORIZATION).map(HeaderValue::as_bytes);
     let Some(authorization) = authorization.filter(|value| has_token(value)) else { return Ok(None) };

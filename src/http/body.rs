@@ -1,4 +1,5 @@
-//! Reading a body: its exact bytes, under a limit, a deadline and the budget for all bodies in flight.
+//! Reads the exact bytes of a body, under a limit, a deadline and the budget for all bodies in
+//! flight.
 
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -18,8 +19,8 @@ use crate::store::LARGE_BYTES;
 
 /// A whole body must arrive within this time …
 const BODY_TIMEOUT: Duration = Duration::from_secs(60);
-/// … and of one that takes long, each part of this size within that time: 1 KiB/s, which the worst mobile line manages,
-/// with room for an interruption of several seconds.
+/// … and each part of this size of a slow body within that time: 1 KiB/s, which the worst mobile
+/// connection reaches, with room for an interruption of several seconds.
 const PART_BYTES: usize = 10 << 10;
 const PART_TIMEOUT: Duration = Duration::from_secs(10);
 /// Reserved before anything has come.
@@ -30,7 +31,7 @@ pub enum BodyError {
     TooLarge,
     TimedOut,
     BudgetUsedUp,
-    /// The chunks are not written as HTTP/1.1 wants them.
+    /// The chunks violate the HTTP/1.1 syntax.
     Malformed,
     /// The client went away in the middle.
     Interrupted,
@@ -46,7 +47,8 @@ impl From<BudgetExhausted> for BodyError {
 #[derive(Debug)]
 pub struct Body {
     pub bytes: Bytes,
-    /// The share of a large body: the store keeps it while SQLite holds copies and the body itself is dropped.
+    /// The reservation of a large body: the store keeps it while SQLite holds copies and the body
+    /// itself is dropped.
     pub memory: Option<Arc<Reservation>>,
 }
 
@@ -78,7 +80,8 @@ pub async fn read_accounted(
     if announced.is_some_and(|length| length > max_bytes) {
         return Err(BodyError::TooLarge);
     }
-    // No more than that before it has come: a few silent senders of large lengths would hold the whole budget.
+    // Limits the reservation made before the body arrives: a few silent senders that announce large
+    // lengths would otherwise hold the whole budget.
     reservation.make_room(announced.unwrap_or_default().min(INITIAL_BYTES)).await?;
     let mut parts = BodyParts::default();
     let mut mark = (began, 0);
@@ -87,7 +90,8 @@ pub async fn read_accounted(
         let chunk = match next(&mut payload).now_or_never() {
             Some(chunk) => chunk,
             None if std::mem::take(&mut may_be_read_already) => {
-                // The HTTP library calls the handler before it passes on what it has read of the body.
+                // The HTTP library calls the handler before it passes on the part of the body that
+                // it has read.
                 yield_now().await;
                 continue;
             }
@@ -129,7 +133,7 @@ async fn next(payload: &mut Payload) -> Option<Result<Bytes, PayloadError>> {
     poll_fn(|context| Pin::new(&mut *payload).poll_next(context)).await
 }
 
-/// What has arrived. Most bodies arrive in one piece, which is then used as it is.
+/// The received bytes. Most bodies arrive in one piece, which is then used unchanged.
 #[derive(Default)]
 enum BodyParts {
     #[default]
@@ -198,7 +202,7 @@ mod tests {
     const CLIENT: Network = Network::V4([192, 0, 2, 1]);
     const OTHER: Network = Network::V4([192, 0, 2, 2]);
 
-    /// A client that sends these chunks and then goes on, or stops for ever.
+    /// A client that sends these chunks and then continues, or never sends more.
     struct Sender(VecDeque<Result<Bytes, PayloadError>>, Then);
 
     #[derive(Clone, Copy, PartialEq)]
@@ -235,7 +239,7 @@ mod tests {
     }
 
     #[actix_web::test]
-    async fn a_body_up_to_the_limit_is_read_whole_and_one_byte_more_is_refused() {
+    async fn body_above_limit_is_rejected() {
         let budget = Budget::new(1_000_000);
         type Row = (&'static [usize], Option<u64>, Result<usize, BodyError>);
         let rows: [Row; 8] = [
@@ -266,7 +270,7 @@ mod tests {
     }
 
     #[actix_web::test]
-    async fn a_body_that_does_not_fit_is_refused_and_one_that_has_not_come_takes_little() {
+    async fn oversized_body_is_rejected_and_unsent_body_reserves_little() {
         tokio::time::pause();
         let budget = Budget::new(100);
         let mut taken = budget.reservation(OTHER);
@@ -283,7 +287,7 @@ mod tests {
     }
 
     #[actix_web::test]
-    async fn a_body_of_unknown_length_grows_only_into_what_is_free() {
+    async fn body_of_unknown_length_grows_only_into_free_memory() {
         tokio::time::pause();
         let budget = Budget::new(60);
         assert_eq!(read_with(&budget, &[40, 40], None).await, Err(BodyError::BudgetUsedUp));
@@ -291,7 +295,7 @@ mod tests {
     }
 
     #[actix_web::test]
-    async fn what_breaks_off_is_no_body() {
+    async fn interrupted_body_is_an_error() {
         let rows = [
             (PayloadError::Incomplete(None), BodyError::Interrupted),
             (PayloadError::EncodingCorrupted, BodyError::Malformed),
@@ -307,7 +311,7 @@ mod tests {
         }
     }
 
-    /// Sends a chunk of `bytes` in each interval; resolves with the outcome and the time that it took.
+    /// Sends a chunk of `bytes` in each interval; resolves with the outcome and the time taken.
     fn read_slowly(bytes: usize, every: Duration, total: usize) -> (Result<usize, BodyError>, u64) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
         runtime.unwrap().block_on(async {
@@ -339,7 +343,7 @@ mod tests {
     }
 
     #[test]
-    fn a_body_that_stalls_is_given_up_when_its_time_is_over() {
+    fn stalled_body_times_out() {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
         runtime.unwrap().block_on(async {
             let began = Instant::now();

@@ -1,6 +1,7 @@
-//! The bytes of a body that arrives in several pieces. A large one has a mapping of its own: the system hands out its pages
-//! as they are written to, so that it grows without a copy, and takes them back as soon as it is dropped. An allocator
-//! keeps what was freed for a while, and then many bodies that were given up take as much memory as those in flight.
+//! The bytes of a body that arrives in several pieces. A large body has its own mapping: the system
+//! allocates its pages on the first write, so the body grows without a copy, and reclaims them as
+//! soon as it is dropped. An allocator returns freed memory late, and with a flood of dropped
+//! bodies it would hold as much memory as those in flight.
 
 use bytes::Bytes;
 use memmap2::{MmapMut, MmapOptions};
@@ -72,7 +73,7 @@ impl Buffer {
         Ok(())
     }
 
-    /// Moves what there is into a mapping.
+    /// Moves the received bytes into a mapping.
     fn map(&mut self, bytes: usize) -> Result<(), BudgetExhausted> {
         let mut map =
             MmapOptions::new().len(bytes).no_reserve_swap().map_anon().map_err(|_| BudgetExhausted)?;
@@ -91,7 +92,8 @@ impl AsRef<[u8]> for Buffer {
     }
 }
 
-/// Makes room for `needed` bytes, and for more in advance; never for more than `at_most` unless that is needed.
+/// Makes room for `needed` bytes, and for more in advance; never for more than `at_most` unless
+/// `needed` is larger.
 fn grow(heap: &mut Vec<u8>, needed: usize, at_most: usize) -> Result<(), BudgetExhausted> {
     if needed <= heap.capacity() {
         return Ok(());

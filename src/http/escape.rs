@@ -1,8 +1,9 @@
-//! Text from outside in a log line: always one line, nothing that a terminal obeys, nothing that turns the direction.
+//! Untrusted text in a log line: always one line, without terminal control sequences or changes of
+//! text direction.
 
 use std::fmt::{self, Display, Formatter, Write};
 
-/// As the value of `name=`: bare where that is unmistakable, else in quotes.
+/// The value of `name=`: bare if unambiguous, otherwise quoted.
 #[derive(Clone, Copy, Debug)]
 pub struct LogValue<'a>(pub &'a str);
 
@@ -79,7 +80,7 @@ fn is_harmless(character: char) -> bool {
 mod tests {
     use super::*;
 
-    /// What must never reach a log as it is.
+    /// Characters that must be escaped in a log.
     const HARMFUL: [char; 12] = [
         '\r', '\n', '\0', '\u{1b}', '\u{7f}', '\u{9b}', '\u{202e}', '\u{2066}', '\u{200f}', '\u{2028}',
         '\u{feff}', '\u{85}',

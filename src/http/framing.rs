@@ -1,8 +1,9 @@
-//! How the length of a body is told: requests that two programs on the way could read differently are refused.
+//! Determines the length of a body, and rejects requests that two programs on the path could parse
+//! differently.
 //!
-//! actix-http refuses most of them before they get here (several lengths, a length that is no number, a length beside
-//! a transfer coding, codings other than one `chunked`). What it lets pass, and what a change of it might let pass, is
-//! refused here.
+//! actix-http rejects most of them earlier (several lengths, a length that is not a number, a
+//! length next to a transfer coding, codings other than one `chunked`). This module rejects the
+//! ones that it accepts, or that a change of it might accept.
 
 use actix_web::http::header::{CONTENT_LENGTH, HeaderMap, TRANSFER_ENCODING, UPGRADE};
 
@@ -10,14 +11,14 @@ use actix_web::http::header::{CONTENT_LENGTH, HeaderMap, TRANSFER_ENCODING, UPGR
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ambiguous;
 
-/// The announced length of the body; `None` where it is chunked or there is none.
+/// Returns the announced length of the body; `None` if it is chunked or absent.
 ///
 /// # Errors
-/// When the request could be read in two ways.
+/// If the request is ambiguous.
 pub fn announced_length(headers: &HeaderMap) -> Result<Option<u64>, Ambiguous> {
     if asks_for_websocket(headers) {
-        // The scanner has taken these out. actix-http would take the rest of the connection for the body, whatever its
-        // length says.
+        // The scanner removes these. actix-http would take the rest of the connection for the body,
+        // for any announced length.
         return Err(Ambiguous);
     }
     let mut codings = headers.get_all(TRANSFER_ENCODING);
@@ -80,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn what_could_be_read_in_two_ways_is_refused() {
+    fn ambiguous_framing_is_rejected() {
         let rows: [Fields; 12] = [
             &[("content-length", "5"), ("transfer-encoding", "chunked")],
             &[("content-length", "5"), ("content-length", "5")],

@@ -1,5 +1,6 @@
-//! The `Host` of requests that need no token. A web page whose name was pointed at this address (DNS rebinding) has the
-//! browser send that name; names under which only the operator's own network reaches the service cannot be such.
+//! Checks the `Host` of requests that need no token. A web page whose name resolves to this address
+//! (DNS rebinding) makes the browser send that name; a name that only resolves in the operator's
+//! own network cannot be such a page's.
 
 use std::net::IpAddr;
 
@@ -8,8 +9,9 @@ use actix_web::http::header::{HOST, HeaderMap};
 /// Endings of names that the public name system does not have.
 const PRIVATE_SUFFIXES: [&str; 5] = [".localhost", ".local", ".internal", ".home.arpa", ".svc"];
 
-/// Whether a request asks for an IP address, for a name of the private network (`creel`, `creel.monitoring.svc`), or for
-/// the host of `CREEL_PUBLIC_URL`. Browsers always send a host, so a request without one is no danger.
+/// Whether a request addresses an IP address, a name of the private network (`creel`,
+/// `creel.monitoring.svc`), or the host of `CREEL_PUBLIC_URL`. Browsers always send a host, so a
+/// request without one is safe.
 pub fn is_own(headers: &HeaderMap, public_url: Option<&str>) -> bool {
     let Some(host) = headers.get(HOST) else { return true };
     let Ok(host) = host.to_str() else { return false };

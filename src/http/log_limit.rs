@@ -1,4 +1,4 @@
-//! A limit on lines in the log that strangers can cause.
+//! Limits the log lines that unauthenticated clients can cause.
 
 use std::fmt;
 use std::sync::{Mutex, PoisonError};
@@ -17,7 +17,7 @@ struct LogLimitState {
     omitted: u64,
 }
 
-/// Number of lines that were omitted before this one; written as the end of a line, empty where there are none.
+/// Number of lines omitted before this one; written as the end of a line, empty for zero.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OmittedLines(u64);
 

@@ -1,5 +1,5 @@
-//! Requests that the HTTP library rejects before any handler sees them: counted, and logged with the client's address,
-//! at most once in a while, because any stranger can cause them.
+//! Counts requests that the HTTP library rejects before any handler runs, and logs them with the
+//! client's address. The log is rate-limited, because any client can cause such requests.
 
 use std::net::IpAddr;
 use std::time::{Duration, Instant};

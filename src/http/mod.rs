@@ -1,5 +1,5 @@
-//! What webhooks, the admin API and the operator's pages share: connections and limits on them, bodies and their memory, client
-//! addresses, tokens, the request log, metrics. It has no routes.
+//! Shared parts of webhooks, the admin API and the operator's pages: connections and their limits,
+//! bodies and their memory, client addresses, tokens, the request log, metrics. It has no routes.
 
 pub mod attempts;
 pub mod authorization;

@@ -3,7 +3,8 @@
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// What limits are kept for: one address of IPv4, a /64 of IPv6, which is the least that one customer gets.
+/// The unit of per-client limits: one IPv4 address, or an IPv6 /64, the smallest allocation of one
+/// customer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Network {
     V4([u8; 4]),
@@ -11,7 +12,7 @@ pub enum Network {
 }
 
 impl Network {
-    /// What one customer may rotate through: an address of IPv4, a /48 of IPv6.
+    /// The range that one customer may rotate through: an IPv4 address, or an IPv6 /48.
     pub fn allocation(self) -> Self {
         match self {
             Self::V6([a, b, c, _]) => Self::V6([a, b, c, 0]),

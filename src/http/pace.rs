@@ -8,10 +8,12 @@ use tokio::time::Instant;
 const WINDOW: Duration = Duration::from_secs(1);
 /// Below this a body never counts as arriving.
 const MIN_BYTES_PER_SECOND: f64 = 1_024.0;
-/// What a body holds must at its present rate arrive within this time: the longest that a whole body may take.
+/// The bytes that a body holds must, at its present rate, arrive within this time: the limit for a
+/// whole body.
 const MAX_HELD_SECONDS: f64 = 60.0;
 
-/// Time without any bytes after which a body counts as stalled. Mobile clients pause for a few seconds.
+/// Time without any bytes after which a body counts as stalled. Mobile clients pause for a few
+/// seconds.
 const STALL_TIMEOUT: Duration = Duration::from_secs(5);
 
 #[derive(Clone, Copy, Debug)]
@@ -42,8 +44,8 @@ impl BodyPace {
         self.last_arrival = now;
     }
 
-    /// Returns the progress as a share of what is needed: below 1 the body is too slow, the lowest is the slowest.
-    /// `None` until enough has arrived for a measurement.
+    /// Returns the progress as a share of the required rate: below 1 the body is too slow, the
+    /// lowest is the slowest. `None` until enough bytes have arrived for a measurement.
     pub fn progress(&self, held_bytes: usize, now: Instant) -> Option<f64> {
         let silent = now.saturating_duration_since(self.last_arrival);
         if silent >= STALL_TIMEOUT {
@@ -54,13 +56,15 @@ impl BodyPace {
         if measured < WINDOW || !self.has_arrivals() {
             return None;
         }
-        // Two windows, up to now: a sender whose chunks are further apart than one window keeps its true rate.
+        // Measures over two windows, up to now: a sender whose chunks are further apart than one
+        // window keeps its true rate.
         let rate = (earlier_bytes + self.window_bytes) as f64 / measured.as_secs_f64();
         let needed = (held_bytes as f64 / MAX_HELD_SECONDS).max(MIN_BYTES_PER_SECOND);
         Some(rate / needed)
     }
 
-    /// As [`Self::progress`], but without any arrival a body counts as the slowest after one window.
+    /// Like [`Self::progress`], but a body without any bytes counts as the slowest after one
+    /// window.
     pub fn progress_since_start(&self, held_bytes: usize, now: Instant) -> Option<f64> {
         let is_silent = !self.has_arrivals() && now.saturating_duration_since(self.window_began) >= WINDOW;
         self.progress(held_bytes, now).or(is_silent.then_some(0.0))
@@ -92,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn trickle_is_slow_for_what_it_holds_and_fast_enough_for_a_small_body() {
+    fn trickle_is_too_slow_only_for_large_body() {
         let began = Instant::now();
         let mut pace = BodyPace::new(began);
         pace.arrived(16 << 20, began);

@@ -9,14 +9,15 @@ use std::task::Poll;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HandlerPanic;
 
-/// Runs a future to its end or its panic. What it held is dropped either way.
+/// Runs a future until it returns or panics. Its resources are dropped in both cases.
 ///
 /// # Errors
-/// When it panicked.
+/// If the future panicked.
 pub async fn caught<F: Future>(future: F) -> Result<F::Output, HandlerPanic> {
     let mut future = pin!(future);
     poll_fn(move |context| {
-        // A future that has panicked is not polled again, so nothing sees what the panic left half done.
+        // A future that has panicked is not polled again, so its inconsistent state is never
+        // observed.
         match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(context))) {
             Ok(Poll::Ready(output)) => Poll::Ready(Ok(output)),
             Ok(Poll::Pending) => Poll::Pending,
@@ -33,7 +34,7 @@ mod tests {
     use super::*;
 
     #[actix_web::test]
-    async fn a_panic_is_an_error_and_what_was_held_is_given_back() {
+    async fn panic_is_an_error_and_resources_are_released() {
         let held = Arc::new(());
         let inner = Arc::clone(&held);
         let outcome: Result<(), HandlerPanic> = caught(async move {

@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use ipnet::IpNet;
 
-/// Where the proxies are whose `X-Forwarded-For` is believed.
+/// The networks of proxies whose `X-Forwarded-For` is trusted.
 #[derive(Clone, Debug, Default)]
 pub struct TrustedProxies(Vec<IpNet>);
 
@@ -13,10 +13,11 @@ impl TrustedProxies {
         Self(networks)
     }
 
-    /// The rightmost hop that is no trusted proxy; `lines` are the values of `X-Forwarded-For` as received.
+    /// Returns the rightmost hop that is not a trusted proxy; `lines` are the values of
+    /// `X-Forwarded-For` as received.
     ///
-    /// A proxy writes at the right end, so everything left of the first hop that cannot be read may be the invention
-    /// of a client: then the nearest readable hop stands, at worst the peer itself.
+    /// A proxy appends at the right end, so a client may have invented everything left of the first
+    /// unreadable hop: then the nearest readable hop counts, at worst the peer itself.
     pub fn client_address<'a>(
         &self,
         peer: IpAddr,
@@ -59,7 +60,7 @@ mod tests {
     }
 
     #[test]
-    fn the_client_is_the_rightmost_untrusted_hop_behind_a_trusted_peer() {
+    fn client_is_rightmost_untrusted_hop_of_trusted_peer() {
         let rows: [(&str, &[&str], &str); 17] = [
             ("203.0.113.9", &[], "203.0.113.9"),
             ("203.0.113.9", &["198.51.100.1"], "203.0.113.9"),
@@ -87,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_left_of_a_hop_that_cannot_be_read_is_believed() {
+    fn hops_left_of_unreadable_hop_are_ignored() {
         for garbage in ["unknown", "198.51.100.1;", "1.2.3", "[::1", "\u{e9}", "fe80::1%eth0"] {
             let line = format!("192.0.2.7, {garbage}");
             let found = proxies().client_address("10.0.0.1".parse().unwrap(), [line.as_bytes()].into_iter());

@@ -12,10 +12,11 @@ use actix_web::http::header::{
 };
 
 pub const NO_SNIFF: HeaderValue = HeaderValue::from_static("nosniff");
-/// Without it a shared cache could answer the next GET webhook itself, and creel would not receive it. Varnish does so by default.
+/// Without it a shared cache could answer the next GET webhook itself, and creel would not receive
+/// it. Varnish does so by default.
 pub const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
-/// Made once and copied: actix-http writes the fields of each new map in another order, and two replies that must not
-/// be told apart would differ in it.
+/// Created once and copied: actix-http writes the fields of each new map in another order, which
+/// would make two replies distinguishable that must be identical.
 static TEXT_HEADERS: LazyLock<HeaderMap> = LazyLock::new(|| {
     let mut headers = HeaderMap::new();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain"));
@@ -37,7 +38,7 @@ pub fn empty() -> HttpResponse {
     with(HttpResponse::new(StatusCode::OK), CACHE_CONTROL, NO_STORE)
 }
 
-/// The one reply to whatever leads nowhere.
+/// The same reply for every unknown path.
 pub fn not_found() -> HttpResponse {
     text(StatusCode::NOT_FOUND, "Not found.")
 }
@@ -48,7 +49,7 @@ pub fn method_not_allowed(allow: &str) -> HttpResponse {
     HeaderValue::from_str(allow).map_or_else(|_| internal_error(), |allow| with(reply, ALLOW, allow))
 }
 
-/// For requests after which the connection cannot be trusted to begin a new one where we think it does.
+/// For requests after which the start of the next request on the connection is uncertain.
 pub fn text_and_close(status: StatusCode, body: &'static str) -> HttpResponse {
     let mut reply = text(status, body);
     reply.head_mut().set_connection_type(ConnectionType::Close);
@@ -89,7 +90,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn replies_that_must_not_be_told_apart_have_their_headers_in_the_same_order() {
+    fn indistinguishable_replies_have_same_header_order() {
         let names = || not_found().headers().keys().cloned().collect::<Vec<_>>();
         let first = names();
         assert_eq!(first.len(), 3);

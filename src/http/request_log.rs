@@ -1,5 +1,5 @@
-//! One line per request. This is on the path of every message: a line is written straight into the logger's own
-//! buffer, piece by piece.
+//! Writes one log line per request. This is on the path of every message, so a line is written
+//! straight into the logger's own buffer, piece by piece.
 
 use std::borrow::Cow;
 use std::fmt::{self, Display, Formatter};
@@ -12,14 +12,14 @@ use crate::store::UnreadableReason;
 
 pub const TARGET: &str = "creel::request";
 
-/// Parts of an unknown path that are longer may be a secret that was pasted in the wrong place: a random path part has
-/// 16 characters at least.
+/// Longer parts of an unknown path may be a secret pasted in the wrong place: a random path part
+/// has at least 16 characters.
 const MAX_SHOWN_PART_CHARACTERS: usize = 15;
 const ELLIPSIS: &str = "...";
-/// Limits what is shown of a method, in characters. The longest registered one has 17.
+/// Limits the shown method, in characters. The longest registered one has 17.
 const MAX_SHOWN_METHOD_CHARACTERS: usize = 20;
 
-/// What is told of a request; what does not apply is left out.
+/// The logged properties of a request; those that do not apply are omitted.
 #[derive(Debug)]
 pub struct LogEntry<'a> {
     pub method: &'a str,
@@ -36,7 +36,7 @@ pub struct LogEntry<'a> {
     pub unreadable: Option<&'a str>,
     pub cause: Option<&'a str>,
     pub reason: Option<&'a str>,
-    /// What a rejected signature was checked against, without secrets.
+    /// The URL that a rejected signature was checked against, without secrets.
     pub signed_url: Option<&'a str>,
     pub ip: Option<IpAddr>,
 }
@@ -44,14 +44,14 @@ pub struct LogEntry<'a> {
 /// A path that may be shown.
 #[derive(Clone, Copy, Debug)]
 pub enum LogPath<'a> {
-    /// One of ours.
+    /// A path of creel's own routes.
     Known(&'a str),
-    /// As it was sent: only so much is shown that no random path part can be among it.
+    /// The path as sent: shown only in part, so that it cannot contain a random path part.
     Unknown(&'a str),
 }
 
 impl<'a> LogEntry<'a> {
-    /// Of a request that is no message.
+    /// Returns the entry of a request that is not a message.
     pub fn without_message(
         method: &'a str,
         path: LogPath<'a>,
@@ -175,7 +175,7 @@ impl Display for EntryText<'_> {
     }
 }
 
-/// With one digit behind the point.
+/// Formats with one decimal digit.
 struct Milliseconds(Duration);
 
 impl Display for Milliseconds {
@@ -242,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn a_message_is_told_in_one_line() {
+    fn message_is_logged_in_one_line() {
         let line = "POST /webhooks/github 204 12.3ms source=github event=github.push id=42 ip=203.0.113.9";
         assert_eq!(text(&entry()), line);
     }
@@ -258,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn what_applies_to_few_is_told_of_those() {
+    fn optional_fields_are_logged_only_if_present() {
         let entry = LogEntry {
             is_duplicate: true,
             conflict_of: Some(7),
@@ -276,7 +276,7 @@ mod tests {
     }
 
     #[test]
-    fn what_comes_from_outside_cannot_break_the_line() {
+    fn untrusted_text_cannot_break_log_line() {
         let entry = LogEntry { event_type: Some("a b\r\n\u{202e}id=1"), method: "G E", ..entry() };
         let line = text(&entry);
         assert!(line.starts_with("\"G E\" /webhooks/github 204"), "{line}");
@@ -297,7 +297,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_path_never_shows_what_may_be_a_random_path_part() {
+    fn unknown_path_never_shows_possible_random_part() {
         let rows = [
             ("/", "/"),
             ("", "/"),

@@ -36,7 +36,7 @@ pub struct Service {
     pub rechecking: Semaphore,
     pub max_body_bytes: usize,
     pub log_format: LogFormat,
-    /// What targets may subscribe to, and what may be emitted.
+    /// Events that targets may subscribe to and that may be emitted.
     pub known_events: KnownEvents,
     /// Where targets that were made through the API may be.
     pub reach: Reach,
@@ -82,8 +82,8 @@ impl Service {
         self.streams.end();
     }
 
-    /// Makes the service not ready and every reply close its connection, so that proxies and senders open the next one to the
-    /// process that follows.
+    /// Marks the service as not ready and makes every reply close its connection, so that proxies
+    /// and senders open the next one to the new process.
     pub fn begin_stop(&self) {
         self.is_stopping.store(true, Ordering::Relaxed);
     }

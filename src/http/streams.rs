@@ -1,5 +1,5 @@
-//! The streams that are open: how many there may be, which one a listener is connected to, and their end. A stream is a
-//! request that never ends by itself, so whoever stops the service has to end it.
+//! The open streams: their limit, the current stream of each listener, and their end. A stream is a
+//! request that never ends by itself, so stopping the service must end it.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -31,12 +31,12 @@ struct StreamState {
     over: Option<StreamEnd>,
 }
 
-/// Why a stream ends that somebody would still read.
+/// Why a stream ends before its client disconnects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StreamEnd {
     /// The same listener has connected again.
     Replaced,
-    /// There is no such listener any more.
+    /// The listener was deleted.
     Removed,
 }
 
@@ -51,7 +51,7 @@ impl Default for Streams {
 }
 
 impl Streams {
-    /// A place for one more stream; `None` where there is none.
+    /// Reserves a place for one more stream; `None` if the limit is reached.
     pub fn place(&self) -> Option<OwnedSemaphorePermit> {
         self.places.clone().try_acquire_owned().ok()
     }
@@ -120,7 +120,7 @@ impl ListenerConnection {
         lock(&self.state).in_flight.insert(delivery);
     }
 
-    /// Resolves when something was acknowledged, or the stream is over. For one who waits.
+    /// Resolves after an acknowledgement, or at the end of the stream. For a single waiter.
     pub async fn changed(&self) {
         self.changed.notified().await;
     }
@@ -140,7 +140,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn who_connects_again_takes_over_and_the_one_before_does_not_disconnect_him() {
+    fn reconnect_takes_over_and_old_stream_does_not_disconnect_it() {
         let streams = Streams::default();
         let old = streams.connect(1);
         let other = streams.connect(2);
@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_acknowledged_is_no_longer_in_flight() {
+    fn acknowledged_delivery_is_no_longer_in_flight() {
         let streams = Streams::default();
         let stream = streams.connect(1);
         [5, 6, 7].into_iter().for_each(|delivery| stream.sent(delivery));

@@ -1,4 +1,5 @@
-//! What each token of the service opens: the admin token, the listener token and the read token, compared by hash.
+//! Roles of the service's tokens: the admin token, the listener token and the read token, compared
+//! by hash.
 
 use std::fmt::Write;
 use std::sync::{Mutex, PoisonError};
@@ -13,8 +14,8 @@ use crate::store::{Store, Unavailable};
 
 /// The setting that keeps the hash of the generated admin token.
 pub const ADMIN_TOKEN_SETTING: &str = "admin_token";
-/// `creel token` replaces the stored hash while the service runs: so long, at most, the old one is remembered. A
-/// flood of guesses costs one look into the database in this time.
+/// `creel token` replaces the stored hash while the service runs: the old one is cached for at most
+/// this time. A flood of guesses costs one database lookup in this time.
 const MAX_REMEMBERED_AGE: Duration = Duration::from_secs(1);
 
 /// Lower-case hex SHA-256: all that is stored of a token.
@@ -26,7 +27,7 @@ pub fn hash(token: &str) -> String {
     })
 }
 
-/// What a token opens.
+/// The access that a token grants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
     /// Everything.
@@ -65,10 +66,11 @@ impl AcceptedTokens {
         }
     }
 
-    /// What the token in the value of an `Authorization` header opens; `None` where there is no token, or a wrong one.
+    /// Returns the role of the token in an `Authorization` header; `None` without a token, or for a
+    /// wrong one.
     ///
     /// # Errors
-    /// When the stored hash cannot be read now.
+    /// If the stored hash cannot be read now.
     pub async fn role(&self, authorization: Option<&[u8]>) -> Result<Option<Role>, Unavailable> {
         let Some(token) = authorization.and_then(bearer) else { return Ok(None) };
         let given = hash(token);

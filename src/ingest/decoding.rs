@@ -9,8 +9,8 @@ use crate::verification::{DecodingBudget, DecodingReservation, DecodingRoom};
 /// Pseudo client of the body budget for decoded bodies; no client has this address.
 const DECODED: Network = Network::V4([0; 4]);
 
-/// The share of the budget for decoded bodies. All of them share the quota of one pseudo client, so that a body does not count twice
-/// against its sender.
+/// The share of the budget for decoded bodies. They all share the quota of one pseudo client, so
+/// that a body does not count twice against its sender.
 #[derive(Debug)]
 pub struct DecodedBodies {
     budget: Arc<Budget>,

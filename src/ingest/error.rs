@@ -25,7 +25,8 @@ pub enum ReceiveError {
     RateLimited(Duration),
     Body(BodyError),
     Unavailable(Unavailable),
-    /// A key, certificate or URL of the provider is unavailable: whether the request is genuine is not known.
+    /// A key, certificate or URL of the provider is unavailable, so the request could not be
+    /// verified.
     ProviderUnreachable,
     /// A bug.
     Failed,
@@ -86,7 +87,7 @@ impl ReceiveError {
             Self::Ambiguous | Self::Body(BodyError::Malformed | BodyError::Interrupted) => {
                 reply::text_and_close(StatusCode::BAD_REQUEST, "Bad request.")
             }
-            // Not the provider's convention for what is not genuine: that is not known.
+            // Not the provider's reply to a failed verification: the request was not verified.
             Self::Rejected(Cause::TooLarge) => reply::text(StatusCode::PAYLOAD_TOO_LARGE, "Body too large."),
             Self::Rejected(cause) => provider_reply(source.verifier().refused(cause)),
             Self::RateLimited(wait) => reply::too_many_requests(wait),
@@ -108,7 +109,8 @@ impl ReceiveError {
         matches!(self, Self::Rejected(cause) if cause_may_concern_url(cause))
     }
 
-    /// Why the request was refused, for logs and metrics; nothing where it was none for a source, or ours to answer for.
+    /// Returns the cause of the rejection, for logs and metrics; `None` if no source was addressed,
+    /// or creel itself failed.
     pub fn cause(self) -> Option<&'static str> {
         match self {
             Self::Rejected(cause) => Some(cause.name()),

@@ -1,5 +1,5 @@
-//! Notices when nearly all requests come from one private address: then a proxy is in between whose clients cannot be
-//! told apart, and limits for each client address act on all of them together.
+//! Detects that nearly all requests come from one private address: a proxy then hides the addresses
+//! of its clients, and limits for each client address apply to all of them together.
 
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -52,8 +52,8 @@ impl Peers {
 }
 
 impl PeerWindow {
-    /// Takes note of a request that may come through a proxy; the one address at the end of a window in which nearly all
-    /// requests came from it.
+    /// Records a request that may come through a proxy; returns the common address at the end of a
+    /// window in which nearly all requests came from it.
     fn note(&mut self, peer: IpAddr, unsuspected: &AtomicU32) -> Option<IpAddr> {
         self.suspected += 1;
         if *self.candidate.get_or_insert(peer) == peer {
@@ -63,7 +63,7 @@ impl PeerWindow {
         if total < WINDOW_REQUESTS {
             return None;
         }
-        // The next window begins with whoever comes first in it.
+        // The next window starts with its first request.
         unsuspected.store(0, Ordering::Relaxed);
         let window = std::mem::take(self);
         window.candidate.filter(|_| u64::from(window.of_candidate) * 100 >= u64::from(total) * PER_CENT)

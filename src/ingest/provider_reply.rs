@@ -8,7 +8,7 @@ use crate::http::reply::{NO_SNIFF, NO_STORE};
 use crate::providers::Reply;
 
 pub fn provider_reply(reply: Reply) -> HttpResponse {
-    // Recipes and settings were validated at start; a status that is none would be our own mistake.
+    // Recipes and settings were validated at start; an invalid status would be a bug in creel.
     let status = StatusCode::from_u16(reply.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let mut response = match reply.content_type {
         None => HttpResponse::new(status),

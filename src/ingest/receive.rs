@@ -1,6 +1,7 @@
-//! A webhook from its first byte to its acknowledgement, from top to bottom. Each step costs less than the next, and a step never
-//! reads or stores what an earlier one rejects, except the body of a request that may be genuine (`reject`). The files next to this
-//! one contain the steps; their order is only here.
+//! A webhook from its first byte to its acknowledgement, from top to bottom. Each step costs less
+//! than the next, and a step never reads or stores input that an earlier one rejects, except the
+//! body of a request that may be genuine (`reject`). The files next to this one contain the steps;
+//! only this file defines their order.
 
 use std::borrow::Cow;
 use std::net::IpAddr;
@@ -102,7 +103,8 @@ async fn process(
             Err(VerifyError::Rejected(cause)) => {
                 return Err(reject_unread(mount, request, incoming, cause, payload, announced_length).await);
             }
-            // Nothing is given that had still to be fetched: it is asked again below.
+            // A key still has to be fetched, so there is no result yet: verification runs again
+            // below.
             Err(VerifyError::Missing(_)) => {}
         }
     }
@@ -163,11 +165,12 @@ fn unsigned_handshake(
     incoming: &IncomingRequest<'_>,
     body: &[u8],
 ) -> Option<Result<Handshake, Cause>> {
-    // Whether a secret may be learned now is asked when there is one to learn.
+    // The learning window is only checked once there is a secret to learn.
     verifier.handshake(&incoming.request(body), HandshakePhase::BeforeAuthentication, LearningWindow::Open)
 }
 
-/// Does what must come first, then answers. What is refused is kept without its body: that may be a secret to be learned.
+/// Completes the required steps, then answers. A rejected request is stored without its body, which
+/// may be a secret to learn.
 async fn answer(
     mount: &Mount,
     incoming: &IncomingRequest<'_>,
@@ -220,7 +223,8 @@ fn incoming_request(
     }
 }
 
-/// By name, so that what is stored has an order; fields of one name stay in the order in which they came.
+/// Sorted by name, so that the stored order is stable; fields of one name stay in the order of
+/// arrival.
 fn fields(headers: &HeaderMap) -> Vec<(&str, &[u8])> {
     let mut fields = Vec::with_capacity(headers.len());
     fields.extend(headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes())));

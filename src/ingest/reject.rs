@@ -48,8 +48,9 @@ pub async fn reject(
     ReceiveError::Rejected(reason.cause)
 }
 
-/// Rejects a request for its address or token, before its body was read. Where the head carries what the scheme demands,
-/// or the body may, the body is read first: without it the request could never be released.
+/// Rejects a request for its address or token, before its body was read. If the head carries the
+/// credentials that the scheme requires, or the body may, the body is read first: the request could
+/// never be released without it.
 pub async fn reject_unread(
     mount: &Mount,
     request: &HttpRequest,
@@ -71,7 +72,8 @@ pub async fn reject_unread(
         body = body::read(payload, announced_length, service.max_body_bytes, reservation).await.ok();
         incoming.received_at = (service.clock)();
     }
-    // Of what is noise with its body too, the body may be anything, such as a secret to be learned: it is not kept.
+    // If the request is noise even with its body, the body may be anything, such as a secret to
+    // learn: it is not stored.
     if let Some(read) = &body
         && !is_in_head
         && !is_carried(&webhooks.sources, &verifier, &incoming, read, cause).await
@@ -88,7 +90,7 @@ fn is_carried_in_head(
     incoming: &IncomingRequest<'_>,
     cause: Cause,
 ) -> bool {
-    // Without a scheme the random part of the path is what a stranger does not have.
+    // Without a scheme, only the random part of the path authenticates a sender.
     let has_no_scheme =
         !verifier.proves_sender() && verifier.asker().is_none() && !verifier.waits_for_secret();
     let knows_path = has_no_scheme && source.has_path_part();

@@ -12,7 +12,8 @@ use crate::ingest::webhooks::{Mount, Webhooks};
 pub fn mount(config: &mut web::ServiceConfig, webhooks: &Arc<Webhooks>) {
     for endpoint in &webhooks.endpoints {
         let source = &endpoint.source;
-        // Only roughly the right paths: the handler compares the path as it was sent, in constant time.
+        // These patterns match only approximately: the handler compares the path as sent, in
+        // constant time.
         let patterns = if source.has_path_part() {
             vec![format!("{}/{{path:.*}}", source.path())]
         } else {

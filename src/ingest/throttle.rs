@@ -17,14 +17,14 @@ use governor::{Quota, RateLimiter};
 use crate::config::Rate;
 use crate::http::network::Network;
 
-/// Clients that are told apart, over all sources together.
+/// Limit on clients that are tracked separately, over all sources together.
 pub const MAX_KEYS: usize = 100_000;
 /// Buckets that are shared by the clients for whom there is no room.
 const SHARED_BUCKETS: usize = 1_024;
 /// Looking through all keys takes milliseconds; a flood of addresses must not buy more than this.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
 
-/// A token bucket per client network. The clock is passed in, so that tests need not wait.
+/// A token bucket per client network. The clock is passed in, so that tests do not need to wait.
 pub struct Throttle<C: Clock = DefaultClock> {
     limiter: RateLimiter<Network, Buckets, C, NoOpMiddleware<C::Instant>>,
     max_keys: usize,
@@ -72,8 +72,9 @@ impl<C: Clock> Throttle<C> {
     }
 }
 
-/// The state of all buckets, bounded: when there is no room for another client, it shares a bucket with others,
-/// chosen by a hash that nobody outside can predict, so that a flood of addresses cannot aim at one client.
+/// The state of all buckets, limited in number: above the limit, a new client shares a bucket with
+/// others, chosen by a hash that an attacker cannot predict, so that a flood of addresses cannot
+/// target one client.
 struct Buckets {
     own: Mutex<HashMap<Network, Nanos>>,
     shared: Mutex<Box<[Option<Nanos>]>>,
@@ -178,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn a_flood_of_addresses_takes_no_more_room_than_the_limit_and_is_throttled_too() {
+    fn address_flood_stays_within_limit_and_is_throttled() {
         let (throttle, _clock) = throttle(1, Duration::from_secs(60), 100);
         let taken = (0..10_000).filter(|number| throttle.take(client(*number)).is_ok()).count();
         assert_eq!(throttle.limiter.len(), 100);

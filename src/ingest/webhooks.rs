@@ -1,4 +1,4 @@
-//! The endpoints of all sources, with what they share.
+//! The endpoints of all sources, with their shared state.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
@@ -20,7 +20,7 @@ pub struct Webhooks {
     peers: Peers,
 }
 
-/// An endpoint with what all endpoints share; one for each worker thread.
+/// An endpoint with the state that all endpoints share; one for each worker thread.
 #[derive(Debug)]
 pub struct Mount {
     pub endpoint: Arc<Endpoint>,

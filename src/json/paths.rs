@@ -1,5 +1,5 @@
-//! Values at several paths of a document in one pass, for event types and delivery ids.
-//! Only values below a wanted key or in the first item of an array are scanned again.
+//! Values at several paths of a document in one pass, for event types and delivery ids. Only values
+//! below a requested key or in the first item of an array are scanned again.
 
 use std::borrow::Cow;
 
@@ -11,8 +11,8 @@ use super::lookup::{JsonPath, first_key_except};
 use super::path_value::{PathValue, PathValues, Slot};
 use super::strings::key_text;
 
-/// Places of values in a JSON document: object keys joined by dots, `items[]` for the first item of an array.
-/// In a body that is an array, those of its first item.
+/// Paths into a JSON document: object keys joined by dots, `items[]` for the first item of an
+/// array. In a top-level array, they apply to its first item.
 #[derive(Clone, Debug, Default)]
 pub struct Paths {
     root: Branch,
@@ -25,13 +25,13 @@ pub struct Paths {
 #[derive(Clone, Debug)]
 struct EveryItemPath {
     slot: Slot,
-    /// The value in a document that is no batch.
+    /// The value in a document that is not a batch.
     sole: Slot,
     path: JsonPath,
     leads_through_array: bool,
 }
 
-/// The name of a key is wanted, not its value.
+/// Selects the name of a key, not its value.
 #[derive(Clone, Debug)]
 struct KeyNamePath {
     slot: Slot,
@@ -46,7 +46,7 @@ struct Branch(Vec<(String, PathNode)>);
 enum PathNode {
     Value(Slot),
     Branch(Branch),
-    /// What is wanted from the first item of an array.
+    /// The paths into the first item of an array.
     FirstItem(Branch),
 }
 
@@ -96,7 +96,8 @@ impl Paths {
         slot
     }
 
-    /// The value at a path; in an array of events, those of all items. Absent unless every item has one.
+    /// Adds the value at a path; in an array of events, the values of all items. Absent unless
+    /// every item has one.
     ///
     /// # Errors
     /// As for `add`.
@@ -109,7 +110,7 @@ impl Paths {
         Ok(slot)
     }
 
-    /// What stands at the paths; `None` unless `accepts(body)`.
+    /// Reads the values at all paths; `None` unless `accepts(body)`.
     pub fn read(&self, body: &[u8]) -> Option<PathValues> {
         let text = candidate(body)?;
         let mut found = vec![PathValue::Absent; self.count];
@@ -131,8 +132,8 @@ impl Paths {
     }
 }
 
-/// One text for the values of all items: two batches have it in common only if all values are the same. Absent where an
-/// item has none.
+/// Joins the values of all items into one text, which two batches share only if all values are
+/// equal. Absent if an item has none.
 fn joined(mut values: Vec<PathValue>) -> PathValue {
     if values.len() == 1 {
         return alone(values.remove(0));
@@ -155,8 +156,8 @@ fn alone(value: PathValue) -> PathValue {
     }
 }
 
-/// Returns the text of a single value: with a comma before it if it contains one. A batch never begins with a comma, because its
-/// values are not empty.
+/// Returns the text of a single value, with a comma before it if it contains one. A batch never
+/// starts with a comma, because its values are not empty.
 pub fn unlike_batch(text: Cow<'_, str>) -> Cow<'_, str> {
     if text.contains(',') { Cow::Owned(format!(",{text}")) } else { text }
 }
@@ -170,8 +171,8 @@ impl Branch {
         self.place(key).map(|place| &self.0[place].1)
     }
 
-    /// Reads a whole document. Only objects and arrays are visited: asking serde_json for any
-    /// other value would refuse the numbers and strings that it cannot represent.
+    /// Reads a whole document. Visits only objects and arrays: for any other value, serde_json
+    /// would reject numbers and strings that it cannot represent.
     fn read(&self, text: &str, found: &mut [PathValue]) -> serde_json::Result<()> {
         let mut document = serde_json::Deserializer::from_str(text);
         match text.bytes().find(|byte| !byte.is_ascii_whitespace()) {

@@ -1,4 +1,4 @@
-//! What is JSON and what is not, and what is taken from it.
+//! Valid and invalid JSON, and the values read from it.
 
 use proptest::prelude::*;
 
@@ -46,7 +46,7 @@ fn values_are_read_at_their_paths() {
 }
 
 #[test]
-fn what_is_not_json_gives_nothing() {
+fn invalid_json_has_no_values() {
     for body in [
         "",
         " ",
@@ -69,7 +69,7 @@ fn what_is_not_json_gives_nothing() {
 }
 
 #[test]
-fn contradictory_paths_are_refused_and_equal_ones_share_a_slot() {
+fn contradictory_paths_are_rejected_and_equal_paths_share_slot() {
     let mut paths = Paths::default();
     let slot = paths.add("data.type").unwrap();
     assert_eq!(paths.add("data.type"), Ok(slot));
@@ -100,7 +100,7 @@ fn large_input_is_read_without_trouble() {
     assert_eq!(extract(&["id"], &format!("{{\"id\":{digits}}}")), Some(vec![PathValue::Number(digits)]));
 }
 
-/// Differences to `Value` that are wanted; see the module's description.
+/// The intended differences from `Value`; see the description of the module.
 fn is_documented_difference(error: &serde_json::Error) -> bool {
     let message = error.to_string();
     ["number out of range", "lone leading surrogate", "unexpected end of hex escape"]
@@ -119,19 +119,19 @@ fn agrees_with_serde_json(body: &[u8]) {
     assert_eq!(accepted, read, "both ways of reading must agree");
     match serde_json::from_slice::<serde_json::Value>(body) {
         Ok(_) => assert!(accepted),
-        // Behind a documented difference anything may follow, so nothing more can be said.
+        // Any text may follow a documented difference, so the rest cannot be compared.
         Err(error) => assert!(!accepted || is_documented_difference(&error), "{error}"),
     }
 }
 
 proptest! {
     #[test]
-    fn any_bytes_are_judged_as_serde_json_does(body in proptest::collection::vec(any::<u8>(), 0..64)) {
+    fn any_bytes_are_validated_like_serde_json(body in proptest::collection::vec(any::<u8>(), 0..64)) {
         agrees_with_serde_json(&body);
     }
 
     #[test]
-    fn nearly_json_is_judged_as_serde_json_does(body in r#"([\[\]{},:" \n]|"a"|"b"|\\u(d8|dc|00)00|"\\ud800"|"a":|"b":\{|true|null|-?[0-9]{1,3}|1e400|0\.5e-2|\\n){0,24}"#) {
+    fn nearly_json_is_validated_like_serde_json(body in r#"([\[\]{},:" \n]|"a"|"b"|\\u(d8|dc|00)00|"\\ud800"|"a":|"b":\{|true|null|-?[0-9]{1,3}|1e400|0\.5e-2|\\n){0,24}"#) {
         agrees_with_serde_json(body.as_bytes());
     }
 

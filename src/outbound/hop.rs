@@ -1,8 +1,8 @@
-//! Header fields that describe one connection or one hop of a request: forwarding them would be wrong.
+//! Header fields for one connection or one hop, which must not be forwarded.
 
 use std::borrow::Cow;
 
-/// Fields between two hosts (RFC 9110, section 7.6.1), and fields that name the client.
+/// Fields between two hosts (RFC 9110, section 7.6.1), and fields that identify the client.
 const FIELDS: [&str; 18] = [
     "accept-encoding",
     "cdn-loop",
@@ -23,20 +23,21 @@ const FIELDS: [&str; 18] = [
     "x-client-ip",
     "x-real-ip",
 ];
-/// Those of proxies, and creel's own.
+/// Prefixes of proxy fields and of creel's own.
 const PREFIXES: [&str; 4] = ["proxy-", "x-forwarded-", "cf-", "creel-"];
-/// They describe the body, so a `Connection` field that names them is invalid (RFC 9110, section 7.6.1) and must not make
-/// the body unreadable.
+/// Fields that describe the body: a `Connection` field that lists them is invalid (RFC 9110,
+/// section 7.6.1) and must not make the body unreadable.
 const ABOUT_BODY: [&str; 2] = ["content-type", "content-encoding"];
 
-/// Removes the fields that are not meant for the recipient of a forwarded message: hop-by-hop fields, those that a
-/// `Connection` field names, and creel's own. Names are in lower case.
+/// Removes the fields that are not for the recipient of a forwarded message: hop-by-hop fields,
+/// those that a `Connection` field lists, and creel's own. Names are in lower case.
 pub fn remove_hop_fields(fields: &mut Vec<(String, Vec<u8>)>) {
     let named = named_in_connection(fields);
     fields.retain(|(name, _)| !belongs_to_hop(name) && !named.contains(name));
 }
 
-/// The name as CGI and WSGI servers read it: to them, `creel_method` and `creel-method` are the same variable.
+/// Returns the name as CGI and WSGI servers read it: to them, `creel_method` and `creel-method` are
+/// the same variable.
 pub fn as_variable(name: &str) -> Cow<'_, str> {
     if name.contains('_') { Cow::Owned(name.replace('_', "-")) } else { Cow::Borrowed(name) }
 }

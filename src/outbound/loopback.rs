@@ -1,4 +1,5 @@
-//! A real HTTP server on loopback for the tests: one scripted reply per connection, and what was asked.
+//! A real HTTP server on loopback for the tests: one scripted reply per connection, and a record of
+//! the requests.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -7,7 +8,7 @@ use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::Duration;
 
-/// Longest wait for something that must happen.
+/// Longest wait for an expected event.
 pub const PATIENCE: Duration = Duration::from_secs(10);
 
 pub struct Loopback {
@@ -16,7 +17,7 @@ pub struct Loopback {
 }
 
 impl Loopback {
-    /// Answers one connection with each of the replies, in order, and then refuses.
+    /// Sends one reply per connection, in order, and then refuses connections.
     pub fn start(replies: Vec<Vec<u8>>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}/meta", listener.local_addr().unwrap());
@@ -26,14 +27,14 @@ impl Loopback {
                 let (mut stream, _) = listener.accept().unwrap();
                 stream.set_read_timeout(Some(PATIENCE)).unwrap();
                 sender.send(read_request(&stream)).unwrap();
-                // The client may hang up early: that is what some tests are about.
+                // Some tests have clients that close early.
                 let _ = stream.write_all(&reply);
             }
         });
         Self { url, requests }
     }
 
-    /// The next request as it came over the wire.
+    /// Returns the next request as received.
     pub fn request(&self) -> String {
         self.requests.recv_timeout(PATIENCE).unwrap()
     }
@@ -51,7 +52,7 @@ fn read_request(stream: &TcpStream) -> String {
     text + &String::from_utf8(body).unwrap()
 }
 
-/// A reply with its length, after which the server closes.
+/// Builds a reply with its length, after which the server closes.
 pub fn reply(status: &str, headers: &str, body: &str) -> Vec<u8> {
     let length = body.len();
     format!("HTTP/1.1 {status}\r\n{headers}content-length: {length}\r\nconnection: close\r\n\r\n{body}")
@@ -63,7 +64,7 @@ pub fn run<F: Future>(future: F) -> F::Output {
     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future)
 }
 
-/// A listener that hands every connection to a thread of its own, and knows who came.
+/// A listener that handles each connection on its own thread, and records the peers.
 pub struct Listening {
     pub address: SocketAddr,
     came: Receiver<SocketAddr>,
@@ -95,8 +96,8 @@ impl Listening {
         format!("http://{}/hook", self.address)
     }
 
-    /// How many connections came since this was asked last: connections are accepted in the order in which they come,
-    /// so those before one of our own are all.
+    /// Returns the number of connections since the last call. They are accepted in order of
+    /// arrival, so all connections before the helper's own are counted.
     pub fn connections(&self) -> usize {
         let own = TcpStream::connect(self.address).unwrap().local_addr().unwrap();
         std::iter::from_fn(|| Some(self.came.recv_timeout(PATIENCE).unwrap()))
@@ -105,7 +106,7 @@ impl Listening {
     }
 }
 
-/// A request as it came over the wire: head and body. Empty when the client has closed.
+/// Reads the head and body of a request. Empty if the client has closed.
 pub fn read_bytes(reader: &mut impl BufRead) -> Vec<u8> {
     let mut bytes = Vec::new();
     while !bytes.ends_with(b"\r\n\r\n") {

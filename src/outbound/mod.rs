@@ -1,8 +1,8 @@
-//! Requests that creel makes itself: the only module that names the HTTP client.
+//! Outgoing requests: the only module that uses the HTTP client.
 //!
-//! Owns the clients, what is fetched with them, and which addresses deliveries may reach. It must never follow a redirect,
-//! read a reply without a bound, take a proxy from the environment, connect to another address than the one that was
-//! vetted, or use another part of the crate.
+//! Owns the clients, the data fetched with them, and the rules on allowed addresses. It must never
+//! follow a redirect, read a response without a limit, take a proxy from the environment, connect
+//! to another address than the vetted one, or use another part of the crate.
 
 mod client;
 mod delivery;

@@ -1,6 +1,6 @@
 //! The certificates that this machine trusts.
 
-/// In DER. None where the machine has none: then nothing is trusted.
+/// Returns root certificates in DER; empty if the machine has none, so that no server is trusted.
 pub fn system_roots() -> Vec<Vec<u8>> {
     let loaded = rustls_native_certs::load_native_certs();
     if loaded.certs.is_empty() {

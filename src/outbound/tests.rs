@@ -1,7 +1,7 @@
-//! Nothing that the API names leads to an address that is not public: many ways to say so, and no connection.
+//! URLs given to the API must not reach a non-public address, in any notation.
 //!
-//! A listener on loopback counts who comes. Each form that means loopback is proven to reach it where nothing is
-//! forbidden, so that the silence where it is forbidden says something.
+//! A listener on loopback counts connections. Each notation of loopback is shown to reach it if all
+//! addresses are allowed, so that zero connections are meaningful if loopback is forbidden.
 
 use std::collections::VecDeque;
 use std::io::{self, BufReader, Write as _};
@@ -20,7 +20,7 @@ use super::{DeliveryClient, DeliveryResponse, RequestError};
 
 const LONG: Duration = Duration::from_secs(10);
 
-/// The host and what is around it; `PORT` is the listener's.
+/// URLs for loopback; `PORT` is the listener's.
 const LOOPBACK_FORMS: [&str; 47] = [
     "http://127.0.0.1:PORT/",
     "HTTP://127.0.0.1:PORT/",
@@ -50,7 +50,7 @@ const LOOPBACK_FORMS: [&str; 47] = [
     "http://0:PORT/",
     "http://0x:PORT/",
     "http://0.0.0.0:PORT/",
-    // Other characters for the same.
+    // Other characters with the same meaning.
     "http://%31%32%37.0.0.1:PORT/",
     "http://127%2e0%2E0%2e1:PORT/",
     "http://%30x7f.1:PORT/",
@@ -60,7 +60,7 @@ const LOOPBACK_FORMS: [&str; 47] = [
     "http://%EF%BC%91%EF%BC%92%EF%BC%97.0.0.1:PORT/",
     "http://127.0.\u{ad}0.1:PORT/",
     "http://127.0.0.1\u{200b}:PORT/",
-    // Whose host is that?
+    // Ambiguous hosts.
     "http://8.8.8.8@127.0.0.1:PORT/",
     "http://8.8.8.8:80@127.0.0.1:PORT/",
     "http://user:8.8.8.8@@127.0.0.1:PORT/",
@@ -68,14 +68,15 @@ const LOOPBACK_FORMS: [&str; 47] = [
     "http://127.0.0.1:PORT#@8.8.8.8/",
     r"http://127.0.0.1:PORT\@8.8.8.8/",
     "http://127.0.0.1:PORT/@8.8.8.8",
-    // IPv4 in the clothes of IPv6.
+    // IPv4 embedded in IPv6.
     "http://[::ffff:127.0.0.1]:PORT/",
     "http://[::FFFF:7F00:1]:PORT/",
     "http://[0:0:0:0:0:ffff:127.0.0.1]:PORT/",
     "http://[0000:0000:0000:0000:0000:ffff:7f00:0001]:PORT/",
 ];
 
-/// Refused too; without the refusal they would lead into the operator's network, to the cloud's own services, or nowhere.
+/// Also rejected; they would lead to the operator's network, to the cloud's own services, or to no
+/// host.
 const OTHER_FORMS: [&str; 45] = [
     "http://127.255.255.254/",
     "http://10.0.0.1/",
@@ -124,7 +125,7 @@ const OTHER_FORMS: [&str; 45] = [
     "http://[ff02::1]/",
 ];
 
-/// Names, and what they lead to.
+/// Names and their addresses.
 const NAMES: [(&str, &[&str]); 20] = [
     ("http://localhost:PORT/", &["127.0.0.1"]),
     ("http://LocalHost:PORT/", &["127.0.0.1"]),
@@ -160,7 +161,7 @@ fn always(answer: &'static [&'static str]) -> Resolver {
     Resolver::new(move |_| addresses(answer))
 }
 
-/// Nothing may ask it.
+/// A resolver that must not be used.
 fn nobody() -> Resolver {
     Resolver::new(|name| Err(io::Error::other(format!("{name} was looked up"))))
 }
@@ -175,7 +176,7 @@ fn ok(mut stream: std::net::TcpStream) {
     }
 }
 
-/// Closes at once, which is enough to have been there, and ends a TLS handshake too.
+/// Closes immediately: the connection is counted, and a TLS handshake fails.
 fn listener() -> Listening {
     Listening::start(drop)
 }
@@ -184,7 +185,7 @@ fn at(form: &str, listener: &Listening) -> String {
     form.replace("PORT", &listener.address.port().to_string())
 }
 
-/// That the API does not take it, and that it would not be connected to if it did.
+/// Asserts that the API rejects the URL, and that the delivery client does not connect to it.
 fn assert_refused(url: &str, resolver: &Resolver) {
     let vetted = run(vet_url_by(url, &public(&[]), resolver));
     assert!(
@@ -198,7 +199,7 @@ fn assert_refused(url: &str, resolver: &Resolver) {
 }
 
 #[test]
-fn no_way_to_write_loopback_leads_there() {
+fn loopback_is_unreachable_in_every_notation() {
     let listener = listener();
     for form in LOOPBACK_FORMS {
         let url = at(form, &listener);
@@ -210,16 +211,16 @@ fn no_way_to_write_loopback_leads_there() {
 }
 
 #[test]
-fn no_way_to_write_another_forbidden_address_is_connected_to() {
+fn forbidden_addresses_are_unreachable_in_every_notation() {
     for url in OTHER_FORMS {
         assert_refused(url, &nobody());
     }
 }
 
 #[test]
-fn loopback_of_ipv6_is_not_connected_to_either() {
+fn ipv6_loopback_is_unreachable() {
     let Ok(free) = std::net::TcpListener::bind("[::1]:0") else {
-        // A machine without IPv6 proves nothing here.
+        // A machine without IPv6 cannot test this.
         return;
     };
     let address = free.local_addr().unwrap();
@@ -235,7 +236,7 @@ fn loopback_of_ipv6_is_not_connected_to_either() {
 }
 
 #[test]
-fn no_name_leads_to_a_forbidden_address_not_even_beside_public_ones() {
+fn name_with_any_forbidden_address_is_rejected() {
     let listener = listener();
     for (form, answer) in NAMES {
         let url = at(form, &listener);
@@ -249,7 +250,7 @@ fn no_name_leads_to_a_forbidden_address_not_even_beside_public_ones() {
 }
 
 #[test]
-fn what_is_no_host_at_all_is_refused_too() {
+fn url_without_a_valid_host_is_rejected() {
     for url in [
         "http://127.0.0.1:65536/",
         "http://[::1%25lo]/",
@@ -263,7 +264,7 @@ fn what_is_no_host_at_all_is_refused_too() {
 }
 
 #[test]
-fn an_opened_network_is_reached_by_address_and_by_name() {
+fn allowed_network_is_reachable_by_address_and_name() {
     let listener = Listening::start(ok);
     let reach = public(&["127.0.0.1/32"]);
     for form in ["http://127.0.0.1:PORT/", "http://[::ffff:127.0.0.1]:PORT/", "http://app.example:PORT/"] {
@@ -276,7 +277,7 @@ fn an_opened_network_is_reached_by_address_and_by_name() {
     assert!(matches!(beside, Err(RequestError::Forbidden(_))), "{beside:?}");
 }
 
-/// Gives one answer after the other, and counts.
+/// Returns one answer after the other, and counts lookups.
 fn changing(answers: &[&'static [&'static str]]) -> (Resolver, Arc<AtomicUsize>) {
     let answers = Mutex::new(answers.iter().copied().collect::<VecDeque<_>>());
     let asked = Arc::new(AtomicUsize::new(0));
@@ -288,11 +289,11 @@ fn changing(answers: &[&'static [&'static str]]) -> (Resolver, Arc<AtomicUsize>)
     (resolver, asked)
 }
 
-/// The stand-in for a public address, that no test may connect to.
+/// Stand-in for a public address, because tests must not connect to one.
 const OPENED: &str = "127.0.0.2";
 
 #[test]
-fn a_name_that_was_vetted_and_then_leads_elsewhere_is_not_followed_there() {
+fn name_that_changes_after_vetting_is_rejected() {
     let victim = Listening::start(ok);
     let url = at("http://rebind.example:PORT/", &victim);
     let (resolver, asked) = changing(&[&[OPENED], &["127.0.0.1"]]);
@@ -305,8 +306,8 @@ fn a_name_that_was_vetted_and_then_leads_elsewhere_is_not_followed_there() {
 }
 
 #[test]
-fn the_address_that_was_vetted_is_the_one_that_is_connected_to() {
-    // Both have the same port, so that the name alone decides.
+fn connection_uses_the_vetted_address() {
+    // Both have the same port, so that only the name decides.
     let victim = Listening::start(ok);
     let other = Listening::at(SocketAddr::new(OPENED.parse().unwrap(), victim.address.port()), ok);
     let url = at("http://rebind.example:PORT/", &victim);

@@ -1,4 +1,5 @@
-//! CloudEvents (HTTP protocol binding 1.0.2): the type and the id of an event in binary, structured and batched mode.
+//! CloudEvents (HTTP protocol binding 1.0.2): the type and the id of an event in binary, structured
+//! and batched mode.
 
 use std::borrow::Cow;
 
@@ -8,7 +9,7 @@ use crate::scheme::encoding::Encoding;
 use super::joined_id::join_parts;
 use crate::content::request::Request;
 
-/// Every content type of the structured and the batched mode begins so.
+/// The common prefix of all content types of the structured and the batched mode.
 const STRUCTURED_TYPE: &[u8] = b"application/cloudevents";
 /// Only events in binary mode have it.
 pub(super) const BINARY_MARK: &str = "ce-id";
@@ -34,7 +35,7 @@ pub(super) struct CloudEvent<'a> {
 
 impl EventSlots {
     /// # Errors
-    /// Another field of the recipe wants an object where an attribute is a value.
+    /// Another field of the recipe expects an object where an attribute is a value.
     pub fn add_to(paths: &mut Paths) -> Result<Self, String> {
         Ok(Self {
             version: paths.add("specversion")?,
@@ -44,8 +45,9 @@ impl EventSlots {
         })
     }
 
-    /// `None` where the request is no event. The content type of the structured mode outranks the headers of the binary mode,
-    /// which may come with it; they count where the body is in another format than JSON.
+    /// Reads the type and id; `None` if the request is not an event. The content type of the
+    /// structured mode has priority over the headers of the binary mode. The headers count if the
+    /// body has another format than JSON.
     pub fn read<'a>(self, request: &Request<'a>, json: Option<&'a PathValues>) -> Option<CloudEvent<'a>> {
         if is_declared(request) {
             return self.structured(json, true).or_else(|| binary(request));
@@ -93,8 +95,9 @@ fn id(source: Option<&str>, id: Option<&str>) -> Option<String> {
     Some(join_parts(&[source?, id?], 0))
 }
 
-/// An attribute out of a header (section 3.1.3.2): without the double quotes of older versions, then percent-decoded once.
-/// What does not decode to UTF-8 stays as it was sent. The SDK for JavaScript does not encode, and Node.js sends Latin-1.
+/// Decodes an attribute in a header (section 3.1.3.2): removes the double quotes of older versions,
+/// then percent-decodes once. Keeps a value that does not decode to UTF-8: the SDK for JavaScript
+/// does not encode, and Node.js sends Latin-1.
 fn decoded(value: &[u8]) -> Cow<'_, str> {
     let latin_1 = || -> String { value.iter().copied().map(char::from).collect() };
     let unquoted = match std::str::from_utf8(value) {

@@ -1,6 +1,7 @@
-//! Asking a provider's API about a message: what of the message goes into the question, the request that asks, and what
-//! its answer means. No I/O in here. The question is kept with the message; all that is the operator's word (URL,
-//! credentials, expectation) is taken from the source's settings when it is asked, so that it can be mended meanwhile.
+//! Confirms a message at the provider's API: builds the question and the request, and
+//! interprets the answer, without any I/O. The question is stored with the message. URL,
+//! credentials and expectation come from the source's settings at the time of the call, so that the
+//! operator can correct them in between.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -24,16 +25,16 @@ use crate::content::request::Secret;
 
 /// No provider that has a body sent back to it sends more.
 const MAX_BODY_BYTES: usize = 1 << 20;
-/// Signatures and the URLs of certificates are shorter; for what goes into the URL there is a limit of its own.
+/// Longer than any signature or certificate URL. Values in the URL have a separate limit.
 const MAX_VALUE_BYTES: usize = 4_096;
-/// Where a login does not say how long it holds.
+/// Lifetime of a login whose answer does not state one.
 const DEFAULT_LOGIN_LIFETIME: Duration = Duration::from_secs(5 * 60);
-/// A login is renewed so long before it ends, at the most.
+/// Maximum time before its expiry at which a login is renewed.
 const MAX_RENEWAL_LEAD: Duration = Duration::from_secs(60);
 /// Holds the token of `CREEL_SOURCE_<NAME>_CONFIRM_TOKEN` among the settings.
 const TOKEN: &str = "confirm_token";
 
-/// How the API of one source is asked, with its settings.
+/// The API of one source, with its settings.
 #[derive(Clone, Debug)]
 pub struct Asker {
     method: String,
@@ -57,24 +58,24 @@ enum BodyPart {
     Message,
 }
 
-/// What of a message goes into the question.
+/// The values of a message that the API call needs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Question {
     /// By place.
     Values(BTreeMap<String, String>),
-    /// Nothing can be asked, and why.
+    /// No question is possible, with the reason.
     Unaskable(String),
 }
 
-/// Why nothing can be asked about a request.
+/// The reason why a request cannot be confirmed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct QuestionError {
     pub cause: Cause,
     pub reason: String,
 }
 
-/// What an answer means.
+/// The meaning of an API answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ConfirmResult {
     Confirmed,
@@ -84,7 +85,7 @@ pub enum ConfirmResult {
     NotYet(String),
 }
 
-/// What a login gave.
+/// The result of a login.
 #[derive(Clone, Debug)]
 pub struct Login {
     pub token: Secret,
@@ -92,7 +93,7 @@ pub struct Login {
     pub holds: Duration,
 }
 
-/// What a source's own variables say.
+/// The variables of a source that configures its own API.
 #[derive(Debug)]
 pub struct ConfirmSettings<'a> {
     pub url: &'a str,
@@ -125,10 +126,10 @@ impl Asker {
         })
     }
 
-    /// By the source's own variables.
+    /// Configures the API from the source's own variables.
     ///
     /// # Errors
-    /// What is wrong with the URL, without repeating it.
+    /// The problem with the URL, without repeating the URL.
     pub fn own(question: &ConfirmSettings<'_>, recipe: &'static Recipe) -> Result<Self, String> {
         let template = Template::parse(question.url.trim()).map_err(|_| {
             "has an unknown brace or placeholder; write values like {query:id}, {header:X-Id}, {json:/data/id} or {form:id}, and double each literal brace"
@@ -160,10 +161,10 @@ impl Asker {
         })
     }
 
-    /// What an answer must be.
+    /// Parses the expected answer.
     ///
     /// # Errors
-    /// What is wrong with it, in words.
+    /// The problem with the text.
     pub fn expectation(text: &str) -> Result<Expectation, String> {
         let expectation = Expectation::parse(text)?;
         if expectation.is_success() {
@@ -179,10 +180,11 @@ impl Asker {
         Self { expect, ..self.clone() }
     }
 
-    /// What of a request goes into the question. `payload`: the JSON that was read from it, if it has been read already.
+    /// Collects the values that the API call needs. `payload` is the JSON already read from the
+    /// request, if any.
     ///
     /// # Errors
-    /// Why nothing can be asked about it.
+    /// The reason why the request cannot be confirmed.
     pub fn question(&self, request: &Request<'_>, payload: Option<&[u8]>) -> Result<Question, QuestionError> {
         let view = View::new(request, self.form_payload);
         let view = match payload {
@@ -213,7 +215,8 @@ impl Asker {
         Ok(Question::Values(values))
     }
 
-    /// Of a form with the payload field only that field is stored as the payload, so no other may be asked about.
+    /// Rejects places outside the payload field: of a form with such a field, only that field is
+    /// stored.
     fn check_is_stored(&self, place: &Place, view: &View<'_>) -> Result<(), QuestionError> {
         let (Place::Form(name), Some(payload)) = (place, self.form_payload) else { return Ok(()) };
         if name == payload || view.form_field(payload) == Ok(None) {
@@ -249,10 +252,10 @@ impl Asker {
         self.body.iter().any(|part| matches!(part, BodyPart::Message))
     }
 
-    /// The request that asks. `login`: what `logged_in` gave.
+    /// Builds the API request. `login` is the result of `logged_in`.
     ///
     /// # Errors
-    /// Why it cannot be made (the settings have changed since the message came), in words.
+    /// The reason why it cannot be built, e.g. settings that changed after the message arrived.
     pub fn call(
         &self,
         values: &BTreeMap<String, String>,
@@ -289,7 +292,7 @@ impl Asker {
         call(self.login?, &self.texts, None, None)
     }
 
-    /// What the answer to that call gives; nothing where it gives nothing.
+    /// Reads the answer to the login request; `None` if it contains no login.
     pub fn logged_in(&self, answer: &[u8]) -> Option<Login> {
         let rule = self.login?;
         let token = json::text_of(rule.take.as_ref()?.raw(answer)?)?.into_owned();
@@ -301,7 +304,7 @@ impl Asker {
         })
     }
 
-    /// What an answer of the API means. `body`: in UTF-8.
+    /// Interprets an API answer. `body` is UTF-8.
     pub fn judge(&self, status: u16, body: &[u8]) -> ConfirmResult {
         let Some(unmet) = self.expect.unmet(status, body) else { return ConfirmResult::Confirmed };
         match self.unknown.iter().any(|unknown| unknown.unmet(status, body).is_none()) {
@@ -315,7 +318,7 @@ impl Asker {
         self.url.origin()
     }
 
-    /// The settings that open the API, which are to blame when it says that they do not.
+    /// Returns the settings with credentials, for the error if the API rejects them.
     pub fn credentials(&self) -> Vec<&str> {
         let of_login = self.login.iter().flat_map(|rule| &rule.headers);
         let templates = self.headers.iter().chain(of_login).map(|(_, template)| template);

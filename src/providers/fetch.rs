@@ -23,15 +23,15 @@ pub(super) struct FetchRule {
     pub url: Template,
     pub body: Option<Template>,
     pub headers: Vec<(String, Template)>,
-    /// Where the key is in the answer; the whole answer where it is not said.
+    /// Path of the key in the answer; `None` for the whole answer.
     pub take: Option<JsonPath>,
-    /// Where the answer says for how many seconds what was taken holds.
+    /// Path of the lifetime of the result, in seconds.
     pub expires: Option<JsonPath>,
-    /// Made before: what it takes becomes `{login}`.
+    /// A request made first, whose result becomes `{login}`.
     pub login: Option<Box<FetchRule>>,
 }
 
-/// A request to make, and how its answer is to be read.
+/// A request, and how to read its answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FetchRequest {
     pub method: String,
@@ -40,7 +40,7 @@ pub struct FetchRequest {
     pub body: Vec<u8>,
 }
 
-/// What is to be done for something wanted.
+/// The next step for a requested key.
 #[derive(Debug)]
 pub struct FetchPlan<'a> {
     rule: Option<&'a FetchRule>,
@@ -58,7 +58,7 @@ impl<'a> FetchPlan<'a> {
         call(self.rule?.login.as_deref()?, self.texts, None, None)
     }
 
-    /// What the answer to the first call gives to the second.
+    /// Returns the login for the second call from the answer to the first.
     pub fn logged_in(&self, answer: &[u8]) -> Option<String> {
         let login = self.rule?.login.as_deref()?;
         let text = match &login.take {
@@ -68,7 +68,7 @@ impl<'a> FetchPlan<'a> {
         Some(text)
     }
 
-    /// The call that answers what is wanted; `None` where the recipe does not say how.
+    /// Returns the request that fetches the key; `None` if the recipe does not define one.
     pub fn call(&self, login: Option<&str>) -> Option<FetchRequest> {
         match self.wanted {
             KeyRequest::Document(url) | KeyRequest::Issuer(url) => Some(FetchRequest {
@@ -87,20 +87,19 @@ impl<'a> FetchPlan<'a> {
             .is_some_and(|rule| !rule.url.has_id() && rule.body.as_ref().is_none_or(|body| !body.has_id()))
     }
 
-    /// Whether there is a call for it: what the recipe does not say how to ask for, or what a setting is missing for, is not
-    /// worth an attempt.
+    /// Whether the recipe defines a request and all its settings are present.
     pub fn is_possible(&self) -> bool {
         let logs_in = self.rule.is_some_and(|rule| rule.login.is_some());
         (!logs_in || self.login().is_some()) && self.call(Some("")).is_some()
     }
 
-    /// Whether the provider gives each key by its id alone, so that there is none without.
+    /// Whether the provider serves each key only by its id.
     pub fn needs_id(&self) -> bool {
         self.rule.is_some() && !self.is_whole_set()
     }
 
-    /// What an answer of the provider says of what is wanted. Of what it says in passing trouble (a page for maintenance, a
-    /// refusal of our credentials, a set without keys) nothing is believed: `None`.
+    /// Reads a provider's answer. Temporary failures (a maintenance page, rejected credentials, a
+    /// set without keys) return `None`.
     pub fn read(&self, status: u16, body: &[u8]) -> Option<KeyResponse> {
         let is_ok = (200..=299).contains(&status);
         let is_absent = matches!(status, 404 | 410);
@@ -144,8 +143,8 @@ fn is_certificate(body: &[u8]) -> bool {
     body.len() <= MAX_CERTIFICATE_BYTES && !certificates(body).is_empty()
 }
 
-/// The keys in a text: those of a JSON Web Key Set or of a key set of Tink (with that id, where one is asked for), or the text
-/// itself as one key.
+/// Returns the keys in a text: those of a JSON Web Key Set or a Tink key set (only those with `id`,
+/// if given), or the text itself as one key.
 pub fn keys_among(text: &str, id: Option<&str>) -> Option<KeyResponse> {
     let text = text.trim();
     let member = |name: &str| text.starts_with('{').then(|| lookup::member(text, name)).flatten();
@@ -162,7 +161,8 @@ pub fn keys_among(text: &str, id: Option<&str>) -> Option<KeyResponse> {
     Some(if keys.is_empty() { KeyResponse::Unknown } else { KeyResponse::Keys(keys) })
 }
 
-/// The keys with that id among all that a provider has published; one without an id is nobody's.
+/// Returns the keys with this id from everything the provider published; keys without an id never
+/// match.
 pub fn key_of_set(texts: &[String], id: &str) -> Option<KeyResponse> {
     let fits = |text: &&String| {
         let kid = lookup::member(text.trim(), "kid").and_then(text_of);

@@ -1,4 +1,5 @@
-//! Requests that are no messages and want an answer: challenges, probes, subscriptions to be confirmed.
+//! Requests that are not messages and need an answer: challenges, probes, subscription
+//! confirmations.
 
 use crate::content::request::Secret;
 use crate::content::view::View;
@@ -13,19 +14,20 @@ use super::verifier::Verifier;
 use crate::content::request::Cause;
 use crate::content::request::Request;
 
-/// A handshake is small; what is larger is a message, and reading it more than once takes time.
+/// Limits the time for reading a request twice. Handshakes are small; a larger request is a
+/// message.
 const MAX_HANDSHAKE_BYTES: usize = 64 << 10;
 /// No provider's secret is longer.
 const MAX_SECRET_BYTES: usize = 512;
 
-/// How a handshake is answered, and what is to be done before.
+/// The answer to a handshake, and the steps before it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Handshake {
     pub reply: Reply,
     pub first: HandshakeAction,
 }
 
-/// What must have succeeded before a handshake is answered.
+/// A step that must succeed before the answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum HandshakeAction {
     Nothing,
@@ -88,7 +90,7 @@ impl Verifier {
         if let Some(challenge) = &rule.challenge
             && !rule.challenge_shape.fits(&challenge.require(view)?)
         {
-            // Whatever we would sign here could be sent to us as a message.
+            // An attacker could send us anything signed here as a message.
             return Err(Cause::HandshakeRefused);
         }
         let answer = rule.answer.as_ref().map(|answer| self.signed_answer(answer, view)).transpose()?;
@@ -104,7 +106,8 @@ impl Verifier {
             HandshakeBody::Json(template) => Reply::json(status, template.render_json(&scope)?),
         };
         for (name, template) in &rule.reply.headers {
-            // A header whose setting or place is absent is left out: those are grants that nobody asked for.
+            // Omits a header whose setting or place is absent: it would grant something that the
+            // request did not ask for.
             if let Ok(value) = template.render(&scope) {
                 let is_visible = |byte: &u8| (b' '..=b'~').contains(byte);
                 let value =

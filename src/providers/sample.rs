@@ -22,15 +22,15 @@ use crate::content::request::Secret;
 pub struct Sample {
     /// Names are in lower case.
     pub headers: Vec<(String, String)>,
-    /// Without `?`; empty where there is none.
+    /// The query without `?`; may be empty.
     pub query: String,
     pub body: String,
 }
 
-/// What a sample should be.
+/// The options for a sample.
 #[derive(Clone, Copy, Debug)]
 pub struct SampleOptions<'a> {
-    /// The provider's commonest one where there is none.
+    /// `None` for the provider's most common event.
     pub event: Option<&'a str>,
     pub now: OffsetDateTime,
     /// Makes the delivery id unlike others.
@@ -39,7 +39,7 @@ pub struct SampleOptions<'a> {
     pub url: &'a str,
 }
 
-/// What the placeholders of a sample's body stand for.
+/// The values of the placeholders in a sample's body.
 struct SampleContent<'a> {
     event_type: &'a str,
     /// Empty where the event has none.
@@ -49,7 +49,8 @@ struct SampleContent<'a> {
 }
 
 impl Verifier {
-    /// A correctly signed request with a plausible payload. `None` where the key is the provider's alone, or the recipe has no sample.
+    /// Returns a correctly signed request with a plausible payload. `None` if only the provider has
+    /// the key, or if the recipe has no sample.
     pub fn sample(&self, wish: &SampleOptions<'_>) -> Option<Sample> {
         let mut draft = self.unsigned_sample(wish)?;
         let signed_at = self.sample_body(wish.event)?.signed_at.as_ref();
@@ -118,7 +119,8 @@ impl Verifier {
         (!self.recipe.learns()).then_some(())
     }
 
-    /// The row for the event, else one of the same type with another action, else the first.
+    /// Returns the row for the event, otherwise one of the same type with another action, otherwise
+    /// the first.
     fn sample_body(&self, event: Option<&str>) -> Option<&SampleBody> {
         let rows = &self.recipe.samples;
         let family = |event: &str| event.split('.').next().map(str::to_owned);
@@ -156,7 +158,7 @@ impl Verifier {
     }
 }
 
-/// A body with what the recipe wants to know in its places, for recipes that have no sample of their own.
+/// Builds a body with a value at each path of the recipe, for recipes without a sample.
 pub(super) fn invented(event_type: &[String], delivery_id: &[String]) -> SampleBody {
     let mut body = Value::Object(Map::new());
     for (places, mark) in [(event_type, "$type"), (delivery_id, "$id")] {
@@ -205,7 +207,7 @@ impl SampleContent<'_> {
     }
 }
 
-/// Adds what proves the sender; `None` where the scheme is off or cannot sign.
+/// Adds the authentication; `None` if the scheme is off or cannot sign.
 fn sign(keyed: &BoundSignature, draft: &mut SampleDraft, texts: &Texts) -> Option<()> {
     let scheme = keyed.scheme;
     let SignatureKeys::Secrets(secrets) = &keyed.keys else { return None };
@@ -251,7 +253,7 @@ fn sign(keyed: &BoundSignature, draft: &mut SampleDraft, texts: &Texts) -> Optio
     draft.put(&keyed.place(), &value)
 }
 
-/// Adds a token that claims what it must.
+/// Adds a token with the required claims.
 fn issue(jwt: &Jwt, keys: &JwtKeys, draft: &mut SampleDraft, texts: &Texts) -> Option<()> {
     let JwtKeys::Secrets(secrets) = keys else { return None };
     let now = draft.now.unix_timestamp();

@@ -1,9 +1,10 @@
-//! What stands before a token: the name of an authentication scheme (`Bearer`), or any other fixed text (`token=`).
+//! The text before a token: the name of an authentication scheme (`Bearer`), or any other fixed
+//! text (`token=`).
 
 use std::borrow::Cow;
 
-/// The text before a token. Blanks at its end do not count: environment files lose them, and a token never begins with
-/// one.
+/// The text before a token. Trailing blanks are ignored: environment files lose them, and a token
+/// never starts with one.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AuthScheme(String);
 
@@ -16,7 +17,8 @@ impl AuthScheme {
         self.0.is_empty()
     }
 
-    /// Whether it is a name in the sense of RFC 9110, 11.1: in any case, followed by one or more blanks.
+    /// Whether it is a scheme name (RFC 9110, 11.1): case-insensitive, followed by one or more
+    /// blanks.
     pub fn is_name(&self) -> bool {
         self.0.bytes().last().is_some_and(|byte| byte.is_ascii_alphanumeric())
     }
@@ -26,8 +28,9 @@ impl AuthScheme {
         if self.is_name() { Cow::Owned(format!("{} ", self.0)) } else { Cow::Borrowed(&self.0) }
     }
 
-    /// What follows the scheme in a header's value; `None` where the value has another scheme or none. The exact text may
-    /// also stand directly before the token: some configured texts are no names of schemes, although they look like one.
+    /// Returns the rest of a header value after the scheme; `None` if the value has another scheme
+    /// or none. The exact text may also directly precede the token: some configured texts look like
+    /// scheme names but are not.
     pub fn strip<'a>(&self, value: &'a [u8]) -> Option<&'a [u8]> {
         if self.is_none() {
             return Some(value);

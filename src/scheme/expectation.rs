@@ -1,10 +1,11 @@
-//! What an API must answer: `200`, `2xx`, and then conditions on its JSON, `/status=paid`. All of them must hold.
+//! The expected answer of an API: a status (`200`, `2xx`), then conditions on its JSON
+//! (`/status=paid`). All of them must hold.
 
 use std::fmt;
 
 use crate::json::{self, Literal, Pointers, Slot};
 
-/// The longest value from an answer that is told to people.
+/// Limits the length of a value from an answer in messages to people.
 const MAX_SHOWN_CHARACTERS: usize = 60;
 
 /// A status with conditions on the body.
@@ -21,7 +22,7 @@ enum Status {
     Exactly(u16),
 }
 
-/// What stands at a JSON pointer, written as text.
+/// The expected value at a JSON pointer, written as text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Equal {
     pointer: String,
@@ -35,13 +36,13 @@ impl Default for Expectation {
 }
 
 impl Expectation {
-    /// Returns what most APIs answer for ids that they do not have.
+    /// Returns the usual answers of APIs for ids that do not exist.
     pub fn of_unknown() -> Vec<Self> {
         ["404", "410"].iter().filter_map(|status| Self::parse(status).ok()).collect()
     }
 
     /// # Errors
-    /// What is wrong with it, in words.
+    /// The problem with the text.
     pub fn parse(text: &str) -> Result<Self, String> {
         let mut words = text.split_whitespace();
         let first = words.next().unwrap_or_default();
@@ -78,7 +79,7 @@ impl Expectation {
         matches!(self.status, Status::Success | Status::Exactly(200..=299))
     }
 
-    /// Nothing where an answer is as expected, else what is not, in words.
+    /// Returns the unmet condition; `None` if the answer is as expected.
     pub fn unmet(&self, status: u16, body: &[u8]) -> Option<String> {
         let is_met = match self.status {
             Status::Success => (200..=299).contains(&status),
@@ -140,7 +141,7 @@ impl Equal {
     }
 }
 
-/// Whether a value is what the text says; `1`, `1.0` and `"1"` are all `1`.
+/// Whether a value equals the text; `1`, `1.0` and `"1"` all equal `1`.
 fn is_written(found: &str, text: &str) -> bool {
     match found.as_bytes().first() {
         Some(b'"') => json::text_of(found).is_some_and(|found| found == text),
@@ -206,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_read_says_why() {
+    fn invalid_expectation_is_rejected_with_reason() {
         for (text, problem) in [
             ("", "instead of a status"),
             ("paid", "instead of a status"),

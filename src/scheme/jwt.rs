@@ -1,5 +1,6 @@
-//! JSON Web Tokens (RFC 7519) that prove a request by what they claim of it. Which algorithms are allowed is the recipe's to
-//! say, never the token's: a public key must not serve as the secret of an HMAC.
+//! JSON Web Tokens (RFC 7519) that authenticate a request by their claims about it. The recipe
+//! determines the allowed algorithms, never the token: a public key must not serve as the secret of
+//! an HMAC.
 
 use std::time::Duration;
 
@@ -23,7 +24,7 @@ use crate::json::{Object, document, text_of};
 /// No sender's token is longer.
 const MAX_TOKEN_BYTES: usize = 16 << 10;
 
-/// What a token must be, as its provider documents it.
+/// The rules for a token, from the provider's documentation.
 #[derive(Clone, Debug)]
 pub struct Jwt {
     pub at: Place,
@@ -61,7 +62,7 @@ pub enum Expires {
     Never,
 }
 
-/// What one claim must be.
+/// The required value of one claim.
 #[derive(Clone, Debug)]
 pub struct Claim {
     pub name: String,
@@ -77,7 +78,7 @@ pub enum ClaimCheck {
     True,
 }
 
-/// What tokens are checked with.
+/// The keys that verify tokens.
 #[derive(Clone, Debug)]
 pub enum JwtKeys {
     Secrets(Vec<Secret>),
@@ -152,7 +153,7 @@ impl JwtAlgorithm {
 
 impl Jwt {
     /// # Errors
-    /// The cause of refusal, or what must be fetched.
+    /// The cause of rejection, or the key that must be fetched.
     pub fn check(&self, keys: &JwtKeys, view: &View<'_>, terms: &Terms<'_>) -> Result<(), VerifyError> {
         let value = self.at.require(view)?;
         let token = match self.scheme.strip(&value) {
@@ -166,7 +167,7 @@ impl Jwt {
         Ok(())
     }
 
-    /// Whether the request carries a token that is readable and valid now, whoever has signed it.
+    /// Whether the request carries a readable token that is valid now, with any signature.
     pub fn is_carried(&self, view: &View<'_>, terms: &Terms<'_>) -> bool {
         let Some(claims) = self.unproven_claims(view) else { return false };
         let has = |claim: &Claim| claims.get(&claim.name).is_some_and(|value| !value.is_null());
@@ -174,7 +175,7 @@ impl Jwt {
             && self.check_times(&claims, view, terms.tolerance).is_ok()
     }
 
-    /// What a token claims, without looking at its signature beyond its form.
+    /// Returns the claims of a token without verifying its signature.
     fn unproven_claims(&self, view: &View<'_>) -> Option<Map<String, Value>> {
         let value = self.at.require(view).ok()?;
         let token = match self.scheme.strip(&value) {
@@ -192,7 +193,7 @@ impl Jwt {
         read_claims(&decode(claims).ok()?)
     }
 
-    /// What a token claims, once its signature has been found to be right.
+    /// Returns the claims of a token after verifying its signature.
     fn genuine_claims(
         &self,
         token: &[u8],
@@ -284,7 +285,8 @@ impl ClaimCheck {
     }
 }
 
-/// Padding of a digest in base64 says nothing, and some senders leave it out.
+/// Compares a claim with a text. Padding of a base64 digest is ignored, because some senders omit
+/// it.
 fn is_text(value: &Value, wanted: &[u8]) -> bool {
     let unpadded = |text: &[u8]| text.iter().rposition(|byte| *byte != b'=').map_or(0, |last| last + 1);
     let found = value.as_str().unwrap_or_default().as_bytes();
@@ -313,7 +315,8 @@ fn is_signed(
     })
 }
 
-/// Parses claims. A value that `Value` cannot represent (lone surrogate, number out of range) exists and equals nothing.
+/// Parses claims. A value that `Value` cannot represent (lone surrogate, number out of range)
+/// exists and equals nothing.
 fn read_claims(bytes: &[u8]) -> Option<Map<String, Value>> {
     let object = Object::read(document(bytes).ok()?)?;
     let claim = |(name, value): (&str, &str)| {

@@ -56,7 +56,7 @@ impl Algorithm {
         }
     }
 
-    /// Whether the secret stands in the signed text instead of being the key.
+    /// Whether the secret is part of the signed text instead of being the key.
     pub const fn is_plain_digest(self) -> bool {
         matches!(self, Self::Md5 | Self::Sha1 | Self::Sha256)
     }
@@ -103,7 +103,7 @@ impl std::fmt::Display for Algorithm {
 pub struct Derivation {
     /// The first of these that the text begins with is taken off.
     pub prefix: Vec<String>,
-    /// Only what follows the first of this text; the whole where it is absent.
+    /// Uses only the part after the first occurrence of this text; the whole value if absent.
     pub after: Option<String>,
     pub encoding: KeyEncoding,
     pub normalize: Option<Normalization>,
@@ -128,7 +128,7 @@ pub enum KeyHash {
 
 impl Derivation {
     /// # Errors
-    /// What is wrong with the value, without showing it.
+    /// The problem with the value, without showing it.
     pub fn derive(&self, text: &[u8]) -> Result<Vec<u8>, &'static str> {
         let text = self.prefix.iter().find_map(|prefix| text.strip_prefix(prefix.as_bytes())).unwrap_or(text);
         let text = self.after.as_ref().and_then(|mark| after(text, mark.as_bytes())).unwrap_or(text);
@@ -157,10 +157,10 @@ fn after<'a>(text: &'a [u8], mark: &[u8]) -> Option<&'a [u8]> {
 #[derive(Clone, Debug)]
 pub enum SecretKey {
     Hmac(ring_hmac::Key),
-    /// The key is made anew for each timestamp.
+    /// The key is derived again for each timestamp.
     Stamped(ring_hmac::Algorithm, Secret),
     HmacMd5(Secret),
-    /// The secret stands in the text.
+    /// The secret is part of the text.
     Digest(Algorithm, Secret),
 }
 
@@ -188,7 +188,7 @@ impl Tag {
 
 impl SecretKey {
     /// # Errors
-    /// What is wrong with the value, without showing it.
+    /// The problem with the value, without showing it.
     pub fn new(algorithm: Algorithm, derivation: &Derivation, text: &[u8]) -> Result<Self, &'static str> {
         let key = derivation.derive(text)?;
         match algorithm.ring() {
@@ -236,7 +236,7 @@ fn sign(key: &ring_hmac::Key, template: &Template, scope: &TemplateScope<'_>) ->
     Ok(Tag::new(context.sign().as_ref()))
 }
 
-/// A digest of the text; of SHA-256 where the algorithm is no digest.
+/// Returns a digest of the text; of SHA-256 if the algorithm is not a digest.
 ///
 /// # Errors
 /// A part of the text is absent.

@@ -1,5 +1,5 @@
-//! What authentication needs from elsewhere: keys, certificates. Nothing is fetched in here: what is
-//! missing is named, and the caller comes again with it.
+//! Keys and certificates that authentication needs. This module fetches nothing: it names
+//! the missing ones, and the caller fetches them and retries.
 
 use serde_json::Value;
 
@@ -9,7 +9,8 @@ use crate::content::request::Cause;
 use crate::content::view::View;
 use crate::json::{Object, text_of};
 
-/// What is remembered as unknown comes from strangers: no provider's names are longer.
+/// Longer than any provider's key id. Unknown ids are cached, and they come from untrusted
+/// requests.
 pub const MAX_ID_BYTES: usize = 256;
 pub const MAX_URL_BYTES: usize = 512;
 
@@ -18,13 +19,13 @@ pub const MAX_URL_BYTES: usize = 512;
 pub enum KeyRequest {
     /// A public key of the provider; without an id, all of them.
     Key { id: Option<String> },
-    /// What is at a URL whose host the recipe pins: a certificate.
+    /// A certificate at a URL whose host the recipe pins.
     Document(String),
-    /// The issuer of a certificate, at the URL that the certificate names. It proves itself by the chain.
+    /// The issuer of a certificate, at the URL in that certificate. The chain verifies it.
     Issuer(String),
 }
 
-/// What is known of something wanted.
+/// The cached result for a requested key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum KeyResponse {
     /// Public keys, each as PEM, base64 or a JSON Web Key.
@@ -36,11 +37,11 @@ pub enum KeyResponse {
     NotYet,
 }
 
-/// What the caller has fetched, and whom it trusts.
+/// The fetched keys and the trusted roots.
 pub trait KeyStore {
     fn known(&self, wanted: &KeyRequest) -> KeyResponse;
 
-    /// Whether the answer may be another one by now, and is worth being fetched again before somebody is refused by it.
+    /// Whether the cached answer may be outdated, so that it is fetched again before a rejection.
     fn may_be_outdated(&self, _wanted: &KeyRequest) -> bool {
         false
     }
@@ -49,11 +50,11 @@ pub trait KeyStore {
     fn roots(&self) -> &Roots;
 }
 
-/// Why a request is not proven.
+/// The reason why a request is not authenticated.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum VerifyError {
     Rejected(Cause),
-    /// It can be judged once this has been fetched.
+    /// Verification needs this key first.
     Missing(KeyRequest),
 }
 
@@ -65,7 +66,7 @@ impl From<Cause> for VerifyError {
 
 impl dyn KeyStore + '_ {
     /// # Errors
-    /// No such key, or none yet.
+    /// The key does not exist, or is not fetched yet.
     pub fn keys(&self, id: Option<&str>) -> Result<Vec<PublicKey>, VerifyError> {
         // It may become a part of a URL, in which dots lead elsewhere.
         if id.is_some_and(|id| id.len() > MAX_ID_BYTES || matches!(id, "" | "." | "..")) {
@@ -82,8 +83,8 @@ impl dyn KeyStore + '_ {
         }
     }
 
-    /// Why nothing is proven by a signature that no key with that id, or none at all, has made. A key that is not named may be
-    /// newer than the set that is known.
+    /// Returns the error for a signature that matches no key with this id (or no key at all). If
+    /// the request does not name its key, the key may be newer than the cached set.
     pub fn mismatch(&self, id: Option<&str>) -> VerifyError {
         let wanted = KeyRequest::Key { id: id.map(str::to_owned) };
         if self.may_be_outdated(&wanted) {
@@ -108,7 +109,7 @@ impl dyn KeyStore + '_ {
         }
         let chain = self.document(KeyRequest::Document(url.to_owned()))?;
         let mut further = Vec::new();
-        // A chain has few links; one that goes on is somebody's joke.
+        // Real chains have few links; a longer one is an attack.
         for _ in 0..3 {
             match trusted_key(&chain, &further, self.roots(), view.request.now) {
                 Ok(key) => return Ok(key),

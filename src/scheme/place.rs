@@ -1,4 +1,5 @@
-//! Where something is in a request, as one text: `header X-Event`, `query token`, `json data.id`, `form payload`.
+//! The place of a value in a request, as one text: `header X-Event`, `query token`, `json data.id`,
+//! `form payload`.
 
 use std::borrow::Cow;
 
@@ -12,7 +13,7 @@ use crate::json::lookup::JsonPath;
 pub enum Place {
     /// In lower case.
     Header(String),
-    /// All fields whose name begins so, in lower case.
+    /// All header fields with this prefix, in lower case.
     Headers(String),
     Query(String),
     Json(JsonPath),
@@ -26,7 +27,7 @@ pub enum Place {
 
 impl Place {
     /// # Errors
-    /// What is wrong with it, in words.
+    /// The problem with the text.
     pub fn parse(text: &str) -> Result<Self, String> {
         let (kind, rest) = text.trim().split_once(' ').unwrap_or((text, ""));
         let name = rest.trim();
@@ -100,7 +101,8 @@ impl Place {
         Ok(found.filter(|value| !value.is_empty()))
     }
 
-    /// Whether something is there, be it an object or an array; `null` and an empty text are nothing.
+    /// Whether the place has a value, which may be an object or an array; `null` and an empty text
+    /// are not values.
     ///
     /// # Errors
     /// As for `find`.
@@ -113,10 +115,10 @@ impl Place {
         }
     }
 
-    /// As `find`, for what must be there.
+    /// Like `find`, for a required value.
     ///
     /// # Errors
-    /// Absent or twice.
+    /// The value is absent or duplicated.
     pub fn require<'a>(&self, view: &'a View<'a>) -> Result<Cow<'a, [u8]>, Cause> {
         self.find(view)?.ok_or(Cause::MissingHeader)
     }

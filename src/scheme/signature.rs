@@ -1,4 +1,4 @@
-//! One signature scheme: where the signature is, how it is written, what it is over.
+//! One signature scheme: the place, layout and encoding of the signature, and the signed text.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -27,11 +27,12 @@ pub struct SignatureScheme {
     pub algorithm: Algorithm,
     pub template: Template,
     pub timestamp: Option<Timestamp>,
-    /// How the parts of the signed text are told apart.
+    /// How the parts of the signed text are separated.
     pub split: Split,
     /// Under which the scheme applies at all.
     pub require: Vec<RequestCondition>,
-    /// The key of a stronger scheme in the same value. Where it is present, this scheme does not apply.
+    /// The label of a stronger scheme in the same value. If it is present, this scheme does not
+    /// apply.
     pub without: Option<String>,
 }
 
@@ -62,8 +63,8 @@ impl SignatureKeys {
     }
 }
 
-/// A scheme with the keys of one source. Without keys it accepts nothing, but still tells
-/// a signature that this source does not allow from one that the provider does not know.
+/// A scheme with the keys of one source. Without keys it accepts nothing, but still distinguishes a
+/// signature that this source does not allow from one unknown to the provider.
 #[derive(Clone, Debug)]
 pub struct BoundSignature {
     pub scheme: &'static SignatureScheme,
@@ -73,8 +74,9 @@ pub struct BoundSignature {
 }
 
 impl BoundSignature {
-    /// The place where its sender writes the signature. Of headers with one beginning it is the one named after the key:
-    /// `X-Primary` for the setting `primary_secret`, else `X-1`.
+    /// Returns the place of the signature. If the recipe has several headers with a common prefix,
+    /// that is the one named after the key: `X-Primary` for the setting `primary_secret`, else
+    /// `X-1`.
     pub fn place(&self) -> Place {
         let Place::Headers(beginning) = &self.scheme.at else { return self.scheme.at.clone() };
         let name = self.setting.and_then(|setting| setting.strip_suffix("_secret"));
@@ -82,7 +84,7 @@ impl BoundSignature {
     }
 }
 
-/// What a check goes by beside the request.
+/// The context of a check, in addition to the request.
 #[derive(Clone, Copy)]
 pub struct Terms<'a> {
     pub texts: &'a Texts,
@@ -92,12 +94,13 @@ pub struct Terms<'a> {
 
 impl BoundSignature {
     /// # Errors
-    /// The cause of refusal. The clock comes last: only a genuine message can be called stale.
+    /// The cause of rejection. The clock is checked last, so that only a genuine message is
+    /// reported as stale.
     pub fn check(&self, view: &View<'_>, terms: &Terms<'_>) -> Result<(), VerifyError> {
         self.try_values(view, |value| self.check_value(view, terms, value))
     }
 
-    /// Whether there is something where the signature belongs, be it what it may.
+    /// Whether the place of the signature has a value, valid or not.
     fn is_sent(&self, view: &View<'_>) -> bool {
         match &self.scheme.at {
             Place::Header(name) => lines(view, |field| field == name).next().is_some(),
@@ -108,11 +111,11 @@ impl BoundSignature {
         }
     }
 
-    /// Tries each value in which the signature may be. The lines of a list are one list; several lines of anything else are
-    /// ambiguous.
+    /// Tries each value that may hold the signature. The lines of a list form one list; several
+    /// lines of any other layout are ambiguous.
     ///
     /// # Errors
-    /// What says most about why no value will do.
+    /// The most specific cause among all values.
     pub(super) fn try_values(
         &self,
         view: &View<'_>,
@@ -299,8 +302,8 @@ fn try_each<'a>(
     Err(refusal)
 }
 
-/// Tries one line as it is, and several as the list that a proxy would have joined them to. With a positional layout it
-/// tries each line, too.
+/// Tries one line as it is, and several lines as the list that a proxy would have joined them to.
+/// With a positional layout it also tries each line.
 fn try_list<'a>(
     mut lines: impl Iterator<Item = &'a [u8]>,
     is_positional: bool,
@@ -326,11 +329,11 @@ pub fn is_sent(schemes: &[BoundSignature], view: &View<'_>) -> bool {
 }
 
 /// Checks a request against the schemes of one source, in the order of the recipe. The first place
-/// that is filled decides, even if something else is missing that it needs, so that a weaker one cannot replace it;
-/// schemes that share that place (versions in one list) are all tried.
+/// with a value decides, even if something else that it needs is missing, so that a weaker scheme
+/// cannot replace it. Schemes that share that place (versions in one list) are all tried.
 ///
 /// # Errors
-/// The cause that says most about the deciding place.
+/// The most specific cause for the deciding place.
 pub fn authenticate(
     schemes: &[BoundSignature],
     view: &View<'_>,
@@ -356,8 +359,9 @@ pub fn authenticate(
     Err(refusal)
 }
 
-/// Whether the text of every signature that may have decided covers something; `None` where the request has none. The same
-/// place decides as in `authenticate`: for an accepted request it is the first that is filled and has keys.
+/// Whether every signature that may have decided covers something; `None` if the request has none.
+/// The deciding place is the same as in `authenticate`: for an accepted request, the first one with
+/// a value and keys.
 pub fn is_covered(
     schemes: &[BoundSignature],
     view: &View<'_>,
@@ -369,7 +373,7 @@ pub fn is_covered(
     Some(usable().filter(may_decide).all(|keyed| covers(&keyed.scheme.template)))
 }
 
-/// What says more about why a request is not proven.
+/// Returns the more specific of two errors.
 pub fn heavier(first: VerifyError, second: VerifyError) -> VerifyError {
     if weight(&second) > weight(&first) { second } else { first }
 }

@@ -35,7 +35,7 @@ impl SharedToken {
         &self.scheme
     }
 
-    /// Where it is looked for and what stands before it, for people.
+    /// Describes the place and the text before the token, for people.
     pub fn in_words(&self) -> String {
         let written = self.scheme.written();
         match (self.scheme.is_none(), self.scheme.is_name()) {
@@ -59,13 +59,13 @@ impl SharedToken {
                 PathValue::Absent | PathValue::Other => Err(Cause::TokenMismatch),
             });
         }
-        // A token that is sent twice is no signature, but just as ambiguous.
+        // A token is not a signature, but a duplicate one is just as ambiguous.
         let presented = self.at.find(view).map_err(mismatch)?;
         let presented = presented.ok_or(Cause::MissingHeader)?;
         self.check_value(&presented)
     }
 
-    /// Whether the request carries a token where and as the scheme wants one.
+    /// Whether the request carries a token at the place and with the prefix of the scheme.
     pub fn is_carried(&self, view: &View<'_>) -> bool {
         let is_text = |found: &PathValue| match found {
             PathValue::Text(text) | PathValue::Number(text) => !text.is_empty(),
@@ -136,7 +136,7 @@ pub fn basic_authorization(username: &[u8], password: &[u8]) -> String {
     format!("Basic {}", basic_credentials(username, password))
 }
 
-/// What stands behind `Basic` in it.
+/// Returns the text after `Basic` in the header.
 pub fn basic_credentials(username: &[u8], password: &[u8]) -> String {
     STANDARD.encode([username, b":", password].concat())
 }

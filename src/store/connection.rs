@@ -1,4 +1,4 @@
-//! How connections to the file are opened: every pragma in one place, with its reason.
+//! Opens connections to the file: every pragma in one place, with its reason.
 
 use std::fmt::Display;
 use std::path::Path;
@@ -15,17 +15,18 @@ use crate::store::files::modes::create_private;
 pub type Pool = r2d2::Pool<SqliteConnectionManager>;
 pub type Pooled = r2d2::PooledConnection<SqliteConnectionManager>;
 
-/// The oldest SQLite without the bug in which a checkpoint races with the reset of the WAL.
+/// Oldest SQLite without the bug in which a checkpoint races with the reset of the WAL.
 const OLDEST_SQLITE: i32 = 3_051_003;
-/// Longest wait of one attempt to get the write lock; the writer itself tries again.
+/// Longest wait of one attempt to get the write lock; the writer itself retries.
 pub const WRITER_BUSY: Duration = Duration::from_millis(50);
 const READER_BUSY: Duration = Duration::from_millis(1_000);
 pub const READERS: u32 = 4;
 
-/// What the WAL file is cut back to after a reset, so that one long reader does not leave a huge file behind.
+/// Size to which the WAL file is truncated after a reset, so that one long reader does not leave a
+/// huge file.
 const JOURNAL_SIZE_LIMIT_BYTES: i64 = 64 * 1024 * 1024;
 
-/// Refuses to run with a SQLite that can lose commits.
+/// Returns an error for a SQLite version that can lose commits.
 pub fn check_sqlite_version() -> Result<(), OpenError> {
     if rusqlite::version_number() < OLDEST_SQLITE {
         return Err(OpenError(format!(
@@ -36,14 +37,15 @@ pub fn check_sqlite_version() -> Result<(), OpenError> {
     Ok(())
 }
 
-/// The one connection that writes, as a pool of size one whose connection is held for life.
+/// Opens the one connection that writes, as a pool of size one whose connection is held for life.
 pub fn writer(path: &Path, threads: Arc<ScheduledThreadPool>) -> Result<(Pool, Pooled), OpenError> {
     let access = flags(OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE);
     let problem = |verb: &str, error: &dyn Display| {
         OpenError(format!("cannot {verb} the database {}: {error}", path.display()))
     };
-    // The pool would only report a time-out, and two connections that make a new file a WAL database at once get into
-    // each other's way: so the first one is made and prepared by hand, before the pool opens its own.
+    // The pool would only report a timeout, and two connections that convert a new file to WAL at
+    // the same time conflict. So the first one is created and prepared here, before the pool opens
+    // its own.
     if !path.exists() {
         create_private(path).map_err(|error| problem("create", &error))?;
     }
@@ -68,23 +70,24 @@ pub fn writer(path: &Path, threads: Arc<ScheduledThreadPool>) -> Result<(Pool, P
 
 fn prepare_writer(connection: &Connection) -> rusqlite::Result<()> {
     connection.busy_timeout(Duration::from_secs(5))?;
-    // Before the first table, else it has no effect: clean-up gives space back without a VACUUM of the whole file.
+    // Must precede the first table to have an effect: cleanup then frees space without a VACUUM of
+    // the whole file.
     connection.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
-    // NORMAL does not sync the WAL at a commit: a power cut would lose what was acknowledged.
+    // NORMAL does not sync the WAL at a commit: a power cut would lose acknowledged messages.
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "foreign_keys", true)?;
-    // A function or view in a doctored file must not run with side effects.
+    // A function or view in a manipulated file must not run with side effects.
     connection.pragma_update(None, "trusted_schema", false)?;
     connection.pragma_update(None, "journal_size_limit", JOURNAL_SIZE_LIMIT_BYTES)?;
-    // Checkpoints run on a connection of their own, outside the commits (see checkpoint.rs).
+    // Checkpoints run on their own connection, outside the commits (see checkpoint.rs).
     connection.pragma_update(None, "wal_autocheckpoint", 0)?;
     connection.pragma_update(None, "cache_size", -4096)?;
     connection.set_prepared_statement_cache_capacity(64);
     connection.busy_timeout(WRITER_BUSY)
 }
 
-/// The connection that copies the WAL into the database.
+/// Opens the connection that copies the WAL into the database.
 pub fn checkpointer(path: &Path) -> Result<Connection, OpenError> {
     let open = || {
         let connection = Connection::open_with_flags(path, flags(OpenFlags::SQLITE_OPEN_READ_WRITE))?;
@@ -99,7 +102,7 @@ pub fn checkpointer(path: &Path) -> Result<Connection, OpenError> {
     })
 }
 
-/// Connections that can only read, opened when they are needed.
+/// Creates a pool of read-only connections, opened on demand.
 pub fn readers(path: &Path, threads: Arc<ScheduledThreadPool>) -> Pool {
     let manager = SqliteConnectionManager::file(path)
         .with_flags(flags(OpenFlags::SQLITE_OPEN_READ_ONLY))
@@ -120,7 +123,7 @@ pub fn readers(path: &Path, threads: Arc<ScheduledThreadPool>) -> Pool {
         .build_unchecked(manager)
 }
 
-/// A connection of a command that runs beside the service.
+/// Opens a connection for a command that runs next to the service.
 pub fn offline(path: &Path) -> Result<Connection, OpenError> {
     let problem = |error| OpenError(format!("cannot open the database {}: {error}", path.display()));
     let connection =
@@ -130,7 +133,7 @@ pub fn offline(path: &Path) -> Result<Connection, OpenError> {
     Ok(connection)
 }
 
-/// Each connection stays on one thread at a time: SQLite's own mutexes would only cost.
+/// Each connection stays on one thread at a time: SQLite's own mutexes would only cost time.
 fn flags(access: OpenFlags) -> OpenFlags {
     access | OpenFlags::SQLITE_OPEN_NO_MUTEX
 }

@@ -1,12 +1,14 @@
-//! Damage in the file: which errors are its signs, and how code deep in a query reports what it stepped over.
+//! Damage in the file: the errors that indicate it, and a way for code deep in a query to report
+//! skipped rows.
 //!
-//! A damaged row must cost itself and nothing else: whoever walks over rows notes the error here and goes on with the next.
+//! A damaged row must not affect others: code that scans rows notes the error here and continues
+//! with the next.
 
 use std::cell::RefCell;
 
 use rusqlite::{Error, ErrorCode};
 
-/// What to do about it, for errors and logs.
+/// Remedy, for errors and logs.
 pub const ADVICE: &str = "stop the service, run `creel verify` to see what is damaged, and restore a backup or save what can still be read";
 
 thread_local! {
@@ -14,7 +16,8 @@ thread_local! {
     static NOTED: RefCell<Option<String>> = const { RefCell::new(None) };
 }
 
-/// Whether the error is a sign of damage: a page that SQLite cannot use, or a value that creel never writes.
+/// Whether the error indicates damage: a page that SQLite cannot use, or a value that creel never
+/// writes.
 pub fn is_damage(error: &Error) -> bool {
     match error {
         Error::SqliteFailure(failure, _) => {
@@ -28,19 +31,19 @@ pub fn is_damage(error: &Error) -> bool {
     }
 }
 
-/// Notes the damage at one place, for the caller that has the store at hand.
+/// Notes the damage at one place, for a caller with access to the store.
 pub fn note(place: &str, error: &Error) {
     NOTED.with_borrow_mut(|noted| {
         noted.get_or_insert_with(|| format!("{place}: {error}"));
     });
 }
 
-/// What was noted on this thread, once.
+/// Returns and clears the damage noted on this thread.
 pub fn take() -> Option<String> {
     NOTED.take()
 }
 
-/// `None` for a value that is damaged, which is noted; other errors stay errors.
+/// Notes a damaged value and returns `None`; other errors stay errors.
 pub fn skip<T>(place: &str, result: rusqlite::Result<T>) -> rusqlite::Result<Option<T>> {
     match result {
         Ok(value) => Ok(Some(value)),
@@ -52,7 +55,7 @@ pub fn skip<T>(place: &str, result: rusqlite::Result<T>) -> rusqlite::Result<Opt
     }
 }
 
-/// The advice, for an error message at start; empty where there is nothing to do about it.
+/// Returns the advice for an error message at start; empty if it does not apply.
 pub fn advice(error: &Error) -> String {
     match error {
         _ if is_not_a_database(error) => advice_of_verify(error),
@@ -64,7 +67,7 @@ pub fn advice(error: &Error) -> String {
     }
 }
 
-/// As `advice`, from `creel verify` itself.
+/// Like `advice`, for `creel verify` itself.
 pub fn advice_of_verify(error: &Error) -> String {
     match error {
         _ if is_not_a_database(error) => {

@@ -1,6 +1,6 @@
 //! Errors of the store.
 
-/// Why nothing was acknowledged: 503 with `Retry-After` outside.
+/// Reason why a message was not acknowledged; clients get 503 with `Retry-After`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unavailable {
     #[error("the queue of the writer is full")]
@@ -28,7 +28,7 @@ pub enum Unavailable {
 }
 
 impl Unavailable {
-    /// A word for metrics and logs.
+    /// Returns the name for metrics and logs.
     pub fn name(self) -> &'static str {
         match self {
             Self::QueueFull => "queue_full",
@@ -45,7 +45,7 @@ impl Unavailable {
     }
 }
 
-/// Why a message was not stored.
+/// Reason why a message was not stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum IngestError {
     #[error(transparent)]
@@ -57,7 +57,7 @@ pub enum IngestError {
 }
 
 impl IngestError {
-    /// For callers without idempotency keys and rejections.
+    /// Converts the error for callers without idempotency keys and rejections.
     pub fn unavailable(self) -> Unavailable {
         match self {
             Self::Unavailable(why) => why,
@@ -66,7 +66,7 @@ impl IngestError {
     }
 }
 
-/// Why the store cannot be opened; says what to do.
+/// Reason why the store cannot be opened, with the remedy.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct OpenError(pub String);

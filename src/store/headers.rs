@@ -1,16 +1,18 @@
-//! The header fields of a message as they are stored: a JSON object, name to value, or to values where one is repeated.
+//! Stored header fields of a message: a JSON object, from name to value, or to a list of repeated
+//! values.
 
 use std::borrow::Cow;
 
 use serde_json::{Map, Value};
 
-/// Stands for a value that must not be stored.
+/// Placeholder for a value that must not be stored.
 pub const REDACTED: &str = "[redacted]";
-/// Marks a stored value that is Latin-1 instead of UTF-8, so that the original bytes can be restored: without it, `grün`
-/// could be either. An HTTP parser rejects this control character in a header value, so no UTF-8 value begins with it.
+/// Marks a stored value that is Latin-1 instead of UTF-8, so that the original bytes can be
+/// restored: without it, `grün` would be ambiguous. An HTTP parser rejects this control character
+/// in a header value, so no UTF-8 value begins with it.
 const LATIN_1: char = '\u{1a}';
 
-/// A value as it is stored: UTF-8 as text, other bytes as Latin-1 with a mark.
+/// Encodes a value for storage: UTF-8 as text, other bytes as Latin-1 with a mark.
 pub fn text(value: &[u8]) -> Cow<'_, str> {
     match std::str::from_utf8(value) {
         Ok(text) => Cow::Borrowed(text),
@@ -21,20 +23,20 @@ pub fn text(value: &[u8]) -> Cow<'_, str> {
     }
 }
 
-/// The bytes of a stored value as they were received.
+/// Returns the original bytes of a stored value.
 pub fn bytes(stored: &str) -> Vec<u8> {
     let latin_1 = stored.strip_prefix(LATIN_1).map(|text| text.chars().map(u8::try_from));
     let original: Option<Vec<u8>> = latin_1.and_then(|bytes| bytes.collect::<Result<_, _>>().ok());
     original.unwrap_or_else(|| stored.as_bytes().to_vec())
 }
 
-/// A stored value for a person to read.
+/// Returns a stored value for display.
 pub fn readable(stored: &str) -> &str {
     stored.strip_prefix(LATIN_1).unwrap_or(stored)
 }
 
-/// The fields that can be sent, byte for byte as they were received; redacted values are left out. A database that was
-/// edited by hand may hold bytes that would end a header line: they are removed.
+/// Returns the fields that can be sent, byte for byte as received, without redacted values. A
+/// manually edited database may hold bytes that would end a header line: they are removed.
 pub fn fields(stored: &Map<String, Value>) -> Vec<(String, Vec<u8>)> {
     let mut fields = Vec::with_capacity(stored.len());
     for (name, value) in stored {
@@ -48,14 +50,14 @@ pub fn fields(stored: &Map<String, Value>) -> Vec<(String, Vec<u8>)> {
     fields
 }
 
-/// The bytes of a stored value that may stand in a header value (RFC 9110, section 5.5).
+/// Returns the bytes of a stored value that are allowed in a header value (RFC 9110, section 5.5).
 pub fn sendable(stored: &str) -> Vec<u8> {
     let mut bytes = bytes(stored);
     bytes.retain(|byte| *byte == b'\t' || (*byte >= b' ' && *byte != 0x7f));
     bytes
 }
 
-/// As the value of a header.
+/// Removes control characters, for use in a header value.
 pub fn visible(text: &str) -> String {
     text.chars().filter(|character| !character.is_control()).collect()
 }

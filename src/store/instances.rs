@@ -1,4 +1,4 @@
-//! Instance ids: what `webhook-id` begins with, and which messages have which.
+//! Instance ids: the prefix of each `webhook-id`, and the messages that have it.
 
 use rusqlite::{Connection, params};
 
@@ -19,7 +19,7 @@ impl Instances {
         rows.collect::<rusqlite::Result<_>>().map(Self)
     }
 
-    /// The same for every delivery of a message, and never that of another one.
+    /// Returns the same id for every delivery of a message, and never that of another message.
     pub fn webhook_id(&self, message: i64) -> String {
         let after = self.0.partition_point(|(first, _)| *first <= message);
         let id = self.0.get(after.saturating_sub(1)).map_or("", |(_, id)| id);
@@ -27,7 +27,7 @@ impl Instances {
     }
 }
 
-/// Begins another instance for the messages to come. Instances that no stored message has are removed.
+/// Starts another instance for new messages. Instances without a stored message are removed.
 pub fn begin(connection: &Connection, now: &str) -> rusqlite::Result<()> {
     connection.execute(
         "DELETE FROM instances WHERE first_message < (
@@ -49,7 +49,7 @@ fn random_id() -> String {
     bytes.iter().map(|byte| char::from(ALPHABET[usize::from(byte % 32)])).collect()
 }
 
-/// For a timeline; never 0.
+/// Returns a random number for a timeline; never 0.
 pub fn random_number() -> i64 {
     let bytes = random::array().expect("the system's random source works");
     (i64::from_be_bytes(bytes) & i64::MAX) | 1
@@ -77,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn messages_keep_the_instance_under_which_they_came() {
+    fn messages_keep_their_instance_id() {
         let connection = database();
         begin(&connection, "now").unwrap();
         insert(&connection, 3);

@@ -1,4 +1,5 @@
-//! Re-hashing what is stored: finds any flipped bit in a body, and what SQLite's own check finds.
+//! Re-hashes stored messages: reports any flipped bit in a body, and the findings of SQLite's own
+//! check.
 
 use std::fmt;
 use std::path::Path;
@@ -9,13 +10,13 @@ use rusqlite::Connection;
 use crate::store::error::OpenError;
 use crate::store::{continuity, damage, schema};
 
-/// What `creel verify` found.
+/// Findings of `creel verify`.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct IntegrityReport {
     pub checked: u64,
-    /// Messages whose body does not have its SHA-256.
+    /// Messages whose body does not match its SHA-256.
     pub flipped: Vec<i64>,
-    /// What SQLite's integrity check says, if it is not "ok".
+    /// Output of SQLite's integrity check, if it is not "ok".
     pub integrity: Vec<String>,
 }
 
@@ -44,7 +45,8 @@ impl fmt::Display for IntegrityReport {
 /// Reads every message; safe while the service runs.
 ///
 /// # Errors
-/// When the file cannot be opened, is not creel's, or is not what the last run left. Damage is part of the report.
+/// If the file cannot be opened, is not creel's, or does not match the last run. Damage is part of
+/// the report.
 pub fn verify(path: &Path) -> Result<IntegrityReport, OpenError> {
     continuity::check_together(path)?;
     let connection = schema::read_only(path)?;

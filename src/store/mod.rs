@@ -1,7 +1,8 @@
 //! The single SQLite file: the only module that names rusqlite and r2d2.
 //!
-//! All writes go through one writer thread (`writer/`), which commits what is waiting in one transaction; reads go
-//! through a pool of read-only connections. It must never acknowledge what is not synced to disk.
+//! All writes go through one writer thread (`writer/`), which commits queued jobs in one
+//! transaction; reads go through a pool of read-only connections. Messages must never be
+//! acknowledged before they are synced to disk.
 
 mod checkpoint;
 mod confirmation;

@@ -1,4 +1,4 @@
-//! Access to the database by commands, without a handle to the store: the service may be running on it.
+//! Database access for commands, without a handle to the store: the service may be running on it.
 
 use std::path::Path;
 
@@ -24,14 +24,14 @@ pub struct IdleTarget {
     pub state_since: String,
     pub state_reason: Option<String>,
     pub pending: u64,
-    /// Its secrets were dropped with a lost key: it cannot be resumed without a new one.
+    /// Whether its secrets were dropped with a lost key: it needs a new one to be resumed.
     pub needs_secret: bool,
 }
 
-/// Targets that are not delivered to, read by a command without changing the database; none where it cannot be read.
+/// Returns the inactive targets, without changing the database; empty if it cannot be read.
 ///
 /// # Errors
-/// When the files are not those that the last run left.
+/// If the files do not match the last run.
 pub fn idle_targets_offline(path: &Path) -> Result<Vec<IdleTarget>, OpenError> {
     let read = || {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
@@ -57,14 +57,14 @@ pub fn idle_targets_offline(path: &Path) -> Result<Vec<IdleTarget>, OpenError> {
         rows.collect::<rusqlite::Result<Vec<_>>>()
     };
     continuity::check_together(path)?;
-    // A missing file must not be made, and what else is wrong with it the start says.
+    // A missing file must not be created, and the start reports other problems.
     Ok(if path.exists() { read().unwrap_or_default() } else { Vec::new() })
 }
 
-/// A setting written by a command while the service runs; the service reads it when it next needs it.
+/// Writes a setting, also while the service runs; the service reads it on next use.
 ///
 /// # Errors
-/// When there is no database yet, or it cannot be written.
+/// If the database does not exist yet, or cannot be written.
 pub fn write_setting_offline(
     path: &Path,
     name: &str,
@@ -83,10 +83,10 @@ pub fn is_in_use(path: &Path) -> Result<bool, OpenError> {
     Ok(InstanceLock::try_take(path)?.is_none())
 }
 
-/// A sealed setting, read by a command while the service may be running.
+/// Reads a sealed setting, also while the service runs.
 ///
 /// # Errors
-/// When there is no database yet, it cannot be read, or it was sealed under another key.
+/// If the database does not exist yet, cannot be read, or the setting was sealed under another key.
 pub fn secret_offline(options: &StoreOptions, name: &str) -> Result<Option<String>, OpenError> {
     continuity::check(&options.path)?;
     let connection = connection::offline(&options.path)?;

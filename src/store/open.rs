@@ -1,4 +1,4 @@
-//! Opening the store: what must be true before it takes a message.
+//! Opening the store: the checks that must pass before it accepts a message.
 
 use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
@@ -32,33 +32,36 @@ use crate::store::writer::job::Job;
 use crate::store::writer::trouble::Trouble;
 use crate::store::{connection, continuity, damage, schema, target, timestamp};
 
-/// Jobs that may wait for the writer. Their bodies are bounded by the budget for bodies in flight.
+/// Limit on jobs queued for the writer. The budget for bodies in flight bounds their size.
 const QUEUE: usize = 8_192;
 const LOCK_TIMEOUT: Duration = Duration::from_millis(300);
 const LOCK_PAUSE: Duration = Duration::from_millis(10);
-/// A longer WAL is left to the checkpointer, so that the start stays short: 4 MiB.
+/// Limit on frames copied at start: 4 MiB. The checkpointer copies a longer WAL, so that the start
+/// stays short.
 const FRAMES_COPIED_AT_START: i32 = 1_024;
 
-/// What only a person may decide, for one start.
+/// Decisions of the operator, valid for one start.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Consent {
-    /// Go on although acknowledged messages are missing.
+    /// Continue although acknowledged messages are missing.
     pub loss: bool,
-    /// Give up what was sealed under a key that is lost.
+    /// Discard values sealed under a lost key.
     pub forget_sealed: bool,
 }
 
 impl Store {
-    /// Opens or makes the database, brings its schema up to date, and starts the writer and the checkpointer.
+    /// Opens or creates the database, migrates its schema, and starts the writer and the
+    /// checkpointer.
     ///
     /// # Errors
-    /// When the path cannot be used, is not creel's, was made by a newer version, is in use by another instance,
-    /// sealed under another key, or not what the last run left.
+    /// If the path cannot be used, the file does not belong to creel, was created by a newer
+    /// version, is in use by another instance, is sealed under another key, or differs from the
+    /// state after the last run.
     pub fn open(options: &StoreOptions) -> Result<Self, OpenError> {
         Self::open_with(options, Consent::default())
     }
 
-    /// As `open`, with what a person has decided.
+    /// Like `open`, with the operator's decisions.
     ///
     /// # Errors
     /// As for `open`.
@@ -72,7 +75,7 @@ impl Store {
             DatabaseKey::find(options, &path, schema::check_before_opening(&path)?, consent.forget_sealed)?;
         lock.claim();
         if !path.exists() {
-            // Nothing is left that the mark could be compared with, not even after a crash in the next moment.
+            // The mark has no data left to compare with, not even after a crash right now.
             let _ = lock.clear_mark();
         }
         let pool_threads = Arc::new(ScheduledThreadPool::new(1));
@@ -117,7 +120,7 @@ impl Store {
     }
 }
 
-/// A command that only looks at the files holds the lock for a moment.
+/// Takes the lock. Retries, because commands that only read the files hold it briefly.
 fn take_lock(path: &Path) -> Result<InstanceLock, OpenError> {
     let give_up = Instant::now() + LOCK_TIMEOUT;
     loop {
@@ -135,14 +138,14 @@ fn take_lock(path: &Path) -> Result<InstanceLock, OpenError> {
     }
 }
 
-/// What the last run left.
+/// State after the last run.
 struct Past {
     mark: Option<Mark>,
     is_loss: bool,
 }
 
 impl Past {
-    /// Before SQLite opens the database: that would already mix what does not belong together.
+    /// Checks the files before SQLite opens the database, which would already apply a foreign WAL.
     fn examine(path: &Path, lock: &InstanceLock, accepts_loss: bool) -> Result<Self, OpenError> {
         let mark = lock.mark();
         let loss = continuity::inspect(path, mark.as_ref())?;
@@ -154,15 +157,15 @@ impl Past {
         Ok(Self { mark, is_loss: loss.is_some() })
     }
 
-    /// Of the mark. What it says of the file holds only as long as nothing was lost.
+    /// Commit numbers of the mark. Those of the file are only valid if nothing was lost.
     fn number_and_copied(&self) -> (u64, i64) {
         let mark = self.mark.as_ref();
         (mark.map_or(0, |mark| mark.number), mark.filter(|_| !self.is_loss).map_or(0, |mark| mark.copied))
     }
 
-    /// Counts a commit, so that this run differs from whatever was copied before it.
-    /// Without a matching mark it is unknown which messages there were after those in the database, so new ones get
-    /// another instance id. So they do in a copy of the file, because the original may still be in use.
+    /// Counts a commit, so that this run differs from any earlier copy of the file. Without a
+    /// matching mark, later messages may have existed, so new ones get another instance id. A copy
+    /// of the file also gets one, because the original may still be in use.
     fn continue_or_begin(
         &self,
         connection: &mut rusqlite::Connection,
@@ -181,7 +184,8 @@ impl Past {
         if self.is_loss
             && let Some(lost) = self.mark
         {
-            // While the mark is still there: a crash in between must not give the ids of lost messages again.
+            // Before the mark is cleared: a crash in between must not reuse the ids of lost
+            // messages.
             Ledger::skip_ids_through(connection, &lost.ledger).map_err(problem)?;
         }
         if !is_same_history {
@@ -268,7 +272,8 @@ impl Core {
     }
 }
 
-/// A thread whose panic is the end of the store: without it nothing would be written, or the WAL never reset.
+/// Starts a thread whose panic stops the store: without it no data would be written, or the WAL
+/// would never be reset.
 fn spawn(
     name: &'static str,
     shared: Arc<SharedState>,
@@ -284,15 +289,17 @@ fn spawn(
     })
 }
 
-/// Has the database file take the first commit of this run, and starts the WAL from its beginning: an older copy of the
-/// file then does not fit the WAL. Returns how many commits the file has; 0 if that is unknown.
+/// Copies the first commit of this run into the database file, and restarts the WAL: an older copy
+/// of the file then does not match the WAL. Returns the number of commits in the file; 0 if
+/// unknown.
 fn copy_first_commit(connection: &rusqlite::Connection, files: &Files) -> Result<i64, OpenError> {
     let problem = |error| OpenError(format!("cannot checkpoint the database: {error}"));
     let frames = checkpoint::frames_in_wal(connection).map_err(problem)?;
     if frames > FRAMES_COPIED_AT_START {
         return Ok(0);
     }
-    // A reader that holds a part of the WAL back is no reason not to start, and neither is a full disk. A failed sync is.
+    // A reader that blocks the reset must not prevent the start, and neither must a full disk. A
+    // failed sync must.
     match checkpoint::reset(connection, files.wal_bytes(), false) {
         Ok(true) => {}
         Ok(false) => return Ok(0),
@@ -306,8 +313,8 @@ fn copy_first_commit(connection: &rusqlite::Connection, files: &Files) -> Result
     Ledger::read(connection).map(|ledger| ledger.unwrap_or_default().commits).map_err(problem)
 }
 
-/// The path as the kernel shows it, so that a later change of the working directory or of a link does not matter, and
-/// so that every name of one file leads to one lock.
+/// Returns the path as the kernel resolves it, so that later changes of the working directory or a
+/// link have no effect, and all names of one file share one lock.
 pub fn absolute(path: &Path) -> Result<PathBuf, OpenError> {
     let problem =
         |error| OpenError(format!("cannot use the directory of the database {}: {error}", path.display()));

@@ -1,12 +1,12 @@
-//! What the store is opened with.
+//! Options for opening the store.
 
 use std::path::PathBuf;
 
-/// Where the store lives and its limits. Not `Debug`: it has the key.
+/// Location of the store and its limits. Not `Debug`: it has the key.
 #[derive(Clone)]
 pub struct StoreOptions {
     pub path: PathBuf,
-    /// `CREEL_KEY`; `None`: the key file beside the database, made at the first start.
+    /// `CREEL_KEY`; `None`: the key file next to the database, created at the first start.
     pub key: Option<Vec<u8>>,
     /// False: another process (Litestream) owns the checkpoints.
     pub checkpoint: bool,

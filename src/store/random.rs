@@ -1,4 +1,5 @@
-//! Random bytes, tokens and names. All randomness of the service comes from here, and from the system's source.
+//! Random bytes, tokens and names. All randomness of the service comes from this module, which uses
+//! the system's source.
 
 use base64::Engine as _;
 use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD};
@@ -67,7 +68,7 @@ mod tests {
     }
 
     #[test]
-    fn letters_are_of_the_alphabet() {
+    fn letters_use_the_alphabet() {
         let name = letters::<20>().unwrap();
         assert!(name.len() == 20 && name.bytes().all(|byte| LETTERS.contains(&byte)), "{name}");
     }

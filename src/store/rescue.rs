@@ -1,4 +1,5 @@
-//! What is done when the files were moved or cut under the running service: save what the open handle still has.
+//! Rescue after the files were moved or truncated under the running service: saves the data of the
+//! open handle.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -13,8 +14,8 @@ use crate::store::files::{FileChange, Files};
 const COPY_TIMEOUT: Duration = Duration::from_secs(2);
 const COPY_AGAIN_AFTER: Duration = Duration::from_millis(20);
 
-/// Saves what was acknowledged, as far as the open handle reaches it, and says in one line what happened and what
-/// was done.
+/// Saves acknowledged messages as far as the open handle reaches them, and returns one line with
+/// the cause and the result.
 pub fn rescue(connection: &Connection, files: &Files, change: FileChange) -> String {
     match change {
         FileChange::Cut(name) => format!(
@@ -57,7 +58,7 @@ fn save(connection: &Connection, files: &Files) -> String {
     }
 }
 
-/// Readers may hold a part of the WAL back for a moment.
+/// Retries, because readers may hold back a part of the WAL for a moment.
 fn copy_wal(connection: &Connection) -> Result<(), String> {
     let give_up = Instant::now() + COPY_TIMEOUT;
     loop {
@@ -73,17 +74,17 @@ fn copy_wal(connection: &Connection) -> Result<(), String> {
     }
 }
 
-/// Writes the whole content to `target`, which takes the place of what may be there.
+/// Writes the whole content to `target`, replacing any existing file.
 fn write_anew(connection: &Connection, path: &Path, target: &Path) -> Result<(), String> {
     let temporary = beside(path, "rescuing");
     let _ = std::fs::remove_file(&temporary);
     let name = temporary.to_str().ok_or("the path is not UTF-8")?;
-    // SQLite fills an empty file, and leaves its mode.
+    // SQLite fills an empty file, and keeps its mode.
     create_private(&temporary).map_err(|error| error.to_string())?;
     connection.execute("VACUUM INTO ?1", [name]).map_err(|error| error.to_string())?;
     std::fs::File::open(&temporary).and_then(|file| file.sync_all()).map_err(|error| error.to_string())?;
     for leftover in ["-wal", "-shm"] {
-        // They belong to the file that is gone; a new one must not be read together with them.
+        // They belong to the deleted file; a new one must not be read together with them.
         let _ = std::fs::remove_file(format!("{}{leftover}", target.display()));
     }
     std::fs::rename(&temporary, target).map_err(|error| error.to_string())

@@ -1,4 +1,4 @@
-//! The schema and its versions: which files are ours, and how an older one is brought up to date.
+//! The schema and its versions: recognizes creel's files, and migrates older ones.
 
 use std::path::Path;
 
@@ -12,7 +12,7 @@ use crate::store::setting::{self, KEY_CHECK};
 /// Marks the file as creel's ("CREL" in ASCII), for `file` and for the check at start.
 pub const APPLICATION_ID: i32 = 0x4352_454c;
 
-/// One step a version; frozen once released. `schema.sql` is what they make together.
+/// One step per version; frozen once released. `schema.sql` is their combined result.
 const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0001.sql"),
     include_str!("migrations/0002.sql"),
@@ -22,7 +22,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0006.sql"),
 ];
 
-/// Makes the schema in a new file, or brings an older one up to date, in one transaction.
+/// Creates the schema in a new file, or migrates an older one, in one transaction.
 pub fn migrate(connection: &mut Connection) -> Result<(), OpenError> {
     let problem =
         |error| OpenError(format!("cannot read or migrate the database: {error}{}", damage::advice(&error)));
@@ -37,8 +37,8 @@ pub fn migrate(connection: &mut Connection) -> Result<(), OpenError> {
     transaction.commit().map_err(problem)
 }
 
-/// Looks at an existing file without changing it: what is not ours stays as it is. Returns the sealed value that only the
-/// right key opens, if there is one.
+/// Checks an existing file without changing it, so that foreign files stay intact. Returns the
+/// sealed value that verifies the key, if there is one.
 pub fn check_before_opening(path: &Path) -> Result<Option<String>, OpenError> {
     if !std::fs::metadata(path).is_ok_and(|metadata| metadata.len() > 0) {
         return Ok(None);
@@ -54,7 +54,7 @@ pub fn check_before_opening(path: &Path) -> Result<Option<String>, OpenError> {
     Ok(key_check.map(|(sealed, _)| sealed))
 }
 
-/// Reads the whole file. Its structure can be damaged when its WAL is gone.
+/// Reads the whole file, whose structure can be damaged after its WAL was deleted.
 pub fn check_sound(path: &Path) -> Result<(), OpenError> {
     if !std::fs::metadata(path).is_ok_and(|metadata| metadata.len() > 0) {
         return Ok(());
@@ -62,7 +62,7 @@ pub fn check_sound(path: &Path) -> Result<(), OpenError> {
     find_damage(Ok(read_only(path)?)).map_or(Ok(()), |why| Err(damaged(path, &why)))
 }
 
-/// What SQLite finds wrong with the structure of a whole file, in one line.
+/// Returns SQLite's findings on the structure of a whole file, in one line.
 pub fn find_damage(connection: rusqlite::Result<Connection>) -> Option<String> {
     match connection.and_then(|connection| quick_check(&connection)) {
         Ok(found) if found == "ok" => None,
@@ -84,7 +84,8 @@ pub fn damaged(path: &Path, why: &str) -> OpenError {
     ))
 }
 
-/// Changes nothing, unless a process that was killed has left a rollback journal: until that is applied, nothing can be read.
+/// Changes nothing, unless a killed process has left a rollback journal, which must be applied
+/// before any read.
 pub fn read_only(path: &Path) -> Result<Connection, OpenError> {
     let access = match has_journal(path) {
         true => OpenFlags::SQLITE_OPEN_READ_WRITE,
@@ -99,12 +100,12 @@ pub fn apply_journal(path: &Path) -> Result<(), OpenError> {
     applied.map_err(|error| OpenError(format!("cannot read the database {}: {error}", path.display())))
 }
 
-/// The number of migrations that the file has had.
+/// Returns the number of migrations applied to the file.
 pub fn check_ours(connection: &Connection) -> Result<usize, OpenError> {
     check_ours_with(connection, damage::advice)
 }
 
-/// As `check_ours`, with other advice for damage.
+/// Like `check_ours`, with other advice for damage.
 pub fn check_ours_with(
     connection: &Connection,
     advice: fn(&rusqlite::Error) -> String,
@@ -143,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn schema_sql_is_what_the_migrations_make() {
+    fn schema_sql_matches_migrations() {
         let whole = Connection::open_in_memory().unwrap();
         whole.execute_batch(include_str!("../../schema.sql")).unwrap();
         let mut migrated = Connection::open_in_memory().unwrap();
@@ -184,14 +185,14 @@ mod tests {
     }
 
     #[test]
-    fn a_file_of_somebody_else_is_refused() {
+    fn foreign_file_is_rejected() {
         let mut connection = Connection::open_in_memory().unwrap();
         connection.execute_batch("CREATE TABLE theirs (a)").unwrap();
         assert!(migrate(&mut connection).unwrap_err().0.contains("not creel's"));
     }
 
     #[test]
-    fn a_file_of_a_newer_creel_is_refused() {
+    fn file_of_newer_creel_is_rejected() {
         let mut connection = Connection::open_in_memory().unwrap();
         migrate(&mut connection).unwrap();
         connection.pragma_update(None, "user_version", MIGRATIONS.len() + 1).unwrap();

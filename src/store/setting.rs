@@ -1,18 +1,18 @@
-//! The small key-value table for what the service itself must remember.
+//! Key-value table for settings that the service stores itself.
 
 use rusqlite::{Connection, OptionalExtension as _, params};
 
 /// The setting with a sealed value that only the right key opens.
 pub const KEY_CHECK: &str = "key_check";
 
-/// Whether a setting is stored as it is or encrypted.
+/// Whether a setting is stored as plain text or encrypted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sealing {
     Plain,
     Sealed,
 }
 
-/// The stored text of a setting and how it is stored.
+/// Returns the stored text of a setting and how it is stored.
 pub fn read(connection: &Connection, name: &str) -> rusqlite::Result<Option<(String, Sealing)>> {
     connection
         .prepare_cached("SELECT value, sealed FROM settings WHERE name = ?1")?
@@ -23,7 +23,7 @@ pub fn read(connection: &Connection, name: &str) -> rusqlite::Result<Option<(Str
         .optional()
 }
 
-/// Stores a setting whose value has been sealed already where it must be.
+/// Stores a setting whose value is already sealed if it must be.
 pub fn write(
     connection: &Connection,
     name: &str,

@@ -1,4 +1,4 @@
-//! What the threads of the store share: whether it still takes messages, and its numbers.
+//! State shared by the store's threads: whether it accepts messages, and its metrics.
 
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicI64, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
@@ -13,7 +13,7 @@ use crate::store::error::Unavailable;
 use crate::store::target::audience::Audience;
 use crate::store::{damage, wal_size};
 
-/// Between two looks at a lock that is waited for.
+/// Pause between attempts to take a lock.
 const LOCK_PAUSE: Duration = Duration::from_millis(5);
 const OPEN: u8 = 0;
 const FILE_CHANGED: u8 = 1;
@@ -32,7 +32,7 @@ pub struct SharedState {
     batches: AtomicU64,
     batched_messages: AtomicU64,
     observer: OnceLock<BatchObserver>,
-    /// Frames in the WAL, and how many of them have been copied into the database.
+    /// Frames in the WAL, and how many of them are copied into the database.
     wal_frames: AtomicI32,
     copied_frames: AtomicI32,
     /// Commits of the writer, and how many of them the database file has without its WAL.
@@ -46,22 +46,22 @@ pub struct SharedState {
     checkpointer: OnceLock<Thread>,
     pub audience: Audience,
     pub due: Arc<DueSignal>,
-    /// There may be something to ask about.
+    /// Notified when confirmations may be due.
     pub confirmations: Notify,
     pub settled: SettledMessages,
-    /// A replay was asked for.
+    /// Notified of a new replay.
     pub replays: Notify,
     commits: watch::Sender<u64>,
-    /// Attempts that delivered, that failed, and deliveries that died.
+    /// Successful attempts, failed attempts, and dead deliveries.
     attempts: [AtomicU64; 3],
     /// `u64::MAX`: none.
     size_limit: AtomicU64,
-    /// More of the file is used than it may be.
+    /// Notified when the used bytes exceed the limit.
     pub beyond_size: Notify,
     out_of_room: AtomicBool,
-    /// The first damage that was found.
+    /// The first damage found.
     damage: OnceLock<String>,
-    /// The last message could not be stored because of damage.
+    /// Whether the last message could not be stored because of damage.
     is_blocked_by_damage: AtomicBool,
 }
 
@@ -136,12 +136,12 @@ impl SharedState {
         self.out_of_room.load(Ordering::Relaxed)
     }
 
-    /// What it was before.
+    /// Returns the previous value.
     pub fn set_out_of_room(&self, is_out_of_room: bool) -> bool {
         self.out_of_room.swap(is_out_of_room, Ordering::Relaxed)
     }
 
-    /// Why no message is taken any more; `None` while all is well.
+    /// Returns why messages are rejected; `None` in normal operation.
     pub fn stopped(&self) -> Option<Unavailable> {
         match self.state.load(Ordering::Acquire) {
             OPEN => None,
@@ -154,14 +154,14 @@ impl SharedState {
         self.stopped().is_some()
     }
 
-    /// Takes no message from now on.
+    /// Stops accepting messages.
     pub fn stop(&self, why: Unavailable) {
         let state = if why == Unavailable::FileChanged { FILE_CHANGED } else { FAILED };
-        // The first reason stands.
+        // The first reason stays.
         let _ = self.state.compare_exchange(OPEN, state, Ordering::AcqRel, Ordering::Acquire);
     }
 
-    /// The store has failed for good; `line` says how.
+    /// Records a permanent failure of the store, with a one-line reason.
     pub fn fail(&self, why: Unavailable, line: String) {
         self.stop(why);
         self.failure.send_if_modified(|failure| {
@@ -187,7 +187,7 @@ impl SharedState {
         self.queued_bytes.fetch_sub(bytes, Ordering::Relaxed);
     }
 
-    /// Deliveries were committed for these targets; there may be none.
+    /// Notifies of commits with deliveries for these targets, of which there may be none.
     pub fn work_committed(&self, targets: Vec<i64>) {
         if !targets.is_empty() {
             self.due.add(targets);
@@ -201,7 +201,7 @@ impl SharedState {
         }
     }
 
-    /// Attempts that delivered, that failed, and deliveries that died.
+    /// Successful attempts, failed attempts, and dead deliveries.
     pub fn attempts(&self) -> [u64; 3] {
         self.attempts.each_ref().map(|counter| counter.load(Ordering::Relaxed))
     }
@@ -263,17 +263,17 @@ impl SharedState {
         self.checkpointer.get().is_some()
     }
 
-    /// Keeps checkpoints apart; `None` while one is running.
+    /// Takes the checkpoint lock; `None` while a checkpoint is running.
     pub fn checkpoint_alone(&self) -> Option<MutexGuard<'_, ()>> {
         self.checkpointing.try_lock().ok()
     }
 
-    /// Waits until no checkpoint is running, and keeps others out.
+    /// Waits until no checkpoint is running, and blocks others.
     pub fn wait_for_checkpoint(&self) -> MutexGuard<'_, ()> {
         self.checkpointing.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
-    /// As [`Self::wait_for_checkpoint`], at most for that time.
+    /// Like [`Self::wait_for_checkpoint`], for at most `limit`.
     pub fn wait_for_checkpoint_within(&self, limit: Duration) -> Option<MutexGuard<'_, ()>> {
         let give_up = Instant::now() + limit;
         loop {
@@ -286,7 +286,7 @@ impl SharedState {
     }
 
     pub fn set_wal_frames(&self, frames: i32) {
-        // SQLite starts a WAL anew by itself when all of it had been copied.
+        // SQLite restarts a WAL by itself once all of it is copied.
         if frames < self.wal_frames() {
             self.set_copied_frames(0);
         }
@@ -309,7 +309,7 @@ impl SharedState {
         self.commits_written.load(Ordering::Acquire)
     }
 
-    /// The disk has taken them.
+    /// Sets the number of commits synced into the database file.
     pub fn set_commits_copied(&self, commits: i64) {
         self.commits_copied.store(commits, Ordering::Release);
     }
@@ -341,7 +341,8 @@ impl SharedState {
         }
     }
 
-    /// However little there is to copy: a vacuum gives its space back only with a checkpoint.
+    /// Requests a checkpoint regardless of the WAL's size: a vacuum returns its space only with a
+    /// checkpoint.
     pub fn request_checkpoint(&self) {
         self.checkpoint_requested.store(true, Ordering::Release);
         self.wake_checkpointer();
@@ -351,7 +352,7 @@ impl SharedState {
         self.checkpoint_requested.swap(false, Ordering::AcqRel)
     }
 
-    /// A reader has kept the last reset of the WAL from happening.
+    /// Whether a reader blocked the last reset of the WAL.
     pub fn is_reset_refused(&self) -> bool {
         self.reset_refused.load(Ordering::Relaxed)
     }

@@ -1,4 +1,4 @@
-//! The space that rows take: how much of the file is used, and giving back what is free.
+//! Used and free space of the file, and the return of free pages.
 
 use std::time::Instant;
 
@@ -9,13 +9,13 @@ use crate::store::writer::job::Database;
 use crate::store::{checkpoint, damage};
 
 const PAGES_PER_STEP: u32 = 128;
-/// Holders of room that are named.
+/// Limit on named holders of space.
 const MAX_HOLDERS: u32 = 5;
-/// Free pages up to this share of the file are left for new messages, and at least so many.
+/// Share of the file that stays free for new messages; at least `FREE_PAGES_KEPT` pages.
 const FREE_PAGES_KEPT_PERCENT: i64 = 5;
 const FREE_PAGES_KEPT: i64 = 256;
 
-/// Bytes of the file that hold data, and those that are free inside it. Takes microseconds.
+/// Returns the used and the free bytes of the file. Takes microseconds.
 pub fn used_and_free_bytes(connection: &Connection) -> rusqlite::Result<(u64, u64)> {
     let pragma = |sql| connection.prepare_cached(sql)?.query_row([], |row| row.get::<_, u64>(0));
     let size = pragma("PRAGMA page_size")?;
@@ -23,28 +23,30 @@ pub fn used_and_free_bytes(connection: &Connection) -> rusqlite::Result<(u64, u6
     Ok((pages.saturating_sub(free) * size, free * size))
 }
 
-/// The bytes that each of the messages takes, with its deliveries and their attempts; 0 for one that is gone. The lengths
-/// are in the heads of the rows: no body is read.
+/// Returns the bytes of each message with its deliveries and their attempts; 0 for a deleted one.
+/// The lengths are in the headers of the rows: no body is read.
 pub fn message_sizes(connection: &Connection, ids: &[i64]) -> rusqlite::Result<Vec<u64>> {
     let mut statement = connection.prepare_cached(MESSAGE_SIZE)?;
     let mut size = |id| statement.query_row([id], |row| row.get(0)).optional();
     ids.iter().map(|id| Ok(damage::skip("messages", size(id))?.flatten().unwrap_or_default())).collect()
 }
 
-/// The fixed numbers are upper bounds of what the other columns and the entries in the indexes take.
+/// The constants are upper bounds for the other columns and the index entries.
 const MESSAGE_SIZE: &str = "SELECT 800 + octet_length(headers) + coalesce(octet_length(payload), 0) + coalesce(octet_length(body), 0)
      + coalesce(octet_length(query), 0)
      + (SELECT coalesce(sum(800 + (SELECT coalesce(sum(400 + coalesce(octet_length(error), 0) + coalesce(octet_length(excerpt), 0)), 0)
             FROM attempts WHERE delivery_id = deliveries.id)), 0) FROM deliveries WHERE message_id = messages.id)
    FROM messages WHERE id = ?1";
 
-/// Targets whose pending deliveries keep messages whatever the size: those that are not expendable, see
-/// [`crate::store::message::expire::Yielding`]. `?1`: targets that were paused before this are expendable.
+/// Targets whose pending deliveries retain messages regardless of size: those that are not
+/// expendable, see [`crate::store::message::expire::Yielding`]. `?1`: targets paused before this
+/// time are expendable.
 const FIRM: &str =
     "kind <> 'listener' AND origin <> 'replay' AND targets.state NOT IN ('removed', 'disabled')
        AND NOT (targets.state = 'paused' AND state_since < ?1)";
 
-/// Whether any message is kept whatever the size: by a pending delivery, or until its confirmation.
+/// Whether any message is retained regardless of size: by a pending delivery, or until its
+/// confirmation.
 pub fn is_room_held(connection: &Connection, paused_before: &str) -> rusqlite::Result<bool> {
     connection
         .prepare_cached(&format!(
@@ -55,17 +57,17 @@ pub fn is_room_held(connection: &Connection, paused_before: &str) -> rusqlite::R
         .query_row([paused_before], |row| row.get(0))
 }
 
-/// A target whose pending deliveries keep messages.
+/// A target whose pending deliveries retain messages.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RoomHolder {
-    /// The target's name, or what else holds messages.
+    /// Name of the target, or of another holder.
     pub name: String,
     pub state: String,
     pub pending: u64,
 }
 
-/// The targets with the most pending deliveries, without expendable ones, and the sources whose messages await
-/// confirmation. Runs on a reader.
+/// Returns the targets with the most pending deliveries, without expendable ones, and the sources
+/// whose messages await confirmation. Runs on a reader.
 pub fn room_holders(connection: &Connection, paused_before: &str) -> rusqlite::Result<Vec<RoomHolder>> {
     connection
         .prepare_cached(&format!(
@@ -83,8 +85,8 @@ pub fn room_holders(connection: &Connection, paused_before: &str) -> rusqlite::R
         .collect()
 }
 
-/// Gives free pages back to the file system; true when nothing more is worth it. The pragma frees one page a step,
-/// so it must be run as a query and drained.
+/// Returns free pages to the file system; true when the rest is not worth returning. The pragma
+/// frees one page per step, so it must be run as a query and drained.
 pub fn vacuum(database: &mut Database<'_>) -> rusqlite::Result<bool> {
     let connection = database.connection;
     let pragma = |name| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
@@ -99,7 +101,7 @@ pub fn vacuum(database: &mut Database<'_>) -> rusqlite::Result<bool> {
     while rows.next()?.is_some() && began.elapsed() < STEP_TIME {}
     drop(rows);
     drop(statement);
-    // The next checkpoint, whosever it is, cuts the file down to this.
+    // The next checkpoint, in any process, truncates the file to this.
     database.files.database_may_shrink_to(checkpoint::content_bytes(connection));
     Ok(false)
 }

@@ -1,27 +1,27 @@
-//! The numbers of the store, for metrics.
+//! Metrics of the store.
 
 use crate::store::quarantine::intake::QuarantineStats;
 
-/// What is queued, stored and counted at one moment; counters begin with the start.
+/// Queue lengths, sizes and counters at one moment; counters start at zero with the process.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Stats {
     pub queue_depth: usize,
     pub wal_bytes: u64,
-    /// How long a reader has kept the WAL from being reset; 0 where none does.
+    /// How long a reader has blocked a reset of the WAL, in seconds; 0 without one.
     pub wal_pinned_seconds: u64,
     pub database_bytes: u64,
     pub free_disk_bytes: u64,
-    /// Keys of messages held in memory, and the bytes that they and their filters take.
+    /// Keys of messages in memory, and the bytes of these keys and their filters.
     pub keys_in_memory: usize,
     pub keys_bytes: usize,
-    /// Transactions that held messages, and the messages in them.
+    /// Transactions with messages, and the messages in them.
     pub batches: u64,
     pub batched_messages: u64,
-    /// Attempts that delivered, attempts that failed, and deliveries that died, since the start.
+    /// Successful attempts, failed attempts, and dead deliveries, since the start.
     pub attempts_delivered: u64,
     pub attempts_failed: u64,
     pub deliveries_dead: u64,
-    /// Damage was found in the file.
+    /// Whether damage was found in the file.
     pub is_damaged: bool,
     pub quarantine: QuarantineStats,
 }

@@ -1,4 +1,4 @@
-//! For tests of other modules: what somebody does to the file behind the service's back.
+//! Support for tests of other modules: changes to the file that bypass the service.
 
 use std::path::Path;
 
@@ -8,7 +8,7 @@ pub fn change(path: &Path, sql: &str) {
     Connection::open(path).unwrap().execute_batch(sql).unwrap();
 }
 
-/// Keeps everybody else from writing, until it is dropped.
+/// Blocks all other writers until it is dropped.
 pub struct Lock {
     _connection: Connection,
 }

@@ -1,6 +1,6 @@
-//! Words that stand in columns: an enumeration and its texts.
+//! Enumerations stored as words in columns.
 
-/// A word that stands in a column.
+/// Declares an enumeration stored as words in a column.
 macro_rules! words {
     ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $text:literal),+ $(,)? }) => {
         $(#[$doc])*

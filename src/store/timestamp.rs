@@ -1,4 +1,5 @@
-//! Timestamps as the database writes them: RFC 3339, UTC, microseconds, fixed width, so that text order is time order.
+//! Timestamps in the database: RFC 3339, UTC, microseconds, fixed width, so that text order is time
+//! order.
 
 use time::{OffsetDateTime, UtcOffset};
 
@@ -29,7 +30,7 @@ fn put(digits: &mut [u8], mut number: u32) {
     }
 }
 
-/// Reads what `to_text` wrote; `None` for anything else.
+/// Parses the output of `to_text`; `None` for any other text.
 pub fn from_text(text: &str) -> Option<OffsetDateTime> {
     OffsetDateTime::parse(text, &time::format_description::well_known::Rfc3339).ok()
 }
@@ -46,7 +47,7 @@ mod tests {
     }
 
     #[test]
-    fn text_is_in_utc_whatever_the_offset() {
+    fn text_is_in_utc_for_any_offset() {
         assert_eq!(to_text(datetime!(2026-11-22 01:00:00 +2)), "2026-11-21T23:00:00.000000Z");
     }
 

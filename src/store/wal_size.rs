@@ -1,14 +1,15 @@
-//! The size of the WAL in frames and bytes, and the sizes at which something must be done.
+//! WAL size in frames and bytes, and the thresholds for checkpoints.
 
 /// Below this a checkpoint would only cost a sync: 1 MiB.
 pub const FRAMES_WORTH_A_CHECKPOINT: i32 = 256;
-/// Where the writer waits for a whole checkpoint, because it writes faster than the checkpointer copies.
+/// WAL length at which the writer waits for a full checkpoint, because it writes faster than the
+/// checkpointer copies.
 const STOP_BYTES: u64 = 60 << 20;
 
 const WAL_HEADER_BYTES: u64 = 32;
 const FRAME_BYTES: u64 = 24 + 4096;
 
-/// The length of a WAL with so many frames.
+/// Length of a WAL with this number of frames.
 pub fn wal_length(frames: i32) -> u64 {
     match u64::try_from(frames) {
         Ok(0) | Err(_) => 0,
@@ -16,7 +17,7 @@ pub fn wal_length(frames: i32) -> u64 {
     }
 }
 
-/// Whether the WAL has grown so much that the writer must not add to it before it is reset.
+/// Whether the writer must wait for a reset before it adds to the WAL.
 pub fn must_stop(frames: i32) -> bool {
     wal_length(frames) >= STOP_BYTES
 }

@@ -1,26 +1,26 @@
-//! What the clean-up does to the tables, in steps that are short enough to stand between two batches of messages.
+//! Cleanup steps short enough to run between two batches of messages.
 //!
-//! What is to go is looked for on a reader, a bounded page at a time. What may go is decided once more by the writer, in
-//! the transaction that deletes it: a replay that was asked for in between keeps its message.
+//! A reader finds the candidates, one bounded page at a time. The writer checks them again in the
+//! transaction that deletes them, so that a replay created in between keeps its message.
 
 use std::time::Duration;
 
 use rusqlite::{Connection, Row, params};
 
-/// A step stops after this: what is left is the next step's.
+/// Time limit of a step; the next step handles the rest.
 pub const STEP_TIME: Duration = Duration::from_millis(2);
 pub const LOOKED_AT_A_PAGE: usize = 1_000;
 
-/// What one step has done.
+/// Result of one step.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct StepResult {
-    /// So many of those that were asked for are done with.
+    /// Processed items.
     pub taken: usize,
-    /// So many rows of what it was about were changed or deleted.
+    /// Changed or deleted rows.
     pub changed: usize,
 }
 
-/// A place in the order of time: when something was received or finished, and its id.
+/// Position in order of time: the time of arrival or completion, and the id.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TimePosition {
     pub at: String,
@@ -28,26 +28,27 @@ pub struct TimePosition {
 }
 
 impl TimePosition {
-    /// Before everything that has this time.
+    /// Position before all rows with this time.
     pub fn before(at: String) -> Self {
         Self { at, id: i64::MIN }
     }
 }
 
-/// What a page is read from.
+/// Query of a page.
 pub struct Walk {
     /// `SELECT … FROM …`
     pub select: &'static str,
-    /// The column of the time, which has an index, and that of the id, which is the table's rowid.
+    /// Indexed column of the time, and column of the id, which is the table's rowid.
     pub at: &'static str,
     pub id: &'static str,
-    /// Further conditions, or none: ` AND …`.
+    /// Further conditions, or empty: ` AND …`.
     pub and: &'static str,
 }
 
 impl Walk {
-    /// At most a page of rows behind `after`, with a time before `before`, in order. Two queries, because SQLite looks up
-    /// only the first member of a pair in an index: with very many rows of one time, each page would begin with all of them.
+    /// Returns at most a page of rows after `after` with a time before `before`, in order. Takes
+    /// two queries: SQLite uses the index for only the first member of a pair, so a single query
+    /// would scan all rows of one time for each page.
     pub fn page<T>(
         &self,
         connection: &Connection,
@@ -82,7 +83,7 @@ impl Walk {
     }
 }
 
-/// Where the next page begins, if this one is full.
+/// Position of the next page, if this one is full.
 pub fn next_of<T>(page: &[T], position: impl Fn(&T) -> TimePosition) -> Option<TimePosition> {
     page.last().filter(|_| page.len() == LOOKED_AT_A_PAGE).map(position)
 }
@@ -93,7 +94,7 @@ mod tests {
     use crate::store::{delivery, message};
 
     #[test]
-    fn a_page_is_found_by_an_index_and_needs_no_sorting() {
+    fn page_uses_index_without_sorting() {
         let mut connection = Connection::open_in_memory().unwrap();
         crate::store::schema::migrate(&mut connection).unwrap();
         for walk in [

@@ -1,4 +1,4 @@
-//! The part of the way that only computes: authenticate, hash, read what the body says.
+//! The CPU-bound steps of verification: authenticate, hash and parse the body.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ use crate::verification::reading::{self, NoRoom};
 use crate::verification::rejection_reason::RejectionReason;
 use crate::verification::room::{DecodingReservation, DecodingRoom};
 
-/// Whether the scheme has proven the sender already, or needs the body for it.
+/// Whether the scheme has already authenticated the sender, or needs the body for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Proof {
     Given,
@@ -52,7 +52,7 @@ pub struct Rules {
 }
 
 impl Rules {
-    /// Of large bodies for which this holds only a few should be judged at a time.
+    /// Large bodies for which this returns true should be verified only a few at a time.
     pub fn rewrites_body(&self) -> bool {
         let asks = self.asker.as_ref().is_some_and(|asker| asker.decodes_body());
         asks || self.verifier.rewrites_body()
@@ -96,7 +96,8 @@ pub fn examine(
         }
         Err(VerifyError::Missing(wanted)) => return Err(ExamineError::Missing(wanted)),
     }
-    // The document in the query of a GET is stored as its body. Headers that describe a body are ignored then.
+    // The document in the query of a GET is stored as its body. Headers that describe a body are
+    // then ignored.
     let in_query = verifier.body_in_query(request).map(Bytes::from);
     let mut body_sha256 = [0; 32];
     body_sha256.copy_from_slice(digest(&SHA256, in_query.as_ref().unwrap_or(body)).as_ref());
@@ -131,7 +132,8 @@ fn authenticate(
     Ok(handshake.transpose()?)
 }
 
-/// What a stranger sent and cannot be asked about is kept like the rest, and refused off the path of the request.
+/// An unauthenticated message that cannot be confirmed is stored like the others, and rejected off
+/// the request path.
 fn question(asker: &Asker, request: &Request<'_>, payload: Option<&[u8]>) -> Question {
     asker.question(request, payload).unwrap_or_else(|unaskable| Question::Unaskable(unaskable.reason))
 }
@@ -177,7 +179,7 @@ impl OwnedRequest {
         self.with(body, |request| examine(rules, request, body, proof, outside, room))
     }
 
-    /// What `read` makes of the request with its body.
+    /// Passes the request with its body to `read`, and returns the result.
     pub fn with<T>(&self, body: &[u8], read: impl FnOnce(&Request<'_>) -> T) -> T {
         let fields: Vec<(&str, &[u8])> =
             self.headers.iter().map(|(name, value)| (name.as_str(), value.as_slice())).collect();

@@ -1,5 +1,6 @@
-//! Whether a source still verifies. A source that used to verify and now rejects what may be genuine has most likely the
-//! wrong secret: the log warns once, and again when the source verifies again. The state survives a restart.
+//! Verification health of a source. A source that used to verify and now rejects possibly genuine
+//! requests most likely has the wrong secret: the log warns once, and again when the source
+//! verifies again. The state survives a restart.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -44,8 +45,8 @@ impl SourceHealth {
         }
     }
 
-    /// Logs once that a source's messages are signed and that it has no key to check the signatures with. Of nearly every
-    /// message it only learns that its source has nothing to look for.
+    /// Logs once that a source's messages are signed but no key is configured to verify them. For
+    /// nearly every message, this only finds that the source has nothing to check.
     pub fn warn_of_unchecked_signature(&self, name: &str, verifier: &Verifier, headers: Headers<'_>) {
         let Some(header) = verifier.unchecked_signature(headers) else { return };
         if !self.has_named_unchecked.swap(true, Ordering::Relaxed) {

@@ -1,5 +1,5 @@
-//! Secrets that a handshake teaches (Asana, Notion): learned once, only behind a random path, only while the source has none;
-//! `creel learn <source>` opens the window again for ten minutes.
+//! Secrets learned from a handshake (Asana, Notion): learned once, only for a source with a random
+//! path and without a secret; `creel learn <source>` opens the window again for ten minutes.
 
 use std::sync::Arc;
 
@@ -23,11 +23,11 @@ pub fn window_setting(source: &str) -> String {
     format!("learning_until:{source}")
 }
 
-/// Takes up the secret that was learned before.
+/// Loads the secret that was learned before.
 ///
 /// # Errors
-/// When the store cannot be read, or the secret was sealed under another key. One that is no secret of the provider is passed
-/// over: the source waits for another.
+/// If the store cannot be read, or the secret was sealed under another key. A value that is not a
+/// valid secret of the provider is ignored: the source waits for another.
 pub async fn recall(source: &Source, store: &Store) -> Result<(), Unavailable> {
     if !source.verifier().waits_for_secret() {
         return Ok(());
@@ -51,7 +51,7 @@ pub async fn recall(source: &Source, store: &Store) -> Result<(), Unavailable> {
 /// # Errors
 /// When the store cannot be read.
 async fn window(source: &Source, store: &Store, now: OffsetDateTime) -> Result<LearningWindow, Unavailable> {
-    // What the operator has configured is not overruled by a request.
+    // A request cannot override the operator's configuration.
     if !source.learns() || !source.has_path_part() {
         return Ok(LearningWindow::Closed);
     }
@@ -64,10 +64,11 @@ async fn window(source: &Source, store: &Store, now: OffsetDateTime) -> Result<L
     Ok(if is_open { LearningWindow::Open } else { LearningWindow::Closed })
 }
 
-/// Keeps a secret and uses it from now on, if the window is open. One at a time: the second of two handshakes finds it closed.
+/// Stores a secret and uses it from now on, if the window is open. One at a time: the second of two
+/// handshakes finds it closed.
 ///
 /// # Errors
-/// When it could not be written; then it is not used.
+/// If the secret cannot be written; it is then not used.
 pub async fn learn(
     source: &Arc<Source>,
     store: &Store,
@@ -78,7 +79,8 @@ pub async fn learn(
     if window(source, store, now).await? == LearningWindow::Closed {
         return Ok(LearningWindow::Closed);
     }
-    // What the provider's scheme cannot work with must not be kept: it would be met again at each start.
+    // A secret that the provider's scheme cannot use must not be stored: each start would load it
+    // again.
     let usable = std::str::from_utf8(secret.expose()).ok().zip(source.with_secret(secret).ok());
     let Some((text, verifier)) = usable else {
         log::warn!("source {}: what a handshake sent cannot be its secret", source.name);

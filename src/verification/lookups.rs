@@ -1,4 +1,5 @@
-//! Input of a verdict other than the request: keys and certificates fetched for the source, and the trusted issuers.
+//! Input of a verification other than the request: keys and certificates fetched for the source,
+//! and the trusted issuers.
 
 use std::cell::RefCell;
 
@@ -18,7 +19,7 @@ impl<'a> Lookups<'a> {
         Self { fetches, sources, used: RefCell::new(Vec::new()) }
     }
 
-    /// What was looked up and known.
+    /// Returns the requested keys that were available.
     pub fn used(self) -> Vec<KeyRequest> {
         self.used.into_inner()
     }

@@ -1,5 +1,5 @@
-//! Verifies a request of a source and describes the message in it: keys that are fetched, secrets that are learned, bodies that are
-//! decoded. It has no access to the HTTP server.
+//! Verifies a request of a source and describes its message. Covers fetched keys, learned secrets
+//! and decoded bodies. Has no access to the HTTP server.
 
 mod examine;
 mod fetches;

@@ -1,4 +1,4 @@
-//! What is written down of a request's head, with what must stay secret taken out.
+//! The stored head of a request, with its secrets removed.
 
 use std::borrow::Cow;
 
@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use crate::store::headers::{REDACTED, text};
 
-/// Credentials whatever the provider.
+/// Headers that carry credentials for any provider.
 const ALWAYS_SECRET: [&str; 3] = ["authorization", "proxy-authorization", "cookie"];
 /// Options of `Connection` that name no field of the message.
 const CONNECTION_OPTIONS: [&str; 6] = ["", "close", "keep-alive", "upgrade", "te", "http2-settings"];
@@ -26,8 +26,8 @@ impl Redaction {
         Self { headers, query: query.to_vec() }
     }
 
-    /// The header fields as a JSON object: name to value, or to an array of values where the field is repeated.
-    /// Fields of the same name must follow each other. Omits what concerns only the connection that the request came on.
+    /// Returns the header fields as a JSON object: name to value, or to an array of values for a
+    /// repeated field. Fields of the same name must be adjacent. Omits hop-by-hop fields.
     pub fn headers(&self, fields: &[(&str, &[u8])]) -> String {
         let mut json = Vec::with_capacity(
             fields.iter().map(|(name, value)| name.len() + value.len() + 8).sum::<usize>() + 2,
@@ -77,7 +77,8 @@ impl Redaction {
         Some(Cow::Owned(query.split('&').map(show).collect::<Vec<_>>().join("&")))
     }
 
-    /// The originals of what `headers` and `query` have taken out, as JSON; `None` if that is nothing.
+    /// Returns the original values that `headers` and `query` removed, as JSON; `None` if they
+    /// removed nothing.
     pub fn credentials(&self, fields: &[(&str, &[u8])], query: &str) -> Option<String> {
         let mut headers = Map::new();
         for (name, value) in fields.iter().filter(|(name, _)| self.is_secret_header(name)) {
@@ -208,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn the_originals_of_what_was_taken_out_can_be_kept_apart() {
+    fn redacted_originals_can_be_stored_separately() {
         let fields: [(&str, &[u8]); 3] = [("x-token", b"s1"), ("x-token", b"s\xfc"), ("accept", b"*/*")];
         assert_eq!(redaction().credentials(&fields[2..], "id=1"), None);
         assert_eq!(

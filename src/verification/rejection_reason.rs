@@ -3,7 +3,7 @@
 use crate::providers::{Cause, Request, Verifier};
 use crate::store::RejectionKind;
 
-/// Why a request is rejected, and whether it may be genuine all the same.
+/// The cause of a rejection, and whether the request may still be genuine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RejectionReason {
     pub cause: Cause,

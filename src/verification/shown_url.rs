@@ -1,14 +1,14 @@
-//! A URL in words for the operator: without what must not be shown.
+//! A URL as shown to the operator, without secrets.
 
 use std::borrow::Cow;
 
 use crate::store::headers::REDACTED;
 use crate::verification::redaction::Redaction;
 
-/// Limits what is shown, in bytes: a request target may be as long as a whole head.
+/// Limits the shown URL, in bytes: a request target may be as long as a whole head.
 const MAX_SHOWN_BYTES: usize = 500;
 const ELLIPSIS: &str = "...";
-/// Words in the name of a query field whose value may be a credential, whatever the provider.
+/// Words in the name of a query field whose value may be a credential, for any provider.
 const SECRET_WORDS: [&str; 13] = [
     "token",
     "secret",
@@ -27,7 +27,7 @@ const SECRET_WORDS: [&str; 13] = [
 /// Ends of names that are written as one word, such as `accesstoken` and `apikey`.
 const SECRET_ENDS: [&str; 6] = ["token", "secret", "signature", "password", "apikey", "authkey"];
 
-/// `hidden_path`: the random part of the path; empty where there is none.
+/// `hidden_path`: the random part of the path, or empty.
 pub fn shown_url(url: &str, hidden_path: &str, redaction: &Redaction) -> String {
     let (place, query) = url.split_once('?').map_or((url, None), |(place, query)| (place, Some(query)));
     let mut shown = without_password(place);
@@ -57,7 +57,8 @@ fn without_credential(field: &str) -> Cow<'_, str> {
     }
 }
 
-/// Compares the words of the decoded name: `api_key`, `api-key`, `apiKey` and `X-Amz-Signature` match, `monkey` does not.
+/// Compares the words of the decoded name: `api_key`, `api-key`, `apiKey` and `X-Amz-Signature`
+/// match, `monkey` does not.
 fn names_credential(name: &str) -> bool {
     let Some((name, _)) = form_urlencoded::parse(name.as_bytes()).next() else { return false };
     let mut words = String::with_capacity(name.len() + 4);

@@ -1,5 +1,5 @@
-//! One configured source: where it is reached, by which methods and from which addresses, its verifier and the keys for it, and
-//! what must be redacted of its requests.
+//! One configured source: its path, methods and allowed addresses, its verifier and keys, and the
+//! redaction of its requests.
 
 use std::borrow::Cow;
 use std::net::IpAddr;
@@ -32,21 +32,21 @@ pub struct Source {
     learned: Option<RwLock<Option<Arc<Verifier>>>>,
     /// Held while a secret is being learned.
     learning: Mutex<()>,
-    /// The URL as registered, or what stands before the request target.
+    /// The URL as registered, or the part before the request target.
     url: RegisteredUrl,
     pub redaction: Redaction,
     pub dedupe: Option<Duration>,
-    /// What is asked about its messages before they are believed.
+    /// How its messages are confirmed before delivery.
     pub confirm: Option<config::Confirm>,
     pub health: SourceHealth,
     /// `/webhooks/<name>`
     path: String,
-    /// What must follow it: nothing, or `/` and the random path part.
+    /// The required rest of the path: empty, or `/` and the random path part.
     path_part: Vec<u8>,
     /// Those that make a message, then those of handshakes alone, then those of probes alone.
     methods: Vec<String>,
     message_methods: usize,
-    /// Whether GET and HEAD are answered though they are no messages.
+    /// Whether GET and HEAD are answered although they are not messages.
     pub answers_probes: bool,
     /// The methods as the header `Allow` has them.
     allow: String,
@@ -121,8 +121,8 @@ impl Source {
         !self.path_part.is_empty()
     }
 
-    /// Whether the path, as it was sent, is exactly the source's, with or without a slash at its end. The time that
-    /// this takes does not tell how much of a guess was right.
+    /// Whether the path, as sent, is exactly the source's, with or without a slash at its end. Runs
+    /// in constant time, so timing does not show how much of a guess was right.
     pub fn is_reached_by(&self, path: &str) -> bool {
         let Some(rest) = path.strip_prefix(&self.path) else { return false };
         let rest = rest.strip_suffix('/').unwrap_or(rest);
@@ -133,7 +133,7 @@ impl Source {
         self.methods.iter().any(|taken| taken == method)
     }
 
-    /// Whether a request with that method is a message if it is no handshake.
+    /// Whether a request with that method is a message unless it is a handshake.
     pub fn makes_message_of(&self, method: &str) -> bool {
         self.methods[..self.message_methods].iter().any(|taken| taken == method)
     }
@@ -150,13 +150,13 @@ impl Source {
         Arc::clone(current.unwrap_or(&self.verifier))
     }
 
-    /// What a request is judged by.
+    /// Returns the rules for verifying a request.
     pub fn rules(&self, verifier: &Arc<Verifier>) -> Rules {
         let asker = self.confirm.as_ref().map(|confirm| Arc::clone(&confirm.asker));
         Rules { verifier: Arc::clone(verifier), asker }
     }
 
-    /// What is to be asked about a message.
+    /// Returns the confirmation request for a message.
     pub fn asking(&self, question: &Question) -> ConfirmationRequest {
         let max_awaiting = self.confirm.as_ref().and_then(|confirm| confirm.max_awaiting);
         ConfirmationRequest { request: question.to_text(), max_awaiting }
@@ -167,7 +167,7 @@ impl Source {
         self.learned.is_some()
     }
 
-    /// For whoever is about to learn a secret.
+    /// Serializes the learning of secrets.
     pub async fn learning_turn(&self) -> MutexGuard<'_, ()> {
         self.learning.lock().await
     }

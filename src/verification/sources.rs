@@ -12,7 +12,8 @@ use crate::verification::learning;
 use crate::verification::room::{DecodingBudget, DecodingRoom};
 use crate::verification::source::Source;
 
-/// Large bodies that are decoded or rewritten at a time: each takes a multiple of the memory that the budget counts.
+/// Limit on large bodies that are decoded or rewritten concurrently: each takes a multiple of the
+/// memory that the budget counts.
 const MAX_CONCURRENT_REWRITES: usize = 2;
 
 #[derive(Debug)]
@@ -70,7 +71,8 @@ impl Sources {
         self.decoding.room()
     }
 
-    /// Waits for permission to rewrite a large body; `None` never happens, because the semaphore is never closed.
+    /// Waits for permission to rewrite a large body; never returns `None`, because the semaphore is
+    /// never closed.
     pub async fn rewrite_turn(&self) -> Option<OwnedSemaphorePermit> {
         Arc::clone(&self.rewrites).acquire_owned().await.ok()
     }

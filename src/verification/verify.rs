@@ -1,4 +1,5 @@
-//! Verifies a request: small bodies here, large ones on a thread for such work, and fetches the keys that are missing.
+//! Verifies a request: small bodies on this thread, large ones on a blocking thread, and fetches
+//! missing keys.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -109,7 +110,7 @@ async fn examine_where_it_fits(
     let (sources, fetches) = (Arc::clone(sources), Arc::clone(&source.fetches));
     let (request, body) = (OwnedRequest::from(&request), body.clone());
     let examined = spawn_blocking(move || {
-        // It ends with the work, which goes on when the request has been dropped.
+        // The turn ends with the work, which continues after the request is dropped.
         let _turn = turn;
         let lookups = Lookups::new(&fetches, &sources);
         let outcome = request.examine(&rules, &body, proof, &lookups, room);

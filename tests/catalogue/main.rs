@@ -1,7 +1,8 @@
-//! The catalogue of providers: vectors at the provider interface and through the running server, and properties that must
-//! hold for every recipe.
+//! The catalogue of providers: vectors at the provider interface and through the running server,
+//! and properties that hold for every recipe.
 //!
-//! `cargo test vectors` runs the vectors in `tests/vectors`; `TEST_VECTORS` names another file or folder of them.
+//! `cargo test vectors` runs the vectors in `tests/vectors`; `TEST_VECTORS` names another file or
+//! directory.
 
 #![expect(clippy::unwrap_used, reason = "what cannot be had fails the test, and says where")]
 

@@ -1,4 +1,4 @@
-//! One vector: a request, what the source is configured with, and what must come of it.
+//! A test vector: a request, the configuration of its source, and the expected result.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -37,14 +37,15 @@ pub struct Vector {
     #[expect(dead_code, reason = "for readers of the file")]
     why: String,
     pub expect_response: Option<Response>,
-    /// The project's own vectors: what the message is about, and what its sender is told.
+    /// The event of the message. Only the project's own vectors have it, along with the expected
+    /// reply.
     pub event: Option<String>,
     #[serde(default, deserialize_with = "present")]
     pub delivery_id: Option<Option<String>>,
     pub reply: Option<Reply>,
 }
 
-/// Tells `null` from what is not there.
+/// Distinguishes `null` from a missing field.
 fn present<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Option<String>>, D::Error> {
     Option::<String>::deserialize(deserializer).map(Some)
 }
@@ -90,7 +91,7 @@ pub struct Reply {
     pub body: String,
 }
 
-/// What the source is configured with, and what its caller passes in.
+/// The configuration of the source and the inputs from its caller.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Config {
     pub jwks: Option<Value>,
@@ -105,12 +106,12 @@ pub struct Config {
     #[serde(default)]
     pub allow: Vec<String>,
     pub peer_ip: Option<String>,
-    /// Everything else is a setting of the recipe.
+    /// The settings of the recipe: all other fields.
     #[serde(flatten)]
     pub settings: BTreeMap<String, Value>,
 }
 
-/// Where the vectors are, and their number.
+/// Reads all vectors.
 pub fn all() -> Vec<Vector> {
     let given = std::env::var("TEST_VECTORS").ok().filter(|path| !path.is_empty());
     let place =
@@ -133,7 +134,7 @@ pub fn all() -> Vec<Vector> {
 }
 
 impl Vector {
-    /// Two names in the vectors are those of shapes.
+    /// The recipe of the vector. Two names in the vectors are those of shapes.
     pub fn provider(&self) -> &str {
         match self.provider.as_str() {
             "acme-token" => "token",
@@ -159,7 +160,7 @@ impl Vector {
         OffsetDateTime::from_unix_timestamp_nanos((seconds * 1e3) as i128 * 1_000_000).unwrap()
     }
 
-    /// As registered at the provider.
+    /// The URL as registered at the provider.
     pub fn registered_url(&self) -> String {
         let configured = self.config.url.clone().or_else(|| self.full_url.clone());
         configured.unwrap_or_else(|| format!("https://hooks.example.com{}", self.path_and_query))
@@ -169,7 +170,8 @@ impl Vector {
         self.path_and_query.split_once('?').map_or("", |(_, query)| query)
     }
 
-    /// What a request's scheme sees: the query is appended to a registered URL that has none.
+    /// The URL that the scheme verifies: a registered URL without a query gets the query of the
+    /// request.
     pub fn url(&self) -> String {
         let url = self.registered_url();
         if url.contains('?') || self.query().is_empty() { url } else { format!("{url}?{}", self.query()) }
@@ -195,14 +197,14 @@ impl Vector {
         settings
     }
 
-    /// A tolerance, where the recipe has something that it could be for.
+    /// The configured tolerance, if the recipe supports one.
     pub fn tolerance(&self) -> Option<u64> {
         let has_one = self.recipe().is_ok_and(|recipe| recipe.tolerance().is_some());
         self.config.tolerance_seconds.filter(|_| has_one)
     }
 
     /// # Errors
-    /// An unknown provider, or settings that it does not take.
+    /// An unknown provider, or settings that it does not accept.
     pub fn verifier(&self) -> Result<Verifier, String> {
         let values = self
             .settings()
@@ -225,7 +227,7 @@ impl Vector {
         self.headers.iter().flat_map(lines).collect()
     }
 
-    /// Gives the request as the HTTP side would.
+    /// Passes the request in the form that the HTTP layer uses.
     pub fn put<T>(&self, use_request: impl FnOnce(&Request<'_>) -> T) -> T {
         let lines: Vec<(String, String)> =
             self.header_lines().into_iter().map(|(name, value)| (name.to_lowercase(), value)).collect();
@@ -244,7 +246,7 @@ impl Vector {
         })
     }
 
-    /// What the network would give for something wanted.
+    /// The network's response to a key request.
     pub fn fetched(&self, wanted: &KeyRequest) -> KeyResponse {
         match wanted {
             KeyRequest::Key { id } => self.keys(id.as_deref()),
@@ -255,7 +257,7 @@ impl Vector {
         }
     }
 
-    /// What the provider's API answers at a URL: 200 with a text, or a status without one.
+    /// The response of the provider's API at a URL: 200 with a text, or a status without one.
     pub fn asked(&self, url: &str) -> (u16, String) {
         match self.config.fetch.get(url) {
             Some(Value::String(text)) => (200, text.clone()),
@@ -276,13 +278,13 @@ impl Vector {
         if keys.is_empty() { KeyResponse::Unknown } else { KeyResponse::Keys(keys) }
     }
 
-    /// The vector's own certificates are the ones that are trusted.
+    /// The only trusted certificates: those of the vector.
     pub fn certificates(&self) -> String {
         self.config.fetch.values().filter_map(Value::as_str).collect()
     }
 }
 
-/// The vector's network, and its trust.
+/// The network of a vector and its trusted certificates.
 pub struct World<'a> {
     vector: &'a Vector,
     roots: Roots,

@@ -11,7 +11,7 @@ use ipnet::IpNet;
 
 use crate::vector::{self, Expect, Kind, Response, Vector, World};
 
-/// What became of a vector.
+/// The outcome of a vector.
 #[derive(Debug, PartialEq, Eq)]
 enum Outcome {
     Message,
@@ -44,7 +44,7 @@ fn outcome(vector: &Vector, verifier: &Verifier, request: &Request<'_>) -> Resul
     }
 }
 
-/// What the provider's API says of it, where it is asked.
+/// The outcome after the provider's API has answered, for providers that have one.
 fn asked(vector: &Vector, verifier: &Verifier, request: &Request<'_>) -> Outcome {
     let Some(asker) = verifier.asker() else { return Outcome::Message };
     let Question::Values(values) = asker.question(request, None).unwrap() else {
@@ -65,7 +65,7 @@ fn admits(vector: &Vector) -> bool {
     vector.config.allow.iter().any(|net| net.parse::<IpNet>().unwrap().contains(&peer))
 }
 
-/// What is wrong with the outcome of a vector; nothing if it is as expected.
+/// Compares the outcome of a vector with the expected one, and returns the difference.
 fn judge(vector: &Vector) -> Result<(), String> {
     let verifier = vector.verifier()?;
     vector.put(|request| {
@@ -74,7 +74,7 @@ fn judge(vector: &Vector) -> Result<(), String> {
             (_, Expect::Reject, Outcome::Refused(_)) => Ok(()),
             (Kind::Delivery, Expect::Accept, Outcome::Message) => described(vector, &verifier, request),
             (Kind::Handshake, Expect::Accept, Outcome::Handshake(handshake)) => answered(vector, handshake),
-            // A probe that is a message like any other.
+            // A probe that is stored like any other message.
             (Kind::Handshake, Expect::Accept, Outcome::Message) => {
                 let reply = verifier.accepted(&description(&verifier, request));
                 is_expected(&reply, vector.expect_response.as_ref().ok_or("states no response")?)
@@ -90,7 +90,7 @@ fn description(verifier: &Verifier, request: &Request<'_>) -> creel::testing::De
     verifier.describe(request, verifier.read_json(text).as_ref())
 }
 
-/// The project's own vectors also say what the message is about.
+/// Compares the event, which only the project's own vectors state.
 fn described(vector: &Vector, verifier: &Verifier, request: &Request<'_>) -> Result<(), String> {
     let Some(event) = &vector.event else { return Ok(()) };
     let description = description(verifier, request);
@@ -129,7 +129,7 @@ fn is_expected(reply: &Reply, wanted: &Response) -> Result<(), String> {
             "content-type" => {
                 reply.content_type.map(|kind| kind.split(';').next().unwrap_or_default().to_owned())
             }
-            // Set for every reply that has a body.
+            // The header is set for every reply with a body.
             "x-content-type-options" => reply.content_type.map(|_| "nosniff".to_owned()),
             _ => named.map(|(_, value)| value.clone()),
         }
@@ -161,7 +161,7 @@ fn all_vectors_agree() {
 }
 
 #[test]
-fn every_provider_has_an_own_vector_that_states_event_id_and_reply() {
+fn every_provider_has_own_vector_with_event_id_reply() {
     if std::env::var_os("TEST_VECTORS").is_some() {
         return;
     }

@@ -1,5 +1,5 @@
-//! Every vector through the running server: the real actix app with the real store, posted over a socket, with the
-//! vector's clock. Address vectors run at the interface only.
+//! Every vector through the running server: the real actix app and the real store, over a socket,
+//! with the vector's clock. Address vectors run only at the interface.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead, BufReader, Read, Write};
@@ -17,12 +17,12 @@ use time::OffsetDateTime;
 use crate::asked::{Api, Expected};
 use crate::vector::{self, Expect, Kind, Vector};
 
-/// In milliseconds since 1970; the service's clock.
+/// The service's clock, in milliseconds since 1970.
 static NOW: AtomicI64 = AtomicI64::new(0);
 
 const PATH_PART: &str = "the-random-path-part";
 
-/// Settings that only fetching keys needs: the vectors pass the keys in.
+/// Settings that are needed only to fetch keys, because the vectors provide the keys.
 const FOR_FETCHING: [(&str, &[(&str, &str)]); 3] = [
     ("plaid", &[("client_id", "none"), ("api_secret", "none")]),
     ("fusionauth", &[("base_url", "https://auth.example.com")]),
@@ -33,7 +33,7 @@ fn clock() -> OffsetDateTime {
     OffsetDateTime::from_unix_timestamp_nanos(i128::from(NOW.load(Ordering::SeqCst)) * 1_000_000).unwrap()
 }
 
-/// Vectors with the same settings share a source.
+/// A source and its vectors, which have the same settings.
 struct Mounted {
     name: String,
     path: String,
@@ -48,7 +48,7 @@ fn asks_provider(vector: &Vector) -> bool {
     vector.recipe().is_ok_and(|recipe| recipe.asks_provider())
 }
 
-/// The variables of a source for a vector.
+/// The configuration variables of a vector's source.
 fn variables(name: &str, vector: &Vector, methods: &BTreeSet<String>, api: &Api) -> BTreeMap<String, String> {
     let prefix = format!("CREEL_SOURCE_{}_", name.to_uppercase());
     let mut variables = BTreeMap::new();
@@ -58,7 +58,8 @@ fn variables(name: &str, vector: &Vector, methods: &BTreeSet<String>, api: &Api)
     set("PROVIDER", vector.provider());
     for (name, values) in vector.settings() {
         for (place, value) in values.iter().enumerate() {
-            // The configuration takes no empty value; whatever stands there, the vector must be refused.
+            // The configuration rejects empty values; with any other value the vector must still be
+            // rejected.
             let value = if value.is_empty() { "instead of nothing" } else { value };
             set(&if place == 0 { name.clone() } else { format!("{name}_{}", place + 1) }, value);
         }
@@ -84,7 +85,7 @@ fn variables(name: &str, vector: &Vector, methods: &BTreeSet<String>, api: &Api)
     if !methods.is_empty() {
         set("METHODS", &methods.iter().cloned().collect::<Vec<_>>().join(" "));
     }
-    // Where nothing else proves the sender, as the configuration demands it.
+    // The configuration requires a random path if nothing else authenticates the sender.
     if Config::from_vars(variables.clone()).is_err() {
         variables.insert(format!("{prefix}PATH"), PATH_PART.to_owned());
     }
@@ -95,7 +96,7 @@ fn mount(vectors: Vec<Vector>, api: &Api) -> (Vec<Mounted>, BTreeMap<String, Str
     let mut groups: BTreeMap<String, Vec<Vector>> = BTreeMap::new();
     for vector in vectors.into_iter().filter(runs_here) {
         let config = format!("{} {:?} {}", vector.provider, vector.config, vector.registered_url());
-        // A secret is learned once.
+        // A source learns its secret only once, so each vector needs its own source.
         let alone =
             if vector.recipe().is_ok_and(|recipe| recipe.learns()) { vector.name.as_str() } else { "" };
         groups.entry(format!("{config} {alone}")).or_default().push(vector);
@@ -119,18 +120,18 @@ fn mount(vectors: Vec<Vector>, api: &Api) -> (Vec<Mounted>, BTreeMap<String, Str
     }
     let mut set = |name: &str, value: String| variables_of_all.insert(name.to_owned(), value);
     if !patterns.is_empty() {
-        // Where confirmed messages go; nobody is there.
+        // The target of confirmed messages; no process listens on its port.
         set("CREEL_TARGET_APP_URL", "http://127.0.0.1:1/".to_owned());
         set("CREEL_TARGET_APP_EVENTS", patterns.join(" "));
     }
-    // Its messages have the service look at the clock.
+    // A message to this source makes the service check the clock.
     set("CREEL_SOURCE_WAKE_PROVIDER", "none".to_owned());
     set("CREEL_SOURCE_WAKE_CONFIRM_URL", api.url("wake/{query:id}"));
     set("CREEL_SOURCE_WAKE_RATE", "1000/s".to_owned());
     (mounted, variables_of_all)
 }
 
-/// Runs the service on a thread of its own, for as long as the process.
+/// Runs the service on its own thread until the process ends.
 fn start(mounted: &[Mounted], variables: BTreeMap<String, String>) -> SocketAddr {
     let known: Vec<(String, Vec<(KeyRequest, KeyResponse)>)> =
         mounted.iter().map(|source| (source.name.clone(), passed_in(source))).collect();
@@ -153,7 +154,7 @@ fn start(mounted: &[Mounted], variables: BTreeMap<String, String>) -> SocketAddr
     address.recv_timeout(Duration::from_secs(60)).unwrap()
 }
 
-/// What the vectors pass in: keys by their ids and all together, and what is at a URL.
+/// The responses that the vectors provide: keys by id and as a set, and the content at URLs.
 fn passed_in(source: &Mounted) -> Vec<(KeyRequest, KeyResponse)> {
     let vector = &source.vectors[0];
     let set = vector.config.jwks.as_ref().and_then(|set| set.get("keys")).and_then(|keys| keys.as_array());
@@ -206,7 +207,7 @@ fn send(address: SocketAddr, source: &Mounted, vector: &Vector) -> Reply {
 
 type Row = (String, Option<String>, i64);
 
-/// The event, delivery id and id of the newest message of a source, and how many it has.
+/// The number of messages of a source, and the event, delivery id and id of the newest one.
 fn stored(database: &Connection, source: &str) -> (i64, Option<Row>) {
     let count = database
         .query_row("SELECT count(*) FROM messages WHERE source = ?1", [source], |row| row.get(0))
@@ -239,7 +240,7 @@ fn judge(
             }
             check_own(vector, &reply, &event, id)
         }
-        // Its provider says later what it is.
+        // The provider's API decides later whether the message is rejected.
         (Expect::Reject, Kind::Delivery) if asks_provider(vector) && after == before + 1 => {
             expected.refused(newest.ok_or("nothing was stored")?.2);
             Ok(())
@@ -264,7 +265,7 @@ fn check_own(vector: &Vector, reply: &Reply, event: &str, id: Option<String>) ->
 
 fn check_handshake(vector: &Vector, reply: &Reply) -> Result<(), String> {
     let wanted = vector.expect_response.as_ref().ok_or("states no response")?;
-    // The URL would have to be visited, which the machine of a test must not.
+    // The service would have to fetch the URL, and a test must not use the network.
     if wanted.then_get.is_some() {
         return if reply.status == 503 { Ok(()) } else { Err(format!("answered {}", reply.status)) };
     }
@@ -293,7 +294,7 @@ fn all_vectors_agree() {
     variables.insert("CREEL_DATABASE".to_owned(), database.display().to_string());
     variables.insert("CREEL_LISTEN".to_owned(), "127.0.0.1:0".to_owned());
     variables.insert("CREEL_MIN_FREE".to_owned(), "1MiB".to_owned());
-    // The clock jumps from vector to vector.
+    // The clock jumps between vectors, so retention would delete messages.
     variables.insert("CREEL_RETENTION".to_owned(), "off".to_owned());
     NOW.store(1_760_000_000_000, Ordering::SeqCst);
     let address = start(&mounted, variables);
@@ -316,7 +317,7 @@ fn all_vectors_agree() {
     assert!(wrong.is_empty(), "{} vectors disagree:\n{}", wrong.len(), wrong.join("\n"));
 }
 
-/// A day more than the longest pause of the schedule.
+/// Moves the clock ahead by one day more than the longest pause of the schedule.
 fn move_on(address: SocketAddr) {
     let later = NOW.load(Ordering::SeqCst).max(2_000_000_000_000) + 2 * 86_400_000;
     NOW.store(later, Ordering::SeqCst);

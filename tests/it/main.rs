@@ -1,7 +1,7 @@
-//! Black-box tests: the real binary, real sockets on loopback, the real database file.
+//! Black-box tests: the real binary, real sockets on loopback, and the real database file.
 //!
-//! `harness` starts and watches the binary; every other module is a group of promises. Nothing here uses the
-//! crate's own code, so that a mistake in it cannot hide itself.
+//! `harness` starts and monitors the binary; every other module tests a group of promises. The
+//! tests use none of the crate's own code, so that its mistakes cannot hide themselves.
 
 #![expect(clippy::unwrap_used, reason = "what cannot be had fails the test, and says where")]
 

@@ -1,5 +1,5 @@
-//! What a client of the API is told when something is wrong: RFC 9457 problems, each with a status and a code for
-//! programs. It must never tell more than the request's own mistake.
+//! Errors of the API: RFC 9457 problems, each with a status and a machine-readable code. A problem
+//! must never reveal more than the mistake in the request.
 
 use std::fmt;
 use std::time::Duration;
@@ -19,102 +19,102 @@ use crate::http::framing::Ambiguous;
 use crate::store::{IngestError, Unavailable};
 
 pub const MEDIA_TYPE: &str = "application/problem+json";
-/// How long a client should wait while the store takes nothing.
+/// `Retry-After` of a response while the store accepts no writes.
 const UNAVAILABLE_FOR: Duration = Duration::from_secs(5);
 
-/// Everything that can be wrong.
+/// All errors that the API returns.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ApiError {
     Unauthorized,
     TooManyAttempts,
-    /// What the read token does not open.
+    /// An operation that the read token does not allow.
     Forbidden(&'static str),
-    /// The read token on a route of listeners.
+    /// The read token on a listener route.
     NotListening,
     /// The listener token on any other route.
     OnlyListening,
     NoSuchPath,
-    /// With what was not found.
+    /// The missing object.
     NotFound(String),
-    /// With the methods that the path takes.
+    /// The methods that the path accepts.
     MethodNotAllowed(String),
     InvalidPath(String),
     InvalidQuery(String),
     InvalidHeader(String),
     InvalidBody(String),
     UnsupportedMediaType,
-    /// With what the body is instead of plain UTF-8.
+    /// The encoding of a body that is not plain UTF-8.
     UnsupportedEncoding(&'static str),
     Body(BodyError),
     Ambiguous,
-    /// A value that can be read and still cannot be.
+    /// A well-formed value that is not allowed.
     InvalidValue {
         field: &'static str,
         problem: String,
     },
-    /// A pattern or name that nothing could ever match.
+    /// A pattern or name that could never match an event.
     UndeclaredEvent(String),
     UrlRefused(String),
     IdempotencyKeyReused(i64),
-    /// A target with an owner never gets what is not that owner's.
+    /// A target with an owner receives only that owner's events.
     OtherOwner(String),
     NameTaken(String),
     TooManyTargets(usize),
     TooManyListeners(usize),
     TooManyStreams(usize),
-    /// A stream would end immediately.
+    /// The service is stopping, so a stream would end immediately.
     Stopping,
-    /// What the environment declares is not changed here.
+    /// Objects declared in the environment cannot be changed through the API.
     NotChangeable(String),
     /// A message that its provider has not confirmed.
     NotConfirmed(String),
-    /// There are not as many messages or rejections as were confirmed.
+    /// The number of messages or rejections differs from the confirmed number.
     CountChanged {
         confirmed: u64,
         count: u64,
     },
     NotRunning(String),
-    /// Another request does the same now.
+    /// Another request is doing the same work.
     AlreadyRunning(String),
     /// A rejection that cannot become a message.
     NotReleasable(String),
     TooBroad,
     Unavailable(Unavailable),
-    /// A part of the database cannot be read as it was stored.
+    /// A stored row is damaged and cannot be read.
     Damaged,
-    /// What a provider must be asked could not be had now.
+    /// The provider's keys or API are unavailable.
     ProviderUnreachable,
-    /// Our own mistake.
+    /// A bug in creel.
     Internal,
 }
 
-/// How a request failed (RFC 9457).
+/// Reason why a request failed (RFC 9457).
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Problem {
-    /// Always `about:blank`: `code` tells problems apart.
+    /// Always `about:blank`: problems differ by `code`.
     #[serde(rename = "type")]
     #[schema(examples("about:blank"))]
     pub kind: &'static str,
-    /// The status in words.
+    /// Text of the status.
     #[schema(examples("Not Found"))]
     pub title: &'static str,
     /// The HTTP status.
     #[schema(examples(404))]
     pub status: u16,
-    /// What is wrong with this request, and what to do, for a person.
+    /// The mistake in this request and its remedy, for people.
     #[schema(examples("Message 42 not found (it may have been deleted by retention)."))]
     pub detail: String,
-    /// What is wrong, for a program.
+    /// The kind of mistake, for programs.
     #[schema(examples("not_found"))]
     pub code: &'static str,
 }
 
-/// The code of the problem that a response tells of; for the log.
+/// The code of a response's problem, for the log.
 #[derive(Clone, Copy, Debug)]
 pub struct ProblemCode(pub &'static str);
 
 impl ApiError {
-    /// A word for programs.
+    /// Returns the machine-readable code.
     pub fn code(&self) -> &'static str {
         match self {
             Self::Unauthorized => "unauthorized",
@@ -268,7 +268,7 @@ impl ApiError {
         }
     }
 
-    /// Whether what follows on the connection cannot be trusted to be the next request.
+    /// Whether the connection must close, because its next bytes may not be a new request.
     fn ends_connection(&self) -> bool {
         matches!(self, Self::Ambiguous | Self::Body(_))
     }
@@ -335,7 +335,7 @@ impl ResponseError for ApiError {
             detail: self.detail(),
             code: self.code(),
         };
-        // Texts and a number cannot fail to be written as JSON.
+        // Strings and a number always serialize to JSON.
         let mut response = HttpResponse::build(status).body(serde_json::to_vec(&problem).unwrap_or_default());
         let mut header = |name: HeaderName, value: HeaderValue| {
             response.headers_mut().insert(name, value);

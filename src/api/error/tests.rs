@@ -6,7 +6,7 @@ fn text() -> String {
     "Text.".to_owned()
 }
 
-/// All of them: a new one does not compile before it is here.
+/// Lists every error: the `match` does not compile without a new variant.
 fn row(error: &ApiError) -> (u16, &'static str) {
     match error {
         ApiError::Unauthorized => (401, "unauthorized"),
@@ -50,7 +50,7 @@ fn row(error: &ApiError) -> (u16, &'static str) {
 }
 
 #[test]
-fn every_error_has_its_status_and_code_and_says_what_to_do() {
+fn every_error_has_status_code_and_remedy() {
     let bodies = [
         BodyError::TooLarge,
         BodyError::TimedOut,

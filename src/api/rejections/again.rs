@@ -1,4 +1,4 @@
-//! Rejections judged again, and let in: with the secrets of now, and the clock of then.
+//! Re-verification and release of rejections: with the current secrets, and the clock at arrival.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -24,46 +24,46 @@ use crate::verification::{
     new_message, verify,
 };
 
-/// As long as a webhook may take, and a fetch of keys before.
+/// The limit for a webhook, plus one fetch of keys before it.
 pub const JUDGED_WITHIN: Duration = Duration::from_secs(5);
 
-/// What judging a rejection again came to.
+/// Result of re-verifying a rejection.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Recheck {
     pub verdict: Verdict,
-    /// Why it is refused now.
+    /// Cause of the rejection, with the current settings.
     #[schema(examples("signature_mismatch"))]
     pub cause: Option<&'static str>,
     /// The verdict in words.
     pub explanation: &'static str,
-    /// The message that it has become.
+    /// The message created from it.
     pub message_id: Option<i64>,
-    /// The same message had come before, and is only counted.
+    /// The message was a duplicate and is only counted.
     pub duplicate: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Verdict {
-    /// It is genuine. Where its body was kept, it is a message now, and the rejection is gone.
+    /// Verified. If its body was stored, it is now a message and the rejection is deleted.
     Accepted,
-    /// It is still not genuine, and stays where it is.
+    /// Verification failed again; the rejection stays.
     Refused,
-    /// It is genuine, but a handshake, which is answered and not kept.
+    /// Verified, but a handshake, which is answered and not stored.
     Handshake,
 }
 
-/// The message that a rejection has become.
+/// The message created from a rejection.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Released {
     #[schema(examples(42))]
     pub message_id: i64,
-    /// The same message had come before, and is only counted.
+    /// The message was a duplicate and is only counted.
     pub duplicate: bool,
 }
 
-/// Judges a rejection again, after a secret was mended. What is genuine becomes a message at once, with the time of when
-/// it arrived.
+/// Re-verifies a rejection, e.g. after a secret was corrected. A verified request immediately
+/// becomes a message with its original arrival time.
 #[utoipa::path(post, path = "/rejections/{id}/recheck", tag = "rejections",
     params(("id" = i64, Path, minimum = 1, example = 1)),
     responses(
@@ -102,7 +102,8 @@ pub async fn recheck(
     }
 }
 
-/// Makes a message of a rejection without proof of its sender. The message is marked `unverified`, and delivered like any other.
+/// Releases a rejection as a message without verifying its sender. The message is marked
+/// `unverified`, and delivered like any other.
 #[utoipa::path(post, path = "/rejections/{id}/release", tag = "rejections",
     params(("id" = i64, Path, minimum = 1, example = 1)),
     responses(
@@ -121,7 +122,7 @@ pub async fn release(
     }
     match rejection.judge(Proof::Given).await? {
         Ok(Judged::Message(message)) => {
-            // The operator's word stands: nobody is asked about it.
+            // The operator decided, so the provider's API is not queried.
             let message = NewMessage { unverified: true, asking: None, ..*message };
             Ok(web::Json(release_as(&service, id, message).await?))
         }
@@ -142,7 +143,7 @@ async fn release_as(service: &Service, id: Id, message: NewMessage) -> Result<Re
     }
 }
 
-/// A request that was rejected, as it was before that.
+/// A rejected request, restored to its original form.
 pub struct Again {
     sources: Arc<Sources>,
     source: Arc<Source>,
@@ -155,7 +156,7 @@ pub struct Again {
     body: Option<Bytes>,
 }
 
-/// What a genuine request is.
+/// The kind of a verified request.
 pub enum Judged {
     Message(Box<NewMessage>),
     Handshake,
@@ -188,7 +189,7 @@ impl Again {
         self.body.is_some()
     }
 
-    /// With the secrets of now and the clock of then.
+    /// Verifies the request with the current secrets and the clock at arrival.
     pub async fn judge(&self, proof: Proof) -> Result<Result<Judged, Cause>, ApiError> {
         let source = &self.source;
         if !source.makes_message_of(&self.method) {
@@ -235,7 +236,7 @@ fn not_now(error: VerificationError) -> ApiError {
     }
 }
 
-/// What was taken out of a request before it was written down.
+/// Credentials that were removed from a request before it was stored.
 #[derive(Default, Deserialize)]
 struct Credentials {
     headers: BTreeMap<String, Vec<String>>,
@@ -248,7 +249,7 @@ impl Credentials {
     }
 }
 
-/// The header fields byte for byte as they were received, sorted by name.
+/// Restores the header fields byte for byte as they were received, sorted by name.
 fn fields(stored: &str, mut credentials: BTreeMap<String, Vec<String>>) -> Option<Vec<(String, Vec<u8>)>> {
     let stored: BTreeMap<String, Value> = serde_json::from_str(stored).ok()?;
     let text = |value: &Value| value.as_str().map(headers::bytes);
@@ -279,7 +280,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn fields_come_back_with_their_credentials_in_the_order_in_which_they_came() {
+    fn restored_fields_keep_credentials_and_order() {
         let stored = r#"{"accept":"*/*","authorization":"[redacted]","cookie":["[redacted]","[redacted]"],"x":["1","\u001a\u00fc"]}"#;
         let sealed =
             r#"{"headers":{"authorization":["Bearer s"],"cookie":["b","\u001a\u00e4"]},"query":"key=s"}"#;

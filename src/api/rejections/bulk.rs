@@ -1,6 +1,6 @@
-//! Many rejections at once: counted first, then checked again or released in the order of arrival, in bounded steps. The
-//! client asks for one step after the other, so nothing is left running when it goes away, and beginning again is safe: what
-//! has become a message is no longer a rejection.
+//! Bulk operations on rejections: first counted, then re-verified or released in order of arrival,
+//! in bounded steps. The client requests each step, so no work is left running when it disconnects,
+//! and a restart is safe: a released rejection no longer exists.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
@@ -28,29 +28,30 @@ use crate::verification::{Proof, Sources};
 const ROWS_PER_STEP: usize = 64;
 const BYTES_PER_STEP: i64 = 4 << 20;
 const STEP_TIMEOUT: Duration = Duration::from_secs(3);
-/// A step is followed by a pause of its own length, so that messages which arrive come first.
+/// Limit on the pause after a step. The pause is as long as the step, so that incoming messages
+/// take precedence.
 const MAX_PAUSE: Duration = Duration::from_millis(100);
 
-/// Which rejections. Without `confirm` and `cursor` they are only counted.
+/// The selected rejections. Without `confirm` and `cursor` they are only counted.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct BulkRequest {
     /// `{}` for all rejections.
     pub filter: RejectionSelection,
-    /// The newest rejection that is among them: the `through` of the count, so that what came in since is not.
+    /// The newest selected rejection: the `through` of the count, which excludes later ones.
     #[serde(default, deserialize_with = "whole::optional")]
     #[schema(minimum = 0)]
     pub through: Option<i64>,
-    /// Begins, if it is still as many rejections.
+    /// Starts, if the number of rejections is still this.
     #[serde(default, deserialize_with = "whole::optional")]
     #[schema(minimum = 0)]
     pub confirm: Option<u64>,
-    /// Goes on: `next_cursor` of the step before, with the `filter` and `through` of its reply.
+    /// Continues: `next_cursor` of the previous step, with the `filter` and `through` of its reply.
     #[schema(max_length = 100)]
     pub cursor: Option<String>,
 }
 
-/// The count, or what a step has done.
+/// The count, or the result of a step.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(untagged)]
 pub enum BulkReply {
@@ -58,7 +59,7 @@ pub enum BulkReply {
     Step(BulkStep),
 }
 
-/// Which rejections are selected, with durations as times.
+/// The selected rejections, with durations resolved to times.
 #[derive(Debug, Default, Serialize, ToSchema)]
 pub struct SelectedRejections {
     pub source: Option<String>,
@@ -69,7 +70,8 @@ pub struct SelectedRejections {
     pub until: Option<String>,
 }
 
-/// How many rejections fit; nothing has begun. Send `filter` and `through` of this reply again with `confirm`.
+/// The number of matching rejections; no step was run. To start, send `filter` and `through` of
+/// this reply with `confirm`.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct BulkCount {
     #[schema(examples(60))]
@@ -79,40 +81,40 @@ pub struct BulkCount {
     pub by_cause: BTreeMap<String, u64>,
     #[schema(examples(4711))]
     pub through: i64,
-    /// With the times that it came to.
+    /// The filter, with durations resolved to times.
     pub filter: SelectedRejections,
 }
 
-/// What became of the rejections of one step.
+/// The result of one step.
 #[derive(Debug, Default, Serialize, ToSchema)]
 pub struct BulkStep {
-    /// They have become messages.
+    /// Rejections that became messages.
     #[schema(examples(58))]
     pub released: u64,
-    /// The same message had come before, and is only counted.
+    /// Duplicates of stored messages, which are only counted.
     pub duplicates: u64,
-    /// They are still not genuine, and stay; by cause.
+    /// Rejections that failed verification again and stay, by cause.
     pub still_rejected: BTreeMap<&'static str, u64>,
-    /// They cannot become messages, and stay; by reason.
+    /// Rejections that cannot become messages and stay, by reason.
     pub skipped: BTreeMap<&'static str, u64>,
-    /// They were deleted or released by somebody else in the meantime.
+    /// Rejections that were deleted or released in the meantime.
     pub gone: u64,
     /// `cursor` of the next step; null after the last one.
     pub next_cursor: Option<String>,
     pub through: i64,
-    /// With the times that it came to.
+    /// The filter, with durations resolved to times.
     pub filter: SelectedRejections,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Action {
-    /// Only what is genuine now becomes a message.
+    /// Only verified requests become messages.
     Recheck,
-    /// Candidates become messages without proof.
+    /// Candidates become messages without verification.
     Release,
 }
 
-/// What one rejection is found to be.
+/// The result for one rejection.
 enum Finding {
     Message(Box<NewMessage>),
     StillRejected(&'static str),
@@ -120,9 +122,9 @@ enum Finding {
     Gone,
 }
 
-/// Checks rejections again, such as after a secret was corrected, in the order of arrival. First they are only counted; with
-/// `confirm` the first step is done, and with `cursor` the next one, until `next_cursor` is null. What is genuine becomes a
-/// message with the time of its arrival; the rest stays.
+/// Re-verifies rejections in order of arrival, e.g. after a secret was corrected. The first call
+/// only counts; `confirm` runs the first step, and `cursor` each later one, until `next_cursor` is
+/// null. Verified requests become messages with their original arrival time; the rest stays.
 #[utoipa::path(post, path = "/rejections/recheck", tag = "rejections", request_body = BulkRequest,
     responses(
         (status = 200, description = "The count, or what the step has done.", body = BulkReply),
@@ -137,8 +139,8 @@ pub async fn recheck_all(
     handle(&service, &sources, body.0, Action::Recheck).await
 }
 
-/// Makes messages of rejections without proof of their sender, in the order of arrival, as for re-checking. Only candidates are
-/// among them. The messages are marked `unverified`.
+/// Releases rejections as messages without verifying their sender, in order of arrival and in the
+/// same steps as a re-check. Only candidates are included. The messages are marked `unverified`.
 #[utoipa::path(post, path = "/rejections/release", tag = "rejections", request_body = BulkRequest,
     responses(
         (status = 200, description = "The count, or what the step has done.", body = BulkReply),
@@ -195,9 +197,9 @@ async fn handle(
     Ok(web::Json(BulkReply::Step(step)))
 }
 
-/// One step, and where the next one goes on; nowhere after the last one. It ends where nothing can be read or stored now; if
-/// that is so at the first one, it is an error. What only cannot be judged or stored itself is skipped, and stays for the next
-/// time.
+/// Runs one step and returns the position of the next; `None` after the last. The step ends if the
+/// store becomes unavailable, which is an error only before the first result. A rejection that
+/// cannot be verified or stored is skipped, and stays for a later run.
 async fn step(
     service: &Service,
     sources: &Arc<Sources>,
@@ -262,21 +264,22 @@ async fn find(
     let proof = if action == Action::Recheck { Proof::NeedsBody } else { Proof::Given };
     match rejection.judge(proof).await {
         Ok(Ok(Judged::Message(message))) if action == Action::Release => {
-            // The operator's word stands: no API is asked about it.
+            // The operator decided, so the provider's API is not queried.
             Ok(Finding::Message(Box::new(NewMessage { unverified: true, asking: None, ..*message })))
         }
         Ok(Ok(Judged::Message(message))) => Ok(Finding::Message(message)),
         Ok(Ok(Judged::Handshake)) => Ok(Finding::Skipped("handshake")),
         Ok(Err(cause)) => Ok(Finding::StillRejected(cause.name())),
         Err(ApiError::NotReleasable(_)) => Ok(Finding::Skipped("method_not_allowed")),
-        // For want of the keys of one request, or of the time for it, the others behind it do not wait.
+        // Missing keys or a timeout of one request must not block the later ones.
         Err(ApiError::ProviderUnreachable) => Ok(Finding::Skipped("provider_not_reached")),
         Err(ApiError::Unavailable(_)) => Ok(Finding::Skipped("not_judged_in_time")),
         Err(_) => Ok(Finding::Skipped("unreadable")),
     }
 }
 
-/// Stores the messages among the findings in their order. How far that came, and what ended it.
+/// Stores the messages among the findings in order. Returns how far it came, and the error that
+/// stopped it.
 async fn write(
     service: &Service,
     findings: Vec<(RejectionRow, Finding)>,
@@ -306,7 +309,8 @@ async fn write(
                 Some(Ok(Receipt::Duplicate { .. })) => step.duplicates += 1,
                 Some(Ok(_)) => step.released += 1,
                 Some(Err(IngestError::RejectionGone)) => step.gone += 1,
-                // About this one alone: its source has enough unconfirmed messages, or the database refuses this row.
+                // Affects only this one: its source is at its limit of unconfirmed messages, or the
+                // row is rejected.
                 Some(Err(IngestError::Unavailable(
                     why @ (Unavailable::TooManyAwaiting | Unavailable::Refused | Unavailable::Damaged),
                 ))) => {
@@ -326,8 +330,8 @@ fn selected_by(filter: RejectionFilter) -> SelectedRejections {
     SelectedRejections { source, cause, since, until }
 }
 
-/// A position and its tag. `walk`: the action, filter and end that were confirmed. Only a cursor that a step of the same
-/// walk has returned is accepted, so the count and its confirmation cannot be skipped.
+/// Encodes a position and its tag. `walk`: the confirmed action, filter and end. Only a cursor from
+/// a step of the same walk is accepted, so the count and its confirmation cannot be skipped.
 fn cursor_of(position: &RejectionPosition, walk: &str) -> Result<String, ApiError> {
     let text = format!("{},{}", position.received_at, position.id);
     let tag = hmac::sign(cursor_key()?, format!("{walk} {text}").as_bytes());
@@ -349,7 +353,7 @@ fn position_of(cursor: &str, walk: &str) -> Result<RejectionPosition, ApiError> 
     Ok(RejectionPosition { received_at: at.to_owned(), id: id.parse().map_err(|_| foreign())? })
 }
 
-/// Made at the first use, so a restart ends all walks.
+/// Generated at first use, so a restart ends all walks.
 fn cursor_key() -> Result<&'static hmac::Key, ApiError> {
     static KEY: OnceLock<hmac::Key> = OnceLock::new();
     if let Some(key) = KEY.get() {

@@ -1,11 +1,11 @@
-//! The causes of rejections in words, for whoever has to mend something.
+//! Explanations of rejection causes, for people who need to fix the sender or the settings.
 
 use crate::providers::Cause;
 
-/// For a cause that is none.
+/// Explanation of an unknown cause.
 pub const UNKNOWN: &str = "Refused for a cause that this version does not know.";
 
-/// `name`: as the database has it.
+/// Finds a cause by its name in the database.
 pub fn cause_of(name: &str) -> Option<Cause> {
     serde_json::from_value(name.into()).ok()
 }

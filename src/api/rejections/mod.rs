@@ -1,4 +1,4 @@
-//! Rejections: requests that failed authentication, why they did, and letting them in after all.
+//! Rejections: requests that failed authentication, with their causes, re-verification and release.
 
 mod again;
 mod bulk;
@@ -25,7 +25,7 @@ use crate::http::tokens::Role;
 use crate::store;
 use crate::verification::{Sources, cause_may_concern_url};
 
-/// As much of a body is shown; the whole is a download.
+/// Limit on the body bytes that are shown; the download has them all.
 const MAX_SHOWN_BYTES: usize = 64 << 10;
 
 /// A request that failed authentication, without its content.
@@ -35,29 +35,31 @@ pub struct RejectionHead {
     pub id: i64,
     #[schema(format = DateTime, examples("2026-11-22T14:31:00.000000Z"))]
     pub received_at: String,
-    /// Whom it claimed to come from.
+    /// The source that the request claimed.
     #[schema(examples("github"))]
     pub source: String,
     #[schema(examples("signature_mismatch"))]
     pub cause: String,
-    /// It carries what the scheme demands (a well-formed signature and a fresh time, or a token), so it may be genuine: it
-    /// is kept for `CREEL_QUARANTINE_RETENTION`. The rest is noise, and kept for a day.
+    /// It has everything that the scheme requires (a well-formed signature and a fresh time, or a
+    /// token), so it may be genuine: it is stored for `CREEL_QUARANTINE_RETENTION`. Other
+    /// rejections are noise, and stored for a day.
     pub candidate: bool,
-    /// The cause in words, and what to look at.
+    /// The cause in words, with hints.
     pub explanation: &'static str,
-    /// For a scheme that signs the URL, where the signature does not match: the URL that it is checked against, as the source
-    /// is configured now, without secrets and without the query of the request (the log has it). It must be the URL that is registered at the provider.
+    /// For a scheme that signs the URL, if the signature does not match: the URL used for
+    /// verification under the source's current configuration, without secrets and without the
+    /// request's query (the log has it). It must equal the URL that is registered at the provider.
     #[schema(examples("https://hooks.example.com/webhooks/twilio"))]
     pub signed_url: Option<String>,
     #[schema(examples("192.0.2.7"))]
     pub remote_ip: String,
     #[schema(examples("POST"))]
     pub method: String,
-    /// Null where the body was not kept: then it cannot become a message.
+    /// Null if the body was not stored: then it cannot become a message.
     pub body_bytes: Option<i64>,
 }
 
-/// A rejection with what was kept of it.
+/// A rejection with its stored content.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Rejection {
     #[serde(flatten)]
@@ -66,27 +68,27 @@ pub struct Rejection {
     pub content: Option<RejectionContent>,
 }
 
-/// What a stranger has sent.
+/// Content from an unauthenticated client.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct RejectionContent {
     /// Tokens are redacted.
     pub query: Option<String>,
-    /// Name to value, or to values where it was repeated; credentials are redacted. A value that is not UTF-8 is shown as
-    /// Latin-1 after the character U+001A.
+    /// Header names with their value, or values if repeated; credentials are redacted. A value that
+    /// is not UTF-8 is shown as Latin-1 after the character U+001A.
     #[schema(value_type = Object)]
     pub headers: Box<RawValue>,
-    /// How the body begins, where it is text: up to 64 KiB.
+    /// Beginning of the body, if it is text: up to 64 KiB.
     pub body_text: Option<String>,
-    /// How the body begins, where it is no text: up to 64 KiB in base64.
+    /// Beginning of the body, if it is not text: up to 64 KiB in base64.
     pub body_base64: Option<String>,
 }
 
-/// Which rejections are listed. All that is given must hold.
+/// Filters of the rejection list. A rejection must match all of them.
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub struct ListRejections {
-    /// `next_cursor` of the page before.
+    /// `next_cursor` of the previous page.
     #[serde(default, deserialize_with = "input::id_from_1")]
     #[param(minimum = 1)]
     pub cursor: Option<i64>,
@@ -94,30 +96,32 @@ pub struct ListRejections {
     pub limit: Option<u16>,
     #[param(schema_with = schemas::name)]
     pub source: Option<String>,
-    /// Such as `signature_mismatch`.
+    /// For example `signature_mismatch`.
     #[param(schema_with = schemas::name)]
     pub cause: Option<String>,
-    /// Received then or later: a time like `2026-11-22T14:31:00Z`, or a duration before now like `2h`.
+    /// Received at or after: a time like `2026-11-22T14:31:00Z`, or a duration before now like
+    /// `2h`.
     #[param(schema_with = schemas::time)]
     pub since: Option<String>,
-    /// Received before: written like `since`.
+    /// Received before: same format as `since`.
     #[param(schema_with = schemas::time)]
     pub until: Option<String>,
 }
 
-/// Which rejections. All that is given must hold.
+/// Filters that select rejections. A rejection must match all of them.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RejectionSelection {
     #[schema(schema_with = schemas::name_or_null, required = false)]
     pub source: Option<String>,
-    /// Such as `signature_mismatch`.
+    /// For example `signature_mismatch`.
     #[schema(schema_with = schemas::name_or_null, required = false)]
     pub cause: Option<String>,
-    /// Received then or later: a time like `2026-11-22T14:31:00Z`, or a duration before now like `2h`.
+    /// Received at or after: a time like `2026-11-22T14:31:00Z`, or a duration before now like
+    /// `2h`.
     #[schema(schema_with = schemas::time_or_null, required = false)]
     pub since: Option<String>,
-    /// Received before: written like `since`.
+    /// Received before: same format as `since`.
     #[schema(schema_with = schemas::time_or_null, required = false)]
     pub until: Option<String>,
 }
@@ -138,7 +142,7 @@ impl RejectionSelection {
     }
 }
 
-/// Requests that failed authentication, the newest first.
+/// Requests that failed authentication, newest first.
 #[utoipa::path(get, path = "/rejections", params(ListRejections), tag = "rejections",
     responses((status = 200, description = "A page of rejections.", body = Page<RejectionHead>)))]
 pub async fn list(
@@ -161,7 +165,7 @@ pub async fn list(
     Ok(web::Json(Page::new(items, next)))
 }
 
-/// One rejection, and for the admin token what was sent.
+/// One rejection; for the admin token also its content.
 #[utoipa::path(get, path = "/rejections/{id}", tag = "rejections",
     params(("id" = i64, Path, minimum = 1, example = 1)),
     responses((status = 200, description = "The rejection.", body = Rejection)))]
@@ -221,7 +225,7 @@ impl RejectionContent {
         let shown = &body[..body.len().min(MAX_SHOWN_BYTES)];
         let text = match std::str::from_utf8(shown) {
             Ok(text) => Some(text),
-            // Only the cut may have broken a character.
+            // An incomplete last character is only an effect of the cut.
             Err(error) if error.error_len().is_none() && shown.len() < body.len() => {
                 std::str::from_utf8(&shown[..error.valid_up_to()]).ok()
             }

@@ -1,4 +1,5 @@
-//! Asking for a replay: of one message, of a dead delivery, or of many, which are counted first.
+//! Creation of replays: of one message, of a dead delivery, or of many messages, which are counted
+//! first.
 
 use std::time::{Duration, Instant};
 
@@ -26,10 +27,10 @@ use crate::store::{
 const DEFAULT_RATE: u32 = 50;
 const MAX_RATE: u32 = 10_000;
 const MAX_IDS: usize = 1_000;
-/// Somebody waits for the count.
+/// A client waits for the count.
 const COUNTED_WITHIN: Duration = Duration::from_secs(20);
 
-/// A target by its id or its name.
+/// A target id or name.
 #[derive(Debug, Deserialize)]
 #[serde(untagged, expecting = "target: must be the id or the name of a target")]
 pub enum TargetReference {
@@ -37,7 +38,8 @@ pub enum TargetReference {
     Name(String),
 }
 
-/// What is to be replayed, a filter or ids, and where to. Without `confirm` it is only counted.
+/// The messages to replay, by filter or ids, and their destination. Without `confirm` they are only
+/// counted.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ReplayRequest {
@@ -47,36 +49,37 @@ pub struct ReplayRequest {
     #[serde(default, deserialize_with = "whole::optional_list")]
     #[schema(schema_with = schemas::ids_or_null, required = false)]
     pub ids: Option<Vec<i64>>,
-    /// Left out, as `url`: to the targets that would get the messages today; with the filter `dead`, each message to the
-    /// targets where it died. With the filter `dead` only what died at this target is replayed. A named target gets the
-    /// selected messages that its own filter passes, whatever its event patterns.
+    /// Without `target` and `url`: the targets that match the messages today; with the filter
+    /// `dead`, each message's dead targets. With the filter `dead`, only dead letters of this
+    /// target are replayed. A named target receives the selected messages that pass its filter; its
+    /// event patterns are ignored.
     #[schema(schema_with = schemas::target_or_null, required = false)]
     pub target: Option<TargetReference>,
-    /// Somewhere else, on a public address. The requests are not signed.
+    /// Another destination, on a public address. The requests are not signed.
     #[schema(max_length = 2000, examples("https://staging.example.com/hooks"))]
     pub url: Option<String>,
     /// Messages per second.
     #[serde(default, deserialize_with = "whole::optional")]
     #[schema(minimum = 1, maximum = 10_000, default = 50)]
     pub rate: Option<u32>,
-    /// The newest message that is among them: the `through` of the count, so that what came in since is not.
+    /// The newest selected message: the `through` of the count, which excludes later ones.
     #[serde(default, deserialize_with = "whole::optional")]
     #[schema(minimum = 0)]
     pub through: Option<i64>,
-    /// How many messages it must be.
+    /// The expected number of messages.
     #[serde(default, deserialize_with = "whole::optional")]
     #[schema(minimum = 0)]
     pub confirm: Option<u64>,
 }
 
-/// How many messages would be replayed. Send the same again with `confirm` and `through`.
+/// The number of messages to replay. To start, send the same request with `confirm` and `through`.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct ReplayCount {
     #[schema(examples(120))]
     pub count: u64,
     #[schema(examples(120))]
     pub confirm: u64,
-    /// The newest message that was looked at.
+    /// The newest message that was counted.
     #[schema(examples(4711))]
     pub through: i64,
     pub filter: ReplayFilter,
@@ -92,41 +95,43 @@ pub struct DeadLetters {
     /// The target's name.
     #[schema(examples("billing"))]
     pub target: String,
-    /// What is replayed to a paused or disabled target stays pending until the target is resumed.
+    /// Replayed deliveries to a paused or disabled target stay pending until it is resumed.
     pub target_state: TargetState,
     #[schema(examples(12))]
     pub deliveries: u64,
-    /// False: the target is removed, so these are left out. A `url` delivers them elsewhere.
+    /// False if the target was removed, so these are excluded. A `url` delivers them elsewhere.
     pub replayable: bool,
 }
 
-/// Where one message is replayed to; left out: to whom it would go today. A named target gets it whatever its events and
-/// filter.
+/// The destination of one replayed message; default: the targets that match it today. A named
+/// target receives it regardless of its event patterns and filter.
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ReplayOne {
     #[schema(schema_with = schemas::target_or_null, required = false)]
     pub target: Option<TargetReference>,
-    /// Somewhere else, on a public address. The request is not signed.
+    /// Another destination, on a public address. The request is not signed.
     #[schema(max_length = 2000, examples("https://staging.example.com/hooks"))]
     pub url: Option<String>,
 }
 
-/// The deliveries that a replayed message has got.
+/// The deliveries created for a replayed message.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Replayed {
     #[schema(examples(42))]
     pub message_id: i64,
-    /// None where nobody subscribes to it.
+    /// Empty if no target subscribes to the message.
     #[schema(examples(json!([7])))]
     pub delivery_ids: Vec<i64>,
 }
 
-/// Replays many messages. First they are only counted; with `confirm` the replay begins, if it is still as many.
+/// Replays many messages. The first call only counts; with `confirm` the replay starts, if the
+/// number is unchanged.
 ///
-/// Messages that their provider has not confirmed are not among them, nor, where the target has an owner, those that are
-/// not that owner's. Messages that a target's filter rejects are counted, but not delivered. With the filter `dead` each
-/// message goes to the targets where it died and to no other; its dead letters there become `replayed`.
+/// Messages that their provider has not confirmed are excluded, as are other owners' messages if
+/// the target has an owner. Messages that a target's filter rejects are counted, but not delivered.
+/// With the filter `dead` each message is delivered only to the targets where it is dead; those
+/// dead letters become `replayed`.
 #[utoipa::path(post, path = "/replays", tag = "replays", request_body = ReplayRequest,
     responses(
         (status = 200, description = "The count; nothing has begun.", body = ReplayCount),
@@ -181,7 +186,7 @@ pub async fn create(
     Ok(HttpResponse::Created().insert_header(location).json(replay))
 }
 
-/// Replays one message: its deliveries are made at once.
+/// Replays one message; its deliveries are created immediately.
 #[utoipa::path(post, path = "/messages/{id}/replay", tag = "messages", request_body = Option<ReplayOne>,
     params(("id" = i64, Path, minimum = 1, example = 1)),
     responses(
@@ -214,7 +219,7 @@ pub async fn replay_one(
     Ok(web::Json(Replayed { message_id: id.0, delivery_ids }))
 }
 
-/// Delivers the message to the target again: a new delivery, whatever has become of this one.
+/// Creates a new delivery of the message to the same target, in any state of this one.
 #[utoipa::path(post, path = "/deliveries/{id}/retry", tag = "deliveries",
     params(("id" = i64, Path, minimum = 1, example = 1)),
     responses(
@@ -240,7 +245,7 @@ pub async fn retry(
     Ok(HttpResponse::Created().insert_header(location).json(Delivery::from(delivery)))
 }
 
-/// Where to.
+/// The destination.
 enum To {
     WhoWouldGetItToday,
     Target(Box<store::StoredTarget>),
@@ -278,7 +283,7 @@ impl To {
         }
     }
 
-    /// A URL becomes a target only now.
+    /// Creates a target for a URL, only after all checks.
     async fn into_target(self, service: &Service) -> Result<Option<store::StoredTarget>, ApiError> {
         match self {
             Self::WhoWouldGetItToday => Ok(None),
@@ -300,7 +305,7 @@ impl DeadLetters {
     }
 }
 
-/// A message that may be delivered.
+/// Returns a message that may be delivered.
 async fn message_to_replay(service: &Service, id: i64) -> Result<StoredMessage, ApiError> {
     let message = service.store.reads().message(id).await?.ok_or_else(|| no_such_message(id))?;
     match message.head.confirmation.as_deref() {
@@ -330,7 +335,7 @@ fn refuse_removed(target: &store::StoredTarget) -> Result<(), ApiError> {
     Err(ApiError::NotChangeable(format!("The target {} is removed.", target.settings.name)))
 }
 
-/// A target with an owner never gets a received message, or another owner's event.
+/// Rejects received messages and other owners' events for a target with an owner.
 fn refuse_other_owner(target: &store::StoredTarget, message: &StoredMessage) -> Result<(), ApiError> {
     let owner = &target.settings.owner;
     if owner.is_none() || *owner == message.head.owner {

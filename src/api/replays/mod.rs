@@ -1,4 +1,4 @@
-//! Replays: old messages on their way again. What is asked for is in `make`; here they are looked at and cancelled.
+//! Replays of stored messages: lists and cancels them. `make` creates them.
 
 mod make;
 
@@ -16,7 +16,7 @@ use crate::http::service::Service;
 use crate::http::tokens::Role;
 use crate::store::{self, MessageFilter};
 
-/// Many messages on their way again.
+/// A replay of many messages.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Replay {
     #[schema(examples(5))]
@@ -24,28 +24,29 @@ pub struct Replay {
     #[schema(format = DateTime, examples("2026-11-22T14:31:00.000000Z"))]
     pub created_at: String,
     pub filter: ReplayFilter,
-    /// Null: to the targets that would get the messages today; with the filter `dead`, to those where they died.
+    /// Null: the targets that match the messages today; with the filter `dead`, each message's dead
+    /// targets.
     pub target_id: Option<i64>,
     /// Messages per second.
     #[schema(examples(50))]
     pub rate: u32,
     pub state: ReplayState,
-    /// The last message that was looked at.
+    /// The last message that was processed.
     pub position: i64,
-    /// The newest message that is among them.
+    /// The newest selected message.
     pub through: i64,
-    /// How many have been replayed.
+    /// Number of messages replayed.
     pub messages: i64,
-    /// How many deliveries that made.
+    /// Number of deliveries created.
     pub deliveries: i64,
     #[schema(format = DateTime)]
     pub updated_at: String,
 }
 
-/// Which messages are replayed, with the times that they came to.
+/// The selected messages, with durations resolved to times.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct ReplayFilter {
-    /// These alone, where there are any.
+    /// Only these messages, if not empty.
     pub ids: Vec<i64>,
     #[schema(format = DateTime)]
     pub since: Option<String>,
@@ -59,12 +60,12 @@ pub struct ReplayFilter {
     pub dead: bool,
 }
 
-/// Which page of replays.
+/// The requested page of replays.
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub struct ListReplays {
-    /// `next_cursor` of the page before.
+    /// `next_cursor` of the previous page.
     #[serde(default, deserialize_with = "input::id_from_1")]
     #[param(minimum = 1)]
     pub cursor: Option<i64>,
@@ -72,7 +73,7 @@ pub struct ListReplays {
     pub limit: Option<u16>,
 }
 
-/// Replays of many messages, the newest first.
+/// Replays of many messages, newest first.
 #[utoipa::path(get, path = "/replays", params(ListReplays), tag = "replays",
     responses((status = 200, description = "A page of replays.", body = Page<Replay>)))]
 pub async fn list(
@@ -87,7 +88,7 @@ pub async fn list(
     Ok(web::Json(Page { items, next_cursor }))
 }
 
-/// One replay, and how far it is.
+/// One replay and its progress.
 #[utoipa::path(get, path = "/replays/{id}", tag = "replays",
     params(("id" = i64, Path, minimum = 1, example = 1)),
     responses((status = 200, description = "The replay.", body = Replay)))]
@@ -100,7 +101,7 @@ pub async fn one(
     Ok(web::Json(Replay::of(stored(&service, id.0).await?, role)))
 }
 
-/// Ends a replay where it is. Deliveries that it has made stay.
+/// Cancels a replay. Deliveries that it has created stay.
 #[utoipa::path(post, path = "/replays/{id}/cancel", tag = "replays",
     params(("id" = i64, Path, minimum = 1, example = 1)),
     responses(

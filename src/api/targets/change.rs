@@ -1,4 +1,5 @@
-//! Targets made and changed through the API: HTTP only, to addresses that strangers may name.
+//! Creation and changes of targets through the API: HTTP only, to addresses that untrusted users
+//! may choose.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -22,52 +23,53 @@ use crate::http::tokens::Role;
 use crate::outbound::vet_url;
 use crate::store::{self, DeliveryRate, Filter, Origin, Pattern, TargetKind, TargetSecrets, TargetSettings};
 
-/// Each message is matched against all of them.
+/// Each message is matched against all targets.
 const MAX_TARGETS: usize = 10_000;
 const DEFAULT_CONCURRENCY: u32 = 8;
 const DEFAULT_TIMEOUT_SECONDS: u64 = 30;
 
-/// A target to be made.
+/// A target to create.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewTarget {
-    /// Generated where it is left out.
+    /// Generated if omitted.
     #[schema(max_length = 64, pattern = "^[a-z0-9]([a-z0-9-]{0,62}[a-z0-9])?$", examples("billing"))]
     pub name: Option<String>,
-    /// It gets only events that are emitted for this owner, and never a received message. Cannot be changed later.
+    /// It receives only events that are emitted for this owner, and never a received message.
+    /// Cannot be changed later.
     #[schema(schema_with = schemas::owner_or_null, required = false)]
     pub owner: Option<String>,
-    /// Patterns of events: `*` stands for any characters. One without it must be a declared event (`CREEL_EVENTS`) or begin
-    /// with the name of a source and a dot.
+    /// Event patterns: `*` matches any characters. One without it must be a declared event
+    /// (`CREEL_EVENTS`) or start with the name of a source and a dot.
     #[schema(schema_with = schemas::patterns)]
     pub events: Vec<String>,
     /// Conditions on the payload; all must hold.
     #[schema(min_items = 1, max_items = 50)]
     pub filter: Option<Vec<Condition>>,
-    /// `http://` or `https://`, on a public address, or one that `CREEL_TARGET_ALLOW_IPS` opens.
+    /// `http://` or `https://`, on a public address, or one allowed by `CREEL_TARGET_ALLOW_IPS`.
     #[schema(max_length = 2000, examples("https://billing.example.com/hooks"))]
     pub url: String,
-    /// Left out: as it was received; JSON for emitted events.
+    /// Default: as received; JSON for emitted events.
     pub content_type: Option<ContentType>,
     /// Sent with every request; the values are never shown again.
     #[schema(schema_with = schemas::headers_or_null, required = false)]
     pub headers: Option<BTreeMap<String, String>>,
-    /// `whsec_` and base64, or any text; generated where it is left out.
+    /// `whsec_` and base64, or any text; generated if omitted.
     #[schema(min_length = 16, max_length = 200, pattern = "^[!-~]{16,200}$")]
     pub secret: Option<String>,
-    /// Deliveries at the same time: 8 where it is left out, 1 where the order is strict.
+    /// Concurrent deliveries; default: 8, or 1 in strict order.
     #[serde(default, deserialize_with = "whole::optional")]
     #[schema(minimum = 1, maximum = 1000)]
     pub concurrency: Option<u32>,
     pub order: Option<Order>,
-    /// So many in a second, minute or hour.
+    /// Limit on deliveries per second, minute or hour.
     #[schema(pattern = "^[1-9][0-9]{0,5}/[smh]$", examples("50/s"))]
     pub rate: Option<String>,
-    /// For each attempt.
+    /// Timeout of each attempt.
     #[serde(default, deserialize_with = "whole::optional")]
     #[schema(minimum = 1, maximum = 900, default = 30)]
     pub timeout_seconds: Option<u64>,
-    /// Asked for again and again, and refused with a reason.
+    /// A frequent request, so it is rejected with an explanation.
     #[serde(default)]
     #[schema(ignore)]
     pub exec: Option<IgnoredAny>,
@@ -76,7 +78,8 @@ pub struct NewTarget {
     pub command: Option<IgnoredAny>,
 }
 
-/// What is to be changed of a target. What is left out stays; null takes a filter, a content type, headers or a rate away.
+/// Changes to a target. Omitted fields stay unchanged; null removes a filter, a content type,
+/// headers or a rate.
 #[derive(Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct TargetPatch {
@@ -92,7 +95,7 @@ pub struct TargetPatch {
     #[serde(deserialize_with = "present")]
     #[schema(value_type = Option<ContentType>)]
     pub content_type: Option<Option<ContentType>>,
-    /// All of them: those that are not named are sent no more.
+    /// The complete set: headers that it does not list are no longer sent.
     #[serde(deserialize_with = "present")]
     #[schema(schema_with = schemas::headers_or_null, required = false)]
     pub headers: Option<Option<BTreeMap<String, String>>>,
@@ -113,12 +116,12 @@ pub struct TargetPatch {
 pub struct CreatedTarget {
     #[serde(flatten)]
     pub target: TargetDetails,
-    /// Signs what is sent, as Standard Webhooks has it.
+    /// Signs the requests according to Standard Webhooks.
     #[schema(examples("whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD"))]
     pub secret: String,
 }
 
-/// Makes a target. Commands can be declared by the environment only.
+/// Creates a target. Commands can only be declared in the environment.
 #[utoipa::path(post, path = "/targets", tag = "targets", request_body = NewTarget,
     responses(
         (status = 201, description = "The new target.", body = CreatedTarget, headers(("Location" = String))),
@@ -163,7 +166,7 @@ pub async fn create(
     Ok(HttpResponse::Created().insert_header(location).json(CreatedTarget { target, secret }))
 }
 
-/// Changes some of a target that was made through the API.
+/// Changes a target that was created through the API.
 #[utoipa::path(patch, path = "/targets/{id}", tag = "targets", request_body = TargetPatch,
     params(("id" = i64, Path, minimum = 1, example = 1)),
     responses(
@@ -199,7 +202,7 @@ pub async fn patch(
     Ok(web::Json(details(&service, changed, Role::Admin).await?))
 }
 
-/// A patch whose values can be.
+/// A validated patch.
 struct Change {
     name: Option<String>,
     events: Option<Vec<Pattern>>,
@@ -249,10 +252,10 @@ impl Change {
     }
 }
 
-/// A target for one replay to a URL, which subscribes to nothing.
+/// Creates a target without subscriptions, for one replay to a URL.
 ///
 /// # Errors
-/// When the URL must not be reached.
+/// If the URL is not allowed.
 pub async fn replay_target(service: &Service, url: &str) -> Result<store::StoredTarget, ApiError> {
     let url = self::url(url)?;
     vet(service, Some(&url)).await?;
@@ -283,7 +286,7 @@ async fn make(
     stored(service, id.map_err(|refused| told(refused, &name))?).await
 }
 
-/// The rules that hold for every target, whoever makes it.
+/// Checks the rules for all targets, from the environment and from the API.
 fn check(service: &Service, settings: &TargetSettings) -> Result<(), ApiError> {
     for pattern in &settings.events {
         let known = service.known_events.check_pattern(pattern.as_str());
@@ -318,7 +321,7 @@ fn rate(text: &str) -> Result<DeliveryRate, ApiError> {
     target_rules::rate(text).map_err(|problem| ApiError::InvalidValue { field: "rate", problem })
 }
 
-/// Names in lower case.
+/// Converts names to lower case.
 fn headers(given: Option<BTreeMap<String, String>>) -> Result<Vec<(String, String)>, ApiError> {
     let given = given.unwrap_or_default();
     let all = given.iter().map(|(name, value)| (name.as_str(), value.as_str()));

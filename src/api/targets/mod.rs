@@ -1,4 +1,5 @@
-//! Targets: the list, one, and whether it is served. Making and changing them is in `change`, their secrets in `secret`.
+//! Targets: the list, the details of one, and its state. `change` creates and changes them,
+//! `secret` manages their secrets.
 
 mod change;
 mod secret;
@@ -20,7 +21,7 @@ use crate::http::tokens::Role;
 use crate::json::Literal;
 use crate::store::{self, DeliveryRate, Pattern, TargetError};
 
-/// Where messages go.
+/// A destination of messages.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Target {
     #[schema(examples(3))]
@@ -33,27 +34,28 @@ pub struct Target {
     /// When the state was entered.
     #[schema(format = DateTime, examples("2026-11-22T14:31:00.000000Z"))]
     pub state_since: String,
-    /// Why, where the service itself did it.
+    /// The reason, if the service changed the state.
     pub state_reason: Option<String>,
-    /// It gets only events that were emitted for this owner.
+    /// It receives only events that were emitted for this owner.
     pub owner: Option<String>,
-    /// Patterns of events: `*` stands for any characters.
+    /// Event patterns: `*` matches any characters.
     #[schema(examples(json!(["github.*"])))]
     pub events: Vec<String>,
     /// Conditions on the payload; all must hold.
     pub filter: Option<Vec<Condition>>,
-    /// Null where the environment says it, and for listeners. The read token sees where it is, and `…` for the rest.
+    /// Null for listeners and for targets from the environment. The read token sees the origin,
+    /// and `…` for the rest.
     #[schema(examples("https://billing.example.com/hooks"))]
     pub url: Option<String>,
-    /// Null: as it was received; JSON for emitted events.
+    /// Null: as received; JSON for emitted events.
     pub content_type: Option<ContentType>,
-    /// Deliveries at the same time.
+    /// Concurrent deliveries.
     #[schema(examples(8))]
     pub concurrency: u32,
     pub order: Order,
     #[schema(examples("50/s"))]
     pub rate: Option<String>,
-    /// For each attempt.
+    /// Timeout of each attempt.
     #[schema(examples(30))]
     pub timeout_seconds: u64,
     #[schema(format = DateTime)]
@@ -62,60 +64,60 @@ pub struct Target {
     pub updated_at: String,
 }
 
-/// A target, with what can be told of its secrets. What the environment declares has its secrets there.
+/// A target with metadata of its secrets. A target from the environment has its secrets there.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct TargetDetails {
     #[serde(flatten)]
     pub target: Target,
-    /// The headers that are sent with every request; their values are never shown.
+    /// Names of the headers sent with every request; their values are never shown.
     #[schema(examples(json!(["authorization"])))]
     pub header_names: Vec<String>,
-    /// The secrets that sign, the newest first; they are never shown.
+    /// Signing secrets, newest first, without their values.
     pub secrets: Vec<TargetSecret>,
 }
 
-/// A secret that signs.
+/// A signing secret.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct TargetSecret {
-    /// It signs until then; null: for ever.
+    /// End of its use; null: unlimited.
     #[schema(format = DateTime)]
     pub until: Option<String>,
 }
 
-/// What must hold of one place of the payload.
+/// A condition on one value of the payload.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Condition {
     /// A JSON pointer (RFC 6901); empty for the whole payload.
     #[schema(max_length = 500, pattern = "^(/([^~/\\u0000-\\u001f]|~[01])*)*$", examples("/ref"))]
     pub pointer: String,
-    /// It must be this value.
+    /// The value must equal this.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
     #[schema(value_type = Value, required = false)]
     pub equals: Option<Literal>,
-    /// It must be one of these values.
+    /// The value must be one of these.
     #[serde(default, skip_serializing_if = "Option::is_none", rename = "in", deserialize_with = "present")]
     #[schema(value_type = Vec<Value>, required = false, min_items = 1, max_items = 200)]
     pub among: Option<Vec<Literal>>,
-    /// There must be something (or nothing) there.
+    /// The value must exist (or not).
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
     #[schema(value_type = bool, required = false)]
     pub exists: Option<bool>,
 }
 
-/// What is there, be it null: absent is something else.
+/// Parses a present value, including null, which differs from an absent one.
 pub fn present<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<T>, D::Error> {
     T::deserialize(deserializer).map(Some)
 }
 
-/// Which page of targets.
+/// The requested page of targets.
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub struct ListTargets {
-    /// `next_cursor` of the page before.
+    /// `next_cursor` of the previous page.
     #[serde(default, deserialize_with = "input::id_from_1")]
     #[param(minimum = 1)]
     pub cursor: Option<i64>,
@@ -123,7 +125,7 @@ pub struct ListTargets {
     pub limit: Option<u16>,
 }
 
-/// Targets that are not removed, the newest first.
+/// Targets that are not removed, newest first.
 #[utoipa::path(get, path = "/targets", params(ListTargets), tag = "targets",
     responses((status = 200, description = "A page of targets.", body = Page<Target>)))]
 pub async fn list(
@@ -138,7 +140,7 @@ pub async fn list(
     Ok(web::Json(Page { items, next_cursor }))
 }
 
-/// One target, also one that is removed.
+/// One target; it may be a removed one.
 #[utoipa::path(get, path = "/targets/{id}", tag = "targets",
     params(("id" = i64, Path, minimum = 1, example = 1)),
     responses((status = 200, description = "The target.", body = TargetDetails)))]
@@ -152,7 +154,7 @@ pub async fn one(
     Ok(web::Json(details(&service, target, role).await?))
 }
 
-/// Nothing more is delivered to the target until it is resumed; what comes meanwhile waits for up to a week.
+/// Pauses a target. Its deliveries stay pending until it is resumed, for up to a week.
 #[utoipa::path(post, path = "/targets/{id}/pause", tag = "targets",
     params(("id" = i64, Path, minimum = 1, example = 1)),
     responses(
@@ -167,7 +169,7 @@ pub async fn pause(
     set_state(&service, id, store::TargetState::Paused).await
 }
 
-/// The target is served again, after it was paused, or disabled because it answered 410.
+/// Resumes a target that was paused, or disabled because it returned 410.
 #[utoipa::path(post, path = "/targets/{id}/resume", tag = "targets",
     params(("id" = i64, Path, minimum = 1, example = 1)),
     responses(
@@ -182,7 +184,7 @@ pub async fn resume(
     set_state(&service, id, store::TargetState::Active).await
 }
 
-/// Removes a target, and drops what is pending for it.
+/// Removes a target and drops its pending deliveries.
 #[utoipa::path(delete, path = "/targets/{id}", tag = "targets",
     params(("id" = i64, Path, minimum = 1, example = 1)),
     responses(
@@ -204,13 +206,14 @@ pub async fn remove(
         .set_target_state(id.0, store::TargetState::Removed, reason, now)
         .await;
     done.map_err(|refused| told(refused, &target.settings.name))?;
-    // Where it is a listener that somebody is connected to.
+    // Disconnects the client, if the target is a listener.
     service.streams.remove(id.0);
     drop_pending(&service, id.0);
     Ok(HttpResponse::NoContent().finish())
 }
 
-/// Drops what is pending for a removed target, without having the client wait for it.
+/// Drops the pending deliveries of a removed target in the background, so that the client does not
+/// wait.
 pub fn drop_pending(service: &web::Data<Service>, target: i64) {
     let service = service.clone();
     rt::spawn(async move {
@@ -242,10 +245,10 @@ async fn set_state(
     Ok(web::Json(details(service, target, Role::Admin).await?))
 }
 
-/// Whatever its state.
+/// Returns a target in any state.
 ///
 /// # Errors
-/// When there is none.
+/// If it does not exist.
 pub async fn stored(service: &Service, id: i64) -> Result<store::StoredTarget, ApiError> {
     service.store.reads().target(id).await?.ok_or_else(|| no_such_target(&id.to_string()))
 }
@@ -254,19 +257,19 @@ fn no_such_target(text: &str) -> ApiError {
     ApiError::NotFound(format!("Target {} not found (it may have been removed).", config::shown(text)))
 }
 
-/// A target by its id or its name.
+/// Finds the id of a target by id or name.
 ///
 /// # Errors
-/// When there is none.
+/// If it does not exist.
 pub async fn id_of(service: &Service, text: Option<&str>) -> Result<Option<i64>, ApiError> {
     let Some(text) = text else { return Ok(None) };
     Ok(Some(named(service, text).await?.id))
 }
 
-/// A target by its id or its name.
+/// Finds a target by id or name.
 ///
 /// # Errors
-/// When there is none.
+/// If it does not exist.
 pub async fn named(service: &Service, text: &str) -> Result<store::StoredTarget, ApiError> {
     let by_id = match text.parse() {
         Ok(id) => service.store.reads().target(id).await?,
@@ -347,7 +350,7 @@ impl Target {
     }
 }
 
-/// Path and query of a URL may be all that opens what is there.
+/// Returns the origin of a URL: its path and query may be a credential.
 fn place_of(url: &str) -> String {
     let parsed = url::Url::parse(url).map(|url| url.origin().ascii_serialization());
     format!("{}/…", parsed.unwrap_or_default())

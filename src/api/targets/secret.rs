@@ -1,4 +1,4 @@
-//! The secrets that sign what a target gets: generated here, shown once, and changed without a gap.
+//! Signing secrets of targets: generated here, shown once, and rotated without a gap.
 
 use actix_web::web;
 use serde::{Deserialize, Serialize};
@@ -15,7 +15,7 @@ use crate::store::{self, TargetKind, random, timestamp};
 
 const DEFAULT_OVERLAP_SECONDS: u32 = 24 * 60 * 60;
 const MAX_OVERLAP_SECONDS: u32 = 30 * 24 * 60 * 60;
-/// Secrets that sign at the same time: each makes a signature of its own.
+/// Limit on active secrets: each adds a signature to every request.
 const MAX_SECRETS: usize = 5;
 const SECRET_BYTES: usize = 24;
 
@@ -23,7 +23,7 @@ const SECRET_BYTES: usize = 24;
 #[derive(Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewSecret {
-    /// `whsec_` and base64, or any text; generated where it is left out.
+    /// `whsec_` and base64, or any text; generated if omitted.
     #[schema(
         min_length = 16,
         max_length = 200,
@@ -31,7 +31,7 @@ pub struct NewSecret {
         examples("whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD")
     )]
     pub secret: Option<String>,
-    /// So long the old ones go on signing as well: a day where it is left out.
+    /// Time for which the old secrets also sign; default: one day.
     #[serde(default, deserialize_with = "whole::optional")]
     #[schema(minimum = 0, maximum = 2_592_000, default = 86_400)]
     pub overlap_seconds: Option<u32>,
@@ -42,11 +42,12 @@ pub struct NewSecret {
 pub struct Rotated {
     #[schema(examples("whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD"))]
     pub secret: String,
-    /// All that sign now, the newest first.
+    /// All active signing secrets, newest first.
     pub secrets: Vec<TargetSecret>,
 }
 
-/// Gives a target a new secret. Until the old ones end, each request is signed with all of them.
+/// Rotates the secret of a target. Until the old secrets expire, each request is signed with all of
+/// them.
 #[utoipa::path(post, path = "/targets/{id}/secret", tag = "targets", request_body = Option<NewSecret>,
     params(("id" = i64, Path, minimum = 1, example = 1)),
     responses(
@@ -88,7 +89,7 @@ pub async fn rotate(
     Ok(web::Json(Rotated { secret, secrets }))
 }
 
-/// The newest signs for ever, those before it for the overlap at most.
+/// Adds the newest secret without expiry, and limits older ones to the overlap.
 fn rotated(
     before: Vec<store::StoredSecret>,
     newest: String,
@@ -107,7 +108,7 @@ fn rotated(
 }
 
 /// # Errors
-/// When the given one cannot be one.
+/// If the given secret is invalid.
 pub fn given_or_generated(given: Option<String>) -> Result<String, ApiError> {
     let Some(given) = given else { return generated() };
     let wrong = |problem| ApiError::InvalidValue { field: "secret", problem };
@@ -122,10 +123,10 @@ fn generated() -> Result<String, ApiError> {
     random::signing_secret(SECRET_BYTES).map_err(|_| ApiError::Internal)
 }
 
-/// A name that nobody has.
+/// Generates a unique name.
 ///
 /// # Errors
-/// When the system gives no random numbers.
+/// If the system returns no random numbers.
 pub fn generated_name(prefix: &str) -> Result<String, ApiError> {
     let letters = random::letters::<10>().map_err(|_| ApiError::Internal)?;
     Ok(format!("{prefix}{letters}"))
@@ -146,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn an_old_secret_signs_until_the_overlap_ends_and_no_longer_than_it_would_have() {
+    fn old_secret_expires_after_overlap_or_earlier() {
         let first = rotated(Vec::new(), "a".to_owned(), 3_600, NOW);
         assert_eq!(shown(&first), [("a", None)]);
         let second = rotated(first, "b".to_owned(), 3_600, NOW);
@@ -164,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn there_are_never_more_than_a_few_and_no_one_twice() {
+    fn active_secrets_are_limited_and_unique() {
         let mut secrets = Vec::new();
         for number in 0..20 {
             secrets = rotated(secrets, format!("s{number}"), 86_400, NOW);
@@ -176,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn a_generated_secret_is_one_of_standard_webhooks() {
+    fn generated_secret_is_a_standard_webhooks_secret() {
         let secret = given_or_generated(None).unwrap();
         let key = BASE64_STANDARD.decode(secret.strip_prefix("whsec_").unwrap()).unwrap();
         assert_eq!(key.len(), SECRET_BYTES);

@@ -1,4 +1,4 @@
-//! Deliveries and the messages that they keep.
+//! Deliveries and the messages that they retain.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ pub fn new_target(name: &str, kind: TargetKind, origin: Origin) -> TargetDraft {
     let settings = TargetSettings {
         name: name.to_owned(),
         owner: None,
-        // Who gets a message is decided by each test.
+        // Each test chooses the targets of a message.
         events: Vec::new(),
         filter: None,
         url: None,
@@ -23,7 +23,7 @@ pub fn new_target(name: &str, kind: TargetKind, origin: Origin) -> TargetDraft {
         rate: None,
         timeout: Duration::from_secs(30),
     };
-    // What the API makes has a secret.
+    // Targets from the API have a secret.
     let secret = StoredSecret { secret: "it-is-a-secret-to-everybody".to_owned(), until: None };
     let secrets = TargetSecrets { secrets: vec![secret], headers: Vec::new() };
     TargetDraft { kind, origin, settings, secrets: (origin == Origin::Api).then_some(secrets) }
@@ -36,7 +36,7 @@ impl Setup {
         self.store.target_registry().create_target(new_target(&name, kind, origin), NOW).await.unwrap()
     }
 
-    /// The id of a new pending delivery.
+    /// Creates a pending delivery and returns its id.
     pub async fn deliver(&self, message: i64, target: i64, at: OffsetDateTime) -> i64 {
         self.store.delivery_queue().deliver_again(message, vec![target], at).await.unwrap().unwrap()[0]
     }
@@ -73,7 +73,7 @@ impl Setup {
     }
 }
 
-/// A run that much later.
+/// Runs the cleaner after `later`.
 async fn run_at(cleaner: &mut Cleaner, setup: &Setup, later: Duration) -> CleanupOutcome {
     cleaner.run_once(&setup.store.cleanup(), NOW + later, later).await.unwrap()
 }
@@ -81,7 +81,7 @@ async fn run_at(cleaner: &mut Cleaner, setup: &Setup, later: Duration) -> Cleanu
 const MINUTE: Duration = Duration::from_secs(60);
 
 #[test]
-fn a_message_with_a_pending_delivery_stays_and_goes_soon_after_it_was_delivered() {
+fn message_stays_until_its_delivery_is_delivered() {
     run(async {
         let setup = Setup::new();
         let target = setup.http().await;
@@ -102,7 +102,7 @@ fn a_message_with_a_pending_delivery_stays_and_goes_soon_after_it_was_delivered(
 }
 
 #[test]
-fn what_was_kept_is_looked_at_again_after_a_restart_as_well() {
+fn retained_message_is_checked_again_after_restart() {
     run(async {
         let setup = Setup::new();
         let target = setup.http().await;
@@ -116,7 +116,7 @@ fn what_was_kept_is_looked_at_again_after_a_restart_as_well() {
 }
 
 #[test]
-fn a_message_goes_by_the_retention_of_its_own_source_when_its_delivery_has_ended() {
+fn message_expires_by_retention_of_its_source() {
     run(async {
         let setup = Setup::new();
         let target = setup.http().await;
@@ -140,7 +140,7 @@ fn a_message_goes_by_the_retention_of_its_own_source_when_its_delivery_has_ended
 }
 
 #[test]
-fn a_dead_delivery_keeps_its_message_for_a_replay_as_long_as_dead_letters_are_kept() {
+fn dead_delivery_retains_its_message_for_a_replay() {
     run(async {
         let setup = Setup::new();
         let target = setup.http().await;
@@ -162,7 +162,7 @@ fn a_dead_delivery_keeps_its_message_for_a_replay_as_long_as_dead_letters_are_ke
 }
 
 #[test]
-fn dead_letters_of_a_young_message_go_without_it_and_off_keeps_them() {
+fn dead_letters_of_young_messages_expire_unless_off() {
     run(async {
         for (dead, is_left) in [(Retention::For(30 * DAY), false), (Retention::Keep, true)] {
             let setup = Setup::new();
@@ -181,7 +181,7 @@ fn dead_letters_of_a_young_message_go_without_it_and_off_keeps_them() {
 }
 
 #[test]
-fn delivered_ones_go_with_their_attempts_while_their_message_stays() {
+fn delivered_ones_are_deleted_with_attempts_before_message() {
     run(async {
         let setup = Setup::new();
         let target = setup.http().await;
@@ -202,7 +202,7 @@ fn delivered_ones_go_with_their_attempts_while_their_message_stays() {
 }
 
 #[test]
-fn a_replay_that_is_asked_for_while_the_message_is_being_deleted_keeps_it() {
+fn replay_during_deletion_retains_the_message() {
     run(async {
         let setup = Setup::new();
         let target = setup.http().await;
@@ -218,7 +218,7 @@ fn a_replay_that_is_asked_for_while_the_message_is_being_deleted_keeps_it() {
 }
 
 #[test]
-fn a_message_with_very_many_deliveries_goes_in_short_steps() {
+fn message_with_many_deliveries_is_deleted_in_short_steps() {
     run(async {
         let setup = Setup::new();
         let target = setup.http().await;
@@ -284,7 +284,7 @@ fn message_awaiting_confirmation_stays_until_it_is_settled() {
         run_at(&mut cleaner, &setup, Duration::ZERO).await;
         assert_eq!(setup.left().await, 1);
         settle(&setup, 1, Settlement::Confirmed, NOW).await;
-        // It has no delivery that would end.
+        // It has no delivery that could end.
         run_at(&mut cleaner, &setup, MINUTE).await;
         assert_eq!(setup.left().await, 0);
         assert_eq!(setup.store.reads().confirmation(1).await, Ok(None));
@@ -292,7 +292,7 @@ fn message_awaiting_confirmation_stays_until_it_is_settled() {
 }
 
 #[test]
-fn refused_messages_go_after_a_day_whatever_the_retention() {
+fn unconfirmed_messages_are_deleted_after_a_day() {
     run(async {
         let setup = Setup::new();
         for id in ["refused", "awaiting", "confirmed"] {
@@ -309,7 +309,7 @@ fn refused_messages_go_after_a_day_whatever_the_retention() {
 }
 
 #[test]
-fn deliveries_go_neither_while_the_clock_cannot_be_believed() {
+fn clock_jump_also_pauses_deletion_of_deliveries() {
     run(async {
         let setup = Setup::new();
         let target = setup.http().await;

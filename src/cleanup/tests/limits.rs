@@ -1,4 +1,4 @@
-//! The size limit: what goes, what stays, and when there is no room at all.
+//! The size limit: which messages are deleted, which stay, and when new ones are rejected.
 
 use super::*;
 use crate::store::{DeliveryState, Disposition, NewRejection, Origin, RejectionKind, TargetKind};
@@ -7,7 +7,7 @@ const LIMIT: u64 = 4_000_000;
 const BODY: usize = 20_000;
 
 impl Setup {
-    /// Their ids.
+    /// Stores large messages and returns their ids.
     pub async fn keep_large(&self, count: usize) -> Vec<i64> {
         let body = format!("\"{}\"", "x".repeat(BODY));
         let mut ids = Vec::new();
@@ -69,7 +69,7 @@ fn released_message_is_retained_from_its_release() {
         let policy =
             Policy { of_sources: vec![("acme".to_owned(), Retention::For(DAY))], ..policy(Retention::Keep) };
         let mut cleaner = Cleaner::new(policy.clone(), CleanupPace::Alone, now, Duration::ZERO);
-        // A second cleaner begins as after a restart.
+        // A second cleaner starts as after a restart.
         let mut restarted = Cleaner::new(policy, CleanupPace::Alone, now, Duration::ZERO);
         for cleaner in [&mut cleaner, &mut restarted] {
             cleaner.run_once(&setup.store.cleanup(), now, Duration::ZERO).await.unwrap();
@@ -82,7 +82,7 @@ fn released_message_is_retained_from_its_release() {
 }
 
 #[test]
-fn pending_messages_stay_and_finished_and_dead_ones_go_oldest_first() {
+fn size_limit_deletes_finished_and_dead_before_pending() {
     run(async {
         let (setup, mut cleaner) = limited().await;
         let target = setup.target(TargetKind::Http, Origin::Api).await;
@@ -103,7 +103,7 @@ fn pending_messages_stay_and_finished_and_dead_ones_go_oldest_first() {
 }
 
 #[test]
-fn where_only_pending_messages_are_left_nothing_is_taken_until_there_is_room_again() {
+fn only_pending_messages_left_blocks_ingest_until_space_is_free() {
     run(async {
         let (setup, mut cleaner) = limited().await;
         let target = setup.target(TargetKind::Http, Origin::Api).await;
@@ -138,7 +138,7 @@ fn where_only_pending_messages_are_left_nothing_is_taken_until_there_is_room_aga
 }
 
 #[test]
-fn a_replay_is_taken_while_there_is_no_room_for_messages() {
+fn replay_is_accepted_while_messages_are_rejected() {
     run(async {
         let setup = Setup::new();
         let target = setup.target(TargetKind::Http, Origin::Api).await;
@@ -155,7 +155,7 @@ fn a_replay_is_taken_while_there_is_no_room_for_messages() {
 }
 
 #[test]
-fn space_that_no_message_takes_is_no_reason_to_refuse_messages() {
+fn space_used_by_other_data_does_not_reject_messages() {
     run(async {
         let setup = Setup::new();
         let mut cleaner = cleaner(Retention::Keep, &[], Some(50_000));
@@ -168,7 +168,7 @@ fn space_that_no_message_takes_is_no_reason_to_refuse_messages() {
 }
 
 #[test]
-fn the_write_that_goes_beyond_the_limit_is_noticed() {
+fn write_above_the_limit_is_detected() {
     run(async {
         let setup = Setup::new();
         setup.store.cleanup().limit_size(LIMIT);
@@ -223,7 +223,7 @@ fn size_limit_deletes_no_message_too_many() {
             let left = setup.ids_left().await;
             assert_eq!(left.len() + outcome.messages, sizes.len(), "{name}");
             assert_eq!(left.first(), Some(&(outcome.messages as i64 + 1)), "{name}: the oldest go first");
-            // The newest of the deleted ones would not have fitted.
+            // The database would have exceeded its limit with the newest deleted message.
             let last_deleted = sizes[outcome.messages - 1] as u64;
             assert!(used + last_deleted + PAGES_BESIDE_BODY > limit, "{name}: {used} bytes, {outcome:?}");
             let again = cleaner.run_once(&setup.store.cleanup(), NOW, Duration::ZERO).await.unwrap();

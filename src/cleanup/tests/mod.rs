@@ -1,4 +1,4 @@
-//! Clean-up on a real store.
+//! Cleanup on a real store.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::{Duration, Instant};
@@ -50,7 +50,7 @@ impl Setup {
         self.keep_message(message(source, age, body, id)).await
     }
 
-    /// Its id.
+    /// Stores a message and returns its id.
     async fn keep_one(&self, age: Duration) -> i64 {
         match self.keep("acme", age, "1").await {
             Receipt::New { id } => id,
@@ -118,7 +118,7 @@ fn run<T>(test: impl Future<Output = T>) -> T {
 }
 
 #[test]
-fn messages_older_than_the_retention_go_and_younger_ones_stay() {
+fn messages_past_retention_are_deleted() {
     run(async {
         let setup = Setup::new();
         setup.keep("acme", 7 * DAY + Duration::from_micros(1), "1").await;
@@ -133,7 +133,7 @@ fn messages_older_than_the_retention_go_and_younger_ones_stay() {
 }
 
 #[test]
-fn a_source_has_its_own_retention_and_off_keeps_its_messages() {
+fn source_retention_overrides_the_default() {
     run(async {
         let setup = Setup::new();
         for source in ["short", "kept", "other"] {
@@ -150,7 +150,7 @@ fn a_source_has_its_own_retention_and_off_keeps_its_messages() {
 }
 
 #[test]
-fn a_message_that_gets_old_later_goes_in_a_later_run() {
+fn message_that_expires_later_is_deleted_in_a_later_run() {
     run(async {
         let setup = Setup::new();
         let mut cleaner = cleaner(Retention::For(DAY), &[], None);
@@ -168,7 +168,7 @@ fn a_message_that_gets_old_later_goes_in_a_later_run() {
 }
 
 #[test]
-fn a_deleted_message_is_still_known_for_a_week() {
+fn key_of_deleted_message_is_retained_for_a_week() {
     run(async {
         let setup = Setup::new();
         setup.keep_with_id("acme", 2 * DAY, "1", "the id").await;
@@ -184,7 +184,7 @@ fn a_deleted_message_is_still_known_for_a_week() {
 }
 
 #[test]
-fn a_message_whose_key_is_only_in_memory_is_not_deleted() {
+fn message_with_unmerged_key_is_not_deleted() {
     run(async {
         let setup = Setup::new();
         let message = setup.keep_one(DAY).await;
@@ -196,7 +196,7 @@ fn a_message_whose_key_is_only_in_memory_is_not_deleted() {
 }
 
 #[test]
-fn above_the_size_limit_the_oldest_go_first_and_the_space_is_given_back() {
+fn size_limit_deletes_oldest_and_returns_space() {
     run(async {
         let setup = Setup::new();
         let body = format!("\"{}\"", "x".repeat(20_000));
@@ -217,7 +217,7 @@ fn above_the_size_limit_the_oldest_go_first_and_the_space_is_given_back() {
 }
 
 #[test]
-fn nothing_is_deleted_when_the_clock_has_jumped_until_a_person_confirms() {
+fn clock_jump_stops_deletion_until_confirmed() {
     run(async {
         let setup = Setup::new();
         setup.keep("acme", Duration::ZERO, "1").await;
@@ -234,7 +234,7 @@ fn nothing_is_deleted_when_the_clock_has_jumped_until_a_person_confirms() {
 }
 
 #[test]
-fn a_restart_does_not_make_a_clock_right_that_had_jumped() {
+fn restart_does_not_end_the_pause_after_a_jump() {
     run(async {
         let setup = Setup::new();
         setup.keep("acme", Duration::ZERO, "1").await;
@@ -249,7 +249,7 @@ fn a_restart_does_not_make_a_clock_right_that_had_jumped() {
 }
 
 #[test]
-fn messages_are_deleted_while_others_keep_coming() {
+fn messages_are_deleted_during_ingest() {
     run(async {
         let setup = Setup::new();
         for _ in 0..50 {
@@ -278,7 +278,7 @@ fn messages_are_deleted_while_others_keep_coming() {
 }
 
 #[test]
-fn a_clock_set_back_over_a_restart_is_noticed_and_an_old_confirmation_does_not_count() {
+fn clock_set_back_over_restart_ignores_old_confirmation() {
     run(async {
         let setup = Setup::new();
         setup.keep("acme", 30 * DAY, "1").await;

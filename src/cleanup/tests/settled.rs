@@ -1,4 +1,4 @@
-//! Messages that the clean-up has passed by: each is looked at again once nothing keeps it any more.
+//! Skipped messages: each is checked again after its last reference ends.
 
 use super::deliveries::settle;
 use super::*;
@@ -85,7 +85,7 @@ fn settled_message_makes_room_after_restart() {
         for id in &awaiting {
             settle(&setup, *id, Settlement::Confirmed, NOW).await;
         }
-        // What was only in memory is gone.
+        // The in-memory list is lost.
         setup.store.cleanup().take_settlements();
         let outcome = limited().run_once(&setup.store.cleanup(), NOW + MINUTE, MINUTE).await.unwrap();
         assert!(outcome.messages > 40 && setup.store.ready().is_ok(), "{outcome:?}");
@@ -118,7 +118,7 @@ fn delivery_that_ends_after_clock_is_set_back_frees_its_message() {
 }
 
 #[test]
-fn failed_deletion_is_tried_again_by_the_next_run() {
+fn failed_deletion_is_retried_in_the_next_run() {
     run(async {
         let (setup, mut cleaner) = (Setup::new(), limited());
         cleaner.run_once(&setup.store.cleanup(), NOW, Duration::ZERO).await.unwrap();
@@ -136,13 +136,13 @@ fn failed_deletion_is_tried_again_by_the_next_run() {
 }
 
 #[test]
-fn refused_message_wakes_the_clean_up() {
+fn rejected_message_wakes_the_cleanup() {
     run(async {
         let (setup, mut cleaner) = (Setup::new(), limited());
         cleaner.run_once(&setup.store.cleanup(), NOW, Duration::ZERO).await.unwrap();
         setup.keep_awaiting(250).await;
         make_room(&mut cleaner, &setup, Duration::ZERO).await;
-        // The writer does not know the limit here, so only the refusal can wake anything.
+        // The writer does not have the limit here, so only the rejection can wake the cleanup.
         let cleanup = setup.store.cleanup();
         let wakes = || tokio::time::timeout(Duration::from_millis(20), cleanup.beyond_size_limit());
         assert!(wakes().await.is_err());

@@ -1,4 +1,4 @@
-//! Targets that take nothing, and what becomes of their deliveries and of them.
+//! Inactive and unused targets and their deliveries.
 
 use super::*;
 use crate::store::{
@@ -24,7 +24,7 @@ async fn run_at(cleaner: &mut Cleaner, setup: &Setup, later: Duration) -> Cleanu
 const MINUTE: Duration = Duration::from_secs(60);
 
 #[test]
-fn deliveries_to_an_inactive_target_die_after_a_week_and_say_why() {
+fn deliveries_to_inactive_target_become_dead_after_a_week() {
     run(async {
         let rows = [
             (TargetState::Paused, None, "the target has been paused since 2026-11-22T12:00:00Z"),
@@ -37,7 +37,7 @@ fn deliveries_to_an_inactive_target_die_after_a_week_and_say_why() {
         ];
         for (state, reason, says) in rows {
             let setup = Setup::new();
-            // One that was made through the API loses them with its removal.
+            // The removal of a target made through the API drops its deliveries.
             let target = setup.target(TargetKind::Http, Origin::Environment).await;
             let (first, second) =
                 (setup.keep_one(Duration::ZERO).await, setup.keep_one(Duration::ZERO).await);
@@ -55,7 +55,7 @@ fn deliveries_to_an_inactive_target_die_after_a_week_and_say_why() {
 }
 
 #[test]
-fn deliveries_to_an_active_target_wait_however_old_they_are() {
+fn old_deliveries_to_active_target_stay_pending() {
     run(async {
         let setup = Setup::new();
         let target = setup.target(TargetKind::Http, Origin::Api).await;
@@ -70,7 +70,7 @@ fn deliveries_to_an_active_target_wait_however_old_they_are() {
 }
 
 #[test]
-fn very_many_waiting_deliveries_die_in_one_run() {
+fn many_pending_deliveries_are_discarded_in_one_run() {
     run(async {
         let setup = Setup::new();
         let target = setup.target(TargetKind::Http, Origin::Api).await;
@@ -83,7 +83,7 @@ fn very_many_waiting_deliveries_die_in_one_run() {
 }
 
 #[test]
-fn the_row_of_a_removed_target_goes_after_its_last_delivery() {
+fn removed_target_is_deleted_after_its_last_delivery() {
     run(async {
         let setup = Setup::new();
         let used = setup.target(TargetKind::Http, Origin::Api).await;
@@ -106,7 +106,7 @@ fn the_row_of_a_removed_target_goes_after_its_last_delivery() {
 }
 
 #[test]
-fn a_target_made_for_a_replay_is_removed_a_day_after_it_had_nothing_to_do() {
+fn replay_target_is_removed_after_an_idle_day() {
     run(async {
         let setup = Setup::new();
         let target = setup.target(TargetKind::Http, Origin::Replay).await;
@@ -144,7 +144,7 @@ fn a_target_made_for_a_replay_is_removed_a_day_after_it_had_nothing_to_do() {
 }
 
 #[test]
-fn what_nobody_listened_to_keeps_no_message_and_a_listener_is_gone_after_a_month() {
+fn abandoned_listener_retains_nothing_and_is_removed_after_a_month() {
     run(async {
         let setup = Setup::new();
         let opened = setup
@@ -167,7 +167,7 @@ fn what_nobody_listened_to_keeps_no_message_and_a_listener_is_gone_after_a_month
 }
 
 #[test]
-fn replays_that_are_over_are_forgotten_after_a_month() {
+fn finished_replays_are_deleted_after_a_month() {
     run(async {
         let setup = Setup::new();
         for _ in 0..2 {

@@ -1,4 +1,4 @@
-//! Whose pending deliveries yield to new messages above the size limit, and whose do not.
+//! Above the size limit, which targets' pending deliveries yield to new messages.
 
 use super::*;
 use crate::store::{DeliveryState, Origin, Pattern, TargetKind, TargetState};
@@ -32,7 +32,7 @@ impl Setup {
         Self { _directory, store: Store::open(&options).unwrap(), number }
     }
 
-    /// The pending deliveries of each target that holds messages above the size limit.
+    /// Returns the pending deliveries of each target that holds messages above the size limit.
     async fn holders(&self) -> Vec<u64> {
         let paused_before = timestamp::to_text(NOW - DAY);
         let holders = self.store.cleanup().room_holders(paused_before.clone()).await.unwrap();
@@ -46,7 +46,8 @@ impl Setup {
         target
     }
 
-    /// More than fits, all pending for these targets; whether a message is refused then.
+    /// Stores more messages than fit, all pending for these targets. Returns whether new ones are
+    /// rejected.
     async fn is_full_with(&self, targets: &[i64]) -> bool {
         let mut cleaner = cleaner(Retention::Keep, &[], Some(LIMIT));
         cleaner.run_once(&self.store.cleanup(), NOW, Duration::ZERO).await.unwrap();
@@ -92,7 +93,7 @@ fn expendable_targets_yield_and_others_do_not() {
             };
             assert!(setup.holders().await.is_empty(), "{what}: nothing is pending yet");
             if what == "undeclared" {
-                // Its pending deliveries were made before.
+                // Its pending deliveries were created before.
                 let mut cleaner = cleaner(Retention::Keep, &[], Some(LIMIT));
                 assert!(setup.is_full_with(&[target]).await);
                 setup.store.target_registry().set_target_state(target, undeclared, None, NOW).await.unwrap();
@@ -106,7 +107,7 @@ fn expendable_targets_yield_and_others_do_not() {
             let (used, _) = setup.store.cleanup().used_and_free_bytes().await.unwrap();
             assert!(left.contains(&250), "{what}: the newest stays");
             assert_eq!((left.contains(&1), used <= LIMIT), (!yields, yields), "{what}");
-            // No more than it takes: what is left nearly fills it.
+            // The rest nearly fills the limit, so only the necessary part was deleted.
             assert!(!yields || used > LIMIT * 9 / 10 - 200_000, "{what}: {used}");
         }
     });
@@ -138,7 +139,7 @@ fn message_of_an_active_target_does_not_yield_with_a_listener() {
 }
 
 #[test]
-fn steady_sender_is_never_refused_for_absent_listeners() {
+fn steady_sender_is_accepted_despite_absent_listeners() {
     run(async {
         let setup = Setup::new();
         for number in 0..20 {
@@ -153,7 +154,7 @@ fn steady_sender_is_never_refused_for_absent_listeners() {
         cleaner.run_once(&setup.store.cleanup(), NOW, Duration::ZERO).await.unwrap();
         let send = async {
             loop {
-                // Fails when the message is refused.
+                // Fails if the message is rejected.
                 setup.keep("acme", Duration::ZERO, &body).await;
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }
@@ -213,7 +214,7 @@ fn absent_targets_keep_old_messages_until_disk_is_short() {
 }
 
 #[test]
-fn removed_target_drops_what_is_pending_for_it() {
+fn removed_target_drops_its_pending_deliveries() {
     run(async {
         let setup = Setup::new();
         let target = setup.target(TargetKind::Http, Origin::Api).await;

@@ -1,4 +1,5 @@
-//! `creel check`: what the configuration means, the URLs to paste, and what is allowed but unwise.
+//! `creel check`: the effective configuration, the URLs to paste, and warnings about unwise
+//! settings.
 
 mod programs;
 mod proxies;
@@ -10,10 +11,10 @@ use crate::config::{Config, Retention, SourceConfig, command_environment};
 use crate::providers::Coverage;
 use crate::store::{self, StoreOptions, idle_targets_offline};
 
-/// End of the title of a provider that no longer exists.
+/// Suffix of the title of a provider that no longer exists.
 const SWITCHED_OFF: &str = "(switched off)";
 
-/// The report on a valid configuration. It holds the random path parts, on purpose.
+/// Formats the report on a valid configuration. It contains the random path parts on purpose.
 pub fn report(config: &Config) -> String {
     let mut text = format!("The configuration is valid. creel would listen on http://{}", config.listen);
     match config.admin_listen {
@@ -43,7 +44,7 @@ pub fn report(config: &Config) -> String {
         line("\nSet CREEL_PUBLIC_URL to see the URLs as the outside reaches them.".to_owned());
     }
     line(String::new());
-    // A database that is not what the last run left must not be opened again.
+    // A database that differs from the state of the last run must not be opened again.
     let of_database = match idle_targets_offline(&config.database) {
         Ok(idle) => {
             let key = store::key_problem(&StoreOptions::from(config));
@@ -63,9 +64,9 @@ pub fn report(config: &Config) -> String {
     text
 }
 
-/// The service would take no messages.
+/// Warns if the disk has too little space for the service to accept messages.
 fn low_disk(config: &Config) -> Option<String> {
-    // The directory is made at the first start.
+    // The directory is created at the first start.
     let directory = config
         .database
         .ancestors()
@@ -102,7 +103,7 @@ fn methods(source: &SourceConfig) -> String {
     format!("{}{probes}", source.methods.join(" "))
 }
 
-/// What proves the sender, in words.
+/// Describes how the sender is verified.
 fn proofs(source: &SourceConfig) -> Vec<String> {
     let mut proofs = Vec::new();
     if proves_sender(source) {
@@ -144,7 +145,7 @@ fn proves_sender(source: &SourceConfig) -> bool {
     source.verifier.proves_sender()
 }
 
-/// What a reader of its messages must know.
+/// Describes the parts of a message that the signature does not cover.
 fn uncovered(source: &SourceConfig) -> String {
     let by_confirmation = source.confirm.is_some() && !proves_sender(source);
     let trap = match source.verifier.coverage() {
@@ -174,13 +175,13 @@ fn age(retention: Retention) -> String {
     format!("for {} {unit}", seconds / unit_seconds)
 }
 
-/// How a signature that was captured also fits another request.
+/// Describes how a captured signature also fits another request.
 fn ambiguities(source: &SourceConfig) -> impl Iterator<Item = String> {
     let problems = source.verifier.recipe().ambiguities().into_iter();
     problems.map(|problem| format!("source {}: {problem}", source.name))
 }
 
-/// What is allowed but unwise; each names the variable that mends it.
+/// Returns warnings about allowed but unwise settings; each names the variable to change.
 pub fn warnings(config: &Config) -> Vec<String> {
     let mut warnings = Vec::new();
     let is_plain =
@@ -194,7 +195,7 @@ pub fn warnings(config: &Config) -> Vec<String> {
                 "source {name}: {title} no longer sends anything; see `creel providers {provider}`"
             ));
         }
-        // One that has still to learn its secret takes no messages yet.
+        // A source that has not learned its secret yet accepts no messages.
         if !source.verifier.covers_body() && !source.verifier.waits_for_secret() {
             warnings.push(format!("source {name}: {}", uncovered(source)));
             if is_plain {

@@ -1,22 +1,23 @@
-//! Whether the program of a command can be run here, as far as its file shows.
+//! Checks from its file whether the program of a command can run on this machine.
 
 use std::io::Read as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-/// What the system reads of a script for its `#!` line.
+/// Number of bytes that the kernel reads of a script for its `#!` line.
 const MAX_FIRST_LINE_BYTES: u64 = 256;
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 /// Options of `env` that are followed by a value.
 const ENV_OPTIONS_WITH_VALUE: [&str; 5] = ["-u", "--unset", "-C", "--chdir", "-P"];
 
 const SHELLS: [&str; 6] = ["sh", "ash", "bash", "dash", "ksh", "zsh"];
-/// Without the version at the end of their names.
+/// Names without a version suffix.
 const INTERPRETERS: [&str; 8] = ["bun", "lua", "node", "nodejs", "perl", "php", "python", "ruby"];
-/// Options of shells and interpreters that take no value in any of them.
+/// Options that take no value in any shell or interpreter.
 const PLAIN_OPTIONS: &str = "uwxv";
 
-/// What is wrong with the program of a command. `search_path`: the directories in which programs are looked for.
+/// Returns the problem with the program of a command. `search_path`: the directories searched for
+/// programs.
 pub fn problem(words: &[String], search_path: &[PathBuf]) -> Option<String> {
     let program = words.first()?;
     let path = match locate(program, search_path) {
@@ -36,8 +37,8 @@ pub fn problem(words: &[String], search_path: &[PathBuf]) -> Option<String> {
         .or_else(|| problem_of_script(&path, search_path).map(|why| format!("its program {program:?} {why}")))
 }
 
-/// What is wrong with the script that an interpreter is given. Options of which it is not known whether a value follows
-/// end the search.
+/// Returns the problem with the script passed to an interpreter. The search stops at options that
+/// may take a value.
 fn problem_of_arguments(program: &str, arguments: &[String]) -> Option<String> {
     let interpreter = Path::new(program).file_name()?.to_str()?;
     let is_shell = SHELLS.contains(&interpreter);
@@ -56,7 +57,7 @@ fn problem_of_arguments(program: &str, arguments: &[String]) -> Option<String> {
             return None;
         }
     };
-    // Without a slash it may be found elsewhere, or be a command of the shell.
+    // Without a slash, the script may be found elsewhere or be a shell command.
     let why = match Path::new(script).metadata() {
         _ if !script.contains('/') || script.contains("://") => return None,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => "is not there",
@@ -68,7 +69,7 @@ fn problem_of_arguments(program: &str, arguments: &[String]) -> Option<String> {
     Some(format!("its program {program:?} is to run {script:?}, which {why}"))
 }
 
-/// The program that the text of a shell begins with, if it is written out in full.
+/// Returns the program at the start of a shell text, if it is a literal word.
 fn first_word(text: &str) -> Option<&str> {
     let text = text.trim_start();
     let text = text.strip_prefix("exec ").map_or(text, str::trim_start);
@@ -78,7 +79,7 @@ fn first_word(text: &str) -> Option<&str> {
     (word.starts_with('/') && word.bytes().all(is_written_out)).then_some(word)
 }
 
-/// `Err`: why there is none, behind its name.
+/// Returns the path of a program. `Err`: its name and the reason why it was not found.
 fn locate(program: &str, search_path: &[PathBuf]) -> Result<PathBuf, &'static str> {
     if program.contains('/') {
         return examine(Path::new(program)).map(|()| program.into());
@@ -87,7 +88,7 @@ fn locate(program: &str, search_path: &[PathBuf]) -> Result<PathBuf, &'static st
     for path in search_path.iter().map(|directory| directory.join(program)) {
         match examine(&path) {
             Ok(()) => return Ok(path),
-            // The system goes on searching as well.
+            // The system continues the search here too.
             Err(why) if path.is_file() => problem = why,
             Err(_) => {}
         }
@@ -108,7 +109,8 @@ fn examine(path: &Path) -> Result<(), &'static str> {
     }
 }
 
-/// The word after the options and assignments of `env`. `None` where it names none, or changes PATH first.
+/// Returns the word after the options and assignments of `env`. `None` if no program follows, or if
+/// PATH is changed first.
 fn program_of_env<'a>(words: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let mut words = words.skip_while(|word| word.is_empty());
     let mut options_end = false;
@@ -128,7 +130,7 @@ fn program_of_env<'a>(words: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     None
 }
 
-/// Why the system cannot run a script.
+/// Returns the reason why the system cannot run a script.
 fn problem_of_script(script: &Path, search_path: &[PathBuf]) -> Option<String> {
     let mut start = Vec::new();
     std::fs::File::open(script).ok()?.take(MAX_FIRST_LINE_BYTES).read_to_end(&mut start).ok()?;
@@ -142,7 +144,7 @@ fn problem_of_script(script: &Path, search_path: &[PathBuf]) -> Option<String> {
         );
     }
     let line = start.strip_prefix(b"#!")?.split(|byte| *byte == b'\n').next()?;
-    // A carriage return at the end belongs to the name, for the system as well.
+    // The system also treats a trailing carriage return as part of the name.
     let line = String::from_utf8_lossy(line);
     let line = line.trim_matches([' ', '\t']);
     let (interpreter, argument) = line.split_once([' ', '\t']).unwrap_or((line, ""));
@@ -154,7 +156,7 @@ fn problem_of_script(script: &Path, search_path: &[PathBuf]) -> Option<String> {
     if Path::new(interpreter).file_name().is_none_or(|name| name != "env") {
         return None;
     }
-    // The system gives all that follows as one argument, which only -S splits.
+    // The system passes the rest of the line as one argument, which only -S splits.
     let argument = argument.trim_start_matches([' ', '\t']);
     let program = match argument.starts_with('-') {
         true => program_of_env(argument.split([' ', '\t'])),
@@ -250,7 +252,7 @@ mod tests {
         for (words, part) in rows {
             assert_problem(words, path, part);
         }
-        // No interpreter but the shell is sure to be on this machine.
+        // Only the shell is certain to exist on this machine.
         let problem = |words: &[&str]| {
             let words: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
             problem_of_arguments(&words[0], &words[1..])

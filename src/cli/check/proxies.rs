@@ -1,15 +1,15 @@
-//! Warnings about what proxies do to a source's requests.
+//! Warnings about request headers of a source that proxies remove.
 
 use crate::config::SourceConfig;
 
-/// Header names that common proxies drop without a word.
+/// Header names that common proxies drop silently.
 pub fn dropped_headers(source: &SourceConfig) -> Vec<String> {
     let names = source.verifier.header_names();
     let warning = |name: &String| Some(format!("source {}: {}", source.name, problem(name)?));
     names.iter().filter_map(warning).collect()
 }
 
-/// `None` for a name that every proxy passes on.
+/// Returns `None` for names that every proxy forwards.
 fn problem(name: &str) -> Option<String> {
     let plain = name.strip_suffix('*').unwrap_or(name);
     let odd = plain.chars().find(|c| !c.is_ascii_alphanumeric() && !matches!(c, '-' | '_'));

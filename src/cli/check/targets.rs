@@ -1,4 +1,4 @@
-//! What `creel check` says of targets.
+//! Report and warnings of `creel check` on targets.
 
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -8,13 +8,13 @@ use super::programs;
 use crate::config::{Config, Destination, SourceConfig, TargetConfig, target_rules};
 use crate::store::{DeliveryOrdering, IdleTarget, Pattern, TargetKind};
 
-/// Ends of names that the public name system does not have.
+/// Name suffixes that do not exist in public DNS.
 const PRIVATE_ENDS: [&str; 6] = [".localhost", ".local", ".internal", ".lan", ".home.arpa", ".test"];
 
-/// A listener that is not connected is worth a warning from this number of pending deliveries on.
+/// Number of pending deliveries from which a disconnected listener causes a warning.
 const MANY_PENDING: u64 = 1_000;
 
-/// A few lines on a target, without what may be secret.
+/// Describes a target in a few lines, without potential secrets.
 pub fn describe(target: &TargetConfig) -> String {
     let settings = &target.settings;
     let kind = match target.destination {
@@ -37,7 +37,8 @@ pub fn describe(target: &TargetConfig) -> String {
     text
 }
 
-/// With what the app must be given: libraries of Standard Webhooks take the `whsec_` form alone.
+/// Includes the form of the secret for the app: Standard Webhooks libraries only accept the
+/// `whsec_` form.
 fn signed(target: &TargetConfig) -> String {
     let Some(newest) = target.secrets.first() else { return "no".to_owned() };
     let how = match target.secrets.len() {
@@ -65,7 +66,8 @@ fn pace(target: &TargetConfig) -> String {
     format!("{order}{rate}, {} s for each attempt", settings.timeout.as_secs())
 }
 
-/// What is allowed but unwise. `search_path`: the directories in which programs are looked for.
+/// Returns warnings about allowed but unwise settings. `search_path`: the directories searched for
+/// programs.
 pub fn warnings(config: &Config, search_path: &[PathBuf]) -> Vec<String> {
     let known = config.known_events();
     let mut warnings = Vec::new();
@@ -147,7 +149,8 @@ fn unknown_events(config: &Config, target: &TargetConfig) -> Vec<String> {
     warnings
 }
 
-/// The event or action that a pattern for all sources misspells, if no source or emitted event is known to have it.
+/// Returns the event or action that a pattern for all sources misspells, if no source and no
+/// emitted event is known to have it.
 fn misspelt_ending<'a>(config: &'a Config, pattern: &Pattern, ending: &str) -> Option<&'a str> {
     if ending.contains('*') || config.events.iter().any(|event| pattern.matches(event)) {
         return None;
@@ -159,7 +162,7 @@ fn misspelt_ending<'a>(config: &'a Config, pattern: &Pattern, ending: &str) -> O
     recipes().find_map(|recipe| recipe.misspelt_ending(ending))
 }
 
-/// What waits for targets that get nothing, as the database has it.
+/// Warns of pending deliveries in the database for targets that receive nothing.
 pub fn idle(targets: &[IdleTarget]) -> Vec<String> {
     let warning = |target: &IdleTarget| {
         let IdleTarget { name, state_since, pending, .. } = target;
@@ -199,7 +202,7 @@ fn unwise_url(target: &TargetConfig, url: &str) -> Option<String> {
     )
 }
 
-/// Whether requests stay in a network of one's own, as far as the name shows.
+/// Whether requests stay in a private network, according to the host's name.
 fn is_private(host: &url::Host<&str>) -> bool {
     let address: IpAddr = match host {
         url::Host::Domain(name) => {

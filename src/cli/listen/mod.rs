@@ -1,5 +1,5 @@
-//! `creel listen`: messages of a service, sent on to a program on this machine. Nothing is lost: what the program has not
-//! answered is not acknowledged, and what is not acknowledged the service keeps.
+//! `creel listen`: forwards the messages of a service to a local program. No message is lost: only
+//! answered messages are acknowledged, and the service keeps the others.
 
 mod queue;
 
@@ -21,27 +21,29 @@ use super::send::block_on;
 use queue::{Answered, Delivered, Queue};
 
 const PAUSE: Duration = Duration::from_secs(1);
-/// While something does not work, it is said once in so many tries.
+/// Failed attempts per report, while the program or the service is unavailable.
 const SAID_EVERY: u32 = 30;
-/// For the last acknowledgement, when it was asked to stop.
+/// Timeout of the last acknowledgement after an interruption.
 const FINAL_ACK_TIMEOUT: Duration = Duration::from_secs(3);
 const MAX_NAME_CHARACTERS: usize = 64;
 
-/// From where, to where, and which messages.
+/// Service, destination and filters.
 #[derive(Debug, clap::Args)]
 pub struct Listen {
-    /// The address of the service's API, such as http://127.0.0.1:9090 (CREEL_ADMIN_LISTEN); default: this machine.
+    /// The address of the service's API, such as http://127.0.0.1:9090 (CREEL_ADMIN_LISTEN); this
+    /// machine if left out.
     server: Option<String>,
 
     /// The program that gets the messages, such as http://localhost:3000/hooks.
     #[arg(long, value_name = "URL")]
     forward: String,
 
-    /// By which name the service knows what this machine has got; if left out, the host's name.
+    /// Name under which the service tracks the received messages; the host's name if left out.
     #[arg(long, value_parser = listener_name)]
     name: Option<String>,
 
-    /// With a new name, also what came since then, such as 2h or 2026-11-22T14:31:00Z.
+    /// With a new name, also deliver messages received since then, such as 2h or
+    /// 2026-11-22T14:31:00Z.
     #[arg(long, value_name = "TIME")]
     since: Option<String>,
 
@@ -52,12 +54,12 @@ pub struct Listen {
     #[command(flatten)]
     token: TokenSource,
 
-    /// For tests: seconds without a sign of life after which a connection is dead.
+    /// For tests: seconds of silence after which a connection counts as dead.
     #[arg(long, hide = true, default_value_t = SILENCE_SECONDS)]
     dead_after: u64,
 }
 
-/// Three signs of life of the service.
+/// Three keep-alive intervals of the service.
 pub const SILENCE_SECONDS: u64 = 45;
 
 /// The first event of a stream.
@@ -71,7 +73,7 @@ struct Greeting {
 #[derive(Debug, Deserialize)]
 struct Acknowledged {}
 
-/// Goes on until it is interrupted, or another one takes over.
+/// Runs until it is interrupted or replaced by another listener.
 pub fn run(arguments: &Listen) -> Result<String, Failure> {
     let forwarder = Forwarder::new(&arguments.forward)?;
     let name = match &arguments.name {
@@ -112,7 +114,7 @@ async fn listen(
     ended.map(|()| String::new())
 }
 
-/// Reads the stream into the queue. A slow program does not keep it from noticing that the connection is dead.
+/// Reads the stream into the queue. A dead connection is detected even while the program is slow.
 async fn receive(arguments: &Listen, name: &str, remote: &Remote, queue: &Queue) -> Result<(), Failure> {
     let events = if arguments.events.is_empty() { "*".to_owned() } else { arguments.events.join(" ") };
     let path = with_query(
@@ -136,7 +138,7 @@ async fn receive(arguments: &Listen, name: &str, remote: &Remote, queue: &Queue)
                 )));
             }
             "removed" => return Err(Failure(format!("the listener {name} was removed from the service"))),
-            // Of a newer service.
+            // Event type of a newer service.
             _ => {}
         }
     }
@@ -162,11 +164,11 @@ fn greet(arguments: &Listen, greeting: &Greeting, remote: &Remote) {
     }
 }
 
-/// Sends one after the other, so that their order stays.
+/// Forwards one message after the other, to keep their order.
 async fn forward(name: &str, remote: &Remote, forwarder: &Forwarder, queue: &Queue) -> Result<(), Failure> {
     loop {
         let (delivered, service) = queue.take().await;
-        // Where the service has nothing any more for a delivery, it is settled.
+        // A delivery without a stored message is settled.
         let Some(body) = body_of(remote, &delivered).await? else { continue };
         let answer = answer(forwarder, &delivered, body).await;
         queue.answered(answered(delivered.delivery, &answer), service);
@@ -176,7 +178,7 @@ async fn forward(name: &str, remote: &Remote, forwarder: &Forwarder, queue: &Que
     }
 }
 
-/// `None` where the service has nothing any more for this delivery.
+/// Returns `None` if the service no longer has the message of this delivery.
 async fn body_of(remote: &Remote, delivered: &Delivered) -> Result<Option<Bytes>, Failure> {
     if let Some(text) = &delivered.body_base64 {
         let body = STANDARD.decode(text);
@@ -200,7 +202,8 @@ async fn body_of(remote: &Remote, delivered: &Delivered) -> Result<Option<Bytes>
     }
 }
 
-/// Any answer of the program is one; without one it is asked again, for what it has not got is not to be lost.
+/// Returns the program's answer with any status. Without an answer the request is retried, so that
+/// no message is lost.
 async fn answer(forwarder: &Forwarder, delivered: &Delivered, body: Bytes) -> Answer {
     let mut tries = 0;
     loop {
@@ -252,7 +255,7 @@ fn line(delivered: &Delivered, answer: &Answer) -> String {
     )
 }
 
-/// Acknowledges what was answered, as much at once as has come together.
+/// Acknowledges answered deliveries, in batches if several are ready.
 async fn acknowledge(name: &str, remote: &Remote, queue: &Queue) -> Result<(), Failure> {
     let mut tries = 0;
     loop {
@@ -289,7 +292,7 @@ fn listener_name(text: &str) -> Result<String, String> {
     Err("a name has 1 to 64 lower-case letters, digits and hyphens".to_owned())
 }
 
-/// The host's name as far as it can be a listener's.
+/// Returns the host's name, reduced to the characters of a listener name.
 fn host_name() -> Result<String, Failure> {
     let host = rustix::system::uname();
     let name = name_from_host(&host.nodename().to_string_lossy());
@@ -311,7 +314,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_hosts_name_becomes_a_listeners() {
+    fn host_name_is_converted_to_listener_name() {
         let rows = [
             ("Anns-MacBook-Pro.local", Some("anns-macbook-pro")),
             ("desk_7", Some("desk-7")),

@@ -1,5 +1,5 @@
-//! What has come from the service and is not settled yet: in order, each delivery once, however often it comes. All users
-//! are on one thread.
+//! Unsettled deliveries from the service, in order and without duplicates. All users are on one
+//! thread.
 
 use std::cell::RefCell;
 use std::collections::{HashSet, VecDeque};
@@ -9,11 +9,12 @@ use tokio::sync::Notify;
 
 use crate::cli::forward::Message;
 
-/// The service sends no more than 64 that are not acknowledged; after a lost connection they come again.
+/// Above the service's limit of 64 unacknowledged deliveries, which are sent again after a lost
+/// connection.
 const MAX_PENDING: usize = 256;
-/// What was acknowledged may still be on its way to us for the second time.
+/// The service may have sent a delivery again before it received the acknowledgement.
 const REMEMBERED: usize = 4_096;
-/// In one acknowledgement, each with the beginning of its answer.
+/// Limit per acknowledgement; each entry includes the start of the answer.
 const MAX_ACKNOWLEDGEMENTS: usize = 100;
 
 /// A delivery as the service sends it.
@@ -25,7 +26,7 @@ pub struct Delivered {
     pub body_url: Option<String>,
 }
 
-/// What the program has answered, as the service is told.
+/// The program's answer, as sent to the service.
 #[derive(Clone, Debug, Serialize)]
 pub struct Answered {
     pub delivery: i64,
@@ -46,19 +47,20 @@ pub struct Queue {
 #[derive(Debug, Default)]
 struct State {
     waiting: VecDeque<Delivered>,
-    /// Answered by the program, and not acknowledged.
+    /// Answered by the program, but not acknowledged.
     answered: VecDeque<Answered>,
-    /// Acknowledged, the newest last.
+    /// Acknowledged, newest last.
     settled: VecDeque<i64>,
-    /// All of these, and the one that is being sent.
+    /// All of the above, and the delivery that is being forwarded.
     known: HashSet<i64>,
-    /// Counts the services: after a new one the ids begin anew.
+    /// Counts the services, because the ids of a new service start again.
     service: usize,
 }
 
 impl Queue {
-    /// The service has taken up the connection. What was acknowledged before is not sent again, and one that does not know us
-    /// is another one, such as one with an empty database: nothing that it sends is known, whatever its id.
+    /// Resets the state for a new connection. The service does not send acknowledged deliveries
+    /// again. If the listener is new to it, it is another service, e.g. with an empty database, and
+    /// its ids are unrelated to the known ones.
     pub fn connected(&self, is_new: bool) {
         let mut state = self.state.borrow_mut();
         let state = &mut *state;
@@ -70,7 +72,7 @@ impl Queue {
         }
     }
 
-    /// Adds a delivery, unless it is known; waits while there is no room.
+    /// Adds a delivery unless it is a duplicate; waits while the queue is full.
     pub async fn add(&self, delivered: Delivered) {
         while self.state.borrow().waiting.len() >= MAX_PENDING {
             self.room.notified().await;
@@ -82,7 +84,7 @@ impl Queue {
         }
     }
 
-    /// The oldest delivery, and the number of its service.
+    /// Returns the oldest delivery, and the number of its service.
     pub async fn take(&self) -> (Delivered, usize) {
         loop {
             if let Some(taken) = self.take_now() {
@@ -98,7 +100,7 @@ impl Queue {
         state.waiting.pop_front().map(|delivered| (delivered, state.service))
     }
 
-    /// The program has answered what a service has sent.
+    /// Records the program's answer to a delivery of a service.
     pub fn answered(&self, answered: Answered, service: usize) {
         let mut state = self.state.borrow_mut();
         if state.service == service {
@@ -107,7 +109,7 @@ impl Queue {
         }
     }
 
-    /// What is to be acknowledged; waits until there is any.
+    /// Returns the deliveries to acknowledge; waits until at least one is ready.
     pub async fn to_acknowledge(&self) -> Vec<Answered> {
         loop {
             let answered = self.answered_now();
@@ -122,7 +124,7 @@ impl Queue {
         self.state.borrow().answered.iter().take(MAX_ACKNOWLEDGEMENTS).cloned().collect()
     }
 
-    /// The service has written that.
+    /// Removes deliveries whose acknowledgement the service has stored.
     pub fn acknowledged(&self, deliveries: &[i64]) {
         let mut state = self.state.borrow_mut();
         let state = &mut *state;
@@ -158,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn a_delivery_that_comes_again_is_not_sent_again() {
+    fn duplicate_delivery_is_not_forwarded() {
         let queue = Queue::default();
         block_on(async {
             for delivery in [1, 2, 1] {
@@ -203,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn neither_what_waits_nor_what_is_remembered_grows_for_ever() {
+    fn pending_and_settled_deliveries_are_bounded() {
         let queue = Queue::default();
         block_on(async {
             for delivery in 0..2 * REMEMBERED as i64 {

@@ -1,4 +1,4 @@
-//! What an editor, a shell or a copied page has added to a value.
+//! Characters that an editor, a shell or a copied page has added to a value.
 
 /// Opening and closing marks.
 const QUOTES: [(char, char); 7] =
@@ -12,11 +12,12 @@ pub enum Surroundings {
     AreTrimmed,
 }
 
-/// What an editor, a shell or a copied page has added to a value.
+/// Returns a description of the characters that an editor, a shell or a copied page has added to a
+/// value.
 pub fn flaw(text: &str, surroundings: Surroundings) -> Option<String> {
     const TAKEN_AS_IT_IS: &str = "which is taken as a part of the value; remove it";
     let trimmed = text.trim();
-    // Keys as PEM or JSON are read with any white space.
+    // White space does not matter in PEM and JSON keys.
     let is_structured = text.contains(PEM) || trimmed.starts_with('{');
     if text.starts_with('\u{feff}') {
         return Some(format!("begins with a byte order mark (BOM), {TAKEN_AS_IT_IS}"));
@@ -41,7 +42,7 @@ pub fn flaw(text: &str, surroundings: Surroundings) -> Option<String> {
     })
 }
 
-/// What a line of a script, of YAML or of an env file has left in a value.
+/// Returns the leftover of a script line, YAML or an env file in a value.
 fn addition(trimmed: &str) -> Option<&'static str> {
     let ends_with = |ends: &[&str]| ends.iter().any(|end| trimmed.ends_with(end));
     let is_plain =
@@ -56,7 +57,7 @@ fn addition(trimmed: &str) -> Option<&'static str> {
     rest.is_some_and(is_plain).then_some("ends with a semicolon or comma")
 }
 
-/// Without a width, or a change of direction.
+/// Whether the character has no width, or changes the text direction.
 fn is_invisible(character: char) -> bool {
     matches!(character,
         '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2064}' | '\u{feff}')

@@ -1,4 +1,5 @@
-//! What is allowed in a value but most likely a mistake, for `creel check`. No text here holds a value that may be secret.
+//! Warnings of `creel check` about valid values that are probably mistakes. No text here contains a
+//! value that may be secret.
 
 mod flaw;
 mod stand_in;
@@ -12,15 +13,15 @@ use super::targets::rules::{is_standard_webhooks_secret, standard_webhooks_key_b
 use super::values::{OwnValues, RawValue};
 use crate::providers::{SettingKind, SettingSpec};
 
-/// Shorter secrets can be found by trying, with one captured request to try them on.
+/// Shorter secrets can be found by brute force with one captured request.
 const MIN_SECRET_BYTES: usize = 16;
-/// Of a key of Standard Webhooks, which sets this limit itself.
+/// The minimum that Standard Webhooks sets for its keys.
 const MIN_SIGNING_KEY_BYTES: usize = 24;
 
-/// What stands before some secrets and is no part of their strength.
+/// Prefix of some secrets that adds no entropy.
 const SECRET_PREFIX: &str = "whsec_";
 
-/// How credentials begin with which an API is called. The longest first where one begins like another.
+/// Prefixes of credentials for calling an API. A prefix that extends another one comes first.
 const API_KEYS: [&str; 42] = [
     // Stripe, Clerk and others.
     "sk_live_",
@@ -48,7 +49,7 @@ const API_KEYS: [&str; 42] = [
     "xoxe-",
     "xoxe.",
     "xapp-",
-    // Shopify; its `shpss_` is the secret that signs.
+    // Shopify; its signing secret begins with `shpss_`.
     "shpat_",
     "shpca_",
     "shppa_",
@@ -73,14 +74,14 @@ const API_KEYS: [&str; 42] = [
     "tfp_",
     "AKIA",
 ];
-/// Of the service's own values.
+/// Returns the advice on the service's own values.
 pub fn on_globals<'a>(globals: impl Iterator<Item = (&'a str, &'a RawValue)>) -> Vec<String> {
     let secret = globals.filter(|(name, _)| table::variable(name).secret);
     let problem = |text: &str| flaw(text, Surroundings::Matter).or_else(|| known_to_others(text, &[]));
     secret.filter_map(|(_, value)| advice(value, problem(&value.text))).collect()
 }
 
-/// Of the values that the source's recipe reads.
+/// Returns the advice on the values for the source's recipe.
 pub fn on_source(source: &SourceConfig, values: &OwnValues) -> Vec<String> {
     let recipe = source.verifier.recipe();
     let mut found = Vec::new();
@@ -118,7 +119,7 @@ pub fn on_source(source: &SourceConfig, values: &OwnValues) -> Vec<String> {
     found
 }
 
-/// Of the secrets that sign what the target gets.
+/// Returns the advice on the secrets that sign the target's requests.
 pub fn on_target(target: &TargetConfig, values: &OwnValues) -> Vec<String> {
     let mut found = Vec::new();
     if target.secrets.is_empty() {
@@ -150,7 +151,7 @@ pub fn on_target(target: &TargetConfig, values: &OwnValues) -> Vec<String> {
     found
 }
 
-/// What to add to an error about a value that is of another kind.
+/// Returns an addition to an error about a value of the wrong kind.
 pub fn wrong_kind(key: &SettingSpec, value: &str) -> Option<String> {
     let is_expected = |begin: &String| value.starts_with(begin.as_str());
     let expected = key.begins_with.join(" or ");
@@ -171,7 +172,7 @@ pub fn wrong_kind(key: &SettingSpec, value: &str) -> Option<String> {
     }
 }
 
-/// What stands in for a secret, or what anybody tries first.
+/// Returns the problem of a placeholder or a commonly guessed secret.
 fn known_to_others(text: &str, prefixes: &[String]) -> Option<String> {
     stand_in::problem(text, without_prefix(text.trim(), prefixes))
 }
@@ -186,7 +187,7 @@ fn in_bytes(count: usize) -> &'static str {
 }
 
 fn api_key(value: &str) -> Option<&'static str> {
-    // Mailgun's. As a prefix alone it could be anybody's.
+    // Mailgun's API key. The prefix alone is too common.
     let of_mailgun = value.strip_prefix("key-").filter(|rest| rest.len() == 32);
     if of_mailgun.is_some_and(|rest| rest.bytes().all(|byte| byte.is_ascii_alphanumeric())) {
         return Some("key-");
@@ -252,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn short_secrets_are_named_by_what_they_sign() {
+    fn short_secret_advice_names_the_purpose() {
         assert_advised("CREEL_SOURCE_GITHUB_SECRET", "hunter2", "is 7 bytes long");
         assert_advised("CREEL_SOURCE_SVIX_SECRET", "whsec_YWJjZGVmZ2g=", "is 8 bytes long");
         assert_advised("CREEL_TARGET_X_SECRET", "hunter2", "a key of 7 bytes");
@@ -260,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn length_of_a_secret_is_counted_without_its_prefix() {
+    fn secret_length_excludes_prefix() {
         assert_advised("CREEL_SOURCE_STRIPE_SECRET", "whsec_0123456789", "is 10 bytes long");
         assert_advised("CREEL_SOURCE_STRIPE_SECRET", "whsec_7", "is 1 byte long");
         assert_advised("CREEL_SOURCE_PAYSTACK_SECRET", "sk_test_0123456789", "is 10 bytes long");
@@ -280,7 +281,7 @@ mod tests {
     }
 
     #[test]
-    fn placeholders_and_repeated_characters_are_no_secrets() {
+    fn placeholders_and_repeated_characters_are_reported() {
         for name in
             ["CREEL_SOURCE_GITHUB_SECRET", "CREEL_TARGET_X_SECRET", "CREEL_ADMIN_TOKEN", "CREEL_READ_TOKEN"]
         {
@@ -299,7 +300,7 @@ mod tests {
     }
 
     #[test]
-    fn api_keys_are_no_signing_secrets() {
+    fn api_keys_are_reported_as_signing_secrets() {
         assert_advised(
             "CREEL_SOURCE_STRIPE_SECRET",
             "sk_live_0123456789abcdef0123",
@@ -320,13 +321,13 @@ mod tests {
     }
 
     #[test]
-    fn mailgun_api_key_is_no_signing_key() {
+    fn mailgun_api_key_is_reported_as_signing_key() {
         let key = "key-3ax6xnjp29jd6fds4gc373sgvjxteol0";
         assert_advised("CREEL_SOURCE_MAILGUN_SECRET", key, "begins with key-, like the key of an API");
     }
 
     #[test]
-    fn plausible_secrets_of_all_providers_are_left_alone() {
+    fn plausible_secrets_of_all_providers_cause_no_advice() {
         for recipe in providers::recipes() {
             for key in recipe.keys().iter().filter(|key| key.kind == SettingKind::Secret) {
                 let beginnings = key.begins_with.iter().map(String::as_str);
@@ -353,7 +354,7 @@ mod tests {
     }
 
     #[test]
-    fn sound_values_are_left_alone() {
+    fn valid_values_cause_no_advice() {
         let pem = "-----BEGIN PUBLIC KEY-----\nMCowBQYDK2VwAyEAGb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE=\n-----END PUBLIC KEY-----\n";
         let advice = advice_on(&[
             ("CREEL_SOURCE_GITHUB_SECRET", "It's a secret to \"everybody\", isn't it"),

@@ -1,7 +1,7 @@
-//! Values that stand in for a secret: placeholders, unexpanded variables, references, and what anybody tries first.
+//! Values in place of a secret: placeholders, unexpanded variables, references, and common guesses.
 
-/// How values begin that README and `.env.example` show in place of a secret, and others that are usual. Compared in lower
-/// case, without `-`, `_`, `.` and blanks.
+/// Prefixes of the placeholders in README and `.env.example`, and of other common ones. Compared in
+/// lower case, without `-`, `_`, `.` and blanks.
 const PLACEHOLDERS: [&str; 25] = [
     "addyour",
     "changeit",
@@ -29,7 +29,7 @@ const PLACEHOLDERS: [&str; 25] = [
     "yourtoken",
     "yourwebhook",
 ];
-/// Words that are no secret, also with digits behind them. Compared like placeholders.
+/// Guessable words, also with digits after them. Compared like placeholders.
 const GUESSED: [&str; 14] = [
     "admin",
     "default",
@@ -46,7 +46,7 @@ const GUESSED: [&str; 14] = [
     "webhooksecret",
     "webhooksigningsecret",
 ];
-/// What stands before a reference to a secret that another program keeps.
+/// Prefixes of references to a secret that another program stores.
 const REFERENCES: [&str; 18] = [
     "op://",
     "vault://",
@@ -68,14 +68,15 @@ const REFERENCES: [&str; 18] = [
     "ENC[",
 ];
 const PATHS: [&str; 4] = ["/run/", "/etc/", "/var/", "file:/"];
-/// In the name of a variable that a value begins with.
+/// Parts of a variable name at the start of a value.
 const SECRET_WORDS: [&str; 5] = ["CREEL", "KEY", "PASS", "SECRET", "TOKEN"];
 /// Longer repeated texts can be hex or base64 of a short key.
 const MAX_REPEATED_CHARACTERS: usize = 12;
 /// Shorter values are reported for their length.
 const MIN_COUNTED_CHARACTERS: usize = 16;
 
-/// Why a value is no secret. `text`: the whole value; `bare`: without what the provider's secrets begin with.
+/// Returns the reason why a value is not a secret. `text`: the whole value; `bare`: without the
+/// prefix of the provider's secrets.
 pub fn problem(text: &str, bare: &str) -> Option<String> {
     let (text, bare) = (text.trim(), bare.trim());
     if is_unexpanded(text) {
@@ -144,14 +145,14 @@ fn is_unexpanded(text: &str) -> bool {
         || within("%", "%").is_some_and(is_name)
 }
 
-/// The name in front of the value: of `SECRET=…` and `export SECRET=…`, also after `:`.
+/// Returns the name before the value in `SECRET=…` and `export SECRET=…`, also with `:`.
 fn assigned_variable(text: &str) -> Option<&str> {
     let exported = ["export ", "set ", "ENV ", "$env:"].iter().find_map(|begin| text.strip_prefix(begin));
     let (name, value) = exported.unwrap_or(text).split_once(['=', ':'])?;
     let name = name.trim_end();
     let upper = name.to_ascii_uppercase();
     let is_of_secret = exported.is_some() || SECRET_WORDS.iter().any(|word| upper.contains(word));
-    // `=` at the end is padding of base64.
+    // A trailing `=` is base64 padding.
     let has_value = !value.trim_matches('=').is_empty();
     let is_variable = exported.is_some() || upper == name;
     (is_name(name) && is_of_secret && is_variable && has_value).then_some(name)
@@ -162,7 +163,7 @@ fn is_abridged(text: &str) -> bool {
     text.ends_with("...") || text.contains('…') || (text.starts_with('<') && text.ends_with('>'))
 }
 
-/// Whether the text is the same `length` characters two times or more.
+/// Whether the text repeats its first `length` characters to its end, with at least two copies.
 fn is_repeated(text: &str, length: usize) -> bool {
     let characters: Vec<char> = text.chars().collect();
     characters.len() >= 2 * length
@@ -187,7 +188,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn stand_ins_are_told_apart() {
+    fn stand_ins_are_reported_by_kind() {
         let rows = [
             ("${GITHUB_SECRET}", "variable that nothing"),
             ("${SECRET:-}", "variable that nothing"),
@@ -230,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn genuine_values_are_no_stand_ins() {
+    fn genuine_values_are_accepted() {
         for text in [
             "It's a Secret to Everybody",
             "IsWishesWereHorsesWedAllBeEatingSteak!",

@@ -1,7 +1,7 @@
-//! `_EXEC`: a command line into a program and its arguments. There is no shell: what only a shell would understand is
-//! refused, rather than handed to the program as an argument.
+//! `_EXEC`: splits a command line into a program and its arguments. Commands run without a shell,
+//! so shell syntax is rejected instead of passed to the program as an argument.
 
-/// `git -C "/srv/my app" pull` → four words, without any expansion.
+/// Splits a command line without any expansion: `git -C "/srv/my app" pull` has four words.
 pub fn split(text: &str) -> Result<Vec<String>, String> {
     let text = text.trim();
     let words = shlex::split(text)
@@ -12,7 +12,7 @@ pub fn split(text: &str) -> Result<Vec<String>, String> {
     if words.iter().any(|word| word.contains('\0')) {
         return Err("holds a NUL character, which no program can be given; remove it".to_owned());
     }
-    // What stands in double quotes behind `-c` is for the shell that is named, which expands it.
+    // The named shell expands the text in double quotes after `-c`.
     let is_for_a_shell = words.get(1).is_some_and(|word| word.starts_with('-') && word.ends_with('c'));
     match for_a_shell(text, is_for_a_shell) {
         Some(found) => Err(format!(
@@ -24,7 +24,8 @@ pub fn split(text: &str) -> Result<Vec<String>, String> {
     }
 }
 
-/// The first character that a shell would act on: an operator or a `$` outside of quotes, a `$` inside double ones.
+/// Returns the first character with a meaning for a shell: an operator or a `$` outside quotes, or
+/// a `$` inside double quotes.
 fn for_a_shell(text: &str, skip_double_quotes: bool) -> Option<char> {
     let mut characters = text.chars();
     let mut in_double_quotes = false;
@@ -52,7 +53,7 @@ mod tests {
     use super::split;
 
     #[test]
-    fn a_command_is_split_like_a_shell_line_without_expansion() {
+    fn command_is_split_like_shell_without_expansion() {
         let rows: [(&str, &[&str]); 7] = [
             ("/usr/local/bin/deploy", &["/usr/local/bin/deploy"]),
             ("  git -C \"/srv/my app\"  pull\t--quiet \n", &["git", "-C", "/srv/my app", "pull", "--quiet"]),
@@ -72,7 +73,7 @@ mod tests {
     }
 
     #[test]
-    fn what_only_a_shell_understands_is_refused_with_the_way_out() {
+    fn shell_syntax_is_rejected_with_alternative() {
         let lines = [
             "git pull && make",
             "git pull; make",
@@ -94,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn an_open_quote_and_a_missing_program_are_refused() {
+    fn open_quote_and_missing_program_are_rejected() {
         for line in ["echo \"open", "echo 'open", "echo \\"] {
             assert!(split(line).expect_err(line).contains("not closed"), "{line}");
         }

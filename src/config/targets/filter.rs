@@ -1,4 +1,4 @@
-//! `_FILTER`: conditions on the payload as a person writes them, and the rules for those that come as JSON.
+//! `_FILTER`: parses conditions on the payload from text, and validates those from JSON.
 
 use crate::config::parse::shown;
 use crate::json::{Literal, is_number};
@@ -8,7 +8,7 @@ const MAX_CONDITIONS: usize = 50;
 const MAX_VALUES: usize = 200;
 const MAX_SHOWN_ERROR: usize = 200;
 
-/// `/ref=refs/heads/main !/deleted`, or what begins with `[` as JSON.
+/// Parses `/ref=refs/heads/main !/deleted`, or JSON if the text begins with `[`.
 pub fn parse(text: &str) -> Result<Filter, String> {
     let text = text.trim();
     let filter = if text.starts_with('[') { from_json(text)? } else { Filter(conditions(text)?) };
@@ -16,7 +16,7 @@ pub fn parse(text: &str) -> Result<Filter, String> {
     Ok(filter)
 }
 
-/// The rules for a filter however it came.
+/// Validates a filter from any input.
 pub fn check(filter: &Filter) -> Result<(), String> {
     if filter.0.is_empty() {
         return Err(
@@ -70,7 +70,7 @@ fn conditions(mut text: &str) -> Result<Vec<PayloadCondition>, String> {
     Ok(conditions)
 }
 
-/// The first condition, and what follows it.
+/// Returns the first condition and the remaining text.
 fn condition(text: &str) -> Result<(PayloadCondition, &str), String> {
     let (is_negated, place) = match text.strip_prefix('!') {
         Some(place) => (true, place),
@@ -111,7 +111,7 @@ fn condition(text: &str) -> Result<(PayloadCondition, &str), String> {
     Ok((condition, rest))
 }
 
-/// What stands behind the `=`, with `|` between, and what follows it.
+/// Returns the values after the `=`, separated by `|`, and the remaining text.
 fn alternatives<'a>(mut text: &'a str, pointer: &str) -> Result<(Vec<Literal>, &'a str), String> {
     let mut values = Vec::new();
     loop {
@@ -149,7 +149,8 @@ fn quoted<'a>(text: &'a str, pointer: &str) -> Result<(Literal, &'a str), String
     }
 }
 
-/// A number, true, false or null, and its text as well, so that one need not know how a sender writes it; else text.
+/// Returns a number, true, false or null together with its text, so that the filter matches either
+/// encoding of the value; any other word is text.
 fn bare(word: &str, pointer: &str) -> Result<Vec<Literal>, String> {
     if word.is_empty() {
         return Err(format!(
@@ -206,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn a_number_in_a_filter_is_met_by_a_number_and_by_its_text() {
+    fn filter_number_matches_number_and_text() {
         let filter = parse("/n=1").expect("a good filter");
         for (payload, holds) in [("{\"n\":1.0}", true), ("{\"n\":\"1\"}", true), ("{\"n\":2}", false)] {
             assert_eq!(filter.holds(payload), holds, "{payload}");
@@ -224,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_condition_is_refused_with_what_to_write() {
+    fn invalid_condition_error_shows_valid_syntax() {
         let rows = [
             ("ref=main", "where a condition should begin"),
             ("/a = b", "without white space around ="),

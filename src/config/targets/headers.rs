@@ -1,4 +1,4 @@
-//! `_HEADERS`: what is sent along with every request. No problem shows a value.
+//! `_HEADERS`: additional headers of every request. No problem shows a value.
 
 use std::fmt;
 
@@ -10,7 +10,7 @@ use crate::providers::Secret;
 const MAX_HEADERS: usize = 50;
 const MAX_NAME_CHARACTERS: usize = 100;
 const MAX_VALUE_CHARACTERS: usize = 8_192;
-/// What belongs to the request itself, to its connection, or to the message that is sent.
+/// Reserved headers: those of the request, its connection or the message.
 const OURS: [&str; 12] = [
     "host",
     "content-length",
@@ -25,10 +25,10 @@ const OURS: [&str; 12] = [
     "expect",
     "proxy-connection",
 ];
-/// The names of Standard Webhooks.
+/// Prefix of the Standard Webhooks headers.
 const SIGNED: &str = "webhook-";
 
-/// `{"Authorization": "Bearer x"}`; names in lower case, in the order given.
+/// Parses `{"Authorization": "Bearer x"}`; returns names in lower case, in the given order.
 pub fn from_json(text: &str) -> Result<Vec<(String, Secret)>, String> {
     let HeaderList(fields) = serde_json::from_str(text).map_err(|error| {
         format!(
@@ -41,7 +41,7 @@ pub fn from_json(text: &str) -> Result<Vec<(String, Secret)>, String> {
     Ok(fields.into_iter().map(|(name, value)| (name.to_ascii_lowercase(), Secret::new_text(value))).collect())
 }
 
-/// The rules for headers however they came.
+/// Validates headers from any input.
 pub fn check<'a>(headers: impl IntoIterator<Item = (&'a str, &'a str)>) -> Result<(), String> {
     let mut seen: Vec<String> = Vec::new();
     for (name, value) in headers {
@@ -92,7 +92,7 @@ fn check_value(value: &str) -> Result<(), &'static str> {
     Ok(())
 }
 
-/// A JSON object with its repeats, which a map would drop in silence.
+/// A JSON object with its duplicate members, which a map would silently drop.
 struct HeaderList(Vec<(String, String)>);
 
 impl<'de> Deserialize<'de> for HeaderList {
@@ -124,7 +124,7 @@ mod tests {
     use super::from_json;
 
     #[test]
-    fn headers_are_a_json_object_and_their_names_become_lower_case() {
+    fn json_headers_get_lowercase_names() {
         let headers =
             from_json(r#" {"X-Api-Key": "a b", "Authorization": "Bearer x"} "#).expect("good headers");
         let read: Vec<(&str, &[u8])> =
@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn headers_that_cannot_be_sent_or_are_ours_are_refused_without_their_values() {
+    fn invalid_and_reserved_headers_are_rejected_without_values() {
         let rows = [
             ("Authorization: Bearer hidden", "no JSON object"),
             (r#"["hidden"]"#, "no JSON object"),

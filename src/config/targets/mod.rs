@@ -1,4 +1,5 @@
-//! Targets that the environment declares: the raw values of one into a `TargetConfig` that cannot be wrong.
+//! Targets from the environment: builds a validated `TargetConfig` from the raw values of one
+//! target.
 
 mod command;
 mod filter;
@@ -14,22 +15,22 @@ use crate::providers::Secret;
 use crate::store::{DeliveryOrdering, Pattern, TargetSettings};
 use rules::KnownEvents;
 
-/// Keys that say how a request is made, which a command is not.
+/// Keys for HTTP requests, which commands do not support.
 const FOR_URLS_ALONE: [&str; 3] = ["SECRET", "HEADERS", "CONTENT_TYPE"];
 
 /// One declared target.
 #[derive(Debug)]
 pub struct TargetConfig {
-    /// Without the URL, which may hold a token.
+    /// Without the URL, which may contain a token.
     pub settings: TargetSettings,
     pub destination: Destination,
-    /// As they were given; all of them sign, the first one first. Empty: nothing is signed.
+    /// As configured; all of them sign, in this order. Empty: requests are unsigned.
     pub secrets: Vec<Secret>,
-    /// Sent with every request; names in lower case.
+    /// Added to every request; names in lower case.
     pub headers: Vec<(String, Secret)>,
 }
 
-/// Where it is.
+/// URL or command of the target.
 pub enum Destination {
     Http(Secret),
     /// The program and its arguments.
@@ -43,7 +44,8 @@ impl fmt::Debug for Destination {
 }
 
 impl Destination {
-    /// For people: what may be a secret, a URL's path or a command's arguments, is left out.
+    /// Returns a description for logs, without potential secrets in a URL's path or a command's
+    /// arguments.
     pub fn place(&self) -> String {
         match self {
             Self::Http(url) => {
@@ -54,7 +56,7 @@ impl Destination {
         }
     }
 
-    /// The key that declares it.
+    /// Returns the key that declares it.
     pub fn key(&self) -> &'static str {
         match self {
             Self::Http(_) => "URL",
@@ -64,18 +66,18 @@ impl Destination {
 }
 
 impl TargetConfig {
-    /// The variable that holds its patterns.
+    /// Returns the variable with its patterns.
     pub fn events_variable(&self) -> String {
         format!("{}EVENTS", names::prefix(Noun::Target, &self.settings.name))
     }
 
-    /// The variable that makes it a target.
+    /// Returns the variable that declares the target.
     pub fn variable(&self) -> String {
         format!("{}{}", names::prefix(Noun::Target, &self.settings.name), self.destination.key())
     }
 }
 
-/// `None` where something is wrong, which is then noted.
+/// Returns `None` after a problem, which is added to the list.
 pub fn build(
     name: &str,
     values: &OwnValues,
@@ -165,7 +167,7 @@ impl ValueDraft<'_> {
         }
     }
 
-    /// In the order of their numbers.
+    /// Returns the secrets in numeric order.
     fn secrets(&self, problems: &mut Vec<String>) -> Vec<Secret> {
         let keys = std::iter::once("SECRET".to_owned()).chain(names::further_secrets());
         let parse = |text: &str| rules::check_secret(text).map(|()| Secret::new_text(text));
@@ -173,7 +175,7 @@ impl ValueDraft<'_> {
     }
 }
 
-/// Each once.
+/// Parses patterns without duplicates.
 fn patterns(text: &str) -> Result<Vec<Pattern>, String> {
     let mut patterns: Vec<Pattern> = Vec::new();
     for pattern in text.split_whitespace().map(Pattern::new) {

@@ -1,5 +1,5 @@
-//! The rules for targets, whoever makes them: the environment, or a person through the API. Pure; a problem says what is
-//! wrong and what to write instead, and leaves the field's name to the caller.
+//! Rules for targets from the environment and from the API. Pure; a problem describes the mistake
+//! and a valid value, and the caller adds the field's name.
 
 use std::time::Duration;
 
@@ -15,29 +15,30 @@ pub use super::headers::check as check_headers;
 const MAX_NAME_CHARACTERS: usize = 64;
 const MAX_OWNER_CHARACTERS: usize = 200;
 const MAX_PATTERNS: usize = 100;
-/// A source's name, a type and an action have room.
+/// Enough for a source's name, a type and an action.
 const MAX_PATTERN_CHARACTERS: usize = 300;
 const MAX_URL_CHARACTERS: usize = 4_096;
 const MAX_SECRET_CHARACTERS: usize = 4_096;
 const MAX_CONCURRENCY: u32 = 1_000;
 const MAX_TIMEOUT: Duration = Duration::from_secs(15 * 60);
-/// How the secrets of Standard Webhooks begin.
+/// Prefix of Standard Webhooks secrets.
 const ENCODED_SECRET: &str = "whsec_";
 
-/// What a target can subscribe to.
+/// Events that a target can subscribe to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct KnownEvents {
     /// Names of the configured sources.
     pub sources: Vec<String>,
-    /// Those that the app may emit.
+    /// Events that the app may emit.
     pub emitted: Vec<String>,
 }
 
 impl KnownEvents {
-    /// A pattern without `*` must be a declared event, or begin with a configured source's name and a dot.
+    /// Validates a pattern. Without `*`, it must be a declared event, or begin with a configured
+    /// source's name and a dot.
     ///
     /// # Errors
-    /// What is wrong with it, with the nearest that would be right.
+    /// The problem, with the nearest valid pattern.
     pub fn check_pattern(&self, pattern: &str) -> Result<(), String> {
         if pattern.is_empty() || pattern.chars().any(char::is_control) {
             return Err(format!(
@@ -64,13 +65,13 @@ impl KnownEvents {
         ))
     }
 
-    /// Whether there may be a message that the pattern matches and a target of this owner gets.
+    /// Whether a message can match the pattern and go to a target of this owner.
     pub fn fits(&self, pattern: &Pattern, owner: Option<&str>) -> bool {
         let is_emitted = self.emitted.iter().any(|event| pattern.matches(event));
         is_emitted || (owner.is_none() && self.may_match_a_source(pattern.as_str()))
     }
 
-    /// Whether what stands before the first `*` may be the beginning of a source's event.
+    /// Whether the text before the first `*` can begin a source's event.
     fn may_match_a_source(&self, pattern: &str) -> bool {
         let Some((head, _)) = pattern.split_once('*') else { return self.is_of_a_source(pattern) };
         self.sources
@@ -88,7 +89,8 @@ impl KnownEvents {
         self.emitted.iter().any(|event| event == pattern)
     }
 
-    /// A target with an owner never gets a received message: patterns for nothing else are a mistake.
+    /// Whether the pattern only matches received messages. A target with an owner never gets those,
+    /// so such patterns are mistakes.
     fn is_only_for_sources(&self, pattern: &Pattern) -> bool {
         let head = pattern.as_str().split('*').next().unwrap_or_default();
         !self.fits(pattern, Some("")) && self.sources.iter().any(|source| begins_with_source(head, source))
@@ -107,15 +109,15 @@ fn begins_with_source(text: &str, source: &str) -> bool {
     text.strip_prefix(source).is_some_and(|rest| rest.starts_with('.'))
 }
 
-/// As `KnownEvents::check_pattern`, for whoever has the two lists apart.
+/// Same as `KnownEvents::check_pattern`, for separate lists.
 ///
 /// # Errors
-/// What is wrong with the pattern.
+/// The problem with the pattern.
 pub fn check_pattern(pattern: &str, sources: &[String], events: &[String]) -> Result<(), String> {
     KnownEvents { sources: sources.to_vec(), emitted: events.to_vec() }.check_pattern(pattern)
 }
 
-/// A setting that breaks a rule.
+/// A setting that violates a rule.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SettingProblem {
     /// `name`, `owner`, `events`, `filter`, `url`, `concurrency` or `timeout`.
@@ -123,7 +125,7 @@ pub struct SettingProblem {
     pub problem: String,
 }
 
-/// All rules on what can be set of a target; every problem that there is.
+/// Returns all problems with the settings of a target.
 pub fn check(settings: &TargetSettings, known: &KnownEvents) -> Vec<SettingProblem> {
     let mut problems = Vec::new();
     let mut note = |field, outcome: Result<(), String>| {
@@ -156,10 +158,10 @@ fn check_name(name: &str) -> Result<(), String> {
     }
 }
 
-/// Also for the owner of an event.
+/// Validates the owner of a target or an event.
 ///
 /// # Errors
-/// What is wrong with it.
+/// The problem with the owner.
 pub fn check_owner(owner: &str) -> Result<(), String> {
     let length = owner.chars().count();
     let is_good = owner.trim() == owner && !owner.chars().any(char::is_control);
@@ -212,10 +214,11 @@ fn check_timeout(timeout: Duration) -> Result<(), String> {
     }
 }
 
-/// The URL as it was written, without white space around it. The value is not repeated: it may hold a token.
+/// Returns the URL as written, without white space around it. The error does not repeat the value,
+/// which may contain a token.
 ///
 /// # Errors
-/// What is wrong with it.
+/// The problem with the URL.
 pub fn url(text: &str) -> Result<String, String> {
     let has_password = |url: url::Url| !url.username().is_empty() || url.password().is_some();
     if url::Url::parse(text.trim()).is_ok_and(has_password) {
@@ -229,10 +232,11 @@ pub fn url(text: &str) -> Result<String, String> {
     parse::http_url(text)
 }
 
-/// What begins like a secret of Standard Webhooks must be one; any other text is taken as it is.
+/// Validates a secret. A text with the prefix of Standard Webhooks must be valid base64; any other
+/// text is used as it is.
 ///
 /// # Errors
-/// What is wrong with it, without the secret.
+/// The problem, without the secret.
 pub fn check_secret(secret: &str) -> Result<(), String> {
     if secret.len() > MAX_SECRET_CHARACTERS {
         return Err(format!("is longer than {MAX_SECRET_CHARACTERS} characters; use a shorter one"));
@@ -252,7 +256,7 @@ pub fn check_secret(secret: &str) -> Result<(), String> {
     }
 }
 
-/// The secret in the form that libraries of Standard Webhooks take: `whsec_` and the key in base64.
+/// Returns the secret in the form for Standard Webhooks libraries: `whsec_` and the key in base64.
 pub fn standard_webhooks_secret(secret: &[u8]) -> String {
     match is_standard_webhooks_secret(secret) {
         true => String::from_utf8_lossy(secret).into_owned(),
@@ -260,46 +264,46 @@ pub fn standard_webhooks_secret(secret: &[u8]) -> String {
     }
 }
 
-/// Bytes of the key that signs: of what the base64 stands for, or of the text itself.
+/// Returns the length in bytes of the signing key: the decoded base64, or the text itself.
 pub fn standard_webhooks_key_bytes(secret: &[u8]) -> usize {
     let encoded = secret.strip_prefix(ENCODED_SECRET.as_bytes());
     let Some(text) = encoded else { return secret.len() };
     BASE64_STANDARD.decode(text).map_or(text.len(), |key| key.len())
 }
 
-/// Whether the secret has that form already.
+/// Whether the secret already has that form.
 pub fn is_standard_webhooks_secret(secret: &[u8]) -> bool {
     secret.starts_with(ENCODED_SECRET.as_bytes())
 }
 
-/// `json` or `form`.
+/// Parses `json` or `form`.
 ///
 /// # Errors
-/// What to write.
+/// The valid values.
 pub fn content_type(text: &str) -> Result<ContentType, String> {
     ContentType::from_name(text.trim()).ok_or_else(|| {
         format!("{} is neither json nor form; write one of them, or leave it off", shown(text.trim()))
     })
 }
 
-/// `any` or `strict`.
+/// Parses `any` or `strict`.
 ///
 /// # Errors
-/// What to write.
+/// The valid values.
 pub fn ordering(text: &str) -> Result<DeliveryOrdering, String> {
     DeliveryOrdering::from_name(text.trim())
         .ok_or_else(|| format!("{} is no order; write any or strict", shown(text.trim())))
 }
 
-/// `50/s`, `100/m`, `1000/h`.
+/// Parses `50/s`, `100/m`, `1000/h`.
 ///
 /// # Errors
-/// What to write.
+/// The valid form.
 pub fn rate(text: &str) -> Result<DeliveryRate, String> {
     parse::rate(text).map(|rate| DeliveryRate { count: rate.count, per: rate.per })
 }
 
-/// 1 to 1000.
+/// Parses a number from 1 to 1000.
 pub(super) fn concurrency(text: &str) -> Result<u32, String> {
     let text = text.trim();
     let number = text.parse().ok().filter(|count| (1..=MAX_CONCURRENCY).contains(count));

@@ -1,4 +1,4 @@
-//! What is asked about a source's messages, and what that stands for.
+//! Confirmation of a source's messages, and its role as the only verification.
 
 use std::time::Duration;
 
@@ -8,14 +8,14 @@ use super::{PATH, SECRET, accepted, assert_refused};
 const URL: (&str, &str) = ("CREEL_SOURCE_PAY_CONFIRM_URL", "https://api.example.com/payments/{query:id}");
 const NONE: (&str, &str) = ("CREEL_SOURCE_PAY_PROVIDER", "none");
 
-/// The rate and the most awaiting messages of the only source.
+/// Returns the rate limit and the limit on awaiting messages of the only source.
 fn bounds(config: &Config) -> (Option<Rate>, Option<u32>) {
     let source = &config.sources[0];
     (source.rate, source.confirm.as_ref().and_then(|confirm| confirm.max_awaiting))
 }
 
 #[test]
-fn a_source_proven_by_confirmation_alone_needs_nothing_else_and_is_bounded() {
+fn confirmation_only_source_is_accepted_and_limited() {
     let five = Rate { count: 5, per: Duration::from_secs(1) };
     let alone = accepted(&[NONE, URL]);
     assert_eq!(bounds(&alone), (Some(five), Some(1_000)));
@@ -37,7 +37,7 @@ fn a_source_proven_by_confirmation_alone_needs_nothing_else_and_is_bounded() {
 }
 
 #[test]
-fn a_provider_that_is_asked_needs_neither_path_nor_allowlist() {
+fn confirming_provider_needs_no_path_or_allowlist() {
     let config = accepted(&[("CREEL_SOURCE_SNIPCART_API_KEY", "ST_x")]);
     assert_eq!(bounds(&config), (Some(Rate { count: 5, per: Duration::from_secs(1) }), Some(1_000)));
     let confirm = config.sources[0].confirm.as_ref().unwrap();
@@ -53,7 +53,7 @@ fn a_provider_that_is_asked_needs_neither_path_nor_allowlist() {
 }
 
 #[test]
-fn what_cannot_be_asked_is_refused_with_what_to_write() {
+fn invalid_confirmation_error_shows_valid_value() {
     let url = |value: &'static str| [NONE, ("CREEL_SOURCE_PAY_CONFIRM_URL", value)];
     for (value, problem) in [
         ("https://{query:host}/p", "never in scheme, host or port"),
@@ -82,7 +82,7 @@ fn what_cannot_be_asked_is_refused_with_what_to_write() {
 }
 
 #[test]
-fn expectation_and_token_without_a_url_are_refused() {
+fn expectation_and_token_without_url_are_rejected() {
     for key in ["CREEL_SOURCE_PAY_CONFIRM_EXPECT", "CREEL_SOURCE_PAY_CONFIRM_TOKEN"] {
         let given = [NONE, ("CREEL_SOURCE_PAY_PATH", PATH), (key, "200")];
         assert_refused(&given, &[key, "does nothing without _CONFIRM_URL"]);
@@ -94,9 +94,9 @@ fn expectation_and_token_without_a_url_are_refused() {
 }
 
 #[test]
-fn a_source_without_any_proof_is_told_of_confirmation_too() {
+fn unverified_source_error_suggests_confirmation() {
     assert_refused(&[NONE], &["CREEL_SOURCE_PAY_PATH: is missing", "CREEL_SOURCE_PAY_CONFIRM_URL"]);
-    // A secret that is still to be learned is not proven by it.
+    // Confirmation does not authenticate a secret that is learned later.
     assert_refused(
         &[("CREEL_SOURCE_ASANA_CONFIRM_URL", "https://api.example.com/{query:id}")],
         &["CREEL_SOURCE_ASANA_PATH: is missing"],

@@ -1,4 +1,4 @@
-//! The environment as a whole: what is accepted, what is refused, and in which words.
+//! The environment as a whole: accepted and rejected variables, with the error texts.
 
 mod confirmation;
 mod targets;
@@ -25,7 +25,7 @@ fn refused(pairs: &[(&str, &str)]) -> Vec<String> {
     problems
 }
 
-/// The only problem, which must hold all of `parts`.
+/// Asserts that there is one problem, which contains all of `parts`.
 fn assert_refused(pairs: &[(&str, &str)], parts: &[&str]) {
     let problems = refused(pairs);
     assert_eq!(problems.len(), 1, "{problems:#?}");
@@ -84,7 +84,7 @@ fn every_variable_reaches_the_configuration() {
 }
 
 #[test]
-fn a_secret_under_a_providers_name_is_a_whole_source() {
+fn secret_with_provider_name_declares_source() {
     let config = accepted(&[("CREEL_SOURCE_GITHUB_SECRET", SECRET)]);
     let source = &config.sources[0];
     assert_eq!((source.name.as_str(), source.provider.as_str()), ("github", "github"));
@@ -95,7 +95,7 @@ fn a_secret_under_a_providers_name_is_a_whole_source() {
 }
 
 #[test]
-fn every_key_of_a_source_reaches_it() {
+fn every_source_key_is_applied() {
     let config = accepted(&[
         ("CREEL_SOURCE_MY_SHOP_PROVIDER", "none"),
         ("CREEL_SOURCE_MY_SHOP_PATH", PATH),
@@ -168,7 +168,7 @@ fn all_problems_are_reported_together_each_with_its_variable() {
 }
 
 #[test]
-fn problems_are_printed_one_to_a_line_under_their_number() {
+fn problems_are_counted_and_printed_one_per_line() {
     let two = Problems(vec!["CREEL_A: x".to_owned(), "CREEL_B: y".to_owned()]);
     assert_eq!(two.to_string(), "2 problems in the configuration:\n  CREEL_A: x\n  CREEL_B: y");
     let one = Problems(vec!["CREEL_A: x".to_owned()]);
@@ -176,7 +176,7 @@ fn problems_are_printed_one_to_a_line_under_their_number() {
 }
 
 #[test]
-fn an_unknown_name_is_refused_with_the_nearest_known_one() {
+fn unknown_name_error_suggests_nearest_name() {
     let rows = [
         ("CREEL_DATABSE", "CREEL_DATABASE"),
         ("CREEL_LISTN_FILE", "CREEL_LISTEN"),
@@ -199,19 +199,19 @@ fn unrelated_variable_gets_no_suggestion() {
 }
 
 #[test]
-fn a_source_variable_without_name_or_key_is_told_how_to_write_one() {
+fn incomplete_source_variable_error_shows_form() {
     for name in ["CREEL_SOURCE_GITHUB", "CREEL_SOURCE_SECRET", "CREEL_SOURCE_", "CREEL_SOURCE__SECRET"] {
         assert_refused(&[(name, "value")], &[name, "CREEL_SOURCE_"]);
     }
 }
 
 #[test]
-fn a_name_in_small_letters_is_refused() {
+fn lowercase_variable_name_is_rejected() {
     assert_refused(&[("CREEL_SOURCE_github_SECRET", SECRET)], &["A-Z, 0-9"]);
 }
 
 #[test]
-fn a_key_that_the_provider_does_not_take_is_refused_with_what_it_takes() {
+fn unsupported_provider_key_error_lists_keys() {
     assert_refused(
         &[("CREEL_SOURCE_GITHUB_SECRET", SECRET), ("CREEL_SOURCE_GITHUB_HEADER", "x-token")],
         &["CREEL_SOURCE_GITHUB_HEADER", "read as HEADER of the source github", "takes no HEADER", "SECRET"],
@@ -219,7 +219,7 @@ fn a_key_that_the_provider_does_not_take_is_refused_with_what_it_takes() {
 }
 
 #[test]
-fn a_source_without_a_provider_is_told_where_it_comes_from() {
+fn missing_provider_error_names_other_variable() {
     assert_refused(
         &[("CREEL_SOURCE_SHOP_SECRET", SECRET)],
         &[
@@ -232,7 +232,7 @@ fn a_source_without_a_provider_is_told_where_it_comes_from() {
 }
 
 #[test]
-fn the_longest_key_wins_and_the_other_reading_is_known() {
+fn longest_key_wins_over_other_reading() {
     let keys = ["REPLY_BODY", "BODY"].map(str::to_owned);
     let readings = super::names::readings_among(super::noun::Noun::Source, "MY_REPLY_BODY", keys.iter());
     let read: Vec<(&str, &str)> = readings.iter().map(|one| (one.name.as_str(), one.key.as_str())).collect();

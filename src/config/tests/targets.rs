@@ -1,4 +1,4 @@
-//! Targets: what of them is accepted, and every rule with the words in which it is refused.
+//! Targets: valid settings, and the error text of every rule.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ fn patterns(config: &Config) -> Vec<&str> {
 }
 
 #[test]
-fn a_url_alone_is_a_whole_target_with_the_documented_defaults() {
+fn url_alone_declares_target_with_documented_defaults() {
     let config = accepted(&[("CREEL_TARGET_MY_APP_URL", " http://app:8000/hooks?key=1 ")]);
     let target = &config.targets[0];
     let settings = &target.settings;
@@ -32,7 +32,7 @@ fn a_url_alone_is_a_whole_target_with_the_documented_defaults() {
 }
 
 #[test]
-fn every_key_of_a_target_reaches_it() {
+fn every_target_key_is_applied() {
     let config = accepted(&[
         URL,
         EVENTS,
@@ -67,7 +67,7 @@ fn every_key_of_a_target_reaches_it() {
 }
 
 #[test]
-fn a_command_is_split_into_words_and_may_have_everything_but_what_is_for_urls() {
+fn command_is_split_and_rejects_url_settings() {
     let config =
         accepted(&[COMMAND, ("CREEL_TARGET_APP_ORDER", "strict"), ("CREEL_TARGET_APP_TIMEOUT", "5m")]);
     let target = &config.targets[0];
@@ -90,7 +90,7 @@ fn a_command_is_split_into_words_and_may_have_everything_but_what_is_for_urls() 
 }
 
 #[test]
-fn a_target_is_exactly_one_of_url_and_command() {
+fn target_requires_either_url_or_command() {
     assert_refused(&[URL, COMMAND], &["CREEL_TARGET_APP_EXEC: is set, and so is CREEL_TARGET_APP_URL"]);
     assert_refused(
         &[("CREEL_TARGET_APP_EVENTS", "*")],
@@ -99,7 +99,7 @@ fn a_target_is_exactly_one_of_url_and_command() {
 }
 
 #[test]
-fn values_of_targets_that_make_no_sense_are_refused() {
+fn invalid_target_values_are_rejected() {
     let rows = [
         ("URL", "app:8000", "https://"),
         ("URL", "ftp://app/", "https://"),
@@ -135,7 +135,7 @@ fn values_of_targets_that_make_no_sense_are_refused() {
 }
 
 #[test]
-fn a_strict_order_goes_with_no_concurrency_but_one() {
+fn strict_order_requires_concurrency_of_one() {
     let strict = ("CREEL_TARGET_APP_ORDER", "strict");
     assert_eq!(accepted(&[URL, strict]).targets[0].settings.concurrency, 1);
     accepted(&[URL, strict, ("CREEL_TARGET_APP_CONCURRENCY", "1")]);
@@ -146,7 +146,7 @@ fn a_strict_order_goes_with_no_concurrency_but_one() {
 }
 
 #[test]
-fn a_pattern_without_a_star_names_a_declared_event_or_begins_with_a_source() {
+fn literal_pattern_must_be_declared_or_have_source_prefix() {
     for pattern in ["github.push", "github.anything.at-all", "pay_info.paid", "*", "anything*", "shop.*"] {
         accepted(&[URL, EVENTS, GITHUB, ("CREEL_TARGET_APP_EVENTS", pattern)]);
     }
@@ -163,7 +163,7 @@ fn a_pattern_without_a_star_names_a_declared_event_or_begins_with_a_source() {
             &["CREEL_TARGET_APP_EVENTS: ", pattern, "CREEL_EVENTS", part],
         );
     }
-    // Without a source there is the inbox.
+    // The inbox exists if no source is configured.
     accepted(&[URL, ("CREEL_TARGET_APP_EVENTS", "inbox.message")]);
     let sources = ["github".to_owned()];
     assert!(target_rules::check_pattern("github.push", &sources, &[]).is_ok());
@@ -171,7 +171,7 @@ fn a_pattern_without_a_star_names_a_declared_event_or_begins_with_a_source() {
 }
 
 #[test]
-fn every_wrong_pattern_is_a_problem_of_its_own() {
+fn every_invalid_pattern_is_reported_separately() {
     let problems = refused(&[URL, GITHUB, ("CREEL_TARGET_APP_EVENTS", "one github.push two")]);
     assert_eq!(problems.len(), 2, "{problems:#?}");
     let long = "x".repeat(301) + "*";
@@ -179,7 +179,7 @@ fn every_wrong_pattern_is_a_problem_of_its_own() {
 }
 
 #[test]
-fn a_source_with_a_problem_is_known_to_patterns_all_the_same() {
+fn invalid_source_still_counts_for_patterns() {
     assert_refused(
         &[URL, ("CREEL_SOURCE_GITHUB_RATE", "5/s"), ("CREEL_TARGET_APP_EVENTS", "github.push")],
         &["CREEL_SOURCE_GITHUB_SECRET: "],
@@ -187,7 +187,7 @@ fn a_source_with_a_problem_is_known_to_patterns_all_the_same() {
 }
 
 #[test]
-fn an_owner_with_nothing_but_events_of_sources_is_refused() {
+fn owner_with_only_source_patterns_is_rejected() {
     let owner = ("CREEL_TARGET_APP_OWNER", "ann");
     for events in ["github.push", "github.* github.push"] {
         assert_refused(
@@ -198,12 +198,12 @@ fn an_owner_with_nothing_but_events_of_sources_is_refused() {
     for events in ["*", "github.* pay_info.paid", "pay_info.*"] {
         accepted(&[URL, EVENTS, GITHUB, owner, ("CREEL_TARGET_APP_EVENTS", events)]);
     }
-    // A declared event may be called like those of a source.
+    // A declared event can have a name like those of a source.
     accepted(&[URL, GITHUB, ("CREEL_EVENTS", "github.mine"), owner, ("CREEL_TARGET_APP_EVENTS", "github.*")]);
 }
 
 #[test]
-fn what_can_match_nothing_is_known() {
+fn unmatchable_patterns_are_detected() {
     let config = accepted(&[EVENTS, GITHUB]);
     let known = config.known_events();
     let rows = [
@@ -239,7 +239,7 @@ fn the_names_that_the_app_may_emit_are_plain() {
 }
 
 #[test]
-fn what_is_kept_of_deliveries_and_whom_the_api_may_reach_is_configured() {
+fn delivery_retention_and_api_networks_are_configurable() {
     let config = accepted(&[]);
     assert_eq!(config.attempt_retention, Retention::For(Duration::from_secs(7 * 86_400)));
     assert_eq!(config.dead_retention, Retention::For(Duration::from_secs(30 * 86_400)));
@@ -260,7 +260,7 @@ fn what_is_kept_of_deliveries_and_whom_the_api_may_reach_is_configured() {
 }
 
 #[test]
-fn a_source_cannot_be_called_as_the_apps_own_events_are() {
+fn source_name_must_differ_from_event_prefixes() {
     assert_refused(
         &[("CREEL_SOURCE_EMITTED_PROVIDER", "none")],
         &["CREEL_SOURCE_EMITTED_PROVIDER: names a source emitted", "choose another name"],
@@ -269,7 +269,7 @@ fn a_source_cannot_be_called_as_the_apps_own_events_are() {
 }
 
 #[test]
-fn misspelt_names_of_targets_are_refused_with_the_nearest() {
+fn misspelt_target_name_error_suggests_nearest_name() {
     let rows = [
         ("CREEL_TARGET_APP_EVENT", "CREEL_TARGET_APP_EVENTS"),
         ("CREEL_TARGET_MY_APP_CONTENTTYPE_FILE", "CREEL_TARGET_MY_APP_CONTENT_TYPE"),
@@ -291,7 +291,7 @@ fn misspelt_names_of_targets_are_refused_with_the_nearest() {
 }
 
 #[test]
-fn a_target_may_be_called_like_the_beginning_of_a_key() {
+fn target_name_can_equal_start_of_key() {
     let config =
         accepted(&[("CREEL_TARGET_ALLOW_URL", "http://app/"), ("CREEL_TARGET_CONTENT_EXEC", "true")]);
     let names: Vec<&str> = config.targets.iter().map(|target| target.settings.name.as_str()).collect();
@@ -299,7 +299,7 @@ fn a_target_may_be_called_like_the_beginning_of_a_key() {
 }
 
 #[test]
-fn every_value_of_a_target_can_come_from_a_file() {
+fn every_target_value_can_come_from_file() {
     let directory = tempfile::tempdir().expect("a temporary directory");
     let file = |name: &str, content: &str| {
         let path = directory.path().join(name);
@@ -320,7 +320,7 @@ fn every_value_of_a_target_can_come_from_a_file() {
 }
 
 #[test]
-fn no_secret_of_a_target_is_shown_by_debug_or_in_a_problem() {
+fn debug_and_problems_hide_target_secrets() {
     let config = accepted(&[
         ("CREEL_TARGET_APP_URL", "https://example.com/hidden?token=hidden"),
         ("CREEL_TARGET_APP_SECRET", "hidden"),
@@ -348,7 +348,7 @@ fn no_secret_of_a_target_is_shown_by_debug_or_in_a_problem() {
 }
 
 #[test]
-fn what_the_api_is_given_is_checked_by_the_same_rules() {
+fn api_settings_follow_the_same_rules() {
     let config = accepted(&[URL, GITHUB, EVENTS]);
     let known = config.known_events();
     let good = config.targets[0].settings.clone();

@@ -1,4 +1,4 @@
-//! Single values: where they come from, which are refused, and that secrets are never shown.
+//! Single values: their origin, rejected ones, and the secrecy of secrets.
 
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
@@ -7,7 +7,7 @@ use super::super::{Config, Problems, values::Values};
 use super::{PATH, SECRET, accepted, assert_refused, refused, vars};
 
 #[test]
-fn a_value_from_a_file_loses_its_last_line_break_alone() {
+fn file_value_loses_only_its_last_line_break() {
     let directory = tempfile::tempdir().expect("a temporary directory");
     let rows: [(&str, &[u8]); 4] = [
         ("  two words \n", b"  two words "),
@@ -28,7 +28,7 @@ fn a_value_from_a_file_loses_its_last_line_break_alone() {
 }
 
 #[test]
-fn a_file_that_cannot_be_used_is_named_with_its_variable() {
+fn unusable_file_error_names_variable() {
     let directory = tempfile::tempdir().expect("a temporary directory");
     let binary = directory.path().join("binary");
     std::fs::write(&binary, [0xff, 0xfe]).expect("the file is written");
@@ -53,7 +53,7 @@ fn a_file_that_cannot_be_used_is_named_with_its_variable() {
 }
 
 #[test]
-fn a_value_given_directly_and_as_a_file_is_refused() {
+fn value_given_directly_and_as_file_is_rejected() {
     assert_refused(
         &[("CREEL_KEY", "0123456789012345678901234567890123456789"), ("CREEL_KEY_FILE", "/dev/null")],
         &["CREEL_KEY_FILE: ", "CREEL_KEY;"],
@@ -61,7 +61,7 @@ fn a_value_given_directly_and_as_a_file_is_refused() {
 }
 
 #[test]
-fn values_that_make_no_sense_are_refused() {
+fn invalid_values_are_rejected() {
     let rows = [
         ("CREEL_LISTEN", "localhost:80", "127.0.0.1:8080"),
         ("CREEL_DATABASE", "data/", "no path of a file"),
@@ -115,12 +115,12 @@ fn values_that_make_no_sense_are_refused() {
 }
 
 #[test]
-fn a_body_limit_above_a_quarter_of_the_budget_is_fine() {
+fn body_limit_above_quarter_of_budget_is_accepted() {
     accepted(&[("CREEL_MAX_BODY", "64MiB")]);
 }
 
 #[test]
-fn a_reply_that_has_no_body_cannot_be_given_one() {
+fn bodiless_reply_status_rejects_reply_body() {
     assert_refused(
         &[
             ("CREEL_SOURCE_GITHUB_SECRET", SECRET),
@@ -144,7 +144,7 @@ fn tokens_must_differ_from_each_other() {
 }
 
 #[test]
-fn githubs_address_list_is_for_github_alone() {
+fn github_address_list_requires_github_provider() {
     assert_refused(
         &[("CREEL_SOURCE_OPEN_PROVIDER", "none"), ("CREEL_SOURCE_OPEN_ALLOW_IPS", "github")],
         &["CREEL_SOURCE_OPEN_ALLOW_IPS: ", "provider github"],
@@ -152,7 +152,7 @@ fn githubs_address_list_is_for_github_alone() {
 }
 
 #[test]
-fn a_window_for_repeats_is_compared_with_the_sources_own_retention() {
+fn dedupe_window_is_compared_with_source_retention() {
     accepted(&[
         ("CREEL_SOURCE_GITHUB_SECRET", SECRET),
         ("CREEL_SOURCE_GITHUB_DEDUPE", "8d"),
@@ -161,7 +161,7 @@ fn a_window_for_repeats_is_compared_with_the_sources_own_retention() {
 }
 
 #[test]
-fn a_source_that_proves_its_sender_by_nothing_is_refused() {
+fn source_without_verification_is_rejected() {
     assert_refused(
         &[("CREEL_SOURCE_OPEN_PROVIDER", "none"), ("CREEL_SOURCE_OPEN_METHODS", "GET POST")],
         &["CREEL_SOURCE_OPEN_PATH: is missing", "CREEL_SOURCE_OPEN_ALLOW_IPS", "creel secret"],
@@ -171,7 +171,7 @@ fn a_source_that_proves_its_sender_by_nothing_is_refused() {
 }
 
 #[test]
-fn probe_with_get_as_message_is_refused() {
+fn probe_with_get_method_is_rejected() {
     let open = |key: &'static str, value: &'static str| {
         [
             ("CREEL_SOURCE_OPEN_PROVIDER", "none"),
@@ -198,12 +198,12 @@ fn methods_default_to_those_of_the_provider() {
 }
 
 #[test]
-fn what_the_provider_misses_is_named_by_its_variable() {
+fn missing_provider_setting_is_named_by_variable() {
     assert_refused(&[("CREEL_SOURCE_GITHUB_RATE", "50/s")], &["CREEL_SOURCE_GITHUB_SECRET: "]);
 }
 
 #[test]
-fn no_secret_is_shown_by_debug_or_in_a_problem() {
+fn debug_and_problems_hide_secrets() {
     let config = accepted(&[
         ("CREEL_ADMIN_TOKEN", "hidden-admin-token-hidden"),
         ("CREEL_READ_TOKEN", "hidden-read-token-hidden"),
@@ -226,13 +226,13 @@ fn no_secret_is_shown_by_debug_or_in_a_problem() {
 }
 
 #[test]
-fn text_from_outside_stays_on_one_line_in_a_problem() {
+fn untrusted_text_in_problem_stays_on_one_line() {
     let problems = refused(&[("CREEL_LOG_FORMAT", "x\n\u{1b}[31m\u{202e}"), ("CREEL_\n\u{1b}", "x")]);
     assert!(!problems.concat().contains(['\n', '\u{1b}', '\u{202e}']), "{problems:?}");
 }
 
 #[test]
-fn a_value_that_is_not_utf_8_is_a_problem_of_creels_variables_alone() {
+fn non_utf_8_value_only_matters_in_creel_variables() {
     let raw = || OsString::from_vec(vec![b'a', 0xff]);
     let result = Config::from_os_vars(
         [("OTHER".into(), raw()), ("CREEL_DATABASE".into(), raw()), ("CREEL_LOG".into(), "loud".into())]

@@ -19,7 +19,7 @@ use url_encoded::{MAX_FIELDS, named_charset, separators, split, unescaped};
 const URL_ENCODED: &[u8] = b"application/x-www-form-urlencoded";
 const MULTIPART: &[u8] = b"multipart/form-data";
 
-/// As JSON a form takes several times its size: what is larger is kept as bytes alone.
+/// Larger forms are stored as bytes only, since as JSON a form takes several times its size.
 pub const MAX_JSON_BYTES: usize = 1 << 20;
 
 /// How a form is written.
@@ -31,7 +31,7 @@ pub enum FormKind {
     Multipart(String),
 }
 
-/// What the first Content-Type says; nothing where it is no form's.
+/// Returns the form type of the first Content-Type; `None` if it is not a form.
 pub fn kind(headers: Headers<'_>) -> Option<FormKind> {
     let (_, value) = headers.0.iter().find(|(name, _)| *name == "content-type")?;
     let essence = value.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
@@ -51,7 +51,7 @@ pub enum FormProblem {
     UnknownCharset,
     /// Bytes that are invalid in the declared charset.
     MalformedText,
-    /// The payload field comes twice, or holds something other than JSON.
+    /// The payload field is repeated, or is not JSON.
     NotJson,
     /// The payload is nested too deep.
     TooDeep,
@@ -84,7 +84,7 @@ pub struct FormFields {
     pub is_exact: bool,
 }
 
-/// The fields, text that is invalid in its charset replaced; `None` where there are more than any sender's.
+/// Returns the fields, with invalid text replaced; `None` if there are more than any sender uses.
 pub fn fields(body: &[u8], kind: FormKind, declared: Option<&'static Encoding>) -> Option<FormFields> {
     match kind {
         FormKind::UrlEncoded if separators(body) >= MAX_FIELDS => None,
@@ -121,10 +121,11 @@ fn decoded(body: &[u8], charset: &'static Encoding) -> FormFields {
     FormFields { values, is_exact }
 }
 
-/// The JSON in the field that holds a form's payload, whatever other fields there are; `None` if there is no such field.
+/// Returns the JSON in the payload field of a form, regardless of other fields; `None` without that
+/// field.
 ///
 /// # Errors
-/// Why the form cannot be read.
+/// The reason why the form cannot be read.
 pub fn payload(
     body: &[u8],
     kind: FormKind,
@@ -156,7 +157,8 @@ pub fn payload(
     Ok(Some(without_mark(text)))
 }
 
-/// The text of the payload field of a form that has no other field: what its sender signs, JSON or not.
+/// Returns the payload field of a form without other fields: the text that its sender signs, JSON
+/// or not.
 pub fn sole_text(body: &[u8], field: &str, declared: DeclaredCharset) -> Option<String> {
     let mut fields = split(body);
     let (Some((name, value)), None) = (fields.next(), fields.next()) else { return None };
@@ -166,8 +168,8 @@ pub fn sole_text(body: &[u8], field: &str, declared: DeclaredCharset) -> Option<
     text_of_payload(&unescaped(value), ascii_compatible(declared)).ok()
 }
 
-/// JSON in UTF-8 needs no charset, and a false one must not change it. Nothing is replaced: what is read would not be what
-/// was sent or signed.
+/// Decodes the payload. JSON in UTF-8 needs no charset, and a wrong one must not change it. Invalid
+/// text is never replaced: the result would differ from the signed text.
 fn text_of_payload(bytes: &[u8], declared: DeclaredCharset) -> Result<String, FormProblem> {
     if json::is_of_any_depth(bytes) {
         return Ok(String::from_utf8_lossy(bytes).into_owned());
@@ -178,11 +180,12 @@ fn text_of_payload(bytes: &[u8], declared: DeclaredCharset) -> Result<String, Fo
     }
 }
 
-/// The form as the text of a JSON object: fields in the order of their first appearance, repeats as arrays. Where no charset
-/// is `declared`, it is UTF-8, or else the one that the form names.
+/// Returns the form as a JSON object: fields in the order of their first appearance, repeated
+/// fields as arrays. Without a `declared` charset it is UTF-8, or if invalid the charset that the
+/// form names.
 ///
 /// # Errors
-/// Why the form cannot be read.
+/// The reason why the form cannot be read.
 pub fn to_json(body: &[u8], declared: Option<&'static Encoding>) -> Result<String, FormProblem> {
     if body.len() > MAX_JSON_BYTES || separators(body) >= MAX_FIELDS {
         return Err(FormProblem::TooLarge);
@@ -210,11 +213,11 @@ fn object<'a>(body: &'a [u8], charset: &'static Encoding) -> Result<FieldObject<
     Ok(fields)
 }
 
-/// The fields of a multipart form as `to_json` has them; a file is an object without its content. `None` where there are no
-/// fields.
+/// Returns the fields of a multipart form like `to_json`; a file is an object without its content.
+/// `None` without fields.
 ///
 /// # Errors
-/// Why the form cannot be read.
+/// The reason why the form cannot be read.
 pub fn fields_to_json(
     body: &[u8],
     boundary: String,
@@ -248,7 +251,7 @@ fn ascii_compatible(declared: DeclaredCharset) -> DeclaredCharset {
     }
 }
 
-/// The values of a query field, which need not be text.
+/// Returns the values of a query field, which may not be valid text.
 pub fn values<'a>(query: &'a str, name: &'a str) -> impl Iterator<Item = Cow<'a, [u8]>> {
     let named = split(query.as_bytes()).filter(move |(field, _)| *unescaped(field) == *name.as_bytes());
     named.map(|(_, value)| unescaped(value))

@@ -17,12 +17,12 @@ use tokio::signal::unix::{Signal as Signals, SignalKind, signal};
 use super::orphans;
 use crate::config::CommandEnvironment;
 
-/// A killed process that is not gone after this waits for a disk: it is left to itself.
+/// A killed process that still exists after this is blocked on a disk, and is abandoned.
 const TIME_TO_DIE: Duration = Duration::from_secs(1);
 const PAUSE_BETWEEN_LOOKS: Duration = Duration::from_millis(10);
 const LOOKS: u128 = TIME_TO_DIE.as_millis() / PAUSE_BETWEEN_LOOKS.as_millis();
 
-/// A command that is to be started.
+/// A command before its start.
 pub struct Start {
     words: Vec<String>,
     variables: Vec<(OsString, OsString)>,
@@ -32,7 +32,7 @@ pub struct Start {
 
 impl Start {
     /// # Errors
-    /// When the system would not tell of its end.
+    /// The system cannot report the end of child processes.
     pub fn new(
         words: &[String],
         environment: &CommandEnvironment,
@@ -43,7 +43,7 @@ impl Start {
             words: words.to_vec(),
             variables: environment.variables.iter().cloned().chain(added).collect(),
             search_path: environment.search_path(),
-            // Before the command is started, so that its end cannot be missed.
+            // Registered before the start, so that the end of the command cannot be missed.
             exits: signal(SignalKind::child())
                 .map_err(|error| format!("cannot wait for a command: {error}"))?,
         })
@@ -52,7 +52,7 @@ impl Start {
     /// Blocks until the program runs.
     ///
     /// # Errors
-    /// Why it does not, and what to do.
+    /// The reason why it cannot start, and the remedy.
     pub fn start(self) -> Result<ProcessGroup, String> {
         let Some((program, arguments)) = self.words.split_first() else {
             return Err("the target's EXEC names no program".to_owned());
@@ -67,8 +67,8 @@ impl Start {
     }
 }
 
-/// Found here, and not by the system's own search: a path lets the standard library start it without copying this
-/// process first.
+/// Resolves the program to a path. With a path, the standard library can start it without copying
+/// this process first.
 fn find(program: &str, search_path: &[PathBuf]) -> Result<PathBuf, String> {
     if program.contains('/') {
         return Ok(program.into());
@@ -100,10 +100,10 @@ fn cannot_start(program: &str, error: &io::Error) -> String {
     format!("cannot start {program}: {what_to_do}")
 }
 
-/// A running command and what it has started.
+/// A running command and its child processes.
 pub struct ProcessGroup {
     child: Child,
-    /// Of the leader and of the group. Until the leader is reaped, nobody else can get it.
+    /// Id of the leader and of the group. It is not reused until the leader is reaped.
     id: Pid,
     is_reaped: bool,
     exits: Signals,
@@ -114,7 +114,8 @@ impl ProcessGroup {
         (self.child.stdin.take(), self.child.stdout.take(), self.child.stderr.take())
     }
 
-    /// Resolves when the leader has ended. It is not reaped, so that the group's id stays the group's.
+    /// Resolves when the leader has exited. The leader is not reaped, so that the group's id stays
+    /// valid.
     pub async fn exited(&mut self) {
         while !self.has_exited() {
             self.exits.recv().await;
@@ -129,19 +130,19 @@ impl ProcessGroup {
         }
     }
 
-    /// To everybody in the group.
+    /// Sends a signal to every process of the group.
     pub fn signal(&self, signal: Signal) {
         if !self.is_reaped {
-            // Nobody left is what was wanted.
+            // An error means that the group has no processes left.
             let _ = kill_process_group(self.id, signal);
         }
     }
 
-    /// Everybody in the group. Waits for those whose end this process has to take note of.
+    /// Kills every process of the group, and waits for those that this process has to reap.
     pub async fn kill(&mut self) {
         self.signal(Signal::KILL);
         self.reap().await;
-        // In a container this process may be the one that inherits orphans.
+        // In a container this process may inherit orphans.
         for _ in 0..LOOKS {
             match waitpgid(self.id, WaitOptions::NOHANG) {
                 Ok(Some(_)) | Err(Errno::INTR) => {}
@@ -151,7 +152,7 @@ impl ProcessGroup {
         }
     }
 
-    /// How the leader ended; it must have, or be about to.
+    /// Returns the leader's exit status. The leader must have exited, or be about to exit.
     pub async fn reap(&mut self) -> Option<ExitStatus> {
         tokio::time::timeout(TIME_TO_DIE, self.exited()).await.ok()?;
         let status = self.child.wait().await.ok();
@@ -160,7 +161,7 @@ impl ProcessGroup {
     }
 }
 
-/// Nobody waits for it any more. The runtime reaps the leader.
+/// Kills the group of a cancelled attempt. The runtime reaps the leader.
 impl Drop for ProcessGroup {
     fn drop(&mut self) {
         self.signal(Signal::KILL);

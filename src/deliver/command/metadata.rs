@@ -1,14 +1,15 @@
-//! What a command is told of its message: `HOOK_*` variables, always all of them, so that a script may use `set -u`.
+//! The `HOOK_*` variables with a message's metadata. All of them are always set, so that a script
+//! can use `set -u`.
 
 use serde_json::Value;
 
 use crate::deliver::attempt::AttemptRequest;
 use crate::store::StoredMessage;
 
-/// Longer values are cut.
+/// Longer values are truncated.
 const MAX_VALUE_BYTES: usize = 4 << 10;
 
-/// What is not known is empty.
+/// Returns the variables; unknown values are empty.
 pub fn variables(attempt: &AttemptRequest<'_>) -> Vec<(&'static str, String)> {
     let head = &attempt.message.head;
     let kind = head.event.strip_prefix(&head.source).and_then(|rest| rest.strip_prefix('.'));
@@ -40,7 +41,8 @@ fn content_type(message: &StoredMessage) -> String {
     header(message, "content-type").or(json).unwrap_or_default()
 }
 
-/// A header as received. Repeated headers are joined with commas, except Content-Type, where the first one counts.
+/// Returns a header as received. Repeated headers are joined with commas, except Content-Type,
+/// where the first one counts.
 fn header(message: &StoredMessage, name: &str) -> Option<String> {
     let headers: Value = serde_json::from_str(&message.head.headers).unwrap_or_default();
     match headers.get(name)? {
@@ -50,7 +52,8 @@ fn header(message: &StoredMessage, name: &str) -> Option<String> {
     }
 }
 
-/// Without control characters: scripts print values, and terminals obey them. A NUL would end the value.
+/// Removes control characters, because scripts print values and terminals interpret them. A NUL
+/// would end the value.
 fn cleaned(value: &str) -> String {
     let mut value: String = value.chars().filter(|character| !character.is_control()).collect();
     value.truncate(super::output::boundary_before(&value, MAX_VALUE_BYTES));
@@ -62,7 +65,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn values_lose_control_characters_and_what_is_too_long() {
+    fn values_are_truncated_and_lose_control_characters() {
         assert_eq!(cleaned("a\u{0}b\n\u{1b}[31mc\u{7f}\u{85} ü"), "ab[31mc ü");
         assert_eq!(cleaned(&"ü".repeat(5_000)).len(), MAX_VALUE_BYTES);
         assert_eq!(cleaned(&format!("a{}", "ü".repeat(5_000))).len(), MAX_VALUE_BYTES - 1);

@@ -1,7 +1,8 @@
-//! One attempt with a command: the body on its stdin, what there is to know of the message in `HOOK_*` variables.
+//! One attempt with a command: the body on its stdin, the message's metadata in `HOOK_*` variables.
 //!
-//! No shell and no environment of our own. Nothing that it does can hold up the service: what it reads and writes is
-//! taken as it comes, and after its time its whole process group is killed.
+//! Commands run without a shell and without the service's environment. They cannot block the
+//! service: input and output are asynchronous, and after the timeout the whole process group is
+//! killed.
 
 mod group;
 mod metadata;
@@ -26,11 +27,11 @@ use group::{ProcessGroup, Start};
 pub use orphans::collect as collect_orphans;
 use output::CommandOutput;
 
-/// What `sysexits.h` calls EX_TEMPFAIL: the command asks to be tried again.
+/// `EX_TEMPFAIL` in `sysexits.h`: the command requests a retry.
 const TRY_LATER: i32 = 75;
 /// Between SIGTERM and SIGKILL.
 const TIME_TO_CLEAN_UP: Duration = Duration::from_secs(2);
-/// How long a process that the command has left behind may hold its output open.
+/// Time for which a remaining child process may hold the output open.
 const TIME_TO_CLOSE: Duration = Duration::from_secs(1);
 
 /// How the command ended.
@@ -39,7 +40,7 @@ enum CommandExit {
     TimedOut,
 }
 
-/// Runs the command once. When the future is dropped, its process group is killed.
+/// Runs the command once. Dropping the future kills its process group.
 pub async fn run(
     words: &[String],
     environment: &CommandEnvironment,
@@ -68,12 +69,12 @@ async fn start(
     attempt: &AttemptRequest<'_>,
 ) -> Result<ProcessGroup, String> {
     let start = Start::new(words, environment, metadata::variables(attempt))?;
-    // Looking for a program may wait for a disk.
+    // The search for a program may block on a disk.
     let started = tokio::task::spawn_blocking(move || start.start()).await;
     started.unwrap_or_else(|_| Err("the command could not be started".to_owned()))
 }
 
-/// Feeds the command and takes what it writes, until it has ended and nobody holds its output open any more.
+/// Writes the input and reads the output until the command has exited and its output is closed.
 async fn follow(
     group: &mut ProcessGroup,
     attempt: &AttemptRequest<'_>,
@@ -102,14 +103,14 @@ async fn follow(
     CommandExit::TimedOut
 }
 
-/// A command that does not read its input has not failed for that.
+/// A command that does not read its input is not a failure.
 async fn feed(stdin: Option<ChildStdin>, body: &[u8]) {
     if let Some(mut stdin) = stdin {
         let _ = stdin.write_all(body).await;
     }
 }
 
-/// Waits for `other`, while `work` goes on as far as it can.
+/// Waits for `other`, while `work` runs concurrently.
 async fn beside<T>(mut work: Pin<&mut Fuse<impl Future>>, other: impl Future<Output = T>) -> T {
     let mut other = pin!(other);
     loop {
@@ -127,8 +128,8 @@ async fn closed(drained: Pin<&mut Fuse<impl Future>>) {
     }
 }
 
-/// What the way in which a command ended means. A script that failed is not run twelve times: one that wants to be
-/// tried again says so with its exit code.
+/// Converts the exit status to a result. A failing exit code is final, because a script can request
+/// a retry with `TRY_LATER`.
 fn judge(status: Option<ExitStatus>) -> AttemptResult {
     let failed = AttemptVerdict::Failed { retry_after: None, is_target_ill: false };
     let (verdict, error) = match (status.and_then(|status| status.code()), status) {

@@ -1,6 +1,6 @@
-//! Processes that commands leave behind. Where creel is the first process of a container, they become its children when their
-//! parent ends, and remain as zombies until it collects them. A command itself is never collected here: its `Group` needs
-//! its exit status.
+//! Orphaned processes of commands. If creel is the first process of a container, it becomes their
+//! parent, and they remain zombies until it reaps them. A command itself is never reaped here,
+//! because its `Group` needs the exit status.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -12,15 +12,15 @@ use tokio::process::{Child, Command};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::sleep;
 
-/// Several ends are one look.
+/// Several exits are handled in one scan.
 const PAUSE_BEFORE_LOOK: Duration = Duration::from_secs(1);
 
-/// Held for reading while a command is started, until its id is known.
+/// Held for reading during the start of a command, until its id is known.
 static STARTING: RwLock<()> = RwLock::new(());
-/// Ids of the commands that were started and may not have been collected yet.
+/// Ids of the commands that may not be reaped yet.
 static COMMANDS: Mutex<BTreeSet<i32>> = Mutex::new(BTreeSet::new());
 
-/// Starts a command, so that it is told apart from orphans.
+/// Starts a command and registers its id, to distinguish it from orphans.
 pub fn start(command: &mut Command) -> io::Result<Child> {
     let _starting = STARTING.read().unwrap_or_else(PoisonError::into_inner);
     let child = command.spawn()?;
@@ -29,7 +29,7 @@ pub fn start(command: &mut Command) -> io::Result<Child> {
     Ok(child)
 }
 
-/// Collects orphans as they end. Elsewhere than in the first process there is nothing to do.
+/// Reaps orphans as they exit. Does nothing unless this is the first process.
 pub async fn collect() {
     if !is_first_process() {
         return;
@@ -50,7 +50,7 @@ fn is_first_process() -> bool {
     getpid() == Pid::INIT
 }
 
-/// False where a command is just being started.
+/// Returns false while a command is being started.
 fn look() -> bool {
     let Ok(_none_is_starting) = STARTING.try_write() else { return false };
     let mut commands = COMMANDS.lock().unwrap_or_else(PoisonError::into_inner);
@@ -58,7 +58,7 @@ fn look() -> bool {
     commands.retain(|command| children.iter().any(|child| child.id.as_raw_pid() == *command));
     for child in children {
         if child.is_zombie && !commands.contains(&child.id.as_raw_pid()) {
-            // It has ended, so this does not wait.
+            // The child has exited, so this does not block.
             let _ = waitpid(Some(child.id), WaitOptions::NOHANG);
         }
     }
@@ -78,7 +78,8 @@ fn children() -> Vec<ChildProcess> {
     ids.filter_map(|id| child(id, &stat(id)?, getpid())).collect()
 }
 
-/// From `/proc/<id>/stat`: the name in parentheses can hold anything, then come state and parent.
+/// Parses `/proc/<id>/stat`: the name in parentheses can contain any characters, and state and
+/// parent follow it.
 fn child(id: i32, stat: &str, parent: Pid) -> Option<ChildProcess> {
     let mut fields = stat.rsplit_once(')')?.1.split_whitespace();
     let (state, its_parent) = (fields.next()?, fields.next()?.parse::<i32>().ok()?);

@@ -1,19 +1,20 @@
-//! What a command writes: taken to its end, so that it never waits for us, and kept in part.
+//! Output of a command: read to its end, so that the command never blocks, and stored in part.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
 
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 
-/// An excerpt is no longer than this.
+/// Limit on the size of an excerpt.
 const EXCERPT_BYTES: usize = 1 << 10;
-/// Of a longer output this much from its beginning, and the rest from its end, where a script says why it failed.
+/// Part of a longer output that is taken from its beginning. The rest is from its end, where a
+/// script usually reports its error.
 const FROM_BEGINNING: usize = 400;
 const LEFT_OUT: &str = "\n…\n";
 const FROM_END: usize = EXCERPT_BYTES - FROM_BEGINNING - LEFT_OUT.len();
 const READ_AT_ONCE: usize = 16 << 10;
 
-/// What is kept of stdout and stderr together, in the order in which they came.
+/// The stored part of stdout and stderr, in order of arrival.
 #[derive(Debug, Default)]
 pub struct CommandOutput {
     bytes: u64,
@@ -31,7 +32,7 @@ impl CommandOutput {
         self.end.drain(..self.end.len().saturating_sub(FROM_END));
     }
 
-    /// `None` where nothing was written.
+    /// Returns `None` without any output.
     pub fn excerpt(mut self) -> Option<String> {
         if self.bytes <= EXCERPT_BYTES as u64 {
             let mut text = readable(&self.beginning);
@@ -50,7 +51,7 @@ impl CommandOutput {
     }
 }
 
-/// The last place up to `limit` at which the text can be cut.
+/// Returns the last position up to `limit` at which the text can be cut.
 pub fn boundary_before(text: &str, limit: usize) -> usize {
     (0..=limit.min(text.len())).rev().find(|place| text.is_char_boundary(*place)).unwrap_or(0)
 }
@@ -59,7 +60,7 @@ fn boundary_after(text: &str, from: usize) -> usize {
     (from..text.len()).find(|place| text.is_char_boundary(*place)).unwrap_or(text.len())
 }
 
-/// As text, without what a terminal would obey.
+/// Converts to text without terminal control characters.
 fn readable(bytes: &[u8]) -> String {
     let text = String::from_utf8_lossy(bytes);
     text.chars().filter(|character| matches!(character, '\n' | '\t') || !character.is_control()).collect()
@@ -85,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn a_short_output_is_kept_whole_and_nothing_is_none() {
+    fn short_output_is_stored_and_empty_is_none() {
         assert_eq!(excerpt_of(&[]), None);
         assert_eq!(excerpt_of(&["a\n".as_bytes(), "ü\t\u{1b}[31mb".as_bytes()]).unwrap(), "a\nü\t[31mb");
         let most = "x".repeat(EXCERPT_BYTES);
@@ -93,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn of_a_long_output_the_beginning_and_the_end_are_kept() {
+    fn long_output_keeps_beginning_and_end() {
         let long = format!("begin{}the reason", "ü".repeat(100_000));
         for parts in [vec![long.as_bytes()], long.as_bytes().chunks(7).collect()] {
             let excerpt = excerpt_of(&parts).unwrap();
@@ -104,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn bytes_that_are_no_text_take_no_more_room() {
+    fn invalid_utf_8_does_not_enlarge_the_excerpt() {
         for length in [1_000, 100_000] {
             assert!(excerpt_of(&[&vec![0xff; length]]).unwrap().len() <= EXCERPT_BYTES);
         }

@@ -1,4 +1,4 @@
-//! Commands that really run.
+//! Attempts with real commands.
 
 use bytes::Bytes;
 use std::collections::BTreeMap;
@@ -73,7 +73,7 @@ fn process_in(text: &str) -> u32 {
     text.trim().parse().unwrap_or_else(|_| panic!("no process id in {text:?}"))
 }
 
-/// Somebody else may have to reap it: a zombie has ended as well.
+/// A zombie counts as dead, because another process may have to reap it.
 fn is_alive(process: u32) -> bool {
     let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
     !matches!(stat.rsplit_once(") ").and_then(|(_, rest)| rest.chars().next()), None | Some('Z' | 'X'))
@@ -92,7 +92,7 @@ fn eventually(what: &str, is_so: impl Fn() -> bool) {
 }
 
 #[test]
-fn the_exit_code_says_what_becomes_of_the_delivery() {
+fn exit_code_determines_delivery_result() {
     let rows = [
         ("exit 0", AttemptVerdict::Delivered, Some(0), None),
         ("exit 75", failed(false), Some(75), Some("exit code 75: it asks to be tried again")),
@@ -108,13 +108,13 @@ fn the_exit_code_says_what_becomes_of_the_delivery() {
 }
 
 #[test]
-fn both_outputs_are_kept_in_the_order_in_which_they_came() {
+fn stdout_and_stderr_are_stored_in_order() {
     let attempted = shell("echo one; sleep 0.1; echo two >&2; sleep 0.1; echo three; exit 2");
     assert_eq!(attempted.excerpt.as_deref(), Some("one\ntwo\nthree\n"));
 }
 
 #[test]
-fn a_program_that_cannot_be_started_makes_the_target_ill_and_says_what_to_do() {
+fn unstartable_program_counts_against_target_with_remedy() {
     let directory = tempfile::tempdir().unwrap();
     let file = |name: &str, text: &str, mode: u32| {
         let path = directory.path().join(name);
@@ -139,13 +139,13 @@ fn a_program_that_cannot_be_started_makes_the_target_ill_and_says_what_to_do() {
 }
 
 #[test]
-fn arguments_arrive_as_they_were_split_and_no_shell_sees_them() {
+fn arguments_are_passed_without_a_shell() {
     let words = ["printf", "<%s>", "a b", "", "c\"d'", "$HOME", "*", "; reboot", "ü\n"];
     assert_eq!(run_with(&words, b"", LONG).excerpt.unwrap(), "<a b><><c\"d'><$HOME><*><; reboot><ü\n>");
 }
 
 #[test]
-fn the_environment_is_three_variables_and_what_there_is_to_know_of_the_message() {
+fn environment_has_three_variables_and_message_metadata() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("environment");
     let words = ["sh", "-c", "exec env -0 > \"$1\"", "sh", path.to_str().unwrap()];
@@ -180,7 +180,7 @@ fn the_environment_is_three_variables_and_what_there_is_to_know_of_the_message()
 }
 
 #[test]
-fn the_exact_body_arrives_on_stdin_and_comes_back_while_it_is_still_written() {
+fn exact_body_is_echoed_while_stdin_is_written() {
     let body: Vec<u8> = (0..10 << 20).map(|number: u32| number.to_le_bytes()[1] ^ 0x5a).collect();
     assert_eq!(run_with(&["sh", "-c", "cat >/dev/null"], &body, LONG).verdict, AttemptVerdict::Delivered);
     let digest = ring::digest::digest(&ring::digest::SHA256, &body);
@@ -190,7 +190,7 @@ fn the_exact_body_arrives_on_stdin_and_comes_back_while_it_is_still_written() {
 }
 
 #[test]
-fn a_command_that_does_not_read_its_stdin_has_not_failed_for_that() {
+fn command_with_unread_stdin_succeeds() {
     let body = vec![b'x'; 10 << 20];
     for script in ["true", "exec <&-; echo closed", "sleep 0.2", "head -c 100000 >/dev/null"] {
         let attempted = run_with(&["sh", "-c", script], &body, LONG);
@@ -199,7 +199,7 @@ fn a_command_that_does_not_read_its_stdin_has_not_failed_for_that() {
 }
 
 #[test]
-fn a_huge_output_is_taken_and_little_of_it_kept() {
+fn huge_output_is_read_and_truncated() {
     let attempted = shell("echo begin; yes | head -c 100000000; echo the end; exit 1");
     assert_eq!(attempted.verdict, AttemptVerdict::Final);
     let excerpt = attempted.excerpt.unwrap();
@@ -218,7 +218,7 @@ fn at_the_time_out_the_whole_group_is_killed() {
 }
 
 #[test]
-fn a_command_may_clean_up_at_the_time_out_and_one_that_will_not_end_is_killed() {
+fn command_can_clean_up_after_timeout_then_is_killed() {
     let gentle = ["sh", "-c", "trap 'echo cleaned up; exit 0' TERM; sleep 1000 & wait"];
     let attempted = run_with(&gentle, b"", Duration::from_millis(200));
     assert_eq!((attempted.verdict, attempted.excerpt.as_deref()), (failed(true), Some("cleaned up\n")));
@@ -232,7 +232,7 @@ fn a_command_may_clean_up_at_the_time_out_and_one_that_will_not_end_is_killed() 
 }
 
 #[test]
-fn a_grandchild_that_holds_the_output_open_is_waited_for_a_second_and_killed() {
+fn grandchild_with_open_output_is_killed_after_a_second() {
     let began = Instant::now();
     let attempted = shell("trap '' TERM; sleep 1000 & echo $!");
     assert_eq!(attempted.verdict, AttemptVerdict::Delivered);
@@ -243,13 +243,13 @@ fn a_grandchild_that_holds_the_output_open_is_waited_for_a_second_and_killed() {
 }
 
 #[test]
-fn what_a_grandchild_writes_within_the_second_is_kept() {
+fn grandchild_output_within_a_second_is_stored() {
     let attempted = shell("(sleep 0.3; echo late) & echo early");
     assert_eq!(attempted.excerpt.as_deref(), Some("early\nlate\n"));
 }
 
 #[test]
-fn one_that_has_let_go_of_the_output_may_go_on() {
+fn grandchild_with_closed_output_keeps_running() {
     let attempted = shell("sleep 1000 </dev/null >/dev/null 2>&1 & echo $!");
     assert_eq!(attempted.verdict, AttemptVerdict::Delivered);
     let process = process_in(&attempted.excerpt.unwrap());
@@ -259,7 +259,7 @@ fn one_that_has_let_go_of_the_output_may_go_on() {
 }
 
 #[test]
-fn a_command_that_nobody_waits_for_any_more_is_killed_with_its_group_and_reaped() {
+fn cancelled_command_is_killed_with_group_and_reaped() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("processes");
     let path = path.to_str().unwrap();
@@ -293,7 +293,7 @@ fn no_zombie_is_left() {
 }
 
 #[test]
-fn many_commands_at_once_each_get_their_own_end() {
+fn concurrent_commands_get_their_own_results() {
     in_runtime(async {
         let scripts: Vec<String> = (0..24).map(|code| format!("cat >/dev/null; exit {code}")).collect();
         let runs = scripts.iter().map(async |script| attempt(&["sh", "-c", script], b"{}", LONG).await);

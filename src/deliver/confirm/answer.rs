@@ -1,4 +1,4 @@
-//! What an answer means for a message: confirmed, refused, or asked again by the schedule. Pure.
+//! Meaning of an API's answer for a message: confirmed, rejected, or retried by the schedule. Pure.
 
 use std::time::Duration;
 
@@ -8,23 +8,24 @@ use super::super::schedule::next_try_after;
 use crate::providers::ConfirmResult;
 use crate::store::{ConfirmationOutcome, DueConfirmation, Settlement, timestamp};
 
-/// So often a provider has to say that it does not know something: it may hear of it later than we do.
+/// "Not found" answers required before a message is rejected, because a provider's API can be
+/// slower than its webhook.
 const UNKNOWN_IS_FINAL_AFTER: u32 = 3;
-/// Reasons hold parts of answers.
+/// Reasons include parts of answers.
 const MAX_REASON_CHARACTERS: usize = 300;
 
-/// What came of asking once.
+/// Result of one confirmation request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ConfirmationAnswer {
     Confirmed(String),
-    /// There is no such thing, for certain.
+    /// The API definitely does not have the object.
     Unknown(String),
-    /// Not as expected, or no answer at all.
+    /// An unexpected answer, or no answer.
     NotYet {
         reason: String,
         retry_after: Option<Duration>,
     },
-    /// Nothing can ever be asked.
+    /// A request for this message is impossible.
     Unaskable(String),
 }
 
@@ -42,7 +43,7 @@ impl ConfirmationAnswer {
     }
 }
 
-/// What is written of it. `jitter` from -1 to 1.
+/// Returns the result to store. `jitter` from -1 to 1.
 pub fn asked(
     due: &DueConfirmation,
     answer: ConfirmationAnswer,
@@ -91,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_that_is_not_yet_as_expected_is_asked_for_again_by_the_schedule_and_then_refused() {
+    fn unexpected_answer_is_retried_then_rejected() {
         let pauses = [5, 30, 120, 600, 1_800, 3_600, 10_800, 21_600, 43_200, 86_400, 86_400];
         for (tries, pause) in (0..).zip(pauses) {
             let asked = asked(&due(tries, 0), ConfirmationAnswer::not_yet("answered 503"), NOW, 0.0);
@@ -104,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn a_definite_unknown_is_final_after_three_of_them_whatever_came_between() {
+    fn third_not_found_is_final_despite_other_answers() {
         for (tries, unknowns, pause) in [(0, 0, 5), (1, 1, 30), (5, 1, 3_600)] {
             let asked = asked(&due(tries, unknowns), unknown(), NOW, 0.0);
             assert_eq!((asked.unknowns, asked.settlement), (unknowns + 1, again(pause)));
@@ -115,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_confirmed_or_cannot_be_asked_is_settled_at_once() {
+    fn confirmed_or_unaskable_message_is_settled_immediately() {
         let confirmed = asked(&due(2, 1), ConfirmationAnswer::Confirmed("answered 200".to_owned()), NOW, 0.0);
         assert_eq!((confirmed.tries, confirmed.settlement), (3, Settlement::Confirmed));
         let unaskable = asked(
@@ -129,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pause_that_the_api_asks_for_is_kept_up_to_a_day() {
+    fn requested_pause_is_limited_to_a_day() {
         let wait = |seconds| ConfirmationAnswer::NotYet {
             reason: "answered 429".to_owned(),
             retry_after: Some(Duration::from_secs(seconds)),
@@ -140,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reason_is_short_whatever_was_answered() {
+    fn reason_is_truncated_for_any_answer() {
         let asked = asked(&due(0, 0), ConfirmationAnswer::not_yet("é".repeat(10_000)), NOW, 0.0);
         assert_eq!(asked.reason.chars().count(), MAX_REASON_CHARACTERS);
     }

@@ -1,4 +1,4 @@
-//! Asks about what is due, with a lane for each source.
+//! Sends due confirmation requests, with one lane per source.
 
 use futures_util::future::{join, join_all};
 use time::OffsetDateTime;
@@ -8,7 +8,7 @@ use super::source::ConfirmationSource;
 use crate::outbound::Client;
 use crate::store::DeliveryQueue;
 
-/// Asks about what is due.
+/// Sends due confirmation requests.
 #[derive(Debug)]
 pub struct Confirmer {
     store: DeliveryQueue,
@@ -30,14 +30,15 @@ impl Confirmer {
         Self { lanes: sources.into_iter().map(lane).collect(), clock, store, client }
     }
 
-    /// Asks about all that is due; when something is due next. What cannot be read or written now is left for later.
+    /// Sends all due requests, and returns the next due time. After an error of the store, the
+    /// affected requests stay due.
     pub async fn run_once(&mut self, now: OffsetDateTime) -> Option<OffsetDateTime> {
         self.take_up_what_is_left().await;
         let steps = join_all(self.lanes.iter().map(|lane| lane.run_once(now))).await;
         steps.into_iter().filter_map(|step| step.unwrap_or(None)).min()
     }
 
-    /// Goes on for as long as the process.
+    /// Runs until the process exits.
     pub async fn run(mut self) {
         self.take_up_what_is_left().await;
         let lanes = join_all(self.lanes.iter().map(|lane| lane.run(self.clock)));
@@ -50,7 +51,7 @@ impl Confirmer {
         join(lanes, wake).await;
     }
 
-    /// Messages of sources that are no longer confirmed, or no longer configured, end some time, too.
+    /// Messages of sources that are no longer confirmed, or no longer configured, must expire too.
     async fn take_up_what_is_left(&mut self) {
         let awaiting = self.store.sources_awaiting_confirmation().await.unwrap_or_else(|why| {
             log::warn!("which messages await their confirmation cannot be read: {why}");

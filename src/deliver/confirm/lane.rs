@@ -1,4 +1,5 @@
-//! The questions of one source: a few at a time, each with a time-out, and the login that they share.
+//! The confirmation requests of one source: limited concurrency, a timeout for each, and a shared
+//! login.
 
 use std::borrow::Cow;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -20,33 +21,33 @@ use crate::providers::{
 };
 use crate::store::{DeliveryQueue, DueConfirmation, Settlement, Unavailable};
 
-/// At the same time, of one source.
+/// Concurrent requests per source.
 const CONCURRENCY: usize = 4;
-/// Read from the store at once.
+/// Messages per read from the store.
 const PAGE: usize = 16;
 const TIMEOUT: Duration = Duration::from_secs(10);
 const ACCEPT_ENCODING: &str = "accept-encoding";
-/// Of an answer, as received and decompressed.
+/// Limit on an answer, both as received and decompressed.
 const MAX_ANSWER_BYTES: usize = 1 << 20;
-/// When the store cannot be used.
+/// Pause after an error of the store.
 const PAUSE_AFTER_TROUBLE: Duration = Duration::from_secs(5);
-/// An API that is down fails every question: it is told of once in this time.
+/// Interval of warnings about an API that is down, which fails every request.
 const BETWEEN_COMPLAINTS: Duration = Duration::from_secs(60);
 
 #[derive(Debug)]
 pub struct ConfirmationLane {
     name: Arc<str>,
-    /// `None`: the source is no longer configured to be confirmed.
+    /// `None`: the source is no longer configured for confirmation.
     source: Option<ConfirmationSource>,
     store: DeliveryQueue,
     client: Client,
     news: Notify,
-    /// Held while one is being fetched, so that others wait for it.
+    /// Locked while a login is being fetched, so that other requests wait for it.
     login: tokio::sync::Mutex<Option<KnownLogin>>,
     complained: Mutex<Option<Instant>>,
 }
 
-/// As `Login`, with the time until which it holds.
+/// A `Login` with its expiry time.
 #[derive(Clone, Debug)]
 struct KnownLogin {
     login: Login,
@@ -75,12 +76,12 @@ impl ConfirmationLane {
         *self.name == *source
     }
 
-    /// There may be something new to ask about.
+    /// Signals that new confirmation requests may be due.
     pub fn wake(&self) {
         self.news.notify_one();
     }
 
-    /// Goes on for as long as the process.
+    /// Runs until the process exits.
     pub async fn run(&self, clock: fn() -> OffsetDateTime) {
         loop {
             let pause = match self.run_once(clock()).await {
@@ -97,7 +98,7 @@ impl ConfirmationLane {
         }
     }
 
-    /// Asks about all that is due; when something is due next.
+    /// Sends all due requests, and returns the next due time.
     pub async fn run_once(&self, now: OffsetDateTime) -> Result<Option<OffsetDateTime>, Unavailable> {
         let began = Instant::now();
         loop {
@@ -171,7 +172,7 @@ impl ConfirmationLane {
                 Err(reason) => return Ok(ConfirmationAnswer::not_yet(reason)),
             };
             let answered = self.send(call).await;
-            // A login may end before its time: once, a new one is tried.
+            // A login can expire early, so one new login is fetched.
             let is_closed = answered.as_ref().is_ok_and(|response| response.status == 401);
             if let Some(login) = login.filter(|_| is_closed && !is_second) {
                 is_second = true;
@@ -234,7 +235,7 @@ impl ConfirmationLane {
         log::warn!("source {}: its messages cannot be confirmed now: {words}", self.name);
     }
 
-    /// The login that the API wants, if it wants one.
+    /// Returns the login, if the API requires one.
     async fn login(&self, source: &ConfirmationSource) -> Result<Option<Login>, ConfirmationAnswer> {
         let Some(call) = source.asker.login() else { return Ok(None) };
         let mut known = self.login.lock().await;
@@ -252,7 +253,7 @@ impl ConfirmationLane {
         Ok(Some(login))
     }
 
-    /// Unless somebody else has got a new one meanwhile.
+    /// Forgets the login, unless another request has already replaced it.
     async fn forget(&self, login: &Login) {
         let mut known = self.login.lock().await;
         known.take_if(|known| known.login.token == login.token);
@@ -268,14 +269,15 @@ impl ConfirmationLane {
     }
 }
 
-/// The body of an answer, decompressed, and converted to UTF-8 if it is JSON in another charset. `Err`: what is wrong with it.
+/// Returns the body of an answer, decompressed, and converted to UTF-8 if it is JSON in another
+/// charset. `Err`: the problem with the body.
 fn body_in_utf8(response: &Response) -> Result<Cow<'_, [u8]>, &'static str> {
     let field = |name: &'static str| response.header(name).map(|value| (name, value.as_bytes()));
     let fields: Vec<(&str, &[u8])> =
         ["content-type", "content-encoding"].into_iter().filter_map(field).collect();
     let headers = Headers(&fields);
     let mut body = Cow::Borrowed(&response.body[..]);
-    // Some servers declare a coding that a proxy has removed already.
+    // Some servers declare a coding that a proxy has already removed.
     if !body.is_empty() && !json::accepts(&body) {
         let codings = codings(headers).map_err(coding_problem)?;
         if !codings.is_empty() {

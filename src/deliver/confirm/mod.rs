@@ -1,6 +1,7 @@
-//! Confirmation: asks a source's API about its messages, off the path of a request, before anything is done with them. Each
-//! source has a lane of its own, so that a slow API holds up nobody else. It must never deliver anything: a message that
-//! is confirmed gets its deliveries in the transaction that says so.
+//! Confirmation: queries a source's API about its messages before they are processed, outside the
+//! request path. Each source has its own lane, so that a slow API never delays the others. This
+//! module must never deliver anything: the transaction that confirms a message creates its
+//! deliveries.
 
 mod answer;
 mod confirmer;

@@ -5,17 +5,17 @@ use std::sync::Arc;
 use crate::config;
 use crate::providers::Asker;
 
-/// What there is to know of a source whose messages are confirmed.
+/// Settings of a source whose messages are confirmed.
 #[derive(Clone, Debug)]
 pub struct ConfirmationSource {
     pub name: Arc<str>,
     pub asker: Arc<Asker>,
-    /// The variables that open the API, to be named when it says that they do not.
+    /// Variables with the API's credentials, named in the error if the API rejects them.
     pub credentials: Vec<String>,
 }
 
 impl ConfirmationSource {
-    /// Those among the configured sources.
+    /// Returns the configured sources with confirmation.
     pub fn among(sources: &[config::SourceConfig]) -> Vec<Self> {
         let asked = |source: &config::SourceConfig| {
             let confirm = source.confirm.as_ref()?;

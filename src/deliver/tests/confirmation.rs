@@ -12,7 +12,7 @@ use crate::outbound::Client;
 use crate::providers::Question;
 use crate::store::{ConfirmationRequest, ConfirmationState, StoredConfirmation};
 
-/// Everything on one thread, with a store of its own.
+/// Runs a test on one thread, with its own store.
 pub(super) fn with_store<F: Future>(test: impl FnOnce(Store) -> F) -> F::Output {
     let directory = TempDir::new().unwrap();
     let store = open(&directory);
@@ -25,7 +25,7 @@ pub(super) fn with_store<F: Future>(test: impl FnOnce(Store) -> F) -> F::Output 
     })
 }
 
-/// Sources as the environment describes them.
+/// Returns the sources that the environment describes.
 pub(super) fn sources(variables: &[(&str, &str)]) -> Vec<ConfirmationSource> {
     let variables: BTreeMap<String, String> =
         variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
@@ -66,11 +66,11 @@ async fn state_of_message(store: &Store, message: i64) -> Option<String> {
     store.reads().message(message).await.unwrap().unwrap().head.confirmation
 }
 
-/// The schedule, a little late each time.
+/// The schedule, with slightly longer pauses.
 pub(super) const PAUSES_SECONDS: [i64; 11] =
     [6, 34, 140, 670, 2_000, 4_000, 12_000, 24_000, 48_000, 96_000, 96_000];
 
-/// Asks at once and then whenever the schedule has it.
+/// Sends due requests immediately, and then at each time of the schedule.
 pub(super) async fn ask_through(confirmer: &mut Confirmer, pauses: &[i64]) {
     let mut now = clock();
     confirmer.run_once(now).await;
@@ -81,7 +81,7 @@ pub(super) async fn ask_through(confirmer: &mut Confirmer, pauses: &[i64]) {
 }
 
 #[test]
-fn a_message_is_delivered_once_its_api_has_confirmed_it_and_not_before() {
+fn message_is_delivered_only_after_confirmation() {
     let api = Server::start(|_| Reply::With(200, "", r#"{"status":"paid"}"#));
     with_store(async |store| {
         let id = keep(&store, payment("a/b c")).await;
@@ -119,7 +119,7 @@ fn answer_in_utf_16_confirms() {
     });
 }
 
-/// A server may compress although it was asked not to.
+/// A server may compress although the request did not allow it.
 #[test]
 fn compressed_answer_confirms() {
     let body: &[u8] = Box::leak(gzip(br#"{"status":"paid"}"#).into_boxed_slice());
@@ -133,7 +133,7 @@ fn compressed_answer_confirms() {
 }
 
 #[test]
-fn unreadable_answer_is_asked_again_and_says_why() {
+fn unreadable_answer_is_retried_with_reason() {
     let bomb: &[u8] = Box::leak(gzip(&vec![b' '; 2 << 20]).into_boxed_slice());
     let rows: [(&str, &[u8], &str); 4] = [
         ("", b"{\"name\":\"Zo\xeb\",\"status\":\"paid\"}", "its body is neither UTF-8 nor in the charset"),
@@ -162,7 +162,7 @@ fn gzip(plain: &[u8]) -> Vec<u8> {
 }
 
 #[test]
-fn a_payment_that_is_made_later_is_confirmed_later() {
+fn late_payment_is_confirmed_later() {
     let times = AtomicUsize::new(0);
     let api = Server::start(move |_| match times.fetch_add(1, Ordering::Relaxed) {
         0 => Reply::With(200, "", r#"{"status":"open"}"#),
@@ -187,7 +187,7 @@ fn a_payment_that_is_made_later_is_confirmed_later() {
 }
 
 #[test]
-fn what_the_api_does_not_know_is_refused_after_three_tries() {
+fn unknown_message_is_rejected_after_three_attempts() {
     let api = Server::start(|_| Reply::Status(404));
     with_store(async |store| {
         let id = keep(&store, payment("abc")).await;
@@ -203,7 +203,7 @@ fn what_the_api_does_not_know_is_refused_after_three_tries() {
 }
 
 #[test]
-fn whatever_else_an_api_answers_is_asked_again_for_three_days_and_then_refused() {
+fn other_answers_are_retried_for_three_days() {
     let large: &'static str = Box::leak("x".repeat((1 << 20) + 1).into_boxed_str());
     let replies: [(Reply, &str); 8] = [
         (Reply::With(200, "", r#"{"status":"open"}"#), "answered 200, but"),
@@ -236,7 +236,7 @@ fn whatever_else_an_api_answers_is_asked_again_for_three_days_and_then_refused()
 }
 
 #[test]
-fn an_api_that_cannot_be_reached_is_asked_again_after_a_restart_too() {
+fn unreachable_api_is_retried_after_restart() {
     let nobody = sources(&[
         ("CREEL_SOURCE_PAY_PROVIDER", "none"),
         ("CREEL_SOURCE_PAY_CONFIRM_URL", "http://127.0.0.1:1/{query:id}"),
@@ -248,7 +248,7 @@ fn an_api_that_cannot_be_reached_is_asked_again_after_a_restart_too() {
         let told = confirmation(&store, id).await;
         assert_eq!((told.state, told.tries), (ConfirmationState::Awaiting, 1));
         assert!(told.reason.unwrap().starts_with("cannot connect"));
-        // The operator has mended the address meanwhile.
+        // The operator has corrected the address meanwhile.
         assert_eq!(confirmer(&store, pay(&api)).run_once(next).await, None);
         let confirmed = confirmation(&store, id).await;
         assert_eq!((confirmed.state, confirmed.tries), (ConfirmationState::Confirmed, 2));
@@ -256,7 +256,7 @@ fn an_api_that_cannot_be_reached_is_asked_again_after_a_restart_too() {
 }
 
 #[test]
-fn a_pause_that_the_api_asks_for_is_kept() {
+fn pause_requested_by_api_is_respected() {
     for (status, header, expected) in [
         (429, "retry-after: 3600\r\n", 3_600.0..3_700.0),
         (503, "retry-after: 3600\r\n", 3_600.0..3_700.0),
@@ -275,7 +275,7 @@ fn a_pause_that_the_api_asks_for_is_kept() {
 }
 
 #[test]
-fn what_cannot_be_asked_is_refused_without_asking() {
+fn unaskable_message_is_rejected_without_request() {
     let api = Server::start(|_| Reply::Status(200));
     with_store(async |store| {
         let question = Question::Unaskable("query field id is missing".to_owned());
@@ -289,7 +289,7 @@ fn what_cannot_be_asked_is_refused_without_asking() {
 }
 
 #[test]
-fn messages_of_a_source_that_is_no_longer_confirmed_are_refused_in_the_end() {
+fn messages_of_source_without_confirmation_are_finally_rejected() {
     with_store(async |store| {
         let id = keep(&store, payment("abc")).await;
         let mut confirmer = confirmer(&store, Vec::new());
@@ -301,7 +301,7 @@ fn messages_of_a_source_that_is_no_longer_confirmed_are_refused_in_the_end() {
     });
 }
 
-/// Holds answers back until it is opened, and counts how many wait.
+/// Blocks answers until it is opened, and counts the blocked ones.
 #[derive(Default)]
 struct Gate {
     state: Mutex<(usize, bool)>,
@@ -335,7 +335,7 @@ async fn until_so(what: &str, mut holds: impl AsyncFnMut() -> bool) {
 }
 
 #[test]
-fn a_slow_api_is_asked_a_few_things_at_a_time_and_holds_up_nobody_else() {
+fn slow_api_gets_few_requests_and_delays_no_others() {
     let gate = Arc::new(Gate::default());
     let held = Arc::clone(&gate);
     let slow = Server::start(move |_| {
@@ -355,7 +355,7 @@ fn a_slow_api_is_asked_a_few_things_at_a_time_and_holds_up_nobody_else() {
         }
         let running = tokio::task::spawn_local(confirmer(&store, sources_of_both).run());
         until_so("the slow API is asked", async || gate.waiting() == 4).await;
-        // What comes now is asked about at once.
+        // New messages are queried immediately.
         for number in 0..20 {
             let question = values(&[("query field id", &number.to_string())]);
             let id = keep(&store, about("shop", &question)).await;

@@ -25,7 +25,7 @@ pub fn lane(ordering: DeliveryOrdering) -> Lane {
 }
 
 #[test]
-fn a_delivery_without_its_message_is_not_read_again_before_it_is_ended() {
+fn orphan_is_not_read_again_before_it_ends() {
     let now = OffsetDateTime::now_utc();
     for ordering in [DeliveryOrdering::Any, DeliveryOrdering::Strict] {
         let mut lane = lane(ordering);
@@ -41,7 +41,7 @@ fn a_delivery_without_its_message_is_not_read_again_before_it_is_ended() {
 }
 
 #[test]
-fn a_strict_queue_keeps_its_order_over_a_restart_while_its_head_waits() {
+fn strict_queue_keeps_order_over_restart() {
     with_engine(|store| async move {
         let strict =
             TargetSettings { ordering: DeliveryOrdering::Strict, ..settings("app", "http://127.0.0.1:1/") };
@@ -66,7 +66,7 @@ fn a_strict_queue_keeps_its_order_over_a_restart_while_its_head_waits() {
             next: again,
         };
         store.delivery_queue().record_attempts(std::sync::Arc::new(vec![failed]), clock()).await.unwrap();
-        // What whoever starts finds, without anything in memory.
+        // Returns the deliveries found after a start, without any state in memory.
         let query = |at: OffsetDateTime| DueQuery {
             target,
             ordering: DeliveryOrdering::Strict,

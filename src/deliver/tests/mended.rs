@@ -1,4 +1,4 @@
-//! What a review has shown to go wrong: each of these was so once.
+//! Regression tests for defects that a review found.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -16,7 +16,7 @@ use crate::store::{
 const SECOND: Duration = Duration::from_secs(1);
 
 #[test]
-fn a_retry_recorded_while_a_page_is_read_is_not_forgotten() {
+fn retry_recorded_during_page_read_is_delivered() {
     let (now, mut lane) = (OffsetDateTime::now_utc(), lane(DeliveryOrdering::Any));
     assert!(
         lane.query(now, MemoryPressure::Free, Duration::ZERO).is_some(),
@@ -32,7 +32,7 @@ fn a_retry_recorded_while_a_page_is_read_is_not_forgotten() {
 }
 
 #[test]
-fn every_retry_happens_though_other_messages_come_at_the_same_time() {
+fn retries_run_despite_concurrent_messages() {
     with_engine(|store| async move {
         let first: std::sync::Mutex<std::collections::HashSet<Vec<u8>>> = Default::default();
         let server = Server::start(move |asked| {
@@ -61,7 +61,7 @@ fn every_retry_happens_though_other_messages_come_at_the_same_time() {
 }
 
 #[test]
-fn an_orphan_at_the_head_of_a_strict_queue_does_not_stop_it() {
+fn orphan_at_head_does_not_block_strict_queue() {
     with_engine(|store| async move {
         let server = Server::start(|_| Reply::Status(200));
         let strict = TargetSettings { ordering: DeliveryOrdering::Strict, ..settings("app", &server.url) };
@@ -72,7 +72,7 @@ fn an_orphan_at_the_head_of_a_strict_queue_does_not_stop_it() {
         let new =
             NewReplay { filter: MessageFilter::default(), target: Some(target), rate: 1, through: None };
         let replay = store.delivery_queue().create_replay(new, clock()).await.unwrap();
-        // The clean-up comes between the reading and the writing of the replay's step.
+        // The cleanup runs between the read and the write of the replay's step.
         while !store.cleanup().merge_keys(gone).await.unwrap() {}
         assert_eq!(
             store.cleanup().delete_messages(vec![gone], RetentionRule::default()).await.unwrap().changed,
@@ -87,7 +87,7 @@ fn an_orphan_at_the_head_of_a_strict_queue_does_not_stop_it() {
 }
 
 #[test]
-fn a_queue_that_is_strict_no_longer_passes_by_its_failing_head() {
+fn formerly_strict_queue_skips_failing_head() {
     with_engine(|store| async move {
         let server = Server::start(|_| Reply::Hang);
         let strict = TargetSettings { ordering: DeliveryOrdering::Strict, ..settings("app", &server.url) };
@@ -127,12 +127,12 @@ fn a_queue_that_is_strict_no_longer_passes_by_its_failing_head() {
 }
 
 #[test]
-fn without_its_secrets_a_target_gets_nothing_rather_than_unsigned_messages() {
+fn target_without_readable_secrets_gets_no_messages() {
     with_engine(|store| async move {
         let server = Server::start(|_| Reply::Status(200));
         let target = create(&store, settings("app", &server.url)).await;
         test_support::change(store.path(), "UPDATE targets SET sealed_secrets = 'AAAA'");
-        // Anything that has the targets read again.
+        // Any change of a target causes a new read.
         store.target_registry().set_target_state(target, TargetState::Paused, None, clock()).await.unwrap();
         store.target_registry().set_target_state(target, TargetState::Active, None, clock()).await.unwrap();
         keep(&store, message("github.push", "1")).await;
@@ -147,7 +147,7 @@ fn without_its_secrets_a_target_gets_nothing_rather_than_unsigned_messages() {
 }
 
 #[test]
-fn the_end_comes_within_8_s_though_the_database_is_locked() {
+fn shutdown_completes_with_locked_database() {
     AHEAD.set(Duration::ZERO);
     let directory = TempDir::new().unwrap();
     let store = open(&directory);
@@ -190,7 +190,7 @@ fn the_bodies_that_all_lanes_hold_are_bounded() {
             tokio::time::sleep(Duration::from_millis(50)).await;
             most = most.max(resident());
         }
-        // The server in this process keeps a copy of what it has been sent.
+        // The test server stores a copy of every request.
         let kept: usize = server.asked().iter().map(|asked| asked.body.len()).sum();
         let held = most.saturating_sub(before).saturating_sub(kept) >> 20;
         println!("r6: {held} MiB held (beside {} MiB of the test's own server)", kept >> 20);
@@ -199,7 +199,7 @@ fn the_bodies_that_all_lanes_hold_are_bounded() {
 }
 
 #[test]
-fn when_memory_is_scarce_a_lane_gets_one_message() {
+fn lane_loads_one_message_under_memory_pressure() {
     let mut lane = lane(DeliveryOrdering::Any);
     let query = lane.query(OffsetDateTime::now_utc(), MemoryPressure::Scarce, Duration::ZERO).unwrap();
     assert_eq!(
@@ -210,7 +210,7 @@ fn when_memory_is_scarce_a_lane_gets_one_message() {
 }
 
 #[test]
-fn a_new_delivery_is_tried_at_once_though_the_clock_was_set_back() {
+fn new_delivery_starts_immediately_after_clock_rollback() {
     with_engine(|store| async move {
         let server = Server::start(|_| Reply::Status(200));
         let target = create(&store, settings("app", &server.url)).await;
@@ -224,14 +224,14 @@ fn a_new_delivery_is_tried_at_once_though_the_clock_was_set_back() {
 }
 
 #[test]
-fn a_replay_does_not_hold_up_messages() {
+fn replay_does_not_delay_messages() {
     with_engine(|store| async move {
         let server = Server::start(|_| Reply::Status(200));
         for number in 0..20 {
             let id = create(&store, settings(&format!("t{number}"), &server.url)).await;
             store.target_registry().set_target_state(id, TargetState::Paused, None, clock()).await.unwrap();
         }
-        // All 20 get each message, now and in the replay.
+        // All 20 targets get each message, now and in the replay.
         for number in 0..1_000 {
             keep(&store, message("github.push", &number.to_string())).await;
         }
@@ -259,7 +259,7 @@ fn a_replay_does_not_hold_up_messages() {
 }
 
 #[test]
-fn a_target_that_shows_its_request_does_not_bring_its_secret_into_the_database() {
+fn echoed_secret_is_not_stored() {
     with_engine(|store| async move {
         let server = Server::start(|asked| {
             let shown = format!("500: {:?}", asked.headers);
@@ -274,7 +274,7 @@ fn a_target_that_shows_its_request_does_not_bring_its_secret_into_the_database()
 }
 
 #[test]
-fn a_new_credential_never_goes_to_the_old_address() {
+fn new_credential_is_never_sent_to_old_url() {
     with_engine(|store| async move {
         let (a, b) = (Server::start(|_| Reply::Status(200)), Server::start(|_| Reply::Status(200)));
         let quiet = TargetSettings { events: vec![Pattern::new("none.x")], ..settings("t0", &a.url) };
@@ -295,7 +295,7 @@ fn a_new_credential_never_goes_to_the_old_address() {
             store.target_registry().change_target(moving, change, clock()).await.unwrap();
         };
         for round in 0..40 {
-            // Any other change has all of them read again.
+            // Any other change causes a read of all targets.
             store.target_registry().update_target(first, quiet.clone(), clock()).await.unwrap();
             tokio::time::sleep(Duration::from_millis(3)).await;
             if round % 2 == 0 {
@@ -317,7 +317,7 @@ fn a_new_credential_never_goes_to_the_old_address() {
 }
 
 #[test]
-fn a_replay_to_whom_it_would_go_today_leaves_conflicts_out() {
+fn replay_to_current_targets_excludes_conflicts() {
     with_engine(|store| async move {
         let server = Server::start(|_| Reply::Status(200));
         create(&store, settings("app", &server.url)).await;
@@ -349,7 +349,7 @@ fn a_replay_to_whom_it_would_go_today_leaves_conflicts_out() {
 }
 
 #[test]
-fn a_late_410_of_the_old_address_does_not_disable_the_new_one() {
+fn late_410_from_old_url_keeps_target_active() {
     with_engine(|store| async move {
         let old = Server::start(|_| {
             std::thread::sleep(SECOND);

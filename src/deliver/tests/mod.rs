@@ -1,4 +1,5 @@
-//! The engine with a real store and real HTTP servers on loopback, and a clock that the tests move on.
+//! The engine with a real store and real HTTP servers on loopback, and a clock that the tests
+//! advance.
 
 mod confirmation;
 mod lanes;
@@ -30,7 +31,7 @@ use crate::store::{
 use server::Server;
 
 thread_local! {
-    /// How far the engine's clock is ahead.
+    /// Offset of the engine's clock.
     static AHEAD: Cell<Duration> = const { Cell::new(Duration::ZERO) };
 }
 
@@ -41,7 +42,7 @@ fn clock() -> OffsetDateTime {
 const LIMIT: Duration = Duration::from_secs(20);
 const SECRET: &str = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD";
 
-/// A store with an engine on it, as long as `test` runs.
+/// Runs `test` with a store and an engine on it.
 fn with_engine<F: Future>(test: impl FnOnce(Store) -> F) -> F::Output {
     AHEAD.set(Duration::ZERO);
     let directory = TempDir::new().unwrap();
@@ -149,7 +150,7 @@ async fn keep(store: &Store, message: NewMessage) -> i64 {
     }
 }
 
-/// Moves the clock on, and has the engine look at it.
+/// Advances the clock and wakes the engine.
 async fn pass(store: &Store, time: Duration) {
     AHEAD.set(AHEAD.get() + time);
     let ids: Vec<i64> = store.reads().targets().await.unwrap().iter().map(|target| target.id).collect();
@@ -162,7 +163,7 @@ async fn all(store: &Store) -> Vec<StoredDelivery> {
     deliveries
 }
 
-/// Waits until the deliveries are as they should be.
+/// Waits until the deliveries are in the expected state.
 async fn until(store: &Store, what: &str, holds: impl Fn(&[StoredDelivery]) -> bool) -> Vec<StoredDelivery> {
     let deadline = Instant::now() + LIMIT;
     loop {

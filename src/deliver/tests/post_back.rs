@@ -13,7 +13,7 @@ use crate::store::{ConfirmationRequest, ConfirmationState};
 
 const VERIFY: &str = "/v1/notifications/verify-webhook-signature";
 
-/// PayPal with tokens that count up; an old one is not taken any more once it has been ended.
+/// PayPal API with numbered tokens, which rejects a token after it was revoked.
 struct Paypal {
     server: Server,
     issued: Arc<AtomicUsize>,
@@ -68,7 +68,7 @@ fn posted(body: &str) -> NewMessage {
 }
 
 #[test]
-fn a_post_back_carries_the_exact_body_and_one_login_serves_many() {
+fn post_backs_have_exact_body_and_share_login() {
     let paypal = Paypal::start("31668");
     let body = "{ \"id\": \"WH-1\",\n  \"amount\": 1.50, \"name\": \"Zo\u{eb} \\u00eb\" }";
     with_store(async |store| {
@@ -92,7 +92,7 @@ fn a_post_back_carries_the_exact_body_and_one_login_serves_many() {
 }
 
 #[test]
-fn a_login_that_has_ended_is_renewed_within_the_same_try() {
+fn ended_login_is_renewed_within_same_attempt() {
     let paypal = Paypal::start("31668");
     with_store(async |store| {
         let mut confirmer = confirmer(&store, paypal.sources());
@@ -106,7 +106,7 @@ fn a_login_that_has_ended_is_renewed_within_the_same_try() {
             assert_eq!((confirmed.state, confirmed.tries), (ConfirmationState::Confirmed, 1));
         }
         assert_eq!(paypal.issued.load(Ordering::Relaxed), 2, "both use the new one");
-        // One that is never taken is asked for once a try.
+        // A token that is always rejected is requested once per attempt.
         paypal.ended.store(usize::MAX, Ordering::Relaxed);
         let id = keep(&store, posted("{}")).await;
         confirmer.run_once(clock()).await;
@@ -116,7 +116,7 @@ fn a_login_that_has_ended_is_renewed_within_the_same_try() {
 }
 
 #[test]
-fn a_login_is_not_used_beyond_its_time() {
+fn expired_login_is_not_used() {
     let paypal = Paypal::start("0");
     with_store(async |store| {
         let mut confirmer = confirmer(&store, paypal.sources());
@@ -129,7 +129,7 @@ fn a_login_is_not_used_beyond_its_time() {
 }
 
 #[test]
-fn a_post_back_is_refused_when_paypal_has_said_failure_three_times() {
+fn third_paypal_failure_rejects_the_message() {
     let api = Server::start(|asked| match asked.target.ends_with(VERIFY) {
         true => Reply::With(200, "", r#"{"verification_status":"FAILURE"}"#),
         false => Reply::With(200, "", r#"{"access_token":"t","expires_in":31668}"#),
@@ -146,7 +146,7 @@ fn a_post_back_is_refused_when_paypal_has_said_failure_three_times() {
 }
 
 #[test]
-fn a_login_that_fails_is_no_answer_about_the_message() {
+fn failed_login_does_not_count_as_answer() {
     for (status, body, reason) in [(401, "", "its login answered 401"), (200, "{}", "its login answered 200")]
     {
         let api = Server::start(move |_| Reply::With(status, "", body));

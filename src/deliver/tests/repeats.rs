@@ -1,4 +1,4 @@
-//! Repeats of messages that have to be confirmed, and other bodies with their ids.
+//! Repeated messages that need confirmation, and other bodies with the same ids.
 
 use super::confirmation::{ask_through, confirmation, confirmer, sources, values, with_store};
 use super::server::Reply;
@@ -6,10 +6,10 @@ use super::*;
 use crate::deliver::confirm::ConfirmationSource;
 use crate::store::{ConfirmationRequest, ConfirmationState, IngestError, RetentionRule, Unavailable};
 
-/// Longer than a refused message takes to be asked about again.
+/// Longer than the time until a rejected message is queried again.
 const PAUSES_SECONDS: [i64; 5] = [6, 34, 140, 670, 2_000];
 
-/// The API knows the questions that begin with `paid`.
+/// The API has an object for every question that begins with `paid`.
 fn api() -> Server {
     Server::start(|asked| match asked.target.contains("/paid") {
         true => Reply::Status(200),
@@ -62,7 +62,7 @@ async fn delivered(store: &Store) -> Vec<i64> {
 }
 
 #[test]
-fn repeat_of_refused_message_is_asked_again() {
+fn repeat_of_rejected_message_is_queried_again() {
     let api = api();
     with_store(async |store| {
         let id = refused(&store, &api, "early", "{}").await;
@@ -82,7 +82,7 @@ fn repeat_of_refused_message_is_asked_again() {
 }
 
 #[test]
-fn refused_message_is_asked_about_once_a_minute() {
+fn rejected_message_is_queried_once_a_minute() {
     let api = api();
     with_store(async |store| {
         let id = refused(&store, &api, "forged", "{}").await;
@@ -96,7 +96,7 @@ fn refused_message_is_asked_about_once_a_minute() {
         let next = confirmer.run_once(settled + Duration::from_secs(1)).await;
         assert_eq!(next, Some(settled + Duration::from_secs(60)));
         assert_eq!(api.asked().len(), 3);
-        // The limit on awaiting messages holds for it, too.
+        // The limit on awaiting messages applies to it, too.
         ask_through(&mut confirmer, &PAUSES_SECONDS).await;
         let ConfirmationRequest { request, .. } = again.asking.clone().unwrap();
         let full =
@@ -106,9 +106,10 @@ fn refused_message_is_asked_about_once_a_minute() {
     });
 }
 
-/// Such as the same event sent again with a new signature, while the first is still asked about.
+/// For example the same event, sent again with a new signature while the first is still
+/// unconfirmed.
 #[test]
-fn repeat_with_another_question_is_asked_by_itself() {
+fn repeat_with_another_question_is_queried_separately() {
     let api = api();
     with_store(async |store| {
         let first = keep(&store, payment("early", "{}")).await;
@@ -176,7 +177,8 @@ fn second_confirmed_body_of_an_id_is_a_conflict() {
     });
 }
 
-/// A source that needs no confirmation any more, or a message released from quarantine by force.
+/// For example, the source no longer needs confirmation, or the message was released from
+/// quarantine without verification.
 #[test]
 fn message_without_confirmation_repeats_no_unconfirmed_one() {
     let api = api();
@@ -192,7 +194,7 @@ fn message_without_confirmation_repeats_no_unconfirmed_one() {
 }
 
 #[test]
-fn deleted_refused_message_leaves_no_key() {
+fn deleted_rejected_message_leaves_no_key() {
     let api = api();
     with_store(async |store| {
         let id = refused(&store, &api, "early", "{}").await;

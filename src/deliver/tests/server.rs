@@ -1,4 +1,4 @@
-//! A real HTTP server on loopback that answers as it is told, and remembers what it was asked.
+//! A real HTTP server on loopback with scripted replies, which records its requests.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
-/// One request as it came.
+/// One request as received.
 #[derive(Clone, Debug)]
 pub struct Asked {
     pub target: String,
@@ -15,7 +15,7 @@ pub struct Asked {
     pub body: Vec<u8>,
 }
 
-/// What is answered.
+/// The reply to a request.
 #[derive(Clone, Debug)]
 pub enum Reply {
     Status(u16),

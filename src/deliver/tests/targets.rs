@@ -1,4 +1,4 @@
-//! What a target sees, and what becomes of deliveries when it does not behave.
+//! Requests that targets receive, and the outcome of deliveries to failing targets.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -11,7 +11,7 @@ use crate::store::{ContentType, TargetState};
 const SECOND: Duration = Duration::from_secs(1);
 
 #[test]
-fn a_message_arrives_byte_for_byte_with_the_providers_headers_and_our_signature() {
+fn delivery_has_exact_body_provider_headers_and_signature() {
     with_engine(|store| async move {
         let server = Server::start(|_| Reply::With(200, "", "thank you"));
         create(&store, settings("app", &server.url)).await;
@@ -50,7 +50,7 @@ fn a_message_arrives_byte_for_byte_with_the_providers_headers_and_our_signature(
 }
 
 #[test]
-fn an_emitted_event_goes_as_json_or_as_a_form_as_the_target_likes() {
+fn emitted_event_is_sent_as_json_or_form() {
     with_engine(|store| async move {
         let server = Server::start(|_| Reply::Status(204));
         create(&store, settings("json", &format!("{}/json", server.url))).await;
@@ -79,7 +79,7 @@ fn an_emitted_event_goes_as_json_or_as_a_form_as_the_target_likes() {
 }
 
 #[test]
-fn a_target_that_fails_is_tried_again_by_the_schedule_until_it_answers() {
+fn failing_target_is_retried_until_it_answers() {
     with_engine(|store| async move {
         let tries = AtomicUsize::new(0);
         let server = Server::start(move |_| match tries.fetch_add(1, Ordering::SeqCst) {
@@ -107,7 +107,7 @@ fn a_target_that_fails_is_tried_again_by_the_schedule_until_it_answers() {
 }
 
 #[test]
-fn a_delivery_that_never_succeeds_is_dead_after_twelve_tries() {
+fn failing_delivery_is_dead_after_twelve_attempts() {
     with_engine(|store| async move {
         let server = Server::start(|_| Reply::Status(400));
         create(&store, settings("app", &server.url)).await;
@@ -123,7 +123,7 @@ fn a_delivery_that_never_succeeds_is_dead_after_twelve_tries() {
 }
 
 #[test]
-fn the_pause_that_a_target_asks_for_is_kept() {
+fn pause_requested_by_target_is_respected() {
     with_engine(|store| async move {
         let tries = AtomicUsize::new(0);
         let server = Server::start(move |_| match tries.fetch_add(1, Ordering::SeqCst) {
@@ -141,7 +141,7 @@ fn the_pause_that_a_target_asks_for_is_kept() {
 }
 
 #[test]
-fn a_target_that_answers_410_is_disabled_and_its_deliveries_wait() {
+fn target_answering_410_is_disabled_with_pending_deliveries() {
     with_engine(|store| async move {
         let server = Server::start(|_| Reply::Status(410));
         let id = create(&store, settings("app", &server.url)).await;
@@ -153,7 +153,8 @@ fn a_target_that_answers_410_is_disabled_and_its_deliveries_wait() {
         }
         keep(&store, message("github.push", "{}")).await;
         pass(&store, SECOND * 1_000).await;
-        // Once another target has got a message, this one would have been asked as well.
+        // Once another target has received a message, this one would have received a request as
+        // well.
         let well = Server::start(|_| Reply::Status(200));
         create(&store, settings("well", &well.url)).await;
         keep(&store, message("github.push", "{}")).await;
@@ -169,7 +170,7 @@ fn a_target_that_answers_410_is_disabled_and_its_deliveries_wait() {
 }
 
 #[test]
-fn a_strict_target_gets_everything_in_order_though_one_fails() {
+fn strict_target_keeps_order_despite_failure() {
     with_engine(|store| async move {
         let tries = AtomicUsize::new(0);
         let server = Server::start(move |asked| {
@@ -197,7 +198,7 @@ fn a_strict_target_gets_everything_in_order_though_one_fails() {
 }
 
 #[test]
-fn a_failing_message_steps_aside_for_the_others() {
+fn failing_message_does_not_block_others() {
     with_engine(|store| async move {
         let server =
             Server::start(|asked| if asked.body == b"1" { Reply::Status(500) } else { Reply::Status(200) });
@@ -215,7 +216,7 @@ fn a_failing_message_steps_aside_for_the_others() {
 }
 
 #[test]
-fn an_open_breaker_uses_up_no_attempt_and_lets_a_single_probe_through() {
+fn open_breaker_uses_no_attempts_and_permits_one_probe() {
     with_engine(|store| async move {
         let is_well = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
         let answers = is_well.clone();
@@ -228,7 +229,7 @@ fn an_open_breaker_uses_up_no_attempt_and_lets_a_single_probe_through() {
         let failed =
             until(&store, "opened", |all| all.iter().filter(|one| one.attempts == 1).count() == 5).await;
         assert_eq!(failed.len(), 20);
-        // Time alone makes the failed ones due again, but the breaker is closed to them.
+        // Time alone makes the failed deliveries due again, but the breaker blocks them.
         pass(&store, SECOND * 10).await;
         tokio::time::sleep(Duration::from_millis(200)).await;
         assert_eq!(server.asked().len(), 5);
@@ -239,7 +240,7 @@ fn an_open_breaker_uses_up_no_attempt_and_lets_a_single_probe_through() {
 }
 
 #[test]
-fn what_waits_for_a_week_for_a_target_that_does_not_answer_dies() {
+fn delivery_to_unavailable_target_is_dead_after_a_week() {
     with_engine(|store| async move {
         let server = Server::start(|_| Reply::Status(503));
         create(&store, TargetSettings { concurrency: 1, ..settings("app", &server.url) }).await;
@@ -255,7 +256,7 @@ fn what_waits_for_a_week_for_a_target_that_does_not_answer_dies() {
 }
 
 #[test]
-fn no_more_deliveries_are_under_way_than_the_target_allows() {
+fn deliveries_in_flight_stay_within_target_limit() {
     with_engine(|store| async move {
         static NOW: AtomicUsize = AtomicUsize::new(0);
         static MOST: AtomicUsize = AtomicUsize::new(0);
@@ -278,7 +279,7 @@ fn no_more_deliveries_are_under_way_than_the_target_allows() {
 }
 
 #[test]
-fn a_target_that_hangs_holds_up_nobody_else() {
+fn hanging_target_does_not_delay_others() {
     with_engine(|store| async move {
         let (hanging, well) = (Server::start(|_| Reply::Hang), Server::start(|_| Reply::Status(200)));
         let hangs = TargetSettings { timeout: Duration::from_secs(1), ..settings("hangs", &hanging.url) };
@@ -304,7 +305,7 @@ fn a_target_that_hangs_holds_up_nobody_else() {
 }
 
 #[test]
-fn a_paused_target_gets_nothing_until_it_goes_on_and_then_everything() {
+fn paused_target_gets_all_deliveries_after_resume() {
     with_engine(|store| async move {
         let server = Server::start(|_| Reply::Status(200));
         let id = create(&store, settings("app", &server.url)).await;
@@ -320,7 +321,7 @@ fn a_paused_target_gets_nothing_until_it_goes_on_and_then_everything() {
 }
 
 #[test]
-fn a_rate_is_kept() {
+fn delivery_rate_is_respected() {
     with_engine(|store| async move {
         let server = Server::start(|_| Reply::Status(200));
         let rate = crate::store::DeliveryRate { count: 50, per: Duration::from_secs(1) };
@@ -335,7 +336,7 @@ fn a_rate_is_kept() {
 }
 
 #[test]
-fn a_private_address_is_refused_for_a_target_of_the_api_unless_it_is_allowed() {
+fn api_target_needs_permission_for_private_address() {
     with_engine(|store| async move {
         create(&store, settings("app", "http://169.254.169.254/latest/meta-data")).await;
         keep(&store, message("github.push", "{}")).await;

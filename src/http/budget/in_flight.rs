@@ -13,16 +13,18 @@ use crate::store::LARGE_BYTES;
 const SHARE_OF_ONE_CLIENT: usize = 4;
 /// Bodies up to this size do not count copies: most webhooks are much smaller.
 pub const LARGE: usize = LARGE_BYTES;
-/// Bodies up to this size may also use the last part of the budget, so that large ones cannot shut them out.
+/// Bodies up to this size may also use the last part of the budget, so that large ones cannot
+/// starve them.
 pub const SMALL: usize = 64 << 10;
 /// Copies of a body in memory next to the body itself.
 pub const COPIES: usize = 1;
-/// What large bodies take next to their bytes, as a share of the budget: read buffers, SQLite's page cache, and memory that the
-/// allocator returns late.
+/// Overhead of large bodies, as a share of the budget: read buffers, SQLite's page cache, and
+/// memory that the allocator returns late.
 const SHARE_OF_OVERHEAD: usize = 6;
 /// Bodies that wait for room at a time: each holds a read buffer.
 pub const MAX_WAITING: usize = 64;
-/// A network that holds less than this share of the budget never counts as heavy, however many networks there are.
+/// A network that holds less than this share of the budget never counts as heavy, for any number of
+/// networks.
 const LIGHT_SHARE: usize = 64;
 
 #[derive(Debug, Default)]
@@ -31,7 +33,8 @@ pub struct InFlight {
     /// Of bodies that are larger than `LARGE`.
     pub large_bytes: usize,
     pub next_id: u64,
-    /// Only bodies that are large, still arriving, or waiting for room, the older with the smaller id.
+    /// Only bodies that are large, still arriving, or waiting for room; older ones have smaller
+    /// ids.
     pub bodies: HashMap<u64, BodyInFlight>,
     /// Only clients that hold something.
     pub of_clients: HashMap<Network, usize>,
@@ -53,7 +56,7 @@ pub struct BodyInFlight {
 }
 
 impl InFlight {
-    /// What must come free before a body may grow from `before` to `after`.
+    /// Returns the bytes that must be freed before a body may grow from `before` to `after`.
     pub fn lacking(&self, total: usize, before: usize, after: usize) -> usize {
         let bytes = self.bytes - before + after;
         let beyond_total = bytes.saturating_sub(total);
@@ -65,7 +68,7 @@ impl InFlight {
         let largest = self.bodies.values().map(|body| body.bytes).max().unwrap_or_default().max(after);
         let cost = large_bytes + COPIES * large(largest);
         if after <= LARGE {
-            // A large body leaves room for others, whatever its copies take.
+            // A large body leaves room for others, for any size of its copies.
             return beyond_total.max((rest + cost.min(total / 4 * 3)).saturating_sub(total - total / 16));
         }
         if large_bytes == after {
@@ -74,8 +77,9 @@ impl InFlight {
         beyond_total.max((rest + cost).saturating_sub(total - total / SHARE_OF_OVERHEAD))
     }
 
-    /// What several bodies of a client may hold together. While a body waits because little is free, that is no more than a
-    /// fair share: otherwise the networks that hold the most would take what they have just lost.
+    /// Limits the bytes that several bodies of a client may hold together. While a body waits
+    /// because memory is short, the limit is a fair share: otherwise the networks that hold the
+    /// most would take back the memory they have just lost.
     pub fn share_of_client(&self, total: usize) -> usize {
         let share = total / SHARE_OF_ONE_CLIENT;
         let is_short = self.waiting > 0 && self.bytes > total / 4 * 3;
@@ -83,8 +87,8 @@ impl InFlight {
         if is_short { share.min(fair_share(total, self.of_clients.len() + 1)) } else { share }
     }
 
-    /// Whether a body of this client may wait for room, maybe in place of the youngest of the network that has the most
-    /// waiting.
+    /// Whether a body of this client may wait for room, possibly replacing the youngest body of the
+    /// network with the most waiting ones.
     pub fn has_place_to_wait(&mut self, client: Network) -> bool {
         if self.waiting < MAX_WAITING {
             return true;
@@ -114,12 +118,12 @@ impl InFlight {
     }
 }
 
-/// What a body of this size counts among the large ones.
+/// Returns the size that a body adds to the total of large bodies.
 pub fn large(bytes: usize) -> usize {
     if bytes > LARGE { bytes } else { 0 }
 }
 
-/// The equal share of so many networks.
+/// Returns an equal share of the budget for this number of networks.
 pub fn fair_share(total_bytes: usize, networks: usize) -> usize {
     (total_bytes / networks.max(1)).max(total_bytes / LIGHT_SHARE).max(SMALL)
 }

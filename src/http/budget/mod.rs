@@ -1,9 +1,9 @@
-//! The memory for all bodies in flight, from their first byte until they are committed.
+//! The memory budget of all bodies in flight, from their first byte until they are committed.
 //!
-//! While SQLite inserts a body it holds two copies, and the body itself is dropped after the first (`store/message.rs`), one
-//! body at a time. So room for one more copy of the largest body is part of the budget, unless that body is the only large
-//! one. When there is no room, the slowest bodies are dropped, see
-//! `shortage`; where none may be, the younger ones give way to the oldest.
+//! While SQLite inserts a body it holds two copies, and the body itself is dropped after the first
+//! (`store/message.rs`), one body at a time. So the budget includes room for one more copy of the
+//! largest body, unless that body is the only large one. When memory runs short, the slowest bodies
+//! are dropped, see `shortage`; if none may be dropped, the younger ones give way to the oldest.
 
 use std::collections::hash_map::Entry;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -33,11 +33,11 @@ pub struct Budget {
     freed: Notify,
 }
 
-/// There is no room for so many bytes now.
+/// The budget has no room for this number of bytes now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BudgetExhausted;
 
-/// What stands in the way of a body.
+/// The cause that prevents a body from growing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Shortage {
     /// Of its client's share.
@@ -50,14 +50,15 @@ impl Budget {
         Arc::new(Self { total_bytes, in_flight: Mutex::default(), freed: Notify::new() })
     }
 
-    /// The reservation for one body; it holds nothing yet. A client is an address of IPv4 or a /48 of IPv6: whoever has that
-    /// may send each body from another /64.
+    /// Returns an empty reservation for one body. A client is an IPv4 address or an IPv6 /48: the
+    /// owner of a /48 can send each body from another /64.
     pub fn reservation(self: &Arc<Self>, client: Network) -> Reservation {
         let client = client.allocation();
         Reservation { budget: Arc::clone(self), client, bytes: 0, id: None, dropped: None }
     }
 
-    /// Maximum size of a decoded body: together with the original body and the copies that SQLite makes, it fits the budget.
+    /// Maximum size of a decoded body: together with the original body and SQLite's copies, it fits
+    /// the budget.
     pub fn max_decoded_bytes(&self) -> usize {
         self.total_bytes / 4
     }
@@ -126,7 +127,7 @@ impl Reservation {
             return Err(BudgetExhausted);
         }
         let copies = if bytes > LARGE { COPIES } else { 0 };
-        // The room for its copies is part of what it lacks.
+        // The needed bytes include room for the copies.
         let more = (bytes - self.bytes) * (1 + copies);
         let demand = Demand {
             id,
@@ -253,7 +254,7 @@ impl Reservation {
         }
     }
 
-    /// The whole body has arrived: it is not dropped any more.
+    /// Marks the body as complete: it is no longer dropped.
     pub fn complete(&mut self) {
         if self.dropped.take().is_some()
             && let Some(id) = self.id

@@ -1,6 +1,7 @@
-//! Which bodies are dropped when memory runs short, the slowest first: those too slow for what they hold, then the slowest
-//! of the networks that hold the most. A network with one body, or within
-//! its fair share, keeps what makes progress, and its slow small bodies are dropped last.
+//! Selects the bodies to drop when memory runs short, slowest first: those too slow for the memory
+//! they hold, then the slowest of the networks that hold the most. A network with one body, or
+//! within its fair share, keeps bodies that make progress, and its slow small bodies are dropped
+//! last.
 
 use std::collections::{BinaryHeap, HashMap};
 
@@ -9,20 +10,20 @@ use tokio::time::Instant;
 use super::in_flight::{BodyInFlight, InFlight, SMALL, fair_share};
 use crate::http::network::Network;
 
-/// Slow small bodies are dropped for a larger one only when together they hold more than this share of the budget:
-/// otherwise dropping them would not make enough room.
+/// Slow small bodies are dropped for a larger one only if together they hold more than this share
+/// of the budget: otherwise dropping them would not free enough room.
 const SHARE_OF_SLOW_SMALL: usize = 4;
 
-/// What a body needs that finds no room.
+/// The demand of a body that finds no room.
 #[derive(Clone, Copy, Debug)]
 pub struct Demand {
     /// The body.
     pub id: u64,
     pub client: Network,
-    /// What it holds, and what it is to hold.
+    /// The present size of its reservation, and the requested one.
     pub held_bytes: usize,
     pub wanted_bytes: usize,
-    /// What must come free.
+    /// Bytes that must be freed.
     pub needed_bytes: usize,
     /// Of the whole budget.
     pub total_bytes: usize,
@@ -79,7 +80,7 @@ impl InFlight {
     fn drop_some(&mut self, mut bodies: Vec<Droppable>, coming: &mut usize, needed_bytes: usize) {
         bodies.sort_unstable_by(|a, b| b.bytes.cmp(&a.bytes).then(a.progress.total_cmp(&b.progress)));
         for body in bodies {
-            // Room for the copies of what is dropped comes with it.
+            // Dropping a body also frees the room for its copies.
             if *coming >= needed_bytes {
                 break;
             }
@@ -105,8 +106,9 @@ impl InFlight {
         measured.filter(|body| body.progress < 1.0 && of_client(body)).collect()
     }
 
-    /// Drops the slowest body of the network that holds the most, again and again, while it holds more than its fair share
-    /// and than the network that needs room. One with a single body may take from any such network.
+    /// Drops the slowest body of the network that holds the most, repeatedly, while that network
+    /// holds more than its fair share and than the network that needs room. A network with a single
+    /// body may take from any such network.
     fn drop_of_crowds(&mut self, demand: Demand, fair_share: usize, coming: &mut usize, now: Instant) {
         let own = demand.client;
         let others = self.of_clients.get(&own).map_or(0, |held| held - demand.held_bytes);

@@ -48,7 +48,7 @@ fn a_single_body_of_a_client_may_take_all_that_is_free() {
 }
 
 #[test]
-fn what_is_dropped_is_given_back() {
+fn dropped_reservation_is_released() {
     let budget = Budget::new(100);
     for _ in 0..3 {
         let mut reservation = budget.reservation(CLIENT);
@@ -61,7 +61,7 @@ fn what_is_dropped_is_given_back() {
 
 const MEBIBYTE: usize = 1 << 20;
 
-/// Runs with a clock that stands still, and moves on when everybody waits.
+/// Runs with a paused clock, which advances when all tasks wait.
 fn with_paused_time<T>(test: impl Future<Output = T>) -> T {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
     runtime.unwrap().block_on(test)
@@ -179,7 +179,7 @@ fn younger_of_two_bodies_of_a_client_gives_way() {
 }
 
 #[test]
-fn body_that_holds_little_waits_behind_an_older_one() {
+fn small_holder_waits_after_older_body() {
     with_paused_time(async {
         let budget = Budget::new(12 * MEBIBYTE);
         let (mut old, present) = (holding(&budget, 1, 2 * MEBIBYTE), holding(&budget, 2, 2 * MEBIBYTE));

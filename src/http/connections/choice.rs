@@ -1,5 +1,6 @@
-//! Chooses the connections to close when they run short: first those of the client network with the most connections, so
-//! that a flood from one network never closes the connections of another; within a network first what is worth least.
+//! Chooses the connections to close when they run short: first those of the client network with the
+//! most connections, so that a flood from one network never closes the connections of another;
+//! within a network, the least valuable first.
 
 use std::cmp::{Ordering, Reverse};
 use std::collections::{BinaryHeap, HashMap};
@@ -7,7 +8,7 @@ use std::time::Duration;
 
 use crate::http::network::Network;
 
-/// What a connection is doing, in the order in which connections are closed.
+/// The activity of a connection, in the order in which connections are closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Class {
     Idle,
@@ -34,7 +35,8 @@ pub struct ClosingCandidate {
     pub network: Option<Network>,
     /// `None` while it must not be closed.
     pub class: Option<Class>,
-    /// In its present state only for a moment: closed last within its network, and never where the network has few.
+    /// The last change of state is recent: closed last within its network, and never if the network
+    /// has few connections.
     pub is_fresh: bool,
     /// Time in its present state.
     pub waited: Duration,
@@ -55,7 +57,8 @@ pub struct Choice {
 struct Worth {
     is_fresh: bool,
     class: Class,
-    /// Orders those that send by their rate, and all others, fresh ones included, by the longest wait.
+    /// Orders sending connections by their rate, and all others, including fresh ones, by the
+    /// longest wait.
     pace: f64,
 }
 
@@ -78,14 +81,15 @@ impl PartialOrd for Worth {
 
 impl Ord for Worth {
     fn cmp(&self, other: &Self) -> Ordering {
-        // A fresh connection has no meaningful class yet: a newcomer is idle until its first bytes are read.
+        // A fresh connection has no meaningful class yet: a new connection is idle until its first
+        // bytes are read.
         let of_class = if self.is_fresh { Ordering::Equal } else { self.class.cmp(&other.class) };
         self.is_fresh.cmp(&other.is_fresh).then(of_class).then(self.pace.total_cmp(&other.pace))
     }
 }
 
-/// How soon the next connection of a group is closed: by the number of its connections, those of proxies last, by the
-/// worth of the connection. With the place of the group.
+/// Order in which groups lose their next connection: by the number of their connections, those of
+/// proxies last, then by the worth of the connection. Ends with the index of the group.
 type NextClosing = (usize, bool, Reverse<Worth>, usize);
 
 /// The connections of one client network.

@@ -1,6 +1,7 @@
-//! The connections of one address, and which of them are closed when they run short, so that no client can keep the
-//! others out. Nobody is limited before that: behind a proxy that is not named in `CREEL_TRUSTED_PROXIES` all clients
-//! have one address, so a fixed limit for each address would reject genuine senders.
+//! The connections of one address, and the choice of those to close when they run short, so that no
+//! client can lock others out. There is no limit before that: behind a proxy that
+//! `CREEL_TRUSTED_PROXIES` does not list, all clients share one address, so a fixed limit for each
+//! address would reject genuine senders.
 
 use std::collections::HashMap;
 use std::io;
@@ -28,11 +29,12 @@ pub use opening::Opening;
 
 /// Share of the connections that is kept free for newcomers.
 const FREE_SHARE: usize = 16;
-/// Up to this share of the connections no network counts as having more than others: a provider with a few connections
-/// must not give way to a flood from thousands of addresses.
+/// Up to this share of the connections, no network counts as having more than others: a provider
+/// with a few connections must not give way to a flood from thousands of addresses.
 const FAIR_SHARE: usize = 128;
-/// A newcomer needs a moment to send its request: for this time after its last change of state a connection is closed
-/// only if its network has more than its fair share, and then the oldest first.
+/// A new connection needs a moment to send its request: for this time after its last change of
+/// state, a connection is closed only if its network has more than its fair share, and then the
+/// oldest first.
 const GRACE: Duration = Duration::from_secs(1);
 /// Between two rounds while connections are short.
 const ROUND_PAUSE: Duration = Duration::from_millis(20);
@@ -61,7 +63,7 @@ pub struct Link(Arc<ConnectionEntry>);
 #[derive(Debug, Default)]
 struct ConnectionEntry {
     progress: Mutex<ConnectionProgress>,
-    /// Number of streams and the like that must not be taken for idle.
+    /// Number of streams and other holds that prevent the connection from counting as idle.
     holds: AtomicUsize,
     is_closing: AtomicBool,
     /// Ends once no request is on it.
@@ -149,8 +151,8 @@ impl Connections {
         }
     }
 
-    /// Closes open connections as soon as they are idle, but for newcomers: those that have been idle for less than
-    /// `newcomer_age` now.
+    /// Closes open connections as soon as they are idle, except new ones: those that have been idle
+    /// for less than `newcomer_age` now.
     pub fn close_when_idle(&self, newcomer_age: Duration) {
         let now = Instant::now();
         let is_newcomer = |progress: &ConnectionProgress| {
@@ -294,7 +296,7 @@ impl Link {
         let mut progress = self.progress();
         match (stage, progress.state) {
             (_, RegistryState::Blocked) => {}
-            // Line breaks before a request are no request.
+            // Line breaks before a request are not a request.
             (Stage::Between, RegistryState::Idle | RegistryState::Answering) if !has_head => {}
             (Stage::Between, _) => progress.enter(RegistryState::Answering),
             (Stage::Head | Stage::Body, RegistryState::Receiving) => progress.bytes += bytes,

@@ -1,6 +1,7 @@
-//! What a connection begins with, for the log: two mistakes of a proxy's configuration are recognised.
+//! Classifies the first bytes of a connection for the log, to recognise two mistakes in a proxy's
+//! configuration.
 
-/// What the first bytes of a connection look like.
+/// The protocol that the first bytes of a connection suggest.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Opening {
     #[default]

@@ -116,7 +116,7 @@ fn trusted_proxy_is_closed_last_and_its_clients_count() {
 }
 
 #[test]
-fn line_breaks_are_no_request_that_waits_for_a_reply() {
+fn line_breaks_do_not_count_as_pending_request() {
     let connections = registry(16, &[]);
     let all = open(&connections, 1, 16);
     all.iter().for_each(|one| one.link.received(2, Stage::Between, false));
@@ -125,7 +125,7 @@ fn line_breaks_are_no_request_that_waits_for_a_reply() {
 }
 
 #[test]
-fn few_connections_of_a_network_do_not_give_way_to_a_flood_of_networks() {
+fn network_with_few_connections_survives_flood_of_networks() {
     let connections = registry(1_024, &[]);
     let provider = open(&connections, 1, 8);
     provider.iter().for_each(|one| one.link.received(100_000, Stage::Body, true));
@@ -153,7 +153,7 @@ fn fresh_flood_never_closes_older_connection_of_another() {
 }
 
 #[test]
-fn fresh_connections_are_closed_oldest_first_whatever_they_do() {
+fn fresh_connections_of_any_class_are_closed_oldest_first() {
     let connections = registry(32, &[]);
     let all = open(&connections, 1, 32);
     let now = later();
@@ -174,7 +174,7 @@ fn fresh_connections_of_small_networks_are_spared() {
 }
 
 #[test]
-fn closed_connection_is_told_and_place_is_given_back() {
+fn closed_connection_is_notified_and_place_is_released() {
     let connections = registry(16, &[]);
     let mut all = open(&connections, 1, 16);
     connections.make_room(later());
@@ -189,7 +189,7 @@ fn closed_connection_is_told_and_place_is_given_back() {
 }
 
 #[test]
-fn first_bytes_show_what_is_no_http() {
+fn first_bytes_reveal_other_protocols() {
     let rows: [(&[u8], Opening); 5] = [
         (b"POST / HTTP/1.1", Opening::Http),
         (b"", Opening::Http),

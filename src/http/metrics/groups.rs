@@ -105,7 +105,7 @@ impl StoreMetrics {
     }
 }
 
-/// Targets and what is delivered to them.
+/// Metrics of targets and their deliveries.
 #[derive(Debug)]
 pub struct TargetMetrics {
     attempts: IntCounterVec,

@@ -1,4 +1,4 @@
-//! What is counted, and the page that shows it.
+//! The metrics and their page.
 
 mod groups;
 
@@ -103,7 +103,7 @@ impl Metrics {
         }
     }
 
-    /// Sets what is read from the database for each page.
+    /// Sets the numbers that each page reads from the database.
     pub fn set_target_numbers(&self, numbers: &TargetNumbers) {
         self.targets.set_numbers(numbers);
     }
@@ -148,7 +148,8 @@ impl Metrics {
         self.store.set(&stats);
         self.targets.set(&stats);
         let mut page = Vec::new();
-        // Writing into a vector fails only for a metric without a value, which a registry does not give out.
+        // Writing into a vector fails only for a metric without a value, which a registry never
+        // returns.
         if let Err(error) = TextEncoder::new().encode(&self.registry.gather(), &mut page) {
             log::error!("the metrics cannot be written: {error}");
         }
@@ -164,7 +165,7 @@ mod tests {
     use crate::store::TargetState;
 
     #[actix_web::test]
-    async fn the_page_shows_what_was_counted() {
+    async fn page_shows_counted_values() {
         let metrics = Metrics::new();
         let acme = metrics.of_source("acme");
         acme.received.inc();

@@ -1,7 +1,8 @@
-//! Follows the requests on a connection as their bytes arrive: where heads and bodies begin and end, and nothing else of
-//! them. actix-http panics on a header name that the `http` crate cannot hold (above 64 KiB), so such a head must be
-//! rejected before its parser reads it. Offers to upgrade the connection are taken out (`upgrade`). The framing rules are
-//! those of actix-http; where it stops reading a connection, the scanner stops following it.
+//! Tracks where heads and bodies of requests begin and end as the bytes of a connection arrive.
+//! actix-http panics on a header name that the `http` crate cannot hold (above 64 KiB), so such a
+//! head must be rejected before its parser reads it. Removes offers to upgrade the connection
+//! (`upgrade`). The framing rules are those of actix-http; if it stops reading a connection, the
+//! scanner stops following it.
 
 mod upgrade;
 
@@ -15,7 +16,8 @@ pub const MAX_HEADER_NAME_BYTES: usize = 8 << 10;
 const NAME_PREFIX_BYTES: usize = 20;
 /// Leading part of a header value that is compared: a 64-bit length, or a coding.
 const VALUE_PREFIX_BYTES: usize = 24;
-/// Lengths of `upgrade`, `connection`, `content-length` and `transfer-encoding`: lines with other names are skipped.
+/// Lengths of `upgrade`, `connection`, `content-length` and `transfer-encoding`: lines with other
+/// names are skipped.
 const NAME_LENGTHS: [usize; 4] = [7, 10, 14, 17];
 
 /// Where on a connection the next byte belongs.
@@ -71,7 +73,7 @@ enum Chunk {
     TrailerLf,
 }
 
-/// What the head of the present request says about its body.
+/// The framing of the body, according to the head of the present request.
 #[derive(Clone, Copy, Debug, Default)]
 struct Framing {
     length: Option<u64>,
@@ -107,11 +109,11 @@ impl Scanner {
         self.heads
     }
 
-    /// Scans bytes of the connection up to the end of a request, and takes offers to upgrade out of them. Returns how many bytes
-    /// were scanned.
+    /// Scans bytes of the connection up to the end of a request, and removes offers to upgrade from
+    /// them. Returns the number of scanned bytes.
     ///
     /// # Errors
-    /// When a header name is too long: the bytes from there on must not reach the parser.
+    /// If a header name is too long: the bytes from there on must not reach the parser.
     pub fn read(&mut self, bytes: &mut [u8]) -> Result<usize, NameTooLong> {
         let mut at = 0;
         while at < bytes.len() {
@@ -180,7 +182,8 @@ impl Scanner {
         Ok(end + 1)
     }
 
-    /// The length of a whole line that says nothing of the body or the connection. Nearly all lines of a head are like that.
+    /// Returns the length of a whole line that does not concern the body or the connection. Nearly
+    /// all lines of a head are such.
     fn skip_line(&self, rest: &[u8], name_end: Option<usize>) -> Option<usize> {
         let end = name_end.filter(|end| rest[*end] == b':')?;
         let matters = self.line.name_bytes > 0 || NAME_LENGTHS.contains(&end) || end > MAX_HEADER_NAME_BYTES;
@@ -269,7 +272,7 @@ fn next_in_chunks(state: Chunk, size: u64, byte: u8) -> Phase {
 impl Framing {
     fn note(&mut self, line: &Line) {
         if line.is_named(b"content-length") {
-            // actix-http rejects what is not a number.
+            // actix-http rejects a value that is not a number.
             let number = |value| std::str::from_utf8(value).ok()?.parse().ok();
             self.length = line.value().and_then(number).or(line.has_leading_zero.then_some(0));
         } else if line.is_named(b"transfer-encoding") {
@@ -329,7 +332,8 @@ impl Line {
         self.name_bytes == 0 || (self.name_bytes == 1 && self.name[0] == b'\r')
     }
 
-    /// Without white space around it; `None` where it is longer than what is compared.
+    /// Returns the value without surrounding white space; `None` if it is longer than any compared
+    /// value.
     fn value(&self) -> Option<&[u8]> {
         self.value.get(..self.value_end)
     }

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// Scans all bytes, whatever number of requests they hold.
+/// Scans all bytes, for any number of requests in them.
 fn scan(scanner: &mut Scanner, bytes: &mut [u8]) -> Result<(), NameTooLong> {
     let mut at = 0;
     while at < bytes.len() {
@@ -122,7 +122,7 @@ fn long_name_is_found_wherever_its_head_begins() {
 }
 
 #[test]
-fn long_lines_that_are_no_names_pass() {
+fn long_lines_without_names_pass() {
     let long = "x".repeat(3 * MAX_HEADER_NAME_BYTES);
     let rows = [
         format!("GET /{long} HTTP/1.1\r\nHost: a\r\n\r\n"),

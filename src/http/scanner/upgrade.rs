@@ -1,6 +1,7 @@
-//! Takes offers to change the protocol out of a head. creel upgrades nothing, so it must answer such a request as if the
-//! offer was not there (RFC 9110, 7.8). actix-http instead gives up keep-alive for `Connection: upgrade`, and takes the
-//! rest of the connection for the body for `Upgrade: websocket`.
+//! Removes offers to change the protocol from a head. creel does not support upgrades, so it must
+//! answer such a request as if the offer was absent (RFC 9110, 7.8). actix-http instead disables
+//! keep-alive for `Connection: upgrade`, and takes the rest of the connection for the body for
+//! `Upgrade: websocket`.
 
 /// How much of a word has arrived in the present element of a comma-separated header value.
 #[derive(Clone, Copy, Debug, Default)]
@@ -11,7 +12,7 @@ pub struct UpgradeOffer {
 }
 
 impl UpgradeOffer {
-    /// The word that must not reach the parser in a header of that name; `None` where there is none.
+    /// Returns the word that must not reach the parser in a header of that name, if any.
     pub fn word_in(name: &[u8]) -> Option<&'static [u8]> {
         if name.eq_ignore_ascii_case(b"connection") {
             Some(b"upgrade")
@@ -22,8 +23,9 @@ impl UpgradeOffer {
         }
     }
 
-    /// Overwrites each element of the value that is `word` with blanks; an empty element means nothing. `part`: the next bytes
-    /// of the value. What was given to the parser before cannot be changed, but one letter less makes it another word.
+    /// Overwrites each element of the value that is `word` with blanks; an empty element has no
+    /// meaning. `part`: the next bytes of the value. Bytes that the parser already has cannot be
+    /// changed, but one letter less makes it another word.
     pub fn blank(&mut self, word: &[u8], part: &mut [u8]) {
         for at in 0..part.len() {
             let byte = part[at];
@@ -37,7 +39,8 @@ impl UpgradeOffer {
                         part.get(at + 1).is_none_or(|next| matches!(next, b',' | b' ' | b'\t' | b'\r'));
                     if self.matched == word.len() && ends {
                         part[(at + 1).saturating_sub(word.len())..=at].fill(b' ');
-                        // The parser trims blanks, so a word after these would be the first of its element.
+                        // The parser trims blanks, so a word after these would be the first of its
+                        // element.
                         self.matched = 0;
                     }
                 }

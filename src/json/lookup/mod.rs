@@ -1,4 +1,5 @@
-//! One value out of a JSON document, for the few schemes that sign or carry something inside the body.
+//! Access to one value of a JSON document, for the few schemes with a signature or a signed
+//! value inside the body.
 
 use std::borrow::Cow;
 
@@ -9,11 +10,13 @@ use super::document::{BLANKS, without_mark};
 use super::path_value::PathValue;
 use super::strings::key_text;
 
-/// Whoever reads all items holds a reference to each: a body of small ones would take many times its size.
+/// Limits memory: the result holds a reference to each item, several times the size of a small
+/// item.
 const MAX_ITEMS: usize = 10_000;
 
-/// Object keys joined by dots; `items[]` is the first item of an array. In a document that is an array, its first item is meant.
-/// What begins with a slash is a JSON pointer (RFC 6901) instead, and is meant as it stands.
+/// Object keys joined by dots; `items[]` is the first item of an array. In a top-level array, the
+/// path applies to its first item. A path that starts with a slash is a JSON pointer (RFC 6901)
+/// instead, and applies unchanged.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct JsonPath(Vec<PathStep>);
 
@@ -50,7 +53,8 @@ impl JsonPath {
         Ok(Self(steps))
     }
 
-    /// Returns the keys, and for each whether the first item of its array is meant; `None` for a pointer.
+    /// Returns the keys, each with whether it selects the first item of its array; `None` for a
+    /// pointer.
     pub(super) fn keys(&self) -> Option<Vec<(&str, bool)>> {
         let mut keys: Vec<(&str, bool)> = Vec::with_capacity(self.0.len());
         for step in &self.0 {
@@ -68,7 +72,8 @@ impl JsonPath {
         Self(Vec::new())
     }
 
-    /// The value as it stands in the document; `None` where there is none or the document is not JSON.
+    /// Returns the value as written in the document; `None` if absent, or if the document is not
+    /// JSON.
     pub fn raw<'a>(&self, document: &'a [u8]) -> Option<&'a str> {
         let text = trimmed(document)?;
         let means_first = matches!(self.0.first(), Some(PathStep::Key(_) | PathStep::FirstItem));
@@ -84,8 +89,8 @@ impl JsonPath {
         self.raw(document).map_or(PathValue::Absent, PathValue::from_raw)
     }
 
-    /// The values at the path, in every item of the arrays on the way; `None` where one of them lacks it,
-    /// or where there is no item at all.
+    /// Returns the values at the path in every item of the arrays along it; `None` if one item
+    /// lacks it, or without items.
     pub fn every(&self, document: &[u8]) -> Option<Vec<PathValue>> {
         let text = trimmed(document)?;
         let is_pointer = matches!(self.0.first(), Some(PathStep::Token(_)));
@@ -117,7 +122,7 @@ impl std::fmt::Display for JsonPath {
     }
 }
 
-/// What a pointer's token leads to.
+/// Resolves one token of a pointer.
 fn at_token<'a>(raw: &'a str, token: &str) -> Option<&'a str> {
     if !raw.starts_with('[') {
         return member(raw, token);
@@ -147,7 +152,7 @@ pub fn member<'a>(object: &'a str, key: &str) -> Option<&'a str> {
     whole(MemberNamed { key }, object)?
 }
 
-/// Reads a document to its end: what has something behind it is no JSON.
+/// Reads a whole document; trailing text is an error.
 fn whole<'de, S: DeserializeSeed<'de>>(seed: S, text: &'de str) -> Option<S::Value> {
     let mut document = serde_json::Deserializer::from_str(text);
     let value = seed.deserialize(&mut document).ok()?;
@@ -159,14 +164,15 @@ fn trimmed(document: &[u8]) -> Option<&str> {
     Some(std::str::from_utf8(without_mark(document)).ok()?.trim_matches(BLANKS))
 }
 
-/// The first item as it stands in an array.
+/// Returns the first item as written in an array.
 pub fn first_item(array: &str) -> Option<&str> {
     let mut first = ItemReader { items: Vec::with_capacity(1), limit: 1, rest: SurplusRule::Skipped };
     read_items(array, &mut first)?;
     first.items.first().copied()
 }
 
-/// The items of an array as they stand in it; `None` where there are more than any sender puts into one message.
+/// Returns the items as written in an array; `None` if there are more than any sender puts into one
+/// message.
 pub fn items(array: &str) -> Option<Vec<&str>> {
     let mut items = ItemReader { items: Vec::new(), limit: MAX_ITEMS, rest: SurplusRule::Refused };
     read_items(array, &mut items)?;
@@ -187,7 +193,7 @@ struct ItemReader<'a> {
     rest: SurplusRule,
 }
 
-/// What becomes of items beyond the limit.
+/// The treatment of items beyond the limit.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum SurplusRule {
     Skipped,

@@ -12,19 +12,20 @@ use super::reach::{Reach, UnreachableName, Vetted};
 use super::resolve::Resolver;
 use super::vetting::ForbiddenAddress;
 
-/// Most bytes of a response's body that are read; a longer one is an error, never cut.
+/// Limit on the bytes of a response body; a longer one is an error and never truncated.
 pub const MAX_RESPONSE_BYTES: usize = 2 * 1024 * 1024;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Cheap to clone; clones share connections.
+/// An HTTP client. Clones are cheap and share connections.
 #[derive(Clone, Debug, Default)]
 pub struct Client {
     inner: Arc<Clients>,
 }
 
-/// Made when they are needed: reading the machine's root certificates costs time and memory that an instance which
-/// never asks anybody should not pay, and a machine without certificates must still receive webhooks.
+/// Clients built on first use: parsing the system's root certificates costs time and memory that an
+/// instance without outgoing requests does not need, and a machine without certificates must still
+/// receive webhooks.
 #[derive(Debug, Default)]
 pub(super) struct Clients {
     plain: OnceLock<Result<reqwest::Client, RequestError>>,
@@ -32,7 +33,8 @@ pub(super) struct Clients {
 }
 
 impl Clients {
-    /// The one for this scheme. Redirects are not followed, so that the URL alone decides.
+    /// Returns the client for this scheme. It does not follow redirects, so that only the URL
+    /// determines the destination.
     pub(super) fn get(
         &self,
         is_https: bool,
@@ -57,7 +59,7 @@ pub struct Response {
 }
 
 impl Response {
-    /// The first header of that name (in lower case).
+    /// Returns the first header with this lower-case name.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
         let found = self.headers.iter().find(|(candidate, _)| candidate == name);
@@ -65,7 +67,7 @@ impl Response {
     }
 }
 
-/// Why there is no response. The texts never hold the URL: it may carry a token.
+/// Reason for a missing response. The texts never contain the URL, which may carry a token.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RequestError {
     #[error("the HTTP client cannot be made: {0}")]
@@ -90,10 +92,11 @@ impl Client {
         Self::default()
     }
 
-    /// Sends one request and reads the whole response. Any status is a response, redirects too.
+    /// Sends one request and reads the complete response. Any status is a response, redirects too.
     ///
     /// # Errors
-    /// There is no complete response within `timeout`, or it is larger than [`MAX_RESPONSE_BYTES`].
+    /// If there is no complete response within `timeout`, or it is larger than
+    /// [`MAX_RESPONSE_BYTES`].
     pub async fn request(
         &self,
         method: &str,
@@ -105,10 +108,10 @@ impl Client {
         self.request_up_to(MAX_RESPONSE_BYTES, method, url, headers, body, timeout).await
     }
 
-    /// As `request`, with a bound of its own on the response.
+    /// Like `request`, with its own limit on the response.
     ///
     /// # Errors
-    /// There is no complete response within `timeout`, or it is larger than `limit` bytes.
+    /// If there is no complete response within `timeout`, or it is larger than `limit` bytes.
     pub async fn request_up_to(
         &self,
         limit: usize,
@@ -135,7 +138,8 @@ impl Client {
     ) -> Result<reqwest::RequestBuilder, RequestError> {
         let is_https = url.get(..6).is_some_and(|scheme| scheme.eq_ignore_ascii_case("https:"));
         let client = self.inner.get(is_https, |builder| {
-            // Not the runtime's own threads: the ingest has few, and a dead name server would take them all.
+            // Lookups do not run on the runtime's threads: ingest has few, and a dead name server
+            // would block them all.
             builder.dns_resolver(Vetted { reach: Reach::Anywhere, resolver: Resolver::system() })
         })?;
         Ok(client.request(method, url).headers(header_map(headers)?))
@@ -146,8 +150,8 @@ pub(super) fn parse_method(method: &str) -> Result<Method, RequestError> {
     Method::from_bytes(method.as_bytes()).map_err(|error| RequestError::Invalid(error.to_string()))
 }
 
-/// Adds the body. hyper sends an empty one without `Content-Length`, which strict servers answer with 411, so the length
-/// is added where the method expects content (RFC 9110, section 8.6).
+/// Adds the body. hyper sends an empty one without `Content-Length`, which strict servers reject
+/// with 411, so the length is added if the method expects content (RFC 9110, section 8.6).
 pub(super) fn with_body(
     request: reqwest::RequestBuilder,
     method: &Method,
@@ -163,11 +167,11 @@ pub(super) fn with_body(
 }
 
 fn build(builder: reqwest::ClientBuilder) -> Result<reqwest::Client, RequestError> {
-    // An error means that a provider is installed already, which serves as well.
+    // An error means that a provider is already installed, which is sufficient.
     let _ = rustls::crypto::ring::default_provider().install_default();
     builder
         .user_agent(concat!("creel/", env!("CARGO_PKG_VERSION")))
-        // A redirect could lead to an address that nobody configured.
+        // A redirect could lead to an address that is not configured.
         .redirect(reqwest::redirect::Policy::none())
         .no_proxy()
         .connect_timeout(CONNECT_TIMEOUT)
@@ -178,7 +182,7 @@ fn build(builder: reqwest::ClientBuilder) -> Result<reqwest::Client, RequestErro
 fn header_map(headers: &[(String, String)]) -> Result<HeaderMap, RequestError> {
     let mut map = HeaderMap::with_capacity(headers.len());
     for (name, value) in headers {
-        // The value is left out of the text: it may be a credential.
+        // The text omits the value, which may be a credential.
         let invalid = || RequestError::Invalid(format!("header {name:?}"));
         let parsed = HeaderName::from_bytes(name.as_bytes()).map_err(|_| invalid())?;
         map.append(parsed, HeaderValue::from_str(value).map_err(|_| invalid())?);
@@ -224,7 +228,7 @@ pub(super) fn describe(error: reqwest::Error, timeout: Duration) -> RequestError
     }
 }
 
-/// The address that the resolver refused, where that is the cause.
+/// Returns the address that the resolver rejected, if that is the cause.
 fn forbidden(error: &dyn Error) -> Option<ForbiddenAddress> {
     let causes = std::iter::successors(error.source(), |cause| (*cause).source());
     let mut names = causes.filter_map(|cause| cause.downcast_ref::<UnreachableName>());
@@ -234,7 +238,7 @@ fn forbidden(error: &dyn Error) -> Option<ForbiddenAddress> {
     })
 }
 
-/// The error with its causes: the outermost text alone says only that sending failed.
+/// Formats the error with its causes: the outermost text alone only states that sending failed.
 fn chain(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();

@@ -13,7 +13,7 @@ fn get(url: &str, timeout: Duration) -> Result<Response, RequestError> {
 }
 
 #[test]
-fn method_headers_and_body_arrive_and_the_whole_response_comes_back() {
+fn request_arrives_and_whole_response_is_returned() {
     let server = Loopback::start(vec![reply("201 Created", "X-Answer: yes\r\n", "made")]);
     let headers = [("x-question".to_owned(), "why".to_owned())];
     let response =
@@ -29,7 +29,7 @@ fn method_headers_and_body_arrive_and_the_whole_response_comes_back() {
 }
 
 #[test]
-fn a_name_leads_to_its_address_and_one_that_does_not_exist_cannot_be_connected_to() {
+fn name_is_resolved_and_unknown_name_fails_to_connect() {
     let server = Loopback::start(vec![reply("200 OK", "", "here")]);
     let url = server.url.replace("127.0.0.1", "localhost");
     assert_eq!(get(&url, LONG).unwrap().body, b"here");
@@ -38,7 +38,7 @@ fn a_name_leads_to_its_address_and_one_that_does_not_exist_cannot_be_connected_t
 }
 
 #[test]
-fn a_redirect_is_a_response_and_is_not_followed() {
+fn redirect_is_returned_and_not_followed() {
     let location = "location: http://127.0.0.1:1/elsewhere\r\n";
     let server = Loopback::start(vec![reply("302 Found", location, "")]);
     let response = get(&server.url, LONG).unwrap();
@@ -46,7 +46,7 @@ fn a_redirect_is_a_response_and_is_not_followed() {
 }
 
 #[test]
-fn a_body_of_exactly_the_limit_is_read_and_one_byte_more_is_refused() {
+fn body_above_the_limit_is_an_error() {
     let full = "a".repeat(MAX_RESPONSE_BYTES);
     let server =
         Loopback::start(vec![reply("200 OK", "", &full), reply("200 OK", "", &(full.clone() + "a"))]);
@@ -55,7 +55,7 @@ fn a_body_of_exactly_the_limit_is_read_and_one_byte_more_is_refused() {
 }
 
 #[test]
-fn a_body_that_does_not_tell_its_length_is_bounded_too() {
+fn body_without_length_is_bounded() {
     let mut endless = b"HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n".to_vec();
     endless.resize(MAX_RESPONSE_BYTES + 4096, b'a');
     let server = Loopback::start(vec![endless]);
@@ -63,21 +63,21 @@ fn a_body_that_does_not_tell_its_length_is_bounded_too() {
 }
 
 #[test]
-fn a_server_that_never_answers_is_a_timeout() {
+fn server_without_answer_is_a_timeout() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}/", listener.local_addr().unwrap());
     assert_eq!(get(&url, SECOND), Err(RequestError::Timeout(SECOND)));
 }
 
 #[test]
-fn a_body_that_is_cut_short_is_an_error() {
+fn truncated_body_is_an_error() {
     let cut = b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nonly this".to_vec();
     let server = Loopback::start(vec![cut]);
     assert!(matches!(get(&server.url, LONG), Err(RequestError::Exchange(_))));
 }
 
 #[test]
-fn errors_name_the_cause_but_never_the_url() {
+fn errors_contain_the_cause_but_not_the_url() {
     let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let error = get(&format!("http://{closed}/?token=hush"), LONG).unwrap_err();
     assert!(matches!(error, RequestError::Connect(_)), "{error:?}");
@@ -86,7 +86,7 @@ fn errors_name_the_cause_but_never_the_url() {
 }
 
 #[test]
-fn an_invalid_request_is_refused_before_anything_is_sent() {
+fn invalid_request_is_rejected_before_sending() {
     let send = |method: &str, url: &str, headers: &[(String, String)]| {
         run(Client::new().request(method, url, headers, Vec::new(), LONG)).unwrap_err().to_string()
     };
@@ -97,7 +97,7 @@ fn an_invalid_request_is_refused_before_anything_is_sent() {
 }
 
 #[test]
-fn empty_body_of_a_post_is_announced() {
+fn empty_post_body_has_content_length() {
     let server = Loopback::start(vec![reply("200 OK", "", ""), reply("200 OK", "", "")]);
     for (method, is_announced) in [("POST", true), ("GET", false)] {
         run(Client::new().request(method, &server.url, &[], Vec::new(), LONG)).unwrap();

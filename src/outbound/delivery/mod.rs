@@ -1,4 +1,5 @@
-//! The client of deliveries: it connects only to addresses that were vetted, and never believes a response's length.
+//! The delivery client: it connects only to vetted addresses, and does not trust the declared
+//! length of a response.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -11,18 +12,19 @@ use super::client::{Clients, RequestError, describe, parse_method, with_body};
 use super::reach::{Reach, Vetted};
 use super::resolve::Resolver;
 
-/// Most bytes of a response's body that are read; the connection of a longer one is closed.
+/// Limit on the bytes of a response body that are read; the connection of a longer one is closed.
 pub const MAX_DELIVERY_RESPONSE_BYTES: usize = 64 * 1024;
-/// Most bytes of it that are kept.
+/// Length of the stored excerpt.
 pub const EXCERPT_BYTES: usize = 1024;
-/// The status has said what there is to say: the body is read so that the connection can be used again, and its beginning
-/// kept.
+/// Limit on the time to read a body. The status decides the outcome; the body is read only for its
+/// excerpt and so that the connection can be reused.
 const BODY_TIMEOUT: Duration = Duration::from_secs(1);
 
 const IDLE_FOR: Duration = Duration::from_secs(30);
 const MAX_IDLE_PER_HOST: usize = 32;
 
-/// They say where a message ends or what becomes of the connection: that is the client's own.
+/// Headers that define where a message ends or how the connection is used; only the client sets
+/// them.
 const FRAMING: [HeaderName; 6] = [
     header::CONNECTION,
     header::CONTENT_LENGTH,
@@ -32,7 +34,8 @@ const FRAMING: [HeaderName; 6] = [
     header::UPGRADE,
 ];
 
-/// Cheap to clone; clones share connections, which live in the runtime that opened them.
+/// A delivery client. Clones are cheap and share connections, which belong to the runtime that
+/// opened them.
 #[derive(Clone, Debug)]
 pub struct DeliveryClient {
     inner: Arc<Inner>,
@@ -44,13 +47,13 @@ struct Inner {
     clients: Clients,
 }
 
-/// What the target said.
+/// Response of the target.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeliveryResponse {
     pub status: u16,
-    /// The header as it came.
+    /// The unparsed header.
     pub retry_after: Option<String>,
-    /// The first [`EXCERPT_BYTES`] of the body, or what came of them in time.
+    /// The first [`EXCERPT_BYTES`] of the body, or the part that arrived in time.
     pub excerpt: Vec<u8>,
 }
 
@@ -79,11 +82,13 @@ impl DeliveryClient {
         self.send("POST", url, headers, body, timeout).await
     }
 
-    /// Sends the body once, over a connection to an address that may be reached. Any status is a response, redirects too.
-    /// The head must come within `timeout`; a body that is too long, too slow or cut short is left where it is.
+    /// Sends the body once, over a connection to an allowed address. Any status is a response,
+    /// redirects too. The head must arrive within `timeout`; a body that is too long, too slow or
+    /// truncated is abandoned.
     ///
     /// # Errors
-    /// There is no response in time, the host is or has a forbidden address, or the request is not one.
+    /// If no response arrives in time, the host is or has a forbidden address, or the request is
+    /// invalid.
     pub async fn send(
         &self,
         method: &str,
@@ -95,7 +100,7 @@ impl DeliveryClient {
         let started = Instant::now();
         let url = Url::parse(url).map_err(|error| RequestError::Invalid(format!("the URL: {error}")))?;
         if let Some(host) = url.host() {
-            // The resolver is not asked about these.
+            // Literal addresses bypass the resolver.
             self.inner.vetted.reach.vet_literal(&host)?;
         }
         let client = self.inner.clients.get(url.scheme() == "https", |builder| self.configure(builder))?;
@@ -117,7 +122,8 @@ impl DeliveryClient {
     fn configure(&self, builder: reqwest::ClientBuilder) -> reqwest::ClientBuilder {
         builder
             .dns_resolver(self.inner.vetted.clone())
-            // Whether to try again is decided where tries are counted. Without a limit of 0 each request would be copied.
+            // The delivery queue decides about retries. Without a limit of 0 each request would be
+            // copied.
             .retry(reqwest::retry::never().max_retries_per_request(0))
             .tcp_nodelay(true)
             .pool_idle_timeout(IDLE_FOR)
@@ -128,7 +134,7 @@ impl DeliveryClient {
 fn header_map(headers: &[(String, Vec<u8>)]) -> Result<HeaderMap, RequestError> {
     let mut map = HeaderMap::with_capacity(headers.len());
     for (name, value) in headers {
-        // The value is left out of the text: it may be a credential.
+        // The text omits the value, which may be a credential.
         let invalid = || RequestError::Invalid(format!("header {name:?}"));
         let parsed = HeaderName::from_bytes(name.as_bytes()).map_err(|_| invalid())?;
         if FRAMING.contains(&parsed) {
@@ -139,8 +145,8 @@ fn header_map(headers: &[(String, Vec<u8>)]) -> Result<HeaderMap, RequestError> 
     Ok(map)
 }
 
-/// Reads a body to its end, so that its connection can be used again; one that does not end is left, and its connection
-/// closed.
+/// Reads a body to its end, so that its connection can be reused; a body without end is abandoned,
+/// and its connection closed.
 async fn excerpt(mut response: reqwest::Response, within: Duration) -> Vec<u8> {
     let mut excerpt = Vec::new();
     let reading = async {
@@ -153,7 +159,7 @@ async fn excerpt(mut response: reqwest::Response, within: Duration) -> Vec<u8> {
             }
         }
     };
-    // Late or not, what came is the excerpt.
+    // After a timeout the excerpt is the part that has arrived.
     let _ = tokio::time::timeout(within, reading).await;
     excerpt
 }

@@ -1,4 +1,4 @@
-//! The client of deliveries against real servers on loopback that do what servers should not.
+//! The delivery client against real, misbehaving servers on loopback.
 
 use std::io::{BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
@@ -19,7 +19,7 @@ fn post(url: &str, timeout: Duration) -> Result<DeliveryResponse, RequestError> 
     run(client().post(url, &[], Bytes::from_static(b"{}"), timeout))
 }
 
-/// Answers every request of every connection with the reply, and gives back what was asked.
+/// Sends the reply to every request of every connection, and returns the requests.
 fn answering(reply: &str) -> (Listening, Receiver<Vec<u8>>) {
     let (sender, requests) = channel();
     let (reply, sender) = (reply.to_owned(), Mutex::new(sender));
@@ -38,7 +38,7 @@ fn answering(reply: &str) -> (Listening, Receiver<Vec<u8>>) {
     (server, requests)
 }
 
-/// Reads one request, sends the beginning of a reply, and goes on as told.
+/// Reads one request, sends the beginning of a reply, and continues with `go_on`.
 fn beginning(reply: &'static str, go_on: impl Fn(TcpStream) + Send + Sync + 'static) -> Listening {
     Listening::start(move |mut stream| {
         read_bytes(&mut BufReader::new(stream.try_clone().unwrap()));
@@ -54,7 +54,7 @@ fn hold(mut stream: TcpStream) {
 }
 
 #[test]
-fn exactly_the_bytes_and_headers_given_arrive() {
+fn exact_bytes_and_headers_arrive() {
     let (server, requests) = answering("HTTP/1.1 204 No Content\r\n\r\n");
     let body: Vec<u8> = (0..=255).cycle().take(100_000).collect();
     let headers = [
@@ -81,7 +81,7 @@ fn exactly_the_bytes_and_headers_given_arrive() {
 }
 
 #[test]
-fn two_posts_of_two_clones_use_one_connection() {
+fn posts_of_clones_share_a_connection() {
     let (server, _requests) = answering("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok");
     let client = client();
     run(async {
@@ -94,7 +94,7 @@ fn two_posts_of_two_clones_use_one_connection() {
 }
 
 #[test]
-fn a_body_up_to_the_limit_is_read_to_its_end_and_its_beginning_is_kept() {
+fn body_within_limit_is_read_and_its_excerpt_stored() {
     let body = "a".repeat(MAX_DELIVERY_RESPONSE_BYTES);
     let (server, _requests) =
         answering(&format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{body}", body.len()));
@@ -109,7 +109,7 @@ fn a_body_up_to_the_limit_is_read_to_its_end_and_its_beginning_is_kept() {
 }
 
 #[test]
-fn a_status_that_is_no_success_is_a_response_with_what_it_asks_for() {
+fn error_status_is_a_response_with_retry_after() {
     let rows = [
         ("410 Gone", "", 410, None),
         ("503 Busy", "Retry-After: 120\r\n", 503, Some("120")),
@@ -131,7 +131,7 @@ fn a_status_that_is_no_success_is_a_response_with_what_it_asks_for() {
 }
 
 #[test]
-fn a_redirect_is_a_response_and_is_never_followed() {
+fn redirect_is_returned_and_not_followed() {
     let elsewhere = Listening::start(hold);
     let locations = [
         "http://169.254.169.254/latest/meta-data/",
@@ -152,7 +152,7 @@ fn a_redirect_is_a_response_and_is_never_followed() {
 }
 
 #[test]
-fn a_gigabyte_is_left_after_64_kib_and_its_connection_closed() {
+fn endless_body_is_abandoned_after_64_kib() {
     for head in [
         "HTTP/1.1 200 OK\r\ncontent-length: 1073741824\r\n\r\n",
         "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n40000000\r\n",
@@ -169,7 +169,7 @@ fn a_gigabyte_is_left_after_64_kib_and_its_connection_closed() {
         let megabytes = run(async {
             let response = client.post(&server.url(), &[], Bytes::new(), LONG).await.unwrap();
             assert_eq!((response.status, response.excerpt), (200, b"x".repeat(EXCERPT_BYTES)));
-            // The client lives on, so that it is not its end that closes the connection.
+            // The client stays alive, so its drop does not close the connection.
             tokio::task::spawn_blocking(move || written.recv_timeout(PATIENCE).unwrap()).await.unwrap()
         });
         assert!(
@@ -180,9 +180,9 @@ fn a_gigabyte_is_left_after_64_kib_and_its_connection_closed() {
 }
 
 #[test]
-fn a_body_that_drips_counts_by_its_status_and_takes_a_second() {
+fn dripping_body_takes_a_second_and_keeps_its_status() {
     let server = beginning("HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\n", |mut stream| {
-        // Dripping is a matter of time.
+        // Drips until the client closes.
         while stream.write_all(b".").is_ok() {
             std::thread::sleep(Duration::from_millis(100));
         }
@@ -195,7 +195,7 @@ fn a_body_that_drips_counts_by_its_status_and_takes_a_second() {
 }
 
 #[test]
-fn a_body_that_stops_takes_no_longer_than_the_timeout() {
+fn stalled_body_takes_no_longer_than_the_timeout() {
     let server = beginning("HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\n", hold);
     let started = Instant::now();
     assert_eq!(post(&server.url(), SECOND / 4).unwrap().status, 200);
@@ -203,28 +203,28 @@ fn a_body_that_stops_takes_no_longer_than_the_timeout() {
 }
 
 #[test]
-fn a_body_that_is_cut_short_counts_by_its_status() {
+fn truncated_body_keeps_its_status() {
     let server = beginning("HTTP/1.1 201 Created\r\ncontent-length: 1000\r\n\r\nonly this", drop);
     let response = post(&server.url(), LONG).unwrap();
     assert_eq!((response.status, response.excerpt.as_slice()), (201, b"only this".as_slice()));
 }
 
 #[test]
-fn a_server_that_hangs_is_a_timeout_wherever_it_does() {
+fn stalled_server_is_a_timeout_at_every_stage() {
     for begun in ["", "HTTP/1.1 200 OK\r\n", "HTTP/1.1 100 Continue\r\n\r\n"] {
         let server = beginning(begun, hold);
         assert_eq!(post(&server.url(), SECOND / 4), Err(RequestError::Timeout(SECOND / 4)), "{begun:?}");
     }
-    // Nobody accepts.
+    // The listener never accepts.
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}/", listener.local_addr().unwrap());
     assert_eq!(post(&url, SECOND / 4), Err(RequestError::Timeout(SECOND / 4)));
 }
 
 #[test]
-fn a_head_that_drips_is_a_timeout() {
+fn dripping_head_is_a_timeout() {
     let server = beginning("HTTP/1.1 200 OK\r\n", |mut stream| {
-        // Dripping is a matter of time.
+        // Drips until the client closes.
         while stream.write_all(b"x: y\r\n").is_ok() {
             std::thread::sleep(Duration::from_millis(50));
         }
@@ -233,7 +233,7 @@ fn a_head_that_drips_is_a_timeout() {
 }
 
 #[test]
-fn a_head_without_end_is_an_error() {
+fn endless_head_is_an_error() {
     for endless in ["x-y: z\r\n", "zzzzzzzz"] {
         let server = beginning("HTTP/1.1 200 OK\r\n", move |mut stream| {
             while stream.write_all(endless.repeat(1000).as_bytes()).is_ok() {}
@@ -243,7 +243,7 @@ fn a_head_without_end_is_an_error() {
 }
 
 #[test]
-fn a_refused_connection_and_one_that_breaks_are_told_apart_and_the_url_is_not_told() {
+fn connection_errors_differ_and_omit_the_url() {
     let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let refused = post(&format!("http://{closed}/?token=hush"), LONG).unwrap_err();
     assert!(matches!(&refused, RequestError::Connect(text) if text.contains("refused")), "{refused}");
@@ -271,8 +271,8 @@ fn a_refused_connection_and_one_that_breaks_are_told_apart_and_the_url_is_not_to
 }
 
 #[test]
-fn a_request_that_was_sent_is_never_sent_again_unasked() {
-    // Answers the first request of a connection, and closes once it has read the second.
+fn sent_request_is_never_repeated_automatically() {
+    // Answers the first request of a connection, and closes after it has read the second.
     let (sender, requests) = channel();
     let sender = Mutex::new(sender);
     let server = Listening::start(move |mut stream| {
@@ -295,7 +295,7 @@ fn a_request_that_was_sent_is_never_sent_again_unasked() {
 }
 
 #[test]
-fn an_invalid_request_is_refused_before_anything_is_sent() {
+fn invalid_request_is_rejected_before_sending() {
     let (server, _requests) = answering("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n");
     let send = |url: &str, name: &str, value: &[u8]| {
         let headers = [(name.to_owned(), value.to_vec())];
@@ -316,7 +316,7 @@ fn an_invalid_request_is_refused_before_anything_is_sent() {
 }
 
 #[test]
-fn a_name_server_that_does_not_answer_is_a_timeout_and_holds_up_nobody_else() {
+fn dead_name_server_is_a_timeout_and_delays_no_other_target() {
     let (never, hold) = channel::<()>();
     let hold = Mutex::new(hold);
     let resolver = Resolver::new(move |name| {
@@ -340,7 +340,7 @@ fn a_name_server_that_does_not_answer_is_a_timeout_and_holds_up_nobody_else() {
 }
 
 #[test]
-fn empty_body_is_announced_where_content_is_expected() {
+fn empty_body_has_content_length_if_content_is_expected() {
     let (server, requests) = answering("HTTP/1.1 204 No Content\r\n\r\n");
     let rows = [
         ("POST", 1),

@@ -1,5 +1,5 @@
-//! Server-sent events: read from a response that does not end. The crates for it neither bound what a server makes them
-//! buffer nor tell a quiet connection from a dead one, so this is read here.
+//! A reader of server-sent events. Existing crates neither limit their buffers nor detect a dead
+//! connection, so creel has its own.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use reqwest::{Method, StatusCode};
 
 use super::client::{Client, MAX_RESPONSE_BYTES, RequestError, Response, describe, read};
 
-/// Most bytes of one event.
+/// Limit on the bytes of one event.
 pub const MAX_EVENT_BYTES: usize = 4 * 1024 * 1024;
 const MEDIA_TYPE: &str = "text/event-stream";
 const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
@@ -19,14 +19,14 @@ const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 /// One event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServerEvent {
-    /// `message` where the server names none.
+    /// `message` if the server sends no type.
     pub kind: String,
-    /// Of this event or the last one that had one.
+    /// The id of this event, or of the last event that had one.
     pub id: Option<String>,
     pub data: String,
 }
 
-/// A response whose events are read as they come.
+/// A response whose events are read as they arrive.
 #[derive(Debug)]
 pub struct EventStream {
     response: reqwest::Response,
@@ -35,17 +35,17 @@ pub struct EventStream {
     has_begun: Arc<AtomicBool>,
 }
 
-/// What came of asking for a stream.
+/// The result of a request for a stream.
 #[derive(Debug)]
 pub enum StreamAnswer {
     Open(Box<EventStream>),
     /// Any status but 200.
     Refused(Response),
-    /// A 200 that is not a stream of events, with its content type.
+    /// A 200 with a content type other than an event stream's.
     OtherType(String),
 }
 
-/// Why a stream has no more events.
+/// Reason why a stream ended with an error.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum StreamError {
     #[error("no sign of life for {0:?}")]
@@ -57,11 +57,11 @@ pub enum StreamError {
 }
 
 impl Client {
-    /// Asks for a stream of events. The response's head must come within `silence`, and later something, be it a comment,
-    /// at least as often.
+    /// Requests an event stream. The response's head must arrive within `silence`, and later
+    /// pieces, such as comments, at least as often.
     ///
     /// # Errors
-    /// There is no response.
+    /// If there is no response.
     pub async fn event_stream(
         &self,
         url: &str,
@@ -89,15 +89,15 @@ impl Client {
 }
 
 impl EventStream {
-    /// Becomes true when the first byte has arrived, which may be that of a comment.
+    /// Returns a flag that is set when the first byte arrives, which may be that of a comment.
     pub fn has_begun(&self) -> Arc<AtomicBool> {
         Arc::clone(&self.has_begun)
     }
 
-    /// The next event; `None` at the end of the stream.
+    /// Returns the next event; `None` at the end of the stream.
     ///
     /// # Errors
-    /// The connection broke, or fell silent, or an event is too large. There is no use in asking again.
+    /// If the connection broke or fell silent, or an event is too large. Later calls fail too.
     pub async fn next(&mut self) -> Result<Option<ServerEvent>, StreamError> {
         loop {
             if let Some(event) = self.parser.events.pop_front() {
@@ -122,14 +122,14 @@ fn is_event_stream(content_type: &[u8]) -> bool {
     content_type[..end].trim_ascii().eq_ignore_ascii_case(MEDIA_TYPE.as_bytes())
 }
 
-/// The format itself, in pieces of any length.
+/// An incremental parser for pieces of any length.
 #[derive(Debug, Default)]
 struct Parser {
     events: VecDeque<ServerEvent>,
-    /// The line so far.
+    /// The incomplete line.
     line: Vec<u8>,
     has_begun: bool,
-    /// The last line ended with a carriage return, to which a line feed may belong.
+    /// The last line ended with a carriage return, which a line feed may follow.
     ended_with_return: bool,
     kind: String,
     id: Option<String>,
@@ -179,7 +179,7 @@ impl Parser {
                 self.data.push('\n');
             }
             "id" if !value.contains('\0') => self.id = Some(value.to_owned()),
-            // Comments, which have no name, and what nobody knows.
+            // Comments, which have no name, and unknown fields.
             _ => {}
         }
     }
@@ -187,7 +187,7 @@ impl Parser {
     fn end_event(&mut self) {
         let kind = std::mem::take(&mut self.kind);
         let mut data = std::mem::take(&mut self.data);
-        // Without data it is no event.
+        // Without data it is not an event.
         if data.pop().is_some() {
             let kind = if kind.is_empty() { "message".to_owned() } else { kind };
             self.events.push_back(ServerEvent { kind, id: self.id.clone(), data });

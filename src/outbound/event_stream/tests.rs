@@ -21,7 +21,7 @@ fn parse(pieces: &[&[u8]]) -> Vec<ServerEvent> {
 }
 
 #[test]
-fn events_are_read_as_the_standard_has_them() {
+fn events_are_parsed_according_to_the_standard() {
     let rows: [(&str, Vec<ServerEvent>); 10] = [
         ("data: a\n\n", vec![event("message", None, "a")]),
         ("data:a\r\n\r\n", vec![event("message", None, "a")]),
@@ -44,7 +44,7 @@ fn events_are_read_as_the_standard_has_them() {
 
 proptest! {
     #[test]
-    fn it_does_not_matter_how_the_bytes_are_cut(
+    fn events_are_independent_of_chunk_boundaries(
         text in "(data|id|event|x)?(: ?)?[a-z\u{e4}:]{0,3}(\r\n|\n|\r)(.|\n){0,40}\n\n",
         cuts in proptest::collection::vec(0_usize..60, 0..6),
     ) {
@@ -57,7 +57,7 @@ proptest! {
 }
 
 #[test]
-fn an_event_without_end_is_given_up() {
+fn endless_event_is_an_error() {
     for piece in [&b"xxxxxxxx"[..], b"data: xxxxxxxx\n"] {
         let mut parser = Parser::default();
         let piece = piece.repeat(1 << 16);
@@ -67,14 +67,14 @@ fn an_event_without_end_is_given_up() {
     }
 }
 
-/// A server that writes these and then waits, holding the connection.
+/// A server that writes these parts and then keeps the connection open.
 fn serve(parts: &'static [&'static str]) -> Listening {
     Listening::start(move |mut stream: TcpStream| {
         read_bytes(&mut BufReader::new(&stream));
         for part in parts {
             let _ = stream.write_all(part.as_bytes());
         }
-        // Until the client goes.
+        // Until the client closes.
         let _ = std::io::copy(&mut stream, &mut std::io::sink());
     })
 }
@@ -84,7 +84,7 @@ async fn open(url: &str, silence: Duration) -> Result<StreamAnswer, RequestError
 }
 
 #[test]
-fn events_come_and_then_silence_is_noticed() {
+fn silence_after_events_is_detected() {
     let server = serve(&[HEAD, "data: one\n\n: alive\n", "\ndata: two\n\n"]);
     run(async {
         let silence = Duration::from_millis(200);
@@ -98,7 +98,7 @@ fn events_come_and_then_silence_is_noticed() {
 }
 
 #[test]
-fn a_server_that_does_not_answer_is_noticed_too() {
+fn server_without_answer_is_detected() {
     let server = serve(&[]);
     let silence = Duration::from_millis(200);
     let error = run(open(&server.url(), silence)).unwrap_err();
@@ -106,7 +106,7 @@ fn a_server_that_does_not_answer_is_noticed_too() {
 }
 
 #[test]
-fn the_end_of_a_stream_is_no_event() {
+fn end_of_stream_is_not_an_event() {
     let server = Listening::start(|mut stream: TcpStream| {
         read_bytes(&mut BufReader::new(&stream));
         let _ = stream.write_all(format!("{HEAD}data: one\n\ndata: cut").as_bytes());
@@ -121,7 +121,7 @@ fn the_end_of_a_stream_is_no_event() {
 }
 
 #[test]
-fn another_status_is_a_refusal_with_its_body() {
+fn other_status_is_returned_with_its_body() {
     let refusal = reply("401 Unauthorized", "", "{\"detail\":\"no\"}");
     let server = Listening::start(move |mut stream: TcpStream| {
         read_bytes(&mut BufReader::new(&stream));

@@ -1,7 +1,8 @@
-//! The addresses that GitHub sends webhooks from: the `hooks` list of its meta API.
+//! The addresses from which GitHub sends webhooks: the `hooks` list of its meta API.
 //!
-//! There is always a list: the one compiled in, then the one from the last run, then the newest good answer. An answer
-//! that is not a sensible list never replaces a good one, because an empty list would refuse every webhook.
+//! A list is always available: the compiled-in one, then the one from the previous run, then the
+//! latest valid response. An invalid response never replaces a valid one, because an empty list
+//! would reject every webhook.
 
 use std::net::IpAddr;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -13,8 +14,8 @@ use serde::{Deserialize, Serialize};
 use super::client::{Client, Response};
 use crate::json::without_mark;
 
-/// The `hooks` list as <https://api.github.com/meta> published it when this version was made; also in GitHub's docs,
-/// "About GitHub's IP addresses". Used until the first answer.
+/// The `hooks` list as <https://api.github.com/meta> published it when this version was made; also
+/// in GitHub's docs, "About GitHub's IP addresses". Used until the first response.
 const COMPILED_IN: [&str; 6] = [
     "192.30.252.0/22",
     "185.199.108.0/22",
@@ -24,17 +25,19 @@ const COMPILED_IN: [&str; 6] = [
     "2606:50c0::/32",
 ];
 
-/// Shorter prefixes than these are no sender's own network: an answer that has one would open the door to strangers.
+/// Minimum prefix lengths: no sender has a larger network, so a response with one would admit
+/// untrusted clients.
 const MIN_PREFIX_V4: u8 = 8;
 const MIN_PREFIX_V6: u8 = 16;
 
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 const REFRESH_EVERY: Duration = Duration::from_secs(60 * 60);
 const FIRST_RETRY: Duration = Duration::from_secs(30);
-/// Together with the doubling this stays far below the 60 requests an hour that the API grants without a token.
+/// Limit on the pause between retries. With doubling, requests stay far below the API's limit of 60
+/// per hour without a token.
 const MAX_RETRY_PAUSE: Duration = Duration::from_secs(15 * 60);
 
-/// The current list. Cheap to clone; clones share it.
+/// The current list. Clones are cheap and share it.
 #[derive(Clone, Debug)]
 pub struct GithubAddresses {
     list: Arc<RwLock<List>>,
@@ -43,27 +46,27 @@ pub struct GithubAddresses {
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct List {
     networks: Vec<IpNet>,
-    /// What to ask "changed since?" with; none for the compiled-in list.
+    /// Validator for conditional requests; none for the compiled-in list.
     validator: Option<Validator>,
 }
 
-/// An entity tag means something only to the address that gave it.
+/// An entity tag is valid only for the address that returned it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Validator {
     url: String,
     etag: String,
 }
 
-/// What a refresh found.
+/// The result of a refresh.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refreshed {
-    /// A new answer: worth keeping with [`GithubAddresses::to_cache`].
+    /// A new list, which should be stored with [`GithubAddresses::to_cache`].
     Updated,
-    /// The list that we have is still the published one.
+    /// The current list equals the published one.
     Unchanged,
 }
 
-/// Why an answer is not a list of addresses.
+/// Reason why a response is not a list of addresses.
 #[derive(Debug, thiserror::Error)]
 pub enum ListError {
     #[error("not the expected JSON: {0}")]
@@ -81,7 +84,7 @@ struct Meta {
     hooks: Vec<String>,
 }
 
-/// The cached form: the meta API's own format, with the validator beside it.
+/// The cached form: the meta API's own format, with an added validator.
 #[derive(Serialize, Deserialize)]
 struct Cached {
     hooks: Vec<String>,
@@ -104,10 +107,10 @@ impl GithubAddresses {
         Self::with(List { networks, validator: None })
     }
 
-    /// Starts with the list that [`Self::to_cache`] wrote.
+    /// Starts with the list that [`Self::to_cache`] returned.
     ///
     /// # Errors
-    /// The text is not such a list.
+    /// If the text is not such a list.
     pub fn from_cache(text: &str) -> Result<Self, ListError> {
         let cached: Cached = serde_json::from_str(text)?;
         Ok(Self::with(List { networks: networks(&cached.hooks)?, validator: cached.validator }))
@@ -117,7 +120,7 @@ impl GithubAddresses {
         Self { list: Arc::new(RwLock::new(list)) }
     }
 
-    /// The list as text, to be kept over a restart.
+    /// Serializes the list for the next start.
     #[must_use]
     pub fn to_cache(&self) -> String {
         let list = self.current();
@@ -126,7 +129,8 @@ impl GithubAddresses {
         serde_json::to_string(&cached).expect("strings serialise")
     }
 
-    /// Whether GitHub sends from this address. An IPv4 address in IPv6 clothes counts as the IPv4 address that it is.
+    /// Whether GitHub sends from this address. An IPv4-mapped IPv6 address counts as its IPv4
+    /// address.
     #[must_use]
     pub fn contains(&self, address: IpAddr) -> bool {
         let address = address.to_canonical();
@@ -134,19 +138,19 @@ impl GithubAddresses {
         list.networks.iter().any(|network| network.contains(&address))
     }
 
-    /// The networks of a meta API answer.
+    /// Parses the networks of a meta API response.
     ///
     /// # Errors
-    /// Anything but a list of sensible networks with at least one entry.
+    /// If it is not a list of at least one plausible network.
     pub fn parse(answer: &[u8]) -> Result<Vec<IpNet>, ListError> {
         let meta: Meta = serde_json::from_slice(without_mark(answer))?;
         networks(&meta.hooks)
     }
 
-    /// Asks once for the published list. After an error the list is what it was.
+    /// Fetches the published list once. After an error the list is unchanged.
     ///
     /// # Errors
-    /// No answer, or none that is a list; the text says which, for the log.
+    /// If there is no response, or an invalid one; the text is for the log.
     pub async fn refresh(&self, client: &Client, url: &str) -> Result<Refreshed, String> {
         let mut headers = vec![("accept".to_owned(), "application/vnd.github+json".to_owned())];
         let validator = self.current().validator.filter(|validator| validator.url == url);
@@ -170,8 +174,8 @@ impl GithubAddresses {
         Ok(Refreshed::Updated)
     }
 
-    /// Refreshes now and then every hour, sooner after a failure; never returns. `persist` gets the text of each new
-    /// list, to be handed to [`Self::from_cache`] at the next start.
+    /// Refreshes immediately and then every hour, sooner after a failure; never returns. `persist`
+    /// receives the text of each new list for [`Self::from_cache`] at the next start.
     pub async fn keep_fresh(&self, client: &Client, url: &str, persist: impl AsyncFn(String)) {
         let mut failures = 0;
         loop {
@@ -197,7 +201,7 @@ impl GithubAddresses {
     }
 }
 
-/// How long to wait after so many failures in a row.
+/// Returns the pause after a number of consecutive failures.
 fn wait_after(failures: u32) -> Duration {
     match failures {
         0 => REFRESH_EVERY,
@@ -213,7 +217,7 @@ fn networks(texts: &[String]) -> Result<Vec<IpNet>, ListError> {
 }
 
 fn network(text: &str) -> Result<IpNet, ListError> {
-    // Cut: the text comes from outside and ends in the log.
+    // Truncated, because external text ends up in the log.
     let network: IpNet = text.parse().map_err(|_| ListError::NotANetwork(text.chars().take(60).collect()))?;
     let shortest = match network {
         IpNet::V4(_) => MIN_PREFIX_V4,

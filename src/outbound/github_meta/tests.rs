@@ -15,7 +15,7 @@ fn holds(addresses: &GithubAddresses, address: &str) -> bool {
 }
 
 #[test]
-fn the_compiled_in_list_knows_github_and_nobody_else() {
+fn compiled_in_list_contains_only_github() {
     let addresses = GithubAddresses::new();
     for address in ["192.30.252.0", "192.30.255.255", "140.82.115.9", "2a0a:a440::1", "2606:50c0:8000::153"] {
         assert!(holds(&addresses, address), "{address}");
@@ -26,14 +26,14 @@ fn the_compiled_in_list_knows_github_and_nobody_else() {
 }
 
 #[test]
-fn an_ipv4_address_in_ipv6_clothes_counts_as_itself() {
+fn mapped_ipv4_address_counts_as_ipv4() {
     let addresses = GithubAddresses::new();
     assert!(holds(&addresses, "::ffff:192.30.252.1"));
     assert!(!holds(&addresses, "::ffff:203.0.113.1"));
 }
 
 #[test]
-fn an_answer_is_read_strictly() {
+fn responses_are_parsed_strictly() {
     let parsed = GithubAddresses::parse(ANSWER.as_bytes()).unwrap();
     assert_eq!(
         parsed.iter().map(ToString::to_string).collect::<Vec<_>>(),
@@ -59,7 +59,7 @@ fn an_answer_is_read_strictly() {
 }
 
 #[test]
-fn a_refresh_replaces_the_list_in_every_clone() {
+fn refresh_replaces_the_list_in_every_clone() {
     let server = Loopback::start(vec![reply("200 OK", "etag: \"one\"\r\n", ANSWER)]);
     let addresses = GithubAddresses::new();
     let clone = addresses.clone();
@@ -71,7 +71,7 @@ fn a_refresh_replaces_the_list_in_every_clone() {
 }
 
 #[test]
-fn the_tag_survives_the_cache_and_an_unchanged_list_is_not_sent_again() {
+fn tag_survives_the_cache_and_saves_a_transfer() {
     let server = Loopback::start(vec![
         reply("200 OK", "ETag: W/\"one\"\r\n", ANSWER),
         reply("304 Not Modified", "", ""),
@@ -87,7 +87,7 @@ fn the_tag_survives_the_cache_and_an_unchanged_list_is_not_sent_again() {
 }
 
 #[test]
-fn a_tag_is_not_sent_to_another_address_than_the_one_that_gave_it() {
+fn tag_is_sent_only_to_its_own_address() {
     let one = Loopback::start(vec![reply("200 OK", "etag: \"one\"\r\n", ANSWER)]);
     let other = Loopback::start(vec![reply("304 Not Modified", "", "")]);
     let addresses = GithubAddresses::new();
@@ -99,7 +99,7 @@ fn a_tag_is_not_sent_to_another_address_than_the_one_that_gave_it() {
 }
 
 #[test]
-fn a_bad_answer_leaves_the_last_good_list() {
+fn invalid_response_keeps_the_last_valid_list() {
     let replies =
         [("200 OK", r#"{"hooks":[]}"#), ("200 OK", "<html>"), ("500 Oops", ANSWER), ("302 Found", "")];
     let server = Loopback::start(replies.map(|(status, body)| reply(status, "", body)).into());
@@ -108,13 +108,13 @@ fn a_bad_answer_leaves_the_last_good_list() {
         assert!(run(addresses.refresh(&Client::new(), &server.url)).is_err());
         assert!(holds(&addresses, "192.30.252.1") && !holds(&addresses, "198.51.100.7"));
     }
-    // The server is gone now.
+    // The server has stopped.
     assert!(run(addresses.refresh(&Client::new(), &server.url)).unwrap_err().starts_with("cannot connect"));
     assert!(holds(&addresses, "192.30.252.1"));
 }
 
 #[test]
-fn the_cache_gives_back_the_same_list_and_refuses_garbage() {
+fn cache_restores_the_list_and_rejects_garbage() {
     let addresses = GithubAddresses::new();
     let restored = GithubAddresses::from_cache(&addresses.to_cache()).unwrap();
     assert_eq!(restored.current(), addresses.current());
@@ -124,7 +124,7 @@ fn the_cache_gives_back_the_same_list_and_refuses_garbage() {
 }
 
 #[test]
-fn keeping_fresh_asks_at_once_and_persists_the_new_list() {
+fn refresh_loop_starts_immediately_and_persists_new_list() {
     let server = Loopback::start(vec![reply("200 OK", "", ANSWER)]);
     let url = server.url.clone();
     let (sender, mut kept) = unbounded_channel();
@@ -139,7 +139,7 @@ fn keeping_fresh_asks_at_once_and_persists_the_new_list() {
 }
 
 #[test]
-fn after_failures_it_asks_sooner_but_never_in_a_hurry() {
+fn pause_after_failures_is_shorter_but_bounded() {
     let waits: Vec<u64> = (0..8).map(|failures| wait_after(failures).as_secs()).collect();
     assert_eq!(waits, [3600, 30, 60, 120, 240, 480, 900, 900]);
     assert_eq!(wait_after(u32::MAX), MAX_RETRY_PAUSE);

@@ -1,4 +1,5 @@
-//! Where a request may go: the one place that resolves names, so that what is vetted is what is connected to.
+//! Allowed destinations: the only place that resolves names, so that requests connect to the vetted
+//! addresses.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -11,15 +12,15 @@ use url::{Host, Url};
 use super::resolve::{LookupError, Resolver};
 use super::vetting::{ForbiddenAddress, vet};
 
-/// For somebody who waits for an answer.
+/// Limit on a lookup while a client waits for the response.
 const RESOLVE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Which addresses may be connected to.
+/// Addresses that requests may connect to.
 #[derive(Clone, Debug)]
 pub enum Reach {
-    /// The operator's word stands.
+    /// For URLs that the operator configured.
     Anywhere,
-    /// Public addresses, and those of the networks that the operator opened.
+    /// Public addresses, and networks that the operator allowed.
     Public { allowed: Arc<[IpNet]> },
 }
 
@@ -31,7 +32,7 @@ impl Reach {
         }
     }
 
-    /// Judges a host that is an address; a name is judged by its addresses, when it is resolved.
+    /// Checks a host that is an address; a name is checked by its addresses, after the lookup.
     pub(super) fn vet_literal(&self, host: &Host<&str>) -> Result<(), ForbiddenAddress> {
         match host {
             Host::Ipv4(address) => self.vet(&SocketAddr::new((*address).into(), 0)),
@@ -41,7 +42,7 @@ impl Reach {
     }
 }
 
-/// Why a name leads nowhere.
+/// Reason why a name has no allowed address.
 #[derive(Clone, Debug, thiserror::Error)]
 pub(super) enum UnreachableName {
     #[error(transparent)]
@@ -50,8 +51,8 @@ pub(super) enum UnreachableName {
     Forbidden(#[from] ForbiddenAddress),
 }
 
-/// The addresses of a name: all of them may be connected to. One that is forbidden speaks against the name: who names
-/// a public and a private address together is after the private one.
+/// Resolves a name whose addresses must all be allowed. One forbidden address rejects the name: a
+/// name with a public and a private address targets the private one.
 async fn addresses(
     resolver: &Resolver,
     name: &str,
@@ -62,7 +63,8 @@ async fn addresses(
     Ok(addresses)
 }
 
-/// Gives the HTTP client only addresses that may be reached: it connects to these and to no others.
+/// A resolver for the HTTP client that returns only allowed addresses, which are the only ones it
+/// connects to.
 #[derive(Clone, Debug)]
 pub(super) struct Vetted {
     pub reach: Reach,
@@ -80,7 +82,7 @@ impl Resolve for Vetted {
     }
 }
 
-/// Why a URL cannot be delivered to. The texts never hold the URL: it may carry a token.
+/// Reason why a URL is not allowed. The texts never contain the URL, which may carry a token.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum VetError {
     #[error("not a URL: {0}")]
@@ -100,11 +102,12 @@ pub enum VetError {
     Forbidden(#[from] ForbiddenAddress),
 }
 
-/// For the API, when a target or a URL to replay to is given: whether it can be delivered to as things are now. Its name
-/// may lead elsewhere later, so every connection is vetted again.
+/// Checks for the API whether a target or replay URL can be delivered to now. Its name may resolve
+/// differently later, so every connection is checked again.
 ///
 /// # Errors
-/// It is not an HTTP URL without credentials and fragment, or not all of the addresses of its host may be reached.
+/// If it is not an HTTP URL without credentials and fragment, or an address of its host is not
+/// allowed.
 pub async fn vet_url(url: &str, reach: &Reach) -> Result<(), VetError> {
     vet_url_by(url, reach, &Resolver::system()).await
 }

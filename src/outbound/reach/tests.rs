@@ -1,4 +1,4 @@
-//! What the API says of a URL.
+//! Checks of URLs in the API.
 
 use super::*;
 use crate::outbound::loopback::run;
@@ -8,7 +8,7 @@ fn public() -> Reach {
 }
 
 #[test]
-fn a_url_is_refused_for_what_is_wrong_with_it_and_the_text_does_not_hold_it() {
+fn url_error_has_the_cause_and_omits_the_url() {
     let rows = [
         ("hush", "not a URL: relative URL without a base"),
         ("http://", "not a URL: empty host"),

@@ -1,7 +1,7 @@
-//! Names to addresses, by the machine's resolver, on a few threads of their own.
+//! Name lookups by the system's resolver, on its own few threads.
 //!
-//! The machine's resolver blocks, for many seconds where a name server does not answer. It must never take the threads
-//! that anything else waits for, and one dead name must never take more than one of them.
+//! The system's resolver blocks for many seconds if a name server does not respond. It must never
+//! block other threads, and one dead name must never occupy more than one thread.
 
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
@@ -13,12 +13,12 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
-/// So many names can be without an answer before the next one waits.
+/// Limit on concurrent lookups; the next name is queued.
 const MAX_THREADS: usize = 32;
-/// A thread waits so long for more work, because names come in bursts.
+/// Idle time before a thread ends; lookups come in bursts.
 const LINGER: Duration = Duration::from_secs(5);
 
-/// Why a name has no address.
+/// Reason why a name has no address.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct LookupError(Arc<str>);
@@ -32,10 +32,10 @@ impl LookupError {
 /// At least one address; the port is 0.
 type LookupAnswer = Result<Arc<[SocketAddr]>, LookupError>;
 
-/// Blocks.
+/// A blocking lookup.
 type Lookup = Box<dyn Fn(&str) -> io::Result<Vec<SocketAddr>> + Send + Sync>;
 
-/// Cheap to clone; clones share the threads.
+/// A resolver. Clones are cheap and share the threads.
 #[derive(Clone)]
 pub(super) struct Resolver {
     shared: Arc<SharedLookups>,
@@ -49,11 +49,11 @@ struct SharedLookups {
 
 #[derive(Default)]
 struct LookupState {
-    /// Who waits for a name that is queued or being looked up.
+    /// Receivers for each name that is queued or in progress.
     waiting: HashMap<String, Vec<oneshot::Sender<LookupAnswer>>>,
     queue: VecDeque<String>,
     threads: usize,
-    /// How many of them wait for work.
+    /// Number of idle threads.
     resting: usize,
 }
 
@@ -64,7 +64,7 @@ impl fmt::Debug for Resolver {
 }
 
 impl Resolver {
-    /// The machine's: one for the process, since its threads are.
+    /// The system's resolver: one per process, like its threads.
     pub(super) fn system() -> Self {
         static SYSTEM: LazyLock<Resolver> =
             LazyLock::new(|| Resolver::new(|name| Ok((name, 0).to_socket_addrs()?.collect())));
@@ -76,8 +76,8 @@ impl Resolver {
         Self { shared: Arc::new(SharedLookups { lookup: Box::new(lookup), state, work }) }
     }
 
-    /// Nothing is kept: an answer may be wrong a second later. Who asks while the same name is being looked up gets the
-    /// same answer.
+    /// Resolves a name without a cache, because a cached answer could be outdated. Concurrent
+    /// lookups of the same name share one answer.
     pub(super) async fn addresses(&self, name: &str) -> LookupAnswer {
         let answer = self.ask(name).await;
         answer.unwrap_or_else(|_| Err(LookupError::new("the lookup was given up")))
@@ -87,7 +87,7 @@ impl Resolver {
         let (sender, receiver) = oneshot::channel();
         let mut state = self.shared.lock();
         if let Some(waiting) = state.waiting.get_mut(name) {
-            // Those who gave up would otherwise pile up behind a dead name.
+            // Otherwise cancelled lookups of a dead name would accumulate.
             waiting.retain(|sender| !sender.is_closed());
             waiting.push(sender);
             return receiver;
@@ -101,7 +101,7 @@ impl Resolver {
         let shared = Arc::clone(&self.shared);
         match thread::Builder::new().name("resolve".to_owned()).spawn(move || shared.work()) {
             Ok(_) => state.threads += 1,
-            // Those that there are go on with it; without any it would wait for ever.
+            // Existing threads take the work; without any, it would never finish.
             Err(error) if state.threads == 0 => {
                 state.queue.clear();
                 let failed = Err(LookupError::new(&format!("no thread for the lookup: {error}")));
@@ -127,12 +127,12 @@ impl SharedLookups {
                 Err(error) => Err(LookupError::new(&error.to_string())),
             };
             let waiting = self.lock().waiting.remove(&name).unwrap_or_default();
-            // A waiter may have given up.
+            // The receiver may have been dropped.
             waiting.into_iter().for_each(|sender| drop(sender.send(answer.clone())));
         }
     }
 
-    /// The next name that somebody still waits for; `None` when there was none for a while.
+    /// Returns the next name with a receiver; `None` after the idle timeout.
     fn next(&self) -> Option<String> {
         let mut state = self.lock();
         loop {

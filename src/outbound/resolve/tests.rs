@@ -1,4 +1,4 @@
-//! Lookups, by the machine's resolver and by one that does as it is told.
+//! Lookups, by the system's resolver and by a scripted one.
 
 use std::net::Ipv4Addr;
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -7,7 +7,7 @@ use super::*;
 use crate::outbound::loopback::{PATIENCE, run};
 
 #[test]
-fn the_machine_knows_itself_and_no_name_that_cannot_be() {
+fn system_resolves_localhost_and_rejects_invalid_names() {
     let addresses = run(Resolver::system().addresses("localhost")).unwrap();
     assert!(
         addresses.iter().all(|address| address.ip().is_loopback() && address.port() == 0),
@@ -18,15 +18,15 @@ fn the_machine_knows_itself_and_no_name_that_cannot_be() {
 }
 
 #[test]
-fn a_name_without_an_address_is_an_error() {
+fn name_without_an_address_is_an_error() {
     let nowhere = Resolver::new(|_| Ok(Vec::new()));
     assert_eq!(run(nowhere.addresses("name")), Err(LookupError::new("the name has no address")));
     let failing = Resolver::new(|_| Err(io::Error::other("the name server is on fire")));
     assert_eq!(run(failing.addresses("name")), Err(LookupError::new("the name server is on fire")));
 }
 
-/// Looks names up when it is told to: what is asked comes out of the one channel, and what is sent into the other lets
-/// one lookup go.
+/// Creates a scripted resolver: it sends each requested name to the first channel, and completes
+/// one lookup per item in the second.
 fn told() -> (Resolver, Receiver<String>, Sender<()>) {
     let (asked, names) = channel();
     let (go, gone) = channel::<()>();
@@ -45,7 +45,7 @@ fn next(names: &Receiver<String>) -> String {
 }
 
 #[test]
-fn who_asks_for_the_same_name_at_the_same_time_shares_the_lookup_and_nothing_is_kept() {
+fn concurrent_lookups_of_a_name_are_shared_and_not_cached() {
     let (resolver, names, go) = told();
     for _ in 0..2 {
         let waiting: Vec<_> = (0..10).map(|_| resolver.ask("name")).collect();
@@ -59,7 +59,7 @@ fn who_asks_for_the_same_name_at_the_same_time_shares_the_lookup_and_nothing_is_
 }
 
 #[test]
-fn a_dead_name_takes_one_thread_and_others_go_on() {
+fn dead_name_takes_one_thread_and_does_not_block_others() {
     let (dead, alive) = (channel::<()>(), channel::<()>());
     let (never, hold) = (dead.0, Mutex::new(dead.1));
     let (started, is_dead) = (Mutex::new(alive.0), alive.1);
@@ -81,7 +81,7 @@ fn a_dead_name_takes_one_thread_and_others_go_on() {
 }
 
 #[test]
-fn there_are_only_so_many_threads_and_who_gave_up_is_not_looked_up_for() {
+fn threads_are_limited_and_cancelled_lookups_skipped() {
     let (resolver, names, go) = told();
     let waiting: Vec<_> = (0..MAX_THREADS).map(|number| resolver.ask(&format!("dead{number}"))).collect();
     for _ in 0..MAX_THREADS {

@@ -1,13 +1,15 @@
-//! Which addresses are not the public internet's: what a target made through the API must not reach. Pure rules.
+//! Rules for non-public addresses, which a target made through the API must not reach. Pure
+//! functions.
 //!
-//! After the special-purpose registries of IANA (RFC 6890 and its updates), and what clouds put at addresses of their own.
-//! A translator with a prefix that its operator chose (RFC 6052) cannot be known here.
+//! Based on IANA's special-purpose registries (RFC 6890 and its updates), and on the metadata
+//! addresses of clouds. A translator with a prefix chosen by its operator (RFC 6052) cannot be
+//! detected here.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
-/// The address that is refused, and why.
+/// The forbidden address and the reason.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the address {address} is {reason}")]
 pub struct ForbiddenAddress {
@@ -29,14 +31,14 @@ const RETIRED: &str = "of a retired transition scheme";
 const TRANSLATOR: &str = "a local translator's";
 const DISCARD: &str = "where packets are discarded";
 
-/// The first that holds an address says why.
+/// The first network with the address gives the reason.
 pub(super) const FORBIDDEN_V4: [(Ipv4Net, &str); 18] = [
     (v4([0, 0, 0, 0], 8), UNSPECIFIED),
     (v4([10, 0, 0, 0], 8), PRIVATE),
     (v4([100, 100, 100, 200], 32), METADATA), // Alibaba
     (v4([100, 64, 0, 0], 10), "shared between carrier and customer"),
     (v4([127, 0, 0, 0], 8), LOOPBACK),
-    (v4([168, 63, 129, 16], 32), METADATA), // Azure, amid public addresses
+    (v4([168, 63, 129, 16], 32), METADATA), // Azure, among public addresses
     (v4([169, 254, 169, 254], 32), METADATA),
     (v4([169, 254, 0, 0], 16), LINK_LOCAL),
     (v4([172, 16, 0, 0], 12), PRIVATE),
@@ -51,7 +53,7 @@ pub(super) const FORBIDDEN_V4: [(Ipv4Net, &str); 18] = [
     (v4([240, 0, 0, 0], 4), RESERVED), // broadcast too
 ];
 
-/// Mapped addresses are not here: they are judged as what they stand for.
+/// Without mapped addresses, which are checked as their IPv4 address.
 pub(super) const FORBIDDEN_V6: [(Ipv6Net, &str); 20] = [
     (v6([0, 0, 0, 0, 0, 0, 0, 0], 128), UNSPECIFIED),
     (v6([0, 0, 0, 0, 0, 0, 0, 1], 128), LOOPBACK),
@@ -75,7 +77,7 @@ pub(super) const FORBIDDEN_V6: [(Ipv6Net, &str); 20] = [
     (v6([0xff00, 0, 0, 0, 0, 0, 0, 0], 8), MULTICAST),
 ];
 
-/// All that is routed on the public internet lies here; the rest is not assigned to anybody.
+/// All addresses routed on the public internet are in this network; the rest is unassigned.
 const GLOBAL_UNICAST: Ipv6Net = v6([0x2000, 0, 0, 0, 0, 0, 0, 0], 3);
 const NAT64: Ipv6Net = v6([0x64, 0xff9b, 0, 0, 0, 0, 0, 0], 96);
 const SIX_TO_FOUR: Ipv6Net = v6([0x2002, 0, 0, 0, 0, 0, 0, 0], 16);
@@ -89,11 +91,11 @@ const fn v6([a, b, c, d, e, f, g, h]: [u16; 8], prefix: u8) -> Ipv6Net {
     Ipv6Net::new_assert(Ipv6Addr::new(a, b, c, d, e, f, g, h), prefix)
 }
 
-/// Whether an address is public, or opened by one of the networks. An IPv4 address in IPv6 clothes counts as the IPv4
-/// address that it is.
+/// Checks that an address is public or in an allowed network. An IPv4-mapped IPv6 address counts as
+/// its IPv4 address.
 ///
 /// # Errors
-/// It is neither.
+/// If it is neither.
 pub fn vet(address: IpAddr, allowed: &[IpNet]) -> Result<(), ForbiddenAddress> {
     let canonical = address.to_canonical();
     if allowed.iter().any(|network| network.contains(&canonical)) {
@@ -113,7 +115,7 @@ fn reason_v4(address: Ipv4Addr) -> Option<&'static str> {
 
 fn reason_v6(address: Ipv6Addr, allowed: &[IpNet]) -> Option<&'static str> {
     if let Some(carried) = carried(address) {
-        // An operator who opened the IPv4 network meant its hosts, however they are reached.
+        // An operator who allowed the IPv4 network allowed its hosts, over any protocol.
         return carried
             .into_iter()
             .find_map(|carried| vet(carried.into(), allowed).err())
@@ -127,7 +129,7 @@ fn reason_v6(address: Ipv6Addr, allowed: &[IpNet]) -> Option<&'static str> {
     }
 }
 
-/// The IPv4 addresses that packets to an IPv6 address may end up at.
+/// Returns the IPv4 addresses to which an IPv6 address may lead.
 fn carried(address: Ipv6Addr) -> Option<Vec<Ipv4Addr>> {
     let segments = address.segments();
     let at = |index: usize| Ipv4Addr::from(u32::from(segments[index]) << 16 | u32::from(segments[index + 1]));
@@ -136,7 +138,7 @@ fn carried(address: Ipv6Addr) -> Option<Vec<Ipv4Addr>> {
     } else if SIX_TO_FOUR.contains(&address) {
         Some(vec![at(1)])
     } else if TEREDO.contains(&address) {
-        // Its server, and the client, whose bits are turned over so that no translator on the way rewrites them.
+        // The server, and the client, whose bits are inverted so that no translator rewrites them.
         Some(vec![at(2), Ipv4Addr::from_bits(!at(6).to_bits())])
     } else {
         None

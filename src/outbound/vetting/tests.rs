@@ -1,4 +1,5 @@
-//! The rules on addresses: a table of what everybody knows, and what holds for every address of a network.
+//! The address rules: a table of well-known addresses, and properties of every address in a
+//! network.
 
 use proptest::prelude::*;
 
@@ -9,7 +10,7 @@ fn judged(address: &str) -> Result<(), &'static str> {
 }
 
 #[test]
-fn addresses_of_the_public_internet_are_reached() {
+fn public_addresses_are_allowed() {
     let public = [
         "1.1.1.1",
         "8.8.8.8",
@@ -36,7 +37,7 @@ fn addresses_of_the_public_internet_are_reached() {
         "2a00:1450:4001::1",
         "2003::1",
         "3ffd:ffff::1",
-        // Through a translator, a relay: to a public address.
+        // Public addresses through a translator or relay.
         "::ffff:8.8.8.8",
         "64:ff9b::8.8.8.8",
         "2002:808:808::1",
@@ -48,7 +49,7 @@ fn addresses_of_the_public_internet_are_reached() {
 }
 
 #[test]
-fn addresses_that_are_not_public_are_refused_and_it_says_why() {
+fn non_public_addresses_are_rejected_with_reason() {
     let rows = [
         ("0.0.0.0", UNSPECIFIED),
         ("0.1.2.3", UNSPECIFIED),
@@ -77,8 +78,8 @@ fn addresses_that_are_not_public_are_refused_and_it_says_why() {
         ("64:ff9b::169.254.169.254", METADATA),
         ("64:ff9b:1::8.8.8.8", TRANSLATOR),
         ("100::1", DISCARD),
-        ("2001:0:808:808::80ff:fffe", LOOPBACK), // the client 127.0.0.1, behind a public server
-        ("2001:0:a00:1::f7f7:f7f7", PRIVATE),    // a public client behind the server 10.0.0.1
+        ("2001:0:808:808::80ff:fffe", LOOPBACK), // client 127.0.0.1 of a public server
+        ("2001:0:a00:1::f7f7:f7f7", PRIVATE),    // public client of the server 10.0.0.1
         ("2001:10::1", "an ORCHID"),
         ("2001:db8::1", DOCUMENTATION),
         ("2002:7f00:1::1", LOOPBACK),
@@ -98,7 +99,7 @@ fn addresses_that_are_not_public_are_refused_and_it_says_why() {
 }
 
 #[test]
-fn both_ends_of_every_forbidden_network_are_refused() {
+fn both_ends_of_forbidden_networks_are_rejected() {
     for (network, reason) in FORBIDDEN_V4 {
         for address in [network.network(), network.broadcast()] {
             assert!(vet(address.into(), &[]).is_err(), "{address}: {reason}");
@@ -112,7 +113,7 @@ fn both_ends_of_every_forbidden_network_are_refused() {
 }
 
 #[test]
-fn a_network_that_the_operator_opened_is_reached_in_all_its_clothes_and_nothing_beside_it() {
+fn allowed_network_is_reachable_in_every_notation_and_no_other() {
     let allowed = ["10.1.0.0/16".parse().unwrap(), "fd12::/16".parse().unwrap()];
     let reached = |address: &str| vet(address.parse().unwrap(), &allowed).is_ok();
     for address in
@@ -125,17 +126,17 @@ fn a_network_that_the_operator_opened_is_reached_in_all_its_clothes_and_nothing_
     {
         assert!(!reached(address), "{address}");
     }
-    // A network of IPv6 opens no IPv4 address, though mapped addresses lie in it.
+    // An IPv6 network allows no IPv4 address, even if it contains mapped addresses.
     assert!(vet("::ffff:10.0.0.1".parse().unwrap(), &["::/0".parse().unwrap()]).is_err());
 }
 
 #[test]
-fn the_text_names_the_address_and_the_reason() {
+fn error_contains_address_and_reason() {
     let error = vet("::ffff:169.254.169.254".parse().unwrap(), &[]).unwrap_err();
     assert_eq!(error.to_string(), "the address ::ffff:169.254.169.254 is a cloud's own service");
 }
 
-/// An address of the network with these bits as its host part.
+/// Returns the address of the network with these host bits.
 fn inside_v4(network: Ipv4Net, bits: u32) -> Ipv4Addr {
     let mask = network.netmask().to_bits();
     Ipv4Addr::from_bits(network.network().to_bits() & mask | bits & !mask)
@@ -146,7 +147,7 @@ fn inside_v6(network: Ipv6Net, bits: u128) -> Ipv6Addr {
     Ipv6Addr::from_bits(network.network().to_bits() & mask | bits & !mask)
 }
 
-/// All the forms in which an IPv6 address can carry this one.
+/// Returns all IPv6 notations of this address.
 fn clothed(address: Ipv4Addr) -> [Ipv6Addr; 4] {
     let bits = u128::from(address.to_bits());
     let public = u128::from(Ipv4Addr::new(8, 8, 8, 8).to_bits());
@@ -160,7 +161,7 @@ fn clothed(address: Ipv4Addr) -> [Ipv6Addr; 4] {
 
 proptest! {
     #[test]
-    fn every_address_inside_a_forbidden_network_is_refused(bits: u128) {
+    fn every_address_in_a_forbidden_network_is_rejected(bits: u128) {
         for (network, reason) in FORBIDDEN_V4 {
             let address = inside_v4(network, bits as u32);
             prop_assert!(vet(address.into(), &[]).is_err(), "{address}: {reason}");
@@ -172,7 +173,7 @@ proptest! {
     }
 
     #[test]
-    fn an_ipv6_address_that_carries_an_ipv4_address_is_judged_like_it(
+    fn embedded_ipv4_address_is_checked_as_ipv4(
         address in prop_oneof![
             any::<u32>().prop_map(Ipv4Addr::from_bits),
             (0..FORBIDDEN_V4.len(), any::<u32>()).prop_map(|(at, bits)| inside_v4(FORBIDDEN_V4[at].0, bits)),
@@ -185,7 +186,7 @@ proptest! {
     }
 
     #[test]
-    fn whatever_is_public_in_ipv6_is_global_unicast(bits: u128) {
+    fn every_public_ipv6_address_is_global_unicast(bits: u128) {
         let address = Ipv6Addr::from_bits(bits);
         let is_carried = address.to_ipv4_mapped().is_some() || carried(address).is_some();
         if vet(address.into(), &[]).is_ok() && !is_carried {
@@ -194,7 +195,7 @@ proptest! {
     }
 
     #[test]
-    fn an_opened_network_opens_every_address_in_it(at in 0..FORBIDDEN_V4.len(), bits: u32) {
+    fn allowed_network_allows_every_address_in_it(at in 0..FORBIDDEN_V4.len(), bits: u32) {
         let (network, _) = FORBIDDEN_V4[at];
         let address = inside_v4(network, bits);
         prop_assert_eq!(vet(address.into(), &[network.into()]), Ok(()));

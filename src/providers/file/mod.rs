@@ -1,5 +1,5 @@
-//! Reading a recipe from its text. Strict: what is not understood is refused with the name of the field. The same
-//! fields come from a file and, for a sender that is described by variables, from the environment.
+//! Strict parser of recipes: an unknown or invalid field is an error with its name. A file and the
+//! environment variables of a custom sender have the same fields.
 
 mod fetch;
 mod fields;
@@ -48,10 +48,11 @@ impl Recipe {
         Self::from_file(name, file)
     }
 
-    /// All recipes of a file: one whose fields stand at the top, or several, each in a table of its name.
+    /// Parses all recipes of a file: one with its fields at the top level, or several, each in a
+    /// table with its name.
     ///
     /// # Errors
-    /// The first thing that is wrong, with recipe and field.
+    /// The first error, with recipe and field.
     pub(super) fn parse_file(text: &str, name: &str) -> Result<Vec<Self>, RecipeError> {
         let wrong = |recipe: &str, error: &toml::de::Error| RecipeError {
             recipe: recipe.to_owned(),
@@ -103,7 +104,8 @@ impl RecipeFile {
         };
         let event_type = details("event_type", &self.event_type, ItemChoice::FirstItem)?;
         let event_action = details("event_action", &self.event_action, ItemChoice::FirstItem)?;
-        // An attacker who changes the unsigned items of a genuine batch must not obtain another id with them.
+        // Otherwise an attacker who changes the unsigned items of a genuine batch obtains another
+        // id.
         let signs_first = self.signature.iter().any(|table| table.text.contains("{body:first-item}"));
         let of = if signs_first { ItemChoice::FirstItem } else { ItemChoice::EveryItem };
         let delivery_id = details("delivery_id", &self.delivery_id, of)?;
@@ -160,7 +162,7 @@ impl RecipeFile {
         })
     }
 
-    /// What is read from the query must be what is signed.
+    /// The payload in the query must be the signed text.
     fn check_query_payload(&self, proofs: &Proofs) -> Result<(), FieldProblem> {
         let signs_other = proofs.signatures.iter().any(|signature| !signature.scheme.template.has_payload());
         if self.query_payload.is_some() && (signs_other || proofs.code.is_some()) {
@@ -179,7 +181,7 @@ impl RecipeFile {
             .then(|| Duration::from_secs(self.tolerance_seconds.unwrap_or(DEFAULT_TOLERANCE_SECONDS)))
     }
 
-    /// Worked out from what is signed, unless the recipe says less.
+    /// Returns the coverage of the signed text, unless the recipe states a lower one.
     fn signed_coverage(&self, proofs: &Proofs) -> Coverage {
         let is_in_all = |is_in: &dyn Fn(&Template) -> bool| {
             let is_claimed = |rule: &JwtRule| {
@@ -276,7 +278,7 @@ enum ItemChoice {
     EveryItem,
 }
 
-/// In the given order; `POST` alone where there are none.
+/// Returns the methods in the given order; the default is `POST` alone.
 fn methods(given: Vec<String>) -> Result<Vec<String>, FieldProblem> {
     const METHODS: [&str; 5] = ["GET", "POST", "PUT", "PATCH", "DELETE"];
     if let Some(unknown) = given.iter().find(|method| !METHODS.contains(&method.as_str())) {

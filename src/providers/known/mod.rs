@@ -1,9 +1,10 @@
-//! What a recipe knows about events and secrets before any request arrives: for checking a configuration.
+//! The events and secrets of a recipe, for checking a configuration before any request arrives.
 
 use super::describe::NO_TYPE;
 use super::recipe::{KeySource, ProviderGroup, Recipe};
 
-/// The most edits between an event and a misspelling of it; with more, other events of a provider are as near.
+/// Maximum edits between an event and its misspelling; with more, other events of a provider are as
+/// close.
 const MAX_TYPING_EDITS: usize = 1;
 /// Shorter names differ by a letter from each other.
 const MIN_COMPARED_CHARACTERS: usize = 5;
@@ -16,9 +17,9 @@ pub struct UnknownEvent {
 }
 
 impl Recipe {
-    /// Whether a message of this provider can have an event that the pattern matches. The pattern is without the source's
-    /// name; `*` stands for any characters. Where the recipe does not list all events, only an obvious misspelling is
-    /// an error.
+    /// Checks whether a message of this provider can have an event that matches the pattern. The
+    /// pattern is without the source's name; `*` matches any characters. If the recipe does not
+    /// list all events, only an obvious misspelling is an error.
     ///
     /// # Errors
     /// No event can match.
@@ -55,14 +56,15 @@ impl Recipe {
         }
     }
 
-    /// The event or action that a pattern for any source, such as `*.pushh`, misspells. `ending`: what follows `*.`.
+    /// Returns the event or action that a pattern for any source, such as `*.pushh`, misspells.
+    /// `ending` is the part after `*.`.
     pub fn misspelt_ending(&self, ending: &str) -> Option<&str> {
         let samples = self.samples.iter().filter(|sample| !sample.is_invented).map(|sample| &sample.event);
         let known = self.events.iter().chain(samples).chain(self.actions.values().flatten());
         nearest_spelling(ending, known)
     }
 
-    /// Whether the ending is that of an event of which the recipe knows.
+    /// Whether the recipe has an event with this ending.
     pub fn has_ending(&self, ending: &str) -> bool {
         let samples = self.samples.iter().map(|sample| &sample.event);
         let known = self.events.iter().chain(samples).chain(self.actions.values().flatten());
@@ -73,8 +75,9 @@ impl Recipe {
         ending == NO_TYPE || known.map(String::as_str).any(is_end)
     }
 
-    /// An event of the provider, where the pattern matches only messages without an event type although the provider names
-    /// one. Chat services are left out: their event may be called `message`.
+    /// Returns an event of the provider if the pattern matches only messages without an event type,
+    /// although the provider names one. Chat services are excluded: their event may be called
+    /// `message`.
     pub fn event_instead_of(&self, pattern: &str) -> Option<&str> {
         let is_none = pattern == NO_TYPE && !self.event_type.is_empty();
         let may_be_real = matches!(self.group, ProviderGroup::Generic | ProviderGroup::Messaging)
@@ -91,7 +94,7 @@ impl Recipe {
     /// Whether an event of this name without an action is never sent, but only with one.
     pub fn needs_action(&self, event: &str) -> bool {
         let is_in = |list: &[String]| list.iter().any(|listed| listed == event);
-        // Where the recipe does not tell them apart, nothing is known.
+        // Without a list of events that have no action, the recipe cannot distinguish them.
         !self.events_without_action.is_empty() && is_in(&self.events) && !is_in(&self.events_without_action)
     }
 
@@ -112,8 +115,8 @@ impl Recipe {
             || (self.proofs.basic && setting == "password")
     }
 
-    /// Bytes of the weakest secret that the schemes make of a value, from which its strength is judged. `None` where the
-    /// setting is not a shared secret.
+    /// Returns the bytes of the weakest secret that the schemes derive from a value, as a measure
+    /// of its strength. `None` if the setting is not a shared secret.
     pub fn secret_bytes(&self, setting: &str, value: &[u8]) -> Option<usize> {
         let keys =
             self.proofs.signatures.iter().filter(|signature| signature.scheme.algorithm.public().is_none());
@@ -133,7 +136,8 @@ impl Recipe {
 /// Whether some text matches both patterns.
 fn overlap(one: &str, other: &str) -> bool {
     let other = other.as_bytes();
-    // Whether the rest of `other` from each place on overlaps what is left of `one`, from its end to its beginning.
+    // Whether each suffix of `other` overlaps the rest of `one`, computed from its end to its
+    // start.
     let mut rest: Vec<bool> =
         (0..=other.len()).map(|at| other[at..].iter().all(|byte| *byte == b'*')).collect();
     for byte in one.bytes().rev() {
@@ -153,7 +157,7 @@ fn overlap(one: &str, other: &str) -> bool {
     rest[0]
 }
 
-/// The known word that is most likely meant; `None` where the word is one of them, short, or unlike all of them.
+/// Returns the closest known word; `None` if the word is known, short, or unlike all of them.
 fn nearest_spelling<'a>(word: &str, known: impl Iterator<Item = &'a String>) -> Option<&'a str> {
     if word.chars().count() < MIN_COMPARED_CHARACTERS {
         return None;

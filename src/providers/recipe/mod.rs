@@ -1,4 +1,4 @@
-//! A provider's rules, validated: what is in here cannot be wrong.
+//! A provider's rules, after validation.
 
 mod rules;
 
@@ -25,14 +25,15 @@ pub struct Recipe {
     pub(super) facts: Facts,
     pub(super) keys: Vec<SettingSpec>,
     pub(super) proofs: Proofs,
-    /// How far a signed timestamp may be from our clock; `None` where nothing signs one.
+    /// Maximum difference between a signed timestamp and the local clock; `None` without a signed
+    /// timestamp.
     pub(super) tolerance: Option<Duration>,
-    /// All paths that are wanted from a JSON body.
+    /// All paths that are read from a JSON body.
     pub(super) paths: Paths,
-    /// The first that is there counts.
+    /// The first one present counts.
     pub(super) event_type: Vec<Detail>,
     pub(super) event_action: Vec<Detail>,
-    /// All types that `event_type` can have; `*` stands for any characters. Empty where they are not known.
+    /// All possible values of `event_type`; `*` matches any characters. Empty if unknown.
     pub(super) events: Vec<String>,
     /// Those of `events` that never have an action; empty where that is not known.
     pub(super) events_without_action: Vec<String>,
@@ -46,13 +47,13 @@ pub struct Recipe {
     pub(super) form_payload: Option<String>,
     /// The query field that holds the payload of a GET as JSON.
     pub(super) query_payload: Option<String>,
-    /// Whether the fields of a multipart body are read like those of any form, and files as objects without content.
+    /// Whether multipart bodies are read like other forms, with files as objects without content.
     pub(super) multipart: bool,
     /// Where a CloudEvent has its attributes; `None` where the sender sends none.
     pub(super) cloud_event: Option<EventSlots>,
     /// Of the weakest proof.
     pub(super) coverage: Coverage,
-    /// Where nothing but signatures is taken.
+    /// The coverage if only signatures are accepted.
     pub(super) signed_coverage: Coverage,
     /// Settings of which one must be there, for the documentation.
     pub(super) requires: Vec<String>,
@@ -78,7 +79,7 @@ pub enum ProviderGroup {
     Identity,
 }
 
-/// What a person should know; nothing here decides anything.
+/// Information for people, without effect on verification.
 #[derive(Debug, Default)]
 pub struct Facts {
     /// The provider's own page; empty where none is known.
@@ -98,7 +99,7 @@ pub struct Facts {
     pub event_type: Vec<String>,
     pub event_action: Vec<String>,
     pub delivery_id: Vec<String>,
-    /// What is signed, or shared, in words.
+    /// Descriptions of the signed texts and shared secrets.
     pub schemes: Vec<String>,
     /// Which requests are answered instead of kept, in words.
     pub handshakes: Vec<String>,
@@ -163,7 +164,7 @@ impl Recipe {
         self.handshakes.iter().any(|rule| rule.learn.is_some())
     }
 
-    /// Whether the provider's API must be asked.
+    /// Whether messages must be confirmed at the provider's API.
     pub const fn asks_provider(&self) -> bool {
         self.proofs.confirm.is_some()
     }
@@ -185,12 +186,12 @@ impl Recipe {
         self.coverage == Coverage::None && !signatures.is_empty() && covers_all
     }
 
-    /// Whether the URL as registered is part of what is signed.
+    /// Whether the registered URL is part of the signed text.
     pub fn signs_url(&self) -> bool {
         self.proofs.signs_url()
     }
 
-    /// Whether a handshake has something signed that nobody has proven to have asked for.
+    /// Whether a handshake signs a value for an unauthenticated request.
     pub(super) fn signs_for_strangers(&self) -> bool {
         self.handshakes.iter().any(HandshakeRule::signs_for_strangers)
     }

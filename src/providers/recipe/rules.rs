@@ -1,4 +1,5 @@
-//! The rules of a recipe: what proves the sender, which requests are handshakes, and how the provider's API is asked.
+//! The rules of a recipe: how a request is verified, which requests are handshakes, and how the
+//! provider's API is called.
 
 use crate::json::Slot;
 use crate::scheme::auth_scheme::AuthScheme;
@@ -15,7 +16,7 @@ use super::super::code::Scheme;
 use super::super::fetch::FetchRule;
 use crate::scheme::shape::ChallengeShape;
 
-/// What may prove the sender. Of several kinds any one that is configured is enough.
+/// The accepted ways to verify the sender. Any configured one is enough.
 #[derive(Debug, Default)]
 pub struct Proofs {
     pub tokens: Vec<TokenRule>,
@@ -81,7 +82,7 @@ pub struct JwtRule {
     pub key: KeySource,
 }
 
-/// A request that is no message and wants an answer.
+/// A request that is not a message and needs an answer.
 #[derive(Debug)]
 pub struct HandshakeRule {
     pub method: String,
@@ -90,7 +91,7 @@ pub struct HandshakeRule {
     /// Answered only after the signature.
     pub signed: bool,
     pub answer: Option<AnswerRule>,
-    /// What we sign for the sender: only what cannot be a webhook's body.
+    /// The value that creel signs for the sender, which cannot be the body of a webhook.
     pub challenge: Option<Place>,
     pub challenge_shape: ChallengeShape,
     pub reply: HandshakeReply,
@@ -104,7 +105,7 @@ impl HandshakeRule {
         self.when.iter().any(|condition| condition.place().is_in_body())
     }
 
-    /// Whether whoever asks is given a signature with a key of the source.
+    /// Whether an unauthenticated request receives a signature made with a key of the source.
     pub fn signs_for_strangers(&self) -> bool {
         !self.signed && self.answer.as_ref().is_some_and(|answer| answer.key.is_some())
     }
@@ -154,7 +155,7 @@ pub struct SampleBody {
     pub query: String,
     /// Names and templates of values, as in the body.
     pub headers: Vec<(String, String)>,
-    /// Where this one is signed; the first signature that can be made where nothing is said.
+    /// The place of its signature; `None` for the first signature that can be made.
     pub signed_at: Option<Place>,
 }
 
@@ -169,7 +170,7 @@ impl SampleBody {
     }
 }
 
-/// How a provider's API is asked.
+/// How to call a provider's API.
 #[derive(Debug)]
 pub struct ConfirmRule {
     pub method: String,
@@ -179,11 +180,11 @@ pub struct ConfirmRule {
     /// JSON.
     pub body: Option<Template>,
     pub expect: Expectation,
-    /// Answers that say for certain that there is no such thing.
+    /// Answers that mean "does not exist" for certain.
     pub unknown: Vec<Expectation>,
-    /// Made before: what it takes becomes `{login}`.
+    /// A request made first, whose result becomes `{login}`.
     pub login: Option<FetchRule>,
-    /// What must look like an id, not like a path.
+    /// The value that must look like an id, not like a path.
     pub shape_of: Place,
 }
 

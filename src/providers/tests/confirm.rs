@@ -1,4 +1,4 @@
-//! Questions to an API: what goes into them, what they look like, and what an answer means.
+//! Confirmation at a provider's API: questions, requests, and the interpretation of answers.
 
 use super::*;
 
@@ -41,7 +41,7 @@ fn values_come_from_query_header_json_and_form() {
 }
 
 #[test]
-fn json_in_another_charset_can_be_asked_about() {
+fn json_in_other_charset_can_be_confirmed() {
     let asker = own("https://api.example.com/{json:/id}", None);
     let utf_16: Vec<u8> =
         "\u{feff}{\"id\":\"tr_\u{e9}\"}".encode_utf16().flat_map(u16::to_le_bytes).collect();
@@ -59,7 +59,7 @@ fn json_in_another_charset_can_be_asked_about() {
 }
 
 #[test]
-fn what_is_missing_or_ambiguous_cannot_be_asked_and_the_reason_is_told() {
+fn missing_or_ambiguous_value_is_rejected_with_reason() {
     let query = own("https://api.example.com/{query:id}", None);
     for (text, reason) in [
         ("", "query field id is missing"),
@@ -87,7 +87,7 @@ fn what_is_missing_or_ambiguous_cannot_be_asked_and_the_reason_is_told() {
 }
 
 #[test]
-fn a_question_that_would_be_the_same_for_every_message_is_refused() {
+fn question_without_message_value_is_rejected() {
     let wrong = |url: &str| {
         let question = ConfirmSettings { url, token: None };
         Asker::own(&question, recipe("none").unwrap()).unwrap_err()
@@ -121,7 +121,7 @@ fn an_answer_confirms_denies_for_certain_or_leaves_it_open() {
 }
 
 #[test]
-fn the_catalogues_apis_are_asked_as_their_documentation_has_it() {
+fn catalogue_api_requests_match_documentation() {
     let mollie = bind("mollie-classic", &[("api_key", "live_x")]);
     let form = [("Content-Type", "application/x-www-form-urlencoded")];
     let call = asked(mollie.asker().unwrap(), &SentRequest::new(&form, "id=tr_1")).unwrap();
@@ -175,7 +175,7 @@ fn a_body_that_is_posted_back_is_json_of_a_usual_size() {
 }
 
 #[test]
-fn a_recipe_that_asks_wrongly_is_refused_with_the_field() {
+fn invalid_confirm_rule_is_rejected_with_field() {
     let rows = [
         ("url = \"https://a.example/{query:id}\"\nshape_of = \"query id\"", ""),
         ("url = \"https://a.example/{query:id\"\nshape_of = \"query id\"", "confirm.url"),

@@ -1,4 +1,4 @@
-//! What of a provider's answers is believed, and when a key that is not among those known is asked for again.
+//! Which answers of a provider are accepted, and when an unknown key is fetched again.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -15,7 +15,7 @@ fn id(id: &str) -> KeyRequest {
 }
 
 #[test]
-fn a_set_is_believed_only_where_it_has_a_usable_key() {
+fn key_set_is_accepted_only_with_usable_key() {
     let pubsub = bind("google-pubsub", &[("audience", "a"), ("service_account", "s")]);
     let all = KeyRequest::Key { id: None };
     let read = |status: u16, body: &str| pubsub.plan(&all).read(status, body.as_bytes());
@@ -66,13 +66,13 @@ fn key_set_of_tink_gives_web_keys_by_id() {
 }
 
 #[test]
-fn only_the_provider_itself_says_that_it_has_no_such_key() {
+fn key_is_unknown_only_after_definite_answer() {
     let plaid = bind("plaid", &[("client_id", "c"), ("api_secret", "s")]);
     let wanted = id("a");
     let read = |status: u16, body: &str| plaid.plan(&wanted).read(status, body.as_bytes());
     assert_eq!(read(200, &format!(r#"{{"key":{KEY}}}"#)), Some(KeyResponse::Keys(vec![KEY.to_owned()])));
     assert_eq!(read(404, ""), Some(KeyResponse::Unknown));
-    // Our own credentials may be wrong, or the provider be in trouble: the sender comes again.
+    // Rejected credentials or an outage prove nothing about the key: the sender retries.
     for (status, body) in
         [(400, ""), (401, ""), (422, ""), (500, ""), (200, "{}"), (200, r#"{"key":"later"}"#)]
     {
@@ -81,7 +81,7 @@ fn only_the_provider_itself_says_that_it_has_no_such_key() {
 }
 
 #[test]
-fn a_page_is_no_certificate() {
+fn html_page_is_not_accepted_as_certificate() {
     let paypal = bind("paypal", &[("webhook_id", "w")]);
     for wanted in [
         KeyRequest::Document("https://api.paypal.com/c".into()),
@@ -98,7 +98,7 @@ fn a_page_is_no_certificate() {
     }
 }
 
-/// What is known, and whether it may be old.
+/// A fixed answer, and whether it may be outdated.
 struct FixedKeys {
     keys: Vec<String>,
     is_old: bool,
@@ -128,7 +128,7 @@ fn known(pair: &Ed25519KeyPair, is_old: bool) -> FixedKeys {
 }
 
 #[test]
-fn a_signature_with_a_new_key_that_is_not_named_waits_for_the_new_set() {
+fn signature_with_unnamed_new_key_needs_new_set() {
     let fal = bind("fal", &[]);
     let (old, new) = (pair(1), pair(2));
     let (body, time) = ("{}", NOW.to_string());
@@ -162,7 +162,7 @@ fn a_signature_with_a_new_key_that_is_not_named_waits_for_the_new_set() {
         assert_eq!(say(&known(&old, true)), wanting);
         assert_eq!(say(&known(&old, false)), refused);
     }
-    // A key that is named and known is no other one.
+    // A known key with an id is not fetched again.
     let named = token(r#"{"alg":"EdDSA","kid":"a"}"#);
     assert_eq!(named.put(|request| auth.authenticate(request, &known(&old, true))), refused);
     // Nothing is fetched where the source has configured its keys itself.
@@ -173,7 +173,7 @@ fn a_signature_with_a_new_key_that_is_not_named_waits_for_the_new_set() {
 }
 
 #[test]
-fn an_id_that_is_no_id_is_asked_of_nobody() {
+fn malformed_key_id_is_never_fetched() {
     let plaid = bind("plaid", &[("client_id", "c"), ("api_secret", "s")]);
     let ebay = bind("ebay", &[("app_credentials", "c")]);
     let token = |kid: &str| {

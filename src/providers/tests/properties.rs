@@ -1,5 +1,5 @@
-//! What must hold for every provider and any input. Each starts from a request that is accepted: the project's own
-//! vector, and a sample where one can be signed.
+//! Properties of every provider, for any input. Each test starts from an accepted request: the
+//! project's own vector, and a sample if one can be signed.
 
 use std::sync::LazyLock;
 
@@ -18,12 +18,13 @@ use super::*;
 
 static OWN: LazyLock<Vec<OwnRequest>> = LazyLock::new(own_requests);
 
-/// Those that are proven by something.
+/// The requests with some authentication.
 fn proven() -> impl Iterator<Item = &'static OwnRequest> {
     OWN.iter().filter(|request| request.verifier.proves_sender())
 }
 
-/// With a body that is not what `other` was, a verdict may only stand where nothing of it is signed.
+/// Whether the request is accepted. If its body differs from that of `other`, it may be accepted
+/// only if no part of the body is signed.
 fn accepted(sent: &SentRequest, request: &OwnRequest) -> bool {
     sent.verdict_in(&request.verifier, &request.world).is_ok()
 }
@@ -52,7 +53,7 @@ fn signed_text(keyed: &BoundSignature, sent: &SentRequest, verifier: &Verifier) 
     })
 }
 
-/// Every place in a request that holds encoded signatures: where, how they are laid out, how they are encoded.
+/// Returns each place with encoded signatures, with their layout and encoding.
 fn signature_places(request: &OwnRequest) -> Vec<(Place, Layout, Encoding)> {
     let code = [
         ("twilio", "header x-twilio-signature", "{signature}", Encoding::Base64),
@@ -72,7 +73,7 @@ fn signature_places(request: &OwnRequest) -> Vec<(Place, Layout, Encoding)> {
         .map(|keyed| (keyed.scheme.at.clone(), keyed.scheme.layout.clone(), keyed.scheme.encoding));
     let mut places: Vec<(Place, Layout, Encoding)> = Vec::new();
     for (place, layout, encoding) in of_data.chain(of_code) {
-        // Schemes that share a place share its value: flipped twice it would be what it was.
+        // Schemes that share a place share its value; a second flip would restore it.
         if places.iter().all(|(known, other, _)| *known != place || *other != layout) {
             places.push((place, layout, encoding));
         }
@@ -80,7 +81,7 @@ fn signature_places(request: &OwnRequest) -> Vec<(Place, Layout, Encoding)> {
     places
 }
 
-/// Flips one bit of what each signature in a value decodes to.
+/// Flips one bit of each decoded signature in a value.
 fn flipped(value: &str, layout: &Layout, encoding: Encoding, bit: usize) -> Option<String> {
     let mut changed = value.to_owned();
     for group in layout.groups(value.as_bytes()) {
@@ -151,8 +152,9 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(32))]
 
     #[test]
-    fn a_sample_is_accepted_whatever_its_event(event in "[^\\x00-\\x20\\x7f$]{1,20}", nonce in "[a-z0-9]{1,32}") {
-        // Dropbox Sign signs its time, in digits, directly before the event type. Adyen joins fields with colons.
+    fn sample_with_any_event_is_accepted(event in "[^\\x00-\\x20\\x7f$]{1,20}", nonce in "[a-z0-9]{1,32}") {
+        // Dropbox Sign signs its time, in digits, directly before the event type. Adyen joins
+        // fields with colons.
         let may_be_sent = |provider: &str| match provider {
             "dropbox-sign" => !event.starts_with(|first: char| first.is_ascii_digit()),
             "adyen" => !event.contains(':'),
@@ -167,7 +169,7 @@ proptest! {
     }
 
     #[test]
-    fn a_flipped_bit_of_the_signed_text_is_refused(place in any::<prop::sample::Index>(), bit in 0..8_u32) {
+    fn flipped_bit_of_signed_text_is_rejected(place in any::<prop::sample::Index>(), bit in 0..8_u32) {
         for request in proven() {
             let mut sent = request.sent.clone();
             if sent.body.is_empty() {
@@ -180,7 +182,8 @@ proptest! {
                 proofs.signatures.iter().map(|keyed| signed_text(keyed, sent, &request.verifier)).collect()
             };
             if accepted(&sent, request) {
-                // Nothing that is signed has changed: white space, or a part that the provider does not cover.
+                // The signed text is unchanged: white space, or a part that the provider does not
+                // sign.
                 let is_same = texts(&sent).iter().zip(texts(&request.sent)).any(|(now, before)| now.is_some() && *now == before);
                 let is_uncovered = request.verifier.recipe().coverage() != Coverage::Full || proofs.code.is_some();
                 prop_assert!(is_same || is_uncovered, "{}", request.provider);
@@ -189,7 +192,7 @@ proptest! {
     }
 
     #[test]
-    fn a_flipped_bit_of_the_signature_is_refused(bit in any::<usize>()) {
+    fn flipped_bit_of_signature_is_rejected(bit in any::<usize>()) {
         for request in proven() {
             let mut sent = request.sent.clone();
             let mut has_changed = false;
@@ -206,7 +209,7 @@ proptest! {
     }
 
     #[test]
-    fn a_flipped_bit_of_a_tokens_signature_is_refused(bit in any::<usize>()) {
+    fn flipped_bit_of_token_signature_is_rejected(bit in any::<usize>()) {
         for request in proven() {
             let mut sent = request.sent.clone();
             let change = |value: &str| {
@@ -227,12 +230,13 @@ proptest! {
     }
 
     #[test]
-    fn another_secret_is_refused(bit in any::<usize>()) {
+    fn other_secret_is_rejected(bit in any::<usize>()) {
         for request in proven() {
             let mut settings = request.settings.clone();
             let secrets = ["secret", "primary_secret", "secondary_secret", "access_token", "password"];
             for (_, values) in settings.values.iter_mut().filter(|(name, _)| secrets.contains(&name.as_str())) {
-                // Another letter or digit in the second half: prefixes and encodings stay what they are.
+                // Changes a letter or digit in the second half, so that prefix and encoding stay
+                // valid.
                 let mut text = values[0].expose().to_vec();
                 let half = text.len() / 2;
                 let places: Vec<usize> = (half..text.len()).filter(|place| text[*place].is_ascii_alphanumeric()).collect();

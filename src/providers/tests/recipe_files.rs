@@ -1,4 +1,4 @@
-//! The files of the catalogue, and what is refused in one.
+//! The recipe files of the catalogue, and the errors of invalid recipes.
 
 use super::*;
 
@@ -39,7 +39,7 @@ fn every_recipe_of_the_catalogue_is_complete() {
         assert!(recipe.facts().docs.is_empty() || recipe.facts().docs.starts_with("https://"), "{name}");
         assert!(recipe.keys().iter().all(|key| !key.doc.is_empty()), "{name}");
         assert!(recipe.samples.iter().all(|sample| sample.event != "sample"), "{name} has no sample");
-        // What is not signed is said.
+        // Unsigned parts must be documented.
         assert!(
             recipe.coverage() == Coverage::Full || !recipe.facts().traps.is_empty(),
             "{name} has no trap"
@@ -49,7 +49,7 @@ fn every_recipe_of_the_catalogue_is_complete() {
 }
 
 #[test]
-fn a_recipe_nobody_wrote_before_works_from_its_data_alone() {
+fn new_recipe_works_without_code() {
     let good = GOOD.replace("{header:X-Method}", "v0");
     let recipe: &'static Recipe = Box::leak(Box::new(Recipe::parse("good", &good).unwrap()));
     let verifier = Verifier::bind(recipe, &settings(&[("secret", "00ff")])).unwrap();
@@ -64,7 +64,7 @@ fn a_recipe_nobody_wrote_before_works_from_its_data_alone() {
 }
 
 #[test]
-fn a_wrong_recipe_is_refused_with_the_name_of_the_field() {
+fn invalid_recipe_is_rejected_with_field_name() {
     let rows = [
         ("title = \"Good\"", "titel = \"Good\"", "titel"),
         ("encoding = \"base64url\"", "encoding = \"base65\"", "base65"),
@@ -140,7 +140,7 @@ fn every_cause_has_the_name_that_recipes_use() {
 }
 
 #[test]
-fn a_handshake_that_signs_or_visits_what_a_stranger_says_is_no_recipe() {
+fn handshake_with_untrusted_value_to_sign_is_rejected() {
     let key = "[[key]]\nname = \"secret\"\nkind = \"secret\"\ndoc = \"d\"\n";
     let answer = "answer = { algorithm = \"hmac-sha256\", encoding = \"hex\", key = \"secret\", text = \"{query:c}\" }";
     let rows = [
@@ -193,7 +193,7 @@ fn a_recipe_that_signs_challenges_takes_no_message_that_could_be_one() {
             Some("handshake.answer"),
             "{unsafe_proof}"
         );
-        // Only whoever has the secret already may ask then.
+        // Then only a holder of the secret can ask.
         assert!(recipe(&unsafe_proof, "{query:c}", "signed = true").is_ok(), "{unsafe_proof}");
     }
     for text in ["{query:d}", "{query:c}{query:d}", "a{query:c}"] {

@@ -1,4 +1,4 @@
-//! Replies to the letter.
+//! Exact replies.
 
 use super::*;
 
@@ -20,7 +20,7 @@ fn no_content() -> Reply {
 }
 
 #[test]
-fn acme_is_told_that_the_message_came_or_which_header_was_wrong() {
+fn acme_reply_reports_acceptance_or_wrong_header() {
     for header in ["Acme-Webhook-Token", "Codeunderscored-Webhook-Token"] {
         let configured = Settings {
             reply_body: Some("Message received okay.".into()),
@@ -46,7 +46,7 @@ fn generic_source_replies_with_an_empty_body() {
 }
 
 #[test]
-fn an_open_receiver_always_says_what_its_user_wants() {
+fn open_receiver_returns_configured_reply() {
     let settings = Settings { reply_body: Some("success".into()), ..Settings::default() };
     let verifier = Verifier::bind(recipe("none").unwrap(), &settings).unwrap();
     assert_eq!(accepted(&verifier, "message"), reply(200, "text/plain", "success"));
@@ -106,7 +106,7 @@ fn a_configured_reply_stands_for_every_event() {
 }
 
 #[test]
-fn github_is_answered_by_the_type_in_its_header_whatever_action_the_body_names() {
+fn github_reply_depends_on_event_header() {
     let verifier = bind("github", &[("secret", "a")]);
     for (event, expected) in [("push", "success"), ("ping", "pong")] {
         let description = Description {

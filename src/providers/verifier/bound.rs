@@ -1,4 +1,5 @@
-//! What proves the sender of one source: which proof counts, and which one decides where a request has several.
+//! The authentication of one source: which schemes count, and which one decides if a request has
+//! several.
 
 use std::sync::Arc;
 
@@ -20,7 +21,7 @@ const ABSENT: VerifyError = VerifyError::Rejected(Cause::MissingHeader);
 /// The setting of HTTP basic authentication that is a secret.
 const PASSWORD: &str = "password";
 
-/// What proves the sender, with the source's keys.
+/// The schemes that authenticate the sender, with the source's keys.
 #[derive(Debug, Default)]
 pub struct BoundProofs {
     pub tokens: Vec<BoundToken>,
@@ -28,7 +29,7 @@ pub struct BoundProofs {
     pub signatures: Vec<BoundSignature>,
     pub jwts: Vec<(&'static Jwt, JwtKeys)>,
     pub code: Option<BoundScheme>,
-    /// How the provider's API is asked about its messages.
+    /// The client for the provider's API, for confirming messages.
     pub asker: Option<Arc<Asker>>,
     /// The settings whose values are keys of the signatures, JWTs and code above.
     pub signing_settings: Vec<&'static str>,
@@ -66,20 +67,21 @@ impl BoundProofs {
         self.are_signed() && !of_basic && !self.tokens.iter().any(|bound| self.may_be_unsigned(bound.key))
     }
 
-    /// Whether only tokens and passwords prove the sender.
+    /// Whether the source accepts only tokens and passwords.
     pub fn are_only_sent(&self) -> bool {
         !self.are_signed() && (self.basic.is_some() || !self.tokens.is_empty())
     }
 
-    /// Whether a token or password is enough if the request is not signed. It is not if the source has a key for
-    /// signatures: anyone who has seen the token could leave the signature out. A token that is the signing key itself
-    /// still counts, since it can make the signature as well.
+    /// Whether a token or password is enough for an unsigned request. It is not if the source has a
+    /// key for signatures: anyone who has seen the token could omit the signature. A token that is
+    /// the signing key itself is still enough, since its holder could also sign.
     fn may_be_unsigned(&self, key: &str) -> bool {
         !self.are_signed() || self.signing_settings.contains(&key)
     }
 
     /// # Errors
-    /// What says most about why the request is not proven, or what must be fetched.
+    /// The most specific reason why the request is not authenticated, or the key that must be
+    /// fetched.
     pub fn check(&self, view: &View<'_>, terms: &Terms<'_>) -> Result<(), VerifyError> {
         let Err(mut refusal) = signature::authenticate(&self.signatures, view, terms) else { return Ok(()) };
         // A signature that is present decides.
@@ -96,7 +98,8 @@ impl BoundProofs {
         self.check_unsigned(view, wrong_at).map_err(|unproven| heavier(refusal, unproven))
     }
 
-    /// The first place that holds something decides, as for signatures. Returns that place if its JWT is wrong.
+    /// Checks JWTs; as for signatures, the first place with a value decides. Returns that place if
+    /// its JWT is wrong.
     fn check_jwts(&self, view: &View<'_>, terms: &Terms<'_>) -> (Result<(), VerifyError>, Option<&Place>) {
         let mut refusal = ABSENT;
         let mut wrong_at: Option<&Place> = None;
@@ -116,7 +119,8 @@ impl BoundProofs {
         (Err(refusal), wrong_at)
     }
 
-    /// Checks tokens and passwords. After a wrong JWT only those in the same place count: the value may not have been a JWT.
+    /// Checks tokens and passwords. After a wrong JWT only those in the same place count: the value
+    /// may not have been a JWT.
     fn check_unsigned(&self, view: &View<'_>, wrong_at: Option<&Place>) -> Result<(), VerifyError> {
         let may_count = |key: &str, is_at: &dyn Fn(&Place) -> bool| {
             self.may_be_unsigned(key) && wrong_at.is_none_or(is_at)

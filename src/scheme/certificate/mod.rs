@@ -1,5 +1,5 @@
-//! Certificates: whether one leads to a root that is trusted, and the key that it then vouches for. Fetches
-//! nothing: an issuer that is missing is named, and the caller comes again with it.
+//! Certificate chains: verifies that a certificate leads to a trusted root, and returns its key.
+//! Fetches nothing: it returns the URL of a missing issuer, and the caller fetches it and retries.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,12 +18,12 @@ use x509_cert::ext::pkix::name::GeneralName;
 
 use super::public_key::{PublicKey, is_certificate, pem_blocks};
 
-/// More than any chain has; what comes after these is not looked at.
+/// More than any real chain has; further certificates are ignored.
 const MAX_INTERMEDIATES: usize = 16;
 
 const CA_ISSUERS: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.5.5.7.48.2");
 
-/// Why a certificate proves nothing.
+/// The reason why a certificate is not trusted.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CertificateError {
     #[error("the certificate cannot be read, or contains a key of an unknown type")]
@@ -32,7 +32,7 @@ pub enum CertificateError {
     NotValidNow,
     #[error("the certificate does not lead to a trusted root")]
     Untrusted,
-    /// The URL is where the certificate says that its issuer can be had.
+    /// The URL is the issuer's address in the certificate.
     #[error("the issuer of the certificate is missing")]
     IssuerMissing { url: Option<String> },
 }
@@ -46,7 +46,7 @@ pub struct Roots {
 }
 
 impl Roots {
-    /// Skips what is no certificate: the stores of operating systems hold odd ones.
+    /// Skips entries that are not certificates: operating systems have odd ones in their stores.
     pub fn new(certificates_der: impl IntoIterator<Item = Vec<u8>>) -> Self {
         let root = |der: Vec<u8>| {
             let certificate = CertificateDer::from(der);
@@ -62,25 +62,25 @@ impl Roots {
     }
 }
 
-/// All certificates of a PEM bundle, or the one that the DER is. None from a damaged one on, so that no
-/// certificate takes the place of the one before it.
+/// Returns all certificates of a PEM bundle, or the one in a DER file. Stops at a damaged one, so
+/// that no certificate takes the position of the one before it.
 pub fn certificates(text_or_der: &[u8]) -> Vec<Vec<u8>> {
-    // DER begins with a sequence of more than 127 bytes, and the second byte then is no ASCII.
+    // DER starts with a sequence of more than 127 bytes, so its second byte is not ASCII.
     if matches!(text_or_der, [0x30, 0x80..=0xff, ..]) {
         return vec![text_or_der.to_vec()];
     }
-    // What stands between the blocks may be in any encoding.
+    // Text between the blocks may be in any encoding.
     pem_blocks(&String::from_utf8_lossy(text_or_der))
         .filter(|(label, _)| is_certificate(label))
         .map_while(|(_, der)| der)
         .collect()
 }
 
-/// The key of the first certificate of `chain`, if that leads to a root by way of the others in `chain` and
-/// `further`.
+/// Returns the key of the first certificate of `chain`, if it leads to a root through the others in
+/// `chain` and `further`.
 ///
 /// # Errors
-/// Why it is not trusted, and where the missing issuer can be had.
+/// The reason why it is not trusted, with the URL of a missing issuer.
 pub fn trusted_key(
     chain: &[u8],
     further: &[Vec<u8>],
@@ -135,8 +135,7 @@ fn is_valid(certificate: &Certificate, now: OffsetDateTime) -> bool {
     })
 }
 
-/// Certificates for webhooks are issued as those of a server or of a client; one for mail or code is no
-/// proof.
+/// Webhook certificates are issued for a server or a client; those for mail or code are rejected.
 struct ServerOrClient;
 
 impl ExtendedKeyUsageValidator for ServerOrClient {
@@ -174,7 +173,7 @@ fn missing_issuer(signer: &Certificate, intermediates: &[CertificateDer<'_>]) ->
         let named = || intermediates.iter().filter(|higher| higher.tbs_certificate().subject() == name);
         match named().find(|higher| !is_self_issued(higher)) {
             Some(higher) => lower = higher,
-            // The chain is whole and ends in a root, but not in one of ours.
+            // The chain is complete, but its root is not trusted.
             None if is_self_issued(lower) || named().next().is_some() => break,
             None => return CertificateError::IssuerMissing { url: issuer_url(lower) },
         }

@@ -1,5 +1,5 @@
-//! The URL at which an API is asked about a message: scheme, host and port are the operator's word, and only path and
-//! query hold what a stranger sent, each value percent-encoded so that it stays one segment or one value.
+//! The URL of an API request that confirms a message. The operator sets scheme, host and port. Only
+//! path and query hold untrusted values, each percent-encoded to remain one segment or one value.
 
 use std::fmt::Write;
 
@@ -34,10 +34,10 @@ impl std::fmt::Debug for ConfirmUrl {
 }
 
 impl ConfirmUrl {
-    /// With the settings filled in. The texts of errors do not repeat the URL: it may hold a token.
+    /// Fills in the settings. Errors do not repeat the URL, which may hold a token.
     ///
     /// # Errors
-    /// What is wrong with it, in words.
+    /// The problem with the URL.
     pub fn new(template: &Template, texts: &Texts) -> Result<Self, String> {
         let pieces = template
             .pieces()
@@ -59,7 +59,7 @@ impl ConfirmUrl {
                     let within = within(&before, place)?;
                     parts.push(UrlPart::Fixed(std::mem::take(&mut fixed)));
                     parts.push(UrlPart::Value { place: place.clone(), within });
-                    // Stands for the value in what is checked below.
+                    // A placeholder for the value in the checks below.
                     before.push('x');
                     continue;
                 }
@@ -87,7 +87,7 @@ impl ConfirmUrl {
     }
 
     /// # Errors
-    /// Why nothing can be asked with these values, in words.
+    /// The reason why these values allow no request.
     pub fn fill<'a>(&self, value_of: impl Fn(&Place) -> Option<&'a str>) -> Result<String, String> {
         let mut url = String::new();
         for part in &self.0 {
@@ -100,7 +100,7 @@ impl ConfirmUrl {
                 }
             }
         }
-        // Two values may make up what neither is alone.
+        // Two harmless values may form a dot segment together.
         if has_dot_segment(path_of(&url)) {
             return Err("the values would change the path".to_owned());
         }
@@ -108,7 +108,7 @@ impl ConfirmUrl {
     }
 }
 
-/// Where a value stands, from what is before it.
+/// Returns the URL component of a value, from the text before it.
 fn within(before: &str, place: &Place) -> Result<UrlComponent, String> {
     let authority = before.split_once("://").map(|(_, rest)| rest);
     match authority.and_then(|rest| rest.find(['/', '?'])) {
@@ -128,7 +128,7 @@ fn check(text: &str) -> Result<(), String> {
     };
     let url = url::Url::parse(text).map_err(|_| wrong())?;
     let slashes = text.get(url.scheme().len()..).is_some_and(|rest| rest.starts_with("://"));
-    // The parser mends back slashes and white space, which then reach the API as typed.
+    // The parser corrects backslashes and white space, but the API would receive them as typed.
     let is_strange = text
         .contains(|character: char| character.is_whitespace() || character.is_control() || character == '\\');
     if !matches!(url.scheme(), "http" | "https") || !slashes || url.host_str().is_none() || is_strange {
@@ -180,7 +180,7 @@ fn path_of(url: &str) -> &str {
     super::template::path_of(url).split('?').next().unwrap_or_default()
 }
 
-/// Everything but what RFC 3986 calls unreserved.
+/// Encodes all characters except those that RFC 3986 calls unreserved.
 fn push_encoded(url: &mut String, value: &str) {
     for byte in value.bytes() {
         if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {

@@ -1,12 +1,13 @@
-//! The elements of a value, and which of them belong together. HTTP lets a proxy join the lines of a header to one, with a
-//! comma between them, whatever separates the elements within a line (RFC 9110, 5.3).
+//! The elements of a value, and their groups. HTTP lets a proxy join header lines with commas,
+//! whatever separates the elements within a line (RFC 9110, 5.3).
 
 use std::ops::Range;
 
-/// More candidates than any sender needs for rotating its keys; a value with more is refused unread.
+/// More candidates than any sender needs for key rotation; a value with more is rejected unread.
 pub const MAX_CANDIDATES: usize = 16;
 
-/// Limit on joined lines with a time of their own: each takes a digest of the body before anything is proven.
+/// Limits joined lines with separate timestamps: each one costs a digest of the body before
+/// authentication.
 pub const MAX_JOINED_LINES: usize = 4;
 
 /// Parts of one value, at most as many as a sender may have signatures.
@@ -58,8 +59,8 @@ impl<'a> IntoIterator for Slices<'a> {
     }
 }
 
-/// Where the elements between separators are, without the blanks around them; empty ones are passed over.
-/// `begins_line` decides whether what follows a comma begins another joined line.
+/// Returns the ranges of the elements between separators, without surrounding blanks; empty ones
+/// are skipped. `begins_line` decides whether a comma starts another joined line.
 fn ranges(
     value: &[u8],
     separator: u8,
@@ -106,7 +107,7 @@ pub struct Pairs {
     pub(super) signature_first: bool,
 }
 
-/// What an element of pairs is.
+/// The role of an element in a list of pairs.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum ElementKind {
     Named(usize),
@@ -114,7 +115,7 @@ enum ElementKind {
     Other,
 }
 
-/// What has been seen of a group.
+/// The elements of a group so far.
 struct PairGroup {
     start: usize,
     end: usize,
@@ -150,8 +151,8 @@ impl Pairs {
         self.elements(value).filter_map(move |pair| value_of(pair, key))
     }
 
-    /// The lines that have been joined to a value: each has all named parts and a signature of its own. A value that does
-    /// not fall apart into such lines is one group, in which a part that is named twice is ambiguous.
+    /// Splits a value into its joined lines: each has all named parts and its own signature. A
+    /// value that cannot be split like this is one group, in which a duplicate part is ambiguous.
     pub fn groups<'a>(&self, value: &'a [u8]) -> Slices<'a> {
         self.joined_lines(value).unwrap_or_else(|| Slices::of(value))
     }

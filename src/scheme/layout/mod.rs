@@ -1,5 +1,5 @@
-//! How signatures are laid out in a value, given by example: `sha256={signature}`, `t={ts},v1={signature}`,
-//! `v1,{signature} v1,{signature}`, `{ts},{signature},{signature}`.
+//! The layout of signatures in a value, given by example: `sha256={signature}`,
+//! `t={ts},v1={signature}`, `v1,{signature} v1,{signature}`, `{ts},{signature},{signature}`.
 
 mod elements;
 
@@ -16,13 +16,13 @@ const MAX_PAIRS: usize = 32;
 pub enum Layout {
     /// The whole value.
     Raw,
-    /// Behind a fixed prefix that names the algorithm or version: `sha256=…`.
+    /// After a fixed prefix that names the algorithm or version: `sha256=…`.
     Prefix(String),
     /// Elements that begin with a label: `v1,… v1,…`.
     List { separator: u8, label: String },
     /// `key=value` elements, of which one key, which may repeat, has the signatures: `t=…,v1=…`.
     Pairs(Pairs),
-    /// Several groups of pairs with spaces between, each with a timestamp of its own.
+    /// Several groups of pairs separated by spaces, each with its own timestamp.
     Groups(Pairs),
     /// Named parts in a fixed order, then any number of signatures.
     Positions { separator: u8, before: Vec<String> },
@@ -30,7 +30,7 @@ pub enum Layout {
 
 impl Layout {
     /// # Errors
-    /// What is wrong with the example, in words.
+    /// The problem with the example.
     pub fn parse(text: &str) -> Result<Self, String> {
         let elements = placeholders(text)?;
         let signatures = elements.iter().filter(|element| element.name == SIGNATURE).count();
@@ -119,17 +119,19 @@ impl Layout {
         }
     }
 
-    /// Whether a value may hold several signatures, so that several header lines are one list (RFC 9110, 5.3).
+    /// Whether a value may hold several signatures, so that several header lines form one list (RFC
+    /// 9110, 5.3).
     pub const fn is_list(&self) -> bool {
         !matches!(self, Self::Raw | Self::Prefix(_))
     }
 
-    /// Whether joined lines lose their meaning: the position of a part says what it is.
+    /// Whether the position of a part determines its meaning, which joined lines lose.
     pub const fn is_positional(&self) -> bool {
         matches!(self, Self::Positions { .. })
     }
 
-    /// The same layout for a header that the sender writes once for each signature. Proxies join its lines with commas.
+    /// Returns the same layout for a header that the sender writes once per signature. Proxies join
+    /// its lines with commas.
     pub fn repeated(self) -> Self {
         match self {
             Self::Raw => Self::Positions { separator: b',', before: Vec::new() },
@@ -151,8 +153,8 @@ impl Layout {
     }
 
     /// # Errors
-    /// `UnknownAlgorithm` where the value is laid out rightly but under other names,
-    /// `MalformedSignature` where it is not, or has too many candidates.
+    /// `UnknownAlgorithm` if the layout is correct but has other names; `MalformedSignature` if it
+    /// is not, or has too many candidates.
     pub fn candidates<'a>(&self, value: &'a [u8]) -> Result<Slices<'a>, Cause> {
         let some = |found: Option<Slices<'a>>| {
             let found = found.ok_or(Cause::MalformedSignature)?;
@@ -237,13 +239,13 @@ impl Layout {
 struct Element {
     label: String,
     name: String,
-    /// What follows the last placeholder; empty for others.
+    /// The text after the last placeholder; empty for other elements.
     after: String,
     is_first: bool,
 }
 
 impl Element {
-    /// The label without what separates it from the element before.
+    /// Returns the label without the separator from the previous element.
     fn own_label(&self) -> &str {
         if self.is_first { &self.label } else { self.label.trim_start_matches([',', ';', '&', ' ']) }
     }
@@ -289,7 +291,7 @@ fn begins_with(text: &[u8], label: &str) -> bool {
     !label.is_empty() && text.starts_with(label.as_bytes())
 }
 
-/// Why no element has the label: another name stands in its place, or none at all.
+/// Returns the cause for a missing label: another name in its place, or no name.
 fn unlabelled<'a>(mut elements: impl Iterator<Item = &'a [u8]>, label: &str) -> Cause {
     let delimiter = label.bytes().last();
     let named = elements.any(|element| {

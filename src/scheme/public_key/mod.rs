@@ -1,5 +1,5 @@
-//! A provider's public keys: reading them in every form in which they are handed out, and checking signatures
-//! with them. Never accepts what it cannot check.
+//! A provider's public keys: parses every published form and verifies signatures. Never accepts an
+//! unverifiable key or signature.
 
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD_PAD_INDIFFERENT, URL_SAFE_NO_PAD};
@@ -115,7 +115,7 @@ impl Curve {
                 let key = p521::ecdsa::VerifyingKey::from_sec1_bytes(bytes).ok()?;
                 Some(key.to_sec1_point(false).as_bytes().to_vec())
             }
-            // ring checks only with each signature whether it lies on the curve.
+            // ring checks that the point is on the curve only during verification.
             Self::P384 => (bytes.len() == 97 && bytes.starts_with(&[4])).then(|| bytes.to_vec()),
         }
     }
@@ -138,10 +138,10 @@ enum PublicKeyKind {
 pub struct PublicKey(PublicKeyKind);
 
 impl PublicKey {
-    /// A key as providers show it: PEM, also without its line breaks, or base64 or hex.
+    /// Parses a key as providers publish it: PEM, also without its line breaks, or base64 or hex.
     ///
     /// # Errors
-    /// What is wrong and what to do about it, without showing the value.
+    /// The problem and its remedy, without the value.
     pub fn parse(text: &str) -> Result<Self, &'static str> {
         let text = text.trim();
         let text = text.strip_prefix("whpk_").unwrap_or(text);
@@ -149,7 +149,7 @@ impl PublicKey {
             return Self::from_pem(label, der);
         }
         let text = without_line_breaks(text);
-        // 64 hex digits are base64 as well, but of 48 bytes, which are no key.
+        // 64 hex digits are valid base64 too, but their 48 bytes are not a key.
         if let Some(bytes) = Encoding::Hex.decode(text.as_bytes(), 32) {
             return bytes.first_chunk().copied().map(Self::ed25519).ok_or(NOT_A_KEY);
         }
@@ -180,7 +180,7 @@ impl PublicKey {
     }
 
     /// # Errors
-    /// What is wrong and what to do about it, without showing the value.
+    /// The problem and its remedy, without the value.
     pub fn from_spki(der: &[u8]) -> Result<Self, &'static str> {
         let info = SubjectPublicKeyInfoRef::from_der(der).map_err(|_| BROKEN)?;
         let key = info.subject_public_key.as_bytes().ok_or(BROKEN)?;
@@ -210,10 +210,10 @@ impl PublicKey {
         }
     }
 
-    /// A JSON Web Key.
+    /// Parses a JSON Web Key.
     ///
     /// # Errors
-    /// What is wrong and what to do about it, without showing the value.
+    /// The problem and its remedy, without the value.
     pub fn from_jwk(key: &Value) -> Result<Self, &'static str> {
         let text = |name: &str| key.get(name).and_then(Value::as_str).ok_or(BROKEN_JWK);
         let bytes = |name: &str| URL_SAFE_NO_PAD.decode(text(name)?).map_err(|_| BROKEN_JWK);
@@ -246,7 +246,7 @@ impl PublicKey {
     }
 
     fn rsa(modulus: &[u8], exponent: &[u8]) -> Result<Self, &'static str> {
-        // Some libraries write a leading zero, which ring refuses.
+        // Some libraries write a leading zero, which ring rejects.
         let trim = |number: &[u8]| number.iter().copied().skip_while(|byte| *byte == 0).collect::<Vec<u8>>();
         let (modulus, exponent) = (trim(modulus), trim(exponent));
         if exponent.is_empty() {
@@ -330,8 +330,8 @@ pub(super) fn is_certificate(label: &str) -> bool {
     matches!(label, "CERTIFICATE" | "X509 CERTIFICATE")
 }
 
-/// The blocks of PEM text, each with its label; without bytes where a block is damaged. Line breaks may be
-/// lost or written as `\n`, as happens in environment variables and JSON.
+/// Returns the blocks of a PEM text, each with its label; a damaged block has no bytes. Line breaks
+/// may be lost or written as `\n`, as happens in environment variables and JSON.
 pub(super) fn pem_blocks(text: &str) -> impl Iterator<Item = (&str, Option<Vec<u8>>)> {
     let mut rest = text;
     std::iter::from_fn(move || {

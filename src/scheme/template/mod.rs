@@ -1,5 +1,5 @@
-//! Texts with placeholders: what is signed (`{id}.{ts}.{body}`), what a claim must be, what a reply says. Parsed once, then
-//! fed piece by piece into the digest, so that no copy of the body is made.
+//! Texts with placeholders: signed texts (`{id}.{ts}.{body}`), expected claims, replies. A template
+//! is parsed once, then fed into the digest in pieces, so that the body is never copied.
 
 mod forms;
 mod named_headers;
@@ -25,7 +25,7 @@ pub struct Template(Vec<Part>);
 
 impl Template {
     /// # Errors
-    /// What is wrong with it, in words.
+    /// The problem with the text.
     pub fn parse(text: &str) -> Result<Self, String> {
         parse::parts(text).map(Self)
     }
@@ -40,8 +40,8 @@ impl Template {
         self.0.iter().any(covers)
     }
 
-    /// Whether what the body says goes into the text, though not every byte: of sorted JSON how numbers are written is lost, of
-    /// a form where a name ends and its value begins.
+    /// Whether the text contains content of the body, but not all bytes of it: sorted JSON loses
+    /// the spelling of numbers, a form loses the border between name and value.
     pub fn has_content_of_body(&self) -> bool {
         self.0.iter().any(|part| match part {
             Part::BodyAs(form) => matches!(form, BodyForm::Sorted | BodyForm::SortedInEcmaScript),
@@ -49,7 +49,7 @@ impl Template {
         })
     }
 
-    /// Whether the body is decoded or written anew for it, which takes memory.
+    /// Whether the body is decoded or rewritten for the text, which takes memory.
     pub fn rewrites_body(&self) -> bool {
         self.parts().any(|part| match part {
             Part::BodyAs(form) => form.is_rewritten(),
@@ -84,7 +84,7 @@ impl Template {
         self.0 == [Part::Body]
     }
 
-    /// Whether it is what stands at that place and nothing else.
+    /// Whether the template is exactly the value at that place.
     pub fn is_place_alone(&self, place: &Place) -> bool {
         matches!(self.0.as_slice(), [Part::Place(alone)] if alone == place)
     }
@@ -147,10 +147,10 @@ impl Template {
         })
     }
 
-    /// Gives the text to `sink`, piece by piece.
+    /// Passes the text to `sink` in pieces.
     ///
     /// # Errors
-    /// A part that is absent, comes twice, or cannot be read as it should be.
+    /// A part that is absent, duplicated or malformed.
     pub fn feed(&self, scope: &TemplateScope<'_>, mut sink: impl FnMut(&[u8])) -> Result<(), Cause> {
         if section::has_any(&self.0) {
             return parts::feed_sections(&self.0, scope, &mut sink);
@@ -174,7 +174,7 @@ impl Template {
         Ok(text)
     }
 
-    /// The text of a JSON document: what is put in is escaped as it stands between the quotes of a string.
+    /// Renders a JSON document; values are escaped for use inside a JSON string.
     ///
     /// # Errors
     /// As for `feed`.
@@ -198,10 +198,10 @@ impl Template {
         Split::of(&self.0, unit)
     }
 
-    /// Enforces on the values of a request what `split` relies on.
+    /// Enforces the assumptions of `split` on the values of a request.
     ///
     /// # Errors
-    /// A value that lets the text be divided in another way.
+    /// A value that makes the division of the text ambiguous.
     pub fn check_split(&self, split: &Split, scope: &TemplateScope<'_>) -> Result<(), Cause> {
         split.check(&self.0, scope)
     }
@@ -235,7 +235,7 @@ impl Template {
         self.0.iter().map(pieces::piece).collect()
     }
 
-    /// Whether it can be made from settings and what a login gave.
+    /// Whether the template needs only settings and the result of a login.
     pub fn needs_no_request(&self) -> bool {
         let needs_none = |part: &Part| {
             matches!(part, Part::Literal(_) | Part::Setting(_) | Part::Basic { .. } | Part::Login)

@@ -1,7 +1,9 @@
-//! Checkpoints: copying the WAL into the database outside the writer's commits, and bounding the WAL.
+//! Checkpoints: they copy the WAL into the database outside the writer's commits, and bound the
+//! WAL.
 //!
-//! A passive checkpoint on a connection of its own does nearly all the work without stopping the writer, but never
-//! resets a WAL that is being written to. So when the WAL has grown, the writer is asked to do the last, short step.
+//! A passive checkpoint on its own connection does nearly all the work without stopping the writer,
+//! but never resets a WAL during writes. So the writer runs the last, short step when the WAL has
+//! grown.
 
 pub mod wal_watch;
 
@@ -23,21 +25,21 @@ use crate::store::writer::job::Job;
 use crate::store::writer::trouble::Trouble;
 
 const PAUSE_BETWEEN: Duration = Duration::from_millis(200);
-/// Between two looks at a WAL that a reader holds.
+/// Pause between checks of a WAL that a reader holds.
 const PAUSE_WHILE_HELD: Duration = Duration::from_secs(1);
-/// How large the WAL gets before the writer resets it. Beyond `LIMIT_BYTES` the file is cut as well.
+/// WAL size at which the writer resets it. Above `LIMIT_BYTES` the file is truncated as well.
 const RESET_BYTES: u64 = 24 << 20;
 const LIMIT_BYTES: u64 = 64 << 20;
-/// With so much to copy there is no pause: 8 MiB.
+/// Number of frames to copy above which there is no pause: 8 MiB.
 const FRAMES_IN_A_HURRY: i32 = 2048;
-/// As much as the writer may have left to copy in its last step: 4 MiB.
+/// Limit on the frames that the writer copies in its last step: 4 MiB.
 const FRAMES_LEFT_FOR_RESET: i32 = 1024;
-/// From here on repeating the checkpoint is worth less than it costs.
+/// Number of remaining frames below which another checkpoint costs more than it saves.
 const FEW_FRAMES_LEFT: i32 = 256;
-/// How often a passive checkpoint is repeated to get down to that.
+/// Limit on repeated passive checkpoints to get below that number.
 const CATCH_UPS: usize = 4;
 
-/// The thread that checkpoints. It sleeps until the writer has written something worth it.
+/// The checkpoint thread. It sleeps until the writer has written enough to copy.
 pub struct Checkpointer {
     pub connection: Connection,
     pub files: Arc<Files>,
@@ -45,9 +47,9 @@ pub struct Checkpointer {
     pub writer: SyncSender<Job>,
     pub is_closing: Arc<AtomicBool>,
     pub watch: WalWatch,
-    /// Frames in the WAL, and those copied, after the last passive checkpoint.
+    /// Frames in the WAL, and copied frames, after the last passive checkpoint.
     pub last_progress: Cell<(i32, i32)>,
-    /// Of the database.
+    /// Path of the database.
     pub path: PathBuf,
 }
 
@@ -55,7 +57,7 @@ impl Checkpointer {
     pub fn run(mut self) {
         let mut last = Instant::now();
         loop {
-            // The end of a reader wakes nobody.
+            // A reader that ends does not wake this thread.
             if self.watch.is_held() {
                 std::thread::park_timeout(PAUSE_WHILE_HELD);
             } else {
@@ -79,7 +81,7 @@ impl Checkpointer {
 
     fn look_for_readers(&mut self) {
         let (frames, copied) = self.last_progress.get();
-        // SQLite starts a WAL again by itself, too.
+        // SQLite also restarts a WAL by itself.
         let is_reset_refused = self.shared.is_reset_refused() && wal_length(frames) >= RESET_BYTES;
         let wal = WalState { frames, copied, is_reset_refused };
         let now = Instant::now();
@@ -104,7 +106,8 @@ impl Checkpointer {
         let Some(alone) = self.shared.checkpoint_alone() else { return };
         if self.files.check().is_err() {
             drop(alone);
-            // The writer finds out what has happened; copying from or to a changed file would make it worse.
+            // The writer determines the change; copying from or to a changed file would do further
+            // damage.
             let _ = self.writer.try_send(Job::Wake).inspect(|()| self.shared.job_queued(0));
             return;
         }
@@ -139,7 +142,7 @@ impl Checkpointer {
             if let Err(error) = self.files.sync_database() {
                 return Ok(Synced::No(error));
             }
-            // Readers may hold frames back: then repeating changes nothing.
+            // Readers may hold frames back: then another checkpoint has no effect.
             let is_held_back = copied < frames;
             if !is_held_back {
                 self.shared.set_commits_copied(commits);
@@ -162,7 +165,7 @@ impl Checkpointer {
     }
 }
 
-/// Whether the disk has taken what was copied.
+/// Whether the copied pages are synced.
 enum Synced {
     Yes,
     No(std::io::Error),
@@ -180,8 +183,9 @@ fn checkpoint(connection: &Connection, mode: &str) -> rusqlite::Result<Checkpoin
     })
 }
 
-/// Copies what is left and starts the WAL anew; false while a reader still needs it. The file keeps its length,
-/// because writing over it is cheaper than making it grow, unless it is beyond the limit or the disk is low.
+/// Copies the remaining frames and restarts the WAL; false while a reader still needs it. The file
+/// keeps its length, because overwriting is cheaper than growing, unless it is above the limit or
+/// the disk is low.
 pub fn reset(connection: &Connection, wal_bytes: u64, is_disk_low: bool) -> rusqlite::Result<bool> {
     connection.busy_timeout(Duration::ZERO)?;
     let mode = if wal_bytes > LIMIT_BYTES || is_disk_low { "TRUNCATE" } else { "RESTART" };
@@ -193,24 +197,25 @@ pub fn reset(connection: &Connection, wal_bytes: u64, is_disk_low: bool) -> rusq
     }
 }
 
-/// Copies everything and empties the WAL.
+/// Copies all frames and empties the WAL.
 pub fn truncate(connection: &Connection) -> rusqlite::Result<bool> {
     Ok(!checkpoint(connection, "TRUNCATE")?.is_busy)
 }
 
-/// Copies everything without waiting for readers to be gone from the WAL; false while some hold a part of it back.
+/// Copies all frames without waiting for readers to leave the WAL; false while some hold frames
+/// back.
 pub fn copy_all(connection: &Connection) -> rusqlite::Result<bool> {
     let CheckpointProgress { frames, copied, .. } = checkpoint(connection, "PASSIVE")?;
     Ok(copied >= frames)
 }
 
-/// The length that the database has once everything is copied; 0 if that cannot be said.
+/// Returns the length of the database once all frames are copied; 0 if unknown.
 pub fn content_bytes(connection: &Connection) -> u64 {
     let pragma = |name| connection.pragma_query_value(None, name, |row| row.get::<_, u64>(0)).unwrap_or(0);
     pragma("page_count") * pragma("page_size")
 }
 
-/// The frames that SQLite believes to be in the WAL; does nothing else.
+/// Returns the number of frames in the WAL as seen by SQLite, without other effects.
 pub fn frames_in_wal(connection: &Connection) -> rusqlite::Result<i32> {
     Ok(checkpoint(connection, "NOOP")?.frames.max(0))
 }

@@ -1,17 +1,18 @@
-//! Readers that keep the WAL from being reset: an sqlite3 shell with an open transaction, a backup that is stuck. Finds out
-//! how long they have, and who they are.
+//! Readers that prevent a reset of the WAL, e.g. an sqlite3 shell with an open transaction or a
+//! stuck backup. Reports their processes and how long they have blocked it.
 //!
-//! Never opens a file of the database: closing it would drop SQLite's locks. `/proc/locks` shows the same locks from outside.
+//! Never opens a file of the database: closing it would drop SQLite's locks. `/proc/locks` shows
+//! the same locks from outside.
 
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-/// A reader may need a moment: a list, a backup of a small database.
+/// Time after which a reader is reported. A list or a backup of a small database may need a moment.
 const PINNED_AFTER: Duration = Duration::from_secs(10);
-/// A reader that stays is logged this often.
+/// Interval between log lines about the same pin.
 const LOGGED_EVERY: Duration = Duration::from_secs(600);
-/// The bytes of the shared memory that readers lock: SQLite's `WAL_READ_LOCK(0)` to `WAL_READ_LOCK(4)`.
+/// Bytes of the shared memory that readers lock: SQLite's `WAL_READ_LOCK(0)` to `WAL_READ_LOCK(4)`.
 const FIRST_READ_LOCK: u64 = 123;
 const LAST_READ_LOCK: u64 = 127;
 const MAX_NAMED: usize = 3;
@@ -20,13 +21,13 @@ const MAX_NAMED: usize = 3;
 #[derive(Clone, Copy, Debug)]
 pub struct WalState {
     pub frames: i32,
-    /// Frames that are in the database as well.
+    /// Frames that are also in the database.
     pub copied: i32,
-    /// All frames are copied, and still a reader kept the last reset from happening.
+    /// Whether a reader blocked the last reset although all frames are copied.
     pub is_reset_refused: bool,
 }
 
-/// What is worth a line in the log.
+/// Event worth a log line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Notice {
     Pinned(Duration),
@@ -47,12 +48,12 @@ struct Pin {
 }
 
 impl WalWatch {
-    /// Whether the WAL is held now, however briefly: then it must be looked at again soon.
+    /// Whether the WAL is held now, even briefly: then it must be checked again soon.
     pub fn is_held(&self) -> bool {
         self.pin.is_some()
     }
 
-    /// How long a reader that was logged has held the WAL.
+    /// Returns how long a logged reader has held the WAL.
     pub fn pinned_for(&self, now: Instant) -> Option<Duration> {
         self.pin.as_ref().filter(|pin| pin.logged.is_some()).map(|pin| now - pin.since)
     }
@@ -63,7 +64,7 @@ impl WalWatch {
             return Some(Notice::Released(now - pin.since));
         }
         let pin = self.pin.get_or_insert(Pin { since: now, copied: wal.copied, logged: None });
-        // Readers that come and go let it advance.
+        // Short-lived readers let it advance.
         if wal.copied != pin.copied && !wal.is_reset_refused && pin.logged.is_none() {
             pin.since = now;
         }
@@ -77,7 +78,7 @@ impl WalWatch {
     }
 }
 
-/// The processes that read the database now, for a person; this one is not among them.
+/// Lists the processes that currently read the database, for display, without this one.
 pub fn readers(database: &Path) -> String {
     let mut shared_memory = database.as_os_str().to_owned();
     shared_memory.push("-shm");
@@ -98,7 +99,7 @@ fn nobody() -> String {
         .to_owned()
 }
 
-/// The processes in the text of `/proc/locks` that hold a read mark of the file.
+/// Returns the processes in the text of `/proc/locks` that hold a read mark of the file.
 fn readers_in(locks: &str, inode: u64, this_process: u32) -> Vec<u32> {
     let mut found: Vec<u32> = locks.lines().filter_map(|line| read_mark_of(line, inode)).collect();
     found.sort_unstable();
@@ -107,7 +108,8 @@ fn readers_in(locks: &str, inode: u64, this_process: u32) -> Vec<u32> {
     found
 }
 
-/// `1: POSIX  ADVISORY  READ 4711 fe:00:5539793 123 123`; adjacent locks of one process are shown as one.
+/// Parses `1: POSIX  ADVISORY  READ 4711 fe:00:5539793 123 123`; adjacent locks of one process
+/// appear as one.
 fn read_mark_of(line: &str, inode: u64) -> Option<u32> {
     let fields: Vec<&str> = line.split_whitespace().collect();
     let [_, "POSIX", _, "READ", process, file, first, last] = fields[..] else { return None };
@@ -145,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn readers_that_come_and_go_are_no_pin() {
+    fn short_lived_readers_do_not_count_as_pin() {
         let (mut watch, start) = (WalWatch::default(), Instant::now());
         for second in 0..100 {
             let wal = held(i32::try_from(second / 5).unwrap());

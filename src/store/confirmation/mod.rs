@@ -1,4 +1,4 @@
-//! Messages that are not believed before their provider has confirmed them.
+//! Messages that are only accepted once their provider has confirmed them.
 
 pub mod settlements;
 
@@ -14,43 +14,43 @@ use crate::store::message::original;
 use crate::store::text_enum::words;
 use crate::store::{delivery, timestamp};
 
-/// Sealed values open under the same name only.
+/// Name under which the request is sealed; it opens under the same name only.
 pub const SEALED_AS: &str = "confirmation";
-/// Minimum pause between a refusal and the next question about the message. Limits the questions that a client can cause by
-/// sending the message over and over.
+/// Minimum pause between a rejection and the next query about the message. Limits the queries that
+/// a client can cause by resending it.
 const PAUSE_AFTER_REFUSAL: Duration = Duration::from_secs(60);
 
 words!(
-    /// What is known of a message that had to be confirmed.
+    /// State of a message that needs confirmation.
     ConfirmationState { Awaiting = "awaiting", Confirmed = "confirmed", Refused = "refused" }
 );
 
-/// A message about which is to be asked.
+/// A message that is due for a query.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DueConfirmation {
     pub message: i64,
     pub source: String,
     pub tries: u32,
     pub unknowns: u32,
-    /// As it was given to `NewMessage`; `None` if it cannot be opened.
+    /// As passed to `NewMessage`; `None` if it cannot be opened.
     pub request: Option<String>,
 }
 
-/// One that is due, and its request as it was sealed.
+/// A due message, with its request as it was sealed.
 pub type SealedConfirmation = (DueConfirmation, Option<String>);
 
-/// What came of asking.
+/// Result of a query.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Settlement {
     Confirmed,
     Refused,
-    /// Asked again at that time.
+    /// Retry at that time.
     Again {
         at: String,
     },
 }
 
-/// One answer, to be written.
+/// One result, to be written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfirmationOutcome {
     pub message: i64,
@@ -86,7 +86,7 @@ pub fn insert(
         .map(drop)
 }
 
-/// Asks again about a refused message, which has come again.
+/// Schedules another query about a rejected message that was received again.
 pub fn ask_again(
     connection: &Connection,
     message: i64,
@@ -115,7 +115,8 @@ pub fn ask_again(
         .map(drop)
 }
 
-/// Asks the stored question about a refused message again. False if the message is not refused, or has no question.
+/// Repeats the stored query about a rejected message. False if the message is not rejected, or has
+/// no query.
 pub fn ask_refused_again(connection: &Connection, message: i64, now: &str) -> rusqlite::Result<bool> {
     let changed = connection
         .prepare_cached(
@@ -132,7 +133,7 @@ pub fn ask_refused_again(connection: &Connection, message: i64, now: &str) -> ru
     Ok(true)
 }
 
-/// The request that is to be asked about an awaiting message, as it was sealed.
+/// Returns the sealed request of an awaiting message.
 pub fn sealed_request(connection: &Connection, message: i64) -> rusqlite::Result<Option<String>> {
     let request = connection
         .prepare_cached(
@@ -143,16 +144,16 @@ pub fn sealed_request(connection: &Connection, message: i64) -> rusqlite::Result
     Ok(request.flatten())
 }
 
-/// How many of a source are awaited.
+/// Counts the awaiting messages of a source.
 pub fn awaiting(connection: &Connection, source: &str) -> rusqlite::Result<i64> {
     connection
         .prepare_cached("SELECT count(*) FROM confirmations WHERE source = ?1 AND state = 'awaiting'")?
         .query_row([source], |row| row.get(0))
 }
 
-/// The sources that have some.
+/// Returns the sources with awaiting messages.
 pub fn sources(connection: &Connection) -> rusqlite::Result<Vec<String>> {
-    // One step for each source, however many messages wait.
+    // One step for each source, regardless of the number of awaiting messages.
     let mut statement = connection.prepare_cached(
         "WITH RECURSIVE sources (name) AS (
            SELECT min(source) FROM confirmations WHERE state = 'awaiting'
@@ -165,7 +166,8 @@ pub fn sources(connection: &Connection) -> rusqlite::Result<Vec<String>> {
     rows.collect()
 }
 
-/// Those of a source that are due, with what is sealed; and when its next one is. Runs on a reader.
+/// Returns the due messages of a source with their sealed requests, and the time of its next one.
+/// Runs on a reader.
 pub fn due(
     connection: &Connection,
     source: &str,
@@ -212,7 +214,7 @@ pub fn one(connection: &Connection, message: i64) -> rusqlite::Result<Option<Sto
         .optional()
 }
 
-/// Ends the asking about a message that is damaged.
+/// Stops the queries about a damaged message.
 pub fn give_up_damaged(connection: &Connection, message: i64, now: &str) -> rusqlite::Result<()> {
     connection
         .prepare_cached(
@@ -223,8 +225,8 @@ pub fn give_up_damaged(connection: &Connection, message: i64, now: &str) -> rusq
         .map(drop)
 }
 
-/// Writes the answer; a confirmed message gets its deliveries in the same transaction, unless it repeats another confirmed
-/// message or conflicts with it. True unless it was settled before.
+/// Writes the result. A confirmed message gets its deliveries in the same transaction, unless it
+/// repeats another confirmed message or conflicts with it. True unless it was settled before.
 pub fn settle(
     connection: &Connection,
     keys: &KeyIndex,

@@ -1,24 +1,25 @@
-//! Messages whose confirmation was settled since the clean-up last asked. A settled message may have no delivery that ends
-//! later, so nothing else leads the clean-up back to it. In memory only: after a start the clean-up walks all messages.
+//! Messages whose confirmation was settled since the last cleanup. A settled message may have no
+//! delivery that finishes later, so nothing else returns it to cleanup. In memory only: after a
+//! start, cleanup walks all messages.
 
 use std::sync::{Mutex, PoisonError};
 
-/// Limits the remembered ids (512 KiB). Beyond it the clean-up walks all messages instead.
+/// Limit on stored ids (512 KiB). Above it, cleanup walks all messages instead.
 const MAX_IDS: usize = 65_536;
 
 #[derive(Debug, Default)]
 pub struct SettledMessages(Mutex<Settlements>);
 
-/// What was settled since the last [`SettledMessages::take`].
+/// Messages settled since the last [`SettledMessages::take`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Settlements {
     pub messages: Vec<i64>,
-    /// Settled messages are missing from the list, because there were too many.
+    /// Whether settled messages are missing from the list, because it was full.
     pub is_incomplete: bool,
 }
 
 impl SettledMessages {
-    /// Called after the commit that settled the confirmation of `message`.
+    /// Adds `message` after the commit that settled its confirmation.
     pub fn add(&self, message: i64) {
         let mut settlements = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if settlements.is_incomplete {

@@ -1,4 +1,4 @@
-//! The database file by itself, without its WAL: its first bytes and its ledger.
+//! The database file alone, without its WAL: its first bytes and its ledger.
 
 use std::fs::File;
 use std::io::Read as _;
@@ -12,11 +12,11 @@ use crate::store::schema::APPLICATION_ID;
 
 pub type FileHeader = [u8; DATABASE_HEADER_BYTES];
 
-/// The database file by itself, without its WAL.
+/// The database file alone, without its WAL.
 pub enum DatabaseFile {
     Missing,
     Empty,
-    /// Not creel's, or damaged: other checks have the better words for it.
+    /// Not creel's, or damaged: other checks report it in more detail.
     Unknown,
     Ours {
         header: Box<FileHeader>,
@@ -27,7 +27,7 @@ pub enum DatabaseFile {
 pub enum FileContent {
     Ledger(Ledger),
     NoLedger,
-    /// A checkpoint may have been cut off in its middle.
+    /// Possibly in the middle of an interrupted checkpoint.
     Unreadable,
 }
 
@@ -46,7 +46,7 @@ impl DatabaseFile {
             return Ok(Self::Unknown);
         }
         let application = i32::from_be_bytes([header[68], header[69], header[70], header[71]]);
-        // 0: a first start was cut off before its first checkpoint.
+        // 0: a first start was interrupted before its first checkpoint.
         if application != APPLICATION_ID && application != 0 {
             return Ok(Self::Unknown);
         }
@@ -62,7 +62,7 @@ impl DatabaseFile {
     }
 }
 
-/// Without locks, without the WAL, and without a trace.
+/// Opens the file without locks, without the WAL, and without any change.
 pub fn open_alone(path: &Path) -> rusqlite::Result<Connection> {
     let flags =
         OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI | OpenFlags::SQLITE_OPEN_NO_MUTEX;

@@ -1,7 +1,8 @@
 //! The commit counter of the database, and its highest ids: rows of `sqlite_sequence`.
 //!
-//! Each new message changes `sqlite_sequence` anyway, so that counting commits there adds no page to a batch. The table
-//! has one page, which is also found in the frames of a WAL without SQLite.
+//! Each new message changes `sqlite_sequence` anyway, so that counting commits there adds no page
+//! to a batch. The table has one page, which can also be found in the frames of a WAL without
+//! SQLite.
 
 use rusqlite::{Connection, params};
 
@@ -13,23 +14,23 @@ const DELIVERIES: &str = "deliveries";
 /// The b-tree page type of a table's leaf.
 const TABLE_LEAF: u8 = 0x0d;
 const LEAF_HEADER_BYTES: usize = 8;
-/// More rows than `sqlite_sequence` has tables to count.
+/// Above the number of tables that `sqlite_sequence` counts.
 const MAX_ROWS: usize = 64;
 
-/// How far a database has come.
+/// State of a database in its history.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Ledger {
     /// Commits of the writer.
     pub commits: i64,
     /// A random number that changes whenever the history of the database forks. 0: unknown.
     pub timeline: i64,
-    /// The highest ids that were ever given.
+    /// The highest ids ever assigned.
     pub messages: i64,
     pub deliveries: i64,
 }
 
 impl Ledger {
-    /// `None`: a database that no creel with a commit counter has written.
+    /// `None` for a database without a commit counter.
     pub fn read(connection: &Connection) -> rusqlite::Result<Option<Self>> {
         let mut statement = connection.prepare_cached("SELECT name, seq FROM sqlite_sequence")?;
         let mut rows = statement.query([])?;
@@ -42,7 +43,7 @@ impl Ledger {
         Ok(found.ledger())
     }
 
-    /// From a page of the database file, if it is the page of `sqlite_sequence`.
+    /// Reads the ledger from a page of the database file, if it is the page of `sqlite_sequence`.
     pub fn in_page(page: &[u8]) -> Option<Self> {
         let rows = usize::from(big_endian_u16(page, 3)?);
         if page.first() != Some(&TABLE_LEAF) || rows == 0 || rows > MAX_ROWS {
@@ -57,14 +58,14 @@ impl Ledger {
         found.ledger()
     }
 
-    /// Counts one more commit, in its transaction; the ledger as it is with that commit.
+    /// Counts one more commit, in its transaction; returns the ledger with that commit.
     pub fn advance(self, connection: &Connection) -> rusqlite::Result<Self> {
         let commits = self.commits + 1;
         set(connection, COMMITS, commits)?;
         Ok(Self { commits, ..Self::read(connection)?.unwrap_or(self) })
     }
 
-    /// Begins another timeline, after what is there now.
+    /// Starts another timeline after the current state.
     pub fn begin(connection: &Connection, timeline: i64) -> rusqlite::Result<Self> {
         let commits = Self::read(connection)?.map_or(0, |ledger| ledger.commits);
         set(connection, COMMITS, commits)?;
@@ -72,7 +73,7 @@ impl Ledger {
         Ok(Self::read(connection)?.unwrap_or_default())
     }
 
-    /// Ids that lost rows had are not given again.
+    /// Prevents the reuse of ids of lost rows.
     pub fn skip_ids_through(connection: &Connection, lost: &Self) -> rusqlite::Result<()> {
         let now = Self::read(connection)?.unwrap_or_default();
         for (table, now, lost) in
@@ -124,7 +125,8 @@ fn big_endian_u16(page: &[u8], at: usize) -> Option<u16> {
     Some(u16::from_be_bytes(page.get(at..at + 2)?.try_into().ok()?))
 }
 
-/// The record of a row `(TEXT, INTEGER)`; `None` for any other. See "Record Format" in SQLite's file format.
+/// Parses a row `(TEXT, INTEGER)`; `None` for any other. See "Record Format" in SQLite's file
+/// format.
 fn name_and_number(cell: &[u8]) -> Option<(&[u8], i64)> {
     let (_payload_bytes, cell) = varint(cell)?;
     let (_rowid, record) = varint(cell)?;
@@ -150,7 +152,7 @@ fn name_and_number(cell: &[u8]) -> Option<(&[u8], i64)> {
     Some((name, bytes.iter().fold(sign, |number, byte| (number << 8) | i64::from(*byte))))
 }
 
-/// SQLite's variable-length integer, and what follows it.
+/// Parses SQLite's variable-length integer; returns the remaining bytes too.
 fn varint(bytes: &[u8]) -> Option<(u64, &[u8])> {
     let mut value = 0;
     for (index, byte) in bytes.iter().enumerate().take(9) {

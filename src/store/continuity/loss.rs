@@ -1,4 +1,4 @@
-//! What a person is told about acknowledged messages that starting would lose, and going on without them.
+//! Reports acknowledged messages that a start would lose, and accepts the loss.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -10,20 +10,20 @@ use crate::store::error::OpenError;
 use crate::store::files::paths::{self, wal_of};
 use crate::store::schema;
 
-/// What is wrong with the files.
+/// Problem with the files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LossFinding {
-    /// The WAL was written for another database file.
+    /// The WAL belongs to another database file.
     ForeignWal,
     /// The database lacks commits that the mark has.
     Older { found: Option<Ledger> },
-    /// The history of the database is not that of the mark.
+    /// The database has another history than the mark.
     OtherHistory,
     /// The database file is missing or empty.
     NoDatabase,
 }
 
-/// Acknowledged messages that starting would lose; says what to do, in four lines.
+/// Acknowledged messages that a start would lose; displays the remedy in four lines.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Loss {
     pub path: PathBuf,
@@ -32,12 +32,13 @@ pub struct Loss {
 }
 
 impl Loss {
-    /// Goes on with what is there. A WAL of another file is moved aside, unless the file is damaged without it.
+    /// Accepts the loss and keeps the remaining data. A foreign WAL is moved aside, unless the file
+    /// is damaged without it.
     pub fn accept(&self) -> Result<(), OpenError> {
         let path = self.path.display();
         let moves_wal = self.moves_wal();
-        // A file that a checkpoint had written in part is damaged without its WAL. A rollback journal can only be applied
-        // once the WAL is gone.
+        // A file with a partial checkpoint is damaged without its WAL. A rollback journal can only
+        // be applied once the WAL is gone.
         let is_checked_first = moves_wal && !paths::has_journal(&self.path);
         if is_checked_first {
             sound::check_without_wal(&self.path)?;
@@ -149,12 +150,12 @@ impl fmt::Display for Loss {
     }
 }
 
-/// `creel.db-wal.aside-1`, or with the first number that is free.
+/// Returns `creel.db-wal.aside-1`, or the name with the first free number.
 fn free_name_beside(path: &Path) -> PathBuf {
     (1..).map(|number| name_beside(path, number)).find(|name| !name.exists()).unwrap_or_default()
 }
 
-/// The one before the first number that is free.
+/// Returns the name before the first free number.
 fn last_name_beside(path: &Path) -> Option<PathBuf> {
     (1..).map(|number| name_beside(path, number)).take_while(|name| name.exists()).last()
 }

@@ -1,7 +1,9 @@
-//! The mark that a running instance keeps in `creel.db.lock`: how far the database had come after the last commit.
+//! The mark that a running instance keeps in `creel.db.lock`: the state of the database after the
+//! last commit.
 //!
-//! It is written after each commit and never synced for one, so that it can be older than the database but never newer.
-//! Two slots are written in turn, each with a checksum: a torn one leaves the one before.
+//! It is written after each commit, but not synced each time, so that it can be older than the
+//! database but never newer. Two slots are written in turn, each with a checksum: a torn write
+//! leaves the previous one intact.
 
 use std::fmt::Write as _;
 use std::fs::File;
@@ -10,32 +12,32 @@ use std::os::unix::fs::FileExt as _;
 use crate::store::continuity::ledger::Ledger;
 use crate::store::continuity::wal::Salts;
 
-/// The first line, with the process id.
+/// Length of the first line, with the process id.
 pub const OWNER_BYTES: usize = 32;
-/// Each slot within one sector.
+/// Each slot is within one sector.
 const SLOTS: [u64; 2] = [OWNER_BYTES as u64, 512];
 const SLOT_BYTES: usize = 320;
 const FILE_BYTES: u64 = 832;
 
-/// How far the database had come, and what ties its file to its WAL.
+/// State of the database, and the link between its file and its WAL.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Mark {
-    /// Counts up: of two valid slots the higher one holds.
+    /// Increasing number: of two valid slots the higher one applies.
     pub number: u64,
-    /// Whether the instance has stopped in an orderly way.
+    /// Whether the instance stopped cleanly.
     pub is_clean: bool,
     pub ledger: Ledger,
-    /// The database file has at least so many commits without its WAL.
+    /// Minimum number of commits in the database file without its WAL.
     pub copied: i64,
-    /// `None`: nothing is in the WAL.
+    /// `None` for an empty WAL.
     pub wal: Option<Salts>,
-    /// Of the first bytes of the database file, when the WAL began.
+    /// Digest of the first bytes of the database file at the start of the WAL.
     pub header: u64,
     pub inode: u64,
 }
 
 impl Mark {
-    /// The newest mark in a lock file; `None` if it has none.
+    /// Returns the newest mark in a lock file; `None` without any.
     pub fn read(file: &File) -> Option<Self> {
         let read = |at: u64| {
             let mut slot = [0; SLOT_BYTES];
@@ -45,7 +47,7 @@ impl Mark {
         SLOTS.into_iter().filter_map(read).max_by_key(|mark| mark.number)
     }
 
-    /// Writes the slot that does not have the mark before this one.
+    /// Writes the slot that does not hold the previous mark.
     pub fn write(&self, file: &File) -> std::io::Result<()> {
         let text = format!("{:<width$}\n", self.to_text(), width = SLOT_BYTES - 1);
         file.write_all_at(text.as_bytes(), SLOTS[(self.number % 2) as usize])
@@ -89,7 +91,7 @@ impl Mark {
     }
 }
 
-/// Makes the lock file as long as it will be, so that a mark needs no space on a full disk.
+/// Extends the lock file to its full length, so that a mark needs no space on a full disk.
 pub fn lay_out(file: &File) -> std::io::Result<()> {
     let bytes = file.metadata()?.len();
     if bytes < FILE_BYTES {
@@ -99,7 +101,7 @@ pub fn lay_out(file: &File) -> std::io::Result<()> {
     Ok(())
 }
 
-/// Takes the marks out: the next start then has nothing to compare with.
+/// Removes the marks: the next start then has nothing to compare with.
 pub fn clear(file: &File) -> std::io::Result<()> {
     SLOTS.into_iter().try_for_each(|at| file.write_all_at(&[b' '; SLOT_BYTES], at))
 }
@@ -138,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn torn_mark_leaves_the_one_before() {
+    fn torn_mark_keeps_previous_mark() {
         for at in 0..SLOT_BYTES {
             let file = tempfile::tempfile().unwrap();
             mark(1).write(&file).unwrap();
@@ -150,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn lock_of_an_older_version_has_no_mark() {
+    fn lock_of_older_version_has_no_mark() {
         let file = tempfile::tempfile().unwrap();
         file.write_all_at(b"12345", 0).unwrap();
         lay_out(&file).unwrap();

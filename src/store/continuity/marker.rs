@@ -17,7 +17,7 @@ use crate::store::files::paths::wal_of;
 /// Writes the mark after each commit: one `pread` and one `pwrite`.
 #[derive(Debug)]
 pub struct Marker {
-    /// Gone with the store: without the lock there must be no mark.
+    /// Dropped with the store, because a mark is only valid with the lock.
     lock: Weak<InstanceLock>,
     files: Arc<Files>,
     wal: File,
@@ -26,7 +26,8 @@ pub struct Marker {
 }
 
 impl Marker {
-    /// Writes the first mark of this instance, with the number of the mark before, and `copied` (see `Mark`).
+    /// Writes the first mark of this instance, with the number of the previous mark, and `copied`
+    /// (see `Mark`).
     pub fn start(
         lock: &Arc<InstanceLock>,
         files: Arc<Files>,
@@ -37,7 +38,7 @@ impl Marker {
         let problem =
             |error: &dyn std::fmt::Display| OpenError(format!("cannot read {}: {error}", database.display()));
         let wal = File::open(wal_of(database)).map_err(|error| problem(&error))?;
-        // What a crashed run has copied without a sync could still be undone by a power cut.
+        // A power cut could still undo pages that a crashed run copied without a sync.
         files.sync_database().map_err(|error| problem(&error))?;
         let ledger = Ledger::read(connection).map_err(|error| problem(&error))?.unwrap_or_default();
         let inode = files.database_inode();
@@ -52,11 +53,11 @@ impl Marker {
         self.mark.ledger
     }
 
-    /// After a commit.
+    /// Updates the mark after a commit.
     pub fn committed(&mut self, ledger: Ledger, copied: i64) {
         let salts = wal::salts(&self.wal);
         if salts != self.mark.wal || self.mark.header == 0 {
-            // Where it cannot be read, nothing is tied to this WAL.
+            // An unreadable header ties nothing to this WAL.
             match self.files.database_header() {
                 Ok(header) => (self.mark.wal, self.mark.header) = (salts, header_digest(&header)),
                 Err(_) => (self.mark.wal, self.mark.header) = (None, 0),
@@ -67,7 +68,8 @@ impl Marker {
         self.write();
     }
 
-    /// After the last commit, with everything copied into the database or left to whoever checkpoints.
+    /// Writes the final mark after the last commit, when all frames are copied or left to another
+    /// checkpointer.
     pub fn stopped(&mut self) {
         self.mark.is_clean = true;
         self.write();

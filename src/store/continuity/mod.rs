@@ -1,7 +1,9 @@
-//! Whether the files at start are those that the last run left: the database, its WAL, and the mark in the lock file.
+//! Checks at start whether the files match the state after the last run: the database, its WAL, and
+//! the mark in the lock file.
 //!
-//! Everything is compared before SQLite opens the database for writing, because opening would already apply the WAL,
-//! whichever file it belongs to. Only contents are compared, never inodes or times, so that a directory may be moved.
+//! All comparisons run before SQLite opens the database for writing, because opening would already
+//! apply any WAL, even a foreign one. Only contents are compared, never inodes or times, so that a
+//! directory may be moved.
 
 pub mod database;
 pub mod ledger;
@@ -27,32 +29,33 @@ use crate::store::files::modes::owner_advice;
 use crate::store::files::paths::{beside, has_journal, wal_of};
 use crate::store::schema;
 
-/// Compares the files with each other and with the mark; `None` if they are what the last run left. Changes nothing, unless
-/// there is a rollback journal.
+/// Compares the files with each other and with the mark; `None` if they match the last run. Changes
+/// nothing, unless there is a rollback journal.
 ///
 /// # Errors
-/// Also when the file is damaged after a crash, and has no WAL.
+/// Also if the file is damaged after a crash and has no WAL.
 pub fn inspect(path: &Path, mark: Option<&Mark>) -> Result<Option<Loss>, OpenError> {
     let seen = look(path, mark)?;
     if seen.finding.is_none() && seen.is_without_wal && mark.is_some_and(|mark| !mark.is_clean) {
-        // Another program has recovered the file, or a checkpoint was cut off and its WAL deleted.
+        // Another program has recovered the file, or a checkpoint was interrupted and its WAL
+        // deleted.
         sound::check_without_wal(path)?;
     }
     Ok(seen.loss(path, mark))
 }
 
-/// What `inspect` finds, for a command that runs next to the service.
+/// Like `inspect`, for a command that runs next to the service.
 ///
 /// # Errors
-/// Also when the files are not those that the last run left.
+/// Also if the files do not match the last run.
 pub fn check(path: &Path) -> Result<(), OpenError> {
     check_with(path, inspect)
 }
 
-/// As `check`, for a command that looks for damage itself.
+/// Like `check`, for a command that checks for damage itself.
 ///
 /// # Errors
-/// When the files are not those that the last run left.
+/// If the files do not match the last run.
 pub fn check_together(path: &Path) -> Result<(), OpenError> {
     check_with(path, |path, mark| Ok(look(path, mark)?.loss(path, mark)))
 }
@@ -61,12 +64,12 @@ fn check_with(
     path: &Path,
     inspect: impl FnOnce(&Path, Option<&Mark>) -> Result<Option<Loss>, OpenError>,
 ) -> Result<(), OpenError> {
-    // A missing file is reported by whoever opens it.
+    // The open that follows reports a missing file.
     let Ok(path) = std::fs::canonicalize(path) else { return Ok(()) };
     let mark = match beside(&path, "lock").exists() {
         true => match InstanceLock::try_take(&path)? {
             Some(lock) => lock.mark(),
-            // While an instance runs, it watches its files itself.
+            // A running instance checks its files itself.
             None => return Ok(()),
         },
         false => None,
@@ -76,7 +79,7 @@ fn check_with(
 
 struct Seen {
     finding: Option<LossFinding>,
-    /// The database is there, and no commit is in a WAL.
+    /// Whether the database exists without any commit in a WAL.
     is_without_wal: bool,
 }
 
@@ -91,7 +94,8 @@ fn look(path: &Path, mark: Option<&Mark>) -> Result<Seen, OpenError> {
     if seen.finding.is_none() || !seen.is_without_wal || !has_journal(path) {
         return Ok(seen);
     }
-    // The file is in the middle of a transaction: only what SQLite makes of it can be judged.
+    // The file is in the middle of a transaction: only the state after SQLite's rollback can be
+    // compared.
     schema::apply_journal(path)?;
     look_once(path, mark)
 }
@@ -111,7 +115,8 @@ fn look_once(path: &Path, mark: Option<&Mark>) -> Result<Seen, OpenError> {
         warn_of_deleted(path, mark);
     }
     let is_ours = header.is_some();
-    // Without a mark nothing ties the WAL to this file: a copy made within the WAL's time fits by its counter.
+    // Without a mark nothing ties the WAL to this file: a copy made while the WAL was in use has a
+    // matching counter.
     if finding.is_none() && is_ours && wal.is_some() && mark.is_none() && sound::is_damaged_by_wal(path) {
         finding = Some(LossFinding::ForeignWal);
     }
@@ -148,7 +153,7 @@ fn compare(database: &DatabaseFile, wal: Option<&WalContent>, mark: Option<&Mark
         (Some(last), _) => Some(last),
         (None, FileContent::Ledger(ledger)) => Some(*ledger),
         (None, FileContent::NoLedger) => None,
-        // What cannot be read is reported when it is opened.
+        // The open that follows reports an unreadable file.
         (None, FileContent::Unreadable) => return None,
     };
     match together {
@@ -160,8 +165,9 @@ fn compare(database: &DatabaseFile, wal: Option<&WalContent>, mark: Option<&Mark
     }
 }
 
-/// Each commit counts up by one, and is in the WAL: so the file is at the commit before the WAL's first at least, and at
-/// its last at most. A timeline begins with a commit, the first where there was no ledger.
+/// Each commit increments the counter and is in the WAL: so the file is at least at the commit
+/// before the WAL's first, and at most at its last. A timeline begins with a commit, the first one
+/// if there was no ledger.
 fn continues(alone: &FileContent, wal: &WalContent) -> bool {
     let (Some(first), Some(last)) = (wal.first, wal.last) else { return true };
     match alone {
@@ -175,9 +181,9 @@ fn continues(alone: &FileContent, wal: &WalContent) -> bool {
     }
 }
 
-/// Where the mark is of the same WAL: the first bytes of the file are those that it had when the WAL began, or come from the
-/// WAL, because tools that copy a database (`.backup`, `VACUUM INTO`) change them; and the file has what checkpoints have
-/// copied into it.
+/// Checks a mark of the same WAL: the first bytes of the file match those at the start of the WAL,
+/// or come from the WAL, because tools that copy a database (`.backup`, `VACUUM INTO`) change them;
+/// and the file contains all copied commits.
 fn has_base(alone: &FileContent, header: &FileHeader, wal: &WalContent, mark: Option<&Mark>) -> bool {
     let Some(mark) = mark.filter(|mark| mark.wal == Some(wal.salts)) else { return true };
     let has_copied = match alone {

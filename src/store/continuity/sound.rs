@@ -1,4 +1,4 @@
-//! Whether the pages of the files fit each other. Reads every page, and leaves no trace.
+//! Checks whether the pages of the files are consistent. Reads every page, and changes nothing.
 
 use std::path::Path;
 
@@ -10,10 +10,10 @@ use crate::store::error::OpenError;
 use crate::store::files::paths::has_journal;
 use crate::store::{damage, schema};
 
-/// The database file by itself.
+/// Checks the database file alone.
 ///
 /// # Errors
-/// When it is damaged.
+/// If it is damaged.
 pub fn check_without_wal(path: &Path) -> Result<(), OpenError> {
     if has_journal(path) {
         return schema::check_sound(path);
@@ -21,8 +21,8 @@ pub fn check_without_wal(path: &Path) -> Result<(), OpenError> {
     schema::find_damage(open_alone(path)).map_or(Ok(()), |why| Err(schema::damaged(path, &why)))
 }
 
-/// Whether the file is sound, but no longer with its WAL: the two are of different files. A file that is damaged by itself
-/// proves nothing, because a checkpoint may have been cut off.
+/// Whether the file is sound alone, but damaged with its WAL: the two do not belong together.
+/// Damage of the file alone shows nothing, because a checkpoint may have been interrupted.
 pub fn is_damaged_by_wal(path: &Path) -> bool {
     if has_journal(path) {
         return false;
@@ -34,7 +34,8 @@ pub fn is_damaged_by_wal(path: &Path) -> bool {
     }
 }
 
-/// As SQLite would open them, but with the index of the WAL in memory, and without a checkpoint at the end.
+/// Opens both as SQLite would, but with the index of the WAL in memory, and without a checkpoint at
+/// the end.
 fn check_with_wal(path: &Path) -> rusqlite::Result<String> {
     let access = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, access)?;

@@ -1,6 +1,8 @@
-//! Reads a WAL file without SQLite: which frames are committed, and what they hold of the ledger and of page 1.
+//! Reads a WAL file without SQLite: the committed frames, and their content of the ledger and of
+//! page 1.
 //!
-//! See "The WAL File Format" in SQLite's documentation. Opening the file with SQLite would already apply it.
+//! See "The WAL File Format" in SQLite's documentation. Opening the file with SQLite would already
+//! apply it.
 
 use std::fs::File;
 use std::io::{self, BufReader, Read};
@@ -11,28 +13,29 @@ use crate::store::continuity::ledger::Ledger;
 pub const DATABASE_HEADER_BYTES: usize = 100;
 const HEADER_BYTES: usize = 32;
 const FRAME_HEADER_BYTES: usize = 24;
-/// The lowest bit says that checksums are over big-endian words.
+/// The lowest bit selects checksums over big-endian words.
 const MAGIC: u32 = 0x377f_0682;
 const READ_BYTES: usize = 1 << 20;
 
-/// What tells one run of frames from the next: SQLite changes both numbers whenever it starts a WAL from its beginning.
+/// Distinguishes one run of frames from the next: SQLite changes both numbers whenever it restarts
+/// a WAL.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Salts(pub u64);
 
-/// The committed content of a WAL.
+/// Committed content of a WAL.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WalContent {
     pub salts: Salts,
-    /// The ledger in the first frame that has one, and in the last.
+    /// Ledger in the first frame that has one, and in the last.
     pub first: Option<Ledger>,
     pub last: Option<Ledger>,
-    /// Of all ledgers. Each start without a matching mark begins another one.
+    /// Timelines of all ledgers. Each start without a matching mark begins another one.
     pub timelines: Vec<i64>,
-    /// Whether a frame has page 1 with the header that was asked about.
+    /// Whether a frame has page 1 with the given header.
     pub has_header: bool,
 }
 
-/// The salts of a WAL that has been written to.
+/// Returns the salts of a WAL that has been written to.
 pub fn salts(wal: &File) -> Option<Salts> {
     use std::os::unix::fs::FileExt as _;
     let mut header = [0; HEADER_BYTES];
@@ -40,8 +43,8 @@ pub fn salts(wal: &File) -> Option<Salts> {
     (word(&header, 0) & !1 == MAGIC).then(|| salts_of(&header))
 }
 
-/// Reads the WAL up to its last commit; `None` where there is no commit in it. `header`: the first bytes of the database
-/// file.
+/// Reads the WAL up to its last commit; `None` without a commit. `header`: the first bytes of the
+/// database file.
 pub fn read(path: &Path, header: Option<&[u8; DATABASE_HEADER_BYTES]>) -> io::Result<Option<WalContent>> {
     let file = match File::open(path) {
         Ok(file) => file,
@@ -105,7 +108,7 @@ fn word(bytes: &[u8], at: usize) -> u32 {
     u32::from_be_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
 }
 
-/// False at the end of the file.
+/// Fills the buffer; false at the end of the file.
 fn fill(reader: &mut impl Read, buffer: &mut [u8]) -> io::Result<bool> {
     match reader.read_exact(buffer) {
         Ok(()) => Ok(true),
@@ -114,7 +117,7 @@ fn fill(reader: &mut impl Read, buffer: &mut [u8]) -> io::Result<bool> {
     }
 }
 
-/// SQLite's checksum, which each frame continues.
+/// SQLite's checksum, chained across frames.
 struct Checksum {
     is_big_endian: bool,
     state: [u32; 2],

@@ -1,5 +1,5 @@
-//! Dead letters: deliveries that ended without reaching their target, until a newer delivery of the same message to the same
-//! target settles them. At most one delivery of a message to a target is dead.
+//! Dead letters: failed deliveries, until a newer delivery of the same message to the same target
+//! settles them. At most one delivery of a message to a target is dead.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use rusqlite::{Connection, params};
 
 use crate::store::target::settings::TargetState;
 
-/// The state in which a delivery ends that failed for good: with a newer one it is not a dead letter.
+/// State of a delivery that failed permanently: if a newer one exists, it is not a dead letter.
 pub const STATE_AT_DEATH: &str = "CASE WHEN EXISTS (
      SELECT 1 FROM deliveries AS newer
      WHERE newer.message_id = deliveries.message_id AND newer.target_id = deliveries.target_id AND newer.id > deliveries.id)
@@ -40,7 +40,7 @@ pub fn is_dead(connection: &Connection, message: i64, target: i64) -> rusqlite::
         .query_row([target, message], |row| row.get(0))
 }
 
-/// Whether a delivery that a replay of many messages has made is still pending: another replay adds nothing.
+/// Whether a delivery of a bulk replay is still pending: another replay adds nothing.
 pub fn is_being_replayed(connection: &Connection, message: i64, target: i64) -> rusqlite::Result<bool> {
     connection
         .prepare_cached(
@@ -50,7 +50,8 @@ pub fn is_being_replayed(connection: &Connection, message: i64, target: i64) -> 
         .query_row([target, message], |row| row.get(0))
 }
 
-/// For each of the messages the targets where it is dead; removed targets are left out. `at`: only this target.
+/// Returns, for each message, the existing targets where it is a dead letter. `at`: only this
+/// target.
 pub fn targets_of(
     connection: &Connection,
     messages: &[i64],
@@ -71,7 +72,7 @@ pub fn targets_of(
     Ok(found)
 }
 
-/// The dead letters of the messages by target; listeners have none. `at`: only this target.
+/// Counts the dead letters of the messages by target; listeners have none. `at`: only this target.
 pub fn letters_of(
     connection: &Connection,
     messages: Vec<i64>,
@@ -94,7 +95,7 @@ pub fn letters_of(
         .collect()
 }
 
-/// How many dead letters there are in all.
+/// Counts all dead letters.
 pub fn count(connection: &Connection) -> rusqlite::Result<i64> {
     connection
         .prepare_cached(

@@ -1,5 +1,5 @@
-//! What is due for a target: pending deliveries with their messages. One that cannot be read, or whose message cannot, is
-//! named apart, so that it holds up no other.
+//! Due deliveries of a target, with their messages. Unreadable deliveries and messages are listed
+//! separately, so that they do not block others.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -10,21 +10,21 @@ use crate::store::message::read::StoredMessage;
 use crate::store::target::settings::DeliveryOrdering;
 use crate::store::{damage, message};
 
-/// What is to be read for a target.
+/// Query for the due deliveries of a target.
 #[derive(Clone, Debug)]
 pub struct DueQuery {
     pub target: i64,
     pub ordering: DeliveryOrdering,
-    /// As timestamps are written.
+    /// In the stored format of timestamps.
     pub now: String,
-    /// Deliveries that are under way already.
+    /// Deliveries already in flight.
     pub held: Vec<i64>,
     pub limit: usize,
-    /// No further message is read once this much has been.
+    /// Byte limit after which no further message is read.
     pub bytes: usize,
 }
 
-/// A delivery that is due, with its message.
+/// A due delivery, with its message.
 #[derive(Clone, Debug)]
 pub struct DueDelivery {
     pub id: i64,
@@ -34,15 +34,15 @@ pub struct DueDelivery {
     pub message: Arc<StoredMessage>,
 }
 
-/// Some of what is due.
+/// Some due deliveries.
 #[derive(Clone, Debug, Default)]
 pub struct DuePage {
     pub deliveries: Vec<DueDelivery>,
-    /// Deliveries whose message is gone.
+    /// Deliveries whose message was deleted.
     pub orphans: Vec<i64>,
-    /// Deliveries that cannot be read, or whose message cannot.
+    /// Unreadable deliveries, and those with an unreadable message.
     pub damaged: Vec<i64>,
-    /// When the first one is due that is not yet; `None` where there is none, or more are due now.
+    /// Time of the next delivery that is not due yet; `None` without one, or if more are due now.
     pub next_due: Option<String>,
     /// Whether more may be due now.
     pub is_full: bool,
@@ -74,7 +74,7 @@ fn read_due_row(row: &Row<'_>) -> rusqlite::Result<DueRow> {
     })
 }
 
-/// The next pending deliveries of a target, without those that are held.
+/// Returns the next pending deliveries of a target, except held ones.
 fn due_rows(connection: &Connection, query: &DueQuery, page: &mut DuePage) -> rusqlite::Result<Vec<DueRow>> {
     let wanted = if query.ordering == DeliveryOrdering::Strict { 1 } else { query.limit + 1 };
     let limit = wanted + query.held.len();
@@ -88,7 +88,7 @@ fn due_rows(connection: &Connection, query: &DueQuery, page: &mut DuePage) -> ru
         rows.retain(|row| !held.contains(&row.id));
         return Ok(rows);
     }
-    // The index has the ids: what can be read is found by them one by one.
+    // The index has the ids, so the readable rows are read one by one.
     let ids: Vec<i64> = connection
         .prepare_cached(
             "SELECT id FROM deliveries INDEXED BY deliveries_due
@@ -107,7 +107,7 @@ fn due_rows(connection: &Connection, query: &DueQuery, page: &mut DuePage) -> ru
     Ok(rows)
 }
 
-/// What is due for a target, in its order. Runs on a reader.
+/// Returns the due deliveries of a target, in its order. Runs on a reader.
 pub fn due(connection: &Connection, query: &DueQuery) -> rusqlite::Result<DuePage> {
     let is_strict = query.ordering == DeliveryOrdering::Strict;
     let mut page = DuePage::default();
@@ -115,10 +115,11 @@ pub fn due(connection: &Connection, query: &DueQuery) -> rusqlite::Result<DuePag
     for row in due_rows(connection, query, &mut page)? {
         let is_put_off = row.not_before.as_ref().is_some_and(|at| *at > query.now);
         let due_at = row.not_before.filter(|at| *at > row.due_at).unwrap_or(row.due_at);
-        // What was never tried is due, also where the clock was ahead when it was made.
+        // A delivery without an attempt is due even if the clock was ahead when it was created.
         if due_at > query.now && (row.attempts > 0 || is_put_off) {
             page.next_due = Some(page.next_due.map_or(due_at.clone(), |next| next.min(due_at)));
-            // One that was put off in a strict order stands before others, also when the order is no longer strict.
+            // A delivery postponed in strict order precedes others, even when the order is no
+            // longer strict.
             if is_put_off && !is_strict {
                 continue;
             }
@@ -145,7 +146,7 @@ pub fn due(connection: &Connection, query: &DueQuery) -> rusqlite::Result<DuePag
             message: Arc::new(message),
         });
     }
-    // Behind the head of a strict queue there may be another one, and behind those that cannot be read.
+    // More may follow the head of a strict queue, or the unreadable deliveries.
     page.is_full |= (is_strict && !page.deliveries.is_empty()) || !page.damaged.is_empty();
     Ok(page)
 }

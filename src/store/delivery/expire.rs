@@ -1,4 +1,4 @@
-//! Deliveries that have ended long ago, and those whose target takes nothing any more.
+//! Deliveries that finished long ago, and those of targets that accept no deliveries.
 
 use std::time::Instant;
 
@@ -9,7 +9,7 @@ use crate::store::delivery::state::DeliveryState;
 use crate::store::walk::{LOOKED_AT_A_PAGE, STEP_TIME, StepResult, TimePosition, Walk, next_of};
 use crate::store::writer::job::Database;
 
-/// By the time of their end.
+/// By the time of completion.
 pub const FINISHED: Walk = Walk {
     select: "SELECT id, finished_at, message_id, state,
                EXISTS (SELECT 1 FROM attempts WHERE delivery_id = deliveries.id) FROM deliveries",
@@ -18,7 +18,7 @@ pub const FINISHED: Walk = Walk {
     and: "",
 };
 
-/// Which messages they were about.
+/// Messages of finished deliveries.
 pub const MESSAGES_FINISHED: Walk = Walk {
     select: "SELECT id, finished_at, message_id FROM deliveries",
     at: "finished_at",
@@ -26,10 +26,10 @@ pub const MESSAGES_FINISHED: Walk = Walk {
     and: "",
 };
 
-/// Behind any timestamp in the order of texts: the character after the digits.
+/// Sorts after any timestamp as text: the character after the digits.
 pub const END_OF_TIME: &str = ":";
 
-/// A delivery that has ended.
+/// A finished delivery.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FinishedDelivery {
     pub id: i64,
@@ -38,15 +38,16 @@ pub struct FinishedDelivery {
     pub has_attempts: bool,
 }
 
-/// Some of what has ended.
+/// Some finished deliveries.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FinishedPage {
     pub deliveries: Vec<FinishedDelivery>,
-    /// Where the next page begins; `None` after the last one.
+    /// Position of the next page; `None` after the last one.
     pub next: Option<TimePosition>,
 }
 
-/// A page of deliveries that ended before `before`, behind `after`, the oldest first. Runs on a reader.
+/// Returns a page of deliveries that finished before `before`, after `after`, oldest first. Runs on
+/// a reader.
 pub fn finished(
     connection: &Connection,
     after: &TimePosition,
@@ -61,8 +62,8 @@ pub fn finished(
     Ok(FinishedPage { next, deliveries: rows.into_iter().map(|(_, finished)| finished).collect() })
 }
 
-/// The messages up to `through` of which a delivery has ended behind `after`, one page; an id may come again. Runs on a
-/// reader.
+/// Returns one page of messages up to `through` with a delivery that finished after `after`; an id
+/// may repeat. Runs on a reader.
 pub fn messages_finished(
     connection: &Connection,
     after: &TimePosition,
@@ -84,7 +85,8 @@ pub fn delete_one(connection: &Connection, id: i64) -> rusqlite::Result<usize> {
     connection.prepare_cached("DELETE FROM deliveries WHERE id = ?1")?.execute([id])
 }
 
-/// Deletes the attempts of deliveries that have ended, and those deliveries that are not dead, until the step is over.
+/// Deletes the attempts of finished deliveries, and the deliveries that are not dead, until the
+/// step ends.
 pub fn delete_finished(database: &mut Database<'_>, ids: &[i64]) -> rusqlite::Result<StepResult> {
     let connection = database.connection;
     step(ids, |id| {
@@ -95,12 +97,13 @@ pub fn delete_finished(database: &mut Database<'_>, ids: &[i64]) -> rusqlite::Re
     })
 }
 
-/// Deletes dead deliveries until the step is over.
+/// Deletes dead deliveries until the step ends.
 pub fn delete_dead(database: &mut Database<'_>, ids: &[i64]) -> rusqlite::Result<StepResult> {
     step(ids, |id| delete_one(database.connection, id))
 }
 
-/// Pending deliveries of a target that are older than `before`, the oldest first: one page. Runs on a reader.
+/// Returns one page of a target's pending deliveries older than `before`, oldest first. Runs on a
+/// reader.
 pub fn waiting(connection: &Connection, target: i64, before: &str) -> rusqlite::Result<Vec<i64>> {
     connection
         .prepare_cached(
@@ -112,16 +115,17 @@ pub fn waiting(connection: &Connection, target: i64, before: &str) -> rusqlite::
         .collect()
 }
 
-/// Deliveries that are to end without an attempt.
+/// Deliveries to discard without an attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DiscardRequest {
     pub deliveries: Vec<i64>,
-    /// Only if their target has been inactive since before this: one that has become active meanwhile keeps them.
+    /// Only if their target has been inactive since before this: a target that has become active
+    /// keeps them.
     pub inactive_since: Option<String>,
     pub why: String,
 }
 
-/// Ends deliveries until the step is over.
+/// Discards deliveries until the step ends.
 pub fn discard(
     database: &mut Database<'_>,
     request: &DiscardRequest,

@@ -1,11 +1,12 @@
-//! New deliveries. One is written in the transaction of its message.
+//! New deliveries, each written in the transaction of its message.
 
 use rusqlite::{Connection, params};
 
 use crate::store::delivery::dead;
 
-/// One delivery to be made within the writer's transaction; its id. `None`: the target must not have the message. Who
-/// gets what was decided before, perhaps by a person who named the target: this is where no one passes by the owner.
+/// Inserts one delivery in the writer's transaction; returns its id, or `None` if the target must
+/// not have the message. The caller has chosen the target, possibly on a user's request: this check
+/// enforces the owner in every case.
 pub fn insert(
     connection: &Connection,
     message: i64,
@@ -24,8 +25,8 @@ pub fn insert(
     Ok((made == 1).then(|| connection.last_insert_rowid()))
 }
 
-/// A further delivery of a message that the target may have had before, with the dead ones settled by it. `None` if the
-/// target must not have the message.
+/// Inserts another delivery of a message to the same target, and settles the dead ones. `None` if
+/// the target must not have the message.
 pub fn insert_again(
     connection: &Connection,
     message: i64,

@@ -1,4 +1,4 @@
-//! The outcomes of attempts, written many at a time.
+//! Outcomes of attempts, written in batches.
 
 use rusqlite::{Connection, OptionalExtension as _, params};
 
@@ -6,7 +6,7 @@ use crate::store::delivery::dead::{self, STATE_AT_DEATH};
 use crate::store::delivery::state::{AttemptOutcome, DeliveryState};
 use crate::store::target::settings::DeliveryOrdering;
 
-/// What one attempt came to.
+/// Record of one attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AttemptRecord {
     pub delivery: i64,
@@ -22,11 +22,11 @@ pub struct AttemptRecord {
     pub next: Disposition,
 }
 
-/// What becomes of the delivery.
+/// Effect of an attempt on its delivery.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Disposition {
     Delivered,
-    /// Tried again at that time; in a strict queue at the same place.
+    /// Retried at that time; in a strict queue at the same position.
     Again {
         at: String,
         ordering: DeliveryOrdering,
@@ -35,7 +35,7 @@ pub enum Disposition {
 }
 
 impl AttemptRecord {
-    /// For a person who looks at the delivery.
+    /// Returns a summary for display.
     fn summary(&self) -> String {
         match (&self.error, self.status) {
             (Some(error), _) => error.clone(),
@@ -45,10 +45,10 @@ impl AttemptRecord {
     }
 }
 
-/// Writes what has become of deliveries. One that is not pending any more stays as it is.
+/// Writes the outcomes. A delivery that is no longer pending stays unchanged.
 pub fn record(connection: &Connection, records: &[AttemptRecord], now: &str) -> rusqlite::Result<()> {
     for record in records {
-        // A delivery can go with its message while an attempt is in flight.
+        // A delivery can be deleted with its message while an attempt is in flight.
         let is_stored = connection
             .prepare_cached(
                 "INSERT OR REPLACE INTO attempts (delivery_id, number, began_at, took_ms, outcome, status, error, excerpt)

@@ -6,19 +6,19 @@ use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
 use crate::store::delivery::state::{AttemptOutcome, DeliveryState};
 
-/// One row of `deliveries`, with the names that it stands for.
+/// One row of `deliveries`, with the names it refers to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoredDelivery {
     pub id: i64,
     pub message: i64,
-    /// `None` where the message is gone.
+    /// `None` if the message was deleted.
     pub event: Option<String>,
     pub target: i64,
     pub target_name: String,
     pub state: DeliveryState,
     pub attempts: u32,
     pub created_at: String,
-    /// When the next attempt is due, while it is pending.
+    /// Time of the next attempt, while it is pending.
     pub due_at: String,
     pub finished_at: Option<String>,
     pub outcome: Option<String>,
@@ -27,14 +27,14 @@ pub struct StoredDelivery {
     pub replayed_by: Option<i64>,
 }
 
-/// Which deliveries.
+/// Selection of deliveries.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DeliveryFilter {
     pub message: Option<i64>,
     pub target: Option<i64>,
     pub state: Option<DeliveryState>,
     pub replay: Option<i64>,
-    /// Leaves out what belongs to listeners.
+    /// Excludes deliveries to listeners.
     pub is_without_listeners: bool,
 }
 
@@ -70,13 +70,15 @@ pub fn one(connection: &Connection, id: i64) -> rusqlite::Result<Option<StoredDe
     connection.prepare_cached(&sql)?.query_row([id], read_row).optional()
 }
 
-/// A delivery waits no longer than this for a target that takes nothing: paused, disabled, removed, or without an answer.
+/// Limit on the wait of a delivery for an unavailable target: paused, disabled, removed, or not
+/// answering.
 pub const MAX_DELIVERY_WAIT: Duration = Duration::from_secs(7 * 86_400);
 
-/// A page looks at no more rows than this.
+/// Limit on rows examined for a page.
 const LOOKED_AT_A_PAGE: i64 = 20_000;
 
-/// Newest first, those below `from`; and where the next page begins. A page may be short and not be the last one.
+/// Returns a page below `from`, newest first, and the position of the next page. A short page is
+/// not necessarily the last one.
 pub fn page(
     connection: &Connection,
     filter: &DeliveryFilter,
@@ -84,7 +86,7 @@ pub fn page(
     limit: usize,
 ) -> rusqlite::Result<(Vec<StoredDelivery>, Option<i64>)> {
     let from = from.unwrap_or(i64::MAX);
-    // The deliveries of one message are few and have an index.
+    // One message has few deliveries, and they have an index.
     let (last, looked_at): (i64, i64) = match filter.message {
         Some(_) => (0, 0),
         None => connection
@@ -136,7 +138,7 @@ pub struct StoredAttempt {
     pub excerpt: Option<String>,
 }
 
-/// The oldest first.
+/// Returns the attempts, oldest first.
 pub fn attempts(connection: &Connection, delivery: i64) -> rusqlite::Result<Vec<StoredAttempt>> {
     connection
         .prepare_cached(

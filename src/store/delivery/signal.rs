@@ -1,11 +1,12 @@
-//! The signal that targets have new work, from the writer to the engine.
+//! Signal from the writer to the delivery engine that targets have new work.
 
 use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};
 
 use tokio::sync::Notify;
 
-/// Which targets have new work, for the one who delivers. Targets are only remembered, so that nothing can pile up.
+/// Set of targets with new work, for the delivery engine. It holds only target ids, so that it
+/// stays bounded.
 #[derive(Debug, Default)]
 pub struct DueSignal {
     targets: Mutex<BTreeSet<i64>>,
@@ -24,7 +25,7 @@ impl DueSignal {
         }
     }
 
-    /// Resolves when there is something to take; there may turn out to be nothing.
+    /// Resolves when there may be something to take.
     pub async fn wait(&self) {
         self.notify.notified().await;
     }

@@ -1,4 +1,4 @@
-//! The states of deliveries and the outcomes of attempts, as columns hold them.
+//! States of deliveries and outcomes of attempts, as stored in columns.
 
 use crate::store::text_enum::words;
 
@@ -7,6 +7,6 @@ words!(
     DeliveryState { Pending = "pending", Delivered = "delivered", Dead = "dead", Replayed = "replayed" }
 );
 words!(
-    /// How an attempt ended.
+    /// Outcome of an attempt.
     AttemptOutcome { Delivered = "delivered", Failed = "failed", Gone = "gone" }
 );

@@ -1,4 +1,4 @@
-//! The lock of the single instance, and the file that it is on: process id and mark.
+//! The single-instance lock, and its file with the process id and the mark.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::ErrorKind;
@@ -10,14 +10,14 @@ use crate::store::error::OpenError;
 use crate::store::files::modes::FILE_MODE;
 use crate::store::files::paths::beside;
 
-/// Held as long as the process lives; the kernel gives it back however the process ends.
+/// Held for the life of the process; the kernel releases it however the process ends.
 #[derive(Debug)]
 pub struct InstanceLock {
     file: File,
 }
 
 impl InstanceLock {
-    /// `Ok(None)`: another process has it. Leaves the content of the file as it is.
+    /// `Ok(None)`: another process holds it. Keeps the content of the file.
     pub fn try_take(database: &Path) -> Result<Option<Self>, OpenError> {
         let path = beside(database, "lock");
         let problem = |error: std::io::Error| {
@@ -42,7 +42,7 @@ impl InstanceLock {
         }
     }
 
-    /// What the last run left; `None` where it left nothing.
+    /// Returns the mark of the last run; `None` without one.
     pub fn mark(&self) -> Option<Mark> {
         Mark::read(&self.file)
     }
@@ -61,12 +61,12 @@ impl InstanceLock {
         mark::clear(&self.file)
     }
 
-    /// The mark reaches the disk now. Without it a mark may only be older after a power cut.
+    /// Syncs the mark. Without a sync, a power cut can only leave an older mark.
     pub fn sync(&self) {
         let _ = self.file.sync_data();
     }
 
-    /// The process that holds the lock, for the error message.
+    /// Returns the process that holds the lock, for the error message.
     pub fn holder(database: &Path) -> String {
         let text = std::fs::read_to_string(beside(database, "lock")).unwrap_or_default();
         match text.lines().next().map(str::trim) {

@@ -1,7 +1,9 @@
-//! The files around the database: their identity and modes, the free space, the ballast, and the lock of the single instance.
+//! The files next to the database: their identity and modes, free space, the ballast, and the
+//! single-instance lock.
 //!
-//! Closing any descriptor of the database would drop SQLite's POSIX locks in this process. So its path is only looked
-//! at with `stat`, and the one descriptor that is opened here, for syncing, is never closed.
+//! Closing any descriptor of the database would drop SQLite's POSIX locks in this process. Its path
+//! is therefore only checked with `stat`, and the one descriptor opened here, for syncing, is never
+//! closed.
 
 use std::fs::{File, Metadata};
 use std::io::Write as _;
@@ -19,23 +21,24 @@ pub mod lock;
 pub mod modes;
 pub mod paths;
 
-/// Kept on the disk so that clean-up can still write when something else has filled it.
+/// Reserved on disk so that cleanup can still write when other data has filled it.
 const BALLAST_BYTES: u64 = 8 * 1024 * 1024;
 const STAT_BLOCK_BYTES: u64 = 512;
-/// With less free space than this a full disk counts as full, whatever fits into the WAL as it is. More than the
-/// ballast, which is for the clean-up alone.
+/// Free space below which a full disk stays full, even if the current WAL has room. More than the
+/// ballast, which is reserved for cleanup.
 const FULL_BELOW_BYTES: u64 = BALLAST_BYTES + (4 << 20);
-/// So much SQLite needs to open the database at all.
+/// Free space that SQLite needs to open the database.
 const OPENS_WITH_BYTES: u64 = 1 << 20;
-/// A hole that is smaller than this is no sign of a file that was cut and written again.
+/// Smallest hole that indicates a file was truncated and rewritten.
 const HOLE_BYTES: u64 = 64 * 1024;
 
-/// What happened to a file behind SQLite's back.
+/// Change to a file that SQLite did not make.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FileChange {
-    /// Unlinked, renamed, or another file stands in its place: the open handle still has everything.
+    /// Unlinked, renamed or replaced by another file; the open handle still has all data.
     Moved(&'static str),
-    /// Shorter than what was written to it. For the WAL this may be a checkpoint of another process.
+    /// Shorter than the data written to it. For the WAL this may be a checkpoint of another
+    /// process.
     Cut(&'static str),
 }
 
@@ -45,10 +48,10 @@ struct WatchedFile {
     path: PathBuf,
     device: u64,
     inode: u64,
-    /// The least length that the file must have; 0 while it is being changed on purpose.
+    /// Minimum length of the file; 0 during an intended change.
     least_bytes: AtomicU64,
-    /// The space that it took when it was last looked at: a file that was cut and then written at its old
-    /// end has the right length, but a hole.
+    /// Allocated bytes at the last check: a file that was truncated and then written at its old end
+    /// has the right length, but a hole.
     allocated_bytes: AtomicU64,
 }
 
@@ -66,7 +69,7 @@ impl WatchedFile {
     }
 
     fn look(&self, holes_are_visible: bool) -> Result<Metadata, FileChange> {
-        // Before the file is looked at: it may grow in between.
+        // Read before the file is checked, because it may grow in between.
         let least = self.least_bytes.load(Ordering::Acquire);
         let metadata = std::fs::metadata(&self.path).map_err(|_| FileChange::Moved(self.name))?;
         if (metadata.dev(), metadata.ino()) != (self.device, self.inode) {
@@ -86,19 +89,19 @@ impl WatchedFile {
 
     fn expect_at_least(&self, bytes: u64) {
         if bytes == 0 {
-            // The file may be cut on purpose now, and take less space.
+            // The file may be truncated on purpose now, and use less space.
             self.allocated_bytes.store(0, Ordering::Release);
         }
         self.least_bytes.store(bytes, Ordering::Release);
     }
 }
 
-/// The database and its WAL as they must stay while they are open.
+/// Expected state of the database and its WAL while they are open.
 #[derive(Debug)]
 pub struct Files {
     database: WatchedFile,
     wal: WatchedFile,
-    /// For syncing the database outside SQLite; must never be closed.
+    /// Descriptor for syncing the database outside SQLite; must never be closed.
     for_sync: ManuallyDrop<File>,
     holes_are_visible: bool,
     min_free_bytes: u64,
@@ -107,7 +110,7 @@ pub struct Files {
 }
 
 impl Files {
-    /// Remembers what the files are; they must exist (the WAL does once a connection has written).
+    /// Records the identity of both files, which must exist (the WAL does after the first write).
     pub fn watch(database: &Path, min_free_bytes: u64) -> Result<Self, OpenError> {
         let problem =
             |error| OpenError(format!("cannot look at the database {}: {error}", database.display()));
@@ -122,44 +125,48 @@ impl Files {
         })
     }
 
-    /// Whether both files are what they were; two `stat` calls.
+    /// Checks that both files are unchanged, with two `stat` calls.
     pub fn check(&self) -> Result<(), FileChange> {
         self.database.look(self.holes_are_visible)?;
         self.wal.look(self.holes_are_visible)?;
         Ok(())
     }
 
-    /// The WAL holds at least this much from now on; 0 before it is reset on purpose.
+    /// Sets the minimum length of the WAL; 0 before an intended reset.
     pub fn expect_wal(&self, bytes: u64) {
         self.wal.expect_at_least(bytes);
     }
 
-    /// Before a checkpoint, which may extend or cut the database. The length that it had to have until now.
+    /// Prepares for a checkpoint, which may extend or truncate the database. Returns the previous
+    /// minimum length.
     #[must_use = "`database_stays` compares with it"]
     pub fn database_may_change(&self) -> u64 {
         self.database.least_bytes.swap(0, Ordering::AcqRel)
     }
 
-    /// Before the commit of a vacuum: whoever checkpoints next may cut the file down to its content.
+    /// Prepares for the commit of a vacuum: the next checkpoint may truncate the file to its
+    /// content.
     pub fn database_may_shrink_to(&self, content_bytes: u64) {
         self.database.least_bytes.fetch_min(content_bytes, Ordering::AcqRel);
     }
 
-    /// After a checkpoint: the length that it has now must not shrink. A checkpoint cuts it only down to its content
-    /// (`content_bytes`); if it is shorter than that, somebody else has cut it, and the length before stands.
+    /// Sets the minimum length after a checkpoint. A checkpoint never truncates below the content
+    /// (`content_bytes`); a shorter file was truncated by another process, and the minimum `before`
+    /// stays.
     pub fn database_stays(&self, before: u64, content_bytes: u64) {
         let now = self.database_bytes();
         let was_cut = now < before.min(content_bytes);
         self.database.least_bytes.store(if was_cut { before } else { now }, Ordering::Release);
     }
 
-    /// Has the disk take what checkpoints have written. A passive checkpoint beside a busy writer does not sync the
-    /// database: all of it would be left to the step for which the writer stops.
+    /// Syncs the pages that checkpoints wrote. A passive checkpoint during writes does not sync the
+    /// database, which would leave all of it to the step that stops the writer.
     pub fn sync_database(&self) -> std::io::Result<()> {
         Ok(rustix::fs::fdatasync(&*self.for_sync)?)
     }
 
-    /// The first bytes of the database file, as it is without the WAL. Read twice, because a checkpoint may be writing them.
+    /// Returns the first bytes of the database file, without the WAL. Reads twice, because a
+    /// checkpoint may be writing them.
     pub fn database_header(&self) -> std::io::Result<[u8; 100]> {
         let read = || {
             let mut header = [0; 100];
@@ -187,12 +194,12 @@ impl Files {
         std::fs::metadata(&self.wal.path).map_or(0, |metadata| metadata.len())
     }
 
-    /// Whether nothing stands at the database's path any more, and no other name leads to it.
+    /// Whether the database's path does not exist and no other name links to the file.
     pub fn database_was_unlinked(&self) -> bool {
         !self.database.path.exists() && self.has_deleted_descriptor()
     }
 
-    /// Linux shows an open file without a name as `/path (deleted)`.
+    /// Whether Linux shows the open file as `/path (deleted)`.
     fn has_deleted_descriptor(&self) -> bool {
         let Ok(descriptors) = std::fs::read_dir("/proc/self/fd") else { return true };
         let is_ours = |link: PathBuf| {
@@ -204,7 +211,7 @@ impl Files {
         descriptors.flatten().any(|entry| is_ours(entry.path()))
     }
 
-    /// Free space for unprivileged users; `u64::MAX` where the file system does not say.
+    /// Free bytes for unprivileged users; `u64::MAX` if the file system does not report them.
     pub fn free_bytes(&self) -> u64 {
         free_bytes(self.database.path.parent().unwrap_or(Path::new(".")))
     }
@@ -213,18 +220,19 @@ impl Files {
         self.missing_bytes() > 0
     }
 
-    /// Whether less is free than twice the low-water mark, or hardly more than the mark and the ballast.
+    /// Whether free space is below twice the low-water mark, or little more than the mark and the
+    /// ballast.
     pub fn is_nearly_low(&self) -> bool {
         let margin = self.min_free_bytes.max(2 * BALLAST_BYTES);
         self.free_bytes() < self.min_free_bytes.saturating_add(margin)
     }
 
-    /// How much less is free than the low-water mark.
+    /// Shortfall of free space below the low-water mark, in bytes.
     pub fn missing_bytes(&self) -> u64 {
         self.min_free_bytes.saturating_sub(self.free_bytes())
     }
 
-    /// A write has failed for lack of space: the ballast goes, so that clean-up can write.
+    /// Releases the ballast after a write failed for lack of space, so that cleanup can write.
     pub fn note_full(&self) {
         self.disk_full.store(true, Ordering::Release);
         if let Ok(ballast) = self.ballast.lock()
@@ -234,7 +242,7 @@ impl Files {
         }
     }
 
-    /// A write has succeeded.
+    /// Records a successful write.
     pub fn note_space(&self) {
         if self.disk_full.load(Ordering::Relaxed) {
             self.disk_full.store(false, Ordering::Release);
@@ -242,12 +250,12 @@ impl Files {
         }
     }
 
-    /// Whether the last write failed for lack of space and there is still hardly any.
+    /// Whether the last write failed for lack of space and little has been freed since.
     pub fn is_full(&self) -> bool {
         self.disk_full.load(Ordering::Acquire) && self.free_bytes() < FULL_BELOW_BYTES
     }
 
-    /// Lays the ballast out (again) where there is room for it above the low-water mark.
+    /// Writes the ballast if it fits above the low-water mark.
     pub fn lay_ballast(&self) {
         let Ok(path) = self.ballast.lock() else { return };
         let is_there = std::fs::metadata(&*path).is_ok_and(|metadata| metadata.len() == BALLAST_BYTES);
@@ -263,7 +271,7 @@ impl Files {
     }
 }
 
-/// On a full disk the ballast goes before the database is opened, which takes a little space.
+/// Releases the ballast of a full disk before the database is opened, which needs a little space.
 pub fn make_room_to_open(database: &Path) {
     let directory = database.parent().unwrap_or(Path::new("."));
     if free_bytes(directory) < OPENS_WITH_BYTES && std::fs::remove_file(beside(database, "ballast")).is_ok() {
@@ -271,7 +279,7 @@ pub fn make_room_to_open(database: &Path) {
     }
 }
 
-/// Real blocks, not a sparse file.
+/// Writes real blocks, not a sparse file.
 fn write_ballast(path: &Path) -> std::io::Result<()> {
     let _ = std::fs::remove_file(path);
     let file = create_private(path)?;
@@ -287,7 +295,7 @@ pub fn free_bytes(directory: &Path) -> u64 {
     rustix::fs::statvfs(directory).map_or(u64::MAX, |stat| stat.f_bavail.saturating_mul(stat.f_frsize))
 }
 
-/// Only file systems that allocate what was written, without compressing it.
+/// Whether the file system allocates exactly the written data, without compression.
 fn shows_holes(path: &Path) -> bool {
     const EXT: u64 = 0xef53;
     const XFS: u64 = 0x5846_5342;

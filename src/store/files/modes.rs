@@ -1,4 +1,5 @@
-//! File modes: what creel creates is for its own user alone, whatever the umask. Existing files are never changed.
+//! File modes: files that creel creates are accessible to its own user only, regardless of the
+//! umask. Existing files are never changed.
 
 use std::fs::{DirBuilder, File, OpenOptions, Permissions};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
@@ -8,18 +9,18 @@ use crate::store::files::paths::{beside, wal_of};
 
 pub const FILE_MODE: u32 = 0o600;
 const DIRECTORY_MODE: u32 = 0o700;
-/// Whatever the group or others may do.
+/// Any access of the group or others.
 const OTHERS: u32 = 0o077;
 const STICKY: u32 = 0o1000;
 
-/// Creates a file that does not exist yet. SQLite gives `-wal` and `-shm` the mode of the database.
+/// Creates a file that must not exist. SQLite gives `-wal` and `-shm` the mode of the database.
 pub fn create_private(path: &Path) -> std::io::Result<File> {
     let file = OpenOptions::new().write(true).create_new(true).mode(FILE_MODE).open(path)?;
     file.set_permissions(Permissions::from_mode(FILE_MODE))?;
     Ok(file)
 }
 
-/// Creates a directory with its parents, as far as they do not exist yet.
+/// Creates a directory and its missing parents.
 pub fn create_directory(path: &Path) -> std::io::Result<()> {
     if path.is_dir() {
         return Ok(());
@@ -27,7 +28,8 @@ pub fn create_directory(path: &Path) -> std::io::Result<()> {
     DirBuilder::new().recursive(true).mode(DIRECTORY_MODE).create(path)
 }
 
-/// One sentence for each file of the database, and its directory, that other users of the machine can use.
+/// Returns a sentence for the directory and each file of the database that other users of the
+/// machine can access.
 pub fn loose_modes(database: &Path) -> Vec<String> {
     let mut warnings = Vec::new();
     let directory = match database.parent() {
@@ -73,7 +75,7 @@ fn mode_of(path: &Path) -> Option<u32> {
     std::fs::metadata(path).ok().map(|metadata| metadata.permissions().mode() & 0o7777)
 }
 
-/// What to do about a file that cannot be opened; empty where that is not a matter of its owner.
+/// Returns the remedy for a file that cannot be opened; empty if its owner is not the cause.
 pub fn owner_advice(error: &std::io::Error) -> &'static str {
     match error.kind() {
         std::io::ErrorKind::PermissionDenied => "; chown it to the user that runs creel",

@@ -1,8 +1,9 @@
-//! The names of the files around the database.
+//! Names of the files next to the database.
 
 use std::path::{Path, PathBuf};
 
-/// `creel.db` → `creel.db-wal` is SQLite's; ours are `creel.db.lock`, `creel.db.key`, `creel.db.ballast`.
+/// `creel.db` → `creel.db-wal` is SQLite's; `creel.db.lock`, `creel.db.key` and `creel.db.ballast`
+/// are creel's.
 pub fn beside(database: &Path, extension: &str) -> PathBuf {
     let mut name = database.as_os_str().to_owned();
     name.push(".");
@@ -16,8 +17,8 @@ pub fn wal_of(database: &Path) -> PathBuf {
     PathBuf::from(name)
 }
 
-/// Whether a rollback journal has content. SQLite leaves one where a process is killed while it makes a WAL database of the
-/// file, or writes in another journal mode.
+/// Whether a rollback journal has content. SQLite leaves one if a process is killed while it
+/// converts the file to WAL, or writes in another journal mode.
 pub fn has_journal(database: &Path) -> bool {
     let mut name = database.as_os_str().to_owned();
     name.push("-journal");

@@ -1,4 +1,4 @@
-//! Files that are moved, cut, locked, and laid out.
+//! Files that are moved, truncated, locked, and preallocated.
 
 use std::fs::OpenOptions;
 
@@ -24,7 +24,7 @@ fn files_that_stay_or_grow_are_fine() {
 }
 
 #[test]
-fn an_unlinked_a_renamed_and_a_replaced_file_are_noticed() {
+fn unlinked_renamed_or_replaced_file_is_detected() {
     let directory = tempfile::tempdir().unwrap();
     let files = files(directory.path());
     let wal = directory.path().join("creel.db-wal");
@@ -37,7 +37,7 @@ fn an_unlinked_a_renamed_and_a_replaced_file_are_noticed() {
 }
 
 #[test]
-fn a_cut_file_is_noticed_even_when_it_was_written_at_its_old_end() {
+fn truncated_file_is_detected_after_regrowth() {
     let directory = tempfile::tempdir().unwrap();
     let files = files(directory.path());
     assert_eq!(files.check(), Ok(()));
@@ -51,7 +51,7 @@ fn a_cut_file_is_noticed_even_when_it_was_written_at_its_old_end() {
 }
 
 #[test]
-fn a_database_that_is_cut_during_a_checkpoint_is_noticed_and_a_vacuum_is_not() {
+fn truncation_below_content_is_detected_after_checkpoint() {
     let directory = tempfile::tempdir().unwrap();
     let files = files(directory.path());
     let database = OpenOptions::new().write(true).open(directory.path().join("creel.db")).unwrap();
@@ -66,7 +66,7 @@ fn a_database_that_is_cut_during_a_checkpoint_is_noticed_and_a_vacuum_is_not() {
 }
 
 #[test]
-fn a_second_holder_does_not_get_the_lock() {
+fn second_holder_cannot_take_lock() {
     let directory = tempfile::tempdir().unwrap();
     let database = directory.path().join("creel.db");
     let first = InstanceLock::try_take(&database).unwrap();
@@ -80,7 +80,7 @@ fn a_second_holder_does_not_get_the_lock() {
 }
 
 #[test]
-fn the_ballast_is_laid_once_and_released_when_the_disk_is_full() {
+fn ballast_is_released_on_full_disk() {
     let directory = tempfile::tempdir().unwrap();
     let mut files = files(directory.path());
     files.min_free_bytes = 1;

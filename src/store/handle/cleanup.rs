@@ -1,4 +1,4 @@
-//! Pages of what may be deleted, and short writes that delete it.
+//! Pages of expired rows, and short writes that delete them.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -21,7 +21,7 @@ use crate::store::target::expire::InactiveTarget;
 use crate::store::walk::{StepResult, TimePosition};
 use crate::store::{delivery, keys, message, quarantine, replay, target, timestamp};
 
-/// Pages of what may be deleted, and short writes that delete it.
+/// Pages of expired rows, and short writes that delete them.
 #[derive(Clone, Debug)]
 pub struct Cleanup {
     pub(super) core: Arc<Core>,
@@ -40,24 +40,25 @@ impl Cleanup {
         ServiceSettings { core: self.core.clone() }
     }
 
-    /// Messages whose confirmation was settled since the last call, for the clean-up.
+    /// Returns the messages whose confirmation was settled since the last call.
     pub fn take_settlements(&self) -> Settlements {
         self.core.shared.settled.take()
     }
 
-    /// Has what the senders of recent verified messages send given up after what strangers send.
+    /// Marks the senders of recent verified messages as known, so that their rejections are evicted
+    /// after those of other networks.
     pub async fn learn_senders(&self) -> Result<(), Unavailable> {
         let senders = self.core.read(quarantine::read::recent_senders).await?;
         self.core.intake.learn_senders(senders.into_iter());
         Ok(())
     }
 
-    /// One page of messages that are old and that nothing keeps, oldest first.
+    /// Returns one page of old messages that nothing retains, oldest first.
     pub async fn old_messages(&self, selection: ExpirySelection) -> Result<ExpiryPage, Unavailable> {
         self.core.read(move |connection| message::expire::select(connection, &selection)).await
     }
 
-    /// The oldest messages behind `after` that nothing keeps, whatever their age.
+    /// Returns the oldest messages after `after` that nothing retains, regardless of age.
     pub async fn oldest_messages(
         &self,
         after: i64,
@@ -67,7 +68,7 @@ impl Cleanup {
         self.core.read(move |connection| message::expire::oldest(connection, after, limit, &keeping)).await
     }
 
-    /// Those of `ids` that nothing keeps.
+    /// Returns the messages in `ids` that nothing retains.
     pub async fn messages_not_kept(
         &self,
         ids: Vec<i64>,
@@ -76,7 +77,7 @@ impl Cleanup {
         self.core.read(move |connection| message::expire::candidates(connection, &ids, &keeping)).await
     }
 
-    /// One page of messages that were refused before `before`.
+    /// Returns one page of messages that the provider rejected before `before`.
     pub async fn refused_messages(
         &self,
         after: TimePosition,
@@ -85,7 +86,7 @@ impl Cleanup {
         self.core.read(move |connection| message::expire::refused(connection, &after, &before)).await
     }
 
-    /// Deletes some of `ids` in one short step, with their deliveries.
+    /// Deletes some of `ids` with their deliveries, in one short step.
     pub async fn delete_messages(
         &self,
         ids: Vec<i64>,
@@ -94,7 +95,7 @@ impl Cleanup {
         self.core.write(move |database| message::expire::delete(database, &ids, &keeping)).await
     }
 
-    /// One page of deliveries that ended before `before`.
+    /// Returns one page of deliveries that finished before `before`.
     pub async fn finished_deliveries(
         &self,
         after: TimePosition,
@@ -103,7 +104,8 @@ impl Cleanup {
         self.core.read(move |connection| delivery::expire::finished(connection, &after, &before)).await
     }
 
-    /// The messages up to `through` of which a delivery has ended behind `after`; and where the next page begins.
+    /// Returns one page of messages up to `through` with a delivery that finished after `after`,
+    /// and the position of the next page.
     pub async fn messages_finished(
         &self,
         after: TimePosition,
@@ -114,33 +116,34 @@ impl Cleanup {
             .await
     }
 
-    /// Deletes the attempts of some deliveries that have ended, and the delivered ones themselves, in one short step.
+    /// Deletes the attempts of some finished deliveries, and the deliveries that succeeded, in one
+    /// short step.
     pub async fn delete_finished(&self, ids: Vec<i64>) -> Result<StepResult, Unavailable> {
         self.core.write(move |database| delivery::expire::delete_finished(database, &ids)).await
     }
 
-    /// Deletes some dead deliveries in one short step.
+    /// Deletes some dead letters in one short step.
     pub async fn delete_dead(&self, ids: Vec<i64>) -> Result<StepResult, Unavailable> {
         self.core.write(move |database| delivery::expire::delete_dead(database, &ids)).await
     }
 
-    /// Targets that are not served, and those that were made for a replay.
+    /// Returns inactive targets and targets created for a replay.
     pub async fn inactive_targets(&self) -> Result<Vec<InactiveTarget>, Unavailable> {
         self.core.read(target::expire::inactive).await
     }
 
-    /// Pending deliveries of these messages, by target.
+    /// Counts the pending deliveries of these messages by target.
     pub async fn pending_of_messages(&self, ids: Vec<i64>) -> Result<BTreeMap<i64, u64>, Unavailable> {
         self.core.read(move |connection| message::expire::pending_of(connection, &ids)).await
     }
 
-    /// The targets that keep most messages from being deleted, whatever the size. Those that were paused before
-    /// `paused_before` do not.
+    /// Returns the targets that retain the most messages regardless of size, except targets paused
+    /// before `paused_before`.
     pub async fn room_holders(&self, paused_before: String) -> Result<Vec<RoomHolder>, Unavailable> {
         self.core.read(move |connection| space::room_holders(connection, &paused_before)).await
     }
 
-    /// Removes a target that was made for a replay, unless it has something to do; true where it did.
+    /// Removes an idle target that was created for a replay; true if it was removed.
     pub async fn retire_replay_target(&self, target: i64, now: OffsetDateTime) -> Result<bool, Unavailable> {
         let now = timestamp::to_text(now);
         self.core
@@ -151,7 +154,7 @@ impl Cleanup {
             .await
     }
 
-    /// Removes the listeners that nobody has connected to since `before`; how many.
+    /// Removes listeners without a connection since `before`; returns their number.
     pub async fn retire_listeners(&self, before: String, now: OffsetDateTime) -> Result<usize, Unavailable> {
         let now = timestamp::to_text(now);
         self.core
@@ -162,49 +165,51 @@ impl Cleanup {
             .await
     }
 
-    /// The targets of a page of deliveries; and where the next page begins.
+    /// Returns the targets of a page of deliveries, and the position of the next page.
     pub async fn targets_in_use(&self, after: i64) -> Result<(Vec<i64>, Option<i64>), Unavailable> {
         self.core.read(move |connection| target::expire::in_use(connection, after)).await
     }
 
-    /// Deletes the row of a target that was removed before `before`; true where it did.
+    /// Deletes the row of a target removed before `before`; true if it was deleted.
     pub async fn delete_removed_target(&self, target: i64, before: String) -> Result<bool, Unavailable> {
         self.core
             .write(move |database| target::expire::delete_removed(database.connection, target, &before))
             .await
     }
 
-    /// Deletes some replays that were over before `before`; how many.
+    /// Deletes some replays that finished before `before`; returns their number.
     pub async fn delete_replays(&self, before: String) -> Result<usize, Unavailable> {
         self.core.write(move |database| replay::expire::delete_replays(database.connection, &before)).await
     }
 
-    /// Bytes of the file that hold data, and those that are free inside it.
+    /// Returns the used and the free bytes of the file.
     pub async fn used_and_free_bytes(&self) -> Result<(u64, u64), Unavailable> {
         self.core.read(space::used_and_free_bytes).await
     }
 
-    /// Upper bounds of the bytes that each of `ids` takes, with its deliveries; 0 for a message that is gone.
+    /// Returns an upper bound of the bytes of each message and its deliveries; 0 for a deleted
+    /// message.
     pub async fn message_sizes(&self, ids: Vec<i64>) -> Result<Vec<u64>, Unavailable> {
         self.core.read(move |connection| space::message_sizes(connection, &ids)).await
     }
 
-    /// Whether any message is kept whatever the size, see [`Self::room_holders`].
+    /// Whether any message is retained regardless of size, see [`Self::room_holders`].
     pub async fn is_room_held(&self, paused_before: String) -> Result<bool, Unavailable> {
         self.core.read(move |connection| space::is_room_held(connection, &paused_before)).await
     }
 
-    /// From now on [`Self::beyond_size_limit`] tells when more of the file than this is used.
+    /// Sets the used bytes above which [`Self::beyond_size_limit`] resolves.
     pub fn limit_size(&self, bytes: u64) {
         self.core.shared.limit_size(bytes);
     }
 
-    /// Resolves when the file has been found beyond its limit, soon after the write that made it so.
+    /// Resolves soon after a write takes the file over its size limit.
     pub async fn beyond_size_limit(&self) {
         self.core.shared.beyond_size.notified().await;
     }
 
-    /// Whether messages are refused because there is no room for them, and none can be made. `holders`: who has it.
+    /// Sets whether messages are rejected because no space can be freed. `holders` names the rows
+    /// that use it.
     pub fn set_out_of_room(&self, is_out_of_room: bool, holders: &str) {
         if self.core.shared.set_out_of_room(is_out_of_room) == is_out_of_room {
             return;
@@ -219,18 +224,18 @@ impl Cleanup {
         }
     }
 
-    /// One step of writing the keys that are only in memory, up to the message `through`; true when it is done.
+    /// Writes some of the keys that are only in memory, up to message `through`; true when done.
     pub async fn merge_keys(&self, through: i64) -> Result<bool, Unavailable> {
         self.core.write(move |database| Ok(keys::expire::merge_keys(database, through))).await
     }
 
-    /// One step of dropping keys that were last added to before `cut_off`; true when it is done.
+    /// Drops some keys last extended before `cut_off`; true when done.
     pub async fn forget_keys(&self, cut_off: OffsetDateTime) -> Result<bool, Unavailable> {
         let cut_off = timestamp::to_text(cut_off);
         self.core.write(move |database| keys::expire::forget_keys(database, &cut_off)).await
     }
 
-    /// One step of deleting old rejections; how many went, 0 when it is done.
+    /// Deletes some old rejections; returns their number, 0 when done.
     pub async fn expire_rejections(
         &self,
         now: OffsetDateTime,
@@ -244,7 +249,7 @@ impl Cleanup {
             .await
     }
 
-    /// One step of giving up rejections for lack of space, until `bytes` are free; how many rows and bytes went.
+    /// Evicts some rejections until `bytes` are free; returns the rows and bytes deleted.
     pub async fn shrink_quarantine(&self, bytes: u64) -> Result<(usize, u64), Unavailable> {
         self.core
             .write(move |database| {
@@ -254,30 +259,30 @@ impl Cleanup {
             .await
     }
 
-    /// What the quarantine should give up: as much as the disk lacks of `CREEL_MIN_FREE`, and what it holds beyond its own
-    /// limit, which may be lower than before.
+    /// Returns the bytes to evict from the quarantine: the shortfall of free disk space below
+    /// `CREEL_MIN_FREE`, plus the excess over its own limit, which may have been lowered.
     pub fn quarantine_excess_bytes(&self) -> u64 {
         let intake = &self.core.intake;
         self.core.files.missing_bytes().max(intake.stats().bytes.saturating_sub(intake.max_bytes()))
     }
 
-    /// Whether the disk has little more free space than the low-water mark, below which messages are refused.
+    /// Whether free space is close to the low-water mark, below which messages are rejected.
     pub fn is_disk_nearly_low(&self) -> bool {
         self.core.files.is_nearly_low()
     }
 
-    /// One step of giving free pages back; true when nothing more is worth it.
+    /// Returns some free pages to the file system; true when the rest is not worth returning.
     pub async fn vacuum(&self) -> Result<bool, Unavailable> {
         self.core.write(space::vacuum).await
     }
 
-    /// Has the space that a vacuum freed given back to the file system, and the ballast laid out again.
+    /// Returns the space freed by a vacuum to the file system, and writes the ballast again.
     pub fn settle(&self) {
         self.core.shared.request_checkpoint();
         self.core.files.lay_ballast();
     }
 
-    /// Releases the ballast when the disk is nearly full, so that clean-up can write.
+    /// Releases the ballast when the disk is nearly full, so that cleanup can write.
     pub fn make_room(&self) {
         if self.core.files.is_full() || self.core.files.free_bytes() < 1 << 20 {
             self.core.files.note_full();

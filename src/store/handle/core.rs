@@ -1,4 +1,4 @@
-//! The ways to the writer and to the readers that all handles share.
+//! Access to the writer and to the readers, shared by all handles.
 
 use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
@@ -20,20 +20,20 @@ use crate::store::target::subscription::Subscriptions;
 use crate::store::writer::job::{Database, Job, WriteCall};
 use crate::store::{connection, damage, target};
 
-/// What may wait for the writer in all; the bodies have a budget of their own, the heads only this.
+/// Limit on the bytes queued for the writer; bodies have their own budget, heads only this.
 const QUEUED_BYTES: usize = 256 << 20;
-/// A write that is not a message waits at most this long.
+/// Limit on the wait of a write that is not a message.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 const READ_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// What all handles share.
+/// State shared by all handles.
 pub struct Core {
     pub path: PathBuf,
     pub jobs: SyncSender<Job>,
     pub readers: connection::Pool,
     pub reading: Semaphore,
     pub intake: Arc<Intake>,
-    /// Held by the listener that old messages are being added for.
+    /// Held while old messages are added to one listener.
     pub filling: Semaphore,
     pub sealer: Arc<Sealer>,
     pub files: Arc<Files>,
@@ -60,7 +60,8 @@ impl Core {
         self.write_then(work, |_| ()).await
     }
 
-    /// `committed` runs on the writer's thread, in the order of the commits, and also when nobody waits any more.
+    /// `committed` runs on the writer's thread, in commit order, even if the caller has stopped
+    /// waiting.
     pub async fn write_then<T, F>(
         &self,
         work: F,
@@ -109,8 +110,8 @@ impl Core {
         tokio::task::spawn_blocking(read).await.unwrap_or(Err(Unavailable::Refused))
     }
 
-    /// Writes a change. Before it is answered, messages are matched against what is then in the table, also when whoever
-    /// asked for it has gone.
+    /// Writes a change. Messages are matched against the new table before the answer, even if the
+    /// caller has stopped waiting.
     pub async fn change_targets<T, F>(&self, work: F) -> Result<T, Unavailable>
     where
         T: Send + 'static,
@@ -119,7 +120,7 @@ impl Core {
         self.change_targets_where(work, |_| true).await
     }
 
-    /// As `change_targets`, for what may turn out to change nothing.
+    /// Like `change_targets`, for work that may turn out to change nothing.
     pub async fn change_targets_where<T, F>(
         &self,
         work: F,

@@ -20,7 +20,7 @@ use crate::store::walk::StepResult;
 use crate::store::writer::job::Database;
 use crate::store::{message, target, timestamp};
 
-/// Between two pages of deliveries that are dropped, for incoming messages.
+/// Pause between pages of dropped deliveries, so that incoming messages are written.
 const PAUSE_BETWEEN_PAGES: Duration = Duration::from_millis(20);
 
 /// Pending deliveries, their outcomes, replays and confirmations.
@@ -34,7 +34,7 @@ impl DeliveryQueue {
         Reads { core: self.core.clone() }
     }
 
-    /// Says which targets have new work. For one listener: who delivers.
+    /// Returns the signal for targets with new work. It has a single receiver, the delivery worker.
     pub fn due_signal(&self) -> Arc<DueSignal> {
         self.core.shared.due.clone()
     }
@@ -43,7 +43,7 @@ impl DeliveryQueue {
         self.core.read(move |connection| due::due(connection, &query)).await
     }
 
-    /// Writes what attempts came to, all in one step.
+    /// Writes the outcomes of attempts in one step.
     pub async fn record_attempts(
         &self,
         records: Arc<Vec<AttemptRecord>>,
@@ -66,7 +66,8 @@ impl DeliveryQueue {
         Ok(())
     }
 
-    /// Ends deliveries without an attempt, in steps that are short enough to stand between two batches of messages.
+    /// Discards deliveries without an attempt, in steps short enough to run between two batches of
+    /// messages.
     pub async fn discard_deliveries(
         &self,
         mut request: DiscardRequest,
@@ -79,8 +80,8 @@ impl DeliveryQueue {
         Ok(())
     }
 
-    /// New deliveries of one message, committed together; their ids, without those that the target must not have.
-    /// `None`: there is no such message.
+    /// Creates new deliveries of one message in one commit; returns their ids, without the targets
+    /// that must not have it. `None` if the message does not exist.
     pub async fn deliver_again(
         &self,
         message: i64,
@@ -90,7 +91,7 @@ impl DeliveryQueue {
         let now = timestamp::to_text(now);
         let (signalled, shared) = (targets.clone(), self.core.shared.clone());
         let work = move |database: &mut Database<'_>| {
-            // The clean-up may have been faster.
+            // Cleanup may have deleted it first.
             if !message::read::exists(database.connection, message)? {
                 return Ok(None);
             }
@@ -103,17 +104,17 @@ impl DeliveryQueue {
         self.core.write_then(work, move |_| shared.work_committed(signalled)).await
     }
 
-    /// Resolves when there may be something new to ask about.
+    /// Resolves when new confirmations may be due.
     pub async fn confirmation_due(&self) {
         self.core.shared.confirmations.notified().await;
     }
 
-    /// The sources that have messages about which is to be asked.
+    /// Returns the sources with messages that await confirmation.
     pub async fn sources_awaiting_confirmation(&self) -> Result<Vec<String>, Unavailable> {
         self.core.read(confirmation::sources).await
     }
 
-    /// Those of a source that are due, and when its next one is.
+    /// Returns the due confirmations of a source, and the time of its next one.
     pub async fn due_confirmations(
         &self,
         source: Arc<str>,
@@ -132,7 +133,7 @@ impl DeliveryQueue {
         Ok((found.into_iter().map(open).collect(), next))
     }
 
-    /// Writes the answer; a confirmed message is on its way to its targets with it.
+    /// Writes the result; a confirmed message is queued for its targets in the same commit.
     pub async fn settle_confirmation(
         &self,
         asked: ConfirmationOutcome,
@@ -164,7 +165,7 @@ impl DeliveryQueue {
             shared.work_committed(signalled);
         };
         match self.core.write_then(work, committed).await {
-            // The row of the message cannot be written: others must not be held up by it.
+            // The row of the message cannot be written, which must not delay others.
             Err(Unavailable::Damaged) => {
                 self.core
                     .write(move |database| confirmation::give_up_damaged(database.connection, id, &now))
@@ -174,7 +175,8 @@ impl DeliveryQueue {
         }
     }
 
-    /// Asks again about a refused message. False if it is not refused, or its question is not stored.
+    /// Repeats the query about a rejected message. False if it is not rejected, or its query is not
+    /// stored.
     pub async fn ask_refused_again(&self, message: i64, now: OffsetDateTime) -> Result<bool, Unavailable> {
         let now = timestamp::to_text(now);
         let shared = self.core.shared.clone();
@@ -184,7 +186,7 @@ impl DeliveryQueue {
         self.core.write_then(ask, move |_| shared.confirmations.notify_one()).await
     }
 
-    /// A message that is damaged goes nowhere.
+    /// Returns the message, unless it is damaged: damaged messages are not delivered.
     async fn message_to_deliver(&self, id: i64) -> Result<Option<StoredMessage>, Unavailable> {
         match self.reads().message(id).await {
             Err(Unavailable::Damaged) => {
@@ -195,7 +197,7 @@ impl DeliveryQueue {
         }
     }
 
-    /// The id of the replay, which goes on in steps.
+    /// Creates a replay, which runs in steps; returns its id.
     pub async fn create_replay(&self, new: NewReplay, now: OffsetDateTime) -> Result<i64, Unavailable> {
         let now = timestamp::to_text(now);
         let shared = self.core.shared.clone();
@@ -203,18 +205,18 @@ impl DeliveryQueue {
         self.core.write_then(insert, move |_| shared.replays.notify_one()).await
     }
 
-    /// Resolves when there may be a new one.
+    /// Resolves when there may be a new replay.
     pub async fn replay_asked_for(&self) {
         self.core.shared.replays.notified().await;
     }
 
-    /// True where it was running.
+    /// Cancels a replay; true if it was running.
     pub async fn cancel_replay(&self, id: i64, now: OffsetDateTime) -> Result<bool, Unavailable> {
         let now = timestamp::to_text(now);
         self.core.write(move |database| replay::cancel(database.connection, id, &now)).await
     }
 
-    /// Writes a step; false if the replay was cancelled or has moved on.
+    /// Writes a step; false if the replay was cancelled or has advanced.
     pub async fn step_replay(&self, step: ReplayStep, now: OffsetDateTime) -> Result<bool, Unavailable> {
         let now = timestamp::to_text(now);
         let targets: Vec<i64> =
@@ -224,7 +226,7 @@ impl DeliveryQueue {
         self.core.write_then(work, move |_| shared.work_committed(targets)).await
     }
 
-    /// The target at this URL has said that it wants nothing any more.
+    /// Disables the target after the endpoint at this URL answered that it is gone.
     pub async fn disable_target(
         &self,
         id: i64,
@@ -239,12 +241,12 @@ impl DeliveryQueue {
         self.core.change_targets_where(disable, |disabled| *disabled).await
     }
 
-    /// Pending deliveries of a target from before `before`, one page.
+    /// Returns one page of a target's pending deliveries older than `before`.
     pub async fn waiting_deliveries(&self, target: i64, before: String) -> Result<Vec<i64>, Unavailable> {
         self.core.read(move |connection| delivery::expire::waiting(connection, target, &before)).await
     }
 
-    /// Ends some deliveries in one short step.
+    /// Discards some deliveries in one short step.
     pub async fn discard_some(
         &self,
         request: DiscardRequest,
@@ -254,7 +256,7 @@ impl DeliveryQueue {
         self.core.write(move |database| delivery::expire::discard(database, &request, &now)).await
     }
 
-    /// Drops what is pending for a target that was removed, in short steps; how many deliveries.
+    /// Drops the pending deliveries of a removed target in short steps; returns their number.
     pub async fn drop_pending_of_removed(
         &self,
         target: i64,

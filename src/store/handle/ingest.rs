@@ -1,4 +1,4 @@
-//! Takes verified messages and rejected requests. Nothing is acknowledged before it is synced.
+//! Accepts verified messages and rejected requests. No message is acknowledged before the sync.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -14,13 +14,14 @@ use crate::store::quarantine::intake::OfferOutcome;
 use crate::store::quarantine::rejection::NewRejection;
 use crate::store::writer::job::{Job, Keep, Memory};
 
-/// What the writer answers about one message.
+/// Receiver of the writer's answer about one message.
 type KeepAnswer = oneshot::Receiver<Result<InsertOutcome, Unavailable>>;
 
-/// How long a candidate waits for room in the queue of the writer: a request is answered within 2.5 s.
+/// Limit on the wait of a candidate for room in the writer's queue: a request is answered within
+/// 2.5 s.
 const ROOM_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Takes verified messages and rejected requests. Nothing is acknowledged before it is synced.
+/// Accepts verified messages and rejected requests. No message is acknowledged before the sync.
 #[derive(Clone, Debug)]
 pub struct Ingest {
     pub(super) core: Arc<Core>,
@@ -30,12 +31,13 @@ impl Ingest {
     /// Resolves once the message is committed and synced, or when `deadline` has passed.
     ///
     /// # Errors
-    /// Nothing may be acknowledged. After `Unavailable::Deadline` the message may still have been stored.
+    /// The message must not be acknowledged. After `Unavailable::Deadline` it may still have been
+    /// stored.
     pub async fn keep(&self, message: NewMessage, deadline: Instant) -> Result<Receipt, IngestError> {
         self.keep_accounted(message, None, deadline).await
     }
 
-    /// As `keep`; drops `memory` once the message is written or given up.
+    /// Like `keep`; drops `memory` once the message is written or discarded.
     ///
     /// # Errors
     /// As for `keep`.
@@ -69,7 +71,7 @@ impl Ingest {
         deadline: Instant,
     ) -> Result<KeepAnswer, Unavailable> {
         if self.core.shared.is_out_of_room() {
-            // The clean-up may have run before the write that makes room, and later no write may come.
+            // Cleanup may have run before the write that makes room, and no later write may follow.
             self.core.shared.beyond_size.notify_one();
             return Err(Unavailable::DatabaseFull);
         }
@@ -90,7 +92,7 @@ impl Ingest {
         }
     }
 
-    /// Finds out who gets the message. Reading a large payload for that would hold up other requests.
+    /// Matches the message to targets. Reading a large payload inline would delay other requests.
     async fn prepare(&self, message: NewMessage, deadline: Instant) -> Result<Prepared, Unavailable> {
         let subscriptions = self.core.shared.audience.current();
         let is_long = message.content.payload().is_some_and(|payload| payload.len() >= OFFLOAD_BYTES_MIN);
@@ -105,8 +107,8 @@ impl Ingest {
         }
     }
 
-    /// Queues a rejection for the writer. Some candidates wait a moment for room, noise does not; what does not fit is
-    /// counted only.
+    /// Queues a rejection for the writer. Some candidates wait a moment for room, noise does not;
+    /// rejections that do not fit are only counted.
     pub async fn quarantine(&self, mut rejection: NewRejection) {
         let intake = &self.core.intake;
         let deadline = Instant::now() + ROOM_TIMEOUT;
@@ -126,7 +128,8 @@ impl Ingest {
             if waiting.is_none() {
                 waiting = intake.wait_for_room(&rejection);
             }
-            // On a full disk nothing is written that would make room. That takes a system call, which most of a flood is spared.
+            // A full disk has no write that would make room. The check is a system call, skipped
+            // for most of a flood.
             if waiting.is_none()
                 || self.core.files.is_low()
                 || tokio::time::timeout_at(deadline.into(), space).await.is_err()
@@ -137,7 +140,7 @@ impl Ingest {
         }
     }
 
-    /// Keeps the message that was rejected, and removes the rejection with it.
+    /// Stores the rejected message, and removes the rejection in the same commit.
     ///
     /// # Errors
     /// As for `keep`.
@@ -151,7 +154,7 @@ impl Ingest {
         self.keep_prepared(prepared.released(rejection), None, deadline).await
     }
 
-    /// As `release`, for many in their order: one after the other is queued, and none is waited for before the next.
+    /// Like `release`, for many in order: each is queued without waiting for the previous one.
     pub async fn release_in_order(
         &self,
         messages: Vec<(i64, NewMessage)>,

@@ -1,4 +1,4 @@
-//! Opens listeners and fills them with old messages.
+//! Opens listeners and adds old messages to them.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -15,14 +15,14 @@ use crate::store::target::settings::StoredTarget;
 use crate::store::target::subscription::Pattern;
 use crate::store::timestamp;
 
-/// Messages that are looked at in one step.
+/// Limit on messages examined in one step.
 const PAGE: usize = 500;
-/// A step is followed by a pause of this many times its length while messages come in.
+/// Length of the pause after a step while messages arrive, as a multiple of the step.
 const PAUSE_FACTOR: u32 = 4;
-/// Most of a longer step was waiting for its turn.
+/// Step time that counts for the pause: most of a longer step was waiting for the writer.
 const MAX_STEP: Duration = Duration::from_millis(4);
 
-/// Opens listeners and fills them with old messages.
+/// Opens listeners and adds old messages to them.
 #[derive(Clone, Debug)]
 pub struct ListenerRegistry {
     pub(super) core: Arc<Core>,
@@ -33,8 +33,9 @@ impl ListenerRegistry {
         Reads { core: self.core.clone() }
     }
 
-    /// Makes the listener if there is none of that name, else changes what it wants. `since` (as timestamps are written):
-    /// a new one also gets what came from then on, after [`Self::fill_listener`].
+    /// Creates the listener, or changes the subscription of an existing one. With `since` (a stored
+    /// timestamp), a new one also gets the messages received from then on, after
+    /// [`Self::fill_listener`].
     pub async fn open_listener(
         &self,
         name: String,
@@ -50,8 +51,9 @@ impl ListenerRegistry {
             .await?
     }
 
-    /// Adds the old messages that a listener has asked for; how many. It can be done again at any time. Once it was done
-    /// later than `LATE_MESSAGE_TIMEOUT` after the listener was made, `is_last` says so.
+    /// Adds the requested old messages; returns their number. Can be repeated at any time. The
+    /// caller sets `is_last` on a call later than `LATE_MESSAGE_TIMEOUT` after the listener was
+    /// created.
     pub async fn fill_listener(
         &self,
         target: i64,
@@ -65,7 +67,7 @@ impl ListenerRegistry {
         Ok(added)
     }
 
-    /// The last look for old messages that a listener has asked for: only at those that were committed after `message`.
+    /// Runs the last search for requested old messages, only among those committed after `message`.
     pub async fn finish_filling(
         &self,
         target: i64,
@@ -95,7 +97,7 @@ impl ListenerRegistry {
         let mut added = 0;
         let mut next = Some(FillPosition::new(since, behind));
         while let Some(from) = next {
-            // All listeners together take no more of the writer's time than one of them.
+            // All listeners together use no more of the writer's time than one of them.
             let Ok(_turn) = self.core.filling.acquire().await else { return Err(Unavailable::Failed) };
             let began = Instant::now();
             let FillPage { mut messages, next: behind } = self.missing_of(&listener, from).await?;
@@ -124,7 +126,8 @@ impl ListenerRegistry {
         self.core.shared.batches().1
     }
 
-    /// Leaves time to incoming messages: longer while there are some. `written`: how many there were when the step began.
+    /// Pauses for incoming messages, longer while some arrive. `written`: number of messages at the
+    /// start of the step.
     async fn rest(&self, began: Instant, written: u64) {
         let factor = if self.messages_written() == written { 1 } else { PAUSE_FACTOR };
         tokio::time::sleep(began.elapsed().min(MAX_STEP) * factor).await;
@@ -135,7 +138,8 @@ impl ListenerRegistry {
         self.core.read(move |connection| listener::missing(connection, &listener, &from, PAGE)).await
     }
 
-    /// The program behind a listener has got these; how many of them were pending.
+    /// Records that a listener's program received these messages; returns the number that were
+    /// pending.
     pub async fn acknowledge_deliveries(
         &self,
         target: i64,
@@ -147,13 +151,14 @@ impl ListenerRegistry {
             .await
     }
 
-    /// Nobody can be connected when the service starts.
+    /// Pauses all listeners at start, when none can be connected.
     pub async fn pause_listeners(&self, now: OffsetDateTime) -> Result<(), Unavailable> {
         let now = timestamp::to_text(now);
         self.core.write(move |database| listener::pause_all(database.connection, &now)).await
     }
 
-    /// Deliveries to a listener that nobody is connected to end after a week like those of any target that is paused.
+    /// Sets whether a program is connected. Pending deliveries without a connection expire after a
+    /// week, as for any paused target.
     pub async fn set_listener_connected(
         &self,
         target: i64,

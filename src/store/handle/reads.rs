@@ -32,7 +32,7 @@ pub struct Reads {
 }
 
 impl Reads {
-    /// What `webhook-id` is made from.
+    /// Returns the instance ids from which each `webhook-id` is derived.
     pub fn instances(&self) -> Arc<Instances> {
         self.core.instances.clone()
     }
@@ -41,7 +41,7 @@ impl Reads {
         self.core.read(move |connection| message::read::one(connection, id)).await
     }
 
-    /// Those beyond `from` in the direction.
+    /// Returns a page of messages beyond `from` in the given direction.
     pub async fn messages(
         &self,
         filter: MessageFilter,
@@ -54,7 +54,7 @@ impl Reads {
             .await
     }
 
-    /// Counts what a replay would deliver; `None` if that takes longer than until the deadline.
+    /// Counts the deliveries of a replay; `None` if the deadline passes first.
     pub async fn count_to_replay(
         &self,
         scope: ReplayScope,
@@ -84,17 +84,18 @@ impl Reads {
         Ok(None)
     }
 
-    /// 0 where there is none.
+    /// Returns the id of the newest message; 0 without any.
     pub async fn newest_message(&self) -> Result<i64, Unavailable> {
         self.core.read(message::read::newest_id).await
     }
 
-    /// Counts the transactions that made deliveries or messages: for those who follow them.
+    /// Counts the transactions that created deliveries or messages, for followers.
     pub fn commits(&self) -> tokio::sync::watch::Receiver<u64> {
         self.core.shared.commits()
     }
 
-    /// For each of the messages the targets, not removed, where it is dead. `at`: only this target.
+    /// Returns, for each message, the existing targets where it is a dead letter. `at`: only this
+    /// target.
     pub async fn dead_targets(
         &self,
         messages: Vec<i64>,
@@ -103,12 +104,12 @@ impl Reads {
         self.core.read(move |connection| dead::targets_of(connection, &messages, at)).await
     }
 
-    /// How many dead letters there are.
+    /// Counts the dead letters.
     pub async fn dead_letter_count(&self) -> Result<i64, Unavailable> {
         self.core.read(dead::count).await
     }
 
-    /// What the metrics show of targets and dead letters.
+    /// Returns the metrics of targets and dead letters.
     pub async fn target_numbers(&self) -> Result<TargetNumbers, Unavailable> {
         self.core
             .read(|connection| {
@@ -124,7 +125,7 @@ impl Reads {
         self.core.read(move |connection| delivery::read::one(connection, id)).await
     }
 
-    /// Newest first, those below `from`; and where the next page begins.
+    /// Returns a page below `from`, newest first, and the position of the next page.
     pub async fn deliveries(
         &self,
         filter: DeliveryFilter,
@@ -148,7 +149,7 @@ impl Reads {
         Ok(found.filter(|target| target.kind == TargetKind::Listener))
     }
 
-    /// What a listener has not acknowledged.
+    /// Counts the unacknowledged deliveries of a listener.
     pub async fn pending_of_listener(&self, target: i64) -> Result<i64, Unavailable> {
         self.core.read(move |connection| listener::pending(connection, target)).await
     }
@@ -157,7 +158,7 @@ impl Reads {
         self.core.read(listener::all).await
     }
 
-    /// Newest first, those below `from`.
+    /// Returns a page below `from`, newest first.
     pub async fn rejections(
         &self,
         filter: RejectionFilter,
@@ -167,7 +168,7 @@ impl Reads {
         self.core.read(move |connection| quarantine::read::page(connection, &filter, from, limit)).await
     }
 
-    /// How many fit, by cause, up to the id `through`.
+    /// Counts matching rejections by cause, up to the id `through`.
     pub async fn count_rejections(
         &self,
         filter: RejectionFilter,
@@ -176,7 +177,7 @@ impl Reads {
         self.core.read(move |connection| quarantine::read::count(connection, &filter, through)).await
     }
 
-    /// The next ones in the order of arrival, up to the id `through`.
+    /// Returns the next ones in order of arrival, up to the id `through`.
     pub async fn next_rejections(
         &self,
         filter: RejectionFilter,
@@ -191,12 +192,12 @@ impl Reads {
             .await
     }
 
-    /// The id of the newest one; 0 if there is none.
+    /// Returns the id of the newest rejection; 0 without any.
     pub async fn newest_rejection(&self) -> Result<i64, Unavailable> {
         self.core.read(quarantine::read::newest).await
     }
 
-    /// One with its credentials unsealed: for checking it again, never for showing.
+    /// Returns a rejection with its credentials unsealed: for verification, never for display.
     pub async fn rejection(&self, id: i64) -> Result<Option<StoredRejection>, Unavailable> {
         let found = self.core.read(move |connection| quarantine::read::one(connection, id)).await?;
         Ok(found.map(|(rejection, sealed)| {
@@ -209,7 +210,7 @@ impl Reads {
         }))
     }
 
-    /// By the name of the source; sources without any are not among them.
+    /// Returns the numbers by name of the source; sources without any are missing.
     pub async fn source_numbers(&self) -> Result<BTreeMap<String, SourceNumbers>, Unavailable> {
         self.core.read(quarantine::read::source_numbers).await
     }
@@ -218,7 +219,7 @@ impl Reads {
         self.core.read(move |connection| replay::one(connection, id)).await
     }
 
-    /// Newest first, those below `from`.
+    /// Returns a page below `from`, newest first.
     pub async fn replays(&self, from: Option<i64>, limit: usize) -> Result<Vec<StoredReplay>, Unavailable> {
         self.core.read(move |connection| replay::page(connection, from, limit)).await
     }
@@ -227,12 +228,13 @@ impl Reads {
         self.core.read(replay::running).await
     }
 
-    /// All that are not removed.
+    /// Returns all targets that are not removed.
     pub async fn targets(&self) -> Result<Vec<StoredTarget>, Unavailable> {
         self.core.read(target::read::all).await
     }
 
-    /// All that are not removed, each with what is sealed of it; `None` where that cannot be opened.
+    /// Returns all targets that are not removed, with their secrets; `None` if these cannot be
+    /// opened.
     pub async fn targets_with_secrets(
         &self,
     ) -> Result<Vec<(StoredTarget, Option<TargetSecrets>)>, Unavailable> {
@@ -243,7 +245,7 @@ impl Reads {
         Ok(rows.into_iter().map(open).collect())
     }
 
-    /// Whatever its state.
+    /// Returns a target in any state.
     pub async fn target(&self, id: i64) -> Result<Option<StoredTarget>, Unavailable> {
         self.core.read(move |connection| target::read::one(connection, id)).await
     }
@@ -253,21 +255,21 @@ impl Reads {
         self.core.read(move |connection| target::read::by_name(connection, &name)).await
     }
 
-    /// What is sealed of a target; nothing for those of the environment.
+    /// Returns the secrets of a target; empty for targets of the environment.
     ///
     /// # Errors
-    /// Also when it was sealed under another key.
+    /// Also if they were sealed under another key.
     pub async fn target_secrets(&self, id: i64) -> Result<TargetSecrets, Unavailable> {
         let sealed = self.core.read(move |connection| target::read::sealed_secrets(connection, id)).await?;
         open_secrets(&self.core.sealer, sealed.as_deref()).map_err(|Unopened| Unavailable::Refused)
     }
 
-    /// Counts the changes of targets: who waits for one sees that the number has changed.
+    /// Counts the changes of targets, so that followers notice each one.
     pub fn target_changes(&self) -> tokio::sync::watch::Receiver<u64> {
         self.core.shared.audience.changes()
     }
 
-    /// Who gets an event. `payload`: the JSON text.
+    /// Returns the targets of an event. `payload`: the JSON text.
     pub fn targets_for(&self, event: &str, owner: Option<&str>, payload: Option<&[u8]>) -> Vec<i64> {
         self.core.shared.audience.current().matching(event, owner, payload)
     }

@@ -1,4 +1,4 @@
-//! Values that the service itself remembers.
+//! Settings that the service stores itself.
 
 use std::sync::Arc;
 
@@ -9,17 +9,17 @@ use crate::store::handle::core::Core;
 use crate::store::setting::{self, Sealing};
 use crate::store::timestamp;
 
-/// Values that the service itself remembers.
+/// Settings that the service stores itself.
 #[derive(Clone, Debug)]
 pub struct ServiceSettings {
     pub(super) core: Arc<Core>,
 }
 
 impl ServiceSettings {
-    /// A value that the service remembers, unsealed.
+    /// Returns a stored setting, unsealed.
     ///
     /// # Errors
-    /// When it cannot be read, or was sealed under another key.
+    /// If it cannot be read, or was sealed under another key.
     pub async fn setting(&self, name: &str) -> Result<Option<String>, Unavailable> {
         let wanted = name.to_owned();
         let stored = self.core.read(move |connection| setting::read(connection, &wanted)).await?;
@@ -33,10 +33,10 @@ impl ServiceSettings {
         }
     }
 
-    /// Remembers a value.
+    /// Stores a setting.
     ///
     /// # Errors
-    /// When it could not be written.
+    /// If it could not be written.
     pub async fn set_setting(
         &self,
         name: &str,

@@ -1,4 +1,4 @@
-//! The handle to the whole store: its health, its end, and the handles for each role.
+//! The handle to the whole store: its health, its shutdown, and the handles for each role.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -29,16 +29,16 @@ impl Store {
         &self.core.path
     }
 
-    /// Whether messages are taken now; looks at the files and the free space.
+    /// Checks whether messages are accepted, including the files and the free space.
     ///
     /// # Errors
-    /// Why they are not.
+    /// The reason why messages are rejected.
     pub fn ready(&self) -> Result<(), Unavailable> {
         if let Some(why) = self.core.shared.stopped() {
             return Err(why);
         }
         if self.core.files.check().is_err() {
-            // The writer finds out what has happened, even when no message comes.
+            // The writer determines the change, even when no message arrives.
             let _ = self.core.send(Job::Wake);
             return Err(Unavailable::FileChanged);
         }
@@ -57,12 +57,13 @@ impl Store {
         Ok(())
     }
 
-    /// Whether damage has been found in the file since the start. Messages may be taken all the same.
+    /// Whether damage was found in the file since the start. Messages may still be accepted.
     pub fn is_damaged(&self) -> bool {
         self.core.shared.is_damaged()
     }
 
-    /// Resolves when the store has failed for good, with one line that says how: the process must exit non-zero.
+    /// Resolves when the store has failed permanently, with a one-line reason: the process must
+    /// exit non-zero.
     pub async fn failed(&self) -> String {
         let mut failure = self.core.shared.failure();
         let line = failure.wait_for(Option::is_some).await.ok().and_then(|line| line.clone());
@@ -92,17 +93,18 @@ impl Store {
         }
     }
 
-    /// Has each committed batch reported; once.
+    /// Sets the observer of committed batches; once.
     pub fn observe_batches(&self, observer: BatchObserver) {
         self.core.shared.observe_batches(observer);
     }
 
-    /// From then on whoever writes is refused, and need not say so.
+    /// Whether the store is closing: all writes fail from then on, which callers do not have to
+    /// log.
     pub fn is_closing(&self) -> bool {
         self.core.is_closing.load(Ordering::Acquire)
     }
 
-    /// Writes what is queued, checkpoints and closes; waits at most `limit`.
+    /// Writes queued jobs, checkpoints and closes; waits at most `limit`.
     pub async fn close(&self, limit: Duration) {
         self.core.is_closing.store(true, Ordering::Release);
         self.core.shared.wake_checkpointer();
@@ -116,12 +118,12 @@ impl Store {
         }
     }
 
-    /// What the quarantine may take at most, for all sources together.
+    /// Limits the bytes of the quarantine, for all sources together.
     pub fn limit_quarantine(&self, max_bytes: u64) {
         self.core.intake.limit_bytes(max_bytes);
     }
 
-    /// Takes verified messages and rejected requests. Nothing is acknowledged before it is synced.
+    /// Accepts verified messages and rejected requests. No message is acknowledged before the sync.
     pub fn ingest(&self) -> Ingest {
         Ingest { core: self.core.clone() }
     }
@@ -136,22 +138,22 @@ impl Store {
         DeliveryQueue { core: self.core.clone() }
     }
 
-    /// Makes and changes targets. After each change messages are matched against what is then in the table.
+    /// Creates and changes targets. Messages are matched against the new state after each change.
     pub fn target_registry(&self) -> TargetRegistry {
         TargetRegistry { core: self.core.clone() }
     }
 
-    /// Opens listeners and fills them with old messages.
+    /// Opens listeners and adds old messages to them.
     pub fn listener_registry(&self) -> ListenerRegistry {
         ListenerRegistry { core: self.core.clone() }
     }
 
-    /// Pages of what may be deleted, and short writes that delete it.
+    /// Pages of expired rows, and short writes that delete them.
     pub fn cleanup(&self) -> Cleanup {
         Cleanup { core: self.core.clone() }
     }
 
-    /// Values that the service itself remembers.
+    /// Settings that the service stores itself.
     pub fn settings(&self) -> ServiceSettings {
         ServiceSettings { core: self.core.clone() }
     }

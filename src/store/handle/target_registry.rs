@@ -1,4 +1,4 @@
-//! Makes and changes targets. After each change messages are matched against what is then in the table.
+//! Creates and changes targets. Messages are matched against the new state after each change.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use crate::store::target::{self, declare};
 use crate::store::timestamp;
 use crate::store::writer::job::Database;
 
-/// Makes and changes targets. After each change messages are matched against what is then in the table.
+/// Creates and changes targets. Messages are matched against the new state after each change.
 #[derive(Clone, Debug)]
 pub struct TargetRegistry {
     pub(super) core: Arc<Core>,
@@ -26,7 +26,8 @@ impl TargetRegistry {
         Reads { core: self.core.clone() }
     }
 
-    /// Makes the targets of the environment what is declared now; their ids, in that order.
+    /// Updates the targets of the environment to the current declarations; returns their ids in
+    /// that order.
     pub async fn declare_targets(
         &self,
         declared: Vec<TargetDraft>,
@@ -38,7 +39,7 @@ impl TargetRegistry {
             .await?
     }
 
-    /// The id of the new target.
+    /// Creates a target; returns its id.
     pub async fn create_target(&self, new: TargetDraft, now: OffsetDateTime) -> Result<i64, TargetError> {
         let now = timestamp::to_text(now);
         let sealed = new.secrets.as_ref().map(|secrets| seal_secrets(&self.core.sealer, secrets));
@@ -61,7 +62,8 @@ impl TargetRegistry {
             .await?
     }
 
-    /// Changes some of a target in one step: two changes at the same time lose nothing of each other.
+    /// Changes some settings of a target in one step: concurrent changes do not overwrite each
+    /// other.
     pub async fn change_target(
         &self,
         id: i64,
@@ -112,7 +114,7 @@ impl TargetRegistry {
             .await?
     }
 
-    /// Activates a declared target that answered 410 at another URL than this one, which it has now.
+    /// Activates a declared target that answered 410 at another URL than its current one.
     pub async fn activate_moved_target(
         &self,
         id: i64,
@@ -127,7 +129,7 @@ impl TargetRegistry {
     }
 
     /// # Errors
-    /// Also when it is to be active, but would be delivered to unsigned.
+    /// Also if it is to become active, but its deliveries would be unsigned.
     pub async fn set_target_state(
         &self,
         id: i64,

@@ -1,13 +1,14 @@
-//! Keys of delivery ids: merged before their messages go, and forgotten a generation at a time.
+//! Keys of delivery ids: merged before their messages are deleted, and dropped a generation at a
+//! time.
 
 use rusqlite::params;
 
 use crate::store::writer::job::Database;
 
-/// Has the keys that are only in memory written, up to the message `through`; true once they are. The writer itself
-/// does it, in slices between the messages.
+/// Requests a merge of the keys in memory, up to the message `through`; true once they are merged.
+/// The writer merges them in slices between messages.
 pub fn merge_keys(database: &mut Database<'_>, through: i64) -> bool {
-    // A row that somebody has added by hand may be beyond what is known here.
+    // A manually added row may be beyond the newest message tracked here.
     let goal = through.min(database.keys.newest_message());
     let is_done = database.keys.merged_through() >= goal || database.keys.is_merging_stopped();
     if !is_done {
@@ -16,7 +17,7 @@ pub fn merge_keys(database: &mut Database<'_>, through: i64) -> bool {
     is_done
 }
 
-/// Deletes keys of generations that were last added to before `cut_off`; true when nothing is left to delete.
+/// Deletes keys of generations last extended before `cut_off`; true when done.
 pub fn forget_keys(database: &mut Database<'_>, cut_off: &str) -> rusqlite::Result<bool> {
     let generation: Option<i64> = database.connection.query_row(
         "SELECT min(generation) FROM key_generations WHERE newest_at < ?1 AND generation <> ?2",

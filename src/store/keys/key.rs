@@ -1,8 +1,8 @@
-//! The key of a message, by which a duplicate is found.
+//! The key of a message, used to find duplicates.
 
 use ring::digest::{Context, SHA256};
 
-/// The first 16 bytes of SHA-256 over the source and what identifies the message there.
+/// The first 16 bytes of SHA-256 over the source and the message's identity there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct MessageKey(pub(super) u128);
 
@@ -11,12 +11,12 @@ pub struct MessageKey(pub(super) u128);
 pub struct BodyDigest(pub(super) u128);
 
 impl MessageKey {
-    /// Of a message with the provider's own id.
+    /// Returns the key of a message with the provider's own id.
     pub fn of_delivery_id(source: &str, delivery_id: &str) -> Self {
         Self::of(&[b"id", source.as_bytes(), delivery_id.as_bytes()])
     }
 
-    /// Of a message without one: same method, query and body are the same message.
+    /// Returns the key of a message without one: same method, query and body are the same message.
     pub fn of_content(source: &str, method: &str, query: Option<&str>, body_sha256: &[u8]) -> Self {
         Self::of(&[
             b"content",
@@ -27,7 +27,8 @@ impl MessageKey {
         ])
     }
 
-    /// Each part with its length before it, so that no two lists of parts run together.
+    /// Hashes each part with its length before it, so that no two lists of parts are equal when
+    /// joined.
     fn of(parts: &[&[u8]]) -> Self {
         let mut context = Context::new(&SHA256);
         for part in parts {
@@ -41,7 +42,7 @@ impl MessageKey {
         self.0.to_be_bytes()
     }
 
-    /// The key is uniformly distributed already.
+    /// The key is already uniformly distributed.
     pub fn hash(self) -> u64 {
         self.0 as u64
     }
@@ -60,13 +61,13 @@ pub fn first_16(bytes: &[u8]) -> u128 {
     u128::from_be_bytes(first)
 }
 
-/// What is known of a key.
+/// Result of a key lookup.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KeyMatch {
     Nothing,
     /// The newest message with the same body.
     Same(i64),
-    /// The first message with the key, whose body was another.
+    /// The first message with the key, with a different body.
     Other(i64),
 }
 

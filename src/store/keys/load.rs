@@ -1,5 +1,5 @@
-//! What is known of keys, read at the start. Where a page is damaged the rest is still known: a message of which nothing is
-//! known any more may be kept twice, and that is better than no service.
+//! Loads keys at start. Damaged pages only affect their own keys: a message without a readable key
+//! may be stored twice, which is better than no service.
 
 use std::collections::BTreeMap;
 
@@ -43,7 +43,7 @@ impl KeyIndex {
         let mut next =
             connection.prepare("SELECT min(generation) FROM delivery_keys WHERE generation > ?1")?;
         let mut last = i64::MIN;
-        // One after the other, so that damage in one costs only the rest of its keys.
+        // One by one, so that damage in one generation only costs the rest of its keys.
         while let Some(generation) =
             damage::skip(TABLE, next.query_row([last], |row| row.get::<_, Option<i64>>(0)))?.flatten()
         {
@@ -55,7 +55,7 @@ impl KeyIndex {
     }
 
     fn load_filter(&mut self, connection: &Connection, generation: i64) -> rusqlite::Result<()> {
-        // A crash may have left part of a generation behind that has no row in key_generations yet.
+        // A crash may have left a partial generation without a row in key_generations.
         if generation > self.generation {
             self.generation = generation;
             self.generation_keys = 0;
@@ -84,7 +84,7 @@ impl KeyIndex {
         if damage::skip("messages", all)?.is_some() {
             return Ok(());
         }
-        // The ids are in the index too: what can be read is found by them one by one.
+        // The ids are also in the index, so the readable rows are read one by one.
         let mut ids = connection
             .prepare("SELECT id FROM messages INDEXED BY messages_received_at WHERE +id > ?1 ORDER BY +id")?;
         let ids: Vec<i64> =
@@ -102,7 +102,8 @@ impl KeyIndex {
             (row.get(0)?, row.get(1)?, row.get(2)?);
         let (method, query): (String, Option<String>) = (row.get(3)?, row.get(4)?);
         let body_sha256 = row.get_ref(5)?.as_blob()?;
-        // Whether a source without ids drops repeats is its configuration's matter: its keys do no harm.
+        // Whether a source without ids drops repeats depends on its configuration: its keys do no
+        // harm.
         let key = match &delivery_id {
             Some(delivery_id) => MessageKey::of_delivery_id(&source, delivery_id),
             None => MessageKey::of_content(&source, &method, query.as_deref(), body_sha256),

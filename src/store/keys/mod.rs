@@ -1,9 +1,10 @@
-//! Which messages are already known: the memory of delivery ids.
+//! Deduplication by delivery id.
 //!
-//! A unique index over random ids would dirty a page for each message. Since one writer sees every message, the
-//! newest keys are kept in memory, and are appended to `delivery_keys` in sorted generations, slice by slice, inside
-//! the writer's transactions. A Bloom filter over each group of generations says for nearly every new id that none
-//! of them has it. After a crash the memory is rebuilt from the rows of `messages` above the last merged one.
+//! A unique index over random ids would dirty a page for each message. Because one writer sees
+//! every message, the newest keys stay in memory and are appended to `delivery_keys` in sorted
+//! generations, slice by slice, within the writer's transactions. A Bloom filter over each group of
+//! generations excludes nearly every new id. After a crash the memory is rebuilt from the rows of
+//! `messages` above the last merged one.
 
 pub mod expire;
 pub mod key;
@@ -19,43 +20,44 @@ use rusqlite::{Connection, OptionalExtension as _, params};
 use crate::store::keys::key::{BodyDigest, KeyEntry, KeyMatch, MessageKey, first_16};
 use crate::store::keys::recent::Recent;
 
-/// As many keys as one generation takes, and as many as wait in memory before they are merged.
+/// Keys per generation, and keys collected in memory before a merge.
 const KEYS_PER_GENERATION: usize = 32_768;
-/// Generations that share a filter: about a million keys in 2 MiB, one false alarm in a thousand.
+/// Generations that share a filter: about a million keys in 2 MiB, with one false positive in a
+/// thousand.
 const GENERATIONS_PER_FILTER: i64 = 32;
 const FILTER_BITS: usize = 16 * KEYS_PER_GENERATION * GENERATIONS_PER_FILTER as usize;
 const HASHES: u32 = 6;
-/// As many keys as one transaction merges while messages are waiting: well under a millisecond.
+/// Limit on keys merged per transaction while messages are queued: well under a millisecond.
 const KEYS_PER_SLICE: usize = 512;
-/// As many messages without a key may lie above the mark: they are read again at start.
+/// Limit on messages without a key above the mark: they are read again at start.
 const MESSAGES_ABOVE_MARK: i64 = 2 * KEYS_PER_GENERATION as i64;
 
-/// Keys on their way into `delivery_keys`.
+/// Keys that are being written to `delivery_keys`.
 #[derive(Debug)]
 struct Merge {
     entries: VecDeque<KeyEntry>,
     generation: i64,
     merged: usize,
-    /// The newest message whose key this merge, once complete, has written.
+    /// Newest message covered by this merge once it is complete.
     through: i64,
 }
 
 #[derive(Debug)]
 pub struct KeyIndex {
     newest: Recent,
-    /// Of the transaction that is being written.
+    /// Keys of the open transaction.
     staged: Vec<(MessageKey, i64)>,
     merging: Recent,
     merge: Option<Merge>,
     filters: BTreeMap<i64, BloomFilter>,
-    /// The generation that is added to, and how many keys it has.
+    /// Current generation, and its number of keys.
     generation: i64,
     generation_keys: usize,
     merged_through: i64,
     newest_message: i64,
-    /// Somebody waits for a merge of whatever there is.
+    /// Whether a caller waits for a merge of all keys.
     merge_wanted: bool,
-    /// The table is damaged: keys stay in memory.
+    /// Whether the table is damaged, so that keys stay in memory.
     is_merging_stopped: bool,
 }
 
@@ -66,7 +68,7 @@ impl KeyIndex {
             .or_insert_with(|| BloomFilter::with_num_bits(FILTER_BITS).hashes(HASHES))
     }
 
-    /// What is known of a key, committed or in the transaction that is being written.
+    /// Looks up a key among the committed ones and those of the open transaction.
     pub fn find(
         &self,
         connection: &Connection,
@@ -121,7 +123,7 @@ impl KeyIndex {
         Ok(())
     }
 
-    /// The generations of which one probably has the key.
+    /// Returns the generations of groups that probably have the key.
     fn generations_with(&self, key: MessageKey) -> impl Iterator<Item = i64> {
         let groups = self.filters.iter().filter(move |(_, filter)| filter.contains_hash(key.hash()));
         groups.flat_map(|(group, _)| {
@@ -130,37 +132,37 @@ impl KeyIndex {
         })
     }
 
-    /// Remembers the key of a message of the transaction that is being written.
+    /// Adds the key of a message in the open transaction.
     pub fn stage(&mut self, key: MessageKey, message: i64, digest: BodyDigest) {
         self.newest.insert(key, message, digest);
         self.staged.push((key, message));
     }
 
-    /// The transaction was committed; `newest_message` is the greatest id in it.
+    /// Records a commit; `newest_message` is the greatest id in it.
     pub fn commit(&mut self, newest_message: i64) {
         self.staged.clear();
         self.newest_message = self.newest_message.max(newest_message);
     }
 
-    /// The transaction was undone.
+    /// Discards the keys of a transaction that was rolled back.
     pub fn roll_back(&mut self) {
         for (key, message) in self.staged.drain(..) {
             self.newest.remove(key, message);
         }
     }
 
-    /// Whether a merge is under way, so that the writer should go on even when nothing is waiting.
+    /// Whether a merge is in progress, so that the writer continues without queued jobs.
     pub fn is_merging(&self) -> bool {
         self.merge.is_some()
     }
 
-    /// Has the next merge begin as soon as it can: between two transactions, never within one.
+    /// Requests a merge, which starts between two transactions, never within one.
     pub fn want_merge(&mut self) {
         self.merge_wanted = true;
     }
 
-    /// Starts a merge once enough keys are waiting, or of whatever there is if it is wanted. Only between two
-    /// transactions: the keys of one that may still be undone must not be on their way to the table.
+    /// Starts a merge of all keys once there are enough, or if one was requested. Called only
+    /// between transactions, so that keys of a rolled-back one never reach the table.
     pub fn start_merge(&mut self) {
         debug_assert!(self.staged.is_empty(), "a transaction is open");
         let unmerged = self.newest_message - self.merged_through;
@@ -185,8 +187,8 @@ impl KeyIndex {
         });
     }
 
-    /// Writes one slice of the merge in the writer's transaction, and with the last one the mark.
-    /// The entries are only forgotten in `merge_committed`.
+    /// Writes one slice of the merge in the writer's transaction; the last one also writes the
+    /// mark. `merge_committed` removes the entries from memory.
     pub fn write_slice(&mut self, connection: &Connection, now: &str) -> rusqlite::Result<()> {
         let Some(merge) = &mut self.merge else { return Ok(()) };
         let slice = KEYS_PER_SLICE.max(self.newest.len() / 16);
@@ -209,7 +211,7 @@ impl KeyIndex {
         Ok(())
     }
 
-    /// The table cannot be written: what is known stays in memory until the next start.
+    /// Stops merging because the table cannot be written: keys stay in memory until the next start.
     pub fn stop_merging(&mut self) {
         self.merge = None;
         for (key, message, digest) in std::mem::take(&mut self.merging).sorted() {
@@ -222,7 +224,7 @@ impl KeyIndex {
         self.is_merging_stopped
     }
 
-    /// The transaction with the slice was committed.
+    /// Records the commit of a slice.
     pub fn merge_committed(&mut self) {
         let Some(mut merge) = self.merge.take() else { return };
         let written: Vec<KeyEntry> = merge.entries.drain(..merge.merged).collect();
@@ -240,17 +242,17 @@ impl KeyIndex {
         }
     }
 
-    /// The newest message that is known here.
+    /// Returns the newest message covered by the keys in memory and in the table.
     pub fn newest_message(&self) -> i64 {
         self.newest_message
     }
 
-    /// The newest message whose key is in the table: only up to it may messages be deleted.
+    /// Returns the newest message whose key is in the table: later messages must not be deleted.
     pub fn merged_through(&self) -> i64 {
         self.merged_through
     }
 
-    /// Drops what the clean-up has deleted from the table.
+    /// Drops the generations that cleanup has deleted from the table.
     pub fn forget_generations(&mut self, connection: &Connection) -> rusqlite::Result<()> {
         let oldest: Option<i64> = connection
             .query_row("SELECT generation FROM delivery_keys ORDER BY generation LIMIT 1", [], |row| {
@@ -262,7 +264,7 @@ impl KeyIndex {
         Ok(())
     }
 
-    /// How many keys are held in memory, and the bytes that they and the filters take.
+    /// Returns the number of keys in memory, and the bytes of these keys and the filters.
     pub fn in_memory(&self) -> (usize, usize) {
         let keys = self.newest.len() + self.merging.len();
         let bytes = self.newest.bytes() + self.merging.bytes();
@@ -270,7 +272,7 @@ impl KeyIndex {
         (keys, bytes + queued + self.filters.len() * FILTER_BITS / 8)
     }
 
-    /// The generation that is added to: it must not be deleted.
+    /// Returns the current generation, which must not be deleted.
     pub fn generation(&self) -> i64 {
         self.generation
     }
@@ -281,7 +283,7 @@ impl KeyMatch {
         if same { Self::Same(id) } else { Self::Other(id) }
     }
 
-    /// The newest same message, else the first other one.
+    /// Prefers the newest identical message, then the first other one.
     fn and(self, next: Self) -> Self {
         match (self, next) {
             (Self::Same(a), Self::Same(b)) => Self::Same(a.max(b)),
@@ -293,7 +295,7 @@ impl KeyMatch {
     }
 }
 
-/// One look-up a generation: the filter has said that one of them probably has the key.
+/// Looks up a key in each generation that the filter reports.
 fn find_merged(
     connection: &Connection,
     generations: RangeInclusive<i64>,

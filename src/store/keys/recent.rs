@@ -1,14 +1,15 @@
-//! The keys of the newest messages, in memory.
+//! Keys of the newest messages, in memory.
 
 use std::collections::{BTreeMap, HashMap};
 use std::hash::{BuildHasherDefault, Hasher};
 
 use crate::store::keys::key::{BodyDigest, KeyEntry, KeyMatch, MessageKey};
 
-/// What one key takes in memory: its entry, at the usual load of the table.
+/// Memory of one key: its entry, at the usual load of the table.
 const BYTES_PER_KEY: usize = 2 * (size_of::<KeyEntry>() + 1);
 
-/// A table of keys. Nearly every key has one message; those of conflicts are beside it.
+/// A table of keys. Nearly every key has one message; further ones of conflicts are stored
+/// separately.
 #[derive(Debug, Default)]
 pub struct Recent {
     first: HashMap<MessageKey, (i64, BodyDigest), BuildHasherDefault<KeyHasher>>,
@@ -53,7 +54,7 @@ impl Recent {
         first.into_iter().chain(more.map(move |(&(_, id), of_other)| (id, *of_other == digest)))
     }
 
-    /// All of them, in the order in which the table on disk has them.
+    /// Returns all keys, in the order of the table on disk.
     pub fn sorted(&self) -> Vec<KeyEntry> {
         let first = self.first.iter().map(|(&key, &(id, digest))| (key, id, digest));
         let more = self.more.iter().map(|(&(key, id), &digest)| (key, id, digest));
@@ -63,7 +64,7 @@ impl Recent {
     }
 }
 
-/// A key is part of a SHA-256: nothing is gained by hashing it again.
+/// Passes the key through: it is part of a SHA-256, so another hash gains nothing.
 #[derive(Debug, Default)]
 pub struct KeyHasher(u64);
 
@@ -95,7 +96,7 @@ mod tests {
     const TWO: BodyDigest = BodyDigest(2);
 
     #[test]
-    fn a_key_finds_its_message_and_conflicts_beside_it() {
+    fn key_finds_its_message_and_conflicts() {
         let mut recent = Recent::default();
         assert_eq!(recent.find(key("a"), ONE), KeyMatch::Nothing);
         recent.insert(key("a"), 1, ONE);
@@ -107,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_removed_is_not_found_and_the_rest_is() {
+    fn removed_key_is_not_found_and_others_are() {
         let mut recent = Recent::default();
         recent.insert(key("a"), 1, ONE);
         recent.insert(key("a"), 5, TWO);

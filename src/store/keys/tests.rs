@@ -10,7 +10,7 @@ fn keys() -> (Connection, KeyIndex) {
 }
 
 #[test]
-fn a_merge_that_is_wanted_within_a_transaction_takes_nothing_of_it() {
+fn merge_requested_in_transaction_excludes_its_keys() {
     let (connection, mut keys) = keys();
     let (kept, undone) =
         (MessageKey::of_delivery_id("github", "kept"), MessageKey::of_delivery_id("github", "undone"));

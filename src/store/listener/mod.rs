@@ -1,5 +1,5 @@
-//! Listeners: targets that a program on a developer's machine connects to. Their pending deliveries are what it has not
-//! acknowledged yet.
+//! Listeners: targets that a program on a developer's machine connects to. Their pending deliveries
+//! are those not acknowledged yet.
 
 use std::time::{Duration, Instant};
 
@@ -14,36 +14,36 @@ use crate::store::target::settings::{
 use crate::store::target::subscription::Pattern;
 use crate::store::{damage, target, timestamp};
 
-/// Each of them gets every message that fits, whether or not somebody listens.
+/// Limit on listeners. Each gets every matching message, connected or not.
 pub const MAX_LISTENERS: usize = 32;
-/// A message that was matched before a listener was made is committed by then.
+/// Time after which every message matched before the listener existed is committed.
 pub const LATE_MESSAGE_TIMEOUT: Duration = Duration::from_secs(3);
-/// A listener must not take a name that somebody wants to declare in the environment.
+/// Prefix of listener names, so that they never conflict with targets declared in the environment.
 const NAMED: &str = "listener:";
-/// Incoming messages wait for a step of adding old ones no longer than this, and its commit.
+/// Limit on the delay of incoming messages by a step of adding old ones, without its commit.
 const FILL_STEP_TIME: Duration = Duration::from_millis(2);
-/// Not looked at where the other side takes what it wants.
+/// Fills the column only: a listener acknowledges at its own pace.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// One listener.
+/// A listener.
 #[derive(Clone, Debug, PartialEq)]
 pub struct StoredListener {
     pub name: String,
     pub target: StoredTarget,
-    /// What it has not acknowledged.
+    /// Unacknowledged deliveries.
     pub pending: i64,
 }
 
-/// A listener that somebody has connected to.
+/// An open connection to a listener.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ListenerSession {
     pub target: i64,
     pub is_new: bool,
-    /// Old messages have still to be added.
+    /// Whether old messages remain to be added.
     pub must_be_filled: bool,
 }
 
-/// Why a listener cannot be opened.
+/// Reason why a listener cannot be opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ListenerError {
     #[error(transparent)]
@@ -52,14 +52,14 @@ pub enum ListenerError {
     TooMany,
 }
 
-/// A delivery has reached the program behind a listener.
+/// Acknowledgement of a delivery by the program that is connected to a listener.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeliveryAcknowledgement {
     pub delivery: i64,
     pub answer: Option<ListenerAnswer>,
 }
 
-/// What the program has answered: nobody judges it, but it can be looked at.
+/// Response of the local program: stored for display, without effect on the delivery.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ListenerAnswer {
     pub status: u16,
@@ -67,24 +67,24 @@ pub struct ListenerAnswer {
     pub excerpt: Option<String>,
 }
 
-/// Where the next page of old messages begins.
+/// Position of the next page of old messages.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FillPosition {
-    /// In the order of arrival.
+    /// In order of arrival.
     ByTime { received_at: String, message: i64 },
-    /// In the order of ids, behind this one, among messages received since then.
+    /// In order of ids after `message`, among messages received since `since`.
     ById { since: String, message: i64 },
 }
 
-/// What one step of adding old messages has done.
+/// Result of one step of adding old messages.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct FillStep {
-    /// Messages that were looked at.
+    /// Messages examined.
     pub taken: usize,
     pub added: usize,
 }
 
-/// Old messages that a listener lacks.
+/// Old messages missing from a listener.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FillPage {
     pub messages: Vec<i64>,
@@ -93,7 +93,8 @@ pub struct FillPage {
 }
 
 impl FillPosition {
-    /// All messages since then; with `behind` only those that were committed after this one.
+    /// Starts with all messages since `since`; with `behind`, only those committed after that
+    /// message.
     pub fn new(since: String, behind: Option<i64>) -> Self {
         match behind {
             Some(message) => Self::ById { since, message },
@@ -117,8 +118,8 @@ pub fn by_name(connection: &Connection, name: &str) -> rusqlite::Result<Option<S
     target::read::by_name(connection, &stored_name(name))
 }
 
-/// Makes the listener if there is none of that name, or changes what it wants. `since`: a new one also gets the messages
-/// from then on.
+/// Creates the listener, or changes the subscription of an existing one. A new one also gets the
+/// messages since `since`.
 pub fn open(
     connection: &Connection,
     name: &str,
@@ -129,10 +130,10 @@ pub fn open(
     if let Some(known) = by_name(connection, name)? {
         if known.settings.events != events {
             let settings = TargetSettings { events, ..known.settings };
-            // A target that was read in this transaction is still there, under its name.
+            // A target that was read in this transaction still exists, with the same name.
             let _ = target::change::update(connection, known.id, &settings, now)?;
         }
-        // Now, so that the clean-up does not take it for one that nobody has connected to for long.
+        // Set now, so that cleanup does not remove the listener as unused.
         set_connected(connection, known.id, true, now)?;
         let must_be_filled = wanted_since(connection, known.id)?.is_some();
         return Ok(Ok(ListenerSession { target: known.id, is_new: false, must_be_filled }));
@@ -172,7 +173,8 @@ fn new(name: &str, events: Vec<Pattern>) -> TargetDraft {
     }
 }
 
-/// What a listener has not acknowledged. With very many it takes a while: for a reader.
+/// Counts the unacknowledged deliveries of a listener. Runs on a reader, because large numbers take
+/// a while.
 pub fn pending(connection: &Connection, target: i64) -> rusqlite::Result<i64> {
     connection
         .prepare_cached("SELECT count(*) FROM deliveries WHERE target_id = ?1 AND state = 'pending'")?
@@ -190,7 +192,7 @@ pub fn all(connection: &Connection) -> rusqlite::Result<Vec<StoredListener>> {
         .collect()
 }
 
-/// How many of the deliveries were pending.
+/// Returns the number of acknowledged deliveries that were pending.
 pub fn acknowledge(
     connection: &Connection,
     target: i64,
@@ -231,7 +233,7 @@ pub fn acknowledge(
     Ok(done)
 }
 
-/// Nobody can be connected when the service starts.
+/// Pauses all listeners: none can be connected when the service starts.
 pub fn pause_all(connection: &Connection, now: &str) -> rusqlite::Result<()> {
     connection
         .execute(
@@ -241,7 +243,7 @@ pub fn pause_all(connection: &Connection, now: &str) -> rusqlite::Result<()> {
         .map(drop)
 }
 
-/// Since when messages have still to be added.
+/// Returns the time since which messages must still be added.
 pub fn wanted_since(connection: &Connection, target: i64) -> rusqlite::Result<Option<String>> {
     connection
         .prepare_cached("SELECT wanted_since FROM targets WHERE id = ?1 AND state <> 'removed'")?
@@ -250,7 +252,7 @@ pub fn wanted_since(connection: &Connection, target: i64) -> rusqlite::Result<Op
         .map(Option::flatten)
 }
 
-/// All old messages are there.
+/// Records that all old messages were added.
 pub fn filled(connection: &Connection, target: i64) -> rusqlite::Result<()> {
     connection
         .prepare_cached("UPDATE targets SET wanted_since = NULL WHERE id = ?1")?
@@ -258,7 +260,8 @@ pub fn filled(connection: &Connection, target: i64) -> rusqlite::Result<()> {
         .map(drop)
 }
 
-/// Old messages that the target wants and does not have, one page of those looked at. Runs on a reader.
+/// Finds old messages that match the target and have no delivery, among one page of messages. Runs
+/// on a reader.
 pub fn missing(
     connection: &Connection,
     target: &StoredTarget,
@@ -279,8 +282,9 @@ pub fn missing(
     Ok(FillPage { messages, next: last.filter(|_| looked_at == limit) })
 }
 
-/// The next messages, as time of arrival and id. In the order of time it takes two queries, because SQLite looks up only the
-/// first member of a pair in an index: with very many messages of one time, each page would begin with all of them.
+/// Returns the next messages as (time of arrival, id). Order by time takes two queries: SQLite uses
+/// the index for only the first member of a pair, so a single query would scan all messages of one
+/// time for each page.
 fn positions_behind(
     connection: &Connection,
     from: &FillPosition,
@@ -308,8 +312,8 @@ const POSITIONS_SAME_TIME: &str =
 const POSITIONS_LATER: &str =
     "SELECT received_at, id FROM messages WHERE received_at > ?1 ORDER BY received_at, id LIMIT ?2";
 
-/// The event of the message, if the target may still get it. A message that its provider has not confirmed, and one that
-/// conflicts with another, is delivered to nobody by itself.
+/// Returns the event of the message if the target may still get it. Unconfirmed and conflicting
+/// messages are not delivered automatically.
 fn wanted_event(connection: &Connection, target: i64, message: i64) -> rusqlite::Result<Option<String>> {
     connection
         .prepare_cached(
@@ -321,7 +325,7 @@ fn wanted_event(connection: &Connection, target: i64, message: i64) -> rusqlite:
         .optional()
 }
 
-/// Adds old messages at their place, before what has arrived since, until the step is over.
+/// Adds old messages in order, before newer ones, until the step ends.
 pub fn fill(connection: &Connection, target: i64, messages: &[i64], now: &str) -> rusqlite::Result<FillStep> {
     let began = Instant::now();
     let mut step = FillStep::default();
@@ -343,7 +347,7 @@ pub fn fill(connection: &Connection, target: i64, messages: &[i64], now: &str) -
     Ok(step)
 }
 
-/// Whether the target is a listener that somebody is or was connected to.
+/// Sets whether a program is connected to the listener.
 pub fn set_connected(
     connection: &Connection,
     target: i64,

@@ -1,4 +1,4 @@
-//! Listeners: what they get, in which order, and since when.
+//! Listeners: the messages they get, their order, and their start.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
@@ -67,7 +67,7 @@ async fn keep(store: &Store, event: &str, age: Duration, asking: Option<Confirma
     store.ingest().keep(message, Instant::now() + Wait::from_secs(20)).await.unwrap().id()
 }
 
-/// The pending messages of a listener, in order.
+/// Returns the pending messages of a listener, in order.
 async fn pending(store: &Store, target: i64) -> Vec<i64> {
     let query = DueQuery {
         target,
@@ -82,7 +82,7 @@ async fn pending(store: &Store, target: i64) -> Vec<i64> {
 }
 
 #[test]
-fn a_listener_gets_what_comes_after_it_was_made() {
+fn new_listener_gets_only_later_messages() {
     run(async |store| {
         keep(&store, "github.push", Duration::ZERO, None).await;
         let opened = open(&store, "laptop", &["github.*"], None).await;
@@ -116,13 +116,13 @@ fn old_messages_come_before_new_ones_and_only_once() {
 }
 
 #[test]
-fn last_look_adds_only_what_was_committed_late() {
+fn last_fill_adds_only_late_commits() {
     run(async |store| {
         let old = keep(&store, "github.push", Duration::hours(1), None).await;
         let opened = open(&store, "laptop", &["github.*"], Some(now() - Duration::hours(2))).await;
         assert_eq!(store.listener_registry().fill_listener(opened.target, false, now()).await, Ok(1));
         let late = keep(&store, "github.push", Duration::ZERO, None).await;
-        // As if it had been matched before the listener was made.
+        // As if it had been matched before the listener existed.
         assert_eq!(
             store.listener_registry().acknowledge_deliveries(opened.target, Vec::new(), now()).await,
             Ok(0)
@@ -138,7 +138,7 @@ fn last_look_adds_only_what_was_committed_late() {
 }
 
 #[test]
-fn more_old_messages_than_a_page_are_all_added() {
+fn fill_adds_more_messages_than_one_page() {
     run(async |store| {
         let kept = (0..1_200).map(|_| keep(&store, "github.push", Duration::MINUTE, None));
         let mut messages = futures_util::future::join_all(kept).await;
@@ -152,7 +152,7 @@ fn more_old_messages_than_a_page_are_all_added() {
 }
 
 #[test]
-fn what_was_not_confirmed_is_not_among_the_old_messages() {
+fn unconfirmed_messages_are_not_filled() {
     run(async |store| {
         let asking = || Some(ConfirmationRequest { request: String::new(), max_awaiting: Some(9) });
         let confirmed = keep(&store, "github.push", Duration::MINUTE, asking()).await;
@@ -173,7 +173,7 @@ fn what_was_not_confirmed_is_not_among_the_old_messages() {
 }
 
 #[test]
-fn other_events_are_asked_for_without_losing_what_is_pending() {
+fn changed_subscription_keeps_pending_deliveries() {
     run(async |store| {
         let opened = open(&store, "laptop", &["github.*"], None).await;
         let push = keep(&store, "github.push", Duration::ZERO, None).await;
@@ -185,7 +185,7 @@ fn other_events_are_asked_for_without_losing_what_is_pending() {
 }
 
 #[test]
-fn a_listener_is_paused_while_nobody_listens() {
+fn listener_is_paused_while_disconnected() {
     run(async |store| {
         let opened = open(&store, "laptop", &["*"], None).await;
         let state = async || store.reads().target(opened.target).await.unwrap().unwrap().state;
@@ -202,7 +202,7 @@ fn a_listener_is_paused_while_nobody_listens() {
 }
 
 #[test]
-fn listeners_are_few_and_take_no_name_of_a_target() {
+fn listeners_are_limited_and_separate_from_target_names() {
     run(async |store| {
         for number in 0..MAX_LISTENERS {
             open(&store, &format!("laptop-{number}"), &["*"], None).await;
@@ -222,7 +222,7 @@ fn listeners_are_few_and_take_no_name_of_a_target() {
 }
 
 #[test]
-fn an_acknowledgement_ends_a_delivery_once_and_keeps_what_was_answered() {
+fn acknowledgement_completes_delivery_once_and_stores_response() {
     run(async |store| {
         let opened = open(&store, "laptop", &["*"], None).await;
         let other = open(&store, "other", &["*"], None).await;
@@ -256,7 +256,7 @@ fn an_acknowledgement_ends_a_delivery_once_and_keeps_what_was_answered() {
 }
 
 #[test]
-fn old_messages_of_one_time_are_read_by_index_page_by_page() {
+fn messages_of_one_time_are_paged_by_index() {
     run(|store| async move {
         let opened = open(&store, "laptop", &["*"], Some(now() - Duration::DAY)).await;
         let target = store.reads().target(opened.target).await.unwrap().unwrap();

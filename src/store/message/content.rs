@@ -1,15 +1,17 @@
-//! The content of a message: its bytes, the JSON text that filters and searches read, or the reason why there is none.
+//! The content of a message: its bytes and the JSON text that filters and searches read, or the
+//! reason why it has none.
 
 use bytes::Bytes;
 
 use crate::store::text_enum::words;
 
-/// What is stored of a message's content.
+/// The stored content of a message.
 #[derive(Clone, Debug)]
 pub enum MessageContent {
     /// The body is JSON: stored as text, byte for byte.
     Json(Bytes),
-    /// The body had to be decoded (form, content coding, charset, byte order mark): the exact bytes and the JSON text.
+    /// The body was decoded (form, content coding, charset, byte order mark): the exact bytes and
+    /// the JSON text.
     Decoded { body: Bytes, payload: String },
     /// The body cannot be read: the exact bytes and the reason.
     Unreadable { body: Bytes, reason: UnreadableReason },

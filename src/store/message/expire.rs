@@ -1,4 +1,4 @@
-//! Messages that are old, and what keeps a message whatever its age.
+//! Selects and deletes old messages, except those that must be kept at any age.
 
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -26,7 +26,7 @@ pub const REFUSED: Walk = Walk {
     and: " AND state = 'refused'",
 };
 
-/// So many deliveries of one message go before the clock is looked at.
+/// Deliveries of one message that are deleted between two checks of the clock.
 const DELIVERIES_AT_ONCE: usize = 64;
 
 /// When the retention of a message begins.
@@ -52,7 +52,7 @@ impl RetainedSince {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ExpirySelection {
     pub since: RetainedSince,
-    /// Behind this message in the order of time.
+    /// Starts after this message in the order of time.
     pub after: TimePosition,
     /// Received or released before this.
     pub before: String,
@@ -60,23 +60,25 @@ pub struct ExpirySelection {
     pub keeping: RetentionRule,
 }
 
-/// What keeps a message.
+/// The conditions under which a message is kept.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RetentionRule {
-    /// A dead delivery keeps its message, so that it can be replayed, if it died at this time or later. `None`: dead ones
-    /// keep nothing.
+    /// A dead delivery keeps its message, so that it can be replayed, if it became a dead letter at
+    /// this time or later. `None`: dead letters keep no message.
     pub by_dead_since: Option<String>,
     pub yielding: Yielding,
 }
 
-/// Targets whose pending deliveries keep no message, because the database is above its limit or the disk nearly full.
+/// Targets whose pending deliveries keep no message, because the database is above its limit or the
+/// disk nearly full.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Yielding {
     #[default]
     NoTargets,
     /// Removed targets, and listeners that are not connected.
     Absent,
-    /// These, all other listeners, targets of replays, disabled targets, and those that were paused before this time.
+    /// These, all other listeners, targets of replays, disabled targets, and those that were paused
+    /// before this time.
     Expendable { paused_before: String },
 }
 
@@ -116,9 +118,9 @@ impl SourceSelection {
     }
 }
 
-/// What must not be deleted: a message that waits for its confirmation, has a pending delivery, or a dead one that may
-/// still be replayed: not to a listener, nor to a target that cannot come back. Nothing where there is no such message. The
-/// result says whether it is kept.
+/// Matches a message that must not be deleted: it awaits its confirmation, has a pending delivery,
+/// or a dead one that can still be replayed, which excludes a listener and a target that cannot
+/// come back. No row if the message does not exist. The result is whether the message is kept.
 const IS_KEPT: &str = "SELECT coalesce(confirmation, '') = 'awaiting' OR EXISTS
        (SELECT 1 FROM deliveries WHERE message_id = messages.id AND ((state = 'pending' AND (?3 = 0 OR NOT EXISTS
           (SELECT 1 FROM targets WHERE id = target_id AND (targets.state = 'removed'
@@ -137,8 +139,9 @@ fn is_kept(connection: &Connection, id: i64, keeping: &RetentionRule) -> rusqlit
         .optional()
 }
 
-/// A page of old messages that nothing keeps, oldest first. Runs on a reader. A page is bounded by what is looked at, not
-/// by what is found: a source whose messages are kept for long must not keep a reader, and with it the WAL, busy for long.
+/// Selects a page of old messages without a reason to be kept, oldest first. Runs on a reader. A
+/// page limits the rows examined, not the rows found: a source with a long retention must not keep
+/// a reader, and with it the WAL, busy for long.
 pub fn select(connection: &Connection, selection: &ExpirySelection) -> rusqlite::Result<ExpiryPage> {
     let ExpirySelection { since, after, before, sources, keeping } = selection;
     // From the index alone, so that a damaged row is found when it is read by itself.
@@ -163,13 +166,13 @@ fn source_of(connection: &Connection, id: i64, since: RetainedSince) -> rusqlite
         .optional()
 }
 
-/// Whether the message is there and nothing keeps it. A damaged one is passed over.
+/// Whether the message exists and nothing keeps it. A damaged one is skipped.
 fn is_free(connection: &Connection, id: i64, keeping: &RetentionRule) -> rusqlite::Result<bool> {
     Ok(damage::skip("messages", is_kept(connection, id, keeping))?.flatten() == Some(false))
 }
 
-/// The oldest messages with an id above `after` that nothing keeps, whatever their age, at most `limit` of them, for the
-/// size limit. Runs on a reader.
+/// Selects the oldest messages with an id above `after` that nothing keeps, of any age, at most
+/// `limit` of them, for the size limit. Runs on a reader.
 pub fn oldest(
     connection: &Connection,
     after: i64,
@@ -212,12 +215,12 @@ fn oldest_ids(connection: &Connection, after: i64) -> rusqlite::Result<Vec<i64>>
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OldestPage {
     pub ids: Vec<i64>,
-    /// The last one that was looked at: the next page begins behind it.
+    /// The last message examined: the next page starts after it.
     pub looked_through: i64,
     pub is_last: bool,
 }
 
-/// A message that nothing keeps any more.
+/// A message without a reason to be kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ExpiryCandidate {
     pub id: i64,
@@ -248,7 +251,8 @@ pub fn candidates(
     Ok(found)
 }
 
-/// A page of messages that were refused before `before`, behind `after`. Runs on a reader.
+/// Selects a page of messages that were rejected before `before`, after the position `after`. Runs
+/// on a reader.
 pub fn refused(connection: &Connection, after: &TimePosition, before: &str) -> rusqlite::Result<RefusedPage> {
     let read = |row: &Row<'_>| Ok(TimePosition { at: row.get(1)?, id: row.get(0)? });
     let rows = REFUSED.page(connection, after, before, read)?;
@@ -258,7 +262,7 @@ pub fn refused(connection: &Connection, after: &TimePosition, before: &str) -> r
     })
 }
 
-/// Some of the messages that were refused.
+/// A page of rejected messages.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RefusedPage {
     pub ids: Vec<i64>,
@@ -279,8 +283,8 @@ pub fn pending_of(connection: &Connection, ids: &[i64]) -> rusqlite::Result<BTre
     Ok(pending)
 }
 
-/// Deletes messages with all that belongs to them until the step is over. A message whose key is not merged yet stays,
-/// because the key would be lost with it.
+/// Deletes messages with all their rows until the time of the step is used up. A message whose key
+/// is not merged yet stays, because the key would be lost with it.
 pub fn delete(
     database: &mut Database<'_>,
     ids: &[i64],

@@ -1,4 +1,4 @@
-//! Which messages a list, a replay or a count selects, and how SQL says it.
+//! The messages that a list, a replay or a count selects, and the SQL for it.
 
 use rusqlite::{CachedStatement, ToSql};
 use serde::{Deserialize, Serialize};
@@ -24,7 +24,7 @@ pub struct MessageFilter {
     pub event: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub owner: Option<String>,
-    /// Stands in the body, in this case and spelling.
+    /// Occurs in the body, in this case and spelling.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub text: Option<String>,
     /// Only those with a dead letter.
@@ -35,13 +35,13 @@ pub struct MessageFilter {
 }
 
 impl MessageFilter {
-    /// Whether a replay of these messages goes to the targets where they died, and to no other.
+    /// Whether a replay of these messages goes only to the targets where they became dead letters.
     pub fn leads_to_where_it_died(&self, target: Option<i64>) -> bool {
         self.dead && (target.is_none() || self.dead_at.is_some())
     }
 }
 
-/// A page looks at no more rows than this, so that no reader holds up the WAL for long.
+/// Limits the rows that a page examines, so that no reader blocks the WAL for long.
 const LOOKED_AT_A_PAGE: usize = 20_000;
 /// Where their bodies are searched.
 const SEARCHED_A_PAGE: usize = 2_000;
@@ -57,7 +57,7 @@ pub enum Direction {
     OldestFirst,
 }
 
-/// What a filter asks of a message.
+/// The conditions of a filter on a message.
 pub(super) const MATCHES: &str = "(:ids IS NULL OR id IN (SELECT value FROM json_each(:ids)))
   AND (:since IS NULL OR received_at >= :since) AND (:until IS NULL OR received_at < :until)
   AND (:source IS NULL OR source = :source) AND (:event IS NULL OR event GLOB :event)

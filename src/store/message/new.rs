@@ -1,4 +1,4 @@
-//! A verified message on its way to the disk: what the writer is given.
+//! A verified message to store: the input of the writer.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -8,28 +8,28 @@ use time::OffsetDateTime;
 
 use crate::store::message::content::MessageContent;
 
-/// What makes two messages the same.
+/// Decides whether two messages are the same.
 #[derive(Clone, Debug)]
 pub enum Identity {
     /// The provider's own id.
     DeliveryId(String),
-    /// The id of an event that may come in two forms, of which one alone has the header `mark`. In the other form it is the
-    /// same message if its data is the same.
+    /// The id of an event that may arrive in two forms, only one of which has the header `mark`. In
+    /// the other form it is the same message if its data is the same.
     EventId { id: String, mark: &'static str },
     /// No id, but the source asks to drop repeats of method, query and body within the window.
     Content { window: Duration },
-    /// Chosen by the user's own app: the same one with another body is refused.
+    /// Chosen by the user's own app: a second message with another body is rejected.
     IdempotencyKey(String),
     /// Nothing is dropped.
     None,
 }
 
-/// What is asked before the message is believed.
+/// The confirmation that a message needs before delivery.
 #[derive(Clone, PartialEq, Eq)]
 pub struct ConfirmationRequest {
-    /// For the one who asks; sealed before it is stored.
+    /// The input of the confirmation; sealed before it is stored.
     pub request: String,
-    /// The source has no more than so many awaiting messages: one more is not taken. `None`: no limit.
+    /// Limits the awaiting messages of the source: a further one is rejected. `None`: no limit.
     pub max_awaiting: Option<u32>,
 }
 
@@ -56,7 +56,7 @@ pub struct NewMessage {
     pub headers: String,
     pub content: MessageContent,
     pub body_sha256: [u8; 32],
-    /// What proved the sender does not cover the body.
+    /// The verified signature or credential does not cover the body.
     pub body_unsigned: bool,
     /// Released from quarantine by force.
     pub unverified: bool,

@@ -1,5 +1,6 @@
-//! Which stored message a new one repeats or conflicts with. Only a message that needs no confirmation, or has it, counts:
-//! anyone may have sent the others first. Among those only an identical question about identical content is a repeat.
+//! Finds the stored message that a new one repeats or conflicts with. Only messages that need no
+//! confirmation, or have it, count: anyone may have sent the others first. Among those, only an
+//! identical confirmation request with identical content is a repeat.
 
 use rusqlite::{Connection, OptionalExtension as _, params};
 
@@ -7,13 +8,14 @@ use crate::store::damage;
 use crate::store::keys::KeyIndex;
 use crate::store::keys::key::{BodyDigest, KeyMatch, MessageKey};
 
-/// Unconfirmed messages with one key whose keys are remembered. Further ones are stored without, so that a flood of one id
-/// does not slow the writer down; after their confirmation a repeat of them may be delivered twice.
+/// Limits the unconfirmed messages with one key whose keys are stored. Further ones are stored
+/// without, so that a flood of one id does not slow the writer down; after their confirmation, a
+/// repeat of them may be delivered twice.
 const MAX_UNCONFIRMED: usize = 64;
 /// Messages with one key that are looked at before the new message counts as unrelated.
 const MAX_LOOKED_AT: usize = 256;
 
-/// How far a stored message is to be believed.
+/// The trust in a stored message, in ascending order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Standing {
     Awaiting,
@@ -21,14 +23,14 @@ pub enum Standing {
     Believed,
 }
 
-/// What is stored under the key of a message.
+/// The stored messages with the key of a new one.
 #[derive(Debug)]
 pub struct Relatives {
-    /// Among believed messages only.
+    /// Among trusted messages only.
     pub believed: KeyMatch,
     /// Messages with the same body that are not confirmed: awaiting ones first, then newest first.
     pub unconfirmed: Vec<(Standing, i64)>,
-    /// Whether the key of the message is to be remembered.
+    /// Whether the key of the message must be stored.
     pub is_key_kept: bool,
 }
 
@@ -40,7 +42,8 @@ impl Relatives {
     }
 }
 
-/// Finds the relatives of a message with this key and body; `except`: the message itself, if it is stored already.
+/// Finds the stored messages with this key and body; `except`: the message itself, if it is already
+/// stored.
 pub fn relatives(
     connection: &Connection,
     keys: &KeyIndex,
@@ -89,7 +92,7 @@ pub fn relatives(
     Ok(found)
 }
 
-/// The key of a refused message goes with its row, so a deleted message was believed.
+/// The key of a rejected message is deleted with its row, so a deleted message was trusted.
 fn standing(connection: &Connection, id: i64) -> rusqlite::Result<Standing> {
     let confirmation: Option<Option<String>> = connection
         .prepare_cached("SELECT confirmation FROM messages WHERE id = ?1")?
@@ -102,8 +105,8 @@ fn standing(connection: &Connection, id: i64) -> rusqlite::Result<Standing> {
     })
 }
 
-/// What a message that has just been confirmed is to believed ones. Two confirmed messages without an id are never the same:
-/// they were stored apart because their questions differ.
+/// Compares a newly confirmed message with trusted ones. Two confirmed messages without an id are
+/// never the same: they were stored separately because their confirmation requests differ.
 pub fn of_confirmed(connection: &Connection, keys: &KeyIndex, id: i64) -> rusqlite::Result<KeyMatch> {
     let found = connection
         .prepare_cached("SELECT source, delivery_id, body_sha256 FROM messages WHERE id = ?1")?
@@ -119,7 +122,8 @@ pub fn of_confirmed(connection: &Connection, keys: &KeyIndex, id: i64) -> rusqli
     Ok(related.map_or(KeyMatch::Nothing, |found| found.believed))
 }
 
-/// Deletes the key of a refused message, before its row: a later repeat must not count as a duplicate of it.
+/// Deletes the key of a rejected message, before its row: a later repeat must not count as a
+/// duplicate of it.
 pub fn forget_refused(connection: &Connection, keys: &KeyIndex, id: i64) -> rusqlite::Result<()> {
     let key = connection
         .prepare_cached(

@@ -11,7 +11,7 @@ use crate::store::message::content::UnreadableReason;
 use crate::store::message::filter::{Direction, MessageFilter};
 use crate::store::message::search::Search;
 
-/// One row of `messages` without what is long.
+/// One row of `messages` without its long columns.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MessageRow {
     pub id: i64,
@@ -34,7 +34,7 @@ pub struct MessageRow {
     pub conflict_of: Option<i64>,
     pub duplicates: i64,
     pub last_duplicate_at: Option<String>,
-    /// awaiting, confirmed, refused; `None`: nobody was asked.
+    /// awaiting, confirmed, refused; `None`: no confirmation was requested.
     pub confirmation: Option<String>,
     /// JSON object: name to value, or to an array of values.
     pub headers: String,
@@ -61,7 +61,8 @@ impl StoredMessage {
         }
     }
 
-    /// The query without the field whose JSON is stored as the body; `None` where there is no such field.
+    /// Returns the query without the field whose JSON is stored as the body; `None` without such a
+    /// field.
     pub fn query_without_content(&self) -> Option<String> {
         query_without_content(&self.head.method, self.head.query.as_deref()?, &self.body)
     }
@@ -79,7 +80,8 @@ impl StoredMessage {
     }
 }
 
-/// The query of a GET without the field whose JSON is stored as the body; `None` where no field has the body as its value.
+/// Returns the query of a GET without the field whose JSON is stored as the body; `None` if no
+/// field has the body as its value.
 pub fn query_without_content(method: &str, query: &str, body: &[u8]) -> Option<String> {
     let body = json::without_mark(body);
     let is_json = matches!(body.trim_ascii_start().first(), Some(b'{' | b'['));
@@ -130,7 +132,8 @@ fn read_head(row: &Row<'_>, first: usize) -> rusqlite::Result<MessageRow> {
 /// Of the query in `one`, for its errors.
 const BODY_COLUMN: usize = 21;
 
-/// One message with its body. An error that `damage::is_damage` recognises where it cannot be read as it was stored.
+/// Returns one message with its body, or an error that `damage::is_damage` recognises if it cannot
+/// be read as stored.
 pub fn one(connection: &Connection, id: i64) -> rusqlite::Result<Option<StoredMessage>> {
     let sql = format!("SELECT {HEAD}, body, payload FROM messages WHERE id = ?1");
     connection
@@ -168,7 +171,7 @@ pub fn exists(connection: &Connection, id: i64) -> rusqlite::Result<bool> {
         .query_row([id], |row| row.get(0))
 }
 
-/// What a replay would deliver.
+/// The deliveries that a replay would make.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ReplayEstimate {
     pub messages: u64,
@@ -180,7 +183,8 @@ pub struct ReplayEstimate {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct MessagePage {
     pub messages: Vec<MessageRow>,
-    /// `None` after the last page. A page may be short, or empty, and still not be the last: what is looked at is bounded.
+    /// `None` after the last page. A page may be short or empty without being the last, because it
+    /// limits the rows examined.
     pub next: Option<i64>,
 }
 
@@ -201,7 +205,7 @@ pub fn page(
     Ok(MessagePage { messages, next })
 }
 
-/// 0 where there is none.
+/// Returns 0 without messages.
 pub fn newest_id(connection: &Connection) -> rusqlite::Result<i64> {
     connection.query_row("SELECT coalesce(max(id), 0) FROM messages", [], |row| row.get(0))
 }

@@ -1,5 +1,5 @@
-//! What is in the table of rejections, so that its bounds need no sums over rows: bytes of candidates by network, and the
-//! few rows of noise.
+//! Sums of the table of rejections, so that its limits need no queries over all rows: bytes of
+//! candidates by network, and the few rows of noise.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, VecDeque};
@@ -20,12 +20,12 @@ const NOISE_BYTES_PER_SOURCE: u64 = 4 << 20;
 pub struct Books {
     candidates: Shares,
     candidate_rows: u64,
-    /// So many of the intake's known senders are known to the shares.
+    /// Number of the intake's known senders already added to the shares.
     senders: usize,
     noise: BTreeMap<String, Noise>,
 }
 
-/// The noise of one source, the oldest first.
+/// Noise of one source, oldest first.
 #[derive(Debug, Default)]
 struct Noise {
     rows: VecDeque<NoiseRow>,
@@ -40,7 +40,7 @@ struct NoiseRow {
     cause: Cow<'static, str>,
 }
 
-/// A row that was in the table.
+/// A deleted row of the table.
 #[derive(Debug)]
 pub struct DeletedRow {
     source: String,
@@ -82,7 +82,7 @@ impl Books {
         Ok(books)
     }
 
-    /// Takes note of the networks that have verified.
+    /// Adds networks that have verified to the known senders.
     pub fn learn_senders(&mut self, intake: &Intake) {
         let learned = intake.with_senders_behind(self.senders, |senders| {
             senders.iter().for_each(|sender| self.candidates.trust(sender));
@@ -99,7 +99,7 @@ impl Books {
         self.candidate_rows + self.noise.values().map(|noise| noise.rows.len() as u64).sum::<u64>()
     }
 
-    /// Deletes others until there is room for `rejection`, where it is the one to stay.
+    /// Evicts other rows until `rejection` fits, unless it would be evicted itself.
     pub fn make_room(
         &mut self,
         connection: &Connection,
@@ -116,7 +116,8 @@ impl Books {
             return self.make_room_for_noise(connection, intake, rejection, share, max_bytes);
         }
         let (source, network) = (&*rejection.source, rejection.network());
-        // It counts when the one to yield is chosen: a network does not push out others by one large body.
+        // It counts towards the eviction order: one large body must not let a network displace
+        // others.
         self.candidates.add(source, network, share);
         let placement = loop {
             if self.bytes() <= max_bytes {
@@ -186,8 +187,8 @@ impl Books {
         }
     }
 
-    /// Deletes the row that is the first to yield: the oldest noise, else the oldest of the network that holds most. Its
-    /// bytes; `None` if there is nothing.
+    /// Evicts the next row: the oldest noise, or the oldest row of the network with the most bytes.
+    /// Returns its bytes; `None` without any row.
     pub fn evict(&mut self, connection: &Connection, intake: &Intake) -> rusqlite::Result<Option<u64>> {
         let noisiest = self.noise.values().filter(|noise| !noise.rows.is_empty()).max_by_key(|one| one.bytes);
         if let Some(id) = noisiest.and_then(|noise| noise.rows.front()).map(|row| row.id) {
@@ -204,7 +205,7 @@ impl Books {
             if let Some(id) = oldest {
                 return self.give_up(connection, intake, id);
             }
-            // Somebody else has deleted rows of this table.
+            // Another process has deleted rows of this table.
             let (source, held) = (source.to_owned(), self.candidates.of(source, network));
             self.candidates.remove(&source, network, held);
         }
@@ -222,7 +223,7 @@ impl Books {
         Ok(Some(row.bytes))
     }
 
-    /// Deletes a row, if it is there.
+    /// Deletes a row, if it exists.
     pub fn delete(&mut self, connection: &Connection, id: i64) -> rusqlite::Result<Option<DeletedRow>> {
         let deleted = connection
             .prepare_cached(
@@ -268,7 +269,8 @@ impl Noise {
     }
 }
 
-/// A network as the table has it. One that cannot be read is written by somebody else; it yields like any other.
+/// Parses a stored network. An unreadable one was written by another program; it is evicted like
+/// any other.
 fn parsed(text: &str) -> ClientNetwork {
     ClientNetwork::parse(text).unwrap_or(ClientNetwork::of(std::net::Ipv4Addr::UNSPECIFIED.into()))
 }

@@ -1,4 +1,4 @@
-//! Rejections that are counted and not kept: the counts until they are in the database, and the lines in the log.
+//! Rejections that are only counted: the counts until they are in the database, and the log lines.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -9,7 +9,7 @@ use rusqlite::{Connection, params};
 
 use crate::store::quarantine::rejection::RejectionKind;
 
-/// Sources times causes; there are never more than configured sources times causes.
+/// Limit on counters. Configured sources times causes never exceed it.
 const MAX_COUNTERS: usize = 10_000;
 const PAUSE_BETWEEN_WARNINGS: Duration = Duration::from_secs(60);
 const PAUSE_BETWEEN_REMARKS: Duration = Duration::from_secs(3_600);
@@ -54,7 +54,7 @@ impl Drops {
         Ok(())
     }
 
-    /// How many of a kind, and of what they are.
+    /// Returns the number of drops of a kind, and their breakdown.
     fn of_kind(&self, kind: RejectionKind) -> (u64, String) {
         let of_kind = || self.0.iter().filter(|((_, _, one), _)| *one == kind);
         let parts: Vec<String> = of_kind()
@@ -65,18 +65,18 @@ impl Drops {
     }
 }
 
-/// What bounds the quarantine.
+/// Limit that bounds the quarantine.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum SpaceLimit {
     #[default]
     OwnSize,
     FreeDisk,
-    /// What messages leave of it.
+    /// Database space that messages leave.
     DatabaseSize,
 }
 
 impl SpaceLimit {
-    /// What keeps more of them.
+    /// Returns the setting that makes room for more rejections.
     const fn advice(self) -> &'static str {
         match self {
             Self::OwnSize => "raise CREEL_QUARANTINE_SIZE",
@@ -88,7 +88,7 @@ impl SpaceLimit {
     }
 }
 
-/// Says in the log what was dropped, in one line for many.
+/// Logs drops, in one line for many.
 #[derive(Debug, Default)]
 pub struct RejectionDropReport {
     unreported: Drops,
@@ -102,7 +102,7 @@ impl RejectionDropReport {
         self.unreported.append(drops);
     }
 
-    /// The rest, before the end.
+    /// Logs the rest, before the end.
     pub fn finish(&mut self, now: Instant) {
         (self.next_warning, self.next_remark) = (None, None);
         self.write(now);

@@ -1,5 +1,5 @@
-//! Rejections on their way to the writer: bounded in memory, so that noise never takes the place of candidates, nor one
-//! network all of it.
+//! Rejections queued for the writer: bounded in memory, so that noise never displaces candidates,
+//! and no network uses the whole space.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, VecDeque};
@@ -16,19 +16,20 @@ use crate::store::quarantine::senders::{Sender, Senders};
 
 const MAX_CANDIDATES: usize = 1_024;
 const MAX_CANDIDATE_BYTES: usize = 16 << 20;
-/// One network takes at most half of the room for candidates.
+/// One network uses at most half of the space for candidates.
 const NETWORKS_SHARE: usize = 2;
-/// Candidates that wait for room at a time, in all and of one network. Each holds a connection that is never closed, of
-/// 4,096, and its body. With the queue, enough for a provider that sends some hundred messages of 50 kB at once. The rest is
-/// dropped and answered immediately.
+/// Limit on candidates that wait for room at a time, in all and of one network. Each holds one of
+/// 4,096 connections, which is never closed, and its body. With the queue, this is enough for a
+/// provider that sends some hundred messages of 50 kB at the same time. The rest is dropped and
+/// answered immediately.
 const MAX_WAITING: usize = 512;
 const MAX_WAITING_OF_NETWORK: usize = 256;
 const MAX_NOISE: usize = 256;
 const MAX_NOISE_BYTES: usize = 1 << 20;
-/// Noise with a larger body is kept without it.
+/// Noise with a larger body is stored without it.
 const MAX_NOISE_BODY_BYTES: usize = 256 << 10;
 
-/// Shared by the request handlers and the writer.
+/// Queue shared by the request handlers and the writer.
 #[derive(Debug)]
 pub struct Intake {
     queue: Mutex<IntakeQueue>,
@@ -40,7 +41,7 @@ pub struct Intake {
     numbers: [AtomicU64; 4],
 }
 
-/// The numbers of the quarantine, for metrics.
+/// Metrics of the quarantine.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct QuarantineStats {
     pub rows: u64,
@@ -68,7 +69,7 @@ pub struct WaitingForRoom<'a> {
     network: ClientNetwork,
 }
 
-/// What became of a rejection that was offered.
+/// Outcome of an offered rejection.
 #[derive(Debug)]
 pub enum OfferOutcome {
     /// True for the first one, when the writer should be woken.
@@ -105,7 +106,7 @@ impl Intake {
         OfferOutcome::Taken(was_empty)
     }
 
-    /// A place among those that wait for room; `None` where there are too many.
+    /// Reserves a place to wait for room; `None` at the limit.
     pub fn wait_for_room(&self, rejection: &NewRejection) -> Option<WaitingForRoom<'_>> {
         if rejection.kind == RejectionKind::Noise {
             return None;
@@ -121,12 +122,12 @@ impl Intake {
         Some(WaitingForRoom { intake: self, network })
     }
 
-    /// The next one to be written: candidates first, in the order of arrival.
+    /// Returns the next one to write: candidates first, in order of arrival.
     pub fn take(&self) -> Option<NewRejection> {
         self.queue.lock().ok()?.take()
     }
 
-    /// Gives back what could not be written, to the front.
+    /// Returns unwritten rejections to the front of the queue.
     pub fn put_back(&self, rejections: impl DoubleEndedIterator<Item = NewRejection>) {
         if let Ok(mut queue) = self.queue.lock() {
             rejections.rev().for_each(|rejection| queue.push_front(rejection));
@@ -163,7 +164,7 @@ impl Intake {
         }
     }
 
-    /// Networks that have verified with a source.
+    /// Adds networks that have verified with a source.
     pub fn learn_senders(&self, new: impl Iterator<Item = Sender>) {
         if let Ok(mut senders) = self.senders.lock() {
             new.for_each(|sender| senders.learn(sender));
@@ -291,7 +292,7 @@ mod tests {
     }
 
     #[test]
-    fn noise_never_takes_the_room_of_candidates() {
+    fn noise_never_displaces_candidates() {
         let intake = Intake::default();
         assert_eq!((0..2_000).filter(|_| taken(&intake, noise("192.0.2.1", 1))).count(), MAX_NOISE);
         assert!(taken(&intake, candidate("192.0.2.1", 1)));
@@ -299,7 +300,7 @@ mod tests {
     }
 
     #[test]
-    fn noise_with_large_body_is_kept_without_it() {
+    fn noise_with_large_body_is_stored_without_body() {
         let intake = Intake::default();
         assert!(taken(&intake, noise("192.0.2.1", 25 << 20)));
         assert_eq!(intake.take().unwrap().body, None);

@@ -1,6 +1,6 @@
-//! Quarantine: requests that failed authentication. Candidates carry what the scheme demands and may be genuine; they share
-//! `CREEL_QUARANTINE_SIZE`, source by source and network by network. Noise gets a few rows. Written only between batches of
-//! messages, and never at their expense.
+//! Quarantine: requests that failed authentication. Candidates carry the parts that the scheme
+//! requires and may be genuine; they share `CREEL_QUARANTINE_SIZE` by source and network. Noise
+//! gets a few rows. Rows are only written between batches of messages, and never at their expense.
 
 pub mod books;
 pub mod drops;

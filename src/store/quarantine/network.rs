@@ -1,11 +1,12 @@
-//! Networks of clients: what the quarantine divides its space between.
+//! Networks of clients, between which the quarantine divides its space.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 const IPV4_LENGTHS: [u8; 2] = [24, 16];
 const IPV6_LENGTHS: [u8; 3] = [64, 48, 32];
 
-/// A range of client addresses. Lengths tell IPv4 from IPv6: /24 and /16, or /64, /48 and /32.
+/// A range of client addresses. The lengths distinguish IPv4 (/24 and /16) from IPv6 (/64, /48 and
+/// /32).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ClientNetwork {
     bits: u64,
@@ -17,7 +18,7 @@ impl ClientNetwork {
     pub const MIN: Self = Self { bits: 0, length: 0 };
     pub const MAX: Self = Self { bits: u64::MAX, length: u8::MAX };
 
-    /// The smallest range that is told apart: /24 of IPv4, /64 of IPv6.
+    /// Returns the smallest range used: /24 of IPv4, /64 of IPv6.
     pub fn of(address: IpAddr) -> Self {
         match address.to_canonical() {
             IpAddr::V4(v4) => Self { bits: u64::from(v4.to_bits()), length: IPV4_LENGTHS[0] }.cut(),
@@ -28,7 +29,7 @@ impl ClientNetwork {
         }
     }
 
-    /// As `Display` writes it.
+    /// Parses the format of `Display`.
     pub fn parse(text: &str) -> Option<Self> {
         let address = text.split_once('/').map_or(text, |(address, _)| address);
         address.parse().ok().map(Self::of)
@@ -41,8 +42,9 @@ impl ClientNetwork {
         wider.map(move |length| Self { length: *length, ..self }.cut())
     }
 
-    /// How much more than a smallest range this one may hold: 1, 2 or 4 times as much. Whoever rotates through the addresses
-    /// of an allocation is one network; several small senders in it are not.
+    /// Returns the allowance relative to a smallest range: 1, 2 or 4 times as much. A client that
+    /// rotates through the addresses of an allocation counts as one network; several small senders
+    /// in it do not.
     pub fn allowance(self) -> u64 {
         match self.length {
             24 | 64 => 1,
@@ -70,7 +72,7 @@ impl ClientNetwork {
         matches!(self.length, 24 | 16)
     }
 
-    /// Without the bits behind the prefix.
+    /// Clears the bits after the prefix.
     fn cut(self) -> Self {
         let width = if self.is_ipv4() { 32 } else { 64 };
         Self { bits: self.bits >> (width - self.length) << (width - self.length), ..self }

@@ -1,4 +1,4 @@
-//! Rejections as they are read again, and what is known of each source.
+//! Reads rejections, and the numbers of each source.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use crate::store::quarantine::network::ClientNetwork;
 use crate::store::quarantine::rejection::RejectionKind;
 use crate::store::quarantine::senders::Sender;
 
-/// One row of `rejections` without what is long.
+/// One row of `rejections` without the large columns.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RejectionRow {
     pub id: i64,
@@ -18,11 +18,11 @@ pub struct RejectionRow {
     pub kind: RejectionKind,
     pub remote_ip: String,
     pub method: String,
-    /// `None` where the body was not kept.
+    /// `None` if the body was not stored.
     pub body_bytes: Option<i64>,
 }
 
-/// A rejection with all that was kept of it. Not `Debug`: it has credentials.
+/// A rejection with all stored values. Not `Debug`: it has credentials.
 #[derive(Clone)]
 pub struct StoredRejection {
     pub head: RejectionRow,
@@ -30,11 +30,11 @@ pub struct StoredRejection {
     /// JSON object, credentials redacted.
     pub headers: String,
     pub body: Option<Vec<u8>>,
-    /// What was redacted, as `NewRejection` had it; `None` if that is nothing, or was sealed under another key.
+    /// Redacted values, as in `NewRejection`; `None` without any, or if sealed under another key.
     pub credentials: Option<String>,
 }
 
-/// Which rejections.
+/// Selection of rejections.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RejectionFilter {
     pub source: Option<String>,
@@ -47,24 +47,24 @@ pub struct RejectionFilter {
     pub kind: Option<RejectionKind>,
 }
 
-/// How many rejections there are of one cause.
+/// Number of rejections with one cause.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CauseCount {
     pub cause: String,
     pub count: u64,
 }
 
-/// A place in the order of arrival: everything up to it has been looked at.
+/// Position in order of arrival: everything up to it was examined.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RejectionPosition {
     pub received_at: String,
     pub id: i64,
 }
 
-/// What the filter says, for named parameters.
+/// Conditions of the filter, with named parameters.
 const MATCHES: &str = "(:source IS NULL OR source = :source) AND (:cause IS NULL OR cause = :cause)
     AND received_at >= :since AND received_at < :until AND (:candidate IS NULL OR candidate = :candidate)";
-/// After every timestamp.
+/// Sorts after every timestamp.
 const END_OF_TIME: &str = "~";
 
 const HEAD: &str = "id, received_at, source, cause, remote_ip, method, length(body), candidate";
@@ -96,7 +96,7 @@ impl RejectionFilter {
     }
 }
 
-/// Newest first, those below `from`.
+/// Returns a page below `from`, newest first.
 pub fn page(
     connection: &Connection,
     filter: &RejectionFilter,
@@ -117,7 +117,7 @@ pub fn page(
         .collect()
 }
 
-/// How many rejections up to `through` fit, by cause.
+/// Counts matching rejections up to `through`, by cause.
 pub fn count(
     connection: &Connection,
     filter: &RejectionFilter,
@@ -138,7 +138,8 @@ pub fn count(
         .collect()
 }
 
-/// The next ones behind `after` and up to `through`, in the order of arrival, with the bytes of their bodies.
+/// Returns the next ones after `behind` and up to `through`, in order of arrival, with the bytes of
+/// their bodies.
 pub fn next_in_order(
     connection: &Connection,
     filter: &RejectionFilter,
@@ -164,12 +165,12 @@ pub fn next_in_order(
         .collect()
 }
 
-/// The newest rejection; 0 if there is none.
+/// Returns the id of the newest rejection; 0 without any.
 pub fn newest(connection: &Connection) -> rusqlite::Result<i64> {
     connection.prepare_cached("SELECT coalesce(max(id), 0) FROM rejections")?.query_row([], |row| row.get(0))
 }
 
-/// One rejection, and what is sealed of it.
+/// Returns one rejection, and its sealed values.
 pub fn one(connection: &Connection, id: i64) -> rusqlite::Result<Option<(StoredRejection, Option<Vec<u8>>)>> {
     let sql =
         format!("SELECT {HEAD}, query, headers, body, sealed_credentials FROM rejections WHERE id = ?1");
@@ -188,23 +189,23 @@ pub fn one(connection: &Connection, id: i64) -> rusqlite::Result<Option<(StoredR
         .optional()
 }
 
-/// What the database knows of a source.
+/// Numbers of a source from the database.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SourceNumbers {
-    /// Among the newest messages of all.
+    /// Among the newest messages of all sources.
     pub recent_messages: i64,
     pub last_message_at: Option<String>,
     /// In quarantine, and those that were only counted.
     pub rejections: i64,
 }
 
-/// How many of the newest messages are looked at: there is no index for sources.
+/// Number of newest messages examined: there is no index for sources.
 const LOOKED_AT: i64 = 20_000;
 
-/// Of so many of the newest messages, the senders are told from strangers.
+/// Number of newest messages from which known senders are learned.
 const SENDERS_LOOKED_AT: i64 = 5_000;
 
-/// The sources and networks of the newest verified messages.
+/// Returns the sources and networks of the newest verified messages.
 pub fn recent_senders(connection: &Connection) -> rusqlite::Result<Vec<Sender>> {
     let mut statement = connection.prepare_cached(
         "SELECT DISTINCT source, remote_ip FROM
@@ -221,7 +222,7 @@ pub fn recent_senders(connection: &Connection) -> rusqlite::Result<Vec<Sender>> 
     Ok(senders)
 }
 
-/// By the name of the source.
+/// Returns the numbers by name of the source.
 pub fn source_numbers(connection: &Connection) -> rusqlite::Result<BTreeMap<String, SourceNumbers>> {
     let mut sources: BTreeMap<String, SourceNumbers> = BTreeMap::new();
     let mut statement = connection.prepare_cached(

@@ -1,4 +1,4 @@
-//! A rejected request on its way into the quarantine.
+//! A rejected request to be stored in the quarantine.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -9,19 +9,21 @@ use time::OffsetDateTime;
 use crate::store::quarantine::network::ClientNetwork;
 
 pub const DEFAULT_MAX_BYTES: u64 = 256 << 20;
-/// What columns and indices take beside the content.
+/// Bytes of columns and indices apart from the content.
 const ROW_OVERHEAD_BYTES: u64 = 512;
-/// A smaller row counts as this much, or as `limit / MAX_ROWS`, so that the number of rows is bounded as well.
+/// A smaller row counts as this much, or as `limit / MAX_ROWS`, so that the number of rows is
+/// bounded as well.
 const MIN_ROW_BYTES: u64 = 2 << 10;
 const MAX_ROWS: u64 = 131_072;
 
-/// Sealed values open under the same name only.
+/// Name under which credentials are sealed; they open under the same name only.
 pub const SEALED_AS: &str = "rejection";
 
 /// Whether a rejected request may be genuine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum RejectionKind {
-    /// Carries what the scheme demands: a well-formed signature and a fresh time, or a token.
+    /// Carries the parts that the scheme requires: a well-formed signature and a fresh time, or a
+    /// token.
     Candidate,
     Noise,
 }
@@ -31,7 +33,7 @@ pub enum RejectionKind {
 pub struct NewRejection {
     pub received_at: OffsetDateTime,
     pub source: Arc<str>,
-    /// The name of the cause: `signature_mismatch` …
+    /// Name of the cause: `signature_mismatch` …
     pub cause: &'static str,
     pub kind: RejectionKind,
     pub remote_ip: IpAddr,
@@ -41,7 +43,7 @@ pub struct NewRejection {
     pub headers: String,
     /// `None` if it was rejected before its body was read.
     pub body: Option<Bytes>,
-    /// The values that were redacted, as JSON; sealed before they are stored.
+    /// The redacted values, as JSON; sealed before they are stored.
     pub credentials: Option<String>,
 }
 
@@ -55,7 +57,7 @@ impl NewRejection {
         ClientNetwork::of(self.remote_ip)
     }
 
-    /// Its share of a quarantine of `max_bytes`.
+    /// Returns its share of a quarantine of `max_bytes`.
     pub fn share(&self, max_bytes: u64) -> u64 {
         let bytes = self.content_bytes() as u64 + ROW_OVERHEAD_BYTES;
         match self.kind {
@@ -65,7 +67,7 @@ impl NewRejection {
     }
 }
 
-/// What became of a rejection that was to be written.
+/// Outcome of writing a rejection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Placement {
     Written,

@@ -1,4 +1,4 @@
-//! Networks from which a source has had verified messages: what they send is given up last.
+//! Networks from which a source has had verified messages: their rejections are evicted last.
 
 use std::collections::BTreeSet;
 
@@ -9,7 +9,7 @@ const MAX_SENDERS: usize = 4_096;
 /// A source and a network that has sent to it.
 pub type Sender = (String, ClientNetwork);
 
-/// In the order in which they became known.
+/// In the order in which they were added.
 #[derive(Debug, Default)]
 pub struct Senders {
     in_order: Vec<Sender>,
@@ -23,7 +23,7 @@ impl Senders {
         }
     }
 
-    /// Those behind the first `count`.
+    /// Returns the senders after the first `count`.
     pub fn behind(&self, count: usize) -> &[Sender] {
         self.in_order.get(count..).unwrap_or_default()
     }

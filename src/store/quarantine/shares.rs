@@ -1,15 +1,16 @@
-//! Who holds how much of the quarantine: bytes for each source and client network, and who has to yield. Only sums are in
-//! memory, never rows.
+//! Use of the quarantine: bytes by source and client network, and the next one to evict. Holds only
+//! sums in memory, never rows.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::store::quarantine::network::ClientNetwork;
 use crate::store::quarantine::senders::Sender;
 
-/// Senders take room from strangers down to this share: one in so many.
+/// Known senders can displace other networks down to this share of the total: one in
+/// `STRANGERS_SHARE`.
 const STRANGERS_SHARE: u64 = 4;
 
-/// The bytes of candidates.
+/// Bytes of candidates.
 #[derive(Debug, Default)]
 pub struct Shares {
     strangers: NetworkGroup,
@@ -31,7 +32,8 @@ impl Shares {
         self.group(source, network).remove(source, network, bytes);
     }
 
-    /// Whose oldest row is the next to go: a stranger's, while strangers hold more than their share.
+    /// Returns the owner of the next row to evict: an unknown network while these exceed their
+    /// share.
     pub fn heaviest(&self) -> Option<(&str, ClientNetwork)> {
         let is_strangers_turn = self.strangers.total() > self.total() / STRANGERS_SHARE;
         let (first, then) = if is_strangers_turn {
@@ -42,12 +44,12 @@ impl Shares {
         first.heaviest().or_else(|| then.heaviest())
     }
 
-    /// What a network of a source holds.
+    /// Bytes of one network of a source.
     pub fn of(&self, source: &str, network: ClientNetwork) -> u64 {
         self.strangers.of(source, network) + self.senders.of(source, network)
     }
 
-    /// From now on this network is no stranger to the source.
+    /// Marks this network as a known sender of the source.
     pub fn trust(&mut self, (source, network): &Sender) {
         if self.known.insert((source.clone(), *network)) {
             let held = self.strangers.of(source, *network);
@@ -64,21 +66,21 @@ impl Shares {
     }
 }
 
-/// The bytes of strangers, or of senders.
+/// Bytes of unknown networks, or of known senders.
 #[derive(Debug, Default)]
 struct NetworkGroup {
     sources: BTreeMap<String, SourceShare>,
     total: u64,
 }
 
-/// The bytes of one source, for each network and each wider range.
+/// Bytes of one source, by network and by wider range.
 #[derive(Debug, Default)]
 struct SourceShare {
     total: u64,
     bytes: BTreeMap<ClientNetwork, u64>,
-    /// The same, by bytes in relation to what the range may hold.
+    /// The same, ordered by bytes relative to the allowance of the range.
     ordered: BTreeSet<(u64, ClientNetwork)>,
-    /// The same for each wider range, so that the heaviest in it is found without a walk.
+    /// The same for each wider range, so that its heaviest network is found without a scan.
     ordered_within: BTreeSet<(ClientNetwork, u64, ClientNetwork)>,
 }
 
@@ -112,14 +114,14 @@ impl NetworkGroup {
         }
     }
 
-    /// The source that holds most, and in it the network that holds most: its oldest row is the next to go. A flood so
-    /// takes from itself as long as it holds more than others.
+    /// Returns the source with the most bytes, and its heaviest network, whose oldest row is
+    /// evicted next. A flood thus displaces its own rows while it holds the most.
     fn heaviest(&self) -> Option<(&str, ClientNetwork)> {
         let (name, share) = self.sources.iter().max_by_key(|(_, share)| share.total)?;
         Some((name, share.heaviest()?))
     }
 
-    /// What a network of a source holds.
+    /// Bytes of one network of a source.
     fn of(&self, source: &str, network: ClientNetwork) -> u64 {
         self.sources.get(source).and_then(|share| share.bytes.get(&network)).copied().unwrap_or_default()
     }
@@ -142,7 +144,8 @@ impl SourceShare {
         }
     }
 
-    /// From the range that holds most in relation to its allowance down to a smallest network in it.
+    /// Descends from the range with the most bytes relative to its allowance to one of its smallest
+    /// networks.
     fn heaviest(&self) -> Option<ClientNetwork> {
         let mut found = self.ordered.last()?.1;
         while !found.is_smallest() {
@@ -206,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn sender_yields_after_strangers_beyond_their_share() {
+    fn known_sender_is_evicted_after_unknown_network_over_share() {
         let mut shares = Shares::default();
         shares.add("github", network("192.0.2.1"), 600);
         shares.trust(&("github".to_owned(), network("192.0.2.1")));
@@ -220,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn heaviest_network_is_found_among_many_without_a_walk() {
+    fn heaviest_network_is_found_without_scan() {
         const NETWORKS: u32 = 100_000;
         for address in [
             (|n| IpAddr::V4((n << 8).into())) as fn(u32) -> IpAddr,
@@ -230,7 +233,8 @@ mod tests {
             let mut shares = Shares::default();
             (0..NETWORKS).for_each(|n| shares.add("github", ClientNetwork::of(address(n)), 2_048));
             let began = Instant::now();
-            // As many transactions evict. A walk over the networks for each takes minutes in a debug build.
+            // As many transactions evict. A scan of the networks for each takes minutes in a debug
+            // build.
             for _ in 0..20_000 {
                 let (source, network) = shares.heaviest().map(|(name, one)| (name.to_owned(), one)).unwrap();
                 assert_eq!(shares.of(&source, network), 2_048);
@@ -252,7 +256,7 @@ mod tests {
         ] {
             shares.add("github", network(address), bytes);
         }
-        // Half of what the first /48 holds is more than the heaviest network.
+        // Half of the first /48's bytes exceeds the heaviest network.
         assert_eq!(heaviest(&shares).1, "2001:db8:1:2::/64");
         shares.remove("github", network("2001:db8:1:2::"), 220);
         assert_eq!(heaviest(&shares).1, "2001:db8:2:1::/64");

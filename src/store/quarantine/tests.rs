@@ -1,4 +1,4 @@
-//! The bounds of the quarantine, with a database in memory.
+//! Limits of the quarantine, with a database in memory.
 
 use bytes::Bytes;
 use rusqlite::Connection;
@@ -66,7 +66,7 @@ impl Bench {
         self.number(&format!("SELECT count(*) FROM rejections WHERE network = '{network}'"))
     }
 
-    /// The books say what the table says.
+    /// Asserts that the books match the table.
     fn check(&mut self) {
         let bytes = self.quarantine.bytes(&self.connection).unwrap();
         assert_eq!(
@@ -123,7 +123,7 @@ fn candidates_of_one_network_fill_the_whole_budget() {
 }
 
 #[test]
-fn flood_pushes_out_no_other_network_and_no_other_source() {
+fn flood_does_not_evict_other_networks_or_sources() {
     let mut bench = Bench::new(MIB);
     for _ in 0..60 {
         bench.keep(candidate("192.0.2.1", 1_000));
@@ -132,7 +132,7 @@ fn flood_pushes_out_no_other_network_and_no_other_source() {
     }
     for number in 0..3_000_u32 {
         bench.keep(candidate("198.51.100.9", 3_000));
-        // From an allocation of its own, each from another network.
+        // From their own allocation, each from another network.
         bench.keep(candidate(&format!("2a00:1:{:x}:{:x}::1", number % 7, number), 3_000));
     }
     assert_eq!(bench.number("SELECT count(*) FROM rejections WHERE source = 'stripe'"), 60);
@@ -143,7 +143,7 @@ fn flood_pushes_out_no_other_network_and_no_other_source() {
 }
 
 #[test]
-fn flood_of_strangers_leaves_known_senders_alone() {
+fn flood_does_not_evict_known_senders() {
     let mut bench = Bench::new(4 * MIB);
     let known = ("github".to_owned(), ClientNetwork::of("192.0.2.1".parse().unwrap()));
     bench.intake.learn_senders(std::iter::once(known));
@@ -164,7 +164,7 @@ fn flood_of_strangers_leaves_known_senders_alone() {
 }
 
 #[test]
-fn large_body_pushes_out_no_smaller_holders() {
+fn large_body_does_not_evict_smaller_holders() {
     let mut bench = Bench::new(MIB);
     for network in 0..40 {
         for _ in 0..10 {
@@ -197,7 +197,7 @@ fn noise_yields_to_candidates() {
 }
 
 #[test]
-fn shrinking_takes_noise_first_and_no_more_than_needed() {
+fn shrinking_evicts_noise_first_and_stops_when_done() {
     let mut bench = Bench::new(MIB);
     for _ in 0..5 {
         bench.keep(candidate("192.0.2.1", 10_000));
@@ -234,7 +234,7 @@ fn credentials_are_sealed_and_rows_expire_by_kind() {
 }
 
 #[test]
-fn kept_rejection_is_read_back_whole() {
+fn stored_rejection_is_read_back_unchanged() {
     let mut bench = Bench::new(MIB);
     bench.keep(NewRejection { query: Some("a=1".to_owned()), ..candidate("192.0.2.1", 3) });
     bench.keep(noise("192.0.2.1", 5));
@@ -257,7 +257,7 @@ fn kept_rejection_is_read_back_whole() {
 }
 
 #[test]
-fn lost_transaction_gives_its_rows_and_counts_back() {
+fn lost_transaction_returns_rows_and_counts() {
     let mut bench = Bench::new(MIB);
     for number in 0..3 {
         assert!(matches!(bench.intake.offer(candidate("192.0.2.1", number)), OfferOutcome::Taken(_)));

@@ -1,4 +1,5 @@
-//! The writer of the quarantine: it makes room for a rejection and writes it, between two batches of messages.
+//! The writer's side of the quarantine: makes room for rejections and writes them, between two
+//! batches of messages.
 
 use std::time::Instant;
 
@@ -12,31 +13,32 @@ use crate::store::quarantine::rejection::{NewRejection, Placement, RejectionKind
 use crate::store::seal::sealer::Sealer;
 use crate::store::timestamp;
 
-/// Noise is kept for a day, so that what is shown is from today.
+/// Retention of noise: a day, so that the list shows current noise.
 pub const NOISE_RETENTION: Duration = Duration::hours(24);
 const ROWS_PER_TRANSACTION: usize = 64;
 const BYTES_PER_TRANSACTION: usize = 256 << 10;
-/// Rows deleted to make room within one transaction; what then still does not fit waits for the next one.
+/// Limit on rows deleted to make room in one transaction; rejections that still do not fit stay
+/// queued for the next one.
 const EVICTIONS_PER_TRANSACTION: usize = 256;
-/// Rows and bytes that one step of the clean-up deletes.
+/// Limits on rows and bytes that one cleanup step deletes.
 const ROWS_PER_STEP: usize = 64;
 const BYTES_PER_STEP: u64 = 4 << 20;
-/// Rows that a step has deleted.
+/// Rows deleted by a step.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Deleted {
     pub rows: usize,
     pub bytes: u64,
 }
 
-/// The writer's side.
+/// State of the quarantine in the writer.
 #[derive(Debug, Default)]
 pub struct Quarantine {
-    /// `None`: to be read from the table when it is needed.
+    /// `None`: to be read from the table on next use.
     books: Option<Books>,
-    /// Rows and counts of the open transaction, to be given back if it is lost.
+    /// Rows and counts of the open transaction, returned to the intake if it fails.
     rows_in_transaction: Vec<NewRejection>,
     drops_in_transaction: Drops,
-    /// A transaction was lost because of one of its rows.
+    /// Whether one of the rows made a transaction fail.
     writes_one_row: bool,
     report: RejectionDropReport,
 }
@@ -48,7 +50,8 @@ impl Quarantine {
         Ok(Self { books: Some(books), ..Self::default() })
     }
 
-    /// Writes some of those in the intake, within the writer's transaction. `max_bytes`: what all rows may take together.
+    /// Writes some rejections of the intake in the writer's transaction. `max_bytes` limits all
+    /// rows together.
     pub fn write(
         &mut self,
         connection: &Connection,
@@ -91,7 +94,7 @@ impl Quarantine {
         Ok(())
     }
 
-    /// Writes what was only counted.
+    /// Writes the counts of dropped rejections.
     pub fn write_counts(
         &mut self,
         connection: &Connection,
@@ -102,12 +105,12 @@ impl Quarantine {
         self.drops_in_transaction.write(connection, &timestamp::to_text(now))
     }
 
-    /// What a report of drops is to name.
+    /// Sets the limit that a report of drops names.
     pub fn set_limit(&mut self, limit: SpaceLimit) {
         self.report.limit = limit;
     }
 
-    /// After a commit of what `write` and `write_counts` have done.
+    /// Records the commit of the rows and counts written.
     pub fn committed(&mut self, intake: &Intake) {
         self.rows_in_transaction.clear();
         self.writes_one_row = false;
@@ -117,12 +120,12 @@ impl Quarantine {
         intake.space.notify_waiters();
     }
 
-    /// Logs what was dropped and not yet reported, before the end.
+    /// Logs the drops not reported yet, before the end.
     pub fn finish_report(&mut self) {
         self.report.finish(Instant::now());
     }
 
-    /// Nothing of it is in the table. `is_lost`: because of what was written, not of the disk or a lock.
+    /// Restores the intake after a rollback. `is_lost`: the cause is a row, not the disk or a lock.
     pub fn rolled_back(&mut self, intake: &Intake, is_lost: bool) {
         self.books = None;
         let rows = std::mem::take(&mut self.rows_in_transaction);
@@ -135,7 +138,7 @@ impl Quarantine {
         intake.put_back_drops(std::mem::take(&mut self.drops_in_transaction));
     }
 
-    /// Something in the table may be undone.
+    /// Discards the books after a possible rollback of the table.
     pub fn invalidate(&mut self) {
         self.books = None;
     }
@@ -146,17 +149,17 @@ impl Quarantine {
         }
     }
 
-    /// What all rows take.
+    /// Returns the bytes of all rows.
     pub fn bytes(&mut self, connection: &Connection) -> rusqlite::Result<u64> {
         Ok(self.books(connection)?.bytes())
     }
 
-    /// Deletes one that has become a message.
+    /// Deletes a rejection that was released as a message.
     pub fn remove(&mut self, connection: &Connection, id: i64) -> rusqlite::Result<()> {
         self.books(connection)?.delete(connection, id).map(drop)
     }
 
-    /// One step of deleting what is too old; how many rows went.
+    /// Deletes some expired rows; returns their number.
     pub fn expire(
         &mut self,
         connection: &Connection,
@@ -189,7 +192,7 @@ impl Quarantine {
         Ok(ids.len())
     }
 
-    /// One step of giving up rows for lack of space, noise first, until `bytes` are free.
+    /// Evicts some rows until `bytes` are free, noise first.
     pub fn shrink(
         &mut self,
         connection: &Connection,
@@ -223,7 +226,7 @@ pub fn exists(connection: &Connection, id: i64) -> rusqlite::Result<bool> {
         .query_row([id], |row| row.get(0))
 }
 
-/// One step's worth of ids.
+/// Returns the ids for one step.
 fn old(connection: &Connection, sql: &str, before: &str) -> rusqlite::Result<Vec<i64>> {
     let mut statement = connection.prepare_cached(sql)?;
     let mut rows = statement.query(params![before, ROWS_PER_STEP])?;

@@ -1,4 +1,4 @@
-//! What a replay would deliver, counted in steps that are short for a reader.
+//! Counts the deliveries of a replay, in steps that are short for a reader.
 
 use std::collections::BTreeMap;
 
@@ -8,33 +8,33 @@ use crate::store::delivery::dead::{self, DeadLetterCount};
 use crate::store::message::filter::{Direction, MessageFilter};
 use crate::store::message::search::Search;
 
-/// Which messages a replay delivers.
+/// Messages that a replay delivers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReplayScope {
     pub filter: MessageFilter,
     /// Only messages of this owner, if the replay's target has one.
     pub target_owner: Option<String>,
-    /// To the targets where the messages died, see [`MessageFilter::leads_to_where_it_died`].
+    /// To the targets with dead letters, see [`MessageFilter::leads_to_where_it_died`].
     pub to_where_it_died: bool,
-    /// The newest message among them.
+    /// The newest message included.
     pub through: i64,
 }
 
-/// What one step has counted.
+/// Result of one step.
 #[derive(Clone, Debug, Default)]
 pub struct CountStep {
     pub messages: u64,
     /// By target.
     pub dead_letters: BTreeMap<i64, DeadLetterCount>,
-    /// Where the next step begins; `None` after the last one.
+    /// Position of the next step; `None` after the last one.
     pub next: Option<i64>,
 }
 
 const MAY_BE_REPLAYED: &str = " AND (confirmation IS NULL OR confirmation = 'confirmed')
   AND (:target_owner IS NULL OR owner = :target_owner)";
 
-/// Counts the messages after `from` that the filter selects and that are not awaiting confirmation; where the target has an
-/// owner, only that owner's. Looks at no more rows than a page does.
+/// Counts the messages after `from` that the filter selects, except those awaiting confirmation; if
+/// the target has an owner, only that owner's. Examines at most as many rows as a page.
 pub fn count_step(connection: &Connection, scope: &ReplayScope, from: i64) -> rusqlite::Result<CountStep> {
     let ReplayScope { filter, target_owner, to_where_it_died, through } = scope;
     let selected = Search {

@@ -1,10 +1,10 @@
-//! Replays that are over.
+//! Deletes finished replays.
 
 use rusqlite::{Connection, params};
 
 const DELETED_AT_ONCE: usize = 100;
 
-/// Deletes some of those that were over before `before`; how many.
+/// Deletes some replays that finished before `before`; returns their number.
 pub fn delete_replays(connection: &Connection, before: &str) -> rusqlite::Result<usize> {
     connection
         .prepare_cached(

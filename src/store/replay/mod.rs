@@ -1,4 +1,4 @@
-//! Replays: old messages on their way again, in steps that survive a restart.
+//! Replays of old messages, in steps that survive a restart.
 
 pub mod count;
 pub mod expire;
@@ -10,19 +10,19 @@ use crate::store::message::filter::MessageFilter;
 use crate::store::text_enum::words;
 
 words!(
-    /// Whether a replay goes on.
+    /// State of a replay.
     ReplayState { Running = "running", Done = "done", Cancelled = "cancelled" }
 );
 
-/// A replay to be begun.
+/// A replay to be created.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewReplay {
     pub filter: MessageFilter,
-    /// `None`: to whom the messages would go today.
+    /// `None`: the targets that would get the messages today.
     pub target: Option<i64>,
     /// Messages per second.
     pub rate: u32,
-    /// The newest message that is among them; `None`: the newest that there is.
+    /// The newest message included; `None`: the newest stored one.
     pub through: Option<i64>,
 }
 
@@ -42,16 +42,16 @@ pub struct StoredReplay {
     pub updated_at: String,
 }
 
-/// One step of a replay: for each message the targets that get it.
+/// One step of a replay: the targets of each message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReplayStep {
     pub replay: i64,
-    /// Where the step began: if the replay is elsewhere by now, nothing is written.
+    /// Position before the step: if the replay has another position, nothing is written.
     pub from: i64,
-    /// The last message that was looked at.
+    /// The last message examined.
     pub to: i64,
     pub messages: Vec<(i64, Vec<i64>)>,
-    /// Only where the message is still dead at that target.
+    /// Only if the message is still a dead letter at that target.
     pub is_of_dead: bool,
     pub is_last: bool,
 }
@@ -93,7 +93,7 @@ pub fn one(connection: &Connection, id: i64) -> rusqlite::Result<Option<StoredRe
     connection.prepare_cached(&sql)?.query_row([id], read_row).optional()
 }
 
-/// Newest first, those below `from`.
+/// Returns a page below `from`, newest first.
 pub fn page(connection: &Connection, from: Option<i64>, limit: usize) -> rusqlite::Result<Vec<StoredReplay>> {
     let sql = format!("SELECT {COLUMNS} FROM replays WHERE id < ?1 ORDER BY id DESC LIMIT ?2");
     connection.prepare_cached(&sql)?.query_map(params![from.unwrap_or(i64::MAX), limit], read_row)?.collect()
@@ -104,7 +104,7 @@ pub fn running(connection: &Connection) -> rusqlite::Result<Vec<StoredReplay>> {
     connection.prepare_cached(&sql)?.query_map([], read_row)?.collect()
 }
 
-/// True where it was running.
+/// Cancels a replay; true if it was running.
 pub fn cancel(connection: &Connection, id: i64, now: &str) -> rusqlite::Result<bool> {
     connection
         .prepare_cached(
@@ -114,7 +114,7 @@ pub fn cancel(connection: &Connection, id: i64, now: &str) -> rusqlite::Result<b
         .map(|changed| changed == 1)
 }
 
-/// Writes a step; false if the replay was cancelled or has moved on.
+/// Writes a step; false if the replay was cancelled or has advanced.
 pub fn step(connection: &Connection, step: &ReplayStep, now: &str) -> rusqlite::Result<bool> {
     let state = if step.is_last { ReplayState::Done } else { ReplayState::Running };
     let changed = connection

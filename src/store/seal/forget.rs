@@ -1,4 +1,4 @@
-//! `creel serve --forget-sealed`: gives up whatever was sealed under a key that is lost for good.
+//! `creel serve --forget-sealed`: discards all values sealed under a permanently lost key.
 
 use std::fmt;
 
@@ -7,15 +7,15 @@ use rusqlite::{Connection, params};
 use crate::store::seal::sealer::Sealer;
 use crate::store::setting::{self, KEY_CHECK, Sealing};
 
-/// Why a target is disabled.
+/// Reason shown for a disabled target.
 const TARGET_REASON: &str =
     "its secrets were sealed under a lost key: make a new secret, set its headers again, then resume it";
 const CONFIRMATION_REASON: &str = "its question was sealed under a lost key";
 
-/// What was given up.
+/// Summary of the discarded values.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Forgotten {
-    /// Names of targets that were made through the API.
+    /// Names of targets created through the API.
     targets: Vec<String>,
     /// Sources that have to learn their secret again.
     learned: Vec<String>,
@@ -55,7 +55,7 @@ impl fmt::Display for Forgotten {
     }
 }
 
-/// Drops everything sealed, in one transaction, and begins with this key.
+/// Drops all sealed values in one transaction, and starts with this key.
 pub fn forget(connection: &mut Connection, sealer: &Sealer, now: &str) -> rusqlite::Result<Forgotten> {
     const LEARNED: &str = "learned_secret:";
     let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
@@ -116,7 +116,7 @@ mod tests {
     const FORGET: Consent = Consent { loss: false, forget_sealed: true };
 
     #[test]
-    fn sealed_values_are_dropped_and_nothing_waits_for_the_lost_key() {
+    fn forget_drops_all_sealed_values() {
         let setup = Setup::new();
         let store = setup.open();
         setup.keep(&store, with_id("awaiting", "{}")).unwrap();

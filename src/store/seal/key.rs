@@ -1,4 +1,4 @@
-//! Which key a database is sealed under, and what happens when it is not there.
+//! Selects the key of a database, and handles a missing key.
 
 use std::path::Path;
 
@@ -15,9 +15,9 @@ use crate::store::{damage, schema, timestamp};
 
 /// The key for a database that is about to be opened.
 pub struct DatabaseKey {
-    /// `None`: a key file is made first.
+    /// `None`: a key file is created first.
     sealer: Option<Sealer>,
-    /// Nothing in the database opens with it.
+    /// Whether the key opens no value in the database, so that all are discarded.
     forgets: bool,
 }
 
@@ -49,7 +49,7 @@ impl DatabaseKey {
         }
     }
 
-    /// Makes the key file where it is needed, and forgets what the key does not open.
+    /// Creates the key file if needed, and discards values that the key does not open.
     pub fn apply(self, connection: &mut Connection, database: &Path) -> Result<Sealer, OpenError> {
         let sealer = match self.sealer {
             Some(sealer) => sealer,
@@ -69,14 +69,15 @@ impl DatabaseKey {
     }
 }
 
-/// Why the next start would not find the right key; `None` also where the database cannot be read. Writes nothing.
+/// Returns why the next start would not find the right key; `None` also if the database cannot be
+/// read. Writes nothing.
 pub fn key_problem(options: &StoreOptions) -> Option<String> {
     let database = &options.path;
     let key_check = schema::check_before_opening(database).ok()?;
     DatabaseKey::find(options, database, key_check, false).err().map(|OpenError(why)| why)
 }
 
-/// The key of a database that the service has opened before.
+/// Returns the key of a database that the service has opened before.
 pub fn sealer_of(
     options: &StoreOptions,
     database: &Path,
@@ -93,7 +94,7 @@ pub fn sealer_of(
     }
 }
 
-/// `CREEL_KEY`, else the content of the key file.
+/// Returns `CREEL_KEY`, or the content of the key file.
 fn secret(options: &StoreOptions, database: &Path) -> Result<Option<Vec<u8>>, OpenError> {
     match &options.key {
         Some(key) => Ok(Some(key.clone())),

@@ -1,4 +1,4 @@
-//! Sealed values: the key, and what is encrypted with it.
+//! Sealed values, and the key that encrypts them.
 
 pub mod forget;
 pub mod key;

@@ -1,5 +1,5 @@
-//! Sealing: what the service must keep secret is encrypted with AES-256-GCM before it reaches the database,
-//! so that a copy of the database alone gives nothing away.
+//! Sealing: secrets are encrypted with AES-256-GCM before they reach the database, so that a copy
+//! of the database alone reveals nothing.
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -24,7 +24,7 @@ pub struct Sealer {
     key: LessSafeKey,
 }
 
-/// A sealed value that does not open: made under another key, for another name, or changed.
+/// A sealed value that does not open: sealed under another key or name, or changed.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the sealed value does not open with this key")]
 pub struct Unsealable;
@@ -40,7 +40,8 @@ impl Sealer {
         Self { key: LessSafeKey::new(unbound) }
     }
 
-    /// Seals `plain` for `name`: it opens under the same name only. The result is base64 of nonce and ciphertext.
+    /// Seals `plain` for `name`: it opens under the same name only. The result is base64 of nonce
+    /// and ciphertext.
     pub fn seal(&self, name: &str, plain: &[u8]) -> String {
         let nonce: [u8; NONCE_LEN] = random::array().expect("the system's random source works");
         let mut sealed = plain.to_vec();
@@ -51,7 +52,7 @@ impl Sealer {
         STANDARD.encode(sealed)
     }
 
-    /// Opens what `seal` made for the same name.
+    /// Opens a value sealed for the same name.
     pub fn open(&self, name: &str, sealed: &str) -> Result<Vec<u8>, Unsealable> {
         let mut bytes = STANDARD.decode(sealed).map_err(|_| Unsealable)?;
         let (nonce, ciphertext) = bytes.split_at_mut_checked(NONCE_LEN).ok_or(Unsealable)?;
@@ -61,20 +62,21 @@ impl Sealer {
     }
 }
 
-/// White space around a secret and a byte order mark are no part of it: editors and `echo` add them.
+/// Removes surrounding white space and a byte order mark, which editors and `echo` add.
 fn without_surroundings(secret: &[u8]) -> &[u8] {
     let text = secret.trim_ascii();
     text.strip_prefix(BYTE_ORDER_MARK).map_or(text, <[u8]>::trim_ascii_start)
 }
 
 impl Sealer {
-    /// The key for a database that has nothing sealed yet.
+    /// Returns the key for a database without sealed values.
     pub fn for_new_database(secret: &[u8]) -> Self {
         Self::new(without_surroundings(secret))
     }
 
-    /// The key that opens `key_check`. Earlier versions took the white space around it for a part of the key: what was
-    /// sealed so opens with the same text, and with the key with or without trailing white space.
+    /// Returns the key that opens `key_check`. Earlier versions included surrounding white space in
+    /// the key: such values open with the same text, and with the key with or without trailing
+    /// white space.
     pub fn for_database(secret: &[u8], key_check: &str) -> Result<Self, Unsealable> {
         let ends: [&[u8]; 7] = [b"", b"\n", b"\r\n", b"\n\n", b" ", b"\t", b"\t\n"];
         let texts = [without_surroundings(secret), secret.trim_ascii_end()];
@@ -85,7 +87,7 @@ impl Sealer {
     }
 }
 
-/// Reads the key file; `None` where there is none.
+/// Reads the key file; `None` if it does not exist.
 pub fn read_key_file(path: &Path) -> Result<Option<Vec<u8>>, OpenError> {
     match std::fs::read(path) {
         Ok(key) if key.len() >= KEY_FILE_BYTES => Ok(Some(key)),
@@ -102,7 +104,7 @@ pub fn read_key_file(path: &Path) -> Result<Option<Vec<u8>>, OpenError> {
     }
 }
 
-/// Makes a key file that only its owner can read. Never replaces one.
+/// Creates a key file that only its owner can read. Never replaces one.
 pub fn make_key_file(path: &Path) -> Result<Vec<u8>, OpenError> {
     write_key_file(path)
         .map_err(|error| OpenError(format!("cannot create the key file {}: {error}", path.display())))
@@ -111,7 +113,7 @@ pub fn make_key_file(path: &Path) -> Result<Vec<u8>, OpenError> {
 fn write_key_file(path: &Path) -> std::io::Result<Vec<u8>> {
     let key: [u8; KEY_FILE_BYTES] = random::array().map_err(std::io::Error::other)?;
     let text = STANDARD.encode(key);
-    // Whole or not at all: a start that is broken off must not leave half a key behind.
+    // Written in full or not at all: an interrupted start must not leave a partial key.
     let mut name = path.as_os_str().to_owned();
     name.push(".new");
     let temporary = PathBuf::from(name);
@@ -119,7 +121,7 @@ fn write_key_file(path: &Path) -> std::io::Result<Vec<u8>> {
     let mut file = create_private(&temporary)?;
     file.write_all(text.as_bytes())?;
     file.sync_all()?;
-    // Fails where there is a key file, unlike a rename. Some file systems have no links.
+    // Fails if a key file exists, unlike a rename. Some file systems have no links.
     match std::fs::hard_link(&temporary, path) {
         Ok(()) => std::fs::remove_file(&temporary)?,
         Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => return Err(error),
@@ -137,7 +139,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_sealed_value_opens_under_its_own_name_and_key_only() {
+    fn sealed_value_requires_same_name_and_key() {
         let sealer = Sealer::new(b"a key");
         let sealed = sealer.seal("inbox_path", b"secret path");
         assert!(!sealed.contains("secret"));
@@ -147,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn a_changed_or_cut_sealed_value_does_not_open() {
+    fn changed_or_truncated_sealed_value_does_not_open() {
         let sealer = Sealer::new(b"a key");
         let sealed = sealer.seal("name", b"value");
         let mut bytes = STANDARD.decode(&sealed).unwrap();
@@ -172,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn white_space_around_a_key_is_no_other_key() {
+    fn white_space_around_key_is_ignored() {
         let ends = ["", "\n", "\r\n", "\n\n", " ", " \t\n"];
         for sealed_with in ends {
             let sealer = Sealer::for_new_database(format!("a key{sealed_with}").as_bytes());

@@ -1,4 +1,4 @@
-//! Whom messages are matched against now. It follows the table of targets commit by commit.
+//! Current subscriptions for matching messages, updated with each commit to the table of targets.
 
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -20,7 +20,7 @@ impl Audience {
         self.current.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Called in the order of the commits: by the writer's thread alone.
+    /// Called in commit order, only by the writer's thread.
     pub fn replace(&self, subscriptions: Arc<Subscriptions>) {
         *self.current.write().unwrap_or_else(PoisonError::into_inner) = subscriptions;
         self.changes.send_modify(|number| *number += 1);

@@ -24,7 +24,7 @@ fn name_is_taken(connection: &Connection, name: &str, by_other_than: i64) -> rus
         .query_row(params![name, by_other_than], |row| row.get(0))
 }
 
-/// `sealed`: secrets and headers, sealed already.
+/// `sealed`: secrets and headers, already sealed.
 pub fn insert(
     connection: &Connection,
     target: &TargetDraft,
@@ -60,7 +60,7 @@ pub fn insert(
     Ok(Ok(id))
 }
 
-/// Writes all settings anew, but for the owner.
+/// Overwrites all settings except the owner.
 pub fn update(
     connection: &Connection,
     id: i64,
@@ -111,7 +111,8 @@ pub fn set_sealed_secrets(
     Ok(if changed == 1 { Ok(()) } else { Err(TargetError::NotFound) })
 }
 
-/// A target that is removed stays so, but for one of the environment that is declared again (`declaration`).
+/// Sets the state. A removed target stays removed, except one of the environment that is declared
+/// again (`declaration`).
 pub fn set_state(
     connection: &Connection,
     id: i64,
@@ -129,7 +130,8 @@ pub fn set_state(
     Ok(if changed == 1 { Ok(()) } else { Err(TargetError::NotFound) })
 }
 
-/// It has said that it wants nothing any more; unless it is somewhere else by now, or nobody asks it.
+/// Disables a target whose endpoint answered that it is gone, if it is active and still has this
+/// URL.
 pub fn disable(
     connection: &Connection,
     id: i64,

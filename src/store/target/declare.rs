@@ -1,4 +1,4 @@
-//! The targets of the environment, as it declares them at each start.
+//! Targets that the environment declares at each start.
 
 use rusqlite::{Connection, OptionalExtension as _, params};
 use serde_json::json;
@@ -6,11 +6,12 @@ use serde_json::json;
 use crate::store::target;
 use crate::store::target::settings::{TargetDraft, TargetError};
 
-/// Makes those of the environment what it says now; the ids, in the order of `declared`. `Err`: the name that another
-/// target has; then nothing is changed.
+/// Updates the targets of the environment; returns their ids in the order of `declared`. `Err`: the
+/// name is used by another target, and nothing is changed.
 ///
-/// One that is declared again is the same target, with what still waits for it, if it has the same name and owner. With
-/// another owner it is a new one: what waits for the first owner must not go to the second.
+/// A target declared again with the same name and owner stays the same target and keeps its pending
+/// deliveries. With another owner it is a new one: pending deliveries of the first owner must not
+/// go to the second.
 pub fn declare(
     connection: &Connection,
     declared: &[TargetDraft],
@@ -69,7 +70,7 @@ fn remove_others(connection: &Connection, declared: &[TargetDraft], now: &str) -
         .map(drop)
 }
 
-/// The newest one of this name and owner, whatever its state.
+/// Returns the newest target of this name and owner, in any state.
 fn known(connection: &Connection, target: &TargetDraft) -> rusqlite::Result<Option<i64>> {
     connection
         .prepare_cached(

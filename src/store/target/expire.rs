@@ -1,13 +1,13 @@
-//! Targets that nobody needs any more: those that a replay or a listener had made, and the rows of removed ones.
+//! Unused targets: those that a replay or a listener created, and the rows of removed ones.
 
 use rusqlite::{Connection, params};
 
 use crate::store::target::settings::{Origin, TargetKind, TargetState};
 
-/// Rows of `deliveries` that are looked at in one page.
+/// Limit on rows of `deliveries` examined in one page.
 const LOOKED_AT_A_PAGE: usize = 20_000;
 
-/// A target that is not served, or was made for a replay.
+/// An inactive target, or one created for a replay.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InactiveTarget {
     pub id: i64,
@@ -16,18 +16,19 @@ pub struct InactiveTarget {
     pub state: TargetState,
     pub state_since: String,
     pub state_reason: Option<String>,
-    /// Has pending deliveries, or a replay that goes on.
+    /// Whether it has pending deliveries or a running replay.
     pub is_busy: bool,
 }
 
 impl InactiveTarget {
-    /// Whether it can never be delivered to again. A target of the environment comes back when it is declared again.
+    /// Whether deliveries can never resume. A target of the environment returns when it is declared
+    /// again.
     pub fn is_removed_for_good(&self) -> bool {
         self.state == TargetState::Removed && self.origin != Origin::Environment
     }
 }
 
-/// Those that are not active, and all that were made for a replay. Runs on a reader.
+/// Returns targets that are not active, and all created for a replay. Runs on a reader.
 pub fn inactive(connection: &Connection) -> rusqlite::Result<Vec<InactiveTarget>> {
     connection
         .prepare_cached(
@@ -50,7 +51,7 @@ pub fn inactive(connection: &Connection) -> rusqlite::Result<Vec<InactiveTarget>
         .collect()
 }
 
-/// A target that was made for a replay is removed, unless it has something to do; true where it was.
+/// Removes an idle target that was created for a replay; true if it was removed.
 pub fn retire_replay_target(connection: &Connection, id: i64, now: &str) -> rusqlite::Result<bool> {
     connection
         .prepare_cached(
@@ -63,7 +64,7 @@ pub fn retire_replay_target(connection: &Connection, id: i64, now: &str) -> rusq
         .map(|changed| changed > 0)
 }
 
-/// Listeners that nobody has connected to since then are removed; how many.
+/// Removes listeners without a connection since `before`; returns their number.
 pub fn retire_listeners(connection: &Connection, before: &str, now: &str) -> rusqlite::Result<usize> {
     connection
         .prepare_cached(
@@ -73,7 +74,8 @@ pub fn retire_listeners(connection: &Connection, before: &str, now: &str) -> rus
         .execute(params![before, now])
 }
 
-/// The targets of some deliveries, behind the delivery `after`, and where the next page begins. Runs on a reader.
+/// Returns the targets of some deliveries after `after`, and the position of the next page. Runs on
+/// a reader.
 pub fn in_use(connection: &Connection, after: i64) -> rusqlite::Result<(Vec<i64>, Option<i64>)> {
     let (last, looked_at): (Option<i64>, usize) = connection
         .prepare_cached(
@@ -87,7 +89,7 @@ pub fn in_use(connection: &Connection, after: i64) -> rusqlite::Result<(Vec<i64>
     Ok((targets, last.filter(|_| looked_at == LOOKED_AT_A_PAGE)))
 }
 
-/// The row of a target that was removed before `before`; true where it is gone.
+/// Deletes the row of a target removed before `before`; true if it was deleted.
 pub fn delete_removed(connection: &Connection, id: i64, before: &str) -> rusqlite::Result<bool> {
     connection
         .prepare_cached(

@@ -1,4 +1,4 @@
-//! Which URL of a declared target answered 410 Gone.
+//! URL at which a declared target answered 410 Gone.
 
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use ring::digest::{SHA256, digest};
@@ -6,8 +6,8 @@ use rusqlite::{Connection, params};
 
 use crate::store::setting::{self, Sealing};
 
-/// The setting that remembers which URL of a declared target answered 410. The database does not hold URLs of the
-/// environment, so it is a digest.
+/// Name of the setting with that URL, stored as a digest: the database does not hold URLs of the
+/// environment.
 fn setting_of_gone_url(id: i64) -> String {
     format!("gone_url:{id}")
 }
@@ -16,7 +16,7 @@ fn digest_of(url: &str) -> String {
     BASE64_STANDARD.encode(digest(&SHA256, url.as_bytes()))
 }
 
-/// Remembers the URL that answered 410, if the environment declares the target.
+/// Stores the URL that answered 410, if the environment declares the target.
 pub fn remember(connection: &Connection, id: i64, url: &str, now: &str) -> rusqlite::Result<()> {
     let is_declared = connection
         .prepare_cached("SELECT EXISTS (SELECT 1 FROM targets WHERE id = ?1 AND origin = 'environment')")?
@@ -27,8 +27,8 @@ pub fn remember(connection: &Connection, id: i64, url: &str, now: &str) -> rusql
     setting::write(connection, &setting_of_gone_url(id), &digest_of(url), Sealing::Plain, now)
 }
 
-/// Activates a declared target that answered 410 at another URL than its present one. False where it is not disabled, or
-/// the URL is the same or unknown.
+/// Activates a declared target that answered 410 at another URL than its current one. False if it
+/// is not disabled, or the URL is the same or unknown.
 pub fn activate_if_moved(connection: &Connection, id: i64, url: &str, now: &str) -> rusqlite::Result<bool> {
     let gone = setting::read(connection, &setting_of_gone_url(id))?;
     if gone.is_none_or(|(gone, _)| gone == digest_of(url)) {

@@ -1,4 +1,4 @@
-//! Targets: where messages go, and who gets which.
+//! Targets, and their subscriptions to messages.
 
 pub mod audience;
 pub mod change;

@@ -15,7 +15,7 @@ fn read_row(row: &Row<'_>) -> rusqlite::Result<StoredTarget> {
     let events: String = row.get("events")?;
     let filter: Option<String> = row.get("filter")?;
     let rate: Option<String> = row.get("rate")?;
-    // What somebody has broken by hand gets nothing, rather than everything.
+    // After a manual edit that broke the column, the target gets no events instead of all.
     let events: Vec<String> = serde_json::from_str(&events).unwrap_or_default();
     let nothing = || Filter(vec![crate::store::target::subscription::PayloadCondition::never()]);
     let parse = |text: String| serde_json::from_str(&text).unwrap_or_else(|_| nothing());
@@ -43,32 +43,32 @@ fn read_row(row: &Row<'_>) -> rusqlite::Result<StoredTarget> {
     })
 }
 
-/// All that are not removed, and those removed that still have something to deliver.
+/// Returns all targets that are not removed, and removed ones with pending deliveries.
 pub fn all(connection: &Connection) -> rusqlite::Result<Vec<StoredTarget>> {
     let sql = format!("SELECT {COLUMNS} FROM targets WHERE state <> 'removed' ORDER BY id");
     connection.prepare_cached(&sql)?.query_map([], read_row)?.collect()
 }
 
-/// Whatever its state.
+/// Returns a target in any state.
 pub fn one(connection: &Connection, id: i64) -> rusqlite::Result<Option<StoredTarget>> {
     let sql = format!("SELECT {COLUMNS} FROM targets WHERE id = ?1");
     connection.prepare_cached(&sql)?.query_row([id], read_row).optional()
 }
 
-/// The one of that name that is not removed.
+/// Returns the target of that name that is not removed.
 pub fn by_name(connection: &Connection, name: &str) -> rusqlite::Result<Option<StoredTarget>> {
     let sql = format!("SELECT {COLUMNS} FROM targets WHERE name = ?1 AND state <> 'removed'");
     connection.prepare_cached(&sql)?.query_row([name], read_row).optional()
 }
 
-/// All that are not removed, each with what is sealed of it: in one look, so that they belong together.
+/// Returns all targets that are not removed, with their sealed values, in one consistent read.
 pub fn all_with_sealed(connection: &Connection) -> rusqlite::Result<Vec<(StoredTarget, Option<String>)>> {
     let sql = format!("SELECT {COLUMNS}, sealed_secrets FROM targets WHERE state <> 'removed' ORDER BY id");
     let read = |row: &Row<'_>| Ok((read_row(row)?, row.get("sealed_secrets")?));
     connection.prepare_cached(&sql)?.query_map([], read)?.collect()
 }
 
-/// What the metrics show of targets and dead letters.
+/// Metrics of targets and dead letters.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TargetNumbers {
     pub dead_letters: i64,
@@ -95,7 +95,8 @@ pub fn sealed_secrets(connection: &Connection, id: i64) -> rusqlite::Result<Opti
         .map(Option::flatten)
 }
 
-/// Who gets new messages: also those who are paused or disabled, for their deliveries wait.
+/// Returns the subscriptions to new messages, including those of paused and disabled targets, whose
+/// deliveries stay pending.
 pub fn subscriptions(connection: &Connection) -> rusqlite::Result<Subscriptions> {
     let subscribed = all(connection)?.into_iter().filter(|target| !target.settings.events.is_empty());
     Ok(Subscriptions::new(

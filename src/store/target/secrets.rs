@@ -3,11 +3,11 @@
 use crate::store::seal::sealer::Sealer;
 use crate::store::target::settings::TargetSecrets;
 
-/// Sealed values open under the same name only; the id of a new target is not known yet.
+/// Name under which secrets are sealed; the id of a new target is not available yet.
 const SEALED_AS: &str = "target";
 
 pub fn seal_secrets(sealer: &Sealer, secrets: &TargetSecrets) -> String {
-    // Texts cannot fail to be written as JSON.
+    // Serializing text as JSON cannot fail.
     sealer.seal(SEALED_AS, &serde_json::to_vec(secrets).unwrap_or_default())
 }
 

@@ -1,4 +1,5 @@
-//! A target, its settings and its secrets. What the environment says of one is not stored but for its name and its state.
+//! A target, its settings and its secrets. For a target of the environment only the name and the
+//! state are stored.
 
 use std::time::Duration;
 
@@ -9,27 +10,28 @@ use crate::store::target::subscription::{Filter, Pattern};
 use crate::store::text_enum::words;
 
 words!(
-    /// What a target is.
+    /// Kind of a target.
     TargetKind { Http = "http", Command = "command", Listener = "listener" }
 );
 words!(
-    /// Who made a target.
+    /// Creator of a target.
     Origin { Environment = "environment", Api = "api", Replay = "replay", Listener = "listener" }
 );
 words!(
-    /// Whether a target is served. Deliveries to one that is not wait, and die after a week.
+    /// Whether a target is served. Otherwise its deliveries stay pending, and become dead letters
+    /// after a week.
     TargetState { Active = "active", Paused = "paused", Disabled = "disabled", Removed = "removed" }
 );
 words!(
-    /// Whether a delivery waits until the one before it is delivered or dead.
+    /// Whether each delivery starts only after the previous one is delivered or dead.
     DeliveryOrdering { Any = "any", Strict = "strict" }
 );
 words!(
-    /// What a body is turned into.
+    /// Format into which a body is converted.
     ContentType { Json = "json", Form = "form" }
 );
 
-/// At most `count` in `per`.
+/// Limits deliveries to `count` per `per`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DeliveryRate {
     pub count: u32,
@@ -37,7 +39,7 @@ pub struct DeliveryRate {
 }
 
 impl DeliveryRate {
-    /// `50/s`, `100/m`, `1000/h`.
+    /// Formats as `50/s`, `100/m` or `1000/h`.
     pub fn to_text(self) -> String {
         let unit = match self.per.as_secs() {
             0..60 => "s",
@@ -60,16 +62,16 @@ impl DeliveryRate {
     }
 }
 
-/// What can be changed of a target.
+/// Settings of a target that can be changed.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TargetSettings {
     pub name: String,
     pub owner: Option<String>,
     pub events: Vec<Pattern>,
     pub filter: Option<Filter>,
-    /// `None` for commands, listeners, and what the environment says.
+    /// `None` for commands, listeners, and targets of the environment.
     pub url: Option<String>,
-    /// `None`: as it was received; JSON for emitted events.
+    /// `None`: as received; JSON for emitted events.
     pub content_type: Option<ContentType>,
     pub concurrency: u32,
     pub ordering: DeliveryOrdering,
@@ -77,17 +79,17 @@ pub struct TargetSettings {
     pub timeout: Duration,
 }
 
-/// A target to be made. Not `Debug`: it has secrets.
+/// A target to be created. Not `Debug`: it has secrets.
 #[derive(Clone)]
 pub struct TargetDraft {
     pub kind: TargetKind,
     pub origin: Origin,
     pub settings: TargetSettings,
-    /// `None` for those of the environment, whose secrets are not written.
+    /// `None` for targets of the environment, whose secrets are not stored.
     pub secrets: Option<TargetSecrets>,
 }
 
-/// One row of `targets`, without what is sealed.
+/// One row of `targets`, without the sealed values.
 #[derive(Clone, Debug, PartialEq)]
 pub struct StoredTarget {
     pub id: i64,
@@ -102,13 +104,14 @@ pub struct StoredTarget {
 }
 
 impl StoredTarget {
-    /// Targets of the API always have a secret, unless `creel serve --forget-sealed` has dropped it.
+    /// Whether its secret was dropped: targets of the API always have one, unless `creel serve
+    /// --forget-sealed` removed it.
     pub fn has_lost(&self, secrets: &TargetSecrets) -> bool {
         self.kind == TargetKind::Http && self.origin == Origin::Api && secrets.secrets.is_empty()
     }
 }
 
-/// What is sealed of a target.
+/// Sealed values of a target.
 #[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TargetSecrets {
     /// The newest first.
@@ -117,11 +120,11 @@ pub struct TargetSecrets {
     pub headers: Vec<(String, String)>,
 }
 
-/// A secret that signs, for ever or until then.
+/// A signing secret, valid without limit or until a given time.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StoredSecret {
     pub secret: String,
-    /// As timestamps are written.
+    /// In the stored format of timestamps.
     pub until: Option<String>,
 }
 
@@ -131,7 +134,7 @@ impl std::fmt::Debug for TargetSecrets {
     }
 }
 
-/// Why a target cannot be made or changed.
+/// Reason why a target cannot be created or changed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TargetError {
     #[error(transparent)]
@@ -144,10 +147,10 @@ pub enum TargetError {
     NotFound,
     #[error("its secrets were sealed under another key")]
     Sealed,
-    /// It would be delivered to unsigned. With its id.
+    /// Its deliveries would be unsigned. With its id.
     #[error("its secrets were dropped with a lost key")]
     SecretsLost(i64),
-    /// What waits for one owner would go to another.
+    /// Pending deliveries of one owner would go to another.
     #[error("the owner of a target cannot be changed; make another target")]
     OwnerIsFixed,
 }

@@ -1,4 +1,4 @@
-//! Which targets get a message: patterns of events, owners, and conditions on the payload. Pure.
+//! Matches messages to targets: patterns of events, owners, and conditions on the payload. Pure.
 
 use std::fmt;
 
@@ -6,10 +6,10 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::json::{Literal, PointedValues, Pointers, Slot, is_among};
 
-/// The source of what the user's own app emits; no configured source is called so.
+/// Source of events that the user's app emits; no configured source has this name.
 pub const EMITTED: &str = "emitted";
 
-/// An event's name, in which `*` stands for any characters.
+/// Name of an event, in which `*` matches any characters.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pattern(String);
 
@@ -27,7 +27,7 @@ impl Pattern {
         let Some(mut left) = event.strip_prefix(head) else { return false };
         let (middle, tail) =
             rest.rsplit_once('*').map_or((None, rest), |(middle, tail)| (Some(middle), tail));
-        // The first place where a part fits leaves the most for the others.
+        // The first match of a part leaves the most text for the others.
         for part in middle.into_iter().flat_map(|middle| middle.split('*')) {
             let Some(at) = left.find(part) else { return false };
             left = &left[at + part.len()..];
@@ -42,7 +42,7 @@ impl fmt::Display for Pattern {
     }
 }
 
-/// What must hold of one place of the payload.
+/// Condition on one place of the payload.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PayloadCondition {
@@ -56,23 +56,23 @@ pub struct PayloadCondition {
     pub exists: Option<bool>,
 }
 
-/// `"equals": null` asks for a null, and is something else than no `equals`.
+/// Distinguishes `"equals": null`, which requires a null, from a missing `equals`.
 fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Literal>, D::Error> {
     Literal::deserialize(deserializer).map(Some)
 }
 
-/// All of them must hold.
+/// Conditions that must all hold.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Filter(pub Vec<PayloadCondition>);
 
 impl PayloadCondition {
-    /// What nothing meets.
+    /// Filter that no payload passes.
     pub fn never() -> Self {
         Self { pointer: String::new(), equals: None, among: Some(Vec::new()), exists: None }
     }
 
-    /// `found`: the raw value at the pointer.
+    /// Evaluates the condition. `found`: the raw value at the pointer.
     fn holds(&self, found: Option<&str>) -> bool {
         let is_among =
             |all: &[Literal]| found.is_some_and(|found| is_among(found, all.iter().map(Literal::raw)));
@@ -83,7 +83,7 @@ impl PayloadCondition {
 }
 
 impl Filter {
-    /// Whether a payload passes by itself; an unreadable one (`None`) never does.
+    /// Whether a payload passes this filter alone; an unreadable one (`None`) never does.
     pub fn passes(&self, payload: Option<&[u8]>) -> bool {
         let events = vec![Pattern::new("*")];
         let one = Subscription { target: 1, owner: None, events, filter: Some(self.clone()) };
@@ -96,7 +96,7 @@ impl Filter {
     }
 }
 
-/// What one target wants.
+/// Subscription of one target.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Subscription {
     pub target: i64,
@@ -106,7 +106,7 @@ pub struct Subscription {
 }
 
 impl Subscription {
-    /// A target with an owner gets what was emitted for that owner and nothing else; one without gets everything.
+    /// A target with an owner gets only events emitted for that owner; one without gets all events.
     fn may_get(&self, owner: Option<&str>) -> bool {
         self.owner.is_none() || self.owner.as_deref() == owner
     }
@@ -116,13 +116,13 @@ impl Subscription {
     }
 }
 
-/// What all targets want.
+/// Subscriptions of all targets.
 #[derive(Clone, Debug, Default)]
 pub struct Subscriptions {
     all: Vec<Subscription>,
-    /// The pointers of all filters, so that a payload is read in one pass.
+    /// Pointers of all filters, so that a payload is read in one pass.
     places: Pointers,
-    /// For each subscription, the slots of its conditions.
+    /// Slots of the conditions of each subscription.
     slots: Vec<Vec<Slot>>,
 }
 
@@ -137,13 +137,13 @@ impl Subscriptions {
         Self { all, places, slots }
     }
 
-    /// Whether somebody would have to look into the payload to know.
+    /// Whether matching requires the payload.
     pub fn read_payload(&self, event: &str, owner: Option<&str>) -> bool {
         self.all.iter().any(|one| one.filter.is_some() && one.wants(event, owner))
     }
 
-    /// Returns the targets for a message. `payload`: the JSON text. Without a readable payload no condition holds, not even
-    /// `exists: false`, since the content is unknown.
+    /// Returns the targets for a message. `payload`: the JSON text. Without a readable payload no
+    /// condition holds, not even `exists: false`, because the content is unknown.
     pub fn matching(&self, event: &str, owner: Option<&str>, payload: Option<&[u8]>) -> Vec<i64> {
         let mut read: Option<Option<PointedValues<'_>>> = None;
         let mut targets = Vec::new();
@@ -169,7 +169,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_star_stands_for_any_characters() {
+    fn star_matches_any_characters() {
         let rows = [
             ("*", "github.push", true),
             ("*", "", true),
@@ -202,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn a_filter_looks_at_places_of_the_payload() {
+    fn filter_matches_payload_pointers() {
         let payload = r#"{"ref":"refs/heads/main","n":1,"none":null,"list":[{"a":true}],"o":{"b":[1,2]},
             "wei":123456789012345678901234567890,"far":1e400,"cut":"\ud83d"}"#;
         let rows = [
@@ -251,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn filters_of_several_targets_are_judged_apart() {
+    fn filters_of_several_targets_are_independent() {
         let with = |target: i64, filter: Option<&str>| Subscription {
             filter: filter.map(|filter| serde_json::from_str(filter).unwrap()),
             ..subscription(target, None, "*")
@@ -270,7 +270,7 @@ mod tests {
     proptest! {
         /// Other members never affect the value at a pointer.
         #[test]
-        fn odd_member_changes_no_answer(
+        fn unusual_members_do_not_affect_match(
             value in "(true|false|null|[1-9][0-9]{0,40}|\"[a-c]{0,2}\"|\\{\\}|\\[1\\])",
             wanted in "(true|null|[1-9]|\"[a-c]{0,2}\"|\\[1\\])",
             odd in prop::sample::select(vec![
@@ -299,7 +299,7 @@ mod tests {
     }
 
     #[test]
-    fn an_owner_gets_what_was_emitted_for_him_and_nothing_else() {
+    fn owner_gets_only_events_emitted_for_it() {
         let all = Subscriptions::new(vec![
             subscription(1, None, "*"),
             subscription(2, Some("ann"), "*"),

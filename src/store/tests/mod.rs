@@ -78,7 +78,7 @@ fn unreadable_body_has_reason_after_upgrade() {
 }
 
 #[test]
-fn the_same_message_again_is_only_counted_and_another_body_is_a_conflict() {
+fn duplicate_is_counted_and_other_body_is_a_conflict() {
     let setup = Setup::new();
     let store = setup.open();
     assert_eq!(setup.keep(&store, with_id("one", "1")), Ok(Receipt::New { id: 1 }));
@@ -114,7 +114,7 @@ fn without_an_id_nothing_is_dropped_unless_the_source_asks_for_it() {
 }
 
 #[test]
-fn the_oldest_key_is_known_after_a_merge_a_restart_and_the_end_of_its_message() {
+fn oldest_key_survives_merge_restart_and_message_deletion() {
     let setup = Setup::new();
     let store = setup.open();
     let messages = (0..500).map(|number| with_id(&format!("id {number}"), "1")).collect();
@@ -148,7 +148,7 @@ fn after_a_crash_every_key_is_known_merged_or_not() {
 }
 
 #[test]
-fn after_a_crash_in_the_middle_of_a_merge_every_key_is_known() {
+fn crash_during_merge_loses_no_key() {
     let setup = Setup::new();
     let store = setup.open();
     setup.keep_all(&store, (0..3_000).map(|number| with_id(&format!("id {number}"), "1")).collect());
@@ -217,7 +217,7 @@ fn a_message_waits_for_the_lock_until_its_deadline_and_no_longer() {
 }
 
 #[test]
-fn below_the_low_water_mark_messages_are_refused_and_settings_are_not() {
+fn low_disk_space_rejects_messages_but_not_settings() {
     let setup = Setup::new();
     let store = Store::open(&StoreOptions { min_free_bytes: u64::MAX, ..options(&setup.path()) }).unwrap();
     assert_eq!(setup.keep(&store, with_id("one", "1")), Err(Unavailable::DiskLow));
@@ -246,7 +246,7 @@ fn sealed_settings_are_read_back_and_are_not_in_the_file() {
 }
 
 #[test]
-fn a_second_instance_and_another_key_are_refused_with_what_to_do() {
+fn second_instance_and_other_key_fail_with_remedy() {
     let setup = Setup::new();
     let store = setup.open();
     let second = Store::open(&options(&setup.path())).unwrap_err();
@@ -312,7 +312,7 @@ fn a_cut_wal_stops_the_store() {
 }
 
 #[test]
-fn a_checkpoint_by_the_sqlite3_shell_is_no_reason_to_stop() {
+fn checkpoint_by_sqlite3_shell_does_not_stop_store() {
     let setup = Setup::new();
     let store = setup.open();
     setup.keep(&store, with_id("one", "1")).unwrap();

@@ -1,4 +1,4 @@
-//! A store on a directory of its own, and messages for it.
+//! A store in its own directory, and messages for it.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
@@ -40,7 +40,7 @@ impl Setup {
         self.runtime.block_on(store.ingest().keep(message, soon())).map_err(IngestError::unavailable)
     }
 
-    /// All at once, so that they share transactions.
+    /// Stores all messages concurrently, so that they share transactions.
     pub fn keep_all(&self, store: &Store, messages: Vec<NewMessage>) -> Vec<Result<Receipt, Unavailable>> {
         self.runtime.block_on(async {
             let local = tokio::task::LocalSet::new();
@@ -71,7 +71,8 @@ impl Setup {
         Connection::open(self.path()).unwrap().query_row(sql, [], |row| row.get(0)).unwrap()
     }
 
-    /// What kill -9 would leave: the files as they are, under another name. Copied by a process of its own.
+    /// Copies the files unchanged to another directory, as kill -9 would leave them. A separate
+    /// process makes the copy.
     pub fn crash_copy(&self) -> Setup {
         let copy = Setup::new();
         for suffix in ["", "-wal", ".key"] {

@@ -1,5 +1,5 @@
-//! What the writer does between batches: rejections, counts of dropped ones, and merging keys. In small transactions with
-//! pauses between, so that messages hardly meet them.
+//! Background work of the writer between batches: rejections, counts of dropped ones, and merging
+//! keys. Small transactions with pauses between them keep the delay of messages low.
 
 use std::time::{Duration, Instant};
 
@@ -8,19 +8,20 @@ use crate::store::space;
 use crate::store::writer::Writer;
 use crate::store::writer::trouble::Trouble;
 
-/// A transaction for rejections is followed by a pause of this many times its length, up to a bound.
+/// Length of the pause after a transaction for rejections, as a multiple of its duration, up to a
+/// limit.
 const PAUSE_FACTOR: u32 = 4;
 const MAX_PAUSE: Duration = Duration::from_millis(100);
-/// Beside messages without a gap, rejections are written this long after the last ones.
+/// Interval at which rejections are written even if messages arrive without a gap.
 const OVERDUE_AFTER: Duration = Duration::from_millis(500);
 const PAUSE_BETWEEN_COUNTS: Duration = Duration::from_secs(2);
-/// The quarantine takes at most this share of the disk's free space.
+/// Share of the disk's free space that the quarantine may use: one in `SHARE_OF_FREE_SPACE`.
 const SHARE_OF_FREE_SPACE: u64 = 4;
-/// It leaves a tenth of `CREEL_MAX_DATABASE_SIZE` free for messages.
+/// The quarantine leaves a tenth of `CREEL_MAX_DATABASE_SIZE` free for messages.
 const PERCENT_OF_DATABASE: u64 = 90;
 
 impl Writer {
-    /// When there is something to do; `None`: nothing.
+    /// Returns the time of the next background work; `None` without any.
     pub(super) fn background_work_at(&self) -> Option<Instant> {
         let rejections = (!self.intake.is_empty()).then_some(self.next_rejections);
         let counts = self.intake.has_drops().then_some(self.next_counts);
@@ -32,7 +33,7 @@ impl Writer {
         !self.intake.is_empty() && self.next_rejections + OVERDUE_AFTER <= Instant::now()
     }
 
-    /// One small transaction of what is due. False when it could not be done now.
+    /// Runs one small transaction of due work. False if it failed for now.
     pub(super) fn work_in_background(&mut self) -> bool {
         if self.check_files().is_err() || self.files.is_low() {
             return false;
@@ -74,7 +75,7 @@ impl Writer {
             self.quarantine.write(&self.connection, &self.intake, &self.sealer, max_bytes)?;
         }
         if self.next_counts <= now {
-            // What the drops are reported with.
+            // Sets the limit named in the report of drops.
             self.quarantine_max_bytes()?;
             self.quarantine.write_counts(&self.connection, &self.intake, (self.clock)())?;
             self.next_counts = now + PAUSE_BETWEEN_COUNTS;
@@ -82,7 +83,8 @@ impl Writer {
         Ok(())
     }
 
-    /// What the quarantine may take: as configured, as the disk has room, and as messages leave of the database's limit.
+    /// Returns the limit of the quarantine: the configured size, bounded by the free disk space and
+    /// by the database space that messages leave.
     fn quarantine_max_bytes(&mut self) -> rusqlite::Result<u64> {
         let held = self.quarantine.bytes(&self.connection)?;
         let of_disk = self.files.free_bytes().saturating_add(held) / SHARE_OF_FREE_SPACE;
@@ -103,7 +105,7 @@ impl Writer {
         Ok(bound.0)
     }
 
-    /// Before the end: without pauses.
+    /// Finishes the work without pauses, before the end.
     pub(super) fn finish_background_work(&mut self) {
         loop {
             (self.next_rejections, self.next_counts) = (Instant::now(), Instant::now());

@@ -1,5 +1,5 @@
-//! The writer among damaged pages: what needs one fails alone, and no message is refused because of old ones that cannot be
-//! read.
+//! Writing to a damaged database: a job that needs a damaged page fails alone, and unreadable old
+//! messages do not block new ones.
 
 use crate::store::damage;
 use crate::store::error::Unavailable;
@@ -8,15 +8,15 @@ use crate::store::writer::job::Job;
 use crate::store::writer::trouble::Trouble;
 
 impl Writer {
-    /// A job has met a damaged page, and the transaction is undone. Each job gets a transaction of its own, so that only that
-    /// one fails.
+    /// Writes each job in its own transaction after a damaged page caused a rollback, so that only
+    /// the affected job fails.
     pub(super) fn write_apart(&mut self, mut batch: Vec<Job>) {
         if batch.len() > 1 {
             batch.into_iter().for_each(|job| self.write(vec![job]));
             return;
         }
         match batch.pop() {
-            // Perhaps only what is known of its id cannot be read: better twice than never.
+            // Perhaps only the records of its id are unreadable: a duplicate is better than a loss.
             Some(Job::Keep(mut keep)) if !keep.message.is_taken_as_new() && !keep.message.is_released() => {
                 keep.message.take_as_new();
                 self.write(vec![Job::Keep(keep)]);
@@ -35,7 +35,7 @@ impl Writer {
         self.shared.note_damage(format!("{place}: {error}"));
     }
 
-    /// Keys that cannot be merged stay in memory, and their messages on disk, until the next start.
+    /// Stops merging: the keys stay in memory, and their messages on disk, until the next start.
     pub(super) fn slice_failed(&mut self, error: &rusqlite::Error) -> Trouble {
         if !damage::is_damage(error) {
             return self.classify(error);

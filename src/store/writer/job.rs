@@ -1,4 +1,4 @@
-//! What the writer is asked to do, and what became of it.
+//! Jobs for the writer, and their outcomes.
 
 use std::time::Instant;
 
@@ -12,13 +12,13 @@ use crate::store::message::insert::{InsertOutcome, Prepared};
 use crate::store::quarantine::intake::Intake;
 use crate::store::quarantine::write::Quarantine;
 
-/// What the writer is asked to do.
+/// A job for the writer.
 pub enum Job {
     Keep(Keep),
     Run(Box<dyn Task>),
-    /// There is background work, or the files should be looked at.
+    /// Start background work, or check the files.
     Wake,
-    /// Finish what is queued, and stop.
+    /// Finish queued jobs, then stop.
     Close,
 }
 
@@ -29,18 +29,18 @@ pub struct Keep {
     pub _memory: Option<Memory>,
 }
 
-/// Accounts for the memory of a message; dropped once the message is written or given up.
+/// Accounts for the memory of a message; dropped once the message is written or discarded.
 pub type Memory = Box<dyn Send>;
 
-/// Any other write, in a savepoint of its own.
+/// Any other write, in its own savepoint.
 pub trait Task: Send {
     fn run(&mut self, database: &mut Database<'_>) -> rusqlite::Result<()>;
     fn answer(self: Box<Self>, outcome: Result<(), Unavailable>);
-    /// Whoever asked for it has given up.
+    /// Whether the caller has stopped waiting.
     fn is_abandoned(&self) -> bool;
 }
 
-/// What a task may use.
+/// Resources of a task.
 pub struct Database<'a> {
     pub connection: &'a Connection,
     pub keys: &'a mut KeyIndex,
@@ -53,7 +53,7 @@ pub struct Database<'a> {
 pub struct WriteCall<T, F, C> {
     pub work: Option<F>,
     pub value: Option<T>,
-    /// Told of the value once it is committed.
+    /// Called with the value once it is committed.
     pub committed: C,
     pub reply: oneshot::Sender<Result<T, Unavailable>>,
 }
@@ -65,7 +65,7 @@ where
     C: FnOnce(&T) + Send,
 {
     fn run(&mut self, database: &mut Database<'_>) -> rusqlite::Result<()> {
-        // Consumed by an earlier try whose transaction was lost: it must be asked for again.
+        // Consumed by an earlier attempt whose transaction was lost: the caller must send it again.
         let work = self.work.take().ok_or(rusqlite::Error::StatementChangedRows(0))?;
         self.value = Some(work(database)?);
         Ok(())
@@ -92,7 +92,7 @@ impl Job {
         }
     }
 
-    /// Whether it is written in a transaction of its own.
+    /// Whether it is written in its own transaction.
     pub fn is_large(&self) -> bool {
         matches!(self, Self::Keep(keep) if keep.message.is_large())
     }
@@ -106,7 +106,7 @@ impl Job {
         matches!(self, Self::Keep(_))
     }
 
-    /// Nobody waits for the answer any more, or will in a moment.
+    /// Whether the caller has stopped waiting, or the deadline has passed.
     pub fn is_expired(&self, now: Instant) -> bool {
         match self {
             Self::Keep(keep) => keep.deadline <= now || keep.reply.is_closed(),
@@ -124,7 +124,7 @@ impl Job {
     }
 }
 
-/// What became of one job of a transaction.
+/// Outcome of one job of a transaction.
 #[derive(Clone, Copy)]
 pub enum JobOutcome {
     Insert(InsertOutcome),
@@ -142,14 +142,14 @@ impl JobOutcome {
     }
 }
 
-/// What the writer does next.
+/// Next action of the writer.
 pub enum NextJob {
     Job(Job),
     Nothing,
     Closed,
 }
 
-/// Refuses the jobs that nobody waits for any more; `all` refuses every one.
+/// Rejects expired jobs, or all jobs if `all` is set.
 pub fn drop_expired(batch: Vec<Job>, all: bool) -> Vec<Job> {
     let now = Instant::now();
     let (expired, rest): (Vec<_>, Vec<_>) = batch.into_iter().partition(|job| all || job.is_expired(now));
@@ -157,7 +157,7 @@ pub fn drop_expired(batch: Vec<Job>, all: bool) -> Vec<Job> {
     rest
 }
 
-/// Refuses the messages whose content was dropped during the transaction that failed.
+/// Rejects messages whose content was dropped during the failed transaction.
 pub fn refuse_released(batch: Vec<Job>) -> Vec<Job> {
     let (released, rest): (Vec<_>, Vec<_>) = batch.into_iter().partition(Job::is_released);
     released.into_iter().for_each(|job| job.refuse(Unavailable::Refused));

@@ -1,7 +1,8 @@
-//! The one writer: a thread that drains what is waiting into one transaction, commits once, then answers everybody.
+//! The only writer: a thread that collects queued jobs into one transaction, commits once, then
+//! answers every caller.
 //!
-//! Nothing is answered with success before the commit has returned, and with it the sync of the WAL. After a failed
-//! sync nothing is answered with success at all, because a later success would prove nothing about the failed one.
+//! No job succeeds before the commit has returned, which includes the sync of the WAL. After a
+//! failed sync no job succeeds at all, because a later success would not confirm the failed one.
 
 pub mod background;
 pub mod damaged;
@@ -34,14 +35,15 @@ use crate::store::{damage, timestamp};
 
 const JOBS_PER_BATCH: usize = 256;
 const BYTES_PER_BATCH: usize = 8 << 20;
-/// Pause after background work could not be done (the file is locked, the disk is full).
+/// Pause after background work failed (the file is locked, the disk is full).
 const BACKGROUND_PAUSE: Duration = Duration::from_millis(200);
 
-/// While a reader holds the WAL, trying to reset it at each batch would only cost.
+/// Pause between attempts to reset the WAL while a reader blocks it: an attempt for each batch
+/// would waste time.
 const PAUSE_BETWEEN_STOPS: Duration = Duration::from_millis(250);
 
 thread_local! {
-    /// The frames in the WAL after the last commit of this thread, as SQLite's hook reports them.
+    /// Frames in the WAL after the last commit of this thread, as reported by SQLite's hook.
     static WAL_FRAMES: Cell<i32> = const { Cell::new(0) };
 }
 pub struct Writer {
@@ -56,20 +58,20 @@ pub struct Writer {
     pub changes_before: u64,
     pub shared: Arc<SharedState>,
     pub clock: fn() -> OffsetDateTime,
-    /// Not before then is the writer stopped again for a checkpoint that a reader holds up.
+    /// Earliest time for the next blocking checkpoint after a reader blocked the last one.
     pub next_stop: Instant,
-    /// Not before then is looked at how much of the file is used.
+    /// Earliest time for the next check of the used space.
     pub next_look: Instant,
     /// Earliest time for the next rows of the quarantine.
     pub next_rejections: Instant,
     /// Earliest time for the next counts of dropped rejections.
     pub next_counts: Instant,
-    /// The length of the WAL at which its growth is logged next, where another process checkpoints.
+    /// WAL length at which its growth is logged next, if another process checkpoints.
     pub next_warning_at: u64,
 }
 
 impl Writer {
-    /// Runs until it is told to close, or until the store has failed and nobody can send any more.
+    /// Runs until a close job arrives, or until the store has failed and all senders are gone.
     pub fn run(mut self, jobs: &Receiver<Job>) {
         self.connection.wal_hook(Some(|_, frames| {
             WAL_FRAMES.set(frames);
@@ -108,7 +110,7 @@ impl Writer {
         }
     }
 
-    /// Collects what waits behind the first job, and writes it. True when it was told to close.
+    /// Collects the jobs queued after the first one, and writes them. True after a close job.
     fn take_batch(&mut self, first: Job, jobs: &Receiver<Job>) -> bool {
         let mut batch = Vec::with_capacity(JOBS_PER_BATCH);
         let mut large = None;
@@ -145,7 +147,8 @@ impl Writer {
             match self.write_transaction(&mut batch) {
                 Ok(outcomes) => {
                     let messages = outcomes.iter().filter(|one| matches!(one, JobOutcome::Insert(_))).count();
-                    // What the clean-up writes goes into the ballast's place: that is no space for messages.
+                    // The writes of cleanup use the space of the ballast, which is not available to
+                    // messages.
                     if messages > 0 {
                         self.files.note_space();
                         self.shared.set_blocked_by_damage(false);
@@ -175,7 +178,7 @@ impl Writer {
         }
     }
 
-    /// Those who process messages off the path of a request.
+    /// Notifies the tasks that process messages outside requests.
     fn tell_of_work(&self, outcomes: &[JobOutcome], batch: &[Job]) {
         let mut is_news = false;
         let mut is_asked = false;
@@ -184,7 +187,7 @@ impl Writer {
             let (JobOutcome::Insert(InsertOutcome::Stored(receipt)), Job::Keep(keep)) = (outcome, job) else {
                 continue;
             };
-            // A repeat of a refused message is asked about again.
+            // The provider is queried again about a repeat of a rejected message.
             is_asked |= keep.message.is_asked_about();
             if matches!(receipt, Receipt::New { .. } | Receipt::Conflict { .. }) {
                 is_news = true;
@@ -204,7 +207,7 @@ impl Writer {
 
     fn write_transaction(&mut self, batch: &mut Vec<Job>) -> Result<Vec<JobOutcome>, Trouble> {
         self.begin()?;
-        // Only now is it known how long the lock took.
+        // The wait for the lock may have taken long.
         *batch = drop_expired(std::mem::take(batch), false);
         let outcomes = self.run_jobs(batch).and_then(|outcomes| {
             self.write_merge_slice()?;
@@ -284,7 +287,7 @@ impl Writer {
         kept
     }
 
-    /// An error may have cost the whole transaction already.
+    /// Ends the savepoint. An error may already have rolled back the whole transaction.
     fn end_savepoint(&self, is_good: bool) -> rusqlite::Result<()> {
         if !is_good && !self.connection.is_autocommit() {
             self.execute("ROLLBACK TO job")?;
@@ -295,7 +298,8 @@ impl Writer {
         Ok(())
     }
 
-    /// The failure of one job stays its own, unless it has cost the whole transaction.
+    /// Rejects one job without affecting others, unless its error rolled back the whole
+    /// transaction.
     fn refuse_one(&self, error: &rusqlite::Error) -> Result<JobOutcome, Trouble> {
         if damage::is_damage(error) {
             self.note_damage("a write", error);

@@ -1,4 +1,4 @@
-//! The writer's care for space: on the disk, and within the limit of the database.
+//! Space limits of the writer: on the disk, and within the limit of the database.
 
 use std::time::{Duration, Instant};
 
@@ -10,7 +10,7 @@ use crate::store::writer::job::Job;
 const PAUSE_BETWEEN_LOOKS: Duration = Duration::from_millis(100);
 
 impl Writer {
-    /// On a full disk, and below the low-water mark, only clean-up and settings are written.
+    /// Rejects jobs on a full disk, and below the low-water mark, except cleanup and settings.
     pub(super) fn refuse_without_space(&self, batch: Vec<Job>) -> Vec<Job> {
         let why = match () {
             () if !batch.iter().any(Job::is_message) => return batch,
@@ -23,7 +23,8 @@ impl Writer {
         others
     }
 
-    /// The clean-up runs once an interval: what comes between two runs must not fill the disk meanwhile.
+    /// Checks the used space, because cleanup only runs at intervals: messages in between must not
+    /// fill the disk.
     pub(super) fn look_at_size(&mut self) {
         let limit = self.shared.size_limit();
         let now = Instant::now();

@@ -1,23 +1,24 @@
-//! Why a transaction came to nothing, and what that means for those after it.
+//! Causes of failed transactions, and their effect on later ones.
 
 use rusqlite::ErrorCode;
 
-/// Why a transaction came to nothing.
+/// Cause of a failed transaction.
 pub enum Trouble {
-    /// Somebody else holds the write lock.
+    /// Another process holds the write lock.
     Locked,
     DiskFull,
-    /// SQLite has undone the whole transaction because of one job.
+    /// SQLite has rolled back the whole transaction because of one job.
     Lost,
-    /// A job needs a page that is damaged. The transaction must be undone: the job may have changed a part of what it was to.
+    /// A job needs a damaged page. The transaction must be rolled back, because the job may be
+    /// partly applied.
     Damaged,
-    /// Keys can no longer be merged; without that the transaction may succeed.
+    /// Keys can no longer be merged; without the merge the transaction may succeed.
     MergeStopped,
-    /// Nothing may be acknowledged any more.
+    /// No further job may be acknowledged.
     Fatal(String),
 }
 impl Trouble {
-    /// `free_bytes`: of the disk, which tells a full one from a broken one.
+    /// `free_bytes`: free disk space, which distinguishes a full disk from a broken one.
     pub fn of(error: &rusqlite::Error, free_bytes: impl FnOnce() -> u64) -> Self {
         let Some(failure) = error.sqlite_error() else { return Self::Lost };
         let is_sync = [rusqlite::ffi::SQLITE_IOERR_FSYNC, rusqlite::ffi::SQLITE_IOERR_DIR_FSYNC]

@@ -1,4 +1,5 @@
-//! The writer's care for its files: the WAL stays bounded, and nothing is written to files that were moved or cut.
+//! Maintenance of the files by the writer: it bounds the WAL, and never writes to files that were
+//! moved or truncated.
 
 use std::time::{Duration, Instant};
 
@@ -8,11 +9,11 @@ use crate::store::writer::trouble::Trouble;
 use crate::store::writer::{PAUSE_BETWEEN_STOPS, WAL_FRAMES, Writer};
 use crate::store::{checkpoint, rescue, wal_size};
 
-/// A message that waits for a stop and its own batch is answered within its deadline.
+/// Limit on a stop, so that a message delayed by it and its own batch meets its deadline.
 const MAX_STOP: Duration = Duration::from_secs(1);
-/// With more to copy than this, 32 MiB, the writer leaves it to the checkpointer.
+/// Limit on frames that the writer copies itself: 32 MiB. More is left to the checkpointer.
 const MAX_FRAMES_LEFT: i32 = 8_192;
-/// Litestream truncates the WAL long before.
+/// WAL length worth a warning. Litestream truncates the WAL long before.
 const GROWTH_WORTH_A_WARNING: u64 = 256 << 20;
 
 impl Writer {
@@ -22,8 +23,8 @@ impl Writer {
         Ok(())
     }
 
-    /// Commits, counts the commit in the same transaction, and writes the mark. Nothing is answered before: the mark covers
-    /// whatever was acknowledged.
+    /// Commits, counts the commit in the same transaction, and writes the mark, all before any
+    /// answer: the mark covers every acknowledged message.
     pub(super) fn commit(&mut self) -> Result<(), Trouble> {
         let mut ledger = self.marker.ledger();
         if self.connection.total_changes() != self.changes_before {
@@ -39,7 +40,7 @@ impl Writer {
         Ok(())
     }
 
-    /// The last checkpoint, unless another process owns them.
+    /// Runs the last checkpoint, unless checkpoints belong to another process.
     pub(super) fn copy_wal_before_stop(&self) {
         if !self.shared.checkpoints() {
             return;
@@ -73,8 +74,9 @@ impl Writer {
         }
     }
 
-    /// Adds nothing to the WAL until it is reset, or for `MAX_STOP`: after a long read there may be gigabytes to copy, and
-    /// messages must not time out meanwhile. They go on with one batch for each stop, so that the checkpointer catches up.
+    /// Adds nothing to the WAL until it is reset, or for `MAX_STOP`: after a long read there may be
+    /// gigabytes to copy, and messages must not time out meanwhile. Each stop is followed by one
+    /// batch, so that the checkpointer catches up.
     fn stop_for_reset(&mut self) {
         let Some(alone) = self.shared.wait_for_checkpoint_within(MAX_STOP) else { return };
         if self.shared.frames_to_copy() <= MAX_FRAMES_LEFT {
@@ -88,7 +90,8 @@ impl Writer {
         self.next_stop = Instant::now() + PAUSE_BETWEEN_STOPS;
     }
 
-    /// Where checkpoints are another process's matter, nothing else tells that it does not make them.
+    /// Warns about a growing WAL: if another process is to checkpoint but does not, nothing else
+    /// shows it.
     fn warn_of_growth(&mut self) {
         let bytes = wal_size::wal_length(WAL_FRAMES.get());
         if bytes < GROWTH_WORTH_A_WARNING {
@@ -102,8 +105,8 @@ impl Writer {
         }
     }
 
-    /// The last step of a checkpoint, which only succeeds while nobody writes: so the writer does it, between two
-    /// batches, when little is left to copy.
+    /// Runs the last step of a checkpoint, which only succeeds without concurrent writes: so the
+    /// writer runs it between two batches, when few frames remain.
     fn reset_wal(&self) -> rusqlite::Result<bool> {
         self.files.expect_wal(0);
         let before = self.files.database_may_change();
@@ -133,7 +136,8 @@ impl Writer {
         }
     }
 
-    /// SQLite does not notice files that are moved or cut under it: it would go on writing to nowhere.
+    /// Checks the files, because SQLite does not notice when they are moved or truncated, and would
+    /// continue writing.
     pub(super) fn check_files(&mut self) -> Result<(), Unavailable> {
         if let Some(why) = self.shared.stopped() {
             return Err(why);
@@ -144,7 +148,7 @@ impl Writer {
             Err(FileChange::Cut("database")) if self.was_shrunk_by_another() => return Ok(()),
             Err(change) => change,
         };
-        // First of all nothing is acknowledged any more.
+        // Stop acknowledging before anything else.
         self.shared.stop(Unavailable::FileChanged);
         let _alone = self.shared.wait_for_checkpoint();
         let line = rescue::rescue(&self.connection, &self.files, change);
@@ -152,7 +156,7 @@ impl Writer {
         Err(Unavailable::FileChanged)
     }
 
-    /// Another process may have vacuumed: then SQLite knows that the content is smaller.
+    /// Whether another process has vacuumed: SQLite then reports smaller content.
     fn was_shrunk_by_another(&self) -> bool {
         let content_bytes = checkpoint::content_bytes(&self.connection);
         let is_whole = content_bytes > 0 && content_bytes <= self.files.database_bytes();
@@ -162,12 +166,13 @@ impl Writer {
         is_whole
     }
 
-    /// Another process may have checkpointed and cut the WAL, as the sqlite3 shell or Litestream do: then SQLite
-    /// knows that it is empty.
+    /// Whether another process has checkpointed and truncated the WAL, as the sqlite3 shell and
+    /// Litestream do: SQLite then reports an empty WAL.
     fn was_reset_by_another(&self) -> bool {
         let Ok(frames) = checkpoint::frames_in_wal(&self.connection) else { return false };
         let length = wal_size::wal_length(frames);
-        // With as many frames as we have written, nobody has reset it: then it was cut.
+        // With all frames of the last commit still counted, there was no reset: the file was
+        // truncated.
         if frames >= WAL_FRAMES.get() || length > self.files.wal_bytes() {
             return false;
         }

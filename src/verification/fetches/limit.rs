@@ -1,4 +1,5 @@
-//! How many calls strangers may cause: who asks for a key has proven nothing yet, and providers have limits of their own.
+//! Limits on the provider calls that unauthenticated clients can cause: a request for a key is not
+//! verified yet, and providers have rate limits.
 
 use std::collections::VecDeque;
 use std::net::IpAddr;
@@ -7,9 +8,10 @@ use std::time::{Duration, Instant};
 const WINDOW: Duration = Duration::from_secs(60);
 /// One client with its neighbours: a certificate with its issuers, and another key.
 const MAX_CALLS_OF_ONE: usize = 6;
-/// All strangers together: so many that one of them, or ten, cannot keep a source from the keys that it needs.
+/// Limit for all unknown senders together, low enough that one of them, or ten, cannot keep a
+/// source from fetching its keys.
 const MAX_CALLS_OF_STRANGERS: usize = 90;
-/// Senders who are told from strangers.
+/// Limit on the senders that are counted separately from unknown ones.
 const MAX_SENDERS: usize = 32;
 
 /// The calls of the last minute, with who has caused them.
@@ -59,7 +61,8 @@ impl CallLimit {
         may
     }
 
-    /// Notes from where a genuine message has come: that sender does not share the limit of the strangers any more.
+    /// Records the origin of a genuine message: that sender no longer shares the limit of unknown
+    /// senders.
     pub fn sent(&mut self, client: IpAddr) {
         let client = Neighbourhood::from(client);
         if self.senders.back() == Some(&client) {
@@ -86,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stranger_who_asks_for_more_and_more_leaves_the_sender_his_share() {
+    fn excessive_unknown_sender_leaves_genuine_sender_its_share() {
         let (mut limit, now) = (CallLimit::default(), Instant::now());
         let of_v4 =
             (0..=u8::MAX).filter(|last| limit.take(Ipv4Addr::new(198, 51, 100, *last).into(), now)).count();
@@ -98,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn many_strangers_together_have_a_limit_which_is_not_that_of_a_sender() {
+    fn unknown_senders_share_limit_separate_from_genuine_sender() {
         let (mut limit, now) = (CallLimit::default(), Instant::now());
         limit.sent(SENDER);
         let taken = (0..=u16::MAX).filter(|number| limit.take(v6([*number; 4]), now)).count();

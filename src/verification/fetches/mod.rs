@@ -1,5 +1,6 @@
-//! What the scheme of one source needs from elsewhere: keys, certificates. It is fetched off the path of requests; one that
-//! needs it waits a second at most. What is known is refreshed in the background, and kept when the provider fails.
+//! Keys and certificates that the scheme of one source needs from its provider. They are fetched
+//! off the request path; a request waits for them for at most one second. Cached entries are
+//! refreshed in the background, and kept if the provider fails.
 
 mod cache;
 mod limit;
@@ -17,18 +18,18 @@ use crate::providers::{FetchRequest, KeyRequest, KeyResponse, Verifier};
 use cache::{Cache, WHOLE_SET};
 use limit::CallLimit;
 
-/// In the way of a message.
+/// Limit on the time that a request waits.
 const WAIT_TIMEOUT: Duration = Duration::from_secs(1);
 /// Out of it.
 const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 /// Of the time that a request has, this is for keeping it.
 const COMMIT_RESERVE: Duration = Duration::from_millis(400);
 
-/// Nothing could be learned now; the sender should come again.
+/// The provider's answer is unavailable; the sender should retry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ProviderUnreachable;
 
-/// What is known, for one source, and what is being asked.
+/// Cached answers and in-flight calls of one source.
 #[derive(Debug)]
 pub struct Fetches {
     /// The source's, for the log.
@@ -39,21 +40,21 @@ pub struct Fetches {
 
 #[derive(Debug, Default)]
 struct Calls {
-    /// Whoever wants the same waits for the same call. It ends with `true`, or without a word.
+    /// Requests for the same key share one call. It ends with `true`, or by closing the channel.
     under_way: HashMap<KeyRequest, watch::Receiver<bool>>,
     limit: CallLimit,
 }
 
-/// How it is with something that a request wants.
+/// State of the call for a key that a request needs.
 enum CallState {
-    /// Somebody else's call has ended in between.
+    /// Another request's call has ended in the meantime.
     Known,
     UnderWay(watch::Receiver<bool>),
     Begun(PendingCall, watch::Receiver<bool>),
     NotNow,
 }
 
-/// A call that has been begun. However it ends, it does not stay under way.
+/// A started call. It is removed from the in-flight calls however it ends.
 struct PendingCall {
     fetches: Arc<Fetches>,
     verifier: Arc<Verifier>,
@@ -72,7 +73,7 @@ impl Fetches {
         Self { name, cache: RwLock::default(), calls: Mutex::default() }
     }
 
-    /// What is known now.
+    /// Returns the cached answer.
     pub fn get(&self, wanted: &KeyRequest) -> KeyResponse {
         self.cache.read().unwrap_or_else(PoisonError::into_inner).get(wanted, Instant::now())
     }
@@ -82,7 +83,7 @@ impl Fetches {
         self.cache.read().unwrap_or_else(PoisonError::into_inner).may_be_outdated(wanted, Instant::now())
     }
 
-    /// What is not among these is unknown to the provider.
+    /// Stores the provider's complete list: any key outside it is unknown to the provider.
     pub fn put_all_there_is(&self, all: Vec<(KeyRequest, KeyResponse)>) {
         self.change(|cache| cache.complete(all, Instant::now()));
     }
@@ -96,10 +97,10 @@ impl Fetches {
     }
 }
 
-/// Fetches what a request needs, or waits for who does already.
+/// Fetches a key that a request needs, or waits for an in-flight call.
 ///
 /// # Errors
-/// When it could not be had in time. A call that takes longer goes on, for the next request.
+/// If the key is not available in time. A call that takes longer continues, for the next request.
 pub async fn fetch(
     fetches: &Arc<Fetches>,
     verifier: &Arc<Verifier>,
@@ -125,10 +126,11 @@ pub async fn fetch(
     }
 }
 
-/// What is asked of the provider to know something: all its keys, where it publishes them together.
+/// Returns the request to send to the provider: for the whole key set, if the provider publishes
+/// one.
 fn what_to_ask(verifier: &Verifier, wanted: &KeyRequest) -> Result<KeyRequest, ProviderUnreachable> {
     let plan = verifier.plan(wanted);
-    // Nothing is counted that cannot be asked at all.
+    // A request that cannot be sent does not count towards the limit.
     if !plan.is_possible() {
         return Err(ProviderUnreachable);
     }
@@ -152,7 +154,7 @@ fn ask_for(
         return CallState::Known;
     }
     let may_ask = fetches.change(|cache| cache.may_ask(&what, now));
-    // One call for the set serves everybody, so nobody can use it up.
+    // One call for the set serves all senders, so no sender can exhaust it.
     if !may_ask || (what != WHOLE_SET && !calls.limit.take(asker, now)) {
         return CallState::NotNow;
     }
@@ -173,7 +175,7 @@ fn begin(
     (asked, answer)
 }
 
-/// Notes what has proven a message and where that came from, and refreshes what has become old.
+/// Records which keys verified a message and its origin, and refreshes old keys.
 pub fn has_proven(
     fetches: &Arc<Fetches>,
     verifier: &Arc<Verifier>,
@@ -255,10 +257,10 @@ async fn send(
     })
 }
 
-/// Visits a URL that a handshake names; only a 2xx counts.
+/// Requests a URL that a handshake names; only a 2xx counts.
 ///
 /// # Errors
-/// Anything else, so that the sender comes again.
+/// On any other result, so that the sender retries.
 pub async fn visit(client: &Client, url: String, deadline: Instant) -> Result<(), ProviderUnreachable> {
     let call = FetchRequest { method: "GET".to_owned(), url, headers: Vec::new(), body: Vec::new() };
     let within = deadline.saturating_duration_since(Instant::now()).min(WAIT_TIMEOUT);

@@ -22,8 +22,8 @@ fn set(kids: &[&str]) -> String {
     format!(r#"{{"keys":[{}]}}"#, keys.join(","))
 }
 
-/// Answers each request with the next of these bodies, the last one again and again; holds each until it is let go, where
-/// somebody has the other end.
+/// Answers each request with the next of these bodies, and repeats the last one. With a channel,
+/// holds each answer until the test releases it.
 struct Provider {
     address: SocketAddr,
     asked: Arc<AtomicUsize>,
@@ -91,7 +91,7 @@ fn soon() -> Instant {
 }
 
 #[tokio::test]
-async fn those_who_want_the_same_wait_for_one_call() {
+async fn requests_for_same_key_share_one_call() {
     let provider = Provider::start(vec![set(&["a"])], None);
     let (source, client) = (provider.source(), Client::new());
     let wanted = [key("a"), key("b"), key("a"), WHOLE_SET];
@@ -104,7 +104,7 @@ async fn those_who_want_the_same_wait_for_one_call() {
 }
 
 #[tokio::test]
-async fn a_call_that_takes_longer_than_a_request_has_goes_on_for_the_next_one() {
+async fn call_past_request_timeout_continues_for_next_request() {
     let (let_go, holds) = mpsc::channel();
     let provider = Provider::start(vec![set(&["a"])], Some(holds));
     let (source, client) = (provider.source(), Client::new());
@@ -119,7 +119,7 @@ async fn a_call_that_takes_longer_than_a_request_has_goes_on_for_the_next_one() 
 }
 
 #[tokio::test]
-async fn a_set_that_is_older_than_a_minute_is_fetched_again_for_a_key_that_is_not_named() {
+async fn set_older_than_minute_is_refetched_for_key_without_id() {
     let provider = Provider::start(vec![set(&["old", "new"])], None);
     let (source, client) = (provider.source(), Client::new());
     let then = Instant::now().checked_sub(Duration::from_secs(61)).unwrap();
@@ -133,7 +133,7 @@ async fn a_set_that_is_older_than_a_minute_is_fetched_again_for_a_key_that_is_no
 }
 
 #[tokio::test]
-async fn a_provider_without_a_usable_answer_is_not_asked_at_every_request_and_loses_no_key() {
+async fn provider_failure_pauses_calls_and_keeps_keys() {
     let provider = Provider::start(vec!["<html>maintenance</html>".to_owned()], None);
     let (source, client) = (provider.source(), Client::new());
     let then = Instant::now().checked_sub(Duration::from_secs(2 * 60 * 60)).unwrap();
@@ -148,21 +148,21 @@ async fn a_provider_without_a_usable_answer_is_not_asked_at_every_request_and_lo
 }
 
 #[tokio::test]
-async fn what_has_proven_a_message_is_refreshed_in_the_background() {
+async fn key_that_verified_message_is_refreshed_in_background() {
     let provider = Provider::start(vec![set(&["a", "b"])], None);
     let (source, client) = (provider.source(), Client::new());
     let then = Instant::now().checked_sub(Duration::from_secs(2 * 60 * 60)).unwrap();
     source.fetches.change(|cache| cache.put(WHOLE_SET, KeyResponse::Keys(vec![jwk("a")]), then));
     has_proven(&source.fetches, &source.verifier, &client, &[key("a")], SENDER);
-    // The call is under way: whoever wants the new key waits for it.
+    // The call is in flight: a request for the new key waits for it.
     assert_eq!(fetch(&source, &client, &key("b"), SENDER, soon()).await, Ok(()));
     assert_eq!(source.fetches.get(&key("b")), KeyResponse::Keys(vec![jwk("b")]));
     assert_eq!(provider.asked.load(Ordering::SeqCst), 1);
 }
 
 #[tokio::test]
-async fn what_cannot_be_asked_takes_nobodys_share() {
-    // No port is open there: each call fails at once.
+async fn impossible_request_does_not_count_towards_limit() {
+    // No server listens on this port: each call fails immediately.
     let plaid = source("plaid", &[("client_id", "c"), ("api_secret", "s"), ("host", "127.0.0.1:1")]);
     let client = Client::new();
     let without_a_name = fetch(&plaid, &client, &WHOLE_SET, SENDER, soon()).await;
@@ -181,7 +181,7 @@ async fn what_cannot_be_asked_takes_nobodys_share() {
 }
 
 #[tokio::test]
-async fn a_stranger_who_invents_ids_leaves_the_sender_his_calls() {
+async fn invented_ids_leave_genuine_sender_its_calls() {
     let plaid = source("plaid", &[("client_id", "c"), ("api_secret", "s"), ("host", "127.0.0.1:1")]);
     let client = Client::new();
     let stranger = IpAddr::V4(Ipv4Addr::new(198, 51, 100, 1));

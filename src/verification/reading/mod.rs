@@ -1,5 +1,5 @@
-//! Turns a verified body into stored content: JSON as received, a payload decoded to JSON, or the reason why it cannot be read.
-//! Must never change the bytes of the body.
+//! Turns a verified body into stored content: JSON as received, a payload decoded to JSON, or the
+//! reason why the body is unreadable. Must never change the bytes of the body.
 
 use bytes::Bytes;
 
@@ -20,14 +20,15 @@ const MAX_SHORT_FIELDS_BYTES: usize = 1 << 20;
 /// Maximum growth of a text when it is converted to UTF-8.
 const MAX_GROWTH_OF_TEXT: usize = 3;
 
-/// What is stored of a body, what it is, and the reservation of a decoded payload.
+/// The stored content of a body, its description, and the reservation of a decoded payload.
 type ReadBody = (MessageContent, Description, Option<Box<dyn DecodingReservation>>);
 
 /// The body budget has no room for the decoded body at the moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NoRoom;
 
-/// Whether a body below `OFFLOAD_BYTES_MIN` can be read on the async thread. Compressed bodies can grow a lot.
+/// Whether a body below `OFFLOAD_BYTES_MIN` can be read on the async thread. Compressed bodies can
+/// expand a lot.
 pub fn is_quick(request: &Request<'_>) -> bool {
     let is_coded = || codings(request.headers).is_ok_and(|codings| !codings.is_empty());
     request.body.len() <= MAX_INLINE_CODED_BYTES || !is_coded()
@@ -43,8 +44,8 @@ pub fn read(
     body: &Bytes,
     mut room: DecodingRoom,
 ) -> Result<ReadBody, NoRoom> {
-    // Headers can be wrong: JSON labelled as a form, a Content-Encoding that a proxy already removed, a false charset. This
-    // decides as `open` does, and reads in the same pass.
+    // Headers can be wrong: JSON labelled as a form, a Content-Encoding that a proxy already
+    // removed, a false charset. This decides as `open` does, and parses in the same pass.
     let mut text = None;
     if may_be_json(body, request.headers) {
         text = verifier.read_json(body);

@@ -41,7 +41,7 @@ fn read_with(room: DecodingRoom, body: &[u8], headers: &[(&str, &str)]) -> Resul
     Ok((content, reservation))
 }
 
-/// The payload and whether it is the body itself, or the reason why there is none.
+/// The payload and whether it is the body itself, or the reason why the body is unreadable.
 type Read = Result<(String, bool), UnreadableReason>;
 
 fn read(body: &[u8], headers: &[(&str, &str)]) -> Read {
@@ -65,7 +65,7 @@ fn gzip(data: &[u8]) -> Vec<u8> {
 }
 
 #[test]
-fn json_is_json_whatever_its_headers() {
+fn json_is_recognised_with_any_headers() {
     let body = r#" {"a":1}"#;
     for headers in [
         [("content-type", "application/json")],
@@ -171,7 +171,7 @@ fn compressed_body_is_read_decompressed() {
 type Row<'a> = (&'a [u8], &'a [(&'a str, &'a str)], UnreadableReason);
 
 #[test]
-fn what_cannot_be_read_has_its_reason() {
+fn unreadable_body_has_reason() {
     let deep = format!("{}{}", "[".repeat(128), "]".repeat(128));
     let many = "a&".repeat(20_000);
     let bomb = gzip(&vec![b' '; MAX_BYTES + 1]);

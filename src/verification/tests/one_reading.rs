@@ -1,4 +1,5 @@
-//! What is looked at inside a body before a message is stored is what is stored as its payload, whatever the headers claim.
+//! The values read from a body before a message is stored match its stored payload, for any
+//! headers.
 
 use std::sync::{Arc, LazyLock};
 
@@ -39,7 +40,7 @@ fn verifying(provider: &str, settings: &[(&str, &str)]) -> Rules {
 }
 
 struct Seen {
-    /// `None`: nothing can be asked.
+    /// `None`: the message cannot be confirmed.
     asked: Option<String>,
     content: MessageContent,
 }
@@ -72,7 +73,7 @@ fn post(rules: &Rules, headers: &[(&str, &str)], body: &[u8]) -> Result<Seen, Ca
     }
 }
 
-/// The id in what is stored; `None` if the body cannot be read.
+/// Returns the id in the stored content; `None` if the body is unreadable.
 fn stored_id(content: &MessageContent) -> Option<Value> {
     let payload = content.payload()?;
     let text = payload.strip_prefix(b"\xef\xbb\xbf").unwrap_or(payload);
@@ -168,7 +169,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 600, ..ProptestConfig::default() })]
 
     #[test]
-    fn value_that_is_asked_about_is_stored(content_type in content_types(), coding in codings(), body in bodies()) {
+    fn confirmed_value_is_stored(content_type in content_types(), coding in codings(), body in bodies()) {
         let mut headers = Vec::new();
         headers.extend(content_type.map(|value| ("content-type", value)));
         headers.extend(coding.map(|value| ("content-encoding", value)));
@@ -180,7 +181,7 @@ proptest! {
 type Row<'a> = (&'a Rules, &'a [(&'a str, &'a str)], Vec<u8>);
 
 #[test]
-fn genuine_values_are_asked_about() {
+fn genuine_values_are_confirmed() {
     let rows: [Row<'_>; 6] = [
         (&BY_FORM, &[("content-type", FORM)], b"id=A".to_vec()),
         (&BY_FORM, &[("content-type", FORM), ("content-encoding", "gzip")], gzip(b"", b"id=A")),
@@ -204,9 +205,10 @@ fn genuine_values_are_asked_about() {
     }
 }
 
-/// What is read after authentication can be asked about, though a stranger's body is decoded up to 2 MiB only.
+/// Content that is read after authentication can be confirmed, although unauthenticated bodies are
+/// decoded up to 2 MiB only.
 #[test]
-fn large_compressed_body_is_asked_about() {
+fn large_compressed_body_is_confirmed() {
     let coded = ("content-encoding", "gzip");
     let form = gzip(b"&id=A&x=", format!("id=B&pad={}", "a".repeat(200_000)).as_bytes());
     let seen = post(&BY_FORM, &[("content-type", FORM), coded], &form).unwrap();
@@ -229,7 +231,7 @@ fn body_that_cannot_be_decoded_is_not_asked_about() {
 }
 
 #[test]
-fn field_beside_the_payload_is_not_asked_about() {
+fn field_next_to_payload_is_not_confirmed() {
     let question = ConfirmSettings { url: "https://api.example.com/{form:id}", token: None };
     let asker = Asker::own(&question, recipe("slack").unwrap()).unwrap();
     let asked = |body: &str| {
@@ -263,7 +265,7 @@ fn signed_form() -> String {
 }
 
 #[test]
-fn signed_fields_prove_no_other_body() {
+fn signed_fields_do_not_verify_another_body() {
     let rules = verifying("braintree", &[("secret", "private"), ("public_key", "public")]);
     let (form, signed) = (("content-type", FORM), signed_form());
     let coded = |coding| [form, ("content-encoding", coding)];

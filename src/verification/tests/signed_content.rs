@@ -1,4 +1,5 @@
-//! What is stored of a request is what its sender signed: for senders that sign the JSON, wherever the request has it.
+//! The stored content is the content that the sender signed: for senders that sign the JSON, in any
+//! part of the request.
 
 use std::sync::Arc;
 
@@ -90,7 +91,7 @@ fn json_is_read_from_body_form_and_query() {
     }
 }
 
-/// Other fields and misleading headers never change what is read.
+/// Other fields and misleading headers never change the parsed content.
 #[test]
 fn other_json_is_never_read_with_the_signature() {
     let (signed, other) = (field("payload", SIGNED), field("payload", OTHER));

@@ -1,4 +1,5 @@
-//! Who may do what: no token, a wrong one, the read token, over all routes that the API describes.
+//! Access rights of no token, a wrong token and the read token, on all routes of the API
+//! description.
 
 use std::net::Ipv4Addr;
 use std::time::{Duration, Instant};
@@ -8,14 +9,14 @@ use serde_json::Value;
 use super::{LISTENER_TOKEN, READ_TOKEN, get, json, push, reject_some, service, with_token};
 use crate::harness::{ADMIN_TOKEN, Connection, Request, TestApp, allow, sign};
 
-/// What GET shows to the admin token alone.
+/// GET paths that require the admin token.
 const FOR_THE_ADMIN_ALONE: [&str; 2] = ["/messages/{id}/body", "/rejections/{id}/body"];
 
 fn document(app: &TestApp) -> Value {
     json(&app.get("/api/v1/openapi.json"))
 }
 
-/// Method and path of all operations but the description itself.
+/// Method and path of all operations except the description itself.
 fn operations(document: &Value) -> Vec<(String, String)> {
     let paths = document["paths"].as_object().unwrap();
     let of_path = |(path, item): (&String, &Value)| {
@@ -25,7 +26,7 @@ fn operations(document: &Value) -> Vec<(String, String)> {
     paths.iter().flat_map(of_path).filter(|(_, path)| path != "/openapi.json").collect()
 }
 
-/// Those that are answered: a stream does not end.
+/// The operations whose responses end, which excludes streams.
 fn answered_operations(document: &Value) -> Vec<(String, String)> {
     let mut operations = operations(document);
     operations.retain(|(_, path)| !path.ends_with("/stream"));
@@ -38,7 +39,7 @@ fn request(method: &str, path: &str) -> Request {
 }
 
 #[test]
-fn the_description_needs_no_token() {
+fn description_needs_no_token() {
     let app = service();
     let document = document(&app);
     assert_eq!(document["openapi"], "3.1.0");
@@ -46,11 +47,11 @@ fn the_description_needs_no_token() {
 }
 
 #[test]
-fn without_a_token_every_route_is_401_and_says_how() {
+fn routes_without_token_return_401_with_challenge() {
     let app = service();
     push(&app, "one", "{}");
-    // Each operation is asked for from an address of its own: wrong tokens of one address are slowed down.
-    // Few at a time: the pending wrong tokens of all addresses together are limited too.
+    // Each operation uses its own client address, because wrong tokens slow down their address. The
+    // chunks are small because pending wrong tokens are also limited across all addresses.
     let all: Vec<_> = (1..).zip(operations(&document(&app))).collect();
     for few in all.chunks(16) {
         std::thread::scope(|scope| {
@@ -86,7 +87,7 @@ fn assert_closed(app: &TestApp, client: Ipv4Addr, method: &str, path: &str) {
 }
 
 #[test]
-fn the_read_token_opens_what_get_shows_and_nothing_else() {
+fn read_token_opens_only_readable_routes() {
     let app = service();
     push(&app, "one", "{}");
     for (method, path) in answered_operations(&document(&app)) {
@@ -105,7 +106,7 @@ fn the_read_token_opens_what_get_shows_and_nothing_else() {
 }
 
 #[test]
-fn listener_token_opens_listeners_only() {
+fn listener_token_opens_only_listeners() {
     let app = service();
     push(&app, "one", "{}");
     let send = |method: &str, path: &str| app.send(&with_token(request(method, path), LISTENER_TOKEN));
@@ -124,13 +125,13 @@ fn listener_token_opens_listeners_only() {
 }
 
 #[test]
-fn every_path_takes_what_it_describes_and_says_so() {
+fn paths_accept_exactly_the_described_methods() {
     let app = service();
     let document = document(&app);
     for (path, item) in document["paths"].as_object().unwrap() {
         let mut described: Vec<String> =
             item.as_object().unwrap().keys().map(|method| method.to_uppercase()).collect();
-        // The head of a stream would not end either.
+        // The response to HEAD on a stream would not end either.
         if described.contains(&"GET".to_owned()) && !path.ends_with("/stream") {
             described.push("HEAD".to_owned());
         }
@@ -149,7 +150,7 @@ fn every_path_takes_what_it_describes_and_says_so() {
 }
 
 #[test]
-fn every_operation_describes_what_it_may_answer_to_a_token() {
+fn operations_describe_their_responses_to_each_token() {
     let app = service();
     let document = document(&app);
     for (method, path) in operations(&document) {
@@ -163,7 +164,7 @@ fn every_operation_describes_what_it_may_answer_to_a_token() {
 }
 
 #[test]
-fn the_read_token_sees_no_content() {
+fn read_token_sees_no_content() {
     let app = service();
     let body = r#"{"needle":"in the payload"}"#;
     let (id, digest) = (push(&app, "one", body), sign::hex(&sign::sha256(body.as_bytes())));
@@ -179,7 +180,7 @@ fn the_read_token_sees_no_content() {
             !text.contains("needle") && !text.contains("forged") && !text.contains("x-hub-signature"),
             "{path}: {text}"
         );
-        // A guessed body could be confirmed by its digest, and the query of a GET is its content.
+        // The digest would confirm a guessed body, and the query of a GET is its content.
         assert!(!text.contains(&digest), "{path}: {text}");
     }
     app.database().change("UPDATE messages SET query = 'card=hidden'");
@@ -196,7 +197,7 @@ fn the_read_token_sees_no_content() {
 }
 
 #[test]
-fn no_secret_is_in_any_answer() {
+fn no_response_contains_a_secret() {
     let app = service();
     push(&app, "one", "{}");
     reject_some(&app);
@@ -231,7 +232,7 @@ fn no_secret_is_in_any_answer() {
 }
 
 #[test]
-fn wrong_tokens_are_slowed_down_and_right_ones_are_not() {
+fn wrong_tokens_are_slowed_down_correct_ones_are_not() {
     let app = service();
     let list = request("GET", "/messages");
     let stranger = Ipv4Addr::new(127, 0, 6, 200);
@@ -247,7 +248,7 @@ fn wrong_tokens_are_slowed_down_and_right_ones_are_not() {
             took
         })
         .collect();
-    // An operator behind the same address, as it is with a proxy that is not trusted.
+    // An operator can share the address, as behind an untrusted proxy.
     assert_eq!(ask(stranger, ADMIN_TOKEN).0, 200);
     assert!(taken[0] >= Duration::from_millis(100) && taken[3] >= Duration::from_millis(800), "{taken:?}");
     std::thread::scope(|scope| {
@@ -255,7 +256,7 @@ fn wrong_tokens_are_slowed_down_and_right_ones_are_not() {
         let (status, took) = ask(Ipv4Addr::new(127, 0, 6, 201), ADMIN_TOKEN);
         assert_eq!(status, 200);
         assert!(took < allow(Duration::from_millis(200)), "{took:?}");
-        // The first to end are turned away: as many as may wait do.
+        // The first guesses that end are those over the limit on pending wrong tokens.
         while !guesses.iter().any(|guess| guess.is_finished()) {
             std::thread::sleep(Duration::from_millis(5));
         }

@@ -1,4 +1,4 @@
-//! Dead letters: counted, replayed to where they died, and settled by that.
+//! Dead letters: counted, replayed to their own target, and settled by the replay.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::harness::{TestApp, eventually};
 
 const SOON: Duration = Duration::from_secs(30);
 
-/// A service with two targets; both want everything.
+/// A service with two targets that receive every event.
 fn with_two_targets() -> (TestApp, Target, Target) {
     let (ill, well) = (Target::start(), Target::start());
     let app = builder()
@@ -24,7 +24,7 @@ fn count(app: &TestApp, state: &str) -> i64 {
     app.database().value(&format!("SELECT count(*) FROM deliveries WHERE state = '{state}'"))
 }
 
-/// Kills the deliveries to `ill`, as twelve failed attempts would.
+/// Kills the deliveries to `ill`, like twelve failed attempts.
 fn kill_pending(app: &TestApp) {
     let sql = "UPDATE deliveries SET state = 'dead', finished_at = created_at, outcome = '500' WHERE state = 'pending'";
     assert!(app.database().change(sql) > 0);
@@ -40,7 +40,7 @@ fn replay(app: &TestApp, body: &Value, confirm: u64) -> Value {
 }
 
 #[test]
-fn dead_letters_are_replayed_only_where_they_died() {
+fn dead_letters_are_replayed_only_to_their_target() {
     let (app, ill, well) = with_two_targets();
     ill.answers(500);
     for id in ["1", "2", "3"] {
@@ -53,7 +53,7 @@ fn dead_letters_are_replayed_only_where_they_died() {
     });
     kill_pending(&app);
     let dead = json!({"filter": {"dead": true}});
-    // The messages came to `well`, which must not get them again.
+    // The messages were delivered to `well`, which must not receive them again.
     let none = answered(&app, &post("/replays", &json!({"filter": {"dead": true}, "target": "well"})), 200);
     assert_eq!(none["count"], 0);
     ill.answers(200);
@@ -74,7 +74,7 @@ fn dead_letters_are_replayed_only_where_they_died() {
 }
 
 #[test]
-fn dead_letters_of_a_removed_target_are_told_and_go_elsewhere_by_url() {
+fn dead_letters_of_removed_target_are_replayed_by_url() {
     let app = builder().start();
     let target = Target::start();
     let made = json!({"name": "gone", "events": ["*"], "url": target.url("/")});
@@ -94,7 +94,7 @@ fn dead_letters_of_a_removed_target_are_told_and_go_elsewhere_by_url() {
 }
 
 #[test]
-fn retry_of_a_dead_delivery_settles_it() {
+fn retry_of_dead_delivery_settles_it() {
     let (app, ill, _well) = with_two_targets();
     ill.answers(500);
     push(&app, "1", "{}");

@@ -1,4 +1,4 @@
-//! The committed description of the API, so that a change of the API is visible in a diff.
+//! The committed description of the API, so that each change of the API appears in a diff.
 
 use crate::harness::TestApp;
 

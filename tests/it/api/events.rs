@@ -1,4 +1,5 @@
-//! Events of the user's own app: declared names only, durable, and once for each idempotency key.
+//! Events of the user's own app: only declared names, durable, and one message for each idempotency
+//! key.
 
 use serde_json::{Value, json};
 
@@ -14,7 +15,7 @@ fn keyed(key: &str, body: &Value) -> Request {
 }
 
 #[test]
-fn an_emitted_event_is_a_message_with_the_exact_payload() {
+fn emitted_event_is_stored_with_exact_payload() {
     let app = service();
     let payload = r#"{ "amount": 1.00, "big": 12345678901234567890123, "note": "Zoë\u0000" }"#;
     let body = format!(r#"{{"event":"pay_info.paid","owner":"customer 17","payload": {payload} }}"#);
@@ -33,7 +34,7 @@ fn an_emitted_event_is_a_message_with_the_exact_payload() {
 
 /// Some clients write a byte order mark by default.
 #[test]
-fn event_may_have_a_byte_order_mark_but_no_other_encoding() {
+fn event_accepts_byte_order_mark_but_only_utf8() {
     let app = service();
     let body = r#"{"event":"pay_info.paid","payload":{"a":1}}"#;
     let marked = emit(&Value::Null).body(format!("\u{feff}{body}"));
@@ -57,7 +58,7 @@ fn event_may_have_a_byte_order_mark_but_no_other_encoding() {
 }
 
 #[test]
-fn an_event_that_is_not_declared_is_refused_by_name() {
+fn undeclared_event_is_rejected_by_name() {
     let app = service();
     let long = "x".repeat(201);
     assert_rows(
@@ -82,7 +83,7 @@ fn an_event_that_is_not_declared_is_refused_by_name() {
 }
 
 #[test]
-fn the_same_key_stores_the_same_event_once() {
+fn same_key_stores_event_once() {
     let app = service();
     let body = json!({"event": "pay_info.paid", "owner": "ann", "payload": {"n": 1}});
     let first = answered(&app, &keyed("order-17", &body), 202);
@@ -91,7 +92,7 @@ fn the_same_key_stores_the_same_event_once() {
         assert_eq!((reply.status, reply.header("idempotent-replayed")), (200, Some("true")), "{key}");
         assert_eq!(json_of(&reply), first);
     }
-    // The other owner's key is another key, and so is none at all.
+    // Keys belong to an owner, so the same key of another owner is a different one.
     let other = json!({"event": "pay_info.paid", "owner": "bob", "payload": {"n": 1}});
     assert_ne!(answered(&app, &keyed("order-17", &other), 202), first);
     let nobodys = json!({"event": "pay_info.paid", "payload": {"n": 1}});
@@ -103,7 +104,7 @@ fn the_same_key_stores_the_same_event_once() {
 }
 
 #[test]
-fn the_same_key_for_anything_else_is_refused() {
+fn same_key_with_other_content_is_rejected() {
     let app = service();
     answered(&app, &keyed("k", &json!({"event": "pay_info.paid", "payload": 1})), 202);
     assert_rows(
@@ -140,7 +141,7 @@ fn the_same_key_for_anything_else_is_refused() {
 }
 
 #[test]
-fn twenty_at_once_with_one_key_are_one_message() {
+fn twenty_concurrent_emits_with_one_key_store_one_message() {
     let app = service();
     let body = json!({"event": "pay_info.paid", "payload": {"n": 1}});
     let statuses: Vec<u16> = std::thread::scope(|scope| {
@@ -154,7 +155,7 @@ fn twenty_at_once_with_one_key_are_one_message() {
 }
 
 #[test]
-fn an_event_survives_kill_9() {
+fn event_survives_kill_9() {
     let app = service();
     let id = answered(&app, &emit(&json!({"event": "order.shipped", "payload": "kept"})), 202)["id"].clone();
     let app: TestApp = app.kill().start();

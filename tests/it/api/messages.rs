@@ -1,4 +1,4 @@
-//! Messages: filters, one with its content, its exact bytes.
+//! Messages: filters, a single message with its content, and its exact bytes.
 
 use serde_json::{Value, json};
 
@@ -18,7 +18,7 @@ fn emit(app: &TestApp, event: &str, owner: Option<&str>, payload: Value) -> i64 
 }
 
 #[test]
-fn messages_are_found_by_source_event_time_owner_and_text() {
+fn messages_are_filtered_by_source_event_time_owner_text() {
     let app = service();
     let push_id = push(&app, "one", r#"{"ref":"refs/heads/main","say":"100% [sure]? *yes* 'it''s' \\"}"#);
     let paid = emit(&app, "pay_info.paid", Some("ann"), json!({"n": 1}));
@@ -61,7 +61,7 @@ fn messages_are_found_by_source_event_time_owner_and_text() {
 }
 
 #[test]
-fn one_message_has_its_headers_and_payload_as_json() {
+fn message_shows_headers_and_payload_as_json() {
     let app = service();
     let body = r#"{ "n": 1e999, "s": "\ud800 \u0000", "n": 2 }"#;
     let id = push(&app, "one", body);
@@ -77,7 +77,7 @@ fn one_message_has_its_headers_and_payload_as_json() {
 }
 
 #[test]
-fn a_long_payload_is_left_to_the_body() {
+fn long_payload_is_only_in_the_body() {
     let app = service();
     let body = format!("[\"{}\"]", "x".repeat(1 << 20));
     let id = push(&app, "long", &body);
@@ -90,7 +90,7 @@ fn a_long_payload_is_left_to_the_body() {
 }
 
 #[test]
-fn a_body_comes_as_a_download_that_no_browser_runs() {
+fn body_is_a_download_that_browsers_do_not_run() {
     let app = service();
     let body = "<script>alert(1)</script>\0";
     let request =
@@ -114,7 +114,7 @@ fn a_body_comes_as_a_download_that_no_browser_runs() {
 }
 
 #[test]
-fn a_message_without_a_body_has_one_of_no_bytes() {
+fn message_without_body_has_empty_body() {
     let app = TestApp::builder()
         .set("CREEL_SOURCE_OPEN_PROVIDER", "none")
         .set("CREEL_SOURCE_OPEN_PATH", super::SHOP_PATH)

@@ -1,4 +1,5 @@
-//! The admin API, row by row: request, status, what must be in the answer and what must not.
+//! The admin API in rows: a request, the status, and texts that the response must and must not
+//! contain.
 
 mod access;
 mod dead_letters;
@@ -60,7 +61,7 @@ fn json(reply: &Reply) -> Value {
     serde_json::from_slice(&reply.body).unwrap_or_else(|error| panic!("no JSON ({error}): {reply:?}"))
 }
 
-/// Sends it, and returns the JSON of the answer.
+/// Sends the request and returns the JSON of the response.
 #[track_caller]
 fn answered(app: &TestApp, request: &Request, status: u16) -> Value {
     let reply = app.send(request);
@@ -80,7 +81,7 @@ fn row(request: Request, status: u16, has: &[&str], lacks: &[&str]) -> Row {
     Row { request, status, has: owned(has), lacks: owned(lacks) }
 }
 
-/// Runs all rows and reports all that went wrong together.
+/// Runs all rows and reports their failures together.
 #[track_caller]
 fn assert_rows(app: &TestApp, rows: &[Row]) {
     let problems: Vec<String> = rows.iter().filter_map(|row| problem_of(app, row)).collect();
@@ -106,14 +107,15 @@ fn problem_of(app: &TestApp, row: &Row) -> Option<String> {
     ))
 }
 
-/// A push to the source `github`; its id.
+/// Sends a push to the source `github` and returns the message id.
 #[track_caller]
 fn push(app: &TestApp, delivery_id: &str, body: &str) -> i64 {
     assert_eq!(app.send(&sign::github(delivery_id, body)).status, 200);
     app.database().newest_message().id
 }
 
-/// Requests to `github` and `shop` that are refused; returns when the quarantine has them.
+/// Sends requests to `github` and `shop` that fail verification, and waits until they are in the
+/// quarantine.
 #[track_caller]
 fn reject_some(app: &TestApp) {
     let forged = sign::github("forged", r#"{"forged":true}"#)

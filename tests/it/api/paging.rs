@@ -1,4 +1,4 @@
-//! Lists in pages, while the list grows.
+//! Paged lists that grow while a client reads them.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -8,7 +8,7 @@ use serde_json::json;
 use super::{answered, get, post, service};
 
 #[test]
-fn paging_loses_and_repeats_nothing_while_messages_come_in() {
+fn paging_skips_and_repeats_nothing_while_messages_arrive() {
     let app = service();
     let emit = |n: usize| post("/events", &json!({"event": "order.shipped", "payload": n}));
     for n in 0..120 {
@@ -46,7 +46,7 @@ fn paging_loses_and_repeats_nothing_while_messages_come_in() {
 }
 
 #[test]
-fn the_largest_cursor_is_before_the_first_page_and_the_smallest_behind_the_last() {
+fn extreme_cursors_are_before_first_and_after_last_page() {
     let app = service();
     answered(&app, &post("/events", &json!({"event": "order.shipped", "payload": 1})), 202);
     let count = |cursor: i64| {

@@ -1,4 +1,4 @@
-//! What is wrong is told as a problem, with its code and without a word too much.
+//! Errors as problem documents, with a code and without internal details.
 
 use serde_json::json;
 
@@ -6,7 +6,7 @@ use super::{assert_rows, get, json as json_of, post, row, service, with_body, wi
 use crate::harness::{ADMIN_TOKEN, Request, TestApp};
 
 #[test]
-fn a_problem_has_type_title_status_detail_and_code() {
+fn problem_has_type_title_status_detail_and_code() {
     let app = service();
     let reply = app.send(&get("/messages/42"));
     assert_eq!((reply.status, reply.content_type()), (404, "application/problem+json"));
@@ -20,7 +20,7 @@ fn a_problem_has_type_title_status_detail_and_code() {
 }
 
 #[test]
-fn what_leads_nowhere_is_a_problem_too() {
+fn unknown_path_is_a_problem() {
     let app = service();
     let nowhere = |path: &str| with_token(Request::get(path), ADMIN_TOKEN);
     assert_rows(
@@ -46,7 +46,7 @@ fn what_leads_nowhere_is_a_problem_too() {
 }
 
 #[test]
-fn a_method_that_a_path_does_not_take_is_told_which_ones_it_takes() {
+fn unsupported_method_returns_allowed_methods() {
     let app = service();
     for (method, path, allow) in [
         ("DELETE", "/messages", "GET, HEAD"),
@@ -62,7 +62,7 @@ fn a_method_that_a_path_does_not_take_is_told_which_ones_it_takes() {
 }
 
 #[test]
-fn what_nobody_knows_is_named() {
+fn unknown_names_are_in_the_problem() {
     let app = service();
     let event = |body| post("/events", &body);
     assert_rows(
@@ -94,7 +94,7 @@ fn what_nobody_knows_is_named() {
 }
 
 #[test]
-fn a_body_is_at_most_as_long_as_the_path_takes() {
+fn body_is_limited_by_its_path() {
     let app = super::builder().set("CREEL_MAX_BODY", "2MiB").start();
     let event =
         |bytes: usize| post("/events", &json!({"event": "pay_info.paid", "payload": "x".repeat(bytes)}));
@@ -109,7 +109,7 @@ fn a_body_is_at_most_as_long_as_the_path_takes() {
 }
 
 #[test]
-fn what_cannot_be_written_now_is_503_with_a_time_to_wait() {
+fn failed_write_is_503_with_retry_after() {
     let app = super::builder().set("CREEL_MIN_FREE", "1000TiB").start();
     let reply = app.send(&post("/events", &json!({"event": "pay_info.paid", "payload": 1})));
     assert_eq!((reply.status, &json_of(&reply)["code"]), (503, &json!("unavailable")));
@@ -117,7 +117,7 @@ fn what_cannot_be_written_now_is_503_with_a_time_to_wait() {
 }
 
 #[test]
-fn webhooks_alone_know_nothing_of_the_api() {
+fn webhook_address_does_not_serve_the_api() {
     let app = TestApp::github().set("CREEL_ADMIN_LISTEN", "127.0.0.1:0").start();
     let reply = app.send(&get("/messages"));
     reply.assert_is(404, "text/plain", "Not found.");

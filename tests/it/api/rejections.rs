@@ -1,4 +1,4 @@
-//! Rejections: why, judged again after a secret was mended, and let in by force.
+//! Rejections: their causes, re-verification after a corrected secret, and forced release.
 
 use serde_json::{Value, json};
 
@@ -14,7 +14,7 @@ fn release(id: i64) -> Request {
     post(&format!("/rejections/{id}/release"), &Value::Null).body("")
 }
 
-/// Sends what will be refused; the id of the rejection.
+/// Sends a request that fails verification, and returns the id of its rejection.
 #[track_caller]
 fn rejected(app: &TestApp, request: &Request) -> i64 {
     let before = app.database().count("rejections");
@@ -26,7 +26,7 @@ fn rejected(app: &TestApp, request: &Request) -> i64 {
 }
 
 #[test]
-fn rejections_are_listed_with_their_cause_and_without_credentials() {
+fn rejections_are_listed_with_cause_without_credentials() {
     let app = service();
     reject_some(&app);
     let list = answered(&app, &get("/rejections"), 200);
@@ -75,7 +75,7 @@ fn rejections_are_listed_with_their_cause_and_without_credentials() {
 }
 
 #[test]
-fn what_is_genuine_once_the_secret_is_mended_becomes_a_message() {
+fn rejection_is_released_after_secret_is_corrected() {
     let app = builder().set("CREEL_SOURCE_GITHUB_SECRET", OTHER_SECRET).start();
     let id = rejected(&app, &sign::github("late", r#"{"ref":"main"}"#));
     let still = recheck(&app, id);
@@ -94,13 +94,13 @@ fn what_is_genuine_once_the_secret_is_mended_becomes_a_message() {
     let unverified: i64 = app.database().value("SELECT unverified FROM messages");
     assert_eq!((unverified, app.database().count("rejections")), (0, 0));
     assert_rows(&app, &[row(release(id), 404, &["not_found"], &[])]);
-    // The provider sends it again: it is known.
+    // A redelivery by the provider is a duplicate.
     assert_eq!(app.send(&sign::github("late", r#"{"ref":"main"}"#)).status, 200);
     assert_eq!(app.database().only_message().duplicates, 1);
 }
 
 #[test]
-fn what_came_in_the_meantime_is_only_counted() {
+fn released_duplicate_is_only_counted() {
     let app = builder().set("CREEL_SOURCE_GITHUB_SECRET", OTHER_SECRET).start();
     let request = sign::github("twice", "{}");
     let id = rejected(&app, &request);
@@ -112,12 +112,12 @@ fn what_came_in_the_meantime_is_only_counted() {
 }
 
 #[test]
-fn a_signed_timestamp_is_judged_by_the_clock_of_then() {
+fn signed_timestamp_is_verified_at_reception_time() {
     let app = builder().set("CREEL_SOURCE_STRIPE_SECRET", SECRET).start();
     let an_hour_ago = sign::now() - 3_600;
     let id = rejected(&app, &sign::stripe(&an_hour_ago.to_string(), "{}"));
     assert_eq!(recheck(&app, id)["cause"], "stale_timestamp");
-    // As if it had been refused for another cause when it was fresh.
+    // Moves the reception back one hour: another check rejected the request while it was fresh.
     app.database()
         .change("UPDATE rejections SET received_at = strftime('%Y-%m-%dT%H:%M:%f000Z', 'now', '-1 hour')");
     assert_eq!(recheck(&app, id)["verdict"], "accepted");
@@ -156,7 +156,7 @@ fn token_rejection_becomes_a_message_after_token_is_corrected() {
 }
 
 #[test]
-fn a_forced_release_is_marked_unverified() {
+fn forced_release_is_flagged_unverified() {
     let app = service();
     let target = json!({"name": "all", "events": ["github.*"], "url": "http://127.0.0.1:9/"});
     answered(&app, &post("/targets", &target), 201);
@@ -171,7 +171,7 @@ fn a_forced_release_is_marked_unverified() {
 }
 
 #[test]
-fn twenty_releases_at_once_make_one_message() {
+fn twenty_concurrent_releases_store_one_message() {
     let app = service();
     reject_some(&app);
     let statuses: Vec<u16> = std::thread::scope(|scope| {
@@ -184,7 +184,7 @@ fn twenty_releases_at_once_make_one_message() {
 }
 
 #[test]
-fn a_source_that_is_no_longer_configured_can_judge_nothing() {
+fn removed_source_cannot_verify_rejections() {
     let app = service();
     reject_some(&app);
     let app = app.stop().unset("CREEL_SOURCE_GITHUB_SECRET").start();
@@ -199,7 +199,7 @@ fn a_source_that_is_no_longer_configured_can_judge_nothing() {
 }
 
 #[test]
-fn sources_tell_where_they_are_and_what_has_come_from_them() {
+fn sources_show_their_url_and_counts() {
     let app = builder().set("CREEL_PUBLIC_URL", "https://hooks.example.com").start();
     super::push(&app, "one", "{}");
     reject_some(&app);

@@ -1,4 +1,5 @@
-//! Replays of one message, of a delivery, and of many: counted first, and never to somebody who may not have them.
+//! Replays of one message, of a delivery, and of many messages: counted first, and never sent to a
+//! target of another owner.
 
 use std::time::Duration;
 
@@ -33,7 +34,7 @@ fn one(id: i64, body: &Value) -> crate::harness::Request {
 }
 
 #[test]
-fn one_message_is_replayed_to_whom_it_would_go_today_or_to_a_named_target() {
+fn message_is_replayed_to_matching_or_named_target() {
     let app = service();
     let message = push(&app, "one", "{}");
     assert_eq!(
@@ -72,16 +73,16 @@ fn one_message_is_replayed_to_whom_it_would_go_today_or_to_a_named_target() {
     assert!(made["name"].as_str().unwrap().starts_with("replay-"), "{made}");
     assert_eq!((&made["origin"], &made["events"]), (&json!("replay"), &json!([])));
     assert_eq!(deliveries(&app, "?limit=1")[0].1, made["name"].as_str().unwrap());
-    // What comes later is not for it.
+    // The target does not receive later messages.
     let later = push(&app, "later", "{}");
     assert_eq!(deliveries(&app, &format!("?message={later}")), [(later, "all".to_owned())]);
 }
 
 #[test]
-fn a_delivery_is_tried_again_as_a_new_one() {
+fn retried_delivery_is_a_new_delivery() {
     let app = service();
     let id = target(&app, "all", &["*"], None);
-    // So that nothing happens but what is asked for.
+    // Pauses the target, so that only requested deliveries happen.
     answered(&app, &post(&format!("/targets/{id}/pause"), &Value::Null).body(""), 200);
     let message = push(&app, "one", "{}");
     app.database().change(
@@ -130,7 +131,7 @@ fn a_delivery_is_tried_again_as_a_new_one() {
 }
 
 #[test]
-fn many_are_counted_first_and_replayed_when_it_is_still_as_many() {
+fn bulk_replay_runs_only_if_count_is_unchanged() {
     let app = service();
     for number in 0..5 {
         push(&app, &format!("p{number}"), &format!(r#"{{"n":{number}}}"#));
@@ -147,7 +148,7 @@ fn many_are_counted_first_and_replayed_when_it_is_still_as_many() {
     let counted = count(json!({"source": "github", "since": "1h"}));
     assert!(counted["filter"]["since"].as_str().unwrap().ends_with('Z'), "{counted}");
     assert_eq!(app.database().count("replays"), 0);
-    // More came in: not among those that were counted.
+    // A later message is not among those that were counted.
     push(&app, "late", "{}");
     let confirm = |through: &Value| {
         request(json!({"filter": {"source": "github"}, "confirm": 5, "through": through, "rate": 7}))
@@ -175,7 +176,7 @@ fn many_are_counted_first_and_replayed_when_it_is_still_as_many() {
 }
 
 #[test]
-fn a_replay_that_cannot_be_is_told_why() {
+fn invalid_replay_returns_reason() {
     let app = service();
     push(&app, "one", "{}");
     let request = |body: Value| post("/replays", &body);
@@ -208,7 +209,7 @@ fn a_replay_that_cannot_be_is_told_why() {
 }
 
 #[test]
-fn a_replay_is_cancelled_once() {
+fn replay_is_cancelled_once() {
     let app = service();
     for number in 0..30 {
         push(&app, &format!("p{number}"), "{}");
@@ -220,7 +221,7 @@ fn a_replay_is_cancelled_once() {
 }
 
 #[test]
-fn no_replay_gives_an_owner_what_is_not_its_own() {
+fn replay_never_crosses_owners() {
     let app = service();
     let received = push(&app, "received", "{}");
     let (anns, bobs) = (emit(&app, "ann"), emit(&app, "bob"));
@@ -242,7 +243,8 @@ fn no_replay_gives_an_owner_what_is_not_its_own() {
         answered(&app, &post("/replays", &body), 200)["count"].as_u64().unwrap()
     };
     assert_eq!(count("anns-target"), 1);
-    // A target of the environment may get another owner: what was delivered before is not tried again for the new one.
+    // The owner of an environment target can change; its earlier deliveries must not be retried for
+    // the new owner.
     app.database().change("UPDATE targets SET owner = 'bob'");
     let retry = post("/deliveries/1/retry", &Value::Null).body("");
     assert_rows(&app, &[row(retry, 422, &["other_owner"], &[])]);
@@ -263,13 +265,13 @@ fn bulk_replay_to_a_named_target_applies_its_filter() {
         app.database().value::<String>("SELECT state FROM replays") == "done"
     });
     assert_eq!(deliveries(&app, ""), [(ids[1], "ready".to_owned())]);
-    // One message goes where it is sent.
+    // A replay of one message ignores the filter.
     assert_rows(&app, &[row(one(ids[0], &json!({"target": "ready"})), 200, &[], &[])]);
     assert_eq!(deliveries(&app, "").len(), 2);
 }
 
 #[test]
-fn what_is_not_confirmed_is_never_replayed() {
+fn unconfirmed_message_is_never_replayed() {
     let app = service();
     target(&app, "all", &["*"], None);
     let ids: Vec<i64> = (0..3).map(|number| push(&app, &format!("p{number}"), "{}")).collect();

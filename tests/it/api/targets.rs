@@ -1,4 +1,4 @@
-//! Targets: made, changed, paused and removed; their secrets; and what an owner gets.
+//! Targets: created, changed, paused and removed; their secrets, and the events of an owner.
 
 use serde_json::{Value, json};
 
@@ -32,7 +32,7 @@ fn act(id: i64, what: &str) -> Request {
     post(&format!("/targets/{id}/{what}"), &Value::Null).body("")
 }
 
-/// The targets that have deliveries of a message.
+/// The names of the targets that have deliveries of a message.
 fn got(app: &TestApp, message: i64) -> Vec<String> {
     let list = answered(app, &get(&format!("/deliveries?message={message}")), 200);
     let mut names: Vec<String> = list["items"]
@@ -46,7 +46,7 @@ fn got(app: &TestApp, message: i64) -> Vec<String> {
 }
 
 #[test]
-fn a_target_is_made_with_what_is_given_and_the_usual_for_the_rest() {
+fn target_is_created_with_given_values_and_defaults() {
     let app = service();
     let reply = app.send(&post("/targets", &json!({"events": ["*"], "url": URL})));
     assert_eq!(
@@ -100,7 +100,7 @@ fn a_target_is_made_with_what_is_given_and_the_usual_for_the_rest() {
         (&given["url"], &given["header_names"]),
         (&json!(URL), &json!(["authorization", "x-api-key"]))
     );
-    // Nothing of it is shown again.
+    // The secret is shown only once.
     for path in ["/targets", "/targets/2"] {
         assert_rows(&app, &[row(get(path), 200, &["billing"], &["of-the-target", "a_secret_of", "whsec_"])]);
     }
@@ -110,7 +110,7 @@ fn a_target_is_made_with_what_is_given_and_the_usual_for_the_rest() {
 }
 
 #[test]
-fn what_a_target_cannot_be_is_told_by_name() {
+fn invalid_target_names_the_field() {
     let app = service();
     let base = || new("ok", &["*"]);
     let refused = |field: &str, value: Value, has: &[&str]| {
@@ -172,7 +172,7 @@ fn what_a_target_cannot_be_is_told_by_name() {
 }
 
 #[test]
-fn a_patch_changes_what_it_names_and_null_takes_away() {
+fn patch_changes_named_fields_and_null_removes() {
     let app = service();
     let start = json!({
         "name": "first", "events": ["*"], "url": URL, "filter": [{"pointer": "/a", "exists": true}], "content_type": "json",
@@ -221,7 +221,7 @@ fn a_patch_changes_what_it_names_and_null_takes_away() {
 }
 
 #[test]
-fn two_patches_at_once_lose_nothing_of_each_other() {
+fn concurrent_patches_keep_both_changes() {
     let app = service();
     let id = made(&app, &new("busy", &["*"]));
     for round in 1..=10 {
@@ -235,7 +235,7 @@ fn two_patches_at_once_lose_nothing_of_each_other() {
 }
 
 #[test]
-fn a_target_is_paused_resumed_and_removed() {
+fn target_is_paused_resumed_and_removed() {
     let app = service();
     let id = made(&app, &new("one", &["github.*"]));
     assert_eq!(answered(&app, &act(id, "pause"), 200)["state"], "paused");
@@ -261,14 +261,14 @@ fn a_target_is_paused_resumed_and_removed() {
             row(act(id, "secret"), 404, &["not_found"], &[]),
             row(patch(id, &json!({"concurrency": 1})), 404, &["not_found"], &[]),
             row(get(&format!("/targets/{id}")).method("DELETE"), 404, &["not_found"], &[]),
-            // The name is free again.
+            // The name is available again.
             row(post("/targets", &new("one", &["*"])), 201, &[], &[]),
         ],
     );
 }
 
 #[test]
-fn a_new_secret_leaves_the_old_one_valid_for_a_while() {
+fn rotation_keeps_old_secret_valid_for_overlap() {
     let app = service();
     let first = answered(&app, &post("/targets", &new("one", &["*"])), 201)["secret"].clone();
     let second = answered(&app, &act(1, "secret"), 200);
@@ -295,7 +295,7 @@ fn a_new_secret_leaves_the_old_one_valid_for_a_while() {
 }
 
 #[test]
-fn what_the_environment_declares_is_changed_there_alone() {
+fn environment_target_settings_are_read_only_in_api() {
     let app = builder()
         .set("CREEL_TARGET_MY_SHOP_URL", "http://127.0.0.1:9/hidden-path")
         .set("CREEL_TARGET_MY_SHOP_SECRET", "hidden-secret-of-the-environment")
@@ -328,7 +328,7 @@ fn what_the_environment_declares_is_changed_there_alone() {
 }
 
 #[test]
-fn the_read_token_sees_where_a_target_is_but_no_path() {
+fn read_token_sees_target_host_without_path() {
     let app = service();
     made(&app, &new("one", &["*"]));
     for path in ["/api/v1/targets", "/api/v1/targets/1"] {
@@ -338,7 +338,7 @@ fn the_read_token_sees_where_a_target_is_but_no_path() {
 }
 
 #[test]
-fn an_owner_gets_what_is_emitted_for_it_and_nothing_else() {
+fn owner_receives_only_its_own_events() {
     let app = service();
     made(&app, &new("everybodys", &["*"]));
     made(&app, &with(new("anns", &["*"]), "owner", json!("ann")));
@@ -357,7 +357,7 @@ fn an_owner_gets_what_is_emitted_for_it_and_nothing_else() {
 }
 
 #[test]
-fn a_filter_decides_which_messages_a_target_gets() {
+fn filter_decides_which_messages_a_target_receives() {
     let app = service();
     let filtered =
         json!([{"pointer": "/ref", "equals": "refs/heads/main"}, {"pointer": "/deleted", "exists": false}]);
@@ -373,7 +373,7 @@ fn a_filter_decides_which_messages_a_target_gets() {
 }
 
 #[test]
-fn targets_come_in_pages() {
+fn targets_are_paged() {
     let app = service();
     for number in 1..=5 {
         made(&app, &new(&format!("t{number}"), &["*"]));
@@ -388,7 +388,7 @@ fn targets_come_in_pages() {
 }
 
 #[test]
-fn target_that_lost_its_secret_is_not_resumed() {
+fn target_with_forgotten_secret_is_not_resumed() {
     const LIMIT: std::time::Duration = std::time::Duration::from_secs(30);
     let app = service();
     let id = made(&app, &new("app", &["github.*"]));

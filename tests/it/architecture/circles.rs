@@ -1,10 +1,10 @@
-//! No two files may use each other, directly or through others.
+//! No two files may depend on each other, directly or through others.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::imports::Crate;
 
-/// The files that each file uses, with a line that does so.
+/// The files that each file uses, with a line for each use.
 type Graph = BTreeMap<String, BTreeMap<String, usize>>;
 
 fn graph(krate: &Crate) -> Graph {
@@ -20,7 +20,8 @@ fn graph(krate: &Crate) -> Graph {
     graph
 }
 
-/// A shortest circle through each file that is in one, without those that consist of the same files.
+/// Returns a shortest cycle through each file that is in one, and only one of the cycles with the
+/// same files.
 fn circles(graph: &Graph) -> Vec<Vec<String>> {
     let mut found: BTreeMap<BTreeSet<String>, Vec<String>> = BTreeMap::new();
     for file in graph.keys() {
@@ -54,7 +55,7 @@ fn circle_through(graph: &Graph, start: &str) -> Option<Vec<String>> {
     None
 }
 
-/// `a.rs:3 → b.rs:7 → a.rs`, with the lines that use the next file.
+/// Formats a cycle as `a.rs:3 → b.rs:7 → a.rs`, with the lines that use the next file.
 fn shown(graph: &Graph, circle: &[String]) -> String {
     let next = |place: usize| &circle[(place + 1) % circle.len()];
     let steps = circle.iter().enumerate().map(|(place, file)| format!("{file}:{}", graph[file][next(place)]));
@@ -62,14 +63,14 @@ fn shown(graph: &Graph, circle: &[String]) -> String {
 }
 
 #[test]
-fn no_circle_of_files() {
+fn no_file_is_in_a_cycle() {
     let graph = graph(&Crate::read(&super::files()));
     assert!(graph.len() > 200, "only {} files were read", graph.len());
     let circles: Vec<String> = circles(&graph).iter().map(|circle| shown(&graph, circle)).collect();
     assert!(circles.is_empty(), "{} circles:\n{}", circles.len(), circles.join("\n"));
 }
 
-/// Otherwise circles could hide behind paths that this test does not understand.
+/// Unresolved paths could hide cycles.
 #[test]
 fn paths_in_the_crate_are_resolved() {
     let krate = Crate::read(&super::files());
@@ -89,7 +90,7 @@ fn circles_of(files: &[(&str, &str)]) -> Vec<String> {
 }
 
 #[test]
-fn circle_of_two_files_is_found() {
+fn cycle_of_two_files_is_found() {
     let files = [
         ("lib.rs", "mod a;\nmod b;"),
         ("a.rs", "use crate::b::B;\npub struct A(B);"),
@@ -99,7 +100,7 @@ fn circle_of_two_files_is_found() {
 }
 
 #[test]
-fn circle_of_three_files_is_found() {
+fn cycle_of_three_files_is_found() {
     let files = [
         ("lib.rs", "mod a;\nmod b;\nmod c;\nmod d;"),
         ("a.rs", "use crate::b::b;\npub fn a() { b(); }"),
@@ -111,7 +112,7 @@ fn circle_of_three_files_is_found() {
 }
 
 #[test]
-fn circle_over_a_reexport_is_found() {
+fn cycle_over_reexport_is_found() {
     let files = [
         ("lib.rs", "pub mod store;\nmod user;"),
         ("store/mod.rs", "mod read;\nmod write;\npub use read::{Reader as R, read};"),
@@ -123,7 +124,7 @@ fn circle_over_a_reexport_is_found() {
 }
 
 #[test]
-fn circle_over_a_nested_group_is_found() {
+fn cycle_over_nested_group_is_found() {
     let files = [
         ("lib.rs", "mod a;\nmod b;"),
         ("a/mod.rs", "pub mod x;\npub mod y;"),
@@ -138,7 +139,7 @@ fn circle_over_a_nested_group_is_found() {
 }
 
 #[test]
-fn parent_with_code_is_in_a_circle_with_its_child() {
+fn parent_with_code_and_child_form_a_cycle() {
     let files = [
         ("lib.rs", "mod a;"),
         ("a/mod.rs", "mod child;\npub use child::Child;\npub struct Parent(Child);"),
@@ -148,7 +149,7 @@ fn parent_with_code_is_in_a_circle_with_its_child() {
 }
 
 #[test]
-fn tests_and_facades_make_no_circle() {
+fn tests_and_facades_form_no_cycle() {
     let files = [
         ("lib.rs", "pub mod a;\npub mod b;\npub use a::A;"),
         ("a/mod.rs", "mod deep;\npub mod other;\npub use deep::*;\npub use other::other;"),

@@ -1,4 +1,4 @@
-//! Reads with `syn` which names each source file uses, and resolves them to the files that define them.
+//! Resolves the names in each source file, read with `syn`, to the files that define them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,10 +6,10 @@ use proc_macro2::{TokenStream, TokenTree};
 use syn::visit::{self, Visit};
 use syn::{Attribute, Item, UseTree, Visibility};
 
-/// A module path without `crate`, and a path as it is written.
+/// A module path without `crate`, or a path as written in the source.
 type Path = Vec<String>;
 
-/// All modules of a crate, and everything that they name.
+/// All modules of a crate and the names that they use.
 #[derive(Default)]
 pub struct Crate {
     modules: BTreeMap<Path, Module>,
@@ -20,7 +20,7 @@ pub struct Crate {
 struct Module {
     file: String,
     items: BTreeSet<String>,
-    /// Names that the invocation of a macro may define.
+    /// Names that a macro invocation may define.
     generated: BTreeSet<String>,
     children: BTreeSet<String>,
     imports: BTreeMap<String, Path>,
@@ -47,20 +47,20 @@ impl std::fmt::Display for Reference {
 #[derive(Debug, PartialEq, Eq)]
 enum Target {
     Module(Path),
-    /// The file that defines the item, and its module.
+    /// The module of the item and the file that defines it.
     Item(String, Path),
 }
 
 impl Crate {
-    /// `files`: by the path below `src`, beginning with `lib.rs`.
+    /// Parses `files`, whose keys are paths below `src` that begin with `lib.rs`.
     pub fn read(files: &BTreeMap<String, String>) -> Self {
         let mut this = Self::default();
         this.load(files, "lib.rs", Path::new(), false);
         this
     }
 
-    /// The file of the item that a reference names; `None` for other crates, for modules as such, and for children that a module
-    /// only re-exports.
+    /// The file of the item that a reference names. `None` for other crates, for modules
+    /// themselves, and for children that a module only re-exports.
     pub fn file_of(&self, reference: &Reference) -> Option<String> {
         match self.resolve(&reference.module, &reference.path, &mut Vec::new())? {
             Target::Module(_) => None,
@@ -69,7 +69,7 @@ impl Crate {
         }
     }
 
-    /// The top-level module that a reference names by `crate::` or `super::`.
+    /// The top-level module that a reference names with `crate::` or `super::`.
     pub fn top_level_of(&self, reference: &Reference) -> Option<String> {
         let (module, rest) = start(&reference.module, &reference.path)?;
         module
@@ -80,7 +80,7 @@ impl Crate {
             .cloned()
     }
 
-    /// Whether a path that begins in this crate leads to something.
+    /// Whether a path that begins in this crate resolves to an item.
     pub fn is_resolved(&self, reference: &Reference) -> bool {
         start(&reference.module, &reference.path).is_none()
             || self.resolve(&reference.module, &reference.path, &mut Vec::new()).is_some()
@@ -152,7 +152,7 @@ impl Crate {
         (!rest.is_empty()).then_some(Target::Module(module))
     }
 
-    /// A module and a function may have the same name: the last name of a path is the function's.
+    /// A module and a function may share a name: the last segment of a path is the function.
     fn member(
         &self,
         path: &Path,
@@ -194,7 +194,7 @@ impl Crate {
     }
 }
 
-/// The module that a path with `crate`, `self` or `super` begins at, and what follows.
+/// The module at which a path with `crate`, `self` or `super` begins, and the rest of the path.
 fn start<'a>(from: &Path, path: &'a [String]) -> Option<(Path, &'a [String])> {
     let (mut module, mut rest) = match path.first()?.as_str() {
         "crate" => return Some((Path::new(), &path[1..])),
@@ -249,7 +249,7 @@ impl Names<'_> {
         self.imports.push((name, path));
     }
 
-    /// Macros are not expanded: every path among their words counts.
+    /// Macros are not expanded: each path in their tokens counts.
     fn add_tokens(&mut self, tokens: TokenStream) {
         let mut path = Path::new();
         let (mut colons, mut line) = (0, 0);
@@ -328,7 +328,7 @@ impl<'ast> Visit<'ast> for Names<'_> {
         visit::visit_macro(self, item);
     }
 
-    /// `#[serde(with = "module")]` names a path in a text.
+    /// `#[serde(with = "module")]` contains a path in a string.
     fn visit_attribute(&mut self, attribute: &'ast Attribute) {
         let syn::Meta::List(list) = &attribute.meta else { return };
         let line = list.path.segments.first().map_or(0, |segment| segment.ident.span().start().line);

@@ -1,4 +1,4 @@
-//! Which module may use which, read from the source: the arrows of ARCHITECTURE.md.
+//! Allowed dependencies between modules, read from the source: the arrows of ARCHITECTURE.md.
 
 mod circles;
 mod imports;
@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use imports::Crate;
 
-/// A module and those that it may use.
+/// A module and the modules that it may use.
 const ARROWS: [(&str, &[&str]); 15] = [
     ("cli", &["app", "cleanup", "config", "json", "outbound", "providers", "store"]),
     (
@@ -41,7 +41,7 @@ const ARROWS: [(&str, &[&str]); 15] = [
     ("json", &[]),
 ];
 
-/// A word that only some modules may say.
+/// A word that only some modules may use.
 const OWNED: [(&str, &[&str]); 6] = [
     ("rusqlite", &["store"]),
     ("r2d2", &["store"]),
@@ -68,7 +68,7 @@ fn src() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("src")
 }
 
-/// The code of a module, without comments, a line at a time with where it is.
+/// The lines of a module without comments, each with its location.
 fn lines_of(module: &str) -> Vec<(String, String)> {
     let mut lines = Vec::new();
     for path in sources(&src().join(module)) {
@@ -92,7 +92,7 @@ fn files() -> BTreeMap<String, String> {
 }
 
 #[test]
-fn modules_use_only_what_the_arrows_allow() {
+fn modules_use_only_the_allowed_modules() {
     let krate = Crate::read(&files());
     let mut wrong = Vec::new();
     for reference in &krate.references {
@@ -120,7 +120,7 @@ fn every_module_has_its_arrows() {
 }
 
 #[test]
-fn a_library_is_named_only_by_the_module_that_owns_it() {
+fn library_is_named_only_by_its_owner() {
     let mut wrong = Vec::new();
     for (module, _) in ARROWS {
         for (place, line) in lines_of(module) {
@@ -134,7 +134,7 @@ fn a_library_is_named_only_by_the_module_that_owns_it() {
 }
 
 #[test]
-fn every_module_says_what_it_owns_and_files_stay_short() {
+fn modules_begin_with_doc_comment_and_files_stay_short() {
     for (module, _) in ARROWS {
         for path in sources(&src().join(module)) {
             let text = std::fs::read_to_string(&path).unwrap();

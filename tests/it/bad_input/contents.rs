@@ -1,4 +1,4 @@
-//! A verified message is never refused for its content.
+//! A verified message is never rejected because of its content.
 
 use std::time::{Duration, Instant};
 
@@ -6,21 +6,21 @@ use super::{Stored, assert_rows, push, row, service};
 use crate::harness::sign::{self, stripe};
 use crate::harness::{Request, allow};
 
-/// `{}` as gzip, made by the gzip program.
+/// `{}` as gzip, compressed by the gzip program.
 const GZIP: &[u8] = &[
     0x1f, 0x8b, 0x08, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x03, 0xab, 0xae, 0x05, 0x00, 0x43, 0xbf, 0xa6,
     0xa3, 0x02, 0x00, 0x00, 0x00,
 ];
 
 #[test]
-fn a_compressed_body_is_kept_as_it_was_received() {
+fn compressed_body_is_stored_as_received() {
     let app = service();
     let request = push(GZIP).header("Content-Encoding", "gzip");
     assert_rows(&app, &[row("gzip", request, 200, Stored::AsJson)]);
 }
 
 #[test]
-fn any_content_type_or_none_is_taken() {
+fn any_or_no_content_type_is_accepted() {
     let app = service();
     let with = |kind: &str, body: &str| push(body).replace("Content-Type", kind);
     let multipart = "--b\r\nContent-Disposition: form-data; name=\"json\"\r\n\r\n{}\r\n--b--\r\n";
@@ -41,7 +41,7 @@ fn any_content_type_or_none_is_taken() {
 }
 
 #[test]
-fn a_form_is_kept_decoded_beside_its_bytes() {
+fn form_is_stored_decoded_and_as_bytes() {
     let app = service();
     let form = push("a=1&b=%C3%A9+x&a=2").replace("Content-Type", "application/x-www-form-urlencoded");
     assert_eq!(app.send(&form).status, 200);
@@ -51,7 +51,7 @@ fn a_form_is_kept_decoded_beside_its_bytes() {
 }
 
 #[test]
-fn what_is_not_json_is_kept_as_bytes_and_flagged() {
+fn invalid_json_is_stored_as_bytes_and_flagged() {
     let app = service();
     let utf16: Vec<u8> = "{\"a\":1}".encode_utf16().flat_map(u16::to_le_bytes).collect();
     let flagged = |name: &str, body: &[u8]| row(name, push(body), 200, Stored::Flagged);
@@ -74,7 +74,7 @@ fn what_is_not_json_is_kept_as_bytes_and_flagged() {
 }
 
 #[test]
-fn every_kind_of_json_is_kept_byte_for_byte() {
+fn every_kind_of_json_is_stored_byte_for_byte() {
     let app = service();
     let json = |name: &str, body: &str| row(name, push(body), 200, Stored::AsJson);
     assert_rows(
@@ -93,7 +93,7 @@ fn every_kind_of_json_is_kept_byte_for_byte() {
 }
 
 #[test]
-fn deep_nesting_overflows_no_stack() {
+fn deep_nesting_does_not_overflow_the_stack() {
     let app = service();
     let nested = |depth: usize| format!("{}{}", "[".repeat(depth), "]".repeat(depth));
     let objects = |depth: usize| format!("{}1{}", "{\"a\":".repeat(depth), "}".repeat(depth));
@@ -108,7 +108,7 @@ fn deep_nesting_overflows_no_stack() {
             row("100,000 objects", push(objects(100_000)), 200, Stored::Flagged),
         ],
     );
-    // The same where the body is searched for id and type.
+    // Also for a scheme that searches the body for id and type.
     let now = sign::now().to_string();
     for body in [nested(100_000), "[".repeat(1 << 20), objects(100_000)] {
         assert_rows(&app, &[row("stripe", stripe(&now, body), 200, Stored::Flagged)]);
@@ -143,7 +143,7 @@ fn time_of(app: &crate::harness::TestApp, request: &Request) -> Duration {
 }
 
 #[test]
-fn a_long_type_is_cut_at_two_hundred_characters() {
+fn long_type_is_cut_at_two_hundred_characters() {
     let app = service();
     let body = format!(r#"{{"id":"1","type":"{}"}}"#, "é".repeat(300));
     assert_eq!(app.send(&stripe(&sign::now().to_string(), body)).status, 200);
@@ -152,7 +152,7 @@ fn a_long_type_is_cut_at_two_hundred_characters() {
 }
 
 #[test]
-fn an_array_is_described_by_its_first_item() {
+fn array_is_described_by_its_first_item() {
     let app = service();
     let body = r#"[{"id":"first","type":"one"},{"id":"second","type":"two"}]"#;
     assert_eq!(app.send(&stripe(&sign::now().to_string(), body)).status, 200);

@@ -1,11 +1,11 @@
-//! How long is the body? Where two answers are possible, or none, nothing is taken.
+//! Length of the body: requests with an ambiguous or invalid length are rejected.
 
 use std::time::Duration;
 
 use super::{MAX_BODY_BYTES, Stored, assert_rows, push, row, service};
 use crate::harness::{Request, TestApp, sign};
 
-/// A signed push with these lines about its length, and the body as given behind the head.
+/// A signed push with these header lines about its length, and `body` after the head.
 fn framed(lines: &[(&str, &str)], body: &str) -> Request {
     lines.iter().fold(push(body), |request, (name, value)| request.header(name, value))
 }
@@ -26,7 +26,7 @@ fn assert_bad_request(app: &TestApp, name: &str, request: &Request, closes: bool
 }
 
 #[test]
-fn a_length_that_is_ambiguous_or_no_number_is_a_bad_request_and_closes_the_connection() {
+fn ambiguous_or_invalid_length_is_rejected_and_closes_connection() {
     let app = service();
     let chunked_body = "2\r\n{}\r\n0\r\n\r\n";
     let rows = [
@@ -48,7 +48,7 @@ fn a_length_that_is_ambiguous_or_no_number_is_a_bad_request_and_closes_the_conne
 }
 
 #[test]
-fn a_transfer_encoding_other_than_chunked_is_a_bad_request() {
+fn transfer_encoding_other_than_chunked_is_rejected() {
     let app = service();
     let body = "2\r\n{}\r\n0\r\n\r\n";
     for (name, lines) in [
@@ -64,7 +64,7 @@ fn a_transfer_encoding_other_than_chunked_is_a_bad_request() {
 }
 
 #[test]
-fn a_chunk_size_that_is_no_number_is_a_bad_request() {
+fn invalid_chunk_size_is_rejected() {
     let app = service();
     for size in ["zz", "-2", "0x2", "+2", "11111111111111111"] {
         let body = format!("{size}\r\n{{}}\r\n0\r\n\r\n");
@@ -74,7 +74,7 @@ fn a_chunk_size_that_is_no_number_is_a_bad_request() {
 }
 
 #[test]
-fn a_client_that_closes_in_the_middle_of_the_body_leaves_nothing() {
+fn connection_closed_within_body_stores_nothing() {
     let app = service();
     let whole = push(r#"{"cut":true}"#).bytes();
     let mut connection = app.connect();
@@ -83,14 +83,14 @@ fn a_client_that_closes_in_the_middle_of_the_body_leaves_nothing() {
     let reply = connection.read_within(Duration::from_secs(10));
     assert!(!reply.as_ref().is_ok_and(|reply| reply.status < 400), "{reply:?}");
     drop(connection);
-    // A later message is stored, so the cut one has been dealt with.
+    // A later message is stored, so the service has already processed the truncated one.
     assert_eq!(app.send(&push("{}")).status, 200);
     assert_eq!(app.database().count("messages"), 1);
     assert_eq!(app.database().count("rejections"), 0, "a cut request proves nothing about its sender");
 }
 
 #[test]
-fn chunks_of_any_size_are_one_body() {
+fn chunks_of_any_size_form_one_body() {
     let app = service();
     let body = r#"{"in":"chunks","of":"any size"}"#;
     for size in [1, 7, 1000] {
@@ -101,7 +101,7 @@ fn chunks_of_any_size_are_one_body() {
 }
 
 #[test]
-fn a_declared_length_over_the_limit_is_refused_at_once() {
+fn declared_length_over_limit_is_rejected_immediately() {
     let app = service();
     let head = push("").header(LENGTH, (MAX_BODY_BYTES + 1).to_string()).head();
     let mut connection = app.connect();
@@ -111,7 +111,7 @@ fn a_declared_length_over_the_limit_is_refused_at_once() {
 }
 
 #[test]
-fn a_body_of_exactly_the_limit_is_taken_and_one_byte_more_is_not() {
+fn body_at_limit_is_accepted_one_byte_more_rejected() {
     let app = service();
     let text = |bytes: usize| format!("\"{}\"", "x".repeat(bytes - 2)).into_bytes();
     assert_rows(
@@ -124,7 +124,7 @@ fn a_body_of_exactly_the_limit_is_taken_and_one_byte_more_is_not() {
 }
 
 #[test]
-fn a_chunked_body_that_grows_past_the_limit_is_refused_and_never_cut() {
+fn chunked_body_over_limit_is_rejected_not_truncated() {
     let app = service();
     let body = vec![b'7'; MAX_BODY_BYTES + 1];
     let over = push(body).chunked(64 * 1024);

@@ -1,4 +1,4 @@
-//! Text that attacks whoever looks at it: log, database, terminal.
+//! Text that attacks its readers: log, database and terminal.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use super::{Stored, assert_rows, push, row, service};
 use crate::harness::sign::{self, stripe};
 use crate::harness::{TestApp, eventually};
 
-/// What must not reach a terminal or a log file as it is.
+/// Whether a character must be escaped in a terminal or a log file.
 fn is_harmful(character: char) -> bool {
     let is_bidi =
         matches!(character, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
@@ -20,7 +20,7 @@ fn assert_log_is_harmless(app: &TestApp) {
     assert!(harmful.is_empty(), "{harmful:?}");
 }
 
-/// The log's lines about requests to a source, once there are `count`.
+/// The log lines about requests to a source, after `count` of them.
 #[track_caller]
 fn request_lines(app: &TestApp, source: &str, count: usize) -> Vec<String> {
     let mark = format!("POST /webhooks/{source} ");
@@ -32,7 +32,7 @@ fn request_lines(app: &TestApp, source: &str, count: usize) -> Vec<String> {
 }
 
 #[test]
-fn control_characters_in_id_type_and_user_agent_make_one_escaped_log_line() {
+fn control_characters_are_escaped_in_one_log_line() {
     let app = service();
     let body = r#"{"id":"a\r\nFAKE 200\u001b[31m\u202e","type":"x\r\nERROR forged line\u001b[2J\u202egpj"}"#;
     let request =
@@ -46,7 +46,7 @@ fn control_characters_in_id_type_and_user_agent_make_one_escaped_log_line() {
 }
 
 #[test]
-fn harmful_text_in_what_is_refused_is_escaped_too() {
+fn harmful_text_in_rejections_is_escaped() {
     let app = service();
     let target = "/webhooks/github?a=%0d%0aFAKE&b=\u{202e}x%1b[31m";
     let request = push("{}").target(target).replace("X-Hub-Signature-256", "sha256=\u{202e}");
@@ -59,7 +59,7 @@ fn harmful_text_in_what_is_refused_is_escaped_too() {
 }
 
 #[test]
-fn the_json_log_holds_one_object_a_line_whatever_comes_in() {
+fn json_log_has_one_object_per_line_for_any_input() {
     let app = TestApp::github().set("CREEL_LOG_FORMAT", "json").start();
     let request = push("{}").replace("X-GitHub-Event", "a\"b\\c\u{202e}\tq");
     assert!(app.send(&request).status < 300);
@@ -75,7 +75,7 @@ fn the_json_log_holds_one_object_a_line_whatever_comes_in() {
 }
 
 #[test]
-fn markup_is_kept_as_it_is() {
+fn markup_is_stored_unchanged() {
     let app = service();
     let body = r#"{"id":"1","type":"<script>alert(1)</script>","x":"<img src=x onload=alert(1)>javascript:alert(1)"}"#;
     let request = stripe(&sign::now().to_string(), body).header("X-Note", "<script>alert(2)</script>");
@@ -101,7 +101,7 @@ fn replies_are_never_sniffed_as_markup() {
 }
 
 #[test]
-fn quotes_and_statements_are_only_text() {
+fn quotes_and_sql_statements_are_only_text() {
     let app = service();
     let text = "'; DROP TABLE messages; --\\\"`";
     let body = serde_json::json!({"id": text, "type": text}).to_string();
@@ -116,7 +116,7 @@ fn quotes_and_statements_are_only_text() {
 }
 
 #[test]
-fn credentials_among_the_headers_are_redacted() {
+fn credentials_in_headers_are_redacted() {
     let app = service();
     let request = push("{}")
         .header("Authorization", "Bearer hunter2-authorization")

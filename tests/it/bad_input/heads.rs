@@ -1,4 +1,4 @@
-//! Heads that the HTTP library rejects, or would panic on.
+//! Heads that make the HTTP library return an error or panic.
 
 use std::time::Duration;
 
@@ -59,7 +59,7 @@ fn malformed_requests_are_counted_and_logged_with_their_address() {
         let series = format!("creel_malformed_requests_total{{status=\"{label}\"}}");
         eventually("it is counted", LIMIT, || app.metric(&series) >= 1.0);
     }
-    // A connection that was opened in advance, or by a health check, is nothing malformed.
+    // A connection that a client or a health check opens without a request is not malformed.
     assert_eq!(app.connect().read_within(LIMIT).unwrap().status, 408);
     assert!((app.metric("creel_malformed_requests_total{status=\"408\"}") - 1.0).abs() < f64::EPSILON);
     let log = app.log();
@@ -82,7 +82,7 @@ fn proxy_protocol_is_named_in_the_log() {
 }
 
 #[test]
-fn repeated_offers_to_upgrade_are_ignored() {
+fn repeated_upgrade_offers_are_ignored() {
     let app = service();
     let offers = [
         ("Upgrade", "websocket websocket"),

@@ -1,4 +1,4 @@
-//! Repeats, conflicts and delivery ids of every shape.
+//! Duplicates, conflicts, and delivery ids of every shape.
 
 use super::{SHOP_TOKEN, Stored, assert_rows, push, row, service};
 use crate::harness::{Request, sign};
@@ -8,7 +8,7 @@ fn shop(body: &str) -> Request {
 }
 
 #[test]
-fn an_exact_replay_is_counted_and_makes_no_second_row() {
+fn exact_replay_is_counted_and_stored_once() {
     let app = service();
     let request = push(r#"{"n":1}"#);
     for _ in 0..4 {
@@ -21,7 +21,7 @@ fn an_exact_replay_is_counted_and_makes_no_second_row() {
 }
 
 #[test]
-fn the_same_body_twice_without_ids_is_two_messages() {
+fn same_body_without_ids_is_two_messages() {
     let app = service();
     let rows = [
         row("first", shop(r#"{"same":1}"#), 200, Stored::AsJson),
@@ -32,7 +32,7 @@ fn the_same_body_twice_without_ids_is_two_messages() {
 }
 
 #[test]
-fn the_same_id_with_another_body_is_a_conflict_and_kept() {
+fn same_id_with_other_body_is_a_stored_conflict() {
     let app = service();
     for body in [r#"{"n":1}"#, r#"{"n":2}"#, r#"{"n":2}"#, r#"{"n":1}"#] {
         assert_eq!(app.send(&sign::github("one id", body)).status, 200);
@@ -43,7 +43,7 @@ fn the_same_id_with_another_body_is_a_conflict_and_kept() {
 }
 
 #[test]
-fn the_same_id_at_two_sources_is_two_messages() {
+fn same_id_at_two_sources_is_two_messages() {
     let app = service();
     let request = sign::github("one id", "{}");
     let signature = sign::github_signature(sign::OTHER_SECRET, b"{}");
@@ -54,7 +54,7 @@ fn the_same_id_at_two_sources_is_two_messages() {
 }
 
 #[test]
-fn a_delivery_id_of_ten_kilobytes_becomes_its_digest_and_is_still_recognised() {
+fn ten_kilobyte_delivery_id_is_hashed_and_still_recognised() {
     let app = service();
     let id = "i".repeat(10 * 1024);
     for _ in 0..2 {
@@ -66,7 +66,7 @@ fn a_delivery_id_of_ten_kilobytes_becomes_its_digest_and_is_still_recognised() {
 }
 
 #[test]
-fn a_number_is_an_id_and_anything_but_a_text_is_none() {
+fn only_text_or_number_is_a_delivery_id() {
     let app = service();
     let now = sign::now().to_string();
     let rows = [
@@ -89,7 +89,7 @@ fn a_number_is_an_id_and_anything_but_a_text_is_none() {
 }
 
 #[test]
-fn without_an_id_nothing_is_dropped() {
+fn messages_without_id_are_never_dropped() {
     let app = service();
     let now = sign::now().to_string();
     for _ in 0..2 {

@@ -1,4 +1,4 @@
-//! Limits on heads: what is too large is refused, and the service lives on.
+//! Limits on heads: the service rejects oversized heads and continues to run.
 
 use std::time::Duration;
 
@@ -6,11 +6,11 @@ use super::{push, service};
 use crate::harness::{Request, TestApp, eventually, sign};
 
 #[test]
-fn a_head_without_end_is_refused() {
+fn endless_head_is_rejected() {
     let app = service();
     let mut connection = app.connect();
     let _ = connection.write(b"POST /webhooks/github HTTP/1.1\r\nHost: a\r\nX-Long: ");
-    // 8 MiB are more than any limit on a head; the service stops reading long before.
+    // 8 MiB exceed every limit on a head, so the service stops reading much earlier.
     let written = (0..512).all(|_| connection.write(&[b'x'; 16 * 1024]).is_ok());
     let reply = connection.read_within(Duration::from_secs(10));
     let is_refused = reply.as_ref().map_or(!written, |reply| (400..500).contains(&reply.status));
@@ -19,7 +19,7 @@ fn a_head_without_end_is_refused() {
 }
 
 #[test]
-fn more_headers_than_any_sender_has_are_refused() {
+fn too_many_headers_are_rejected() {
     let app = service();
     let request = (0..1000).fold(push("{}"), |request, number| request.header(&format!("X-{number}"), "v"));
     let mut connection = app.connect();
@@ -30,7 +30,7 @@ fn more_headers_than_any_sender_has_are_refused() {
 }
 
 #[test]
-fn garbage_instead_of_http_is_refused() {
+fn garbage_instead_of_http_is_rejected() {
     let app = service();
     let tls_hello = [0x16, 0x03, 0x01, 0x02, 0x00, 0x01, 0x00, 0x01, 0xfc, 0x03, 0x03];
     for garbage in [b"\0\0\0\0\r\n\r\n".as_slice(), b"hello\r\n\r\n", b"GET\r\n\r\n", &tls_hello] {
@@ -44,7 +44,7 @@ fn garbage_instead_of_http_is_refused() {
 }
 
 #[test]
-fn a_form_with_too_many_fields_to_be_judged_is_not_called_forged() {
+fn form_with_too_many_fields_is_too_large() {
     let app = TestApp::builder()
         .set("CREEL_PUBLIC_URL", "https://hooks.example.com")
         .set("CREEL_SOURCE_MANDRILL_SECRET", sign::SECRET)

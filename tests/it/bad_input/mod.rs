@@ -1,4 +1,4 @@
-//! Bad input, row by row, over raw sockets: what is answered, and whether anything is stored.
+//! Bad input in rows, over raw sockets: the reply, and the stored messages.
 
 mod contents;
 mod framing;
@@ -18,7 +18,8 @@ use crate::harness::{Reply, Request, TestApp};
 
 const MAX_BODY_BYTES: usize = 4 * 1024 * 1024;
 
-/// One service for many rows: sources with an HMAC scheme, with timestamps, without ids, and with another secret.
+/// A service for many rows: sources with an HMAC scheme, with timestamps, without ids, and with
+/// another secret.
 fn service() -> TestApp {
     TestApp::github()
         .set("CREEL_SOURCE_STRIPE_SECRET", SECRET)
@@ -38,11 +39,11 @@ fn service() -> TestApp {
 const STANDARD_SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 const SHOP_TOKEN: &str = "token-of-the-shop";
 
-/// What a row leaves behind.
+/// The stored result of a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stored {
     Nothing,
-    /// Once, with exactly the bytes that were sent; whether it is flagged is another test's matter.
+    /// One message with exactly the sent bytes; another test checks whether it is flagged.
     Once,
     AsJson,
     Flagged,
@@ -59,14 +60,14 @@ fn row(name: impl Into<String>, request: Request, status: u16, stored: Stored) -
     Row { name: name.into(), request, status, stored }
 }
 
-/// A push with a delivery id of its own.
+/// A push with a unique delivery id.
 fn push(body: impl Into<Vec<u8>>) -> Request {
     use std::sync::atomic::{AtomicUsize, Ordering};
     static NUMBER: AtomicUsize = AtomicUsize::new(0);
     sign::github(&format!("row-{}", NUMBER.fetch_add(1, Ordering::Relaxed)), body)
 }
 
-/// Runs all rows, each on a connection of its own, and reports all that went wrong together.
+/// Runs all rows, each on its own connection, and reports their failures together.
 #[track_caller]
 fn assert_rows(app: &TestApp, rows: &[Row]) {
     let problems: Vec<String> = rows.iter().filter_map(|row| problem_of(app, row)).collect();
@@ -112,7 +113,7 @@ fn problem_of(app: &TestApp, row: &Row) -> Option<String> {
 
 fn send(app: &TestApp, request: &Request) -> std::io::Result<Reply> {
     let mut connection = app.connect();
-    // What is refused early may be cut off while it is still being sent.
+    // The service may close the connection before the whole request is sent.
     let _ = connection.write(&request.bytes());
     connection.read_within(Duration::from_secs(20))
 }

@@ -1,4 +1,4 @@
-//! Methods and paths that lead nowhere.
+//! Unknown methods and paths.
 
 use super::{Stored, assert_rows, push, row, service};
 use crate::harness::{Request, TestApp};
@@ -19,7 +19,7 @@ fn other_methods_are_not_allowed() {
 }
 
 #[test]
-fn paths_that_are_almost_right_are_not_found() {
+fn similar_paths_are_not_found() {
     let app = service();
     let long = format!("/webhooks/github/{}", "a".repeat(8 * 1024));
     let targets = [
@@ -52,7 +52,7 @@ fn hidden() -> TestApp {
 }
 
 #[test]
-fn an_unknown_source_and_a_wrong_path_are_the_same_byte_for_byte() {
+fn unknown_source_and_wrong_path_get_identical_replies() {
     let app = hidden();
     let wrong_end = format!("/webhooks/hidden/{}x", &PATH[..PATH.len() - 1]);
     let longer = format!("/webhooks/hidden/{PATH}x");

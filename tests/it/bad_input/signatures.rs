@@ -1,4 +1,4 @@
-//! Signatures and timestamps that are missing, broken, forged or stale.
+//! Missing, malformed, forged and stale signatures and timestamps.
 
 use super::{STANDARD_SECRET, Stored, assert_rows, push, row, service};
 use crate::harness::sign::{
@@ -10,7 +10,7 @@ const BODY: &str = r#"{"amount":100}"#;
 const HEADER: &str = "X-Hub-Signature-256";
 
 #[test]
-fn what_is_no_right_signature_is_refused() {
+fn invalid_signatures_are_rejected() {
     let app = service();
     let right = github_signature(SECRET, BODY.as_bytes());
     let with = |value: &[u8]| push(BODY).replace(HEADER, value);
@@ -39,7 +39,7 @@ fn what_is_no_right_signature_is_refused() {
 }
 
 #[test]
-fn every_single_changed_bit_of_the_body_is_noticed() {
+fn every_flipped_bit_of_the_body_is_detected() {
     let app = service();
     let good = push(BODY);
     for bit in 0..BODY.len() * 8 {
@@ -50,14 +50,14 @@ fn every_single_changed_bit_of_the_body_is_noticed() {
 }
 
 #[test]
-fn upper_case_hex_is_right() {
+fn upper_case_hex_is_accepted() {
     let app = service();
     let upper = format!("sha256={}", github_signature(SECRET, BODY.as_bytes())[7..].to_uppercase());
     assert_rows(&app, &[row("upper case", push(BODY).replace(HEADER, upper), 200, Stored::AsJson)]);
 }
 
 #[test]
-fn two_signature_headers_are_refused_even_if_one_is_right() {
+fn second_signature_header_rejects_the_request() {
     let app = service();
     let right = github_signature(SECRET, BODY.as_bytes());
     let wrong = github_signature(OTHER_SECRET, BODY.as_bytes());
@@ -72,7 +72,7 @@ fn two_signature_headers_are_refused_even_if_one_is_right() {
 }
 
 #[test]
-fn the_signature_of_one_source_opens_no_other() {
+fn signature_of_one_source_is_invalid_at_another() {
     let app = service();
     let request = push(BODY);
     assert_rows(
@@ -85,7 +85,7 @@ fn the_signature_of_one_source_opens_no_other() {
 }
 
 #[test]
-fn of_a_thousand_candidate_signatures_few_are_tried() {
+fn candidate_signatures_are_checked_up_to_a_limit() {
     let app = service();
     let now = sign::now().to_string();
     let right = stripe_signature(SECRET, &now, BODY.as_bytes());
@@ -99,12 +99,13 @@ fn of_a_thousand_candidate_signatures_few_are_tried() {
 }
 
 #[test]
-fn a_timestamp_is_fresh_for_five_minutes_in_both_directions() {
+fn timestamp_is_fresh_for_five_minutes_in_both_directions() {
     let app = service();
     let at = |offset: i64| stripe(&(sign::now() + offset).to_string(), BODY);
     assert_rows(&app, &[row("299 s old", at(-299), 200, Stored::AsJson)]);
     assert_rows(&app, &[row("301 s old", at(-301), 403, Stored::Nothing)]);
-    // A second may pass on the way: 301 s ahead must still be ahead when it is looked at.
+    // A second may pass in transit, and the timestamp must still be more than 300 s ahead when it
+    // is verified.
     assert_rows(&app, &[row("302 s ahead", at(302), 403, Stored::Nothing)]);
     assert_rows(&app, &[row("299 s ahead", at(299), 200, Stored::AsJson)]);
     let stale = r#"creel_rejected_total{cause="stale_timestamp",source="stripe"}"#;
@@ -112,7 +113,7 @@ fn a_timestamp_is_fresh_for_five_minutes_in_both_directions() {
 }
 
 #[test]
-fn a_timestamp_that_is_no_number_is_refused_though_rightly_signed() {
+fn correctly_signed_invalid_timestamp_is_rejected() {
     let app = service();
     let now = sign::now();
     let texts = [
@@ -146,7 +147,7 @@ fn standard(id: &str, timestamp: &str) -> Request {
 }
 
 #[test]
-fn standard_webhooks_bind_id_time_and_body() {
+fn standard_webhooks_signature_covers_id_time_and_body() {
     let app = service();
     let now = sign::now().to_string();
     let good = standard("msg_1", &now);

@@ -1,4 +1,4 @@
-//! Heads and bodies at one byte a second.
+//! Heads and bodies at one byte per second.
 
 use std::time::{Duration, Instant};
 
@@ -7,7 +7,7 @@ use crate::harness::{Connection, Reply, TestApp, sign};
 const LIMIT: Duration = Duration::from_secs(75);
 const PACE: Duration = Duration::from_secs(1);
 
-/// Sends a byte a second until the service answers or hangs up.
+/// Sends one byte per second until the service replies or closes the connection.
 fn drip(connection: &mut Connection, bytes: &[u8]) -> Option<Reply> {
     let begun = Instant::now();
     for byte in bytes {
@@ -23,7 +23,7 @@ fn drip(connection: &mut Connection, bytes: &[u8]) -> Option<Reply> {
 }
 
 #[test]
-fn a_head_at_one_byte_a_second_times_out() {
+fn head_at_one_byte_per_second_times_out() {
     let app = TestApp::github().start();
     let reply = drip(&mut app.connect(), &sign::github("slow", "{}").head());
     assert_eq!(reply.map(|reply| reply.status), Some(408));
@@ -31,7 +31,7 @@ fn a_head_at_one_byte_a_second_times_out() {
 }
 
 #[test]
-fn a_body_at_one_byte_a_second_times_out() {
+fn body_at_one_byte_per_second_times_out() {
     let app = TestApp::github().start();
     let body = format!("\"{}\"", "x".repeat(1000));
     let request = sign::github("slow", body);

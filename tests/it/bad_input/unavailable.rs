@@ -1,4 +1,4 @@
-//! When a message cannot be kept now: 503 with `Retry-After`, nothing stored, and back to work by itself.
+//! Storage is unavailable: 503 with `Retry-After`, nothing stored, and recovery without a restart.
 
 use std::io::ErrorKind;
 use std::net::Ipv4Addr;
@@ -13,7 +13,7 @@ fn assert_unavailable(reply: &Reply) {
 }
 
 #[test]
-fn a_disk_below_the_low_water_mark_takes_nothing() {
+fn disk_below_low_water_mark_rejects_messages() {
     let app = TestApp::github().set("CREEL_MIN_FREE", "1000TiB").start();
     assert_unavailable(&app.send(&sign::github("1", "{}")));
     assert_eq!(app.database().count("messages"), 0);
@@ -22,7 +22,7 @@ fn a_disk_below_the_low_water_mark_takes_nothing() {
 }
 
 #[test]
-fn a_database_that_is_locked_for_long_is_answered_in_time() {
+fn locked_database_is_answered_in_time() {
     let app = TestApp::github().start();
     let lock = app.database().writer();
     lock.execute_batch("BEGIN IMMEDIATE").unwrap();
@@ -38,7 +38,7 @@ fn a_database_that_is_locked_for_long_is_answered_in_time() {
 
 const HELD_BYTES: usize = 1_000_000;
 
-/// A client that holds the last byte of a large body back, so that all others stay in flight.
+/// A client that withholds the last byte of a large body, so that the others stay in flight.
 struct Holder {
     client: Ipv4Addr,
     connection: Option<Connection>,
@@ -49,7 +49,8 @@ impl Holder {
         Self { client: Ipv4Addr::new(127, 0, 2, number), connection: None }
     }
 
-    /// Sends it (again), unless it is still in flight: another request may have been quicker and got its place.
+    /// Sends the body again unless it is in flight, because another request may have taken its
+    /// place in the budget.
     fn hold(&mut self, app: &TestApp) {
         let is_held = self.connection.as_mut().is_some_and(|connection| {
             let reply = connection.read_within(Duration::from_millis(1));
@@ -74,7 +75,7 @@ fn with_small_budget() -> TestApp {
 }
 
 #[test]
-fn one_client_holds_at_most_a_quarter_of_the_budget_for_bodies() {
+fn client_uses_at_most_quarter_of_body_budget() {
     let app = with_small_budget();
     let mut greedy = Holder::new(1);
     let mut refused = None;
@@ -92,7 +93,7 @@ fn one_client_holds_at_most_a_quarter_of_the_budget_for_bodies() {
 }
 
 #[test]
-fn a_used_up_budget_for_bodies_is_answered_503_and_comes_back() {
+fn exhausted_body_budget_is_503_and_recovers() {
     let app = with_small_budget();
     let mut holders: Vec<Holder> = (1..=4).map(Holder::new).collect();
     let late = Ipv4Addr::new(127, 0, 3, 1);

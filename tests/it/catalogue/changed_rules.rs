@@ -1,11 +1,12 @@
-//! Providers whose rules have changed: what they send today, sent twice to the real binary.
+//! Providers whose rules have changed: a current request and its duplicate, for the real
+//! binary.
 
 use serde_json::Value;
 
 use crate::harness::sign::{self, base64, hex, hmac_sha256};
 use crate::harness::{Builder, Request, TestApp};
 
-/// Those that sign no time, so that their vectors never become stale.
+/// Providers whose signature covers no time, so that their vectors never become stale.
 const PROVIDERS: [&str; 9] =
     ["intuit", "x", "attio", "cursor", "launchdarkly", "smartcar", "btcpay", "pagerduty", "fourthwall"];
 
@@ -14,7 +15,7 @@ fn vectors(provider: &str) -> Vec<Value> {
     serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
 }
 
-/// What the provider sends today.
+/// A current request of the provider.
 fn todays(provider: &str) -> Value {
     let is_own = |vector: &Value| vector["source"] == "creel" && vector["event"].is_string();
     vectors(provider).into_iter().find(is_own).unwrap()
@@ -37,7 +38,7 @@ fn with_secret_of(builder: Builder, vector: &Value) -> Builder {
 }
 
 #[test]
-fn message_that_comes_twice_is_stored_once_with_event_and_id() {
+fn repeated_message_is_stored_once_with_event_and_id() {
     let all: Vec<Value> = PROVIDERS.iter().map(|provider| todays(provider)).collect();
     let builder = TestApp::builder().set("CREEL_PUBLIC_URL", "https://hooks.example.com");
     let app = all.iter().fold(builder, with_secret_of).start();
@@ -54,7 +55,7 @@ fn message_that_comes_twice_is_stored_once_with_event_and_id() {
 }
 
 #[test]
-fn retry_of_btcpay_is_a_conflict_of_its_original() {
+fn btcpay_retry_conflicts_with_its_original() {
     let app = with_secret_of(TestApp::builder(), &todays("btcpay")).start();
     for vector in [todays("btcpay"), named("btcpay", "btcpay retry")] {
         assert_eq!(app.send(&request(&vector)).status, 200);
@@ -65,7 +66,7 @@ fn retry_of_btcpay_is_a_conflict_of_its_original() {
 }
 
 #[test]
-fn google_health_verifies_the_endpoint_with_and_without_secret() {
+fn google_health_verifies_endpoint_with_and_without_secret() {
     let secret = "Bearer 3b9f-test-secret";
     let app = TestApp::builder()
         .set("CREEL_SOURCE_FIT_PROVIDER", "google-health")
@@ -79,14 +80,14 @@ fn google_health_verifies_the_endpoint_with_and_without_secret() {
     assert_eq!(app.send(&verification().header("Authorization", secret)).status, 201);
     assert_eq!(app.send(&verification()).status, 401);
     assert_eq!(app.send(&verification().header("Authorization", "Bearer other")).status, 401);
-    // No message has a type at the top, and none is signed here.
+    // Messages have no type at the top level, and this one is unsigned.
     let unsigned = verification().header("Authorization", secret).body(r#"[{"data":{"dataType":"steps"}}]"#);
     assert_eq!(app.send(&unsigned).status, 401);
     assert_eq!(app.database().count("messages"), 0);
 }
 
 #[test]
-fn message_is_flagged_where_only_a_token_proves_it() {
+fn message_with_only_a_token_is_flagged() {
     let (secret, signing_secret) = ("Bearer test-secret", "signing-secret-0123456789");
     let body = r#"{"event":{"id":"e1","type":"RENEWAL"}}"#;
     let now = sign::now();

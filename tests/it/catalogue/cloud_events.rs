@@ -30,7 +30,7 @@ fn structured(content_type: &str, body: String) -> Request {
 }
 
 #[test]
-fn colons_do_not_make_two_events_one() {
+fn colons_do_not_merge_two_events() {
     let app = app();
     let body = |source: &str, id: &str| {
         structured(ONE, format!(r#"{{"specversion":"1.0","type":"t","source":"{source}","id":"{id}"}}"#))
@@ -88,7 +88,7 @@ fn batch_is_one_message_with_all_ids() {
 }
 
 #[test]
-fn event_in_another_mode_with_other_data_is_kept() {
+fn event_in_another_mode_with_other_data_is_stored() {
     let app = app();
     assert_eq!(app.send(&structured(ONE, event("A-1", r#"{"a":1}"#))).status, 200);
     assert_eq!(app.send(&binary("A-1", r#"{"a":2}"#)).status, 200);
@@ -117,7 +117,8 @@ fn commas_do_not_make_a_batch_of_one_event() {
     let kept = app.database().messages();
     let ids: Vec<_> = kept.iter().map(|kept| kept.delivery_id.as_deref().unwrap()).collect();
     assert_eq!(ids[..2], ["/s,/s:b1,b2", ",/s,/s:,b1,b2"]);
-    // The event without data is the same in each of its modes; only the array is other bytes of the structured mode.
+    // The event without data is equal in all of its modes; only the array differs from the bytes of
+    // the structured mode.
     assert!(kept.iter().skip(1).all(|kept| kept.delivery_id.as_deref() == Some(",/s,/s:,b1,b2")));
     assert_eq!(kept[0].duplicates, 0);
 }

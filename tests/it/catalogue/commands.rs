@@ -1,10 +1,11 @@
-//! The commands about providers: what creel knows, what it says of a source, and samples of every shape.
+//! The commands about providers: the catalogue, the settings of a source, and samples of every
+//! shape.
 
 use crate::harness::sign::SECRET;
 use crate::harness::{Builder, TestApp};
 
 #[test]
-fn providers_lists_what_creel_knows() {
+fn providers_lists_the_catalogue() {
     let list = Builder::bare().run(&["providers"]).succeeded();
     for name in ["github ", "stripe ", "standard-webhooks ", "token "] {
         assert!(list.lines().any(|line| line.starts_with(name)), "{name}: {list}");
@@ -14,7 +15,7 @@ fn providers_lists_what_creel_knows() {
 }
 
 #[test]
-fn a_name_shows_what_to_set_and_what_is_signed() {
+fn provider_page_shows_settings_and_signed_parts() {
     let page = Builder::bare().run(&["providers", "stripe"]).succeeded();
     for part in ["# Stripe", "CREEL_SOURCE_STRIPE_SECRET", "{ts}.{body}", "stripe-signature", "300"] {
         assert!(page.to_lowercase().contains(&part.to_lowercase()), "{part}: {page}");
@@ -24,7 +25,7 @@ fn a_name_shows_what_to_set_and_what_is_signed() {
 }
 
 #[test]
-fn a_search_lists_those_that_fit() {
+fn search_lists_matching_providers() {
     let found = Builder::bare().run(&["providers", "--search", "Stand"]).succeeded();
     assert!(found.contains("standard-webhooks") && !found.contains("github"), "{found}");
     let part = Builder::bare().run(&["providers", "mollie"]).succeeded();
@@ -32,7 +33,7 @@ fn a_search_lists_those_that_fit() {
 }
 
 #[test]
-fn an_unknown_name_suggests_the_nearest() {
+fn unknown_name_suggests_the_nearest() {
     let said = Builder::bare().run(&["providers", "strpe"]).failed();
     assert!(said.contains("strpe") && said.contains("stripe"), "{said}");
     let said = Builder::bare().run(&["send", "githbu", "--url", "http://127.0.0.1:1/"]).failed();
@@ -42,7 +43,7 @@ fn an_unknown_name_suggests_the_nearest() {
 }
 
 #[test]
-fn unrelated_names_get_a_way_out_instead_of_a_suggestion() {
+fn unrelated_name_gets_hint_instead_of_suggestion() {
     for name in ["zzz", "kubernetes"] {
         let commands: [&[&str]; 2] = [&["providers", name], &["send", name, "--url", "http://127.0.0.1:1/"]];
         let mut said = commands.map(|command| Builder::bare().run(command).failed()).to_vec();
@@ -72,13 +73,13 @@ fn alias_works_as_source_provider_and_sample() {
 }
 
 #[test]
-fn a_page_needs_no_valid_configuration() {
+fn provider_page_needs_no_valid_configuration() {
     let builder = Builder::bare().set("CREEL_MAX_BODY", "1 elephant");
     assert!(builder.run(&["providers", "github"]).succeeded().contains("X-Hub-Signature-256"));
 }
 
 #[test]
-fn check_says_whose_body_is_not_signed() {
+fn check_reports_sources_with_unsigned_body() {
     let said = TestApp::github().set("CREEL_SOURCE_MAILGUN_SECRET", SECRET).run(&["check"]).succeeded();
     let warnings: Vec<&str> = said.lines().filter(|line| line.starts_with("warning: ")).collect();
     let of_mailgun = warnings.iter().find(|line| line.contains("source mailgun"));
@@ -87,8 +88,8 @@ fn check_says_whose_body_is_not_signed() {
     assert!(!said.contains(SECRET), "{said}");
 }
 
-/// One source of each shape: digests of the body, with a timestamp, over the URL, within the body; tokens, basic
-/// authentication, a signed token.
+/// One source of each shape: digests of the body, with a timestamp, over the URL and within the
+/// body; tokens, basic authentication, and a signed token.
 fn of_every_shape() -> Builder {
     let builder = TestApp::builder()
         .set("CREEL_PUBLIC_URL", "https://hooks.example.com/in")
@@ -102,7 +103,7 @@ fn of_every_shape() -> Builder {
 }
 
 #[test]
-fn send_is_believed_for_every_shape_of_proof() {
+fn send_is_accepted_for_every_shape() {
     let builder = of_every_shape();
     let app = builder.start();
     let sender = builder.set("CREEL_LISTEN", app.address.to_string());
@@ -129,7 +130,7 @@ fn send_is_believed_for_every_shape_of_proof() {
 }
 
 #[test]
-fn a_sample_that_is_signed_otherwise_is_refused() {
+fn sample_with_other_signature_is_rejected() {
     let builder = of_every_shape();
     let app = builder.start();
     let mut sender = builder.set("CREEL_LISTEN", app.address.to_string());
@@ -145,7 +146,7 @@ fn a_sample_that_is_signed_otherwise_is_refused() {
 }
 
 #[test]
-fn a_sample_that_only_the_provider_could_sign_is_not_made() {
+fn sample_without_known_secret_is_an_error() {
     let app = TestApp::builder().set("CREEL_SOURCE_TASKS_PROVIDER", "asana");
     let builder = app.set("CREEL_SOURCE_TASKS_PATH", "random-path-part-of-the-tasks");
     let app = builder.start();

@@ -1,4 +1,4 @@
-//! A sender that nobody knows but the user: described by variables.
+//! A custom sender that is described by variables.
 
 use crate::harness::sign::{self, SECRET, hex, hmac_sha256};
 use crate::harness::{Builder, Request, TestApp};
@@ -27,7 +27,7 @@ fn order(secret: &str, timestamp: i64) -> Request {
 }
 
 #[test]
-fn a_message_of_a_described_sender_is_kept_with_its_event_and_id() {
+fn message_of_custom_sender_has_event_and_id() {
     let app = shop().start();
     assert_eq!(app.send(&order(SECRET, sign::now())).status, 200);
     let kept = app.database().only_message();
@@ -37,7 +37,7 @@ fn a_message_of_a_described_sender_is_kept_with_its_event_and_id() {
 }
 
 #[test]
-fn a_forged_or_stale_message_of_a_described_sender_is_refused() {
+fn forged_or_stale_message_of_custom_sender_is_rejected() {
     let app = shop().start();
     let now = sign::now();
     let requests = [
@@ -55,14 +55,14 @@ fn a_forged_or_stale_message_of_a_described_sender_is_refused() {
 }
 
 #[test]
-fn the_tolerance_of_a_described_sender_can_be_set() {
+fn tolerance_of_custom_sender_can_be_set() {
     let app = shop().set("CREEL_SOURCE_SHOP_TOLERANCE", "10m").start();
     assert_eq!(app.send(&order(SECRET, sign::now() - 400)).status, 200);
     assert_eq!(app.send(&order(SECRET, sign::now() - 700)).status, 403);
 }
 
 #[test]
-fn a_described_token_is_asked_for_and_redacted() {
+fn token_of_custom_sender_is_required_and_redacted() {
     let app = TestApp::builder()
         .set("CREEL_SOURCE_SHOP_PROVIDER", "custom")
         .set("CREEL_SOURCE_SHOP_SECRET", SECRET)
@@ -81,7 +81,7 @@ fn a_described_token_is_asked_for_and_redacted() {
 }
 
 #[test]
-fn a_field_with_a_wrong_value_is_named_by_its_variable() {
+fn invalid_field_is_named_by_its_variable() {
     for (variable, value) in [
         ("SIGNATURE_AT", "Shop-Signature"),
         ("SIGNATURE_LAYOUT", "t={ts},v1="),
@@ -104,7 +104,7 @@ fn a_field_with_a_wrong_value_is_named_by_its_variable() {
 }
 
 #[test]
-fn field_without_effect_is_an_error_that_names_the_variables() {
+fn field_without_effect_is_an_error_that_names_variables() {
     let token = || {
         TestApp::builder()
             .set("CREEL_SOURCE_SHOP_PROVIDER", "custom")
@@ -143,7 +143,7 @@ fn field_without_effect_is_an_error_that_names_the_variables() {
 }
 
 #[test]
-fn a_described_sender_needs_a_proof_and_a_secret() {
+fn custom_sender_needs_a_proof_and_a_secret() {
     let unproven = shop().unset("CREEL_SOURCE_SHOP_SIGNATURE_AT").run(&["serve"]).failed();
     assert!(unproven.contains("CREEL_SOURCE_SHOP_SIGNATURE_AT:"), "{unproven}");
     let secretless = shop().unset("CREEL_SOURCE_SHOP_SECRET").run(&["serve"]).failed();
@@ -151,7 +151,7 @@ fn a_described_sender_needs_a_proof_and_a_secret() {
 }
 
 #[test]
-fn a_sample_can_be_sent_for_a_described_sender() {
+fn sample_can_be_sent_for_custom_sender() {
     let app = shop().start();
     let sender = shop().set("CREEL_LISTEN", app.address.to_string());
     sender.run(&["send", "shop", "order.paid"]).succeeded();

@@ -1,4 +1,5 @@
-//! Keys that a provider publishes: fetched from a real server when they are first needed, cached, and never guessed.
+//! Published keys of a provider: fetched from a real server on first use, cached, and never
+//! guessed.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
@@ -13,10 +14,10 @@ use crate::harness::sign::{self, OTHER_SECRET, SECRET, base64};
 use crate::harness::wire::Connection;
 use crate::harness::{Builder, Request, TestApp, eventually};
 
-/// What a provider answers to a path.
+/// Returns the response of a provider to a path.
 type Says = dyn Fn(&str) -> (u16, String) + Send + Sync;
 
-/// A provider's key server: answers each path, and counts how often it was asked.
+/// A provider's key server, which counts its requests.
 struct KeyServer {
     address: SocketAddr,
     asked: Arc<AtomicUsize>,
@@ -70,7 +71,7 @@ fn source(address: SocketAddr) -> Builder {
         .set("CREEL_SOURCE_AUTH_BASE_URL", format!("http://{address}"))
 }
 
-/// A published vector of the provider that no clock can make stale.
+/// A published vector of the provider that never becomes stale.
 fn vector() -> Value {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/vectors/fusionauth.json");
     let all: Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
@@ -86,7 +87,7 @@ fn request(vector: &Value) -> Request {
 }
 
 #[test]
-fn a_key_is_fetched_once_and_then_known() {
+fn key_is_fetched_once_and_cached() {
     let vector = vector();
     let server = KeyServer::start(vector["config"]["jwks"].to_string());
     let app = source(server.address).start();
@@ -98,7 +99,7 @@ fn a_key_is_fetched_once_and_then_known() {
 }
 
 #[test]
-fn a_key_that_the_provider_does_not_publish_is_refused_and_remembered() {
+fn unpublished_key_is_rejected_and_cached() {
     let vector = vector();
     let other = vector["config"]["jwks"].to_string().replace("kid-a", "kid-b");
     let server = KeyServer::start(other);
@@ -113,7 +114,7 @@ fn a_key_that_the_provider_does_not_publish_is_refused_and_remembered() {
 }
 
 #[test]
-fn a_provider_that_cannot_be_reached_is_no_reason_to_refuse() {
+fn unreachable_provider_is_503_not_a_rejection() {
     let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let app = source(nobody).start();
     let reply = app.send(&request(&vector()));
@@ -123,7 +124,7 @@ fn a_provider_that_cannot_be_reached_is_no_reason_to_refuse() {
 }
 
 #[test]
-fn unreachable_provider_holds_up_no_other_rejection() {
+fn unreachable_provider_does_not_delay_other_rejections() {
     let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let app = source(nobody)
         .set("CREEL_SOURCE_AUTH_ALLOW_IPS", "192.0.2.1")
@@ -150,7 +151,7 @@ fn unreachable_provider_holds_up_no_other_rejection() {
 }
 
 #[test]
-fn what_a_provider_in_trouble_says_is_no_reason_to_refuse() {
+fn provider_errors_are_503_not_rejections() {
     let vector = vector();
     let set = vector["config"]["jwks"].to_string();
     for (status, body) in [
@@ -171,7 +172,7 @@ fn what_a_provider_in_trouble_says_is_no_reason_to_refuse() {
 }
 
 #[test]
-fn a_provider_that_takes_longer_than_a_second_is_reached_all_the_same() {
+fn provider_slower_than_one_second_is_still_reached() {
     let vector = vector();
     let (let_go, holds) = mpsc::channel::<()>();
     let holds = Mutex::new(holds);
@@ -210,7 +211,7 @@ url = "{setting:base_url}/keys/{id}"
 "#;
 
 #[test]
-fn a_stranger_who_invents_ids_keeps_no_genuine_message_out() {
+fn invented_key_ids_do_not_block_genuine_messages() {
     let pair = Ed25519KeyPair::from_seed_unchecked(&[1; 32]).unwrap();
     let public = base64(pair.public_key().as_ref());
     let server = KeyServer::saying(move |path| match path {

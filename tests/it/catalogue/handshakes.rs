@@ -1,4 +1,4 @@
-//! Requests that are no messages: answered where they must be, stored nowhere, and no way to have something signed.
+//! Handshakes: answered as the provider requires, never stored, and no way to obtain a signature.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ fn meta() -> Builder {
     source("meta").set("CREEL_SOURCE_META_VERIFY_TOKEN", VERIFY_TOKEN)
 }
 
-/// The value of `x-twitter-webhooks-signature` and, of a challenge, what the answer to it holds.
+/// The value of `x-twitter-webhooks-signature`, which is also part of the response to a challenge.
 fn x_signature(content: &str) -> String {
     format!("sha256={}", base64(&hmac_sha256(SECRET.as_bytes(), content.as_bytes())))
 }
@@ -27,7 +27,7 @@ fn x_event(body: &str, signature: &str) -> Request {
     Request::post("/webhooks/x").header("x-twitter-webhooks-signature", signature).body(body)
 }
 
-/// A request of Slack or Zoom, rightly signed with the secret at the time.
+/// A correctly signed request of Slack or Zoom at the time.
 fn signed_v0(target: &str, names: [&str; 2], secret: &str, timestamp: i64, body: &str) -> Request {
     let content = format!("v0:{timestamp}:{body}");
     let signature = format!("v0={}", hex(&hmac_sha256(secret.as_bytes(), content.as_bytes())));
@@ -52,7 +52,7 @@ fn assert_nothing_kept(app: &TestApp) {
     assert_eq!(app.database().count("messages"), 0);
 }
 
-/// A column of the rejections, when there are as many.
+/// A column of the rejections, after `count` of them.
 #[track_caller]
 fn rejected(app: &TestApp, column: &str, count: usize) -> Vec<String> {
     let read = || app.database().column(&format!("SELECT {column} FROM rejections ORDER BY id"));
@@ -61,7 +61,7 @@ fn rejected(app: &TestApp, column: &str, count: usize) -> Vec<String> {
 }
 
 #[test]
-fn meta_gets_its_challenge_back_for_the_right_verify_token_alone() {
+fn meta_challenge_needs_correct_verify_token() {
     let app = meta().start();
     let ask = |token: &str| {
         let query = format!("hub.mode=subscribe&hub.challenge=1158201444&hub.verify_token={token}");
@@ -80,7 +80,7 @@ fn meta_gets_its_challenge_back_for_the_right_verify_token_alone() {
 }
 
 #[test]
-fn x_gets_its_challenge_signed() {
+fn x_challenge_is_signed() {
     let app = source("x").start();
     let answer = format!(r#"{{"response_token":"{}"}}"#, x_signature("uzwcfYtzr9"));
     app.get("/webhooks/x?crc_token=uzwcfYtzr9").assert_is(200, "application/json", &answer);
@@ -88,7 +88,7 @@ fn x_gets_its_challenge_signed() {
 }
 
 #[test]
-fn dropbox_gets_its_challenge_back_as_text_that_no_browser_takes_for_a_page() {
+fn dropbox_challenge_is_returned_as_plain_text() {
     let app = source("dropbox").start();
     let reply = app.get("/webhooks/dropbox?challenge=%3Cscript%3E+1");
     reply.assert_is(200, "text/plain", "<script> 1");
@@ -97,7 +97,7 @@ fn dropbox_gets_its_challenge_back_as_text_that_no_browser_takes_for_a_page() {
 }
 
 #[test]
-fn trello_may_try_the_url_with_head() {
+fn trello_can_probe_url_with_head() {
     let app = source("trello").start();
     assert_eq!(app.send(&Request::new("HEAD", "/webhooks/trello")).status, 200);
     assert_nothing_kept(&app);
@@ -110,7 +110,7 @@ fn trello_may_try_the_url_with_head() {
 }
 
 #[test]
-fn cloudevents_grants_only_the_origins_that_are_listed() {
+fn cloudevents_grants_only_listed_origins() {
     let origins = "first.example.com second.example.com";
     let app = source("cloudevents").set("CREEL_SOURCE_CLOUDEVENTS_ALLOWED_ORIGINS", origins).start();
     let ask = |origin: &str| {
@@ -128,7 +128,7 @@ fn cloudevents_grants_only_the_origins_that_are_listed() {
 }
 
 #[test]
-fn a_request_by_another_method_that_is_no_handshake_is_not_allowed() {
+fn non_handshake_by_other_method_is_not_allowed() {
     let app = meta()
         .set("CREEL_SOURCE_X_SECRET", SECRET)
         .set("CREEL_SOURCE_DROPBOX_SECRET", SECRET)
@@ -150,7 +150,7 @@ fn a_request_by_another_method_that_is_no_handshake_is_not_allowed() {
 }
 
 #[test]
-fn slack_gets_its_challenge_back_only_for_a_right_signature() {
+fn slack_challenge_needs_correct_signature() {
     let app = source("slack").start();
     let body = r#"{"token":"t","challenge":"3eZbrw1aBm2rZgRNFdxV2595E9CY3gmdALWMmHkvFXO7","type":"url_verification"}"#;
     let now = sign::now();
@@ -170,7 +170,7 @@ fn slack_gets_its_challenge_back_only_for_a_right_signature() {
 }
 
 #[test]
-fn zoom_gets_its_token_signed_but_nothing_that_could_be_a_message() {
+fn zoom_signs_only_unambiguous_tokens() {
     let app = source("zoom").start();
     let ask = |token: &str| {
         let event = r#""event":"endpoint.url_validation""#;
@@ -186,7 +186,7 @@ fn zoom_gets_its_token_signed_but_nothing_that_could_be_a_message() {
 }
 
 #[test]
-fn x_signs_nothing_that_could_be_a_message() {
+fn x_never_signs_a_possible_message() {
     let app = source("x").start();
     let percent = |text: &str| text.bytes().map(|byte| format!("%{byte:02X}")).collect::<String>();
     for message in [EVENT, "{}", "[1]", "\"text\"", "1.5", &"a".repeat(101)] {
@@ -197,7 +197,7 @@ fn x_signs_nothing_that_could_be_a_message() {
 }
 
 #[test]
-fn what_was_signed_as_a_challenge_proves_no_message() {
+fn signed_challenge_does_not_verify_a_message() {
     let app = source("x").start();
     for challenge in ["uzwcfYtzr9", "12345", "true", "null"] {
         let answer = app.get(&format!("/webhooks/x?crc_token={challenge}")).text();
@@ -207,13 +207,13 @@ fn what_was_signed_as_a_challenge_proves_no_message() {
         assert_eq!(reply.status, 403, "{challenge}");
     }
     assert_nothing_kept(&app);
-    // They are rightly signed: something else than the signature was seen.
+    // The signatures are correct, so another check rejected the requests.
     assert_eq!(rejected(&app, "cause", 4), ["claim_mismatch"; 4]);
     assert_eq!(app.send(&x_event(EVENT, &x_signature(EVENT))).status, 200);
 }
 
 #[test]
-fn what_smartcar_has_signed_as_a_challenge_proves_no_message() {
+fn signed_smartcar_challenge_does_not_verify_a_message() {
     let app = source("smartcar").start();
     let post = |body: &str| Request::post("/webhooks/smartcar").body(body);
     let tag = hex(&hmac_sha256(SECRET.as_bytes(), b"12345"));

@@ -1,4 +1,5 @@
-//! Secrets that a handshake teaches: learned once, kept sealed, replaced only while the operator lets them.
+//! Secrets from a handshake: learned once, stored encrypted, and replaced only while the operator
+//! allows it.
 
 use std::time::Duration;
 
@@ -50,7 +51,7 @@ fn taught(builder: &Builder) -> TestApp {
 }
 
 #[test]
-fn a_handshake_is_echoed_and_what_is_signed_with_its_secret_is_kept() {
+fn handshake_is_echoed_and_its_secret_verifies_messages() {
     let app = taught(&asana());
     assert_eq!(app.database().count("messages"), 0, "a handshake is no message");
     assert_eq!(app.send(&event(FIRST)).status, 200);
@@ -60,7 +61,7 @@ fn a_handshake_is_echoed_and_what_is_signed_with_its_secret_is_kept() {
 }
 
 #[test]
-fn what_is_not_signed_with_the_learned_secret_is_refused() {
+fn message_without_learned_secret_is_rejected() {
     let app = asana().start();
     let forgeries = [event(FIRST).without("X-Hook-Signature"), event(SECOND), event("")];
     for forgery in forgeries.iter().chain([&event(FIRST)]) {
@@ -74,7 +75,7 @@ fn what_is_not_signed_with_the_learned_secret_is_refused() {
 }
 
 #[test]
-fn a_second_handshake_is_refused_and_replaces_nothing() {
+fn second_handshake_is_rejected_and_replaces_nothing() {
     let app = taught(&asana());
     for secret in [SECOND, FIRST] {
         assert_refused(&app.send(&handshake(secret)));
@@ -84,7 +85,7 @@ fn a_second_handshake_is_refused_and_replaces_nothing() {
 }
 
 #[test]
-fn of_handshakes_at_the_same_time_one_teaches() {
+fn concurrent_handshakes_teach_one_secret() {
     let app = asana().start();
     let secrets: Vec<String> = (0..8).map(|number| format!("secret-of-thread-{number}")).collect();
     let statuses: Vec<u16> = std::thread::scope(|scope| {
@@ -100,7 +101,7 @@ fn of_handshakes_at_the_same_time_one_teaches() {
 }
 
 #[test]
-fn only_who_knows_the_path_can_teach() {
+fn handshake_needs_the_correct_path() {
     let app = asana().start();
     for target in ["/webhooks/asana", "/webhooks/asana/guessed"] {
         assert_eq!(app.send(&handshake(SECOND).target(target)).status, 404, "{target}");
@@ -109,7 +110,7 @@ fn only_who_knows_the_path_can_teach() {
 }
 
 #[test]
-fn a_secret_that_is_none_teaches_nothing() {
+fn invalid_secret_is_not_learned() {
     let app = asana().start();
     for secret in ["", &"x".repeat(513)] {
         assert_refused(&app.send(&handshake(secret)));
@@ -119,7 +120,7 @@ fn a_secret_that_is_none_teaches_nothing() {
 }
 
 #[test]
-fn a_learned_secret_is_known_after_a_restart() {
+fn learned_secret_survives_a_restart() {
     let app = taught(&asana()).restart();
     assert_eq!(app.send(&event(FIRST)).status, 200);
     assert_refused(&app.send(&handshake(SECOND)));
@@ -127,22 +128,22 @@ fn a_learned_secret_is_known_after_a_restart() {
     assert_eq!(builder.start().send(&event(FIRST)).status, 200);
 }
 
-/// Also not when the sender repeats the handshake because it has not got the reply: that one is quarantined.
+/// Includes a repeated handshake, which is quarantined: a sender repeats it if the reply was lost.
 #[test]
-fn a_learned_secret_is_in_no_file_and_not_in_the_log() {
+fn learned_secret_is_in_no_file_and_no_log() {
     let app = taught(&asana().set("CREEL_LOG", "debug"));
     assert_refused(&app.send(&handshake(FIRST)));
     assert_eq!(app.send(&event(FIRST)).status, 200);
     eventually("the rejection is kept", Duration::from_secs(10), || app.database().count("rejections") == 1);
     assert_nowhere(&app, FIRST);
-    // What a stop and the next run write is looked at, too.
+    // Also checks the output of the stop and of the next run.
     let app = app.restart();
     assert_eq!(app.send(&event(FIRST)).status, 200);
     assert_nowhere(&app, FIRST);
 }
 
 #[test]
-fn learn_opens_the_window_for_one_handshake() {
+fn learn_opens_window_for_one_handshake() {
     let builder = asana();
     let app = taught(&builder);
     let said = builder.run(&["learn", "asana"]).succeeded();
@@ -157,7 +158,7 @@ fn learn_opens_the_window_for_one_handshake() {
 }
 
 #[test]
-fn until_the_new_handshake_comes_the_old_secret_holds() {
+fn old_secret_is_valid_until_the_new_handshake() {
     let builder = asana();
     let app = taught(&builder);
     builder.run(&["learn", "asana"]).succeeded();
@@ -165,7 +166,7 @@ fn until_the_new_handshake_comes_the_old_secret_holds() {
 }
 
 #[test]
-fn learn_show_prints_the_secret_and_opens_nothing() {
+fn learn_show_prints_secret_without_opening_window() {
     let builder = asana();
     let app = builder.start();
     let said = builder.run(&["learn", "asana", "--show"]).failed();
@@ -176,7 +177,7 @@ fn learn_show_prints_the_secret_and_opens_nothing() {
 }
 
 #[test]
-fn learn_says_where_there_is_nothing_to_learn() {
+fn learn_reports_source_that_does_not_learn() {
     let builder = TestApp::github()
         .set("CREEL_SOURCE_ASANA_SECRET", FIRST)
         .set("CREEL_SOURCE_TASKS_PROVIDER", "asana")
@@ -191,13 +192,13 @@ fn learn_says_where_there_is_nothing_to_learn() {
         assert!(parts.iter().all(|part| said.contains(part)), "{source}: {said}");
         assert!(!said.contains(FIRST), "{said}");
     }
-    // And no handshake overrules the configuration.
+    // A handshake does not override the configuration.
     assert_refused(&app.send(&handshake(SECOND).target("/webhooks/asana")));
     assert_eq!(app.send(&event(FIRST).target("/webhooks/asana")).status, 200);
 }
 
 #[test]
-fn without_a_path_a_source_that_learns_does_not_start() {
+fn learning_source_without_path_does_not_start() {
     let named = TestApp::builder().set("CREEL_SOURCE_ASANA_PROVIDER", "asana");
     for builder in [named.clone(), named.set("CREEL_SOURCE_ASANA_ALLOW_IPS", "127.0.0.0/8")] {
         let said = builder.run(&["serve"]).failed();
@@ -207,7 +208,7 @@ fn without_a_path_a_source_that_learns_does_not_start() {
 }
 
 #[test]
-fn notion_teaches_its_token_in_a_body() {
+fn notion_teaches_token_in_body() {
     let builder = TestApp::builder().set("CREEL_SOURCE_NOTION_PATH", PATH);
     let app = builder.start();
     let post = |body: &str| Request::post(&format!("/webhooks/notion/{PATH}")).body(body);
@@ -223,7 +224,8 @@ fn notion_teaches_its_token_in_a_body() {
     assert_eq!(builder.run(&["learn", "notion", "--show"]).succeeded().trim(), FIRST);
     assert_nowhere(&app, FIRST);
     assert_eq!(app.send(&token(SECOND)).status, 403);
-    // The repeated handshake of the right sender is refused as well, and holds the secret in its body.
+    // The repeated handshake of the genuine sender is rejected as well, and its body contains the
+    // secret.
     assert_eq!(app.send(&token(FIRST)).status, 403);
     assert_nowhere(&app, FIRST);
     for forgery in [post(page), signed(SECOND)] {
@@ -235,7 +237,7 @@ fn notion_teaches_its_token_in_a_body() {
     assert_eq!(kept.delivery_id.as_deref(), Some("367cba44-b6f3-4c92-81e7-6a2e9659efd4"));
 }
 
-/// A sender of one's own whose secret is written in base64, or as it is.
+/// A custom sender whose secret is in base64 or plain text.
 fn parcels(encoding: &str) -> String {
     format!(
         r#"
@@ -263,7 +265,7 @@ reply = {{ status = 200 }}
 }
 
 #[test]
-fn what_cannot_be_a_secret_is_neither_learned_nor_in_the_way_of_a_start() {
+fn invalid_secret_is_not_learned_and_blocks_no_start() {
     let builder = TestApp::builder()
         .set("CREEL_RECIPES", "parcels.toml")
         .set("CREEL_SOURCE_PARCELS_PATH", "random-path-part-of-parcels");
@@ -280,7 +282,7 @@ fn what_cannot_be_a_secret_is_neither_learned_nor_in_the_way_of_a_start() {
     assert_eq!(app.send(&teach("AAEC")).status, 200, "the window has stayed open");
     assert_eq!(app.send(&event(&[0, 1, 2])).status, 200);
 
-    // One that was learned under other rules.
+    // A secret that was learned under other rules.
     let builder = TestApp::builder()
         .set("CREEL_RECIPES", "parcels.toml")
         .set("CREEL_SOURCE_PARCELS_PATH", "random-path-part-of-parcels");

@@ -1,5 +1,5 @@
-//! The catalogue of providers as it is used from outside: handshakes, learned secrets, senders of one's own, the commands
-//! about providers, and what is told about how far a message is proven.
+//! The catalogue of providers from outside: handshakes, learned secrets, custom senders, the
+//! commands about providers, and reports on unsigned parts of a message.
 
 mod captured;
 mod changed_rules;

@@ -1,4 +1,5 @@
-//! Senders that put their JSON into a form or into the query: Git servers, routes of Mailgun, interactions of Slack.
+//! Senders with JSON in a form or in the query: Git servers, Mailgun routes, and Slack
+//! interactions.
 
 use std::time::Duration;
 
@@ -58,7 +59,7 @@ fn git_servers_are_verified_over_their_json() {
 }
 
 #[test]
-fn gogs_does_not_take_a_get() {
+fn gogs_rejects_get() {
     let app = server("gogs").start();
     let reply = app.send(&as_get("gogs", "1"));
     assert_eq!((reply.status, reply.header("allow")), (405, Some("POST")));
@@ -75,7 +76,7 @@ fn get_of_gitea_is_stored_as_its_payload() {
     assert_eq!((kept.method.as_str(), kept.duplicates, kept.conflict_of), ("GET", 1, None));
     assert_eq!((kept.body.as_slice(), kept.body_sha256), (PUSH.as_bytes(), sign::sha256(PUSH.as_bytes())));
     assert_eq!(kept.query.as_deref(), Some(encoded(&[("token", "x"), ("payload", PUSH)]).as_str()));
-    // The same delivery as a POST is the same message.
+    // The same delivery as a POST is a duplicate.
     assert_eq!(app.send(&as_json("gitea", "1")).status, 200);
     assert_eq!(app.database().only_message().duplicates, 2);
     let server = format!("http://{}", app.address);
@@ -153,7 +154,7 @@ fn second_payload_next_to_the_signed_one_is_rejected() {
     assert_eq!(app.database().count("messages"), 0);
 }
 
-/// What Mailgun posts for a received mail.
+/// The request that Mailgun posts for a received mail.
 fn route(token: &str, multipart: bool) -> Request {
     route_with_text(token, multipart, "Is it in stock?")
 }
@@ -202,7 +203,7 @@ fn mailgun_route_is_accepted_as_form_and_multipart() {
         assert_eq!(kept.body, request.content());
         let payload: serde_json::Value = serde_json::from_str(&kept.payload.unwrap()).unwrap();
         assert_eq!(payload["subject"], "Ä question");
-        // A filter like `!/attachment-1` must not pass a message that has the file.
+        // A filter such as `!/attachment-1` must not match a message that has the file.
         let file = serde_json::json!({"filename": "a.txt", "content_type": "text/plain", "size": 8});
         assert_eq!(payload["attachment-1"], if multipart { file } else { ().into() });
     }
@@ -212,7 +213,7 @@ fn mailgun_route_is_accepted_as_form_and_multipart() {
 }
 
 #[test]
-fn mailgun_route_with_a_long_text_keeps_its_id() {
+fn mailgun_route_with_long_text_keeps_its_id() {
     let app = server("mailgun").start();
     for (multipart, id) in [(false, 1), (true, 2)] {
         let token = format!("token-{id}");
@@ -247,9 +248,9 @@ fn slack_interaction_is_unwrapped_and_signed_as_a_form() {
     assert_eq!((kept.payload.as_deref(), kept.body.as_slice()), (Some(interaction), body.as_bytes()));
 }
 
-/// Two ids that differ in a byte which is invalid in UTF-8 would become one with a replacement character.
+/// A replacement character would merge two ids that differ in a byte that is invalid in UTF-8.
 #[test]
-fn id_with_invalid_bytes_is_no_id() {
+fn id_with_invalid_bytes_is_ignored() {
     let app = TestApp::builder()
         .set("CREEL_SOURCE_SHOP_PROVIDER", "custom")
         .set("CREEL_SOURCE_SHOP_SECRET", SECRET)
@@ -260,7 +261,7 @@ fn id_with_invalid_bytes_is_no_id() {
     let rows = [
         ("id=n%E9&event=paid", None),
         ("id=n%E8&event=paid", None),
-        // Fields without such bytes are read nevertheless.
+        // Fields without such bytes are still read.
         ("id=7&event=paid&name=Jos%E9", Some("7")),
         ("id=n%E9&event=paid&charset=windows-1252", Some("né")),
         ("id=n%E8&event=paid&charset=windows-1252", Some("nè")),
@@ -276,9 +277,9 @@ fn id_with_invalid_bytes_is_no_id() {
     assert_eq!(app.database().count("messages"), 5);
 }
 
-/// A form with another byte than the one that was signed has the same text only if that byte is replaced.
+/// Replacing the invalid byte would give the form the same text as the signed one.
 #[test]
-fn invalid_byte_does_not_pass_for_a_signed_replacement_character() {
+fn invalid_byte_does_not_match_replacement_character() {
     let signed_text = "{\"ref\":\"\u{fffd}\"}";
     let tag = hex(&hmac_sha256(SECRET.as_bytes(), signed_text.as_bytes()));
     let app = server("gitea").start();

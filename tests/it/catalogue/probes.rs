@@ -1,4 +1,4 @@
-//! HEAD and GET that only ask whether a URL is served.
+//! HEAD and GET requests that only probe whether a URL is served.
 
 use crate::harness::sign::{SECRET, base64, hmac_sha256};
 use crate::harness::{Builder, Request, TestApp};
@@ -47,7 +47,7 @@ fn probe_of_a_wrong_path_is_not_found() {
 }
 
 #[test]
-fn source_without_probe_does_not_take_get_and_head() {
+fn source_without_probe_rejects_get_and_head() {
     let app = hooks().start();
     for method in ["GET", "HEAD"] {
         let reply = app.send(&Request::new(method, "/webhooks/strict"));
@@ -70,7 +70,7 @@ fn probing_source_still_stores_messages() {
 }
 
 #[test]
-fn probe_that_contradicts_methods_or_provider_is_refused_at_start() {
+fn probe_that_contradicts_methods_or_provider_prevents_start() {
     let problem = |builder: Builder| builder.run(&["check"]).failed();
     let conflict = problem(hooks().set("CREEL_SOURCE_OPEN_METHODS", "GET POST"));
     assert!(conflict.contains("CREEL_SOURCE_OPEN_PROBE: ") && conflict.contains("_METHODS"), "{conflict}");

@@ -1,4 +1,5 @@
-//! Proofs as real senders and proxies bring them: several header lines, keys of two kinds at one URL, schemes before tokens.
+//! Authentication as real senders and proxies send it: several header lines, keys of two kinds at
+//! one URL, and schemes before tokens.
 
 use time::OffsetDateTime;
 
@@ -22,7 +23,7 @@ fn header_lines_of_a_list_are_one_list() {
     assert_eq!(send(&[wrong.clone(), right.clone()]), 200);
     assert_eq!(send(&[format!("{wrong}, {right}")]), 200);
     assert_eq!(send(&[wrong.clone(), wrong.clone()]), 403);
-    // The time of one line, the signature of another.
+    // The time of one line with the signature of another.
     let old = time - 10_000;
     assert_eq!(send(&[format!("t={time}"), format!("t={old},v1={}", sign(old))]), 403);
     assert_eq!(app.database().only_message().duplicates, 1);

@@ -1,4 +1,4 @@
-//! A sender that nobody knows but the user: described by a recipe file.
+//! A custom sender that is described by a recipe file.
 
 use crate::harness::sign::{SECRET, hex, hmac_sha256};
 use crate::harness::{Builder, Request, TestApp};
@@ -27,7 +27,7 @@ event = "parcel.sent"
 body = '{"kind":"$type"}'
 "#;
 
-/// The fields at the top of a file.
+/// The fields at the top level of a file.
 fn alone() -> String {
     FIELDS.replace("KEYS", "key").replace("SIGNATURES", "signature").replace("SAMPLES", "sample")
 }
@@ -52,7 +52,7 @@ fn parcel(source: &str) -> Request {
 }
 
 #[test]
-fn a_recipe_at_the_top_of_a_file_is_called_after_the_file() {
+fn recipe_at_top_level_is_named_after_its_file() {
     let builder = with_file("parcels.toml", &alone()).set("CREEL_SOURCE_PARCELS_SECRET", SECRET);
     let app = builder.start();
     assert_eq!(app.send(&parcel("parcels").body("{}")).status, 403);
@@ -62,7 +62,7 @@ fn a_recipe_at_the_top_of_a_file_is_called_after_the_file() {
 }
 
 #[test]
-fn several_recipes_stand_in_tables_of_their_names() {
+fn several_recipes_are_in_tables_with_their_names() {
     let text = format!("{}\n{}", below("parcels"), below("letters"));
     let builder = with_file("own.toml", &text)
         .set("CREEL_SOURCE_PARCELS_SECRET", SECRET)
@@ -76,7 +76,7 @@ fn several_recipes_stand_in_tables_of_their_names() {
 }
 
 #[test]
-fn providers_shows_the_users_own_recipes() {
+fn providers_shows_custom_recipes() {
     let builder = with_file("parcels.toml", &alone());
     let list = builder.run(&["providers"]).succeeded();
     let own = list.lines().find(|line| line.starts_with("parcels "));
@@ -90,7 +90,7 @@ fn providers_shows_the_users_own_recipes() {
 }
 
 #[test]
-fn send_signs_for_the_users_own_recipe() {
+fn send_signs_for_a_custom_recipe() {
     let builder = with_file("parcels.toml", &alone()).set("CREEL_SOURCE_PARCELS_SECRET", SECRET);
     let app = builder.start();
     let sender = builder.set("CREEL_LISTEN", app.address.to_string());
@@ -101,7 +101,7 @@ fn send_signs_for_the_users_own_recipe() {
 }
 
 #[test]
-fn what_is_wrong_in_a_recipe_is_named_with_recipe_and_field() {
+fn invalid_recipe_names_recipe_and_field() {
     let of_tables = |old: &str, new: &str| {
         let text = format!("{}\n{}", below("letters"), below("parcels").replace(old, new));
         ("own.toml", text)
@@ -178,7 +178,7 @@ fn own_recipe_hides_an_alias_of_its_name() {
 }
 
 #[test]
-fn a_recipe_file_that_cannot_be_used_stops_the_start() {
+fn unusable_recipe_file_prevents_start() {
     let said = with_file("empty.toml", "# nothing\n").run(&["check"]).failed();
     assert!(said.contains("CREEL_RECIPES") && said.contains("contains no recipe"), "{said}");
     let said = TestApp::builder().set("CREEL_RECIPES", "absent.toml").run(&["serve"]).failed();
@@ -188,7 +188,7 @@ fn a_recipe_file_that_cannot_be_used_stops_the_start() {
 }
 
 #[test]
-fn check_warns_of_a_text_that_fits_two_requests() {
+fn check_warns_of_signed_text_shared_by_two_requests() {
     let check = |text: &str| {
         let recipe = alone().replace("text = \"{body}\"", &format!("text = \"{text}\""));
         let builder = with_file("parcels.toml", &recipe).set("CREEL_SOURCE_PARCELS_SECRET", SECRET);

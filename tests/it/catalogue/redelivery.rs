@@ -1,4 +1,4 @@
-//! What could not be kept comes again: no answer of ours may have spoilt it.
+//! Redelivery after a failed write: no earlier reply prevents the message from being stored.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ const ID: &str = "72d3162e-cc78-11e3-81ab-4c9367dc0958";
 const BODY: &str = r#"{"ref":"refs/heads/main"}"#;
 
 #[test]
-fn a_delivery_that_a_full_disk_kept_out_is_kept_when_it_comes_again() {
+fn delivery_rejected_by_full_disk_is_stored_when_resent() {
     let app = TestApp::github().set("CREEL_MIN_FREE", "1000TiB").start();
     assert_eq!(app.send(&sign::github(ID, BODY)).status, 503);
     let app = app.stop().set("CREEL_MIN_FREE", "1MiB").start();
@@ -19,7 +19,7 @@ fn a_delivery_that_a_full_disk_kept_out_is_kept_when_it_comes_again() {
 }
 
 #[test]
-fn a_delivery_that_a_lock_kept_out_is_kept_once_however_often_it_comes_again() {
+fn delivery_rejected_by_lock_is_stored_once_when_resent() {
     let app = TestApp::github().start();
     let lock = app.database().writer();
     lock.execute_batch("BEGIN IMMEDIATE").unwrap();
@@ -33,16 +33,17 @@ fn a_delivery_that_a_lock_kept_out_is_kept_once_however_often_it_comes_again() {
     });
     let kept = app.database().only_message();
     assert_eq!(kept.delivery_id.as_deref(), Some(ID));
-    // What was answered 503 may have been written all the same, never more than that.
+    // A message may have been written although its reply was 503, so each rejected copy can count
+    // as a duplicate.
     assert!(kept.duplicates <= 1 + refused, "{kept:?}");
 }
 
 #[test]
-fn a_delivery_that_was_kept_and_comes_again_is_answered_alike_and_counted() {
+fn redelivered_message_gets_same_reply_and_is_counted() {
     let app = TestApp::github().start();
     let first = app.send(&sign::github(ID, BODY));
     first.assert_is(200, "text/plain", "success");
-    // Redelivered by hand: the same id, whatever else is new.
+    // A manual redelivery has the same id, but other headers may differ.
     let again = app.send(&sign::github(ID, BODY).header("X-GitHub-Hook-ID", "42"));
     again.assert_is(200, "text/plain", "success");
     let app = app.restart();

@@ -1,4 +1,5 @@
-//! What is proven of a message: the URL as registered, the body or not, and secrets that stand in a query.
+//! The authenticated parts of a message: the registered URL, the body if signed, and secrets in a
+//! query.
 
 use std::time::Duration;
 
@@ -21,7 +22,7 @@ fn payment(signed_url: &str) -> Request {
 }
 
 #[test]
-fn the_url_as_registered_counts_whatever_host_says() {
+fn registered_url_counts_regardless_of_host() {
     let app = square().set("CREEL_SOURCE_SQUARE_URL", REGISTERED).start();
     for (number, host) in ["shop.example.com", "127.0.0.1:8080", "evil.example.com"].into_iter().enumerate() {
         let request = payment(REGISTERED).header("Host", host).header("X-Forwarded-Host", host);
@@ -35,7 +36,7 @@ fn the_url_as_registered_counts_whatever_host_says() {
 }
 
 #[test]
-fn rejection_names_the_url_that_was_checked() {
+fn rejection_names_the_checked_url() {
     const PATH: &str = "random-path-part-of-square";
     let app = square()
         .set("CREEL_PUBLIC_URL", "https://hooks.example.com")
@@ -60,7 +61,7 @@ fn rejection_names_the_url_that_was_checked() {
 }
 
 #[test]
-fn without_a_url_of_its_own_the_public_url_counts() {
+fn public_url_is_used_without_source_url() {
     let app = square().set("CREEL_PUBLIC_URL", "https://hooks.example.com/in/").start();
     for wrong in [REGISTERED, "https://hooks.example.com/webhooks/square"] {
         assert_eq!(app.send(&payment(wrong)).status, 403, "{wrong}");
@@ -70,7 +71,7 @@ fn without_a_url_of_its_own_the_public_url_counts() {
 }
 
 #[test]
-fn twilio_signs_the_registered_url_with_its_query_and_form() {
+fn twilio_signature_covers_registered_url_query_and_form() {
     let app = TestApp::builder()
         .set("CREEL_SOURCE_TWILIO_SECRET", SECRET)
         .set("CREEL_SOURCE_TWILIO_URL", "https://sms.example.com/twilio")
@@ -89,7 +90,7 @@ fn twilio_signs_the_registered_url_with_its_query_and_form() {
 }
 
 #[test]
-fn a_source_whose_url_is_signed_needs_to_know_it() {
+fn source_with_signed_url_requires_its_url() {
     for name in ["SQUARE", "TWILIO"] {
         let secret = format!("CREEL_SOURCE_{name}_SECRET");
         let said = TestApp::builder().set(&secret, SECRET).run(&["serve"]).failed();
@@ -100,7 +101,7 @@ fn a_source_whose_url_is_signed_needs_to_know_it() {
 }
 
 #[test]
-fn a_message_is_flagged_where_its_body_is_not_signed() {
+fn message_with_unsigned_body_is_flagged() {
     let app = TestApp::github().set("CREEL_SOURCE_MAILGUN_SECRET", SECRET).start();
     assert_eq!(app.send(&sign::github("1", "{}")).status, 200);
     assert!(!app.database().newest_message().body_unsigned);
@@ -119,7 +120,7 @@ fn a_message_is_flagged_where_its_body_is_not_signed() {
 }
 
 #[test]
-fn a_token_in_a_query_is_not_written_down() {
+fn token_in_query_is_not_stored_or_logged() {
     const TOKEN: &str = "token-in-the-query-4711";
     let app = TestApp::builder().set("CREEL_SOURCE_DOCKER_HUB_SECRET", TOKEN).start();
     let push = |token: &str| {

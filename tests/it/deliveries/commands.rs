@@ -1,4 +1,4 @@
-//! What a command is given, and what becomes of its exit.
+//! Input of a command target, and the outcome of its exit code.
 
 use std::os::unix::fs::PermissionsExt as _;
 
@@ -13,7 +13,7 @@ fn script(builder: &Builder, name: &str, text: &str) -> String {
 }
 
 #[test]
-fn a_command_gets_the_body_and_metadata_and_nothing_of_our_environment() {
+fn command_gets_body_and_metadata_without_service_environment() {
     let builder = TestApp::github();
     let seen = script(&builder, "see", "env > seen.env.new; cat > seen.body; mv seen.env.new seen.env");
     let app = builder
@@ -40,7 +40,7 @@ fn a_command_gets_the_body_and_metadata_and_nothing_of_our_environment() {
 }
 
 #[test]
-fn a_command_that_fails_is_dead_at_once_and_its_output_tells_why() {
+fn failed_command_is_dead_immediately_with_its_output() {
     let builder = TestApp::github();
     let fails = script(&builder, "fails", "echo 'no such branch' >&2; exit 3");
     let app = builder.set("CREEL_TARGET_FAILS_EXEC", fails).start();
@@ -53,7 +53,7 @@ fn a_command_that_fails_is_dead_at_once_and_its_output_tells_why() {
 }
 
 #[test]
-fn a_command_that_asks_to_be_tried_later_is() {
+fn command_that_requests_a_retry_is_retried() {
     let builder = TestApp::github();
     let later = script(&builder, "later", "test -e ready && exit 0; touch ready; exit 75");
     let app = builder.set("CREEL_TARGET_LATER_EXEC", later).start();

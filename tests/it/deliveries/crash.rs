@@ -1,4 +1,4 @@
-//! kill -9 between a target's answer and our record of it.
+//! kill -9 between a target's reply and the record of the outcome.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -9,18 +9,18 @@ use crate::harness::eventually;
 use crate::harness::target::{Behaviour, Target};
 
 const MESSAGES: usize = 60;
-/// The default of a target: so many are under way at most.
+/// The default concurrency of a target, which limits its in-flight deliveries.
 const UNDER_WAY: usize = 8;
 
 #[test]
-fn everything_is_delivered_in_spite_of_kill_9_and_no_more_comes_twice_than_was_under_way() {
+fn kill_9_repeats_only_in_flight_deliveries() {
     let target = Target::start();
     let mut builder = delivering_to(&target);
     let mut sent = 0;
     let cycles = cycles(4, 100) as usize;
     for cycle in 0..cycles {
         let app = builder.start();
-        // Each answer takes a moment, so that some are always between answer and record.
+        // A delayed reply keeps some deliveries between reply and record.
         target.behave(Behaviour::status(200).after(Duration::from_millis(2)));
         for _ in 0..MESSAGES {
             push(&app, &format!("delivery-{sent}"), &format!("{{\"n\":{sent}}}"));
@@ -36,7 +36,7 @@ fn everything_is_delivered_in_spite_of_kill_9_and_no_more_comes_twice_than_was_u
     let mut ids: HashMap<String, String> = HashMap::new();
     for received in target.received() {
         let id = received.header("webhook-id").unwrap().to_owned();
-        // The same message has the same id whenever it comes.
+        // Each delivery of a message has the same id.
         assert_eq!(ids.entry(received.text()).or_insert_with(|| id.clone()), &id);
         *times.entry(received.text()).or_default() += 1;
     }
@@ -46,7 +46,7 @@ fn everything_is_delivered_in_spite_of_kill_9_and_no_more_comes_twice_than_was_u
 }
 
 #[test]
-fn what_was_answered_but_not_written_down_comes_again_with_the_same_id() {
+fn unrecorded_delivery_is_repeated_with_the_same_id() {
     let target = Target::start();
     let app = delivering_to(&target).start();
     target.behave(Behaviour::Hang);
@@ -62,7 +62,7 @@ fn what_was_answered_but_not_written_down_comes_again_with_the_same_id() {
 }
 
 #[test]
-fn a_retry_that_fell_due_while_the_service_was_down_is_made_at_its_start() {
+fn retry_due_during_downtime_runs_at_start() {
     let target = Target::start();
     let app = delivering_to(&target).start();
     target.answers(500);

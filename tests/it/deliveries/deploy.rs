@@ -1,4 +1,4 @@
-//! The deploy of docs/targets.md: a push to GitHub updates a repository.
+//! The deployment of docs/targets.md: a push to GitHub updates a repository.
 
 use std::path::Path;
 use std::process::Command;
@@ -15,7 +15,7 @@ fn git(directory: &Path, arguments: &[&str]) {
 }
 
 #[test]
-fn a_push_updates_a_real_repository_and_says_so() {
+fn push_updates_a_real_repository_and_reports_it() {
     let directory = tempfile::tempdir().unwrap();
     let (origin, site) = (directory.path().join("origin"), directory.path().join("site"));
     std::fs::create_dir(&origin).unwrap();

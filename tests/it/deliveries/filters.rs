@@ -1,4 +1,4 @@
-//! Filters on bodies of every encoding, and on bodies that cannot be read.
+//! Filters on bodies of every encoding, and on unreadable bodies.
 
 use miniz_oxide::deflate::{compress_to_vec, compress_to_vec_zlib};
 use serde_json::Value;
@@ -52,7 +52,7 @@ fn gzip(data: &[u8]) -> Vec<u8> {
 }
 
 #[test]
-fn odd_but_readable_bodies_reach_the_right_targets() {
+fn unusual_readable_bodies_reach_the_matching_targets() {
     let target = Target::start();
     let app = service(&target);
     let utf16: Vec<u8> = "\u{feff}{\"draft\":1}".encode_utf16().flat_map(u16::to_le_bytes).collect();
@@ -105,7 +105,7 @@ fn odd_but_readable_bodies_reach_the_right_targets() {
 }
 
 #[test]
-fn unreadable_bodies_pass_no_filter_and_say_why() {
+fn unreadable_bodies_match_no_filter_and_log_why() {
     let target = Target::start();
     let app = service(&target);
     let deep = format!("{{\"draft\":true,\"a\":{}{}}}", "[".repeat(127), "]".repeat(127));
@@ -313,7 +313,7 @@ fn custom_sender_may_sign_the_decompressed_body() {
 }
 
 #[test]
-fn event_and_id_are_read_from_every_form_of_a_body() {
+fn event_and_id_are_read_from_every_encoding() {
     let app = TestApp::builder()
         .set("CREEL_SOURCE_SHOP_PROVIDER", "custom")
         .set("CREEL_SOURCE_SHOP_SECRET", sign::SECRET)
@@ -342,7 +342,7 @@ fn event_and_id_are_read_from_every_form_of_a_body() {
 }
 
 #[test]
-fn api_filter_keeps_its_digits_and_judges_emitted_events() {
+fn api_filter_is_exact_and_applies_to_emitted_events() {
     let target = Target::start();
     let app = TestApp::builder()
         .set("CREEL_EVENTS", "pay_info.paid")

@@ -1,4 +1,4 @@
-//! A target that answers 410: disabled with a warning, visible everywhere, resumed by a command.
+//! A target that answers 410: disabled with a warning, shown everywhere, and resumed by a command.
 
 use super::{SOON, delivering_to, eventually_delivered, push};
 use crate::harness::eventually;
@@ -36,7 +36,7 @@ fn target_that_answers_410_is_disabled_until_resumed() {
 }
 
 #[test]
-fn gone_target_is_active_again_with_another_url() {
+fn gone_target_is_active_after_url_change() {
     let target = Target::start();
     target.answers(410);
     let app = delivering_to(&target).start();
@@ -53,7 +53,7 @@ fn gone_target_is_active_again_with_another_url() {
 }
 
 #[test]
-fn gone_target_is_active_again_as_a_command() {
+fn gone_target_is_active_after_change_to_command() {
     let target = Target::start();
     target.answers(410);
     let app = delivering_to(&target).start();

@@ -1,4 +1,4 @@
-//! What the command of a target can read of the service that started it, as the same user without privileges.
+//! Access of a command target to the service that started it, as the same unprivileged user.
 
 use std::os::unix::fs::chown;
 
@@ -6,7 +6,7 @@ use super::*;
 
 const NOBODY: u32 = 65_534;
 
-/// The service as an unprivileged user; tests as root change to one.
+/// The service as an unprivileged user; tests that run as root switch to one.
 fn unprivileged(builder: Builder) -> Builder {
     if !rustix::process::geteuid().is_root() {
         return builder;
@@ -33,14 +33,14 @@ fn command_cannot_read_environment_or_memory_of_service() {
     eventually_delivered(&app, 1);
 }
 
-/// Ids of the processes whose parent is `parent`, zombies among them.
+/// The ids of the child processes of `parent`, including zombies.
 fn children(parent: u32) -> Vec<u32> {
     let path = format!("/proc/{parent}/task/{parent}/children");
     let listed = std::fs::read_to_string(&path);
     listed.unwrap_or_else(|error| panic!("{path}: {error}")).split_whitespace().flat_map(str::parse).collect()
 }
 
-/// As in a container without an init process.
+/// Runs the service as the first process, as in a container without an init process.
 #[test]
 fn first_process_collects_orphans_of_commands() {
     let mut wrapper = vec!["unshare", "--pid", "--fork", "--mount-proc", "--kill-child"];

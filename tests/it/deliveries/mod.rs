@@ -1,4 +1,5 @@
-//! Deliveries from outside: declared targets, real commands, a real git repository, kill -9, SIGTERM.
+//! Deliveries from outside: declared targets, real commands, a real git repository, kill -9 and
+//! SIGTERM.
 
 mod commands;
 mod crash;
@@ -17,7 +18,7 @@ use crate::harness::{Builder, TestApp, eventually, sign};
 
 const SOON: Duration = Duration::from_secs(30);
 
-/// A service with GitHub as its source, and one declared target.
+/// A service with GitHub as its source and one declared target.
 fn delivering_to(target: &Target) -> Builder {
     TestApp::github().set("CREEL_TARGET_APP_URL", target.url("/hooks"))
 }

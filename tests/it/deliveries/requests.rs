@@ -1,4 +1,4 @@
-//! What a target and a local program get of a request, byte for byte.
+//! Requests to a target and to a local program, byte for byte.
 
 use super::*;
 use crate::harness::Request;

@@ -1,4 +1,4 @@
-//! SIGTERM with deliveries under way.
+//! SIGTERM with deliveries in flight.
 
 use std::time::{Duration, Instant};
 
@@ -7,7 +7,7 @@ use crate::harness::allow;
 use crate::harness::target::{Behaviour, Target};
 
 #[test]
-fn what_is_under_way_at_sigterm_is_finished_and_written_down() {
+fn deliveries_in_flight_at_sigterm_finish_and_are_recorded() {
     let target = Target::start();
     let app = delivering_to(&target).start();
     target.behave(Behaviour::status(200).after(Duration::from_millis(500)));
@@ -19,7 +19,7 @@ fn what_is_under_way_at_sigterm_is_finished_and_written_down() {
 }
 
 #[test]
-fn a_target_that_hangs_does_not_hold_up_the_stop_and_gets_its_message_later() {
+fn hanging_target_does_not_delay_the_stop() {
     let target = Target::start();
     let app = delivering_to(&target).start();
     target.behave(Behaviour::Hang);

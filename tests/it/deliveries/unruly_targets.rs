@@ -1,5 +1,5 @@
-//! Targets that refuse, hang, reset, redirect, send without end or drop by drop: attempts as scheduled, the others and
-//! the ingest unharmed.
+//! Targets that refuse connections, hang, reset, redirect, or send endless or slow replies:
+//! attempts follow the schedule, and other targets and the ingest are unaffected.
 
 use std::time::{Duration, Instant};
 
@@ -7,7 +7,7 @@ use super::{SOON, push};
 use crate::harness::target::{Behaviour, Target};
 use crate::harness::{TestApp, allow, eventually, files_with};
 
-/// How it behaves, and what the attempt says.
+/// The behaviours, each with the error that its attempts record.
 fn behaviours() -> Vec<(&'static str, Behaviour, &'static str)> {
     vec![
         ("CLOSES", Behaviour::Close, "pending"),
@@ -26,7 +26,7 @@ fn behaviours() -> Vec<(&'static str, Behaviour, &'static str)> {
 }
 
 #[test]
-fn unruly_targets_harm_neither_the_ingest_nor_a_target_that_is_well() {
+fn unruly_targets_affect_neither_ingest_nor_other_targets() {
     let well = Target::start();
     let unruly: Vec<_> = behaviours().into_iter().map(|row| (Target::start(), row)).collect();
     let mut builder = TestApp::github().set("CREEL_TARGET_WELL_URL", well.url("/"));
@@ -68,7 +68,7 @@ fn unruly_targets_harm_neither_the_ingest_nor_a_target_that_is_well() {
 }
 
 #[test]
-fn what_the_environment_says_of_a_target_is_neither_in_the_file_nor_in_the_log() {
+fn environment_target_settings_never_reach_file_or_log() {
     let target = Target::start();
     target.answers(500);
     let app = TestApp::github()

@@ -1,4 +1,4 @@
-//! Clean-up of many rows beside the ingest.
+//! Cleanup of many rows during ingest.
 
 use std::time::{Duration, Instant};
 
@@ -6,19 +6,19 @@ use super::form;
 use crate::harness::load::{Load, assert_nothing_lost};
 use crate::harness::{TestApp, allow, eventually, sign};
 
-/// Copies the one message until there are many old ones.
+/// Multiplies one message into many old ones.
 const MULTIPLY: &str = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?1) \
     INSERT INTO messages (received_at, source, event, delivery_id, method, remote_ip, body_sha256, headers, payload) \
     SELECT strftime('%Y-%m-%dT%H:%M:%f000Z', 'now', '-8 days'), source, event, 'old-' || i, method, remote_ip, \
     body_sha256, headers, payload FROM n, (SELECT * FROM messages LIMIT 1)";
-/// Each of them has been delivered.
+/// Adds a finished delivery for each message.
 const DELIVERED: &str = "INSERT INTO deliveries (message_id, target_id, state, attempts, created_at, due_at, finished_at, outcome) \
     SELECT id, 1, 'delivered', 1, received_at, received_at, received_at, '200' FROM messages WHERE delivery_id LIKE 'old-%'";
 const ATTEMPTED: &str = "INSERT INTO attempts (delivery_id, number, began_at, took_ms, outcome, status, excerpt) \
     SELECT id, 1, created_at, 5, 'delivered', 200, 'done' FROM deliveries";
 
 #[test]
-fn clean_up_of_many_rows_lets_the_ingest_go_on_and_gives_the_space_back() {
+fn cleanup_of_many_rows_does_not_block_ingest() {
     let app = TestApp::github().start();
     let body = format!("\"{}\"", "x".repeat(1000));
     assert_eq!(app.send(&sign::github("first", body)).status, 200);

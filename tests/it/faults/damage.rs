@@ -1,4 +1,5 @@
-//! Bits that flip in the closed file: what lies there is lost, and the inbox goes on.
+//! Flipped bits in the closed database file: only the damaged rows are lost, and the service
+//! continues.
 
 use std::os::unix::fs::FileExt as _;
 use std::time::Duration;
@@ -39,7 +40,7 @@ fn json(reply: &Reply) -> Value {
     serde_json::from_slice(&reply.body).unwrap_or_else(|_| panic!("{reply:?}"))
 }
 
-/// A stopped service with messages that are still to be delivered.
+/// A stopped service with pending deliveries.
 fn with_pending(target: &Target, order: &str) -> Builder {
     target.answers(500);
     let builder =
@@ -82,7 +83,7 @@ fn goes_on_without_damaged_rows(order: &str) {
     assert_eq!((problem.status, json(&problem)["code"].clone()), (500, json!("damaged")));
     let listed = json(&ask(&app, "/api/v1/messages?limit=200"));
     assert_eq!(listed["items"].as_array().unwrap().len() as i64, MESSAGES - lost.len() as i64);
-    // What the provider sends again is stored again.
+    // A redelivery of the provider is stored again.
     assert_eq!(app.send(&sign::github(&lost[0].to_string(), body(lost[0]))).status, 200);
     assert_eq!(app.send(&sign::github("new", "{}")).status, 200);
     assert_eq!(database.value::<i64>("SELECT max(id) FROM deliveries"), MESSAGES + 2);
@@ -91,17 +92,17 @@ fn goes_on_without_damaged_rows(order: &str) {
 }
 
 #[test]
-fn damaged_messages_die_and_others_are_delivered() {
+fn damaged_messages_become_dead_and_others_are_delivered() {
     goes_on_without_damaged_rows("any");
 }
 
 #[test]
-fn damaged_message_holds_up_no_strict_target() {
+fn damaged_message_does_not_block_strict_target() {
     goes_on_without_damaged_rows("strict");
 }
 
 #[test]
-fn damaged_deliveries_hold_up_no_others() {
+fn damaged_deliveries_do_not_block_others() {
     let target = Target::start();
     let builder = with_pending(&target, "any");
     let database = builder.database();
@@ -123,7 +124,7 @@ fn damaged_deliveries_hold_up_no_others() {
 }
 
 #[test]
-fn clean_up_goes_past_damaged_messages() {
+fn cleanup_skips_damaged_messages() {
     let builder = TestApp::github().set("CREEL_CLEANUP_INTERVAL", "1s");
     let app = builder.start();
     for number in 1..=MESSAGES {
@@ -135,7 +136,8 @@ fn clean_up_goes_past_damaged_messages() {
     flip(&database, pages(&database, "messages", "leaf")[2]);
     let app = builder.start();
     let left = || database.value::<i64>("SELECT count(*) FROM messages INDEXED BY messages_received_at");
-    // A row next to a damaged page may stay as well: deleting it would have to balance the two.
+    // A row next to a damaged page may stay as well, because deleting it would have to balance the
+    // two.
     eventually("only what is damaged is left", Duration::from_secs(30), || (1..=20).contains(&left()));
     assert_eq!(app.log().matches("the database is damaged").count(), 1, "{}", app.log());
     assert_eq!(app.send(&sign::github("new", "{}")).status, 200);

@@ -1,4 +1,4 @@
-//! Few file descriptors.
+//! A low limit on file descriptors.
 
 use std::time::Duration;
 
@@ -15,12 +15,13 @@ fn serves(app: &TestApp, id: &str, limit: Duration) -> bool {
 }
 
 #[test]
-fn with_few_descriptors_and_many_idle_connections_it_lives_and_serves_again() {
+fn service_survives_few_descriptors_and_many_idle_connections() {
     let mut app = TestApp::github().wrapped(&LIMITED).start();
     assert_eq!(app.send(&sign::github("before", "{}")).status, 200);
     let mut idle: Vec<Connection> = (0..200).filter_map(|_| Connection::try_open(app.address).ok()).collect();
     assert!(idle.len() >= 128, "{} connections do not use up the descriptors", idle.len());
-    // The first ones were accepted: the service has to write for them while descriptors are scarce. It may close idle ones.
+    // The first connections were accepted, so the service writes for them while descriptors are
+    // scarce. It may close idle ones.
     let mut served = Vec::new();
     for (number, connection) in idle.iter_mut().take(20).enumerate() {
         let id = format!("idle-{number}");

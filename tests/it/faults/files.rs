@@ -1,4 +1,4 @@
-//! The database or its WAL is unlinked, renamed or cut under load.
+//! The database or its WAL is unlinked, renamed or truncated under load.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -7,7 +7,7 @@ use super::cycles;
 use crate::harness::load::{Load, Sent, assert_nothing_lost};
 use crate::harness::{TestApp, eventually};
 
-/// No acknowledgement for what is begun this long after the event.
+/// Requests that begin this long after the event must not be acknowledged.
 const NOTICED: Duration = Duration::from_millis(100);
 
 struct Outcome {
@@ -16,7 +16,7 @@ struct Outcome {
     log: String,
 }
 
-/// Does `harm` to the running service's files and checks what always holds.
+/// Applies `harm` to the files of the running service, and checks the invariants.
 fn harmed(harm: impl FnOnce(&Path)) -> Outcome {
     let mut app = TestApp::github().start();
     let load = Load::start(app.address, 4);
@@ -24,7 +24,7 @@ fn harmed(harm: impl FnOnce(&Path)) -> Outcome {
     harm(app.database().path());
     let event = Instant::now();
     eventually("the service is not ready", Duration::from_secs(1), || !app.is_ready());
-    // Long enough for acknowledgements that come too late, if it goes on.
+    // If the service continues, two seconds are enough to observe late acknowledgements.
     eventually("the service ends, or goes on for too long", Duration::from_secs(10), || {
         app.process.has_ended().is_some() || event.elapsed() > Duration::from_secs(2)
     });
@@ -55,7 +55,7 @@ fn elsewhere(path: &Path) -> PathBuf {
 }
 
 #[test]
-fn an_unlinked_database_loses_nothing_acknowledged() {
+fn unlinked_database_loses_no_acknowledged_message() {
     let outcome = harmed(|database| std::fs::remove_file(database).unwrap());
     assert_nothing_lost(&outcome.builder.database(), &outcome.sent);
     outcome.builder.database().assert_sound();
@@ -63,11 +63,11 @@ fn an_unlinked_database_loses_nothing_acknowledged() {
 }
 
 #[test]
-fn a_renamed_database_loses_nothing_acknowledged() {
+fn renamed_database_loses_no_acknowledged_message() {
     let outcome = harmed(|database| std::fs::rename(database, elsewhere(database)).unwrap());
     let database = outcome.builder.database();
     assert!(outcome.log.contains(database.path().file_name().unwrap().to_str().unwrap()), "{}", outcome.log);
-    // The operator moves it back, as the log says.
+    // The operator moves the file back, as the log advises.
     std::fs::rename(elsewhere(database.path()), database.path()).unwrap();
     assert_nothing_lost(&database, &outcome.sent);
     database.assert_sound();
@@ -75,7 +75,7 @@ fn a_renamed_database_loses_nothing_acknowledged() {
 }
 
 #[test]
-fn an_unlinked_wal_loses_nothing_acknowledged() {
+fn unlinked_wal_loses_no_acknowledged_message() {
     let outcome = harmed(|database| std::fs::remove_file(beside(database, "-wal")).unwrap());
     assert_nothing_lost(&outcome.builder.database(), &outcome.sent);
     outcome.builder.database().assert_sound();
@@ -83,7 +83,7 @@ fn an_unlinked_wal_loses_nothing_acknowledged() {
 }
 
 #[test]
-fn a_renamed_wal_loses_nothing_acknowledged() {
+fn renamed_wal_loses_no_acknowledged_message() {
     let outcome =
         harmed(|database| std::fs::rename(beside(database, "-wal"), beside(database, "-old")).unwrap());
     assert_nothing_lost(&outcome.builder.database(), &outcome.sent);
@@ -92,7 +92,7 @@ fn a_renamed_wal_loses_nothing_acknowledged() {
 }
 
 #[test]
-fn another_file_in_the_databases_place_is_not_written_to() {
+fn file_that_replaces_the_database_is_not_written() {
     let other = "somebody else's file".repeat(1000);
     let content = other.clone();
     let outcome = harmed(move |database| {
@@ -110,16 +110,16 @@ fn cut(path: &Path) {
 }
 
 #[test]
-fn a_cut_database_is_noticed() {
-    // At whatever moment: also while a checkpoint writes to it.
+fn truncated_database_is_detected() {
+    // Truncates at random moments, including during a checkpoint.
     for _ in 0..cycles(4, 100) {
         harmed(cut);
     }
 }
 
 #[test]
-fn a_cut_wal_is_noticed() {
-    // At whatever moment: also while the writer writes behind the old end.
+fn truncated_wal_is_detected() {
+    // Truncates at random moments, including while the writer appends after the old end.
     for _ in 0..cycles(4, 100) {
         harmed(|database| cut(&beside(database, "-wal")));
     }

@@ -1,4 +1,4 @@
-//! A disk that fills up, and has space again.
+//! A disk that fills up and has free space again.
 
 use std::time::{Duration, Instant};
 
@@ -17,12 +17,12 @@ fn takes_messages(app: &TestApp, id: &str) -> bool {
     app.send(&sign::github(id, "{}")).status == 200
 }
 
-/// Fills and releases the disk under load; no false acknowledgement, and recovery without a restart.
+/// Fills and frees the disk under load: no false acknowledgements, and recovery without a restart.
 fn fills_up(min_free: &str, left: u64) {
     if !needs("root") {
         return;
     }
-    // A new disk every two times: the messages themselves would fill it in the end.
+    // Each disk is used twice, because the messages themselves would eventually fill it.
     for _ in 0..form(1, 10) {
         fills_up_twice(min_free, left);
     }
@@ -55,12 +55,12 @@ fn fills_up_twice(min_free: &str, left: u64) {
 }
 
 #[test]
-fn below_the_low_water_mark_messages_are_refused_before_sqlite_fails() {
+fn low_water_mark_rejects_messages_before_sqlite_fails() {
     fills_up("24MiB", 8 << 20);
 }
 
 #[test]
-fn on_a_disk_without_a_byte_left_nothing_is_falsely_acknowledged() {
+fn disk_without_a_free_byte_has_no_false_acknowledgements() {
     fills_up("1", 0);
 }
 
@@ -82,11 +82,11 @@ fn assert_cleans_up_and_recovers(app: &TestApp, disk: &SmallDisk) {
     eventually("messages are taken again", RECOVERY, || takes_messages(app, "again"));
 }
 
-/// Old enough for clean-up before the test is over, and young enough until the disk is full.
+/// Expires after the disk is full, and before the test ends.
 const SHORT_RETENTION: &str = "15s";
 
 #[test]
-fn clean_up_works_while_the_disk_is_full() {
+fn cleanup_works_while_disk_is_full() {
     if !needs("root") {
         return;
     }
@@ -100,7 +100,7 @@ fn clean_up_works_while_the_disk_is_full() {
 }
 
 #[test]
-fn a_start_on_a_full_disk_cleans_up_too() {
+fn start_on_a_full_disk_cleans_up() {
     if !needs("root") {
         return;
     }

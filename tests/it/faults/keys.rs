@@ -1,4 +1,5 @@
-//! The oldest delivery id among very many, most of them merged into the table, the newest only in memory.
+//! The oldest of many delivery ids: most ids are merged into the table, and only the newest are in
+//! memory.
 
 use std::net::SocketAddr;
 
@@ -7,7 +8,7 @@ use crate::harness::wire::Connection;
 use crate::harness::{TestApp, sign};
 
 const CLIENTS: usize = 8;
-/// More than the memory takes before it merges.
+/// More ids than memory holds before a merge.
 const SHORT: usize = 36_000;
 const LONG: usize = 2_000_000;
 
@@ -47,7 +48,7 @@ fn assert_known(app: &TestApp, id: &str, times: i64) {
 }
 
 #[test]
-fn among_very_many_the_oldest_and_the_newest_are_known_after_a_restart_and_after_kill_9() {
+fn oldest_and_newest_ids_survive_restart_and_kill_9() {
     let count = form(SHORT, LONG);
     let app = TestApp::github().set("CREEL_LOG", "warn,creel::app=info").start();
     send_many(app.address, count);

@@ -11,7 +11,7 @@ use crate::harness::{TestApp, needs, sign};
 
 const LIMIT: Duration = Duration::from_secs(30);
 
-/// Different in each run, and printed if a test fails.
+/// A random number, which a failed test prints.
 fn random(limit: u32) -> u32 {
     let nanoseconds =
         std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().subsec_nanos();
@@ -19,7 +19,7 @@ fn random(limit: u32) -> u32 {
 }
 
 #[test]
-fn nothing_acknowledged_is_lost_by_kill_9() {
+fn kill_9_loses_no_acknowledged_message() {
     let mut sent = Vec::new();
     let mut builder = TestApp::github();
     for cycle in 0..cycles(8, 200) {
@@ -34,7 +34,7 @@ fn nothing_acknowledged_is_lost_by_kill_9() {
         builder.database().assert_sound();
         assert_nothing_lost(&builder.database(), &sent);
     }
-    // What was sent but not answered may be kept or not; sent again, it is there once.
+    // An unanswered message may or may not be stored; after a redelivery it is stored once.
     let app = builder.start();
     let unanswered: Vec<_> = sent.iter().filter(|sent| sent.status.is_none()).cloned().collect();
     for lost in &unanswered {
@@ -54,7 +54,7 @@ fn killed_service_always_starts_again() {
     let mut sent = Vec::new();
     for cycle in 0..cycles(6, 200) {
         let app = builder.start();
-        // Large enough for checkpoints and new WALs while it runs.
+        // Large bodies cause checkpoints and new WALs during the run.
         let load = Load::with_padding(app.address, 4, 60_000);
         load.wait_for_more(20 + random(300) as usize, Duration::from_secs(60));
         let pause = Duration::from_micros(u64::from(random(20_000)));
@@ -63,7 +63,7 @@ fn killed_service_always_starts_again() {
         builder = app.kill();
         sent.extend(load.finish());
         if cycle % 3 == 2 {
-            // What a person does who looks into the file.
+            // Reads the file like an operator with the sqlite3 shell.
             builder.database().writer().execute_batch("SELECT count(*) FROM messages").unwrap();
         }
     }
@@ -77,7 +77,8 @@ fn killed_first_start_always_starts_again() {
     if !needs("strace") {
         return;
     }
-    // Each sync ends a step: the journal of a new file, its schema, the key, the first commit, the first checkpoint.
+    // Each sync ends a step: the journal of a new file, its schema, the key, the first commit, the
+    // first checkpoint.
     let mut killed = 0;
     for sync in 1..=16 {
         let builder = TestApp::github();

@@ -1,4 +1,4 @@
-//! Another process holds a lock on the database.
+//! Another process that locks the database.
 
 use std::time::{Duration, Instant};
 
@@ -6,11 +6,11 @@ use super::form;
 use crate::harness::load::{Load, assert_nothing_lost, slowest};
 use crate::harness::{TestApp, eventually, sign};
 
-/// A slow disk copies a WAL at this rate while messages arrive.
+/// The rate at which a slow disk copies a WAL while messages arrive.
 const COPIED_BYTES_PER_SECOND: u64 = 50 << 20;
 
 #[test]
-fn a_write_lock_held_for_a_second_costs_nothing_but_the_second() {
+fn one_second_write_lock_only_delays_messages() {
     let app = TestApp::github().start();
     let load = Load::start(app.address, 4);
     load.wait_for_more(20, Duration::from_secs(30));
@@ -26,7 +26,7 @@ fn a_write_lock_held_for_a_second_costs_nothing_but_the_second() {
 }
 
 #[test]
-fn a_write_lock_held_for_long_is_answered_in_time_and_forgotten_soon() {
+fn long_write_lock_returns_503_and_service_recovers() {
     let app = TestApp::github().start();
     let load = Load::start(app.address, 4);
     load.wait_for_more(20, Duration::from_secs(30));
@@ -53,7 +53,7 @@ fn a_write_lock_held_for_long_is_answered_in_time_and_forgotten_soon() {
 }
 
 #[test]
-fn a_long_read_snapshot_lets_the_wal_shrink_soon_after() {
+fn wal_shrinks_soon_after_a_long_read_snapshot() {
     let app = TestApp::github().start();
     let wal = app.path().join("creel.db-wal");
     let wal_bytes = || std::fs::metadata(&wal).map_or(0, |metadata| metadata.len());
@@ -70,7 +70,7 @@ fn a_long_read_snapshot_lets_the_wal_shrink_soon_after() {
     std::thread::sleep(form(Duration::ZERO, Duration::from_secs(60)).saturating_sub(begun.elapsed()));
     reader.execute_batch("COMMIT").unwrap();
     drop(reader);
-    // In the long form there are gigabytes to copy.
+    // The long form copies gigabytes.
     let copied_within = Duration::from_secs(20 + wal_bytes() / COPIED_BYTES_PER_SECOND);
     eventually("the WAL is small again under load", copied_within, || wal_bytes() <= 64 << 20);
     let sent = load.finish();
@@ -78,7 +78,8 @@ fn a_long_read_snapshot_lets_the_wal_shrink_soon_after() {
     assert_eq!(app.metric("creel_wal_pinned_seconds"), 0.0);
     assert_eq!(app.log().matches("kept the WAL from being reset").count(), 1);
     let refused: Vec<_> = sent.iter().filter(|sent| !sent.is_acknowledged()).collect();
-    // The file system takes seconds to cut a WAL of gigabytes, and one batch is waiting meanwhile.
+    // The file system needs seconds to truncate a WAL of gigabytes, and one batch is pending
+    // meanwhile.
     assert!(
         refused.len() <= form(0, 4) && refused.iter().all(|sent| sent.status == Some(503)),
         "{refused:?}"
@@ -100,7 +101,7 @@ fn small_wal_that_reader_pins_is_logged_without_load() {
 }
 
 #[test]
-fn the_wal_stays_bounded_under_load() {
+fn wal_stays_bounded_under_load() {
     let app = TestApp::github().start();
     let wal = app.path().join("creel.db-wal");
     let load = Load::with_padding(app.address, 4, 300_000);

@@ -1,4 +1,4 @@
-//! Many large bodies at once: memory is bounded, the excess is refused.
+//! Many large bodies at the same time: memory is bounded, and the excess is rejected.
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
@@ -11,7 +11,7 @@ use crate::harness::{Connection, Request, TestApp, eventually, sign};
 
 const MEBIBYTE: usize = 1 << 20;
 
-/// All clients hold their last byte back until everybody has sent the rest.
+/// Posts from many clients, which all withhold their last byte until each has sent the rest.
 fn post_at_once(app: &TestApp, clients: usize) -> BTreeMap<u16, usize> {
     let body = format!("\"{}\"", "x".repeat(MEBIBYTE - 2));
     let barrier = Barrier::new(clients);
@@ -40,7 +40,7 @@ fn post_at_once(app: &TestApp, clients: usize) -> BTreeMap<u16, usize> {
 }
 
 #[test]
-fn two_hundred_megabyte_bodies_at_once_use_bounded_memory_and_the_excess_is_refused() {
+fn two_hundred_concurrent_megabyte_bodies_use_bounded_memory() {
     let app = TestApp::github().set("CREEL_BODY_BUDGET", "16MiB").set("CREEL_MAX_BODY", "4MiB").start();
     assert_eq!(app.send(&sign::github("before", "{}")).status, 200);
     let before = app.peak_memory_bytes();
@@ -49,27 +49,28 @@ fn two_hundred_megabyte_bodies_at_once_use_bounded_memory_and_the_excess_is_refu
         let sql = format!("SELECT count(*) FROM messages WHERE delivery_id LIKE 'large-{clients}-%'");
         let kept: i64 = app.database().value(&sql);
         let acknowledged = counts.get(&200).copied().unwrap_or(0);
-        // All wait for the last to have sent most of its body: those that stall for too long are dropped.
+        // Each client waits for the last one to send most of its body, and the service drops bodies
+        // that stall too long.
         let refused = [408, 503].iter().filter_map(|status| counts.get(status)).sum::<usize>();
         assert!(acknowledged >= 1 && refused >= clients / 2, "{counts:?}");
-        // A connection that is cut in the middle of a body that nobody wants is no acknowledgement either.
+        // A connection that closes in the middle of a rejected body is not acknowledged.
         assert!(counts.keys().all(|status| matches!(status, 0 | 200 | 408 | 503)), "{counts:?}");
         assert!(i64::try_from(acknowledged).unwrap() <= kept, "{acknowledged} acknowledged, {kept} kept");
         let growth = app.peak_memory_bytes().saturating_sub(before);
-        // The budget and its copies on the way through SQLite, and a read buffer for each connection.
+        // The budget with its copies in SQLite, and a read buffer for each connection.
         let bound = (80 << 20) + clients as u64 * (64 << 10);
         assert!(growth <= bound, "{counts:?}: memory grew by {} MiB", growth >> 20);
     }
     assert_eq!(app.send(&sign::github("after", "{}")).status, 200);
 }
 
-/// Sends the same request from so many clients at once.
+/// Sends the same request from `clients` clients at the same time.
 fn send_at_once(app: &TestApp, request: &Request, clients: u8) -> Vec<u16> {
     let bytes = request.bytes();
     std::thread::scope(|scope| {
         let send = |number: u8| {
             let mut connection = Connection::open_from(Ipv4Addr::new(127, 0, 5, number), app.address);
-            // It may be refused while it is still being sent.
+            // The service may reject the request before it is complete.
             let _ = connection.write(&bytes);
             connection.read_within(Duration::from_secs(60)).map_or(0, |reply| reply.status)
         };
@@ -89,18 +90,19 @@ fn largest_bodies_in_parallel_stay_within_the_budget() {
         let request = if is_chunked { request.chunked(64 << 10) } else { request };
         let statuses = send_at_once(&app, &request, 12);
         assert!(statuses.iter().all(|status| matches!(status, 0 | 200 | 503)), "{statuses:?}");
-        // On a busy machine the time for an answer may be over before one of them is stored.
+        // On a busy machine the response timeout can expire before a message is stored.
         eventually("one is stored", Duration::from_secs(60), || send_at_once(&app, &request, 1) == [200]);
         let growth = app.peak_memory_bytes().saturating_sub(before);
-        // The budget; next to it read buffers, SQLite's page cache, and threads.
+        // The budget, plus read buffers, SQLite's page cache, and threads.
         let bound = (64 + 8) << 20;
         assert!(growth <= bound, "{statuses:?}: memory grew by {} MiB", growth >> 20);
     }
 }
 
-/// Candidates for the quarantine may wait for room, and what follows them on the connection waits with them.
+/// Quarantine candidates can wait for space, which delays the following requests on their
+/// connection.
 #[test]
-fn pipelined_requests_behind_rejections_use_bounded_memory() {
+fn pipelined_requests_after_rejections_use_bounded_memory() {
     let app = TestApp::github().start();
     let rejected = sign::github("forged", "x".repeat(300))
         .header("X-Hub-Signature-256", "sha256=".to_owned() + &"0".repeat(64));
@@ -121,7 +123,7 @@ fn pipelined_requests_behind_rejections_use_bounded_memory() {
 }
 
 #[test]
-fn bodies_that_are_written_anew_to_be_judged_use_bounded_memory() {
+fn bodies_rewritten_for_verification_use_bounded_memory() {
     let app = TestApp::builder()
         .set("CREEL_PUBLIC_URL", "https://hooks.example.com")
         .set("CREEL_SOURCE_NOWPAYMENTS_SECRET", sign::SECRET)
@@ -139,10 +141,11 @@ fn bodies_that_are_written_anew_to_be_judged_use_bounded_memory() {
         .body(format!("mandrill_events={}", "x".repeat(6 << 20)));
     for forged in [json, form] {
         let statuses = send_at_once(&app, &forged, 8);
-        // On a busy machine the time for an answer may be over before they are judged; the memory is taken all the same.
+        // On a busy machine the response timeout can expire before verification, which still uses
+        // the memory.
         assert!(statuses.iter().all(|status| matches!(status, 403 | 503)), "{statuses:?}");
         let growth = app.peak_memory_bytes().saturating_sub(before);
-        // All bodies, and what two of them take while they are judged.
+        // All bodies, and the memory to verify two of them.
         let bound = 8 * forged.content().len() as u64 + (160 << 20);
         assert!(growth <= bound, "memory grew by {} MiB, not {}", growth >> 20, bound >> 20);
     }
@@ -165,7 +168,7 @@ fn large_payloads_become_forms_one_at_a_time() {
     let received = target.wait_for(7);
     assert!(received[1..].iter().all(|request| request.text().starts_with("payload=%7B%220%22%3A1%2C%22")));
     let growth = app.peak_memory_bytes().saturating_sub(before);
-    // The loaded messages twice, and one form with the buffers that it is sent from.
+    // The loaded messages twice, and one form with its send buffers.
     let bound = 12 * body.len() as u64 + (64 << 20);
     assert!(growth <= bound, "memory grew by {} MiB, not {}", growth >> 20, bound >> 20);
 }

@@ -1,5 +1,5 @@
-//! Faults, tried on the real binary under load. Each test has a short form of seconds, which runs with all other
-//! tests, and a long form behind `scripts/faults`, which sets `CREEL_FAULTS=long`.
+//! Faults in the real binary under load. Each test has a short form of seconds, which runs with all
+//! other tests, and a long form for `scripts/faults`, which sets `CREEL_FAULTS=long`.
 
 mod clean_up;
 mod damage;
@@ -16,8 +16,8 @@ mod slow_clients;
 mod strangers;
 mod sync;
 
-/// The first in the short form, the second in the long one; `CREEL_FAULT_CYCLES` replaces the long one's counts of
-/// cycles.
+/// Returns `short` or `long`, depending on the form; `CREEL_FAULT_CYCLES` replaces the long form's
+/// counts of cycles.
 fn form<T>(short: T, long: T) -> T {
     if is_long() { long } else { short }
 }

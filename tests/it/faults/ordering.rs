@@ -8,7 +8,7 @@ use crate::harness::trace::{Trace, traced};
 use crate::harness::{TestApp, needs};
 
 #[test]
-fn no_reply_begins_before_the_sync_that_covers_its_frames() {
+fn no_reply_precedes_the_sync_of_its_frames() {
     if !needs("strace") {
         return;
     }

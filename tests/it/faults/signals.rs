@@ -1,4 +1,4 @@
-//! The process is stopped for a while, or told to end, under load.
+//! Signals under load that suspend or terminate the process.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use crate::harness::TestApp;
 use crate::harness::load::{Load, assert_nothing_lost};
 
 #[test]
-fn a_process_that_was_frozen_goes_on_and_loses_nothing() {
+fn suspended_process_continues_and_loses_nothing() {
     let app = TestApp::github().start();
     let load = Load::start(app.address, 4);
     for _ in 0..cycles(1, 5) {

@@ -1,11 +1,11 @@
-//! Clients that send or read a byte a second, beside normal traffic.
+//! Clients that send or read one byte per second during normal traffic.
 
 use std::time::{Duration, Instant};
 
 use super::form;
 use crate::harness::{Connection, Request, TestApp, allow, sign};
 
-/// What a slow client is slow in.
+/// The direction in which a client is slow.
 #[derive(Clone, Copy)]
 enum Slow {
     Head,
@@ -37,7 +37,8 @@ impl SlowClient {
         Self { connection, rest, closed: false }
     }
 
-    /// Sends the next byte, if it is a sender, and looks whether the service has hung up.
+    /// Sends the next byte if the client is a sender, and checks whether the service closed the
+    /// connection.
     fn step(&mut self, second: usize) {
         if let Some(byte) = self.rest.get(second) {
             let _ = self.connection.write(&[*byte]);
@@ -51,7 +52,8 @@ fn percentile(times: &mut [Duration], per_cent: usize) -> Duration {
     times[(times.len() * per_cent / 100).min(times.len() - 1)]
 }
 
-/// A request each 20 ms until `done`, on a new connection each time; the times of their answers.
+/// Sends a request every 20 ms until `done`, each on a new connection, and returns the response
+/// times.
 fn normal_traffic(app: &TestApp, done: &std::sync::atomic::AtomicBool) -> Vec<Duration> {
     let mut times = Vec::new();
     while !done.load(std::sync::atomic::Ordering::Relaxed) {
@@ -64,7 +66,7 @@ fn normal_traffic(app: &TestApp, done: &std::sync::atomic::AtomicBool) -> Vec<Du
 }
 
 #[test]
-fn slow_clients_are_closed_and_disturb_nobody() {
+fn slow_clients_are_closed_and_delay_no_other_client() {
     let app = TestApp::github().start();
     let kinds = [Slow::Head, Slow::Body, Slow::Reading];
     let mut clients: Vec<SlowClient> = (0..form(90, 2_000))
@@ -76,7 +78,8 @@ fn slow_clients_are_closed_and_disturb_nobody() {
         let deadline = Instant::now() + Duration::from_secs(90);
         for second in 0.. {
             let begun = Instant::now();
-            // Who only reads slowly keeps an idle connection, which may live as long as keep-alive does.
+            // A slow reader has an idle connection, which may live as long as the keep-alive
+            // timeout.
             clients.iter_mut().filter(|client| !client.closed).for_each(|client| client.step(second));
             let open = clients.iter().filter(|client| !client.closed && !client.rest.is_empty()).count();
             if open == 0 || Instant::now() > deadline {
@@ -95,11 +98,11 @@ fn slow_clients_are_closed_and_disturb_nobody() {
 }
 
 #[test]
-fn an_idle_connection_outlives_the_idle_time_of_a_proxy() {
+fn idle_connection_outlives_the_idle_timeout_of_a_proxy() {
     let app = TestApp::github().start();
     let mut connection = app.connect();
     assert_eq!(connection.exchange(&sign::github("first", "{}")).status, 200);
-    // Caddy keeps its connections for 120 s: one that creel closes first becomes a 502 in a race.
+    // Caddy keeps its connections for 120 s: if creel closes one first, a race turns it into a 502.
     let idle = form(Duration::from_secs(15), Duration::from_secs(125));
     assert!(!connection.is_closed_within(idle), "closed before {idle:?}");
     assert_eq!(connection.exchange(&sign::github("second", "{}")).status, 200);

@@ -1,4 +1,5 @@
-//! Clients that take all connections, or all memory for bodies, and do nothing with them: others are served all the same.
+//! Clients that occupy all connections or all memory for bodies without sending requests: other
+//! clients are still served.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
@@ -6,14 +7,14 @@ use std::time::{Duration, Instant};
 use crate::harness::app::address_in;
 use crate::harness::{ADMIN_TOKEN, Connection, Request, TestApp, allow, eventually, sign};
 
-/// Room for 192 connections, so that a flood of 400 uses them up.
+/// Limits the service to 192 connections, fewer than a flood of 400.
 const FEW_DESCRIPTORS: [&str; 3] = ["sh", "-c", "ulimit -n 256; exec \"$0\" \"$@\""];
 const FLOOD: usize = 400;
-/// As promised: a second or two.
+/// The promised limit: a second or two.
 const SERVED_WITHIN: Duration = Duration::from_secs(2);
 const MEBIBYTE: usize = 1 << 20;
 
-/// What the connections of a flood do before they fall silent.
+/// The data that the connections of a flood send before they stall.
 #[derive(Clone, Copy, Debug)]
 enum Kind {
     Nothing,
@@ -36,7 +37,7 @@ const KINDS: [Kind; 6] = [
 fn open(kind: Kind, client: Ipv4Addr, address: SocketAddr) -> Connection {
     let mut connection = Connection::open_from(client, address);
     let body = sign::github("flood", "x".repeat(2_000));
-    // A connection may be closed while it is still being written to.
+    // The service may close a connection during the write.
     let _ = match kind {
         Kind::Nothing => Ok(()),
         Kind::HalfHead => connection.write(b"POST /webhooks/github HTTP/1.1\r\nHost: a\r\nX-"),
@@ -50,7 +51,7 @@ fn open(kind: Kind, client: Ipv4Addr, address: SocketAddr) -> Connection {
     connection
 }
 
-/// Sends one webhook from another address, and returns its status.
+/// Sends one webhook from another address and returns its status.
 fn send_from(client: Ipv4Addr, app: &TestApp, request: &Request, limit: Duration) -> Option<u16> {
     let mut connection = Connection::open_from(client, app.address);
     connection.write(&request.bytes()).ok()?;
@@ -91,8 +92,8 @@ fn flood_of_many_addresses_never_shuts_out_another() {
 }
 
 #[test]
-fn clients_of_one_address_are_served_during_a_flood_from_it() {
-    // As behind a proxy that is not trusted.
+fn flood_does_not_block_clients_of_its_address() {
+    // As behind an untrusted proxy.
     let app = TestApp::github().wrapped(&FEW_DESCRIPTORS).start();
     let client = Ipv4Addr::new(127, 0, 8, 1);
     let flood: Vec<Connection> = (0..FLOOD).map(|_| open(Kind::HalfHead, client, app.address)).collect();
@@ -131,7 +132,7 @@ fn health_is_served_while_both_addresses_are_flooded() {
     }
 }
 
-/// Sends `sent` bytes of a body of `total`, and falls silent.
+/// Sends `sent` bytes of a body of `total` bytes, and stalls.
 fn stall(client: Ipv4Addr, app: &TestApp, sent: usize, total: usize, is_chunked: bool) -> Connection {
     let mut connection = Connection::open_from(client, app.address);
     let framing = if is_chunked {

@@ -1,4 +1,4 @@
-//! fdatasync that fails or takes its time.
+//! Failed and slow fdatasync calls.
 
 use std::time::{Duration, Instant};
 
@@ -7,7 +7,8 @@ use crate::harness::load::{Load, assert_nothing_lost, slowest};
 use crate::harness::trace::{Trace, injected, traced};
 use crate::harness::{Builder, TestApp, allow, eventually, needs};
 
-/// Started under strace, each thread counts for itself: the writer's fails during the load.
+/// Fails the sync number `count` of each thread: strace counts per thread, so the writer's fails
+/// under load.
 fn fails_at(count: u32) {
     if !needs("strace") {
         return;
@@ -23,7 +24,7 @@ fn fails_at(count: u32) {
     let sent = load.finish();
     let trace = Trace::read(&file, id);
     assert!(trace.failed_syncs() >= 1, "no sync failed: nothing was tried");
-    // A sync that succeeds after one that failed proves nothing, so it does not count.
+    // A successful sync after a failed one gives no guarantee, so it does not count.
     trace.assert_synced_before_replies(&sent);
     let last =
         sent.iter().filter(|sent| sent.is_acknowledged()).map(|sent| sent.begun + sent.took).max().unwrap();
@@ -43,16 +44,17 @@ fn assert_one_clear_line(app: &TestApp) {
 }
 
 #[test]
-fn after_a_failed_sync_nothing_is_acknowledged_and_the_service_ends() {
+fn failed_sync_acknowledges_nothing_and_ends_the_service() {
     fails_at(40);
 }
 
 #[test]
-fn after_the_very_first_failed_sync_of_the_writer_nothing_is_acknowledged() {
+fn first_failed_sync_of_writer_acknowledges_nothing() {
     if !needs("strace") {
         return;
     }
-    // Which sync of a thread is the first of a message depends on what the start does: all early ones are tried.
+    // The number of syncs before the first message depends on the start, so the test fails each
+    // early one.
     for count in 1..=form(3, 12) {
         let inject = format!("inject=fdatasync,fsync:error=EIO:when={count}");
         let builder = TestApp::github();
@@ -81,11 +83,11 @@ fn check_after_restart(builder: &Builder, sent: &[crate::harness::load::Sent]) {
 }
 
 #[test]
-fn a_sync_that_takes_three_seconds_makes_no_late_acknowledgement() {
+fn three_second_sync_makes_no_late_acknowledgement() {
     if !needs("strace") {
         return;
     }
-    // The writer's tenth to fifteenth sync are slow; what waits for them is answered 503 in time.
+    // The writer's tenth to fifteenth syncs are slow; pending messages get a 503 in time.
     let inject = format!("inject=fdatasync,fsync:delay_exit=3000000:when=10..{}", form(11, 20));
     let builder = TestApp::github();
     let app = injected(builder, &inject).start();
@@ -99,7 +101,7 @@ fn a_sync_that_takes_three_seconds_makes_no_late_acknowledgement() {
     let sent = load.finish();
     let refused = sent.iter().filter(|sent| sent.status == Some(503)).count();
     assert!(refused > 0, "no sync was slow: nothing was tried");
-    // 2.5 s promised, and a little for the way to the client on a busy machine.
+    // The promised 2.5 s, and a margin for a busy machine.
     let slowest = slowest(&sent);
     assert!(slowest <= Duration::from_millis(2_800), "{slowest:?}");
     assert!(sent.iter().all(|sent| matches!(sent.status, Some(200 | 503))), "nothing but 200 and 503");

@@ -1,4 +1,4 @@
-//! The running binary: started on a directory of its own and a free port, watched, and killed when it is dropped.
+//! The running binary: started in its own directory on a free port, monitored, and killed on drop.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -20,16 +20,17 @@ const START_LIMIT: Duration = Duration::from_secs(30);
 const SHOWN_LINES: usize = 20;
 const EXIT_LIMIT: Duration = Duration::from_secs(20);
 
-/// What to start, and where.
+/// The configuration of a process to start.
 #[derive(Clone)]
 pub struct Builder {
     variables: BTreeMap<String, String>,
     directory: Directory,
-    /// Put in front of the binary: `strace …`, `sh -c 'ulimit …; exec "$0"'`.
+    /// A command before the binary: `strace …`, `sh -c 'ulimit …; exec "$0"'`.
     wrapper: Vec<String>,
 }
 
-/// Where a process works and keeps its database; a temporary one goes with its last user.
+/// The working directory of a process, with its database. A temporary one is removed with its last
+/// user.
 #[derive(Clone)]
 pub struct Directory {
     path: PathBuf,
@@ -50,7 +51,7 @@ impl Default for Builder {
 }
 
 impl Builder {
-    /// No settings but a free port, and the database where `TestApp` looks for it.
+    /// Only a free port and the database path that `TestApp` reads.
     pub fn bare() -> Self {
         let builder =
             Self { variables: BTreeMap::new(), directory: Directory::temporary(), wrapper: Vec::new() };
@@ -67,13 +68,13 @@ impl Builder {
         self
     }
 
-    /// Works on somebody else's directory, such as a small file system.
+    /// Uses an existing directory, such as a small file system.
     pub fn within(mut self, path: &Path) -> Self {
         self.directory = Directory { path: path.to_owned(), _owned: None };
         self
     }
 
-    /// Works on the same directory as another one, and keeps it as long.
+    /// Shares the directory of another service, and keeps it as long.
     pub fn beside(mut self, app: &TestApp) -> Self {
         self.directory = app.builder.directory.clone();
         self
@@ -92,7 +93,7 @@ impl Builder {
         Database::at(&self.directory.path.join("creel.db"))
     }
 
-    /// The binary with these settings and no other, ready to be run with arguments.
+    /// The binary with only these settings, without arguments.
     pub fn command(&self) -> Command {
         let binary = env!("CARGO_BIN_EXE_creel");
         let mut command = match self.wrapper.split_first() {
@@ -108,7 +109,7 @@ impl Builder {
         command
     }
 
-    /// Starts the service and returns at once.
+    /// Starts the service and returns immediately.
     pub fn spawn(&self) -> Process {
         Process::spawn(self.command())
     }
@@ -128,7 +129,7 @@ impl Builder {
     }
 }
 
-/// The address behind `mark`.
+/// The address after `mark`.
 pub fn address_in(line: &str, mark: &str) -> SocketAddr {
     let (_, rest) = line.split_once(mark).unwrap();
     let end = rest.find(|c: char| !(c.is_ascii_hexdigit() || ".:[]".contains(c))).unwrap_or(rest.len());
@@ -197,7 +198,7 @@ fn sorted_labels(series: &str) -> (&str, Vec<&str>) {
     (name, labels)
 }
 
-/// The service while it listens.
+/// A running service that listens.
 pub struct TestApp {
     pub process: Process,
     pub address: SocketAddr,
@@ -218,7 +219,7 @@ impl TestApp {
         Connection::open(self.address)
     }
 
-    /// Sends one request on a connection of its own.
+    /// Sends one request on its own connection.
     #[track_caller]
     pub fn send(&self, request: &Request) -> Reply {
         self.connect().exchange(request)
@@ -229,7 +230,7 @@ impl TestApp {
         self.send(&Request::get(target))
     }
 
-    /// Whether the service says that it takes messages; a refused connection says no.
+    /// Whether the service reports that it accepts messages; false if it refuses the connection.
     pub fn is_ready(&self) -> bool {
         let reply = Connection::try_open(self.address).and_then(|mut connection| {
             connection.write(&Request::get("/readyz").bytes())?;
@@ -246,8 +247,8 @@ impl TestApp {
         reply.text()
     }
 
-    /// The value of one series, written as in the exposition, labels in any order:
-    /// `creel_messages_received_total{source="a"}`. 0 where there is none.
+    /// The value of one series, in exposition format with labels in any order:
+    /// `creel_messages_received_total{source="a"}`. 0 if it does not exist.
     #[track_caller]
     pub fn metric(&self, series: &str) -> f64 {
         let metrics = self.metrics();
@@ -269,7 +270,7 @@ impl TestApp {
         self.process.log.text()
     }
 
-    /// SIGTERM, and the end within the time that Docker gives.
+    /// Sends SIGTERM and waits for the end within Docker's stop timeout.
     #[track_caller]
     pub fn stop(mut self) -> Builder {
         self.process.signal(Signal::TERM);
@@ -278,7 +279,7 @@ impl TestApp {
         self.builder.clone()
     }
 
-    /// How it was started, for a service that has ended by itself.
+    /// The configuration of a service that has ended by itself.
     #[track_caller]
     pub fn ended(mut self) -> Builder {
         assert!(self.process.has_ended().is_some(), "still running");
@@ -297,7 +298,7 @@ impl TestApp {
         self.stop().start()
     }
 
-    /// Time that it has spent on a processor.
+    /// The processor time of the service.
     pub fn busy_time(&self) -> Duration {
         let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.process.id())).unwrap();
         let (_, fields) = stat.rsplit_once(')').unwrap();

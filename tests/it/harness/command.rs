@@ -1,4 +1,4 @@
-//! The other commands of the binary: run to their end.
+//! The other commands of the binary, which run to their end.
 
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ impl Outcome {
         self.stdout
     }
 
-    /// The complaint of a command that failed with exit code 1.
+    /// The error output of a command that failed with exit code 1.
     #[track_caller]
     pub fn failed(self) -> String {
         assert_eq!(self.code, Some(1), "stdout: {}\nstderr: {}", self.stdout, self.stderr);

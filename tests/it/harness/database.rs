@@ -1,4 +1,4 @@
-//! The database file as a person with the sqlite3 shell sees it, while the service runs or while it is stopped.
+//! The database file as seen in the sqlite3 shell, while the service runs or is stopped.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -11,7 +11,7 @@ pub struct Database {
     path: PathBuf,
 }
 
-/// The columns of a message that tests look at.
+/// The columns of a message that tests read.
 #[derive(Debug)]
 pub struct Message {
     pub id: i64,
@@ -24,7 +24,7 @@ pub struct Message {
     pub remote_ip: String,
     pub headers: serde_json::Value,
     pub payload: Option<String>,
-    /// The exact bytes, from whichever column has them.
+    /// The exact bytes, from the column that contains them.
     pub body: Vec<u8>,
     pub body_sha256: Vec<u8>,
     pub not_json: bool,
@@ -51,7 +51,7 @@ impl Database {
         connection
     }
 
-    /// For changes behind the service's back.
+    /// A connection for changes that bypass the service.
     pub fn writer(&self) -> Connection {
         let connection = Connection::open_with_flags(&self.path, OpenFlags::SQLITE_OPEN_READ_WRITE).unwrap();
         connection.busy_timeout(Duration::from_secs(10)).unwrap();
@@ -106,7 +106,7 @@ impl Database {
         self.messages_where("id = (SELECT max(id) FROM messages)").pop().expect("there is a message")
     }
 
-    /// How many messages there are of each delivery id.
+    /// The number of messages of each delivery id.
     pub fn delivery_ids(&self) -> BTreeMap<String, i64> {
         let reader = self.reader();
         let mut statement = reader

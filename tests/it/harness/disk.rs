@@ -1,4 +1,4 @@
-//! A small file system of its own, to be filled.
+//! A small file system to fill up.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -7,7 +7,7 @@ use std::process::Command;
 use rustix::fs::FallocateFlags;
 use tempfile::TempDir;
 
-/// A tmpfs that is gone when it is dropped. Needs root.
+/// A tmpfs that is unmounted on drop. Needs root.
 pub struct SmallDisk {
     directory: TempDir,
 }
@@ -38,12 +38,12 @@ impl SmallDisk {
         self.path().join("filler")
     }
 
-    /// Takes space in one step, so that `left` bytes are free. Step by step it would also take the ballast that the service
-    /// releases meanwhile.
+    /// Fills the disk in one step, so that `left` bytes are free. Several steps would also fill the
+    /// ballast that the service releases meanwhile.
     pub fn fill(&self, left: u64) {
         let file = File::options().create(true).append(true).open(self.filler()).unwrap();
         let filled = file.metadata().unwrap().len();
-        // Another process may take some of it between the two calls.
+        // Another process may take some space between the two calls.
         while let taken @ 1.. = self.free_bytes().saturating_sub(left)
             && rustix::fs::fallocate(&file, FallocateFlags::empty(), filled, taken).is_err()
         {}

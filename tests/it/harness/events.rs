@@ -1,4 +1,5 @@
-//! A reader of server-sent events that keeps the connection as it is: it can stop reading, and be gone at once.
+//! A reader of server-sent events with direct control of its connection: it can stop reading or
+//! disconnect immediately.
 
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -8,7 +9,7 @@ use serde_json::Value;
 
 use super::wire::Request;
 
-/// Longest wait for an event that must come.
+/// Timeout for an expected event.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 #[derive(Clone, Debug, PartialEq)]
@@ -22,11 +23,11 @@ pub struct EventStream {
     reader: BufReader<TcpStream>,
     pub status: u16,
     head: String,
-    /// What has come of the body and is no event yet.
+    /// Received bytes of the body that do not form an event yet.
     pending: String,
-    /// The beginning of the line with the size of the next chunk.
+    /// The received part of the line with the size of the next chunk.
     size: Vec<u8>,
-    /// Comments so far.
+    /// The number of comments so far.
     pub comments: usize,
 }
 
@@ -62,7 +63,7 @@ impl EventStream {
         self.next_within(PATIENCE).expect("an event comes").expect("the stream goes on")
     }
 
-    /// `Ok(None)` at the end of the stream; `Err` when the time is up.
+    /// Returns the next event, `Ok(None)` at the end of the stream, and `Err` after `limit`.
     pub fn next_within(&mut self, limit: Duration) -> Result<Option<Event>, ErrorKind> {
         let deadline = Instant::now() + limit;
         loop {
@@ -90,7 +91,7 @@ impl EventStream {
     }
 
     fn chunk(&mut self) -> Result<Option<String>, ErrorKind> {
-        // What came before a time-out is kept.
+        // The bytes that arrived before a timeout are kept.
         let read = self.reader.read_until(b'\n', &mut self.size).map_err(|error| error.kind())?;
         if read == 0 {
             return Ok(None);
@@ -107,7 +108,7 @@ impl EventStream {
         Ok(Some(String::from_utf8(chunk).unwrap()))
     }
 
-    /// The next events, until there is one of that kind; its data.
+    /// Skips events until one of the given kind, and returns its data.
     #[track_caller]
     pub fn until(&mut self, kind: &str) -> Event {
         loop {
@@ -118,7 +119,7 @@ impl EventStream {
         }
     }
 
-    /// Whether the service ends the stream in time.
+    /// Whether the service ends the stream within `limit`.
     pub fn ends_within(&mut self, limit: Duration) -> bool {
         let deadline = Instant::now() + limit;
         loop {

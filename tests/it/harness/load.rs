@@ -1,4 +1,4 @@
-//! Clients that send as fast as they are answered and write down what was acknowledged.
+//! Clients that send the next message after each reply, and record the acknowledgements.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -10,19 +10,20 @@ use super::database::Database;
 use super::{Connection, eventually, sign};
 
 const REPLY_LIMIT: Duration = Duration::from_secs(30);
-/// Between two attempts to connect; a refused connection is an answer, not an event to be awaited.
+/// The pause between two connection attempts, because a refused connection cannot be awaited.
 const RECONNECT_PAUSE: Duration = Duration::from_millis(5);
 
-/// One request and what came of it.
+/// One request and its outcome.
 #[derive(Clone, Debug)]
 pub struct Sent {
-    /// Delivery id, and marker in the body.
+    /// The delivery id, which is also the marker in the body.
     pub id: String,
     pub begun: Instant,
     pub took: Duration,
-    /// `None`: the connection broke before a reply.
+    /// `None` if the connection broke before a reply.
     pub status: Option<u16>,
-    /// The client's port and the number of the request on that connection, to find the reply in a trace.
+    /// The client's port and the number of the request on that connection, to find the reply in a
+    /// trace.
     pub connection: (u16, usize),
 }
 
@@ -43,7 +44,7 @@ impl Load {
         Self::with_padding(address, clients, 64)
     }
 
-    /// Bodies with that many bytes beside the marker.
+    /// Adds `padding_bytes` bytes to the marker in each body.
     pub fn with_padding(address: SocketAddr, clients: usize, padding_bytes: usize) -> Self {
         static RUNS: AtomicUsize = AtomicUsize::new(0);
         let run = RUNS.fetch_add(1, Ordering::Relaxed);
@@ -66,7 +67,7 @@ impl Load {
         self.acknowledged.load(Ordering::Relaxed)
     }
 
-    /// Waits until `count` more than now are acknowledged.
+    /// Waits until `count` more messages are acknowledged.
     #[track_caller]
     pub fn wait_for_more(&self, count: usize, limit: Duration) {
         let goal = self.acknowledged() + count;
@@ -116,7 +117,7 @@ impl Client {
     }
 }
 
-/// Everything acknowledged is there once, and nothing is there twice.
+/// Asserts that each acknowledged message is stored, and that no message is stored more than once.
 #[track_caller]
 pub fn assert_nothing_lost(database: &Database, sent: &[Sent]) {
     let kept = database.delivery_ids();
@@ -134,7 +135,7 @@ pub fn assert_nothing_lost(database: &Database, sent: &[Sent]) {
     assert!(!acknowledged.is_empty(), "nothing was acknowledged, so nothing was tried");
 }
 
-/// The slowest reply, whatever it said.
+/// The slowest reply of any status.
 pub fn slowest(sent: &[Sent]) -> Duration {
     sent.iter().filter(|sent| sent.status.is_some()).map(|sent| sent.took).max().unwrap_or_default()
 }

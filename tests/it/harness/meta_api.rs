@@ -19,7 +19,7 @@ pub struct MetaApi {
     state: Arc<State>,
 }
 
-/// The API's answer with these networks as senders of webhooks.
+/// The API's response with these networks as webhook senders.
 pub fn answer(hooks: &[&str]) -> String {
     serde_json::json!({
         "verifiable_password_authentication": false,

@@ -1,4 +1,5 @@
-//! Everything that the tests share: the running binary, the wire, signers, rows of the database, load and traces.
+//! Shared parts of the tests: the running binary, the wire, signers, database rows, load and
+//! traces.
 
 pub mod app;
 pub mod command;
@@ -20,7 +21,7 @@ use std::time::{Duration, Instant};
 pub use app::{ADMIN_TOKEN, Builder, TestApp};
 pub use wire::{Connection, Reply, Request};
 
-/// Waits for what is only promised "soon"; fails with `what` after `limit`.
+/// Waits for a result without an exact deadline; fails with `what` after `limit`.
 #[track_caller]
 pub fn eventually(what: &str, limit: Duration, mut holds: impl FnMut() -> bool) {
     let deadline = Instant::now() + limit;
@@ -30,13 +31,14 @@ pub fn eventually(what: &str, limit: Duration, mut holds: impl FnMut() -> bool) 
     }
 }
 
-/// A limit of time as promised, times ten in a build without optimisation, whose tests also run side by side.
+/// The promised time limit, times ten in a build without optimisation, whose tests also run in
+/// parallel.
 pub fn allow(promised: Duration) -> Duration {
     if cfg!(debug_assertions) { promised * 10 } else { promised }
 }
 
-/// Whether a tool or right that a test needs may be used. A test must not be skipped in silence: what is missing has
-/// to be named in `CREEL_TEST_WITHOUT`.
+/// Whether a required tool or right is available. A test must not be skipped silently:
+/// `CREEL_TEST_WITHOUT` has to name the missing one.
 #[track_caller]
 pub fn needs(what: &str) -> bool {
     let named = std::env::var("CREEL_TEST_WITHOUT").unwrap_or_default();
@@ -51,7 +53,7 @@ pub fn needs(what: &str) -> bool {
     true
 }
 
-/// Every file below the directory that holds `needle`.
+/// Every file below the directory that contains `needle`.
 pub fn files_with(directory: &Path, needle: &str) -> Vec<String> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(directory).unwrap().map(Result::unwrap) {

@@ -1,4 +1,4 @@
-//! What a process writes to one of its streams, kept line by line as it comes.
+//! The output of a process on one of its streams, stored line by line.
 
 use std::io::{BufRead, BufReader, Read};
 use std::sync::{Arc, Condvar, Mutex};
@@ -10,7 +10,7 @@ struct State {
     ended: bool,
 }
 
-/// Collected by a thread of its own, so that the process never blocks on a full pipe.
+/// Output that its own thread collects, so that the process never blocks on a full pipe.
 #[derive(Clone, Default)]
 pub struct Output {
     shared: Arc<(Mutex<State>, Condvar)>,
@@ -47,7 +47,8 @@ impl Output {
         self.wait(limit, |state| state.ended).unwrap_or_else(|text| panic!("the stream stays open: {text}"))
     }
 
-    /// The first whole line that holds `needle`; `Err` with the text if the stream ends or the time is up.
+    /// The first complete line that contains `needle`; `Err` with the text at the end of the stream
+    /// or after `limit`.
     pub fn wait_for(&self, needle: &str, limit: Duration) -> Result<String, String> {
         let find = |text: &str| {
             text.split_inclusive('\n')

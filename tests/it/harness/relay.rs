@@ -1,4 +1,5 @@
-//! A TCP relay between a client and the service, to break the connection between them: cut, or silent.
+//! A TCP relay between a client and the service that can close connections or silently drop their
+//! bytes.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -10,7 +11,7 @@ struct State {
     connections: Mutex<Vec<TcpStream>>,
     accepted: AtomicUsize,
     to_clients: AtomicUsize,
-    /// On connections up to this number bytes are thrown away, and nobody is told.
+    /// The relay silently drops bytes on connections up to this number.
     silent_through: AtomicUsize,
     is_closed: AtomicBool,
 }
@@ -32,7 +33,7 @@ impl Relay {
                     return;
                 }
                 let number = ours.accepted.fetch_add(1, Ordering::Relaxed) + 1;
-                // While the service is down its clients are refused, as far as a relay can.
+                // While the service is down, the relay closes the connections of clients.
                 let Ok(server) = TcpStream::connect(service) else { continue };
                 ours.join(&client, &server, number);
             }
@@ -44,29 +45,29 @@ impl Relay {
         format!("http://{}", self.address)
     }
 
-    /// Connections so far.
+    /// The number of connections so far.
     pub fn accepted(&self) -> usize {
         self.state.accepted.load(Ordering::Relaxed)
     }
 
-    /// Bytes of the service that have reached clients.
+    /// The number of bytes that the service has sent to clients.
     pub fn to_clients(&self) -> usize {
         self.state.to_clients.load(Ordering::Relaxed)
     }
 
-    /// All connections end now.
+    /// Closes all connections.
     pub fn cut(&self) {
         for connection in self.state.connections.lock().unwrap().drain(..) {
             let _ = connection.shutdown(Shutdown::Both);
         }
     }
 
-    /// Connections stay open, but nothing comes through any more: as when a laptop has slept, or a router forgot.
+    /// Keeps connections open but forwards nothing, as after a laptop's sleep or a router's reset.
     pub fn fall_silent(&self) {
         self.state.silent_through.store(usize::MAX, Ordering::Relaxed);
     }
 
-    /// New connections work; those that fell silent stay so.
+    /// Forwards new connections; the silent ones stay silent.
     pub fn recover(&self) {
         self.state.silent_through.store(self.accepted(), Ordering::Relaxed);
     }
@@ -122,7 +123,7 @@ mod tests {
     use crate::harness::{Connection, Request};
 
     #[test]
-    fn a_relay_breaks_connections_in_two_ways() {
+    fn relay_breaks_connections_in_two_ways() {
         let target = Target::start();
         let relay = Relay::to(target.address());
         assert_eq!(relay.url(), format!("http://{}", relay.address));

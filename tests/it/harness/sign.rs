@@ -41,7 +41,7 @@ pub fn github_signature(secret: &str, body: &[u8]) -> String {
     format!("sha256={}", hex(&hmac_sha256(secret.as_bytes(), body)))
 }
 
-/// A push, rightly signed with `SECRET`.
+/// A push, correctly signed with `SECRET`.
 pub fn github(delivery_id: &str, body: impl Into<Vec<u8>>) -> Request {
     let body = body.into();
     Request::post("/webhooks/github")
@@ -58,7 +58,7 @@ pub fn stripe_signature(secret: &str, timestamp: &str, body: &[u8]) -> String {
     format!("t={timestamp},v1={}", hex(&hmac_sha256(secret.as_bytes(), &content)))
 }
 
-/// An event of Stripe with the timestamp as text, rightly signed with `SECRET`.
+/// An event of Stripe with the timestamp as text, correctly signed with `SECRET`.
 pub fn stripe(timestamp: &str, body: impl Into<Vec<u8>>) -> Request {
     let body = body.into();
     Request::post("/webhooks/stripe")

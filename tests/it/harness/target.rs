@@ -1,5 +1,4 @@
-//! A real HTTP server on loopback that plays what messages are delivered to: it writes down each request as it came over
-//! the wire, and answers as it is told to, or not at all.
+//! A real HTTP server that plays a delivery target and records each request as received.
 
 use std::collections::VecDeque;
 use std::io::{self, BufRead, BufReader, ErrorKind, Write};
@@ -8,27 +7,27 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-/// Longest wait for a request that must come.
+/// Timeout for an expected request.
 const PATIENCE: Duration = Duration::from_secs(30);
 static CHUNK: [u8; 64 * 1024] = [b'x'; 64 * 1024];
 
-/// What becomes of a request.
+/// The reaction to a request.
 #[derive(Clone, Debug)]
 pub enum Behaviour {
     Answer(Answer),
-    /// No answer until it is told something else, which then is what becomes of the request.
+    /// No reply until the next order, which then applies to the request.
     Hang,
-    /// The connection is closed without an answer.
+    /// Closes the connection without a reply.
     Close,
-    /// The same, the hard way.
+    /// Closes the connection with a TCP reset.
     Reset,
-    /// These bytes and the end of the connection.
+    /// Sends these bytes and closes the connection.
     Raw(Vec<u8>),
-    /// A 200 whose body comes a byte at a time.
+    /// A 200 whose body arrives one byte at a time.
     Drip {
         every: Duration,
     },
-    /// A 200 with a body of so many bytes.
+    /// A 200 with a body of the given size.
     Flood {
         bytes: u64,
     },
@@ -39,7 +38,7 @@ pub struct Answer {
     pub status: u16,
     pub headers: Vec<(String, String)>,
     pub body: Vec<u8>,
-    /// Before the first byte of the answer.
+    /// The delay before the first byte of the reply.
     pub after: Duration,
 }
 
@@ -48,7 +47,7 @@ impl Behaviour {
         Self::Answer(Answer { status, headers: Vec::new(), body: Vec::new(), after: Duration::ZERO })
     }
 
-    /// Of an answer alone.
+    /// Adds a header to a reply.
     pub fn header(self, name: &str, value: &str) -> Self {
         self.with(|answer| answer.headers.push((name.to_owned(), value.to_owned())))
     }
@@ -69,17 +68,17 @@ impl Behaviour {
     }
 }
 
-/// A request as it came.
+/// A request as received.
 #[derive(Clone, Debug)]
 pub struct Received {
     pub at: Instant,
-    /// Up to and with the empty line; bytes that are not UTF-8 are replaced.
+    /// Up to and including the empty line; bytes that are not UTF-8 are replaced.
     pub head: String,
-    /// The same, byte for byte.
+    /// The head, byte for byte.
     pub raw_head: Vec<u8>,
-    /// Exactly; of a chunked one what the chunks hold.
+    /// The exact bytes; for a chunked body, the contents of the chunks.
     pub body: Vec<u8>,
-    /// Which connection it came on, counted from 1.
+    /// The number of the connection, counted from 1.
     pub connection: usize,
 }
 
@@ -93,12 +92,12 @@ impl Received {
         self.head.split(' ').nth(1).unwrap_or_default()
     }
 
-    /// The first header of that name, in whatever case.
+    /// The first header of that name, in any case.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers().into_iter().find(|(given, _)| given.eq_ignore_ascii_case(name)).map(|(_, value)| value)
     }
 
-    /// In the order and the case in which they came.
+    /// The headers in the received order and case.
     pub fn headers(&self) -> Vec<(&str, &str)> {
         let lines = self.head.lines().skip(1).filter_map(|line| line.split_once(':'));
         lines.map(|(name, value)| (name, value.trim())).collect()
@@ -112,13 +111,13 @@ impl Received {
 #[derive(Default)]
 struct State {
     received: Vec<Received>,
-    /// For the next requests, one each; then `usual`.
+    /// The behaviours of the next requests, one each, before `usual`.
     script: VecDeque<Behaviour>,
     usual: Option<Behaviour>,
-    /// Counts what it was told, so that who hangs sees the change.
+    /// The number of orders, so that a hanging request notices a new one.
     orders: usize,
     connections: Vec<TcpStream>,
-    /// Connections so far.
+    /// The number of connections so far.
     accepted: usize,
     is_listening: bool,
 }
@@ -126,7 +125,8 @@ struct State {
 #[derive(Default)]
 struct Shared(Mutex<State>, Condvar);
 
-/// Answers 200 to everything until it is told otherwise; refuses connections once it is dropped.
+/// A target that answers 200 until it gets another order, and refuses connections once it is
+/// dropped.
 pub struct Target {
     address: SocketAddr,
     shared: Arc<Shared>,
@@ -146,12 +146,12 @@ impl Target {
         self.address
     }
 
-    /// `path` begins with a slash.
+    /// The URL of `path`, which begins with a slash.
     pub fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.address)
     }
 
-    /// From now on, and for the requests that hang.
+    /// Sets the behaviour from now on, also for hanging requests.
     pub fn behave(&self, behaviour: Behaviour) {
         let mut state = self.shared.lock();
         state.usual = Some(behaviour);
@@ -163,12 +163,12 @@ impl Target {
         self.behave(Behaviour::status(status));
     }
 
-    /// For the next requests, one each, before the usual.
+    /// Sets the behaviours of the next requests, one each, before the usual one.
     pub fn script(&self, behaviours: impl IntoIterator<Item = Behaviour>) {
         self.shared.lock().script.extend(behaviours);
     }
 
-    /// Refuses connections, and closes those that there are.
+    /// Refuses new connections and closes the open ones.
     pub fn refuse(&self) {
         let mut state = self.shared.lock();
         state.is_listening = false;
@@ -183,12 +183,12 @@ impl Target {
         acceptor.join().unwrap();
     }
 
-    /// At the same address as before.
+    /// Listens again at the same address.
     pub fn listen_again(&self) {
         self.serve(TcpListener::bind(self.address).unwrap());
     }
 
-    /// Connections so far.
+    /// The number of connections so far.
     pub fn accepted(&self) -> usize {
         self.shared.lock().accepted
     }
@@ -202,7 +202,7 @@ impl Target {
         self.shared.lock().received.iter().map(Received::text).collect()
     }
 
-    /// Waits until at least so many requests have come; all that have.
+    /// Waits for at least `count` requests, and returns all of them.
     #[track_caller]
     pub fn wait_for(&self, count: usize) -> Vec<Received> {
         let deadline = Instant::now() + PATIENCE;
@@ -224,7 +224,7 @@ impl Target {
                 let Some(number) = shared.admit(&stream) else { return };
                 let shared = shared.clone();
                 std::thread::spawn(move || {
-                    // The client may hang up at any time: that is what some tests are about.
+                    // The client may close the connection at any time, as some tests do.
                     let _ = shared.converse(&stream, number);
                 });
             }
@@ -244,7 +244,7 @@ impl Shared {
         self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
-    /// The connection's number; `None` where no more are taken.
+    /// The connection's number; `None` if the target accepts no connections.
     fn admit(&self, stream: &TcpStream) -> Option<usize> {
         let mut state = self.lock();
         if !state.is_listening {
@@ -268,7 +268,7 @@ impl Shared {
         Ok(())
     }
 
-    /// True where the connection goes on.
+    /// Returns true if the connection stays open.
     fn react(&self, mut stream: &TcpStream, received: Received) -> io::Result<bool> {
         let is_head = received.method() == "HEAD";
         match self.order(received) {
@@ -291,7 +291,7 @@ impl Shared {
         Ok(true)
     }
 
-    /// Writes the request down; what is to become of it. `None`: the target was told to refuse.
+    /// Records the request and returns its behaviour; `None` if the target refuses connections.
     fn order(&self, received: Received) -> Option<Behaviour> {
         let mut state = self.lock();
         let behaviour = state.script.pop_front();
@@ -347,12 +347,12 @@ fn flood(mut stream: &TcpStream, bytes: u64) -> io::Result<()> {
     Ok(())
 }
 
-/// Closing then sends a reset instead of an end.
+/// Makes the close send a reset instead of an end.
 fn socket_linger_zero(stream: &TcpStream) -> io::Result<()> {
     Ok(rustix::net::sockopt::set_socket_linger(stream, Some(Duration::ZERO))?)
 }
 
-/// Head and body; `None` where the client has closed between two requests.
+/// Reads head and body; `None` if the client has closed the connection between two requests.
 fn read_request(reader: &mut impl BufRead) -> io::Result<Option<(Vec<u8>, Vec<u8>)>> {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
@@ -399,7 +399,7 @@ mod tests {
     }
 
     #[test]
-    fn it_writes_down_what_came_and_answers_as_it_is_told() {
+    fn target_records_requests_and_replies_as_configured() {
         let target = Target::start();
         let teapot =
             Behaviour::status(418).header("x-tea", "green").body("no").after(Duration::from_millis(1));
@@ -422,7 +422,7 @@ mod tests {
     }
 
     #[test]
-    fn a_body_can_be_long_in_coming() {
+    fn long_body_may_arrive_slowly() {
         let target = Target::start();
         target.script([
             Behaviour::Flood { bytes: 200_000 },
@@ -437,7 +437,7 @@ mod tests {
     }
 
     #[test]
-    fn it_refuses_and_listens_again_at_the_same_address() {
+    fn closed_target_listens_again_at_the_same_address() {
         let target = Target::start();
         target.refuse();
         assert_eq!(exchange(&target, "lost").unwrap_err().kind(), ErrorKind::ConnectionRefused);
@@ -447,7 +447,7 @@ mod tests {
     }
 
     #[test]
-    fn who_hangs_gets_the_next_order() {
+    fn hanging_request_gets_the_next_order() {
         let target = Target::start();
         target.behave(Behaviour::Hang);
         std::thread::scope(|scope| {

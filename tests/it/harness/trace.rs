@@ -1,4 +1,5 @@
-//! What strace saw: when frames went into the WAL, when it was synced, and when replies were sent.
+//! The strace log: the times at which frames were written to the WAL, the WAL was synced, and
+//! replies were sent.
 
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader};
@@ -10,7 +11,8 @@ use super::{Builder, eventually};
 
 const CALLS: &str = "trace=pwrite64,pwritev,fdatasync,fsync,write,writev,sendto,sendmsg";
 
-/// The service is started under strace, which is a process apart (`-D`): signals reach the service itself.
+/// Starts the service under strace as a separate process (`-D`), so that signals reach the service
+/// itself.
 pub fn traced(builder: Builder, inject: Option<&str>) -> (Builder, PathBuf) {
     let file = builder.path().join("strace.txt");
     let name = file.to_str().unwrap().to_owned();
@@ -21,7 +23,7 @@ pub fn traced(builder: Builder, inject: Option<&str>) -> (Builder, PathBuf) {
     (builder.wrapped(&words), file)
 }
 
-/// Only injects; nothing is written down, so that nothing but the fault slows the service.
+/// Injects faults without a log, so that only the fault slows the service.
 pub fn injected(builder: Builder, inject: &str) -> Builder {
     builder.wrapped(&[
         "strace",
@@ -44,18 +46,18 @@ struct Sync {
     succeeded: bool,
 }
 
-/// Positions are line numbers: strace writes what it sees in the order in which it sees it, and a thread goes on
-/// only after its line is written.
+/// Positions are line numbers: strace logs calls in the order in which they occur, and a thread
+/// continues only after its line is written.
 #[derive(Debug, Default)]
 pub struct Trace {
-    /// Where the first frame with a marker was wholly written.
+    /// The position at which the first frame with a marker was completely written.
     written: HashMap<String, usize>,
     syncs: Vec<Sync>,
-    /// Where each reply of a connection began, by the client's port.
+    /// The positions at which the replies of a connection began, by the client's port.
     replies: HashMap<u16, Vec<usize>>,
 }
 
-/// A call that has begun: what it will be once it has ended.
+/// A call that has begun, and its meaning once it has ended.
 enum Begun {
     Frames(Vec<String>),
     Sync(usize),
@@ -63,7 +65,7 @@ enum Begun {
 }
 
 impl Trace {
-    /// Waits until strace has seen the process `id` end.
+    /// Reads the log after strace has recorded the end of the process `id`.
     pub fn read(file: &Path, id: u32) -> Self {
         let mark = format!("{id} ");
         eventually("strace writes the end of the process", Duration::from_secs(60), || {
@@ -133,8 +135,9 @@ impl Trace {
         self.syncs.iter().filter(|sync| !sync.succeeded).count()
     }
 
-    /// Each acknowledged message's frames were written, then synced with success, and only then the reply began. No
-    /// sync counts after one that failed. Returns how many replies were looked at.
+    /// Asserts for each acknowledged message that its frames were written and then synced
+    /// successfully before the reply began. No sync counts after a failed one. Returns the number
+    /// of checked replies.
     #[track_caller]
     pub fn assert_synced_before_replies(&self, sent: &[Sent]) -> usize {
         let first_failure =
@@ -167,7 +170,7 @@ impl Trace {
     }
 }
 
-/// The ids of the load that occur in what was written.
+/// The ids of the load in written bytes.
 fn markers(arguments: &str) -> Vec<String> {
     let is_marker = |text: &&str| text.matches('x').count() == 3;
     arguments

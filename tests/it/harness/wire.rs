@@ -1,4 +1,4 @@
-//! A small HTTP/1.1 client that sends exactly the bytes it is given, where a client library would tidy up.
+//! A small HTTP/1.1 client that sends exactly the given bytes, unlike a client library.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 
 const REPLY_LIMIT: Duration = Duration::from_secs(20);
 
-/// A request in the making. `bytes` adds `Host` and `Content-Length`, unless headers of that name are given.
+/// A request under construction. `bytes` adds `Host` and `Content-Length` unless such headers
+/// exist.
 #[derive(Clone, Debug)]
 pub struct Request {
     method: String,
@@ -43,7 +44,7 @@ impl Request {
         self
     }
 
-    /// Instead of the header of that name.
+    /// Replaces the header of that name.
     pub fn replace(self, name: &str, value: impl AsRef<[u8]>) -> Self {
         self.without(name).header(name, value)
     }
@@ -130,7 +131,7 @@ impl Reply {
         self.header("retry-after")?.parse().ok()
     }
 
-    /// Everything but the date.
+    /// The reply without the date.
     pub fn timeless(&self) -> Self {
         let mut reply = self.clone();
         reply.headers.retain(|(name, _)| name != "date");
@@ -148,7 +149,7 @@ impl Reply {
 pub struct Connection {
     stream: TcpStream,
     pending: Vec<u8>,
-    /// The method of the last request: a reply to HEAD has no body whatever its head says.
+    /// The method of the last request: a reply to HEAD has no body, regardless of its head.
     last_is_head: bool,
 }
 
@@ -162,7 +163,7 @@ impl Connection {
         Self::over(TcpStream::connect_timeout(&address, Duration::from_secs(5))?)
     }
 
-    /// From another address of this machine; all of 127.0.0.0/8 is its own.
+    /// Connects from another address of this machine, which owns all of 127.0.0.0/8.
     #[track_caller]
     pub fn open_from(client: Ipv4Addr, address: SocketAddr) -> Self {
         use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, connect, socket_with};
@@ -187,14 +188,15 @@ impl Connection {
         self.stream.write_all(bytes)
     }
 
-    /// No more will be sent; a reply can still be read.
+    /// Closes the sending side; a reply can still be read.
     pub fn finish(&mut self) {
         let _ = self.stream.shutdown(std::net::Shutdown::Write);
     }
 
     #[track_caller]
     pub fn exchange(&mut self, request: &Request) -> Reply {
-        // The service may answer and close before it has read everything; then the reply counts.
+        // The service may reply and close before it has read the whole request; then the reply
+        // counts.
         self.last_is_head = request.method == "HEAD";
         let written = self.write(&request.bytes());
         self.read_within(REPLY_LIMIT)
@@ -206,7 +208,7 @@ impl Connection {
         self.read_within(REPLY_LIMIT).expect("a reply")
     }
 
-    /// The next reply; `UnexpectedEof` when the service closes before it is whole.
+    /// The next reply; `UnexpectedEof` if the service closes the connection before it is complete.
     pub fn read_within(&mut self, limit: Duration) -> io::Result<Reply> {
         let deadline = Instant::now() + limit;
         loop {
@@ -287,7 +289,7 @@ impl Connection {
         }
     }
 
-    /// Whether the service closes the connection within `limit`; what it sends before is dropped.
+    /// Whether the service closes the connection within `limit`; earlier bytes are dropped.
     pub fn is_closed_within(&mut self, limit: Duration) -> bool {
         let deadline = Instant::now() + limit;
         loop {

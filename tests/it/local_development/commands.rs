@@ -1,4 +1,4 @@
-//! The other commands that look at a service from elsewhere: tail, messages, show, replay, emit.
+//! The other client commands: tail, messages, show, replay and emit.
 
 use serde_json::Value;
 
@@ -8,7 +8,7 @@ use crate::harness::relay::Relay;
 use crate::harness::target::{Behaviour, Target};
 use crate::harness::{Request, TestApp, eventually, sign};
 
-/// A body that would clear the screen of whoever prints it.
+/// A body that would clear the reader's terminal.
 const HARMFUL: &str = "{\"title\":\"\u{1b}[2J\u{202e}gnp\"}";
 
 fn service() -> TestApp {
@@ -20,7 +20,7 @@ fn admin(app: &TestApp) -> Laptop {
 }
 
 #[test]
-fn tail_prints_a_line_for_each_message() {
+fn tail_prints_one_line_per_message() {
     let app = service();
     push(&app, "before");
     let tail = Laptop::of(app.address).spawn(&["tail"]);
@@ -39,7 +39,7 @@ fn tail_prints_a_line_for_each_message() {
 }
 
 #[test]
-fn tail_goes_on_where_it_was_when_the_connection_was_lost() {
+fn tail_continues_after_a_lost_connection() {
     let app = service();
     let relay = Relay::to(app.address);
     let tail = Laptop::at(&relay.url()).spawn(&["tail", "--dead-after", "2"]);
@@ -56,7 +56,7 @@ fn tail_goes_on_where_it_was_when_the_connection_was_lost() {
 }
 
 #[test]
-fn stream_that_is_held_back_on_the_way_is_told() {
+fn stream_without_response_is_reported() {
     let proxy = Target::start();
     proxy.behave(Behaviour::Hang);
     let laptop = Laptop::at(&proxy.url(""));
@@ -70,7 +70,7 @@ fn stream_that_is_held_back_on_the_way_is_told() {
 }
 
 #[test]
-fn streams_without_news_are_retried_with_growing_pauses() {
+fn streams_without_events_are_retried_with_growing_pauses() {
     let greeting = "event: watching\ndata: {\"from\":0}\n\n";
     for body in ["", greeting] {
         let server = Target::start();
@@ -82,7 +82,7 @@ fn streams_without_news_are_retried_with_growing_pauses() {
 }
 
 #[test]
-fn success_of_another_content_type_is_an_error() {
+fn success_with_other_content_type_is_an_error() {
     let server = Target::start();
     server.behave(Behaviour::status(200).header("Content-Type", "text/html").body("<html>"));
     let laptop = Laptop::at(&server.url(""));
@@ -94,7 +94,7 @@ fn success_of_another_content_type_is_an_error() {
 }
 
 #[test]
-fn messages_are_listed_the_newest_first_page_by_page() {
+fn messages_are_listed_newest_first_in_pages() {
     let app = service();
     for number in 0..230 {
         push(&app, &format!("{{\"number\":{number}}}"));
@@ -115,7 +115,7 @@ fn messages_are_listed_the_newest_first_page_by_page() {
 }
 
 #[test]
-fn show_tells_all_of_a_message_and_its_answers_and_cannot_steer_the_terminal() {
+fn show_prints_message_and_replies_and_escapes_terminal_codes() {
     let app = service();
     let target = Target::start();
     target.behave(Behaviour::status(500).body("it \u{1b}[31mbroke"));
@@ -150,7 +150,7 @@ fn show_tells_all_of_a_message_and_its_answers_and_cannot_steer_the_terminal() {
 }
 
 #[test]
-fn a_message_is_replayed_from_here_to_a_program_here() {
+fn message_is_replayed_to_a_local_program() {
     let app = service();
     let target = Target::start();
     let sent = Request::post(&format!("/webhooks/open/{}?id=7", super::OPEN_PATH))
@@ -175,7 +175,7 @@ fn a_message_is_replayed_from_here_to_a_program_here() {
 }
 
 #[test]
-fn a_message_is_replayed_by_the_service() {
+fn message_is_replayed_by_the_service() {
     let target = Target::start();
     let app = builder()
         .set("CREEL_TARGET_BILLING_URL", target.url("/billing"))
@@ -193,7 +193,7 @@ fn a_message_is_replayed_by_the_service() {
 }
 
 #[test]
-fn an_event_is_emitted_as_it_is_written_and_once_for_each_key() {
+fn event_is_emitted_unchanged_and_once_per_key() {
     let app = service();
     let laptop = admin(&app);
     let payload = "{ \"amount\" : 12.00 }";
@@ -212,7 +212,7 @@ fn an_event_is_emitted_as_it_is_written_and_once_for_each_key() {
 }
 
 #[test]
-fn on_the_services_own_machine_its_configuration_says_where_it_is() {
+fn commands_on_the_server_read_its_address_from_configuration() {
     let app = builder().set("CREEL_ADMIN_LISTEN", "127.0.0.1:0").start();
     let line = app.process.log.wait_for("admin on http://", SOON).unwrap();
     let admin = crate::harness::app::address_in(&line, "admin on http://").to_string();

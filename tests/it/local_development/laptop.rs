@@ -1,4 +1,4 @@
-//! A machine on which nothing of creel is configured but a token, and the commands that are run there.
+//! A machine whose only configuration is a token, and the commands that run on it.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -16,7 +16,7 @@ pub struct Laptop {
 }
 
 impl Laptop {
-    /// With the read token.
+    /// A machine with the read token.
     pub fn of(server: SocketAddr) -> Self {
         Self::at(&format!("http://{server}"))
     }
@@ -36,7 +36,7 @@ impl Laptop {
         self
     }
 
-    /// `creel listen`, as soon as it is connected.
+    /// Starts `creel listen` and waits until it is connected.
     #[track_caller]
     pub fn listen(&self, forward: &str, more: &[&str]) -> Process {
         let listener = self.begin_to_listen(forward, more);
@@ -56,13 +56,13 @@ impl Laptop {
         Process::spawn(command)
     }
 
-    /// A command that ends by itself.
+    /// Runs a command that ends by itself.
     pub fn run(&self, arguments: &[&str]) -> Outcome {
         let arguments: Vec<&str> = arguments.iter().copied().chain(["--server", &self.server]).collect();
         self.builder.run(&arguments)
     }
 
-    /// With stdin.
+    /// Runs a command with `input` on stdin.
     pub fn run_with_input(&self, arguments: &[&str], input: &str) -> Outcome {
         let file = self.builder.path().join("input");
         std::fs::write(&file, input).unwrap();
@@ -83,7 +83,7 @@ impl Laptop {
     }
 }
 
-/// As Ctrl-C does.
+/// Sends the signal of Ctrl-C.
 #[track_caller]
 pub fn interrupt(mut listener: Process) -> Process {
     listener.signal(Signal::INT);

@@ -1,4 +1,4 @@
-//! `creel listen` against the running service and a program on this machine.
+//! `creel listen` with the running service and a local program.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::harness::relay::Relay;
 use crate::harness::target::{Behaviour, Target};
 use crate::harness::{Request, TestApp, eventually, sign};
 
-/// Waits until the service has nothing pending for the listener.
+/// Waits until the service has no pending deliveries for the listener.
 #[track_caller]
 fn wait_until_all_is_acknowledged(app: &TestApp) {
     eventually("everything is acknowledged", SOON, || {
@@ -19,7 +19,7 @@ fn wait_until_all_is_acknowledged(app: &TestApp) {
 }
 
 #[test]
-fn a_message_reaches_the_program_as_its_sender_has_sent_it() {
+fn message_reaches_the_program_as_sent() {
     let app = builder().start();
     let target = Target::start();
     let laptop = Laptop::of(app.address);
@@ -54,7 +54,7 @@ fn a_message_reaches_the_program_as_its_sender_has_sent_it() {
 }
 
 #[test]
-fn get_with_payload_in_query_is_forwarded_as_it_came() {
+fn get_with_payload_in_query_is_forwarded_unchanged() {
     let app = builder().set("CREEL_SOURCE_GITEA_SECRET", sign::SECRET).start();
     let target = Target::start();
     let _listener = Laptop::of(app.address).listen(&target.url("/hooks"), &[]);
@@ -70,7 +70,7 @@ fn get_with_payload_in_query_is_forwarded_as_it_came() {
 }
 
 #[test]
-fn a_long_body_arrives_byte_for_byte() {
+fn long_body_arrives_byte_for_byte() {
     let app = builder().start();
     let target = Target::start();
     let _listener = Laptop::of(app.address).listen(&target.url("/"), &[]);
@@ -81,7 +81,7 @@ fn a_long_body_arrives_byte_for_byte() {
 }
 
 #[test]
-fn what_came_while_nobody_listened_comes_later_in_order_and_only_once() {
+fn messages_while_disconnected_arrive_later_in_order_and_once() {
     let app = builder().start();
     let target = Target::start();
     let laptop = Laptop::of(app.address);
@@ -121,7 +121,7 @@ fn kill_9_of_the_listener_loses_nothing() {
             push(&app, &sent.to_string());
             sent += 1;
         }
-        // In the middle of it, somewhere else each time.
+        // Kills the listener between deliveries, at a different point in each round.
         target.wait_for(1 + round * 18);
         kill(listener);
     }
@@ -139,7 +139,7 @@ fn kill_9_of_the_listener_loses_nothing() {
 }
 
 #[test]
-fn a_restart_of_the_service_is_survived_and_said_loudly() {
+fn listener_survives_service_restart_and_logs_it() {
     let app = builder().start();
     let target = Target::start();
     let relay = Relay::to(app.address);
@@ -159,7 +159,7 @@ fn a_restart_of_the_service_is_survived_and_said_loudly() {
 }
 
 #[test]
-fn a_service_that_begins_anew_is_not_taken_for_the_one_before() {
+fn new_database_of_the_service_is_detected() {
     let app = builder().start();
     let target = Target::start();
     let relay = Relay::to(app.address);
@@ -181,7 +181,7 @@ fn a_service_that_begins_anew_is_not_taken_for_the_one_before() {
 }
 
 #[test]
-fn a_connection_without_a_sign_of_life_is_dead() {
+fn connection_without_heartbeat_is_closed() {
     let app = builder().start();
     let target = Target::start();
     let relay = Relay::to(app.address);
@@ -196,7 +196,7 @@ fn a_connection_without_a_sign_of_life_is_dead() {
 }
 
 #[test]
-fn a_program_that_is_not_there_gets_everything_when_it_is() {
+fn stopped_program_receives_everything_after_its_start() {
     let app = builder().start();
     let target = Target::start();
     target.refuse();
@@ -219,7 +219,7 @@ fn a_program_that_is_not_there_gets_everything_when_it_is() {
 }
 
 #[test]
-fn any_status_is_an_answer_and_a_cut_connection_is_none() {
+fn any_status_but_no_cut_connection_acknowledges() {
     let app = builder().start();
     let target = Target::start();
     let listener = Laptop::of(app.address).listen(&target.url("/"), &[]);
@@ -237,7 +237,7 @@ fn any_status_is_an_answer_and_a_cut_connection_is_none() {
 }
 
 #[test]
-fn a_slow_program_holds_up_nothing_but_itself() {
+fn slow_program_delays_only_its_own_listener() {
     let app = builder().start();
     let target = Target::start();
     target.behave(Behaviour::Hang);
@@ -260,7 +260,7 @@ fn a_slow_program_holds_up_nothing_but_itself() {
 }
 
 #[test]
-fn a_second_listener_of_the_same_name_takes_over() {
+fn second_listener_of_the_same_name_takes_over() {
     let app = builder().start();
     let target = Target::start();
     let laptop = Laptop::of(app.address);
@@ -273,7 +273,7 @@ fn a_second_listener_of_the_same_name_takes_over() {
 }
 
 #[test]
-fn old_messages_and_some_events_can_be_asked_for() {
+fn listener_can_request_old_messages_and_some_events() {
     let app = builder().start();
     let target = Target::start();
     push(&app, "push");
@@ -296,7 +296,7 @@ fn old_messages_and_some_events_can_be_asked_for() {
 }
 
 #[test]
-fn an_interrupt_and_a_termination_end_it_well_and_keep_what_was_answered() {
+fn interrupt_and_termination_exit_cleanly_and_keep_acknowledged_state() {
     let app = builder().start();
     let target = Target::start();
     let laptop = Laptop::of(app.address);
@@ -313,12 +313,12 @@ fn an_interrupt_and_a_termination_end_it_well_and_keep_what_was_answered() {
     let _listener = laptop.listen(&target.url("/"), &[]);
     wait_until_all_is_acknowledged(&app);
     let received = target.bodies();
-    // The one that the program was working on may come again.
+    // The delivery that the program was processing may be repeated.
     assert!((60..=62).contains(&received.len()), "{}", received.len());
 }
 
 #[test]
-fn a_listener_that_is_removed_ends() {
+fn removed_listener_exits() {
     let app = builder().start();
     let target = Target::start();
     let mut listener = Laptop::of(app.address).listen(&target.url("/"), &[]);
@@ -328,7 +328,7 @@ fn a_listener_that_is_removed_ends() {
 }
 
 #[test]
-fn the_host_has_a_name_that_will_do() {
+fn host_name_is_a_valid_listener_name() {
     let app = builder().start();
     let laptop = Laptop::of(app.address);
     let mut command = laptop.builder().command();
@@ -340,7 +340,7 @@ fn the_host_has_a_name_that_will_do() {
 }
 
 #[test]
-fn what_cannot_work_is_said_at_once() {
+fn invalid_options_fail_immediately() {
     let app = builder().start();
     let laptop = Laptop::of(app.address);
     let no_token = laptop.builder().clone().unset("CREEL_READ_TOKEN").unset("CREEL_LISTENER_TOKEN");

@@ -1,4 +1,5 @@
-//! Listeners at the interface: what is kept for them, in which order, and what a client that misbehaves does to others.
+//! The listener interface: pending deliveries, their order, and the effect of a misbehaving client
+//! on others.
 
 use std::time::{Duration, Instant};
 
@@ -13,7 +14,7 @@ use crate::harness::events::EventStream;
 use crate::harness::{Request, TestApp, allow, sign};
 
 #[test]
-fn a_listener_gets_the_whole_message_in_an_event() {
+fn listener_receives_whole_message_in_one_event() {
     let app = builder().start();
     let mut stream = open(&app, "/listeners/laptop/stream");
     assert_eq!(stream.header("content-type"), Some("text/event-stream"));
@@ -33,7 +34,7 @@ fn a_listener_gets_the_whole_message_in_an_event() {
 }
 
 #[test]
-fn what_was_not_acknowledged_comes_again_in_order_and_the_rest_does_not() {
+fn unacknowledged_deliveries_are_resent_in_order() {
     let app = builder().start();
     let mut stream = listen(&app, "laptop");
     for body in ["1", "2", "3"] {
@@ -58,7 +59,7 @@ fn what_was_not_acknowledged_comes_again_in_order_and_the_rest_does_not() {
 }
 
 #[test]
-fn no_more_is_sent_than_is_acknowledged() {
+fn unacknowledged_deliveries_are_limited() {
     let app = builder().start();
     let mut stream = listen(&app, "laptop");
     for number in 0..70 {
@@ -76,7 +77,7 @@ fn no_more_is_sent_than_is_acknowledged() {
 }
 
 #[test]
-fn who_connects_under_the_same_name_takes_over() {
+fn second_client_of_the_same_name_takes_over() {
     let app = builder().start();
     let mut first = listen(&app, "laptop");
     push(&app, "1");
@@ -91,7 +92,7 @@ fn who_connects_under_the_same_name_takes_over() {
 }
 
 #[test]
-fn two_listeners_each_get_everything() {
+fn two_listeners_each_receive_everything() {
     let app = builder().start();
     let mut one = listen(&app, "one");
     let mut other = listen(&app, "other");
@@ -103,7 +104,7 @@ fn two_listeners_each_get_everything() {
 }
 
 #[test]
-fn only_the_wanted_events_come() {
+fn only_requested_events_are_sent() {
     let app = builder().start();
     let mut stream = listen(&app, "laptop?events=github.issues.*%20github.p*");
     let issue = r#"{"action":"opened"}"#;
@@ -122,7 +123,7 @@ fn only_the_wanted_events_come() {
 }
 
 #[test]
-fn a_new_listener_can_ask_for_old_messages() {
+fn new_listener_can_request_old_messages() {
     let app = builder().start();
     for body in ["1", "2", "3"] {
         push(&app, body);
@@ -140,7 +141,7 @@ fn a_new_listener_can_ask_for_old_messages() {
 }
 
 #[test]
-fn a_long_body_is_fetched_apart_until_it_is_acknowledged() {
+fn long_body_is_fetched_separately_until_acknowledged() {
     let app = builder().start();
     let mut stream = listen(&app, "laptop");
     let long = format!("\"{}\"", "x".repeat(300 << 10));
@@ -156,7 +157,7 @@ fn a_long_body_is_fetched_apart_until_it_is_acknowledged() {
 }
 
 #[test]
-fn a_listener_is_known_while_nobody_is_connected_and_gone_when_it_is_removed() {
+fn disconnected_listener_is_listed_until_removed() {
     let app = builder().start();
     let mut stream = listen(&app, "laptop?events=github.*");
     wait_until_connected(&app, "laptop", true);
@@ -179,7 +180,7 @@ fn a_listener_is_known_while_nobody_is_connected_and_gone_when_it_is_removed() {
 }
 
 #[test]
-fn a_client_that_goes_away_is_noticed() {
+fn disconnected_client_is_detected() {
     let app = builder().start();
     let stream = listen(&app, "laptop");
     wait_until_connected(&app, "laptop", true);
@@ -193,7 +194,7 @@ fn a_client_that_goes_away_is_noticed() {
 }
 
 #[test]
-fn a_client_that_reads_nothing_costs_little_memory_and_holds_up_nobody() {
+fn client_that_never_reads_uses_bounded_memory() {
     let app = builder().start();
     let before = app.peak_memory_bytes();
     let slow = listen(&app, "slow");
@@ -210,7 +211,7 @@ fn a_client_that_reads_nothing_costs_little_memory_and_holds_up_nobody() {
 }
 
 #[test]
-fn a_termination_ends_streams_at_once() {
+fn sigterm_ends_streams_immediately() {
     let mut app = builder().start();
     let mut idle = listen(&app, "idle");
     let _unread = listen(&app, "unread");
@@ -225,7 +226,7 @@ fn a_termination_ends_streams_at_once() {
 }
 
 #[test]
-fn streams_are_limited_and_other_requests_go_on() {
+fn streams_are_limited_and_other_requests_continue() {
     let app = builder().set("CREEL_ADMIN_LISTEN", "127.0.0.1:0").start();
     let line = app.process.log.wait_for("admin on http://", SOON).unwrap();
     let admin = crate::harness::app::address_in(&line, "admin on http://");
@@ -240,7 +241,7 @@ fn streams_are_limited_and_other_requests_go_on() {
 }
 
 #[test]
-fn what_cannot_be_is_refused_as_a_problem() {
+fn invalid_listener_requests_return_problems() {
     let app = builder().start();
     let long = "x".repeat(65);
     let acknowledged = |body: &str| {
@@ -282,7 +283,7 @@ fn what_cannot_be_is_refused_as_a_problem() {
 }
 
 #[test]
-fn there_are_so_many_listeners_and_no_more() {
+fn number_of_listeners_is_limited() {
     let app: TestApp = builder().start();
     for number in 0..32 {
         drop(listen(&app, &format!("laptop-{number}")));
@@ -292,7 +293,7 @@ fn there_are_so_many_listeners_and_no_more() {
 }
 
 #[test]
-fn listener_that_has_gone_is_listed_as_disconnected() {
+fn disconnected_listener_is_listed_as_disconnected() {
     let app = builder().start();
     drop(listen(&app, "laptop"));
     wait_until_connected(&app, "laptop", false);

@@ -1,4 +1,5 @@
-//! What a developer needs on his own machine: messages from the service, live and those of the time when he was away.
+//! Local development: messages from the service, live and from the time when the developer's
+//! machine was disconnected.
 
 mod commands;
 mod laptop;
@@ -17,7 +18,7 @@ use crate::harness::{ADMIN_TOKEN, Builder, Reply, Request, TestApp, eventually, 
 const READ_TOKEN: &str = "read-token-of-the-tests-0123456789";
 const LISTENER_TOKEN: &str = "listener-token-of-the-tests-0123456789";
 const SOON: Duration = Duration::from_secs(20);
-/// Long enough for what must not come.
+/// Time to wait before a test concludes that nothing arrives.
 const A_WHILE: Duration = Duration::from_millis(300);
 
 fn builder() -> Builder {
@@ -31,7 +32,7 @@ fn builder() -> Builder {
 
 const OPEN_PATH: &str = "random-path-part-of-the-open-source";
 
-/// With the listener token for listeners, and the read token for anything else.
+/// Adds the listener token for listeners, and the read token for other paths.
 fn request(method: &str, path: &str) -> Request {
     let token = if path.starts_with("/listeners") { LISTENER_TOKEN } else { READ_TOKEN };
     Request::new(method, &format!("/api/v1{path}")).header("Authorization", format!("Bearer {token}"))
@@ -74,7 +75,7 @@ fn answered(reply: &Reply) -> Value {
     serde_json::from_slice(&reply.body).unwrap()
 }
 
-/// A push with this body, kept by the service.
+/// Sends a push with this body, which the service stores.
 #[track_caller]
 fn push(app: &TestApp, body: &str) -> i64 {
     let id = format!("{}-{}", body.len(), sign::hex(&sign::sha256(body.as_bytes())));
@@ -82,7 +83,7 @@ fn push(app: &TestApp, body: &str) -> i64 {
     app.database().newest_message().id
 }
 
-/// The bodies of the next so many deliveries of a listener, and their ids.
+/// The bodies and ids of the next `count` deliveries of a listener.
 #[track_caller]
 fn bodies(stream: &mut EventStream, count: usize) -> (Vec<String>, Vec<i64>) {
     (0..count).map(|_| body(&stream.until("message").data)).unzip()
@@ -95,7 +96,7 @@ fn body(delivered: &Value) -> (String, i64) {
     (String::from_utf8(bytes).unwrap(), delivered["delivery"].as_i64().unwrap())
 }
 
-/// Waits until the service knows whether somebody is connected.
+/// Waits until the service reports whether a client is connected.
 #[track_caller]
 fn wait_until_connected(app: &TestApp, name: &str, is_connected: bool) {
     eventually("the state of the listener is written", SOON, || {

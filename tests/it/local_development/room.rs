@@ -1,4 +1,4 @@
-//! Listeners that were opened and forgotten: they never make the service refuse a webhook.
+//! Abandoned listeners, which never make the service reject a webhook.
 
 use std::time::Duration;
 
@@ -32,9 +32,9 @@ fn forgotten_listener_yields_to_new_messages() {
     assert!(!app.log().contains(" 503 "), "{}", app.log());
 }
 
-/// The log sums drops for a minute: a stop within it must not lose the rest.
+/// The log summarizes drops once a minute: a stop within that minute must not lose the rest.
 #[test]
-fn all_dropped_deliveries_are_in_the_log_after_a_stop() {
+fn dropped_deliveries_are_logged_at_the_stop() {
     let mut app = builder().set("CREEL_MAX_DATABASE_SIZE", "4MiB").start();
     drop(listen(&app, "forgotten"));
     wait_until_connected(&app, "forgotten", false);
@@ -54,7 +54,7 @@ fn all_dropped_deliveries_are_in_the_log_after_a_stop() {
 }
 
 #[test]
-fn disconnected_listeners_never_refuse_steady_senders() {
+fn disconnected_listeners_never_cause_rejections() {
     let app = builder().set("CREEL_MAX_DATABASE_SIZE", "4MiB").start();
     for number in 0..20 {
         drop(listen(&app, &format!("forgotten-{number}")));
@@ -62,7 +62,7 @@ fn disconnected_listeners_never_refuse_steady_senders() {
     wait_until_connected(&app, "forgotten-19", false);
     let load = Load::with_padding(app.address, 2, 5_000);
     app.process.log.wait_for("pending deliveries", SOON).unwrap();
-    // Several runs of the clean-up, each with messages that arrive while it deletes.
+    // Time for several runs of the cleanup, each with messages that arrive while it deletes.
     std::thread::sleep(Duration::from_secs(4));
     let sent = load.finish();
     let refused = sent.iter().filter(|sent| sent.status != Some(200)).count();
@@ -111,7 +111,7 @@ fn removed_listener_frees_its_messages_immediately() {
 }
 
 #[test]
-fn log_names_the_targets_that_hold_the_room() {
+fn log_names_targets_that_use_the_space() {
     let app = builder()
         .set("CREEL_MAX_DATABASE_SIZE", "2MiB")
         .set("CREEL_TARGET_BILLING_URL", "http://127.0.0.1:9/")

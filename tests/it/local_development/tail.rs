@@ -5,7 +5,7 @@ use crate::harness::events::EventStream;
 use crate::harness::sign;
 
 #[test]
-fn whoever_watches_sees_each_message_as_it_comes() {
+fn watcher_receives_each_message_live() {
     let app = builder().start();
     push(&app, "0");
     let mut stream = open(&app, "/messages/stream");
@@ -26,7 +26,7 @@ fn whoever_watches_sees_each_message_as_it_comes() {
 }
 
 #[test]
-fn it_begins_where_it_is_asked_to_and_goes_on_where_it_was() {
+fn stream_begins_at_requested_message_and_resumes() {
     let app = builder().start();
     let ids: Vec<i64> = (0..250).map(|number| push(&app, &number.to_string())).collect();
     let mut stream = open(&app, &format!("/messages/stream?from={}", ids[9]));

@@ -1,11 +1,11 @@
-//! The clean-up honours what is still to be delivered.
+//! Cleanup, which keeps pending deliveries.
 
 use std::time::Duration;
 
 use crate::harness::database::Database;
 use crate::harness::{Builder, TestApp, eventually, sign};
 
-/// A target that gets everything and takes nothing.
+/// A paused target that receives every event.
 const PAUSED_TARGET: &str = "INSERT INTO targets (name, kind, origin, state, state_since, events, url, concurrency, ordering, \
     timeout_seconds, created_at, updated_at) \
     SELECT 'paused', 'http', 'api', 'paused', at, '[\"*\"]', 'http://127.0.0.1:9/', 1, 'any', 30, at, at \
@@ -25,7 +25,7 @@ fn deliver(database: &Database, which: &str) -> usize {
 }
 
 #[test]
-fn the_cleanup_command_keeps_what_is_still_to_be_delivered() {
+fn cleanup_command_keeps_pending_deliveries() {
     let app = with_paused_target(TestApp::github()).start();
     for id in ["one", "two"] {
         assert_eq!(app.send(&sign::github(id, "{}")).status, 200);
@@ -46,9 +46,9 @@ fn the_cleanup_command_keeps_what_is_still_to_be_delivered() {
 }
 
 #[test]
-fn a_database_full_of_pending_messages_takes_no_more_until_some_are_delivered() {
+fn full_database_rejects_messages_until_some_are_delivered() {
     let builder = TestApp::github().set("CREEL_MAX_DATABASE_SIZE", "2MiB");
-    // The next run of the clean-up is not what notices it.
+    // The service must detect the full database without a run of the cleanup.
     let builder = with_paused_target(builder.set("CREEL_CLEANUP_INTERVAL", "1d"));
     let app = builder.start();
     let body = format!("\"{}\"", "x".repeat(50_000));
@@ -93,7 +93,7 @@ fn size_limit_keeps_as_many_messages_as_fit() {
     };
     eventually("the database fits its limit", Duration::from_secs(20), || used() <= LIMIT);
     let left = database.column::<i64>("SELECT id FROM messages");
-    // 20 of 1 MB and what an empty database takes are 19.4 MiB.
+    // 20 messages of 1 MB and the size of an empty database are 19.4 MiB.
     assert_eq!(left, (21..=40).collect::<Vec<i64>>());
     app.stop().database().assert_sound();
 }

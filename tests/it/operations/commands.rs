@@ -8,7 +8,7 @@ fn listening_at(app: &TestApp, builder: Builder) -> Builder {
 }
 
 #[test]
-fn check_prints_each_source_with_the_url_to_paste() {
+fn check_prints_each_source_with_its_url() {
     let said = TestApp::github()
         .set("CREEL_PUBLIC_URL", "https://hooks.example.com")
         .set("CREEL_SOURCE_SHOP_PROVIDER", "token")
@@ -25,7 +25,7 @@ fn check_prints_each_source_with_the_url_to_paste() {
 }
 
 #[test]
-fn check_warns_of_likely_mistakes_without_showing_secrets() {
+fn check_warns_of_likely_mistakes_without_secrets() {
     let builder = TestApp::github();
     std::fs::write(builder.path().join("slack"), "\u{feff}hidden-signing-secret-of-slack\n").unwrap();
     let said = builder
@@ -58,7 +58,7 @@ fn check_warns_of_likely_mistakes_without_showing_secrets() {
 }
 
 #[test]
-fn target_secret_is_printed_only_when_asked_for() {
+fn target_secret_is_printed_only_on_request() {
     let builder = TestApp::github()
         .set("CREEL_TARGET_APP_URL", "https://app.example.com/")
         .set("CREEL_TARGET_APP_SECRET", "hidden secret of the app");
@@ -71,7 +71,7 @@ fn target_secret_is_printed_only_when_asked_for() {
 }
 
 #[test]
-fn check_touches_nothing() {
+fn check_changes_nothing() {
     let builder = TestApp::github();
     builder.run(&["check"]).succeeded();
     assert_eq!(std::fs::read_dir(builder.path()).unwrap().count(), 0);
@@ -91,7 +91,7 @@ fn check_reports_all_problems_together() {
 }
 
 #[test]
-fn a_secret_is_long_random_and_fit_for_a_url() {
+fn secret_is_long_random_and_url_safe() {
     let make = || TestApp::builder().run(&["secret"]).succeeded().trim().to_owned();
     let (one, other) = (make(), make());
     assert_ne!(one, other);
@@ -100,7 +100,7 @@ fn a_secret_is_long_random_and_fit_for_a_url() {
 }
 
 #[test]
-fn wrong_usage_is_exit_code_two() {
+fn wrong_usage_exits_with_code_two() {
     let outcome = TestApp::builder().run(&["no-such-command"]);
     assert_eq!(outcome.code, Some(2), "{}", outcome.stderr);
     let help = TestApp::builder().run(&["--help"]).succeeded();
@@ -110,7 +110,7 @@ fn wrong_usage_is_exit_code_two() {
 }
 
 #[test]
-fn send_makes_a_rightly_signed_sample_of_each_provider() {
+fn send_signs_a_valid_sample_of_each_provider() {
     let configured = TestApp::github()
         .set("CREEL_SOURCE_STRIPE_SECRET", "whsec_of_stripe")
         .set("CREEL_SOURCE_TYPEFORM_SECRET", SECRET)
@@ -130,7 +130,7 @@ fn send_makes_a_rightly_signed_sample_of_each_provider() {
 }
 
 #[test]
-fn send_to_a_url_with_a_secret_needs_no_configuration() {
+fn send_to_url_with_secret_needs_no_configuration() {
     let app = TestApp::github().start();
     let bare = Builder::bare();
     let url = format!("http://{}/webhooks/github", app.address);
@@ -141,7 +141,7 @@ fn send_to_a_url_with_a_secret_needs_no_configuration() {
 }
 
 #[test]
-fn healthcheck_says_whether_the_service_takes_messages() {
+fn healthcheck_reports_whether_messages_are_accepted() {
     let app = TestApp::github().start();
     let asking = listening_at(&app, Builder::bare());
     asking.run(&["healthcheck"]).succeeded();
@@ -151,12 +151,12 @@ fn healthcheck_says_whether_the_service_takes_messages() {
 }
 
 #[test]
-fn healthcheck_fails_while_nothing_is_taken() {
+fn healthcheck_fails_while_messages_are_rejected() {
     let app = TestApp::github().set("CREEL_MIN_FREE", "1000TiB").start();
     listening_at(&app, Builder::bare()).run(&["healthcheck"]).failed();
 }
 
-/// One message of each way in which a body is stored; the service is stopped.
+/// A stopped service with one message for each storage format of a body.
 fn with_bodies() -> Builder {
     let app = TestApp::github().start();
     let form = sign::github("2", "a=1&b=2").replace("Content-Type", "application/x-www-form-urlencoded");
@@ -169,7 +169,7 @@ fn with_bodies() -> Builder {
 }
 
 #[test]
-fn verify_is_content_with_what_was_received() {
+fn verify_accepts_stored_messages() {
     let builder = with_bodies();
     let said = builder.run(&["verify"]).succeeded();
     assert!(said.contains('4'), "{said}");
@@ -178,7 +178,7 @@ fn verify_is_content_with_what_was_received() {
 }
 
 #[test]
-fn verify_finds_a_flipped_bit_wherever_it_is() {
+fn verify_detects_a_flipped_bit_anywhere() {
     for (id, flip) in [
         (1, "UPDATE messages SET payload = replace(payload, 'abc', 'abb') WHERE id = 1"),
         (2, "UPDATE messages SET body = CAST('a=1&b=3' AS BLOB) WHERE id = 2"),
@@ -193,10 +193,10 @@ fn verify_finds_a_flipped_bit_wherever_it_is() {
 }
 
 #[test]
-fn cleanup_beside_the_running_service_loses_nothing() {
+fn cleanup_next_to_running_service_loses_nothing() {
     let app = TestApp::github().start();
     assert_eq!(app.send(&sign::github("1", "{}")).status, 200);
-    // Whether it runs or refuses while the service has the file, it must leave both intact.
+    // The cleanup may run or fail while the service has the file; both must leave it intact.
     let outcome = listening_at(&app, TestApp::github()).run(&["cleanup"]);
     assert!(matches!(outcome.code, Some(0 | 1)), "{}", outcome.stderr);
     assert_eq!(app.send(&sign::github("2", "{}")).status, 200);
@@ -204,7 +204,7 @@ fn cleanup_beside_the_running_service_loses_nothing() {
 }
 
 #[test]
-fn clean_up_gives_the_space_back() {
+fn cleanup_frees_disk_space() {
     let app = TestApp::github().start();
     let body = format!("\"{}\"", "x".repeat(100_000));
     for number in 0..200 {
@@ -212,7 +212,7 @@ fn clean_up_gives_the_space_back() {
     }
     let builder = app.stop();
     let length = |path: &std::path::Path| std::fs::metadata(path).map_or(0, |metadata| metadata.len());
-    // On a slow machine the last checkpoint may be left to the next start.
+    // On a slow machine the last checkpoint may happen at the next start.
     let size = || length(builder.database().path()) + length(&builder.path().join("creel.db-wal"));
     let before = size();
     assert!(before > 20_000_000, "{before}");
@@ -226,7 +226,7 @@ fn clean_up_gives_the_space_back() {
 }
 
 #[test]
-fn the_commands_need_a_database_that_is_there() {
+fn commands_need_an_existing_database() {
     for command in ["verify", "token"] {
         let builder = Builder::bare();
         let said = builder.run(&[command]).failed();

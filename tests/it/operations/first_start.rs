@@ -7,7 +7,7 @@ use crate::harness::{Builder, Request, TestApp, needs};
 
 const LIMIT: Duration = Duration::from_secs(10);
 
-/// No variables but a free port, as `cargo run` on a bare machine; the database at its default place.
+/// Only a free port, like `cargo run` on a new machine; the database has its default path.
 fn bare() -> Builder {
     Builder::bare().unset("CREEL_DATABASE")
 }
@@ -24,7 +24,7 @@ fn messages_at_default_place(app: &TestApp) -> i64 {
 }
 
 #[test]
-fn the_printed_curl_line_works_when_pasted() {
+fn printed_curl_line_works_when_pasted() {
     if !needs("curl") {
         return;
     }
@@ -37,7 +37,7 @@ fn the_printed_curl_line_works_when_pasted() {
 }
 
 #[test]
-fn the_inbox_stays_at_its_random_path_over_restarts() {
+fn inbox_keeps_its_random_path_over_restarts() {
     let app = bare().start();
     let first = curl_line(&app);
     let endpoint = |line: &str| {
@@ -56,7 +56,7 @@ fn the_inbox_stays_at_its_random_path_over_restarts() {
     assert!(!app.log().contains(logged), "the random path is in the log");
 }
 
-/// The word of the output that opens the metrics.
+/// The metrics token in the output.
 fn printed_token(app: &TestApp) -> Option<String> {
     let text = app.process.stdout.text();
     let is_token_character = |c: char| c.is_ascii_alphanumeric() || "-_".contains(c);
@@ -69,7 +69,7 @@ fn opens_metrics(app: &TestApp, token: &str) -> bool {
 }
 
 #[test]
-fn the_admin_token_is_made_once_shown_once_and_kept_as_a_hash() {
+fn admin_token_is_shown_once_and_stored_hashed() {
     let app = bare().start();
     curl_line(&app);
     let token = printed_token(&app).expect("an admin token was printed");
@@ -92,7 +92,7 @@ fn the_admin_token_is_made_once_shown_once_and_kept_as_a_hash() {
 }
 
 #[test]
-fn a_new_token_takes_the_old_ones_place() {
+fn new_token_replaces_the_old_one() {
     let app = bare().start();
     curl_line(&app);
     let old = printed_token(&app).expect("an admin token was printed");
@@ -105,7 +105,7 @@ fn a_new_token_takes_the_old_ones_place() {
 }
 
 #[test]
-fn with_sources_of_ones_own_there_is_no_inbox() {
+fn inbox_does_not_exist_with_configured_sources() {
     let app = TestApp::github().start();
     assert!(!app.process.stdout.text().contains("/webhooks/inbox"));
     assert_eq!(app.send(&Request::post("/webhooks/inbox").body("{}")).status, 404);

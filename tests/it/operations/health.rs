@@ -10,7 +10,7 @@ fn metrics_with(token: &str) -> Request {
 }
 
 #[test]
-fn health_and_readiness_answer_without_a_token_and_without_detail() {
+fn health_and_readiness_are_public_without_detail() {
     let app = TestApp::github().start();
     for target in ["/healthz", "/readyz"] {
         let reply = app.get(target);
@@ -31,7 +31,7 @@ fn metrics_need_a_token() {
 }
 
 #[test]
-fn metrics_count_what_happens() {
+fn metrics_count_requests_and_messages() {
     let app = TestApp::github().start();
     let request = sign::github("1", "{}");
     assert_eq!([app.send(&request).status, app.send(&request).status], [200, 200]);
@@ -61,7 +61,7 @@ fn metrics_count_what_happens() {
 }
 
 #[test]
-fn made_up_sources_make_no_new_series() {
+fn invented_sources_create_no_new_series() {
     let app = TestApp::github().start();
     for number in 0..20 {
         assert_eq!(app.send(&Request::post(&format!("/webhooks/made-up-{number}")).body("{}")).status, 404);
@@ -70,7 +70,7 @@ fn made_up_sources_make_no_new_series() {
 }
 
 #[test]
-fn an_admin_address_takes_the_metrics_away_from_the_outside() {
+fn admin_address_removes_metrics_from_the_public_address() {
     let app = TestApp::github().set("CREEL_ADMIN_LISTEN", "127.0.0.1:0").start();
     let line = app.process.log.wait_for("admin on http://", std::time::Duration::from_secs(10)).unwrap();
     let admin = address_in(&line, "admin on http://");
@@ -92,7 +92,7 @@ fn an_admin_address_takes_the_metrics_away_from_the_outside() {
 }
 
 #[test]
-fn a_connection_is_kept_alive_between_requests() {
+fn connection_is_kept_alive_between_requests() {
     let app = TestApp::github().start();
     let mut connection = app.connect();
     for number in 0..20 {

@@ -13,7 +13,7 @@ fn line_with(app: &TestApp, needle: &str) -> String {
 }
 
 #[test]
-fn a_request_is_one_line_of_text_without_its_random_path() {
+fn request_is_one_text_line_without_random_path() {
     let app = TestApp::github().set("CREEL_SOURCE_GITHUB_PATH", PATH).start();
     let target = format!("/webhooks/github/{PATH}");
     let issue =
@@ -30,7 +30,7 @@ fn a_request_is_one_line_of_text_without_its_random_path() {
 }
 
 #[test]
-fn a_request_is_one_object_of_json() {
+fn request_is_one_json_object() {
     let app = TestApp::github().set("CREEL_LOG_FORMAT", "json").start();
     assert_eq!(app.send(&sign::github("1", "{}")).status, 200);
     assert_eq!(app.send(&sign::github("1", "{}").body("[]")).status, 403);
@@ -51,13 +51,13 @@ fn a_request_is_one_object_of_json() {
 }
 
 #[test]
-fn the_log_can_be_made_quiet() {
+fn quiet_log_is_empty() {
     let app = TestApp::github().set("CREEL_LOG", "warn,creel=info").start();
     assert_eq!(app.send(&sign::github("1", "{}")).status, 200);
     line_with(&app, "POST /webhooks/github 200 ");
     let builder = app.stop().set("CREEL_LOG", "error").set("CREEL_LISTEN", "127.0.0.1:0");
     let process = builder.spawn();
-    // It says nothing at all; readiness is seen by its lock on the database.
+    // The log stays empty for two seconds, without the listening address.
     let quiet = process.log.wait_for("listening", Duration::from_secs(2));
     assert_eq!(quiet, Err(String::new()));
 }

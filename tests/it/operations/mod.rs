@@ -1,4 +1,4 @@
-//! Running the service: health, metrics, logs, commands, the first start, the end.
+//! Running the service: health, metrics, logs, commands, the first start and the shutdown.
 
 mod clean_up;
 mod commands;

@@ -1,4 +1,4 @@
-//! The files that people deploy with: what they publish.
+//! The deployment files, and the addresses that they publish.
 
 use crate::harness::app::address_in;
 use crate::harness::{Builder, TestApp};
@@ -9,7 +9,7 @@ fn read(name: &str) -> String {
     std::fs::read_to_string(format!("{}/{name}", env!("CARGO_MANIFEST_DIR"))).unwrap()
 }
 
-/// Without comments.
+/// The lines of a file without comments.
 fn lines(name: &str) -> Vec<String> {
     let text = read(name);
     let code = text.lines().map(|line| line.split(" #").next().unwrap_or_default().trim());
@@ -59,7 +59,7 @@ fn healthcheck_asks_the_admin_address() {
     let app = TestApp::github().set("CREEL_ADMIN_LISTEN", "127.0.0.1:0").start();
     let line = app.process.log.wait_for("admin on http://", std::time::Duration::from_secs(10)).unwrap();
     let admin = address_in(&line, "admin on http://").to_string();
-    // Nothing can listen on port 1 of this address: the reply comes from the other one.
+    // Port 1 of this address has no listener, so the reply comes from the other one.
     let asking = Builder::bare().set("CREEL_LISTEN", "127.0.0.1:1").set("CREEL_ADMIN_LISTEN", admin);
     asking.run(&["healthcheck"]).succeeded();
 }

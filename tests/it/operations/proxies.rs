@@ -1,4 +1,4 @@
-//! What proxies in front of the service need of it.
+//! Requirements of reverse proxies.
 
 use std::time::Duration;
 
@@ -28,7 +28,7 @@ fn push(id: &str) -> Request {
 }
 
 #[test]
-fn no_answer_to_a_webhook_may_be_cached() {
+fn webhook_responses_are_not_cacheable() {
     let app = builder().start();
     let open = format!("/webhooks/open/{SHOP_PATH}");
     let rows = [
@@ -50,7 +50,7 @@ fn no_answer_to_a_webhook_may_be_cached() {
     ];
     for (request, status) in rows {
         let reply = app.send(&request);
-        // A request that is malformed as HTTP never reaches a handler, and no cache keeps a 400.
+        // A malformed HTTP request never reaches a handler, and no cache stores a 400.
         let expected = (status != 400).then_some("no-store");
         let found: Vec<&str> = reply
             .headers
@@ -62,7 +62,7 @@ fn no_answer_to_a_webhook_may_be_cached() {
     }
 }
 
-/// What makes libraries and copied configurations offer another protocol.
+/// The headers with which libraries and copied configurations offer another protocol.
 fn offers() -> Vec<(&'static str, Request)> {
     let with = |name, fields: &[(&str, &str)]| {
         (name, fields.iter().fold(push(name), |request, (name, value)| request.header(name, value)))
@@ -99,7 +99,7 @@ fn offered_upgrade_is_ignored_and_the_connection_kept() {
         let mut connection = app.connect();
         assert_plain(name, &connection.exchange(&request));
         assert_plain(name, &connection.exchange(&push("next")));
-        // Two requests at once are two answers.
+        // Two requests in one write get two responses.
         connection.write(&[request.bytes(), request.bytes()].concat()).unwrap();
         assert_plain(name, &connection.read());
         assert_plain(name, &connection.read());
@@ -109,7 +109,7 @@ fn offered_upgrade_is_ignored_and_the_connection_kept() {
 }
 
 #[test]
-fn offered_upgrade_is_ignored_however_it_arrives() {
+fn offered_upgrade_is_ignored_in_any_packets() {
     let app = builder().start();
     let (name, request) = offers().swap_remove(1);
     let bytes = request.bytes();
@@ -117,7 +117,7 @@ fn offered_upgrade_is_ignored_however_it_arrives() {
     for piece in [1, 3, 7] {
         for part in bytes.chunks(piece) {
             connection.write(part).unwrap();
-            // So that each part is a read of its own.
+            // Makes each part arrive in a separate read.
             std::thread::yield_now();
         }
         assert_plain(name, &connection.read());
@@ -126,7 +126,7 @@ fn offered_upgrade_is_ignored_however_it_arrives() {
 }
 
 #[test]
-fn body_with_the_text_of_an_offer_is_untouched() {
+fn body_that_contains_an_offer_is_unchanged() {
     let app = builder().start();
     let body = "\r\n\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n";
     let mut connection = app.connect();

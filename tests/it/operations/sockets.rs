@@ -1,5 +1,5 @@
-//! Sockets that a service manager passes on. A shell stands in for it: what a test puts on the standard input of the
-//! service becomes descriptor 3.
+//! Sockets passed by a service manager. A shell plays the manager: the standard input that a test
+//! sets becomes descriptor 3 of the service.
 
 use std::net::{TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
@@ -14,7 +14,7 @@ use crate::harness::{ADMIN_TOKEN, Builder, Connection, Request, TestApp, sign};
 
 const LIMIT: Duration = Duration::from_secs(20);
 
-/// Starts the service as a service manager would; `variables` are assignments of a shell.
+/// Starts the service like a service manager; `variables` are shell assignments.
 fn start(builder: &Builder, descriptor: impl Into<OwnedFd>, variables: &str) -> Process {
     let script = format!("export {variables}; exec \"$0\" \"$@\" 3<&0 0</dev/null");
     let mut command = builder.clone().wrapped(&["sh", "-c", &script]).command();
@@ -46,7 +46,7 @@ fn passed_socket_serves_webhooks() {
 }
 
 #[test]
-fn socket_named_admin_serves_the_api_alone() {
+fn socket_named_admin_serves_only_the_api() {
     let socket = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = socket.local_addr().unwrap();
     let builder = TestApp::github();
@@ -73,7 +73,7 @@ fn restart_with_passed_socket_loses_no_request() {
     let load = Load::start(address, 4);
     load.wait_for_more(50, LIMIT);
     stop(process);
-    // No process accepts now: connections wait in the socket.
+    // No process accepts now, so connections wait in the socket.
     let mut waiting = Connection::open(address);
     waiting.write(&sign::github("waiting", "{}").bytes()).unwrap();
     let process = start(&builder, passed(&socket), variables);
@@ -100,7 +100,7 @@ fn sockets_of_another_process_are_ignored() {
 }
 
 #[test]
-fn what_cannot_be_listened_on_is_an_error() {
+fn unusable_passed_socket_is_an_error() {
     let socket = TcpListener::bind("127.0.0.1:0").unwrap();
     let no_socket = || OwnedFd::from(std::fs::File::open("/dev/null").unwrap());
     let connected = || OwnedFd::from(TcpStream::connect(socket.local_addr().unwrap()).unwrap());

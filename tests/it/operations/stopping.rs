@@ -1,4 +1,4 @@
-//! The end of the service: what is under way is finished.
+//! The shutdown of the service, which completes requests in flight.
 
 use std::time::Duration;
 
@@ -7,11 +7,11 @@ use rustix::process::Signal;
 use crate::harness::load::{Load, assert_nothing_lost};
 use crate::harness::{ADMIN_TOKEN, Connection, Request, TestApp, sign};
 
-/// How a shell reports a process that SIGTERM has ended.
+/// The exit status that a shell reports for a process that SIGTERM has ended.
 const ENDED_BY_SIGTERM: i32 = 143;
 const LIMIT: Duration = Duration::from_secs(20);
 
-/// Sends SIGTERM while `held`, an idle connection, keeps the grace period from being cut short.
+/// Sends SIGTERM while `held`, an idle connection, prevents the grace period from ending early.
 fn begin_stop(app: &TestApp) -> Connection {
     let mut held = app.connect();
     assert_eq!(held.exchange(&sign::github("before", "{}")).status, 200);
@@ -21,13 +21,13 @@ fn begin_stop(app: &TestApp) -> Connection {
 }
 
 #[test]
-fn a_request_under_way_is_answered_before_the_end() {
+fn request_in_flight_is_answered_before_the_end() {
     let mut app = TestApp::github().start();
     let lock = app.database().writer();
     lock.execute_batch("BEGIN IMMEDIATE").unwrap();
     let mut connection = app.connect();
     connection.write(&sign::github("last", "{}").bytes()).unwrap();
-    // The service has it: with the lock held, nothing but a waiting message can be in the queue.
+    // The lock blocks the writer, so the message can only be pending in the queue.
     assert!(connection.read_within(Duration::from_millis(200)).is_err());
     app.process.signal(Signal::TERM);
     lock.execute_batch("COMMIT").unwrap();
@@ -38,14 +38,14 @@ fn a_request_under_way_is_answered_before_the_end() {
 }
 
 #[test]
-fn an_interrupt_stops_it_too() {
+fn interrupt_stops_the_service() {
     let mut app = TestApp::github().start();
     app.process.signal(Signal::INT);
     assert_eq!(app.process.wait(Duration::from_secs(8)).code(), Some(0));
 }
 
 #[test]
-fn idle_connections_do_not_hold_up_the_end() {
+fn idle_connections_do_not_delay_the_end() {
     let mut app = TestApp::github().start();
     let mut connections: Vec<_> = (0..20).map(|_| app.connect()).collect();
     for connection in &mut connections {
@@ -58,7 +58,7 @@ fn idle_connections_do_not_hold_up_the_end() {
 }
 
 #[test]
-fn a_stop_leaves_one_file_that_holds_everything() {
+fn stop_leaves_one_complete_database_file() {
     let app = TestApp::github().start();
     for number in 0..20 {
         assert_eq!(app.send(&sign::github(&number.to_string(), "{}")).status, 200);

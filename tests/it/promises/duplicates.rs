@@ -1,4 +1,4 @@
-//! A message that comes again is recognised: at once, in the same batch, after a restart, and after kill -9.
+//! Duplicates: immediate ones, in the same batch, after a restart, and after kill -9.
 
 use std::sync::Barrier;
 
@@ -39,7 +39,7 @@ fn both_copies_in_one_batch_are_one_message() {
 }
 
 #[test]
-fn copies_that_race_are_one_message() {
+fn concurrent_copies_are_one_message() {
     let app = TestApp::github().start();
     let (rounds, clients) = (30, 4);
     let barrier = Barrier::new(clients);
@@ -60,7 +60,7 @@ fn copies_that_race_are_one_message() {
 }
 
 #[test]
-fn a_pipelined_copy_is_a_duplicate() {
+fn pipelined_copy_is_a_duplicate() {
     let app = TestApp::github().start();
     let mut connection = app.connect();
     let bytes = sign::github("same", "{}").bytes().repeat(3);
@@ -100,17 +100,17 @@ fn send_again_after(interrupt: fn(TestApp) -> Builder) {
 }
 
 #[test]
-fn a_copy_is_recognised_after_a_restart() {
+fn copy_is_recognised_after_a_restart() {
     send_again_after(TestApp::stop);
 }
 
 #[test]
-fn a_copy_is_recognised_after_kill_9() {
+fn copy_is_recognised_after_kill_9() {
     send_again_after(TestApp::kill);
 }
 
 #[test]
-fn a_copy_is_recognised_after_its_message_was_cleaned_up() {
+fn copy_is_recognised_after_message_cleanup() {
     let app = TestApp::github().start();
     assert_accepted(&app, &sign::github("old", "{}"));
     assert_accepted(&app, &sign::github("young", "{}"));
@@ -125,7 +125,7 @@ fn a_copy_is_recognised_after_its_message_was_cleaned_up() {
 }
 
 #[test]
-fn without_an_id_a_window_drops_repeats_of_method_query_and_body() {
+fn window_without_id_drops_repeated_method_query_and_body() {
     let app = TestApp::builder()
         .set("CREEL_SOURCE_SHOP_PROVIDER", "token")
         .set("CREEL_SOURCE_SHOP_SECRET", "shop-token")
@@ -141,7 +141,7 @@ fn without_an_id_a_window_drops_repeats_of_method_query_and_body() {
     assert_accepted(&app, &post("/webhooks/shop", "").method("GET"));
     assert_eq!(seen(&app.database().messages()), [(1, None, 1), (2, None, 1), (3, None, 1), (4, None, 0)]);
     let app = app.restart();
-    // The window ends by the clock: a message that comes after it is new.
+    // The window depends on the clock: a message that arrives after it is new.
     crate::harness::eventually("the window is over", std::time::Duration::from_secs(20), || {
         std::thread::sleep(std::time::Duration::from_millis(2_100));
         assert_accepted(&app, &post("/webhooks/shop", "{}"));

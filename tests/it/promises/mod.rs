@@ -1,4 +1,5 @@
-//! What the store promises: repeats are recognised, secrets stay secret, quarantine is bounded, files are guarded.
+//! The promises of the store: duplicates are recognised, secrets stay secret, the quarantine is
+//! bounded, and files are protected.
 
 mod duplicates;
 mod opening;

@@ -1,4 +1,4 @@
-//! Which files are opened, and which are refused with a clear message.
+//! The files that the service opens, and those that it rejects with a clear message.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use crate::harness::{Builder, TestApp, sign};
 
 const START_LIMIT: Duration = Duration::from_secs(20);
 
-/// The complaint of a service that does not start.
+/// The error output of a service that does not start.
 #[track_caller]
 fn complaint(builder: &Builder) -> String {
     let mut process = builder.spawn();
@@ -21,7 +21,7 @@ fn complaint(builder: &Builder) -> String {
 }
 
 #[test]
-fn a_second_instance_on_the_same_file_refuses_to_start() {
+fn second_instance_on_the_same_file_does_not_start() {
     let app = TestApp::github().start();
     let second = TestApp::github().beside(&app);
     let said = complaint(&second);
@@ -34,8 +34,8 @@ fn a_second_instance_on_the_same_file_refuses_to_start() {
 }
 
 #[test]
-fn a_first_start_never_meets_itself_on_the_new_file() {
-    // Side by side, so that the threads of each start are interrupted at odd moments.
+fn first_start_never_conflicts_with_itself() {
+    // Parallel starts interrupt each other's threads at unusual moments.
     std::thread::scope(|scope| {
         for _ in 0..8 {
             scope.spawn(|| (0..12).for_each(|_| drop(TestApp::github().start().kill())));
@@ -44,7 +44,7 @@ fn a_first_start_never_meets_itself_on_the_new_file() {
 }
 
 #[test]
-fn a_second_instance_through_another_name_of_the_file_refuses_to_start() {
+fn second_instance_on_another_file_name_does_not_start() {
     let app = TestApp::github().start();
     let elsewhere = TestApp::github();
     std::os::unix::fs::symlink(app.database().path(), elsewhere.path().join("creel.db")).unwrap();
@@ -68,7 +68,7 @@ fn assert_refused_and_untouched(builder: &Builder) -> String {
 }
 
 #[test]
-fn the_database_of_another_program_is_refused_and_left_alone() {
+fn database_of_another_program_is_rejected_unchanged() {
     let builder = with_file(|file| {
         let theirs = Connection::open(file).unwrap();
         theirs
@@ -81,7 +81,7 @@ fn the_database_of_another_program_is_refused_and_left_alone() {
 }
 
 #[test]
-fn a_database_without_a_mark_but_with_tables_is_refused_and_left_alone() {
+fn database_with_tables_but_no_mark_is_rejected_unchanged() {
     let builder = with_file(|file| {
         Connection::open(file)
             .unwrap()
@@ -92,14 +92,14 @@ fn a_database_without_a_mark_but_with_tables_is_refused_and_left_alone() {
 }
 
 #[test]
-fn a_file_that_is_no_database_is_refused_and_left_alone() {
+fn file_that_is_not_a_database_is_rejected_unchanged() {
     let builder =
         with_file(|file| std::fs::write(file, "holiday pictures, please keep".repeat(1000)).unwrap());
     assert_refused_and_untouched(&builder);
 }
 
 #[test]
-fn a_database_of_a_newer_version_is_refused() {
+fn database_of_a_newer_version_is_rejected() {
     let builder = TestApp::github().start().stop();
     builder.database().writer().execute_batch("PRAGMA user_version = 9999").unwrap();
     let said = complaint(&builder);
@@ -107,7 +107,7 @@ fn a_database_of_a_newer_version_is_refused() {
 }
 
 #[test]
-fn a_directory_that_cannot_be_made_is_told() {
+fn uncreatable_directory_is_reported() {
     let builder = TestApp::github();
     std::fs::write(builder.path().join("file"), "").unwrap();
     let said = complaint(&builder.set("CREEL_DATABASE", "file/creel.db"));
@@ -115,14 +115,14 @@ fn a_directory_that_cannot_be_made_is_told() {
 }
 
 #[test]
-fn an_address_in_use_is_told() {
+fn address_in_use_is_reported() {
     let app = TestApp::github().start();
     let said = complaint(&TestApp::github().set("CREEL_LISTEN", app.address.to_string()));
     assert!(said.contains(&app.address.to_string()), "{said}");
 }
 
 #[test]
-fn the_file_is_what_the_design_says() {
+fn database_file_has_the_documented_format() {
     let app = TestApp::github().start();
     assert_eq!(app.send(&sign::github("1", "{}")).status, 200);
     let builder = app.stop();
@@ -139,7 +139,7 @@ fn the_file_is_what_the_design_says() {
 }
 
 #[test]
-fn the_key_file_is_for_the_owner_alone() {
+fn key_file_is_readable_only_by_its_owner() {
     use std::os::unix::fs::PermissionsExt;
     let app = TestApp::github().start();
     let keys: Vec<_> = std::fs::read_dir(app.path())
@@ -152,7 +152,7 @@ fn the_key_file_is_for_the_owner_alone() {
 }
 
 #[test]
-fn reading_with_the_shell_while_the_service_runs_is_safe() {
+fn reading_with_the_shell_during_operation_is_safe() {
     if !crate::harness::needs("sqlite3") {
         return;
     }

@@ -1,4 +1,4 @@
-//! Requests that failed authentication are kept for a short time, within bounds.
+//! Requests that failed authentication, which are stored for a short time and within limits.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ fn forged(number: usize) -> Request {
         .replace("X-Hub-Signature-256", format!("sha256={}", "0".repeat(64)))
 }
 
-/// Nothing of what the scheme demands.
+/// A request without any part that the scheme requires.
 fn noise(number: usize) -> Request {
     forged(number).without("X-Hub-Signature-256")
 }
@@ -20,7 +20,7 @@ fn behind_proxy() -> TestApp {
     TestApp::github().set("CREEL_TRUSTED_PROXIES", "127.0.0.1").start()
 }
 
-/// Sends a request for each client, over one connection.
+/// Sends one request per client over one connection.
 fn flood_with(app: &TestApp, make: fn(usize) -> Request, clients: impl Iterator<Item = String>) {
     let mut connection: Connection = app.connect();
     for (number, client) in clients.enumerate() {
@@ -30,7 +30,7 @@ fn flood_with(app: &TestApp, make: fn(usize) -> Request, clients: impl Iterator<
 }
 
 #[test]
-fn a_rejection_is_kept_with_its_cause_and_body() {
+fn rejection_is_stored_with_cause_and_body() {
     let app = TestApp::github().start();
     assert_eq!(app.send(&forged(1)).status, 403);
     assert_eq!(app.send(&forged(2).without("X-Hub-Signature-256")).status, 403);
@@ -48,12 +48,12 @@ fn a_rejection_is_kept_with_its_cause_and_body() {
 }
 
 #[test]
-fn noise_of_one_network_fills_twenty_rows_for_each_cause() {
+fn noise_of_one_network_fills_twenty_rows_per_cause() {
     let app = behind_proxy();
     flood_with(&app, noise, (1..=60).map(|number| format!("203.0.113.{number}")));
     flood_with(&app, noise, (1..=60).map(|number| format!("2001:db8:1:1::{number:x}")));
     flood_with(&app, noise, ["198.51.100.1".to_owned()].into_iter());
-    // The last one comes after all others, so what is there then stays.
+    // Rejections are stored in order: after the last one, the rows are final.
     eventually("the last one is kept", SOON, || {
         app.database().value::<i64>("SELECT count(*) FROM rejections WHERE network = '198.51.100.0/24'") == 1
     });
@@ -101,7 +101,7 @@ fn counts_of_dropped_requests_survive_a_restart() {
 }
 
 #[test]
-fn a_flood_of_forged_requests_keeps_no_verified_one_waiting() {
+fn flood_of_forged_requests_does_not_delay_verified_ones() {
     let app = TestApp::github().start();
     let flooding = std::sync::atomic::AtomicBool::new(true);
     std::thread::scope(|scope| {

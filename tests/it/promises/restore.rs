@@ -1,5 +1,5 @@
-//! Copies, restores and other programs: what may be started, and what is refused before it loses or mixes messages.
-//! Each row of the table in docs/restore.md has its test here.
+//! Copies, restores and other programs: starts that succeed, and starts that are rejected before
+//! they lose or mix messages. Each row of the table in docs/restore.md has its test here.
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
@@ -40,7 +40,7 @@ fn files(builder: &Builder) -> BTreeMap<PathBuf, Vec<u8>> {
     entries.filter(|path| path.is_file()).map(|path| (path.clone(), std::fs::read(path).unwrap())).collect()
 }
 
-/// The four lines of a start that is refused. Nothing on disk has changed.
+/// The four lines of a rejected start, which leaves the disk unchanged.
 #[track_caller]
 fn refused(builder: &Builder) -> String {
     let before = files(builder);
@@ -76,7 +76,7 @@ fn assert_starts_with(builder: &Builder, messages: i64) {
     builder.database().assert_sound();
 }
 
-/// Killed after ten messages; `copy` was made by `make` after the fifth.
+/// A service that is killed after ten messages, and a `copy` that `make` makes after the fifth.
 fn crashed_with_copy(make: impl FnOnce(&Path, &Path)) -> (Builder, PathBuf) {
     let app = TestApp::github().start();
     push(&app, 0..5);
@@ -95,7 +95,7 @@ fn vacuum(database: &Path, copy: &Path) {
 }
 
 #[test]
-fn copies_over_a_crashed_database_are_refused_with_its_wal() {
+fn copy_over_crashed_database_with_wal_is_rejected() {
     if !needs("sqlite3") {
         return;
     }
@@ -122,7 +122,7 @@ fn copies_over_a_crashed_database_are_refused_with_its_wal() {
 }
 
 #[test]
-fn copy_with_the_wal_removed_is_refused_as_older() {
+fn copy_with_the_wal_removed_is_rejected_as_older() {
     if !needs("sqlite3") {
         return;
     }
@@ -139,7 +139,7 @@ fn copy_with_the_wal_removed_is_refused_as_older() {
 }
 
 #[test]
-fn plain_copy_of_the_stopped_database_is_refused_with_a_later_wal() {
+fn copy_of_stopped_database_with_later_wal_is_rejected() {
     let app = TestApp::github().start();
     push(&app, 0..5);
     let builder = app.stop();
@@ -150,13 +150,13 @@ fn plain_copy_of_the_stopped_database_is_refused_with_a_later_wal() {
     let builder = app.kill();
     cp(&copy, builder.database().path());
     assert!(refused(&builder).contains("does not belong to"));
-    // The other way round: the crashed files after a clean stop of the copy.
+    // The opposite case: the crashed files after a clean stop of the copy.
     std::fs::remove_file(wal(&builder)).unwrap();
     assert!(refused(&builder).contains("is older than"));
 }
 
 #[test]
-fn older_copy_after_a_clean_stop_is_refused() {
+fn older_copy_after_a_clean_stop_is_rejected() {
     if !needs("sqlite3") {
         return;
     }
@@ -171,7 +171,7 @@ fn older_copy_after_a_clean_stop_is_refused() {
 }
 
 #[test]
-fn deleted_and_emptied_wal_after_a_crash_are_refused() {
+fn deleted_or_emptied_wal_after_a_crash_is_rejected() {
     for is_deleted in [true, false] {
         let app = TestApp::github().start();
         push(&app, 0..3);
@@ -186,7 +186,7 @@ fn deleted_and_emptied_wal_after_a_crash_are_refused() {
 }
 
 #[test]
-fn shell_that_opens_a_crashed_database_is_no_loss() {
+fn shell_that_opens_a_crashed_database_loses_nothing() {
     if !needs("sqlite3") {
         return;
     }
@@ -203,7 +203,7 @@ fn shell_that_opens_a_crashed_database_is_no_loss() {
 }
 
 #[test]
-fn commands_on_a_crashed_database_are_no_loss() {
+fn commands_on_a_crashed_database_lose_nothing() {
     for arguments in [&["verify"][..], &["cleanup", "--confirm"], &["cleanup"]] {
         let app = TestApp::github().start();
         push(&app, 0..3);
@@ -226,7 +226,7 @@ fn directory_moved_after_a_crash_starts_normally() {
 }
 
 #[test]
-fn foreign_checkpoints_are_no_loss() {
+fn foreign_checkpoints_lose_nothing() {
     if !needs("sqlite3") {
         return;
     }
@@ -241,14 +241,14 @@ fn foreign_checkpoints_are_no_loss() {
     assert_starts_with(&builder, 18);
 }
 
-/// As with Litestream, before its first checkpoint.
+/// The situation with Litestream before its first checkpoint.
 #[test]
-fn kill_before_any_checkpoint_is_no_loss() {
+fn kill_before_any_checkpoint_loses_nothing() {
     let builder = TestApp::github().set("CREEL_CHECKPOINT", "off");
     let app = builder.start();
     push(&app, 0..10);
     assert_starts_with(&app.kill(), 10);
-    // A database that has lost its lock file begins anew.
+    // A database without its lock file starts a new history.
     let builder = TestApp::github().set("CREEL_CHECKPOINT", "off");
     let app = builder.start();
     push(&app, 0..3);
@@ -260,7 +260,7 @@ fn kill_before_any_checkpoint_is_no_loss() {
 }
 
 #[test]
-fn reader_during_the_first_start_is_no_loss() {
+fn reader_during_the_first_start_loses_nothing() {
     let app = TestApp::github().start();
     push(&app, 0..3);
     let builder = app.stop();
@@ -275,7 +275,7 @@ fn reader_during_the_first_start_is_no_loss() {
 }
 
 #[test]
-fn commands_that_only_read_refuse_a_foreign_wal() {
+fn read_only_commands_reject_a_foreign_wal() {
     if !needs("sqlite3") {
         return;
     }
@@ -289,7 +289,7 @@ fn commands_that_only_read_refuse_a_foreign_wal() {
 }
 
 #[test]
-fn restored_copy_never_reuses_the_webhook_id_of_a_lost_message() {
+fn restored_copy_never_reuses_a_webhook_id() {
     if !needs("sqlite3") {
         return;
     }
@@ -315,7 +315,7 @@ fn restored_copy_never_reuses_the_webhook_id_of_a_lost_message() {
 }
 
 #[test]
-fn database_sealed_under_a_missing_key_is_refused() {
+fn database_encrypted_with_a_missing_key_is_rejected() {
     let app = TestApp::github().start();
     push(&app, 0..1);
     let builder = app.stop();
@@ -338,7 +338,7 @@ fn database_sealed_under_a_missing_key_is_refused() {
 }
 
 #[test]
-fn key_file_that_is_cut_says_the_way_out() {
+fn truncated_key_file_reports_the_remedy() {
     let builder = TestApp::github().start().stop();
     let key = builder.path().join("creel.db.key");
     std::fs::write(&key, "").unwrap();
@@ -349,7 +349,7 @@ fn key_file_that_is_cut_says_the_way_out() {
 }
 
 #[test]
-fn sealed_values_are_forgotten_only_on_request() {
+fn sealed_values_are_dropped_only_on_request() {
     let inbox = |builder: &Builder| {
         let app = builder.start();
         let text = app.process.stdout.wait_for("/webhooks/inbox/", LIMIT).unwrap();
@@ -364,13 +364,13 @@ fn sealed_values_are_forgotten_only_on_request() {
     stop(process);
     let after = inbox(&builder);
     assert_ne!(before, after);
-    // With the right key nothing is forgotten.
+    // With the correct key no value is dropped.
     stop(start_with(&builder, "--forget-sealed"));
     assert_eq!(inbox(&builder), after);
 }
 
 #[test]
-fn files_are_for_their_owner_alone_whatever_the_umask() {
+fn files_are_private_to_their_owner_under_any_umask() {
     let builder = TestApp::github().set("CREEL_DATABASE", "deep/data/creel.db").wrapped(&[
         "sh",
         "-c",
@@ -393,7 +393,7 @@ fn files_are_for_their_owner_alone_whatever_the_umask() {
 }
 
 #[test]
-fn looser_files_are_warned_about_and_left_alone() {
+fn files_with_looser_modes_are_reported_and_left_unchanged() {
     let builder = TestApp::github().start().stop();
     let database = builder.database();
     std::fs::set_permissions(database.path(), std::fs::Permissions::from_mode(0o644)).unwrap();

@@ -20,7 +20,7 @@ fn assert_nowhere(app: &TestApp, needles: &[&str]) {
 }
 
 #[test]
-fn secrets_and_tokens_are_in_no_file_log_or_metric() {
+fn secrets_never_reach_file_log_or_metric() {
     let app = TestApp::github()
         .set("CREEL_LOG", "debug")
         .set("CREEL_READ_TOKEN", READ_TOKEN)
@@ -62,13 +62,13 @@ fn secrets_and_tokens_are_in_no_file_log_or_metric() {
     let sealed: Vec<Option<Vec<u8>>> =
         app.database().column("SELECT sealed_credentials FROM rejections WHERE source = 'shop'");
     assert!(sealed[0].as_ref().is_some_and(|sealed| sealed.len() > 28), "what was redacted is sealed");
-    // What a stop writes is looked at, too.
+    // Also checks the files that a stop writes.
     let app = app.restart();
     assert_nowhere(&app, &needles);
 }
 
 #[test]
-fn configuration_problems_name_variables_and_show_no_secret() {
+fn configuration_problems_name_variables_without_secrets() {
     let said = TestApp::github()
         .set("CREEL_SOURCE_SHOP_PROVIDER", "tokn")
         .set("CREEL_SOURCE_SHOP_SECRET", SHOP_TOKEN)

@@ -1,4 +1,4 @@
-//! What genuine senders send while a source has the wrong settings comes back afterwards.
+//! Messages of genuine senders during a misconfiguration, which are recovered afterwards.
 
 use std::time::Duration;
 
@@ -37,7 +37,7 @@ fn rows_of(app: &TestApp, network: &str) -> i64 {
     app.database().value(&format!("SELECT count(*) FROM rejections WHERE network = '{network}'"))
 }
 
-/// The delivery ids of all messages, in the order in which they were stored.
+/// The delivery ids of all messages, in the order of storage.
 fn delivery_ids(app: &TestApp) -> Vec<String> {
     app.database().column("SELECT delivery_id FROM messages ORDER BY id")
 }
@@ -47,7 +47,7 @@ fn numbered(count: usize) -> Vec<String> {
 }
 
 #[test]
-fn all_messages_come_back_in_order_after_secret_is_corrected() {
+fn messages_are_recovered_in_order_after_secret_correction() {
     const COUNT: usize = 300;
     let mut app = with_wrong_secret().start();
     let noise = push(0, 0).without("X-Hub-Signature-256");
@@ -56,7 +56,7 @@ fn all_messages_come_back_in_order_after_secret_is_corrected() {
         for number in half * COUNT / 2..(half + 1) * COUNT / 2 {
             rejected_from(&mut connection, &push(number, 0), SENDER);
             rejected_from(&mut connection, &noise, "198.51.100.1");
-            // Forged, well-formed, from many networks of one allocation.
+            // Forged but well-formed requests from many networks of one allocation.
             let forged = push(number, 0).replace("X-GitHub-Delivery", "forged").body("{}");
             rejected_from(&mut connection, &forged, &format!("2001:db8:{number:x}::1"));
         }
@@ -78,7 +78,7 @@ fn all_messages_come_back_in_order_after_secret_is_corrected() {
         "SELECT count(*) FROM messages AS a JOIN messages AS b ON b.id = a.id + 1 WHERE b.received_at < a.received_at",
     );
     assert_eq!((in_order, rows_of(&app, SENDERS_NETWORK)), (0, 0));
-    // Once more changes nothing, and what the sender sends again is known.
+    // A second release changes nothing, and a redelivery is a duplicate.
     let again = creel(&app, &[&until[..], &["--yes"]].concat());
     assert!(again.contains("released: 0\nduplicates: 0\n"), "{again}");
     assert_eq!(app.send(&push(7, 0)).status, 200);
@@ -86,12 +86,12 @@ fn all_messages_come_back_in_order_after_secret_is_corrected() {
 }
 
 #[test]
-fn large_bodies_are_kept_and_come_back() {
+fn large_bodies_are_quarantined_and_recovered() {
     let app = with_wrong_secret().start();
     std::thread::scope(|scope| {
         for number in 0..3 {
             let app = &app;
-            // The budget for bodies in flight is shared between clients.
+            // Clients share the budget for bodies in flight.
             let client = format!("192.{number}.252.7");
             scope.spawn(move || rejected_from(&mut app.connect(), &push(number, 7 << 20), &client));
         }
@@ -124,7 +124,7 @@ fn quarantine_yields_to_messages_at_the_size_limit() {
                 FROM pragma_page_count, pragma_freelist_count, pragma_page_size";
     let mut sent = 130;
     eventually("the quarantine has yielded", SOON, || {
-        // The size is looked at after writes.
+        // The service checks the size after writes.
         let reply = connection.exchange(&push(sent, 0).target("/webhooks/other"));
         sent += usize::from(reply.status == 200);
         app.database().value::<i64>(used) <= 4 << 20
@@ -156,7 +156,7 @@ fn quarantine_yields_to_a_low_disk() {
 }
 
 #[test]
-fn request_with_wrong_token_is_kept_with_its_body() {
+fn request_with_wrong_token_is_quarantined_with_its_body() {
     let builder = TestApp::builder()
         .set("CREEL_SOURCE_GITLAB_SECRET", "the token that GitLab has")
         .set("CREEL_SOURCE_GITLAB_ALLOW_IPS", "127.0.0.1");
@@ -176,7 +176,7 @@ fn request_with_wrong_token_is_kept_with_its_body() {
         )
     };
     eventually("both are kept", SOON, || kinds() == ["1 22", "0 none"]);
-    // An address that was forgotten is no less a mistake than a wrong secret.
+    // A missing address in the allowlist is as likely a mistake as a wrong secret.
     let app = app.stop().set("CREEL_SOURCE_GITLAB_ALLOW_IPS", "192.0.2.1").start();
     assert!(app.send(&request("the token that GitLab has")).status >= 400);
     eventually("it is kept", SOON, || {
@@ -202,11 +202,11 @@ fn proof_in_the_body_survives_a_wrong_allowlist() {
         let data = json!({"event": "opened", "id": id, "padding": "x".repeat(padding)});
         Request::post("/webhooks/mailgun").body(json!({"signature": proof, "event-data": data}).to_string())
     };
-    // The larger one is looked into on another thread.
+    // The service parses the larger one on another thread.
     for request in [mail("small", 0), mail("large", 300_000)] {
         assert!(app.send(&request).status >= 400);
     }
-    // Without a proof the body is not kept.
+    // Without a proof the body is not stored.
     assert!(app.send(&Request::post("/webhooks/mailgun").body(r#"{"event-data":{}}"#)).status >= 400);
     let kinds = || {
         app.database().column::<String>(
@@ -218,7 +218,7 @@ fn proof_in_the_body_survives_a_wrong_allowlist() {
     let app = builder.start();
     let done = creel(&app, &["recheck", "--yes"]);
     assert!(done.contains("released: 2\n") && done.contains("skipped: 1 (body_not_kept: 1)"), "{done}");
-    // The retention of what was released begins now.
+    // The retention of released messages begins at their release.
     let released: i64 = app.database().value("SELECT count(*) FROM messages WHERE released_at > received_at");
     assert_eq!(released, 2);
 }
@@ -287,7 +287,7 @@ fn bulk_release_takes_candidates_in_steps_and_in_order() {
     assert_eq!(delivery_ids(&app), numbered(COUNT));
     assert_eq!(app.database().value::<i64>("SELECT sum(unverified) FROM messages"), 150);
     assert_eq!(app.database().count("rejections"), 1);
-    // No cursor begins a walk: what is not confirmed is not released.
+    // An invented cursor is rejected, so that no unconfirmed request is released.
     let (filter, through, cursor) = (&count["filter"], &count["through"], &request["cursor"]);
     for made in ["yesterday", ",1", "2020-01-01T00:00:00.000Z,1", "2020-01-01T00:00:00.000Z,1,AAAA"] {
         let bad = json!({"filter": filter, "through": through, "cursor": made});
@@ -303,9 +303,9 @@ fn bulk_release_takes_candidates_in_steps_and_in_order() {
     assert_eq!(answered(&app, "/rejections/recheck", &other_action, 422)["code"], "invalid_value");
 }
 
-/// A provider with many workers, or one that was held up.
+/// A provider with many workers, or one that was delayed.
 #[test]
-fn burst_under_wrong_secret_is_kept_whole() {
+fn burst_with_wrong_secret_is_quarantined_completely() {
     for (count, padding_bytes) in [(550, 0), (250, 50_000)] {
         let app = with_wrong_secret().start();
         let mut connections: Vec<_> = (0..count).map(|_| app.connect()).collect();

@@ -1,4 +1,4 @@
-//! Acme: a token in a header, behind a random path.
+//! Acme: a token in a header and a random path.
 
 use std::time::Duration;
 
@@ -29,7 +29,7 @@ fn assert_refused(reply: &Reply) {
 }
 
 #[test]
-fn a_post_with_the_right_token_is_kept_as_sent() {
+fn post_with_correct_token_is_stored_as_sent() {
     let app = acme().start();
     let body = r#"{ "hello":  "Zoë", "n": 1.0 }"#;
     let clock = app.database();
@@ -50,7 +50,7 @@ fn a_post_with_the_right_token_is_kept_as_sent() {
 }
 
 #[test]
-fn a_trailing_slash_is_fine() {
+fn trailing_slash_is_accepted() {
     let app = acme().start();
     app.send(&message("{}").target(&format!("{ENDPOINT}/"))).assert_is(
         200,
@@ -61,7 +61,7 @@ fn a_trailing_slash_is_fine() {
 }
 
 #[test]
-fn a_missing_or_wrong_token_is_refused_and_nothing_is_kept() {
+fn missing_or_wrong_token_is_rejected() {
     let app = acme().start();
     assert_refused(&app.send(&message("{}").without("Acme-Webhook-Token")));
     for wrong in ["", "wrong", &TOKEN[1..], &format!("{TOKEN}x"), &TOKEN.to_uppercase()] {
@@ -91,7 +91,7 @@ fn get_is_not_allowed() {
 }
 
 #[test]
-fn no_csrf_token_is_ever_asked_for() {
+fn csrf_token_is_never_required() {
     let app = acme().start();
     let foreign =
         message("{}").header("Origin", "https://acme.example").header("Referer", "https://acme.example/");
@@ -102,7 +102,8 @@ fn kept_ids(builder: &Builder) -> Vec<i64> {
     builder.database().column("SELECT id FROM messages ORDER BY id")
 }
 
-/// Three messages: one a minute older than seven days, one a minute younger, one of now; the service is stopped.
+/// A stopped service with three messages: one minute older than seven days, one minute younger, and
+/// new.
 fn with_old_messages() -> Builder {
     let app = acme().start();
     for number in 1..=3 {
@@ -120,7 +121,7 @@ fn with_old_messages() -> Builder {
 }
 
 #[test]
-fn a_message_older_than_seven_days_is_gone_after_clean_up_and_a_younger_one_is_not() {
+fn cleanup_deletes_only_messages_older_than_seven_days() {
     let builder = with_old_messages();
     assert_eq!(kept_ids(&builder), [1, 2, 3]);
     builder.run(&["cleanup"]).succeeded();
@@ -128,17 +129,17 @@ fn a_message_older_than_seven_days_is_gone_after_clean_up_and_a_younger_one_is_n
 }
 
 #[test]
-fn the_interval_task_cleans_up_without_a_request() {
+fn interval_task_cleans_up_without_a_request() {
     let builder = with_old_messages().set("CREEL_CLEANUP_INTERVAL", "1s");
     let app = builder.start();
     eventually("the old message is gone", Duration::from_secs(20), || kept_ids(&builder) == [2, 3]);
-    // Ids are never used again: a reader's cursor relies on it.
+    // Ids are never reused, because the cursors of readers rely on them.
     assert_eq!(app.send(&message("{}")).status, 200);
     assert_eq!(kept_ids(&builder), [2, 3, 4]);
 }
 
 #[test]
-fn a_source_keeps_its_messages_as_long_as_it_says() {
+fn source_retention_overrides_the_default() {
     let builder = with_old_messages().set("CREEL_SOURCE_ACME_RETENTION", "8d");
     builder.run(&["cleanup"]).succeeded();
     assert_eq!(kept_ids(&builder), [1, 2, 3]);
@@ -148,14 +149,14 @@ fn a_source_keeps_its_messages_as_long_as_it_says() {
 }
 
 #[test]
-fn clean_up_can_be_turned_off() {
+fn cleanup_can_be_disabled() {
     let builder = with_old_messages().set("CREEL_RETENTION", "off");
     builder.run(&["cleanup"]).succeeded();
     assert_eq!(kept_ids(&builder), [1, 2, 3]);
 }
 
 #[test]
-fn a_body_that_is_not_json_is_noticed_and_not_lost() {
+fn invalid_json_body_is_flagged_and_stored() {
     let app = acme().start();
     let body = "this is not JSON \u{1F41F}";
     app.send(&message(body)).assert_is(200, "text/plain", "Message received okay.");

@@ -1,4 +1,5 @@
-//! Codeunderscored: a second token receiver beside Acme's, and an open one that takes anything.
+//! Codeunderscored: a second token receiver in addition to Acme's, and an open receiver that
+//! accepts any request.
 
 use crate::harness::{Builder, Request, TestApp};
 
@@ -29,7 +30,7 @@ fn receivers() -> Builder {
 }
 
 #[test]
-fn two_sources_of_one_provider_have_their_own_secret_path_and_messages() {
+fn two_sources_of_one_provider_are_separate() {
     let app = receivers().start();
     let acme = Request::post(ACME).header("Acme-Webhook-Token", "acme-token").body(r#"{"to":"acme"}"#);
     let code =
@@ -43,7 +44,7 @@ fn two_sources_of_one_provider_have_their_own_secret_path_and_messages() {
 }
 
 #[test]
-fn the_secret_header_and_path_of_one_source_open_nothing_at_the_other() {
+fn credentials_of_one_source_are_invalid_at_the_other() {
     let app = receivers().start();
     let refusal = "Incorrect token in Codeunderscored-Webhook-Token header.";
     let wrong_secret = Request::post(CODE).header("Codeunderscored-Webhook-Token", "acme-token").body("{}");
@@ -57,7 +58,7 @@ fn the_secret_header_and_path_of_one_source_open_nothing_at_the_other() {
 }
 
 #[test]
-fn the_open_receiver_takes_get_and_post_whatever_the_content() {
+fn open_receiver_accepts_get_and_post_with_any_content() {
     let app = receivers().start();
     let requests = [
         Request::get(&format!("{OPEN}?id=abc&what=%C3%A9")),
@@ -77,7 +78,7 @@ fn the_open_receiver_takes_get_and_post_whatever_the_content() {
 }
 
 #[test]
-fn the_open_receiver_takes_no_other_method() {
+fn open_receiver_rejects_other_methods() {
     let app = receivers().start();
     for method in ["PUT", "DELETE", "PATCH", "HEAD", "OPTIONS"] {
         let reply = app.send(&Request::new(method, OPEN));
@@ -88,7 +89,7 @@ fn the_open_receiver_takes_no_other_method() {
 }
 
 #[test]
-fn an_open_receiver_without_a_path_is_refused_at_start() {
+fn open_receiver_without_path_prevents_start() {
     let complaint = TestApp::builder().set("CREEL_SOURCE_OPEN_PROVIDER", "none").run(&["serve"]).failed();
     assert!(complaint.starts_with("creel: ") && complaint.contains("CREEL_SOURCE_OPEN_PATH"), "{complaint}");
 }

@@ -1,4 +1,4 @@
-//! Commands as targets, run by the real service.
+//! Command targets in the real service.
 
 use std::path::Path;
 use std::time::Duration;
@@ -11,14 +11,14 @@ fn process_in(path: &Path) -> u32 {
     std::fs::read_to_string(path).unwrap().trim().parse().unwrap()
 }
 
-/// A zombie has ended as well.
+/// Whether a process still runs; a zombie has ended.
 fn is_alive(process: u32) -> bool {
     let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
     !matches!(stat.rsplit_once(") ").and_then(|(_, rest)| rest.chars().next()), None | Some('Z' | 'X'))
 }
 
 #[test]
-fn a_command_gets_the_exact_body_and_nothing_that_is_ours() {
+fn command_gets_exact_body_without_service_environment() {
     let script = "cat > body; env > environment; ls -l /proc/self/fd > descriptors; touch done";
     let builder = TestApp::github()
         .set("CREEL_TARGET_DEPLOY_EXEC", format!("sh -c '{script}'"))
@@ -48,7 +48,7 @@ fn a_command_gets_the_exact_body_and_nothing_that_is_ours() {
 }
 
 #[test]
-fn a_command_that_still_runs_when_the_service_stops_is_killed_and_runs_again_after_the_start() {
+fn command_is_killed_at_stop_and_repeated_later() {
     let script = "sleep 1000 & echo $! > new; mv new process-$HOOK_ATTEMPT; wait";
     let builder = TestApp::github()
         .set("CREEL_TARGET_SLOW_EXEC", format!("sh -c '{script}'"))

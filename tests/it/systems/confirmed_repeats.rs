@@ -1,4 +1,5 @@
-//! A message that was refused, or whose id a stranger sent first, is still delivered once its API confirms it.
+//! Delivery of a message that the API confirms after an earlier rejection, or after a forged
+//! message with the same id.
 
 use std::time::Duration;
 
@@ -7,7 +8,7 @@ use crate::harness::{ADMIN_TOKEN, Builder, Request, TestApp, eventually};
 
 const SOON: Duration = Duration::from_secs(30);
 
-/// Answers both the login and the question.
+/// Answers both the login and the query.
 fn answer(verdict: &str) -> Behaviour {
     let body = format!(r#"{{"access_token":"t","expires_in":31668,"verification_status":"{verdict}"}}"#);
     Behaviour::status(200).body(body)
@@ -38,7 +39,7 @@ fn confirmation(inbox: &TestApp, id: i64) -> String {
     inbox.database().value(&format!("SELECT confirmation FROM messages WHERE id = {id}"))
 }
 
-/// Has what is asked again later asked now.
+/// Makes all pending confirmations due and restarts the service.
 fn let_time_pass(inbox: TestApp) -> TestApp {
     let builder = inbox.stop();
     builder
@@ -47,7 +48,7 @@ fn let_time_pass(inbox: TestApp) -> TestApp {
     builder.start()
 }
 
-/// The first message of the service, refused by PayPal.
+/// The first message of the service, which PayPal rejects.
 fn refused(paypal: &Target, app: &Target, amount: &str) -> TestApp {
     paypal.behave(answer("FAILURE"));
     let mut inbox = shop(paypal, app).start();
@@ -64,13 +65,13 @@ fn refused(paypal: &Target, app: &Target, amount: &str) -> TestApp {
 }
 
 #[test]
-fn refused_message_is_delivered_when_it_is_resent_and_confirmed() {
+fn rejected_message_is_delivered_after_resend_and_confirmation() {
     let (paypal, app) = (Target::start(), Target::start());
     let inbox = refused(&paypal, &app, "1.00");
     paypal.behave(answer("SUCCESS"));
     assert_eq!(inbox.send(&event("1.00")).status, 200);
     assert_eq!(confirmation(&inbox, 1), "awaiting");
-    // The pause after a refusal.
+    // The pause after a rejection.
     let inbox = let_time_pass(inbox);
     assert_eq!(app.wait_for(1)[0].text(), String::from_utf8_lossy(event("1.00").content()));
     assert_eq!(confirmation(&inbox, 1), "confirmed");
@@ -78,9 +79,9 @@ fn refused_message_is_delivered_when_it_is_resent_and_confirmed() {
     assert_eq!(inbox.database().value::<i64>("SELECT duplicates FROM messages"), 1);
 }
 
-/// PayPal does not send what was acknowledged again by itself.
+/// PayPal does not resend acknowledged messages automatically.
 #[test]
-fn refused_message_is_confirmed_by_request() {
+fn rejected_message_is_confirmed_by_request() {
     let (paypal, app) = (Target::start(), Target::start());
     let inbox = refused(&paypal, &app, "1.00");
     let post = |action: &str| {
@@ -104,7 +105,7 @@ fn refused_message_is_confirmed_by_request() {
 }
 
 #[test]
-fn forged_message_does_not_hold_up_the_confirmed_one_with_its_id() {
+fn forged_message_does_not_block_the_confirmed_one() {
     let (paypal, app) = (Target::start(), Target::start());
     let inbox = refused(&paypal, &app, "forged");
     paypal.behave(answer("SUCCESS"));
@@ -114,7 +115,7 @@ fn forged_message_does_not_hold_up_the_confirmed_one_with_its_id() {
     let conflicts = "SELECT count(*) FROM messages WHERE conflict_of IS NOT NULL";
     assert_eq!(inbox.database().value::<i64>(conflicts), 0);
 
-    // A second confirmed body of the id is kept, and not delivered.
+    // A second confirmed body with the same id is stored but not delivered.
     assert_eq!(inbox.send(&event("forged")).status, 200);
     let inbox = let_time_pass(inbox);
     eventually("it is confirmed", SOON, || confirmation(&inbox, 1) == "confirmed");

@@ -10,7 +10,7 @@ fn event(name: &str, body: &str) -> Request {
 }
 
 #[test]
-fn a_ping_is_answered_pong_a_push_success_and_others_with_no_content() {
+fn ping_push_and_other_events_get_their_replies() {
     let app = TestApp::github().start();
     app.send(&event("ping", r#"{"zen":"Keep it logically awesome."}"#)).assert_is(200, "text/plain", "pong");
     app.send(&event("push", BODY)).assert_is(200, "text/plain", "success");
@@ -21,7 +21,7 @@ fn a_ping_is_answered_pong_a_push_success_and_others_with_no_content() {
 }
 
 #[test]
-fn a_message_without_event_header_is_kept_and_answered_with_no_content() {
+fn message_without_event_header_is_stored_and_gets_204() {
     let app = TestApp::github().start();
     let reply = app.send(&event("push", BODY).without("X-GitHub-Event"));
     assert_eq!((reply.status, reply.text().as_str()), (204, ""));
@@ -29,7 +29,7 @@ fn a_message_without_event_header_is_kept_and_answered_with_no_content() {
 }
 
 #[test]
-fn the_delivery_id_and_the_exact_body_are_kept() {
+fn delivery_id_and_exact_body_are_stored() {
     let app = TestApp::github().start();
     assert_eq!(app.send(&event("push", BODY)).status, 200);
     let kept = app.database().only_message();
@@ -37,13 +37,13 @@ fn the_delivery_id_and_the_exact_body_are_kept() {
     assert_eq!(kept.payload.as_deref(), Some(BODY));
     assert_eq!(kept.body_sha256, sign::sha256(BODY.as_bytes()));
     assert!(!kept.body_unsigned && !kept.not_json);
-    // Signatures are kept: they prove nothing but this body.
+    // Signatures are stored, because each is valid only for its body.
     let signature = sign::github_signature(SECRET, BODY.as_bytes());
     assert_eq!(kept.headers["x-hub-signature-256"], signature);
 }
 
 #[test]
-fn a_form_is_signed_raw_and_its_payload_unwrapped() {
+fn form_is_verified_raw_and_its_payload_unwrapped() {
     let app = TestApp::github().start();
     let form = "payload=%7B%22action%22%3A%22opened%22%2C+%22n%22%3A1%7D";
     let request = event("issues", form).replace("Content-Type", "application/x-www-form-urlencoded");
@@ -55,7 +55,7 @@ fn a_form_is_signed_raw_and_its_payload_unwrapped() {
 }
 
 #[test]
-fn what_is_not_rightly_signed_is_refused() {
+fn incorrectly_signed_request_is_rejected() {
     let app = TestApp::github().start();
     let good = event("push", BODY);
     let right = sign::github_signature(SECRET, BODY.as_bytes());
@@ -80,7 +80,7 @@ fn what_is_not_rightly_signed_is_refused() {
 }
 
 #[test]
-fn any_other_algorithm_is_not_supported() {
+fn other_signature_algorithms_are_unsupported() {
     let app = TestApp::github().start();
     for algorithm in ["sha512", "md5", "SHA999", "sha1"] {
         let request = event("push", BODY).replace("X-Hub-Signature-256", format!("{algorithm}=00ff"));
@@ -90,7 +90,7 @@ fn any_other_algorithm_is_not_supported() {
 }
 
 #[test]
-fn the_older_header_is_taken_where_the_source_allows_it() {
+fn sha1_header_is_accepted_if_source_allows_it() {
     let app = TestApp::github().set("CREEL_SOURCE_GITHUB_ALLOW_SHA1", "yes").start();
     let old = event("push", BODY).without("X-Hub-Signature-256");
     let right = format!("sha1={}", hex(&hmac_sha1(SECRET.as_bytes(), BODY.as_bytes())));
@@ -105,7 +105,7 @@ fn the_older_header_is_taken_where_the_source_allows_it() {
 }
 
 #[test]
-fn an_older_and_a_newer_secret_are_both_accepted_during_rotation() {
+fn old_and_new_secret_are_valid_during_rotation() {
     let app = TestApp::github().set("CREEL_SOURCE_GITHUB_SECRET_2", "the older one").start();
     assert_eq!(app.send(&event("push", BODY)).status, 200);
     let older = sign::github_signature("the older one", BODY.as_bytes());
@@ -115,7 +115,7 @@ fn an_older_and_a_newer_secret_are_both_accepted_during_rotation() {
 }
 
 #[test]
-fn a_secret_can_come_from_a_file() {
+fn secret_can_come_from_a_file() {
     let builder = TestApp::builder();
     std::fs::write(builder.path().join("github.secret"), format!("{SECRET}\n")).unwrap();
     let app = builder.set("CREEL_SOURCE_GITHUB_SECRET_FILE", "github.secret").start();
@@ -123,7 +123,7 @@ fn a_secret_can_come_from_a_file() {
 }
 
 #[test]
-fn a_redelivery_with_the_same_id_makes_no_second_message() {
+fn redelivery_with_the_same_id_stores_no_second_message() {
     let app = TestApp::github().start();
     for _ in 0..3 {
         app.send(&event("push", BODY)).assert_is(200, "text/plain", "success");

@@ -1,4 +1,4 @@
-//! GitHub's published address list, fetched from a real server on loopback that plays the meta API.
+//! GitHub's published address list, fetched from a real loopback server that plays the meta API.
 
 use std::net::Ipv4Addr;
 use std::time::Duration;
@@ -18,7 +18,7 @@ fn push_from(app: &TestApp, client: Ipv4Addr) -> Reply {
     Connection::open_from(client, app.address).exchange(&sign::github("1", "{}"))
 }
 
-/// A push that came through a proxy at 127.0.0.1.
+/// A push through a proxy at 127.0.0.1.
 fn push_through_proxy(app: &TestApp, forwarded_for: &str) -> Reply {
     app.send(&sign::github("1", "{}").header("X-Forwarded-For", forwarded_for))
 }
@@ -29,7 +29,7 @@ fn wait_until_taken(app: &TestApp, client: Ipv4Addr) {
 }
 
 #[test]
-fn the_fetched_list_decides_who_may_send() {
+fn fetched_list_determines_allowed_senders() {
     let api = MetaApi::start(&["127.7.0.0/16", "2001:db8:7::/48"]);
     let app = builder(&api).start();
     wait_until_taken(&app, LISTED);
@@ -42,7 +42,7 @@ fn the_fetched_list_decides_who_may_send() {
 }
 
 #[test]
-fn signed_request_from_unlisted_address_is_kept_with_its_body() {
+fn signed_request_from_unlisted_address_keeps_its_body() {
     let api = MetaApi::start(&["127.7.0.0/16"]);
     let app = builder(&api).start();
     wait_until_taken(&app, LISTED);
@@ -58,7 +58,7 @@ fn signed_request_from_unlisted_address_is_kept_with_its_body() {
 }
 
 #[test]
-fn behind_a_trusted_proxy_the_rightmost_untrusted_hop_counts() {
+fn trusted_proxy_uses_rightmost_untrusted_hop() {
     let api = MetaApi::start(&["192.0.2.0/24", "2001:db8:7::/48"]);
     let app = builder(&api).set("CREEL_TRUSTED_PROXIES", "127.0.0.1 198.51.100.7").start();
     eventually("the list is fetched", SOON, || push_through_proxy(&app, "192.0.2.9").status == 200);
@@ -79,7 +79,7 @@ fn behind_a_trusted_proxy_the_rightmost_untrusted_hop_counts() {
 }
 
 #[test]
-fn x_forwarded_for_from_an_untrusted_peer_is_not_believed() {
+fn x_forwarded_for_of_untrusted_peer_is_ignored() {
     let api = MetaApi::start(&["127.7.0.0/16"]);
     let app = builder(&api).set("CREEL_TRUSTED_PROXIES", "127.9.0.1").start();
     wait_until_taken(&app, LISTED);
@@ -90,7 +90,7 @@ fn x_forwarded_for_from_an_untrusted_peer_is_not_believed() {
 }
 
 #[test]
-fn the_last_good_list_survives_a_restart_while_the_api_fails() {
+fn last_valid_list_survives_restart_while_api_fails() {
     let api = MetaApi::start(&["127.7.0.0/16"]);
     let app = builder(&api).start();
     wait_until_taken(&app, LISTED);
@@ -115,7 +115,7 @@ fn the_last_good_list_survives_a_restart_while_the_api_fails() {
 }
 
 #[test]
-fn a_newer_list_takes_the_older_ones_place() {
+fn newer_list_replaces_the_older_one() {
     let api = MetaApi::start(&["127.7.0.0/16"]);
     let app = builder(&api).start();
     wait_until_taken(&app, LISTED);
@@ -126,11 +126,11 @@ fn a_newer_list_takes_the_older_ones_place() {
 }
 
 #[test]
-fn until_the_first_answer_the_list_that_is_compiled_in_holds() {
+fn builtin_list_applies_until_the_first_response() {
     let api = MetaApi::start(&[]);
     api.answers(503, "not now");
     let app = builder(&api).set("CREEL_TRUSTED_PROXIES", "127.0.0.1").start();
-    // One of the networks that GitHub has published for years.
+    // GitHub has published this network for years.
     assert_eq!(push_through_proxy(&app, "140.82.112.1").status, 200);
     assert_eq!(push_through_proxy(&app, "203.0.113.5").status, 403);
 }

@@ -1,4 +1,4 @@
-//! The systems that the product must cover, one file each, replies to the letter.
+//! The systems that the product must support, one file each, with exact replies.
 
 mod acme;
 mod codeunderscored;

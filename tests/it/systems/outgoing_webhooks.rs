@@ -1,5 +1,6 @@
-//! Seed system 7: outgoing webhooks, as dj-webhooks does them. Declared events; an owner registers a target; the app emits
-//! for an owner; every target of that owner gets it by POST; each delivery and attempt can be read and replayed.
+//! Seed system 7: outgoing webhooks in the manner of dj-webhooks. An owner registers a target for
+//! declared events; the app emits for an owner; every target of that owner gets the event by POST;
+//! each delivery and attempt can be read and replayed.
 
 use std::time::Duration;
 
@@ -39,7 +40,7 @@ fn emit(app: &TestApp, owner: &str, event: &str, payload: &Value) -> i64 {
 }
 
 #[test]
-fn every_target_of_the_owner_for_that_event_gets_it_and_nobody_else() {
+fn event_reaches_only_subscribed_targets_of_its_owner() {
     let (app, target) = (service(), Target::start());
     let ann = register(&app, &target, "ann", "pay_info.paid", "json");
     register(&app, &target, "ann", "pay_info.*", "form");
@@ -61,7 +62,7 @@ fn every_target_of_the_owner_for_that_event_gets_it_and_nobody_else() {
     let wh: Vec<&str> = received.iter().filter_map(|one| one.header("webhook-id")).collect();
     assert!(wh.len() == 2 && wh[0] == wh[1] && wh[0].ends_with(&format!("_{id}")), "{wh:?}");
 
-    // Signed with the secret that was shown once, as Standard Webhooks have it.
+    // The secret was shown once; the signature follows Standard Webhooks.
     let secret = ann["secret"].as_str().unwrap();
     let mut headers = http::HeaderMap::new();
     for name in ["webhook-id", "webhook-timestamp", "webhook-signature"] {
@@ -71,7 +72,7 @@ fn every_target_of_the_owner_for_that_event_gets_it_and_nobody_else() {
 }
 
 #[test]
-fn an_undeclared_event_can_be_neither_emitted_nor_subscribed_to() {
+fn undeclared_event_can_be_neither_emitted_nor_subscribed() {
     let (app, target) = (service(), Target::start());
     let event = json!({"event": "pay_info.payed", "owner": "ann", "payload": {}});
     let refused = api(&app, "POST", "/events", &event, 422).to_string();
@@ -110,7 +111,7 @@ fn deliveries_and_attempts_can_be_read_and_replayed() {
 }
 
 #[test]
-fn many_are_replayed_first_counted_then_done() {
+fn bulk_replay_is_counted_first() {
     let (app, target) = (service(), Target::start());
     register(&app, &target, "ann", "*", "json");
     for order in 0..30 {

@@ -1,4 +1,4 @@
-//! Payment gateway: confirm before you believe. The id proves nothing: anybody can send it.
+//! Payment gateway: messages are confirmed through its API, because any client can send an id.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use crate::harness::{Builder, Reply, Request, TestApp, eventually, files_with};
 const TOKEN: &str = "token-of-the-gateways-api";
 const SOON: Duration = Duration::from_secs(30);
 
-/// The gateway's API, and the app that the messages are for.
+/// The gateway's API and the app that receives the messages.
 struct Shop {
     gateway: Target,
     app: Target,
@@ -75,7 +75,7 @@ fn wait_until_tried(inbox: &TestApp, times: i64) {
     eventually("the gateway is asked", SOON, || tries(inbox) >= times);
 }
 
-/// Has what waits for its next try tried now, as if the time had passed.
+/// Makes all pending confirmations due and restarts the service.
 fn let_time_pass(inbox: TestApp) -> TestApp {
     let builder = inbox.stop();
     builder
@@ -85,7 +85,7 @@ fn let_time_pass(inbox: TestApp) -> TestApp {
 }
 
 #[test]
-fn a_get_or_post_is_stored_and_answered_and_only_a_confirmed_message_is_processed() {
+fn message_is_processed_only_after_confirmation() {
     for method in ["GET", "POST"] {
         let shop = Shop::open();
         shop.gateway.behave(Behaviour::Hang);
@@ -109,7 +109,7 @@ fn a_get_or_post_is_stored_and_answered_and_only_a_confirmed_message_is_processe
 }
 
 #[test]
-fn what_is_not_paid_is_not_processed_and_asked_again_with_the_retry_schedule() {
+fn unpaid_message_is_not_processed_and_follows_retry_schedule() {
     let shop = Shop::open();
     shop.says("open");
     let inbox = shop.inbox().start();
@@ -129,7 +129,7 @@ fn what_is_not_paid_is_not_processed_and_asked_again_with_the_retry_schedule() {
 }
 
 #[test]
-fn what_the_gateway_does_not_know_is_refused_with_the_reason() {
+fn unknown_id_is_rejected_with_reason() {
     let shop = Shop::open();
     shop.gateway.answers(404);
     let mut inbox = shop.inbox().start();
@@ -146,14 +146,14 @@ fn what_the_gateway_does_not_know_is_refused_with_the_reason() {
     );
     let is_settled: bool = inbox.database().value("SELECT settled_at IS NOT NULL FROM confirmations");
     assert!(is_settled);
-    // The log is written beside the work.
+    // The log is written asynchronously.
     let told = || inbox.log().contains("is refused: answered 404, 3 times");
     eventually("the log tells of the refusal", SOON, told);
     shop.assert_nothing_was_processed(&inbox);
 }
 
 #[test]
-fn a_gateway_that_cannot_be_reached_is_asked_again_and_the_message_is_refused_in_the_end() {
+fn unreachable_gateway_is_retried_until_rejection() {
     let shop = Shop::open();
     shop.gateway.refuse();
     let inbox = shop.inbox().start();
@@ -171,7 +171,7 @@ fn a_gateway_that_cannot_be_reached_is_asked_again_and_the_message_is_refused_in
 }
 
 #[test]
-fn a_notice_without_an_id_or_with_one_that_leads_elsewhere_is_kept_and_refused_without_asking() {
+fn unusable_id_is_rejected_without_query() {
     for (query, told) in [
         ("", "query field id is missing"),
         ("?id=", "query field id is missing"),
@@ -191,7 +191,7 @@ fn a_notice_without_an_id_or_with_one_that_leads_elsewhere_is_kept_and_refused_w
 }
 
 #[test]
-fn only_the_id_that_is_stored_is_asked_about() {
+fn only_the_stored_id_is_queried() {
     let shop = Shop::open();
     shop.says("paid");
     let inbox =
@@ -211,7 +211,7 @@ fn only_the_id_that_is_stored_is_asked_about() {
 }
 
 #[test]
-fn an_id_stays_one_segment_of_the_path_whatever_it_holds() {
+fn id_stays_one_path_segment_for_any_content() {
     let shop = Shop::open();
     shop.says("paid");
     let inbox = shop.inbox().start();
@@ -221,7 +221,7 @@ fn an_id_stays_one_segment_of_the_path_whatever_it_holds() {
 }
 
 #[test]
-fn a_confirmation_that_kill_9_interrupts_is_asked_for_again() {
+fn confirmation_interrupted_by_kill_9_is_repeated() {
     let shop = Shop::open();
     shop.gateway.behave(Behaviour::Hang);
     let inbox = shop.inbox().start();
@@ -235,7 +235,7 @@ fn a_confirmation_that_kill_9_interrupts_is_asked_for_again() {
 }
 
 #[test]
-fn strangers_may_send_five_a_second_and_leave_a_thousand_unconfirmed() {
+fn unconfirmed_messages_are_limited_by_rate_and_count() {
     let shop = Shop::open();
     shop.gateway.behave(Behaviour::Hang);
     let inbox = shop.inbox().start();
@@ -261,7 +261,7 @@ fn strangers_may_send_five_a_second_and_leave_a_thousand_unconfirmed() {
 }
 
 #[test]
-fn odd_values_in_an_answer_leave_it_readable() {
+fn unusual_values_in_reply_keep_it_readable() {
     for odd in [
         r#""note":"cut \ud83d","#,
         r#""\udc00":1,"#,
@@ -279,7 +279,7 @@ fn odd_values_in_an_answer_leave_it_readable() {
 }
 
 #[test]
-fn check_says_whom_it_would_ask() {
+fn check_shows_the_confirmation_url() {
     let shop = Shop::open();
     let report = shop.inbox().run(&["check"]).succeeded();
     let origin = format!("confirmation by http://{} before anything is done", shop.gateway.address());
@@ -293,7 +293,7 @@ fn check_says_whom_it_would_ask() {
 }
 
 #[test]
-fn confirmed_messages_make_room_before_newer_ones() {
+fn confirmed_messages_are_cleaned_up_before_newer_ones() {
     let shop = Shop::open();
     shop.gateway.behave(Behaviour::Hang);
     let inbox = shop
@@ -317,7 +317,7 @@ fn confirmed_messages_make_room_before_newer_ones() {
                 FROM pragma_page_count, pragma_freelist_count, pragma_page_size";
     eventually("the database fits", SOON, || {
         let fits = inbox.database().value::<i64>(used) <= 4 << 20;
-        // The size is looked at after writes.
+        // The service checks the size after writes.
         fits || send() == 0
     });
     let gaps: i64 = inbox.database().value("SELECT max(id) - min(id) + 1 - count(*) FROM messages");

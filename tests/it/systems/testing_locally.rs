@@ -1,5 +1,5 @@
-//! Testing locally, without a public tunnel: events from real providers reach a program on a laptop, can be looked at and
-//! sent again, and samples are made without the provider.
+//! Local testing without a public tunnel: events of real providers reach a program on a laptop, can
+//! be inspected and replayed, and samples are created without the provider.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ fn configured() -> Builder {
         .set("CREEL_SOURCE_TYPEFORM_SECRET", SECRET)
 }
 
-/// A machine elsewhere, where nothing but a token is known. It has to outlive what runs on it.
+/// A remote machine whose only configuration is a token. Must outlive its commands.
 fn laptop(variable: &str, token: &str) -> Builder {
     Builder::bare().unset("CREEL_LISTEN").unset("CREEL_DATABASE").set(variable, token)
 }
@@ -35,7 +35,7 @@ fn listen(laptop: &Builder, app: &TestApp, target: &Target) -> Process {
     listener
 }
 
-/// As the program's own library checks it: over the bytes that have arrived.
+/// Verifies the received bytes like the program's own library.
 fn is_genuine(received: &Received) -> bool {
     let header = |name| received.header(name).unwrap_or_default().to_owned();
     match received.header("creel-source") {
@@ -52,7 +52,7 @@ fn is_genuine(received: &Received) -> bool {
 }
 
 #[test]
-fn events_of_real_providers_reach_a_program_on_a_laptop_as_they_were_signed() {
+fn provider_events_reach_laptop_program_as_signed() {
     let app = configured().start();
     let target = Target::start();
     let laptop = laptop("CREEL_LISTENER_TOKEN", LISTENER_TOKEN);
@@ -68,7 +68,7 @@ fn events_of_real_providers_reach_a_program_on_a_laptop_as_they_were_signed() {
 }
 
 #[test]
-fn a_signed_sample_of_any_provider_is_made_without_it() {
+fn signed_sample_of_any_provider_is_created_without_it() {
     let app = configured().start();
     let target = Target::start();
     let laptop = laptop("CREEL_LISTENER_TOKEN", LISTENER_TOKEN);
@@ -84,7 +84,7 @@ fn a_signed_sample_of_any_provider_is_made_without_it() {
 }
 
 #[test]
-fn an_event_can_be_looked_at_with_the_programs_reply_and_sent_again() {
+fn event_can_be_inspected_with_reply_and_replayed() {
     let app = configured().start();
     let target = Target::start();
     target.script([Behaviour::status(500).body("TypeError: undefined")]);

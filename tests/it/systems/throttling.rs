@@ -1,4 +1,4 @@
-//! Throttling: a limit on the requests that one client may send to a source.
+//! Limits on the request rate of one client to a source.
 
 use std::net::Ipv4Addr;
 use std::time::Duration;
@@ -10,7 +10,7 @@ fn limited(rate: &str) -> Builder {
 }
 
 #[test]
-fn over_the_rate_nothing_is_kept_and_the_client_is_told_when_to_come_again() {
+fn request_over_the_rate_gets_retry_after() {
     let app = limited("5/h").start();
     let statuses: Vec<u16> = (0..8).map(|n| app.send(&sign::github(&n.to_string(), "{}")).status).collect();
     assert_eq!(statuses, [200, 200, 200, 200, 200, 429, 429, 429]);
@@ -29,7 +29,7 @@ fn over_the_rate_nothing_is_kept_and_the_client_is_told_when_to_come_again() {
 }
 
 #[test]
-fn the_rate_comes_back_with_time() {
+fn rate_recovers_with_time() {
     let app = limited("2/s").start();
     let over = (0..50).any(|n| app.send(&sign::github(&n.to_string(), "{}")).status == 429);
     assert!(over, "50 at once are more than 2/s");
@@ -39,7 +39,7 @@ fn the_rate_comes_back_with_time() {
 }
 
 #[test]
-fn each_client_and_each_source_has_a_rate_of_its_own() {
+fn each_client_and_source_has_its_own_rate() {
     let app = limited("1/h")
         .set("CREEL_SOURCE_OTHER_PROVIDER", "github")
         .set("CREEL_SOURCE_OTHER_SECRET", sign::SECRET)
@@ -55,7 +55,7 @@ fn each_client_and_each_source_has_a_rate_of_its_own() {
 }
 
 #[test]
-fn a_network_of_64_bits_is_one_client_in_ipv6() {
+fn ipv6_64_network_is_one_client() {
     let app = limited("1/h").set("CREEL_TRUSTED_PROXIES", "127.0.0.1").start();
     let from = |client: &str| app.send(&sign::github("1", "{}").header("X-Forwarded-For", client)).status;
     assert_eq!(from("2001:db8:1:1::1"), 200);
@@ -64,7 +64,7 @@ fn a_network_of_64_bits_is_one_client_in_ipv6() {
 }
 
 #[test]
-fn forged_requests_use_up_the_rate_too() {
+fn forged_requests_count_against_the_rate() {
     let app = limited("2/h").start();
     let forged = sign::github("1", "{}").body(r#"{"other":1}"#);
     assert_eq!((app.send(&forged).status, app.send(&forged).status), (403, 403));

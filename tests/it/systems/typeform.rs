@@ -18,7 +18,7 @@ fn response(body: &str) -> Request {
 }
 
 #[test]
-fn a_rightly_signed_response_is_kept_and_answered_with_an_empty_object() {
+fn correctly_signed_response_gets_an_empty_object() {
     let app = typeform().start();
     app.send(&response(BODY)).assert_is(200, "application/json", "{}");
     let kept = app.database().only_message();
@@ -28,14 +28,14 @@ fn a_rightly_signed_response_is_kept_and_answered_with_an_empty_object() {
 }
 
 #[test]
-fn a_missing_signature_is_refused() {
+fn missing_signature_is_rejected() {
     let app = typeform().start();
     let reply = app.send(&response(BODY).without("Typeform-Signature"));
     reply.assert_is(403, "application/json", r#"{"Fail": "Permission denied."}"#);
 }
 
 #[test]
-fn another_algorithm_is_not_supported() {
+fn other_algorithms_are_unsupported() {
     let app = typeform().start();
     for algorithm in ["sha1", "sha512", "md5"] {
         let reply = app.send(&response(BODY).replace("Typeform-Signature", format!("{algorithm}=AAAA")));
@@ -44,7 +44,7 @@ fn another_algorithm_is_not_supported() {
 }
 
 #[test]
-fn a_wrong_signature_is_refused() {
+fn wrong_signature_is_rejected() {
     let app = typeform().start();
     let of_another_secret = sign::typeform_signature("wrong", BODY.as_bytes());
     let in_hex = format!("sha256={}", sign::hex(&sign::hmac_sha256(SECRET.as_bytes(), BODY.as_bytes())));
@@ -56,7 +56,7 @@ fn a_wrong_signature_is_refused() {
 }
 
 #[test]
-fn the_signature_is_over_exactly_the_bytes_that_arrived() {
+fn signature_covers_exactly_the_received_bytes() {
     let app = typeform().start();
     let indented = "{\n    \"event_id\" : \"1\",\r\n\t\"quote\": \"it's \\\"so\\\" \\u00e9\"  }\n\n";
     app.send(&response(indented)).assert_is(200, "application/json", "{}");

@@ -122,7 +122,7 @@ fn network_with_many_waiting_bodies_gives_way() {
 }
 
 #[test]
-fn heavy_networks_do_not_take_what_others_wait_for() {
+fn heavy_networks_do_not_take_memory_reserved_for_waiters() {
     with_paused_time(async {
         let budget = Budget::new(16 * MEBIBYTE);
         let mut held: Vec<_> = (1..=4).flat_map(|number| crowd(&budget, number, SMALL)).collect();

@@ -1,5 +1,6 @@
-//! Sorted JSON, written while it is read. A tree of a document takes forty times its size, and this is done for strangers: kept
-//! are only the keys of the objects that are being written, and where their members stand.
+//! Writes sorted JSON in one pass over the input. A document tree would take forty times the
+//! document's size, for unauthenticated requests; this keeps only the keys of the open objects and
+//! the positions of their members.
 
 mod surrogates;
 
@@ -14,13 +15,13 @@ use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visi
 pub enum KeyOrder {
     /// By UTF-16 code units, as RFC 8785 requires.
     Utf16,
-    /// The order in which ECMAScript lists the keys of an object to which they were added in that order: array indexes come
-    /// first, by value.
+    /// The order in which ECMAScript lists the keys of an object to which they were added in that
+    /// order: array indexes come first, by value.
     ArrayIndexesFirst,
 }
 
-/// `None` where it is not JSON, has a key twice, or a number that no reader holds. A lone surrogate stays an escape, in lower
-/// case as `JSON.stringify` writes it.
+/// Writes JSON with sorted keys. `None` for invalid JSON, a duplicate key, or a number out of
+/// range. A lone surrogate stays an escape, in lower case as `JSON.stringify` writes it.
 pub fn write(text: &str, order: KeyOrder) -> Option<Vec<u8>> {
     let marked = surrogates::mark(text)?;
     let mut written = Vec::with_capacity(text.len());
@@ -36,7 +37,7 @@ pub fn write(text: &str, order: KeyOrder) -> Option<Vec<u8>> {
 /// Writes one value.
 struct SortedValue<'w>(&'w mut Vec<u8>, KeyOrder);
 
-/// A member, with the comma behind it.
+/// A member, with the comma after it.
 struct SortedMember<'de> {
     key: Cow<'de, str>,
     written: Range<usize>,
@@ -48,7 +49,7 @@ impl SortedValue<'_> {
         serde_json_canonicalizer::to_writer(value, self.0).map_err(E::custom)
     }
 
-    /// In the place of the comma behind the last part.
+    /// Replaces the comma after the last part.
     fn close(self, bracket: u8) {
         if self.0.last() == Some(&b',') {
             self.0.pop();
@@ -193,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_what_the_tree_of_the_document_gives() {
+    fn output_equals_sorted_document_tree() {
         for text in [
             "null",
             " true ",
@@ -269,9 +270,9 @@ mod tests {
         }
     }
 
-    /// Of the memory that a document takes nothing can be seen here but its capacity; what is kept beside is known.
+    /// Only the capacity of the output is observable; the rest is known from the size of a member.
     #[test]
-    fn what_is_kept_beside_the_text_is_small_even_for_the_shortest_members() {
+    fn extra_memory_is_small_for_shortest_members() {
         let body: String = (0..200_000).map(|number| format!("\"{number:x}\":0,")).collect();
         let body = format!("{{{body}\"z\":0}}");
         let written = write(&body, KeyOrder::Utf16).unwrap();

@@ -18,7 +18,7 @@ fn der(pem: &str) -> Vec<u8> {
     certificates(pem.as_bytes()).remove(0)
 }
 
-/// The roots are PEM, the chain and what has been fetched as well.
+/// The roots, the chain and the fetched certificates are PEM.
 fn judge(
     chain: &[&str],
     further: &[&str],
@@ -38,7 +38,7 @@ fn missing(url: &str) -> Option<CertificateError> {
 }
 
 #[test]
-fn a_chain_to_a_root_is_trusted_and_gives_the_key_of_the_first() {
+fn chain_to_root_returns_key_of_first_certificate() {
     let roots = [OTHER_ROOT, EC_ROOT, RSA_ROOT];
     let key = judge(&[EC_LEAF, EC_INTERMEDIATE], &[], &roots, NOW).unwrap();
     assert!(key.fits(PublicAlgorithm::EcdsaP256Sha256));
@@ -73,7 +73,7 @@ fn a_chain_to_another_root_is_not_trusted() {
 }
 
 #[test]
-fn a_certificate_is_trusted_only_for_what_it_was_issued_for() {
+fn certificate_is_trusted_only_for_its_usage() {
     assert_eq!(problem(&[EC_FOR_MAIL, EC_INTERMEDIATE], &[], &[EC_ROOT]), Some(Untrusted));
     // One that issues others signs no webhooks.
     assert_eq!(problem(&[EC_INTERMEDIATE], &[], &[EC_ROOT]), Some(Untrusted));
@@ -96,7 +96,7 @@ fn a_certificate_that_is_itself_a_root_needs_no_chain() {
 }
 
 #[test]
-fn validity_is_checked_to_the_second_and_whoever_issued_it() {
+fn validity_is_checked_to_the_second_for_any_issuer() {
     let trusted = |now| judge(&[SELF_SIGNED], &[], &[SELF_SIGNED], now).is_ok();
     assert!(trusted(datetime!(2020-01-01 0:00 UTC)));
     assert!(!trusted(datetime!(2019-12-31 23:59:59 UTC)));
@@ -130,7 +130,7 @@ fn no_bit_of_a_chain_can_be_changed() {
 }
 
 #[test]
-fn what_is_no_certificate_is_malformed() {
+fn invalid_certificate_is_malformed() {
     let cut = EC_LEAF.replace("-----END", "");
     let cut_within = EC_LEAF.replace("=\n", "\n").replace("-----END", "A-----END");
     for text in ["", "nothing", "0 but text"] {
@@ -160,7 +160,7 @@ fn certificates_that_issue_each_other_end_nowhere() {
 }
 
 #[test]
-fn only_so_many_intermediates_are_looked_at() {
+fn intermediates_beyond_limit_are_ignored() {
     let url = "https://certificates.example/intermediate.cer";
     let chain =
         |others: usize| [vec![EC_LEAF], vec![RSA_INTERMEDIATE; others], vec![EC_INTERMEDIATE]].concat();

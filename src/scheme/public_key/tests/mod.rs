@@ -1,4 +1,4 @@
-//! Every kind of key with every algorithm, and what is no key.
+//! Every kind of key with every algorithm, and invalid keys.
 
 mod generated;
 mod sent;
@@ -77,7 +77,7 @@ fn a_key_checks_only_the_algorithms_of_its_kind() {
 }
 
 #[test]
-fn what_providers_send_is_accepted_and_a_changed_message_is_not() {
+fn provider_vectors_are_accepted_and_changed_ones_rejected() {
     for sent in SENT {
         let key = match serde_json::from_str(sent.key) {
             Ok(value @ Value::Object(_)) => PublicKey::from_jwk(&value),
@@ -91,7 +91,7 @@ fn what_providers_send_is_accepted_and_a_changed_message_is_not() {
 }
 
 #[test]
-fn a_key_is_read_in_every_form_in_which_it_is_handed_out() {
+fn key_is_read_in_every_published_form() {
     use PublicAlgorithm::{EcdsaP256Sha256, Ed25519, RsaSha256};
     let whole = pem("PUBLIC KEY", P256);
     for text in [
@@ -129,7 +129,7 @@ fn a_key_is_read_in_every_form_in_which_it_is_handed_out() {
 }
 
 #[test]
-fn what_is_no_key_is_refused_with_what_to_do_and_without_being_shown() {
+fn invalid_key_error_has_advice_and_hides_value() {
     let cut = pem("PUBLIC KEY", P256).replace("-----END PUBLIC KEY-----", "");
     let shorter = pem("PUBLIC KEY", &P256[..P256.len() - 4]);
     let (private, parameters, curve) =
@@ -216,7 +216,7 @@ fn leading_zeros_of_rsa_numbers_do_not_matter() {
 }
 
 #[test]
-fn a_broken_json_web_key_is_refused() {
+fn broken_json_web_key_is_rejected() {
     for (key, problem) in [
         (json!(null), BROKEN_JWK),
         (json!([]), BROKEN_JWK),
@@ -251,7 +251,7 @@ fn a_damaged_key_accepts_nothing_that_the_whole_one_signed() {
 }
 
 #[test]
-fn the_blocks_of_a_text_are_found_whatever_is_around_them() {
+fn pem_blocks_are_found_within_other_text() {
     let blocks =
         |text: &str| pem_blocks(text).map(|(label, bytes)| (label.to_owned(), bytes)).collect::<Vec<_>>();
     let text = format!("before {} between {} after", pem("A", "YWI="), pem("B B", "YWI"));

@@ -1,4 +1,4 @@
-//! Files as crashes, copies and other tools leave them.
+//! Files in the states that crashes, copies and other tools produce.
 
 mod start;
 
@@ -18,7 +18,8 @@ use crate::store::tests::setup::{Setup, options, with_id};
 pub const NAME: &str = "creel.db";
 
 pub fn copy(from: &Path, to: &Path) {
-    // By another process: closing a descriptor of the database in this one would drop SQLite's locks.
+    // Copied by another process: closing a descriptor of the database here would drop SQLite's
+    // locks.
     assert!(Command::new("cp").arg(from).arg(to).status().unwrap().success());
 }
 
@@ -28,7 +29,7 @@ pub fn keep(setup: &Setup, store: &Store, ids: std::ops::Range<u32>) {
     }
 }
 
-/// What kill -9 leaves, in a directory of its own.
+/// Copies the files as kill -9 leaves them into a new directory.
 pub fn crash(setup: &Setup) -> Setup {
     let image = Setup::new();
     for file in ["creel.db", "creel.db-wal", "creel.db.lock", "creel.db.key"] {
@@ -37,7 +38,8 @@ pub fn crash(setup: &Setup) -> Setup {
     image
 }
 
-/// Crashed after `10` messages, of which the first 5 were there at an earlier, clean stop. `old` has the file of then.
+/// State of a crash after `10` messages, of which 5 existed at an earlier clean stop. `old` has the
+/// file from then.
 pub struct Crashed {
     pub image: Setup,
     pub old: tempfile::TempDir,
@@ -73,7 +75,7 @@ fn contents(setup: &Setup) -> Vec<(std::ffi::OsString, Vec<u8>)> {
     all
 }
 
-/// Refused with four lines, and nothing changed.
+/// Asserts that the start fails with four lines and changes nothing.
 #[track_caller]
 pub fn assert_refused(setup: &Setup, words: &str) {
     let before = contents(setup);
@@ -81,7 +83,7 @@ pub fn assert_refused(setup: &Setup, words: &str) {
     assert_eq!(said.lines().count(), 4, "{said}");
     assert!(said.contains(words) && said.contains("creel serve --accept-loss"), "{said}");
     assert!(contents(setup) == before, "refusing has changed the files");
-    // A process that another test starts may hold the lock for a moment.
+    // A process started by another test may hold the lock for a moment.
     let give_up = Instant::now() + Duration::from_secs(5);
     let said = loop {
         match check(&setup.path()) {
@@ -138,7 +140,7 @@ fn crash_after_crash_starts_normally() {
 }
 
 #[test]
-fn older_copy_with_the_wal_of_the_crash_is_refused() {
+fn older_copy_with_crash_wal_is_rejected() {
     let Crashed { image, old } = crashed();
     copy(&old.path().join(NAME), &image.path());
     assert_refused(&image, "does not belong to");
@@ -148,7 +150,7 @@ fn older_copy_with_the_wal_of_the_crash_is_refused() {
 }
 
 #[test]
-fn copy_from_before_a_checkpoint_of_the_same_wal_is_refused() {
+fn copy_before_checkpoint_of_same_wal_is_rejected() {
     let setup = Setup::new();
     let store = setup.open();
     let young = setup.directory.path().join("young");
@@ -164,7 +166,7 @@ fn copy_from_before_a_checkpoint_of_the_same_wal_is_refused() {
 }
 
 #[test]
-fn vacuumed_copy_with_the_wal_of_the_crash_is_refused() {
+fn vacuumed_copy_with_crash_wal_is_rejected() {
     let setup = Setup::new();
     let store = setup.open();
     keep(&setup, &store, 0..5);
@@ -178,7 +180,7 @@ fn vacuumed_copy_with_the_wal_of_the_crash_is_refused() {
 }
 
 #[test]
-fn missing_and_cut_wal_are_refused() {
+fn missing_or_truncated_wal_is_rejected() {
     for bytes in [None, Some(0), Some(31), Some(5_000), Some(40_000)] {
         let Crashed { image, .. } = crashed();
         match bytes {
@@ -190,7 +192,7 @@ fn missing_and_cut_wal_are_refused() {
 }
 
 #[test]
-fn wal_of_an_older_time_is_refused() {
+fn older_wal_is_rejected() {
     let setup = Setup::new();
     let store = setup.open();
     keep(&setup, &store, 0..5);
@@ -201,13 +203,13 @@ fn wal_of_an_older_time_is_refused() {
     let image = crash(&setup);
     copy(&wal(&old), &wal(&image));
     assert_refused(&image, "does not belong to");
-    // Both of them: a state that was once consistent.
+    // Copy both files: a state that was once consistent.
     copy(&old.path(), &image.path());
     assert_refused(&image, "is older than what creel last stored");
 }
 
 #[test]
-fn older_copy_after_a_clean_stop_is_refused() {
+fn older_copy_after_clean_stop_is_rejected() {
     let setup = Setup::new();
     let store = setup.open();
     keep(&setup, &store, 0..5);
@@ -222,7 +224,7 @@ fn older_copy_after_a_clean_stop_is_refused() {
 }
 
 #[test]
-fn copy_of_another_history_is_refused() {
+fn copy_of_another_history_is_rejected() {
     let (setup, other) = (Setup::new(), Setup::new());
     for (setup, count) in [(&setup, 3), (&other, 30)] {
         let store = setup.open();
@@ -234,7 +236,7 @@ fn copy_of_another_history_is_refused() {
 }
 
 #[test]
-fn missing_database_with_a_wal_is_refused() {
+fn missing_database_with_wal_is_rejected() {
     let Crashed { image, .. } = crashed();
     std::fs::write(image.path(), "").unwrap();
     assert_refused(&image, "is missing or empty");
@@ -246,7 +248,7 @@ fn missing_database_with_a_wal_is_refused() {
 }
 
 #[test]
-fn emptied_database_after_a_clean_stop_is_refused() {
+fn emptied_database_after_clean_stop_is_rejected() {
     let setup = Setup::new();
     let store = setup.open();
     keep(&setup, &store, 0..5);
@@ -256,7 +258,7 @@ fn emptied_database_after_a_clean_stop_is_refused() {
 }
 
 #[test]
-fn another_program_that_recovers_the_files_changes_nothing() {
+fn recovery_by_another_program_is_accepted() {
     let Crashed { image, .. } = crashed();
     let shell = Connection::open(image.path()).unwrap();
     shell
@@ -268,7 +270,7 @@ fn another_program_that_recovers_the_files_changes_nothing() {
 }
 
 #[test]
-fn another_program_that_writes_and_crashes_changes_nothing() {
+fn crash_of_another_writer_is_accepted() {
     let Crashed { image, .. } = crashed();
     let shell = Connection::open(image.path()).unwrap();
     shell.execute_batch("PRAGMA wal_checkpoint(RESTART); DELETE FROM messages WHERE id = 3").unwrap();
@@ -280,7 +282,7 @@ fn another_program_that_writes_and_crashes_changes_nothing() {
 }
 
 #[test]
-fn copy_of_the_file_since_the_last_checkpoint_gives_the_newest_state() {
+fn copy_since_last_checkpoint_restores_newest_state() {
     let setup = Setup::new();
     let store = setup.open();
     keep(&setup, &store, 0..5);
@@ -306,7 +308,8 @@ fn accepted_loss_moves_the_foreign_wal_aside() {
     let foreign = std::fs::read(wal(&image)).unwrap();
     let store = accept(&image);
     assert_eq!(std::fs::read(image.directory.path().join("creel.db-wal.aside-1")).unwrap(), foreign);
-    // A duplicate of what the copy has is still recognised; the ids of what is lost are not given again.
+    // A duplicate of a message in the copy is still recognized; ids of lost messages are not
+    // reused.
     assert_eq!(image.keep(&store, with_id("id 2", "1")), Ok(Receipt::Duplicate { of: 3 }));
     assert_eq!(image.keep(&store, with_id("id 7", "1")), Ok(Receipt::New { id: 11 }));
     image.close(store);
@@ -314,7 +317,7 @@ fn accepted_loss_moves_the_foreign_wal_aside() {
 }
 
 #[test]
-fn accepted_loss_of_a_missing_wal_goes_on_once() {
+fn accepted_loss_of_missing_wal_applies_once() {
     let Crashed { image, .. } = crashed();
     std::fs::remove_file(wal(&image)).unwrap();
     let store = accept(&image);
@@ -324,7 +327,7 @@ fn accepted_loss_of_a_missing_wal_goes_on_once() {
 }
 
 #[test]
-fn webhook_ids_of_lost_messages_are_never_given_again() {
+fn webhook_ids_of_lost_messages_are_not_reused() {
     let setup = Setup::new();
     let store = setup.open();
     keep(&setup, &store, 0..5);

@@ -1,4 +1,4 @@
-//! First starts and new timelines, rollback journals, and copies that fit by their counter only.
+//! First starts and new timelines, rollback journals, and copies that match only by their counter.
 
 use std::os::unix::fs::FileExt as _;
 use std::path::Path;
@@ -14,7 +14,7 @@ use crate::store::open::Consent;
 use crate::store::options::StoreOptions;
 use crate::store::tests::setup::{Setup, message, options};
 
-/// As with Litestream, before its first checkpoint.
+/// Opens the store as with Litestream, before its first checkpoint.
 fn open_without_checkpoints(setup: &Setup) -> Store {
     Store::open(&StoreOptions { checkpoint: false, ..options(&setup.path()) }).unwrap()
 }
@@ -23,14 +23,14 @@ fn remove_lock(setup: &Setup) {
     let _ = std::fs::remove_file(beside_lock(setup));
 }
 
-/// As an older version leaves its database.
+/// Removes the ledger, as in a database of an older version.
 fn remove_ledger(setup: &Setup) {
     remove_lock(setup);
     let connection = Connection::open(setup.path()).unwrap();
     connection.execute("DELETE FROM sqlite_sequence WHERE name LIKE 'creel_%'", []).unwrap();
 }
 
-/// Stopped, with 4 messages, and changed by `change`.
+/// A stopped store with 4 messages, changed by `change`.
 fn stopped(change: impl FnOnce(&Setup)) -> Setup {
     let setup = Setup::new();
     let store = setup.open();
@@ -40,7 +40,8 @@ fn stopped(change: impl FnOnce(&Setup)) -> Setup {
     setup
 }
 
-/// Also without the mark, as when the first start is killed before it is written.
+/// Asserts a start after a crash, also without the mark, as when the first start is killed before
+/// it is written.
 #[track_caller]
 fn assert_crash_starts(setup: &Setup, messages: i64) {
     assert_starts(&crash(setup), messages);
@@ -66,7 +67,7 @@ fn new_timeline_in_an_uncopied_wal_starts() {
 }
 
 #[test]
-fn reader_during_a_first_start_is_no_loss() {
+fn reader_during_first_start_causes_no_loss() {
     for change in [remove_lock, remove_ledger] {
         let setup = stopped(change);
         let reader = Connection::open(setup.path()).unwrap();
@@ -96,7 +97,8 @@ fn file_at_a_timeline_within_the_wal_starts() {
     assert_starts(&setup, 17);
 }
 
-/// Killed in the middle of a transaction in another journal mode, which has already changed the counter in the file.
+/// Killed in the middle of a transaction in another journal mode, which has already changed the
+/// counter in the file.
 fn with_journal() -> Setup {
     let setup = stopped(|_| ());
     let shell = Connection::open(setup.path()).unwrap();
@@ -131,7 +133,8 @@ fn rollback_journal_is_applied() {
     assert_starts(&setup, 4);
 }
 
-/// Crashed, with `old` made by VACUUM in the time of the WAL: its counter fits, its pages do not.
+/// Crashed, with `old` made by VACUUM while the WAL was in use: its counter matches, its pages do
+/// not.
 fn vacuumed() -> Crashed {
     let setup = Setup::new();
     let keep = |store: &Store, ids: std::ops::Range<u32>| {
@@ -157,7 +160,7 @@ fn vacuumed() -> Crashed {
 }
 
 #[test]
-fn vacuumed_copy_is_refused_also_without_a_mark() {
+fn vacuumed_copy_without_mark_is_rejected() {
     for lock in [None, Some("12345")] {
         let Crashed { image, old } = vacuumed();
         copy(&old.path().join(NAME), &image.path());
@@ -201,7 +204,7 @@ fn flip_page(path: &Path, page: u64) {
 }
 
 #[test]
-fn wal_stays_where_the_copy_is_damaged() {
+fn wal_stays_in_place_if_copy_is_damaged() {
     let Crashed { image, old } = vacuumed();
     copy(&old.path().join(NAME), &image.path());
     let pages = std::fs::metadata(image.path()).unwrap().len() / 4_096;
@@ -213,7 +216,7 @@ fn wal_stays_where_the_copy_is_damaged() {
 }
 
 #[test]
-fn wal_that_was_moved_aside_is_named() {
+fn wal_moved_aside_is_reported() {
     let Crashed { image, .. } = crashed();
     let aside = image.directory.path().join("creel.db-wal.aside-1");
     std::fs::rename(wal(&image), &aside).unwrap();

@@ -1,15 +1,15 @@
-//! Searching messages: which rows a page looks at. A range of time is found by the index on time, however many messages lie
-//! outside it; the order of a list stays that of the ids.
+//! Searches messages and chooses the rows that a page examines. The index on time finds a range of
+//! time, for any number of messages outside it; the order of a list stays that of the ids.
 //!
-//! Times follow the ids only nearly: clocks are set back, and a released rejection keeps the time of its arrival. So no
-//! range of ids is derived from a time without asking the index.
+//! Times follow the ids only approximately: clocks are set back, and a released rejection keeps the
+//! time of its arrival. So no range of ids is derived from a time without the index.
 
 use rusqlite::{CachedStatement, Connection, OptionalExtension as _, Row, params};
 
 use crate::store::message::filter::{Direction, MessageFilter};
 use crate::store::{damage, message};
 
-/// A range of time with at most so many messages is read from the index as a whole.
+/// A range of time with at most this number of messages is read from the index as a whole.
 const MAX_LISTED: usize = if cfg!(test) { 60 } else { 20_000 };
 /// Sorts after every timestamp: the character that follows the digits.
 const END_OF_TIME: &str = ":";
@@ -27,7 +27,8 @@ pub struct Search<'a> {
     /// Further conditions, or none: ` AND …`. May use `:target_owner`.
     pub and: &'static str,
     pub target_owner: Option<&'a str>,
-    /// With `filter.dead`: only what a replay may deliver to the targets where it died.
+    /// With `filter.dead`: only messages that a replay may deliver to the targets where they became
+    /// dead letters.
     pub to_where_it_died: bool,
 }
 
@@ -35,7 +36,7 @@ pub struct Search<'a> {
 #[derive(Debug, Default, PartialEq, Eq)]
 struct RowRanges {
     ranges: Vec<(i64, i64)>,
-    /// The last id of an incomplete scope, behind which the next one begins.
+    /// The last id of an incomplete scope; the next one starts after it.
     next: Option<i64>,
 }
 
@@ -153,8 +154,8 @@ impl<'a> Search<'a> {
         Ok(RowRanges { ranges: vec![(first.min(last), first.max(last))], next })
     }
 
-    /// The first message in the direction that is in the range of time. Reads the whole range in the index, unless the
-    /// nearest message is in it.
+    /// Finds the first message in the direction that is in the range of time. Reads the whole range
+    /// in the index, unless the nearest message is in it.
     fn first_of_time(&self, connection: &Connection) -> rusqlite::Result<Option<i64>> {
         let (since, until) = self.bounds_of_time();
         let (nearest, first) = match self.direction {
@@ -188,7 +189,7 @@ impl<'a> Search<'a> {
         Ok(self.of_ids(ids))
     }
 
-    /// What matches within the scope, up to the limit, and the id of the last one.
+    /// Returns the matches within the scope, up to the limit, and the id of the last one.
     fn within<T>(
         &self,
         connection: &Connection,

@@ -1,4 +1,4 @@
-//! Dead letters: what a replay settles, and that at most one is left.
+//! Dead letters: the deliveries that a replay settles, and the limit of one dead letter.
 
 use std::sync::Arc;
 
@@ -67,7 +67,7 @@ fn older_delivery_that_ends_after_its_replay_is_settled() {
         (None, Disposition::Dead, ["replayed", "pending"]),
         (Some(Disposition::Delivered), Disposition::Dead, ["replayed", "delivered"]),
         (Some(Disposition::Dead), Disposition::Dead, ["replayed", "dead"]),
-        // The target has the message, so the replay that died does not count any more.
+        // The target has the message, so the failed replay no longer counts.
         (Some(Disposition::Dead), Disposition::Delivered, ["delivered", "replayed"]),
     ] {
         let (world, target) = delivered_to_one();
@@ -99,7 +99,8 @@ fn replay_of_dead_letters_adds_nothing_twice() {
         let replay = world.wait(async {
             let new = NewReplay { filter: filter.clone(), target: None, rate: 100, through: None };
             let replay = world.store.delivery_queue().create_replay(new, now()).await.unwrap();
-            // As read before another replay was committed; it never died at the other target.
+            // As read before another replay was committed; at the other target, the message never
+            // became a dead letter.
             let messages = vec![(1, vec![target, other])];
             let step = ReplayStep { replay, from: 0, to: 1, messages, is_of_dead: true, is_last: true };
             assert!(world.store.delivery_queue().step_replay(step, now()).await.unwrap());
@@ -110,7 +111,7 @@ fn replay_of_dead_letters_adds_nothing_twice() {
 }
 
 #[test]
-fn upgrade_settles_what_was_replayed_before() {
+fn upgrade_settles_deliveries_replayed_before_it() {
     let mut connection = Connection::open_in_memory().unwrap();
     for migration in [include_str!("../../migrations/0001.sql"), include_str!("../../migrations/0002.sql")] {
         connection.execute_batch(migration).unwrap();

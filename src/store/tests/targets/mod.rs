@@ -157,7 +157,7 @@ fn message(event: &str, owner: Option<&str>, body: &str) -> NewMessage {
 }
 
 #[test]
-fn a_declared_target_is_made_changed_removed_and_comes_back_under_its_id() {
+fn redeclared_target_keeps_its_id() {
     let world = World::new();
     let first = world.declare(&[settings("app", None, "*"), settings("other", None, "github.*")]).unwrap();
     let mut changed = settings("app", None, "github.push");
@@ -182,7 +182,7 @@ fn a_declared_target_is_made_changed_removed_and_comes_back_under_its_id() {
 }
 
 #[test]
-fn what_a_person_has_paused_stays_paused_when_it_is_declared_again() {
+fn paused_target_stays_paused_when_redeclared() {
     let world = World::new();
     let ids = world.declare(&[settings("app", None, "*")]).unwrap();
     world.set_state(ids[0], TargetState::Paused).unwrap();
@@ -192,7 +192,7 @@ fn what_a_person_has_paused_stays_paused_when_it_is_declared_again() {
 }
 
 #[test]
-fn a_name_that_another_target_has_is_told_and_then_nothing_is_changed() {
+fn taken_name_is_reported_without_any_change() {
     let world = World::new();
     let old = world.declare(&[settings("old", None, "*")]).unwrap();
     let made = world.create(settings("taken", None, "github.*")).unwrap();
@@ -208,7 +208,7 @@ fn a_name_that_another_target_has_is_told_and_then_nothing_is_changed() {
 }
 
 #[test]
-fn targets_are_made_changed_paused_and_removed_and_messages_are_matched_with_what_they_are_then() {
+fn messages_match_targets_in_their_current_state() {
     let world = World::new();
     let id = world.create(settings("app", None, "github.*")).unwrap();
     assert_eq!(world.create(settings("app", None, "*")), Err(TargetError::NameTaken));
@@ -259,7 +259,7 @@ fn changes_at_the_same_time_are_all_known_to_the_matching() {
 }
 
 #[test]
-fn a_change_is_known_to_the_matching_though_nobody_waits_for_its_answer() {
+fn change_reaches_matching_after_client_disconnects() {
     let world = World::new();
     let target = TargetDraft {
         kind: TargetKind::Http,
@@ -358,7 +358,7 @@ fn a_filter_looks_at_json_and_forms_and_nothing_else_meets_it() {
 }
 
 #[test]
-fn what_a_removed_target_still_waits_for_is_kept_until_it_is_declared_again() {
+fn pending_deliveries_of_removed_target_survive_until_redeclared() {
     let world = World::new();
     let ids = world.declare(&[settings("app", None, "*")]).unwrap();
     world.keep(message("github.push", None, "1")).unwrap();

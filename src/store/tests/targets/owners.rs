@@ -1,5 +1,5 @@
-//! The rules on owners, each with what tries to get around it: a target with an owner gets what was emitted for that
-//! owner and nothing else.
+//! The rules on owners, each with attempts to bypass it: a target with an owner gets only messages
+//! that were emitted for that owner.
 
 use super::*;
 use crate::store::{
@@ -8,7 +8,7 @@ use crate::store::{
 
 const EMITTED: &str = "pay_info.paid";
 
-/// Targets for everything: of nobody, of ann, of bob.
+/// Targets for all events: without an owner, of ann, of bob.
 fn everybodys(world: &World) -> [i64; 3] {
     let ids = world.declare(&[
         settings("nobody", None, "*"),
@@ -19,7 +19,7 @@ fn everybodys(world: &World) -> [i64; 3] {
 }
 
 #[test]
-fn a_received_message_goes_to_no_target_with_an_owner_whatever_it_says_of_itself() {
+fn received_message_never_reaches_target_with_owner() {
     let world = World::new();
     let [nobody, ..] = everybodys(&world);
     for body in ["{}", r#"{"owner": "ann"}"#, "\"ann\""] {
@@ -32,7 +32,7 @@ fn a_received_message_goes_to_no_target_with_an_owner_whatever_it_says_of_itself
 }
 
 #[test]
-fn an_event_of_an_owner_goes_to_that_owner_and_to_targets_without_one() {
+fn owner_event_reaches_owner_and_ownerless_targets() {
     let world = World::new();
     let [nobody, ann, bob] = everybodys(&world);
     assert_eq!(world.targets_of(message(EMITTED, Some("ann"), "{}")), [nobody, ann]);
@@ -58,7 +58,7 @@ fn an_event_without_an_owner_goes_to_no_target_with_one() {
 }
 
 #[test]
-fn a_filter_that_holds_gets_no_one_past_the_owner() {
+fn matching_filter_does_not_bypass_owner() {
     let world = World::new();
     let mut filtered = settings("ann", Some("ann"), "*");
     filtered.filter = Some(serde_json::from_str(r#"[{"pointer":"/owner","equals":"bob"}]"#).unwrap());
@@ -70,7 +70,7 @@ fn a_filter_that_holds_gets_no_one_past_the_owner() {
 }
 
 #[test]
-fn what_waits_for_one_owner_does_not_go_to_the_next_of_the_same_target_name() {
+fn pending_deliveries_never_reach_next_owner_of_target_name() {
     let world = World::new();
     let for_ann = world.declare(&[settings("hook", Some("ann"), "*")]).unwrap();
     world.keep(message(EMITTED, Some("ann"), "{}")).unwrap();
@@ -81,7 +81,7 @@ fn what_waits_for_one_owner_does_not_go_to_the_next_of_the_same_target_name() {
     let for_nobody = world.declare(&[settings("hook", None, "*")]).unwrap();
     world.keep(message("github.push", None, "{}")).unwrap();
     assert_eq!(world.due(for_nobody[0]), [2]);
-    // A target of the environment that gets an owner must not be handed what was received for nobody.
+    // A target of the environment that gets an owner must not receive messages that have no owner.
     let again = world.declare(&[settings("hook", Some("ann"), "*")]).unwrap();
     assert_eq!((again[0], world.due(again[0])), (for_ann[0], vec![1]));
 }
@@ -107,7 +107,7 @@ fn the_owner_of_a_target_cannot_be_changed_but_its_name_can() {
 }
 
 #[test]
-fn a_new_target_under_the_name_of_a_removed_one_gets_nothing_of_what_waited_for_it() {
+fn new_target_with_removed_name_gets_no_pending_delivery() {
     let world = World::new();
     let old = world.create(settings("hook", Some("ann"), "*")).unwrap();
     world.keep(message(EMITTED, Some("ann"), "{}")).unwrap();
@@ -117,7 +117,7 @@ fn a_new_target_under_the_name_of_a_removed_one_gets_nothing_of_what_waited_for_
 }
 
 #[test]
-fn delivering_again_by_hand_gets_no_one_past_the_owner() {
+fn manual_redelivery_does_not_bypass_owner() {
     let world = World::new();
     let [nobody, ann, bob] = everybodys(&world);
     world.keep(message("github.push", None, "{}")).unwrap();
@@ -139,7 +139,7 @@ fn delivering_again_by_hand_gets_no_one_past_the_owner() {
 }
 
 #[test]
-fn a_replay_gets_no_one_past_the_owner_and_counts_what_it_made() {
+fn replay_does_not_bypass_owner_and_counts_its_deliveries() {
     let world = World::new();
     let [nobody, ann, bob] = everybodys(&world);
     world.keep(message("github.push", None, "{}")).unwrap();
@@ -159,7 +159,7 @@ fn a_replay_gets_no_one_past_the_owner_and_counts_what_it_made() {
 }
 
 #[test]
-fn a_confirmed_message_gets_no_one_past_the_owner() {
+fn confirmed_message_does_not_bypass_owner() {
     let world = World::new();
     let asking = ConfirmationRequest { request: "sealed".to_owned(), max_awaiting: Some(10) };
     let awaiting = NewMessage { asking: Some(asking), ..message("shop.paid", None, "{}") };
@@ -178,7 +178,7 @@ fn a_confirmed_message_gets_no_one_past_the_owner() {
 }
 
 #[test]
-fn matching_that_was_done_before_a_change_cannot_leak_into_what_came_of_it() {
+fn stale_matching_does_not_leak_past_owner_change() {
     let world = World::new();
     let old = world.declare(&[settings("hook", None, "*")]).unwrap();
     // As a request that was matched, and whose message the writer takes only after the change.

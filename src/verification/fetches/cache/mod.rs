@@ -1,5 +1,6 @@
-//! What has been fetched for one source, and how long it is believed. Bounded in number and bytes: what strangers can have
-//! fetched makes room first, and nothing pushes out the set of all keys.
+//! Fetched keys and documents of one source, with their lifetimes. Limited in number and bytes:
+//! entries that unauthenticated requests can cause are evicted first, and nothing evicts the set of
+//! all keys.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -9,15 +10,17 @@ use crate::providers::{KeyRequest, KeyResponse, key_of_set};
 /// All keys of a provider that publishes them together.
 pub const WHOLE_SET: KeyRequest = KeyRequest::Key { id: None };
 
-/// After that what is known is refreshed in the background when it has proven a message …
+/// Age after which an entry that has verified a message is refreshed in the background.
 const MAX_FRESH_AGE: Duration = Duration::from_secs(60 * 60);
-/// … and after that it is no longer believed.
+/// Age after which an entry is no longer trusted.
 const MAX_AGE: Duration = Duration::from_secs(24 * 60 * 60);
-/// What the provider does not know may be known to it later, and its own mistakes pass.
+/// Lifetime of a "not found" answer: the provider may publish the key later, or have failed
+/// temporarily.
 const MAX_UNKNOWN_AGE: Duration = Duration::from_secs(60);
-/// So long a set of keys is all that the provider has: strangers can ask for as many unknown keys as they like.
+/// Minimum age of a key set before it is fetched again: unauthenticated clients can request any
+/// number of unknown keys.
 const MIN_AGE: Duration = Duration::from_secs(60);
-/// What could not be had is not asked for again before.
+/// Pause after a failed call.
 const FAILURE_PAUSE: Duration = Duration::from_secs(10);
 
 const MAX_ENTRIES: usize = 256;
@@ -26,7 +29,7 @@ const MAX_BYTES: usize = 2 << 20;
 #[derive(Debug, Default)]
 pub struct Cache {
     set: Option<CachedAnswer>,
-    /// When the set may be asked for again; at once where nothing has failed.
+    /// Earliest time of the next request for the set; not limited unless a call has failed.
     next_set: Option<Instant>,
     entries: HashMap<KeyRequest, CachedAnswer>,
     bytes: usize,
@@ -37,11 +40,11 @@ pub struct Cache {
 #[derive(Debug)]
 struct CachedAnswer {
     answer: KeyResponse,
-    /// When the provider said so.
+    /// Time of the provider's answer.
     since: Instant,
     /// When a refresh may be tried.
     next_try: Instant,
-    /// Whether a message has been proven by it.
+    /// Whether the entry has verified a message.
     has_proven: bool,
 }
 
@@ -59,14 +62,15 @@ impl CachedAnswer {
         now.saturating_duration_since(self.since)
     }
 
-    /// Who is missed least goes first: what was never proven to be worth anything, and of that the oldest.
+    /// Eviction order, lowest first: entries that verified no message, among those the "not found"
+    /// answers, among those the oldest.
     fn worth(&self) -> (bool, bool, Instant) {
         (self.has_proven, self.answer != KeyResponse::Unknown, self.since)
     }
 }
 
 impl Cache {
-    /// What is known now.
+    /// Returns the cached answer.
     pub fn get(&self, wanted: &KeyRequest, now: Instant) -> KeyResponse {
         let set = self.believed_set(now);
         if let Some(CachedAnswer { answer: KeyResponse::Keys(keys), .. }) = set
@@ -87,19 +91,20 @@ impl Cache {
         if is_all || self.is_complete { KeyResponse::Unknown } else { KeyResponse::NotYet }
     }
 
-    /// Whether the provider may have other keys by now than those that are known: a key that is not named may be a new one.
+    /// Whether the provider may have keys that are not cached yet: a key without an id may be a new
+    /// one.
     pub fn may_be_outdated(&self, wanted: &KeyRequest, now: Instant) -> bool {
         *wanted == WHOLE_SET
             && !self.is_complete
             && self.believed_set(now).is_some_and(|set| set.age(now) >= MIN_AGE)
     }
 
-    /// Whether it may be asked for, as far as earlier attempts go.
+    /// Whether earlier attempts allow another request.
     pub fn may_ask(&self, asked: &KeyRequest, now: Instant) -> bool {
         *asked != WHOLE_SET || self.next_set.is_none_or(|next| now >= next)
     }
 
-    /// What the provider has said.
+    /// Stores the provider's answer.
     pub fn put(&mut self, asked: KeyRequest, answer: KeyResponse, now: Instant) {
         let mut entry = CachedAnswer { answer, since: now, next_try: now, has_proven: false };
         if asked == WHOLE_SET {
@@ -108,7 +113,8 @@ impl Cache {
             return;
         }
         if let Some(known) = self.entries.get_mut(&asked).filter(|known| known.is_believed(now)) {
-            // A key that is gone at the provider goes with its time: his mistakes must not refuse what he has signed.
+            // A cached key stays until it expires, even if the provider returns "not found": a
+            // provider's error must not reject messages that it signed.
             if entry.answer == KeyResponse::Unknown && known.answer != KeyResponse::Unknown {
                 known.next_try = now + FAILURE_PAUSE;
                 return;
@@ -121,7 +127,7 @@ impl Cache {
         self.entries.insert(asked, entry);
     }
 
-    /// The provider has said nothing of use.
+    /// Records a call without a usable answer.
     pub fn failed(&mut self, asked: &KeyRequest, now: Instant) {
         if *asked == WHOLE_SET {
             self.next_set = Some(now + FAILURE_PAUSE);
@@ -130,7 +136,7 @@ impl Cache {
         }
     }
 
-    /// Notes what has proven a message; of that, gives what is to be refreshed.
+    /// Records which entries verified a message, and returns those that need a refresh.
     pub fn proved(&mut self, used: &[KeyRequest], now: Instant) -> Vec<KeyRequest> {
         let next_set = self.next_set;
         let mut due: Vec<KeyRequest> = Vec::new();

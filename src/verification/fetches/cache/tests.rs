@@ -1,4 +1,4 @@
-//! What is believed, for how long, and what must make room.
+//! Lifetimes and eviction order of cached answers.
 
 use super::*;
 
@@ -26,7 +26,7 @@ fn set(kids: &[&str]) -> KeyResponse {
 }
 
 #[test]
-fn what_was_put_is_known_and_what_was_not_is_not() {
+fn cache_get_after_put_returns_only_that_entry() {
     let (mut cache, now) = (Cache::default(), Instant::now());
     assert_eq!(cache.get(&key("a"), now), KeyResponse::NotYet);
     cache.put(key("a"), KeyResponse::Unknown, now);
@@ -49,7 +49,7 @@ fn a_set_that_was_fetched_for_one_key_has_the_others_too() {
 }
 
 #[test]
-fn strangers_cannot_push_out_the_set_of_all_keys() {
+fn unauthenticated_requests_cannot_evict_whole_key_set() {
     let (mut cache, now) = (Cache::default(), Instant::now());
     cache.put(WHOLE_SET, set(&["good"]), now);
     for number in 0..10 * MAX_ENTRIES {
@@ -62,7 +62,7 @@ fn strangers_cannot_push_out_the_set_of_all_keys() {
 }
 
 #[test]
-fn what_has_proven_a_message_is_the_last_to_make_room() {
+fn entry_that_verified_message_is_evicted_last() {
     let (mut cache, now) = (Cache::default(), Instant::now());
     cache.put(document(0), KeyResponse::Document(vec![0; 10]), now);
     assert_eq!(cache.proved(&[document(0)], now), []);
@@ -82,7 +82,7 @@ fn what_has_proven_a_message_is_the_last_to_make_room() {
 }
 
 #[test]
-fn what_is_no_longer_believed_goes_before_what_is() {
+fn expired_entry_is_evicted_before_valid_ones() {
     let (mut cache, now) = (Cache::default(), Instant::now());
     cache.put(document(0), KeyResponse::Document(vec![0; 10]), now);
     let _ = cache.proved(&[document(0)], now);
@@ -104,7 +104,7 @@ fn a_mistake_of_the_provider_takes_no_key_away() {
 }
 
 #[test]
-fn only_what_proves_messages_is_refreshed_once_an_hour() {
+fn only_verifying_entries_are_refreshed_hourly() {
     let (mut cache, now) = (Cache::default(), Instant::now());
     cache.put(WHOLE_SET, set(&["a"]), now);
     cache.put(document(1), KeyResponse::Document(vec![0]), now);
@@ -116,7 +116,7 @@ fn only_what_proves_messages_is_refreshed_once_an_hour() {
 }
 
 #[test]
-fn keys_that_cannot_be_refreshed_are_tried_again_and_not_believed_for_ever() {
+fn failed_refresh_is_retried_until_key_expires() {
     let (mut cache, mut now) = (Cache::default(), Instant::now());
     let end = now + MAX_AGE;
     cache.put(WHOLE_SET, set(&["a"]), now);
@@ -137,7 +137,7 @@ fn keys_that_cannot_be_refreshed_are_tried_again_and_not_believed_for_ever() {
 }
 
 #[test]
-fn a_set_is_asked_for_again_when_a_key_without_a_name_does_not_fit() {
+fn mismatched_key_without_id_allows_set_refetch() {
     let (mut cache, now) = (Cache::default(), Instant::now());
     assert!(!cache.may_be_outdated(&WHOLE_SET, now));
     cache.put(WHOLE_SET, set(&["a"]), now);
