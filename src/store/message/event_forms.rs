@@ -109,7 +109,7 @@ fn has_attributes(event: &str, headers: &HeaderValues) -> bool {
     let Some(object) = Object::read(event) else { return false };
     let is_compared = |name: &str| !NO_ATTRIBUTES.contains(&name);
     let written = |(name, value): (&str, &str)| {
-        let text = json::text_of(value).map_or_else(|| json::compact(value).into(), |text| text);
+        let text = json::text_of(value).unwrap_or_else(|| json::compact(value).into());
         (json::text_lossy(name).to_ascii_lowercase(), text.into_owned())
     };
     let mut members: HashMap<String, String> =
@@ -117,7 +117,9 @@ fn has_attributes(event: &str, headers: &HeaderValues) -> bool {
     members.retain(|name, value| is_compared(name) && !value.is_empty());
     let mut count = 0;
     for (name, value) in headers {
-        let Some(name) = name.strip_prefix(ATTRIBUTE_PREFIX).filter(|name| is_compared(name)) else { continue };
+        let Some(name) = name.strip_prefix(ATTRIBUTE_PREFIX).filter(|name| is_compared(name)) else {
+            continue;
+        };
         let Value::String(value) = value else { return false };
         let value = headers::readable(value).trim();
         if value.is_empty() {
@@ -212,14 +214,22 @@ mod tests {
             (r#"{"id":"1","data":1}"#, r#"{"id":"1", "data":1}"#, true),
             ("\"\\ud800\"", "{\"data\":\"\\ud801\"}", false),
         ] {
-            assert_eq!(is_same(&form(binary), &HashMap::new(), &form(structured)), expected, "{binary} {structured}");
+            assert_eq!(
+                is_same(&form(binary), &HashMap::new(), &form(structured)),
+                expected,
+                "{binary} {structured}"
+            );
         }
     }
 
     #[test]
     fn attributes_are_compared_between_both_forms() {
         for (headers, event, expected) in [
-            (r#"{"ce-id":"1","host":"h"}"#, r#"{"id":"1","specversion":"1.0","datacontenttype":"a/b"}"#, true),
+            (
+                r#"{"ce-id":"1","host":"h"}"#,
+                r#"{"id":"1","specversion":"1.0","datacontenttype":"a/b"}"#,
+                true,
+            ),
             (r#"{"ce-subject":"x"}"#, r#"{"subject":"x"}"#, true),
             (r#"{"ce-subject":"x"}"#, r#"{"subject":"y"}"#, false),
             (r#"{"ce-subject":"x"}"#, "{}", false),
