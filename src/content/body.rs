@@ -124,16 +124,67 @@ mod tests {
             b"// c\n{\"a\":1}",
             b"<a b=\"1\"/>",
             b"a: 1\nb: 2",
-            b"a=\x01",
+            b"a=\0",
+            b"a\x01=1",
+            b"a=1&b\x7f=1",
             b"%7B%22a%22%3A1%7D=",
             b"+%7B%22a%22%3A1",
+            b"%EF%BB%BF%7B%22draft%22%3Atrue%7D=",
+            b"%C2%A0%7B%22draft%22%3Atrue%7D=",
+            b"%A0%7B%22draft%22%3Atrue%7D=",
+            b"%E2%80%8B%5B%7B%22draft%22%3Atrue%7D%5D=",
+            b"%00%7B%22draft%22%3Atrue%7D",
+            b"%00%7B%22draft%22%3A%22=1%22%7D",
+            b"&=&%7B%22draft%22%3Atrue%7D",
+            b"a=1&%7B%22draft%22%3Atrue%7D=",
+            b"={\"draft\":true}",
+            b"=+%7B%22draft%22%3Atrue%7D",
+            b"%00=%5B%7B%22draft%22%3Atrue%7D%5D",
+            b"%5B%7B%22draft%22%3Atrue%7D%5D=",
+            b"%5B+%7B%22draft%22%3A%22=1%22%7D%5D",
+            b"%5B0%2C%7B%22draft%22%3Atrue%7D%5D=",
+            b"%5B%22draft%22%5D=",
+            b"[1,{\"draft\":\"=1\"}",
+            b"callback%28%7B%22draft%22%3Atrue%7D%29=",
+            b"%22%7B%5C%22draft%5C%22%3Atrue%7D%22=",
+            b"\"draft=1",
+            b"<a>x=1</a>",
+            b"<a>=1</a>",
         ] {
             assert_eq!(of(body), BodyKind::Other, "{}", body.escape_ascii());
         }
-        let forms =
-            ["a", "a=1\n", "&a[b]=1", "a b=\"c\"", "payload={\"a\":\n\t[1]}", "a=<b>", "=1", "%5B0%5D=1"];
-        for body in forms {
-            assert_eq!(of(body.as_bytes()), BodyKind::Form(form::FormKind::UrlEncoded), "{body}");
+    }
+
+    #[test]
+    fn odd_names_and_control_characters_make_no_document() {
+        for body in [
+            "a",
+            "a=1\n",
+            "&a[b]=1",
+            "a b=\"c\"",
+            "payload={\"a\":\n\t[1]}",
+            "a=<b>",
+            "=1",
+            "%5B0%5D=1",
+            "%5B0%5D=",
+            "[]=1&[]=2",
+            "[draft]=1",
+            "[0][draft]=1",
+            "<a>=1",
+            "\"a\"=1",
+            "a=1&{b}=2",
+            "a=1&[b",
+            "text=\x1b[31mFAIL\x1b[0m&draft=1",
+            "a=\x0c&draft=1",
+            "a=\x01\x7f&draft=1",
+            "a=1&\r\ndraft=1",
+            "%C2%A0draft=1",
+        ] {
+            assert_eq!(
+                kind(body.as_bytes(), Headers(&[("content-type", FORM.as_bytes())])),
+                BodyKind::Form(form::FormKind::UrlEncoded),
+                "{body}"
+            );
         }
     }
 }

@@ -34,7 +34,11 @@ pub fn of_content_type(value: &[u8]) -> DeclaredCharset {
     };
     // Some senders write single quotes, which have no meaning here.
     let unquoted = |quote: &[u8]| label.strip_prefix(quote).and_then(|label| label.strip_suffix(quote));
-    let label = unquoted(b"\"").or_else(|| unquoted(b"'")).unwrap_or(label);
+    let label = unquoted(b"\"").or_else(|| unquoted(b"'")).unwrap_or(label).trim_ascii();
+    // An empty value declares nothing.
+    if label.is_empty() {
+        return Ok(None);
+    }
     Encoding::for_label(label).map(Some).ok_or(CharsetProblem::Unknown)
 }
 
@@ -110,7 +114,7 @@ mod tests {
 
     #[test]
     fn charset_is_read_from_the_content_type() {
-        let rows: [(&str, Result<Option<&'static Encoding>, CharsetProblem>); 13] = [
+        let rows: [(&str, Result<Option<&'static Encoding>, CharsetProblem>); 15] = [
             ("application/json", Ok(None)),
             ("application/json; charset=utf-8", Ok(Some(UTF_8))),
             ("text/plain;CHARSET = \"UTF8\"", Ok(Some(UTF_8))),
@@ -118,7 +122,9 @@ mod tests {
             ("x/y; charset=Shift_JIS", Ok(Some(SHIFT_JIS))),
             ("x/y; charset=utf-16", Ok(Some(UTF_16LE))),
             ("x/y; charset=klingon", Err(CharsetProblem::Unknown)),
-            ("x/y; charset=", Err(CharsetProblem::Unknown)),
+            ("x/y; charset=", Ok(None)),
+            ("x/y; charset=\"\"", Ok(None)),
+            ("x/y; charset=' '; a=b", Ok(None)),
             ("x/y; charset", Ok(None)),
             ("x/y; charset='utf-8'", Ok(Some(UTF_8))),
             ("x/y; boundary=\"a;charset=klingon\"", Ok(None)),

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::FutureExt as _;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{OwnedSemaphorePermit, mpsc, watch};
 use tokio::task::{JoinSet, spawn_local};
 
 use super::attempt::{AttemptRequest, AttemptResult, AttemptVerdict};
@@ -152,7 +152,7 @@ impl Engine {
             while let Some(lane) = self.lanes.get_mut(&id) {
                 match lane.turn(uptime) {
                     Turn::Now => match (lane.begin(uptime), lane.route.clone()) {
-                        (Some(delivery), Some(route)) => self.begin(id, delivery, route),
+                        (Some((delivery, place)), Some(route)) => self.begin(id, delivery, route, place),
                         _ => break,
                     },
                     Turn::In(wait) => {
@@ -188,12 +188,20 @@ impl Engine {
         sleep.max(Duration::from_millis(1))
     }
 
-    fn begin(&mut self, target: i64, delivery: DueDelivery, route: Route) {
+    /// `place`: what the attempt holds until it ends.
+    fn begin(
+        &mut self,
+        target: i64,
+        delivery: DueDelivery,
+        route: Route,
+        place: Option<OwnedSemaphorePermit>,
+    ) {
         let Some(lane) = self.lanes.get(&target) else { return };
         let settings = &lane.target.settings;
         let (name, timeout, ordering) = (settings.name.clone(), settings.timeout, settings.ordering);
         let (clock, instances) = (self.clock, self.instances.clone());
         self.attempts.spawn_local(async move {
+            let _place = place;
             let (began_at, began) = (clock(), Instant::now());
             let number = delivery.attempts + 1;
             let webhook_id = instances.webhook_id(delivery.message.head.id);

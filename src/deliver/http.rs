@@ -49,17 +49,14 @@ pub struct HttpRoute {
     pub signer: Signer,
     /// Names in lower case.
     pub headers: HeaderFields,
-    /// Forms made of large payloads are three times as large, so they are sent one at a time.
+    /// Forms made of large payloads are three times as large, so they are sent one at a time: the place for one of them. The lane
+    /// takes it before the attempt begins, so that a waiting delivery is not signed yet.
     pub large_form: Arc<Semaphore>,
 }
 
 impl HttpRoute {
     /// One try. `now` is what the signature's timestamp says.
     pub async fn deliver(&self, attempt: &AttemptRequest<'_>, now: OffsetDateTime) -> AttemptResult {
-        let _turn = match self.makes_large_form(attempt.message) {
-            true => self.large_form.acquire().await.ok(),
-            false => None,
-        };
         let (headers, body) = match self.is_quick(attempt.message) {
             true => self.request(attempt, now),
             false => match self.request_elsewhere(attempt, now).await {
@@ -73,7 +70,8 @@ impl HttpRoute {
         }
     }
 
-    fn makes_large_form(&self, message: &StoredMessage) -> bool {
+    /// Whether a delivery of the message takes the place for large forms.
+    pub fn makes_large_form(&self, message: &StoredMessage) -> bool {
         let payload_bytes = message.payload().map_or(0, <[u8]>::len);
         self.content_type == Some(ContentType::Form) && message.body.len().max(payload_bytes) > LARGE_BYTES
     }

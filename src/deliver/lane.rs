@@ -8,6 +8,7 @@ use governor::clock::{Clock as _, DefaultClock};
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use std::num::NonZeroU32;
 use time::OffsetDateTime;
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::attempt::AttemptVerdict;
 use super::breaker::{Breaker, Permit};
@@ -23,6 +24,8 @@ const UNDER_WAY_PER_PLACE: usize = 3;
 const LOADED_AHEAD: usize = 128;
 /// Size limit of messages loaded for one lane, unless a single one is larger.
 const BYTES_A_PAGE: usize = 2 << 20;
+/// Loaded deliveries that wait for the place for large forms: others are loaded past this many.
+const MAX_WAITING_LARGE: usize = 4;
 
 /// Memory available for the bodies of all lanes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -163,7 +166,9 @@ impl Lane {
             log::trace!("target {}: due since {due}", self.target.settings.name);
             self.may_have_more = true;
         }
-        let has_enough = self.ready.len() >= (self.concurrency() / 2).clamp(1, LOADED_AHEAD / 2);
+        let waiting = self.ready.iter().filter(|delivery| !self.can_begin(delivery)).count();
+        let has_enough = self.ready.len() - waiting >= (self.concurrency() / 2).clamp(1, LOADED_AHEAD / 2)
+            || waiting >= MAX_WAITING_LARGE;
         let holds = !self.ready.is_empty() || !self.under_way.is_empty();
         let is_held_back = holds && (memory != MemoryPressure::Free || self.is_strict());
         let must_wait = has_enough || is_held_back || memory == MemoryPressure::Full;
@@ -214,6 +219,10 @@ impl Lane {
         if self.ready.is_empty() || !self.is_served() || !self.has_room() {
             return self.turn_of_breaker(uptime);
         }
+        // The attempt that has the place for large forms must end.
+        if self.next().is_none() {
+            return Turn::Later;
+        }
         match self.breaker.permit(uptime) {
             Permit::Wait(Some(until)) => return Turn::In(until.saturating_sub(uptime)),
             Permit::Wait(None) => return Turn::Later,
@@ -237,9 +246,22 @@ impl Lane {
         }
     }
 
-    /// Takes the next delivery, after its `turn` has come.
-    pub fn begin(&mut self, uptime: Duration) -> Option<DueDelivery> {
-        let delivery = self.ready.pop_front()?;
+    /// Whether the delivery need not wait for the place for large forms.
+    fn can_begin(&self, delivery: &DueDelivery) -> bool {
+        let place = self.route.as_ref().and_then(|route| route.large_form(&delivery.message));
+        place.is_none_or(|place| place.available_permits() > 0)
+    }
+
+    /// The first loaded delivery that can begin. Smaller ones overtake a large form that waits.
+    fn next(&self) -> Option<usize> {
+        self.ready.iter().position(|delivery| self.can_begin(delivery))
+    }
+
+    /// Takes the next delivery, after its `turn` has come. The permit is held during the attempt.
+    pub fn begin(&mut self, uptime: Duration) -> Option<(DueDelivery, Option<OwnedSemaphorePermit>)> {
+        let delivery = self.ready.remove(self.next()?)?;
+        let place = self.route.as_ref().and_then(|route| route.large_form(&delivery.message));
+        let place = place.and_then(|place| place.clone().try_acquire_owned().ok());
         if self.breaker.permit(uptime) == Permit::Probe {
             self.breaker.probe_began();
             // No other delivery can begin before the outcome of the probe.
@@ -247,7 +269,7 @@ impl Lane {
         }
         self.under_way.insert(delivery.id);
         self.unanswered += 1;
-        Some(delivery)
+        Some((delivery, place))
     }
 
     /// Whether another delivery may start. The disk must not slow down a target that answers

@@ -12,7 +12,7 @@ use super::http::HttpRoute;
 use super::signature::Signer;
 use crate::config::{self, CommandEnvironment, Destination};
 use crate::outbound::DeliveryClient;
-use crate::store::{Origin, StoredTarget, TargetKind, TargetSecrets, timestamp};
+use crate::store::{Origin, StoredMessage, StoredTarget, TargetKind, TargetSecrets, timestamp};
 
 /// Contains secrets, so it does not implement `Debug`.
 #[derive(Clone)]
@@ -27,6 +27,14 @@ impl Route {
         match self {
             Self::Http(route) => &route.url,
             Self::Command(..) => "",
+        }
+    }
+
+    /// The place that a delivery of the message needs in addition to one of the target's.
+    pub fn large_form(&self, message: &StoredMessage) -> Option<&Arc<Semaphore>> {
+        match self {
+            Self::Http(route) => route.makes_large_form(message).then_some(&route.large_form),
+            Self::Command(..) => None,
         }
     }
 

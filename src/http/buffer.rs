@@ -9,16 +9,13 @@ use memmap2::{MmapMut, MmapOptions};
 use crate::http::budget::BudgetExhausted;
 
 /// Steps in which smaller bodies grow.
-const HEAP_STEPS: [usize; 3] = [16 << 10, 128 << 10, MAX_HEAP_BYTES];
-const MAX_HEAP_BYTES: usize = 1 << 20;
-/// As `MAX_HEAP_BYTES`, for a body of unknown length, which may still grow a lot.
-const MAX_HEAP_BYTES_OF_UNKNOWN: usize = 128 << 10;
+const HEAP_STEPS: [usize; 2] = [16 << 10, MAX_HEAP_BYTES];
+const MAX_HEAP_BYTES: usize = 128 << 10;
 
 #[derive(Debug)]
 pub struct Buffer {
     memory: BufferMemory,
     len: usize,
-    max_heap_bytes: usize,
 }
 
 #[derive(Debug)]
@@ -38,8 +35,7 @@ impl Buffer {
         announced: Option<usize>,
         at_most: usize,
     ) -> Result<Self, BudgetExhausted> {
-        let max_heap_bytes = if announced.is_some() { MAX_HEAP_BYTES } else { MAX_HEAP_BYTES_OF_UNKNOWN };
-        let mut buffer = Self { memory: BufferMemory::Heap(Vec::new()), len: 0, max_heap_bytes };
+        let mut buffer = Self { memory: BufferMemory::Heap(Vec::new()), len: 0 };
         let is_large = announced.is_some_and(|length| length > MAX_HEAP_BYTES);
         if is_large && first.len() + next.len() > HEAP_STEPS[0] {
             buffer.map(at_most)?;
@@ -58,7 +54,7 @@ impl Buffer {
     pub fn push(&mut self, piece: &[u8], at_most: usize) -> Result<(), BudgetExhausted> {
         let needed = self.len + piece.len();
         if let BufferMemory::Heap(heap) = &mut self.memory {
-            if needed <= self.max_heap_bytes {
+            if needed <= MAX_HEAP_BYTES {
                 grow(heap, needed, at_most)?;
                 heap.extend_from_slice(piece);
                 self.len = needed;

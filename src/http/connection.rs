@@ -109,7 +109,10 @@ impl<S> Connection<S> {
             }
             self.is_awaiting_reply |= self.scanner.heads() > heads;
         }
-        self.unanswered_since.get_or_insert_with(Instant::now);
+        // Line breaks after a body belong to no request.
+        if self.scanner.heads() > heads || self.scanner.stage() != Stage::Between {
+            self.unanswered_since.get_or_insert_with(Instant::now);
+        }
         self.link.received(end, self.scanner.stage(), self.scanner.heads() > heads);
         end
     }
@@ -146,7 +149,8 @@ impl<S> Connection<S> {
 }
 
 impl<S: AsyncRead + Unpin> Connection<S> {
-    /// Holds a few bytes that arrive before the reply is written. Ready at the end of what the client sends.
+    /// Holds a few bytes that arrive before the reply is written. Ready at the end of what the client sends. The end is not
+    /// noticed after more bytes than that: reading on would take memory, and no client pipelines requests after a stream.
     fn poll_hold(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         while self.held.len() < MAX_HELD_BYTES {
             let mut bytes = [0; HELD_STEP_BYTES];
@@ -254,6 +258,27 @@ mod tests {
             let error = connection.read_to_end(&mut Vec::new()).await.unwrap_err();
             assert_eq!(error.kind(), io::ErrorKind::TimedOut);
             assert!(began.elapsed() <= ANSWER_TIMEOUT + CHECK_INTERVAL, "{:?}", began.elapsed());
+        });
+    }
+
+    #[test]
+    fn line_break_after_body_starts_no_timeout() {
+        with_paused_time(async {
+            let (mut client, server) = duplex(1 << 10);
+            let mut connection = Connection::new(server, Link::default());
+            let request = "POST / HTTP/1.1\r\nContent-Length: 1\r\n\r\na\r\n";
+            client.write_all(request.as_bytes()).await.unwrap();
+            let mut bytes = [0; 100];
+            assert_eq!(connection.read(&mut bytes).await.unwrap(), request.len() - 2);
+            connection.write_all(b"R").await.unwrap();
+            assert_eq!(connection.read(&mut bytes).await.unwrap(), 2);
+            let next = tokio::time::timeout(2 * ANSWER_TIMEOUT, connection.read(&mut bytes)).await;
+            assert!(next.is_err(), "the connection stays open");
+            client.write_all(b"P").await.unwrap();
+            assert_eq!(connection.read(&mut bytes).await.unwrap(), 1);
+            let began = Instant::now();
+            assert!(connection.read(&mut bytes).await.is_err());
+            assert!(began.elapsed() >= ANSWER_TIMEOUT, "{:?}", began.elapsed());
         });
     }
 

@@ -11,7 +11,7 @@ use crate::content::charset::{self, CharsetProblem, DeclaredCharset, parameters}
 
 /// One part of a multipart form.
 pub struct FormPart {
-    /// `None`: it has none that is UTF-8.
+    /// `None`: it has none that is UTF-8, or several.
     pub name: Option<String>,
     /// Empty for a file.
     pub value: Bytes,
@@ -73,10 +73,12 @@ pub fn parts(body: &[u8], boundary: String, declared: DeclaredCharset) -> Option
 }
 
 async fn part(field: Field<'_>, declared: DeclaredCharset) -> multer::Result<FormPart> {
-    let name = field.name().map(str::to_owned);
     let header = |name: &str| field.headers().get(name).map(|value| value.as_bytes().to_vec());
     let content_type = header("content-type");
-    let filename = header("content-disposition").and_then(|disposition| filename(&disposition));
+    let is_repeated = field.headers().get_all("content-disposition").iter().count() > 1;
+    let disposition = header("content-disposition").unwrap_or_default();
+    let name = name(&disposition).filter(|_| !is_repeated);
+    let filename = filename(&disposition);
     let value = field.bytes().await?;
     if let Some(filename) = filename {
         let content_type = content_type.map(String::from_utf8).transpose();
@@ -89,15 +91,25 @@ async fn part(field: Field<'_>, declared: DeclaredCharset) -> multer::Result<For
     Ok(FormPart { name, value, charset: if own == Ok(None) { declared } else { own }, file: None })
 }
 
+/// The name of a part; `None` if it is not UTF-8, or not the only one.
+fn name(disposition: &[u8]) -> Option<String> {
+    let mut names = parameters(disposition).filter(|(name, _)| name.eq_ignore_ascii_case(b"name"));
+    let (Some((_, value)), None) = (names.next(), names.next()) else { return None };
+    String::from_utf8(value.to_vec()).ok().map(unquoted)
+}
+
+fn unquoted(value: String) -> String {
+    match value.strip_prefix('"').and_then(|value| value.strip_suffix('"')) {
+        Some(inner) => inner.replace("\\\"", "\""),
+        None => value,
+    }
+}
+
 /// The name of a file, `None` inside if it is not UTF-8; `None` if the part is not a file.
 fn filename(disposition: &[u8]) -> Option<Option<String>> {
     let of = |wanted: &[u8]| {
         let found = parameters(disposition).find(|(name, _)| name.eq_ignore_ascii_case(wanted));
         found.map(|(_, value)| String::from_utf8(value.to_vec()).ok())
-    };
-    let unquoted = |value: String| match value.strip_prefix('"').and_then(|value| value.strip_suffix('"')) {
-        Some(inner) => inner.replace("\\\"", "\""),
-        None => value,
     };
     if let Some(value) = of(b"filename") {
         return Some(value.map(unquoted));

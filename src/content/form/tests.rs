@@ -125,6 +125,8 @@ fn every_part_of_multipart_is_read_or_flagged() {
         file("x;y", ",\"content_type\":\"text/x\"")
     );
     assert_eq!(read("name=a; filename=\"ü\"".as_bytes()), file("ü", ""));
+    assert_eq!(read(b"filename=\"x; name=\\\"q\\\"\"; name=\"a\""), file("x; name=\\\"q\\\"", ""));
+    assert_eq!(read(b"filename=\"; name=b\"; NAME = a"), file("; name=b", ""));
     assert_eq!(read(b"name=a; filename*=UTF-8''%C3%BC+"), file("ü+", ""));
     assert_eq!(read(b"name=a; filename*=utf-8''%C3%BC; filename=\"u\""), file("u", ""));
     for malformed in [
@@ -132,6 +134,8 @@ fn every_part_of_multipart_is_read_or_flagged() {
         b"name=\"gr\xf6\xdfe\"; filename=f",
         b"name=a",
         b"x=y",
+        b"name=a; name=b; filename=f",
+        b"name=a; filename=f\r\ncontent-disposition: form-data; name=b",
         b"name=a; filename=\"\xfc\"",
         b"name=a; filename*=iso-8859-1''%FC",
         b"name=a; filename=f\r\ncontent-type: \xfc",

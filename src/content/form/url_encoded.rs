@@ -6,18 +6,92 @@ use encoding_rs::{Encoding, UTF_8};
 
 /// Decoded, a form of many short fields takes thirty times its size.
 pub const MAX_FIELDS: usize = 10_000;
-/// Whether a body can be a urlencoded form. Senders escape control characters, and in names also the characters that JSON and
-/// XML begin with. Line breaks and quotes in values are written by hand, and allowed. A name that is itself JSON comes from
-/// clients that take a whole document for the name of a field.
+
+/// Whether a body can be a urlencoded form. A form contains no NUL, and senders escape control characters in names. Clients that
+/// take a whole document for the name of a field, or for the value of a field without a name, send no form: a filter like
+/// `!/draft` would pass it.
 pub fn is_url_encoded(body: &[u8]) -> bool {
-    let name = split(body).next().map_or(&[][..], |(name, _)| name).trim_ascii();
-    let is_json = matches!(unescaped(name).trim_ascii_start().first(), Some(b'{' | b'"'));
-    let is_blank = |byte: u8| matches!(byte, b'\t' | b'\n' | b'\r');
-    Encoding::for_bom(body).is_none()
-        && !is_json
-        && !name.starts_with(b"[")
-        && !name.iter().any(|byte| matches!(byte, b'{' | b'"' | b'<') || byte.is_ascii_control())
-        && !body.iter().any(|byte| byte.is_ascii_control() && !is_blank(*byte))
+    if Encoding::for_bom(body).is_some() || memchr::memchr(0, body).is_some() {
+        return false;
+    }
+    let mut is_first = true;
+    for field in body.split(|byte| *byte == b'&') {
+        let (name, value) = name_and_value(field);
+        let name = name.trim_ascii();
+        if name.is_empty() && value.unwrap_or_default().trim_ascii().is_empty() {
+            continue;
+        }
+        let is_allowed = |byte: &u8| !is_first && matches!(byte, b'\t' | b'\n' | b'\r');
+        let has_control = name.iter().any(|byte| byte.is_ascii_control() && !is_allowed(byte));
+        if has_control || is_document(name, value, is_first) {
+            return false;
+        }
+        is_first = false;
+    }
+    true
+}
+
+/// Whether a field is a document (JSON, XML, a script) or its beginning. A document that contains `=` or `&` ends in other
+/// fields, so the rules for the first field are stricter.
+fn is_document(written: &[u8], value: Option<&[u8]>, is_first: bool) -> bool {
+    let unescaped_name = unescaped(written);
+    let name = without_invisible_start(&unescaped_name);
+    let has_value = value.is_some_and(|value| !value.trim_ascii().is_empty());
+    let has = |text: &[u8], wanted: &[u8]| text.iter().any(|byte| wanted.contains(byte));
+    match name {
+        [] => {
+            let value = unescaped(value.unwrap_or_default());
+            return matches!(without_invisible_start(&value), [b'{' | b'[' | b'"', ..]);
+        }
+        _ if !has_value && has(name, b"{\"") => return true,
+        [b'[', rest @ ..] if is_first || value.is_some_and(|_| !has_value) => {
+            return (is_first && value.is_none()) || !is_index(rest);
+        }
+        _ if !is_first => return false,
+        [b'{', ..] => return true,
+        _ => {}
+    }
+    let is_object = |start: usize| without_invisible_start(&name[start + 1..]).starts_with(b"\"");
+    let begins_object = (0..name.len()).any(|at| name[at] == b'{' && is_object(at));
+    // `"a"=1` and `<a>=1` are forms, `"a=1"` and `<a b="1"/>` are not.
+    let is_enclosed = match written {
+        [b'"', inner @ .., b'"'] => !has(inner, b"\"\\{<"),
+        [b'<', inner @ .., b'>'] => !has(inner, b"<>\"{ /") && !has(value.unwrap_or_default(), b"<"),
+        _ => false,
+    };
+    begins_object || (has(written, b"{\"<") && !(has_value && is_enclosed))
+}
+
+/// Whether a name that begins with a bracket is one like `[0][a]`, and not an array with strings, objects or several items.
+fn is_index(after_bracket: &[u8]) -> bool {
+    let Some(end) = memchr::memchr(b']', after_bracket) else { return false };
+    !after_bracket[..end].iter().any(|byte| matches!(byte, b'[' | b','))
+        && !after_bracket.iter().any(|byte| matches!(byte, b'{' | b'"'))
+}
+
+/// Skips white space, control characters and characters without a glyph. Invalid bytes count too: they can be white space in a
+/// charset that is declared elsewhere.
+fn without_invisible_start(mut text: &[u8]) -> &[u8] {
+    const MAX_CHAR_BYTES: usize = 4;
+    while let Some(chunk) = text[..text.len().min(MAX_CHAR_BYTES)].utf8_chunks().next() {
+        let skipped = match chunk.valid().chars().next() {
+            Some(first) if is_invisible(first) => first.len_utf8(),
+            Some(_) => break,
+            None => chunk.invalid().len(),
+        };
+        text = &text[skipped..];
+    }
+    text
+}
+
+fn is_invisible(character: char) -> bool {
+    character.is_whitespace()
+        || character.is_control()
+        || matches!(
+            character,
+            '\u{ad}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}'
+                | '\u{2060}'..='\u{206f}' | '\u{feff}'
+        )
 }
 
 /// The charset that a form names in one of its fields: `_charset_` (HTML, RFC 7578), or `charset` (PayPal).
@@ -30,10 +104,18 @@ pub fn named_charset<'a>(fields: impl Iterator<Item = (&'a [u8], &'a [u8])>) -> 
 /// Splits a form into raw names and values.
 pub fn split(body: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
     let fields = body.split(|byte| *byte == b'&').filter(|field| !field.is_empty());
-    fields.map(|field| match field.iter().position(|byte| *byte == b'=') {
-        Some(at) => (&field[..at], &field[at + 1..]),
-        None => (field, &[][..]),
+    fields.map(|field| {
+        let (name, value) = name_and_value(field);
+        (name, value.unwrap_or_default())
     })
+}
+
+/// The value is `None` without an equals sign.
+fn name_and_value(field: &[u8]) -> (&[u8], Option<&[u8]>) {
+    match memchr::memchr(b'=', field) {
+        Some(at) => (&field[..at], Some(&field[at + 1..])),
+        None => (field, None),
+    }
 }
 
 pub fn separators(body: &[u8]) -> usize {

@@ -6,7 +6,7 @@ use standardwebhooks::Webhook;
 
 use super::server::{Asked, Reply};
 use super::*;
-use crate::store::{ContentType, TargetState};
+use crate::store::{ContentType, LARGE_BYTES, TargetState};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -75,6 +75,37 @@ fn emitted_event_is_sent_as_json_or_form() {
             of(&asked[1]),
             ("application/json".to_owned(), r#"{"id":7,"who":"Zoë & co","items":[1,2]}"#.to_owned())
         );
+    });
+}
+
+/// A large form that waits for another is not signed yet, and leaves its place in the lane to smaller ones.
+#[test]
+fn waiting_large_form_is_signed_late_and_overtaken() {
+    with_engine(|store| async move {
+        let server = Server::start(|asked| {
+            if asked.body.len() > LARGE_BYTES {
+                std::thread::sleep(SECOND * 2);
+            }
+            Reply::Status(204)
+        });
+        let form = TargetSettings {
+            content_type: Some(ContentType::Form),
+            concurrency: 2,
+            ..settings("form", &server.url)
+        };
+        let target = create(&store, form).await;
+        store.target_registry().set_target_state(target, TargetState::Paused, None, clock()).await.unwrap();
+        let large = format!(r#"{{"a":"{}"}}"#, "x".repeat(LARGE_BYTES));
+        for body in [&large, &large, r#"{"a":"1"}"#, r#"{"a":"2"}"#] {
+            keep(&store, emitted("pay_info.paid", Some("ann"), body)).await;
+        }
+        store.target_registry().set_target_state(target, TargetState::Active, None, clock()).await.unwrap();
+        until(&store, "delivered", are_all(DeliveryState::Delivered, 4)).await;
+        let asked = server.asked();
+        let is_large: Vec<bool> = asked.iter().map(|one| one.body.len() > LARGE_BYTES).collect();
+        assert_eq!(is_large, [false, false, true, true]);
+        let signed_at = |one: &Asked| one.headers["webhook-timestamp"].parse::<i64>().unwrap();
+        assert!(signed_at(&asked[3]) - signed_at(&asked[2]) >= 1, "signed after the first was delivered");
     });
 }
 

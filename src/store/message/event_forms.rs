@@ -6,14 +6,23 @@ use std::collections::HashMap;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use rusqlite::{Connection, OptionalExtension as _};
-use serde::de::IgnoredAny;
+use serde_json::Value;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 
-use crate::json::{self, lookup};
+use crate::json::{self, Object, lookup};
+use crate::store::headers;
 use crate::store::message::content::MessageContent;
 use crate::store::message::new::{Identity, NewMessage};
 
 /// Larger data must be written in the same way, except for white space: comparison by value reads it repeatedly.
 const MAX_COMPARED_BYTES: usize = 1 << 20;
+/// How the headers of attributes begin.
+const ATTRIBUTE_PREFIX: &str = "ce-";
+/// Members that are not compared as attributes: the id and source are the key, the type is the event, the version and the
+/// content type describe the form, and the rest is the data.
+const NO_ATTRIBUTES: [&str; 8] =
+    ["id", "source", "type", "specversion", "datacontenttype", "datacontentencoding", "data", "data_base64"];
 
 /// Whether the stored message `of` is the same event in its other form. An event with other data is not: it would be lost.
 pub fn is_other_form_of(connection: &Connection, of: i64, message: &NewMessage) -> rusqlite::Result<bool> {
@@ -26,9 +35,12 @@ pub fn is_other_form_of(connection: &Connection, of: i64, message: &NewMessage) 
         .optional()?;
     let Some(stored) = stored.filter(|stored| stored.event == message.event) else { return Ok(false) };
     let (new, old) = (Form::of(&message.content), stored.form());
-    Ok(match (has_header(&message.headers, mark), has_header(&stored.headers, mark)) {
-        (Some(true), Some(false)) => is_same(&new, &old),
-        (Some(false), Some(true)) => is_same(&old, &new),
+    let (Some(new_headers), Some(old_headers)) = (read(&message.headers), read(&stored.headers)) else {
+        return Ok(false);
+    };
+    Ok(match (new_headers.contains_key(mark), old_headers.contains_key(mark)) {
+        (true, false) => is_same(&new, &new_headers, &old),
+        (false, true) => is_same(&old, &old_headers, &new),
         _ => false,
     })
 }
@@ -66,13 +78,14 @@ impl<'a> Form<'a> {
     }
 }
 
-fn has_header(headers: &str, name: &str) -> Option<bool> {
-    let headers: HashMap<String, IgnoredAny> = serde_json::from_str(headers).ok()?;
-    Some(headers.contains_key(name))
+type HeaderValues = HashMap<String, Value>;
+
+fn read(headers: &str) -> Option<HeaderValues> {
+    serde_json::from_str(headers).ok()
 }
 
-/// Whether the document of an event has the data of the event whose attributes are in headers.
-fn is_same(binary: &Form<'_>, structured: &Form<'_>) -> bool {
+/// Whether the document of an event has the data and the attributes of the event whose attributes are in headers.
+fn is_same(binary: &Form<'_>, headers: &HeaderValues, structured: &Form<'_>) -> bool {
     let Some(document) = structured.payload.and_then(|text| json::document(text.as_bytes()).ok()) else {
         return false;
     };
@@ -88,6 +101,67 @@ fn is_same(binary: &Form<'_>, structured: &Form<'_>) -> bool {
         },
         false => document,
     };
+    has_attributes(event, headers) && has_data(binary, event)
+}
+
+/// Whether an event has the attributes that the headers have, and no others.
+fn has_attributes(event: &str, headers: &HeaderValues) -> bool {
+    let Some(object) = Object::read(event) else { return false };
+    let is_compared = |name: &str| !NO_ATTRIBUTES.contains(&name);
+    let written = |(name, value): (&str, &str)| {
+        let text = json::text_of(value).unwrap_or_else(|| json::compact(value).into());
+        (json::text_lossy(name).to_ascii_lowercase(), text.into_owned())
+    };
+    let mut members: HashMap<String, String> =
+        object.members().filter(|(_, value)| *value != "null").map(written).collect();
+    members.retain(|name, value| is_compared(name) && !value.is_empty());
+    let mut count = 0;
+    for (name, value) in headers {
+        let Some(name) = name.strip_prefix(ATTRIBUTE_PREFIX).filter(|name| is_compared(name)) else {
+            continue;
+        };
+        let Value::String(value) = value else { return false };
+        let value = headers::readable(value).trim();
+        if value.is_empty() {
+            continue;
+        }
+        if !members.get(name).is_some_and(|member| is_same_attribute(member, value)) {
+            return false;
+        }
+        count += 1;
+    }
+    count == members.len()
+}
+
+/// Header values are percent-encoded, except by some senders; older versions put them in double quotes. Converters between
+/// the forms write times in their own format.
+fn is_same_attribute(member: &str, header: &str) -> bool {
+    let unquoted = header.strip_prefix('"').and_then(|inner| inner.strip_suffix('"')).unwrap_or(header);
+    let time = |text: &str| OffsetDateTime::parse(text, &Rfc3339).ok();
+    [header, unquoted].contains(&member)
+        || percent_decoded(unquoted).as_deref() == Some(member)
+        || time(member).is_some_and(|at| time(unquoted) == Some(at))
+}
+
+fn percent_decoded(text: &str) -> Option<String> {
+    let digit = |byte: Option<&u8>| char::from(*byte?).to_digit(16);
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let [first, after @ ..] = rest {
+        rest = after;
+        bytes.push(match (first, digit(after.first()), digit(after.get(1))) {
+            (b'%', Some(high), Some(low)) => {
+                rest = &after[2..];
+                u8::try_from(high * 16 + low).ok()?
+            }
+            _ => *first,
+        });
+    }
+    String::from_utf8(bytes).ok()
+}
+
+fn has_data(binary: &Form<'_>, event: &str) -> bool {
+    let has_json = |wanted: &str| binary.payload.is_some_and(|payload| is_same_json(payload, wanted));
     match (lookup::member(event, "data"), lookup::member(event, "data_base64")) {
         (None, None) => binary.bytes.is_empty(),
         (Some("null"), None) => binary.bytes.is_empty() || has_json("null"),
@@ -140,7 +214,39 @@ mod tests {
             (r#"{"id":"1","data":1}"#, r#"{"id":"1", "data":1}"#, true),
             ("\"\\ud800\"", "{\"data\":\"\\ud801\"}", false),
         ] {
-            assert_eq!(is_same(&form(binary), &form(structured)), expected, "{binary} {structured}");
+            assert_eq!(
+                is_same(&form(binary), &HashMap::new(), &form(structured)),
+                expected,
+                "{binary} {structured}"
+            );
+        }
+    }
+
+    #[test]
+    fn attributes_are_compared_between_both_forms() {
+        for (headers, event, expected) in [
+            (
+                r#"{"ce-id":"1","host":"h"}"#,
+                r#"{"id":"1","specversion":"1.0","datacontenttype":"a/b"}"#,
+                true,
+            ),
+            (r#"{"ce-subject":"x"}"#, r#"{"subject":"x"}"#, true),
+            (r#"{"ce-subject":"x"}"#, r#"{"subject":"y"}"#, false),
+            (r#"{"ce-subject":"x"}"#, "{}", false),
+            ("{}", r#"{"subject":"x"}"#, false),
+            (r#"{"ce-subject":""}"#, r#"{"subject":null}"#, true),
+            (r#"{"ce-subject":["x","x"]}"#, r#"{"subject":"x"}"#, false),
+            (r#"{"ce-tenant":"a"}"#, r#"{"tenant":"b"}"#, false),
+            (r#"{"ce-count":"7","ce-is":"true"}"#, r#"{"count":7,"is":true}"#, true),
+            (r#"{"ce-count":"7"}"#, r#"{"count":8}"#, false),
+            (r#"{"ce-subject":"gr%C3%BCn%20%25"}"#, r#"{"subject":"grün %"}"#, true),
+            (r#"{"ce-subject":"\u001agr\u00fcn"}"#, r#"{"subject":"grün"}"#, true),
+            (r#"{"ce-subject":"50%"}"#, r#"{"subject":"50%"}"#, true),
+            (r#"{"ce-subject":"\"x\""}"#, r#"{"subject":"x"}"#, true),
+            (r#"{"ce-time":"2018-04-05T17:31:00.000Z"}"#, r#"{"time":"2018-04-05T19:31:00+02:00"}"#, true),
+            (r#"{"ce-time":"2018-04-05T17:31:00Z"}"#, r#"{"time":"2018-04-05T17:31:01Z"}"#, false),
+        ] {
+            assert_eq!(has_attributes(event, &read(headers).unwrap()), expected, "{headers} {event}");
         }
     }
 }

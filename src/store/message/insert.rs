@@ -279,9 +279,11 @@ impl Prepared {
         Ok(connection.last_insert_rowid())
     }
 
-    /// SQLite reads and rewrites the whole row of the first message, also in two copies.
+    /// SQLite reads and rewrites the whole row of the first message, also in two copies. Damage in that row must be found while
+    /// the message can still be stored as new.
     fn count_duplicate(&mut self, connection: &Connection, of: i64) -> rusqlite::Result<InsertOutcome> {
         if self.is_large() {
+            repeat::check_row(connection, of)?;
             self.release();
         }
         confirmation::count_duplicate(connection, of, &self.received_at)?;

@@ -1,11 +1,14 @@
 //! Whether a message repeats a stored one with the same key.
 
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, MAIN_DB, OptionalExtension as _, params};
 
 use crate::store::message::new::{Identity, NewMessage};
 use crate::store::message::original::Standing;
 use crate::store::seal::sealer::Sealer;
 use crate::store::{confirmation, timestamp};
+
+/// Content is read in slices of this size when a row is checked.
+const CHECKED_SLICE_BYTES: usize = 64 << 10;
 
 /// What a message is to a stored one that is not confirmed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,4 +78,36 @@ pub fn is_within_window(connection: &Connection, message: &NewMessage, of: i64) 
     connection
         .prepare_cached("SELECT EXISTS (SELECT 1 FROM messages WHERE id = ?1 AND received_at >= ?2)")?
         .query_row(params![of, since], |row| row.get(0))
+}
+
+/// Reads a whole row without a copy of its content, as SQLite does when it changes the row.
+///
+/// # Errors
+/// A part of the row is on a damaged page.
+pub fn check_row(connection: &Connection, id: i64) -> rusqlite::Result<()> {
+    let has_content = connection
+        .prepare_cached(
+            "SELECT typeof(payload) <> 'null', typeof(body) <> 'null', query, delivery_id, headers, released_at, unreadable
+             FROM messages WHERE id = ?1",
+        )?
+        .query_row([id], |row| {
+            for column in 2..7 {
+                row.get_ref(column)?.as_bytes_or_null()?;
+            }
+            Ok([("payload", row.get(0)?), ("body", row.get(1)?)])
+        })
+        .optional()?
+        .unwrap_or_default();
+    for (column, _) in has_content.into_iter().filter(|(_, has_content)| *has_content) {
+        let content = connection.blob_open(MAIN_DB, "messages", column, id, true)?;
+        let mut slice = vec![0; CHECKED_SLICE_BYTES];
+        let mut at = 0;
+        while at < content.len() {
+            let end = at + content.read_at(&mut slice, at)?;
+            // The next slice begins with the same byte. At the end of a page SQLite would find the next page by the pointer map,
+            // and not notice a damaged pointer on the page itself.
+            at = if end < content.len() { end - 1 } else { end };
+        }
+    }
+    Ok(())
 }

@@ -183,6 +183,38 @@ fn large_message_on_damaged_page_is_rejected_not_emptied() {
     assert!(list(&setup, &store, Direction::NewestFirst).iter().all(|id| *id <= 60));
 }
 
+/// The damaged page is the first of the content, one in the middle, or the last that names another.
+#[test]
+fn repeat_of_large_damaged_message_is_stored() {
+    let large = |number: usize| format!("\"{number}{}\"", "x".repeat(LARGE_BYTES));
+    let form = |number: usize| {
+        let body = format!("a={}", large(number));
+        let payload = format!("{{\"a\":\"{number}{}\"}}", "x".repeat(LARGE_BYTES));
+        let content = MessageContent::Decoded { body: Bytes::from(body.clone()), payload };
+        NewMessage { content, ..with_id(&number.to_string(), &body) }
+    };
+    let json = |number: usize| with_id(&number.to_string(), &large(number));
+    for make in [&json as &dyn Fn(usize) -> NewMessage, &form] {
+        for place in [0.0, 0.2, 0.5, 0.7, 1.0] {
+            let setup = Setup::new();
+            let store = setup.open();
+            for number in 0..2 {
+                setup.keep(&store, make(number)).unwrap();
+            }
+            setup.close(store);
+            let overflow = pages(&setup, "messages", "overflow");
+            let last_with_next = overflow.len() / 2 - 2;
+            flip(&setup, overflow[(place * last_with_next as f64) as usize], 0, 4);
+            let store = setup.open();
+            assert_eq!(setup.keep(&store, make(0)), Ok(Receipt::New { id: 3 }), "{place}");
+            assert_eq!(store.ready(), Ok(()));
+            assert_eq!(one(&setup, &store, 1), Err(Unavailable::Damaged));
+            assert!(one(&setup, &store, 3).unwrap().is_some());
+            assert_eq!(setup.keep(&store, make(1)), Ok(Receipt::Duplicate { of: 2 }));
+        }
+    }
+}
+
 #[test]
 fn damage_at_start_names_what_to_do() {
     let setup = filled(10);

@@ -99,6 +99,27 @@ fn event_in_another_mode_with_other_data_is_stored() {
 }
 
 #[test]
+fn event_in_another_mode_with_other_attributes_is_kept() {
+    let app = app();
+    let with_attributes = |id: &str| {
+        let event = event(id, "{}").replacen('{', r#"{"subject":"ö","tenant":"a","#, 1);
+        structured(ONE, event)
+    };
+    let headers = |id: &str, subject: &str, tenant: &str| {
+        binary(id, "{}").header("ce-subject", subject).header("ce-tenant", tenant)
+    };
+    assert_eq!(app.send(&with_attributes("A-1")).status, 200);
+    assert_eq!(app.send(&headers("A-1", "%C3%B6", "a")).status, 200);
+    let kept = app.database().only_message();
+    assert_eq!((kept.id, kept.duplicates), (1, 1));
+    assert_eq!(app.send(&headers("A-1", "x", "a")).status, 200);
+    assert_eq!(app.database().newest_message().conflict_of, Some(1));
+    assert_eq!(app.send(&headers("A-2", "%C3%B6", "b")).status, 200);
+    assert_eq!(app.send(&with_attributes("A-2")).status, 200);
+    assert_eq!(app.database().newest_message().conflict_of, Some(3));
+}
+
+#[test]
 fn commas_do_not_make_a_batch_of_one_event() {
     let app = app();
     let one = |source: &str, id: &str| {
