@@ -105,7 +105,7 @@ impl Attempts {
         true
     }
 
-    /// Waits as long as the answer to a wrong token must.
+    /// Waits for the delay of the reply to a wrong token.
     pub async fn failed(&self, network: Network) {
         let Some((waiting, delay)) = self.note(network, Instant::now()) else { return };
         tokio::time::sleep(delay).await;

@@ -35,7 +35,7 @@ impl MalformedRequests {
                 let status = if matches!(error, ParseError::TooLarge) { "431" } else { "400" };
                 self.note(link, status, problem(link, error));
             }
-            // The client has gone, or was too slow and was closed.
+            // The client disconnected, or was disconnected because it was too slow.
             Ok(()) | Err(DispatchError::Io(_) | DispatchError::DisconnectTimeout) => {}
             Err(error) => log::error!("a connection of {} failed: {error}", Peer(link.peer())),
         }

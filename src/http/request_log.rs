@@ -83,7 +83,7 @@ impl LogEntry<'_> {
         log::info!(target: TARGET, "{}", EntryText(self, format));
     }
 
-    /// Whether there is a body and it could not be read.
+    /// Whether the body exists but is unreadable.
     fn is_not_json(&self) -> bool {
         self.unreadable.is_some_and(|reason| reason != UnreadableReason::Empty.name())
     }

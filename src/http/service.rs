@@ -38,7 +38,7 @@ pub struct Service {
     pub log_format: LogFormat,
     /// Events that targets may subscribe to and that may be emitted.
     pub known_events: KnownEvents,
-    /// Where targets that were made through the API may be.
+    /// Addresses that are allowed for targets created through the API.
     pub reach: Reach,
     pub streams: Streams,
     is_stopping: AtomicBool,

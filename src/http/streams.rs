@@ -78,7 +78,7 @@ impl Streams {
         new
     }
 
-    /// Unless another one has taken over.
+    /// Has no effect if another stream has taken over.
     pub fn disconnect(&self, target: i64, stream: &Arc<ListenerConnection>) {
         let mut connected = lock(&self.connected);
         if connected.get(&target).is_some_and(|current| Arc::ptr_eq(current, stream)) {

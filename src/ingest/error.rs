@@ -128,7 +128,7 @@ impl ReceiveError {
         }
     }
 
-    /// Why a good request could not be taken now, for logs and metrics.
+    /// Returns why a valid request could not be accepted now, for logs and metrics.
     pub fn unavailable_reason(self) -> Option<&'static str> {
         match self {
             Self::Unavailable(why) => Some(why.name()),

@@ -29,7 +29,7 @@ pub struct VerifiedMessage {
     pub description: Description,
     pub content: MessageContent,
     pub body_sha256: [u8; 32],
-    /// Asked before the message is accepted.
+    /// The confirmation needed before the message is accepted.
     pub question: Option<Question>,
     /// The share that the decoded payload holds of the body budget.
     pub decoded_memory: Option<Box<dyn DecodingReservation>>,
@@ -164,10 +164,10 @@ impl From<&Request<'_>> for OwnedRequest {
 }
 
 impl OwnedRequest {
-    /// As `examine`, there.
+    /// Runs `examine` with this input.
     ///
     /// # Errors
-    /// As `examine`.
+    /// Those of `examine`.
     pub fn examine(
         &self,
         rules: &Rules,

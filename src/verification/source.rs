@@ -162,7 +162,7 @@ impl Source {
         ConfirmationRequest { request: question.to_text(), max_awaiting }
     }
 
-    /// Whether its secret comes from a handshake.
+    /// Whether a handshake provides its secret.
     pub fn learns(&self) -> bool {
         self.learned.is_some()
     }
@@ -172,19 +172,19 @@ impl Source {
         self.learning.lock().await
     }
 
-    /// From now on.
+    /// Uses the secret from now on.
     ///
     /// # Errors
-    /// When it cannot be a secret of this provider.
+    /// If it is not a valid secret of this provider.
     pub fn use_secret(&self, secret: &Secret) -> Result<(), Vec<SettingError>> {
         self.use_verifier(self.with_secret(secret)?);
         Ok(())
     }
 
-    /// The rules as they would be with that secret.
+    /// Returns the verifier with that secret.
     ///
     /// # Errors
-    /// When it cannot be a secret of this provider.
+    /// If it is not a valid secret of this provider.
     pub fn with_secret(&self, secret: &Secret) -> Result<Verifier, Vec<SettingError>> {
         self.verifier.with_learned(Some(secret))
     }

@@ -22,7 +22,7 @@ pub struct Sources {
     pub github: GithubAddresses,
     /// For keys, certificates, and URLs that handshakes name.
     pub client: Client,
-    /// Read when they are first needed, unless they were passed in.
+    /// Loaded on first use, unless they were passed in.
     roots: OnceLock<Roots>,
     rewrites: Arc<Semaphore>,
     decoding: Box<dyn DecodingBudget>,
@@ -77,7 +77,7 @@ impl Sources {
         Arc::clone(&self.rewrites).acquire_owned().await.ok()
     }
 
-    /// Trusted issuers of certificates: the system's, unless others were given.
+    /// Trusted issuers of certificates: the given ones, or the system's.
     pub fn roots(&self) -> &Roots {
         self.roots.get_or_init(|| Roots::new(system_roots()))
     }

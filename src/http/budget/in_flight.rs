@@ -9,7 +9,7 @@ use crate::http::network::Network;
 use crate::http::pace::BodyPace;
 use crate::store::LARGE_BYTES;
 
-/// One client holds at most this share of the budget, unless it has nothing else in flight.
+/// Limits the share of one client, unless it has only one body in flight.
 const SHARE_OF_ONE_CLIENT: usize = 4;
 /// Bodies up to this size do not count copies: most webhooks are much smaller.
 pub const LARGE: usize = LARGE_BYTES;
@@ -83,7 +83,7 @@ impl InFlight {
     pub fn share_of_client(&self, total: usize) -> usize {
         let share = total / SHARE_OF_ONE_CLIENT;
         let is_short = self.waiting > 0 && self.bytes > total / 4 * 3;
-        // One more, which waits and may hold nothing yet.
+        // One more network, which waits and may hold nothing yet.
         if is_short { share.min(fair_share(total, self.of_clients.len() + 1)) } else { share }
     }
 

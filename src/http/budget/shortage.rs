@@ -27,7 +27,7 @@ pub struct Demand {
     pub needed_bytes: usize,
     /// Of the whole budget.
     pub total_bytes: usize,
-    /// It lacks room in the share of its own network: others have nothing to do with it.
+    /// The share of its own network is exhausted: bodies of other networks are not affected.
     pub is_of_share: bool,
 }
 
@@ -52,7 +52,7 @@ struct Crowd {
 }
 
 impl InFlight {
-    /// Drops bodies until there is enough room. True if there will be some.
+    /// Drops bodies until there is enough room. Returns true if there will be some.
     pub fn drop_slowest(&mut self, demand: Demand, now: Instant) -> bool {
         let dropped = self.bodies.values().filter(|body| body.is_dropped);
         let mut coming: usize = dropped.map(|body| body.bytes).sum();
@@ -88,7 +88,7 @@ impl InFlight {
         }
     }
 
-    /// The bytes that come free.
+    /// Returns the bytes that are freed.
     fn drop_body(&mut self, id: u64) -> usize {
         let Some(body) = self.bodies.get_mut(&id) else { return 0 };
         body.is_dropped = true;

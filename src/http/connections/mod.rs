@@ -27,7 +27,7 @@ mod opening;
 
 pub use opening::Opening;
 
-/// Share of the connections that is kept free for newcomers.
+/// Share of the connections that is kept free for new clients.
 const FREE_SHARE: usize = 16;
 /// Up to this share of the connections, no network counts as having more than others: a provider
 /// with a few connections must not give way to a flood from thousands of addresses.
@@ -99,7 +99,7 @@ enum RegistryState {
     Idle,
     Receiving,
     Answering,
-    /// The client does not take its reply.
+    /// The client does not read its reply.
     Blocked,
 }
 
@@ -244,7 +244,7 @@ impl ConnectionEntry {
 }
 
 impl Link {
-    /// Fails when the registry has closed the connection, and has the task woken when it does.
+    /// Fails if the registry has closed the connection; otherwise wakes the task when it does.
     pub fn stay_open(&self, context: &Context<'_>) -> io::Result<()> {
         self.0.waker.register(context.waker());
         if self.0.is_closing.load(Ordering::Acquire) {

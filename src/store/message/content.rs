@@ -53,7 +53,7 @@ impl MessageContent {
         }
     }
 
-    /// Why there is no payload.
+    /// Returns the reason why there is no payload.
     pub fn unreadable(&self) -> Option<UnreadableReason> {
         match self {
             Self::Unreadable { reason, .. } => Some(*reason),

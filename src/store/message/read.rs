@@ -155,7 +155,7 @@ pub fn one(connection: &Connection, id: i64) -> rusqlite::Result<Option<StoredMe
         .optional()
 }
 
-/// A flipped bit in a page that is otherwise sound is found by nothing else.
+/// Only this check detects a flipped bit in a page that is otherwise intact.
 fn check_body(message: &StoredMessage) -> rusqlite::Result<()> {
     if digest(&SHA256, &message.body).as_ref() == message.head.body_sha256 {
         return Ok(());
@@ -164,7 +164,7 @@ fn check_body(message: &StoredMessage) -> rusqlite::Result<()> {
     Err(rusqlite::Error::FromSqlConversionFailure(BODY_COLUMN, Type::Blob, problem.into()))
 }
 
-/// Whether the message is still there.
+/// Whether the message still exists.
 pub fn exists(connection: &Connection, id: i64) -> rusqlite::Result<bool> {
     connection
         .prepare_cached("SELECT EXISTS (SELECT 1 FROM messages WHERE id = ?1)")?

@@ -22,7 +22,7 @@ use limit::CallLimit;
 const WAIT_TIMEOUT: Duration = Duration::from_secs(1);
 /// Out of it.
 const CALL_TIMEOUT: Duration = Duration::from_secs(10);
-/// Of the time that a request has, this is for keeping it.
+/// Part of the request's time that is reserved for storing it.
 const COMMIT_RESERVE: Duration = Duration::from_millis(400);
 
 /// The provider's answer is unavailable; the sender should retry.

@@ -1,4 +1,4 @@
-//! Who gives way when memory runs short.
+//! The bodies that give way when memory runs short.
 
 use futures_util::FutureExt as _;
 

@@ -32,7 +32,7 @@ pub struct Search<'a> {
     pub to_where_it_died: bool,
 }
 
-/// The rows that a search looks at, as inclusive ranges of ids in its direction.
+/// The rows that a search examines, as inclusive ranges of ids in its direction.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct RowRanges {
     ranges: Vec<(i64, i64)>,
@@ -40,7 +40,7 @@ struct RowRanges {
     next: Option<i64>,
 }
 
-/// What to do about a row that cannot be read.
+/// The handling of an unreadable row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum OnDamage {
     Fail,

@@ -88,7 +88,7 @@ impl World {
             .map_err(IngestError::unavailable)
     }
 
-    /// Keeps a new message; the targets that it is delivered to.
+    /// Stores a new message; returns the targets that it is delivered to.
     fn targets_of(&self, message: NewMessage) -> Vec<i64> {
         let Ok(Receipt::New { id }) = self.keep(message) else { panic!("the message is new") };
         self.deliveries_of(id)
