@@ -1,4 +1,4 @@
-//! What counts as a document: encoding, syntax and nesting.
+//! The definition of a document: encoding, syntax and nesting.
 
 use serde::de::IgnoredAny;
 
@@ -74,7 +74,7 @@ fn opening_brackets(body: &[u8]) -> usize {
     body.chunks(128).map(|chunk| usize::from(count(chunk))).sum()
 }
 
-/// The deepest nesting outside strings; right for whatever is JSON.
+/// Returns the deepest nesting outside strings; correct for any valid JSON.
 fn levels(body: &[u8]) -> usize {
     let (mut level, mut deepest) = (0_usize, 0_usize);
     let mut bytes = body.iter();

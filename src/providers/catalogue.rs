@@ -1,4 +1,4 @@
-//! The built-in recipes: one file each under `recipes/`, compiled in; and those that the user has added.
+//! The built-in recipes, one compiled-in file each under `recipes/`, and the recipes of the user.
 
 use std::sync::{LazyLock, OnceLock, PoisonError, RwLock};
 
@@ -149,10 +149,11 @@ pub(super) fn add(recipe: Recipe) -> &'static Recipe {
     recipe
 }
 
-/// Adds the recipes of a file: one whose fields stand at the top and whose name is given, or several, each in a table of its name.
+/// Adds the recipes of a file: one with its fields at the top level and the given name, or several,
+/// each in a table with its name.
 ///
 /// # Errors
-/// The first thing that is wrong, with recipe and field. Nothing has been added then.
+/// The first error, with recipe and field. In this case no recipe is added.
 pub fn add_file(text: &str, name: &str) -> Result<Vec<&'static Recipe>, RecipeError> {
     let recipes = Recipe::parse_file(text, name)?;
     if recipes.iter().any(|own| own.name() == CUSTOM) {

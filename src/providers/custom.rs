@@ -224,7 +224,7 @@ fn file(
     Ok(file)
 }
 
-/// Adds the signature and says which setting holds the key.
+/// Adds the signature and returns the name of the setting with the key.
 fn signature(
     file: &mut RecipeFile,
     at: String,

@@ -1,4 +1,4 @@
-//! What a verified message is about: its event type and the provider's own id for it.
+//! The event type of a verified message, and the provider's id for it.
 
 use std::borrow::Cow;
 
@@ -17,16 +17,18 @@ use crate::content::request::Request;
 pub(super) const NO_TYPE: &str = "message";
 const MAX_CHARACTERS: usize = 200;
 
-/// What a verified message is about.
+/// The event type and delivery id of a verified message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Description {
-    /// Without the source: `issues.opened`, or `message` where there is no type; at most 200 characters.
+    /// The type without the source: `issues.opened`, or `message` without a type; at most 200
+    /// characters.
     pub event_type: String,
     /// How much of it is the type alone, without the action: replies go by that.
     pub type_bytes: usize,
-    /// At most 200 characters; longer ones are their SHA-256 in hex; `None` where there is none.
+    /// The id, at most 200 characters; a longer one is replaced by its SHA-256 in hex. `None`
+    /// without an id.
     pub delivery_id: Option<String>,
-    /// The header that an event has in one of its two forms and lacks in the other; `None` where it has one form.
+    /// The header that an event has in only one of its two forms; `None` if it has one form.
     pub form_mark: Option<&'static str>,
 }
 
@@ -71,7 +73,8 @@ impl Description {
     }
 }
 
-/// The id of all parts; `None` if one is missing, since distinct messages could then have the same id.
+/// Joins the ids of all parts; `None` if one is missing, since distinct messages could then have
+/// the same id.
 fn joined_id<'a>(
     details: &[Vec<Detail>],
     find: impl Fn(&[Detail]) -> Option<Cow<'a, str>>,

@@ -34,7 +34,7 @@ impl SampleDraft {
         fields.map(|fields| fields.values).unwrap_or_default()
     }
 
-    /// A header that is there already stays as it is.
+    /// Adds a header, unless it already exists.
     pub fn push_header(&mut self, name: &str, value: String) {
         let name = name.to_ascii_lowercase();
         if self.headers.iter().all(|(present, _)| *present != name) {
@@ -82,7 +82,7 @@ impl SampleDraft {
         Some(())
     }
 
-    /// What a condition asks for.
+    /// Changes the draft to meet a condition.
     pub fn satisfy(&mut self, condition: &RequestCondition, texts: &Texts) -> Option<()> {
         let value = match (condition.literal(), condition.setting()) {
             (Some(literal), _) => literal.to_owned(),

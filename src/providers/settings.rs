@@ -1,4 +1,4 @@
-//! What a user configures for a source, as far as its provider's recipe takes it.
+//! The settings of a source that its provider's recipe accepts.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -21,7 +21,7 @@ impl Settings {
         self.values.get(key).map_or(&[], Vec::as_slice)
     }
 
-    /// The text of a key that is no secret.
+    /// Returns the text of a key that is not a secret.
     pub(super) fn text(&self, key: &str) -> Result<Option<&str>, SettingError> {
         match self.all(key) {
             [] => Ok(None),
@@ -60,7 +60,7 @@ impl SettingError {
         Self { key: key.to_owned(), value, problem: problem.into() }
     }
 
-    /// What `convert` makes of each value of a setting; the first error with its place.
+    /// Converts each value of a setting; returns the first error with its place.
     pub(super) fn collect<T, P: Into<String>>(
         key: &str,
         values: &[Secret],
@@ -88,7 +88,7 @@ pub struct SettingSpec {
     pub doc: String,
 }
 
-/// What a key's value is.
+/// The type of a key's value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SettingKind {
     Secret,

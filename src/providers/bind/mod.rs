@@ -1,4 +1,5 @@
-//! Binding a recipe to the settings of one source: keys are decoded and prepared, replies made ready.
+//! Binding a recipe to the settings of one source: keys are decoded and prepared, replies made
+//! ready.
 
 mod places;
 mod signatures;
@@ -108,7 +109,7 @@ fn unknown_and_missing(recipe: &Recipe, settings: &Settings) -> Vec<SettingError
         .collect()
 }
 
-/// What templates and conditions read.
+/// Returns the values that templates and conditions read.
 fn texts(recipe: &Recipe, settings: &Settings, errors: &mut Vec<SettingError>) -> Texts {
     let mut texts = Texts::default();
     for key in &recipe.keys {
@@ -267,7 +268,8 @@ fn bind_jwt(rule: &JwtRule, settings: &Settings) -> Result<Option<JwtKeys>, Sett
     }
     let is_shared = rule.jwt.algorithms.iter().any(|algorithm| algorithm.public().is_none());
     if is_shared {
-        // An empty secret is none: the source then accepts nothing, and still says why a token is refused.
+        // Treats an empty secret as missing: the source then accepts nothing, and still reports why
+        // a token is rejected.
         let derive = |value: &Secret| match value.expose() {
             [] => Ok(None),
             text => derivation.derive(text).map(Secret::new).map(Some),
@@ -278,7 +280,7 @@ fn bind_jwt(rule: &JwtRule, settings: &Settings) -> Result<Option<JwtKeys>, Sett
     public_keys(setting, derivation, settings).map(|keys| Some(JwtKeys::Public(keys)))
 }
 
-/// Keys that stand for what would be fetched: a key set, or a key with its id.
+/// Returns the configured keys that replace fetching: a key set, or a key with its id.
 fn own_keys(recipe: &Recipe, texts: &Texts) -> Vec<OwnKey> {
     if !recipe.uses_published_keys() {
         return Vec::new();

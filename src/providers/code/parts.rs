@@ -1,4 +1,4 @@
-//! What several schemes in code need: HMACs, and headers that must be present.
+//! Shared parts of the schemes in code: HMACs and required headers.
 
 use std::borrow::Cow;
 

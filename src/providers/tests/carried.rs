@@ -1,4 +1,4 @@
-//! What a genuine sender with another secret would send is told from noise, for every provider.
+//! Distinguishes requests of a genuine sender with another secret from noise, for every provider.
 
 use std::sync::LazyLock;
 
@@ -70,7 +70,7 @@ fn stale_request_carries_no_proof() {
 }
 
 #[test]
-fn body_is_asked_for_wherever_proof_needs_it() {
+fn body_is_requested_if_authentication_needs_it() {
     let mut in_body = Vec::new();
     for request in proven().filter(|request| is_carried(&request.sent, &request.verifier)) {
         let head = SentRequest { body: String::new().into(), ..request.sent.clone() };

@@ -1,4 +1,4 @@
-//! What the proofs of a source cover, and which there are, in words.
+//! The coverage of a source's schemes, and their description.
 
 use crate::content::request::Request;
 use crate::scheme::signature::{self, BoundSignature};
@@ -6,8 +6,8 @@ use crate::scheme::signature::{self, BoundSignature};
 use super::Verifier;
 
 impl Verifier {
-    /// Whether the proof of an accepted request covers its body. Where a source also takes proofs that do not, such as tokens,
-    /// a signature in a header still does: it decides wherever it is present.
+    /// Whether the signature of an accepted request covers its body. If a source also accepts
+    /// tokens, a signature in a header still covers it: it decides wherever it is present.
     pub fn covers_body_of(&self, request: &Request<'_>) -> bool {
         let is_signed =
             || signature::is_covered(&self.proofs.signatures, &self.view(request), |text| text.has_body());

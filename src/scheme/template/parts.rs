@@ -43,12 +43,12 @@ pub enum Part {
     },
     Secret,
     Answer,
-    /// What a fetch asks for, or has been given before.
+    /// `{id}` and `{login}` of a fetch request.
     Id,
     Login,
 }
 
-/// What the placeholders stand for.
+/// The values of the placeholders.
 #[derive(Clone, Copy, Debug)]
 pub struct TemplateScope<'a> {
     pub view: &'a View<'a>,

@@ -1,4 +1,4 @@
-//! A template as its pieces, for texts that are put together later, when the request is no longer there.
+//! A template in pieces, for texts that are built later, after the request is gone.
 
 use super::super::place::Place;
 use super::parts::Part;

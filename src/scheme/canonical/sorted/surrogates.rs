@@ -1,5 +1,5 @@
-//! Lone surrogates in JSON strings. serde_json rejects them, so that each is replaced by a character that the document does not
-//! have while it is read.
+//! Lone surrogates in JSON strings. serde_json rejects them, so while reading, each is replaced by
+//! a character that the document does not contain.
 
 use std::borrow::Cow;
 
