@@ -19,7 +19,7 @@ use crate::store::Unavailable;
 
 /// Limit on networks with wrong tokens that are tracked separately.
 const MAX_NETWORKS: usize = 4_096;
-/// Wrong tokens of one network that wait for their answers at a time.
+/// Limit on delayed replies to wrong tokens of one network.
 const MAX_WAITING: u32 = 8;
 /// The same limit for all networks together: each delayed reply holds a connection, and
 /// `CREEL_ADMIN_LISTEN` has less than a hundred. Above it, a wrong token is answered immediately,

@@ -52,10 +52,10 @@ pub struct Body {
     pub memory: Option<Arc<Reservation>>,
 }
 
-/// As `read_accounted`, for bodies that the ingest path does not store.
+/// Like `read_accounted`, for bodies that the ingest path does not store.
 ///
 /// # Errors
-/// As `read_accounted`.
+/// Those of `read_accounted`.
 pub async fn read(
     payload: Payload,
     announced: Option<u64>,

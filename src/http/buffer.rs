@@ -11,7 +11,7 @@ use crate::http::budget::BudgetExhausted;
 /// Steps in which smaller bodies grow.
 const HEAP_STEPS: [usize; 3] = [16 << 10, 128 << 10, MAX_HEAP_BYTES];
 const MAX_HEAP_BYTES: usize = 1 << 20;
-/// As `MAX_HEAP_BYTES`, for a body of unknown length, which may still grow a lot.
+/// Like `MAX_HEAP_BYTES`, for a body of unknown length, which may still grow a lot.
 const MAX_HEAP_BYTES_OF_UNKNOWN: usize = 128 << 10;
 
 #[derive(Debug)]

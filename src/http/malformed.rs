@@ -14,7 +14,7 @@ const LOG_INTERVAL: Duration = Duration::from_secs(10);
 
 #[derive(Debug)]
 pub struct MalformedRequests {
-    /// By the status that was answered.
+    /// Counters by the status of the reply.
     counters: IntCounterVec,
     log: LogLimit,
 }
@@ -72,7 +72,7 @@ fn problem(link: &Link, error: &ParseError) -> &'static str {
     }
 }
 
-/// The address of a client, where it is known.
+/// The address of a client, if known.
 struct Peer(Option<IpAddr>);
 
 impl std::fmt::Display for Peer {

@@ -163,7 +163,7 @@ impl LogEntry<'_> {
     }
 }
 
-/// In the form that the log has.
+/// The entry in the configured format.
 struct EntryText<'a>(&'a LogEntry<'a>, LogFormat);
 
 impl Display for EntryText<'_> {

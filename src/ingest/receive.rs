@@ -69,7 +69,7 @@ async fn process(
         return Err(ReceiveError::NotFound);
     }
 
-    // 2. Method, and whether it is clear where the request ends.
+    // 2. Method, and unambiguous framing of the body.
     let method = request.method().as_str();
     if !source.takes(method) {
         return Err(ReceiveError::MethodNotAllowed);

@@ -62,7 +62,7 @@ impl Rules {
 /// Why a request cannot be verified now.
 #[derive(Debug)]
 pub enum ExamineError {
-    /// It can be verified once this has been fetched.
+    /// Verification needs this key first.
     Missing(KeyRequest),
     /// The body budget has no room for the decoded body now.
     NoRoom,

@@ -20,7 +20,7 @@ const MAX_CONCURRENT_REWRITES: usize = 2;
 pub struct Sources {
     all: Vec<Arc<Source>>,
     pub github: GithubAddresses,
-    /// For keys, certificates, and URLs that handshakes name.
+    /// Fetches keys, certificates, and URLs that handshakes name.
     pub client: Client,
     /// Loaded on first use, unless they were passed in.
     roots: OnceLock<Roots>,
@@ -82,7 +82,7 @@ impl Sources {
         self.roots.get_or_init(|| Roots::new(system_roots()))
     }
 
-    /// Trusts other issuers than the system's. Has no effect after `roots` has been called.
+    /// Replaces the system's issuers. Has no effect after `roots` has been called.
     pub fn trust(&self, roots: Roots) {
         let _ = self.roots.set(roots);
     }

@@ -21,7 +21,7 @@ pub const COPIES: usize = 1;
 /// Overhead of large bodies, as a share of the budget: read buffers, SQLite's page cache, and
 /// memory that the allocator returns late.
 const SHARE_OF_OVERHEAD: usize = 6;
-/// Bodies that wait for room at a time: each holds a read buffer.
+/// Limit on bodies that wait for room: each holds a read buffer.
 pub const MAX_WAITING: usize = 64;
 /// A network that holds less than this share of the budget never counts as heavy, for any number of
 /// networks.
@@ -30,7 +30,7 @@ const LIGHT_SHARE: usize = 64;
 #[derive(Debug, Default)]
 pub struct InFlight {
     pub bytes: usize,
-    /// Of bodies that are larger than `LARGE`.
+    /// Total of the bodies that are larger than `LARGE`.
     pub large_bytes: usize,
     pub next_id: u64,
     /// Only bodies that are large, still arriving, or waiting for room; older ones have smaller

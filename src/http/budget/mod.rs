@@ -140,7 +140,7 @@ impl Reservation {
         };
         let is_dropping = in_flight.drop_slowest(demand, now);
         let gives_way = match short {
-            // Of the bodies of one client only the oldest waits: two would wait for each other.
+            // Only the oldest body of a client waits: two would wait for each other.
             Shortage::Share => in_flight.has_older_of(client, id),
             // A body that holds little prevents no other from growing.
             Shortage::Total => self.bytes > SMALL && in_flight.has_older_in_waiting(id),
@@ -221,7 +221,7 @@ impl Reservation {
         id
     }
 
-    /// From now on the body may be dropped for being slow.
+    /// From now on the body may be dropped if it is too slow.
     pub fn watch(&mut self) {
         if self.dropped.is_none() {
             let budget = Arc::clone(&self.budget);

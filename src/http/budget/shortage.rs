@@ -68,7 +68,7 @@ impl InFlight {
         if coming < demand.needed_bytes && !demand.is_of_share {
             self.drop_of_crowds(demand, fair_share, &mut coming, now);
         }
-        // Where they hold little, dropping them would not make enough room.
+        // If they hold little, dropping them would not make enough room.
         let last_bytes: usize = last.iter().map(|body| body.bytes).sum();
         if demand.wanted_bytes <= SMALL || last_bytes > demand.total_bytes / SHARE_OF_SLOW_SMALL {
             self.drop_some(last, &mut coming, demand.needed_bytes);

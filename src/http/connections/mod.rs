@@ -56,7 +56,7 @@ pub struct Connections {
     log: LogLimit,
 }
 
-/// One connection, as the registry sees it.
+/// A handle to one registered connection.
 #[derive(Clone, Debug, Default)]
 pub struct Link(Arc<ConnectionEntry>);
 
@@ -82,7 +82,7 @@ pub struct Registration {
 
 #[derive(Debug)]
 struct ConnectionProgress {
-    /// Of the client; of the proxy while no request has named a client.
+    /// The network of the client; of the proxy until a request names a client.
     network: Option<Network>,
     is_proxy: bool,
     state: RegistryState,
@@ -323,13 +323,13 @@ impl Link {
         }
     }
 
-    /// For a stream that may be silent for long.
+    /// Holds the connection open for a stream that may be silent for long.
     pub fn hold(&self) -> OpenGuard {
         self.0.holds.fetch_add(1, Ordering::Relaxed);
         OpenGuard(self.clone())
     }
 
-    /// Names the client of the present request, where the peer is a trusted proxy.
+    /// Sets the client of the present request if the peer is a trusted proxy.
     pub fn attribute(&self, client: Network) {
         let mut progress = self.progress();
         if progress.network != Some(client) {

@@ -57,7 +57,7 @@ enum Phase {
     Opaque,
 }
 
-/// The states of a chunked body, as actix-http has them.
+/// The states of a chunked body, as in actix-http.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Chunk {
     SizeStart,
@@ -89,7 +89,7 @@ struct Line {
     value: [u8; VALUE_PREFIX_BYTES],
     /// Without leading white space (and zeros, in a length); counts on beyond the prefix.
     value_bytes: usize,
-    /// As `value_bytes`, up to the last byte that is not white space.
+    /// Like `value_bytes`, up to the last byte that is not white space.
     value_end: usize,
     has_leading_zero: bool,
     offer: UpgradeOffer,

@@ -44,7 +44,7 @@ words!(
 );
 
 impl MessageContent {
-    /// As JSON text.
+    /// Returns the payload as JSON text.
     pub fn payload(&self) -> Option<&[u8]> {
         match self {
             Self::Json(payload) => Some(payload),

@@ -47,13 +47,13 @@ pub struct NewMessage {
     pub source: Arc<str>,
     /// `<source>.<type>`
     pub event: String,
-    /// Of an emitted event.
+    /// The owner of an emitted event.
     pub owner: Option<String>,
     pub identity: Identity,
     pub method: String,
     pub query: Option<String>,
     pub remote_ip: IpAddr,
-    /// JSON object: lower-case name to value, or to an array of values where the field is repeated.
+    /// JSON object: lower-case name to value, or to an array of values for a repeated field.
     pub headers: String,
     pub content: MessageContent,
     pub body_sha256: [u8; 32],

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 const WINDOW: Duration = Duration::from_secs(60);
 /// One client with its neighbours: a certificate with its issuers, and another key.
 const MAX_CALLS_OF_ONE: usize = 6;
-/// Limit for all unknown senders together, low enough that one of them, or ten, cannot keep a
+/// Limit for all unknown senders together, high enough that one of them, or ten, cannot keep a
 /// source from fetching its keys.
 const MAX_CALLS_OF_STRANGERS: usize = 90;
 /// Limit on the senders that are counted separately from unknown ones.

@@ -18,9 +18,9 @@ use crate::providers::{FetchRequest, KeyRequest, KeyResponse, Verifier};
 use cache::{Cache, WHOLE_SET};
 use limit::CallLimit;
 
-/// Limit on the time that a request waits.
+/// Timeout of a call on the path of a message.
 const WAIT_TIMEOUT: Duration = Duration::from_secs(1);
-/// Out of it.
+/// Timeout of a call off that path.
 const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 /// Part of the request's time that is reserved for storing it.
 const COMMIT_RESERVE: Duration = Duration::from_millis(400);
