@@ -258,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn optional_fields_are_logged_only_if_present() {
+    fn optional_fields_are_logged_if_set() {
         let entry = LogEntry {
             is_duplicate: true,
             conflict_of: Some(7),
