@@ -28,7 +28,7 @@ pub fn to_json(
         // Bytes that were replaced can hide the difference between two ids.
         let is_exact = value.len() <= MAX_VALUE_BYTES && !value.contains(char::REPLACEMENT_CHARACTER);
         let value = is_exact.then_some(value);
-        // A repeated field is an array and not a text, even if only one of its values is short.
+        // A repeated field becomes an array, not a text, even if only one of its values is short.
         short.entry(name).and_modify(|first| *first = None).or_insert(value);
     }
     if payload.is_some_and(|field| short.contains_key(field)) {

@@ -5,7 +5,7 @@ use serde::de::IgnoredAny;
 /// The nesting limit of serde_json; SQLite's JSON functions accept more.
 pub const MAX_LEVELS: usize = 127;
 
-/// Hashing and reading a body from this size on takes so long that it runs on a blocking thread.
+/// Minimum size of a body that is hashed and read on a blocking thread, because it takes too long.
 pub const OFFLOAD_BYTES_MIN: usize = 256 << 10;
 
 /// U+FEFF in UTF-8.
@@ -67,7 +67,7 @@ pub(super) fn has_syntax(text: &str) -> bool {
     serde_json::from_str::<IgnoredAny>(text).is_ok()
 }
 
-/// Counts `[` and `{`, strings included: an upper bound of the nesting that costs next to nothing.
+/// Counts `[` and `{`, including those in strings: a cheap upper bound of the nesting.
 fn opening_brackets(body: &[u8]) -> usize {
     // The two differ in one bit; sums in bytes let the compiler use wide registers.
     let count = |chunk: &[u8]| chunk.iter().map(|byte| u8::from(byte | 0x20 == b'{')).sum::<u8>();

@@ -6,7 +6,7 @@ use super::strings::text_of;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Slot(pub(super) usize);
 
-/// The values found, by slot.
+/// The values, by slot.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PathValues(pub(super) Vec<PathValue>);
 

@@ -43,7 +43,7 @@ static FILES: &[(&str, &str)] = files! {
 };
 
 /// The settings of all built-in recipes, and whether they rotate, so that names of variables can be
-/// read without the recipes; a test compares them.
+/// parsed without reading the recipes; a test compares them.
 pub static BUILTIN_SETTINGS: &[(&str, bool)] = &[
     ("access_token", false),
     ("allow_body_only", false),
@@ -140,7 +140,7 @@ pub fn added_recipes() -> Vec<&'static Recipe> {
     ADDED.read().unwrap_or_else(PoisonError::into_inner).clone()
 }
 
-/// Adds a recipe of the user's for the rest of the process; one of the same name is replaced.
+/// Adds a user's recipe for the rest of the process, or replaces the one with the same name.
 pub(super) fn add(recipe: Recipe) -> &'static Recipe {
     let recipe: &'static Recipe = Box::leak(Box::new(recipe));
     let mut added = ADDED.write().unwrap_or_else(PoisonError::into_inner);

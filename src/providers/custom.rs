@@ -15,7 +15,7 @@ use super::file::{
 };
 use super::recipe::Recipe;
 
-/// A field of a recipe that a variable can give.
+/// A field of a recipe that a variable can set.
 #[derive(Debug)]
 pub struct CustomField {
     /// As in a recipe's file.

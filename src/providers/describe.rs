@@ -13,7 +13,7 @@ use super::joined_id::join_parts;
 use super::recipe::{Detail, Recipe};
 use crate::content::request::Request;
 
-/// The type of a message that names none.
+/// The type of a message without an event type.
 pub(super) const NO_TYPE: &str = "message";
 const MAX_CHARACTERS: usize = 200;
 
@@ -92,7 +92,7 @@ fn joined_id<'a>(
     }
 }
 
-/// The text or number at a place; nothing where it is empty, repeated, not text, or anything else.
+/// Returns the text or number at a place; `None` if it is empty, repeated, or of another type.
 fn find<'a>(detail: &Detail, request: &Request<'a>, json: Option<&'a PathValues>) -> Option<Cow<'a, str>> {
     let text = match detail {
         Detail::Header(name) => Cow::Borrowed(std::str::from_utf8(request.headers.single(name).ok()??).ok()?),

@@ -1,4 +1,4 @@
-//! A sample request while it is being made: its parts, and how values get into them.
+//! A sample request under construction: its parts, and the placement of values in them.
 
 use serde_json::{Map, Value};
 use time::OffsetDateTime;
@@ -9,7 +9,7 @@ use crate::content::view::{Texts, View};
 use crate::scheme::condition::RequestCondition;
 use crate::scheme::place::Place;
 
-/// A sample while it is being made.
+/// A sample under construction.
 #[derive(Clone, Debug)]
 pub struct SampleDraft {
     pub headers: Vec<(String, String)>,
@@ -50,7 +50,7 @@ impl SampleDraft {
         }
     }
 
-    /// Puts a value where the sender has it.
+    /// Adds a value at the place that the sender uses.
     pub fn put(&mut self, place: &Place, value: &str) -> Option<()> {
         let pair =
             |name: &str| form_urlencoded::Serializer::new(String::new()).append_pair(name, value).finish();

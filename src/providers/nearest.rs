@@ -28,7 +28,7 @@ const COMMON_WORDS: [&str; 12] = [
     "webhooks",
 ];
 
-/// How a name resembles a text; the smaller, the more.
+/// The similarity of a name and a text; a smaller value is more similar.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Likeness {
     Misspelt(usize),
@@ -36,7 +36,7 @@ enum Likeness {
     SharedWord,
 }
 
-/// The providers that a text may mean, the likeliest first; empty if none is similar.
+/// Returns the providers that a text may mean, most likely first; empty if no name is similar.
 pub fn similar_providers(text: &str) -> Vec<&'static str> {
     let text = normalized(text);
     let own = added_recipes().into_iter().map(Recipe::name);

@@ -32,7 +32,7 @@ impl Settings {
         }
     }
 
-    /// `yes` or `no`; no where it is not set.
+    /// Returns a `yes` or `no` setting; defaults to `no`.
     pub(super) fn switch(&self, key: &str) -> Result<bool, SettingError> {
         match self.text(key)? {
             Some("yes") => Ok(true),
@@ -46,7 +46,7 @@ impl Settings {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SettingError {
     pub key: String,
-    /// Which of the setting's values, from 0: 1 is that of `_SECRET_2` where `_SECRET` is set.
+    /// The index of the value in its setting: 1 is that of `_SECRET_2` if `_SECRET` is set.
     pub value: usize,
     pub problem: String,
 }
@@ -73,7 +73,7 @@ impl SettingError {
     }
 }
 
-/// A key that a recipe takes beyond the common ones.
+/// A key that a recipe accepts in addition to the common ones.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SettingSpec {
     pub name: String,
@@ -81,7 +81,7 @@ pub struct SettingSpec {
     pub secret: bool,
     pub kind: SettingKind,
     pub default: Option<String>,
-    /// How the provider's values begin, where they do; empty where nothing is known.
+    /// The prefixes of the provider's values; empty if unknown.
     pub begins_with: Vec<String>,
     /// Several values may be given, for rotation.
     pub rotates: bool,

@@ -23,7 +23,7 @@ impl BoundSignature {
         self.try_values(view, is_in).is_ok()
     }
 
-    /// Whether something that `is_carried` asks for is in the body.
+    /// Whether the body contains a value that `is_carried` requires.
     pub fn has_proof_in_body(&self) -> bool {
         !self.keys.are_absent() && self.places().any(Place::is_in_body)
     }

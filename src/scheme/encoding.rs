@@ -9,7 +9,7 @@ use serde::Deserialize;
 /// The longest signature of any algorithm: HMAC-SHA512 and Ed25519.
 pub const MAX_SIGNATURE_BYTES: usize = 64;
 
-/// More than any public-key signature takes: RSA with 8,192 bits in hex.
+/// More than any public-key signature needs: RSA with 8,192 bits in hex.
 const MAX_ENCODED_BYTES: usize = 2_048;
 
 /// Decodes keys like the libraries of the providers. A hand-made secret can end in bits that belong
@@ -120,7 +120,7 @@ pub fn hex(bytes: &[u8]) -> String {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum KeyEncoding {
-    /// The bytes of the text itself, also where it looks encoded.
+    /// The bytes of the text itself, even if it looks encoded.
     #[default]
     Text,
     Base64,
@@ -142,7 +142,7 @@ impl KeyEncoding {
     }
 }
 
-/// Why a key is not base64, and what to do.
+/// Describes why a key is not base64, with the remedy.
 fn base64_problem(text: &[u8]) -> &'static str {
     if let Some(problem) = surplus(text) {
         return problem;
@@ -169,7 +169,7 @@ fn base64_problem(text: &[u8]) -> &'static str {
     }
 }
 
-/// Why a key is not hex, and what to do.
+/// Describes why a key is not hex, with the remedy.
 fn hex_problem(text: &[u8]) -> &'static str {
     surplus(text).unwrap_or_else(|| match text.iter().all(u8::is_ascii_hexdigit) {
         true => "is not valid hex: its number of digits is odd; copy the complete value from the provider again",

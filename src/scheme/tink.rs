@@ -53,7 +53,7 @@ fn web_key(key: &TinkKey) -> Option<String> {
         return None;
     }
     let coordinate = |field: u64| {
-        // A big-endian number: it has a zero in front where its first bit is set.
+        // A big-endian number, with a leading zero byte if its first bit is set.
         let bytes = bytes(&fields, field)?;
         let zeros = bytes.iter().take_while(|byte| **byte == 0).count();
         let bytes = &bytes[zeros..];
@@ -122,7 +122,7 @@ fn bytes<'a>(fields: &[Field<'a>], wanted: u64) -> Option<&'a [u8]> {
     })
 }
 
-/// Zero where the field is absent, as in every protocol buffer.
+/// Returns a number; zero if the field is absent, as in every protocol buffer.
 fn number(fields: &[Field<'_>], wanted: u64) -> u64 {
     let found = fields.iter().rev().find_map(|(field, value)| match value {
         FieldValue::Number(number) if *field == wanted => Some(*number),

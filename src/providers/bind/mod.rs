@@ -1,5 +1,4 @@
-//! Binding a recipe to the settings of one source: keys are decoded and prepared, replies made
-//! ready.
+//! Binds a recipe to the settings of one source: decodes and prepares keys, and builds replies.
 
 mod places;
 mod signatures;
@@ -257,7 +256,7 @@ fn bind_basic(settings: &Settings, errors: &mut Vec<SettingError>) -> Option<Bas
     Some(Basic::new(username, password))
 }
 
-/// `None` where this source does not use the scheme.
+/// Returns the keys; `None` if this source does not use the scheme.
 fn bind_jwt(rule: &JwtRule, settings: &Settings) -> Result<Option<JwtKeys>, SettingError> {
     let KeySource::Setting { setting, derivation } = &rule.key else {
         return Ok(Some(JwtKeys::Published));
@@ -291,7 +290,7 @@ fn own_keys(recipe: &Recipe, texts: &Texts) -> Vec<OwnKey> {
     set.into_iter().chain(single).collect()
 }
 
-/// The user's reply stands for all events of the source.
+/// The user's reply replaces those for all events of the source.
 fn bind_accepted(recipe: &Recipe, settings: &Settings, errors: &mut Vec<SettingError>) -> Vec<AcceptedReply> {
     if let Some(status) = settings.reply_status
         && !(200..=299).contains(&status)

@@ -125,8 +125,8 @@ fn text(body: &Object<'_>) -> Result<String, Cause> {
     Ok(fields.iter().map(|(name, value)| format!("{name}\n{value}\n")).collect())
 }
 
-/// Returns a required string. AWS signs UTF-8, in which a lone surrogate cannot occur, hence
-/// U+FFFD.
+/// Returns a required string. AWS signs UTF-8, in which lone surrogates cannot occur, so they
+/// become U+FFFD.
 fn required<'a>(body: &Object<'a>, name: &str) -> Result<Cow<'a, str>, Cause> {
     body.get(name).filter(|raw| raw.starts_with('"')).map(text_lossy).ok_or(Cause::MissingHeader)
 }

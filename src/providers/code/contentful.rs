@@ -72,7 +72,7 @@ impl Scheme for Contentful {
     }
 }
 
-/// The names of the headers that are signed, and the time that is one of them.
+/// Returns the names of the signed headers, and the time in one of them.
 fn signed_headers(view: &View<'_>) -> Result<(Vec<String>, SignedTime), Cause> {
     let names: Vec<String> =
         header_text(view, SIGNED_HEADERS)?.split(',').map(|name| name.trim().to_ascii_lowercase()).collect();

@@ -73,7 +73,7 @@ impl Scheme for Truelayer {
     }
 }
 
-/// The header as it is written, and the signature.
+/// Returns the header as written, and the signature.
 fn parts<'a>(view: &'a View<'_>) -> Result<(&'a str, Vec<u8>), Cause> {
     let value = header_text(view, "tl-signature")?;
     let mut parts = value.split('.');

@@ -20,7 +20,7 @@ use super::tables::{
     TimestampTable, TokenTable,
 };
 
-/// Problems that have other words where the fields come from variables.
+/// Problems with a different wording if the fields come from variables.
 pub const MISSING_TIMESTAMP: &str = "has `{ts}`, but the recipe has no `[timestamp]` with its place";
 pub const UNSIGNED_TIMESTAMP: &str =
     "must cover the timestamp: add `{ts}`, or set `timestamp = false` next to it";

@@ -13,7 +13,7 @@ use crate::scheme::key::{Algorithm, Derivation, KeyHash, Normalization};
 use super::super::recipe::{Coverage, ProviderGroup};
 use super::super::settings::{SettingKind, SettingSpec};
 
-/// Where a provider names none.
+/// The tolerance if the provider does not document one.
 pub const DEFAULT_TOLERANCE_SECONDS: u64 = 300;
 
 #[derive(Debug, Default, Deserialize)]
@@ -164,7 +164,7 @@ pub struct SignatureTable {
 #[derive(Debug, Deserialize)]
 #[serde(untagged)]
 pub enum OwnTimestamp {
-    /// `false`: this signature has none though the recipe has.
+    /// `false`: this signature has no timestamp although the recipe has one.
     None(bool),
     Elsewhere(TimestampTable),
 }

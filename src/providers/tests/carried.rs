@@ -42,7 +42,8 @@ fn another_secret_leaves_the_proof_carried() {
         let mut settings = request.settings.clone();
         let secrets = settings.values.get_mut("secret").unwrap();
         for secret in secrets.iter_mut() {
-            // One other character of the same alphabet, so that it stays a secret of the provider.
+            // Replaces one character by another of the same alphabet, so that the secret stays
+            // valid for the provider.
             let mut text = secret.expose().to_vec();
             let middle = text.len() / 2;
             text[middle] = if text[middle] == b'1' { b'2' } else { b'1' };

@@ -142,7 +142,7 @@ fn a_secret_is_learned_only_while_the_window_is_open() {
             Some(Err(Cause::HandshakeRefused)),
             "{provider}"
         );
-        // Without a secret nothing is accepted.
+        // A source without a secret accepts nothing.
         assert_eq!(
             SentRequest::new(&[], r#"{"events":[]}"#).verdict(&verifier),
             Err(Cause::MissingHeader),

@@ -14,7 +14,7 @@ impl Verifier {
         self.covers_body() || (self.proves_sender() && is_signed() == Some(true))
     }
 
-    /// Whether signatures over the body are among the proofs that the source takes.
+    /// Whether the source accepts signatures over the body.
     pub fn takes_signatures_over_body(&self) -> bool {
         let covers = |keyed: &BoundSignature| !keyed.keys.are_absent() && keyed.scheme.template.has_body();
         self.proofs.signatures.iter().any(covers)

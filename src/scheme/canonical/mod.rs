@@ -25,7 +25,7 @@ pub fn sorted_in_ecmascript(body: &[u8]) -> Option<Vec<u8>> {
     sorted::write(json::document(body).ok()?, KeyOrder::ArrayIndexesFirst)
 }
 
-/// The first item of an array, compact; any other JSON as it is, compact.
+/// Returns the first item of an array, or any other JSON unchanged, in compact form.
 pub fn first_item(body: &[u8]) -> Option<Vec<u8>> {
     let text = std::str::from_utf8(json::without_mark(body)).ok()?.trim_ascii();
     if !text.starts_with('[') {

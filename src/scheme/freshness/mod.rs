@@ -150,7 +150,7 @@ impl TimestampUnit {
 
 impl SignedTime {
     /// # Errors
-    /// `StaleTimestamp` where the clocks differ by more than the tolerance, in either direction.
+    /// `StaleTimestamp` if the clocks differ by more than the tolerance, in either direction.
     pub fn check(self, now: OffsetDateTime, tolerance: Duration) -> Result<(), Cause> {
         let (difference, tolerance) = match self {
             Self::Seconds(timestamp) => {

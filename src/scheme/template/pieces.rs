@@ -3,7 +3,7 @@
 use super::super::place::Place;
 use super::parts::Part;
 
-/// One piece of such a text.
+/// One piece of a template.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Piece<'a> {
     Literal(&'a str),

@@ -57,7 +57,7 @@ impl DateText<'_> {
         })
     }
 
-    /// The separator of the extended form; the basic form has none.
+    /// Reads the separator of the extended form; the basic form does not have one.
     fn separate(&mut self, is_extended: bool, separator: u8) -> Option<()> {
         if is_extended { self.take(&[separator]).map(drop) } else { Some(()) }
     }
