@@ -7,7 +7,7 @@ use super::recipe::Recipe;
 
 /// Edits between a name and a misspelling of it; with more, unrelated names are as near.
 const MAX_EDITS: usize = 2;
-/// Characters per allowed edit, plus one edit for a longer name.
+/// Minimum characters of a name for each edit, up to `MAX_EDITS`.
 const CHARACTERS_PER_EDIT: usize = 3;
 /// Shorter beginnings and words are shared by chance.
 const MIN_SHARED_CHARACTERS: usize = 3;

@@ -6,7 +6,7 @@ use crate::scheme::signature::{self, BoundSignature};
 use super::Verifier;
 
 impl Verifier {
-    /// Whether the signature of an accepted request covers its body. If a source also accepts
+    /// Whether the authentication of an accepted request covers its body. If a source also accepts
     /// tokens, a signature in a header still covers it: it decides wherever it is present.
     pub fn covers_body_of(&self, request: &Request<'_>) -> bool {
         let is_signed =
