@@ -1,5 +1,6 @@
-//! The short fields of a form that cannot be read as a whole, because it is too large or has bytes that are invalid in its
-//! charset. Its event type and delivery id are among them, so retries of such a message are still recognized.
+//! The short fields of a form that cannot be read as a whole, because it is too large or has
+//! invalid bytes. Its event type and delivery id are among them, so retries of such a message are
+//! still recognized.
 
 use std::collections::BTreeMap;
 
@@ -11,8 +12,8 @@ use super::form::{self, FormKind};
 const MAX_VALUE_BYTES: usize = 4 << 10;
 const MAX_TOTAL_BYTES: usize = 256 << 10;
 
-/// Returns a JSON object of the fields that appear once, are short, and have no replaced bytes; `None` if there are too many, or
-/// one of them is the `payload`, which would be the whole content.
+/// Returns a JSON object of the fields that appear once, are short, and have no replaced bytes;
+/// `None` if there are too many, or one of them is the `payload`, which would be the whole content.
 pub fn to_json(
     body: &[u8],
     kind: FormKind,
@@ -27,7 +28,7 @@ pub fn to_json(
         // Bytes that were replaced can hide the difference between two ids.
         let is_exact = value.len() <= MAX_VALUE_BYTES && !value.contains(char::REPLACEMENT_CHARACTER);
         let value = is_exact.then_some(value);
-        // A repeated field is an array and not a text, even if only one of its values is short.
+        // A repeated field becomes an array, not a text, even if only one of its values is short.
         short.entry(name).and_modify(|first| *first = None).or_insert(value);
     }
     if payload.is_some_and(|field| short.contains_key(field)) {

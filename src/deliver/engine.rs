@@ -1,5 +1,5 @@
 //! The loop that schedules all deliveries. It owns the lanes; attempts, reads and writes run
-//! concurrently and return events, so that the loop never blocks on any of them.
+//! concurrently and return events.
 
 use std::collections::{BTreeMap, HashSet};
 use std::panic::AssertUnwindSafe;
@@ -22,18 +22,17 @@ use crate::store::{
     TargetKind, TargetSecrets, TargetState, Unavailable, timestamp,
 };
 
-/// Limit on the bodies in all lanes; above it a lane loads its next message only when it is empty …
+/// Bodies in all lanes above which a lane loads its next message only when it is empty.
 const BYTES_IN_MEMORY: usize = 64 << 20;
-/// … and above this no lane loads a message.
+/// Bodies in all lanes above which no lane loads a message.
 const MAX_BYTES_IN_MEMORY: usize = 256 << 20;
 /// Pause before a failed read is retried.
 const READ_PAUSE: Duration = Duration::from_millis(500);
-/// Limit on a sleep, because the wall clock can be adjusted during a wait for one of its times.
-/// Without a time, only an event ends the sleep.
+/// Limit on a sleep: the wall clock can be adjusted meanwhile.
 const MAX_SLEEP: Duration = Duration::from_secs(10 * 60);
 /// Time for storing outcomes at shutdown.
 const RECORD_TIMEOUT: Duration = Duration::from_secs(2);
-/// Pause between two pages of ended deliveries, for incoming messages.
+/// Pause for incoming messages between two pages of ended deliveries.
 const PAUSE_BETWEEN_DISCARDS: Duration = Duration::from_millis(20);
 /// Time for attempts in flight at shutdown.
 const FINISH_TIMEOUT: Duration = Duration::from_secs(3);
@@ -47,7 +46,6 @@ enum TargetRefresh {
     Again,
 }
 
-/// A finished attempt.
 struct FinishedAttempt {
     target: i64,
     created_at: String,
@@ -67,7 +65,6 @@ pub struct Engine {
     lanes: BTreeMap<i64, Lane>,
     bodies: Bodies,
     reading_targets: TargetRefresh,
-    /// Targets whose old deliveries are being ended.
     discarding: HashSet<i64>,
     attempts: JoinSet<FinishedAttempt>,
     events: mpsc::UnboundedSender<EngineEvent>,

@@ -19,7 +19,7 @@ use crate::store::Unavailable;
 
 /// Limit on networks with wrong tokens that are tracked separately.
 const MAX_NETWORKS: usize = 4_096;
-/// Wrong tokens of one network that wait for their answers at a time.
+/// Limit on delayed replies to wrong tokens of one network.
 const MAX_WAITING: u32 = 8;
 /// The same limit for all networks together: each delayed reply holds a connection, and
 /// `CREEL_ADMIN_LISTEN` has less than a hundred. Above it, a wrong token is answered immediately,
@@ -105,7 +105,7 @@ impl Attempts {
         true
     }
 
-    /// Waits as long as the answer to a wrong token must.
+    /// Waits for the delay of the reply to a wrong token.
     pub async fn failed(&self, network: Network) {
         let Some((waiting, delay)) = self.note(network, Instant::now()) else { return };
         tokio::time::sleep(delay).await;

@@ -23,9 +23,9 @@ const BODY_TIMEOUT: Duration = Duration::from_secs(60);
 /// connection reaches, with room for an interruption of several seconds.
 const PART_BYTES: usize = 10 << 10;
 const PART_TIMEOUT: Duration = Duration::from_secs(10);
-/// Reserved before anything has come.
+/// Reserved before the first byte arrives.
 const INITIAL_BYTES: usize = 16 << 10;
-/// Why there is no body.
+/// The reason why a body could not be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BodyError {
     TooLarge,
@@ -52,10 +52,10 @@ pub struct Body {
     pub memory: Option<Arc<Reservation>>,
 }
 
-/// As `read_accounted`, for bodies that the ingest path does not store.
+/// Like `read_accounted`, for bodies that the ingest path does not store.
 ///
 /// # Errors
-/// As `read_accounted`.
+/// Those of `read_accounted`.
 pub async fn read(
     payload: Payload,
     announced: Option<u64>,

@@ -25,10 +25,10 @@ enum BufferMemory {
 }
 
 impl Buffer {
-    /// With a first piece. There will be no more than `at_most` bytes.
+    /// Creates a buffer with a first piece. It will hold at most `at_most` bytes.
     ///
     /// # Errors
-    /// When the system has no memory.
+    /// If the system has no memory.
     pub fn of(
         first: &Bytes,
         next: &Bytes,
@@ -50,7 +50,7 @@ impl Buffer {
     }
 
     /// # Errors
-    /// When the system has no memory.
+    /// If the system has no memory.
     pub fn push(&mut self, piece: &[u8], at_most: usize) -> Result<(), BudgetExhausted> {
         let needed = self.len + piece.len();
         if let BufferMemory::Heap(heap) = &mut self.memory {

@@ -11,7 +11,7 @@ pub struct LogValue<'a>(pub &'a str);
 #[derive(Clone, Copy, Debug)]
 pub struct JsonString<'a>(pub &'a str);
 
-/// Makes a writer whose every character is harmless.
+/// A writer that escapes every harmful character.
 pub struct EscapedText<W>(pub W);
 
 impl Display for LogValue<'_> {

@@ -7,7 +7,7 @@
 
 use actix_web::http::header::{CONTENT_LENGTH, HeaderMap, TRANSFER_ENCODING, UPGRADE};
 
-/// Where a request leaves it open where its body ends.
+/// The end of the body is ambiguous.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ambiguous;
 

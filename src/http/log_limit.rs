@@ -26,7 +26,7 @@ impl LogLimit {
         Self { interval, state: Mutex::default() }
     }
 
-    /// `None` where the line must not be written.
+    /// Returns `None` if the line must not be written.
     pub fn take(&self, now: Instant) -> Option<OmittedLines> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         if state.last.is_some_and(|last| now.saturating_duration_since(last) < self.interval) {

@@ -14,7 +14,7 @@ const LOG_INTERVAL: Duration = Duration::from_secs(10);
 
 #[derive(Debug)]
 pub struct MalformedRequests {
-    /// By the status that was answered.
+    /// Counters by the status of the reply.
     counters: IntCounterVec,
     log: LogLimit,
 }
@@ -35,7 +35,7 @@ impl MalformedRequests {
                 let status = if matches!(error, ParseError::TooLarge) { "431" } else { "400" };
                 self.note(link, status, problem(link, error));
             }
-            // The client has gone, or was too slow and was closed.
+            // The client disconnected, or was disconnected because it was too slow.
             Ok(()) | Err(DispatchError::Io(_) | DispatchError::DisconnectTimeout) => {}
             Err(error) => log::error!("a connection of {} failed: {error}", Peer(link.peer())),
         }
@@ -72,7 +72,7 @@ fn problem(link: &Link, error: &ParseError) -> &'static str {
     }
 }
 
-/// The address of a client, where it is known.
+/// The address of a client, if known.
 struct Peer(Option<IpAddr>);
 
 impl std::fmt::Display for Peer {

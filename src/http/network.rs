@@ -1,4 +1,4 @@
-//! Client networks, which limits are kept for.
+//! Client networks, the unit of per-client limits.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};

@@ -111,7 +111,7 @@ mod tests {
     #[test]
     fn pauses_between_chunks_leave_the_rate_unchanged() {
         let began = Instant::now();
-        // The first chunk may come at any time within the interval.
+        // The first chunk may arrive at any time within the interval.
         for first in [0, 700, 1_600, 2_500] {
             let mut pace = BodyPace::new(began);
             for at in (0..40_000).step_by(100) {

@@ -24,7 +24,7 @@ static TEXT_HEADERS: LazyLock<HeaderMap> = LazyLock::new(|| {
     headers.insert(CACHE_CONTROL, NO_STORE);
     headers
 });
-/// How long a sender should wait while the store takes nothing.
+/// Time after which a sender should retry while the store is unavailable.
 const UNAVAILABLE_RETRY_AFTER: Duration = Duration::from_secs(5);
 
 pub fn text(status: StatusCode, body: &'static str) -> HttpResponse {

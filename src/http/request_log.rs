@@ -83,7 +83,7 @@ impl LogEntry<'_> {
         log::info!(target: TARGET, "{}", EntryText(self, format));
     }
 
-    /// Whether there is a body and it could not be read.
+    /// Whether the body exists but is unreadable.
     fn is_not_json(&self) -> bool {
         self.unreadable.is_some_and(|reason| reason != UnreadableReason::Empty.name())
     }
@@ -163,7 +163,7 @@ impl LogEntry<'_> {
     }
 }
 
-/// In the form that the log has.
+/// The entry in the configured format.
 struct EntryText<'a>(&'a LogEntry<'a>, LogFormat);
 
 impl Display for EntryText<'_> {
@@ -258,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn optional_fields_are_logged_only_if_present() {
+    fn optional_fields_are_logged_if_set() {
         let entry = LogEntry {
             is_duplicate: true,
             conflict_of: Some(7),

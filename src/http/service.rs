@@ -32,13 +32,13 @@ pub struct Service {
     pub metrics: Metrics,
     pub proxies: TrustedProxies,
     pub budget: Arc<Budget>,
-    /// One step at a time of those that check many rejections again.
+    /// Serializes the steps that re-verify many rejections.
     pub rechecking: Semaphore,
     pub max_body_bytes: usize,
     pub log_format: LogFormat,
     /// Events that targets may subscribe to and that may be emitted.
     pub known_events: KnownEvents,
-    /// Where targets that were made through the API may be.
+    /// Addresses that are allowed for targets created through the API.
     pub reach: Reach,
     pub streams: Streams,
     is_stopping: AtomicBool,
@@ -77,7 +77,8 @@ impl Service {
         Connections::new(limit, self.proxies.clone(), gauge, closed)
     }
 
-    /// Streams never end by themselves: to be called before the servers are stopped.
+    /// Ends all streams. They never end by themselves, so this must run before the servers are
+    /// stopped.
     pub fn end_streams(&self) {
         self.streams.end();
     }

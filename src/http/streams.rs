@@ -6,14 +6,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, watch};
 
-/// An address for the operator alone has more connections than these.
+/// Lower than the number of connections of an address for the operator alone.
 pub const MAX_STREAMS: usize = 48;
 
 #[derive(Debug)]
 pub struct Streams {
     places: Arc<Semaphore>,
     is_ending: watch::Sender<bool>,
-    /// By the listener's target.
+    /// The open stream of each listener, by its target.
     connected: Mutex<HashMap<i64, Arc<ListenerConnection>>>,
 }
 
@@ -69,7 +69,7 @@ impl Streams {
         self.is_ending.subscribe()
     }
 
-    /// The one before ends.
+    /// Registers a new stream of the listener; an earlier one ends.
     pub fn connect(&self, target: i64) -> Arc<ListenerConnection> {
         let new = Arc::new(ListenerConnection::default());
         if let Some(old) = lock(&self.connected).insert(target, new.clone()) {
@@ -78,7 +78,7 @@ impl Streams {
         new
     }
 
-    /// Unless another one has taken over.
+    /// Has no effect if another stream has taken over.
     pub fn disconnect(&self, target: i64, stream: &Arc<ListenerConnection>) {
         let mut connected = lock(&self.connected);
         if connected.get(&target).is_some_and(|current| Arc::ptr_eq(current, stream)) {

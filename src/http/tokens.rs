@@ -12,7 +12,7 @@ use crate::config::Config;
 use crate::providers::Secret;
 use crate::store::{Store, Unavailable};
 
-/// The setting that keeps the hash of the generated admin token.
+/// The setting with the hash of the generated admin token.
 pub const ADMIN_TOKEN_SETTING: &str = "admin_token";
 /// `creel token` replaces the stored hash while the service runs: the old one is cached for at most
 /// this time. A flood of guesses costs one database lookup in this time.
@@ -32,9 +32,9 @@ pub fn hash(token: &str) -> String {
 pub enum Role {
     /// Everything.
     Admin,
-    /// Listeners: their list, streams, bodies, acknowledgements and removal. Nothing else.
+    /// Listeners: their list, streams, bodies, acknowledgements and removal only.
     Listener,
-    /// Lists, the stream of message heads, and metrics. Changes nothing and shows no content.
+    /// Lists, the stream of message heads, and metrics. Cannot change anything or read content.
     Reader,
 }
 
@@ -49,7 +49,7 @@ pub struct AcceptedTokens {
 #[derive(Debug)]
 enum AdminToken {
     Configured(String),
-    /// Made at the first start, or by `creel token` since.
+    /// Generated at the first start, or later by `creel token`.
     Stored(Store, Mutex<Option<(Instant, Option<String>)>>),
 }
 

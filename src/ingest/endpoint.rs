@@ -15,7 +15,7 @@ pub struct Endpoint {
     pub source: Arc<Source>,
     pub metrics: SourceMetrics,
     throttle: Option<Throttle>,
-    /// Of requests that make no message: probes must not use up the rate of messages.
+    /// For requests that are not messages: probes must not use up the rate of messages.
     probe_throttle: Option<Throttle>,
 }
 

@@ -104,7 +104,7 @@ impl ReceiveError {
         }
     }
 
-    /// Whether the wrong URL may have caused it, where the scheme signs that.
+    /// Whether a wrong URL may be the cause, if the scheme signs it.
     pub fn may_concern_url(self) -> bool {
         matches!(self, Self::Rejected(cause) if cause_may_concern_url(cause))
     }
@@ -128,7 +128,7 @@ impl ReceiveError {
         }
     }
 
-    /// Why a good request could not be taken now, for logs and metrics.
+    /// Returns why a valid request could not be accepted now, for logs and metrics.
     pub fn unavailable_reason(self) -> Option<&'static str> {
         match self {
             Self::Unavailable(why) => Some(why.name()),

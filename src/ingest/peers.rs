@@ -5,9 +5,9 @@ use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-/// Number of requests that are looked at together.
+/// Number of requests in a window.
 const WINDOW_REQUESTS: u32 = 500;
-/// Share of them that must come from the one address.
+/// Percentage of them that must come from one address.
 const PER_CENT: u64 = 95;
 
 #[derive(Debug, Default)]

@@ -18,7 +18,7 @@ pub fn provider_reply(reply: Reply) -> HttpResponse {
             .body(reply.body),
     };
     for (name, value) in reply.headers {
-        // Names are a recipe's; values were found to be visible ASCII.
+        // Names come from a recipe; values were validated as visible ASCII.
         if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(value)) {
             response.headers_mut().insert(name, value);
         }

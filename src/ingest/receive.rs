@@ -69,7 +69,7 @@ async fn process(
         return Err(ReceiveError::NotFound);
     }
 
-    // 2. Method, and whether it is clear where the request ends.
+    // 2. Method, and unambiguous framing of the body.
     let method = request.method().as_str();
     if !source.takes(method) {
         return Err(ReceiveError::MethodNotAllowed);
@@ -88,7 +88,7 @@ async fn process(
     let network = Network::from(client);
     endpoint.throttle(method, network).map_err(ReceiveError::RateLimited)?;
 
-    // 5. Body; a scheme that does not read it comes before it.
+    // 5. Body; a scheme that does not read it is checked first.
     let verifier = source.verifier();
     let mut proof = Proof::NeedsBody;
     if !verifier.reads_body() {
@@ -144,7 +144,7 @@ async fn process(
     let message = new_message(source, &verifier, incoming, verified);
     report.kept = Some(service.store.ingest().keep_accounted(message, memory, deadline).await?);
 
-    // 10. Acknowledge: a message that had come before gets the reply of the first.
+    // 10. Acknowledge: a duplicate gets the reply of the first message.
     Ok(provider_reply(accepted))
 }
 
@@ -159,7 +159,7 @@ fn store_memory(
     }
 }
 
-/// The answer to a handshake that needs no signature; nothing where the request is none.
+/// Returns the answer to a handshake that needs no signature; `None` if the request is not one.
 fn unsigned_handshake(
     verifier: &Verifier,
     incoming: &IncomingRequest<'_>,

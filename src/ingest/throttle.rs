@@ -19,9 +19,10 @@ use crate::http::network::Network;
 
 /// Limit on clients that are tracked separately, over all sources together.
 pub const MAX_KEYS: usize = 100_000;
-/// Buckets that are shared by the clients for whom there is no room.
+/// Buckets shared by clients above the limit.
 const SHARED_BUCKETS: usize = 1_024;
-/// Looking through all keys takes milliseconds; a flood of addresses must not buy more than this.
+/// A sweep of all keys takes milliseconds; a flood of addresses must not cause more than one per
+/// interval.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
 
 /// A token bucket per client network. The clock is passed in, so that tests do not need to wait.
@@ -61,7 +62,7 @@ impl<C: Clock> Throttle<C> {
         self.limiter.check_key(&client).map_err(|refusal| refusal.wait_time_from(self.limiter.clock().now()))
     }
 
-    /// Forgets the clients whose buckets are full again.
+    /// Removes the clients whose buckets are full again.
     fn sweep(&self) {
         let now = self.limiter.clock().now();
         let mut last = self.last_sweep.lock().unwrap_or_else(PoisonError::into_inner);

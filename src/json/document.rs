@@ -1,11 +1,11 @@
-//! What counts as a document: encoding, syntax and nesting.
+//! The definition of a document: encoding, syntax and nesting.
 
 use serde::de::IgnoredAny;
 
 /// The nesting limit of serde_json; SQLite's JSON functions accept more.
 pub const MAX_LEVELS: usize = 127;
 
-/// Hashing and reading a body from this size on takes so long that it runs on a blocking thread.
+/// Minimum size of a body that is hashed and read on a blocking thread, because it takes too long.
 pub const OFFLOAD_BYTES_MIN: usize = 256 << 10;
 
 /// U+FEFF in UTF-8.
@@ -67,14 +67,14 @@ pub(super) fn has_syntax(text: &str) -> bool {
     serde_json::from_str::<IgnoredAny>(text).is_ok()
 }
 
-/// Counts `[` and `{`, strings included: an upper bound of the nesting that costs next to nothing.
+/// Counts `[` and `{`, including those in strings: a cheap upper bound of the nesting.
 fn opening_brackets(body: &[u8]) -> usize {
     // The two differ in one bit; sums in bytes let the compiler use wide registers.
     let count = |chunk: &[u8]| chunk.iter().map(|byte| u8::from(byte | 0x20 == b'{')).sum::<u8>();
     body.chunks(128).map(|chunk| usize::from(count(chunk))).sum()
 }
 
-/// The deepest nesting outside strings; right for whatever is JSON.
+/// Returns the deepest nesting outside strings; correct for any valid JSON.
 fn levels(body: &[u8]) -> usize {
     let (mut level, mut deepest) = (0_usize, 0_usize);
     let mut bytes = body.iter();

@@ -1,6 +1,7 @@
 //! Exact comparison of numbers by value, without floats.
 
-/// A number in normal form: 0.d₁d₂… × 10^magnitude, without leading and trailing zeros. Zero has no digits and no sign.
+/// A number in normal form: 0.d₁d₂… × 10^magnitude, without leading and trailing zeros. Zero has no
+/// digits and no sign.
 #[derive(Debug)]
 pub struct Decimal<'a> {
     is_negative: bool,
@@ -9,7 +10,8 @@ pub struct Decimal<'a> {
     magnitude: Magnitude<'a>,
 }
 
-/// An exponent can have any number of digits. One that does not fit a machine word is not added to the position of the point.
+/// An exponent, with any number of digits. One that does not fit a machine word is not added to the
+/// position of the point.
 #[derive(Debug, PartialEq, Eq)]
 enum Magnitude<'a> {
     Exact(i128),
@@ -24,8 +26,9 @@ enum Magnitude<'a> {
 /// Longer exponents are compared as text.
 const MAX_EXPONENT_DIGITS: usize = 30;
 
-/// Whether two JSON numbers have the same value, e.g. `1`, `1.0` and `10e-1`. Linear in the length of both, whatever their
-/// exponents. Equal numbers with exponents of more than 30 digits can compare as different.
+/// Whether two JSON numbers have the same value, e.g. `1`, `1.0` and `10e-1`. Linear in the length
+/// of both, for any exponent. Equal numbers with exponents of more than 30 digits can compare as
+/// different.
 pub fn equal(one: &str, other: &str) -> bool {
     Decimal::of(one) == Decimal::of(other)
 }

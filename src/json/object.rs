@@ -8,8 +8,8 @@ use serde_json::value::RawValue;
 
 use super::strings::text_of;
 
-/// Limit on the members of an object that is read as a whole, far above what any sender writes. Each takes about 100 bytes of
-/// memory, and may be only five bytes long.
+/// Limit on the members of an object that is read as a whole, far above the number in any real
+/// message. Each takes about 100 bytes of memory, and may be only five bytes long.
 pub const MAX_MEMBERS: usize = 10_000;
 
 /// An object. The last of duplicate keys wins, at the position of the first.

@@ -2,15 +2,15 @@
 
 use super::strings::text_of;
 
-/// Where a path's value will be among what was read.
+/// The index of a path's value among the values read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Slot(pub(super) usize);
 
-/// The values found, by slot.
+/// The values, by slot.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PathValues(pub(super) Vec<PathValue>);
 
-/// What stands at a path.
+/// The value at a path.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PathValue {
     Absent,
@@ -28,7 +28,7 @@ impl PathValues {
 }
 
 impl PathValue {
-    /// Of a value as it stands in a document.
+    /// Converts a raw value of a document.
     pub fn from_raw(raw: &str) -> Self {
         match raw.as_bytes().first() {
             Some(b'"') => text_of(raw).map_or(Self::Other, |text| Self::Text(text.into_owned())),

@@ -13,7 +13,8 @@ pub fn text_of(raw: &str) -> Option<Cow<'_, str>> {
     Some(Cow::Borrowed(inner))
 }
 
-/// Decodes a raw string with U+FFFD for each lone surrogate, as browsers do for forms. Empty if it is not a string.
+/// Decodes a raw string with U+FFFD for each lone surrogate, as browsers do for forms. Empty if it
+/// is not a string.
 pub fn text_lossy(raw: &str) -> Cow<'_, str> {
     text_of(raw).unwrap_or_else(|| Cow::Owned(serde_json::from_str(&repaired(raw)).unwrap_or_default()))
 }
@@ -59,8 +60,8 @@ fn unit(text: &str) -> Option<u16> {
     u16::from_str_radix(text.strip_prefix("\\u")?.get(..4)?, 16).ok()
 }
 
-/// A key as text; `None` where it has a lone surrogate, and no key that is wanted has one. Keys are taken as they stand in
-/// the document, since serde_json lets control characters pass in those that it gives as bytes.
+/// Returns a key as text; `None` if it has a lone surrogate, which no requested key has. Keys are
+/// read raw, since serde_json accepts control characters in keys that it returns as bytes.
 pub(super) fn key_text(key: &RawValue) -> Option<Cow<'_, str>> {
     text_of(key.get())
 }

@@ -58,8 +58,8 @@ pub fn is_number(raw: &str) -> bool {
     raw.starts_with(|first: char| first == '-' || first.is_ascii_digit())
 }
 
-/// Whether two raw values are equal: strings by their characters, numbers by value, objects regardless of key order. A string
-/// or key with a lone surrogate equals nothing.
+/// Whether two raw values are equal: strings by their characters, numbers by value, objects
+/// regardless of key order. A string or key with a lone surrogate equals nothing.
 pub fn same(one: &str, other: &str) -> bool {
     match (one.as_bytes().first(), other.as_bytes().first()) {
         (Some(b'"'), Some(b'"')) => text_of(one).is_some_and(|text| Some(text) == text_of(other)),
@@ -70,7 +70,8 @@ pub fn same(one: &str, other: &str) -> bool {
     }
 }
 
-/// Whether a raw value equals one of several. `found` is decoded only once, since it can be as long as a body.
+/// Whether a raw value equals one of several. `found` is decoded only once, since it can be as long
+/// as a body.
 pub fn is_among<'a>(found: &str, mut wanted: impl Iterator<Item = &'a str>) -> bool {
     match found.as_bytes().first() {
         Some(b'"') => {
@@ -105,7 +106,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn values_are_the_same_by_what_they_mean() {
+    fn values_are_compared_by_meaning() {
         for pair in [
             [r#""a""#, r#""\u0061""#],
             ["1", "1.0"],

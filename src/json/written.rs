@@ -124,7 +124,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn pretty_writes_what_serde_json_writes(members in prop::collection::btree_map(".{0,3}", prop::collection::vec(".{0,4}", 0..3), 0..4)) {
+        fn pretty_output_equals_serde_json(members in prop::collection::btree_map(".{0,3}", prop::collection::vec(".{0,4}", 0..3), 0..4)) {
             let value = serde_json::json!({"m": members, "n": [1, -2, [null, true]], "o": {}});
             prop_assert_eq!(pretty(&value.to_string()), serde_json::to_string_pretty(&value).unwrap());
             prop_assert_eq!(compact(&serde_json::to_string_pretty(&value).unwrap()), value.to_string());

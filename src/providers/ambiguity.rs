@@ -1,12 +1,13 @@
-//! Whether what a recipe has signed fits one request only. A signature covers one text; where that text can be divided in
-//! several ways, a captured signature also fits other parts, another body among them.
+//! Detects signed texts that match more than one request. If a signed text can be divided in
+//! several ways, a captured signature also matches other parts, such as another body.
 
 use crate::scheme::jwt::ClaimCheck;
 
 use super::recipe::{KeySource, Proofs, Recipe, Signature};
 
 impl Recipe {
-    /// In which ways a captured signature also fits another request, each in words that follow the recipe's name.
+    /// Describes how a captured signature also matches another request; each text follows the
+    /// recipe's name.
     pub fn ambiguities(&self) -> Vec<String> {
         self.proofs.ambiguities()
     }

@@ -1,4 +1,4 @@
-//! The built-in recipes: one file each under `recipes/`, compiled in; and those that the user has added.
+//! The built-in recipes, one compiled-in file each under `recipes/`, and the recipes of the user.
 
 use std::sync::{LazyLock, OnceLock, PoisonError, RwLock};
 
@@ -43,7 +43,7 @@ static FILES: &[(&str, &str)] = files! {
 };
 
 /// The settings of all built-in recipes, and whether they rotate, so that names of variables can be
-/// read without the recipes; a test compares them.
+/// parsed without reading the recipes; a test compares them.
 pub static BUILTIN_SETTINGS: &[(&str, bool)] = &[
     ("access_token", false),
     ("allow_body_only", false),
@@ -140,7 +140,7 @@ pub fn added_recipes() -> Vec<&'static Recipe> {
     ADDED.read().unwrap_or_else(PoisonError::into_inner).clone()
 }
 
-/// Adds a recipe of the user's for the rest of the process; one of the same name is replaced.
+/// Adds a user's recipe for the rest of the process, or replaces the one with the same name.
 pub(super) fn add(recipe: Recipe) -> &'static Recipe {
     let recipe: &'static Recipe = Box::leak(Box::new(recipe));
     let mut added = ADDED.write().unwrap_or_else(PoisonError::into_inner);
@@ -149,10 +149,11 @@ pub(super) fn add(recipe: Recipe) -> &'static Recipe {
     recipe
 }
 
-/// Adds the recipes of a file: one whose fields stand at the top and whose name is given, or several, each in a table of its name.
+/// Adds the recipes of a file: one with its fields at the top level and the given name, or several,
+/// each in a table with its name.
 ///
 /// # Errors
-/// The first thing that is wrong, with recipe and field. Nothing has been added then.
+/// The first error, with recipe and field. In this case no recipe is added.
 pub fn add_file(text: &str, name: &str) -> Result<Vec<&'static Recipe>, RecipeError> {
     let recipes = Recipe::parse_file(text, name)?;
     if recipes.iter().any(|own| own.name() == CUSTOM) {

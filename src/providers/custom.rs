@@ -15,7 +15,7 @@ use super::file::{
 };
 use super::recipe::Recipe;
 
-/// A field of a recipe that a variable can give.
+/// A field of a recipe that a variable can set.
 #[derive(Debug)]
 pub struct CustomField {
     /// As in a recipe's file.
@@ -224,7 +224,7 @@ fn file(
     Ok(file)
 }
 
-/// Adds the signature and says which setting holds the key.
+/// Adds the signature and returns the name of the setting with the key.
 fn signature(
     file: &mut RecipeFile,
     at: String,

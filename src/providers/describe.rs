@@ -1,4 +1,4 @@
-//! What a verified message is about: its event type and the provider's own id for it.
+//! The event type of a verified message, and the provider's id for it.
 
 use std::borrow::Cow;
 
@@ -13,20 +13,22 @@ use super::joined_id::join_parts;
 use super::recipe::{Detail, Recipe};
 use crate::content::request::Request;
 
-/// The type of a message that names none.
+/// The type of a message without an event type.
 pub(super) const NO_TYPE: &str = "message";
 const MAX_CHARACTERS: usize = 200;
 
-/// What a verified message is about.
+/// The event type and delivery id of a verified message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Description {
-    /// Without the source: `issues.opened`, or `message` where there is no type; at most 200 characters.
+    /// The type without the source: `issues.opened`, or `message` without a type; at most 200
+    /// characters.
     pub event_type: String,
     /// How much of it is the type alone, without the action: replies go by that.
     pub type_bytes: usize,
-    /// At most 200 characters; longer ones are their SHA-256 in hex; `None` where there is none.
+    /// The id, at most 200 characters; a longer one is replaced by its SHA-256 in hex. `None`
+    /// without an id.
     pub delivery_id: Option<String>,
-    /// The header that an event has in one of its two forms and lacks in the other; `None` where it has one form.
+    /// The header that an event has in only one of its two forms; `None` if it has one form.
     pub form_mark: Option<&'static str>,
 }
 
@@ -71,7 +73,8 @@ impl Description {
     }
 }
 
-/// The id of all parts; `None` if one is missing, since distinct messages could then have the same id.
+/// Joins the ids of all parts; `None` if one is missing, since distinct messages could then have
+/// the same id.
 fn joined_id<'a>(
     details: &[Vec<Detail>],
     find: impl Fn(&[Detail]) -> Option<Cow<'a, str>>,
@@ -89,7 +92,7 @@ fn joined_id<'a>(
     }
 }
 
-/// The text or number at a place; nothing where it is empty, repeated, not text, or anything else.
+/// Returns the text or number at a place; `None` if it is empty, repeated, or of another type.
 fn find<'a>(detail: &Detail, request: &Request<'a>, json: Option<&'a PathValues>) -> Option<Cow<'a, str>> {
     let text = match detail {
         Detail::Header(name) => Cow::Borrowed(std::str::from_utf8(request.headers.single(name).ok()??).ok()?),

@@ -1,4 +1,4 @@
-//! A sample request while it is being made: its parts, and how values get into them.
+//! A sample request under construction: its parts, and the placement of values in them.
 
 use serde_json::{Map, Value};
 use time::OffsetDateTime;
@@ -9,7 +9,7 @@ use crate::content::view::{Texts, View};
 use crate::scheme::condition::RequestCondition;
 use crate::scheme::place::Place;
 
-/// A sample while it is being made.
+/// A sample under construction.
 #[derive(Clone, Debug)]
 pub struct SampleDraft {
     pub headers: Vec<(String, String)>,
@@ -34,7 +34,7 @@ impl SampleDraft {
         fields.map(|fields| fields.values).unwrap_or_default()
     }
 
-    /// A header that is there already stays as it is.
+    /// Adds a header, unless it already exists.
     pub fn push_header(&mut self, name: &str, value: String) {
         let name = name.to_ascii_lowercase();
         if self.headers.iter().all(|(present, _)| *present != name) {
@@ -50,7 +50,7 @@ impl SampleDraft {
         }
     }
 
-    /// Puts a value where the sender has it.
+    /// Adds a value at the place that the sender uses.
     pub fn put(&mut self, place: &Place, value: &str) -> Option<()> {
         let pair =
             |name: &str| form_urlencoded::Serializer::new(String::new()).append_pair(name, value).finish();
@@ -82,7 +82,7 @@ impl SampleDraft {
         Some(())
     }
 
-    /// What a condition asks for.
+    /// Changes the draft to meet a condition.
     pub fn satisfy(&mut self, condition: &RequestCondition, texts: &Texts) -> Option<()> {
         let value = match (condition.literal(), condition.setting()) {
             (Some(literal), _) => literal.to_owned(),

@@ -11,7 +11,8 @@ use super::recipe::Detail;
 use super::verifier::Verifier;
 
 impl Verifier {
-    /// Names in lower case; `x-acme-*` for all that begin so. Without those that `code` reads: they are plain.
+    /// Returns the names in lower case; `x-acme-*` for a common prefix. Excludes the headers that
+    /// `code` reads: they are plain.
     pub fn header_names(&self) -> BTreeSet<String> {
         let (recipe, proofs) = (self.recipe(), &self.proofs);
         let details = recipe

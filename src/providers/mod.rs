@@ -1,5 +1,5 @@
-//! What creel knows about the senders of webhooks: one recipe each, bound to a source's settings.
-//! No I/O in here: a request, the settings and the time go in; a verdict, a description and a reply come out.
+//! The providers: one recipe each, bound to a source's settings. No I/O: a request, the settings
+//! and the time go in; a verdict, a description and a reply come out.
 
 mod aliases;
 mod ambiguity;

@@ -1,5 +1,5 @@
-//! What a user may have meant by a provider's name that does not exist. A suggestion that is only less wrong than the
-//! others is worse than none.
+//! Suggestions for a misspelt provider name. A suggestion that is only less wrong than the others
+//! is worse than none.
 
 use super::aliases::aliases;
 use super::catalogue::{added_recipes, builtin_names};
@@ -7,12 +7,12 @@ use super::recipe::Recipe;
 
 /// Edits between a name and a misspelling of it; with more, unrelated names are as near.
 const MAX_EDITS: usize = 2;
-/// A name of so many characters may have one edit, a longer one more.
+/// Minimum characters of a name for each edit, up to `MAX_EDITS`.
 const CHARACTERS_PER_EDIT: usize = 3;
 /// Shorter beginnings and words are shared by chance.
 const MIN_SHARED_CHARACTERS: usize = 3;
 const MAX_SUGGESTIONS: usize = 5;
-/// Words in names of providers that say nothing about who it is.
+/// Words in provider names that do not identify the provider.
 const COMMON_WORDS: [&str; 12] = [
     "api",
     "app",
@@ -28,7 +28,7 @@ const COMMON_WORDS: [&str; 12] = [
     "webhooks",
 ];
 
-/// How a name resembles a text; the smaller, the more.
+/// The similarity of a name and a text; a smaller value is more similar.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Likeness {
     Misspelt(usize),
@@ -36,7 +36,7 @@ enum Likeness {
     SharedWord,
 }
 
-/// The providers that a text may mean, the likeliest first; empty if none is similar.
+/// Returns the providers that a text may mean, most likely first; empty if no name is similar.
 pub fn similar_providers(text: &str) -> Vec<&'static str> {
     let text = normalized(text);
     let own = added_recipes().into_iter().map(Recipe::name);
@@ -48,7 +48,7 @@ pub fn similar_providers(text: &str) -> Vec<&'static str> {
     found.into_iter().map(|(_, name)| name).take(MAX_SUGGESTIONS).collect()
 }
 
-/// What to do about a name that is no provider's, as the end of a sentence.
+/// Returns the advice for an unknown provider name, as the end of a sentence.
 pub fn provider_advice(text: &str) -> String {
     match &similar_providers(text)[..] {
         [] => "no provider has a similar name; `creel providers` lists all. For another sender use `token` (a shared value in a header), `standard-webhooks`, or `custom`"

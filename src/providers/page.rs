@@ -1,5 +1,5 @@
-//! The page of a provider: setup, authentication and pitfalls. One text for `creel providers <name>` and for
-//! `docs/providers/`, generated from the recipe, so that page and service cannot differ.
+//! The page of a provider: setup, authentication and pitfalls. The recipe generates the same text
+//! for `creel providers <name>` and for `docs/providers/`, so that page and service cannot differ.
 
 use std::fmt::Write;
 
@@ -18,7 +18,7 @@ pub fn page(recipe: &Recipe) -> String {
     page_under(recipe, &recipe.name)
 }
 
-/// Returns the page of the recipe that an alias resolves to, with the alias in the names of variables.
+/// Returns the page of an alias, with the alias in the names of variables.
 pub fn page_of_alias(alias: &Alias, recipe: &Recipe) -> String {
     format!(
         "{} ({}) uses the recipe of the provider `{}`.\n\n{}",

@@ -4,7 +4,7 @@ use crate::content::request::Cause;
 use crate::json;
 
 const TEXT: &str = "text/plain";
-/// Named only where it matters, so that replies of the conventions stay to the letter.
+/// Used only if the charset matters, so that conventional replies stay exact.
 const UNICODE_TEXT: &str = "text/plain; charset=utf-8";
 const JSON: &str = "application/json";
 
@@ -14,7 +14,7 @@ pub struct Reply {
     pub status: u16,
     /// `None` sends no Content-Type (an empty body).
     pub content_type: Option<&'static str>,
-    /// Beside the Content-Type.
+    /// The headers other than Content-Type.
     pub headers: Vec<(String, String)>,
     pub body: String,
 }
@@ -33,7 +33,8 @@ impl Reply {
         Self { status, content_type: Some(JSON), headers: Vec::new(), body }
     }
 
-    /// A body that a user configured: JSON where it is an object or an array, else text.
+    /// Returns the reply with a configured body: JSON if it is an object or an array, otherwise
+    /// text.
     pub(super) fn configured(status: u16, body: &str) -> Self {
         match body.as_bytes().first() {
             None => Self::empty(status),
@@ -50,7 +51,7 @@ pub(super) struct AcceptedReply {
     pub reply: Reply,
 }
 
-/// The reply to a refused request, for some causes or for all others.
+/// The reply to a rejected request, for some causes or for all others.
 #[derive(Clone, Debug)]
 pub(super) struct RefusedReply {
     pub causes: Option<Vec<Cause>>,

@@ -1,4 +1,4 @@
-//! What a user configures for a source, as far as its provider's recipe takes it.
+//! The settings of a source that its provider's recipe accepts.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -21,7 +21,7 @@ impl Settings {
         self.values.get(key).map_or(&[], Vec::as_slice)
     }
 
-    /// The text of a key that is no secret.
+    /// Returns the text of a key that is not a secret.
     pub(super) fn text(&self, key: &str) -> Result<Option<&str>, SettingError> {
         match self.all(key) {
             [] => Ok(None),
@@ -32,7 +32,7 @@ impl Settings {
         }
     }
 
-    /// `yes` or `no`; no where it is not set.
+    /// Returns a `yes` or `no` setting; defaults to `no`.
     pub(super) fn switch(&self, key: &str) -> Result<bool, SettingError> {
         match self.text(key)? {
             Some("yes") => Ok(true),
@@ -46,7 +46,7 @@ impl Settings {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SettingError {
     pub key: String,
-    /// Which of the setting's values, from 0: 1 is that of `_SECRET_2` where `_SECRET` is set.
+    /// The index of the value in its setting: 1 is that of `_SECRET_2` if `_SECRET` is set.
     pub value: usize,
     pub problem: String,
 }
@@ -60,7 +60,7 @@ impl SettingError {
         Self { key: key.to_owned(), value, problem: problem.into() }
     }
 
-    /// What `convert` makes of each value of a setting; the first error with its place.
+    /// Converts each value of a setting; returns the first error with its place.
     pub(super) fn collect<T, P: Into<String>>(
         key: &str,
         values: &[Secret],
@@ -73,7 +73,7 @@ impl SettingError {
     }
 }
 
-/// A key that a recipe takes beyond the common ones.
+/// A key that a recipe accepts in addition to the common ones.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SettingSpec {
     pub name: String,
@@ -81,14 +81,14 @@ pub struct SettingSpec {
     pub secret: bool,
     pub kind: SettingKind,
     pub default: Option<String>,
-    /// How the provider's values begin, where they do; empty where nothing is known.
+    /// The prefixes of the provider's values; empty if unknown.
     pub begins_with: Vec<String>,
     /// Several values may be given, for rotation.
     pub rotates: bool,
     pub doc: String,
 }
 
-/// What a key's value is.
+/// The type of a key's value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SettingKind {
     Secret,

@@ -1,6 +1,7 @@
-//! Whether a request carries the proof that a scheme demands: present, well-formed and fresh, whoever owns the key. A
-//! genuine sender whose secret differs from the configured one sends such requests; a scanner does not. Never computes a
-//! digest and never fetches anything, so it costs less than the check that failed before it.
+//! Whether a request carries authentication of the kind that a scheme requires: present,
+//! well-formed and fresh, with any key. A genuine sender whose secret differs from the configured
+//! one sends such requests; a scanner does not. Never computes a digest and never fetches anything,
+//! so it costs less than the check that failed before it.
 
 use super::condition::RequestCondition;
 use super::freshness::TimestampPlace;
@@ -22,7 +23,7 @@ impl BoundSignature {
         self.try_values(view, is_in).is_ok()
     }
 
-    /// Whether something that `is_carried` asks for is in the body.
+    /// Whether the body contains a value that `is_carried` requires.
     pub fn has_proof_in_body(&self) -> bool {
         !self.keys.are_absent() && self.places().any(Place::is_in_body)
     }
@@ -68,7 +69,7 @@ impl BoundSignature {
             })
     }
 
-    /// Whether the request names its key where the scheme wants that, at a place that the scheme allows.
+    /// Whether the request names its key, if the scheme requires that, at an allowed place.
     fn names_key(&self, view: &View<'_>) -> bool {
         match &self.keys {
             SignatureKeys::Secrets(_) | SignatureKeys::Public(_) | SignatureKeys::AnyPublished => true,

@@ -1,4 +1,5 @@
-//! Conditions on a request: `PLACE`, `no PLACE`, `PLACE = text`, `PLACE = setting NAME`, `PLACE in setting NAME`.
+//! Conditions on a request: `PLACE`, `no PLACE`, `PLACE = text`, `PLACE = setting NAME`, `PLACE in
+//! setting NAME`.
 
 use subtle::ConstantTimeEq;
 
@@ -6,7 +7,7 @@ use super::place::Place;
 use crate::content::request::Cause;
 use crate::content::view::{Texts, View};
 
-/// What must hold of a request.
+/// A condition on a request.
 #[derive(Clone, Debug)]
 pub struct RequestCondition {
     place: Place,
@@ -24,7 +25,7 @@ enum ExpectedValue {
 
 impl RequestCondition {
     /// # Errors
-    /// What is wrong with it, in words.
+    /// The problem with the text.
     pub fn parse(text: &str) -> Result<Self, String> {
         let setting = |name: &str| ExpectedValue::Setting(name.trim().to_owned());
         let (place, wants) = if let Some(place) = text.strip_prefix("no ") {

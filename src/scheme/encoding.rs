@@ -9,11 +9,11 @@ use serde::Deserialize;
 /// The longest signature of any algorithm: HMAC-SHA512 and Ed25519.
 pub const MAX_SIGNATURE_BYTES: usize = 64;
 
-/// More than any public-key signature takes: RSA with 8,192 bits in hex.
+/// More than any public-key signature needs: RSA with 8,192 bits in hex.
 const MAX_ENCODED_BYTES: usize = 2_048;
 
-/// Decodes keys as the libraries of the providers do. A hand-made secret can end in bits that belong to no byte, and padding is
-/// easily lost when a secret is copied; neither changes the key.
+/// Decodes keys like the libraries of the providers. A hand-made secret can end in bits that belong
+/// to no byte, and padding is easily lost when a secret is copied; neither changes the key.
 const KEY_BASE64: GeneralPurpose = GeneralPurpose::new(
     &alphabet::STANDARD,
     GeneralPurposeConfig::new()
@@ -47,7 +47,7 @@ impl Encoding {
         }
         let written = match self {
             Self::Hex => decode_hex(text, &mut bytes)?,
-            // The library wants room for its own estimate, which is up to two bytes more.
+            // The library needs room for its own estimate, which is up to two bytes more.
             Self::Base64 => decode_base64(&STANDARD, text, &mut bytes)?,
             Self::Base64Url => decode_base64(&URL_SAFE_NO_PAD, text, &mut bytes)?,
         };
@@ -120,7 +120,7 @@ pub fn hex(bytes: &[u8]) -> String {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum KeyEncoding {
-    /// The bytes of the text itself, also where it looks encoded.
+    /// The bytes of the text itself, even if it looks encoded.
     #[default]
     Text,
     Base64,
@@ -129,7 +129,7 @@ pub enum KeyEncoding {
 
 impl KeyEncoding {
     /// # Errors
-    /// What is wrong and what to do about it, without showing the value.
+    /// The problem and its remedy, without the value.
     pub fn decode(self, text: &[u8]) -> Result<Vec<u8>, &'static str> {
         match self {
             Self::Text => Ok(text.to_vec()),
@@ -142,7 +142,7 @@ impl KeyEncoding {
     }
 }
 
-/// Why a key is not base64, and what to do.
+/// Describes why a key is not base64, with the remedy.
 fn base64_problem(text: &[u8]) -> &'static str {
     if let Some(problem) = surplus(text) {
         return problem;
@@ -169,7 +169,7 @@ fn base64_problem(text: &[u8]) -> &'static str {
     }
 }
 
-/// Why a key is not hex, and what to do.
+/// Describes why a key is not hex, with the remedy.
 fn hex_problem(text: &[u8]) -> &'static str {
     surplus(text).unwrap_or_else(|| match text.iter().all(u8::is_ascii_hexdigit) {
         true => "is not valid hex: its number of digits is odd; copy the complete value from the provider again",
@@ -177,7 +177,7 @@ fn hex_problem(text: &[u8]) -> &'static str {
     })
 }
 
-/// What an editor, a shell or a copied page has added to an encoded key.
+/// Describes text that an editor, a shell or a copied page added to an encoded key.
 fn surplus(text: &[u8]) -> Option<&'static str> {
     if text.starts_with("\u{feff}".as_bytes()) {
         return Some("begins with a byte order mark (BOM); remove it");
@@ -227,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_is_decoded_as_its_recipe_says() {
+    fn key_is_decoded_with_encoding_of_recipe() {
         assert_eq!(KeyEncoding::Text.decode(b"YWI="), Ok(b"YWI=".to_vec()));
         assert_eq!(KeyEncoding::Base64.decode(b"YWI="), Ok(b"ab".to_vec()));
         assert_eq!(KeyEncoding::Base64.decode(b"YWI"), Ok(b"ab".to_vec()));

@@ -1,5 +1,5 @@
-//! The parts that signature schemes are made of: where a signature is, what it covers, its key, and its age.
-//! It must never name a provider, and does no I/O: a request, keys and the time go in, a verdict comes out.
+//! The parts of signature schemes: the place of a signature, its coverage, key and age. It must
+//! never name a provider, and does no I/O: a request, keys and the time go in, a verdict comes out.
 
 pub mod auth_scheme;
 pub mod canonical;

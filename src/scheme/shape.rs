@@ -2,12 +2,12 @@
 
 use std::ops::RangeInclusive;
 
-/// What a challenge looks like, so that nothing else is signed in its place.
+/// The shape of a challenge, so that nothing else is signed in its place.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ChallengeShape {
     /// `[A-Za-z0-9_-]`, at most 100 of them.
     Id,
-    /// So many lower-case hex digits.
+    /// A number of lower-case hex digits.
     HexDigits(RangeInclusive<usize>),
 }
 
@@ -32,7 +32,8 @@ pub const fn is_byte_of_id(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-')
 }
 
-/// Whether a host matches a pattern such as `sns.*.amazonaws.com`, in which the star stands for one label.
+/// Whether a host matches a pattern such as `sns.*.amazonaws.com`, in which the star matches one
+/// label.
 pub fn host_matches(pattern: &str, host: &str) -> bool {
     let Some((before, after)) = pattern.split_once('*') else { return pattern == host };
     let label = host.strip_prefix(before).and_then(|rest| rest.strip_suffix(after));

@@ -1,6 +1,6 @@
-//! Keys and signatures of Google's Tink library: a JSON key set whose keys are protocol buffers in base64, and signatures
-//! that begin with the id of their key. Only ECDSA P-256 with SHA-256 and signatures in DER are read.
-//! <https://developers.google.com/tink/wire-format>
+//! Keys and signatures of Google's Tink library: a JSON key set whose keys are protocol buffers in
+//! base64, and signatures that begin with the id of their key. Only ECDSA P-256 with SHA-256 and
+//! signatures in DER are read. <https://developers.google.com/tink/wire-format>
 
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
@@ -36,7 +36,8 @@ struct KeyData {
     value: String,
 }
 
-/// Returns the usable keys of a key set as JSON Web Keys whose `kid` is the key's id. `keys` is the array in its field `key`.
+/// Returns the usable keys of a key set as JSON Web Keys whose `kid` is the key's id. `keys` is the
+/// array in its field `key`.
 pub fn web_keys(keys: &str) -> Option<Vec<String>> {
     let keys: Vec<Value> = serde_json::from_str(keys).ok()?;
     Some(keys.into_iter().filter_map(|key| web_key(&serde_json::from_value(key).ok()?)).collect())
@@ -52,7 +53,7 @@ fn web_key(key: &TinkKey) -> Option<String> {
         return None;
     }
     let coordinate = |field: u64| {
-        // A big-endian number: it has a zero in front where its first bit is set.
+        // A big-endian number, with a leading zero byte if its first bit is set.
         let bytes = bytes(&fields, field)?;
         let zeros = bytes.iter().take_while(|byte| **byte == 0).count();
         let bytes = &bytes[zeros..];
@@ -78,7 +79,8 @@ enum FieldValue<'a> {
     Bytes(&'a [u8]),
 }
 
-/// The fields of a message, in order; `None` where it is damaged or has a field of a fixed width, which no key has.
+/// Returns the fields of a message, in order; `None` if it is damaged or has a fixed-width field,
+/// which no key has.
 fn fields(mut message: &[u8]) -> Option<Vec<Field<'_>>> {
     let mut fields = Vec::new();
     while !message.is_empty() {
@@ -112,7 +114,7 @@ fn take_number(message: &mut &[u8]) -> Option<u64> {
     None
 }
 
-/// Of a field that comes twice the last one counts.
+/// Returns a field; the last one if it is repeated.
 fn bytes<'a>(fields: &[Field<'a>], wanted: u64) -> Option<&'a [u8]> {
     fields.iter().rev().find_map(|(field, value)| match value {
         FieldValue::Bytes(bytes) if *field == wanted => Some(*bytes),
@@ -120,7 +122,7 @@ fn bytes<'a>(fields: &[Field<'a>], wanted: u64) -> Option<&'a [u8]> {
     })
 }
 
-/// Zero where the field is absent, as in every protocol buffer.
+/// Returns a number; zero if the field is absent, as in every protocol buffer.
 fn number(fields: &[Field<'_>], wanted: u64) -> u64 {
     let found = fields.iter().rev().find_map(|(field, value)| match value {
         FieldValue::Number(number) if *field == wanted => Some(*number),
@@ -178,7 +180,8 @@ mod tests {
             web_keys(&set(|key| key["keyData"]["value"] = STANDARD.encode(&message).into()))
         };
         assert_eq!(with_message(&|_| ()).map(|keys| keys.len()), Some(1));
-        // SHA-512, P-384, signatures of fixed width; cut; a length beyond the end; a number without end.
+        // SHA-512, P-384, fixed-width signatures; truncated; a length beyond the end; an
+        // unterminated number.
         for (place, byte) in [(3, 4), (5, 3), (7, 1), (9, 0x7f)] {
             assert_eq!(with_message(&|message| message[place] = byte), Some(Vec::new()), "{place}");
         }

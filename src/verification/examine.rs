@@ -29,7 +29,7 @@ pub struct VerifiedMessage {
     pub description: Description,
     pub content: MessageContent,
     pub body_sha256: [u8; 32],
-    /// Asked before the message is accepted.
+    /// The confirmation needed before the message is accepted.
     pub question: Option<Question>,
     /// The share that the decoded payload holds of the body budget.
     pub decoded_memory: Option<Box<dyn DecodingReservation>>,
@@ -62,7 +62,7 @@ impl Rules {
 /// Why a request cannot be verified now.
 #[derive(Debug)]
 pub enum ExamineError {
-    /// It can be verified once this has been fetched.
+    /// Verification needs this key first.
     Missing(KeyRequest),
     /// The body budget has no room for the decoded body now.
     NoRoom,
@@ -164,10 +164,10 @@ impl From<&Request<'_>> for OwnedRequest {
 }
 
 impl OwnedRequest {
-    /// As `examine`, there.
+    /// Runs `examine` with this input.
     ///
     /// # Errors
-    /// As `examine`.
+    /// Those of `examine`.
     pub fn examine(
         &self,
         rules: &Rules,

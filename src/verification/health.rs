@@ -14,7 +14,7 @@ use crate::store::{RejectionFilter, RejectionKind, Sealing, SourceNumbers, Store
 
 /// Candidates without a success between them: a single one may be a forgery.
 const FAILURES_BEFORE_WARNING: u32 = 3;
-/// Forgeries between genuine messages must not fill the log.
+/// Forgeries between genuine messages must not flood the log.
 const PAUSE_BETWEEN_WARNINGS: Duration = Duration::from_secs(3_600);
 const VERIFIES: &str = "verifies";
 const FAILS: &str = "fails";
@@ -132,7 +132,7 @@ fn setting(name: &str) -> String {
     format!("source_health:{name}")
 }
 
-/// Logs a change and stores the new state, apart from the request that has shown it.
+/// Logs a change and stores the new state, in a separate task from the request that caused it.
 fn follow_up(
     name: &Arc<str>,
     store: &Store,

@@ -1,4 +1,4 @@
-//! A request as verification sees it: a webhook that has just arrived, or a rejected one.
+//! A request to verify: a new webhook, or a stored rejection.
 
 use std::borrow::Cow;
 use std::net::IpAddr;
@@ -7,15 +7,15 @@ use time::OffsetDateTime;
 
 use crate::providers::{Headers, Request};
 
-/// The head of a request, and when and from where it came.
+/// The head of a request, with the time and address of its arrival.
 #[derive(Clone, Debug)]
 pub struct IncomingRequest<'a> {
     pub method: &'a str,
     pub target: &'a str,
     pub query: &'a str,
-    /// As registered at the provider, where a scheme signs it.
+    /// As registered at the provider, if a scheme signs it.
     pub url: Cow<'a, str>,
-    /// By name; fields of one name in the order in which they came.
+    /// Sorted by name; fields of one name stay in the order of arrival.
     pub fields: Vec<(&'a str, &'a [u8])>,
     pub received_at: OffsetDateTime,
     pub client: IpAddr,

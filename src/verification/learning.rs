@@ -46,10 +46,10 @@ pub async fn recall(source: &Source, store: &Store) -> Result<(), Unavailable> {
     Ok(())
 }
 
-/// Whether a handshake may teach the source a secret now.
+/// Whether a handshake may provide the source's secret now.
 ///
 /// # Errors
-/// When the store cannot be read.
+/// If the store cannot be read.
 async fn window(source: &Source, store: &Store, now: OffsetDateTime) -> Result<LearningWindow, Unavailable> {
     // A request cannot override the operator's configuration.
     if !source.learns() || !source.has_path_part() {

@@ -62,7 +62,7 @@ impl Redaction {
         String::from_utf8(json).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
     }
 
-    /// The query without its secrets; `None` where there is no query.
+    /// Returns the query without its secrets; `None` without a query.
     pub fn query<'a>(&self, query: &'a str) -> Option<Cow<'a, str>> {
         if query.is_empty() {
             return None;

@@ -26,7 +26,7 @@ impl RejectionReason {
     }
 }
 
-/// Whether a wrong URL may have caused it, where the scheme signs the URL.
+/// Whether a wrong URL may be the cause, if the scheme signs it.
 pub fn cause_may_concern_url(cause: Cause) -> bool {
     matches!(cause, Cause::SignatureMismatch | Cause::ClaimMismatch)
 }

@@ -28,7 +28,7 @@ pub struct Source {
     pub provider: String,
     pub fetches: Arc<Fetches>,
     verifier: Arc<Verifier>,
-    /// With the secret that a handshake has taught, for sources that learn theirs.
+    /// The verifier with the learned secret, for sources that learn theirs.
     learned: Option<RwLock<Option<Arc<Verifier>>>>,
     /// Held while a secret is being learned.
     learning: Mutex<()>,
@@ -43,12 +43,12 @@ pub struct Source {
     path: String,
     /// The required rest of the path: empty, or `/` and the random path part.
     path_part: Vec<u8>,
-    /// Those that make a message, then those of handshakes alone, then those of probes alone.
+    /// Methods of messages, then those of handshakes only, then those of probes only.
     methods: Vec<String>,
     message_methods: usize,
     /// Whether GET and HEAD are answered although they are not messages.
     pub answers_probes: bool,
-    /// The methods as the header `Allow` has them.
+    /// The methods as the value of the header `Allow`.
     allow: String,
     addresses: Option<config::Allow>,
     /// Limit on the requests of one client.
@@ -162,7 +162,7 @@ impl Source {
         ConfirmationRequest { request: question.to_text(), max_awaiting }
     }
 
-    /// Whether its secret comes from a handshake.
+    /// Whether a handshake provides its secret.
     pub fn learns(&self) -> bool {
         self.learned.is_some()
     }
@@ -172,31 +172,31 @@ impl Source {
         self.learning.lock().await
     }
 
-    /// From now on.
+    /// Uses the secret from now on.
     ///
     /// # Errors
-    /// When it cannot be a secret of this provider.
+    /// If it is not a valid secret of this provider.
     pub fn use_secret(&self, secret: &Secret) -> Result<(), Vec<SettingError>> {
         self.use_verifier(self.with_secret(secret)?);
         Ok(())
     }
 
-    /// The rules as they would be with that secret.
+    /// Returns the verifier with that secret.
     ///
     /// # Errors
-    /// When it cannot be a secret of this provider.
+    /// If it is not a valid secret of this provider.
     pub fn with_secret(&self, secret: &Secret) -> Result<Verifier, Vec<SettingError>> {
         self.verifier.with_learned(Some(secret))
     }
 
-    /// From now on.
+    /// Uses this verifier from now on.
     pub fn use_verifier(&self, verifier: Verifier) {
         if let Some(lock) = &self.learned {
             *lock.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(verifier));
         }
     }
 
-    /// The URL as registered at the provider; empty where no scheme signs it.
+    /// Returns the URL as registered at the provider; empty if no scheme signs it.
     pub fn registered_url<'a>(&'a self, target: &str, query: &str) -> Cow<'a, str> {
         match &self.url {
             RegisteredUrl::NotSigned => Cow::Borrowed(""),
@@ -206,7 +206,7 @@ impl Source {
         }
     }
 
-    /// The URL as registered for the operator, without secrets; `None` where no scheme signs it.
+    /// Returns the registered URL for the operator, without secrets; `None` if no scheme signs it.
     pub fn shown_signed_url(&self, target: &str, query: &str) -> Option<String> {
         if matches!(self.url, RegisteredUrl::NotSigned) {
             return None;
@@ -216,7 +216,7 @@ impl Source {
         Some(shown_url(&self.registered_url(target, query), hidden, &self.redaction))
     }
 
-    /// As the header `Allow` has it.
+    /// Returns the value of the header `Allow`.
     pub fn allow(&self) -> &str {
         &self.allow
     }

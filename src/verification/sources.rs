@@ -20,9 +20,9 @@ const MAX_CONCURRENT_REWRITES: usize = 2;
 pub struct Sources {
     all: Vec<Arc<Source>>,
     pub github: GithubAddresses,
-    /// For keys, certificates, and URLs that handshakes name.
+    /// Fetches keys, certificates, and URLs that handshakes name.
     pub client: Client,
-    /// Read when they are first needed, unless they were passed in.
+    /// Loaded on first use, unless they were passed in.
     roots: OnceLock<Roots>,
     rewrites: Arc<Semaphore>,
     decoding: Box<dyn DecodingBudget>,
@@ -77,12 +77,12 @@ impl Sources {
         Arc::clone(&self.rewrites).acquire_owned().await.ok()
     }
 
-    /// Trusted issuers of certificates: the system's, unless others were given.
+    /// Trusted issuers of certificates: the given ones, or the system's.
     pub fn roots(&self) -> &Roots {
         self.roots.get_or_init(|| Roots::new(system_roots()))
     }
 
-    /// Trusts other issuers than the system's. Has no effect after `roots` has been called.
+    /// Replaces the system's issuers. Has no effect after `roots` has been called.
     pub fn trust(&self, roots: Roots) {
         let _ = self.roots.set(roots);
     }

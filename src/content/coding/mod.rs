@@ -42,7 +42,7 @@ pub trait DecodeBudget {
     /// Maximum size of the decoded body.
     fn max_bytes(&self) -> usize;
 
-    /// Reserves `bytes` in total; false if there is no room.
+    /// Reserves `bytes` in total; false if the memory budget is exhausted.
     fn grow_to(&mut self, bytes: usize) -> bool;
 }
 

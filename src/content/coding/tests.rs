@@ -91,7 +91,7 @@ fn members_are_limited() {
 }
 
 #[test]
-fn memory_is_asked_for_before_it_is_used() {
+fn memory_is_requested_before_use() {
     struct Counted(usize, usize);
     impl DecodeBudget for Counted {
         fn max_bytes(&self) -> usize {
@@ -128,7 +128,7 @@ fn codings_are_those_of_all_header_lines() {
 
 proptest! {
     #[test]
-    fn arbitrary_bytes_are_decoded_or_refused(body in prop::collection::vec(any::<u8>(), 0..200), flips in any::<u16>()) {
+    fn arbitrary_bytes_are_decoded_or_rejected(body in prop::collection::vec(any::<u8>(), 0..200), flips in any::<u16>()) {
         let mut member = gzip(&body);
         prop_assert_eq!(read(&member, &[Coding::Gzip]), Ok(body.clone()));
         let at = usize::from(flips) % member.len();

@@ -9,7 +9,7 @@ use crate::http::network::Network;
 use crate::http::pace::BodyPace;
 use crate::store::LARGE_BYTES;
 
-/// One client holds at most this share of the budget, unless it has nothing else in flight.
+/// Limits the share of one client, unless it has only one body in flight.
 const SHARE_OF_ONE_CLIENT: usize = 4;
 /// Bodies up to this size do not count copies: most webhooks are much smaller.
 pub const LARGE: usize = LARGE_BYTES;
@@ -21,7 +21,7 @@ pub const COPIES: usize = 1;
 /// Overhead of large bodies, as a share of the budget: read buffers, SQLite's page cache, and
 /// memory that the allocator returns late.
 const SHARE_OF_OVERHEAD: usize = 6;
-/// Bodies that wait for room at a time: each holds a read buffer.
+/// Limit on bodies that wait for room: each holds a read buffer.
 pub const MAX_WAITING: usize = 64;
 /// A network that holds less than this share of the budget never counts as heavy, for any number of
 /// networks.
@@ -30,7 +30,7 @@ const LIGHT_SHARE: usize = 64;
 #[derive(Debug, Default)]
 pub struct InFlight {
     pub bytes: usize,
-    /// Of bodies that are larger than `LARGE`.
+    /// Total of the bodies that are larger than `LARGE`.
     pub large_bytes: usize,
     pub next_id: u64,
     /// Only bodies that are large, still arriving, or waiting for room; older ones have smaller
@@ -83,7 +83,7 @@ impl InFlight {
     pub fn share_of_client(&self, total: usize) -> usize {
         let share = total / SHARE_OF_ONE_CLIENT;
         let is_short = self.waiting > 0 && self.bytes > total / 4 * 3;
-        // One more, which waits and may hold nothing yet.
+        // One more network, which waits and may hold nothing yet.
         if is_short { share.min(fair_share(total, self.of_clients.len() + 1)) } else { share }
     }
 

@@ -22,10 +22,10 @@ mod shortage;
 
 /// A body waits this long for room.
 const ROOM_TIMEOUT: Duration = Duration::from_secs(2);
-/// How often a waiting body looks for others that have become too slow.
+/// Interval at which a waiting body checks for others that have become too slow.
 const CHECK_INTERVAL: Duration = Duration::from_millis(250);
 
-/// How much memory bodies hold, and whose.
+/// The memory that bodies hold, by client.
 #[derive(Debug)]
 pub struct Budget {
     total_bytes: usize,
@@ -68,7 +68,7 @@ impl Budget {
     }
 }
 
-/// Bytes reserved for one body, given back on drop.
+/// Bytes reserved for one body, released on drop.
 #[derive(Debug)]
 pub struct Reservation {
     budget: Arc<Budget>,
@@ -80,19 +80,19 @@ pub struct Reservation {
 }
 
 impl Reservation {
-    /// Reserves up to `bytes` in all; less than before changes nothing.
+    /// Reserves up to `bytes` in total; a smaller number than before has no effect.
     ///
     /// # Errors
-    /// When the budget, or the client's share of it, is used up.
+    /// If the budget, or the client's share of it, is used up.
     pub fn grow_to(&mut self, bytes: usize) -> Result<(), BudgetExhausted> {
         let budget = Arc::clone(&self.budget);
         self.grow(&mut budget.lock(), bytes).map_err(|_| BudgetExhausted)
     }
 
-    /// As `grow_to`, but waits for a moment, and has bodies dropped that are too slow.
+    /// Like `grow_to`, but waits briefly, and drops bodies that are too slow.
     ///
     /// # Errors
-    /// When there is no room even then.
+    /// If there is still no room.
     pub async fn make_room(&mut self, bytes: usize) -> Result<(), BudgetExhausted> {
         let budget = Arc::clone(&self.budget);
         if self.grow_to(bytes).is_ok() {
@@ -113,7 +113,7 @@ impl Reservation {
         outcome
     }
 
-    /// True when it has got room, false when it may wait for it.
+    /// Returns true if the room is reserved, false if the body may wait for it.
     fn ask_for_room(&mut self, bytes: usize, now: Instant) -> Result<bool, BudgetExhausted> {
         let budget = Arc::clone(&self.budget);
         let mut in_flight = budget.lock();
@@ -140,9 +140,9 @@ impl Reservation {
         };
         let is_dropping = in_flight.drop_slowest(demand, now);
         let gives_way = match short {
-            // Of the bodies of one client only the oldest waits: two would wait for each other.
+            // Only the oldest body of a client waits: two would wait for each other.
             Shortage::Share => in_flight.has_older_of(client, id),
-            // A body that holds little keeps no other from growing.
+            // A body that holds little prevents no other from growing.
             Shortage::Total => self.bytes > SMALL && in_flight.has_older_in_waiting(id),
         };
         if !is_dropping && gives_way {
@@ -156,7 +156,7 @@ impl Reservation {
             let Some(body) = in_flight.bodies.get_mut(&id) else { return Err(BudgetExhausted) };
             body.wanted = bytes;
             in_flight.waiting += 1;
-            // A younger one that waits gives way.
+            // A younger waiting body gives way.
             budget.freed.notify_waiters();
         }
         Ok(false)
@@ -221,7 +221,7 @@ impl Reservation {
         id
     }
 
-    /// From now on the body may be dropped for being slow.
+    /// From now on the body may be dropped if it is too slow.
     pub fn watch(&mut self) {
         if self.dropped.is_none() {
             let budget = Arc::clone(&self.budget);
@@ -246,7 +246,7 @@ impl Reservation {
         }
     }
 
-    /// Resolves when the body is dropped for being slow.
+    /// Resolves when the body is dropped because it is too slow.
     pub async fn dropped(&self) {
         match &self.dropped {
             Some(dropped) => dropped.notified().await,

@@ -27,7 +27,7 @@ pub struct Demand {
     pub needed_bytes: usize,
     /// Of the whole budget.
     pub total_bytes: usize,
-    /// It lacks room in the share of its own network: others have nothing to do with it.
+    /// The share of its own network is exhausted: bodies of other networks are not affected.
     pub is_of_share: bool,
 }
 
@@ -52,7 +52,7 @@ struct Crowd {
 }
 
 impl InFlight {
-    /// Drops bodies until there is enough room. True if there will be some.
+    /// Drops bodies until there is enough room. Returns true if there will be some.
     pub fn drop_slowest(&mut self, demand: Demand, now: Instant) -> bool {
         let dropped = self.bodies.values().filter(|body| body.is_dropped);
         let mut coming: usize = dropped.map(|body| body.bytes).sum();
@@ -68,7 +68,7 @@ impl InFlight {
         if coming < demand.needed_bytes && !demand.is_of_share {
             self.drop_of_crowds(demand, fair_share, &mut coming, now);
         }
-        // Where they hold little, dropping them would not make enough room.
+        // If they hold little, dropping them would not make enough room.
         let last_bytes: usize = last.iter().map(|body| body.bytes).sum();
         if demand.wanted_bytes <= SMALL || last_bytes > demand.total_bytes / SHARE_OF_SLOW_SMALL {
             self.drop_some(last, &mut coming, demand.needed_bytes);
@@ -88,7 +88,7 @@ impl InFlight {
         }
     }
 
-    /// The bytes that come free.
+    /// Returns the bytes that are freed.
     fn drop_body(&mut self, id: u64) -> usize {
         let Some(body) = self.bodies.get_mut(&id) else { return 0 };
         body.is_dropped = true;

@@ -1,4 +1,4 @@
-//! The budget: who gets memory, and who gives way.
+//! The budget: allocation of memory, and bodies that give way.
 
 use super::*;
 
@@ -73,7 +73,7 @@ fn holding(budget: &Arc<Budget>, number: u8, bytes: usize) -> Reservation {
     reservation
 }
 
-/// A body that sends nothing more: resolves with the time after which it was dropped.
+/// A body without further data: resolves with the time after which it was dropped.
 async fn stalled(mut reservation: Reservation) -> Duration {
     let began = Instant::now();
     reservation.watch();

@@ -31,9 +31,9 @@ impl Class {
 /// A connection that is open.
 #[derive(Clone, Debug)]
 pub struct ClosingCandidate {
-    /// `None` for a trusted proxy, each of whose connections counts alone.
+    /// `None` for a trusted proxy: each of its connections counts alone.
     pub network: Option<Network>,
-    /// `None` while it must not be closed.
+    /// `None` while the connection must not be closed.
     pub class: Option<Class>,
     /// The last change of state is recent: closed last within its network, and never if the network
     /// has few connections.
@@ -142,7 +142,7 @@ pub fn choose(candidates: Vec<ClosingCandidate>, surplus: usize, fair: usize) ->
 impl NetworkGroup {
     /// How soon the next connection of this group is closed.
     fn next(&self, place: usize, fair: usize) -> Option<NextClosing> {
-        // Otherwise a network whose connections are always fresh would have those of others closed.
+        // Otherwise a network with only fresh connections would cause those of others to be closed.
         let is_closable = |worth: &Worth| !worth.is_fresh || self.open > fair;
         let next = self.closable.last().filter(|(worth, _)| is_closable(worth));
         next.map(|(worth, _)| (self.open.max(fair), !self.is_proxy, Reverse(*worth), place))

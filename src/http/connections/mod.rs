@@ -27,7 +27,7 @@ mod opening;
 
 pub use opening::Opening;
 
-/// Share of the connections that is kept free for newcomers.
+/// Share of the connections that is kept free for new clients.
 const FREE_SHARE: usize = 16;
 /// Up to this share of the connections, no network counts as having more than others: a provider
 /// with a few connections must not give way to a flood from thousands of addresses.
@@ -56,7 +56,7 @@ pub struct Connections {
     log: LogLimit,
 }
 
-/// One connection, as the registry sees it.
+/// A handle to one registered connection.
 #[derive(Clone, Debug, Default)]
 pub struct Link(Arc<ConnectionEntry>);
 
@@ -82,7 +82,7 @@ pub struct Registration {
 
 #[derive(Debug)]
 struct ConnectionProgress {
-    /// Of the client; of the proxy while no request has named a client.
+    /// The network of the client; of the proxy until a request names a client.
     network: Option<Network>,
     is_proxy: bool,
     state: RegistryState,
@@ -99,7 +99,7 @@ enum RegistryState {
     Idle,
     Receiving,
     Answering,
-    /// The client does not take its reply.
+    /// The client does not read its reply.
     Blocked,
 }
 
@@ -244,7 +244,7 @@ impl ConnectionEntry {
 }
 
 impl Link {
-    /// Fails when the registry has closed the connection, and has the task woken when it does.
+    /// Fails if the registry has closed the connection; otherwise wakes the task when it does.
     pub fn stay_open(&self, context: &Context<'_>) -> io::Result<()> {
         self.0.waker.register(context.waker());
         if self.0.is_closing.load(Ordering::Acquire) {
@@ -323,13 +323,13 @@ impl Link {
         }
     }
 
-    /// For a stream that may be silent for long.
+    /// Holds the connection open for a stream that may be silent for long.
     pub fn hold(&self) -> OpenGuard {
         self.0.holds.fetch_add(1, Ordering::Relaxed);
         OpenGuard(self.clone())
     }
 
-    /// Names the client of the present request, where the peer is a trusted proxy.
+    /// Sets the client of the present request if the peer is a trusted proxy.
     pub fn attribute(&self, client: Network) {
         let mut progress = self.progress();
         if progress.network != Some(client) {

@@ -89,7 +89,7 @@ fn idle_gives_way_before_blocked_before_slowest() {
     links[14].received(10, Stage::Between, true);
     let mut order = Vec::new();
     for limit in (10..=15).rev() {
-        // Each round needs one more to be closed.
+        // Each round must close one more connection.
         let candidates = all.iter().map(|one| one.link.0.candidate(later())).collect();
         let chosen = choice::choose(candidates, 16 - limit, 1);
         order = chosen.connections.iter().map(|(index, _)| *index).collect();

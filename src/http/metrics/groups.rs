@@ -1,4 +1,4 @@
-//! Metrics that belong together, and how they are made.
+//! Groups of related metrics, and their registration.
 
 use prometheus::core::Collector;
 use prometheus::{

@@ -42,7 +42,7 @@ pub struct SourceMetrics {
 }
 
 impl SourceMetrics {
-    /// Counts a message whose body could not be read.
+    /// Counts a message with an unreadable body.
     pub fn unreadable(&self, reason: UnreadableReason) {
         self.unreadable.with_label_values(&[self.name.as_str(), reason.name()]).inc();
         if reason != UnreadableReason::Empty {

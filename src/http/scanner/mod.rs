@@ -20,7 +20,7 @@ const VALUE_PREFIX_BYTES: usize = 24;
 /// names are skipped.
 const NAME_LENGTHS: [usize; 4] = [7, 10, 14, 17];
 
-/// Where on a connection the next byte belongs.
+/// The part of a request to which the next byte belongs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stage {
     /// Between two requests.
@@ -32,7 +32,7 @@ pub enum Stage {
 /// A header name is longer than `MAX_HEADER_NAME_BYTES`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NameTooLong {
-    /// Index of the first byte that is too much, in the bytes given.
+    /// Index of the first excess byte in the given bytes.
     pub at: usize,
 }
 
@@ -57,7 +57,7 @@ enum Phase {
     Opaque,
 }
 
-/// The states of a chunked body, as actix-http has them.
+/// The states of a chunked body, as in actix-http.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Chunk {
     SizeStart,
@@ -89,7 +89,7 @@ struct Line {
     value: [u8; VALUE_PREFIX_BYTES],
     /// Without leading white space (and zeros, in a length); counts on beyond the prefix.
     value_bytes: usize,
-    /// As `value_bytes`, up to the last byte that is not white space.
+    /// Like `value_bytes`, up to the last byte that is not white space.
     value_end: usize,
     has_leading_zero: bool,
     offer: UpgradeOffer,
@@ -259,7 +259,7 @@ fn next_in_chunks(state: Chunk, size: u64, byte: u8) -> Phase {
         (Chunk::DataLf, b'\n') => (Chunk::SizeStart, 0),
         (Chunk::EndCr, b'\r') => (Chunk::EndLf, 0),
         (Chunk::EndLf, b'\n') => return Phase::Between,
-        // The first byte of a trailer line is taken here, as actix-http does.
+        // The first byte of a trailer line is consumed here, as in actix-http.
         (Chunk::EndCr, _) => (Chunk::Trailer, 0),
         (Chunk::Trailer, b'\r') => (Chunk::TrailerLf, 0),
         (Chunk::Trailer, _) => (Chunk::Trailer, 0),
@@ -327,7 +327,7 @@ impl Line {
         self.name_bytes == name.len() && self.name_prefix().eq_ignore_ascii_case(name)
     }
 
-    /// Whether there is nothing before the end of the line.
+    /// Whether the rest of the line is empty.
     fn is_empty(&self) -> bool {
         self.name_bytes == 0 || (self.name_bytes == 1 && self.name[0] == b'\r')
     }

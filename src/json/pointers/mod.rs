@@ -92,7 +92,8 @@ impl PointerNode {
         self.children.iter().find(|child| child.place == Some(place)).map(|child| &child.node)
     }
 
-    /// Reads a value and the wanted values inside it. Recursion is bounded by the nesting limit of documents.
+    /// Reads a value and the requested values inside it. Recursion is bounded by the nesting limit
+    /// of documents.
     fn take<'a>(&self, raw: &'a str, found: &mut [Option<&'a str>]) -> serde_json::Result<()> {
         if let Some(slot) = self.slot {
             found[slot.0] = Some(raw);

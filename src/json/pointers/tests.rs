@@ -62,7 +62,7 @@ fn last_of_two_keys_counts_with_all_in_it() {
 }
 
 #[test]
-fn what_is_no_document_has_a_reason() {
+fn invalid_document_has_reason() {
     for body in ["", "{", "{\"a\":1}x", "[1,]", "nul", "\u{feff}\u{feff}1", "{\"a\":[1,}", "a=1"] {
         for pointer in ["", "/a", "/0"] {
             assert_eq!(read(&[pointer], body), Err(JsonProblem::NotJson), "{body} {pointer}");

@@ -1,4 +1,4 @@
-//! Binding a recipe to the settings of one source: keys are decoded and prepared, replies made ready.
+//! Binds a recipe to the settings of one source: decodes and prepares keys, and builds replies.
 
 mod places;
 mod signatures;
@@ -108,7 +108,7 @@ fn unknown_and_missing(recipe: &Recipe, settings: &Settings) -> Vec<SettingError
         .collect()
 }
 
-/// What templates and conditions read.
+/// Returns the values that templates and conditions read.
 fn texts(recipe: &Recipe, settings: &Settings, errors: &mut Vec<SettingError>) -> Texts {
     let mut texts = Texts::default();
     for key in &recipe.keys {
@@ -256,7 +256,7 @@ fn bind_basic(settings: &Settings, errors: &mut Vec<SettingError>) -> Option<Bas
     Some(Basic::new(username, password))
 }
 
-/// `None` where this source does not use the scheme.
+/// Returns the keys; `None` if this source does not use the scheme.
 fn bind_jwt(rule: &JwtRule, settings: &Settings) -> Result<Option<JwtKeys>, SettingError> {
     let KeySource::Setting { setting, derivation } = &rule.key else {
         return Ok(Some(JwtKeys::Published));
@@ -267,7 +267,8 @@ fn bind_jwt(rule: &JwtRule, settings: &Settings) -> Result<Option<JwtKeys>, Sett
     }
     let is_shared = rule.jwt.algorithms.iter().any(|algorithm| algorithm.public().is_none());
     if is_shared {
-        // An empty secret is none: the source then accepts nothing, and still says why a token is refused.
+        // Treats an empty secret as missing: the source then accepts nothing, and still reports why
+        // a token is rejected.
         let derive = |value: &Secret| match value.expose() {
             [] => Ok(None),
             text => derivation.derive(text).map(Secret::new).map(Some),
@@ -278,7 +279,7 @@ fn bind_jwt(rule: &JwtRule, settings: &Settings) -> Result<Option<JwtKeys>, Sett
     public_keys(setting, derivation, settings).map(|keys| Some(JwtKeys::Public(keys)))
 }
 
-/// Keys that stand for what would be fetched: a key set, or a key with its id.
+/// Returns the configured keys that replace fetching: a key set, or a key with its id.
 fn own_keys(recipe: &Recipe, texts: &Texts) -> Vec<OwnKey> {
     if !recipe.uses_published_keys() {
         return Vec::new();
@@ -289,7 +290,7 @@ fn own_keys(recipe: &Recipe, texts: &Texts) -> Vec<OwnKey> {
     set.into_iter().chain(single).collect()
 }
 
-/// The user's reply stands for all events of the source.
+/// The user's reply replaces those for all events of the source.
 fn bind_accepted(recipe: &Recipe, settings: &Settings, errors: &mut Vec<SettingError>) -> Vec<AcceptedReply> {
     if let Some(status) = settings.reply_status
         && !(200..=299).contains(&status)

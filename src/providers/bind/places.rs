@@ -6,7 +6,7 @@ use crate::scheme::place::{Place, is_header_name};
 use super::super::recipe::NamedPlace;
 use super::super::settings::SettingError;
 
-/// Two schemes may share a key; its problem is told once.
+/// Reports the problem of a key once, even if two schemes share it.
 pub fn once<T>(bound: Result<T, SettingError>, errors: &mut Vec<SettingError>) -> Option<T> {
     match bound {
         Ok(bound) => Some(bound),
@@ -43,7 +43,7 @@ pub fn named_header(setting: &str, texts: &Texts) -> Result<String, SettingError
     Ok(header.to_ascii_lowercase())
 }
 
-/// What HTTP itself or any proxy puts into a request.
+/// Headers that HTTP itself or any proxy adds.
 const COMMON_HEADERS: [&str; 9] = [
     "Host",
     "Content-Length",

@@ -15,8 +15,9 @@ use crate::content::request::Secret;
 /// A value of a setting.
 type SettingValue = (&'static str, usize);
 
-/// The schemes with their keys. A value that one scheme cannot take as its key may be right for another one (hex or text),
-/// and during a rotation the old and the new value may be for different schemes: a value is wrong if no scheme can take it.
+/// Returns the schemes with their keys. A value that is invalid for one scheme may be valid for
+/// another (hex or text), and during a rotation the old and the new value may be for different
+/// schemes: a value is an error only if no scheme accepts it.
 pub fn bind_signatures(
     signatures: &'static [Signature],
     settings: &Settings,

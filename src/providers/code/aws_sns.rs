@@ -1,6 +1,6 @@
-//! Amazon SNS: named fields of the body, signed with the key of a certificate that the body names. AWS signs the topics
-//! of all customers with the same keys, so the topic must be the configured one.
-//! <https://docs.aws.amazon.com/sns/latest/dg/sns-verify-signature-of-message.html>
+//! Amazon SNS: named fields of the body, signed with the key of a certificate that the body names.
+//! AWS signs the topics of all customers with the same keys, so the topic must be the configured
+//! one. <https://docs.aws.amazon.com/sns/latest/dg/sns-verify-signature-of-message.html>
 
 use std::borrow::Cow;
 
@@ -14,7 +14,8 @@ use crate::scheme::key_store::is_pinned;
 use crate::scheme::public_key::PublicAlgorithm;
 use crate::scheme::signature::Terms;
 
-/// SNS takes messages of 256 KiB, and JSON makes at most six bytes of one. Anyone can send larger ones, which are not parsed.
+/// SNS accepts messages of 256 KiB, and JSON expands a byte to at most six. Anyone can send larger
+/// bodies, which are not parsed.
 const MAX_BODY_BYTES: usize = 8 << 20;
 const HOSTS: [&str; 2] = ["sns.*.amazonaws.com", "sns.*.amazonaws.com.cn"];
 
@@ -96,8 +97,8 @@ fn read(view: &View<'_>) -> Result<SnsMessage, Cause> {
     Ok(SnsMessage { topic, text, algorithm, signature, url })
 }
 
-/// `Name\nValue\n` for each field, in alphabetical order. Only a message can have line breaks: with them in another field,
-/// the same text could be divided into other fields.
+/// Returns `Name\nValue\n` for each field, in alphabetical order. Only a message can have line
+/// breaks: with them in another field, the same text could be divided into other fields.
 fn text(body: &Object<'_>) -> Result<String, Cause> {
     let kind = required(body, "Type")?;
     let is_confirmation = match &*kind {
@@ -124,7 +125,8 @@ fn text(body: &Object<'_>) -> Result<String, Cause> {
     Ok(fields.iter().map(|(name, value)| format!("{name}\n{value}\n")).collect())
 }
 
-/// A required string. AWS signs UTF-8, where a lone surrogate cannot occur, hence U+FFFD.
+/// Returns a required string. AWS signs UTF-8, in which lone surrogates cannot occur, so they
+/// become U+FFFD.
 fn required<'a>(body: &Object<'a>, name: &str) -> Result<Cow<'a, str>, Cause> {
     body.get(name).filter(|raw| raw.starts_with('"')).map(text_lossy).ok_or(Cause::MissingHeader)
 }

@@ -1,5 +1,5 @@
-//! Braintree: two form fields, the payload and a list of signatures, each next to the public key of its account.
-//! <https://developer.paypal.com/braintree/docs/guides/webhooks/parse>
+//! Braintree: two form fields, the payload and a list of signatures, each next to the public key of
+//! its account. <https://developer.paypal.com/braintree/docs/guides/webhooks/parse>
 
 use ring::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
 use ring::hmac;
@@ -68,7 +68,8 @@ impl Scheme for Braintree {
         plain.or_else(|_| {
             any_hmac(ALGORITHM, secrets, format!("{payload}\n").as_bytes(), Encoding::Hex, &ours)
         })?;
-        // creel signs challenges for unauthenticated requests, so a text with their shape proves nothing. A payload is longer: it is XML in base64.
+        // creel signs challenges for unauthenticated requests, so a signed text of that shape could
+        // come from anyone. A payload is longer: it is XML in base64.
         if has_shape_of_id(payload.trim().as_bytes()) { Err(Cause::ClaimMismatch.into()) } else { Ok(()) }
     }
 

@@ -72,7 +72,7 @@ impl Scheme for Contentful {
     }
 }
 
-/// The names of the headers that are signed, and the time that is one of them.
+/// Returns the names of the signed headers, and the time in one of them.
 fn signed_headers(view: &View<'_>) -> Result<(Vec<String>, SignedTime), Cause> {
     let names: Vec<String> =
         header_text(view, SIGNED_HEADERS)?.split(',').map(|name| name.trim().to_ascii_lowercase()).collect();
@@ -80,7 +80,7 @@ fn signed_headers(view: &View<'_>) -> Result<(Vec<String>, SignedTime), Cause> {
     if names.iter().any(|name| name.is_empty() || name.contains([':', ';'])) {
         return Err(Cause::MalformedSignature);
     }
-    // An attacker must not be able to leave out of the list what makes a message old.
+    // Otherwise an attacker could omit from the list the headers that make a message old.
     if names.len() > MAX_SIGNED_HEADERS
         || ![TIMESTAMP, SIGNED_HEADERS].iter().all(|name| names.iter().any(|listed| listed == name))
     {

@@ -1,6 +1,6 @@
-//! Google Health API: a signature in the format of Tink, and the subscriber's secret in `Authorization`. The keys are the same
-//! for all subscribers, so that the signature alone would let a message for one be sent to another.
-//! <https://developers.google.com/health/webhooks>
+//! Google Health API: a signature in the format of Tink, and the subscriber's secret in
+//! `Authorization`. All subscribers share the keys, so with the signature alone a message for one
+//! could be sent to another. <https://developers.google.com/health/webhooks>
 
 use subtle::ConstantTimeEq;
 
@@ -14,7 +14,7 @@ use crate::scheme::public_key::{PublicAlgorithm, PublicKey};
 use crate::scheme::signature::Terms;
 use crate::scheme::tink;
 
-/// The name in Google's reference, which is what it sends, and the name in its guide.
+/// The name in Google's reference, which Google sends, and the name in its guide.
 const SIGNATURES: [&str; 2] = ["x-healthapi-signature", "google-health-api-signature"];
 
 /// Google Health API, with a signature and a shared secret.

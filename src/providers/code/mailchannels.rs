@@ -91,7 +91,7 @@ fn dictionary(value: &[u8]) -> Result<Dictionary, Cause> {
     Parser::new(value).parse().map_err(|_| Cause::MalformedSignature)
 }
 
-/// The digest is what is signed: it must be the body's.
+/// Checks that the signed digest is the body's.
 fn check_digest(view: &View<'_>) -> Result<(), Cause> {
     let digests = dictionary(header(view, "content-digest")?)?;
     let body = view.request.body;
@@ -129,7 +129,8 @@ fn check_one(
     Ok(SignedTime::Seconds(i64::from(created)).check(view.request.now, terms.tolerance)?)
 }
 
-/// One line for each component that is covered, and one for the parameters. The body's digest must be among them.
+/// Returns one line per covered component, and one for the parameters. The body's digest must be
+/// among them.
 fn signature_base(view: &View<'_>, input: &InnerList) -> Result<String, Cause> {
     let mut base = String::new();
     let mut covers_digest = false;

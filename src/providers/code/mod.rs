@@ -1,4 +1,5 @@
-//! Schemes that a recipe cannot describe. To add one: implement [`Scheme`] in a file of its own, and list it here.
+//! Schemes that a recipe cannot describe. To add one, implement [`Scheme`] in its own file, and
+//! list it here.
 
 mod adyen;
 mod aws_sns;

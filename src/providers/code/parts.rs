@@ -1,4 +1,4 @@
-//! What several schemes in code need: HMACs, and headers that must be present.
+//! Shared parts of the schemes in code: HMACs and required headers.
 
 use std::borrow::Cow;
 
@@ -18,7 +18,7 @@ pub fn non_empty(secret: &[u8]) -> Result<&[u8], &'static str> {
     if secret.is_empty() { Err("is empty; anyone can sign with an empty key") } else { Ok(secret) }
 }
 
-/// Whether one of the encoded signatures is that of one of the secrets over the text.
+/// Whether one of the encoded signatures matches the text with one of the secrets.
 pub fn any_hmac(
     algorithm: hmac::Algorithm,
     secrets: &[Secret],

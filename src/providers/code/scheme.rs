@@ -19,10 +19,11 @@ pub trait Scheme: Debug + Sync {
     /// Returns the value of `code` in a recipe.
     fn name(&self) -> &'static str;
 
-    /// Describes what is signed, for the provider's page.
+    /// Describes the signed text, for the provider's page.
     fn in_words(&self) -> &'static str;
 
-    /// Returns the settings with shared secrets, of which one is required; none if all keys are public.
+    /// Returns the settings with shared secrets, of which one is required; none if all keys are
+    /// public.
     fn secret_settings(&self) -> &'static [&'static str] {
         &[SECRET]
     }
@@ -45,7 +46,8 @@ pub trait Scheme: Debug + Sync {
         false
     }
 
-    /// Whether the check rejects every message with the shape of a challenge. A handshake can then safely sign challenges.
+    /// Whether the check rejects every message with the shape of a challenge. A handshake can then
+    /// safely sign challenges.
     fn rejects_challenges(&self) -> bool {
         false
     }
@@ -61,10 +63,10 @@ pub trait Scheme: Debug + Sync {
     /// Verifies a request.
     ///
     /// # Errors
-    /// The cause of the rejection, or what must be fetched first.
+    /// The cause of the rejection, or the key that must be fetched first.
     fn check(&self, view: &View<'_>, terms: &Terms<'_>, keys: &SchemeKeys) -> Result<(), VerifyError>;
 
-    /// Whether the request has a well-formed and fresh signature, whatever key it was made with.
+    /// Whether the request has a well-formed and fresh signature, made with any key.
     fn is_carried(&self, view: &View<'_>, terms: &Terms<'_>) -> bool;
 
     /// Signs a sample; `None` if only the provider has the key.
@@ -108,7 +110,8 @@ pub struct BoundScheme {
 }
 
 impl BoundScheme {
-    /// Binds a scheme to a source's settings; `None` if the scheme needs a secret and the source has none.
+    /// Binds a scheme to a source's settings; `None` if the scheme needs a secret and the source
+    /// has none.
     ///
     /// # Errors
     /// A value that cannot be a secret of the scheme.

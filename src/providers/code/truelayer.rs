@@ -1,5 +1,5 @@
-//! TrueLayer: a detached JWS whose payload is method, path, the headers that it lists, and the body.
-//! <https://github.com/TrueLayer/truelayer-signing>
+//! TrueLayer: a detached JWS whose payload is method, path, the headers that it lists, and the
+//! body. <https://github.com/TrueLayer/truelayer-signing>
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -54,7 +54,7 @@ impl Scheme for Truelayer {
     fn check(&self, view: &View<'_>, terms: &Terms<'_>, _keys: &SchemeKeys) -> Result<(), VerifyError> {
         let (header, signature) = parts(view)?;
         let parsed = read_header(header)?;
-        // The token says where its key set is: only an address that was configured may.
+        // The token names the address of its key set, which must be a configured one.
         let jku = parsed.jku.as_deref().ok_or(Cause::WrongAccount)?;
         if !terms.texts.all("allowed_jku").iter().any(|allowed| allowed.expose() == jku.as_bytes()) {
             return Err(Cause::WrongAccount.into());
@@ -73,7 +73,7 @@ impl Scheme for Truelayer {
     }
 }
 
-/// The header as it is written, and the signature.
+/// Returns the header as written, and the signature.
 fn parts<'a>(view: &'a View<'_>) -> Result<(&'a str, Vec<u8>), Cause> {
     let value = header_text(view, "tl-signature")?;
     let mut parts = value.split('.');

@@ -22,8 +22,9 @@ pub fn handshakes(
     Ok(rules)
 }
 
-/// Whoever asks gets a challenge signed, and must not be able to send that as a message. A body with the shape of a challenge
-/// is refused (`Verifier::authenticate`); of any other signed text it must be certain that it cannot be one.
+/// Checks that a signed challenge can never serve as a message, because any client can request one.
+/// `Verifier::authenticate` rejects a body with the shape of a challenge; every other signed text
+/// must be unable to have that shape.
 fn no_message_is_a_challenge(proofs: &Proofs) -> Result<(), FieldProblem> {
     let is_safe = |text: &Template| {
         text.is_body_alone() || text.has_literal(|literal| !literal.bytes().all(is_byte_of_id))

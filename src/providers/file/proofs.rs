@@ -1,4 +1,4 @@
-//! What proves the sender, from its tables.
+//! Parses the authentication tables of a recipe.
 
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ use super::tables::{
     TimestampTable, TokenTable,
 };
 
-/// Problems that have other words where the fields come from variables.
+/// Problems with a different wording if the fields come from variables.
 pub const MISSING_TIMESTAMP: &str = "has `{ts}`, but the recipe has no `[timestamp]` with its place";
 pub const UNSIGNED_TIMESTAMP: &str =
     "must cover the timestamp: add `{ts}`, or set `timestamp = false` next to it";
@@ -122,7 +122,8 @@ fn check_algorithm(table: &SignatureTable, key: &KeySource, template: &Template)
     Ok(())
 }
 
-/// A timestamp that is not signed can be renewed by anybody who resends an old message.
+/// Parses the timestamp and rejects an unsigned one, which anyone who resends an old message could
+/// renew.
 fn stamp(
     table: &TimestampTable,
     template: &Template,
@@ -219,7 +220,8 @@ fn confirm(table: &ConfirmTable, keys: &[KeyTable]) -> Result<ConfirmRule, Field
     })
 }
 
-/// Made anew whenever is asked, when the request is no longer there.
+/// Parses a header. It may not depend on the webhook request, which is gone when creel calls the
+/// API.
 fn confirm_header(
     name: &str,
     value: &str,

@@ -21,7 +21,7 @@ pub fn accepted(tables: &[AcceptedTable]) -> Result<Vec<AcceptedReply>, FieldPro
     tables.iter().map(row).collect()
 }
 
-/// A handshake's own status of refusal comes before the rows of all others.
+/// Parses the replies; a handshake's own rejection status precedes the rows of all others.
 pub fn refused(
     tables: &[RefusedTable],
     handshakes: &[HandshakeTable],

@@ -13,7 +13,7 @@ use crate::scheme::key::{Algorithm, Derivation, KeyHash, Normalization};
 use super::super::recipe::{Coverage, ProviderGroup};
 use super::super::settings::{SettingKind, SettingSpec};
 
-/// Where a provider names none.
+/// The tolerance if the provider does not document one.
 pub const DEFAULT_TOLERANCE_SECONDS: u64 = 300;
 
 #[derive(Debug, Default, Deserialize)]
@@ -45,7 +45,7 @@ pub struct RecipeFile {
     pub body_coverage: Option<Coverage>,
     pub requires: Vec<String>,
     pub code: Option<String>,
-    /// For schemes without a `[timestamp]` of their own.
+    /// For schemes without their own `[timestamp]`.
     pub tolerance_seconds: Option<u64>,
     pub key: Vec<KeyTable>,
     pub token: Vec<TokenTable>,
@@ -164,7 +164,7 @@ pub struct SignatureTable {
 #[derive(Debug, Deserialize)]
 #[serde(untagged)]
 pub enum OwnTimestamp {
-    /// `false`: this signature has none though the recipe has.
+    /// `false`: this signature has no timestamp although the recipe has one.
     None(bool),
     Elsewhere(TimestampTable),
 }

@@ -5,7 +5,7 @@ use crate::scheme::encoding::Encoding;
 use super::super::recipe::Proofs;
 use super::tables::{HandshakeTable, RecipeFile, whole};
 
-/// Describes what is signed or shared, one text for each scheme.
+/// Describes the signed texts and shared secrets, one text for each scheme.
 pub fn in_words(file: &RecipeFile, proofs: &Proofs) -> Vec<String> {
     let mut words = Vec::new();
     for table in &file.signature {

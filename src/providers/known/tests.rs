@@ -47,7 +47,7 @@ fn unknown_events_are_found_and_known_ones_are_not() {
         ("stripe", "customer.subscription.*"),
         ("stripe", "v2.core.event_destination.ping"),
         ("token", "message"),
-        // A recipe that lists no events: nothing is known against it.
+        // The recipe lists no events, so none can be unknown.
         ("typeform", "form_response"),
         ("typeform", "something_else"),
         ("typeform", "form_*"),

@@ -2,7 +2,7 @@
 
 use super::super::{Recipe, recipes};
 
-/// Recipes whose senders sign what can be divided in several ways, and what that lets an attacker change.
+/// Recipes whose signed text can be divided in several ways, with the attack that this allows.
 const BY_DESIGN: [(&str, &str); 1] =
     [("mandrill", "names and values of the form are joined without anything between")];
 

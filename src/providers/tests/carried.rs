@@ -1,4 +1,4 @@
-//! What a genuine sender with another secret would send is told from noise, for every provider.
+//! Distinguishes requests of a genuine sender with another secret from noise, for every provider.
 
 use std::sync::LazyLock;
 
@@ -42,7 +42,8 @@ fn another_secret_leaves_the_proof_carried() {
         let mut settings = request.settings.clone();
         let secrets = settings.values.get_mut("secret").unwrap();
         for secret in secrets.iter_mut() {
-            // One other character of the same alphabet, so that it stays a secret of the provider.
+            // Replaces one character by another of the same alphabet, so that the secret stays
+            // valid for the provider.
             let mut text = secret.expose().to_vec();
             let middle = text.len() / 2;
             text[middle] = if text[middle] == b'1' { b'2' } else { b'1' };
@@ -70,7 +71,7 @@ fn stale_request_carries_no_proof() {
 }
 
 #[test]
-fn body_is_asked_for_wherever_proof_needs_it() {
+fn body_is_requested_if_authentication_needs_it() {
     let mut in_body = Vec::new();
     for request in proven().filter(|request| is_carried(&request.sent, &request.verifier)) {
         let head = SentRequest { body: String::new().into(), ..request.sent.clone() };

@@ -20,7 +20,7 @@ fn githubs_event_is_its_header_with_the_bodys_action() {
 }
 
 #[test]
-fn the_other_providers_name_the_event_in_the_body_or_not_at_all() {
+fn other_providers_name_event_in_body_or_nowhere() {
     assert_eq!(
         described("stripe", &[], r#"{"id":"evt_1","type":"invoice.paid"}"#),
         ("invoice.paid".into(), Some("evt_1".into()))
@@ -95,7 +95,7 @@ fn a_githubs_form_is_described_by_its_payload() {
 }
 
 #[test]
-fn a_sample_is_of_the_event_that_was_asked_for() {
+fn sample_has_requested_event() {
     for (provider, event) in [
         ("github", "issues.closed"),
         ("github", "push"),
@@ -122,7 +122,7 @@ fn form(verifier: &Verifier, body: &str) -> Option<String> {
 }
 
 #[test]
-fn the_first_of_several_places_is_the_type_and_all_of_them_are_the_id() {
+fn first_place_is_type_and_all_places_form_id() {
     let recipe = Recipe::parse(
         "several",
         r#"
@@ -156,7 +156,7 @@ fn batches_that_overlap_have_different_ids() {
     let azure = |ids: &str| id("azure-event-grid", ids);
     assert_eq!(azure(r#"[{"id":"a","eventType":"t"}]"#), Some("a".into()));
     assert_eq!(azure(r#"[{"id":"a","eventType":"t"},{"id":"b"}]"#), Some("a,b".into()));
-    // Without one of the ids the batch cannot be told from others.
+    // Without one of the ids, the batch cannot be distinguished from others.
     assert_eq!(azure(r#"[{"id":"a"},{}]"#), None);
     let many: Vec<String> = (0..100).map(|number| format!("event {number}")).collect();
     let many: Vec<&str> = many.iter().map(String::as_str).collect();
@@ -207,7 +207,7 @@ fn cloudevents_batch_has_first_type_and_ids_of_all() {
 }
 
 #[test]
-fn json_that_is_no_cloudevent_names_nothing() {
+fn json_without_cloudevent_has_no_event() {
     for body in [
         r#"{"type":"t","source":"/s","id":"1"}"#,
         r#"{"specversion":"1.0","source":"/s","id":"1"}"#,

@@ -72,7 +72,7 @@ fn key_is_unknown_only_after_definite_answer() {
     let read = |status: u16, body: &str| plaid.plan(&wanted).read(status, body.as_bytes());
     assert_eq!(read(200, &format!(r#"{{"key":{KEY}}}"#)), Some(KeyResponse::Keys(vec![KEY.to_owned()])));
     assert_eq!(read(404, ""), Some(KeyResponse::Unknown));
-    // Rejected credentials or an outage prove nothing about the key: the sender retries.
+    // Rejected credentials or an outage do not mean that the key is unknown: the sender retries.
     for (status, body) in
         [(400, ""), (401, ""), (422, ""), (500, ""), (200, "{}"), (200, r#"{"key":"later"}"#)]
     {

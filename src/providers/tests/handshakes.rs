@@ -1,4 +1,4 @@
-//! Handshakes, and what must not come of them.
+//! Handshakes and their limits.
 
 use super::*;
 
@@ -17,7 +17,7 @@ fn text(answered: HandshakeRow) -> String {
 }
 
 #[test]
-fn a_challenge_that_we_sign_cannot_be_a_webhooks_body() {
+fn signed_challenge_is_not_accepted_as_body() {
     let x = bind("x", &[("secret", "consumer secret")]);
     assert!(text(before(&x, &get("crc_token=uzwcfYtzr9"), LearningWindow::Closed)).contains("sha256="));
     let forged = r#"{"tweet_create_events":[]}"#;
@@ -28,11 +28,12 @@ fn a_challenge_that_we_sign_cannot_be_a_webhooks_body() {
     }
 }
 
-/// `<notification><kind>check</kind></notification> ` in base64, which has none of `+`, `/` and `=`.
+/// `<notification><kind>check</kind></notification> ` in base64, which has none of `+`, `/` and
+/// `=`.
 const BRAINTREE_PAYLOAD: &str = "PG5vdGlmaWNhdGlvbj48a2luZD5jaGVjazwva2luZD48L25vdGlmaWNhdGlvbj4g";
 
 #[test]
-fn what_braintree_has_us_sign_is_no_payload() {
+fn signed_braintree_challenge_is_not_a_payload() {
     let braintree = bind("braintree", &[("public_key", "public"), ("secret", "private key")]);
     let challenge = |text: &str| {
         before(&braintree, &get(&format!("bt_challenge={text}")), LearningWindow::Closed).unwrap()
@@ -57,7 +58,7 @@ fn what_braintree_has_us_sign_is_no_payload() {
     ] {
         assert_eq!(challenge(forged), Err(Cause::HandshakeRefused), "{forged}");
     }
-    // A challenge that was signed all the same does not come back as a message.
+    // A challenge signed anyway is not accepted as a message.
     let answered = form_urlencoded::Serializer::new(String::new())
         .append_pair("bt_signature", &reply)
         .append_pair("bt_payload", "20f9f8ed05f77439fe955c977e4c8a53")
@@ -141,7 +142,7 @@ fn a_secret_is_learned_only_while_the_window_is_open() {
             Some(Err(Cause::HandshakeRefused)),
             "{provider}"
         );
-        // Without a secret nothing is accepted.
+        // A source without a secret accepts nothing.
         assert_eq!(
             SentRequest::new(&[], r#"{"events":[]}"#).verdict(&verifier),
             Err(Cause::MissingHeader),

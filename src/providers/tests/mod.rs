@@ -1,4 +1,5 @@
-//! The providers as the rest of the crate sees them: settings and requests in, verdicts, descriptions and replies out.
+//! The providers as used by the rest of the crate: settings and requests in; verdicts, descriptions
+//! and replies out.
 
 mod ambiguity;
 mod bodies;

@@ -32,7 +32,7 @@ pub struct OwnRequest {
     pub world: RemoteKeys,
 }
 
-/// What the vector's network would give.
+/// The network answers for the vector.
 #[derive(Clone, Debug)]
 pub struct RemoteKeys {
     keys: Vec<(Option<String>, String)>,

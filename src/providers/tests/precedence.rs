@@ -1,4 +1,4 @@
-//! Which proof decides where a source knows several: a signature that is there always does.
+//! The deciding scheme if a source has several: a signature always decides if present.
 
 use crate::scheme::encoding::{Encoding, hex};
 
@@ -7,8 +7,8 @@ use super::*;
 
 const BODY: &str = r#"{"type":"a"}"#;
 
-/// A signature and a JWT with keys of their own, a token with a setting of its own, one that is the signature's key, and
-/// basic authentication.
+/// A signature and a JWT with separate keys, a token with a separate setting, one that is the
+/// signature's key, and basic authentication.
 const SEVERAL: &str = r#"
 title = "Several"
 source = "a test"
@@ -218,7 +218,8 @@ fn partly_signed_id_counts_only_where_it_is_signed() {
     assert_eq!(sent.description(&token).delivery_id.as_deref(), Some("7"));
 }
 
-/// Signs the sample of each recipe with each of its signatures, and adds the headers that only another one covers.
+/// Signs the sample of each recipe with each of its signatures, and adds the headers that only
+/// another one covers.
 #[test]
 fn header_of_another_signature_names_no_message() {
     let mut checked = Vec::new();

@@ -1,4 +1,4 @@
-//! What the samples of recipes hold, and what is read from them.
+//! The contents of the recipes' samples, and the values read from them.
 
 use super::*;
 
@@ -62,8 +62,8 @@ const IDS: [&str; 14] = [
 /// Inside an object these are the object's own.
 const IDS_OF_OBJECTS: [&str; 7] = ["id", "uuid", "guid", "messageid", "requestid", "correlationid", "hash"];
 
-/// The fields of a sample at the top and one level deeper, with the level. Of an array the first item counts; of a form, its
-/// fields and the JSON in them.
+/// Returns the fields of a sample at the top level and one level deeper, with the level: of an
+/// array, those of the first item; of a form, its fields and the JSON in them.
 fn fields_of_sample(body: &str) -> Vec<(usize, String)> {
     fn collect(value: &serde_json::Value, level: usize, found: &mut Vec<(usize, String)>) {
         let value = value.as_array().and_then(|items| items.first()).unwrap_or(value);

@@ -1,4 +1,4 @@
-//! Settings that a recipe refuses, and how it says so.
+//! Settings that a recipe rejects, and the error messages.
 
 use super::*;
 
@@ -47,7 +47,7 @@ fn missing_header_name_is_reported_once() {
 }
 
 #[test]
-fn all_problems_are_told_together_and_no_secret_is_shown() {
+fn all_problems_are_reported_together_without_secrets() {
     let settings = Settings {
         tolerance: Some(std::time::Duration::from_secs(1)),
         reply_status: Some(500),
@@ -61,7 +61,7 @@ fn all_problems_are_told_together_and_no_secret_is_shown() {
 }
 
 #[test]
-fn a_body_that_would_never_be_sent_is_refused() {
+fn reply_body_that_is_never_sent_is_rejected() {
     let settings =
         Settings { reply_status: Some(204), reply_body: Some("a".into()), ..settings(&usable("github")) };
     assert_eq!(problems("github", &settings)[0].0, "reply_body");

@@ -16,7 +16,7 @@ fn sha1() -> String {
 }
 
 #[test]
-fn github_names_the_cause_of_each_refusal() {
+fn github_rejection_names_each_cause() {
     let right = format!("sha256={SHA256}");
     let upper = format!("sha256={}", SHA256.to_uppercase());
     let [short, long] = [format!("sha256={}", &SHA256[2..]), format!("sha256={SHA256}00")];
@@ -49,7 +49,7 @@ fn github_names_the_cause_of_each_refusal() {
 }
 
 #[test]
-fn githubs_sha1_counts_only_where_it_is_allowed_and_stands_alone() {
+fn github_sha1_counts_only_if_allowed_and_alone() {
     let verifier = bind("github", &[("secret", SECRET), ("allow_sha1", "yes")]);
     let old = format!("sha1={}", sha1());
     let wrong = format!("sha256={}", "0".repeat(64));
@@ -89,7 +89,7 @@ fn timestamps_are_plain_digits_and_fresh_in_both_directions() {
 }
 
 #[test]
-fn the_clock_is_asked_only_after_the_signature() {
+fn clock_is_checked_only_after_signature() {
     let verifier = bind("stripe", &[("secret", "a")]);
     let value = format!("t=1000000000,v1={}", "0".repeat(64));
     assert_eq!(
@@ -130,7 +130,7 @@ fn stripe_takes_any_v1_and_no_v0() {
 }
 
 #[test]
-fn standard_webhooks_takes_public_key_signatures_beside_the_symmetric_ones() {
+fn standard_webhooks_accepts_public_key_and_symmetric_signatures() {
     let pair = Ed25519KeyPair::from_seed_unchecked(&[7; 32]).unwrap();
     let public_key = format!("whpk_{}", Encoding::Base64.encode(pair.public_key().as_ref()));
     let signature = Encoding::Base64.encode(pair.sign(format!("msg_1.{NOW}.{{}}").as_bytes()).as_ref());
@@ -174,7 +174,7 @@ fn a_token_may_be_any_of_the_configured_ones() {
 }
 
 #[test]
-fn without_a_scheme_everything_passes_and_nothing_is_proved() {
+fn without_scheme_all_requests_pass_unverified() {
     let verifier = bind("none", &[]);
     assert_eq!(SentRequest::new(&[], "anything").verdict(&verifier), Ok(()));
     assert!(!verifier.reads_body() && !verifier.covers_body() && !verifier.proves_sender());

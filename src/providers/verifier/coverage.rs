@@ -1,4 +1,4 @@
-//! What the proofs of a source cover, and which there are, in words.
+//! The coverage of a source's schemes, and their description.
 
 use crate::content::request::Request;
 use crate::scheme::signature::{self, BoundSignature};
@@ -6,15 +6,15 @@ use crate::scheme::signature::{self, BoundSignature};
 use super::Verifier;
 
 impl Verifier {
-    /// Whether the proof of an accepted request covers its body. Where a source also takes proofs that do not, such as tokens,
-    /// a signature in a header still does: it decides wherever it is present.
+    /// Whether the authentication of an accepted request covers its body. If a source also accepts
+    /// tokens, a signature in a header still covers it: it decides wherever it is present.
     pub fn covers_body_of(&self, request: &Request<'_>) -> bool {
         let is_signed =
             || signature::is_covered(&self.proofs.signatures, &self.view(request), |text| text.has_body());
         self.covers_body() || (self.proves_sender() && is_signed() == Some(true))
     }
 
-    /// Whether signatures over the body are among the proofs that the source takes.
+    /// Whether the source accepts signatures over the body.
     pub fn takes_signatures_over_body(&self) -> bool {
         let covers = |keyed: &BoundSignature| !keyed.keys.are_absent() && keyed.scheme.template.has_body();
         self.proofs.signatures.iter().any(covers)

@@ -1,4 +1,4 @@
-//! What is read of a form that cannot be converted to JSON.
+//! Reads values from a form that cannot be converted to JSON.
 
 use super::Verifier;
 use crate::content::charset;
@@ -8,8 +8,8 @@ use crate::content::short_fields;
 use crate::json::PathValues;
 
 impl Verifier {
-    /// What the recipe reads from the short and exact fields of a form that `form_to_json` rejected. `request`: without content
-    /// codings.
+    /// Reads the recipe's values from the short and exact fields of a form that `form_to_json`
+    /// rejected. `request` is without content codings.
     pub fn short_fields(&self, request: &Request<'_>, problem: FormProblem) -> Option<PathValues> {
         if !matches!(problem, FormProblem::TooLarge | FormProblem::MalformedText) {
             return None;

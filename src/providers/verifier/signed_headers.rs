@@ -1,5 +1,5 @@
-//! Headers that name a message and that only some proofs of a source cover. Next to another proof anyone could have added
-//! them, so they are ignored there.
+//! Headers that identify a message and that only some schemes of a source cover. With another
+//! scheme anyone could have added them, so they are ignored.
 
 use crate::content::view::View;
 use crate::scheme::signature::{self, BoundSignature};
@@ -8,7 +8,8 @@ use super::super::recipe::{Detail, Recipe};
 use super::bound::BoundProofs;
 
 impl BoundProofs {
-    /// The headers of the recipe's event type and delivery id that some signature of the source covers, but not every one.
+    /// Returns the headers of the recipe's event type and delivery id that some, but not all,
+    /// signatures of the source cover.
     pub fn partly_signed_headers(&self, recipe: &'static Recipe) -> Vec<&'static str> {
         let ids = recipe.delivery_id.iter().flatten();
         let details = recipe.event_type.iter().chain(&recipe.event_action).chain(ids);
@@ -25,8 +26,8 @@ impl BoundProofs {
         keyed().any(covers) && (self.may_decide_without_signature() || !keyed().all(covers))
     }
 
-    /// Whether the proof that decided covers the header, as far as that matters. A request without any proof was released by an
-    /// operator; a token covers no header, and is in no message that is signed instead.
+    /// Whether the deciding scheme covers the header. A request without any authentication was
+    /// released by an operator. A token covers no header, and signed messages carry none.
     pub fn cover_header(&self, header: &str, view: &View<'_>) -> bool {
         signature::is_covered(&self.signatures, view, |text| text.covers_header(header))
             .unwrap_or_else(|| !self.may_decide_without_signature())

@@ -7,13 +7,15 @@ use std::borrow::Cow;
 use crate::json::{self, lookup};
 use sorted::KeyOrder;
 
-/// JSON without the white space between tokens and without byte order mark. `None` if it is not JSON.
+/// Returns JSON without white space between tokens and without byte order mark. `None` if it is not
+/// JSON.
 pub fn compact(body: &[u8]) -> Option<Cow<'_, [u8]>> {
     json::document(body).ok().map(|document| Cow::Owned(json::compact(document).into_bytes()))
 }
 
-/// The canonical form of RFC 8785: keys sorted, no white space, numbers as ECMAScript writes them. `None` where it is not JSON,
-/// or has a key twice: which of the values is meant, two readers may see differently.
+/// Returns the canonical form of RFC 8785: keys sorted, no white space, numbers as ECMAScript
+/// writes them. `None` if it is not JSON, or has a duplicate key, because two readers may take
+/// different values.
 pub fn sorted(body: &[u8]) -> Option<Vec<u8>> {
     sorted::write(json::document(body).ok()?, KeyOrder::Utf16)
 }
@@ -23,7 +25,7 @@ pub fn sorted_in_ecmascript(body: &[u8]) -> Option<Vec<u8>> {
     sorted::write(json::document(body).ok()?, KeyOrder::ArrayIndexesFirst)
 }
 
-/// The first item of an array, compact; any other JSON as it is, compact.
+/// Returns the first item of an array, or any other JSON unchanged, in compact form.
 pub fn first_item(body: &[u8]) -> Option<Vec<u8>> {
     let text = std::str::from_utf8(json::without_mark(body)).ok()?.trim_ascii();
     if !text.starts_with('[') {
@@ -49,7 +51,8 @@ pub fn crlf(body: &[u8]) -> Vec<u8> {
     text
 }
 
-/// Names and values of a form, sorted by name (by value where a name repeats), joined without anything between.
+/// Returns the names and values of a form, sorted by name (by value if a name repeats), joined
+/// without a separator.
 pub fn sorted_form(fields: &[(String, String)]) -> String {
     let mut fields: Vec<&(String, String)> = fields.iter().collect();
     fields.sort();
@@ -62,7 +65,8 @@ pub fn json_string(body: &[u8]) -> Option<String> {
     serde_json::to_string(text).ok()
 }
 
-/// The URL with the escapes decoded that HubSpot decodes before it signs (its guide to validating requests lists them).
+/// Decodes the URL escapes that HubSpot decodes before it signs (its guide to validating requests
+/// lists them).
 pub fn decoded_url(url: &str) -> String {
     const ESCAPES: [(&str, &str); 12] = [
         ("%3A", ":"),
@@ -110,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_that_comes_twice_has_no_canonical_form() {
+    fn duplicate_key_has_no_canonical_form() {
         for twice in [r#"{"a":1,"a":1000}"#, r#"{"a":1,"b":2,"\u0061":3}"#, r#"[{"x":{"b":1,"a":1,"b":1}}]"#]
         {
             assert_eq!(sorted(twice.as_bytes()), None, "{twice}");

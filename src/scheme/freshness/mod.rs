@@ -1,4 +1,5 @@
-//! How old a signed timestamp may be. The text as sent goes into the signed text; the number is only for the clock.
+//! The maximum age of a signed timestamp. The signed text contains the timestamp as sent; the
+//! number is only for the clock.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -84,8 +85,9 @@ pub enum SignedTime {
 }
 
 impl TimestampUnit {
-    /// Numbers are plain digits only, without leading zeros: ten for seconds, which last until 2286, and thirteen for
-    /// milliseconds. A second spelling of the same time would let a digit move between a signed timestamp and its neighbour.
+    /// Parses a timestamp. Numbers are plain digits only, without leading zeros: ten for seconds,
+    /// which last until 2286, and thirteen for milliseconds. A second spelling of the same time
+    /// would let a digit move between a signed timestamp and its neighbour.
     ///
     /// # Errors
     /// `MalformedSignature`.
@@ -121,7 +123,7 @@ impl TimestampUnit {
             Self::Seconds => &[SECONDS_DIGITS][..],
             Self::Milliseconds => &[MILLISECONDS_DIGITS],
             Self::SecondsOrMilliseconds => &[SECONDS_DIGITS, MILLISECONDS_DIGITS],
-            // In the basic and the extended form; what may follow the seconds makes no difference.
+            // In the basic and the extended form; any text after the seconds makes no difference.
             Self::Rfc3339 => &[15, 19],
             Self::Any => &[SECONDS_DIGITS, MILLISECONDS_DIGITS, 15, 19],
             Self::HttpDate => &HTTP_DATE_BYTES,
@@ -148,7 +150,7 @@ impl TimestampUnit {
 
 impl SignedTime {
     /// # Errors
-    /// `StaleTimestamp` where the clocks differ by more than the tolerance, in either direction.
+    /// `StaleTimestamp` if the clocks differ by more than the tolerance, in either direction.
     pub fn check(self, now: OffsetDateTime, tolerance: Duration) -> Result<(), Cause> {
         let (difference, tolerance) = match self {
             Self::Seconds(timestamp) => {
@@ -173,7 +175,8 @@ fn date(text: &[u8], parse: impl Fn(&str) -> Option<OffsetDateTime>) -> Result<S
     Ok(SignedTime::Milliseconds(milliseconds(time)))
 }
 
-/// `Thu, 09 Oct 2025 08:53:20 GMT`, or with `+0000` at the end. The weekday is part of it, and comments are not.
+/// Parses `Thu, 09 Oct 2025 08:53:20 GMT`, or with `+0000` at the end. The weekday is required, and
+/// comments are rejected.
 fn http_date(text: &str) -> Option<OffsetDateTime> {
     let has_form = HTTP_DATE_BYTES.contains(&text.len())
         && text.get(3..5) == Some(", ")
@@ -252,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_written_is_read_again() {
+    fn written_time_is_parsed_back() {
         let now = OffsetDateTime::from_unix_timestamp(1_760_000_000).unwrap();
         for unit in [
             TimestampUnit::Seconds,

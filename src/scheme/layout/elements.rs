@@ -1,5 +1,5 @@
 //! The elements of a value, and their groups. HTTP lets a proxy join header lines with commas,
-//! whatever separates the elements within a line (RFC 9110, 5.3).
+//! regardless of the separator within a line (RFC 9110, 5.3).
 
 use std::ops::Range;
 

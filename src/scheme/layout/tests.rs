@@ -1,4 +1,4 @@
-//! Layouts by example, and what is found by them.
+//! Layouts by example, and the signatures that they find.
 
 use super::*;
 
@@ -77,7 +77,7 @@ fn a_value_is_composed_as_the_sender_writes_it() {
 }
 
 #[test]
-fn an_example_that_cannot_be_read_says_why() {
+fn invalid_example_is_rejected_with_reason() {
     for (layout, problem) in [
         ("sha256=", "has no place for the signature"),
         ("t={ts}", "has no place for the signature"),
@@ -91,7 +91,7 @@ fn an_example_that_cannot_be_read_says_why() {
 }
 
 #[test]
-fn too_many_candidates_are_refused_unread() {
+fn too_many_candidates_are_rejected_unread() {
     let layout = "v1,{signature} v1,{signature}";
     assert_eq!(found(layout, &"v1,a ".repeat(MAX_CANDIDATES)).map(|all| all.len()), Ok(MAX_CANDIDATES));
     assert_eq!(found(layout, &"v1,a ".repeat(1_000)), Err(Cause::MalformedSignature));
@@ -119,7 +119,7 @@ fn joined_lines_of_pairs_are_separated() {
         ("ts={ts};h1={signature}", "ts=1;h1=a, ts=2;h1=b", &["ts=1;h1=a", "ts=2;h1=b"]),
         ("t={ts}&s={signature}", "t=1&s=a,t=2&s=b", &["t=1&s=a", "t=2&s=b"]),
         ("h={names};s={signature}", "h=a,b;s=c", &["h=a,b;s=c"]),
-        // One group, in which something is ambiguous or in an order of its own.
+        // One group, with an ambiguous part or an unusual order.
         (pairs, "t=1,t=2,v1=a", &["t=1,t=2,v1=a"]),
         (pairs, "t=1,v1=a,t=2", &["t=1,v1=a,t=2"]),
         (pairs, "v1=a,t=1,v1=b", &["v1=a,t=1,v1=b"]),

@@ -1,5 +1,6 @@
-//! The headers that a signature names itself, with their values joined with dots. Values may hold dots too, so a captured
-//! signature also fits other headers and another body, unless the joined text can be split in one way only.
+//! The headers that a signature names itself, with their values joined with dots. Values may hold
+//! dots too, so a captured signature also matches other headers and another body, unless the joined
+//! text can be split in one way only.
 
 use crate::content::request::Cause;
 use crate::content::view::View;
@@ -14,8 +15,9 @@ pub struct NamedHeaders {
     anchors: Option<Anchors>,
 }
 
-/// Two headers that must be named, in this order. Together with a JSON body they make the text after the first one
-/// unambiguous: no UUID stands where another value of the same split could be taken for the id.
+/// Two required headers, in this order. Together with a JSON body they make the text after the
+/// first one unambiguous: no UUID occurs where another value of the same split could be read as the
+/// id.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Anchors {
     /// Holds a UUID. In lower case, like the other one.
@@ -26,7 +28,7 @@ struct Anchors {
 
 impl NamedHeaders {
     /// # Errors
-    /// What is wrong with it, in words.
+    /// The problem with the text.
     pub fn parse(text: &str) -> Result<Self, String> {
         let words: Vec<&str> = text.split_ascii_whitespace().collect();
         let (part, anchors) = match words.as_slice() {

@@ -6,7 +6,7 @@ use super::section;
 /// Returns the parts of a template, at least one.
 ///
 /// # Errors
-/// What is wrong with the text.
+/// The problem with the text.
 pub fn parts(text: &str) -> Result<Vec<Part>, String> {
     let mut parts = Vec::new();
     let mut literal = String::new();
@@ -42,7 +42,7 @@ pub fn parts(text: &str) -> Result<Vec<Part>, String> {
     if parts.is_empty() { Err("is empty".to_owned()) } else { Ok(parts) }
 }
 
-/// What follows `{?`, split at the brace that ends the section.
+/// Splits the text after `{?` at the brace that ends the section.
 fn split_section(text: &str) -> Option<(&str, &str)> {
     let mut depth = 0_usize;
     for (at, byte) in text.bytes().enumerate() {

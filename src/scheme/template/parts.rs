@@ -28,7 +28,7 @@ pub enum Part {
     QueryInLowerCase(Place),
     /// A value of digits only.
     DigitsOf(Place),
-    /// Left out where a place in it is absent.
+    /// Omitted if a place in it is absent.
     Section(Vec<Part>),
     SortedForm,
     Url(UrlForm),
@@ -43,12 +43,12 @@ pub enum Part {
     },
     Secret,
     Answer,
-    /// What a fetch asks for, or has been given before.
+    /// `{id}` and `{login}` of a fetch request.
     Id,
     Login,
 }
 
-/// What the placeholders stand for.
+/// The values of the placeholders.
 #[derive(Clone, Copy, Debug)]
 pub struct TemplateScope<'a> {
     pub view: &'a View<'a>,
@@ -213,7 +213,7 @@ fn is_there(parts: &[Part], scope: &TemplateScope<'_>) -> Result<bool, Cause> {
     Ok(true)
 }
 
-/// Whether a reader finds the end of a value where it is, and not before.
+/// Whether the first occurrence of `end` is directly after the value.
 fn ends_at(value: &[u8], end: &[u8]) -> bool {
     let text = [value, end].concat();
     text.windows(end.len()).position(|window| window == end) == Some(value.len())

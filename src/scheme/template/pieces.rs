@@ -1,9 +1,9 @@
-//! A template as its pieces, for texts that are put together later, when the request is no longer there.
+//! A template in pieces, for texts that are built later, after the request is gone.
 
 use super::super::place::Place;
 use super::parts::Part;
 
-/// One piece of such a text.
+/// One piece of a template.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Piece<'a> {
     Literal(&'a str),

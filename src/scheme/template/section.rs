@@ -1,15 +1,16 @@
-//! Sections that are left out where a part of them is absent: `{?id:{query:data.id};}`.
+//! Sections that are omitted if a part of them is absent: `{?id:{query:data.id};}`.
 //!
-//! A signed text must say which of its parts were there. Otherwise a forger leaves a part out, moves its text into another
-//! part, and the signature still fits. So a template with sections is only taken if its text can be read in one way, and a
-//! value that holds the text that ends it is rejected.
+//! A signed text must show which of its parts were present. Otherwise an attacker omits a part,
+//! moves its text into another part, and the signature still matches. So a template with sections
+//! is accepted only if its text can be read in one way, and a value that contains the section's
+//! closing text is rejected.
 
 use super::parts::Part;
 
-/// Whether the text can be read in one way only.
+/// Checks that the text can be read in one way only.
 ///
 /// # Errors
-/// What is wrong with it, in words.
+/// The problem with the text.
 pub fn check(parts: &[Part]) -> Result<(), String> {
     let sections = parts.iter().enumerate().filter(|(_, part)| matches!(part, Part::Section(_)));
     for (at, section) in sections {

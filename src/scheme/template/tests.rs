@@ -1,4 +1,4 @@
-//! Templates, what they are made of, and what becomes of them.
+//! Templates: parsing, properties and rendering.
 
 use super::*;
 use crate::content::request::{Headers, Request};
@@ -25,7 +25,7 @@ fn a_template_is_literals_and_placeholders() {
 }
 
 #[test]
-fn a_template_that_cannot_be_read_says_why() {
+fn invalid_template_is_rejected_with_reason() {
     for (text, problem) in [
         ("", "is empty"),
         ("{body", "an unmatched brace"),
@@ -40,7 +40,7 @@ fn a_template_that_cannot_be_read_says_why() {
 }
 
 #[test]
-fn a_path_is_what_follows_the_host() {
+fn path_is_url_after_host() {
     assert_eq!(path_of("https://a.example/x?y=1"), "/x?y=1");
     assert_eq!(path_of("https://a.example"), "/");
 }

@@ -44,7 +44,7 @@ words!(
 );
 
 impl MessageContent {
-    /// As JSON text.
+    /// Returns the payload as JSON text.
     pub fn payload(&self) -> Option<&[u8]> {
         match self {
             Self::Json(payload) => Some(payload),
@@ -53,7 +53,7 @@ impl MessageContent {
         }
     }
 
-    /// Why there is no payload.
+    /// Returns the reason why there is no payload.
     pub fn unreadable(&self) -> Option<UnreadableReason> {
         match self {
             Self::Unreadable { reason, .. } => Some(*reason),

@@ -29,7 +29,7 @@ pub const REFUSED: Walk = Walk {
 /// Deliveries of one message that are deleted between two checks of the clock.
 const DELIVERIES_AT_ONCE: usize = 64;
 
-/// When the retention of a message begins.
+/// The time at which the retention of a message starts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum RetainedSince {
     Arrival,
@@ -96,13 +96,13 @@ impl Yielding {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ExpiryPage {
     pub ids: Vec<i64>,
-    /// The greatest id among those that were looked at.
+    /// The greatest id among the messages examined.
     pub looked_through: i64,
     /// Where the next page begins; `None` after the last one.
     pub next: Option<TimePosition>,
 }
 
-/// Whose messages a retention is about.
+/// The sources that a retention covers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SourceSelection {
     Only(String),
@@ -144,7 +144,7 @@ fn is_kept(connection: &Connection, id: i64, keeping: &RetentionRule) -> rusqlit
 /// a reader, and with it the WAL, busy for long.
 pub fn select(connection: &Connection, selection: &ExpirySelection) -> rusqlite::Result<ExpiryPage> {
     let ExpirySelection { since, after, before, sources, keeping } = selection;
-    // From the index alone, so that a damaged row is found when it is read by itself.
+    // From the index alone, so that a damaged row only fails when it is read by itself.
     let read = |row: &Row<'_>| Ok(TimePosition { at: row.get(1)?, id: row.get(0)? });
     let rows = since.walk().page(connection, after, before, read)?;
     let mut page = ExpiryPage { next: next_of(&rows, TimePosition::clone), ..ExpiryPage::default() };
@@ -158,7 +158,7 @@ pub fn select(connection: &Connection, selection: &ExpirySelection) -> rusqlite:
     Ok(page)
 }
 
-/// Nothing where the retention of the message begins at the other time.
+/// Returns `None` if the retention of the message starts at the other time.
 fn source_of(connection: &Connection, id: i64, since: RetainedSince) -> rusqlite::Result<Option<String>> {
     connection
         .prepare_cached("SELECT source FROM messages WHERE id = ?1 AND (released_at IS NOT NULL) = ?2")?
@@ -225,11 +225,11 @@ pub struct OldestPage {
 pub struct ExpiryCandidate {
     pub id: i64,
     pub source: String,
-    /// When it was received, or released from quarantine.
+    /// The time of its arrival, or of its release from quarantine.
     pub retained_since: String,
 }
 
-/// Those of `ids` that nothing keeps. Runs on a reader.
+/// Returns those of `ids` that nothing keeps. Runs on a reader.
 pub fn candidates(
     connection: &Connection,
     ids: &[i64],
@@ -316,7 +316,7 @@ pub fn delete(
     Ok(done)
 }
 
-/// False where there are so many that the step is over before the last one is gone.
+/// Returns false if the time of the step is used up before the last delivery is deleted.
 fn delete_deliveries(connection: &Connection, message: i64, began: Instant) -> rusqlite::Result<bool> {
     loop {
         let deliveries: Vec<i64> = connection

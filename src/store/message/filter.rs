@@ -43,14 +43,14 @@ impl MessageFilter {
 
 /// Limits the rows that a page examines, so that no reader blocks the WAL for long.
 const LOOKED_AT_A_PAGE: usize = 20_000;
-/// Where their bodies are searched.
+/// The same limit for a page that searches bodies.
 const SEARCHED_A_PAGE: usize = 2_000;
 
 pub(super) fn looked_at_a_page(filter: &MessageFilter) -> usize {
     if filter.text.is_some() { SEARCHED_A_PAGE } else { LOOKED_AT_A_PAGE }
 }
 
-/// In which order.
+/// The order of a page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Direction {
     NewestFirst,

@@ -1,4 +1,4 @@
-//! Messages: the row that the writer makes of one, how it is read and searched, and when it goes.
+//! Messages: their rows, how they are read and searched, and their expiry.
 
 pub mod content;
 mod event_forms;

@@ -16,11 +16,12 @@ pub enum Identity {
     /// The id of an event that may arrive in two forms, only one of which has the header `mark`. In
     /// the other form it is the same message if its data is the same.
     EventId { id: String, mark: &'static str },
-    /// No id, but the source asks to drop repeats of method, query and body within the window.
+    /// No id, but the source is configured to drop repeats of method, query and body within the
+    /// window.
     Content { window: Duration },
     /// Chosen by the user's own app: a second message with another body is rejected.
     IdempotencyKey(String),
-    /// Nothing is dropped.
+    /// No message is dropped.
     None,
 }
 
@@ -46,13 +47,13 @@ pub struct NewMessage {
     pub source: Arc<str>,
     /// `<source>.<type>`
     pub event: String,
-    /// Of an emitted event.
+    /// The owner of an emitted event.
     pub owner: Option<String>,
     pub identity: Identity,
     pub method: String,
     pub query: Option<String>,
     pub remote_ip: IpAddr,
-    /// JSON object: lower-case name to value, or to an array of values where the field is repeated.
+    /// JSON object: lower-case name to value, or to an array of values for a repeated field.
     pub headers: String,
     pub content: MessageContent,
     pub body_sha256: [u8; 32],
@@ -60,6 +61,6 @@ pub struct NewMessage {
     pub body_unsigned: bool,
     /// Released from quarantine by force.
     pub unverified: bool,
-    /// Nothing is delivered before the provider's API has confirmed it.
+    /// The message is not delivered before the provider's API has confirmed it.
     pub asking: Option<ConfirmationRequest>,
 }

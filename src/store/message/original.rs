@@ -12,7 +12,7 @@ use crate::store::keys::key::{BodyDigest, KeyMatch, MessageKey};
 /// without, so that a flood of one id does not slow the writer down; after their confirmation, a
 /// repeat of them may be delivered twice.
 const MAX_UNCONFIRMED: usize = 64;
-/// Messages with one key that are looked at before the new message counts as unrelated.
+/// Limits the messages with one key that are examined before the new message counts as unrelated.
 const MAX_LOOKED_AT: usize = 256;
 
 /// The trust in a stored message, in ascending order.

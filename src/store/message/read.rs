@@ -1,4 +1,4 @@
-//! Messages as they are read again: whole for those who deliver them, without the body for lists.
+//! Reads stored messages: whole for delivery, without the body for lists.
 
 use bytes::Bytes;
 use ring::digest::{SHA256, digest};
@@ -29,12 +29,12 @@ pub struct MessageRow {
     pub unreadable: Option<UnreadableReason>,
     pub body_unsigned: bool,
     pub unverified: bool,
-    /// From quarantine; `None` for those that never were in it.
+    /// Time of the release from quarantine; `None` for messages that were never in it.
     pub released_at: Option<String>,
     pub conflict_of: Option<i64>,
     pub duplicates: i64,
     pub last_duplicate_at: Option<String>,
-    /// awaiting, confirmed, refused; `None`: no confirmation was requested.
+    /// `awaiting`, `confirmed` or `refused`; `None`: no confirmation was requested.
     pub confirmation: Option<String>,
     /// JSON object: name to value, or to an array of values.
     pub headers: String,
@@ -52,7 +52,7 @@ pub struct StoredMessage {
 }
 
 impl StoredMessage {
-    /// The payload as JSON text; `None` where it is not JSON.
+    /// Returns the payload as JSON text; `None` if it is not JSON.
     pub fn payload(&self) -> Option<&[u8]> {
         match &self.decoded {
             Some(decoded) => Some(decoded.as_bytes()),
@@ -129,7 +129,7 @@ fn read_head(row: &Row<'_>, first: usize) -> rusqlite::Result<MessageRow> {
     })
 }
 
-/// Of the query in `one`, for its errors.
+/// Index of the body in the query of `one`, for its errors.
 const BODY_COLUMN: usize = 21;
 
 /// Returns one message with its body, or an error that `damage::is_damage` recognises if it cannot
@@ -155,7 +155,7 @@ pub fn one(connection: &Connection, id: i64) -> rusqlite::Result<Option<StoredMe
         .optional()
 }
 
-/// A flipped bit in a page that is otherwise sound is found by nothing else.
+/// Only this check detects a flipped bit in a page that is otherwise intact.
 fn check_body(message: &StoredMessage) -> rusqlite::Result<()> {
     if digest(&SHA256, &message.body).as_ref() == message.head.body_sha256 {
         return Ok(());
@@ -164,7 +164,7 @@ fn check_body(message: &StoredMessage) -> rusqlite::Result<()> {
     Err(rusqlite::Error::FromSqlConversionFailure(BODY_COLUMN, Type::Blob, problem.into()))
 }
 
-/// Whether the message is still there.
+/// Whether the message still exists.
 pub fn exists(connection: &Connection, id: i64) -> rusqlite::Result<bool> {
     connection
         .prepare_cached("SELECT EXISTS (SELECT 1 FROM messages WHERE id = ?1)")?
@@ -175,11 +175,11 @@ pub fn exists(connection: &Connection, id: i64) -> rusqlite::Result<bool> {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ReplayEstimate {
     pub messages: u64,
-    /// With the filter `dead`: the dead letters of each target, those of removed ones included.
+    /// With the filter `dead`: the dead letters of each target, including removed targets.
     pub dead_letters: Vec<DeadLetterCount>,
 }
 
-/// Some of the messages, and where the next page begins.
+/// A page of messages, and the start of the next page.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct MessagePage {
     pub messages: Vec<MessageRow>,

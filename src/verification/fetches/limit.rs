@@ -8,21 +8,21 @@ use std::time::{Duration, Instant};
 const WINDOW: Duration = Duration::from_secs(60);
 /// One client with its neighbours: a certificate with its issuers, and another key.
 const MAX_CALLS_OF_ONE: usize = 6;
-/// Limit for all unknown senders together, low enough that one of them, or ten, cannot keep a
+/// Limit for all unknown senders together, high enough that one of them, or ten, cannot keep a
 /// source from fetching its keys.
 const MAX_CALLS_OF_STRANGERS: usize = 90;
 /// Limit on the senders that are counted separately from unknown ones.
 const MAX_SENDERS: usize = 32;
 
-/// The calls of the last minute, with who has caused them.
+/// The calls of the last minute and the senders that caused them.
 #[derive(Debug, Default)]
 pub struct CallLimit {
     calls: VecDeque<(Instant, Neighbourhood)>,
-    /// From where genuine messages have come, the latest last.
+    /// Origins of genuine messages, the latest last.
     senders: VecDeque<Neighbourhood>,
 }
 
-/// A /24 of IPv4, a /48 of IPv6: who has one address of it can easily have more.
+/// An IPv4 /24 or an IPv6 /48: the owner of one address in it can easily have more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Neighbourhood {
     V4([u8; 3]),

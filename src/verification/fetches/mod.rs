@@ -18,11 +18,11 @@ use crate::providers::{FetchRequest, KeyRequest, KeyResponse, Verifier};
 use cache::{Cache, WHOLE_SET};
 use limit::CallLimit;
 
-/// Limit on the time that a request waits.
+/// Timeout of a call on the path of a message.
 const WAIT_TIMEOUT: Duration = Duration::from_secs(1);
-/// Out of it.
+/// Timeout of a call off that path.
 const CALL_TIMEOUT: Duration = Duration::from_secs(10);
-/// Of the time that a request has, this is for keeping it.
+/// Part of the request's time that is reserved for storing it.
 const COMMIT_RESERVE: Duration = Duration::from_millis(400);
 
 /// The provider's answer is unavailable; the sender should retry.

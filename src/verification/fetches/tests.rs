@@ -1,4 +1,4 @@
-//! Fetching from a real server that keeps its keys, changes them, or takes its time.
+//! Fetches from a real server with constant, changing or late keys.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};

@@ -93,7 +93,7 @@ fn copied(body: &[u8], room: &mut DecodingRoom) -> Result<String, ReadingProblem
 
 enum ReadingProblem {
     Unreadable(UnreadableReason),
-    /// With the fields that can be read nevertheless.
+    /// With the fields that are readable nevertheless.
     UnreadableForm(UnreadableReason, Option<Box<PathValues>>),
     NoRoom,
 }

@@ -21,7 +21,7 @@ use crate::verification::room::DecodingRoom;
 const FORM: &str = "application/x-www-form-urlencoded";
 const MULTIPART: &str = "multipart/form-data; boundary=b";
 
-/// A source without secrets that asks an API about each message.
+/// A source without secrets that confirms each message with an API.
 fn asking(url: &str) -> Rules {
     let recipe = recipe("none").unwrap();
     let verifier = Verifier::bind(recipe, &Settings::default()).unwrap();
@@ -32,7 +32,7 @@ fn asking(url: &str) -> Rules {
 static BY_FORM: LazyLock<Rules> = LazyLock::new(|| asking("https://api.example.com/{form:id}"));
 static BY_JSON: LazyLock<Rules> = LazyLock::new(|| asking("https://api.example.com/{json:/id}"));
 
-/// A source that has the secret `secret`, and settings of the provider.
+/// A source with the secret `secret` and the given settings.
 fn verifying(provider: &str, settings: &[(&str, &str)]) -> Rules {
     let values = settings.iter().map(|(name, value)| ((*name).to_owned(), vec![Secret::new_text(value)]));
     let settings = Settings { values: values.collect(), ..Settings::default() };

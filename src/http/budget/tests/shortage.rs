@@ -1,4 +1,4 @@
-//! Who gives way when memory runs short.
+//! The bodies that give way when memory runs short.
 
 use futures_util::FutureExt as _;
 
@@ -20,7 +20,7 @@ async fn drip(bodies: &[Reservation], bytes: usize, seconds: u32) {
     }
 }
 
-/// As many bodies of one network as it may hold.
+/// The maximum number of bodies of one network.
 fn crowd(budget: &Arc<Budget>, number: u8, bytes: usize) -> Vec<Reservation> {
     let mut bodies = Vec::new();
     loop {
@@ -122,7 +122,7 @@ fn network_with_many_waiting_bodies_gives_way() {
 }
 
 #[test]
-fn heavy_networks_do_not_take_memory_reserved_for_waiters() {
+fn heavy_networks_do_not_take_memory_from_waiters() {
     with_paused_time(async {
         let budget = Budget::new(16 * MEBIBYTE);
         let mut held: Vec<_> = (1..=4).flat_map(|number| crowd(&budget, number, SMALL)).collect();

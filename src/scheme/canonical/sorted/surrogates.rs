@@ -1,11 +1,12 @@
-//! Lone surrogates in JSON strings. serde_json rejects them, so that each is replaced by a character that the document does not
-//! have while it is read.
+//! Lone surrogates in JSON strings. serde_json rejects them, so while reading, each is replaced by
+//! a character that the document does not contain.
 
 use std::borrow::Cow;
 
 use crate::json::replace_lone_surrogates;
 
-/// In a private use area: these 2,048 characters stand for the surrogates U+D800 to U+DFFF.
+/// The first of 2,048 characters in a private use area that replace the surrogates U+D800 to
+/// U+DFFF.
 const FIRST_MARK: u32 = 0x10_f000;
 const FIRST_SURROGATE: u32 = 0xd800;
 const SURROGATES: u32 = 0x800;
@@ -24,7 +25,7 @@ pub fn mark(text: &str) -> Option<Cow<'_, str>> {
     if !has_lone {
         return Some(Cow::Borrowed(text));
     }
-    // As they stand, or as escapes of surrogate pairs.
+    // Either literally, or as escapes of surrogate pairs.
     let has_mark = text.chars().any(|character| surrogate(character).is_some());
     let has_escape = |high: &str| text.to_ascii_lowercase().contains(high);
     (!has_mark && !has_escape("\\udbfc") && !has_escape("\\udbfd")).then_some(Cow::Owned(marked))
@@ -57,7 +58,7 @@ pub fn utf_16(text: &str) -> impl Iterator<Item = u16> {
     })
 }
 
-/// The lone surrogate that a character stands for.
+/// Returns the lone surrogate that a character replaces.
 fn surrogate(character: char) -> Option<u16> {
     let place = u32::from(character).checked_sub(FIRST_MARK).filter(|place| *place < SURROGATES)?;
     u16::try_from(FIRST_SURROGATE + place).ok()

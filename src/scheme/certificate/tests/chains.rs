@@ -1,6 +1,6 @@
-//! Chains made with openssl: root, intermediate, leaf; valid until 2126. The leaf of elliptic curves is for
-//! clients and names where its issuer can be had, as both intermediates do; that of RSA is for servers. And a
-//! certificate as AWS uses it, which signs itself.
+//! Chains made with openssl: root, intermediate, leaf; valid until 2126. The EC leaf is for clients
+//! and has its issuer's address, as both intermediates do; the RSA leaf is for servers. Also a
+//! self-signed certificate like those of AWS.
 
 pub const EC_ROOT: &str = "-----BEGIN CERTIFICATE-----
 MIIBajCCARCgAwIBAgIUVxjQ14umAO9SqIEMQtSusneAe+cwCgYIKoZIzj0EAwIw
@@ -145,7 +145,7 @@ wjpaSoOpfx4vtVgtDMMXP8ANWi9q
 -----END CERTIFICATE-----
 ";
 
-/// Two that issue each other, and what the first issued.
+/// Two certificates that issue each other, and one issued by the first.
 pub const CIRCLE_A: &str = "-----BEGIN CERTIFICATE-----
 MIIBajCCARCgAwIBAgIBATAKBggqhkjOPQQDAjATMREwDwYDVQQDDAhDaXJjbGUg
 QjAgFw0yNjExMjUwMjQ4MTBaGA8yMTI2MTEwMTAyNDgxMFowEzERMA8GA1UEAwwI

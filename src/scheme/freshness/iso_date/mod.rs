@@ -1,14 +1,14 @@
-//! Reads times as RFC 3339 and ISO 8601 write them. Every byte counts: an offset that is not understood makes the text
-//! malformed instead of moving the time by hours.
+//! Parser for times in RFC 3339 and ISO 8601. Every byte counts: an unsupported offset makes the
+//! text malformed instead of shifting the time by hours.
 
 use time::{Date, Month};
 
 /// A date with nanoseconds and an offset has 35 characters; some senders write more decimals.
 pub const MAX_DATE_BYTES: usize = 64;
 
-/// Milliseconds since 1970, rounded down. Accepts `2025-10-09T08:53:20.5+02:00`, the offsets `Z`, `+0200` and `+02`, a
-/// blank or a small `t` between date and time, a comma before the decimals, and the basic form `20251009T085320Z`. Without
-/// an offset the time is UTC.
+/// Returns milliseconds since 1970, rounded down. Accepts `2025-10-09T08:53:20.5+02:00`, the
+/// offsets `Z`, `+0200` and `+02`, a blank or a small `t` between date and time, a comma before the
+/// decimals, and the basic form `20251009T085320Z`. Without an offset the time is UTC.
 pub fn milliseconds(text: &[u8]) -> Option<i64> {
     if text.len() > MAX_DATE_BYTES {
         return None;
@@ -34,7 +34,7 @@ pub fn milliseconds(text: &[u8]) -> Option<i64> {
     let date = Date::from_calendar_date(i32::try_from(year).ok()?, month, u8::try_from(day).ok()?).ok()?;
     let days = i64::from(date.to_julian_day()) - i64::from(JULIAN_DAY_OF_1970);
     let minutes = days * MINUTES_OF_DAY + hour * 60 + minute - offset;
-    // A leap second ends a day of UTC; anywhere else 60 is no second.
+    // A leap second ends a day of UTC; anywhere else second 60 is invalid.
     if second == 60 && minutes.rem_euclid(MINUTES_OF_DAY) != MINUTES_OF_DAY - 1 {
         return None;
     }
@@ -44,7 +44,7 @@ pub fn milliseconds(text: &[u8]) -> Option<i64> {
 const MINUTES_OF_DAY: i64 = 24 * 60;
 const JULIAN_DAY_OF_1970: i32 = 2_440_588;
 
-/// What has not been read yet.
+/// The unread part of the text.
 struct DateText<'a>(&'a [u8]);
 
 impl DateText<'_> {
@@ -57,7 +57,7 @@ impl DateText<'_> {
         })
     }
 
-    /// The separator of the extended form; the basic form has none.
+    /// Reads the separator of the extended form; the basic form does not have one.
     fn separate(&mut self, is_extended: bool, separator: u8) -> Option<()> {
         if is_extended { self.take(&[separator]).map(drop) } else { Some(()) }
     }

@@ -32,7 +32,7 @@ pub struct Search<'a> {
     pub to_where_it_died: bool,
 }
 
-/// The rows that a search looks at, as inclusive ranges of ids in its direction.
+/// The rows that a search examines, as inclusive ranges of ids in its direction.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct RowRanges {
     ranges: Vec<(i64, i64)>,
@@ -40,7 +40,7 @@ struct RowRanges {
     next: Option<i64>,
 }
 
-/// What to do about a row that cannot be read.
+/// The handling of an unreadable row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum OnDamage {
     Fail,
@@ -62,9 +62,9 @@ impl<'a> Search<'a> {
         }
     }
 
-    /// The messages that match, and where the next search begins; `None` after the last one.
+    /// Returns the matching messages, and the start of the next search; `None` after the last one.
     ///
-    /// Where a page of the file is damaged, its rows are left out and noted.
+    /// Rows in a damaged page of the file are omitted and noted.
     pub fn run<T>(
         &self,
         connection: &Connection,
@@ -175,7 +175,7 @@ impl<'a> Search<'a> {
         }
     }
 
-    /// All ids of the range of time one by one, from the index alone: no page of the table is read.
+    /// Lists all ids of the range of time, from the index alone: no page of the table is read.
     fn listed(&self, connection: &Connection) -> rusqlite::Result<RowRanges> {
         let (since, until) = self.bounds_of_time();
         let sql = match self.direction {
@@ -251,7 +251,7 @@ fn bind_if_used(
 }
 
 const IDS_OF_TIME: &str = "SELECT id FROM messages WHERE received_at >= ?1 AND received_at < ?2 LIMIT ?3";
-/// Without the names of the index and the unary plus, SQLite walks the table by id instead.
+/// Without the index name and the unary plus, SQLite scans the table by id instead.
 const LAST_OF_TIME: &str = "SELECT max(+id) FROM messages INDEXED BY messages_received_at
   WHERE received_at >= ?1 AND received_at < ?2 AND +id > ?3 AND +id < ?4";
 const FIRST_OF_TIME: &str = "SELECT min(+id) FROM messages INDEXED BY messages_received_at

@@ -82,7 +82,7 @@ fn time_filter_searches_index_on_time() {
 
 #[test]
 fn time_filter_is_complete_where_times_do_not_follow_ids() {
-    // The clock is set back, and released rejections come late.
+    // The clock is set back, and released rejections arrive late.
     let orders: [Box<dyn Fn(i64) -> i64>; 4] = [
         Box::new(|number| number),
         Box::new(|number| if (200..300).contains(&number) { number - 150 } else { number }),

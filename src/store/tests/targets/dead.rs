@@ -7,7 +7,7 @@ use crate::store::{
     AttemptOutcome, AttemptRecord, DiscardRequest, Disposition, MessageFilter, NewReplay, ReplayStep, schema,
 };
 
-/// A message and the one target that gets it.
+/// A message and its only target.
 fn delivered_to_one() -> (World, i64) {
     let world = World::new();
     let target = world.create(settings("app", None, "*")).unwrap();

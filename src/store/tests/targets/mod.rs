@@ -88,7 +88,7 @@ impl World {
             .map_err(IngestError::unavailable)
     }
 
-    /// Keeps a new message; the targets that it is delivered to.
+    /// Stores a new message; returns the targets that it is delivered to.
     fn targets_of(&self, message: NewMessage) -> Vec<i64> {
         let Ok(Receipt::New { id }) = self.keep(message) else { panic!("the message is new") };
         self.deliveries_of(id)
@@ -269,7 +269,8 @@ fn change_reaches_matching_after_client_disconnects() {
     };
     let mut changes = world.store.reads().target_changes();
     world.wait(async {
-        // Polled once, so that the writer has it, and then dropped: like a client that hangs up.
+        // Polled once, so that the writer receives it, and then dropped, like the request of a
+        // client that disconnects.
         let registry = world.store.target_registry();
         let mut asked = Box::pin(registry.create_target(target, now()));
         let is_pending =

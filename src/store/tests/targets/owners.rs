@@ -181,7 +181,8 @@ fn confirmed_message_does_not_bypass_owner() {
 fn stale_matching_does_not_leak_past_owner_change() {
     let world = World::new();
     let old = world.declare(&[settings("hook", None, "*")]).unwrap();
-    // As a request that was matched, and whose message the writer takes only after the change.
+    // Simulates a request that was matched before the change, and whose message the writer stores
+    // after it.
     let matched = world.store.reads().targets_for("github.push", None, None);
     let new = world.declare(&[settings("hook", Some("ann"), "*")]).unwrap();
     assert_eq!(matched, old);

@@ -33,7 +33,7 @@ pub struct Cache {
     next_set: Option<Instant>,
     entries: HashMap<KeyRequest, CachedAnswer>,
     bytes: usize,
-    /// Whether there is nothing else to be known.
+    /// Whether the cache holds the provider's complete list.
     is_complete: bool,
 }
 
@@ -42,7 +42,7 @@ struct CachedAnswer {
     answer: KeyResponse,
     /// Time of the provider's answer.
     since: Instant,
-    /// When a refresh may be tried.
+    /// Earliest time of the next refresh.
     next_try: Instant,
     /// Whether the entry has verified a message.
     has_proven: bool,
@@ -157,7 +157,7 @@ impl Cache {
         due
     }
 
-    /// All that there is to know.
+    /// Stores the provider's complete list.
     pub fn complete(&mut self, all: Vec<(KeyRequest, KeyResponse)>, now: Instant) {
         for (wanted, answer) in all {
             self.put(wanted, answer, now);
