@@ -28,8 +28,7 @@ const BYTES_IN_MEMORY: usize = 64 << 20;
 const MAX_BYTES_IN_MEMORY: usize = 256 << 20;
 /// Pause before a failed read is retried.
 const READ_PAUSE: Duration = Duration::from_millis(500);
-/// Limit on a sleep: the wall clock can be adjusted meanwhile.
-const MAX_SLEEP: Duration = Duration::from_secs(10 * 60);
+const MAX_SLEEP: Duration = Duration::from_secs(10 * 60); // The wall clock can be adjusted.
 /// Time for storing outcomes at shutdown.
 const RECORD_TIMEOUT: Duration = Duration::from_secs(2);
 /// Pause for incoming messages between two pages of ended deliveries.
