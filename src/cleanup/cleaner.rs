@@ -97,7 +97,7 @@ pub struct Cleaner {
 }
 
 impl Cleaner {
-    /// `uptime`: a monotonic clock, see [`uptime`].
+    /// `uptime`: a monotonic clock, see `cleanup::uptime`.
     pub fn new(policy: Policy, pace: CleanupPace, now: OffsetDateTime, uptime: Duration) -> Self {
         Self {
             policy,
