@@ -8,12 +8,18 @@ use crate::content::charset;
 use crate::content::form::{self, FormKind, FormProblem};
 use crate::content::request::Cause;
 use crate::content::view::View;
+use crate::providers::recipe::Detail;
 
 impl Verifier {
     /// # Errors
     /// `ClaimMismatch` if the headers declare such a body as something else.
     pub(super) fn check_form_shape(&self, view: &View<'_>) -> Result<(), Cause> {
         let Some(field) = self.recipe.form_payload.as_deref() else { return Ok(()) };
+        // A form without an id inside cannot become a new message.
+        let is_id_in_body = self.recipe.delivery_id.iter().flatten().any(|id| matches!(id, Detail::Json(_)));
+        if !is_id_in_body {
+            return Ok(());
+        }
         let body = view.request.body;
         if self.proofs.signatures.is_empty() || !body.contains(&b'=') || !form::is_url_encoded(body) {
             return Ok(());
