@@ -91,8 +91,9 @@ fn has_form(view: &View<'_>) -> bool {
     view.request.body.is_empty() || form::kind(view.request.headers) == Some(form::FormKind::UrlEncoded)
 }
 
-/// Whether the names are written as Plivo's: all begin with a capital letter (`CallUUID`, `X-PH-Id`), or, in callbacks of its
-/// API, all have small letters only (`record_url`). Names with text that was moved into them rarely are.
+/// Whether the names are written as Plivo's: each begins with a capital letter (`CallUUID`,
+/// `X-PH-Id`) or is one of a callback (`record_url`, `requester_ip`), or all have small letters
+/// only. Names with text that was moved into them rarely are.
 fn are_names(fields: &[(String, String)]) -> bool {
     let is_capital = |name: &str| {
         name.starts_with(|first: char| first.is_ascii_uppercase())
@@ -102,7 +103,9 @@ fn are_names(fields: &[(String, String)]) -> bool {
         name.starts_with(|first: char| first.is_ascii_lowercase())
             && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_')
     };
-    fields.iter().all(|(name, _)| is_capital(name)) || fields.iter().all(|(name, _)| is_small(name))
+    let is_callback_name = |name: &str| is_small(name) && name.contains('_');
+    fields.iter().all(|(name, _)| is_small(name))
+        || fields.iter().all(|(name, _)| is_capital(name) || is_callback_name(name))
 }
 
 fn text(method: &str, url: &str, mut form: Vec<(String, String)>, nonce: &[u8]) -> Vec<u8> {

@@ -197,14 +197,21 @@ fn is_moved(view: &View<'_>, is_form: bool) -> Result<bool, Cause> {
     let query = view.request.url.split_once('?').map_or("", |(_, query)| query);
     let is_account = |name: &str, value: &str| name == ACCOUNT_FIELD && value.starts_with(ACCOUNT_START);
     let fields = if is_form { view.whole_form()? } else { &[] };
+    // A query separates name and value; only a form that was moved there joins them.
+    if query.contains(&format!("{ACCOUNT_FIELD}{ACCOUNT_START}")) {
+        return Ok(true);
+    }
     if !fields.is_empty() {
+        // Only a query that was moved into the form has these in a name.
+        if fields.iter().any(|(name, _)| name.contains(['=', '&'])) {
+            return Ok(true);
+        }
         let text = format!("{query}{}", in_order(fields));
         return Ok(
             text.contains(ACCOUNT_FIELD) && !fields.iter().any(|(name, value)| is_account(name, value))
         );
     }
-    let is_joined = query.contains(&format!("{ACCOUNT_FIELD}{ACCOUNT_START}"));
-    Ok(is_joined && !form_urlencoded::parse(query.as_bytes()).any(|(name, value)| is_account(&name, &value)))
+    Ok(false)
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! The coverage of a source's schemes, and their description.
 
 use crate::content::request::Request;
+use crate::providers::recipe::Coverage;
 use crate::scheme::signature::{self, BoundSignature};
 
 use super::Verifier;
@@ -11,7 +12,9 @@ impl Verifier {
     pub fn covers_body_of(&self, request: &Request<'_>) -> bool {
         let is_signed =
             || signature::is_covered(&self.proofs.signatures, &self.view(request), |text| text.has_body());
-        self.covers_body() || (self.proves_sender() && is_signed() == Some(true))
+        // Some schemes sign a normal form of the body, so other bytes have the same signature.
+        let is_exact = self.recipe.signed_coverage != Coverage::Partial;
+        self.covers_body() || (is_exact && self.proves_sender() && is_signed() == Some(true))
     }
 
     /// Whether the source accepts signatures over the body.

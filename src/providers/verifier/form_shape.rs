@@ -5,8 +5,9 @@
 use super::Verifier;
 use crate::content::body::BodyKind;
 use crate::content::charset;
+use crate::content::coding::codings;
 use crate::content::form::{self, FormKind, FormProblem};
-use crate::content::request::Cause;
+use crate::content::request::{Cause, Headers};
 use crate::content::view::View;
 use crate::providers::recipe::Detail;
 
@@ -14,15 +15,22 @@ impl Verifier {
     /// # Errors
     /// `ClaimMismatch` if the headers declare such a body as something else.
     pub(super) fn check_form_shape(&self, view: &View<'_>) -> Result<(), Cause> {
-        let Some(field) = self.recipe.form_payload.as_deref() else { return Ok(()) };
         // A form without an id inside cannot become a new message.
         let is_id_in_body = self.recipe.delivery_id.iter().flatten().any(|id| matches!(id, Detail::Json(_)));
-        if !is_id_in_body {
+        let is_signed = !self.proofs.signatures.is_empty() || self.proofs.code.is_some();
+        let body = view.request.body;
+        if !is_id_in_body || !is_signed || !body.contains(&b'=') || !form::is_url_encoded(body) {
             return Ok(());
         }
-        let body = view.request.body;
-        if self.proofs.signatures.is_empty() || !body.contains(&b'=') || !form::is_url_encoded(body) {
-            return Ok(());
+        let headers = view.request.headers;
+        let is_declared = form::kind(headers) == Some(FormKind::UrlEncoded);
+        // The received bytes are a form, so they have no coding, and a charset with ASCII in it.
+        if is_declared && !(is_uncoded(headers) && is_in_ascii(headers)) {
+            return Err(Cause::ClaimMismatch);
+        }
+        let Some(field) = self.recipe.form_payload.as_deref() else { return Ok(()) };
+        if !is_uncoded(headers) {
+            return Err(Cause::ClaimMismatch);
         }
         let is_readable = match view.body_kind() {
             Ok(BodyKind::Json) => true,
@@ -33,6 +41,16 @@ impl Verifier {
         };
         if is_readable { Ok(()) } else { Err(Cause::ClaimMismatch) }
     }
+}
+
+fn is_uncoded(headers: Headers<'_>) -> bool {
+    codings(headers).is_ok_and(|codings| codings.is_empty())
+}
+
+/// Whether the declared charset, if any, is known and writes `=` and `&` as ASCII does.
+fn is_in_ascii(headers: Headers<'_>) -> bool {
+    charset::declared(headers)
+        .is_ok_and(|charset| charset.is_none_or(|charset| charset.is_ascii_compatible()))
 }
 
 /// Whether the declared charset, if any, is that of the form.
