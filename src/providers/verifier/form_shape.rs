@@ -15,6 +15,12 @@ impl Verifier {
     /// # Errors
     /// `ClaimMismatch` if the headers declare such a body as something else.
     pub(super) fn check_form_shape(&self, view: &View<'_>) -> Result<(), Cause> {
+        let headers = view.request.headers;
+        let is_declared = form::kind(headers) == Some(FormKind::UrlEncoded);
+        let field = self.recipe.form_payload.as_deref();
+        if !is_declared && field.is_none() {
+            return Ok(());
+        }
         // A form without an id inside cannot become a new message.
         let is_id_in_body = self.recipe.delivery_id.iter().flatten().any(|id| matches!(id, Detail::Json(_)));
         let is_signed = !self.proofs.signatures.is_empty() || self.proofs.code.is_some();
@@ -22,16 +28,11 @@ impl Verifier {
         if !is_id_in_body || !is_signed || !body.contains(&b'=') || !form::is_url_encoded(body) {
             return Ok(());
         }
-        let headers = view.request.headers;
-        let is_declared = form::kind(headers) == Some(FormKind::UrlEncoded);
         // The received bytes are a form, so they have no coding, and a charset with ASCII in it.
-        if is_declared && !(is_uncoded(headers) && is_in_ascii(headers)) {
+        if !is_uncoded(headers) || (is_declared && !is_in_ascii(headers)) {
             return Err(Cause::ClaimMismatch);
         }
-        let Some(field) = self.recipe.form_payload.as_deref() else { return Ok(()) };
-        if !is_uncoded(headers) {
-            return Err(Cause::ClaimMismatch);
-        }
+        let Some(field) = field else { return Ok(()) };
         let is_readable = match view.body_kind() {
             Ok(BodyKind::Json) => true,
             Ok(BodyKind::Form(FormKind::UrlEncoded)) => is_in_its_charset(view, field)?,
