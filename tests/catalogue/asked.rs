@@ -138,15 +138,17 @@ impl Expected {
         };
         // Vectors can send one message twice; whichever is confirmed second is a repeat.
         let is_repeat = |message: &i64| -> bool {
-            let sql = "SELECT EXISTS (SELECT 1 FROM confirmations
-                       WHERE message_id = ?1 AND reason LIKE 'repeats the confirmed message %')";
-            database.query_row(sql, [message], |row| row.get(0)).unwrap()
+            let sql = "SELECT reason FROM confirmations WHERE message_id = ?1";
+            let reason: Option<String> = database.query_row(sql, [message], |row| row.get(0)).unwrap();
+            let original =
+                reason.as_deref().and_then(|text| text.strip_prefix("repeats the confirmed message "));
+            original.and_then(|id| id.parse().ok()).is_some_and(|id: i64| self.confirmed.contains(&id))
         };
         let confirmed = self.confirmed.iter().map(|message| (message, ("confirmed".to_owned(), 1)));
         let refused = self.refused.iter().map(|message| (message, ("refused".to_owned(), 0)));
         let wrong = confirmed
             .chain(refused)
-            .filter(|(message, wanted)| end(message) != *wanted && !is_repeat(message));
+            .filter(|(message, expected)| end(message) != *expected && !is_repeat(message));
         wrong.map(|(message, _)| format!("message {message} is {:?}", end(message))).collect()
     }
 }
