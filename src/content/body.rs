@@ -1,5 +1,6 @@
-//! What a body is. Whatever looks inside a body, before or after authentication, goes by this one decision: what is proven
-//! must be what is read. The headers are only a claim, and anyone may have changed them.
+//! What a body is. Whatever looks inside a body, before or after authentication, goes by this one
+//! decision: what is proven must be what is read. The headers are only a claim, and anyone may have
+//! changed them.
 
 use super::coding::{self, CodingProblem, DecodeBudget};
 use super::form;
@@ -36,8 +37,8 @@ impl DecodedBody {
     }
 }
 
-/// Removes the declared content codings, and determines what the body is. A body that is JSON as received has no coding,
-/// whatever is declared.
+/// Removes the declared content codings, and determines what the body is. A body that is JSON as
+/// received has no coding, whatever is declared.
 ///
 /// # Errors
 /// A declared coding cannot be removed. The received bytes must not be used instead.
@@ -67,13 +68,15 @@ pub fn kind(body: &[u8], headers: Headers<'_>) -> BodyKind {
     form.map_or(BodyKind::Other, BodyKind::Form)
 }
 
-/// Whether a body is read as JSON if it is JSON. A form of one name without a value can be a JSON number, and stays a form.
+/// Whether a body is read as JSON if it is JSON. A form of one name without a value can be a JSON
+/// number, and stays a form.
 pub fn may_be_json(body: &[u8], headers: Headers<'_>) -> bool {
     form_of(body, headers) != Some(form::FormKind::UrlEncoded)
 }
 
-/// The declared form, if the body can be one. Some clients declare a form by default (`curl -d`), whatever they send.
-/// Unreadable JSON must not become a form with one odd name: a filter like `!/draft` would pass it.
+/// The declared form, if the body can be one. Some clients declare a form by default (`curl -d`),
+/// whatever they send. Unreadable JSON must not become a form with one odd name: a filter like
+/// `!/draft` would pass it.
 pub fn form_of(body: &[u8], headers: Headers<'_>) -> Option<form::FormKind> {
     form::kind(headers).filter(|kind| *kind != form::FormKind::UrlEncoded || form::is_url_encoded(body))
 }

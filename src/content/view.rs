@@ -1,4 +1,5 @@
-//! A request with what is decoded of it on demand: most schemes need none of it, and none of it twice.
+//! A request with what is decoded of it on demand: most schemes need none of it, and none of it
+//! twice.
 
 use std::cell::OnceCell;
 use std::collections::BTreeMap;
@@ -51,7 +52,8 @@ pub struct View<'a> {
 
 /// Maximum decompressed size before authentication.
 const MAX_DECODED_BYTES: usize = 2 << 20;
-/// Maximum ratio of decompressed to received size before authentication, so that small requests stay cheap.
+/// Maximum ratio of decompressed to received size before authentication, so that small requests
+/// stay cheap.
 const MAX_DECODED_RATIO: usize = 100;
 /// Decompressed size that is allowed regardless of the ratio.
 const MIN_DECODE_LIMIT_BYTES: usize = 128 << 10;
@@ -129,8 +131,8 @@ impl<'a> View<'a> {
         Ok(text.as_ref().map_or(self.request.body, String::as_bytes))
     }
 
-    /// The JSON that is read from the request: the body, or what a field of the form or query has instead. Empty if that is
-    /// not JSON.
+    /// The JSON that is read from the request: the body, or what a field of the form or query has
+    /// instead. Empty if that is not JSON.
     ///
     /// # Errors
     /// The body cannot be decompressed, or is too large to be decoded.
@@ -187,8 +189,9 @@ impl<'a> View<'a> {
     /// The fields, where a scheme takes them for the whole body.
     ///
     /// # Errors
-    /// A body that is not read as a form has no fields: a signature of nothing must not stand for it. Nor may that of the
-    /// fields stand for the files beside them. Text with replaced bytes is not what was signed.
+    /// A body that is not read as a form has no fields: a signature of nothing must not stand for
+    /// it. Nor may that of the fields stand for the files beside them. Text with replaced bytes is
+    /// not what was signed.
     pub fn whole_form(&self) -> Result<&[(String, String)], Cause> {
         let is_empty = self.request.body.is_empty();
         if !is_empty && self.opened()?.kind != BodyKind::Form(form::FormKind::UrlEncoded) {
@@ -199,7 +202,8 @@ impl<'a> View<'a> {
         if is_whole { Ok(&fields.values) } else { Err(Cause::SignatureMismatch) }
     }
 
-    /// The value of a form field; `None` if it is absent or has bytes that are invalid in its charset.
+    /// The value of a form field; `None` if it is absent or has bytes that are invalid in its
+    /// charset.
     ///
     /// # Errors
     /// A field that comes twice is ambiguous.

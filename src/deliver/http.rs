@@ -1,5 +1,5 @@
-//! A message as an HTTP request to a target: exactly what was received, the provider's own headers that matter, and a
-//! signature of ours. And what the answer means.
+//! A message as an HTTP request to a target: exactly what was received, the provider's own headers
+//! that matter, and a signature of ours. And what the answer means.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -49,8 +49,9 @@ pub struct HttpRoute {
     pub signer: Signer,
     /// Names in lower case.
     pub headers: HeaderFields,
-    /// Forms made of large payloads are three times as large, so they are sent one at a time: the place for one of them. The lane
-    /// takes it before the attempt begins, so that a waiting delivery is not signed yet.
+    /// Forms made of large payloads are three times as large, so they are sent one at a time: the
+    /// place for one of them. The lane takes it before the attempt begins, so that a waiting
+    /// delivery is not signed yet.
     pub large_form: Arc<Semaphore>,
 }
 
@@ -154,7 +155,8 @@ impl HttpRoute {
 struct Outgoing {
     content_type: Option<String>,
     body: Bytes,
-    /// The body is byte for byte what was received, so the provider's Content-Encoding header still applies.
+    /// The body is byte for byte what was received, so the provider's Content-Encoding header still
+    /// applies.
     is_as_received: bool,
 }
 

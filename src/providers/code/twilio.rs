@@ -1,9 +1,12 @@
-//! Twilio: the URL as registered, then names and values of the form in order; for JSON the URL alone, whose query has the
-//! body's digest. <https://www.twilio.com/docs/usage/webhooks/webhooks-security>
+//! Twilio: the URL as registered, then names and values of the form in order; for JSON the URL
+//! alone, whose query has the body's digest.
+//! <https://www.twilio.com/docs/usage/webhooks/webhooks-security>
 //!
-//! Signed with the account's auth token and SHA-1, or, where a rule names a shared key, with that key and the algorithm in a
-//! header (<https://www.twilio.com/docs/usage/webhooks/webhook-shared-keys>). Nothing signs that header, so it only
-//! chooses among the keys of its own kind: a shared key never counts without it, nor the auth token with it.
+//! Signed with the account's auth token and SHA-1, or, where a rule names a shared key, with that
+//! key and the algorithm in a header
+//! (<https://www.twilio.com/docs/usage/webhooks/webhook-shared-keys>). Nothing signs that header,
+//! so it only chooses among the keys of its own kind: a shared key never counts without it, nor the
+//! auth token with it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -69,8 +72,9 @@ impl Scheme for Twilio {
         let is_form = view.request.body.is_empty()
             || form::kind(view.request.headers) == Some(form::FormKind::UrlEncoded);
         let fields = if is_form { in_order(view.whole_form()?) } else { String::new() };
-        // A form such as `=` adds nothing to the text, and neither does an empty body, so a signature of the URL alone would
-        // match them. Twilio's library accepts them; Twilio sends parameters with every POST.
+        // A form such as `=` adds nothing to the text, and neither does an empty body, so a
+        // signature of the URL alone would match them. Twilio's library accepts them; Twilio sends
+        // parameters with every POST.
         let claimed = claimed_digest(view.request.url)?;
         let is_get_without_body = view.request.method == "GET" && view.request.body.is_empty();
         if is_form && claimed.is_none() && fields.is_empty() && !is_get_without_body {
@@ -117,8 +121,8 @@ impl Scheme for Twilio {
     }
 }
 
-/// The algorithm of a signature that was made with a shared key; SHA-1 where none is named. `None` where the header is
-/// absent or empty: the auth token has signed.
+/// The algorithm of a signature that was made with a shared key; SHA-1 where none is named. `None`
+/// where the header is absent or empty: the auth token has signed.
 fn shared_key_algorithm(view: &View<'_>) -> Result<Option<Algorithm>, Cause> {
     let Some(settings) = view.request.headers.single(SETTINGS)? else { return Ok(None) };
     let pairs = settings.split(|byte| *byte == b',').filter_map(|pair| {
@@ -147,7 +151,8 @@ fn in_order(fields: &[(String, String)]) -> String {
         .collect()
 }
 
-/// The port may or may not have been in the URL that was signed: as it is, without it, with the scheme's own.
+/// The port may or may not have been in the URL that was signed: as it is, without it, with the
+/// scheme's own.
 fn variants(url: &str) -> Vec<String> {
     let mut variants = vec![url.to_owned()];
     let Some((scheme, rest)) = url.split_once("://") else { return variants };
@@ -191,8 +196,9 @@ fn check_digest(view: &View<'_>, claimed: Option<&[u8]>, is_form: bool) -> Resul
     }
 }
 
-/// Whether a part of a signed form has been moved into the query, or of a signed query into a form. Every request of Twilio
-/// has an account: as the field `AccountSid` of its form, or of the query if it has no form.
+/// Whether a part of a signed form has been moved into the query, or of a signed query into a form.
+/// Every request of Twilio has an account: as the field `AccountSid` of its form, or of the query
+/// if it has no form.
 fn is_moved(view: &View<'_>, is_form: bool) -> Result<bool, Cause> {
     let query = view.request.url.split_once('?').map_or("", |(_, query)| query);
     let is_account = |name: &str, value: &str| name == ACCOUNT_FIELD && value.starts_with(ACCOUNT_START);

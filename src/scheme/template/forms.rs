@@ -9,8 +9,8 @@ use crate::json;
 use crate::scheme::canonical;
 use crate::scheme::encoding::Encoding;
 
-/// Sorted or escaped, a body takes up to ten times its size before anybody knows whether it is genuine. No provider that
-/// signs such a form sends more.
+/// Sorted or escaped, a body takes up to ten times its size before anybody knows whether it is
+/// genuine. No provider that signs such a form sends more.
 const MAX_MULTIPLIED_BYTES: usize = 2 << 20;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,7 +25,8 @@ pub enum BodyForm {
     CrLf,
     /// As it is, if it is JSON of any depth: whether it is genuine does not depend on the depth.
     Json,
-    /// As it is, if it is a JSON object or array, or empty. No such text begins or ends with another one.
+    /// As it is, if it is a JSON object or array, or empty. No such text begins or ends with
+    /// another one.
     Structured,
 }
 

@@ -1,5 +1,6 @@
-//! Comparison of an event with a stored one that has the same id and came in the other of its two forms: with attributes in
-//! headers and data in the body, or with both in a JSON document (CloudEvents in binary and structured mode).
+//! Comparison of an event with a stored one that has the same id and came in the other of its two
+//! forms: with attributes in headers and data in the body, or with both in a JSON document
+//! (CloudEvents in binary and structured mode).
 
 use std::collections::HashMap;
 
@@ -15,16 +16,18 @@ use crate::store::headers;
 use crate::store::message::content::MessageContent;
 use crate::store::message::new::{Identity, NewMessage};
 
-/// Larger data must be written in the same way, except for white space: comparison by value reads it repeatedly.
+/// Larger data must be written in the same way, except for white space: comparison by value reads
+/// it repeatedly.
 const MAX_COMPARED_BYTES: usize = 1 << 20;
 /// How the headers of attributes begin.
 const ATTRIBUTE_PREFIX: &str = "ce-";
-/// Members that are not compared as attributes: the id and source are the key, the type is the event, the version and the
-/// content type describe the form, and the rest is the data.
+/// Members that are not compared as attributes: the id and source are the key, the type is the
+/// event, the version and the content type describe the form, and the rest is the data.
 const NO_ATTRIBUTES: [&str; 8] =
     ["id", "source", "type", "specversion", "datacontenttype", "datacontentencoding", "data", "data_base64"];
 
-/// Whether the stored message `of` is the same event in its other form. An event with other data is not: it would be lost.
+/// Whether the stored message `of` is the same event in its other form. An event with other data is
+/// not: it would be lost.
 pub fn is_other_form_of(connection: &Connection, of: i64, message: &NewMessage) -> rusqlite::Result<bool> {
     let Identity::EventId { mark, .. } = message.identity else { return Ok(false) };
     let stored = connection
@@ -84,7 +87,8 @@ fn read(headers: &str) -> Option<HeaderValues> {
     serde_json::from_str(headers).ok()
 }
 
-/// Whether the document of an event has the data and the attributes of the event whose attributes are in headers.
+/// Whether the document of an event has the data and the attributes of the event whose attributes
+/// are in headers.
 fn is_same(binary: &Form<'_>, headers: &HeaderValues, structured: &Form<'_>) -> bool {
     let Some(document) = structured.payload.and_then(|text| json::document(text.as_bytes()).ok()) else {
         return false;
@@ -133,8 +137,8 @@ fn has_attributes(event: &str, headers: &HeaderValues) -> bool {
     count == members.len()
 }
 
-/// Header values are percent-encoded, except by some senders; older versions put them in double quotes. Converters between
-/// the forms write times in their own format.
+/// Header values are percent-encoded, except by some senders; older versions put them in double
+/// quotes. Converters between the forms write times in their own format.
 fn is_same_attribute(member: &str, header: &str) -> bool {
     let unquoted = header.strip_prefix('"').and_then(|inner| inner.strip_suffix('"')).unwrap_or(header);
     let time = |text: &str| OffsetDateTime::parse(text, &Rfc3339).ok();

@@ -15,8 +15,9 @@ use crate::store::seal::sealer::Sealer;
 use crate::store::target::subscription::Subscriptions;
 use crate::store::{confirmation, delivery, quarantine, timestamp};
 
-/// Larger messages are written in a transaction of their own, and give up their memory as soon as SQLite has copied them: SQLite
-/// holds two copies while it inserts a row, the bound value and the record.
+/// Larger messages are written in a transaction of their own, and give up their memory as soon as
+/// SQLite has copied them: SQLite holds two copies while it inserts a row, the bound value and the
+/// record.
 pub const LARGE_BYTES: usize = 1 << 20;
 
 /// A stored message: what the sender gets an acknowledgement for.
@@ -113,7 +114,8 @@ impl Prepared {
         }
     }
 
-    /// The same, made of what was rejected: in one transaction the message comes and the rejection goes.
+    /// The same, made of what was rejected: in one transaction the message comes and the rejection
+    /// goes.
     pub fn released(self, rejection: i64) -> Self {
         Self { rejection: Some(rejection), ..self }
     }
@@ -147,7 +149,7 @@ impl Prepared {
         self.sealed_request.is_some() || self.rejection.is_some() || !self.targets.is_empty()
     }
 
-    /// The size of what is written, for bounding a batch.
+    /// Returns the size of the row, for the limit of a batch.
     pub fn bytes(&self) -> usize {
         self.message.headers.len()
             + match &self.message.content {
@@ -166,9 +168,10 @@ impl Prepared {
         self.is_released
     }
 
-    /// Stores the message with its deliveries, or counts it as a duplicate; a rejection of which it is made is deleted by the
-    /// caller. Without followers every path is one statement
-    /// that changes the database, so that a failure undoes this message alone; with them it needs a savepoint.
+    /// Stores the message with its deliveries, or counts it as a duplicate. The caller deletes the
+    /// rejection that the message was released from. Without dependent rows every path is one
+    /// statement that changes the database, so a failure affects only this message; with them it
+    /// needs a savepoint.
     pub fn keep(
         &mut self,
         connection: &Connection,
@@ -179,7 +182,7 @@ impl Prepared {
         let Some(rejection) = self.rejection else {
             return self.keep_message(connection, keys, sealer, now);
         };
-        // Somebody else may have released it, or the clean-up may have been faster.
+        // It may have been released or deleted meanwhile.
         if !quarantine::write::exists(connection, rejection)? {
             return Ok(InsertOutcome::RejectionGone);
         }
@@ -240,7 +243,7 @@ impl Prepared {
         repeat::repeat_unconfirmed(connection, sealer, &self.message, sealed, standing, of)
     }
 
-    /// A conflict is not delivered by itself.
+    /// Inserts the confirmation and the deliveries. A conflict has no deliveries.
     fn insert_followers(
         &self,
         connection: &Connection,
@@ -279,8 +282,8 @@ impl Prepared {
         Ok(connection.last_insert_rowid())
     }
 
-    /// SQLite reads and rewrites the whole row of the first message, also in two copies. Damage in that row must be found while
-    /// the message can still be stored as new.
+    /// SQLite reads and rewrites the whole row of the first message, also in two copies. Damage in
+    /// that row must be found while the message can still be stored as new.
     fn count_duplicate(&mut self, connection: &Connection, of: i64) -> rusqlite::Result<InsertOutcome> {
         if self.is_large() {
             repeat::check_row(connection, of)?;

@@ -28,8 +28,9 @@ pub fn has_too_many_awaiting(connection: &Connection, message: &NewMessage) -> r
     Ok(confirmation::awaiting(connection, &message.source)? >= i64::from(max))
 }
 
-/// Compares a message that needs confirmation with the stored message `of`. It repeats an awaiting one with the same question,
-/// or a refused one, which is asked about again. `sealed_request`: the question of the new message.
+/// Compares a message that needs confirmation with the stored message `of`. It repeats an awaiting
+/// one with the same question, or a refused one, which is asked about again. `sealed_request`: the
+/// question of the new message.
 pub fn repeat_unconfirmed(
     connection: &Connection,
     sealer: &Sealer,
@@ -71,7 +72,8 @@ fn has_same_content(connection: &Connection, message: &NewMessage, of: i64) -> r
     Ok(row.get_ref(0)?.as_bytes_or_null()? == message.content.payload())
 }
 
-/// Whether the stored message `of` is recent enough to be repeated; always so for a message with an id.
+/// Whether the stored message `of` is recent enough to be repeated; always so for a message with an
+/// id.
 pub fn is_within_window(connection: &Connection, message: &NewMessage, of: i64) -> rusqlite::Result<bool> {
     let Identity::Content { window } = message.identity else { return Ok(true) };
     let since = timestamp::to_text(message.received_at - window);
@@ -104,8 +106,8 @@ pub fn check_row(connection: &Connection, id: i64) -> rusqlite::Result<()> {
         let mut at = 0;
         while at < content.len() {
             let end = at + content.read_at(&mut slice, at)?;
-            // The next slice begins with the same byte. At the end of a page SQLite would find the next page by the pointer map,
-            // and not notice a damaged pointer on the page itself.
+            // The next slice begins with the same byte. At the end of a page SQLite would find the
+            // next page by the pointer map, and not notice a damaged pointer on the page itself.
             at = if end < content.len() { end - 1 } else { end };
         }
     }

@@ -1,9 +1,11 @@
 //! Whether a signed text can be divided into its parts in one way only.
 //!
-//! A signature covers one text, but creel stores the parts. Without a rule for where each part ends, whoever captured a
-//! message can move bytes from one part to its neighbour: the text, and so the signature, stays the same, and the body does
-//! not. So every part but one must have an end that the text itself shows, read from the left before that part and from the
-//! right after it. `Split::of` decides this when a recipe is loaded; `Split::check` enforces it on the values of a request.
+//! A signature covers one text, but creel stores the parts. Without a rule for where each part
+//! ends, whoever captured a message can move bytes from one part to its neighbour: the text, and so
+//! the signature, stays the same, and the body does not. So every part but one must have an end
+//! that the text itself shows, read from the left before that part and from the right after it.
+//! `Split::of` decides this when a recipe is loaded; `Split::check` enforces it on the values of a
+//! request.
 
 use std::borrow::Cow;
 
@@ -81,8 +83,8 @@ impl Split {
     }
 }
 
-/// Whether a plain digest of the text can be continued without the secret: the padding and anything else would be at the end
-/// of the body.
+/// Whether a plain digest of the text can be continued without the secret: the padding and anything
+/// else would be at the end of the body.
 pub fn can_be_extended(parts: &[Part]) -> bool {
     let takes_all = |part: &Part| {
         matches!(part, Part::Body | Part::DecodedBody | Part::BodyAs(BodyForm::CrLf | BodyForm::FirstItem))
@@ -90,8 +92,8 @@ pub fn can_be_extended(parts: &[Part]) -> bool {
     parts.last() != Some(&Part::Secret) && parts.iter().any(takes_all)
 }
 
-/// Whether a text of one can be a text of the other, divided otherwise. A text of the shorter one that is a body of structured
-/// JSON alone, or begins as the other does, cannot.
+/// Whether a text of one can be a text of the other, divided otherwise. A text of the shorter one
+/// that is a body of structured JSON alone, or begins as the other does, cannot.
 pub fn can_be_taken_for(parts: &[Part], other: &[Part]) -> bool {
     let shape = |parts: &[Part]| parts.iter().map(Part::shape).collect::<Vec<_>>();
     let shorter = if parts.len() < other.len() { parts } else { other };
@@ -191,7 +193,8 @@ impl Part {
     }
 }
 
-/// The place of the id in a text that ends in an id, a timestamp and the whole body; there is only fixed text before it.
+/// The place of the id in a text that ends in an id, a timestamp and the whole body; there is only
+/// fixed text before it.
 fn id_before_timestamp_and_body(parts: &[Part]) -> Option<usize> {
     let without_literal =
         |parts: &'_ [Part]| parts.len() - usize::from(matches!(parts.last(), Some(Part::Literal(_))));
@@ -237,8 +240,8 @@ impl<'a> SplitCheck<'a> {
         clear(is_clear)
     }
 
-    /// Whether what ends a value occurs first at its end. Before a timestamp, the delimiter counts only with what reads as a
-    /// timestamp after it, so that ids may hold the delimiter.
+    /// Whether what ends a value occurs first at its end. Before a timestamp, the delimiter counts
+    /// only with what reads as a timestamp after it, so that ids may hold the delimiter.
     fn value_ends(&self, at: usize, value: &[u8]) -> Result<bool, Cause> {
         let Some(next) = self.parts.get(at + 1) else { return Ok(true) };
         // Whoever moves bytes does not know the secret, so no value holds it.
@@ -309,7 +312,8 @@ impl<'a> SplitCheck<'a> {
         let is_open = |part: &&Part| part.is_value() || part.is_url_with_query();
         if let Some(part) = at.checked_sub(1).and_then(|before| self.parts.get(before)).filter(is_open) {
             let value = self.value(part)?;
-            // The last byte of a byte order mark, which may stand before JSON, is no end of a value.
+            // The last byte of a byte order mark, which may stand before JSON, is no end of a
+            // value.
             clear(value.last().is_none_or(|last| *last != 0xBF && !(is_empty && b"}]".contains(last))))?;
         }
         if let Some(part) = self.parts.get(at + 1).filter(is_open) {
