@@ -79,7 +79,7 @@ async fn claim(store: &Store, target: i64) -> Outcome<f64> {
         let page = store.delivery_queue().due_deliveries(query).await?;
         took.push(began.elapsed().as_secs_f64() * 1e6);
         if page.deliveries.len() != 8 {
-            return Err("a claim has not found what is due".into());
+            return Err("a claim has not returned all due deliveries".into());
         }
     }
     Ok(median(&took))

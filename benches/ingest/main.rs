@@ -77,10 +77,7 @@ fn measure(options: &Options) -> Outcome<()> {
         table::measure(options, &mut report)?;
     }
     if options.quick {
-        report.note(
-            "short runs (`--quick`): these figures show that the benchmark works, and prove nothing"
-                .to_owned(),
-        );
+        report.note("short runs (`--quick`): these figures only show that the benchmark works".to_owned());
     }
     if cfg!(debug_assertions) {
         report.note("not an optimised build: these figures mean nothing".to_owned());

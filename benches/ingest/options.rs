@@ -7,10 +7,10 @@ use std::time::Duration;
 use crate::Outcome;
 
 pub const HELP: &str = "\
-Measures how fast creel keeps webhooks, against a handler that keeps nothing.
+Measures how fast creel stores webhooks, compared with a handler without storage.
 
   cargo bench --bench ingest                  everything, about a quarter of an hour
-  cargo bench --bench ingest -- --quick       short runs: shows that it works, proves nothing
+  cargo bench --bench ingest -- --quick       short runs: only shows that the benchmark works
   cargo bench --bench ingest -- rates disk    some sections alone
 
 Sections: rates latency wal memory start disk table

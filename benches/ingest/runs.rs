@@ -58,7 +58,7 @@ pub fn saturate(server: &Server, size: BodySize, options: &Options) -> Outcome<R
     let usage = Moment::now(server.process())?.usage_since(before)?;
     client.drain()?;
     if tally.acknowledged == 0 {
-        return Err(format!("nothing was acknowledged, {} requests were refused", tally.refused).into());
+        return Err(format!("nothing was acknowledged, {} requests were rejected", tally.refused).into());
     }
     Ok(Run { tally, usage })
 }

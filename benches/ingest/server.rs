@@ -75,7 +75,7 @@ impl Server {
             }
             std::thread::sleep(Duration::from_micros(200));
         }
-        Err(format!("the server did not say where it listens: see {}", log.display()).into())
+        Err(format!("the server did not log its address: see {}", log.display()).into())
     }
 
     /// Returns the time from the start of the process until it reports readiness.

@@ -1,5 +1,5 @@
-//! Bodies: JSON with the paths into it and the forms in which it is signed, and forms. The first line is a path, the second a
-//! Content-Type; the rest is the body.
+//! Bodies: JSON with paths and signed representations, and forms. The first line is a path, the
+//! second a Content-Type; the rest is the body.
 #![no_main]
 
 use std::sync::LazyLock;
@@ -17,7 +17,7 @@ use creel::testing::{PathValue, Paths, Pointers};
 use creel_fuzz::{Sent, line};
 use serde_json::Value;
 
-/// What recipes want to know, and a few that are in each other's way.
+/// Paths of recipes, and a few that are prefixes of others.
 const PATHS: [&str; 10] = [
     "type",
     "id",
@@ -55,7 +55,7 @@ fn paths(path: &str, body: &[u8]) {
     let slots: Vec<_> = texts.iter().map(|text| wanted.add(text).ok()).collect();
     let name = wanted.add_name(JsonPath::root(), vec!["id".to_owned()]);
     let read = wanted.read(body);
-    assert_eq!(read.is_some(), json::accepts(body), "what is read is what is accepted");
+    assert_eq!(read.is_some(), json::accepts(body), "the reader and `accepts` agree");
     for (text, slot) in texts.into_iter().zip(slots) {
         let Ok(single) = JsonPath::parse(text) else { continue };
         assert_eq!(single.to_string(), text);
@@ -63,15 +63,15 @@ fn paths(path: &str, body: &[u8]) {
         if let Some(raw) = raw.filter(|_| read.is_some()) {
             assert!(json::accepts(raw.as_bytes()), "{raw} at {text} is not JSON");
         }
-        assert!(raw.is_none() || is_json_of_any_depth(body), "{text} leads into what is not JSON");
+        assert!(raw.is_none() || is_json_of_any_depth(body), "{text} finds a value in invalid JSON");
         assert!(single.every(body).is_none_or(|found| !found.is_empty()));
         if let (Some(read), Some(slot)) = (&read, slot) {
-            assert_eq!(*read.get(slot), single.find(body), "{text} leads to two places");
+            assert_eq!(*read.get(slot), single.find(body), "{text} finds two values");
         }
     }
     pointers(path, body);
     if let Some(read) = &read {
-        let raw = JsonPath::root().raw(body).expect("the document is there");
+        let raw = JsonPath::root().raw(body).expect("the document exists");
         let key = first_key_except(raw, &["id".to_owned()]);
         assert_eq!(*read.get(name), key.map_or(PathValue::Absent, PathValue::Text));
         assert!(items(raw).is_none_or(|items| items.iter().all(|item| json::accepts(item.as_bytes()))));
@@ -79,22 +79,22 @@ fn paths(path: &str, body: &[u8]) {
             serde_json::from_str::<Value>(raw).ok().and_then(|value| value.get("a").cloned());
         if let (Some(value), true) = (last, raw.starts_with('{')) {
             let member = member(raw, "a").and_then(|raw| serde_json::from_str::<Value>(raw).ok());
-            assert_eq!(member, Some(value), "of a key that is there twice the last one counts");
+            assert_eq!(member, Some(value), "the last of duplicate keys counts");
         }
     }
     let _ = lookup::member(&String::from_utf8_lossy(body), path);
 }
 
-/// What a filter sees, against serde_json's tree.
+/// Compares the filter's pointers with serde_json's tree.
 fn pointers(pointer: &str, body: &[u8]) {
     let mut wanted = Pointers::default();
     let slots = [wanted.add(pointer), wanted.add("/a/0"), wanted.add("")];
     let read = wanted.read(body);
-    assert_eq!(read.is_ok(), json::accepts(body), "what a filter reads is what is accepted");
+    assert_eq!(read.is_ok(), json::accepts(body), "the filter and `accepts` agree");
     let (Ok(read), Some(tree)) = (read, value(body)) else { return };
     for (slot, pointer) in slots.into_iter().zip([pointer, "/a/0", ""]) {
         let found = read.get(slot).and_then(|raw| value(raw.as_bytes()));
-        assert_eq!(found.as_ref(), tree.pointer(pointer), "{pointer} leads to two places");
+        assert_eq!(found.as_ref(), tree.pointer(pointer), "{pointer} finds two values");
     }
 }
 
@@ -105,7 +105,7 @@ fn coded(body: &[u8]) {
     }
 }
 
-/// The depth alone may keep a document from being accepted.
+/// Whether a body is JSON, or could be rejected for its depth alone.
 fn is_json_of_any_depth(body: &[u8]) -> bool {
     let blank = |byte: &u8| byte.is_ascii_whitespace();
     json::accepts(body)
@@ -119,7 +119,7 @@ fn json_forms(body: &[u8]) {
         assert!(json::accepts(&compact), "compact JSON is JSON");
         assert!(compact.len() <= body.len());
         assert_eq!(canonical::compact(&compact).as_deref(), Some(&*compact), "compact JSON is compact");
-        assert_eq!(value(&compact), value(body), "compact JSON says the same");
+        assert_eq!(value(&compact), value(body), "compact JSON has the same value");
         assert_eq!(canonical::sorted(&compact), canonical::sorted(body));
     }
     if let Some(sorted) = canonical::sorted(body) {
@@ -139,7 +139,7 @@ fn value(text: &[u8]) -> Option<Value> {
 
 fn text_forms(body: &[u8]) {
     let lines = canonical::crlf(body);
-    assert_eq!(canonical::crlf(&lines), lines, "line breaks are changed once");
+    assert_eq!(canonical::crlf(&lines), lines, "CRLF conversion is idempotent");
     let count = |byte| lines.iter().filter(|other| **other == byte).count();
     assert_eq!(count(b'\r'), count(b'\n'));
     let quoted = canonical::json_string(body);
@@ -153,7 +153,7 @@ fn text_forms(body: &[u8]) {
     let _ = canonical::decoded_url(&String::from_utf8_lossy(body));
 }
 
-/// A form as its Content-Type has it.
+/// Parses a form by its Content-Type.
 fn form(content_type: &str, body: &[u8]) {
     let fields = [("content-type", content_type.as_bytes())];
     let Some(kind) = form::kind(Headers(&fields)) else { return };
@@ -173,17 +173,17 @@ fn encoded_form(body: &[u8]) {
     assert_eq!(read, Some(FormFields { values: fields.clone(), is_exact: true }), "{written}");
     assert_eq!(form::to_json(body, None).is_ok(), is_exact, "only an exact form has JSON");
     let text = form::to_json(written.as_bytes(), None).expect("an exact form has JSON");
-    let Some(Value::Object(object)) = value(text.as_bytes()) else { panic!("{text} is no object") };
+    let Some(Value::Object(object)) = value(text.as_bytes()) else { panic!("{text} is not an object") };
     let values = |value: &Value| value.as_array().map_or(1, Vec::len);
     assert_eq!(object.values().map(values).sum::<usize>(), fields.len(), "{text}");
     assert!(fields.iter().all(|(name, _)| object.contains_key(name)), "{text}");
     let sorted = canonical::sorted_form(&fields);
     let mut reversed = fields;
     reversed.reverse();
-    assert_eq!(canonical::sorted_form(&reversed), sorted, "the order of the fields shows");
+    assert_eq!(canonical::sorted_form(&reversed), sorted, "the order of the fields does not matter");
 }
 
-/// The fields of an encoded form are the same in parts.
+/// Fields of a URL-encoded form are the same as multipart fields.
 fn multipart(body: &[u8]) {
     let Some(FormFields { values: mut fields, .. }) = form::fields(body, FormKind::UrlEncoded, None) else {
         return;
@@ -199,7 +199,7 @@ fn multipart(body: &[u8]) {
     assert_eq!(read.map(|fields| fields.values), Some(fields), "{written}");
 }
 
-/// A reply is JSON whatever is put into it.
+/// Checks that a reply is JSON with any values.
 fn reply(content_type: &str, body: &[u8]) {
     let headers = vec![("content-type".to_owned(), content_type.as_bytes().to_vec())];
     let sent = Sent { headers, body: body.to_vec(), ..Sent::default() };

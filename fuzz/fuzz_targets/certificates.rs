@@ -1,5 +1,5 @@
-//! Certificates and public keys in every form in which they are handed out: what nobody has signed is not trusted, and
-//! what is taken for a key can check something.
+//! Certificates and public keys in every published format: an unsigned certificate is not trusted,
+//! and every accepted key fits an algorithm.
 #![no_main]
 
 use std::sync::LazyLock;
@@ -14,7 +14,7 @@ use creel_fuzz::{INTERMEDIATE, LEAF, ROOT, now};
 static ROOTS: LazyLock<Roots> = LazyLock::new(|| Roots::from_pem(ROOT));
 static NOBODY: LazyLock<Roots> = LazyLock::new(|| Roots::new([]));
 static FURTHER: LazyLock<Vec<Vec<u8>>> = LazyLock::new(|| certificates(INTERMEDIATE.as_bytes()));
-/// Those of all certificates that have ever been issued under the root.
+/// Keys of all certificates ever issued under the root.
 static GENUINE: LazyLock<Vec<String>> = LazyLock::new(|| {
     let key = |pem| PublicKey::parse(pem).expect("the certificates are good");
     [ROOT, INTERMEDIATE, LEAF].map(|pem| shown(&key(pem))).to_vec()
@@ -38,15 +38,15 @@ libfuzzer_sys::fuzz_target!(|data: &[u8]| {
     assert_eq!(
         certificates(written(&found).as_bytes()),
         found,
-        "a bundle that is written again is another one"
+        "a bundle is unchanged by writing and reading"
     );
-    assert!(trusted_key(data, &FURTHER, &NOBODY, now()).is_err(), "who trusts nobody trusts somebody");
+    assert!(trusted_key(data, &FURTHER, &NOBODY, now()).is_err(), "a certificate is trusted without roots");
     for further in [&[][..], &FURTHER] {
         if let Ok(key) = trusted_key(data, further, &ROOTS, now()) {
-            assert!(GENUINE.contains(&shown(&key)), "nobody has issued a certificate for {key:?}");
+            assert!(GENUINE.contains(&shown(&key)), "no certificate was issued for {key:?}");
         }
     }
-    // What somebody puts beside a genuine chain must not take its place.
+    // Other certificates next to a genuine chain must not replace it.
     let genuine = trusted_key(LEAF.as_bytes(), &[&found[..], &FURTHER].concat(), &ROOTS, now());
     if found.len() < 16 {
         assert_eq!(genuine.as_ref().map(shown).ok(), GENUINE.last().cloned(), "{genuine:?}");
@@ -60,7 +60,7 @@ libfuzzer_sys::fuzz_target!(|data: &[u8]| {
         use_key(&key);
         // As in an environment variable.
         let one_line = PublicKey::parse(&text.trim().replace('\n', "\\n"));
-        assert_eq!(one_line.as_ref().map(shown), Ok(shown(&key)), "line breaks make it another key");
+        assert_eq!(one_line.as_ref().map(shown), Ok(shown(&key)), "escaped line breaks change the key");
     }
     if let Ok(jwk) = serde_json::from_str(text)
         && let Ok(key) = PublicKey::from_jwk(&jwk)
@@ -76,17 +76,20 @@ fn written(certificates: &[Vec<u8>]) -> String {
     certificates.iter().map(block).collect()
 }
 
-/// Keys cannot be compared, but all that they are is shown.
+/// Returns a key's debug text, to compare keys.
 fn shown(key: &PublicKey) -> String {
     format!("{key:?}")
 }
 
 fn use_key(key: &PublicKey) {
-    assert!(ALGORITHMS.iter().any(|algorithm| key.fits(*algorithm)), "{key:?} checks nothing");
+    assert!(ALGORITHMS.iter().any(|algorithm| key.fits(*algorithm)), "{key:?} fits no algorithm");
     for algorithm in ALGORITHMS {
         for length in [0, 64, 96, 132, 256] {
             let signature: Vec<u8> = (1..=u8::MAX).cycle().take(length).collect();
-            assert!(!key.verify(algorithm, b"nobody has signed this", &signature), "{key:?} takes anything");
+            assert!(
+                !key.verify(algorithm, b"this text is unsigned", &signature),
+                "{key:?} accepts any signature"
+            );
         }
     }
 }

@@ -1,5 +1,6 @@
-//! What a sender puts around its signature: layouts over arbitrary values, places in arbitrary requests; and what a recipe's
-//! author may write for them. The first line is a rule as in a recipe, the second a header's value; the rest is a request.
+//! Layouts with arbitrary header values, places in arbitrary requests, and arbitrary rules of
+//! recipes. The first line is a rule as in a recipe, the second a header's value; the rest is a
+//! request.
 #![no_main]
 
 use std::sync::LazyLock;
@@ -13,7 +14,8 @@ use creel::testing::template::{Template, TemplateScope};
 use creel::testing::view::{Texts, View};
 use creel_fuzz::{Sent, line};
 
-/// Those of the built-in recipes, one of each kind and separator at least, and the names of their parts.
+/// Layouts of the built-in recipes, at least one of each kind and separator, with the names of
+/// their parts.
 static LAYOUTS: LazyLock<Vec<(Layout, &[&str])>> = LazyLock::new(|| {
     let of_recipes: [(&str, &[&str]); 18] = [
         ("{signature}", &[]),
@@ -37,7 +39,7 @@ static LAYOUTS: LazyLock<Vec<(Layout, &[&str])>> = LazyLock::new(|| {
     ];
     of_recipes
         .into_iter()
-        .map(|(text, parts)| (Layout::parse(text).expect("recipes have it"), parts))
+        .map(|(text, parts)| (Layout::parse(text).expect("a recipe has this layout"), parts))
         .collect()
 });
 
@@ -60,7 +62,7 @@ libfuzzer_sys::fuzz_target!(|data: &[u8]| {
     });
 });
 
-/// Whatever is found stands in the value.
+/// Checks that every result is a part of the value.
 fn read(layout: &Layout, parts: &[&str], value: &[u8]) {
     let inside = |found: &[u8]| {
         let (whole, part) = (value.as_ptr_range(), found.as_ptr_range());
@@ -84,7 +86,7 @@ fn read(layout: &Layout, parts: &[&str], value: &[u8]) {
     }
 }
 
-/// What is written is read again, and nothing else with it.
+/// Checks that reading returns exactly the written signature.
 fn write(layout: &Layout, parts: &[&str], bytes: &[u8]) {
     for encoding in [Encoding::Hex, Encoding::Base64, Encoding::Base64Url] {
         let signature = encoding.encode(bytes);
@@ -114,7 +116,7 @@ fn look(rule: &str, view: &View<'_>) {
         assert!(!matches!(&found, Ok(Some(value)) if value.is_empty()), "{place}");
         if let (Place::Header(name), Ok(_)) = (&place, &found) {
             let times = view.request.headers.0.iter().filter(|(field, _)| field == name).count();
-            assert!(times <= 1, "{place} is there {times} times");
+            assert!(times <= 1, "{place} occurs {times} times");
         }
         let required = place.require(view).map(std::borrow::Cow::into_owned);
         assert_eq!(
@@ -133,7 +135,7 @@ fn look(rule: &str, view: &View<'_>) {
     if let Ok(template) = Template::parse(rule) {
         let scope = TemplateScope::new(view, &texts);
         let rendered = template.render(&scope);
-        // In JSON the same is escaped; what is not text cannot be.
+        // In JSON the same text is escaped; invalid text cannot be.
         assert!(rendered.is_ok() || template.render_json(&scope).is_err(), "{rule}");
     }
 }

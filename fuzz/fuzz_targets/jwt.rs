@@ -1,5 +1,5 @@
-//! JSON Web Tokens: none that is not signed with the source's secret is accepted, and one that is says what it claims.
-//! The first line is a token, the second a token's claims.
+//! JSON Web Tokens: only a token signed with the source's secret is accepted, and its claims are
+//! checked. The first line is a token, the second a token's claims.
 #![no_main]
 
 use std::sync::LazyLock;
@@ -36,7 +36,7 @@ const ALGORITHMS: [JwtAlgorithm; 10] = [
 libfuzzer_sys::fuzz_target!(|data: &[u8]| {
     let (token, claims) = line(data);
     let secrets = JwtKeys::Secrets(vec![Secret::new_text("8Qp3yLz0cXv7Rk2Jt5Wn9Ad4Hs6Gf1Bu")]);
-    // Nothing more is asked of it than the signature, so that nothing else can refuse it.
+    // Checks only the signature, so that no other check can reject the token.
     let lax = rule(Vec::new(), Expires::Never);
     for keys in [&secrets, &JwtKeys::Public(PUBLIC.clone()), &JwtKeys::Published] {
         let verdict = check(&lax, keys, &token, &*WORLD);
@@ -49,7 +49,7 @@ libfuzzer_sys::fuzz_target!(|data: &[u8]| {
     }
 });
 
-/// What a token with these claims is worth once it is signed.
+/// Checks a correctly signed token with these claims.
 fn signed(secrets: &JwtKeys, claims: &Value) {
     let JwtKeys::Secrets(values) = secrets else { return };
     for algorithm in &ALGORITHMS[..3] {
@@ -60,7 +60,7 @@ fn signed(secrets: &JwtKeys, claims: &Value) {
         if claims.is_object() && claims.get("nbf").is_none() && fits {
             assert_eq!(lax, Ok(()), "{token}");
         }
-        assert!(lax.is_err() || claims.is_object(), "{token} claims nothing");
+        assert!(lax.is_err() || claims.is_object(), "{token} has no claims");
         let expiring = verdict(&rule(Vec::new(), Expires::Required));
         let end = claims.get("exp").and_then(Value::as_f64);
         #[expect(clippy::cast_precision_loss, reason = "the time now is exact in a float")]
@@ -81,7 +81,7 @@ fn signed(secrets: &JwtKeys, claims: &Value) {
     }
 }
 
-/// The signature is over all of the token and for no other key.
+/// The signature covers the whole token, and fits no other key.
 fn changed(secrets: &JwtKeys, token: &str) {
     let lax = rule(Vec::new(), Expires::Never);
     let refused = |keys: &JwtKeys, token: &str| {

@@ -1,4 +1,5 @@
-//! A request put to a source of each built-in recipe. The first line names the recipe; any other text means all of them.
+//! A request to a source of each built-in recipe. The first line names the recipe; any other text
+//! means all of them.
 #![no_main]
 
 use std::collections::BTreeMap;
@@ -26,7 +27,7 @@ fn check(name: &str, verifier: &Verifier, sent: &Sent) {
     let outsides: [&dyn KeyStore; 2] = [&EmptyKeyStore, &*WORLD];
     for key_store in outsides {
         let verdict = sent.put(|request| verifier.authenticate(request, key_store));
-        assert!(verdict.is_err() || !verifier.proves_sender(), "{name} accepts what nobody has signed");
+        assert!(verdict.is_err() || !verifier.proves_sender(), "{name} accepts an unsigned request");
     }
     describe(name, verifier, sent);
     for learning in [LearningWindow::Closed, LearningWindow::Open] {
@@ -43,7 +44,7 @@ fn check(name: &str, verifier: &Verifier, sent: &Sent) {
 fn describe(name: &str, verifier: &Verifier, sent: &Sent) {
     let form = sent.put(|request| verifier.form_to_json(request)).ok().flatten();
     let read = verifier.read_json(form.as_ref().map_or(&sent.body, |form| form.as_bytes()));
-    assert!(form.is_none() || read.is_some(), "{name} makes something of a form that is not JSON");
+    assert!(form.is_none() || read.is_some(), "{name} converts a form to invalid JSON");
     let description = sent.put(|request| verifier.describe(request, read.as_ref()));
     assert!((1..=200).contains(&description.event_type.chars().count()), "{name}: {description:?}");
     assert!(description.event_type.starts_with(description.bare_type()), "{name}: {description:?}");
@@ -66,7 +67,7 @@ fn check_handshake(name: &str, handshake: &Handshake, learning: LearningWindow) 
     }
 }
 
-/// A server must be able to send it.
+/// Checks that a server can send the reply.
 fn check_reply(name: &str, reply: &Reply) {
     assert!((100..=599).contains(&reply.status), "{name}: {reply:?}");
     assert!(reply.content_type.is_some() || reply.body.is_empty(), "{name}: {reply:?}");

@@ -1,4 +1,4 @@
-//! Timestamps in every unit: what is read is the time that was written.
+//! Timestamps in every unit: parsing returns the time that was written.
 #![no_main]
 
 use std::time::Duration;
@@ -20,7 +20,7 @@ libfuzzer_sys::fuzz_target!(|data: &[u8]| {
         let moment = unit.parse(data);
         let is_number = (1..=18).contains(&data.len()) && data.iter().all(u8::is_ascii_digit);
         if !matches!(unit, TimestampUnit::Rfc3339 | TimestampUnit::Any | TimestampUnit::HttpDate) {
-            assert_eq!(moment.is_ok(), is_number, "{unit:?} takes digits and nothing else");
+            assert_eq!(moment.is_ok(), is_number, "{unit:?} takes only digits");
         }
         if let Ok(moment) = moment {
             check(unit, moment);
@@ -29,7 +29,7 @@ libfuzzer_sys::fuzz_target!(|data: &[u8]| {
 });
 
 fn check(unit: TimestampUnit, moment: SignedTime) {
-    // No clock and no tolerance may be too far away to be compared with.
+    // Any clock and any tolerance can be compared with the timestamp.
     let ends = [OffsetDateTime::UNIX_EPOCH, time::macros::datetime!(9999-12-31 23:59:59.999_999_999 UTC)];
     for clock in ends {
         let _ = moment.check(clock, Duration::ZERO);
@@ -42,7 +42,7 @@ fn check(unit: TimestampUnit, moment: SignedTime) {
         assert_eq!(moment.check(clock, Duration::from_secs(1)), Ok(()), "{moment:?} at {clock}");
         assert!(moment.check(clock, Duration::ZERO).is_err(), "{moment:?} at {clock}");
     }
-    // Samples are of today, and dates of before 1970 are of no use to anybody.
+    // Samples have the current time, so dates before 1970 are not needed.
     if time >= OffsetDateTime::UNIX_EPOCH {
         let written = unit.write(time);
         let read = unit
@@ -52,7 +52,7 @@ fn check(unit: TimestampUnit, moment: SignedTime) {
     }
 }
 
-/// What a moment is, as far as calendars go.
+/// The calendar time of a moment, if the calendar includes it.
 fn time_of(moment: SignedTime) -> Option<OffsetDateTime> {
     match moment {
         SignedTime::Seconds(seconds) => OffsetDateTime::from_unix_timestamp(seconds).ok(),

@@ -1,7 +1,8 @@
-//! What the fuzz targets share: keys and certificates, requests as text, and a source for every built-in recipe.
+//! Shared parts of the fuzz targets: keys and certificates, requests as text, and a source for
+//! every built-in recipe.
 //!
-//! Nobody has the private halves of the keys in `fixtures/`: they were thrown away when they had been made, so whatever a
-//! target finds to be genuine is a mistake of the code.
+//! The private keys for `fixtures/` were deleted after generation, so any input that a target
+//! verifies is a bug in the code.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -18,7 +19,7 @@ pub const LEAF: &str = include_str!("../fixtures/leaf.pem");
 /// One of each kind: Ed25519, RSA, P-256, P-384, P-521.
 const KEYS: &str = include_str!("../fixtures/keys.pem");
 
-/// When all requests arrive.
+/// The time at which all requests arrive.
 pub fn now() -> OffsetDateTime {
     OffsetDateTime::from_unix_timestamp(1_760_000_000).expect("the time is within the calendar")
 }
@@ -28,13 +29,13 @@ pub fn keys() -> Vec<String> {
     KEYS.split_inclusive("-----END PUBLIC KEY-----\n").map(str::to_owned).collect()
 }
 
-/// The text before the first line break, and what follows.
+/// Splits data at the first line break.
 pub fn line(data: &[u8]) -> (Cow<'_, str>, &[u8]) {
     let end = data.iter().position(|byte| *byte == b'\n').unwrap_or(data.len());
     (String::from_utf8_lossy(&data[..end]), data.get(end + 1..).unwrap_or_default())
 }
 
-/// A request that can be lent.
+/// An owned request, which `put` borrows as a `Request`.
 #[derive(Clone, Debug, Default)]
 pub struct Sent {
     pub method: String,
@@ -45,7 +46,7 @@ pub struct Sent {
 }
 
 impl Sent {
-    /// Of `METHOD target`, lines of header fields, an empty line, and the body.
+    /// Reads `METHOD target`, lines of header fields, an empty line, and the body.
     pub fn read(data: &[u8]) -> Self {
         let (first, mut rest) = line(data);
         let (method, target) = first.split_once(' ').unwrap_or((&first, "/"));
@@ -80,7 +81,7 @@ impl Sent {
     }
 }
 
-/// A network that gives whatever is asked for, of what is in `fixtures/`.
+/// A network that answers every request with the keys and certificates in `fixtures/`.
 pub struct World {
     keys: Vec<String>,
     chain: Vec<u8>,
@@ -115,12 +116,12 @@ impl KeyStore for World {
 /// A source for every built-in recipe.
 ///
 /// # Panics
-/// Where no settings can be found that a recipe takes: then `values` needs another one.
+/// No settings fit a recipe: add a value to `values`.
 pub fn sources() -> BTreeMap<&'static str, Verifier> {
     recipes().map(|recipe| (recipe.name(), source(recipe))).collect()
 }
 
-/// Tries other values for the settings that are refused, until none is.
+/// Replaces values of rejected settings until the recipe accepts all.
 fn source(recipe: &'static Recipe) -> Verifier {
     let mut choices: BTreeMap<&str, std::vec::IntoIter<String>> = recipe
         .keys()
@@ -148,7 +149,7 @@ fn source(recipe: &'static Recipe) -> Verifier {
     }
 }
 
-/// What a setting may be, the likeliest first. None of it is in any vector.
+/// Possible values of a setting, the likeliest first. No vector contains them.
 fn values(name: &str, kind: SettingKind) -> Vec<String> {
     match kind {
         SettingKind::Switch => vec!["yes".to_owned()],

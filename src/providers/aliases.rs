@@ -1,4 +1,4 @@
-//! Other names of providers, as data: `aliases.toml`. Each leads to a built-in recipe.
+//! Other names of providers, as data: `aliases.toml`. Each resolves to a built-in recipe.
 
 use std::sync::LazyLock;
 
@@ -49,7 +49,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn aliases_lead_to_recipes_and_are_unique() {
+    fn alias_is_unique_and_resolves_to_recipe() {
         let mut seen = BTreeSet::new();
         for alias in aliases() {
             let is_builtin = |name: &str| recipes().any(|recipe| recipe.name() == name);

@@ -6,7 +6,7 @@ use super::aliases::alias;
 use super::file::RecipeError;
 use super::recipe::Recipe;
 
-/// Names each recipe once; its file is called after it.
+/// Includes the recipe file of each name.
 macro_rules! files {
     ($($name:literal)*) => {
         &[$(($name, include_str!(concat!("recipes/", $name, ".toml")))),*]
@@ -84,20 +84,20 @@ pub static BUILTIN_SETTINGS: &[(&str, bool)] = &[
     ("webhook_id", false),
 ];
 
-/// Read when they are needed: a service uses a few of them.
+/// Parsed on first use: a service uses few of them.
 static RECIPES: LazyLock<Vec<OnceLock<Recipe>>> =
     LazyLock::new(|| FILES.iter().map(|_| OnceLock::new()).collect());
 
-/// The provider of a sender that is described by variables.
+/// The provider name for senders configured by variables.
 pub const CUSTOM: &str = "custom";
 
-/// The user's own, by name. They live as long as the process, like the built-in ones.
+/// The user's recipes by name, kept for the lifetime of the process like the built-in ones.
 static ADDED: RwLock<Vec<&'static Recipe>> = RwLock::new(Vec::new());
 
 /// The built-in recipes in alphabetical order.
 ///
 /// # Panics
-/// If a recipe that was compiled in is wrong; the tests read them all.
+/// If a built-in recipe is invalid; the tests parse all of them.
 pub fn recipes() -> impl ExactSizeIterator<Item = &'static Recipe> + Clone {
     (0..FILES.len()).map(at)
 }
@@ -174,7 +174,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_file_of_the_folder_is_in_the_catalogue_in_alphabetical_order() {
+    fn catalogue_lists_all_recipe_files_alphabetically() {
         let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/src/providers/recipes");
         let mut files: Vec<String> = std::fs::read_dir(folder)
             .unwrap()
@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn settings_are_those_of_the_recipes() {
+    fn settings_match_recipes() {
         let keys = recipes().flat_map(Recipe::keys);
         let settings: BTreeSet<_> = keys.map(|key| (key.name.as_str(), key.rotates)).collect();
         assert_eq!(BUILTIN_SETTINGS, settings.into_iter().collect::<Vec<_>>());

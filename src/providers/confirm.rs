@@ -23,7 +23,7 @@ use crate::content::request::Cause;
 use crate::content::request::Request;
 use crate::content::request::Secret;
 
-/// No provider that has a body sent back to it sends more.
+/// No provider that verifies a returned body sends larger ones.
 const MAX_BODY_BYTES: usize = 1 << 20;
 /// Longer than any signature or certificate URL. Values in the URL have a separate limit.
 const MAX_VALUE_BYTES: usize = 4_096;
@@ -50,9 +50,9 @@ pub struct Asker {
 
 #[derive(Clone, Debug)]
 enum BodyPart {
-    /// Ready-made JSON. It may hold a setting.
+    /// JSON from the recipe, possibly with settings.
     Fixed(Secret),
-    /// Escaped as it stands between the quotes of a JSON string.
+    /// Text, escaped for a JSON string.
     Value(Place),
     /// The message's body, which is JSON.
     Message,
@@ -79,7 +79,7 @@ pub struct QuestionError {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ConfirmResult {
     Confirmed,
-    /// There is no such thing, for certain.
+    /// Definitely does not exist.
     Unknown(String),
     /// It may be confirmed later.
     NotYet(String),
@@ -89,7 +89,7 @@ pub enum ConfirmResult {
 #[derive(Clone, Debug)]
 pub struct Login {
     pub token: Secret,
-    /// After that a new one is needed.
+    /// Lifetime; after it, a new login is needed.
     pub holds: Duration,
 }
 
@@ -101,7 +101,7 @@ pub struct ConfirmSettings<'a> {
 }
 
 impl Asker {
-    /// By the recipe's rule.
+    /// Configures the API by the recipe's rule.
     pub(super) fn bind(
         rule: &'static ConfirmRule,
         texts: &Texts,
@@ -206,7 +206,7 @@ impl Asker {
             if body.len() > MAX_BODY_BYTES {
                 return Err(unaskable("the body is too large"));
             }
-            // Anything else could end the document that it is put into.
+            // Any other body could end the surrounding document.
             if !json::accepts(body) {
                 return Err(unaskable("the body is not JSON"));
             }
@@ -287,7 +287,7 @@ impl Asker {
         })
     }
 
-    /// A call that must be made first.
+    /// The call that must precede the request.
     pub fn login(&self) -> Option<FetchRequest> {
         call(self.login?, &self.texts, None, None)
     }
@@ -349,7 +349,7 @@ fn value(place: &Place, view: &View<'_>) -> Result<String, QuestionError> {
     let found = place.find(view).map_err(|cause| match cause {
         Cause::TooLarge => unaskable(cause, "is in a body that is too large to be decoded"),
         Cause::SignatureMismatch => unaskable(cause, "is in a body whose Content-Encoding cannot be removed"),
-        _ => unaskable(cause, "comes twice"),
+        _ => unaskable(cause, "occurs more than once"),
     })?;
     let found = found.ok_or_else(|| unaskable(Cause::MissingHeader, "is missing"))?;
     if found.len() > MAX_VALUE_BYTES {
@@ -376,7 +376,7 @@ fn body_parts(template: &Template, texts: &Texts) -> Result<Vec<BodyPart>, Strin
     pieces.iter().map(part).collect()
 }
 
-/// As it stands between the quotes of a JSON string.
+/// Escapes text for a JSON string.
 fn escaped(text: &[u8]) -> Option<String> {
     let quoted = json_string(text)?;
     Some(quoted[1..quoted.len() - 1].to_owned())

@@ -23,7 +23,7 @@ pub struct CustomField {
     pub doc: &'static str,
 }
 
-/// The fields in the order in which a person thinks of them.
+/// The fields, in the order of a typical setup.
 pub const CUSTOM_FIELDS: &[CustomField] = &[
     CustomField {
         name: "signature.at",
@@ -40,7 +40,7 @@ pub const CUSTOM_FIELDS: &[CustomField] = &[
     },
     CustomField {
         name: "signature.text",
-        doc: "what is signed: `{body}` (default), `{ts}.{body}`, `{url}{body}` and so on",
+        doc: "the signed text: `{body}` (default), `{ts}.{body}`, `{url}{body}` and so on",
     },
     CustomField {
         name: "signature.key.encoding",
@@ -131,7 +131,7 @@ fn reject_unused_fields(
                     variable("token.at")
                 )
             }
-            // Neither a signature nor a token: the error about that helps more.
+            // Without a signature and a token; that has a more helpful error.
             "signature.at" => continue,
             _ => format!("has no effect without {needed_variable}; set that too, or remove it"),
         };
@@ -140,7 +140,7 @@ fn reject_unused_fields(
     Ok(())
 }
 
-/// Problems that the reader of recipes describes in the words of a recipe, in those of variables.
+/// Rewrites problems that name fields of a recipe, so that they name variables.
 fn in_variables(error: RecipeError, variable: &impl Fn(&str) -> String) -> RecipeError {
     let (field, problem) = match error.problem.as_str() {
         MISSING_TIMESTAMP => {
@@ -157,7 +157,7 @@ fn in_variables(error: RecipeError, variable: &impl Fn(&str) -> String) -> Recip
         DIGEST_WITHOUT_SECRET => {
             let text = variable("signature.text");
             let problem =
-                "is a digest without a key, so anyone can make it: use `hmac-sha256` or the like, or put";
+                "is a digest without a key, so anyone can compute it: use e.g. `hmac-sha256`, or put";
             ("signature.algorithm", format!("{problem} `{{secret}}` into {text}"))
         }
         _ => return error,
@@ -207,7 +207,7 @@ fn file(
         kind,
         required,
         default: None,
-        doc: "what you and the sender share".to_owned(),
+        doc: "the secret shared with the sender".to_owned(),
     };
     file.key.push(proof(setting, if setting == "secret" { KeyKind::Secret } else { KeyKind::Text }, true));
     // The fields themselves are variables of the source.

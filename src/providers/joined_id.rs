@@ -24,7 +24,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_part_keeps_its_colons() {
+    fn plain_part_keeps_its_colons() {
         let time = "12:00:00%20Z";
         for (parts, plain, id) in [
             (&["https://a.example/x%20y", "A-1"][..], 0, "https://a.example/x%20y:A-1"),

@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn short_names_are_not_near_to_everything() {
+    fn short_name_matches_no_unrelated_provider() {
         for (text, wrong) in
             [("zzz", "box"), ("abl", "x"), ("ab", "a2a"), ("webhook", "webflow"), ("sentri-x", "x")]
         {

@@ -224,7 +224,7 @@ fn authentication(recipe: &Recipe) -> Vec<String> {
 }
 
 /// Text for a recipe that accepts signatures over the body as well as other proofs.
-const SOMETIMES_SIGNED: &str = "A signature covers the body. **The other proofs do not**: anyone who knows one, or captures a request, can send any body. \
+const SOMETIMES_SIGNED: &str = "A signature covers the body. **The other proofs do not**: anyone with a token or a captured request can send any body. \
     creel flags messages without a signature `body_unsigned`. Without the key for signatures, creel cannot check them: it ignores even a wrong signature, \
     and `creel check` names the setting.";
 
@@ -236,7 +236,7 @@ const fn coverage_in_words(coverage: Coverage) -> &'static str {
             "**The signature covers only part of the body**: the rest could have been changed. creel flags these messages `body_unsigned`."
         }
         Coverage::None => {
-            "**The body is not covered**: anyone who knows the credentials, or captures a request, can send any body. creel flags these messages `body_unsigned`."
+            "**The body is not covered**: anyone with the credentials or a captured request can send any body. creel flags these messages `body_unsigned`."
         }
     }
 }

@@ -1,5 +1,5 @@
-//! Adyen's payment notifications: every item of the body has its own signature, over eight of its fields.
-//! <https://docs.adyen.com/development-resources/webhooks/verify-hmac-signatures>
+//! Adyen's payment notifications: every item of the body has its own signature, over eight of its
+//! fields. <https://docs.adyen.com/development-resources/webhooks/verify-hmac-signatures>
 
 use std::borrow::Cow;
 
@@ -17,8 +17,8 @@ use crate::scheme::encoding::{Encoding, KeyEncoding};
 use crate::scheme::key_store::VerifyError;
 use crate::scheme::signature::Terms;
 
-/// Items of a body. Adyen documents one item for JSON (up to six only for SOAP). Each item has its own signature, so captured
-/// items could be combined into new messages.
+/// Items of a body. Adyen documents one item for JSON (up to six only for SOAP). Each item has its
+/// own signature, so captured items could be combined into new messages.
 const MAX_ITEMS: usize = 1;
 
 /// The only field whose genuine values can contain a colon.
@@ -125,8 +125,8 @@ fn signed(item: &str) -> Result<(&str, String), Cause> {
 
 /// The eight fields of an item. An absent one is empty.
 ///
-/// Adyen escapes nothing, and a merchant's reference can contain colons. A colon in any other field is rejected, so that
-/// the text has one reading only.
+/// Adyen escapes nothing, and a merchant's reference can contain colons. A colon in any other field
+/// is rejected, so that the text has one reading only.
 fn text(item: &str) -> Result<String, Cause> {
     let mut values = Vec::with_capacity(FIELDS.len());
     for field in FIELDS {
@@ -139,7 +139,8 @@ fn text(item: &str) -> Result<String, Cause> {
     Ok(values.join(":"))
 }
 
-/// A string, or a number or literal as it is written. An object or array is rejected: its text could be that of a string.
+/// A string, or a number or literal as it is written. An object or array is rejected: its text
+/// could be that of a string.
 fn find(item: &str, path: &str) -> Result<Option<String>, Cause> {
     let raw = JsonPath::parse(path).ok().and_then(|path| path.raw(item.as_bytes()));
     match raw.filter(|raw| *raw != "null") {

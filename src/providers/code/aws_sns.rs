@@ -19,7 +19,7 @@ use crate::scheme::signature::Terms;
 const MAX_BODY_BYTES: usize = 8 << 20;
 const HOSTS: [&str; 2] = ["sns.*.amazonaws.com", "sns.*.amazonaws.com.cn"];
 
-/// A message with all that its check needs.
+/// The parts of a message that verification needs.
 struct SnsMessage {
     topic: String,
     text: String,
@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn body_above_any_of_sns_is_not_parsed() {
+    fn body_above_sns_limit_is_not_parsed() {
         let large = format!("{{\"Type\":\"{}\"}}", "x".repeat(MAX_BODY_BYTES));
         let members: Vec<String> = (0..20_000).map(|number| format!("\"{number}\":1")).collect();
         let many = format!("{{\"Signature\":\"aGVsbG8=\",{}}}", members.join(","));
@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn odd_members_hide_no_field() {
+    fn unusual_members_do_not_hide_fields() {
         let body = "\u{feff}{\"Type\":\"Notification\",\"odd\":\"\\ud83d\",\"far\":1e400,\"Message\":\"cut \\ud83d\",\"MessageId\":\"1\",
             \"Subject\":null,\"Timestamp\":\"t\",\"TopicArn\":\"arn\",\"Signature\":\"aGVsbG8=\",\"SignatureVersion\":\"2\",
             \"SigningCertURL\":\"https://sns.eu-west-1.amazonaws.com/a.pem\"}";

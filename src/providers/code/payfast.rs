@@ -1,5 +1,5 @@
-//! Payfast: MD5 over the form fields in the order received, re-encoded as PHP does, and the passphrase.
-//! <https://developers.payfast.co.za/docs#step_4_confirm_payment>
+//! Payfast: MD5 over the form fields in the order received, re-encoded as PHP does, and the
+//! passphrase. <https://developers.payfast.co.za/docs#step_4_confirm_payment>
 
 use md5::{Digest, Md5};
 use subtle::ConstantTimeEq;
@@ -78,15 +78,16 @@ impl Scheme for Payfast {
 }
 
 fn is_notification(view: &View<'_>) -> Result<bool, Cause> {
-    // The form of a shop's checkout is signed in the same way, and every buyer sees it. It has no status of a payment and no
-    // number from Payfast; a notification has both, though the number of a cancelled subscription may be empty.
+    // The form of a shop's checkout is signed in the same way, and every buyer sees it. It has no
+    // status of a payment and no number from Payfast; a notification has both, though the number of
+    // a cancelled subscription may be empty.
     let has_status =
         view.form_field("payment_status")?.is_some_and(|status| !status.is_empty() && is_bare(status));
     Ok(has_status && view.form_field("pf_payment_id")?.is_some_and(is_bare))
 }
 
-/// Whether a value has no white space around it. The signature does not cover it, so with it a captured notification would be
-/// a new message with another id.
+/// Whether a value has no white space around it. The signature does not cover it, so with it a
+/// captured notification would be a new message with another id.
 fn is_bare(value: &str) -> bool {
     php_trim(value) == value && value.trim() == value
 }

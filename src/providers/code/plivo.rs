@@ -1,5 +1,5 @@
-//! Plivo, third version: the URL with its query sorted, the form's names and values sorted, and a nonce.
-//! <https://www.plivo.com/docs/voice/concepts/signature-validation>
+//! Plivo, third version: the URL with its query sorted, the form's names and values sorted, and a
+//! nonce. <https://www.plivo.com/docs/voice/concepts/signature-validation>
 
 use ring::hmac::HMAC_SHA256;
 
@@ -45,12 +45,13 @@ impl Scheme for PlivoV3 {
         let secrets = keys.secrets();
         let signatures = header_list(view, SIGNATURE)?;
         let nonce = nonce(view)?;
-        // A body that is no form would not be part of the text at all.
+        // The signed text would not contain a body in another format.
         if !has_form(view) {
             return Err(Cause::SignatureMismatch.into());
         }
         let fields: Vec<(String, String)> = view.whole_form()?.to_vec();
-        // Plivo sends parameters with every POST. Without this, those of a captured form could be moved into the query.
+        // Plivo sends parameters with every POST. Without this, those of a captured form could be
+        // moved into the query.
         if fields.is_empty() && view.request.method != "GET" {
             return Err(Cause::SignatureMismatch.into());
         }
@@ -77,7 +78,8 @@ impl Scheme for PlivoV3 {
     }
 }
 
-/// The nonce ends the signed text after a dot. If it contained a dot, the end of the last field could be moved into it.
+/// The nonce ends the signed text after a dot. If it contained a dot, the end of the last field
+/// could be moved into it.
 fn nonce<'a>(view: &View<'a>) -> Result<&'a [u8], Cause> {
     let nonce = header(view, NONCE)?;
     if nonce.contains(&b'.') { Err(Cause::MalformedSignature) } else { Ok(nonce) }
@@ -91,9 +93,9 @@ fn has_form(view: &View<'_>) -> bool {
     view.request.body.is_empty() || form::kind(view.request.headers) == Some(form::FormKind::UrlEncoded)
 }
 
-/// Whether the names are written as Plivo's: each begins with a capital letter (`CallUUID`,
-/// `X-PH-Id`) or is one of a callback (`record_url`, `requester_ip`), or all have small letters
-/// only. Names with text that was moved into them rarely are.
+/// Whether the names are spelt as Plivo's: each begins with a capital letter (`CallUUID`,
+/// `X-PH-Id`) or is one of a callback (`record_url`, `requester_ip`), or all are in lower case.
+/// Names with moved text rarely are.
 fn are_names(fields: &[(String, String)]) -> bool {
     let is_capital = |name: &str| {
         name.starts_with(|first: char| first.is_ascii_uppercase())

@@ -2,8 +2,8 @@
 //! alone, whose query has the body's digest.
 //! <https://www.twilio.com/docs/usage/webhooks/webhooks-security>
 //!
-//! Signed with the account's auth token and SHA-1, or, where a rule names a shared key, with that
-//! key and the algorithm in a header
+//! Signed with the account's auth token and SHA-1, or, if a rule names a shared key, with that key
+//! and the algorithm in a header
 //! (<https://www.twilio.com/docs/usage/webhooks/webhook-shared-keys>). Nothing signs that header,
 //! so it only chooses among the keys of its own kind: a shared key never counts without it, nor the
 //! auth token with it.
@@ -121,8 +121,8 @@ impl Scheme for Twilio {
     }
 }
 
-/// The algorithm of a signature that was made with a shared key; SHA-1 where none is named. `None`
-/// where the header is absent or empty: the auth token has signed.
+/// The algorithm of a signature made with a shared key; SHA-1 by default. `None` if the header is
+/// absent or empty: the signature is made with the auth token.
 fn shared_key_algorithm(view: &View<'_>) -> Result<Option<Algorithm>, Cause> {
     let Some(settings) = view.request.headers.single(SETTINGS)? else { return Ok(None) };
     let pairs = settings.split(|byte| *byte == b',').filter_map(|pair| {
@@ -139,7 +139,7 @@ fn shared_key_algorithm(view: &View<'_>) -> Result<Option<Algorithm>, Cause> {
     }
 }
 
-/// Names sorted, the values of a name sorted and each once, without anything between.
+/// Joins sorted names, each with its sorted distinct values, without separators.
 fn in_order(fields: &[(String, String)]) -> String {
     let mut sorted: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
     for (name, value) in fields {
@@ -151,8 +151,8 @@ fn in_order(fields: &[(String, String)]) -> String {
         .collect()
 }
 
-/// The port may or may not have been in the URL that was signed: as it is, without it, with the
-/// scheme's own.
+/// Returns the URLs that may have been signed: as received, without the port, and with the default
+/// port.
 fn variants(url: &str) -> Vec<String> {
     let mut variants = vec![url.to_owned()];
     let Some((scheme, rest)) = url.split_once("://") else { return variants };
@@ -225,7 +225,7 @@ mod tests {
     use super::variants;
 
     #[test]
-    fn the_port_is_tried_both_ways() {
+    fn url_is_verified_with_and_without_port() {
         assert_eq!(variants("https://a.example/x?y"), ["https://a.example/x?y", "https://a.example:443/x?y"]);
         assert_eq!(variants("http://a.example?y"), ["http://a.example?y", "http://a.example:80?y"]);
         assert_eq!(variants("https://a.example:8443/x"), ["https://a.example:8443/x", "https://a.example/x"]);

@@ -6,13 +6,13 @@ use super::recipe::{KeySource, ProviderGroup, Recipe};
 /// Maximum edits between an event and its misspelling; with more, other events of a provider are as
 /// close.
 const MAX_TYPING_EDITS: usize = 1;
-/// Shorter names differ by a letter from each other.
+/// Shorter names often differ by only one letter.
 const MIN_COMPARED_CHARACTERS: usize = 5;
 
 /// An event that a provider does not send.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UnknownEvent {
-    /// The known one that is spelt most like it.
+    /// The known event with the most similar spelling.
     pub nearest: Option<String>,
 }
 
@@ -128,7 +128,7 @@ impl Recipe {
         });
         let is_for_code = self.proofs.code.is_some_and(|code| code.secret_settings().contains(&setting));
         let whole = (self.is_sent(setting) || is_for_code).then_some(value.len());
-        // A hashed key is longer than the secret it is made of.
+        // A hashed key is longer than its secret.
         keys.map(|key| key.len().min(value.len())).chain(whole).min()
     }
 }

@@ -4,7 +4,7 @@ use super::*;
 use crate::providers::recipe;
 
 #[test]
-fn patterns_overlap_where_a_text_matches_both() {
+fn patterns_overlap_if_a_text_matches_both() {
     let rows = [
         ("push", "push", true),
         ("push", "pull", false),
@@ -30,7 +30,7 @@ fn patterns_overlap_where_a_text_matches_both() {
 }
 
 #[test]
-fn unknown_events_are_found_and_known_ones_are_not() {
+fn only_unknown_events_are_reported() {
     let check = |provider, pattern| recipe(provider).unwrap().check_event(pattern);
     for (provider, pattern) in [
         ("github", "push"),
@@ -112,7 +112,7 @@ fn event_that_always_has_an_action_is_known() {
 }
 
 #[test]
-fn secret_is_as_long_as_the_key_made_of_it() {
+fn secret_length_is_length_of_derived_key() {
     let bytes =
         |provider, setting, value: &str| recipe(provider).unwrap().secret_bytes(setting, value.as_bytes());
     assert_eq!(bytes("github", "secret", "hunter2"), Some(7));

@@ -1,5 +1,5 @@
-//! Bodies that are taken apart or written anew to be checked: which are genuine, which say something else than what was
-//! signed, and which are too large to tell.
+//! Bodies that verification decodes or rewrites: genuine ones, bodies that differ from the signed
+//! text, and bodies too large to verify.
 
 use std::borrow::Cow;
 
@@ -32,7 +32,7 @@ fn mandrill(fields: &[(&str, &str)]) -> SentRequest {
 }
 
 #[test]
-fn a_form_that_is_signed_may_be_as_large_as_any_body() {
+fn signed_form_of_any_size_is_accepted() {
     let verifier = bind("mandrill", &[("secret", "the key")]);
     for size in [900_000, 1_100_000, 8 << 20] {
         let events = format!(r#"[{{"event":"inbound","msg":{{"raw_msg":"{}"}}}}]"#, "x".repeat(size));
@@ -52,11 +52,11 @@ fn a_form_that_is_signed_may_be_as_large_as_any_body() {
 }
 
 #[test]
-fn a_body_that_is_too_large_to_tell_is_not_called_forged() {
+fn body_too_large_to_verify_is_not_a_mismatch() {
     let verifier = bind("mandrill", &[("secret", "the key")]);
     let many = vec![("a", ""); 10_001];
     assert_eq!(mandrill(&many).verdict(&verifier), Err(Cause::TooLarge));
-    // It is small enough, but not Mandrill's.
+    // Small enough, but not a form of Mandrill.
     assert_eq!(mandrill(&many[1..]).verdict(&verifier), Err(Cause::UnknownAlgorithm));
 
     let nowpayments = bind("nowpayments", &[("secret", "k")]);
@@ -67,7 +67,7 @@ fn a_body_that_is_too_large_to_tell_is_not_called_forged() {
     assert_eq!(sorted(1 << 20).verdict(&nowpayments), Ok(()));
     assert_eq!(sorted(2 << 20).verdict(&nowpayments), Err(Cause::TooLarge));
 
-    // Of schemes that share a place one may do without writing anything anew.
+    // One of the schemes at this place does not rewrite the body.
     let inngest = bind("inngest", &[("secret", "k")]);
     let body = format!(r#"{{"b":1.0,"a":"{}"}}"#, "x".repeat(3 << 20));
     let signature = format!("t={NOW}&s={}", hex_hmac(hmac::HMAC_SHA256, "k", &format!("{body}{NOW}")));
@@ -82,7 +82,7 @@ fn a_body_that_is_too_large_to_tell_is_not_called_forged() {
 }
 
 #[test]
-fn adyen_signs_eight_fields_of_an_item_of_any_size() {
+fn adyen_signature_covers_eight_fields_of_any_size() {
     let verifier = bind("adyen", &[("secret", "00ff")]);
     let text = "7914073381342284::TestMerchant:a \u{e9}\":1130:EUR:AUTHORISATION:true";
     let signature = Encoding::Base64
@@ -104,7 +104,7 @@ fn adyen_signs_eight_fields_of_an_item_of_any_size() {
 }
 
 #[test]
-fn a_file_beside_signed_fields_is_not_taken_for_signed() {
+fn file_next_to_signed_fields_is_not_signed() {
     let verifier = bind("mandrill", &[("secret", "the key")]);
     let events = r#"[{"event":"send"}]"#;
     let mut sent = mandrill(&[("mandrill_events", events)]);
@@ -119,7 +119,7 @@ fn a_file_beside_signed_fields_is_not_taken_for_signed() {
 }
 
 #[test]
-fn a_key_that_comes_twice_is_refused_where_sorted_json_is_signed() {
+fn duplicate_key_is_rejected_in_sorted_json() {
     let verifier = bind("nowpayments", &[("secret", "k")]);
     let signature = hex_hmac(hmac::HMAC_SHA512, "k", r#"{"price_amount":1000}"#);
     let verdict =
@@ -130,7 +130,7 @@ fn a_key_that_comes_twice_is_refused_where_sorted_json_is_signed() {
 }
 
 #[test]
-fn what_is_signed_in_another_form_is_not_said_to_be_signed_byte_for_byte() {
+fn signature_over_rewritten_body_is_partial_coverage() {
     for provider in ["nowpayments", "inngest", "checkr", "kontent-ai", "twilio", "plivo-v3"] {
         assert_eq!(recipe(provider).unwrap().coverage(), Coverage::Partial, "{provider}");
     }
@@ -150,7 +150,7 @@ fn what_is_signed_in_another_form_is_not_said_to_be_signed_byte_for_byte() {
     assert_eq!(mine("{url}"), Coverage::None);
 }
 
-/// A form with the signature that Payfast, and a shop's checkout, puts behind it.
+/// A form with its signature in the last field, as Payfast and a shop's checkout sign it.
 fn payfast(fields: &[(&str, &str)], passphrase: &str) -> SentRequest {
     use md5::{Digest, Md5};
     let encoded = |text: &str| {
@@ -165,7 +165,7 @@ fn payfast(fields: &[(&str, &str)], passphrase: &str) -> SentRequest {
 }
 
 #[test]
-fn the_form_of_a_checkout_is_no_notification_of_payfast() {
+fn payfast_checkout_form_is_rejected_as_notification() {
     let verifier = bind("payfast", &[("secret", "jt7NOE43FZPn")]);
     let verdict = |fields: &[(&str, &str)]| payfast(fields, "jt7NOE43FZPn").verdict(&verifier);
     let checkout = [
@@ -191,7 +191,7 @@ fn the_form_of_a_checkout_is_no_notification_of_payfast() {
 }
 
 #[test]
-fn two_fields_of_payfast_are_not_taken_for_one() {
+fn payfast_field_merged_into_another_is_rejected() {
     let verifier = bind("payfast", &[("secret", "a passphrase * of words")]);
     let genuine = [
         ("amount", "5.00"),
@@ -214,7 +214,7 @@ fn two_fields_of_payfast_are_not_taken_for_one() {
 }
 
 #[test]
-fn a_passphrase_of_blanks_is_none() {
+fn blank_passphrase_is_rejected_and_blanks_are_trimmed() {
     for passphrase in ["", " ", " \t "] {
         assert!(Verifier::bind(recipe("payfast").unwrap(), &settings(&[("secret", passphrase)])).is_err());
     }
@@ -224,7 +224,7 @@ fn a_passphrase_of_blanks_is_none() {
 }
 
 #[test]
-fn a_signature_over_headers_and_body_is_none_over_a_body_that_begins_with_the_headers() {
+fn signature_with_headers_does_not_fit_body_starting_with_them() {
     let verifier = bind("coinbase-cdp", &[("secret", "k")]);
     let body = r#"{"a":1}"#;
     let sign = |text: &str| hex_hmac(hmac::HMAC_SHA256, "k", text);

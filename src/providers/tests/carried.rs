@@ -110,7 +110,7 @@ fn malformed_proof_is_not_carried() {
 }
 
 #[test]
-fn lines_of_a_list_carry_proof_together() {
+fn signature_list_on_several_lines_carries_proof() {
     let stripe = bind("stripe", &[("secret", "s")]);
     let (time, signature) = (format!("t={NOW}"), format!("v1={}", "0".repeat(64)));
     let header = "Stripe-Signature";

@@ -65,7 +65,7 @@ fn missing_or_ambiguous_value_is_rejected_with_reason() {
         ("", "query field id is missing"),
         ("id=", "query field id is missing"),
         ("ID=abc", "query field id is missing"),
-        ("id=a&id=b", "query field id comes twice"),
+        ("id=a&id=b", "query field id occurs more than once"),
         ("id=..", "query field id would change the path"),
         ("id=a%2F..%2Fb", "query field id would change the path"),
         ("id=a%0Ab", "query field id contains control characters"),
@@ -81,7 +81,7 @@ fn missing_or_ambiguous_value_is_rejected_with_reason() {
     }
     let header = own("https://api.example.com/{header:X-Id}", None);
     let twice = [("X-Id", "a"), ("X-Id", "b")];
-    assert_eq!(asked(&header, &sent("", &twice, "")).unwrap_err(), "header x-id comes twice");
+    assert_eq!(asked(&header, &sent("", &twice, "")).unwrap_err(), "header x-id occurs more than once");
     let latin = SentRequest { headers: vec![("x-id".to_owned(), b"gr\xfcn".to_vec())], ..sent("", &[], "") };
     assert_eq!(asked(&header, &latin).unwrap_err(), "header x-id is not UTF-8 text");
 }
@@ -100,7 +100,7 @@ fn question_without_message_value_is_rejected() {
 }
 
 #[test]
-fn an_answer_confirms_denies_for_certain_or_leaves_it_open() {
+fn answer_is_confirmed_unknown_or_not_yet() {
     let asker = own("https://api.example.com/{query:id}", None);
     let paid = asker.expecting(Asker::expectation("200 /status=paid").unwrap());
     let judge = |status, body: &str| paid.judge(status, body.as_bytes());
@@ -114,7 +114,7 @@ fn an_answer_confirms_denies_for_certain_or_leaves_it_open() {
             ConfirmResult::NotYet(format!("answered {status}"))
         );
     }
-    assert_eq!(asker.judge(204, b""), ConfirmResult::Confirmed, "any 2xx, where nothing else is said");
+    assert_eq!(asker.judge(204, b""), ConfirmResult::Confirmed, "any 2xx without an expectation");
     for text in ["404", "302", "paid"] {
         assert!(Asker::expectation(text).is_err(), "{text}");
     }
@@ -143,7 +143,7 @@ fn catalogue_api_requests_match_documentation() {
 }
 
 #[test]
-fn a_login_is_renewed_before_it_ends() {
+fn login_is_renewed_before_expiry() {
     let values = [("webhook_id", "WH"), ("client_id", "id"), ("client_secret", "whisper")];
     let paypal = bind("paypal-postback", &values);
     let asker = paypal.asker().unwrap();
@@ -160,7 +160,7 @@ fn a_login_is_renewed_before_it_ends() {
 }
 
 #[test]
-fn a_body_that_is_posted_back_is_json_of_a_usual_size() {
+fn posted_back_body_must_be_json_of_limited_size() {
     let values = [("webhook_id", "WH"), ("client_id", "id"), ("client_secret", "secret")];
     let paypal = bind("paypal-postback", &values);
     let headers = ["Auth-Algo", "Cert-Url", "Transmission-Id", "Transmission-Sig", "Transmission-Time"]

@@ -8,7 +8,7 @@ fn described(provider: &str, headers: &[(&str, &str)], body: &str) -> (String, O
 }
 
 #[test]
-fn githubs_event_is_its_header_with_the_bodys_action() {
+fn github_event_is_header_with_action_of_body() {
     let event = |headers: &[(&str, &str)], body: &str| described("github", headers, body).0;
     let header = "X-GitHub-Event";
     assert_eq!(event(&[(header, "issues")], r#"{"action":"opened"}"#), "issues.opened");
@@ -38,7 +38,7 @@ fn other_providers_name_event_in_body_or_nowhere() {
 }
 
 #[test]
-fn event_types_are_cut_at_200_characters() {
+fn event_type_is_truncated_to_200_characters() {
     let cut = described("stripe", &[], &format!(r#"{{"type":"{}"}}"#, "é".repeat(300))).0;
     assert_eq!(cut, "é".repeat(200));
     let cut = described(
@@ -51,7 +51,7 @@ fn event_types_are_cut_at_200_characters() {
 }
 
 #[test]
-fn delivery_ids_are_text_of_bounded_length_or_none() {
+fn delivery_id_is_text_of_limited_length_or_absent() {
     let id = |json: &str| described("stripe", &[], &format!(r#"{{"id":{json}}}"#)).1;
     assert_eq!(id(r#""evt_1""#), Some("evt_1".into()));
     assert_eq!(id("12345678901234567890123"), Some("12345678901234567890123".into()));
@@ -80,7 +80,7 @@ fn repeated_or_unreadable_headers_describe_nothing() {
 }
 
 #[test]
-fn a_githubs_form_is_described_by_its_payload() {
+fn github_form_is_described_by_its_payload() {
     let verifier = bind("github", &usable("github"));
     let json = form(&verifier, "payload=%7B%22action%22%3A%22opened%22%7D").unwrap();
     assert_eq!(json, r#"{"action":"opened"}"#);
@@ -144,7 +144,7 @@ delivery_id = ["json id", "header X-Try"]
 }
 
 #[test]
-fn batches_that_overlap_have_different_ids() {
+fn overlapping_batches_have_different_ids() {
     let id = |provider: &str, body: &str| described(provider, &[], body).1;
     let events = |ids: &[&str]| {
         let events: Vec<String> = ids.iter().map(|id| format!(r#"{{"id":"{id}"}}"#)).collect();
@@ -256,7 +256,7 @@ fn events_of_one_post_on_x_have_different_ids() {
 }
 
 #[test]
-fn header_of_the_delivery_comes_before_the_id_of_the_event() {
+fn delivery_header_has_priority_over_event_id() {
     let pagerduty = |headers: &[(&str, &str)]| described("pagerduty", headers, r#"{"event":{"id":"e"}}"#).1;
     assert_eq!(pagerduty(&[("X-Webhook-Id", "w")]).as_deref(), Some("w"));
     assert_eq!(pagerduty(&[]).as_deref(), Some("e"));

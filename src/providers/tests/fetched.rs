@@ -41,7 +41,7 @@ fn key_set_is_accepted_only_with_usable_key() {
 }
 
 #[test]
-fn key_set_of_tink_gives_web_keys_by_id() {
+fn tink_key_set_contains_web_keys_by_id() {
     let google = bind("google-health", &[("secret", "Bearer correct horse")]);
     let key = |id: u32, status: &str| {
         format!(
@@ -165,7 +165,7 @@ fn signature_with_unnamed_new_key_needs_new_set() {
     // A known key with an id is not fetched again.
     let named = token(r#"{"alg":"EdDSA","kid":"a"}"#);
     assert_eq!(named.put(|request| auth.authenticate(request, &known(&old, true))), refused);
-    // Nothing is fetched where the source has configured its keys itself.
+    // A source with its own keys fetches none.
     let mut configured = bind("fusionauth", &[]);
     configured.own_keys = vec![OwnKey { id: None, text: known(&old, true).keys.remove(0) }];
     let sent = token(r#"{"alg":"EdDSA"}"#);

@@ -106,7 +106,7 @@ fn zoom_and_smartcar_sign_challenges_but_no_bodies() {
 }
 
 #[test]
-fn a_verify_token_must_be_the_configured_one() {
+fn verify_token_must_match_configured_one() {
     let meta = bind("meta", &[("secret", "app secret"), ("verify_token", "meatyhamhock")]);
     let subscribe =
         |token: &str| get(&format!("hub.mode=subscribe&hub.challenge=1158201444&hub.verify_token={token}"));
@@ -118,7 +118,7 @@ fn a_verify_token_must_be_the_configured_one() {
 }
 
 #[test]
-fn an_echo_cannot_carry_a_script_or_another_header() {
+fn echo_contains_no_script_or_other_header() {
     let meta = bind("meta", &[("secret", "app secret"), ("verify_token", "t")]);
     let script = get("hub.mode=subscribe&hub.verify_token=t&hub.challenge=%3Cscript%3Ealert(1)%3C/script%3E");
     let answer = before(&meta, &script, LearningWindow::Closed).unwrap().unwrap();
@@ -129,7 +129,7 @@ fn an_echo_cannot_carry_a_script_or_another_header() {
 }
 
 #[test]
-fn a_secret_is_learned_only_while_the_window_is_open() {
+fn secret_is_learned_only_in_open_window() {
     for (provider, sent) in [
         ("asana", SentRequest::new(&[("X-Hook-Secret", "s3cr3t")], "{}")),
         ("notion", SentRequest::new(&[], r#"{"verification_token":"s3cr3t"}"#)),
@@ -162,7 +162,7 @@ fn a_secret_is_learned_only_while_the_window_is_open() {
 }
 
 #[test]
-fn cloud_events_are_granted_to_known_origins_alone() {
+fn cloudevents_are_granted_only_to_configured_origins() {
     let verifier =
         bind("cloudevents", &[("allowed_origins", "a.example b.example"), ("allowed_rate", "120")]);
     let options = |origin: &str| SentRequest {
@@ -184,7 +184,7 @@ fn cloud_events_are_granted_to_known_origins_alone() {
 }
 
 #[test]
-fn a_subscription_is_confirmed_only_at_amazon_and_only_when_signed() {
+fn subscription_is_confirmed_only_if_signed_and_at_amazon() {
     let verifier = bind("aws-sns", &[("topic_arn", "arn:aws:sns:us-east-1:1:a")]);
     let confirmation = |url: &str| {
         SentRequest::new(

@@ -93,7 +93,7 @@ fn wrong_signature_is_rejected_despite_right_token() {
         ),
         (&[("X-Id", "7"), ("X-Signature", &stale), ("X-Hash", "s")], Err(Cause::StaleTimestamp)),
         (&[("X-Id", "7"), ("X-Signature", "nonsense"), ("X-Hash", "s")], Err(Cause::MalformedSignature)),
-        // Something else is missing that the signature needs: it is still there, and wrong.
+        // Another part that the signature needs is missing; the signature is present and wrong.
         (&[("X-Signature", &right), ("X-Hash", "s")], Err(Cause::MissingHeader)),
         (&[("X-Signature", &wrong), ("X-Hash", "s")], Err(Cause::MissingHeader)),
     ];
@@ -110,7 +110,7 @@ fn token_does_not_replace_a_configured_signature() {
         let with = |name, value| [left_out, &[(name, value)]].concat();
         assert_eq!(verdict(&with("Authorization", "Token t")), Err(Cause::MissingHeader));
         assert_eq!(verdict(&with("Authorization", "Basic dTpw")), Err(Cause::MissingHeader));
-        // The token that is the key itself: who has it can sign as well.
+        // The token is the signing key itself: its holder can also sign.
         assert_eq!(verdict(&with("X-Hash", "s")), Ok(()));
         assert_eq!(verdict(&with("X-Hash", "t")), Err(Cause::TokenMismatch));
     }
@@ -156,7 +156,7 @@ fn wrong_jwt_is_rejected_despite_right_token() {
 }
 
 #[test]
-fn each_signing_key_of_a_rotation_counts() {
+fn each_signing_key_of_a_rotation_is_accepted() {
     let github = bind("github", &[("secret", "s")]);
     assert!(github.covers_body() && github.coverage() == Coverage::Full);
     let values = &[("signing_secret", "old"), ("signing_secret", "new")];
@@ -202,7 +202,7 @@ fn unknown_shared_key_makes_a_candidate() {
 }
 
 #[test]
-fn partly_signed_id_counts_only_where_it_is_signed() {
+fn partly_signed_id_is_used_only_if_signed() {
     let verifier = several(&[("signing_secret", "s"), ("jwt_secret", "j")]);
     let id = |headers: &[(&str, &str)]| {
         let sent = SentRequest::new(headers, BODY);
@@ -221,7 +221,7 @@ fn partly_signed_id_counts_only_where_it_is_signed() {
 /// Signs the sample of each recipe with each of its signatures, and adds the headers that only
 /// another one covers.
 #[test]
-fn header_of_another_signature_names_no_message() {
+fn header_of_another_signature_is_ignored() {
     let mut checked = Vec::new();
     for own in own_requests() {
         let verifier = &own.verifier;

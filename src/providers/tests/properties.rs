@@ -111,7 +111,7 @@ fn change_header(
 }
 
 #[test]
-fn every_provider_has_an_own_request_that_is_accepted() {
+fn every_provider_accepts_its_own_vector() {
     for request in OWN.iter() {
         assert_eq!(
             request.sent.verdict_in(&request.verifier, &request.world),
@@ -124,7 +124,7 @@ fn every_provider_has_an_own_request_that_is_accepted() {
 }
 
 #[test]
-fn every_scheme_of_a_shared_secret_can_be_signed() {
+fn every_shared_secret_scheme_can_sign() {
     let cannot: Vec<&str> = OWN
         .iter()
         .filter(|request| request.verifier.sample(&wish(None, "nonce")).is_none())
@@ -255,7 +255,7 @@ proptest! {
     }
 
     #[test]
-    fn outside_the_tolerance_a_request_is_stale(seconds in 1_i64..1_000_000, ahead in any::<bool>()) {
+    fn request_outside_tolerance_is_stale(seconds in 1_i64..1_000_000, ahead in any::<bool>()) {
         for request in OWN.iter() {
             let signs_time = request.verifier.proofs.signatures.iter().all(|keyed| keyed.scheme.timestamp.is_some())
                 && !request.verifier.proofs.signatures.is_empty();

@@ -117,7 +117,7 @@ fn invalid_recipe_is_rejected_with_field_name() {
 }
 
 #[test]
-fn every_cause_has_the_name_that_recipes_use() {
+fn every_cause_is_named_as_in_recipes() {
     let all = [
         Cause::MissingHeader,
         Cause::MalformedSignature,
@@ -164,7 +164,7 @@ fn handshake_with_untrusted_value_to_sign_is_rejected() {
 }
 
 #[test]
-fn a_recipe_that_signs_challenges_takes_no_message_that_could_be_one() {
+fn recipe_signing_challenges_rejects_messages_shaped_like_one() {
     let recipe = |proof: &str, answer: &str, more: &str| {
         let text = format!(
             "title = \"T\"\n{proof}\n[[handshake]]\nmethod = \"GET\"\nchallenge = \"query c\"\n\
@@ -193,7 +193,7 @@ fn a_recipe_that_signs_challenges_takes_no_message_that_could_be_one() {
             Some("handshake.answer"),
             "{unsafe_proof}"
         );
-        // Then only a holder of the secret can ask.
+        // Then only a client with the secret receives a signature.
         assert!(recipe(&unsafe_proof, "{query:c}", "signed = true").is_ok(), "{unsafe_proof}");
     }
     for text in ["{query:d}", "{query:c}{query:d}", "a{query:c}"] {
@@ -208,7 +208,7 @@ fn a_recipe_that_signs_challenges_takes_no_message_that_could_be_one() {
 }
 
 #[test]
-fn a_file_may_hold_one_recipe_or_several() {
+fn file_can_contain_one_or_several_recipes() {
     let one = Recipe::parse_file("title = \"One\"", "one").unwrap();
     assert_eq!(one[0].name(), "one");
     let several =

@@ -53,7 +53,7 @@ fn open_receiver_returns_configured_reply() {
 }
 
 #[test]
-fn github_is_answered_by_event_and_by_cause() {
+fn github_reply_depends_on_event_and_cause() {
     let verifier = bind("github", &usable("github"));
     assert_eq!(accepted(&verifier, "ping"), reply(200, "text/plain", "pong"));
     assert_eq!(accepted(&verifier, "push"), reply(200, "text/plain", "success"));
@@ -71,7 +71,7 @@ fn github_is_answered_by_event_and_by_cause() {
 }
 
 #[test]
-fn typeform_is_answered_in_json() {
+fn typeform_reply_is_json() {
     let verifier = bind("typeform", &usable("typeform"));
     let json = |status, body| reply(status, "application/json", body);
     assert_eq!(accepted(&verifier, "form_response"), json(200, "{}"));
@@ -87,7 +87,7 @@ fn typeform_is_answered_in_json() {
 }
 
 #[test]
-fn a_configured_reply_stands_for_every_event() {
+fn configured_reply_is_used_for_every_event() {
     let with = |reply_status, reply_body: Option<&str>| {
         let settings = Settings {
             reply_status,

@@ -15,14 +15,14 @@ const LOOKALIKES: [(&str, &str, &str); 21] = [
     ("mandrill", "_id", "names the mail"),
     ("mollie-classic", "id", "names the payment"),
     ("netlify", "id", "names the deploy"),
-    ("none", "id", "is an example: the sender is not known"),
+    ("none", "id", "is an example: the sender is unspecified"),
     ("postmark", "ID", "names the bounce"),
     ("postmark", "MessageID", "names the mail"),
     ("recurly", "id", "names the object that has changed"),
     ("recurly", "uuid", "names the object that has changed"),
     ("ripple-collections", "id", "names the collection, which has an event for each of its states"),
-    ("sumsub", "correlationId", "traces a request, and is not said to be unique"),
-    ("token", "id", "is an example: the sender is not known"),
+    ("sumsub", "correlationId", "traces a request, and is not documented as unique"),
+    ("token", "id", "is an example: the sender is unspecified"),
     ("travis-ci", "id", "names the build"),
     ("vonage", "message_type", "is the kind of the content"),
 ];
@@ -59,7 +59,7 @@ const IDS: [&str; 14] = [
     "hash",
     "idempotencykey",
 ];
-/// Inside an object these are the object's own.
+/// Field names that belong to the object if they are inside one.
 const IDS_OF_OBJECTS: [&str; 7] = ["id", "uuid", "guid", "messageid", "requestid", "correlationid", "hash"];
 
 /// Returns the fields of a sample at the top level and one level deeper, with the level: of an

@@ -1,6 +1,6 @@
-//! Whether a body that is written as a form is also declared as one, if the provider sends forms. The
-//! Content-Type and the content coding are not signed: with false ones, a captured form would be read
-//! as something else, and would be a new message without event and id.
+//! Checks that a form body is declared as a form, if the provider sends forms. Content-Type and
+//! Content-Encoding are not signed: with wrong ones, a captured form would be parsed as another
+//! format, and would be a new message without event and id.
 
 use super::Verifier;
 use crate::content::body::BodyKind;

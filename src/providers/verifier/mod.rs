@@ -1,4 +1,4 @@
-//! A recipe bound to one source: what a received request is put to.
+//! A recipe bound to one source. It verifies and describes received requests.
 
 mod bound;
 mod coverage;
@@ -34,15 +34,15 @@ use crate::content::request::Request;
 use crate::scheme::shape::has_shape_of_id;
 pub(super) use bound::{BoundProofs, BoundToken};
 
-/// A recipe bound to the settings of one source: everything precomputed that can be (HMAC keys, parsed templates).
+/// A recipe bound to the settings of one source, with HMAC keys and templates prepared.
 #[derive(Debug)]
 pub struct Verifier {
     pub(super) recipe: &'static Recipe,
-    /// What it was bound to, for binding it anew with a learned secret.
+    /// Settings of the source, to bind the recipe again with a learned secret.
     pub(super) settings: Settings,
     pub(super) proofs: BoundProofs,
     pub(super) texts: Texts,
-    /// Unused where nothing signs a timestamp.
+    /// Unused without a signed timestamp.
     pub(super) tolerance: Duration,
     /// Ends with a row for all events.
     pub(super) accepted: Vec<AcceptedReply>,
@@ -52,13 +52,13 @@ pub struct Verifier {
     pub(super) credential_query: Vec<String>,
     /// Headers in which the provider sends signatures that this source has no key for.
     pub(super) unchecked_headers: Vec<&'static str>,
-    /// Headers that name a message, and that count only where the signature that decides covers them.
+    /// Headers with an event or id, used only if the deciding signature covers them.
     pub(super) partly_signed_headers: Vec<&'static str>,
-    /// Keys that the source has configured instead of having them fetched.
+    /// Keys from the settings, used instead of fetched ones.
     pub(super) own_keys: Vec<OwnKey>,
 }
 
-/// A public key with the id that requests name it by; without an id it is the only one.
+/// A public key and its id in requests. A key without an id fits every request.
 #[derive(Clone, Debug)]
 pub(super) struct OwnKey {
     pub id: Option<String>,
@@ -79,11 +79,11 @@ impl Verifier {
             || !proofs.jwts.is_empty()
             || proofs.code.is_some()
             || proofs.asker.is_some()
-            // A handshake is not asked for the credentials of a message; this one is known by its body.
+            // A handshake has no credentials of a message; this one is recognised by its body.
             || self.recipe.handshakes.iter().any(|rule| !rule.signed && rule.is_known_by_body())
     }
 
-    /// Whether judging a request decodes its body or writes it anew: of large ones only a few should be judged at a time.
+    /// Whether verification decodes or rewrites the body; limits concurrent large bodies.
     pub fn rewrites_body(&self) -> bool {
         let proofs = &self.proofs;
         let is_in_form = |place: &Place| matches!(place, Place::Form(_));
@@ -96,7 +96,7 @@ impl Verifier {
             })
     }
 
-    /// Whether the scheme itself proves the sender, as this source is configured.
+    /// Whether the scheme authenticates the sender, as this source is configured.
     pub fn proves_sender(&self) -> bool {
         let proofs = &self.proofs;
         !proofs.tokens.is_empty()
@@ -107,10 +107,10 @@ impl Verifier {
     }
 
     /// # Errors
-    /// Why the request is refused, or what must be fetched before it can be judged.
+    /// The cause of the rejection, or a key that must be fetched before verification.
     pub fn authenticate(&self, request: &Request<'_>, key_store: &dyn KeyStore) -> Result<(), VerifyError> {
         if self.proofs.are_none() {
-            // A source that is still to learn its secret has nothing to check a message with.
+            // A source that has not learned its secret yet cannot verify a message.
             let waits = self.recipe.learns();
             return if waits { Err(Cause::MissingHeader.into()) } else { Ok(()) };
         }
@@ -119,8 +119,9 @@ impl Verifier {
         let terms = Terms { texts: &self.texts, tolerance: self.tolerance, key_store: &key_store };
         self.check(&view, &terms)?;
         self.check_form_shape(&view)?;
-        // What has the shape of a challenge may have been signed by us, for whoever asked. A recipe that signs something else
-        // than the body is loaded only if that cannot be a challenge (`file/handshakes.rs`).
+        // creel may have signed this text as the challenge of an unauthenticated client. A recipe
+        // that signs another text than the body is loaded only if that cannot be a challenge
+        // (`file/handshakes.rs`).
         if self.recipe.signs_for_strangers() && has_shape_of_id(request.body) {
             return Err(Cause::ClaimMismatch.into());
         }
@@ -140,8 +141,8 @@ impl Verifier {
         proofs.check(view, terms)
     }
 
-    /// Whether a request carries what the scheme demands, so that a genuine sender with another secret, key or account may
-    /// have sent it. Cheaper than `authenticate`; for requests that it has refused.
+    /// Whether a rejected request has every part that the scheme requires, so that it may be
+    /// genuine with another secret, key or account. Cheaper than `authenticate`.
     pub fn is_proof_carried(&self, request: &Request<'_>) -> bool {
         let proofs = &self.proofs;
         if proofs.are_none() || (self.recipe.signs_for_strangers() && has_shape_of_id(request.body)) {
@@ -159,7 +160,7 @@ impl Verifier {
             || proofs.jwts.iter().any(|(jwt, _)| jwt.is_carried(&view, &terms))
     }
 
-    /// Whether `is_proof_carried` can tell only with the body, which then has to be read first.
+    /// Whether `is_proof_carried` needs the body.
     pub fn has_proof_in_body(&self) -> bool {
         let proofs = &self.proofs;
         proofs.asker.is_some()
@@ -169,8 +170,8 @@ impl Verifier {
             || proofs.jwts.iter().any(|(jwt, _)| jwt.at.is_in_body())
     }
 
-    /// Whether the provider can be asked about it; its API's answer comes later. What goes into the URL must look like an
-    /// id: it comes from a stranger.
+    /// Checks that a confirmation of the message can be requested later. The value for the URL is
+    /// untrusted and must have the shape of an id.
     fn check_askable(&self, asker: &Asker, view: &View<'_>) -> Result<(), VerifyError> {
         let Some(confirm) = &self.recipe.proofs.confirm else { return Ok(()) };
         let id = confirm.shape_of.require(view)?;
@@ -180,12 +181,12 @@ impl Verifier {
         asker.question(view.request, None).map(drop).map_err(|unaskable| unaskable.cause.into())
     }
 
-    /// How the provider's API is asked about the messages; `None` where they are believed as they come.
+    /// Confirmation of messages at the provider's API; `None` if the source does not confirm them.
     pub fn asker(&self) -> Option<&Arc<Asker>> {
         self.proofs.asker.as_ref()
     }
 
-    /// What the source has configured itself.
+    /// Returns keys from the source's settings, if it has any.
     fn own(&self, wanted: &KeyRequest) -> Option<KeyResponse> {
         let KeyRequest::Key { id } = wanted else { return None };
         if self.own_keys.is_empty() {
@@ -204,12 +205,13 @@ impl Verifier {
         Some(if texts.is_empty() { KeyResponse::Unknown } else { KeyResponse::Keys(texts) })
     }
 
-    /// How something that was wanted is fetched.
+    /// Returns the request that fetches a key.
     pub fn plan<'a>(&'a self, wanted: &'a KeyRequest) -> FetchPlan<'a> {
         FetchPlan::new(self.recipe.fetch.as_ref(), &self.texts, wanted)
     }
 
-    /// Whether keys that the provider publishes are needed and can be neither fetched nor taken from the settings.
+    /// Whether the source needs published keys, and can neither fetch them nor take them from the
+    /// settings.
     pub fn lacks_keys(&self) -> bool {
         let cannot_fetch = || !self.plan(&KeyRequest::Key { id: Some(String::new()) }).is_possible();
         let proofs = &self.proofs;
@@ -221,17 +223,16 @@ impl Verifier {
         self.recipe.uses_published_keys() && self.own_keys.is_empty() && !by_secret && cannot_fetch()
     }
 
-    /// What the recipe wants to know from a JSON body, in one pass; `None` where the body is not JSON.
+    /// Reads the recipe's values from a JSON body in one pass; `None` if the body is not JSON.
     pub fn read_json(&self, body: &[u8]) -> Option<PathValues> {
         self.recipe.paths.read(body)
     }
 
-    /// A form's content as JSON text, which `read_json` takes: the payload where the form has the provider's payload field, or
-    /// else an object with repeats as arrays. `None` for anything but a form, and for a multipart body of a provider that is
-    /// not known to send one.
+    /// A form as JSON text for `read_json`: its payload field, if any, otherwise an object with
+    /// repeated fields as arrays. `None` for other bodies, and for unexpected multipart bodies.
     ///
     /// # Errors
-    /// Why the form cannot be read.
+    /// The reason that the form is unreadable.
     pub fn form_to_json(&self, request: &Request<'_>) -> Result<Option<String>, FormProblem> {
         let Some(kind) = form::kind(request.headers) else { return Ok(None) };
         let declared = charset::declared(request.headers);
@@ -249,14 +250,15 @@ impl Verifier {
         }
     }
 
-    /// The text in the query of a GET that stands for its body, without a byte order mark; `None` unless the provider sends such
-    /// requests.
+    /// The payload in the query of a GET request, without a byte order mark; `None` unless the
+    /// provider sends such requests.
     pub fn body_in_query(&self, request: &Request<'_>) -> Option<String> {
         let text = document::in_query(request, self.recipe.query_payload.as_deref()?)?;
         Some(text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text))
     }
 
-    /// What a message is about; `json` is what `read_json` gave for the body or for the form's JSON text, or `short_fields`.
+    /// Returns event and ids of a message. `json` is the result of `read_json` for the body or the
+    /// form's JSON text, or of `short_fields`.
     pub fn describe(&self, request: &Request<'_>, json: Option<&PathValues>) -> Description {
         if self.partly_signed_headers.is_empty() {
             return Description::of(self.recipe, request, json, &[]);
@@ -267,7 +269,7 @@ impl Verifier {
         Description::of(self.recipe, request, json, &unsigned)
     }
 
-    /// The reply once the message is kept.
+    /// The reply after the message is stored.
     pub fn accepted(&self, description: &Description) -> Reply {
         let applies =
             |row: &&AcceptedReply| row.event.as_ref().is_none_or(|event| event == description.bare_type());
@@ -279,17 +281,17 @@ impl Verifier {
         self.refused.iter().find(applies).map_or_else(|| Reply::empty(403), |row| row.reply.clone())
     }
 
-    /// Lower-case names of header fields whose values are credentials and must be redacted before storing.
+    /// Lower-case names of header fields with credentials, which must be redacted before storing.
     pub fn credential_headers(&self) -> &[String] {
         &self.credential_headers
     }
 
-    /// Names of query fields likewise.
+    /// Names of query fields with credentials.
     pub fn credential_query(&self) -> &[String] {
         &self.credential_query
     }
 
-    /// Whether a token of the source stands in bodies, which are kept as they are.
+    /// Whether bodies contain a token of the source. Bodies are stored without redaction.
     pub fn has_token_in_body(&self) -> bool {
         self.proofs.tokens.iter().any(|bound| bound.token.at().is_in_body())
     }
@@ -299,7 +301,7 @@ impl Verifier {
         self.proves_sender() && self.coverage() == Coverage::Full
     }
 
-    /// How much of the body the weakest proof covers that this source takes.
+    /// Coverage of the weakest proof that this source accepts.
     pub fn coverage(&self) -> Coverage {
         if self.is_signed_alone() {
             return Coverage::Full;
@@ -307,20 +309,20 @@ impl Verifier {
         if self.proofs.must_be_signed() { self.recipe.signed_coverage } else { self.recipe.coverage }
     }
 
-    /// The settings of which one would let signatures be checked, where the provider can sign and the source takes a value
-    /// that is sent along instead.
+    /// Settings that would enable signatures, if the source only compares a token.
     pub fn unused_signing_settings(&self) -> Vec<&'static str> {
         if self.proofs.are_only_sent() { self.recipe.signing_settings() } else { Vec::new() }
     }
 
-    /// The header in which a request has a signature that this source cannot check.
+    /// The header with a signature that this source has no key for.
     pub fn unchecked_signature(&self, headers: Headers<'_>) -> Option<&'static str> {
         let is_sent =
             |name: &&&str| headers.0.iter().any(|(field, value)| *field == **name && !value.is_empty());
         self.unchecked_headers.iter().find(is_sent).copied()
     }
 
-    /// Whether the source uses signatures over the body alone, of a recipe that also has proofs which do not cover it.
+    /// Whether the source accepts only signatures over the body, although the recipe also has
+    /// proofs that do not cover it.
     fn is_signed_alone(&self) -> bool {
         let proofs = &self.proofs;
         let is_signed = |keyed: &BoundSignature| keyed.keys.are_absent() || keyed.scheme.template.has_body();
@@ -333,7 +335,7 @@ impl Verifier {
             && proofs.signatures.iter().all(is_signed)
     }
 
-    /// Whether the source has no secret yet and waits for the handshake that teaches it.
+    /// Whether the source has no secret until a handshake delivers it.
     pub fn waits_for_secret(&self) -> bool {
         self.recipe.learns() && self.settings.all("secret").is_empty()
     }
@@ -341,7 +343,7 @@ impl Verifier {
     /// The same source with another secret.
     ///
     /// # Errors
-    /// The secret is none.
+    /// The secret is invalid for the recipe.
     pub fn with_learned(&self, secret: Option<&Secret>) -> Result<Self, Vec<SettingError>> {
         let mut settings = self.settings.clone();
         settings.values.remove("secret");
@@ -352,7 +354,7 @@ impl Verifier {
     }
 }
 
-/// What the source has configured itself comes first.
+/// Prefers keys from the source's settings to fetched ones.
 struct OwnKeysFirst<'a> {
     verifier: &'a Verifier,
     key_store: &'a dyn KeyStore,
@@ -363,7 +365,7 @@ impl KeyStore for OwnKeysFirst<'_> {
         if let Some(own) = self.verifier.own(wanted) {
             return own;
         }
-        // A request that does not name its key where there is none without a name: nobody needs to be asked.
+        // All published keys have an id and this request has none, so a fetch cannot help.
         let names_no_key = matches!(wanted, KeyRequest::Key { id: None });
         if names_no_key && self.verifier.plan(wanted).needs_id() {
             return KeyResponse::Unknown;
@@ -380,7 +382,7 @@ impl KeyStore for OwnKeysFirst<'_> {
     }
 }
 
-/// For those who have fetched nothing and trust nobody.
+/// A key store without keys and trusted roots.
 #[derive(Clone, Copy, Debug)]
 pub struct EmptyKeyStore;
 

@@ -175,7 +175,7 @@ fn unusable_id_is_rejected_without_query() {
     for (query, told) in [
         ("", "query field id is missing"),
         ("?id=", "query field id is missing"),
-        ("?id=a&id=b", "query field id comes twice"),
+        ("?id=a&id=b", "query field id occurs more than once"),
         ("?id=..%2F..%2Fadmin", "query field id would change the path"),
         ("?id=%2E%2E", "query field id would change the path"),
     ] {
