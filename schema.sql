@@ -1,14 +1,15 @@
--- The whole schema of creel's database. Look into it while the service runs:
+-- The whole schema of creel's database. To query it while the service runs:
 --
 --   sqlite3 -readonly data/creel.db 'SELECT * FROM recent_messages'
 --
--- Timestamps are RFC 3339 in UTC with microseconds and a fixed width, so that the order of the text is the
--- order of time and SQLite's date functions understand them.
+-- Timestamps are RFC 3339 in UTC with microseconds and a fixed width, so that they sort by time and
+-- work with SQLite's date functions.
 --
--- SQLite's own table sqlite_sequence has two rows of creel: creel_commits, the number of commits of the writer, and
--- creel_timeline, a random number that changes when the history forks (after a restore).
+-- SQLite's own table sqlite_sequence has two rows of creel: creel_commits, the number of commits of
+-- the writer, and creel_timeline, a random number that changes when the history forks (after a
+-- restore).
 
--- Every webhook that was received and verified. Never updated after it was written, but for the columns that say so.
+-- Received and verified webhooks. Only columns marked "updated" change after the insert.
 CREATE TABLE messages (
   id                INTEGER PRIMARY KEY AUTOINCREMENT,        -- never used again, not even after clean-up
   received_at       TEXT    NOT NULL,                         -- when its last byte had arrived
@@ -35,9 +36,9 @@ CREATE TABLE messages (
 CREATE INDEX messages_received_at ON messages (received_at);
 CREATE INDEX messages_released_at ON messages (released_at) WHERE released_at IS NOT NULL;
 
--- What makes a repeated message known, for longer than the message itself is kept. Appended in sorted generations,
--- because an index over random ids would dirty a page for each message. A message whose id is above every
--- merged_through below is not in here yet: it is found by its row in messages.
+-- Keys of messages, to recognise duplicates after the message was deleted. Appended in sorted
+-- generations, because an index over random ids would dirty a page for each message. Messages above
+-- the highest merged_through have no key here yet: they are found by their row in messages.
 CREATE TABLE delivery_keys (
   generation  INTEGER NOT NULL,                               -- see key_generations
   key         BLOB    NOT NULL,                               -- 16 bytes of SHA-256 over source and delivery id
@@ -53,9 +54,10 @@ CREATE TABLE key_generations (
   newest_at      TEXT    NOT NULL                             -- when it was last added to; it is dropped as a whole
 ) STRICT;
 
--- Quarantine: requests that failed authentication. Candidates carry what the scheme demands (a well-formed signature and a
--- fresh time, or a token) and are kept within CREEL_QUARANTINE_SIZE for CREEL_QUARANTINE_RETENTION. The rest is noise: at
--- most 20 rows for each network and cause, for a day.
+-- Quarantine: requests that failed authentication. Candidates have every part that the scheme
+-- requires (a well-formed signature and a fresh time, or a token) and are stored within
+-- CREEL_QUARANTINE_SIZE for CREEL_QUARANTINE_RETENTION. The rest is noise: at most 20 rows for each
+-- network and cause, for a day.
 CREATE TABLE rejections (
   id                 INTEGER PRIMARY KEY AUTOINCREMENT,       -- never used again
   received_at        TEXT    NOT NULL,                        -- when its last byte had arrived
@@ -76,7 +78,7 @@ CREATE INDEX rejections_received_at ON rejections (received_at);
 CREATE INDEX rejections_candidates ON rejections (candidate, source, network, id, bytes) WHERE candidate = 1;
 CREATE INDEX rejections_noise ON rejections (received_at) WHERE candidate = 0;
 
--- Rejections that were dropped from quarantine, or never kept there: only counted.
+-- Counts of rejections that were dropped from quarantine or never stored there.
 CREATE TABLE rejection_counts (
   source     TEXT    NOT NULL,                                -- the source that they were sent to
   cause      TEXT    NOT NULL,                                -- as in rejections
@@ -87,7 +89,7 @@ CREATE TABLE rejection_counts (
   PRIMARY KEY (source, cause)
 ) STRICT, WITHOUT ROWID;
 
--- What the service itself must remember.
+-- State of the service.
 CREATE TABLE settings (
   name       TEXT    PRIMARY KEY,                             -- what it is: admin_token, inbox_path …
   value      TEXT    NOT NULL,                                -- base64 of nonce and ciphertext where sealed
@@ -95,15 +97,15 @@ CREATE TABLE settings (
   updated_at TEXT    NOT NULL                                 -- when it was last written
 ) STRICT, WITHOUT ROWID;
 
--- What `webhook-id` begins with: msg_<id>_<message>. A database whose files are not those of its last run begins
--- another one, so that new messages never get an id that lost ones had.
+-- Instance ids in `webhook-id`: msg_<id>_<message>. A database whose files are not those of its
+-- last run gets another id, so that new messages never repeat the webhook-id of lost ones.
 CREATE TABLE instances (
   first_message INTEGER PRIMARY KEY,                          -- the first message that has this id in its webhook-id
   id            TEXT NOT NULL,                                -- random
   begun_at      TEXT NOT NULL                                 -- when it was made
 ) STRICT;
 
--- Where messages go: an HTTP URL, a local command, or a listener on a developer's machine.
+-- Receivers of messages: an HTTP URL, a local command, or a listener on a developer's machine.
 CREATE TABLE targets (
   id              INTEGER PRIMARY KEY AUTOINCREMENT,          -- never used again
   name            TEXT    NOT NULL,                           -- one that is not removed has it alone
@@ -129,7 +131,7 @@ CREATE TABLE targets (
 
 CREATE UNIQUE INDEX targets_name ON targets (name) WHERE state <> 'removed';
 
--- One message on its way to one target. A dead delivery becomes 'replayed' when a newer one takes its place.
+-- One message for one target. A dead delivery becomes 'replayed' when a newer one replaces it.
 CREATE TABLE deliveries (
   id          INTEGER PRIMARY KEY AUTOINCREMENT,              -- never used again
   message_id  INTEGER NOT NULL,                               -- what is delivered
@@ -149,7 +151,7 @@ CREATE INDEX deliveries_message ON deliveries (message_id);
 CREATE INDEX deliveries_finished ON deliveries (finished_at) WHERE finished_at IS NOT NULL;
 CREATE INDEX deliveries_dead ON deliveries (target_id, message_id) WHERE state = 'dead';
 
--- One try of a delivery.
+-- Attempts of deliveries.
 CREATE TABLE attempts (
   delivery_id INTEGER NOT NULL,                               -- whose
   number      INTEGER NOT NULL,                               -- from 1 on
@@ -162,7 +164,7 @@ CREATE TABLE attempts (
   PRIMARY KEY (delivery_id, number)
 ) STRICT, WITHOUT ROWID;
 
--- Messages whose provider is asked whether they are true before anything is done with them.
+-- Messages that the provider's API must confirm before delivery.
 CREATE TABLE confirmations (
   message_id     INTEGER PRIMARY KEY,                         -- which message
   source         TEXT    NOT NULL,                            -- the configured sender
@@ -178,7 +180,7 @@ CREATE TABLE confirmations (
 CREATE INDEX confirmations_due ON confirmations (source, due_at) WHERE state = 'awaiting';
 CREATE INDEX confirmations_refused ON confirmations (settled_at) WHERE state = 'refused';
 
--- Old messages on their way again, many at a time.
+-- Repeated deliveries of many stored messages.
 CREATE TABLE replays (
   id         INTEGER PRIMARY KEY AUTOINCREMENT,               -- never used again
   created_at TEXT    NOT NULL,                                -- when it was asked for
@@ -193,32 +195,32 @@ CREATE TABLE replays (
   updated_at TEXT    NOT NULL                                 -- when it last went on
 ) STRICT;
 
--- The newest messages, without what is long.
+-- The newest messages, without long columns.
 CREATE VIEW recent_messages AS
   SELECT id, received_at, event, delivery_id, duplicates,
          length(coalesce(body, CAST(payload AS BLOB))) AS bytes, remote_ip
   FROM messages ORDER BY id DESC LIMIT 100;
 
--- How much came from each source on each of the last days.
+-- Messages by day and source, newest day first.
 CREATE VIEW messages_per_day AS
   SELECT substr(received_at, 1, 10) AS day, source, count(*) AS messages, sum(duplicates) AS duplicates,
          sum(not_json) AS not_json, sum(conflict_of IS NOT NULL) AS conflicts
   FROM messages GROUP BY day, source ORDER BY day DESC, source;
 
--- Who fails to authenticate, and why.
+-- Failed authentication by source and cause, with the client networks.
 CREATE VIEW rejections_by_cause AS
   SELECT source, cause, count(*) AS rejections, sum(candidate) AS candidates, min(received_at) AS first_at,
          max(received_at) AS last_at, group_concat(DISTINCT network) AS networks
   FROM rejections GROUP BY source, cause ORDER BY rejections DESC;
 
--- What waits, target by target.
+-- Pending deliveries by target.
 CREATE VIEW pending_by_target AS
   SELECT targets.name AS target, targets.state AS target_state, count(*) AS pending, min(deliveries.due_at) AS next_due_at,
          max(deliveries.attempts) AS most_attempts
   FROM deliveries JOIN targets ON targets.id = deliveries.target_id
   WHERE deliveries.state = 'pending' GROUP BY targets.id ORDER BY pending DESC;
 
--- What could not be delivered and was not replayed, newest first. Listeners have no dead letters.
+-- Failed deliveries that were not replayed, newest first. Listeners have no dead letters.
 CREATE VIEW dead_letters AS
   SELECT deliveries.id, deliveries.finished_at, targets.name AS target, targets.state AS target_state, deliveries.message_id,
          messages.event, deliveries.attempts, deliveries.outcome

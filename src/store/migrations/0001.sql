@@ -1,11 +1,11 @@
--- The whole schema of creel's database. Look into it while the service runs:
+-- The whole schema of creel's database. To query it while the service runs:
 --
 --   sqlite3 -readonly data/creel.db 'SELECT * FROM recent_messages'
 --
--- Timestamps are RFC 3339 in UTC with microseconds and a fixed width, so that the order of the text is the
--- order of time and SQLite's date functions understand them.
+-- Timestamps are RFC 3339 in UTC with microseconds and a fixed width, so that they sort by time and
+-- work with SQLite's date functions.
 
--- Every webhook that was received and verified. Never updated after it was written, but for the columns that say so.
+-- Received and verified webhooks. Only columns marked "updated" change after the insert.
 CREATE TABLE messages (
   id                INTEGER PRIMARY KEY AUTOINCREMENT,        -- never used again, not even after clean-up
   received_at       TEXT    NOT NULL,                         -- when its last byte had arrived
@@ -31,9 +31,9 @@ CREATE TABLE messages (
 
 CREATE INDEX messages_received_at ON messages (received_at);
 
--- What makes a repeated message known, for longer than the message itself is kept. Appended in sorted generations,
--- because an index over random ids would dirty a page for each message. A message whose id is above every
--- merged_through below is not in here yet: it is found by its row in messages.
+-- Keys of messages, to recognise duplicates after the message was deleted. Appended in sorted
+-- generations, because an index over random ids would dirty a page for each message. Messages above
+-- the highest merged_through have no key here yet: they are found by their row in messages.
 CREATE TABLE delivery_keys (
   generation  INTEGER NOT NULL,                               -- see key_generations
   key         BLOB    NOT NULL,                               -- 16 bytes of SHA-256 over source and delivery id
@@ -49,7 +49,7 @@ CREATE TABLE key_generations (
   newest_at      TEXT    NOT NULL                             -- when it was last added to; it is dropped as a whole
 ) STRICT;
 
--- Quarantine: requests that failed authentication, for a day at most.
+-- Quarantine: requests that failed authentication, for at most a day.
 CREATE TABLE rejections (
   id                 INTEGER PRIMARY KEY AUTOINCREMENT,       -- the older the smaller
   received_at        TEXT NOT NULL,                           -- when it was refused
@@ -66,7 +66,7 @@ CREATE TABLE rejections (
 
 CREATE INDEX rejections_received_at ON rejections (received_at);
 
--- Rejections beyond the bounds of the quarantine: only counted.
+-- Counts of rejections beyond the limits of the quarantine.
 CREATE TABLE rejection_counts (
   source   TEXT    NOT NULL,                                  -- whom they claimed to come from
   cause    TEXT    NOT NULL,                                  -- as in rejections
@@ -76,7 +76,7 @@ CREATE TABLE rejection_counts (
   PRIMARY KEY (source, cause)
 ) STRICT, WITHOUT ROWID;
 
--- What the service itself must remember.
+-- State of the service.
 CREATE TABLE settings (
   name       TEXT    PRIMARY KEY,                             -- what it is: admin_token, inbox_path …
   value      TEXT    NOT NULL,                                -- base64 of nonce and ciphertext where sealed
@@ -84,19 +84,19 @@ CREATE TABLE settings (
   updated_at TEXT    NOT NULL                                 -- when it was last written
 ) STRICT, WITHOUT ROWID;
 
--- The newest messages, without what is long.
+-- The newest messages, without long columns.
 CREATE VIEW recent_messages AS
   SELECT id, received_at, event, delivery_id, duplicates,
          length(coalesce(body, CAST(payload AS BLOB))) AS bytes, remote_ip
   FROM messages ORDER BY id DESC LIMIT 100;
 
--- How much came from each source on each of the last days.
+-- Messages by day and source, newest day first.
 CREATE VIEW messages_per_day AS
   SELECT substr(received_at, 1, 10) AS day, source, count(*) AS messages, sum(duplicates) AS duplicates,
          sum(not_json) AS not_json, sum(conflict_of IS NOT NULL) AS conflicts
   FROM messages GROUP BY day, source ORDER BY day DESC, source;
 
--- Who fails to authenticate, and why.
+-- Failed authentication by source and cause, with the client networks.
 CREATE VIEW rejections_by_cause AS
   SELECT source, cause, count(*) AS rejections, min(received_at) AS first_at, max(received_at) AS last_at,
          group_concat(DISTINCT network) AS networks

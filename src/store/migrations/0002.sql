@@ -1,4 +1,4 @@
--- Where messages go: an HTTP URL, a local command, or a listener on a developer's machine.
+-- Receivers of messages: an HTTP URL, a local command, or a listener on a developer's machine.
 CREATE TABLE targets (
   id              INTEGER PRIMARY KEY AUTOINCREMENT,          -- never used again
   name            TEXT    NOT NULL,                           -- one that is not removed has it alone
@@ -24,7 +24,7 @@ CREATE TABLE targets (
 
 CREATE UNIQUE INDEX targets_name ON targets (name) WHERE state <> 'removed';
 
--- One message on its way to one target.
+-- One message for one target.
 CREATE TABLE deliveries (
   id          INTEGER PRIMARY KEY AUTOINCREMENT,              -- never used again
   message_id  INTEGER NOT NULL,                               -- what is delivered
@@ -43,7 +43,7 @@ CREATE INDEX deliveries_due ON deliveries (target_id, due_at) WHERE state = 'pen
 CREATE INDEX deliveries_message ON deliveries (message_id);
 CREATE INDEX deliveries_finished ON deliveries (finished_at) WHERE finished_at IS NOT NULL;
 
--- One try of a delivery.
+-- Attempts of deliveries.
 CREATE TABLE attempts (
   delivery_id INTEGER NOT NULL,                               -- whose
   number      INTEGER NOT NULL,                               -- from 1 on
@@ -56,7 +56,7 @@ CREATE TABLE attempts (
   PRIMARY KEY (delivery_id, number)
 ) STRICT, WITHOUT ROWID;
 
--- Messages whose provider is asked whether they are true before anything is done with them.
+-- Messages that the provider's API must confirm before delivery.
 CREATE TABLE confirmations (
   message_id     INTEGER PRIMARY KEY,                         -- which message
   source         TEXT    NOT NULL,                            -- the configured sender
@@ -72,7 +72,7 @@ CREATE TABLE confirmations (
 CREATE INDEX confirmations_due ON confirmations (source, due_at) WHERE state = 'awaiting';
 CREATE INDEX confirmations_refused ON confirmations (settled_at) WHERE state = 'refused';
 
--- Old messages on their way again, many at a time.
+-- Repeated deliveries of many stored messages.
 CREATE TABLE replays (
   id         INTEGER PRIMARY KEY AUTOINCREMENT,               -- never used again
   created_at TEXT    NOT NULL,                                -- when it was asked for
@@ -87,14 +87,14 @@ CREATE TABLE replays (
   updated_at TEXT    NOT NULL                                 -- when it last went on
 ) STRICT;
 
--- What waits, target by target.
+-- Pending deliveries by target.
 CREATE VIEW pending_by_target AS
   SELECT targets.name AS target, targets.state AS target_state, count(*) AS pending, min(deliveries.due_at) AS next_due_at,
          max(deliveries.attempts) AS most_attempts
   FROM deliveries JOIN targets ON targets.id = deliveries.target_id
   WHERE deliveries.state = 'pending' GROUP BY targets.id ORDER BY pending DESC;
 
--- What could not be delivered, newest first.
+-- Failed deliveries, newest first.
 CREATE VIEW dead_letters AS
   SELECT deliveries.id, deliveries.finished_at, targets.name AS target, deliveries.message_id, messages.event,
          deliveries.attempts, deliveries.outcome

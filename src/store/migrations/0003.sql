@@ -1,5 +1,5 @@
--- A dead delivery that was replayed is no dead letter: its state is 'replayed'. Every older delivery of a message to the same
--- target is settled by the newest one.
+-- A dead delivery that was replayed is not a dead letter any longer: its state is 'replayed'. The
+-- newest delivery of a message to a target settles all older ones.
 UPDATE deliveries SET state = 'replayed'
   WHERE state = 'dead' AND EXISTS (
     SELECT 1 FROM deliveries AS newer
@@ -7,7 +7,7 @@ UPDATE deliveries SET state = 'replayed'
 
 CREATE INDEX deliveries_dead ON deliveries (target_id, message_id) WHERE state = 'dead';
 
--- What could not be delivered and was not replayed, newest first. Listeners have no dead letters.
+-- Failed deliveries that were not replayed, newest first. Listeners have no dead letters.
 DROP VIEW dead_letters;
 CREATE VIEW dead_letters AS
   SELECT deliveries.id, deliveries.finished_at, targets.name AS target, targets.state AS target_state, deliveries.message_id,

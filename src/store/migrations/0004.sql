@@ -42,7 +42,7 @@ CREATE VIEW rejections_by_cause AS
          max(received_at) AS last_at, group_concat(DISTINCT network) AS networks
   FROM rejections GROUP BY source, cause ORDER BY rejections DESC;
 
--- Rejections that were dropped from quarantine, or never kept there: only counted.
+-- Counts of rejections that were dropped from quarantine or never stored there.
 ALTER TABLE rejection_counts RENAME TO old_rejection_counts;
 
 CREATE TABLE rejection_counts (
@@ -58,6 +58,6 @@ CREATE TABLE rejection_counts (
 INSERT INTO rejection_counts SELECT source, cause, counted, 0, first_at, last_at FROM old_rejection_counts;
 DROP TABLE old_rejection_counts;
 
--- A message that was released after days in quarantine is kept as long as one that has just arrived.
+-- A message released after days in quarantine has the full retention of a new one.
 ALTER TABLE messages ADD COLUMN released_at TEXT /* when it was released from quarantine: its retention begins then */;
 CREATE INDEX messages_released_at ON messages (released_at) WHERE released_at IS NOT NULL;

@@ -1,5 +1,5 @@
--- What `webhook-id` begins with: msg_<id>_<message>. A database whose files are not those of its last run begins
--- another one, so that new messages never get an id that lost ones had.
+-- Instance ids in `webhook-id`: msg_<id>_<message>. A database whose files are not those of its
+-- last run gets another id, so that new messages never repeat the webhook-id of lost ones.
 CREATE TABLE instances (
   first_message INTEGER PRIMARY KEY,                          -- the first message that has this id in its webhook-id
   id            TEXT NOT NULL,                                -- random
