@@ -11,16 +11,16 @@ use crate::content::request::Request;
 
 /// The common prefix of all content types of the structured and the batched mode.
 const STRUCTURED_TYPE: &[u8] = b"application/cloudevents";
-/// Only events in binary mode have it.
+/// A header of events in binary mode only.
 pub(super) const BINARY_MARK: &str = "ce-id";
 
-/// Where a structured event, or the items of a batch, have their attributes.
+/// Places of the attributes of a structured event or of the items of a batch.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct EventSlots {
     version: Slot,
-    /// Of the first item.
+    /// The type of the first item.
     event_type: Slot,
-    /// Of all items.
+    /// The sources of all items.
     source: Slot,
     id: Slot,
 }
@@ -136,7 +136,7 @@ fn unquoted(value: &str) -> Cow<'_, str> {
             other => text.push(other),
         }
     }
-    // A quote without its partner quotes nothing.
+    // An unmatched quote is part of the value.
     if is_inside { Cow::Borrowed(value) } else { Cow::Owned(text) }
 }
 

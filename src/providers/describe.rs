@@ -23,7 +23,7 @@ pub struct Description {
     /// The type without the source: `issues.opened`, or `message` without a type; at most 200
     /// characters.
     pub event_type: String,
-    /// How much of it is the type alone, without the action: replies go by that.
+    /// Length of the type without the action, in bytes. Replies depend on the type alone.
     pub type_bytes: usize,
     /// The id, at most 200 characters; a longer one is replaced by its SHA-256 in hex. `None`
     /// without an id.
@@ -38,7 +38,7 @@ impl Description {
         self.event_type.get(..self.type_bytes).unwrap_or(&self.event_type)
     }
 
-    /// `unsigned`: headers that are ignored.
+    /// Describes a message; ignores the `unsigned` headers.
     pub(super) fn of(
         recipe: &Recipe,
         request: &Request<'_>,
@@ -122,7 +122,7 @@ fn event_type(name: &str, action: Option<&str>) -> String {
 }
 
 fn delivery_id(id: &str) -> String {
-    // Counting characters of a long text is not needed to know that it is long.
+    // Avoids counting all characters of a long text.
     if id.len() <= MAX_CHARACTERS || id.chars().nth(MAX_CHARACTERS).is_none() {
         id.to_owned()
     } else {

@@ -72,7 +72,7 @@ impl SampleDraft {
         Some(())
     }
 
-    /// Something in each of the places; bodies are left as they are.
+    /// Fills each empty place outside the body with the nonce.
     pub fn put_something<'a>(&mut self, places: impl Iterator<Item = &'a Place>) -> Option<()> {
         for place in places.filter(|place| !place.is_in_body()) {
             if self.with_request(|view| place.find(view).is_ok_and(|found| found.is_none())) {
@@ -111,7 +111,7 @@ impl SampleDraft {
     }
 }
 
-/// Sets a value in every item on the way; the path must be there but for its last key.
+/// Sets a value in every item along the path, whose arrays must exist.
 pub fn set(document: &mut Value, path: &str, value: &str) -> Option<()> {
     let (key, rest) = path.split_once('.').map_or((path, None), |(key, rest)| (key, Some(rest)));
     let (key, is_array) = key.strip_suffix("[]").map_or((key, false), |key| (key, true));

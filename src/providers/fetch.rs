@@ -1,4 +1,4 @@
-//! How the keys of a provider are fetched: as data, since no I/O is done in here.
+//! Fetching a provider's keys: requests and the interpretation of answers, without I/O.
 
 use std::borrow::Cow;
 
@@ -11,12 +11,12 @@ use crate::scheme::key_store::{self, KeyRequest, KeyResponse};
 use crate::scheme::template::{Template, TemplateScope};
 use crate::scheme::tink;
 
-/// The largest sets are those of whole platforms, with dozens of keys.
+/// Maximum size of a key set. Sets of large platforms have dozens of keys.
 const MAX_KEYS_BYTES: usize = 256 << 10;
-/// A chain of several.
+/// Maximum size of a chain of certificates.
 const MAX_CERTIFICATE_BYTES: usize = 64 << 10;
 
-/// A request that gives keys.
+/// The recipe's request for keys.
 #[derive(Debug)]
 pub(super) struct FetchRule {
     pub method: String,
@@ -53,7 +53,7 @@ impl<'a> FetchPlan<'a> {
         Self { rule, texts, wanted }
     }
 
-    /// A call that must be made first.
+    /// The call that must precede the request.
     pub fn login(&self) -> Option<FetchRequest> {
         call(self.rule?.login.as_deref()?, self.texts, None, None)
     }
@@ -172,7 +172,7 @@ pub fn key_of_set(texts: &[String], id: &str) -> Option<KeyResponse> {
     (!keys.is_empty()).then_some(KeyResponse::Keys(keys))
 }
 
-/// A text that needs no request; nothing where a setting that it needs is missing.
+/// Renders a template without a webhook request; `None` if a setting is missing.
 pub(super) fn render(
     template: &Template,
     texts: &Texts,

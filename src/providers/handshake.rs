@@ -17,7 +17,7 @@ use crate::content::request::Request;
 /// Limits the time for reading a request twice. Handshakes are small; a larger request is a
 /// message.
 const MAX_HANDSHAKE_BYTES: usize = 64 << 10;
-/// No provider's secret is longer.
+/// Longer than any provider's secret.
 const MAX_SECRET_BYTES: usize = 512;
 
 /// The answer to a handshake, and the steps before it.
@@ -31,20 +31,20 @@ pub struct Handshake {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum HandshakeAction {
     Nothing,
-    /// This secret must be kept.
+    /// Store this secret.
     Learn(Secret),
-    /// This URL must be visited.
+    /// Request this URL.
     Visit(String),
 }
 
-/// Whether a handshake may teach a secret now.
+/// Whether a secret in a handshake is accepted now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LearningWindow {
     Closed,
     Open,
 }
 
-/// When a handshake is looked for.
+/// The time of the check for a handshake.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HandshakePhase {
     BeforeAuthentication,
@@ -52,10 +52,10 @@ pub enum HandshakePhase {
 }
 
 impl Verifier {
-    /// The answer to a handshake; `None` where the request is none.
+    /// Returns the answer to a handshake; `None` if the request is not a handshake.
     ///
     /// # Errors
-    /// A handshake that must not be answered.
+    /// The cause of the rejection of a handshake.
     pub fn handshake(
         &self,
         request: &Request<'_>,
@@ -90,7 +90,7 @@ impl Verifier {
         if let Some(challenge) = &rule.challenge
             && !rule.challenge_shape.fits(&challenge.require(view)?)
         {
-            // An attacker could send us anything signed here as a message.
+            // An attacker could send any text signed here as a message.
             return Err(Cause::HandshakeRefused);
         }
         let answer = rule.answer.as_ref().map(|answer| self.signed_answer(answer, view)).transpose()?;
@@ -107,7 +107,7 @@ impl Verifier {
         };
         for (name, template) in &rule.reply.headers {
             // Omits a header whose setting or place is absent: it would grant something that the
-            // request did not ask for.
+            // request does not contain.
             if let Ok(value) = template.render(&scope) {
                 let is_visible = |byte: &u8| (b' '..=b'~').contains(byte);
                 let value =

@@ -1,5 +1,5 @@
-//! The providers: one recipe each, bound to a source's settings. No I/O: a request, the settings
-//! and the time go in; a verdict, a description and a reply come out.
+//! The providers: one recipe each, bound to a source's settings. Without I/O: the input is a
+//! request, settings and the time; the output a verdict, a description and a reply.
 
 mod aliases;
 mod ambiguity;

@@ -1,15 +1,14 @@
-//! Suggestions for a misspelt provider name. A suggestion that is only less wrong than the others
-//! is worse than none.
+//! Suggestions for a misspelt provider name. Only similar names are suggested.
 
 use super::aliases::aliases;
 use super::catalogue::{added_recipes, builtin_names};
 use super::recipe::Recipe;
 
-/// Edits between a name and a misspelling of it; with more, unrelated names are as near.
+/// Maximum edits between a name and its misspelling; with more, unrelated names are as close.
 const MAX_EDITS: usize = 2;
 /// Minimum characters of a name for each edit, up to `MAX_EDITS`.
 const CHARACTERS_PER_EDIT: usize = 3;
-/// Shorter beginnings and words are shared by chance.
+/// Minimum characters of a shared beginning or word; shorter ones are shared by chance.
 const MIN_SHARED_CHARACTERS: usize = 3;
 const MAX_SUGGESTIONS: usize = 5;
 /// Words in provider names that do not identify the provider.

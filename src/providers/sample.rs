@@ -33,16 +33,16 @@ pub struct SampleOptions<'a> {
     /// `None` for the provider's most common event.
     pub event: Option<&'a str>,
     pub now: OffsetDateTime,
-    /// Makes the delivery id unlike others.
+    /// Makes the delivery id unique.
     pub nonce: &'a str,
-    /// As registered at the provider: some schemes sign it.
+    /// The URL as registered at the provider: some schemes sign it.
     pub url: &'a str,
 }
 
 /// The values of the placeholders in a sample's body.
 struct SampleContent<'a> {
     event_type: &'a str,
-    /// Empty where the event has none.
+    /// Empty if the event has no action.
     action: &'a str,
     id: String,
     now: OffsetDateTime,
@@ -85,7 +85,7 @@ impl Verifier {
         Some(draft)
     }
 
-    /// `signed_at`: the only place where the sample's signature may be.
+    /// Authenticates the sample; with `signed_at`, only by the signature at that place.
     fn prove(&self, draft: &mut SampleDraft, signed_at: Option<&Place>) -> Option<()> {
         let proofs = &self.proofs;
         if let Some(asker) = &proofs.asker {
@@ -133,7 +133,7 @@ impl Verifier {
     fn describing_headers(&self, content: &SampleContent<'_>, draft: &mut SampleDraft) {
         let is_header =
             |detail: &Detail, name: &str| matches!(detail, Detail::Header(header) if header == name);
-        // One place of several is enough, and the sample may have named it.
+        // One of several places is enough, and the sample may already contain it.
         let mut push = |details: &[Detail], value: &str| match details.first() {
             Some(Detail::Header(name)) => {
                 let has_one =

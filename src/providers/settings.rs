@@ -16,7 +16,7 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// All values of a key that may have several.
+    /// Returns all values of a key.
     pub(super) fn all(&self, key: &str) -> &[Secret] {
         self.values.get(key).map_or(&[], Vec::as_slice)
     }
@@ -95,6 +95,6 @@ pub enum SettingKind {
     Text,
     /// `yes` or `no`.
     Switch,
-    /// Words with white space between.
+    /// Words separated by white space.
     List,
 }

@@ -81,7 +81,7 @@ fn unchecked_headers(recipe: &'static Recipe, proofs: &BoundProofs) -> Vec<&'sta
     headers.collect()
 }
 
-/// Where handshakes have a secret: the one that they teach, and those that they are compared with.
+/// Places of secrets in handshakes: the learned secret, and those that are compared.
 fn secrets_of_handshakes(recipe: &Recipe) -> impl Iterator<Item = &Place> {
     let is_secret =
         |name: &str| recipe.keys.iter().any(|key| key.name == name && key.kind == SettingKind::Secret);
@@ -290,7 +290,7 @@ fn own_keys(recipe: &Recipe, texts: &Texts) -> Vec<OwnKey> {
     set.into_iter().chain(single).collect()
 }
 
-/// The user's reply replaces those for all events of the source.
+/// Builds the replies. The user's reply replaces those for all events of the source.
 fn bind_accepted(recipe: &Recipe, settings: &Settings, errors: &mut Vec<SettingError>) -> Vec<AcceptedReply> {
     if let Some(status) = settings.reply_status
         && !(200..=299).contains(&status)

@@ -102,7 +102,7 @@ impl Scheme for Adyen {
     }
 }
 
-/// Never empty.
+/// Returns the items, at least one.
 fn items_of<'a>(view: &'a View<'_>) -> Result<Vec<&'a str>, Cause> {
     let body = std::str::from_utf8(without_mark(view.json()?)).ok();
     let list = body.and_then(|body| member(body.trim(), "notificationItems"));
@@ -116,14 +116,14 @@ fn items_of<'a>(view: &'a View<'_>) -> Result<Vec<&'a str>, Cause> {
     }
 }
 
-/// One item, and its signature as it is written.
+/// Returns one item and its signature as sent.
 fn signed(item: &str) -> Result<(&str, String), Cause> {
     let item = member(item, "NotificationRequestItem").ok_or(Cause::MissingHeader)?;
     let signature = find(item, "additionalData.hmacSignature")?.filter(|text| !text.is_empty());
     Ok((item, signature.ok_or(Cause::MissingHeader)?))
 }
 
-/// The eight fields of an item. An absent one is empty.
+/// Returns the eight fields of an item. An absent one is empty.
 ///
 /// Adyen escapes nothing, and a merchant's reference can contain colons. A colon in any other field
 /// is rejected, so that the text has one reading only.
@@ -139,7 +139,7 @@ fn text(item: &str) -> Result<String, Cause> {
     Ok(values.join(":"))
 }
 
-/// A string, or a number or literal as it is written. An object or array is rejected: its text
+/// Returns a string, or a number or literal as sent. An object or array is rejected: its text
 /// could be that of a string.
 fn find(item: &str, path: &str) -> Result<Option<String>, Cause> {
     let raw = JsonPath::parse(path).ok().and_then(|path| path.raw(item.as_bytes()));

@@ -152,7 +152,7 @@ fn signature_base(view: &View<'_>, input: &InnerList) -> Result<String, Cause> {
     Ok(base)
 }
 
-/// The list as RFC 8941 writes it: the one form that both sides must agree on.
+/// Returns the list in its canonical form (RFC 8941).
 fn written(input: &InnerList) -> String {
     let items: Vec<String> = input.items.iter().map(|item| written_item(&item.bare_item)).collect();
     let params = input.params.iter().map(|(name, value)| match value {

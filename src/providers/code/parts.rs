@@ -44,12 +44,12 @@ pub fn is_hmac(algorithm: hmac::Algorithm, encoding: Encoding, signature: &[u8])
     encoding.decode(signature, algorithm.digest_algorithm().output_len()).is_some()
 }
 
-/// The only value of a header that must be there.
+/// Returns the value of a required header, which must occur once.
 pub fn header<'a>(view: &View<'a>, name: &str) -> Result<&'a [u8], Cause> {
     view.request.headers.single(name)?.ok_or(Cause::MissingHeader)
 }
 
-/// The lines of a header that is a list, joined as a proxy would join them (RFC 9110, 5.3).
+/// Returns the lines of a list header, joined as a proxy would join them (RFC 9110, 5.3).
 pub fn header_list<'a>(view: &View<'a>, name: &str) -> Result<Cow<'a, [u8]>, Cause> {
     let lines = view.request.headers.0.iter().filter(|(field, _)| *field == name);
     let lines = lines.map(|(_, value)| value.trim_ascii()).filter(|value| !value.is_empty());
@@ -62,7 +62,7 @@ pub fn header_list<'a>(view: &View<'a>, name: &str) -> Result<Cow<'a, [u8]>, Cau
     }
 }
 
-/// The only value of a header that must be there, as text.
+/// Returns the value of a required header as text.
 pub fn header_text<'a>(view: &View<'a>, name: &str) -> Result<&'a str, Cause> {
     std::str::from_utf8(header(view, name)?).map_err(|_| Cause::MalformedSignature)
 }

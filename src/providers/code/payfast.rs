@@ -92,7 +92,7 @@ fn is_bare(value: &str) -> bool {
     php_trim(value) == value && value.trim() == value
 }
 
-/// PHP's `trim`, which removes no Unicode white space.
+/// PHP's `trim`, which does not remove Unicode white space.
 fn php_trim(value: &str) -> &str {
     value.trim_matches([' ', '\t', '\n', '\r', '\0', '\x0b'])
 }
@@ -110,7 +110,7 @@ fn digest(fields: &[(String, String)], form: fn(&str) -> &str, passphrase: &Secr
     digest.finalize().into()
 }
 
-/// As PHP's `urlencode`, which also escapes the star.
+/// Encodes as PHP's `urlencode`, which also escapes the star.
 fn update_encoded(digest: &mut Md5, value: &[u8]) {
     for piece in form_urlencoded::byte_serialize(value) {
         for (number, part) in piece.split('*').enumerate() {

@@ -1,4 +1,4 @@
-//! How a key or a login is fetched, from its table.
+//! Parses the table of a request for a key or a login.
 
 use crate::json::lookup::JsonPath;
 

@@ -1,4 +1,4 @@
-//! Handshakes, from their tables.
+//! Parses the tables of handshakes.
 
 use crate::scheme::place::{Place, is_header_name};
 use crate::scheme::template::Template;
@@ -46,7 +46,7 @@ fn handshake(table: &HandshakeTable, keys: &[KeyTable]) -> Result<HandshakeRule,
     if !METHODS.contains(&table.method.as_str()) {
         return Err(problem(
             "handshake.method",
-            format!("`{}` is none of {}", table.method, METHODS.join(", ")),
+            format!("`{}` is not one of {}", table.method, METHODS.join(", ")),
         ));
     }
     if table.method == "POST" && table.when.is_empty() {

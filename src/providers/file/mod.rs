@@ -27,7 +27,7 @@ pub(super) use tables::{
     SampleTable, SignatureTable, TimestampTable, TokenTable,
 };
 
-/// Why a recipe cannot be used.
+/// An error in a recipe.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("recipe `{recipe}`: {field}: {problem}")]
 pub struct RecipeError {
@@ -38,7 +38,7 @@ pub struct RecipeError {
 
 impl Recipe {
     /// # Errors
-    /// The first thing that is wrong, with the field's name.
+    /// The first error, with the field's name.
     pub fn parse(name: &str, text: &str) -> Result<Self, RecipeError> {
         let file: RecipeFile = toml::from_str(text).map_err(|error| RecipeError {
             recipe: name.to_owned(),
@@ -80,7 +80,7 @@ impl Recipe {
     }
 
     /// # Errors
-    /// The first thing that is wrong, with the field's name.
+    /// The first error, with the field's name.
     pub(super) fn from_file(name: &str, file: RecipeFile) -> Result<Self, RecipeError> {
         file.into_recipe(name).map_err(|FieldProblem(field, problem)| RecipeError {
             recipe: name.to_owned(),
@@ -162,7 +162,7 @@ impl RecipeFile {
         })
     }
 
-    /// The payload in the query must be the signed text.
+    /// Checks that a payload in the query is the signed text.
     fn check_query_payload(&self, proofs: &Proofs) -> Result<(), FieldProblem> {
         let signs_other = proofs.signatures.iter().any(|signature| !signature.scheme.template.has_payload());
         if self.query_payload.is_some() && (signs_other || proofs.code.is_some()) {
@@ -174,7 +174,7 @@ impl RecipeFile {
         Ok(())
     }
 
-    /// A token whose age is checked has a tolerance too.
+    /// Returns the tolerance for a token whose age is checked.
     fn token_age(&self) -> Option<Duration> {
         let checks_age = self.jwt.iter().any(|table| table.issued.is_some());
         (checks_age || self.tolerance_seconds.is_some())
@@ -225,7 +225,7 @@ impl RecipeFile {
 }
 
 impl Facts {
-    /// A field that is called unconfirmed must be one.
+    /// Checks that the unconfirmed fields exist.
     fn check(&self) -> Result<(), FieldProblem> {
         const FIELDS: [&str; 16] = [
             "docs",
@@ -246,7 +246,9 @@ impl Facts {
             "handshake",
         ];
         match self.unconfirmed.iter().find(|field| !FIELDS.contains(&field.as_str())) {
-            Some(field) => Err(problem("unconfirmed", format!("`{field}` is none of {}", FIELDS.join(", ")))),
+            Some(field) => {
+                Err(problem("unconfirmed", format!("`{field}` is not one of {}", FIELDS.join(", "))))
+            }
             None => Ok(()),
         }
     }
@@ -271,7 +273,7 @@ impl SampleTable {
     }
 }
 
-/// Which items of a batch a detail is taken from.
+/// The items of a batch that a detail is read from.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum ItemChoice {
     FirstItem,
@@ -282,12 +284,12 @@ enum ItemChoice {
 fn methods(given: Vec<String>) -> Result<Vec<String>, FieldProblem> {
     const METHODS: [&str; 5] = ["GET", "POST", "PUT", "PATCH", "DELETE"];
     if let Some(unknown) = given.iter().find(|method| !METHODS.contains(&method.as_str())) {
-        return Err(problem("methods", format!("`{unknown}` is none of {}", METHODS.join(", "))));
+        return Err(problem("methods", format!("`{unknown}` is not one of {}", METHODS.join(", "))));
     }
     Ok(if given.is_empty() { vec!["POST".to_owned()] } else { given })
 }
 
-/// A form's fields are read as JSON, so that both have one place.
+/// Parses the place of a detail. A form's fields are read as JSON, so both have one place.
 fn detail(name: &str, text: &str, of: ItemChoice, paths: &mut Paths) -> Result<Detail, FieldProblem> {
     let place = Place::parse(text).map_err(|error| problem(name, error))?;
     let path = text.trim().split_once(' ').map_or("", |(_, path)| path.trim());

@@ -36,7 +36,7 @@ pub fn proofs(file: &RecipeFile) -> Result<Proofs, FieldProblem> {
     }
     let unknown = |name: &String| {
         let names = SCHEMES.map(|scheme| scheme.name()).join(", ");
-        problem("code", format!("`{name}` is none of {names}"))
+        problem("code", format!("`{name}` is not one of {names}"))
     };
     let code = file.code.as_ref().map(|name| code::named(name).ok_or_else(|| unknown(name)));
     Ok(Proofs {

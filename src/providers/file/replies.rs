@@ -1,4 +1,4 @@
-//! Replies from their tables.
+//! Parses the tables of replies.
 
 use crate::content::request::Cause;
 

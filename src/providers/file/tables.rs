@@ -1,4 +1,4 @@
-//! The fields of a recipe's file, as they are written.
+//! The fields of a recipe's file.
 
 use std::collections::BTreeMap;
 
@@ -160,7 +160,7 @@ pub struct SignatureTable {
     pub without: Option<String>,
 }
 
-/// Where a signature's timestamp is not the recipe's.
+/// The timestamp of a signature, if it differs from the recipe's.
 #[derive(Debug, Deserialize)]
 #[serde(untagged)]
 pub enum OwnTimestamp {

@@ -17,7 +17,7 @@ pub(super) use rules::{
     NamedPlace, Proofs, SampleBody, Signature, TokenRule,
 };
 
-/// A provider's rules, as data. `Debug` shows the name alone: all the rest is the recipe's file.
+/// A provider's rules, as data. `Debug` shows only the name; the rest is in the recipe's file.
 pub struct Recipe {
     pub(super) name: String,
     pub(super) title: String,
@@ -30,32 +30,33 @@ pub struct Recipe {
     pub(super) tolerance: Option<Duration>,
     /// All paths that are read from a JSON body.
     pub(super) paths: Paths,
-    /// The first one present counts.
+    /// Places of the event type; the first one present is used.
     pub(super) event_type: Vec<Detail>,
     pub(super) event_action: Vec<Detail>,
     /// All possible values of `event_type`; `*` matches any characters. Empty if unknown.
     pub(super) events: Vec<String>,
-    /// Those of `events` that never have an action; empty where that is not known.
+    /// Those of `events` that never have an action; empty if unknown.
     pub(super) events_without_action: Vec<String>,
     /// Actions of some of `events`, against which others are compared for misspellings.
     pub(super) actions: BTreeMap<String, Vec<String>>,
-    /// Joined with colons; all of them must be there, each in the first of its places.
+    /// Parts of the delivery id, joined with colons; all are required, each from its first filled
+    /// place.
     pub(super) delivery_id: Vec<Vec<Detail>>,
     /// Methods of its messages, in upper case.
     pub(super) methods: Vec<String>,
-    /// The form field that holds the payload as JSON, where a form has no other.
+    /// The only field of a form, with the payload as JSON.
     pub(super) form_payload: Option<String>,
     /// The query field that holds the payload of a GET as JSON.
     pub(super) query_payload: Option<String>,
     /// Whether multipart bodies are read like other forms, with files as objects without content.
     pub(super) multipart: bool,
-    /// Where a CloudEvent has its attributes; `None` where the sender sends none.
+    /// Places of a CloudEvent's attributes; `None` if the sender does not send CloudEvents.
     pub(super) cloud_event: Option<EventSlots>,
-    /// Of the weakest proof.
+    /// Coverage of the weakest proof.
     pub(super) coverage: Coverage,
     /// The coverage if only signatures are accepted.
     pub(super) signed_coverage: Coverage,
-    /// Settings of which one must be there, for the documentation.
+    /// Settings of which one is required, for the documentation.
     pub(super) requires: Vec<String>,
     pub(super) handshakes: Vec<HandshakeRule>,
     pub(super) fetch: Option<FetchRule>,
@@ -66,7 +67,7 @@ pub struct Recipe {
     pub(super) samples: Vec<SampleBody>,
 }
 
-/// What kind of service a provider is.
+/// The kind of service of a provider.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ProviderGroup {
@@ -82,9 +83,9 @@ pub enum ProviderGroup {
 /// Information for people, without effect on verification.
 #[derive(Debug, Default)]
 pub struct Facts {
-    /// The provider's own page; empty where none is known.
+    /// The provider's own page; empty if unknown.
     pub docs: String,
-    /// Where the facts come from.
+    /// The source of the facts.
     pub source: String,
     /// Where the URL is registered.
     pub registered_at: Option<String>,
@@ -93,7 +94,7 @@ pub struct Facts {
     pub addresses: Option<String>,
     pub rotation: Option<String>,
     pub traps: Vec<String>,
-    /// Fields of the recipe that no source confirms.
+    /// Fields of the recipe without a source.
     pub unconfirmed: Vec<String>,
     /// Places as the recipe writes them.
     pub event_type: Vec<String>,
@@ -101,7 +102,7 @@ pub struct Facts {
     pub delivery_id: Vec<String>,
     /// Descriptions of the signed texts and shared secrets.
     pub schemes: Vec<String>,
-    /// Which requests are answered instead of kept, in words.
+    /// Descriptions of the requests that are answered and not stored.
     pub handshakes: Vec<String>,
 }
 
@@ -111,7 +112,7 @@ impl Facts {
     }
 }
 
-/// How much of the body the proof covers.
+/// Part of the body that the proof covers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Coverage {
@@ -159,7 +160,7 @@ impl Recipe {
         &self.requires
     }
 
-    /// Whether a handshake teaches the secret.
+    /// Whether a handshake contains the secret.
     pub fn learns(&self) -> bool {
         self.handshakes.iter().any(|rule| rule.learn.is_some())
     }

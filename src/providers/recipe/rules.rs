@@ -33,7 +33,7 @@ pub struct Proofs {
 pub struct TokenRule {
     pub at: NamedPlace,
     pub scheme: AuthScheme,
-    /// The setting that holds it.
+    /// The setting with the token.
     pub key: String,
     pub optional: bool,
 }
@@ -45,12 +45,12 @@ pub enum NamedPlace {
     HeaderOf { setting: String },
 }
 
-/// A signature scheme and where its key comes from.
+/// A signature scheme and the origin of its key.
 #[derive(Debug)]
 pub struct Signature {
     pub scheme: SignatureScheme,
     pub key: KeySource,
-    /// The switch that allows a scheme which is off by default.
+    /// The switch that enables a scheme that is off by default.
     pub enabled_by: Option<String>,
 }
 
@@ -133,13 +133,13 @@ pub enum HandshakeBody {
     Json(Template),
 }
 
-/// Where a detail of a message is.
+/// The place of a detail of a message.
 #[derive(Debug)]
 pub enum Detail {
-    /// In lower case.
+    /// The name in lower case.
     Header(String),
     Query(String),
-    /// In the JSON body, or the form as JSON.
+    /// A value in the JSON body, or in the form as JSON.
     Json(Slot),
 }
 
@@ -147,7 +147,7 @@ pub enum Detail {
 #[derive(Debug)]
 pub struct SampleBody {
     pub event: String,
-    /// The recipe has no sample, so the event is none of the provider's.
+    /// The recipe has no sample, so the event is not one of the provider.
     pub is_invented: bool,
     pub id: String,
     pub body: String,
@@ -160,7 +160,7 @@ pub struct SampleBody {
 }
 
 impl SampleBody {
-    /// The delivery id, unlike that of samples with another nonce. `$uuid` becomes a UUID.
+    /// Returns a delivery id that depends on the nonce. `$uuid` becomes a UUID.
     pub fn id_with(&self, nonce: &str) -> String {
         let digest = ring::digest::digest(&ring::digest::SHA256, nonce.as_bytes());
         let hex = Encoding::Hex.encode(digest.as_ref());
@@ -175,16 +175,16 @@ impl SampleBody {
 pub struct ConfirmRule {
     pub method: String,
     pub url: Template,
-    /// Without values from the request. One whose setting is missing is left out.
+    /// Templates without values from the request. A header whose setting is missing is omitted.
     pub headers: Vec<(String, Template)>,
-    /// JSON.
+    /// Template of a JSON document.
     pub body: Option<Template>,
     pub expect: Expectation,
-    /// Answers that mean "does not exist" for certain.
+    /// Answers that definitely mean "does not exist".
     pub unknown: Vec<Expectation>,
     /// A request made first, whose result becomes `{login}`.
     pub login: Option<FetchRule>,
-    /// The value that must look like an id, not like a path.
+    /// The value that must have the shape of an id, not of a path.
     pub shape_of: Place,
 }
 

@@ -1,5 +1,5 @@
-//! The providers as used by the rest of the crate: settings and requests in; verdicts, descriptions
-//! and replies out.
+//! The providers as used by the rest of the crate: from settings and requests to verdicts,
+//! descriptions and replies.
 
 mod ambiguity;
 mod bodies;
@@ -43,7 +43,7 @@ fn bind(provider: &str, values: &[(&str, &str)]) -> Verifier {
     Verifier::bind(recipe(provider).unwrap(), &settings(values)).unwrap()
 }
 
-/// Settings with which every provider of the catalogue can be bound.
+/// Settings that bind a provider of the catalogue.
 fn usable(provider: &str) -> Vec<(&'static str, &'static str)> {
     match provider {
         "none" => vec![],
@@ -57,7 +57,7 @@ fn wish<'a>(event: Option<&'a str>, nonce: &'a str) -> SampleOptions<'a> {
     SampleOptions { event, now: now(), nonce, url: URL }
 }
 
-/// A request that can be changed before it is put to a verifier.
+/// A request that can be changed before verification.
 #[derive(Clone, Debug)]
 struct SentRequest {
     method: String,

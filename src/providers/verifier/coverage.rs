@@ -23,7 +23,7 @@ impl Verifier {
         self.proofs.signatures.iter().any(covers)
     }
 
-    /// The proofs that are sent along and cover no body, in words.
+    /// Descriptions of the proofs that do not cover the body.
     pub fn sent_proofs(&self) -> Vec<String> {
         let proofs = &self.proofs;
         let tokens = proofs.tokens.iter().map(|bound| bound.token.in_words());

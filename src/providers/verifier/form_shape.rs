@@ -48,13 +48,13 @@ fn is_uncoded(headers: Headers<'_>) -> bool {
     codings(headers).is_ok_and(|codings| codings.is_empty())
 }
 
-/// Whether the declared charset, if any, is known and writes `=` and `&` as ASCII does.
+/// Whether the declared charset, if any, is known and encodes `=` and `&` as in ASCII.
 fn is_in_ascii(headers: Headers<'_>) -> bool {
     charset::declared(headers)
         .is_ok_and(|charset| charset.is_none_or(|charset| charset.is_ascii_compatible()))
 }
 
-/// Whether the declared charset, if any, is that of the form.
+/// Whether the form is valid in the declared charset, if any.
 fn is_in_its_charset(view: &View<'_>, field: &str) -> Result<bool, Cause> {
     let declared = charset::declared(view.request.headers);
     if declared == Ok(None) {
